@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# Sources of core/proxy, headers too (they go into the release): one line a file, sorted.
+core_libcore_a_SOURCES +=

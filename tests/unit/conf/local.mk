@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of core/conf. A new file is one more line at the end.
+weir_tests += tests/unit/test_conf
+tests_unit_test_conf_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_conf_LDADD = $(UNIT_LIBS)
+tests_unit_test_conf_SOURCES = $(UNIT_RUNNER)

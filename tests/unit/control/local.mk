@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of core/control. A new file is one more line at the end.
+weir_tests += tests/unit/test_control
+tests_unit_test_control_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_control_LDADD = $(UNIT_LIBS)
+tests_unit_test_control_SOURCES = $(UNIT_RUNNER)

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of core/http. A new file is one more line at the end.
+weir_tests += tests/unit/test_http
+tests_unit_test_http_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_http_LDADD = $(UNIT_LIBS)
+tests_unit_test_http_SOURCES = $(UNIT_RUNNER)

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of core/proxy. A new file is one more line at the end.
+weir_tests += tests/unit/test_proxy
+tests_unit_test_proxy_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_proxy_LDADD = $(UNIT_LIBS)
+tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER)
