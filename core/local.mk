@@ -4,7 +4,7 @@
 
 # Headers are named from core/ ("conf/reader.h"); config.h comes first in every file by itself.
 # WEIR_SYSCONFDIR holds weir.conf and conf.d/, WEIR_MODULEDIR the modules, WEIR_STATEDIR the state.
-CORE_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/core -include $(top_builddir)/config.h \
+CORE_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/core -I$(top_srcdir)/sdk -include $(top_builddir)/config.h \
     -DWEIR_SYSCONFDIR='"$(weirsysconfdir)"' \
     -DWEIR_MODULEDIR='"$(pkgmoduledir)"' \
     -DWEIR_STATEDIR='"$(weirstatedir)"' \

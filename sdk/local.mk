@@ -4,7 +4,30 @@ weir_dist_dirs += sdk
 
 # Installed headers, one a line.
 sdkincludedir = $(includedir)/weir
-dist_sdkinclude_DATA =
+dist_sdkinclude_DATA = \
+    sdk/include/weir/balancer.h \
+    sdk/include/weir/filter.h \
+    sdk/include/weir/handler.h \
+    sdk/include/weir/health.h \
+    sdk/include/weir/host.h \
+    sdk/include/weir/http.h \
+    sdk/include/weir/logger.h \
+    sdk/include/weir/module.h \
+    sdk/include/weir/option.h \
+    sdk/include/weir/router.h \
+    sdk/include/weir/sticky.h \
+    sdk/include/weir/weir.h
+
+# From text to option fields: compiled into the core and into the fake host, so that both take and
+# refuse the same. The core includes it as "option/option_value.h".
+SDK_OPTION_SOURCES = \
+    sdk/option/option_address.c \
+    sdk/option/option_nearest.c \
+    sdk/option/option_number.c \
+    sdk/option/option_number.h \
+    sdk/option/option_value.c \
+    sdk/option/option_value.h
+core_libcore_a_SOURCES += $(SDK_OPTION_SOURCES)
 
 # The fake host that modules are tested with; MODULE_TEST_LIBS is what such a test links.
 MODULE_TEST_LIBS = $(SDK_TESTING) $(CHECK_LIBS) $(SYSTEM_LIBS)
