@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages in parsed form: fields, heads of requests and responses, and what frames their bodies. Both
+ * codecs read into these and write from them.
+ *
+ * Slices point into the stream's arena (the head was copied there once) or into static text.
+ */
+#ifndef HTTP_MESSAGE_H
+#define HTTP_MESSAGE_H
+
+#include <weir/host.h>
+
+#include "base/arena.h"
+
+/* Fields that the core itself looks at; others are FIELD_OTHER. */
+enum field_id {
+    FIELD_OTHER = 0,
+    FIELD_ACCEPT,
+    FIELD_CONNECTION,
+    FIELD_CONTENT_LENGTH,
+    FIELD_CONTENT_TYPE,
+    FIELD_COOKIE,
+    FIELD_DATE,
+    FIELD_EXPECT,
+    FIELD_FORWARDED,
+    FIELD_HOST,
+    FIELD_HTTP2_SETTINGS,
+    FIELD_KEEP_ALIVE,
+    FIELD_LOCATION,
+    FIELD_MAX_FORWARDS,
+    FIELD_PROXY_AUTHENTICATE,
+    FIELD_PROXY_AUTHORIZATION,
+    FIELD_PROXY_CONNECTION,
+    FIELD_REFERER,
+    FIELD_RETRY_AFTER,
+    FIELD_SERVER,
+    FIELD_SET_COOKIE,
+    FIELD_TE,
+    FIELD_TRAILER,
+    FIELD_TRANSFER_ENCODING,
+    FIELD_UPGRADE,
+    FIELD_USER_AGENT,
+    FIELD_VIA,
+    FIELD_X_FORWARDED_FOR,
+    FIELD_X_FORWARDED_HOST,
+    FIELD_X_FORWARDED_PORT,
+    FIELD_X_FORWARDED_PROTO,
+    FIELD_ID_COUNT,
+};
+
+/* The id of a name, whatever its case. O(1). */
+enum field_id field_id_of(struct weir_str name);
+
+struct http_field {
+    struct weir_str name, value; /* value without surrounding white space */
+    uint16_t id;                 /* enum field_id */
+    bool dropped;                /* not to be passed on */
+};
+
+/* Fields in order of arrival. `seen` has bit (1 << id) for each known id that is present and not
+ * dropped (FIELD_ID_COUNT <= 64). The array grows in the arena. */
+struct http_fields {
+    struct http_field *items;
+    uint32_t count, capacity;
+    uint64_t seen;
+};
+
+static inline bool fields_have(const struct http_fields *fields, enum field_id id)
+{
+    return (fields->seen >> id) & 1u;
+}
+
+/* First field of that id / name that is not dropped; NULL: none. */
+struct http_field *fields_find(const struct http_fields *fields, enum field_id id);
+struct http_field *fields_find_name(const struct http_fields *fields, struct weir_str name);
+/* Appends; slices are kept as they are (not copied). false: no memory. */
+bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str name,
+                struct weir_str value);
+/* Drops all of that name (or id); says how many. */
+size_t fields_drop_name(struct http_fields *fields, struct weir_str name);
+size_t fields_drop(struct http_fields *fields, enum field_id id);
+/* A token (RFC 9110 section 5.6.2); a value without CR, LF, NUL or other controls (but HTAB). */
+bool field_name_valid(struct weir_str name);
+bool field_value_valid(struct weir_str value);
+/* Whether the comma-separated list in all fields of `id` has `token` (no regard to case). */
+bool fields_list_has(const struct http_fields *fields, enum field_id id, struct weir_str token);
+/* Drops hop-by-hop fields (RFC 9110 section 7.6.1): Connection and what it names (never framing fields
+ * or Host by that road), Keep-Alive, Proxy-Connection, TE, Trailer is kept, Transfer-Encoding, Upgrade,
+ * HTTP2-Settings. Also Content-Length, which the writer states anew from the body's length. */
+void fields_drop_hop_by_hop(struct http_fields *fields);
+
+enum http_method {
+    METHOD_OTHER = 0,
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_DELETE,
+    METHOD_CONNECT,
+    METHOD_OPTIONS,
+    METHOD_TRACE,
+    METHOD_PATCH,
+};
+enum http_method method_of(struct weir_str name);
+bool method_is_idempotent(enum http_method method); /* RFC 9110 section 9.2.2 */
+
+/* How a body's end is found. */
+enum http_body {
+    BODY_NONE = 0,
+    BODY_LENGTH,  /* content_length bytes; may be 0 */
+    BODY_CHUNKED, /* or, in HTTP/2, until END_STREAM without content-length */
+    BODY_CLOSE,   /* responses: until the connection ends */
+    BODY_TUNNEL,  /* after 101: bytes both ways until both ends */
+};
+
+enum target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_ASTERISK, TARGET_AUTHORITY };
+
+struct http_request_head {
+    struct weir_str method_name;
+    struct weir_str target;    /* as sent */
+    struct weir_str path;      /* normalised (RFC 3986 section 6.2.2): what is routed and passed on */
+    struct weir_str query;     /* without '?' */
+    bool has_query;            /* "/x?" has an empty one */
+    struct weir_str authority; /* Host, or of an absolute target (which wins); may be empty in 1.0 */
+    struct weir_str host;      /* lower case, no port */
+    struct http_fields fields;
+    enum http_method method;
+    enum target_form form;
+    uint8_t minor;             /* HTTP/1.minor: 0 or 1; 2 stands for HTTP/2 */
+    enum http_body body;
+    uint64_t content_length;   /* with BODY_LENGTH */
+    bool keep_alive;           /* the client will take another request on this connection */
+    bool expect_continue;
+    bool upgrade_websocket;    /* Upgrade: websocket, named in Connection, GET on HTTP/1.1 */
+    bool te_trailers;
+    bool close_after;          /* framing was legal but dubious: answer, then close */
+};
+
+struct http_response_head {
+    uint16_t status;
+    struct weir_str reason; /* may be empty */
+    struct http_fields fields;
+    uint8_t minor;
+    enum http_body body; /* knows the request's method: HEAD, 204, 304 have BODY_NONE */
+    uint64_t content_length;
+    bool has_content_length; /* also where body is BODY_NONE (HEAD) */
+    bool keep_alive;         /* the server will take another request on this connection */
+};
+
+/* After the bytes that the slices point into moved by `delta` (from scratch to the arena). */
+void request_head_rebase(struct http_request_head *head, const char *from, size_t len,
+                         const char *to);
+void response_head_rebase(struct http_response_head *head, const char *from, size_t len,
+                          const char *to);
+
+#endif

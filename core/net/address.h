@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Socket addresses from text and back; networks for trust lists.
+ */
+#ifndef NET_ADDRESS_H
+#define NET_ADDRESS_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/base.h"
+
+struct address {
+    socklen_t len;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        struct sockaddr_storage storage;
+    } u;
+};
+
+/* Longest text of an address without port, NUL included. */
+#define ADDRESS_TEXT_SIZE 112
+
+/* IPV4:PORT, [IPV6]:PORT, *:PORT or unix:PATH; no names. false: `error` says why. */
+bool address_parse(struct address *address, struct weir_str text, char *error, size_t error_size);
+/* The numeric host (no port) of an address literal; false: it is a name. */
+bool address_from_host(struct address *address, struct weir_str host, uint16_t port);
+void address_from_unix(struct address *address, struct weir_str path);
+
+/* "192.0.2.1", "2001:db8::1" (IPv4-mapped as IPv4), "unix". */
+size_t address_text(const struct address *address, char *out, size_t size);
+/* With port: "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path". */
+size_t address_text_port(const struct address *address, char *out, size_t size);
+uint16_t address_port(const struct address *address);
+bool address_equal(const struct address *a, const struct address *b);
+bool address_is_loopback(const struct address *address);
+
+/* A network: address and prefix length. */
+struct network {
+    uint8_t bytes[16];
+    uint8_t bits;
+    uint8_t family_bytes; /* 4 or 16; 0: Unix sockets ("unix") */
+};
+bool network_parse(struct network *network, struct weir_str text);
+bool network_contains(const struct network *network, const struct address *address);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A connection: one stream socket, plain or TLS, on one loop. It is registered once, edge-triggered, for
+ * reading and writing. What cannot be written is kept; what cannot be used of what was read is kept by
+ * the reader's wish. An idle connection holds no buffer.
+ *
+ * Reading: on_readable is called when there may be something to read; the owner calls conn_read until it
+ * says CONN_AGAIN, or stops earlier and calls conn_resume_read when it wants to go on (edge-triggered:
+ * nothing reminds it otherwise).
+ */
+#ifndef NET_CONN_H
+#define NET_CONN_H
+
+#include <event2/event_struct.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "net/loop.h"
+
+#define CONN_MAGIC 0x434f4e4eu
+
+enum conn_result {
+    CONN_DATA,  /* bytes came */
+    CONN_AGAIN, /* none now; on_readable will say */
+    CONN_EOF,   /* the peer ended its side (TLS: with close_notify) */
+    CONN_ERROR, /* reset, or TLS cut off without close_notify or broken; conn->error says */
+};
+
+struct conn;
+
+/* The owner's callbacks, all on the loop. The owner may close the connection inside any of them. */
+struct conn_ops {
+    /* There may be something to read. */
+    void (*on_readable)(struct conn *conn);
+    /* What waited has been written: conn_waiting is 0 again. */
+    void (*on_drained)(struct conn *conn);
+    /* connect and TLS handshake are done (`ok`), or failed: conn->error says why; close it. */
+    void (*on_open)(struct conn *conn, bool ok);
+};
+
+/* Why a connection failed, for reasons and counters. */
+enum conn_error {
+    CONN_OK = 0,
+    CONN_REFUSED,
+    CONN_RESET,
+    CONN_TIMED_OUT,
+    CONN_UNREACHABLE,
+    CONN_NO_RESOURCES, /* out of descriptors, ports or memory */
+    CONN_TLS,          /* handshake or record failure; conn->tls_error has OpenSSL's words */
+    CONN_TLS_VERIFY,   /* the peer's certificate */
+    CONN_TRUNCATED,    /* TLS ended without close_notify */
+    CONN_OTHER,
+};
+
+/* Bytes that wait. Invariant: 0 <= head <= tail <= size; data NULL when size is 0. */
+struct conn_buffer {
+    char *data;
+    size_t head, tail, size;
+};
+
+struct conn {
+    uint32_t magic;
+    int fd; /* -1: closed */
+    struct loop *loop;
+    const struct conn_ops *ops;
+    void *owner;
+    SSL *ssl; /* NULL: plain */
+    struct event event;
+    struct conn_buffer in;  /* kept by conn_keep */
+    struct conn_buffer out; /* waits for the socket */
+    struct freed freed;
+    struct task resume; /* conn_resume_read */
+    uint64_t received, sent; /* bytes on the wire side above TLS */
+    uint8_t error;           /* enum conn_error */
+    bool opening;            /* connect or handshake under way */
+    bool readable;           /* the socket may have bytes: false after a short read */
+    bool writable;           /* false after a refused write */
+    bool eof_seen;           /* the peer's end was read */
+    bool eof_hint;           /* the kernel has said that an end is there (EPOLLRDHUP) */
+    bool shutdown_sent;
+    bool shutdown_wanted; /* after what waits */
+    char tls_error[96];
+};
+
+/* Takes over an accepted socket (non-blocking). With `ctx` a TLS handshake begins, and on_open tells its
+ * end; else the connection is open. NULL: no memory, the socket was closed. */
+struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct conn_ops *ops,
+                         void *owner);
+
+/* TLS towards a server. */
+struct conn_tls_client {
+    SSL_CTX *ctx;
+    const char *name; /* SNI and host to check; NULL: neither */
+    SSL_SESSION *session; /* to resume; may be NULL */
+};
+
+/* Begins to connect; on_open tells the end, never inside this call. NULL: no memory or descriptor or
+ * port; *error says which. The time limit is the owner's. */
+struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t address_len,
+                          const struct conn_tls_client *tls, const struct conn_ops *ops,
+                          void *owner, enum conn_error *error);
+
+/* Hands the connection to another owner. */
+void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
+
+/*
+ * Receives into the loop's scratch, behind what was kept. On CONN_DATA `*data`, `*len` is all of it,
+ * valid until the next conn_read on this loop; the owner uses what it can and calls conn_keep with the
+ * rest (also with the whole, to wait for more). On CONN_EOF and CONN_ERROR `*len` is 0 and what was kept
+ * stays kept. Reads at most `max` bytes (0: as much as scratch holds).
+ */
+enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max);
+
+/* Keeps the unused tail of what conn_read gave. Copies. `len` 0 frees the buffer. Above
+ * LOOP_SCRATCH_SIZE / 2 it is a programming error. */
+void conn_keep(struct conn *conn, const char *data, size_t len);
+
+/* Kept bytes. */
+static inline size_t conn_kept(const struct conn *conn)
+{
+    return conn->in.tail - conn->in.head;
+}
+
+/* Calls on_readable at the end of the turn if there can be anything: kept bytes, or a socket not known to
+ * be empty. */
+void conn_resume_read(struct conn *conn);
+
+/* Writes now what the socket takes, in order behind what waits, and keeps a copy of the rest. Errors
+ * show as conn->error and a readable event; false: the connection is broken, nothing more will be sent. */
+bool conn_write(struct conn *conn, const struct iovec *iov, int count);
+
+/* Bytes that wait to be sent. */
+static inline size_t conn_waiting(const struct conn *conn)
+{
+    return conn->out.tail - conn->out.head;
+}
+
+/* Ends our side once what waits is sent (TLS: close_notify; then FIN). Reading goes on. */
+void conn_shutdown(struct conn *conn);
+
+/* Closes now; what waits is lost. `*conn` becomes NULL, memory is freed at the end of the turn. With
+ * `reset` the peer sees RST, so that a cut body never passes for a whole one. */
+void conn_close(struct conn **conn, bool reset);
+
+/* True when nothing is amiss: open, nothing kept or waiting, no end seen. For idle upstream ones. */
+bool conn_is_idle_clean(const struct conn *conn);
+
+const char *conn_error_word(enum conn_error error); /* "refused", "reset", ... */
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A loop: one thread's libevent base with what all connections on it share: time read once a turn,
+ * coarse timers, messages from other threads, work put off to the end of the turn, scratch memory.
+ *
+ * Thread: everything belongs to the loop's thread, except loop_post and loop_stop.
+ */
+#ifndef NET_LOOP_H
+#define NET_LOOP_H
+
+#include <event2/event.h>
+#include <pthread.h>
+
+#include "base/arena.h"
+#include "base/list.h"
+
+/* Scratch: large enough that one recv takes what a socket holds, small enough to stay in cache. */
+#define LOOP_SCRATCH_SIZE (128u * 1024)
+#define LOOP_OUTPUT_SIZE (32u * 1024)
+
+/* ---- coarse timers: a hashed wheel on one libevent timer ---- */
+
+/* Milliseconds a tick. A timer fires up to one tick late, never early. */
+#define LOOP_TICK_MS 16u
+
+struct timer;
+typedef void (*timer_fn)(struct timer *timer);
+
+/* Embedded in what it times out. Zeroed is unset. Setting it to a later time than it is filed under only
+ * writes the deadline: it is filed anew when the old slot comes up, so a timeout that is pushed on with
+ * every request costs a store. */
+struct timer {
+    struct list link;     /* in its slot */
+    uint64_t deadline_ns; /* 0: not set */
+    uint64_t filed_tick;  /* the tick of the slot it is in */
+    timer_fn fn;
+};
+
+/* ---- work at the end of the turn ---- */
+
+struct task;
+typedef void (*task_fn)(struct task *task);
+
+/* Embedded. Zeroed is not queued. */
+struct task {
+    struct list link;
+    task_fn fn;
+};
+
+/* ---- messages from other threads ---- */
+
+struct message;
+typedef void (*message_fn)(struct message *message);
+
+/* Owner: the receiver once posted; its fn frees it. */
+struct message {
+    struct message *next;
+    message_fn fn;
+};
+
+struct loop {
+    struct event_base *base;
+    unsigned index; /* 0 .. workers-1; workers for the control thread */
+    bool now_fresh;
+    bool stopping;
+    uint64_t now_ns_;
+    char *scratch; /* LOOP_SCRATCH_SIZE: receive */
+    char *output;  /* LOOP_OUTPUT_SIZE: message heads on their way out */
+    struct arena_cache blocks;
+    struct loop_wheel *wheel;
+    struct loop_queue *queue;
+    struct list tasks; /* run at the end of this turn */
+    struct list freed; /* freed at the end of this turn, after the tasks */
+    void *owner;       /* the worker around it */
+};
+
+/* NULL: no memory or no descriptors; logged. */
+struct loop *loop_new(unsigned index);
+/* The base, timers and messages that wait are dropped. Not while it runs. */
+void loop_free(struct loop **loop);
+
+/* Turns until loop_stop. */
+void loop_run(struct loop *loop);
+/* Any thread. The loop ends at the end of its turn. */
+void loop_stop(struct loop *loop);
+
+uint64_t loop_now_refresh(struct loop *loop);
+
+/* Monotonic nanoseconds, read at most once a turn. */
+static inline uint64_t loop_now_ns(struct loop *loop)
+{
+    return likely(loop->now_fresh) ? loop->now_ns_ : loop_now_refresh(loop);
+}
+
+/* Wall clock, milliseconds since 1970, read anew. */
+uint64_t loop_wall_ms(void);
+
+/* Sets (or moves) a timer to fire `delay_ns` from now. `timer->fn` is set by the owner beforehand. */
+void timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ns);
+/* Unsets it; nothing when it is not set. The timer's memory may be freed afterwards. */
+void timer_cancel(struct loop *loop, struct timer *timer);
+static inline bool timer_is_set(const struct timer *timer)
+{
+    return timer->deadline_ns != 0;
+}
+
+/* Queues a task for the end of this turn (or of the next, when tasks are already running); nothing when
+ * it is queued. Never starves I/O: tasks queued by tasks wait for the next turn. */
+void task_queue(struct loop *loop, struct task *task);
+void task_cancel(struct task *task);
+
+/* Frees memory at the end of the turn, when no callback can still hold it. `link` lies in the object;
+ * fn gets it. */
+struct freed {
+    struct list link;
+    void (*fn)(struct freed *freed);
+};
+void loop_free_later(struct loop *loop, struct freed *freed, void (*fn)(struct freed *freed));
+
+/* Runs message->fn on the loop's thread, in order of posting. Any thread. Never fails. */
+void loop_post(struct loop *loop, struct message *message);
+
+#endif
