@@ -16,6 +16,7 @@ dist_sdkinclude_DATA = \
     sdk/include/weir/option.h \
     sdk/include/weir/router.h \
     sdk/include/weir/sticky.h \
+    sdk/include/weir/testing.h \
     sdk/include/weir/weir.h
 
 # From text to option fields: compiled into the core and into the fake host, so that both take and
