@@ -4,9 +4,9 @@
  * `pkg-config --cflags --libs weir-testing` (libweir-testing.a) and the module's own sources.
  *
  *     struct weir_test *host = weir_test_new(weir_module_entry());
- *     struct weir_test_conf *conf = weir_test_conf(host, "cookie = \"id\"  ttl = 1h");
- *     ck_assert_msg(conf != NULL, "%s", weir_test_mistakes(host));
- *     struct weir_test_instance *sticky = weir_test_create(host, WEIR_TEST_STICKY, conf);
+ *     struct weir_test_block *block = weir_test_conf(host, "cookie = \"id\"  ttl = 1h");
+ *     ck_assert_msg(block != NULL, "%s", weir_test_mistakes(host));
+ *     struct weir_test_instance *sticky = weir_test_create(host, WEIR_TEST_STICKY, block);
  *     ...
  *     ck_assert(weir_test_free(&host));
  *
@@ -35,7 +35,7 @@ WEIR_BEGIN_DECLS
 #endif
 
 struct weir_test;
-struct weir_test_conf;
+struct weir_test_block;
 struct weir_test_instance;
 struct weir_test_pool;
 
@@ -100,20 +100,20 @@ void weir_test_set_pool_name(struct weir_test *host, const char *name);
  * Blocks other than the module's start from what the latest module block said; where there was none,
  * an empty one is made first, as in Weir, where nothing runs without it.
  */
-struct weir_test_conf *weir_test_conf(struct weir_test *host, const char *text) WEIR_TEST_CHECKED;
-struct weir_test_conf *weir_test_conf_in(struct weir_test *host, enum weir_option_context context,
-                                         const char *text) WEIR_TEST_CHECKED;
+struct weir_test_block *weir_test_conf(struct weir_test *host, const char *text) WEIR_TEST_CHECKED;
+struct weir_test_block *weir_test_conf_in(struct weir_test *host, enum weir_option_context context,
+                                          const char *text) WEIR_TEST_CHECKED;
 
 /** Mistakes of the last configuration, one a line: `conf:LINE: what is wrong`; empty: none. Valid until
  * the next configuration. */
 const char *weir_test_mistakes(const struct weir_test *host);
 
 /** The option struct, and what conf_create prepared. */
-const void *weir_test_conf_struct(const struct weir_test_conf *conf);
-void *weir_test_conf_prepared(const struct weir_test_conf *conf);
+const void *weir_test_block_conf(const struct weir_test_block *block);
+void *weir_test_block_prepared(const struct weir_test_block *block);
 
-/** Runs conf_free. Its instances must be destroyed before. Sets *conf to NULL. */
-void weir_test_conf_free(struct weir_test_conf **conf);
+/** Runs conf_free. Its instances must be destroyed before. Sets *block to NULL. */
+void weir_test_block_free(struct weir_test_block **block);
 
 /* ---- instances ---- */
 
@@ -130,7 +130,7 @@ enum weir_test_kind {
 /** Makes an instance of that kind; before the first one on a loop, worker_start runs. NULL: create or
  * worker_start failed. A module without that kind aborts. */
 struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_test_kind kind,
-                                            struct weir_test_conf *conf) WEIR_TEST_CHECKED;
+                                            struct weir_test_block *block) WEIR_TEST_CHECKED;
 
 /** Runs what was posted, then destroy; a timer or open file that is left is a problem, and so is an
  * on_assign without its on_complete. Sets *instance to NULL. */
@@ -220,7 +220,7 @@ struct weir_test_reply {
 };
 
 /** The reply so far; its body is valid until the next write. */
-struct weir_test_reply weir_test_reply(const struct weir_request *req);
+struct weir_test_reply weir_test_reply_of(const struct weir_request *req);
 const char *weir_test_reply_header(const struct weir_request *req, const char *name);
 
 /** Lets the client read nothing (written bytes wait) or everything. After a client that read nothing,
