@@ -3,13 +3,17 @@
 
 import functools
 import os
+import pathlib
 import shutil
+import tempfile
 
 import lint
 from build import CommandFailed, ready_build
 from report import check_reports, read_automake_results, read_junit
 
 FUZZ_SECONDS = "60"
+# A log is not longer; what is, is a body that a test sent.
+LOG_BYTES = 8 << 20
 
 
 def run_lint(context, result):
@@ -51,8 +55,10 @@ def run_e2e(context, result, sanitize=None):
         return
     report = context.work / f"e2e-{sanitize or 'plain'}.xml"
     report.unlink(missing_ok=True)
+    # Short, because Unix sockets are made in it.
+    scratch = pathlib.Path(tempfile.mkdtemp(prefix="weir-"))
     command = ["/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no",
-               f"--junitxml={report}", str(tests)]
+               f"--basetemp={scratch}/t", f"--junitxml={report}", str(tests)]
     if context.jobs > 1:
         command += ["-n", str(context.jobs), "--dist", "loadfile"]
     if context.pattern:
@@ -61,11 +67,27 @@ def run_e2e(context, result, sanitize=None):
         env.update(program_environment(context, folder, sanitize))
         code = context.run(command, f"e2e-{sanitize or 'plain'}", cwd=context.source, env=env,
                            check=False)
+    if sanitize:
+        find_runtime_errors(scratch, result)
+    shutil.rmtree(scratch, ignore_errors=True)
     before = result.failed
     read_junit(report, result)
     # 5: no test was collected, which the caller judges.
     if code not in (0, 5) and result.failed == before:
         result.add_failure(f"pytest failed ({code}); see above")
+
+
+def find_runtime_errors(folder, result):
+    """Adds UBSan's findings from the logs that the tests left.
+
+    gcc's UBSan writes to standard error, whatever its log_path says, when ASan is there as well.
+    """
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or path.is_symlink() or path.stat().st_size > LOG_BYTES:
+            continue
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if ": runtime error: " in line:
+                result.add_failure(f"{path.relative_to(folder)}: {line}")
 
 
 def run_sanitized(sanitize, context, result):
