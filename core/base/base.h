@@ -13,7 +13,7 @@
 
 #include <weir/module.h>
 
-#define likely(x) __builtin_expect(!!(x), 1)
+#define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -22,15 +22,15 @@
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* A programming error: says where and aborts, in release too. Operational errors return instead. */
-#define ASSERT(condition)                                                                          \
-    do {                                                                                           \
-        if (unlikely(!(condition)))                                                                \
-            base_assert_failed(#condition, __FILE__, __LINE__);                                    \
+#define ASSERT(condition)                                       \
+    do {                                                        \
+        if (unlikely(!(condition)))                             \
+            base_assert_failed(#condition, __FILE__, __LINE__); \
     } while (0)
 
 _Noreturn void base_assert_failed(const char *condition, const char *file, int line);
 
-#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_MS     UINT64_C(1000000)
 #define NS_PER_SECOND UINT64_C(1000000000)
 
 /* A slice from a literal. */

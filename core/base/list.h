@@ -67,8 +67,8 @@ static inline struct list *list_pop_front(struct list *head)
 }
 
 /* Walks over `head`; the running link may be removed. */
-#define list_each(link, head)                                                                      \
-    for (struct list *link = (head)->next, *link##_next = link->next; link != (head);              \
+#define list_each(link, head)                                                         \
+    for (struct list *link = (head)->next, *link##_next = link->next; link != (head); \
          link = link##_next, link##_next = link->next)
 
 #endif

@@ -1,3 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/base, headers too (they go into the release): one line a file, sorted.
-core_libcore_a_SOURCES +=
+core_libcore_a_SOURCES += \
+    core/base/arena.c \
+    core/base/arena.h \
+    core/base/base.c \
+    core/base/base.h \
+    core/base/list.h \
+    core/base/log.c \
+    core/base/log.h \
+    core/base/logfile.c \
+    core/base/logfile.h \
+    core/base/mistakes.c \
+    core/base/mistakes.h

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Assertions and the allocators that end the program when memory is out.
+ */
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+_Noreturn void base_assert_failed(const char *condition, const char *file, int line)
+{
+    fprintf(stderr, "weir: %s:%d: this must hold and does not: %s\n", file, line, condition);
+    abort();
+}
+
+static _Noreturn void out_of_memory(size_t len)
+{
+    fprintf(stderr, "weir: no memory left for %zu bytes\n", len);
+    abort();
+}
+
+void *base_alloc(size_t len)
+{
+    void *ptr = malloc(len > 0 ? len : 1);
+    if (unlikely(ptr == NULL)) {
+        out_of_memory(len);
+    }
+    return ptr;
+}
+
+void *base_zalloc(size_t len)
+{
+    void *ptr = calloc(1, len > 0 ? len : 1);
+    if (unlikely(ptr == NULL)) {
+        out_of_memory(len);
+    }
+    return ptr;
+}
+
+void *base_realloc(void *ptr, size_t len)
+{
+    void *grown = realloc(ptr, len > 0 ? len : 1);
+    if (unlikely(grown == NULL)) {
+        out_of_memory(len);
+    }
+    return grown;
+}
+
+char *base_strdup(const char *text)
+{
+    return base_strndup(text, strlen(text));
+}
+
+char *base_strndup(const char *text, size_t len)
+{
+    char *copy = base_alloc(len + 1);
+    if (len > 0) {
+        memcpy(copy, text, len);
+    }
+    copy[len] = '\0';
+    return copy;
+}
+
+char *base_printf(const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    int len = vasprintf(&text, format, args);
+    va_end(args);
+    if (unlikely(len < 0)) {
+        out_of_memory(strlen(format));
+    }
+    return text;
+}
