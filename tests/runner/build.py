@@ -113,5 +113,5 @@ def ready_build(context, sanitize):
         if sanitize:
             command += [f"--enable-sanitizers={sanitize}", "CFLAGS=-O1 -g"]
         context.run(command, f"configure-{kind}", cwd=folder)
-    context.run(["make", f"-j{context.jobs}"], f"make-{kind}", cwd=folder)
+    context.run(["make", f"-j{context.jobs}", "all", "test-programs"], f"make-{kind}", cwd=folder)
     return folder
