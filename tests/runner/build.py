@@ -73,7 +73,10 @@ def source_files(source):
         names = {pathlib.PurePosixPath(path.relative_to(source)) for path in source.rglob("*")
                  if path.suffix not in GENERATED and
                  not {".run", "autom4te.cache", ".deps"} & set(path.parts)}
-    return sorted(name for name in names if (source / name).is_file())
+    # A build folder inside the checkout, as `mkdir build && cd build && ../configure` makes it.
+    builds = {name.parent for name in names if name.name == "config.status" and name.parent.name}
+    return sorted(name for name in names
+                  if (source / name).is_file() and not builds & set(name.parents))
 
 
 def snapshot(context):
