@@ -3,9 +3,12 @@
 # A module exports weir_module_entry and nothing else, and needs nothing that only weir has; weir
 # exports nothing to it. Run by `make check`, which says by WEIR_BUILD where the build is.
 set -eu
+if ! test -x "$WEIR_BUILD/weir"; then
+    echo "no weir in $WEIR_BUILD" >&2
+    exit 1
+fi
 status=0
 for module in "$WEIR_BUILD"/modules/built/*.so; do
-    test -f "$module" || continue
     exported=$(nm -D --defined-only "$module" | awk '$2 != "A" { print $3 }' |
         grep -Ev '^__(asan|ubsan|tsan|odr_asan)' | tr '\n' ' ')
     if [ "$exported" != "weir_module_entry " ]; then
