@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Gathering output of one callback. See batch.h.
+ */
+#include "http/batch.h"
+
+static void batch_turn_to(struct batch *batch, struct conn *conn)
+{
+    if (batch->conn != conn) {
+        if (batch->count > 0) {
+            batch_flush(batch);
+        }
+        batch->conn = conn;
+    }
+}
+
+void batch_add(struct batch *batch, struct conn *conn, const void *data, size_t len)
+{
+    if (len == 0) {
+        return;
+    }
+    batch_turn_to(batch, conn);
+    if (batch->count == BATCH_SLICES) {
+        batch_flush(batch);
+        batch->conn = conn;
+    }
+    struct iovec *last = batch->count > 0 ? &batch->slices[batch->count - 1] : NULL;
+    if (last != NULL && (char *)last->iov_base + last->iov_len == (const char *)data) {
+        last->iov_len += len; /* a chunk line behind a head, and the like */
+        return;
+    }
+    batch->slices[batch->count++] = (struct iovec){(void *)(uintptr_t)data, len};
+}
+
+char *batch_reserve(struct batch *batch, struct conn *conn, size_t len)
+{
+    if (len > LOOP_OUTPUT_SIZE) {
+        return NULL;
+    }
+    batch_turn_to(batch, conn);
+    if (LOOP_OUTPUT_SIZE - batch->used < len || batch->count == BATCH_SLICES) {
+        batch_flush(batch);
+        batch->conn = conn;
+    }
+    return conn->loop->output + batch->used;
+}
+
+void batch_commit(struct batch *batch, size_t len)
+{
+    struct conn *conn = batch->conn;
+    ASSERT(conn != NULL && LOOP_OUTPUT_SIZE - batch->used >= len);
+    ASSERT(batch->count < BATCH_SLICES);
+    const char *at = conn->loop->output + batch->used;
+    batch->used += len;
+    batch_add(batch, conn, at, len);
+}
+
+bool batch_flush(struct batch *batch)
+{
+    struct conn *conn = batch->conn;
+    int count = batch->count;
+    batch->count = 0;
+    batch->used = 0;
+    batch->conn = NULL;
+    return count == 0 || conn_write(conn, batch->slices, count);
+}
+
+void batch_forget(struct batch *batch, const struct conn *conn)
+{
+    if (batch->conn == conn) {
+        batch->count = 0;
+        batch->used = 0;
+        batch->conn = NULL;
+    }
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between codecs and streams. A codec turns a connection's bytes into events of an exchange (one request
+ * and its response) and back; the stream that embeds the exchange joins a client's half (`down`) and a
+ * server's half (`up`) and knows no protocol. Everything runs on one loop.
+ *
+ * Flow: both halves deliver slices that are valid for the call. The receiver takes all of a slice, but
+ * may ask for no more by down_pause / up_pause; the codec then keeps what it has read already (bounded by
+ * one read) and reads no more until resumed.
+ */
+#ifndef HTTP_CODEC_H
+#define HTTP_CODEC_H
+
+#include "http/batch.h"
+#include "http/h1_parse.h"
+#include "http/message.h"
+
+struct exchange;
+
+/* ---- the client's half ---- */
+
+struct down;
+
+/* What a stream does to its client's half. After `end` or `reset` the codec closes the exchange by
+ * events->on_close, at the end of the turn at the latest. */
+struct down_ops {
+    /* A 1xx response; not for HTTP/1.0 clients (dropped). */
+    void (*interim)(struct down *down, const struct http_response_head *head);
+    /* The final response's head. The codec chooses the framing by head->body. `tunnel`: a 101 that both
+     * sides agreed on; data goes both ways as it is from here. */
+    void (*head)(struct down *down, const struct http_response_head *head, bool tunnel);
+    void (*data)(struct down *down, const char *data, size_t len);
+    void (*trailer)(struct down *down, struct weir_str name, struct weir_str value);
+    /* The response is whole. */
+    void (*end)(struct down *down);
+    /* Breaks the response visibly: RST, or a close without the last chunk. */
+    void (*reset)(struct down *down);
+    /* Request body: no more for now; go on. */
+    void (*pause)(struct down *down);
+    void (*resume)(struct down *down);
+    /* Bytes of the response that wait for the client's socket; sends what the batch holds first. */
+    size_t (*waiting)(struct down *down);
+};
+
+struct down {
+    const struct down_ops *ops;
+    struct exchange *exchange; /* NULL: between requests */
+};
+
+enum down_gone {
+    DOWN_GONE_CLOSED,   /* the client reset its connection, or it broke */
+    DOWN_GONE_TIMEOUT,  /* it did not send its body, or did not read, in time */
+    DOWN_GONE_PROTOCOL, /* the body's framing is broken; exchange->error says how */
+};
+
+/* What the client's half tells. */
+struct down_events {
+    /* The first bytes of a request: makes an exchange. NULL: no memory. */
+    struct exchange *(*on_open)(struct down *down);
+    /* exchange->request is complete (its body may follow). */
+    void (*on_request)(struct exchange *exchange);
+    /* The head was refused: exchange->error; the stream answers by ops->head. */
+    void (*on_refused)(struct exchange *exchange);
+    void (*on_data)(struct exchange *exchange, const char *data, size_t len);
+    void (*on_trailer)(struct exchange *exchange, struct weir_str name, struct weir_str value);
+    /* The request is whole. In a tunnel: the client ended its side. */
+    void (*on_request_end)(struct exchange *exchange);
+    /* What waited for the client's socket has gone. */
+    void (*on_drained)(struct exchange *exchange);
+    /* No more from this client. The stream may still call ops->head..end when no head has gone out (for
+     * 400 and 408; `why` PROTOCOL or TIMEOUT); with CLOSED only on_close follows. */
+    void (*on_gone)(struct exchange *exchange, enum down_gone why);
+    /* The last event: the exchange's memory may go. `complete`: the whole response was handed to the
+     * socket. */
+    void (*on_close)(struct exchange *exchange, bool complete);
+};
+
+/* ---- the server's half ---- */
+
+struct up;
+
+struct up_ops {
+    /* Sends the request's head (exchange->request and the extras). false: the connection is broken,
+     * and no event will follow; nothing was sent. */
+    bool (*head)(struct up *up, const struct h1_extra *extra, size_t extra_count);
+    void (*data)(struct up *up, const char *data, size_t len);
+    void (*trailer)(struct up *up, struct weir_str name, struct weir_str value);
+    void (*end)(struct up *up);
+    void (*pause)(struct up *up);
+    void (*resume)(struct up *up);
+    size_t (*waiting)(struct up *up);
+    /* Lets go of the exchange: no more events. The connection is kept for the next request when its state
+     * allows, else closed. */
+    void (*release)(struct up *up);
+};
+
+struct up {
+    const struct up_ops *ops;
+    struct exchange *exchange; /* NULL: idle */
+};
+
+enum up_failure {
+    UP_RESET,      /* reset or closed without an answer */
+    UP_STALE,      /* the same, on a connection that was idle before: no byte of an answer came */
+    UP_MALFORMED,  /* nonsense: exchange->error */
+    UP_TRUNCATED,  /* the body was cut after the response began */
+};
+
+struct up_events {
+    void (*on_interim)(struct exchange *exchange, struct http_response_head *head);
+    /* exchange->response is complete (its body may follow). */
+    void (*on_response)(struct exchange *exchange);
+    void (*on_data)(struct exchange *exchange, const char *data, size_t len);
+    void (*on_trailer)(struct exchange *exchange, struct weir_str name, struct weir_str value);
+    /* The response is whole. In a tunnel: the server ended its side. */
+    void (*on_response_end)(struct exchange *exchange);
+    void (*on_drained)(struct exchange *exchange);
+    /* The connection is gone (and so is exchange->up). */
+    void (*on_failed)(struct exchange *exchange, enum up_failure why);
+};
+
+/* ---- what both speak about ---- */
+
+struct exchange {
+    struct arena arena;
+    struct http_request_head request;
+    struct http_response_head response;
+    struct h1_error error;
+    struct down *down; /* NULL after on_close */
+    struct up *up;     /* NULL: none (yet, or any more) */
+    uint64_t request_bytes;  /* on the wire, heads and framing included */
+    uint64_t response_bytes;
+    uint64_t response_body_bytes;
+    bool request_whole;  /* all of the request has been delivered */
+    bool response_begun; /* ops->head was called */
+    bool response_whole; /* ops->end was called */
+};
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP/1 towards servers: one object an upstream connection, one exchange at a time; between exchanges it
+ * is idle in its owner's list.
+ */
+#ifndef HTTP_H1_CLIENT_H
+#define HTTP_H1_CLIENT_H
+
+#include "http/codec.h"
+
+struct h1_client;
+
+struct h1_client_owner {
+    const struct up_events *events;
+    /* The connection is idle and clean: keep it (h1_client_use later) or close it (h1_client_close). */
+    void (*on_idle)(struct h1_client *client);
+    /* The connection has ended (while idle, or when an exchange ended or failed); the last call. */
+    void (*on_closed)(struct h1_client *client);
+};
+
+struct h1_client {
+    struct up up; /* first: an up is cast to its h1_client */
+    struct conn *conn;
+    struct batch *batch;
+    const struct h1_client_owner *owner;
+    void *user;       /* the owner's: the server's local state */
+    struct list link; /* the owner's */
+    struct freed freed;
+    struct h1_limits limits;
+    struct h1_scan scan;
+    struct h1_chunked chunked;
+    uint64_t body_left;
+    uint64_t exchanges;      /* begun on this connection */
+    uint64_t idle_since_ns;
+    uint8_t state;
+    uint8_t interims; /* 1xx responses to this exchange */
+    bool paused;
+    bool last_chunk_sent;
+    bool request_whole;
+    bool request_chunked;
+    bool reusable;   /* as far as is known now */
+    bool answer_begun; /* a byte of the answer to this exchange has come */
+};
+
+/* Takes over a connection that is open. */
+struct h1_client *h1_client_new(struct conn *conn, struct batch *batch,
+                                const struct h1_limits *limits,
+                                const struct h1_client_owner *owner, void *user);
+
+/* Begins an exchange on an idle connection; ops->head follows. false: the connection turned out to be
+ * closed (it is gone now; on_closed was called). `probe`: look at the socket first, for requests that
+ * cannot be sent twice. */
+bool h1_client_use(struct h1_client *client, struct exchange *exchange, bool probe);
+
+/* Closes an idle connection. */
+void h1_client_close(struct h1_client *client);
+
+#endif
