@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Probes a server by an HTTP request: status, and on demand a text in the body, say whether it is up.
+ *
+ * Connections, TLS, intervals, time limits, rise and fall are the host's.
+ */
+#include <weir/weir.h>
+
+#include "response.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STATUS_MIN 100
+#define STATUS_MAX 599
+
+/* A text to be found must fit into what is read, beside a head. */
+#define BODY_TEXT_MAX 4096
+
+/* What the configured part of a request takes at most; the host gives at least twice as much. */
+#define REQUEST_MAX 4096
+
+/* ---- options ---- */
+
+struct conf {
+    struct weir_str path;
+    struct weir_str method;
+    struct weir_str host;
+    struct weir_str user_agent;
+    struct weir_str body;
+    struct weir_list headers; /* of struct weir_str */
+    struct weir_list expect;  /* of struct weir_str */
+};
+
+#define CONTEXTS (WEIR_CONTEXT_MODULE | WEIR_CONTEXT_POOL)
+
+static const struct weir_option rows[] = {
+    WEIR_OPTION(struct conf, path, STRING, "/", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The path that is asked for, with its query if it needs one."),
+    WEIR_OPTION(struct conf, method, STRING, "GET", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The request's method: GET, HEAD, or another that needs no body."),
+    WEIR_OPTION(struct conf, host, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The Host field. None: host and port of the server's own URL."),
+    WEIR_OPTION_LIST(struct conf, headers, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
+                     "More fields, each as \"Name: value\"."),
+    WEIR_OPTION(struct conf, user_agent, STRING, "weir-health/1", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The User-Agent field, by which the server's log tells probes from visitors."),
+    WEIR_OPTION_LIST(struct conf, expect, STRING, "{\"200-399\"}", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                     "Statuses that say that the server is well: numbers and ranges."),
+    WEIR_OPTION(struct conf, body, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "A text that the body must contain, within the first 16 KiB of the answer."),
+};
+
+static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
+
+/* ---- prepared: one a pool ---- */
+
+struct probe {
+    char *before; /* the request up to the Host field's value; the rest is `after` */
+    char *after;
+    char *expected;       /* the list, for messages */
+    struct weir_str host; /* empty: the target's; in the configuration's memory, as is body */
+    struct weir_str body; /* empty: any */
+    bool head_only;
+    bool expect[STATUS_MAX + 1];
+};
+
+static bool is_token(struct weir_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.ptr[i];
+        bool alnum = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+                     (byte >= 'A' && byte <= 'Z');
+        if (!alnum && (byte == '\0' || strchr("!#$%&'*+-.^_`|~", byte) == NULL)) {
+            return false;
+        }
+    }
+    return text.len > 0;
+}
+
+/* Text without controls, and, where `blanks` is false, without blanks. */
+static bool is_plain(struct weir_str text, bool blanks)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char byte = (unsigned char)text.ptr[i];
+        if (byte < 0x20 || byte == 0x7f || (byte == ' ' && !blanks)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool equal(struct weir_str text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.ptr, word, text.len) == 0;
+}
+
+static bool equal_nocase(struct weir_str text, const char *lower)
+{
+    if (text.len != strlen(lower)) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char byte = text.ptr[i];
+        if ((byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte) != lower[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void check_target(struct weir_context *ctx, struct weir_check *check,
+                         const struct conf *conf)
+{
+    if (conf->path.len == 0 || conf->path.ptr[0] != '/' || !is_plain(conf->path, false) ||
+        memchr(conf->path.ptr, '#', conf->path.len) != NULL) {
+        weir_check_error(ctx, check, &conf->path,
+                         "path \"%.*s\" is none: it begins with \"/\", and has neither spaces nor "
+                         "\"#\"",
+                         (int)conf->path.len, conf->path.ptr);
+    }
+    if (!is_token(conf->method) || equal(conf->method, "CONNECT")) {
+        weir_check_error(ctx, check, &conf->method,
+                         "\"%.*s\" is no method for a probe: GET, HEAD or OPTIONS, for example",
+                         (int)conf->method.len, conf->method.ptr);
+    }
+    if (!is_plain(conf->host, false) ||
+        (conf->host.len > 0 && memchr(conf->host.ptr, '/', conf->host.len) != NULL)) {
+        weir_check_error(ctx, check, &conf->host,
+                         "host \"%.*s\" is none: a name such as \"shop.example\", with \":PORT\" "
+                         "where needed",
+                         (int)conf->host.len, conf->host.ptr);
+    }
+    if (!is_plain(conf->user_agent, true)) {
+        weir_check_error(ctx, check, &conf->user_agent, "user_agent has a control character");
+    }
+}
+
+/* Fields that the probe writes itself, or that would make the request mean something else. */
+static const char *reserved_field(struct weir_str name)
+{
+    if (equal_nocase(name, "host")) {
+        return "is set by host = \"...\"";
+    }
+    if (equal_nocase(name, "user-agent")) {
+        return "is set by user_agent = \"...\"";
+    }
+    if (equal_nocase(name, "connection") || equal_nocase(name, "content-length") ||
+        equal_nocase(name, "transfer-encoding") || equal_nocase(name, "upgrade") ||
+        equal_nocase(name, "expect")) {
+        return "is the probe's own: a probe has no body, and its connection is closed";
+    }
+    return NULL;
+}
+
+static void check_headers(struct weir_context *ctx, struct weir_check *check,
+                          const struct conf *conf)
+{
+    const struct weir_str *headers = conf->headers.items;
+    for (size_t i = 0; i < conf->headers.count; i++) {
+        const struct weir_str line = headers[i];
+        const char *colon = line.len > 0 ? memchr(line.ptr, ':', line.len) : NULL;
+        struct weir_str name = {line.ptr, colon != NULL ? (size_t)(colon - line.ptr) : 0};
+        if (!is_token(name) || !is_plain(line, true)) {
+            weir_check_error(ctx, check, &conf->headers,
+                             "\"%.*s\" is no header field: write \"Name: value\"", (int)line.len,
+                             line.ptr);
+            continue;
+        }
+        const char *why = reserved_field(name);
+        if (why != NULL) {
+            weir_check_error(ctx, check, &conf->headers, "%.*s %s", (int)name.len, name.ptr, why);
+        }
+    }
+}
+
+/* A status at the start of the text; 0: none. */
+static uint32_t take_status(struct weir_str *text)
+{
+    uint32_t status = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (i >= text->len || text->ptr[i] < '0' || text->ptr[i] > '9') {
+            return 0;
+        }
+        status = status * 10 + (uint32_t)(text->ptr[i] - '0');
+    }
+    text->ptr += 3;
+    text->len -= 3;
+    return status >= STATUS_MIN && status <= STATUS_MAX ? status : 0;
+}
+
+static void read_expect(struct weir_context *ctx, struct weir_check *check, const struct conf *conf,
+                        bool expect[STATUS_MAX + 1])
+{
+    const struct weir_str *items = conf->expect.items;
+    if (conf->expect.count == 0) {
+        weir_check_error(ctx, check, &conf->expect,
+                         "expect is empty, no answer would do: {\"200-399\"}, for example");
+    }
+    for (size_t i = 0; i < conf->expect.count; i++) {
+        struct weir_str rest = items[i];
+        uint32_t first = take_status(&rest);
+        uint32_t last = first;
+        if (rest.len == 4 && rest.ptr[0] == '-') {
+            rest.ptr++;
+            rest.len--;
+            last = take_status(&rest);
+        }
+        if (first == 0 || last < first || rest.len > 0) {
+            weir_check_error(ctx, check, &conf->expect,
+                             "\"%.*s\" is neither a status from 100 to 599 nor a range of them, "
+                             "such as \"200\" or \"200-399\"",
+                             (int)items[i].len, items[i].ptr);
+            continue;
+        }
+        for (uint32_t status = first; status <= last; status++) {
+            expect[status] = true;
+        }
+    }
+}
+
+static void check_body(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
+{
+    if (conf->body.len > 0 && equal(conf->method, "HEAD")) {
+        weir_check_error(ctx, check, &conf->body,
+                         "the answer to HEAD has no body to find a text in: method = GET, or leave "
+                         "body out");
+    }
+    if (conf->body.len > BODY_TEXT_MAX) {
+        weir_check_error(ctx, check, &conf->body, "body is longer than %d bytes", BODY_TEXT_MAX);
+    }
+}
+
+/* ---- prepared data ---- */
+
+/* Appends to a text of REQUEST_MAX bytes; what does not fit makes `*len` larger than that. */
+static void append(char *to, size_t *len, struct weir_str text)
+{
+    if (text.len > 0 && *len + text.len < REQUEST_MAX) {
+        memcpy(to + *len, text.ptr, text.len);
+        to[*len + text.len] = '\0';
+    }
+    *len += text.len;
+}
+
+static void append_text(char *to, size_t *len, const char *text)
+{
+    append(to, len, (struct weir_str){text, strlen(text)});
+}
+
+/* The request but for the Host field's value. false: too long. */
+static bool write_request(const struct conf *conf, char *before, char *after)
+{
+    const struct weir_str *headers = conf->headers.items;
+    size_t before_len = 0;
+    size_t after_len = 0;
+
+    append(before, &before_len, conf->method);
+    append_text(before, &before_len, " ");
+    append(before, &before_len, conf->path);
+    append_text(before, &before_len, " HTTP/1.1\r\nHost: ");
+    append_text(after, &after_len, "\r\nUser-Agent: ");
+    append(after, &after_len, conf->user_agent);
+    append_text(after, &after_len, "\r\nAccept: */*\r\nConnection: close\r\n");
+    for (size_t i = 0; i < conf->headers.count; i++) {
+        append(after, &after_len, headers[i]);
+        append_text(after, &after_len, "\r\n");
+    }
+    append_text(after, &after_len, "\r\n");
+    return before_len + after_len + conf->host.len < REQUEST_MAX;
+}
+
+/* "200-399, 418". */
+static void write_expected(const struct conf *conf, char *expected)
+{
+    const struct weir_str *items = conf->expect.items;
+    size_t len = 0;
+    for (size_t i = 0; i < conf->expect.count; i++) {
+        append_text(expected, &len, i > 0 ? ", " : "");
+        append(expected, &len, items[i]);
+    }
+}
+
+static void conf_free(struct weir_context *ctx, void *prepared)
+{
+    struct probe *probe = prepared;
+    (void)ctx;
+    free(probe->before);
+    free(probe->after);
+    free(probe->expected);
+    free(probe);
+}
+
+static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
+                                    const void *conf_struct, void **prepared)
+{
+    const struct conf *conf = conf_struct;
+    struct probe *probe = calloc(1, sizeof(*probe));
+
+    if (probe == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    probe->before = calloc(1, REQUEST_MAX);
+    probe->after = calloc(1, REQUEST_MAX);
+    probe->expected = calloc(1, REQUEST_MAX);
+    if (probe->before == NULL || probe->after == NULL || probe->expected == NULL) {
+        conf_free(ctx, probe);
+        return WEIR_NO_MEMORY;
+    }
+    check_target(ctx, check, conf);
+    check_headers(ctx, check, conf);
+    read_expect(ctx, check, conf, probe->expect);
+    check_body(ctx, check, conf);
+    if (!write_request(conf, probe->before, probe->after)) {
+        weir_check_error(ctx, check, NULL,
+                         "this probe's request is longer than %d bytes: shorten its path, headers "
+                         "or user_agent",
+                         REQUEST_MAX);
+    }
+    write_expected(conf, probe->expected);
+    probe->host = conf->host;
+    probe->body = conf->body;
+    probe->head_only = equal(conf->method, "HEAD");
+    *prepared = probe;
+    return WEIR_OK;
+}
+
+/* ---- probing ---- */
+
+static size_t request(struct weir_context *ctx, void *instance,
+                      const struct weir_probe_target *target, char *out, size_t capacity)
+{
+    const struct probe *probe = instance;
+    struct weir_str host = probe->host.len > 0 ? probe->host : target->authority;
+    size_t before_len = strlen(probe->before);
+    size_t after_len = strlen(probe->after);
+    size_t len = before_len + host.len + after_len;
+    (void)ctx;
+
+    if (len <= capacity) {
+        memcpy(out, probe->before, before_len);
+        if (host.len > 0) {
+            memcpy(out + before_len, host.ptr, host.len);
+        }
+        memcpy(out + before_len + host.len, probe->after, after_len);
+    }
+    return len;
+}
+
+static bool contains(const char *text, size_t len, struct weir_str part)
+{
+    for (size_t at = 0; at + part.len <= len; at++) {
+        const char *first = memchr(text + at, part.ptr[0], len - part.len + 1 - at);
+        if (first == NULL) {
+            return false;
+        }
+        at = (size_t)(first - text);
+        if (memcmp(first, part.ptr, part.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As much of the text as is good to read in a message. */
+static int shown_len(struct weir_str text)
+{
+    return (int)(text.len < 64 ? text.len : 64);
+}
+
+/* The head is there, and its status is one of those expected. */
+static enum weir_verdict judge_body(const struct probe *probe, const struct response *response,
+                                    bool eof, bool full, char *reason, size_t reason_size)
+{
+    if (probe->body.len == 0) {
+        snprintf(reason, reason_size, "probe: status %u", response->status);
+        return WEIR_VERDICT_UP;
+    }
+    if (contains(response->body, response->body_len, probe->body)) {
+        snprintf(reason, reason_size, "probe: status %u, the body has what is expected",
+                 response->status);
+        return WEIR_VERDICT_UP;
+    }
+    if (response->state == RESPONSE_HEAD && !eof) {
+        return WEIR_VERDICT_MORE;
+    }
+    if (response->state == RESPONSE_HEAD && !response->until_eof && !full) {
+        snprintf(reason, reason_size, "probe: the body was cut short");
+        return WEIR_VERDICT_DOWN;
+    }
+    snprintf(reason, reason_size, "probe: the body lacks \"%.*s\"%s", shown_len(probe->body),
+             probe->body.ptr, full ? " in its first 16 KiB" : "");
+    return WEIR_VERDICT_DOWN;
+}
+
+static enum weir_verdict judge(struct weir_context *ctx, void *instance,
+                               const struct weir_probe_target *target, const char *data, size_t len,
+                               bool eof, char *reason, size_t reason_size)
+{
+    const struct probe *probe = instance;
+    struct response response; /* 16 KiB: the control thread's stack has room for it */
+    bool full = len >= RESPONSE_MAX;
+    (void)ctx;
+    (void)target;
+
+    response_read(&response, data, full ? RESPONSE_MAX : len, probe->head_only);
+    switch (response.state) {
+    case RESPONSE_MALFORMED:
+        snprintf(reason, reason_size, "probe: %s", response.wrong);
+        return WEIR_VERDICT_DOWN;
+    case RESPONSE_MORE:
+        if (!eof) {
+            return WEIR_VERDICT_MORE;
+        }
+        snprintf(reason, reason_size, "probe: %s",
+                 len == 0 ? "closed without an answer"
+                 : full   ? "the answer's head is longer than 16 KiB"
+                          : "the answer was cut short");
+        return WEIR_VERDICT_DOWN;
+    case RESPONSE_HEAD:
+    case RESPONSE_BODY: break;
+    }
+    if (response.status > STATUS_MAX || !probe->expect[response.status]) {
+        snprintf(reason, reason_size, "probe: status %u, expected %s", response.status,
+                 probe->expected);
+        return WEIR_VERDICT_DOWN;
+    }
+    return judge_body(probe, &response, eof, full, reason, reason_size);
+}
+
+static const struct weir_health health = {
+    .size = sizeof(struct weir_health),
+    .request = request,
+    .judge = judge,
+};
+
+static const struct weir_module module = {
+    .size = sizeof(struct weir_module),
+    .abi_major = WEIR_ABI_MAJOR,
+    .abi_minor = WEIR_ABI_MINOR,
+    .name = "health_http",
+    .version = "1.0",
+    .license = "MIT",
+    .summary = "Probes servers by HTTP: status and, on demand, a text in the body",
+    .options = &options,
+    .conf_create = conf_create,
+    .conf_free = conf_free,
+    .health = &health,
+};
+
+WEIR_MODULE(module);

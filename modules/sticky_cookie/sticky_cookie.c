@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeps a user on a server by a cookie of Weir's own, which only Weir can read or make.
+ */
+#include <weir/weir.h>
+
+#include "cookie.h"
+#include "token.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAME_MAX_LEN   128
+#define PATH_MAX_LEN   512
+#define DOMAIN_MAX_LEN 253
+
+/* name=value, and all attributes. */
+#define SET_COOKIE_MAX (NAME_MAX_LEN + 1 + TOKEN_LEN + PATH_MAX_LEN + DOMAIN_MAX_LEN + 128)
+
+/* So many values of our name are tried in one request; a browser sends one, or a few of several paths. */
+#define MAX_TRIES 4
+
+/* Values that were opened before, by a hash of them: a visitor's next request costs no HMAC. */
+#define SEEN_COUNT 256
+
+/* ---- options ---- */
+
+enum same_site { SAME_SITE_LAX, SAME_SITE_STRICT, SAME_SITE_NONE };
+enum secure { SECURE_AUTO, SECURE_ALWAYS, SECURE_NEVER };
+
+static const char *const same_site_names[] = {"lax", "strict", "none", NULL};
+static const char *const secure_names[] = {"auto", "always", "never", NULL};
+
+struct conf {
+    struct weir_str name;
+    struct weir_str path;
+    struct weir_str domain;
+    uint64_t ttl;
+    int32_t same_site;
+    int32_t secure;
+    bool http_only;
+    bool hide;
+};
+
+#define CONTEXTS (WEIR_CONTEXT_MODULE | WEIR_CONTEXT_POOL)
+
+static const struct weir_option rows[] = {
+    WEIR_OPTION(struct conf, name, STRING, "weir_session", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The cookie's name."),
+    WEIR_OPTION_RANGE(
+        struct conf, ttl, DURATION, "0", "0", "3650d", CONTEXTS, WEIR_OPTION_RELOADABLE,
+        "How long a user who is away stays on the server; renewed once half of it has "
+        "passed. 0: until the browser is closed."),
+    WEIR_OPTION(struct conf, path, STRING, "/", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The path below which the browser sends the cookie."),
+    WEIR_OPTION(struct conf, domain, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The domain whose hosts the browser sends the cookie to. None: the request's host "
+                "alone."),
+    WEIR_OPTION_ENUM(
+        struct conf, same_site, same_site_names, "lax", CONTEXTS, WEIR_OPTION_RELOADABLE,
+        "Whether the browser sends the cookie with requests that other sites cause: on "
+        "following a link (lax), never (strict), always (none; over TLS alone)."),
+    WEIR_OPTION_ENUM(
+        struct conf, secure, secure_names, "auto", CONTEXTS, WEIR_OPTION_RELOADABLE,
+        "Whether the browser sends the cookie over TLS alone: where it was got over TLS "
+        "(auto), always, never."),
+    WEIR_OPTION(struct conf, http_only, BOOLEAN, "on", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "Whether the cookie is hidden from the page's scripts."),
+    WEIR_OPTION(struct conf, hide, BOOLEAN, "off", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "Whether the cookie is taken out of the requests that servers get."),
+};
+
+static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
+
+/* ---- prepared: one a pool ---- */
+
+struct policy {
+    struct weir_str name; /* in the configuration's memory */
+    struct token_keys keys;
+    uint64_t ttl_s; /* 0: a session cookie */
+    bool hide;
+    char attributes[2][SET_COOKIE_MAX]; /* for plain connections, and for TLS */
+};
+
+static bool is_token_byte(unsigned char byte)
+{
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+           (byte >= 'A' && byte <= 'Z') ||
+           (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
+}
+
+static bool starts_with(struct weir_str text, const char *start)
+{
+    size_t len = strlen(start);
+    return text.len >= len && memcmp(text.ptr, start, len) == 0;
+}
+
+static bool equals(struct weir_str text, const char *other)
+{
+    return text.len == strlen(other) && starts_with(text, other);
+}
+
+/* Names that browsers take only with certain attributes (RFC 6265bis section 4.1.3): others would be
+ * dropped without a word. */
+static void check_prefix(struct weir_context *ctx, struct weir_check *check,
+                         const struct conf *conf)
+{
+    bool host = starts_with(conf->name, "__Host-");
+    if (!host && !starts_with(conf->name, "__Secure-")) {
+        return;
+    }
+    if (conf->secure == SECURE_NEVER) {
+        weir_check_error(ctx, check, &conf->secure,
+                         "browsers refuse \"%.*s\" without secure: leave out secure = never, or "
+                         "choose another name",
+                         (int)conf->name.len, conf->name.ptr);
+    }
+    if (host && (conf->domain.len > 0 || !equals(conf->path, "/"))) {
+        weir_check_error(ctx, check, &conf->name,
+                         "browsers refuse \"%.*s\" with a domain or a path other than \"/\": leave "
+                         "them out, or choose another name",
+                         (int)conf->name.len, conf->name.ptr);
+    }
+}
+
+static void check_name(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
+{
+    bool good = conf->name.len > 0 && conf->name.len <= NAME_MAX_LEN;
+    for (size_t i = 0; good && i < conf->name.len; i++) {
+        good = is_token_byte((unsigned char)conf->name.ptr[i]);
+    }
+    if (!good) {
+        weir_check_error(ctx, check, &conf->name,
+                         "\"%.*s\" is no name for a cookie: 1 to %d letters, digits, \"-\", \"_\" "
+                         "or \".\"",
+                         (int)conf->name.len, conf->name.ptr, NAME_MAX_LEN);
+    }
+    check_prefix(ctx, check, conf);
+}
+
+static void check_scope(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
+{
+    bool good = conf->path.len > 0 && conf->path.len <= PATH_MAX_LEN && conf->path.ptr[0] == '/';
+    for (size_t i = 0; good && i < conf->path.len; i++) {
+        good = conf->path.ptr[i] > 0x20 && conf->path.ptr[i] < 0x7f && conf->path.ptr[i] != ';';
+    }
+    if (!good) {
+        weir_check_error(ctx, check, &conf->path,
+                         "\"%.*s\" is no path for a cookie: it begins with \"/\", and has neither "
+                         "spaces nor \";\"",
+                         (int)conf->path.len, conf->path.ptr);
+    }
+    good = conf->domain.len <= DOMAIN_MAX_LEN;
+    for (size_t i = 0; good && i < conf->domain.len; i++) {
+        char byte = conf->domain.ptr[i];
+        good = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+               (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '.';
+    }
+    if (!good) {
+        weir_check_error(ctx, check, &conf->domain,
+                         "\"%.*s\" is no domain: a name such as \"shop.example\", without port",
+                         (int)conf->domain.len, conf->domain.ptr);
+    }
+}
+
+static void check_conf(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
+{
+    check_name(ctx, check, conf);
+    check_scope(ctx, check, conf);
+    if (conf->ttl > 0 && conf->ttl < UINT64_C(1000000000)) {
+        weir_check_error(ctx, check, &conf->ttl,
+                         "a cookie lives for whole seconds: at least 1s, or 0 for as long as the "
+                         "browser is open");
+    }
+    if (conf->same_site == SAME_SITE_NONE && conf->secure == SECURE_NEVER) {
+        weir_check_error(ctx, check, &conf->secure,
+                         "browsers refuse same_site = none without secure: leave out secure = "
+                         "never, or choose same_site = lax");
+    }
+}
+
+static const char *same_site_attribute(const struct conf *conf, bool secure)
+{
+    if (conf->same_site == SAME_SITE_STRICT) {
+        return "; SameSite=Strict";
+    }
+    if (conf->same_site == SAME_SITE_LAX) {
+        return "; SameSite=Lax";
+    }
+    return secure ? "; SameSite=None"
+                  : ""; /* refused without Secure: better the browser's default */
+}
+
+/* What follows the value in Set-Cookie. */
+static void write_attributes(const struct conf *conf, bool tls, char out[SET_COOKIE_MAX])
+{
+    bool secure = conf->secure == SECURE_ALWAYS || (conf->secure == SECURE_AUTO && tls);
+    char max_age[48] = "";
+    if (conf->ttl > 0) {
+        snprintf(max_age, sizeof(max_age), "; Max-Age=%llu",
+                 (unsigned long long)(conf->ttl / UINT64_C(1000000000)));
+    }
+    snprintf(out, SET_COOKIE_MAX, "; Path=%.*s%s%.*s%s%s%s%s", (int)conf->path.len, conf->path.ptr,
+             conf->domain.len > 0 ? "; Domain=" : "", (int)conf->domain.len,
+             conf->domain.len > 0 ? conf->domain.ptr : "", max_age,
+             conf->http_only ? "; HttpOnly" : "", secure ? "; Secure" : "",
+             same_site_attribute(conf, secure));
+}
+
+static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
+                                    const void *conf_struct, void **prepared)
+{
+    const struct conf *conf = conf_struct;
+    uint8_t secret[32];
+
+    check_conf(ctx, check, conf);
+    enum weir_status status = weir_secret(ctx, "session", secret);
+    if (status != WEIR_OK) {
+        weir_check_error(ctx, check, NULL,
+                         "the secret that cookies are sealed with cannot be had: look at the "
+                         "rights of state_dir");
+        return status;
+    }
+    struct policy *policy = calloc(1, sizeof(*policy));
+    if (policy == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    policy->name = conf->name;
+    policy->ttl_s = conf->ttl / UINT64_C(1000000000);
+    policy->hide = conf->hide;
+    token_derive_keys(ctx, secret, weir_pool_name(ctx), &policy->keys);
+    write_attributes(conf, false, policy->attributes[0]);
+    write_attributes(conf, true, policy->attributes[1]);
+    *prepared = policy;
+    return WEIR_OK;
+}
+
+static void conf_free(struct weir_context *ctx, void *prepared)
+{
+    (void)ctx;
+    free(prepared);
+}
+
+/* ---- requests ---- */
+
+/* A value that was opened; server WEIR_NO_SERVER: the entry is free. */
+struct seen {
+    char text[TOKEN_LEN];
+    struct token token;
+};
+
+/* One worker's instance of a pool. */
+struct sticky {
+    const struct policy *policy;
+    struct seen seen[SEEN_COUNT];
+};
+
+static enum weir_status create(struct weir_context *ctx, const void *conf, void *prepared,
+                               void **instance)
+{
+    struct sticky *self = calloc(1, sizeof(*self));
+    (void)ctx;
+    (void)conf;
+    if (self == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    self->policy = prepared;
+    *instance = self;
+    return WEIR_OK;
+}
+
+static void destroy(struct weir_context *ctx, void *instance)
+{
+    (void)ctx;
+    free(instance);
+}
+
+static struct seen *seen_entry(struct sticky *self, const char text[TOKEN_LEN])
+{
+    uint64_t bits;
+    memcpy(&bits, text + 4,
+           sizeof(bits)); /* of the tag: as good as random in what we have sealed */
+    return &self->seen[(bits * UINT64_C(0x9E3779B97F4A7C15)) >> 32 & (SEEN_COUNT - 1)];
+}
+
+/* Opens a value, or finds that it was opened before. Nothing that does not open is kept, so that no
+ * client can drive others' values out but with real ones. */
+static bool open_value(struct weir_context *ctx, struct sticky *self, const char text[TOKEN_LEN],
+                       struct token *out)
+{
+    struct seen *seen = seen_entry(self, text);
+    if (seen->token.server != WEIR_NO_SERVER && token_equal(seen->text, text, TOKEN_LEN)) {
+        *out = seen->token;
+        return true;
+    }
+    if (!token_open(ctx, &self->policy->keys, text, out)) {
+        return false;
+    }
+    memcpy(seen->text, text, TOKEN_LEN);
+    seen->token = *out;
+    return true;
+}
+
+/* The first cookie of our name that opens and has not expired. */
+static bool find_token(struct weir_context *ctx, struct sticky *self, struct weir_request *req,
+                       uint64_t now_s, struct token *out)
+{
+    const struct weir_str name = self->policy->name;
+    size_t count = weir_request_field_count(req);
+    uint32_t tries = 0;
+    struct cookie cookie;
+
+    for (size_t i = 0; i < count; i++) {
+        struct weir_field field = weir_request_field(req, i);
+        while (cookie_is_field(field.name) && cookie_next(&field.value, &cookie)) {
+            if (cookie.value.len != TOKEN_LEN || cookie.name.len != name.len ||
+                memcmp(cookie.name.ptr, name.ptr, name.len) != 0) {
+                continue;
+            }
+            if (open_value(ctx, self, cookie.value.ptr, out) &&
+                (out->expires_s == 0 || out->expires_s > now_s)) {
+                return true;
+            }
+            if (++tries == MAX_TRIES) {
+                return false;
+            }
+        }
+    }
+    return false;
+}
+
+/* Whether the browser is to get a new value for the same server: half of its time has passed, or the
+ * option was changed since it was made. */
+static bool is_due(const struct policy *policy, const struct token *token, uint64_t now_s)
+{
+    if (policy->ttl_s == 0 || token->expires_s == 0) {
+        return (policy->ttl_s == 0) != (token->expires_s == 0);
+    }
+    uint64_t left_s = token->expires_s - now_s;
+    return left_s > policy->ttl_s || left_s <= policy->ttl_s / 2;
+}
+
+static weir_server_id lookup(struct weir_context *ctx, void *instance, struct weir_request *req)
+{
+    struct sticky *self = instance;
+    uint64_t now_s = weir_wall_ms(ctx) / 1000;
+    struct token token = {WEIR_NO_SERVER, 0};
+    bool found = find_token(ctx, self, req, now_s, &token);
+
+    if (found && is_due(self->policy, &token, now_s)) {
+        void **slot = weir_request_slot(req, ctx);
+        if (slot != NULL) {
+            *slot = self; /* on_response: renew */
+        }
+    }
+    if (self->policy->hide) {
+        cookie_remove(req, self->policy->name);
+    }
+    return found ? token.server : WEIR_NO_SERVER;
+}
+
+static void on_response(struct weir_context *ctx, void *instance, struct weir_request *req,
+                        struct weir_response *resp, weir_server_id server, bool known)
+{
+    static const struct weir_str field_name = WEIR_STR_INIT("Set-Cookie");
+    static const struct weir_str https = WEIR_STR_INIT("https");
+    struct sticky *self = instance;
+    const struct policy *policy = self->policy;
+    void **slot = weir_request_slot(req, ctx);
+
+    if (known && (slot == NULL || *slot == NULL)) {
+        return;
+    }
+    struct token token = {server, 0};
+    if (policy->ttl_s > 0) {
+        token.expires_s = weir_wall_ms(ctx) / 1000 + policy->ttl_s;
+    }
+    /* The scheme is what the client used, even where a proxy before us took the TLS off. */
+    struct weir_str scheme = weir_request_str(req, WEIR_REQUEST_SCHEME);
+    bool tls = weir_request_tls(req) ||
+               (scheme.len == https.len && memcmp(scheme.ptr, https.ptr, https.len) == 0);
+    const char *attributes = policy->attributes[tls];
+    size_t attributes_len = strlen(attributes);
+    char text[2 * SET_COOKIE_MAX];
+    size_t len = policy->name.len;
+
+    memcpy(text, policy->name.ptr, len);
+    text[len++] = '=';
+    token_seal(ctx, &policy->keys, &token, text + len);
+    len += TOKEN_LEN;
+    memcpy(text + len, attributes, attributes_len);
+    len += attributes_len;
+    weir_response_add_header(resp, field_name, (struct weir_str){text, len});
+}
+
+static const struct weir_sticky sticky = {
+    .size = sizeof(struct weir_sticky),
+    .create = create,
+    .destroy = destroy,
+    .lookup = lookup,
+    .on_response = on_response,
+};
+
+static const struct weir_module module = {
+    .size = sizeof(struct weir_module),
+    .abi_major = WEIR_ABI_MAJOR,
+    .abi_minor = WEIR_ABI_MINOR,
+    .name = "sticky_cookie",
+    .version = "1.0",
+    .license = "MIT",
+    .summary = "Keeps a user on a server by a sealed cookie",
+    .options = &options,
+    .conf_create = conf_create,
+    .conf_free = conf_free,
+    .sticky = &sticky,
+};
+
+WEIR_MODULE(module);
