@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writes a line for each finished request, in Apache's combined format or as JSON.
+ *
+ * The host owns the file and writes it from a thread of its own, reopens it on SIGUSR1, and drops lines
+ * rather than wait for a disk. A line is built in the instance's own buffer: no allocation.
+ */
+#include <weir/weir.h>
+
+#include "line.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* ---- options ---- */
+
+enum log_format { FORMAT_COMBINED, FORMAT_JSON };
+
+static const char *const format_names[] = {"combined", "json", NULL};
+
+struct conf {
+    struct weir_str path;
+    int32_t format;
+};
+
+static const struct weir_option rows[] = {
+    WEIR_OPTION(struct conf, path, STRING, "-", WEIR_CONTEXT_MODULE,
+                WEIR_OPTION_PATH | WEIR_OPTION_RELOADABLE,
+                "The file to append to; \"-\" is standard output. SIGUSR1 reopens it."),
+    WEIR_OPTION_ENUM(struct conf, format, format_names, "combined", WEIR_CONTEXT_MODULE,
+                     WEIR_OPTION_RELOADABLE,
+                     "Apache's combined format with four more fields (milliseconds, server, pool, "
+                     "reason), or one JSON object a line."),
+};
+
+static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
+
+static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
+                                    const void *conf_struct, void **prepared)
+{
+    const struct conf *conf = conf_struct;
+    (void)prepared;
+    if (conf->path.len == 0) {
+        weir_check_error(ctx, check, &conf->path,
+                         "path is empty: name a file, or \"-\" for standard output");
+    }
+    return WEIR_OK;
+}
+
+/* ---- instance: one a worker ---- */
+
+/* A second's time as text, kept until another second is asked for. */
+struct stamp {
+    uint64_t second;
+    char text[40];
+};
+
+struct access_log {
+    struct weir_file *file;
+    enum log_format format;
+    struct stamp stamp;
+    struct line line;
+};
+
+/* Whatever a request can hold, its line fits: 11 names, target, referrer, agent and 1 KiB for the rest. */
+_Static_assert(TEXT_TARGET + TEXT_REFERRER + TEXT_AGENT + 16 * TEXT_NAME + 1024 < LINE_MAX_SIZE,
+               "limits of the parts against that of the line");
+
+static enum weir_status create(struct weir_context *ctx, const void *conf_struct, void *prepared,
+                               void **instance)
+{
+    const struct conf *conf = conf_struct;
+    struct access_log *self = calloc(1, sizeof(*self));
+    (void)prepared;
+
+    if (self == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    self->file = weir_file_open(ctx, conf->path);
+    if (self->file == NULL) {
+        free(self);
+        return WEIR_ERROR; /* the host has logged why */
+    }
+    self->format = conf->format == FORMAT_JSON ? FORMAT_JSON : FORMAT_COMBINED;
+    self->stamp.second = UINT64_MAX;
+    *instance = self;
+    return WEIR_OK;
+}
+
+static void destroy(struct weir_context *ctx, void *instance)
+{
+    struct access_log *self = instance;
+    weir_file_close(ctx, self->file);
+    free(self);
+}
+
+static struct weir_str request_header(const struct weir_request *req, const char *name)
+{
+    struct weir_str value = {NULL, 0};
+    weir_request_header(req, name, &value);
+    return value;
+}
+
+/* ---- combined ---- */
+
+/* 24/Nov/2026:09:30:00 +0100, in local time. Month names are not the locale's: log readers know one
+ * set. */
+static const char *local_stamp(struct access_log *self, uint64_t wall_ms)
+{
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t second = (time_t)(wall_ms / 1000);
+    char format[40] = "%d/Mon/%Y:%H:%M:%S %z";
+    struct tm tm;
+
+    if (self->stamp.second != (uint64_t)second) {
+        self->stamp.second = (uint64_t)second;
+        self->stamp.text[0] = '\0';
+        if (localtime_r(&second, &tm) != NULL) {
+            memcpy(format + 3, months[tm.tm_mon % 12], 3);
+            strftime(self->stamp.text, sizeof(self->stamp.text), format, &tm);
+        }
+    }
+    return self->stamp.text;
+}
+
+/* "text", or "-" where there is none. */
+static void put_quoted(struct line *line, struct weir_str text, size_t limit)
+{
+    line_put_byte(line, '"');
+    if (text.len > 0) {
+        line_put_text(line, text, LINE_QUOTED, limit);
+    } else {
+        line_put_byte(line, '-');
+    }
+    line_put_byte(line, '"');
+}
+
+/* A blank, and the text or "-". */
+static void put_bare(struct line *line, struct weir_str text)
+{
+    line_put_byte(line, ' ');
+    if (text.len > 0) {
+        line_put_text(line, text, LINE_BARE, TEXT_NAME);
+    } else {
+        line_put_byte(line, '-');
+    }
+}
+
+static void put_combined(struct access_log *self, const struct weir_request *req,
+                         const struct weir_record *record)
+{
+    struct line *line = &self->line;
+
+    line_put_text(line, weir_request_peer(req).address, LINE_BARE, TEXT_NAME);
+    line_put(line, " - - [");
+    line_put(line, local_stamp(self, record->start_wall_ms));
+    line_put(line, "] \"");
+    line_put_text(line, weir_request_method(req), LINE_QUOTED, TEXT_NAME);
+    line_put_byte(line, ' ');
+    line_put_text(line, weir_request_str(req, WEIR_REQUEST_TARGET), LINE_QUOTED, TEXT_TARGET);
+    line_put_byte(line, ' ');
+    line_put_text(line, weir_request_str(req, WEIR_REQUEST_PROTOCOL), LINE_QUOTED, TEXT_NAME);
+    line_put(line, "\" ");
+    if (record->status > 0) {
+        line_put_number(line, record->status);
+    } else {
+        line_put(line, "000"); /* three digits, as readers expect */
+    }
+    line_put_byte(line, ' ');
+    if (record->body_bytes > 0) {
+        line_put_number(line, record->body_bytes);
+    } else {
+        line_put_byte(line, '-');
+    }
+    line_put_byte(line, ' ');
+    put_quoted(line, request_header(req, "Referer"), TEXT_REFERRER);
+    line_put_byte(line, ' ');
+    put_quoted(line, request_header(req, "User-Agent"), TEXT_AGENT);
+    line_put_byte(line, ' ');
+    line_put_ms(line, record->total_ns);
+    put_bare(line, weir_request_str(req, WEIR_REQUEST_SERVER));
+    put_bare(line, weir_request_str(req, WEIR_REQUEST_POOL));
+    put_bare(line, record->reason);
+    line_put_byte(line, '\n');
+}
+
+/* ---- JSON ---- */
+
+/* 2026-11-24T08:30:00.123Z (RFC 3339). */
+static void put_utc(struct access_log *self, uint64_t wall_ms)
+{
+    time_t second = (time_t)(wall_ms / 1000);
+    uint32_t ms = (uint32_t)(wall_ms % 1000);
+    char rest[6] = {
+        '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z', '\0'};
+    struct tm tm;
+
+    if (self->stamp.second != (uint64_t)second) {
+        self->stamp.second = (uint64_t)second;
+        self->stamp.text[0] = '\0';
+        if (gmtime_r(&second, &tm) != NULL) {
+            strftime(self->stamp.text, sizeof(self->stamp.text), "%Y-%m-%dT%H:%M:%S", &tm);
+        }
+    }
+    line_put(&self->line, self->stamp.text);
+    line_put(&self->line, rest);
+}
+
+/* ,"name": */
+static void put_name(struct line *line, const char *name)
+{
+    line_put(line, ",\"");
+    line_put(line, name);
+    line_put(line, "\":");
+}
+
+static void put_json(struct line *line, const char *name, struct weir_str text, size_t limit)
+{
+    put_name(line, name);
+    line_put_byte(line, '"');
+    line_put_text(line, text, LINE_JSON, limit);
+    line_put_byte(line, '"');
+}
+
+static void put_json_str(struct line *line, const struct weir_request *req, const char *name,
+                         enum weir_request_str which)
+{
+    put_json(line, name, weir_request_str(req, which), TEXT_NAME);
+}
+
+static void put_json_number(struct line *line, const char *name, uint64_t number)
+{
+    put_name(line, name);
+    line_put_number(line, number);
+}
+
+static void put_json_ms(struct line *line, const char *name, uint64_t ns)
+{
+    put_name(line, name);
+    line_put_ms(line, ns);
+}
+
+static struct weir_str outcome_name(enum weir_outcome outcome)
+{
+    static const struct weir_str names[] = {
+        WEIR_STR_INIT("success"), WEIR_STR_INIT("error"),    WEIR_STR_INIT("failed"),
+        WEIR_STR_INIT("timeout"), WEIR_STR_INIT("canceled"),
+    };
+    static const struct weir_str other = WEIR_STR_INIT("other");
+    return (size_t)outcome < sizeof(names) / sizeof(names[0]) ? names[outcome] : other;
+}
+
+static void put_object(struct access_log *self, const struct weir_request *req,
+                       const struct weir_record *record)
+{
+    struct line *line = &self->line;
+    struct weir_peer peer = weir_request_peer(req);
+    struct weir_str request_id = request_header(req, "X-Request-Id");
+
+    line_put(line, "{\"time\":\"");
+    put_utc(self, record->start_wall_ms);
+    line_put_byte(line, '"');
+    put_json(line, "client", peer.address, TEXT_NAME);
+    put_json_number(line, "client_port", peer.port);
+    put_json_str(line, req, "listener", WEIR_REQUEST_LISTENER);
+    put_json_str(line, req, "scheme", WEIR_REQUEST_SCHEME);
+    put_json_str(line, req, "host", WEIR_REQUEST_HOST);
+    put_json_str(line, req, "method", WEIR_REQUEST_METHOD);
+    put_json(line, "target", weir_request_str(req, WEIR_REQUEST_TARGET), TEXT_TARGET);
+    put_json_str(line, req, "protocol", WEIR_REQUEST_PROTOCOL);
+    put_json_str(line, req, "tls", WEIR_REQUEST_TLS_VERSION);
+    put_json(line, "referer", request_header(req, "Referer"), TEXT_REFERRER);
+    put_json(line, "user_agent", request_header(req, "User-Agent"), TEXT_AGENT);
+    if (request_id.len > 0) {
+        put_json(line, "request_id", request_id, TEXT_NAME);
+    }
+    put_json_number(line, "status", record->status);
+    put_json_number(line, "bytes", record->body_bytes);
+    put_json_number(line, "request_bytes", record->request_bytes);
+    put_json_number(line, "response_bytes", record->response_bytes);
+    put_json_str(line, req, "route", WEIR_REQUEST_ROUTE);
+    put_json_str(line, req, "pool", WEIR_REQUEST_POOL);
+    put_json_str(line, req, "server", WEIR_REQUEST_SERVER);
+    put_json(line, "outcome", outcome_name(record->outcome), TEXT_NAME);
+    put_json(line, "reason", record->reason, TEXT_NAME);
+    put_json_number(line, "retries", record->retries);
+    put_json_ms(line, "queue_ms", record->queue_ns);
+    put_json_ms(line, "connect_ms", record->connect_ns);
+    put_json_ms(line, "first_byte_ms", record->first_byte_ns);
+    put_json_ms(line, "total_ms", record->total_ns);
+    line_put(line, "}\n");
+}
+
+static void log_request(struct weir_context *ctx, void *instance, struct weir_request *req,
+                        struct weir_response *resp, const struct weir_record *record)
+{
+    struct access_log *self = instance;
+    (void)resp;
+
+    self->line.len = 0;
+    if (self->format == FORMAT_JSON) {
+        put_object(self, req, record);
+    } else {
+        put_combined(self, req, record);
+    }
+    weir_file_write(ctx, self->file, self->line.text, self->line.len); /* drops are counted there */
+}
+
+static const struct weir_logger logger = {
+    .size = sizeof(struct weir_logger),
+    .create = create,
+    .destroy = destroy,
+    .log = log_request,
+};
+
+static const struct weir_module module = {
+    .size = sizeof(struct weir_module),
+    .abi_major = WEIR_ABI_MAJOR,
+    .abi_minor = WEIR_ABI_MINOR,
+    .name = "access_log",
+    .version = "1.0",
+    .license = "MIT",
+    .summary = "Logs each request, in the combined format or as JSON",
+    .options = &options,
+    .conf_create = conf_create,
+    .logger = &logger,
+};
+
+WEIR_MODULE(module);
