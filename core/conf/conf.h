@@ -18,6 +18,8 @@ struct conf_value {
     struct weir_str text; /* expanded, unescaped, ended by NUL */
     struct place place;
     bool quoted;
+    bool
+        bad; /* reading it was a mistake, which has been told: nothing more is to be said about it */
 };
 
 enum conf_kind { CONF_SETTING, CONF_BLOCK };

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tokens of the configuration language. Private to core/conf.
+ */
+#ifndef CONF_LEX_H
+#define CONF_LEX_H
+
+#include "base/arena.h"
+#include "base/mistakes.h"
+
+enum conf_token_kind {
+    CONF_TOKEN_END,
+    CONF_TOKEN_WORD,   /* bare: a name or a value */
+    CONF_TOKEN_STRING, /* in quotes, which are taken off */
+    CONF_TOKEN_EQUALS,
+    CONF_TOKEN_OPEN,
+    CONF_TOKEN_CLOSE,
+    CONF_TOKEN_COMMA,
+    CONF_TOKEN_OTHER, /* a character that has no meaning here */
+};
+
+struct conf_token {
+    enum conf_token_kind kind;
+    struct weir_str text; /* expanded, unescaped, ended by NUL; the arena's */
+    unsigned line;
+    bool bad; /* a mistake about it was told; the text is what could be read */
+};
+
+struct conf_lexer {
+    const char *file;
+    const char *pos, *end; /* pos <= end */
+    unsigned line;
+    struct arena *arena;
+    struct mistakes *mistakes;
+    char *scratch; /* the text of the running token */
+    size_t scratch_len, scratch_capacity;
+};
+
+/* `text` stays in place while the lexer is used; a byte order mark at its start is passed over. */
+void conf_lex_init(struct conf_lexer *lexer, const char *file, const char *text, size_t len,
+                   struct arena *arena, struct mistakes *mistakes);
+void conf_lex_free(struct conf_lexer *lexer);
+
+void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token);
+
+#endif

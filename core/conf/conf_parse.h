@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From tokens to the tree. Private to core/conf.
+ */
+#ifndef CONF_PARSE_H
+#define CONF_PARSE_H
+
+#include "conf/conf.h"
+#include "conf/conf_lex.h"
+
+/* Blocks in blocks, and files in files. */
+#define CONF_DEPTH_MAX 32u
+
+struct conf_parser {
+    struct conf_lexer lexer;
+    struct conf_token ahead; /* put back */
+    bool has_ahead;
+    /* Reads the file of an `include` into `parent`, after `tail`; returns the new tail. */
+    struct conf_node **(*include)(struct conf_parser *parser, const struct conf_token *path,
+                                  struct conf_node **tail, unsigned depth);
+    void *arg; /* the includer's */
+};
+
+/* Parses all the source as the contents of a block; nodes are added at `*tail`, whose new value is
+ * returned. Mistakes go to the lexer's. */
+struct conf_node **conf_parse_source(struct conf_parser *parser, struct conf_node **tail,
+                                     unsigned depth);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where fields were set. Private to core/conf but for what conf.h shows.
+ */
+#ifndef CONF_PLACES_H
+#define CONF_PLACES_H
+
+#include "conf/conf.h"
+
+/* Both do nothing where `places` is NULL or memory is out: a message is then less exact. */
+void conf_places_add_field(struct conf_places *places, const void *field, struct place place);
+void conf_places_add_block(struct conf_places *places, const void *conf, size_t size,
+                           struct place place);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Values: the option parser of the SDK does the types; here is what needs files and places.
+ */
+#include "conf/conf_value.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conf/conf_path.h"
+#include "conf/conf_places.h"
+#include "option/option_value.h"
+
+/* A secret in a file is a password or a token, not a document. */
+#define SECRET_MAX 65536u
+
+struct arena_alloc_base {
+    struct option_alloc base;
+    struct arena *arena;
+};
+
+static void *alloc_from_arena(struct option_alloc *alloc, size_t len)
+{
+    return arena_alloc(container_of(alloc, struct arena_alloc_base, base)->arena, len);
+}
+
+/* ---- secrets in files ---- */
+
+/* The contents of the file without the line break at its end, ended by NUL, for the caller to wipe and
+ * free; NULL: `errno` says why. */
+static char *read_secret(const char *path, size_t *len)
+{
+    char *text = base_zalloc(SECRET_MAX + 2);
+    size_t used = 0;
+    ssize_t got = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    while (fd != -1 && got > 0 && used <= SECRET_MAX) {
+        got = read(fd, text + used, SECRET_MAX + 1 - used);
+        if (got == -1 && errno == EINTR) {
+            got = 1;
+            continue;
+        }
+        used += got > 0 ? (size_t)got : 0;
+    }
+    if (fd == -1 || got == -1 || used > SECRET_MAX) {
+        int why = fd == -1 || got == -1 ? errno : EFBIG;
+        if (fd != -1) {
+            close(fd);
+        }
+        explicit_bzero(text, SECRET_MAX + 2);
+        free(text);
+        errno = why;
+        return NULL;
+    }
+    close(fd);
+    if (used > 0 && text[used - 1] == '\n') {
+        used--;
+        used -= used > 0 && text[used - 1] == '\r';
+    }
+    text[used] = '\0';
+    *len = used;
+    return text;
+}
+
+static bool parse(const struct conf_fill *fill, const struct weir_option *row,
+                  enum weir_option_type type, const struct conf_value *value, void *field)
+{
+    struct arena_alloc_base alloc = {{alloc_from_arena}, fill->arena};
+    char error[OPTION_ERROR_SIZE];
+
+    if (option_value_parse(row, type, value->text.ptr, value->text.len, value->quoted, field,
+                           &alloc.base, error, sizeof(error))) {
+        return true;
+    }
+    mistakes_add(fill->mistakes, value->place, "%s: %s", row->name, error);
+    return false;
+}
+
+/* `@FILE` is the contents of FILE; `@@` at the start is one `@`. */
+static bool store_secret(const struct conf_fill *fill, const struct weir_option *row,
+                         const struct conf_value *value, void *field)
+{
+    struct conf_value real = *value;
+
+    if (value->text.len == 0 || value->text.ptr[0] != '@') {
+        return parse(fill, row, WEIR_TYPE_STRING, value, field);
+    }
+    real.text.ptr++;
+    real.text.len--;
+    if (real.text.len > 0 && real.text.ptr[0] == '@') {
+        return parse(fill, row, WEIR_TYPE_STRING, &real, field);
+    }
+    struct weir_str path = conf_path_beside(fill->arena, value->place.file, real.text);
+    char *text = path.ptr != NULL ? read_secret(path.ptr, &real.text.len) : NULL;
+    if (text == NULL) {
+        mistakes_add(fill->mistakes, value->place, "%s: cannot read the secret from %s: %s",
+                     row->name, path.ptr != NULL ? path.ptr : real.text.ptr,
+                     errno == EFBIG ? "it has more than 64 KiB" : strerror(errno));
+        return false;
+    }
+    real.text.ptr = text;
+    real.quoted = true;
+    bool ok = parse(fill, row, WEIR_TYPE_STRING, &real, field);
+    explicit_bzero(text, real.text.len);
+    free(text);
+    return ok;
+}
+
+/* ---- values ---- */
+
+/* Makes the path in `field` absolute. "-" is a standard stream, not a file. */
+static bool resolve_path(const struct conf_fill *fill, const struct weir_option *row,
+                         struct place place, struct weir_str *field)
+{
+    if (field->len == 0 || str_equal(*field, STR("-"))) {
+        return true;
+    }
+    struct weir_str full = conf_path_beside(fill->arena, place.file, *field);
+    if (full.ptr == NULL) {
+        mistakes_add(fill->mistakes, place, "%s: the path cannot be made absolute: %s", row->name,
+                     strerror(errno));
+        return false;
+    }
+    *field = full;
+    return true;
+}
+
+bool conf_value_store(const struct conf_fill *fill, const struct weir_option *row,
+                      enum weir_option_type type, const struct conf_value *value, void *field)
+{
+    bool ok;
+
+    if (value->bad) {
+        return false;
+    }
+    if (type == WEIR_TYPE_STRING && (row->flags & WEIR_OPTION_SECRET) != 0) {
+        ok = store_secret(fill, row, value, field);
+    } else {
+        ok = parse(fill, row, type, value, field);
+    }
+    if (ok && type == WEIR_TYPE_STRING && (row->flags & WEIR_OPTION_PATH) != 0) {
+        ok = resolve_path(fill, row, value->place, field);
+    }
+    return ok;
+}
+
+bool conf_value_store_list(const struct conf_fill *fill, const struct weir_option *row,
+                           const struct conf_value *values, size_t count, struct weir_list *list)
+{
+    size_t size = option_value_size(row->element);
+    bool ok = true;
+
+    if (count == 0) {
+        *list = (struct weir_list){NULL, 0};
+        return true;
+    }
+    ASSERT(size > 0);
+    char *items = arena_zalloc(fill->arena, count * size);
+    if (items == NULL) {
+        mistakes_add(fill->mistakes, values[0].place, "%s: there is no memory left", row->name);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ok &= conf_value_store(fill, row, row->element, &values[i], items + i * size);
+        conf_places_add_field(fill->places, items + i * size, values[i].place);
+    }
+    if (ok) {
+        *list = (struct weir_list){items, count};
+    }
+    return ok;
+}
+
+/* ---- defaults ---- */
+
+/* A default of a list is read as a file would be. */
+static bool store_default_list(const struct conf_fill *fill, const struct weir_option *row,
+                               struct place place, struct weir_list *list)
+{
+    struct weir_str text = arena_printf(fill->arena, "x = %s", row->fallback);
+    struct conf_fill quiet = *fill;
+    struct mistakes mistakes = {0};
+    struct conf_tree tree;
+
+    quiet.places = NULL;
+    quiet.mistakes = &mistakes;
+    bool ok = text.ptr != NULL &&
+              conf_read_text(&tree, fill->arena, "default", text.ptr, text.len, &mistakes);
+    const struct conf_node *node = ok ? tree.root.children : NULL;
+    if (node != NULL) {
+        for (size_t i = 0; i < node->value_count; i++) {
+            node->values[i].place = place; /* paths in it are taken from there */
+        }
+        ok = conf_value_store_list(&quiet, row, node->values, node->value_count, list);
+    }
+    if (!ok) {
+        mistakes_add(fill->mistakes, place,
+                     "%s: the default `%s` of the option's table is wrong: %s", row->name,
+                     row->fallback, mistakes.count > 0 ? mistakes.texts[0] : "no memory");
+    }
+    mistakes_free(&mistakes);
+    return ok;
+}
+
+bool conf_value_store_default(const struct conf_fill *fill, const struct weir_option *row,
+                              struct place place, void *field)
+{
+    if (row->fallback == NULL || row->type == WEIR_TYPE_BLOCK) {
+        return true;
+    }
+    if (row->type == WEIR_TYPE_LIST) {
+        return row->fallback[0] == '\0' || store_default_list(fill, row, place, field);
+    }
+    struct conf_value value = {.text = str_from(row->fallback), .place = place, .quoted = true};
+    return conf_value_store(fill, row, row->type, &value, field);
+}
