@@ -26,10 +26,35 @@ SDK_OPTION_SOURCES = \
     sdk/option/option_nearest.c \
     sdk/option/option_number.c \
     sdk/option/option_number.h \
+    sdk/option/option_table.c \
+    sdk/option/option_table.h \
     sdk/option/option_value.c \
     sdk/option/option_value.h
 core_libcore_a_SOURCES += $(SDK_OPTION_SOURCES)
 
-# The fake host that modules are tested with; MODULE_TEST_LIBS is what such a test links.
-MODULE_TEST_LIBS = $(SDK_TESTING) $(CHECK_LIBS) $(SYSTEM_LIBS)
-SDK_TESTING =
+# The fake host that modules are tested with; installed, so that a stranger's are too.
+SDK_TESTING = sdk/libweir-testing.a
+lib_LIBRARIES += $(SDK_TESTING)
+sdk_libweir_testing_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk $(CRYPTO_CFLAGS)
+sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
+    sdk/testing/balancer.c \
+    sdk/testing/conf.c \
+    sdk/testing/descriptor.c \
+    sdk/testing/fake.h \
+    sdk/testing/fields.c \
+    sdk/testing/files.c \
+    sdk/testing/fill.c \
+    sdk/testing/fill.h \
+    sdk/testing/health.c \
+    sdk/testing/host.c \
+    sdk/testing/instances.c \
+    sdk/testing/loop.c \
+    sdk/testing/memory.c \
+    sdk/testing/reader.c \
+    sdk/testing/reader.h \
+    sdk/testing/reply.c \
+    sdk/testing/request.c \
+    sdk/testing/services.c
+
+# What the test of a module links.
+MODULE_TEST_LIBS = $(SDK_TESTING) $(CRYPTO_LIBS) $(CHECK_LIBS) $(SYSTEM_LIBS)

@@ -85,7 +85,8 @@ weir_pool_ref weir_test_add_pool(struct weir_test *host, const char *name);
 const char *weir_test_pool_name(const struct weir_test *host, weir_pool_ref pool);
 const char *weir_test_route_name(const struct weir_test *host, weir_route_ref route);
 
-/** Routes that the module made known by weir_check_route, of all configurations. */
+/** Routes that the module made known by weir_check_route, of all configurations. Two of one name in one
+ * block are a mistake, as in Weir. */
 size_t weir_test_route_count(const struct weir_test *host);
 
 /** Name that weir_pool_name gives in configurations made from now on for a pool; "pool" at first. */

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Configuration blocks: text through the module's option table to conf_create, with the services that
+ * conf_create has.
+ */
+#include "fake.h"
+
+#include <stdlib.h>
+
+#include "fill.h"
+#include "option/option_value.h"
+
+static bool is_module_kind(const struct weir_test *host)
+{
+    return host->kinds[WEIR_TEST_ROUTER].present || host->kinds[WEIR_TEST_LOGGER].present;
+}
+
+/* A required option that a pool's or listener's block may give is demanded there, not in the module
+ * block, unless that is the only block that the module has. */
+static bool parse_nodes(struct weir_test_block *block, const struct reader_node *nodes)
+{
+    const struct weir_options *table = block->host->module.options;
+    if (table == NULL) {
+        if (nodes != NULL) {
+            fake_buffer_printf(&block->host->mistakes, "conf:%u: the module has no options",
+                               nodes->line);
+        }
+        return nodes == NULL;
+    }
+    return fill_block(block, table, nodes,
+                      block->context != WEIR_CONTEXT_MODULE || is_module_kind(block->host));
+}
+
+static bool parse(struct weir_test_block *block, const char *text)
+{
+    struct weir_test *host = block->host;
+    const struct weir_options *table = host->module.options;
+    const struct weir_test_block *base =
+        block->context != WEIR_CONTEXT_MODULE ? host->module_block : NULL;
+    struct reader_node *nodes;
+
+    if (table != NULL) {
+        block->conf = fake_arena_alloc(&block->arena, table->conf_size);
+        block->set = fake_arena_alloc(&block->arena, table->count * sizeof(*block->set));
+        if (base != NULL) {
+            memcpy(block->conf, base->conf, table->conf_size);
+            memcpy(block->set, base->set, table->count * sizeof(*block->set));
+        } else if (!fill_defaults(block, table, block->conf)) {
+            return false;
+        }
+    }
+    return reader_read(text, &block->arena, &host->mistakes, &nodes) && parse_nodes(block, nodes);
+}
+
+static bool run_create(struct weir_test_block *block)
+{
+    struct weir_test *host = block->host;
+    struct weir_check check = {host, block, false};
+    enum weir_status status = WEIR_OK;
+
+    if (block->conf != NULL) {
+        block->snapshot = fake_arena_alloc(&block->arena, host->module.options->conf_size);
+        memcpy(block->snapshot, block->conf, host->module.options->conf_size);
+    }
+    if (host->module.conf_create != NULL) {
+        block->ctx.checking = true;
+        status = host->module.conf_create(&block->ctx.base, &check, block->conf, &block->prepared);
+        block->ctx.checking = false;
+    }
+    if (status != WEIR_OK && !check.failed) {
+        fake_buffer_printf(&host->mistakes, "conf:0: conf_create returned %d", (int)status);
+    }
+    if (status == WEIR_OK) {
+        /* Also where mistakes were told: the host frees what was prepared all the same. */
+        block->created = true;
+    } else if (block->prepared != NULL) {
+        fake_problem(host, "conf_create failed, and yet left something prepared behind");
+    }
+    return status == WEIR_OK && !check.failed;
+}
+
+void fake_block_destroy(struct weir_test_block *block)
+{
+    struct weir_test *host = block->host;
+    struct weir_test_block **link = &host->blocks;
+
+    FAKE_REQUIRE(block->instances == 0, "an instance of the block lives still");
+    if (block->snapshot != NULL &&
+        memcmp(block->snapshot, block->conf, host->module.options->conf_size) != 0) {
+        fake_problem(host, "the module has changed its options, which are constant");
+    }
+    if (block->created && host->module.conf_free != NULL) {
+        host->module.conf_free(&block->ctx.base, block->prepared);
+    }
+    fake_context_end(&block->ctx);
+    while (*link != block) {
+        link = &(*link)->next;
+    }
+    *link = block->next;
+    if (host->module_block == block) {
+        host->module_block = NULL;
+    }
+    fake_arena_free(&block->arena);
+    free(block->places);
+    free(block);
+}
+
+static struct weir_test_block *block_new(struct weir_test *host, enum weir_option_context context,
+                                         const char *text)
+{
+    struct weir_test_block *block = fake_alloc(sizeof(*block));
+    block->host = host;
+    block->context = context;
+    block->number = ++host->block_count;
+    fake_context_init(&block->ctx, host, "the block",
+                      context == WEIR_CONTEXT_POOL ? host->pool_name : NULL);
+    /* The hooks of a configuration run on the control thread. */
+    block->ctx.worker_index = host->worker_count;
+    block->next = host->blocks;
+    host->blocks = block;
+    if (!parse(block, text) || !run_create(block)) {
+        fake_block_destroy(block);
+        return NULL;
+    }
+    if (context == WEIR_CONTEXT_MODULE) {
+        host->module_block = block;
+    }
+    return block;
+}
+
+bool fake_module_block_ensure(struct weir_test *host)
+{
+    return host->module_block != NULL || block_new(host, WEIR_CONTEXT_MODULE, "") != NULL;
+}
+
+struct weir_test_block *weir_test_conf_in(struct weir_test *host, enum weir_option_context context,
+                                          const char *text)
+{
+    FAKE_REQUIRE(context == WEIR_CONTEXT_MODULE || context == WEIR_CONTEXT_POOL ||
+                     context == WEIR_CONTEXT_LISTENER,
+                 "a module is named in a module block, a pool or a listener");
+    fake_buffer_clear(&host->mistakes);
+    if (context != WEIR_CONTEXT_MODULE && !fake_module_block_ensure(host)) {
+        return NULL;
+    }
+    return block_new(host, context, text);
+}
+
+struct weir_test_block *weir_test_conf(struct weir_test *host, const char *text)
+{
+    for (size_t i = 0; i < FAKE_KIND_COUNT; i++) {
+        if (host->kinds[i].present) {
+            return weir_test_conf_in(host, host->kinds[i].context, text);
+        }
+    }
+    fake_abort(__func__, "the module is of no kind");
+}
+
+const char *weir_test_mistakes(const struct weir_test *host)
+{
+    return fake_buffer_text(&host->mistakes);
+}
+
+const void *weir_test_block_conf(const struct weir_test_block *block)
+{
+    return block->conf;
+}
+
+void *weir_test_block_prepared(const struct weir_test_block *block)
+{
+    return block->prepared;
+}
+
+void weir_test_block_free(struct weir_test_block **block)
+{
+    FAKE_REQUIRE(block != NULL && *block != NULL, "there is no block");
+    FAKE_REQUIRE((*block)->host->module_block != *block,
+                 "others may start from the module block; weir_test_free frees it");
+    fake_block_destroy(*block);
+    *block = NULL;
+}
+
+/* ---- pools and routes ---- */
+
+weir_pool_ref weir_test_add_pool(struct weir_test *host, const char *name)
+{
+    host->pools = fake_grow(host->pools, host->pool_count + 1, sizeof(*host->pools));
+    host->pools[host->pool_count] = fake_str_copy(name);
+    return (weir_pool_ref)host->pool_count++;
+}
+
+const char *weir_test_pool_name(const struct weir_test *host, weir_pool_ref pool)
+{
+    return pool < host->pool_count ? host->pools[pool] : NULL;
+}
+
+const char *weir_test_route_name(const struct weir_test *host, weir_route_ref route)
+{
+    return route < host->route_count ? host->routes[route].name : NULL;
+}
+
+size_t weir_test_route_count(const struct weir_test *host)
+{
+    return host->route_count;
+}
+
+void weir_test_set_pool_name(struct weir_test *host, const char *name)
+{
+    free(host->pool_name);
+    host->pool_name = fake_str_copy(name);
+}
+
+/* ---- services of conf_create ---- */
+
+void fake_check_error(struct weir_check *check, const void *field, const char *format, va_list args)
+{
+    struct fake_buffer *out = &check->host->mistakes;
+    check->failed = true;
+    fake_buffer_printf(out, "%sconf:%u: ", out->len > 0 ? "\n" : "",
+                       fill_line(check->block, field));
+    fake_buffer_vprintf(out, format, args);
+}
+
+static void tell(struct weir_check *check, const void *field, const char *format, ...)
+    WEIR_PRINTF(3, 4);
+static void tell(struct weir_check *check, const void *field, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fake_check_error(check, field, format, args);
+    va_end(args);
+}
+
+static bool str_is(struct weir_str str, const char *text)
+{
+    return strlen(text) == str.len && memcmp(text, str.ptr, str.len) == 0;
+}
+
+weir_pool_ref fake_check_pool(struct weir_check *check, const struct weir_str *name)
+{
+    const struct weir_test *host = check->host;
+    for (size_t i = 0; i < host->pool_count; i++) {
+        if (str_is(*name, host->pools[i])) {
+            return (weir_pool_ref)i;
+        }
+    }
+    const char *near =
+        option_nearest(name->ptr, name->len, (const char *const *)host->pools, host->pool_count);
+    if (near != NULL) {
+        tell(check, name, "there is no pool `%.*s`; did you mean `%s`?", (int)name->len, name->ptr,
+             near);
+    } else {
+        tell(check, name, "there is no pool `%.*s`", (int)name->len, name->ptr);
+    }
+    return WEIR_NO_REF;
+}
+
+weir_route_ref fake_check_route(struct weir_check *check, const void *field, struct weir_str name)
+{
+    struct weir_test *host = check->host;
+    for (size_t i = 0; i < host->route_count; i++) {
+        if (host->routes[i].block == check->block->number && str_is(name, host->routes[i].name)) {
+            tell(check, field, "there is already a route `%.*s`", (int)name.len, name.ptr);
+            return WEIR_NO_REF;
+        }
+    }
+    host->routes = fake_grow(host->routes, host->route_count + 1, sizeof(*host->routes));
+    host->routes[host->route_count] =
+        (struct fake_route){fake_copy(name.ptr, name.len), check->block->number};
+    return (weir_route_ref)host->route_count++;
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fake requests and responses, from both sides: as the test makes them, as the module sees them.
+ */
+#include "fake.h"
+
+#include <stdlib.h>
+
+/* ---- the test's side ---- */
+
+struct weir_request *weir_test_request(struct weir_test *host, const char *method,
+                                       const char *target)
+{
+    FAKE_REQUIRE(target != NULL && (target[0] == '/' || strcmp(target, "*") == 0),
+                 "a target begins with /, or is *");
+    struct fake_request *req = fake_alloc(sizeof(*req));
+    const char *query = strchr(target, '?');
+
+    req->base.host = &fake_services;
+    req->host = host;
+    req->next = host->requests;
+    host->requests = req;
+    req->reply.content_length = -1;
+    req->strings[WEIR_REQUEST_METHOD] = fake_str_copy(method);
+    req->strings[WEIR_REQUEST_TARGET] = fake_str_copy(target);
+    req->strings[WEIR_REQUEST_PATH] =
+        fake_copy(target, query != NULL ? (size_t)(query - target) : strlen(target));
+    req->strings[WEIR_REQUEST_QUERY] = fake_str_copy(query != NULL ? query + 1 : "");
+    req->strings[WEIR_REQUEST_PROTOCOL] = fake_str_copy("HTTP/1.1");
+    req->strings[WEIR_REQUEST_SCHEME] = fake_str_copy("http");
+    req->strings[WEIR_REQUEST_HOST] = fake_str_copy("www.example");
+    req->strings[WEIR_REQUEST_AUTHORITY] = fake_str_copy("www.example");
+    req->strings[WEIR_REQUEST_LISTENER] = fake_str_copy("public");
+    weir_test_request_set_peer(&req->base, "192.0.2.1", 40000);
+    weir_test_request_add(&req->base, "Host", "www.example");
+    return &req->base;
+}
+
+void weir_test_request_add(struct weir_request *req, const char *name, const char *value)
+{
+    fake_fields_add(&fake_request(req)->fields, fake_str(name), fake_str(value));
+}
+
+void weir_test_request_set_str(struct weir_request *req, enum weir_request_str which,
+                               const char *value)
+{
+    FAKE_REQUIRE((unsigned)which < FAKE_REQUEST_STRINGS, "there is no such string");
+    char *copy = fake_str_copy(value);
+    free(fake_request(req)->strings[which]);
+    fake_request(req)->strings[which] = copy;
+}
+
+void weir_test_request_set_peer(struct weir_request *req, const char *address, uint16_t port)
+{
+    char *copy = fake_str_copy(address);
+    free(fake_request(req)->peer_address);
+    fake_request(req)->peer_address = copy;
+    fake_request(req)->peer_port = port;
+}
+
+void weir_test_request_set_tls(struct weir_request *req, bool tls)
+{
+    fake_request(req)->tls = tls;
+    weir_test_request_set_str(req, WEIR_REQUEST_SCHEME, tls ? "https" : "http");
+    weir_test_request_set_str(req, WEIR_REQUEST_TLS_VERSION, tls ? "TLSv1.3" : "");
+}
+
+static const char *find_text(const struct fake_fields *fields, const char *name, size_t nth)
+{
+    const struct weir_field *field = fake_fields_find(fields, fake_str(name), nth);
+    return field != NULL ? field->value.ptr : NULL;
+}
+
+const char *weir_test_request_header(const struct weir_request *req, const char *name)
+{
+    return find_text(&fake_request(req)->fields, name, 0);
+}
+
+static void response_free(struct fake_response *resp)
+{
+    if (resp != NULL) {
+        fake_fields_free(&resp->fields);
+        free(resp);
+    }
+}
+
+void weir_test_request_free(struct weir_request **req_ptr)
+{
+    FAKE_REQUIRE(req_ptr != NULL && *req_ptr != NULL, "there is no request");
+    struct fake_request *req = fake_request(*req_ptr);
+    struct fake_request **link = &req->host->requests;
+
+    fake_request_end(req, !req->reply.ended);
+    while (*link != req) {
+        link = &(*link)->next;
+    }
+    *link = req->next;
+    for (size_t i = 0; i < FAKE_REQUEST_STRINGS; i++) {
+        free(req->strings[i]);
+    }
+    free(req->peer_address);
+    fake_fields_free(&req->fields);
+    fake_arena_free(&req->memory);
+    response_free(req->response);
+    fake_fields_free(&req->reply.fields);
+    fake_buffer_free(&req->reply.body);
+    free(req);
+    *req_ptr = NULL;
+}
+
+void fake_requests_free(struct weir_test *host)
+{
+    while (host->requests != NULL) {
+        struct weir_request *req = &host->requests->base;
+        weir_test_request_free(&req);
+    }
+}
+
+struct weir_response *weir_test_response(struct weir_request *req, uint32_t status)
+{
+    struct fake_response *resp = fake_alloc(sizeof(*resp));
+    resp->base.host = &fake_services;
+    resp->host = fake_request(req)->host;
+    resp->status = status;
+    response_free(fake_request(req)->response);
+    fake_request(req)->response = resp;
+    return &resp->base;
+}
+
+void weir_test_response_add(struct weir_response *resp, const char *name, const char *value)
+{
+    fake_fields_add(&fake_response(resp)->fields, fake_str(name), fake_str(value));
+}
+
+const char *weir_test_response_header(const struct weir_response *resp, const char *name,
+                                      size_t nth)
+{
+    return find_text(&fake_response(resp)->fields, name, nth);
+}
+
+/* ---- the module's side ---- */
+
+struct weir_str fake_request_str(const struct weir_request *req, enum weir_request_str which)
+{
+    const struct fake_request *fake = fake_request(req);
+    if ((unsigned)which >= FAKE_REQUEST_STRINGS) {
+        return fake_str(NULL);
+    }
+    return fake_str(fake->strings[which]);
+}
+
+struct weir_peer fake_request_peer(const struct weir_request *req)
+{
+    const struct fake_request *fake = fake_request(req);
+    return (struct weir_peer){fake_str(fake->peer_address), fake->peer_port};
+}
+
+bool fake_request_tls(const struct weir_request *req)
+{
+    return fake_request(req)->tls;
+}
+
+static bool find_header(const struct fake_fields *fields, struct weir_str name,
+                        struct weir_str *value)
+{
+    const struct weir_field *field = fake_fields_find(fields, name, 0);
+    if (field != NULL) {
+        *value = field->value;
+    }
+    return field != NULL;
+}
+
+static struct weir_field field_at(const struct fake_fields *fields, size_t index)
+{
+    return index < fields->count ? fields->items[index]
+                                 : (struct weir_field){fake_str(NULL), fake_str(NULL)};
+}
+
+bool fake_request_header(const struct weir_request *req, struct weir_str name,
+                         struct weir_str *value)
+{
+    return find_header(&fake_request(req)->fields, name, value);
+}
+
+size_t fake_request_field_count(const struct weir_request *req)
+{
+    return fake_request(req)->fields.count;
+}
+
+struct weir_field fake_request_field(const struct weir_request *req, size_t index)
+{
+    return field_at(&fake_request(req)->fields, index);
+}
+
+static bool may_change_request(const struct fake_request *req, const char *what)
+{
+    if (req->sent) {
+        fake_problem(req->host, "%s after the request was sent", what);
+    }
+    return !req->sent;
+}
+
+enum weir_status fake_request_set_header(struct weir_request *req, struct weir_str name,
+                                         struct weir_str value)
+{
+    struct fake_request *fake = fake_request(req);
+    if (!may_change_request(fake, "a field was set") || !fake_field_is_legal(name, value)) {
+        return WEIR_INVALID;
+    }
+    if (fake_alloc_fails(fake->host)) {
+        return WEIR_NO_MEMORY;
+    }
+    fake_fields_set(&fake->fields, name, value);
+    return WEIR_OK;
+}
+
+enum weir_status fake_request_add_header(struct weir_request *req, struct weir_str name,
+                                         struct weir_str value)
+{
+    struct fake_request *fake = fake_request(req);
+    if (!may_change_request(fake, "a field was added") || !fake_field_is_legal(name, value)) {
+        return WEIR_INVALID;
+    }
+    if (fake_alloc_fails(fake->host)) {
+        return WEIR_NO_MEMORY;
+    }
+    fake_fields_add(&fake->fields, name, value);
+    return WEIR_OK;
+}
+
+size_t fake_request_remove_header(struct weir_request *req, struct weir_str name)
+{
+    struct fake_request *fake = fake_request(req);
+    return may_change_request(fake, "a field was removed") ? fake_fields_remove(&fake->fields, name)
+                                                           : 0;
+}
+
+void *fake_request_alloc(struct weir_request *req, size_t len)
+{
+    struct fake_request *fake = fake_request(req);
+    if (fake_alloc_fails(fake->host)) {
+        return NULL;
+    }
+    /* Not zero, so that a module which counts on zeroed memory is found out. */
+    return memset(fake_arena_alloc(&fake->memory, len), 0xa5, len);
+}
+
+void **fake_request_slot(struct weir_request *req, struct weir_context *ctx)
+{
+    (void)ctx; /* a host has one module, and so a request one slot */
+    return &fake_request(req)->slot;
+}
+
+uint32_t fake_response_status(const struct weir_response *resp)
+{
+    return fake_response(resp)->status;
+}
+
+bool fake_response_header(const struct weir_response *resp, struct weir_str name,
+                          struct weir_str *value)
+{
+    return find_header(&fake_response(resp)->fields, name, value);
+}
+
+size_t fake_response_field_count(const struct weir_response *resp)
+{
+    return fake_response(resp)->fields.count;
+}
+
+struct weir_field fake_response_field(const struct weir_response *resp, size_t index)
+{
+    return field_at(&fake_response(resp)->fields, index);
+}
+
+static bool may_change_response(const struct fake_response *resp, const char *what)
+{
+    if (!resp->open) {
+        fake_problem(resp->host, "%s outside on_response", what);
+    }
+    return resp->open;
+}
+
+enum weir_status fake_response_set_header(struct weir_response *resp, struct weir_str name,
+                                          struct weir_str value)
+{
+    struct fake_response *fake = fake_response(resp);
+    if (!may_change_response(fake, "a response's field was set") ||
+        !fake_field_is_legal(name, value)) {
+        return WEIR_INVALID;
+    }
+    if (fake_alloc_fails(fake->host)) {
+        return WEIR_NO_MEMORY;
+    }
+    fake_fields_set(&fake->fields, name, value);
+    return WEIR_OK;
+}
+
+enum weir_status fake_response_add_header(struct weir_response *resp, struct weir_str name,
+                                          struct weir_str value)
+{
+    struct fake_response *fake = fake_response(resp);
+    if (!may_change_response(fake, "a response's field was added") ||
+        !fake_field_is_legal(name, value)) {
+        return WEIR_INVALID;
+    }
+    if (fake_alloc_fails(fake->host)) {
+        return WEIR_NO_MEMORY;
+    }
+    fake_fields_add(&fake->fields, name, value);
+    return WEIR_OK;
+}
+
+size_t fake_response_remove_header(struct weir_response *resp, struct weir_str name)
+{
+    struct fake_response *fake = fake_response(resp);
+    return may_change_response(fake, "a response's field was removed")
+               ? fake_fields_remove(&fake->fields, name)
+               : 0;
+}
