@@ -10,9 +10,9 @@
 
 /* What a peer may send; 0 never means "no limit" here. */
 struct h1_limits {
-    uint32_t head;    /* bytes of the head, first line included */
-    uint32_t fields;  /* number of fields */
-    uint32_t target;  /* bytes of the request target */
+    uint32_t head;   /* bytes of the head, first line included */
+    uint32_t fields; /* number of fields */
+    uint32_t target; /* bytes of the request target */
 };
 
 enum h1_status {
@@ -21,32 +21,36 @@ enum h1_status {
     H1_ERROR,      /* refused: error->status and error->reason */
 };
 
-/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; 502 is made of
- * all of them for responses) and a fixed word for logs and counters, such as `bad_field_name`. */
+/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; 502
+ * is made of all of them for responses) and a fixed word for logs and counters, such as
+ * `bad_field_name`. */
 struct h1_error {
     uint16_t status;
     const char *reason;
 };
 
-/* Where a search for the head's end stopped, so that a head which comes in pieces is not scanned from its
- * start each time. Zeroed for a new message; only valid while the message starts at the same byte. */
+/* Where a search for the head's end stopped, so that a head which comes in pieces is not scanned
+ * from its start each time. Zeroed for a new message; only valid while the message starts at the
+ * same byte. */
 struct h1_scan {
     uint32_t scanned;
 };
 
 /*
- * Parses a request head at data[0..len). Empty lines before the request line are skipped (at most one
- * CRLF, RFC 9112 section 2.2). Slices of `head` point into `data`, but for a path that had to be
- * normalised and a host that had to be lower-cased, which are in the arena. Everything that can be judged
- * from the head is judged: syntax, target form, Host, versions, framing, Expect.
+ * Parses a request head at data[0..len). Empty lines before the request line are skipped (at most
+ * one CRLF, RFC 9112 section 2.2). Slices of `head` point into `data`, but for a path that had to
+ * be normalised and a host that had to be lower-cased, which are in the arena. Everything that can
+ * be judged from the head is judged: syntax, target form, Host, versions, framing, Expect.
  */
 enum h1_status h1_parse_request(const char *data, size_t len, const struct h1_limits *limits,
                                 struct h1_scan *scan, struct arena *arena,
                                 struct http_request_head *head, size_t *used,
                                 struct h1_error *error);
 
-/* The same for a response to a request of `method`. A 101 that was not asked for, HTTP/0.9 and status
- * codes outside 100-599 are errors. Interim responses (1xx) parse like others, with BODY_NONE. */
+/* The same for a response to a request of `method`; error->status is always 502. HTTP/0.9,
+ * status codes outside 100-599, both lengths and a 101 to anything but a GET are errors. Interim
+ * responses (1xx) parse like others, with BODY_NONE; a 101 has BODY_TUNNEL, and the caller knows
+ * whether it was asked for. */
 enum h1_status h1_parse_response(const char *data, size_t len, const struct h1_limits *limits,
                                  struct h1_scan *scan, struct arena *arena, enum http_method method,
                                  struct http_response_head *head, size_t *used,
@@ -57,9 +61,10 @@ enum h1_status h1_parse_response(const char *data, size_t len, const struct h1_l
 /* A chunked decoder's state. Zeroed: before the first chunk. */
 struct h1_chunked {
     uint8_t state;
-    uint64_t left;         /* of the running chunk */
-    uint32_t line;         /* bytes of the running size line or trailer section, for limits */
+    uint64_t left; /* of the running chunk */
+    uint32_t line; /* bytes of the running size line or trailer section, for limits */
     uint32_t trailer_lines;
+    uint32_t overhead; /* bytes of size lines beyond what the data is worth */
 };
 
 enum h1_chunk_event {
@@ -71,10 +76,11 @@ enum h1_chunk_event {
 };
 
 /*
- * Takes the next event from data[0..len); `*used` bytes are done with. Chunk extensions are skipped, and
- * limited; sizes that overflow, bare LF, white space where none may be, and trailers that are not allowed
- * to be trailers (framing, routing, Host, ...: RFC 9110 section 6.5.1) are errors, or for the last are
- * dropped silently. limits->head bounds the trailer section, limits->fields their number.
+ * Takes the next event from data[0..len); `*used` bytes are done with. Chunk extensions are
+ * skipped, and limited; sizes that overflow, bare LF, white space where none may be, and trailers
+ * that are not allowed to be trailers (framing, routing, Host, ...: RFC 9110 section 6.5.1) are
+ * errors, or for the last are dropped silently. limits->head bounds the trailer section,
+ * limits->fields their number.
  */
 enum h1_chunk_event h1_chunk_next(struct h1_chunked *state, const char *data, size_t len,
                                   const struct h1_limits *limits, size_t *used, const char **out,

@@ -1,3 +1,18 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/http, headers too (they go into the release): one line a file, sorted.
-core_libcore_a_SOURCES +=
+core_libcore_a_SOURCES += \
+    core/http/h1_chunk.c \
+    core/http/h1_fields.c \
+    core/http/h1_fields.h \
+    core/http/h1_parse.h \
+    core/http/h1_request.c \
+    core/http/h1_response.c \
+    core/http/h1_write.c \
+    core/http/h1_write.h \
+    core/http/message.c \
+    core/http/message.h \
+    core/http/reason.c \
+    core/http/syntax.c \
+    core/http/syntax.h \
+    core/http/uri.c \
+    core/http/uri.h

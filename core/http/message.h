@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages in parsed form: fields, heads of requests and responses, and what frames their bodies. Both
- * codecs read into these and write from them.
+ * Messages in parsed form: fields, heads of requests and responses, and what frames their bodies.
+ * Both codecs read into these and write from them.
  *
  * Slices point into the stream's arena (the head was copied there once) or into static text.
  */
@@ -73,10 +73,14 @@ static inline bool fields_have(const struct http_fields *fields, enum field_id i
 /* First field of that id / name that is not dropped; NULL: none. */
 struct http_field *fields_find(const struct http_fields *fields, enum field_id id);
 struct http_field *fields_find_name(const struct http_fields *fields, struct weir_str name);
-/* Appends; slices are kept as they are (not copied). false: no memory. */
+/* Appends; slices are kept as they are (not copied). false: no memory, or the name is no token,
+ * or the value has a control character. */
 bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str name,
                 struct weir_str value);
-/* Drops all of that name (or id); says how many. */
+/* For parsers: one more item, not initialised, whose caller also sets its bit in `seen`; NULL:
+ * no memory. */
+struct http_field *fields_append(struct http_fields *fields, struct arena *arena);
+/* Drops all of that name (or known id); says how many. */
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name);
 size_t fields_drop(struct http_fields *fields, enum field_id id);
 /* A token (RFC 9110 section 5.6.2); a value without CR, LF, NUL or other controls (but HTAB). */
@@ -84,9 +88,10 @@ bool field_name_valid(struct weir_str name);
 bool field_value_valid(struct weir_str value);
 /* Whether the comma-separated list in all fields of `id` has `token` (no regard to case). */
 bool fields_list_has(const struct http_fields *fields, enum field_id id, struct weir_str token);
-/* Drops hop-by-hop fields (RFC 9110 section 7.6.1): Connection and what it names (never framing fields
- * or Host by that road), Keep-Alive, Proxy-Connection, TE, Trailer is kept, Transfer-Encoding, Upgrade,
- * HTTP2-Settings. Also Content-Length, which the writer states anew from the body's length. */
+/* Drops hop-by-hop fields (RFC 9110 section 7.6.1): Connection and what it names (never framing
+ * fields or Host by that road), Keep-Alive, Proxy-Connection, TE, Trailer is kept,
+ * Transfer-Encoding, Upgrade, HTTP2-Settings. Also Content-Length, which the writer states anew
+ * from the body's length. */
 void fields_drop_hop_by_hop(struct http_fields *fields);
 
 enum http_method {
@@ -117,23 +122,24 @@ enum target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_ASTERISK, TARGET_AUTHO
 
 struct http_request_head {
     struct weir_str method_name;
-    struct weir_str target;    /* as sent */
-    struct weir_str path;      /* normalised (RFC 3986 section 6.2.2): what is routed and passed on */
-    struct weir_str query;     /* without '?' */
-    bool has_query;            /* "/x?" has an empty one */
-    struct weir_str authority; /* Host, or of an absolute target (which wins); may be empty in 1.0 */
-    struct weir_str host;      /* lower case, no port */
+    struct weir_str target; /* as sent */
+    struct weir_str path;   /* normalised (RFC 3986 section 6.2.2): what is routed and passed on */
+    struct weir_str query;  /* without '?' */
+    bool has_query;         /* "/x?" has an empty one */
+    struct weir_str
+        authority;        /* Host, or of an absolute target (which wins); may be empty in 1.0 */
+    struct weir_str host; /* lower case, no port */
     struct http_fields fields;
     enum http_method method;
     enum target_form form;
-    uint8_t minor;             /* HTTP/1.minor: 0 or 1; 2 stands for HTTP/2 */
+    uint8_t minor; /* HTTP/1.minor: 0 or 1; 2 stands for HTTP/2 */
     enum http_body body;
-    uint64_t content_length;   /* with BODY_LENGTH */
-    bool keep_alive;           /* the client will take another request on this connection */
+    uint64_t content_length; /* with BODY_LENGTH */
+    bool keep_alive;         /* the client will take another request on this connection */
     bool expect_continue;
-    bool upgrade_websocket;    /* Upgrade: websocket, named in Connection, GET on HTTP/1.1 */
+    bool upgrade_websocket; /* Upgrade: websocket, named in Connection, GET on HTTP/1.1 */
     bool te_trailers;
-    bool close_after;          /* framing was legal but dubious: answer, then close */
+    bool close_after; /* framing was legal but dubious: answer, then close */
 };
 
 struct http_response_head {

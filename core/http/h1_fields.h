@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parsers of HTTP/1 requests, responses and trailers share: field lines, the search for a
+ * head that comes in pieces, and the fields that frame a message and rule its connection.
+ */
+#ifndef HTTP_H1_FIELDS_H
+#define HTTP_H1_FIELDS_H
+
+#include "http/h1_parse.h"
+
+/* One line of a field section. */
+enum h1_line {
+    H1_LINE_FIELD, /* `*field` is set, `*pos` is behind the line */
+    H1_LINE_EMPTY, /* the end of the section, `*pos` is behind it */
+    H1_LINE_INCOMPLETE,
+    H1_LINE_ERROR,
+};
+
+enum h1_line h1_parse_line(const char **pos, const char *end, struct http_field *field,
+                           struct h1_error *error);
+
+/* Parses lines up to and with the empty one. `*repeated` has the bits of known fields that came
+ * more than once. */
+enum h1_status h1_parse_section(const char **pos, const char *end, uint32_t count_limit,
+                                struct arena *arena, struct http_fields *fields, uint64_t *repeated,
+                                struct h1_error *error);
+
+/* What Content-Length, Transfer-Encoding and Connection say, taken together over all their
+ * fields. */
+struct h1_framing {
+    bool has_length, has_coding; /* the fields are there */
+    uint64_t length;
+    bool close, keep_alive, upgrade; /* Connection has this option */
+};
+
+/* false: malformed. A coding is `chunked`, once and alone, or an error. */
+bool h1_read_framing(const struct http_fields *fields, struct h1_framing *framing,
+                     struct h1_error *error);
+
+/* Where a line has to go on with CR LF at `pos`: sets *pos behind it. */
+enum h1_status h1_parse_crlf(const char **pos, const char *end, struct h1_error *error);
+
+/* `HTTP/1.x` at *pos; RFC 9112 section 2.3. *minor is 0 or 1. */
+enum h1_status h1_parse_version(const char **pos, const char *end, uint8_t *minor,
+                                struct h1_error *error);
+
+/* Whether a head that was incomplete at its last parsing, at data[0..scan->scanned), is to be
+ * parsed again: its first line or all of it is there, or it surely is wrong. */
+bool h1_worth_parsing(const char *data, size_t len, struct h1_scan *scan);
+
+static inline enum h1_status h1_refuse(struct h1_error *error, uint16_t status, const char *reason)
+{
+    *error = (struct h1_error){status, reason};
+    return H1_ERROR;
+}
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages in parsed form: what fields and methods are, and how field lists change. */
+#include "http/message.h"
+
+#include "http/syntax.h"
+
+#define FIRST_CAPACITY 24u
+
+#define BIT(id) (UINT64_C(1) << (id))
+
+/* Belong to one connection, or are stated anew by the writer. */
+#define HOP_BY_HOP                                                                                 \
+    (BIT(FIELD_CONNECTION) | BIT(FIELD_KEEP_ALIVE) | BIT(FIELD_PROXY_CONNECTION) | BIT(FIELD_TE) | \
+     BIT(FIELD_TRANSFER_ENCODING) | BIT(FIELD_UPGRADE) | BIT(FIELD_HTTP2_SETTINGS) |               \
+     BIT(FIELD_CONTENT_LENGTH))
+
+/* What Connection cannot take away from a message by naming it: it would change where the
+ * message goes or where it ends; and Connection itself, of which every field is to be read
+ * first. */
+#define NOT_BY_CONNECTION                                                         \
+    (BIT(FIELD_HOST) | BIT(FIELD_CONTENT_LENGTH) | BIT(FIELD_TRANSFER_ENCODING) | \
+     BIT(FIELD_CONNECTION))
+
+_Static_assert(FIELD_ID_COUNT <= 64, "struct http_fields has one bit a field");
+
+/* One candidate: the id where the name is the literal. */
+#define TRY(literal, id)                                     \
+    if (syntax_same(name.ptr, literal, sizeof(literal) - 1)) \
+    return id
+
+static enum field_id id_of_10(struct weir_str name)
+{
+    TRY("connection", FIELD_CONNECTION);
+    TRY("user-agent", FIELD_USER_AGENT);
+    TRY("set-cookie", FIELD_SET_COOKIE);
+    TRY("keep-alive", FIELD_KEEP_ALIVE);
+    return FIELD_OTHER;
+}
+
+static enum field_id id_of_short(struct weir_str name)
+{
+    switch (name.len) {
+    case 2: TRY("te", FIELD_TE); break;
+    case 3: TRY("via", FIELD_VIA); break;
+    case 4:
+        TRY("host", FIELD_HOST);
+        TRY("date", FIELD_DATE);
+        break;
+    case 6:
+        TRY("accept", FIELD_ACCEPT);
+        TRY("cookie", FIELD_COOKIE);
+        TRY("server", FIELD_SERVER);
+        TRY("expect", FIELD_EXPECT);
+        break;
+    case 7:
+        TRY("referer", FIELD_REFERER);
+        TRY("upgrade", FIELD_UPGRADE);
+        TRY("trailer", FIELD_TRAILER);
+        break;
+    case 8: TRY("location", FIELD_LOCATION); break;
+    case 9: TRY("forwarded", FIELD_FORWARDED); break;
+    default: break;
+    }
+    return FIELD_OTHER;
+}
+
+enum field_id field_id_of(struct weir_str name)
+{
+    switch (name.len) {
+    case 10: return id_of_10(name);
+    case 11: TRY("retry-after", FIELD_RETRY_AFTER); break;
+    case 12:
+        TRY("content-type", FIELD_CONTENT_TYPE);
+        TRY("max-forwards", FIELD_MAX_FORWARDS);
+        break;
+    case 14:
+        TRY("content-length", FIELD_CONTENT_LENGTH);
+        TRY("http2-settings", FIELD_HTTP2_SETTINGS);
+        break;
+    case 15: TRY("x-forwarded-for", FIELD_X_FORWARDED_FOR); break;
+    case 16:
+        TRY("x-forwarded-host", FIELD_X_FORWARDED_HOST);
+        TRY("x-forwarded-port", FIELD_X_FORWARDED_PORT);
+        TRY("proxy-connection", FIELD_PROXY_CONNECTION);
+        break;
+    case 17:
+        TRY("x-forwarded-proto", FIELD_X_FORWARDED_PROTO);
+        TRY("transfer-encoding", FIELD_TRANSFER_ENCODING);
+        break;
+    case 18: TRY("proxy-authenticate", FIELD_PROXY_AUTHENTICATE); break;
+    case 19: TRY("proxy-authorization", FIELD_PROXY_AUTHORIZATION); break;
+    default: return id_of_short(name);
+    }
+    return FIELD_OTHER;
+}
+
+#undef TRY
+
+enum http_method method_of(struct weir_str name)
+{
+    static const struct {
+        char name[8];
+        size_t len;
+    } names[] = {
+        [METHOD_GET] = {"GET", 3},         [METHOD_HEAD] = {"HEAD", 4},
+        [METHOD_POST] = {"POST", 4},       [METHOD_PUT] = {"PUT", 3},
+        [METHOD_DELETE] = {"DELETE", 6},   [METHOD_CONNECT] = {"CONNECT", 7},
+        [METHOD_OPTIONS] = {"OPTIONS", 7}, [METHOD_TRACE] = {"TRACE", 5},
+        [METHOD_PATCH] = {"PATCH", 5},
+    };
+    /* Methods are told apart by case (RFC 9110 section 9.1). */
+    for (unsigned method = METHOD_GET; method < ARRAY_COUNT(names); method++) {
+        if (name.len == names[method].len && memcmp(name.ptr, names[method].name, name.len) == 0)
+            return (enum http_method)method;
+    }
+    return METHOD_OTHER;
+}
+
+bool method_is_idempotent(enum http_method method)
+{
+    switch (method) {
+    case METHOD_GET:
+    case METHOD_HEAD:
+    case METHOD_PUT:
+    case METHOD_DELETE:
+    case METHOD_OPTIONS:
+    case METHOD_TRACE: return true;
+    case METHOD_OTHER:
+    case METHOD_POST:
+    case METHOD_CONNECT:
+    case METHOD_PATCH: break;
+    }
+    return false;
+}
+
+/* ---- reading a list ---- */
+
+struct http_field *fields_find(const struct http_fields *fields, enum field_id id)
+{
+    if (!fields_have(fields, id))
+        return NULL;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (fields->items[i].id == id && !fields->items[i].dropped)
+            return &fields->items[i];
+    }
+    return NULL;
+}
+
+struct http_field *fields_find_name(const struct http_fields *fields, struct weir_str name)
+{
+    enum field_id id = field_id_of(name);
+    if (id != FIELD_OTHER)
+        return fields_find(fields, id);
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct http_field *field = &fields->items[i];
+        if (field->id == FIELD_OTHER && !field->dropped && str_equal_nocase(field->name, name))
+            return field;
+    }
+    return NULL;
+}
+
+bool field_name_valid(struct weir_str name)
+{
+    return name.len > 0 && syntax_all(name, SYNTAX_TOKEN);
+}
+
+bool field_value_valid(struct weir_str value)
+{
+    if (value.len == 0)
+        return true;
+    const char *end = value.ptr + value.len;
+    return syntax_skip_value(value.ptr, end) == end;
+}
+
+bool fields_list_has(const struct http_fields *fields, enum field_id id, struct weir_str token)
+{
+    if (!fields_have(fields, id))
+        return false;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (fields->items[i].id != id || fields->items[i].dropped)
+            continue;
+        struct weir_str rest = fields->items[i].value, element;
+        while (syntax_list_next(&rest, &element)) {
+            if (str_equal_nocase(element, token))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- changing a list ---- */
+
+static bool grow(struct http_fields *fields, struct arena *arena)
+{
+    uint32_t capacity = fields->capacity > 0 ? fields->capacity * 2 : FIRST_CAPACITY;
+    struct http_field *items = arena_alloc(arena, capacity * sizeof(*items));
+    if (items == NULL)
+        return false;
+    if (fields->count > 0)
+        memcpy(items, fields->items, fields->count * sizeof(*items));
+    fields->items = items;
+    fields->capacity = capacity;
+    return true;
+}
+
+struct http_field *fields_append(struct http_fields *fields, struct arena *arena)
+{
+    if (unlikely(fields->count == fields->capacity) && !grow(fields, arena))
+        return NULL;
+    return &fields->items[fields->count++];
+}
+
+bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str name,
+                struct weir_str value)
+{
+    if (!field_name_valid(name) || !field_value_valid(value))
+        return false;
+    struct http_field *field = fields_append(fields, arena);
+    if (field == NULL)
+        return false;
+    *field = (struct http_field){.name = name, .value = value, .id = (uint16_t)field_id_of(name)};
+    if (field->id != FIELD_OTHER)
+        fields->seen |= BIT(field->id);
+    return true;
+}
+
+size_t fields_drop(struct http_fields *fields, enum field_id id)
+{
+    ASSERT(id != FIELD_OTHER);
+    size_t count = 0;
+    if (!fields_have(fields, id))
+        return 0;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct http_field *field = &fields->items[i];
+        if (field->id == id && !field->dropped) {
+            field->dropped = true;
+            count++;
+        }
+    }
+    fields->seen &= ~BIT(id);
+    return count;
+}
+
+size_t fields_drop_name(struct http_fields *fields, struct weir_str name)
+{
+    enum field_id id = field_id_of(name);
+    if (id != FIELD_OTHER)
+        return fields_drop(fields, id);
+    size_t count = 0;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct http_field *field = &fields->items[i];
+        if (field->id == FIELD_OTHER && !field->dropped && str_equal_nocase(field->name, name)) {
+            field->dropped = true;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Drops what one Connection field names. */
+static void drop_named(struct http_fields *fields, struct weir_str list)
+{
+    struct weir_str option;
+    while (syntax_list_next(&list, &option)) {
+        if (option.len > 0 && (NOT_BY_CONNECTION & BIT(field_id_of(option))) == 0)
+            fields_drop_name(fields, option);
+    }
+}
+
+void fields_drop_hop_by_hop(struct http_fields *fields)
+{
+    if ((fields->seen & HOP_BY_HOP) == 0)
+        return;
+    if (fields_have(fields, FIELD_CONNECTION)) {
+        for (uint32_t i = 0; i < fields->count; i++) {
+            if (fields->items[i].id == FIELD_CONNECTION && !fields->items[i].dropped)
+                drop_named(fields, fields->items[i].value);
+        }
+    }
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if ((HOP_BY_HOP & BIT(fields->items[i].id)) != 0)
+            fields->items[i].dropped = true;
+    }
+    fields->seen &= ~HOP_BY_HOP;
+}
+
+/* ---- moving ---- */
+
+struct move {
+    const char *from;
+    size_t len;
+    const char *to;
+};
+
+static inline void move_slice(struct weir_str *slice, const struct move *move)
+{
+    /* Unsigned wrap-around puts pointers below `from` out of range as well. */
+    size_t offset = (size_t)((uintptr_t)slice->ptr - (uintptr_t)move->from);
+    if (offset < move->len)
+        slice->ptr = move->to + offset;
+}
+
+static void move_fields(struct http_fields *fields, const struct move *move)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        move_slice(&fields->items[i].name, move);
+        move_slice(&fields->items[i].value, move);
+    }
+}
+
+void request_head_rebase(struct http_request_head *head, const char *from, size_t len,
+                         const char *to)
+{
+    const struct move move = {from, len, to};
+    move_slice(&head->method_name, &move);
+    move_slice(&head->target, &move);
+    move_slice(&head->path, &move);
+    move_slice(&head->query, &move);
+    move_slice(&head->authority, &move);
+    move_slice(&head->host, &move);
+    move_fields(&head->fields, &move);
+}
+
+void response_head_rebase(struct http_response_head *head, const char *from, size_t len,
+                          const char *to)
+{
+    const struct move move = {from, len, to};
+    move_slice(&head->reason, &move);
+    move_fields(&head->fields, &move);
+}
