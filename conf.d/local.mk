@@ -2,5 +2,15 @@
 # The configuration that is installed: weir_conf into $(sysconfdir)/weir, weir_confd into conf.d
 # beside it. Both list plain names (conf.d/20-route_path.conf). A file that is made from NAME.in is
 # in weir_templates too; any other is in EXTRA_DIST.
-weir_conf =
-weir_confd =
+weir_conf = conf.d/weir.conf
+weir_templates += conf.d/weir.conf
+weir_confd = \
+    conf.d/10-listeners.conf \
+    conf.d/20-route_path.conf \
+    conf.d/30-balance_least_conn.conf \
+    conf.d/31-balance_round_robin.conf \
+    conf.d/40-sticky_cookie.conf \
+    conf.d/50-health_http.conf \
+    conf.d/60-access_log.conf \
+    conf.d/80-pools.conf
+EXTRA_DIST += $(weir_confd)

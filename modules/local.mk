@@ -10,7 +10,90 @@
 # and its test, a Check program that gives it the fake host of the SDK:
 #
 #   weir_tests += modules/example/test_example
+#   modules_example_test_example_SOURCES = modules/example/test_example.c modules/example/example.c
 #   modules_example_test_example_LDADD = $(MODULE_TEST_LIBS)
 #
 # A module that uses a library says so: modules_built_example_so_LDADD = $(CRYPTO_LIBS).
 weir_dist_dirs += modules
+
+# What every test of a module shares.
+MODULE_TEST_SOURCES = modules/test_main.c modules/test_main.h
+
+# --- route_path ----------------------------------------------------------------------------------
+
+ROUTE_PATH_SOURCES = \
+    modules/route_path/normalise.c \
+    modules/route_path/redirect.c modules/route_path/redirect.h \
+    modules/route_path/route_path.c \
+    modules/route_path/table.c modules/route_path/table.h
+pkgmodule_PROGRAMS += modules/built/route_path.so
+modules_built_route_path_so_SOURCES = $(ROUTE_PATH_SOURCES)
+modules_built_route_path_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/route_path/test_route_path
+modules_route_path_test_route_path_SOURCES = $(ROUTE_PATH_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/route_path/test_route_path.c
+modules_route_path_test_route_path_LDADD = $(MODULE_TEST_LIBS)
+
+# --- balance_round_robin -------------------------------------------------------------------------
+
+BALANCE_ROUND_ROBIN_SOURCES = modules/balance_round_robin/balance_round_robin.c
+pkgmodule_PROGRAMS += modules/built/balance_round_robin.so
+modules_built_balance_round_robin_so_SOURCES = $(BALANCE_ROUND_ROBIN_SOURCES)
+modules_built_balance_round_robin_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/balance_round_robin/test_balance_round_robin
+modules_balance_round_robin_test_balance_round_robin_SOURCES = $(BALANCE_ROUND_ROBIN_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/balance_round_robin/test_balance_round_robin.c
+modules_balance_round_robin_test_balance_round_robin_LDADD = $(MODULE_TEST_LIBS)
+
+# --- balance_least_conn --------------------------------------------------------------------------
+
+BALANCE_LEAST_CONN_SOURCES = modules/balance_least_conn/balance_least_conn.c
+pkgmodule_PROGRAMS += modules/built/balance_least_conn.so
+modules_built_balance_least_conn_so_SOURCES = $(BALANCE_LEAST_CONN_SOURCES)
+modules_built_balance_least_conn_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/balance_least_conn/test_balance_least_conn
+modules_balance_least_conn_test_balance_least_conn_SOURCES = $(BALANCE_LEAST_CONN_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/balance_least_conn/test_balance_least_conn.c
+modules_balance_least_conn_test_balance_least_conn_LDADD = $(MODULE_TEST_LIBS)
+
+# --- sticky_cookie -------------------------------------------------------------------------------
+
+STICKY_COOKIE_SOURCES = \
+    modules/sticky_cookie/check.c modules/sticky_cookie/check.h \
+    modules/sticky_cookie/cookie.c modules/sticky_cookie/cookie.h \
+    modules/sticky_cookie/sticky_cookie.c \
+    modules/sticky_cookie/token.c modules/sticky_cookie/token.h
+pkgmodule_PROGRAMS += modules/built/sticky_cookie.so
+modules_built_sticky_cookie_so_SOURCES = $(STICKY_COOKIE_SOURCES)
+modules_built_sticky_cookie_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/sticky_cookie/test_sticky_cookie
+modules_sticky_cookie_test_sticky_cookie_SOURCES = $(STICKY_COOKIE_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/sticky_cookie/test_sticky_cookie.c
+modules_sticky_cookie_test_sticky_cookie_LDADD = $(MODULE_TEST_LIBS)
+
+# --- health_http ---------------------------------------------------------------------------------
+
+HEALTH_HTTP_SOURCES = \
+    modules/health_http/check.c modules/health_http/check.h \
+    modules/health_http/health_http.c \
+    modules/health_http/response.c modules/health_http/response.h
+pkgmodule_PROGRAMS += modules/built/health_http.so
+modules_built_health_http_so_SOURCES = $(HEALTH_HTTP_SOURCES)
+modules_built_health_http_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/health_http/test_health_http
+modules_health_http_test_health_http_SOURCES = $(HEALTH_HTTP_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/health_http/test_health_http.c
+modules_health_http_test_health_http_LDADD = $(MODULE_TEST_LIBS)
+
+# --- access_log ----------------------------------------------------------------------------------
+
+ACCESS_LOG_SOURCES = \
+    modules/access_log/access_log.c \
+    modules/access_log/line.c modules/access_log/line.h
+pkgmodule_PROGRAMS += modules/built/access_log.so
+modules_built_access_log_so_SOURCES = $(ACCESS_LOG_SOURCES)
+modules_built_access_log_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/access_log/test_access_log
+modules_access_log_test_access_log_SOURCES = $(ACCESS_LOG_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/access_log/test_access_log.c
+modules_access_log_test_access_log_LDADD = $(MODULE_TEST_LIBS)

@@ -62,7 +62,7 @@ struct access_log {
     struct line line;
 };
 
-/* Whatever a request can hold, its line fits: 11 names, target, referrer, agent and 1 KiB for the rest. */
+/* Whatever a request can hold, its line fits: at most 16 names beside the long texts, and 1 KiB of ours. */
 _Static_assert(TEXT_TARGET + TEXT_REFERRER + TEXT_AGENT + 16 * TEXT_NAME + 1024 < LINE_MAX_SIZE,
                "limits of the parts against that of the line");
 

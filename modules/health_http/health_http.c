@@ -6,31 +6,16 @@
  */
 #include <weir/weir.h>
 
+#include "check.h"
 #include "response.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STATUS_MIN 100
-#define STATUS_MAX 599
-
-/* A text to be found must fit into what is read, beside a head. */
-#define BODY_TEXT_MAX 4096
-
 /* What the configured part of a request takes at most; the host gives at least twice as much. */
 #define REQUEST_MAX 4096
 
 /* ---- options ---- */
-
-struct conf {
-    struct weir_str path;
-    struct weir_str method;
-    struct weir_str host;
-    struct weir_str user_agent;
-    struct weir_str body;
-    struct weir_list headers; /* of struct weir_str */
-    struct weir_list expect;  /* of struct weir_str */
-};
 
 #define CONTEXTS (WEIR_CONTEXT_MODULE | WEIR_CONTEXT_POOL)
 
@@ -64,172 +49,6 @@ struct probe {
     bool head_only;
     bool expect[STATUS_MAX + 1];
 };
-
-static bool is_token(struct weir_str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.ptr[i];
-        bool alnum = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-                     (byte >= 'A' && byte <= 'Z');
-        if (!alnum && (byte == '\0' || strchr("!#$%&'*+-.^_`|~", byte) == NULL)) {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
-
-/* Text without controls, and, where `blanks` is false, without blanks. */
-static bool is_plain(struct weir_str text, bool blanks)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char byte = (unsigned char)text.ptr[i];
-        if (byte < 0x20 || byte == 0x7f || (byte == ' ' && !blanks)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool equal(struct weir_str text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.ptr, word, text.len) == 0;
-}
-
-static bool equal_nocase(struct weir_str text, const char *lower)
-{
-    if (text.len != strlen(lower)) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.ptr[i];
-        if ((byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte) != lower[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void check_target(struct weir_context *ctx, struct weir_check *check,
-                         const struct conf *conf)
-{
-    if (conf->path.len == 0 || conf->path.ptr[0] != '/' || !is_plain(conf->path, false) ||
-        memchr(conf->path.ptr, '#', conf->path.len) != NULL) {
-        weir_check_error(ctx, check, &conf->path,
-                         "path \"%.*s\" is none: it begins with \"/\", and has neither spaces nor "
-                         "\"#\"",
-                         (int)conf->path.len, conf->path.ptr);
-    }
-    if (!is_token(conf->method) || equal(conf->method, "CONNECT")) {
-        weir_check_error(ctx, check, &conf->method,
-                         "\"%.*s\" is no method for a probe: GET, HEAD or OPTIONS, for example",
-                         (int)conf->method.len, conf->method.ptr);
-    }
-    if (!is_plain(conf->host, false) ||
-        (conf->host.len > 0 && memchr(conf->host.ptr, '/', conf->host.len) != NULL)) {
-        weir_check_error(ctx, check, &conf->host,
-                         "host \"%.*s\" is none: a name such as \"shop.example\", with \":PORT\" "
-                         "where needed",
-                         (int)conf->host.len, conf->host.ptr);
-    }
-    if (!is_plain(conf->user_agent, true)) {
-        weir_check_error(ctx, check, &conf->user_agent, "user_agent has a control character");
-    }
-}
-
-/* Fields that the probe writes itself, or that would make the request mean something else. */
-static const char *reserved_field(struct weir_str name)
-{
-    if (equal_nocase(name, "host")) {
-        return "is set by host = \"...\"";
-    }
-    if (equal_nocase(name, "user-agent")) {
-        return "is set by user_agent = \"...\"";
-    }
-    if (equal_nocase(name, "connection") || equal_nocase(name, "content-length") ||
-        equal_nocase(name, "transfer-encoding") || equal_nocase(name, "upgrade") ||
-        equal_nocase(name, "expect")) {
-        return "is the probe's own: a probe has no body, and its connection is closed";
-    }
-    return NULL;
-}
-
-static void check_headers(struct weir_context *ctx, struct weir_check *check,
-                          const struct conf *conf)
-{
-    const struct weir_str *headers = conf->headers.items;
-    for (size_t i = 0; i < conf->headers.count; i++) {
-        const struct weir_str line = headers[i];
-        const char *colon = line.len > 0 ? memchr(line.ptr, ':', line.len) : NULL;
-        struct weir_str name = {line.ptr, colon != NULL ? (size_t)(colon - line.ptr) : 0};
-        if (!is_token(name) || !is_plain(line, true)) {
-            weir_check_error(ctx, check, &conf->headers,
-                             "\"%.*s\" is no header field: write \"Name: value\"", (int)line.len,
-                             line.ptr);
-            continue;
-        }
-        const char *why = reserved_field(name);
-        if (why != NULL) {
-            weir_check_error(ctx, check, &conf->headers, "%.*s %s", (int)name.len, name.ptr, why);
-        }
-    }
-}
-
-/* A status at the start of the text; 0: none. */
-static uint32_t take_status(struct weir_str *text)
-{
-    uint32_t status = 0;
-    for (size_t i = 0; i < 3; i++) {
-        if (i >= text->len || text->ptr[i] < '0' || text->ptr[i] > '9') {
-            return 0;
-        }
-        status = status * 10 + (uint32_t)(text->ptr[i] - '0');
-    }
-    text->ptr += 3;
-    text->len -= 3;
-    return status >= STATUS_MIN && status <= STATUS_MAX ? status : 0;
-}
-
-static void read_expect(struct weir_context *ctx, struct weir_check *check, const struct conf *conf,
-                        bool expect[STATUS_MAX + 1])
-{
-    const struct weir_str *items = conf->expect.items;
-    if (conf->expect.count == 0) {
-        weir_check_error(ctx, check, &conf->expect,
-                         "expect is empty, no answer would do: {\"200-399\"}, for example");
-    }
-    for (size_t i = 0; i < conf->expect.count; i++) {
-        struct weir_str rest = items[i];
-        uint32_t first = take_status(&rest);
-        uint32_t last = first;
-        if (rest.len == 4 && rest.ptr[0] == '-') {
-            rest.ptr++;
-            rest.len--;
-            last = take_status(&rest);
-        }
-        if (first == 0 || last < first || rest.len > 0) {
-            weir_check_error(ctx, check, &conf->expect,
-                             "\"%.*s\" is neither a status from 100 to 599 nor a range of them, "
-                             "such as \"200\" or \"200-399\"",
-                             (int)items[i].len, items[i].ptr);
-            continue;
-        }
-        for (uint32_t status = first; status <= last; status++) {
-            expect[status] = true;
-        }
-    }
-}
-
-static void check_body(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
-{
-    if (conf->body.len > 0 && equal(conf->method, "HEAD")) {
-        weir_check_error(ctx, check, &conf->body,
-                         "the answer to HEAD has no body to find a text in: method = GET, or leave "
-                         "body out");
-    }
-    if (conf->body.len > BODY_TEXT_MAX) {
-        weir_check_error(ctx, check, &conf->body, "body is longer than %d bytes", BODY_TEXT_MAX);
-    }
-}
 
 /* ---- prepared data ---- */
 
@@ -307,10 +126,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
         conf_free(ctx, probe);
         return WEIR_NO_MEMORY;
     }
-    check_target(ctx, check, conf);
-    check_headers(ctx, check, conf);
-    read_expect(ctx, check, conf, probe->expect);
-    check_body(ctx, check, conf);
+    check_conf(ctx, check, conf, probe->expect);
     if (!write_request(conf, probe->before, probe->after)) {
         weir_check_error(ctx, check, NULL,
                          "this probe's request is longer than %d bytes: shorten its path, headers "
@@ -320,7 +136,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     write_expected(conf, probe->expected);
     probe->host = conf->host;
     probe->body = conf->body;
-    probe->head_only = equal(conf->method, "HEAD");
+    probe->head_only = conf_is_head(conf);
     *prepared = probe;
     return WEIR_OK;
 }

@@ -4,15 +4,12 @@
  */
 #include <weir/weir.h>
 
+#include "check.h"
 #include "cookie.h"
 #include "token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-#define NAME_MAX_LEN   128
-#define PATH_MAX_LEN   512
-#define DOMAIN_MAX_LEN 253
 
 /* name=value, and all attributes. */
 #define SET_COOKIE_MAX (NAME_MAX_LEN + 1 + TOKEN_LEN + PATH_MAX_LEN + DOMAIN_MAX_LEN + 128)
@@ -25,22 +22,8 @@
 
 /* ---- options ---- */
 
-enum same_site { SAME_SITE_LAX, SAME_SITE_STRICT, SAME_SITE_NONE };
-enum secure { SECURE_AUTO, SECURE_ALWAYS, SECURE_NEVER };
-
 static const char *const same_site_names[] = {"lax", "strict", "none", NULL};
 static const char *const secure_names[] = {"auto", "always", "never", NULL};
-
-struct conf {
-    struct weir_str name;
-    struct weir_str path;
-    struct weir_str domain;
-    uint64_t ttl;
-    int32_t same_site;
-    int32_t secure;
-    bool http_only;
-    bool hide;
-};
 
 #define CONTEXTS (WEIR_CONTEXT_MODULE | WEIR_CONTEXT_POOL)
 
@@ -82,103 +65,6 @@ struct policy {
     char attributes[2][SET_COOKIE_MAX]; /* for plain connections, and for TLS */
 };
 
-static bool is_token_byte(unsigned char byte)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= 'A' && byte <= 'Z') ||
-           (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
-}
-
-static bool starts_with(struct weir_str text, const char *start)
-{
-    size_t len = strlen(start);
-    return text.len >= len && memcmp(text.ptr, start, len) == 0;
-}
-
-static bool equals(struct weir_str text, const char *other)
-{
-    return text.len == strlen(other) && starts_with(text, other);
-}
-
-/* Names that browsers take only with certain attributes (RFC 6265bis section 4.1.3): others would be
- * dropped without a word. */
-static void check_prefix(struct weir_context *ctx, struct weir_check *check,
-                         const struct conf *conf)
-{
-    bool host = starts_with(conf->name, "__Host-");
-    if (!host && !starts_with(conf->name, "__Secure-")) {
-        return;
-    }
-    if (conf->secure == SECURE_NEVER) {
-        weir_check_error(ctx, check, &conf->secure,
-                         "browsers refuse \"%.*s\" without secure: leave out secure = never, or "
-                         "choose another name",
-                         (int)conf->name.len, conf->name.ptr);
-    }
-    if (host && (conf->domain.len > 0 || !equals(conf->path, "/"))) {
-        weir_check_error(ctx, check, &conf->name,
-                         "browsers refuse \"%.*s\" with a domain or a path other than \"/\": leave "
-                         "them out, or choose another name",
-                         (int)conf->name.len, conf->name.ptr);
-    }
-}
-
-static void check_name(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
-{
-    bool good = conf->name.len > 0 && conf->name.len <= NAME_MAX_LEN;
-    for (size_t i = 0; good && i < conf->name.len; i++) {
-        good = is_token_byte((unsigned char)conf->name.ptr[i]);
-    }
-    if (!good) {
-        weir_check_error(ctx, check, &conf->name,
-                         "\"%.*s\" is no name for a cookie: 1 to %d letters, digits, \"-\", \"_\" "
-                         "or \".\"",
-                         (int)conf->name.len, conf->name.ptr, NAME_MAX_LEN);
-    }
-    check_prefix(ctx, check, conf);
-}
-
-static void check_scope(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
-{
-    bool good = conf->path.len > 0 && conf->path.len <= PATH_MAX_LEN && conf->path.ptr[0] == '/';
-    for (size_t i = 0; good && i < conf->path.len; i++) {
-        good = conf->path.ptr[i] > 0x20 && conf->path.ptr[i] < 0x7f && conf->path.ptr[i] != ';';
-    }
-    if (!good) {
-        weir_check_error(ctx, check, &conf->path,
-                         "\"%.*s\" is no path for a cookie: it begins with \"/\", and has neither "
-                         "spaces nor \";\"",
-                         (int)conf->path.len, conf->path.ptr);
-    }
-    good = conf->domain.len <= DOMAIN_MAX_LEN;
-    for (size_t i = 0; good && i < conf->domain.len; i++) {
-        char byte = conf->domain.ptr[i];
-        good = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-               (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '.';
-    }
-    if (!good) {
-        weir_check_error(ctx, check, &conf->domain,
-                         "\"%.*s\" is no domain: a name such as \"shop.example\", without port",
-                         (int)conf->domain.len, conf->domain.ptr);
-    }
-}
-
-static void check_conf(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
-{
-    check_name(ctx, check, conf);
-    check_scope(ctx, check, conf);
-    if (conf->ttl > 0 && conf->ttl < UINT64_C(1000000000)) {
-        weir_check_error(ctx, check, &conf->ttl,
-                         "a cookie lives for whole seconds: at least 1s, or 0 for as long as the "
-                         "browser is open");
-    }
-    if (conf->same_site == SAME_SITE_NONE && conf->secure == SECURE_NEVER) {
-        weir_check_error(ctx, check, &conf->secure,
-                         "browsers refuse same_site = none without secure: leave out secure = "
-                         "never, or choose same_site = lax");
-    }
-}
-
 static const char *same_site_attribute(const struct conf *conf, bool secure)
 {
     if (conf->same_site == SAME_SITE_STRICT) {
@@ -214,6 +100,9 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     uint8_t secret[32];
 
     check_conf(ctx, check, conf);
+    if (weir_pool_name(ctx).len == 0) {
+        return WEIR_OK; /* the module block: it seals nothing itself */
+    }
     enum weir_status status = weir_secret(ctx, "session", secret);
     if (status != WEIR_OK) {
         weir_check_error(ctx, check, NULL,
