@@ -2,7 +2,7 @@
 # The demo: a shop to stand behind Weir, its visitors, and what demo/run needs. Nothing of it is
 # installed.
 
-noinst_PROGRAMS += demo/weir-shop
+noinst_PROGRAMS += demo/weir-shop demo/weir-visitors
 
 demo_weir_shop_SOURCES = \
     demo/shop.c demo/shop.h \
@@ -17,3 +17,19 @@ demo_weir_shop_SOURCES = \
     demo/shop_web.c
 demo_weir_shop_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_EXTRA_CFLAGS) $(CJSON_CFLAGS)
 demo_weir_shop_LDADD = $(LIBEVENT_EXTRA_LIBS) $(CJSON_LIBS)
+
+demo_weir_visitors_SOURCES = \
+    demo/visitors.c demo/visitors.h \
+    demo/visitors_acts.c \
+    demo/visitors_basket.c \
+    demo/visitors_api.c \
+    demo/visitors_channel.c demo/visitors_channel.h \
+    demo/visitors_cookies.c demo/visitors_cookies.h \
+    demo/visitors_http.c demo/visitors_http.h \
+    demo/visitors_life.c \
+    demo/visitors_report.c \
+    demo/visitors_target.c \
+    demo/visitors_web.c \
+    demo/visitors_world.c
+demo_weir_visitors_CPPFLAGS = $(AM_CPPFLAGS) $(LIBEVENT_CFLAGS) $(OPENSSL_CFLAGS) $(CJSON_CFLAGS)
+demo_weir_visitors_LDADD = $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(CJSON_LIBS)

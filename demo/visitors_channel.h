@@ -17,7 +17,7 @@ struct ssl_ctx_st;
 /* Where visitors go; shared by all channels, which it outlives. */
 struct target {
     bool tls;
-    char host[256];      /* without brackets */
+    char host[256]; /* without brackets */
     char port[6];
     char authority[272]; /* as the Host field says it */
     struct addrinfo *addresses;
@@ -31,7 +31,13 @@ struct target {
 bool target_open(struct target *target, const char *url, const char *ca_file);
 void target_close(struct target *target);
 
-enum exchange_result { EXCHANGE_OK, EXCHANGE_NO_CONNECTION, EXCHANGE_CUT, EXCHANGE_LATE, EXCHANGE_BAD };
+enum exchange_result {
+    EXCHANGE_OK,
+    EXCHANGE_NO_CONNECTION,
+    EXCHANGE_CUT,
+    EXCHANGE_LATE,
+    EXCHANGE_BAD
+};
 
 /* Called once for each channel_send(), never from within it. `response` is valid until the next
  * channel_send(); `why` says in words what went wrong. */

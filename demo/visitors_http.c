@@ -188,7 +188,8 @@ static enum parse_result end_line(struct response *response)
         return len == 0 ? PARSE_DONE : PARSE_MORE;
     }
     size_t digits = strspn(response->line, "0123456789abcdefABCDEF");
-    if (digits == 0 || digits > 8 || (response->line[digits] != '\0' && response->line[digits] != ';')) {
+    if (digits == 0 || digits > 8 ||
+        (response->line[digits] != '\0' && response->line[digits] != ';')) {
         return bad(response, "a malformed chunk size");
     }
     response->left = strtoull(response->line, NULL, 16);
@@ -261,7 +262,7 @@ enum parse_result response_closed(struct response *response, bool clean)
         response->state = AT_END;
         return PARSE_DONE;
     }
-    return bad(response, response->head_len == 0 ? "closed before any answer"
+    return bad(response, response->head_len == 0      ? "closed before any answer"
                          : response->state == IN_HEAD ? "cut within the head"
                                                       : "cut within the body");
 }
