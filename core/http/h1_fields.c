@@ -77,8 +77,7 @@ enum h1_line h1_parse_line(const char **pos, const char *end, struct http_field 
     if (at < end && *at == '\r')
         return from_status(h1_parse_crlf(pos, end, error), H1_LINE_EMPTY);
 
-    while (at < end && syntax_is(*at, SYNTAX_TOKEN))
-        at++;
+    at = syntax_skip_token(at, end);
     if (at == end)
         return H1_LINE_INCOMPLETE;
     if (unlikely(*at != ':' || at == *pos))

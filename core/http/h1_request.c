@@ -48,7 +48,7 @@ static enum h1_status parse_target(const char **pos, const char *end, uint32_t l
     const char *space = window > 0 ? memchr(*pos, ' ', window) : NULL;
     size_t len = space != NULL ? (size_t)(space - *pos) : window;
     /* A line without version (HTTP/0.9) must not wait for a space that comes lines later. */
-    if (unlikely(space == NULL) && !syntax_all((struct weir_str){*pos, len}, SYNTAX_VISIBLE))
+    if (unlikely(space == NULL) && !syntax_visible((struct weir_str){*pos, len}, '\0'))
         return h1_refuse(error, 400, "bad_request_line");
     if (len > limit)
         return h1_refuse(error, 414, "target_too_long");

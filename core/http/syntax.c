@@ -18,15 +18,14 @@
 #define PATH(c) (UNRESERVED(c) || SUB_DELIM(c) || ONE_OF2(c, ':', '@') || (c) == '/')
 #define PATH_RAW(c) \
     (ONE_OF4(c, '"', '<', '>', '^') || ONE_OF4(c, '[', ']', '{', '}') || ONE_OF2(c, '|', '`'))
-#define QUERY(c) (VISIBLE(c) && (c) != '#')
 #define HOST(c)  (UNRESERVED(c) || (SUB_DELIM(c) && (c) != ','))
 #define VALUE(c) (VISIBLE(c) || ONE_OF2(c, ' ', '\t') || (c) >= 0x80)
 
-#define CLASS(c)                                                             \
-    ((TOKEN(c) ? SYNTAX_TOKEN : 0) | (PATH(c) ? SYNTAX_PATH : 0) |           \
-     (PATH_RAW(c) ? SYNTAX_PATH_RAW : 0) | (QUERY(c) ? SYNTAX_QUERY : 0) |   \
-     (HOST(c) ? SYNTAX_HOST : 0) | (UNRESERVED(c) ? SYNTAX_UNRESERVED : 0) | \
-     (VALUE(c) ? SYNTAX_VALUE : 0) | (VISIBLE(c) ? SYNTAX_VISIBLE : 0))
+#define CLASS(c)                                                               \
+    ((TOKEN(c) ? SYNTAX_TOKEN : 0) | (PATH(c) ? SYNTAX_PATH : 0) |             \
+     (PATH_RAW(c) ? SYNTAX_PATH_RAW : 0) | (HOST(c) ? SYNTAX_HOST : 0) |       \
+     (UNRESERVED(c) ? SYNTAX_UNRESERVED : 0) | (VALUE(c) ? SYNTAX_VALUE : 0) | \
+     (VISIBLE(c) ? SYNTAX_VISIBLE : 0))
 
 #define CLASS4(c)  CLASS(c), CLASS((c) + 1), CLASS((c) + 2), CLASS((c) + 3)
 #define CLASS16(c) CLASS4(c), CLASS4((c) + 4), CLASS4((c) + 8), CLASS4((c) + 12)

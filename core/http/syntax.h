@@ -16,7 +16,6 @@ enum {
     SYNTAX_TOKEN = 1,       /* tchar, RFC 9110 section 5.6.2 */
     SYNTAX_PATH = 2,        /* pchar and '/', without '%', RFC 3986 section 3.3 */
     SYNTAX_PATH_RAW = 4,    /* outside the grammar, but sent by clients: percent-encoded by us */
-    SYNTAX_QUERY = 8,       /* what is let through in a query */
     SYNTAX_HOST = 16,       /* reg-name without '%' and ',', RFC 3986 section 3.2.2 */
     SYNTAX_UNRESERVED = 32, /* RFC 3986 section 2.3 */
     SYNTAX_VALUE = 64,      /* VCHAR, SP, HTAB, obs-text, RFC 9110 section 5.5 */
@@ -76,6 +75,62 @@ static inline const char *syntax_skip_value(const char *pos, const char *end)
     }
 #endif
     while (pos < end && syntax_is(*pos, SYNTAX_VALUE))
+        pos++;
+    return pos;
+}
+
+/* Whether all bytes are visible US-ASCII, and none is `not_this` (which is visible, or NUL for
+ * any). The empty string is. */
+static inline bool syntax_visible(struct weir_str text, char not_this)
+{
+    size_t at = 0;
+#ifdef __SSE2__
+    const __m128i space = _mm_set1_epi8(' '), del = _mm_set1_epi8(0x7f);
+    const __m128i other = _mm_set1_epi8(not_this);
+    for (; text.len - at >= 16; at += 16) {
+        /* Compared with signs: bytes above 0x7f are below the space. */
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text.ptr + at));
+        __m128i bad = _mm_or_si128(_mm_cmpeq_epi8(bytes, del), _mm_cmpeq_epi8(bytes, other));
+        if (_mm_movemask_epi8(_mm_andnot_si128(bad, _mm_cmpgt_epi8(bytes, space))) != 0xffff)
+            return false;
+    }
+#endif
+    for (; at < text.len; at++) {
+        if (!syntax_is(text.ptr[at], SYNTAX_VISIBLE) || text.ptr[at] == not_this)
+            return false;
+    }
+    return true;
+}
+
+#ifdef __SSE2__
+/* Bit i: byte i is in first..last. */
+static inline __m128i syntax_in_range(__m128i bytes, char first, char last)
+{
+    __m128i offset = _mm_sub_epi8(bytes, _mm_set1_epi8(first));
+    return _mm_cmpeq_epi8(_mm_min_epu8(offset, _mm_set1_epi8((char)(last - first))), offset);
+}
+
+static inline __m128i syntax_letters(__m128i bytes)
+{
+    return syntax_in_range(_mm_or_si128(bytes, _mm_set1_epi8(0x20)), 'a', 'z');
+}
+#endif
+
+/* The first byte from `pos` that a token may not hold; `end` where there is none. */
+static inline const char *syntax_skip_token(const char *pos, const char *end)
+{
+#ifdef __SSE2__
+    /* Field names are letters, digits and '-', and nearly all have less than 16 bytes: what is
+     * none of these ends the step, and the table goes on from there. */
+    if (end - pos >= 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)pos);
+        __m128i plain = _mm_or_si128(syntax_in_range(bytes, '0', '9'),
+                                     _mm_cmpeq_epi8(bytes, _mm_set1_epi8('-')));
+        int mask = _mm_movemask_epi8(_mm_or_si128(plain, syntax_letters(bytes)));
+        pos += __builtin_ctz(~(unsigned)mask);
+    }
+#endif
+    while (pos < end && syntax_is(*pos, SYNTAX_TOKEN))
         pos++;
     return pos;
 }

@@ -86,17 +86,42 @@ static bool rewrite(struct weir_str in, struct path *path)
     return true;
 }
 
-/* Whether nothing can have to be done: no %XX, nothing to encode, no segment that begins with a
- * dot. */
-static bool is_normal(struct weir_str in)
+/* Bytes at in[at..end) that are normal, for is_normal; at > 0. */
+static bool is_normal_part(const char *in, size_t at, size_t end)
 {
-    for (size_t i = 1; i < in.len; i++) {
-        if (unlikely(!syntax_is(in.ptr[i], SYNTAX_PATH)))
-            return false;
-        if (unlikely(in.ptr[i] == '.' && in.ptr[i - 1] == '/'))
+    for (; at < end; at++) {
+        if (!syntax_is(in[at], SYNTAX_PATH) || (in[at] == '.' && in[at - 1] == '/'))
             return false;
     }
     return true;
+}
+
+#ifdef __SSE2__
+/* The same for 16 bytes; true is sure, false is not. */
+static bool is_plain_16(const char *in)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)in);
+    __m128i before = _mm_loadu_si128((const __m128i *)(const void *)(in - 1));
+    /* '-', '.', '/' and the digits stand side by side. */
+    __m128i plain = _mm_or_si128(syntax_in_range(bytes, '-', '9'), syntax_letters(bytes));
+    __m128i dots = _mm_and_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')),
+                                 _mm_cmpeq_epi8(before, _mm_set1_epi8('/')));
+    return _mm_movemask_epi8(_mm_andnot_si128(dots, plain)) == 0xffff;
+}
+#endif
+
+/* Whether nothing can have to be done: no %XX, nothing to encode, no segment that begins with a
+ * dot. in[0] is '/'. */
+static bool is_normal(struct weir_str in)
+{
+    size_t at = 1;
+#ifdef __SSE2__
+    for (; in.len - at >= 16; at += 16) {
+        if (!is_plain_16(in.ptr + at) && !is_normal_part(in.ptr, at, at + 16))
+            return false;
+    }
+#endif
+    return is_normal_part(in.ptr, at, in.len);
 }
 
 bool uri_normalise_path(struct weir_str in, struct arena *arena, struct weir_str *out)
@@ -119,7 +144,7 @@ bool uri_normalise_path(struct weir_str in, struct arena *arena, struct weir_str
 
 bool uri_query_valid(struct weir_str query)
 {
-    return syntax_all(query, SYNTAX_QUERY);
+    return syntax_visible(query, '#');
 }
 
 /* ---- authorities ---- */
