@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * balance_round_robin: shares, evenness, places kept, newcomers, and the cost of a pick.
+ */
+#include "../test_main.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SERVERS 32
+
+struct fixture {
+    struct weir_test *host;
+    struct weir_test_block *block;
+    struct weir_test_instance *balancer;
+    struct weir_test_pool *pool;
+};
+
+static void add_server(struct weir_test_pool *pool, uint32_t weight)
+{
+    static uint32_t number;
+    char name[16];
+    snprintf(name, sizeof(name), "s%u", ++number);
+    weir_test_server_add(pool, name, weight);
+}
+
+static struct fixture begin(const uint32_t *weights, uint32_t count)
+{
+    struct fixture f;
+    f.host = test_begin();
+    f.block = test_conf(f.host, "");
+    f.balancer = weir_test_create(f.host, WEIR_TEST_BALANCER, f.block);
+    ck_assert_ptr_nonnull(f.balancer);
+    f.pool = weir_test_pool_new(f.host);
+    for (uint32_t i = 0; i < count; i++) {
+        add_server(f.pool, weights[i]);
+    }
+    ck_assert_int_eq(weir_test_pool_join(f.pool, f.balancer), WEIR_OK);
+    return f;
+}
+
+/* Picks without sending: the policy looks at no load. */
+static uint32_t next(const struct fixture *f)
+{
+    return weir_test_pick(f->balancer, NULL);
+}
+
+static void expect_exact_windows(const uint32_t *weights, uint32_t count)
+{
+    struct fixture f = begin(weights, count);
+    uint32_t seen[MAX_SERVERS] = {0};
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        total += weights[i];
+    }
+    uint32_t length = 4 * total + 3;
+    uint32_t *picks = calloc(length, sizeof(*picks));
+    ck_assert_ptr_nonnull(picks);
+    for (uint32_t i = 0; i < length; i++) {
+        picks[i] = next(&f);
+        ck_assert_uint_lt(picks[i], count);
+        seen[picks[i]]++;
+        if (i >= total) {
+            seen[picks[i - total]]--;
+        }
+        for (uint32_t s = 0; i + 1 >= total && s < count; s++) {
+            ck_assert_msg(seen[s] == weights[s], "server %u of weight %u: %u of %u picks from %u",
+                          s, weights[s], seen[s], total, i + 1 - total);
+        }
+    }
+    free(picks);
+    test_end(&f.host);
+}
+
+START_TEST(every_window_has_each_weight)
+{
+    static const uint32_t one[] = {1};
+    static const uint32_t equal[] = {1, 1, 1};
+    static const uint32_t heavy[] = {5, 1, 1};
+    static const uint32_t odd[] = {7, 3, 2, 1, 11};
+    static const uint32_t thirds[] = {3, 9, 6, 27};
+    static const uint32_t far[] = {100, 1};
+    static const uint32_t stairs[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+    expect_exact_windows(one, 1);
+    expect_exact_windows(equal, 3);
+    expect_exact_windows(heavy, 3);
+    expect_exact_windows(odd, 5);
+    expect_exact_windows(thirds, 4);
+    expect_exact_windows(far, 2);
+    expect_exact_windows(stairs, 13);
+}
+END_TEST
+
+/* At no moment has a server had more than one request more or less than its share of the others'. */
+START_TEST(picks_are_spread)
+{
+    static const uint32_t weights[] = {5, 1, 1};
+    struct fixture f = begin(weights, 3);
+    uint32_t run = 0;
+    for (uint32_t i = 0; i < 700; i++) {
+        run = next(&f) == 0 ? run + 1 : 0;
+        ck_assert_uint_le(run, 3); /* a naive turn gives five in a row */
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(no_server_waits_longer_than_its_share)
+{
+    static const uint32_t weights[] = {8, 4, 2, 1, 1, 16};
+    struct fixture f = begin(weights, 6);
+    uint32_t last[6] = {0};
+    for (uint32_t i = 1; i <= 3200; i++) {
+        uint32_t server = next(&f);
+        /* 32/weight is the ideal distance; the others' places move it by less than one each. */
+        if (last[server] > 0) {
+            ck_assert_uint_lt(i - last[server], 32 / weights[server] + 6);
+        }
+        last[server] = i;
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(passed_server_keeps_its_place)
+{
+    static const uint32_t weights[] = {1, 1, 1, 1};
+    struct fixture f = begin(weights, 4);
+    uint32_t order[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        order[i] = next(&f);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            ck_assert_uint_eq(next(&f), order[j]);
+        }
+        weir_test_server_set_usable(f.pool, order[i], false); /* a retry, tried there already */
+        ck_assert_uint_eq(next(&f), order[i + 1]);
+        weir_test_server_set_usable(f.pool, order[i], true);
+        ck_assert_uint_eq(next(&f), order[i]);
+        for (uint32_t j = i + 2; j < 4; j++) {
+            ck_assert_uint_eq(next(&f), order[j]);
+        }
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(full_server_comes_back_without_a_burst)
+{
+    static const uint32_t weights[] = {2, 2, 2, 2};
+    struct fixture f = begin(weights, 4);
+    uint32_t counts[4] = {0};
+    weir_test_server_set_usable(f.pool, 2, false);
+    for (uint32_t i = 0; i < 3000; i++) {
+        counts[next(&f)]++;
+    }
+    ck_assert_uint_eq(counts[2], 0);
+    for (uint32_t s = 0; s < 4; s++) {
+        ck_assert(s == 2 || (counts[s] >= 998 && counts[s] <= 1002));
+    }
+    weir_test_server_set_usable(f.pool, 2, true);
+    memset(counts, 0, sizeof(counts));
+    for (uint32_t i = 0; i < 8; i++) {
+        counts[next(&f)]++;
+    }
+    ck_assert_uint_ge(counts[2], 1);
+    ck_assert_uint_le(counts[2], 3);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(none_usable_is_none)
+{
+    static const uint32_t weights[] = {3, 1, 2};
+    struct fixture f = begin(weights, 3);
+    uint32_t counts[3] = {0};
+    for (uint32_t s = 0; s < 3; s++) {
+        weir_test_server_set_usable(f.pool, s, false);
+    }
+    for (uint32_t i = 0; i < 100; i++) {
+        ck_assert_uint_eq(next(&f), WEIR_PICK_NONE);
+    }
+    for (uint32_t s = 0; s < 3; s++) {
+        weir_test_server_set_usable(f.pool, s, true);
+    }
+    for (uint32_t i = 0; i < 6; i++) {
+        counts[next(&f)]++;
+    }
+    ck_assert_uint_eq(counts[0], 3);
+    ck_assert_uint_eq(counts[1], 1);
+    ck_assert_uint_eq(counts[2], 2);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(empty_pool_is_none)
+{
+    struct fixture f = begin(NULL, 0);
+    ck_assert_uint_eq(next(&f), WEIR_PICK_NONE);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(newcomers_get_no_burst)
+{
+    static const uint32_t weights[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    struct fixture f = begin(weights, 10);
+    uint32_t counts[20] = {0};
+    for (uint32_t i = 0; i < 1234; i++) {
+        next(&f);
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        add_server(f.pool, 1);
+    }
+    ck_assert_int_eq(weir_test_pool_tell(f.pool), WEIR_OK);
+    for (uint32_t i = 0; i < 20; i++) {
+        counts[next(&f)]++;
+    }
+    for (uint32_t s = 0; s < 20; s++) {
+        ck_assert_uint_eq(counts[s], 1);
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(who_leaves_is_never_picked)
+{
+    static const uint32_t weights[] = {1, 2, 3, 4, 5, 6};
+    struct fixture f = begin(weights, 6);
+    uint64_t random = 7;
+    bool candidate[6] = {true, true, true, true, true, true};
+    for (uint32_t turn = 0; turn < 300; turn++) {
+        uint32_t changed = test_random(&random, 6);
+        bool any = false;
+        candidate[changed] = !candidate[changed];
+        weir_test_server_set_candidate(f.pool, changed, candidate[changed]);
+        ck_assert_int_eq(weir_test_pool_tell(f.pool), WEIR_OK);
+        for (uint32_t s = 0; s < 6; s++) {
+            any = any || candidate[s];
+        }
+        for (uint32_t i = 0; i < 5; i++) {
+            uint32_t server = next(&f);
+            ck_assert(any ? server < 6 && candidate[server] : server == WEIR_PICK_NONE);
+        }
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+/* on_members comes often (slow start changes weights every second): it must not move who stays. */
+START_TEST(hearing_nothing_new_changes_nothing)
+{
+    static const uint32_t weights[] = {5, 1, 3, 2};
+    struct fixture a = begin(weights, 4);
+    struct fixture b = begin(weights, 4);
+    for (uint32_t i = 0; i < 500; i++) {
+        ck_assert_int_eq(weir_test_pool_tell(b.pool), WEIR_OK);
+        ck_assert_uint_eq(next(&a), next(&b));
+    }
+    test_end(&a.host);
+    test_end(&b.host);
+}
+END_TEST
+
+START_TEST(weight_can_rise_slowly)
+{
+    static const uint32_t weights[] = {1, 1};
+    struct fixture f = begin(weights, 2);
+    uint32_t counts[2] = {0};
+    for (uint32_t weight = 26; weight <= 256; weight += 10) { /* a tenth to one, 100 picks each */
+        weir_test_server_set_weight(f.pool, 1, weight);
+        ck_assert_int_eq(weir_test_pool_tell(f.pool), WEIR_OK);
+        uint32_t before = counts[1];
+        for (uint32_t i = 0; i < 100; i++) {
+            counts[next(&f)]++;
+        }
+        double share = 100.0 * weight / (weight + 256);
+        ck_assert_double_lt(counts[1] - before, share + 2);
+        ck_assert_double_gt(counts[1] - before, share - 2);
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(workers_do_not_walk_in_step)
+{
+    struct fixture f;
+    struct weir_test_instance *workers[4];
+    f.host = test_begin();
+    f.block = test_conf(f.host, "");
+    f.pool = weir_test_pool_new(f.host);
+    for (uint32_t s = 0; s < 8; s++) {
+        add_server(f.pool, 1);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        weir_test_set_worker(f.host, i, 4);
+        workers[i] = weir_test_create(f.host, WEIR_TEST_BALANCER, f.block);
+        ck_assert_int_eq(weir_test_pool_join(f.pool, workers[i]), WEIR_OK);
+    }
+    for (uint32_t turn = 0; turn < 100; turn++) {
+        uint32_t picked = 0;
+        for (uint32_t i = 0; i < 4; i++) {
+            uint32_t bit = 1u << weir_test_pick(workers[i], NULL);
+            ck_assert_uint_eq(picked & bit, 0);
+            picked |= bit;
+        }
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+/* ---- many servers, through the hooks themselves, counting questions to the host ---- */
+
+#define MANY 10000
+
+struct crowd {
+    struct weir_pick pick;
+    struct weir_candidates candidates;
+    struct weir_candidate list[MANY];
+    uint32_t in_flight[MANY];
+    uint32_t latency;
+    bool usable[MANY];
+    uint32_t picks[MANY];
+    uint64_t questions;
+};
+
+static bool crowd_usable(const struct weir_pick *pick, uint32_t index)
+{
+    struct crowd *crowd = (struct crowd *)(void *)(uintptr_t)pick; /* its first member */
+    crowd->questions++;
+    return crowd->usable[index];
+}
+
+static struct crowd *crowd_new(void)
+{
+    struct crowd *crowd = calloc(1, sizeof(*crowd));
+    ck_assert_ptr_nonnull(crowd);
+    for (uint32_t i = 0; i < MANY; i++) {
+        crowd->list[i] = (struct weir_candidate){.id = i + 1,
+                                                 .weight = WEIR_WEIGHT_ONE,
+                                                 .in_flight = &crowd->in_flight[i],
+                                                 .latency_us = &crowd->latency};
+        crowd->usable[i] = true;
+    }
+    crowd->candidates = (struct weir_candidates){.size = sizeof(struct weir_candidates),
+                                                 .candidate_size = sizeof(struct weir_candidate),
+                                                 .count = MANY,
+                                                 .first = crowd->list};
+    crowd->pick = (struct weir_pick){
+        .size = sizeof(struct weir_pick), .candidates = &crowd->candidates, .usable = crowd_usable};
+    return crowd;
+}
+
+static void crowd_pick(struct crowd *crowd, struct weir_test_instance *balancer, uint32_t times)
+{
+    const struct weir_balancer *hooks = weir_module_entry()->balancer;
+    struct weir_context *ctx = weir_test_instance_context(balancer);
+    void *data = weir_test_instance_data(balancer);
+    for (uint32_t i = 0; i < times; i++) {
+        uint32_t index = hooks->pick(ctx, data, &crowd->pick);
+        if (index >= MANY || !crowd->usable[index]) { /* a passing ck_assert costs a write() */
+            ck_abort_msg("picked %u", index);
+        }
+        crowd->picks[index]++;
+    }
+}
+
+START_TEST(ten_thousand_cost_one_question_a_pick)
+{
+    struct crowd *crowd = crowd_new();
+    struct fixture f = begin(NULL, 0);
+    ck_assert_int_eq(weir_module_entry()->balancer->on_members(
+                         weir_test_instance_context(f.balancer),
+                         weir_test_instance_data(f.balancer), &crowd->candidates),
+                     WEIR_OK);
+    /* A pick that walks over all would take 10^10 steps here, and the test's time would be up. */
+    crowd_pick(crowd, f.balancer, 100 * MANY);
+    ck_assert_uint_eq(crowd->questions, 100 * MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        ck_assert_uint_eq(crowd->picks[i], 100);
+    }
+    free(crowd);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(full_servers_cost_little)
+{
+    struct crowd *crowd = crowd_new();
+    struct fixture f = begin(NULL, 0);
+    for (uint32_t i = 0; i < MANY; i += 2) {
+        crowd->usable[i] = false;
+    }
+    ck_assert_int_eq(weir_module_entry()->balancer->on_members(
+                         weir_test_instance_context(f.balancer),
+                         weir_test_instance_data(f.balancer), &crowd->candidates),
+                     WEIR_OK);
+    crowd_pick(crowd, f.balancer, 4 * MANY); /* until all that are full have been met */
+    memset(crowd->picks, 0, sizeof(crowd->picks));
+    crowd->questions = 0;
+    crowd_pick(crowd, f.balancer, 10 * MANY);
+    ck_assert_uint_le(crowd->questions, 25 * MANY);
+    for (uint32_t i = 1; i < MANY; i += 2) {
+        ck_assert_uint_ge(crowd->picks[i], 19);
+        ck_assert_uint_le(crowd->picks[i], 21);
+    }
+    free(crowd);
+    test_end(&f.host);
+}
+END_TEST
+
+Suite *module_suite(void)
+{
+    Suite *suite = suite_create("balance_round_robin");
+    TCase *tcase = tcase_create("balance_round_robin");
+    tcase_set_timeout(tcase, 20);
+    tcase_add_test(tcase, every_window_has_each_weight);
+    tcase_add_test(tcase, picks_are_spread);
+    tcase_add_test(tcase, no_server_waits_longer_than_its_share);
+    tcase_add_test(tcase, passed_server_keeps_its_place);
+    tcase_add_test(tcase, full_server_comes_back_without_a_burst);
+    tcase_add_test(tcase, none_usable_is_none);
+    tcase_add_test(tcase, empty_pool_is_none);
+    tcase_add_test(tcase, newcomers_get_no_burst);
+    tcase_add_test(tcase, who_leaves_is_never_picked);
+    tcase_add_test(tcase, hearing_nothing_new_changes_nothing);
+    tcase_add_test(tcase, weight_can_rise_slowly);
+    tcase_add_test(tcase, workers_do_not_walk_in_step);
+    tcase_add_test(tcase, ten_thousand_cost_one_question_a_pick);
+    tcase_add_test(tcase, full_servers_cost_little);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
