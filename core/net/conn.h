@@ -6,7 +6,12 @@
  *
  * Reading: on_readable is called when there may be something to read; the owner calls conn_read until it
  * says CONN_AGAIN, or stops earlier and calls conn_resume_read when it wants to go on (edge-triggered:
- * nothing reminds it otherwise).
+ * nothing reminds it otherwise). on_readable may come without need.
+ *
+ * A short read means that the socket is empty, and no second call is made to hear so. Two things break
+ * this. A FIN that came with the data: EPOLLRDHUP has told of it (eof_hint), and reading goes on to the
+ * end. A RST (or urgent data) that came with the data: libevent does not tell of it and no edge comes
+ * again; such a connection is in doubt, and half a second after its last edge it is read once more.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -65,38 +70,45 @@ struct conn {
     struct loop *loop;
     const struct conn_ops *ops;
     void *owner;
-    SSL *ssl; /* NULL: plain */
+    SSL *ssl;             /* NULL: plain */
+    struct conn_tls *tls; /* NULL: plain; conn_tls.c's */
     struct event event;
     struct conn_buffer in;  /* kept by conn_keep */
     struct conn_buffer out; /* waits for the socket */
     struct freed freed;
-    struct task resume; /* conn_resume_read */
-    uint64_t received, sent; /* bytes on the wire side above TLS */
+    struct task resume;      /* conn_resume_read */
+    struct list doubt;       /* in the pool's list of those to read once more */
+    uint64_t received, sent; /* bytes of the stream; with TLS: of its content */
+    const char *tls_error;   /* OpenSSL's words, static text; "" where there is none */
     uint8_t error;           /* enum conn_error */
     bool opening;            /* connect or handshake under way */
-    bool readable;           /* the socket may have bytes: false after a short read */
+    bool connecting;         /* of the two, connect */
+    bool readable;           /* there may be bytes: false after a short read */
     bool writable;           /* false after a refused write */
+    bool write_failed;       /* nothing more can be sent */
     bool eof_seen;           /* the peer's end was read */
     bool eof_hint;           /* the kernel has said that an end is there (EPOLLRDHUP) */
     bool shutdown_sent;
     bool shutdown_wanted; /* after what waits */
-    char tls_error[96];
+    bool offer_kept;      /* the next conn_read gives what is kept, without asking the socket */
+    bool edge_seen;       /* since the last sweep over the doubtful */
 };
 
 /* Takes over an accepted socket (non-blocking). With `ctx` a TLS handshake begins, and on_open tells its
- * end; else the connection is open. NULL: no memory, the socket was closed. */
+ * end; else the connection is open. No callback comes inside this call. NULL: no memory, the socket was
+ * closed. */
 struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct conn_ops *ops,
                          void *owner);
 
 /* TLS towards a server. */
 struct conn_tls_client {
     SSL_CTX *ctx;
-    const char *name; /* SNI and host to check; NULL: neither */
+    const char *name;     /* SNI and host to check; NULL: neither */
     SSL_SESSION *session; /* to resume; may be NULL */
 };
 
-/* Begins to connect; on_open tells the end, never inside this call. NULL: no memory or descriptor or
- * port; *error says which. The time limit is the owner's. */
+/* Begins to connect; on_open tells the end, never inside this call. Nothing may be written before. NULL:
+ * no memory or descriptor or port; *error says which. The time limit is the owner's. */
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t address_len,
                           const struct conn_tls_client *tls, const struct conn_ops *ops,
                           void *owner, enum conn_error *error);
@@ -109,6 +121,9 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
  * valid until the next conn_read on this loop; the owner uses what it can and calls conn_keep with the
  * rest (also with the whole, to wait for more). On CONN_EOF and CONN_ERROR `*len` is 0 and what was kept
  * stays kept. Reads at most `max` bytes (0: as much as scratch holds).
+ *
+ * What is kept alone is given again only once after each conn_resume_read; otherwise only together with
+ * something new. CONN_EOF and CONN_ERROR repeat.
  */
 enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max);
 
@@ -122,15 +137,17 @@ static inline size_t conn_kept(const struct conn *conn)
     return conn->in.tail - conn->in.head;
 }
 
-/* Calls on_readable at the end of the turn if there can be anything: kept bytes, or a socket not known to
- * be empty. */
+/* Calls on_readable at the end of the turn if there can be anything: kept bytes, a socket not known to
+ * be empty, or an end or error. */
 void conn_resume_read(struct conn *conn);
 
 /* Writes now what the socket takes, in order behind what waits, and keeps a copy of the rest. Errors
- * show as conn->error and a readable event; false: the connection is broken, nothing more will be sent. */
+ * show as conn->error and on_readable at the end of the turn (what the peer had sent can still be read);
+ * false: the connection is broken, nothing more will be sent. Not before the connection is open, nor
+ * after conn_shutdown. */
 bool conn_write(struct conn *conn, const struct iovec *iov, int count);
 
-/* Bytes that wait to be sent. */
+/* Bytes that wait to be sent (TLS: of its records). */
 static inline size_t conn_waiting(const struct conn *conn)
 {
     return conn->out.tail - conn->out.head;
@@ -140,11 +157,25 @@ static inline size_t conn_waiting(const struct conn *conn)
 void conn_shutdown(struct conn *conn);
 
 /* Closes now; what waits is lost. `*conn` becomes NULL, memory is freed at the end of the turn. With
- * `reset` the peer sees RST, so that a cut body never passes for a whole one. */
+ * `reset` the peer sees RST, so that a cut body never passes for a whole one; without, TLS says
+ * close_notify where all was sent. */
 void conn_close(struct conn **conn, bool reset);
 
-/* True when nothing is amiss: open, nothing kept or waiting, no end seen. For idle upstream ones. */
+/* Gives the connection away to end well (RFC 9112 section 9.6): what waits is sent, then FIN; what still
+ * comes is read and dropped, so that no RST kills the last answer before the peer has read it. Closed at
+ * the peer's end, or after CONN_LINGER_NS or CONN_LINGER_BYTES. No callback comes any more. */
+#define CONN_LINGER_NS    (2 * NS_PER_SECOND)
+#define CONN_LINGER_BYTES (1024u * 1024)
+void conn_close_lingering(struct conn **conn);
+
+/* True when nothing is amiss: open, nothing kept or waiting, nothing to read, no end seen. For idle
+ * upstream ones. */
 bool conn_is_idle_clean(const struct conn *conn);
+
+/* The newest session that the server has given for resumption, since the last call; the caller frees it
+ * (SSL_SESSION_free). NULL: none, or plain. TLS 1.3 servers send it behind the handshake: ask when the
+ * connection is done with. */
+SSL_SESSION *conn_tls_session(struct conn *conn);
 
 const char *conn_error_word(enum conn_error error); /* "refused", "reset", ... */
 

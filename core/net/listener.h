@@ -15,12 +15,14 @@
 struct listen_socket {
     struct address address; /* as bound: with the real port where 0 was asked */
     char text[ADDRESS_TEXT_SIZE + 8];
-    int *fds;
+    int *fds; /* one a loop; Unix: the same one for all */
     size_t count;
     unsigned refs;
+    uint64_t device, inode; /* of a Unix socket's file; 0: none */
 };
 
-/* Opens, binds and listens. `count` 1 for the control thread alone. NULL: `error` says what and why in
+/* Opens, binds and listens; a port on which any other socket listens is refused, also one of ours with
+ * SO_REUSEPORT. `count` 1 for the control thread alone. NULL: `error` says what and why in
  * full ("cannot listen on 127.0.0.1:80: address already in use"). Unix: a dead socket file is replaced, a
  * living one is a mistake; `mode` (e.g. 0660) is set. */
 struct listen_socket *listen_socket_open(const struct address *address, size_t count, int backlog,
@@ -32,9 +34,11 @@ void listen_socket_unref(struct listen_socket **socket);
 /* Accepting on one loop. */
 struct acceptor;
 /* `fd` accepted and non-blocking, TCP_NODELAY set; the callee owns it. */
-typedef void (*acceptor_fn)(struct acceptor *acceptor, int fd, const struct address *peer, void *arg);
+typedef void (*acceptor_fn)(struct acceptor *acceptor, int fd, const struct address *peer,
+                            void *arg);
 
-/* Begins to accept on `fd` (not owned). Out of descriptors: pauses 100 ms, logs once a while, goes on. */
+/* Begins to accept on `fd` (not owned). Out of descriptors: pauses 100 ms, logs once a while, goes on.
+ * The callee may pause or free the acceptor. */
 struct acceptor *acceptor_new(struct loop *loop, int fd, acceptor_fn fn, void *arg);
 void acceptor_free(struct acceptor **acceptor);
 /* Stops and starts taking connections, e.g. at a limit. */

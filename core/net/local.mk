@@ -1,3 +1,19 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/net, headers too (they go into the release): one line a file, sorted.
-core_libcore_a_SOURCES +=
+core_libcore_a_SOURCES += \
+    core/net/address.c \
+    core/net/address.h \
+    core/net/conn.c \
+    core/net/conn.h \
+    core/net/conn_buffer.c \
+    core/net/conn_linger.c \
+    core/net/conn_pool.c \
+    core/net/conn_pool.h \
+    core/net/conn_tls.c \
+    core/net/listener.c \
+    core/net/listener.h \
+    core/net/loop.c \
+    core/net/loop.h \
+    core/net/timer.c \
+    core/net/timer.h \
+    core/net/tls.h

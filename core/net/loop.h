@@ -9,18 +9,19 @@
 #define NET_LOOP_H
 
 #include <event2/event.h>
-#include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/arena.h"
 #include "base/list.h"
 
 /* Scratch: large enough that one recv takes what a socket holds, small enough to stay in cache. */
 #define LOOP_SCRATCH_SIZE (128u * 1024)
-#define LOOP_OUTPUT_SIZE (32u * 1024)
+#define LOOP_OUTPUT_SIZE  (32u * 1024)
 
 /* ---- coarse timers: a hashed wheel on one libevent timer ---- */
 
-/* Milliseconds a tick. A timer fires up to one tick late, never early. */
+/* Milliseconds a tick. A timer fires up to one tick (and the grain of the kernel's coarse clock) late,
+ * never early. */
 #define LOOP_TICK_MS 16u
 
 struct timer;
@@ -62,21 +63,24 @@ struct loop {
     struct event_base *base;
     unsigned index; /* 0 .. workers-1; workers for the control thread */
     bool now_fresh;
-    bool stopping;
+    atomic_bool stopping;
     uint64_t now_ns_;
+    uint64_t turn; /* turns so far */
     char *scratch; /* LOOP_SCRATCH_SIZE: receive */
     char *output;  /* LOOP_OUTPUT_SIZE: message heads on their way out */
     struct arena_cache blocks;
     struct loop_wheel *wheel;
     struct loop_queue *queue;
-    struct list tasks; /* run at the end of this turn */
-    struct list freed; /* freed at the end of this turn, after the tasks */
-    void *owner;       /* the worker around it */
+    struct conn_pool *conns; /* what the connections of this loop share */
+    struct list tasks;       /* run at the end of this turn */
+    struct list freed;       /* freed at the end of this turn, after the tasks */
+    void *owner;             /* the worker around it */
 };
 
 /* NULL: no memory or no descriptors; logged. */
 struct loop *loop_new(unsigned index);
-/* The base, timers and messages that wait are dropped. Not while it runs. */
+/* The base, timers and messages that wait are dropped (messages: not freed). Lingering connections are
+ * closed; all others must have been closed by their owners. Not while it runs. */
 void loop_free(struct loop **loop);
 
 /* Turns until loop_stop. */

@@ -22,14 +22,14 @@ struct tls_certificate_conf {
 
 /* tls { } of a listener. */
 struct tls_listener_conf {
-    struct weir_list certificates;   /* struct tls_certificate_conf; the first is the default one */
-    int32_t minimum_version;         /* 0: 1.2, 1: 1.3 */
-    struct weir_str ciphers;         /* TLS 1.2, OpenSSL's syntax; empty: a modern list */
-    struct weir_str ciphersuites;    /* TLS 1.3; empty: OpenSSL's default */
-    struct weir_list alpn;           /* weir_str: protocols offered, in order of preference */
+    struct weir_list certificates; /* struct tls_certificate_conf; the first is the default one */
+    int32_t minimum_version;       /* 0: 1.2, 1: 1.3 */
+    struct weir_str ciphers;       /* TLS 1.2, OpenSSL's syntax; empty: a modern list */
+    struct weir_str ciphersuites;  /* TLS 1.3; empty: OpenSSL's default */
+    struct weir_list alpn;         /* weir_str: protocols offered, in order of preference */
     bool session_tickets;
-    uint64_t session_timeout;        /* ns */
-    uint64_t handshake_timeout;      /* ns */
+    uint64_t session_timeout;   /* ns */
+    uint64_t handshake_timeout; /* ns */
 };
 extern const struct weir_options tls_listener_options;
 
@@ -39,7 +39,7 @@ struct tls_certificate_info {
     const char *subject;
     const char *issuer;
     const char *serial;
-    const char *names; /* DNS names and addresses, separated by ", " */
+    const char *names;             /* DNS names and addresses, separated by ", " */
     int64_t not_before, not_after; /* seconds since 1970 */
 };
 

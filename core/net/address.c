@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Socket addresses from text and back, and networks. Text is read by the rules of the option tables, so
+ * that an address means the same wherever it is written.
+ */
+#include "net/address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <stdio.h>
+
+#include "option/option_value.h"
+
+static void set_ipv4(struct address *address, const struct in_addr *ip, uint16_t port)
+{
+    *address = (struct address){.len = sizeof(address->u.in)};
+    address->u.in.sin_family = AF_INET;
+    address->u.in.sin_port = htons(port);
+    address->u.in.sin_addr = *ip;
+}
+
+static void set_ipv6(struct address *address, const struct in6_addr *ip, uint32_t scope,
+                     uint16_t port)
+{
+    *address = (struct address){.len = sizeof(address->u.in6)};
+    address->u.in6.sin6_family = AF_INET6;
+    address->u.in6.sin6_port = htons(port);
+    address->u.in6.sin6_addr = *ip;
+    address->u.in6.sin6_scope_id = scope;
+}
+
+bool address_from_host(struct address *address, struct weir_str host, uint16_t port)
+{
+    char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
+    struct in_addr ip4;
+    struct in6_addr ip6;
+    uint32_t scope = 0;
+
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
+        host = (struct weir_str){host.ptr + 1, host.len - 2};
+    }
+    if (host.len == 0 || host.len >= sizeof(text) || memchr(host.ptr, '\0', host.len) != NULL) {
+        return false;
+    }
+    memcpy(text, host.ptr, host.len);
+    text[host.len] = '\0';
+    if (inet_pton(AF_INET, text, &ip4) == 1) {
+        set_ipv4(address, &ip4, port);
+        return true;
+    }
+    char *zone = strchr(text, '%');
+    if (zone != NULL) {
+        *zone++ = '\0';
+        scope = if_nametoindex(zone);
+        if (scope == 0) {
+            return false;
+        }
+    }
+    if (inet_pton(AF_INET6, text, &ip6) != 1) {
+        return false;
+    }
+    set_ipv6(address, &ip6, scope, port);
+    return true;
+}
+
+void address_from_unix(struct address *address, struct weir_str path)
+{
+    *address = (struct address){0};
+    ASSERT(path.len < sizeof(address->u.un.sun_path));
+    address->u.un.sun_family = AF_UNIX;
+    if (path.len > 0) {
+        memcpy(address->u.un.sun_path, path.ptr, path.len);
+    }
+    address->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.len + 1);
+}
+
+bool address_parse(struct address *address, struct weir_str text, char *error, size_t error_size)
+{
+    struct option_address parts;
+    char any[16];
+
+    /* "*" is every IPv4 address; [::] is every IPv6 one. */
+    if (text.len >= 2 && text.len < 8 && text.ptr[0] == '*' && text.ptr[1] == ':') {
+        int len = snprintf(any, sizeof(any), "0.0.0.0%.*s", (int)text.len - 1, text.ptr + 1);
+        text = (struct weir_str){any, (size_t)len};
+    }
+    if (!option_address_parse(text.ptr, text.len, &parts, error, error_size)) {
+        return false;
+    }
+    if (parts.local) {
+        address_from_unix(address, parts.host);
+        return true;
+    }
+    if (!parts.numeric) {
+        snprintf(error, error_size,
+                 "`%.*s` is a name; an IP address must stand here, such as 127.0.0.1:%u or "
+                 "[::1]:%u",
+                 STR_ARGS(parts.host), parts.port, parts.port);
+        return false;
+    }
+    if (!address_from_host(address, parts.host, parts.port)) {
+        snprintf(error, error_size, "`%.*s` names a network interface that is not there",
+                 STR_ARGS(parts.host));
+        return false;
+    }
+    return true;
+}
+
+/* What snprintf wrote, of what it would have written. */
+static size_t written(int wanted, size_t size)
+{
+    size_t len = wanted > 0 ? (size_t)wanted : 0;
+    return len < size ? len : size > 0 ? size - 1 : 0;
+}
+
+static size_t copy_text(char *out, size_t size, const char *text)
+{
+    return written(snprintf(out, size, "%s", text), size);
+}
+
+size_t address_text(const struct address *address, char *out, size_t size)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    char zone[IF_NAMESIZE];
+
+    if (address->u.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address->u.in.sin_addr, text, sizeof(text));
+        return copy_text(out, size, text);
+    }
+    if (address->u.any.sa_family != AF_INET6) {
+        return copy_text(out, size, "unix");
+    }
+    const struct in6_addr *ip = &address->u.in6.sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(ip)) {
+        inet_ntop(AF_INET, &ip->s6_addr[12], text, sizeof(text));
+        return copy_text(out, size, text);
+    }
+    inet_ntop(AF_INET6, ip, text, sizeof(text));
+    if (address->u.in6.sin6_scope_id != 0 &&
+        if_indextoname(address->u.in6.sin6_scope_id, zone) != NULL) {
+        return written(snprintf(out, size, "%s%%%s", text, zone), size);
+    }
+    return copy_text(out, size, text);
+}
+
+size_t address_text_port(const struct address *address, char *out, size_t size)
+{
+    char host[ADDRESS_TEXT_SIZE];
+
+    if (address->u.any.sa_family == AF_UNIX) {
+        size_t head = offsetof(struct sockaddr_un, sun_path);
+        size_t room = address->len > head ? address->len - head : 0;
+        size_t len = strnlen(address->u.un.sun_path, room);
+        return written(snprintf(out, size, "unix:%.*s", (int)len, address->u.un.sun_path), size);
+    }
+    address_text(address, host, sizeof(host));
+    const char *format = strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u";
+    return written(snprintf(out, size, format, host, address_port(address)), size);
+}
+
+uint16_t address_port(const struct address *address)
+{
+    switch (address->u.any.sa_family) {
+    case AF_INET: return ntohs(address->u.in.sin_port);
+    case AF_INET6: return ntohs(address->u.in6.sin6_port);
+    default: return 0;
+    }
+}
+
+bool address_equal(const struct address *a, const struct address *b)
+{
+    if (a->u.any.sa_family != b->u.any.sa_family) {
+        return false;
+    }
+    switch (a->u.any.sa_family) {
+    case AF_INET:
+        return a->u.in.sin_port == b->u.in.sin_port &&
+               a->u.in.sin_addr.s_addr == b->u.in.sin_addr.s_addr;
+    case AF_INET6:
+        return a->u.in6.sin6_port == b->u.in6.sin6_port &&
+               a->u.in6.sin6_scope_id == b->u.in6.sin6_scope_id &&
+               memcmp(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr, sizeof(struct in6_addr)) == 0;
+    default:
+        return a->len == b->len &&
+               memcmp(&a->u.un, &b->u.un, a->len < sizeof(a->u.un) ? a->len : sizeof(a->u.un)) == 0;
+    }
+}
+
+bool address_is_loopback(const struct address *address)
+{
+    const struct in6_addr *ip = &address->u.in6.sin6_addr;
+
+    switch (address->u.any.sa_family) {
+    case AF_INET: return ntohl(address->u.in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    case AF_INET6:
+        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
+    default: return true; /* a Unix socket */
+    }
+}
+
+bool network_parse(struct network *network, struct weir_str text)
+{
+    struct option_network parsed;
+    char error[OPTION_ERROR_SIZE];
+
+    *network = (struct network){0};
+    if (str_equal(text, STR("unix"))) {
+        return true;
+    }
+    if (!option_network_parse(text.ptr, text.len, &parsed, error, sizeof(error))) {
+        return false;
+    }
+    memcpy(network->bytes, parsed.bytes, sizeof(network->bytes));
+    network->bits = (uint8_t)parsed.bits;
+    network->family_bytes = parsed.family == AF_INET ? 4 : 16;
+    return true;
+}
+
+bool network_contains(const struct network *network, const struct address *address)
+{
+    const uint8_t *bytes;
+    uint8_t family_bytes;
+
+    switch (address->u.any.sa_family) {
+    case AF_INET:
+        bytes = (const uint8_t *)&address->u.in.sin_addr;
+        family_bytes = 4;
+        break;
+    case AF_INET6:
+        bytes = address->u.in6.sin6_addr.s6_addr;
+        family_bytes = 16;
+        /* ::ffff:192.0.2.1 is a client of 192.0.2.0/24, unless the network itself is written so. */
+        if (network->family_bytes == 4 && IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr)) {
+            bytes += 12;
+            family_bytes = 4;
+        }
+        break;
+    default: return network->family_bytes == 0;
+    }
+    if (family_bytes != network->family_bytes) {
+        return false;
+    }
+    size_t whole = network->bits / 8;
+    unsigned rest = network->bits % 8;
+    if (memcmp(bytes, network->bytes, whole) != 0) {
+        return false;
+    }
+    return rest == 0 || (bytes[whole] ^ network->bytes[whole]) >> (8 - rest) == 0;
+}

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections: opening, reading and writing plain, closing. What TLS adds is in conn_tls.c.
+ *
+ * Any callback may close the connection: after each one the code looks at conn->fd, which is -1 then;
+ * the struct itself lives to the end of the turn.
+ */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#include "net/conn_pool.h"
+
+enum conn_error conn_error_from_errno(int error)
+{
+    switch (error) {
+    case 0: return CONN_OK;
+    case ECONNREFUSED:
+    case ENOENT: /* a Unix socket that is not there */
+    case EACCES: return CONN_REFUSED;
+    case ECONNRESET:
+    case EPIPE:
+    case ENOTCONN:
+    case ECONNABORTED: return CONN_RESET;
+    case ETIMEDOUT: return CONN_TIMED_OUT;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN: return CONN_UNREACHABLE;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+    case EADDRNOTAVAIL: /* no free port towards this server */
+    case EAGAIN: return CONN_NO_RESOURCES;
+    default: return CONN_OTHER;
+    }
+}
+
+const char *conn_error_word(enum conn_error error)
+{
+    static const char *const words[] = {
+        [CONN_OK] = "ok",
+        [CONN_REFUSED] = "refused",
+        [CONN_RESET] = "reset",
+        [CONN_TIMED_OUT] = "timed out",
+        [CONN_UNREACHABLE] = "unreachable",
+        [CONN_NO_RESOURCES] = "no resources",
+        [CONN_TLS] = "TLS failure",
+        [CONN_TLS_VERIFY] = "certificate not trusted",
+        [CONN_TRUNCATED] = "truncated",
+        [CONN_OTHER] = "other",
+    };
+    return (size_t)error < ARRAY_COUNT(words) ? words[error] : "other";
+}
+
+static bool would_block(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK;
+}
+
+/* ---- events ---- */
+
+void conn_mark_readable(struct conn *conn)
+{
+    conn->readable = true;
+    if (conn->tls != NULL) {
+        conn_tls_edge(conn);
+    }
+}
+
+void conn_doubt(struct conn *conn)
+{
+    if (!list_linked(&conn->doubt)) {
+        struct conn_pool *pool = conn->loop->conns;
+        list_push_back(&pool->doubts, &conn->doubt);
+        if (!timer_is_set(&pool->doubt_timer)) {
+            timer_set(conn->loop, &pool->doubt_timer, DOUBT_NS);
+        }
+    }
+}
+
+static void send_fin(struct conn *conn)
+{
+    conn->shutdown_wanted = false;
+    conn->shutdown_sent = true;
+    shutdown(conn->fd, SHUT_WR);
+}
+
+/* Sends what waits. True: all is gone. */
+static bool flush(struct conn *conn)
+{
+    struct conn_buffer *out = &conn->out;
+
+    while (out->head < out->tail) {
+        ssize_t n = send(conn->fd, out->data + out->head, out->tail - out->head, MSG_NOSIGNAL);
+        if (n < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            conn->writable = false;
+            if (!would_block(errno)) {
+                conn_fail_write(conn, conn_error_from_errno(errno));
+            }
+            return false;
+        }
+        out->head += (size_t)n;
+    }
+    buffer_release(conn->loop->conns, out);
+    if (conn->shutdown_wanted) {
+        send_fin(conn);
+    }
+    return true;
+}
+
+void conn_opened(struct conn *conn, bool ok)
+{
+    conn->opening = false;
+    conn->connecting = false;
+    conn->ops->on_open(conn, ok);
+    if (ok && conn->fd != -1 && conn->readable) {
+        conn->ops->on_readable(conn);
+    }
+}
+
+/* The outcome of connect. libevent tells an error as readable and writable at once; a new connection is
+ * only writable, unless the server speaks first. */
+static void connect_event(struct conn *conn, short what)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    if ((what & (EV_READ | EV_CLOSED)) != 0) {
+        if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
+            error = errno;
+        }
+        conn_mark_readable(conn);
+    }
+    if (error != 0) {
+        conn->error = (uint8_t)conn_error_from_errno(error);
+        conn->write_failed = true;
+        conn_opened(conn, false);
+    } else if ((what & EV_WRITE) != 0) {
+        conn->connecting = false;
+        conn->writable = true;
+        if (conn->tls != NULL) {
+            conn_tls_handshake(conn);
+        } else {
+            conn_opened(conn, true);
+        }
+    }
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    struct conn *conn = arg;
+    (void)fd;
+
+    ASSERT(conn->magic == CONN_MAGIC);
+    conn->edge_seen = true;
+    if (unlikely((what & EV_CLOSED) != 0)) {
+        conn->eof_hint = true;
+    }
+    if (unlikely(conn->connecting)) {
+        connect_event(conn, what);
+        return;
+    }
+    if ((what & EV_WRITE) != 0 && !conn->write_failed) {
+        conn->writable = true;
+        if (unlikely(conn_waiting(conn) > 0) && flush(conn) && !conn->opening) {
+            conn->ops->on_drained(conn);
+            if (conn->fd == -1) {
+                return;
+            }
+        }
+    }
+    if ((what & (EV_READ | EV_CLOSED)) != 0) {
+        conn_mark_readable(conn);
+        if (unlikely(conn->opening)) {
+            conn_tls_handshake(conn);
+        } else {
+            conn->ops->on_readable(conn);
+        }
+    }
+}
+
+/* The end of the turn: conn_resume_read, a failed write, or a connect that failed at once. */
+static void on_resume(struct task *task)
+{
+    struct conn *conn = container_of(task, struct conn, resume);
+
+    if (!conn->opening) {
+        conn->ops->on_readable(conn);
+    } else if (conn->error != CONN_OK) {
+        conn_opened(conn, false);
+    }
+}
+
+/* ---- opening ---- */
+
+static void on_freed(struct freed *freed)
+{
+    struct conn *conn = container_of(freed, struct conn, freed);
+    conn_pool_give(conn->loop->conns, conn);
+}
+
+/* A connection around `fd`, which it owns from here on; not yet watched. */
+static struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *owner)
+{
+    struct conn *conn = conn_pool_take(loop->conns);
+
+    if (conn == NULL) {
+        close(fd);
+        return NULL;
+    }
+    conn->magic = CONN_MAGIC;
+    conn->fd = fd;
+    conn->loop = loop;
+    conn->ops = ops;
+    conn->owner = owner;
+    conn->tls_error = "";
+    conn->resume.fn = on_resume;
+    event_assign(&conn->event, loop->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
+                 on_event, conn);
+    return conn;
+}
+
+struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct conn_ops *ops,
+                         void *owner)
+{
+    struct conn *conn = conn_new(loop, fd, ops, owner);
+
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->writable = true;
+    conn->opening = ctx != NULL;
+    if ((ctx != NULL && !conn_tls_accept(conn, ctx)) || event_add(&conn->event, NULL) != 0) {
+        conn_close(&conn, false);
+    }
+    return conn;
+}
+
+static int connect_socket(int family, enum conn_error *error)
+{
+    int one = 1;
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        *error = conn_error_from_errno(errno);
+    } else if (family != AF_UNIX) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    }
+    return fd;
+}
+
+struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t address_len,
+                          const struct conn_tls_client *tls, const struct conn_ops *ops,
+                          void *owner, enum conn_error *error)
+{
+    *error = CONN_NO_RESOURCES;
+    int fd = connect_socket(address->sa_family, error);
+    struct conn *conn = fd != -1 ? conn_new(loop, fd, ops, owner) : NULL;
+
+    if (conn == NULL) {
+        return NULL;
+    }
+    conn->opening = true;
+    conn->connecting = true;
+    if (tls != NULL && !conn_tls_connect(conn, tls)) {
+        conn_close(&conn, false);
+        return NULL;
+    }
+    if (connect(fd, address, address_len) != 0 && errno != EINPROGRESS && errno != EINTR) {
+        enum conn_error why = conn_error_from_errno(errno);
+        if (why == CONN_NO_RESOURCES) {
+            conn_close(&conn, false);
+            return NULL;
+        }
+        conn->error = (uint8_t)why;
+        conn->write_failed = true;
+        task_queue(loop, &conn->resume);
+    } else if (event_add(&conn->event, NULL) != 0) {
+        /* Watched only now: before connect epoll would tell of a hang-up. */
+        conn_close(&conn, false);
+        return NULL;
+    }
+    *error = CONN_OK;
+    return conn;
+}
+
+void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner)
+{
+    conn->ops = ops;
+    conn->owner = owner;
+}
+
+/* ---- reading ---- */
+
+static enum conn_result read_plain(struct conn *conn, char *out, size_t room, size_t *got)
+{
+    ssize_t n;
+
+    do {
+        n = recv(conn->fd, out, room, 0);
+    } while (unlikely(n < 0 && errno == EINTR));
+    if (likely(n > 0)) {
+        if (likely((size_t)n < room && !conn->eof_hint)) {
+            conn->readable = false;
+            conn_doubt(conn);
+        }
+        *got = (size_t)n;
+        return CONN_DATA;
+    }
+    conn->readable = false;
+    if (n == 0) {
+        conn->eof_seen = true;
+        return CONN_EOF;
+    }
+    if (would_block(errno)) {
+        conn->eof_hint = false;
+        return conn->write_failed ? CONN_ERROR : CONN_AGAIN;
+    }
+    conn->error = (uint8_t)conn_error_from_errno(errno);
+    conn->write_failed = true;
+    return CONN_ERROR;
+}
+
+/* Moves what is kept to the beginning of scratch, where what comes next stands behind it. */
+static void unkeep(struct conn *conn)
+{
+    memcpy(conn->loop->scratch, conn->in.data + conn->in.head, conn_kept(conn));
+    buffer_release(conn->loop->conns, &conn->in);
+}
+
+enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max)
+{
+    char *scratch = conn->loop->scratch;
+    size_t kept = conn_kept(conn);
+    size_t got = 0;
+
+    ASSERT(conn->magic == CONN_MAGIC && conn->fd != -1);
+    *data = scratch;
+    *len = 0;
+    if (unlikely(conn->offer_kept)) {
+        conn->offer_kept = false;
+        if (kept > 0) {
+            unkeep(conn);
+            *len = kept;
+            return CONN_DATA;
+        }
+    }
+    if (!conn->readable) {
+        return conn->eof_seen ? CONN_EOF : conn->error != CONN_OK ? CONN_ERROR : CONN_AGAIN;
+    }
+    size_t room = LOOP_SCRATCH_SIZE - kept;
+    if (max != 0 && max < room) {
+        room = max;
+    }
+    enum conn_result result = conn->tls == NULL ? read_plain(conn, scratch + kept, room, &got)
+                                                : conn_tls_read(conn, scratch + kept, room, &got);
+    if (result == CONN_DATA) {
+        conn->received += got;
+        if (kept > 0) {
+            unkeep(conn);
+        }
+        *len = kept + got;
+    }
+    return result;
+}
+
+void conn_keep(struct conn *conn, const char *data, size_t len)
+{
+    ASSERT(len <= LOOP_SCRATCH_SIZE / 2);
+    buffer_release(conn->loop->conns, &conn->in);
+    if (len > 0 && !buffer_append(conn->loop->conns, &conn->in, data, len)) {
+        conn_fail_write(conn, CONN_NO_RESOURCES);
+    }
+}
+
+void conn_resume_read(struct conn *conn)
+{
+    conn->offer_kept = conn_kept(conn) > 0;
+    if (conn->offer_kept || conn->readable || conn->eof_seen || conn->error != CONN_OK) {
+        task_queue(conn->loop, &conn->resume);
+    }
+}
+
+/* ---- writing ---- */
+
+void conn_fail_write(struct conn *conn, enum conn_error error)
+{
+    conn->write_failed = true;
+    conn->writable = false;
+    if (conn->error == CONN_OK) {
+        conn->error = (uint8_t)error;
+    }
+    buffer_release(conn->loop->conns, &conn->out);
+    /* What the peer sent before it went may be there still: an early answer, say. */
+    conn_mark_readable(conn);
+    if (!conn->opening) {
+        task_queue(conn->loop, &conn->resume);
+    }
+}
+
+/* Keeps what the socket did not take: the iovecs from byte `done` on. */
+static bool keep_rest(struct conn *conn, const struct iovec *iov, int count, size_t done)
+{
+    for (int i = 0; i < count; i++) {
+        size_t skip = done < iov[i].iov_len ? done : iov[i].iov_len;
+        done -= skip;
+        if (skip < iov[i].iov_len &&
+            !buffer_append(conn->loop->conns, &conn->out, (const char *)iov[i].iov_base + skip,
+                           iov[i].iov_len - skip)) {
+            conn_fail_write(conn, CONN_NO_RESOURCES);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool send_or_keep(struct conn *conn, const struct iovec *iov, int count, size_t total)
+{
+    size_t done = 0;
+
+    if (likely(conn->writable && conn_waiting(conn) == 0)) {
+        ssize_t n;
+        do {
+            if (count == 1) {
+                n = send(conn->fd, iov->iov_base, total, MSG_NOSIGNAL);
+            } else {
+                struct msghdr message = {
+                    .msg_iov = (struct iovec *)(uintptr_t)iov,
+                    .msg_iovlen = (size_t)count,
+                };
+                n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+            }
+        } while (unlikely(n < 0 && errno == EINTR));
+        if (likely(n == (ssize_t)total)) {
+            return true;
+        }
+        if (n < 0 && !would_block(errno)) {
+            conn_fail_write(conn, conn_error_from_errno(errno));
+            return false;
+        }
+        /* A write that was taken in part also makes the kernel tell when there is room again. */
+        conn->writable = false;
+        done = n > 0 ? (size_t)n : 0;
+    }
+    return keep_rest(conn, iov, count, done);
+}
+
+bool conn_send_raw(struct conn *conn, const char *data, size_t len)
+{
+    struct iovec iov = {(void *)(uintptr_t)data, len};
+    return !conn->write_failed && send_or_keep(conn, &iov, 1, len);
+}
+
+bool conn_write(struct conn *conn, const struct iovec *iov, int count)
+{
+    size_t total = 0;
+
+    ASSERT(conn->magic == CONN_MAGIC && conn->fd != -1 && !conn->opening);
+    ASSERT(!conn->shutdown_sent && !conn->shutdown_wanted);
+    if (unlikely(conn->write_failed)) {
+        return false;
+    }
+    for (int i = 0; i < count; i++) {
+        total += iov[i].iov_len;
+    }
+    if (total == 0) {
+        return true;
+    }
+    conn->sent += total;
+    return conn->tls == NULL ? send_or_keep(conn, iov, count, total)
+                             : conn_tls_write(conn, iov, count, total);
+}
+
+/* ---- closing ---- */
+
+void conn_shutdown(struct conn *conn)
+{
+    if (conn->shutdown_sent || conn->shutdown_wanted || conn->write_failed) {
+        return;
+    }
+    if (conn->tls != NULL) {
+        conn_tls_shutdown(conn);
+    }
+    if (conn_waiting(conn) > 0) {
+        conn->shutdown_wanted = true;
+    } else if (!conn->write_failed) {
+        send_fin(conn);
+    }
+}
+
+void conn_close(struct conn **conn, bool reset)
+{
+    struct conn *c = *conn;
+    struct conn_pool *pool = c->loop->conns;
+
+    ASSERT(c->magic == CONN_MAGIC && c->fd != -1);
+    *conn = NULL;
+    if (reset) {
+        struct linger linger = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    } else if (c->tls != NULL && !c->opening && !c->shutdown_sent && !c->write_failed &&
+               conn_waiting(c) == 0) {
+        conn_tls_shutdown(c);
+    }
+    event_del(&c->event);
+    close(c->fd);
+    c->fd = -1;
+    if (c->tls != NULL) {
+        conn_tls_free(c);
+    }
+    buffer_release(pool, &c->in);
+    buffer_release(pool, &c->out);
+    task_cancel(&c->resume);
+    list_remove(&c->doubt);
+    loop_free_later(c->loop, &c->freed, on_freed);
+}
+
+bool conn_is_idle_clean(const struct conn *conn)
+{
+    return conn->fd != -1 && !conn->opening && !conn->readable && !conn->eof_seen &&
+           !conn->eof_hint && conn->error == CONN_OK && !conn->write_failed &&
+           !conn->shutdown_sent && !conn->shutdown_wanted && conn_kept(conn) == 0 &&
+           conn_waiting(conn) == 0;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lingering close (RFC 9112 section 9.6). A socket that is closed with unread bytes sends RST, and RST
+ * makes the peer's system drop what it had not read yet: the answer that told why. So the last bytes
+ * are sent, then FIN, and what comes is dropped until the peer's end, or for a while.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "net/conn_pool.h"
+
+struct linger_close {
+    struct list link; /* in pool->lingering */
+    struct conn *conn;
+    struct timer timer;
+    size_t dropped;
+    struct freed freed;
+};
+
+static void on_freed(struct freed *freed)
+{
+    free(container_of(freed, struct linger_close, freed));
+}
+
+static void finish(struct linger_close *lingering)
+{
+    struct loop *loop = lingering->conn->loop;
+
+    timer_cancel(loop, &lingering->timer);
+    list_remove(&lingering->link);
+    /* TLS has said its close_notify; what is unsent after this time stays so. */
+    conn_close(&lingering->conn, false);
+    loop_free_later(loop, &lingering->freed, on_freed);
+}
+
+static void on_timer(struct timer *timer)
+{
+    finish(container_of(timer, struct linger_close, timer));
+}
+
+/* Drops what came: below TLS, nobody wants to know what it says. MSG_TRUNC: not even copied (TCP). */
+static void on_readable(struct conn *conn)
+{
+    struct linger_close *lingering = conn->owner;
+    ssize_t n;
+
+    do {
+        n = recv(conn->fd, conn->loop->scratch, LOOP_SCRATCH_SIZE, MSG_TRUNC);
+        if (n > 0) {
+            lingering->dropped += (size_t)n;
+        }
+    } while ((n > 0 && lingering->dropped < CONN_LINGER_BYTES) || (n < 0 && errno == EINTR));
+    conn->eof_seen = n == 0;
+    if (n == 0 && conn_waiting(conn) > 0) {
+        return; /* it only half-closed, and shall have the rest */
+    }
+    if (n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+        finish(lingering);
+    }
+}
+
+/* conn_shutdown's FIN has gone out behind what waited. */
+static void on_drained(struct conn *conn)
+{
+    if (conn->eof_seen) {
+        finish(conn->owner);
+    }
+}
+
+static void on_open(struct conn *conn, bool ok)
+{
+    (void)conn;
+    (void)ok; /* it was open before */
+}
+
+static const struct conn_ops linger_ops = {
+    .on_readable = on_readable,
+    .on_drained = on_drained,
+    .on_open = on_open,
+};
+
+void conn_close_lingering(struct conn **conn)
+{
+    struct conn *c = *conn;
+    struct linger_close *lingering;
+
+    if (c->opening || c->write_failed || (c->eof_seen && conn_waiting(c) == 0) ||
+        (lingering = calloc(1, sizeof(*lingering))) == NULL) {
+        conn_close(conn, false);
+        return;
+    }
+    *conn = NULL;
+    lingering->conn = c;
+    lingering->timer.fn = on_timer;
+    list_push_back(&c->loop->conns->lingering, &lingering->link);
+    timer_set(c->loop, &lingering->timer, CONN_LINGER_NS);
+    conn_keep(c, NULL, 0);
+    conn_set_owner(c, &linger_ops, lingering);
+    conn_shutdown(c);
+    /* What came before is there still; the end of the turn is soon enough. */
+    task_queue(c->loop, &c->resume);
+}
+
+void conn_pool_close_lingering(struct conn_pool *pool)
+{
+    while (!list_empty(&pool->lingering)) {
+        finish(container_of(pool->lingering.next, struct linger_close, link));
+    }
+}

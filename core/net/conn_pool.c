@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the connections of one loop share: free structs and buffers, and the sweep over those in doubt.
+ */
+#include "net/conn_pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* True where the socket has something to tell: bytes, an end or an error. */
+static bool has_news(const struct conn *conn)
+{
+    char byte;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+           (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+static void look_again(struct conn *conn)
+{
+    if (conn->tls != NULL) {
+        conn_tls_quiet(conn);
+    }
+    if (conn->opening || conn->readable || conn->eof_seen || conn->error != CONN_OK) {
+        return;
+    }
+    if (has_news(conn)) {
+        /* What it is stands behind the bytes, if there are any: a short read is no end of them. */
+        conn->eof_hint = true;
+        conn_mark_readable(conn);
+        conn->ops->on_readable(conn);
+    }
+}
+
+/* Those that had an edge since the last sweep stay; those that were quiet are looked at and leave. */
+static void sweep(struct timer *timer)
+{
+    struct conn_pool *pool = container_of(timer, struct conn_pool, doubt_timer);
+    struct list batch, *link;
+
+    list_init(&batch);
+    while ((link = list_pop_front(&pool->doubts)) != NULL) {
+        list_push_back(&batch, link);
+    }
+    while ((link = list_pop_front(&batch)) != NULL) {
+        struct conn *conn = container_of(link, struct conn, doubt);
+        if (conn->edge_seen) {
+            conn->edge_seen = false;
+            list_push_back(&pool->doubts, link);
+        } else {
+            look_again(conn);
+        }
+    }
+    if (!list_empty(&pool->doubts)) {
+        timer_set(pool->loop, timer, DOUBT_NS);
+    }
+}
+
+struct conn_pool *conn_pool_new(struct loop *loop)
+{
+    struct conn_pool *pool = calloc(1, sizeof(*pool));
+
+    if (pool == NULL) {
+        return NULL;
+    }
+    pool->loop = loop;
+    list_init(&pool->free_conns);
+    list_init(&pool->doubts);
+    list_init(&pool->lingering);
+    pool->doubt_timer.fn = sweep;
+    return pool;
+}
+
+struct conn *conn_pool_take(struct conn_pool *pool)
+{
+    struct list *link = list_pop_front(&pool->free_conns);
+
+    if (link == NULL) {
+        return calloc(1, sizeof(struct conn));
+    }
+    struct conn *conn = container_of(link, struct conn, doubt);
+    pool->free_conn_count--;
+    memset(conn, 0, sizeof(*conn));
+    return conn;
+}
+
+void conn_pool_give(struct conn_pool *pool, struct conn *conn)
+{
+    conn->magic = 0;
+    if (pool->free_conn_count >= CONNS_KEPT) {
+        free(conn);
+        return;
+    }
+    list_push_front(&pool->free_conns, &conn->doubt);
+    pool->free_conn_count++;
+}
+
+void conn_pool_free(struct conn_pool **pool)
+{
+    struct conn_pool *p = *pool;
+    struct list *link;
+
+    if (p == NULL) {
+        return;
+    }
+    timer_cancel(p->loop, &p->doubt_timer);
+    while ((link = list_pop_front(&p->free_conns)) != NULL) {
+        free(container_of(link, struct conn, doubt));
+    }
+    for (unsigned class = 0; class < BUFFER_CLASSES; class ++) {
+        struct buffer_free *buffer;
+        while ((buffer = p->buffers[class]) != NULL) {
+            p->buffers[class] = buffer->next;
+            free(buffer);
+        }
+    }
+    free(p->staging);
+    free(p->gather);
+    free(p);
+    *pool = NULL;
+}

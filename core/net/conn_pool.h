@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the connections of one loop share, and what the files conn*.c tell each other. Private to
+ * core/net; everything belongs to the loop's thread.
+ */
+#ifndef NET_CONN_POOL_H
+#define NET_CONN_POOL_H
+
+#include "net/conn.h"
+
+/* Buffers come in these sizes: 1 KiB, 4, 16, 64, 256; larger ones from malloc. */
+#define BUFFER_CLASSES    5u
+#define BUFFER_CLASS_MIN  1024u
+#define BUFFER_CLASS_KEPT (1024u * 1024) /* bytes of free ones, a class */
+#define CONNS_KEPT        1024u          /* free struct conns */
+
+/* TLS connections whose OpenSSL buffers stay between requests; see conn_tls_quiet. */
+#define TLS_WARM_MAX 256u
+
+/* Plain text of one record at most, and room for the records of one conn_write before they are sent. */
+#define TLS_RECORD_MAX   16384u
+#define TLS_STAGING_SIZE (160u * 1024)
+
+/* How long after its last edge a connection in doubt is read once more. */
+#define DOUBT_NS (NS_PER_SECOND / 2)
+
+struct buffer_free {
+    struct buffer_free *next;
+};
+
+struct conn_pool {
+    struct loop *loop;
+    struct list free_conns; /* by conn->doubt */
+    size_t free_conn_count;
+    struct buffer_free *buffers[BUFFER_CLASSES];
+    size_t buffer_count[BUFFER_CLASSES];
+    struct list doubts; /* by conn->doubt */
+    struct timer doubt_timer;
+    struct list lingering;
+    /* TLS, made at first use: records on their way out of the connection that is being written, and
+     * pieces on their way into one record. Invariant: staged is 0 outside conn_tls.c. */
+    char *staging;
+    char *gather;
+    size_t staged;
+    size_t warm; /* connections with tls->warm */
+};
+
+/* NULL: no memory. */
+struct conn_pool *conn_pool_new(struct loop *loop);
+void conn_pool_close_lingering(struct conn_pool *pool);
+void conn_pool_free(struct conn_pool **pool);
+
+/* A zeroed struct; NULL: no memory. */
+struct conn *conn_pool_take(struct conn_pool *pool);
+void conn_pool_give(struct conn_pool *pool, struct conn *conn);
+
+/* ---- conn_buffer.c ---- */
+
+/* Appends; false: no memory, nothing was changed. */
+bool buffer_append(struct conn_pool *pool, struct conn_buffer *buffer, const char *data,
+                   size_t len);
+/* Drops all, and gives the memory back. */
+void buffer_release(struct conn_pool *pool, struct conn_buffer *buffer);
+
+/* ---- conn.c ---- */
+
+/* Marks as broken for writing, and has on_readable called. */
+void conn_fail_write(struct conn *conn, enum conn_error error);
+enum conn_error conn_error_from_errno(int error);
+/* Sends or keeps bytes as they are, behind what waits. Marks failures; false: broken. */
+bool conn_send_raw(struct conn *conn, const char *data, size_t len);
+/* The socket may have bytes, an end or an error. */
+void conn_mark_readable(struct conn *conn);
+/* The socket was read short: it is empty, unless proved otherwise. */
+void conn_doubt(struct conn *conn);
+/* The end of opening, for good or ill: calls on_open, and on_readable where there may be bytes. */
+void conn_opened(struct conn *conn, bool ok);
+
+/* ---- conn_tls.c ---- */
+
+/* Begins as server. false: no memory. */
+bool conn_tls_accept(struct conn *conn, SSL_CTX *ctx);
+/* Prepares the client's side; the handshake begins with conn_tls_handshake. false: no memory. */
+bool conn_tls_connect(struct conn *conn, const struct conn_tls_client *client);
+/* Goes on with the handshake; ends in conn_opened. */
+void conn_tls_handshake(struct conn *conn);
+/* CONN_DATA: *got bytes. */
+enum conn_result conn_tls_read(struct conn *conn, char *out, size_t room, size_t *got);
+bool conn_tls_write(struct conn *conn, const struct iovec *iov, int count, size_t total);
+/* Sends close_notify, or keeps it behind what waits. */
+void conn_tls_shutdown(struct conn *conn);
+/* The socket may have bytes. */
+void conn_tls_edge(struct conn *conn);
+/* Nothing came for a while: gives OpenSSL's buffers back. */
+void conn_tls_quiet(struct conn *conn);
+void conn_tls_free(struct conn *conn);
+/* SSL_CTX_sess_set_new_cb of contexts towards servers: keeps it for conn_tls_session. */
+int conn_tls_new_session(SSL *ssl, SSL_SESSION *session);
+
+#endif

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Listening sockets and accepting.
+ */
+#include "net/listener.h"
+
+#include <errno.h>
+#include <event2/event_struct.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define ACCEPT_BATCH_MAX 32u
+#define ACCEPT_PAUSE_NS  (100 * NS_PER_MS)
+
+/* ---- opening ---- */
+
+/* What an operator can do about it. */
+static const char *advice(int error, const struct address *address)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return "address already in use; another program listens there (`ss -ltnp` shows which)";
+    case EACCES:
+    case EPERM:
+        if (address->u.any.sa_family == AF_UNIX) {
+            return "permission denied; the folder must be writable for this user";
+        }
+        return address_port(address) < 1024
+                   ? "permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE"
+                   : "permission denied";
+    case EADDRNOTAVAIL: return "no network interface of this machine has this address";
+    case EAFNOSUPPORT: return "this machine does not speak this kind of address";
+    case EMFILE:
+    case ENFILE: return "no file descriptor is left; raise the limit (`ulimit -n`)";
+    case ENOENT: return "the folder of the socket is not there";
+    default: return strerror(error);
+    }
+}
+
+static void explain(char *out, size_t size, const struct address *address, const char *why)
+{
+    char text[ADDRESS_TEXT_SIZE + 8];
+
+    address_text_port(address, text, sizeof(text));
+    snprintf(out, size, "cannot listen on %s: %s", text, why);
+}
+
+static bool set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+/*
+ * One TCP socket that listens. SO_REUSEPORT lets a foreign socket of the same user share the port
+ * without a word. So the first one binds and listens without it, which fails where anyone else listens,
+ * and is opened to its siblings only afterwards (the kernel takes it into their group when they listen).
+ */
+static int open_tcp(const struct address *address, int backlog, bool first)
+{
+    int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        return -1;
+    }
+    bool ok =
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+        (first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+        (address->u.any.sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
+        /* Accepted sockets inherit it: a call less for each. */
+        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+        bind(fd, &address->u.any, address->len) == 0 && listen(fd, backlog) == 0 &&
+        (!first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
+    if (!ok) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static bool open_tcp_all(struct listen_socket *socket, int backlog, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < socket->count; i++) {
+        socket->fds[i] = open_tcp(&socket->address, backlog, i == 0);
+        if (socket->fds[i] == -1) {
+            explain(error, error_size, &socket->address, advice(errno, &socket->address));
+            return false;
+        }
+        /* Where port 0 was asked, the others follow the first one. */
+        socklen_t len = sizeof(socket->address.u);
+        if (i == 0 && getsockname(socket->fds[0], &socket->address.u.any, &len) == 0) {
+            socket->address.len = len;
+        }
+    }
+    return true;
+}
+
+/* Removes a socket file that nobody listens on. false: something else is there. */
+static bool clear_path(const struct address *address, char *error, size_t error_size)
+{
+    const char *path = address->u.un.sun_path;
+    struct stat status;
+
+    if (lstat(path, &status) != 0) {
+        return true; /* not there, or bind will say what is wrong */
+    }
+    if (!S_ISSOCK(status.st_mode)) {
+        explain(error, error_size, address, "a file that is no socket has this name; remove it");
+        return false;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd == -1) {
+        explain(error, error_size, address, advice(errno, address));
+        return false;
+    }
+    bool dead = connect(fd, &address->u.any, address->len) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    if (!dead) {
+        explain(error, error_size, address, "another program listens there");
+        return false;
+    }
+    unlink(path);
+    return true;
+}
+
+static int open_unix(const struct address *address, int backlog, unsigned mode)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        return -1;
+    }
+    /* The mode of the descriptor is the most that bind gives to the file, less the umask; so the file is
+     * never open to more than it shall be, not for a moment. */
+    bool ok = fchmod(fd, mode) == 0 && bind(fd, &address->u.any, address->len) == 0 &&
+              chmod(address->u.un.sun_path, mode) == 0 && listen(fd, backlog) == 0;
+    if (!ok) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+static bool open_unix_all(struct listen_socket *socket, int backlog, unsigned mode, char *error,
+                          size_t error_size)
+{
+    struct stat status;
+
+    if (!clear_path(&socket->address, error, error_size)) {
+        return false;
+    }
+    int fd = open_unix(&socket->address, backlog, mode);
+    if (fd == -1) {
+        explain(error, error_size, &socket->address, advice(errno, &socket->address));
+        return false;
+    }
+    for (size_t i = 0; i < socket->count; i++) {
+        socket->fds[i] = fd;
+    }
+    if (lstat(socket->address.u.un.sun_path, &status) == 0) {
+        socket->device = (uint64_t)status.st_dev;
+        socket->inode = (uint64_t)status.st_ino;
+    }
+    return true;
+}
+
+struct listen_socket *listen_socket_open(const struct address *address, size_t count, int backlog,
+                                         unsigned mode, char *error, size_t error_size)
+{
+    struct listen_socket *socket = base_zalloc(sizeof(*socket));
+
+    ASSERT(count > 0);
+    socket->address = *address;
+    socket->count = count;
+    socket->refs = 1;
+    socket->fds = base_alloc(count * sizeof(*socket->fds));
+    for (size_t i = 0; i < count; i++) {
+        socket->fds[i] = -1;
+    }
+    bool ok = address->u.any.sa_family == AF_UNIX
+                  ? open_unix_all(socket, backlog, mode, error, error_size)
+                  : open_tcp_all(socket, backlog, error, error_size);
+    if (!ok) {
+        listen_socket_unref(&socket);
+        return NULL;
+    }
+    address_text_port(&socket->address, socket->text, sizeof(socket->text));
+    return socket;
+}
+
+struct listen_socket *listen_socket_ref(struct listen_socket *socket)
+{
+    socket->refs++;
+    return socket;
+}
+
+/* Removes the file only where it is still ours: another process may have taken the name over. */
+static void remove_file(const struct listen_socket *socket)
+{
+    struct stat status;
+    const char *path = socket->address.u.un.sun_path;
+
+    if (socket->inode != 0 && lstat(path, &status) == 0 &&
+        (uint64_t)status.st_dev == socket->device && (uint64_t)status.st_ino == socket->inode) {
+        unlink(path);
+    }
+}
+
+void listen_socket_unref(struct listen_socket **socket)
+{
+    struct listen_socket *s = *socket;
+
+    if (s == NULL) {
+        return;
+    }
+    *socket = NULL;
+    if (--s->refs > 0) {
+        return;
+    }
+    bool local = s->address.u.any.sa_family == AF_UNIX;
+    if (local) {
+        remove_file(s);
+    }
+    for (size_t i = 0; i < (local ? 1 : s->count); i++) {
+        if (s->fds[i] != -1) {
+            close(s->fds[i]);
+        }
+    }
+    free(s->fds);
+    free(s);
+}
+
+/* ---- accepting ---- */
+
+struct acceptor {
+    struct loop *loop;
+    int fd;
+    acceptor_fn fn;
+    void *arg;
+    struct event event;
+    struct timer timer; /* the pause when descriptors are out */
+    struct freed freed;
+    bool paused;        /* by the owner */
+    bool closed;        /* acceptor_free was called */
+    unsigned batch;     /* connections to take at the next event */
+    uint64_t last_full; /* turn in which the whole batch was taken */
+};
+
+static void watch(struct acceptor *acceptor)
+{
+    if (acceptor->paused || timer_is_set(&acceptor->timer)) {
+        event_del(&acceptor->event);
+    } else if (!event_pending(&acceptor->event, EV_READ, NULL)) {
+        event_add(&acceptor->event, NULL);
+    }
+}
+
+static void on_timer(struct timer *timer)
+{
+    watch(container_of(timer, struct acceptor, timer));
+}
+
+/* Nothing can be accepted for lack of something: it would come up at each turn. Waits a little. */
+static void out_of_resources(struct acceptor *acceptor, int error)
+{
+    static struct log_limit limit;
+    struct address address = {.len = sizeof(address.u)};
+    char text[ADDRESS_TEXT_SIZE + 8] = "?";
+
+    if (getsockname(acceptor->fd, &address.u.any, &address.len) == 0) {
+        address_text_port(&address, text, sizeof(text));
+    }
+    log_limited(&limit, WEIR_LOG_ERROR, "listener",
+                "cannot accept connections on %s: %s; trying again in 100 ms", text,
+                error == EMFILE || error == ENFILE
+                    ? "no file descriptor is left, raise the limit (`ulimit -n`)"
+                    : strerror(error));
+    timer_set(acceptor->loop, &acceptor->timer, ACCEPT_PAUSE_NS);
+    watch(acceptor);
+}
+
+/*
+ * How many to take: one asks the kernel once for each connection and never in vain, as the poll has said
+ * that one is there. Where each turn finds another one, the batch doubles, so that a rush is taken in few
+ * turns, but bounded: those who are in already want their turns, too.
+ */
+static void fit_batch(struct acceptor *acceptor, unsigned taken)
+{
+    if (taken < acceptor->batch) {
+        acceptor->batch = taken > 0 ? taken : 1;
+    } else {
+        bool rush = acceptor->last_full + 1 == acceptor->loop->turn;
+        acceptor->last_full = acceptor->loop->turn;
+        acceptor->batch = !rush                                ? 1
+                          : acceptor->batch < ACCEPT_BATCH_MAX ? acceptor->batch * 2
+                                                               : ACCEPT_BATCH_MAX;
+    }
+}
+
+static void on_accept(evutil_socket_t listening, short what, void *arg)
+{
+    struct acceptor *acceptor = arg;
+    unsigned taken = 0;
+    (void)what;
+
+    while (taken < acceptor->batch && !acceptor->paused && !acceptor->closed) {
+        struct address peer;
+        peer.len = sizeof(peer.u);
+        int fd = accept4(listening, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd != -1) {
+            taken++;
+            acceptor->fn(acceptor, fd, &peer, acceptor->arg);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            break;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            out_of_resources(acceptor, errno);
+            break;
+        }
+        /* Errors of the one connection that was to be accepted (accept(2) lists them): the next one.
+         * They count, so that a listener that is broken for good cannot hold the loop. */
+        taken++;
+    }
+    if (!acceptor->closed) {
+        fit_batch(acceptor, taken);
+    }
+}
+
+struct acceptor *acceptor_new(struct loop *loop, int fd, acceptor_fn fn, void *arg)
+{
+    struct acceptor *acceptor = base_zalloc(sizeof(*acceptor));
+
+    acceptor->loop = loop;
+    acceptor->fd = fd;
+    acceptor->fn = fn;
+    acceptor->arg = arg;
+    acceptor->batch = 1;
+    acceptor->timer.fn = on_timer;
+    event_assign(&acceptor->event, loop->base, fd, EV_READ | EV_PERSIST, on_accept, acceptor);
+    watch(acceptor);
+    return acceptor;
+}
+
+static void on_freed(struct freed *freed)
+{
+    free(container_of(freed, struct acceptor, freed));
+}
+
+void acceptor_free(struct acceptor **acceptor)
+{
+    struct acceptor *a = *acceptor;
+
+    if (a == NULL) {
+        return;
+    }
+    *acceptor = NULL;
+    a->closed = true;
+    event_del(&a->event);
+    timer_cancel(a->loop, &a->timer);
+    loop_free_later(a->loop, &a->freed, on_freed);
+}
+
+void acceptor_pause(struct acceptor *acceptor, bool pause)
+{
+    acceptor->paused = pause;
+    watch(acceptor);
+}
