@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The place of one instance of a module, as the host sees it: what a struct weir_context really is.
+ *
+ * Thread: the loop's, but for what post does; a context without a loop belongs to the control thread.
+ */
+#ifndef MODULE_CONTEXT_H
+#define MODULE_CONTEXT_H
+
+#include <weir/host.h>
+
+#include "base/list.h"
+
+struct loop;
+struct module;
+struct module_mailbox;
+struct evp_md_ctx_st;
+
+/* Embed it or keep it; it never moves between init and end. After init the owner sets what it has of
+ * the fields in the middle, and leaves the rest zero. */
+struct module_context {
+    struct weir_context base; /* first: modules get its address */
+    struct module *module;    /* the owner keeps a reference to it; NULL: a test */
+
+    const char *component; /* who logs; init: the module's name */
+    struct loop *loop;     /* NULL: no timers and no posts (load, or only checking) */
+    uint32_t worker_index;
+    uint32_t worker_count;
+    struct weir_str pool; /* empty: not in a pool's block; lives as long as the context */
+    uint32_t slot;        /* of the module in each request */
+    void *scope;          /* the owner's */
+
+    /* host.c's */
+    struct module_mailbox *mailbox;
+    struct list timers;
+    struct evp_md_ctx_st *digest;
+};
+
+static inline struct module_context *module_context_of(struct weir_context *ctx)
+{
+    return (struct module_context *)(void *)ctx;
+}
+
+/* Sets all fields; `loop` may be NULL. */
+void module_context_init(struct module_context *ctx, const struct weir_host *host,
+                         struct module *module, struct loop *loop);
+
+/* After the destroy, stop or free hook. Timers that the module forgot are freed, and that is logged;
+ * posts on their way are dropped. On the loop's thread, or when that has stopped. */
+void module_context_end(struct module_context *ctx);
+
+#endif

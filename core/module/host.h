@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The instance half of the host's table: log, time, timers, posts, files, secrets, checking. The half
+ * about requests is filled by who carries them.
+ */
+#ifndef MODULE_HOST_H
+#define MODULE_HOST_H
+
+#include <weir/host.h>
+
+/* Sets size, ABI and all services of an instance and of checking; leaves the others alone. */
+void module_host_fill(struct weir_host *host);
+
+/* Where the file `secret` is kept, from which modules' secrets are derived. NULL (also the beginning):
+ * nowhere, secrets last as long as the process: right for a mere check, which must leave no trace.
+ * Control thread. */
+void module_host_set_state_dir(const char *state_dir);
+
+#endif

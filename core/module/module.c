@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registry, and a module's way from a name to a checked, loaded copy.
+ */
+#include "module/module.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "module/module_abi.h"
+#include "module/module_library.h"
+#include "option/option_value.h"
+
+#define NAME_MAX_LEN 63u
+
+struct module_registry {
+    char *dir;
+    struct list modules;
+};
+
+struct module_registry *module_registry_new(const char *module_dir)
+{
+    struct module_registry *registry = base_zalloc(sizeof(*registry));
+    registry->dir = base_strdup(module_dir);
+    list_init(&registry->modules);
+    return registry;
+}
+
+void module_registry_free(struct module_registry **registry)
+{
+    if (*registry == NULL) {
+        return;
+    }
+    ASSERT(list_empty(&(*registry)->modules));
+    free((*registry)->dir);
+    free(*registry);
+    *registry = NULL;
+}
+
+void module_registry_set_dir(struct module_registry *registry, const char *module_dir)
+{
+    char *dir = base_strdup(module_dir);
+    free(registry->dir);
+    registry->dir = dir;
+}
+
+const char *module_registry_dir(const struct module_registry *registry)
+{
+    return registry->dir;
+}
+
+const struct module *module_next(const struct module_registry *registry, const struct module *after)
+{
+    const struct list *link = after != NULL ? after->link.next : registry->modules.next;
+    return link != &registry->modules ? container_of(link, const struct module, link) : NULL;
+}
+
+/* ---- references ---- */
+
+struct module *module_ref(struct module *module)
+{
+    module->refs++;
+    return module;
+}
+
+/* Of a module that was never loaded whole, too. */
+static void destroy(struct module *module)
+{
+    list_remove(&module->link);
+    module_context_end(&module->load_context);
+    library_close(&module->library);
+    free(module->name);
+    free(module->path);
+    free(module);
+}
+
+void module_unref(struct module **module)
+{
+    struct module *given = *module;
+
+    *module = NULL;
+    if (given == NULL) {
+        return;
+    }
+    ASSERT(given->refs > 0);
+    if (--given->refs == 0) {
+        log_write(WEIR_LOG_DEBUG, "module", "%s %s is unloaded", given->name,
+                  given->descriptor.version);
+        destroy(given);
+    }
+}
+
+/* ---- loading ---- */
+
+static bool is_legal_name(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 0 && len <= NAME_MAX_LEN &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
+}
+
+/* There is no such file: says so, with the nearest that there is. */
+static void tell_missing(const struct module_registry *registry, const char *name, const char *path,
+                         struct place place, struct mistakes *mistakes)
+{
+    struct option_nearest search;
+    DIR *folder = opendir(registry->dir);
+    struct dirent *entry;
+    char *best = NULL;
+
+    option_nearest_begin(&search, name, strlen(name));
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        size_t len = strlen(entry->d_name);
+        if (len <= 3 || strcmp(entry->d_name + len - 3, ".so") != 0) {
+            continue;
+        }
+        char *offered = base_strndup(entry->d_name, len - 3);
+        option_nearest_offer(&search, offered);
+        if (search.best == offered) {
+            free(best);
+            best = offered;
+        } else {
+            free(offered);
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    if (best != NULL) {
+        mistakes_add(mistakes, place, "module \"%s\": there is no %s; did you mean \"%s\"?", name,
+                     path, best);
+    } else {
+        mistakes_add(mistakes, place,
+                     "module \"%s\": there is no %s; install the module, or set module_dir", name,
+                     path);
+    }
+    free(best);
+}
+
+static struct module *find_loaded(const struct module_registry *registry, const char *name,
+                                  const uint8_t identity[32])
+{
+    list_each(link, &registry->modules)
+    {
+        struct module *module = container_of(link, struct module, link);
+        if (strcmp(module->name, name) == 0 && memcmp(module->identity, identity, 32) == 0) {
+            return module;
+        }
+    }
+    return NULL;
+}
+
+/* From a loaded library to a module that has run its load hook. */
+static bool accept(struct module *module, char *error)
+{
+    weir_module_entry_fn entry;
+    void *symbol = library_symbol(module->library, WEIR_MODULE_ENTRY);
+
+    if (symbol == NULL) {
+        snprintf(error, LIBRARY_ERROR_SIZE,
+                 "it exports no %s: it is no module of Weir, or lacks WEIR_MODULE(...)",
+                 WEIR_MODULE_ENTRY);
+        return false;
+    }
+    memcpy(&entry, &symbol, sizeof(entry)); /* ISO C has no cast from object to function */
+    if (!module_abi_accept(module, entry(), error, LIBRARY_ERROR_SIZE)) {
+        return false;
+    }
+    if (module->descriptor.load != NULL) {
+        enum weir_status status = module->descriptor.load(&module->load_context.base);
+        if (status != WEIR_OK) {
+            snprintf(error, LIBRARY_ERROR_SIZE,
+                     "its load hook failed with status %d; what it logged says why", (int)status);
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct module *load_image(struct module_registry *registry, const char *name,
+                                 const char *path, const struct library_image *image,
+                                 const struct weir_host *host, char *error)
+{
+    struct module *module = base_zalloc(sizeof(*module));
+
+    module->name = base_strdup(name);
+    module->path = base_strdup(path);
+    memcpy(module->identity, image->identity, sizeof(module->identity));
+    module_context_init(&module->load_context, host, module, NULL);
+    module->library = library_open(image, name, error);
+    if (module->library == NULL || !accept(module, error)) {
+        destroy(module);
+        return NULL;
+    }
+    module->refs = 1;
+    list_push_back(&registry->modules, &module->link);
+    log_write(WEIR_LOG_DEBUG, "module", "%s %s is loaded from %s", module->name,
+              module->descriptor.version, module->path);
+    return module;
+}
+
+struct module *module_load(struct module_registry *registry, const char *name,
+                           const struct weir_host *host, struct place place,
+                           struct mistakes *mistakes)
+{
+    struct library_image image;
+    struct module *module;
+    char error[LIBRARY_ERROR_SIZE];
+
+    if (!is_legal_name(name)) {
+        char shown[80];
+        option_show(shown, sizeof(shown), name, strlen(name));
+        mistakes_add(mistakes, place,
+                     "%s is not a module's name, which is made of lower-case letters, digits and _",
+                     shown);
+        return NULL;
+    }
+    char *path = base_printf("%s/%s.so", registry->dir, name);
+    if (!library_image_read(&image, path)) {
+        if (errno == ENOENT) {
+            tell_missing(registry, name, path, place, mistakes);
+        } else {
+            mistakes_add(mistakes, place, "module \"%s\": cannot read %s: %s", name, path,
+                         strerror(errno));
+        }
+        free(path);
+        return NULL;
+    }
+    module = find_loaded(registry, name, image.identity);
+    if (module != NULL) {
+        module_ref(module);
+    } else {
+        module = load_image(registry, name, path, &image, host, error);
+        if (module == NULL) {
+            mistakes_add(mistakes, place, "module \"%s\": %s cannot be used: %s", name, path,
+                         error);
+        }
+    }
+    library_image_free(&image);
+    free(path);
+    return module;
+}

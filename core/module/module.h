@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loaded modules. A module's file is read, and loaded from a private copy, so that the file on disk can
+ * be replaced under a running program: the same contents are loaded once and shared by generations, other
+ * contents are loaded beside. The last reference unloads.
+ *
+ * Thread: control thread; workers only read a module that their generation holds.
+ */
+#ifndef MODULE_MODULE_H
+#define MODULE_MODULE_H
+
+#include <weir/weir.h>
+
+#include "base/list.h"
+#include "base/mistakes.h"
+#include "module/context.h"
+
+struct module_library;
+struct module_registry;
+
+enum module_kind {
+    MODULE_ROUTER,
+    MODULE_BALANCER,
+    MODULE_STICKY,
+    MODULE_HEALTH,
+    MODULE_FILTER,
+    MODULE_HANDLER,
+    MODULE_LOGGER,
+};
+#define MODULE_KIND_COUNT (MODULE_LOGGER + 1)
+
+/* One loaded copy. Everything may be read; module.c writes. */
+struct module {
+    /* The descriptor as this host knows it: hooks that an older module lacks are NULL, the kinds' tables
+     * are those below, and no text is NULL. */
+    struct weir_module descriptor;
+    struct weir_router router;
+    struct weir_balancer balancer;
+    struct weir_sticky sticky;
+    struct weir_health health;
+    struct weir_filter filter;
+    struct weir_handler handler;
+    struct weir_logger logger;
+
+    char *name;
+    char *path;           /* of the file that was copied */
+    uint8_t identity[32]; /* SHA-256 of the file */
+    unsigned refs;        /* one a generation, as long as each loads a module once */
+
+    struct list link; /* in the registry */
+    struct module_library *library;
+    struct module_context load_context;
+};
+
+/* Knows what is loaded. */
+struct module_registry *module_registry_new(const char *module_dir);
+/* All references must have been given back. */
+void module_registry_free(struct module_registry **registry);
+/* Where files are looked for from now on. */
+void module_registry_set_dir(struct module_registry *registry, const char *module_dir);
+const char *module_registry_dir(const struct module_registry *registry);
+
+/* The module of that name, with a reference for the caller. NULL: a mistake at `place` says why. */
+struct module *module_load(struct module_registry *registry, const char *name,
+                           const struct weir_host *host, struct place place,
+                           struct mistakes *mistakes);
+struct module *module_ref(struct module *module);
+/* Gives the reference back and nulls it; NULL is legal. */
+void module_unref(struct module **module);
+
+/* Walks over what is loaded, in the order of loading: NULL gives the first, the last gives NULL. */
+const struct module *module_next(const struct module_registry *registry,
+                                 const struct module *after);
+
+/* ---- kinds and names (module_kind.c) ---- */
+
+bool module_has_kind(const struct module *module, enum module_kind kind);
+/* "router", "balancer", ... */
+const char *module_kind_name(enum module_kind kind);
+/* The block that names such a module: "balance", "sticky", "health", "filter", "handler"; NULL: the
+ * module block alone does. */
+const char *module_kind_block(enum module_kind kind);
+/* The kinds of a module, for people: "router, logger". */
+void module_kinds_text(const struct module *module, char *out, size_t size);
+/* The file's name for `balance "least_conn"`: "balance_least_conn". */
+void module_full_name(enum module_kind kind, struct weir_str title, char *out, size_t size);
+
+/* The module, among a generation's `enabled` ones, that `BLOCK "title"` names. NULL: a mistake at `place`
+ * says which module block is missing, or that the module is not of that kind. */
+struct module *module_find(struct module *const *enabled, size_t count, enum module_kind kind,
+                           struct weir_str title, struct place place, struct mistakes *mistakes);
+
+#endif

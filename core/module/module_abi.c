@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptor checks. What comes from the module is read with the size that it says, and no further.
+ */
+#include "module/module_abi.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "option/option_table.h"
+
+/* Whether `size` bytes of a struct reach to the end of the member. */
+#define REACHES(size, type, member) ((size) >= offsetof(type, member) + sizeof(((type *)0)->member))
+
+static bool refuse(char *error, size_t error_size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static bool refuse(char *error, size_t error_size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error, error_size, format, args);
+    va_end(args);
+    return false;
+}
+
+/* Copies a struct that begins with its size; what it lacks becomes zero, what is unknown is left. */
+static void copy_sized(void *to, size_t to_size, const void *from)
+{
+    uint32_t from_size;
+
+    memcpy(&from_size, from, sizeof(from_size));
+    memset(to, 0, to_size);
+    memcpy(to, from, from_size < to_size ? from_size : to_size);
+}
+
+static bool check_version(const struct weir_module *descriptor, char *error, size_t error_size)
+{
+    if (!REACHES(descriptor->size, struct weir_module, abi_minor)) {
+        return refuse(error, error_size,
+                      "its descriptor says that it has %u bytes, too few for any",
+                      descriptor->size);
+    }
+    if (descriptor->abi_major != WEIR_ABI_MAJOR) {
+        return refuse(error, error_size,
+                      "it is built for ABI %u.%u, and this Weir has ABI %u.%u; build it again with "
+                      "this Weir's SDK",
+                      descriptor->abi_major, descriptor->abi_minor, WEIR_ABI_MAJOR, WEIR_ABI_MINOR);
+    }
+    if (descriptor->abi_minor > WEIR_ABI_MINOR) {
+        return refuse(
+            error, error_size,
+            "it is built for ABI %u.%u, newer than this Weir's ABI %u.%u; use a newer Weir, "
+            "or build it with this Weir's SDK",
+            descriptor->abi_major, descriptor->abi_minor, WEIR_ABI_MAJOR, WEIR_ABI_MINOR);
+    }
+    if (!REACHES(descriptor->size, struct weir_module, summary)) {
+        return refuse(error, error_size,
+                      "its descriptor has %u bytes, too few for ABI %u.%u; set size to "
+                      "sizeof(struct weir_module)",
+                      descriptor->size, descriptor->abi_major, descriptor->abi_minor);
+    }
+    return true;
+}
+
+/* Copies the table of one kind, if the module has it, and makes the descriptor point to the copy. */
+#define TAKE_KIND(module, kind)                                                             \
+    do {                                                                                    \
+        if ((module)->descriptor.kind != NULL) {                                            \
+            copy_sized(&(module)->kind, sizeof((module)->kind), (module)->descriptor.kind); \
+            (module)->descriptor.kind = &(module)->kind;                                    \
+        }                                                                                   \
+    } while (0)
+
+static void take_kinds(struct module *module)
+{
+    TAKE_KIND(module, router);
+    TAKE_KIND(module, balancer);
+    TAKE_KIND(module, sticky);
+    TAKE_KIND(module, health);
+    TAKE_KIND(module, filter);
+    TAKE_KIND(module, handler);
+    TAKE_KIND(module, logger);
+}
+
+static bool check_hooks(const struct module *module, char *error, size_t error_size)
+{
+    const struct weir_module *descriptor = &module->descriptor;
+    const struct {
+        const char *kind;
+        const char *hook;
+        bool lacks;
+    } mandatory[] = {
+        {"router", "route", descriptor->router != NULL && module->router.route == NULL},
+        {"balancer", "pick", descriptor->balancer != NULL && module->balancer.pick == NULL},
+        {"sticky", "lookup", descriptor->sticky != NULL && module->sticky.lookup == NULL},
+        {"health", "request", descriptor->health != NULL && module->health.request == NULL},
+        {"filter", "on_request` or `on_response",
+         descriptor->filter != NULL && module->filter.on_request == NULL &&
+             module->filter.on_response == NULL},
+        {"handler", "on_request",
+         descriptor->handler != NULL && module->handler.on_request == NULL},
+        {"logger", "log", descriptor->logger != NULL && module->logger.log == NULL},
+    };
+    bool any = false;
+
+    for (enum module_kind kind = 0; kind < MODULE_KIND_COUNT; kind++) {
+        any |= module_has_kind(module, kind);
+    }
+    if (!any) {
+        return refuse(error, error_size,
+                      "it is of no kind: its descriptor has neither router nor "
+                      "balancer, sticky, health, filter, handler or logger");
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(mandatory); i++) {
+        if (mandatory[i].lacks) {
+            return refuse(error, error_size, "its %s lacks the mandatory hook `%s`",
+                          mandatory[i].kind, mandatory[i].hook);
+        }
+    }
+    return true;
+}
+
+bool module_abi_accept(struct module *module, const struct weir_module *given, char *error,
+                       size_t error_size)
+{
+    struct weir_module *descriptor = &module->descriptor;
+    char reason[OPTION_ERROR_SIZE];
+
+    if (given == NULL) {
+        return refuse(error, error_size, "its %s gives no descriptor", WEIR_MODULE_ENTRY);
+    }
+    if (!check_version(given, error, error_size)) {
+        return false;
+    }
+    copy_sized(descriptor, sizeof(*descriptor), given);
+    if (descriptor->name == NULL || strcmp(descriptor->name, module->name) != 0) {
+        return refuse(error, error_size,
+                      "it calls itself \"%s\"; file and module must have one name",
+                      descriptor->name != NULL ? descriptor->name : "");
+    }
+    if (descriptor->version == NULL || descriptor->version[0] == '\0') {
+        return refuse(error, error_size, "its descriptor has no version");
+    }
+    descriptor->license = descriptor->license != NULL ? descriptor->license : "";
+    descriptor->summary = descriptor->summary != NULL ? descriptor->summary : "";
+    take_kinds(module);
+    if (!check_hooks(module, error, error_size)) {
+        return false;
+    }
+    if (descriptor->options != NULL &&
+        !option_table_check(descriptor->options, reason, sizeof(reason))) {
+        return refuse(error, error_size, "%s", reason);
+    }
+    return true;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Kinds: their names, and which module a block means.
+ */
+#include <stdio.h>
+
+#include "module/module.h"
+#include "option/option_value.h"
+
+static const struct {
+    const char *name;
+    const char *block;  /* that names it; NULL: the module block does */
+    const char *prefix; /* of the module's name before what the block says */
+    size_t offset;      /* of the kind's table in the descriptor */
+} kinds[MODULE_KIND_COUNT] = {
+    [MODULE_ROUTER] = {"router", NULL, "route_", offsetof(struct weir_module, router)},
+    [MODULE_BALANCER] = {"balancer", "balance", "balance_", offsetof(struct weir_module, balancer)},
+    [MODULE_STICKY] = {"sticky", "sticky", "sticky_", offsetof(struct weir_module, sticky)},
+    [MODULE_HEALTH] = {"health", "health", "health_", offsetof(struct weir_module, health)},
+    [MODULE_FILTER] = {"filter", "filter", "", offsetof(struct weir_module, filter)},
+    [MODULE_HANDLER] = {"handler", "handler", "", offsetof(struct weir_module, handler)},
+    [MODULE_LOGGER] = {"logger", NULL, "", offsetof(struct weir_module, logger)},
+};
+
+bool module_has_kind(const struct module *module, enum module_kind kind)
+{
+    const void *table;
+
+    memcpy(&table, (const char *)&module->descriptor + kinds[kind].offset, sizeof(table));
+    return table != NULL;
+}
+
+const char *module_kind_name(enum module_kind kind)
+{
+    return kinds[kind].name;
+}
+
+const char *module_kind_block(enum module_kind kind)
+{
+    return kinds[kind].block;
+}
+
+void module_kinds_text(const struct module *module, char *out, size_t size)
+{
+    size_t used = 0;
+
+    if (size > 0) {
+        out[0] = '\0';
+    }
+    for (enum module_kind kind = 0; kind < MODULE_KIND_COUNT; kind++) {
+        if (module_has_kind(module, kind) && used < size) {
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "",
+                                     kinds[kind].name);
+        }
+    }
+}
+
+void module_full_name(enum module_kind kind, struct weir_str title, char *out, size_t size)
+{
+    snprintf(out, size, "%s%.*s", kinds[kind].prefix, STR_ARGS(title));
+}
+
+/* What is enabled and was perhaps meant; NULL: nothing near. Without the prefix, as a block names it. */
+static const char *suggest(struct module *const *enabled, size_t count, enum module_kind kind,
+                           struct weir_str title)
+{
+    size_t prefix = strlen(kinds[kind].prefix);
+    struct option_nearest search;
+
+    option_nearest_begin(&search, title.ptr, title.len);
+    for (size_t i = 0; i < count; i++) {
+        if (module_has_kind(enabled[i], kind) &&
+            strncmp(enabled[i]->name, kinds[kind].prefix, prefix) == 0) {
+            option_nearest_offer(&search, enabled[i]->name + prefix);
+        }
+    }
+    return search.best;
+}
+
+struct module *module_find(struct module *const *enabled, size_t count, enum module_kind kind,
+                           struct weir_str title, struct place place, struct mistakes *mistakes)
+{
+    const char *block = kinds[kind].block != NULL ? kinds[kind].block : "module";
+    char name[256];
+
+    if (title.len == 0) {
+        mistakes_add(mistakes, place, "%s needs the name of a module; write %s \"NAME\" { ... }",
+                     block, block);
+        return NULL;
+    }
+    module_full_name(kind, title, name, sizeof(name));
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(enabled[i]->name, name) != 0) {
+            continue;
+        }
+        if (module_has_kind(enabled[i], kind)) {
+            return enabled[i];
+        }
+        mistakes_add(mistakes, place, "%s \"%.*s\": the module \"%s\" is no %s", block,
+                     STR_ARGS(title), name, kinds[kind].name);
+        return NULL;
+    }
+    const char *meant = suggest(enabled, count, kind, title);
+    if (meant != NULL) {
+        mistakes_add(mistakes, place,
+                     "%s \"%.*s\" needs module \"%s\", which no module block enables; did you mean "
+                     "%s \"%s\"?",
+                     block, STR_ARGS(title), name, block, meant);
+    } else {
+        mistakes_add(mistakes, place,
+                     "%s \"%.*s\" needs module \"%s\", which no module block enables; add: module "
+                     "\"%s\" {}",
+                     block, STR_ARGS(title), name, name);
+    }
+    return NULL;
+}
