@@ -16,4 +16,11 @@ core_libcore_a_SOURCES += \
     core/net/loop.h \
     core/net/timer.c \
     core/net/timer.h \
-    core/net/tls.h
+    core/net/tls.c \
+    core/net/tls.h \
+    core/net/tls_context.c \
+    core/net/tls_context.h \
+    core/net/tls_names.c \
+    core/net/tls_names.h \
+    core/net/tls_server.c \
+    core/net/tls_ticket.c

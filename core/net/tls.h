@@ -25,7 +25,7 @@ struct tls_listener_conf {
     struct weir_list certificates; /* struct tls_certificate_conf; the first is the default one */
     int32_t minimum_version;       /* 0: 1.2, 1: 1.3 */
     struct weir_str ciphers;       /* TLS 1.2, OpenSSL's syntax; empty: a modern list */
-    struct weir_str ciphersuites;  /* TLS 1.3; empty: OpenSSL's default */
+    struct weir_str ciphersuites;  /* TLS 1.3; empty: the usual, AES-128 first */
     struct weir_list alpn;         /* weir_str: protocols offered, in order of preference */
     bool session_tickets;
     uint64_t session_timeout;   /* ns */
