@@ -25,9 +25,6 @@
 /* Turns among equals: virtual time, a server of weight w/256 has one every TICKS / w. */
 #define TICKS (UINT64_C(1) << 40)
 
-/* 2^32 divided by the golden ratio: its multiples are evenly spread over the circle. */
-#define GOLDEN UINT32_C(0x9E3779B9)
-
 struct member {
     uint64_t due;       /* its next turn among equals */
     uint32_t weight;    /* at least 1 */
@@ -305,7 +302,7 @@ static enum weir_status on_members(struct weir_context *ctx, void *instance,
         member->weight = weight > 0 ? weight : 1;
         member->in_flight = read_in_flight(self, i);
         member->due = self->now + (((TICKS / member->weight) * (phase >> 12)) >> 20);
-        phase += GOLDEN;
+        phase += UINT32_MAX / count; /* evenly around the circle */
         heap_place(self, i, i);
     }
     self->heap_count = count;
