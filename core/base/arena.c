@@ -12,6 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) /* clang's way to say it */
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #define POISON(ptr, len)   ASAN_POISON_MEMORY_REGION(ptr, len)
@@ -112,7 +118,7 @@ static void *own_block(struct arena *arena, size_t len)
     size_t head = sizeof(struct arena_block);
     struct arena_block *block;
 
-    if (len > SIZE_MAX - head - ALIGNMENT) {
+    if (len > (size_t)PTRDIFF_MAX - head - ALIGNMENT) {
         return NULL;
     }
     block = block_new(arena, head + ((len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1)));
@@ -166,7 +172,8 @@ static inline void *take(struct arena *arena, char *pos, size_t len)
 void *arena_alloc(struct arena *arena, size_t len)
 {
     size_t padding = -(uintptr_t)arena->pos & (ALIGNMENT - 1);
-    return take(arena, arena->pos + padding, len);
+    /* Without a block pos is NULL, to which not even 0 may be added. */
+    return take(arena, padding > 0 ? arena->pos + padding : arena->pos, len);
 }
 
 void *arena_zalloc(struct arena *arena, size_t len)

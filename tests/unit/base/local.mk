@@ -3,4 +3,10 @@
 weir_tests += tests/unit/test_base
 tests_unit_test_base_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_base_LDADD = $(UNIT_LIBS)
-tests_unit_test_base_SOURCES = $(UNIT_RUNNER)
+tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/temporary.h \
+    tests/unit/base/test_arena.c \
+    tests/unit/base/test_list.c \
+    tests/unit/base/test_log.c \
+    tests/unit/base/test_logfile.c \
+    tests/unit/base/test_mistakes.c

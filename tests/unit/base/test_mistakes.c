@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* Mistakes: their form, and their bound. */
+#include "runner.h"
+
+#include "base/mistakes.h"
+
+START_TEST(file_line_text)
+{
+    struct mistakes mistakes = {0};
+
+    mistakes_add(&mistakes, (struct place){"/etc/weir.conf", 7}, "`%s` is wrong", "x");
+    mistakes_add(&mistakes, (struct place){"/etc/weir.conf", 0}, "cannot be read");
+    mistakes_add(&mistakes, (struct place){NULL, 3}, "nowhere: 100%%");
+    ck_assert_uint_eq(mistakes.count, 3);
+    ck_assert_str_eq(mistakes.texts[0], "/etc/weir.conf:7: `x` is wrong");
+    ck_assert_str_eq(mistakes.texts[1], "/etc/weir.conf: cannot be read");
+    ck_assert_str_eq(mistakes.texts[2], "nowhere: 100%");
+    mistakes_free(&mistakes);
+    ck_assert_uint_eq(mistakes.count, 0);
+    ck_assert_ptr_null(mistakes.texts);
+}
+END_TEST
+
+START_TEST(there_is_an_end)
+{
+    struct mistakes mistakes = {0};
+
+    for (int i = 0; i < 5000; i++) {
+        mistakes_add(&mistakes, (struct place){"f", 1}, "mistake %d", i);
+    }
+    ck_assert_uint_eq(mistakes.count, 1001);
+    ck_assert_str_eq(mistakes.texts[999], "f:1: mistake 999");
+    ck_assert_ptr_nonnull(strstr(mistakes.texts[1000], "more than 1000 mistakes"));
+    mistakes_free(&mistakes);
+}
+END_TEST
+
+static Suite *mistakes_suite(void)
+{
+    Suite *suite = suite_create("base/mistakes");
+    TCase *tcase = tcase_create("mistakes");
+
+    tcase_add_test(tcase, file_line_text);
+    tcase_add_test(tcase, there_is_an_end);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+UNIT_SUITE(mistakes_suite);
