@@ -90,7 +90,8 @@ void cookie_remove(struct weir_request *req, struct weir_str name)
 
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
-        size += cookie_is_field(field.name) ? field.value.len + 2 : 0;
+        /* Each ";" may become "; ", and one more goes between two fields. */
+        size += cookie_is_field(field.name) ? 2 * field.value.len + 2 : 0;
     }
     char *text = size > 0 ? weir_request_alloc(req, size) : NULL;
     if (text == NULL) {
