@@ -219,7 +219,9 @@ static enum weir_verdict judge(struct weir_context *ctx, void *instance,
     (void)ctx;
     (void)target;
 
-    response_read(&response, data, full ? RESPONSE_MAX : len, probe->head_only);
+    /* A body that nothing is looked for in says nothing, not even by being malformed. */
+    response_read(&response, data, full ? RESPONSE_MAX : len,
+                  probe->head_only || probe->body.len == 0);
     switch (response.state) {
     case RESPONSE_MALFORMED:
         snprintf(reason, reason_size, "probe: %s", response.wrong);

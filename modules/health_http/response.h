@@ -26,7 +26,8 @@ struct response {
     char body[RESPONSE_MAX];
 };
 
-/* Reads `len` bytes, all that have come so far. `head_only`: the request was HEAD, no body follows. */
+/* Reads `len` bytes, all that have come so far. `head_only`: no body follows, or it is
+ * of no interest. */
 void response_read(struct response *out, const char *data, size_t len, bool head_only);
 
 #endif

@@ -456,19 +456,21 @@ START_TEST(many_routes_cost_no_more_than_few)
 }
 END_TEST
 
+#define SOME 2000 /* the fake host compares each name with all before it */
+
 START_TEST(many_routes_are_configured)
 {
     struct weir_test *host = begin();
-    size_t size = (size_t)MANY * 48;
+    size_t size = (size_t)SOME * 48;
     char *conf = malloc(size);
     size_t len = 0;
     ck_assert_ptr_nonnull(conf);
-    for (uint32_t i = 0; i < MANY; i++) {
+    for (uint32_t i = 0; i < SOME; i++) {
         len += (size_t)snprintf(conf + len, size - len, "route \"/s%u/x\" { pool = api }\n", i);
     }
     struct weir_test_instance *r = router(host, conf);
-    expect(host, r, "a", "/s9999/x/y", "api");
-    expect(host, r, "a", "/s9999", NULL);
+    expect(host, r, "a", "/s1999/x/y", "api");
+    expect(host, r, "a", "/s1999", NULL);
     free(conf);
     test_end(&host);
 }
