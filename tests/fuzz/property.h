@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What holds for the HTTP/1 parsers and writers whatever the input is. Each function tries its
+ * properties on one input and aborts, saying which, when one does not hold. The fuzz targets and
+ * the unit tests' mutation loops call them.
+ */
+#ifndef WEIR_TESTS_FUZZ_PROPERTY_H
+#define WEIR_TESTS_FUZZ_PROPERTY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http/h1_parse.h"
+
+/* Parsed at once and byte by byte, with the same result and never a byte too many; slices lie
+ * where they may; what is written parses to the same again, and holds no byte that would end a
+ * line early. */
+void property_request(const uint8_t *data, size_t len);
+/* The first byte chooses the request's method and the shape towards the client. */
+void property_response(const uint8_t *data, size_t len);
+/* Decoded at once, byte by byte and in odd pieces: the same body, trailers and verdict; what is
+ * encoded from it decodes to the same. */
+void property_chunk(const uint8_t *data, size_t len);
+/* A field section: hop-by-hop fields and what Connection names are gone, the others are not. */
+void property_fields(const uint8_t *data, size_t len);
+/* The first byte chooses path, query or authority. A path's normal form equals that of a slow and
+ * simple reference, and is its own normal form. */
+void property_uri(const uint8_t *data, size_t len);
+
+#define HOLDS(condition)                                     \
+    do {                                                     \
+        if (!(condition))                                    \
+            property_broken(#condition, __FILE__, __LINE__); \
+    } while (0)
+
+_Noreturn void property_broken(const char *condition, const char *file, int line);
+
+/* A copy of exactly `len` bytes, so that a sanitizer sees each byte that is read beyond. */
+char *property_copy(const void *data, size_t len);
+
+#endif
