@@ -39,7 +39,7 @@ static enum h1_status parse_method(const char **pos, const char *end,
     return H1_DONE;
 }
 
-/* Only finds the target's end; its bytes are judged with its form. */
+/* Finds the target's end; what it says is judged with its form. */
 static enum h1_status parse_target(const char **pos, const char *end, uint32_t limit,
                                    struct http_request_head *head, struct h1_error *error)
 {
@@ -47,8 +47,9 @@ static enum h1_status parse_target(const char **pos, const char *end, uint32_t l
     size_t window = have <= limit ? have : (size_t)limit + 1;
     const char *space = window > 0 ? memchr(*pos, ' ', window) : NULL;
     size_t len = space != NULL ? (size_t)(space - *pos) : window;
-    /* A line without version (HTTP/0.9) must not wait for a space that comes lines later. */
-    if (unlikely(space == NULL) && !syntax_visible((struct weir_str){*pos, len}, '\0'))
+    /* Judged before the form is, and before all of it is there: a line without version (HTTP/0.9)
+     * must not wait for a space that comes lines later. */
+    if (unlikely(!syntax_visible((struct weir_str){*pos, len}, '\0')))
         return h1_refuse(error, 400, "bad_request_line");
     if (len > limit)
         return h1_refuse(error, 414, "target_too_long");
