@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * access_log: both formats to the byte, escaping and cutting, and what happens when the file fails.
+ */
+#include "../test_main.h"
+
+#include "line.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fixture {
+    struct weir_test *host;
+    struct weir_test_instance *logger;
+    struct weir_request *req;
+    struct weir_record record;
+};
+
+static struct fixture begin(const char *conf)
+{
+    struct fixture f;
+    f.host = test_begin();
+    f.logger = weir_test_create(f.host, WEIR_TEST_LOGGER, test_conf(f.host, conf));
+    ck_assert_ptr_nonnull(f.logger);
+    f.req = weir_test_request(f.host, "GET", "/a?b=c");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_POOL, "web");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_SERVER, "web-1");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_ROUTE, "/");
+    f.record = weir_test_record(f.host);
+    f.record.start_wall_ms = UINT64_C(1764036605042); /* 2025-11-25T02:10:05.042Z */
+    f.record.body_bytes = 2326;
+    f.record.total_ns = 12345678;
+    f.record.first_byte_ns = 9000999;
+    f.record.connect_ns = 0;
+    f.record.queue_ns = 0;
+    return f;
+}
+
+static const char *logged(struct fixture *f, const char *path)
+{
+    weir_test_log_request(f->logger, f->req, NULL, &f->record);
+    const char *text = weir_test_file(f->host, path, NULL);
+    ck_assert_ptr_nonnull(text);
+    return text;
+}
+
+START_TEST(combined_line)
+{
+    setenv("TZ", "UTC-1", 1);
+    struct fixture f = begin("");
+    weir_test_request_add(f.req, "Referer", "https://www.example/start");
+    weir_test_request_add(f.req, "User-Agent", "Mozilla/5.0 (X11)");
+    ck_assert_str_eq(logged(&f, "-"),
+                     "192.0.2.1 - - [25/Nov/2025:03:10:05 +0100] \"GET /a?b=c HTTP/1.1\" 200 2326 "
+                     "\"https://www.example/start\" \"Mozilla/5.0 (X11)\" 12.345 web-1 web -\n");
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(combined_line_without_anything)
+{
+    setenv("TZ", "UTC", 1);
+    struct fixture f = begin("");
+    static const struct weir_str reason = WEIR_STR_INIT("client_gone");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_POOL, "");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_SERVER, "");
+    f.record.status = 0;
+    f.record.body_bytes = 0;
+    f.record.total_ns = 0;
+    f.record.reason = reason;
+    ck_assert_str_eq(logged(&f, "-"),
+                     "192.0.2.1 - - [25/Nov/2025:02:10:05 +0000] \"GET /a?b=c HTTP/1.1\" 000 - "
+                     "\"-\" \"-\" 0.000 - - client_gone\n");
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(json_line)
+{
+    struct fixture f = begin("format = json");
+    static const struct weir_str reason = WEIR_STR_INIT("response_timeout");
+    weir_test_request_add(f.req, "User-Agent", "curl/7.88");
+    weir_test_request_add(f.req, "X-Request-Id", "r-1");
+    weir_test_request_set_tls(f.req, true);
+    weir_test_request_set_str(f.req, WEIR_REQUEST_TLS_VERSION, "TLSv1.3");
+    f.record.status = 504;
+    f.record.retries = 2;
+    f.record.outcome = WEIR_OUTCOME_TIMEOUT;
+    f.record.reason = reason;
+    f.record.request_bytes = 100;
+    f.record.response_bytes = 2500;
+    ck_assert_str_eq(
+        logged(&f, "-"),
+        "{\"time\":\"2025-11-25T02:10:05.042Z\",\"client\":\"192.0.2.1\",\"client_port\":40000,"
+        "\"listener\":\"public\",\"scheme\":\"https\",\"host\":\"www.example\",\"method\":\"GET\","
+        "\"target\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"tls\":\"TLSv1.3\",\"referer\":\"\","
+        "\"user_agent\":\"curl/7.88\",\"request_id\":\"r-1\",\"status\":504,\"bytes\":2326,"
+        "\"request_bytes\":100,\"response_bytes\":2500,\"route\":\"/\",\"pool\":\"web\","
+        "\"server\":\"web-1\",\"outcome\":\"timeout\",\"reason\":\"response_timeout\",\"retries\":2,"
+        "\"queue_ms\":0.000,\"connect_ms\":0.000,\"first_byte_ms\":9.000,\"total_ms\":12.345}\n");
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(each_second_has_its_own_time)
+{
+    struct fixture f = begin("format = json");
+    static const char *const times[] = {"02:10:05.999Z", "02:10:06.000Z", "02:10:05.001Z"};
+    static const uint64_t ms[] = {1764036605999, 1764036606000, 1764036605001};
+    for (size_t i = 0; i < 3; i++) {
+        f.record.start_wall_ms = ms[i];
+        ck_assert_ptr_nonnull(strstr(logged(&f, "-"), times[i]));
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+/* ---- text from strangers ---- */
+
+static void expect_text(const char *text, size_t len, enum line_style style, size_t limit,
+                        const char *out)
+{
+    struct line *line = malloc(sizeof(*line));
+    line->len = 0;
+    line_put_text(line, (struct weir_str){text, len}, style, limit);
+    line_put_byte(line, '\0');
+    ck_assert_str_eq(line->text, out);
+    free(line);
+}
+
+START_TEST(text_is_escaped)
+{
+    static const struct {
+        const char *in;
+        const char *quoted;
+        const char *json;
+    } rows[] = {
+        {"plain ~", "plain ~", "plain ~"},
+        {"a\"b\\c", "a\\\"b\\\\c", "a\\\"b\\\\c"},
+        {"\r\n\t\x1b\x7f", "\\x0d\\x0a\\x09\\x1b\\x7f", "\\u000d\\u000a\\u0009\\u001b\\u007f"},
+        {"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+         "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"\xff\xfe", "\\xff\\xfe", "\\u00ff\\u00fe"},
+        {"\xc3", "\\xc3", "\\u00c3"},                                 /* cut sequence */
+        {"\xc3(", "\\xc3(", "\\u00c3("},                              /* wrong second byte */
+        {"\xc0\xaf", "\\xc0\\xaf", "\\u00c0\\u00af"},                 /* overlong */
+        {"\xe0\x80\x80", "\\xe0\\x80\\x80", "\\u00e0\\u0080\\u0080"}, /* overlong */
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80", "\\u00ed\\u00a0\\u0080"}, /* surrogate */
+        {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80", "\\u00f4\\u0090\\u0080\\u0080"},
+        {"\xc2\x9b", "\\xc2\\x9b", "\\u00c2\\u009b"}, /* a terminal's control sequence */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        expect_text(rows[i].in, strlen(rows[i].in), LINE_QUOTED, 100, rows[i].quoted);
+        expect_text(rows[i].in, strlen(rows[i].in), LINE_JSON, 100, rows[i].json);
+    }
+    expect_text("a b", 3, LINE_BARE, 100, "a\\x20b");
+    expect_text("a\0b", 3, LINE_QUOTED, 100, "a\\x00b");
+    expect_text("", 0, LINE_QUOTED, 100, "");
+}
+END_TEST
+
+START_TEST(text_is_cut)
+{
+    expect_text("1234567890", 10, LINE_QUOTED, 10, "1234567890");
+    expect_text("12345678901", 11, LINE_QUOTED, 10, "1234567...");
+    expect_text("123456\n\n", 8, LINE_QUOTED, 10, "123456..."); /* never inside an escape */
+    expect_text("12345\n", 6, LINE_QUOTED, 10, "12345\\x0a");
+    expect_text("123456\xe2\x82\xac\xe2\x82\xac", 12, LINE_QUOTED, 10, "123456...");
+    expect_text("\n\n", 2, LINE_JSON, 6, "...");
+}
+END_TEST
+
+/* However much a client sends, the line is whole, one line, and bounded. */
+static void expect_bounded(const char *conf, char filling)
+{
+    struct fixture f = begin(conf);
+    char *text = malloc(20001);
+    size_t len;
+    memset(text, filling, 20000);
+    text[20000] = '\0';
+    for (int which = WEIR_REQUEST_METHOD; which <= WEIR_REQUEST_TLS_NAME; which++) {
+        weir_test_request_set_str(f.req, (enum weir_request_str)which, text);
+    }
+    weir_test_request_add(f.req, "Referer", text);
+    weir_test_request_add(f.req, "User-Agent", text);
+    weir_test_request_add(f.req, "X-Request-Id", text);
+    weir_test_request_set_peer(f.req, text, 1);
+    f.record.reason = (struct weir_str){text, 20000};
+    f.record.total_ns = f.record.queue_ns = f.record.connect_ns = UINT64_MAX;
+    f.record.first_byte_ns = f.record.request_bytes = f.record.response_bytes = UINT64_MAX;
+    f.record.body_bytes = UINT64_MAX;
+    logged(&f, "-");
+    const char *line = weir_test_file(f.host, "-", &len);
+    ck_assert_uint_gt(len, 7000);
+    ck_assert_uint_lt(len, LINE_MAX_SIZE);
+    ck_assert_ptr_eq(strchr(line, '\n'), line + len - 1);
+    ck_assert(line[0] != '{' || line[len - 2] == '}');
+    free(text);
+    test_end(&f.host);
+}
+
+START_TEST(lines_are_bounded)
+{
+    expect_bounded("", 'x');
+    expect_bounded("", '\n');
+    expect_bounded("", '"');
+    expect_bounded("format = json", 'x');
+    expect_bounded("format = json", '\x01');
+    expect_bounded("format = json", '\\');
+}
+END_TEST
+
+/* ---- files ---- */
+
+START_TEST(workers_share_the_file)
+{
+    struct fixture f = begin("path = \"/var/log/weir.log\"");
+    weir_test_set_worker(f.host, 1, 2);
+    struct weir_test_instance *other = weir_test_create(
+        f.host, WEIR_TEST_LOGGER, test_conf(f.host, "path = \"/var/log/weir.log\""));
+    ck_assert_ptr_nonnull(other);
+    weir_test_log_request(other, f.req, NULL, &f.record);
+    const char *text = logged(&f, "/var/log/weir.log");
+    const char *first = strchr(text, '\n');
+    ck_assert_ptr_nonnull(first);
+    ck_assert_uint_eq(strlen(first + 1), (size_t)(first + 1 - text));
+    weir_test_destroy(&other);
+    weir_test_destroy(&f.logger);
+    ck_assert_uint_eq(weir_test_file_open_count(f.host, "/var/log/weir.log"), 0);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(full_disk_stops_nothing)
+{
+    struct fixture f = begin("");
+    weir_test_fail_files(f.host, false, true);
+    weir_test_log_request(f.logger, f.req, NULL, &f.record);
+    weir_test_fail_files(f.host, false, false);
+    const char *text = logged(&f, "-");
+    ck_assert_uint_eq(strcspn(text, "\n") + 1, strlen(text));
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(file_that_cannot_be_opened_refuses_the_generation)
+{
+    struct weir_test *host = test_begin();
+    weir_test_fail_files(host, true, false);
+    ck_assert_ptr_null(weir_test_create(host, WEIR_TEST_LOGGER, test_conf(host, "")));
+    test_end(&host);
+}
+END_TEST
+
+START_TEST(mistakes_are_told)
+{
+    struct weir_test *host = test_begin();
+    test_refused(host, "path = \"\"", "\"-\" for standard output");
+    test_refused(host, "format = common", "combined");
+    test_refused(host, "file = x", "file");
+    test_end(&host);
+}
+END_TEST
+
+Suite *module_suite(void)
+{
+    Suite *suite = suite_create("access_log");
+    TCase *tcase = tcase_create("access_log");
+    tcase_add_test(tcase, combined_line);
+    tcase_add_test(tcase, combined_line_without_anything);
+    tcase_add_test(tcase, json_line);
+    tcase_add_test(tcase, each_second_has_its_own_time);
+    tcase_add_test(tcase, text_is_escaped);
+    tcase_add_test(tcase, text_is_cut);
+    tcase_add_test(tcase, lines_are_bounded);
+    tcase_add_test(tcase, workers_share_the_file);
+    tcase_add_test(tcase, full_disk_stops_nothing);
+    tcase_add_test(tcase, file_that_cannot_be_opened_refuses_the_generation);
+    tcase_add_test(tcase, mistakes_are_told);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
