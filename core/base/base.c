@@ -38,6 +38,17 @@ void *base_zalloc(size_t len)
     return ptr;
 }
 
+void *base_zalloc_lines(size_t len)
+{
+    size_t size = (len + 63) / 64 * 64;
+    void *memory = aligned_alloc(64, size);
+    if (memory == NULL) {
+        out_of_memory(size);
+    }
+    memset(memory, 0, size);
+    return memory;
+}
+
 void *base_realloc(void *ptr, size_t len)
 {
     void *grown = realloc(ptr, len > 0 ? len : 1);

@@ -58,6 +58,8 @@ static inline struct weir_str str_from(const char *text)
  * start-up work and small fixed objects. What a peer can make grow is bounded elsewhere. */
 void *base_alloc(size_t len) __attribute__((malloc, returns_nonnull));
 void *base_zalloc(size_t len) __attribute__((malloc, returns_nonnull));
+/* Zeroed and on cache lines of its own; freed by free(). */
+void *base_zalloc_lines(size_t len) __attribute__((malloc, returns_nonnull));
 void *base_realloc(void *ptr, size_t len) __attribute__((returns_nonnull));
 char *base_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *base_strndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
