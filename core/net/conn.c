@@ -317,8 +317,9 @@ static enum conn_result read_plain(struct conn *conn, char *out, size_t room, si
     }
     conn->readable = false;
     if (n == 0) {
-        conn->eof_seen = true;
-        return CONN_EOF;
+        /* A RST is told once; if the write has heard of it, only an end is left for us. */
+        conn->eof_seen = !conn->write_failed;
+        return conn->write_failed ? CONN_ERROR : CONN_EOF;
     }
     if (would_block(errno)) {
         conn->eof_hint = false;

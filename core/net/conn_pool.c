@@ -4,15 +4,15 @@
  */
 #include "net/conn_pool.h"
 
-#include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
-/* True where the socket has something to tell: bytes, an end or an error. */
+/* True where the socket has something to tell: bytes, an end or an error. A look at the bytes
+ * (MSG_PEEK) would do as well, but take the error away. */
 static bool has_news(const struct conn *conn)
 {
-    char byte;
-    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-           (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    struct pollfd look = {.fd = conn->fd, .events = POLLIN | POLLRDHUP};
+    return poll(&look, 1, 0) > 0;
 }
 
 static void look_again(struct conn *conn)

@@ -24,9 +24,8 @@
  * slots away. */
 struct loop_wheel {
     struct loop *loop;
-    uint64_t tick;  /* all slots up to here have been looked at */
-    uint64_t floor; /* new timers are filed above this: `tick`, or the end of a running advance */
-    uint64_t armed; /* the tick that `event` will come for */
+    uint64_t tick;     /* all slots up to here have been looked at */
+    uint64_t armed;    /* the tick that `event` will come for */
     uint64_t grain_ns; /* libevent's clock may lag this much behind ours */
     uint64_t used[LEVELS];
     struct list slots[LEVELS][SLOTS];
@@ -57,8 +56,8 @@ static void file(struct loop_wheel *wheel, struct timer *timer)
     uint64_t tick = (timer->deadline_ns + TICK_NS - 1) / TICK_NS;
     unsigned level = 0;
 
-    if (tick <= wheel->floor) {
-        tick = wheel->floor + 1;
+    if (tick <= wheel->tick) {
+        tick = wheel->tick + 1;
     }
     while (level < LEVELS && slot_of(tick, level) - slot_of(wheel->tick, level) >= SLOTS) {
         level++;
@@ -101,26 +100,33 @@ static uint64_t next_tick(const struct loop_wheel *wheel)
 static void catch_up(struct loop_wheel *wheel)
 {
     uint64_t now_tick = loop_now_ns(wheel->loop) / TICK_NS;
-    bool advancing = wheel->floor != wheel->tick;
 
-    if (!advancing && now_tick > wheel->tick && next_tick(wheel) > now_tick) {
-        wheel->tick = wheel->floor = now_tick;
+    if (now_tick > wheel->tick && next_tick(wheel) > now_tick) {
+        wheel->tick = now_tick;
     }
 }
 
-/* Takes the timers of one slot: fires those that are due at `now`, files the others anew. */
-static void empty_slot(struct loop_wheel *wheel, struct list *slot, uint64_t now)
+/* Takes the timers of one slot: those that are due at `now` go to `due`, the others are filed anew. */
+static void empty_slot(struct loop_wheel *wheel, struct list *slot, struct list *due, uint64_t now)
 {
-    struct list batch, *link;
+    struct list later, *link;
 
-    if (list_empty(slot)) {
-        return;
+    list_init(&later);
+    while ((link = list_pop_front(slot)) != NULL) {
+        struct timer *timer = container_of(link, struct timer, link);
+        list_push_back(timer->deadline_ns > now ? &later : due, link);
     }
-    /* A batch of its own: what callbacks file may come into the same slot, one round later. */
-    list_insert_after(slot->prev, &batch);
-    list_remove(slot);
-    list_init(slot);
-    while ((link = list_pop_front(&batch)) != NULL) {
+    while ((link = list_pop_front(&later)) != NULL) {
+        file(wheel, container_of(link, struct timer, link));
+    }
+}
+
+/* Calls those that are due. Callbacks may cancel, push on or free any of them. */
+static void fire(struct loop_wheel *wheel, struct list *due, uint64_t now)
+{
+    struct list *link;
+
+    while ((link = list_pop_front(due)) != NULL) {
         struct timer *timer = container_of(link, struct timer, link);
         if (timer->deadline_ns > now) {
             file(wheel, timer);
@@ -137,11 +143,12 @@ void timer_wheel_advance(struct loop *loop)
     uint64_t now = loop_now_ns(loop);
     uint64_t now_tick = now / TICK_NS;
     uint64_t tick;
+    struct list due;
 
     if (now_tick <= wheel->tick) {
         return;
     }
-    wheel->floor = now_tick;
+    list_init(&due);
     while ((tick = next_tick(wheel)) <= now_tick) {
         wheel->tick = tick;
         for (unsigned level = 0; level < LEVELS; level++) {
@@ -152,11 +159,13 @@ void timer_wheel_advance(struct loop *loop)
             }
             if ((wheel->used[level] & bit) != 0) {
                 wheel->used[level] &= ~bit;
-                empty_slot(wheel, &wheel->slots[level][slot & SLOT_MASK], now);
+                empty_slot(wheel, &wheel->slots[level][slot & SLOT_MASK], &due, now);
             }
         }
     }
+    /* Only now: what callbacks set comes after the present, however often they set it. */
     wheel->tick = now_tick;
+    fire(wheel, &due, now);
 }
 
 uint64_t timer_wheel_next_ns(const struct loop_wheel *wheel)
@@ -187,7 +196,7 @@ struct loop_wheel *timer_wheel_new(struct loop *loop)
         return NULL;
     }
     wheel->loop = loop;
-    wheel->tick = wheel->floor = loop_now_ns(loop) / TICK_NS;
+    wheel->tick = loop_now_ns(loop) / TICK_NS;
     wheel->armed = TIMER_NEVER;
     if (clock_getres(CLOCK_MONOTONIC_COARSE, &grain) == 0) {
         wheel->grain_ns = (uint64_t)grain.tv_nsec;

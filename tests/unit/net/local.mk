@@ -3,4 +3,11 @@
 weir_tests += tests/unit/test_net
 tests_unit_test_net_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_net_LDADD = $(UNIT_LIBS)
-tests_unit_test_net_SOURCES = $(UNIT_RUNNER)
+tests_unit_test_net_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/net/net_help.c \
+    tests/unit/net/net_help.h \
+    tests/unit/net/test_address.c \
+    tests/unit/net/test_conn.c \
+    tests/unit/net/test_listener.c \
+    tests/unit/net/test_loop.c \
+    tests/unit/net/test_timer.c

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/* Listening sockets, what operators are told, and accepting. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "net/listener.h"
+#include "net_help.h"
+#include "runner.h"
+
+static struct loop *loop;
+static char error[512];
+static char folder[64];
+
+static void setup(void)
+{
+    loop = loop_new(0);
+    ck_assert_ptr_nonnull(loop);
+    snprintf(folder, sizeof(folder), "/tmp/weir-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void teardown(void)
+{
+    loop_free(&loop);
+    rmdir(folder);
+}
+
+static struct address address_of(const char *text)
+{
+    struct address address;
+    ck_assert_msg(address_parse(&address, str_from(text), error, sizeof(error)), "%s", error);
+    return address;
+}
+
+static struct listen_socket *open_text(const char *text, size_t count)
+{
+    struct address address = address_of(text);
+    error[0] = '\0';
+    return listen_socket_open(&address, count, 64, 0660, error, sizeof(error));
+}
+
+static int connect_to(const struct address *address)
+{
+    int fd = socket(address->u.any.sa_family, SOCK_STREAM, 0);
+    ck_assert_int_ne(fd, -1);
+    if (connect(fd, &address->u.any, address->len) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* ---- accepting ---- */
+
+static int accepted[64];
+static size_t accepted_count;
+static size_t wanted;
+static struct address last_peer;
+static bool pause_after_first;
+
+static void on_connection(struct acceptor *acceptor, int fd, const struct address *peer, void *arg)
+{
+    ck_assert_ptr_eq(arg, accepted);
+    ck_assert_uint_lt(accepted_count, ARRAY_COUNT(accepted));
+    accepted[accepted_count++] = fd;
+    last_peer = *peer;
+    if (pause_after_first) {
+        acceptor_pause(acceptor, true);
+    }
+}
+
+static bool enough(void *arg)
+{
+    (void)arg;
+    return accepted_count >= wanted;
+}
+
+static void wait_for(size_t count)
+{
+    wanted = count;
+    run_until(loop, enough, NULL);
+}
+
+static void close_accepted(void)
+{
+    while (accepted_count > 0) {
+        close(accepted[--accepted_count]);
+    }
+    pause_after_first = false;
+}
+
+START_TEST(test_accepts_on_every_socket_of_a_port)
+{
+    enum { SOCKETS = 3, CLIENTS = 40 };
+    struct acceptor *acceptors[SOCKETS];
+    int clients[CLIENTS];
+    struct listen_socket *listening = open_text(_i == 0 ? "127.0.0.1:0" : "[::1]:0", SOCKETS);
+
+    ck_assert_msg(listening != NULL, "%s", error);
+    ck_assert_uint_ne(address_port(&listening->address), 0);
+    for (size_t i = 0; i < SOCKETS; i++) {
+        acceptors[i] = acceptor_new(loop, listening->fds[i], on_connection, accepted);
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        clients[i] = connect_to(&listening->address);
+        ck_assert_int_ne(clients[i], -1);
+    }
+    wait_for(CLIENTS);
+    run_turns(loop, 2);
+    ck_assert_uint_eq(accepted_count, CLIENTS);
+    ck_assert(address_is_loopback(&last_peer));
+    ck_assert_uint_ne(address_port(&last_peer), 0);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        int nodelay = 0;
+        socklen_t len = sizeof(nodelay);
+        ck_assert_int_eq(getsockopt(accepted[i], IPPROTO_TCP, TCP_NODELAY, &nodelay, &len), 0);
+        ck_assert_int_ne(nodelay, 0);
+        ck_assert_int_ne(fcntl(accepted[i], F_GETFL) & O_NONBLOCK, 0);
+        ck_assert_int_ne(fcntl(accepted[i], F_GETFD) & FD_CLOEXEC, 0);
+        close(clients[i]);
+    }
+    for (size_t i = 0; i < SOCKETS; i++) {
+        acceptor_free(&acceptors[i]);
+    }
+    close_accepted();
+    listen_socket_unref(&listening);
+}
+END_TEST
+
+START_TEST(test_a_paused_acceptor_takes_none)
+{
+    struct listen_socket *listening = open_text("127.0.0.1:0", 1);
+    struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
+    int clients[3];
+
+    pause_after_first = true;
+    for (size_t i = 0; i < 3; i++) {
+        clients[i] = connect_to(&listening->address);
+    }
+    wait_for(1);
+    run_turns(loop, 5);
+    ck_assert_uint_eq(accepted_count, 1);
+    pause_after_first = false;
+    acceptor_pause(acceptor, false);
+    wait_for(3);
+    for (size_t i = 0; i < 3; i++) {
+        close(clients[i]);
+    }
+    acceptor_free(&acceptor);
+    close_accepted();
+    listen_socket_unref(&listening);
+}
+END_TEST
+
+START_TEST(test_without_descriptors_it_waits_and_goes_on)
+{
+    struct listen_socket *listening = open_text("127.0.0.1:0", 1);
+    struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
+    struct rlimit old, none;
+    int client = connect_to(&listening->address);
+
+    log_set_level(WEIR_LOG_ERROR);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = (rlim_t)client; /* lower than any free one */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    run_turns(loop, 20);
+    ck_assert_uint_eq(accepted_count, 0);
+    setrlimit(RLIMIT_NOFILE, &old);
+    wait_for(1);
+    close(client);
+    acceptor_free(&acceptor);
+    close_accepted();
+    listen_socket_unref(&listening);
+}
+END_TEST
+
+/* ---- messages ---- */
+
+START_TEST(test_a_port_in_use_is_refused)
+{
+    char text[ADDRESS_TEXT_SIZE + 8], wanted_error[600];
+    struct listen_socket *first = open_text("127.0.0.1:0", 2);
+
+    ck_assert_ptr_nonnull(first);
+    snprintf(text, sizeof(text), "%s", first->text);
+    /* Another weir of the same user would share the port by SO_REUSEPORT, if it were let. */
+    struct listen_socket *second = open_text(text, 2);
+    ck_assert_ptr_null(second);
+    snprintf(wanted_error, sizeof(wanted_error), "cannot listen on %s: address already in use",
+             text);
+    ck_assert_msg(strncmp(error, wanted_error, strlen(wanted_error)) == 0, "%s", error);
+    listen_socket_unref(&first);
+    /* The port is free at once, whatever connections it had. */
+    second = open_text(text, 2);
+    ck_assert_msg(second != NULL, "%s", error);
+    listen_socket_unref(&second);
+}
+END_TEST
+
+START_TEST(test_a_foreign_listener_is_refused)
+{
+    int one = 1;
+    struct address address = address_of("127.0.0.1:0");
+    char text[ADDRESS_TEXT_SIZE + 8];
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+    ck_assert_int_eq(bind(fd, &address.u.any, address.len), 0);
+    ck_assert_int_eq(listen(fd, 8), 0);
+    address.len = sizeof(address.u);
+    getsockname(fd, &address.u.any, &address.len);
+    address_text_port(&address, text, sizeof(text));
+    ck_assert_ptr_null(open_text(text, 1));
+    ck_assert_ptr_nonnull(strstr(error, "another program listens there"));
+    close(fd);
+}
+END_TEST
+
+START_TEST(test_both_families_on_one_port)
+{
+    char text[64];
+    struct listen_socket *six = open_text("[::]:0", 1);
+
+    ck_assert_msg(six != NULL, "%s", error);
+    snprintf(text, sizeof(text), "0.0.0.0:%u", address_port(&six->address));
+    struct listen_socket *four = open_text(text, 1);
+    ck_assert_msg(four != NULL, "%s", error);
+    listen_socket_unref(&six);
+    listen_socket_unref(&four);
+}
+END_TEST
+
+START_TEST(test_an_address_of_another_machine_is_refused)
+{
+    ck_assert_ptr_null(open_text("192.0.2.1:8080", 1));
+    ck_assert_str_eq(error, "cannot listen on 192.0.2.1:8080: no network interface of this machine "
+                            "has this address");
+}
+END_TEST
+
+/* ---- Unix sockets ---- */
+
+START_TEST(test_unix_socket_has_its_mode_and_goes_with_the_last_reference)
+{
+    char text[128];
+    struct stat status;
+    const char *path = text + 5;
+
+    snprintf(text, sizeof(text), "unix:%s/s", folder);
+    mode_t old = umask(077);
+    struct listen_socket *listening = open_text(text, 2);
+    umask(old);
+    ck_assert_msg(listening != NULL, "%s", error);
+    ck_assert_str_eq(listening->text, text);
+    ck_assert_int_eq(lstat(path, &status), 0);
+    ck_assert_uint_eq(status.st_mode & 07777, 0660);
+    ck_assert_int_eq(listening->fds[0], listening->fds[1]);
+    struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
+    int client = connect_to(&listening->address);
+    wait_for(1);
+    ck_assert_int_eq(last_peer.u.any.sa_family, AF_UNIX);
+    close(client);
+    close_accepted();
+    acceptor_free(&acceptor);
+    struct listen_socket *again = listen_socket_ref(listening);
+    listen_socket_unref(&again);
+    ck_assert_int_eq(lstat(path, &status), 0);
+    listen_socket_unref(&listening);
+    ck_assert_int_eq(lstat(path, &status), -1);
+}
+END_TEST
+
+START_TEST(test_a_dead_socket_file_is_replaced_and_a_living_one_is_not)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "unix:%s/s", folder);
+    struct address address = address_of(text);
+    int dead = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(bind(dead, &address.u.any, address.len), 0);
+    close(dead);
+    struct listen_socket *first = open_text(text, 1);
+    ck_assert_msg(first != NULL, "%s", error);
+    ck_assert_ptr_null(open_text(text, 1));
+    ck_assert_ptr_nonnull(strstr(error, "/s: another program listens there"));
+    /* Somebody else takes the name: it is not ours to remove. */
+    ck_assert_int_eq(unlink(text + 5), 0);
+    struct listen_socket *second = open_text(text, 1);
+    ck_assert_msg(second != NULL, "%s", error);
+    listen_socket_unref(&first);
+    int client = connect_to(&address);
+    ck_assert_int_ne(client, -1);
+    close(client);
+    listen_socket_unref(&second);
+}
+END_TEST
+
+START_TEST(test_a_file_that_is_no_socket_is_left_alone)
+{
+    char text[128];
+    struct stat status;
+
+    snprintf(text, sizeof(text), "unix:%s/f", folder);
+    close(open(text + 5, O_CREAT | O_WRONLY, 0600));
+    ck_assert_ptr_null(open_text(text, 1));
+    ck_assert_ptr_nonnull(strstr(error, "a file that is no socket has this name"));
+    ck_assert_int_eq(lstat(text + 5, &status), 0);
+    unlink(text + 5);
+    ck_assert_ptr_null(open_text("unix:/nonexistent/s", 1));
+    ck_assert_str_eq(error, "cannot listen on unix:/nonexistent/s: the folder of the socket is not "
+                            "there");
+}
+END_TEST
+
+static Suite *listener_suite(void)
+{
+    Suite *suite = suite_create("net/listener");
+    TCase *tcase = tcase_create("listener");
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, test_accepts_on_every_socket_of_a_port, 0, 2);
+    tcase_add_test(tcase, test_a_paused_acceptor_takes_none);
+    tcase_add_test(tcase, test_without_descriptors_it_waits_and_goes_on);
+    tcase_add_test(tcase, test_a_port_in_use_is_refused);
+    tcase_add_test(tcase, test_a_foreign_listener_is_refused);
+    tcase_add_test(tcase, test_both_families_on_one_port);
+    tcase_add_test(tcase, test_an_address_of_another_machine_is_refused);
+    tcase_add_test(tcase, test_unix_socket_has_its_mode_and_goes_with_the_last_reference);
+    tcase_add_test(tcase, test_a_dead_socket_file_is_replaced_and_a_living_one_is_not);
+    tcase_add_test(tcase, test_a_file_that_is_no_socket_is_left_alone);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+UNIT_SUITE(listener_suite);
