@@ -146,9 +146,11 @@ static struct seen_file *check_file(struct reader *reader, int fd, const char *p
             mistakes_add(reader->mistakes, asked,
                          "%s includes itself, directly or by another file; take this include away",
                          path);
-        } else {
+        } else if (other->asked.line > 0) {
             mistakes_add(reader->mistakes, asked, "%s was read already, named in %s:%u", path,
                          other->asked.file, other->asked.line);
+        } else {
+            mistakes_add(reader->mistakes, asked, "%s was read already", path);
         }
         return NULL;
     }
