@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct fixture {
     struct weir_test *host;
@@ -48,6 +49,7 @@ static const char *logged(struct fixture *f, const char *path)
 START_TEST(combined_line)
 {
     setenv("TZ", "UTC-1", 1);
+    tzset();
     struct fixture f = begin("");
     weir_test_request_add(f.req, "Referer", "https://www.example/start");
     weir_test_request_add(f.req, "User-Agent", "Mozilla/5.0 (X11)");
@@ -61,6 +63,7 @@ END_TEST
 START_TEST(combined_line_without_anything)
 {
     setenv("TZ", "UTC", 1);
+    tzset();
     struct fixture f = begin("");
     static const struct weir_str reason = WEIR_STR_INIT("client_gone");
     weir_test_request_set_str(f.req, WEIR_REQUEST_POOL, "");
