@@ -1,2 +1,15 @@
 # SPDX-License-Identifier: MIT
-# Programs that tests/bench/run uses: weir_test_programs += tests/bench/NAME.
+# The benchmark's helpers, built on demand: `make bench BENCH_OPTIONS='--rounds 5'`.
+# tests/bench/run builds them by itself where there is no build tree.
+weir_bench_programs = tests/bench/origin tests/bench/floor tests/bench/load
+weir_test_programs += $(weir_bench_programs)
+
+tests_bench_origin_SOURCES = tests/bench/origin.c tests/bench/sockets.h
+tests_bench_floor_SOURCES = tests/bench/floor.c tests/bench/sockets.h
+tests_bench_load_SOURCES = tests/bench/load.c tests/bench/sockets.h
+tests_bench_load_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)
+tests_bench_load_LDADD = $(OPENSSL_LIBS)
+
+bench: all $(weir_bench_programs)
+	$(srcdir)/tests/bench/run --build-dir '$(abs_top_builddir)' $(BENCH_OPTIONS)
+.PHONY: bench

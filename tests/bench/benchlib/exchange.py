@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""Single requests over plain and TLS connections, checked to the last byte; and the holding of
+many idle connections."""
+
+import http.client
+import socket
+import ssl
+
+ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
+BLOCK = (ALPHABET * (1024 * 1024 // 26 + 1))[:1024 * 1024]
+
+
+class WrongAnswer(Exception):
+    """An answer came, and it was not the origin's."""
+
+
+def tls_context():
+    """TLS 1.3 to a certificate that is not verified: the peer is a port on this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+def _ask(port, tls, method, path, body=None):
+    if tls:
+        link = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=tls_context())
+    else:
+        link = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        link.request(method, path, body)
+        answer = link.getresponse()
+        return answer.status, answer.read()
+    except http.client.HTTPException as error:
+        raise WrongAnswer(f"{type(error).__name__}: {error}") from error
+    finally:
+        link.close()
+
+
+def check_answer(port, tls, path, size):
+    """GETs `path` (up to 1 MiB) and compares each byte with what the origin sends."""
+    status, body = _ask(port, tls, "GET", path)
+    if status != 200:
+        raise WrongAnswer(f"status {status} for {path}")
+    if body != BLOCK[:size]:
+        raise WrongAnswer(f"{len(body)} bytes for {path}, not the origin's {size}")
+
+
+def check_upload(port, tls, size):
+    """POSTs `size` bytes; the origin says how many arrived."""
+    status, body = _ask(port, tls, "POST", "/upload", BLOCK[:size])
+    if status != 200 or body != b"received %d\n" % size:
+        raise WrongAnswer(f"status {status}, {body[:60]!r} for an upload of {size} bytes")
+
+
+class IdleConnections:
+    """Connections that have had one answer each and are kept open."""
+
+    REQUEST = b"GET /1k HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    def __init__(self, port, tls):
+        self.port = port
+        self.context = tls_context() if tls else None
+        self.links = []
+
+    def open(self, count):
+        for _ in range(count):
+            link = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+            self.links.append(link)
+            if self.context:
+                link = self.links[-1] = self.context.wrap_socket(link)
+            link.sendall(self.REQUEST)
+            answer = b""
+            while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < 1024:
+                more = link.recv(65536)
+                if not more:
+                    raise WrongAnswer("a connection was closed in its first answer")
+                answer += more
+            if not answer.startswith(b"HTTP/1.1 200 ") or not answer.endswith(BLOCK[:1024]):
+                raise WrongAnswer(f"{answer[:60]!r} instead of the origin's answer")
+
+    def closed_by_peer(self):
+        """How many of them the proxy has closed meanwhile: those do not count as idle."""
+        closed = 0
+        for link in self.links:
+            link.setblocking(False)
+            try:
+                if link.recv(1) == b"":
+                    closed += 1
+            except (BlockingIOError, ssl.SSLWantReadError):
+                pass
+            except OSError:
+                closed += 1
+        return closed
+
+    def close(self):
+        for link in self.links:
+            link.close()
+        self.links = []
