@@ -14,6 +14,7 @@ include tests/unit/net/local.mk
 include tests/unit/http/local.mk
 include tests/unit/proxy/local.mk
 include tests/unit/control/local.mk
+include tests/unit/sdk/local.mk
 
 include tests/bench/local.mk
 include tests/e2e/local.mk

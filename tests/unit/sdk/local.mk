@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of sdk: of the option values (which the core has too), and of the fake host.
+weir_tests += tests/unit/test_sdk
+tests_unit_test_sdk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk -I$(top_srcdir)/tests/unit \
+    $(CHECK_CFLAGS)
+tests_unit_test_sdk_LDADD = $(MODULE_TEST_LIBS)
+tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/sdk/mock_module.c \
+    tests/unit/sdk/mock_module.h \
+    tests/unit/sdk/test_balancer.c \
+    tests/unit/sdk/test_conf.c \
+    tests/unit/sdk/test_descriptor.c \
+    tests/unit/sdk/test_kinds.c \
+    tests/unit/sdk/test_loop.c \
+    tests/unit/sdk/test_option_address.c \
+    tests/unit/sdk/test_option_table.c \
+    tests/unit/sdk/test_option_value.c \
+    tests/unit/sdk/test_request.c

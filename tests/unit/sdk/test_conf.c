@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Configuration of the fake host: the language, the tables, where mistakes are placed, and the order of
+ * the hooks around it.
+ */
+#include <check.h>
+#include <stdlib.h>
+
+#include "mock_module.h"
+#include "runner.h"
+
+static struct weir_test *host;
+
+static void setup(void)
+{
+    host = mock_host();
+}
+
+static void teardown(void)
+{
+    ck_assert(weir_test_free(&host));
+}
+
+static const struct mock_conf *conf_of(const char *text)
+{
+    struct weir_test_block *block = weir_test_conf_in(host, WEIR_CONTEXT_POOL, text);
+    ck_assert_msg(block != NULL, "%s", weir_test_mistakes(host));
+    ck_assert_str_eq(weir_test_mistakes(host), "");
+    return weir_test_block_conf(block);
+}
+
+static void refused(const char *text, const char *mistakes)
+{
+    ck_assert_ptr_null(weir_test_conf_in(host, WEIR_CONTEXT_POOL, text));
+    ck_assert_str_eq(weir_test_mistakes(host), mistakes);
+}
+
+START_TEST(defaults_are_set)
+{
+    const struct mock_conf *conf = conf_of("");
+    ck_assert_str_eq(conf->name.ptr, "weir session");
+    ck_assert_uint_eq(conf->ttl_ns, UINT64_C(3600000000000));
+    ck_assert_int_eq(conf->mode, 1);
+    ck_assert_uint_eq(conf->codes.count, 2);
+    ck_assert_int_eq(((const int64_t *)conf->codes.items)[1], 204);
+    ck_assert_uint_eq(conf->rules.count, 0);
+}
+END_TEST
+
+START_TEST(the_language_is_that_of_the_files)
+{
+    setenv("WEIR_TEST_TTL", "2m", 1);
+    unsetenv("WEIR_TEST_UNSET");
+    const struct mock_conf *conf =
+        conf_of("# a comment\n"
+                "name = \"a \\\"b\\\" \\\\ \\t\\${x} ${WEIR_TEST_UNSET:-d}\" // another\n"
+                "ttl = ${WEIR_TEST_TTL}  mode = \"slow\" /* over\n two lines */\n"
+                "codes = { 1,\n 2, -3, }\n"
+                "rule \"/api\" { pool = http://a/b#c  strip = off hosts = {\"a\", b} }\n"
+                "rule \"/\" { pool = web }\n"
+                "inner { depth = 9 }");
+    ck_assert_str_eq(conf->name.ptr, "a \"b\" \\ \t${x} d");
+    ck_assert_uint_eq(conf->ttl_ns, UINT64_C(120000000000));
+    ck_assert_int_eq(conf->mode, 0);
+    ck_assert_uint_eq(conf->codes.count, 3);
+    ck_assert_int_eq(((const int64_t *)conf->codes.items)[2], -3);
+    ck_assert_uint_eq(conf->rules.count, 2);
+    const struct mock_rule *rules = conf->rules.items;
+    ck_assert_str_eq(rules[0].title.ptr, "/api");
+    ck_assert_str_eq(rules[0].pool.ptr, "http://a/b#c");
+    ck_assert(!rules[0].strip && rules[1].strip);
+    ck_assert_uint_eq(rules[0].hosts.count, 2);
+    ck_assert_str_eq(((const struct weir_str *)rules[0].hosts.items)[1].ptr, "b");
+    ck_assert_uint_eq(conf->inner.count, 1);
+    ck_assert_int_eq(*(const int64_t *)conf->inner.items, 9);
+}
+END_TEST
+
+START_TEST(mistakes_have_lines_and_all_are_told)
+{
+    refused("name = x\nttll = 1h\n\nttl = 10x\nmode = fasst",
+            "conf:2: unknown option `ttll`; did you mean `ttl`?\n"
+            "conf:4: ttl: `10x` is not a duration; write for example 250ms, 2s, 1m or 1h\n"
+            "conf:5: mode: `fasst` is not one of slow, fast; did you mean `fast`?");
+    refused("ttl = 2d", "conf:1: ttl: 2d is above the maximum of 1d");
+    refused("ttl = 1h\nttl = 2h", "conf:2: ttl is set twice; first on line 1");
+    refused("ttl = {1h}", "conf:1: ttl takes one value, not a list");
+    refused("ttl { }", "conf:1: ttl is a duration; write `NAME = VALUE`");
+    refused("rule = x", "conf:1: rule is a block; write `NAME { ... }`");
+    refused("codes = {1,\n two}",
+            "conf:2: codes: `two` is not a whole number; write for example 10");
+    refused("rule { pool = x }", "conf:1: rule: a title is missing: write rule \"TITLE\" { ... }");
+    refused("inner \"x\" { }", "conf:1: inner: this block has no title");
+    refused("inner { }\ninner { }", "conf:2: inner stands here once more; first on line 1");
+    refused("\nrule \"a\" { }", "conf:2: pool is missing: it must be set");
+    refused("inner { depth = 10 }", "conf:1: depth: 10 is above the maximum of 9");
+    refused("key = k", "conf:1: key may not stand in this block");
+}
+END_TEST
+
+START_TEST(wrong_syntax_is_told)
+{
+    refused("name = \"x", "conf:1: a string has no closing quote");
+    refused("name = \"\\q\"", "conf:1: unknown escape; known are \\n \\r \\t \\\" \\\\ and \\$");
+    refused("name x", "conf:1: after `name` there is neither = nor {");
+    refused("name =", "conf:1: a value is missing");
+    refused("name = ,", "conf:1: a value is missing");
+    refused("}", "conf:1: a } stands where no block is open");
+    refused("inner {", "conf:1: the block `inner` of line 1 has no }");
+    refused("/* x", "conf:1: a comment that begins with /* has no */");
+    refused("codes = {1 2}", "conf:1: a list's values are parted by commas, and it ends with }");
+    refused("= 1", "conf:1: `=` stands where a name must");
+    unsetenv("WEIR_TEST_UNSET");
+    refused("name = ${WEIR_TEST_UNSET}",
+            "conf:1: the environment has no WEIR_TEST_UNSET; write ${WEIR_TEST_UNSET:-default}");
+    refused("name = \"${1-}\"", "conf:1: a variable is written ${NAME} or ${NAME:-default}");
+}
+END_TEST
+
+START_TEST(a_block_starts_from_the_module_block)
+{
+    ck_assert_ptr_nonnull(
+        weir_test_conf_in(host, WEIR_CONTEXT_MODULE, "name = base  ttl = 1m codes = {7}"));
+    const struct mock_conf *conf = conf_of("ttl = 2m");
+    ck_assert_str_eq(conf->name.ptr, "base");
+    ck_assert_uint_eq(conf->ttl_ns, UINT64_C(120000000000));
+    ck_assert_uint_eq(conf->codes.count, 1);
+    ck_assert_uint_eq(mock.conf_creates, 2);
+}
+END_TEST
+
+START_TEST(required_options_are_demanded_where_they_may_stand)
+{
+    ck_assert_ptr_null(weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, ""));
+    ck_assert_str_eq(weir_test_mistakes(host), "conf:1: key is missing: it must be set");
+    ck_assert_ptr_nonnull(weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, "key = k"));
+}
+END_TEST
+
+static void check_pools(struct weir_context *ctx, struct weir_check *check,
+                        const struct mock_conf *conf)
+{
+    const struct mock_rule *rules = conf->rules.items;
+    for (size_t i = 0; i < conf->rules.count; i++) {
+        weir_check_pool(ctx, check, &rules[i].pool);
+        weir_check_route(ctx, check, &rules[i].title, rules[i].title);
+        if (!rules[i].strip) {
+            weir_check_error(ctx, check, &rules[i].strip, "rule \"%s\" must strip",
+                             rules[i].title.ptr);
+        }
+        if (rules[i].hosts.count == 1) {
+            weir_check_error(ctx, check, &rules[i].hosts, "one host is too few");
+        }
+    }
+    if (conf->codes.count == 0) {
+        weir_check_error(ctx, check, NULL, "no code");
+    }
+}
+
+START_TEST(mistakes_of_conf_create_are_placed)
+{
+    mock.check = check_pools;
+    weir_test_add_pool(host, "api_servers");
+    weir_test_add_pool(host, "web_servers");
+    refused("rule \"/a\" { pool = api_server }\n"
+            "rule \"/a\" {\n pool = web_servers\n strip = off\n}\n"
+            "rule \"/b\" {\n pool = nowhere\n hosts = {\n x } }\n"
+            "codes = {}",
+            "conf:1: there is no pool `api_server`; did you mean `api_servers`?\n"
+            "conf:2: there is already a route `/a`\n"
+            "conf:4: rule \"/a\" must strip\n"
+            "conf:7: there is no pool `nowhere`\n"
+            "conf:8: one host is too few\n"
+            "conf:1: no code");
+    /* A field that was not set is placed at its block. */
+    mock.check = check_pools;
+    ck_assert_uint_eq(mock.conf_frees, 1);
+}
+END_TEST
+
+START_TEST(routes_and_pools_have_refs)
+{
+    mock.check = check_pools;
+    weir_pool_ref pool = weir_test_add_pool(host, "web");
+    ck_assert_str_eq(weir_test_pool_name(host, pool), "web");
+    ck_assert_ptr_null(weir_test_pool_name(host, pool + 1));
+    ck_assert_ptr_null(weir_test_pool_name(host, WEIR_NO_REF));
+    conf_of("rule \"/a\" { pool = web } rule \"/b\" { pool = web }");
+    ck_assert_uint_eq(weir_test_route_count(host), 2);
+    ck_assert_str_eq(weir_test_route_name(host, 1), "/b");
+    /* A second configuration may name them again, as a reload does. */
+    conf_of("rule \"/a\" { pool = web }");
+}
+END_TEST
+
+START_TEST(a_refused_conf_create_refuses)
+{
+    ck_assert_ptr_nonnull(weir_test_conf_in(host, WEIR_CONTEXT_MODULE, ""));
+    mock.conf_create = WEIR_ERROR;
+    refused("", "conf:0: conf_create returned -3");
+    ck_assert_uint_eq(mock.conf_frees, 0);
+}
+END_TEST
+
+START_TEST(hooks_come_in_order)
+{
+    struct weir_test_instance *balancer = mock_instance(host, WEIR_TEST_BALANCER);
+    ck_assert_ptr_nonnull(mock_instance(host, WEIR_TEST_STICKY));
+    weir_test_set_worker(host, 1, 2);
+    ck_assert_ptr_nonnull(mock_instance(host, WEIR_TEST_BALANCER));
+    ck_assert_uint_eq(mock.worker_index, 1);
+    ck_assert_uint_eq(weir_worker_index(weir_test_instance_context(balancer)), 0);
+    weir_test_destroy(&balancer);
+    ck_assert_ptr_null(balancer);
+    ck_assert(weir_test_free(&host));
+    /* load; module block, block, worker, instance; block, instance; block, worker, instance; one is
+     * destroyed early; then the newest goes first. */
+    ck_assert_str_eq(mock.trace, "lccwicicwidddWWffff");
+    host = mock_host();
+}
+END_TEST
+
+START_TEST(failing_starts_give_no_instance)
+{
+    struct weir_test_block *block = weir_test_conf_in(host, WEIR_CONTEXT_POOL, "");
+    mock.worker_start = WEIR_ERROR;
+    ck_assert_ptr_null(weir_test_create(host, WEIR_TEST_BALANCER, block));
+    mock.worker_start = WEIR_OK;
+    mock.create = WEIR_NO_MEMORY;
+    ck_assert_ptr_null(weir_test_create(host, WEIR_TEST_BALANCER, block));
+    weir_test_block_free(&block);
+    ck_assert_uint_eq(mock.destroys, 0);
+    ck_assert_uint_eq(mock.conf_frees, 1);
+}
+END_TEST
+
+START_TEST(changed_options_are_a_problem)
+{
+    struct weir_test_block *block = weir_test_conf_in(host, WEIR_CONTEXT_POOL, "");
+    struct mock_conf *conf = (struct mock_conf *)(uintptr_t)weir_test_block_conf(block);
+    conf->ttl_ns++;
+    weir_test_block_free(&block);
+    ck_assert_uint_eq(weir_test_problem_count(host), 1);
+    ck_assert_ptr_nonnull(strstr(weir_test_problems(host), "changed its options"));
+    weir_test_forgive(host);
+}
+END_TEST
+
+static Suite *conf_suite(void)
+{
+    Suite *suite = suite_create("sdk/testing/conf");
+    TCase *tests = tcase_create("conf");
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, defaults_are_set);
+    tcase_add_test(tests, the_language_is_that_of_the_files);
+    tcase_add_test(tests, mistakes_have_lines_and_all_are_told);
+    tcase_add_test(tests, wrong_syntax_is_told);
+    tcase_add_test(tests, a_block_starts_from_the_module_block);
+    tcase_add_test(tests, required_options_are_demanded_where_they_may_stand);
+    tcase_add_test(tests, mistakes_of_conf_create_are_placed);
+    tcase_add_test(tests, routes_and_pools_have_refs);
+    tcase_add_test(tests, a_refused_conf_create_refuses);
+    tcase_add_test(tests, hooks_come_in_order);
+    tcase_add_test(tests, failing_starts_give_no_instance);
+    tcase_add_test(tests, changed_options_are_a_problem);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+
+UNIT_SUITE(conf_suite);

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors that are refused, and an older, shorter one that is not.
+ */
+#include <check.h>
+#include <stdlib.h>
+
+#include "mock_module.h"
+#include "runner.h"
+
+static char error[512];
+
+static bool valid(const struct weir_module *module)
+{
+    return weir_test_validate(module, error, sizeof(error));
+}
+
+static bool refused(const struct weir_module *module, const char *expected)
+{
+    return !valid(module) && strstr(error, expected) != NULL;
+}
+
+START_TEST(wrong_versions_are_refused_with_both_numbers)
+{
+    struct weir_module module = mock_module;
+    ck_assert(valid(&module));
+    module.abi_major = WEIR_ABI_MAJOR + 1;
+    ck_assert_msg(refused(&module, "built for ABI 2.0; this Weir has ABI 1.0"), "%s", error);
+    module = mock_module;
+    module.abi_minor = WEIR_ABI_MINOR + 1;
+    ck_assert_msg(refused(&module, "built for ABI 1.1"), "%s", error);
+    ck_assert(refused(NULL, "no descriptor"));
+}
+END_TEST
+
+START_TEST(what_is_mandatory_is_demanded)
+{
+    struct weir_module module = mock_module;
+    struct weir_balancer no_pick = *mock_module.balancer;
+    struct weir_balancer short_balancer = *mock_module.balancer;
+
+    module.size = 16;
+    ck_assert(refused(&module, "too few"));
+    module = mock_module;
+    module.name = NULL;
+    ck_assert(refused(&module, "name"));
+    module.name = "Mock-1";
+    ck_assert(refused(&module, "name"));
+    module = mock_module;
+    module.version = NULL;
+    ck_assert(refused(&module, "version"));
+    module = mock_module;
+    no_pick.pick = NULL;
+    module.balancer = &no_pick;
+    ck_assert_msg(refused(&module, "mandatory hook `pick`"), "%s", error);
+    /* A table that ends before the hook lacks it as well. */
+    short_balancer.size = offsetof(struct weir_balancer, pick);
+    module.balancer = &short_balancer;
+    ck_assert_msg(refused(&module, "mandatory hook `pick`"), "%s", error);
+    const struct weir_module none = {
+        .size = sizeof(none), .abi_major = WEIR_ABI_MAJOR, .name = "none", .version = "1"};
+    ck_assert(refused(&none, "of no kind"));
+}
+END_TEST
+
+START_TEST(an_older_shorter_module_works)
+{
+    struct weir_module *module = calloc(1, offsetof(struct weir_module, balancer));
+    struct weir_router *router = calloc(1, sizeof(*router));
+    memcpy(module, &mock_module, offsetof(struct weir_module, balancer));
+    *router = *mock_module.router;
+    module->size = offsetof(struct weir_module, balancer);
+    module->router = router;
+    mock_reset();
+    struct weir_test *host = weir_test_new(module);
+    ck_assert_ptr_nonnull(host);
+    struct weir_test_block *block = weir_test_conf(host, "name = x");
+    ck_assert_msg(block != NULL, "%s", weir_test_mistakes(host));
+    ck_assert_ptr_nonnull(weir_test_create(host, WEIR_TEST_ROUTER, block));
+    ck_assert(weir_test_free(&host));
+    free(router);
+    free(module);
+}
+END_TEST
+
+START_TEST(a_failing_load_is_refused)
+{
+    mock_reset();
+    mock.load = WEIR_ERROR;
+    ck_assert_ptr_null(weir_test_new(&mock_module));
+    ck_assert_uint_eq(mock.loads, 1);
+}
+END_TEST
+
+static Suite *descriptor_suite(void)
+{
+    Suite *suite = suite_create("sdk/testing/descriptor");
+    TCase *tests = tcase_create("descriptor");
+    tcase_add_test(tests, wrong_versions_are_refused_with_both_numbers);
+    tcase_add_test(tests, what_is_mandatory_is_demanded);
+    tcase_add_test(tests, an_older_shorter_module_works);
+    tcase_add_test(tests, a_failing_load_is_refused);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+
+UNIT_SUITE(descriptor_suite);
