@@ -120,7 +120,7 @@ static bool row_check(const struct weir_options *table, const struct weir_option
     if (is_enum && (row->names == NULL || row->names[0] == NULL)) {
         return row_fail(row, "has no words to choose from", error, error_size);
     }
-    if (row->contexts == 0) {
+    if (depth == 0 && row->contexts == 0) {
         return row_fail(row, "may stand nowhere", error, error_size);
     }
     if (row->document == NULL || row->document[0] == '\0') {

@@ -10,13 +10,6 @@
 #include "fill.h"
 #include "option/option_value.h"
 
-static bool is_module_kind(const struct weir_test *host)
-{
-    return host->kinds[WEIR_TEST_ROUTER].present || host->kinds[WEIR_TEST_LOGGER].present;
-}
-
-/* A required option that a pool's or listener's block may give is demanded there, not in the module
- * block, unless that is the only block that the module has. */
 static bool parse_nodes(struct weir_test_block *block, const struct reader_node *nodes)
 {
     const struct weir_options *table = block->host->module.options;
@@ -27,8 +20,7 @@ static bool parse_nodes(struct weir_test_block *block, const struct reader_node 
         }
         return nodes == NULL;
     }
-    return fill_block(block, table, nodes,
-                      block->context != WEIR_CONTEXT_MODULE || is_module_kind(block->host));
+    return fill_block(block, table, nodes);
 }
 
 static bool parse(struct weir_test_block *block, const char *text)

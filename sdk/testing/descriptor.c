@@ -41,15 +41,19 @@ static bool check_abi(const struct weir_module *module, char *error, size_t erro
     if (module == NULL) {
         return refuse(error, error_size, "weir_module_entry returned no descriptor");
     }
-    if (!REACHES(module->size, struct weir_module, version)) {
-        return refuse(error, error_size, "the descriptor has %u bytes, too few to say what it is",
-                      module->size);
+    if (!REACHES(module->size, struct weir_module, abi_minor)) {
+        return refuse(error, error_size,
+                      "the descriptor says that it has %u bytes, too few for any", module->size);
     }
     if (module->abi_major != WEIR_ABI_MAJOR || module->abi_minor > WEIR_ABI_MINOR) {
         return refuse(
             error, error_size,
             "built for ABI %u.%u; this Weir has ABI %u.%u, and takes modules from %u.0 on",
             module->abi_major, module->abi_minor, WEIR_ABI_MAJOR, WEIR_ABI_MINOR, WEIR_ABI_MAJOR);
+    }
+    if (!REACHES(module->size, struct weir_module, summary)) {
+        return refuse(error, error_size, "the descriptor has %u bytes, too few for its ABI",
+                      module->size);
     }
     return true;
 }
@@ -65,6 +69,7 @@ static bool check_hooks(const struct weir_module *module, char *error, size_t er
         struct weir_balancer balancer;
         struct weir_sticky sticky;
         struct weir_health health;
+        struct weir_filter filter;
         struct weir_handler handler;
         struct weir_logger logger;
     } copy;
@@ -78,6 +83,9 @@ static bool check_hooks(const struct weir_module *module, char *error, size_t er
         missing = "sticky lacks its mandatory hook `lookup`";
     } else if (!HAS_HOOK(copy.health, module->health, request)) {
         missing = "health lacks its mandatory hook `request`";
+    } else if (!HAS_HOOK(copy.filter, module->filter, on_request) &&
+               copy.filter.on_response == NULL) {
+        missing = "filter has neither `on_request` nor `on_response`";
     } else if (!HAS_HOOK(copy.handler, module->handler, on_request)) {
         missing = "handler lacks its mandatory hook `on_request`";
     } else if (!HAS_HOOK(copy.logger, module->logger, log)) {

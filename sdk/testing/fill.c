@@ -8,6 +8,8 @@
 
 #include "option/option_value.h"
 
+#define SECRET_MAX 65536
+
 /* One struct that is being filled. */
 struct fill {
     struct weir_test_block *block;
@@ -68,16 +70,64 @@ unsigned fill_line(const struct weir_test_block *block, const void *field)
     return around != NULL ? around->line : 1;
 }
 
+/* What `@FILE` stands for, without the line break at its end; false: a mistake was told. */
+static bool read_secret(struct weir_test_block *block, const struct weir_option *row,
+                        struct reader_value *value)
+{
+    char *text = fake_arena_alloc(&block->arena, SECRET_MAX + 1);
+    FILE *file = fopen(value->text + 1, "re");
+    if (file == NULL) {
+        return mistake(block, value->line, "%s: cannot read the secret from %s", row->name,
+                       value->text + 1);
+    }
+    value->len = fread(text, 1, SECRET_MAX, file);
+    fclose(file);
+    if (value->len > 0 && text[value->len - 1] == '\n') {
+        text[--value->len] = '\0';
+    }
+    value->text = text;
+    value->quoted = true;
+    return true;
+}
+
+/* Relative paths are taken as if /etc/weir/weir.conf named them. */
+static void resolve_path(struct weir_test_block *block, struct weir_str *path)
+{
+    static const char folder[] = "/etc/weir/";
+    const size_t folder_len = sizeof(folder) - 1;
+    if (path->len == 0 || path->ptr[0] == '/' || strcmp(path->ptr, "-") == 0) {
+        return;
+    }
+    char *full = fake_arena_alloc(&block->arena, folder_len + path->len + 1);
+    memcpy(full, folder, folder_len);
+    memcpy(full + folder_len, path->ptr, path->len);
+    *path = (struct weir_str){full, folder_len + path->len};
+}
+
 static bool set_value(struct weir_test_block *block, const struct weir_option *row,
-                      enum weir_option_type type, const struct reader_value *value, void *field)
+                      enum weir_option_type type, const struct reader_value *given, void *field)
 {
     struct block_alloc alloc = {{block_alloc}, &block->arena};
     char error[OPTION_ERROR_SIZE];
-    if (!option_value_parse(row, type, value->text, value->len, value->quoted, field, &alloc.base,
-                            error, sizeof(error))) {
-        return mistake(block, value->line, "%s: %s", row->name, error);
+    struct reader_value value = *given;
+
+    if (type == WEIR_TYPE_STRING && (row->flags & WEIR_OPTION_SECRET) != 0 && value.len > 1 &&
+        value.text[0] == '@') {
+        if (value.text[1] == '@') {
+            value.text++;
+            value.len--;
+        } else if (!read_secret(block, row, &value)) {
+            return false;
+        }
     }
-    add_place(block, field, 0, value->line);
+    if (!option_value_parse(row, type, value.text, value.len, value.quoted, field, &alloc.base,
+                            error, sizeof(error))) {
+        return mistake(block, value.line, "%s: %s", row->name, error);
+    }
+    if (type == WEIR_TYPE_STRING && (row->flags & WEIR_OPTION_PATH) != 0) {
+        resolve_path(block, field);
+    }
+    add_place(block, field, 0, value.line);
     return true;
 }
 
@@ -140,13 +190,19 @@ static const struct weir_option *find_row(const struct fill *fill, const char *n
     return NULL;
 }
 
+/* Rows of a block inside have no context to keep to: fill->contexts has all bits. */
+static bool may_stand(const struct fill *fill, const struct weir_option *row)
+{
+    return fill->contexts == UINT32_MAX || (row->contexts & fill->contexts) != 0;
+}
+
 static bool unknown(const struct fill *fill, const struct reader_node *node)
 {
     struct option_nearest search;
     option_nearest_begin(&search, node->name, strlen(node->name));
     for (uint32_t i = 0; i < fill->table->count; i++) {
         const struct weir_option *row = option_row(fill->table, i);
-        if ((row->contexts & fill->contexts) != 0) {
+        if (may_stand(fill, row)) {
             option_nearest_offer(&search, row->name);
         }
     }
@@ -168,7 +224,7 @@ static bool fill_child(struct weir_test_block *block, const struct weir_option *
     bool ok = true;
 
     add_place(block, conf, table->conf_size, node->line);
-    if (table->title_offset != WEIR_NO_TITLE && !node->has_title) {
+    if (table->title_offset != WEIR_NO_TITLE && node->title.len == 0) {
         return mistake(block, node->line, "%s: a title is missing: write %s \"TITLE\" { ... }",
                        row->name, row->name);
     }
@@ -190,6 +246,19 @@ static bool fill_child(struct weir_test_block *block, const struct weir_option *
     return ok;
 }
 
+/* Whether a block before `node` has its name and title. */
+static bool is_repeated(const struct reader_node *first, const struct reader_node *node)
+{
+    for (const struct reader_node *other = first; node->has_title && other != node;
+         other = other->next) {
+        if (other->is_block && other->has_title && strcmp(other->name, node->name) == 0 &&
+            strcmp(other->title.text, node->title.text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* All blocks named as the row, from the first one on. */
 static bool set_blocks(struct weir_test_block *block, const struct weir_option *row,
                        const struct reader_node *first, void *field)
@@ -207,6 +276,10 @@ static bool set_blocks(struct weir_test_block *block, const struct weir_option *
                 ok = mistake(block, node->line, "%s stands here once more; first on line %u",
                              row->name, first->line);
             }
+            if (is_repeated(first, node)) {
+                ok = mistake(block, node->line, "%s \"%s\" is given twice", row->name,
+                             node->title.text);
+            }
             ok = fill_child(block, row, node, items + index++ * row->block->conf_size) && ok;
         }
     }
@@ -222,7 +295,7 @@ static bool fill_node(struct fill *fill, const struct reader_node *node)
     if (row == NULL) {
         return unknown(fill, node);
     }
-    if ((row->contexts & fill->contexts) == 0) {
+    if (!may_stand(fill, row)) {
         return mistake(fill->block, node->line, "%s may not stand in this block", row->name);
     }
     if ((row->type == WEIR_TYPE_BLOCK) != node->is_block) {
@@ -266,7 +339,9 @@ static bool fill_required(const struct fill *fill, unsigned line)
     bool ok = true;
     for (uint32_t i = 0; i < fill->table->count; i++) {
         const struct weir_option *row = option_row(fill->table, i);
-        if ((row->flags & WEIR_OPTION_REQUIRED) != 0 && (row->contexts & fill->contexts) != 0 &&
+        bool elsewhere =
+            fill->contexts == WEIR_CONTEXT_MODULE && row->contexts != WEIR_CONTEXT_MODULE;
+        if ((row->flags & WEIR_OPTION_REQUIRED) != 0 && may_stand(fill, row) && !elsewhere &&
             !fill->set[i]) {
             ok = mistake(fill->block, line, "%s is missing: it must be set", row->name);
         }
@@ -275,13 +350,13 @@ static bool fill_required(const struct fill *fill, unsigned line)
 }
 
 bool fill_block(struct weir_test_block *block, const struct weir_options *table,
-                const struct reader_node *nodes, bool check_required)
+                const struct reader_node *nodes)
 {
     struct fill fill = {block, table, block->conf, (uint32_t)block->context, block->set, NULL};
     fill.lines = fake_alloc(table->count * sizeof(*fill.lines));
     add_place(block, block->conf, table->conf_size, 1);
     bool ok = fill_nodes(&fill, nodes);
-    ok = (!check_required || fill_required(&fill, 1)) && ok;
+    ok = fill_required(&fill, 1) && ok;
     free(fill.lines);
     return ok;
 }

@@ -11,9 +11,10 @@
 bool fill_defaults(struct weir_test_block *block, const struct weir_options *table, void *conf);
 
 /* Fills block->conf from `nodes`. Rows of other contexts may not stand; rows that are required must have
- * been set here or before (block->set). Mistakes are added to the host's; false: there was one. */
+ * been set here or before (block->set); the module block leaves what may stand elsewhere too to the other
+ * blocks. Mistakes are added to the host's; false: there was one. */
 bool fill_block(struct weir_test_block *block, const struct weir_options *table,
-                const struct reader_node *nodes, bool check_required);
+                const struct reader_node *nodes);
 
 /* The line where `field` was set; that of the block around it; 1 where neither is known. */
 unsigned fill_line(const struct weir_test_block *block, const void *field);

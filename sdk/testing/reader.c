@@ -71,15 +71,15 @@ static bool expand(struct reader *r, struct fake_buffer *out)
     }
     char *variable = fake_copy(name, len);
     const char *value = getenv(variable);
-    bool known = value != NULL && value[0] != '\0';
-    if (known) {
-        fake_buffer_append(out, value, strlen(value));
-    } else if (name[len] == ':') {
+    bool has_default = name[len] == ':';
+    bool ok = has_default || value != NULL;
+    if (has_default && (value == NULL || value[0] == '\0')) {
         fake_buffer_append(out, name + len + 2, (size_t)(end - name) - len - 2);
+    } else if (value != NULL) {
+        fake_buffer_append(out, value, strlen(value));
     } else {
         fail(r, "the environment has no %s; write ${%s:-default}", variable, variable);
     }
-    bool ok = known || name[len] == ':';
     free(variable);
     r->at = end + 1;
     return ok;
@@ -121,7 +121,7 @@ static bool read_string(struct reader *r, struct fake_buffer *out)
 
 static bool read_bare(struct reader *r, struct fake_buffer *out)
 {
-    while (*r->at != '\0' && !is_space(*r->at) && strchr(",{}\"=", *r->at) == NULL) {
+    while (*r->at != '\0' && !is_space(*r->at) && strchr(",;{}\"=", *r->at) == NULL) {
         if (r->at[0] == '$' && r->at[1] == '{') {
             if (!expand(r, out)) {
                 return false;

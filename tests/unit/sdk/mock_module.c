@@ -41,6 +41,8 @@ static const struct weir_option rows[] = {
                       WEIR_OPTION_UNTITLED, "One."),
     WEIR_OPTION(struct mock_conf, key, STRING, NULL, WEIR_CONTEXT_LISTENER, WEIR_OPTION_REQUIRED,
                 "A key."),
+    WEIR_OPTION(struct mock_conf, secret, STRING, NULL, ANYWHERE, WEIR_OPTION_SECRET, "Secret."),
+    WEIR_OPTION(struct mock_conf, log, STRING, NULL, ANYWHERE, WEIR_OPTION_PATH, "A file."),
 };
 static const struct weir_options table = WEIR_OPTIONS(struct mock_conf, rows);
 

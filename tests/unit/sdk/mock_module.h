@@ -23,6 +23,8 @@ struct mock_conf {
     struct weir_list rules; /* of struct mock_rule */
     struct weir_list inner; /* untitled block */
     struct weir_str key;
+    struct weir_str secret;
+    struct weir_str log;
 };
 
 struct mock {

@@ -4,7 +4,9 @@
  * the hooks around it.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "mock_module.h"
 #include "runner.h"
@@ -93,6 +95,10 @@ START_TEST(mistakes_have_lines_and_all_are_told)
     refused("inner \"x\" { }", "conf:1: inner: this block has no title");
     refused("inner { }\ninner { }", "conf:2: inner stands here once more; first on line 1");
     refused("\nrule \"a\" { }", "conf:2: pool is missing: it must be set");
+    refused("rule \"a\" { pool = x }\nrule \"a\" { pool = x }",
+            "conf:2: rule \"a\" is given twice");
+    refused("rule \"\" { pool = x }",
+            "conf:1: rule: a title is missing: write rule \"TITLE\" { ... }");
     refused("inner { depth = 10 }", "conf:1: depth: 10 is above the maximum of 9");
     refused("key = k", "conf:1: key may not stand in this block");
 }
@@ -163,18 +169,55 @@ START_TEST(mistakes_of_conf_create_are_placed)
     weir_test_add_pool(host, "api_servers");
     weir_test_add_pool(host, "web_servers");
     refused("rule \"/a\" { pool = api_server }\n"
-            "rule \"/a\" {\n pool = web_servers\n strip = off\n}\n"
+            "rule \"/c\" {\n pool = web_servers\n strip = off\n}\n"
             "rule \"/b\" {\n pool = nowhere\n hosts = {\n x } }\n"
             "codes = {}",
             "conf:1: there is no pool `api_server`; did you mean `api_servers`?\n"
-            "conf:2: there is already a route `/a`\n"
-            "conf:4: rule \"/a\" must strip\n"
+            "conf:4: rule \"/c\" must strip\n"
             "conf:7: there is no pool `nowhere`\n"
             "conf:8: one host is too few\n"
             "conf:1: no code");
-    /* A field that was not set is placed at its block. */
-    mock.check = check_pools;
     ck_assert_uint_eq(mock.conf_frees, 1);
+}
+END_TEST
+
+static void check_twice(struct weir_context *ctx, struct weir_check *check,
+                        const struct mock_conf *conf)
+{
+    const struct mock_rule *rules = conf->rules.items;
+    for (size_t i = 0; i < conf->rules.count; i++) {
+        weir_check_route(ctx, check, &rules[i], rules[i].title);
+        /* A field that was not set is placed at its block. */
+        ck_assert_uint_eq(weir_check_route(ctx, check, &rules[i].hosts, rules[i].title),
+                          WEIR_NO_REF);
+    }
+}
+
+START_TEST(routes_of_one_name_are_mistakes)
+{
+    mock.check = check_twice;
+    refused("\nrule \"/a\" {\n pool = x\n}", "conf:2: there is already a route `/a`");
+}
+END_TEST
+
+START_TEST(secrets_and_paths_are_as_in_weir)
+{
+    char path[] = "/tmp/weir-sdk-XXXXXX";
+    char text[128];
+    int fd = mkstemp(path);
+    ck_assert_int_ne(fd, -1);
+    ck_assert_int_eq(write(fd, "hunter2\n", 8), 8);
+    close(fd);
+    snprintf(text, sizeof(text), "secret = \"@%s\" log = app.log", path);
+    const struct mock_conf *conf = conf_of(text);
+    ck_assert_str_eq(conf->secret.ptr, "hunter2");
+    ck_assert_str_eq(conf->log.ptr, "/etc/weir/app.log");
+    unlink(path);
+    ck_assert_ptr_null(weir_test_conf_in(host, WEIR_CONTEXT_POOL, text));
+    conf = conf_of("secret = \"@@home\" log = /var/log/x");
+    ck_assert_str_eq(conf->secret.ptr, "@home");
+    ck_assert_str_eq(conf->log.ptr, "/var/log/x");
+    ck_assert_str_eq(conf_of("log = -")->log.ptr, "-");
 }
 END_TEST
 
@@ -258,6 +301,8 @@ static Suite *conf_suite(void)
     tcase_add_test(tests, a_block_starts_from_the_module_block);
     tcase_add_test(tests, required_options_are_demanded_where_they_may_stand);
     tcase_add_test(tests, mistakes_of_conf_create_are_placed);
+    tcase_add_test(tests, routes_of_one_name_are_mistakes);
+    tcase_add_test(tests, secrets_and_paths_are_as_in_weir);
     tcase_add_test(tests, routes_and_pools_have_refs);
     tcase_add_test(tests, a_refused_conf_create_refuses);
     tcase_add_test(tests, hooks_come_in_order);

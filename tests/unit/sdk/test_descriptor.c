@@ -39,7 +39,9 @@ START_TEST(what_is_mandatory_is_demanded)
     struct weir_balancer no_pick = *mock_module.balancer;
     struct weir_balancer short_balancer = *mock_module.balancer;
 
-    module.size = 16;
+    module.size = offsetof(struct weir_module, summary);
+    ck_assert(refused(&module, "too few"));
+    module.size = 4;
     ck_assert(refused(&module, "too few"));
     module = mock_module;
     module.name = NULL;
@@ -57,6 +59,13 @@ START_TEST(what_is_mandatory_is_demanded)
     short_balancer.size = offsetof(struct weir_balancer, pick);
     module.balancer = &short_balancer;
     ck_assert_msg(refused(&module, "mandatory hook `pick`"), "%s", error);
+    struct weir_filter idle = *mock_module.filter;
+    module = mock_module;
+    module.filter = &idle;
+    idle.on_request = NULL;
+    ck_assert_msg(valid(&module), "%s", error);
+    idle.on_response = NULL;
+    ck_assert(refused(&module, "neither `on_request` nor `on_response`"));
     const struct weir_module none = {
         .size = sizeof(none), .abi_major = WEIR_ABI_MAJOR, .name = "none", .version = "1"};
     ck_assert(refused(&none, "of no kind"));
