@@ -104,7 +104,7 @@ struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct c
 struct conn_tls_client {
     SSL_CTX *ctx;
     const char *name;     /* SNI and host to check; NULL: neither */
-    SSL_SESSION *session; /* to resume; may be NULL */
+    SSL_SESSION *session; /* to resume; may be NULL; stays the caller's */
 };
 
 /* Begins to connect; on_open tells the end, never inside this call. Nothing may be written before. NULL:
@@ -174,7 +174,7 @@ bool conn_is_idle_clean(const struct conn *conn);
 
 /* The newest session that the server has given for resumption, since the last call; the caller frees it
  * (SSL_SESSION_free). NULL: none, or plain. TLS 1.3 servers send it behind the handshake: ask when the
- * connection is done with. */
+ * connection is done with. Each is for one connection: OpenSSL does not resume it again (TLS 1.3). */
 SSL_SESSION *conn_tls_session(struct conn *conn);
 
 const char *conn_error_word(enum conn_error error); /* "refused", "reset", ... */

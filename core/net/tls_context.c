@@ -115,6 +115,21 @@ static int on_passphrase(char *out, int size, int writing, void *encrypted)
     return -1;
 }
 
+/* OpenSSL has the same word for a key that is not there and for one that it cannot read. */
+static bool names_a_key(BIO *bio)
+{
+    char line[128];
+    bool found = false;
+
+    if (BIO_seek(bio, 0) < 0) {
+        return false;
+    }
+    while (!found && BIO_gets(bio, line, sizeof(line)) > 0) {
+        found = strncmp(line, "-----BEGIN ", 11) == 0 && strstr(line, "PRIVATE KEY") != NULL;
+    }
+    return found;
+}
+
 static EVP_PKEY *load_key(const struct weir_str *path, const struct tls_report *report)
 {
     bool encrypted = false;
@@ -129,7 +144,7 @@ static EVP_PKEY *load_key(const struct weir_str *path, const struct tls_report *
                            "key %s is encrypted; store it decrypted (`openssl pkey -in %s`), "
                            "readable for this program alone",
                            path->ptr, path->ptr);
-    } else if (key == NULL && at_end_of_pem()) {
+    } else if (key == NULL && !names_a_key(bio)) {
         tls_report_mistake(report, path,
                            "%s has no private key; PEM is expected: -----BEGIN PRIVATE KEY-----",
                            path->ptr);

@@ -101,7 +101,6 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
 {
     struct ticket_key key;
     int result;
-    (void)ssl;
 
     int age = find_key(sealing == 1 ? NULL : name, &key);
     if (age == -1) {
@@ -111,7 +110,8 @@ static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
         memcpy(name, key.name, NAME_LEN);
         result = RAND_bytes(iv, EVP_CIPHER_get_iv_length(ring.cipher)) == 1 ? 1 : -1;
     } else {
-        result = age > 0 ? 2 : 1;
+        /* A TLS 1.3 client uses a ticket once (RFC 8446 appendix C.4), and needs the next one. */
+        result = age > 0 || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
     }
     if (result != -1 && !prepare(&key, iv, cipher, mac, sealing)) {
         result = -1;

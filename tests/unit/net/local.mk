@@ -8,6 +8,10 @@ tests_unit_test_net_SOURCES = $(UNIT_RUNNER) \
     tests/unit/net/net_help.h \
     tests/unit/net/test_address.c \
     tests/unit/net/test_conn.c \
+    tests/unit/net/test_conn_tls.c \
     tests/unit/net/test_listener.c \
     tests/unit/net/test_loop.c \
-    tests/unit/net/test_timer.c
+    tests/unit/net/test_timer.c \
+    tests/unit/net/test_tls.c \
+    tests/unit/net/tls_help.c \
+    tests/unit/net/tls_help.h

@@ -77,7 +77,10 @@ void run_turns(struct loop *loop, unsigned turns)
 
 static void collect(struct end *end, const char *data, size_t len)
 {
-    end->data = base_realloc(end->data, end->len + len + 1);
+    if (end->size < end->len + len + 1) {
+        end->size = 2 * (end->len + len + 1);
+        end->data = base_realloc(end->data, end->size);
+    }
     memcpy(end->data + end->len, data, len);
     end->len += len;
     end->data[end->len] = '\0';

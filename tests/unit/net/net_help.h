@@ -21,7 +21,7 @@ void run_turns(struct loop *loop, unsigned turns);
 struct end {
     struct conn *conn;
     char *data; /* all that came */
-    size_t len;
+    size_t len, size;
     size_t keep; /* bytes of each read to keep, and not to count */
     size_t max;  /* for conn_read */
     bool deaf;   /* does not read */
