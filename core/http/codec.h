@@ -65,6 +65,9 @@ struct down_events {
     void (*on_trailer)(struct exchange *exchange, struct weir_str name, struct weir_str value);
     /* The request is whole. In a tunnel: the client ended its side. */
     void (*on_request_end)(struct exchange *exchange);
+    /* What one read gave has been handed on and sent as far as the socket took it: the place to look
+     * whether the other side keeps up. */
+    void (*on_flushed)(struct exchange *exchange);
     /* What waited for the client's socket has gone. */
     void (*on_drained)(struct exchange *exchange);
     /* No more from this client. The stream may still call ops->head..end when no head has gone out (for
@@ -114,6 +117,8 @@ struct up_events {
     void (*on_trailer)(struct exchange *exchange, struct weir_str name, struct weir_str value);
     /* The response is whole. In a tunnel: the server ended its side. */
     void (*on_response_end)(struct exchange *exchange);
+    /* As down_events.on_flushed. */
+    void (*on_flushed)(struct exchange *exchange);
     void (*on_drained)(struct exchange *exchange);
     /* The connection is gone (and so is exchange->up). */
     void (*on_failed)(struct exchange *exchange, enum up_failure why);

@@ -273,6 +273,7 @@ static bool client_read_once(struct h1_client *c, bool first)
         return false;
     }
     struct exchange *exchange = c->up.exchange;
+    struct batch *batch = c->batch;
     size_t at = 0;
     while (at < len && c->up.exchange == exchange && (!c->paused || c->state == STATE_HEAD)) {
         size_t used = client_take(c, data + at, len - at);
@@ -281,6 +282,7 @@ static bool client_read_once(struct h1_client *c, bool first)
         }
         at += used;
     }
+    batch_flush(batch); /* before scratch is read into again */
     if (c->state == STATE_GONE) {
         return false;
     }
@@ -293,6 +295,7 @@ static bool client_read_once(struct h1_client *c, bool first)
         return false;
     }
     conn_keep(c->conn, data + at, len - at);
+    c->owner->events->on_flushed(exchange);
     return true;
 }
 
@@ -302,7 +305,12 @@ static void client_readable(struct conn *conn)
     struct batch *batch = c->batch;
 
     if (c->state == STATE_IDLE) {
-        client_close(c, true); /* its end, or bytes that nobody asked for */
+        char *data = NULL;
+        size_t len = 0;
+        /* Its end, or bytes that nobody asked for; but TLS may have something of its own to read. */
+        if (conn_read(conn, &data, &len, 0) != CONN_AGAIN) {
+            client_close(c, true);
+        }
         return;
     }
     for (int i = 0; client_wants_bytes(c); i++) {

@@ -390,11 +390,16 @@ static void server_read(struct h1_server *s)
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
             timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
         }
+        struct batch *batch = s->batch;
         size_t used = server_consume(s, data, len);
+        batch_flush(batch); /* before scratch is read into again */
         if (s->state == STATE_CLOSED) {
             break;
         }
         conn_keep(s->conn, data + used, len - used);
+        if (s->down.exchange != NULL && !s->finishing) {
+            s->owner->events->on_flushed(s->down.exchange);
+        }
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
             timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
         }

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Clients: the connections of a listener, and the live half of listeners: sockets and acceptors that
+ * outlive generations.
+ */
+#ifndef PROXY_CLIENT_H
+#define PROXY_CLIENT_H
+
+#include "http/h1_server.h"
+#include "proxy/generation.h"
+#include "proxy/worker.h"
+
+/* One loop's half of a listener. */
+struct listener_local {
+    struct listener *listener;
+    struct worker *worker;
+    struct listener_plan *plan; /* current; NULL: gone */
+    struct acceptor **acceptors; /* one a socket */
+    size_t acceptor_count;
+    struct list clients; /* struct client.listener_link */
+    struct traffic traffic;
+} __attribute__((aligned(64)));
+
+/* A listener, by name. Control thread, but for locals. */
+struct listener {
+    struct list link; /* runtime's */
+    char *name;
+    unsigned refs;
+    unsigned loops;
+    struct listener_local *locals;
+};
+
+struct listener *listener_new(struct weir_str name, unsigned loops);
+void listener_unref(struct listener **listener);
+
+/* On a loop: begins, goes on, or (plan NULL) ends to accept. */
+void listener_local_adopt(struct listener_local *local, struct worker *worker,
+                          struct listener_plan *plan);
+
+/* One connection of a client. Lives on one loop. */
+struct client {
+    struct list link;          /* worker's */
+    struct list listener_link;
+    struct listener_local *local;
+    struct worker *worker;
+    struct h1_server *http;
+    struct address peer;       /* the socket's, or what the PROXY header said */
+    struct address bound;      /* our end */
+    bool trusted;              /* the peer is in trusted_proxies */
+    uint16_t peer_len;
+    char peer_text[ADDRESS_TEXT_SIZE];
+};
+
+/* Name that the client asked for in TLS (SNI); empty: none, or plain. */
+struct weir_str client_tls_name(const struct client *client);
+
+static inline bool client_is_tls(const struct client *client)
+{
+    return client->local->plan != NULL && client->local->plan->tls != NULL;
+}
+
+#endif

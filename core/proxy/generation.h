@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Generations: one complete, checked, immutable configuration with its module instances.
+ *
+ * Life: the control thread builds it (reads, checks, loads modules, opens sockets); every loop prepares
+ * its instances; when all could, every loop commits, and the generation before it is left by each loop
+ * when its last stream there has ended; when all have left, the control thread frees it. A failure at any
+ * step frees the new one and changes nothing.
+ *
+ * What outlives generations (pools, servers, listeners, routes) is found again by name and shared by
+ * reference count; a generation holds plans that point to it.
+ */
+#ifndef PROXY_GENERATION_H
+#define PROXY_GENERATION_H
+
+#include <stdatomic.h>
+
+#include "conf/conf.h"
+#include "http/h1_server.h"
+#include "module/context.h"
+#include "module/module.h"
+#include "net/address.h"
+#include "net/listener.h"
+#include "proxy/pool.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
+
+struct generation;
+struct worker;
+
+/* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ... block. */
+struct use {
+    struct module *module; /* referenced */
+    struct generation *generation;
+    const struct conf_node *block;
+    void *conf;
+    void *prepared;
+    struct weir_str pool; /* whose block it stands in; empty: none */
+    struct module_context context; /* of conf_create and conf_free: the control thread */
+    bool conf_created;
+    struct instance *instances; /* one a loop, for routers, loggers, filters, sticky, handlers */
+};
+
+/* A use on one loop. */
+struct instance {
+    const struct use *use;
+    struct module_context context;
+    void *data;
+    bool created;
+    bool started; /* worker_start has run (module blocks) */
+};
+
+struct use_list {
+    struct use **items;
+    size_t count;
+};
+
+/* A pool as this generation has it. */
+struct pool_plan {
+    struct generation *generation;
+    const struct pool_settings *settings;
+    const struct probe_settings *probe; /* NULL: no health block */
+    struct pool *pool;                  /* referenced */
+    struct server **servers;            /* referenced, in the file's order */
+    size_t server_count;
+    struct server **by_id; /* open-addressed by id, by_id_mask + 1 slots */
+    size_t by_id_mask;
+    struct use *balance;
+    struct use *sticky; /* NULL: none */
+    struct use *health; /* NULL: none */
+    struct use_list filters;
+    SSL_CTX *tls; /* for https:// servers */
+    struct h1_limits limits;
+    struct balancer **balancers; /* one a loop: made by prepare, taken by commit; NULL: keep the old */
+};
+
+struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id);
+
+/* A listener as this generation has it. */
+struct listener_plan {
+    struct generation *generation;
+    const struct listener_settings *settings;
+    struct listener *listener; /* referenced */
+    struct tls_listener *tls;  /* NULL: plain */
+    struct h1_server_conf http;
+    struct network *trusted;
+    size_t trusted_count;
+    struct use_list filters;
+    struct use *handler; /* NULL: requests are routed */
+};
+
+/* A route, known for its numbers; lives over generations by name. */
+struct route {
+    char *name;
+    unsigned refs;
+    unsigned loops;
+    struct traffic *traffic; /* one a loop */
+};
+
+struct generation_local {
+    uint64_t refs; /* streams and balancers on this loop, and 1 while it is current there */
+    bool prepared;
+};
+
+struct generation {
+    uint64_t id;
+    struct arena arena;
+    struct conf_tree tree;
+    struct conf_places *places;
+    struct global_settings global;
+    struct use_list modules; /* module blocks, in the file's order */
+    struct use_list routers; /* those of them that are routers */
+    struct use_list loggers;
+    struct use_list uses; /* all, module blocks and others */
+    struct pool_plan *pools;
+    size_t pool_count;
+    struct listener_plan *listeners;
+    size_t listener_count;
+    struct route **routes;
+    size_t route_count, route_capacity;
+    unsigned loops;
+    _Atomic unsigned loops_left; /* loops that have not left */
+    struct generation_local *locals;
+    struct runtime *runtime;
+};
+
+/* What the process has: live objects by name, and what building needs. Control thread. */
+struct runtime {
+    struct module_registry *modules;
+    const struct weir_host *host;
+    unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
+    struct list pools, listeners, routes;
+    uint64_t last_id;
+    /* Called on a loop (any) when it has left a generation; posts to the control thread. */
+    void (*on_left)(struct generation *generation);
+};
+
+/* Reads and checks `path`. NULL: mistakes were added, nothing has changed. With `open_sockets` false
+ * (weir -t) addresses are checked but not bound. */
+struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
+                                    struct mistakes *mistakes);
+
+/* Control thread, when every loop has left it, or none has prepared it. */
+void generation_free(struct generation **generation);
+
+/* On a loop: makes the instances there. false: a hook failed, `error` says which; then undo by
+ * generation_leave. */
+bool generation_prepare(struct generation *generation, struct worker *worker, char *error,
+                        size_t error_size);
+
+static inline void generation_ref(struct generation *generation, unsigned loop)
+{
+    generation->locals[loop].refs++;
+}
+
+/* On a loop: the last reference there destroys the loop's instances and tells the control thread. */
+void generation_unref(struct generation *generation, struct worker *worker);
+
+/* The instance of a use on a loop. */
+static inline struct instance *use_on(const struct use *use, unsigned loop)
+{
+    return &use->instances[loop];
+}
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools on one loop: candidates, balancer instances, idle connections, retry budget. See pool.h.
+ */
+#include "proxy/pool.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "http/h1_client.h"
+#include "proxy/generation.h"
+#include "proxy/worker.h"
+
+struct pool *pool_new(struct weir_str name, unsigned loops)
+{
+    struct pool *pool = base_zalloc(sizeof(*pool));
+    pool->name = base_strndup(name.ptr, name.len);
+    pool->refs = 1;
+    pool->loops = loops;
+    pool->locals = base_zalloc_lines(sizeof(*pool->locals) * loops);
+    for (unsigned i = 0; i < loops; i++) {
+        pool->locals[i].pool = pool;
+        pool->locals[i].serve.fn = pool_serve_task;
+        pool->locals[i].retry_tokens = RETRY_TOKENS_START;
+        list_init(&pool->locals[i].queue);
+    }
+    return pool;
+}
+
+void pool_unref(struct pool **pool)
+{
+    struct pool *p = *pool;
+    *pool = NULL;
+    ASSERT(p->refs > 0);
+    if (--p->refs > 0) {
+        return;
+    }
+    for (unsigned i = 0; i < p->loops; i++) {
+        struct pool_local *local = &p->locals[i];
+        ASSERT(local->balancer == NULL && list_empty(&local->queue));
+        free(local->items);
+        free(local->servers);
+    }
+    list_remove(&p->link);
+    free(p->locals);
+    free(p->name);
+    free(p);
+}
+
+struct traffic pool_total(const struct pool *pool)
+{
+    struct traffic total = {0};
+    for (unsigned i = 0; i < pool->loops; i++) {
+        traffic_sum(&total, &pool->locals[i].traffic);
+    }
+    return total;
+}
+
+/* ---- balancer instances ---- */
+
+struct balancer *balancer_new(struct pool_plan *plan, struct worker *worker)
+{
+    const struct use *use = plan->balance;
+    struct balancer *balancer = base_zalloc(sizeof(*balancer));
+
+    balancer->context = use->context;
+    balancer->context.loop = worker->loop;
+    balancer->context.worker_index = worker->index;
+    balancer->ops = module_descriptor(use->module)->balancer;
+    balancer->block = use->block;
+    balancer->refs = 1;
+    balancer->data = use->prepared;
+    if (balancer->ops->create != NULL &&
+        balancer->ops->create(&balancer->context.base, use->conf, use->prepared, &balancer->data) !=
+            WEIR_OK) {
+        free(balancer);
+        return NULL;
+    }
+    balancer->generation = plan->generation;
+    generation_ref(plan->generation, worker->index);
+    return balancer;
+}
+
+void balancer_unref(struct balancer *balancer, struct worker *worker)
+{
+    if (balancer == NULL || --balancer->refs > 0) {
+        return;
+    }
+    if (balancer->ops->destroy != NULL) {
+        balancer->ops->destroy(&balancer->context.base, balancer->data);
+    }
+    module_context_dead(&balancer->context);
+    generation_unref(balancer->generation, worker);
+    free(balancer);
+}
+
+/* ---- candidates ---- */
+
+static void candidates_reserve(struct pool_local *local, uint32_t count)
+{
+    if (count <= local->capacity) {
+        return;
+    }
+    local->items = base_realloc(local->items, sizeof(*local->items) * count);
+    local->servers = base_realloc(local->servers, sizeof(*local->servers) * count);
+    local->capacity = count;
+}
+
+static void candidates_build(struct pool_local *local)
+{
+    struct pool_plan *plan = local->plan;
+    unsigned loop = local->worker->index;
+    uint32_t count = 0;
+
+    candidates_reserve(local, (uint32_t)plan->server_count);
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server *server = plan->servers[i];
+        struct server_local *mine = &server->locals[loop];
+        mine->candidate = UINT32_MAX;
+        if (!server_is_candidate(server)) {
+            continue;
+        }
+        mine->candidate = count;
+        local->servers[count] = mine;
+        local->items[count++] = (struct weir_candidate){
+            .id = server->id,
+            .name = str_from(server->name),
+            .weight = server->effective,
+            .in_flight = &server->in_flight,
+            .latency_us = &mine->latency_us,
+        };
+    }
+    local->candidates = (struct weir_candidates){
+        .size = sizeof(local->candidates),
+        .candidate_size = sizeof(struct weir_candidate),
+        .count = count,
+        .first = local->items,
+    };
+}
+
+void pool_local_refresh(struct pool_local *local)
+{
+    if (local->plan == NULL) {
+        return;
+    }
+    candidates_build(local);
+    struct balancer *balancer = local->balancer;
+    if (balancer->ops->on_members != NULL &&
+        balancer->ops->on_members(&balancer->context.base, balancer->data, &local->candidates) !=
+            WEIR_OK) {
+        log_write(WEIR_LOG_ERROR, local->pool->name,
+                  "the balancer could not take its members over; the host chooses itself");
+        balancer->failed = true;
+    } else {
+        balancer->failed = false;
+    }
+    pool_wake(local);
+}
+
+/* ---- idle connections ---- */
+
+static void server_local_close_idle(struct server_local *mine, uint64_t before_ns)
+{
+    list_each(link, &mine->idle) {
+        struct h1_client *client = container_of(link, struct h1_client, link);
+        if (client->idle_since_ns <= before_ns) {
+            h1_client_close(client);
+        }
+    }
+}
+
+void pool_local_sweep(struct pool_local *local, uint64_t now_ns)
+{
+    struct pool_plan *plan = local->plan;
+    uint64_t age = plan->settings->keepalive_timeout;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server_local *mine = &plan->servers[i]->locals[local->worker->index];
+        if (mine->idle_count > 0 && now_ns > age) {
+            server_local_close_idle(mine, now_ns - age);
+        }
+    }
+}
+
+static void servers_retire(struct pool_local *local, const struct pool_plan *old,
+                           const struct pool_plan *plan)
+{
+    unsigned loop = local->worker->index;
+    for (size_t i = 0; i < old->server_count; i++) {
+        struct server *server = old->servers[i];
+        bool kept = plan != NULL && pool_plan_server(plan, server->id) == server;
+        struct server_local *mine = &server->locals[loop];
+        mine->retired = !kept;
+        if (!kept) {
+            mine->candidate = UINT32_MAX;
+            server_local_close_idle(mine, UINT64_MAX);
+        }
+    }
+}
+
+void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
+{
+    struct worker *worker = local->worker;
+    struct pool_plan *old = local->plan;
+
+    local->plan = plan;
+    if (old != NULL) {
+        servers_retire(local, old, plan);
+    }
+    if (plan == NULL) {
+        struct balancer *gone = local->balancer;
+        local->balancer = NULL;
+        local->candidates.count = 0;
+        balancer_unref(gone, worker);
+        return;
+    }
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server_local *mine = &plan->servers[i]->locals[worker->index];
+        mine->retired = false;
+        mine->idle_limit = (size_t)plan->settings->keepalive;
+    }
+    struct balancer *next = plan->balancers[worker->index];
+    if (next != NULL) {
+        struct balancer *last = local->balancer;
+        plan->balancers[worker->index] = NULL;
+        local->balancer = next;
+        balancer_unref(last, worker);
+    }
+    pool_local_refresh(local);
+}
+
+/* ---- retry budget ---- */
+
+/* Each request pays `retry_budget` tokens in, each retry takes one out; one a second comes free, so that a
+ * pool with little traffic can retry at all. */
+#define RETRY_TOKENS_MAX 100.0
+
+bool pool_local_take_retry(struct pool_local *local, uint64_t now_ns)
+{
+    double free_tokens = (double)(now_ns - local->retry_refill_ns) / (double)NS_PER_SECOND;
+    local->retry_refill_ns = now_ns;
+    local->retry_tokens += free_tokens > 10 ? 10 : free_tokens;
+    if (local->retry_tokens > RETRY_TOKENS_MAX) {
+        local->retry_tokens = RETRY_TOKENS_MAX;
+    }
+    if (local->retry_tokens < 1.0) {
+        return false;
+    }
+    local->retry_tokens -= 1.0;
+    return true;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Servers and their live state. See server.h.
+ */
+#include "proxy/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "net/loop.h"
+
+const char *server_health_word(enum server_health health)
+{
+    static const char *const words[] = {"unknown", "up", "down"};
+    return words[health];
+}
+
+const char *server_admin_word(enum server_admin admin)
+{
+    static const char *const words[] = {"ready", "drain", "maintenance"};
+    return words[admin];
+}
+
+/* FNV-1a with a final mix (the one of SplitMix64), so that ids are fit for open addressing as they are. */
+static uint64_t hash_bytes(uint64_t hash, struct weir_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        hash = (hash ^ (uint8_t)text.ptr[i]) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+weir_server_id server_id_of(struct weir_str pool, struct weir_str name)
+{
+    uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), pool);
+    hash = hash_bytes(hash, (struct weir_str){"", 1}); /* the NUL: "a","bc" is not "ab","c" */
+    hash = hash_bytes(hash, name);
+    hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    hash = (hash ^ (hash >> 27)) * UINT64_C(0x94d049bb133111eb);
+    hash ^= hash >> 31;
+    return hash != WEIR_NO_SERVER ? hash : 1;
+}
+
+/* The URL's slices lie in its text: a copy of the text moves them along. */
+static struct weir_url url_copy(const struct weir_url *url)
+{
+    struct weir_url copy = *url;
+    copy.text.ptr = base_strndup(url->text.ptr, url->text.len);
+    struct weir_str *parts[] = {&copy.scheme, &copy.host, &copy.path};
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        if (parts[i]->len > 0) {
+            ASSERT(parts[i]->ptr >= url->text.ptr && parts[i]->ptr < url->text.ptr + url->text.len);
+            parts[i]->ptr = copy.text.ptr + (parts[i]->ptr - url->text.ptr);
+        }
+    }
+    return copy;
+}
+
+struct server *server_new(struct weir_str pool, struct weir_str name, const struct weir_url *url,
+                          unsigned loops)
+{
+    struct server *server = base_zalloc_lines(sizeof(*server));
+    struct server_local *locals = base_zalloc_lines(sizeof(*locals) * loops);
+
+    server->refs = 1;
+    server->id = server_id_of(pool, name);
+    server->pool_name = base_strndup(pool.ptr, pool.len);
+    server->name = base_strndup(name.ptr, name.len);
+    server->url = url_copy(url);
+    server->loops = loops;
+    if (server->url.tls) {
+        server->tls_name = base_strndup(server->url.host.ptr, server->url.host.len);
+    }
+    server->locals = locals;
+    server->weight = 1;
+    server->effective = WEIR_WEIGHT_ONE;
+    pthread_mutex_init(&server->lock, NULL);
+    snprintf(server->reason, sizeof(server->reason), "not probed yet");
+    server->health_since_ms = server->admin_since_ms = loop_wall_ms();
+    for (unsigned i = 0; i < loops; i++) {
+        list_init(&server->locals[i].idle);
+        server->locals[i].server = server;
+        server->locals[i].candidate = UINT32_MAX;
+    }
+    if (server->url.scheme.len == 4 && memcmp(server->url.scheme.ptr, "unix", 4) == 0) {
+        address_from_unix(&server->address, server->url.path);
+    } else {
+        address_from_host(&server->address, server->url.host, server->url.port);
+    }
+    return server;
+}
+
+struct server *server_ref(struct server *server)
+{
+    server->refs++;
+    return server;
+}
+
+void server_unref(struct server **server)
+{
+    struct server *s = *server;
+    *server = NULL;
+    ASSERT(s->refs > 0);
+    if (--s->refs > 0) {
+        return;
+    }
+    for (unsigned i = 0; i < s->loops; i++) {
+        ASSERT(list_empty(&s->locals[i].idle));
+    }
+    pthread_mutex_destroy(&s->lock);
+    free((char *)(uintptr_t)s->url.text.ptr);
+    free(s->tls_name);
+    free(s->pool_name);
+    free(s->name);
+    free(s->locals);
+    free(s);
+}
+
+bool server_set_health(struct server *server, enum server_health health, const char *reason)
+{
+    bool changed = server->health != health;
+    pthread_mutex_lock(&server->lock);
+    snprintf(server->reason, sizeof(server->reason), "%s", reason);
+    if (changed) {
+        server->health_since_ms = loop_wall_ms();
+    }
+    pthread_mutex_unlock(&server->lock);
+    server->health = health;
+    return changed;
+}
+
+bool server_set_admin(struct server *server, enum server_admin admin)
+{
+    bool changed = server->admin != admin;
+    if (changed) {
+        pthread_mutex_lock(&server->lock);
+        server->admin_since_ms = loop_wall_ms();
+        pthread_mutex_unlock(&server->lock);
+        server->admin = admin;
+    }
+    return changed;
+}
+
+void server_set_address(struct server *server, const struct address *address)
+{
+    pthread_mutex_lock(&server->lock);
+    server->address = *address;
+    pthread_mutex_unlock(&server->lock);
+}
+
+bool server_get_address(struct server *server, struct address *address)
+{
+    pthread_mutex_lock(&server->lock);
+    *address = server->address;
+    pthread_mutex_unlock(&server->lock);
+    return address->len > 0;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Servers: one backend address of a pool, with its live state. A server outlives generations: as long as
+ * its pool, id and URL stay, a reload keeps its health, its counters and its idle connections.
+ *
+ * Owner: the generations that name it, by reference count (control thread). State is written by the
+ * control thread in atomics and read by workers; `locals[i]` belongs to loop i.
+ */
+#ifndef PROXY_SERVER_H
+#define PROXY_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <weir/balancer.h>
+#include <weir/option.h>
+
+#include "base/list.h"
+#include "net/address.h"
+#include "proxy/stats.h"
+
+enum server_health { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
+enum server_admin { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINTENANCE };
+
+const char *server_health_word(enum server_health health);
+const char *server_admin_word(enum server_admin admin);
+
+/* One loop's view of a server. */
+struct server_local {
+    struct list idle;    /* struct h1_client.link, most recently used first */
+    size_t idle_count, idle_limit;
+    uint32_t latency_us; /* smoothed total time */
+    uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
+    bool retired;        /* not in this loop's generation: connections are not kept */
+    struct server *server;
+    struct traffic traffic;
+} __attribute__((aligned(64)));
+
+struct server {
+    /* read on each request, changed rarely */
+    weir_server_id id;
+    char *pool_name;
+    char *name;          /* its id in the configuration */
+    struct weir_url url; /* of the server's own memory */
+    char *tls_name;      /* SNI and host check; NULL: neither */
+    unsigned loops;
+    unsigned refs; /* control thread */
+    _Atomic uint32_t health;
+    _Atomic uint32_t admin;
+    _Atomic uint32_t weight;          /* as configured (or changed at run time) */
+    _Atomic uint32_t effective;       /* times 256; slow start scales it */
+    _Atomic uint32_t max_connections; /* 0: no limit */
+    struct server_local *locals;
+
+    /* the one shared line that requests write */
+    uint32_t in_flight __attribute__((aligned(64)));
+
+    /* slow path */
+    pthread_mutex_t lock __attribute__((aligned(64))); /* of what follows */
+    struct address address;     /* len 0: not resolved (yet) */
+    char reason[160];           /* of the health, in words */
+    uint64_t health_since_ms;   /* wall clock */
+    uint64_t admin_since_ms;
+};
+
+/* A hash of pool and server name: the same for ever. Never 0. */
+weir_server_id server_id_of(struct weir_str pool, struct weir_str name);
+
+struct server *server_new(struct weir_str pool, struct weir_str name, const struct weir_url *url,
+                          unsigned loops);
+struct server *server_ref(struct server *server);
+/* The last one frees: no loop has connections to it any more (pool_local_leave saw to that). */
+void server_unref(struct server **server);
+
+/* The one place where health changes. `reason` is copied. true: it differs from before. Control thread. */
+bool server_set_health(struct server *server, enum server_health health, const char *reason);
+bool server_set_admin(struct server *server, enum server_admin admin);
+
+void server_set_address(struct server *server, const struct address *address);
+/* false: the name has not been resolved. Any thread. */
+bool server_get_address(struct server *server, struct address *address);
+
+/* May be picked for new sessions: not down, not drained, weight above 0. */
+static inline bool server_is_candidate(const struct server *server)
+{
+    return server->health != HEALTH_DOWN && server->admin == ADMIN_READY && server->effective > 0;
+}
+
+/* May serve a session that sticks to it. */
+static inline bool server_takes_sticky(const struct server *server)
+{
+    return server->health != HEALTH_DOWN && server->admin != ADMIN_MAINTENANCE;
+}
+
+/* Takes a place at the server; false: it is at its limit. Any loop. */
+static inline bool server_acquire(struct server *server)
+{
+    uint32_t limit = server->max_connections;
+    uint32_t before = __atomic_fetch_add(&server->in_flight, 1, __ATOMIC_RELAXED);
+    if (limit > 0 && before >= limit) {
+        __atomic_fetch_sub(&server->in_flight, 1, __ATOMIC_RELAXED);
+        return false;
+    }
+    return true;
+}
+
+static inline void server_release(struct server *server)
+{
+    __atomic_fetch_sub(&server->in_flight, 1, __ATOMIC_RELAXED);
+}
+
+static inline bool server_has_room(const struct server *server)
+{
+    uint32_t limit = server->max_connections;
+    return limit == 0 || __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED) < limit;
+}
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Option tables of the program, listeners, pools and servers. See settings.h.
+ */
+#include "proxy/settings.h"
+
+#include "http/message.h"
+#include "net/loop.h"
+
+#define GLOBAL WEIR_CONTEXT_GLOBAL
+#define LISTENER WEIR_CONTEXT_GLOBAL
+#define POOL WEIR_CONTEXT_GLOBAL
+#define RELOAD WEIR_OPTION_RELOADABLE
+
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+
+static const struct weir_option global_rows[] = {
+    WEIR_OPTION_RANGE(struct global_settings, workers, INTEGER, "0", "0", "256", GLOBAL, 0,
+                      "Threads that carry traffic; 0: one for each CPU."),
+    WEIR_OPTION(struct global_settings, state_dir, STRING, WEIR_STATEDIR, GLOBAL, WEIR_OPTION_PATH,
+                "Folder for what Weir itself keeps: secrets, runtime changes."),
+    WEIR_OPTION(struct global_settings, module_dir, STRING, WEIR_MODULEDIR, GLOBAL,
+                WEIR_OPTION_PATH, "Folder that modules are loaded from."),
+    WEIR_OPTION(struct global_settings, user, STRING, NULL, GLOBAL, 0,
+                "User that the process becomes once its sockets are bound, when started as root."),
+    WEIR_OPTION(struct global_settings, group, STRING, NULL, GLOBAL, 0,
+                "Group that the process becomes; the user's own when not given."),
+    WEIR_OPTION_ENUM(struct global_settings, log_level, log_levels, "info", GLOBAL, RELOAD,
+                     "Least important level that is logged."),
+    WEIR_OPTION(struct global_settings, log_target, STRING, "stderr", GLOBAL, RELOAD,
+                "Where the program's own log goes: stderr, journal, or the path of a file."),
+    WEIR_OPTION_RANGE(struct global_settings, shutdown_timeout, DURATION, "30s", "0", "1d", GLOBAL,
+                      RELOAD, "How long SIGTERM waits for running requests before it cuts them."),
+    WEIR_OPTION(struct global_settings, pid_file, STRING, NULL, GLOBAL, WEIR_OPTION_PATH,
+                "File that the process id is written to."),
+};
+const struct weir_options global_options = WEIR_OPTIONS(struct global_settings, global_rows);
+
+static const char *const proxy_protocols[] = {"off", "accept", "require", NULL};
+
+static const struct weir_option listener_rows[] = {
+    WEIR_OPTION_LIST(struct listener_settings, bind, ADDRESS, NULL, LISTENER,
+                     WEIR_OPTION_REQUIRED | RELOAD,
+                     "Addresses to listen on: IPV4:PORT, [IPV6]:PORT or unix:PATH."),
+    WEIR_OPTION_BLOCK(struct listener_settings, tls, "tls", &tls_listener_options, LISTENER,
+                      WEIR_OPTION_UNTITLED | RELOAD, "TLS towards clients."),
+    WEIR_OPTION_RANGE(struct listener_settings, header_timeout, DURATION, "10s", "1ms", "1h",
+                      LISTENER, RELOAD, "Time for a whole request head, from its first byte."),
+    WEIR_OPTION_RANGE(struct listener_settings, body_timeout, DURATION, "30s", "1ms", "1d", LISTENER,
+                      RELOAD, "Time between two reads of a request's body."),
+    WEIR_OPTION_RANGE(struct listener_settings, idle_timeout, DURATION, "60s", "1ms", "1d", LISTENER,
+                      RELOAD,
+                      "Time between two requests of a connection, and time that a client may take "
+                      "nothing of what waits for it."),
+    WEIR_OPTION_RANGE(struct listener_settings, header_limit, SIZE, "16k", "256", "32k", LISTENER,
+                      RELOAD, "Bytes of a request's head, first line included."),
+    WEIR_OPTION_RANGE(struct listener_settings, header_count_limit, INTEGER, "100", "1", "1000",
+                      LISTENER, RELOAD, "Number of header fields of a request."),
+    WEIR_OPTION_RANGE(struct listener_settings, target_limit, SIZE, "8k", "16", "32k", LISTENER,
+                      RELOAD, "Bytes of a request's target (path and query)."),
+    WEIR_OPTION(struct listener_settings, body_limit, SIZE, "0", LISTENER, RELOAD,
+                "Bytes of a request's body; 0: no limit."),
+    WEIR_ROW_(struct listener_settings, trusted_proxies, "trusted_proxies", WEIR_TYPE_LIST,
+              WEIR_TYPE_ADDRESS, NULL, NULL, NULL, LISTENER, WEIR_OPTION_NETWORK | RELOAD, NULL,
+              NULL,
+              "Networks of proxies in front of Weir, whose X-Forwarded-* fields are believed. "
+              "unix: all peers on Unix sockets."),
+    WEIR_OPTION_ENUM(struct listener_settings, proxy_protocol, proxy_protocols, "off", LISTENER,
+                     RELOAD,
+                     "PROXY protocol header from trusted_proxies before anything else: off, accept "
+                     "(with or without one), require (none is an error)."),
+    WEIR_OPTION_RANGE(struct listener_settings, backlog, INTEGER, "4096", "1", "65535", LISTENER, 0,
+                      "Connections that may wait to be accepted, for each socket."),
+    WEIR_OPTION(struct listener_settings, socket_mode, STRING, "0660", LISTENER, 0,
+                "File mode of Unix sockets, octal."),
+};
+const struct weir_options listener_options =
+    WEIR_OPTIONS_TITLED(struct listener_settings, listener_rows, name);
+
+static const struct weir_option server_rows[] = {
+    WEIR_OPTION(struct server_settings, url, URL, NULL, WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER,
+                WEIR_OPTION_REQUIRED | RELOAD,
+                "Where the server is: http://HOST:PORT, https://HOST:PORT or unix:PATH."),
+    WEIR_OPTION_RANGE(struct server_settings, weight, INTEGER, "1", "0", "1000",
+                      WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
+                      "Its share beside the others; 0: no new sessions."),
+    WEIR_OPTION_RANGE(struct server_settings, max_connections, INTEGER, "0", "0", "1000000",
+                      WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
+                      "Requests that it may have at once, over all workers; 0: no limit."),
+};
+static const struct weir_options server_options =
+    WEIR_OPTIONS_TITLED(struct server_settings, server_rows, id);
+
+static const struct weir_option pool_rows[] = {
+    WEIR_OPTION_RANGE(struct pool_settings, connect_timeout, DURATION, "2s", "1ms", "1h", POOL,
+                      RELOAD, "Time to connect to a server, TLS handshake included."),
+    WEIR_OPTION_RANGE(struct pool_settings, response_timeout, DURATION, "30s", "1ms", "1d", POOL,
+                      RELOAD, "Time from the whole request to the first byte of the response."),
+    WEIR_OPTION_RANGE(struct pool_settings, idle_timeout, DURATION, "60s", "1ms", "1d", POOL, RELOAD,
+                      "Time in which at least a byte of a running body must move."),
+    WEIR_OPTION_RANGE(struct pool_settings, retries, INTEGER, "2", "0", "10", POOL, RELOAD,
+                      "Other servers that a request may be tried on, where it is safe."),
+    WEIR_OPTION_RANGE(struct pool_settings, retry_budget, PERCENTAGE, "20%", "0%", "100%", POOL,
+                      RELOAD, "Retries as a share of requests, beyond one a second."),
+    WEIR_OPTION_RANGE(struct pool_settings, queue_timeout, DURATION, "5s", "0", "1h", POOL, RELOAD,
+                      "Time that a request waits for a server under its limit."),
+    WEIR_OPTION_RANGE(struct pool_settings, queue_limit, INTEGER, "1000", "0", "1000000", POOL,
+                      RELOAD, "Requests that may wait, over all workers."),
+    WEIR_OPTION_RANGE(struct pool_settings, keepalive, INTEGER, "64", "0", "100000", POOL, RELOAD,
+                      "Idle connections that are kept to each server by each worker."),
+    WEIR_OPTION_RANGE(struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL,
+                      RELOAD, "Time after which an idle connection to a server is closed."),
+    WEIR_OPTION_RANGE(struct pool_settings, header_limit, SIZE, "64k", "256", "64k", POOL, RELOAD,
+                      "Bytes of a response's head."),
+    WEIR_OPTION_BLOCK(struct pool_settings, tls, "tls", &tls_server_options, POOL,
+                      WEIR_OPTION_UNTITLED | RELOAD, "TLS towards https:// servers."),
+    WEIR_OPTION_BLOCK(struct pool_settings, servers, "server", &server_options, POOL, RELOAD,
+                      "A server of the pool; its title is its id."),
+};
+const struct weir_options pool_options = WEIR_OPTIONS_TITLED(struct pool_settings, pool_rows, name);
+
+#define PROBE WEIR_CONTEXT_POOL
+static const struct weir_option probe_rows[] = {
+    WEIR_OPTION_RANGE(struct probe_settings, interval, DURATION, "2s", "10ms", "1d", PROBE, RELOAD,
+                      "Time between two probes of a server, less or more a tenth at random."),
+    WEIR_OPTION_RANGE(struct probe_settings, fast_interval, DURATION, "500ms", "10ms", "1d", PROBE,
+                      RELOAD, "The same while its health is changing or unknown."),
+    WEIR_OPTION_RANGE(struct probe_settings, timeout, DURATION, "1s", "1ms", "1h", PROBE, RELOAD,
+                      "Time for a whole probe."),
+    WEIR_OPTION_RANGE(struct probe_settings, rise, INTEGER, "2", "1", "100", PROBE, RELOAD,
+                      "Good probes in a row that bring a server back."),
+    WEIR_OPTION_RANGE(struct probe_settings, fall, INTEGER, "3", "1", "100", PROBE, RELOAD,
+                      "Bad probes in a row that take a server out."),
+    WEIR_OPTION(struct probe_settings, address, ADDRESS, NULL, PROBE, RELOAD,
+                "Probe this address instead of the server's."),
+};
+const struct weir_options probe_options = WEIR_OPTIONS(struct probe_settings, probe_rows);

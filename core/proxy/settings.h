@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be set of the program, listeners, pools and servers: the structs that option tables fill, and
+ * the tables. Immutable once checked.
+ */
+#ifndef PROXY_SETTINGS_H
+#define PROXY_SETTINGS_H
+
+#include <weir/option.h>
+
+#include "net/tls.h"
+
+struct global_settings {
+    int64_t workers; /* 0: one a CPU */
+    struct weir_str state_dir;
+    struct weir_str module_dir;
+    struct weir_str user;
+    struct weir_str group;
+    int32_t log_level; /* enum weir_log_level */
+    struct weir_str log_target;
+    uint64_t shutdown_timeout;
+    struct weir_str pid_file;
+};
+extern const struct weir_options global_options;
+
+enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_ACCEPT, PROXY_PROTOCOL_REQUIRE };
+
+struct listener_settings {
+    struct weir_str name;
+    struct weir_list bind; /* struct weir_str */
+    struct weir_list tls;  /* struct tls_listener_conf, 0 or 1 */
+    uint64_t header_timeout, body_timeout, idle_timeout;
+    uint64_t header_limit, target_limit, body_limit;
+    int64_t header_count_limit;
+    struct weir_list trusted_proxies; /* struct weir_str */
+    int32_t proxy_protocol;        /* enum proxy_protocol */
+    int64_t backlog;
+    struct weir_str socket_mode; /* octal, for Unix sockets */
+};
+extern const struct weir_options listener_options;
+
+struct server_settings {
+    struct weir_str id;
+    struct weir_url url;
+    int64_t weight;
+    int64_t max_connections;
+};
+
+struct pool_settings {
+    struct weir_str name;
+    uint64_t connect_timeout, response_timeout, idle_timeout;
+    int64_t retries;
+    double retry_budget;
+    uint64_t queue_timeout;
+    int64_t queue_limit;
+    int64_t keepalive;           /* idle connections kept a server and worker */
+    uint64_t keepalive_timeout;
+    uint64_t header_limit;
+    struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */
+    struct weir_list servers;    /* struct server_settings */
+};
+extern const struct weir_options pool_options;
+
+/* The host's own options of each `health` block. */
+struct probe_settings {
+    uint64_t interval, fast_interval, timeout;
+    int64_t rise, fall;
+    struct weir_str address; /* probe here instead */
+};
+extern const struct weir_options probe_options;
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Statistics: what is counted of listeners, routes, pools and servers. Each worker writes numbers of its
+ * own; the reader sums them. Numbers live as long as what they count, over generations.
+ *
+ * Thread: a `struct traffic` is written by one loop; any thread may read it (relaxed atomics: on the
+ * machines that matter a plain add and store).
+ */
+#ifndef PROXY_STATS_H
+#define PROXY_STATS_H
+
+#include "base/base.h"
+
+/* Why Weir answered itself, or broke a response off. The words are in reason_words (stats.c). */
+enum reason {
+    REASON_NONE = 0,
+    REASON_BAD_REQUEST,
+    REASON_HEADER_TIMEOUT,
+    REASON_BODY_TIMEOUT,
+    REASON_TOO_LARGE,
+    REASON_NO_ROUTE,
+    REASON_MISDIRECTED,
+    REASON_REFUSED_BY_RULE, /* a router or filter answered */
+    REASON_NO_SERVER,
+    REASON_QUEUE_FULL,
+    REASON_QUEUE_TIMEOUT,
+    REASON_CONNECT_REFUSED,
+    REASON_CONNECT_TIMEOUT,
+    REASON_CONNECT_FAILED,
+    REASON_UPSTREAM_TLS,
+    REASON_UPSTREAM_RESET,
+    REASON_UPSTREAM_MALFORMED,
+    REASON_UPSTREAM_TRUNCATED,
+    REASON_RESPONSE_TIMEOUT,
+    REASON_IDLE_TIMEOUT,
+    REASON_CLIENT_GONE,
+    REASON_MODULE_FAILED,
+    REASON_NO_MEMORY,
+    REASON_SHUTDOWN,
+    REASON_COUNT,
+};
+struct weir_str reason_word(enum reason reason);
+
+/* Times in buckets: four a power of two, from 16 us to 70 s; the last takes all above. */
+#define HISTOGRAM_BUCKETS 90
+struct histogram {
+    uint32_t buckets[HISTOGRAM_BUCKETS];
+    uint64_t count;
+    uint64_t sum_us;
+};
+
+struct traffic {
+    uint64_t requests; /* finished */
+    uint64_t status[6]; /* [1]..[5]: by class; [0]: ended without any */
+    uint64_t bytes_in, bytes_out;
+    uint64_t retries;
+    uint64_t connections; /* accepted, or opened to the server */
+    uint64_t errors[REASON_COUNT];
+    struct histogram connect;    /* new upstream connections */
+    struct histogram first_byte; /* from assignment to the first byte of the response */
+    struct histogram total;
+};
+
+static inline void stat_add(uint64_t *counter, uint64_t n)
+{
+    __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+void histogram_add(struct histogram *histogram, uint64_t ns);
+/* The value below which `share` (0..1) of what was added lies, milliseconds; 0: nothing was added. */
+double histogram_quantile_ms(const struct histogram *histogram, double share);
+/* Lower bound of a bucket, microseconds. */
+uint64_t histogram_bound_us(unsigned bucket);
+
+/* Adds `from`, as another thread may be writing it, to `to`. */
+void traffic_sum(struct traffic *to, const struct traffic *from);
+
+/* A `struct traffic` a loop, each on cache lines of its own, zeroed. Freed by free(). */
+struct traffic *traffic_new(unsigned loops);
+struct traffic *traffic_on(struct traffic *all, unsigned loop);
+struct traffic traffic_total(const struct traffic *all, unsigned loops);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams: one request and its response, from the client's half of an exchange to the server's, with what
+ * happens between: filters, route, sticky, balancer, queue, connection, retries, reply, record.
+ *
+ * Owner: the worker. A stream begins when the first byte of a request has come and ends with the codec's
+ * on_close. It holds a reference to the generation it started on.
+ */
+#ifndef PROXY_STREAM_H
+#define PROXY_STREAM_H
+
+#include <weir/weir.h>
+
+#include "http/codec.h"
+#include "http/h1_client.h"
+#include "proxy/client.h"
+#include "proxy/pool.h"
+#include "proxy/worker.h"
+
+#define STREAM_MAGIC 0x5354524du
+
+/* Servers that one request may be tried on. */
+#define STREAM_TRIES_MAX 12
+
+/* A request body up to this size is kept until the response begins, so that an idempotent request can be
+ * sent again whole. */
+#define STREAM_REPLAY_MAX 16384u
+
+enum stream_phase {
+    PHASE_REQUEST,   /* the head is coming */
+    PHASE_LOCAL,     /* answered by Weir itself or a handler */
+    PHASE_QUEUED,    /* waits for a place at a server */
+    PHASE_CONNECTING,
+    PHASE_SENT,      /* the request is at the server, the response's head is not here */
+    PHASE_RESPONSE,  /* the response passes */
+    PHASE_DONE,      /* handed over to the client's codec; on_close will come */
+};
+
+struct stream {
+    struct weir_request request_handle;   /* first: SDK handles are cast to streams */
+    struct weir_response response_handle;
+    uint32_t magic;
+    uint8_t phase;
+    uint8_t reason;  /* enum reason */
+    uint8_t outcome; /* enum weir_outcome */
+    bool up_paused, down_paused;
+    bool sticky_asked;   /* lookup has run */
+    bool told_balancer;  /* on_assign has run; on_complete is owed */
+    bool sticky_known; /* the server is the one that sticky named */
+    bool response_open; /* on_response hooks run: response fields may change */
+    bool request_open;  /* request fields may change */
+    bool handler_running; /* its on_request was WEIR_OK, on_end has not been called */
+    bool want_new;        /* no idle connection: one was dead already */
+    uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, of the last */
+    bool tunnel;          /* 101 has gone out */
+    bool was_reused;      /* the upstream connection had served before */
+    struct exchange exchange;
+    struct worker *worker;
+    struct client *client;
+    struct generation *generation;
+    struct listener_plan *listener;
+    struct pool_plan *pool;     /* NULL: not routed (yet) */
+    struct route *route;
+    struct list worker_link;
+    struct list queue_link;
+    struct timer timer;
+    struct freed freed;
+
+    /* assignment */
+    struct server_local *server;     /* NULL: none; a place is held while set */
+    struct generation *server_generation; /* referenced from assignment on: names stay valid */
+    struct balancer *balancer;       /* referenced while `server` is set */
+    struct pending *connecting;      /* upstream connection on its way */
+    weir_server_id tried[STREAM_TRIES_MAX];
+    uint8_t tried_count;
+    uint8_t retries;
+    weir_server_id sticky_id;
+    weir_server_id served_by; /* the last one assigned */
+    struct weir_str server_name, server_url;
+
+    /* bodies */
+    char *replay; /* request body so far; NULL: not kept */
+    size_t replay_len, replay_size;
+    bool replay_broken; /* body bytes have passed that were not kept */
+    uint64_t body_in;   /* request body bytes passed on */
+
+    /* answering oneself */
+    uint64_t reply_left;
+
+    /* times, monotonic ns */
+    uint64_t start_ns, assigned_ns, queued_ns, connect_start_ns, last_progress_ns;
+    uint64_t queue_total_ns, connect_total_ns, first_byte_ns;
+    uint64_t start_wall_ms;
+    struct weir_str detail; /* why a message was refused: a fixed word; empty: see reason */
+    void **slots; /* one a module, from the arena */
+};
+
+static inline struct stream *stream_of(struct exchange *exchange)
+{
+    return container_of(exchange, struct stream, exchange);
+}
+static inline struct stream *stream_of_request(const struct weir_request *req)
+{
+    return (struct stream *)(uintptr_t)req;
+}
+static inline struct stream *stream_of_response(const struct weir_response *resp)
+{
+    return container_of((struct weir_response *)(uintptr_t)resp, struct stream, response_handle);
+}
+
+/* ---- stream.c: the client's half ---- */
+extern const struct down_events stream_down_events;
+/* Cuts off a stream's client (shutdown without more patience). */
+void stream_abort_all(struct worker *worker);
+void stream_cache_free(struct worker *worker);
+
+/* ---- stream_up.c: the server's half ---- */
+extern const struct up_events stream_up_events;
+extern const struct h1_client_owner stream_client_owner;
+/* Chooses a server and gets a connection to it, or queues, or answers 503. */
+void stream_assign(struct stream *stream);
+/* A place may be free for a queued stream. true: it took it. */
+bool stream_wake(struct stream *stream);
+/* Lets go of server, connection, queue place and timer; tells the balancer how it went. */
+void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
+/* The attempt has failed before a response began: tries another server, or answers. */
+void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
+                           bool nothing_sent);
+/* The whole request has been handed to the server. */
+void stream_request_sent(struct stream *stream);
+/* stream->timer fired: what that means depends on the phase. */
+void stream_timeout(struct stream *stream);
+
+/* ---- stream_reply.c: answering oneself ---- */
+/* A short answer in HTML or JSON, as Accept asks; the reason goes into log and counters. */
+void stream_reply_error(struct stream *stream, unsigned status, enum reason reason);
+/* Breaks the response off, or answers `status` when none has begun. */
+void stream_break(struct stream *stream, unsigned status, enum reason reason);
+void stream_redirect(struct stream *stream, unsigned status, struct weir_str location);
+/* What http.h says of weir_reply_begin and its kin. */
+enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
+                                    const struct weir_field *fields, size_t count,
+                                    int64_t content_length);
+size_t stream_reply_write(struct stream *stream, const void *data, size_t len);
+void stream_reply_end(struct stream *stream);
+void stream_reply_abort(struct stream *stream);
+
+/* ---- stream_head.c: heads on their way ---- */
+#define STREAM_EXTRAS 6
+/* Hop-by-hop fields go, forwarding fields are set. Once a request. false: no memory. */
+bool stream_prepare_request(struct stream *stream);
+/* Fields that are added on each attempt. */
+size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREAM_EXTRAS]);
+/* Hooks of sticky and filters, then hop-by-hop fields. */
+void stream_prepare_response(struct stream *stream);
+bool stream_run_filters(struct stream *stream, const struct use_list *filters);
+
+/* ---- stream_log.c: the end ---- */
+/* Statistics and loggers. Once a stream that had a request. */
+void stream_record(struct stream *stream, bool complete);
+
+/* ---- sdk_request.c: the request half of the host's table ---- */
+void sdk_request_fill(struct weir_host *host);
+
+#endif

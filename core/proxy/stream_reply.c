@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers of Weir's own: short, in HTML or JSON as Accept asks, with nothing internal in them.
+ */
+#include <stdio.h>
+
+#include "http/h1_write.h"
+#include "proxy/stream.h"
+
+static void stream_note(struct stream *stream, enum reason reason)
+{
+    if (stream->reason == REASON_NONE) {
+        stream->reason = (uint8_t)reason;
+    }
+}
+
+/* Whether the client would rather have JSON: it names a JSON type and not HTML. */
+static bool wants_json(const struct stream *stream)
+{
+    const struct http_field *accept = fields_find(&stream->exchange.request.fields, FIELD_ACCEPT);
+    if (accept == NULL) {
+        return false;
+    }
+    struct weir_str value = accept->value;
+    return memmem(value.ptr, value.len, "json", 4) != NULL &&
+           memmem(value.ptr, value.len, "text/html", 9) == NULL;
+}
+
+/* Begins the response: hooks, then out. */
+static void reply_head(struct stream *stream)
+{
+    struct exchange *exchange = &stream->exchange;
+    stream->phase = PHASE_LOCAL;
+    stream_prepare_response(stream);
+    exchange->down->ops->head(exchange->down, &exchange->response, false);
+}
+
+static void reply_fields(struct stream *stream, unsigned status)
+{
+    struct http_response_head *head = &stream->exchange.response;
+    struct arena *arena = &stream->exchange.arena;
+
+    *head = (struct http_response_head){.status = (uint16_t)status, .minor = 1};
+    fields_add(&head->fields, arena, STR("Date"), worker_date(stream->worker));
+}
+
+/* A body of known length, which HEAD only gets told of. */
+static void reply_body(struct stream *stream, struct weir_str body)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct http_response_head *head = &exchange->response;
+    bool none = exchange->request.method == METHOD_HEAD || head->status == 204;
+
+    head->content_length = body.len;
+    head->has_content_length = head->status != 204;
+    head->body = none ? BODY_NONE : BODY_LENGTH;
+    reply_head(stream);
+    if (!none) {
+        exchange->down->ops->data(exchange->down, body.ptr, body.len);
+    }
+    stream->phase = PHASE_DONE;
+    exchange->down->ops->end(exchange->down);
+}
+
+void stream_reply_error(struct stream *stream, unsigned status, enum reason reason)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct arena *arena = &exchange->arena;
+    struct weir_str phrase = http_reason_phrase(status);
+    struct weir_str body = {NULL, 0};
+    bool json = wants_json(stream);
+
+    stream_note(stream, reason);
+    reply_fields(stream, status);
+    if (status == 503) {
+        fields_add(&exchange->response.fields, arena, STR("Retry-After"), STR("5"));
+    }
+    if (status != 204) {
+        fields_add(&exchange->response.fields, arena, STR("Content-Type"),
+                   json ? STR("application/problem+json") : STR("text/html; charset=utf-8"));
+        fields_add(&exchange->response.fields, arena, STR("Cache-Control"), STR("no-store"));
+        body = json ? arena_printf(arena, "{\"title\":\"%.*s\",\"status\":%u}\n", STR_ARGS(phrase),
+                                   status)
+                    : arena_printf(arena,
+                                   "<!doctype html>\n<html lang=\"en\"><head><title>%u "
+                                   "%.*s</title></head>\n<body><h1>%u %.*s</h1></body></html>\n",
+                                   status, STR_ARGS(phrase), status, STR_ARGS(phrase));
+    }
+    reply_body(stream, body);
+}
+
+void stream_redirect(struct stream *stream, unsigned status, struct weir_str location)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    stream->reason = REASON_REFUSED_BY_RULE;
+    reply_fields(stream, status);
+    fields_add(&exchange->response.fields, &exchange->arena, STR("Location"), location);
+    reply_body(stream, (struct weir_str){NULL, 0});
+}
+
+void stream_break(struct stream *stream, unsigned status, enum reason reason)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    stream_note(stream, reason);
+    if (exchange->down == NULL || stream->phase == PHASE_DONE) {
+        return;
+    }
+    if (!exchange->response_begun) {
+        stream_reply_error(stream, status, reason);
+        return;
+    }
+    stream->phase = PHASE_DONE;
+    exchange->down->ops->reset(exchange->down);
+}
+
+/* ---- the services by which filters and handlers answer ---- */
+
+enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
+                                    const struct weir_field *fields, size_t count,
+                                    int64_t content_length)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct arena *arena = &exchange->arena;
+
+    if (exchange->down == NULL || exchange->response_begun || status < 200 || status > 599) {
+        return WEIR_INVALID;
+    }
+    reply_fields(stream, status);
+    for (size_t i = 0; i < count; i++) {
+        enum field_id id = field_id_of(fields[i].name);
+        if (!field_name_valid(fields[i].name) || !field_value_valid(fields[i].value) ||
+            id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION) {
+            return WEIR_INVALID;
+        }
+        struct weir_str name = arena_copy(arena, fields[i].name);
+        struct weir_str value = arena_copy(arena, fields[i].value);
+        if (!fields_add(&exchange->response.fields, arena, name, value)) {
+            return WEIR_NO_MEMORY;
+        }
+    }
+    struct http_response_head *head = &exchange->response;
+    if (content_length >= 0) {
+        head->content_length = (uint64_t)content_length;
+        head->has_content_length = status != 204 && status != 304;
+    }
+    bool none = exchange->request.method == METHOD_HEAD || status == 204 || status == 304;
+    head->body = none ? BODY_NONE : content_length >= 0 ? BODY_LENGTH : BODY_CHUNKED;
+    reply_head(stream);
+    return WEIR_OK;
+}
+
+size_t stream_reply_write(struct stream *stream, const void *data, size_t len)
+{
+    struct exchange *exchange = &stream->exchange;
+    if (exchange->down == NULL || !exchange->response_begun || exchange->response_whole ||
+        stream->phase == PHASE_DONE) {
+        return 0;
+    }
+    exchange->down->ops->data(exchange->down, data, len);
+    return exchange->down->ops->waiting(exchange->down); /* sends: the slice is the caller's */
+}
+
+void stream_reply_end(struct stream *stream)
+{
+    struct exchange *exchange = &stream->exchange;
+    if (exchange->down == NULL || !exchange->response_begun || exchange->response_whole ||
+        stream->phase == PHASE_DONE) {
+        return;
+    }
+    stream->phase = PHASE_DONE;
+    exchange->down->ops->end(exchange->down);
+    exchange->down->ops->waiting(exchange->down);
+}
+
+void stream_reply_abort(struct stream *stream)
+{
+    stream_break(stream, 500, REASON_MODULE_FAILED);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers: a loop with the connections and streams on it. The control thread is one as well (its number
+ * is the number of workers), for listeners that have a handler.
+ */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include <pthread.h>
+
+#include "http/batch.h"
+#include "net/loop.h"
+#include "proxy/generation.h"
+
+struct worker {
+    struct loop *loop; /* loop->owner is the worker */
+    struct batch batch;
+    unsigned index;
+    bool draining; /* no new connections; close each when idle */
+    struct generation *generation; /* current; NULL before the first commit */
+    struct list clients;           /* struct client.link */
+    size_t client_count;
+    struct list streams; /* struct stream.worker_link: all that run */
+    struct list free_streams;
+    size_t free_stream_count;
+    struct timer sweep; /* of idle upstream connections */
+    struct timer drain; /* the end of the patience of a drain */
+    void (*on_drained)(struct worker *worker); /* draining and no client is left */
+    pthread_t thread;
+    bool running;
+    uint64_t date_second; /* cached Date field */
+    char date[32];
+};
+
+struct worker *worker_new(unsigned index);
+void worker_free(struct worker **worker);
+
+/* Starts the thread that runs the loop. */
+bool worker_start(struct worker *worker);
+void worker_join(struct worker *worker);
+
+/* On the loop: takes the prepared generation as the current one. */
+void worker_commit(struct worker *worker, struct generation *generation);
+
+/* On the loop: stops accepting, closes what is idle and each other client after its exchange; calls
+ * on_drained when none is left, or after `patience_ns` (then what is left is cut off). */
+void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *));
+
+/* On the loop: lets go of everything, before it stops. */
+void worker_clear(struct worker *worker);
+
+/* The value of a Date field (RFC 9110 section 6.6.1), made once a second. */
+struct weir_str worker_date(struct worker *worker);
+
+static inline struct worker *worker_of(const struct loop *loop)
+{
+    return loop->owner;
+}
+
+#endif
