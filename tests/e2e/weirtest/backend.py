@@ -40,6 +40,10 @@ class Request:
         return self.stream.trailers
 
 
+class Gone(wire.Cut):
+    """The connection ended where the next request could have begun, which is anybody's right."""
+
+
 class Peer(wire.Stream):
     """A server's end of a connection."""
 
@@ -49,6 +53,10 @@ class Peer(wire.Stream):
 
     def request_head(self):
         """The next request, its body not read."""
+        if not self.buffer:
+            self.buffer = self.some()
+            if not self.buffer:
+                raise Gone("no more requests")
         method, target, minor = wire.parse_request_line(self.line())
         headers = self.fields()
         self.trailers = wire.Headers()
@@ -211,6 +219,9 @@ class ScriptedServer(Acceptor):
     def __init__(self, *scripts, **how):
         self.scripts = scripts
         super().__init__(**how)
+
+    def forgives(self, error):
+        return isinstance(error, Gone)
 
     def serve(self, peer):
         self.scripts[min(peer.number, len(self.scripts)) - 1](peer)

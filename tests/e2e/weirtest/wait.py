@@ -32,5 +32,14 @@ class Stopwatch:
         self.seconds = None
         return self
 
+    def running(self):
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
     def __exit__(self, *unused):
         self.seconds = time.monotonic() - self.started
+
+
+def pass_time(seconds):
+    """Lets time pass, where a slow peer is what is tested. That more of it passes must do no harm."""
+    time.sleep(seconds)
