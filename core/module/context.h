@@ -14,7 +14,6 @@
 struct loop;
 struct module;
 struct module_mailbox;
-struct evp_md_ctx_st;
 
 /* Embed it or keep it; it never moves between init and end. After init the owner sets what it has of
  * the fields in the middle, and leaves the rest zero. */
@@ -33,7 +32,6 @@ struct module_context {
     /* host.c's */
     struct module_mailbox *mailbox;
     struct list timers;
-    struct evp_md_ctx_st *digest;
 };
 
 static inline struct module_context *module_context_of(struct weir_context *ctx)

@@ -4,9 +4,6 @@
  */
 #include "module/host.h"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -15,12 +12,10 @@
 #include "base/logfile.h"
 #include "module/check.h"
 #include "module/context.h"
+#include "module/hmac.h"
 #include "module/module.h"
 #include "module/secret.h"
 #include "net/loop.h"
-
-#define HMAC_BLOCK 64u
-#define HMAC_LEN   32u
 
 /* Between a context and its posts on their way, which may outlive it. */
 struct module_mailbox {
@@ -94,8 +89,6 @@ void module_context_end(struct module_context *ctx)
         mailbox_unref(ctx->mailbox);
         ctx->mailbox = NULL;
     }
-    EVP_MD_CTX_free(ctx->digest);
-    ctx->digest = NULL;
 }
 
 /* ---- facts ---- */
@@ -146,65 +139,14 @@ static struct weir_str host_pool_name(struct weir_context *ctx)
 static void host_random(struct weir_context *ctx, void *out, size_t len)
 {
     (void)ctx;
-    if (len > (size_t)INT32_MAX || RAND_bytes(out, (int)len) != 1) {
-        secret_random(out, len);
-    }
+    secret_random(out, len);
 }
 
-static EVP_MD *sha256;
-
-static void fetch_sha256(void)
-{
-    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    ASSERT(sha256 != NULL);
-}
-
-/* RFC 2104 on one digest context that stays with the caller: OpenSSL's own takes memory in each call,
- * and a cookie is checked with each request. */
-static void hmac_sha256(EVP_MD_CTX *digest, const void *key, size_t key_len, const void *data,
-                        size_t len, uint8_t out[HMAC_LEN])
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    uint8_t pad[HMAC_BLOCK] = {0};
-    uint8_t inner[HMAC_LEN];
-    int ok = 1;
-
-    pthread_once(&once, fetch_sha256);
-    if (key_len > HMAC_BLOCK) {
-        ok &= EVP_DigestInit_ex2(digest, sha256, NULL);
-        ok &= EVP_DigestUpdate(digest, key, key_len);
-        ok &= EVP_DigestFinal_ex(digest, pad, NULL);
-    } else if (key_len > 0) {
-        memcpy(pad, key, key_len);
-    }
-    for (size_t i = 0; i < HMAC_BLOCK; i++) {
-        pad[i] ^= 0x36;
-    }
-    ok &= EVP_DigestInit_ex2(digest, sha256, NULL);
-    ok &= EVP_DigestUpdate(digest, pad, HMAC_BLOCK);
-    ok &= EVP_DigestUpdate(digest, data, len);
-    ok &= EVP_DigestFinal_ex(digest, inner, NULL);
-    for (size_t i = 0; i < HMAC_BLOCK; i++) {
-        pad[i] ^= 0x36 ^ 0x5c;
-    }
-    ok &= EVP_DigestInit_ex2(digest, sha256, NULL);
-    ok &= EVP_DigestUpdate(digest, pad, HMAC_BLOCK);
-    ok &= EVP_DigestUpdate(digest, inner, HMAC_LEN);
-    ok &= EVP_DigestFinal_ex(digest, out, NULL);
-    ASSERT(ok == 1); /* a digest that was fetched does not fail */
-    explicit_bzero(pad, sizeof(pad));
-}
-
-static void host_hmac_sha256(struct weir_context *base, const void *key, size_t key_len,
+static void host_hmac_sha256(struct weir_context *ctx, const void *key, size_t key_len,
                              const void *data, size_t len, uint8_t out[HMAC_LEN])
 {
-    struct module_context *ctx = module_context_of(base);
-
-    if (unlikely(ctx->digest == NULL)) {
-        ctx->digest = EVP_MD_CTX_new();
-        ASSERT(ctx->digest != NULL);
-    }
-    hmac_sha256(ctx->digest, key, key_len, data, len, out);
+    (void)ctx;
+    hmac_sha256(key, key_len, data, len, out);
 }
 
 /* Control thread. */
@@ -239,7 +181,7 @@ static enum weir_status host_secret(struct weir_context *ctx, const char *purpos
     }
     const struct module *module = module_context_of(ctx)->module;
     char *text = base_printf("%s|%s", module != NULL ? module->name : component, purpose);
-    host_hmac_sha256(ctx, state.secret, sizeof(state.secret), text, strlen(text), out);
+    hmac_sha256(state.secret, sizeof(state.secret), text, strlen(text), out);
     free(text);
     return WEIR_OK;
 }

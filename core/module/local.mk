@@ -4,6 +4,8 @@ core_libcore_a_SOURCES += \
     core/module/check.c \
     core/module/check.h \
     core/module/context.h \
+    core/module/hmac.c \
+    core/module/hmac.h \
     core/module/host.c \
     core/module/host.h \
     core/module/module.c \
