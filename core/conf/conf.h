@@ -74,7 +74,9 @@ struct conf_fill {
     struct arena *arena;
     struct conf_places *places;
     struct mistakes *mistakes;
-    uint32_t context; /* enum weir_option_context: rows of other contexts are unknown here */
+    /* enum weir_option_context bits: rows of other contexts are unknown here. With WEIR_CONTEXT_GLOBAL the
+     * block is the core's, and blocks in it of one name may not have one title. */
+    uint32_t context;
 };
 
 /* Fills the targets from a block: each setting goes to the target whose table has its name (first wins).

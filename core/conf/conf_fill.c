@@ -57,6 +57,12 @@ static bool in_context(const struct conf_fill *fill, const struct weir_option *r
     return row->contexts == 0 || (row->contexts & fill->context) != 0;
 }
 
+/* Whether the block is the core's own, not a module's. */
+static bool is_core(const struct conf_fill *fill)
+{
+    return (fill->context & WEIR_CONTEXT_GLOBAL) != 0;
+}
+
 static bool is_titled(const struct weir_option *row)
 {
     return (row->flags & WEIR_OPTION_UNTITLED) == 0;
@@ -274,7 +280,8 @@ static void fill_child(struct filling *filling, const struct conf_node *node,
         conf_places_add_field(filling->fill->places, item + table->title_offset, node->place);
     }
     /* The table of a block is for this block alone: its rows stand here, whatever they say. */
-    inner.context = UINT32_MAX;
+    inner.context =
+        is_core(filling->fill) ? UINT32_MAX : UINT32_MAX & ~(uint32_t)WEIR_CONTEXT_GLOBAL;
     struct conf_target target = {table, item};
     filling->ok &= conf_fill_block(&inner, node, &target, 1, NULL, true);
 }
@@ -360,7 +367,8 @@ static const struct conf_node **title_slot(const struct conf_node **slots, size_
     return &slots[index];
 }
 
-/* Blocks of one name and one title, whoever fills them. */
+/* Blocks of one name and one title, whoever fills them. In the core's blocks titles are names, and may
+ * not be alike; in a module's they are what it says: two routes may have one path and other hosts. */
 static void check_titles(struct filling *filling)
 {
     size_t count = 0, capacity = 8;
@@ -449,7 +457,9 @@ bool conf_fill_block(const struct conf_fill *fill, const struct conf_node *block
     for (const struct conf_node *node = block->children; node != NULL; node = node->next) {
         fill_node(&filling, node);
     }
-    check_titles(&filling);
+    if (is_core(fill)) {
+        check_titles(&filling);
+    }
     check_required(&filling);
     free(filling.states);
     return filling.ok;

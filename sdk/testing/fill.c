@@ -246,20 +246,8 @@ static bool fill_child(struct weir_test_block *block, const struct weir_option *
     return ok;
 }
 
-/* Whether a block before `node` has its name and title. */
-static bool is_repeated(const struct reader_node *first, const struct reader_node *node)
-{
-    for (const struct reader_node *other = first; node->has_title && other != node;
-         other = other->next) {
-        if (other->is_block && other->has_title && strcmp(other->name, node->name) == 0 &&
-            strcmp(other->title.text, node->title.text) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* All blocks named as the row, from the first one on. */
+/* All blocks named as the row, from the first one on. Titles may be alike: what they mean is the module's
+ * affair. */
 static bool set_blocks(struct weir_test_block *block, const struct weir_option *row,
                        const struct reader_node *first, void *field)
 {
@@ -275,10 +263,6 @@ static bool set_blocks(struct weir_test_block *block, const struct weir_option *
             if (index > 0 && (row->flags & WEIR_OPTION_UNTITLED) != 0) {
                 ok = mistake(block, node->line, "%s stands here once more; first on line %u",
                              row->name, first->line);
-            }
-            if (is_repeated(first, node)) {
-                ok = mistake(block, node->line, "%s \"%s\" is given twice", row->name,
-                             node->title.text);
             }
             ok = fill_child(block, row, node, items + index++ * row->block->conf_size) && ok;
         }

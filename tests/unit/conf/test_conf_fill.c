@@ -77,7 +77,8 @@ static void set_up(void)
 {
     arena_init(&arena, NULL, 0);
     memset(&pool, 0, sizeof(pool));
-    fill = (struct conf_fill){&arena, conf_places_new(&arena), &mistakes, WEIR_CONTEXT_POOL};
+    fill = (struct conf_fill){&arena, conf_places_new(&arena), &mistakes,
+                              WEIR_CONTEXT_POOL | WEIR_CONTEXT_GLOBAL};
     folder = temporary_folder();
 }
 
@@ -283,6 +284,14 @@ START_TEST(each_mistake)
 }
 END_TEST
 
+START_TEST(titles_of_a_module_may_be_alike)
+{
+    fill.context = WEIR_CONTEXT_MODULE;
+    fill_well("server \"/\" { url = \"http://a\" }\nserver \"/\" { url = \"http://b\" }");
+    ck_assert_uint_eq(pool.servers.count, 2);
+}
+END_TEST
+
 START_TEST(all_mistakes_in_one_run)
 {
     ck_assert(!fill_text("timeout = x\nbudget = y\nserver \"a\" { weight = z }\nfoo = 1\n", true));
@@ -409,6 +418,7 @@ static Suite *conf_fill_suite(void)
     tcase_add_test(tcase, required_may_come_from_the_copy);
     tcase_add_test(tcase, secrets_from_files);
     tcase_add_test(tcase, each_mistake);
+    tcase_add_test(tcase, titles_of_a_module_may_be_alike);
     tcase_add_test(tcase, all_mistakes_in_one_run);
     tcase_add_test(tcase, what_reading_told_is_not_told_again);
     tcase_add_test(tcase, places_of_fields);

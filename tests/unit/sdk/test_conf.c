@@ -95,8 +95,6 @@ START_TEST(mistakes_have_lines_and_all_are_told)
     refused("inner \"x\" { }", "conf:1: inner: this block has no title");
     refused("inner { }\ninner { }", "conf:2: inner stands here once more; first on line 1");
     refused("\nrule \"a\" { }", "conf:2: pool is missing: it must be set");
-    refused("rule \"a\" { pool = x }\nrule \"a\" { pool = x }",
-            "conf:2: rule \"a\" is given twice");
     refused("rule \"\" { pool = x }",
             "conf:1: rule: a title is missing: write rule \"TITLE\" { ... }");
     refused("inner { depth = 10 }", "conf:1: depth: 10 is above the maximum of 9");
