@@ -121,6 +121,13 @@ START_TEST(wrong_syntax_is_told)
 }
 END_TEST
 
+START_TEST(titles_may_be_alike)
+{
+    /* Two rules may have one path and other hosts: the module decides. */
+    ck_assert_uint_eq(conf_of("rule \"/\" { pool = a }\nrule \"/\" { pool = b }")->rules.count, 2);
+}
+END_TEST
+
 START_TEST(a_block_starts_from_the_module_block)
 {
     ck_assert_ptr_nonnull(
@@ -296,6 +303,7 @@ static Suite *conf_suite(void)
     tcase_add_test(tests, the_language_is_that_of_the_files);
     tcase_add_test(tests, mistakes_have_lines_and_all_are_told);
     tcase_add_test(tests, wrong_syntax_is_told);
+    tcase_add_test(tests, titles_may_be_alike);
     tcase_add_test(tests, a_block_starts_from_the_module_block);
     tcase_add_test(tests, required_options_are_demanded_where_they_may_stand);
     tcase_add_test(tests, mistakes_of_conf_create_are_placed);

@@ -74,12 +74,12 @@ END_TEST
 
 START_TEST(an_older_shorter_module_works)
 {
-    struct weir_module *module = calloc(1, offsetof(struct weir_module, balancer));
-    struct weir_router *router = calloc(1, sizeof(*router));
-    memcpy(module, &mock_module, offsetof(struct weir_module, balancer));
-    *router = *mock_module.router;
-    module->size = offsetof(struct weir_module, balancer);
-    module->router = router;
+    /* Just as long as it says, so that a sanitizer sees who reads on. */
+    const size_t size = offsetof(struct weir_module, balancer);
+    struct weir_module whole = mock_module;
+    void *module = malloc(size);
+    whole.size = (uint32_t)size;
+    memcpy(module, &whole, size);
     mock_reset();
     struct weir_test *host = weir_test_new(module);
     ck_assert_ptr_nonnull(host);
@@ -87,7 +87,6 @@ START_TEST(an_older_shorter_module_works)
     ck_assert_msg(block != NULL, "%s", weir_test_mistakes(host));
     ck_assert_ptr_nonnull(weir_test_create(host, WEIR_TEST_ROUTER, block));
     ck_assert(weir_test_free(&host));
-    free(router);
     free(module);
 }
 END_TEST
