@@ -249,18 +249,12 @@ static bool client_wants_bytes(const struct h1_client *c)
            c->state != STATE_DONE && c->state != STATE_GONE;
 }
 
-static bool client_read_once(struct h1_client *c, bool first)
+static bool client_read_once(struct h1_client *c)
 {
     char *data = NULL;
-    size_t len = conn_kept(c->conn);
-    enum conn_result result = CONN_DATA;
+    size_t len = 0;
+    enum conn_result result = conn_read(c->conn, &data, &len, 0);
 
-    if (first && len > 0 && c->state != STATE_HEAD) {
-        data = c->conn->loop->scratch;
-        memcpy(data, c->conn->in.data + c->conn->in.head, len);
-    } else {
-        result = conn_read(c->conn, &data, &len, 0);
-    }
     if (result == CONN_AGAIN) {
         return false;
     }
@@ -318,7 +312,7 @@ static void client_readable(struct conn *conn)
             conn_resume_read(conn);
             break;
         }
-        if (!client_read_once(c, i == 0)) {
+        if (!client_read_once(c)) {
             break;
         }
     }

@@ -345,17 +345,13 @@ static void server_eof(struct h1_server *s)
     }
 }
 
-/* Bytes that were kept and not tried yet come first, without asking the socket. */
-static enum conn_result server_next_bytes(struct h1_server *s, bool first, char **data, size_t *len)
+/* Reads no more than could be kept: a body may have to wait behind its head until a server is found. */
+static enum conn_result server_next_bytes(struct h1_server *s, char **data, size_t *len)
 {
     size_t kept = conn_kept(s->conn);
-    if (first && kept > 0 && s->state != STATE_HEAD) {
-        *data = server_loop(s)->scratch;
-        *len = kept;
-        memcpy(*data, s->conn->in.data + s->conn->in.head, kept);
-        return CONN_DATA;
-    }
-    return conn_read(s->conn, data, len, 0);
+    bool body = s->state == STATE_LENGTH || s->state == STATE_CHUNKED || s->state == STATE_TUNNEL;
+    size_t room = kept < PIPELINE_KEPT_MAX ? PIPELINE_KEPT_MAX - kept : 1;
+    return conn_read(s->conn, data, len, body ? 0 : room);
 }
 
 static bool server_wants_bytes(const struct h1_server *s)
@@ -375,7 +371,7 @@ static void server_read(struct h1_server *s)
         }
         char *data = NULL;
         size_t len = 0;
-        enum conn_result result = server_next_bytes(s, i == 0, &data, &len);
+        enum conn_result result = server_next_bytes(s, &data, &len);
         if (result == CONN_AGAIN) {
             break;
         }

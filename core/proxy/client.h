@@ -10,13 +10,19 @@
 #include "proxy/generation.h"
 #include "proxy/worker.h"
 
+/* An acceptor and the socket that it accepts on. */
+struct accepting {
+    struct listen_socket *socket;
+    struct acceptor *acceptor;
+};
+
 /* One loop's half of a listener. */
 struct listener_local {
     struct listener *listener;
     struct worker *worker;
     struct listener_plan *plan; /* current; NULL: gone */
-    struct acceptor **acceptors; /* one a socket */
-    size_t acceptor_count;
+    struct accepting *accepting;
+    size_t accepting_count;
     struct list clients; /* struct client.listener_link */
     struct traffic traffic;
 } __attribute__((aligned(64)));
@@ -46,17 +52,15 @@ struct client {
     struct h1_server *http;
     struct address peer;       /* the socket's, or what the PROXY header said */
     struct address bound;      /* our end */
-    bool trusted;              /* the peer is in trusted_proxies */
+    struct generation *pin;    /* the one that it was accepted under: TLS refers to it */
+    struct freed freed;
+    bool tls;
+    bool trusted; /* the peer is in trusted_proxies */
     uint16_t peer_len;
     char peer_text[ADDRESS_TEXT_SIZE];
 };
 
 /* Name that the client asked for in TLS (SNI); empty: none, or plain. */
 struct weir_str client_tls_name(const struct client *client);
-
-static inline bool client_is_tls(const struct client *client)
-{
-    return client->local->plan != NULL && client->local->plan->tls != NULL;
-}
 
 #endif

@@ -30,9 +30,11 @@ struct worker;
 
 /* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ... block. */
 struct use {
-    struct module *module; /* referenced */
+    struct module *module; /* referenced by the module block's use */
+    enum module_kind kind; /* what it is used as */
     struct generation *generation;
     const struct conf_node *block;
+    const struct use *base; /* the module block's use; itself there */
     void *conf;
     void *prepared;
     struct weir_str pool; /* whose block it stands in; empty: none */
@@ -46,7 +48,8 @@ struct instance {
     const struct use *use;
     struct module_context context;
     void *data;
-    bool created;
+    bool created; /* the context is set up */
+    bool alive;   /* the kind's create has run */
     bool started; /* worker_start has run (module blocks) */
 };
 
@@ -87,6 +90,8 @@ struct listener_plan {
     size_t trusted_count;
     struct use_list filters;
     struct use *handler; /* NULL: requests are routed */
+    struct listen_socket **sockets; /* referenced, one an address, in the file's order */
+    size_t socket_count;
 };
 
 /* A route, known for its numbers; lives over generations by name. */
@@ -94,7 +99,8 @@ struct route {
     char *name;
     unsigned refs;
     unsigned loops;
-    struct traffic *traffic; /* one a loop */
+    struct list link; /* runtime's */
+    struct traffic *traffic; /* see traffic_on */
 };
 
 struct generation_local {
@@ -117,6 +123,7 @@ struct generation {
     struct listener_plan *listeners;
     size_t listener_count;
     struct route **routes;
+    struct place *route_places;
     size_t route_count, route_capacity;
     unsigned loops;
     _Atomic unsigned loops_left; /* loops that have not left */
@@ -131,6 +138,8 @@ struct runtime {
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
     struct list pools, listeners, routes;
     uint64_t last_id;
+    struct generation *current; /* NULL before the first */
+    struct worker **loops;      /* workers, then the control thread's */
     /* Called on a loop (any) when it has left a generation; posts to the control thread. */
     void (*on_left)(struct generation *generation);
 };
@@ -144,7 +153,7 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
 void generation_free(struct generation **generation);
 
 /* On a loop: makes the instances there. false: a hook failed, `error` says which; then undo by
- * generation_leave. */
+ * generation_abandon. */
 bool generation_prepare(struct generation *generation, struct worker *worker, char *error,
                         size_t error_size);
 
@@ -153,8 +162,17 @@ static inline void generation_ref(struct generation *generation, unsigned loop)
     generation->locals[loop].refs++;
 }
 
+/* On a loop: undoes a prepare, also one that failed. */
+void generation_abandon(struct generation *generation, struct worker *worker);
+
 /* On a loop: the last reference there destroys the loop's instances and tells the control thread. */
 void generation_unref(struct generation *generation, struct worker *worker);
+
+/* Sets up a context for a use on a worker's loop. */
+void use_context_init(struct module_context *context, const struct use *use, struct worker *worker);
+
+/* Same module, same options: an instance of one can go on for the other. */
+bool use_equal(const struct use *a, const struct use *b);
 
 /* The instance of a use on a loop. */
 static inline struct instance *use_on(const struct use *use, unsigned loop)

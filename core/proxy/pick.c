@@ -103,7 +103,7 @@ static bool pick_sticky(struct pool_local *local, struct stream *stream)
     }
     if (!stream->sticky_asked) {
         struct instance *instance = use_on(use, local->worker->index);
-        const struct weir_sticky *ops = module_descriptor(use->module)->sticky;
+        const struct weir_sticky *ops = use->module->descriptor.sticky;
         stream->sticky_asked = true;
         stream->sticky_id =
             ops->lookup(&instance->context.base, instance->data, &stream->request_handle);

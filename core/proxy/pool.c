@@ -63,16 +63,15 @@ struct balancer *balancer_new(struct pool_plan *plan, struct worker *worker)
     const struct use *use = plan->balance;
     struct balancer *balancer = base_zalloc(sizeof(*balancer));
 
-    balancer->context = use->context;
-    balancer->context.loop = worker->loop;
-    balancer->context.worker_index = worker->index;
-    balancer->ops = module_descriptor(use->module)->balancer;
-    balancer->block = use->block;
+    use_context_init(&balancer->context, use, worker);
+    balancer->use = use;
+    balancer->ops = use->module->descriptor.balancer;
     balancer->refs = 1;
     balancer->data = use->prepared;
     if (balancer->ops->create != NULL &&
         balancer->ops->create(&balancer->context.base, use->conf, use->prepared, &balancer->data) !=
             WEIR_OK) {
+        module_context_end(&balancer->context);
         free(balancer);
         return NULL;
     }
@@ -89,7 +88,7 @@ void balancer_unref(struct balancer *balancer, struct worker *worker)
     if (balancer->ops->destroy != NULL) {
         balancer->ops->destroy(&balancer->context.base, balancer->data);
     }
-    module_context_dead(&balancer->context);
+    module_context_end(&balancer->context);
     generation_unref(balancer->generation, worker);
     free(balancer);
 }

@@ -22,6 +22,7 @@ struct balancer;
 struct generation;
 struct pool_plan;
 struct stream;
+struct use;
 struct worker;
 
 /* One loop's half. Thread: that loop, but for `waiting`. */
@@ -47,7 +48,6 @@ struct pool {
     char *name;
     unsigned refs;
     unsigned loops;
-    struct worker **workers; /* by loop; set before the first commit */
     struct pool_local *locals;
     _Atomic uint32_t waiting; /* streams queued on all loops */
 };
@@ -62,7 +62,7 @@ struct balancer {
     const struct weir_balancer *ops;
     void *data;
     struct generation *generation; /* referenced on this loop: conf and prepared are its */
-    const struct conf_node *block;
+    const struct use *use; /* of that generation */
     uint32_t refs; /* pool_local and streams assigned by it */
     uint64_t bad_picks;
     bool failed; /* on_members failed: the host chooses */

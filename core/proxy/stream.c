@@ -133,7 +133,7 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
 {
     for (size_t i = 0; i < filters->count; i++) {
         const struct use *use = filters->items[i];
-        const struct weir_filter *ops = module_descriptor(use->module)->filter;
+        const struct weir_filter *ops = use->module->descriptor.filter;
         struct instance *instance = use_on(use, stream->worker->index);
         if (ops->on_request == NULL) {
             continue;
@@ -163,8 +163,7 @@ static bool stream_route(struct stream *stream)
     for (size_t i = 0; i < generation->routers.count && status == WEIR_DECLINED; i++) {
         const struct use *use = generation->routers.items[i];
         struct instance *instance = use_on(use, stream->worker->index);
-        status = module_descriptor(use->module)
-                     ->router->route(&instance->context.base, instance->data,
+        status = use->module->descriptor.router->route(&instance->context.base, instance->data,
                                      &stream->request_handle, &result);
     }
     if (status == WEIR_DECLINED) {
@@ -194,7 +193,7 @@ static void stream_handle(struct stream *stream)
 {
     const struct use *use = stream->listener->handler;
     struct instance *instance = use_on(use, stream->worker->index);
-    const struct weir_handler *ops = module_descriptor(use->module)->handler;
+    const struct weir_handler *ops = use->module->descriptor.handler;
 
     stream->phase = PHASE_LOCAL;
     stream->handler_running = true;
@@ -290,7 +289,7 @@ static void down_data(struct exchange *exchange, const char *data, size_t len)
 
     if (stream->handler_running) {
         const struct use *use = stream->listener->handler;
-        const struct weir_handler *ops = module_descriptor(use->module)->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, stream->worker->index);
         if (ops->on_data != NULL) {
             ops->on_data(&instance->context.base, instance->data, &stream->request_handle, data,
@@ -324,7 +323,7 @@ static void down_request_end(struct exchange *exchange)
 
     if (stream->handler_running) {
         const struct use *use = stream->listener->handler;
-        const struct weir_handler *ops = module_descriptor(use->module)->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, stream->worker->index);
         if (ops->on_data != NULL) {
             ops->on_data(&instance->context.base, instance->data, &stream->request_handle, NULL, 0,
@@ -355,7 +354,7 @@ static void down_drained(struct exchange *exchange)
     stream->last_progress_ns = loop_now_ns(stream->worker->loop);
     if (stream->handler_running) {
         const struct use *use = stream->listener->handler;
-        const struct weir_handler *ops = module_descriptor(use->module)->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, stream->worker->index);
         if (ops->on_writable != NULL && !exchange->response_whole) {
             ops->on_writable(&instance->context.base, instance->data, &stream->request_handle);
@@ -400,7 +399,7 @@ static void down_close(struct exchange *exchange, bool complete)
     }
     if (stream->handler_running) {
         const struct use *use = stream->listener->handler;
-        const struct weir_handler *ops = module_descriptor(use->module)->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, worker->index);
         stream->handler_running = false;
         if (ops->on_end != NULL) {

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Generations on loops, and their end: instances are made, kept and destroyed. Building is in
+ * generation_build.c.
+ */
+#include "proxy/generation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/client.h"
+#include "proxy/worker.h"
+
+struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id)
+{
+    for (size_t i = id & plan->by_id_mask;; i = (i + 1) & plan->by_id_mask) {
+        struct server *server = plan->by_id[i];
+        if (server == NULL || server->id == id) {
+            return server;
+        }
+    }
+}
+
+void use_context_init(struct module_context *context, const struct use *use, struct worker *worker)
+{
+    module_context_init(context, use->generation->runtime->host, use->module, worker->loop);
+    context->worker_index = worker->index;
+    context->worker_count = use->generation->runtime->workers;
+    context->pool = use->pool;
+    context->slot = use->base->context.slot;
+}
+
+static bool nodes_equal(const struct conf_node *a, const struct conf_node *b)
+{
+    for (; a != NULL && b != NULL; a = a->next, b = b->next) {
+        if (a->kind != b->kind || !str_equal(a->name, b->name) ||
+            !str_equal(a->title.text, b->title.text) || a->value_count != b->value_count) {
+            return false;
+        }
+        for (size_t i = 0; i < a->value_count; i++) {
+            if (!str_equal(a->values[i].text, b->values[i].text)) {
+                return false;
+            }
+        }
+        if (!nodes_equal(a->children, b->children)) {
+            return false;
+        }
+    }
+    return a == NULL && b == NULL;
+}
+
+bool use_equal(const struct use *a, const struct use *b)
+{
+    return a->module == b->module && nodes_equal(a->block->children, b->block->children) &&
+           nodes_equal(a->base->block->children, b->base->block->children);
+}
+
+/* ---- on a loop ---- */
+
+typedef enum weir_status (*create_fn)(struct weir_context *, const void *, void *, void **);
+typedef void (*destroy_fn)(struct weir_context *, void *);
+
+struct kind_hooks {
+    create_fn create;
+    destroy_fn destroy;
+};
+
+/* The hooks of the kind that a use is of; balancers are pool.c's. */
+static struct kind_hooks use_hooks(const struct use *use)
+{
+    const struct weir_module *module = &use->module->descriptor;
+    switch (use->kind) {
+    case MODULE_STICKY:
+        return (struct kind_hooks){module->sticky->create, module->sticky->destroy};
+    case MODULE_HEALTH:
+        return (struct kind_hooks){module->health->create, module->health->destroy};
+    case MODULE_FILTER:
+        return (struct kind_hooks){module->filter->create, module->filter->destroy};
+    case MODULE_HANDLER:
+        return (struct kind_hooks){module->handler->create, module->handler->destroy};
+    case MODULE_ROUTER:
+        return (struct kind_hooks){module->router->create, module->router->destroy};
+    case MODULE_LOGGER:
+        return (struct kind_hooks){module->logger->create, module->logger->destroy};
+    default:
+        return (struct kind_hooks){NULL, NULL};
+    }
+}
+
+static bool use_lives_on(const struct use *use, unsigned loop)
+{
+    bool control = loop == use->generation->runtime->workers;
+    return control || (use->kind != MODULE_HEALTH && use->kind != MODULE_HANDLER);
+}
+
+static bool instance_create(struct use *use, struct worker *worker, char *error, size_t error_size)
+{
+    struct instance *instance = &use->instances[worker->index];
+    const struct weir_module *module = &use->module->descriptor;
+
+    if (!use_lives_on(use, worker->index)) {
+        return true;
+    }
+    instance->use = use;
+    use_context_init(&instance->context, use, worker);
+    instance->created = true;
+    instance->data = use->prepared;
+    if (use->base == use && module->worker_start != NULL) {
+        if (module->worker_start(&instance->context.base, use->conf, use->prepared) != WEIR_OK) {
+            snprintf(error, error_size, "module \"%s\": worker_start failed", use->module->name);
+            return false;
+        }
+        instance->started = true;
+    }
+    struct kind_hooks hooks = use_hooks(use);
+    if (hooks.create != NULL) {
+        if (hooks.create(&instance->context.base, use->conf, use->prepared, &instance->data) !=
+            WEIR_OK) {
+            snprintf(error, error_size, "module \"%s\": create failed", use->module->name);
+            return false;
+        }
+    }
+    instance->alive = true;
+    return true;
+}
+
+static void instance_destroy(struct use *use, unsigned loop)
+{
+    struct instance *instance = &use->instances[loop];
+    if (!instance->created) {
+        return;
+    }
+    struct kind_hooks hooks = use_hooks(use);
+    if (instance->alive && hooks.destroy != NULL) {
+        hooks.destroy(&instance->context.base, instance->data);
+    }
+    if (instance->started && use->module->descriptor.worker_stop != NULL) {
+        use->module->descriptor.worker_stop(&instance->context.base);
+    }
+    module_context_end(&instance->context);
+    instance->created = instance->alive = instance->started = false;
+}
+
+static bool pool_prepare(struct pool_plan *plan, struct worker *worker, char *error,
+                         size_t error_size)
+{
+    struct balancer *running = plan->pool->locals[worker->index].balancer;
+
+    if (running != NULL && use_equal(running->use, plan->balance)) {
+        return true;
+    }
+    plan->balancers[worker->index] = balancer_new(plan, worker);
+    if (plan->balancers[worker->index] == NULL) {
+        snprintf(error, error_size, "pool \"%s\": balancer \"%s\": create failed", plan->pool->name,
+                 plan->balance->module->name);
+        return false;
+    }
+    return true;
+}
+
+bool generation_prepare(struct generation *generation, struct worker *worker, char *error,
+                        size_t error_size)
+{
+    generation_ref(generation, worker->index);
+    generation->locals[worker->index].prepared = true;
+    for (size_t i = 0; i < generation->uses.count; i++) {
+        if (!instance_create(generation->uses.items[i], worker, error, error_size)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        if (!pool_prepare(&generation->pools[i], worker, error, error_size)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Balancers that were made for a commit that does not come. */
+void generation_abandon(struct generation *generation, struct worker *worker)
+{
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        struct balancer *balancer = generation->pools[i].balancers[worker->index];
+        generation->pools[i].balancers[worker->index] = NULL;
+        balancer_unref(balancer, worker);
+    }
+    generation_unref(generation, worker);
+}
+
+void generation_unref(struct generation *generation, struct worker *worker)
+{
+    struct generation_local *local = &generation->locals[worker->index];
+
+    ASSERT(local->refs > 0);
+    if (--local->refs > 0) {
+        return;
+    }
+    for (size_t i = generation->uses.count; i > 0; i--) {
+        instance_destroy(generation->uses.items[i - 1], worker->index);
+    }
+    if (atomic_fetch_sub(&generation->loops_left, 1) == 1) {
+        generation->runtime->on_left(generation);
+    }
+}
+
+/* ---- the end ---- */
+
+static void pool_plan_free(struct pool_plan *plan)
+{
+    for (size_t i = 0; i < plan->server_count; i++) {
+        server_unref(&plan->servers[i]);
+    }
+    if (plan->pool != NULL) {
+        pool_unref(&plan->pool);
+    }
+    SSL_CTX_free(plan->tls);
+}
+
+static void listener_plan_free(struct listener_plan *plan)
+{
+    for (size_t i = 0; i < plan->socket_count; i++) {
+        if (plan->sockets[i] != NULL) {
+            listen_socket_unref(&plan->sockets[i]);
+        }
+    }
+    if (plan->tls != NULL) {
+        tls_listener_free(&plan->tls);
+    }
+    if (plan->listener != NULL) {
+        listener_unref(&plan->listener);
+    }
+}
+
+static void route_unref(struct route *route)
+{
+    if (--route->refs == 0) {
+        list_remove(&route->link);
+        free(route->traffic);
+        free(route->name);
+        free(route);
+    }
+}
+
+void generation_free(struct generation **generation)
+{
+    struct generation *g = *generation;
+    *generation = NULL;
+
+    for (size_t i = g->uses.count; i > 0; i--) {
+        struct use *use = g->uses.items[i - 1];
+        if (use->conf_created && use->module->descriptor.conf_free != NULL) {
+            use->module->descriptor.conf_free(&use->context.base, use->prepared);
+        }
+        module_context_end(&use->context);
+    }
+    for (size_t i = 0; i < g->pool_count; i++) {
+        pool_plan_free(&g->pools[i]);
+    }
+    for (size_t i = 0; i < g->listener_count; i++) {
+        listener_plan_free(&g->listeners[i]);
+    }
+    for (size_t i = 0; i < g->route_count; i++) {
+        route_unref(g->routes[i]);
+    }
+    for (size_t i = 0; i < g->modules.count; i++) {
+        module_unref(&g->modules.items[i]->module);
+    }
+    free(g->locals);
+    struct arena arena = g->arena;
+    free(g);
+    arena_reset(&arena);
+}

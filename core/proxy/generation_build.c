@@ -1,0 +1,646 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Building a generation: files are read, blocks become settings, modules are loaded and asked, live
+ * objects are found again or made, sockets are opened last. Every mistake is told; one is enough to give
+ * the whole up, and nothing that runs has changed by then. Control thread.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "module/check.h"
+#include "module/host.h"
+#include "proxy/client.h"
+#include "proxy/worker.h"
+
+struct build {
+    struct runtime *runtime;
+    struct generation *generation;
+    struct mistakes *mistakes;
+    bool open_sockets;
+};
+
+static void *build_alloc(struct build *b, size_t len)
+{
+    void *memory = arena_zalloc(&b->generation->arena, len > 0 ? len : 1);
+    ASSERT(memory != NULL);
+    return memory;
+}
+
+static struct place place_of(struct build *b, const void *field)
+{
+    return conf_place_of(b->generation->places, field);
+}
+
+static struct place place_for_tls(void *arg, const void *field)
+{
+    return place_of(arg, field);
+}
+
+static bool is_block(const struct conf_node *node, const char *name)
+{
+    return node->kind == CONF_BLOCK && str_equal(node->name, str_from(name));
+}
+
+static size_t count_blocks(const struct conf_node *parent, const char *name)
+{
+    size_t count = 0;
+    for (const struct conf_node *node = parent->children; node != NULL; node = node->next) {
+        count += is_block(node, name);
+    }
+    return count;
+}
+
+static void fill(struct build *b, const struct conf_node *block, uint32_t context,
+                 const struct conf_target *targets, size_t count, const char *const *known,
+                 bool defaults)
+{
+    struct conf_fill filling = {.arena = &b->generation->arena,
+                                .places = b->generation->places,
+                                .mistakes = b->mistakes,
+                                .context = context};
+    conf_fill_block(&filling, block, targets, count, known, defaults);
+}
+
+/* ---- uses of modules ---- */
+
+static void list_append(struct build *b, struct use_list *list, struct use *use)
+{
+    /* Doubling in the arena: what is left behind is freed with it. */
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t capacity = list->count == 0 ? 1 : list->count * 2;
+        struct use **items = build_alloc(b, capacity * sizeof(*items));
+        if (list->count > 0) {
+            memcpy(items, list->items, list->count * sizeof(*items));
+        }
+        list->items = items;
+    }
+    list->items[list->count++] = use;
+}
+
+static struct use *use_new(struct build *b, struct module *module, enum module_kind kind,
+                           const struct conf_node *block)
+{
+    struct use *use = build_alloc(b, sizeof(*use));
+    use->module = module;
+    use->kind = kind;
+    use->generation = b->generation;
+    use->block = block;
+    use->instances = build_alloc(b, sizeof(*use->instances) * b->generation->loops);
+    module_context_init(&use->context, b->runtime->host, module, NULL);
+    use->context.worker_index = b->runtime->workers;
+    use->context.worker_count = b->runtime->workers;
+    list_append(b, &b->generation->uses, use);
+    return use;
+}
+
+static const struct weir_options no_options = {sizeof(struct weir_options),
+                                               sizeof(struct weir_option),
+                                               0,
+                                               0,
+                                               NULL,
+                                               WEIR_NO_TITLE};
+
+static const struct weir_options *module_options(const struct module *module)
+{
+    return module->descriptor.options != NULL ? module->descriptor.options : &no_options;
+}
+
+static void build_module(struct build *b, const struct conf_node *node)
+{
+    struct generation *g = b->generation;
+    struct module *module = NULL;
+
+    if (node->title.text.len == 0) {
+        mistakes_add(b->mistakes, node->place,
+                     "a module block needs a name: module \"route_path\" { }");
+        return;
+    }
+    module = module_load(b->runtime->modules, node->title.text.ptr, b->runtime->host, node->place,
+                         b->mistakes);
+    if (module == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < g->modules.count; i++) {
+        if (g->modules.items[i]->module == module) {
+            mistakes_add(b->mistakes, node->place,
+                         "module \"%s\" is enabled twice; the first time at %s:%u", module->name,
+                         g->modules.items[i]->block->place.file,
+                         g->modules.items[i]->block->place.line);
+            module_unref(&module);
+            return;
+        }
+    }
+    const struct weir_options *options = module_options(module);
+    struct use *use = use_new(b, module, MODULE_KIND_COUNT, node);
+    use->base = use;
+    use->conf = build_alloc(b, options->conf_size);
+    use->context.slot = (uint32_t)g->modules.count;
+    list_append(b, &g->modules, use);
+    struct conf_target target = {options, use->conf};
+    fill(b, node, WEIR_CONTEXT_MODULE, &target, 1, NULL, true);
+
+    static const enum module_kind by_block[] = {MODULE_ROUTER, MODULE_LOGGER};
+    for (size_t i = 0; i < ARRAY_COUNT(by_block); i++) {
+        if (module_has_kind(module, by_block[i])) {
+            struct use *part = use_new(b, module, by_block[i], node);
+            part->base = use;
+            part->conf = use->conf;
+            list_append(b, by_block[i] == MODULE_ROUTER ? &g->routers : &g->loggers, part);
+        }
+    }
+}
+
+/* A `balance`, `sticky`, `health`, `filter` or `handler` block. `probe` is filled for health blocks. */
+static struct use *build_use(struct build *b, const struct conf_node *node, enum module_kind kind,
+                             uint32_t context, struct weir_str pool, struct probe_settings *probe)
+{
+    struct generation *g = b->generation;
+    struct module *enabled[256];
+    size_t count = 0;
+
+    for (; count < g->modules.count && count < ARRAY_COUNT(enabled); count++) {
+        enabled[count] = g->modules.items[count]->module;
+    }
+    struct module *module =
+        module_find(enabled, count, kind, node->title.text, node->place, b->mistakes);
+    if (module == NULL) {
+        return NULL;
+    }
+    const struct use *base = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (enabled[i] == module) {
+            base = g->modules.items[i];
+        }
+    }
+    const struct weir_options *options = module_options(module);
+    struct use *use = use_new(b, module, kind, node);
+    use->base = base;
+    use->pool = pool;
+    use->context.pool = pool;
+    use->context.slot = base->context.slot;
+    use->conf = build_alloc(b, options->conf_size);
+    if (options->conf_size > 0) {
+        memcpy(use->conf, base->conf, options->conf_size);
+    }
+    struct conf_target targets[2] = {{options, use->conf}, {&probe_options, probe}};
+    if (probe != NULL) { /* the host's part has defaults of its own */
+        static const struct conf_node nothing = {.kind = CONF_BLOCK};
+        fill(b, &nothing, context, &targets[1], 1, NULL, true);
+    }
+    fill(b, node, context, targets, probe != NULL ? 2 : 1, NULL, false);
+    return use;
+}
+
+/* ---- pools ---- */
+
+static void plan_index(struct build *b, struct pool_plan *plan)
+{
+    size_t slots = 4;
+    while (slots < plan->server_count * 2) {
+        slots *= 2;
+    }
+    plan->by_id = build_alloc(b, slots * sizeof(*plan->by_id));
+    plan->by_id_mask = slots - 1;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        size_t at = plan->servers[i]->id & plan->by_id_mask;
+        while (plan->by_id[at] != NULL) {
+            at = (at + 1) & plan->by_id_mask;
+        }
+        plan->by_id[at] = plan->servers[i];
+    }
+}
+
+static void build_pool_blocks(struct build *b, struct pool_plan *plan, const struct conf_node *node,
+                              struct weir_str name)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        struct use **single = NULL;
+        enum module_kind kind = MODULE_FILTER;
+        struct probe_settings *probe = NULL;
+        if (is_block(child, "balance")) {
+            single = &plan->balance;
+            kind = MODULE_BALANCER;
+        } else if (is_block(child, "sticky")) {
+            single = &plan->sticky;
+            kind = MODULE_STICKY;
+        } else if (is_block(child, "health")) {
+            single = &plan->health;
+            kind = MODULE_HEALTH;
+            probe = build_alloc(b, sizeof(*probe));
+            plan->probe = probe;
+        } else if (!is_block(child, "filter")) {
+            continue;
+        }
+        if (single != NULL && *single != NULL) {
+            mistakes_add(b->mistakes, child->place, "pool \"%.*s\" has a second %.*s block; one is right",
+                         STR_ARGS(name), STR_ARGS(child->name));
+            continue;
+        }
+        struct use *use = build_use(b, child, kind, WEIR_CONTEXT_POOL, name, probe);
+        if (single != NULL) {
+            *single = use;
+        } else if (use != NULL) {
+            list_append(b, &plan->filters, use);
+        }
+    }
+    if (plan->balance == NULL && count_blocks(node, "balance") == 0) {
+        mistakes_add(b->mistakes, node->place,
+                     "pool \"%.*s\" has no balance block; write for example: balance \"least_conn\" {}",
+                     STR_ARGS(name));
+    }
+}
+
+static void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
+{
+    static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
+    struct pool_settings *settings = build_alloc(b, sizeof(*settings));
+    struct conf_target target = {&pool_options, settings};
+
+    plan->generation = b->generation;
+    plan->settings = settings;
+    fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    if (settings->name.len == 0) {
+        mistakes_add(b->mistakes, node->place, "a pool needs a name: pool \"api_servers\" { ... }");
+    }
+    if (settings->servers.count == 0 && count_blocks(node, "server") == 0) {
+        mistakes_add(b->mistakes, node->place,
+                     "pool \"%.*s\" has no server; write for example: server \"api-1\" { url = "
+                     "\"http://127.0.0.1:3001\" }",
+                     STR_ARGS(settings->name));
+    }
+    const struct server_settings *servers = settings->servers.items;
+    bool https = false;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        https = https || servers[i].url.tls;
+        if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {
+            mistakes_add(b->mistakes, place_of(b, &servers[i].url),
+                         "a server's URL has no path; \"%.*s\" would be right without \"%.*s\"",
+                         STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
+        }
+    }
+    plan->limits = (struct h1_limits){
+        .head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
+    build_pool_blocks(b, plan, node, settings->name);
+    if (https || settings->tls.count > 0) {
+        static const struct tls_server_conf defaults = {.verify = true};
+        const struct tls_server_conf *tls =
+            settings->tls.count > 0 ? settings->tls.items : &defaults;
+        plan->tls = tls_server_ctx_new(tls, place_for_tls, b, b->mistakes);
+    }
+    plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->generation->loops);
+}
+
+/* ---- listeners ---- */
+
+static void build_trusted(struct build *b, struct listener_plan *plan)
+{
+    const struct weir_list *list = &plan->settings->trusted_proxies;
+    const struct weir_str *texts = list->items;
+
+    plan->trusted = build_alloc(b, list->count * sizeof(*plan->trusted));
+    for (size_t i = 0; i < list->count; i++) {
+        if (network_parse(&plan->trusted[plan->trusted_count], texts[i])) {
+            plan->trusted_count++;
+        } else {
+            mistakes_add(b->mistakes, place_of(b, list),
+                         "\"%.*s\" is not a network; write for example 10.0.0.0/8, 2001:db8::/32 or "
+                         "unix",
+                         STR_ARGS(texts[i]));
+        }
+    }
+}
+
+static void build_listener(struct build *b, struct listener_plan *plan, const struct conf_node *node)
+{
+    static const char *const known[] = {"handler", "filter", NULL};
+    struct listener_settings *settings = build_alloc(b, sizeof(*settings));
+    struct conf_target target = {&listener_options, settings};
+
+    plan->generation = b->generation;
+    plan->settings = settings;
+    fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    if (settings->name.len == 0) {
+        mistakes_add(b->mistakes, node->place,
+                     "a listener needs a name: listener \"public\" { ... }");
+    }
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        if (is_block(child, "filter")) {
+            struct use *use = build_use(b, child, MODULE_FILTER, WEIR_CONTEXT_LISTENER,
+                                        (struct weir_str){NULL, 0}, NULL);
+            if (use != NULL) {
+                list_append(b, &plan->filters, use);
+            }
+        } else if (is_block(child, "handler") && plan->handler == NULL) {
+            plan->handler = build_use(b, child, MODULE_HANDLER, WEIR_CONTEXT_LISTENER,
+                                      (struct weir_str){NULL, 0}, NULL);
+        } else if (is_block(child, "handler")) {
+            mistakes_add(b->mistakes, child->place,
+                         "listener \"%.*s\" has a second handler block; one is right",
+                         STR_ARGS(settings->name));
+        }
+    }
+    build_trusted(b, plan);
+    const struct tls_listener_conf *tls = settings->tls.count > 0 ? settings->tls.items : NULL;
+    if (tls != NULL) {
+        plan->tls = tls_listener_new(tls, place_for_tls, b, b->mistakes);
+    }
+    plan->http = (struct h1_server_conf){
+        .limits = {.head = (uint32_t)settings->header_limit,
+                   .fields = (uint32_t)settings->header_count_limit,
+                   .target = (uint32_t)settings->target_limit},
+        .header_timeout_ns = settings->header_timeout,
+        .body_timeout_ns = settings->body_timeout,
+        .idle_timeout_ns = settings->idle_timeout,
+        .handshake_timeout_ns = tls != NULL ? tls->handshake_timeout : settings->header_timeout,
+        .body_limit = settings->body_limit,
+    };
+}
+
+/* ---- names that modules resolve ---- */
+
+static weir_pool_ref find_pool(void *arg, struct weir_str name)
+{
+    struct build *b = arg;
+    for (size_t i = 0; i < b->generation->pool_count; i++) {
+        if (str_equal(b->generation->pools[i].settings->name, name)) {
+            return (weir_pool_ref)i;
+        }
+    }
+    return WEIR_NO_REF;
+}
+
+static struct route *route_find(struct runtime *runtime, struct weir_str name)
+{
+    list_each(link, &runtime->routes) {
+        struct route *route = container_of(link, struct route, link);
+        if (str_equal(str_from(route->name), name)) {
+            route->refs++;
+            return route;
+        }
+    }
+    unsigned loops = runtime->workers + 1;
+    struct route *route = base_zalloc(sizeof(*route));
+    route->name = base_strndup(name.ptr, name.len);
+    route->refs = 1;
+    route->loops = loops;
+    route->traffic = traffic_new(loops);
+    list_push_back(&runtime->routes, &route->link);
+    return route;
+}
+
+static weir_route_ref add_route(void *arg, struct weir_str name, struct place place,
+                                struct place *first)
+{
+    struct build *b = arg;
+    struct generation *g = b->generation;
+
+    for (size_t i = 0; i < g->route_count; i++) {
+        if (str_equal(str_from(g->routes[i]->name), name)) {
+            *first = g->route_places[i];
+            return WEIR_NO_REF;
+        }
+    }
+    if (g->route_count == g->route_capacity) {
+        size_t capacity = g->route_capacity == 0 ? 16 : g->route_capacity * 2;
+        struct route **routes = build_alloc(b, capacity * sizeof(struct route *));
+        struct place *places = build_alloc(b, capacity * sizeof(*places));
+        if (g->route_count > 0) {
+            memcpy(routes, g->routes, g->route_count * sizeof(struct route *));
+            memcpy(places, g->route_places, g->route_count * sizeof(*places));
+        }
+        g->routes = routes;
+        g->route_places = places;
+        g->route_capacity = capacity;
+    }
+    g->routes[g->route_count] = route_find(b->runtime, name);
+    g->route_places[g->route_count] = place;
+    return (weir_route_ref)g->route_count++;
+}
+
+static void check_use(struct build *b, struct use *use)
+{
+    const struct weir_module *module = &use->module->descriptor;
+    size_t before = b->mistakes->count;
+    struct weir_check check = {.mistakes = b->mistakes,
+                               .places = b->generation->places,
+                               .block_place = use->block->place,
+                               .find_pool = find_pool,
+                               .add_route = add_route,
+                               .arg = b};
+
+    if (use->kind == MODULE_ROUTER || use->kind == MODULE_LOGGER) {
+        use->prepared = use->base->prepared;
+        return;
+    }
+    if (module->conf_create == NULL) {
+        return;
+    }
+    use->conf_created = true;
+    enum weir_status status =
+        module->conf_create(&use->context.base, &check, use->conf, &use->prepared);
+    if (status != WEIR_OK && b->mistakes->count == before) {
+        mistakes_add(b->mistakes, use->block->place,
+                     "module \"%s\" refused this block without saying why (its conf_create "
+                     "returned %d)",
+                     use->module->name, (int)status);
+    }
+    if (status != WEIR_OK) {
+        use->conf_created = false;
+    }
+}
+
+/* ---- live objects ---- */
+
+static struct pool *pool_find(struct build *b, struct weir_str name)
+{
+    list_each(link, &b->runtime->pools) {
+        struct pool *pool = container_of(link, struct pool, link);
+        if (str_equal(str_from(pool->name), name)) {
+            pool->refs++;
+            return pool;
+        }
+    }
+    struct pool *pool = pool_new(name, b->generation->loops);
+    for (unsigned i = 0; i < b->generation->loops && b->runtime->loops != NULL; i++) {
+        pool->locals[i].worker = b->runtime->loops[i];
+    }
+    list_push_back(&b->runtime->pools, &pool->link);
+    return pool;
+}
+
+/* The running generation's server of that name, when its URL is the same. */
+static struct server *server_find(struct build *b, const struct pool *pool,
+                                  const struct server_settings *settings)
+{
+    const struct generation *current = b->runtime->current;
+    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
+        if (current->pools[i].pool != pool) {
+            continue;
+        }
+        weir_server_id id = server_id_of(str_from(pool->name), settings->id);
+        struct server *server = pool_plan_server(&current->pools[i], id);
+        if (server != NULL && str_equal(server->url.text, settings->url.text)) {
+            return server_ref(server);
+        }
+    }
+    return server_new(str_from(pool->name), settings->id, &settings->url, b->generation->loops);
+}
+
+static void attach_pool(struct build *b, struct pool_plan *plan)
+{
+    const struct server_settings *settings = plan->settings->servers.items;
+    size_t count = plan->settings->servers.count;
+
+    plan->pool = pool_find(b, plan->settings->name);
+    plan->servers = build_alloc(b, count * sizeof(struct server *));
+    for (size_t i = 0; i < count; i++) {
+        plan->servers[i] = server_find(b, plan->pool, &settings[i]);
+        plan->server_count++;
+    }
+    plan_index(b, plan);
+}
+
+static struct listener *listener_find(struct build *b, struct weir_str name)
+{
+    list_each(link, &b->runtime->listeners) {
+        struct listener *listener = container_of(link, struct listener, link);
+        if (str_equal(str_from(listener->name), name)) {
+            listener->refs++;
+            return listener;
+        }
+    }
+    struct listener *listener = listener_new(name, b->generation->loops);
+    list_push_back(&b->runtime->listeners, &listener->link);
+    return listener;
+}
+
+/* A socket that the running generation has on the address, for as many loops. */
+static struct listen_socket *socket_find(struct build *b, struct weir_str text, bool control)
+{
+    const struct generation *current = b->runtime->current;
+    for (size_t i = 0; current != NULL && i < current->listener_count; i++) {
+        const struct listener_plan *plan = &current->listeners[i];
+        const struct weir_str *bind = plan->settings->bind.items;
+        for (size_t k = 0; k < plan->socket_count; k++) {
+            if (str_equal(bind[k], text) && (plan->handler != NULL) == control) {
+                return listen_socket_ref(plan->sockets[k]);
+            }
+        }
+    }
+    return NULL;
+}
+
+static void open_socket(struct build *b, struct listener_plan *plan, size_t index)
+{
+    const struct listener_settings *settings = plan->settings;
+    struct weir_str text = ((const struct weir_str *)settings->bind.items)[index];
+    struct address address;
+    char error[256];
+
+    if (!address_parse(&address, text, error, sizeof(error))) {
+        mistakes_add(b->mistakes, place_of(b, &settings->bind), "%s", error);
+        return;
+    }
+    char *end = NULL;
+    unsigned long mode = strtoul(settings->socket_mode.ptr, &end, 8);
+    if (end == settings->socket_mode.ptr || *end != '\0' || mode > 0777) {
+        mistakes_add(b->mistakes, place_of(b, &settings->socket_mode),
+                     "\"%s\" is not a file mode; write for example 0660", settings->socket_mode.ptr);
+        return;
+    }
+    if (!b->open_sockets) {
+        return;
+    }
+    struct listen_socket *socket = socket_find(b, text, plan->handler != NULL);
+    if (socket == NULL) {
+        size_t count = plan->handler != NULL ? 1 : b->runtime->workers;
+        socket = listen_socket_open(&address, count, (int)settings->backlog, (unsigned)mode, error,
+                                    sizeof(error));
+    }
+    if (socket == NULL) {
+        mistakes_add(b->mistakes, place_of(b, &settings->bind), "%s", error);
+        return;
+    }
+    plan->sockets[plan->socket_count++] = socket;
+}
+
+static void attach_listener(struct build *b, struct listener_plan *plan)
+{
+    size_t count = plan->settings->bind.count;
+    plan->listener = listener_find(b, plan->settings->name);
+    plan->sockets = build_alloc(b, count * sizeof(struct listen_socket *));
+    for (size_t i = 0; i < count; i++) {
+        open_socket(b, plan, i);
+    }
+}
+
+/* ---- all of it ---- */
+
+static void build_blocks(struct build *b)
+{
+    struct generation *g = b->generation;
+    const struct conf_node *root = &g->tree.root;
+
+    for (const struct conf_node *node = root->children; node != NULL; node = node->next) {
+        if (is_block(node, "module")) {
+            build_module(b, node);
+        }
+    }
+    g->pools = build_alloc(b, count_blocks(root, "pool") * sizeof(*g->pools));
+    g->listeners = build_alloc(b, count_blocks(root, "listener") * sizeof(*g->listeners));
+    for (const struct conf_node *node = root->children; node != NULL; node = node->next) {
+        if (is_block(node, "pool")) {
+            build_pool(b, &g->pools[g->pool_count++], node);
+        } else if (is_block(node, "listener")) {
+            build_listener(b, &g->listeners[g->listener_count++], node);
+        }
+    }
+    if (g->listener_count == 0) {
+        mistakes_add(b->mistakes, (struct place){g->tree.file_count > 0 ? g->tree.files[0] : NULL, 0},
+                     "no listener is configured; write for example: listener \"public\" { bind = "
+                     "{\"127.0.0.1:8080\"} }");
+    }
+}
+
+struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
+                                    struct mistakes *mistakes)
+{
+    static const char *const known[] = {"module", "pool", "listener", NULL};
+    struct generation *g = base_zalloc(sizeof(*g));
+    struct build b = {runtime, g, mistakes, open_sockets};
+
+    g->id = ++runtime->last_id;
+    g->runtime = runtime;
+    g->loops = runtime->workers + 1;
+    g->loops_left = g->loops;
+    g->locals = base_zalloc(sizeof(*g->locals) * g->loops);
+    arena_init(&g->arena, NULL, 0);
+    g->places = conf_places_new(&g->arena);
+
+    conf_read(&g->tree, &g->arena, path, mistakes);
+    struct conf_target target = {&global_options, &g->global};
+    fill(&b, &g->tree.root, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    if (g->global.module_dir.len > 0) {
+        module_registry_set_dir(runtime->modules, g->global.module_dir.ptr);
+    }
+    build_blocks(&b);
+    if (open_sockets) {
+        module_host_set_state_dir(g->global.state_dir.ptr);
+    }
+    for (size_t i = 0; i < g->uses.count; i++) {
+        check_use(&b, g->uses.items[i]);
+    }
+    if (mistakes->count == 0) {
+        for (size_t i = 0; i < g->pool_count; i++) {
+            attach_pool(&b, &g->pools[i]);
+        }
+        for (size_t i = 0; i < g->listener_count; i++) {
+            attach_listener(&b, &g->listeners[i]);
+        }
+    }
+    if (mistakes->count > 0) {
+        generation_free(&g);
+    }
+    return g;
+}
