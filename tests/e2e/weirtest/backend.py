@@ -54,7 +54,8 @@ class Peer(wire.Stream):
     def request_head(self):
         """The next request, its body not read."""
         if not self.buffer:
-            self.buffer = self.some()
+            with contextlib.suppress(ConnectionError):
+                self.buffer = self.some()
             if not self.buffer:
                 raise Gone("no more requests")
         method, target, minor = wire.parse_request_line(self.line())
