@@ -58,3 +58,20 @@ sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
 
 # What the test of a module links.
 MODULE_TEST_LIBS = $(SDK_TESTING) $(CRYPTO_LIBS) $(CHECK_LIBS) $(SYSTEM_LIBS)
+
+# What a stranger builds a module with: pkg-config, autoconf, a module to begin with.
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = sdk/weir-sdk.pc sdk/weir-testing.pc
+weir_templates += $(pkgconfig_DATA)
+aclocaldir = $(datadir)/aclocal
+dist_aclocal_DATA = sdk/weir.m4
+sdktemplatedir = $(pkgdatadir)/template
+dist_sdktemplate_DATA = \
+    sdk/template/Makefile \
+    sdk/template/Makefile.am \
+    sdk/template/README.md \
+    sdk/template/balance_two_choices.c \
+    sdk/template/configure.ac \
+    sdk/template/test_two_choices.c \
+    sdk/template/two_choices.conf
+dist_doc_DATA += sdk/MANUAL.md
