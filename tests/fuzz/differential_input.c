@@ -27,6 +27,7 @@ static const char *const statuses[] = {
     "204 No Content",
     "304 Not Modified",
     "100 Continue",
+    "205 Reset Content",
     "404 Not\tFound \xfc",
     "099 Low",
     "600 High",

@@ -340,6 +340,12 @@ static bool tab_in_coding(const struct comparison *it)
     return false;
 }
 
+/* Its two faults in finding the coding; ours read the head. */
+static bool misread_coding(const struct comparison *it)
+{
+    return it->ours.head && (tab_in_coding(it) || longer_name(it));
+}
+
 static bool unfinished_head(const struct comparison *it)
 {
     return !it->ours.head && memmem(it->data, it->len, "\r\n\r\n", 4) == NULL;
@@ -353,7 +359,7 @@ static bool empty_lines(const struct comparison *it)
 /* ---- the rows ---- */
 
 struct row {
-    const char *ours;   /* our reason; NULL: not refused */
+    const char *ours;   /* our reason, `*` for any; NULL: not refused */
     const char *oracle; /* its error; NULL: taken, or not at its end */
     bool (*condition)(const struct comparison *it);
     const char *text;
@@ -367,8 +373,6 @@ static struct row rows[] = {
     {"obs_fold", NULL, has_fold, "folded lines are refused (9112 5.2)", 0},
     {"bad_field_value", NULL, has_control, "control characters are no value (9110 5.5)", 0},
     {"space_before_colon", NULL, blank_before_colon, "no space before the colon (9112 5.1)", 0},
-    {"no_colon", NULL, any, "a line without a colon is no field (9112 5)", 0},
-    {"bad_field_name", NULL, any, "a name is a token (9110 5.1)", 0},
     {"bad_line_end", NULL, strange_first_line, "nothing after the version (9112 3)", 0},
     {"bad_method", NULL, empty_lines, "one empty line may come first (9112 2.2)", 0},
     {"bad_request_line", NULL, strange_first_line, "two spaces, visible bytes (9112 3)", 0},
@@ -391,17 +395,15 @@ static struct row rows[] = {
     {"bad_content_length", NULL, huge_length, "lengths fit signed 64 bits (9112 6.3)", 0},
     {"bad_chunk_size", NULL, chunked_body, "no space behind a size (9112 7.1)", 0},
     {"bad_chunk_end", NULL, chunked_body, "CR LF behind the data (9112 7.1)", 0},
-    {"bad_chunk_size", NULL, tab_in_coding, "tabs are white space (9110 5.6.3)", 0},
-    {"bad_chunk_end", NULL, tab_in_coding, "tabs are white space (9110 5.6.3)", 0},
-    {NULL, NULL, tab_in_coding, "tabs are white space (9110 5.6.3)", 0},
+    {"*", NULL, misread_coding, "a coding that it does not see: tabs, longer names", 0},
+    {NULL, NULL, misread_coding, "a coding that it does not see: tabs, longer names", 0},
     /* The other refuses. */
     {NULL, "HPE_INVALID_METHOD", unknown_method, "any token is a method (9110 9.1)", 0},
     {NULL, "HPE_INVALID_CONTENT_LENGTH", repeated_length, "equal lengths are one (9112 6.3)", 0},
     {NULL, "HPE_UNEXPECTED_CONTENT_LENGTH", repeated_length,
      "equal lengths, or chunked wins and the connection ends (9112 6.3)", 0},
-    {NULL, "HPE_INVALID_TRANSFER_ENCODING", longer_name,
-     "a field whose name begins like Transfer-Encoding is not that field", 0},
-    {NULL, "HPE_UNEXPECTED_CONTENT_LENGTH", longer_name, "the same, beside a length", 0},
+    {NULL, "HPE_INVALID_TRANSFER_ENCODING", misread_coding, "a coding that it misreads", 0},
+    {NULL, "HPE_UNEXPECTED_CONTENT_LENGTH", misread_coding, "a coding that it misreads", 0},
     {NULL, "HPE_INVALID_CONTENT_LENGTH", has_tab, "tabs are white space (9110 5.6.3)", 0},
     {NULL, "HPE_INVALID_URL", unfinished_head, "judged when the head is whole", 0},
     {NULL, "HPE_INVALID_CONTENT_LENGTH", unfinished_head, "judged when the head is whole", 0},
@@ -413,22 +415,23 @@ static struct row difference_rows[] = {
     {"keep-alive", NULL, closes, "of HTTP/1.0, close and codings end it (9112 6.1, 9.3)", 0},
     {"keep-alive", NULL, false_body, "1xx and 204 announce no body (9110 8.6, 9112 6.1)", 0},
     {"keep-alive", NULL, list_in_connection, "lists are cut at commas (9110 5.6.1)", 0},
-    {"body", NULL, tab_in_coding, "tabs are white space (9110 5.6.3)", 0},
-    {"length", NULL, tab_in_coding, "tabs are white space (9110 5.6.3)", 0},
-    {"keep-alive", NULL, tab_in_coding, "tabs are white space (9110 5.6.3)", 0},
-    {"body", NULL, longer_name, "a longer name is another field", 0},
-    {"keep-alive", NULL, longer_name, "a longer name is another field", 0},
+    {"body", NULL, misread_coding, "a coding that it misreads", 0},
+    {"length", NULL, misread_coding, "a coding that it misreads", 0},
+    {"keep-alive", NULL, misread_coding, "a coding that it misreads", 0},
 };
+
+/* Whether a row's text is about this verdict. */
+static bool is_about(const char *text, const struct verdict *verdict)
+{
+    if (verdict->outcome != REFUSED || text == NULL)
+        return verdict->outcome != REFUSED && text == NULL;
+    return strcmp(text, "*") == 0 || strcmp(text, verdict->why) == 0;
+}
 
 static bool matches(const struct row *row, const struct comparison *it)
 {
-    bool ours = row->ours == NULL
-                    ? it->ours.outcome != REFUSED
-                    : it->ours.outcome == REFUSED && strcmp(row->ours, it->ours.why) == 0;
-    bool oracle = row->oracle == NULL
-                      ? it->oracle.outcome != REFUSED
-                      : it->oracle.outcome == REFUSED && strcmp(row->oracle, it->oracle.why) == 0;
-    return ours && oracle && row->condition(it);
+    return is_about(row->ours, &it->ours) && is_about(row->oracle, &it->oracle) &&
+           row->condition(it);
 }
 
 bool differential_explain(const struct comparison *it)
