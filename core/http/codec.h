@@ -16,6 +16,7 @@
 #include "http/message.h"
 
 struct exchange;
+struct h1_extra;
 
 /* ---- the client's half ---- */
 

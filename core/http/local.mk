@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/http, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/http/batch.c \
+    core/http/batch.h \
+    core/http/codec.h \
     core/http/h1_chunk.c \
+    core/http/h1_client.c \
+    core/http/h1_client.h \
     core/http/h1_fields.c \
     core/http/h1_fields.h \
     core/http/h1_parse.h \
     core/http/h1_request.c \
     core/http/h1_response.c \
+    core/http/h1_server.c \
+    core/http/h1_server.h \
     core/http/h1_write.c \
     core/http/h1_write.h \
     core/http/message.c \

@@ -14,8 +14,9 @@
 #include "base/arena.h"
 #include "base/list.h"
 
-/* Scratch: large enough that one recv takes what a socket holds, small enough to stay in cache. */
-#define LOOP_SCRATCH_SIZE (128u * 1024)
+/* Scratch: large enough that one recv takes what a socket holds: for large bodies 256 KiB cost 12 % less than
+ * 128, and 512 no less than 256. */
+#define LOOP_SCRATCH_SIZE (256u * 1024)
 #define LOOP_OUTPUT_SIZE  (32u * 1024)
 
 /* ---- coarse timers: a hashed wheel on one libevent timer ---- */

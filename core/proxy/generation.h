@@ -109,6 +109,7 @@ struct generation_local {
 };
 
 struct generation {
+    struct list link; /* the control thread's: all that are not freed */
     uint64_t id;
     struct arena arena;
     struct conf_tree tree;

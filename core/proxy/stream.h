@@ -13,9 +13,13 @@
 
 #include "http/codec.h"
 #include "http/h1_client.h"
+#include "http/h1_write.h"
 #include "proxy/client.h"
 #include "proxy/pool.h"
 #include "proxy/worker.h"
+
+/* Fields that Weir adds to a request. */
+#define STREAM_EXTRAS 6
 
 #define STREAM_MAGIC 0x5354524du
 
@@ -84,8 +88,10 @@ struct stream {
     bool replay_broken; /* body bytes have passed that were not kept */
     uint64_t body_in;   /* request body bytes passed on */
 
-    /* answering oneself */
-    uint64_t reply_left;
+    /* fields that Weir adds, made once a request */
+    struct h1_extra extras[STREAM_EXTRAS];
+    uint8_t extra_count;
+    char port_text[8];
 
     /* times, monotonic ns */
     uint64_t start_ns, assigned_ns, queued_ns, connect_start_ns, last_progress_ns;
@@ -146,7 +152,6 @@ void stream_reply_end(struct stream *stream);
 void stream_reply_abort(struct stream *stream);
 
 /* ---- stream_head.c: heads on their way ---- */
-#define STREAM_EXTRAS 6
 /* Hop-by-hop fields go, forwarding fields are set. Once a request. false: no memory. */
 bool stream_prepare_request(struct stream *stream);
 /* Fields that are added on each attempt. */
@@ -158,6 +163,8 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters);
 /* ---- stream_log.c: the end ---- */
 /* Statistics and loggers. Once a stream that had a request. */
 void stream_record(struct stream *stream, bool complete);
+/* The stream's pool in the generation of the server that it was assigned to; NULL: not there. */
+struct pool_plan *stream_pool_plan_of(const struct stream *stream);
 
 /* ---- sdk_request.c: the request half of the host's table ---- */
 void sdk_request_fill(struct weir_host *host);

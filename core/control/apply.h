@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Putting a generation into force on all loops: each prepares its instances; when all could, each commits;
+ * when one could not, each abandons. Control thread.
+ */
+#ifndef CONTROL_APPLY_H
+#define CONTROL_APPLY_H
+
+#include "proxy/worker.h"
+
+/* `error` NULL: the generation is in force on every loop. Else it is in force on none, and has been left
+ * by all that had prepared it; the callee frees it. */
+typedef void (*apply_fn)(void *arg, struct generation *generation, const char *error);
+
+/* Begins; `fn` is called later on the control thread's loop. One at a time. */
+void apply_begin(struct runtime *runtime, struct generation *generation, apply_fn fn, void *arg);
+
+#endif

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control thread: start, signals, reload, stop. See control.h.
+ */
+#include "control/control.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/logfile.h"
+#include "control/apply.h"
+#include "control/privileges.h"
+#include "control/report.h"
+#include "module/host.h"
+#include "proxy/probe.h"
+#include "proxy/stream.h"
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+struct control {
+    const char *path;
+    struct runtime runtime;
+    struct weir_host host;
+    struct worker *self; /* the control thread's loop */
+    struct prober *prober;
+    struct list generations;
+    struct event *signals[8];
+    size_t signal_count;
+    bool applying;
+    bool reload_wanted;
+    bool started; /* the first generation is in force */
+    bool stopping;
+    bool clearing;
+    unsigned left; /* loops that have not drained */
+    int exit_code;
+};
+
+static struct control *control_of(const struct generation *generation)
+{
+    return container_of(generation->runtime, struct control, runtime);
+}
+
+static void notify_systemd(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+/* ---- messages to loops and back ---- */
+
+struct note {
+    struct message message;
+    struct control *control;
+    struct worker *worker;
+    struct pool *pool;
+    uint64_t patience_ns;
+};
+
+static struct note *note_new(struct control *control, struct worker *worker, message_fn fn)
+{
+    struct note *note = base_zalloc(sizeof(*note));
+    note->message.fn = fn;
+    note->control = control;
+    note->worker = worker;
+    return note;
+}
+
+/* ---- generations ---- */
+
+static void free_left_generations(struct control *control)
+{
+    list_each(link, &control->generations) {
+        struct generation *generation = container_of(link, struct generation, link);
+        if (atomic_load(&generation->loops_left) == 0) {
+            list_remove(link);
+            generation_free(&generation);
+        }
+    }
+}
+
+static void on_generation_left(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    free_left_generations(note->control);
+    free(note);
+}
+
+/* Any loop: the last one has left. */
+static void generation_left(struct generation *generation)
+{
+    struct control *control = control_of(generation);
+    struct note *note = note_new(control, control->self, on_generation_left);
+    loop_post(control->self->loop, &note->message);
+}
+
+static void on_loop_refresh(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    pool_local_refresh(&note->pool->locals[note->worker->index]);
+    batch_flush(&note->worker->batch);
+    free(note);
+}
+
+static void refresh_pool(struct control *control, struct pool *pool)
+{
+    for (unsigned i = 0; i <= control->runtime.workers; i++) {
+        struct worker *worker = control->runtime.loops[i];
+        struct note *note = note_new(control, worker, on_loop_refresh);
+        note->pool = pool;
+        loop_post(worker->loop, &note->message);
+    }
+}
+
+static void server_changed(void *arg, struct server *server)
+{
+    struct control *control = arg;
+    const struct generation *current = control->runtime.current;
+    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
+        if (strcmp(current->pools[i].pool->name, server->pool_name) == 0) {
+            refresh_pool(control, current->pools[i].pool);
+        }
+    }
+}
+
+/* What the files say of servers, laid over their live state. Before the commit: workers read it then. */
+static void set_servers(const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        const struct server_settings *settings = plan->settings->servers.items;
+        for (size_t k = 0; k < plan->server_count; k++) {
+            struct server *server = plan->servers[k];
+            server->weight = (uint32_t)settings[k].weight;
+            server->effective = (uint32_t)settings[k].weight * WEIR_WEIGHT_ONE;
+            server->max_connections = (uint32_t)settings[k].max_connections;
+        }
+    }
+}
+
+static void log_ready(const struct generation *generation)
+{
+    char text[1024];
+    size_t at = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct listener_plan *plan = &generation->listeners[i];
+        for (size_t k = 0; k < plan->socket_count && at < sizeof(text) - 1; k++) {
+            int n = snprintf(text + at, sizeof(text) - at, "%s %s=%s", at > 0 ? "," : "",
+                             plan->listener->name, plan->sockets[k]->text);
+            at += n > 0 ? (size_t)n : 0;
+        }
+    }
+    log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
+}
+
+static void reload(struct control *control);
+static unsigned count_workers(const struct global_settings *global);
+
+static void applied(void *arg, struct generation *generation, const char *error)
+{
+    struct control *control = arg;
+
+    control->applying = false;
+    if (error != NULL) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s: the configuration is not taken over: %s",
+                  control->started ? "reload" : "start", error);
+        free_left_generations(control);
+        if (!control->started) {
+            control->exit_code = 1;
+            loop_stop(control->self->loop);
+            return;
+        }
+        notify_systemd("READY=1");
+        return;
+    }
+    control->runtime.current = generation;
+    if (!control->stopping) {
+        prober_adopt(control->prober, generation);
+    }
+    if (!control->started) {
+        control->started = true;
+        log_ready(generation);
+    } else {
+        log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
+                  (unsigned long long)generation->id);
+    }
+    notify_systemd("READY=1");
+    if (control->reload_wanted && !control->stopping) {
+        reload(control);
+    }
+}
+
+static void log_mistakes(const struct mistakes *mistakes)
+{
+    for (size_t i = 0; i < mistakes->count; i++) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s", mistakes->texts[i]);
+    }
+}
+
+static void print_mistakes(const struct mistakes *mistakes)
+{
+    for (size_t i = 0; i < mistakes->count; i++) {
+        fprintf(stderr, "weir: %s\n", mistakes->texts[i]);
+    }
+}
+
+static bool open_log(const struct global_settings *global)
+{
+    char error[256];
+    if (!log_open(global->log_target.ptr, (enum weir_log_level)global->log_level, error,
+                  sizeof(error))) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s", error);
+        return false;
+    }
+    return true;
+}
+
+static void reload(struct control *control)
+{
+    struct mistakes mistakes = {0};
+
+    if (control->applying || control->stopping) {
+        control->reload_wanted = !control->stopping;
+        return;
+    }
+    control->reload_wanted = false;
+    notify_systemd("RELOADING=1");
+    struct generation *generation =
+        generation_build(&control->runtime, control->path, true, &mistakes);
+    if (generation == NULL) {
+        log_mistakes(&mistakes);
+        log_write(WEIR_LOG_ERROR, "weir",
+                  "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
+        mistakes_free(&mistakes);
+        notify_systemd("READY=1");
+        return;
+    }
+    mistakes_free(&mistakes);
+    unsigned wanted = count_workers(&generation->global);
+    if (wanted != control->runtime.workers) {
+        log_write(WEIR_LOG_WARNING, "weir",
+                  "workers = %u takes effect at the next start; %u go on now", wanted,
+                  control->runtime.workers);
+    }
+    open_log(&generation->global);
+    list_push_back(&control->generations, &generation->link);
+    set_servers(generation);
+    control->applying = true;
+    apply_begin(&control->runtime, generation, applied, control);
+}
+
+/* ---- stopping ---- */
+
+static void on_cleared(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+
+    free(note);
+    if (--control->left == 0) {
+        prober_free(&control->prober);
+        worker_clear(control->self);
+        loop_stop(control->self->loop);
+    }
+}
+
+static void on_loop_clear(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    worker_clear(note->worker);
+    note->message.fn = on_cleared;
+    loop_post(note->control->self->loop, &note->message);
+}
+
+static void clear_all(struct control *control)
+{
+    if (control->clearing) {
+        return;
+    }
+    control->clearing = true;
+    control->left = control->runtime.workers;
+    for (unsigned i = 0; i < control->runtime.workers; i++) {
+        struct note *note = note_new(control, control->runtime.loops[i], on_loop_clear);
+        loop_post(note->worker->loop, &note->message);
+    }
+}
+
+static void on_drained(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+
+    free(note);
+    if (!control->clearing && --control->left == 0) {
+        clear_all(control);
+    }
+}
+
+/* On a loop, once. */
+static void loop_drained(struct worker *worker)
+{
+    worker->on_drained = NULL;
+    struct control *control = control_of(worker->generation);
+    struct note *note = note_new(control, worker, on_drained);
+    loop_post(control->self->loop, &note->message);
+}
+
+static void on_loop_drain(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    worker_drain(note->worker, note->patience_ns, loop_drained);
+    free(note);
+}
+
+/* SIGTERM: no new connections, running requests end. */
+static void stop_gently(struct control *control)
+{
+    if (control->stopping || !control->started) {
+        control->stopping = true;
+        clear_all(control);
+        return;
+    }
+    control->stopping = true;
+    uint64_t patience_ns = control->runtime.current->global.shutdown_timeout;
+    log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
+              (unsigned long long)(patience_ns / NS_PER_SECOND));
+    notify_systemd("STOPPING=1");
+    control->left = control->runtime.workers + 1;
+    for (unsigned i = 0; i <= control->runtime.workers; i++) {
+        struct note *note = note_new(control, control->runtime.loops[i], on_loop_drain);
+        note->patience_ns = patience_ns;
+        loop_post(note->worker->loop, &note->message);
+    }
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct control *control = arg;
+    (void)what;
+
+    switch (number) {
+    case SIGHUP:
+        log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
+        reload(control);
+        break;
+    case SIGTERM:
+        stop_gently(control);
+        break;
+    case SIGINT:
+        log_write(WEIR_LOG_INFO, "weir", "stopping at once");
+        control->stopping = true;
+        clear_all(control);
+        break;
+    case SIGUSR1:
+        log_reopen();
+        logfile_reopen_all();
+        log_write(WEIR_LOG_INFO, "weir", "log files are opened again");
+        break;
+    case SIGUSR2:
+        report_statistics(control->runtime.current);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- starting ---- */
+
+static unsigned count_workers(const struct global_settings *global)
+{
+    if (global->workers > 0) {
+        return (unsigned)global->workers;
+    }
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus > 0 ? (unsigned)cpus : 1;
+}
+
+/* The global settings, read before there are loops to build a whole generation for. Mistakes are told by
+ * the build. */
+static void peek_globals(const char *path, struct global_settings *global, struct arena *arena)
+{
+    struct mistakes ignored = {0};
+    struct conf_tree tree = {0};
+    static const char *const known[] = {"module", "pool", "listener", NULL};
+    struct conf_fill filling = {.arena = arena,
+                                .places = conf_places_new(arena),
+                                .mistakes = &ignored,
+                                .context = WEIR_CONTEXT_GLOBAL};
+    struct conf_target target = {&global_options, global};
+
+    conf_read(&tree, arena, path, &ignored);
+    conf_fill_block(&filling, &tree.root, &target, 1, known, true);
+    mistakes_free(&ignored);
+}
+
+static void runtime_init(struct control *control, const char *path)
+{
+    struct arena arena;
+    struct global_settings global = {0};
+
+    arena_init(&arena, NULL, 0);
+    peek_globals(path, &global, &arena);
+    control->path = path;
+    module_host_fill(&control->host);
+    sdk_request_fill(&control->host);
+    control->runtime.host = &control->host;
+    control->runtime.workers = count_workers(&global);
+    control->runtime.modules =
+        module_registry_new(global.module_dir.len > 0 ? global.module_dir.ptr : WEIR_MODULEDIR);
+    control->runtime.on_left = generation_left;
+    list_init(&control->runtime.pools);
+    list_init(&control->runtime.listeners);
+    list_init(&control->runtime.routes);
+    list_init(&control->generations);
+    arena_reset(&arena);
+}
+
+/* Each connection costs two descriptors: as many as the system lets us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool make_loops(struct control *control)
+{
+    unsigned count = control->runtime.workers + 1;
+    control->runtime.loops = base_zalloc(sizeof(struct worker *) * count);
+    for (unsigned i = 0; i < count; i++) {
+        control->runtime.loops[i] = worker_new(i);
+        if (control->runtime.loops[i] == NULL) {
+            fprintf(stderr,
+                    "weir: cannot make loop %u of %u: %s; raise the limit of open files, or set "
+                    "fewer workers\n",
+                    i + 1, count, strerror(errno));
+            return false;
+        }
+    }
+    control->self = control->runtime.loops[control->runtime.workers];
+    return true;
+}
+
+static void watch_signals(struct control *control)
+{
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        struct event *event = evsignal_new(control->self->loop->base, numbers[i], on_signal, control);
+        ASSERT(event != NULL && event_add(event, NULL) == 0);
+        control->signals[control->signal_count++] = event;
+    }
+}
+
+static bool start_workers(struct control *control)
+{
+    for (unsigned i = 0; i < control->runtime.workers; i++) {
+        if (!worker_start(control->runtime.loops[i])) {
+            log_write(WEIR_LOG_ERROR, "weir", "cannot start worker %u: %s", i, strerror(errno));
+            return false;
+        }
+    }
+    return true;
+}
+
+static void tear_down(struct control *control)
+{
+    for (size_t i = 0; i < control->signal_count; i++) {
+        event_free(control->signals[i]);
+    }
+    for (unsigned i = 0; control->runtime.loops != NULL && i < control->runtime.workers; i++) {
+        if (control->runtime.loops[i] != NULL) {
+            worker_join(control->runtime.loops[i]);
+        }
+    }
+    if (control->prober != NULL) {
+        prober_free(&control->prober);
+    }
+    free_left_generations(control);
+    for (unsigned i = 0; control->runtime.loops != NULL && i <= control->runtime.workers; i++) {
+        if (control->runtime.loops[i] != NULL) {
+            worker_free(&control->runtime.loops[i]);
+        }
+    }
+    free(control->runtime.loops);
+    module_registry_free(&control->runtime.modules);
+    logfile_stop();
+}
+
+int control_run(const char *path)
+{
+    struct control control = {0};
+    struct mistakes mistakes = {0};
+
+    signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    runtime_init(&control, path);
+    if (!logfile_start() || !make_loops(&control)) {
+        tear_down(&control);
+        return 1;
+    }
+    struct generation *generation = generation_build(&control.runtime, path, true, &mistakes);
+    char error[256];
+    if (generation == NULL) {
+        print_mistakes(&mistakes);
+        control.exit_code = 1;
+    } else if (!open_log(&generation->global) ||
+               !privileges_drop(&generation->global, error, sizeof(error))) {
+        fprintf(stderr, "weir: %s\n", error);
+        generation_free(&generation);
+        control.exit_code = 1;
+    }
+    mistakes_free(&mistakes);
+    if (generation != NULL) {
+        list_push_back(&control.generations, &generation->link);
+        control.prober = prober_new(control.self, server_changed, &control);
+        watch_signals(&control);
+        if (start_workers(&control)) {
+            set_servers(generation);
+            control.applying = true;
+            apply_begin(&control.runtime, generation, applied, &control);
+            loop_run(control.self->loop);
+        } else {
+            control.exit_code = 1;
+        }
+    }
+    tear_down(&control);
+    return control.exit_code;
+}
+
+int control_check(const char *path)
+{
+    struct control control = {0};
+    struct mistakes mistakes = {0};
+
+    runtime_init(&control, path);
+    module_host_set_state_dir(NULL);
+    struct generation *generation = generation_build(&control.runtime, path, false, &mistakes);
+    print_mistakes(&mistakes);
+    if (generation != NULL) {
+        printf("weir: %s is right\n", path);
+        generation_free(&generation);
+    }
+    int code = mistakes.count > 0 ? 1 : 0;
+    mistakes_free(&mistakes);
+    module_registry_free(&control.runtime.modules);
+    return code;
+}
+
+int control_print_options(const char *path, const char *name)
+{
+    struct control control = {0};
+    struct mistakes mistakes = {0};
+    int code = 0;
+
+    runtime_init(&control, path);
+    if (name == NULL) {
+        conf_print_options(&global_options, "weir.conf", 0);
+        conf_print_options(&listener_options, "listener \"NAME\" { }", 0);
+        conf_print_options(&pool_options, "pool \"NAME\" { }", 0);
+        conf_print_options(&probe_options, "health \"NAME\" { } of a pool, beside the module's own",
+                           0);
+    } else {
+        struct module *module = module_load(control.runtime.modules, name, &control.host,
+                                            (struct place){NULL, 0}, &mistakes);
+        print_mistakes(&mistakes);
+        code = module == NULL;
+        if (module != NULL) {
+            printf("%s %s: %s\n\n", module->name, module->descriptor.version,
+                   module->descriptor.summary);
+            if (module->descriptor.options != NULL) {
+                conf_print_options(module->descriptor.options, "options", 0);
+            }
+            module_unref(&module);
+        }
+    }
+    mistakes_free(&mistakes);
+    module_registry_free(&control.runtime.modules);
+    return code;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Statistics in the log. See report.h.
+ */
+#include "control/report.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "proxy/client.h"
+
+static void write_line(const char *kind, const char *name, const struct traffic *t, const char *rest)
+{
+    char errors[512] = "";
+    size_t at = 0;
+
+    for (unsigned i = 1; i < REASON_COUNT; i++) {
+        if (t->errors[i] > 0 && at < sizeof(errors)) {
+            struct weir_str word = reason_word((enum reason)i);
+            int n = snprintf(errors + at, sizeof(errors) - at, " %.*s=%llu", STR_ARGS(word),
+                             (unsigned long long)t->errors[i]);
+            at += n > 0 ? (size_t)n : 0;
+        }
+    }
+    log_write(WEIR_LOG_NOTICE, "statistics",
+              "%s \"%s\": requests=%llu 1xx=%llu 2xx=%llu 3xx=%llu 4xx=%llu 5xx=%llu none=%llu "
+              "bytes_in=%llu bytes_out=%llu connections=%llu retries=%llu connect_p50=%.3fms "
+              "first_byte_p50=%.3fms p50=%.3fms p95=%.3fms p99=%.3fms%s%s",
+              kind, name, (unsigned long long)t->requests, (unsigned long long)t->status[1],
+              (unsigned long long)t->status[2], (unsigned long long)t->status[3],
+              (unsigned long long)t->status[4], (unsigned long long)t->status[5],
+              (unsigned long long)t->status[0], (unsigned long long)t->bytes_in,
+              (unsigned long long)t->bytes_out, (unsigned long long)t->connections,
+              (unsigned long long)t->retries, histogram_quantile_ms(&t->connect, 0.5),
+              histogram_quantile_ms(&t->first_byte, 0.5), histogram_quantile_ms(&t->total, 0.5),
+              histogram_quantile_ms(&t->total, 0.95), histogram_quantile_ms(&t->total, 0.99), errors,
+              rest);
+}
+
+static void report_servers(const struct pool_plan *plan)
+{
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server *server = plan->servers[i];
+        struct traffic total = {0};
+        char name[256];
+        char rest[320];
+        for (unsigned k = 0; k < server->loops; k++) {
+            traffic_sum(&total, &server->locals[k].traffic);
+        }
+        pthread_mutex_lock(&server->lock);
+        snprintf(rest, sizeof(rest), " in_flight=%u health=%s state=%s reason=\"%s\"",
+                 __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED),
+                 server_health_word((enum server_health)server->health),
+                 server_admin_word((enum server_admin)server->admin), server->reason);
+        pthread_mutex_unlock(&server->lock);
+        snprintf(name, sizeof(name), "%s/%s", server->pool_name, server->name);
+        write_line("server", name, &total, rest);
+    }
+}
+
+void report_statistics(const struct generation *g)
+{
+    if (g == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < g->listener_count; i++) {
+        const struct listener *listener = g->listeners[i].listener;
+        struct traffic total = {0};
+        for (unsigned k = 0; k < listener->loops; k++) {
+            traffic_sum(&total, &listener->locals[k].traffic);
+        }
+        write_line("listener", listener->name, &total, "");
+    }
+    for (size_t i = 0; i < g->route_count; i++) {
+        struct traffic total = traffic_total(g->routes[i]->traffic, g->routes[i]->loops);
+        write_line("route", g->routes[i]->name, &total, "");
+    }
+    for (size_t i = 0; i < g->pool_count; i++) {
+        struct traffic total = pool_total(g->pools[i].pool);
+        char rest[64];
+        snprintf(rest, sizeof(rest), " waiting=%u", g->pools[i].pool->waiting);
+        write_line("pool", g->pools[i].pool->name, &total, rest);
+        report_servers(&g->pools[i]);
+    }
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Statistics in the log (SIGUSR2).
+ */
+#ifndef CONTROL_REPORT_H
+#define CONTROL_REPORT_H
+
+#include "proxy/generation.h"
+
+/* One line each for listeners, routes, pools and servers. Control thread. */
+void report_statistics(const struct generation *generation);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The request half of the host's table: what http.h promises, on streams.
+ */
+#include "proxy/stream.h"
+
+static struct weir_str request_str(const struct weir_request *req, enum weir_request_str which)
+{
+    const struct stream *stream = stream_of_request(req);
+    const struct http_request_head *head = &stream->exchange.request;
+    const struct weir_str none = {NULL, 0};
+
+    switch (which) {
+    case WEIR_REQUEST_METHOD:
+        return head->method_name;
+    case WEIR_REQUEST_SCHEME:
+        return stream->client->tls ? STR("https") : STR("http");
+    case WEIR_REQUEST_HOST:
+        return head->host;
+    case WEIR_REQUEST_AUTHORITY:
+        return head->authority;
+    case WEIR_REQUEST_PATH:
+        return head->path;
+    case WEIR_REQUEST_QUERY:
+        return head->query;
+    case WEIR_REQUEST_TARGET:
+        return head->target;
+    case WEIR_REQUEST_PROTOCOL:
+        return head->minor == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
+    case WEIR_REQUEST_LISTENER:
+        return stream->listener->settings->name;
+    case WEIR_REQUEST_POOL:
+        return stream->pool != NULL ? stream->pool->settings->name : none;
+    case WEIR_REQUEST_ROUTE:
+        return stream->route != NULL ? str_from(stream->route->name) : none;
+    case WEIR_REQUEST_SERVER:
+        return stream->server_name;
+    case WEIR_REQUEST_SERVER_URL:
+        return stream->server_url;
+    case WEIR_REQUEST_TLS_VERSION:
+        return stream->client->tls && stream->client->http->conn != NULL
+                   ? str_from(SSL_get_version(stream->client->http->conn->ssl))
+                   : none;
+    case WEIR_REQUEST_TLS_NAME:
+        return stream->client->tls && stream->client->http->conn != NULL
+                   ? client_tls_name(stream->client)
+                   : none;
+    }
+    return none;
+}
+
+static struct weir_peer request_peer(const struct weir_request *req)
+{
+    const struct stream *stream = stream_of_request(req);
+    const struct http_field *field = NULL;
+    struct weir_peer peer = {{stream->client->peer_text, stream->client->peer_len},
+                             address_port(&stream->client->peer)};
+
+    if (stream->client->trusted &&
+        (field = fields_find(&stream->exchange.request.fields, FIELD_X_FORWARDED_FOR)) != NULL) {
+        /* The last address is the one that the trusted proxy itself saw. */
+        struct weir_str text = field->value;
+        const char *comma = memrchr(text.ptr, ',', text.len);
+        if (comma != NULL) {
+            size_t skip = (size_t)(comma + 1 - text.ptr);
+            text.ptr += skip;
+            text.len -= skip;
+        }
+        while (text.len > 0 && (*text.ptr == ' ' || *text.ptr == '\t')) {
+            text.ptr++;
+            text.len--;
+        }
+        struct address address;
+        if (text.len > 0 && address_from_host(&address, text, 0)) {
+            peer.address = text;
+            peer.port = 0;
+        }
+    }
+    return peer;
+}
+
+static bool request_tls(const struct weir_request *req)
+{
+    return stream_of_request(req)->client->tls;
+}
+
+static bool find_field(const struct http_fields *fields, struct weir_str name,
+                       struct weir_str *value)
+{
+    const struct http_field *field = fields_find_name(fields, name);
+    if (field == NULL) {
+        return false;
+    }
+    *value = field->value;
+    return true;
+}
+
+static size_t live_fields(const struct http_fields *fields)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        count += !fields->items[i].dropped;
+    }
+    return count;
+}
+
+static struct weir_field live_field(const struct http_fields *fields, size_t index)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (!fields->items[i].dropped && index-- == 0) {
+            return (struct weir_field){fields->items[i].name, fields->items[i].value};
+        }
+    }
+    return (struct weir_field){{NULL, 0}, {NULL, 0}};
+}
+
+/* Fields that frame the message or belong to one connection are the core's alone. */
+static bool may_change(struct weir_str name)
+{
+    switch (field_id_of(name)) {
+    case FIELD_CONNECTION:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_HTTP2_SETTINGS:
+    case FIELD_KEEP_ALIVE:
+    case FIELD_PROXY_CONNECTION:
+    case FIELD_TE:
+    case FIELD_TRANSFER_ENCODING:
+    case FIELD_UPGRADE:
+        return false;
+    default:
+        return field_name_valid(name);
+    }
+}
+
+static enum weir_status add_field(struct exchange *exchange, struct http_fields *fields, bool open,
+                                  struct weir_str name, struct weir_str value)
+{
+    if (!open || !may_change(name) || !field_value_valid(value)) {
+        return WEIR_INVALID;
+    }
+    struct weir_str name_copy = arena_copy(&exchange->arena, name);
+    struct weir_str value_copy = arena_copy(&exchange->arena, value);
+    if (name_copy.ptr == NULL || value_copy.ptr == NULL ||
+        !fields_add(fields, &exchange->arena, name_copy, value_copy)) {
+        return WEIR_NO_MEMORY;
+    }
+    return WEIR_OK;
+}
+
+static enum weir_status set_field(struct exchange *exchange, struct http_fields *fields, bool open,
+                                  struct weir_str name, struct weir_str value)
+{
+    if (!open || !may_change(name) || !field_value_valid(value)) {
+        return WEIR_INVALID;
+    }
+    fields_drop_name(fields, name);
+    return add_field(exchange, fields, open, name, value);
+}
+
+static bool request_header(const struct weir_request *req, struct weir_str name,
+                           struct weir_str *value)
+{
+    return find_field(&stream_of_request(req)->exchange.request.fields, name, value);
+}
+
+static size_t request_field_count(const struct weir_request *req)
+{
+    return live_fields(&stream_of_request(req)->exchange.request.fields);
+}
+
+static struct weir_field request_field(const struct weir_request *req, size_t index)
+{
+    return live_field(&stream_of_request(req)->exchange.request.fields, index);
+}
+
+static enum weir_status request_set_header(struct weir_request *req, struct weir_str name,
+                                           struct weir_str value)
+{
+    struct stream *stream = stream_of_request(req);
+    return set_field(&stream->exchange, &stream->exchange.request.fields,
+                     stream->request_open || stream->phase < PHASE_SENT, name, value);
+}
+
+static enum weir_status request_add_header(struct weir_request *req, struct weir_str name,
+                                           struct weir_str value)
+{
+    struct stream *stream = stream_of_request(req);
+    return add_field(&stream->exchange, &stream->exchange.request.fields,
+                     stream->request_open || stream->phase < PHASE_SENT, name, value);
+}
+
+static size_t request_remove_header(struct weir_request *req, struct weir_str name)
+{
+    struct stream *stream = stream_of_request(req);
+    return may_change(name) ? fields_drop_name(&stream->exchange.request.fields, name) : 0;
+}
+
+static void *request_alloc(struct weir_request *req, size_t len)
+{
+    return arena_alloc(&stream_of_request(req)->exchange.arena, len);
+}
+
+static void **request_slot(struct weir_request *req, struct weir_context *ctx)
+{
+    static _Thread_local void *nowhere;
+    struct stream *stream = stream_of_request(req);
+
+    if (stream->slots == NULL) {
+        stream->slots = arena_zalloc(&stream->exchange.arena,
+                                     stream->generation->modules.count * sizeof(void *));
+    }
+    if (stream->slots == NULL) { /* no memory: what is put there is not found again */
+        nowhere = NULL;
+        return &nowhere;
+    }
+    return &stream->slots[module_context_of(ctx)->slot];
+}
+
+static uint32_t response_status(const struct weir_response *resp)
+{
+    return stream_of_response(resp)->exchange.response.status;
+}
+
+static bool response_header(const struct weir_response *resp, struct weir_str name,
+                            struct weir_str *value)
+{
+    return find_field(&stream_of_response(resp)->exchange.response.fields, name, value);
+}
+
+static size_t response_field_count(const struct weir_response *resp)
+{
+    return live_fields(&stream_of_response(resp)->exchange.response.fields);
+}
+
+static struct weir_field response_field(const struct weir_response *resp, size_t index)
+{
+    return live_field(&stream_of_response(resp)->exchange.response.fields, index);
+}
+
+static enum weir_status response_set_header(struct weir_response *resp, struct weir_str name,
+                                            struct weir_str value)
+{
+    struct stream *stream = stream_of_response(resp);
+    return set_field(&stream->exchange, &stream->exchange.response.fields, stream->response_open,
+                     name, value);
+}
+
+static enum weir_status response_add_header(struct weir_response *resp, struct weir_str name,
+                                            struct weir_str value)
+{
+    struct stream *stream = stream_of_response(resp);
+    return add_field(&stream->exchange, &stream->exchange.response.fields, stream->response_open,
+                     name, value);
+}
+
+static size_t response_remove_header(struct weir_response *resp, struct weir_str name)
+{
+    struct stream *stream = stream_of_response(resp);
+    return stream->response_open && may_change(name)
+               ? fields_drop_name(&stream->exchange.response.fields, name)
+               : 0;
+}
+
+static enum weir_status reply_begin(struct weir_request *req, uint32_t status,
+                                    const struct weir_field *fields, size_t count,
+                                    int64_t content_length)
+{
+    return stream_reply_begin(stream_of_request(req), status, fields, count, content_length);
+}
+
+static size_t reply_write(struct weir_request *req, const void *data, size_t len)
+{
+    return stream_reply_write(stream_of_request(req), data, len);
+}
+
+static void reply_end(struct weir_request *req)
+{
+    stream_reply_end(stream_of_request(req));
+}
+
+static void reply_abort(struct weir_request *req)
+{
+    stream_reply_abort(stream_of_request(req));
+}
+
+void sdk_request_fill(struct weir_host *host)
+{
+    host->request_str = request_str;
+    host->request_peer = request_peer;
+    host->request_tls = request_tls;
+    host->request_header = request_header;
+    host->request_field_count = request_field_count;
+    host->request_field = request_field;
+    host->request_set_header = request_set_header;
+    host->request_add_header = request_add_header;
+    host->request_remove_header = request_remove_header;
+    host->request_alloc = request_alloc;
+    host->request_slot = request_slot;
+    host->response_status = response_status;
+    host->response_header = response_header;
+    host->response_field_count = response_field_count;
+    host->response_field = response_field;
+    host->response_set_header = response_set_header;
+    host->response_add_header = response_add_header;
+    host->response_remove_header = response_remove_header;
+    host->reply_begin = reply_begin;
+    host->reply_write = reply_write;
+    host->reply_end = reply_end;
+    host->reply_abort = reply_abort;
+}
