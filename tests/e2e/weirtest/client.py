@@ -63,7 +63,8 @@ class Client(wire.Stream):
         sock = connect(address, timeout, receive_buffer, source)
         if tls is not None:
             try:
-                sock = tls.wrap_socket(sock, server_hostname=server_name)
+                sock = tls.wrap_socket(sock, server_hostname=server_name,
+                                       suppress_ragged_eofs=False)
             except BaseException:
                 sock.close()
                 raise

@@ -63,12 +63,12 @@ class Weir:
         """Puts ports where @NAME@ stands."""
         return re.sub(r"@([a-z0-9_]+)@", lambda match: str(self.port(match.group(1))), text)
 
-    def configure(self, text, head=True):
+    def configure(self, text, head=True, shutdown_timeout="10s"):
         """Writes the configuration; `head` puts what every test needs before it."""
         start = ""
         if head:
             start = (f'workers = {self.workers}\nstate_dir = "{self.state}"\n'
-                     f'module_dir = "{module_dir()}"\nshutdown_timeout = 10s\n')
+                     f'module_dir = "{module_dir()}"\nshutdown_timeout = {shutdown_timeout}\n')
             if self.with_access_log:
                 start += f'module "access_log" {{ path = "{self.access_path}"  format = json }}\n'
         self.conf_path.write_text(start + self.expand(text), encoding="utf-8")
