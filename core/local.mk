@@ -27,10 +27,8 @@ include core/proxy/local.mk
 include core/control/local.mk
 
 # No -rdynamic: a module finds nothing of the program, and reaches the host by its table alone.
-if HAVE_MAIN
 sbin_PROGRAMS += weir
 weir_SOURCES = core/main.c
 weir_CPPFLAGS = $(CORE_CPPFLAGS)
 weir_CFLAGS = $(CORE_CFLAGS)
 weir_LDADD = $(CORE_LIBS)
-endif

@@ -156,7 +156,7 @@ static struct use *build_use(struct build *b, const struct conf_node *node, enum
                              uint32_t context, struct weir_str pool, struct probe_settings *probe)
 {
     struct generation *g = b->generation;
-    struct module *enabled[256];
+    struct module *enabled[256] = {NULL};
     size_t count = 0;
 
     for (; count < g->modules.count && count < ARRAY_COUNT(enabled); count++) {
@@ -260,6 +260,7 @@ static void build_pool(struct build *b, struct pool_plan *plan, const struct con
     plan->generation = b->generation;
     plan->settings = settings;
     fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    settings->name = node->title.text;
     if (settings->name.len == 0) {
         mistakes_add(b->mistakes, node->place, "a pool needs a name: pool \"api_servers\" { ... }");
     }
@@ -320,6 +321,7 @@ static void build_listener(struct build *b, struct listener_plan *plan, const st
     plan->generation = b->generation;
     plan->settings = settings;
     fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    settings->name = node->title.text;
     if (settings->name.len == 0) {
         mistakes_add(b->mistakes, node->place,
                      "a listener needs a name: listener \"public\" { ... }");
