@@ -39,24 +39,14 @@ int main(int argc, char **argv)
 
     while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
         switch (c) {
-        case 'c':
-            path = optarg;
-            break;
-        case 't':
-            check = true;
-            break;
+        case 'c': path = optarg; break;
+        case 't': check = true; break;
         case 'V':
             printf("weir %s (module ABI %d.%d)\n", PACKAGE_VERSION, WEIR_ABI_MAJOR, WEIR_ABI_MINOR);
             return 0;
-        case 'h':
-            usage(stdout);
-            return 0;
-        case 'o':
-            print_options = true;
-            break;
-        default:
-            usage(stderr);
-            return 2;
+        case 'h': usage(stdout); return 0;
+        case 'o': print_options = true; break;
+        default: usage(stderr); return 2;
         }
     }
     if (print_options && argc - optind <= 1) {

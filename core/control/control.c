@@ -79,7 +79,8 @@ static struct note *note_new(struct control *control, struct worker *worker, mes
 
 static void free_left_generations(struct control *control)
 {
-    list_each(link, &control->generations) {
+    list_each(link, &control->generations)
+    {
         struct generation *generation = container_of(link, struct generation, link);
         if (atomic_load(&generation->loops_left) == 0) {
             list_remove(link);
@@ -354,9 +355,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
         reload(control);
         break;
-    case SIGTERM:
-        stop_gently(control);
-        break;
+    case SIGTERM: stop_gently(control); break;
     case SIGINT:
         log_write(WEIR_LOG_INFO, "weir", "stopping at once");
         control->stopping = true;
@@ -367,11 +366,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
         logfile_reopen_all();
         log_write(WEIR_LOG_INFO, "weir", "log files are opened again");
         break;
-    case SIGUSR2:
-        report_statistics(control->runtime.current);
-        break;
-    default:
-        break;
+    case SIGUSR2: report_statistics(control->runtime.current); break;
+    default: break;
     }
 }
 
@@ -458,7 +454,8 @@ static void watch_signals(struct control *control)
 {
     static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
-        struct event *event = evsignal_new(control->self->loop->base, numbers[i], on_signal, control);
+        struct event *event =
+            evsignal_new(control->self->loop->base, numbers[i], on_signal, control);
         ASSERT(event != NULL && event_add(event, NULL) == 0);
         control->signals[control->signal_count++] = event;
     }

@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "proxy/client.h"
 
-static void write_line(const char *kind, const char *name, const struct traffic *t, const char *rest)
+static void write_line(const char *kind, const char *name, const struct traffic *t,
+                       const char *rest)
 {
     char errors[512] = "";
     size_t at = 0;
@@ -33,8 +34,8 @@ static void write_line(const char *kind, const char *name, const struct traffic 
               (unsigned long long)t->bytes_out, (unsigned long long)t->connections,
               (unsigned long long)t->retries, histogram_quantile_ms(&t->connect, 0.5),
               histogram_quantile_ms(&t->first_byte, 0.5), histogram_quantile_ms(&t->total, 0.5),
-              histogram_quantile_ms(&t->total, 0.95), histogram_quantile_ms(&t->total, 0.99), errors,
-              rest);
+              histogram_quantile_ms(&t->total, 0.95), histogram_quantile_ms(&t->total, 0.99),
+              errors, rest);
 }
 
 static void report_servers(const struct pool_plan *plan)

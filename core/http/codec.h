@@ -104,10 +104,10 @@ struct up {
 };
 
 enum up_failure {
-    UP_RESET,      /* reset or closed without an answer */
-    UP_STALE,      /* the same, on a connection that was idle before: no byte of an answer came */
-    UP_MALFORMED,  /* nonsense: exchange->error */
-    UP_TRUNCATED,  /* the body was cut after the response began */
+    UP_RESET,     /* reset or closed without an answer */
+    UP_STALE,     /* the same, on a connection that was idle before: no byte of an answer came */
+    UP_MALFORMED, /* nonsense: exchange->error */
+    UP_TRUNCATED, /* the body was cut after the response began */
 };
 
 struct up_events {
@@ -132,9 +132,9 @@ struct exchange {
     struct http_request_head request;
     struct http_response_head response;
     struct h1_error error;
-    struct down *down; /* NULL after on_close */
-    struct up *up;     /* NULL: none (yet, or any more) */
-    uint64_t request_bytes;  /* on the wire, heads and framing included */
+    struct down *down;      /* NULL after on_close */
+    struct up *up;          /* NULL: none (yet, or any more) */
+    uint64_t request_bytes; /* on the wire, heads and framing included */
     uint64_t response_bytes;
     uint64_t response_body_bytes;
     bool request_whole;  /* all of the request has been delivered */

@@ -14,11 +14,11 @@
 
 enum state {
     STATE_IDLE,
-    STATE_HEAD,    /* waiting for, or reading, the response's head */
+    STATE_HEAD, /* waiting for, or reading, the response's head */
     STATE_LENGTH,
     STATE_CHUNKED,
-    STATE_CLOSE,   /* body until the connection ends */
-    STATE_DONE,    /* the response is whole; the request may not be */
+    STATE_CLOSE, /* body until the connection ends */
+    STATE_DONE,  /* the response is whole; the request may not be */
     STATE_TUNNEL,
     STATE_GONE,
 };
@@ -129,12 +129,8 @@ static bool client_begin(struct h1_client *c, struct http_response_head *head, c
         c->chunked = (struct h1_chunked){0};
         c->state = STATE_CHUNKED;
         break;
-    case BODY_CLOSE:
-        c->state = STATE_CLOSE;
-        break;
-    default:
-        c->state = head->status == 101 ? STATE_TUNNEL : STATE_DONE;
-        break;
+    case BODY_CLOSE: c->state = STATE_CLOSE; break;
+    default: c->state = head->status == 101 ? STATE_TUNNEL : STATE_DONE; break;
     }
     bool done = c->state == STATE_DONE;
     c->owner->events->on_response(exchange);
@@ -153,13 +149,9 @@ static size_t client_take_head(struct h1_client *c, const char *data, size_t len
     c->answer_begun = true;
     switch (h1_parse_response(data, len, &c->limits, &c->scan, &exchange->arena,
                               exchange->request.method, &interim, &used, &exchange->error)) {
-    case H1_INCOMPLETE:
-        return 0;
-    case H1_ERROR:
-        client_fail(c, UP_MALFORMED);
-        return len;
-    case H1_DONE:
-        break;
+    case H1_INCOMPLETE: return 0;
+    case H1_ERROR: client_fail(c, UP_MALFORMED); return len;
+    case H1_DONE: break;
     }
     struct http_response_head *head = &interim;
     if (interim.status >= 200 || interim.status == 101) {
@@ -180,20 +172,11 @@ static size_t client_take_chunked(struct h1_client *c, const char *data, size_t 
 
     switch (h1_chunk_next(&c->chunked, data, len, &c->limits, &used, &out, &out_len, &field,
                           &exchange->error)) {
-    case H1_CHUNK_MORE:
-        break;
-    case H1_CHUNK_DATA:
-        c->owner->events->on_data(exchange, out, out_len);
-        break;
-    case H1_CHUNK_TRAILER:
-        c->owner->events->on_trailer(exchange, field.name, field.value);
-        break;
-    case H1_CHUNK_END:
-        client_response_whole(c);
-        break;
-    case H1_CHUNK_ERROR:
-        client_fail(c, UP_TRUNCATED);
-        return len;
+    case H1_CHUNK_MORE: break;
+    case H1_CHUNK_DATA: c->owner->events->on_data(exchange, out, out_len); break;
+    case H1_CHUNK_TRAILER: c->owner->events->on_trailer(exchange, field.name, field.value); break;
+    case H1_CHUNK_END: client_response_whole(c); break;
+    case H1_CHUNK_ERROR: client_fail(c, UP_TRUNCATED); return len;
     }
     return used;
 }
@@ -204,8 +187,7 @@ static size_t client_take(struct h1_client *c, const char *data, size_t len)
     size_t take = len;
 
     switch (c->state) {
-    case STATE_HEAD:
-        return client_take_head(c, data, len);
+    case STATE_HEAD: return client_take_head(c, data, len);
     case STATE_LENGTH:
         take = len < c->body_left ? len : (size_t)c->body_left;
         c->body_left -= take;
@@ -214,15 +196,10 @@ static size_t client_take(struct h1_client *c, const char *data, size_t len)
             client_response_whole(c);
         }
         return take;
-    case STATE_CHUNKED:
-        return client_take_chunked(c, data, len);
+    case STATE_CHUNKED: return client_take_chunked(c, data, len);
     case STATE_CLOSE:
-    case STATE_TUNNEL:
-        c->owner->events->on_data(exchange, data, len);
-        return len;
-    default: /* bytes after the response: nobody asked for them */
-        c->reusable = false;
-        return len;
+    case STATE_TUNNEL: c->owner->events->on_data(exchange, data, len); return len;
+    default: /* bytes after the response: nobody asked for them */ c->reusable = false; return len;
     }
 }
 
@@ -237,9 +214,7 @@ static void client_eof(struct h1_client *c)
         c->state = STATE_DONE;
         c->owner->events->on_response_end(c->up.exchange);
         break;
-    default:
-        client_lost(c);
-        break;
+    default: client_lost(c); break;
     }
 }
 
@@ -462,8 +437,8 @@ static void up_release(struct up *up)
     if (c->batch->conn == c->conn) {
         batch_flush(c->batch);
     }
-    bool clean = c->state == STATE_DONE && c->reusable && c->request_whole &&
-                 conn_is_idle_clean(c->conn);
+    bool clean =
+        c->state == STATE_DONE && c->reusable && c->request_whole && conn_is_idle_clean(c->conn);
     if (!clean) {
         client_close(c, c->state != STATE_DONE);
         return;
@@ -487,8 +462,8 @@ static const struct up_ops client_up_ops = {
 /* ---- the connection ---- */
 
 struct h1_client *h1_client_new(struct conn *conn, struct batch *batch,
-                                const struct h1_limits *limits,
-                                const struct h1_client_owner *owner, void *user)
+                                const struct h1_limits *limits, const struct h1_client_owner *owner,
+                                void *user)
 {
     struct h1_client *c = calloc(1, sizeof(*c));
     if (c == NULL) {

@@ -30,7 +30,7 @@ struct h1_client {
     struct h1_scan scan;
     struct h1_chunked chunked;
     uint64_t body_left;
-    uint64_t exchanges;      /* begun on this connection */
+    uint64_t exchanges; /* begun on this connection */
     uint64_t idle_since_ns;
     uint8_t state;
     uint8_t interims; /* 1xx responses to this exchange */
@@ -38,14 +38,14 @@ struct h1_client {
     bool last_chunk_sent;
     bool request_whole;
     bool request_chunked;
-    bool reusable;   /* as far as is known now */
+    bool reusable;     /* as far as is known now */
     bool answer_begun; /* a byte of the answer to this exchange has come */
 };
 
 /* Takes over a connection that is open. */
 struct h1_client *h1_client_new(struct conn *conn, struct batch *batch,
-                                const struct h1_limits *limits,
-                                const struct h1_client_owner *owner, void *user);
+                                const struct h1_limits *limits, const struct h1_client_owner *owner,
+                                void *user);
 
 /* Begins an exchange on an idle connection; ops->head follows. false: the connection turned out to be
  * closed (it is gone now; on_closed was called). `probe`: look at the socket first, for requests that

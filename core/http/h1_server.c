@@ -224,11 +224,8 @@ static size_t server_take_head(struct h1_server *s, const char *data, size_t len
             timer_set(server_loop(s), &s->timer, s->conf->header_timeout_ns);
         }
         return 0;
-    case H1_ERROR:
-        server_refuse(s);
-        return len;
-    case H1_DONE:
-        break;
+    case H1_ERROR: server_refuse(s); return len;
+    case H1_DONE: break;
     }
     server_begin(s, data, used);
     return used;
@@ -258,8 +255,7 @@ static size_t server_take_chunked(struct h1_server *s, const char *data, size_t 
 
     switch (h1_chunk_next(&s->chunked, data, len, &s->conf->limits, &used, &out, &out_len, &field,
                           &exchange->error)) {
-    case H1_CHUNK_MORE:
-        break;
+    case H1_CHUNK_MORE: break;
     case H1_CHUNK_DATA:
         s->body_seen += out_len;
         if (s->conf->body_limit > 0 && s->body_seen > s->conf->body_limit) {
@@ -269,15 +265,9 @@ static size_t server_take_chunked(struct h1_server *s, const char *data, size_t 
         }
         events->on_data(exchange, out, out_len);
         break;
-    case H1_CHUNK_TRAILER:
-        events->on_trailer(exchange, field.name, field.value);
-        break;
-    case H1_CHUNK_END:
-        server_request_whole(s);
-        break;
-    case H1_CHUNK_ERROR:
-        server_gone(s, DOWN_GONE_PROTOCOL);
-        return len;
+    case H1_CHUNK_TRAILER: events->on_trailer(exchange, field.name, field.value); break;
+    case H1_CHUNK_END: server_request_whole(s); break;
+    case H1_CHUNK_ERROR: server_gone(s, DOWN_GONE_PROTOCOL); return len;
     }
     return used;
 }
@@ -295,12 +285,8 @@ static size_t server_consume(struct h1_server *s, const char *data, size_t len)
                 return at;
             }
             continue;
-        case STATE_HEAD:
-            used = server_take_head(s, data + at, len - at);
-            break;
-        case STATE_LENGTH:
-            used = s->paused ? 0 : server_take_length(s, data + at, len - at);
-            break;
+        case STATE_HEAD: used = server_take_head(s, data + at, len - at); break;
+        case STATE_LENGTH: used = s->paused ? 0 : server_take_length(s, data + at, len - at); break;
         case STATE_CHUNKED:
             used = s->paused ? 0 : server_take_chunked(s, data + at, len - at);
             break;
@@ -310,8 +296,7 @@ static size_t server_consume(struct h1_server *s, const char *data, size_t len)
                 used = len - at;
             }
             break;
-        default:
-            return at;
+        default: return at;
         }
         if (used == 0) {
             return at;
@@ -336,12 +321,8 @@ static void server_eof(struct h1_server *s)
         s->down.exchange->error = (struct h1_error){400, "body_cut"};
         server_gone(s, DOWN_GONE_PROTOCOL);
         break;
-    case STATE_WAIT:
-        s->keep_alive = s->keep_alive && conn_kept(s->conn) > 0;
-        break;
-    default:
-        server_gone(s, DOWN_GONE_CLOSED);
-        break;
+    case STATE_WAIT: s->keep_alive = s->keep_alive && conn_kept(s->conn) > 0; break;
+    default: server_gone(s, DOWN_GONE_CLOSED); break;
     }
 }
 
@@ -410,17 +391,10 @@ static void server_watch(struct h1_server *s)
         char *data = NULL;
         size_t len = 0;
         switch (conn_read(s->conn, &data, &len, PIPELINE_KEPT_MAX - conn_kept(s->conn))) {
-        case CONN_DATA:
-            conn_keep(s->conn, data, len);
-            break;
-        case CONN_AGAIN:
-            return;
-        case CONN_EOF:
-            server_eof(s);
-            return;
-        case CONN_ERROR:
-            server_gone(s, DOWN_GONE_CLOSED);
-            return;
+        case CONN_DATA: conn_keep(s->conn, data, len); break;
+        case CONN_AGAIN: return;
+        case CONN_EOF: server_eof(s); return;
+        case CONN_ERROR: server_gone(s, DOWN_GONE_CLOSED); return;
         }
     }
 }
@@ -493,9 +467,7 @@ static void server_timer(struct timer *timer)
 
     switch (s->state) {
     case STATE_OPENING:
-    case STATE_IDLE:
-        server_close(s, s->state == STATE_IDLE);
-        break;
+    case STATE_IDLE: server_close(s, s->state == STATE_IDLE); break;
     case STATE_HEAD:
         s->down.exchange->error = (struct h1_error){408, "header_timeout"};
         server_refuse(s);
@@ -510,11 +482,8 @@ static void server_timer(struct timer *timer)
         server_gone(s, DOWN_GONE_TIMEOUT);
         break;
     case STATE_WAIT:
-    case STATE_TUNNEL:
-        server_check_stall(s);
-        break;
-    default:
-        break;
+    case STATE_TUNNEL: server_check_stall(s); break;
+    default: break;
     }
     batch_flush(batch);
 }
@@ -594,8 +563,7 @@ static void down_data(struct down *down, const char *data, size_t len)
         return;
     }
     switch (s->response_body) {
-    case BODY_NONE:
-        return;
+    case BODY_NONE: return;
     case BODY_LENGTH:
         if (len > s->response_left) { /* never more than was announced */
             s->broken = true;
@@ -603,8 +571,7 @@ static void down_data(struct down *down, const char *data, size_t len)
         }
         s->response_left -= len;
         break;
-    default:
-        break;
+    default: break;
     }
     down->exchange->response_body_bytes += len;
     if (!s->chunking) {

@@ -44,21 +44,21 @@ struct h1_server {
     struct h1_chunked chunked;
     uint64_t body_left;
     uint64_t body_seen;
-    uint64_t response_left;        /* of an announced length */
-    uint64_t header_timer_request; /* the request for which the header timer was set */
-    uint64_t stall_mark;           /* conn->sent at the last look */
+    uint64_t response_left;            /* of an announced length */
+    uint64_t header_timer_request;     /* the request for which the header timer was set */
+    uint64_t stall_mark;               /* conn->sent at the last look */
     uint64_t received_mark, sent_mark; /* conn counters at the exchange's start */
     uint64_t requests;
     uint8_t state;
     uint8_t response_body; /* enum http_body */
     bool paused;
-    bool finishing;     /* the response has been handed over; the next request waits for the task */
-    bool keep_alive;    /* after this exchange */
-    bool chunking;      /* the response goes out chunked */
+    bool finishing;  /* the response has been handed over; the next request waits for the task */
+    bool keep_alive; /* after this exchange */
+    bool chunking;   /* the response goes out chunked */
     bool last_chunk_sent;
-    bool broken;        /* reset: close with RST */
-    bool client_ended;  /* FIN seen */
-    bool draining;      /* close when idle */
+    bool broken;       /* reset: close with RST */
+    bool client_ended; /* FIN seen */
+    bool draining;     /* close when idle */
 };
 
 /* Takes over an accepted connection (TLS handshake possibly under way). NULL: no memory; the connection

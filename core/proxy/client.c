@@ -92,7 +92,8 @@ static bool address_trusted(const struct listener_plan *plan, const struct addre
     return false;
 }
 
-static void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer, void *arg)
+static void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer,
+                            void *arg)
 {
     struct listener_local *local = arg;
     struct worker *worker = local->worker;
@@ -115,11 +116,9 @@ static void client_accepted(struct acceptor *acceptor, int fd, const struct addr
         client->bound.len = 0;
     }
     stat_add(&local->traffic.connections, 1);
-    struct conn *conn =
-        conn_accept(worker->loop, fd, plan->tls != NULL ? tls_listener_ctx(plan->tls) : NULL, NULL,
-                    NULL);
-    client->http =
-        conn != NULL ? h1_server_new(conn, &worker->batch, &client_owner, client) : NULL;
+    struct conn *conn = conn_accept(
+        worker->loop, fd, plan->tls != NULL ? tls_listener_ctx(plan->tls) : NULL, NULL, NULL);
+    client->http = conn != NULL ? h1_server_new(conn, &worker->batch, &client_owner, client) : NULL;
     if (client->http == NULL) {
         free(client);
         return;
@@ -183,7 +182,8 @@ void listener_local_adopt(struct listener_local *local, struct worker *worker,
         }
     }
     if (plan == NULL) {
-        list_each(link, &local->clients) {
+        list_each(link, &local->clients)
+        {
             h1_server_drain(container_of(link, struct client, listener_link)->http);
         }
     }

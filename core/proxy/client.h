@@ -45,14 +45,14 @@ void listener_local_adopt(struct listener_local *local, struct worker *worker,
 
 /* One connection of a client. Lives on one loop. */
 struct client {
-    struct list link;          /* worker's */
+    struct list link; /* worker's */
     struct list listener_link;
     struct listener_local *local;
     struct worker *worker;
     struct h1_server *http;
-    struct address peer;       /* the socket's, or what the PROXY header said */
-    struct address bound;      /* our end */
-    struct generation *pin;    /* the one that it was accepted under: TLS refers to it */
+    struct address peer;    /* the socket's, or what the PROXY header said */
+    struct address bound;   /* our end */
+    struct generation *pin; /* the one that it was accepted under: TLS refers to it */
     struct freed freed;
     bool tls;
     bool trusted; /* the peer is in trusted_proxies */

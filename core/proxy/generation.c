@@ -21,6 +21,13 @@ struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id)
     }
 }
 
+const char *pool_plan_tls_name(const struct pool_plan *plan, const struct server *server)
+{
+    const struct tls_server_conf *tls =
+        plan->settings->tls.count > 0 ? plan->settings->tls.items : NULL;
+    return tls != NULL && tls->name.len > 0 ? tls->name.ptr : server->tls_name;
+}
+
 void use_context_init(struct module_context *context, const struct use *use, struct worker *worker)
 {
     module_context_init(context, use->generation->runtime->host, use->module, worker->loop);
@@ -70,20 +77,14 @@ static struct kind_hooks use_hooks(const struct use *use)
 {
     const struct weir_module *module = &use->module->descriptor;
     switch (use->kind) {
-    case MODULE_STICKY:
-        return (struct kind_hooks){module->sticky->create, module->sticky->destroy};
-    case MODULE_HEALTH:
-        return (struct kind_hooks){module->health->create, module->health->destroy};
-    case MODULE_FILTER:
-        return (struct kind_hooks){module->filter->create, module->filter->destroy};
+    case MODULE_STICKY: return (struct kind_hooks){module->sticky->create, module->sticky->destroy};
+    case MODULE_HEALTH: return (struct kind_hooks){module->health->create, module->health->destroy};
+    case MODULE_FILTER: return (struct kind_hooks){module->filter->create, module->filter->destroy};
     case MODULE_HANDLER:
         return (struct kind_hooks){module->handler->create, module->handler->destroy};
-    case MODULE_ROUTER:
-        return (struct kind_hooks){module->router->create, module->router->destroy};
-    case MODULE_LOGGER:
-        return (struct kind_hooks){module->logger->create, module->logger->destroy};
-    default:
-        return (struct kind_hooks){NULL, NULL};
+    case MODULE_ROUTER: return (struct kind_hooks){module->router->create, module->router->destroy};
+    case MODULE_LOGGER: return (struct kind_hooks){module->logger->create, module->logger->destroy};
+    default: return (struct kind_hooks){NULL, NULL};
     }
 }
 

@@ -37,7 +37,7 @@ struct use {
     const struct use *base; /* the module block's use; itself there */
     void *conf;
     void *prepared;
-    struct weir_str pool; /* whose block it stands in; empty: none */
+    struct weir_str pool;          /* whose block it stands in; empty: none */
     struct module_context context; /* of conf_create and conf_free: the control thread */
     bool conf_created;
     struct instance *instances; /* one a loop, for routers, loggers, filters, sticky, handlers */
@@ -74,10 +74,13 @@ struct pool_plan {
     struct use_list filters;
     SSL_CTX *tls; /* for https:// servers */
     struct h1_limits limits;
-    struct balancer **balancers; /* one a loop: made by prepare, taken by commit; NULL: keep the old */
+    struct balancer *
+        *balancers; /* one a loop: made by prepare, taken by commit; NULL: keep the old */
 };
 
 struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id);
+/* The name that a server's certificate is to have, also its SNI; NULL: none (plain HTTP). */
+const char *pool_plan_tls_name(const struct pool_plan *plan, const struct server *server);
 
 /* A listener as this generation has it. */
 struct listener_plan {
@@ -89,7 +92,7 @@ struct listener_plan {
     struct network *trusted;
     size_t trusted_count;
     struct use_list filters;
-    struct use *handler; /* NULL: requests are routed */
+    struct use *handler;            /* NULL: requests are routed */
     struct listen_socket **sockets; /* referenced, one an address, in the file's order */
     size_t socket_count;
 };
@@ -99,7 +102,7 @@ struct route {
     char *name;
     unsigned refs;
     unsigned loops;
-    struct list link; /* runtime's */
+    struct list link;        /* runtime's */
     struct traffic *traffic; /* see traffic_on */
 };
 

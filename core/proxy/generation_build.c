@@ -94,12 +94,8 @@ static struct use *use_new(struct build *b, struct module *module, enum module_k
     return use;
 }
 
-static const struct weir_options no_options = {sizeof(struct weir_options),
-                                               sizeof(struct weir_option),
-                                               0,
-                                               0,
-                                               NULL,
-                                               WEIR_NO_TITLE};
+static const struct weir_options no_options = {
+    sizeof(struct weir_options), sizeof(struct weir_option), 0, 0, NULL, WEIR_NO_TITLE};
 
 static const struct weir_options *module_options(const struct module *module)
 {
@@ -233,8 +229,9 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
             continue;
         }
         if (single != NULL && *single != NULL) {
-            mistakes_add(b->mistakes, child->place, "pool \"%.*s\" has a second %.*s block; one is right",
-                         STR_ARGS(name), STR_ARGS(child->name));
+            mistakes_add(b->mistakes, child->place,
+                         "pool \"%.*s\" has a second %.*s block; one is right", STR_ARGS(name),
+                         STR_ARGS(child->name));
             continue;
         }
         struct use *use = build_use(b, child, kind, WEIR_CONTEXT_POOL, name, probe);
@@ -245,9 +242,10 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
         }
     }
     if (plan->balance == NULL && count_blocks(node, "balance") == 0) {
-        mistakes_add(b->mistakes, node->place,
-                     "pool \"%.*s\" has no balance block; write for example: balance \"least_conn\" {}",
-                     STR_ARGS(name));
+        mistakes_add(
+            b->mistakes, node->place,
+            "pool \"%.*s\" has no balance block; write for example: balance \"least_conn\" {}",
+            STR_ARGS(name));
     }
 }
 
@@ -280,8 +278,8 @@ static void build_pool(struct build *b, struct pool_plan *plan, const struct con
                          STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
         }
     }
-    plan->limits = (struct h1_limits){
-        .head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
+    plan->limits =
+        (struct h1_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
     build_pool_blocks(b, plan, node, settings->name);
     if (https || settings->tls.count > 0) {
         static const struct tls_server_conf defaults = {.verify = true};
@@ -304,15 +302,17 @@ static void build_trusted(struct build *b, struct listener_plan *plan)
         if (network_parse(&plan->trusted[plan->trusted_count], texts[i])) {
             plan->trusted_count++;
         } else {
-            mistakes_add(b->mistakes, place_of(b, list),
-                         "\"%.*s\" is not a network; write for example 10.0.0.0/8, 2001:db8::/32 or "
-                         "unix",
-                         STR_ARGS(texts[i]));
+            mistakes_add(
+                b->mistakes, place_of(b, list),
+                "\"%.*s\" is not a network; write for example 10.0.0.0/8, 2001:db8::/32 or "
+                "unix",
+                STR_ARGS(texts[i]));
         }
     }
 }
 
-static void build_listener(struct build *b, struct listener_plan *plan, const struct conf_node *node)
+static void build_listener(struct build *b, struct listener_plan *plan,
+                           const struct conf_node *node)
 {
     static const char *const known[] = {"handler", "filter", NULL};
     struct listener_settings *settings = build_alloc(b, sizeof(*settings));
@@ -374,7 +374,8 @@ static weir_pool_ref find_pool(void *arg, struct weir_str name)
 
 static struct route *route_find(struct runtime *runtime, struct weir_str name)
 {
-    list_each(link, &runtime->routes) {
+    list_each(link, &runtime->routes)
+    {
         struct route *route = container_of(link, struct route, link);
         if (str_equal(str_from(route->name), name)) {
             route->refs++;
@@ -456,7 +457,8 @@ static void check_use(struct build *b, struct use *use)
 
 static struct pool *pool_find(struct build *b, struct weir_str name)
 {
-    list_each(link, &b->runtime->pools) {
+    list_each(link, &b->runtime->pools)
+    {
         struct pool *pool = container_of(link, struct pool, link);
         if (str_equal(str_from(pool->name), name)) {
             pool->refs++;
@@ -505,7 +507,8 @@ static void attach_pool(struct build *b, struct pool_plan *plan)
 
 static struct listener *listener_find(struct build *b, struct weir_str name)
 {
-    list_each(link, &b->runtime->listeners) {
+    list_each(link, &b->runtime->listeners)
+    {
         struct listener *listener = container_of(link, struct listener, link);
         if (str_equal(str_from(listener->name), name)) {
             listener->refs++;
@@ -548,7 +551,8 @@ static void open_socket(struct build *b, struct listener_plan *plan, size_t inde
     unsigned long mode = strtoul(settings->socket_mode.ptr, &end, 8);
     if (end == settings->socket_mode.ptr || *end != '\0' || mode > 0777) {
         mistakes_add(b->mistakes, place_of(b, &settings->socket_mode),
-                     "\"%s\" is not a file mode; write for example 0660", settings->socket_mode.ptr);
+                     "\"%s\" is not a file mode; write for example 0660",
+                     settings->socket_mode.ptr);
         return;
     }
     if (!b->open_sockets) {
@@ -599,7 +603,8 @@ static void build_blocks(struct build *b)
         }
     }
     if (g->listener_count == 0) {
-        mistakes_add(b->mistakes, (struct place){g->tree.file_count > 0 ? g->tree.files[0] : NULL, 0},
+        mistakes_add(b->mistakes,
+                     (struct place){g->tree.file_count > 0 ? g->tree.files[0] : NULL, 0},
                      "no listener is configured; write for example: listener \"public\" { bind = "
                      "{\"127.0.0.1:8080\"} }");
     }

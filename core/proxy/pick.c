@@ -195,7 +195,8 @@ void pool_unqueue(struct pool_local *local, struct stream *stream)
 static void queue_serve(struct pool_local *local)
 {
     unsigned passed = 0;
-    list_each(link, &local->queue) {
+    list_each(link, &local->queue)
+    {
         if (!stream_wake(container_of(link, struct stream, queue_link)) &&
             ++passed == QUEUE_PASSED_MAX) {
             return;

@@ -160,7 +160,8 @@ void pool_local_refresh(struct pool_local *local)
 
 static void server_local_close_idle(struct server_local *mine, uint64_t before_ns)
 {
-    list_each(link, &mine->idle) {
+    list_each(link, &mine->idle)
+    {
         struct h1_client *client = container_of(link, struct h1_client, link);
         if (client->idle_since_ns <= before_ns) {
             h1_client_close(client);

@@ -62,8 +62,8 @@ struct balancer {
     const struct weir_balancer *ops;
     void *data;
     struct generation *generation; /* referenced on this loop: conf and prepared are its */
-    const struct use *use; /* of that generation */
-    uint32_t refs; /* pool_local and streams assigned by it */
+    const struct use *use;         /* of that generation */
+    uint32_t refs;                 /* pool_local and streams assigned by it */
     uint64_t bad_picks;
     bool failed; /* on_members failed: the host chooses */
 };

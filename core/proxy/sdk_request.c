@@ -11,32 +11,19 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
     const struct weir_str none = {NULL, 0};
 
     switch (which) {
-    case WEIR_REQUEST_METHOD:
-        return head->method_name;
-    case WEIR_REQUEST_SCHEME:
-        return stream->client->tls ? STR("https") : STR("http");
-    case WEIR_REQUEST_HOST:
-        return head->host;
-    case WEIR_REQUEST_AUTHORITY:
-        return head->authority;
-    case WEIR_REQUEST_PATH:
-        return head->path;
-    case WEIR_REQUEST_QUERY:
-        return head->query;
-    case WEIR_REQUEST_TARGET:
-        return head->target;
-    case WEIR_REQUEST_PROTOCOL:
-        return head->minor == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
-    case WEIR_REQUEST_LISTENER:
-        return stream->listener->settings->name;
-    case WEIR_REQUEST_POOL:
-        return stream->pool != NULL ? stream->pool->settings->name : none;
-    case WEIR_REQUEST_ROUTE:
-        return stream->route != NULL ? str_from(stream->route->name) : none;
-    case WEIR_REQUEST_SERVER:
-        return stream->server_name;
-    case WEIR_REQUEST_SERVER_URL:
-        return stream->server_url;
+    case WEIR_REQUEST_METHOD: return head->method_name;
+    case WEIR_REQUEST_SCHEME: return stream->client->tls ? STR("https") : STR("http");
+    case WEIR_REQUEST_HOST: return head->host;
+    case WEIR_REQUEST_AUTHORITY: return head->authority;
+    case WEIR_REQUEST_PATH: return head->path;
+    case WEIR_REQUEST_QUERY: return head->query;
+    case WEIR_REQUEST_TARGET: return head->target;
+    case WEIR_REQUEST_PROTOCOL: return head->minor == 0 ? STR("HTTP/1.0") : STR("HTTP/1.1");
+    case WEIR_REQUEST_LISTENER: return stream->listener->settings->name;
+    case WEIR_REQUEST_POOL: return stream->pool != NULL ? stream->pool->settings->name : none;
+    case WEIR_REQUEST_ROUTE: return stream->route != NULL ? str_from(stream->route->name) : none;
+    case WEIR_REQUEST_SERVER: return stream->server_name;
+    case WEIR_REQUEST_SERVER_URL: return stream->server_url;
     case WEIR_REQUEST_TLS_VERSION:
         return stream->client->tls && stream->client->http->conn != NULL
                    ? str_from(SSL_get_version(stream->client->http->conn->ssl))
@@ -125,10 +112,8 @@ static bool may_change(struct weir_str name)
     case FIELD_PROXY_CONNECTION:
     case FIELD_TE:
     case FIELD_TRANSFER_ENCODING:
-    case FIELD_UPGRADE:
-        return false;
-    default:
-        return field_name_valid(name);
+    case FIELD_UPGRADE: return false;
+    default: return field_name_valid(name);
     }
 }
 

@@ -110,6 +110,7 @@ void server_unref(struct server **server)
     pthread_mutex_destroy(&s->lock);
     free((char *)(uintptr_t)s->url.text.ptr);
     free(s->tls_name);
+    free(s->probes);
     free(s->pool_name);
     free(s->name);
     free(s->locals);
@@ -139,6 +140,32 @@ bool server_set_admin(struct server *server, enum server_admin admin)
         server->admin = admin;
     }
     return changed;
+}
+
+void server_note_probe(struct server *server, bool good, uint64_t took_ns, const char *reason)
+{
+    pthread_mutex_lock(&server->lock);
+    if (server->probes == NULL) {
+        server->probes = base_zalloc(sizeof(*server->probes) * PROBE_RECORDS);
+    }
+    struct probe_record *record = &server->probes[server->probes_seen++ % PROBE_RECORDS];
+    record->at_ms = loop_wall_ms();
+    record->took_us = (uint32_t)(took_ns / 1000);
+    record->good = good;
+    snprintf(record->reason, sizeof(record->reason), "%s", reason);
+    pthread_mutex_unlock(&server->lock);
+}
+
+size_t server_probes(struct server *server, struct probe_record records[PROBE_RECORDS])
+{
+    pthread_mutex_lock(&server->lock);
+    uint64_t seen = server->probes_seen;
+    size_t count = seen < PROBE_RECORDS ? (size_t)seen : PROBE_RECORDS;
+    for (size_t i = 0; i < count; i++) {
+        records[i] = server->probes[(seen - count + i) % PROBE_RECORDS];
+    }
+    pthread_mutex_unlock(&server->lock);
+    return count;
 }
 
 void server_set_address(struct server *server, const struct address *address)

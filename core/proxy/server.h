@@ -19,6 +19,19 @@
 #include "net/address.h"
 #include "proxy/stats.h"
 
+struct probe;
+
+/* One answer to a probe, for people. */
+struct probe_record {
+    uint64_t at_ms; /* wall clock */
+    uint32_t took_us;
+    bool good;
+    char reason[64];
+};
+
+/* The last ones that are kept of each server that is probed. */
+#define PROBE_RECORDS 20
+
 enum server_health { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
 enum server_admin { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINTENANCE };
 
@@ -27,7 +40,7 @@ const char *server_admin_word(enum server_admin admin);
 
 /* One loop's view of a server. */
 struct server_local {
-    struct list idle;    /* struct h1_client.link, most recently used first */
+    struct list idle; /* struct h1_client.link, most recently used first */
     size_t idle_count, idle_limit;
     uint32_t latency_us; /* smoothed total time */
     uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
@@ -44,7 +57,8 @@ struct server {
     struct weir_url url; /* of the server's own memory */
     char *tls_name;      /* SNI and host check; NULL: neither */
     unsigned loops;
-    unsigned refs; /* control thread */
+    unsigned refs;       /* control thread */
+    struct probe *probe; /* control thread; NULL: it is not probed */
     _Atomic uint32_t health;
     _Atomic uint32_t admin;
     _Atomic uint32_t weight;          /* as configured (or changed at run time) */
@@ -57,10 +71,12 @@ struct server {
 
     /* slow path */
     pthread_mutex_t lock __attribute__((aligned(64))); /* of what follows */
-    struct address address;     /* len 0: not resolved (yet) */
-    char reason[160];           /* of the health, in words */
-    uint64_t health_since_ms;   /* wall clock */
+    struct address address;                            /* len 0: not resolved (yet) */
+    char reason[160];                                  /* of the health, in words */
+    uint64_t health_since_ms;                          /* wall clock */
     uint64_t admin_since_ms;
+    struct probe_record *probes; /* PROBE_RECORDS, a ring; NULL: none yet */
+    uint64_t probes_seen;
 };
 
 /* A hash of pool and server name: the same for ever. Never 0. */
@@ -75,6 +91,11 @@ void server_unref(struct server **server);
 /* The one place where health changes. `reason` is copied. true: it differs from before. Control thread. */
 bool server_set_health(struct server *server, enum server_health health, const char *reason);
 bool server_set_admin(struct server *server, enum server_admin admin);
+
+/* Keeps what a probe found out. Control thread. */
+void server_note_probe(struct server *server, bool good, uint64_t took_ns, const char *reason);
+/* Copies the last ones, oldest first; says how many. Any thread. */
+size_t server_probes(struct server *server, struct probe_record records[PROBE_RECORDS]);
 
 void server_set_address(struct server *server, const struct address *address);
 /* false: the name has not been resolved. Any thread. */

@@ -7,10 +7,10 @@
 #include "http/message.h"
 #include "net/loop.h"
 
-#define GLOBAL WEIR_CONTEXT_GLOBAL
+#define GLOBAL   WEIR_CONTEXT_GLOBAL
 #define LISTENER WEIR_CONTEXT_GLOBAL
-#define POOL WEIR_CONTEXT_GLOBAL
-#define RELOAD WEIR_OPTION_RELOADABLE
+#define POOL     WEIR_CONTEXT_GLOBAL
+#define RELOAD   WEIR_OPTION_RELOADABLE
 
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 
@@ -46,10 +46,10 @@ static const struct weir_option listener_rows[] = {
                       WEIR_OPTION_UNTITLED | RELOAD, "TLS towards clients."),
     WEIR_OPTION_RANGE(struct listener_settings, header_timeout, DURATION, "10s", "1ms", "1h",
                       LISTENER, RELOAD, "Time for a whole request head, from its first byte."),
-    WEIR_OPTION_RANGE(struct listener_settings, body_timeout, DURATION, "30s", "1ms", "1d", LISTENER,
-                      RELOAD, "Time between two reads of a request's body."),
-    WEIR_OPTION_RANGE(struct listener_settings, idle_timeout, DURATION, "60s", "1ms", "1d", LISTENER,
-                      RELOAD,
+    WEIR_OPTION_RANGE(struct listener_settings, body_timeout, DURATION, "30s", "1ms", "1d",
+                      LISTENER, RELOAD, "Time between two reads of a request's body."),
+    WEIR_OPTION_RANGE(struct listener_settings, idle_timeout, DURATION, "60s", "1ms", "1d",
+                      LISTENER, RELOAD,
                       "Time between two requests of a connection, and time that a client may take "
                       "nothing of what waits for it."),
     WEIR_OPTION_RANGE(struct listener_settings, header_limit, SIZE, "16k", "256", "32k", LISTENER,
@@ -96,8 +96,8 @@ static const struct weir_option pool_rows[] = {
                       RELOAD, "Time to connect to a server, TLS handshake included."),
     WEIR_OPTION_RANGE(struct pool_settings, response_timeout, DURATION, "30s", "1ms", "1d", POOL,
                       RELOAD, "Time from the whole request to the first byte of the response."),
-    WEIR_OPTION_RANGE(struct pool_settings, idle_timeout, DURATION, "60s", "1ms", "1d", POOL, RELOAD,
-                      "Time in which at least a byte of a running body must move."),
+    WEIR_OPTION_RANGE(struct pool_settings, idle_timeout, DURATION, "60s", "1ms", "1d", POOL,
+                      RELOAD, "Time in which at least a byte of a running body must move."),
     WEIR_OPTION_RANGE(struct pool_settings, retries, INTEGER, "2", "0", "10", POOL, RELOAD,
                       "Other servers that a request may be tried on, where it is safe."),
     WEIR_OPTION_RANGE(struct pool_settings, retry_budget, PERCENTAGE, "20%", "0%", "100%", POOL,

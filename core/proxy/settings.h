@@ -33,7 +33,7 @@ struct listener_settings {
     uint64_t header_limit, target_limit, body_limit;
     int64_t header_count_limit;
     struct weir_list trusted_proxies; /* struct weir_str */
-    int32_t proxy_protocol;        /* enum proxy_protocol */
+    int32_t proxy_protocol;           /* enum proxy_protocol */
     int64_t backlog;
     struct weir_str socket_mode; /* octal, for Unix sockets */
 };
@@ -53,11 +53,11 @@ struct pool_settings {
     double retry_budget;
     uint64_t queue_timeout;
     int64_t queue_limit;
-    int64_t keepalive;           /* idle connections kept a server and worker */
+    int64_t keepalive; /* idle connections kept a server and worker */
     uint64_t keepalive_timeout;
     uint64_t header_limit;
-    struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */
-    struct weir_list servers;    /* struct server_settings */
+    struct weir_list tls;     /* struct tls_server_conf, 0 or 1 */
+    struct weir_list servers; /* struct server_settings */
 };
 extern const struct weir_options pool_options;
 

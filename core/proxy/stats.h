@@ -50,7 +50,7 @@ struct histogram {
 };
 
 struct traffic {
-    uint64_t requests; /* finished */
+    uint64_t requests;  /* finished */
     uint64_t status[6]; /* [1]..[5]: by class; [0]: ended without any */
     uint64_t bytes_in, bytes_out;
     uint64_t retries;

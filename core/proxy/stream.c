@@ -164,7 +164,7 @@ static bool stream_route(struct stream *stream)
         const struct use *use = generation->routers.items[i];
         struct instance *instance = use_on(use, stream->worker->index);
         status = use->module->descriptor.router->route(&instance->context.base, instance->data,
-                                     &stream->request_handle, &result);
+                                                       &stream->request_handle, &result);
     }
     if (status == WEIR_DECLINED) {
         stream_reply_error(stream, 404, REASON_NO_ROUTE);
@@ -383,9 +383,9 @@ static void down_gone(struct exchange *exchange, enum down_gone why)
     stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
     stream->detail = str_from(exchange->error.reason);
     stream_break(stream, exchange->error.status,
-                 why == DOWN_GONE_TIMEOUT          ? REASON_BODY_TIMEOUT
-                 : exchange->error.status == 413   ? REASON_TOO_LARGE
-                                                   : REASON_BAD_REQUEST);
+                 why == DOWN_GONE_TIMEOUT        ? REASON_BODY_TIMEOUT
+                 : exchange->error.status == 413 ? REASON_TOO_LARGE
+                                                 : REASON_BAD_REQUEST);
 }
 
 static void down_close(struct exchange *exchange, bool complete)
@@ -449,13 +449,15 @@ static void stream_timer(struct timer *timer)
 /* An answer that ends without a byte on its way to a client that may never read: cut. */
 void stream_abort_all(struct worker *worker)
 {
-    list_each(link, &worker->streams) {
+    list_each(link, &worker->streams)
+    {
         struct stream *stream = container_of(link, struct stream, worker_link);
         if (stream->reason == REASON_NONE) {
             stream->reason = REASON_SHUTDOWN;
         }
     }
-    list_each(link2, &worker->clients) {
+    list_each(link2, &worker->clients)
+    {
         h1_server_abort(container_of(link2, struct client, link)->http);
     }
 }

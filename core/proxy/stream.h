@@ -31,39 +31,39 @@
 #define STREAM_REPLAY_MAX 16384u
 
 enum stream_phase {
-    PHASE_REQUEST,   /* the head is coming */
-    PHASE_LOCAL,     /* answered by Weir itself or a handler */
-    PHASE_QUEUED,    /* waits for a place at a server */
+    PHASE_REQUEST, /* the head is coming */
+    PHASE_LOCAL,   /* answered by Weir itself or a handler */
+    PHASE_QUEUED,  /* waits for a place at a server */
     PHASE_CONNECTING,
-    PHASE_SENT,      /* the request is at the server, the response's head is not here */
-    PHASE_RESPONSE,  /* the response passes */
-    PHASE_DONE,      /* handed over to the client's codec; on_close will come */
+    PHASE_SENT,     /* the request is at the server, the response's head is not here */
+    PHASE_RESPONSE, /* the response passes */
+    PHASE_DONE,     /* handed over to the client's codec; on_close will come */
 };
 
 struct stream {
-    struct weir_request request_handle;   /* first: SDK handles are cast to streams */
+    struct weir_request request_handle; /* first: SDK handles are cast to streams */
     struct weir_response response_handle;
     uint32_t magic;
     uint8_t phase;
     uint8_t reason;  /* enum reason */
     uint8_t outcome; /* enum weir_outcome */
     bool up_paused, down_paused;
-    bool sticky_asked;   /* lookup has run */
-    bool told_balancer;  /* on_assign has run; on_complete is owed */
-    bool sticky_known; /* the server is the one that sticky named */
-    bool response_open; /* on_response hooks run: response fields may change */
-    bool request_open;  /* request fields may change */
+    bool sticky_asked;    /* lookup has run */
+    bool told_balancer;   /* on_assign has run; on_complete is owed */
+    bool sticky_known;    /* the server is the one that sticky named */
+    bool response_open;   /* on_response hooks run: response fields may change */
+    bool request_open;    /* request fields may change */
     bool handler_running; /* its on_request was WEIR_OK, on_end has not been called */
     bool want_new;        /* no idle connection: one was dead already */
     uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, of the last */
-    bool tunnel;          /* 101 has gone out */
-    bool was_reused;      /* the upstream connection had served before */
+    bool tunnel;                          /* 101 has gone out */
+    bool was_reused;                      /* the upstream connection had served before */
     struct exchange exchange;
     struct worker *worker;
     struct client *client;
     struct generation *generation;
     struct listener_plan *listener;
-    struct pool_plan *pool;     /* NULL: not routed (yet) */
+    struct pool_plan *pool; /* NULL: not routed (yet) */
     struct route *route;
     struct list worker_link;
     struct list queue_link;
@@ -71,10 +71,10 @@ struct stream {
     struct freed freed;
 
     /* assignment */
-    struct server_local *server;     /* NULL: none; a place is held while set */
+    struct server_local *server;          /* NULL: none; a place is held while set */
     struct generation *server_generation; /* referenced from assignment on: names stay valid */
-    struct balancer *balancer;       /* referenced while `server` is set */
-    struct pending *connecting;      /* upstream connection on its way */
+    struct balancer *balancer;            /* referenced while `server` is set */
+    struct pending *connecting;           /* upstream connection on its way */
     weir_server_id tried[STREAM_TRIES_MAX];
     uint8_t tried_count;
     uint8_t retries;
@@ -98,7 +98,7 @@ struct stream {
     uint64_t queue_total_ns, connect_total_ns, first_byte_ns;
     uint64_t start_wall_ms;
     struct weir_str detail; /* why a message was refused: a fixed word; empty: see reason */
-    void **slots; /* one a module, from the arena */
+    void **slots;           /* one a module, from the arena */
 };
 
 static inline struct stream *stream_of(struct exchange *exchange)

@@ -52,8 +52,8 @@ void stream_record(struct stream *stream, bool complete)
     uint64_t total_ns = loop_now_ns(stream->worker->loop) - stream->start_ns;
 
     if (!complete) {
-        stream->outcome = stream->outcome == WEIR_OUTCOME_SUCCESS ? WEIR_OUTCOME_CANCELED
-                                                                  : stream->outcome;
+        stream->outcome =
+            stream->outcome == WEIR_OUTCOME_SUCCESS ? WEIR_OUTCOME_CANCELED : stream->outcome;
     }
     count(stream, &stream->client->local->traffic, total_ns);
     if (stream->route != NULL) {
@@ -92,10 +92,8 @@ void stream_record(struct stream *stream, bool complete)
     for (size_t i = 0; i < generation->loggers.count; i++) {
         const struct use *use = generation->loggers.items[i];
         struct instance *instance = use_on(use, loop);
-        use->module->descriptor.logger->log(&instance->context.base, instance->data,
-                                            &stream->request_handle,
-                                            exchange->response_begun ? &stream->response_handle
-                                                                     : NULL,
-                                            &record);
+        use->module->descriptor.logger->log(
+            &instance->context.base, instance->data, &stream->request_handle,
+            exchange->response_begun ? &stream->response_handle : NULL, &record);
     }
 }

@@ -67,9 +67,9 @@ static void server_count(struct stream *stream, enum weir_outcome outcome, uint6
         histogram_add(&traffic->first_byte, stream->first_byte_ns);
     }
     if (outcome != WEIR_OUTCOME_SUCCESS && outcome != WEIR_OUTCOME_ERROR) {
-        stat_add(&traffic->errors[stream->attempt_reason != 0 ? stream->attempt_reason
-                                                              : stream->reason],
-                 1);
+        stat_add(
+            &traffic->errors[stream->attempt_reason != 0 ? stream->attempt_reason : stream->reason],
+            1);
     }
     if (outcome != WEIR_OUTCOME_CANCELED) {
         uint32_t us = (uint32_t)(total_ns / 1000 < UINT32_MAX ? total_ns / 1000 : UINT32_MAX);
@@ -133,14 +133,11 @@ static unsigned reason_status(enum reason reason)
     switch (reason) {
     case REASON_NO_SERVER:
     case REASON_QUEUE_FULL:
-    case REASON_QUEUE_TIMEOUT:
-        return 503;
+    case REASON_QUEUE_TIMEOUT: return 503;
     case REASON_CONNECT_TIMEOUT:
     case REASON_RESPONSE_TIMEOUT:
-    case REASON_IDLE_TIMEOUT:
-        return 504;
-    default:
-        return 502;
+    case REASON_IDLE_TIMEOUT: return 504;
+    default: return 502;
     }
 }
 
@@ -254,15 +251,11 @@ static void stream_send(struct stream *stream, struct h1_client *client)
 static enum reason connect_reason(enum conn_error error)
 {
     switch (error) {
-    case CONN_REFUSED:
-        return REASON_CONNECT_REFUSED;
-    case CONN_TIMED_OUT:
-        return REASON_CONNECT_TIMEOUT;
+    case CONN_REFUSED: return REASON_CONNECT_REFUSED;
+    case CONN_TIMED_OUT: return REASON_CONNECT_TIMEOUT;
     case CONN_TLS:
-    case CONN_TLS_VERIFY:
-        return REASON_UPSTREAM_TLS;
-    default:
-        return REASON_CONNECT_FAILED;
+    case CONN_TLS_VERIFY: return REASON_UPSTREAM_TLS;
+    default: return REASON_CONNECT_FAILED;
     }
 }
 
@@ -285,8 +278,8 @@ static void pending_opened(struct conn *conn, bool ok)
     stream->connect_total_ns += took_ns;
     histogram_add(&pending->server->traffic.connect, took_ns);
     stat_add(&pending->server->traffic.connections, 1);
-    struct h1_client *client = h1_client_new(conn, batch, &stream->pool->limits,
-                                             &stream_client_owner, pending->server);
+    struct h1_client *client =
+        h1_client_new(conn, batch, &stream->pool->limits, &stream_client_owner, pending->server);
     loop_free_later(pending->worker->loop, &pending->freed, pending_free);
     if (client == NULL || !h1_client_use(client, &stream->exchange, false)) {
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
@@ -320,7 +313,7 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
     }
     struct pending *pending = calloc(1, sizeof(*pending));
     if (pending != NULL && server_get_address(server, &address)) {
-        struct conn_tls_client tls = {.ctx = plan->tls, .name = server->tls_name};
+        struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
         pending->conn = conn_connect(stream_loop(stream), &address.u.any, address.len,
                                      server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
     }
@@ -405,12 +398,8 @@ void stream_assign(struct stream *stream)
         result = stream_pick(stream, &mine);
     }
     switch (result) {
-    case PICK_SERVER:
-        stream_go(stream, mine);
-        break;
-    case PICK_BUSY:
-        stream_wait(stream);
-        break;
+    case PICK_SERVER: stream_go(stream, mine); break;
+    case PICK_BUSY: stream_wait(stream); break;
     case PICK_NONE: {
         enum reason reason =
             stream->last_failure != REASON_NONE ? stream->last_failure : REASON_NO_SERVER;
@@ -481,8 +470,7 @@ static void up_response_end(struct exchange *exchange)
     struct stream *stream = stream_of(exchange);
     bool tunnel = stream->tunnel;
 
-    stream->outcome =
-        exchange->response.status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
+    stream->outcome = exchange->response.status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
     exchange->down->ops->end(exchange->down);
     if (!tunnel) {
         stream->phase = PHASE_DONE;
@@ -515,9 +503,7 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
     struct stream *stream = stream_of(exchange);
 
     switch (why) {
-    case UP_STALE:
-        stream_stale(stream, false);
-        break;
+    case UP_STALE: stream_stale(stream, false); break;
     case UP_RESET:
         stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
         break;
@@ -588,8 +574,8 @@ static void stream_check_progress(struct stream *stream)
         stream_set_timer(stream, limit - idle);
         return;
     }
-    bool server_reads = stream->exchange.up == NULL ||
-                        stream->exchange.up->ops->waiting(stream->exchange.up) == 0;
+    bool server_reads =
+        stream->exchange.up == NULL || stream->exchange.up->ops->waiting(stream->exchange.up) == 0;
     if (!stream->tunnel && (stream->up_paused || (stream->phase == PHASE_SENT && server_reads))) {
         stream_set_timer(stream, limit); /* the client is slow: its own clock runs */
         return;
@@ -620,10 +606,7 @@ void stream_timeout(struct stream *stream)
         stream_leave_server(stream, WEIR_OUTCOME_TIMEOUT);
         stream_break(stream, 504, REASON_RESPONSE_TIMEOUT);
         break;
-    case PHASE_RESPONSE:
-        stream_check_progress(stream);
-        break;
-    default:
-        break;
+    case PHASE_RESPONSE: stream_check_progress(stream); break;
+    default: break;
     }
 }

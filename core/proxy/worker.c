@@ -181,7 +181,8 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     }
     worker->drain.fn = worker_patience;
     timer_set(worker->loop, &worker->drain, patience_ns > 0 ? patience_ns : 1);
-    list_each(link, &worker->clients) {
+    list_each(link, &worker->clients)
+    {
         h1_server_drain(container_of(link, struct client, link)->http);
     }
     batch_flush(&worker->batch);

@@ -16,15 +16,15 @@ struct worker {
     struct loop *loop; /* loop->owner is the worker */
     struct batch batch;
     unsigned index;
-    bool draining; /* no new connections; close each when idle */
+    bool draining;                 /* no new connections; close each when idle */
     struct generation *generation; /* current; NULL before the first commit */
     struct list clients;           /* struct client.link */
     size_t client_count;
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;
     size_t free_stream_count;
-    struct timer sweep; /* of idle upstream connections */
-    struct timer drain; /* the end of the patience of a drain */
+    struct timer sweep;                        /* of idle upstream connections */
+    struct timer drain;                        /* the end of the patience of a drain */
     void (*on_drained)(struct worker *worker); /* draining and no client is left */
     pthread_t thread;
     bool running;

@@ -7,7 +7,7 @@ import os
 import pathlib
 import re
 import resource
-import signal
+import signal as signals
 import subprocess
 
 from .client import Client
@@ -114,7 +114,7 @@ class Weir:
         self.assert_no_report()
         return self.exit_code
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=signals.SIGTERM):
         """Ends it in the way that a service manager does; it has to go well."""
         if self.running():
             self.signal(number)
@@ -139,7 +139,7 @@ class Weir:
         if text is not None:
             self.configure(text)
         mark = len(self.log())
-        self.signal(signal.SIGHUP)
+        self.signal(signals.SIGHUP)
         match = self.wait_log(f"{RELOADED}|{RELOAD_FAILED}", mark)
         done = re.search(RELOADED, match.group(0)) is not None
         assert done == good, f"the reload {'was refused' if good else 'went through'}:\n" \

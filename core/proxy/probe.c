@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A probe is a chain of small callbacks (resolve, connect, send, read, judge) that all end in
+ * attempt_done. See probe.h.
+ */
+#include "proxy/probe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/rand.h>
+
+#include "base/log.h"
+#include "net/conn.h"
+
+/* What a module may send, and what it gets to judge, at most. */
+#define PROBE_REQUEST_MAX 8192u
+#define PROBE_ANSWER_MAX  16384u
+
+/* The first probes of a generation's servers are spread over at most this time. */
+#define PROBE_SPREAD_NS (200 * NS_PER_MS)
+
+/* One connection that asks. Holds its generation until it ends, since its module's instance is there. */
+struct attempt {
+    struct generation *generation;
+    const struct pool_plan *plan;
+    struct weir_probe_target target;
+    struct conn *conn;
+    char *answer;
+    size_t answer_len;
+    uint64_t start_ns;
+    bool active;
+};
+
+/* What the prober has of one server, from its first to its last generation. */
+struct probe {
+    struct list link;
+    struct prober *prober;
+    struct server *server; /* referenced */
+    const struct pool_plan *plan; /* of the prober's generation; NULL while a new one is adopted */
+    struct attempt attempt;
+    struct timer timer;   /* the next attempt, or the end of this one's time */
+    int64_t good, bad;    /* in a row */
+    bool timed_out;       /* all of `bad` */
+    char authority[300];
+};
+
+struct prober {
+    struct worker *self;
+    struct generation *generation; /* referenced on the control thread's loop; NULL: none yet */
+    probe_changed_fn changed;
+    void *arg;
+    struct list probes;
+};
+
+/* ---- clocks ---- */
+
+/* Between 0 and 1. */
+static double probe_random(void)
+{
+    uint32_t number = 0;
+    if (RAND_bytes((unsigned char *)&number, sizeof(number)) != 1) {
+        number = UINT32_MAX / 2;
+    }
+    return (double)number / (double)UINT32_MAX;
+}
+
+static struct loop *probe_loop(const struct probe *probe)
+{
+    return probe->prober->self->loop;
+}
+
+/* Whether the next answers may change what the server is. */
+static bool probe_undecided(const struct probe *probe)
+{
+    switch (probe->server->health) {
+    case HEALTH_UP:
+        return probe->bad > 0;
+    case HEALTH_DOWN:
+        return probe->good > 0;
+    default:
+        return true;
+    }
+}
+
+static void probe_schedule(struct probe *probe)
+{
+    const struct probe_settings *settings = probe->plan->probe;
+    uint64_t interval = settings->interval;
+
+    if (probe_undecided(probe) && settings->fast_interval < interval) {
+        interval = settings->fast_interval;
+    }
+    timer_set(probe_loop(probe), &probe->timer,
+              (uint64_t)((double)interval * (0.9 + 0.2 * probe_random())));
+}
+
+/* ---- what an answer means ---- */
+
+/* Modules say "probe: status 503"; in our sentence the first word stands already. */
+static const char *without_prefix(const char *reason)
+{
+    return strncmp(reason, "probe: ", 7) == 0 ? reason + 7 : reason;
+}
+
+static void probe_tell(struct probe *probe, enum server_health health, const char *reason)
+{
+    struct server *server = probe->server;
+    enum server_health before = server->health;
+
+    if (!server_set_health(server, health, reason)) {
+        return;
+    }
+    /* A server's first good answer is no news worth a line for each of a thousand. */
+    enum weir_log_level level = health == HEALTH_DOWN       ? WEIR_LOG_WARNING
+                                : before == HEALTH_UNKNOWN ? WEIR_LOG_DEBUG
+                                                           : WEIR_LOG_NOTICE;
+    log_write(level, "health", "server %s/%s is %s: %s", server->pool_name, server->name,
+              server_health_word(health), reason);
+    probe->prober->changed(probe->prober->arg, server);
+}
+
+static void probe_count(struct probe *probe, bool good, bool timed_out, const char *reason)
+{
+    const struct probe_settings *settings = probe->plan->probe;
+    enum server_health health = probe->server->health;
+    char text[sizeof(probe->server->reason)];
+
+    probe->timed_out = good ? true : probe->timed_out && timed_out;
+    probe->good = good ? probe->good + 1 : 0;
+    probe->bad = good ? 0 : probe->bad + 1;
+    if (good && (health != HEALTH_DOWN || probe->good >= settings->rise)) {
+        snprintf(text, sizeof(text), "probe: %s", without_prefix(reason));
+        probe_tell(probe, HEALTH_UP, text);
+    } else if (!good && (health == HEALTH_DOWN || probe->bad >= settings->fall)) {
+        int64_t shown = probe->bad < settings->fall ? probe->bad : settings->fall;
+        if (probe->timed_out) {
+            snprintf(text, sizeof(text), "probe: %lld of %lld timed out", (long long)shown,
+                     (long long)shown);
+        } else {
+            snprintf(text, sizeof(text), "probe: %lld of %lld failed, last: %s", (long long)shown,
+                     (long long)shown, without_prefix(reason));
+        }
+        probe_tell(probe, HEALTH_DOWN, text);
+    }
+}
+
+/* ---- one attempt ---- */
+
+static void attempt_free(struct probe *probe)
+{
+    struct attempt *attempt = &probe->attempt;
+    if (!attempt->active) {
+        return;
+    }
+    if (attempt->conn != NULL) {
+        conn_close(&attempt->conn, false);
+    }
+    free(attempt->answer);
+    struct generation *generation = attempt->generation;
+    *attempt = (struct attempt){0};
+    generation_unref(generation, probe->prober->self);
+}
+
+/* The funnel: however an attempt ends, it ends here. */
+static void attempt_done(struct probe *probe, bool good, bool timed_out, const char *reason)
+{
+    uint64_t took_ns = loop_now_ns(probe_loop(probe)) - probe->attempt.start_ns;
+
+    timer_cancel(probe_loop(probe), &probe->timer);
+    server_note_probe(probe->server, good, took_ns, without_prefix(reason));
+    attempt_free(probe);
+    probe_count(probe, good, timed_out, reason);
+    probe_schedule(probe);
+}
+
+static struct instance *attempt_instance(const struct probe *probe)
+{
+    return use_on(probe->attempt.plan->health, probe->prober->self->index);
+}
+
+static const struct weir_health *attempt_ops(const struct probe *probe)
+{
+    return probe->attempt.plan->health->module->descriptor.health;
+}
+
+/* false: the attempt has ended. */
+static bool attempt_judge(struct probe *probe, bool eof)
+{
+    struct attempt *attempt = &probe->attempt;
+    struct instance *instance = attempt_instance(probe);
+    char reason[160] = "";
+
+    eof = eof || attempt->answer_len == PROBE_ANSWER_MAX;
+    enum weir_verdict verdict =
+        attempt_ops(probe)->judge(&instance->context.base, instance->data, &attempt->target,
+                                  attempt->answer, attempt->answer_len, eof, reason, sizeof(reason));
+    reason[sizeof(reason) - 1] = '\0';
+    if (verdict == WEIR_VERDICT_MORE && !eof) {
+        return true;
+    }
+    if (reason[0] == '\0') {
+        snprintf(reason, sizeof(reason), "probe: %s",
+                 verdict == WEIR_VERDICT_UP     ? "it answered"
+                 : verdict == WEIR_VERDICT_DOWN ? "the answer is not as expected"
+                                                : "the answer was cut short");
+    }
+    attempt_done(probe, verdict == WEIR_VERDICT_UP, false, reason);
+    return false;
+}
+
+static void attempt_broken(struct probe *probe, const char *doing)
+{
+    const struct conn *conn = probe->attempt.conn;
+    char reason[160];
+    snprintf(reason, sizeof(reason), "probe: %s%s%s%s", doing,
+             conn_error_word((enum conn_error)conn->error),
+             conn->tls_error != NULL && conn->tls_error[0] != '\0' ? ": " : "",
+             conn->tls_error != NULL ? conn->tls_error : "");
+    attempt_done(probe, false, conn->error == CONN_TIMED_OUT, reason);
+}
+
+static void attempt_readable(struct conn *conn)
+{
+    struct probe *probe = conn->owner;
+    struct attempt *attempt = &probe->attempt;
+    char *data = NULL;
+    size_t len = 0;
+
+    if (conn->opening || attempt->answer == NULL) {
+        return;
+    }
+    for (;;) {
+        switch (conn_read(conn, &data, &len, PROBE_ANSWER_MAX)) {
+        case CONN_AGAIN:
+            return;
+        case CONN_EOF:
+            attempt_judge(probe, true);
+            return;
+        case CONN_ERROR:
+            attempt_broken(probe, "connection ");
+            return;
+        case CONN_DATA:
+            if (len > PROBE_ANSWER_MAX - attempt->answer_len) {
+                len = PROBE_ANSWER_MAX - attempt->answer_len;
+            }
+            memcpy(attempt->answer + attempt->answer_len, data, len);
+            attempt->answer_len += len;
+            if (!attempt_judge(probe, false)) {
+                return;
+            }
+            break;
+        }
+    }
+}
+
+static void attempt_drained(struct conn *conn)
+{
+    (void)conn;
+}
+
+static void attempt_send(struct probe *probe)
+{
+    struct attempt *attempt = &probe->attempt;
+    struct instance *instance = attempt_instance(probe);
+    const struct weir_health *ops = attempt_ops(probe);
+    char request[PROBE_REQUEST_MAX];
+
+    size_t len = ops->request(&instance->context.base, instance->data, &attempt->target, request,
+                              sizeof(request));
+    if (len > sizeof(request)) {
+        attempt_done(probe, false, false, "probe: the module's request is longer than 8 KiB");
+        return;
+    }
+    if (len > 0) {
+        conn_write(attempt->conn, &(struct iovec){request, len}, 1);
+    }
+    if (ops->judge == NULL) {
+        attempt_done(probe, true, false, "probe: it takes connections");
+        return;
+    }
+    attempt->answer = base_alloc(PROBE_ANSWER_MAX);
+    if (len == 0 && !attempt_judge(probe, false)) {
+        return;
+    }
+    conn_resume_read(attempt->conn);
+}
+
+static void attempt_open(struct conn *conn, bool ok)
+{
+    struct probe *probe = conn->owner;
+    if (ok) {
+        attempt_send(probe);
+    } else {
+        attempt_broken(probe, "connection ");
+    }
+}
+
+static const struct conn_ops attempt_conn_ops = {
+    .on_readable = attempt_readable,
+    .on_drained = attempt_drained,
+    .on_open = attempt_open,
+};
+
+/* Where to knock; false: the host name has not been resolved. */
+static bool attempt_address(const struct probe *probe, struct address *address)
+{
+    const struct weir_str *text = &probe->attempt.plan->probe->address;
+    char error[160];
+    if (text->len > 0) {
+        return address_parse(address, *text, error, sizeof(error));
+    }
+    return server_get_address(probe->server, address);
+}
+
+static void attempt_begin(struct probe *probe)
+{
+    struct attempt *attempt = &probe->attempt;
+    struct server *server = probe->server;
+    const struct pool_plan *plan = probe->plan;
+    struct address address;
+    enum conn_error error = CONN_OK;
+
+    *attempt = (struct attempt){.generation = plan->generation,
+                                .plan = plan,
+                                .start_ns = loop_now_ns(probe_loop(probe)),
+                                .active = true};
+    attempt->target = (struct weir_probe_target){.size = sizeof(attempt->target),
+                                                 .tls = server->url.tls,
+                                                 .id = server->id,
+                                                 .name = str_from(server->name),
+                                                 .authority = str_from(probe->authority)};
+    generation_ref(attempt->generation, probe->prober->self->index);
+    if (!attempt_address(probe, &address)) {
+        attempt_done(probe, false, false, "probe: the host name has no known address");
+        return;
+    }
+    struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
+    attempt->conn = conn_connect(probe_loop(probe), &address.u.any, address.len,
+                                 server->url.tls ? &tls : NULL, &attempt_conn_ops, probe, &error);
+    if (attempt->conn == NULL) {
+        char reason[160];
+        snprintf(reason, sizeof(reason), "probe: connection %s", conn_error_word(error));
+        attempt_done(probe, false, false, reason);
+        return;
+    }
+    timer_set(probe_loop(probe), &probe->timer, plan->probe->timeout);
+}
+
+static void probe_timer(struct timer *timer)
+{
+    struct probe *probe = container_of(timer, struct probe, timer);
+    if (!probe->attempt.active) {
+        attempt_begin(probe);
+        return;
+    }
+    const char *reason = probe->attempt.conn->opening         ? "probe: connecting timed out"
+                         : probe->attempt.answer_len > 0 ? "probe: the answer did not end in time"
+                                                         : "probe: no answer in time";
+    attempt_done(probe, false, true, reason);
+}
+
+/* ---- servers come and go ---- */
+
+/* As a Host field wants it (RFC 9110 section 7.2): brackets for IPv6, no port where it is the scheme's. */
+static void probe_write_authority(struct probe *probe)
+{
+    const struct weir_url *url = &probe->server->url;
+    bool six = memchr(url->host.ptr != NULL ? url->host.ptr : "", ':', url->host.len) != NULL;
+    unsigned usual = url->tls ? 443 : 80;
+
+    if (url->host.len == 0) {
+        snprintf(probe->authority, sizeof(probe->authority), "localhost");
+        return;
+    }
+    int len = snprintf(probe->authority, sizeof(probe->authority), "%s%.*s%s", six ? "[" : "",
+                       STR_ARGS(url->host), six ? "]" : "");
+    if (url->port != usual && len > 0 && (size_t)len < sizeof(probe->authority)) {
+        snprintf(probe->authority + len, sizeof(probe->authority) - (size_t)len, ":%u", url->port);
+    }
+}
+
+static void probe_new(struct prober *prober, struct server *server)
+{
+    struct probe *probe = base_zalloc(sizeof(*probe));
+    probe->prober = prober;
+    probe->server = server_ref(server);
+    probe->timer.fn = probe_timer;
+    probe->timed_out = true;
+    probe_write_authority(probe);
+    server->probe = probe;
+    list_push_back(&prober->probes, &probe->link);
+}
+
+static void probe_free(struct probe *probe)
+{
+    attempt_free(probe);
+    timer_cancel(probe_loop(probe), &probe->timer);
+    list_remove(&probe->link);
+    probe->server->probe = NULL;
+    server_unref(&probe->server);
+    free(probe);
+}
+
+/* A server that nobody asks any more is not held down by what was last heard of it. */
+static void probe_end(struct probe *probe)
+{
+    struct prober *prober = probe->prober;
+    struct server *server = server_ref(probe->server);
+
+    probe_free(probe);
+    if (server->health != HEALTH_UNKNOWN) {
+        server_set_health(server, HEALTH_UNKNOWN, "not probed");
+        prober->changed(prober->arg, server);
+    }
+    server_unref(&server);
+}
+
+static void adopt_pool(struct prober *prober, const struct pool_plan *plan)
+{
+    if (plan->health == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server *server = plan->servers[i];
+        bool begins = server->probe == NULL;
+        if (begins) {
+            probe_new(prober, server);
+        }
+        server->probe->plan = plan;
+        if (begins) {
+            uint64_t spread = plan->server_count > 8 ? plan->probe->fast_interval : 0;
+            spread = spread < PROBE_SPREAD_NS ? spread : PROBE_SPREAD_NS;
+            timer_set(prober->self->loop, &server->probe->timer,
+                      (uint64_t)((double)spread * probe_random()));
+        } else if (!server->probe->attempt.active) {
+            probe_schedule(server->probe);
+        }
+    }
+}
+
+void prober_adopt(struct prober *prober, struct generation *generation)
+{
+    struct generation *last = prober->generation;
+
+    generation_ref(generation, prober->self->index);
+    prober->generation = generation;
+    list_each(link, &prober->probes) {
+        container_of(link, struct probe, link)->plan = NULL;
+    }
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        adopt_pool(prober, &generation->pools[i]);
+    }
+    list_each(link2, &prober->probes) {
+        struct probe *probe = container_of(link2, struct probe, link);
+        if (probe->plan == NULL) {
+            probe_end(probe);
+        }
+    }
+    if (last != NULL) {
+        generation_unref(last, prober->self);
+    }
+}
+
+struct prober *prober_new(struct worker *self, probe_changed_fn changed, void *arg)
+{
+    struct prober *prober = base_zalloc(sizeof(*prober));
+    prober->self = self;
+    prober->changed = changed;
+    prober->arg = arg;
+    list_init(&prober->probes);
+    return prober;
+}
+
+void prober_free(struct prober **prober)
+{
+    struct prober *p = *prober;
+    *prober = NULL;
+    list_each(link, &p->probes) {
+        probe_free(container_of(link, struct probe, link));
+    }
+    if (p->generation != NULL) {
+        generation_unref(p->generation, p->self);
+    }
+    free(p);
+}
