@@ -3,4 +3,7 @@
 weir_tests += tests/unit/test_http
 tests_unit_test_http_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_http_LDADD = $(UNIT_LIBS)
-tests_unit_test_http_SOURCES = $(UNIT_RUNNER)
+tests_unit_test_http_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/http/heads.c \
+    tests/unit/http/heads.h \
+    tests/unit/http/test_request.c

@@ -3,6 +3,7 @@
 #include "heads.h"
 #include "runner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
