@@ -14,6 +14,8 @@ core_libcore_a_SOURCES += \
     core/net/listener.h \
     core/net/loop.c \
     core/net/loop.h \
+    core/net/proxy_header.c \
+    core/net/proxy_header.h \
     core/net/timer.c \
     core/net/timer.h \
     core/net/tls.c \

@@ -11,6 +11,7 @@ tests_unit_test_net_SOURCES = $(UNIT_RUNNER) \
     tests/unit/net/test_conn_tls.c \
     tests/unit/net/test_listener.c \
     tests/unit/net/test_loop.c \
+    tests/unit/net/test_proxy_header.c \
     tests/unit/net/test_timer.c \
     tests/unit/net/test_tls.c \
     tests/unit/net/tls_help.c \
