@@ -244,6 +244,8 @@ struct acceptor {
     struct loop *loop;
     int fd;
     acceptor_fn fn;
+    acceptor_gate_fn gate; /* NULL: none */
+    acceptor_back_fn back;
     void *arg;
     struct event event;
     struct timer timer; /* the pause when descriptors are out */
@@ -312,6 +314,9 @@ static void on_accept(evutil_socket_t listening, short what, void *arg)
     (void)what;
 
     while (taken < acceptor->batch && !acceptor->paused && !acceptor->closed) {
+        if (acceptor->gate != NULL && !acceptor->gate(acceptor, acceptor->arg)) {
+            break;
+        }
         struct address peer;
         peer.len = sizeof(peer.u);
         int fd = accept4(listening, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -320,11 +325,15 @@ static void on_accept(evutil_socket_t listening, short what, void *arg)
             acceptor->fn(acceptor, fd, &peer, acceptor->arg);
             continue;
         }
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        int error = errno;
+        if (acceptor->gate != NULL) {
+            acceptor->back(acceptor, acceptor->arg);
+        }
+        if (error == EAGAIN || error == EWOULDBLOCK) {
             break;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            out_of_resources(acceptor, errno);
+        if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+            out_of_resources(acceptor, error);
             break;
         }
         /* Errors of the one connection that was to be accepted (accept(2) lists them): the next one.
@@ -368,6 +377,12 @@ void acceptor_free(struct acceptor **acceptor)
     event_del(&a->event);
     timer_cancel(a->loop, &a->timer);
     loop_free_later(a->loop, &a->freed, on_freed);
+}
+
+void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, acceptor_back_fn back)
+{
+    acceptor->gate = gate;
+    acceptor->back = back;
 }
 
 void acceptor_pause(struct acceptor *acceptor, bool pause)

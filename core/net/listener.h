@@ -41,6 +41,11 @@ typedef void (*acceptor_fn)(struct acceptor *acceptor, int fd, const struct addr
  * The callee may pause or free the acceptor. */
 struct acceptor *acceptor_new(struct loop *loop, int fd, acceptor_fn fn, void *arg);
 void acceptor_free(struct acceptor **acceptor);
+/* Asked before each connection is taken: false, and none is (the gate pauses the acceptor, or it is asked
+ * again at once). `back` undoes a yes when no connection was there after all. Set before the first one. */
+typedef bool (*acceptor_gate_fn)(struct acceptor *acceptor, void *arg);
+typedef void (*acceptor_back_fn)(struct acceptor *acceptor, void *arg);
+void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, acceptor_back_fn back);
 /* Stops and starts taking connections, e.g. at a limit. */
 void acceptor_pause(struct acceptor *acceptor, bool pause);
 

@@ -7,18 +7,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "proxy/greeting.h"
 #include "proxy/stream.h"
+
+/* How often a listener at its connection_limit looks whether a place is free again: those that other
+ * loops give back are seen by this. */
+#define FULL_LOOK_NS (LOOP_TICK_MS * NS_PER_MS)
+
+static void listener_look(struct timer *timer);
 
 struct listener *listener_new(struct weir_str name, unsigned loops)
 {
-    struct listener *listener = base_zalloc(sizeof(*listener));
+    struct listener *listener = base_zalloc_lines(sizeof(*listener));
     listener->name = base_strndup(name.ptr, name.len);
     listener->refs = 1;
+    listener->addresses = address_counts_new();
     listener->loops = loops;
     listener->locals = base_zalloc_lines(sizeof(*listener->locals) * loops);
     for (unsigned i = 0; i < loops; i++) {
         listener->locals[i].listener = listener;
         list_init(&listener->locals[i].clients);
+        list_init(&listener->locals[i].greetings);
+        listener->locals[i].full_timer.fn = listener_look;
     }
     return listener;
 }
@@ -35,7 +46,9 @@ void listener_unref(struct listener **listener)
         ASSERT(l->locals[i].accepting_count == 0 && list_empty(&l->locals[i].clients));
         free(l->locals[i].accepting);
     }
+    ASSERT(l->open == 0);
     list_remove(&l->link);
+    address_counts_free(&l->addresses);
     free(l->locals);
     free(l->name);
     free(l);
@@ -46,6 +59,111 @@ struct weir_str client_tls_name(const struct client *client)
     SSL *ssl = client->http->conn->ssl;
     return ssl != NULL ? str_from(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name))
                        : (struct weir_str){NULL, 0};
+}
+
+/* ---- places: connection_limit ---- */
+
+static void listener_pause(struct listener_local *local, bool pause)
+{
+    for (size_t i = 0; i < local->accepting_count; i++) {
+        acceptor_pause(local->accepting[i].acceptor, pause);
+    }
+}
+
+/* What is above the limit waits in the kernel's queue (backlog) until a place is free. */
+static void listener_full(struct listener_local *local)
+{
+    static struct log_limit limit;
+
+    if (!local->full) {
+        log_limited(&limit, WEIR_LOG_WARNING, "listener",
+                    "%s: connection_limit (%u) is reached; new connections wait",
+                    local->listener->name, local->plan->connection_limit);
+    }
+    local->full = true;
+    listener_pause(local, true);
+    timer_set(local->worker->loop, &local->full_timer, FULL_LOOK_NS);
+}
+
+static void listener_go_on(struct listener_local *local)
+{
+    if (local->full) {
+        local->full = false;
+        timer_cancel(local->worker->loop, &local->full_timer);
+        listener_pause(local, false);
+    }
+}
+
+static void listener_look(struct timer *timer)
+{
+    struct listener_local *local = container_of(timer, struct listener_local, full_timer);
+
+    if (local->plan == NULL || local->listener->open < local->plan->connection_limit) {
+        listener_go_on(local);
+    } else {
+        timer_set(local->worker->loop, timer, FULL_LOOK_NS);
+    }
+}
+
+static bool place_take(struct acceptor *acceptor, void *arg)
+{
+    struct listener_local *local = arg;
+    (void)acceptor;
+
+    if (atomic_fetch_add(&local->listener->open, 1) < local->plan->connection_limit) {
+        return true;
+    }
+    atomic_fetch_sub(&local->listener->open, 1);
+    listener_full(local);
+    return false;
+}
+
+static void place_back(struct acceptor *acceptor, void *arg)
+{
+    struct listener_local *local = arg;
+    (void)acceptor;
+    atomic_fetch_sub(&local->listener->open, 1);
+}
+
+static void place_give(struct listener_local *local)
+{
+    place_back(NULL, local);
+    listener_go_on(local);
+}
+
+void client_refuse(struct listener_local *local, int fd)
+{
+    close(fd);
+    stat_add(&local->traffic.refused, 1);
+    place_give(local);
+}
+
+/* connections_per_address. Trusted proxies, and who comes over a Unix socket, have as many as they like.
+ * false: this one is too many. */
+static bool client_count(struct client *client)
+{
+    static struct log_limit limit;
+    const struct listener_plan *plan = client->local->plan;
+    uint32_t most = (uint32_t)plan->settings->connections_per_address;
+
+    if (most == 0 || client->trusted || client->peer.u.any.sa_family == AF_UNIX) {
+        return true;
+    }
+    client->counted = address_counts_take(client->local->listener->addresses, &client->peer, most);
+    if (client->counted == NULL) {
+        log_limited(&limit, WEIR_LOG_WARNING, "listener",
+                    "%s: %s has %u connections already (connections_per_address); one more refused",
+                    client->local->listener->name, client->peer_text, most);
+    }
+    return client->counted != NULL;
+}
+
+static void client_uncount(struct client *client)
+{
+    if (client->counted != NULL) {
+        address_counts_give(client->local->listener->addresses, client->counted);
+        client->counted = NULL;
+    }
 }
 
 /* ---- connections ---- */
@@ -68,6 +186,8 @@ static void client_closed(struct h1_server *server)
 
     list_remove(&client->link);
     list_remove(&client->listener_link);
+    client_uncount(client);
+    place_give(client->local);
     worker->client_count--;
     generation_unref(client->pin, worker);
     loop_free_later(worker->loop, &client->freed, client_free);
@@ -82,7 +202,7 @@ static const struct h1_server_owner client_owner = {
     .on_closed = client_closed,
 };
 
-static bool address_trusted(const struct listener_plan *plan, const struct address *address)
+bool client_trusts(const struct listener_plan *plan, const struct address *address)
 {
     for (size_t i = 0; i < plan->trusted_count; i++) {
         if (network_contains(&plan->trusted[i], address)) {
@@ -92,34 +212,51 @@ static bool address_trusted(const struct listener_plan *plan, const struct addre
     return false;
 }
 
-static void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer,
-                            void *arg)
+/* The connection and its codec; NULL: no memory, the socket is closed. */
+static struct h1_server *client_http(struct client *client, int fd)
 {
-    struct listener_local *local = arg;
+    struct worker *worker = client->worker;
+    const struct listener_plan *plan = client->local->plan;
+    struct conn *conn = conn_accept(
+        worker->loop, fd, plan->tls != NULL ? tls_listener_ctx(plan->tls) : NULL, NULL, NULL);
+
+    return conn != NULL ? h1_server_new(conn, &worker->batch, &client_owner, client) : NULL;
+}
+
+void client_open(struct listener_local *local, int fd, const struct address *peer,
+                 const struct address *bound)
+{
     struct worker *worker = local->worker;
     struct listener_plan *plan = local->plan;
-    (void)acceptor;
-
     struct client *client = calloc(1, sizeof(*client));
+
     if (client == NULL) {
-        close(fd);
+        client_refuse(local, fd);
         return;
     }
     client->local = local;
     client->worker = worker;
     client->peer = *peer;
-    client->trusted = address_trusted(plan, peer);
+    client->trusted = client_trusts(plan, peer);
     client->tls = plan->tls != NULL;
     client->peer_len = (uint16_t)address_text(peer, client->peer_text, sizeof(client->peer_text));
-    client->bound.len = sizeof(client->bound.u);
-    if (getsockname(fd, &client->bound.u.any, &client->bound.len) != 0) {
-        client->bound.len = 0;
+    client->bound = *bound;
+    if (bound->len == 0) {
+        client->bound.len = sizeof(client->bound.u);
+        if (getsockname(fd, &client->bound.u.any, &client->bound.len) != 0) {
+            client->bound.len = 0;
+        }
+    }
+    if (!client_count(client)) {
+        free(client);
+        client_refuse(local, fd);
+        return;
     }
     stat_add(&local->traffic.connections, 1);
-    struct conn *conn = conn_accept(
-        worker->loop, fd, plan->tls != NULL ? tls_listener_ctx(plan->tls) : NULL, NULL, NULL);
-    client->http = conn != NULL ? h1_server_new(conn, &worker->batch, &client_owner, client) : NULL;
+    client->http = client_http(client, fd);
     if (client->http == NULL) {
+        client_uncount(client);
+        place_give(local);
         free(client);
         return;
     }
@@ -128,6 +265,25 @@ static void client_accepted(struct acceptor *acceptor, int fd, const struct addr
     list_push_back(&worker->clients, &client->link);
     list_push_back(&local->clients, &client->listener_link);
     worker->client_count++;
+}
+
+static void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer,
+                            void *arg)
+{
+    static const struct address ask_socket = {0};
+    struct listener_local *local = arg;
+    const struct listener_plan *plan = local->plan;
+    (void)acceptor;
+
+    if (likely(plan->settings->proxy_protocol == PROXY_PROTOCOL_OFF)) {
+        client_open(local, fd, peer, &ask_socket);
+    } else if (greeting_wanted(plan, peer)) {
+        greeting_begin(local, fd, peer);
+    } else if (plan->settings->proxy_protocol == PROXY_PROTOCOL_ACCEPT) {
+        client_open(local, fd, peer, &ask_socket);
+    } else {
+        greeting_refuse(local, fd, peer);
+    }
 }
 
 /* ---- accepting ---- */
@@ -160,6 +316,16 @@ static bool accepting_has(const struct listener_local *local, const struct liste
     return false;
 }
 
+static void accepting_begin(struct listener_local *local, struct listen_socket *socket)
+{
+    struct worker *worker = local->worker;
+    int fd = socket->fds[socket->count > 1 ? worker->index : 0];
+    struct acceptor *acceptor = acceptor_new(worker->loop, fd, client_accepted, local);
+
+    acceptor_set_gate(acceptor, place_take, place_back);
+    local->accepting[local->accepting_count++] = (struct accepting){socket, acceptor};
+}
+
 void listener_local_adopt(struct listener_local *local, struct worker *worker,
                           struct listener_plan *plan)
 {
@@ -173,14 +339,14 @@ void listener_local_adopt(struct listener_local *local, struct worker *worker,
         local->accepting =
             base_realloc(local->accepting, sizeof(*local->accepting) * (plan->socket_count + 1));
         for (size_t i = 0; i < plan->socket_count; i++) {
-            struct listen_socket *socket = plan->sockets[i];
-            if (!accepting_has(local, socket)) {
-                int fd = socket->fds[socket->count > 1 ? worker->index : 0];
-                local->accepting[local->accepting_count++] = (struct accepting){
-                    socket, acceptor_new(worker->loop, fd, client_accepted, local)};
+            if (!accepting_has(local, plan->sockets[i])) {
+                accepting_begin(local, plan->sockets[i]);
             }
         }
+    } else {
+        greeting_close_all(local);
     }
+    listener_go_on(local); /* the limit may be another one now */
     if (plan == NULL) {
         list_each(link, &local->clients)
         {

@@ -7,6 +7,7 @@
 #define PROXY_CLIENT_H
 
 #include "http/h1_server.h"
+#include "proxy/address_count.h"
 #include "proxy/generation.h"
 #include "proxy/worker.h"
 
@@ -23,17 +24,24 @@ struct listener_local {
     struct listener_plan *plan; /* current; NULL: gone */
     struct accepting *accepting;
     size_t accepting_count;
-    struct list clients; /* struct client.listener_link */
+    struct list clients;   /* struct client.listener_link */
+    struct list greetings; /* struct greeting.link */
+    bool full;             /* connection_limit is reached: nothing is accepted here */
+    struct timer full_timer;
     struct traffic traffic;
 } __attribute__((aligned(64)));
 
-/* A listener, by name. Control thread, but for locals. */
+/* A listener, by name. Control thread, but for locals and what says otherwise. */
 struct listener {
     struct list link; /* runtime's */
     char *name;
     unsigned refs;
     unsigned loops;
     struct listener_local *locals;
+    struct address_counts *addresses; /* any thread */
+
+    /* Connections on all loops, those that are being accepted too; written by each of them. */
+    _Atomic uint32_t open __attribute__((aligned(64)));
 };
 
 struct listener *listener_new(struct weir_str name, unsigned loops);
@@ -54,11 +62,23 @@ struct client {
     struct address bound;   /* our end */
     struct generation *pin; /* the one that it was accepted under: TLS refers to it */
     struct freed freed;
+    struct address_count *counted; /* NULL: this peer's connections are not counted */
     bool tls;
     bool trusted; /* the peer is in trusted_proxies */
     uint16_t peer_len;
     char peer_text[ADDRESS_TEXT_SIZE];
 };
+
+/* Whether the address is in the listener's trusted_proxies. */
+bool client_trusts(const struct listener_plan *plan, const struct address *address);
+
+/* Takes over an accepted socket, whose place in connection_limit is taken. `peer` is the client's address,
+ * `bound` our end (len 0: the socket knows). */
+void client_open(struct listener_local *local, int fd, const struct address *peer,
+                 const struct address *bound);
+
+/* Closes an accepted socket that becomes no client, and gives its place back. */
+void client_refuse(struct listener_local *local, int fd);
 
 /* Name that the client asked for in TLS (SNI); empty: none, or plain. */
 struct weir_str client_tls_name(const struct client *client);

@@ -89,6 +89,7 @@ struct listener_plan {
     struct listener *listener; /* referenced */
     struct tls_listener *tls;  /* NULL: plain */
     struct h1_server_conf http;
+    uint32_t connection_limit; /* over all loops */
     struct network *trusted;
     size_t trusted_count;
     struct use_list filters;

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "module/check.h"
@@ -311,6 +312,26 @@ static void build_trusted(struct build *b, struct listener_plan *plan)
     }
 }
 
+/* Descriptors that Weir itself needs: logs, store, listening sockets, probes; and those of a loop. */
+#define DESCRIPTORS_OWN    32u
+#define DESCRIPTORS_A_LOOP 8u
+
+/* connection_limit, or half of the descriptors: a client in need of a server always finds one then. */
+static uint32_t listener_connections(const struct build *b,
+                                     const struct listener_settings *settings)
+{
+    struct rlimit limit;
+    rlim_t own = DESCRIPTORS_OWN + DESCRIPTORS_A_LOOP * b->generation->loops;
+
+    if (settings->connection_limit > 0) {
+        return (uint32_t)settings->connection_limit;
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > UINT32_MAX / 2) {
+        return UINT32_MAX / 2;
+    }
+    return limit.rlim_cur > own + 16 ? (uint32_t)((limit.rlim_cur - own) / 2) : 8;
+}
+
 static void build_listener(struct build *b, struct listener_plan *plan,
                            const struct conf_node *node)
 {
@@ -343,6 +364,12 @@ static void build_listener(struct build *b, struct listener_plan *plan,
         }
     }
     build_trusted(b, plan);
+    plan->connection_limit = listener_connections(b, settings);
+    if (settings->proxy_protocol != PROXY_PROTOCOL_OFF && settings->trusted_proxies.count == 0) {
+        mistakes_add(b->mistakes, place_of(b, &settings->proxy_protocol),
+                     "proxy_protocol believes trusted_proxies, and none are set; write for example "
+                     "trusted_proxies = {\"10.0.0.0/8\"}");
+    }
     const struct tls_listener_conf *tls = settings->tls.count > 0 ? settings->tls.items : NULL;
     if (tls != NULL) {
         plan->tls = tls_listener_new(tls, place_for_tls, b, b->mistakes);

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/proxy, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/proxy/address_count.c \
+    core/proxy/address_count.h \
     core/proxy/client.c \
     core/proxy/client.h \
     core/proxy/generation.c \
     core/proxy/generation.h \
     core/proxy/generation_build.c \
+    core/proxy/greeting.c \
+    core/proxy/greeting.h \
     core/proxy/pick.c \
     core/proxy/pool.c \
     core/proxy/pool.h \

@@ -61,14 +61,21 @@ static const struct weir_option listener_rows[] = {
     WEIR_OPTION(struct listener_settings, body_limit, SIZE, "0", LISTENER, RELOAD,
                 "Bytes of a request's body; 0: no limit."),
     WEIR_ROW_(struct listener_settings, trusted_proxies, "trusted_proxies", WEIR_TYPE_LIST,
-              WEIR_TYPE_ADDRESS, NULL, NULL, NULL, LISTENER, WEIR_OPTION_NETWORK | RELOAD, NULL,
-              NULL,
+              WEIR_TYPE_STRING, NULL, NULL, NULL, LISTENER, RELOAD, NULL, NULL,
               "Networks of proxies in front of Weir, whose X-Forwarded-* fields are believed. "
               "unix: all peers on Unix sockets."),
     WEIR_OPTION_ENUM(struct listener_settings, proxy_protocol, proxy_protocols, "off", LISTENER,
                      RELOAD,
                      "PROXY protocol header from trusted_proxies before anything else: off, accept "
                      "(with or without one), require (none is an error)."),
+    WEIR_OPTION_RANGE(struct listener_settings, connection_limit, INTEGER, "0", "0", "10000000",
+                      LISTENER, RELOAD,
+                      "Connections at once, over all workers; more wait in the backlog. 0: half of "
+                      "the descriptors that the process may have, the rest is for servers."),
+    WEIR_OPTION_RANGE(struct listener_settings, connections_per_address, INTEGER, "0", "0",
+                      "10000000", LISTENER, RELOAD,
+                      "Connections at once of one client address (IPv6: of one /64), over all "
+                      "workers; more are closed. Trusted proxies are not counted. 0: no limit."),
     WEIR_OPTION_RANGE(struct listener_settings, backlog, INTEGER, "4096", "1", "65535", LISTENER, 0,
                       "Connections that may wait to be accepted, for each socket."),
     WEIR_OPTION(struct listener_settings, socket_mode, STRING, "0660", LISTENER, 0,

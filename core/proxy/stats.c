@@ -112,6 +112,7 @@ void traffic_sum(struct traffic *to, const struct traffic *from)
     to->bytes_out += stat_read(&from->bytes_out);
     to->retries += stat_read(&from->retries);
     to->connections += stat_read(&from->connections);
+    to->refused += stat_read(&from->refused);
     for (size_t i = 0; i < REASON_COUNT; i++) {
         to->errors[i] += stat_read(&from->errors[i]);
     }

@@ -55,6 +55,7 @@ struct traffic {
     uint64_t bytes_in, bytes_out;
     uint64_t retries;
     uint64_t connections; /* accepted, or opened to the server */
+    uint64_t refused; /* accepted and closed at once: above a limit, or without a PROXY header */
     uint64_t errors[REASON_COUNT];
     struct histogram connect;    /* new upstream connections */
     struct histogram first_byte; /* from assignment to the first byte of the response */

@@ -56,11 +56,13 @@ def connect(address, timeout=DEADLINE, receive_buffer=None, source=None):
 
 
 class Client(wire.Stream):
-    """One connection to Weir. With `tls`, an ssl.SSLContext, it is encrypted; `server_name` is SNI."""
+    """One connection to Weir. With `tls`, an ssl.SSLContext, it is encrypted; `server_name` is SNI.
+    `preface` is sent before anything else."""
 
     def __init__(self, address, tls=None, server_name="localhost", timeout=DEADLINE,
-                 receive_buffer=None, source=None):
+                 receive_buffer=None, source=None, preface=b""):
         sock = connect(address, timeout, receive_buffer, source)
+        sock.sendall(preface)
         if tls is not None:
             try:
                 sock = tls.wrap_socket(sock, server_hostname=server_name,
