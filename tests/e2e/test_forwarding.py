@@ -58,8 +58,9 @@ def test_hop_by_hop_fields_of_requests(start_weir, server):
         assert "private" not in value.lower()
 
 
-def test_connection_may_not_name_what_frames(start_weir, server):
+def test_connection_may_not_name_what_frames(start_weir, http_server):
     """Host, the length and forwarding fields are not taken away by that road."""
+    server = http_server("a", lambda request: request.body)
     weir = start_weir(conf.one_pool({"a": server}))
     weir.get("/", [("Connection", "Host, Content-Length, X-Forwarded-For, Via")], method="POST",
              body=b"hello")

@@ -28,16 +28,18 @@ class Request:
     pieces: object
     connection: int
     _body: bytes = None
+    _trailers: wire.Headers = None
 
     @property
     def body(self):
         if self._body is None:
             self._body = b"".join(self.pieces)
+            self._trailers = self.stream.trailers
         return self._body
 
     @property
     def trailers(self):
-        return self.stream.trailers
+        return self.stream.trailers if self._trailers is None else self._trailers
 
 
 class Gone(wire.Cut):
