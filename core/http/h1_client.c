@@ -25,8 +25,8 @@ enum state {
 
 #define READS_PER_TURN 16
 
-/* 1xx responses that one exchange may have before it is nonsense. */
-#define INTERIM_MAX 16
+/* 1xx responses that one exchange may have before it is nonsense; some servers tell progress by them. */
+#define INTERIM_MAX 100
 
 static struct h1_client *client_of(struct up *up)
 {
@@ -47,7 +47,11 @@ static void client_close(struct h1_client *c, bool reset)
     c->state = STATE_GONE;
     c->up.exchange = NULL;
     batch_forget(c->batch, conn);
-    conn_close(&c->conn, reset);
+    if (!reset && c->tunnel && conn_waiting(conn) > 0) {
+        conn_close_lingering(&c->conn); /* the client's last words */
+    } else {
+        conn_close(&c->conn, reset);
+    }
     c->owner->on_closed(c);
     loop_free_later(loop, &c->freed, client_free);
 }
@@ -84,17 +88,20 @@ static void client_malformed(struct h1_client *c, const char *reason)
     client_fail(c, UP_MALFORMED);
 }
 
-static void client_response_whole(struct h1_client *c)
+/* `surplus`: bytes behind the response. Said before the stream hears of its end and lets go, when the
+ * connection might serve the next request at once. */
+static void client_response_whole(struct h1_client *c, size_t surplus)
 {
     c->state = STATE_DONE;
+    c->reusable = c->reusable && surplus == 0;
     c->owner->events->on_response_end(c->up.exchange);
 }
 
 /* ---- responses ---- */
 
 /* The head is complete: moves it into the arena and tells the stream. */
-static bool client_begin(struct h1_client *c, struct http_response_head *head, const char *data,
-                         size_t used)
+static void client_begin(struct h1_client *c, struct http_response_head *head, const char *data,
+                         size_t used, size_t surplus)
 {
     struct exchange *exchange = c->up.exchange;
     bool interim = head->status < 200 && head->status != 101;
@@ -102,7 +109,7 @@ static bool client_begin(struct h1_client *c, struct http_response_head *head, c
 
     if (copy == NULL) {
         client_malformed(c, "response_head_too_large");
-        return false;
+        return;
     }
     memcpy(copy, data, used);
     response_head_rebase(head, data, used, copy);
@@ -110,14 +117,14 @@ static bool client_begin(struct h1_client *c, struct http_response_head *head, c
     if (interim) {
         if (++c->interims > INTERIM_MAX) {
             client_malformed(c, "too_many_interim_responses");
-            return false;
+            return;
         }
         c->owner->events->on_interim(exchange, head);
-        return c->up.exchange == exchange && c->state == STATE_HEAD;
+        return;
     }
     if (head->status == 101 && !exchange->request.upgrade_websocket) {
         client_malformed(c, "upgrade_not_asked");
-        return false;
+        return;
     }
     c->reusable = head->keep_alive && head->body != BODY_CLOSE && head->status != 101;
     switch (head->body) {
@@ -130,14 +137,16 @@ static bool client_begin(struct h1_client *c, struct http_response_head *head, c
         c->state = STATE_CHUNKED;
         break;
     case BODY_CLOSE: c->state = STATE_CLOSE; break;
-    default: c->state = head->status == 101 ? STATE_TUNNEL : STATE_DONE; break;
+    default:
+        c->tunnel = head->status == 101;
+        c->state = c->tunnel ? STATE_TUNNEL : STATE_DONE;
+        break;
     }
     bool done = c->state == STATE_DONE;
     c->owner->events->on_response(exchange);
     if (done && c->up.exchange == exchange) {
-        client_response_whole(c);
+        client_response_whole(c, surplus);
     }
-    return true;
 }
 
 static size_t client_take_head(struct h1_client *c, const char *data, size_t len)
@@ -158,7 +167,7 @@ static size_t client_take_head(struct h1_client *c, const char *data, size_t len
         exchange->response = interim;
         head = &exchange->response;
     }
-    client_begin(c, head, data, used);
+    client_begin(c, head, data, used, len - used);
     return used;
 }
 
@@ -175,8 +184,8 @@ static size_t client_take_chunked(struct h1_client *c, const char *data, size_t 
     case H1_CHUNK_MORE: break;
     case H1_CHUNK_DATA: c->owner->events->on_data(exchange, out, out_len); break;
     case H1_CHUNK_TRAILER: c->owner->events->on_trailer(exchange, field.name, field.value); break;
-    case H1_CHUNK_END: client_response_whole(c); break;
-    case H1_CHUNK_ERROR: client_fail(c, UP_TRUNCATED); return len;
+    case H1_CHUNK_END: client_response_whole(c, len - used); break;
+    case H1_CHUNK_ERROR: client_fail(c, UP_MALFORMED); return len;
     }
     return used;
 }
@@ -193,7 +202,7 @@ static size_t client_take(struct h1_client *c, const char *data, size_t len)
         c->body_left -= take;
         c->owner->events->on_data(exchange, data, take);
         if (c->body_left == 0 && c->state == STATE_LENGTH) {
-            client_response_whole(c);
+            client_response_whole(c, len - take);
         }
         return take;
     case STATE_CHUNKED: return client_take_chunked(c, data, len);
@@ -208,7 +217,7 @@ static void client_eof(struct h1_client *c)
     switch (c->state) {
     case STATE_CLOSE:
         c->reusable = false;
-        client_response_whole(c);
+        client_response_whole(c, 0);
         break;
     case STATE_TUNNEL:
         c->state = STATE_DONE;
@@ -244,7 +253,9 @@ static bool client_read_once(struct h1_client *c)
     struct exchange *exchange = c->up.exchange;
     struct batch *batch = c->batch;
     size_t at = 0;
-    while (at < len && c->up.exchange == exchange && (!c->paused || c->state == STATE_HEAD)) {
+    /* All of one read is handed on, also when the stream has asked for a pause in between: it is bounded,
+     * and would have to be kept. */
+    while (at < len && c->up.exchange == exchange) {
         size_t used = client_take(c, data + at, len - at);
         if (used == 0) {
             break;
@@ -256,11 +267,8 @@ static bool client_read_once(struct h1_client *c)
         return false;
     }
     if (c->up.exchange != exchange) {
-        /* Released inside: the connection is idle (and clean, or it would be gone), unless bytes are
-         * left that belong to no response. */
-        if (at < len) {
-            client_close(c, true);
-        }
+        /* Released inside, with no byte left behind: the connection is idle, or has its next exchange. */
+        ASSERT(at == len);
         return false;
     }
     conn_keep(c->conn, data + at, len - at);
@@ -326,21 +334,18 @@ static bool up_head(struct up *up, const struct h1_extra *extra, size_t extra_co
     const struct http_request_head *head = &exchange->request;
     size_t size = h1_request_size(head, extra, extra_count);
     char *out = batch_reserve(c->batch, c->conn, size);
+    size_t len = 0;
 
     c->request_chunked = head->body == BODY_CHUNKED;
     c->request_whole = head->body == BODY_NONE;
     if (out != NULL) {
-        batch_commit(c->batch, h1_write_request(out, size, head, extra, extra_count,
-                                                head->upgrade_websocket));
-        return true;
+        len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
+        batch_commit(c->batch, len);
+    } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
+        len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
+        batch_add(c->batch, c->conn, out, len);
     }
-    out = arena_bytes(&exchange->arena, size);
-    if (out == NULL) {
-        return false;
-    }
-    batch_add(c->batch, c->conn, out,
-              h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket));
-    return true;
+    return len > 0; /* 0: no memory, or a head that must not go out */
 }
 
 static void up_data(struct up *up, const char *data, size_t len)

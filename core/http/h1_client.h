@@ -40,6 +40,7 @@ struct h1_client {
     bool request_chunked;
     bool reusable;     /* as far as is known now */
     bool answer_begun; /* a byte of the answer to this exchange has come */
+    bool tunnel;       /* switched: bytes both ways */
 };
 
 /* Takes over a connection that is open. */

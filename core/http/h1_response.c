@@ -79,8 +79,9 @@ static enum h1_status judge(enum http_method method, struct http_response_head *
         return h1_refuse(error, 400, "both_lengths");
     if (framing.has_coding && head->minor == 0)
         return h1_refuse(error, 400, "coding_in_http_1_0");
-    /* A switch answers a GET by HTTP/1.1; that it was asked for, and to what, the codec knows. */
-    if (head->status == 101 && (head->minor == 0 || method != METHOD_GET || !framing.upgrade))
+    /* A switch answers a GET by HTTP/1.1, and goes to WebSocket; that it was asked for the codec knows. */
+    if (head->status == 101 && (head->minor == 0 || method != METHOD_GET || !framing.upgrade ||
+                                !fields_list_has(&head->fields, FIELD_UPGRADE, STR("websocket"))))
         return h1_refuse(error, 400, "bad_switch");
     if (head->status == 205 && framing.length > 0)
         return h1_refuse(error, 400, "content_in_205");

@@ -146,6 +146,7 @@ static void server_refuse(struct h1_server *s)
 {
     s->keep_alive = false;
     s->state = STATE_WAIT;
+    timer_set(server_loop(s), &s->timer, s->conf->idle_timeout_ns); /* the answer's */
     s->owner->events->on_refused(s->down.exchange);
 }
 
@@ -167,6 +168,7 @@ static bool server_open(struct h1_server *s)
     s->keep_alive = true;
     s->chunking = false;
     s->last_chunk_sent = false;
+    s->continued = false;
     s->requests++;
     return true;
 }
@@ -227,6 +229,7 @@ static size_t server_take_head(struct h1_server *s, const char *data, size_t len
     case H1_ERROR: server_refuse(s); return len;
     case H1_DONE: break;
     }
+    s->behind = len - used;
     server_begin(s, data, used);
     return used;
 }
@@ -237,6 +240,7 @@ static size_t server_take_length(struct h1_server *s, const char *data, size_t l
     size_t take = len < s->body_left ? len : (size_t)s->body_left;
 
     s->body_left -= take;
+    s->behind = len - take;
     s->owner->events->on_data(exchange, data, take);
     if (s->body_left == 0 && s->state == STATE_LENGTH && !s->finishing) {
         server_request_whole(s);
@@ -266,7 +270,10 @@ static size_t server_take_chunked(struct h1_server *s, const char *data, size_t 
         events->on_data(exchange, out, out_len);
         break;
     case H1_CHUNK_TRAILER: events->on_trailer(exchange, field.name, field.value); break;
-    case H1_CHUNK_END: server_request_whole(s); break;
+    case H1_CHUNK_END:
+        s->behind = len - used;
+        server_request_whole(s);
+        break;
     case H1_CHUNK_ERROR: server_gone(s, DOWN_GONE_PROTOCOL); return len;
     }
     return used;
@@ -281,6 +288,11 @@ static size_t server_consume(struct h1_server *s, const char *data, size_t len)
         size_t used = 0;
         switch (s->state) {
         case STATE_IDLE:
+            /* Some clients send an empty line behind a body: by itself it begins no request, and no
+             * request's clock (RFC 9112 section 2.2). */
+            if (len - at == 2 && memcmp(data + at, "\r\n", 2) == 0) {
+                return len;
+            }
             if (!server_open(s)) {
                 return at;
             }
@@ -306,16 +318,29 @@ static size_t server_consume(struct h1_server *s, const char *data, size_t len)
     return at;
 }
 
+static void server_tunnel_eof(struct h1_server *s)
+{
+    struct exchange *exchange = s->down.exchange;
+    if (exchange->request_whole) {
+        return;
+    }
+    exchange->request_whole = true;
+    s->owner->events->on_request_end(exchange);
+    if (exchange->response_whole && !s->finishing) { /* the server had ended before */
+        server_finish(s);
+    }
+}
+
 static void server_eof(struct h1_server *s)
 {
     s->client_ended = true;
     switch (s->state) {
-    case STATE_TUNNEL:
-        if (!s->down.exchange->request_whole) {
-            s->down.exchange->request_whole = true;
-            s->owner->events->on_request_end(s->down.exchange);
-        }
+    case STATE_IDLE: server_close(s, false); break;
+    case STATE_HEAD:
+        s->down.exchange->error = (struct h1_error){400, "head_cut"};
+        server_refuse(s);
         break;
+    case STATE_TUNNEL: server_tunnel_eof(s); break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
         s->down.exchange->error = (struct h1_error){400, "body_cut"};
@@ -326,13 +351,18 @@ static void server_eof(struct h1_server *s)
     }
 }
 
-/* Reads no more than could be kept: a body may have to wait behind its head until a server is found. */
+/* Reads no more than could be kept: a body may have to wait behind its head until a server is found, and
+ * any number of requests may stand behind a body. What surely belongs to a body is used at once. */
 static enum conn_result server_next_bytes(struct h1_server *s, char **data, size_t *len)
 {
     size_t kept = conn_kept(s->conn);
-    bool body = s->state == STATE_LENGTH || s->state == STATE_CHUNKED || s->state == STATE_TUNNEL;
-    size_t room = kept < PIPELINE_KEPT_MAX ? PIPELINE_KEPT_MAX - kept : 1;
-    return conn_read(s->conn, data, len, body ? 0 : room);
+    uint64_t room = kept < PIPELINE_KEPT_MAX ? PIPELINE_KEPT_MAX - kept : 1;
+    if (s->state == STATE_TUNNEL) {
+        room = 0;
+    } else if (s->state == STATE_LENGTH) {
+        room = s->body_left < LOOP_SCRATCH_SIZE ? room + s->body_left : 0;
+    }
+    return conn_read(s->conn, data, len, (size_t)room);
 }
 
 static bool server_wants_bytes(const struct h1_server *s)
@@ -374,6 +404,7 @@ static void server_read(struct h1_server *s)
             break;
         }
         conn_keep(s->conn, data + used, len - used);
+        s->behind = 0;
         if (s->down.exchange != NULL && !s->finishing) {
             s->owner->events->on_flushed(s->down.exchange);
         }
@@ -407,10 +438,12 @@ static void server_readable(struct conn *conn)
     if (s->state == STATE_OPENING || s->state == STATE_CLOSED) {
         return;
     }
-    if (s->state == STATE_WAIT || s->finishing) {
-        server_watch(s);
-    } else {
+    if (server_wants_bytes(s)) {
         server_read(s);
+    } else if (conn->readable && conn_is_broken(conn)) {
+        server_gone(s, DOWN_GONE_CLOSED);
+    } else if (s->state == STATE_WAIT || s->finishing) {
+        server_watch(s);
     }
     batch_flush(batch);
 }
@@ -451,12 +484,13 @@ static const struct conn_ops server_conn_ops = {
 /* A client that does not take what waits for it: no progress since the last look is its end. */
 static void server_check_stall(struct h1_server *s)
 {
-    if (conn_waiting(s->conn) > 0 && s->conn->sent == s->stall_mark) {
+    uint64_t taken = s->conn->sent - conn_waiting(s->conn);
+    if (conn_waiting(s->conn) > 0 && taken == s->stall_mark) {
         s->broken = true;
         server_gone(s, DOWN_GONE_CLOSED);
         return;
     }
-    s->stall_mark = s->conn->sent;
+    s->stall_mark = taken;
     timer_set(server_loop(s), &s->timer, s->conf->idle_timeout_ns);
 }
 
@@ -494,19 +528,20 @@ static void down_write_head(struct h1_server *s, const struct http_response_head
                             const struct h1_response_shape *shape)
 {
     struct exchange *exchange = s->down.exchange;
-    size_t size = h1_response_size(head, NULL, 0);
+    size_t size = h1_response_size(head, NULL, 0), len = 0;
     char *out = batch_reserve(s->batch, s->conn, size);
 
     if (out != NULL) {
-        batch_commit(s->batch, h1_write_response(out, size, head, shape, NULL, 0));
-        return;
+        len = h1_write_response(out, size, head, shape, NULL, 0);
+        batch_commit(s->batch, len);
+    } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
+        len = h1_write_response(out, size, head, shape, NULL, 0);
+        batch_add(s->batch, s->conn, out, len);
     }
-    out = arena_bytes(&exchange->arena, size);
-    if (out == NULL) {
+    if (len == 0) { /* no memory, or a head that must not go out */
         s->broken = true;
-        return;
+        server_finish(s);
     }
-    batch_add(s->batch, s->conn, out, h1_write_response(out, size, head, shape, NULL, 0));
 }
 
 static void down_interim(struct down *down, const struct http_response_head *head)
@@ -516,6 +551,7 @@ static void down_interim(struct down *down, const struct http_response_head *hea
         return;
     }
     struct h1_response_shape shape = {.client_minor = 1};
+    s->continued = s->continued || head->status == 100;
     down_write_head(s, head, &shape);
     batch_flush(s->batch);
 }
@@ -544,8 +580,11 @@ static void down_head(struct down *down, const struct http_response_head *head, 
         s->chunking = shape.client_minor >= 1;
         s->keep_alive = s->keep_alive && s->chunking;
     }
-    bool unread = !exchange->request_whole && head->status >= 300;
-    bool ended = s->client_ended && conn_kept(s->conn) == 0;
+    /* Whether a body will come that nobody waits for is not known where the client was not told to go
+     * on (RFC 9110 section 10.1.1). */
+    bool unasked = exchange->request.expect_continue && !s->continued;
+    bool unread = !exchange->request_whole && (head->status >= 300 || unasked);
+    bool ended = s->client_ended && conn_kept(s->conn) == 0 && s->behind == 0;
     if (s->draining || unread || ended || s->owner->conf(s) == NULL) {
         s->keep_alive = false;
     }

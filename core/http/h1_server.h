@@ -46,9 +46,10 @@ struct h1_server {
     uint64_t body_seen;
     uint64_t response_left;            /* of an announced length */
     uint64_t header_timer_request;     /* the request for which the header timer was set */
-    uint64_t stall_mark;               /* conn->sent at the last look */
+    uint64_t stall_mark;               /* bytes that the socket had taken at the last look */
     uint64_t received_mark, sent_mark; /* conn counters at the exchange's start */
     uint64_t requests;
+    size_t behind; /* bytes in scratch behind the request that is being looked at */
     uint8_t state;
     uint8_t response_body; /* enum http_body */
     bool paused;
@@ -56,6 +57,7 @@ struct h1_server {
     bool keep_alive; /* after this exchange */
     bool chunking;   /* the response goes out chunked */
     bool last_chunk_sent;
+    bool continued;    /* 100 has gone out */
     bool broken;       /* reset: close with RST */
     bool client_ended; /* FIN seen */
     bool draining;     /* close when idle */

@@ -524,6 +524,23 @@ void conn_close(struct conn **conn, bool reset)
     loop_free_later(c->loop, &c->freed, on_freed);
 }
 
+bool conn_is_broken(struct conn *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    if (conn->write_failed) {
+        return true;
+    }
+    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
+        error = errno;
+    }
+    if (error != 0) { /* the kernel tells it once */
+        conn_fail_write(conn, conn_error_from_errno(error));
+    }
+    return error != 0;
+}
+
 bool conn_is_idle_clean(const struct conn *conn)
 {
     return conn->fd != -1 && !conn->opening && !conn->readable && !conn->eof_seen &&

@@ -168,6 +168,10 @@ void conn_close(struct conn **conn, bool reset);
 #define CONN_LINGER_BYTES (1024u * 1024)
 void conn_close_lingering(struct conn **conn);
 
+/* Whether the peer has reset the connection (or it broke otherwise), without reading: for an owner who does
+ * not want to read now. A system call. */
+bool conn_is_broken(struct conn *conn);
+
 /* True when nothing is amiss: open, nothing kept or waiting, nothing to read, no end seen. For idle
  * upstream ones. */
 bool conn_is_idle_clean(const struct conn *conn);

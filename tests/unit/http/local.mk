@@ -6,9 +6,14 @@ tests_unit_test_http_LDADD = $(UNIT_LIBS)
 tests_unit_test_http_SOURCES = $(UNIT_RUNNER) \
     tests/unit/http/heads.c \
     tests/unit/http/heads.h \
+    tests/unit/http/notes.c \
+    tests/unit/http/notes.h \
     tests/unit/http/test_chunk.c \
+    tests/unit/http/test_h1_server.c \
     tests/unit/http/test_message.c \
     tests/unit/http/test_request.c \
     tests/unit/http/test_response.c \
     tests/unit/http/test_uri.c \
-    tests/unit/http/test_write.c
+    tests/unit/http/test_write.c \
+    tests/unit/net/net_help.c \
+    tests/unit/net/net_help.h
