@@ -73,7 +73,6 @@ void stream_record(struct stream *stream, bool complete)
     if (generation->loggers.count == 0) {
         return;
     }
-    struct weir_str reason = stream->detail.len > 0 ? stream->detail : reason_word(stream->reason);
     struct weir_record record = {
         .size = sizeof(record),
         .status = exchange->response_begun ? exchange->response.status : 0,
@@ -87,7 +86,8 @@ void stream_record(struct stream *stream, bool complete)
         .first_byte_ns = stream->first_byte_ns,
         .retries = stream->retries,
         .outcome = (enum weir_outcome)stream->outcome,
-        .reason = reason,
+        .reason = reason_word(stream->reason),
+        .detail = stream->detail,
     };
     for (size_t i = 0; i < generation->loggers.count; i++) {
         const struct use *use = generation->loggers.items[i];

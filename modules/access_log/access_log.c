@@ -284,6 +284,9 @@ static void put_object(struct access_log *self, const struct weir_request *req,
     put_json_str(line, req, "server", WEIR_REQUEST_SERVER);
     put_json(line, "outcome", outcome_name(record->outcome), TEXT_NAME);
     put_json(line, "reason", record->reason, TEXT_NAME);
+    if (record->detail.len > 0) {
+        put_json(line, "detail", record->detail, TEXT_NAME);
+    }
     put_json_number(line, "retries", record->retries);
     put_json_ms(line, "queue_ms", record->queue_ns);
     put_json_ms(line, "connect_ms", record->connect_ns);

@@ -106,6 +106,17 @@ START_TEST(json_line)
 }
 END_TEST
 
+START_TEST(json_says_more_precisely_what_was_refused)
+{
+    struct fixture f = begin("format = json");
+    f.record.reason = (struct weir_str)WEIR_STR_INIT("bad_request");
+    f.record.detail = (struct weir_str)WEIR_STR_INIT("bad_host");
+    ck_assert_ptr_nonnull(
+        strstr(logged(&f, "-"), "\"reason\":\"bad_request\",\"detail\":\"bad_host\","));
+    test_end(&f.host);
+}
+END_TEST
+
 START_TEST(each_second_has_its_own_time)
 {
     struct fixture f = begin("format = json");
@@ -189,7 +200,7 @@ static void expect_bounded(const char *conf, char filling)
     weir_test_request_add(f.req, "User-Agent", text);
     weir_test_request_add(f.req, "X-Request-Id", text);
     weir_test_request_set_peer(f.req, text, 1);
-    f.record.reason = (struct weir_str){text, 20000};
+    f.record.reason = f.record.detail = (struct weir_str){text, 20000};
     f.record.total_ns = f.record.queue_ns = f.record.connect_ns = UINT64_MAX;
     f.record.first_byte_ns = f.record.request_bytes = f.record.response_bytes = UINT64_MAX;
     f.record.body_bytes = UINT64_MAX;
@@ -273,6 +284,7 @@ Suite *module_suite(void)
     tcase_add_test(tcase, combined_line);
     tcase_add_test(tcase, combined_line_without_anything);
     tcase_add_test(tcase, json_line);
+    tcase_add_test(tcase, json_says_more_precisely_what_was_refused);
     tcase_add_test(tcase, each_second_has_its_own_time);
     tcase_add_test(tcase, text_is_escaped);
     tcase_add_test(tcase, text_is_cut);

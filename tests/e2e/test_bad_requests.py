@@ -253,6 +253,7 @@ def test_log_says_why(stage):
     refuse(stage, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400)
     entry = weir.access(entries + 1)[-1]
     assert entry["status"] == 400 and entry["reason"] == "bad_request"
+    assert entry["detail"] == "bad_host"
 
 
 def test_still_well_afterwards(stage):

@@ -7,6 +7,7 @@ import pytest
 from weirtest import conf
 from weirtest.backend import ScriptedServer
 from weirtest.client import Client
+from weirtest.wait import wait_for
 from weirtest.weir import Weir
 from weirtest.wire import Cut
 
@@ -97,6 +98,15 @@ def stage(tmp_path_factory):
     made.weir.stop()
 
 
+def bad_entries(stage):
+    """The access log's entries of requests that got a bad response."""
+    return [entry for entry in stage.weir.access() if entry["target"] == "/bad"]
+
+
+def next_bad_entry(stage, count):
+    return wait_for(lambda: bad_entries(stage)[count:], "the entry of a bad response")[0]
+
+
 def check_good(client):
     assert client.get("/good").body == b"good"
 
@@ -104,7 +114,7 @@ def check_good(client):
 @pytest.mark.parametrize("data", [row[1] for row in HEADS], ids=[row[0] for row in HEADS])
 def test_answered_by_502(stage, data):
     stage.data = data.encode("latin-1")
-    entries = len(stage.weir.access())
+    entries = len(bad_entries(stage))
     with Client(stage.weir.address()) as client:
         check_good(client)
         response = client.get("/bad")
@@ -112,7 +122,7 @@ def test_answered_by_502(stage, data):
         assert response.server is None
         # The client has done nothing wrong: its connection goes on.
         check_good(client)
-    entry = stage.weir.access(entries + 3)[entries + 1]
+    entry = next_bad_entry(stage, entries)
     assert entry["reason"] in ("upstream_malformed", "upstream_reset"), entry["reason"]
     assert entry["outcome"] == "failed"
 
@@ -120,7 +130,7 @@ def test_answered_by_502(stage, data):
 @pytest.mark.parametrize("data", [row[1] for row in BODIES], ids=[row[0] for row in BODIES])
 def test_breaks_visibly(stage, data):
     stage.data = (OK + "Transfer-Encoding: chunked\r\n\r\n" + data).encode("latin-1")
-    entries = len(stage.weir.access())
+    entries = len(bad_entries(stage))
     with Client(stage.weir.address()) as client:
         client.request("GET", "/bad")
         try:
@@ -131,7 +141,7 @@ def test_breaks_visibly(stage, data):
             with pytest.raises((ConnectionError, Cut)):
                 for _ in client.body(response):
                     pass
-    assert stage.weir.access(entries + 1)[entries]["reason"].startswith("upstream_")
+    assert next_bad_entry(stage, entries)["reason"].startswith("upstream_")
     with Client(stage.weir.address()) as client:
         check_good(client)
 

@@ -64,8 +64,8 @@ def test_websocket_echo(start_weir, echo):
     weir = start_weir(conf.one_pool({"a": echo}))
 
     async def talk():
-        async with websockets.connect(f"ws://127.0.0.1:{weir.port()}/chat",
-                                      max_size=None) as socket:
+        async with websockets.connect(f"ws://127.0.0.1:{weir.port()}/chat", max_size=None,
+                                      compression=None) as socket:
             assert await socket.recv() == "welcome"
             for message in ("hello", "", "x" * 70000, bytes(range(256)) * 4000):
                 await socket.send(message)

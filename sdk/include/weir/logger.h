@@ -28,6 +28,9 @@ struct weir_record {
     /** Why Weir answered itself or broke off: a fixed word such as `no_route`, `connect_refused`,
      * `response_timeout`, `client_gone`; empty: the server's own answer went out whole. */
     struct weir_str reason;
+    /** More precisely, where a message was refused: a fixed word such as `bad_host` or
+     * `chunks_too_small`; else empty. */
+    struct weir_str detail;
 };
 
 struct weir_logger {
