@@ -54,7 +54,8 @@ sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
     sdk/testing/reader.h \
     sdk/testing/reply.c \
     sdk/testing/request.c \
-    sdk/testing/services.c
+    sdk/testing/services.c \
+    sdk/testing/transform.c
 
 # What the test of a module links.
 MODULE_TEST_LIBS = $(SDK_TESTING) $(CRYPTO_LIBS) $(CHECK_LIBS) $(SYSTEM_LIBS)

@@ -63,6 +63,9 @@ struct conf_places *conf_places_new(struct arena *arena);
 /* The place of `field`; of the block around it where the field was not set; of nothing for NULL. */
 struct place conf_place_of(const struct conf_places *places, const void *field);
 
+/* The block whose title is kept in `field`; NULL: there is none, or it is kept nowhere. */
+const struct conf_node *conf_block_of(const struct conf_places *places, const void *field);
+
 /* A table and the struct that it fills. */
 struct conf_target {
     const struct weir_options *options;

@@ -254,6 +254,7 @@ static bool check_title(struct filling *filling, const struct conf_node *node,
 static void fill_child(struct filling *filling, const struct conf_node *node,
                        const struct found *found)
 {
+    static const char *const filters[] = {"filter", NULL};
     const struct weir_options *table = found->row->block;
     struct row_state *state = found->state;
     struct conf_fill inner = *filling->fill;
@@ -277,13 +278,14 @@ static void fill_child(struct filling *filling, const struct conf_node *node,
     }
     if (table->title_offset != WEIR_NO_TITLE && node->title.text.ptr != NULL) {
         memcpy(item + table->title_offset, &node->title.text, sizeof(node->title.text));
-        conf_places_add_field(filling->fill->places, item + table->title_offset, node->place);
+        conf_places_add_title(filling->fill->places, item + table->title_offset, node);
     }
     /* The table of a block is for this block alone: its rows stand here, whatever they say. */
     inner.context =
         is_core(filling->fill) ? UINT32_MAX : UINT32_MAX & ~(uint32_t)WEIR_CONTEXT_GLOBAL;
     struct conf_target target = {table, item};
-    filling->ok &= conf_fill_block(&inner, node, &target, 1, NULL, true);
+    const char *const *known = (found->row->flags & WEIR_OPTION_FILTERS) != 0 ? filters : NULL;
+    filling->ok &= conf_fill_block(&inner, node, &target, 1, known, true);
 }
 
 /* ---- one child ---- */
@@ -384,7 +386,8 @@ static void check_titles(struct filling *filling)
     }
     const struct conf_node **slots = base_zalloc(capacity * sizeof(*slots));
     for (const struct conf_node *node = filling->block->children; node != NULL; node = node->next) {
-        if (node->title.text.ptr == NULL || node->title.bad) {
+        if (node->title.text.ptr == NULL || node->title.bad ||
+            str_equal(node->name, STR("filter"))) { /* one module may filter several times */
             continue;
         }
         const struct conf_node **slot = title_slot(slots, capacity, node);

@@ -7,6 +7,7 @@
 struct field_entry {
     const void *field; /* NULL: free */
     struct place place;
+    const struct conf_node *block; /* whose title it is; NULL: it is none */
 };
 
 struct block_entry {
@@ -73,7 +74,26 @@ void conf_places_add_field(struct conf_places *places, const void *field, struct
     }
     struct field_entry *entry = find_field(places->fields, places->field_capacity, field);
     places->field_count += entry->field == NULL;
-    *entry = (struct field_entry){field, place};
+    *entry = (struct field_entry){field, place, NULL};
+}
+
+void conf_places_add_title(struct conf_places *places, const void *field,
+                           const struct conf_node *block)
+{
+    conf_places_add_field(places, field, block->place);
+    if (places != NULL && places->field_capacity > 0) {
+        struct field_entry *entry = find_field(places->fields, places->field_capacity, field);
+        entry->block = entry->field != NULL ? block : NULL;
+    }
+}
+
+const struct conf_node *conf_block_of(const struct conf_places *places, const void *field)
+{
+    if (places == NULL || places->field_capacity == 0 || field == NULL) {
+        return NULL;
+    }
+    const struct field_entry *entry = find_field(places->fields, places->field_capacity, field);
+    return entry->field != NULL ? entry->block : NULL;
 }
 
 void conf_places_add_block(struct conf_places *places, const void *conf, size_t size,

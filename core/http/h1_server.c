@@ -415,9 +415,14 @@ static void server_read(struct h1_server *s)
 }
 
 /* While an answer is being made nothing is read, but an end that the kernel tells of is looked at: a reset
- * means that nobody waits for the answer; a plain end of the client's side is legal. */
+ * means that nobody waits for the answer; a plain end of the client's side is legal. A reset may show in
+ * a failed write alone. */
 static void server_watch(struct h1_server *s)
 {
+    if (s->conn->write_failed && !s->broken) {
+        server_gone(s, DOWN_GONE_CLOSED);
+        return;
+    }
     while (s->conn->eof_hint && !s->client_ended && conn_kept(s->conn) < PIPELINE_KEPT_MAX) {
         char *data = NULL;
         size_t len = 0;

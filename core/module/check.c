@@ -47,7 +47,8 @@ weir_pool_ref check_pool(struct weir_check *check, const struct weir_str *name)
 weir_route_ref check_route(struct weir_check *check, const void *field, struct weir_str name)
 {
     struct place first = {NULL, 0};
-    weir_route_ref route = check->add_route(check->arg, name, check_place_of(check, field), &first);
+    weir_route_ref route =
+        check->add_route(check->arg, field, name, check_place_of(check, field), &first);
 
     if (route == WEIR_NO_REF) {
         if (first.file != NULL) {

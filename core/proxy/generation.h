@@ -129,6 +129,7 @@ struct generation {
     size_t listener_count;
     struct route **routes;
     struct place *route_places;
+    struct use_list *route_filters; /* by number, as routes */
     size_t route_count, route_capacity;
     unsigned loops;
     _Atomic unsigned loops_left; /* loops that have not left */

@@ -419,8 +419,25 @@ static struct route *route_find(struct runtime *runtime, struct weir_str name)
     return route;
 }
 
-static weir_route_ref add_route(void *arg, struct weir_str name, struct place place,
-                                struct place *first)
+/* The filter blocks that stand in a route's own block. */
+static void add_route_filters(struct build *b, struct use_list *filters, const void *field)
+{
+    const struct conf_node *block = conf_block_of(b->generation->places, field);
+
+    for (const struct conf_node *node = block != NULL ? block->children : NULL; node != NULL;
+         node = node->next) {
+        if (is_block(node, "filter")) {
+            struct use *use = build_use(b, node, MODULE_FILTER, WEIR_CONTEXT_ROUTE,
+                                        (struct weir_str){NULL, 0}, NULL);
+            if (use != NULL) {
+                list_append(b, filters, use);
+            }
+        }
+    }
+}
+
+static weir_route_ref add_route(void *arg, const void *field, struct weir_str name,
+                                struct place place, struct place *first)
 {
     struct build *b = arg;
     struct generation *g = b->generation;
@@ -435,16 +452,20 @@ static weir_route_ref add_route(void *arg, struct weir_str name, struct place pl
         size_t capacity = g->route_capacity == 0 ? 16 : g->route_capacity * 2;
         struct route **routes = build_alloc(b, capacity * sizeof(struct route *));
         struct place *places = build_alloc(b, capacity * sizeof(*places));
+        struct use_list *filters = build_alloc(b, capacity * sizeof(*filters));
         if (g->route_count > 0) {
             memcpy(routes, g->routes, g->route_count * sizeof(struct route *));
             memcpy(places, g->route_places, g->route_count * sizeof(*places));
+            memcpy(filters, g->route_filters, g->route_count * sizeof(*filters));
         }
         g->routes = routes;
         g->route_places = places;
+        g->route_filters = filters;
         g->route_capacity = capacity;
     }
     g->routes[g->route_count] = route_find(b->runtime, name);
     g->route_places[g->route_count] = place;
+    add_route_filters(b, &g->route_filters[g->route_count], field);
     return (weir_route_ref)g->route_count++;
 }
 

@@ -24,6 +24,8 @@ core_libcore_a_SOURCES += \
     core/proxy/stats.h \
     core/proxy/stream.c \
     core/proxy/stream.h \
+    core/proxy/stream_filter.c \
+    core/proxy/stream_filter.h \
     core/proxy/stream_head.c \
     core/proxy/stream_log.c \
     core/proxy/stream_reply.c \

@@ -2,7 +2,8 @@
 /*
  * The request half of the host's table: what http.h promises, on streams.
  */
-#include "proxy/stream.h"
+#include "http/uri.h"
+#include "proxy/stream_filter.h"
 
 static struct weir_str request_str(const struct weir_request *req, enum weir_request_str which)
 {
@@ -180,6 +181,28 @@ static size_t request_remove_header(struct weir_request *req, struct weir_str na
     return may_change(name) ? fields_drop_name(&stream->exchange.request.fields, name) : 0;
 }
 
+static enum weir_status request_set_path(struct weir_request *req, struct weir_str path)
+{
+    struct stream *stream = stream_of_request(req);
+    struct http_request_head *head = &stream->exchange.request;
+    struct arena *arena = &stream->exchange.arena;
+    struct weir_str normal;
+
+    if (!stream->request_open || path.len == 0 || path.ptr[0] != '/' ||
+        head->form == TARGET_ASTERISK || head->form == TARGET_AUTHORITY) {
+        return WEIR_INVALID;
+    }
+    struct weir_str copy = arena_copy(arena, path);
+    if (copy.ptr == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    if (!uri_normalise_path(copy, arena, &normal)) {
+        return WEIR_INVALID;
+    }
+    head->path = normal;
+    return WEIR_OK;
+}
+
 static void *request_alloc(struct weir_request *req, size_t len)
 {
     return arena_alloc(&stream_of_request(req)->exchange.arena, len);
@@ -279,6 +302,7 @@ void sdk_request_fill(struct weir_host *host)
     host->request_set_header = request_set_header;
     host->request_add_header = request_add_header;
     host->request_remove_header = request_remove_header;
+    host->request_set_path = request_set_path;
     host->request_alloc = request_alloc;
     host->request_slot = request_slot;
     host->response_status = response_status;
@@ -292,4 +316,5 @@ void sdk_request_fill(struct weir_host *host)
     host->reply_write = reply_write;
     host->reply_end = reply_end;
     host->reply_abort = reply_abort;
+    sdk_transform_fill(host);
 }

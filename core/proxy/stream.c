@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proxy/stream_filter.h"
 
 /* Streams that a worker keeps for reuse. */
 #define FREE_STREAMS_MAX 512
@@ -129,29 +130,6 @@ static bool stream_check_max_forwards(struct stream *stream)
     return true;
 }
 
-bool stream_run_filters(struct stream *stream, const struct use_list *filters)
-{
-    for (size_t i = 0; i < filters->count; i++) {
-        const struct use *use = filters->items[i];
-        const struct weir_filter *ops = use->module->descriptor.filter;
-        struct instance *instance = use_on(use, stream->worker->index);
-        if (ops->on_request == NULL) {
-            continue;
-        }
-        enum weir_status status =
-            ops->on_request(&instance->context.base, instance->data, &stream->request_handle);
-        if (status == WEIR_DONE && stream->exchange.response_begun) {
-            stream->reason = stream->reason != 0 ? stream->reason : REASON_REFUSED_BY_RULE;
-            return false;
-        }
-        if (status != WEIR_OK) {
-            stream_break(stream, 500, REASON_MODULE_FAILED);
-            return false;
-        }
-    }
-    return true;
-}
-
 /* false: answered here. */
 static bool stream_route(struct stream *stream)
 {
@@ -175,7 +153,14 @@ static bool stream_route(struct stream *stream)
         return false;
     }
     if (result.route < generation->route_count) {
+        const struct use_list *filters = &generation->route_filters[result.route];
         stream->route = generation->routes[result.route];
+        if (filters->count > 0) {
+            stream->route_filters = filters;
+            if (!stream_run_filters(stream, filters)) {
+                return false;
+            }
+        }
     }
     if (result.status >= 300 && result.status < 400) {
         stream_redirect(stream, result.status, result.location);
@@ -352,6 +337,9 @@ static void down_drained(struct exchange *exchange)
     struct stream *stream = stream_of(exchange);
 
     stream->last_progress_ns = loop_now_ns(stream->worker->loop);
+    if (unlikely(stream->chain != NULL) && !chain_drained(stream)) {
+        return;
+    }
     if (stream->handler_running) {
         const struct use *use = stream->listener->handler;
         const struct weir_handler *ops = use->module->descriptor.handler;
@@ -411,6 +399,7 @@ static void down_close(struct exchange *exchange, bool complete)
     if (stream->start_wall_ms != 0) { /* there was a request, or what was taken for one */
         stream_record(stream, complete);
     }
+    chain_close(stream);
     exchange->down = NULL;
     timer_cancel(worker->loop, &stream->timer);
     list_remove(&stream->worker_link);

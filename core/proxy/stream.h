@@ -99,6 +99,11 @@ struct stream {
     uint64_t start_wall_ms;
     struct weir_str detail; /* why a message was refused: a fixed word; empty: see reason */
     void **slots;           /* one a module, from the arena */
+
+    /* filters: stream_filter.c's */
+    const struct use_list *route_filters; /* NULL: no route (yet), or it has none */
+    struct instance *filtering;           /* whose on_response runs */
+    struct chain *chain;                  /* of those that transform the body; NULL: none does */
 };
 
 static inline struct stream *stream_of(struct exchange *exchange)
@@ -158,7 +163,6 @@ bool stream_prepare_request(struct stream *stream);
 size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREAM_EXTRAS]);
 /* Hooks of sticky and filters, then hop-by-hop fields. */
 void stream_prepare_response(struct stream *stream);
-bool stream_run_filters(struct stream *stream, const struct use_list *filters);
 
 /* ---- stream_log.c: the end ---- */
 /* Statistics and loggers. Once a stream that had a request. */

@@ -5,7 +5,7 @@
  */
 #include <stdio.h>
 
-#include "proxy/stream.h"
+#include "proxy/stream_filter.h"
 
 static struct weir_str client_text(const struct stream *stream)
 {
@@ -93,19 +93,6 @@ size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREA
     return stream->extra_count;
 }
 
-static void run_response_filters(struct stream *stream, const struct use_list *filters)
-{
-    for (size_t i = filters->count; i > 0; i--) {
-        const struct use *use = filters->items[i - 1];
-        const struct weir_filter *ops = use->module->descriptor.filter;
-        struct instance *instance = use_on(use, stream->worker->index);
-        if (ops->on_response != NULL) {
-            ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
-                             &stream->response_handle);
-        }
-    }
-}
-
 void stream_prepare_response(struct stream *stream)
 {
     struct http_response_head *head = &stream->exchange.response;
@@ -128,9 +115,6 @@ void stream_prepare_response(struct stream *stream)
                              &stream->response_handle, stream->served_by, stream->sticky_known);
         }
     }
-    if (stream->pool != NULL) {
-        run_response_filters(stream, &stream->pool->filters);
-    }
-    run_response_filters(stream, &stream->listener->filters);
+    stream_filter_response(stream);
     stream->response_open = false;
 }

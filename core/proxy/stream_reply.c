@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "http/h1_write.h"
-#include "proxy/stream.h"
+#include "proxy/stream_filter.h"
 
 static void stream_note(struct stream *stream, enum reason reason)
 {
@@ -55,6 +55,11 @@ static void reply_body(struct stream *stream, struct weir_str body)
     head->has_content_length = head->status != 204;
     head->body = none ? BODY_NONE : BODY_LENGTH;
     reply_head(stream);
+    if (stream->chain != NULL) {
+        chain_data(stream, body.ptr, body.len);
+        chain_end(stream);
+        return;
+    }
     if (!none) {
         exchange->down->ops->data(exchange->down, body.ptr, body.len);
     }
@@ -111,6 +116,9 @@ void stream_break(struct stream *stream, unsigned status, enum reason reason)
         stream_reply_error(stream, status, reason);
         return;
     }
+    if (stream->chain != NULL) {
+        chain_stop(stream);
+    }
     stream->phase = PHASE_DONE;
     exchange->down->ops->reset(exchange->down);
 }
@@ -158,6 +166,10 @@ size_t stream_reply_write(struct stream *stream, const void *data, size_t len)
         stream->phase == PHASE_DONE) {
         return 0;
     }
+    if (stream->chain != NULL) {
+        chain_data(stream, data, len);
+        return chain_waiting(stream);
+    }
     exchange->down->ops->data(exchange->down, data, len);
     return exchange->down->ops->waiting(exchange->down); /* sends: the slice is the caller's */
 }
@@ -167,6 +179,10 @@ void stream_reply_end(struct stream *stream)
     struct exchange *exchange = &stream->exchange;
     if (exchange->down == NULL || !exchange->response_begun || exchange->response_whole ||
         stream->phase == PHASE_DONE) {
+        return;
+    }
+    if (stream->chain != NULL) {
+        chain_end(stream);
         return;
     }
     stream->phase = PHASE_DONE;

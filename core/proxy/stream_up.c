@@ -7,7 +7,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
-#include "proxy/stream.h"
+#include "proxy/stream_filter.h"
 
 /* A connection to a server that is not open yet. Outlives its stream when that gives up. */
 struct pending {
@@ -456,13 +456,25 @@ static void up_response(struct exchange *exchange)
 
 static void up_data(struct exchange *exchange, const char *data, size_t len)
 {
-    stream_progress(stream_of(exchange));
-    exchange->down->ops->data(exchange->down, data, len);
+    struct stream *stream = stream_of(exchange);
+
+    stream_progress(stream);
+    if (unlikely(stream->chain != NULL)) {
+        chain_data(stream, data, len);
+    } else {
+        exchange->down->ops->data(exchange->down, data, len);
+    }
 }
 
 static void up_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
 {
-    exchange->down->ops->trailer(exchange->down, name, value);
+    struct stream *stream = stream_of(exchange);
+
+    if (unlikely(stream->chain != NULL)) {
+        chain_trailer(stream, name, value);
+    } else {
+        exchange->down->ops->trailer(exchange->down, name, value);
+    }
 }
 
 static void up_response_end(struct exchange *exchange)
@@ -471,6 +483,11 @@ static void up_response_end(struct exchange *exchange)
     bool tunnel = stream->tunnel;
 
     stream->outcome = exchange->response.status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
+    if (unlikely(stream->chain != NULL)) { /* may go on without the server */
+        chain_end(stream);
+        stream_leave_server(stream, stream->outcome);
+        return;
+    }
     exchange->down->ops->end(exchange->down);
     if (!tunnel) {
         stream->phase = PHASE_DONE;
@@ -482,7 +499,8 @@ static void up_flushed(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
     if (exchange->down != NULL && exchange->up != NULL && !stream->up_paused &&
-        exchange->down->ops->waiting(exchange->down) > 0) {
+        (exchange->down->ops->waiting(exchange->down) > 0 ||
+         (unlikely(stream->chain != NULL) && chain_blocked(stream)))) {
         stream->up_paused = true;
         exchange->up->ops->pause(exchange->up);
     }

@@ -51,9 +51,10 @@ static const struct weir_options route_options =
 
 static const struct weir_option rows[] = {
     WEIR_OPTION_BLOCK(struct conf, routes, "route", &route_options, WEIR_CONTEXT_MODULE,
-                      WEIR_OPTION_RELOADABLE,
+                      WEIR_OPTION_RELOADABLE | WEIR_OPTION_FILTERS,
                       "A rule. Its title is a path, which covers all that is below it, on whole "
-                      "segments. The most specific rule decides: by host first, then by path."),
+                      "segments. The most specific rule decides: by host first, then by path. "
+                      "filter \"NAME\" { } in it sees the requests that it takes."),
     WEIR_ROW_(struct conf, fallback, "default", WEIR_TYPE_STRING, (enum weir_option_type)0, NULL,
               NULL, NULL, WEIR_CONTEXT_MODULE, WEIR_OPTION_RELOADABLE, NULL, NULL,
               "The pool for requests that no route covers. None: the next router is asked, and 404 "

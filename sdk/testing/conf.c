@@ -129,8 +129,8 @@ struct weir_test_block *weir_test_conf_in(struct weir_test *host, enum weir_opti
                                           const char *text)
 {
     FAKE_REQUIRE(context == WEIR_CONTEXT_MODULE || context == WEIR_CONTEXT_POOL ||
-                     context == WEIR_CONTEXT_LISTENER,
-                 "a module is named in a module block, a pool or a listener");
+                     context == WEIR_CONTEXT_LISTENER || context == WEIR_CONTEXT_ROUTE,
+                 "a module is named in a module block, a listener, a route or a pool");
     fake_buffer_clear(&host->mistakes);
     if (context != WEIR_CONTEXT_MODULE && !fake_module_block_ensure(host)) {
         return NULL;

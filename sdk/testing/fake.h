@@ -242,6 +242,21 @@ struct fake_response {
     uint32_t status;
     struct fake_fields fields;
     bool open; /* on_response runs: fields may change */
+    int64_t content_length;
+    /* what the filter makes of its body; see transform.c */
+    struct weir_transform transform;
+    struct weir_test_instance *filter; /* that saw it; NULL: none */
+    void *state;
+    bool transformed;
+    bool in_data; /* on_response_data runs */
+    bool ended;
+    bool closed; /* on_response_close has run */
+    bool held;
+    bool blocked;
+    size_t waiting;
+    struct fake_buffer kept; /* what the filter declined */
+    enum weir_flow kept_flow;
+    struct fake_buffer output;
 };
 
 struct fake_request {
@@ -252,7 +267,8 @@ struct fake_request {
     char *peer_address;
     uint16_t peer_port;
     bool tls;
-    bool sent; /* to the server: fields do not change any more */
+    bool sent;      /* to the server: fields do not change any more */
+    bool filtering; /* a filter's on_request runs */
     struct fake_fields fields;
     struct fake_arena memory;
     void *slot;
@@ -351,6 +367,7 @@ enum weir_status fake_request_set_header(struct weir_request *req, struct weir_s
 enum weir_status fake_request_add_header(struct weir_request *req, struct weir_str name,
                                          struct weir_str value);
 size_t fake_request_remove_header(struct weir_request *req, struct weir_str name);
+enum weir_status fake_request_set_path(struct weir_request *req, struct weir_str path);
 void *fake_request_alloc(struct weir_request *req, size_t len);
 void **fake_request_slot(struct weir_request *req, struct weir_context *ctx);
 uint32_t fake_response_status(const struct weir_response *resp);
@@ -364,6 +381,13 @@ enum weir_status fake_response_add_header(struct weir_response *resp, struct wei
                                           struct weir_str value);
 size_t fake_response_remove_header(struct weir_response *resp, struct weir_str name);
 void fake_requests_free(struct weir_test *host);
+
+/* ---- transform.c ---- */
+int64_t fake_response_content_length(const struct weir_response *resp);
+enum weir_status fake_response_transform(struct weir_response *resp, void *state);
+size_t fake_transform_write(struct weir_transform *transform, const void *data, size_t len);
+/* on_response_close, once, if the filter transforms the body. */
+void fake_transform_end(struct fake_response *resp);
 
 /* ---- reply.c ---- */
 enum weir_status fake_reply_begin(struct weir_request *req, uint32_t status,

@@ -18,6 +18,7 @@ struct fill {
     uint32_t contexts; /* rows that have none of these may not stand here */
     bool *set;         /* by row */
     unsigned *lines;   /* by row: where it was set in this block; 0: not */
+    bool filters;      /* filter blocks may stand here, which are not the module's */
 };
 
 /* option_value.h's allocator on the block's arena. */
@@ -220,7 +221,8 @@ static bool fill_child(struct weir_test_block *block, const struct weir_option *
                        const struct reader_node *node, char *conf)
 {
     const struct weir_options *table = row->block;
-    struct fill fill = {block, table, conf, UINT32_MAX, NULL, NULL};
+    bool filters = (row->flags & WEIR_OPTION_FILTERS) != 0;
+    struct fill fill = {block, table, conf, UINT32_MAX, NULL, NULL, filters};
     bool ok = true;
 
     add_place(block, conf, table->conf_size, node->line);
@@ -276,6 +278,9 @@ static bool fill_node(struct fill *fill, const struct reader_node *node)
     uint32_t index = 0;
     const struct weir_option *row = find_row(fill, node->name, &index);
 
+    if (row == NULL && fill->filters && node->is_block && strcmp(node->name, "filter") == 0) {
+        return true; /* another module's */
+    }
     if (row == NULL) {
         return unknown(fill, node);
     }
@@ -336,7 +341,8 @@ static bool fill_required(const struct fill *fill, unsigned line)
 bool fill_block(struct weir_test_block *block, const struct weir_options *table,
                 const struct reader_node *nodes)
 {
-    struct fill fill = {block, table, block->conf, (uint32_t)block->context, block->set, NULL};
+    struct fill fill = {block,      table, block->conf, (uint32_t)block->context,
+                        block->set, NULL,  false};
     fill.lines = fake_alloc(table->count * sizeof(*fill.lines));
     add_place(block, block->conf, table->conf_size, 1);
     bool ok = fill_nodes(&fill, nodes);

@@ -71,12 +71,15 @@ struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_te
     return instance;
 }
 
-/* A handler's requests end before it goes, as they do when Weir drains a generation. */
+/* A handler's or filter's requests end before it goes, as they do when Weir drains a generation. */
 static void end_requests(const struct weir_test_instance *instance)
 {
     for (struct fake_request *req = instance->host->requests; req != NULL; req = req->next) {
         if (req->handler == instance) {
             fake_request_end(req, !req->reply.ended);
+        }
+        if (req->response != NULL && req->response->filter == instance) {
+            fake_transform_end(req->response);
         }
     }
 }
@@ -192,7 +195,9 @@ enum weir_status weir_test_filter_request(struct weir_test_instance *filter,
     if (filter->host->filter.on_request == NULL) {
         return WEIR_OK;
     }
+    fake_request(req)->filtering = true;
     enum weir_status status = filter->host->filter.on_request(&filter->ctx.base, filter->data, req);
+    fake_request(req)->filtering = false;
     if (status == WEIR_DONE && !reply->ended && !reply->aborted) {
         fake_problem(filter->host, "a filter said WEIR_DONE without a whole reply");
     }
@@ -207,7 +212,9 @@ void weir_test_filter_response(struct weir_test_instance *filter, struct weir_re
 {
     fake_require_kind(filter, WEIR_TEST_FILTER, __func__);
     fake_request(req)->sent = true;
+    FAKE_REQUIRE(fake_response(resp)->filter == NULL, "the response has been through a filter");
     if (filter->host->filter.on_response != NULL) {
+        fake_response(resp)->filter = filter;
         fake_response(resp)->open = true;
         filter->host->filter.on_response(&filter->ctx.base, filter->data, req, resp);
         fake_response(resp)->open = false;

@@ -79,7 +79,10 @@ const char *weir_test_request_header(const struct weir_request *req, const char 
 static void response_free(struct fake_response *resp)
 {
     if (resp != NULL) {
+        fake_transform_end(resp);
         fake_fields_free(&resp->fields);
+        fake_buffer_free(&resp->kept);
+        fake_buffer_free(&resp->output);
         free(resp);
     }
 }
@@ -122,6 +125,8 @@ struct weir_response *weir_test_response(struct weir_request *req, uint32_t stat
     resp->base.host = &fake_services;
     resp->host = fake_request(req)->host;
     resp->status = status;
+    resp->content_length = -1;
+    resp->transform.host = &fake_services;
     response_free(fake_request(req)->response);
     fake_request(req)->response = resp;
     return &resp->base;
@@ -233,6 +238,38 @@ size_t fake_request_remove_header(struct weir_request *req, struct weir_str name
     struct fake_request *fake = fake_request(req);
     return may_change_request(fake, "a field was removed") ? fake_fields_remove(&fake->fields, name)
                                                            : 0;
+}
+
+/* Whether a byte may stand in a path as it is (RFC 3986 section 3.3). */
+static bool is_path_byte(char c)
+{
+    bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    return alnum || (c != '\0' && strchr("-._~!$&'()*+,;=:@/%", c) != NULL);
+}
+
+enum weir_status fake_request_set_path(struct weir_request *req, struct weir_str path)
+{
+    struct fake_request *fake = fake_request(req);
+
+    if (!fake->filtering) {
+        fake_problem(fake->host, "a path was set outside a filter's on_request");
+        return WEIR_INVALID;
+    }
+    if (path.len == 0 || path.ptr[0] != '/' || fake->strings[WEIR_REQUEST_PATH][0] != '/') {
+        return WEIR_INVALID;
+    }
+    for (size_t i = 0; i < path.len; i++) {
+        if (!is_path_byte(path.ptr[i])) {
+            return WEIR_INVALID;
+        }
+    }
+    if (fake_alloc_fails(fake->host)) {
+        return WEIR_NO_MEMORY;
+    }
+    char *copy = fake_copy(path.ptr, path.len); /* taken as normalised, as weir_test_request does */
+    free(fake->strings[WEIR_REQUEST_PATH]);
+    fake->strings[WEIR_REQUEST_PATH] = copy;
+    return WEIR_OK;
 }
 
 void *fake_request_alloc(struct weir_request *req, size_t len)

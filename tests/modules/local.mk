@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
-# Modules that misbehave on purpose, for the end-to-end tests; they are never installed. One is
+# Modules that misbehave, or do odd things, on purpose, for the end-to-end tests; they are never installed. One is
 #
 #   weir_test_programs += tests/modules/built/bad_major.so
 #   tests_modules_built_bad_major_so_SOURCES = tests/modules/bad_major.c
 #   tests_modules_built_bad_major_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/expand.so
+tests_modules_built_expand_so_SOURCES = tests/modules/expand.c
+tests_modules_built_expand_so_LDFLAGS = $(MODULE_LINK)

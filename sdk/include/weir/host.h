@@ -30,6 +30,7 @@ typedef uint32_t weir_route_ref;
 
 struct weir_request;
 struct weir_response;
+struct weir_transform;
 struct weir_timer;
 struct weir_file;
 
@@ -46,6 +47,13 @@ struct weir_field {
 struct weir_peer {
     struct weir_str address; /**< text, without port: 192.0.2.1, 2001:db8::1, or "unix" */
     uint16_t port;           /**< 0 for a Unix socket */
+};
+
+/** What comes after a piece of a body that passes. */
+enum weir_flow {
+    WEIR_FLOW_MORE = 0,  /**< more comes at once: bytes may be held back */
+    WEIR_FLOW_FLUSH = 1, /**< nothing more for now: what is held back has to go on */
+    WEIR_FLOW_END = 2,   /**< nothing: it was the last */
 };
 
 /** Strings of a request, for the host's `request_str`. New ones are added at the end. */
@@ -138,6 +146,12 @@ struct weir_host {
     size_t (*reply_write)(struct weir_request *req, const void *data, size_t len);
     void (*reply_end)(struct weir_request *req);
     void (*reply_abort)(struct weir_request *req);
+
+    /* since 1.1 */
+    enum weir_status (*request_set_path)(struct weir_request *req, struct weir_str path);
+    int64_t (*response_content_length)(const struct weir_response *resp);
+    enum weir_status (*response_transform)(struct weir_response *resp, void *state);
+    size_t (*transform_write)(struct weir_transform *transform, const void *data, size_t len);
 };
 
 /* ---- services of an instance ---- */

@@ -103,6 +103,15 @@ static inline size_t weir_request_remove_header(struct weir_request *req, struct
     return req->host->request_remove_header(req, name);
 }
 
+/** Gives the request another path: what routers and filters see from here, and what the server gets. The
+ * host brings it into the normal form; the query stays. WEIR_INVALID: it does not begin with `/`, has a
+ * byte that a path cannot have (`?` and `#` too), or the request is not for a path (`*`). Inside a
+ * filter's on_request. */
+static inline enum weir_status weir_request_set_path(struct weir_request *req, struct weir_str path)
+{
+    return req->host->request_set_path(req, path);
+}
+
 /** Memory that lives as long as the request, aligned for any type, not zeroed; NULL: none left. There
  * is no free. */
 static inline void *weir_request_alloc(struct weir_request *req, size_t len)
@@ -167,6 +176,41 @@ static inline enum weir_status weir_response_add_header(struct weir_response *re
 static inline size_t weir_response_remove_header(struct weir_response *resp, struct weir_str name)
 {
     return resp->host->response_remove_header(resp, name);
+}
+
+/** Length of the body as it is before any filter transforms it; -1: not known. For HEAD and 304 that of
+ * the body that GET would have had. */
+static inline int64_t weir_response_content_length(const struct weir_response *resp)
+{
+    return resp->host->response_content_length(resp);
+}
+
+/* ---- transforming a response's body: filters ---- */
+
+/** Where a filter's output goes. Only `host` may be read. */
+struct weir_transform {
+    const struct weir_host *host;
+};
+
+/**
+ * Inside on_response: the calling filter transforms the body, which comes to its on_response_data. Filters
+ * that said so earlier are nearer to the server. `state` is the filter's own, for its hooks. The host
+ * drops Content-Length and what describes the bytes that the server sent (Accept-Ranges, digests), and
+ * makes a strong ETag weak. WEIR_DECLINED: there is no body to transform (204, 304, 101). WEIR_INVALID:
+ * not inside on_response, a second time, or the filter has no on_response_data. For HEAD the fields change
+ * alike, and on_response_close follows without any data.
+ */
+static inline enum weir_status weir_response_transform(struct weir_response *resp, void *state)
+{
+    return resp->host->response_transform(resp, state);
+}
+
+/** Inside on_response_data: hands on bytes, which are copied where they have to wait. Says how many wait:
+ * above some 64 KiB a filter that makes much of little stops, and says WEIR_DECLINED. */
+static inline size_t weir_transform_write(struct weir_transform *transform, const void *data,
+                                          size_t len)
+{
+    return transform->host->transform_write(transform, data, len);
 }
 
 /* ---- answering oneself: handlers at any time, filters inside on_request ---- */

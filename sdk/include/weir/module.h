@@ -9,6 +9,9 @@
  *
  * History of the ABI:
  *   1.0  2026-11-24  first: router, balancer, sticky, health, filter, handler, logger
+ *   1.1  2026-11-26  filters transform response bodies (weir_response_transform, on_response_data,
+ *                    on_response_close) and may stand in a route's block (WEIR_OPTION_FILTERS);
+ *                    weir_response_content_length, weir_request_set_path
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -28,7 +31,7 @@
 WEIR_BEGIN_DECLS
 
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 0
+#define WEIR_ABI_MINOR 1
 
 /** A string that is not ended by NUL. `ptr` may be NULL where `len` is 0. Valid for the callback that
  * it was given to, unless its declaration says otherwise. */

@@ -34,7 +34,7 @@ enum weir_option_type {
 enum weir_option_context {
     WEIR_CONTEXT_MODULE = 1,   /**< module "NAME" { } */
     WEIR_CONTEXT_LISTENER = 2, /**< handler "NAME" { } or filter "NAME" { } of a listener */
-    WEIR_CONTEXT_ROUTE = 4,    /**< inside a block of a router */
+    WEIR_CONTEXT_ROUTE = 4,    /**< inside a block of a router; filter "NAME" { } of a route */
     WEIR_CONTEXT_POOL = 8,     /**< balance, sticky, health or filter "NAME" { } of a pool */
     WEIR_CONTEXT_SERVER = 16,  /**< inside a server block */
     WEIR_CONTEXT_GLOBAL = 32,  /**< top level of weir.conf (the core's own options) */
@@ -48,6 +48,9 @@ enum weir_option_flag {
     WEIR_OPTION_PATH = 8, /**< a file: made absolute from the folder of the file that names it */
     WEIR_OPTION_NETWORK = 16,  /**< ADDRESS takes ADDRESS/BITS or a plain address, without a port */
     WEIR_OPTION_UNTITLED = 32, /**< BLOCK: has no title and stands once */
+    WEIR_OPTION_FILTERS =
+        64, /**< BLOCK: one is a route, made known by weir_check_route with its title
+                                    as the field; filter "NAME" { } may stand in it */
 };
 
 /** An array; items of the element's C type, or of the block's struct. */

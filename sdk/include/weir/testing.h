@@ -328,6 +328,24 @@ enum weir_status weir_test_filter_request(struct weir_test_instance *filter,
 void weir_test_filter_response(struct weir_test_instance *filter, struct weir_request *req,
                                struct weir_response *resp);
 
+/** What weir_response_content_length says; -1 (not known) at first. */
+void weir_test_response_set_length(struct weir_response *resp, int64_t content_length);
+
+/** Whether the filter has said that it transforms the body. */
+bool weir_test_transformed(const struct weir_response *resp);
+
+/** A piece of the body comes to the filter that transforms it; what it says. What it declines is kept, as
+ * in Weir. Declining without having taken or written anything is a problem. */
+enum weir_status weir_test_filter_data(struct weir_response *resp, const void *data, size_t len,
+                                       enum weir_flow flow);
+
+/** Lets the client read nothing (what the filter writes waits), or everything: then the filter gets what
+ * it declined; what it says of that. */
+enum weir_status weir_test_filter_hold(struct weir_response *resp, bool hold);
+
+/** What the filter has written so far, ended by NUL. Valid until it writes more. `len` may be NULL. */
+const char *weir_test_filter_output(const struct weir_response *resp, size_t *len);
+
 /* ---- handler ---- */
 
 /** Gives the head, then the body in two pieces (or its end alone), then one turn of the loop. */

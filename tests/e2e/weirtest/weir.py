@@ -17,8 +17,8 @@ from .wait import DEADLINE, wait_for
 SANITIZER_EXIT = 99
 
 READY = r"weir: ready"
-RELOADED = r"reload: done"
-RELOAD_FAILED = r"reload: refused"
+RELOADED = r"reload done"
+RELOAD_FAILED = r"reload refused"
 
 
 def program():

@@ -38,10 +38,11 @@ static const char *suggest_pool(void *arg, struct weir_str name)
     return name.len > 3 ? "web_servers" : NULL;
 }
 
-static weir_route_ref add_route(void *arg, struct weir_str name, struct place place,
-                                struct place *first)
+static weir_route_ref add_route(void *arg, const void *field, struct weir_str name,
+                                struct place place, struct place *first)
 {
     (void)arg;
+    ck_assert_ptr_nonnull(field);
     ck_assert_str_eq(place.file, "r.conf");
     if (str_equal(name, STR("/taken"))) {
         *first = (struct place){"other.conf", 9};
