@@ -24,6 +24,7 @@ struct h1_client {
     struct batch *batch;
     const struct h1_client_owner *owner;
     void *user;       /* the owner's: the server's local state */
+    void *bound;      /* the owner's: whom alone the connection is for; NULL: anybody */
     struct list link; /* the owner's */
     struct freed freed;
     struct h1_limits limits;

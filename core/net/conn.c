@@ -146,10 +146,13 @@ static void connect_event(struct conn *conn, short what)
     } else if ((what & EV_WRITE) != 0) {
         conn->connecting = false;
         conn->writable = true;
+        if (unlikely(conn_waiting(conn) > 0)) { /* the preface */
+            flush(conn);
+        }
         if (conn->tls != NULL) {
             conn_tls_handshake(conn);
         } else {
-            conn_opened(conn, true);
+            conn_opened(conn, conn->error == CONN_OK);
         }
     }
 }
@@ -290,6 +293,12 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
     }
     *error = CONN_OK;
     return conn;
+}
+
+bool conn_preface(struct conn *conn, const char *data, size_t len)
+{
+    ASSERT(conn->connecting && conn_waiting(conn) == 0);
+    return buffer_append(conn->loop->conns, &conn->out, data, len);
 }
 
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner)

@@ -113,6 +113,10 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
                           const struct conn_tls_client *tls, const struct conn_ops *ops,
                           void *owner, enum conn_error *error);
 
+/* Bytes that go out before everything else, TLS too, once the connection is made: a PROXY header. Only right
+ * after conn_connect. false: no memory. */
+bool conn_preface(struct conn *conn, const char *data, size_t len);
+
 /* Hands the connection to another owner. */
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "proxy/bound.h"
 #include "proxy/greeting.h"
 #include "proxy/stream.h"
 
@@ -186,6 +187,7 @@ static void client_closed(struct h1_server *server)
 
     list_remove(&client->link);
     list_remove(&client->listener_link);
+    bound_close(client);
     client_uncount(client);
     place_give(client->local);
     worker->client_count--;

@@ -51,6 +51,8 @@ void listener_unref(struct listener **listener);
 void listener_local_adopt(struct listener_local *local, struct worker *worker,
                           struct listener_plan *plan);
 
+struct h1_client;
+
 /* One connection of a client. Lives on one loop. */
 struct client {
     struct list link; /* worker's */
@@ -62,6 +64,7 @@ struct client {
     struct address bound;   /* our end */
     struct generation *pin; /* the one that it was accepted under: TLS refers to it */
     struct freed freed;
+    struct h1_client *bound_up;    /* idle, and for this client alone; see bound.h */
     struct address_count *counted; /* NULL: this peer's connections are not counted */
     bool tls;
     bool trusted; /* the peer is in trusted_proxies */

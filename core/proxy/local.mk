@@ -3,6 +3,8 @@
 core_libcore_a_SOURCES += \
     core/proxy/address_count.c \
     core/proxy/address_count.h \
+    core/proxy/bound.c \
+    core/proxy/bound.h \
     core/proxy/client.c \
     core/proxy/client.h \
     core/proxy/generation.c \

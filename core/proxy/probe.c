@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "net/conn.h"
+#include "proxy/bound.h"
 
 /* What a module may send, and what it gets to judge, at most. */
 #define PROBE_REQUEST_MAX 8192u
@@ -338,6 +339,11 @@ static void attempt_begin(struct probe *probe)
     struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
     attempt->conn = conn_connect(probe_loop(probe), &address.u.any, address.len,
                                  server->url.tls ? &tls : NULL, &attempt_conn_ops, probe, &error);
+    /* An address of its own is a service of its own, which need not know of PROXY headers. */
+    if (attempt->conn != NULL && plan->probe->address.len == 0 &&
+        !bound_preface(plan->settings, attempt->conn, NULL)) {
+        conn_close(&attempt->conn, true);
+    }
     if (attempt->conn == NULL) {
         char reason[160];
         snprintf(reason, sizeof(reason), "probe: connection %s", conn_error_word(error));

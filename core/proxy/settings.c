@@ -98,6 +98,8 @@ static const struct weir_option server_rows[] = {
 static const struct weir_options server_options =
     WEIR_OPTIONS_TITLED(struct server_settings, server_rows, id);
 
+static const char *const send_proxy_protocols[] = {"off", "v1", "v2", NULL};
+
 static const struct weir_option pool_rows[] = {
     WEIR_OPTION_RANGE(struct pool_settings, connect_timeout, DURATION, "2s", "1ms", "1h", POOL,
                       RELOAD, "Time to connect to a server, TLS handshake included."),
@@ -119,6 +121,10 @@ static const struct weir_option pool_rows[] = {
                       RELOAD, "Time after which an idle connection to a server is closed."),
     WEIR_OPTION_RANGE(struct pool_settings, header_limit, SIZE, "64k", "256", "64k", POOL, RELOAD,
                       "Bytes of a response's head."),
+    WEIR_OPTION_ENUM(struct pool_settings, send_proxy_protocol, send_proxy_protocols, "off", POOL,
+                     RELOAD,
+                     "PROXY protocol header that tells the servers whose connection it is: off, v1 "
+                     "(text) or v2 (binary). Such connections are never shared between clients."),
     WEIR_OPTION_BLOCK(struct pool_settings, tls, "tls", &tls_server_options, POOL,
                       WEIR_OPTION_UNTITLED | RELOAD, "TLS towards https:// servers."),
     WEIR_OPTION_BLOCK(struct pool_settings, servers, "server", &server_options, POOL, RELOAD,

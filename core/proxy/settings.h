@@ -23,6 +23,7 @@ struct global_settings {
 };
 extern const struct weir_options global_options;
 
+enum send_proxy_protocol { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_ACCEPT, PROXY_PROTOCOL_REQUIRE };
 
 struct listener_settings {
@@ -58,8 +59,9 @@ struct pool_settings {
     int64_t keepalive; /* idle connections kept a server and worker */
     uint64_t keepalive_timeout;
     uint64_t header_limit;
-    struct weir_list tls;     /* struct tls_server_conf, 0 or 1 */
-    struct weir_list servers; /* struct server_settings */
+    int32_t send_proxy_protocol; /* enum send_proxy_protocol */
+    struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */
+    struct weir_list servers;    /* struct server_settings */
 };
 extern const struct weir_options pool_options;
 

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 
+#include "proxy/bound.h"
 #include "proxy/stream_filter.h"
 
 /* A connection to a server that is not open yet. Outlives its stream when that gives up. */
@@ -281,6 +282,9 @@ static void pending_opened(struct conn *conn, bool ok)
     struct h1_client *client =
         h1_client_new(conn, batch, &stream->pool->limits, &stream_client_owner, pending->server);
     loop_free_later(pending->worker->loop, &pending->freed, pending_free);
+    if (client != NULL && stream->pool->settings->send_proxy_protocol != SEND_PROXY_OFF) {
+        bound_to(client, stream->client);
+    }
     if (client == NULL || !h1_client_use(client, &stream->exchange, false)) {
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
     } else {
@@ -317,6 +321,11 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
         pending->conn = conn_connect(stream_loop(stream), &address.u.any, address.len,
                                      server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
     }
+    if (pending != NULL && pending->conn != NULL &&
+        !bound_preface(stream->pool->settings, pending->conn, stream->client)) {
+        conn_close(&pending->conn, true);
+        error = CONN_NO_RESOURCES;
+    }
     if (pending == NULL || pending->conn == NULL) {
         free(pending);
         stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
@@ -335,15 +344,13 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
 static void stream_go(struct stream *stream, struct server_local *mine)
 {
     bool probe = !method_is_idempotent(stream->exchange.request.method);
-    struct list *link = NULL;
+    struct h1_client *client = NULL;
 
     stream->assigned_ns = loop_now_ns(stream_loop(stream));
     stream->server_name = str_from(mine->server->name);
     stream->server_url = mine->server->url.text;
-    while (!stream->want_new && (link = mine->idle.next) != &mine->idle) {
-        struct h1_client *client = container_of(link, struct h1_client, link);
-        list_remove(link);
-        mine->idle_count--;
+    while (!stream->want_new &&
+           (client = bound_take_idle(stream->pool->settings, mine, stream->client)) != NULL) {
         if (h1_client_use(client, &stream->exchange, probe)) {
             stream_send(stream, client);
             return;
@@ -561,13 +568,14 @@ static void client_idle(struct h1_client *client)
         h1_client_close(client);
         return;
     }
-    mine->idle_count++;
-    list_push_front(&mine->idle, &client->link);
+    bound_give_idle(client, mine);
 }
 
 static void client_closed(struct h1_client *client)
 {
     struct server_local *mine = client->user;
+
+    bound_forget(client);
     if (list_linked(&client->link)) {
         list_remove(&client->link);
         mine->idle_count--;

@@ -46,7 +46,7 @@ def test_connection_limit(start_weir, server, workers):
         client.close()
     for client in waiting:
         assert client.response().status == 200
-    assert server.served == 8 + 8 + 4
+    wait_for(lambda: server.served == 8 + 8 + 4, "all answers")
     for client in clients + waiting:
         client.close()
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The PROXY protocol: accepted from trusted proxies in front of everything else."""
+"""The PROXY protocol: accepted from trusted proxies in front of everything else, sent to servers."""
 
 import signal
 
 import pytest
 
 from weirtest import conf, proxy_header
+from weirtest.backend import HttpServer
 from weirtest.client import Client
 from weirtest.wait import Stopwatch, wait_for
 from weirtest.wire import Cut
@@ -220,3 +221,164 @@ def test_end_while_headers_are_awaited(start_weir, server, how):
     for client in clients:
         client.assert_closed()
         client.close()
+
+
+# ---- sent to servers ----
+
+class Proxied(HttpServer):
+    """A server behind the PROXY protocol: reads a header on each connection, and keeps it."""
+
+    def __init__(self, name, inner_tls=None, **how):
+        self.headers = []
+        self.inner_tls = inner_tls
+        super().__init__(name, **how)
+
+    def serve(self, peer):
+        header = proxy_header.read(peer)
+        self.headers.append(header)
+        peer.header = header
+        if self.inner_tls is not None:
+            assert not peer.buffer
+            peer.sock = self.inner_tls.wrap_socket(peer.sock, server_side=True)
+        super().serve(peer)
+
+
+@pytest.fixture
+def proxied():
+    made = []
+
+    def make(*args, **how):
+        made.append(Proxied(*args, **how))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_header_is_sent_to_servers(start_weir, proxied, version):
+    web = proxied("a")
+    weir = start_weir(conf.one_pool({"a": web}, f"send_proxy_protocol = v{version}"))
+    with weir.client() as client:
+        for _ in range(3):
+            assert client.get("/").body == b"a"
+        port = client.sock.getsockname()[1]
+    assert web.headers == [(version, "127.0.0.1", port, "127.0.0.1", weir.port())]
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_learnt_addresses_are_passed_on(start_weir, proxied, version):
+    web = proxied("a")
+    weir = start_weir(conf.one_pool({"a": web}, f"send_proxy_protocol = v{version}",
+                                    TRUSTED + "proxy_protocol = accept"))
+    for args in (("192.0.2.7", "198.51.100.1"), ("2001:db8::7", "2001:db8::1")):
+        with weir.client(preface=proxy_header.v2(*args)) as client:
+            assert client.get("/").status == 200
+        assert web.headers[-1] == (version, args[0], 4711, args[1], 443)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_header_before_tls_to_servers(start_weir, proxied, certs, version):
+    web = proxied("a", inner_tls=certs.server())
+    url = f"https://127.0.0.1:{web.port}"
+    weir = start_weir(conf.one_pool({"a": url}, f"send_proxy_protocol = v{version}  "
+                                    f'tls {{ ca = "{certs.ca}" }}'))
+    with weir.client() as client:
+        for _ in range(3):
+            assert client.get("/").body == b"a"
+        port = client.sock.getsockname()[1]
+    assert web.headers == [(version, "127.0.0.1", port, "127.0.0.1", weir.port())]
+
+
+def test_connections_are_not_shared_between_clients(start_weir, proxied):
+    """Each client's requests go out on a connection that names it; it ends with the client."""
+    def handler(request):
+        return str(request.stream.header[2])
+
+    web = proxied("a", handler=handler)
+    weir = start_weir(conf.one_pool({"a": web}, "send_proxy_protocol = v2"), workers=1)
+    clients = [weir.client() for _ in range(5)]
+    for _ in range(4):
+        for client in clients:
+            assert client.get("/").text == str(client.sock.getsockname()[1])
+    assert web.accepted == 5
+    for client in clients:
+        client.close()
+    wait_for(lambda: web.open_connections == 0, "their connections to end with them")
+
+
+def test_sharing_and_not_sharing_over_reloads(start_weir, http_server, proxied):
+    """A connection without a header is not used by a pool that sends them, nor the other way round."""
+    plain, with_header = http_server("plain"), proxied("proxied")
+    text = conf.one_pool({"a": plain})
+    weir = start_weir(text, workers=1)
+    with weir.client() as client:
+        assert client.get("/").body == b"plain"
+        weir.reload(conf.one_pool({"a": with_header}, "send_proxy_protocol = v1"))
+        assert client.get("/").body == b"proxied"
+        assert client.get("/").body == b"proxied"
+        weir.reload(text)
+        assert client.get("/").body == b"plain"
+    assert len(with_header.headers) == 1
+
+
+def test_same_server_changes_to_headers_and_back(start_weir, scripted_server):
+    """The idle connections of a server that stays are told apart by what they began with."""
+    lines = []
+
+    def script(peer):
+        lines.append(peer.exact(3))
+        if lines[-1] == b"PRO":
+            peer.buffer = b"PRO" + peer.buffer
+            proxy_header.read(peer)
+        else:
+            peer.buffer = lines[-1] + peer.buffer
+        while True:
+            peer.request()
+            peer.respond(b"ok")
+
+    web = scripted_server(script)
+    texts = [conf.one_pool({"a": web}, option) for option in ("", "send_proxy_protocol = v1")]
+    weir = start_weir(texts[0], workers=1)
+    with weir.client() as client:
+        for text in (0, 1, 0, 1):
+            weir.reload(texts[text])
+            assert client.get("/").body == b"ok"
+    assert lines == [b"GET", b"PRO"], "and each of them goes on when its turn comes again"
+
+
+def test_probes_are_connections_of_our_own(start_weir, proxied):
+    web = proxied("a")
+    weir = start_weir(conf.one_pool({"a": web}, "send_proxy_protocol = v2  "
+                                    'health "http" { path = "/"  interval = 50ms }'))
+    wait_for(lambda: len(web.headers) > 2, "probes")
+    assert all(header == (2, None, None, None, None) for header in web.headers)
+    assert weir.get("/").status == 200
+
+
+def test_retry_sends_its_own_header(start_weir, proxied, scripted_server):
+    """A server that resets: the next one is told of the client as well."""
+    def script(peer):
+        proxy_header.read(peer)
+        peer.reset()
+
+    web = proxied("b")
+    weir = start_weir(conf.one_pool({"a": scripted_server(script), "b": web},
+                                    "send_proxy_protocol = v1"), workers=1)
+    for _ in range(4):
+        with weir.client() as client:
+            assert client.get("/").body == b"b"
+            assert web.headers[-1][2] == client.sock.getsockname()[1]
+
+
+def test_client_without_an_address(start_weir, proxied, tmp_path):
+    path = str(tmp_path / "c.sock")
+    web = proxied("a")
+    weir = start_weir(conf.listener(bind=f'"unix:{path}"') + conf.modules() +
+                      conf.routes(web='"/"') +
+                      conf.pool("web", {"a": web}, "send_proxy_protocol = v1"))
+    assert weir.running()
+    with Client(path) as client:
+        assert client.get("/").status == 200
+    assert web.headers == [(1, None, None, None, None)]

@@ -42,20 +42,32 @@ LOCAL = SIGNATURE + b"\x20\x00\x00\x00"
 
 
 def read(stream):
-    """Reads a header from a Stream: (version, source, port, destination, port); (version,) + 4 * None
-    for LOCAL and UNKNOWN."""
-    first = stream.exact(6)
+    """Reads a header from a Stream, and not a byte more: (version, source, port, destination, port);
+    (version,) + 4 * None for LOCAL and UNKNOWN."""
+    def exact(count):
+        data = stream.buffer[:count]
+        stream.buffer = stream.buffer[count:]
+        while len(data) < count:
+            piece = stream.sock.recv(count - len(data))
+            assert piece, data
+            data += piece
+        return data
+
+    first = exact(6)
     if first == b"PROXY ":
-        words = stream.line().decode().split(" ")
+        line = b""
+        while not line.endswith(b"\r\n"):
+            line += exact(1)
+        words = line[:-2].decode().split(" ")
         if words[0] == "UNKNOWN":
             return 1, None, None, None, None
         assert words[0] in ("TCP4", "TCP6") and len(words) == 5, words
         assert (":" in words[1]) == (words[0] == "TCP6")
         return 1, words[1], int(words[3]), words[2], int(words[4])
-    head = first + stream.exact(10)
+    head = first + exact(10)
     assert head.startswith(SIGNATURE), head
     command, family, size = struct.unpack(">BBH", head[12:])
-    block = stream.exact(size)
+    block = exact(size)
     if command == 0x20:
         return 2, None, None, None, None
     assert command == 0x21 and family in (0x11, 0x21), head

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Upstream connections that belong to one client. See bound.h.
+ *
+ * They stand at the end of the server's list of idle connections, those of nobody before them: so one look
+ * at the front tells whether there is one for everybody, and reloads and the sweep find them all.
+ */
+#include "proxy/bound.h"
+
+#include "net/proxy_header.h"
+#include "proxy/server.h"
+
+bool bound_preface(const struct pool_settings *settings, struct conn *conn,
+                   const struct client *client)
+{
+    char header[PROXY_HEADER_WRITE_MAX];
+
+    if (likely(settings->send_proxy_protocol == SEND_PROXY_OFF)) {
+        return true;
+    }
+    unsigned version = settings->send_proxy_protocol == SEND_PROXY_V1 ? 1 : 2;
+    size_t len = proxy_header_write(header, version, client != NULL ? &client->peer : NULL,
+                                    client != NULL ? &client->bound : NULL);
+    return conn_preface(conn, header, len);
+}
+
+struct h1_client *bound_take_idle(const struct pool_settings *settings, struct server_local *server,
+                                  struct client *client)
+{
+    struct h1_client *up = NULL;
+
+    if (unlikely(settings->send_proxy_protocol != SEND_PROXY_OFF)) {
+        up = client->bound_up != NULL && client->bound_up->user == server ? client->bound_up : NULL;
+        client->bound_up = up != NULL ? NULL : client->bound_up;
+    } else if (!list_empty(&server->idle)) {
+        up = container_of(server->idle.next, struct h1_client, link);
+        up = unlikely(up->bound != NULL) ? NULL : up;
+    }
+    if (up != NULL) {
+        list_remove(&up->link);
+        server->idle_count--;
+    }
+    return up;
+}
+
+void bound_give_idle(struct h1_client *up, struct server_local *server)
+{
+    struct client *client = up->bound;
+
+    server->idle_count++;
+    if (likely(client == NULL)) {
+        list_push_front(&server->idle, &up->link);
+        return;
+    }
+    list_push_back(&server->idle, &up->link);
+    if (client->bound_up != NULL) {
+        h1_client_close(client->bound_up);
+    }
+    client->bound_up = up;
+}
+
+void bound_forget(struct h1_client *up)
+{
+    struct client *client = up->bound;
+
+    if (unlikely(client != NULL) && client->bound_up == up) {
+        client->bound_up = NULL;
+    }
+}
+
+void bound_close(struct client *client)
+{
+    if (unlikely(client->bound_up != NULL)) {
+        h1_client_close(client->bound_up);
+    }
+}
