@@ -149,8 +149,11 @@ size_t h1_write_request(char *out, size_t size, const struct http_request_head *
     else if (head->body == BODY_LENGTH)
         put_content_length(&writer, head->content_length);
     put_extra(&writer, extra, extra_count);
+    /* What belongs to this connection is named (RFC 9110 section 7.6.1). */
     if (upgrade)
         PUT(&writer, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+    else if (head->te_trailers)
+        PUT(&writer, "Connection: TE\r\nTE: trailers\r\n");
     return finish(&writer, out);
 }
 

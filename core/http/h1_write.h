@@ -15,8 +15,9 @@ struct h1_extra {
 
 /* Writes a request head: `METHOD path?query HTTP/1.1`, Host first (made from head->authority),
  * the fields that are not dropped, the framing fields from head->body, then `extra`,
- * `Connection: Upgrade` and `Upgrade: websocket` where `upgrade`, and the empty line. Connection
- * is left out otherwise (keep-alive is 1.1's default). Says the length; 0: `size` is too small. */
+ * `Connection: Upgrade` and `Upgrade: websocket` where `upgrade`, else `TE: trailers`, named in Connection,
+ * where the client takes trailers, and the empty line. Connection is left out otherwise (keep-alive is
+ * 1.1's default). Says the length; 0: `size` is too small. */
 size_t h1_write_request(char *out, size_t size, const struct http_request_head *head,
                         const struct h1_extra *extra, size_t extra_count, bool upgrade);
 

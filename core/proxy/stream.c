@@ -103,25 +103,43 @@ static bool stream_misdirected(const struct stream *stream)
     return wanted >= 0 && wanted != tls_listener_certificate_for(tls, name);
 }
 
+/* The field's number; false: there are two fields, or it is no number that a sane client sends. */
+static bool read_max_forwards(const struct http_fields *fields, const struct http_field *field,
+                              uint64_t *left)
+{
+    const struct http_field *end = fields->items + fields->count;
+    for (const struct http_field *other = field + 1; other < end; other++) {
+        if (other->id == FIELD_MAX_FORWARDS && !other->dropped) {
+            return false;
+        }
+    }
+    *left = 0;
+    for (size_t i = 0; i < field->value.len; i++) {
+        char c = field->value.ptr[i];
+        if (c < '0' || c > '9' || *left > 1000000) {
+            return false;
+        }
+        *left = *left * 10 + (uint64_t)(c - '0');
+    }
+    return field->value.len > 0;
+}
+
 /* TRACE and OPTIONS that may go no further (RFC 9110 section 7.6.2). false: it has been answered. */
 static bool stream_check_max_forwards(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;
+    uint64_t left = 0;
+
     if (likely(!fields_have(&head->fields, FIELD_MAX_FORWARDS)) ||
         (head->method != METHOD_TRACE && head->method != METHOD_OPTIONS)) {
         return true;
     }
     struct http_field *field = fields_find(&head->fields, FIELD_MAX_FORWARDS);
-    uint64_t left = 0;
-    for (size_t i = 0; i < field->value.len; i++) {
-        char c = field->value.ptr[i];
-        if (c < '0' || c > '9' || left > 1000000) {
-            stream_reply_error(stream, 400, REASON_BAD_REQUEST);
-            return false;
-        }
-        left = left * 10 + (uint64_t)(c - '0');
+    if (!read_max_forwards(&head->fields, field, &left)) {
+        stream_reply_error(stream, 400, REASON_BAD_REQUEST);
+        return false;
     }
-    if (left == 0 || field->value.len == 0) {
+    if (left == 0) {
         stream_reply_error(stream, head->method == METHOD_OPTIONS ? 204 : 501,
                            REASON_REFUSED_BY_RULE);
         return false;
@@ -205,6 +223,11 @@ static void down_request(struct exchange *exchange)
     if (stream_misdirected(stream)) {
         stream_reply_error(stream, 421, REASON_MISDIRECTED);
         return;
+    }
+    if (stream->listener->handler == NULL) {
+        /* Before anybody adds to them: what the client names in Connection is the client's alone, and
+         * cannot take away what Weir or a filter says (RFC 9110 section 7.6.1). */
+        fields_drop_hop_by_hop(&exchange->request.fields);
     }
     if (!stream_check_max_forwards(stream) ||
         !stream_run_filters(stream, &stream->listener->filters)) {

@@ -157,7 +157,7 @@ void stream_reply_end(struct stream *stream);
 void stream_reply_abort(struct stream *stream);
 
 /* ---- stream_head.c: heads on their way ---- */
-/* Hop-by-hop fields go, forwarding fields are set. Once a request. false: no memory. */
+/* Forwarding fields are set. Once a request, without hop-by-hop fields. false: no memory. */
 bool stream_prepare_request(struct stream *stream);
 /* Fields that are added on each attempt. */
 size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREAM_EXTRAS]);

@@ -60,7 +60,6 @@ bool stream_prepare_request(struct stream *stream)
     struct http_fields *fields = &head->fields;
     struct weir_str port = {stream->port_text, 0};
 
-    fields_drop_hop_by_hop(fields);
     struct weir_str value = forwarded_for(stream);
     if (value.ptr == NULL) {
         return false;
@@ -80,10 +79,11 @@ bool stream_prepare_request(struct stream *stream)
     } else {
         fields_drop(fields, FIELD_X_FORWARDED_PORT);
     }
-    extra_add(stream, STR("Via"), head->minor == 0 ? STR("1.0 weir") : STR("1.1 weir"));
-    if (head->te_trailers) {
-        extra_add(stream, STR("TE"), STR("trailers"));
+    if (!stream->client->trusted) {
+        fields_drop(fields, FIELD_FORWARDED); /* RFC 7239: a stranger's word too */
     }
+    extra_add(stream, STR("Via"), head->minor == 0 ? STR("1.0 weir") : STR("1.1 weir"));
+
     return true;
 }
 

@@ -161,6 +161,19 @@ def test_max_forwards(start_weir, server):
     assert server.served == served
     weir.get("/", [("Max-Forwards", "0")])
     assert last(server).get("Max-Forwards") == "0", "only TRACE and OPTIONS are counted"
+    served = server.served
+    for fields in ([("Max-Forwards", "x")], [("Max-Forwards", "")], [("Max-Forwards", "-1")],
+                   [("Max-Forwards", "5"), ("Max-Forwards", "6")]):
+        assert weir.get("/", fields, method="TRACE").status == 400
+    assert server.served == served
+
+
+def test_te_is_of_one_connection(start_weir, server):
+    """RFC 9110 section 10.1.4: Weir says for itself that trailers are taken, and names it so."""
+    weir = start_weir(conf.one_pool({"a": server}))
+    weir.get("/", [("TE", "trailers, deflate;q=0.5"), ("Connection", "TE")])
+    assert last(server).get("TE") == "trailers"
+    assert [value.lower() for value in last(server).all("Connection")] == ["te"]
 
 
 def test_unknown_methods_pass(start_weir, server):
@@ -180,7 +193,7 @@ def test_misdirected_request(start_weir, server, certs):
         assert response.status == 421
     with weir.client(tls=certs.client(), server_name="two.example") as client:
         assert client.get("/", host="two.test").status == 200, "one certificate, two names"
-    assert server.served == 2
+    assert len(server.requests) == 2
     assert weir.access(3)[1]["reason"] == "misdirected"
 
 

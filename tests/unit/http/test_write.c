@@ -113,7 +113,7 @@ static const struct {
      "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"},
     {"9110 7.6.1: hop by hop",
      "GET / HTTP/1.1\r\nHost: h\r\nConnection: A, close\r\nA: b\r\nKeep-Alive: 1\r\nTE: "
-     "trailers\r\nUpgrade: h2c\r\nC: d\r\n\r\n",
+     "gzip\r\nUpgrade: h2c\r\nC: d\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: h\r\nC: d\r\n\r\n"},
     {"9110 10.1.1: Expect goes on with a body",
      "PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
@@ -124,6 +124,9 @@ static const struct {
     {"order and case of fields, odd white space goes",
      "GET / HTTP/1.1\r\nHost: h\r\nb:1\r\nB: \t 2 \r\na:\r\nSec-Long-Name-To-Copy: v\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: h\r\nb: 1\r\nB: 2\r\na: \r\nSec-Long-Name-To-Copy: v\r\n\r\n"},
+    {"9110 10.1.4: TE is named in Connection",
+     "GET / HTTP/1.1\r\nHost: h\r\nTE: gzip, trailers\r\nConnection: te\r\n\r\n",
+     "GET / HTTP/1.1\r\nHost: h\r\nConnection: TE\r\nTE: trailers\r\n\r\n"},
     {"9110 9.1: other methods", "M-SEARCH / HTTP/1.1\r\nHost: h\r\n\r\n",
      "M-SEARCH / HTTP/1.1\r\nHost: h\r\n\r\n"},
 };
