@@ -13,4 +13,7 @@ weir_confd = \
     conf.d/50-health_http.conf \
     conf.d/60-access_log.conf \
     conf.d/80-pools.conf
-EXTRA_DIST += $(weir_confd)
+if HAVE_COMPRESS
+weir_confd += conf.d/72-compress.conf
+endif
+EXTRA_DIST += $(weir_confd) conf.d/72-compress.conf

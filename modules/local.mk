@@ -97,3 +97,23 @@ weir_tests += modules/access_log/test_access_log
 modules_access_log_test_access_log_SOURCES = $(ACCESS_LOG_SOURCES) $(MODULE_TEST_SOURCES) \
     modules/access_log/test_access_log.c
 modules_access_log_test_access_log_LDADD = $(MODULE_TEST_LIBS)
+
+# --- compress ------------------------------------------------------------------------------------
+
+if HAVE_COMPRESS
+COMPRESS_SOURCES = \
+    modules/compress/accept.c modules/compress/accept.h \
+    modules/compress/compress.c \
+    modules/compress/encoder.c modules/compress/encoder.h
+pkgmodule_PROGRAMS += modules/built/compress.so
+modules_built_compress_so_SOURCES = $(COMPRESS_SOURCES)
+modules_built_compress_so_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS) $(BROTLI_CFLAGS)
+modules_built_compress_so_LDFLAGS = $(MODULE_LINK)
+modules_built_compress_so_LDADD = $(BROTLI_LIBS) $(ZLIB_LIBS)
+weir_tests += modules/compress/test_compress
+modules_compress_test_compress_SOURCES = $(COMPRESS_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/compress/test_compress.c
+modules_compress_test_compress_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS) $(BROTLI_CFLAGS) \
+    $(CHECK_CFLAGS)
+modules_compress_test_compress_LDADD = $(MODULE_TEST_LIBS) $(BROTLI_LIBS) -lbrotlidec $(ZLIB_LIBS)
+endif
