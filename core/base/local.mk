@@ -11,4 +11,6 @@ core_libcore_a_SOURCES += \
     core/base/logfile.c \
     core/base/logfile.h \
     core/base/mistakes.c \
-    core/base/mistakes.h
+    core/base/mistakes.h \
+    core/base/random_ids.c \
+    core/base/random_ids.h

@@ -4,6 +4,8 @@ core_libcore_a_SOURCES += \
     core/http/batch.c \
     core/http/batch.h \
     core/http/codec.h \
+    core/http/forwarded.c \
+    core/http/forwarded.h \
     core/http/h1_chunk.c \
     core/http/h1_client.c \
     core/http/h1_client.h \

@@ -72,6 +72,7 @@ enum field_id field_id_of(struct weir_str name)
     case 12:
         TRY("content-type", FIELD_CONTENT_TYPE);
         TRY("max-forwards", FIELD_MAX_FORWARDS);
+        TRY("x-request-id", FIELD_X_REQUEST_ID);
         break;
     case 14:
         TRY("content-length", FIELD_CONTENT_LENGTH);

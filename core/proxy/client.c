@@ -4,6 +4,7 @@
  */
 #include "proxy/client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -225,6 +226,17 @@ static struct h1_server *client_http(struct client *client, int fd)
     return conn != NULL ? h1_server_new(conn, &worker->batch, &client_owner, client) : NULL;
 }
 
+/* Our port, as X-Forwarded-Port says it. */
+static void client_set_port(struct client *client)
+{
+    unsigned port = client->bound.len > 0 ? address_port(&client->bound) : 0;
+
+    if (port > 0) {
+        client->port_len =
+            (uint8_t)snprintf(client->port_text, sizeof(client->port_text), "%u", port);
+    }
+}
+
 void client_open(struct listener_local *local, int fd, const struct address *peer,
                  const struct address *bound)
 {
@@ -249,6 +261,7 @@ void client_open(struct listener_local *local, int fd, const struct address *pee
             client->bound.len = 0;
         }
     }
+    client_set_port(client);
     if (!client_count(client)) {
         free(client);
         client_refuse(local, fd);

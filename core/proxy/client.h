@@ -69,6 +69,8 @@ struct client {
     bool tls;
     bool trusted; /* the peer is in trusted_proxies */
     uint16_t peer_len;
+    uint8_t port_len; /* 0: our end is a Unix socket */
+    char port_text[6];
     char peer_text[ADDRESS_TEXT_SIZE];
 };
 

@@ -332,6 +332,21 @@ static uint32_t listener_connections(const struct build *b,
     return limit.rlim_cur > own + 16 ? (uint32_t)((limit.rlim_cur - own) / 2) : 8;
 }
 
+/* The field may not be one that frames a message, says where it goes, or is Weir's own. */
+static void build_request_id(struct build *b, const struct listener_settings *settings)
+{
+    struct weir_str name = settings->request_id_header;
+    enum field_id id = name.len > 0 ? field_id_of(name) : FIELD_OTHER;
+
+    if (name.len > 0 &&
+        (!field_name_valid(name) || (id != FIELD_OTHER && id != FIELD_X_REQUEST_ID))) {
+        mistakes_add(b->mistakes, place_of(b, &settings->request_id_header),
+                     "\"%.*s\" cannot carry a request's id; write for example X-Request-Id or "
+                     "X-Correlation-Id",
+                     STR_ARGS(name));
+    }
+}
+
 static void build_listener(struct build *b, struct listener_plan *plan,
                            const struct conf_node *node)
 {
@@ -364,6 +379,7 @@ static void build_listener(struct build *b, struct listener_plan *plan,
         }
     }
     build_trusted(b, plan);
+    build_request_id(b, settings);
     plan->connection_limit = listener_connections(b, settings);
     if (settings->proxy_protocol != PROXY_PROTOCOL_OFF && settings->trusted_proxies.count == 0) {
         mistakes_add(b->mistakes, place_of(b, &settings->proxy_protocol),

@@ -7,6 +7,8 @@ core_libcore_a_SOURCES += \
     core/proxy/bound.h \
     core/proxy/client.c \
     core/proxy/client.h \
+    core/proxy/forwarding.c \
+    core/proxy/forwarding.h \
     core/proxy/generation.c \
     core/proxy/generation.h \
     core/proxy/generation_build.c \

@@ -3,6 +3,7 @@
  * The request half of the host's table: what http.h promises, on streams.
  */
 #include "http/uri.h"
+#include "proxy/forwarding.h"
 #include "proxy/stream_filter.h"
 
 static struct weir_str request_str(const struct weir_request *req, enum weir_request_str which)
@@ -13,7 +14,7 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
 
     switch (which) {
     case WEIR_REQUEST_METHOD: return head->method_name;
-    case WEIR_REQUEST_SCHEME: return stream->client->tls ? STR("https") : STR("http");
+    case WEIR_REQUEST_SCHEME: return stream->https ? STR("https") : STR("http");
     case WEIR_REQUEST_HOST: return head->host;
     case WEIR_REQUEST_AUTHORITY: return head->authority;
     case WEIR_REQUEST_PATH: return head->path;
@@ -33,38 +34,14 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
         return stream->client->tls && stream->client->http->conn != NULL
                    ? client_tls_name(stream->client)
                    : none;
+    case WEIR_REQUEST_ID: return stream->request_id;
     }
     return none;
 }
 
 static struct weir_peer request_peer(const struct weir_request *req)
 {
-    const struct stream *stream = stream_of_request(req);
-    const struct http_field *field = NULL;
-    struct weir_peer peer = {{stream->client->peer_text, stream->client->peer_len},
-                             address_port(&stream->client->peer)};
-
-    if (stream->client->trusted &&
-        (field = fields_find(&stream->exchange.request.fields, FIELD_X_FORWARDED_FOR)) != NULL) {
-        /* The last address is the one that the trusted proxy itself saw. */
-        struct weir_str text = field->value;
-        const char *comma = memrchr(text.ptr, ',', text.len);
-        if (comma != NULL) {
-            size_t skip = (size_t)(comma + 1 - text.ptr);
-            text.ptr += skip;
-            text.len -= skip;
-        }
-        while (text.len > 0 && (*text.ptr == ' ' || *text.ptr == '\t')) {
-            text.ptr++;
-            text.len--;
-        }
-        struct address address;
-        if (text.len > 0 && address_from_host(&address, text, 0)) {
-            peer.address = text;
-            peer.port = 0;
-        }
-    }
-    return peer;
+    return forwarding_peer(stream_of_request(req));
 }
 
 static bool request_tls(const struct weir_request *req)

@@ -68,6 +68,15 @@ static const struct weir_option listener_rows[] = {
                      RELOAD,
                      "PROXY protocol header from trusted_proxies before anything else: off, accept "
                      "(with or without one), require (none is an error)."),
+    WEIR_OPTION(struct listener_settings, forwarded, BOOLEAN, "off", LISTENER, RELOAD,
+                "Adds Forwarded (RFC 7239) beside X-Forwarded-*, and believes that of "
+                "trusted_proxies before theirs."),
+    WEIR_OPTION(struct listener_settings, request_id_header, STRING, "X-Request-Id", LISTENER,
+                RELOAD,
+                "Field that carries a request's id to the servers: that of trusted_proxies where "
+                "it is well-formed, else 128 random bits. Empty: requests get no id."),
+    WEIR_OPTION(struct listener_settings, request_id_response, BOOLEAN, "off", LISTENER, RELOAD,
+                "Sends the request's id to the client as well."),
     WEIR_OPTION_RANGE(struct listener_settings, connection_limit, INTEGER, "0", "0", "10000000",
                       LISTENER, RELOAD,
                       "Connections at once, over all workers; more wait in the backlog. 0: half of "

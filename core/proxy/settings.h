@@ -35,8 +35,11 @@ struct listener_settings {
     int64_t header_count_limit;
     struct weir_list trusted_proxies; /* struct weir_str */
     int32_t proxy_protocol;           /* enum proxy_protocol */
-    int64_t connection_limit;         /* 0: half of the descriptors */
-    int64_t connections_per_address;  /* 0: no limit */
+    bool forwarded;
+    struct weir_str request_id_header; /* empty: no ids */
+    bool request_id_response;
+    int64_t connection_limit;        /* 0: half of the descriptors */
+    int64_t connections_per_address; /* 0: no limit */
     int64_t backlog;
     struct weir_str socket_mode; /* octal, for Unix sockets */
 };

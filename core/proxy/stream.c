@@ -3,6 +3,7 @@
  * The client's half of streams: a request comes, is filtered and routed, its body passes; the client may
  * go away. See stream.h.
  */
+#include "proxy/forwarding.h"
 #include "proxy/stream.h"
 
 #include <stdlib.h>
@@ -220,6 +221,7 @@ static void down_request(struct exchange *exchange)
 
     stream->request_open = true;
     stream->start_wall_ms = loop_wall_ms();
+    forwarding_begin(stream);
     if (stream_misdirected(stream)) {
         stream_reply_error(stream, 421, REASON_MISDIRECTED);
         return;
@@ -262,6 +264,7 @@ static void down_refused(struct exchange *exchange)
         reason = REASON_TOO_LARGE;
     }
     stream->start_wall_ms = loop_wall_ms();
+    forwarding_begin_refused(stream);
     stream->detail = str_from(exchange->error.reason);
     stream_reply_error(stream, exchange->error.status, reason);
 }

@@ -19,7 +19,7 @@
 #include "proxy/worker.h"
 
 /* Fields that Weir adds to a request. */
-#define STREAM_EXTRAS 6
+#define STREAM_EXTRAS 8
 
 #define STREAM_MAGIC 0x5354524du
 
@@ -88,10 +88,15 @@ struct stream {
     bool replay_broken; /* body bytes have passed that were not kept */
     uint64_t body_in;   /* request body bytes passed on */
 
+    /* who the client is, and what the request is called; see forwarding.h */
+    struct weir_peer peer; /* .address.ptr NULL: the connection's */
+    bool https;            /* as the client used it */
+    struct weir_str request_id;
+    char request_id_text[RANDOM_ID_SIZE];
+
     /* fields that Weir adds, made once a request */
     struct h1_extra extras[STREAM_EXTRAS];
     uint8_t extra_count;
-    char port_text[8];
 
     /* times, monotonic ns */
     uint64_t start_ns, assigned_ns, queued_ns, connect_start_ns, last_progress_ns;

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "base/random_ids.h"
 #include "http/batch.h"
 #include "net/loop.h"
 #include "proxy/generation.h"
@@ -28,7 +29,8 @@ struct worker {
     void (*on_drained)(struct worker *worker); /* draining and no client is left */
     pthread_t thread;
     bool running;
-    uint64_t date_second; /* cached Date field */
+    struct random_ids ids; /* of requests */
+    uint64_t date_second;  /* cached Date field */
     char date[32];
 };
 

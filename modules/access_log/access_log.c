@@ -29,8 +29,8 @@ static const struct weir_option rows[] = {
                 "The file to append to; \"-\" is standard output. SIGUSR1 reopens it."),
     WEIR_OPTION_ENUM(struct conf, format, format_names, "combined", WEIR_CONTEXT_MODULE,
                      WEIR_OPTION_RELOADABLE,
-                     "Apache's combined format with four more fields (milliseconds, server, pool, "
-                     "reason), or one JSON object a line."),
+                     "Apache's combined format with five more fields (milliseconds, server, pool, "
+                     "reason, request id), or one JSON object a line."),
 };
 
 static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
@@ -99,6 +99,13 @@ static struct weir_str request_header(const struct weir_request *req, const char
     struct weir_str value = {NULL, 0};
     weir_request_header(req, name, &value);
     return value;
+}
+
+/* The request's id; where the listener gives none, what the client calls so. */
+static struct weir_str request_id_of(const struct weir_request *req)
+{
+    struct weir_str id = weir_request_str(req, WEIR_REQUEST_ID);
+    return id.len > 0 ? id : request_header(req, "X-Request-Id");
 }
 
 /* ---- combined ---- */
@@ -182,6 +189,7 @@ static void put_combined(struct access_log *self, const struct weir_request *req
     put_bare(line, weir_request_str(req, WEIR_REQUEST_SERVER));
     put_bare(line, weir_request_str(req, WEIR_REQUEST_POOL));
     put_bare(line, record->reason);
+    put_bare(line, request_id_of(req));
     line_put_byte(line, '\n');
 }
 
@@ -256,7 +264,7 @@ static void put_object(struct access_log *self, const struct weir_request *req,
 {
     struct line *line = &self->line;
     struct weir_peer peer = weir_request_peer(req);
-    struct weir_str request_id = request_header(req, "X-Request-Id");
+    struct weir_str request_id = request_id_of(req);
 
     line_put(line, "{\"time\":\"");
     put_utc(self, record->start_wall_ms);

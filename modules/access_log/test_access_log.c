@@ -53,9 +53,12 @@ START_TEST(combined_line)
     struct fixture f = begin("");
     weir_test_request_add(f.req, "Referer", "https://www.example/start");
     weir_test_request_add(f.req, "User-Agent", "Mozilla/5.0 (X11)");
-    ck_assert_str_eq(logged(&f, "-"),
-                     "192.0.2.1 - - [25/Nov/2025:03:10:05 +0100] \"GET /a?b=c HTTP/1.1\" 200 2326 "
-                     "\"https://www.example/start\" \"Mozilla/5.0 (X11)\" 12.345 web-1 web -\n");
+    weir_test_request_add(f.req, "X-Request-Id", "not this one");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_ID, "5c1e");
+    ck_assert_str_eq(
+        logged(&f, "-"),
+        "192.0.2.1 - - [25/Nov/2025:03:10:05 +0100] \"GET /a?b=c HTTP/1.1\" 200 2326 "
+        "\"https://www.example/start\" \"Mozilla/5.0 (X11)\" 12.345 web-1 web - 5c1e\n");
     test_end(&f.host);
 }
 END_TEST
@@ -68,13 +71,14 @@ START_TEST(combined_line_without_anything)
     static const struct weir_str reason = WEIR_STR_INIT("client_gone");
     weir_test_request_set_str(f.req, WEIR_REQUEST_POOL, "");
     weir_test_request_set_str(f.req, WEIR_REQUEST_SERVER, "");
+    weir_test_request_add(f.req, "X-Request-Id", "r-2");
     f.record.status = 0;
     f.record.body_bytes = 0;
     f.record.total_ns = 0;
     f.record.reason = reason;
     ck_assert_str_eq(logged(&f, "-"),
                      "192.0.2.1 - - [25/Nov/2025:02:10:05 +0000] \"GET /a?b=c HTTP/1.1\" 000 - "
-                     "\"-\" \"-\" 0.000 - - client_gone\n");
+                     "\"-\" \"-\" 0.000 - - client_gone r-2\n");
     test_end(&f.host);
 }
 END_TEST
@@ -84,7 +88,7 @@ START_TEST(json_line)
     struct fixture f = begin("format = json");
     static const struct weir_str reason = WEIR_STR_INIT("response_timeout");
     weir_test_request_add(f.req, "User-Agent", "curl/7.88");
-    weir_test_request_add(f.req, "X-Request-Id", "r-1");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_ID, "r-1");
     weir_test_request_set_tls(f.req, true);
     weir_test_request_set_str(f.req, WEIR_REQUEST_TLS_VERSION, "TLSv1.3");
     f.record.status = 504;
@@ -193,7 +197,7 @@ static void expect_bounded(const char *conf, char filling)
     size_t len;
     memset(text, filling, 20000);
     text[20000] = '\0';
-    for (int which = WEIR_REQUEST_METHOD; which <= WEIR_REQUEST_TLS_NAME; which++) {
+    for (int which = WEIR_REQUEST_METHOD; which <= WEIR_REQUEST_ID; which++) {
         weir_test_request_set_str(f.req, (enum weir_request_str)which, text);
     }
     weir_test_request_add(f.req, "Referer", text);

@@ -234,7 +234,7 @@ struct fake_reply {
     struct fake_buffer body;
 };
 
-#define FAKE_REQUEST_STRINGS (WEIR_REQUEST_TLS_NAME + 1)
+#define FAKE_REQUEST_STRINGS (WEIR_REQUEST_ID + 1)
 
 struct fake_response {
     struct weir_response base;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What is passed on: hop-by-hop fields, X-Forwarded-*, Via, forms of the target, misdirected requests."""
 
+import re
+
 import pytest
 
 from weirtest import conf
@@ -205,3 +207,195 @@ def test_unix_client_has_no_address(start_weir, server, tmp_path):
     with Client(path) as client:
         assert client.get("/").status == 200
     assert last(server).get("X-Forwarded-For") in (None, "unix", "unknown")
+
+
+# ---- who the client is, behind trusted proxies ----
+
+TRUSTED = 'trusted_proxies = {"127.0.0.0/8", "10.0.0.0/8", "2001:db8:f::/48"}  '
+
+
+@pytest.mark.parametrize("sent, client", [
+    (["192.0.2.7"], "192.0.2.7"),
+    (["6.6.6.6, 192.0.2.7"], "192.0.2.7"),
+    (["6.6.6.6", "192.0.2.7"], "192.0.2.7"),
+    (["192.0.2.7, 10.0.0.1, 10.1.1.1"], "192.0.2.7"),
+    (["6.6.6.6, 192.0.2.7,10.0.0.1", "2001:db8:f::1"], "192.0.2.7"),
+    (["192.0.2.7:4711"], "192.0.2.7"),
+    (["2001:db8::7"], "2001:db8::7"),
+    (["[2001:db8::7]:4711"], "2001:db8::7"),
+    (["10.0.0.9, 10.0.0.1"], "10.0.0.9"),
+    (["192.0.2.7, nonsense"], "127.0.0.1"),
+    (["192.0.2.7, unknown, 10.0.0.2, 10.0.0.3"], "10.0.0.2"),
+    (["192.0.2.7, , 10.0.0.2,"], "192.0.2.7"),
+    ([""], "127.0.0.1"),
+    ([], "127.0.0.1"),
+])
+def test_client_behind_trusted_proxies(start_weir, server, sent, client):
+    """The right-most address that is not trusted; what stands left of nonsense is not believed."""
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=TRUSTED))
+    weir.get("/", [("X-Forwarded-For", value) for value in sent])
+    assert weir.access(1)[0]["client"] == client
+    got = last(server).all("X-Forwarded-For")
+    assert got == [", ".join([value for value in sent if value] + ["127.0.0.1"])]
+
+
+def test_scheme_behind_a_trusted_proxy(start_weir, server):
+    """Logs, cookies and redirects go by the scheme that the client used."""
+    weir = start_weir(conf.one_pool({"a": server}, 'sticky "cookie" {}', TRUSTED))
+    response = weir.get("/", [("X-Forwarded-Proto", "https")])
+    assert "Secure" in response.headers.get("Set-Cookie")
+    assert "Secure" not in weir.get("/").headers.get("Set-Cookie")
+    assert [entry["scheme"] for entry in weir.access(2)] == ["https", "http"]
+
+
+def test_scheme_of_strangers_is_not_believed(start_weir, server):
+    weir = start_weir(conf.one_pool({"a": server}, 'sticky "cookie" {}'))
+    assert "Secure" not in weir.get("/", [("X-Forwarded-Proto", "https")]) \
+        .headers.get("Set-Cookie")
+    assert weir.access(1)[0]["scheme"] == "http"
+
+
+# ---- Forwarded ----
+
+def test_forwarded_is_made(start_weir, server, certs):
+    weir = start_weir(conf.one_pool({"a": server}, listener_options="forwarded = on"))
+    weir.get("/", host="shop.example")
+    assert last(server).get("Forwarded") == "for=127.0.0.1;proto=http;host=shop.example"
+    assert last(server).get("X-Forwarded-For") == "127.0.0.1"
+    weir.get("/", [("Forwarded", "for=6.6.6.6")], host="shop.example:8080")
+    assert last(server).get("Forwarded") == 'for=127.0.0.1;proto=http;host="shop.example:8080"'
+    weir.reload(conf.one_pool({"a": server}, listener_options="forwarded = on  "
+                              f"tls {{ {certs.block('localhost')} }}"))
+    with weir.client(tls=certs.client()) as client:
+        client.get("/", host="localhost")
+    assert last(server).get("Forwarded") == "for=127.0.0.1;proto=https;host=localhost"
+
+
+def test_forwarded_of_ipv6_clients(start_weir, server):
+    weir = start_weir(conf.listener("forwarded = on", bind='"[::1]:@main@"') + conf.modules() +
+                      conf.routes(web='"/"') + conf.pool("web", {"a": server}))
+    with Client(("::1", weir.port())) as client:
+        client.get("/", host="[::1]")
+    assert last(server).get("Forwarded") == 'for="[::1]";proto=http;host="[::1]"'
+
+
+def test_forwarded_of_trusted_proxies_is_continued(start_weir, server):
+    """Made-up names stay as they are."""
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=TRUSTED + "forwarded = on"))
+    weir.get("/", [("Forwarded", 'for=192.0.2.7;proto=https, for="_gate;way"'),
+                   ("Forwarded", "for=10.0.0.1"), ("X-Forwarded-For", "6.6.6.6")], host="shop")
+    assert last(server).get("Forwarded") == 'for=192.0.2.7;proto=https, for="_gate;way", ' \
+        "for=10.0.0.1, for=127.0.0.1;proto=http;host=shop"
+    assert weir.access(1)[0]["client"] == "10.0.0.1", "left of a made-up name nobody is known"
+
+
+@pytest.mark.parametrize("sent, client, scheme", [
+    ("for=192.0.2.7", "192.0.2.7", "http"),
+    ("for=6.6.6.6;proto=http, for=192.0.2.7;proto=https", "192.0.2.7", "https"),
+    ('for="[2001:db8::7]:4711"', "2001:db8::7", "http"),
+    ('for="192.0.2.7:1", for=10.0.0.3', "192.0.2.7", "http"),
+    ("for=unknown", "127.0.0.1", "http"),
+    ("for=_hidden", "127.0.0.1", "http"),
+])
+def test_forwarded_names_the_client(start_weir, server, sent, client, scheme):
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=TRUSTED + "forwarded = on"))
+    weir.get("/", [("Forwarded", sent), ("X-Forwarded-For", "6.6.6.6")])
+    entry = weir.access(1)[0]
+    assert (entry["client"], entry["scheme"]) == (client, scheme)
+
+
+@pytest.mark.parametrize("sent", ["for=6.6.6.6 for=x", "for=6.6.6.6, x", "for=[::1]", 'for="x'])
+def test_malformed_forwarded(start_weir, server, sent):
+    """Not half of it counts: it goes, and X-Forwarded-For is what is left."""
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=TRUSTED + "forwarded = on"))
+    weir.get("/", [("Forwarded", sent), ("X-Forwarded-For", "192.0.2.7")], host="shop")
+    assert last(server).get("Forwarded") == "for=127.0.0.1;proto=http;host=shop"
+    assert weir.access(1)[0]["client"] == "192.0.2.7"
+
+
+def test_forwarded_passes_where_it_is_off(start_weir, server):
+    """Of a trusted proxy, unchanged; who reads it knows whom it is from."""
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=TRUSTED))
+    weir.get("/", [("Forwarded", "for=192.0.2.7")])
+    assert last(server).get("Forwarded") == "for=192.0.2.7"
+    assert weir.access(1)[0]["client"] == "127.0.0.1"
+
+
+# ---- request ids and traces ----
+
+def test_request_id_is_made(start_weir, server):
+    weir = start_weir(conf.one_pool({"a": server}))
+    with weir.client() as client:
+        for _ in range(300):
+            assert "X-Request-Id" not in client.get("/").headers
+    ids = [request.headers.get("X-Request-Id") for request in server.requests]
+    assert len(set(ids)) == 300
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+    assert [entry["request_id"] for entry in weir.access(300)] == ids
+
+
+def test_request_id_of_strangers_is_replaced(start_weir, server):
+    weir = start_weir(conf.one_pool({"a": server}))
+    weir.get("/", [("X-Request-Id", "evil"), ("x-request-id", "evil2")])
+    assert re.fullmatch("[0-9a-f]{32}", last(server).get("X-Request-Id"))
+
+
+@pytest.mark.parametrize("sent, kept", [
+    (["f058ebd6-02f7-4d3f-942e-904344e8cde5"], True),
+    (["a" * 128], True),
+    (["a" * 129], False),
+    (["two words"], False),
+    (["gr\u00fc\u00df"], False),
+    (['say "x"'], False),
+    (["a,b"], False),
+    ([""], False),
+    (["a", "b"], False),
+])
+def test_request_id_of_trusted_proxies(start_weir, server, sent, kept):
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=TRUSTED))
+    weir.get("/", [("X-Request-Id", value) for value in sent])
+    got = last(server).get("X-Request-Id")
+    assert (got == sent[0]) == kept
+    assert kept or re.fullmatch("[0-9a-f]{32}", got)
+    assert weir.access(1)[0]["request_id"] == got
+
+
+def test_request_id_header_and_response(start_weir, http_server):
+    web = http_server("a", lambda request: Reply(b"x", headers=[("X-Correlation-Id", "own")]))
+    weir = start_weir(conf.one_pool({"a": web}, listener_options="request_id_response = on  "
+                                    'request_id_header = "X-Correlation-Id"'))
+    response = weir.get("/", [("X-Request-Id", "passes")])
+    assert last(web).get("X-Request-Id") == "passes"
+    assert response.headers.get("X-Correlation-Id") == last(web).get("X-Correlation-Id")
+    # Also where Weir answers itself.
+    response = weir.get("/", [("Host", "twice")])
+    assert response.status == 400
+    assert weir.access(2)[1]["request_id"] == response.headers.get("X-Correlation-Id")
+
+
+def test_request_ids_off(start_weir, server):
+    weir = start_weir(conf.one_pool({"a": server}, listener_options='request_id_header = ""'))
+    weir.get("/", [("X-Request-Id", "mine")])
+    assert last(server).get("X-Request-Id") == "mine"
+    weir.get("/")
+    assert "X-Request-Id" not in last(server)
+
+
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "X-Forwarded-For", "a b"])
+def test_request_id_header_that_cannot_be(make_weir, server, name):
+    weir = make_weir()
+    weir.configure(conf.one_pool({"a": server}, listener_options=f'request_id_header = "{name}"'))
+    weir.start(wait=False)
+    assert weir.wait_exit() == 1
+    assert f'"{name}" cannot carry a request' in weir.log()
+
+
+def test_trace_context_passes_untouched(start_weir, server):
+    """W3C Trace Context: Weir takes no part in it, so both fields go on as they are."""
+    fields = [("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+              ("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
+              ("tracestate", "blue=1"), ("baggage", "userId=alice")]
+    weir = start_weir(conf.one_pool({"a": server}))
+    weir.get("/", fields)
+    for name in ("traceparent", "tracestate", "baggage"):
+        assert last(server).all(name) == [value for key, value in fields if key == name]

@@ -59,7 +59,7 @@ enum weir_flow {
 /** Strings of a request, for the host's `request_str`. New ones are added at the end. */
 enum weir_request_str {
     WEIR_REQUEST_METHOD = 0,
-    WEIR_REQUEST_SCHEME = 1,    /**< http or https, as the client used it */
+    WEIR_REQUEST_SCHEME = 1,    /**< http or https, as the client used it; trusted proxies say */
     WEIR_REQUEST_HOST = 2,      /**< lower case, without port; empty: none was given (HTTP/1.0) */
     WEIR_REQUEST_AUTHORITY = 3, /**< host and port as given */
     WEIR_REQUEST_PATH = 4,      /**< normalised: dot segments gone, needless %XX decoded */
@@ -73,6 +73,7 @@ enum weir_request_str {
     WEIR_REQUEST_SERVER_URL = 12,
     WEIR_REQUEST_TLS_VERSION = 13, /**< TLSv1.3; empty: plain */
     WEIR_REQUEST_TLS_NAME = 14,    /**< SNI; empty: none */
+    WEIR_REQUEST_ID = 15,          /**< of this request, as servers and logs see it; empty: none */
 };
 
 /**

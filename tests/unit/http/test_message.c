@@ -45,6 +45,7 @@ static const struct {
     {"X-Forwarded-Host", FIELD_X_FORWARDED_HOST},
     {"X-Forwarded-Port", FIELD_X_FORWARDED_PORT},
     {"X-Forwarded-Proto", FIELD_X_FORWARDED_PROTO},
+    {"X-Request-Id", FIELD_X_REQUEST_ID},
 };
 
 static enum field_id id_of(const char *name)
