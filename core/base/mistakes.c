@@ -10,9 +10,27 @@
 /* Nobody reads more, and a binary file given by accident must not fill memory. */
 #define MISTAKES_MAX 1000u
 
+/* A copy in which control characters are escaped: what is quoted from a file neither ends the line nor
+ * speaks to the reader's terminal. */
+static char *one_line(const char *what)
+{
+    char *out = base_alloc(4 * strlen(what) + 1), *at = out;
+
+    for (; *what != '\0'; what++) {
+        unsigned char c = (unsigned char)*what;
+        if (c < ' ' || c == 0x7f) {
+            at += sprintf(at, "\\x%02x", c);
+        } else {
+            *at++ = *what;
+        }
+    }
+    *at = '\0';
+    return out;
+}
+
 void mistakes_vadd(struct mistakes *mistakes, struct place place, const char *format, va_list args)
 {
-    char *what, *text;
+    char *raw, *what, *text;
 
     if (mistakes->count > MISTAKES_MAX) {
         return;
@@ -20,9 +38,11 @@ void mistakes_vadd(struct mistakes *mistakes, struct place place, const char *fo
     if (mistakes->count == MISTAKES_MAX) {
         text = base_printf("there are more than %u mistakes; correct these first", MISTAKES_MAX);
     } else {
-        if (vasprintf(&what, format, args) < 0) {
-            what = base_strdup(format);
+        if (vasprintf(&raw, format, args) < 0) {
+            raw = base_strdup(format);
         }
+        what = one_line(raw);
+        free(raw);
         if (place.file == NULL) {
             text = base_strdup(what);
         } else if (place.line == 0) {

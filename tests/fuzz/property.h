@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What holds for the HTTP/1 parsers and writers whatever the input is. Each function tries its
+ * What holds for the parsers and writers whatever the input is. Each function tries its
  * properties on one input and aborts, saying which, when one does not hold. The fuzz targets and
  * the unit tests' mutation loops call them.
  */
@@ -26,6 +26,12 @@ void property_fields(const uint8_t *data, size_t len);
 /* The first byte chooses path, query or authority. A path's normal form equals that of a slow and
  * simple reference, and is its own normal form. */
 void property_uri(const uint8_t *data, size_t len);
+/* A header of the PROXY protocol: decided once, in pieces too; its addresses are written and read alike. */
+void property_proxy(const uint8_t *data, size_t len);
+/* A configuration: mistakes have their place, what is taken is in its range. */
+void property_conf(const uint8_t *data, size_t len);
+/* Cookie fields, one a line; '@' stands for a value that Weir has made: nothing else leads to a server. */
+void property_cookie(const uint8_t *data, size_t len);
 
 #define HOLDS(condition)                                     \
     do {                                                     \

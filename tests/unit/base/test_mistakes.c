@@ -21,6 +21,17 @@ START_TEST(file_line_text)
 }
 END_TEST
 
+/* What is quoted from a file may be anything. */
+START_TEST(one_line_each)
+{
+    struct mistakes mistakes = {0};
+
+    mistakes_add(&mistakes, (struct place){"f", 1}, "\"%s\" is no port", "8\n0\x1b[2J\x7f\xc3\xa4");
+    ck_assert_str_eq(mistakes.texts[0], "f:1: \"8\\x0a0\\x1b[2J\\x7f\xc3\xa4\" is no port");
+    mistakes_free(&mistakes);
+}
+END_TEST
+
 START_TEST(there_is_an_end)
 {
     struct mistakes mistakes = {0};
@@ -41,6 +52,7 @@ static Suite *mistakes_suite(void)
     TCase *tcase = tcase_create("mistakes");
 
     tcase_add_test(tcase, file_line_text);
+    tcase_add_test(tcase, one_line_each);
     tcase_add_test(tcase, there_is_an_end);
     suite_add_tcase(suite, tcase);
     return suite;
