@@ -11,7 +11,7 @@ import lint
 from build import CommandFailed, ready_build
 from report import check_reports, read_automake_results, read_junit
 
-FUZZ_SECONDS = "45"
+FUZZ_SECONDS = "36"
 # A log is not longer; what is, is a body that a test sent.
 LOG_BYTES = 8 << 20
 
