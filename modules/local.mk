@@ -117,3 +117,18 @@ modules_compress_test_compress_CPPFLAGS = $(AM_CPPFLAGS) $(ZLIB_CFLAGS) $(BROTLI
     $(CHECK_CFLAGS)
 modules_compress_test_compress_LDADD = $(MODULE_TEST_LIBS) $(BROTLI_LIBS) -lbrotlidec $(ZLIB_LIBS)
 endif
+
+# --- headers -------------------------------------------------------------------------------------
+
+HEADERS_SOURCES = \
+    modules/headers/condition.c modules/headers/condition.h \
+    modules/headers/headers.c \
+    modules/headers/rule.c modules/headers/rule.h \
+    modules/headers/template.c modules/headers/template.h
+pkgmodule_PROGRAMS += modules/built/headers.so
+modules_built_headers_so_SOURCES = $(HEADERS_SOURCES)
+modules_built_headers_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/headers/test_headers
+modules_headers_test_headers_SOURCES = $(HEADERS_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/headers/test_headers.c
+modules_headers_test_headers_LDADD = $(MODULE_TEST_LIBS)
