@@ -112,18 +112,22 @@ bool table_next_segment(struct weir_str *path, struct weir_str *segment)
     return segment->len > 0;
 }
 
-/* The slot of the edge, or the free one where it would be. */
-static struct edge *edge_slot(const struct table *table, uint32_t parent, struct weir_str segment)
+static uint64_t edge_hash(uint32_t parent, struct weir_str segment)
 {
     uint64_t hash = (HASH_START ^ parent) * HASH_PRIME;
     for (size_t i = 0; i < segment.len; i++) {
         hash = (hash ^ (unsigned char)segment.ptr[i]) * HASH_PRIME;
     }
-    hash ^= hash >> 32; /* a product's low bits know nothing of its high ones */
+    return hash ^ hash >> 32; /* a product's low bits know nothing of its high ones */
+}
+
+/* The slot of the edge, or the free one where it would be. Workers look at the same time: no writing. */
+static struct edge *edge_slot(const struct table *table, uint32_t parent, struct weir_str segment)
+{
+    uint64_t hash = edge_hash(parent, segment);
     for (uint32_t at = (uint32_t)hash & table->edge_mask;; at = (at + 1) & table->edge_mask) {
         struct edge *edge = &table->edges[at];
         if (edge->child == 0) {
-            edge->hash = hash;
             return edge;
         }
         if (edge->hash == hash && edge->parent == parent && str_equal(edge->segment, segment)) {
@@ -178,6 +182,7 @@ uint32_t table_add(struct table *table, const struct table_key *key, uint32_t ru
     while (table_next_segment(&path, &segment)) {
         struct edge *edge = edge_slot(table, at, segment);
         if (edge->child == 0) {
+            edge->hash = edge_hash(at, segment);
             edge->segment = segment;
             edge->parent = at;
             edge->child = node_new(table);
