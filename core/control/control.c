@@ -144,6 +144,7 @@ static void set_servers(const struct generation *generation)
             server->weight = (uint32_t)settings[k].weight;
             server->effective = (uint32_t)settings[k].weight * WEIR_WEIGHT_ONE;
             server->max_connections = (uint32_t)settings[k].max_connections;
+            server->backup = settings[k].backup;
         }
     }
 }

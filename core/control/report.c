@@ -79,7 +79,7 @@ void report_statistics(const struct generation *g)
     for (size_t i = 0; i < g->pool_count; i++) {
         struct traffic total = pool_total(g->pools[i].pool);
         char rest[64];
-        snprintf(rest, sizeof(rest), " waiting=%u", g->pools[i].pool->waiting);
+        snprintf(rest, sizeof(rest), " waiting=%u", g->pools[i].pool->queue.waiting);
         write_line("pool", g->pools[i].pool->name, &total, rest);
         report_servers(&g->pools[i]);
     }

@@ -19,6 +19,8 @@ core_libcore_a_SOURCES += \
     core/proxy/pool.h \
     core/proxy/probe.c \
     core/proxy/probe.h \
+    core/proxy/queue.c \
+    core/proxy/queue.h \
     core/proxy/sdk_request.c \
     core/proxy/server.c \
     core/proxy/server.h \

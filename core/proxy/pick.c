@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Choosing a server for a stream, and waiting for one. See pool.h.
+ * Choosing a server for a stream. See pool.h.
  *
  * A candidate is usable for a stream when the stream has not tried it and it is under its limit. What a
  * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our own.
  */
-#include <stdlib.h>
-
 #include "base/log.h"
 #include "proxy/generation.h"
 #include "proxy/stream.h"
@@ -16,16 +14,6 @@ struct pick {
     const struct pool_local *local;
     const struct stream *stream;
 };
-
-static bool stream_tried(const struct stream *stream, weir_server_id id)
-{
-    for (unsigned i = 0; i < stream->tried_count; i++) {
-        if (stream->tried[i] == id) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool pick_usable(const struct weir_pick *pub, uint32_t index)
 {
@@ -77,14 +65,37 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
     return own;
 }
 
-/* The server is given to the stream: its place is already taken. */
-static void pick_assign(struct pool_local *local, struct stream *stream, struct server_local *mine)
+/* Without a balancer: reserves, and what its limits do not know. Usable and least loaded by weight. */
+static struct server_local *pick_reserve(const struct pool_local *local,
+                                         const struct stream *stream)
+{
+    struct server_local *best = NULL;
+    uint64_t best_load = UINT64_MAX;
+
+    for (uint32_t i = 0; i < local->reserve_count; i++) {
+        struct server *server = local->reserves[i]->server;
+        uint32_t weight = server->effective;
+        uint64_t load = ((uint64_t)__atomic_load_n(&server->in_flight, __ATOMIC_RELAXED) << 20) /
+                        (weight > 0 ? weight : 1);
+        if (load < best_load && !stream_tried(stream, server->id) && server_has_room(server)) {
+            best = local->reserves[i];
+            best_load = load;
+        }
+    }
+    return best;
+}
+
+void pool_assign(struct pool_local *local, struct stream *stream, struct server_local *mine)
 {
     struct balancer *balancer = local->balancer;
+    struct generation *before = stream->server_generation;
 
     stream->server = mine;
     stream->server_generation = local->plan->generation;
     generation_ref(stream->server_generation, local->worker->index);
+    if (before != NULL) {
+        generation_unref(before, local->worker);
+    }
     stream->balancer = balancer;
     balancer->refs++;
     stream->served_by = mine->server->id;
@@ -94,12 +105,43 @@ static void pick_assign(struct pool_local *local, struct stream *stream, struct 
     }
 }
 
-static bool pick_sticky(struct pool_local *local, struct stream *stream)
+bool pool_local_takes_session(const struct pool_local *local, const struct server *server)
+{
+    const struct pool *pool = local->pool;
+
+    if (server->admin == ADMIN_MAINTENANCE || server->held ||
+        (!server_is_well(server) && !pool->panic_all)) {
+        return false;
+    }
+    /* A session that began at a backup goes back to the others as soon as they can serve. */
+    return !server->backup || server->locals[local->worker->index].candidate != UINT32_MAX;
+}
+
+bool pool_local_has_untried(const struct pool_local *local, const struct stream *stream)
+{
+    if (stream->tried_count == 0) {
+        return local->candidates.count + local->reserve_count + local->held > 0;
+    }
+    for (uint32_t i = 0; i < local->candidates.count; i++) {
+        if (!stream_tried(stream, local->items[i].id)) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < local->reserve_count; i++) {
+        if (!stream_tried(stream, local->reserves[i]->server->id)) {
+            return true;
+        }
+    }
+    return local->held > 0;
+}
+
+/* The server of the stream's session, if it has one and that takes it. */
+static struct server *pick_session(struct pool_local *local, struct stream *stream)
 {
     const struct use *use = local->plan->sticky;
 
     if (use == NULL || stream->tried_count > 0) {
-        return false;
+        return NULL;
     }
     if (!stream->sticky_asked) {
         struct instance *instance = use_on(use, local->worker->index);
@@ -109,14 +151,22 @@ static bool pick_sticky(struct pool_local *local, struct stream *stream)
             ops->lookup(&instance->context.base, instance->data, &stream->request_handle);
     }
     if (stream->sticky_id == WEIR_NO_SERVER) {
-        return false;
+        return NULL;
     }
     struct server *server = pool_plan_server(local->plan, stream->sticky_id);
-    return server != NULL && server_takes_sticky(server);
+    return server != NULL && pool_local_takes_session(local, server) ? server : NULL;
 }
 
-enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
-                           struct server_local **chosen)
+/* A place at the session's server, unless others have waited for one there, or anywhere, before. */
+static bool acquire_session(const struct pool_local *local, struct server *server)
+{
+    if (server->max_connections > 0 && atomic_load(&local->pool->queue.waiting) > 0) {
+        return false;
+    }
+    return server_acquire(server);
+}
+
+static struct server_local *pick_any(struct pool_local *local, struct stream *stream)
 {
     struct pick pick = {
         .pub = {.size = sizeof(pick.pub),
@@ -128,123 +178,43 @@ enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
         .stream = stream,
     };
 
-    stream->sticky_known = false;
-    if (pick_sticky(local, stream)) {
-        struct server *server = pool_plan_server(local->plan, stream->sticky_id);
-        if (!server_acquire(server)) {
-            return PICK_BUSY; /* the user's data are there: better to wait than to go elsewhere */
-        }
-        stream->sticky_known = true;
-        *chosen = &server->locals[local->worker->index];
-        pick_assign(local, stream, *chosen);
-        return PICK_SERVER;
-    }
-    if (local->candidates.count == 0) {
-        return PICK_NONE;
-    }
     /* Another loop may take the last place between usable and acquire: then choose again. */
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 8 && local->candidates.count > 0; i++) {
         uint32_t index = pick_by_balancer(local, &pick);
         if (index == WEIR_PICK_NONE) {
             break;
         }
-        struct server_local *mine = local->servers[index];
-        if (server_acquire(mine->server)) {
-            *chosen = mine;
-            pick_assign(local, stream, mine);
+        if (server_acquire(local->servers[index]->server)) {
+            return local->servers[index];
+        }
+    }
+    struct server_local *reserve = pick_reserve(local, stream);
+    return reserve != NULL && server_acquire(reserve->server) ? reserve : NULL;
+}
+
+enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
+                           struct server_local **chosen, struct server **only)
+{
+    struct server *session = pick_session(local, stream);
+
+    *only = NULL;
+    stream->sticky_known = session != NULL;
+    if (session != NULL) {
+        if (!acquire_session(local, session)) {
+            *only = session;
+            return PICK_BUSY; /* the user's data are there: better to wait than to go elsewhere */
+        }
+        *chosen = &session->locals[local->worker->index];
+        pool_assign(local, stream, *chosen);
+        return PICK_SERVER;
+    }
+    /* No overtaking: while somebody waits for any server, all are full. */
+    if (local->unlimited > 0 || likely(atomic_load(&local->pool->queue.fresh) == 0)) {
+        *chosen = pick_any(local, stream);
+        if (*chosen != NULL) {
+            pool_assign(local, stream, *chosen);
             return PICK_SERVER;
         }
     }
-    for (uint32_t i = 0; i < local->candidates.count; i++) {
-        if (!stream_tried(stream, local->items[i].id)) {
-            return PICK_BUSY;
-        }
-    }
-    return PICK_NONE;
-}
-
-/* ---- waiting ---- */
-
-bool pool_queue(struct pool_local *local, struct stream *stream)
-{
-    struct pool *pool = local->pool;
-    uint32_t limit = (uint32_t)local->plan->settings->queue_limit;
-
-    if (atomic_fetch_add(&pool->waiting, 1) >= limit) {
-        atomic_fetch_sub(&pool->waiting, 1);
-        return false;
-    }
-    atomic_fetch_add(&local->waiting, 1);
-    list_push_back(&local->queue, &stream->queue_link);
-    return true;
-}
-
-void pool_unqueue(struct pool_local *local, struct stream *stream)
-{
-    if (list_linked(&stream->queue_link)) {
-        list_remove(&stream->queue_link);
-        atomic_fetch_sub(&local->waiting, 1);
-        atomic_fetch_sub(&local->pool->waiting, 1);
-    }
-}
-
-/* Waiters that cannot be served (their own server is busy) and are passed over in one go. */
-#define QUEUE_PASSED_MAX 16
-
-/* Serves this loop's queue in order of arrival, as long as somebody gets a place. */
-static void queue_serve(struct pool_local *local)
-{
-    unsigned passed = 0;
-    list_each(link, &local->queue)
-    {
-        if (!stream_wake(container_of(link, struct stream, queue_link)) &&
-            ++passed == QUEUE_PASSED_MAX) {
-            return;
-        }
-    }
-}
-
-struct wake_message {
-    struct message message;
-    struct pool_local *local;
-};
-
-static void wake_received(struct message *message)
-{
-    struct wake_message *wake = container_of(message, struct wake_message, message);
-    struct pool_local *local = wake->local;
-    free(wake);
-    queue_serve(local);
-    batch_flush(&local->worker->batch);
-}
-
-void pool_wake(struct pool_local *local)
-{
-    struct pool *pool = local->pool;
-    if (likely(atomic_load_explicit(&pool->waiting, memory_order_relaxed) == 0)) {
-        return;
-    }
-    /* Loops take turns, beginning behind this one, so that no loop's queue starves. */
-    for (unsigned i = 1; i <= pool->loops; i++) {
-        struct pool_local *other = &pool->locals[(local->worker->index + i) % pool->loops];
-        if (atomic_load(&other->waiting) == 0) {
-            continue;
-        }
-        if (other == local) {
-            task_queue(local->worker->loop, &local->serve);
-            return;
-        }
-        struct wake_message *wake = base_zalloc(sizeof(*wake));
-        wake->message.fn = wake_received;
-        wake->local = other;
-        loop_post(other->worker->loop, &wake->message);
-        return;
-    }
-}
-
-void pool_serve_task(struct task *task)
-{
-    struct pool_local *local = container_of(task, struct pool_local, serve);
-    queue_serve(local);
-    batch_flush(&local->worker->batch);
+    return pool_local_has_untried(local, stream) ? PICK_BUSY : PICK_NONE;
 }

@@ -20,10 +20,10 @@ struct pool *pool_new(struct weir_str name, unsigned loops)
     pool->locals = base_zalloc_lines(sizeof(*pool->locals) * loops);
     for (unsigned i = 0; i < loops; i++) {
         pool->locals[i].pool = pool;
-        pool->locals[i].serve.fn = pool_serve_task;
         pool->locals[i].retry_tokens = RETRY_TOKENS_START;
-        list_init(&pool->locals[i].queue);
+        list_init(&pool->locals[i].waiters);
     }
+    pool_queue_init(&pool->queue);
     return pool;
 }
 
@@ -37,10 +37,12 @@ void pool_unref(struct pool **pool)
     }
     for (unsigned i = 0; i < p->loops; i++) {
         struct pool_local *local = &p->locals[i];
-        ASSERT(local->balancer == NULL && list_empty(&local->queue));
+        ASSERT(local->balancer == NULL && list_empty(&local->waiters));
+        free(local->reserves);
         free(local->items);
         free(local->servers);
     }
+    pool_queue_end(&p->queue);
     list_remove(&p->link);
     free(p->locals);
     free(p->name);
@@ -102,21 +104,92 @@ static void candidates_reserve(struct pool_local *local, uint32_t count)
     }
     local->items = base_realloc(local->items, sizeof(*local->items) * count);
     local->servers = base_realloc(local->servers, sizeof(*local->servers) * count);
+    local->reserves = base_realloc(local->reserves, sizeof(*local->reserves) * count);
     local->capacity = count;
+}
+
+/* Which of a pool's servers are candidates. */
+struct members {
+    uint32_t wanted[2]; /* by backup: those that are to serve */
+    uint32_t well[2];   /* and of them those that can */
+    uint32_t held;
+    bool panic, all; /* see `panic` and `panic_mode` */
+    bool backups;    /* the backups are the candidates */
+};
+
+static struct members members_of(const struct pool_plan *plan)
+{
+    const struct pool_settings *settings = plan->settings;
+    struct members members = {0};
+
+    for (size_t i = 0; i < plan->server_count; i++) {
+        const struct server *server = plan->servers[i];
+        if (server_is_wanted(server)) {
+            members.held += server->held != 0;
+            members.wanted[server->backup != 0] += server->held == 0;
+            members.well[server->backup != 0] += server_is_candidate(server);
+        }
+    }
+    members.panic = settings->panic > 0 && members.well[0] < settings->panic * members.wanted[0];
+    members.backups = members.well[0] == 0 || members.panic;
+    if (members.panic && settings->panic_mode == PANIC_ALL) {
+        members.backups = members.well[0] == 0 && members.well[1] > 0;
+        members.all = members.panic = !members.backups;
+    }
+    return members;
+}
+
+static bool is_member(const struct members *members, const struct server *server)
+{
+    if (members->all && !server->backup) {
+        return server_is_wanted(server) && !server->held;
+    }
+    return (server->backup != 0) == members->backups && server_is_candidate(server);
+}
+
+/* Once, by the control thread's loop. */
+static void tell_panic(struct pool_local *local, const struct members *members)
+{
+    const struct pool_settings *settings = local->plan->settings;
+
+    if (local->worker->index != local->pool->loops - 1 || local->panic == members->panic) {
+        return;
+    }
+    local->panic = members->panic;
+    if (members->panic) {
+        log_write(WEIR_LOG_WARNING, local->pool->name,
+                  "panic: %u of %u servers are well, fewer than %.0f %%: %s used", members->well[0],
+                  members->wanted[0], settings->panic * 100, members->all ? "all are" : "none is");
+    } else {
+        log_write(WEIR_LOG_NOTICE, local->pool->name, "panic is over: %u of %u servers are well",
+                  members->well[0], members->wanted[0]);
+    }
 }
 
 static void candidates_build(struct pool_local *local)
 {
     struct pool_plan *plan = local->plan;
     unsigned loop = local->worker->index;
+    struct members members = members_of(plan);
     uint32_t count = 0;
 
     candidates_reserve(local, (uint32_t)plan->server_count);
+    local->reserve_count = local->unlimited = 0;
+    local->held = members.held;
+    local->pool->panic_all = members.all;
+    local->pool->panic = members.panic;
+    tell_panic(local, &members);
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server *server = plan->servers[i];
         struct server_local *mine = &server->locals[loop];
+        bool member = is_member(&members, server);
         mine->candidate = UINT32_MAX;
-        if (!server_is_candidate(server)) {
+        if (!member && (!server->backup || !server_is_candidate(server))) {
+            continue;
+        }
+        local->unlimited += server->max_connections == 0;
+        if (!member) {
+            local->reserves[local->reserve_count++] = mine;
             continue;
         }
         mine->candidate = count;
@@ -153,7 +226,7 @@ void pool_local_refresh(struct pool_local *local)
     } else {
         balancer->failed = false;
     }
-    pool_wake(local);
+    queue_reconsider(local);
 }
 
 /* ---- idle connections ---- */
@@ -189,7 +262,7 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
         struct server *server = old->servers[i];
         bool kept = plan != NULL && pool_plan_server(plan, server->id) == server;
         struct server_local *mine = &server->locals[loop];
-        mine->retired = !kept;
+        mine->adopted = kept;
         if (!kept) {
             mine->candidate = UINT32_MAX;
             server_local_close_idle(mine, UINT64_MAX);
@@ -209,13 +282,14 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     if (plan == NULL) {
         struct balancer *gone = local->balancer;
         local->balancer = NULL;
-        local->candidates.count = 0;
+        local->candidates.count = local->reserve_count = local->held = 0;
         balancer_unref(gone, worker);
+        queue_reconsider(local);
         return;
     }
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server_local *mine = &plan->servers[i]->locals[worker->index];
-        mine->retired = false;
+        mine->adopted = true;
         mine->idle_limit = (size_t)plan->settings->keepalive;
     }
     struct balancer *next = plan->balancers[worker->index];

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "module/context.h"
 #include "net/loop.h"
+#include "proxy/queue.h"
 #include "proxy/server.h"
 #include "proxy/stats.h"
 
@@ -25,7 +26,7 @@ struct stream;
 struct use;
 struct worker;
 
-/* One loop's half. Thread: that loop, but for `waiting`. */
+/* One loop's half. Thread: that loop. */
 struct pool_local {
     struct pool *pool;
     struct worker *worker;
@@ -35,9 +36,12 @@ struct pool_local {
     struct weir_candidate *items;
     struct server_local **servers; /* by candidate index */
     uint32_t capacity;
-    struct list queue; /* struct stream.queue_link, first come first */
-    _Atomic uint32_t waiting;
-    struct task serve; /* of the queue, at the end of the turn */
+    struct server_local **reserves; /* backups that serve when no candidate can */
+    uint32_t reserve_count;
+    bool panic;          /* as the log was told; control thread\'s loop */
+    uint32_t held;       /* servers that wait for their first probe */
+    uint32_t unlimited;  /* candidates and reserves without max_connections */
+    struct list waiters; /* struct waiter.own: streams of this loop in the pool's queue */
     double retry_tokens;
     uint64_t retry_refill_ns;
     struct traffic traffic;
@@ -49,7 +53,9 @@ struct pool {
     unsigned refs;
     unsigned loops;
     struct pool_local *locals;
-    _Atomic uint32_t waiting; /* streams queued on all loops */
+    _Atomic bool panic;     /* too few servers are well (`panic`) */
+    _Atomic bool panic_all; /* and so all are used, well or not */
+    struct pool_queue queue;
 };
 
 struct pool *pool_new(struct weir_str name, unsigned loops);
@@ -104,18 +110,19 @@ enum pick_result {
     PICK_NONE,   /* nobody is eligible */
 };
 
-/* Sticky first, then the balancer; takes a place at the server (server_acquire). Remembers in the stream
- * which balancer assigned it. */
+/* Sticky first, then the balancer, then reserves; takes a place at the server (server_acquire) and gives it
+ * to the stream (pool_assign). BUSY: `*only` is the server that the stream's session waits for; NULL: it
+ * waits for any. The plan is set. */
 enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
-                           struct server_local **server);
+                           struct server_local **server, struct server **only);
 
-/* ---- waiting ---- */
+/* The server is given to the stream, its place is already taken; the balancer hears of it. */
+void pool_assign(struct pool_local *local, struct stream *stream, struct server_local *mine);
 
-/* Puts the stream at the queue's end; false: the queue is full. */
-bool pool_queue(struct pool_local *local, struct stream *stream);
-void pool_unqueue(struct pool_local *local, struct stream *stream);
-/* A place has become free: lets the next one have it, on this loop or another. */
-void pool_wake(struct pool_local *local);
-void pool_serve_task(struct task *task);
+/* Whether a session at the server may go on there. */
+bool pool_local_takes_session(const struct pool_local *local, const struct server *server);
+
+/* Whether the stream can hope for a server: one that it has not tried, busy or not. */
+bool pool_local_has_untried(const struct pool_local *local, const struct stream *stream);
 
 #endif

@@ -74,6 +74,7 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     server->locals = locals;
     server->weight = 1;
     server->effective = WEIR_WEIGHT_ONE;
+    list_init(&server->waiters);
     pthread_mutex_init(&server->lock, NULL);
     snprintf(server->reason, sizeof(server->reason), "not probed yet");
     server->health_since_ms = server->admin_since_ms = loop_wall_ms();
@@ -92,7 +93,7 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
 
 struct server *server_ref(struct server *server)
 {
-    server->refs++;
+    atomic_fetch_add(&server->refs, 1);
     return server;
 }
 
@@ -100,10 +101,12 @@ void server_unref(struct server **server)
 {
     struct server *s = *server;
     *server = NULL;
-    ASSERT(s->refs > 0);
-    if (--s->refs > 0) {
+    unsigned before = atomic_fetch_sub(&s->refs, 1);
+    ASSERT(before > 0);
+    if (before > 1) {
         return;
     }
+    ASSERT(list_empty(&s->waiters));
     for (unsigned i = 0; i < s->loops; i++) {
         ASSERT(list_empty(&s->locals[i].idle));
     }

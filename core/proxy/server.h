@@ -3,7 +3,7 @@
  * Servers: one backend address of a pool, with its live state. A server outlives generations: as long as
  * its pool, id and URL stay, a reload keeps its health, its counters and its idle connections.
  *
- * Owner: the generations that name it, by reference count (control thread). State is written by the
+ * Owner: the generations that name it, by reference count. State is written by the
  * control thread in atomics and read by workers; `locals[i]` belongs to loop i.
  */
 #ifndef PROXY_SERVER_H
@@ -44,7 +44,8 @@ struct server_local {
     size_t idle_count, idle_limit;
     uint32_t latency_us; /* smoothed total time */
     uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
-    bool retired;        /* not in this loop's generation: connections are not kept */
+    _Atomic bool
+        adopted; /* in this loop's generation; else connections are not kept. Read by others */
     struct server *server;
     struct traffic traffic;
 } __attribute__((aligned(64)));
@@ -57,17 +58,22 @@ struct server {
     struct weir_url url; /* of the server's own memory */
     char *tls_name;      /* SNI and host check; NULL: neither */
     unsigned loops;
-    unsigned refs;       /* control thread */
-    struct probe *probe; /* control thread; NULL: it is not probed */
+    _Atomic unsigned refs; /* any thread: a place that is given on has one, see queue.h */
+    struct probe *probe;   /* control thread; NULL: it is not probed */
     _Atomic uint32_t health;
     _Atomic uint32_t admin;
     _Atomic uint32_t weight;          /* as configured (or changed at run time) */
     _Atomic uint32_t effective;       /* times 256; slow start scales it */
     _Atomic uint32_t max_connections; /* 0: no limit */
+    _Atomic uint32_t backup;          /* serves only when no other can */
+    _Atomic uint32_t held;            /* came while the pool ran, and waits for its first probe */
+    _Atomic uint32_t ejected;         /* taken out for a time, see ejection.h */
     struct server_local *locals;
 
     /* the one shared line that requests write */
     uint32_t in_flight __attribute__((aligned(64)));
+    _Atomic uint32_t waiting; /* streams in `waiters` */
+    struct list waiters; /* struct waiter.link: sessions that wait for a place; the queue's lock */
 
     /* slow path */
     pthread_mutex_t lock __attribute__((aligned(64))); /* of what follows */
@@ -101,39 +107,54 @@ void server_set_address(struct server *server, const struct address *address);
 /* false: the name has not been resolved. Any thread. */
 bool server_get_address(struct server *server, struct address *address);
 
-/* May be picked for new sessions: not down, not drained, weight above 0. */
-static inline bool server_is_candidate(const struct server *server)
+/* Its administrator wants it to have new sessions. */
+static inline bool server_is_wanted(const struct server *server)
 {
-    return server->health != HEALTH_DOWN && server->admin == ADMIN_READY && server->effective > 0;
+    return server->admin == ADMIN_READY && server->effective > 0;
 }
 
-/* May serve a session that sticks to it. */
-static inline bool server_takes_sticky(const struct server *server)
+static inline bool server_is_well(const struct server *server)
 {
-    return server->health != HEALTH_DOWN && server->admin != ADMIN_MAINTENANCE;
+    return server->health != HEALTH_DOWN && !server->ejected;
+}
+
+/* May be picked for new sessions, as far as it is concerned itself. */
+static inline bool server_is_candidate(const struct server *server)
+{
+    return server_is_wanted(server) && server_is_well(server) && !server->held;
 }
 
 /* Takes a place at the server; false: it is at its limit. Any loop. */
 static inline bool server_acquire(struct server *server)
 {
     uint32_t limit = server->max_connections;
-    uint32_t before = __atomic_fetch_add(&server->in_flight, 1, __ATOMIC_RELAXED);
+    uint32_t before = __atomic_fetch_add(&server->in_flight, 1, __ATOMIC_SEQ_CST);
     if (limit > 0 && before >= limit) {
-        __atomic_fetch_sub(&server->in_flight, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_sub(&server->in_flight, 1, __ATOMIC_SEQ_CST);
         return false;
     }
     return true;
 }
 
+/* Sequentially consistent, as who waits looks at it (queue.h). */
 static inline void server_release(struct server *server)
 {
-    __atomic_fetch_sub(&server->in_flight, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&server->in_flight, 1, __ATOMIC_SEQ_CST);
 }
 
+/* It is under its limit. */
+static inline bool server_has_place(const struct server *server)
+{
+    uint32_t limit = server->max_connections;
+    return limit == 0 || __atomic_load_n(&server->in_flight, __ATOMIC_SEQ_CST) < limit;
+}
+
+/* The same for who has not waited: a place that others wait for is none. */
 static inline bool server_has_room(const struct server *server)
 {
     uint32_t limit = server->max_connections;
-    return limit == 0 || __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED) < limit;
+    return limit == 0 || (__atomic_load_n(&server->in_flight, __ATOMIC_RELAXED) < limit &&
+                          atomic_load_explicit(&server->waiting, memory_order_relaxed) == 0);
 }
 
 #endif

@@ -103,11 +103,16 @@ static const struct weir_option server_rows[] = {
     WEIR_OPTION_RANGE(struct server_settings, max_connections, INTEGER, "0", "0", "1000000",
                       WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
                       "Requests that it may have at once, over all workers; 0: no limit."),
+    WEIR_OPTION(struct server_settings, backup, BOOLEAN, "off",
+                WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
+                "Serves only when none of the others can: all are down, busy, or tried in vain."),
 };
 static const struct weir_options server_options =
     WEIR_OPTIONS_TITLED(struct server_settings, server_rows, id);
 
 static const char *const send_proxy_protocols[] = {"off", "v1", "v2", NULL};
+
+static const char *const panic_modes[] = {"all", "none", NULL};
 
 static const struct weir_option pool_rows[] = {
     WEIR_OPTION_RANGE(struct pool_settings, connect_timeout, DURATION, "2s", "1ms", "1h", POOL,
@@ -123,7 +128,15 @@ static const struct weir_option pool_rows[] = {
     WEIR_OPTION_RANGE(struct pool_settings, queue_timeout, DURATION, "5s", "0", "1h", POOL, RELOAD,
                       "Time that a request waits for a server under its limit."),
     WEIR_OPTION_RANGE(struct pool_settings, queue_limit, INTEGER, "1000", "0", "1000000", POOL,
-                      RELOAD, "Requests that may wait, over all workers."),
+                      RELOAD,
+                      "Requests that may wait for a server, over all workers; 0: none waits."),
+    WEIR_OPTION_RANGE(struct pool_settings, slow_start, DURATION, "0", "0", "1d", POOL, RELOAD,
+                      "Time in which the weight of a server that comes back grows to its whole."),
+    WEIR_OPTION_RANGE(struct pool_settings, panic, PERCENTAGE, "0%", "0%", "100%", POOL, RELOAD,
+                      "Below this share of servers that are well, panic_mode says who serves; 0%: "
+                      "those that are well, however few."),
+    WEIR_OPTION_ENUM(struct pool_settings, panic_mode, panic_modes, "all", POOL, RELOAD,
+                     "In panic: all (well or not, the load is shared) or none (but backups)."),
     WEIR_OPTION_RANGE(struct pool_settings, keepalive, INTEGER, "64", "0", "100000", POOL, RELOAD,
                       "Idle connections that are kept to each server by each worker."),
     WEIR_OPTION_RANGE(struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL,

@@ -50,7 +50,10 @@ struct server_settings {
     struct weir_url url;
     int64_t weight;
     int64_t max_connections;
+    bool backup;
 };
+
+enum panic_mode { PANIC_ALL, PANIC_NONE };
 
 struct pool_settings {
     struct weir_str name;
@@ -59,7 +62,10 @@ struct pool_settings {
     double retry_budget;
     uint64_t queue_timeout;
     int64_t queue_limit;
-    int64_t keepalive; /* idle connections kept a server and worker */
+    uint64_t slow_start; /* 0: off */
+    double panic;        /* share of servers; 0: off */
+    int32_t panic_mode;  /* enum panic_mode */
+    int64_t keepalive;   /* idle connections kept a server and worker */
     uint64_t keepalive_timeout;
     uint64_t header_limit;
     int32_t send_proxy_protocol; /* enum send_proxy_protocol */

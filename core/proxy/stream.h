@@ -66,7 +66,7 @@ struct stream {
     struct pool_plan *pool; /* NULL: not routed (yet) */
     struct route *route;
     struct list worker_link;
-    struct list queue_link;
+    struct waiter wait; /* for a place at a server */
     struct timer timer;
     struct freed freed;
 
@@ -111,6 +111,17 @@ struct stream {
     struct chain *chain;                  /* of those that transform the body; NULL: none does */
 };
 
+/* The request has been at the server already, in vain. */
+static inline bool stream_tried(const struct stream *stream, weir_server_id id)
+{
+    for (unsigned i = 0; i < stream->tried_count; i++) {
+        if (stream->tried[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static inline struct stream *stream_of(struct exchange *exchange)
 {
     return container_of(exchange, struct stream, exchange);
@@ -135,8 +146,10 @@ extern const struct up_events stream_up_events;
 extern const struct h1_client_owner stream_client_owner;
 /* Chooses a server and gets a connection to it, or queues, or answers 503. */
 void stream_assign(struct stream *stream);
-/* A place may be free for a queued stream. true: it took it. */
-bool stream_wake(struct stream *stream);
+/* It has waited, and a place at the server is taken for it. `session`: it waited for just this server. */
+void stream_granted(struct stream *stream, struct server *server, bool session);
+/* What it waits for will not come: chooses anew, or answers. */
+void stream_reassign(struct stream *stream);
 /* Lets go of server, connection, queue place and timer; tells the balancer how it went. */
 void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
 /* The attempt has failed before a response began: tries another server, or answers. */

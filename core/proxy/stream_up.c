@@ -107,9 +107,9 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
     struct exchange *exchange = &stream->exchange;
 
     timer_cancel(stream_loop(stream), &stream->timer);
-    if (list_linked(&stream->queue_link)) {
+    if (queue_waits(&stream->wait)) {
         stream->queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->queued_ns;
-        pool_unqueue(stream_pool(stream), stream);
+        queue_leave(stream);
     }
     if (stream->connecting != NULL) {
         pending_close(stream->connecting);
@@ -120,10 +120,11 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
     if (stream->server != NULL) {
         uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->assigned_ns;
         server_count(stream, outcome, total_ns);
-        server_release(stream->server->server);
+        struct server *server = stream->server->server;
         balancer_tell(stream, outcome, total_ns);
         stream->server = NULL;
-        pool_wake(stream_pool(stream));
+        server_release(server);
+        queue_place_free(&stream->pool->pool->queue, server);
     }
 }
 
@@ -159,6 +160,8 @@ static bool stream_may_retry(struct stream *stream, bool nothing_sent)
         return false;
     }
     return stream->retries < settings->retries && stream->tried_count < STREAM_TRIES_MAX &&
+           stream_pool(stream)->plan != NULL &&
+           pool_local_has_untried(stream_pool(stream), stream) &&
            pool_local_take_retry(stream_pool(stream), loop_now_ns(stream_loop(stream)));
 }
 
@@ -361,11 +364,11 @@ static void stream_go(struct stream *stream, struct server_local *mine)
 
 /* ---- choosing and waiting ---- */
 
-static void stream_wait(struct stream *stream)
+static void stream_wait(struct stream *stream, struct server *only)
 {
     struct pool_local *local = stream_pool(stream);
 
-    if (stream->pool->settings->queue_timeout == 0 || !pool_queue(local, stream)) {
+    if (stream->pool->settings->queue_timeout == 0 || !queue_join(local, stream, only)) {
         stream_break(stream, 503, REASON_QUEUE_FULL);
         return;
     }
@@ -378,35 +381,19 @@ static void stream_wait(struct stream *stream)
     stream_set_timer(stream, stream->pool->settings->queue_timeout);
 }
 
-static enum pick_result stream_pick(struct stream *stream, struct server_local **mine)
-{
-    struct pool_local *local = stream_pool(stream);
-    if (local->plan == NULL) {
-        return PICK_NONE; /* the pool is gone from the running configuration */
-    }
-    struct generation *before = stream->server_generation;
-    stream->server_generation = NULL;
-    enum pick_result result = pool_pick(local, stream, mine);
-    if (stream->server_generation == NULL) {
-        stream->server_generation = before;
-    } else if (before != NULL) {
-        generation_unref(before, stream->worker);
-    }
-    return result;
-}
-
 void stream_assign(struct stream *stream)
 {
     struct server_local *mine = NULL;
+    struct server *only = NULL;
     struct pool_local *local = stream_pool(stream);
-    enum pick_result result = PICK_BUSY;
+    enum pick_result result = PICK_NONE; /* the pool is gone from the running configuration */
 
-    if (likely(list_empty(&local->queue))) { /* no overtaking */
-        result = stream_pick(stream, &mine);
+    if (likely(local->plan != NULL)) {
+        result = pool_pick(local, stream, &mine, &only);
     }
     switch (result) {
     case PICK_SERVER: stream_go(stream, mine); break;
-    case PICK_BUSY: stream_wait(stream); break;
+    case PICK_BUSY: stream_wait(stream, only); break;
     case PICK_NONE: {
         enum reason reason =
             stream->last_failure != REASON_NONE ? stream->last_failure : REASON_NO_SERVER;
@@ -416,23 +403,35 @@ void stream_assign(struct stream *stream)
     }
 }
 
-bool stream_wake(struct stream *stream)
+/* Out of the queue; its time there is added up. */
+static void stream_waited(struct stream *stream)
 {
-    struct server_local *mine = NULL;
-    enum pick_result result = stream_pick(stream, &mine);
-
-    if (result == PICK_BUSY) {
-        return false;
-    }
     timer_cancel(stream_loop(stream), &stream->timer);
     stream->queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->queued_ns;
-    pool_unqueue(stream_pool(stream), stream);
-    if (result == PICK_SERVER) {
-        stream_go(stream, mine);
-    } else {
-        stream_break(stream, 503, REASON_NO_SERVER);
+}
+
+void stream_granted(struct stream *stream, struct server *server, bool session)
+{
+    struct pool_local *local = stream_pool(stream);
+    bool known = local->plan != NULL && pool_plan_server(local->plan, server->id) == server;
+
+    stream_waited(stream);
+    if (!known) { /* it has left, or not yet come, in this loop's generation */
+        server_release(server);
+        queue_place_free(&stream->pool->pool->queue, server);
+        stream_assign(stream);
+        return;
     }
-    return true;
+    stream->sticky_known = session;
+    pool_assign(local, stream, &server->locals[stream->worker->index]);
+    stream_go(stream, stream->server);
+}
+
+void stream_reassign(struct stream *stream)
+{
+    stream_waited(stream);
+    queue_leave(stream);
+    stream_assign(stream);
 }
 
 /* ---- the response ---- */
@@ -564,7 +563,7 @@ const struct up_events stream_up_events = {
 static void client_idle(struct h1_client *client)
 {
     struct server_local *mine = client->user;
-    if (mine->retired || mine->idle_count >= mine->idle_limit) {
+    if (!mine->adopted || mine->idle_count >= mine->idle_limit) {
         h1_client_close(client);
         return;
     }

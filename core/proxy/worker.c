@@ -39,6 +39,7 @@ struct worker *worker_new(unsigned index)
     worker->loop->owner = worker;
     worker->index = index;
     worker->sweep.fn = worker_sweep;
+    grants_init(&worker->grants);
     list_init(&worker->clients);
     list_init(&worker->streams);
     list_init(&worker->free_streams);
@@ -51,6 +52,7 @@ void worker_free(struct worker **worker)
     struct worker *w = *worker;
     *worker = NULL;
     stream_cache_free(w);
+    grants_end(&w->grants);
     loop_free(&w->loop);
     free(w);
 }

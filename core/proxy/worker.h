@@ -19,6 +19,7 @@ struct worker {
     unsigned index;
     bool draining;                 /* no new connections; close each when idle */
     struct generation *generation; /* current; NULL before the first commit */
+    struct grants grants;          /* places that others have given to streams of this loop */
     struct list clients;           /* struct client.link */
     size_t client_count;
     struct list streams; /* struct stream.worker_link: all that run */

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Limits of servers and the queue before them: who waits, for how long, and in which order."""
 
+import signal
+import threading
+import time
+
 import pytest
 
 from weirtest import conf
@@ -47,11 +51,18 @@ def test_limit_is_kept_over_both_workers(limited):
 
 
 def test_never_above_the_limit_under_load(start_weir, http_server):
-    seen = []
-    web = None
+    lock = threading.Lock()
+    seen, active = [], 0
 
     def handler(request):
-        seen.append(web.active)
+        # Counted until the answer is made: the place is free as soon as it is read.
+        nonlocal active
+        with lock:
+            active += 1
+            seen.append(active)
+        time.sleep(0.0005)
+        with lock:
+            active -= 1
         return b"ok"
 
     web = http_server("a", handler)
@@ -151,3 +162,119 @@ def test_other_servers_take_what_one_cannot(start_weir, http_server):
     for client in clients:
         assert client.response().status == 200
         client.close()
+
+
+def test_first_come_first_served_over_workers(limited):
+    """Whoever frees a place gives it to the one that has waited longest, on whatever worker that is."""
+    weir, web, holding = limited(workers=4, path="/held", options="queue_timeout = 60s")
+    with begin(weir, "/held") as first:
+        web.wait_active(1)
+        waiting = []
+        for i in range(24):
+            waiting.append(begin(weir, f"/{i}"))
+            # SIGUSR2 tells how many wait: the next one comes when this one does.
+            waits(weir, i + 1)
+        holding.release()
+        assert first.response().status == 200
+        for client in waiting:
+            assert client.response().status == 200
+            client.close()
+    assert web.targets() == ["/held"] + [f"/{i}" for i in range(24)]
+
+
+def waits(weir, count):
+    """Until so many requests are in the queue."""
+
+    def asked():
+        mark = len(weir.log())
+        weir.signal(signal.SIGUSR2)
+        found = weir.wait_log(r'pool "web": [^\n]* waiting=(\d+)', mark)
+        return int(found.group(1)) == count
+
+    wait_for(asked, f"{count} requests in the queue")
+
+
+def test_no_wake_up_is_lost(start_weir, http_server):
+    """Many clients on all workers for few places: nobody waits for long while there is work done."""
+    servers = {name: (http_server(name, keep=False), "max_connections = 1") for name in "ab"}
+    weir = start_weir(conf.one_pool(servers, "queue_timeout = 3s", balance="least_conn"), workers=4)
+    with Load(weir.client, threads=16) as load:
+        load.wait_requests(6000)
+    load.assert_clean()
+    entries = weir.access(6000)
+    assert any(entry["queue_ms"] > 0 for entry in entries)
+    assert max(entry["queue_ms"] for entry in entries) < 2500
+
+
+def test_place_of_a_client_that_left_goes_on(limited):
+    """Clients that go away while they wait, or just when their turn comes, take no place with them."""
+    weir, web, holding = limited(limit=2, workers=2, path="/held")
+    holding.release()
+    stop = threading.Event()
+
+    def impatient():
+        while not stop.is_set():
+            client = begin(weir, "/gone")
+            client.reset()
+            weir.get("/stays")  # behind it in the queue
+
+    threads = [threading.Thread(target=impatient, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    with Load(weir.client, threads=6) as load:
+        load.wait_requests(1500)
+        stop.set()
+    for thread in threads:
+        thread.join()
+    load.assert_clean()
+    waits(weir, 0)
+    holding.hold()
+    held = [begin(weir, "/held") for _ in range(2)]
+    # Both places are there, so none was lost (nor given twice, or the third would not wait).
+    wait_for(lambda: sum(t == "/held" for t in web.targets()) == 2, "both places to be taken")
+    with begin(weir, "/third") as third:
+        waits(weir, 1)
+        holding.release()
+        assert third.response().status == 200
+    for client in held:
+        assert client.response().status == 200
+        client.close()
+
+
+def test_raised_limit_lets_waiters_go(start_weir, http_server):
+    """A reload that makes room serves those that wait, on all workers."""
+    holding = Holding(path="/held")
+    web = http_server("a", holding)
+    weir = start_weir(conf.one_pool({"a": (web, "max_connections = 1")}, "queue_timeout = 60s"),
+                      workers=2)
+    first = begin(weir, "/held")
+    web.wait_active(1)
+    clients = [begin(weir, "/held") for _ in range(6)]
+    waits(weir, 6)
+    weir.reload(conf.one_pool({"a": (web, "max_connections = 4")}, "queue_timeout = 60s"))
+    web.wait_active(4)
+    weir.reload(conf.one_pool({"a": web}, "queue_timeout = 60s"))
+    web.wait_active(7)
+    holding.release()
+    for client in [first, *clients]:
+        assert client.response().status == 200
+        client.close()
+
+
+def test_waiters_of_a_server_that_goes_get_another(start_weir, http_server):
+    """A reload takes the busy server away, and brings another one."""
+    holding = Holding(path="/held")
+    a, b = http_server("a", holding), http_server("b")
+    weir = start_weir(conf.one_pool({"a": (a, "max_connections = 1")}, "queue_timeout = 60s"))
+    first = begin(weir, "/held")
+    a.wait_active(1)
+    clients = [begin(weir, f"/{i}") for i in range(6)]
+    waits(weir, 6)
+    weir.reload(conf.one_pool({"b": b}))
+    for client in clients:
+        response = client.response()
+        assert (response.status, response.server) == (200, "b")
+        client.close()
+    holding.release()
+    assert first.response().server == "a"
+    first.close()

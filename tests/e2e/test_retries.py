@@ -34,7 +34,7 @@ def close_at_once(peer):
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_refused_goes_to_another(start_weir, http_server, method):
     """Nothing was sent: any method is safe."""
-    web = http_server("good")
+    web = http_server("good", lambda request: request.body)
     weir = start_weir(conf.one_pool({"bad": refused_url(), "good": web}, "retry_budget = 100%"),
                       workers=1)
     with weir.client() as client:
@@ -45,8 +45,9 @@ def test_refused_goes_to_another(start_weir, http_server, method):
     if method == "POST":
         assert all(request.body == b"x" * 100 for request in web.requests)
     entries = weir.access(4)
-    assert sum(entry["retries"] for entry in entries) == 2
-    assert all(entry["reason"] == "" and entry["server"] == "good" for entry in entries)
+    # A turn of the bad server is followed by a retry, which is a turn of the good one.
+    assert 2 <= sum(entry["retries"] for entry in entries) <= 4
+    assert {(entry["reason"], entry["server"]) for entry in entries} == {("", "good")}
 
 
 def test_all_refused_is_502(start_weir):
@@ -63,7 +64,7 @@ def test_lost_answer_of_get_is_tried_elsewhere(start_weir, scripted_server, http
     for _ in range(4):
         response = weir.get("/")
         assert (response.status, response.server) == (200, "good")
-    assert bad.accepted == 2
+    assert bad.accepted == sum(entry["retries"] for entry in weir.access(4)) >= 2
 
 
 @pytest.mark.parametrize("script", [read_and_close, read_and_reset])

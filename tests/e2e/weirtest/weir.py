@@ -85,12 +85,13 @@ class Weir:
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
+        mark = len(self.log())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [program(), "-c", str(self.conf_path)], stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log, env=env, cwd=self.folder, preexec_fn=limit if files else None)
         if wait:
-            self.wait_log(READY)
+            self.wait_log(READY, mark)
         return self
 
     @property
