@@ -567,6 +567,8 @@ int control_print_options(const char *path, const char *name)
     if (name == NULL) {
         conf_print_options(&global_options, "weir.conf", 0);
         conf_print_options(&listener_options, "listener \"NAME\" { }", 0);
+        conf_print_options(&handler_options,
+                           "handler \"NAME\" { } of a listener, beside the module's own", 0);
         conf_print_options(&pool_options, "pool \"NAME\" { }", 0);
         conf_print_options(&probe_options, "health \"NAME\" { } of a pool, beside the module's own",
                            0);

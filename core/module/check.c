@@ -62,3 +62,11 @@ weir_route_ref check_route(struct weir_check *check, const void *field, struct w
     }
     return route;
 }
+
+bool check_listener(struct weir_check *check, struct weir_listener *out)
+{
+    if (check->listener != NULL) {
+        *out = *check->listener;
+    }
+    return check->listener != NULL;
+}

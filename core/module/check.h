@@ -24,6 +24,7 @@ struct weir_check {
     weir_route_ref (*add_route)(void *arg, const void *field, struct weir_str name,
                                 struct place place, struct place *first);
     void *arg;
+    const struct weir_listener *listener; /* in whose block the module is named; NULL: in none */
 
     bool failed; /* a mistake was told: the generation is refused whatever conf_create returns */
 };
@@ -36,5 +37,6 @@ void check_error(struct weir_check *check, const void *field, const char *format
     __attribute__((format(printf, 3, 0)));
 weir_pool_ref check_pool(struct weir_check *check, const struct weir_str *name);
 weir_route_ref check_route(struct weir_check *check, const void *field, struct weir_str name);
+bool check_listener(struct weir_check *check, struct weir_listener *out);
 
 #endif

@@ -32,6 +32,7 @@ struct module_context {
     /* host.c's */
     struct module_mailbox *mailbox;
     struct list timers;
+    struct shared_use *shared; /* what it has asked for; see shared.c */
 };
 
 static inline struct module_context *module_context_of(struct weir_context *ctx)

@@ -15,6 +15,7 @@
 #include "module/hmac.h"
 #include "module/module.h"
 #include "module/secret.h"
+#include "module/shared.h"
 #include "net/loop.h"
 
 /* Between a context and its posts on their way, which may outlive it. */
@@ -84,6 +85,7 @@ void module_context_end(struct module_context *ctx)
         log_write(WEIR_LOG_WARNING, ctx->component,
                   "%u timers were left behind by an instance that was destroyed; freed", left);
     }
+    shared_release(&ctx->shared);
     if (ctx->mailbox != NULL) {
         ctx->mailbox->open = false;
         mailbox_unref(ctx->mailbox);
@@ -184,6 +186,12 @@ static enum weir_status host_secret(struct weir_context *ctx, const char *purpos
     hmac_sha256(state.secret, sizeof(state.secret), text, strlen(text), out);
     free(text);
     return WEIR_OK;
+}
+
+static void *host_shared(struct weir_context *base, const char *name, size_t size)
+{
+    struct module_context *ctx = module_context_of(base);
+    return shared_get(&ctx->shared, ctx->component, name, size);
 }
 
 /* ---- timers ---- */
@@ -318,4 +326,6 @@ void module_host_fill(struct weir_host *host)
     host->check_error = check_error;
     host->check_pool = check_pool;
     host->check_route = check_route;
+    host->check_listener = check_listener;
+    host->shared = host_shared;
 }

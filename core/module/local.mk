@@ -16,4 +16,6 @@ core_libcore_a_SOURCES += \
     core/module/module_library.c \
     core/module/module_library.h \
     core/module/secret.c \
-    core/module/secret.h
+    core/module/secret.h \
+    core/module/shared.c \
+    core/module/shared.h

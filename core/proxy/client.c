@@ -345,7 +345,7 @@ void listener_local_adopt(struct listener_local *local, struct worker *worker,
                           struct listener_plan *plan)
 {
     bool control = plan != NULL && worker->index == plan->generation->runtime->workers;
-    bool here = plan != NULL && control == (plan->handler != NULL) && !worker->draining;
+    bool here = plan != NULL && control == listener_plan_on_control(plan) && !worker->draining;
 
     local->worker = worker;
     local->plan = plan;

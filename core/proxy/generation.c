@@ -28,6 +28,18 @@ const char *pool_plan_tls_name(const struct pool_plan *plan, const struct server
     return tls != NULL && tls->name.len > 0 ? tls->name.ptr : server->tls_name;
 }
 
+struct use *listener_plan_handler(const struct listener_plan *plan, struct weir_str path)
+{
+    for (size_t i = 0; i < plan->handler_count; i++) {
+        struct weir_str prefix = plan->handlers[i].path;
+        if (path.len >= prefix.len && memcmp(path.ptr, prefix.ptr, prefix.len) == 0 &&
+            (path.len == prefix.len || path.ptr[prefix.len] == '/' || prefix.len == 0)) {
+            return plan->handlers[i].use;
+        }
+    }
+    return NULL;
+}
+
 void use_context_init(struct module_context *context, const struct use *use, struct worker *worker)
 {
     module_context_init(context, use->generation->runtime->host, use->module, worker->loop);
@@ -175,6 +187,18 @@ bool generation_prepare(struct generation *generation, struct worker *worker, ch
         }
     }
     return true;
+}
+
+void generation_drain_handlers(const struct generation *generation, struct worker *worker)
+{
+    for (size_t i = 0; i < generation->uses.count; i++) {
+        const struct use *use = generation->uses.items[i];
+        struct instance *instance = use_on(use, worker->index);
+        if (use->kind == MODULE_HANDLER && instance->alive &&
+            use->module->descriptor.handler->on_drain != NULL) {
+            use->module->descriptor.handler->on_drain(&instance->context.base, instance->data);
+        }
+    }
 }
 
 /* Balancers that were made for a commit that does not come. */

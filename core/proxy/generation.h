@@ -26,6 +26,7 @@
 #include "proxy/settings.h"
 
 struct generation;
+struct listener_plan;
 struct worker;
 
 /* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ... block. */
@@ -37,8 +38,9 @@ struct use {
     const struct use *base; /* the module block's use; itself there */
     void *conf;
     void *prepared;
-    struct weir_str pool;          /* whose block it stands in; empty: none */
-    struct module_context context; /* of conf_create and conf_free: the control thread */
+    struct weir_str pool;                 /* whose block it stands in; empty: none */
+    const struct listener_plan *listener; /* likewise; NULL: none */
+    struct module_context context;        /* of conf_create and conf_free: the control thread */
     bool conf_created;
     struct instance *instances; /* one a loop, for routers, loggers, filters, sticky, handlers */
 };
@@ -82,6 +84,12 @@ struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id)
 /* The name that a server's certificate is to have, also its SNI; NULL: none (plain HTTP). */
 const char *pool_plan_tls_name(const struct pool_plan *plan, const struct server *server);
 
+/* A handler of a listener, and the requests that it gets. */
+struct handler_plan {
+    struct weir_str path; /* a prefix, on whole segments, without a slash at its end; empty: all */
+    struct use *use;
+};
+
 /* A listener as this generation has it. */
 struct listener_plan {
     struct generation *generation;
@@ -93,10 +101,20 @@ struct listener_plan {
     struct network *trusted;
     size_t trusted_count;
     struct use_list filters;
-    struct use *handler;            /* NULL: requests are routed */
+    struct handler_plan *handlers; /* longest path first; none: requests are routed */
+    size_t handler_count;
     struct listen_socket **sockets; /* referenced, one an address, in the file's order */
     size_t socket_count;
 };
+
+/* Listeners with handlers live on the control thread, others on all workers. */
+static inline bool listener_plan_on_control(const struct listener_plan *plan)
+{
+    return plan->handler_count > 0;
+}
+
+/* The handler of a path; NULL: none has it. */
+struct use *listener_plan_handler(const struct listener_plan *plan, struct weir_str path);
 
 /* A route, known for its numbers; lives over generations by name. */
 struct route {
@@ -167,6 +185,9 @@ static inline void generation_ref(struct generation *generation, unsigned loop)
 {
     generation->locals[loop].refs++;
 }
+
+/* On a loop: tells its handlers that they get no more requests. */
+void generation_drain_handlers(const struct generation *generation, struct worker *worker);
 
 /* On a loop: undoes a prepare, also one that failed. */
 void generation_abandon(struct generation *generation, struct worker *worker);

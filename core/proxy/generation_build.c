@@ -148,9 +148,10 @@ static void build_module(struct build *b, const struct conf_node *node)
     }
 }
 
-/* A `balance`, `sticky`, `health`, `filter` or `handler` block. `probe` is filled for health blocks. */
+/* A `balance`, `sticky`, `health`, `filter` or `handler` block. `own` is filled with the host's options of
+ * such a block, where it has any (options NULL: none). */
 static struct use *build_use(struct build *b, const struct conf_node *node, enum module_kind kind,
-                             uint32_t context, struct weir_str pool, struct probe_settings *probe)
+                             uint32_t context, struct weir_str pool, struct conf_target own)
 {
     struct generation *g = b->generation;
     struct module *enabled[256] = {NULL};
@@ -180,12 +181,12 @@ static struct use *build_use(struct build *b, const struct conf_node *node, enum
     if (options->conf_size > 0) {
         memcpy(use->conf, base->conf, options->conf_size);
     }
-    struct conf_target targets[2] = {{options, use->conf}, {&probe_options, probe}};
-    if (probe != NULL) { /* the host's part has defaults of its own */
+    struct conf_target targets[2] = {{options, use->conf}, own};
+    if (own.options != NULL) { /* the host's part has defaults of its own */
         static const struct conf_node nothing = {.kind = CONF_BLOCK};
         fill(b, &nothing, context, &targets[1], 1, NULL, true);
     }
-    fill(b, node, context, targets, probe != NULL ? 2 : 1, NULL, false);
+    fill(b, node, context, targets, own.options != NULL ? 2 : 1, NULL, false);
     return use;
 }
 
@@ -214,7 +215,7 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
     for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
         struct use **single = NULL;
         enum module_kind kind = MODULE_FILTER;
-        struct probe_settings *probe = NULL;
+        struct conf_target own = {NULL, NULL};
         if (is_block(child, "balance")) {
             single = &plan->balance;
             kind = MODULE_BALANCER;
@@ -224,8 +225,9 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
         } else if (is_block(child, "health")) {
             single = &plan->health;
             kind = MODULE_HEALTH;
-            probe = build_alloc(b, sizeof(*probe));
+            struct probe_settings *probe = build_alloc(b, sizeof(*probe));
             plan->probe = probe;
+            own = (struct conf_target){&probe_options, probe};
         } else if (!is_block(child, "filter")) {
             continue;
         }
@@ -235,7 +237,7 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
                          STR_ARGS(child->name));
             continue;
         }
-        struct use *use = build_use(b, child, kind, WEIR_CONTEXT_POOL, name, probe);
+        struct use *use = build_use(b, child, kind, WEIR_CONTEXT_POOL, name, own);
         if (single != NULL) {
             *single = use;
         } else if (use != NULL) {
@@ -347,6 +349,60 @@ static void build_request_id(struct build *b, const struct listener_settings *se
     }
 }
 
+/* A handler's place among the others, the longest path first. */
+static void add_handler(struct build *b, struct listener_plan *plan, struct use *use,
+                        const struct handler_settings *settings, const struct conf_node *node)
+{
+    struct weir_str path = settings->path;
+
+    if (path.len == 0 || path.ptr[0] != '/') {
+        mistakes_add(b->mistakes, place_of(b, &settings->path),
+                     "\"%.*s\" is not a path; write for example \"/metrics\"", STR_ARGS(path));
+        return;
+    }
+    while (path.len > 0 && path.ptr[path.len - 1] == '/') {
+        path.len--;
+    }
+    size_t at = 0;
+    while (at < plan->handler_count && plan->handlers[at].path.len >= path.len) {
+        if (str_equal(plan->handlers[at].path, path)) {
+            mistakes_add(b->mistakes, node->place,
+                         "listener \"%.*s\" has two handlers for the path \"%.*s\", the first at "
+                         "%s:%u; give one of them a path of its own: path = \"/metrics\"",
+                         STR_ARGS(plan->settings->name), STR_ARGS(settings->path),
+                         plan->handlers[at].use->block->place.file,
+                         plan->handlers[at].use->block->place.line);
+            return;
+        }
+        at++;
+    }
+    memmove(&plan->handlers[at + 1], &plan->handlers[at],
+            (plan->handler_count - at) * sizeof(plan->handlers[0]));
+    plan->handlers[at] = (struct handler_plan){path, use};
+    plan->handler_count++;
+}
+
+/* A `filter` or `handler` block of a listener. */
+static void build_listener_use(struct build *b, struct listener_plan *plan,
+                               const struct conf_node *node)
+{
+    bool handler = is_block(node, "handler");
+    struct handler_settings *settings = build_alloc(b, sizeof(*settings));
+    struct conf_target own = {handler ? &handler_options : NULL, settings};
+    struct use *use = build_use(b, node, handler ? MODULE_HANDLER : MODULE_FILTER,
+                                WEIR_CONTEXT_LISTENER, (struct weir_str){NULL, 0}, own);
+
+    if (use == NULL) {
+        return;
+    }
+    use->listener = plan;
+    if (handler) {
+        add_handler(b, plan, use, settings, node);
+    } else {
+        list_append(b, &plan->filters, use);
+    }
+}
+
 static void build_listener(struct build *b, struct listener_plan *plan,
                            const struct conf_node *node)
 {
@@ -362,20 +418,10 @@ static void build_listener(struct build *b, struct listener_plan *plan,
         mistakes_add(b->mistakes, node->place,
                      "a listener needs a name: listener \"public\" { ... }");
     }
+    plan->handlers = build_alloc(b, count_blocks(node, "handler") * sizeof(*plan->handlers));
     for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
-        if (is_block(child, "filter")) {
-            struct use *use = build_use(b, child, MODULE_FILTER, WEIR_CONTEXT_LISTENER,
-                                        (struct weir_str){NULL, 0}, NULL);
-            if (use != NULL) {
-                list_append(b, &plan->filters, use);
-            }
-        } else if (is_block(child, "handler") && plan->handler == NULL) {
-            plan->handler = build_use(b, child, MODULE_HANDLER, WEIR_CONTEXT_LISTENER,
-                                      (struct weir_str){NULL, 0}, NULL);
-        } else if (is_block(child, "handler")) {
-            mistakes_add(b->mistakes, child->place,
-                         "listener \"%.*s\" has a second handler block; one is right",
-                         STR_ARGS(settings->name));
+        if (is_block(child, "filter") || is_block(child, "handler")) {
+            build_listener_use(b, plan, child);
         }
     }
     build_trusted(b, plan);
@@ -443,8 +489,9 @@ static void add_route_filters(struct build *b, struct use_list *filters, const v
     for (const struct conf_node *node = block != NULL ? block->children : NULL; node != NULL;
          node = node->next) {
         if (is_block(node, "filter")) {
-            struct use *use = build_use(b, node, MODULE_FILTER, WEIR_CONTEXT_ROUTE,
-                                        (struct weir_str){NULL, 0}, NULL);
+            struct use *use =
+                build_use(b, node, MODULE_FILTER, WEIR_CONTEXT_ROUTE, (struct weir_str){NULL, 0},
+                          (struct conf_target){NULL, NULL});
             if (use != NULL) {
                 list_append(b, filters, use);
             }
@@ -485,16 +532,39 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
     return (weir_route_ref)g->route_count++;
 }
 
+/* The listener as modules are shown it. */
+static struct weir_listener *describe_listener(struct build *b, const struct listener_plan *plan)
+{
+    const struct listener_settings *settings = plan->settings;
+    const struct weir_str *texts = settings->bind.items;
+    struct weir_listener *listener = build_alloc(b, sizeof(*listener));
+    struct weir_bind *binds = build_alloc(b, settings->bind.count * sizeof(*binds));
+
+    for (size_t i = 0; i < settings->bind.count; i++) {
+        struct address address;
+        char error[256];
+        bool known = address_parse(&address, texts[i], error, sizeof(error)); /* told elsewhere */
+        binds[i].address = texts[i];
+        binds[i].unix_socket = known && address.u.any.sa_family == AF_UNIX;
+        binds[i].loopback = known && !binds[i].unix_socket && address_is_loopback(&address);
+    }
+    *listener = (struct weir_listener){settings->name, binds, settings->bind.count,
+                                       settings->tls.count > 0};
+    return listener;
+}
+
 static void check_use(struct build *b, struct use *use)
 {
     const struct weir_module *module = &use->module->descriptor;
     size_t before = b->mistakes->count;
-    struct weir_check check = {.mistakes = b->mistakes,
-                               .places = b->generation->places,
-                               .block_place = use->block->place,
-                               .find_pool = find_pool,
-                               .add_route = add_route,
-                               .arg = b};
+    struct weir_check check = {
+        .mistakes = b->mistakes,
+        .places = b->generation->places,
+        .block_place = use->block->place,
+        .find_pool = find_pool,
+        .add_route = add_route,
+        .arg = b,
+        .listener = use->listener != NULL ? describe_listener(b, use->listener) : NULL};
 
     if (use->kind == MODULE_ROUTER || use->kind == MODULE_LOGGER) {
         use->prepared = use->base->prepared;
@@ -592,7 +662,7 @@ static struct listen_socket *socket_find(struct build *b, struct weir_str text, 
         const struct listener_plan *plan = &current->listeners[i];
         const struct weir_str *bind = plan->settings->bind.items;
         for (size_t k = 0; k < plan->socket_count; k++) {
-            if (str_equal(bind[k], text) && (plan->handler != NULL) == control) {
+            if (str_equal(bind[k], text) && listener_plan_on_control(plan) == control) {
                 return listen_socket_ref(plan->sockets[k]);
             }
         }
@@ -622,9 +692,9 @@ static void open_socket(struct build *b, struct listener_plan *plan, size_t inde
     if (!b->open_sockets) {
         return;
     }
-    struct listen_socket *socket = socket_find(b, text, plan->handler != NULL);
+    struct listen_socket *socket = socket_find(b, text, listener_plan_on_control(plan));
     if (socket == NULL) {
-        size_t count = plan->handler != NULL ? 1 : b->runtime->workers;
+        size_t count = listener_plan_on_control(plan) ? 1 : b->runtime->workers;
         socket = listen_socket_open(&address, count, (int)settings->backlog, (unsigned)mode, error,
                                     sizeof(error));
     }

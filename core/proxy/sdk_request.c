@@ -49,6 +49,21 @@ static bool request_tls(const struct weir_request *req)
     return stream_of_request(req)->client->tls;
 }
 
+static bool request_credentials(const struct weir_request *req, struct weir_credentials *out)
+{
+    const struct client *client = stream_of_request(req)->client;
+    struct ucred credentials;
+    socklen_t len = sizeof(credentials);
+
+    if (client->bound.len == 0 || client->bound.u.any.sa_family != AF_UNIX ||
+        client->http->conn == NULL ||
+        getsockopt(client->http->conn->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) != 0) {
+        return false;
+    }
+    *out = (struct weir_credentials){credentials.uid, credentials.gid, credentials.pid};
+    return true;
+}
+
 static bool find_field(const struct http_fields *fields, struct weir_str name,
                        struct weir_str *value)
 {
@@ -294,4 +309,5 @@ void sdk_request_fill(struct weir_host *host)
     host->reply_end = reply_end;
     host->reply_abort = reply_abort;
     sdk_transform_fill(host);
+    host->request_credentials = request_credentials;
 }

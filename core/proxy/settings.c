@@ -93,6 +93,13 @@ static const struct weir_option listener_rows[] = {
 const struct weir_options listener_options =
     WEIR_OPTIONS_TITLED(struct listener_settings, listener_rows, name);
 
+static const struct weir_option handler_rows[] = {
+    WEIR_OPTION(struct handler_settings, path, STRING, "/", WEIR_CONTEXT_LISTENER, RELOAD,
+                "Requests that it gets: of this path and all below it. Of several handlers of a "
+                "listener the one with the longest path that fits gets a request."),
+};
+const struct weir_options handler_options = WEIR_OPTIONS(struct handler_settings, handler_rows);
+
 static const struct weir_option server_rows[] = {
     WEIR_OPTION(struct server_settings, url, URL, NULL, WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER,
                 WEIR_OPTION_REQUIRED | RELOAD,

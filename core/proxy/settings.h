@@ -45,6 +45,12 @@ struct listener_settings {
 };
 extern const struct weir_options listener_options;
 
+/* The host's own options of each `handler` block. */
+struct handler_settings {
+    struct weir_str path; /* prefix, on whole segments */
+};
+extern const struct weir_options handler_options;
+
 struct server_settings {
     struct weir_str id;
     struct weir_url url;

@@ -195,10 +195,15 @@ static bool stream_route(struct stream *stream)
 
 static void stream_handle(struct stream *stream)
 {
-    const struct use *use = stream->listener->handler;
+    struct use *use = listener_plan_handler(stream->listener, stream->exchange.request.path);
+    if (use == NULL) {
+        stream_reply_error(stream, 404, REASON_NO_ROUTE);
+        return;
+    }
     struct instance *instance = use_on(use, stream->worker->index);
     const struct weir_handler *ops = use->module->descriptor.handler;
 
+    stream->handler = use;
     stream->phase = PHASE_LOCAL;
     stream->handler_running = true;
     enum weir_status status =
@@ -226,7 +231,7 @@ static void down_request(struct exchange *exchange)
         stream_reply_error(stream, 421, REASON_MISDIRECTED);
         return;
     }
-    if (stream->listener->handler == NULL) {
+    if (!listener_plan_on_control(stream->listener)) {
         /* Before anybody adds to them: what the client names in Connection is the client's alone, and
          * cannot take away what Weir or a filter says (RFC 9110 section 7.6.1). */
         fields_drop_hop_by_hop(&exchange->request.fields);
@@ -235,7 +240,7 @@ static void down_request(struct exchange *exchange)
         !stream_run_filters(stream, &stream->listener->filters)) {
         return;
     }
-    if (stream->listener->handler != NULL) {
+    if (listener_plan_on_control(stream->listener)) {
         stream_handle(stream);
         return;
     }
@@ -299,7 +304,7 @@ static void down_data(struct exchange *exchange, const char *data, size_t len)
     struct stream *stream = stream_of(exchange);
 
     if (stream->handler_running) {
-        const struct use *use = stream->listener->handler;
+        const struct use *use = stream->handler;
         const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, stream->worker->index);
         if (ops->on_data != NULL) {
@@ -333,7 +338,7 @@ static void down_request_end(struct exchange *exchange)
     struct stream *stream = stream_of(exchange);
 
     if (stream->handler_running) {
-        const struct use *use = stream->listener->handler;
+        const struct use *use = stream->handler;
         const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, stream->worker->index);
         if (ops->on_data != NULL) {
@@ -367,7 +372,7 @@ static void down_drained(struct exchange *exchange)
         return;
     }
     if (stream->handler_running) {
-        const struct use *use = stream->listener->handler;
+        const struct use *use = stream->handler;
         const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, stream->worker->index);
         if (ops->on_writable != NULL && !exchange->response_whole) {
@@ -412,7 +417,7 @@ static void down_close(struct exchange *exchange, bool complete)
         stream->reason = REASON_CLIENT_GONE;
     }
     if (stream->handler_running) {
-        const struct use *use = stream->listener->handler;
+        const struct use *use = stream->handler;
         const struct weir_handler *ops = use->module->descriptor.handler;
         struct instance *instance = use_on(use, worker->index);
         stream->handler_running = false;

@@ -63,6 +63,7 @@ struct stream {
     struct client *client;
     struct generation *generation;
     struct listener_plan *listener;
+    struct use *handler;    /* NULL: none answers it */
     struct pool_plan *pool; /* NULL: not routed (yet) */
     struct route *route;
     struct list worker_link;

@@ -137,6 +137,9 @@ static void worker_adopt(struct worker *worker, struct generation *generation)
             listener_local_adopt(&listener->locals[worker->index], worker, NULL);
         }
     }
+    if (old != NULL) {
+        generation_drain_handlers(old, worker);
+    }
     batch_flush(&worker->batch);
     if (old != NULL) {
         generation_unref(old, worker);
@@ -186,6 +189,9 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     list_each(link, &worker->clients)
     {
         h1_server_drain(container_of(link, struct client, link)->http);
+    }
+    if (worker->generation != NULL) {
+        generation_drain_handlers(worker->generation, worker);
     }
     batch_flush(&worker->batch);
 }

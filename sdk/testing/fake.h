@@ -64,6 +64,14 @@ struct fake_context {
     size_t timers;
 };
 
+/* Memory that outlives blocks; the host keeps all until its own end. */
+struct fake_shared {
+    struct fake_shared *next;
+    char *name;
+    size_t size;
+    void *bytes;
+};
+
 struct weir_timer {
     struct weir_timer *next;
     struct fake_context *ctx; /* NULL: freed; kept so that a use after the free is told */
@@ -202,6 +210,8 @@ struct weir_test {
     struct fake_route *routes;
     size_t route_count;
     char *pool_name;
+    struct weir_listener listener; /* of blocks in a listener; its strings are owned */
+    struct fake_shared *shared;
 
     uint64_t now_ns;
     uint64_t wall_ms;
@@ -267,6 +277,8 @@ struct fake_request {
     char *peer_address;
     uint16_t peer_port;
     bool tls;
+    bool has_credentials;
+    struct weir_credentials credentials;
     bool sent;      /* to the server: fields do not change any more */
     bool filtering; /* a filter's on_request runs */
     struct fake_fields fields;
@@ -327,6 +339,11 @@ void fake_check_error(struct weir_check *check, const void *field, const char *f
 weir_pool_ref fake_check_pool(struct weir_check *check, const struct weir_str *name);
 weir_route_ref fake_check_route(struct weir_check *check, const void *field, struct weir_str name);
 
+/* ---- outside.c: what is around the block and outlives it ---- */
+bool fake_check_listener(struct weir_check *check, struct weir_listener *out);
+void *fake_shared(struct weir_context *ctx, const char *name, size_t size);
+void fake_outside_free(struct weir_test *host);
+
 /* ---- loop.c ---- */
 struct weir_timer *fake_timer_new(struct weir_context *ctx, weir_timer_fn fn, void *arg);
 void fake_timer_set(struct weir_timer *timer, uint64_t delay_ns);
@@ -358,6 +375,7 @@ bool fake_field_is_legal(struct weir_str name, struct weir_str value);
 struct weir_str fake_request_str(const struct weir_request *req, enum weir_request_str which);
 struct weir_peer fake_request_peer(const struct weir_request *req);
 bool fake_request_tls(const struct weir_request *req);
+bool fake_request_credentials(const struct weir_request *req, struct weir_credentials *out);
 bool fake_request_header(const struct weir_request *req, struct weir_str name,
                          struct weir_str *value);
 size_t fake_request_field_count(const struct weir_request *req);

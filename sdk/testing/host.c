@@ -125,6 +125,7 @@ struct weir_test *weir_test_new(const struct weir_module *module)
             fake_context_end(&host->load_ctx);
             fake_timers_free(host);
             fake_files_free(host);
+            fake_outside_free(host);
             host_release(host);
             return NULL;
         }
@@ -158,6 +159,7 @@ bool weir_test_free(struct weir_test **host_ptr)
     fake_server_pools_free(host);
     fake_timers_free(host);
     fake_files_free(host);
+    fake_outside_free(host);
     bool clean = host->problem_count == 0;
     host_release(host);
     *host_ptr = NULL;

@@ -207,6 +207,15 @@ void weir_test_client_gone(struct weir_test_instance *handler, struct weir_reque
     weir_test_run(handler->host);
 }
 
+void weir_test_drain(struct weir_test_instance *handler)
+{
+    fake_require_kind(handler, WEIR_TEST_HANDLER, __func__);
+    if (handler->host->handler.on_drain != NULL) {
+        handler->host->handler.on_drain(&handler->ctx.base, handler->data);
+    }
+    weir_test_run(handler->host);
+}
+
 bool weir_test_request_over(const struct weir_request *req)
 {
     return fake_request(req)->over;

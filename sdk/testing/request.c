@@ -65,6 +65,16 @@ void weir_test_request_set_tls(struct weir_request *req, bool tls)
     weir_test_request_set_str(req, WEIR_REQUEST_TLS_VERSION, tls ? "TLSv1.3" : "");
 }
 
+void weir_test_request_set_credentials(struct weir_request *req,
+                                       const struct weir_credentials *credentials)
+{
+    fake_request(req)->has_credentials = credentials != NULL;
+    if (credentials != NULL) {
+        fake_request(req)->credentials = *credentials;
+        weir_test_request_set_peer(req, "unix", 0);
+    }
+}
+
 static const char *find_text(const struct fake_fields *fields, const char *name, size_t nth)
 {
     const struct weir_field *field = fake_fields_find(fields, fake_str(name), nth);
@@ -163,6 +173,15 @@ struct weir_peer fake_request_peer(const struct weir_request *req)
 bool fake_request_tls(const struct weir_request *req)
 {
     return fake_request(req)->tls;
+}
+
+bool fake_request_credentials(const struct weir_request *req, struct weir_credentials *out)
+{
+    const struct fake_request *fake = fake_request(req);
+    if (fake->has_credentials) {
+        *out = fake->credentials;
+    }
+    return fake->has_credentials;
 }
 
 static bool find_header(const struct fake_fields *fields, struct weir_str name,

@@ -158,4 +158,7 @@ const struct weir_host fake_services = {
     .response_content_length = fake_response_content_length,
     .response_transform = fake_response_transform,
     .transform_write = fake_transform_write,
+    .check_listener = fake_check_listener,
+    .shared = fake_shared,
+    .request_credentials = fake_request_credentials,
 };

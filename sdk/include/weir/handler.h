@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Handler: answers requests itself, on a listener that names it; its body may stream for as long as it
- * likes (server-sent events). It lives on the control thread: all listeners with a handler do.
+ * likes (server-sent events). It lives on the control thread: all listeners with a handler do. A listener
+ * may have several, each for a path and what is below it (the host's option `path` of a handler block).
  */
 #ifndef WEIR_HANDLER_H
 #define WEIR_HANDLER_H
@@ -36,6 +37,11 @@ struct weir_handler {
      * Exactly one for each on_request that returned WEIR_OK. Optional. */
     void (*on_end)(struct weir_context *ctx, void *instance, struct weir_request *req,
                    bool aborted);
+
+    /** This instance gets no more requests: its generation was replaced, or the program stops. Answers
+     * that would last for ever (events) are to be ended now, so that their clients come back to its
+     * successor; all others go on. May be called twice. Optional. Since ABI 1.1. */
+    void (*on_drain)(struct weir_context *ctx, void *instance);
 };
 
 WEIR_END_DECLS

@@ -56,6 +56,28 @@ enum weir_flow {
     WEIR_FLOW_END = 2,   /**< nothing: it was the last */
 };
 
+/** One address of a listener. */
+struct weir_bind {
+    struct weir_str address; /**< as configured: 127.0.0.1:9000, [::]:443, *:80, unix:/path */
+    bool unix_socket;
+    bool loopback; /**< reachable from this machine alone; false for a Unix socket */
+};
+
+/** A listener as conf_create sees it. */
+struct weir_listener {
+    struct weir_str name;
+    const struct weir_bind *binds;
+    size_t bind_count;
+    bool tls;
+};
+
+/** Who is at the other end of a Unix socket, by the kernel's word, when the connection was made. */
+struct weir_credentials {
+    uint32_t uid;
+    uint32_t gid;
+    int32_t pid;
+};
+
 /** Strings of a request, for the host's `request_str`. New ones are added at the end. */
 enum weir_request_str {
     WEIR_REQUEST_METHOD = 0,
@@ -153,6 +175,9 @@ struct weir_host {
     int64_t (*response_content_length)(const struct weir_response *resp);
     enum weir_status (*response_transform)(struct weir_response *resp, void *state);
     size_t (*transform_write)(struct weir_transform *transform, const void *data, size_t len);
+    bool (*check_listener)(struct weir_check *check, struct weir_listener *out);
+    void *(*shared)(struct weir_context *ctx, const char *name, size_t size);
+    bool (*request_credentials)(const struct weir_request *req, struct weir_credentials *out);
 };
 
 /* ---- services of an instance ---- */
@@ -306,6 +331,24 @@ static inline weir_route_ref weir_check_route(struct weir_context *ctx, struct w
                                               const void *field, struct weir_str name)
 {
     return ctx->host->check_route(check, field, name);
+}
+
+/** The listener in whose `handler` or `filter` block the module is named; what it points to lives as long
+ * as the configuration's generation. false: the block stands elsewhere, and `*out` is untouched. */
+static inline bool weir_check_listener(struct weir_context *ctx, struct weir_check *check,
+                                       struct weir_listener *out)
+{
+    return ctx->host->check_listener(check, out);
+}
+
+/** `size` bytes that outlive the generation: zeroed when first asked for, and found again by the same
+ * module (also a newer copy of it) that asks for the same name and size in a later generation's
+ * conf_create. They go when no generation that asked for them is left. Control thread; what happens in
+ * them between threads is the module's own to order. Never fails. A module's code may have gone before
+ * its bytes: no pointers to functions or static data in them. */
+static inline void *weir_shared(struct weir_context *ctx, const char *name, size_t size)
+{
+    return ctx->host->shared(ctx, name, size);
 }
 
 WEIR_END_DECLS

@@ -61,6 +61,14 @@ static inline bool weir_request_tls(const struct weir_request *req)
     return req->host->request_tls(req);
 }
 
+/** Who the client is on this machine; false: it did not come by a Unix socket. A proxy that passes on
+ * what others say is itself the client here. */
+static inline bool weir_request_credentials(const struct weir_request *req,
+                                            struct weir_credentials *out)
+{
+    return req->host->request_credentials(req, out);
+}
+
 /** The first field of that name; false: none, `*value` untouched. */
 static inline bool weir_request_header(const struct weir_request *req, const char *name,
                                        struct weir_str *value)

@@ -11,7 +11,9 @@
  *   1.0  2026-11-24  first: router, balancer, sticky, health, filter, handler, logger
  *   1.1  2026-11-26  filters transform response bodies (weir_response_transform, on_response_data,
  *                    on_response_close) and may stand in a route's block (WEIR_OPTION_FILTERS);
- *                    weir_response_content_length, weir_request_set_path; WEIR_REQUEST_ID
+ *                    weir_response_content_length, weir_request_set_path; WEIR_REQUEST_ID;
+ *                    weir_check_listener, weir_shared, weir_request_credentials;
+ *                    handlers: on_drain
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

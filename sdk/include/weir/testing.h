@@ -89,6 +89,10 @@ const char *weir_test_route_name(const struct weir_test *host, weir_route_ref ro
  * block are a mistake, as in Weir. */
 size_t weir_test_route_count(const struct weir_test *host);
 
+/** The listener around blocks of handlers and filters of a listener, from now on: its addresses, ended by
+ * NULL. At first "public" on 127.0.0.1:8080, without TLS. */
+void weir_test_set_listener(struct weir_test *host, const char *const *addresses, bool tls);
+
 /** Name that weir_pool_name gives in configurations made from now on for a pool; "pool" at first. */
 void weir_test_set_pool_name(struct weir_test *host, const char *name);
 
@@ -192,6 +196,10 @@ void weir_test_request_add(struct weir_request *req, const char *name, const cha
 void weir_test_request_set_str(struct weir_request *req, enum weir_request_str which,
                                const char *value);
 void weir_test_request_set_peer(struct weir_request *req, const char *address, uint16_t port);
+
+/** Comes by a Unix socket from that process; NULL: by TCP. */
+void weir_test_request_set_credentials(struct weir_request *req,
+                                       const struct weir_credentials *credentials);
 
 /** TLS or not; sets scheme and TLS version as well. */
 void weir_test_request_set_tls(struct weir_request *req, bool tls);
@@ -363,6 +371,9 @@ void weir_test_writable(struct weir_test_instance *handler, struct weir_request 
 
 /** The client goes away; on_end (aborted). */
 void weir_test_client_gone(struct weir_test_instance *handler, struct weir_request *req);
+
+/** The generation is replaced, or Weir stops: on_drain. */
+void weir_test_drain(struct weir_test_instance *handler);
 
 /** Whether on_end has been called. */
 bool weir_test_request_over(const struct weir_request *req);

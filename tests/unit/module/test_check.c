@@ -126,6 +126,44 @@ START_TEST(routes_have_names_of_their_own)
 }
 END_TEST
 
+START_TEST(listeners)
+{
+    struct weir_bind bind = {STR("127.0.0.1:1"), false, true};
+    struct weir_listener listener = {STR("admin"), &bind, 1, true},
+                         seen = {STR("-"), NULL, 0, false};
+
+    ck_assert(!weir_check_listener(&ctx.base, &check, &seen));
+    ck_assert_uint_eq(seen.name.len, 1);
+    check.listener = &listener;
+    ck_assert(weir_check_listener(&ctx.base, &check, &seen));
+    ck_assert(seen.tls && seen.bind_count == 1 && seen.binds == &bind);
+}
+END_TEST
+
+/* Two generations and a third that begins when both are over. */
+START_TEST(shared_memory_goes_with_its_last_keeper)
+{
+    struct module_context next;
+    char *bytes = weir_shared(&ctx.base, "a", 8);
+
+    ck_assert_int_eq(bytes[7], 0);
+    bytes[7] = 1;
+    ck_assert_ptr_eq(weir_shared(&ctx.base, "a", 8), bytes);
+    ck_assert_ptr_ne(weir_shared(&ctx.base, "b", 8), bytes);
+    ck_assert_ptr_ne(weir_shared(&ctx.base, "a", 9), bytes);
+    module_context_init(&next, &host, NULL, NULL);
+    ck_assert_ptr_eq(weir_shared(&next.base, "a", 8), bytes);
+    next.component = "other_module";
+    ck_assert_ptr_ne(weir_shared(&next.base, "a", 8), bytes);
+    module_context_end(&ctx);
+    next.component = "module";
+    ck_assert_int_eq(((char *)weir_shared(&next.base, "a", 8))[7], 1);
+    module_context_end(&next);
+    module_context_init(&ctx, &host, NULL, NULL);
+    ck_assert_int_eq(((char *)weir_shared(&ctx.base, "a", 8))[7], 0);
+}
+END_TEST
+
 static Suite *check_suite(void)
 {
     Suite *suite = suite_create("module/check");
@@ -135,6 +173,8 @@ static Suite *check_suite(void)
     tcase_add_test(tcase, mistakes_find_their_line);
     tcase_add_test(tcase, pools);
     tcase_add_test(tcase, routes_have_names_of_their_own);
+    tcase_add_test(tcase, listeners);
+    tcase_add_test(tcase, shared_memory_goes_with_its_last_keeper);
     suite_add_tcase(suite, tcase);
     return suite;
 }

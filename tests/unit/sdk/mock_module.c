@@ -281,6 +281,13 @@ static void mock_on_writable(struct weir_context *ctx, void *instance, struct we
     mock.writables++;
 }
 
+static void mock_on_drain(struct weir_context *ctx, void *instance)
+{
+    (void)ctx;
+    (void)instance;
+    mock.drains++;
+}
+
 static void mock_on_end(struct weir_context *ctx, void *instance, struct weir_request *req,
                         bool aborted)
 {
@@ -330,7 +337,8 @@ static const struct weir_handler handler = {.size = sizeof(handler),
                                             .on_request = mock_on_request,
                                             .on_data = mock_on_data,
                                             .on_writable = mock_on_writable,
-                                            .on_end = mock_on_end};
+                                            .on_end = mock_on_end,
+                                            .on_drain = mock_on_drain};
 static const struct weir_logger logger = {
     .size = sizeof(logger), .create = mock_create, .destroy = mock_destroy, .log = mock_log};
 

@@ -39,7 +39,7 @@ struct mock {
     size_t judge_at; /* the verdict is given from this many bytes on */
     /* what was called */
     unsigned loads, conf_creates, conf_frees, worker_starts, worker_stops, creates, destroys;
-    unsigned members, assigns, completes, ends, aborted_ends, data_calls, writables;
+    unsigned members, assigns, completes, ends, aborted_ends, data_calls, writables, drains;
     struct weir_feedback feedback;
     uint32_t member_count;
     uint32_t worker_index;

@@ -294,6 +294,53 @@ START_TEST(changed_options_are_a_problem)
 }
 END_TEST
 
+static struct weir_listener seen;
+static void *kept[2];
+
+static void look_around(struct weir_context *ctx, struct weir_check *check,
+                        const struct mock_conf *conf)
+{
+    (void)conf;
+    seen = (struct weir_listener){{NULL, 0}, NULL, 0, false};
+    if (weir_check_listener(ctx, check, &seen)) {
+        kept[0] = weir_shared(ctx, "sessions", 100);
+        kept[1] = weir_shared(ctx, "sessions", 101);
+    }
+}
+
+START_TEST(a_block_knows_its_listener)
+{
+    static const char *const addresses[] = {"0.0.0.0:1", "unix:/run/x", "[::1]:2", NULL};
+    mock.check = look_around;
+    ck_assert_ptr_nonnull(weir_test_conf_in(host, WEIR_CONTEXT_POOL, ""));
+    ck_assert_uint_eq(seen.bind_count, 0);
+    ck_assert_ptr_nonnull(weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, "key = k"));
+    ck_assert_uint_eq(seen.bind_count, 1);
+    ck_assert(seen.binds[0].loopback && !seen.tls);
+    weir_test_set_listener(host, addresses, true);
+    ck_assert_ptr_nonnull(weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, "key = k"));
+    ck_assert_uint_eq(seen.bind_count, 3);
+    ck_assert(seen.tls && !seen.binds[0].loopback && !seen.binds[0].unix_socket);
+    ck_assert(seen.binds[1].unix_socket && !seen.binds[1].loopback && seen.binds[2].loopback);
+}
+END_TEST
+
+START_TEST(shared_memory_outlives_its_block)
+{
+    mock.check = look_around;
+    struct weir_test_block *block = weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, "key = k");
+    char *bytes = kept[0];
+    ck_assert_ptr_ne(kept[0], kept[1]);
+    ck_assert_int_eq(bytes[99], 0);
+    bytes[99] = 7;
+    weir_test_block_free(&block);
+    block = weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, "key = k");
+    ck_assert_ptr_nonnull(block);
+    ck_assert_ptr_eq(kept[0], bytes);
+    ck_assert_int_eq(bytes[99], 7);
+}
+END_TEST
+
 static Suite *conf_suite(void)
 {
     Suite *suite = suite_create("sdk/testing/conf");
@@ -314,6 +361,8 @@ static Suite *conf_suite(void)
     tcase_add_test(tests, hooks_come_in_order);
     tcase_add_test(tests, failing_starts_give_no_instance);
     tcase_add_test(tests, changed_options_are_a_problem);
+    tcase_add_test(tests, a_block_knows_its_listener);
+    tcase_add_test(tests, shared_memory_outlives_its_block);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -184,11 +184,31 @@ START_TEST(a_handler_streams_and_clients_go_away)
     ck_assert(weir_test_reply_of(req).aborted);
     ck_assert_uint_eq(mock.aborted_ends, 2);
 
+    weir_test_drain(handler);
+    ck_assert_uint_eq(mock.drains, 1);
+
     /* What still streams at the end is ended before the instance is destroyed. */
     req = weir_test_request(host, "GET", "/events");
     weir_test_handle(handler, req, NULL, 0);
     weir_test_destroy(&handler);
     ck_assert_uint_eq(mock.aborted_ends, 3);
+}
+END_TEST
+
+START_TEST(a_handler_knows_who_comes_by_a_unix_socket)
+{
+    struct weir_request *req = weir_test_request(host, "GET", "/");
+    struct weir_credentials credentials = {1, 2, 3}, got = {0, 0, 0};
+
+    ck_assert(!weir_request_credentials(req, &got));
+    weir_test_request_set_credentials(req, &credentials);
+    ck_assert(weir_request_credentials(req, &got));
+    ck_assert_uint_eq(got.uid, 1);
+    ck_assert_uint_eq(got.gid, 2);
+    ck_assert_int_eq(got.pid, 3);
+    ck_assert_uint_eq(weir_request_peer(req).port, 0);
+    weir_test_request_set_credentials(req, NULL);
+    ck_assert(!weir_request_credentials(req, &got));
 }
 END_TEST
 
@@ -259,6 +279,7 @@ static Suite *kinds_suite(void)
     tcase_add_test(tests, a_filter_answers_or_does_not);
     tcase_add_test(tests, a_handler_gets_head_body_and_end);
     tcase_add_test(tests, a_handler_streams_and_clients_go_away);
+    tcase_add_test(tests, a_handler_knows_who_comes_by_a_unix_socket);
     tcase_add_test(tests, a_probe_is_sent_and_judged);
     tcase_add_test(tests, a_pool_has_its_name);
     tcase_add_test_raise_signal(tests, wrong_use_aborts, 6);
