@@ -1,3 +1,58 @@
 # SPDX-License-Identifier: MIT
 # Programs of ours beside weir.
 weir_dist_dirs += tools
+
+# --- weirctl: shows and changes a running Weir, by its API ----------------------------------------
+
+weirrundir = $(runstatedir)/weir
+weirsampledir = $(pkgdatadir)/conf.d
+# What `weirctl module enable` begins with; plain copies, which nobody edits.
+weirsample_DATA = $(weir_confd)
+
+WEIRCTL_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools/weirctl \
+    -include $(top_builddir)/config.h \
+    -DWEIR_RUNDIR='"$(weirrundir)"' \
+    -DWEIR_SYSCONFDIR='"$(weirsysconfdir)"' \
+    -DWEIR_SAMPLEDIR='"$(weirsampledir)"' \
+    $(OPENSSL_CFLAGS) $(CJSON_CFLAGS)
+WEIRCTL_LIBS = $(OPENSSL_LIBS) $(CJSON_LIBS) -lm
+
+# All but main.c: what the unit tests link as well.
+WEIRCTL_SOURCES = \
+    tools/weirctl/api.c tools/weirctl/api.h \
+    tools/weirctl/command.c tools/weirctl/command.h \
+    tools/weirctl/complete.c \
+    tools/weirctl/config.c \
+    tools/weirctl/confscan.c tools/weirctl/confscan.h \
+    tools/weirctl/events.c \
+    tools/weirctl/explain.c \
+    tools/weirctl/http.c tools/weirctl/http.h \
+    tools/weirctl/journal.c \
+    tools/weirctl/look.c \
+    tools/weirctl/module.c \
+    tools/weirctl/pools.c \
+    tools/weirctl/print.c tools/weirctl/print.h \
+    tools/weirctl/server.c \
+    tools/weirctl/stream.c tools/weirctl/stream.h \
+    tools/weirctl/table.c \
+    tools/weirctl/terminal.c tools/weirctl/terminal.h \
+    tools/weirctl/top.c \
+    tools/weirctl/user.c \
+    tools/weirctl/util.c tools/weirctl/util.h
+
+bin_PROGRAMS += weirctl
+weirctl_SOURCES = tools/weirctl/main.c $(WEIRCTL_SOURCES)
+weirctl_CPPFLAGS = $(WEIRCTL_CPPFLAGS)
+weirctl_CFLAGS = $(AM_CFLAGS) -fPIE
+weirctl_LDADD = $(WEIRCTL_LIBS)
+
+# bash finds a completion by its command's name.
+bashcompletiondir = $(datadir)/bash-completion/completions
+install-data-hook: install-completion
+uninstall-hook: uninstall-completion
+install-completion: tools/weirctl/weirctl.bash
+	@$(MKDIR_P) '$(DESTDIR)$(bashcompletiondir)'
+	$(INSTALL_DATA) $(srcdir)/tools/weirctl/weirctl.bash '$(DESTDIR)$(bashcompletiondir)/weirctl'
+uninstall-completion:
+	rm -f '$(DESTDIR)$(bashcompletiondir)/weirctl'
+.PHONY: install-completion uninstall-completion

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The rows of the command table, and what is printed from them.
+ */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define END                            \
+    {                                  \
+        NULL, 0, NULL, WORD_NONE, NULL \
+    }
+
+const struct option_row global_options[] = {
+    {"socket", 0, "PATH", WORD_FILE, "the Unix socket of Weir's admin listener"},
+    {"url", 0, "URL", WORD_ANY, "http://HOST:PORT or https://HOST:PORT of an admin listener"},
+    {"token-file", 0, "FILE", WORD_FILE, "a file with the token to show; - is standard input"},
+    {"ca", 0, "FILE", WORD_FILE, "trust this authority's certificate (PEM) for https"},
+    {"timeout", 0, "SECONDS", WORD_ANY, "how long to wait for an answer (default: 30)"},
+    {"confirm", 0, "TIME", WORD_ANY, "take the change back after TIME (60s) unless confirmed"},
+    {"json", 0, NULL, WORD_NONE, "print JSON, for programs"},
+    {"help", 'h', NULL, WORD_NONE, "print how weirctl, or a command, is used"},
+    {"version", 'V', NULL, WORD_NONE, "print the version"},
+    END,
+};
+
+static const struct option_row servers_options[] = {
+    {"unhealthy", 0, NULL, WORD_NONE, "only servers that are not both up and ready"},
+    END,
+};
+
+static const struct option_row add_options[] = {
+    {"id", 0, "ID", WORD_ANY, "the server's name in its pool (default: from the URL)"},
+    {"weight", 0, "N", WORD_ANY, "0 to 1000 (default: 1)"},
+    {"max-connections", 0, "N", WORD_ANY, "limit of requests in flight; 0: none"},
+    {"state", 0, "STATE", WORD_STATE, "ready, drain or maintenance (default: ready)"},
+    {"backup", 0, NULL, WORD_NONE, "only used when no other server of the pool is eligible"},
+    END,
+};
+
+static const struct option_row drain_options[] = {
+    {"timeout", 0, "TIME", WORD_ANY, "give sessions and requests so long (30s)"},
+    END,
+};
+
+static const struct option_row remove_options[] = {
+    {"timeout", 0, "TIME", WORD_ANY, "give sessions and requests so long (30s)"},
+    {"now", 0, NULL, WORD_NONE, "do not wait for sessions and requests"},
+    END,
+};
+
+static const struct option_row export_options[] = {
+    {"force", 0, NULL, WORD_NONE, "replace files that are there"},
+    END,
+};
+
+static const struct option_row module_options[] = {
+    {"conf-dir", 0, "FOLDER", WORD_FILE, "the folder conf.d (default: the running Weir's)"},
+    {"no-reload", 0, NULL, WORD_NONE, "change the files, and leave Weir as it runs"},
+    END,
+};
+
+static const struct option_row journal_options[] = {
+    {"limit", 0, "N", WORD_ANY, "how many entries (default: 20)"},
+    {"before", 0, "ID", WORD_ANY, "entries older than this one"},
+    END,
+};
+
+static const struct option_row explain_options[] = {
+    {"header", 'H', "FIELD", WORD_ANY, "\"Name: value\"; may be repeated"},
+    {"client", 0, "ADDRESS", WORD_ANY, "as if from this client"},
+    {"listener", 0, "NAME", WORD_ANY, "as if it came in by this listener"},
+    END,
+};
+
+static const struct option_row events_options[] = {
+    {"statistics", 0, NULL, WORD_NONE, "also the numbers of each second"},
+    {"count", 0, "N", WORD_ANY, "end after so many events"},
+    END,
+};
+
+static const struct option_row user_add_options[] = {
+    {"role", 0, "ROLE", WORD_ROLE, "viewer, operator or admin (default: viewer)"},
+    {"password", 0, NULL, WORD_NONE, "ask for a password (or read it from standard input)"},
+    END,
+};
+
+static const struct option_row token_options[] = {
+    {"ttl", 0, "TIME", WORD_ANY, "how long the token is good for (30d)"},
+    END,
+};
+
+static const struct option_row top_options[] = {
+    {"interval", 0, "SECONDS", WORD_ANY, "time between two looks (default: 1)"},
+    {"count", 0, "N", WORD_ANY, "end after so many looks"},
+    END,
+};
+
+const struct command commands[] = {
+    {"status", "", "Version, load, and how Weir is", run_status, 0, 0, {0}, false, NULL},
+    {"pools",
+     "[POOL]",
+     "Pools with their totals, rates and latency",
+     run_pools,
+     0,
+     1,
+     {WORD_POOL},
+     false,
+     NULL},
+    {"servers",
+     "[POOL | POOL/SERVER]",
+     "Servers with state, health and load",
+     run_servers,
+     0,
+     2,
+     {WORD_SERVER},
+     false,
+     servers_options},
+    {"server add",
+     "POOL URL",
+     "Add a server to a pool",
+     run_server_add,
+     2,
+     2,
+     {WORD_POOL, WORD_ANY},
+     true,
+     add_options},
+    {"server remove",
+     "POOL/SERVER",
+     "Drain a server, then remove it",
+     run_server_remove,
+     1,
+     2,
+     {WORD_SERVER},
+     true,
+     remove_options},
+    {"server drain",
+     "POOL/SERVER",
+     "Give it no new sessions",
+     run_server_drain,
+     1,
+     2,
+     {WORD_SERVER},
+     true,
+     drain_options},
+    {"server ready",
+     "POOL/SERVER",
+     "Let it have requests",
+     run_server_ready,
+     1,
+     2,
+     {WORD_SERVER},
+     true,
+     NULL},
+    {"server maintenance",
+     "POOL/SERVER",
+     "Give it no requests at all",
+     run_server_maintenance,
+     1,
+     2,
+     {WORD_SERVER},
+     true,
+     NULL},
+    {"server weight",
+     "POOL/SERVER N",
+     "Set its weight, 0 to 1000",
+     run_server_weight,
+     2,
+     3,
+     {WORD_SERVER, WORD_ANY},
+     true,
+     NULL},
+    {"server limit",
+     "POOL/SERVER N",
+     "Limit its requests in flight; 0: no limit",
+     run_server_limit,
+     2,
+     3,
+     {WORD_SERVER, WORD_ANY},
+     true,
+     NULL},
+    {"reload", "", "Take over the configuration files", run_reload, 0, 0, {0}, false, NULL},
+    {"check",
+     "",
+     "Check the configuration files, and change nothing",
+     run_check,
+     0,
+     0,
+     {0},
+     false,
+     NULL},
+    {"export",
+     "[FOLDER]",
+     "Write files that equal what runs",
+     run_export,
+     0,
+     1,
+     {WORD_FILE},
+     false,
+     export_options},
+    {"journal",
+     "",
+     "Who changed what, the newest first",
+     run_journal,
+     0,
+     0,
+     {0},
+     false,
+     journal_options},
+    {"undo", "ID | last", "Take a change back", run_undo, 1, 1, {WORD_ANY}, true, NULL},
+    {"confirm",
+     "ID",
+     "Keep a change that was made with --confirm",
+     run_confirm,
+     1,
+     1,
+     {WORD_ANY},
+     false,
+     NULL},
+    {"modules", "", "Modules that run", run_modules, 0, 0, {0}, false, NULL},
+    {"module enable",
+     "NAME",
+     "Put its file into conf.d, and reload",
+     run_module_enable,
+     1,
+     1,
+     {WORD_MODULE},
+     false,
+     module_options},
+    {"module disable",
+     "NAME",
+     "Take its file out of conf.d, and reload",
+     run_module_disable,
+     1,
+     1,
+     {WORD_MODULE},
+     false,
+     module_options},
+    {"routes", "", "Routes with their pools and rates", run_routes, 0, 0, {0}, false, NULL},
+    {"listeners", "", "Listeners with addresses and rates", run_listeners, 0, 0, {0}, false, NULL},
+    {"certificates",
+     "",
+     "Certificates and when they end",
+     run_certificates,
+     0,
+     0,
+     {0},
+     false,
+     NULL},
+    {"explain",
+     "[METHOD] URL",
+     "Where a request would go, and why",
+     run_explain,
+     1,
+     2,
+     {WORD_ANY, WORD_ANY},
+     false,
+     explain_options},
+    {"events", "", "Follow changes as they happen", run_events, 0, 0, {0}, false, events_options},
+    {"user list", "", "Users with their roles", run_user_list, 0, 0, {0}, false, NULL},
+    {"user add", "NAME", "Add a user", run_user_add, 1, 1, {WORD_ANY}, false, user_add_options},
+    {"user remove",
+     "NAME",
+     "Remove a user, with all tokens",
+     run_user_remove,
+     1,
+     1,
+     {WORD_USER},
+     false,
+     NULL},
+    {"user role",
+     "NAME ROLE",
+     "Give a user another role",
+     run_user_role,
+     2,
+     2,
+     {WORD_USER, WORD_ROLE},
+     false,
+     NULL},
+    {"user password",
+     "NAME",
+     "Ask for a user's new password",
+     run_user_password,
+     1,
+     1,
+     {WORD_USER},
+     false,
+     NULL},
+    {"user token",
+     "NAME",
+     "Make a token, which is shown once",
+     run_user_token,
+     1,
+     1,
+     {WORD_USER},
+     false,
+     token_options},
+    {"user revoke",
+     "NAME ID",
+     "Take a token back",
+     run_user_revoke,
+     2,
+     2,
+     {WORD_USER, WORD_ANY},
+     false,
+     NULL},
+    {"top", "", "Watch pools and servers live", run_top, 0, 0, {0}, false, top_options},
+    {"help",
+     "[COMMAND]",
+     "How a command is used",
+     run_help,
+     0,
+     2,
+     {WORD_COMMAND, WORD_COMMAND},
+     false,
+     NULL},
+};
+
+const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+
+/* ---- calls ---- */
+
+const char *call_option(const struct call *call, const char *name)
+{
+    for (size_t i = call->given_count; i-- > 0;) {
+        if (strcmp(call->given[i].row->name, name) == 0) {
+            return call->given[i].value;
+        }
+    }
+    return NULL;
+}
+
+enum outcome call_misused(const struct call *call, const char *format, ...)
+{
+    char *text = NULL;
+    va_list args;
+
+    va_start(args, format);
+    int len = vasprintf(&text, format, args);
+    va_end(args);
+    complain("%s", len >= 0 ? text : format);
+    free(len >= 0 ? text : NULL);
+    if (call->command != NULL) {
+        fprintf(stderr, "usage: weirctl %s %s\n", call->command->name, call->command->arguments);
+    }
+    return MISUSED;
+}
+
+bool call_printed(const struct call *call, const struct answer *answer)
+{
+    if (call->api.json) {
+        answer_print(answer);
+    }
+    return call->api.json;
+}
+
+enum outcome call_get(struct call *call, const char *path, struct answer *answer)
+{
+    enum outcome outcome = api_call(&call->api, "GET", path, NULL, answer);
+
+    if (outcome == DONE && call_printed(call, answer)) {
+        cJSON_Delete(answer->json);
+        answer->json = NULL;
+    }
+    return outcome;
+}
+
+/* ---- finding ---- */
+
+const struct command *find_command(const char *const *words, size_t count, size_t *used)
+{
+    for (size_t i = 0; i < command_count; i++) {
+        const char *name = commands[i].name;
+        size_t first = strcspn(name, " ");
+        if (count == 0 || strlen(words[0]) != first || strncmp(words[0], name, first) != 0) {
+            continue;
+        }
+        if (name[first] == '\0') {
+            *used = 1;
+            return &commands[i];
+        }
+        if (count > 1 && strcmp(words[1], name + first + 1) == 0) {
+            *used = 2;
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- usage ---- */
+
+static void print_options(FILE *to, const struct option_row *options)
+{
+    for (; options->name != NULL; options++) {
+        char left[64];
+        char letter[8] = "";
+        if (options->letter != 0) {
+            snprintf(letter, sizeof(letter), "-%c, ", options->letter);
+        }
+        snprintf(left, sizeof(left), "%s--%s%s%s", letter, options->name,
+                 options->value != NULL ? " " : "", options->value != NULL ? options->value : "");
+        fprintf(to, "  %-24s %s\n", left, options->document);
+    }
+}
+
+void print_usage(FILE *to)
+{
+    fputs("usage: weirctl [OPTION ...] COMMAND [ARGUMENT ...]\n"
+          "Shows and changes a running Weir.\n\nCommands:\n",
+          to);
+    for (size_t i = 0; i < command_count; i++) {
+        char left[64];
+        snprintf(left, sizeof(left), "%s %s", commands[i].name, commands[i].arguments);
+        fprintf(to, "  %-32s %s\n", left, commands[i].summary);
+    }
+    fputs("\nOptions:\n", to);
+    print_options(to, global_options);
+    fputs("\nweirctl help COMMAND tells a command's own options; weirctl(1) tells the rest.\n"
+          "Exit codes: 0 done; 1 refused or failed; 2 used wrongly; 3 Weir cannot be reached;\n"
+          "4 not allowed.\n",
+          to);
+}
+
+void print_command_usage(FILE *to, const struct command *command)
+{
+    fprintf(to, "usage: weirctl %s %s\n%s.\n", command->name, command->arguments, command->summary);
+    if (command->options != NULL) {
+        fputs("\nOptions of its own:\n", to);
+        print_options(to, command->options);
+    }
+    fputs("\nOptions of every command:\n", to);
+    print_options(to, global_options);
+}
+
+enum outcome run_help(struct call *call)
+{
+    size_t used = 0;
+
+    if (call->count == 0) {
+        print_usage(stdout);
+        return DONE;
+    }
+    const struct command *command = find_command(call->words, (size_t)call->count, &used);
+    if (command != NULL) {
+        print_command_usage(stdout, command);
+        return DONE;
+    }
+    bool found = false;
+    size_t len = strlen(call->words[0]);
+    for (size_t i = 0; i < command_count && call->count == 1; i++) {
+        if (strncmp(commands[i].name, call->words[0], len) == 0 && commands[i].name[len] == ' ') {
+            print_command_usage(stdout, &commands[i]);
+            putchar('\n');
+            found = true;
+        }
+    }
+    return found ? DONE : call_misused(call, "there is no command \"%s\"", call->words[0]);
+}

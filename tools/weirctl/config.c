@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Configuration: check, reload, export.
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum outcome run_check(struct call *call)
+{
+    struct answer answer;
+    const cJSON *each = NULL;
+    enum outcome outcome = api_call(&call->api, "POST", "/config/check", NULL, &answer);
+
+    if (outcome == DONE) {
+        bool good = json_true(answer.json, "ok");
+        outcome = good ? DONE : REFUSED;
+        if (!call_printed(call, &answer)) {
+            cJSON_ArrayForEach(each, json_at(answer.json, "mistakes"))
+            {
+                complain("%s", cJSON_IsString(each) ? each->valuestring : "?");
+            }
+            puts(good ? "the configuration is right" : "the configuration is wrong");
+        }
+    }
+    answer_clear(&answer);
+    return outcome;
+}
+
+enum outcome run_reload(struct call *call)
+{
+    struct answer answer;
+    const cJSON *each = NULL;
+    enum outcome outcome = api_call(&call->api, "POST", "/config/reload", NULL, &answer);
+
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        print_fact("reloaded", "generation %.0f", json_number(answer.json, "generation"));
+        cJSON_ArrayForEach(each, json_at(answer.json, "contradictions"))
+        {
+            char *file = cJSON_PrintUnformatted(json_at(each, "file"));
+            char *runtime = cJSON_PrintUnformatted(json_at(each, "runtime"));
+            print_fact("kept", "%s/%s: %s stays %s, the files say %s", json_text(each, "pool", "?"),
+                       json_text(each, "server", "?"), json_text(each, "field", "?"),
+                       runtime != NULL ? runtime : "?", file != NULL ? file : "?");
+            cJSON_free(file);
+            cJSON_free(runtime);
+        }
+    }
+    answer_clear(&answer);
+    return outcome;
+}
+
+/* ---- export ---- */
+
+/* The part of `path` below the folder of the first file; NULL: it is not below. */
+static const char *below(const char *path, const char *first)
+{
+    const char *slash = strrchr(first, '/');
+    size_t len = slash != NULL ? (size_t)(slash - first) + 1 : 0;
+
+    if (strncmp(path, first, len) != 0) {
+        return NULL;
+    }
+    path += len;
+    for (const char *part = path; *part != '\0'; part += strcspn(part, "/"), part += *part == '/') {
+        size_t part_len = strcspn(part, "/");
+        if (part_len == 0 || (part_len <= 2 && strncmp(part, "..", part_len) == 0)) {
+            return NULL;
+        }
+    }
+    return *path != '\0' ? path : NULL;
+}
+
+/* Makes the folders of a path below `folder`. */
+static bool make_folders(char *path, size_t from)
+{
+    for (char *slash = strchr(path + from, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        bool good = mkdir(path, 0755) == 0 || errno == EEXIST;
+        *slash = '/';
+        if (!good) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Writes a file whole or not at all. */
+static bool write_file(const char *path, const char *text, bool replace)
+{
+    struct text temporary = {0};
+    size_t len = strlen(text);
+    size_t done = 0;
+
+    text_printf(&temporary, "%s.XXXXXX", path);
+    int fd = mkostemp(temporary.data, O_CLOEXEC);
+    bool good = fd >= 0 && fchmod(fd, 0640) == 0;
+    while (good && done < len) {
+        ssize_t wrote = write(fd, text + done, len - done);
+        good = wrote > 0 || (wrote < 0 && errno == EINTR);
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    good = good && fsync(fd) == 0;
+    good = good && (replace ? rename(temporary.data, path) : link(temporary.data, path)) == 0;
+    int failed = errno;
+    if (fd >= 0) {
+        close(fd);
+        unlink(temporary.data);
+    }
+    text_clear(&temporary);
+    errno = failed;
+    return good;
+}
+
+static enum outcome write_files(const struct call *call, const cJSON *files)
+{
+    const char *folder = call->words[0];
+    bool replace = call_option(call, "force") != NULL;
+    const cJSON *each = NULL;
+    const char *first = json_text(cJSON_GetArrayItem(files, 0), "path", "");
+    enum outcome outcome = DONE;
+
+    if (mkdir(folder, 0750) != 0 && errno != EEXIST) {
+        complain("%s: %s", folder, strerror(errno));
+        return REFUSED;
+    }
+    cJSON_ArrayForEach(each, files)
+    {
+        const char *given = json_text(each, "path", "");
+        const char *name = below(given, first);
+        struct text path = {0};
+        if (name == NULL) {
+            complain("%s is not below the folder of %s: left out", given, first);
+            outcome = REFUSED;
+            continue;
+        }
+        text_printf(&path, "%s/%s", folder, name);
+        if (!make_folders(path.data, strlen(folder) + 1) ||
+            !write_file(path.data, json_text(each, "text", ""), replace)) {
+            complain("%s: %s%s", path.data, strerror(errno),
+                     errno == EEXIST ? "; --force replaces it" : "");
+            outcome = REFUSED;
+        } else {
+            print_fact("wrote", "%s", path.data);
+        }
+        text_clear(&path);
+    }
+    return outcome;
+}
+
+enum outcome run_export(struct call *call)
+{
+    struct answer answer;
+    const cJSON *each = NULL;
+    enum outcome outcome = api_call(&call->api, "GET", "/config/export", NULL, &answer);
+
+    if (outcome == DONE && call->count > 0) {
+        outcome = write_files(call, json_at(answer.json, "files"));
+    } else if (outcome == DONE && !call_printed(call, &answer)) {
+        cJSON_ArrayForEach(each, json_at(answer.json, "files"))
+        {
+            const char *text = json_text(each, "text", "");
+            size_t len = strlen(text);
+            printf("# ---- %s ----\n%s%s", json_text(each, "path", "?"), text,
+                   len > 0 && text[len - 1] != '\n' ? "\n" : "");
+        }
+    }
+    answer_clear(&answer);
+    return outcome;
+}

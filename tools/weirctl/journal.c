@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The journal: who changed what, taking back, keeping.
+ */
+#include "command.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What a change did to each member: `weight 1 -> 3`. */
+static void describe(const cJSON *entry, struct text *out)
+{
+    const cJSON *before = json_at(entry, "before");
+    const cJSON *after = json_at(entry, "after");
+    const cJSON *members = cJSON_IsObject(after) ? after : before;
+    const cJSON *each = NULL;
+
+    cJSON_ArrayForEach(each, members)
+    {
+        const cJSON *old =
+            cJSON_IsObject(after) ? cJSON_GetObjectItemCaseSensitive(before, each->string) : each;
+        const cJSON *new = cJSON_IsObject(after) ? each : NULL;
+        char *from = old != NULL ? cJSON_PrintUnformatted(old) : NULL;
+        char *to = new != NULL ? cJSON_PrintUnformatted(new) : NULL;
+        if (from == NULL || to == NULL || strcmp(from, to) != 0) {
+            text_printf(out, "%s%s ", out->len > 0 ? ", " : "", each->string);
+            text_printf(out, from != NULL && to != NULL ? "%s -> %s" : "%s%s",
+                        from != NULL ? from : "", to != NULL ? to : "");
+        }
+        cJSON_free(from);
+        cJSON_free(to);
+    }
+}
+
+static void add_entry(struct table *table, const cJSON *entry)
+{
+    char value[VALUE_SIZE];
+    struct text change = {0};
+    const char *state = json_text(entry, "state", "-");
+
+    describe(entry, &change);
+    if (isfinite(json_number(entry, "undo_of"))) {
+        text_printf(&change, " (takes %.0f back)", json_number(entry, "undo_of"));
+    }
+    table_number(table, json_number(entry, "id"), 0);
+    table_add(table, PLAIN, "%s", show_time(value, json_number(entry, "time")));
+    table_add(table, PLAIN, "%s", json_text(entry, "author", "-"));
+    table_add(table, PLAIN, "%s", json_text(entry, "command", "-"));
+    table_add(table, PLAIN, "%s", json_text(entry, "target", "-"));
+    table_add(table, strcmp(state, "pending") == 0 ? YELLOW : PLAIN, "%s", state);
+    table_add(table, PLAIN, "%s", text_get(&change));
+    text_clear(&change);
+}
+
+enum outcome run_journal(struct call *call)
+{
+    static const struct column columns[] = {
+        {"ID", true},      {"TIME", false},  {"AUTHOR", false}, {"COMMAND", false},
+        {"TARGET", false}, {"STATE", false}, {"CHANGE", false},
+    };
+    struct answer answer;
+    struct text path = {0};
+    const cJSON *each = NULL;
+    const char *limit = call_option(call, "limit");
+    const char *before = call_option(call, "before");
+
+    api_path(&path, "/journal?limit={}", limit != NULL ? limit : "20");
+    if (before != NULL) {
+        api_path(&path, "&before={}", before);
+    }
+    enum outcome outcome = call_get(call, text_get(&path), &answer);
+    if (outcome == DONE && answer.json != NULL) {
+        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+        cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
+        {
+            add_entry(table, each);
+        }
+        table_print(&table);
+        double cursor = json_number(answer.json, "cursor");
+        if (isfinite(cursor)) {
+            printf("there are older ones: weirctl journal --before %.0f\n", cursor);
+        }
+    }
+    text_clear(&path);
+    answer_clear(&answer);
+    return outcome;
+}
+
+/* Puts the newest change that stands, and is no undo, into `id`. */
+static enum outcome find_last(struct call *call, char *id, size_t size)
+{
+    struct answer answer;
+    const cJSON *each = NULL;
+    enum outcome outcome = api_call(&call->api, "GET", "/journal?limit=100", NULL, &answer);
+
+    const cJSON *entries = outcome == DONE ? json_at(answer.json, "entries") : NULL;
+
+    id[0] = '\0';
+    cJSON_ArrayForEach(each, entries)
+    {
+        const char *state = json_text(each, "state", "");
+        bool stands = strcmp(state, "done") == 0 || strcmp(state, "pending") == 0;
+        if (id[0] == '\0' && stands && !isfinite(json_number(each, "undo_of"))) {
+            snprintf(id, size, "%.0f", json_number(each, "id"));
+        }
+    }
+    if (outcome == DONE && id[0] == '\0') {
+        complain("the journal's last entries have no change that could be taken back");
+        outcome = REFUSED;
+    }
+    answer_clear(&answer);
+    return outcome;
+}
+
+static enum outcome act(struct call *call, const char *id, const char *verb, const char *did)
+{
+    struct answer answer;
+    struct text path = {0};
+
+    api_path(&path, "/journal/{}/{}", id, verb);
+    enum outcome outcome = api_call(&call->api, "POST", text_get(&path), NULL, &answer);
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        print_fact(did, "%s (%s %s)", id, json_text(answer.json, "command", "change"),
+                   json_text(answer.json, "target", ""));
+    }
+    text_clear(&path);
+    answer_clear(&answer);
+    return outcome;
+}
+
+enum outcome run_undo(struct call *call)
+{
+    char id[32];
+
+    if (strcmp(call->words[0], "last") != 0) {
+        return act(call, call->words[0], "undo", "taken back");
+    }
+    enum outcome outcome = find_last(call, id, sizeof(id));
+    return outcome == DONE ? act(call, id, "undo", "taken back") : outcome;
+}
+
+enum outcome run_confirm(struct call *call)
+{
+    return act(call, call->words[0], "confirm", "kept");
+}

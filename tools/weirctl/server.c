@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes of servers: add, remove, drain, ready, maintenance, weight, limit.
+ */
+#include "command.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- which server ---- */
+
+/* Finds the one server of all pools that has this id. */
+static enum outcome find_by_id(struct call *call, const char *id, struct text *path)
+{
+    struct answer answer;
+    const cJSON *each = NULL;
+    struct text pools = {0};
+    size_t found = 0;
+
+    enum outcome outcome = api_call(&call->api, "GET", "/servers", NULL, &answer);
+    const cJSON *entries = outcome == DONE ? json_at(answer.json, "entries") : NULL;
+    cJSON_ArrayForEach(each, entries)
+    {
+        if (strcmp(json_text(each, "id", ""), id) == 0) {
+            const char *pool = json_text(each, "pool", "");
+            text_printf(&pools, "%s%s/%s", found > 0 ? ", " : "", pool, id);
+            api_path(path, found == 0 ? "/pools/{}/servers/{}" : "", pool, id);
+            found++;
+        }
+    }
+    if (outcome == DONE && found != 1) {
+        complain(found == 0 ? "no pool has a server \"%s\"; weirctl servers lists them"
+                            : "\"%s\" is in several pools: say which of %s",
+                 id, text_get(&pools));
+        outcome = found == 0 ? REFUSED : MISUSED;
+    }
+    text_clear(&pools);
+    answer_clear(&answer);
+    return outcome;
+}
+
+/* The server's path, from POOL/SERVER, POOL SERVER, or SERVER where only one pool has it. `more`:
+ * number of words behind it. */
+static enum outcome take_server(struct call *call, int more, struct text *path)
+{
+    const char *slash = strchr(call->words[0], '/');
+
+    if (call->count - more == 2) {
+        api_path(path, "/pools/{}/servers/{}", call->words[0], call->words[1]);
+        return DONE;
+    }
+    if (slash == NULL) {
+        return find_by_id(call, call->words[0], path);
+    }
+    struct text pool = {0};
+    text_add(&pool, call->words[0], (size_t)(slash - call->words[0]));
+    api_path(path, "/pools/{}/servers/{}", text_get(&pool), slash + 1);
+    text_clear(&pool);
+    return DONE;
+}
+
+/* ---- numbers ---- */
+
+/* Adds a whole number to `body`, or says that `text` is none. Its range is Weir's to judge. */
+static enum outcome add_number(const struct call *call, cJSON *body, const char *name,
+                               const char *text)
+{
+    char *end = NULL;
+    double number = strtod(text, &end);
+
+    if (end == text || *end != '\0' || number != floor(number) || fabs(number) > 1e9) {
+        return call_misused(call, "\"%s\" is no number", text);
+    }
+    cJSON_AddNumberToObject(body, name, number);
+    return DONE;
+}
+
+/* ---- telling ---- */
+
+/* How the change can be taken back, or kept. */
+static void tell_journal(const struct call *call, const struct answer *answer)
+{
+    if (answer->journal[0] == '\0') {
+        return;
+    }
+    if (call->api.confirm != NULL) {
+        print_fact("unconfirmed", "takes itself back in %s; weirctl confirm %s keeps it",
+                   call->api.confirm, answer->journal);
+    } else {
+        print_fact("journal", "%s; weirctl undo %s takes it back", answer->journal,
+                   answer->journal);
+    }
+}
+
+static void tell_server(const struct call *call, const char *did, const struct answer *answer)
+{
+    const cJSON *server = answer->json;
+    const char *reason = json_text(server, "health.reason", "");
+    char at[VALUE_SIZE];
+
+    print_fact(did, "%s/%s (%s)", json_text(server, "pool", "-"), json_text(server, "id", "-"),
+               json_text(server, "url", "-"));
+    print_fact("state", "%s, health %s%s%s", json_text(server, "state", "-"),
+               json_text(server, "health.status", "-"), *reason != '\0' ? ": " : "", reason);
+    print_fact("weight", "%.0f, limit %.0f (0: none), %.0f in flight",
+               json_number(server, "weight"), json_number(server, "max_connections"),
+               json_number(server, "in_flight"));
+    if (isfinite(json_number(server, "drain_deadline"))) {
+        print_fact("drains until", "%s at the latest",
+                   show_time(at, json_number(server, "drain_deadline")));
+    }
+    tell_journal(call, answer);
+}
+
+/* ---- commands ---- */
+
+enum outcome run_server_add(struct call *call)
+{
+    static const char *const texts[] = {"id", "state"};
+    struct answer answer = {0};
+    struct text path = {0};
+    cJSON *body = cJSON_CreateObject();
+    enum outcome outcome = DONE;
+    const char *weight = call_option(call, "weight");
+    const char *limit = call_option(call, "max-connections");
+
+    cJSON_AddStringToObject(body, "url", call->words[1]);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        if (call_option(call, texts[i]) != NULL) {
+            cJSON_AddStringToObject(body, texts[i], call_option(call, texts[i]));
+        }
+    }
+    if (call_option(call, "backup") != NULL) {
+        cJSON_AddTrueToObject(body, "backup");
+    }
+    if (weight != NULL) {
+        outcome = add_number(call, body, "weight", weight);
+    }
+    if (outcome == DONE && limit != NULL) {
+        outcome = add_number(call, body, "max_connections", limit);
+    }
+    if (outcome == DONE) {
+        api_path(&path, "/pools/{}/servers", call->words[0]);
+        outcome = api_call(&call->api, "POST", text_get(&path), body, &answer);
+    }
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        tell_server(call, "added", &answer);
+    }
+    cJSON_Delete(body);
+    text_clear(&path);
+    answer_clear(&answer);
+    return outcome;
+}
+
+enum outcome run_server_remove(struct call *call)
+{
+    struct answer answer = {0};
+    struct text path = {0};
+    const char *timeout = call_option(call, "timeout");
+    bool now = call_option(call, "now") != NULL;
+
+    if (now && timeout != NULL) {
+        return call_misused(call, "--now and --timeout exclude each other");
+    }
+    enum outcome outcome = take_server(call, 0, &path);
+    if (outcome == DONE) {
+        if (now) {
+            text_puts(&path, "?now=1");
+        } else if (timeout != NULL) {
+            api_path(&path, "?timeout={}", timeout);
+        }
+        outcome = api_call(&call->api, "DELETE", text_get(&path), NULL, &answer);
+    }
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        if (answer.status == 202) {
+            tell_server(call, "removing", &answer);
+        } else {
+            print_fact("removed", "%s%s%s", call->words[0], call->count > 1 ? "/" : "",
+                       call->count > 1 ? call->words[1] : "");
+            tell_journal(call, &answer);
+        }
+    }
+    text_clear(&path);
+    answer_clear(&answer);
+    return outcome;
+}
+
+/* PATCHes the server that the words name. Takes over `body`. */
+static enum outcome patch(struct call *call, int more, cJSON *body)
+{
+    struct answer answer = {0};
+    struct text path = {0};
+    enum outcome outcome = take_server(call, more, &path);
+
+    if (outcome == DONE) {
+        outcome = api_call(&call->api, "PATCH", text_get(&path), body, &answer);
+    }
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        tell_server(call, "changed", &answer);
+    }
+    cJSON_Delete(body);
+    text_clear(&path);
+    answer_clear(&answer);
+    return outcome;
+}
+
+static enum outcome set_state(struct call *call, const char *state)
+{
+    cJSON *body = cJSON_CreateObject();
+    const struct option_row *own = call->command->options;
+
+    cJSON_AddStringToObject(body, "state", state);
+    if (own != NULL && call_option(call, "timeout") != NULL) {
+        cJSON_AddStringToObject(body, "drain_timeout", call_option(call, "timeout"));
+    }
+    return patch(call, 0, body);
+}
+
+enum outcome run_server_drain(struct call *call)
+{
+    return set_state(call, "drain");
+}
+
+enum outcome run_server_ready(struct call *call)
+{
+    return set_state(call, "ready");
+}
+
+enum outcome run_server_maintenance(struct call *call)
+{
+    return set_state(call, "maintenance");
+}
+
+static enum outcome set_number(struct call *call, const char *name)
+{
+    cJSON *body = cJSON_CreateObject();
+    enum outcome outcome = add_number(call, body, name, call->words[call->count - 1]);
+
+    if (outcome != DONE) {
+        cJSON_Delete(body);
+        return outcome;
+    }
+    return patch(call, 1, body);
+}
+
+enum outcome run_server_weight(struct call *call)
+{
+    return set_number(call, "weight");
+}
+
+enum outcome run_server_limit(struct call *call)
+{
+    return set_number(call, "max_connections");
+}
