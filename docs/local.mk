@@ -1,3 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Documents and manual pages: dist_doc_DATA and dist_man_MANS.
 weir_dist_dirs += docs
+dist_man_MANS += \
+    docs/weir.8 \
+    docs/weir.conf.5 \
+    docs/weirctl.1

@@ -5,8 +5,11 @@ import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import pty
+import re
 import select
+import shutil
 import signal
 import ssl
 import struct
@@ -466,6 +469,29 @@ def test_help_names_every_command():
     assert good(weirctl("server", "add", "--help")) == good(weirctl("help", "server", "add"))
     assert "user revoke" in good(weirctl("help", "user"))
     assert good(weirctl("--version")).startswith("weirctl ")
+
+
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_the_manual_names_every_command_and_option():
+    page = (DOCS / "weirctl.1").read_text(encoding="utf-8")
+    text = good(weirctl("--help"))
+    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)\b", text.partition("Options:")[0], re.M)
+    assert len(commands) > 30
+    for name in commands:
+        assert f"Cm {name}" in page, name
+        for option in re.findall(r"--([a-z-]+)", good(weirctl("help", *name.split()))):
+            assert re.search(rf"Fl (. , )?-{option}\b|, -{option}\b", page), (name, option)
+
+
+@pytest.mark.parametrize("page", ["weirctl.1", "weir.8", "weir.conf.5"])
+def test_manuals_are_well_formed(page):
+    if shutil.which("mandoc") is None:
+        pytest.skip("mandoc is missing: ./bootstrap --tests installs it")
+    done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", DOCS / page], text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 0 and not done.stdout, done.stdout
 
 
 def test_completion(admin, tmp_path):
