@@ -17,6 +17,7 @@
 #include "control/privileges.h"
 #include "control/report.h"
 #include "module/host.h"
+#include "proxy/names.h"
 #include "proxy/probe.h"
 #include "proxy/stream.h"
 
@@ -30,6 +31,7 @@ struct control {
     struct weir_host host;
     struct worker *self; /* the control thread's loop */
     struct prober *prober;
+    struct names *names;
     struct list generations;
     struct event *signals[8];
     size_t signal_count;
@@ -38,7 +40,8 @@ struct control {
     bool started; /* the first generation is in force */
     bool stopping;
     bool clearing;
-    unsigned left; /* loops that have not drained */
+    unsigned accepting; /* loops that accept connections, once it stops */
+    unsigned left;      /* loops that have not drained */
     int exit_code;
 };
 
@@ -166,6 +169,33 @@ static void log_ready(const struct generation *generation)
     log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
 }
 
+static bool has_socket(const struct generation *generation, const struct listen_socket *socket)
+{
+    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
+        const struct listener_plan *plan = &generation->listeners[i];
+        for (size_t k = 0; k < plan->socket_count; k++) {
+            if (plan->sockets[k] == socket) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Closes the sockets on which no loop accepts any more, though streams may hold the old generation for
+ * long: a new connection is refused there, and finds another instance if there is one. */
+static void shut_sockets(const struct generation *old, const struct generation *now)
+{
+    for (size_t i = 0; i < old->listener_count; i++) {
+        const struct listener_plan *plan = &old->listeners[i];
+        for (size_t k = 0; k < plan->socket_count; k++) {
+            if (!has_socket(now, plan->sockets[k])) {
+                listen_socket_shut(plan->sockets[k]);
+            }
+        }
+    }
+}
+
 static void reload(struct control *control);
 static unsigned count_workers(const struct global_settings *global);
 
@@ -186,8 +216,12 @@ static void applied(void *arg, struct generation *generation, const char *error)
         notify_systemd("READY=1");
         return;
     }
+    if (control->runtime.current != NULL) {
+        shut_sockets(control->runtime.current, generation);
+    }
     control->runtime.current = generation;
     if (!control->stopping) {
+        names_adopt(control->names, generation);
         prober_adopt(control->prober, generation);
     }
     if (!control->started) {
@@ -201,6 +235,13 @@ static void applied(void *arg, struct generation *generation, const char *error)
     if (control->reload_wanted && !control->stopping) {
         reload(control);
     }
+}
+
+/* Its servers have addresses, as far as they can be had. */
+static void named(void *arg, struct generation *generation)
+{
+    struct control *control = arg;
+    apply_begin(&control->runtime, generation, applied, control);
 }
 
 static void log_mistakes(const struct mistakes *mistakes)
@@ -259,7 +300,7 @@ static void reload(struct control *control)
     list_push_back(&control->generations, &generation->link);
     set_servers(generation);
     control->applying = true;
-    apply_begin(&control->runtime, generation, applied, control);
+    names_prepare(control->names, generation, named, control);
 }
 
 /* ---- stopping ---- */
@@ -272,6 +313,7 @@ static void on_cleared(struct message *message)
     free(note);
     if (--control->left == 0) {
         prober_free(&control->prober);
+        names_free(&control->names);
         worker_clear(control->self);
         loop_stop(control->self->loop);
     }
@@ -318,11 +360,26 @@ static void loop_drained(struct worker *worker)
     loop_post(control->self->loop, &note->message);
 }
 
+static void on_loop_closed(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+    const struct generation *current = control->runtime.current;
+
+    free(note);
+    if (--control->accepting > 0) {
+        return;
+    }
+    shut_sockets(current, NULL);
+}
+
 static void on_loop_drain(struct message *message)
 {
     struct note *note = container_of(message, struct note, message);
+
     worker_drain(note->worker, note->patience_ns, loop_drained);
-    free(note);
+    note->message.fn = on_loop_closed;
+    loop_post(note->control->self->loop, &note->message);
 }
 
 /* SIGTERM: no new connections, running requests end. */
@@ -338,7 +395,7 @@ static void stop_gently(struct control *control)
     log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
               (unsigned long long)(patience_ns / NS_PER_SECOND));
     notify_systemd("STOPPING=1");
-    control->left = control->runtime.workers + 1;
+    control->left = control->accepting = control->runtime.workers + 1;
     for (unsigned i = 0; i <= control->runtime.workers; i++) {
         struct note *note = note_new(control, control->runtime.loops[i], on_loop_drain);
         note->patience_ns = patience_ns;
@@ -486,6 +543,7 @@ static void tear_down(struct control *control)
     if (control->prober != NULL) {
         prober_free(&control->prober);
     }
+    names_free(&control->names);
     free_left_generations(control);
     for (unsigned i = 0; control->runtime.loops != NULL && i <= control->runtime.workers; i++) {
         if (control->runtime.loops[i] != NULL) {
@@ -524,11 +582,16 @@ int control_run(const char *path)
     if (generation != NULL) {
         list_push_back(&control.generations, &generation->link);
         control.prober = prober_new(control.self, server_changed, &control);
+        control.names =
+            names_new(control.self, generation->global.nameservers, error, sizeof(error));
         watch_signals(&control);
-        if (start_workers(&control)) {
+        if (control.names == NULL) {
+            log_write(WEIR_LOG_ERROR, "weir", "%s", error);
+            control.exit_code = 1;
+        } else if (start_workers(&control)) {
             set_servers(generation);
             control.applying = true;
-            apply_begin(&control.runtime, generation, applied, &control);
+            names_prepare(control.names, generation, named, &control);
             loop_run(control.self->loop);
         } else {
             control.exit_code = 1;

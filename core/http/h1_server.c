@@ -778,6 +778,12 @@ void h1_server_drain(struct h1_server *s)
     }
 }
 
+void h1_server_drain_after(struct h1_server *s, uint64_t grace_ns)
+{
+    s->draining = true;
+    timer_set(server_loop(s), &s->timer, grace_ns);
+}
+
 void h1_server_abort(struct h1_server *s)
 {
     struct exchange *exchange = s->down.exchange;

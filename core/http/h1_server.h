@@ -71,6 +71,10 @@ struct h1_server *h1_server_new(struct conn *conn, struct batch *batch,
 /* Closes after the running exchange, or now when idle. */
 void h1_server_drain(struct h1_server *server);
 
+/* The same for one that was accepted after everybody was told to leave: it may have one exchange, if that
+ * begins within `grace_ns`. */
+void h1_server_drain_after(struct h1_server *server, uint64_t grace_ns);
+
 /* Closes now, whatever runs. */
 void h1_server_abort(struct h1_server *server);
 

@@ -214,6 +214,31 @@ static void remove_file(const struct listen_socket *socket)
     }
 }
 
+void listen_socket_shut_own(struct listen_socket *socket, unsigned loop)
+{
+    if (socket->address.u.any.sa_family != AF_UNIX && socket->count > 1 &&
+        socket->fds[loop] != -1) {
+        close(socket->fds[loop]);
+        socket->fds[loop] = -1;
+    }
+}
+
+void listen_socket_shut(struct listen_socket *socket)
+{
+    bool local = socket->address.u.any.sa_family == AF_UNIX;
+
+    if (local) {
+        remove_file(socket);
+        socket->inode = 0;
+    }
+    for (size_t i = 0; i < (local ? 1 : socket->count); i++) {
+        if (socket->fds[i] != -1) {
+            close(socket->fds[i]);
+            socket->fds[i] = -1;
+        }
+    }
+}
+
 void listen_socket_unref(struct listen_socket **socket)
 {
     struct listen_socket *s = *socket;
@@ -225,15 +250,7 @@ void listen_socket_unref(struct listen_socket **socket)
     if (--s->refs > 0) {
         return;
     }
-    bool local = s->address.u.any.sa_family == AF_UNIX;
-    if (local) {
-        remove_file(s);
-    }
-    for (size_t i = 0; i < (local ? 1 : s->count); i++) {
-        if (s->fds[i] != -1) {
-            close(s->fds[i]);
-        }
-    }
+    listen_socket_shut(s);
     free(s->fds);
     free(s);
 }
@@ -377,6 +394,25 @@ void acceptor_free(struct acceptor **acceptor)
     event_del(&a->event);
     timer_cancel(a->loop, &a->timer);
     loop_free_later(a->loop, &a->freed, on_freed);
+}
+
+void acceptor_finish(struct acceptor *acceptor)
+{
+    struct address peer;
+    int fd = -1;
+
+    do {
+        if (acceptor->gate != NULL && !acceptor->gate(acceptor, acceptor->arg)) {
+            return;
+        }
+        peer.len = sizeof(peer.u);
+        fd = accept4(acceptor->fd, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd != -1) {
+            acceptor->fn(acceptor, fd, &peer, acceptor->arg);
+        } else if (acceptor->gate != NULL) {
+            acceptor->back(acceptor, acceptor->arg);
+        }
+    } while (fd != -1 && !acceptor->closed);
 }
 
 void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, acceptor_back_fn back)

@@ -28,6 +28,12 @@ struct listen_socket {
 struct listen_socket *listen_socket_open(const struct address *address, size_t count, int backlog,
                                          unsigned mode, char *error, size_t error_size);
 struct listen_socket *listen_socket_ref(struct listen_socket *socket);
+/* Stops listening, for all loops and whoever else holds it: new connections are refused from now on. Each
+ * loop has stopped accepting before. */
+void listen_socket_shut(struct listen_socket *socket);
+/* A loop that has stopped accepting: closes the socket that is its alone, at once, so that next to nobody
+ * is left in its queue. A Unix socket is all loops' and stays. */
+void listen_socket_shut_own(struct listen_socket *socket, unsigned loop);
 /* Closes at the last one and removes a Unix socket's file. */
 void listen_socket_unref(struct listen_socket **socket);
 
@@ -41,6 +47,9 @@ typedef void (*acceptor_fn)(struct acceptor *acceptor, int fd, const struct addr
  * The callee may pause or free the acceptor. */
 struct acceptor *acceptor_new(struct loop *loop, int fd, acceptor_fn fn, void *arg);
 void acceptor_free(struct acceptor **acceptor);
+/* Takes all connections that the kernel has made already: whoever is in the queue when its socket closes
+ * is reset. The owner stays in charge, and closes the socket soon afterwards. */
+void acceptor_finish(struct acceptor *acceptor);
 /* Asked before each connection is taken: false, and none is (the gate pauses the acceptor, or it is asked
  * again at once). `back` undoes a yes when no connection was there after all. Set before the first one. */
 typedef bool (*acceptor_gate_fn)(struct acceptor *acceptor, void *arg);

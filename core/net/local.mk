@@ -16,6 +16,8 @@ core_libcore_a_SOURCES += \
     core/net/loop.h \
     core/net/proxy_header.c \
     core/net/proxy_header.h \
+    core/net/resolver.c \
+    core/net/resolver.h \
     core/net/timer.c \
     core/net/timer.h \
     core/net/tls.c \

@@ -127,19 +127,18 @@ static void choice_index_make(void)
     choice_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_free);
 }
 
-static int find_lower(const struct choice *choice, const char *name)
+static int find_any_case(const struct choice *choice, struct weir_str name)
 {
     char lower[256];
-    size_t len = 0;
 
-    for (; name[len] != '\0'; len++) {
-        if (len == sizeof(lower)) {
-            return -1;
-        }
-        char c = name[len];
-        lower[len] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    if (name.len > sizeof(lower)) {
+        return -1;
     }
-    return tls_names_find(&choice->names, (struct weir_str){lower, len});
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    return tls_names_find(&choice->names, (struct weir_str){lower, name.len});
 }
 
 /* A name that no certificate has is served by the first: the client shall judge, and be told 421. */
@@ -147,7 +146,7 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct choice *choice = arg;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    int index = name != NULL ? find_lower(choice, name) : -1;
+    int index = name != NULL ? find_any_case(choice, str_from(name)) : -1;
     (void)alert;
 
     if (index > 0 && SSL_set_SSL_CTX(ssl, choice->others[index]) == NULL) {
@@ -407,5 +406,5 @@ size_t tls_listener_certificates(const struct tls_listener *listener,
 
 int tls_listener_certificate_for(const struct tls_listener *listener, struct weir_str name)
 {
-    return tls_names_find(&listener->choice->names, name);
+    return find_any_case(listener->choice, name);
 }

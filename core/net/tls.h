@@ -57,7 +57,7 @@ void tls_listener_free(struct tls_listener **listener);
 SSL_CTX *tls_listener_ctx(struct tls_listener *listener);
 size_t tls_listener_certificates(const struct tls_listener *listener,
                                  const struct tls_certificate_info **infos);
-/* Index of the certificate that serves `name` (lower case); exact, then wildcard; -1: none matches. For
+/* Index of the certificate that serves `name` (in any case); exact, then wildcard; -1: none matches. For
  * 421: two names are interchangeable when they have the same one. */
 int tls_listener_certificate_for(const struct tls_listener *listener, struct weir_str name);
 
@@ -73,6 +73,10 @@ extern const struct weir_options tls_server_options;
 
 SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, tls_place_fn place, void *arg,
                             struct mistakes *mistakes);
+
+/* Whether connections made with one may serve where the other is asked for: the same settings, and files
+ * that have not changed since. */
+bool tls_server_ctx_equal(const SSL_CTX *a, const SSL_CTX *b);
 
 /* The process's ticket keys: made at first use, a new one every 12 h by the caller's clock, the last two
  * accepted. Thread-safe. */

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 
 #include "net/conn_pool.h"
 #include "net/tls_context.h"
@@ -81,6 +83,56 @@ static bool load_own(SSL_CTX *ctx, const struct tls_server_conf *conf,
     return tls_context_load_pair(ctx, &conf->certificate, &conf->key, report);
 }
 
+/* ---- what a context was made from, as a text that hangs on it ---- */
+
+static void free_identity(void *parent, void *text, CRYPTO_EX_DATA *data, int index, long argl,
+                          void *argp)
+{
+    (void)parent, (void)data, (void)index, (void)argl, (void)argp;
+    free(text);
+}
+
+static int identity_index(void)
+{
+    static int index = -1; /* control thread */
+    if (index == -1) {
+        index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, free_identity);
+    }
+    return index;
+}
+
+static char *add_file(char *text, struct weir_str path)
+{
+    struct stat status = {0};
+    if (path.len > 0) {
+        stat(path.ptr, &status); /* it could be read a moment ago; if not, the two differ */
+    }
+    char *longer =
+        base_printf("%s %.*s:%llu:%llu:%lld.%ld", text, STR_ARGS(path),
+                    (unsigned long long)status.st_ino, (unsigned long long)status.st_size,
+                    (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+    free(text);
+    return longer;
+}
+
+static void set_identity(SSL_CTX *ctx, const struct tls_server_conf *conf)
+{
+    char *text = base_printf("%d %.*s", conf->verify, STR_ARGS(conf->name));
+    text = add_file(text, conf->ca);
+    text = add_file(text, conf->certificate);
+    text = add_file(text, conf->key);
+    if (SSL_CTX_set_ex_data(ctx, identity_index(), text) != 1) {
+        free(text);
+    }
+}
+
+bool tls_server_ctx_equal(const SSL_CTX *a, const SSL_CTX *b)
+{
+    const char *x = a != NULL ? SSL_CTX_get_ex_data(a, identity_index()) : NULL;
+    const char *y = b != NULL ? SSL_CTX_get_ex_data(b, identity_index()) : NULL;
+    return x != NULL && y != NULL && strcmp(x, y) == 0;
+}
+
 SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, tls_place_fn place, void *arg,
                             struct mistakes *mistakes)
 {
@@ -101,5 +153,6 @@ SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, tls_place_fn pla
     SSL_CTX_set_alpn_protos(ctx, protocols, sizeof(protocols) - 1);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, conn_tls_new_session);
+    set_identity(ctx, conf);
     return ctx;
 }

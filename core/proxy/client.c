@@ -13,6 +13,9 @@
 #include "proxy/greeting.h"
 #include "proxy/stream.h"
 
+/* Time in which a client must begin its request that came in when the last were already being served. */
+#define LATE_GRACE_NS NS_PER_SECOND
+
 /* How often a listener at its connection_limit looks whether a place is free again: those that other
  * loops give back are seen by this. */
 #define FULL_LOOK_NS (LOOP_TICK_MS * NS_PER_MS)
@@ -280,6 +283,9 @@ void client_open(struct listener_local *local, int fd, const struct address *pee
     list_push_back(&worker->clients, &client->link);
     list_push_back(&local->clients, &client->listener_link);
     worker->client_count++;
+    if (worker->draining) {
+        h1_server_drain_after(client->http, LATE_GRACE_NS);
+    }
 }
 
 static void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer,
@@ -315,7 +321,13 @@ static void accepting_stop(struct listener_local *local, const struct listener_p
         if (stays) {
             local->accepting[kept++] = *accepting;
         } else {
+            if (local->worker->draining) {
+                acceptor_finish(accepting->acceptor);
+            }
             acceptor_free(&accepting->acceptor);
+            if (local->worker->draining) {
+                listen_socket_shut_own(accepting->socket, local->worker->index);
+            }
         }
     }
     local->accepting_count = kept;

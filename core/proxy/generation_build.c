@@ -625,6 +625,21 @@ static struct server *server_find(struct build *b, const struct pool *pool,
     return server_new(str_from(pool->name), settings->id, &settings->url, b->generation->loops);
 }
 
+/* The same settings as before: the same context, by which the loops see that their idle connections may
+ * stay. */
+static void share_tls(struct build *b, struct pool_plan *plan)
+{
+    const struct generation *current = b->runtime->current;
+    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
+        const struct pool_plan *last = &current->pools[i];
+        if (last->pool == plan->pool && tls_server_ctx_equal(last->tls, plan->tls)) {
+            SSL_CTX_free(plan->tls);
+            plan->tls = last->tls;
+            SSL_CTX_up_ref(plan->tls);
+        }
+    }
+}
+
 static void attach_pool(struct build *b, struct pool_plan *plan)
 {
     const struct server_settings *settings = plan->settings->servers.items;
@@ -637,6 +652,7 @@ static void attach_pool(struct build *b, struct pool_plan *plan)
         plan->server_count++;
     }
     plan_index(b, plan);
+    share_tls(b, plan);
 }
 
 static struct listener *listener_find(struct build *b, struct weir_str name)

@@ -14,6 +14,8 @@ core_libcore_a_SOURCES += \
     core/proxy/generation_build.c \
     core/proxy/greeting.c \
     core/proxy/greeting.h \
+    core/proxy/names.c \
+    core/proxy/names.h \
     core/proxy/pick.c \
     core/proxy/pool.c \
     core/proxy/pool.h \

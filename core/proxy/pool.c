@@ -290,6 +290,10 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server_local *mine = &plan->servers[i]->locals[worker->index];
         mine->adopted = true;
+        if (mine->tls != plan->tls) {
+            server_local_close_idle(mine, UINT64_MAX);
+            mine->tls = plan->tls;
+        }
         mine->idle_limit = (size_t)plan->settings->keepalive;
     }
     struct balancer *next = plan->balancers[worker->index];

@@ -15,6 +15,8 @@
 #include <weir/balancer.h>
 #include <weir/option.h>
 
+#include <openssl/ssl.h>
+
 #include "base/list.h"
 #include "net/address.h"
 #include "proxy/stats.h"
@@ -46,6 +48,7 @@ struct server_local {
     uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
     _Atomic bool
         adopted; /* in this loop's generation; else connections are not kept. Read by others */
+    const SSL_CTX *tls; /* of this loop's generation; what was made with another is not kept */
     struct server *server;
     struct traffic traffic;
 } __attribute__((aligned(64)));
@@ -60,6 +63,7 @@ struct server {
     unsigned loops;
     _Atomic unsigned refs; /* any thread: a place that is given on has one, see queue.h */
     struct probe *probe;   /* control thread; NULL: it is not probed */
+    struct server_name *name_watch; /* control thread; NULL: its URL has an address */
     _Atomic uint32_t health;
     _Atomic uint32_t admin;
     _Atomic uint32_t weight;          /* as configured (or changed at run time) */

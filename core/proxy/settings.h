@@ -20,6 +20,7 @@ struct global_settings {
     struct weir_str log_target;
     uint64_t shutdown_timeout;
     struct weir_str pid_file;
+    struct weir_str nameservers;
 };
 extern const struct weir_options global_options;
 

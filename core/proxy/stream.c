@@ -101,7 +101,8 @@ static bool stream_misdirected(const struct stream *stream)
         return false;
     }
     int wanted = tls_listener_certificate_for(tls, host);
-    return wanted >= 0 && wanted != tls_listener_certificate_for(tls, name);
+    int shown = tls_listener_certificate_for(tls, name);
+    return wanted >= 0 && wanted != (shown >= 0 ? shown : 0); /* none has it: the first was shown */
 }
 
 /* The field's number; false: there are two fields, or it is no number that a sane client sends. */

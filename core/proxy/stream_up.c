@@ -563,7 +563,9 @@ const struct up_events stream_up_events = {
 static void client_idle(struct h1_client *client)
 {
     struct server_local *mine = client->user;
-    if (!mine->adopted || mine->idle_count >= mine->idle_limit) {
+    const SSL *ssl = client->conn->ssl;
+    bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
+    if (!mine->adopted || other_tls || mine->idle_count >= mine->idle_limit) {
         h1_client_close(client);
         return;
     }

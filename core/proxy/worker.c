@@ -175,15 +175,6 @@ static void worker_patience(struct timer *timer)
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *))
 {
     worker->draining = true;
-    worker->on_drained = on_drained;
-    for (size_t i = 0; worker->generation != NULL && i < worker->generation->listener_count; i++) {
-        struct listener_plan *plan = &worker->generation->listeners[i];
-        listener_local_adopt(&plan->listener->locals[worker->index], worker, plan);
-    }
-    if (worker->client_count == 0) {
-        on_drained(worker);
-        return;
-    }
     worker->drain.fn = worker_patience;
     timer_set(worker->loop, &worker->drain, patience_ns > 0 ? patience_ns : 1);
     list_each(link, &worker->clients)
@@ -193,7 +184,17 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     if (worker->generation != NULL) {
         generation_drain_handlers(worker->generation, worker);
     }
+    /* Whoever stands in the queue of a socket comes in before it closes. */
+    for (size_t i = 0; worker->generation != NULL && i < worker->generation->listener_count; i++) {
+        struct listener_plan *plan = &worker->generation->listeners[i];
+        listener_local_adopt(&plan->listener->locals[worker->index], worker, plan);
+    }
     batch_flush(&worker->batch);
+    if (worker->client_count == 0) {
+        on_drained(worker);
+    } else {
+        worker->on_drained = on_drained;
+    }
 }
 
 struct weir_str worker_date(struct worker *worker)

@@ -30,7 +30,7 @@ def two_pools(web, tunnel, weight=1, extra="", route='"/"'):
     """A pool of three servers, one of them with a weight that changes, and a WebSocket pool."""
     servers = {"a": (web[0], f"weight = {weight}"), "b": web[1], "c": web[2]}
     return (conf.listener() + conf.modules() + conf.routes(web=route, chat='"/chat"') +
-            conf.pool("web", servers, extra) + conf.pool("chat", {"t": tunnel}))
+            conf.pool("web", servers, "keepalive_timeout = 1s  " + extra) + conf.pool("chat", {"t": tunnel}))
 
 
 def test_200_reloads_under_load(start_weir, http_server, scripted_server):

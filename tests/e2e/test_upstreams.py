@@ -51,7 +51,10 @@ def https(certs, server, options="", host="localhost"):
 
 
 def test_https_server_verified(start_weir, http_server, certs):
-    web = http_server("a", tls=certs.server())
+    def handler(request):
+        return b"a" if request.body is not None else b""
+
+    web = http_server("a", handler, tls=certs.server())
     weir = start_weir(https(certs, web))
     with weir.client() as client:
         for _ in range(5):

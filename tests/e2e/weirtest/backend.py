@@ -29,12 +29,15 @@ class Request:
     connection: int
     _body: bytes = None
     _trailers: wire.Headers = None
+    _lock: object = dataclasses.field(default_factory=threading.Lock)
 
     @property
     def body(self):
-        if self._body is None:
-            self._body = b"".join(self.pieces)
-            self._trailers = self.stream.trailers
+        """Whoever asks first, the server or the test, reads it."""
+        with self._lock:
+            if self._body is None:
+                self._body = b"".join(self.pieces)
+                self._trailers = self.stream.trailers
         return self._body
 
     @property
@@ -294,8 +297,11 @@ class HttpServer(Acceptor):
                 with self._lock:
                     self.active -= 1
                     self.served += 1
-            for _ in request.pieces if request._body is None else ():
-                pass
+            if self.keep:
+                assert request.body is not None
+            else:
+                for _ in request.pieces:
+                    pass
             if reply.close or reply.framing == "close" or \
                     (request.headers.get("Connection") or "").lower() == "close":
                 return
