@@ -13,6 +13,7 @@ weir_confd = \
     conf.d/50-health_http.conf \
     conf.d/60-access_log.conf \
     conf.d/70-headers.conf \
+    conf.d/71-rate_limit.conf \
     conf.d/80-pools.conf
 if HAVE_COMPRESS
 weir_confd += conf.d/72-compress.conf

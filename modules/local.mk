@@ -132,3 +132,17 @@ weir_tests += modules/headers/test_headers
 modules_headers_test_headers_SOURCES = $(HEADERS_SOURCES) $(MODULE_TEST_SOURCES) \
     modules/headers/test_headers.c
 modules_headers_test_headers_LDADD = $(MODULE_TEST_LIBS)
+
+# --- rate_limit ----------------------------------------------------------------------------------
+
+RATE_LIMIT_SOURCES = \
+    modules/rate_limit/buckets.c modules/rate_limit/buckets.h \
+    modules/rate_limit/key.c modules/rate_limit/key.h \
+    modules/rate_limit/rate_limit.c
+pkgmodule_PROGRAMS += modules/built/rate_limit.so
+modules_built_rate_limit_so_SOURCES = $(RATE_LIMIT_SOURCES)
+modules_built_rate_limit_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/rate_limit/test_rate_limit
+modules_rate_limit_test_rate_limit_SOURCES = $(RATE_LIMIT_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/rate_limit/test_rate_limit.c
+modules_rate_limit_test_rate_limit_LDADD = $(MODULE_TEST_LIBS)

@@ -136,6 +136,11 @@ static struct weir_str host_pool_name(struct weir_context *ctx)
     return module_context_of(ctx)->pool;
 }
 
+static struct weir_str host_block_name(struct weir_context *ctx)
+{
+    return module_context_of(ctx)->block_name;
+}
+
 /* ---- random bytes, digests, secrets ---- */
 
 static void host_random(struct weir_context *ctx, void *out, size_t len)
@@ -328,4 +333,5 @@ void module_host_fill(struct weir_host *host)
     host->check_route = check_route;
     host->check_listener = check_listener;
     host->shared = host_shared;
+    host->block_name = host_block_name;
 }

@@ -46,6 +46,7 @@ void use_context_init(struct module_context *context, const struct use *use, str
     context->worker_index = worker->index;
     context->worker_count = use->generation->runtime->workers;
     context->pool = use->pool;
+    context->block_name = use->context.block_name;
     context->slot = use->base->context.slot;
 }
 

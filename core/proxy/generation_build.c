@@ -481,8 +481,49 @@ static struct route *route_find(struct runtime *runtime, struct weir_str name)
     return route;
 }
 
+/* Names that stay over reloads: `listener public filter 2` is the second of that module there. */
+static void name_use(struct build *b, struct use *use, const char *where, struct weir_str name,
+                     size_t number)
+{
+    if (use != NULL) {
+        use->context.block_name =
+            arena_printf(&b->generation->arena, "%s %.*s %s %zu", where, STR_ARGS(name),
+                         module_kind_block(use->kind), number);
+    }
+}
+
+static void name_filters(struct build *b, const struct use_list *filters, const char *where,
+                         struct weir_str name)
+{
+    for (size_t i = 0; i < filters->count; i++) {
+        size_t number = 1;
+        for (size_t k = 0; k < i; k++) {
+            number += filters->items[k]->module == filters->items[i]->module;
+        }
+        name_use(b, filters->items[i], where, name, number);
+    }
+}
+
+static void name_uses(struct build *b)
+{
+    const struct generation *g = b->generation;
+
+    for (size_t i = 0; i < g->pool_count; i++) {
+        const struct pool_plan *plan = &g->pools[i];
+        struct weir_str name = plan->settings->name;
+        name_use(b, plan->balance, "pool", name, 1);
+        name_use(b, plan->sticky, "pool", name, 1);
+        name_use(b, plan->health, "pool", name, 1);
+        name_filters(b, &plan->filters, "pool", name);
+    }
+    for (size_t i = 0; i < g->listener_count; i++) {
+        name_filters(b, &g->listeners[i].filters, "listener", g->listeners[i].settings->name);
+    }
+}
+
 /* The filter blocks that stand in a route's own block. */
-static void add_route_filters(struct build *b, struct use_list *filters, const void *field)
+static void add_route_filters(struct build *b, struct use_list *filters, const void *field,
+                              struct weir_str name)
 {
     const struct conf_node *block = conf_block_of(b->generation->places, field);
 
@@ -497,6 +538,7 @@ static void add_route_filters(struct build *b, struct use_list *filters, const v
             }
         }
     }
+    name_filters(b, filters, "route", name);
 }
 
 static weir_route_ref add_route(void *arg, const void *field, struct weir_str name,
@@ -528,7 +570,7 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
     }
     g->routes[g->route_count] = route_find(b->runtime, name);
     g->route_places[g->route_count] = place;
-    add_route_filters(b, &g->route_filters[g->route_count], field);
+    add_route_filters(b, &g->route_filters[g->route_count], field, name);
     return (weir_route_ref)g->route_count++;
 }
 
@@ -782,6 +824,7 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
         module_registry_set_dir(runtime->modules, g->global.module_dir.ptr);
     }
     build_blocks(&b);
+    name_uses(&b);
     if (open_sockets) {
         module_host_set_state_dir(g->global.state_dir.ptr);
     }

@@ -278,6 +278,12 @@ static void reply_end(struct weir_request *req)
     stream_reply_end(stream_of_request(req));
 }
 
+static enum weir_status reply_error(struct weir_request *req, uint32_t status,
+                                    const struct weir_field *fields, size_t count)
+{
+    return stream_reply_refusal(stream_of_request(req), status, fields, count);
+}
+
 static void reply_abort(struct weir_request *req)
 {
     stream_reply_abort(stream_of_request(req));
@@ -308,6 +314,7 @@ void sdk_request_fill(struct weir_host *host)
     host->reply_write = reply_write;
     host->reply_end = reply_end;
     host->reply_abort = reply_abort;
+    host->reply_error = reply_error;
     sdk_transform_fill(host);
     host->request_credentials = request_credentials;
 }

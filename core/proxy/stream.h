@@ -167,7 +167,9 @@ void stream_reply_error(struct stream *stream, unsigned status, enum reason reas
 /* Breaks the response off, or answers `status` when none has begun. */
 void stream_break(struct stream *stream, unsigned status, enum reason reason);
 void stream_redirect(struct stream *stream, unsigned status, struct weir_str location);
-/* What http.h says of weir_reply_begin and its kin. */
+/* What http.h says of weir_reply_error, weir_reply_begin and its kin. */
+enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
+                                      const struct weir_field *fields, size_t count);
 enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
                                     const struct weir_field *fields, size_t count,
                                     int64_t content_length);

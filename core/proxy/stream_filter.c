@@ -77,6 +77,7 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
             ops->on_request(&instance->context.base, instance->data, &stream->request_handle);
         if (status == WEIR_DONE && stream->exchange.response_begun) {
             stream->reason = stream->reason != 0 ? stream->reason : REASON_REFUSED_BY_RULE;
+            stream->detail = str_from(use->module->name);
             return false;
         }
         if (status != WEIR_OK) {

@@ -67,7 +67,30 @@ static void reply_body(struct stream *stream, struct weir_str body)
     exchange->down->ops->end(exchange->down);
 }
 
-void stream_reply_error(struct stream *stream, unsigned status, enum reason reason)
+/* Adds a module's fields. */
+static enum weir_status reply_add(struct stream *stream, const struct weir_field *fields,
+                                  size_t count)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct arena *arena = &exchange->arena;
+
+    for (size_t i = 0; i < count; i++) {
+        enum field_id id = field_id_of(fields[i].name);
+        if (!field_name_valid(fields[i].name) || !field_value_valid(fields[i].value) ||
+            id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION) {
+            return WEIR_INVALID;
+        }
+        struct weir_str name = arena_copy(arena, fields[i].name);
+        struct weir_str value = arena_copy(arena, fields[i].value);
+        if (!fields_add(&exchange->response.fields, arena, name, value)) {
+            return WEIR_NO_MEMORY;
+        }
+    }
+    return WEIR_OK;
+}
+
+/* The rest of an error's answer, whose head has been begun. */
+static void reply_page(struct stream *stream, unsigned status, enum reason reason)
 {
     struct exchange *exchange = &stream->exchange;
     struct arena *arena = &exchange->arena;
@@ -76,8 +99,7 @@ void stream_reply_error(struct stream *stream, unsigned status, enum reason reas
     bool json = wants_json(stream);
 
     stream_note(stream, reason);
-    reply_fields(stream, status);
-    if (status == 503) {
+    if (status == 503 && !fields_have(&exchange->response.fields, FIELD_RETRY_AFTER)) {
         fields_add(&exchange->response.fields, arena, STR("Retry-After"), STR("5"));
     }
     if (status != 204) {
@@ -92,6 +114,28 @@ void stream_reply_error(struct stream *stream, unsigned status, enum reason reas
                                    status, STR_ARGS(phrase), status, STR_ARGS(phrase));
     }
     reply_body(stream, body);
+}
+
+void stream_reply_error(struct stream *stream, unsigned status, enum reason reason)
+{
+    reply_fields(stream, status);
+    reply_page(stream, status, reason);
+}
+
+enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
+                                      const struct weir_field *fields, size_t count)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    if (exchange->down == NULL || exchange->response_begun || status < 400 || status > 599) {
+        return WEIR_INVALID;
+    }
+    reply_fields(stream, status);
+    enum weir_status result = reply_add(stream, fields, count);
+    if (result == WEIR_OK) {
+        reply_page(stream, status, REASON_REFUSED_BY_RULE);
+    }
+    return result;
 }
 
 void stream_redirect(struct stream *stream, unsigned status, struct weir_str location)
@@ -130,23 +174,14 @@ enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
                                     int64_t content_length)
 {
     struct exchange *exchange = &stream->exchange;
-    struct arena *arena = &exchange->arena;
 
     if (exchange->down == NULL || exchange->response_begun || status < 200 || status > 599) {
         return WEIR_INVALID;
     }
     reply_fields(stream, status);
-    for (size_t i = 0; i < count; i++) {
-        enum field_id id = field_id_of(fields[i].name);
-        if (!field_name_valid(fields[i].name) || !field_value_valid(fields[i].value) ||
-            id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION) {
-            return WEIR_INVALID;
-        }
-        struct weir_str name = arena_copy(arena, fields[i].name);
-        struct weir_str value = arena_copy(arena, fields[i].value);
-        if (!fields_add(&exchange->response.fields, arena, name, value)) {
-            return WEIR_NO_MEMORY;
-        }
+    enum weir_status result = reply_add(stream, fields, count);
+    if (result != WEIR_OK) {
+        return result;
     }
     struct http_response_head *head = &exchange->response;
     if (content_length >= 0) {

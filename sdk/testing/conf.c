@@ -106,6 +106,13 @@ static struct weir_test_block *block_new(struct weir_test *host, enum weir_optio
     block->number = ++host->block_count;
     fake_context_init(&block->ctx, host, "the block",
                       context == WEIR_CONTEXT_POOL ? host->pool_name : NULL);
+    if (context != WEIR_CONTEXT_MODULE) {
+        snprintf(block->ctx.block_name, sizeof(block->ctx.block_name), "%s %.60s block 1",
+                 context == WEIR_CONTEXT_POOL       ? "pool"
+                 : context == WEIR_CONTEXT_LISTENER ? "listener"
+                                                    : "route",
+                 context == WEIR_CONTEXT_POOL ? host->pool_name : "public");
+    }
     /* The hooks of a configuration run on the control thread. */
     block->ctx.worker_index = host->worker_count;
     block->next = host->blocks;

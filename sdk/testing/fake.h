@@ -58,6 +58,7 @@ struct fake_context {
     struct weir_test *host;
     const char *what; /* for problems: "the balancer instance" */
     char *pool_name;
+    char block_name[96];
     uint32_t worker_index;
     uint32_t worker_count;
     bool checking; /* conf_create runs */
@@ -414,6 +415,8 @@ enum weir_status fake_reply_begin(struct weir_request *req, uint32_t status,
 size_t fake_reply_write(struct weir_request *req, const void *data, size_t len);
 void fake_reply_end(struct weir_request *req);
 void fake_reply_abort(struct weir_request *req);
+enum weir_status fake_reply_error(struct weir_request *req, uint32_t status,
+                                  const struct weir_field *fields, size_t count);
 /* Tells handlers of their requests that are answered; whether there was one. */
 bool fake_replies_finish(struct weir_test *host);
 /* Tells the handler that its request is over, once. */

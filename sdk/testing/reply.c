@@ -93,6 +93,23 @@ void fake_reply_abort(struct weir_request *req)
     fake->reply.aborted = true;
 }
 
+enum weir_status fake_reply_error(struct weir_request *req, uint32_t status,
+                                  const struct weir_field *fields, size_t count)
+{
+    static const char page[] = "<!doctype html>\n";
+
+    if (status < 400) {
+        return WEIR_INVALID;
+    }
+    enum weir_status result =
+        fake_reply_begin(req, status, fields, count, (int64_t)sizeof(page) - 1);
+    if (result == WEIR_OK) {
+        fake_reply_write(req, page, sizeof(page) - 1);
+        fake_reply_end(req);
+    }
+    return result;
+}
+
 void fake_request_end(struct fake_request *req, bool aborted)
 {
     struct weir_test_instance *instance = req->handler;

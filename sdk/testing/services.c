@@ -108,6 +108,11 @@ static enum weir_status service_secret(struct weir_context *ctx, const char *pur
     return WEIR_OK;
 }
 
+static struct weir_str service_block_name(struct weir_context *ctx)
+{
+    return fake_str(fake_context(ctx)->block_name);
+}
+
 const struct weir_host fake_services = {
     .size = sizeof(struct weir_host),
     .abi_major = WEIR_ABI_MAJOR,
@@ -161,4 +166,6 @@ const struct weir_host fake_services = {
     .check_listener = fake_check_listener,
     .shared = fake_shared,
     .request_credentials = fake_request_credentials,
+    .block_name = service_block_name,
+    .reply_error = fake_reply_error,
 };

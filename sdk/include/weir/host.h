@@ -178,6 +178,9 @@ struct weir_host {
     bool (*check_listener)(struct weir_check *check, struct weir_listener *out);
     void *(*shared)(struct weir_context *ctx, const char *name, size_t size);
     bool (*request_credentials)(const struct weir_request *req, struct weir_credentials *out);
+    struct weir_str (*block_name)(struct weir_context *ctx);
+    enum weir_status (*reply_error)(struct weir_request *req, uint32_t status,
+                                    const struct weir_field *fields, size_t count);
 };
 
 /* ---- services of an instance ---- */
@@ -224,6 +227,14 @@ static inline uint32_t weir_worker_count(struct weir_context *ctx)
 static inline struct weir_str weir_pool_name(struct weir_context *ctx)
 {
     return ctx->host->pool_name(ctx);
+}
+
+/** Names the block in which the module stands, the same after a reload: `listener public filter 2` is the
+ * second filter of this module there; empty for a module block. Fit for the names of weir_shared. Valid as
+ * long as the context. */
+static inline struct weir_str weir_block_name(struct weir_context *ctx)
+{
+    return ctx->host->block_name(ctx);
 }
 
 /** Fills `out` with `len` bytes fit for keys. Never fails. */

@@ -252,6 +252,14 @@ static inline void weir_reply_abort(struct weir_request *req)
     req->host->reply_abort(req);
 }
 
+/** A whole answer that looks like Weir's own: a short page or a problem document (RFC 9457), as Accept
+ * asks. `status` 400 to 599; `fields` are added, and copied. Failures as weir_reply_begin's. */
+static inline enum weir_status weir_reply_error(struct weir_request *req, uint32_t status,
+                                                const struct weir_field *fields, size_t count)
+{
+    return req->host->reply_error(req, status, fields, count);
+}
+
 /** A whole answer in one call. */
 static inline enum weir_status weir_reply(struct weir_request *req, uint32_t status,
                                           struct weir_str content_type, struct weir_str body)

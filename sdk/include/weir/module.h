@@ -12,8 +12,8 @@
  *   1.1  2026-11-26  filters transform response bodies (weir_response_transform, on_response_data,
  *                    on_response_close) and may stand in a route's block (WEIR_OPTION_FILTERS);
  *                    weir_response_content_length, weir_request_set_path; WEIR_REQUEST_ID;
- *                    weir_check_listener, weir_shared, weir_request_credentials;
- *                    handlers: on_drain
+ *                    weir_check_listener, weir_shared, weir_request_credentials,
+ *                    weir_block_name, weir_reply_error; handlers: on_drain
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Keys of buckets. See key.h. */
+#include "key.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+/* Clears what is behind the first `bits` of `len` bytes. */
+static void keep_bits(uint8_t *bytes, size_t len, unsigned bits)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned kept = bits > i * 8 ? bits - (unsigned)(i * 8) : 0;
+        bytes[i] = kept >= 8 ? bytes[i] : (uint8_t)(bytes[i] & (0xff00u >> kept));
+    }
+}
+
+size_t key_of_address(struct weir_str address, unsigned ipv4_bits, unsigned ipv6_bits,
+                      uint8_t out[KEY_ADDRESS_MAX])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    char text[INET6_ADDRSTRLEN];
+
+    out[0] = 0;
+    if (address.len >= sizeof(text)) {
+        return 1;
+    }
+    memcpy(text, address.ptr, address.len);
+    text[address.len] = '\0';
+    if (inet_pton(AF_INET, text, out + 1) == 1) {
+        out[0] = 4;
+        keep_bits(out + 1, 4, ipv4_bits);
+        return 5;
+    }
+    if (inet_pton(AF_INET6, text, out + 1) != 1) {
+        return 1;
+    }
+    if (memcmp(out + 1, mapped, sizeof(mapped)) == 0) { /* one client, one bucket */
+        memmove(out + 1, out + 13, 4);
+        out[0] = 4;
+        keep_bits(out + 1, 4, ipv4_bits);
+        return 5;
+    }
+    out[0] = 6;
+    keep_bits(out + 1, 16, ipv6_bits);
+    return 17;
+}
+
+static struct weir_str trim(struct weir_str text)
+{
+    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
+        text.ptr++;
+        text.len--;
+    }
+    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
+        text.len--;
+    }
+    return text;
+}
+
+static bool find_pair(struct weir_str field, struct weir_str name, struct weir_str *value)
+{
+    while (field.len > 0) {
+        const char *end = memchr(field.ptr, ';', field.len);
+        size_t len = end != NULL ? (size_t)(end - field.ptr) : field.len;
+        struct weir_str pair = trim((struct weir_str){field.ptr, len});
+        size_t used = end != NULL ? len + 1 : len;
+        field.ptr += used;
+        field.len -= used;
+        if (pair.len > name.len && pair.ptr[name.len] == '=' &&
+            memcmp(pair.ptr, name.ptr, name.len) == 0) {
+            *value = (struct weir_str){pair.ptr + name.len + 1, pair.len - name.len - 1};
+            return true;
+        }
+    }
+    return false;
+}
+
+bool key_cookie(const struct weir_request *req, struct weir_str name, struct weir_str *value)
+{
+    size_t count = weir_request_field_count(req);
+    struct weir_str first;
+
+    if (!weir_request_header(req, "Cookie", &first)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct weir_field field = weir_request_field(req, i);
+        if (field.name.len == 6 && strncasecmp(field.name.ptr, "Cookie", 6) == 0 &&
+            find_pair(field.value, name, value)) {
+            return true;
+        }
+    }
+    return false;
+}

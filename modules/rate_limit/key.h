@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keys: whose bucket a request takes from. Pure; any thread.
+ */
+#ifndef RATE_LIMIT_KEY_H
+#define RATE_LIMIT_KEY_H
+
+#include <weir/http.h>
+
+/* A byte for the family, and an address of IPv6. */
+#define KEY_ADDRESS_MAX 17
+
+/* A client's address in bytes, the bits behind the prefix taken away; a Unix socket's and what cannot be
+ * read are one. Says how many bytes of `out` it takes. */
+size_t key_of_address(struct weir_str address, unsigned ipv4_bits, unsigned ipv6_bits,
+                      uint8_t out[KEY_ADDRESS_MAX]);
+
+/* The value of a cookie of that name, among all Cookie fields; false: there is none. */
+bool key_cookie(const struct weir_request *req, struct weir_str name, struct weir_str *value);
+
+#endif
