@@ -18,6 +18,35 @@
 struct exchange;
 struct h1_extra;
 
+/*
+ * How much is read at once. A piece that was read and that the other side's socket does not take has to be
+ * kept, so a side that is slow, or not known yet to be fast, is read for in small pieces: what one exchange
+ * can hold then fits a 64 KiB buffer, with TLS and chunk framing. Only who has taken more than any socket
+ * buffer holds, without ever refusing, gets the large reads that cost least.
+ */
+#define PACE_SMALL (60u * 1024)
+#define PACE_TRUST (8u * 1024 * 1024)
+
+struct pace {
+    uint32_t max;    /* bytes of the next read; 0: as much as scratch holds */
+    uint64_t passed; /* since the last refusal */
+};
+
+/* A new exchange, or the other side has refused. */
+static inline void pace_begin(struct pace *pace)
+{
+    pace->max = PACE_SMALL;
+    pace->passed = 0;
+}
+
+static inline void pace_passed(struct pace *pace, size_t len)
+{
+    pace->passed += len;
+    if (unlikely(pace->passed > PACE_TRUST)) {
+        pace->max = 0;
+    }
+}
+
 /* ---- the client's half ---- */
 
 struct down;

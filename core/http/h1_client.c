@@ -237,7 +237,7 @@ static bool client_read_once(struct h1_client *c)
 {
     char *data = NULL;
     size_t len = 0;
-    enum conn_result result = conn_read(c->conn, &data, &len, 0);
+    enum conn_result result = conn_read(c->conn, &data, &len, c->pace.max);
 
     if (result == CONN_AGAIN) {
         return false;
@@ -253,6 +253,7 @@ static bool client_read_once(struct h1_client *c)
     struct exchange *exchange = c->up.exchange;
     struct batch *batch = c->batch;
     size_t at = 0;
+    pace_passed(&c->pace, len);
     /* All of one read is handed on, also when the stream has asked for a pause in between: it is bounded,
      * and would have to be kept. */
     while (at < len && c->up.exchange == exchange) {
@@ -413,6 +414,7 @@ static void up_end(struct up *up)
 static void up_pause(struct up *up)
 {
     client_of(up)->paused = true;
+    pace_begin(&client_of(up)->pace);
 }
 
 static void up_resume(struct up *up)
@@ -502,6 +504,7 @@ bool h1_client_use(struct h1_client *c, struct exchange *exchange, bool probe)
         return false;
     }
     c->state = STATE_HEAD;
+    pace_begin(&c->pace);
     c->exchanges++;
     c->paused = false;
     c->request_whole = false;

@@ -30,6 +30,7 @@ struct h1_client {
     struct h1_limits limits;
     struct h1_scan scan;
     struct h1_chunked chunked;
+    struct pace pace; /* of reads for the exchange */
     uint64_t body_left;
     uint64_t exchanges; /* begun on this connection */
     uint64_t idle_since_ns;

@@ -22,8 +22,9 @@ enum state {
     STATE_CLOSED,
 };
 
-/* Bytes that may be kept of a client that sends on while it waits for an answer and closes its side. */
-#define PIPELINE_KEPT_MAX (LOOP_SCRATCH_SIZE / 2)
+/* Bytes that may be kept of a client that sends on while it waits for an answer (pipelined requests, the
+ * beginning of a body), beyond the longest head that it may send. What is more stays in the socket. */
+#define PIPELINE_MORE (16u * 1024)
 
 /* Reads in one callback, so that one connection does not starve the others. */
 #define READS_PER_TURN 16
@@ -71,6 +72,15 @@ static void server_finish(struct h1_server *s)
     task_queue(server_loop(s), &s->finish);
 }
 
+/* The settings for what comes next. */
+static void server_take_conf(struct h1_server *s)
+{
+    s->conf = s->owner->conf(s);
+    if (s->conf != NULL) {
+        s->kept_max = s->conf->limits.head + PIPELINE_MORE;
+    }
+}
+
 static void server_count_bytes(struct h1_server *s, struct exchange *exchange)
 {
     exchange->request_bytes = s->conn->received - conn_kept(s->conn) - s->received_mark;
@@ -93,7 +103,7 @@ static void server_finish_task(struct task *task)
         s->owner->events->on_close(exchange, exchange->response_whole && !s->broken);
     }
     s->finishing = false;
-    s->conf = s->owner->conf(s);
+    server_take_conf(s);
     if (s->broken || !s->keep_alive || s->conf == NULL || s->state != STATE_WAIT) {
         server_close(s, !s->broken);
         return;
@@ -152,7 +162,7 @@ static void server_refuse(struct h1_server *s)
 
 static bool server_open(struct h1_server *s)
 {
-    s->conf = s->owner->conf(s);
+    server_take_conf(s);
     if (s->conf == NULL) {
         server_close(s, true);
         return false;
@@ -169,6 +179,7 @@ static bool server_open(struct h1_server *s)
     s->chunking = false;
     s->last_chunk_sent = false;
     s->continued = false;
+    pace_begin(&s->pace);
     s->requests++;
     return true;
 }
@@ -351,16 +362,23 @@ static void server_eof(struct h1_server *s)
     }
 }
 
+/* How much more may be kept; at least a byte, so that a read is one. */
+static size_t server_kept_room(const struct h1_server *s)
+{
+    size_t kept = conn_kept(s->conn);
+    return kept < s->kept_max ? s->kept_max - kept : 1;
+}
+
 /* Reads no more than could be kept: a body may have to wait behind its head until a server is found, and
  * any number of requests may stand behind a body. What surely belongs to a body is used at once. */
 static enum conn_result server_next_bytes(struct h1_server *s, char **data, size_t *len)
 {
-    size_t kept = conn_kept(s->conn);
-    uint64_t room = kept < PIPELINE_KEPT_MAX ? PIPELINE_KEPT_MAX - kept : 1;
+    uint64_t room = server_kept_room(s);
     if (s->state == STATE_TUNNEL) {
-        room = 0;
+        room = s->pace.max;
     } else if (s->state == STATE_LENGTH) {
         room = s->body_left < LOOP_SCRATCH_SIZE ? room + s->body_left : 0;
+        room = s->pace.max > 0 && (room == 0 || room > s->pace.max) ? s->pace.max : room;
     }
     return conn_read(s->conn, data, len, (size_t)room);
 }
@@ -398,6 +416,7 @@ static void server_read(struct h1_server *s)
             timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
         }
         struct batch *batch = s->batch;
+        pace_passed(&s->pace, len);
         size_t used = server_consume(s, data, len);
         batch_flush(batch); /* before scratch is read into again */
         if (s->state == STATE_CLOSED) {
@@ -423,10 +442,10 @@ static void server_watch(struct h1_server *s)
         server_gone(s, DOWN_GONE_CLOSED);
         return;
     }
-    while (s->conn->eof_hint && !s->client_ended && conn_kept(s->conn) < PIPELINE_KEPT_MAX) {
+    while (s->conn->eof_hint && !s->client_ended && server_kept_room(s) > 1) {
         char *data = NULL;
         size_t len = 0;
-        switch (conn_read(s->conn, &data, &len, PIPELINE_KEPT_MAX - conn_kept(s->conn))) {
+        switch (conn_read(s->conn, &data, &len, server_kept_room(s))) {
         case CONN_DATA: conn_keep(s->conn, data, len); break;
         case CONN_AGAIN: return;
         case CONN_EOF: server_eof(s); return;
@@ -470,7 +489,7 @@ static void server_opened(struct conn *conn, bool ok)
 {
     struct h1_server *s = conn->owner;
 
-    s->conf = s->owner->conf(s);
+    server_take_conf(s);
     if (!ok || s->conf == NULL) {
         server_close(s, false);
         return;
@@ -702,6 +721,7 @@ static void down_reset(struct down *down)
 static void down_pause(struct down *down)
 {
     server_of(down)->paused = true;
+    pace_begin(&server_of(down)->pace);
 }
 
 static void down_resume(struct down *down)
@@ -755,7 +775,7 @@ struct h1_server *h1_server_new(struct conn *conn, struct batch *batch,
     s->timer.fn = server_timer;
     s->finish.fn = server_finish_task;
     conn_set_owner(conn, &server_conn_ops, s);
-    s->conf = owner->conf(s);
+    server_take_conf(s);
     ASSERT(s->conf != NULL);
     s->state = conn->opening ? STATE_OPENING : STATE_IDLE;
     timer_set(conn->loop, &s->timer,

@@ -42,7 +42,9 @@ struct h1_server {
     struct freed freed;
     struct h1_scan scan;
     struct h1_chunked chunked;
+    struct pace pace; /* of reads of the body or tunnel */
     uint64_t body_left;
+    uint32_t kept_max; /* bytes that may be kept behind what is being answered */
     uint64_t body_seen;
     uint64_t response_left;            /* of an announced length */
     uint64_t header_timer_request;     /* the request for which the header timer was set */
