@@ -179,6 +179,7 @@ static bool server_open(struct h1_server *s)
     s->chunking = false;
     s->last_chunk_sent = false;
     s->continued = false;
+    s->rate_since_ns = 0;
     pace_begin(&s->pace);
     s->requests++;
     return true;
@@ -288,6 +289,37 @@ static size_t server_take_chunked(struct h1_server *s, const char *data, size_t 
     case H1_CHUNK_ERROR: server_gone(s, DOWN_GONE_PROTOCOL); return len;
     }
     return used;
+}
+
+/* A body's clocks begin: between two reads, and for its rate. */
+static void server_body_clock(struct h1_server *s)
+{
+    timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
+    s->rate_since_ns = loop_now_ns(server_loop(s));
+    s->rate_mark = s->conn->received;
+}
+
+/* Bytes of a body have come. A client that sends one now and then keeps the clock between two reads quiet;
+ * this one looks at what came in each body_rate_period. */
+static void server_body_progress(struct h1_server *s)
+{
+    uint64_t spent_ns = loop_now_ns(server_loop(s)) - s->rate_since_ns;
+
+    if (s->rate_since_ns == 0) { /* the first read of it */
+        server_body_clock(s);
+        return;
+    }
+    timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
+    if (likely(spent_ns < s->conf->body_rate_period_ns) || s->paused) {
+        return;
+    }
+    uint64_t wanted = s->conf->body_rate * (spent_ns / NS_PER_MS) / 1000;
+    if (s->conn->received - s->rate_mark < wanted) {
+        s->down.exchange->error = (struct h1_error){408, "body_too_slow"};
+        server_gone(s, DOWN_GONE_TIMEOUT);
+        return;
+    }
+    server_body_clock(s);
 }
 
 /* Uses what it can of data[0..len); says how much. */
@@ -412,9 +444,6 @@ static void server_read(struct h1_server *s)
             server_gone(s, DOWN_GONE_CLOSED);
             break;
         }
-        if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
-            timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
-        }
         struct batch *batch = s->batch;
         pace_passed(&s->pace, len);
         size_t used = server_consume(s, data, len);
@@ -428,7 +457,7 @@ static void server_read(struct h1_server *s)
             s->owner->events->on_flushed(s->down.exchange);
         }
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
-            timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
+            server_body_progress(s);
         }
     }
 }
@@ -730,7 +759,7 @@ static void down_resume(struct down *down)
     if (s->paused) {
         s->paused = false;
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
-            timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
+            server_body_clock(s);
         }
         conn_resume_read(s->conn);
     }

@@ -13,7 +13,9 @@ struct h1_server_conf {
     struct h1_limits limits;
     uint64_t header_timeout_ns; /* from a request's first byte to its head's end */
     uint64_t body_timeout_ns;   /* between two reads of a body */
-    uint64_t idle_timeout_ns;   /* between two requests; also for a client that does not read */
+    uint64_t body_rate;         /* bytes a second over body_rate_period_ns, at least; 0: any */
+    uint64_t body_rate_period_ns;
+    uint64_t idle_timeout_ns; /* between two requests; also for a client that does not read */
     uint64_t handshake_timeout_ns;
     uint64_t body_limit; /* bytes; 0: none */
 };
@@ -44,6 +46,8 @@ struct h1_server {
     struct h1_chunked chunked;
     struct pace pace; /* of reads of the body or tunnel */
     uint64_t body_left;
+    uint64_t rate_since_ns,
+        rate_mark;     /* body_rate: the running window's beginning; received then */
     uint32_t kept_max; /* bytes that may be kept behind what is being answered */
     uint64_t body_seen;
     uint64_t response_left;            /* of an announced length */

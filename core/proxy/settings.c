@@ -51,6 +51,14 @@ static const struct weir_option listener_rows[] = {
                       LISTENER, RELOAD, "Time for a whole request head, from its first byte."),
     WEIR_OPTION_RANGE(struct listener_settings, body_timeout, DURATION, "30s", "1ms", "1d",
                       LISTENER, RELOAD, "Time between two reads of a request's body."),
+    WEIR_OPTION_RANGE(struct listener_settings, body_rate, SIZE, "100", "0", "1g", LISTENER, RELOAD,
+                      "Bytes a second that a request's body must come with; 0: any."),
+    WEIR_OPTION_RANGE(struct listener_settings, body_rate_period, DURATION, "30s", "10ms", "1d",
+                      LISTENER, RELOAD, "Time over which body_rate is counted, again and again."),
+    WEIR_OPTION_RANGE(struct listener_settings, request_timeout, DURATION, "0", "0", "30d",
+                      LISTENER, RELOAD,
+                      "Time for a whole request and its response, from its first byte on; 0: as "
+                      "long as something moves, for downloads and streams of events."),
     WEIR_OPTION_RANGE(struct listener_settings, idle_timeout, DURATION, "60s", "1ms", "1d",
                       LISTENER, RELOAD,
                       "Time between two requests of a connection, and time that a client may take "

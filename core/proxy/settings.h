@@ -39,6 +39,9 @@ struct listener_settings {
     bool forwarded;
     struct weir_str request_id_header; /* empty: no ids */
     bool request_id_response;
+    uint64_t body_rate; /* bytes a second; 0: any */
+    uint64_t body_rate_period;
+    uint64_t request_timeout;        /* 0: none */
     int64_t connection_limit;        /* 0: half of the descriptors */
     int64_t connections_per_address; /* 0: no limit */
     int64_t backlog;

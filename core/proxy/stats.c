@@ -9,6 +9,7 @@ static const char *const reason_words[REASON_COUNT] = {
     [REASON_BAD_REQUEST] = "bad_request",
     [REASON_HEADER_TIMEOUT] = "header_timeout",
     [REASON_BODY_TIMEOUT] = "body_timeout",
+    [REASON_REQUEST_TIMEOUT] = "request_timeout",
     [REASON_TOO_LARGE] = "too_large",
     [REASON_NO_ROUTE] = "no_route",
     [REASON_MISDIRECTED] = "misdirected",

@@ -55,6 +55,7 @@ void stream_cache_free(struct worker *worker)
 }
 
 static void stream_timer(struct timer *timer);
+static void stream_deadline(struct timer *timer);
 
 static struct exchange *down_open(struct down *down)
 {
@@ -75,6 +76,7 @@ static struct exchange *down_open(struct down *down)
     stream->request_handle.host = stream->generation->runtime->host;
     stream->response_handle.host = stream->request_handle.host;
     stream->timer.fn = stream_timer;
+    stream->deadline.fn = stream_deadline;
     stream->start_ns = loop_now_ns(worker->loop);
     stream->outcome = WEIR_OUTCOME_SUCCESS;
     arena_init(&stream->exchange.arena, &worker->loop->blocks, STREAM_ARENA_LIMIT);
@@ -221,12 +223,25 @@ static void stream_handle(struct stream *stream)
     }
 }
 
+/* request_timeout, from the first byte on. */
+static void stream_set_deadline(struct stream *stream)
+{
+    uint64_t limit_ns = stream->listener->settings->request_timeout;
+
+    if (unlikely(limit_ns > 0)) {
+        uint64_t spent_ns = loop_now_ns(stream->worker->loop) - stream->start_ns;
+        timer_set(stream->worker->loop, &stream->deadline,
+                  spent_ns < limit_ns ? limit_ns - spent_ns : 1);
+    }
+}
+
 static void down_request(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
 
     stream->request_open = true;
     stream->start_wall_ms = loop_wall_ms();
+    stream_set_deadline(stream);
     forwarding_begin(stream);
     if (stream_misdirected(stream)) {
         stream_reply_error(stream, 421, REASON_MISDIRECTED);
@@ -434,6 +449,7 @@ static void down_close(struct exchange *exchange, bool complete)
     chain_close(stream);
     exchange->down = NULL;
     timer_cancel(worker->loop, &stream->timer);
+    timer_cancel(worker->loop, &stream->deadline);
     list_remove(&stream->worker_link);
     arena_reset(&exchange->arena);
     if (stream->server_generation != NULL) {
@@ -464,6 +480,14 @@ static void stream_timer(struct timer *timer)
     struct stream *stream = container_of(timer, struct stream, timer);
     struct batch *batch = &stream->worker->batch;
     stream_timeout(stream);
+    batch_flush(batch);
+}
+
+static void stream_deadline(struct timer *timer)
+{
+    struct stream *stream = container_of(timer, struct stream, deadline);
+    struct batch *batch = &stream->worker->batch;
+    stream_overdue(stream);
     batch_flush(batch);
 }
 

@@ -69,6 +69,7 @@ struct stream {
     struct list worker_link;
     struct waiter wait; /* for a place at a server */
     struct timer timer;
+    struct timer deadline; /* request_timeout */
     struct freed freed;
 
     /* assignment */
@@ -158,6 +159,8 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
                            bool nothing_sent);
 /* The whole request has been handed to the server. */
 void stream_request_sent(struct stream *stream);
+/* stream->deadline fired: the request has had its time. */
+void stream_overdue(struct stream *stream);
 /* stream->timer fired: what that means depends on the phase. */
 void stream_timeout(struct stream *stream);
 

@@ -637,3 +637,17 @@ void stream_timeout(struct stream *stream)
     default: break;
     }
 }
+
+void stream_overdue(struct stream *stream)
+{
+    bool client_owes = !stream->exchange.request_whole;
+    enum weir_outcome outcome = client_owes ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_TIMEOUT;
+
+    if (stream->phase == PHASE_DONE || stream->tunnel) {
+        return; /* all is handed over, or it is no request any more */
+    }
+    stream->attempt_reason = REASON_REQUEST_TIMEOUT;
+    stream->outcome = outcome;
+    stream_leave_server(stream, outcome);
+    stream_break(stream, client_owes ? 408 : 504, REASON_REQUEST_TIMEOUT);
+}

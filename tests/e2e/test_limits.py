@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Limits on what clients can take: connections, and each of a client's own."""
+"""Limits on what clients can take: connections, time, memory."""
+
+import threading
 
 import pytest
 
 from weirtest import conf, proxy_header
-from weirtest.backend import Holding
-from weirtest.wait import wait_for
-from weirtest.wire import Cut
+from weirtest.backend import Holding, Reply
+from weirtest.wait import DEADLINE, SANITIZED, Stopwatch, pass_time, wait_for
+from weirtest.wire import Cut, encode_chunk
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_descriptors_are_shared_with_servers(start_weir, http_server):
     weir = start_weir(conf.one_pool({"a": web}), files=128)
     clients = [weir.client() for _ in range(100)]
     for client in clients:
-        client.request()
+        client.request(headers=[("Connection", "close")])
     weir.wait_log(r"connection_limit \(36\) is reached")
     wait_for(lambda: web.active >= 36, "requests to reach the server")
     holding.release()
@@ -154,3 +156,251 @@ def test_trusted_proxies_are_not_counted_but_their_clients_are(start_weir, serve
     assert other
     for client in clients + [other]:
         client.close()
+
+
+# ---- time ----
+
+def test_request_timeout_of_a_slow_server(start_weir, http_server):
+    holding = Holding(b"late")
+    web = http_server("a", holding)
+    weir = start(start_weir, web, "request_timeout = 300ms")
+    with weir.client() as client:
+        with Stopwatch() as watch:
+            assert client.get("/").status == 504
+        assert watch.seconds > 0.28
+        holding.release()
+        assert client.get("/").status == 200, "the client's connection goes on"
+    assert [entry["reason"] for entry in weir.access(2)] == ["request_timeout", ""]
+
+
+def test_request_timeout_of_a_slow_client(start_weir, http_server):
+    web = http_server("a", lambda request: request.body)
+    weir = start(start_weir, web, "request_timeout = 300ms")
+    with weir.client() as client:
+        client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf")
+        response = client.response()
+        assert response.status == 408 and response.closes
+        client.assert_closed()
+    assert weir.access(1)[0]["reason"] == "request_timeout"
+
+
+def test_request_timeout_in_the_response(start_weir, http_server):
+    """However steadily it comes: what is cut is seen to be cut."""
+    def pieces():
+        while not stop.is_set():
+            yield b"x"
+            stop.wait(0.02)
+
+    stop = threading.Event()
+    web = http_server("a", lambda request: Reply(pieces(), framing="chunked"))
+    weir = start(start_weir, web, "request_timeout = 400ms")
+    with weir.client() as client:
+        client.request()
+        response = client.begin()
+        assert response.status == 200
+        with pytest.raises((ConnectionError, Cut)):
+            for _ in client.body(response):
+                pass
+    stop.set()
+    assert weir.access(1)[0]["reason"] == "request_timeout"
+
+
+def test_request_timeout_in_the_queue(start_weir, http_server):
+    holding = Holding(b"late")
+    web = http_server("a", holding)
+    weir = start_weir(conf.one_pool({"a": (web, "max_connections = 1")}, "queue_timeout = 10s",
+                                    "request_timeout = 400ms"), workers=1)
+    with weir.client() as first, weir.client() as second:
+        first.request()
+        web.wait_active(1)
+        second.request()
+        assert second.response().status == 504
+        assert first.response().status == 504
+        holding.release()
+
+
+def test_request_timeout_is_not_for_tunnels(start_weir, scripted_server):
+    def script(peer):
+        peer.request()
+        peer.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                  "Connection: Upgrade\r\n\r\n")
+        while data := peer.some():
+            peer.send(data)
+
+    weir = start(start_weir, scripted_server(script), "request_timeout = 200ms")
+    with weir.client() as client:
+        client.request("GET", "/", [("Upgrade", "websocket"), ("Connection", "Upgrade"),
+                                    ("Sec-WebSocket-Version", "13"),
+                                    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")])
+        assert client.begin().status == 101
+        with Stopwatch() as watch:
+            while watch.running() < 0.6:
+                client.send(b"x")
+                assert client.exact(1) == b"x"
+
+
+def test_body_rate(start_weir, http_server):
+    """A byte now and then keeps no request alive."""
+    web = http_server("a", lambda request: request.body)
+    weir = start(start_weir, web, "body_rate = 1k  body_rate_period = 300ms")
+    with weir.client(timeout=0.02) as client, Stopwatch() as watch:
+        client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        answer = b""
+        while not answer:
+            assert watch.running() < 10, "the body may take for ever"
+            client.send("a")
+            try:
+                answer = client.some()
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+    entry = weir.access(1)[0]
+    assert (entry["reason"], entry["detail"]) == ("body_timeout", "body_too_slow")
+
+
+def test_body_rate_that_is_kept(start_weir, http_server):
+    web = http_server("a", lambda request: request.body)
+    weir = start(start_weir, web, "body_rate = 1k  body_rate_period = 200ms")
+    with weir.client() as client:
+        client.send("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(20):
+            client.send(encode_chunk(b"x" * 100))
+            pass_time(0.03)
+        client.send("0\r\n\r\n")
+        assert len(client.response().body) == 2000
+
+
+def test_body_rate_is_the_clients_alone(start_weir, scripted_server):
+    """A server that does not read is not the client's fault."""
+    def script(peer):
+        peer.request_head()
+        assert go.wait(DEADLINE)
+        while len(peer.buffer) < 8 << 20:
+            peer._fill()
+        peer.respond(b"all")
+
+    go = threading.Event()
+    weir = start(start_weir, scripted_server(script), "body_rate = 1m  body_rate_period = 100ms")
+    with weir.client() as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {8 << 20}\r\n\r\n")
+        sender = threading.Thread(target=client.send, args=(bytes(8 << 20),))
+        sender.start()
+        pass_time(0.6)
+        go.set()
+        assert client.response().body == b"all"
+        sender.join()
+
+
+# ---- memory: what a slow peer can hold ----
+
+# Documented in docs/LIMITS.md: the program's resident memory, buffers, structs, OpenSSL and the allocator's
+# overhead included.
+SLOW_PEER_KIB = 80
+SLOW_TLS_PEER_KIB = 160
+
+
+def memory_per(weir, count, before):
+    used = (weir.memory_kib() - before) / count
+    print(f"{used:.1f} KiB for each of {count} connections")
+    return used
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's memory is not the program's")
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize("window", [4096, None], ids=["small window", "large window"])
+def test_memory_of_slow_readers(start_weir, http_server, certs, window, tls):
+    """Clients that ask for a large response and do not read it."""
+    count, size = 150, 16 << 20
+    context = certs.client() if tls else None
+    block = bytes(1 << 16)
+
+    def handler(request):
+        return Reply((block for _ in range(size >> 16)), length=size)
+
+    web = http_server("a", handler, keep=False)
+    weir = start(start_weir, web, f"tls {{ {certs.block('localhost')} }}" if tls else "",
+                 workers=1)
+    with weir.client(tls=context) as client:
+        client.request("HEAD")
+        client.response("HEAD")
+    before = weir.memory_kib()
+    clients = [weir.client(receive_buffer=window, tls=context) for _ in range(count)]
+    for client in clients:
+        client.request()
+    wait_for(lambda: web.active == count, "all requests at the server")
+    for client in clients:
+        assert client.begin().status == 200
+    wait_settled(weir)
+    assert memory_per(weir, count, before) < (SLOW_TLS_PEER_KIB if tls else SLOW_PEER_KIB)
+    with weir.client(tls=context) as good:
+        good.request("HEAD")
+        assert good.response("HEAD").status == 200
+    for client in clients:
+        client.reset()
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's memory is not the program's")
+def test_memory_of_uploads_to_a_slow_server(start_weir, scripted_server):
+    """A server that does not read: clients' bodies stay with the clients."""
+    def script(peer):
+        peer.request_head()
+        arrived.append(peer)
+        assert done.wait(DEADLINE)
+
+    count, arrived, done = 100, [], threading.Event()
+    weir = start(start_weir, scripted_server(script), "", workers=1)
+    before = weir.memory_kib()
+    clients = [weir.client() for _ in range(count)]
+    for client in clients:
+        client.send(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {64 << 20}\r\n\r\n")
+        client.sock.settimeout(0)
+    block = bytes(1 << 20)
+    wait_for(lambda: len(arrived) == count, "all requests at the server")
+    full = set()
+    while len(full) < count:
+        for client in clients:
+            try:
+                while True:
+                    client.sock.send(block)
+            except BlockingIOError:
+                full.add(client)
+    wait_settled(weir)
+    assert memory_per(weir, count, before) < SLOW_PEER_KIB
+    for client in clients:
+        client.reset()
+    done.set()
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's memory is not the program's")
+def test_memory_of_pipelines(start_weir, http_server):
+    """Requests that wait behind one that is being answered stay in the socket, but for 32 KiB."""
+    holding = Holding(b"done", path="/slow")
+    web = http_server("a", holding)
+    count = 100
+    weir = start(start_weir, web, "", workers=1)
+    before = weir.memory_kib()
+    clients = [weir.client() for _ in range(count)]
+    many = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20000
+    for client in clients:
+        client.sock.settimeout(0)
+        client.sock.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n" + many)
+        with pytest.raises(BlockingIOError):
+            while True:
+                client.sock.send(many)
+    web.wait_active(count)
+    wait_settled(weir)
+    assert memory_per(weir, count, before) < SLOW_PEER_KIB
+    for client in clients:
+        client.reset()
+    holding.release()
+
+
+def wait_settled(weir):
+    """Until the program does nothing more: it has read what it will read."""
+    seen = []
+
+    def quiet():
+        seen.append(weir.cpu_seconds())
+        return len(seen) > 60 and seen[-1] == seen[-60]
+
+    wait_for(quiet, "the program to come to rest")
