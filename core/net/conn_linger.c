@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "net/conn_pool.h"
 
@@ -16,6 +17,22 @@ struct linger_close {
     size_t dropped;
     struct freed freed;
 };
+
+#define LINGER_LEAST 4u
+#define LINGER_MOST  1024u
+/* Of so many descriptors one may be lent to a connection that ends. */
+#define LINGER_SHARE 64u
+
+size_t conn_linger_most(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / LINGER_SHARE > LINGER_MOST) {
+        return LINGER_MOST;
+    }
+    size_t share = limit.rlim_cur / LINGER_SHARE;
+    return share > LINGER_LEAST ? share : LINGER_LEAST;
+}
 
 static void on_freed(struct freed *freed)
 {
@@ -28,6 +45,7 @@ static void finish(struct linger_close *lingering)
 
     timer_cancel(loop, &lingering->timer);
     list_remove(&lingering->link);
+    loop->conns->lingering_count--;
     /* TLS has said its close_notify; what is unsent after this time stays so. */
     conn_close(&lingering->conn, false);
     loop_free_later(loop, &lingering->freed, on_freed);
@@ -79,6 +97,14 @@ static const struct conn_ops linger_ops = {
     .on_open = on_open,
 };
 
+/* Who asks often and does not close its own side could hold any number of descriptors. */
+static void make_room(struct conn_pool *pool)
+{
+    if (pool->lingering_count >= pool->lingering_most) {
+        finish(container_of(pool->lingering.next, struct linger_close, link));
+    }
+}
+
 void conn_close_lingering(struct conn **conn)
 {
     struct conn *c = *conn;
@@ -92,6 +118,8 @@ void conn_close_lingering(struct conn **conn)
     *conn = NULL;
     lingering->conn = c;
     lingering->timer.fn = on_timer;
+    make_room(c->loop->conns);
+    c->loop->conns->lingering_count++;
     list_push_back(&c->loop->conns->lingering, &lingering->link);
     timer_set(c->loop, &lingering->timer, CONN_LINGER_NS);
     conn_keep(c, NULL, 0);

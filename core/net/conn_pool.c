@@ -66,6 +66,7 @@ struct conn_pool *conn_pool_new(struct loop *loop)
     list_init(&pool->free_conns);
     list_init(&pool->doubts);
     list_init(&pool->lingering);
+    pool->lingering_most = conn_linger_most();
     pool->doubt_timer.fn = sweep;
     return pool;
 }

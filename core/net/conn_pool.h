@@ -37,7 +37,8 @@ struct conn_pool {
     size_t buffer_count[BUFFER_CLASSES];
     struct list doubts; /* by conn->doubt */
     struct timer doubt_timer;
-    struct list lingering;
+    struct list lingering; /* oldest first */
+    size_t lingering_count, lingering_most;
     /* TLS, made at first use: records on their way out of the connection that is being written, and
      * pieces on their way into one record. Invariant: staged is 0 outside conn_tls.c. */
     char *staging;

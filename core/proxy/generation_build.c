@@ -314,7 +314,8 @@ static void build_trusted(struct build *b, struct listener_plan *plan)
     }
 }
 
-/* Descriptors that Weir itself needs: logs, store, listening sockets, probes; and those of a loop. */
+/* Descriptors that Weir itself needs: logs, store, listening sockets, probes; and those of a loop, beside the
+ * connections that end there. */
 #define DESCRIPTORS_OWN    32u
 #define DESCRIPTORS_A_LOOP 8u
 
@@ -323,7 +324,7 @@ static uint32_t listener_connections(const struct build *b,
                                      const struct listener_settings *settings)
 {
     struct rlimit limit;
-    rlim_t own = DESCRIPTORS_OWN + DESCRIPTORS_A_LOOP * b->generation->loops;
+    rlim_t own = DESCRIPTORS_OWN + (DESCRIPTORS_A_LOOP + conn_linger_most()) * b->generation->loops;
 
     if (settings->connection_limit > 0) {
         return (uint32_t)settings->connection_limit;

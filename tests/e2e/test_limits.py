@@ -97,7 +97,7 @@ def test_descriptors_are_shared_with_servers(start_weir, http_server):
     """By default clients can have half of the descriptors, so that each of them finds a server."""
     holding = Holding(b"done")
     web = http_server("a", holding)
-    weir = start_weir(conf.one_pool({"a": web}), files=128)
+    weir = start_weir(conf.one_pool({"a": web}), files=128, workers=1)
     clients = [weir.client() for _ in range(100)]
     for client in clients:
         client.request(headers=[("Connection", "close")])
