@@ -305,6 +305,16 @@ static void reload(struct control *control)
 
 /* ---- stopping ---- */
 
+/* What the loops have posted before, of generations that were left, has been dealt with. */
+static void on_last(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+
+    free(note);
+    loop_stop(control->self->loop);
+}
+
 static void on_cleared(struct message *message)
 {
     struct note *note = container_of(message, struct note, message);
@@ -315,7 +325,8 @@ static void on_cleared(struct message *message)
         prober_free(&control->prober);
         names_free(&control->names);
         worker_clear(control->self);
-        loop_stop(control->self->loop);
+        struct note *last = note_new(control, control->self, on_last);
+        loop_post(control->self->loop, &last->message);
     }
 }
 
