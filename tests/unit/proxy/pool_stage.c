@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool for tests. */
+#include "pool_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- the balancer ---- */
+
+static enum weir_status on_members(struct weir_context *ctx, void *instance,
+                                   const struct weir_candidates *candidates)
+{
+    struct stage_balancer *fake = instance;
+    (void)ctx;
+    fake->members = candidates->count;
+    return fake->takes;
+}
+
+static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir_pick *asked)
+{
+    struct stage_balancer *fake = instance;
+    (void)ctx;
+    fake->picks++;
+    if (!fake->asks_usable)
+        return fake->answer;
+    for (uint32_t i = 0; i < asked->candidates->count; i++) {
+        if (asked->usable(asked, i))
+            return i;
+    }
+    return WEIR_PICK_NONE;
+}
+
+static void on_assign(struct weir_context *ctx, void *instance, uint32_t index)
+{
+    struct stage_balancer *fake = instance;
+    (void)ctx;
+    fake->assigned = index;
+}
+
+static const struct weir_balancer ops = {
+    .size = sizeof(ops),
+    .on_members = on_members,
+    .pick = pick,
+    .on_assign = on_assign,
+};
+
+/* ---- the stage ---- */
+
+static struct server *make_server(unsigned number)
+{
+    char name[8], text[64];
+    int len = snprintf(text, sizeof(text), "http://127.0.0.1:%u", 3000 + number);
+    struct weir_url url = {.text = {text, (size_t)len},
+                           .scheme = {text, 4},
+                           .host = {text + 7, 9},
+                           .port = (uint16_t)(3000 + number)};
+    snprintf(name, sizeof(name), "s%u", number);
+    struct server *server = server_new(STR("pool"), str_from(name), &url, 1);
+    server_set_health(server, HEALTH_UP, "up");
+    return server;
+}
+
+static void put_by_id(struct stage *stage, struct server *server)
+{
+    size_t at = server->id & stage->plan.by_id_mask;
+    while (stage->by_id[at] != NULL)
+        at = (at + 1) & stage->plan.by_id_mask;
+    stage->by_id[at] = server;
+}
+
+void stage_begin(struct stage *stage)
+{
+    memset(stage, 0, sizeof(*stage));
+    stage->worker.loop = loop_new(0);
+    stage->worker.loop->owner = &stage->worker;
+    grants_init(&stage->worker.grants);
+    stage->generation.runtime = &stage->runtime;
+    stage->generation.locals = &stage->generation_local;
+    stage->generation_local.refs = 1000; /* it never ends */
+    stage->settings.queue_limit = 2;
+    stage->settings.keepalive = 4;
+    stage->pool = pool_new(STR("pool"), 1);
+    stage->local = &stage->pool->locals[0];
+    stage->local->worker = &stage->worker;
+    stage->plan = (struct pool_plan){
+        .generation = &stage->generation,
+        .settings = &stage->settings,
+        .pool = stage->pool,
+        .servers = stage->servers,
+        .server_count = STAGE_SERVERS,
+        .by_id = stage->by_id,
+        .by_id_mask = ARRAY_COUNT(stage->by_id) - 1,
+        .balancers = &stage->next,
+    };
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        stage->servers[i] = make_server(i);
+        put_by_id(stage, stage->servers[i]);
+    }
+    stage->fake = (struct stage_balancer){.asks_usable = true, .assigned = UINT32_MAX};
+    stage->balancer.ops = &ops;
+    stage->balancer.data = &stage->fake;
+    stage->balancer.generation = &stage->generation;
+    stage->balancer.context.component = "fake";
+    stage->balancer.refs = 1000; /* nor does this one */
+    stage->next = &stage->balancer;
+    pool_local_adopt(stage->local, &stage->plan);
+}
+
+void stage_end(struct stage *stage)
+{
+    pool_local_adopt(stage->local, NULL);
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        ck_assert_uint_eq(stage->servers[i]->in_flight, 0);
+        server_unref(&stage->servers[i]);
+    }
+    pool_unref(&stage->pool);
+    grants_end(&stage->worker.grants);
+    loop_free(&stage->worker.loop);
+}
+
+void stage_refresh(struct stage *stage)
+{
+    pool_local_refresh(stage->local);
+}
+
+const char *stage_candidates(const struct stage *stage)
+{
+    static char text[64];
+    const struct weir_candidates *candidates = &stage->local->candidates;
+    size_t len = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < candidates->count; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s", i > 0 ? " " : "",
+                                STR_ARGS(stage->local->items[i].name));
+    return text;
+}
+
+void stage_stream(struct stage *stage, struct stream *stream)
+{
+    memset(stream, 0, sizeof(*stream));
+    stream->pool = &stage->plan;
+    stream->worker = &stage->worker;
+}
+
+void stage_give_back(struct stage *stage, struct stream *stream)
+{
+    ck_assert_ptr_nonnull(stream->server);
+    server_release(stream->server->server);
+    balancer_unref(stream->balancer, &stage->worker);
+    stream->server = NULL;
+    stream->balancer = NULL;
+    stream->told_balancer = false;
+}
+
+const char *stage_pick(struct stage *stage, struct stream *stream, bool keep)
+{
+    static char text[32];
+    struct server_local *mine = NULL;
+    struct server *only = NULL;
+    stage->fake.assigned = UINT32_MAX;
+    switch (pool_pick(stage->local, stream, &mine, &only)) {
+    case PICK_BUSY:
+        snprintf(text, sizeof(text), only != NULL ? "busy for %s" : "busy",
+                 only != NULL ? only->name : "");
+        return text;
+    case PICK_NONE: return "none";
+    case PICK_SERVER: break;
+    }
+    ck_assert_ptr_eq(stream->server, mine);
+    ck_assert_uint_eq(stream->served_by, mine->server->id);
+    if (!keep)
+        stage_give_back(stage, stream);
+    snprintf(text, sizeof(text), "%s", mine->server->name);
+    return text;
+}

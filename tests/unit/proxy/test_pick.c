@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* pick.c, pool.c: who is a candidate, who is chosen, and what a balancer cannot get wrong. */
+#include "pool_stage.h"
+#include "runner.h"
+
+#include <stdio.h>
+
+static struct stage stage;
+static struct stream stream, other;
+
+static void set_up(void)
+{
+    stage_begin(&stage);
+    stage_stream(&stage, &stream);
+    stage_stream(&stage, &other);
+}
+
+static void tear_down(void)
+{
+    stage_end(&stage);
+}
+
+static void expect_pick(const char *wanted)
+{
+    ck_assert_str_eq(stage_pick(&stage, &stream, false), wanted);
+}
+
+static void expect_candidates(const char *wanted)
+{
+    stage_refresh(&stage);
+    ck_assert_str_eq(stage_candidates(&stage), wanted);
+    ck_assert_uint_eq(stage.fake.members, stage.local->candidates.count);
+    /* Each server knows its place among them. */
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        uint32_t at = stage.servers[i]->locals[0].candidate;
+        if (at != UINT32_MAX) {
+            ck_assert_uint_lt(at, stage.local->candidates.count);
+            ck_assert_ptr_eq(stage.local->servers[at]->server, stage.servers[i]);
+            ck_assert_uint_eq(stage.local->items[at].id, stage.servers[i]->id);
+        }
+    }
+}
+
+/* ---- candidates ---- */
+
+START_TEST(candidates_in_order)
+{
+    expect_candidates("s0 s1 s2 s3 s4");
+    stage.servers[1]->effective = 3 * WEIR_WEIGHT_ONE;
+    expect_candidates("s0 s1 s2 s3 s4");
+    ck_assert_uint_eq(stage.local->items[1].weight, 3 * WEIR_WEIGHT_ONE);
+}
+END_TEST
+
+START_TEST(who_is_no_candidate)
+{
+    server_set_health(stage.servers[0], HEALTH_DOWN, "probe: refused");
+    expect_candidates("s1 s2 s3 s4");
+    server_set_admin(stage.servers[1], ADMIN_DRAIN);
+    expect_candidates("s2 s3 s4");
+    server_set_admin(stage.servers[2], ADMIN_MAINTENANCE);
+    expect_candidates("s3 s4");
+    stage.servers[3]->effective = 0;
+    expect_candidates("s4");
+    server_set_health(stage.servers[4], HEALTH_UNKNOWN, "not probed yet");
+    expect_candidates("s4");
+    server_set_health(stage.servers[4], HEALTH_DOWN, "probe: refused");
+    expect_candidates("");
+    expect_pick("none");
+    server_set_health(stage.servers[0], HEALTH_UP, "back");
+    expect_candidates("s0");
+    expect_pick("s0");
+}
+END_TEST
+
+START_TEST(backups_serve_when_no_other_can)
+{
+    stage.servers[0]->backup = 1;
+    stage.servers[1]->backup = 1;
+    expect_candidates("s2 s3 s4");
+    for (int i = 2; i < 5; i++)
+        server_set_health(stage.servers[i], HEALTH_DOWN, "down");
+    expect_candidates("s0 s1");
+    server_set_health(stage.servers[3], HEALTH_UP, "back");
+    expect_candidates("s3");
+}
+END_TEST
+
+/* ---- choosing ---- */
+
+START_TEST(the_balancer_ranks)
+{
+    stage.fake.asks_usable = false;
+    for (uint32_t i = 0; i < STAGE_SERVERS; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "s%u", i);
+        stage.fake.answer = i;
+        expect_pick(name);
+        ck_assert_uint_eq(stage.fake.assigned, i);
+    }
+    ck_assert_uint_eq(stage.balancer.bad_picks, 0);
+}
+END_TEST
+
+/* An index that is none, a full server, one that was tried: the host chooses, and the request does not
+ * notice. */
+START_TEST(bad_picks_are_mended)
+{
+    stage.fake.asks_usable = false;
+    stage.fake.answer = STAGE_SERVERS;
+    expect_pick("s0");
+    stage.fake.answer = UINT32_MAX - 1;
+    expect_pick("s0");
+    ck_assert_uint_eq(stage.balancer.bad_picks, 2);
+    stage.fake.answer = 1;
+    stage.servers[1]->max_connections = 1;
+    ck_assert(server_acquire(stage.servers[1]));
+    expect_pick("s0");
+    server_release(stage.servers[1]);
+    ck_assert_uint_eq(stage.balancer.bad_picks, 3);
+    stream.tried[stream.tried_count++] = stage.servers[1]->id;
+    expect_pick("s0");
+    ck_assert_uint_eq(stage.balancer.bad_picks, 4);
+    /* To have no opinion is no fault. */
+    stage.fake.answer = WEIR_PICK_NONE;
+    expect_pick("s0");
+    ck_assert_uint_eq(stage.balancer.bad_picks, 4);
+}
+END_TEST
+
+START_TEST(the_hosts_choice_is_the_least_loaded)
+{
+    stage.fake.asks_usable = false;
+    stage.fake.answer = WEIR_PICK_NONE;
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert(server_acquire(stage.servers[i]));
+    expect_pick("s3");
+    for (unsigned i = 0; i < 3; i++)
+        server_release(stage.servers[i]);
+}
+END_TEST
+
+START_TEST(a_balancer_that_fails_is_not_asked)
+{
+    stage.fake.takes = WEIR_NO_MEMORY;
+    stage_refresh(&stage);
+    ck_assert(stage.balancer.failed);
+    expect_pick("s0");
+    ck_assert_uint_eq(stage.fake.picks, 0);
+    ck_assert_uint_eq(stage.fake.assigned, UINT32_MAX);
+    stage.fake.takes = WEIR_OK;
+    stage_refresh(&stage);
+    expect_pick("s0");
+    ck_assert_uint_eq(stage.fake.picks, 1);
+}
+END_TEST
+
+START_TEST(no_server_is_tried_twice)
+{
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        const char *name = stage_pick(&stage, &stream, false);
+        ck_assert_str_eq(name, stage.servers[i]->name);
+        stream.tried[stream.tried_count++] = stream.served_by;
+    }
+    expect_pick("none");
+}
+END_TEST
+
+START_TEST(full_servers_are_waited_for)
+{
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        stage.servers[i]->max_connections = 1;
+        if (i < STAGE_SERVERS - 1)
+            ck_assert(server_acquire(stage.servers[i]));
+    }
+    stage_refresh(&stage);
+    ck_assert_str_eq(stage_pick(&stage, &other, true), "s4");
+    expect_pick("busy");
+    stage_give_back(&stage, &other);
+    expect_pick("s4");
+    /* Not for those that were tried. */
+    ck_assert_str_eq(stage_pick(&stage, &other, true), "s4");
+    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+        stream.tried[stream.tried_count++] = stage.servers[i]->id;
+    expect_pick("none");
+    stage_give_back(&stage, &other);
+    for (unsigned i = 0; i < STAGE_SERVERS - 1; i++)
+        server_release(stage.servers[i]);
+}
+END_TEST
+
+START_TEST(backups_serve_when_all_others_are_full)
+{
+    stage.servers[4]->backup = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        stage.servers[i]->max_connections = 1;
+        ck_assert(server_acquire(stage.servers[i]));
+    }
+    expect_candidates("s0 s1 s2 s3");
+    expect_pick("s4");
+    ck_assert_uint_eq(stage.fake.assigned, UINT32_MAX); /* none of the balancer's */
+    for (unsigned i = 0; i < 4; i++)
+        server_release(stage.servers[i]);
+    expect_pick("s0");
+}
+END_TEST
+
+/* ---- waiting ---- */
+
+static void fill_all(void)
+{
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        stage.servers[i]->max_connections = 1;
+        ck_assert(server_acquire(stage.servers[i]));
+    }
+    stage_refresh(&stage);
+}
+
+static void empty_all(void)
+{
+    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+        server_release(stage.servers[i]);
+}
+
+START_TEST(the_queue_has_a_limit)
+{
+    struct stream third;
+    stage_stream(&stage, &third);
+    fill_all();
+    ck_assert(queue_join(stage.local, &stream, NULL));
+    ck_assert(queue_join(stage.local, &other, stage.servers[2]));
+    ck_assert(!queue_join(stage.local, &third, NULL)); /* queue_limit = 2, whoever is waited for */
+    ck_assert(queue_waits(&stream.wait) && queue_waits(&other.wait));
+    ck_assert(!queue_waits(&third.wait));
+    queue_leave(&other);
+    queue_leave(&other); /* nothing */
+    ck_assert(queue_join(stage.local, &third, NULL));
+    queue_leave(&stream);
+    queue_leave(&third);
+    ck_assert_uint_eq(stage.pool->queue.waiting, 0);
+    empty_all();
+}
+END_TEST
+
+/* Who comes while another waits does not get the place before him. */
+START_TEST(nobody_overtakes)
+{
+    fill_all();
+    ck_assert(queue_join(stage.local, &other, NULL));
+    empty_all();
+    expect_pick("busy");
+    queue_leave(&other);
+    expect_pick("s0");
+}
+END_TEST
+
+/* ---- the retry budget ---- */
+
+#define SECOND NS_PER_SECOND
+
+START_TEST(retries_have_a_budget)
+{
+    uint64_t now = 100 * SECOND;
+    stage.local->retry_refill_ns = now;
+    unsigned taken = 0;
+    while (pool_local_take_retry(stage.local, now))
+        taken++;
+    ck_assert_uint_eq(taken, (unsigned)RETRY_TOKENS_START);
+    /* A fifth of the requests, then. */
+    for (int i = 0; i < 100; i++)
+        pool_local_pay(stage.local, 0.2);
+    for (taken = 0; pool_local_take_retry(stage.local, now);)
+        taken++;
+    ck_assert(taken >= 19 && taken <= 20);
+    /* And a few in any case. */
+    for (taken = 0; pool_local_take_retry(stage.local, now + 3 * SECOND);)
+        taken++;
+    ck_assert(taken >= 3 && taken <= 4);
+}
+END_TEST
+
+START_TEST(a_budget_does_not_pile_up)
+{
+    unsigned taken = 0;
+    for (int i = 0; i < 1000000; i++)
+        pool_local_pay(stage.local, 0.2);
+    while (pool_local_take_retry(stage.local, SECOND))
+        taken++;
+    ck_assert_uint_le(taken, 200);
+}
+END_TEST
+
+static Suite *pick_suite(void)
+{
+    Suite *suite = suite_create("proxy/pick");
+    TCase *tcase = tcase_create("pick");
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_add_test(tcase, candidates_in_order);
+    tcase_add_test(tcase, who_is_no_candidate);
+    tcase_add_test(tcase, backups_serve_when_no_other_can);
+    tcase_add_test(tcase, the_balancer_ranks);
+    tcase_add_test(tcase, bad_picks_are_mended);
+    tcase_add_test(tcase, the_hosts_choice_is_the_least_loaded);
+    tcase_add_test(tcase, a_balancer_that_fails_is_not_asked);
+    tcase_add_test(tcase, no_server_is_tried_twice);
+    tcase_add_test(tcase, full_servers_are_waited_for);
+    tcase_add_test(tcase, backups_serve_when_all_others_are_full);
+    tcase_add_test(tcase, the_queue_has_a_limit);
+    tcase_add_test(tcase, nobody_overtakes);
+    tcase_add_test(tcase, retries_have_a_budget);
+    tcase_add_test(tcase, a_budget_does_not_pile_up);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+UNIT_SUITE(pick_suite);
