@@ -6,6 +6,7 @@ weir_dist_dirs += sdk
 sdkincludedir = $(includedir)/weir
 dist_sdkinclude_DATA = \
     sdk/include/weir/balancer.h \
+    sdk/include/weir/control.h \
     sdk/include/weir/filter.h \
     sdk/include/weir/handler.h \
     sdk/include/weir/health.h \
@@ -15,7 +16,9 @@ dist_sdkinclude_DATA = \
     sdk/include/weir/module.h \
     sdk/include/weir/option.h \
     sdk/include/weir/router.h \
+    sdk/include/weir/stats.h \
     sdk/include/weir/sticky.h \
+    sdk/include/weir/store.h \
     sdk/include/weir/testing.h \
     sdk/include/weir/weir.h
 
@@ -39,6 +42,7 @@ sdk_libweir_testing_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk $(CRYPTO_CFL
 sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
     sdk/testing/balancer.c \
     sdk/testing/conf.c \
+    sdk/testing/control.c \
     sdk/testing/descriptor.c \
     sdk/testing/fake.h \
     sdk/testing/fields.c \

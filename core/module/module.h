@@ -26,8 +26,9 @@ enum module_kind {
     MODULE_FILTER,
     MODULE_HANDLER,
     MODULE_LOGGER,
+    MODULE_STORE,
 };
-#define MODULE_KIND_COUNT (MODULE_LOGGER + 1)
+#define MODULE_KIND_COUNT (MODULE_STORE + 1)
 
 /* One loaded copy. Everything may be read; module.c writes. */
 struct module {
@@ -41,6 +42,7 @@ struct module {
     struct weir_filter filter;
     struct weir_handler handler;
     struct weir_logger logger;
+    struct weir_store store;
 
     char *name;
     char *path;           /* of the file that was copied */

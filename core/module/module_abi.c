@@ -80,6 +80,7 @@ static void take_kinds(struct module *module)
     TAKE_KIND(module, filter);
     TAKE_KIND(module, handler);
     TAKE_KIND(module, logger);
+    TAKE_KIND(module, store);
 }
 
 static bool check_hooks(const struct module *module, char *error, size_t error_size)
@@ -100,6 +101,8 @@ static bool check_hooks(const struct module *module, char *error, size_t error_s
         {"handler", "on_request",
          descriptor->handler != NULL && module->handler.on_request == NULL},
         {"logger", "log", descriptor->logger != NULL && module->logger.log == NULL},
+        {"store", "commit` and `scan",
+         descriptor->store != NULL && (module->store.commit == NULL || module->store.scan == NULL)},
     };
     bool any = false;
 
@@ -109,7 +112,7 @@ static bool check_hooks(const struct module *module, char *error, size_t error_s
     if (!any) {
         return refuse(error, error_size,
                       "it is of no kind: its descriptor has neither router nor "
-                      "balancer, sticky, health, filter, handler or logger");
+                      "balancer, sticky, health, filter, handler, logger or store");
     }
     for (size_t i = 0; i < ARRAY_COUNT(mandatory); i++) {
         if (mandatory[i].lacks) {

@@ -72,6 +72,7 @@ static bool check_hooks(const struct weir_module *module, char *error, size_t er
         struct weir_filter filter;
         struct weir_handler handler;
         struct weir_logger logger;
+        struct weir_store store;
     } copy;
     const char *missing = NULL;
 
@@ -90,6 +91,9 @@ static bool check_hooks(const struct weir_module *module, char *error, size_t er
         missing = "handler lacks its mandatory hook `on_request`";
     } else if (!HAS_HOOK(copy.logger, module->logger, log)) {
         missing = "logger lacks its mandatory hook `log`";
+    } else if (!HAS_HOOK(copy.store, module->store, commit) ||
+               (module->store != NULL && copy.store.scan == NULL)) {
+        missing = "store lacks a mandatory hook (`commit`, `scan`)";
     }
     return missing == NULL || refuse(error, error_size, "%s: its %s", module->name, missing);
 }
@@ -111,7 +115,8 @@ bool weir_test_validate(const struct weir_module *module, char *error, size_t er
         return refuse(error, error_size, "%s: it has no version", copy.name);
     }
     if (copy.router == NULL && copy.balancer == NULL && copy.sticky == NULL &&
-        copy.health == NULL && copy.filter == NULL && copy.handler == NULL && copy.logger == NULL) {
+        copy.health == NULL && copy.filter == NULL && copy.handler == NULL && copy.logger == NULL &&
+        copy.store == NULL) {
         return refuse(error, error_size, "%s: it is of no kind (router, balancer, ...)", copy.name);
     }
     if (!check_hooks(&copy, error, error_size)) {
@@ -141,4 +146,5 @@ void fake_kinds_fill(struct weir_test *host)
     FILL_KIND(host, WEIR_TEST_FILTER, filter, "the filter instance", WEIR_CONTEXT_POOL);
     FILL_KIND(host, WEIR_TEST_HANDLER, handler, "the handler instance", WEIR_CONTEXT_LISTENER);
     FILL_KIND(host, WEIR_TEST_LOGGER, logger, "the logger instance", WEIR_CONTEXT_MODULE);
+    FILL_KIND(host, WEIR_TEST_STORE, store, "the store instance", WEIR_CONTEXT_MODULE);
 }

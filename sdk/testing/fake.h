@@ -144,7 +144,7 @@ struct fake_kind {
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 };
-#define FAKE_KIND_COUNT (WEIR_TEST_LOGGER + 1)
+#define FAKE_KIND_COUNT (WEIR_TEST_STORE + 1)
 
 struct weir_test_instance {
     struct weir_test_instance *next;
@@ -189,6 +189,7 @@ struct weir_test {
     struct weir_filter filter;
     struct weir_handler handler;
     struct weir_logger logger;
+    struct weir_store store;
     struct fake_kind kinds[FAKE_KIND_COUNT];
 
     struct fake_buffer problems;
@@ -232,6 +233,8 @@ struct weir_test {
     struct fake_post **posts_end;
     struct fake_log_line *log;
     size_t log_count;
+
+    struct fake_control *control; /* control.c's; NULL: not used yet */
 };
 
 struct fake_reply {
@@ -427,6 +430,31 @@ void fake_instance_destroy(struct weir_test_instance *instance);
 /* The instance, checked to be of that kind. */
 void fake_require_kind(const struct weir_test_instance *instance, enum weir_test_kind kind,
                        const char *function);
+
+/* ---- control.c ---- */
+struct weir_control_operation *fake_control_call(struct weir_context *ctx,
+                                                 const struct weir_control_call *call,
+                                                 weir_control_fn fn, void *arg);
+void fake_control_cancel(struct weir_control_operation *operation);
+struct weir_subscription *fake_control_subscribe(struct weir_context *ctx, uint64_t last_id,
+                                                 weir_event_fn fn, void *arg);
+void fake_control_unsubscribe(struct weir_subscription *subscription);
+bool fake_control_auth_token(struct weir_context *ctx, struct weir_str token,
+                             struct weir_caller *out);
+bool fake_control_auth_user(struct weir_context *ctx, struct weir_str author,
+                            struct weir_caller *out);
+bool fake_control_auth_link(struct weir_context *ctx, struct weir_str link,
+                            struct weir_caller *out);
+bool fake_control_auth_peer(struct weir_context *ctx, const struct weir_request *req,
+                            struct weir_caller *out);
+struct weir_auth *fake_control_auth_password(struct weir_context *ctx, struct weir_str name,
+                                             struct weir_str password, weir_auth_fn fn, void *arg);
+void fake_control_auth_cancel(struct weir_auth *auth);
+struct weir_str fake_control_openapi(struct weir_context *ctx);
+enum weir_status fake_stats_visit(struct weir_context *ctx, weir_stats_fn fn, void *arg);
+struct weir_str fake_reason_name(struct weir_context *ctx, uint32_t reason);
+/* Also tells what is left behind. */
+void fake_control_free(struct weir_test *host);
 
 /* ---- balancer.c ---- */
 void fake_balancer_end(struct weir_test_instance *instance);

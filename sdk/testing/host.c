@@ -126,6 +126,7 @@ struct weir_test *weir_test_new(const struct weir_module *module)
             fake_timers_free(host);
             fake_files_free(host);
             fake_outside_free(host);
+            fake_control_free(host);
             host_release(host);
             return NULL;
         }
@@ -160,6 +161,7 @@ bool weir_test_free(struct weir_test **host_ptr)
     fake_timers_free(host);
     fake_files_free(host);
     fake_outside_free(host);
+    fake_control_free(host);
     bool clean = host->problem_count == 0;
     host_release(host);
     *host_ptr = NULL;

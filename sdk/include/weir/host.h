@@ -34,6 +34,17 @@ struct weir_transform;
 struct weir_timer;
 struct weir_file;
 
+/* control.h */
+struct weir_auth;
+struct weir_caller;
+struct weir_control_answer;
+struct weir_control_call;
+struct weir_control_operation;
+struct weir_event;
+struct weir_subscription;
+/* stats.h */
+struct weir_stats_row;
+
 typedef void (*weir_timer_fn)(void *arg);
 typedef void (*weir_post_fn)(void *arg);
 
@@ -181,6 +192,34 @@ struct weir_host {
     struct weir_str (*block_name)(struct weir_context *ctx);
     enum weir_status (*reply_error)(struct weir_request *req, uint32_t status,
                                     const struct weir_field *fields, size_t count);
+
+    /* since 1.2: control.h and stats.h */
+    struct weir_control_operation *(*control_call)(
+        struct weir_context *ctx, const struct weir_control_call *call,
+        void (*fn)(void *arg, const struct weir_control_answer *answer), void *arg);
+    void (*control_cancel)(struct weir_control_operation *operation);
+    struct weir_subscription *(*control_subscribe)(struct weir_context *ctx, uint64_t last_id,
+                                                   void (*fn)(void *arg,
+                                                              const struct weir_event *event),
+                                                   void *arg);
+    void (*control_unsubscribe)(struct weir_subscription *subscription);
+    bool (*control_auth_token)(struct weir_context *ctx, struct weir_str token,
+                               struct weir_caller *out);
+    struct weir_auth *(*control_auth_password)(
+        struct weir_context *ctx, struct weir_str name, struct weir_str password,
+        void (*fn)(void *arg, const struct weir_caller *caller), void *arg);
+    void (*control_auth_cancel)(struct weir_auth *auth);
+    bool (*control_auth_link)(struct weir_context *ctx, struct weir_str link,
+                              struct weir_caller *out);
+    bool (*control_auth_user)(struct weir_context *ctx, struct weir_str author,
+                              struct weir_caller *out);
+    bool (*control_auth_peer)(struct weir_context *ctx, const struct weir_request *req,
+                              struct weir_caller *out);
+    struct weir_str (*control_openapi)(struct weir_context *ctx);
+    enum weir_status (*stats_visit)(struct weir_context *ctx,
+                                    bool (*fn)(void *arg, const struct weir_stats_row *row),
+                                    void *arg);
+    struct weir_str (*reason_name)(struct weir_context *ctx, uint32_t reason);
 };
 
 /* ---- services of an instance ---- */

@@ -14,6 +14,7 @@
  *                    weir_response_content_length, weir_request_set_path; WEIR_REQUEST_ID;
  *                    weir_check_listener, weir_shared, weir_request_credentials,
  *                    weir_block_name, weir_reply_error; handlers: on_drain
+ *   1.2  2026-11-26  the kind `store`; control.h (operations, events, who somebody is) and stats.h
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -33,7 +34,7 @@
 WEIR_BEGIN_DECLS
 
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 1
+#define WEIR_ABI_MINOR 2
 
 /** A string that is not ended by NUL. `ptr` may be NULL where `len` is 0. Valid for the callback that
  * it was given to, unless its declaration says otherwise. */
@@ -73,6 +74,7 @@ struct weir_health;
 struct weir_filter;
 struct weir_handler;
 struct weir_logger;
+struct weir_store;
 
 /**
  * The place of one instance of a module: one use in the configuration (the module block itself, or a
@@ -136,6 +138,7 @@ struct weir_module {
     const struct weir_filter *filter;
     const struct weir_handler *handler;
     const struct weir_logger *logger;
+    const struct weir_store *store; /* since 1.2 */
 };
 
 /** The one symbol that a module exports. Owner of what it returns: the module. */

@@ -130,6 +130,7 @@ enum weir_test_kind {
     WEIR_TEST_FILTER,
     WEIR_TEST_HANDLER,
     WEIR_TEST_LOGGER,
+    WEIR_TEST_STORE,
 };
 
 /** Makes an instance of that kind; before the first one on a loop, worker_start runs. NULL: create or
@@ -386,6 +387,51 @@ struct weir_record weir_test_record(struct weir_test *host);
 /** The request has ended. `resp` may be NULL. */
 void weir_test_log_request(struct weir_test_instance *logger, struct weir_request *req,
                            struct weir_response *resp, const struct weir_record *record);
+
+/* ---- store ---- */
+
+/** The three hooks. A failure without a text is a problem; `text` and `error` are emptied first. */
+enum weir_status weir_test_store_open(struct weir_test_instance *store, char *text, size_t size);
+enum weir_status weir_test_store_commit(struct weir_test_instance *store,
+                                        const struct weir_store_change *changes, size_t count,
+                                        char *error, size_t size);
+enum weir_status weir_test_store_scan(struct weir_test_instance *store, const char *space,
+                                      const char *from, bool reverse, size_t limit,
+                                      weir_store_visit_fn visit, void *arg);
+
+/* ---- control: what handlers ask of the core ---- */
+
+/** What weir_control_call answers for that method and path (without query), from now on; copied. Calls
+ * that no script fits get 404. Answers come on the next turn of the loop. */
+void weir_test_script_answer(struct weir_test *host, const char *method, const char *path,
+                             const struct weir_control_answer *answer);
+
+/** Lets answers wait; `false` gives those that wait at once. */
+void weir_test_control_hold(struct weir_test *host, bool hold);
+
+/** Calls that the module has made, oldest first; NULL: out of range. A call without role or author is a
+ * problem. */
+size_t weir_test_control_count(struct weir_test *host);
+const struct weir_control_call *weir_test_control_call(struct weir_test *host, size_t index);
+
+/** Gives an event to all who subscribe, at once. */
+void weir_test_event(struct weir_test *host, uint64_t id, const char *name, const char *data);
+
+/** Who subscribes now, and from where the newest of them began. One that is left at the end is a
+ * problem. */
+size_t weir_test_subscription_count(struct weir_test *host);
+uint64_t weir_test_subscription_last_id(struct weir_test *host);
+
+/** Somebody whom the core knows, by any of token, password and one-time link (NULL: not by that). */
+void weir_test_person(struct weir_test *host, const char *author, enum weir_role role,
+                      const char *token, const char *password, const char *link);
+/** WEIR_ROLE_NONE: is gone. */
+void weir_test_person_set_role(struct weir_test *host, const char *author, enum weir_role role);
+
+/** A row for weir_stats_visit, after those before it. Copied, but not what it points to. Reasons are 1
+ * connect_refused, 2 response_timeout, 3 client_gone. */
+void weir_test_stats_add(struct weir_test *host, const struct weir_stats_row *row);
+void weir_test_stats_clear(struct weir_test *host);
 
 WEIR_END_DECLS
 

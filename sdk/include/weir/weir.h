@@ -6,6 +6,7 @@
 #define WEIR_WEIR_H
 
 #include <weir/balancer.h>
+#include <weir/control.h>
 #include <weir/filter.h>
 #include <weir/handler.h>
 #include <weir/health.h>
@@ -15,6 +16,8 @@
 #include <weir/module.h>
 #include <weir/option.h>
 #include <weir/router.h>
+#include <weir/stats.h>
 #include <weir/sticky.h>
+#include <weir/store.h>
 
 #endif
