@@ -138,6 +138,7 @@ static void conf_free(struct weir_context *ctx, void *prepared)
 
 struct filter {
     struct prepared *prepared;
+    struct memory memory;
     uint64_t told_ns; /* when it was last logged that the memory is used up; 0: never */
 };
 
@@ -151,14 +152,17 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
         return WEIR_NO_MEMORY;
     }
     filter->prepared = prepared;
+    filter->memory.budget = &filter->prepared->budget;
     *instance = filter;
     return WEIR_OK;
 }
 
 static void destroy(struct weir_context *ctx, void *instance)
 {
+    struct filter *filter = instance;
     (void)ctx;
-    free(instance);
+    memory_clear(&filter->memory);
+    free(filter);
 }
 
 /* ---- what may be compressed ---- */
@@ -328,8 +332,8 @@ static void compress(struct weir_context *ctx, struct filter *filter, struct wei
     struct encoder *encoder = NULL;
 
     if (!text_is(weir_request_method(req), "HEAD")) { /* whose answer has no body to encode */
-        encoder = encoder_new(encoding, (int)level, weir_response_content_length(resp),
-                              &filter->prepared->budget);
+        encoder =
+            encoder_new(encoding, (int)level, weir_response_content_length(resp), &filter->memory);
         if (encoder == NULL) {
             tell_spent(ctx, filter);
             return;

@@ -20,17 +20,21 @@
 
 struct encoder {
     enum encoding encoding;
-    struct budget *budget;
+    struct memory *memory;
     BrotliEncoderState *brotli;
     z_stream gzip;
     bool gzip_begun;
 };
 
-/* Before each piece of memory of a library: its size, for the budget. */
-union piece {
+/* Pieces from this size on are kept, and so much of them in all. */
+#define KEPT_PIECE 8192u
+#define KEPT_MAX   (4u * 1024 * 1024)
+
+/* Before each piece of memory that a library has. */
+struct piece {
     size_t size;
-    max_align_t align;
-};
+    struct piece *next; /* while it is kept */
+} __attribute__((aligned(16)));
 
 struct weir_str encoding_name(enum encoding encoding)
 {
@@ -41,28 +45,62 @@ struct weir_str encoding_name(enum encoding encoding)
 
 /* ---- memory ---- */
 
+/* A kept piece of just that size; NULL: there is none. Libraries ask for the same sizes each time. */
+static struct piece *take_kept(struct memory *memory, size_t len)
+{
+    for (struct piece **link = &memory->kept; *link != NULL; link = &(*link)->next) {
+        struct piece *piece = *link;
+        if (piece->size == len) {
+            *link = piece->next;
+            memory->kept_size -= len;
+            return piece;
+        }
+    }
+    return NULL;
+}
+
 static void *counted_alloc(void *opaque, size_t len)
 {
-    struct encoder *encoder = opaque;
-    union piece *piece = NULL;
+    struct memory *memory = ((struct encoder *)opaque)->memory;
+    struct piece *piece = len >= KEPT_PIECE ? take_kept(memory, len) : NULL;
 
-    if (len > SIZE_MAX - sizeof(*piece) || (piece = malloc(sizeof(*piece) + len)) == NULL) {
+    if (piece == NULL && len <= SIZE_MAX - sizeof(*piece)) {
+        piece = malloc(sizeof(*piece) + len);
+    }
+    if (piece == NULL) {
         return NULL;
     }
     piece->size = len;
-    atomic_fetch_add_explicit(&encoder->budget->used, len, memory_order_relaxed);
+    atomic_fetch_add_explicit(&memory->budget->used, len, memory_order_relaxed);
     return piece + 1;
 }
 
-static void counted_free(void *opaque, void *memory)
+static void counted_free(void *opaque, void *bytes)
 {
-    struct encoder *encoder = opaque;
+    struct memory *memory = ((struct encoder *)opaque)->memory;
 
-    if (memory != NULL) {
-        union piece *piece = (union piece *)memory - 1;
-        atomic_fetch_sub_explicit(&encoder->budget->used, piece->size, memory_order_relaxed);
+    if (bytes == NULL) {
+        return;
+    }
+    struct piece *piece = (struct piece *)bytes - 1;
+    atomic_fetch_sub_explicit(&memory->budget->used, piece->size, memory_order_relaxed);
+    if (piece->size >= KEPT_PIECE && piece->size <= KEPT_MAX - memory->kept_size) {
+        piece->next = memory->kept;
+        memory->kept = piece;
+        memory->kept_size += piece->size;
+    } else {
         free(piece);
     }
+}
+
+void memory_clear(struct memory *memory)
+{
+    while (memory->kept != NULL) {
+        struct piece *piece = memory->kept;
+        memory->kept = piece->next;
+        free(piece);
+    }
+    memory->kept_size = 0;
 }
 
 static voidpf gzip_alloc(voidpf opaque, uInt items, uInt size)
@@ -117,8 +155,9 @@ static bool brotli_begin(struct encoder *encoder, int level, int64_t length)
 }
 
 struct encoder *encoder_new(enum encoding encoding, int level, int64_t length,
-                            struct budget *budget)
+                            struct memory *memory)
 {
+    const struct budget *budget = memory->budget;
     size_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
     size_t expected = encoding == ENCODING_GZIP ? GZIP_EXPECTED : BROTLI_EXPECTED;
 
@@ -130,7 +169,7 @@ struct encoder *encoder_new(enum encoding encoding, int level, int64_t length,
         return NULL;
     }
     encoder->encoding = encoding;
-    encoder->budget = budget;
+    encoder->memory = memory;
     bool begun = encoding == ENCODING_GZIP ? gzip_begin(encoder, level, length)
                                            : brotli_begin(encoder, level, length);
     if (!begun) {

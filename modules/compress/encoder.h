@@ -2,7 +2,7 @@
 /*
  * Encoders: a body in pieces to gzip (zlib) or brotli, and what their memory may be in all.
  *
- * Thread: an encoder belongs to its response's worker; a budget is counted by all of them.
+ * Thread: an encoder and the memory behind it belong to their worker; a budget is counted by all of them.
  */
 #ifndef COMPRESS_ENCODER_H
 #define COMPRESS_ENCODER_H
@@ -27,12 +27,25 @@ struct budget {
     size_t limit; /* above it no new encoder is made; those that run go on */
 };
 
+struct piece;
+
+/* Where the encoders of one worker have their memory from: large pieces that are given back are kept for the
+ * next one, since asking the system for them anew costs as much as a short body. Outlives its encoders. */
+struct memory {
+    struct budget *budget;
+    struct piece *kept;
+    size_t kept_size;
+};
+
+/* Gives back what is kept. */
+void memory_clear(struct memory *memory);
+
 struct encoder;
 
 /* An encoder for a body of `length` bytes (-1: not known; a short one takes less memory). NULL: the budget
  * is spent, or there is no memory. Owner: the caller. */
 struct encoder *encoder_new(enum encoding encoding, int level, int64_t length,
-                            struct budget *budget);
+                            struct memory *memory);
 /* NULL is legal. */
 void encoder_free(struct encoder **encoder);
 
