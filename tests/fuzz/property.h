@@ -32,6 +32,11 @@ void property_proxy(const uint8_t *data, size_t len);
 void property_conf(const uint8_t *data, size_t len);
 /* Cookie fields, one a line; '@' stands for a value that Weir has made: nothing else leads to a server. */
 void property_cookie(const uint8_t *data, size_t len);
+/* Accept-Encoding, as compress reads it. */
+void property_accept(const uint8_t *data, size_t len);
+/* Three lines: a redirect's template, a value's, and a request's target with a field behind a blank. What is
+ * taken as configuration gives whole fields, and addresses that lead to no other site. */
+void property_template(const uint8_t *data, size_t len);
 
 #define HOLDS(condition)                                     \
     do {                                                     \
