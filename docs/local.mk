@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Documents and manual pages: dist_doc_DATA and dist_man_MANS.
 weir_dist_dirs += docs
+dist_doc_DATA += \
+    docs/FORWARDING.md \
+    docs/LIMITS.md
 dist_man_MANS += \
     docs/weir.8 \
     docs/weir.conf.5 \

@@ -453,9 +453,8 @@ void logfile_stop(void)
         return;
     }
     wake_thread(&wake.stop);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)(STOP_MAX_NS / NS_PER_SECOND);
-    if (pthread_timedjoin_np(wake.thread, NULL, &until) != 0) {
+    until = to_timespec(monotonic_ns() + STOP_MAX_NS);
+    if (pthread_clockjoin_np(wake.thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
         /* It hangs in a write; the process ends, and it with it. */
         log_write(WEIR_LOG_ERROR, "logfile", "a log file does not take what waits; it is lost");
         pthread_detach(wake.thread);

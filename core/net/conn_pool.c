@@ -20,7 +20,18 @@ static void look_again(struct conn *conn)
     if (conn->tls != NULL) {
         conn_tls_quiet(conn);
     }
-    if (conn->opening || conn->readable || conn->eof_seen || conn->error != CONN_OK) {
+    if (conn->connecting || conn->error != CONN_OK) {
+        return;
+    }
+    if (conn->opening) { /* in the handshake: a client that was reset holds its place no longer */
+        if (has_news(conn)) {
+            conn->eof_hint = true;
+            conn_mark_readable(conn);
+            conn_tls_handshake(conn);
+        }
+        return;
+    }
+    if (conn->readable || conn->eof_seen) {
         return;
     }
     if (has_news(conn)) {

@@ -280,7 +280,7 @@ def test_body_rate_is_the_clients_alone(start_weir, scripted_server):
         peer.respond(b"all")
 
     go = threading.Event()
-    weir = start(start_weir, scripted_server(script), "body_rate = 1m  body_rate_period = 100ms")
+    weir = start(start_weir, scripted_server(script), "body_rate = 10k  body_rate_period = 200ms")
     with weir.client() as client:
         client.send(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {8 << 20}\r\n\r\n")
         sender = threading.Thread(target=client.send, args=(bytes(8 << 20),))

@@ -1,0 +1,447 @@
+# SPDX-License-Identifier: MIT
+"""Faults that last: clients that hold what they can, descriptors and disks that run out, clocks that jump,
+signals in the middle of it. Good traffic goes on beside each, and nothing is left behind."""
+
+import contextlib
+import json
+import pathlib
+import resource
+import signal
+import struct
+import threading
+
+import pytest
+
+from weirtest import conf
+from weirtest.backend import Holding, Reply
+from weirtest.client import Client
+from weirtest.load import Load
+from weirtest.weir import program
+from weirtest.wait import DEADLINE, SANITIZED, Stopwatch, pass_time, wait_for
+from weirtest.wire import Cut, encode_chunk
+
+MANY = 150 if SANITIZED else 500
+SIGNALS = [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL]
+
+
+@pytest.fixture
+def server(http_server):
+    return http_server("a", keep=False)
+
+
+@pytest.fixture(autouse=True)
+def descriptors():
+    """Descriptors for the test's own end of all these connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+
+
+def tls_of(certs, extra=""):
+    return f"tls {{ {certs.block('localhost')}  {extra} }}"
+
+
+def close_all(clients):
+    for client in clients:
+        with contextlib.suppress(OSError):
+            client.close()
+
+
+def ended(client):
+    """The other side has ended the connection; what came before is thrown away."""
+    client.sock.settimeout(0)
+    try:
+        while client.sock.recv(65536):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def strike(weir, number, text):
+    """One of SIGNALS; what must come after it comes."""
+    if number == signal.SIGHUP:
+        weir.reload()
+    elif number == signal.SIGTERM:
+        with Stopwatch() as watch:
+            weir.stop()
+        assert watch.seconds < 15
+    else:
+        weir.process.kill()
+        weir.process.wait()
+        weir.stopped = True
+        weir.configure(text)
+        weir.process, weir.stopped = None, False
+        weir.log_path.unlink()
+        weir.start()
+        assert weir.get("/").status == 200
+
+
+# ---- half-open TLS handshakes ----
+
+HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(40)  # the beginning of a ClientHello
+
+
+def half_open(weir, count):
+    return [weir.client(preface=(b"", HELLO[:3], HELLO)[i % 3]) for i in range(count)]
+
+
+def test_half_open_tls_handshakes(start_weir, server, certs):
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=tls_of(
+        certs, "handshake_timeout = 2s")))
+    with weir.client(tls=certs.client()) as client:
+        assert client.get("/").status == 200
+    before, memory = weir.descriptors(), weir.memory_kib()
+    with Load(lambda: weir.client(tls=certs.client()), threads=2) as load:
+        load.wait_requests(20)
+        clients = half_open(weir, MANY)
+        load.wait_requests(100)
+        if not SANITIZED:
+            assert (weir.memory_kib() - memory) / MANY < 60
+        wait_for(lambda: all(ended(client) for client in clients), "the handshakes to be given up")
+        load.wait_requests(100)
+    load.assert_clean()
+    close_all(clients)
+    wait_for(lambda: weir.descriptors() <= before + 4, "their descriptors to come back")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_during_half_open_handshakes(start_weir, server, certs, number):
+    text = conf.one_pool({"a": server}, listener_options=tls_of(certs, "handshake_timeout = 60s"))
+    weir = start_weir(text)
+    clients = half_open(weir, 100)
+    wait_for(lambda: weir.descriptors() > 100, "the connections to be accepted")
+    if number == signal.SIGKILL:
+        weir.process.kill()
+        weir.process.wait()
+        weir.stopped = True
+        return close_all(clients)
+    strike(weir, number, text)
+    if number == signal.SIGHUP:
+        with weir.client(tls=certs.client()) as client:
+            assert client.get("/").status == 200
+        assert not any(ended(client) for client in clients)
+    else:
+        assert all(ended(client) for client in clients)
+    return close_all(clients)
+
+
+# ---- slowloris ----
+
+class Slow:
+    """Clients that send a header a few bytes at a time, as long as their connections last."""
+
+    def __init__(self, weir, count):
+        self.clients = [weir.client() for _ in range(count)]
+        for client in self.clients:
+            client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+            client.sock.settimeout(0)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.wait(0.1):
+            for client in self.clients:
+                with contextlib.suppress(OSError):
+                    client.sock.send(b"a")
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join()
+
+
+def test_slowloris(start_weir, server):
+    weir = start_weir(conf.one_pool({"a": server}, listener_options="header_timeout = 3s"))
+    assert weir.get("/").status == 200
+    before, memory = weir.descriptors(), weir.memory_kib()
+    with Load(weir.client, threads=2) as load:
+        load.wait_requests(50)
+        slow = Slow(weir, MANY)
+        load.wait_requests(200)
+        if not SANITIZED:
+            assert (weir.memory_kib() - memory) / MANY < 30
+        wait_for(lambda: len(weir.access(match=lambda e: e["reason"] == "header_timeout")) >= MANY,
+                 "all of them to be given up")
+        load.wait_requests(100)
+    slow.stop()
+    load.assert_clean()
+    close_all(slow.clients)
+    wait_for(lambda: weir.descriptors() <= before + 4, "their descriptors to come back")
+    statuses = {entry["status"] for entry in weir.access() if entry["reason"]}
+    assert statuses == {408}
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_during_slowloris(start_weir, server, number):
+    text = conf.one_pool({"a": server}, listener_options="header_timeout = 60s")
+    weir = start_weir(text)
+    weir.configure(text, shutdown_timeout="2s")
+    weir.reload()
+    slow = Slow(weir, 100)
+    wait_for(lambda: weir.descriptors() > 100, "the connections to be accepted")
+    strike(weir, number, text)
+    if number == signal.SIGHUP:
+        assert weir.get("/").status == 200
+        assert not any(ended(client) for client in slow.clients)
+    slow.stop()
+    close_all(slow.clients)
+
+
+# ---- no file descriptors left ----
+
+def test_no_descriptors_left(start_weir, server):
+    """Accepting pauses, nothing spins, those that are in are served, and all is well afterwards."""
+    weir = start_weir(conf.one_pool({"a": server}, listener_options="connection_limit = 10000"),
+                      files=80, workers=1)
+    with weir.client() as good:
+        assert good.get("/").status == 200
+        clients = [weir.client() for _ in range(120)]
+        weir.wait_log("no file descriptor is left")
+        before = weir.cpu_seconds()
+        pass_time(1)
+        assert weir.cpu_seconds() - before < 0.3, "it spins"
+        for _ in range(20):
+            assert good.get("/").status == 200, "the connection to the server is there"
+        close_all(clients)
+        wait_for(lambda: weir.descriptors() < 40, "the descriptors to come back")
+        with Load(weir.client, threads=2) as load:
+            load.wait_requests(100)
+        load.assert_clean()
+
+
+def test_no_descriptors_left_for_servers(start_weir, server):
+    """A connection to a server cannot be made: 502, and the next request may have it again."""
+    weir = start_weir(conf.one_pool({"a": server}, "retries = 0",
+                                    listener_options="connection_limit = 10000"),
+                      files=80, workers=1)
+    clients = [weir.client() for _ in range(120)]
+    weir.wait_log("no file descriptor is left")
+    assert clients[0].get("/").status == 502
+    close_all(clients[40:])
+    wait_for(lambda: clients[0].get("/").status == 200, "the descriptors to come back")
+    close_all(clients)
+
+
+def test_idle_connections_to_servers_make_room(start_weir, http_server):
+    """What is kept for later is given up for what is wanted now."""
+    names = [http_server(f"s{i}", keep=False) for i in range(30)]
+    pools = "".join(conf.pool(f"p{i}", {"s": web}) for i, web in enumerate(names))
+    rules = "".join(f'  route "/{i}" {{ pool = "p{i}" }}\n' for i in range(30))
+    weir = start_weir(conf.listener() + conf.modules() + f'module "route_path" {{\n{rules}}}\n' +
+                      pools, files=44, workers=1)
+    with weir.client() as client:
+        for turn in range(3):
+            for i in range(30):
+                response = client.get(f"/{i}")
+                assert (response.status, response.server) == (200, f"s{i}"), turn
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_without_descriptors(start_weir, server, number):
+    text = conf.one_pool({"a": server}, listener_options="connection_limit = 10000")
+    weir = start_weir(text, files=80, workers=1)
+    clients = [weir.client() for _ in range(120)]
+    weir.wait_log("no file descriptor is left")
+    if number == signal.SIGHUP:
+        # It cannot even read its files: the reload is refused, and what runs goes on.
+        mark = len(weir.log())
+        weir.signal(signal.SIGHUP)
+        weir.wait_log("reload refused|reload done", mark)
+        close_all(clients)
+        wait_for(lambda: weir.descriptors() < 40, "the descriptors to come back")
+        weir.reload()
+        assert weir.get("/").status == 200
+    else:
+        strike(weir, number, text)
+    close_all(clients)
+
+
+# ---- clients that go away at every stage ----
+
+def stages(weir, context):
+    """Each makes a client that is at some stage, and says what it is."""
+    def partly(data):
+        client = weir.client(tls=context)
+        client.send(data)
+        return client
+
+    head = "POST /slow HTTP/1.1\r\nHost: localhost\r\n"
+    return {
+        "connected": lambda: weir.client(),
+        "in the handshake": lambda: weir.client(preface=HELLO),
+        "after the handshake": lambda: weir.client(tls=context),
+        "in the head": lambda: partly(head),
+        "in the body": lambda: partly(head + "Content-Length: 100000\r\n\r\nhalf"),
+        "in a chunk": lambda: partly(head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhel"),
+        "while it waits": lambda: partly(head + "Content-Length: 2\r\n\r\nok"),
+        "with more requests behind": lambda: partly((head + "Content-Length: 2\r\n\r\nok") * 20),
+        "in the response": lambda: partly("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    }
+
+
+@pytest.mark.parametrize("how", ["reset", "close"])
+def test_clients_go_at_every_stage(start_weir, http_server, certs, how):
+    """Places at the server come back, whatever was under way."""
+    holding = Holding(b"slow")
+    block = bytes(1 << 16)
+
+    def handler(request):
+        if request.target == "/large":
+            return Reply((block for _ in range(256)), length=256 * len(block))
+        if request.target == "/slow":
+            return holding(request)
+        return b"good"
+
+    web = http_server("a", handler, keep=False)
+    weir = start_weir(conf.one_pool({"a": (web, "max_connections = 4")}, "queue_timeout = 10s",
+                                    tls_of(certs)))
+    context = certs.client()
+    with weir.client(tls=context) as client:
+        assert client.get("/").body == b"good"
+    before = weir.descriptors()
+    for _ in range(3):
+        for stage, make in stages(weir, context).items():
+            clients = [make() for _ in range(6)]
+            if stage in ("while it waits", "in the body"):
+                wait_for(lambda: web.active >= 1, stage)
+            for client in clients:
+                getattr(client, how)()
+            if stage == "while it waits":
+                holding.release()
+                wait_for(lambda: web.active == 0, "the held requests to end")
+                holding.hold()
+    holding.release()
+    # More than its four places at once: all of them are free again.
+    clients = [weir.client(tls=context) for _ in range(4)]
+    for _ in range(20):
+        for client in clients:
+            client.request()
+        for client in clients:
+            assert client.response().body == b"good"
+    close_all(clients)
+    wait_for(lambda: weir.descriptors() <= before + 8, "the descriptors to come back", seconds=8)
+
+
+# ---- the system clock ----
+
+class Clock:
+    """The clock that a weir started with this environment sees."""
+
+    shim = pathlib.Path(program()).resolve().parent / "tests" / "e2e" / "clock_shim.so"
+
+    def __init__(self, path):
+        self.path = path
+        self.path.write_bytes(bytes(8))
+        self.environment = {"WEIR_TEST_CLOCK": str(path)}
+
+    def shift(self, seconds):
+        with open(self.path, "r+b") as file:
+            file.write(struct.pack("=q", seconds))
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_clock_jumps(make_weir, server, tmp_path):
+    """Timeouts, probes, queues and sessions go by a clock that does not jump."""
+    clock = Clock(tmp_path / "clock")
+    weir = make_weir()
+    weir.configure(conf.one_pool(
+        {"a": server}, 'response_timeout = 3s  sticky "cookie" {}  '
+        'health "http" { path = "/"  interval = 100ms }',
+        "header_timeout = 3s  idle_timeout = 3s  request_timeout = 5s"))
+    weir.start(environment=clock.environment, preload=clock.shim)
+    day = 86400
+    with Load(weir.client, threads=2) as load, weir.client() as idle:
+        assert idle.get("/").status == 200
+        for jump in (day, -day, 3650 * day, -3650 * day, 0, 3600, 0, -3600, 0):
+            clock.shift(jump)
+            load.wait_requests(100)
+            idle.assert_open()
+        cpu = weir.cpu_seconds()
+        load.stop()
+        with Stopwatch() as watch:
+            idle.assert_closed()
+        assert 2.5 < watch.seconds < 6, "its own three seconds"
+        assert weir.cpu_seconds() - cpu < 1
+    load.assert_clean()
+    assert all(entry["reason"] == "" for entry in weir.access())
+    assert all(entry["total_ms"] < 60000 for entry in weir.access())
+    assert " is down" not in weir.log()
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_while_the_clock_jumps(make_weir, server, tmp_path, number):
+    clock = Clock(tmp_path / "clock")
+    text = conf.one_pool({"a": server})
+    weir = make_weir()
+    weir.configure(text)
+    weir.start(environment=clock.environment, preload=clock.shim)
+    assert weir.get("/").status == 200
+    clock.shift(-40 * 365 * 86400)
+    assert weir.get("/").status == 200
+    strike(weir, number, text)
+    if number == signal.SIGHUP:
+        clock.shift(10 * 365 * 86400)
+        weir.reload()
+        assert weir.get("/").status == 200
+    elif number == signal.SIGTERM:
+        # Nothing of the log was lost on the way out.
+        lines = weir.access_path.read_text(encoding="utf-8").splitlines()
+        assert len([json.loads(line) for line in lines]) == 2
+        assert "is lost" not in weir.log()
+
+
+# ---- a full disk ----
+
+def full_disk_text(server):
+    return ('log_target = "/dev/full"\nmodule "access_log" { path = "/dev/full" }\n' +
+            conf.one_pool({"a": server}))
+
+
+def test_log_disk_full(make_weir, server):
+    """Lines are dropped, requests are not; a log that can be written again is."""
+    weir = make_weir(access_log=False)
+    weir.configure(conf.one_pool({"a": server}))
+    weir.start()
+    weir.configure(full_disk_text(server))
+    weir.signal(signal.SIGHUP)
+    with Load(weir.client, threads=2) as load:
+        load.wait_requests(500)
+        before = weir.cpu_seconds()
+        load.stop()
+        pass_time(0.5)
+        assert weir.cpu_seconds() - before < 0.4, "it spins"
+    load.assert_clean()
+    weir.with_access_log = True
+    weir.configure(conf.one_pool({"a": server}))
+    weir.signal(signal.SIGHUP)
+    wait_for(lambda: weir.get("/").status == 200 and weir.access(), "the log to be written again")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_with_a_full_log_disk(make_weir, server, number):
+    weir = make_weir(access_log=False)
+    text = full_disk_text(server)
+    weir.configure(text)
+    weir.start(wait=False)
+    wait_for(lambda: answers(weir), "it to serve")
+    with Load(weir.client, threads=2, tolerant=True) as load:
+        load.wait_requests(50)
+        weir.signal(number)
+        if number == signal.SIGHUP:
+            load.wait_requests(200)
+        elif number == signal.SIGTERM:
+            assert weir.wait_exit() == 0
+        else:
+            weir.process.wait()
+            weir.stopped = True
+    if number != signal.SIGKILL:
+        load.assert_clean()
+
+
+def answers(weir):
+    with contextlib.suppress(OSError, Cut):
+        return weir.get("/").status == 200
+    return False
