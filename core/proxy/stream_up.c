@@ -307,6 +307,18 @@ static const struct conn_ops pending_ops = {
     .on_open = pending_opened,
 };
 
+static enum conn_error pending_connect(struct pending *pending, const struct stream *stream,
+                                       const struct pool_plan *plan, const struct server *server,
+                                       const struct address *address)
+{
+    struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
+    enum conn_error error = CONN_OK;
+
+    pending->conn = conn_connect(stream_loop(stream), &address->u.any, address->len,
+                                 server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
+    return error;
+}
+
 static void stream_connect(struct stream *stream, struct server_local *mine)
 {
     struct server *server = mine->server;
@@ -320,9 +332,10 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
     }
     struct pending *pending = calloc(1, sizeof(*pending));
     if (pending != NULL && server_get_address(server, &address)) {
-        struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
-        pending->conn = conn_connect(stream_loop(stream), &address.u.any, address.len,
-                                     server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
+        error = pending_connect(pending, stream, plan, server, &address);
+    }
+    if (pending != NULL && error == CONN_NO_RESOURCES && worker_drop_idle(stream->worker)) {
+        error = pending_connect(pending, stream, plan, server, &address);
     }
     if (pending != NULL && pending->conn != NULL &&
         !bound_preface(stream->pool->settings, pending->conn, stream->client)) {

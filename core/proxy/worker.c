@@ -28,6 +28,24 @@ static void worker_sweep(struct timer *timer)
     timer_set(worker->loop, timer, SWEEP_INTERVAL_NS);
 }
 
+bool worker_drop_idle(struct worker *worker)
+{
+    const struct generation *generation = worker->generation;
+    size_t dropped = 0;
+
+    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        for (size_t k = 0; k < plan->server_count; k++) {
+            list_each(link, &plan->servers[k]->locals[worker->index].idle)
+            {
+                h1_client_close(container_of(link, struct h1_client, link));
+                dropped++;
+            }
+        }
+    }
+    return dropped > 0;
+}
+
 struct worker *worker_new(unsigned index)
 {
     struct worker *worker = base_zalloc(sizeof(*worker));

@@ -52,6 +52,9 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
 /* On the loop: lets go of everything, before it stops. */
 void worker_clear(struct worker *worker);
 
+/* On the loop: closes idle connections to servers, when descriptors are out. false: there are none. */
+bool worker_drop_idle(struct worker *worker);
+
 /* The value of a Date field (RFC 9110 section 6.6.1), made once a second. */
 struct weir_str worker_date(struct worker *worker);
 
