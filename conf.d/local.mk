@@ -11,6 +11,7 @@ weir_confd = \
     conf.d/31-balance_round_robin.conf \
     conf.d/40-sticky_cookie.conf \
     conf.d/50-health_http.conf \
+    conf.d/51-health_passive.conf \
     conf.d/60-access_log.conf \
     conf.d/70-headers.conf \
     conf.d/71-rate_limit.conf \

@@ -146,3 +146,14 @@ weir_tests += modules/rate_limit/test_rate_limit
 modules_rate_limit_test_rate_limit_SOURCES = $(RATE_LIMIT_SOURCES) $(MODULE_TEST_SOURCES) \
     modules/rate_limit/test_rate_limit.c
 modules_rate_limit_test_rate_limit_LDADD = $(MODULE_TEST_LIBS)
+
+# --- health_passive ------------------------------------------------------------------------------
+
+HEALTH_PASSIVE_SOURCES = modules/health_passive/health_passive.c
+pkgmodule_PROGRAMS += modules/built/health_passive.so
+modules_built_health_passive_so_SOURCES = $(HEALTH_PASSIVE_SOURCES)
+modules_built_health_passive_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/health_passive/test_health_passive
+modules_health_passive_test_health_passive_SOURCES = $(HEALTH_PASSIVE_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/health_passive/test_health_passive.c
+modules_health_passive_test_health_passive_LDADD = $(MODULE_TEST_LIBS)

@@ -19,6 +19,7 @@
 #include "module/host.h"
 #include "proxy/names.h"
 #include "proxy/probe.h"
+#include "proxy/recovery.h"
 #include "proxy/stream.h"
 
 #ifdef HAVE_SYSTEMD
@@ -115,8 +116,13 @@ static void on_loop_refresh(struct message *message)
     free(note);
 }
 
-static void refresh_pool(struct control *control, struct pool *pool)
+static void refresh_pool(void *arg, struct pool *pool)
 {
+    struct control *control = arg;
+
+    if (control->runtime.recovery != NULL) {
+        recovery_look(control->runtime.recovery, pool);
+    }
     for (unsigned i = 0; i <= control->runtime.workers; i++) {
         struct worker *worker = control->runtime.loops[i];
         struct note *note = note_new(control, worker, on_loop_refresh);
@@ -144,8 +150,7 @@ static void set_servers(const struct generation *generation)
         const struct server_settings *settings = plan->settings->servers.items;
         for (size_t k = 0; k < plan->server_count; k++) {
             struct server *server = plan->servers[k];
-            server->weight = (uint32_t)settings[k].weight;
-            server->effective = (uint32_t)settings[k].weight * WEIR_WEIGHT_ONE;
+            server_set_weight(server, (uint32_t)settings[k].weight);
             server->max_connections = (uint32_t)settings[k].max_connections;
             server->backup = settings[k].backup;
         }
@@ -223,6 +228,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     if (!control->stopping) {
         names_adopt(control->names, generation);
         prober_adopt(control->prober, generation);
+        recovery_adopt(control->runtime.recovery, generation);
     }
     if (!control->started) {
         control->started = true;
@@ -324,6 +330,7 @@ static void on_cleared(struct message *message)
     if (--control->left == 0) {
         prober_free(&control->prober);
         names_free(&control->names);
+        recovery_free(&control->runtime.recovery);
         worker_clear(control->self);
         struct note *last = note_new(control, control->self, on_last);
         loop_post(control->self->loop, &last->message);
@@ -479,6 +486,7 @@ static void runtime_init(struct control *control, const char *path)
     control->path = path;
     module_host_fill(&control->host);
     sdk_request_fill(&control->host);
+    sdk_health_fill(&control->host);
     control->runtime.host = &control->host;
     control->runtime.workers = count_workers(&global);
     control->runtime.modules =
@@ -595,6 +603,9 @@ int control_run(const char *path)
         control.prober = prober_new(control.self, server_changed, &control);
         control.names =
             names_new(control.self, generation->global.nameservers, error, sizeof(error));
+        control.runtime.recovery = recovery_new(
+            control.self, &(struct recovery_owner){
+                              .refresh = refresh_pool, .changed = server_changed, .arg = &control});
         watch_signals(&control);
         if (control.names == NULL) {
             log_write(WEIR_LOG_ERROR, "weir", "%s", error);
@@ -644,7 +655,10 @@ int control_print_options(const char *path, const char *name)
         conf_print_options(&handler_options,
                            "handler \"NAME\" { } of a listener, beside the module's own", 0);
         conf_print_options(&pool_options, "pool \"NAME\" { }", 0);
-        conf_print_options(&probe_options, "health \"NAME\" { } of a pool, beside the module's own",
+        conf_print_options(&probe_options,
+                           "health \"NAME\" { } of a pool that probes, beside the module's own", 0);
+        conf_print_options(&passive_options,
+                           "health \"NAME\" { } of a pool that listens, beside the module's own",
                            0);
     } else {
         struct module *module = module_load(control.runtime.modules, name, &control.host,

@@ -45,15 +45,16 @@ static void report_servers(const struct pool_plan *plan)
         struct traffic total = {0};
         char name[256];
         char rest[320];
+        char reason[sizeof(server->reason)];
         for (unsigned k = 0; k < server->loops; k++) {
             traffic_sum(&total, &server->locals[k].traffic);
         }
-        pthread_mutex_lock(&server->lock);
-        snprintf(rest, sizeof(rest), " in_flight=%u health=%s state=%s reason=\"%s\"",
+        server_reason(server, reason, sizeof(reason));
+        snprintf(rest, sizeof(rest), " in_flight=%u health=%s%s state=%s reason=\"%s\"",
                  __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED),
                  server_health_word((enum server_health)server->health),
-                 server_admin_word((enum server_admin)server->admin), server->reason);
-        pthread_mutex_unlock(&server->lock);
+                 server->ejected ? " ejected=yes" : "",
+                 server_admin_word((enum server_admin)server->admin), reason);
         snprintf(name, sizeof(name), "%s/%s", server->pool_name, server->name);
         write_line("server", name, &total, rest);
     }

@@ -94,7 +94,9 @@ static bool check_hooks(const struct module *module, char *error, size_t error_s
         {"router", "route", descriptor->router != NULL && module->router.route == NULL},
         {"balancer", "pick", descriptor->balancer != NULL && module->balancer.pick == NULL},
         {"sticky", "lookup", descriptor->sticky != NULL && module->sticky.lookup == NULL},
-        {"health", "request", descriptor->health != NULL && module->health.request == NULL},
+        {"health", "request` or `on_outcomes",
+         descriptor->health != NULL && module->health.request == NULL &&
+             module->health.on_outcomes == NULL},
         {"filter", "on_request` or `on_response",
          descriptor->filter != NULL && module->filter.on_request == NULL &&
              module->filter.on_response == NULL},

@@ -48,6 +48,7 @@ void use_context_init(struct module_context *context, const struct use *use, str
     context->pool = use->pool;
     context->block_name = use->context.block_name;
     context->slot = use->base->context.slot;
+    context->scope = (void *)(uintptr_t)use;
 }
 
 static bool nodes_equal(const struct conf_node *a, const struct conf_node *b)

@@ -71,8 +71,10 @@ struct pool_plan {
     struct server **by_id; /* open-addressed by id, by_id_mask + 1 slots */
     size_t by_id_mask;
     struct use *balance;
-    struct use *sticky; /* NULL: none */
-    struct use *health; /* NULL: none */
+    struct use *sticky;        /* NULL: none */
+    struct use *health;        /* that probes; NULL: none */
+    struct use_list observers; /* health modules that listen to outcomes */
+    double max_ejected;        /* the smallest that they allow */
     struct use_list filters;
     SSL_CTX *tls; /* for https:// servers */
     struct h1_limits limits;
@@ -163,6 +165,7 @@ struct runtime {
     struct list pools, listeners, routes;
     uint64_t last_id;
     struct generation *current; /* NULL before the first */
+    struct recovery *recovery;  /* NULL before the start and after the end */
     struct worker **loops;      /* workers, then the control thread's */
     /* Called on a loop (any) when it has left a generation; posts to the control thread. */
     void (*on_left)(struct generation *generation);

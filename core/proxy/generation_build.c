@@ -148,10 +148,10 @@ static void build_module(struct build *b, const struct conf_node *node)
     }
 }
 
-/* A `balance`, `sticky`, `health`, `filter` or `handler` block. `own` is filled with the host's options of
- * such a block, where it has any (options NULL: none). */
-static struct use *build_use(struct build *b, const struct conf_node *node, enum module_kind kind,
-                             uint32_t context, struct weir_str pool, struct conf_target own)
+/* The use of a module in a `balance`, `sticky`, `health`, `filter` or `handler` block, whose options are
+ * those of the module block so far. NULL: a mistake. */
+static struct use *begin_use(struct build *b, const struct conf_node *node, enum module_kind kind,
+                             struct weir_str pool)
 {
     struct generation *g = b->generation;
     struct module *enabled[256] = {NULL};
@@ -181,12 +181,35 @@ static struct use *build_use(struct build *b, const struct conf_node *node, enum
     if (options->conf_size > 0) {
         memcpy(use->conf, base->conf, options->conf_size);
     }
-    struct conf_target targets[2] = {{options, use->conf}, own};
-    if (own.options != NULL) { /* the host's part has defaults of its own */
-        static const struct conf_node nothing = {.kind = CONF_BLOCK};
-        fill(b, &nothing, context, &targets[1], 1, NULL, true);
+    return use;
+}
+
+/* Fills what the block says: options of the module's, and `count` kinds of the host's own. */
+static void fill_use(struct build *b, struct use *use, uint32_t context,
+                     const struct conf_target *own, size_t count)
+{
+    static const struct conf_node nothing = {.kind = CONF_BLOCK};
+    struct conf_target targets[3] = {{module_options(use->module), use->conf}};
+
+    ASSERT(count < ARRAY_COUNT(targets));
+    for (size_t i = 0; i < count; i++) {
+        targets[i + 1] = own[i];
     }
-    fill(b, node, context, targets, own.options != NULL ? 2 : 1, NULL, false);
+    if (count > 0) { /* the host's part has defaults of its own */
+        fill(b, &nothing, context, &targets[1], count, NULL, true);
+    }
+    fill(b, use->block, context, targets, count + 1, NULL, false);
+}
+
+/* Both in one; `own` is filled with the host's options of such a block, where it has any (options NULL:
+ * none). */
+static struct use *build_use(struct build *b, const struct conf_node *node, enum module_kind kind,
+                             uint32_t context, struct weir_str pool, struct conf_target own)
+{
+    struct use *use = begin_use(b, node, kind, pool);
+    if (use != NULL) {
+        fill_use(b, use, context, &own, own.options != NULL ? 1 : 0);
+    }
     return use;
 }
 
@@ -209,13 +232,53 @@ static void plan_index(struct build *b, struct pool_plan *plan)
     }
 }
 
+/* One `health` block: it probes, listens, or both; the host has options of its own for each. */
+static void build_health(struct build *b, struct pool_plan *plan, const struct conf_node *node,
+                         struct weir_str name)
+{
+    struct use *use = begin_use(b, node, MODULE_HEALTH, name);
+    struct passive_settings passive = {0};
+    struct probe_settings *probe = NULL;
+    struct conf_target own[2];
+    size_t count = 0;
+
+    if (use == NULL) {
+        return;
+    }
+    const struct weir_health *ops = use->module->descriptor.health;
+    if (ops->request != NULL) {
+        probe = build_alloc(b, sizeof(*probe));
+        own[count++] = (struct conf_target){&probe_options, probe};
+    }
+    if (ops->on_outcomes != NULL) {
+        own[count++] = (struct conf_target){&passive_options, &passive};
+    }
+    fill_use(b, use, WEIR_CONTEXT_POOL, own, count);
+    if (probe != NULL && plan->health != NULL) {
+        mistakes_add(b->mistakes, node->place,
+                     "pool \"%.*s\" is probed by health \"%.*s\" already; one block that probes is "
+                     "right",
+                     STR_ARGS(name), STR_ARGS(plan->health->block->title.text));
+        return;
+    }
+    if (probe != NULL) {
+        plan->health = use;
+        plan->probe = probe;
+    }
+    if (ops->on_outcomes != NULL) {
+        bool first = plan->observers.count == 0;
+        plan->max_ejected = first || passive.max_ejected < plan->max_ejected ? passive.max_ejected
+                                                                             : plan->max_ejected;
+        list_append(b, &plan->observers, use);
+    }
+}
+
 static void build_pool_blocks(struct build *b, struct pool_plan *plan, const struct conf_node *node,
                               struct weir_str name)
 {
     for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
         struct use **single = NULL;
         enum module_kind kind = MODULE_FILTER;
-        struct conf_target own = {NULL, NULL};
         if (is_block(child, "balance")) {
             single = &plan->balance;
             kind = MODULE_BALANCER;
@@ -223,11 +286,8 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
             single = &plan->sticky;
             kind = MODULE_STICKY;
         } else if (is_block(child, "health")) {
-            single = &plan->health;
-            kind = MODULE_HEALTH;
-            struct probe_settings *probe = build_alloc(b, sizeof(*probe));
-            plan->probe = probe;
-            own = (struct conf_target){&probe_options, probe};
+            build_health(b, plan, child, name);
+            continue;
         } else if (!is_block(child, "filter")) {
             continue;
         }
@@ -237,7 +297,8 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
                          STR_ARGS(child->name));
             continue;
         }
-        struct use *use = build_use(b, child, kind, WEIR_CONTEXT_POOL, name, own);
+        struct use *use =
+            build_use(b, child, kind, WEIR_CONTEXT_POOL, name, (struct conf_target){NULL, NULL});
         if (single != NULL) {
             *single = use;
         } else if (use != NULL) {
@@ -653,21 +714,28 @@ static struct pool *pool_find(struct build *b, struct weir_str name)
 }
 
 /* The running generation's server of that name, when its URL is the same. */
-static struct server *server_find(struct build *b, const struct pool *pool,
+static struct server *server_find(struct build *b, const struct pool_plan *plan,
                                   const struct server_settings *settings)
 {
     const struct generation *current = b->runtime->current;
+    const struct pool *pool = plan->pool;
+    bool runs = false;
+
     for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
         if (current->pools[i].pool != pool) {
             continue;
         }
+        runs = true;
         weir_server_id id = server_id_of(str_from(pool->name), settings->id);
         struct server *server = pool_plan_server(&current->pools[i], id);
         if (server != NULL && str_equal(server->url.text, settings->url.text)) {
             return server_ref(server);
         }
     }
-    return server_new(str_from(pool->name), settings->id, &settings->url, b->generation->loops);
+    struct server *server =
+        server_new(str_from(pool->name), settings->id, &settings->url, b->generation->loops);
+    server->held = runs && plan->health != NULL; /* a newcomer shows that it is well first */
+    return server;
 }
 
 /* The same settings as before: the same context, by which the loops see that their idle connections may
@@ -693,7 +761,7 @@ static void attach_pool(struct build *b, struct pool_plan *plan)
     plan->pool = pool_find(b, plan->settings->name);
     plan->servers = build_alloc(b, count * sizeof(struct server *));
     for (size_t i = 0; i < count; i++) {
-        plan->servers[i] = server_find(b, plan->pool, &settings[i]);
+        plan->servers[i] = server_find(b, plan, &settings[i]);
         plan->server_count++;
     }
     plan_index(b, plan);

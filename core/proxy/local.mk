@@ -16,6 +16,8 @@ core_libcore_a_SOURCES += \
     core/proxy/greeting.h \
     core/proxy/names.c \
     core/proxy/names.h \
+    core/proxy/outcomes.c \
+    core/proxy/outcomes.h \
     core/proxy/pick.c \
     core/proxy/pool.c \
     core/proxy/pool.h \
@@ -23,6 +25,8 @@ core_libcore_a_SOURCES += \
     core/proxy/probe.h \
     core/proxy/queue.c \
     core/proxy/queue.h \
+    core/proxy/recovery.c \
+    core/proxy/recovery.h \
     core/proxy/sdk_request.c \
     core/proxy/server.c \
     core/proxy/server.h \

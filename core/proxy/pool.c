@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "http/h1_client.h"
 #include "proxy/generation.h"
+#include "proxy/outcomes.h"
 #include "proxy/worker.h"
 
 struct pool *pool_new(struct weir_str name, unsigned loops)
@@ -22,6 +23,7 @@ struct pool *pool_new(struct weir_str name, unsigned loops)
         pool->locals[i].pool = pool;
         pool->locals[i].retry_tokens = RETRY_TOKENS_START;
         list_init(&pool->locals[i].waiters);
+        outcomes_init(&pool->locals[i]);
     }
     pool_queue_init(&pool->queue);
     return pool;
@@ -265,6 +267,7 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
         mine->adopted = kept;
         if (!kept) {
             mine->candidate = UINT32_MAX;
+            outcomes_forget(mine);
             server_local_close_idle(mine, UINT64_MAX);
         }
     }
@@ -279,6 +282,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     if (old != NULL) {
         servers_retire(local, old, plan);
     }
+    outcomes_adopt(local);
     if (plan == NULL) {
         struct balancer *gone = local->balancer;
         local->balancer = NULL;

@@ -38,10 +38,15 @@ struct pool_local {
     uint32_t capacity;
     struct server_local **reserves; /* backups that serve when no candidate can */
     uint32_t reserve_count;
-    bool panic;          /* as the log was told; control thread\'s loop */
-    uint32_t held;       /* servers that wait for their first probe */
-    uint32_t unlimited;  /* candidates and reserves without max_connections */
-    struct list waiters; /* struct waiter.own: streams of this loop in the pool's queue */
+    bool panic;                /* as the log was told; control thread\'s loop */
+    uint32_t held;             /* servers that wait for their first probe */
+    uint32_t unlimited;        /* candidates and reserves without max_connections */
+    struct list waiters;       /* struct waiter.own: streams of this loop in the pool's queue */
+    struct list dirty_notes;   /* struct outcome_notes.dirty: what the next report tells */
+    struct timer report_timer; /* set while there are some */
+    struct task report_task;
+    uint64_t reported_ns; /* when the last one went */
+    bool report_soon;     /* one of them is a failure */
     double retry_tokens;
     uint64_t retry_refill_ns;
     struct traffic traffic;

@@ -415,10 +415,14 @@ static void probe_end(struct probe *probe)
     struct server *server = server_ref(probe->server);
 
     probe_free(probe);
+    bool held = server_end_hold(server);
     if (server->health != HEALTH_UNKNOWN) {
         server_set_health(server, HEALTH_UNKNOWN, "not probed");
-        prober->changed(prober->arg, server);
+    } else if (!held) {
+        server_unref(&server);
+        return;
     }
+    prober->changed(prober->arg, server);
     server_unref(&server);
 }
 

@@ -73,6 +73,7 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     }
     server->locals = locals;
     server->weight = 1;
+    server->share = SERVER_SHARE_ONE;
     server->effective = WEIR_WEIGHT_ONE;
     list_init(&server->waiters);
     pthread_mutex_init(&server->lock, NULL);
@@ -108,7 +109,7 @@ void server_unref(struct server **server)
     }
     ASSERT(list_empty(&s->waiters));
     for (unsigned i = 0; i < s->loops; i++) {
-        ASSERT(list_empty(&s->locals[i].idle));
+        ASSERT(list_empty(&s->locals[i].idle) && s->locals[i].notes == NULL);
     }
     pthread_mutex_destroy(&s->lock);
     free((char *)(uintptr_t)s->url.text.ptr);
@@ -129,8 +130,61 @@ bool server_set_health(struct server *server, enum server_health health, const c
         server->health_since_ms = loop_wall_ms();
     }
     pthread_mutex_unlock(&server->lock);
+    server->back =
+        server->back || (health == HEALTH_UP && (server->held || server->health == HEALTH_DOWN));
     server->health = health;
+    if (health != HEALTH_UNKNOWN) {
+        changed = server_end_hold(server) || changed;
+    }
     return changed;
+}
+
+bool server_end_hold(struct server *server)
+{
+    bool held = server->held != 0;
+    server->held = 0;
+    return held;
+}
+
+static bool server_set_effective(struct server *server)
+{
+    uint64_t effective =
+        (uint64_t)server->weight * WEIR_WEIGHT_ONE * server->share / SERVER_SHARE_ONE;
+    uint32_t value = server->weight > 0 && effective == 0 ? 1 : (uint32_t)effective;
+    bool changed = server->effective != value;
+    server->effective = value;
+    return changed;
+}
+
+bool server_set_weight(struct server *server, uint32_t weight)
+{
+    server->weight = weight;
+    return server_set_effective(server);
+}
+
+bool server_set_share(struct server *server, uint32_t share)
+{
+    server->share = share;
+    return server_set_effective(server);
+}
+
+void server_set_ejected(struct server *server, uint64_t end_ns, uint64_t until_ms,
+                        const char *reason)
+{
+    pthread_mutex_lock(&server->lock);
+    snprintf(server->eject_reason, sizeof(server->eject_reason), "%s", reason);
+    pthread_mutex_unlock(&server->lock);
+    server->eject_end_ns = end_ns;
+    server->ejected_until_ms = until_ms;
+    server->ejected = end_ns != 0;
+}
+
+void server_reason(struct server *server, char *out, size_t size)
+{
+    pthread_mutex_lock(&server->lock);
+    snprintf(out, size, "%s",
+             server->eject_reason[0] != '\0' ? server->eject_reason : server->reason);
+    pthread_mutex_unlock(&server->lock);
 }
 
 bool server_set_admin(struct server *server, enum server_admin admin)
@@ -140,6 +194,7 @@ bool server_set_admin(struct server *server, enum server_admin admin)
         pthread_mutex_lock(&server->lock);
         server->admin_since_ms = loop_wall_ms();
         pthread_mutex_unlock(&server->lock);
+        server->back = server->back || admin == ADMIN_READY;
         server->admin = admin;
     }
     return changed;

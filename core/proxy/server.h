@@ -21,6 +21,7 @@
 #include "net/address.h"
 #include "proxy/stats.h"
 
+struct outcome_notes;
 struct probe;
 
 /* One answer to a probe, for people. */
@@ -49,6 +50,7 @@ struct server_local {
     _Atomic bool
         adopted; /* in this loop's generation; else connections are not kept. Read by others */
     const SSL_CTX *tls; /* of this loop's generation; what was made with another is not kept */
+    struct outcome_notes *notes; /* for health modules; NULL: nobody listens */
     struct server *server;
     struct traffic traffic;
 } __attribute__((aligned(64)));
@@ -67,11 +69,11 @@ struct server {
     _Atomic uint32_t health;
     _Atomic uint32_t admin;
     _Atomic uint32_t weight;          /* as configured (or changed at run time) */
-    _Atomic uint32_t effective;       /* times 256; slow start scales it */
+    _Atomic uint32_t effective;       /* times 256, and times its share (server_set_share) */
     _Atomic uint32_t max_connections; /* 0: no limit */
     _Atomic uint32_t backup;          /* serves only when no other can */
     _Atomic uint32_t held;            /* came while the pool ran, and waits for its first probe */
-    _Atomic uint32_t ejected;         /* taken out for a time, see ejection.h */
+    _Atomic uint32_t ejected;         /* taken out for a time, see recovery.h */
     struct server_local *locals;
 
     /* the one shared line that requests write */
@@ -79,10 +81,18 @@ struct server {
     _Atomic uint32_t waiting; /* streams in `waiters` */
     struct list waiters; /* struct waiter.link: sessions that wait for a place; the queue's lock */
 
+    /* control thread */
+    uint32_t share __attribute__((aligned(64))); /* of its weight, of SERVER_SHARE_ONE */
+    bool back;              /* it can serve again since the last recovery_look */
+    uint64_t slow_since_ns; /* its slow start has begun; 0: none runs */
+    uint64_t eject_end_ns;  /* 0: it is not ejected */
+
     /* slow path */
+    _Atomic uint64_t ejected_until_ms;                 /* wall clock; 0: it is not ejected */
     pthread_mutex_t lock __attribute__((aligned(64))); /* of what follows */
     struct address address;                            /* len 0: not resolved (yet) */
     char reason[160];                                  /* of the health, in words */
+    char eject_reason[160];                            /* in words; empty: it is not ejected */
     uint64_t health_since_ms;                          /* wall clock */
     uint64_t admin_since_ms;
     struct probe_record *probes; /* PROBE_RECORDS, a ring; NULL: none yet */
@@ -98,9 +108,28 @@ struct server *server_ref(struct server *server);
 /* The last one frees: no loop has connections to it any more (pool_local_leave saw to that). */
 void server_unref(struct server **server);
 
-/* The one place where health changes. `reason` is copied. true: it differs from before. Control thread. */
+/* The one place where health changes. `reason` is copied. true: it differs from before. A newcomer that was
+ * held for its first verdict is so no more. Control thread. */
 bool server_set_health(struct server *server, enum server_health health, const char *reason);
 bool server_set_admin(struct server *server, enum server_admin admin);
+
+/* A newcomer of a running pool waits for its first verdict no more, whatever it is. true: it had waited.
+ * Control thread. */
+bool server_end_hold(struct server *server);
+
+/* Weight as configured; the share of it that slow start allows. What balancers see changes with the next
+ * refresh of the pool. true: that is something else than before. Control thread. */
+#define SERVER_SHARE_ONE 1000u
+bool server_set_weight(struct server *server, uint32_t weight);
+bool server_set_share(struct server *server, uint32_t share);
+
+/* Out until `end_ns` (monotonic) or `until_ms` (wall clock), or, with 0, in again. Control thread; see
+ * recovery_eject. */
+void server_set_ejected(struct server *server, uint64_t end_ns, uint64_t until_ms,
+                        const char *reason);
+
+/* Why it is well or not, in words; the ejection's reason while there is one. Copies. Any thread. */
+void server_reason(struct server *server, char *out, size_t size);
 
 /* Keeps what a probe found out. Control thread. */
 void server_note_probe(struct server *server, bool good, uint64_t took_ns, const char *reason);

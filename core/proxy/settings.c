@@ -188,3 +188,10 @@ static const struct weir_option probe_rows[] = {
                 "Probe this address instead of the server's."),
 };
 const struct weir_options probe_options = WEIR_OPTIONS(struct probe_settings, probe_rows);
+
+static const struct weir_option passive_rows[] = {
+    WEIR_OPTION_RANGE(struct passive_settings, max_ejected, PERCENTAGE, "50%", "0%", "100%", PROBE,
+                      RELOAD,
+                      "Share of the pool's servers that may be ejected at once, rounded down."),
+};
+const struct weir_options passive_options = WEIR_OPTIONS(struct passive_settings, passive_rows);

@@ -92,4 +92,10 @@ struct probe_settings {
 };
 extern const struct weir_options probe_options;
 
+/* And of those whose module listens to outcomes. */
+struct passive_settings {
+    double max_ejected; /* share of the pool */
+};
+extern const struct weir_options passive_options;
+
 #endif

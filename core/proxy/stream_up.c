@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "proxy/bound.h"
+#include "proxy/outcomes.h"
 #include "proxy/stream_filter.h"
 
 /* A connection to a server that is not open yet. Outlives its stream when that gives up. */
@@ -120,6 +121,9 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
     if (stream->server != NULL) {
         uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->assigned_ns;
         server_count(stream, outcome, total_ns);
+        if (unlikely(stream->server->notes != NULL)) {
+            outcomes_note(stream_pool(stream), stream->server, outcome);
+        }
         struct server *server = stream->server->server;
         balancer_tell(stream, outcome, total_ns);
         stream->server = NULL;

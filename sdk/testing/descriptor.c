@@ -82,8 +82,9 @@ static bool check_hooks(const struct weir_module *module, char *error, size_t er
         missing = "balancer lacks its mandatory hook `pick`";
     } else if (!HAS_HOOK(copy.sticky, module->sticky, lookup)) {
         missing = "sticky lacks its mandatory hook `lookup`";
-    } else if (!HAS_HOOK(copy.health, module->health, request)) {
-        missing = "health lacks its mandatory hook `request`";
+    } else if (!HAS_HOOK(copy.health, module->health, request) &&
+               !HAS_HOOK(copy.health, module->health, on_outcomes)) {
+        missing = "health has neither `request` nor `on_outcomes`";
     } else if (!HAS_HOOK(copy.filter, module->filter, on_request) &&
                copy.filter.on_response == NULL) {
         missing = "filter has neither `on_request` nor `on_response`";

@@ -192,6 +192,11 @@ struct weir_test {
     struct weir_store store;
     struct fake_kind kinds[FAKE_KIND_COUNT];
 
+    struct weir_test_ejection ejection; /* the last one */
+    char ejection_reason[512];
+    size_t ejection_count;
+    bool refuse_ejections;
+
     struct fake_buffer problems;
     size_t problem_count;
     struct fake_buffer mistakes;
@@ -406,6 +411,8 @@ void fake_requests_free(struct weir_test *host);
 
 /* ---- transform.c ---- */
 int64_t fake_response_content_length(const struct weir_response *resp);
+enum weir_status fake_health_eject(struct weir_context *ctx, weir_server_id server,
+                                   uint64_t duration_ns, const char *reason);
 enum weir_status fake_response_transform(struct weir_response *resp, void *state);
 size_t fake_transform_write(struct weir_transform *transform, const void *data, size_t len);
 /* on_response_close, once, if the filter transforms the body. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Probes: the bytes that a health module sends, and its judgement of what comes back.
+ * Probes: the bytes that a health module sends, and its judgement of what comes back. Outcomes: what it
+ * listens to, and the ejections that it asks for.
  */
 #include "fake.h"
 
@@ -90,4 +91,72 @@ enum weir_verdict weir_test_judge(struct weir_test_instance *health,
         verdict = judge(health, target, data, have, true);
     }
     return verdict;
+}
+
+/* ---- outcomes ---- */
+
+void weir_test_outcomes(struct weir_test_instance *health, weir_server_id server,
+                        const struct weir_outcome_run *runs, uint32_t count)
+{
+    fake_require_kind(health, WEIR_TEST_HEALTH, __func__);
+    if (health->host->health.on_outcomes == NULL) {
+        fake_abort(__func__, "the module has no on_outcomes");
+    }
+    /* Of its own size, so that a sanitizer sees a run too many. */
+    struct weir_outcome_run *copy = fake_alloc(count * sizeof(*copy));
+    memcpy(copy, runs, count * sizeof(*copy));
+    struct weir_outcomes outcomes = {
+        .size = sizeof(outcomes),
+        .id = server,
+        .name = {"server", 6},
+        .run_count = count,
+        .runs = copy,
+    };
+    health->host->health.on_outcomes(&health->ctx.base, health->data, &outcomes);
+    free(copy);
+}
+
+void weir_test_outcome(struct weir_test_instance *health, weir_server_id server,
+                       enum weir_outcome outcome, uint32_t count)
+{
+    struct weir_outcome_run run = {.outcome = (uint32_t)outcome, .count = count};
+    weir_test_outcomes(health, server, &run, 1);
+}
+
+enum weir_status fake_health_eject(struct weir_context *ctx, weir_server_id server,
+                                   uint64_t duration_ns, const char *reason)
+{
+    struct weir_test *host = fake_context(ctx)->host;
+
+    if (host->health.on_outcomes == NULL) {
+        fake_problem(host, "weir_health_eject was called by a module that does not listen");
+        return WEIR_INVALID;
+    }
+    if (reason == NULL || (reason[0] == '\0' && duration_ns > 0)) {
+        fake_problem(host, "weir_health_eject got no reason");
+        reason = "";
+    }
+    if (host->refuse_ejections && duration_ns > 0) {
+        return WEIR_DECLINED;
+    }
+    snprintf(host->ejection_reason, sizeof(host->ejection_reason), "%s", reason);
+    host->ejection = (struct weir_test_ejection){
+        .server = server, .duration_ns = duration_ns, .reason = host->ejection_reason};
+    host->ejection_count++;
+    return WEIR_OK;
+}
+
+size_t weir_test_ejection_count(const struct weir_test *host)
+{
+    return host->ejection_count;
+}
+
+struct weir_test_ejection weir_test_last_ejection(const struct weir_test *host)
+{
+    return host->ejection;
+}
+
+void weir_test_refuse_ejections(struct weir_test *host, bool refuse)
+{
+    host->refuse_ejections = refuse;
 }

@@ -163,6 +163,7 @@ const struct weir_host fake_services = {
     .response_content_length = fake_response_content_length,
     .response_transform = fake_response_transform,
     .transform_write = fake_transform_write,
+    .health_eject = fake_health_eject,
     .check_listener = fake_check_listener,
     .shared = fake_shared,
     .request_credentials = fake_request_credentials,

@@ -220,6 +220,8 @@ struct weir_host {
                                     bool (*fn)(void *arg, const struct weir_stats_row *row),
                                     void *arg);
     struct weir_str (*reason_name)(struct weir_context *ctx, uint32_t reason);
+    enum weir_status (*health_eject)(struct weir_context *ctx, weir_server_id server,
+                                     uint64_t duration_ns, const char *reason);
 };
 
 /* ---- services of an instance ---- */

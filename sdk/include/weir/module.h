@@ -14,7 +14,8 @@
  *                    weir_response_content_length, weir_request_set_path; WEIR_REQUEST_ID;
  *                    weir_check_listener, weir_shared, weir_request_credentials,
  *                    weir_block_name, weir_reply_error; handlers: on_drain
- *   1.2  2026-11-26  the kind `store`; control.h (operations, events, who somebody is) and stats.h
+ *   1.2  2026-11-26  the kind `store`; control.h (operations, events, who somebody is) and stats.h;
+ *                    health modules may listen to outcomes (on_outcomes, weir_health_eject)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

@@ -329,6 +329,27 @@ enum weir_verdict weir_test_judge(struct weir_test_instance *health,
                                   const struct weir_probe_target *target, const char *data,
                                   size_t len, size_t step, bool eof, const char **reason);
 
+/** What became of requests to a server: `count` that ended in one way, or several runs; at the present
+ * time, from worker 0. A module that does not listen aborts. */
+void weir_test_outcome(struct weir_test_instance *health, weir_server_id server,
+                       enum weir_outcome outcome, uint32_t count);
+void weir_test_outcomes(struct weir_test_instance *health, weir_server_id server,
+                        const struct weir_outcome_run *runs, uint32_t count);
+
+/** What the module asked for by weir_health_eject, and got. */
+struct weir_test_ejection {
+    weir_server_id server;
+    uint64_t duration_ns;
+    const char *reason; /**< valid until the next ejection */
+};
+
+/** How often it did; the last one. Without one, all is zero. An empty reason is a problem. */
+size_t weir_test_ejection_count(const struct weir_test *host);
+struct weir_test_ejection weir_test_last_ejection(const struct weir_test *host);
+
+/** Lets Weir refuse ejections (too many are out), or allow them again. */
+void weir_test_refuse_ejections(struct weir_test *host, bool refuse);
+
 /* ---- filter ---- */
 
 /** WEIR_DONE without a whole reply, or a reply without WEIR_DONE, is a problem. */

@@ -2,7 +2,8 @@
 """Pieces of configurations. `@NAME@` stands for a port that the harness chooses, the same for each
 configuration of one weir."""
 
-MODULES = ("balance_round_robin", "balance_least_conn", "sticky_cookie", "health_http")
+MODULES = ("balance_round_robin", "balance_least_conn", "sticky_cookie", "health_http",
+           "health_passive")
 
 
 def server(name, where, extra=""):

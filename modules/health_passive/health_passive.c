@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Watches what becomes of the visitors' requests and takes out, for a time, a server that fails them: so
+ * many failures in a row, or too large a share of the requests of a window. Who is taken out again soon
+ * after stays out longer each time.
+ *
+ * Outcomes of all workers, the ejection itself, and how many of a pool may be out at once are the host's.
+ */
+#include <weir/weir.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- options ---- */
+
+struct conf {
+    int64_t failures;        /* in a row; 0: off */
+    double share;            /* of the window's requests; 0: off */
+    int64_t volume;          /* requests that the window must have for `share` to mean something */
+    uint64_t window;         /* ns */
+    uint64_t eject_time;     /* ns; the first time */
+    uint64_t max_eject_time; /* ns */
+    bool errors;             /* whole responses of status 500 and above are failures */
+};
+
+#define CONTEXTS (WEIR_CONTEXT_MODULE | WEIR_CONTEXT_POOL)
+#define RELOAD   WEIR_OPTION_RELOADABLE
+
+static const struct weir_option rows[] = {
+    WEIR_OPTION_RANGE(struct conf, failures, INTEGER, "5", "0", "10000", CONTEXTS, RELOAD,
+                      "Failures in a row that take a server out; 0: off."),
+    WEIR_OPTION_RANGE(
+        struct conf, share, PERCENTAGE, "50%", "0%", "100%", CONTEXTS, RELOAD,
+        "Share of the window's requests that take a server out when they fail; 0%: off."),
+    WEIR_OPTION_RANGE(struct conf, volume, INTEGER, "20", "1", "1000000", CONTEXTS, RELOAD,
+                      "Requests that the window must have before their share means something."),
+    WEIR_OPTION_RANGE(struct conf, window, DURATION, "10s", "100ms", "1h", CONTEXTS, RELOAD,
+                      "Time that `share` and `volume` look back."),
+    WEIR_OPTION_RANGE(
+        struct conf, eject_time, DURATION, "30s", "10ms", "1d", CONTEXTS, RELOAD,
+        "How long a server is out the first time; twice as long each time that follows "
+        "soon."),
+    WEIR_OPTION_RANGE(struct conf, max_eject_time, DURATION, "5m", "10ms", "1d", CONTEXTS, RELOAD,
+                      "How long a server is out at most."),
+    WEIR_OPTION(struct conf, errors, BOOLEAN, "on", CONTEXTS, RELOAD,
+                "Whether responses of status 500 and above are failures, too."),
+};
+
+static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
+
+static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
+                                    const void *conf_struct, void **prepared)
+{
+    const struct conf *conf = conf_struct;
+    (void)prepared;
+
+    if (conf->failures == 0 && !(conf->share > 0)) {
+        weir_check_error(ctx, check, &conf->failures,
+                         "failures and share are both 0, so nothing would ever be noticed; set at "
+                         "least one, as in failures = 5");
+    }
+    if (conf->max_eject_time < conf->eject_time) {
+        weir_check_error(ctx, check, &conf->max_eject_time,
+                         "max_eject_time is shorter than eject_time; it would be right from "
+                         "%" PRIu64 "ms on",
+                         conf->eject_time / 1000000);
+    }
+    return WEIR_OK;
+}
+
+/* ---- what is known of a server ---- */
+
+/* A window slides in this many steps. */
+#define BUCKETS 10
+
+struct bucket {
+    uint64_t number; /* time divided by the bucket's length; older ones are empty */
+    uint64_t good, bad;
+};
+
+struct watched {
+    weir_server_id id; /* WEIR_NO_SERVER: a free slot */
+    uint32_t row;      /* failures since the last success */
+    uint32_t level;    /* how often it has been out lately */
+    uint64_t out_until_ns;
+    struct bucket buckets[BUCKETS];
+};
+
+/* One pool's. Slots are a hash table, open-addressed by id, at most half full. */
+struct passive {
+    const struct conf *conf;
+    struct watched *slots;
+    size_t slot_count; /* a power of two */
+    size_t used;
+};
+
+static struct watched *slot_of(struct watched *slots, size_t slot_count, weir_server_id id)
+{
+    size_t at = (size_t)id & (slot_count - 1);
+    while (slots[at].id != WEIR_NO_SERVER && slots[at].id != id) {
+        at = (at + 1) & (slot_count - 1);
+    }
+    return &slots[at];
+}
+
+/* false: no memory; as it was. */
+static bool grow(struct passive *self)
+{
+    size_t slot_count = self->slot_count * 2;
+    struct watched *slots = calloc(slot_count, sizeof(*slots));
+
+    if (slots == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < self->slot_count; i++) {
+        if (self->slots[i].id != WEIR_NO_SERVER) {
+            *slot_of(slots, slot_count, self->slots[i].id) = self->slots[i];
+        }
+    }
+    free(self->slots);
+    self->slots = slots;
+    self->slot_count = slot_count;
+    return true;
+}
+
+/* NULL: no memory; the server is not watched then. */
+static struct watched *watched_of(struct passive *self, weir_server_id id)
+{
+    struct watched *watched = slot_of(self->slots, self->slot_count, id);
+
+    if (watched->id == id) {
+        return watched;
+    }
+    if ((self->used + 1) * 2 > self->slot_count) {
+        if (!grow(self)) {
+            return NULL;
+        }
+        watched = slot_of(self->slots, self->slot_count, id);
+    }
+    watched->id = id;
+    self->used++;
+    return watched;
+}
+
+/* ---- the window ---- */
+
+static uint64_t bucket_number(const struct conf *conf, uint64_t now_ns)
+{
+    return now_ns / (conf->window / BUCKETS);
+}
+
+static void window_add(const struct conf *conf, struct watched *watched, uint64_t now_ns,
+                       uint64_t good, uint64_t bad)
+{
+    uint64_t number = bucket_number(conf, now_ns);
+    struct bucket *bucket = &watched->buckets[number % BUCKETS];
+
+    if (bucket->number != number) {
+        *bucket = (struct bucket){.number = number};
+    }
+    bucket->good += good;
+    bucket->bad += bad;
+}
+
+static void window_sum(const struct conf *conf, const struct watched *watched, uint64_t now_ns,
+                       uint64_t *total, uint64_t *bad)
+{
+    uint64_t number = bucket_number(conf, now_ns);
+
+    *total = *bad = 0;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        const struct bucket *bucket = &watched->buckets[i];
+        if (number - bucket->number < BUCKETS) {
+            *total += bucket->good + bucket->bad;
+            *bad += bucket->bad;
+        }
+    }
+}
+
+/* ---- judging ---- */
+
+/* Twice as long as the last time for each that is not yet forgotten: a server that has been back for
+ * `eject_time` is forgiven one. */
+static uint64_t eject_time(const struct conf *conf, struct watched *watched, uint64_t now_ns)
+{
+    uint64_t back_ns = watched->out_until_ns > 0 ? now_ns - watched->out_until_ns : 0;
+    uint64_t forgiven = back_ns / conf->eject_time;
+    uint64_t time = conf->eject_time;
+
+    watched->level = forgiven < watched->level ? watched->level - (uint32_t)forgiven : 0;
+    for (uint32_t i = 0; i < watched->level && time < conf->max_eject_time; i++) {
+        time *= 2;
+    }
+    return time < conf->max_eject_time ? time : conf->max_eject_time;
+}
+
+static void eject(struct weir_context *ctx, const struct passive *self, struct watched *watched,
+                  const char *reason)
+{
+    uint64_t now_ns = weir_now_ns(ctx);
+    uint64_t time = eject_time(self->conf, watched, now_ns);
+
+    if (weir_health_eject(ctx, watched->id, time, reason) != WEIR_OK) {
+        return; /* too many are out: its next failure asks again */
+    }
+    *watched = (struct watched){
+        .id = watched->id, .level = watched->level + 1, .out_until_ns = now_ns + time};
+}
+
+static bool is_failure(const struct conf *conf, uint32_t outcome)
+{
+    return outcome == WEIR_OUTCOME_FAILED || outcome == WEIR_OUTCOME_TIMEOUT ||
+           (outcome == WEIR_OUTCOME_ERROR && conf->errors);
+}
+
+/* Adds what has come; says the longest row of failures in it. */
+static uint32_t take_in(const struct conf *conf, struct watched *watched, uint64_t now_ns,
+                        const struct weir_outcomes *outcomes)
+{
+    uint32_t longest = 0;
+
+    for (uint32_t i = 0; i < outcomes->run_count; i++) {
+        const struct weir_outcome_run *run = &outcomes->runs[i];
+        bool bad = is_failure(conf, run->outcome);
+        uint32_t room = UINT32_MAX - watched->row;
+        watched->row = bad ? watched->row + (run->count < room ? run->count : room) : 0;
+        longest = watched->row > longest ? watched->row : longest;
+        window_add(conf, watched, now_ns, bad ? 0 : run->count, bad ? run->count : 0);
+    }
+    return longest;
+}
+
+static void on_outcomes(struct weir_context *ctx, void *instance,
+                        const struct weir_outcomes *outcomes)
+{
+    struct passive *self = instance;
+    const struct conf *conf = self->conf;
+    struct watched *watched = watched_of(self, outcomes->id);
+    uint64_t now_ns = weir_now_ns(ctx);
+    uint64_t total = 0;
+    uint64_t bad = 0;
+    char reason[96];
+
+    if (watched == NULL || now_ns < watched->out_until_ns) {
+        return; /* what comes of a server that is out was sent there before */
+    }
+    uint32_t row = take_in(conf, watched, now_ns, outcomes);
+    if (conf->failures > 0 && row >= conf->failures) {
+        snprintf(reason, sizeof(reason), "%" PRIu32 " failure%s", row, row > 1 ? "s in a row" : "");
+        eject(ctx, self, watched, reason);
+        return;
+    }
+    window_sum(conf, watched, now_ns, &total, &bad);
+    if (conf->share > 0 && bad > 0 && total >= (uint64_t)conf->volume &&
+        (double)bad >= conf->share * (double)total) {
+        snprintf(reason, sizeof(reason), "%" PRIu64 " of %" PRIu64 " requests failed within %g s",
+                 bad, total, (double)conf->window / 1e9);
+        eject(ctx, self, watched, reason);
+    }
+}
+
+/* ---- the instance ---- */
+
+static enum weir_status create(struct weir_context *ctx, const void *conf, void *prepared,
+                               void **instance)
+{
+    struct passive *self = calloc(1, sizeof(*self));
+    (void)ctx;
+    (void)prepared;
+
+    if (self == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    self->conf = conf;
+    self->slot_count = 16;
+    self->slots = calloc(self->slot_count, sizeof(*self->slots));
+    if (self->slots == NULL) {
+        free(self);
+        return WEIR_NO_MEMORY;
+    }
+    *instance = self;
+    return WEIR_OK;
+}
+
+static void destroy(struct weir_context *ctx, void *instance)
+{
+    struct passive *self = instance;
+    (void)ctx;
+    free(self->slots);
+    free(self);
+}
+
+static const struct weir_health health = {
+    .size = sizeof(struct weir_health),
+    .create = create,
+    .destroy = destroy,
+    .on_outcomes = on_outcomes,
+};
+
+static const struct weir_module module = {
+    .size = sizeof(struct weir_module),
+    .abi_major = WEIR_ABI_MAJOR,
+    .abi_minor = WEIR_ABI_MINOR,
+    .name = "health_passive",
+    .version = "1.0",
+    .license = "MIT",
+    .summary = "Takes servers out for a time that fail the visitors' requests",
+    .options = &options,
+    .conf_create = conf_create,
+    .health = &health,
+};
+
+WEIR_MODULE(module);
