@@ -37,12 +37,12 @@ struct attempt {
 struct probe {
     struct list link;
     struct prober *prober;
-    struct server *server; /* referenced */
+    struct server *server;        /* referenced */
     const struct pool_plan *plan; /* of the prober's generation; NULL while a new one is adopted */
     struct attempt attempt;
-    struct timer timer;   /* the next attempt, or the end of this one's time */
-    int64_t good, bad;    /* in a row */
-    bool timed_out;       /* all of `bad` */
+    struct timer timer; /* the next attempt, or the end of this one's time */
+    int64_t good, bad;  /* in a row */
+    bool timed_out;     /* all of `bad` */
     char authority[300];
 };
 
@@ -75,12 +75,9 @@ static struct loop *probe_loop(const struct probe *probe)
 static bool probe_undecided(const struct probe *probe)
 {
     switch (probe->server->health) {
-    case HEALTH_UP:
-        return probe->bad > 0;
-    case HEALTH_DOWN:
-        return probe->good > 0;
-    default:
-        return true;
+    case HEALTH_UP: return probe->bad > 0;
+    case HEALTH_DOWN: return probe->good > 0;
+    default: return true;
     }
 }
 
@@ -113,7 +110,7 @@ static void probe_tell(struct probe *probe, enum server_health health, const cha
         return;
     }
     /* A server's first good answer is no news worth a line for each of a thousand. */
-    enum weir_log_level level = health == HEALTH_DOWN       ? WEIR_LOG_WARNING
+    enum weir_log_level level = health == HEALTH_DOWN      ? WEIR_LOG_WARNING
                                 : before == HEALTH_UNKNOWN ? WEIR_LOG_DEBUG
                                                            : WEIR_LOG_NOTICE;
     log_write(level, "health", "server %s/%s is %s: %s", server->pool_name, server->name,
@@ -193,9 +190,9 @@ static bool attempt_judge(struct probe *probe, bool eof)
     char reason[160] = "";
 
     eof = eof || attempt->answer_len == PROBE_ANSWER_MAX;
-    enum weir_verdict verdict =
-        attempt_ops(probe)->judge(&instance->context.base, instance->data, &attempt->target,
-                                  attempt->answer, attempt->answer_len, eof, reason, sizeof(reason));
+    enum weir_verdict verdict = attempt_ops(probe)->judge(
+        &instance->context.base, instance->data, &attempt->target, attempt->answer,
+        attempt->answer_len, eof, reason, sizeof(reason));
     reason[sizeof(reason) - 1] = '\0';
     if (verdict == WEIR_VERDICT_MORE && !eof) {
         return true;
@@ -233,14 +230,9 @@ static void attempt_readable(struct conn *conn)
     }
     for (;;) {
         switch (conn_read(conn, &data, &len, PROBE_ANSWER_MAX)) {
-        case CONN_AGAIN:
-            return;
-        case CONN_EOF:
-            attempt_judge(probe, true);
-            return;
-        case CONN_ERROR:
-            attempt_broken(probe, "connection ");
-            return;
+        case CONN_AGAIN: return;
+        case CONN_EOF: attempt_judge(probe, true); return;
+        case CONN_ERROR: attempt_broken(probe, "connection "); return;
         case CONN_DATA:
             if (len > PROBE_ANSWER_MAX - attempt->answer_len) {
                 len = PROBE_ANSWER_MAX - attempt->answer_len;
@@ -360,7 +352,7 @@ static void probe_timer(struct timer *timer)
         attempt_begin(probe);
         return;
     }
-    const char *reason = probe->attempt.conn->opening         ? "probe: connecting timed out"
+    const char *reason = probe->attempt.conn->opening    ? "probe: connecting timed out"
                          : probe->attempt.answer_len > 0 ? "probe: the answer did not end in time"
                                                          : "probe: no answer in time";
     attempt_done(probe, false, true, reason);
@@ -455,13 +447,15 @@ void prober_adopt(struct prober *prober, struct generation *generation)
 
     generation_ref(generation, prober->self->index);
     prober->generation = generation;
-    list_each(link, &prober->probes) {
+    list_each(link, &prober->probes)
+    {
         container_of(link, struct probe, link)->plan = NULL;
     }
     for (size_t i = 0; i < generation->pool_count; i++) {
         adopt_pool(prober, &generation->pools[i]);
     }
-    list_each(link2, &prober->probes) {
+    list_each(link2, &prober->probes)
+    {
         struct probe *probe = container_of(link2, struct probe, link);
         if (probe->plan == NULL) {
             probe_end(probe);
@@ -486,7 +480,8 @@ void prober_free(struct prober **prober)
 {
     struct prober *p = *prober;
     *prober = NULL;
-    list_each(link, &p->probes) {
+    list_each(link, &p->probes)
+    {
         probe_free(container_of(link, struct probe, link));
     }
     if (p->generation != NULL) {

@@ -63,8 +63,8 @@ struct server {
     struct weir_url url; /* of the server's own memory */
     char *tls_name;      /* SNI and host check; NULL: neither */
     unsigned loops;
-    _Atomic unsigned refs; /* any thread: a place that is given on has one, see queue.h */
-    struct probe *probe;   /* control thread; NULL: it is not probed */
+    _Atomic unsigned refs;          /* any thread: a place that is given on has one, see queue.h */
+    struct probe *probe;            /* control thread; NULL: it is not probed */
     struct server_name *name_watch; /* control thread; NULL: its URL has an address */
     _Atomic uint32_t health;
     _Atomic uint32_t admin;

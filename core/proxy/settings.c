@@ -33,9 +33,10 @@ static const struct weir_option global_rows[] = {
                       RELOAD, "How long SIGTERM waits for running requests before it cuts them."),
     WEIR_OPTION(struct global_settings, pid_file, STRING, NULL, GLOBAL, WEIR_OPTION_PATH,
                 "File that the process id is written to."),
-    WEIR_OPTION(struct global_settings, nameservers, STRING, NULL, GLOBAL, 0,
-                "Nameservers for servers that are named by host name, as ADDRESS[:PORT], separated by "
-                "commas; none: those of /etc/resolv.conf."),
+    WEIR_OPTION(
+        struct global_settings, nameservers, STRING, NULL, GLOBAL, 0,
+        "Nameservers for servers that are named by host name, as ADDRESS[:PORT], separated by "
+        "commas; none: those of /etc/resolv.conf."),
 };
 const struct weir_options global_options = WEIR_OPTIONS(struct global_settings, global_rows);
 
