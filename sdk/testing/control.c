@@ -17,7 +17,7 @@ struct fake_script {
 struct weir_control_operation {
     struct weir_control_operation *next; /* older */
     struct weir_test *host;
-    struct weir_control_call call; /* strings owned */
+    struct weir_control_request call; /* strings owned */
     weir_control_fn fn;            /* NULL: cancelled or answered */
     void *arg;
 };
@@ -154,7 +154,7 @@ void weir_test_control_hold(struct weir_test *host, bool hold)
 }
 
 struct weir_control_operation *fake_control_call(struct weir_context *ctx,
-                                                 const struct weir_control_call *call,
+                                                 const struct weir_control_request *call,
                                                  weir_control_fn fn, void *arg)
 {
     struct weir_test *host = fake_context(ctx)->host;
@@ -195,7 +195,7 @@ size_t weir_test_control_count(struct weir_test *host)
     return control_of(host)->operation_count;
 }
 
-const struct weir_control_call *weir_test_control_call(struct weir_test *host, size_t index)
+const struct weir_control_request *weir_test_control_call(struct weir_test *host, size_t index)
 {
     const struct fake_control *control = control_of(host);
     const struct weir_control_operation *operation = control->operations;

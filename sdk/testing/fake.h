@@ -440,7 +440,7 @@ void fake_require_kind(const struct weir_test_instance *instance, enum weir_test
 
 /* ---- control.c ---- */
 struct weir_control_operation *fake_control_call(struct weir_context *ctx,
-                                                 const struct weir_control_call *call,
+                                                 const struct weir_control_request *call,
                                                  weir_control_fn fn, void *arg);
 void fake_control_cancel(struct weir_control_operation *operation);
 struct weir_subscription *fake_control_subscribe(struct weir_context *ctx, uint64_t last_id,

@@ -29,7 +29,7 @@ struct weir_caller {
 };
 
 /** One operation, as REST writes it. The host copies what it keeps. */
-struct weir_control_call {
+struct weir_control_request {
     uint32_t size;
     struct weir_str method;   /**< GET, POST, PATCH, DELETE */
     struct weir_str path;     /**< /api/v1/...; parts may be percent-encoded */
@@ -74,7 +74,7 @@ struct weir_auth;
  * and in force when the answer comes. The handle is valid until then. NULL: no memory, `fn` is not
  * called. */
 static inline struct weir_control_operation *weir_control_call(struct weir_context *ctx,
-                                                               const struct weir_control_call *call,
+                                                               const struct weir_control_request *call,
                                                                weir_control_fn fn, void *arg)
 {
     return ctx->host->control_call(ctx, call, fn, arg);

@@ -38,7 +38,7 @@ struct weir_file;
 struct weir_auth;
 struct weir_caller;
 struct weir_control_answer;
-struct weir_control_call;
+struct weir_control_request;
 struct weir_control_operation;
 struct weir_event;
 struct weir_subscription;
@@ -195,7 +195,7 @@ struct weir_host {
 
     /* since 1.2: control.h and stats.h */
     struct weir_control_operation *(*control_call)(
-        struct weir_context *ctx, const struct weir_control_call *call,
+        struct weir_context *ctx, const struct weir_control_request *call,
         void (*fn)(void *arg, const struct weir_control_answer *answer), void *arg);
     void (*control_cancel)(struct weir_control_operation *operation);
     struct weir_subscription *(*control_subscribe)(struct weir_context *ctx, uint64_t last_id,

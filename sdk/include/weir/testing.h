@@ -433,7 +433,7 @@ void weir_test_control_hold(struct weir_test *host, bool hold);
 /** Calls that the module has made, oldest first; NULL: out of range. A call without role or author is a
  * problem. */
 size_t weir_test_control_count(struct weir_test *host);
-const struct weir_control_call *weir_test_control_call(struct weir_test *host, size_t index);
+const struct weir_control_request *weir_test_control_call(struct weir_test *host, size_t index);
 
 /** Gives an event to all who subscribe, at once. */
 void weir_test_event(struct weir_test *host, uint64_t id, const char *name, const char *data);
