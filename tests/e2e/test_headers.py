@@ -55,6 +55,27 @@ def test_fields_both_ways(start_weir, http_server):
     assert response.headers.get("Strict-Transport-Security") == "max-age=31536000"
 
 
+def test_connection_takes_nothing_away(start_weir, http_server):
+    """RFC 9110 section 7.6.1: a client names its own fields in Connection; what a filter says for Weir, in
+    either direction, is not taken away by that road."""
+    def named(request):
+        reply = echo(request)
+        reply.headers += (("Connection", "X-Frame-Options, X-Inner"), ("X-Inner", "secret"))
+        return reply
+
+    weir = start_weir(HEADERS + conf.one_pool(
+        {"a": http_server(handler=named)},
+        block('request_set = {"X-Internal-User: {client}"}\n'
+              'response_set = {"X-Frame-Options: DENY"}')))
+    response = weir.get("/", [("Connection", "X-Internal-User, X-Mine, Via"), ("X-Mine", "1"),
+                              ("X-Internal-User", "root")])
+    _, headers = view(response)
+    assert [value for name, value in headers if name == "x-internal-user"] == ["127.0.0.1"]
+    assert "x-mine" not in dict(headers) and "via" in dict(headers)
+    assert response.headers.get("X-Frame-Options") == "DENY"
+    assert "X-Inner" not in response.headers
+
+
 def test_redirect_is_followed_by_curl(start_weir, http_server, certs):
     server = http_server(handler=echo)
     text = (HEADERS + conf.listener(block(
