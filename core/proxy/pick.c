@@ -54,13 +54,16 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
         return index;
     }
     uint32_t own = pick_least_loaded(pick);
-    if (index != WEIR_PICK_NONE && own != WEIR_PICK_NONE) {
+    /* That another loop has taken the last place meanwhile is nobody's fault. */
+    bool wrong = index >= local->candidates.count ||
+                 stream_tried(pick->stream, local->servers[index]->server->id);
+    if (index != WEIR_PICK_NONE && wrong && own != WEIR_PICK_NONE) {
         static struct log_limit limit;
         balancer->bad_picks++;
         log_limited(&limit, WEIR_LOG_ERROR, local->pool->name,
                     "balancer \"%s\" picked candidate %u of %u, which is %s; chose another",
                     balancer->context.component, index, local->candidates.count,
-                    index < local->candidates.count ? "not usable" : "out of range");
+                    index < local->candidates.count ? "tried already" : "out of range");
     }
     return own;
 }

@@ -102,8 +102,8 @@ START_TEST(the_balancer_ranks)
 }
 END_TEST
 
-/* An index that is none, a full server, one that was tried: the host chooses, and the request does not
- * notice. */
+/* An index that is none, a server that was tried, a full one: the host chooses, and the request does not
+ * notice. The last is no fault of the balancer's: another loop may have been faster. */
 START_TEST(bad_picks_are_mended)
 {
     stage.fake.asks_usable = false;
@@ -117,14 +117,14 @@ START_TEST(bad_picks_are_mended)
     ck_assert(server_acquire(stage.servers[1]));
     expect_pick("s0");
     server_release(stage.servers[1]);
-    ck_assert_uint_eq(stage.balancer.bad_picks, 3);
+    ck_assert_uint_eq(stage.balancer.bad_picks, 2);
     stream.tried[stream.tried_count++] = stage.servers[1]->id;
     expect_pick("s0");
-    ck_assert_uint_eq(stage.balancer.bad_picks, 4);
+    ck_assert_uint_eq(stage.balancer.bad_picks, 3);
     /* To have no opinion is no fault. */
     stage.fake.answer = WEIR_PICK_NONE;
     expect_pick("s0");
-    ck_assert_uint_eq(stage.balancer.bad_picks, 4);
+    ck_assert_uint_eq(stage.balancer.bad_picks, 3);
 }
 END_TEST
 
