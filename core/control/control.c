@@ -16,6 +16,7 @@
 #include "control/apply.h"
 #include "control/privileges.h"
 #include "control/report.h"
+#include "control/sdk_stats.h"
 #include "module/host.h"
 #include "proxy/names.h"
 #include "proxy/probe.h"
@@ -486,6 +487,8 @@ static void runtime_init(struct control *control, const char *path)
     control->path = path;
     module_host_fill(&control->host);
     sdk_request_fill(&control->host);
+    sdk_stats_fill(&control->host);
+    control->runtime.start_wall_ms = loop_wall_ms();
     sdk_health_fill(&control->host);
     control->runtime.host = &control->host;
     control->runtime.workers = count_workers(&global);

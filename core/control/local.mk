@@ -8,4 +8,6 @@ core_libcore_a_SOURCES += \
     core/control/privileges.c \
     core/control/privileges.h \
     core/control/report.c \
-    core/control/report.h
+    core/control/report.h \
+    core/control/sdk_stats.c \
+    core/control/sdk_stats.h
