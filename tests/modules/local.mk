@@ -8,3 +8,7 @@
 weir_test_programs += tests/modules/built/expand.so
 tests_modules_built_expand_so_SOURCES = tests/modules/expand.c
 tests_modules_built_expand_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/pour.so
+tests_modules_built_pour_so_SOURCES = tests/modules/pour.c
+tests_modules_built_pour_so_LDFLAGS = $(MODULE_LINK)
