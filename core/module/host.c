@@ -193,6 +193,12 @@ static enum weir_status host_secret(struct weir_context *ctx, const char *purpos
     return WEIR_OK;
 }
 
+static struct weir_str host_state_dir(struct weir_context *ctx)
+{
+    (void)ctx;
+    return str_from(state.state_dir != NULL ? state.state_dir : "");
+}
+
 static void *host_shared(struct weir_context *base, const char *name, size_t size)
 {
     struct module_context *ctx = module_context_of(base);
@@ -333,5 +339,6 @@ void module_host_fill(struct weir_host *host)
     host->check_route = check_route;
     host->check_listener = check_listener;
     host->shared = host_shared;
+    host->state_dir = host_state_dir;
     host->block_name = host_block_name;
 }

@@ -209,6 +209,12 @@ void weir_test_set_pool_name(struct weir_test *host, const char *name)
     host->pool_name = fake_str_copy(name);
 }
 
+void weir_test_set_state_dir(struct weir_test *host, const char *path)
+{
+    free(host->state_dir);
+    host->state_dir = fake_str_copy(path);
+}
+
 /* ---- services of conf_create ---- */
 
 void fake_check_error(struct weir_check *check, const void *field, const char *format, va_list args)

@@ -217,6 +217,7 @@ struct weir_test {
     struct fake_route *routes;
     size_t route_count;
     char *pool_name;
+    char *state_dir;
     struct weir_listener listener; /* of blocks in a listener; its strings are owned */
     struct fake_shared *shared;
 

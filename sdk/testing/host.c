@@ -95,6 +95,7 @@ static void host_release(struct weir_test *host)
     }
     free(host->routes);
     free(host->pool_name);
+    free(host->state_dir);
     fake_buffer_free(&host->problems);
     fake_buffer_free(&host->mistakes);
     pthread_mutex_destroy(&host->lock);
@@ -117,6 +118,7 @@ struct weir_test *weir_test_new(const struct weir_module *module)
     host->wall_ms = START_WALL_MS;
     host->worker_count = 1;
     host->pool_name = fake_str_copy("pool");
+    host->state_dir = fake_str_copy("/var/lib/weir");
     fake_context_init(&host->load_ctx, host, "the module", NULL);
     if (host->module.load != NULL) {
         enum weir_status status = host->module.load(&host->load_ctx.base);

@@ -89,6 +89,16 @@ static void service_hmac(struct weir_context *ctx, const void *key, size_t key_l
     }
 }
 
+static struct weir_str service_state_dir(struct weir_context *ctx)
+{
+    struct weir_test *host = fake_context(ctx)->host;
+
+    if (!fake_context(ctx)->checking) {
+        fake_problem(host, "weir_state_dir was called outside conf_create");
+    }
+    return fake_str(host->state_dir);
+}
+
 static enum weir_status service_secret(struct weir_context *ctx, const char *purpose,
                                        uint8_t out[32])
 {
@@ -182,4 +192,5 @@ const struct weir_host fake_services = {
     .control_openapi = fake_control_openapi,
     .stats_visit = fake_stats_visit,
     .reason_name = fake_reason_name,
+    .state_dir = service_state_dir,
 };

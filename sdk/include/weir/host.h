@@ -222,6 +222,7 @@ struct weir_host {
     struct weir_str (*reason_name)(struct weir_context *ctx, uint32_t reason);
     enum weir_status (*health_eject)(struct weir_context *ctx, weir_server_id server,
                                      uint64_t duration_ns, const char *reason);
+    struct weir_str (*state_dir)(struct weir_context *ctx);
 };
 
 /* ---- services of an instance ---- */
@@ -298,6 +299,13 @@ static inline enum weir_status weir_secret(struct weir_context *ctx, const char 
                                            uint8_t out[32])
 {
     return ctx->host->secret(ctx, purpose, out);
+}
+
+/** The folder state_dir, where a store keeps its file by default; ended by NUL. Empty: none is known (the
+ * configuration is only checked). Control thread only (conf_create); valid until it returns. Since 1.2. */
+static inline struct weir_str weir_state_dir(struct weir_context *ctx)
+{
+    return ctx->host->state_dir(ctx);
 }
 
 /** A timer of this instance's loop, not yet set; NULL: no memory. Owner: the caller, who frees it

@@ -15,7 +15,8 @@
  *                    weir_check_listener, weir_shared, weir_request_credentials,
  *                    weir_block_name, weir_reply_error; handlers: on_drain
  *   1.2  2026-11-26  the kind `store`; control.h (operations, events, who somebody is) and stats.h;
- *                    health modules may listen to outcomes (on_outcomes, weir_health_eject)
+ *                    health modules may listen to outcomes (on_outcomes, weir_health_eject);
+ *                    weir_state_dir
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

@@ -96,6 +96,9 @@ void weir_test_set_listener(struct weir_test *host, const char *const *addresses
 /** Name that weir_pool_name gives in configurations made from now on for a pool; "pool" at first. */
 void weir_test_set_pool_name(struct weir_test *host, const char *name);
 
+/** Folder that weir_state_dir gives in configurations made from now on; "/var/lib/weir" at first. */
+void weir_test_set_state_dir(struct weir_test *host, const char *path);
+
 /**
  * Parses `text`, the inside of one block in the language of weir.conf, by the module's option table,
  * and runs conf_create. The block is the one that the module's kind stands in: the module block for a
