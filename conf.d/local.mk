@@ -16,7 +16,10 @@ weir_confd = \
     conf.d/70-headers.conf \
     conf.d/71-rate_limit.conf \
     conf.d/80-pools.conf
+if HAVE_SQLITE
+weir_confd += conf.d/05-store_sqlite.conf
+endif
 if HAVE_COMPRESS
 weir_confd += conf.d/72-compress.conf
 endif
-EXTRA_DIST += $(weir_confd) conf.d/72-compress.conf
+EXTRA_DIST += $(weir_confd) conf.d/05-store_sqlite.conf conf.d/72-compress.conf

@@ -157,3 +157,23 @@ weir_tests += modules/health_passive/test_health_passive
 modules_health_passive_test_health_passive_SOURCES = $(HEALTH_PASSIVE_SOURCES) \
     $(MODULE_TEST_SOURCES) modules/health_passive/test_health_passive.c
 modules_health_passive_test_health_passive_LDADD = $(MODULE_TEST_LIBS)
+
+# --- store_sqlite --------------------------------------------------------------------------------
+
+if HAVE_SQLITE
+STORE_SQLITE_SOURCES = \
+    modules/store_sqlite/db.c modules/store_sqlite/db.h \
+    modules/store_sqlite/store_sqlite.c \
+    modules/store_sqlite/wal.c modules/store_sqlite/wal.h
+pkgmodule_PROGRAMS += modules/built/store_sqlite.so
+modules_built_store_sqlite_so_SOURCES = $(STORE_SQLITE_SOURCES)
+modules_built_store_sqlite_so_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+modules_built_store_sqlite_so_LDFLAGS = $(MODULE_LINK)
+modules_built_store_sqlite_so_LDADD = $(SQLITE_LIBS)
+weir_tests += modules/store_sqlite/test_store_sqlite
+modules_store_sqlite_test_store_sqlite_SOURCES = $(STORE_SQLITE_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/store_sqlite/test_db.c \
+    modules/store_sqlite/test_store_sqlite.c modules/store_sqlite/test_store_sqlite.h
+modules_store_sqlite_test_store_sqlite_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(CHECK_CFLAGS)
+modules_store_sqlite_test_store_sqlite_LDADD = $(MODULE_TEST_LIBS) $(SQLITE_LIBS)
+endif
