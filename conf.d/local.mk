@@ -14,6 +14,7 @@ weir_confd = \
     conf.d/51-health_passive.conf \
     conf.d/60-access_log.conf \
     conf.d/70-headers.conf \
+    conf.d/71-metrics_prometheus.conf \
     conf.d/71-rate_limit.conf \
     conf.d/80-pools.conf
 if HAVE_SQLITE

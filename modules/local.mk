@@ -177,3 +177,21 @@ modules_store_sqlite_test_store_sqlite_SOURCES = $(STORE_SQLITE_SOURCES) $(MODUL
 modules_store_sqlite_test_store_sqlite_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS) $(CHECK_CFLAGS)
 modules_store_sqlite_test_store_sqlite_LDADD = $(MODULE_TEST_LIBS) $(SQLITE_LIBS)
 endif
+
+# --- metrics_prometheus --------------------------------------------------------------------------
+
+METRICS_PROMETHEUS_SOURCES = \
+    modules/metrics_prometheus/accept.c modules/metrics_prometheus/accept.h \
+    modules/metrics_prometheus/families.c modules/metrics_prometheus/families.h \
+    modules/metrics_prometheus/metrics_prometheus.c \
+    modules/metrics_prometheus/out.c modules/metrics_prometheus/out.h \
+    modules/metrics_prometheus/process.c modules/metrics_prometheus/process.h \
+    modules/metrics_prometheus/snapshot.c modules/metrics_prometheus/snapshot.h
+pkgmodule_PROGRAMS += modules/built/metrics_prometheus.so
+modules_built_metrics_prometheus_so_SOURCES = $(METRICS_PROMETHEUS_SOURCES)
+modules_built_metrics_prometheus_so_LDFLAGS = $(MODULE_LINK)
+modules_built_metrics_prometheus_so_LDADD = -lm
+weir_tests += modules/metrics_prometheus/test_metrics_prometheus
+modules_metrics_prometheus_test_metrics_prometheus_SOURCES = $(METRICS_PROMETHEUS_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/metrics_prometheus/test_metrics_prometheus.c
+modules_metrics_prometheus_test_metrics_prometheus_LDADD = $(MODULE_TEST_LIBS) -lm

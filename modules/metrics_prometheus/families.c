@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of metrics, and how each type is written.
+ *
+ * One request is counted once a level: by listener, by route, by pool and by server. Each level has metrics
+ * of its own, so that a sum over all labels of any metric means something.
+ */
+#include "families.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "process.h"
+
+enum type { COUNTER, GAUGE, HISTOGRAM, INFO };
+
+/* What a family is being written to. */
+struct writing {
+    struct out *out;
+    const struct snapshot *snapshot;
+    const struct family *family;
+    enum format format;
+};
+
+struct family {
+    const char *name; /* without the ending of its type (_total, _info) */
+    enum type type;
+    enum weir_stats_kind kind;
+    const char *help;
+    void (*write)(const struct writing *writing, const struct object *object);
+};
+
+/* ---- samples ---- */
+
+static void begin_sample(const struct writing *w, const char *ending, const struct object *object,
+                         const char *label, struct weir_str value)
+{
+    struct out *out = w->out;
+    const char *before = "{";
+
+    out_text(out, w->family->name);
+    out_text(out, ending);
+    if (object->label_len > 0) {
+        out_text(out, before);
+        out_add(out, w->snapshot->labels.data + object->label_at, object->label_len);
+        before = ",";
+    }
+    if (label != NULL) {
+        out_text(out, before);
+        out_text(out, label);
+        out_text(out, "=\"");
+        out_add(out, value.ptr, value.len);
+        out_text(out, "\"");
+        before = ",";
+    }
+    out_text(out, *before == ',' ? "} " : " ");
+}
+
+static void sample(const struct writing *w, const struct object *object, const char *label,
+                   const char *value, double number)
+{
+    struct weir_str text = {value, value != NULL ? strlen(value) : 0};
+
+    begin_sample(w, w->family->type == COUNTER ? "_total" : "", object, label, text);
+    out_real(w->out, number);
+    out_text(w->out, "\n");
+}
+
+static void counter(const struct writing *w, const struct object *object, const char *label,
+                    struct weir_str value, uint64_t number)
+{
+    begin_sample(w, "_total", object, label, value);
+    out_number(w->out, number);
+    out_text(w->out, "\n");
+}
+
+static void plain_counter(const struct writing *w, const struct object *object, uint64_t number)
+{
+    struct weir_str none = {NULL, 0};
+    counter(w, object, NULL, none, number);
+}
+
+static void gauge(const struct writing *w, const struct object *object, double number)
+{
+    sample(w, object, NULL, NULL, number);
+}
+
+/* A bound is written as a real number in OpenMetrics: 1.0, not 1. */
+static void add_bound(const struct writing *w, double bound)
+{
+    out_real(w->out, bound);
+    if (w->format == FORMAT_OPENMETRICS && bound == floor(bound)) {
+        out_text(w->out, ".0");
+    }
+}
+
+static void histogram(const struct writing *w, const struct object *object,
+                      const struct buckets *buckets)
+{
+    struct out *out = w->out;
+    struct weir_str none = {NULL, 0};
+
+    for (size_t i = 0; i <= w->snapshot->bound_count; i++) {
+        bool last = i == w->snapshot->bound_count;
+        out_text(out, w->family->name);
+        out_text(out, "_bucket{");
+        out_add(out, w->snapshot->labels.data + object->label_at, object->label_len);
+        out_text(out, object->label_len > 0 ? ",le=\"" : "le=\"");
+        if (last) {
+            out_text(out, "+Inf");
+        } else {
+            add_bound(w, w->snapshot->bounds[i]);
+        }
+        out_text(out, "\"} ");
+        out_number(out, last ? buckets->count : buckets->below[i]);
+        out_text(out, "\n");
+    }
+    begin_sample(w, "_sum", object, NULL, none);
+    out_real(out, buckets->sum);
+    out_text(out, "\n");
+    begin_sample(w, "_count", object, NULL, none);
+    out_number(out, buckets->count);
+    out_text(out, "\n");
+}
+
+/* ---- what each family takes from an object ---- */
+
+static void write_requests(const struct writing *w, const struct object *object)
+{
+    plain_counter(w, object, object->requests);
+}
+
+static void write_responses(const struct writing *w, const struct object *object)
+{
+    static const struct weir_str classes[6] = {
+        WEIR_STR_INIT("none"), WEIR_STR_INIT("1xx"), WEIR_STR_INIT("2xx"),
+        WEIR_STR_INIT("3xx"),  WEIR_STR_INIT("4xx"), WEIR_STR_INIT("5xx"),
+    };
+
+    for (size_t i = 0; i < 6; i++) {
+        counter(w, object, "class", classes[i], object->status[i]);
+    }
+}
+
+/* Reasons that never happened are left out: most of them, for most servers. */
+static void write_errors(const struct writing *w, const struct object *object)
+{
+    for (size_t i = 1; i < w->snapshot->reason_count; i++) {
+        if (object->errors[i] > 0) {
+            counter(w, object, "reason", w->snapshot->reasons[i], object->errors[i]);
+        }
+    }
+}
+
+static void write_bytes_in(const struct writing *w, const struct object *object)
+{
+    plain_counter(w, object, object->bytes_in);
+}
+
+static void write_bytes_out(const struct writing *w, const struct object *object)
+{
+    plain_counter(w, object, object->bytes_out);
+}
+
+static void write_retries(const struct writing *w, const struct object *object)
+{
+    plain_counter(w, object, object->retries);
+}
+
+static void write_connections(const struct writing *w, const struct object *object)
+{
+    plain_counter(w, object, object->connections);
+}
+
+static void write_duration(const struct writing *w, const struct object *object)
+{
+    histogram(w, object, &object->total);
+}
+
+static void write_first_byte(const struct writing *w, const struct object *object)
+{
+    histogram(w, object, &object->first_byte);
+}
+
+static void write_connect(const struct writing *w, const struct object *object)
+{
+    histogram(w, object, &object->connect);
+}
+
+static void write_in_flight(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, (double)object->in_flight);
+}
+
+static void write_queued(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, (double)object->queued);
+}
+
+static void write_open(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, (double)object->open);
+}
+
+static void write_servers(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, object->servers);
+}
+
+static void write_servers_up(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, object->servers_up);
+}
+
+static void write_up(const struct writing *w, const struct object *object)
+{
+    if (!object->other) {
+        gauge(w, object, object->health != WEIR_STATS_HEALTH_DOWN);
+    }
+}
+
+static void write_state(const struct writing *w, const struct object *object)
+{
+    static const char *const states[] = {"ready", "drain", "maintenance"};
+
+    for (size_t i = 0; i < 3 && !object->other; i++) {
+        sample(w, object, "state", states[i], (size_t)object->state == i);
+    }
+}
+
+static void write_weight(const struct writing *w, const struct object *object)
+{
+    if (!object->other) {
+        gauge(w, object, object->weight);
+    }
+}
+
+static void write_effective_weight(const struct writing *w, const struct object *object)
+{
+    if (!object->other) {
+        gauge(w, object, object->effective_weight);
+    }
+}
+
+static void write_limit(const struct writing *w, const struct object *object)
+{
+    if (!object->other) {
+        gauge(w, object, (double)object->max_connections);
+    }
+}
+
+/* ---- the process ---- */
+
+static void write_build(const struct writing *w, const struct object *object)
+{
+    (void)object;
+    out_text(w->out, "weir_build_info{version=\"");
+    out_add(w->out, w->snapshot->labels.data + w->snapshot->version_at, w->snapshot->version_len);
+    out_text(w->out, "\"} 1\n");
+}
+
+static void write_generation(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, (double)w->snapshot->generation);
+}
+
+static void write_workers(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, w->snapshot->workers);
+}
+
+static void write_summed(const struct writing *w, const struct object *object)
+{
+    static const char *const kinds[KIND_COUNT] = {"", "listener", "route", "pool", "server"};
+
+    for (size_t i = 1; i < KIND_COUNT; i++) {
+        sample(w, object, "kind", kinds[i], (double)w->snapshot->summed[i]);
+    }
+}
+
+static void write_start_time(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, (double)w->snapshot->start_wall_ms / 1000.0);
+}
+
+/* What the system does not tell is left out. */
+static void write_process(const struct writing *w, const struct object *object)
+{
+    double value = process_value(w->family->name);
+
+    if (!isnan(value)) {
+        sample(w, object, NULL, NULL, value);
+    }
+}
+
+/* ---- the table ---- */
+
+#define LEVEL(prefix, kind, of)                                                                \
+    {prefix "requests", COUNTER, kind, "Requests " of " that have ended.", write_requests},    \
+        {prefix "responses", COUNTER, kind,                                                    \
+         "Responses " of ", by class of their status (none: ended without a response).",       \
+         write_responses},                                                                     \
+        {prefix "errors", COUNTER, kind,                                                       \
+         "Requests " of " that Weir answered itself or broke off, by reason.", write_errors},  \
+        {prefix "request_bytes", COUNTER, kind, "Bytes of requests " of ", heads included.",   \
+         write_bytes_in},                                                                      \
+        {prefix "response_bytes", COUNTER, kind, "Bytes of responses " of ", heads included.", \
+         write_bytes_out},                                                                     \
+    {                                                                                          \
+        prefix "request_duration_seconds", HISTOGRAM, kind,                                    \
+            "Time of requests " of ", from their first byte to their end.", write_duration     \
+    }
+
+static const struct family families[] = {
+    {"weir_build", INFO, WEIR_STATS_PROCESS, "What runs.", write_build},
+    {"weir_config_generation", GAUGE, WEIR_STATS_PROCESS,
+     "Number of the configuration that runs; a reload takes the next.", write_generation},
+    {"weir_workers", GAUGE, WEIR_STATS_PROCESS, "Threads that carry traffic.", write_workers},
+    {"weir_metrics_summed", GAUGE, WEIR_STATS_PROCESS,
+     "Listeners, routes, pools and servers above series_limit, whose numbers are under \"other\".",
+     write_summed},
+    {"process_cpu_seconds", COUNTER, WEIR_STATS_PROCESS, "Processor time used, user and system.",
+     write_process},
+    {"process_resident_memory_bytes", GAUGE, WEIR_STATS_PROCESS, "Resident memory.", write_process},
+    {"process_virtual_memory_bytes", GAUGE, WEIR_STATS_PROCESS, "Virtual memory.", write_process},
+    {"process_open_fds", GAUGE, WEIR_STATS_PROCESS, "Open descriptors.", write_process},
+    {"process_max_fds", GAUGE, WEIR_STATS_PROCESS, "Descriptors that may be open.", write_process},
+    {"process_start_time_seconds", GAUGE, WEIR_STATS_PROCESS,
+     "When the program began, seconds since 1970.", write_start_time},
+
+    LEVEL("weir_", WEIR_STATS_LISTENER, "by listener"),
+    {"weir_connections", COUNTER, WEIR_STATS_LISTENER, "Connections accepted.", write_connections},
+    {"weir_connections_open", GAUGE, WEIR_STATS_LISTENER, "Connections that are open now.",
+     write_open},
+
+    LEVEL("weir_route_", WEIR_STATS_ROUTE, "by route"),
+
+    LEVEL("weir_pool_", WEIR_STATS_POOL, "by pool"),
+    {"weir_pool_retries", COUNTER, WEIR_STATS_POOL, "Attempts on another server.", write_retries},
+    {"weir_pool_connect_duration_seconds", HISTOGRAM, WEIR_STATS_POOL,
+     "Time to open connections to servers.", write_connect},
+    {"weir_pool_first_byte_duration_seconds", HISTOGRAM, WEIR_STATS_POOL,
+     "Time from the choice of a server to the first byte of its response.", write_first_byte},
+    {"weir_pool_requests_in_flight", GAUGE, WEIR_STATS_POOL, "Requests that run now.",
+     write_in_flight},
+    {"weir_pool_requests_queued", GAUGE, WEIR_STATS_POOL, "Requests that wait for a server now.",
+     write_queued},
+    {"weir_pool_servers", GAUGE, WEIR_STATS_POOL, "Servers of the pool.", write_servers},
+    {"weir_pool_servers_up", GAUGE, WEIR_STATS_POOL, "Servers that are ready and not down.",
+     write_servers_up},
+
+    LEVEL("weir_server_", WEIR_STATS_SERVER, "by server"),
+    {"weir_server_connections", COUNTER, WEIR_STATS_SERVER, "Connections opened to the server.",
+     write_connections},
+    {"weir_server_retries", COUNTER, WEIR_STATS_SERVER,
+     "Attempts that came here from another server.", write_retries},
+    {"weir_server_requests_in_flight", GAUGE, WEIR_STATS_SERVER, "Requests that run now.",
+     write_in_flight},
+    {"weir_server_up", GAUGE, WEIR_STATS_SERVER, "1, or 0 where its health is down.", write_up},
+    {"weir_server_state", GAUGE, WEIR_STATS_SERVER,
+     "1 for the administrative state that it is in, 0 for the others.", write_state},
+    {"weir_server_weight", GAUGE, WEIR_STATS_SERVER, "Its weight.", write_weight},
+    {"weir_server_effective_weight", GAUGE, WEIR_STATS_SERVER,
+     "Its weight as it counts now; slow start lowers it.", write_effective_weight},
+    {"weir_server_max_connections", GAUGE, WEIR_STATS_SERVER,
+     "Limit of requests in flight; 0 is none.", write_limit},
+};
+
+#define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
+
+/* ---- writing ---- */
+
+static bool ends_with(const char *text, const char *ending)
+{
+    size_t len = strlen(text);
+    size_t ending_len = strlen(ending);
+    return len > ending_len && strcmp(text + len - ending_len, ending) == 0;
+}
+
+/* OpenMetrics names a family without its type's ending and knows units and infos; the older format
+ * takes an info for a gauge. */
+static void write_head(const struct writing *w)
+{
+    static const char *const types[] = {"counter", "gauge", "histogram", "info"};
+    static const char *const units[] = {"seconds", "bytes"};
+    const struct family *family = w->family;
+    bool open = w->format == FORMAT_OPENMETRICS;
+    const char *ending = open                      ? ""
+                         : family->type == COUNTER ? "_total"
+                         : family->type == INFO    ? "_info"
+                                                   : "";
+    const char *type = family->type == INFO && !open ? "gauge" : types[family->type];
+
+    out_text(w->out, "# HELP ");
+    out_text(w->out, family->name);
+    out_text(w->out, ending);
+    out_text(w->out, " ");
+    for (const char *at = family->help; *at != '\0'; at++) {
+        /* Only OpenMetrics escapes quotes here. */
+        out_text(w->out, *at == '"' && open ? "\\" : "");
+        out_add(w->out, at, 1);
+    }
+    out_text(w->out, "\n# TYPE ");
+    out_text(w->out, family->name);
+    out_text(w->out, ending);
+    out_text(w->out, " ");
+    out_text(w->out, type);
+    out_text(w->out, "\n");
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && open; i++) {
+        if (ends_with(family->name, units[i])) {
+            out_text(w->out, "# UNIT ");
+            out_text(w->out, family->name);
+            out_text(w->out, " ");
+            out_text(w->out, units[i]);
+            out_text(w->out, "\n");
+        }
+    }
+}
+
+void families_write(struct out *out, const struct snapshot *snapshot, enum format format,
+                    struct position *position, size_t enough)
+{
+    for (; position->family < FAMILY_COUNT; position->family++, position->object = 0) {
+        const struct family *family = &families[position->family];
+        struct writing writing = {out, snapshot, family, format};
+        size_t first = snapshot->first[family->kind];
+        size_t count = snapshot->first[family->kind + 1] - first;
+        if (position->object == 0 && count > 0) {
+            write_head(&writing);
+        }
+        while (position->object < count) {
+            if (out->len >= enough) {
+                return;
+            }
+            family->write(&writing, &snapshot->objects[first + position->object]);
+            position->object++;
+        }
+    }
+    if (!position->done && format == FORMAT_OPENMETRICS) {
+        out_text(out, "# EOF\n");
+    }
+    position->done = true;
+}

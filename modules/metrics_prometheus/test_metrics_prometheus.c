@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * metrics_prometheus: formats, limits, escaping, slow readers.
+ */
+#include "../test_main.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "accept.h"
+#include "out.h"
+
+/* ---- rows ---- */
+
+static const double bounds[] = {0.0005, 0.001, 0.00125, 0.0015, 0.002, 0.003, 0.004, 1.024};
+static const uint64_t counts[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
+static const uint64_t errors[] = {9, 3, 0, 7};
+static const struct weir_histogram histogram = {
+    .size = sizeof(histogram),
+    .bound_count = 8,
+    .bounds = bounds,
+    .counts = counts,
+    .count = 511,
+    .sum = 12.5,
+};
+static const struct weir_traffic traffic = {
+    .size = sizeof(traffic),
+    .reason_count = 4,
+    .requests = 511,
+    .status = {1, 2, 300, 100, 50, 58},
+    .bytes_in = 12345678901234567890u,
+    .bytes_out = 42,
+    .retries = 5,
+    .connections = 6,
+    .errors = errors,
+    .connect = &histogram,
+    .first_byte = &histogram,
+    .total = &histogram,
+};
+
+static struct weir_str str(const char *text)
+{
+    struct weir_str result = {text, strlen(text)};
+    return result;
+}
+
+static struct weir_stats_row row(enum weir_stats_kind kind, const char *name)
+{
+    struct weir_stats_row r = {.size = sizeof(r), .kind = kind, .name = str(name)};
+    r.traffic = &traffic;
+    r.in_flight = 3;
+    r.queued = 1;
+    r.open = 8;
+    r.weight = 2;
+    r.effective_weight = 0.5;
+    r.servers = 4;
+    r.servers_up = 3;
+    r.start_wall_ms = 1764000000500;
+    r.generation = 7;
+    r.workers = 2;
+    r.pool = str("web");
+    r.health = WEIR_STATS_HEALTH_UP;
+    return r;
+}
+
+static void add(struct weir_test *host, enum weir_stats_kind kind, const char *name)
+{
+    struct weir_stats_row r = row(kind, name);
+    weir_test_stats_add(host, &r);
+}
+
+static void add_all(struct weir_test *host)
+{
+    add(host, WEIR_STATS_PROCESS, "1.2.3");
+    add(host, WEIR_STATS_LISTENER, "public");
+    add(host, WEIR_STATS_ROUTE, "/api");
+    add(host, WEIR_STATS_POOL, "web");
+    add(host, WEIR_STATS_SERVER, "web-1");
+    struct weir_stats_row down = row(WEIR_STATS_SERVER, "web-2");
+    down.health = WEIR_STATS_HEALTH_DOWN;
+    down.state = WEIR_STATS_DRAIN;
+    weir_test_stats_add(host, &down);
+}
+
+/* ---- scraping ---- */
+
+struct fixture {
+    struct weir_test *host;
+    struct weir_test_instance *handler;
+    struct weir_request *req;
+};
+
+static void begin(struct fixture *f, const char *conf)
+{
+    f->host = test_begin();
+    weir_test_set_worker(f->host, 1, 1);
+    f->handler = weir_test_create(f->host, WEIR_TEST_HANDLER, test_conf(f->host, conf));
+    ck_assert_ptr_nonnull(f->handler);
+}
+
+static const char *scrape(struct fixture *f, const char *accept)
+{
+    f->req = weir_test_request(f->host, "GET", "/metrics");
+    if (accept != NULL) {
+        weir_test_request_add(f->req, "Accept", accept);
+    }
+    ck_assert_int_eq(weir_test_handle(f->handler, f->req, NULL, 0), WEIR_OK);
+    struct weir_test_reply reply = weir_test_reply_of(f->req);
+    ck_assert_uint_eq(reply.status, 200);
+    ck_assert(reply.ended && !reply.aborted);
+    return reply.body;
+}
+
+static void expect_line(const char *body, const char *line)
+{
+    const char *at = strstr(body, line);
+    ck_assert_msg(at != NULL && (at == body || at[-1] == '\n') && at[strlen(line)] == '\n',
+                  "no line \"%s\" in:\n%.3000s", line, body);
+}
+
+static void expect_none(const char *body, const char *text)
+{
+    ck_assert_msg(strstr(body, text) == NULL, "\"%s\" is there", text);
+}
+
+#define OPENMETRICS "application/openmetrics-text; version=1.0.0"
+
+START_TEST(every_level_has_its_metrics)
+{
+    struct fixture f;
+    begin(&f, "");
+    add_all(f.host);
+    const char *body = scrape(&f, NULL);
+    ck_assert_str_eq(weir_test_reply_header(f.req, "Content-Type"),
+                     "text/plain; version=0.0.4; charset=utf-8");
+    expect_line(body, "# TYPE weir_requests_total counter");
+    expect_line(body, "weir_requests_total{listener=\"public\"} 511");
+    expect_line(body, "weir_route_requests_total{route=\"/api\"} 511");
+    expect_line(body, "weir_pool_responses_total{pool=\"web\",class=\"5xx\"} 58");
+    expect_line(body, "weir_pool_responses_total{pool=\"web\",class=\"none\"} 1");
+    expect_line(body, "weir_server_errors_total{pool=\"web\",server=\"web-1\","
+                      "reason=\"connect_refused\"} 3");
+    expect_none(body, "response_timeout");
+    expect_line(body, "weir_request_bytes_total{listener=\"public\"} 12345678901234567890");
+    expect_line(body, "weir_server_up{pool=\"web\",server=\"web-1\"} 1");
+    expect_line(body, "weir_server_up{pool=\"web\",server=\"web-2\"} 0");
+    expect_line(body, "weir_server_state{pool=\"web\",server=\"web-2\",state=\"drain\"} 1");
+    expect_line(body, "weir_server_state{pool=\"web\",server=\"web-2\",state=\"ready\"} 0");
+    expect_line(body, "weir_server_effective_weight{pool=\"web\",server=\"web-1\"} 0.5");
+    expect_line(body, "weir_pool_servers_up{pool=\"web\"} 3");
+    expect_line(body, "weir_build_info{version=\"1.2.3\"} 1");
+    expect_line(body, "# TYPE weir_build_info gauge");
+    expect_line(body, "process_start_time_seconds 1764000000.5");
+    expect_line(body, "weir_metrics_summed{kind=\"server\"} 0");
+    ck_assert_ptr_nonnull(strstr(body, "\nprocess_open_fds "));
+    expect_none(body, "# EOF");
+    test_end(&f.host);
+}
+END_TEST
+
+/* Each bucket of ours holds whole ones of the host's, and the last is the count. */
+START_TEST(histograms_are_cumulative)
+{
+    struct fixture f;
+    begin(&f, "");
+    add_all(f.host);
+    const char *body = scrape(&f, NULL);
+    expect_line(body, "weir_request_duration_seconds_bucket{listener=\"public\",le=\"0.001\"} 3");
+    expect_line(body, "weir_request_duration_seconds_bucket{listener=\"public\",le=\"0.002\"} 31");
+    expect_line(body, "weir_request_duration_seconds_bucket{listener=\"public\",le=\"0.004\"} 127");
+    expect_line(body, "weir_request_duration_seconds_bucket{listener=\"public\",le=\"1.024\"} 255");
+    expect_line(body, "weir_request_duration_seconds_bucket{listener=\"public\",le=\"+Inf\"} 511");
+    expect_line(body, "weir_request_duration_seconds_count{listener=\"public\"} 511");
+    expect_line(body, "weir_request_duration_seconds_sum{listener=\"public\"} 12.5");
+    expect_none(body, "0.0015");
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(openmetrics_where_it_is_asked_for)
+{
+    struct fixture f;
+    begin(&f, "");
+    add_all(f.host);
+    const char *body = scrape(&f, OPENMETRICS ",text/plain;version=0.0.4;q=0.5,*/*;q=0.1");
+    ck_assert_str_eq(weir_test_reply_header(f.req, "Content-Type"),
+                     "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    expect_line(body, "# TYPE weir_requests counter");
+    expect_line(body, "weir_requests_total{listener=\"public\"} 511");
+    expect_line(body, "# TYPE weir_build info");
+    expect_line(body, "weir_build_info{version=\"1.2.3\"} 1");
+    expect_line(body, "# UNIT weir_request_duration_seconds seconds");
+    expect_line(body, "# UNIT process_resident_memory_bytes bytes");
+    ck_assert_str_eq(body + strlen(body) - 7, "\n# EOF\n");
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(accept_is_read_as_it_is_meant)
+{
+    static const struct {
+        const char *accept;
+        bool openmetrics;
+    } cases[] = {
+        {"", false},
+        {"*/*", false},
+        {"text/plain", false},
+        {OPENMETRICS, true},
+        {"Application/OpenMetrics-Text", true},
+        {"application/openmetrics-text;q=0", false},
+        {"application/openmetrics-text;q=0.3,text/plain;q=0.7", false},
+        {"application/openmetrics-text;q=0.5, text/plain;q=0.5", true},
+        {"application/openmetrics-text; version=2.0.0", false},
+        {"application/openmetrics-text; version=2.0.0, " OPENMETRICS ";q=0.2", true},
+        {"application/openmetrics-text;q=nonsense", false},
+        {"application/openmetrics-text;x=\",\";q=0.1,text/plain;q=0.2", false},
+        {",,;;,=", false},
+        {"application/openmetrics-text;version=1.0.0;q=0.6,application/openmetrics-text;"
+         "version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3",
+         true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ck_assert_msg(accept_openmetrics(str(cases[i].accept)) == cases[i].openmetrics, "%s",
+                      cases[i].accept);
+    }
+}
+END_TEST
+
+START_TEST(labels_are_escaped)
+{
+    struct fixture f;
+    begin(&f, "");
+    add(f.host, WEIR_STATS_PROCESS, "1");
+    add(f.host, WEIR_STATS_ROUTE, "a\"b\\c\nd\xc3\xa4\xff\xc0\xaf\xed\xa0\x80");
+    const char *body = scrape(&f, NULL);
+    expect_line(body, "weir_route_requests_total{route=\"a\\\"b\\\\c\\nd\xc3\xa4\xef\xbf\xbd"
+                      "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"} 511");
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(above_the_limit_is_summed)
+{
+    struct fixture f;
+    begin(&f, "series_limit = 3");
+    add(f.host, WEIR_STATS_PROCESS, "1");
+    char names[10][16];
+    for (int i = 0; i < 10; i++) {
+        snprintf(names[i], sizeof(names[i]), "s%d", i);
+        add(f.host, WEIR_STATS_SERVER, names[i]);
+    }
+    const char *body = scrape(&f, NULL);
+    expect_line(body, "weir_server_requests_total{pool=\"web\",server=\"s2\"} 511");
+    expect_none(body, "server=\"s3\"");
+    expect_line(body, "weir_server_requests_total{pool=\"other\",server=\"other\"} 3577");
+    expect_line(body, "weir_server_requests_in_flight{pool=\"other\",server=\"other\"} 21");
+    expect_line(body, "weir_server_request_duration_seconds_count"
+                      "{pool=\"other\",server=\"other\"} 3577");
+    expect_none(body, "weir_server_up{pool=\"other\"");
+    expect_line(body, "weir_metrics_summed{kind=\"server\"} 7");
+    expect_line(body, "weir_metrics_summed{kind=\"pool\"} 0");
+    test_end(&f.host);
+}
+END_TEST
+
+/* Two series of one name would make Prometheus drop the scrape. */
+START_TEST(what_is_called_other_is_put_there)
+{
+    struct fixture f;
+    begin(&f, "series_limit = 1");
+    add(f.host, WEIR_STATS_PROCESS, "1");
+    add(f.host, WEIR_STATS_POOL, "other");
+    add(f.host, WEIR_STATS_POOL, "a");
+    add(f.host, WEIR_STATS_POOL, "b");
+    const char *body = scrape(&f, NULL);
+    expect_line(body, "weir_pool_requests_total{pool=\"a\"} 511");
+    expect_line(body, "weir_pool_requests_total{pool=\"other\"} 1022");
+    const char *first = strstr(body, "weir_pool_requests_total{pool=\"other\"}");
+    ck_assert_ptr_null(strstr(first + 1, "weir_pool_requests_total{pool=\"other\"}"));
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(slow_readers_get_it_all_in_pieces)
+{
+    static char names[1000][16];
+    struct fixture f;
+    begin(&f, "");
+    add_all(f.host);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(names[i], sizeof(names[i]), "server-%d", i);
+        add(f.host, WEIR_STATS_SERVER, names[i]);
+    }
+    char *whole = strdup(scrape(&f, OPENMETRICS));
+    f.req = weir_test_request(f.host, "GET", "/metrics");
+    weir_test_request_add(f.req, "Accept", OPENMETRICS);
+    weir_test_reply_hold(f.req, true);
+    ck_assert_int_eq(weir_test_handle(f.handler, f.req, NULL, 0), WEIR_OK);
+    size_t pieces = 0;
+    while (!weir_test_reply_of(f.req).ended) {
+        size_t before = weir_test_reply_of(f.req).body_len;
+        weir_test_writable(f.handler, f.req);
+        ck_assert_uint_lt(weir_test_reply_of(f.req).body_len - before, 100 * 1024);
+        pieces++;
+    }
+    ck_assert_uint_gt(pieces, 10);
+    /* But for what changes by itself. */
+    ck_assert_str_eq(strstr(weir_test_reply_of(f.req).body, "# HELP weir_requests"),
+                     strstr(whole, "# HELP weir_requests"));
+    free(whole);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(clients_that_go_away_leave_nothing)
+{
+    struct fixture f;
+    begin(&f, "");
+    add_all(f.host);
+    static char names[500][16];
+    for (int i = 0; i < 500; i++) {
+        snprintf(names[i], sizeof(names[i]), "server-%d", i);
+        add(f.host, WEIR_STATS_SERVER, names[i]);
+    }
+    struct weir_request *held[8];
+    for (int i = 0; i < 8; i++) {
+        held[i] = weir_test_request(f.host, "GET", "/metrics");
+        weir_test_reply_hold(held[i], true);
+        ck_assert_int_eq(weir_test_handle(f.handler, held[i], NULL, 0), WEIR_OK);
+    }
+    struct weir_request *ninth = weir_test_request(f.host, "GET", "/metrics");
+    ck_assert_int_eq(weir_test_handle(f.handler, ninth, NULL, 0), WEIR_OK);
+    ck_assert_uint_eq(weir_test_reply_of(ninth).status, 503);
+    for (int i = 0; i < 8; i++) {
+        weir_test_client_gone(f.handler, held[i]);
+    }
+    scrape(&f, NULL);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(other_paths_and_methods_are_refused)
+{
+    static const struct {
+        const char *method, *target;
+        uint32_t status;
+    } cases[] = {
+        {"GET", "/", 404},         {"GET", "/metricsx", 404},
+        {"POST", "/metrics", 405}, {"GET", "/admin/metrics", 200},
+        {"HEAD", "/metrics", 200}, {"GET", "/metrics?x=y", 200},
+    };
+    struct fixture f;
+    begin(&f, "");
+    add_all(f.host);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct weir_request *req = weir_test_request(f.host, cases[i].method, cases[i].target);
+        ck_assert_int_eq(weir_test_handle(f.handler, req, NULL, 0), WEIR_OK);
+        ck_assert_uint_eq(weir_test_reply_of(req).status, cases[i].status);
+        ck_assert(weir_test_reply_of(req).ended);
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+/* Prometheus's own checker, where it is installed. */
+START_TEST(promtool_has_nothing_to_say)
+{
+    struct fixture f;
+    begin(&f, "series_limit = 1");
+    add_all(f.host);
+    const char *body = scrape(&f, NULL);
+    if (system("command -v promtool >/dev/null 2>&1") != 0) {
+        puts("promtool is missing, its check was left out: ./bootstrap --tests installs it");
+    } else {
+        FILE *promtool = popen("promtool check metrics 1>&2", "w");
+        ck_assert_ptr_nonnull(promtool);
+        ck_assert_uint_eq(fwrite(body, 1, strlen(body), promtool), strlen(body));
+        ck_assert_int_eq(pclose(promtool), 0);
+    }
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(numbers_are_short_and_exact)
+{
+    static const struct {
+        double number;
+        const char *text;
+    } cases[] = {
+        {0, "0"},
+        {0.1, "0.1"},
+        {1.0 / 3, "0.3333333333333333"},
+        {-2, "-2"},
+        {1e300, "1e+300"},
+        {123456789012.5, "123456789012.5"},
+        {0.0 / 1.0, "0"},
+        {1764000000.5, "1764000000.5"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct out out = {0};
+        out_real(&out, cases[i].number);
+        ck_assert_msg(out.len == strlen(cases[i].text) &&
+                          memcmp(out.data, cases[i].text, out.len) == 0,
+                      "%.*s instead of %s", (int)out.len, out.data, cases[i].text);
+        out_free(&out);
+    }
+}
+END_TEST
+
+START_TEST(wrong_limits_are_refused)
+{
+    struct weir_test *host = test_begin();
+    test_refused(host, "series_limit = 0", "series_limit");
+    test_refused(host, "series_limit = many", "series_limit");
+    test_end(&host);
+}
+END_TEST
+
+Suite *module_suite(void)
+{
+    Suite *suite = suite_create("metrics_prometheus");
+    TCase *tcase = tcase_create("metrics");
+    tcase_add_test(tcase, every_level_has_its_metrics);
+    tcase_add_test(tcase, histograms_are_cumulative);
+    tcase_add_test(tcase, openmetrics_where_it_is_asked_for);
+    tcase_add_test(tcase, accept_is_read_as_it_is_meant);
+    tcase_add_test(tcase, labels_are_escaped);
+    tcase_add_test(tcase, above_the_limit_is_summed);
+    tcase_add_test(tcase, what_is_called_other_is_put_there);
+    tcase_add_test(tcase, slow_readers_get_it_all_in_pieces);
+    tcase_add_test(tcase, clients_that_go_away_leave_nothing);
+    tcase_add_test(tcase, other_paths_and_methods_are_refused);
+    tcase_add_test(tcase, promtool_has_nothing_to_say);
+    tcase_add_test(tcase, numbers_are_short_and_exact);
+    tcase_add_test(tcase, wrong_limits_are_refused);
+    tcase_set_timeout(tcase, 30);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
