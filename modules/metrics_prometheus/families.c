@@ -425,15 +425,19 @@ void families_write(struct out *out, const struct snapshot *snapshot, enum forma
         struct writing writing = {out, snapshot, family, format};
         size_t first = snapshot->first[family->kind];
         size_t count = snapshot->first[family->kind + 1] - first;
+        if (out->len >= enough) {
+            return;
+        }
         if (position->object == 0 && count > 0) {
             write_head(&writing);
         }
+        /* A head is followed by a sample at once, so that it is not written again. */
         while (position->object < count) {
-            if (out->len >= enough) {
-                return;
-            }
             family->write(&writing, &snapshot->objects[first + position->object]);
             position->object++;
+            if (out->len >= enough && position->object < count) {
+                return;
+            }
         }
     }
     if (!position->done && format == FORMAT_OPENMETRICS) {

@@ -308,6 +308,12 @@ START_TEST(slow_readers_get_it_all_in_pieces)
     /* But for what changes by itself. */
     ck_assert_str_eq(strstr(weir_test_reply_of(f.req).body, "# HELP weir_requests"),
                      strstr(whole, "# HELP weir_requests"));
+    for (const char *at = whole; (at = strstr(at, "\n# TYPE ")) != NULL;) {
+        char head[100];
+        at++;
+        snprintf(head, sizeof(head), "%.*s", (int)strcspn(at, "\n") + 1, at);
+        ck_assert_msg(strstr(at + 1, head) == NULL, "twice: %s", head);
+    }
     free(whole);
     test_end(&f.host);
 }
