@@ -137,6 +137,7 @@ enum up_failure {
     UP_STALE,     /* the same, on a connection that was idle before: no byte of an answer came */
     UP_MALFORMED, /* nonsense: exchange->error */
     UP_TRUNCATED, /* the body was cut after the response began */
+    UP_UNREAD,    /* as UP_RESET, and the server cannot have read a byte of the request */
 };
 
 struct up_events {

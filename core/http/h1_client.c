@@ -73,8 +73,9 @@ static void client_fail(struct h1_client *c, enum up_failure why)
 static void client_lost(struct h1_client *c)
 {
     if (c->state == STATE_HEAD) {
+        bool unread = !c->answer_begun && conn_unread(c->conn, c->taken);
         bool stale = c->exchanges > 1 && !c->answer_begun;
-        client_fail(c, stale ? UP_STALE : UP_RESET);
+        client_fail(c, unread ? UP_UNREAD : stale ? UP_STALE : UP_RESET);
     } else if (c->state == STATE_DONE) {
         c->reusable = false; /* the answer stands; release will close */
     } else {
@@ -506,6 +507,7 @@ bool h1_client_use(struct h1_client *c, struct exchange *exchange, bool probe)
     c->state = STATE_HEAD;
     pace_begin(&c->pace);
     c->exchanges++;
+    c->taken = c->conn->taken;
     c->paused = false;
     c->request_whole = false;
     c->last_chunk_sent = false;

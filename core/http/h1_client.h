@@ -33,6 +33,7 @@ struct h1_client {
     struct pace pace; /* of reads for the exchange */
     uint64_t body_left;
     uint64_t exchanges; /* begun on this connection */
+    uint64_t taken;     /* conn->taken when the exchange began */
     uint64_t idle_since_ns;
     uint8_t state;
     uint8_t interims; /* 1xx responses to this exchange */

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "net/conn_pool.h"
@@ -103,11 +105,13 @@ static bool flush(struct conn *conn)
             }
             conn->writable = false;
             if (!would_block(errno)) {
+                conn->fin_first = errno == EPIPE;
                 conn_fail_write(conn, conn_error_from_errno(errno));
             }
             return false;
         }
         out->head += (size_t)n;
+        conn->taken += (size_t)n;
     }
     buffer_release(conn->loop->conns, out);
     if (conn->shutdown_wanted) {
@@ -334,9 +338,28 @@ static enum conn_result read_plain(struct conn *conn, char *out, size_t room, si
         conn->eof_hint = false;
         return conn->write_failed ? CONN_ERROR : CONN_AGAIN;
     }
+    conn->fin_first = errno == EPIPE;
     conn->error = (uint8_t)conn_error_from_errno(errno);
     conn->write_failed = true;
     return CONN_ERROR;
+}
+
+bool conn_unread(const struct conn *conn, uint64_t since)
+{
+    int protocol = 0;
+    int waiting = 0;
+    socklen_t len = sizeof(protocol);
+
+    if (conn->taken == since) {
+        return true;
+    }
+    if ((!conn->eof_seen && !conn->fin_first) ||
+        getsockopt(conn->fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 ||
+        protocol != IPPROTO_TCP || ioctl(conn->fd, SIOCOUTQ, &waiting) != 0) {
+        return false;
+    }
+    /* Not acknowledged: of the last bytes that were sent. */
+    return (uint64_t)waiting >= conn->taken - since;
 }
 
 /* Moves what is kept to the beginning of scratch, where what comes next stands behind it. */
@@ -450,15 +473,18 @@ static bool send_or_keep(struct conn *conn, const struct iovec *iov, int count, 
             }
         } while (unlikely(n < 0 && errno == EINTR));
         if (likely(n == (ssize_t)total)) {
+            conn->taken += total;
             return true;
         }
         if (n < 0 && !would_block(errno)) {
+            conn->fin_first = errno == EPIPE;
             conn_fail_write(conn, conn_error_from_errno(errno));
             return false;
         }
         /* A write that was taken in part also makes the kernel tell when there is room again. */
         conn->writable = false;
         done = n > 0 ? (size_t)n : 0;
+        conn->taken += done;
     }
     return keep_rest(conn, iov, count, done);
 }

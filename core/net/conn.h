@@ -79,6 +79,7 @@ struct conn {
     struct task resume;      /* conn_resume_read */
     struct list doubt;       /* in the pool's list of those to read once more */
     uint64_t received, sent; /* bytes of the stream; with TLS: of its content */
+    uint64_t taken;          /* bytes that the kernel took; with TLS: of its records */
     const char *tls_error;   /* OpenSSL's words, static text; "" where there is none */
     uint8_t error;           /* enum conn_error */
     bool opening;            /* connect or handshake under way */
@@ -87,6 +88,7 @@ struct conn {
     bool writable;           /* false after a refused write */
     bool write_failed;       /* nothing more can be sent */
     bool eof_seen;           /* the peer's end was read */
+    bool fin_first;          /* a reset came behind the peer's end */
     bool eof_hint;           /* the kernel has said that an end is there (EPOLLRDHUP) */
     bool shutdown_sent;
     bool shutdown_wanted; /* after what waits */
@@ -182,6 +184,12 @@ bool conn_is_broken(struct conn *conn);
 /* True when nothing is amiss: open, nothing kept or waiting, nothing to read, no end seen. For idle
  * upstream ones. */
 bool conn_is_idle_clean(const struct conn *conn);
+
+/* Whether the peer cannot have read a byte of what the kernel took since `since` (a value of conn->taken),
+ * now that the connection has ended: none was taken, or the peer had ended its side before its kernel got
+ * any. The latter is known of TCP where the end came as a FIN (also one with a RST behind it): its
+ * acknowledgement tells what had arrived. A RST alone tells nothing. Asks the kernel. */
+bool conn_unread(const struct conn *conn, uint64_t since);
 
 /* The newest session that the server has given for resumption, since the last call; the caller frees it
  * (SSL_SESSION_free). NULL: none, or plain. TLS 1.3 servers send it behind the handshake: ask when the

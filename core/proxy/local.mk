@@ -27,6 +27,7 @@ core_libcore_a_SOURCES += \
     core/proxy/queue.h \
     core/proxy/recovery.c \
     core/proxy/recovery.h \
+    core/proxy/retry_budget.h \
     core/proxy/sdk_request.c \
     core/proxy/server.c \
     core/proxy/server.h \

@@ -21,7 +21,6 @@ struct pool *pool_new(struct weir_str name, unsigned loops)
     pool->locals = base_zalloc_lines(sizeof(*pool->locals) * loops);
     for (unsigned i = 0; i < loops; i++) {
         pool->locals[i].pool = pool;
-        pool->locals[i].retry_tokens = RETRY_TOKENS_START;
         list_init(&pool->locals[i].waiters);
         outcomes_init(&pool->locals[i]);
     }
@@ -308,25 +307,4 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         balancer_unref(last, worker);
     }
     pool_local_refresh(local);
-}
-
-/* ---- retry budget ---- */
-
-/* Each request pays `retry_budget` tokens in, each retry takes one out; one a second comes free, so that a
- * pool with little traffic can retry at all. */
-#define RETRY_TOKENS_MAX 100.0
-
-bool pool_local_take_retry(struct pool_local *local, uint64_t now_ns)
-{
-    double free_tokens = (double)(now_ns - local->retry_refill_ns) / (double)NS_PER_SECOND;
-    local->retry_refill_ns = now_ns;
-    local->retry_tokens += free_tokens > 10 ? 10 : free_tokens;
-    if (local->retry_tokens > RETRY_TOKENS_MAX) {
-        local->retry_tokens = RETRY_TOKENS_MAX;
-    }
-    if (local->retry_tokens < 1.0) {
-        return false;
-    }
-    local->retry_tokens -= 1.0;
-    return true;
 }

@@ -16,6 +16,7 @@
 #include "module/context.h"
 #include "net/loop.h"
 #include "proxy/queue.h"
+#include "proxy/retry_budget.h"
 #include "proxy/server.h"
 #include "proxy/stats.h"
 
@@ -47,8 +48,7 @@ struct pool_local {
     struct task report_task;
     uint64_t reported_ns; /* when the last one went */
     bool report_soon;     /* one of them is a failure */
-    double retry_tokens;
-    uint64_t retry_refill_ns;
+    struct retry_budget retries;
     struct traffic traffic;
 } __attribute__((aligned(64)));
 
@@ -97,15 +97,6 @@ struct traffic pool_total(const struct pool *pool);
 
 /* Closes upstream connections that have been idle for too long. `plan` is set. */
 void pool_local_sweep(struct pool_local *local, uint64_t now_ns);
-
-#define RETRY_TOKENS_START 10.0
-/* A request pays into the budget. */
-static inline void pool_local_pay(struct pool_local *local, double share)
-{
-    local->retry_tokens += share;
-}
-/* Pays for a retry from the budget; false: it is used up. */
-bool pool_local_take_retry(struct pool_local *local, uint64_t now_ns);
 
 /* ---- choosing ---- */
 

@@ -142,8 +142,9 @@ static const struct weir_option pool_rows[] = {
                       RELOAD, "Time in which at least a byte of a running body must move."),
     WEIR_OPTION_RANGE(struct pool_settings, retries, INTEGER, "2", "0", "10", POOL, RELOAD,
                       "Other servers that a request may be tried on, where it is safe."),
-    WEIR_OPTION_RANGE(struct pool_settings, retry_budget, PERCENTAGE, "20%", "0%", "100%", POOL,
-                      RELOAD, "Retries as a share of requests, beyond one a second."),
+    WEIR_OPTION_RANGE(
+        struct pool_settings, retry_budget, PERCENTAGE, "20%", "0%", "100%", POOL, RELOAD,
+        "Retries as a share of the requests of the last ten seconds, beyond one a second."),
     WEIR_OPTION_RANGE(struct pool_settings, queue_timeout, DURATION, "5s", "0", "1h", POOL, RELOAD,
                       "Time that a request waits for a server under its limit."),
     WEIR_OPTION_RANGE(struct pool_settings, queue_limit, INTEGER, "1000", "0", "1000000", POOL,

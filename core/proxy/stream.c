@@ -268,8 +268,8 @@ static void down_request(struct exchange *exchange)
         return;
     }
     stream->request_open = false;
-    pool_local_pay(&stream->pool->pool->locals[stream->worker->index],
-                   stream->pool->settings->retry_budget);
+    retry_budget_request(&stream->pool->pool->locals[stream->worker->index].retries,
+                         loop_now_ns(stream->worker->loop));
     stream_assign(stream);
 }
 
@@ -292,7 +292,7 @@ static void down_refused(struct exchange *exchange)
 
 /* ---- the request's body ---- */
 
-/* Keeps what passes of a small body of an idempotent request, so that it can be sent again. */
+/* Keeps what passes of a small body, so that it can be sent again. */
 static void stream_keep_replay(struct stream *stream, const char *data, size_t len)
 {
     const struct http_request_head *head = &stream->exchange.request;
@@ -300,7 +300,7 @@ static void stream_keep_replay(struct stream *stream, const char *data, size_t l
     if (stream->replay_broken) {
         return;
     }
-    if (stream->replay == NULL && method_is_idempotent(head->method) && stream->body_in == 0) {
+    if (stream->replay == NULL && stream->body_in == 0) {
         uint64_t size = head->body == BODY_LENGTH ? head->content_length : STREAM_REPLAY_MAX;
         stream->replay_size = size <= STREAM_REPLAY_MAX ? (size_t)size : 0;
         if (stream->replay_size > 0) {

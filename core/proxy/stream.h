@@ -26,8 +26,8 @@
 /* Servers that one request may be tried on. */
 #define STREAM_TRIES_MAX 12
 
-/* A request body up to this size is kept until the response begins, so that an idempotent request can be
- * sent again whole. */
+/* A request body up to this size is kept until the response begins, so that the request can be sent again
+ * whole. */
 #define STREAM_REPLAY_MAX 16384u
 
 enum stream_phase {
@@ -57,6 +57,7 @@ struct stream {
     bool want_new;        /* no idle connection: one was dead already */
     uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, of the last */
     bool tunnel;                          /* 101 has gone out */
+    bool own_fault;                       /* the attempt failed for want of something of Weir's */
     bool was_reused;                      /* the upstream connection had served before */
     struct exchange exchange;
     struct worker *worker;

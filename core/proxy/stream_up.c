@@ -121,10 +121,11 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
     if (stream->server != NULL) {
         uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->assigned_ns;
         server_count(stream, outcome, total_ns);
-        if (unlikely(stream->server->notes != NULL)) {
+        if (unlikely(stream->server->notes != NULL) && !stream->own_fault) {
             outcomes_note(stream_pool(stream), stream->server, outcome);
         }
         struct server *server = stream->server->server;
+        stream->own_fault = false;
         balancer_tell(stream, outcome, total_ns);
         stream->server = NULL;
         server_release(server);
@@ -166,7 +167,8 @@ static bool stream_may_retry(struct stream *stream, bool nothing_sent)
     return stream->retries < settings->retries && stream->tried_count < STREAM_TRIES_MAX &&
            stream_pool(stream)->plan != NULL &&
            pool_local_has_untried(stream_pool(stream), stream) &&
-           pool_local_take_retry(stream_pool(stream), loop_now_ns(stream_loop(stream)));
+           retry_budget_take(&stream_pool(stream)->retries, loop_now_ns(stream_loop(stream)),
+                             settings->retry_budget, stream_pool(stream)->pool->loops - 1);
 }
 
 static void stream_again(struct stream *stream)
@@ -201,7 +203,10 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
 }
 
 /* An idle connection turned out to be dead when it was used: nothing of that is the client's fault or the
- * server's, so it costs no retry, and the same server may have the request on a new connection. */
+ * server's, so it costs no retry, and the same server may have the request on a new connection. A request
+ * that is not idempotent goes there only where the server cannot have read any of it (RFC 9110 section
+ * 9.2.2): nothing was sent, or the server's FIN was on its way before the request came (conn_unread), so
+ * that a server that keeps to RFC 9112 section 9.6 acts on nothing more from that connection. */
 static void stream_stale(struct stream *stream, bool nothing_sent)
 {
     bool safe = nothing_sent || method_is_idempotent(stream->exchange.request.method);
@@ -348,6 +353,7 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
     }
     if (pending == NULL || pending->conn == NULL) {
         free(pending);
+        stream->own_fault = pending == NULL || error == CONN_NO_RESOURCES;
         stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
         return;
     }
@@ -545,6 +551,13 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
 
     switch (why) {
     case UP_STALE: stream_stale(stream, false); break;
+    case UP_UNREAD:
+        if (stream->was_reused) {
+            stream_stale(stream, true);
+        } else {
+            stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, true);
+        }
+        break;
     case UP_RESET:
         stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
         break;

@@ -78,7 +78,7 @@ static void note_flushed(struct exchange *of)
 
 static void note_failed(struct exchange *of, enum up_failure why)
 {
-    static const char *const words[] = {"reset", "stale", "malformed", "truncated"};
+    static const char *const words[] = {"reset", "stale", "malformed", "truncated", "unread"};
     ck_assert_ptr_eq(of, exchange);
     ck_assert_ptr_null(of->up);
     notes_add(notes, "failed %s ", words[why]);
@@ -214,6 +214,12 @@ static void peer_close(void)
 static void peer_reset(void)
 {
     conn_close(&peer.conn, true);
+}
+
+/* Reads no more either. */
+static void peer_leave(void)
+{
+    conn_close(&peer.conn, false);
 }
 
 /* ---- answers ---- */
@@ -397,6 +403,53 @@ START_TEST(a_connection_that_was_idle)
     wait_notes(loop, notes, "200{ok} idle ");
     ask(ASKED);
     peer_close();
+    wait_notes(loop, notes, "200{ok} idle closed failed stale ");
+}
+END_TEST
+
+/* The server's FIN was on its way before the request came: whoever it was meant for, it was not read. */
+START_TEST(a_request_that_nobody_can_have_read)
+{
+    ask(ASKED);
+    say(OK);
+    wait_notes(loop, notes, "200{ok} idle ");
+    peer_leave();
+    ask(ASKED);
+    wait_notes(loop, notes, "200{ok} idle closed failed unread ");
+}
+END_TEST
+
+/* The same on a new connection; and where the reset has overtaken what the kernel would take. */
+START_TEST(a_request_that_was_never_sent)
+{
+    peer_leave();
+    ask(ASKED);
+    exchange->up->ops->data(exchange->up, "more", 4);
+    batch_flush(&batch);
+    exchange->up->ops->data(exchange->up, "more", 4);
+    batch_flush(&batch);
+    wait_notes(loop, notes, "closed failed unread ");
+}
+END_TEST
+
+/* It was read, and then the server ended in good order: it may have acted. */
+START_TEST(a_request_that_was_read)
+{
+    ask(ASKED);
+    wait_data(loop, &peer, ASKED);
+    peer_leave();
+    wait_notes(loop, notes, "closed failed reset ");
+}
+END_TEST
+
+/* A reset alone tells nothing: what it followed may have been read, and its acknowledgement be late. */
+START_TEST(a_reset_tells_nothing)
+{
+    ask(ASKED);
+    say(OK);
+    wait_notes(loop, notes, "200{ok} idle ");
+    ask(ASKED);
+    peer_reset();
     wait_notes(loop, notes, "200{ok} idle closed failed stale ");
 }
 END_TEST
@@ -649,6 +702,10 @@ static Suite *client_suite(void)
     tcase_set_timeout(ends, 30);
     tcase_add_test(ends, a_reset_before_the_answer);
     tcase_add_test(ends, a_connection_that_was_idle);
+    tcase_add_test(ends, a_request_that_nobody_can_have_read);
+    tcase_add_test(ends, a_request_that_was_never_sent);
+    tcase_add_test(ends, a_request_that_was_read);
+    tcase_add_test(ends, a_reset_tells_nothing);
     tcase_add_test(ends, a_connection_that_was_idle_and_began_to_answer);
     tcase_add_loop_test(ends, an_idle_connection_ends, 0, 3);
     tcase_add_test(ends, a_dead_connection_is_found_by_looking);

@@ -254,42 +254,6 @@ START_TEST(nobody_overtakes)
 }
 END_TEST
 
-/* ---- the retry budget ---- */
-
-#define SECOND NS_PER_SECOND
-
-START_TEST(retries_have_a_budget)
-{
-    uint64_t now = 100 * SECOND;
-    stage.local->retry_refill_ns = now;
-    unsigned taken = 0;
-    while (pool_local_take_retry(stage.local, now))
-        taken++;
-    ck_assert_uint_eq(taken, (unsigned)RETRY_TOKENS_START);
-    /* A fifth of the requests, then. */
-    for (int i = 0; i < 100; i++)
-        pool_local_pay(stage.local, 0.2);
-    for (taken = 0; pool_local_take_retry(stage.local, now);)
-        taken++;
-    ck_assert(taken >= 19 && taken <= 20);
-    /* And a few in any case. */
-    for (taken = 0; pool_local_take_retry(stage.local, now + 3 * SECOND);)
-        taken++;
-    ck_assert(taken >= 3 && taken <= 4);
-}
-END_TEST
-
-START_TEST(a_budget_does_not_pile_up)
-{
-    unsigned taken = 0;
-    for (int i = 0; i < 1000000; i++)
-        pool_local_pay(stage.local, 0.2);
-    while (pool_local_take_retry(stage.local, SECOND))
-        taken++;
-    ck_assert_uint_le(taken, 200);
-}
-END_TEST
-
 static Suite *pick_suite(void)
 {
     Suite *suite = suite_create("proxy/pick");
@@ -307,8 +271,6 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, backups_serve_when_all_others_are_full);
     tcase_add_test(tcase, the_queue_has_a_limit);
     tcase_add_test(tcase, nobody_overtakes);
-    tcase_add_test(tcase, retries_have_a_budget);
-    tcase_add_test(tcase, a_budget_does_not_pile_up);
     suite_add_tcase(suite, tcase);
     return suite;
 }
