@@ -149,6 +149,18 @@ static int open_unix(const struct address *address, int backlog, unsigned mode)
     return fd;
 }
 
+/* /run is empty after each boot: a folder there that is asked for is made again. */
+static void make_run_folder(const char *path)
+{
+    char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    const char *slash = strrchr(path, '/');
+
+    if (strncmp(path, "/run/", 5) == 0 && slash > path + 4) {
+        snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
+        (void)mkdir(folder, 0755); /* where that fails, so does the socket, and is told */
+    }
+}
+
 static bool open_unix_all(struct listen_socket *socket, int backlog, unsigned mode, char *error,
                           size_t error_size)
 {
@@ -157,6 +169,7 @@ static bool open_unix_all(struct listen_socket *socket, int backlog, unsigned mo
     if (!clear_path(&socket->address, error, error_size)) {
         return false;
     }
+    make_run_folder(socket->address.u.un.sun_path);
     int fd = open_unix(&socket->address, backlog, mode);
     if (fd == -1) {
         explain(error, error_size, &socket->address, advice(errno, &socket->address));
