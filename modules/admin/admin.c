@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The admin plane over HTTP: pages, the REST API, server-sent events, logins.
+ *
+ * What it says and does is the control plane's, asked through the SDK; here is HTTP: who may come in, what
+ * a request must look like, and how an answer goes out. Runs on the control thread, as all handlers do;
+ * nothing of it is on the way of a proxied request.
+ */
+#include "admin.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "check.h"
+#include "events.h"
+#include "login.h"
+#include "pages.h"
+#include "who.h"
+
+#ifndef ADMIN_WEB_DIR
+#define ADMIN_WEB_DIR "web"
+#endif
+
+/* ---- options ---- */
+
+#define ANYWHERE (WEIR_CONTEXT_MODULE | WEIR_CONTEXT_LISTENER)
+#define RELOAD   WEIR_OPTION_RELOADABLE
+
+static const struct weir_option rows[] = {
+    WEIR_OPTION(struct conf, web_dir, STRING, ADMIN_WEB_DIR, ANYWHERE, WEIR_OPTION_PATH | RELOAD,
+                "The folder of the pages, read when the configuration is; \"\": no pages, the API "
+                "alone."),
+    WEIR_OPTION_LIST(
+        struct conf, hosts, STRING, NULL, ANYWHERE, RELOAD,
+        "Names by which this listener is reached over plain HTTP, beside addresses and "
+        "localhost. A request for any other name is refused (DNS rebinding)."),
+    WEIR_OPTION(
+        struct conf, insecure, BOOLEAN, "off", ANYWHERE, RELOAD,
+        "Lets the listener be reached from other machines without TLS: passwords and tokens "
+        "pass in the clear."),
+    WEIR_OPTION_RANGE(struct conf, session_idle_timeout, DURATION, "1h", "1s", "30d", ANYWHERE,
+                      RELOAD, "Time without a request or an open page after which a login ends."),
+    WEIR_OPTION_RANGE(struct conf, session_lifetime, DURATION, "12h", "1s", "365d", ANYWHERE,
+                      RELOAD, "Time after which a login ends in any case."),
+    WEIR_OPTION_RANGE(struct conf, request_limit, INTEGER, "100", "0", "100000", ANYWHERE, RELOAD,
+                      "API requests a second of one caller, twice as many at once; 0: no limit."),
+    WEIR_OPTION_RANGE(struct conf, event_clients, INTEGER, "100", "1", "10000", ANYWHERE, RELOAD,
+                      "Clients that may listen to /api/v1/events at once."),
+};
+
+static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
+
+/* ---- configuration ---- */
+
+/* Whoever can reach the listener sees what passes: that is to be wanted, where it is not this machine. */
+static void check_reach(struct weir_context *ctx, struct weir_check *check, const struct conf *conf,
+                        const struct weir_listener *listener)
+{
+    for (size_t i = 0; i < listener->bind_count && !listener->tls && !conf->insecure; i++) {
+        const struct weir_bind *bind = &listener->binds[i];
+        if (!bind->unix_socket && !bind->loopback) {
+            weir_check_error(ctx, check, NULL,
+                             "listener \"%.*s\" lets other machines reach the admin plane at %.*s "
+                             "without TLS; give it a tls block, bind it to 127.0.0.1, or write "
+                             "insecure = true",
+                             (int)listener->name.len, listener->name.ptr, (int)bind->address.len,
+                             bind->address.ptr);
+            return;
+        }
+    }
+}
+
+static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
+                                    const void *conf_struct, void **prepared)
+{
+    const struct conf *conf = conf_struct;
+    struct weir_listener listener;
+    char error[600];
+
+    if (!weir_check_listener(ctx, check, &listener)) {
+        return WEIR_OK; /* the module block: only blocks in listeners serve */
+    }
+    check_reach(ctx, check, conf, &listener);
+    if (conf->session_idle_timeout > conf->session_lifetime) {
+        weir_check_error(ctx, check, &conf->session_idle_timeout,
+                         "session_idle_timeout is longer than session_lifetime, and has no effect; "
+                         "make it shorter");
+    }
+    struct prepared *p = calloc(1, sizeof(*p));
+    if (p == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    p->sessions = weir_shared(ctx, "sessions", sizeof(*p->sessions));
+    p->throttle = weir_shared(ctx, "throttle", sizeof(*p->throttle));
+    bool by_default = text_is(conf->web_dir, ADMIN_WEB_DIR);
+    if (by_default && access(ADMIN_WEB_DIR, F_OK) != 0) {
+        weir_log(ctx, WEIR_LOG_WARNING, "there are no pages, the API alone: %s is not installed",
+                 ADMIN_WEB_DIR);
+    } else if (conf->web_dir.len > 0 &&
+               !assets_load(&p->assets, ctx, conf->web_dir.ptr, error, sizeof(error))) {
+        weir_check_error(ctx, check, &conf->web_dir,
+                         "the pages cannot be read: %s; install them, name their folder, or write "
+                         "web_dir = \"\" for an API without pages",
+                         error);
+    }
+    *prepared = p;
+    return WEIR_OK;
+}
+
+static void conf_free(struct weir_context *ctx, void *prepared)
+{
+    struct prepared *p = prepared;
+    (void)ctx;
+    if (p != NULL) {
+        assets_free(&p->assets);
+        free(p);
+    }
+}
+
+/* ---- instance ---- */
+
+static enum weir_status create(struct weir_context *ctx, const void *conf_struct, void *prepared,
+                               void **instance)
+{
+    const struct conf *conf = conf_struct;
+    struct admin *admin = calloc(1, sizeof(*admin));
+
+    if (admin == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    admin->ctx = ctx;
+    admin->conf = conf;
+    admin->prepared = prepared;
+    admin->limits = (struct session_limits){conf->session_idle_timeout, conf->session_lifetime};
+    admin->events = events_new(admin);
+    if (admin->events == NULL) {
+        free(admin);
+        return WEIR_NO_MEMORY;
+    }
+    *instance = admin;
+    return WEIR_OK;
+}
+
+static void destroy(struct weir_context *ctx, void *instance)
+{
+    struct admin *admin = instance;
+
+    while (admin->exchanges != NULL) { /* their clients are gone; answers are on their way */
+        struct exchange *exchange = admin->exchanges;
+        if (exchange->operation != NULL) {
+            weir_control_cancel(ctx, exchange->operation);
+        }
+        if (exchange->auth != NULL) {
+            weir_control_auth_cancel(ctx, exchange->auth);
+        }
+        exchange_free(exchange);
+    }
+    events_free(&admin->events);
+    free(admin);
+}
+
+static void on_drain(struct weir_context *ctx, void *instance)
+{
+    struct admin *admin = instance;
+    (void)ctx;
+    events_drain(admin->events);
+}
+
+/* ---- requests ---- */
+
+static struct exchange *exchange_new(struct admin *admin, struct weir_request *req)
+{
+    struct exchange *exchange = calloc(1, sizeof(*exchange));
+    if (exchange != NULL) {
+        exchange->admin = admin;
+        exchange->req = req;
+        exchange->next = admin->exchanges;
+        admin->exchanges = exchange;
+        *weir_request_slot(req, admin->ctx) = exchange;
+    }
+    return exchange;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    struct exchange **link = &exchange->admin->exchanges;
+    while (*link != exchange) {
+        link = &(*link)->next;
+    }
+    *link = exchange->next;
+    if (exchange->body != NULL) {
+        explicit_bzero(exchange->body, exchange->room); /* there may be a password in it */
+        free(exchange->body);
+    }
+    free(exchange);
+}
+
+/* A page: behind the login, but for the login page itself and what it is made of. */
+static void serve_page(struct exchange *exchange)
+{
+    struct admin *admin = exchange->admin;
+    struct weir_request *req = exchange->req;
+    struct weir_str path = weir_request_path(req);
+    const struct asset *asset = assets_find(&admin->prepared->assets, path);
+
+    if (asset == NULL && text_is(path, "/favicon.ico")) {
+        asset = assets_find(&admin->prepared->assets, text_of("/web/favicon.ico"));
+    }
+    if (asset == NULL) {
+        reply_problem(req, 404,
+                      "there is nothing at %.*s; the control panel is at /, the API below "
+                      "/api/v1",
+                      (int)(path.len < 200 ? path.len : 200), path.ptr);
+        return;
+    }
+    if (asset->page) {
+        who_identify(admin, req, &exchange->caller);
+        if (exchange->caller.proof == PROOF_NONE) {
+            reply_redirect(req, "/login");
+            return;
+        }
+    }
+    pages_serve(req, asset);
+}
+
+static void dispatch(struct exchange *exchange)
+{
+    struct weir_str path = weir_request_path(exchange->req);
+
+    if (text_is(path, "/api/v1/session")) {
+        login_begin(exchange);
+    } else if (text_is(path, "/api/v1/events")) {
+        events_begin(exchange);
+    } else if (text_is(path, "/api") || text_begins(path, "/api/") ||
+               text_is(path, "/openapi.json")) {
+        api_begin(exchange);
+    } else {
+        serve_page(exchange);
+    }
+}
+
+static enum weir_status on_request(struct weir_context *ctx, void *instance,
+                                   struct weir_request *req)
+{
+    struct admin *admin = instance;
+    struct weir_credentials credentials;
+    struct weir_str host = weir_request_host(req);
+    struct exchange *exchange = exchange_new(admin, req);
+    (void)ctx;
+
+    if (exchange == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    /* With TLS the certificate has settled the name; a Unix socket has none. */
+    if (!weir_request_tls(req) && !weir_request_credentials(req, &credentials) &&
+        !check_host(host, &admin->conf->hosts)) {
+        reply_problem(
+            req, 421,
+            "this is no name of this admin plane: \"%.*s\"; use its address or localhost, "
+            "or add the name to the option hosts of its handler block",
+            (int)(host.len < 200 ? host.len : 200), host.ptr);
+        return WEIR_OK;
+    }
+    dispatch(exchange);
+    return WEIR_OK;
+}
+
+static struct exchange *exchange_of(struct weir_context *ctx, struct weir_request *req)
+{
+    return *weir_request_slot(req, ctx);
+}
+
+/* Bodies are small, and wanted whole: JSON. */
+static void on_data(struct weir_context *ctx, void *instance, struct weir_request *req,
+                    const void *data, size_t len, bool end)
+{
+    struct exchange *exchange = exchange_of(ctx, req);
+    (void)instance;
+
+    if ((exchange->task != TASK_CALL && exchange->task != TASK_LOGIN) || exchange->answered) {
+        return;
+    }
+    if (exchange->len + len > WEIR_CONTROL_BODY_MAX) {
+        exchange->answered = true;
+        reply_problem(req, 413, "the body is larger than %u bytes", WEIR_CONTROL_BODY_MAX);
+        return;
+    }
+    if (exchange->room - exchange->len < len + 1) {
+        size_t room = exchange->room * 2 > exchange->len + len + 1 ? exchange->room * 2
+                                                                   : exchange->len + len + 1;
+        char *body = malloc(room);
+        if (body == NULL) {
+            exchange->answered = true;
+            reply_problem(req, 503, "there is no memory for the request");
+            return;
+        }
+        if (exchange->body != NULL) {
+            memcpy(body, exchange->body, exchange->len);
+            explicit_bzero(exchange->body, exchange->room);
+            free(exchange->body);
+        }
+        exchange->body = body;
+        exchange->room = room;
+    }
+    if (len > 0) {
+        memcpy(exchange->body + exchange->len, data, len);
+        exchange->len += len;
+    }
+    exchange->body[exchange->len] = '\0';
+    if (end && exchange->task == TASK_CALL) {
+        api_run(exchange);
+    } else if (end) {
+        login_run(exchange);
+    }
+}
+
+static void on_writable(struct weir_context *ctx, void *instance, struct weir_request *req)
+{
+    struct exchange *exchange = exchange_of(ctx, req);
+    (void)instance;
+    if (exchange->events != NULL) {
+        events_writable(exchange);
+    }
+}
+
+static void on_end(struct weir_context *ctx, void *instance, struct weir_request *req, bool aborted)
+{
+    struct exchange *exchange = exchange_of(ctx, req);
+    (void)instance;
+    (void)aborted;
+
+    exchange->req = NULL;
+    if (exchange->events != NULL) {
+        events_end(exchange);
+    }
+    if (exchange->operation == NULL && exchange->auth == NULL) {
+        exchange_free(exchange);
+    }
+}
+
+static const struct weir_handler handler = {
+    .size = sizeof(struct weir_handler),
+    .create = create,
+    .destroy = destroy,
+    .on_request = on_request,
+    .on_data = on_data,
+    .on_writable = on_writable,
+    .on_end = on_end,
+    .on_drain = on_drain,
+};
+
+static const struct weir_module module = {
+    .size = sizeof(struct weir_module),
+    .abi_major = WEIR_ABI_MAJOR,
+    .abi_minor = WEIR_ABI_MINOR,
+    .name = "admin",
+    .version = "1.0",
+    .license = "MIT",
+    .summary = "The admin plane over HTTP: pages, REST API, events, logins",
+    .options = &options,
+    .conf_create = conf_create,
+    .conf_free = conf_free,
+    .handler = &handler,
+};
+
+WEIR_MODULE(module);

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Server-sent events. See events.h.
+ */
+#include "events.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "who.h"
+
+#define KEEP_ALIVE_NS (15 * UINT64_C(1000000000))
+
+/* What may wait for a client: statistics go out below the first, other events below the second. */
+#define WAITING_STATISTICS (64u * 1024)
+#define WAITING_MAX        (1024u * 1024)
+
+struct event_client {
+    struct event_client *next;
+    struct events *events;
+    struct exchange *exchange;
+    struct weir_subscription *subscription;
+    size_t waiting;
+};
+
+struct events {
+    struct admin *admin;
+    struct event_client *clients;
+    size_t count;
+    struct event_client *writing; /* to tell whether it has gone meanwhile */
+    struct weir_timer *timer;
+    bool draining;
+    char *text; /* one event, being put together */
+    size_t room;
+};
+
+/* ---- clients ---- */
+
+/* Sends, and says whether the client is still there. */
+static bool send_bytes(struct event_client *client, const char *text, size_t len)
+{
+    struct events *events = client->events;
+
+    events->writing = client;
+    size_t waiting = weir_reply_write(client->exchange->req, text, len);
+    bool there = events->writing == client;
+    events->writing = NULL;
+    if (there) {
+        client->waiting = waiting;
+    }
+    return there;
+}
+
+void events_end(struct exchange *exchange)
+{
+    struct event_client *client = exchange->events;
+    struct events *events = client->events;
+    struct event_client **link = &events->clients;
+
+    while (*link != client) {
+        link = &(*link)->next;
+    }
+    *link = client->next;
+    events->count--;
+    if (events->writing == client) {
+        events->writing = NULL;
+    }
+    if (client->subscription != NULL) {
+        weir_control_unsubscribe(events->admin->ctx, client->subscription);
+    }
+    exchange->events = NULL;
+    free(client);
+    if (events->count == 0) {
+        weir_timer_cancel(events->admin->ctx, events->timer);
+    }
+}
+
+/* No more events for it; on_end will come. */
+static void silence(struct event_client *client)
+{
+    if (client->subscription != NULL) {
+        weir_control_unsubscribe(client->events->admin->ctx, client->subscription);
+        client->subscription = NULL;
+    }
+}
+
+static void end_stream(struct event_client *client)
+{
+    silence(client);
+    weir_reply_end(client->exchange->req);
+}
+
+/* ---- one event ---- */
+
+static bool put(struct events *events, size_t *at, struct weir_str text)
+{
+    if (events->room - *at < text.len) {
+        size_t room = events->room * 2 > *at + text.len ? events->room * 2 : *at + text.len;
+        char *bigger = realloc(events->text, room);
+        if (bigger == NULL) {
+            return false;
+        }
+        events->text = bigger;
+        events->room = room;
+    }
+    if (text.len > 0) {
+        memcpy(events->text + *at, text.ptr, text.len);
+    }
+    *at += text.len;
+    return true;
+}
+
+/* id, event, data (WHATWG HTML section 9.2.6); 0: no memory. */
+static size_t format_event(struct events *events, const struct weir_event *event)
+{
+    char id[32];
+    size_t at = 0;
+    bool good = true;
+
+    if (event->id > 0) {
+        snprintf(id, sizeof(id), "id: %llu\n", (unsigned long long)event->id);
+        good = put(events, &at, text_of(id));
+    }
+    good = good && put(events, &at, text_of("event: ")) && put(events, &at, event->name) &&
+           put(events, &at, text_of("\ndata: ")) && put(events, &at, event->data) &&
+           put(events, &at, text_of("\n\n"));
+    return good ? at : 0;
+}
+
+static void on_event(void *arg, const struct weir_event *event)
+{
+    struct event_client *client = arg;
+    size_t limit = event->id == 0 ? WAITING_STATISTICS : WAITING_MAX;
+
+    if (client->waiting > limit) {
+        if (event->id > 0) {
+            weir_log(client->events->admin->ctx, WEIR_LOG_INFO,
+                     "a listener to events reads too slowly, and is cut off");
+            silence(client);
+            weir_reply_abort(client->exchange->req);
+        }
+        return;
+    }
+    size_t len = format_event(client->events, event);
+    if (len > 0) {
+        send_bytes(client, client->events->text, len);
+    }
+}
+
+void events_writable(struct exchange *exchange)
+{
+    exchange->events->waiting = 0;
+}
+
+/* ---- keeping alive ---- */
+
+static void on_timer(void *arg)
+{
+    static const char comment[] = ": still here\n\n";
+    struct events *events = arg;
+    struct event_client *client = events->clients;
+
+    weir_timer_set(events->admin->ctx, events->timer, KEEP_ALIVE_NS);
+    while (client != NULL) {
+        struct event_client *next = client->next; /* on_end frees one client, and it is this one */
+        if (!who_stays(events->admin, &client->exchange->caller, client->exchange->req)) {
+            end_stream(client);
+        } else if (client->waiting < WAITING_MAX) {
+            send_bytes(client, comment, sizeof(comment) - 1);
+        }
+        client = next;
+    }
+}
+
+/* ---- beginning ---- */
+
+static uint64_t last_id_of(const struct weir_request *req)
+{
+    struct weir_str text = {NULL, 0};
+    uint64_t id = 0;
+
+    weir_request_header(req, "Last-Event-ID", &text);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || id > UINT64_MAX / 10 - 1) {
+            return 0;
+        }
+        id = id * 10 + (uint64_t)(text.ptr[i] - '0');
+    }
+    return id;
+}
+
+static bool start_stream(struct weir_request *req)
+{
+    struct reply reply;
+    reply_begin(&reply, req);
+    reply_add(&reply, "Content-Type", text_of("text/event-stream"));
+    reply_add(&reply, "Cache-Control", text_of("no-store"));
+    return reply_stream(&reply, 200);
+}
+
+static void add_client(struct events *events, struct exchange *exchange)
+{
+    static const char retry[] = "retry: 1000\n\n";
+    struct event_client *client = calloc(1, sizeof(*client));
+    struct admin *admin = events->admin;
+
+    if (client == NULL) {
+        reply_problem_with(exchange->req, 503, "Retry-After", "1", "there is no memory for it");
+        return;
+    }
+    if (!start_stream(exchange->req)) {
+        free(client);
+        return;
+    }
+    client->events = events;
+    client->exchange = exchange;
+    client->next = events->clients;
+    events->clients = client;
+    exchange->events = client;
+    exchange->task = TASK_EVENTS;
+    if (events->count++ == 0) {
+        weir_timer_set(admin->ctx, events->timer, KEEP_ALIVE_NS);
+    }
+    if (!send_bytes(client, retry, sizeof(retry) - 1)) {
+        return;
+    }
+    client->subscription =
+        weir_control_subscribe(admin->ctx, last_id_of(exchange->req), on_event, client);
+    if (client->subscription == NULL || events->draining) {
+        end_stream(client); /* it comes back in a second */
+    }
+}
+
+void events_begin(struct exchange *exchange)
+{
+    struct events *events = exchange->admin->events;
+    struct weir_request *req = exchange->req;
+
+    if (!text_is(weir_request_method(req), "GET")) {
+        reply_method(req, "GET");
+    } else if (!who_enter(exchange)) {
+        return;
+    } else if (events->count >= (size_t)exchange->admin->conf->event_clients) {
+        reply_problem_with(req, 503, "Retry-After", "5",
+                           "%zu clients listen to events already; the option event_clients allows "
+                           "no more",
+                           events->count);
+    } else {
+        add_client(events, exchange);
+    }
+}
+
+/* ---- life ---- */
+
+struct events *events_new(struct admin *admin)
+{
+    struct events *events = calloc(1, sizeof(*events));
+    if (events == NULL) {
+        return NULL;
+    }
+    events->admin = admin;
+    events->timer = weir_timer_new(admin->ctx, on_timer, events);
+    if (events->timer == NULL) {
+        free(events);
+        return NULL;
+    }
+    return events;
+}
+
+void events_drain(struct events *events)
+{
+    struct event_client *client = events->clients;
+
+    events->draining = true;
+    while (client != NULL) {
+        struct event_client *next = client->next;
+        if (client->subscription != NULL) {
+            end_stream(client);
+        }
+        client = next;
+    }
+}
+
+void events_free(struct events **events)
+{
+    weir_timer_free((*events)->admin->ctx, (*events)->timer);
+    free((*events)->text);
+    free(*events);
+    *events = NULL;
+}

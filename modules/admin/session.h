@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sessions of browsers: a table of fixed size in shared memory, so that they outlive reloads and their
+ * number is bounded. A token is 256 random bits; the table keeps only its keyed digest. Control thread.
+ */
+#ifndef ADMIN_SESSION_H
+#define ADMIN_SESSION_H
+
+#include <weir/host.h>
+
+#define SESSIONS_MAX   512
+#define SESSION_NAME   128
+#define SESSION_COOKIE "weir_admin"
+#define SESSION_TOKEN  44 /* of the cookie: base64url of 32 bytes, NUL included */
+
+struct session {
+    uint8_t digest[32];
+    char name[SESSION_NAME]; /* who; empty: the slot is free */
+    char csrf[SESSION_TOKEN];
+    uint64_t created_ns, seen_ns;
+};
+
+/* What stands in shared memory: plain bytes. */
+struct sessions {
+    uint8_t key[32];
+    bool keyed;
+    struct session items[SESSIONS_MAX];
+};
+
+struct session_limits {
+    uint64_t idle_ns, lifetime_ns;
+};
+
+/* Makes a session for `name`; `token` is what the cookie is to carry. The one that was idle for longest
+ * makes place. Never fails. */
+struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
+                            const struct session_limits *limits, struct weir_str name,
+                            char token[SESSION_TOKEN]);
+/* The living session of a token, which has now been seen; NULL: there is none. */
+struct session *session_find(struct sessions *sessions, struct weir_context *ctx,
+                             const struct session_limits *limits, struct weir_str token);
+/* The same of the digest that a session has. */
+struct session *session_by_digest(struct sessions *sessions, struct weir_context *ctx,
+                                  const struct session_limits *limits, const uint8_t digest[32]);
+void session_end(struct session *session);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who a request is from. See who.h.
+ */
+#include "who.h"
+
+#include "check.h"
+
+static void set_caller(struct caller *caller, enum proof proof, const struct weir_caller *known)
+{
+    size_t len = known->author.len < sizeof(caller->author) - 1 ? known->author.len
+                                                                : sizeof(caller->author) - 1;
+    caller->proof = proof;
+    caller->role = known->role;
+    memcpy(caller->author, known->author.ptr, len);
+    caller->author[len] = '\0';
+}
+
+/* The token of `Authorization: Bearer TOKEN`; empty: another scheme. */
+static struct weir_str bearer_token(struct weir_str field)
+{
+    struct weir_str scheme = {field.ptr, 7};
+    if (field.len < 8 || !text_is_nocase(scheme, "bearer ")) {
+        return (struct weir_str){NULL, 0};
+    }
+    return text_trim((struct weir_str){field.ptr + 7, field.len - 7});
+}
+
+static void identify_session(struct admin *admin, struct weir_str cookie, struct caller *caller)
+{
+    struct weir_caller known = {.size = sizeof(known)};
+    struct session *session =
+        session_find(admin->prepared->sessions, admin->ctx, &admin->limits, cookie);
+
+    if (session == NULL) {
+        return;
+    }
+    if (!weir_control_auth_user(admin->ctx, text_of(session->name), &known) ||
+        known.role == WEIR_ROLE_NONE) {
+        session_end(session); /* the user is gone */
+        return;
+    }
+    set_caller(caller, PROOF_SESSION, &known);
+    caller->session = session;
+    memcpy(caller->digest, session->digest, sizeof(caller->digest));
+}
+
+void who_identify(struct admin *admin, const struct weir_request *req, struct caller *caller)
+{
+    struct weir_caller known = {.size = sizeof(known)};
+    struct weir_str value;
+
+    *caller = (struct caller){.proof = PROOF_NONE};
+    if (weir_request_header(req, "Authorization", &value)) {
+        struct weir_str token = bearer_token(value);
+        if (token.len > 0 && weir_control_auth_token(admin->ctx, token, &known)) {
+            set_caller(caller, PROOF_TOKEN, &known);
+        }
+        return;
+    }
+    if (check_cookie(req, SESSION_COOKIE, &value)) {
+        identify_session(admin, value, caller);
+        if (caller->proof != PROOF_NONE) {
+            return;
+        }
+    }
+    /* A proxy on the socket is root perhaps, and whoever it speaks for is not. */
+    if (!check_is_forwarded(req) && weir_control_auth_peer(admin->ctx, req, &known)) {
+        set_caller(caller, PROOF_PEER, &known);
+    }
+}
+
+void who_unknown(struct weir_request *req)
+{
+    struct weir_str value;
+    bool tried = weir_request_header(req, "Authorization", &value);
+    reply_problem_with(
+        req, 401, "WWW-Authenticate",
+        tried ? "Bearer realm=\"weir\", error=\"invalid_token\"" : "Bearer realm=\"weir\"",
+        tried ? "the token is not known, or has run out; weirctl user token makes one"
+              : "log in, or send a token: Authorization: Bearer weir_...");
+}
+
+static bool is_write(struct weir_str method)
+{
+    return !text_is(method, "GET") && !text_is(method, "HEAD") && !text_is(method, "OPTIONS");
+}
+
+/* A cookie goes along with what any page sends: one of ours has to have asked. */
+static bool check_page(struct exchange *exchange)
+{
+    struct weir_request *req = exchange->req;
+    struct weir_str token = {NULL, 0};
+
+    if (!check_origin(req)) {
+        reply_problem(req, 403, "another site's page sent this request; the session is not for it");
+        return false;
+    }
+    if (is_write(weir_request_method(req)) &&
+        (!weir_request_header(req, "X-CSRF-Token", &token) ||
+         !text_equal_secret(token, text_of(exchange->caller.session->csrf)))) {
+        reply_problem(req, 403, "X-CSRF-Token is %s; send the csrf that GET /api/v1/session gives",
+                      token.len == 0 ? "missing" : "wrong");
+        return false;
+    }
+    return true;
+}
+
+bool who_enter(struct exchange *exchange)
+{
+    struct admin *admin = exchange->admin;
+    struct weir_request *req = exchange->req;
+    struct caller *caller = &exchange->caller;
+
+    who_identify(admin, req, caller);
+    bool known = caller->proof != PROOF_NONE;
+    struct weir_str bucket = known ? text_of(caller->author) : weir_request_peer(req).address;
+    if (!throttle_take(admin->prepared->throttle, admin->ctx, bucket,
+                       (double)admin->conf->request_limit)) {
+        reply_problem_with(
+            req, 429, "Retry-After", "1",
+            "more than %lld requests a second; wait a second, or raise request_limit",
+            (long long)admin->conf->request_limit);
+        return false;
+    }
+    if (!known) {
+        who_unknown(req);
+        return false;
+    }
+    return caller->proof != PROOF_SESSION || check_page(exchange);
+}
+
+bool who_stays(struct admin *admin, struct caller *caller, const struct weir_request *req)
+{
+    struct weir_caller known = {.size = sizeof(known)};
+    struct weir_str value;
+
+    switch (caller->proof) {
+    case PROOF_TOKEN:
+        return weir_request_header(req, "Authorization", &value) &&
+               weir_control_auth_token(admin->ctx, bearer_token(value), &known);
+    case PROOF_SESSION: {
+        struct session *session = session_by_digest(admin->prepared->sessions, admin->ctx,
+                                                    &admin->limits, caller->digest);
+        return session != NULL &&
+               weir_control_auth_user(admin->ctx, text_of(session->name), &known) &&
+               known.role != WEIR_ROLE_NONE;
+    }
+    default: return caller->proof == PROOF_PEER;
+    }
+}
+
+const char *who_role_word(enum weir_role role)
+{
+    switch (role) {
+    case WEIR_ROLE_ADMIN: return "admin";
+    case WEIR_ROLE_OPERATOR: return "operator";
+    case WEIR_ROLE_VIEWER: return "viewer";
+    default: return "none";
+    }
+}
