@@ -3,6 +3,7 @@
 weir_dist_dirs += docs
 dist_doc_DATA += \
     docs/FORWARDING.md \
+    docs/HTTP.md \
     docs/LIMITS.md
 dist_man_MANS += \
     docs/weir.8 \

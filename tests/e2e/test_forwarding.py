@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What is passed on: hop-by-hop fields, X-Forwarded-*, Via, forms of the target, misdirected requests."""
 
+import email.utils
 import re
+import time
 
 import pytest
 
@@ -43,6 +45,18 @@ def test_response_fields_pass_unchanged(start_weir, http_server):
     for name, value in fields:
         assert value in response.headers.all(name)
     assert response.headers.get("Date") == "Tue, 15 Nov 1994 08:12:31 GMT"
+
+
+def test_date_is_added(start_weir, scripted_server):
+    """RFC 9110 section 6.6.1: where the server has no clock, or did not say."""
+    def script(peer):
+        peer.request()
+        peer.respond(b"ok")
+
+    weir = start_weir(conf.one_pool({"a": scripted_server(script)}))
+    date = weir.get("/").headers.get("Date")
+    assert date.endswith(" GMT")
+    assert abs(time.time() - email.utils.parsedate_to_datetime(date).timestamp()) < 60
 
 
 def test_hop_by_hop_fields_of_requests(start_weir, server):
