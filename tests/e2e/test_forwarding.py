@@ -172,16 +172,16 @@ def test_max_forwards(start_weir, server):
     weir = start_weir(conf.one_pool({"a": server}))
     weir.get("/", [("Max-Forwards", "5")], method="OPTIONS")
     assert last(server).get("Max-Forwards") == "4"
-    served = server.served
+    seen = len(server.requests)
     assert weir.get("/", [("Max-Forwards", "0")], method="OPTIONS").status < 300
-    assert server.served == served
+    assert len(server.requests) == seen
     weir.get("/", [("Max-Forwards", "0")])
     assert last(server).get("Max-Forwards") == "0", "only TRACE and OPTIONS are counted"
-    served = server.served
+    seen = len(server.requests)
     for fields in ([("Max-Forwards", "x")], [("Max-Forwards", "")], [("Max-Forwards", "-1")],
                    [("Max-Forwards", "5"), ("Max-Forwards", "6")]):
         assert weir.get("/", fields, method="TRACE").status == 400
-    assert server.served == served
+    assert len(server.requests) == seen
 
 
 def test_te_is_of_one_connection(start_weir, server):
@@ -259,7 +259,7 @@ def test_scheme_behind_a_trusted_proxy(start_weir, server):
     response = weir.get("/", [("X-Forwarded-Proto", "https")])
     assert "Secure" in response.headers.get("Set-Cookie")
     assert "Secure" not in weir.get("/").headers.get("Set-Cookie")
-    assert [entry["scheme"] for entry in weir.access(2)] == ["https", "http"]
+    assert sorted(entry["scheme"] for entry in weir.access(2)) == ["http", "https"]
 
 
 def test_scheme_of_strangers_is_not_believed(start_weir, server):
