@@ -537,7 +537,7 @@ static const struct conn_ops server_conn_ops = {
 /* A client that does not take what waits for it: no progress since the last look is its end. */
 static void server_check_stall(struct h1_server *s)
 {
-    uint64_t taken = s->conn->sent - conn_waiting(s->conn);
+    uint64_t taken = conn_taken_mark(s->conn);
     if (conn_waiting(s->conn) > 0 && taken == s->stall_mark) {
         s->broken = true;
         server_gone(s, DOWN_GONE_CLOSED);

@@ -515,6 +515,16 @@ bool conn_write(struct conn *conn, const struct iovec *iov, int count)
                              : conn_tls_write(conn, iov, count, total);
 }
 
+uint64_t conn_taken_mark(const struct conn *conn)
+{
+    int unacknowledged = 0;
+
+    if (ioctl(conn->fd, SIOCOUTQ, &unacknowledged) != 0) {
+        unacknowledged = 0;
+    }
+    return conn->sent - conn_waiting(conn) - (uint64_t)unacknowledged;
+}
+
 /* ---- closing ---- */
 
 void conn_shutdown(struct conn *conn)

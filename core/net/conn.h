@@ -159,6 +159,11 @@ static inline size_t conn_waiting(const struct conn *conn)
     return conn->out.tail - conn->out.head;
 }
 
+/* A mark that changes whenever the peer has taken something of what was sent (acknowledged it, on TCP): the
+ * kernel holds megabytes for a slow peer, and tells of room only when a third of them has gone. Asks the
+ * kernel; for now and then. */
+uint64_t conn_taken_mark(const struct conn *conn);
+
 /* Ends our side once what waits is sent (TLS: close_notify; then FIN). Reading goes on. */
 void conn_shutdown(struct conn *conn);
 

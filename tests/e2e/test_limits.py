@@ -291,6 +291,28 @@ def test_body_rate_is_the_clients_alone(start_weir, scripted_server):
         sender.join()
 
 
+def test_slow_reader_is_no_dead_one(start_weir, http_server):
+    """It takes a little now and then: more often than idle_timeout asks, whatever the kernel holds."""
+    size = 16 << 20
+    block = bytes(1 << 16)
+    web = http_server("a", lambda request: Reply((block for _ in range(size >> 16)), length=size))
+    weir = start(start_weir, web, "header_timeout = 2s  idle_timeout = 2s")
+    with weir.client() as client:
+        client.request()
+        response = client.begin()
+        got = len(client.buffer)
+        with Stopwatch() as watch:
+            while watch.running() < 7:
+                got += len(client.sock.recv(8192))
+                pass_time(0.05)
+        client.buffer = b""
+        while got < size:
+            piece = client.some()
+            assert piece, f"cut after {got} bytes"
+            got += len(piece)
+    assert response.status == 200 and weir.access(1)[0]["reason"] == ""
+
+
 # ---- memory: what a slow peer can hold ----
 
 # Documented in docs/LIMITS.md: the program's resident memory, buffers, structs, OpenSSL and the allocator's
