@@ -12,3 +12,7 @@ tests_modules_built_expand_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/pour.so
 tests_modules_built_pour_so_SOURCES = tests/modules/pour.c
 tests_modules_built_pour_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_fails.so
+tests_modules_built_balance_fails_so_SOURCES = tests/modules/balance_fails.c
+tests_modules_built_balance_fails_so_LDFLAGS = $(MODULE_LINK)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""Modules that are not what they should be: refused with a message that helps, or contained; traffic goes
+on in any case."""
+
+import os
+import pathlib
+import shutil
+
+import pytest
+
+from weirtest import conf, weir as weir_program
+from weirtest.load import Load
+
+
+@pytest.fixture(autouse=True)
+def module_folder(tmp_path_factory, monkeypatch):
+    """The build's modules and those that misbehave, in one folder."""
+    built = pathlib.Path(weir_program.module_dir())
+    tests = built.parent.parent / "tests"
+    folder = tmp_path_factory.mktemp("modules")
+    for path in [*built.glob("*.so"), tests / "modules" / "built" / "balance_fails.so"]:
+        os.symlink(path, folder / path.name)
+    for name in ("other_major", "newer_minor", "tiny", "no_pick", "load_fails", "wrong_name", "no_kind"):
+        os.symlink(tests / "unit" / "module" / "built" / "sample.so", folder / f"{name}.so")
+    for name in ("no_entry", "undefined"):
+        os.symlink(tests / "unit" / "module" / "built" / f"sample_{name}.so", folder / f"{name}.so")
+    (folder / "text.so").write_text("#!/bin/sh\necho this is no module\n")
+    (folder / "empty.so").write_bytes(b"")
+    cut = built / "balance_round_robin.so"
+    (folder / "cut.so").write_bytes(cut.read_bytes()[:4000])
+    (folder / "folder.so").mkdir()
+    monkeypatch.setenv("WEIR_MODULE_DIR", str(folder))
+    return folder
+
+
+def good(web, extra=""):
+    return conf.one_pool({"a": web}, extra=extra)
+
+
+# The module's name, and what its message has to say: what is wrong, and what would be right.
+REFUSED = [
+    ("other_major", ["ABI 2.3", "build it again"]),
+    ("newer_minor", ["newer than this Weir's ABI"]),
+    ("tiny", ["descriptor"]),
+    ("no_pick", ["mandatory hook `pick`"]),
+    ("load_fails", ["load"]),
+    ("wrong_name", ["one name"]),
+    ("no_kind", ["no kind"]),
+    ("no_entry", ["weir_module_entry"]),
+    ("undefined", ["sample_symbol_that_is_nowhere"]),
+    ("text", ["text.so"]),
+    ("empty", ["empty.so"]),
+    ("cut", ["cut.so"]),
+    ("folder", ["folder.so"]),
+    ("nowhere_at_all", ["nowhere_at_all"]),
+]
+
+
+@pytest.mark.parametrize("name, words", REFUSED, ids=[row[0] for row in REFUSED])
+def test_refused_while_traffic_goes_on(start_weir, http_server, name, words):
+    web = http_server("a")
+    face = "wrong_name_inside" if name == "wrong_name" else name
+    weir = start_weir(good(web), environment={"WEIR_SAMPLE": face})
+    with Load(weir.client, threads=2) as load:
+        load.wait_requests(20)
+        text = weir.reload(good(web, extra=f'\nmodule "{name}" {{}}\n'), good=False)
+        load.wait_requests(20)
+    load.assert_clean()
+    assert load.closed == 0
+    line = next(line for line in text.splitlines() if f'"{name}"' in line or f"{name}.so" in line)
+    assert "weir.conf:" in line, "the file and the line"
+    for word in words:
+        assert word in line, line
+
+
+@pytest.mark.parametrize("at", ["conf", "worker", "create"])
+@pytest.mark.parametrize("kind", ["balancer", "filter"])
+def test_failing_start_keeps_the_old_generation(start_weir, http_server, kind, at):
+    web = http_server("a")
+    weir = start_weir(good(web))
+    block = f'{{ at = {at} }}' if at != "worker" else "{}"
+    module = f'module "balance_fails" {{ at = {"worker" if at == "worker" else "nowhere"} }}\n'
+    bad = module + (
+        conf.listener() + conf.modules() + conf.routes(web='"/"') +
+        (conf.pool("web", {"a": web}).replace('balance "round_robin" {}', f'balance "fails" {block}')
+         if kind == "balancer" else
+         conf.pool("web", {"a": web}, f'filter "balance_fails" {block}')))
+    with Load(weir.client, threads=2) as load:
+        load.wait_requests(20)
+        weir.configure(bad)
+        mark = len(weir.log())
+        weir.signal(1)
+        text = weir.wait_log(r"(reload refused|reload: the configuration is not taken over)[^\n]*",
+                             mark).group(0)
+        load.wait_requests(20)
+        assert weir.reload(good(web))
+        load.wait_requests(20)
+    load.assert_clean()
+    assert load.closed == 0
+    assert "balance_fails" in weir.log()[mark:], text
+
+
+@pytest.mark.parametrize("at", ["members", "pick_range", "pick_busy", "pick_none"])
+def test_bad_balancer_is_contained(start_weir, http_server, at):
+    """The host chooses itself where the module cannot: no request is lost."""
+    servers = {name: http_server(name) for name in "ab"}
+    text = f'module "balance_fails" {{ at = {at} }}\n' + conf.one_pool(servers, balance="fails")
+    weir = start_weir(text)
+    for _ in range(8):
+        assert weir.get("/").status == 200
+    if at != "pick_none":  # which a place that became free meanwhile would explain
+        assert "balanc" in weir.log().lower(), "the operator is told"
+
+
+@pytest.mark.parametrize("at", ["request", "reply"])
+def test_bad_filter_is_500(start_weir, http_server, at):
+    web = http_server("a")
+    text = f'module "balance_fails" {{ at = {at} }}\n' + \
+        conf.one_pool({"a": web}, 'filter "balance_fails" {}')
+    weir = start_weir(text)
+    with weir.client() as client:
+        for _ in range(3):
+            assert client.get("/").status == 500
+    assert weir.access(3)[0]["reason"] == "module_failed"
+    assert web.served == 0
+
+
+def test_a_module_is_replaced_under_load(start_weir, http_server, module_folder):
+    """A new file under the old name: the old copy serves until the new one has taken over."""
+    servers = {name: http_server(name) for name in "ab"}
+    built = pathlib.Path(weir_program.module_dir()) / "balance_round_robin.so"
+    text = conf.one_pool(servers)
+    weir = start_weir(text)
+    path = module_folder / "balance_round_robin.so"
+    contents = path.read_bytes()
+    with Load(weir.client, threads=2) as load:
+        for i in range(3):
+            load.wait_requests(50)
+            path.unlink()
+            path.write_bytes(contents + bytes(16 * (i + 1)))  # another file, the same program
+            weir.reload(text)
+        load.wait_requests(50)
+        path.unlink()
+        path.write_bytes(b"no longer a module")
+        weir.reload(text, good=False)
+        load.wait_requests(50)
+    load.assert_clean()
+    assert load.closed == 0
+    shutil.rmtree(module_folder)
+    assert weir.get("/").status == 200, "what runs needs no file any more"
