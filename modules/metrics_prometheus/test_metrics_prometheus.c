@@ -245,7 +245,7 @@ START_TEST(above_the_limit_is_summed)
     struct fixture f;
     begin(&f, "series_limit = 3");
     add(f.host, WEIR_STATS_PROCESS, "1");
-    char names[10][16];
+    char names[10][24];
     for (int i = 0; i < 10; i++) {
         snprintf(names[i], sizeof(names[i]), "s%d", i);
         add(f.host, WEIR_STATS_SERVER, names[i]);
@@ -284,7 +284,7 @@ END_TEST
 
 START_TEST(slow_readers_get_it_all_in_pieces)
 {
-    static char names[1000][16];
+    static char names[1000][24];
     struct fixture f;
     begin(&f, "");
     add_all(f.host);
@@ -324,7 +324,7 @@ START_TEST(clients_that_go_away_leave_nothing)
     struct fixture f;
     begin(&f, "");
     add_all(f.host);
-    static char names[500][16];
+    static char names[500][24];
     for (int i = 0; i < 500; i++) {
         snprintf(names[i], sizeof(names[i]), "server-%d", i);
         add(f.host, WEIR_STATS_SERVER, names[i]);
