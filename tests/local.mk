@@ -15,6 +15,7 @@ include tests/unit/http/local.mk
 include tests/unit/proxy/local.mk
 include tests/unit/control/local.mk
 include tests/unit/sdk/local.mk
+include tests/unit/tools/local.mk
 
 include tests/bench/local.mk
 include tests/e2e/local.mk
