@@ -35,9 +35,9 @@ enum conn_error conn_error_from_errno(int error)
     case EMFILE:
     case ENFILE:
     case ENOMEM:
-    case ENOBUFS:
-    case EADDRNOTAVAIL: /* no free port towards this server */
-    case EAGAIN: return CONN_NO_RESOURCES;
+    case ENOBUFS: return CONN_NO_RESOURCES;
+    case EADDRNOTAVAIL:
+    case EAGAIN: return CONN_NO_PORT; /* EAGAIN: the same of Unix sockets, a full backlog */
     default: return CONN_OTHER;
     }
 }
@@ -54,6 +54,7 @@ const char *conn_error_word(enum conn_error error)
         [CONN_TLS] = "TLS failure",
         [CONN_TLS_VERIFY] = "certificate not trusted",
         [CONN_TRUNCATED] = "truncated",
+        [CONN_NO_PORT] = "no free port",
         [CONN_OTHER] = "other",
     };
     return (size_t)error < ARRAY_COUNT(words) ? words[error] : "other";
@@ -283,7 +284,7 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
     }
     if (connect(fd, address, address_len) != 0 && errno != EINPROGRESS && errno != EINTR) {
         enum conn_error why = conn_error_from_errno(errno);
-        if (why == CONN_NO_RESOURCES) {
+        if (why == CONN_NO_RESOURCES || why == CONN_NO_PORT) {
             conn_close(&conn, false);
             return NULL;
         }

@@ -51,10 +51,11 @@ enum conn_error {
     CONN_RESET,
     CONN_TIMED_OUT,
     CONN_UNREACHABLE,
-    CONN_NO_RESOURCES, /* out of descriptors, ports or memory */
+    CONN_NO_RESOURCES, /* out of descriptors or memory */
     CONN_TLS,          /* handshake or record failure; conn->tls_error has OpenSSL's words */
     CONN_TLS_VERIFY,   /* the peer's certificate */
     CONN_TRUNCATED,    /* TLS ended without close_notify */
+    CONN_NO_PORT,      /* no local port is free towards this address */
     CONN_OTHER,
 };
 
@@ -110,7 +111,7 @@ struct conn_tls_client {
 };
 
 /* Begins to connect; on_open tells the end, never inside this call. Nothing may be written before. NULL:
- * no memory or descriptor or port; *error says which. The time limit is the owner's. */
+ * CONN_NO_RESOURCES or CONN_NO_PORT, by *error. The time limit is the owner's. */
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t address_len,
                           const struct conn_tls_client *tls, const struct conn_ops *ops,
                           void *owner, enum conn_error *error);

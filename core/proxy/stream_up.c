@@ -353,7 +353,8 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
     }
     if (pending == NULL || pending->conn == NULL) {
         free(pending);
-        stream->own_fault = pending == NULL || error == CONN_NO_RESOURCES;
+        stream->own_fault =
+            pending == NULL || error == CONN_NO_RESOURCES || error == CONN_NO_PORT;
         stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
         return;
     }

@@ -258,6 +258,31 @@ def test_signal_without_descriptors(start_weir, server, number):
     close_all(clients)
 
 
+# ---- no ports left ----
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_no_ports_left(make_weir, server, tmp_path):
+    """What is connected is used on; what is not gets 502, until there are ports again."""
+    flag = tmp_path / "no-ports"
+    weir = make_weir(workers=1)
+    weir.configure(conf.one_pool({"a": server}, "retries = 0"))
+    weir.start(environment={"WEIR_TEST_PORTS": str(flag)}, preload=shim("ports"))
+    with weir.client() as client:
+        assert client.get("/").status == 200
+        flag.touch()
+        for _ in range(50):
+            assert client.get("/").status == 200, "the connection that is there"
+        server.drop()
+        wait_for(lambda: client.get("/").status == 502, "no connection to be left")
+        before = weir.cpu_seconds()
+        for _ in range(20):
+            assert client.get("/").status == 502
+        assert weir.cpu_seconds() - before < 0.5
+        flag.unlink()
+        assert client.get("/").status == 200
+    assert " is down" not in weir.log()
+
+
 # ---- clients that go away at every stage ----
 
 def stages(weir, context):
@@ -324,12 +349,53 @@ def test_clients_go_at_every_stage(start_weir, http_server, certs, how):
     wait_for(lambda: weir.descriptors() <= before + 8, "the descriptors to come back", seconds=8)
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_while_clients_go(start_weir, http_server, certs, number):
+    """Requests that nobody waits for hold up neither a reload nor the end."""
+    block = bytes(1 << 16)
+    web = http_server("a", lambda request: Reply((block for _ in range(64)), length=64 << 16)
+                      if request.target == "/large" else b"good", keep=False)
+    text = conf.one_pool({"a": web}, listener_options=tls_of(certs))
+    weir = start_weir(text)
+    context = certs.client()
+    stop = threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            for make in stages(weir, context).values():
+                with contextlib.suppress(OSError, Cut):
+                    make().reset()
+
+    threads = [threading.Thread(target=come_and_go, daemon=True) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    with Load(lambda: weir.client(tls=context), threads=2, tolerant=True) as load:
+        load.wait_requests(50)
+        weir.signal(number)
+        if number == signal.SIGHUP:
+            weir.wait_log("reload done")
+            load.wait_requests(50)
+        elif number == signal.SIGTERM:
+            assert weir.wait_exit() == 0
+        else:
+            weir.process.wait()
+            weir.stopped = True
+    stop.set()
+    for thread in threads:
+        thread.join()
+    if number != signal.SIGKILL:
+        load.assert_clean()
+
+
 # ---- the system clock ----
+
+def shim(name):
+    """A library of the tests that is loaded before all others."""
+    return pathlib.Path(program()).resolve().parent / "tests" / "e2e" / f"{name}_shim.so"
+
 
 class Clock:
     """The clock that a weir started with this environment sees."""
-
-    shim = pathlib.Path(program()).resolve().parent / "tests" / "e2e" / "clock_shim.so"
 
     def __init__(self, path):
         self.path = path
@@ -350,7 +416,7 @@ def test_clock_jumps(make_weir, server, tmp_path):
         {"a": server}, 'response_timeout = 3s  sticky "cookie" {}  '
         'health "http" { path = "/"  interval = 100ms }',
         "header_timeout = 3s  idle_timeout = 3s  request_timeout = 5s"))
-    weir.start(environment=clock.environment, preload=clock.shim)
+    weir.start(environment=clock.environment, preload=shim("clock"))
     day = 86400
     with Load(weir.client, threads=2) as load, weir.client() as idle:
         assert idle.get("/").status == 200
@@ -377,7 +443,7 @@ def test_signal_while_the_clock_jumps(make_weir, server, tmp_path, number):
     text = conf.one_pool({"a": server})
     weir = make_weir()
     weir.configure(text)
-    weir.start(environment=clock.environment, preload=clock.shim)
+    weir.start(environment=clock.environment, preload=shim("clock"))
     assert weir.get("/").status == 200
     clock.shift(-40 * 365 * 86400)
     assert weir.get("/").status == 200

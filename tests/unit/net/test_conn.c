@@ -578,6 +578,29 @@ START_TEST(test_connects)
 }
 END_TEST
 
+START_TEST(test_a_preface_goes_before_everything_else)
+{
+    int listening;
+    struct sockaddr_in address = listen_on_loopback(&listening);
+    enum conn_error error;
+    char text[32] = "";
+
+    here.conn = conn_connect(loop, (struct sockaddr *)&address, sizeof(address), NULL, &end_ops,
+                             &here, &error);
+    ck_assert_ptr_nonnull(here.conn);
+    ck_assert(conn_preface(here.conn, "PROXY ", 6));
+    run_until_true(loop, &here.opened);
+    ck_assert(here.open_ok);
+    ck_assert_uint_eq(conn_waiting(here.conn), 0);
+    ck_assert(end_send(&here, "GET"));
+    there = accept(listening, NULL, NULL);
+    ck_assert_int_eq(recv(there, text, 9, MSG_WAITALL), 9);
+    ck_assert_str_eq(text, "PROXY GET");
+    ck_assert(conn_is_idle_clean(here.conn));
+    close(listening);
+}
+END_TEST
+
 START_TEST(test_a_refused_connect_says_so)
 {
     int listening;
@@ -650,6 +673,7 @@ static Suite *conn_suite(void)
     tcase_add_test(tcase, test_lingering_sends_what_waits);
     tcase_add_test(tcase, test_a_loop_that_ends_closes_those_that_linger);
     tcase_add_test(tcase, test_connects);
+    tcase_add_test(tcase, test_a_preface_goes_before_everything_else);
     tcase_add_test(tcase, test_a_refused_connect_says_so);
     tcase_add_test(tcase, test_an_absent_unix_socket_is_refused);
     tcase_add_test(tcase, test_without_descriptors_there_is_no_connection);

@@ -159,6 +159,58 @@ START_TEST(test_a_paused_acceptor_takes_none)
 }
 END_TEST
 
+static unsigned gate_places, gate_backs;
+
+static bool gate(struct acceptor *acceptor, void *arg)
+{
+    ck_assert_ptr_eq(arg, accepted);
+    if (gate_places == 0) {
+        acceptor_pause(acceptor, true);
+        return false;
+    }
+    gate_places--;
+    return true;
+}
+
+static void gate_back(struct acceptor *acceptor, void *arg)
+{
+    (void)acceptor;
+    ck_assert_ptr_eq(arg, accepted);
+    gate_backs++;
+    gate_places++;
+}
+
+/* Asked before each connection: never one more than there are places, and none is lost. */
+START_TEST(test_a_gate_is_asked_first)
+{
+    struct listen_socket *listening = open_text("127.0.0.1:0", 1);
+    struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
+    int clients[6];
+
+    acceptor_set_gate(acceptor, gate, gate_back);
+    gate_places = 2;
+    gate_backs = 0;
+    for (size_t i = 0; i < 6; i++) {
+        clients[i] = connect_to(&listening->address);
+    }
+    wait_for(2);
+    run_turns(loop, 5);
+    ck_assert_uint_eq(accepted_count, 2);
+    gate_places = 10;
+    acceptor_pause(acceptor, false);
+    wait_for(6);
+    run_turns(loop, 5);
+    /* 12 places were given: 6 are taken, what was asked for in vain has come back. */
+    ck_assert_uint_eq(gate_places, 6);
+    for (size_t i = 0; i < 6; i++) {
+        close(clients[i]);
+    }
+    acceptor_free(&acceptor);
+    close_accepted();
+    listen_socket_unref(&listening);
+}
+END_TEST
+
 START_TEST(test_without_descriptors_it_waits_and_goes_on)
 {
     struct listen_socket *listening = open_text("127.0.0.1:0", 1);
@@ -330,6 +382,7 @@ static Suite *listener_suite(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, test_accepts_on_every_socket_of_a_port, 0, 2);
     tcase_add_test(tcase, test_a_paused_acceptor_takes_none);
+    tcase_add_test(tcase, test_a_gate_is_asked_first);
     tcase_add_test(tcase, test_without_descriptors_it_waits_and_goes_on);
     tcase_add_test(tcase, test_a_port_in_use_is_refused);
     tcase_add_test(tcase, test_a_foreign_listener_is_refused);
