@@ -43,7 +43,8 @@ struct conf_node {
 struct conf_tree {
     struct arena *arena;
     struct conf_node root;
-    const char **files; /* read, in order; absolute paths */
+    const char **files;     /* read, in order; absolute paths */
+    struct weir_str *texts; /* of the files */
     size_t file_count;
 };
 
@@ -56,6 +57,12 @@ bool conf_read(struct conf_tree *tree, struct arena *arena, const char *path,
 /* The same from memory, for tests and the API; `name` stands for the file in messages. */
 bool conf_read_text(struct conf_tree *tree, struct arena *arena, const char *name, const char *text,
                     size_t len, struct mistakes *mistakes);
+
+/* Copies that need nothing of what they were copied from. */
+struct conf_node *conf_node_copy(struct arena *arena, const struct conf_node *from);
+void conf_tree_copy(struct conf_tree *to, struct arena *arena, const struct conf_tree *from);
+/* The same names, titles and values, and so do their siblings and children. NULL: an empty list. */
+bool conf_nodes_equal(const struct conf_node *a, const struct conf_node *b);
 
 /* Where each field of the filled structs was set: field address -> place. */
 struct conf_places;

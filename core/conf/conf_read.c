@@ -69,17 +69,21 @@ static char *read_all(int fd, size_t *len)
     return text;
 }
 
-static void remember_file(struct conf_tree *tree, const char *path)
+static void remember_file(struct conf_tree *tree, const char *path, struct weir_str text)
 {
     const char **grown = arena_alloc(tree->arena, (tree->file_count + 1) * sizeof(*grown));
-    if (grown == NULL) {
+    struct weir_str *texts = arena_alloc(tree->arena, (tree->file_count + 1) * sizeof(*texts));
+    if (grown == NULL || texts == NULL) {
         return;
     }
     if (tree->file_count > 0) {
         memcpy(grown, tree->files, tree->file_count * sizeof(*grown));
+        memcpy(texts, tree->texts, tree->file_count * sizeof(*texts));
     }
+    texts[tree->file_count] = arena_copy(tree->arena, text);
     grown[tree->file_count++] = path;
     tree->files = grown;
+    tree->texts = texts;
 }
 
 /* ---- include ---- */
@@ -180,7 +184,7 @@ static struct conf_node **read_opened(struct reader *reader, int fd, const char 
                      errno == EFBIG ? "it has more than 16 MiB" : strerror(errno));
         return tail;
     }
-    remember_file(reader->tree, path);
+    remember_file(reader->tree, path, (struct weir_str){text, len});
     tail = parse_text(reader, path, text, len, tail, depth);
     file->open = false;
     free(text);

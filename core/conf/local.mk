@@ -2,6 +2,7 @@
 # Sources of core/conf, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
     core/conf/conf.h \
+    core/conf/conf_copy.c \
     core/conf/conf_fill.c \
     core/conf/conf_lex.c \
     core/conf/conf_lex.h \

@@ -10,11 +10,12 @@
 struct apply {
     struct runtime *runtime;
     struct generation *generation;
+    apply_gate_fn gate; /* NULL: none */
     apply_fn fn;
     void *arg;
     unsigned waiting; /* loops that have not answered this round */
     bool failed;
-    char error[256]; /* the first failure */
+    char error[512]; /* the first failure */
 };
 
 /* Goes to a loop with an order, and back with the answer. */
@@ -86,9 +87,28 @@ static void prepared(struct message *message)
         snprintf(apply->error, sizeof(apply->error), "%s", order->error);
     }
     free(order);
-    if (--apply->waiting == 0) {
+    if (--apply->waiting > 0) {
+        return;
+    }
+    if (!apply->failed && apply->gate != NULL) {
+        apply->gate(apply->arg, apply);
+    } else {
         send_orders(apply, apply->failed ? on_loop_abandon : on_loop_commit);
     }
+}
+
+struct generation *apply_generation(const struct apply *apply)
+{
+    return apply->generation;
+}
+
+void apply_pass(struct apply *apply, const char *error)
+{
+    if (error != NULL) {
+        apply->failed = true;
+        snprintf(apply->error, sizeof(apply->error), "%s", error);
+    }
+    send_orders(apply, error != NULL ? on_loop_abandon : on_loop_commit);
 }
 
 static void on_loop_prepare(struct message *message)
@@ -99,11 +119,13 @@ static void on_loop_prepare(struct message *message)
     answer(order, prepared);
 }
 
-void apply_begin(struct runtime *runtime, struct generation *generation, apply_fn fn, void *arg)
+void apply_begin(struct runtime *runtime, struct generation *generation, apply_gate_fn gate,
+                 apply_fn fn, void *arg)
 {
     struct apply *apply = base_zalloc(sizeof(*apply));
     apply->runtime = runtime;
     apply->generation = generation;
+    apply->gate = gate;
     apply->fn = fn;
     apply->arg = arg;
     send_orders(apply, on_loop_prepare);

@@ -12,7 +12,18 @@
  * by all that had prepared it; the callee frees it. */
 typedef void (*apply_fn)(void *arg, struct generation *generation, const char *error);
 
-/* Begins; `fn` is called later on the control thread's loop. One at a time. */
-void apply_begin(struct runtime *runtime, struct generation *generation, apply_fn fn, void *arg);
+struct apply;
+
+/* Every loop has prepared it: what else must be, before it is in force, is done now; apply_pass goes on. */
+typedef void (*apply_gate_fn)(void *arg, struct apply *apply);
+
+/* Begins; `fn` is called later on the control thread's loop. One at a time. `gate` may be NULL. */
+void apply_begin(struct runtime *runtime, struct generation *generation, apply_gate_fn gate,
+                 apply_fn fn, void *arg);
+
+struct generation *apply_generation(const struct apply *apply);
+
+/* The gate is passed; with an error it is not, and all loops abandon the generation. */
+void apply_pass(struct apply *apply, const char *error);
 
 #endif

@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/apply.h"
+#include "control/overlay.h"
+#include "control/plane.h"
 #include "control/privileges.h"
 #include "control/report.h"
 #include "control/sdk_stats.h"
@@ -37,8 +39,15 @@ struct control {
     struct list generations;
     struct event *signals[8];
     size_t signal_count;
+    struct plane *plane;
     bool applying;
-    bool reload_wanted;
+    /* what is being applied: a change (its gate and end), or a reload (the operation, or NULL) */
+    struct apply *gate;
+    void (*change_gate)(void *arg);
+    void (*change_done)(void *arg, const char *error);
+    void *change_arg;
+    struct operation *reload_operation;
+    bool first;   /* the start's generation */
     bool started; /* the first generation is in force */
     bool stopping;
     bool clearing;
@@ -135,6 +144,10 @@ static void refresh_pool(void *arg, struct pool *pool)
 static void server_changed(void *arg, struct server *server)
 {
     struct control *control = arg;
+
+    if (control->runtime.current != NULL) {
+        plane_server_changed(control->plane, server);
+    }
     const struct generation *current = control->runtime.current;
     for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
         if (strcmp(current->pools[i].pool->name, server->pool_name) == 0) {
@@ -143,8 +156,9 @@ static void server_changed(void *arg, struct server *server)
     }
 }
 
-/* What the files say of servers, laid over their live state. Before the commit: workers read it then. */
-static void set_servers(const struct generation *generation)
+/* What the files (and runtime changes) say of servers, laid over their live state. Before the commit:
+ * workers read it then. */
+static void set_servers(const struct control *control, const struct generation *generation)
 {
     for (size_t i = 0; i < generation->pool_count; i++) {
         const struct pool_plan *plan = &generation->pools[i];
@@ -156,6 +170,7 @@ static void set_servers(const struct generation *generation)
             server->backup = settings[k].backup;
         }
     }
+    overlay_set_states(control->plane->overlay, generation);
 }
 
 static void log_ready(const struct generation *generation)
@@ -202,8 +217,41 @@ static void shut_sockets(const struct generation *old, const struct generation *
     }
 }
 
-static void reload(struct control *control);
 static unsigned count_workers(const struct global_settings *global);
+
+/* Tells who waits for the end: a change, or the plane's reload. */
+static void tell_applied(struct control *control, const char *error)
+{
+    void (*done)(void *arg, const char *error) = control->change_done;
+    struct operation *operation = control->reload_operation;
+    bool first = control->first;
+
+    control->change_done = NULL;
+    control->change_gate = NULL;
+    control->reload_operation = NULL;
+    control->first = false;
+    if (done != NULL) {
+        done(control->change_arg, error);
+    } else if (!first) {
+        plane_reloaded(control->plane, operation, NULL, error);
+    }
+}
+
+static void not_applied(struct control *control, const char *error)
+{
+    if (control->change_done == NULL) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s: the configuration is not taken over: %s",
+                  control->started ? "reload" : "start", error);
+    }
+    free_left_generations(control);
+    if (!control->started) {
+        control->exit_code = 1;
+        loop_stop(control->self->loop);
+        return;
+    }
+    notify_systemd("READY=1");
+    tell_applied(control, error);
+}
 
 static void applied(void *arg, struct generation *generation, const char *error)
 {
@@ -211,15 +259,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
 
     control->applying = false;
     if (error != NULL) {
-        log_write(WEIR_LOG_ERROR, "weir", "%s: the configuration is not taken over: %s",
-                  control->started ? "reload" : "start", error);
-        free_left_generations(control);
-        if (!control->started) {
-            control->exit_code = 1;
-            loop_stop(control->self->loop);
-            return;
-        }
-        notify_systemd("READY=1");
+        not_applied(control, error);
         return;
     }
     if (control->runtime.current != NULL) {
@@ -230,25 +270,49 @@ static void applied(void *arg, struct generation *generation, const char *error)
         names_adopt(control->names, generation);
         prober_adopt(control->prober, generation);
         recovery_adopt(control->runtime.recovery, generation);
+        plane_adopt(control->plane, generation);
     }
     if (!control->started) {
         control->started = true;
         log_ready(generation);
-    } else {
+    } else if (control->change_done == NULL) {
         log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
                   (unsigned long long)generation->id);
     }
     notify_systemd("READY=1");
-    if (control->reload_wanted && !control->stopping) {
-        reload(control);
+    tell_applied(control, NULL);
+}
+
+/* All loops are ready: settings of servers are laid over their live state as the last thing before. */
+static void at_gate(void *arg, struct apply *apply)
+{
+    struct control *control = arg;
+
+    control->gate = apply;
+    if (control->change_gate != NULL) {
+        control->change_gate(control->change_arg);
+    } else {
+        set_servers(control, apply_generation(apply));
+        apply_pass(apply, NULL);
     }
+}
+
+/* From the plane: what is changed has been made durable, or could not be. */
+static void gate_passed(void *arg, const char *error)
+{
+    struct control *control = arg;
+
+    if (error == NULL) {
+        set_servers(control, apply_generation(control->gate));
+    }
+    apply_pass(control->gate, error);
 }
 
 /* Its servers have addresses, as far as they can be had. */
 static void named(void *arg, struct generation *generation)
 {
     struct control *control = arg;
-    apply_begin(&control->runtime, generation, applied, control);
+    apply_begin(&control->runtime, generation, at_gate, applied, control);
 }
 
 static void log_mistakes(const struct mistakes *mistakes)
@@ -276,15 +340,39 @@ static bool open_log(const struct global_settings *global)
     return true;
 }
 
-static void reload(struct control *control)
+/* Takes a generation into force that was built. */
+static void apply(struct control *control, struct generation *generation)
 {
+    list_push_back(&control->generations, &generation->link);
+    control->applying = true;
+    names_prepare(control->names, generation, named, control);
+}
+
+/* From the plane: a change with a generation of its own. */
+static void apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
+                         void (*done)(void *gate_arg, const char *error), void *gate_arg)
+{
+    struct control *control = arg;
+
+    ASSERT(!control->applying);
+    control->change_gate = gate;
+    control->change_done = done;
+    control->change_arg = gate_arg;
+    apply(control, generation);
+}
+
+/* From the plane, which lets one change after the other happen. */
+static void reload(void *arg, struct operation *operation, struct plane *plane)
+{
+    struct control *control = arg;
     struct mistakes mistakes = {0};
 
-    if (control->applying || control->stopping) {
-        control->reload_wanted = !control->stopping;
+    ASSERT(!control->applying);
+    if (control->stopping) {
+        plane_reloaded(plane, operation, NULL, "the program stops");
         return;
     }
-    control->reload_wanted = false;
+    log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
     notify_systemd("RELOADING=1");
     struct generation *generation =
         generation_build(&control->runtime, control->path, true, &mistakes);
@@ -292,8 +380,9 @@ static void reload(struct control *control)
         log_mistakes(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir",
                   "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
-        mistakes_free(&mistakes);
         notify_systemd("READY=1");
+        plane_reloaded(plane, operation, &mistakes, NULL);
+        mistakes_free(&mistakes);
         return;
     }
     mistakes_free(&mistakes);
@@ -304,10 +393,8 @@ static void reload(struct control *control)
                   control->runtime.workers);
     }
     open_log(&generation->global);
-    list_push_back(&control->generations, &generation->link);
-    set_servers(generation);
-    control->applying = true;
-    names_prepare(control->names, generation, named, control);
+    control->reload_operation = operation;
+    apply(control, generation);
 }
 
 /* ---- stopping ---- */
@@ -428,10 +515,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     (void)what;
 
     switch (number) {
-    case SIGHUP:
-        log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
-        reload(control);
-        break;
+    case SIGHUP: plane_reload(control->plane); break;
     case SIGTERM: stop_gently(control); break;
     case SIGINT:
         log_write(WEIR_LOG_INFO, "weir", "stopping at once");
@@ -490,6 +574,7 @@ static void runtime_init(struct control *control, const char *path)
     sdk_stats_fill(&control->host);
     control->runtime.start_wall_ms = loop_wall_ms();
     sdk_health_fill(&control->host);
+    control_services_fill(&control->host);
     control->runtime.host = &control->host;
     control->runtime.workers = count_workers(&global);
     control->runtime.modules =
@@ -567,6 +652,7 @@ static void tear_down(struct control *control)
     }
     names_free(&control->names);
     free_left_generations(control);
+    plane_free(&control->plane);
     for (unsigned i = 0; control->runtime.loops != NULL && i <= control->runtime.workers; i++) {
         if (control->runtime.loops[i] != NULL) {
             worker_free(&control->runtime.loops[i]);
@@ -577,16 +663,72 @@ static void tear_down(struct control *control)
     logfile_stop();
 }
 
+/* What is kept of runtime changes is laid over the files: the generation that begins. */
+static struct generation *restore(struct control *control, struct generation *generation)
+{
+    struct mistakes mistakes = {0};
+
+    if (plane_restore(control->plane, generation)) {
+        return generation;
+    }
+    /* Its sockets are found again as those of a running one. */
+    control->runtime.current = generation;
+    struct generation *changed = generation_rebuild(&control->runtime, generation, &mistakes);
+    control->runtime.current = NULL;
+    if (changed == NULL) {
+        log_mistakes(&mistakes);
+        log_write(WEIR_LOG_ERROR, "weir",
+                  "the runtime changes that are kept do not fit the files; the files alone hold");
+        mistakes_free(&mistakes);
+        return generation;
+    }
+    mistakes_free(&mistakes);
+    generation_free(&generation);
+    return changed;
+}
+
+static void start(struct control *control, struct generation *generation)
+{
+    const struct plane_owner owner = {
+        .refresh = refresh_pool,
+        .apply = apply_change,
+        .pass = gate_passed,
+        .reload = reload,
+        .arg = control,
+    };
+    const struct recovery_owner recovery = {
+        .refresh = refresh_pool, .changed = server_changed, .arg = control};
+    char error[256];
+
+    plane_start(control->plane, control->self, &owner);
+    generation = restore(control, generation);
+    list_push_back(&control->generations, &generation->link);
+    control->prober = prober_new(control->self, server_changed, control);
+    control->names = names_new(control->self, generation->global.nameservers, error, sizeof(error));
+    control->runtime.recovery = recovery_new(control->self, &recovery);
+    watch_signals(control);
+    if (control->names == NULL) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s", error);
+        control->exit_code = 1;
+    } else if (start_workers(control)) {
+        control->first = true;
+        control->applying = true;
+        names_prepare(control->names, generation, named, control);
+        loop_run(control->self->loop);
+    } else {
+        control->exit_code = 1;
+    }
+}
+
 int control_run(const char *path)
 {
     struct control control = {0};
     struct mistakes mistakes = {0};
 
     signal(SIGPIPE, SIG_IGN);
-    /* A limit on the size of files is an error code, as a full disk is. */
-    signal(SIGXFSZ, SIG_IGN);
     raise_descriptor_limit();
     runtime_init(&control, path);
+    control.plane = plane_new(&control.runtime, path);
     if (!logfile_start() || !make_loops(&control)) {
         tear_down(&control);
         return 1;
@@ -604,25 +746,7 @@ int control_run(const char *path)
     }
     mistakes_free(&mistakes);
     if (generation != NULL) {
-        list_push_back(&control.generations, &generation->link);
-        control.prober = prober_new(control.self, server_changed, &control);
-        control.names =
-            names_new(control.self, generation->global.nameservers, error, sizeof(error));
-        control.runtime.recovery = recovery_new(
-            control.self, &(struct recovery_owner){
-                              .refresh = refresh_pool, .changed = server_changed, .arg = &control});
-        watch_signals(&control);
-        if (control.names == NULL) {
-            log_write(WEIR_LOG_ERROR, "weir", "%s", error);
-            control.exit_code = 1;
-        } else if (start_workers(&control)) {
-            set_servers(generation);
-            control.applying = true;
-            names_prepare(control.names, generation, named, &control);
-            loop_run(control.self->loop);
-        } else {
-            control.exit_code = 1;
-        }
+        start(&control, generation);
     }
     tear_down(&control);
     return control.exit_code;

@@ -3,11 +3,53 @@
 core_libcore_a_SOURCES += \
     core/control/apply.c \
     core/control/apply.h \
+    core/control/change.c \
+    core/control/change.h \
+    core/control/command.h \
+    core/control/commands.c \
+    core/control/config.c \
+    core/control/config_text.c \
+    core/control/config_text.h \
     core/control/control.c \
     core/control/control.h \
+    core/control/drain.h \
+    core/control/events.c \
+    core/control/events.h \
+    core/control/export.c \
+    core/control/history.c \
+    core/control/history.h \
+    core/control/history_json.c \
+    core/control/history_series.h \
+    core/control/jobs.c \
+    core/control/jobs.h \
+    core/control/journal.c \
+    core/control/journal.h \
+    core/control/json.c \
+    core/control/openapi.c \
+    core/control/operation.c \
+    core/control/operation.h \
+    core/control/overlay.c \
+    core/control/overlay.h \
+    core/control/password.c \
+    core/control/plane.c \
+    core/control/plane.h \
     core/control/privileges.c \
     core/control/privileges.h \
+    core/control/read.c \
     core/control/report.c \
     core/control/report.h \
+    core/control/schemas.c \
     core/control/sdk_stats.c \
-    core/control/sdk_stats.h
+    core/control/sdk_stats.h \
+    core/control/services.c \
+    core/control/services.h \
+    core/control/show.c \
+    core/control/show.h \
+    core/control/store.c \
+    core/control/store.h \
+    core/control/undo.h \
+    core/control/users.c \
+    core/control/users.h \
+    core/control/write_journal.c \
+    core/control/write_server.c \
+    core/control/write_users.c

@@ -51,29 +51,10 @@ void use_context_init(struct module_context *context, const struct use *use, str
     context->scope = (void *)(uintptr_t)use;
 }
 
-static bool nodes_equal(const struct conf_node *a, const struct conf_node *b)
-{
-    for (; a != NULL && b != NULL; a = a->next, b = b->next) {
-        if (a->kind != b->kind || !str_equal(a->name, b->name) ||
-            !str_equal(a->title.text, b->title.text) || a->value_count != b->value_count) {
-            return false;
-        }
-        for (size_t i = 0; i < a->value_count; i++) {
-            if (!str_equal(a->values[i].text, b->values[i].text)) {
-                return false;
-            }
-        }
-        if (!nodes_equal(a->children, b->children)) {
-            return false;
-        }
-    }
-    return a == NULL && b == NULL;
-}
-
 bool use_equal(const struct use *a, const struct use *b)
 {
-    return a->module == b->module && nodes_equal(a->block->children, b->block->children) &&
-           nodes_equal(a->base->block->children, b->base->block->children);
+    return a->module == b->module && conf_nodes_equal(a->block->children, b->block->children) &&
+           conf_nodes_equal(a->base->block->children, b->base->block->children);
 }
 
 /* ---- on a loop ---- */

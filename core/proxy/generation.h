@@ -168,6 +168,10 @@ struct runtime {
     struct generation *current; /* NULL before the first */
     struct recovery *recovery;  /* NULL before the start and after the end */
     struct worker **loops;      /* workers, then the control thread's */
+    /* Lays what was changed at run time over a pool's settings (`servers`, in the arena); NULL: nothing. */
+    void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
+    void *adjust_arg;
+    void *plane; /* the control plane's; services find it here */
     /* Called on a loop (any) when it has left a generation; posts to the control thread. */
     void (*on_left)(struct generation *generation);
 };
@@ -176,6 +180,10 @@ struct runtime {
  * (weir -t) addresses are checked but not bound. */
 struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
                                     struct mistakes *mistakes);
+
+/* The same files as `from` once more, as they were read then, with what runtime.adjust says now. */
+struct generation *generation_rebuild(struct runtime *runtime, const struct generation *from,
+                                      struct mistakes *mistakes);
 
 /* Control thread, when every loop has left it, or none has prepared it. */
 void generation_free(struct generation **generation);

@@ -332,15 +332,25 @@ static void build_pool(struct build *b, struct pool_plan *plan, const struct con
                      "\"http://127.0.0.1:3001\" }",
                      STR_ARGS(settings->name));
     }
-    const struct server_settings *servers = settings->servers.items;
+    /* Ours, in the arena: filled a moment ago. */
+    struct server_settings *own = (void *)(uintptr_t)settings->servers.items;
+    const struct server_settings *servers = own;
     bool https = false;
     for (size_t i = 0; i < settings->servers.count; i++) {
-        https = https || servers[i].url.tls;
+        own[i].file_weight = own[i].weight;
+        own[i].file_max_connections = own[i].max_connections;
         if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {
             mistakes_add(b->mistakes, place_of(b, &servers[i].url),
                          "a server's URL has no path; \"%.*s\" would be right without \"%.*s\"",
                          STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
         }
+    }
+    if (b->runtime->adjust != NULL) {
+        b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
+        servers = settings->servers.items;
+    }
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        https = https || servers[i].url.tls;
     }
     plan->limits =
         (struct h1_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
@@ -873,7 +883,8 @@ static void build_blocks(struct build *b)
     }
 }
 
-struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
+static struct generation *build_all(struct runtime *runtime, const char *path,
+                                    const struct conf_tree *tree, bool open_sockets,
                                     struct mistakes *mistakes)
 {
     static const char *const known[] = {"module", "pool", "listener", NULL};
@@ -888,7 +899,11 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
     arena_init(&g->arena, NULL, 0);
     g->places = conf_places_new(&g->arena);
 
-    conf_read(&g->tree, &g->arena, path, mistakes);
+    if (tree != NULL) {
+        conf_tree_copy(&g->tree, &g->arena, tree);
+    } else {
+        conf_read(&g->tree, &g->arena, path, mistakes);
+    }
     struct conf_target target = {&global_options, &g->global};
     fill(&b, &g->tree.root, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     if (g->global.module_dir.len > 0) {
@@ -914,4 +929,16 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
         generation_free(&g);
     }
     return g;
+}
+
+struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
+                                    struct mistakes *mistakes)
+{
+    return build_all(runtime, path, NULL, open_sockets, mistakes);
+}
+
+struct generation *generation_rebuild(struct runtime *runtime, const struct generation *from,
+                                      struct mistakes *mistakes)
+{
+    return build_all(runtime, NULL, &from->tree, true, mistakes);
 }

@@ -112,6 +112,8 @@ static const struct weir_option handler_rows[] = {
 };
 const struct weir_options handler_options = WEIR_OPTIONS(struct handler_settings, handler_rows);
 
+static const char *const server_states[] = {"ready", "drain", "maintenance", NULL};
+
 static const struct weir_option server_rows[] = {
     WEIR_OPTION(struct server_settings, url, URL, NULL, WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER,
                 WEIR_OPTION_REQUIRED | RELOAD,
@@ -125,6 +127,10 @@ static const struct weir_option server_rows[] = {
     WEIR_OPTION(struct server_settings, backup, BOOLEAN, "off",
                 WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
                 "Serves only when none of the others can: all are down, busy, or tried in vain."),
+    WEIR_OPTION_ENUM(struct server_settings, state, server_states, "ready",
+                     WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
+                     "ready, drain (no new sessions, those that are there stay) or maintenance "
+                     "(none at all)."),
 };
 static const struct weir_options server_options =
     WEIR_OPTIONS_TITLED(struct server_settings, server_rows, id);

@@ -61,6 +61,10 @@ struct server_settings {
     int64_t weight;
     int64_t max_connections;
     bool backup;
+    int32_t state; /* enum server_admin */
+    /* not options: where it comes from, and what the files say of it (runtime.adjust may say else) */
+    bool runtime;
+    int64_t file_weight, file_max_connections;
 };
 
 enum panic_mode { PANIC_ALL, PANIC_NONE };

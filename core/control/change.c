@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Changes on their way. See change.h.
+ */
+#include "control/change.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+
+struct change *change_new(struct plane *plane, struct operation *operation)
+{
+    struct change *change = base_zalloc(sizeof(*change));
+    change->plane = plane;
+    change->operation = operation;
+    if (operation == NULL) {
+        plane->busy = true;
+    }
+    return change;
+}
+
+static void change_free(struct change *change)
+{
+    free(change->key);
+    cJSON_Delete(change->entry);
+    cJSON_Delete(change->journal);
+    cJSON_Delete(change->restore);
+    cJSON_Delete(change->arg_json);
+    store_batch_free(&change->batch);
+    free(change);
+}
+
+void change_note(struct change *change, const char *command, const char *target, cJSON *before,
+                 cJSON *after)
+{
+    const struct operation *operation = change->operation;
+    change->journal =
+        journal_entry_new(change->plane->journal, operation != NULL ? operation->author : "weir",
+                          command, target, operation != NULL ? operation->confirm_ms : 0);
+    cJSON_AddItemToObject(change->journal, "before", before != NULL ? before : cJSON_CreateNull());
+    cJSON_AddItemToObject(change->journal, "after", after != NULL ? after : cJSON_CreateNull());
+}
+
+/* ---- the end ---- */
+
+static void tell(struct change *change)
+{
+    struct plane *plane = change->plane;
+
+    if (change->older != NULL) {
+        events_tell(&plane->events, "change", journal_show(change->older));
+    }
+    if (change->journal != NULL) {
+        events_tell(&plane->events, "change", journal_show(change->journal));
+        if (change->operation != NULL) {
+            change->operation->journal = journal_id(change->journal);
+        }
+        journal_add(plane->journal, change->journal);
+        change->journal = NULL;
+    }
+}
+
+static void finish(struct change *change, const char *error)
+{
+    struct plane *plane = change->plane;
+    struct operation *operation = change->operation;
+
+    if (error != NULL && operation != NULL) {
+        operation_problem(operation, 503, "nothing has changed: %s", error);
+    }
+    if (error == NULL) {
+        tell(change);
+    }
+    if (change->done != NULL) {
+        change->done(change, error);
+    }
+    change_free(change);
+    if (operation != NULL) {
+        plane_finish(operation);
+    } else {
+        plane->busy = false;
+        plane_continue(plane);
+    }
+}
+
+static void set_older(struct change *change)
+{
+    if (change->older != NULL) {
+        cJSON_ReplaceItemInObjectCaseSensitive(change->older, "state",
+                                               cJSON_CreateString(change->older_state));
+    }
+}
+
+/* ---- keeping ---- */
+
+static void prepare_batch(struct change *change)
+{
+    struct plane *plane = change->plane;
+
+    if (change->key != NULL) {
+        bool empty = change->entry == NULL || change->entry->child == NULL;
+        store_put_json(&change->batch, "overlay", change->key, empty ? NULL : change->entry);
+    }
+    if (change->journal != NULL) {
+        if (change->key != NULL) {
+            const cJSON *before = overlay_at(plane->overlay, change->key);
+            cJSON_AddStringToObject(change->journal, "overlay_key", change->key);
+            cJSON_AddItemToObject(change->journal, "overlay_before",
+                                  before != NULL ? cJSON_Duplicate(before, true)
+                                                 : cJSON_CreateNull());
+            cJSON_AddItemToObject(change->journal, "overlay_after",
+                                  change->entry != NULL ? cJSON_Duplicate(change->entry, true)
+                                                        : cJSON_CreateNull());
+        }
+        journal_prepare(plane->journal, change->journal, &change->batch);
+    }
+    if (change->older != NULL) {
+        cJSON *copy = cJSON_Duplicate(change->older, true);
+        cJSON_ReplaceItemInObjectCaseSensitive(copy, "state",
+                                               cJSON_CreateString(change->older_state));
+        journal_put(copy, &change->batch);
+        cJSON_Delete(copy);
+    }
+}
+
+static void take_entry(struct change *change)
+{
+    if (change->key != NULL) {
+        overlay_set(change->plane->overlay, change->key, change->entry);
+        change->entry = NULL;
+    }
+    set_older(change);
+}
+
+/* ---- without a new generation ---- */
+
+/* The server's settings as overlay and files say now. */
+static void apply_to_server(struct plane *plane, const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    char *pool = base_strndup(key, (size_t)(slash - key));
+    const struct pool_plan *plan = plane_pool(plane, pool);
+    const cJSON *entry = overlay_at(plane->overlay, key);
+    size_t index = 0;
+    struct server *server = plan != NULL ? plan_server(plan, slash + 1, &index) : NULL;
+
+    free(pool);
+    if (server == NULL) {
+        return;
+    }
+    const struct server_settings *settings =
+        (const struct server_settings *)plan->settings->servers.items + index;
+    int64_t weight = settings->runtime ? 1 : settings->file_weight;
+    int64_t limit = settings->runtime ? 0 : settings->file_max_connections;
+    server_set_weight(server, (uint32_t)operation_integer(entry, "weight", weight));
+    server->max_connections = (uint32_t)operation_integer(entry, "max_connections", limit);
+    bool changed = server_set_admin(server, overlay_state(entry, settings));
+    plane->owner.refresh(plane->owner.arg, plan->pool);
+    if (changed) {
+        plane_server_changed(plane, server);
+    }
+}
+
+static void kept(void *arg, const char *error)
+{
+    struct change *change = arg;
+
+    if (error == NULL) {
+        take_entry(change);
+        if (change->key != NULL) {
+            apply_to_server(change->plane, change->key);
+        }
+    }
+    finish(change, error);
+}
+
+/* ---- with a new generation ---- */
+
+static void in_force(void *arg, const char *error)
+{
+    finish(arg, error);
+}
+
+static void kept_members(void *arg, const char *error)
+{
+    struct change *change = arg;
+    if (error == NULL) {
+        take_entry(change);
+    }
+    change->plane->owner.pass(change->plane->owner.arg, error);
+}
+
+/* All loops are ready for the new generation. */
+static void gate(void *arg)
+{
+    struct change *change = arg;
+    prepare_batch(change);
+    store_commit(change->plane->store, &change->batch, kept_members, change);
+}
+
+/* The running files with the change laid over them; the overlay itself is as before. */
+static struct generation *build(struct change *change, struct mistakes *mistakes)
+{
+    struct plane *plane = change->plane;
+    const cJSON *now = overlay_at(plane->overlay, change->key);
+    cJSON *before = now != NULL ? cJSON_Duplicate(now, true) : NULL;
+
+    overlay_set(plane->overlay, change->key,
+                change->entry != NULL ? cJSON_Duplicate(change->entry, true) : NULL);
+    struct generation *generation =
+        generation_rebuild(plane->runtime, plane->runtime->current, mistakes);
+    overlay_set(plane->overlay, change->key, before);
+    return generation;
+}
+
+static bool changes_members(const struct change *change)
+{
+    static const char *const names[] = {"hidden", "url", "backup"};
+    const cJSON *now = change->key != NULL ? overlay_at(change->plane->overlay, change->key) : NULL;
+
+    for (size_t i = 0; change->key != NULL && i < ARRAY_COUNT(names); i++) {
+        const cJSON *a = cJSON_GetObjectItemCaseSensitive(now, names[i]);
+        const cJSON *b = cJSON_GetObjectItemCaseSensitive(change->entry, names[i]);
+        if ((a == NULL) != (b == NULL) || (a != NULL && !cJSON_Compare(a, b, true))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void change_begin(struct change *change)
+{
+    struct plane *plane = change->plane;
+    struct mistakes mistakes = {0};
+
+    if (!changes_members(change)) {
+        prepare_batch(change);
+        store_commit(plane->store, &change->batch, kept, change);
+        return;
+    }
+    change->generation = build(change, &mistakes);
+    if (change->generation == NULL) {
+        char *error = base_printf("the configuration with it is wrong: %s",
+                                  mistakes.count > 0 ? mistakes.texts[0] : "no memory");
+        mistakes_free(&mistakes);
+        log_write(WEIR_LOG_ERROR, "weir", "a change at run time: %s", error);
+        finish(change, error);
+        free(error);
+        return;
+    }
+    mistakes_free(&mistakes);
+    plane->owner.apply(plane->owner.arg, change->generation, gate, in_force, change);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One runtime change on its way: worked out, made durable, in force, told. Nothing has changed until the
+ * store has it; what changes a pool's members also waits until every loop is ready for it. Control thread.
+ */
+#ifndef CONTROL_CHANGE_H
+#define CONTROL_CHANGE_H
+
+#include "control/journal.h"
+#include "control/overlay.h"
+#include "control/plane.h"
+
+struct change {
+    struct plane *plane;
+    struct operation *operation; /* NULL: nobody asked for it */
+    char *key;                   /* of the overlay; NULL: it does not concern it */
+    cJSON *entry;                /* the overlay's new entry there; NULL: none */
+    cJSON *journal;              /* NULL: is not written down */
+    cJSON *older; /* an entry of the journal whose state changes with it; NULL: none */
+    const char *older_state;
+    struct store_batch batch; /* more to be kept */
+    /* In force, or (error) not: makes the answer. Optional. */
+    void (*done)(struct change *change, const char *error);
+    void *arg;
+    cJSON *arg_json; /* freed with the change */
+    cJSON *restore;  /* what the overlay had */
+    struct generation *generation;
+};
+
+/* For the operation (NULL: none), which the change finishes. */
+struct change *change_new(struct plane *plane, struct operation *operation);
+
+/* A new journal entry: `before` and `after` are taken over. */
+void change_note(struct change *change, const char *command, const char *target, cJSON *before,
+                 cJSON *after);
+
+/* Makes it so; the change is freed when it is done. */
+void change_begin(struct change *change);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command table: every operation of the control plane is one row. From it come the REST API, its
+ * checks, the OpenAPI document and the reference; who may is checked here and nowhere else.
+ */
+#ifndef CONTROL_COMMAND_H
+#define CONTROL_COMMAND_H
+
+#include <weir/control.h>
+
+#include "base/base.h"
+
+struct operation;
+
+enum argument_type {
+    ARGUMENT_STRING,
+    ARGUMENT_INTEGER,
+    ARGUMENT_BOOLEAN,
+    ARGUMENT_DURATION, /* "30s", as in configuration */
+    ARGUMENT_WORD,     /* one of `words` */
+    ARGUMENT_TEXTS,    /* an object of strings */
+};
+
+/* One member of a body, or one parameter of a query. */
+struct argument {
+    const char *name; /* NULL ends the list */
+    enum argument_type type;
+    bool required;
+    int64_t minimum, maximum; /* of integers; of strings: their length; of durations: seconds */
+    const char *const *words; /* NULL-ended */
+    const char *document;
+};
+
+struct command {
+    const char *name; /* server.patch */
+    enum weir_role role;
+    const char *method;
+    const char *path;             /* below /api/v1; {name} takes one segment */
+    const struct argument *body;  /* NULL: takes none */
+    const struct argument *query; /* NULL: takes none */
+    unsigned status;              /* of success */
+    const char *answer;           /* name of its schema; NULL: no body */
+    bool write;                   /* goes through the queue of writes, and may carry confirm */
+    const char *document;         /* one sentence */
+    void (*run)(struct operation *operation);
+};
+
+/* The table, ended by a row without name. */
+extern const struct command commands[];
+
+#define COMMAND_PREFIX "/api/v1"
+
+/* The command of a path and method. NULL: `*allow` is NULL (no such path), or the methods that there are. */
+const struct command *command_find(struct weir_str method, struct weir_str path, char **allow,
+                                   char *params[2]);
+
+/* JSON text of the OpenAPI 3.1 document; the caller frees it. */
+char *openapi_text(void);
+/* The schemas of answers, for openapi.c: name and JSON in which ' stands for ". Ended by NULL. */
+struct answer_schema {
+    const char *name;
+    const char *text;
+};
+extern const struct answer_schema answer_schemas[];
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command table. See command.h.
+ */
+#include "control/command.h"
+
+#include "control/plane.h"
+
+#define END          \
+    {                \
+        .name = NULL \
+    }
+
+static const char *const states[] = {"ready", "drain", "maintenance", NULL};
+static const char *const roles[] = {"viewer", "operator", "admin", NULL};
+
+static const struct argument server_add[] = {
+    {"url", ARGUMENT_STRING, true, 1, 2048, NULL,
+     "http://HOST:PORT, https://HOST:PORT or unix:/PATH of the server."},
+    {"id", ARGUMENT_STRING, false, 1, 64, NULL,
+     "Its name in the pool; made of the URL's host and port where it is not given."},
+    {"weight", ARGUMENT_INTEGER, false, 0, 1000, NULL,
+     "Its share beside the others; 0: no new sessions. 1 where it is not given."},
+    {"max_connections", ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+     "Requests that it may have at once; 0: no limit."},
+    {"state", ARGUMENT_WORD, false, 0, 0, states, "Administrative state; ready if not given."},
+    {"backup", ARGUMENT_BOOLEAN, false, 0, 0, NULL, "Serves only when none of the others can."},
+    END,
+};
+
+static const struct argument server_patch[] = {
+    {"weight", ARGUMENT_INTEGER, false, 0, 1000, NULL, "Its share beside the others."},
+    {"max_connections", ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+     "Requests that it may have at once; 0: no limit."},
+    {"state", ARGUMENT_WORD, false, 0, 0, states,
+     "ready; drain (no new sessions, those that are there stay); maintenance (none at all)."},
+    {"drain_timeout", ARGUMENT_DURATION, false, 1, 604800, NULL,
+     "With drain: time after which sessions that are there go elsewhere."},
+    END,
+};
+
+static const struct argument server_remove[] = {
+    {"now", ARGUMENT_BOOLEAN, false, 0, 0, NULL,
+     "Removes it at once; requests that run there are finished."},
+    {"timeout", ARGUMENT_DURATION, false, 1, 604800, NULL,
+     "Time to drain; 1h, or 5m in a pool with stickiness, where it is not given."},
+    END,
+};
+
+static const struct argument history_query[] = {
+    {"series", ARGUMENT_STRING, true, 1, 16384, NULL,
+     "Comma-separated: total.METRIC, pool:NAME.METRIC, server:POOL/ID.METRIC with requests, rate, "
+     "errors_rate, in_flight, p50, p95 or p99."},
+    {"seconds", ARGUMENT_INTEGER, false, 1, 3600, NULL,
+     "How far back; up to 900 in steps of a second, beyond that of five. 300 if not given."},
+    END,
+};
+
+static const struct argument journal_query[] = {
+    {"limit", ARGUMENT_INTEGER, false, 1, 1000, NULL, "Entries to show; 50 if not given."},
+    {"before", ARGUMENT_INTEGER, false, 1, INT64_C(9007199254740991), NULL,
+     "Only entries with a smaller id: the cursor of the page before."},
+    END,
+};
+
+static const struct argument user_add[] = {
+    {"name", ARGUMENT_STRING, true, 1, 64, NULL, "Name to log in with; stands in the journal."},
+    {"role", ARGUMENT_WORD, true, 0, 0, roles, "What the user may do."},
+    {"password", ARGUMENT_STRING, false, 8, 1024, NULL, "Where the user is to log in with one."},
+    END,
+};
+
+static const struct argument user_patch[] = {
+    {"role", ARGUMENT_WORD, false, 0, 0, roles, "What the user may do."},
+    {"password", ARGUMENT_STRING, false, 8, 1024, NULL, "A new password."},
+    END,
+};
+
+static const struct argument token_add[] = {
+    {"ttl", ARGUMENT_DURATION, false, 1, INT64_C(315360000), NULL,
+     "How long it is valid; for ever if not given."},
+    END,
+};
+
+#define READ(name_, path_, query_, answer_, run_, document_)                         \
+    {                                                                                \
+        .name = (name_), .role = WEIR_ROLE_VIEWER, .method = "GET", .path = (path_), \
+        .query = (query_), .status = 200, .answer = (answer_), .run = (run_),        \
+        .document = (document_)                                                      \
+    }
+
+const struct command commands[] = {
+    READ("pools.list", "/pools", NULL, "Pools", run_pools,
+         "All pools with their servers, totals, rates and latency."),
+    READ("pools.show", "/pools/{pool}", NULL, "Pool", run_pool, "One pool."),
+    READ("servers.list", "/servers", NULL, "Servers", run_servers, "The servers of all pools."),
+    READ("pool.servers", "/pools/{pool}/servers", NULL, "Servers", run_pool_servers,
+         "The servers of one pool."),
+    {"server.add", WEIR_ROLE_OPERATOR, "POST", "/pools/{pool}/servers", server_add, NULL, 201,
+     "Server", true, "Adds a server to a pool.", run_server_add},
+    READ("servers.show", "/pools/{pool}/servers/{server}", NULL, "Server", run_server,
+         "One server."),
+    {"server.patch", WEIR_ROLE_OPERATOR, "PATCH", "/pools/{pool}/servers/{server}", server_patch,
+     NULL, 200, "Server", true, "Changes a server's weight, limit or state.", run_server_patch},
+    {"server.remove", WEIR_ROLE_OPERATOR, "DELETE", "/pools/{pool}/servers/{server}", NULL,
+     server_remove, 202, "Server", true,
+     "Drains a server, then removes it; 204 where it is gone at once.", run_server_remove},
+    READ("routes.list", "/routes", NULL, "Routes", run_routes, "The routes, with their traffic."),
+    READ("listeners.list", "/listeners", NULL, "Listeners", run_listeners,
+         "The listeners, with their traffic."),
+    READ("modules.list", "/modules", NULL, "Modules", run_modules, "The modules that are loaded."),
+    READ("certificates.list", "/certificates", NULL, "Certificates", run_certificates,
+         "The listeners' certificates, and when they end."),
+    READ("status.show", "/status", NULL, "Status", run_status, "How the program itself is."),
+    READ("stats.show", "/stats", NULL, "Stats", run_stats, "The numbers of this moment."),
+    READ("stats.history", "/stats/history", history_query, "History", run_history,
+         "Numbers of the last hour."),
+    {"config.show", WEIR_ROLE_ADMIN, "GET", "/config", NULL, NULL, 200, "Files", false,
+     "The files as they were read, without their secrets.", run_config},
+    {"config.export", WEIR_ROLE_ADMIN, "GET", "/config/export", NULL, NULL, 200, "Files", false,
+     "Files that equal the running state.", run_export},
+    {"config.check", WEIR_ROLE_ADMIN, "POST", "/config/check", NULL, NULL, 200, "Check", false,
+     "Reads and checks the files; changes nothing.", run_check},
+    {"config.reload", WEIR_ROLE_ADMIN, "POST", "/config/reload", NULL, NULL, 200, "Reload", true,
+     "Reads the files again, and takes them over if they are right.", run_reload},
+    READ("journal.list", "/journal", journal_query, "Journal", run_journal,
+         "Runtime changes, the newest first."),
+    {"journal.undo", WEIR_ROLE_OPERATOR, "POST", "/journal/{id}/undo", NULL, NULL, 200, "Entry",
+     true, "Takes a change back.", run_undo},
+    {"journal.confirm", WEIR_ROLE_OPERATOR, "POST", "/journal/{id}/confirm", NULL, NULL, 200,
+     "Entry", true, "Lets a change stay that would take itself back.", run_confirm},
+    {"users.list", WEIR_ROLE_ADMIN, "GET", "/users", NULL, NULL, 200, "Users", false,
+     "Users, their roles and tokens.", run_users},
+    {"user.add", WEIR_ROLE_ADMIN, "POST", "/users", user_add, NULL, 201, "User", true,
+     "Adds a user.", run_user_add},
+    {"user.patch", WEIR_ROLE_ADMIN, "PATCH", "/users/{name}", user_patch, NULL, 200, "User", true,
+     "Changes a user's role or password.", run_user_patch},
+    {"user.remove", WEIR_ROLE_ADMIN, "DELETE", "/users/{name}", NULL, NULL, 204, NULL, true,
+     "Removes a user.", run_user_remove},
+    {"user.token", WEIR_ROLE_ADMIN, "POST", "/users/{name}/token", token_add, NULL, 201, "Token",
+     true, "Makes a token, which is shown once.", run_token_add},
+    {"user.token.remove", WEIR_ROLE_ADMIN, "DELETE", "/users/{name}/tokens/{id}", NULL, NULL, 204,
+     NULL, true, "Removes a token.", run_token_remove},
+    {.name = NULL},
+};

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that equal the running state: the texts as they were read, with the servers that differ written
+ * anew, those that were added put at their pool's end, and those that are gone taken out.
+ */
+#include <stdlib.h>
+
+#include "control/config_text.h"
+#include "control/overlay.h"
+#include "control/plane.h"
+
+static char *server_text(const struct server *server)
+{
+    static const char *const states[] = {"", "  state = \"drain\"", "  state = \"maintenance\""};
+    return base_printf("server \"%s\" { url = \"%.*s\"  weight = %u  max_connections = %u%s%s }",
+                       server->name, STR_ARGS(server->url.text), (unsigned)server->weight,
+                       (unsigned)server->max_connections, server->backup ? "  backup = on" : "",
+                       states[server->admin]);
+}
+
+static bool differs(const struct server *server, const struct server_settings *settings)
+{
+    return server->weight != settings->file_weight ||
+           server->max_connections != settings->file_max_connections ||
+           server->admin != (uint32_t)settings->state;
+}
+
+/* The whole line goes where nothing else is on it. */
+static void widen(const struct config_text *text, size_t *from, size_t *to)
+{
+    size_t start = *from, end = *to;
+    while (start > 0 && strchr(" \t", text->text.ptr[start - 1]) != NULL) {
+        start--;
+    }
+    while (end < text->text.len && strchr(" \t\r", text->text.ptr[end]) != NULL) {
+        end++;
+    }
+    if ((start == 0 || text->text.ptr[start - 1] == '\n') && end < text->text.len &&
+        text->text.ptr[end] == '\n') {
+        *from = start;
+        *to = end + 1;
+    }
+}
+
+static void edit_server(struct config_text *text, const struct pool_plan *plan,
+                        const struct conf_node *node)
+{
+    const struct server_settings *settings = plan->settings->servers.items;
+    size_t from = 0, to = 0;
+
+    if (!config_text_block(text, node, &from, &to)) {
+        return;
+    }
+    for (size_t i = 0; i < plan->server_count; i++) {
+        if (!settings[i].runtime && str_equal(settings[i].id, node->title.text)) {
+            if (differs(plan->servers[i], &settings[i])) {
+                config_text_replace(text, from, to, server_text(plan->servers[i]));
+            }
+            return;
+        }
+    }
+    widen(text, &from, &to);
+    config_text_replace(text, from, to, base_strdup(""));
+}
+
+static void add_servers(struct config_text *text, const struct pool_plan *plan,
+                        const struct conf_node *node)
+{
+    const struct server_settings *settings = plan->settings->servers.items;
+    size_t from = 0, to = 0;
+
+    if (!config_text_block(text, node, &from, &to) || to == 0) {
+        return;
+    }
+    size_t brace = to - 1; /* the new ones come before it, on lines of their own */
+    bool own_line = true;
+    for (size_t at = brace; at > from && text->text.ptr[at - 1] != '\n'; at--) {
+        own_line = own_line && strchr(" \t", text->text.ptr[at - 1]) != NULL;
+    }
+    bool first = true;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        if (settings[i].runtime) {
+            char *server = server_text(plan->servers[i]);
+            config_text_replace(text, brace, brace,
+                                base_printf("%s    %s\n", first && !own_line ? "\n" : "", server));
+            free(server);
+            first = false;
+        }
+    }
+}
+
+static bool is_in(const struct conf_node *node, const char *file)
+{
+    return node->place.file != NULL && strcmp(node->place.file, file) == 0;
+}
+
+static char *export_file(const struct plane *plane, const struct generation *g, size_t index)
+{
+    const char *file = g->tree.files[index];
+    struct config_text text;
+
+    config_text_init(&text, g->tree.texts[index]);
+    for (const struct conf_node *node = g->tree.root.children; node != NULL; node = node->next) {
+        const struct pool_plan *plan = node->kind == CONF_BLOCK &&
+                                               str_equal(node->name, STR("pool")) &&
+                                               node->title.text.ptr != NULL
+                                           ? plane_pool(plane, node->title.text.ptr)
+                                           : NULL;
+        for (const struct conf_node *child = plan != NULL ? node->children : NULL; child != NULL;
+             child = child->next) {
+            if (child->kind == CONF_BLOCK && str_equal(child->name, STR("server")) &&
+                is_in(child, file)) {
+                edit_server(&text, plan, child);
+            }
+        }
+        if (plan != NULL && is_in(node, file)) {
+            add_servers(&text, plan, node);
+        }
+    }
+    return config_text_end(&text);
+}
+
+void run_export(struct operation *operation)
+{
+    const struct generation *g = operation->plane->runtime->current;
+    cJSON *answer = cJSON_CreateObject();
+    cJSON *files = cJSON_AddArrayToObject(answer, "files");
+
+    for (size_t i = 0; i < g->tree.file_count; i++) {
+        cJSON *file = cJSON_CreateObject();
+        char *text = export_file(operation->plane, g, i);
+        json_set(file, "path", g->tree.files[i]);
+        json_set(file, "text", text);
+        free(text);
+        cJSON_AddItemToArray(files, file);
+    }
+    operation_succeed(operation, 200, answer);
+}

@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations: a call is matched with the table, its author's role and its arguments are checked, and what
+ * comes out becomes an answer. See operation.h.
+ */
+#include "control/operation.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/plane.h"
+#include "option/option_value.h"
+
+/* ---- answers ---- */
+
+static const char *status_title(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *title;
+    } titles[] = {
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {412, "Precondition Failed"},
+        {413, "Content Too Large"},
+        {422, "Unprocessable Content"},
+        {429, "Too Many Requests"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(titles); i++) {
+        if (titles[i].status == status) {
+            return titles[i].title;
+        }
+    }
+    return "Error";
+}
+
+void operation_succeed(struct operation *operation, unsigned status, cJSON *answer)
+{
+    cJSON_Delete(operation->answer);
+    operation->status = status;
+    operation->answer = answer;
+    operation->problem = false;
+}
+
+static void problem(struct operation *operation, unsigned status, const char *detail)
+{
+    cJSON *document = cJSON_CreateObject();
+    json_set(document, "type", "about:blank");
+    json_set(document, "title", status_title(status));
+    json_set_number(document, "status", status);
+    json_set(document, "detail", detail);
+    operation_succeed(operation, status, document);
+    operation->problem = true;
+}
+
+void operation_problem(struct operation *operation, unsigned status, const char *format, ...)
+{
+    char *detail = NULL;
+    va_list args;
+    va_start(args, format);
+    int len = vasprintf(&detail, format, args);
+    va_end(args);
+    problem(operation, status, len >= 0 ? detail : format);
+    free(len >= 0 ? detail : NULL);
+}
+
+void operation_invalid(struct operation *operation, const char *pointer, const char *format, ...)
+{
+    char detail[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(detail, sizeof(detail), format, args);
+    va_end(args);
+
+    cJSON *errors = cJSON_GetObjectItemCaseSensitive(operation->answer, "errors");
+    if (operation->status != 422 || errors == NULL) {
+        problem(operation, 422, detail);
+        errors = cJSON_AddArrayToObject(operation->answer, "errors");
+    }
+    cJSON *error = cJSON_CreateObject();
+    json_set(error, "pointer", pointer);
+    json_set(error, "detail", detail);
+    cJSON_AddItemToArray(errors, error);
+}
+
+bool operation_matches(struct operation *operation, const char *etag)
+{
+    const char *given = operation->if_match;
+    size_t len = strlen(etag);
+
+    if (given == NULL || strcmp(given, "*") == 0) {
+        return true;
+    }
+    for (const char *at = strchr(given, '"'); at != NULL; at = strchr(at + 1, '"')) {
+        if (strncmp(at + 1, etag, len) == 0 && at[1 + len] == '"') {
+            return true;
+        }
+    }
+    operation_problem(operation, 412,
+                      "somebody else has changed it since: its tag is \"%s\" now, not %s; read it "
+                      "again",
+                      etag, given);
+    free(operation->etag);
+    operation->etag = base_strdup(etag);
+    return false;
+}
+
+static void operation_free(struct operation *operation)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(operation->params); i++) {
+        free(operation->params[i]);
+    }
+    if (operation->state_free != NULL) {
+        operation->state_free(operation->state);
+    }
+    cJSON_Delete(operation->query);
+    cJSON_Delete(operation->body);
+    cJSON_Delete(operation->answer);
+    free(operation->text);
+    free(operation->if_match);
+    free(operation->author);
+    free(operation->etag);
+    free(operation->location);
+    free(operation->allow);
+    free(operation);
+}
+
+void operation_answer(struct operation *operation)
+{
+    struct weir_control_answer answer = {.size = sizeof(answer), .status = operation->status};
+    char *text = operation->text;
+    char *etag = NULL;
+
+    if (operation->fn != NULL) {
+        if (text == NULL && operation->answer != NULL) {
+            text = operation->text = cJSON_PrintUnformatted(operation->answer);
+        }
+        if (text != NULL) {
+            answer.content_type =
+                operation->problem ? STR("application/problem+json") : STR("application/json");
+            answer.body = str_from(text);
+        }
+        if (operation->etag != NULL) {
+            etag = base_printf("\"%s\"", operation->etag);
+            answer.etag = str_from(etag);
+        }
+        answer.location = str_from(operation->location);
+        answer.allow = str_from(operation->allow);
+        answer.journal = operation->journal;
+        operation->fn(operation->arg, &answer);
+    }
+    free(etag);
+    operation_free(operation);
+}
+
+/* ---- arguments ---- */
+
+const char *operation_text(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+int64_t operation_integer(const cJSON *object, const char *name, int64_t fallback)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
+}
+
+struct no_alloc {
+    struct option_alloc base;
+};
+static void *alloc_nothing(struct option_alloc *alloc, size_t len)
+{
+    (void)alloc;
+    (void)len;
+    return NULL;
+}
+
+bool parse_duration_ms(const char *text, uint64_t *ms)
+{
+    static const struct weir_option row = {.name = "duration", .type = WEIR_TYPE_DURATION};
+    struct no_alloc alloc = {{alloc_nothing}};
+    char error[OPTION_ERROR_SIZE];
+    uint64_t ns = 0;
+
+    if (!option_value_parse(&row, WEIR_TYPE_DURATION, text, strlen(text), true, &ns, &alloc.base,
+                            error, sizeof(error))) {
+        return false;
+    }
+    *ms = ns / NS_PER_MS;
+    return true;
+}
+
+uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback)
+{
+    const char *text = operation_text(object, name);
+    uint64_t ms = fallback;
+    return text != NULL && parse_duration_ms(text, &ms) ? ms : fallback;
+}
+
+static void words_text(const struct argument *argument, char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (const char *const *word = argument->words; *word != NULL && at < size; word++) {
+        at += (size_t)snprintf(out + at, size - at, "%s%s", at > 0 ? ", " : "", *word);
+    }
+}
+
+static bool is_word(const struct argument *argument, const char *text)
+{
+    for (const char *const *word = argument->words; *word != NULL; word++) {
+        if (strcmp(*word, text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_duration(struct operation *operation, const struct argument *argument,
+                           const char *pointer, const char *text)
+{
+    uint64_t ms = 0;
+    if (!parse_duration_ms(text, &ms)) {
+        operation_invalid(operation, pointer, "\"%.40s\" is no duration; write for example \"30s\"",
+                          text);
+    } else if (ms < (uint64_t)argument->minimum * 1000 || ms > (uint64_t)argument->maximum * 1000) {
+        operation_invalid(operation, pointer, "%s is out of range; %llds to %llds would be right",
+                          text, (long long)argument->minimum, (long long)argument->maximum);
+    }
+}
+
+static void check_integer(struct operation *operation, const struct argument *argument,
+                          const char *pointer, const cJSON *value)
+{
+    double number = value->valuedouble;
+    if (!cJSON_IsNumber(value) || number != (double)(int64_t)number) {
+        operation_invalid(operation, pointer, "it must be an integer");
+    } else if (number < (double)argument->minimum || number > (double)argument->maximum) {
+        operation_invalid(operation, pointer, "%.0f is out of range; %lld to %lld would be right",
+                          number, (long long)argument->minimum, (long long)argument->maximum);
+    }
+}
+
+static void check_texts(struct operation *operation, const char *pointer, const cJSON *value)
+{
+    const cJSON *item = NULL;
+    if (!cJSON_IsObject(value)) {
+        operation_invalid(operation, pointer, "it must be an object of strings");
+        return;
+    }
+    cJSON_ArrayForEach(item, value)
+    {
+        if (!cJSON_IsString(item)) {
+            operation_invalid(operation, pointer, "\"%.60s\" must be a string", item->string);
+        }
+    }
+}
+
+static void check_value(struct operation *operation, const struct argument *argument,
+                        const char *pointer, const cJSON *value)
+{
+    const char *text = cJSON_GetStringValue(value);
+    char words[256];
+
+    switch (argument->type) {
+    case ARGUMENT_INTEGER: check_integer(operation, argument, pointer, value); return;
+    case ARGUMENT_TEXTS: check_texts(operation, pointer, value); return;
+    case ARGUMENT_BOOLEAN:
+        if (!cJSON_IsBool(value)) {
+            operation_invalid(operation, pointer, "it must be true or false");
+        }
+        return;
+    default: break;
+    }
+    if (text == NULL) {
+        operation_invalid(operation, pointer, "it must be a string");
+    } else if (argument->type == ARGUMENT_DURATION) {
+        check_duration(operation, argument, pointer, text);
+    } else if (argument->type == ARGUMENT_WORD && !is_word(argument, text)) {
+        words_text(argument, words, sizeof(words));
+        operation_invalid(operation, pointer, "\"%.40s\" is not one of %s", text, words);
+    } else if (argument->type == ARGUMENT_STRING && (strlen(text) < (size_t)argument->minimum ||
+                                                     strlen(text) > (size_t)argument->maximum)) {
+        operation_invalid(operation, pointer, "it has %zu characters; %lld to %lld would be right",
+                          strlen(text), (long long)argument->minimum, (long long)argument->maximum);
+    }
+}
+
+/* Every member is known, of its type and in its range; and none that is required lacks. */
+static void check_members(struct operation *operation, const struct argument *arguments,
+                          const cJSON *object, const char *prefix)
+{
+    static const struct argument none[] = {{.name = NULL}};
+    const struct argument *all = arguments != NULL ? arguments : none;
+    const cJSON *item = NULL;
+    char pointer[128];
+
+    cJSON_ArrayForEach(item, object)
+    {
+        const struct argument *argument = all;
+        struct option_nearest search;
+        option_nearest_begin(&search, item->string, strlen(item->string));
+        while (argument->name != NULL && strcmp(argument->name, item->string) != 0) {
+            option_nearest_offer(&search, argument->name);
+            argument++;
+        }
+        snprintf(pointer, sizeof(pointer), "%s%.100s", prefix, item->string);
+        if (argument->name == NULL && search.best != NULL) {
+            operation_invalid(operation, pointer, "\"%.60s\" is not known; did you mean \"%s\"?",
+                              item->string, search.best);
+        } else if (argument->name == NULL) {
+            operation_invalid(operation, pointer, "\"%.60s\" is not known here", item->string);
+        } else if (cJSON_GetObjectItemCaseSensitive(object, item->string) != item) {
+            operation_invalid(operation, pointer, "it is given twice");
+        } else {
+            check_value(operation, argument, pointer, item);
+        }
+    }
+    for (const struct argument *argument = all; argument->name != NULL; argument++) {
+        if (argument->required && !cJSON_HasObjectItem(object, argument->name)) {
+            snprintf(pointer, sizeof(pointer), "%s%s", prefix, argument->name);
+            operation_invalid(operation, pointer, "it is required: %s", argument->document);
+        }
+    }
+}
+
+/* ---- the query ---- */
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
+}
+
+/* Undoes percent-encoding; NULL: malformed. The caller frees it. */
+static char *decode(struct weir_str text, bool plus)
+{
+    char *out = base_alloc(text.len + 1);
+    size_t len = 0;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '%') {
+            int high = i + 2 < text.len ? hex(text.ptr[i + 1]) : -1;
+            int low = high >= 0 ? hex(text.ptr[i + 2]) : -1;
+            if (low < 0 || high * 16 + low == 0) {
+                free(out);
+                return NULL;
+            }
+            c = (char)(high * 16 + low);
+            i += 2;
+        } else if (c == '+' && plus) {
+            c = ' ';
+        }
+        out[len++] = c;
+    }
+    out[len] = '\0';
+    return out;
+}
+
+static const struct argument *find_argument(const struct argument *arguments, const char *name)
+{
+    for (; arguments != NULL && arguments->name != NULL; arguments++) {
+        if (strcmp(arguments->name, name) == 0) {
+            return arguments;
+        }
+    }
+    return NULL;
+}
+
+/* A query's values are text: numbers and booleans get their type by the table. */
+static void add_parameter(cJSON *query, const struct argument *arguments, const char *name,
+                          const char *value)
+{
+    const struct argument *argument = find_argument(arguments, name);
+    char *end = NULL;
+
+    if (argument != NULL && argument->type == ARGUMENT_INTEGER) {
+        long long number = strtoll(value, &end, 10);
+        if (*value != '\0' && *end == '\0') {
+            cJSON_AddNumberToObject(query, name, (double)number);
+            return;
+        }
+    } else if (argument != NULL && argument->type == ARGUMENT_BOOLEAN) {
+        bool yes = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
+        if (yes || strcmp(value, "0") == 0 || strcmp(value, "false") == 0) {
+            cJSON_AddBoolToObject(query, name, yes);
+            return;
+        }
+    }
+    cJSON_AddStringToObject(query, name, value);
+}
+
+static bool read_query(struct operation *operation, struct weir_str query)
+{
+    operation->query = cJSON_CreateObject();
+    while (query.len > 0) {
+        const char *end = memchr(query.ptr, '&', query.len);
+        struct weir_str part = {query.ptr, end != NULL ? (size_t)(end - query.ptr) : query.len};
+        query.ptr += part.len;
+        query.len -= part.len;
+        if (query.len > 0) {
+            query.ptr++;
+            query.len--;
+        }
+        const char *equals = part.len > 0 ? memchr(part.ptr, '=', part.len) : NULL;
+        size_t name_len = equals != NULL ? (size_t)(equals - part.ptr) : part.len;
+        struct weir_str rest = {equals != NULL ? equals + 1 : "",
+                                equals != NULL ? part.len - name_len - 1 : 0};
+        char *name = decode((struct weir_str){part.ptr, name_len}, true);
+        char *value = decode(rest, true);
+        if (name != NULL && value != NULL && *name != '\0') {
+            add_parameter(operation->query, operation->command->query, name, value);
+        }
+        bool good = name != NULL && value != NULL;
+        free(name);
+        free(value);
+        if (!good) {
+            operation_problem(operation, 400, "the query is not percent-encoded as it should be");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* `confirm` belongs to all writes. */
+static void take_confirm(struct operation *operation)
+{
+    static const struct argument confirm = {"confirm", ARGUMENT_DURATION, false, 1, 86400, NULL,
+                                            ""};
+    cJSON *item = cJSON_DetachItemFromObjectCaseSensitive(operation->query, "confirm");
+
+    if (item == NULL) {
+        return;
+    }
+    if (!operation->command->write) {
+        operation_invalid(operation, "?confirm", "only changes can be confirmed");
+    } else {
+        check_value(operation, &confirm, "?confirm", item);
+        parse_duration_ms(cJSON_GetStringValue(item), &operation->confirm_ms);
+    }
+    cJSON_Delete(item);
+}
+
+static bool read_body(struct operation *operation, struct weir_str body)
+{
+    const char *end = NULL;
+
+    while (body.len > 0 && strchr(" \t\r\n", *body.ptr) != NULL) {
+        body.ptr++;
+        body.len--;
+    }
+    if (body.len == 0) {
+        operation->body = cJSON_CreateObject();
+        return true;
+    }
+    if (memchr(body.ptr, '\0', body.len) == NULL) {
+        operation->body = cJSON_ParseWithLengthOpts(body.ptr, body.len, &end, false);
+    }
+    while (operation->body != NULL && end < body.ptr + body.len &&
+           strchr(" \t\r\n", *end) != NULL) {
+        end++;
+    }
+    if (operation->body == NULL || end != body.ptr + body.len) {
+        operation_problem(operation, 400, "the body is not JSON (RFC 8259)%s",
+                          operation->body != NULL ? ": something stands behind it" : "");
+        return false;
+    }
+    if (!cJSON_IsObject(operation->body)) {
+        operation_invalid(operation, "", "the body must be a JSON object");
+        return false;
+    }
+    return true;
+}
+
+static const char *role_word(enum weir_role role)
+{
+    static const char *const words[] = {"nobody", "viewer", "operator", "admin"};
+    return words[role <= WEIR_ROLE_ADMIN ? role : 0];
+}
+
+static bool check_call(struct operation *operation, const struct weir_control_request *call)
+{
+    char *allow = NULL;
+
+    operation->command = command_find(call->method, call->path, &allow, operation->params);
+    if (operation->command == NULL && allow != NULL) {
+        operation_problem(operation, 405, "%.*s cannot be done here; %s can",
+                          STR_ARGS(call->method), allow);
+        operation->allow = allow;
+        return false;
+    }
+    if (operation->command == NULL) {
+        operation_problem(operation, 404, "there is nothing at this path; see /openapi.json");
+        return false;
+    }
+    if (operation->role < operation->command->role) {
+        operation_problem(operation, 403, "%s needs the role %s; %s has the role %s",
+                          operation->command->name, role_word(operation->command->role),
+                          operation->author, role_word(operation->role));
+        return false;
+    }
+    if (call->body.len > WEIR_CONTROL_BODY_MAX) {
+        operation_problem(operation, 413, "the body has %zu bytes; up to %u are read",
+                          call->body.len, WEIR_CONTROL_BODY_MAX);
+        return false;
+    }
+    if (!read_query(operation, call->query) || !read_body(operation, call->body)) {
+        return false;
+    }
+    take_confirm(operation);
+    check_members(operation, operation->command->query, operation->query, "?");
+    check_members(operation, operation->command->body, operation->body, "/");
+    return operation->status == 0;
+}
+
+struct operation *operation_new(struct plane *plane, const struct weir_control_request *call,
+                                weir_control_fn fn, void *arg)
+{
+    struct operation *operation = base_zalloc(sizeof(*operation));
+
+    operation->plane = plane;
+    operation->fn = fn;
+    operation->arg = arg;
+    operation->role = call->caller.role;
+    operation->author = base_strndup(call->caller.author.ptr, call->caller.author.len);
+    if (call->if_match.len > 0) {
+        operation->if_match = base_strndup(call->if_match.ptr, call->if_match.len);
+    }
+    if (!check_call(operation, call)) {
+        operation->command = NULL;
+    }
+    return operation;
+}
+
+/* ---- the table ---- */
+
+static bool match_path(const char *pattern, const char *path, const char **starts, size_t *lens)
+{
+    size_t count = 0;
+
+    while (*pattern != '\0' && *path != '\0') {
+        if (*pattern == '{') {
+            size_t len = strcspn(path, "/");
+            if (len == 0 || count == 2) {
+                return false;
+            }
+            starts[count] = path;
+            lens[count++] = len;
+            path += len;
+            pattern = strchr(pattern, '}') + 1;
+        } else if (*pattern++ != *path++) {
+            return false;
+        }
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+static void add_method(char **allow, const char *method)
+{
+    char *longer = *allow == NULL ? base_strdup(method) : base_printf("%s, %s", *allow, method);
+    free(*allow);
+    *allow = longer;
+}
+
+const struct command *command_find(struct weir_str method, struct weir_str path, char **allow,
+                                   char *params[2])
+{
+    static const size_t prefix = sizeof(COMMAND_PREFIX) - 1;
+    const struct command *found = NULL;
+    const char *starts[2] = {NULL, NULL};
+    size_t lens[2] = {0, 0};
+
+    *allow = NULL;
+    if (path.len < prefix || memcmp(path.ptr, COMMAND_PREFIX, prefix) != 0) {
+        return NULL;
+    }
+    char *rest = base_strndup(path.ptr + prefix, path.len - prefix);
+    for (const struct command *row = commands; row->name != NULL && found == NULL; row++) {
+        starts[0] = starts[1] = NULL;
+        if (!match_path(row->path, rest, starts, lens)) {
+            continue;
+        }
+        if (str_equal(method, str_from(row->method))) {
+            found = row;
+        } else {
+            add_method(allow, row->method);
+        }
+    }
+    for (size_t i = 0; found != NULL && i < 2 && starts[i] != NULL; i++) {
+        params[i] = decode((struct weir_str){starts[i], lens[i]}, false);
+        if (params[i] == NULL) {
+            found = NULL;
+        }
+    }
+    if (found != NULL) {
+        free(*allow);
+        *allow = NULL;
+    }
+    free(rest);
+    return found;
+}

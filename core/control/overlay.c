@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runtime changes laid over the files. See overlay.h.
+ */
+#include "control/overlay.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "option/option_value.h"
+
+struct overlay *overlay_new(void)
+{
+    struct overlay *overlay = base_zalloc(sizeof(*overlay));
+    overlay->entries = cJSON_CreateObject();
+    return overlay;
+}
+
+void overlay_free(struct overlay **overlay)
+{
+    cJSON_Delete((*overlay)->entries);
+    free(*overlay);
+    *overlay = NULL;
+}
+
+char *overlay_key(const char *pool, const char *id)
+{
+    return base_printf("%s/%s", pool, id);
+}
+
+const cJSON *overlay_at(const struct overlay *overlay, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(overlay->entries, key);
+}
+
+const cJSON *overlay_entry(const struct overlay *overlay, const char *pool, const char *id)
+{
+    if (overlay->entries->child == NULL) {
+        return NULL;
+    }
+    char *key = overlay_key(pool, id);
+    const cJSON *entry = overlay_at(overlay, key);
+    free(key);
+    return entry;
+}
+
+void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(overlay->entries, key);
+    if (entry != NULL && entry->child != NULL) {
+        cJSON_AddItemToObject(overlay->entries, key, entry);
+    } else {
+        cJSON_Delete(entry);
+    }
+}
+
+bool overlay_changes_members(const cJSON *entry)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "hidden")) ||
+           cJSON_HasObjectItem(entry, "url");
+}
+
+enum server_admin overlay_state(const cJSON *entry, const struct server_settings *settings)
+{
+    const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "state"));
+    return word == NULL                 ? (enum server_admin)settings->state
+           : strcmp(word, "ready") == 0 ? ADMIN_READY
+           : strcmp(word, "drain") == 0 ? ADMIN_DRAIN
+                                        : ADMIN_MAINTENANCE;
+}
+
+static int64_t number(const cJSON *entry, const char *name, int64_t fallback)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
+}
+
+static void adjust_numbers(struct server_settings *server, const cJSON *entry)
+{
+    server->weight = number(entry, "weight", server->weight);
+    server->max_connections = number(entry, "max_connections", server->max_connections);
+}
+
+/* A server that was added. false: its URL cannot be read any more. */
+static bool add_server(struct arena *arena, struct server_settings *server, const cJSON *entry,
+                       const char *id)
+{
+    const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "url"));
+    char error[OPTION_ERROR_SIZE];
+    struct weir_str text = arena_copy(arena, str_from(url));
+
+    *server = (struct server_settings){.runtime = true, .weight = 1};
+    server->id = arena_copy(arena, str_from(id));
+    server->backup = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "backup"));
+    adjust_numbers(server, entry);
+    if (!option_url_parse((char *)(uintptr_t)text.ptr, text.len, &server->url, error,
+                          sizeof(error))) {
+        log_write(WEIR_LOG_ERROR, "weir", "the server \"%s\", added at run time, is left out: %s",
+                  id, error);
+        return false;
+    }
+    return true;
+}
+
+void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settings)
+{
+    const struct overlay *overlay = arg;
+    const struct server_settings *from = settings->servers.items;
+    size_t room = settings->servers.count + (size_t)cJSON_GetArraySize(overlay->entries);
+    struct server_settings *to = arena_zalloc(arena, (room + 1) * sizeof(*to));
+    const cJSON *entry = NULL;
+    size_t count = 0;
+
+    ASSERT(to != NULL);
+    char *pool = base_strndup(settings->name.ptr, settings->name.len);
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        char *id = base_strndup(from[i].id.ptr, from[i].id.len);
+        entry = overlay_entry(overlay, pool, id);
+        free(id);
+        /* A server that the files have under the name of one that was added: the added one serves. */
+        if (!overlay_changes_members(entry)) {
+            to[count] = from[i];
+            adjust_numbers(&to[count++], entry);
+        }
+    }
+    size_t prefix = strlen(pool);
+    cJSON_ArrayForEach(entry, overlay->entries)
+    {
+        const char *id = strncmp(entry->string, pool, prefix) == 0 && entry->string[prefix] == '/'
+                             ? entry->string + prefix + 1
+                             : NULL;
+        if (id != NULL && strchr(id, '/') == NULL && cJSON_HasObjectItem(entry, "url") &&
+            add_server(arena, &to[count], entry, id)) {
+            count++;
+        }
+    }
+    free(pool);
+    settings->servers.items = to;
+    settings->servers.count = count;
+}
+
+void overlay_set_states(const struct overlay *overlay, const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        const struct server_settings *settings = plan->settings->servers.items;
+        for (size_t k = 0; k < plan->server_count; k++) {
+            struct server *server = plan->servers[k];
+            const cJSON *entry = overlay_entry(overlay, server->pool_name, server->name);
+            server_set_admin(server, overlay_state(entry, &settings[k]));
+        }
+    }
+}
+
+/* ---- contradictions ---- */
+
+static void contradict(cJSON *list, const char *key, const char *field, cJSON *file,
+                       const cJSON *runtime)
+{
+    const char *slash = strrchr(key, '/');
+    char *pool = base_strndup(key, (size_t)(slash - key));
+    cJSON *object = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(object, "pool", pool);
+    cJSON_AddStringToObject(object, "server", slash + 1);
+    cJSON_AddStringToObject(object, "field", field);
+    cJSON_AddItemToObject(object, "file", file);
+    cJSON_AddItemToObject(object, "runtime",
+                          runtime != NULL ? cJSON_Duplicate(runtime, true) : cJSON_CreateNull());
+    cJSON_AddItemToArray(list, object);
+    free(pool);
+}
+
+static void contradict_number(cJSON *list, const cJSON *entry, const char *field, int64_t file)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, field);
+    if (cJSON_IsNumber(item) && (int64_t)item->valuedouble != file) {
+        contradict(list, entry->string, field, cJSON_CreateNumber((double)file), item);
+    }
+}
+
+/* The files' server of that key; NULL: they have none (any more). */
+static const struct server_settings *file_server(const struct generation *generation,
+                                                 const char *key, bool *pool_known)
+{
+    const char *slash = strrchr(key, '/');
+    struct weir_str pool = {key, (size_t)(slash - key)};
+
+    *pool_known = false;
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_settings *settings = generation->pools[i].settings;
+        const struct server_settings *servers = settings->servers.items;
+        *pool_known |= str_equal(settings->name, pool);
+        for (size_t k = 0; str_equal(settings->name, pool) && k < settings->servers.count; k++) {
+            if (!servers[k].runtime && str_equal(servers[k].id, str_from(slash + 1))) {
+                return &servers[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+cJSON *overlay_contradictions(const struct overlay *overlay, const struct generation *generation)
+{
+    cJSON *list = cJSON_CreateArray();
+    const cJSON *entry = NULL;
+
+    cJSON_ArrayForEach(entry, overlay->entries)
+    {
+        bool pool_known = false;
+        const struct server_settings *server = file_server(generation, entry->string, &pool_known);
+        if (server != NULL) {
+            contradict_number(list, entry, "weight", server->file_weight);
+            contradict_number(list, entry, "max_connections", server->file_max_connections);
+        } else if (!pool_known) {
+            contradict(list, entry->string, "pool", cJSON_CreateNull(), NULL);
+        } else if (!overlay_changes_members(entry)) {
+            contradict(list, entry->string, "server", cJSON_CreateNull(), NULL);
+        }
+    }
+    return list;
+}

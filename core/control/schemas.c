@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Schemas of what is answered, for the OpenAPI document: JSON in which ' stands for ".
+ */
+#include "control/command.h"
+
+#define NUMBER  "{'type':'number'}"
+#define MAYBE   "{'type':['number','null']}"
+#define COUNT   "{'type':'integer','minimum':0}"
+#define TIME    "{'type':'integer','description':'Milliseconds since 1970.'}"
+#define OR_TIME "{'type':['integer','null']}"
+#define TEXT    "{'type':'string'}"
+#define OR_TEXT "{'type':['string','null']}"
+#define BOOLEAN "{'type':'boolean'}"
+#define COUNTS  "{'type':'object','additionalProperties':" COUNT "}"
+#define STRINGS "{'type':'array','items':" TEXT "}"
+#define LATENCY "{'type':'object','properties':{'p50':" MAYBE ",'p95':" MAYBE ",'p99':" MAYBE "}}"
+#define RATES                                                                                     \
+    "{'type':'object','properties':{'requests':" NUMBER ",'errors':" NUMBER ",'bytes_in':" NUMBER \
+    ",'bytes_out':" NUMBER "}}"
+#define TRAFFIC                                                                        \
+    "'requests':" COUNT ",'responses':" COUNTS ",'errors':" COUNTS ",'retries':" COUNT \
+    ",'bytes_in':" COUNT ",'bytes_out':" COUNT
+#define LIST(of)                                                                                  \
+    "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
+    "}}}"
+#define REF(name) "{'$ref':'#/components/schemas/" name "'}"
+
+const struct answer_schema answer_schemas[] = {
+    {"Problem", "{'type':'object','required':['type','title','status'],'properties':{'type':" TEXT
+                ",'title':" TEXT ",'status':" COUNT ",'detail':" TEXT
+                ",'errors':{'type':'array','items':{'type':'object','properties':{'pointer':" TEXT
+                ",'detail':" TEXT "}}},'mistakes':" STRINGS "}}"},
+    {"Server",
+     "{'type':'object','required':['id','pool','url','origin','state','health','weight'],'properties':"
+     "{'id':" TEXT ",'pool':" TEXT ",'url':" TEXT
+     ",'origin':{'enum':['file','runtime']},'drift':" STRINGS
+     ",'state':{'enum':['ready','drain','maintenance']},'state_since':" TIME
+     ",'drain_deadline':" OR_TIME ",'leaving':" BOOLEAN
+     ",'health':{'type':'object','properties':{'status':{'enum':['up','down','unknown']},'reason':" TEXT
+     ",'since':" TIME ",'probes':{'type':'array','items':{'type':'object','properties':{'at':" TIME
+     ",'ok':" BOOLEAN ",'ms':" MAYBE ",'reason':" TEXT "}}}}},'weight':" COUNT
+     ",'effective_weight':" NUMBER
+     ",'configured_weight':{'type':['integer','null']},'max_connections':" COUNT
+     ",'backup':" BOOLEAN ",'in_flight':" COUNT ",'sessions':{'type':['integer','null']}," TRAFFIC
+     ",'connections':" COUNT ",'error_share':" MAYBE ",'rates':" RATES ",'latency_ms':" LATENCY
+     ",'ejected_until':" OR_TIME "}}"},
+    {"Servers", LIST(REF("Server"))},
+    {"Pool", "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT
+             ",'policy':" OR_TEXT ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
+             ",'servers':{'type':'array','items':" REF(
+                 "Server") "},'up':" COUNT ",'total':" COUNT ",'in_flight':" COUNT
+                           ",'queued':" COUNT ",'totals':{'type':'object','properties':{" TRAFFIC
+                           "}},'rates':" RATES ",'latency_ms':" LATENCY "}}"},
+    {"Pools", LIST(REF("Pool"))},
+    {"Routes", LIST("{'type':'object','properties':{'name':" TEXT ",'path':" OR_TEXT
+                    ",'host':" OR_TEXT ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'place':" TEXT
+                    "," TRAFFIC ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
+    {"Listeners", LIST("{'type':'object','properties':{'name':" TEXT ",'addresses':" STRINGS
+                       ",'tls':" BOOLEAN ",'handler':" OR_TEXT ",'connections':" COUNT "," TRAFFIC
+                       ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
+    {"Modules",
+     LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
+          ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
+          ",'state':{'enum':['active','draining']},'generation':" COUNT ",'faults':" COUNT "}}")},
+    {"Certificates",
+     LIST("{'type':'object','properties':{'listener':" TEXT ",'name':" TEXT ",'subject':" TEXT
+          ",'issuer':" TEXT ",'serial':" TEXT ",'names':" STRINGS ",'not_before':" TIME
+          ",'not_after':" TIME ",'days_left':{'type':'integer'}}}")},
+    {"Status",
+     "{'type':'object','properties':{'version':" TEXT ",'started_at':" TIME ",'uptime_ms':" COUNT
+     ",'pid':" COUNT ",'generation':" COUNT ",'workers':" COUNT ",'connections':" COUNT
+     ",'requests':" COUNT ",'rates':{'type':'object','properties':{'requests':" NUMBER
+     "}},'in_flight':" COUNT ",'config_file':" TEXT ",'state_dir':" TEXT
+     ",'store':{'type':'object','properties':{'kind':" OR_TEXT
+     ",'state':{'enum':['ok','failed','read_only','none']},'detail':" TEXT
+     "}},'journal_pending':{'type':'array','items':{'type':'object','properties':{'id':" COUNT
+     ",'until':" TIME "}}},'health':{'enum':['ok','degraded']}}}"},
+    {"Stats",
+     "{'type':'object','required':['time','total','listeners','pools'],'properties':{'time':" TIME
+     ",'total':{'type':'object'},'listeners':{'type':'object'},'pools':{'type':'object'}}}"},
+    {"History",
+     "{'type':'object','properties':{'step_ms':" COUNT ",'start':" TIME
+     ",'series':{'type':'object','additionalProperties':{'type':'array','items':" MAYBE "}}}}"},
+    {"Files", "{'type':'object','properties':{'files':{'type':'array','items':{'type':'object',"
+              "'properties':{'path':" TEXT ",'text':" TEXT "}}}}}"},
+    {"Check",
+     "{'type':'object','required':['ok'],'properties':{'ok':" BOOLEAN ",'mistakes':" STRINGS "}}"},
+    {"Reload",
+     "{'type':'object','properties':{'generation':" COUNT
+     ",'contradictions':{'type':'array','items':{'type':'object','properties':{'pool':" TEXT
+     ",'server':" TEXT ",'field':" TEXT ",'file':{},'runtime':{}}}}}}"},
+    {"Entry", "{'type':'object','required':['id','time','author','command','target','state'],"
+              "'properties':{'id':" COUNT ",'time':" TIME ",'author':" TEXT ",'command':" TEXT
+              ",'target':" TEXT
+              ",'before':{'type':['object','null']},'after':{'type':['object','null']},'state':"
+              "{'enum':['done','undone','pending','expired']},'confirm_until':" OR_TIME
+              ",'undo_of':{'type':['integer','null']},'confirmed_by':" TEXT "}}"},
+    {"Journal",
+     "{'type':'object','required':['entries','cursor'],'properties':{'entries':{'type':'array',"
+     "'items':" REF("Entry") "},'cursor':{'type':['integer','null']}}}"},
+    {"Explanation",
+     "{'type':'object','properties':{'listener':" TEXT
+     ",'route':{'type':['object','null'],'properties':{'name':" OR_TEXT
+     ",'tried':{'type':'array','items':{'type':'object','properties':{'name':" TEXT
+     ",'match':" BOOLEAN ",'why':" TEXT "}}}}},'pool':" OR_TEXT
+     ",'sticky':{'type':'object','properties':{'verdict':{'enum':['none','known','lost']},'server':" OR_TEXT
+     "}},'candidates':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
+     ",'eligible':" BOOLEAN ",'why':" TEXT ",'weight':" NUMBER ",'in_flight':" COUNT
+     ",'latency_ms':" MAYBE ",'score':" MAYBE "}}},'pick':" OR_TEXT
+     ",'answer':{'type':['object','null'],'properties':{'status':" COUNT ",'reason':" TEXT "}}}}"},
+    {"User", "{'type':'object','properties':{'name':" TEXT
+             ",'role':{'enum':['viewer','operator','admin']},'has_password':" BOOLEAN
+             ",'tokens':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
+             ",'created_at':" TIME ",'expires_at':" OR_TIME "}}}}}"},
+    {"Users", LIST(REF("User"))},
+    {"Token",
+     "{'type':'object','required':['token','id'],'properties':{'token':" TEXT ",'id':" TEXT "}}"},
+    {NULL, NULL},
+};

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Users: names, roles, passwords, tokens; and the administrator's token of the first start. Kept in the
+ * store. Control thread; passwords are hashed on the store's second thread.
+ *
+ * A user is a JSON object: `role`, `password` (scrypt$N$r$p$salt$hash, in hexadecimal) or null, `tokens`:
+ * [{id, sha256, created_at, expires_at}].
+ */
+#ifndef CONTROL_USERS_H
+#define CONTROL_USERS_H
+
+#include <cjson/cJSON.h>
+#include <weir/control.h>
+
+#include "control/store.h"
+
+struct users;
+
+struct users *users_new(void);
+void users_free(struct users **users);
+
+/* From the store. */
+void users_load(struct users *users, const char *name, const char *value);
+/* Makes state_dir/admin.token, if it is not there, and with it a one-time link; or reads it. */
+void users_first_start(struct users *users, const char *state_dir, const struct generation *g);
+
+/* The user's object; NULL: there is none. */
+const cJSON *users_find(const struct users *users, const char *name);
+/* Takes the object over; NULL: the user goes. */
+void users_set(struct users *users, const char *name, cJSON *user);
+/* {"entries": [{name, role, has_password, tokens: [{id, created_at, expires_at}]}]} */
+cJSON *users_show(const struct users *users);
+cJSON *user_show(const cJSON *user);
+enum weir_role users_role(const char *word);
+const char *users_role_word(enum weir_role role);
+
+/* A new token and what is kept of it; both the caller's. */
+char *users_token_new(cJSON **kept, uint64_t ttl_ms);
+
+/* See control.h. */
+bool users_by_token(struct users *users, struct weir_str token, struct weir_caller *out);
+bool users_by_link(struct users *users, struct weir_str link, struct weir_caller *out);
+bool users_by_author(const struct users *users, struct weir_str author, struct weir_caller *out);
+
+/* ---- password.c ---- */
+
+#define PASSWORD_HASH_SIZE 256u
+/* Costs some 50 ms and 32 MiB. Any thread. */
+bool password_hash(const char *password, char out[PASSWORD_HASH_SIZE]);
+/* `hash` NULL: takes as long, and is false. Any thread. */
+bool password_verify(const char *password, const char *hash);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands on the journal: list, undo, confirm; and changes that nobody confirmed.
+ */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "control/change.h"
+#include "control/undo.h"
+
+void run_journal(struct operation *operation)
+{
+    int64_t limit = operation_integer(operation->query, "limit", 50);
+    int64_t before = operation_integer(operation->query, "before", 0);
+    operation_succeed(operation, 200,
+                      journal_list(operation->plane->journal, (size_t)limit, (uint64_t)before));
+}
+
+static cJSON *the_entry(struct operation *operation)
+{
+    char *end = NULL;
+    uint64_t id = strtoull(operation->params[0], &end, 10);
+    cJSON *entry = *end == '\0' ? journal_find(operation->plane->journal, id) : NULL;
+    if (entry == NULL) {
+        operation_problem(operation, 404, "the journal has no entry %s", operation->params[0]);
+    }
+    return entry;
+}
+
+static cJSON *copy_or_null(const cJSON *entry, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
+    return item != NULL ? cJSON_Duplicate(item, true) : cJSON_CreateNull();
+}
+
+/* The overlay's entry with what the change did taken back: of a patch its own fields alone. */
+static cJSON *entry_without(const struct plane *plane, const cJSON *done)
+{
+    static const char *const state_fields[] = {"leaving", "drain_deadline", NULL};
+    const char *key = operation_text(done, "overlay_key");
+    const cJSON *old = cJSON_GetObjectItemCaseSensitive(done, "overlay_before");
+    const cJSON *now = overlay_at(plane->overlay, key);
+    const cJSON *item = NULL;
+    const char *command = operation_text(done, "command");
+
+    if (command == NULL || strcmp(command, "server.patch") != 0) {
+        return cJSON_IsObject(old) ? cJSON_Duplicate(old, true) : NULL;
+    }
+    cJSON *entry = now != NULL ? cJSON_Duplicate(now, true) : cJSON_CreateObject();
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(done, "before"))
+    {
+        const char *const own[] = {item->string, NULL};
+        for (unsigned pass = 0; pass < 2; pass++) {
+            const char *const *names = pass == 0 ? own : state_fields;
+            for (; *names != NULL && (pass == 0 || strcmp(item->string, "state") == 0); names++) {
+                const cJSON *value = cJSON_GetObjectItemCaseSensitive(old, *names);
+                cJSON_DeleteItemFromObjectCaseSensitive(entry, *names);
+                if (value != NULL) {
+                    cJSON_AddItemToObject(entry, *names, cJSON_Duplicate(value, true));
+                }
+            }
+        }
+    }
+    return entry;
+}
+
+static void answer_entry(struct change *change, const char *error)
+{
+    if (error == NULL) {
+        cJSON *entry = journal_find(change->plane->journal, change->operation->journal);
+        operation_succeed(change->operation, 200, journal_show(entry));
+    }
+}
+
+static void undo_begin(struct plane *plane, struct operation *operation, cJSON *entry,
+                       const char *state)
+{
+    struct change *change = change_new(plane, operation);
+    const char *target = operation_text(entry, "target");
+
+    change->key = base_strdup(operation_text(entry, "overlay_key"));
+    change->entry = entry_without(plane, entry);
+    change->older = entry;
+    change->older_state = state;
+    change_note(change, "journal.undo", target != NULL ? target : "", copy_or_null(entry, "after"),
+                copy_or_null(entry, "before"));
+    cJSON_ReplaceItemInObjectCaseSensitive(change->journal, "undo_of",
+                                           cJSON_CreateNumber((double)journal_id(entry)));
+    if (operation != NULL) {
+        change->done = answer_entry;
+    }
+    change_begin(change);
+}
+
+/* Whether the pool that the entry is about is still there. */
+static bool pool_is_there(const struct plane *plane, const cJSON *entry)
+{
+    const char *key = operation_text(entry, "overlay_key");
+    char *pool = base_strndup(key, (size_t)(strrchr(key, '/') - key));
+    bool there = plane_pool(plane, pool) != NULL;
+    free(pool);
+    return there;
+}
+
+static bool can_undo(struct operation *operation, const cJSON *entry)
+{
+    const char *state = operation_text(entry, "state");
+    const char *command = operation_text(entry, "command");
+    unsigned long long id = journal_id(entry);
+
+    if (operation_text(entry, "overlay_key") == NULL) {
+        operation_problem(operation, 409, "entry %llu (%s) cannot be undone", id, command);
+        return false;
+    }
+    if (strcmp(state, "undone") == 0 || strcmp(state, "expired") == 0) {
+        operation_problem(operation, 409, "entry %llu is %s already", id, state);
+        return false;
+    }
+    if (!pool_is_there(operation->plane, entry)) {
+        operation_problem(operation, 409, "the pool of entry %llu is not there any more", id);
+        return false;
+    }
+    const cJSON *later = journal_conflict(operation->plane->journal, entry);
+    if (later != NULL) {
+        operation_problem(operation, 409,
+                          "entry %llu (%s of %s by %s) depends on it; undo that first",
+                          (unsigned long long)journal_id(later), operation_text(later, "command"),
+                          operation_text(later, "target"), operation_text(later, "author"));
+        return false;
+    }
+    return true;
+}
+
+void run_undo(struct operation *operation)
+{
+    cJSON *entry = the_entry(operation);
+    if (entry == NULL || !can_undo(operation, entry)) {
+        plane_finish(operation);
+        return;
+    }
+    undo_begin(operation->plane, operation, entry, "undone");
+}
+
+/* ---- confirm ---- */
+
+static void answer_confirmed(struct change *change, const char *error)
+{
+    if (error == NULL) {
+        operation_succeed(change->operation, 200, journal_show(change->older));
+    }
+}
+
+void run_confirm(struct operation *operation)
+{
+    cJSON *entry = the_entry(operation);
+    const char *state = entry != NULL ? operation_text(entry, "state") : NULL;
+
+    if (entry != NULL && strcmp(state, "pending") != 0) {
+        operation_problem(operation, 409, "entry %llu waits for no confirmation: it is %s",
+                          (unsigned long long)journal_id(entry), state);
+    }
+    if (operation->problem) {
+        plane_finish(operation);
+        return;
+    }
+    struct change *change = change_new(operation->plane, operation);
+    cJSON_DeleteItemFromObjectCaseSensitive(entry, "confirmed_by");
+    cJSON_AddStringToObject(entry, "confirmed_by", operation->author);
+    change->older = entry;
+    change->older_state = "done";
+    change->done = answer_confirmed;
+    change_begin(change);
+}
+
+void undo_tick(struct plane *plane)
+{
+    if (plane->writing != NULL || plane->busy || !store_is_well(plane->store)) {
+        return;
+    }
+    cJSON *entry = journal_overdue(plane->journal, loop_wall_ms());
+    if (entry == NULL) {
+        return;
+    }
+    unsigned long long id = journal_id(entry);
+    if (operation_text(entry, "overlay_key") == NULL || !pool_is_there(plane, entry) ||
+        journal_conflict(plane->journal, entry) != NULL) {
+        log_write(WEIR_LOG_WARNING, "weir",
+                  "change %llu was not confirmed in time, but something later depends on it: it "
+                  "stays",
+                  id);
+        struct change *change = change_new(plane, NULL);
+        change->older = entry;
+        change->older_state = "done";
+        change_begin(change);
+        return;
+    }
+    log_write(WEIR_LOG_NOTICE, "weir", "change %llu was not confirmed in time: it is taken back",
+              id);
+    undo_begin(plane, NULL, entry, "expired");
+}
