@@ -2,9 +2,11 @@
 # Documents and manual pages: dist_doc_DATA and dist_man_MANS.
 weir_dist_dirs += docs
 dist_doc_DATA += \
+    docs/ARCHITECTURE.md \
     docs/FORWARDING.md \
     docs/HTTP.md \
-    docs/LIMITS.md
+    docs/LIMITS.md \
+    docs/OPERATIONS.md
 dist_man_MANS += \
     docs/weir.8 \
     docs/weir.conf.5 \

@@ -726,6 +726,8 @@ int control_run(const char *path)
     struct mistakes mistakes = {0};
 
     signal(SIGPIPE, SIG_IGN);
+    /* A limit on the size of files is an error code, as a full disk is. */
+    signal(SIGXFSZ, SIG_IGN);
     raise_descriptor_limit();
     runtime_init(&control, path);
     control.plane = plane_new(&control.runtime, path);

@@ -46,6 +46,52 @@ size_t key_of_address(struct weir_str address, unsigned ipv4_bits, unsigned ipv6
     return 17;
 }
 
+static bool read_bits(struct weir_str text, unsigned most, unsigned *bits)
+{
+    *bits = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || i == 3) {
+            return false;
+        }
+        *bits = *bits * 10 + (unsigned)(text.ptr[i] - '0');
+    }
+    return text.len > 0 && *bits <= most;
+}
+
+bool network_parse(struct weir_str text, struct network *out)
+{
+    const char *slash = text.len > 0 ? memchr(text.ptr, '/', text.len) : NULL;
+    struct weir_str address = {text.ptr, slash != NULL ? (size_t)(slash - text.ptr) : text.len};
+    uint8_t cut[KEY_ADDRESS_MAX];
+
+    out->len = key_of_address(address, 32, 128, out->address);
+    if (out->len == 1) {
+        out->bits = 0;
+        return text.len == 4 && memcmp(text.ptr, "unix", 4) == 0;
+    }
+    unsigned most = out->address[0] == 4 ? 32 : 128;
+    out->bits = most;
+    if (slash != NULL &&
+        !read_bits((struct weir_str){slash + 1, text.len - address.len - 1}, most, &out->bits)) {
+        return false;
+    }
+    memcpy(cut, out->address, out->len);
+    keep_bits(cut + 1, out->len - 1, out->bits);
+    return memcmp(cut, out->address, out->len) == 0;
+}
+
+bool network_has(const struct network *network, const uint8_t *key, size_t len)
+{
+    uint8_t cut[KEY_ADDRESS_MAX];
+
+    if (len != network->len || key[0] != network->address[0]) {
+        return false;
+    }
+    memcpy(cut, key, len);
+    keep_bits(cut + 1, len - 1, network->bits);
+    return memcmp(cut, network->address, len) == 0;
+}
+
 static struct weir_str trim(struct weir_str text)
 {
     while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {

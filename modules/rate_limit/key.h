@@ -15,6 +15,18 @@
 size_t key_of_address(struct weir_str address, unsigned ipv4_bits, unsigned ipv6_bits,
                       uint8_t out[KEY_ADDRESS_MAX]);
 
+/* Addresses that begin alike. */
+struct network {
+    uint8_t address[KEY_ADDRESS_MAX]; /* as key_of_address makes it */
+    size_t len;
+    unsigned bits;
+};
+
+/* "10.0.0.0/8", "2001:db8::1" or "unix". false: it is none of these, or has bits behind its prefix. */
+bool network_parse(struct weir_str text, struct network *out);
+/* `key`: of key_of_address with all bits. */
+bool network_has(const struct network *network, const uint8_t *key, size_t len);
+
 /* The value of a cookie of that name, among all Cookie fields; false: there is none. */
 bool key_cookie(const struct weir_request *req, struct weir_str name, struct weir_str *value);
 

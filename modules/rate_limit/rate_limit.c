@@ -27,6 +27,7 @@ struct conf {
     bool fields;
     struct weir_str zone;
     int64_t entries;
+    struct weir_list exempt; /* of struct weir_str */
 };
 
 enum { KEY_ADDRESS, KEY_HEADER, KEY_COOKIE, KEY_ALL };
@@ -66,6 +67,8 @@ static const struct weir_option rows[] = {
     WEIR_OPTION(struct conf, zone, STRING, NULL, HERE, WEIR_OPTION_RELOADABLE,
                 "Filters of the same zone, with the same options, share their buckets. None: each "
                 "has its own."),
+    WEIR_OPTION_LIST(struct conf, exempt, STRING, NULL, EVERYWHERE, WEIR_OPTION_RELOADABLE,
+                     "Networks whose clients are not limited: 10.0.0.0/8, 2001:db8::/32, unix."),
     WEIR_OPTION_RANGE(
         struct conf, entries, INTEGER, "65536", "64", "16777216", EVERYWHERE,
         WEIR_OPTION_RELOADABLE,
@@ -80,6 +83,7 @@ static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 /* Shared by all workers; immutable but for the buckets, which guard themselves. */
 struct limit {
     const struct conf *conf;
+    struct network *exempt; /* owned; conf->exempt.count of them */
     struct bucket_rate rate;
     struct buckets *buckets;
     char policy[112]; /* RateLimit-Policy */
@@ -165,6 +169,27 @@ static bool check(struct weir_context *ctx, struct weir_check *check, const stru
     return true;
 }
 
+/* false: no memory. */
+static bool build_exempt(struct weir_context *ctx, struct weir_check *checking, struct limit *limit)
+{
+    const struct weir_list *list = &limit->conf->exempt;
+    const struct weir_str *texts = list->items;
+
+    limit->exempt = calloc(list->count > 0 ? list->count : 1, sizeof(*limit->exempt));
+    if (limit->exempt == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < list->count; i++) {
+        if (!network_parse(texts[i], &limit->exempt[i])) {
+            weir_check_error(ctx, checking, list,
+                             "exempt: \"%.*s\" is no network; write for example 10.0.0.0/8, "
+                             "2001:db8::/32 or unix",
+                             (int)texts[i].len, texts[i].ptr);
+        }
+    }
+    return true;
+}
+
 /* How RateLimit calls the filter. Options end with NUL. */
 static const char *policy_name(const struct limit *limit)
 {
@@ -193,6 +218,10 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
         .interval_ns = conf->per / (uint64_t)conf->rate,
         .burst = (uint64_t)(conf->burst > 0 ? conf->burst : conf->rate),
     };
+    if (!build_exempt(ctx, checking, limit)) {
+        free(limit);
+        return WEIR_NO_MEMORY;
+    }
     shared_name(ctx, conf, &limit->rate, name, sizeof(name));
     weir_random(ctx, random, sizeof(random));
     limit->buckets = buckets_at(weir_shared(ctx, name, buckets_size((size_t)conf->entries)),
@@ -206,8 +235,12 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
 
 static void conf_free(struct weir_context *ctx, void *prepared)
 {
+    struct limit *limit = prepared;
     (void)ctx;
-    free(prepared);
+    if (limit != NULL) { /* of the module block there is none */
+        free(limit->exempt);
+        free(limit);
+    }
 }
 
 /* ---- requests ---- */
@@ -236,6 +269,20 @@ static uint64_t request_id(const struct limit *limit, const struct weir_request 
         ids[2] = buckets_id(limit->buckets, route.ptr, route.len);
     }
     return buckets_id(limit->buckets, ids, sizeof(ids));
+}
+
+static bool is_exempt(const struct limit *limit, const struct weir_request *req)
+{
+    uint8_t address[KEY_ADDRESS_MAX];
+    size_t count = limit->conf->exempt.count;
+    size_t len = count > 0 ? key_of_address(weir_request_peer(req).address, 32, 128, address) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (network_has(&limit->exempt[i], address, len)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Whole seconds, upwards, and at least one. */
@@ -268,6 +315,10 @@ static enum weir_status on_request(struct weir_context *ctx, void *instance,
                                    struct weir_request *req)
 {
     const struct limit *limit = instance;
+
+    if (is_exempt(limit, req)) {
+        return WEIR_OK;
+    }
     struct bucket_answer answer =
         buckets_take(limit->buckets, &limit->rate, request_id(limit, req), weir_now_ns(ctx));
 

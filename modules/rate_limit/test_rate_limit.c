@@ -210,6 +210,39 @@ START_TEST(addresses_are_cut_to_their_prefix)
 }
 END_TEST
 
+static bool in_network(const char *network_text, const char *address)
+{
+    struct network network;
+    uint8_t key[KEY_ADDRESS_MAX];
+    ck_assert(network_parse((struct weir_str){network_text, strlen(network_text)}, &network));
+    size_t len = key_of_address((struct weir_str){address, strlen(address)}, 32, 128, key);
+    return network_has(&network, key, len);
+}
+
+START_TEST(networks_have_their_addresses)
+{
+    static const char *const bad[] = {"",           "10.0.0.0/33", "10.0.0.1/8", "10.0.0/8",
+                                      "10.0.0.0/",  "::/129",      "::1/64",     "unixx",
+                                      "10.0.0.0/x", "/8",          "host",       "10.0.0.0/0008"};
+    struct network network;
+    ck_assert(in_network("10.0.0.0/8", "10.255.0.1"));
+    ck_assert(!in_network("10.0.0.0/8", "11.0.0.1"));
+    ck_assert(in_network("192.0.2.1", "192.0.2.1"));
+    ck_assert(!in_network("192.0.2.1", "192.0.2.2"));
+    ck_assert(in_network("0.0.0.0/0", "192.0.2.2"));
+    ck_assert(!in_network("0.0.0.0/0", "::1"));
+    ck_assert(in_network("192.0.2.0/24", "::ffff:192.0.2.9"));
+    ck_assert(in_network("2001:db8::/33", "2001:db8:7fff::1"));
+    ck_assert(!in_network("2001:db8::/33", "2001:db8:8000::1"));
+    ck_assert(in_network("unix", "unix"));
+    ck_assert(!in_network("unix", "0.0.0.0"));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ck_assert_msg(!network_parse((struct weir_str){bad[i], strlen(bad[i])}, &network), "%s",
+                      bad[i]);
+    }
+}
+END_TEST
+
 /* ---- the filter ---- */
 
 struct fixture {
@@ -261,6 +294,21 @@ START_TEST(clients_are_told_apart_by_address)
     ck_assert_uint_eq(sent_many(&f, 10, "2001:db8::2", NULL, NULL), 0);
     weir_test_advance(f.host, S);
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", NULL, NULL), 2);
+    test_end(&f.host);
+}
+END_TEST
+
+START_TEST(some_are_exempt)
+{
+    struct fixture f = begin("rate = 1  exempt = {\"192.0.2.0/24\", \"unix\"}  fields = on");
+    ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", NULL, NULL), 10);
+    ck_assert_uint_eq(sent_many(&f, 10, "unix", NULL, NULL), 10);
+    ck_assert_uint_eq(sent_many(&f, 10, "192.0.3.1", NULL, NULL), 1);
+    struct weir_request *req = weir_test_request(f.host, "GET", "/");
+    ck_assert_int_eq(weir_test_filter_request(f.filter, req), WEIR_OK);
+    struct weir_response *resp = weir_test_response(req, 200);
+    weir_test_filter_response(f.filter, req, resp);
+    ck_assert_ptr_null(weir_test_response_header(resp, "RateLimit", 0));
     test_end(&f.host);
 }
 END_TEST
@@ -393,6 +441,8 @@ START_TEST(mistakes_are_told)
     test_refused(host, "rate = 1  name = \"X\"", "name is for key = header");
     test_refused(host, "rate = 1000000000  per = 1ms", "no limit");
     test_refused(host, "rate = 1  per = 1d  burst = 1000000", "more than ten years");
+    test_refused(host, "rate = 1  exempt = {\"10.0.0.1/8\"}",
+                 "exempt: \"10.0.0.1/8\" is no network");
     test_refused(host, "rate = 1  zone = \"a b\"", "zone: \"a b\" is no name");
     test_end(&host);
 }
@@ -410,7 +460,9 @@ Suite *module_suite(void)
     tcase_add_test(tests, ids_are_siphash);
     tcase_add_test(tests, threads_share_to_the_token);
     tcase_add_test(tests, addresses_are_cut_to_their_prefix);
+    tcase_add_test(tests, networks_have_their_addresses);
     tcase_add_test(tests, clients_are_told_apart_by_address);
+    tcase_add_test(tests, some_are_exempt);
     tcase_add_test(tests, clients_are_told_apart_by_header);
     tcase_add_test(tests, clients_are_told_apart_by_cookie);
     tcase_add_test(tests, all_may_share_one_bucket);

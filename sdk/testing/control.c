@@ -18,7 +18,7 @@ struct weir_control_operation {
     struct weir_control_operation *next; /* older */
     struct weir_test *host;
     struct weir_control_request call; /* strings owned */
-    weir_control_fn fn;            /* NULL: cancelled or answered */
+    weir_control_fn fn;               /* NULL: cancelled or answered */
     void *arg;
 };
 

@@ -384,7 +384,8 @@ def test_request_id_header_and_response(start_weir, http_server):
     # Also where Weir answers itself.
     response = weir.get("/", [("Host", "twice")])
     assert response.status == 400
-    assert weir.access(2)[1]["request_id"] == response.headers.get("X-Correlation-Id")
+    entry = weir.access(1, match=lambda entry: entry["status"] == 400)[0]
+    assert entry["request_id"] == response.headers.get("X-Correlation-Id")
 
 
 def test_request_ids_off(start_weir, server):

@@ -76,6 +76,17 @@ def test_connection_takes_nothing_away(start_weir, http_server):
     assert "X-Inner" not in response.headers
 
 
+def test_the_request_s_id(start_weir, http_server):
+    text = HEADERS + conf.one_pool({"a": http_server(handler=echo)}, "",
+                                   block('request_set = {"X-Copy: {request_id}"}\n'
+                                         'response_set = {"X-Copy: {request_id}"}'))
+    weir = start_weir(text)
+    response = weir.get("/")
+    headers = dict(view(response)[1])
+    assert headers["x-copy"] == headers["x-request-id"] == response.headers.get("X-Copy")
+    assert len(headers["x-copy"]) == 32
+
+
 def test_redirect_is_followed_by_curl(start_weir, http_server, certs):
     server = http_server(handler=echo)
     text = (HEADERS + conf.listener(block(

@@ -165,8 +165,9 @@ class sanitizer_reports:
         self.folder.chmod(0o1777)
         common = f"log_path={self.folder}/report:exitcode=99"
         env = dict(os.environ)
+        # A small quarantine: tests look at the memory that weir holds.
         env["ASAN_OPTIONS"] = f"{common}:detect_leaks=1:detect_stack_use_after_return=1:" \
-            "strict_string_checks=1:check_initialization_order=1"
+            "strict_string_checks=1:check_initialization_order=1:quarantine_size_mb=16"
         env["UBSAN_OPTIONS"] = f"{common}:print_stacktrace=1:halt_on_error=1"
         env["TSAN_OPTIONS"] = f"{common}:second_deadlock_stack=1" + self.suppressed("tsan")
         env["LSAN_OPTIONS"] = "print_suppressions=0" + self.suppressed("lsan")

@@ -73,9 +73,9 @@ struct weir_auth;
 /** Begins an operation. `fn` is called once, later, never inside this call: after a change it is durable
  * and in force when the answer comes. The handle is valid until then. NULL: no memory, `fn` is not
  * called. */
-static inline struct weir_control_operation *weir_control_call(struct weir_context *ctx,
-                                                               const struct weir_control_request *call,
-                                                               weir_control_fn fn, void *arg)
+static inline struct weir_control_operation *weir_control_call(
+    struct weir_context *ctx, const struct weir_control_request *call, weir_control_fn fn,
+    void *arg)
 {
     return ctx->host->control_call(ctx, call, fn, arg);
 }
