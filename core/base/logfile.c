@@ -64,7 +64,8 @@ static struct {
     pthread_cond_t changed;
     pthread_t thread;
     bool started;
-    bool finished; /* the thread will write no more */
+    bool finished;        /* the thread will write no more */
+    pthread_cond_t ended; /* finished has become true */
     _Atomic bool pending;
     _Atomic bool urgent;
     _Atomic bool reopen;
@@ -409,6 +410,7 @@ static void *thread_main(void *arg)
     pass(false);
     pthread_mutex_lock(&wake.lock);
     wake.finished = true;
+    pthread_cond_signal(&wake.ended);
     pthread_mutex_unlock(&wake.lock);
     return NULL;
 }
@@ -424,6 +426,7 @@ bool logfile_start(void)
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&wake.changed, &attributes);
+    pthread_cond_init(&wake.ended, &attributes);
     pthread_condattr_destroy(&attributes);
     atomic_store(&wake.stop, false);
     wake.finished = false;
@@ -435,6 +438,7 @@ bool logfile_start(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (failure != 0) {
         pthread_cond_destroy(&wake.changed);
+        pthread_cond_destroy(&wake.ended);
         log_write(WEIR_LOG_ERROR, "logfile", "cannot start the thread that writes log files: %s",
                   strerror(failure));
         return false;
@@ -454,13 +458,20 @@ void logfile_stop(void)
     }
     wake_thread(&wake.stop);
     until = to_timespec(monotonic_ns() + STOP_MAX_NS);
-    if (pthread_clockjoin_np(wake.thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+    pthread_mutex_lock(&wake.lock);
+    while (!wake.finished && pthread_cond_timedwait(&wake.ended, &wake.lock, &until) != ETIMEDOUT) {
+    }
+    bool finished = wake.finished;
+    pthread_mutex_unlock(&wake.lock);
+    if (!finished) {
         /* It hangs in a write; the process ends, and it with it. */
         log_write(WEIR_LOG_ERROR, "logfile", "a log file does not take what waits; it is lost");
         pthread_detach(wake.thread);
         return;
     }
+    pthread_join(wake.thread, NULL);
     pthread_cond_destroy(&wake.changed);
+    pthread_cond_destroy(&wake.ended);
     pthread_mutex_lock(&wake.lock);
     wake.started = false;
     pthread_mutex_unlock(&wake.lock);

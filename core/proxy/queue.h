@@ -44,7 +44,8 @@ struct waiter {
     uint64_t ticket;
     struct server *only;    /* referenced; the session's; NULL: any */
     struct server *granted; /* referenced; a place there is taken for it */
-    uint8_t state;          /* enum wait_state */
+    /* enum wait_state. Another thread changes it under the lock, and never to or from NONE. */
+    _Atomic uint8_t state;
 };
 
 /* A loop's waiters that have been given a place by somebody else. */
@@ -69,7 +70,7 @@ void queue_leave(struct stream *stream);
 
 static inline bool queue_waits(const struct waiter *waiter)
 {
-    return waiter->state != WAIT_NONE;
+    return atomic_load_explicit(&waiter->state, memory_order_relaxed) != WAIT_NONE;
 }
 
 /* There may be room at the server: gives it to those that wait for it. Any loop. */
