@@ -350,6 +350,8 @@ def test_all_down_and_back(start_weir, http_server):
         assert statuses == {200}
         for server in servers.values():
             server.stop(reset=True)
+        for name in servers:
+            weir.wait_log(rf"web/{name} is down")
         wait_for(lambda: 503 in statuses, "no server to be left")
         load.wait_requests(100)
         mark = len(weir.log())
