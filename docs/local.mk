@@ -6,7 +6,8 @@ dist_doc_DATA += \
     docs/FORWARDING.md \
     docs/HTTP.md \
     docs/LIMITS.md \
-    docs/OPERATIONS.md
+    docs/OPERATIONS.md \
+    docs/RESILIENCE.md
 dist_man_MANS += \
     docs/weir.8 \
     docs/weir.conf.5 \

@@ -165,7 +165,7 @@ static bool show_pool(struct view *view, const struct pool_plan *plan)
     for (size_t i = 0; i < plan->server_count; i++) {
         const struct server *server = plan->servers[i];
         view->row.in_flight += in_flight_of(server);
-        view->row.servers_up += server->health != HEALTH_DOWN && server->admin == ADMIN_READY;
+        view->row.servers_up += server_is_well(server) && server->admin == ADMIN_READY;
     }
     if (!view_show(view)) {
         return false;
