@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+// The control panel against the mock: every change with its undo, refusals, roles, sizes.
+
+import assert from "node:assert/strict";
+import { afterEach, after, before, beforeEach, describe, it } from "node:test";
+import { closePage, findings, live, logIn, openPage, shoot, startBrowser } from "./lib/browser.mjs";
+import { MockWeir, SHOP } from "./mock/server.mjs";
+
+const SECTIONS = ["Servers", "Routes", "Listeners", "Route tester", "Journal", "Modules",
+    "Certificates", "Configuration"];
+
+let browser;
+before(async () => { browser = await startBrowser(); });
+after(() => browser?.close());
+
+const row = (page, id) => page.locator("tr.row").filter({
+    has: page.getByRole("button", { name: id, exact: true }) });
+const dialog = (page) => page.getByRole("dialog");
+const notice = (page, text) => page.locator(".notice").filter({ hasText: text });
+
+async function choose(page, id, action) {
+    await page.getByRole("button", { name: `More actions for ${id}` }).click();
+    await page.getByRole("menuitem", { name: action }).click();
+    await dialog(page).waitFor();
+}
+
+describe("control panel", () => {
+    let mock;
+    let page;
+    beforeEach(async () => {
+        mock = await new MockWeir().listen();
+        page = await openPage(browser, { origin: mock.url });
+        await logIn(page, mock.url);
+    });
+    afterEach(async () => {
+        await page?.context().close();
+        await mock?.close();
+    });
+
+    it("shows pools and servers, and their numbers move", async () => {
+        await row(page, "web-1").getByText("probe: status 200").waitFor();
+        const cell = row(page, "web-1").locator(".col-requests");
+        const earlier = await cell.innerText();
+        await page.waitForFunction(([node, text]) => node.innerText !== text,
+            [await cell.elementHandle(), earlier]);
+        await row(page, "web-1").getByRole("button", { name: "web-1", exact: true }).click();
+        await page.getByText("Last probes").first().waitFor();
+        await shoot(page, "panel-light");
+        assert.deepEqual(await findings(page), []);
+        await closePage(page);
+    });
+
+    it("adds a server, shows what is wrong with a bad one, and undoes it", async () => {
+        page.expectMistakes();
+        await page.getByRole("button", { name: "Add server to web_servers" }).click();
+        await dialog(page).getByLabel("URL").fill("ftp://x");
+        await dialog(page).getByRole("button", { name: "Add server" }).click();
+        await dialog(page).getByText("not a URL that starts").waitFor();
+        await shoot(page, "panel-add-refused");
+        assert.deepEqual(await findings(page), []);
+        await dialog(page).getByLabel("URL").fill("http://localhost:3005");
+        await dialog(page).getByRole("button", { name: "Add server" }).click();
+        await row(page, "localhost-3005").waitFor();
+        await row(page, "localhost-3005").getByText("runtime").waitFor();
+        await notice(page, "localhost-3005 is added").getByRole("button", { name: "Undo" }).click();
+        await row(page, "localhost-3005").waitFor({ state: "detached" });
+    });
+
+    it("drains with a deadline, and makes ready again", async () => {
+        await page.getByRole("button", { name: "Drain api-1" }).click();
+        await dialog(page).getByText("New requests go to api-2, api-3").waitFor();
+        await dialog(page).getByText("12 sessions").waitFor();
+        await shoot(page, "panel-drain");
+        assert.deepEqual(await findings(page), []);
+        await dialog(page).getByRole("button", { name: "Drain" }).click();
+        await row(page, "api-1").getByText("Draining").waitFor();
+        await row(page, "api-1").getByText(/\d+ sessions? left, \d+ s to the deadline/).waitFor();
+        await page.getByRole("button", { name: "Ready api-1" }).click();
+        await dialog(page).getByRole("button", { name: "Make ready" }).click();
+        await row(page, "api-1").locator('.badge[data-tone="up"]').waitFor();
+        await closePage(page);
+    });
+
+    it("warns before the last server goes, and puts it into maintenance", async () => {
+        for (const id of ["api-1", "api-2"])
+            mock.model.setHealth("api_servers", id, "down");
+        await row(page, "api-2").getByText("Down").waitFor();
+        await choose(page, "api-3", "Maintenance…");
+        await dialog(page).getByText("its requests get 503").waitFor();
+        await dialog(page).getByRole("button", { name: "Start maintenance" }).click();
+        await row(page, "api-3").getByText("Maintenance").waitFor();
+        await closePage(page);
+    });
+
+    it("changes weight and limit, and says what a weight means", async () => {
+        await choose(page, "web-1", "Weight…");
+        await dialog(page).getByLabel("Weight").fill("3");
+        await dialog(page).getByText("goes from 25 % to 50 %").waitFor();
+        await dialog(page).getByRole("button", { name: "Set weight" }).click();
+        await row(page, "web-1").getByText("differs: weight").waitFor();
+        await choose(page, "web-1", "Limit…");
+        await dialog(page).getByLabel("Requests at once").fill("50");
+        await dialog(page).getByRole("button", { name: "Set limit" }).click();
+        await row(page, "web-1").getByText("/ 50").waitFor();
+        await closePage(page);
+    });
+
+    it("tells when somebody else changed the server meanwhile", async () => {
+        page.expectMistakes();
+        const fetched = page.waitForResponse(/servers\/web-1$/);
+        await choose(page, "web-1", "Weight…");
+        await fetched;
+        mock.model.pools.get("web_servers").servers.get("web-1").weight = 9;
+        await dialog(page).getByLabel("Weight").fill("2");
+        await dialog(page).getByRole("button", { name: "Set weight" }).click();
+        await dialog(page).getByText("changed meanwhile").waitFor();
+        await dialog(page).getByRole("button", { name: "Set weight" }).click();
+        await notice(page, "web-1 has weight 2").waitFor();
+    });
+
+    it("removes a server, and undo brings it back", async () => {
+        await choose(page, "web-4", "Remove…");
+        await dialog(page).getByText("stays removed over reloads").waitFor();
+        await dialog(page).getByRole("radio", { name: /At once/ }).check();
+        await dialog(page).getByRole("button", { name: "Remove" }).click();
+        await row(page, "web-4").waitFor({ state: "detached" });
+        await notice(page, "web-4 is removed").getByRole("button", { name: "Undo" }).click();
+        await row(page, "web-4").waitFor();
+        await closePage(page);
+    });
+
+    it("keeps a change that takes itself back only when told to", async () => {
+        await page.getByRole("button", { name: "Drain web-2" }).click();
+        await dialog(page).getByLabel(/Take it back by itself/).check();
+        await dialog(page).getByRole("button", { name: "Drain" }).click();
+        await page.locator(".pending-line").getByText(/takes itself back in \d+ s/).waitFor();
+        await page.locator(".pending-line").getByRole("button", { name: "Keep" }).click();
+        await notice(page, "The change is kept").waitFor();
+        await closePage(page);
+    });
+
+    it("searches, filters to the unhealthy and sorts, by keyboard too", async () => {
+        mock.model.setHealth("web_servers", "web-3", "down");
+        await row(page, "web-3").getByText("Down").waitFor();
+        await page.getByRole("radio", { name: /Unhealthy/ }).check();
+        await row(page, "web-1").waitFor({ state: "detached" });
+        await row(page, "web-3").waitFor();
+        await page.getByRole("radio", { name: /All/ }).check();
+        await page.locator("body").press("/");
+        await page.keyboard.type("api");
+        await row(page, "web-1").waitFor({ state: "detached" });
+        assert.equal(await page.locator("tr.row").count(), 3);
+        await page.getByRole("searchbox").fill("");
+        const table = page.getByRole("table", { name: "Servers of pool web_servers" });
+        await table.getByRole("button", { name: "State" }).focus();
+        await page.keyboard.press("Enter");
+        assert.match(await table.locator("tr.row").first().innerText(), /web-3/);
+        await page.getByRole("button", { name: "More actions for web-1" }).focus();
+        await page.keyboard.press("Enter");
+        await page.keyboard.press("ArrowDown");
+        await page.keyboard.press("Escape");
+        assert.equal(await page.getByRole("menu").count(), 0);
+        await closePage(page);
+    });
+
+    it("shows routes, listeners, modules, certificates and the configuration", async () => {
+        const expected = { Routes: "/api/v1/", Listeners: "0.0.0.0:443", Modules: "balance_least_conn",
+            Certificates: "Expires soon", Configuration: "state_dir" };
+        for (const [section, text] of Object.entries(expected)) {
+            await page.getByRole("link", { name: section, exact: true }).click();
+            await page.getByText(text).first().waitFor();
+            await shoot(page, `section-${section.toLowerCase()}`);
+        }
+        await page.getByRole("button", { name: "Check the files" }).click();
+        await page.getByText("The files are right").waitFor();
+        await page.getByRole("button", { name: "Reload…" }).click();
+        await dialog(page).getByRole("button", { name: "Reload" }).click();
+        await page.getByRole("heading", { name: "Generation 5 runs" }).waitFor();
+        await closePage(page);
+    });
+
+    it("has no serious accessibility finding in any section, light or dark", async () => {
+        for (const section of SECTIONS) {
+            await page.getByRole("link", { name: section, exact: true }).click();
+            await page.waitForFunction(() => !document.body.innerText.includes("Loading"));
+            assert.deepEqual(await findings(page), [], section);
+        }
+        await page.getByRole("button", { name: "Use dark colours" }).click();
+        for (const section of SECTIONS) {
+            await page.getByRole("link", { name: section, exact: true }).click();
+            assert.deepEqual(await findings(page), [], `${section}, dark`);
+        }
+        await closePage(page);
+    });
+
+    it("tests a route", async () => {
+        await page.getByRole("link", { name: "Route tester" }).click();
+        await page.getByRole("textbox", { name: "URL" }).fill("https://shop.example/api/v1/items");
+        await page.getByLabel("Headers").fill("X-Test: yes\nAccept: text/html");
+        await page.getByRole("button", { name: "Test", exact: true }).click();
+        await page.getByText(/The request goes to api-\d of api_servers/).waitFor();
+        await page.getByText("path starts with /api/v1/").waitFor();
+        await shoot(page, "section-tester");
+        await closePage(page);
+    });
+
+    it("undoes from the journal, and says what stands against it", async () => {
+        page.expectMistakes();
+        for (const weight of ["3", "5"]) {
+            await choose(page, "web-1", "Weight…");
+            await dialog(page).getByLabel("Weight").fill(weight);
+            await dialog(page).getByRole("button", { name: "Set weight" }).click();
+            await notice(page, `has weight ${weight}`).waitFor();
+        }
+        await page.getByRole("link", { name: "Journal" }).click();
+        await page.getByRole("button", { name: /^Undo 1:/ }).click();
+        await notice(page, "undo that first").waitFor();
+        await shoot(page, "section-journal");
+        await page.getByRole("button", { name: /^Undo 2:/ }).click();
+        await page.getByText("undid 2").waitFor();
+    });
+
+    it("says when the connection is lost, and comes back by itself", async () => {
+        page.expectMistakes();
+        const { port } = mock;
+        await mock.close();
+        await page.getByText("Connection lost").waitFor();
+        await page.locator('#link-state[data-state="lost"]').waitFor();
+        await shoot(page, "panel-lost");
+        await mock.listen(port);
+        await live(page);
+        await notice(page, "numbers are live again").waitFor();
+        assert.ok(await page.locator("#lost").isHidden());
+    });
+});
+
+describe("control panel, other readers and sizes", () => {
+    it("shows a viewer no control that writes", async () => {
+        const mock = await new MockWeir().listen();
+        const page = await openPage(browser, { origin: mock.url });
+        await logIn(page, mock.url, "viewer");
+        await row(page, "web-1").waitFor();
+        for (const name of [/^Drain/, /^More actions/, /^Add server/])
+            assert.equal(await page.getByRole("button", { name }).count(), 0);
+        assert.equal(await page.getByRole("link", { name: "Configuration" }).count(), 0);
+        await closePage(page);
+        await mock.close();
+    });
+
+    it("fits a screen of 360 pixels", async () => {
+        const mock = await new MockWeir().listen();
+        const page = await openPage(browser, { origin: mock.url, width: 360, height: 740,
+            colorScheme: "dark" });
+        await logIn(page, mock.url);
+        await row(page, "web-1").waitFor();
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+        await shoot(page, "panel-narrow-dark", { fullPage: true });
+        assert.deepEqual(await findings(page), []);
+        await page.getByRole("button", { name: "Drain web-1" }).click();
+        await dialog(page).waitFor();
+        await shoot(page, "panel-narrow-drain");
+        await closePage(page);
+        await mock.close();
+    });
+
+    it("stays quick with 1,000 servers", async () => {
+        const mock = await new MockWeir({ pools: [{ name: "web_servers", servers: 1000, rate: 5 },
+            ...SHOP.slice(1)] }).listen();
+        const page = await openPage(browser, { origin: mock.url });
+        await logIn(page, mock.url);
+        await row(page, "web-1").waitFor();
+        await page.getByText("1 to 50 of 1000").waitFor();
+        const started = Date.now();
+        await page.getByRole("searchbox").fill("web-987");
+        await row(page, "web-987").waitFor();
+        assert.ok(Date.now() - started < 3000, `search took ${Date.now() - started} ms`);
+        await shoot(page, "panel-1000");
+        await closePage(page);
+        await mock.close();
+    });
+});
