@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 // The stream of server-sent events, kept open: when it breaks or falls silent it is opened again,
 // at growing intervals. Dispatches "statistics", "change", "server" and "reload" with the data in
-// detail, and "state" when the connection changes between "connecting", "live" and "lost".
+// detail, "state" when the connection changes between "connecting", "live" and "lost", and "again"
+// when it is back after a break, however short: something may have been missed.
 
 import { api, goToLogin } from "./api.js";
 
 const TYPES = ["statistics", "change", "server", "reload"];
 // Statistics come each second; what is silent for so long is dead, whatever the socket says.
 const SILENCE_MS = 5000;
-const RETRY_MS = [500, 1000, 2000, 3000, 5000];
+const RETRY_MS = [200, 1000, 2000, 3000, 5000];
+// A reload ends the stream for a moment; only what lasts longer is worth a word.
+const GRACE_MS = 1500;
 
 export class LiveEvents extends EventTarget {
     constructor() {
@@ -16,7 +19,7 @@ export class LiveEvents extends EventTarget {
         this.state = "connecting";
         this.tries = 0;
         this.lastAt = 0;
-        this.lostSince = 0;
+        this.graceTimer = 0;
     }
 
     open() {
@@ -32,7 +35,13 @@ export class LiveEvents extends EventTarget {
         this.lastAt = Date.now();
         this.tries = 0;
         this.watch(SILENCE_MS);
+        clearTimeout(this.graceTimer);
+        this.graceTimer = 0;
         this.setState("live");
+        if (this.broken) {
+            this.broken = false;
+            this.dispatchEvent(new Event("again"));
+        }
         let data;
         try {
             data = JSON.parse(event.data);
@@ -49,9 +58,8 @@ export class LiveEvents extends EventTarget {
 
     lose() {
         this.source.close();
-        if (this.state !== "lost")
-            this.lostSince = Date.now();
-        this.setState("lost");
+        this.broken = true;
+        this.graceTimer ||= setTimeout(() => this.setState("lost"), GRACE_MS);
         const delay = RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)];
         clearTimeout(this.timer);
         this.timer = setTimeout(() => this.retry(), delay);

@@ -28,10 +28,7 @@ export class Model extends EventTarget {
             this.refreshSoon(50);
             this.loadStatus();
         });
-        events.addEventListener("state", ({ detail }) => {
-            if (detail.state === "live" && detail.before === "lost")
-                this.load();
-        });
+        events.addEventListener("again", () => this.load());
         document.addEventListener("visibilitychange", () => {
             if (!document.hidden)
                 this.refreshSoon(0);

@@ -49,10 +49,7 @@ class TrafficPage {
         this.bars = new Bars(byId("bars"), { picked: this.picked, onPick: (server) => this.pick(server) });
         this.cards = CHARTS.map((chart) => this.makeCard(chart));
         events.addEventListener("statistics", ({ detail }) => this.take(detail));
-        events.addEventListener("state", ({ detail }) => {
-            if (detail.state === "live" && detail.before === "lost" && this.stats)
-                this.reload();
-        });
+        events.addEventListener("again", () => this.stats && this.reload());
     }
 
     /** The address keeps the view, so that it can be bookmarked and sent to a colleague. */
