@@ -63,6 +63,17 @@ static const struct argument journal_query[] = {
     END,
 };
 
+static const struct argument explain_body[] = {
+    {"url", ARGUMENT_STRING, true, 1, 8192, NULL, "Absolute URL of the request."},
+    {"method", ARGUMENT_STRING, false, 1, 32, NULL, "GET if not given."},
+    {"headers", ARGUMENT_TEXTS, false, 0, 0, NULL, "Its fields, by name."},
+    {"client", ARGUMENT_STRING, false, 1, 64, NULL,
+     "The client's address; 127.0.0.1 if not given."},
+    {"listener", ARGUMENT_STRING, false, 1, 256, NULL,
+     "Name of the listener; the first that fits the URL's scheme if not given."},
+    END,
+};
+
 static const struct argument user_add[] = {
     {"name", ARGUMENT_STRING, true, 1, 64, NULL, "Name to log in with; stands in the journal."},
     {"role", ARGUMENT_WORD, true, 0, 0, roles, "What the user may do."},
@@ -129,6 +140,9 @@ const struct command commands[] = {
      true, "Takes a change back.", run_undo},
     {"journal.confirm", WEIR_ROLE_OPERATOR, "POST", "/journal/{id}/confirm", NULL, NULL, 200,
      "Entry", true, "Lets a change stay that would take itself back.", run_confirm},
+    {"explain", WEIR_ROLE_OPERATOR, "POST", "/explain", explain_body, NULL, 200, "Explanation",
+     false, "What would become of a request: route, pool, session, candidates, choice.",
+     run_explain},
     {"users.list", WEIR_ROLE_ADMIN, "GET", "/users", NULL, NULL, 200, "Users", false,
      "Users, their roles and tokens.", run_users},
     {"user.add", WEIR_ROLE_ADMIN, "POST", "/users", user_add, NULL, 201, "User", true,

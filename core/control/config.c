@@ -118,8 +118,10 @@ void run_reload(struct operation *operation)
 
 static void reload_kept(struct change *change, const char *error)
 {
+    (void)error;
     struct plane *plane = change->plane;
-    if (error == NULL && change->operation != NULL) {
+    /* That it is not in the journal does not undo it. */
+    if (change->operation != NULL) {
         cJSON *answer = cJSON_CreateObject();
         json_set_number(answer, "generation", (double)plane->runtime->current->id);
         cJSON_AddItemToObject(answer, "contradictions", change->arg_json);

@@ -439,6 +439,7 @@ static void clear_all(struct control *control)
         return;
     }
     control->clearing = true;
+    plane_stop(control->plane);
     control->left = control->runtime.workers;
     for (unsigned i = 0; i < control->runtime.workers; i++) {
         struct note *note = note_new(control, control->runtime.loops[i], on_loop_clear);

@@ -15,6 +15,7 @@ core_libcore_a_SOURCES += \
     core/control/drain.h \
     core/control/events.c \
     core/control/events.h \
+    core/control/explain.c \
     core/control/export.c \
     core/control/history.c \
     core/control/history.h \

@@ -47,13 +47,20 @@ void plane_start(struct plane *plane, struct worker *self, const struct plane_ow
     timer_set(self->loop, &plane->tick, NS_PER_SECOND);
 }
 
+void plane_stop(struct plane *plane)
+{
+    plane->ended = true;
+    if (plane->self != NULL) {
+        timer_cancel(plane->self->loop, &plane->tick);
+    }
+}
+
 void plane_free(struct plane **plane)
 {
     struct plane *p = *plane;
     *plane = NULL;
-    p->ended = true;
+    plane_stop(p);
     if (p->self != NULL) {
-        timer_cancel(p->self->loop, &p->tick);
         events_end(&p->events);
         store_free(&p->store);
     }
@@ -114,15 +121,19 @@ bool plane_restore(struct plane *plane, const struct generation *generation)
 
 /* ---- operations ---- */
 
+static bool is_open(const struct plane *plane)
+{
+    return plane->runtime->current != NULL && !plane->ended;
+}
+
 static void run_read(struct message *message)
 {
     struct operation *operation = container_of(message, struct operation, message);
 
-    if (operation->command != NULL && operation->fn != NULL &&
-        operation->plane->runtime->current != NULL) {
+    if (operation->command != NULL && operation->fn != NULL && is_open(operation->plane)) {
         operation->command->run(operation);
     } else if (operation->command != NULL) {
-        operation_problem(operation, 503, "the configuration is not in force yet");
+        operation_problem(operation, 503, "the program starts or ends just now");
     }
     operation_answer(operation);
 }
@@ -144,8 +155,8 @@ static void start_write(struct message *message)
     struct operation *operation = container_of(message, struct operation, message);
     struct plane *plane = operation->plane;
 
-    if (plane->runtime->current == NULL) {
-        operation_problem(operation, 503, "the configuration is not in force yet");
+    if (!is_open(plane)) {
+        operation_problem(operation, 503, "the program starts or ends just now");
         operation_answer(operation);
     } else if (writes_waiting(plane) >= WRITES_MAX) {
         operation_problem(operation, 429, "%u changes wait already; try again later", WRITES_MAX);

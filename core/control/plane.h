@@ -63,6 +63,8 @@ void plane_start(struct plane *plane, struct worker *self, const struct plane_ow
 /* The store is opened, what is kept is read. false: the generation must be built again, with what was
  * changed. Before the loop runs. */
 bool plane_restore(struct plane *plane, const struct generation *generation);
+/* The loops end: no more changes, no more ticks. */
+void plane_stop(struct plane *plane);
 void plane_free(struct plane **plane);
 
 /* The services that modules call. */

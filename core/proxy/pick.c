@@ -221,3 +221,26 @@ enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
     }
     return pool_local_has_untried(local, stream) ? PICK_BUSY : PICK_NONE;
 }
+
+struct server_local *pool_would_pick(struct pool_local *local, struct stream *stream,
+                                     struct server **session)
+{
+    struct pick pick = {
+        .pub = {.size = sizeof(pick.pub),
+                .candidates = &local->candidates,
+                .request = &stream->request_handle,
+                .usable = pick_usable},
+        .local = local,
+        .stream = stream,
+    };
+    struct server *mine = pick_session(local, stream);
+
+    *session = stream->sticky_id != WEIR_NO_SERVER
+                   ? pool_plan_server(local->plan, stream->sticky_id)
+                   : NULL;
+    if (mine != NULL) {
+        return &mine->locals[local->worker->index];
+    }
+    uint32_t index = local->candidates.count > 0 ? pick_by_balancer(local, &pick) : WEIR_PICK_NONE;
+    return index != WEIR_PICK_NONE ? local->servers[index] : pick_reserve(local, stream);
+}

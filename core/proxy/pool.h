@@ -112,6 +112,11 @@ enum pick_result {
 enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
                            struct server_local **server, struct server **only);
 
+/* What pool_pick would do, without taking a place: NULL: nobody is eligible now. `session` is the server that
+ * stickiness names, whether it takes the session or not; NULL: it names none. The stream's loop. */
+struct server_local *pool_would_pick(struct pool_local *local, struct stream *stream,
+                                     struct server **session);
+
 /* The server is given to the stream, its place is already taken; the balancer hears of it. */
 void pool_assign(struct pool_local *local, struct stream *stream, struct server_local *mine);
 
