@@ -94,10 +94,13 @@ static bool pair(struct reader *reader, struct forwarded_element *element, unsig
 
 enum forwarded_result forwarded_next(struct weir_str *rest, struct forwarded_element *element)
 {
-    struct reader reader = {rest->ptr, rest->ptr + rest->len};
     unsigned seen = 0;
 
     *element = (struct forwarded_element){{NULL, 0}, {NULL, 0}};
+    if (rest->len == 0) {
+        return FORWARDED_END;
+    }
+    struct reader reader = {rest->ptr, rest->ptr + rest->len};
     skip_blanks(&reader);
     while (next_is(&reader, ',')) { /* empty elements count for nothing (RFC 9110 section 5.6.1) */
         reader.at++;
@@ -148,7 +151,6 @@ static bool node_port(struct weir_str text, uint16_t *port)
 
 bool forwarded_node_address(struct weir_str node, struct address *address)
 {
-    const char *end = node.ptr + node.len;
     const char *colon = NULL; /* before the port */
     struct weir_str host = node;
     uint16_t port = 0;
@@ -156,6 +158,7 @@ bool forwarded_node_address(struct weir_str node, struct address *address)
     if (node.len == 0 || memchr(node.ptr, '%', node.len) != NULL) {
         return false; /* zones mean nothing to another machine */
     }
+    const char *end = node.ptr + node.len;
     if (node.ptr[0] == '[') {
         const char *close = memchr(node.ptr, ']', node.len);
         if (close == NULL || (close + 1 < end && close[1] != ':')) {

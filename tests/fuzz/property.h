@@ -28,6 +28,8 @@ void property_fields(const uint8_t *data, size_t len);
 void property_uri(const uint8_t *data, size_t len);
 /* A header of the PROXY protocol: decided once, in pieces too; its addresses are written and read alike. */
 void property_proxy(const uint8_t *data, size_t len);
+/* Forwarded: elements alone and together, addresses and hosts written and read alike. */
+void property_forwarded(const uint8_t *data, size_t len);
 /* A configuration: mistakes have their place, what is taken is in its range. */
 void property_conf(const uint8_t *data, size_t len);
 /* Cookie fields, one a line; '@' stands for a value that Weir has made: nothing else leads to a server. */

@@ -109,6 +109,7 @@ START_TEST(nodes_are_addresses)
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct address address;
         char text[ADDRESS_TEXT_SIZE + 8];
+        ck_assert(!forwarded_node_address((struct weir_str){NULL, 0}, &address));
         bool ok = forwarded_node_address(str_from(rows[i].node), &address);
         ck_assert_msg(ok == (rows[i].text != NULL), "%s", rows[i].node);
         if (ok) {
