@@ -72,7 +72,8 @@ def _run_load(bench, row, command, seconds):
     raise child.complaint("printed no result")
 
 
-def _measure_load(bench, row, contender):
+def measure_running(bench, row, contender):
+    """One measurement of a proxy that runs, with a load."""
     port = contender.tls_port if row.tls else contender.plain_port
     if row.kind == "upload":
         exchange.check_upload(port, row.tls, row.size)
@@ -133,7 +134,7 @@ def measure(bench, row, contender, folder):
         contender.start(folder)
         if row.load == "idle":
             return _measure_idle(bench, row, contender)
-        return _measure_load(bench, row, contender)
+        return measure_running(bench, row, contender)
     except (BenchError, OSError, exchange.WrongAnswer) as error:
         return {"valid": False, "wrong": str(error), "requests": 0, "errors": 1}
     finally:
