@@ -37,11 +37,13 @@ core_libcore_a_SOURCES += \
     core/proxy/stats.h \
     core/proxy/stream.c \
     core/proxy/stream.h \
+    core/proxy/stream_connect.c \
     core/proxy/stream_filter.c \
     core/proxy/stream_filter.h \
     core/proxy/stream_head.c \
     core/proxy/stream_log.c \
     core/proxy/stream_reply.c \
     core/proxy/stream_up.c \
+    core/proxy/stream_up.h \
     core/proxy/worker.c \
     core/proxy/worker.h

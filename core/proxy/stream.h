@@ -144,7 +144,7 @@ extern const struct down_events stream_down_events;
 void stream_abort_all(struct worker *worker);
 void stream_cache_free(struct worker *worker);
 
-/* ---- stream_up.c: the server's half ---- */
+/* ---- stream_connect.c and stream_up.c: the server's half ---- */
 extern const struct up_events stream_up_events;
 extern const struct h1_client_owner stream_client_owner;
 /* Chooses a server and gets a connection to it, or queues, or answers 503. */

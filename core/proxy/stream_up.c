@@ -1,61 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's half of streams: a server is chosen, a connection found or made, the request sent, the
- * response passed on; failures are tried again elsewhere where that is safe. See stream.h.
+ * The server's half of streams, once it has the request: the response is passed on; failures are tried
+ * again elsewhere where that is safe; the server is left. How a stream comes to a server is in
+ * stream_connect.c. See stream.h.
  */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdlib.h>
+#include "proxy/stream_up.h"
 
 #include "proxy/bound.h"
 #include "proxy/outcomes.h"
 #include "proxy/stream_filter.h"
 
-/* A connection to a server that is not open yet. Outlives its stream when that gives up. */
-struct pending {
-    struct conn *conn;
-    struct stream *stream; /* NULL: given up */
-    struct server_local *server;
-    struct worker *worker;
-    struct freed freed;
-};
-
-static struct pool_local *stream_pool(const struct stream *stream)
-{
-    return &stream->pool->pool->locals[stream->worker->index];
-}
-
-static struct loop *stream_loop(const struct stream *stream)
-{
-    return stream->worker->loop;
-}
-
-static void stream_set_timer(struct stream *stream, uint64_t delay_ns)
-{
-    timer_set(stream_loop(stream), &stream->timer, delay_ns);
-}
-
-static void stream_progress(struct stream *stream)
-{
-    stream->last_progress_ns = loop_now_ns(stream_loop(stream));
-}
-
 /* ---- leaving a server ---- */
-
-static void pending_free(struct freed *freed)
-{
-    free(container_of(freed, struct pending, freed));
-}
-
-static void pending_close(struct pending *pending)
-{
-    if (pending->stream != NULL) {
-        pending->stream->connecting = NULL;
-        pending->stream = NULL;
-    }
-    conn_close(&pending->conn, true);
-    loop_free_later(pending->worker->loop, &pending->freed, pending_free);
-}
 
 static void server_count(struct stream *stream, enum weir_outcome outcome, uint64_t total_ns)
 {
@@ -113,7 +68,7 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
         queue_leave(stream);
     }
     if (stream->connecting != NULL) {
-        pending_close(stream->connecting);
+        stream_give_up_connecting(stream);
     }
     if (exchange->up != NULL) {
         exchange->up->ops->release(exchange->up);
@@ -135,7 +90,7 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
 
 /* ---- failures ---- */
 
-static unsigned reason_status(enum reason reason)
+unsigned stream_reason_status(enum reason reason)
 {
     switch (reason) {
     case REASON_NO_SERVER:
@@ -199,7 +154,7 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
         return;
     }
     stream->outcome = outcome;
-    stream_break(stream, reason_status(reason), reason);
+    stream_break(stream, stream_reason_status(reason), reason);
 }
 
 /* An idle connection turned out to be dead when it was used: nothing of that is the client's fault or the
@@ -217,245 +172,6 @@ static void stream_stale(struct stream *stream, bool nothing_sent)
     stream->want_new = true;
     stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
     stream_again(stream);
-}
-
-/* ---- sending ---- */
-
-void stream_request_sent(struct stream *stream)
-{
-    if (stream->phase == PHASE_SENT) {
-        stream_set_timer(stream, stream->pool->settings->response_timeout);
-    }
-}
-
-static void stream_send(struct stream *stream, struct h1_client *client)
-{
-    struct exchange *exchange = &stream->exchange;
-    struct h1_extra extras[STREAM_EXTRAS];
-    size_t extra_count = stream_request_extras(stream, extras);
-    struct up *up = exchange->up;
-
-    stream->phase = PHASE_SENT;
-    stream->was_reused = client->exchanges > 1;
-    stream->up_paused = false;
-    stream_progress(stream);
-    if (!up->ops->head(up, extras, extra_count)) {
-        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
-        stream_break(stream, 500, REASON_NO_MEMORY);
-        return;
-    }
-    if (stream->replay_len > 0) {
-        up->ops->data(up, stream->replay, stream->replay_len);
-    }
-    if (exchange->request_whole) {
-        if (exchange->request.body != BODY_NONE) {
-            up->ops->end(up);
-        }
-        stream_request_sent(stream);
-        return;
-    }
-    stream_set_timer(stream, stream->pool->settings->idle_timeout);
-    if (stream->down_paused) {
-        stream->down_paused = false;
-        exchange->down->ops->resume(exchange->down);
-    }
-}
-
-static enum reason connect_reason(enum conn_error error)
-{
-    switch (error) {
-    case CONN_REFUSED: return REASON_CONNECT_REFUSED;
-    case CONN_TIMED_OUT: return REASON_CONNECT_TIMEOUT;
-    case CONN_TLS:
-    case CONN_TLS_VERIFY: return REASON_UPSTREAM_TLS;
-    default: return REASON_CONNECT_FAILED;
-    }
-}
-
-static void pending_opened(struct conn *conn, bool ok)
-{
-    struct pending *pending = conn->owner;
-    struct stream *stream = pending->stream;
-    struct batch *batch = &pending->worker->batch;
-
-    ASSERT(stream != NULL);
-    uint64_t took_ns = loop_now_ns(conn->loop) - stream->connect_start_ns;
-    if (!ok) {
-        enum reason reason = connect_reason(conn->error);
-        pending_close(pending);
-        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
-        batch_flush(batch);
-        return;
-    }
-    stream->connecting = NULL;
-    stream->connect_total_ns += took_ns;
-    histogram_add(&pending->server->traffic.connect, took_ns);
-    stat_add(&pending->server->traffic.connections, 1);
-    struct h1_client *client =
-        h1_client_new(conn, batch, &stream->pool->limits, &stream_client_owner, pending->server);
-    loop_free_later(pending->worker->loop, &pending->freed, pending_free);
-    if (client != NULL && stream->pool->settings->send_proxy_protocol != SEND_PROXY_OFF) {
-        bound_to(client, stream->client);
-    }
-    if (client == NULL || !h1_client_use(client, &stream->exchange, false)) {
-        stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
-    } else {
-        stream_send(stream, client);
-    }
-    batch_flush(batch);
-}
-
-static void pending_quiet(struct conn *conn)
-{
-    (void)conn; /* nothing is read or waits before the connection is open */
-}
-
-static const struct conn_ops pending_ops = {
-    .on_readable = pending_quiet,
-    .on_drained = pending_quiet,
-    .on_open = pending_opened,
-};
-
-static enum conn_error pending_connect(struct pending *pending, const struct stream *stream,
-                                       const struct pool_plan *plan, const struct server *server,
-                                       const struct address *address)
-{
-    struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
-    enum conn_error error = CONN_OK;
-
-    pending->conn = conn_connect(stream_loop(stream), &address->u.any, address->len,
-                                 server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
-    return error;
-}
-
-static void stream_connect(struct stream *stream, struct server_local *mine)
-{
-    struct server *server = mine->server;
-    struct pool_plan *plan = stream_pool(stream)->plan;
-    struct address address;
-    enum conn_error error = CONN_UNREACHABLE;
-
-    if (!stream->exchange.request_whole && !stream->down_paused) {
-        stream->down_paused = true; /* the body stays with the client until somebody takes it */
-        stream->exchange.down->ops->pause(stream->exchange.down);
-    }
-    struct pending *pending = calloc(1, sizeof(*pending));
-    if (pending != NULL && server_get_address(server, &address)) {
-        error = pending_connect(pending, stream, plan, server, &address);
-    }
-    if (pending != NULL && error == CONN_NO_RESOURCES && worker_drop_idle(stream->worker)) {
-        error = pending_connect(pending, stream, plan, server, &address);
-    }
-    if (pending != NULL && pending->conn != NULL &&
-        !bound_preface(stream->pool->settings, pending->conn, stream->client)) {
-        conn_close(&pending->conn, true);
-        error = CONN_NO_RESOURCES;
-    }
-    if (pending == NULL || pending->conn == NULL) {
-        free(pending);
-        stream->own_fault =
-            pending == NULL || error == CONN_NO_RESOURCES || error == CONN_NO_PORT;
-        stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
-        return;
-    }
-    pending->stream = stream;
-    pending->server = mine;
-    pending->worker = stream->worker;
-    stream->connecting = pending;
-    stream->phase = PHASE_CONNECTING;
-    stream->connect_start_ns = loop_now_ns(stream_loop(stream));
-    stream_set_timer(stream, stream->pool->settings->connect_timeout);
-}
-
-/* The server is chosen and a place there is taken: an idle connection, or a new one. */
-static void stream_go(struct stream *stream, struct server_local *mine)
-{
-    bool probe = !method_is_idempotent(stream->exchange.request.method);
-    struct h1_client *client = NULL;
-
-    stream->assigned_ns = loop_now_ns(stream_loop(stream));
-    stream->server_name = str_from(mine->server->name);
-    stream->server_url = mine->server->url.text;
-    while (!stream->want_new &&
-           (client = bound_take_idle(stream->pool->settings, mine, stream->client)) != NULL) {
-        if (h1_client_use(client, &stream->exchange, probe)) {
-            stream_send(stream, client);
-            return;
-        }
-    }
-    stream_connect(stream, mine);
-}
-
-/* ---- choosing and waiting ---- */
-
-static void stream_wait(struct stream *stream, struct server *only)
-{
-    struct pool_local *local = stream_pool(stream);
-
-    if (stream->pool->settings->queue_timeout == 0 || !queue_join(local, stream, only)) {
-        stream_break(stream, 503, REASON_QUEUE_FULL);
-        return;
-    }
-    if (!stream->exchange.request_whole && !stream->down_paused) {
-        stream->down_paused = true;
-        stream->exchange.down->ops->pause(stream->exchange.down);
-    }
-    stream->phase = PHASE_QUEUED;
-    stream->queued_ns = loop_now_ns(stream_loop(stream));
-    stream_set_timer(stream, stream->pool->settings->queue_timeout);
-}
-
-void stream_assign(struct stream *stream)
-{
-    struct server_local *mine = NULL;
-    struct server *only = NULL;
-    struct pool_local *local = stream_pool(stream);
-    enum pick_result result = PICK_NONE; /* the pool is gone from the running configuration */
-
-    if (likely(local->plan != NULL)) {
-        result = pool_pick(local, stream, &mine, &only);
-    }
-    switch (result) {
-    case PICK_SERVER: stream_go(stream, mine); break;
-    case PICK_BUSY: stream_wait(stream, only); break;
-    case PICK_NONE: {
-        enum reason reason =
-            stream->last_failure != REASON_NONE ? stream->last_failure : REASON_NO_SERVER;
-        stream_break(stream, reason_status(reason), reason);
-        break;
-    }
-    }
-}
-
-/* Out of the queue; its time there is added up. */
-static void stream_waited(struct stream *stream)
-{
-    timer_cancel(stream_loop(stream), &stream->timer);
-    stream->queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->queued_ns;
-}
-
-void stream_granted(struct stream *stream, struct server *server, bool session)
-{
-    struct pool_local *local = stream_pool(stream);
-    bool known = local->plan != NULL && pool_plan_server(local->plan, server->id) == server;
-
-    stream_waited(stream);
-    if (!known) { /* it has left, or not yet come, in this loop's generation */
-        server_release(server);
-        queue_place_free(&stream->pool->pool->queue, server);
-        stream_assign(stream);
-        return;
-    }
-    stream->sticky_known = session;
-    pool_assign(local, stream, &server->locals[stream->worker->index]);
-    stream_go(stream, stream->server);
-}
-
-void stream_reassign(struct stream *stream)
-{
-    stream_waited(stream);
-    queue_leave(stream);
-    stream_assign(stream);
 }
 
 /* ---- the response ---- */
