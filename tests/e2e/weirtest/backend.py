@@ -292,11 +292,12 @@ class HttpServer(Acceptor):
                 self.active += 1
             try:
                 reply = self._reply(request)
+                with self._lock:
+                    self.served += 1  # before a client can have read the answer to the end
                 self._send(peer, request, reply)
             finally:
                 with self._lock:
                     self.active -= 1
-                    self.served += 1
             if self.keep:
                 assert request.body is not None
             else:
