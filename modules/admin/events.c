@@ -21,6 +21,7 @@ struct event_client {
     struct exchange *exchange;
     struct weir_subscription *subscription;
     size_t waiting;
+    bool ended; /* on_end is on its way */
 };
 
 struct events {
@@ -78,6 +79,7 @@ void events_end(struct exchange *exchange)
 /* No more events for it; on_end will come. */
 static void silence(struct event_client *client)
 {
+    client->ended = true;
     if (client->subscription != NULL) {
         weir_control_unsubscribe(client->events->admin->ctx, client->subscription);
         client->subscription = NULL;
@@ -86,8 +88,10 @@ static void silence(struct event_client *client)
 
 static void end_stream(struct event_client *client)
 {
-    silence(client);
-    weir_reply_end(client->exchange->req);
+    if (!client->ended) {
+        silence(client);
+        weir_reply_end(client->exchange->req);
+    }
 }
 
 /* ---- one event ---- */
@@ -165,7 +169,7 @@ static void on_timer(void *arg)
         struct event_client *next = client->next; /* on_end frees one client, and it is this one */
         if (!who_stays(events->admin, &client->exchange->caller, client->exchange->req)) {
             end_stream(client);
-        } else if (client->waiting < WAITING_MAX) {
+        } else if (!client->ended && client->waiting < WAITING_MAX) {
             send_bytes(client, comment, sizeof(comment) - 1);
         }
         client = next;
@@ -267,6 +271,20 @@ struct events *events_new(struct admin *admin)
     return events;
 }
 
+void events_end_session(struct events *events, const uint8_t digest[32])
+{
+    struct event_client *client = events->clients;
+
+    while (client != NULL) {
+        struct event_client *next = client->next;
+        const struct caller *caller = &client->exchange->caller;
+        if (caller->proof == PROOF_SESSION && memcmp(caller->digest, digest, 32) == 0) {
+            end_stream(client);
+        }
+        client = next;
+    }
+}
+
 void events_drain(struct events *events)
 {
     struct event_client *client = events->clients;
@@ -274,9 +292,7 @@ void events_drain(struct events *events)
     events->draining = true;
     while (client != NULL) {
         struct event_client *next = client->next;
-        if (client->subscription != NULL) {
-            end_stream(client);
-        }
+        end_stream(client);
         client = next;
     }
 }

@@ -19,6 +19,9 @@ void events_writable(struct exchange *exchange);
 /* The request is over. */
 void events_end(struct exchange *exchange);
 
+/* Ends the streams of a session that was logged out. */
+void events_end_session(struct events *events, const uint8_t digest[32]);
+
 /* Ends all streams, so that clients come back to the next generation. */
 void events_drain(struct events *events);
 

@@ -10,6 +10,7 @@
 
 #include "api.h"
 #include "check.h"
+#include "events.h"
 #include "who.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
@@ -203,6 +204,7 @@ static void log_out(struct exchange *exchange)
     write_cookie(exchange->req, "", 0, cookie, sizeof(cookie));
     if (exchange->caller.session != NULL) {
         session_end(exchange->caller.session);
+        events_end_session(exchange->admin->events, exchange->caller.digest);
     }
     reply_begin(&reply, exchange->req);
     reply_add(&reply, "Cache-Control", text_of("no-store"));

@@ -443,9 +443,12 @@ START_TEST(logging_out)
 {
     begin("");
     ck_assert_uint_eq(log_in("{\"token\":\"weir_ann\"}"), 200);
+    struct weir_request *events = with_cookie("GET", "/api/v1/events");
+    ck_assert_uint_eq(send(events, NULL), 200);
     struct weir_request *req = with_cookie("DELETE", "/api/v1/session");
     weir_test_request_add(req, "X-CSRF-Token", csrf);
     ck_assert_uint_eq(send(req, NULL), 204);
+    ck_assert(weir_test_reply_of(events).ended);
     ck_assert_ptr_nonnull(strstr(weir_test_reply_header(req, "Set-Cookie"), "Max-Age=0"));
     ck_assert_uint_eq(send(with_cookie("GET", "/api/v1/session"), NULL), 401);
 }
