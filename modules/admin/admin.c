@@ -232,8 +232,9 @@ static void dispatch(struct exchange *exchange)
         login_begin(exchange);
     } else if (text_is(path, "/api/v1/events")) {
         events_begin(exchange);
-    } else if (text_is(path, "/api") || text_begins(path, "/api/") ||
-               text_is(path, "/openapi.json")) {
+    } else if (text_is(path, "/openapi.json") || text_is(path, "/api/v1/openapi.json")) {
+        api_describe(exchange);
+    } else if (text_is(path, "/api") || text_begins(path, "/api/")) {
         api_begin(exchange);
     } else {
         serve_page(exchange);

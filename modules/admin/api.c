@@ -48,6 +48,22 @@ bool api_check_body(struct exchange *exchange)
     return true;
 }
 
+void api_describe(struct exchange *exchange)
+{
+    struct weir_request *req = exchange->req;
+    struct weir_str method = weir_request_method(req);
+    struct reply reply;
+
+    if (!text_is(method, "GET") && !text_is(method, "HEAD")) {
+        reply_method(req, "GET, HEAD");
+    } else if (who_enter(exchange)) {
+        reply_begin(&reply, req);
+        reply_add(&reply, "Content-Type", text_of("application/json"));
+        reply_add(&reply, "Cache-Control", text_of("no-store"));
+        reply_send(&reply, 200, weir_control_openapi(exchange->admin->ctx));
+    }
+}
+
 void api_begin(struct exchange *exchange)
 {
     if (who_enter(exchange) && api_check_body(exchange)) {
@@ -108,11 +124,15 @@ void api_run(struct exchange *exchange)
         .caller = {sizeof(call.caller), exchange->caller.role, text_of(exchange->caller.author)},
     };
 
+    exchange->answered = true;
+    if (!text_is_utf8(call.body)) {
+        reply_problem(req, 400, "the body is not UTF-8, as JSON must be");
+        return;
+    }
     if (text_is(call.method, "HEAD")) {
         call.method = text_of("GET");
     }
     weir_request_header(req, "If-Match", &call.if_match);
-    exchange->answered = true;
     exchange->operation = weir_control_call(exchange->admin->ctx, &call, on_answer, exchange);
     if (exchange->operation == NULL) {
         reply_problem_with(req, 503, "Retry-After", "1", "there is no memory for the request");

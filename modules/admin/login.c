@@ -170,6 +170,10 @@ void login_run(struct exchange *exchange)
     bool malformed = false;
 
     exchange->answered = true;
+    if (!text_is_utf8((struct weir_str){exchange->body, exchange->len})) {
+        reply_problem(req, 400, "the body is not UTF-8, as JSON must be");
+        return;
+    }
     if (!text_read_object(exchange->body, exchange->len, members, MEMBERS, &error, &malformed)) {
         reply_problem(req, malformed ? 400 : 422, "%s", error);
         return;

@@ -82,6 +82,35 @@ START_TEST(json_is_escaped_and_cut)
 }
 END_TEST
 
+START_TEST(utf8)
+{
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\xc3\xbc",
+                                       "\xe2\x82\xac",
+                                       "\xf0\x9f\x98\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "\xed\x9f\xbf"};
+    static const char *const bad[] = {"\xff",
+                                      "\x80",
+                                      "\xc3",
+                                      "\xc0\x80",
+                                      "\xe0\x80\x80",
+                                      "\xe2\x82",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xc3(",
+                                      "\xf5\x80\x80\x80"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        ck_assert_msg(text_is_utf8(text_of(good[i])), "%zu", i);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        ck_assert_msg(!text_is_utf8(text_of(bad[i])), "%zu", i);
+    }
+}
+END_TEST
+
 START_TEST(base64)
 {
     char out[16];
@@ -370,6 +399,7 @@ TCase *parts_tests(void)
     tcase_add_test(tests, accept_encoding);
     tcase_add_test(tests, etags);
     tcase_add_test(tests, json_is_escaped_and_cut);
+    tcase_add_test(tests, utf8);
     tcase_add_test(tests, base64);
     tcase_add_test(tests, objects_are_read);
     tcase_add_test(tests, hosts);

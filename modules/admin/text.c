@@ -57,6 +57,28 @@ bool text_has(struct weir_str text, const char *word)
     return false;
 }
 
+bool text_is_utf8(struct weir_str text)
+{
+    const unsigned char *at = (const unsigned char *)text.ptr;
+    const unsigned char *end = at + text.len;
+
+    while (at < end) {
+        unsigned char first = *at++;
+        unsigned more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+        unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+        unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+        if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || (size_t)(end - at) < more) {
+            return false;
+        }
+        for (; more > 0; more--, at++, low = 0x80, high = 0xbf) {
+            if (*at < low || *at > high) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool text_equal_secret(struct weir_str a, struct weir_str b)
 {
     unsigned char differs = 0;

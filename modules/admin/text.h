@@ -19,6 +19,8 @@ bool text_equal(struct weir_str a, struct weir_str b);
 bool text_begins(struct weir_str text, const char *with);
 bool text_ends(struct weir_str text, const char *with);
 bool text_has(struct weir_str text, const char *word);
+/* No overlong forms, no surrogates, nothing above U+10FFFF (RFC 3629). */
+bool text_is_utf8(struct weir_str text);
 /* Time depends on the lengths alone. */
 bool text_equal_secret(struct weir_str a, struct weir_str b);
 struct weir_str text_trim(struct weir_str text);

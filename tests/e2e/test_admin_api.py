@@ -41,7 +41,7 @@ def assert_problem(response, status):
     ("POST", SERVERS, {"url": "http://127.0.0.1:2", "wait": 3}, 422),
     ("POST", SERVERS, {}, 422),
     ("POST", SERVERS, [], 422),
-    ("POST", SERVERS, b"", 400),
+    ("POST", SERVERS, b"", 422),
     ("POST", SERVERS, b"{", 400),
     ("POST", SERVERS, b"[" * 10000, 400),
     ("POST", SERVERS, b'{"url": "\xff"}', 400),
