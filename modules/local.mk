@@ -203,6 +203,7 @@ ADMIN_SOURCES = \
     modules/admin/api.c modules/admin/api.h \
     modules/admin/assets.c modules/admin/assets.h \
     modules/admin/check.c modules/admin/check.h \
+    modules/admin/describe.c modules/admin/describe.h \
     modules/admin/events.c modules/admin/events.h \
     modules/admin/login.c modules/admin/login.h \
     modules/admin/pages.c modules/admin/pages.h \

@@ -13,6 +13,7 @@
 
 #include "api.h"
 #include "check.h"
+#include "describe.h"
 #include "events.h"
 #include "login.h"
 #include "pages.h"
@@ -233,7 +234,7 @@ static void dispatch(struct exchange *exchange)
     } else if (text_is(path, "/api/v1/events")) {
         events_begin(exchange);
     } else if (text_is(path, "/openapi.json") || text_is(path, "/api/v1/openapi.json")) {
-        api_describe(exchange);
+        describe_serve(exchange);
     } else if (text_is(path, "/api") || text_begins(path, "/api/")) {
         api_begin(exchange);
     } else {

@@ -48,22 +48,6 @@ bool api_check_body(struct exchange *exchange)
     return true;
 }
 
-void api_describe(struct exchange *exchange)
-{
-    struct weir_request *req = exchange->req;
-    struct weir_str method = weir_request_method(req);
-    struct reply reply;
-
-    if (!text_is(method, "GET") && !text_is(method, "HEAD")) {
-        reply_method(req, "GET, HEAD");
-    } else if (who_enter(exchange)) {
-        reply_begin(&reply, req);
-        reply_add(&reply, "Content-Type", text_of("application/json"));
-        reply_add(&reply, "Cache-Control", text_of("no-store"));
-        reply_send(&reply, 200, weir_control_openapi(exchange->admin->ctx));
-    }
-}
-
 void api_begin(struct exchange *exchange)
 {
     if (who_enter(exchange) && api_check_body(exchange)) {

@@ -8,9 +8,6 @@
 
 #include "admin.h"
 
-/* GET /openapi.json */
-void api_describe(struct exchange *exchange);
-
 /* The head is here: who is it, and is the body one that can be taken? Else it is answered. */
 void api_begin(struct exchange *exchange);
 /* The body is here. */

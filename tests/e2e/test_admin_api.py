@@ -150,6 +150,18 @@ def test_openapi(weir):
     document = root.get("/openapi.json")
     assert document.status == 200 and document.json["openapi"].startswith("3.1")
     assert root.get("/api/v1/openapi.json").json == document.json
+    assert root.call("POST", "/openapi.json", {}).status == 405
+    names = []
+    for path, item in document.json["paths"].items():
+        for method, operation in item.items():
+            names.append(operation["operationId"])
+            assert operation["summary"] and operation["responses"]["default"], (path, method)
+            if method == "get" and "{" not in path and path != "/api/v1/events":
+                assert root.get(path).status in (200, 422), path
+    assert len(set(names)) == len(names)
+    paths = document.json["paths"]
+    assert set(paths["/api/v1/session"]) == {"get", "post", "delete"}
+    assert {"/api/v1/events", "/openapi.json", "/api/v1/pools"} <= set(paths)
 
 
 def test_traffic_goes_on_while_the_api_is_busy(weir):
