@@ -155,5 +155,7 @@ const struct command commands[] = {
      true, "Makes a token, which is shown once.", run_token_add},
     {"user.token.remove", WEIR_ROLE_ADMIN, "DELETE", "/users/{name}/tokens/{id}", NULL, NULL, 204,
      NULL, true, "Removes a token.", run_token_remove},
+    READ("openapi", "/openapi.json", NULL, "OpenApi", run_openapi,
+         "This document; also at /openapi.json."),
     {.name = NULL},
 };

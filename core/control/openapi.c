@@ -182,19 +182,25 @@ static void add_command(cJSON *paths, const struct command *row)
     ASSERT(false);
 }
 
+static cJSON *parse_quoted(const char *text)
+{
+    char *copy = base_strdup(text);
+    for (char *c = copy; *c != '\0'; c++) {
+        *c = *c == '\'' ? '"' : *c;
+    }
+    cJSON *object = cJSON_Parse(copy);
+    ASSERT(object != NULL);
+    free(copy);
+    return object;
+}
+
 static void add_schemas(cJSON *document)
 {
     cJSON *components = cJSON_AddObjectToObject(document, "components");
     cJSON *schemas = cJSON_AddObjectToObject(components, "schemas");
 
     for (const struct answer_schema *row = answer_schemas; row->name != NULL; row++) {
-        char *text = base_strdup(row->text);
-        for (char *c = text; *c != '\0'; c++) {
-            *c = *c == '\'' ? '"' : *c;
-        }
-        cJSON *schema = cJSON_Parse(text);
-        ASSERT(schema != NULL);
-        free(text);
+        cJSON *schema = parse_quoted(row->text);
         cJSON_AddItemToObject(schemas, row->name, schema);
     }
     cJSON *security = cJSON_AddObjectToObject(components, "securitySchemes");
@@ -214,6 +220,40 @@ static void add_schemas(cJSON *document)
     cJSON_AddItemToArray(list, one);
 }
 
+/* What an admin plane serves with HTTP itself, by the services of control.h. ' stands for ". */
+static const char plane_paths[] =
+    "{'/api/v1/events':{'get':{'operationId':'events','summary':'Events as they happen: statistics "
+    "each second, change, server, reload. Last-Event-ID is honoured.','x-weir-role':'viewer',"
+    "'responses':{'200':{'description':'Server-sent events.','content':{'text/event-stream':"
+    "{'schema':{'type':'string'}}}},'default':{'$ref':'#/components/responses/Problem'}}}},"
+    "'/api/v1/session':{'get':{'operationId':'session.show','summary':'Who is logged in.',"
+    "'responses':{'200':{'$ref':'#/components/responses/Login'},'default':"
+    "{'$ref':'#/components/responses/Problem'}}},'post':{'operationId':'session.begin','summary':"
+    "'Logs in by name and password, a token or a one-time link; sets a cookie.','security':[],"
+    "'requestBody':{'required':true,'content':{'application/json':{'schema':{'type':'object',"
+    "'additionalProperties':false,'properties':{'name':{'type':'string'},'password':{'type':'string'"
+    "},'token':{'type':'string'},'link':{'type':'string'}}}}}},'responses':{'200':"
+    "{'$ref':'#/components/responses/Login'},'default':{'$ref':'#/components/responses/Problem'}}},"
+    "'delete':{'operationId':'session.end','summary':'Logs out.','responses':{'204':{'description':"
+    "'Logged out.'},'default':{'$ref':'#/components/responses/Problem'}}}}}";
+static const char plane_responses[] =
+    "{'Problem':{'description':'A problem (RFC 9457).','content':{'application/problem+json':"
+    "{'schema':{'$ref':'#/components/schemas/Problem'}}}},'Login':{'description':'Who is logged in, "
+    "and the token that writes carry in X-CSRF-Token.','content':{'application/json':{'schema':"
+    "{'$ref':'#/components/schemas/Login'}}}}}";
+
+static void add_plane_paths(cJSON *document, cJSON *paths)
+{
+    cJSON *more = parse_quoted(plane_paths);
+    while (more->child != NULL) {
+        cJSON *item = cJSON_DetachItemViaPointer(more, more->child);
+        cJSON_AddItemToObject(paths, item->string, item);
+    }
+    cJSON_Delete(more);
+    cJSON_AddItemToObject(cJSON_GetObjectItemCaseSensitive(document, "components"), "responses",
+                          parse_quoted(plane_responses));
+}
+
 char *openapi_text(void)
 {
     cJSON *document = cJSON_CreateObject();
@@ -227,6 +267,7 @@ char *openapi_text(void)
         add_command(paths, row);
     }
     add_schemas(document);
+    add_plane_paths(document, paths);
     char *text = cJSON_PrintUnformatted(document);
     cJSON_Delete(document);
     return text;

@@ -581,6 +581,9 @@ const struct command *command_find(struct weir_str method, struct weir_str path,
     size_t lens[2] = {0, 0};
 
     *allow = NULL;
+    if (str_equal(path, STR("/openapi.json"))) { /* where people look for it first */
+        path = STR(COMMAND_PREFIX "/openapi.json");
+    }
     if (path.len < prefix || memcmp(path.ptr, COMMAND_PREFIX, prefix) != 0) {
         return NULL;
     }

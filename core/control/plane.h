@@ -132,5 +132,6 @@ void run_user_patch(struct operation *operation);
 void run_user_remove(struct operation *operation);
 void run_token_add(struct operation *operation);
 void run_token_remove(struct operation *operation);
+void run_openapi(struct operation *operation);
 
 #endif

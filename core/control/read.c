@@ -359,3 +359,9 @@ void run_history(struct operation *operation)
         operation_succeed(operation, 200, answer);
     }
 }
+
+void run_openapi(struct operation *operation)
+{
+    operation_succeed(operation, 200, NULL);
+    operation->text = base_strdup(operation->plane->openapi);
+}
