@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* overlay.c: what was changed at run time, laid over a pool's settings. */
+#include "runner.h"
+
+#include "control/overlay.h"
+
+static void put(struct overlay *overlay, const char *key, const char *json)
+{
+    overlay_set(overlay, key, cJSON_Parse(json));
+}
+
+struct stage {
+    struct overlay *overlay;
+    struct arena arena;
+    struct server_settings files[2];
+    struct pool_settings pool;
+};
+
+static void stage_init(struct stage *stage)
+{
+    *stage = (struct stage){.overlay = overlay_new()};
+    arena_init(&stage->arena, NULL, 0);
+    stage->files[0] = (struct server_settings){.id = STR("a"), .weight = 1, .file_weight = 1};
+    stage->files[1] = (struct server_settings){.id = STR("b"), .weight = 2, .file_weight = 2};
+    stage->pool = (struct pool_settings){.name = STR("web"), .servers = {stage->files, 2}};
+}
+
+static const struct server_settings *adjusted(struct stage *stage, size_t count)
+{
+    overlay_adjust(stage->overlay, &stage->arena, &stage->pool);
+    ck_assert_uint_eq(stage->pool.servers.count, count);
+    return stage->pool.servers.items;
+}
+
+static void stage_end(struct stage *stage)
+{
+    arena_reset(&stage->arena);
+    overlay_free(&stage->overlay);
+}
+
+START_TEST(nothing_changed)
+{
+    struct stage stage;
+    stage_init(&stage);
+    const struct server_settings *servers = adjusted(&stage, 2);
+    ck_assert_int_eq(servers[1].weight, 2);
+    ck_assert(!servers[0].runtime);
+    stage_end(&stage);
+}
+END_TEST
+
+START_TEST(numbers_servers_and_hiding)
+{
+    struct stage stage;
+    stage_init(&stage);
+    put(stage.overlay, "web/a", "{\"weight\":7,\"max_connections\":3}");
+    put(stage.overlay, "web/b", "{\"hidden\":true}");
+    put(stage.overlay, "web/c", "{\"url\":\"http://c:1\",\"weight\":0,\"backup\":true}");
+    put(stage.overlay, "web2/d", "{\"url\":\"http://d:1\"}");
+    const struct server_settings *servers = adjusted(&stage, 2);
+    ck_assert_int_eq(servers[0].weight, 7);
+    ck_assert_int_eq(servers[0].file_weight, 1);
+    ck_assert_int_eq(servers[0].max_connections, 3);
+    ck_assert(str_equal(servers[1].id, STR("c")));
+    ck_assert(servers[1].runtime && servers[1].backup);
+    ck_assert_int_eq(servers[1].weight, 0);
+    ck_assert(str_equal(servers[1].url.host, STR("c")));
+    stage_end(&stage);
+}
+END_TEST
+
+START_TEST(added_one_hides_the_files_of_that_name)
+{
+    struct stage stage;
+    stage_init(&stage);
+    put(stage.overlay, "web/a", "{\"url\":\"http://other:1\"}");
+    const struct server_settings *servers = adjusted(&stage, 2);
+    ck_assert(str_equal(servers[0].id, STR("b")));
+    ck_assert(str_equal(servers[1].id, STR("a")) && servers[1].runtime);
+    stage_end(&stage);
+}
+END_TEST
+
+START_TEST(nonsense_is_left_out)
+{
+    struct stage stage;
+    stage_init(&stage);
+    put(stage.overlay, "web/c", "{\"url\":\"gopher://c\"}");
+    adjusted(&stage, 2);
+    stage_end(&stage);
+}
+END_TEST
+
+START_TEST(empty_entries_are_none)
+{
+    struct overlay *overlay = overlay_new();
+    put(overlay, "web/a", "{\"weight\":7}");
+    ck_assert_ptr_nonnull(overlay_entry(overlay, "web", "a"));
+    put(overlay, "web/a", "{}");
+    ck_assert_ptr_null(overlay_entry(overlay, "web", "a"));
+    overlay_free(&overlay);
+}
+END_TEST
+
+static Suite *overlay_suite(void)
+{
+    Suite *suite = suite_create("overlay");
+    TCase *tcase = tcase_create("overlay");
+    tcase_add_test(tcase, nothing_changed);
+    tcase_add_test(tcase, numbers_servers_and_hiding);
+    tcase_add_test(tcase, added_one_hides_the_files_of_that_name);
+    tcase_add_test(tcase, nonsense_is_left_out);
+    tcase_add_test(tcase, empty_entries_are_none);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+UNIT_SUITE(overlay_suite);
