@@ -13,6 +13,7 @@ weir_confd = \
     conf.d/50-health_http.conf \
     conf.d/51-health_passive.conf \
     conf.d/60-access_log.conf \
+    conf.d/70-admin.conf \
     conf.d/70-headers.conf \
     conf.d/71-metrics_prometheus.conf \
     conf.d/71-rate_limit.conf \
