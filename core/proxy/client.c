@@ -19,6 +19,8 @@
 /* How often a listener at its connection_limit looks whether a place is free again: those that other
  * loops give back are seen by this. */
 #define FULL_LOOK_NS (LOOP_TICK_MS * NS_PER_MS)
+/* How often that is told, by each loop, as long as it comes again and again. */
+#define FULL_TELL_NS (10 * NS_PER_SECOND)
 
 static void listener_look(struct timer *timer);
 
@@ -78,12 +80,13 @@ static void listener_pause(struct listener_local *local, bool pause)
 /* What is above the limit waits in the kernel's queue (backlog) until a place is free. */
 static void listener_full(struct listener_local *local)
 {
-    static struct log_limit limit;
+    uint64_t now_ns = loop_now_ns(local->worker->loop);
 
-    if (!local->full) {
-        log_limited(&limit, WEIR_LOG_WARNING, "listener",
-                    "%s: connection_limit (%u) is reached; new connections wait",
-                    local->listener->name, local->plan->connection_limit);
+    if (local->full_told_ns == 0 || now_ns - local->full_told_ns > FULL_TELL_NS) {
+        local->full_told_ns = now_ns;
+        log_write(WEIR_LOG_WARNING, "listener",
+                  "%s: connection_limit (%u) is reached; new connections wait",
+                  local->listener->name, local->plan->connection_limit);
     }
     local->full = true;
     listener_pause(local, true);

@@ -28,6 +28,7 @@ struct listener_local {
     struct list greetings; /* struct greeting.link */
     bool full;             /* connection_limit is reached: nothing is accepted here */
     struct timer full_timer;
+    uint64_t full_told_ns; /* when that was logged last */
     struct traffic traffic;
 } __attribute__((aligned(64)));
 
