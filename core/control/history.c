@@ -182,19 +182,11 @@ static void series_take(struct history *history, struct series *series, const st
                         uint32_t in_flight)
 {
     uint64_t second = history->second;
-    bool step = second / HISTORY_STEP != series->second / HISTORY_STEP;
 
-    if (series->second == 0) { /* new: there is nothing to compare with */
-        for (unsigned i = 0; i < HISTORY_MARKS; i++) {
-            series->marks[i] = *now;
-        }
-        series->last = *now;
-        for (unsigned i = 0; i < RECENT_COUNTERS; i++) {
-            series->recent[i] = now->counters;
-        }
-        series->second = second;
-        return;
+    if (series->second == 0) { /* new, and so is what it counts: it began at zero a second ago */
+        series->second = second - 1;
     }
+    bool step = second / HISTORY_STEP != series->second / HISTORY_STEP;
     uint64_t passed = second - series->second;
     if (series->fine != NULL) {
         for (uint64_t s = series->second + 1; s < second && s < series->second + HISTORY_SECONDS;

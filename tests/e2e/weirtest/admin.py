@@ -68,6 +68,15 @@ class Browser:
     def get(self, target, headers=(), **how):
         return self.call("GET", target, None, headers, **how)
 
+    def post(self, target, body=None):
+        return self.call("POST", target, body)
+
+    def patch(self, target, body):
+        return self.call("PATCH", target, body)
+
+    def delete(self, target):
+        return self.call("DELETE", target)
+
     def log_in(self, **how):
         """POST /api/v1/session; keeps the cookie where it goes well."""
         headers = how.pop("headers", ())

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""What operations of the control plane do: to the traffic, to the files, to what is kept."""
+
+import threading
+
+import pytest
+
+from weirtest import admin, conf
+from weirtest.backend import Holding
+from weirtest.load import Load
+from weirtest.wait import wait_for
+
+SERVERS = "/api/v1/pools/web/servers"
+
+
+def text(servers, pool_options="", **how):
+    """A pool, the admin plane and a store."""
+    how.setdefault("admin_options", "request_limit = 0")  # tests ask often
+    return admin.one_pool(servers, pool_options, **how) + 'module "store_sqlite" {}\n'
+
+
+def ids(root):
+    return [server["id"] for server in root.get(SERVERS).json["entries"]]
+
+
+def test_servers_come_and_go_under_load(start_weir, http_server):
+    """Not a request fails while servers are added, weighed, drained and removed."""
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(text({"a": a}))
+    root = admin.browser(weir)
+    with Load(weir.client, threads=4) as load:
+        load.wait_requests(20)
+        for _ in range(10):
+            before = b.served
+            added = root.post(SERVERS, {"url": b.url, "id": "b", "weight": 5})
+            assert added.status == 201, added.text
+            assert added.headers.get("Location") == f"{SERVERS}/b"
+            wait_for(lambda: b.served > before, "the new server to serve")
+            assert root.patch(f"{SERVERS}/b", {"weight": 1}).json["weight"] == 1
+            assert root.delete(f"{SERVERS}/b").status == 202
+            wait_for(lambda: ids(root) == ["a"], "the server to be drained and removed")
+    load.assert_clean()
+
+
+def test_removal_waits_for_running_requests(start_weir, http_server):
+    gate = Holding()
+    a, b = http_server("a"), http_server("b", gate)
+    weir = start_weir(text({"a": a, "b": b}))
+    root = admin.browser(weir)
+    root.patch(f"{SERVERS}/a", {"state": "maintenance"})
+    answers = []
+
+    def visit():
+        with weir.client() as client:
+            answers.append(client.get("/").status)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    wait_for(lambda: root.get(f"{SERVERS}/b").json["in_flight"] == 1, "the request to be there")
+    assert root.patch(f"{SERVERS}/a", {"state": "ready"}).status == 200
+    leaving = root.delete(f"{SERVERS}/b")
+    assert leaving.status == 202
+    assert leaving.json["state"] == "drain" and leaving.json["drain_deadline"]
+    with weir.client() as client:
+        assert all(client.get("/").headers.get("X-Server", "a") == "a" for _ in range(5))
+    assert ids(root) == ["a", "b"]
+    gate.release()
+    visitor.join()
+    assert answers == [200]
+    wait_for(lambda: ids(root) == ["a"], "the server to go")
+
+
+def test_drift_and_contradictions(start_weir, http_server):
+    """A reload keeps runtime changes, and says which of them the files contradict."""
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(text({"a": (a, "weight = 2"), "b": b}))
+    root = admin.browser(weir)
+    assert root.get(f"{SERVERS}/a").json["drift"] == []
+    root.patch(f"{SERVERS}/a", {"weight": 7})
+    shown = root.get(f"{SERVERS}/a").json
+    assert shown["drift"] == ["weight"] and shown["configured_weight"] == 2
+    weir.configure(text({"a": (a, "weight = 3"), "b": b}))
+    answer = root.post("/api/v1/config/reload", None)
+    assert answer.status == 200, answer.text
+    assert answer.json["contradictions"] == [
+        {"pool": "web", "server": "a", "field": "weight", "file": 3, "runtime": 7}]
+    assert root.get(f"{SERVERS}/a").json["weight"] == 7
+    # What equals the files again is no change any more.
+    root.patch(f"{SERVERS}/a", {"weight": 3})
+    assert root.get(f"{SERVERS}/a").json["drift"] == []
+    weir.configure("nonsense {")
+    refused = root.post("/api/v1/config/reload", None)
+    assert refused.status == 422 and refused.json["mistakes"]
+    checked = root.post("/api/v1/config/check", None).json
+    assert checked["ok"] is False and checked["mistakes"] == refused.json["mistakes"]
+    weir.configure(text({"a": (a, "weight = 3"), "b": b}))
+
+
+def test_states_of_the_files(start_weir, http_server):
+    """A server may begin in maintenance; what operators say of it comes before that."""
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(text({"a": a, "b": (b, 'state = "maintenance"')}))
+    root = admin.browser(weir)
+    shown = root.get(f"{SERVERS}/b").json
+    assert shown["state"] == "maintenance" and shown["drift"] == []
+    with weir.client() as client:
+        assert all(client.get("/").status == 200 for _ in range(6))
+    assert not b.served
+    assert root.patch(f"{SERVERS}/b", {"state": "ready"}).json["drift"] == ["state"]
+    with weir.client() as client:
+        wait_for(lambda: client.get("/").status == 200 and b.served, "b to serve")
+
+
+def test_unconfirmed_change_is_taken_back_after_a_restart(make_weir, http_server):
+    weir = make_weir(workers=1)
+    weir.configure(text({"a": http_server("a")}))
+    weir.start()
+    root = admin.browser(weir)
+    changed = root.patch(f"{SERVERS}/a?confirm=3s", {"weight": 9})
+    assert changed.status == 200 and changed.json["weight"] == 9
+    entry = changed.headers.get("Weir-Journal")
+    confirmed = root.patch(f"{SERVERS}/a?confirm=3s", {"max_connections": 50})
+    number = confirmed.headers.get("Weir-Journal")
+    assert root.post(f"/api/v1/journal/{number}/confirm", None).json["state"] == "done"
+    weir.kill()
+    weir.stopped = False
+    weir.start()
+    root = admin.browser(weir)
+    assert root.get(f"{SERVERS}/a").json["weight"] == 9
+    wait_for(lambda: root.get(f"{SERVERS}/a").json["weight"] == 1, "the change to be taken back")
+    shown = root.get(f"{SERVERS}/a").json
+    assert shown["max_connections"] == 50
+    entries = {e["id"]: e for e in root.get("/api/v1/journal").json["entries"]}
+    assert entries[int(entry)]["state"] == "expired"
+    again = root.post(f"/api/v1/journal/{number}/confirm", None)
+    assert again.status == 409
+
+
+def test_stale_tags_are_refused(start_weir, http_server):
+    weir = start_weir(text({"a": http_server("a")}))
+    root = admin.browser(weir)
+    tag = root.get(f"{SERVERS}/a").headers.get("ETag")
+    first = root.call("PATCH", f"{SERVERS}/a", {"weight": 2}, [("If-Match", tag)])
+    assert first.status == 200
+    second = root.call("PATCH", f"{SERVERS}/a", {"weight": 3}, [("If-Match", tag)])
+    assert second.status == 412
+    assert second.headers.get("ETag") == first.headers.get("ETag")
+    assert root.get(f"{SERVERS}/a").json["weight"] == 2
+
+
+def test_explain(start_weir, http_server):
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(text({"a": a, "b": b}, 'sticky "cookie" {}'))
+    root = admin.browser(weir)
+    with weir.client() as client:
+        response = client.get("/")
+    cookie = response.headers.get("Set-Cookie").split(";")[0]
+    home = "a" if a.served else "b"
+    how = {"url": "http://www.example/x", "headers": {"Cookie": cookie}}
+    told = root.post("/api/v1/explain", how).json
+    assert told["pool"] == "web" and told["pick"] == home
+    assert told["sticky"] == {"verdict": "known", "server": home}
+    root.patch(f"{SERVERS}/{home}", {"state": "maintenance"})
+    told = root.post("/api/v1/explain", how).json
+    assert told["sticky"]["verdict"] == "lost" and told["pick"] != home
+    reasons = {c["id"]: c["why"] for c in told["candidates"]}
+    assert reasons[home] == "it is in maintenance"
+    assert a.served + b.served == 1, "a dry run asked a server"
+    assert root.post("/api/v1/explain", {"url": "/x"}).status == 422
+
+
+def test_statistics_and_history(start_weir, http_server):
+    a = http_server("a")
+    weir = start_weir(text({"a": a}))
+    root = admin.browser(weir)
+    with weir.client() as client:
+        for _ in range(20):
+            client.get("/")
+
+    def rates():
+        return root.get("/api/v1/stats").json["pools"]["web"]["rate"] > 0
+
+    wait_for(rates, "a rate")
+    stats = root.get("/api/v1/stats").json
+    assert stats["pools"]["web"]["requests"] == 20
+    assert stats["pools"]["web"]["servers"]["a"]["health"] in ("up", "unknown")
+    query = "series=total.rate,pool:web.p95,server:web/a.requests&seconds=60"
+    wait_for(lambda: any(root.get(f"/api/v1/stats/history?{query}").json["series"]["total.rate"]),
+             "the history to show it")
+    history = root.get(f"/api/v1/stats/history?{query}").json
+    assert history["step_ms"] == 1000
+    assert {len(values) for values in history["series"].values()} == {60}
+    assert sum(v or 0 for v in history["series"]["total.rate"]) == pytest.approx(20, abs=1)
+    assert root.get("/api/v1/stats/history?series=pool:web&seconds=60").status == 422
+    hour = root.get("/api/v1/stats/history?series=total.rate&seconds=3600").json
+    assert hour["step_ms"] == 5000 and len(hour["series"]["total.rate"]) == 720
+
+
+def test_secrets_are_not_shown(start_weir, http_server):
+    weir = start_weir(text({"a": http_server("a")}))
+    root = admin.browser(weir)
+    for path in ("/api/v1/config", "/api/v1/config/export"):
+        files = root.get(path).json["files"]
+        assert any('pool "web"' in file["text"] for file in files)
+    shown = root.get("/api/v1/users").text
+    assert "sha256" not in shown and "scrypt" not in shown
+
+
+def test_without_a_store_changes_are_made_and_told_as_not_kept(make_weir, http_server):
+    weir = make_weir(workers=1)
+    weir.configure(admin.one_pool({"a": http_server("a")}, admin_options="request_limit = 0"))
+    weir.start()
+    root = admin.browser(weir)
+    store = root.get("/api/v1/status").json["store"]
+    assert store["kind"] is None and store["state"] == "none" and "not kept" in store["detail"]
+    assert root.patch(f"{SERVERS}/a", {"weight": 4}).json["weight"] == 4
+    weir.stop()
+    weir.stopped = False
+    weir.start()
+    assert admin.browser(weir).get(f"{SERVERS}/a").json["weight"] == 1
