@@ -237,7 +237,6 @@ static void sample_pools(struct history *history, const struct generation *g, ui
 {
     for (size_t i = 0; i < g->pool_count; i++) {
         const struct pool_plan *plan = &g->pools[i];
-        struct series *series = series_of(history, history_key_pool(plan->pool->name), SERIES_POOL);
         struct mark now = {{0, 0, 0, 0}, {0}};
         uint32_t running = 0;
         for (size_t k = 0; k < plan->server_count; k++) {
@@ -247,6 +246,8 @@ static void sample_pools(struct history *history, const struct generation *g, ui
         for (unsigned k = 0; k < plan->pool->loops; k++) {
             read_traffic(&now, &plan->pool->locals[k].traffic, true);
         }
+        /* Only now: a new series of a server may have made the table anew, and freed what looked gone. */
+        struct series *series = series_of(history, history_key_pool(plan->pool->name), SERIES_POOL);
         if (series != NULL) {
             series_take(history, series, &now, running);
         }

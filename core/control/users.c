@@ -242,7 +242,7 @@ static bool read_token(struct users *users, const char *path)
     close(fd);
     text[strcspn(text, "\r\n")] = '\0';
     if (got > 0 && strlen(text) >= 32 && strlen(text) < sizeof(users->admin_token)) {
-        snprintf(users->admin_token, sizeof(users->admin_token), "%s", text);
+        memcpy(users->admin_token, text, strlen(text) + 1);
     } else {
         log_write(WEIR_LOG_ERROR, "weir",
                   "%s holds no token (32 to 70 characters); remove it to have one made at the next "
