@@ -171,3 +171,30 @@ def test_events_tell_changes(live):
     finally:
         follower.send_signal(signal.SIGTERM)
         follower.wait()
+
+
+def test_tokens_over_tcp_and_tls(make_weir, http_server, certs):
+    """The first start's token opens the API from elsewhere; without it there is a hint."""
+    weir = make_weir(access_log=False)
+    tls = (f'tls {{ certificate "a" {{ chain = "{certs.folder}/localhost.crt" '
+           f'key = "{certs.folder}/localhost.key" }} }}')
+    weir.configure('module "admin" { web_dir = "" }\n' +
+                   conf.listener('handler "admin" {}', "plain") +
+                   conf.listener(f'handler "admin" {{}}\n  {tls}', "secure") +
+                   conf.one_pool({"web-1": http_server("web-1")}))
+    weir.start()
+    token = weir.state / "admin.token"
+    wait_for(token.exists, "the administrator's token")
+    plain = ("--url", f"http://127.0.0.1:{weir.port('plain')}")
+    secure = ("--url", f"https://localhost:{weir.port('secure')}", "--ca", certs.folder / "ca.crt")
+    for where in (plain, secure):
+        assert "web-1" in weirctl(*where, "--token-file", token, "servers").stdout
+        done = weirctl(*where, "servers")
+        assert done.returncode == 4 and "--token-file" in done.stderr, done.stderr
+    viewer = weir.folder / "viewer.token"
+    assert weirctl(*plain, "--token-file", token, "user", "add", "ann").returncode == 0
+    viewer.write_text(weirctl(*plain, "--token-file", token, "user", "token", "ann").stdout,
+                      encoding="ascii")
+    assert weirctl(*plain, "--token-file", viewer, "servers").returncode == 0
+    done = weirctl(*plain, "--token-file", viewer, "server", "weight", "web-1", "3")
+    assert done.returncode == 4 and "operator" in done.stderr, done.stderr
