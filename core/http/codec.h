@@ -122,6 +122,8 @@ struct up_ops {
     void (*pause)(struct up *up);
     void (*resume)(struct up *up);
     size_t (*waiting)(struct up *up);
+    /* Changes whenever the server has taken something of what was sent; for now and then. */
+    uint64_t (*taken_mark)(struct up *up);
     /* Lets go of the exchange: no more events. The connection is kept for the next request when its state
      * allows, else closed. */
     void (*release)(struct up *up);

@@ -436,6 +436,11 @@ static size_t up_waiting(struct up *up)
     return conn_waiting(c->conn);
 }
 
+static uint64_t up_taken_mark(struct up *up)
+{
+    return conn_taken_mark(client_of(up)->conn);
+}
+
 static void up_release(struct up *up)
 {
     struct h1_client *c = client_of(up);
@@ -464,6 +469,7 @@ static const struct up_ops client_up_ops = {
     .pause = up_pause,
     .resume = up_resume,
     .waiting = up_waiting,
+    .taken_mark = up_taken_mark,
     .release = up_release,
 };
 

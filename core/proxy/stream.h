@@ -90,6 +90,7 @@ struct stream {
     size_t replay_len, replay_size;
     bool replay_broken; /* body bytes have passed that were not kept */
     uint64_t body_in;   /* request body bytes passed on */
+    uint64_t up_taken;  /* the server's mark at the last look at a body that stands */
 
     /* who the client is, and what the request is called; see forwarding.h */
     struct weir_peer peer; /* .address.ptr NULL: the connection's */

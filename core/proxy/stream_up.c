@@ -354,6 +354,15 @@ static void stream_check_progress(struct stream *stream)
         stream_set_timer(stream, limit); /* the client is slow: its own clock runs */
         return;
     }
+    if (!stream->tunnel && stream->phase == PHASE_SENT) {
+        /* The kernel holds much for a server that reads slowly, and tells of room late. */
+        uint64_t taken = stream->exchange.up->ops->taken_mark(stream->exchange.up);
+        if (taken != stream->up_taken) {
+            stream->up_taken = taken;
+            stream_set_timer(stream, limit);
+            return;
+        }
+    }
     stream->attempt_reason = REASON_IDLE_TIMEOUT;
     stream->outcome = WEIR_OUTCOME_TIMEOUT;
     stream_leave_server(stream, WEIR_OUTCOME_TIMEOUT);

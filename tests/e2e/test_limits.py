@@ -313,6 +313,45 @@ def test_slow_reader_is_no_dead_one(start_weir, http_server):
     assert response.status == 200 and weir.access(1)[0]["reason"] == ""
 
 
+def test_slow_server_is_no_dead_one(start_weir, scripted_server):
+    """The same of a request's body; one that takes nothing at all is."""
+    def slow(peer):
+        peer.request_head()
+        left = size - len(peer.buffer)
+        peer.buffer = b""
+        with Stopwatch() as watch:
+            while left > 0:
+                left -= len(peer.sock.recv(8192 if watch.running() < 6 else 1 << 20))
+                if watch.running() < 6:
+                    pass_time(0.05)
+        peer.respond(b"all")
+
+    def dead(peer):
+        peer.request_head()
+        assert ended.wait(DEADLINE)
+
+    size, ended = 24 << 20, threading.Event()
+    weir = start_weir(conf.one_pool({"a": scripted_server(slow, dead)}, "idle_timeout = 2s"),
+                      workers=1)
+    for body, status in ((b"all", 200), (None, 504)):
+        with weir.client() as client, Stopwatch() as watch:
+            client.send(f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n")
+            sender = threading.Thread(target=send_all, args=(client, bytes(size)), daemon=True)
+            sender.start()
+            response = client.response()
+            assert (response.status, body in (None, response.body)) == (status, True)
+            assert watch.running() < 15
+    ended.set()
+
+
+def send_all(client, data):
+    """Sends until the other side wants no more."""
+    try:
+        client.send(data)
+    except OSError:
+        pass
+
+
 # ---- memory: what a slow peer can hold ----
 
 # Documented in docs/LIMITS.md: the program's resident memory, buffers, structs, OpenSSL and the allocator's
