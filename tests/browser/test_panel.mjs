@@ -55,7 +55,7 @@ describe("control panel", () => {
         await page.getByRole("button", { name: "Add server to web_servers" }).click();
         await dialog(page).getByLabel("URL").fill("ftp://x");
         await dialog(page).getByRole("button", { name: "Add server" }).click();
-        await dialog(page).getByText("not a URL that starts").waitFor();
+        await dialog(page).getByText("Not a URL that starts").waitFor();
         await shoot(page, "panel-add-refused");
         assert.deepEqual(await findings(page), []);
         await dialog(page).getByLabel("URL").fill("http://localhost:3005");

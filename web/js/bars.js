@@ -173,21 +173,37 @@ export class Bars {
         const pages = Math.max(1, Math.ceil(ordered.length / PAGE));
         this.page = Math.min(Math.max(0, this.page), pages - 1);
         const shown = ordered.slice(this.page * PAGE, (this.page + 1) * PAGE);
-        const several = this.servers.some((server) => server.pool !== this.servers[0].pool);
-        setAttr(this.list, "data-density", ordered.length <= ROOMY ? "roomy" : "dense");
+        const roomy = ordered.length <= ROOMY;
+        setAttr(this.list, "data-density", roomy ? "roomy" : "dense");
+        const namesPool = roomy ? this.poolsDiffer() : this.sharedNames();
         const before = this.bars;
         this.bars = new Map();
         const items = shown.map((server) => {
             const key = `${server.pool}/${server.id}`;
             const bar = before.get(key) ?? new Bar(this.onPick);
             this.bars.set(key, bar);
-            bar.update(server, { top, metric: this.metric, several, picked: this.picked.has(key) });
+            bar.update(server, { top, metric: this.metric, picked: this.picked.has(key),
+                several: namesPool(server) });
             return bar.item;
         });
         setChildren(this.list, items);
         this.pager.hidden = pages === 1;
         setText(this.pageText, `${this.page * PAGE + 1} to ${this.page * PAGE + shown.length} of ` +
             `${ordered.length}`);
+    }
+
+    /** Where there is room, a bar says its pool when there are several of them. */
+    poolsDiffer() {
+        const several = this.servers.some((server) => server.pool !== this.servers[0].pool);
+        return () => several;
+    }
+
+    /** Where there is little, only a server whose name another pool has too says its pool. */
+    sharedNames() {
+        const seen = new Map();
+        for (const { id } of this.servers)
+            seen.set(id, (seen.get(id) ?? 0) + 1);
+        return ({ id }) => seen.get(id) > 1;
     }
 
     showLegend() {

@@ -17,9 +17,10 @@ export function niceTop(value) {
 }
 
 export class TimeChart {
-    /** onHover(index | null): the pointer or the keys moved the crosshair. */
-    constructor(canvas, { onHover }) {
+    /** least: the axis reaches at least so far; onHover(index | null): the pointer or the keys moved the crosshair. */
+    constructor(canvas, { least = 1, onHover }) {
         this.canvas = canvas;
+        this.least = least;
         this.data = null;
         this.hover = null;
         this.context = canvas.getContext("2d");
@@ -88,7 +89,7 @@ export class TimeChart {
             return;
         const { context } = this;
         context.clearRect(0, 0, this.width, this.height);
-        let greatest = 0;
+        let greatest = this.least;
         for (const { values } of this.data.lines)
             for (const value of values)
                 if (value > greatest)

@@ -21,7 +21,7 @@ const lastKnown = (values) => values.findLast((value) => value !== null && value
 
 export class ChartCard {
     /** controls: nodes beside the title; onHover(index | null) for all charts of the page. */
-    constructor({ id, title, unit, format, controls = [], onHover }) {
+    constructor({ id, title, unit, format, least, controls = [], onHover }) {
         Object.assign(this, { format, unit });
         this.canvas = h("canvas", { class: "chart-canvas", tabindex: "0", role: "img",
             "aria-label": title, "aria-describedby": `${id}-said` });
@@ -39,7 +39,7 @@ export class ChartCard {
                 h("span", { class: "hint", text: unit }), this.at, controls, this.switch),
             h("div", { class: "chart-area" }, this.canvas, this.tip, this.tableBox), this.legend,
             this.said);
-        this.chart = new TimeChart(this.canvas, { onHover });
+        this.chart = new TimeChart(this.canvas, { least, onHover });
         document.addEventListener("weir-theme", () => this.makeLegend());
     }
 

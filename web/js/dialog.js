@@ -3,6 +3,7 @@
 // the fields that they are about.
 
 import { h } from "./dom.js";
+import { sentence } from "./format.js";
 import { icon } from "./icons.js";
 
 /** A labelled field. The control's name is also the member that a problem's pointer names. */
@@ -27,10 +28,10 @@ function showErrors(form, problem) {
             continue;
         }
         control.setAttribute("aria-invalid", "true");
-        control.closest(".field")?.append(h("span", { class: "field-error", text: error.detail }));
+        control.closest(".field")?.append(h("span", { class: "field-error", text: sentence(error.detail) }));
         first ??= control;
     }
-    box.textContent = [problem.message, ...rest].join(". ");
+    box.textContent = [problem.message, ...rest].map(sentence).join(". ");
     box.hidden = false;
     (first ?? form.querySelector("[type=submit]")).focus();
 }

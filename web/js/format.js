@@ -117,3 +117,6 @@ export function plural(number, word) {
         ? one.format(number) : whole.format(number);
     return `${text} ${word}${number === 1 ? "" : "s"}`;
 }
+
+/** A text as the beginning of a sentence. */
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

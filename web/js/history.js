@@ -38,6 +38,7 @@ export class History {
         this.metrics = metrics;
         this.step = data[0]?.step_ms ?? 1000;
         this.length = Math.round(seconds * 1000 / this.step);
+        this.phase = undefined;
         this.start = data[0]?.start ?? Date.now() - seconds * 1000;
         this.series = new Map();
         for (const { series, start } of data)
@@ -55,10 +56,24 @@ export class History {
         return whole.slice(0, this.length);
     }
 
+    /**
+     * The place of a time among the steps. Statistics come each second, but at any point of a step
+     * and with some jitter: where they fall within a step is followed, so that none lands beside.
+     */
+    slotOf(time) {
+        const exact = (time - this.start) / this.step;
+        if (this.step > 1000)
+            return Math.floor(exact);
+        this.phase ??= exact - Math.floor(exact);
+        const slot = Math.round(exact - this.phase);
+        this.phase += (exact - this.phase - slot) * 0.1;
+        return slot;
+    }
+
     push(stats) {
         if (this.subjects.length === 0)
             return;
-        let at = Math.floor((stats.time - this.start) / this.step);
+        let at = this.slotOf(stats.time);
         const move = at - (this.length - 1);
         if (move > 0) {
             this.start += move * this.step;

@@ -89,7 +89,8 @@ export class Model extends EventTarget {
         this.loading = this.fetchPools();
         await this.loading;
         this.loading = null;
-        this.refreshSoon(this.again ? 20 : reloadDelay(this.servers().length));
+        const servers = this.servers().length;
+        this.refreshSoon(this.again ? Math.min(1000, 50 + servers) : reloadDelay(servers));
         this.again = false;
         return undefined;
     }

@@ -19,7 +19,8 @@ const MOST_LINES = 8;
 const CHARTS = [
     { id: "rate", title: "Requests", unit: "per second", metrics: ["rate"], format: rate },
     { id: "errors", title: "Errors", unit: "per second", metrics: ["errors_rate"], format: rate },
-    { id: "in-flight", title: "In flight", unit: "requests", metrics: ["in_flight"], format: count },
+    { id: "in-flight", title: "In flight", unit: "requests", metrics: ["in_flight"], format: count,
+        least: 4 },
     { id: "latency", title: "Latency", unit: "ms", metrics: PERCENTILES, format: ms },
 ];
 

@@ -10,8 +10,13 @@ import { DataTable } from "../table.js";
 
 const PAGE = 50;
 
-const show = (value) => typeof value === "object" && value !== null ? JSON.stringify(value)
-    : String(value);
+function show(name, value) {
+    if (value === null)
+        return "none";
+    if (typeof value === "number" && /_(at|deadline|until|since)$/.test(name))
+        return when(value);
+    return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
 
 /** What differs between before and after, one text a member. */
 function differences({ before, after }) {
@@ -19,16 +24,17 @@ function differences({ before, after }) {
         return [];
     if (!before || !after)
         return Object.entries(before ?? after).filter(([, value]) => value !== null)
-            .map(([name, value]) => [name, before ? show(value) : null, after ? show(value) : null]);
+            .map(([name, value]) => [name, before ? show(name, value) : null,
+                after ? show(name, value) : null]);
     return [...new Set([...Object.keys(before), ...Object.keys(after)])]
         .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
-        .map((name) => [name, name in before ? show(before[name]) : null,
-            name in after ? show(after[name]) : null]);
+        .map((name) => [name, name in before ? show(name, before[name]) : null,
+            name in after ? show(name, after[name]) : null]);
 }
 
 const STATES = {
-    done: ["up", "Done"], undone: ["maintenance", "Undone"], expired: ["maintenance", "Taken back"],
-    pending: ["drain", "Unconfirmed"],
+    done: ["up", "Done"], undone: ["maintenance", "Undone", "undo"],
+    expired: ["maintenance", "Taken back", "undo"], pending: ["drain", "Unconfirmed", "clock"],
 };
 
 function changeCell() {

@@ -36,7 +36,7 @@ function certificateState(row) {
         return ["down", "Expired"];
     if (row.not_before > Date.now())
         return ["down", "Not yet valid"];
-    return row.days_left <= SOON_DAYS ? ["drain", "Expires soon"] : ["up", "Valid"];
+    return row.days_left <= SOON_DAYS ? ["drain", "Expires soon", "warning"] : ["up", "Valid"];
 }
 
 function daysLeft(row) {
@@ -94,9 +94,11 @@ export const LISTS = {
             num("faults", "Faults", (row) => row.faults, count),
             text("license", "Licence", (row) => row.license),
             { id: "path", label: "File", value: (row) => row.path, cell: () => {
-                const node = h("span", { class: "mono ellipsis path" });
+                // The end of a path says more than its beginning, so the beginning is cut.
+                const text = h("bdi");
+                const node = h("span", { class: "mono ellipsis path" }, text);
                 return { node, update: (row) => {
-                    setText(node, row.path ?? NONE);
+                    setText(text, row.path ?? NONE);
                     setAttr(node, "title", row.path);
                 } };
             } },

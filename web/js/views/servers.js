@@ -57,7 +57,7 @@ function stateCell() {
     const reason = h("span", { class: "sub ellipsis" });
     return { node: h("div", { class: "standing" }, mark.node, reason), update: (server) => {
         const name = standing(server);
-        mark.update(name);
+        mark.update(name, server.leaving ? "Leaving" : undefined);
         const ejected = (server.ejected_until ?? 0) > Date.now();
         const text = name === "drain" ? drainLeft(server) || server.health.reason
             : ejected ? `set aside: ${server.health.reason}` : server.health.reason;

@@ -4,7 +4,7 @@
 import { api } from "../api.js";
 import { field } from "../dialog.js";
 import { h } from "../dom.js";
-import { count, ms, NONE } from "../format.js";
+import { count, ms, NONE, sentence } from "../format.js";
 import { icon } from "../icons.js";
 import { badge } from "../state.js";
 
@@ -138,7 +138,7 @@ export class TesterView {
             this.output.replaceChildren(...result(data));
         } catch (problem) {
             const more = (problem.errors ?? []).map((error) => error.detail).join("; ");
-            this.error.textContent = more ? `${problem.message}: ${more}` : problem.message;
+            this.error.textContent = sentence(more ? `${problem.message}: ${more}` : problem.message);
             this.error.hidden = false;
         }
     }

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+// A real weir with backends of its own, for the tests of the pages: $WEIR_BIN with the modules of
+// $WEIR_MODULE_DIR and the pages of this checkout.
+
+import { spawn } from "node:child_process";
+import fs from "node:fs/promises";
+import http from "node:http";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const WEB = path.resolve(fileURLToPath(import.meta.url), "../../../../web");
+const START_MS = 20000;
+
+async function freePort() {
+    const server = net.createServer();
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address();
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+}
+
+/** Waits until check() gives something true; errors count as not yet. */
+export async function until(check, what, milliseconds = START_MS) {
+    const deadline = Date.now() + milliseconds;
+    let last;
+    while (Date.now() < deadline) {
+        try {
+            const value = await check();
+            if (value)
+                return value;
+        } catch (error) {
+            last = error;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`${what}: not within ${milliseconds} ms${last ? ` (${last.message})` : ""}`);
+}
+
+/** A backend: says who it is, and can be taken down and brought back on its port. */
+export class Backend {
+    async start(port = 0) {
+        this.server = http.createServer((req, res) => {
+            req.resume();
+            res.end("ok\n");
+        });
+        await new Promise((resolve, reject) => this.server.once("error", reject)
+            .listen(port || this.port || 0, "127.0.0.1", resolve));
+        this.port = this.server.address().port;
+        this.url = `http://127.0.0.1:${this.port}`;
+        return this;
+    }
+
+    async stop() {
+        this.server.closeAllConnections();
+        await new Promise((resolve) => this.server.close(resolve));
+    }
+}
+
+const configuration = ({ folder, modules = process.env.WEIR_MODULE_DIR, web, admin, backends }) => `
+state_dir = "${folder}/state"
+module_dir = "${modules}"
+module "admin" {}
+module "balance_least_conn" {}
+module "health_http" {}
+module "route_path" { route "/" { pool = "web_servers" } }
+module "sticky_cookie" {}
+module "store_sqlite" {}
+listener "public" { bind = {"127.0.0.1:${web}"} }
+listener "admin" {
+  bind = {"127.0.0.1:${admin}"}
+  handler "admin" { web_dir = "${WEB}" }
+}
+pool "web_servers" {
+  balance "least_conn" {}
+  sticky "cookie" { ttl = 1h }
+  health "http" { path = "/health"  interval = 300ms  timeout = 200ms  rise = 1  fall = 2 }
+${backends.map(({ url }, i) => `  server "web-${i + 1}" { url = "${url}" }`).join("\n")}
+}
+`;
+
+export class Weir {
+    async start() {
+        this.folder = await fs.mkdtemp(path.join(os.tmpdir(), "weir-browser-"));
+        await fs.mkdir(path.join(this.folder, "state"));
+        this.backends = [await new Backend().start(), await new Backend().start(),
+            await new Backend().start()];
+        this.ports = { web: await freePort(), admin: await freePort() };
+        this.url = `http://127.0.0.1:${this.ports.admin}`;
+        this.configFile = path.join(this.folder, "weir.conf");
+        await fs.writeFile(this.configFile, configuration({ ...this.ports, folder: this.folder,
+            backends: this.backends }));
+        await this.run();
+        this.traffic = setInterval(() => this.visit(), 30);
+        return this;
+    }
+
+    async run() {
+        const log = await fs.open(path.join(this.folder, "weir.log"), "a");
+        this.process = spawn(process.env.WEIR_BIN, ["-c", this.configFile],
+            { stdio: ["ignore", log.fd, log.fd] });
+        await log.close();
+        this.ended = new Promise((resolve) => this.process.once("exit", resolve));
+        await until(() => fetch(`${this.url}/login`).then((answer) => answer.ok), "weir's start")
+            .catch(async (error) => { throw new Error(`${error.message}\n${await this.log()}`); });
+    }
+
+    log() {
+        return fs.readFile(path.join(this.folder, "weir.log"), "utf8");
+    }
+
+    /** The admin token that the first start writes. */
+    async token() {
+        return (await fs.readFile(path.join(this.folder, "state", "admin.token"), "utf8")).trim();
+    }
+
+    visit() {
+        http.get({ port: this.ports.web, host: "127.0.0.1", agent: false },
+            (answer) => answer.resume()).on("error", () => {});
+    }
+
+    async end(signal = "SIGKILL") {
+        this.process.kill(signal);
+        await this.ended;
+    }
+
+    async stop() {
+        clearInterval(this.traffic);
+        await this.end("SIGINT");
+        await Promise.all(this.backends.map((backend) => backend.stop()));
+        await fs.rm(this.folder, { recursive: true, force: true });
+    }
+}
