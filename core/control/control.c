@@ -20,6 +20,7 @@
 #include "control/report.h"
 #include "control/sdk_stats.h"
 #include "module/host.h"
+#include "proxy/discovery.h"
 #include "proxy/names.h"
 #include "proxy/probe.h"
 #include "proxy/recovery.h"
@@ -36,6 +37,7 @@ struct control {
     struct worker *self; /* the control thread's loop */
     struct prober *prober;
     struct names *names;
+    struct generation *starting; /* waits for names; NULL: none does */
     struct list generations;
     struct event *signals[8];
     size_t signal_count;
@@ -47,8 +49,9 @@ struct control {
     void (*change_done)(void *arg, const char *error);
     void *change_arg;
     struct operation *reload_operation;
-    bool first;   /* the start's generation */
-    bool started; /* the first generation is in force */
+    bool rebuilding; /* since names have other servers */
+    bool first;      /* the start's generation */
+    bool started;    /* the first generation is in force */
     bool stopping;
     bool clearing;
     unsigned accepting; /* loops that accept connections, once it stops */
@@ -225,13 +228,16 @@ static void tell_applied(struct control *control, const char *error)
     void (*done)(void *arg, const char *error) = control->change_done;
     struct operation *operation = control->reload_operation;
     bool first = control->first;
+    bool rebuilding = control->rebuilding;
 
     control->change_done = NULL;
     control->change_gate = NULL;
     control->reload_operation = NULL;
-    control->first = false;
+    control->first = control->rebuilding = false;
     if (done != NULL) {
         done(control->change_arg, error);
+    } else if (rebuilding) {
+        plane_rebuilt(control->plane);
     } else if (!first) {
         plane_reloaded(control->plane, operation, NULL, error);
     }
@@ -268,6 +274,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     control->runtime.current = generation;
     if (!control->stopping) {
         names_adopt(control->names, generation);
+        discovery_adopt(control->runtime.discovery, generation);
         prober_adopt(control->prober, generation);
         recovery_adopt(control->runtime.recovery, generation);
         plane_adopt(control->plane, generation);
@@ -275,7 +282,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     if (!control->started) {
         control->started = true;
         log_ready(generation);
-    } else if (control->change_done == NULL) {
+    } else if (control->change_done == NULL && !control->rebuilding) {
         log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
                   (unsigned long long)generation->id);
     }
@@ -361,6 +368,47 @@ static void apply_change(void *arg, struct generation *generation, void (*gate)(
     apply(control, generation);
 }
 
+static void reload(void *arg, struct operation *operation, struct plane *plane);
+
+static void reload_named(void *arg)
+{
+    struct control *control = arg;
+    struct operation *operation = control->reload_operation;
+
+    control->reload_operation = NULL;
+    reload(control, operation, control->plane);
+}
+
+/* From the plane: names have other servers than in the running generation. */
+static void rebuild(void *arg, struct plane *plane)
+{
+    struct control *control = arg;
+    struct mistakes mistakes = {0};
+
+    ASSERT(!control->applying);
+    if (control->stopping) {
+        plane_rebuilt(plane);
+        return;
+    }
+    struct generation *generation =
+        generation_rebuild(&control->runtime, control->runtime.current, &mistakes);
+    if (generation == NULL) {
+        log_mistakes(&mistakes);
+        mistakes_free(&mistakes);
+        plane_rebuilt(plane);
+        return;
+    }
+    mistakes_free(&mistakes);
+    control->rebuilding = true;
+    apply(control, generation);
+}
+
+static void names_changed(void *arg)
+{
+    struct control *control = arg;
+    plane_rebuild(control->plane);
+}
+
 /* From the plane, which lets one change after the other happen. */
 static void reload(void *arg, struct operation *operation, struct plane *plane)
 {
@@ -386,6 +434,12 @@ static void reload(void *arg, struct operation *operation, struct plane *plane)
         return;
     }
     mistakes_free(&mistakes);
+    if (discovery_is_wanting(control->runtime.discovery)) {
+        generation_free(&generation); /* built anew once its names have been answered */
+        control->reload_operation = operation;
+        discovery_await(control->runtime.discovery, reload_named, control);
+        return;
+    }
     unsigned wanted = count_workers(&generation->global);
     if (wanted != control->runtime.workers) {
         log_write(WEIR_LOG_WARNING, "weir",
@@ -417,6 +471,7 @@ static void on_cleared(struct message *message)
     free(note);
     if (--control->left == 0) {
         prober_free(&control->prober);
+        discovery_free(&control->runtime.discovery);
         names_free(&control->names);
         recovery_free(&control->runtime.recovery);
         worker_clear(control->self);
@@ -585,6 +640,7 @@ static void runtime_init(struct control *control, const char *path)
     list_init(&control->runtime.listeners);
     list_init(&control->runtime.routes);
     list_init(&control->generations);
+    control->runtime.discovery = discovery_new();
     arena_reset(&arena);
 }
 
@@ -651,6 +707,7 @@ static void tear_down(struct control *control)
     if (control->prober != NULL) {
         prober_free(&control->prober);
     }
+    discovery_free(&control->runtime.discovery);
     names_free(&control->names);
     free_left_generations(control);
     plane_free(&control->plane);
@@ -664,6 +721,19 @@ static void tear_down(struct control *control)
     logfile_stop();
 }
 
+/* The generation that begins, once more: as if it ran, so that its sockets are found again. */
+static struct generation *begin_again(struct control *control, struct generation *generation,
+                                      struct mistakes *mistakes)
+{
+    control->runtime.current = generation;
+    struct generation *changed = generation_rebuild(&control->runtime, generation, mistakes);
+    control->runtime.current = NULL;
+    if (changed != NULL) {
+        generation_free(&generation);
+    }
+    return changed;
+}
+
 /* What is kept of runtime changes is laid over the files: the generation that begins. */
 static struct generation *restore(struct control *control, struct generation *generation)
 {
@@ -672,10 +742,7 @@ static struct generation *restore(struct control *control, struct generation *ge
     if (plane_restore(control->plane, generation)) {
         return generation;
     }
-    /* Its sockets are found again as those of a running one. */
-    control->runtime.current = generation;
-    struct generation *changed = generation_rebuild(&control->runtime, generation, &mistakes);
-    control->runtime.current = NULL;
+    struct generation *changed = begin_again(control, generation, &mistakes);
     if (changed == NULL) {
         log_mistakes(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir",
@@ -684,8 +751,32 @@ static struct generation *restore(struct control *control, struct generation *ge
         return generation;
     }
     mistakes_free(&mistakes);
-    generation_free(&generation);
     return changed;
+}
+
+static void start_with(struct control *control, struct generation *generation)
+{
+    list_push_back(&control->generations, &generation->link);
+    names_prepare(control->names, generation, named, control);
+}
+
+/* Names stand for servers now. */
+static void start_named(void *arg)
+{
+    struct control *control = arg;
+    struct mistakes mistakes = {0};
+    struct generation *generation = control->starting;
+    struct generation *changed = NULL;
+
+    control->starting = NULL;
+    if (!control->clearing) {
+        changed = begin_again(control, generation, &mistakes);
+    }
+    if (changed == NULL) {
+        log_mistakes(&mistakes);
+    }
+    mistakes_free(&mistakes);
+    start_with(control, changed != NULL ? changed : generation);
 }
 
 static void start(struct control *control, struct generation *generation)
@@ -694,6 +785,7 @@ static void start(struct control *control, struct generation *generation)
         .refresh = refresh_pool,
         .apply = apply_change,
         .pass = gate_passed,
+        .rebuild = rebuild,
         .reload = reload,
         .arg = control,
     };
@@ -703,7 +795,6 @@ static void start(struct control *control, struct generation *generation)
 
     plane_start(control->plane, control->self, &owner);
     generation = restore(control, generation);
-    list_push_back(&control->generations, &generation->link);
     control->prober = prober_new(control->self, server_changed, control);
     control->names = names_new(control->self, generation->global.nameservers, error, sizeof(error));
     control->runtime.recovery = recovery_new(control->self, &recovery);
@@ -714,10 +805,24 @@ static void start(struct control *control, struct generation *generation)
     } else if (start_workers(control)) {
         control->first = true;
         control->applying = true;
-        names_prepare(control->names, generation, named, control);
+        discovery_start(control->runtime.discovery, control->self->loop,
+                        names_resolver(control->names), names_changed, control);
+        if (discovery_is_wanting(control->runtime.discovery)) {
+            control->starting = generation;
+            discovery_await(control->runtime.discovery, start_named, control);
+        } else {
+            start_with(control, generation);
+        }
+        generation = NULL;
         loop_run(control->self->loop);
     } else {
         control->exit_code = 1;
+    }
+    if (control->starting != NULL) {
+        generation = control->starting; /* stopped while names were asked for */
+    }
+    if (generation != NULL) {
+        generation_free(&generation);
     }
 }
 
@@ -770,6 +875,7 @@ int control_check(const char *path)
     }
     int code = mistakes.count > 0 ? 1 : 0;
     mistakes_free(&mistakes);
+    discovery_free(&control.runtime.discovery);
     module_registry_free(&control.runtime.modules);
     return code;
 }
@@ -807,6 +913,7 @@ int control_print_options(const char *path, const char *name)
         }
     }
     mistakes_free(&mistakes);
+    discovery_free(&control.runtime.discovery);
     module_registry_free(&control.runtime.modules);
     return code;
 }

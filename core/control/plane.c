@@ -185,6 +185,18 @@ void plane_finish(struct operation *operation)
     plane_continue(plane);
 }
 
+void plane_rebuild(struct plane *plane)
+{
+    plane->rebuild_wanted = true;
+    plane_continue(plane);
+}
+
+void plane_rebuilt(struct plane *plane)
+{
+    plane->busy = false;
+    plane_continue(plane);
+}
+
 void plane_continue(struct plane *plane)
 {
     if (plane->writing != NULL || plane->busy || plane->ended) {
@@ -194,6 +206,12 @@ void plane_continue(struct plane *plane)
         plane->reload_wanted = false;
         plane->busy = true;
         plane->owner.reload(plane->owner.arg, NULL, plane);
+        return;
+    }
+    if (plane->rebuild_wanted) {
+        plane->rebuild_wanted = false;
+        plane->busy = true;
+        plane->owner.rebuild(plane->owner.arg, plane);
         return;
     }
     struct list *link = list_pop_front(&plane->writes);

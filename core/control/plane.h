@@ -29,6 +29,8 @@ struct plane_owner {
                   void (*done)(void *gate_arg, const char *error), void *gate_arg);
     /* The gate's answer. error NULL: commit. */
     void (*pass)(void *arg, const char *error);
+    /* Builds the running files' generation again: names have other servers. Ends with plane_rebuilt. */
+    void (*rebuild)(void *arg, struct plane *plane);
     /* Reads the files again. `operation` NULL: on a signal. Ends with plane_reloaded. */
     void (*reload)(void *arg, struct operation *operation, struct plane *plane);
     void *arg;
@@ -51,6 +53,7 @@ struct plane {
     struct operation *writing; /* NULL: none runs */
     bool busy;                 /* a change runs that no operation asked for */
     bool reload_wanted;        /* by a signal */
+    bool rebuild_wanted;       /* by DNS */
     bool ended;
     struct timer tick;
     char *openapi;
@@ -84,6 +87,10 @@ void plane_reload(struct plane *plane);
 /* A reload has ended: mistakes (NULL or none: it is in force), or an error of a loop (NULL: none). */
 void plane_reloaded(struct plane *plane, struct operation *operation,
                     const struct mistakes *mistakes, const char *error);
+
+/* Builds the running generation again, once no write runs. */
+void plane_rebuild(struct plane *plane);
+void plane_rebuilt(struct plane *plane);
 
 /* A server's health or state is another one, for events. */
 void plane_server_changed(struct plane *plane, struct server *server);

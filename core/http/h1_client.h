@@ -25,6 +25,7 @@ struct h1_client {
     const struct h1_client_owner *owner;
     void *user;       /* the owner's: the server's local state */
     void *bound;      /* the owner's: whom alone the connection is for; NULL: anybody */
+    uint32_t moves;   /* the owner's: of the server's address when this was made */
     struct list link; /* the owner's */
     struct freed freed;
     struct h1_limits limits;

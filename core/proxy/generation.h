@@ -163,6 +163,7 @@ struct runtime {
     const struct weir_host *host;
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
     struct list pools, listeners, routes;
+    struct discovery *discovery;
     uint64_t start_wall_ms; /* of the program, since 1970 */
     uint64_t last_id;
     struct generation *current; /* NULL before the first */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "module/check.h"
 #include "module/host.h"
+#include "proxy/discovery.h"
 #include "proxy/client.h"
 #include "proxy/worker.h"
 
@@ -337,6 +338,12 @@ static void build_pool(struct build *b, struct pool_plan *plan, const struct con
     const struct server_settings *servers = own;
     bool https = false;
     for (size_t i = 0; i < settings->servers.count; i++) {
+        if (own[i].resolve != RESOLVE_FIRST && own[i].url.host.len == 0) {
+            mistakes_add(b->mistakes, place_of(b, &own[i].url),
+                         "`resolve` is for host names; \"%.*s\" has none",
+                         STR_ARGS(own[i].url.text));
+            own[i].resolve = RESOLVE_FIRST;
+        }
         own[i].file_weight = own[i].weight;
         own[i].file_max_connections = own[i].max_connections;
         if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {
@@ -345,10 +352,11 @@ static void build_pool(struct build *b, struct pool_plan *plan, const struct con
                          STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
         }
     }
+    discovery_expand(b->runtime->discovery, &b->generation->arena, settings);
     if (b->runtime->adjust != NULL) {
         b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
-        servers = settings->servers.items;
     }
+    servers = settings->servers.items;
     for (size_t i = 0; i < settings->servers.count; i++) {
         https = https || servers[i].url.tls;
     }
@@ -744,6 +752,9 @@ static struct server *server_find(struct build *b, const struct pool_plan *plan,
     }
     struct server *server =
         server_new(str_from(pool->name), settings->id, &settings->url, b->generation->loops);
+    if (settings->called.len > 0) {
+        server_set_called(server, settings->called);
+    }
     server->held = runs && plan->health != NULL; /* a newcomer shows that it is well first */
     return server;
 }

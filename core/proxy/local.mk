@@ -9,6 +9,8 @@ core_libcore_a_SOURCES += \
     core/proxy/client.h \
     core/proxy/forwarding.c \
     core/proxy/forwarding.h \
+    core/proxy/discovery.c \
+    core/proxy/discovery.h \
     core/proxy/generation.c \
     core/proxy/generation.h \
     core/proxy/generation_build.c \

@@ -248,6 +248,11 @@ struct names *names_new(struct worker *self, struct weir_str nameservers, char *
     return names;
 }
 
+struct resolver *names_resolver(const struct names *names)
+{
+    return names->resolver;
+}
+
 void names_free(struct names **names)
 {
     struct names *n = *names;

@@ -19,6 +19,7 @@ struct names;
 struct names *names_new(struct worker *self, struct weir_str nameservers, char *error,
                         size_t error_size);
 void names_free(struct names **names);
+struct resolver *names_resolver(const struct names *names);
 
 typedef void (*names_fn)(void *arg, struct generation *generation);
 

@@ -243,6 +243,12 @@ static void server_local_close_idle(struct server_local *mine, uint64_t before_n
     }
 }
 
+void pool_local_moved(struct server_local *mine)
+{
+    mine->moves = mine->server->moves;
+    server_local_close_idle(mine, UINT64_MAX);
+}
+
 void pool_local_sweep(struct pool_local *local, uint64_t now_ns)
 {
     struct pool_plan *plan = local->plan;

@@ -95,6 +95,9 @@ void pool_local_refresh(struct pool_local *local);
 /* The pool's numbers on this loop, for the reader. */
 struct traffic pool_total(const struct pool *pool);
 
+/* The server has another address: its idle connections lead to the old one, and are closed. */
+void pool_local_moved(struct server_local *mine);
+
 /* Closes upstream connections that have been idle for too long. `plan` is set. */
 void pool_local_sweep(struct pool_local *local, uint64_t now_ns);
 

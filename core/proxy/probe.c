@@ -364,15 +364,17 @@ static void probe_timer(struct timer *timer)
 static void probe_write_authority(struct probe *probe)
 {
     const struct weir_url *url = &probe->server->url;
-    bool six = memchr(url->host.ptr != NULL ? url->host.ptr : "", ':', url->host.len) != NULL;
+    const char *called = probe->server->called;
+    struct weir_str host = called != NULL ? str_from(called) : url->host;
+    bool six = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
     unsigned usual = url->tls ? 443 : 80;
 
-    if (url->host.len == 0) {
+    if (host.len == 0) {
         snprintf(probe->authority, sizeof(probe->authority), "localhost");
         return;
     }
     int len = snprintf(probe->authority, sizeof(probe->authority), "%s%.*s%s", six ? "[" : "",
-                       STR_ARGS(url->host), six ? "]" : "");
+                       STR_ARGS(host), six ? "]" : "");
     if (url->port != usual && len > 0 && (size_t)len < sizeof(probe->authority)) {
         snprintf(probe->authority + len, sizeof(probe->authority) - (size_t)len, ":%u", url->port);
     }

@@ -92,6 +92,16 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     return server;
 }
 
+void server_set_called(struct server *server, struct weir_str name)
+{
+    free(server->called);
+    server->called = base_strndup(name.ptr, name.len);
+    if (server->url.tls) {
+        free(server->tls_name);
+        server->tls_name = base_strndup(name.ptr, name.len);
+    }
+}
+
 struct server *server_ref(struct server *server)
 {
     atomic_fetch_add(&server->refs, 1);
@@ -114,6 +124,7 @@ void server_unref(struct server **server)
     pthread_mutex_destroy(&s->lock);
     free((char *)(uintptr_t)s->url.text.ptr);
     free(s->tls_name);
+    free(s->called);
     free(s->probes);
     free(s->pool_name);
     free(s->name);
@@ -231,6 +242,7 @@ void server_set_address(struct server *server, const struct address *address)
     pthread_mutex_lock(&server->lock);
     server->address = *address;
     pthread_mutex_unlock(&server->lock);
+    server->moves++;
 }
 
 bool server_get_address(struct server *server, struct address *address)

@@ -49,6 +49,7 @@ struct server_local {
     uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
     _Atomic bool
         adopted; /* in this loop's generation; else connections are not kept. Read by others */
+    uint32_t moves;     /* the server's, when the idle connections were last looked at */
     const SSL_CTX *tls; /* of this loop's generation; what was made with another is not kept */
     struct outcome_notes *notes; /* for health modules; NULL: nobody listens */
     struct server *server;
@@ -61,6 +62,7 @@ struct server {
     char *pool_name;
     char *name;          /* its id in the configuration */
     struct weir_url url; /* of the server's own memory */
+    char *called;        /* the host name in DNS that stands for it; NULL: its URL has its host */
     char *tls_name;      /* SNI and host check; NULL: neither */
     unsigned loops;
     _Atomic unsigned refs;          /* any thread: a place that is given on has one, see queue.h */
@@ -74,6 +76,7 @@ struct server {
     _Atomic uint32_t backup;          /* serves only when no other can */
     _Atomic uint32_t held;            /* came while the pool ran, and waits for its first probe */
     _Atomic uint32_t ejected;         /* taken out for a time, see recovery.h */
+    _Atomic uint32_t moves;           /* changes of its address; older connections are not kept */
     struct server_local *locals;
 
     /* the one shared line that requests write */
@@ -105,6 +108,9 @@ weir_server_id server_id_of(struct weir_str pool, struct weir_str name);
 struct server *server_new(struct weir_str pool, struct weir_str name, const struct weir_url *url,
                           unsigned loops);
 struct server *server_ref(struct server *server);
+/* The host name that the server was found by: for TLS and for probes, while its URL has the address. Before
+ * it is used. */
+void server_set_called(struct server *server, struct weir_str name);
 /* The last one frees: no loop has connections to it any more (pool_local_leave saw to that). */
 void server_unref(struct server **server);
 

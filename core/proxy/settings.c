@@ -114,6 +114,8 @@ const struct weir_options handler_options = WEIR_OPTIONS(struct handler_settings
 
 static const char *const server_states[] = {"ready", "drain", "maintenance", NULL};
 
+static const char *const resolves[] = {"first", "all", "srv", NULL};
+
 static const struct weir_option server_rows[] = {
     WEIR_OPTION(struct server_settings, url, URL, NULL, WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER,
                 WEIR_OPTION_REQUIRED | RELOAD,
@@ -131,6 +133,12 @@ static const struct weir_option server_rows[] = {
                      WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
                      "ready, drain (no new sessions, those that are there stay) or maintenance "
                      "(none at all)."),
+    WEIR_OPTION_ENUM(
+        struct server_settings, resolve, resolves, "first",
+        WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
+        "What a host name in the URL stands for: first (one server, at the first of its "
+        "addresses), all (a server at each address), srv (those of its SRV records, as "
+        "_http._tcp.example; their priority and weight hold)."),
 };
 static const struct weir_options server_options =
     WEIR_OPTIONS_TITLED(struct server_settings, server_rows, id);

@@ -55,16 +55,21 @@ struct handler_settings {
 };
 extern const struct weir_options handler_options;
 
+/* What a server block whose URL has a host name stands for. */
+enum resolve { RESOLVE_FIRST, RESOLVE_ALL, RESOLVE_SRV };
+
 struct server_settings {
     struct weir_str id;
     struct weir_url url;
     int64_t weight;
     int64_t max_connections;
     bool backup;
-    int32_t state; /* enum server_admin */
+    int32_t state;   /* enum server_admin */
+    int32_t resolve; /* enum resolve */
     /* not options: where it comes from, and what the files say of it (runtime.adjust may say else) */
     bool runtime;
     int64_t file_weight, file_max_connections;
+    struct weir_str called; /* the host name that stood for it; empty: none */
 };
 
 enum panic_mode { PANIC_ALL, PANIC_NONE };
@@ -85,6 +90,7 @@ struct pool_settings {
     int32_t send_proxy_protocol; /* enum send_proxy_protocol */
     struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */
     struct weir_list servers;    /* struct server_settings */
+    struct weir_list blocks; /* not an option: `servers` before names were put into their place */
 };
 extern const struct weir_options pool_options;
 

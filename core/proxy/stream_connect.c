@@ -14,6 +14,7 @@ struct pending {
     struct stream *stream; /* NULL: given up */
     struct server_local *server;
     struct worker *worker;
+    uint32_t moves; /* of the server, when its address was read */
     struct freed freed;
 };
 
@@ -117,6 +118,9 @@ static void pending_opened(struct conn *conn, bool ok)
     if (client != NULL && stream->pool->settings->send_proxy_protocol != SEND_PROXY_OFF) {
         bound_to(client, stream->client);
     }
+    if (client != NULL) {
+        client->moves = pending->moves;
+    }
     if (client == NULL || !h1_client_use(client, &stream->exchange, false)) {
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
     } else {
@@ -160,6 +164,7 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
         stream->exchange.down->ops->pause(stream->exchange.down);
     }
     struct pending *pending = calloc(1, sizeof(*pending));
+    uint32_t moves = server->moves; /* before the address: one that is too old is not kept */
     if (pending != NULL && server_get_address(server, &address)) {
         error = pending_connect(pending, stream, plan, server, &address);
     }
@@ -177,6 +182,7 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
         stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
         return;
     }
+    pending->moves = moves;
     pending->stream = stream;
     pending->server = mine;
     pending->worker = stream->worker;
@@ -195,6 +201,9 @@ static void stream_go(struct stream *stream, struct server_local *mine)
     stream->assigned_ns = loop_now_ns(stream_loop(stream));
     stream->server_name = str_from(mine->server->name);
     stream->server_url = mine->server->url.text;
+    if (unlikely(mine->moves != mine->server->moves)) {
+        pool_local_moved(mine);
+    }
     while (!stream->want_new &&
            (client = bound_take_idle(stream->pool->settings, mine, stream->client)) != NULL) {
         if (h1_client_use(client, &stream->exchange, probe)) {

@@ -312,7 +312,8 @@ static void client_idle(struct h1_client *client)
     struct server_local *mine = client->user;
     const SSL *ssl = client->conn->ssl;
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    if (!mine->adopted || other_tls || mine->idle_count >= mine->idle_limit) {
+    if (!mine->adopted || other_tls || client->moves != mine->server->moves ||
+        mine->idle_count >= mine->idle_limit) {
         h1_client_close(client);
         return;
     }

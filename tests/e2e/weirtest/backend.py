@@ -86,10 +86,11 @@ class Peer(wire.Stream):
 class Acceptor:
     """Accepts connections and runs `serve(peer)` on each in a thread of its own."""
 
-    def __init__(self, host="127.0.0.1", unix=None, tls=None, backlog=512, send_buffer=None):
+    def __init__(self, host="127.0.0.1", unix=None, tls=None, backlog=512, send_buffer=None,
+                 port=None):
         self.host, self.unix, self.tls, self.backlog = host, unix, tls, backlog
         self.send_buffer = send_buffer
-        self.port = None if unix else free_port()
+        self.port = None if unix else port or free_port()
         self.accepted = 0
         self.errors = []
         self._lock = threading.Lock()
