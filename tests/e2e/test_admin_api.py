@@ -164,6 +164,31 @@ def test_openapi(weir):
     assert {"/api/v1/events", "/openapi.json", "/api/v1/pools"} <= set(paths)
 
 
+METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT")
+
+
+def test_openapi_describes_what_is_served(weir):
+    """Both ways: what is described is served, and a method that is not is refused, with those that are."""
+    root = admin.browser(weir)
+    for path, item in root.get("/openapi.json").json["paths"].items():
+        described = {method.upper() for method in item}
+        target = path.replace("{pool}", "nothing").replace("{server}", "nothing") \
+            .replace("{name}", "nobody").replace("{id}", "999999")
+        for method in METHODS:
+            if path == "/api/v1/events" and method == "GET":
+                continue  # a stream; test_admin_events.py
+            body = None if method in ("GET", "DELETE") else {"no such member": 1}
+            response = root.call(method, target, body)
+            if method in described:
+                assert response.status not in (405, 501), (method, path)
+                if response.status == 404:
+                    assert "nothing at this path" not in response.json["detail"], (method, path)
+            else:
+                assert_problem(response, 405)
+                allowed = {word.strip() for word in response.headers.get("Allow").split(",")}
+                assert allowed - {"HEAD"} == described, (method, path)
+
+
 def test_traffic_goes_on_while_the_api_is_busy(weir):
     root = admin.browser(weir)
     with Load(weir.client, threads=2) as load:
