@@ -72,6 +72,22 @@ static void check_reach(struct weir_context *ctx, struct weir_check *check, cons
     }
 }
 
+static void check_names(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
+{
+    const struct weir_str *names = conf->hosts.items;
+
+    for (size_t i = 0; i < conf->hosts.count; i++) {
+        if (names[i].len == 0 ||
+            strspn(names[i].ptr, "abcdefghijklmnopqrstuvwxyz"
+                                 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != names[i].len) {
+            weir_check_error(ctx, check, &conf->hosts,
+                             "\"%.*s\" is no host name; write it without scheme, port and path: "
+                             "\"weir.example\"",
+                             (int)names[i].len, names[i].ptr);
+        }
+    }
+}
+
 static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
                                     const void *conf_struct, void **prepared)
 {
@@ -83,6 +99,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
         return WEIR_OK; /* the module block: only blocks in listeners serve */
     }
     check_reach(ctx, check, conf, &listener);
+    check_names(ctx, check, conf);
     if (conf->session_idle_timeout > conf->session_lifetime) {
         weir_check_error(ctx, check, &conf->session_idle_timeout,
                          "session_idle_timeout is longer than session_lifetime, and has no effect; "

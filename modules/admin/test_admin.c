@@ -130,6 +130,9 @@ START_TEST(wrong_options_are_told)
     test_refused(host, "web_dir = \"/nowhere/at/all\"", "web_dir = \"\"");
     test_refused(host, "web_dir = \"\" session_idle_timeout = 2h session_lifetime = 1h",
                  "longer than session_lifetime");
+    test_refused(host, "web_dir = \"\" hosts = {\"a.example\", \"http://b.example\"}",
+                 "\"http://b.example\" is no host name");
+    test_refused(host, "web_dir = \"\" hosts = {\"a.example:9000\"}", "is no host name");
 }
 END_TEST
 
