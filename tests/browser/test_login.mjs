@@ -50,7 +50,9 @@ describe("login", () => {
         const page = await openPage(browser, { origin: mock.url });
         await page.goto(`${mock.url}/login`);
         await page.getByRole("radio", { name: "Token" }).check();
-        await page.getByLabel("Token", { exact: true }).and(page.locator("[name=token]"))
+        await page
+            .getByLabel("Token", { exact: true })
+            .and(page.locator("[name=token]"))
             .fill("weir_admin");
         await page.getByRole("button", { name: "Log in" }).click();
         await page.waitForURL(`${mock.url}/`);
@@ -77,8 +79,10 @@ describe("login", () => {
     });
 
     it("is asked again when the session has ended", async () => {
-        const page = await openPage(browser, { origin: mock.url,
-            allow: (text) => refused(text) || text.includes("ERR_INCOMPLETE_CHUNKED") });
+        const page = await openPage(browser, {
+            origin: mock.url,
+            allow: (text) => refused(text) || text.includes("ERR_INCOMPLETE_CHUNKED"),
+        });
         await logIn(page, mock.url);
         mock.expireSessions();
         await page.waitForURL(/\/login\?next=/);

@@ -6,15 +6,27 @@ import { afterEach, after, before, beforeEach, describe, it } from "node:test";
 import { closePage, findings, live, logIn, openPage, shoot, startBrowser } from "./lib/browser.mjs";
 import { MockWeir, SHOP } from "./mock/server.mjs";
 
-const SECTIONS = ["Servers", "Routes", "Listeners", "Route tester", "Journal", "Modules",
-    "Certificates", "Configuration"];
+const SECTIONS = [
+    "Servers",
+    "Routes",
+    "Listeners",
+    "Route tester",
+    "Journal",
+    "Modules",
+    "Certificates",
+    "Configuration",
+];
 
 let browser;
-before(async () => { browser = await startBrowser(); });
+before(async () => {
+    browser = await startBrowser();
+});
 after(() => browser?.close());
 
-const row = (page, id) => page.locator("tr.row").filter({
-    has: page.getByRole("button", { name: id, exact: true }) });
+const row = (page, id) =>
+    page.locator("tr.row").filter({
+        has: page.getByRole("button", { name: id, exact: true }),
+    });
 const dialog = (page) => page.getByRole("dialog");
 const notice = (page, text) => page.locator(".notice").filter({ hasText: text });
 
@@ -41,8 +53,10 @@ describe("control panel", () => {
         await row(page, "web-1").getByText("probe: status 200").waitFor();
         const cell = row(page, "web-1").locator(".col-requests");
         const earlier = await cell.innerText();
-        await page.waitForFunction(([node, text]) => node.innerText !== text,
-            [await cell.elementHandle(), earlier]);
+        await page.waitForFunction(
+            ([node, text]) => node.innerText !== text,
+            [await cell.elementHandle(), earlier],
+        );
         await row(page, "web-1").getByRole("button", { name: "web-1", exact: true }).click();
         await page.getByText("Last probes").first().waitFor();
         await shoot(page, "panel-light");
@@ -74,7 +88,9 @@ describe("control panel", () => {
         assert.deepEqual(await findings(page), []);
         await dialog(page).getByRole("button", { name: "Drain" }).click();
         await row(page, "api-1").getByText("Draining").waitFor();
-        await row(page, "api-1").getByText(/\d+ sessions? left, \d+ s to the deadline/).waitFor();
+        await row(page, "api-1")
+            .getByText(/\d+ sessions? left, \d+ s to the deadline/)
+            .waitFor();
         await page.getByRole("button", { name: "Ready api-1" }).click();
         await dialog(page).getByRole("button", { name: "Make ready" }).click();
         await row(page, "api-1").locator('.badge[data-tone="up"]').waitFor();
@@ -82,8 +98,7 @@ describe("control panel", () => {
     });
 
     it("warns before the last server goes, and puts it into maintenance", async () => {
-        for (const id of ["api-1", "api-2"])
-            mock.model.setHealth("api_servers", id, "down");
+        for (const id of ["api-1", "api-2"]) mock.model.setHealth("api_servers", id, "down");
         await row(page, "api-2").getByText("Down").waitFor();
         await choose(page, "api-3", "Maintenance…");
         await dialog(page).getByText("its requests get 503").waitFor();
@@ -121,7 +136,9 @@ describe("control panel", () => {
     it("removes a server, and undo brings it back", async () => {
         await choose(page, "web-4", "Remove…");
         await dialog(page).getByText("stays removed over reloads").waitFor();
-        await dialog(page).getByRole("radio", { name: /At once/ }).check();
+        await dialog(page)
+            .getByRole("radio", { name: /At once/ })
+            .check();
         await dialog(page).getByRole("button", { name: "Remove" }).click();
         await row(page, "web-4").waitFor({ state: "detached" });
         await notice(page, "web-4 is removed").getByRole("button", { name: "Undo" }).click();
@@ -131,9 +148,14 @@ describe("control panel", () => {
 
     it("keeps a change that takes itself back only when told to", async () => {
         await page.getByRole("button", { name: "Drain web-2" }).click();
-        await dialog(page).getByLabel(/Take it back by itself/).check();
+        await dialog(page)
+            .getByLabel(/Take it back by itself/)
+            .check();
         await dialog(page).getByRole("button", { name: "Drain" }).click();
-        await page.locator(".pending-line").getByText(/takes itself back in \d+ s/).waitFor();
+        await page
+            .locator(".pending-line")
+            .getByText(/takes itself back in \d+ s/)
+            .waitFor();
         await page.locator(".pending-line").getByRole("button", { name: "Keep" }).click();
         await notice(page, "The change is kept").waitFor();
         await closePage(page);
@@ -164,8 +186,13 @@ describe("control panel", () => {
     });
 
     it("shows routes, listeners, modules, certificates and the configuration", async () => {
-        const expected = { Routes: "/api/v1/", Listeners: "0.0.0.0:443", Modules: "balance_least_conn",
-            Certificates: "Expires soon", Configuration: "state_dir" };
+        const expected = {
+            Routes: "/api/v1/",
+            Listeners: "0.0.0.0:443",
+            Modules: "balance_least_conn",
+            Certificates: "Expires soon",
+            Configuration: "state_dir",
+        };
         for (const [section, text] of Object.entries(expected)) {
             await page.getByRole("link", { name: section, exact: true }).click();
             await page.getByText(text).first().waitFor();
@@ -249,8 +276,12 @@ describe("control panel, other readers and sizes", () => {
 
     it("fits a screen of 360 pixels", async () => {
         const mock = await new MockWeir().listen();
-        const page = await openPage(browser, { origin: mock.url, width: 360, height: 740,
-            colorScheme: "dark" });
+        const page = await openPage(browser, {
+            origin: mock.url,
+            width: 360,
+            height: 740,
+            colorScheme: "dark",
+        });
         await logIn(page, mock.url);
         await row(page, "web-1").waitFor();
         assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
@@ -264,8 +295,9 @@ describe("control panel, other readers and sizes", () => {
     });
 
     it("stays quick with 1,000 servers", async () => {
-        const mock = await new MockWeir({ pools: [{ name: "web_servers", servers: 1000, rate: 5 },
-            ...SHOP.slice(1)] }).listen();
+        const mock = await new MockWeir({
+            pools: [{ name: "web_servers", servers: 1000, rate: 5 }, ...SHOP.slice(1)],
+        }).listen();
         const page = await openPage(browser, { origin: mock.url });
         await logIn(page, mock.url);
         await row(page, "web-1").waitFor();

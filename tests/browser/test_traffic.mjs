@@ -7,7 +7,9 @@ import { closePage, findings, live, logIn, openPage, shoot, startBrowser } from 
 import { MockWeir, SHOP } from "./mock/server.mjs";
 
 let browser;
-before(async () => { browser = await startBrowser(); });
+before(async () => {
+    browser = await startBrowser();
+});
 after(() => browser?.close());
 
 const bar = (page, id) => page.getByRole("button", { name: new RegExp(`\\b${id} `) });
@@ -66,7 +68,7 @@ describe("traffic monitor", () => {
         await page.getByRole("button", { name: "Latency as a table" }).click();
         const table = page.getByRole("region", { name: "Latency, as a table" });
         await table.getByRole("columnheader", { name: "web_servers" }).waitFor();
-        assert.ok(await table.getByRole("row").count() > 60);
+        assert.ok((await table.getByRole("row").count()) > 60);
         await page.getByRole("button", { name: "Requests by server as a table" }).click();
         await page.getByRole("table", { name: "Requests by server" }).getByText("api-3").waitFor();
         assert.deepEqual(await findings(page), []);
@@ -79,8 +81,9 @@ describe("traffic monitor", () => {
         await page.getByRole("radio", { name: "By server" }).check();
         await page.locator("#charts .legend").first().getByText("api-2").waitFor();
         await bar(page, "api-2").click();
-        await page.waitForFunction(() =>
-            document.querySelectorAll("#charts .legend")[0].children.length === 1);
+        await page.waitForFunction(
+            () => document.querySelectorAll("#charts .legend")[0].children.length === 1,
+        );
         assert.match(page.url(), /server=api_servers%2Fapi-2/);
         await page.reload();
         await bar(page, "api-2").and(page.locator('[aria-pressed="true"]')).waitFor();
@@ -89,9 +92,16 @@ describe("traffic monitor", () => {
     });
 
     it("changes the range", async () => {
-        for (const [label, seconds] of [["1 min", 60], ["15 min", 900], ["1 h", 3600]]) {
-            const asked = page.waitForRequest((request) => request.url().includes("/stats/history") &&
-                new URL(request.url()).searchParams.get("seconds") === String(seconds));
+        for (const [label, seconds] of [
+            ["1 min", 60],
+            ["15 min", 900],
+            ["1 h", 3600],
+        ]) {
+            const asked = page.waitForRequest(
+                (request) =>
+                    request.url().includes("/stats/history") &&
+                    new URL(request.url()).searchParams.get("seconds") === String(seconds),
+            );
             await page.getByRole("radio", { name: label, exact: true }).check();
             await asked;
         }
@@ -107,7 +117,10 @@ describe("traffic monitor", () => {
             await page.waitForResponse(() => true, { timeout: 300 }).catch(() => {});
         assert.equal(await figures(), held);
         await page.getByRole("button", { name: "Go on" }).click();
-        await page.waitForFunction((text) => document.getElementById("figures").innerText !== text, held);
+        await page.waitForFunction(
+            (text) => document.getElementById("figures").innerText !== text,
+            held,
+        );
         await closePage(page);
     });
 
@@ -139,8 +152,9 @@ describe("traffic monitor, sizes", () => {
 
     it("stays smooth with 200 servers, and usable with 1,000", async () => {
         for (const servers of [200, 1000]) {
-            const mock = await new MockWeir({ pools: [{ name: "web_servers", servers, rate: 6 },
-                ...SHOP.slice(1)] }).listen();
+            const mock = await new MockWeir({
+                pools: [{ name: "web_servers", servers, rate: 6 }, ...SHOP.slice(1)],
+            }).listen();
             const page = await openPage(browser, { origin: mock.url });
             await logIn(page, mock.url);
             await page.goto(`${mock.url}/traffic`);
@@ -157,18 +171,22 @@ describe("traffic monitor, sizes", () => {
 });
 
 /** The longest task of the page's thread while five statistics events are shown, in ms. */
-const longestTasks = (page) => page.evaluate(() => new Promise((resolve) => {
-    let longest = 0;
-    new PerformanceObserver((list) => {
-        for (const entry of list.getEntries())
-            longest = Math.max(longest, entry.duration);
-    }).observe({ type: "longtask" });
-    const source = new EventSource("/api/v1/events");
-    let beats = 0;
-    source.addEventListener("statistics", () => {
-        if (++beats === 5) {
-            source.close();
-            resolve(longest);
-        }
-    });
-}));
+const longestTasks = (page) =>
+    page.evaluate(
+        () =>
+            new Promise((resolve) => {
+                let longest = 0;
+                new PerformanceObserver((list) => {
+                    for (const entry of list.getEntries())
+                        longest = Math.max(longest, entry.duration);
+                }).observe({ type: "longtask" });
+                const source = new EventSource("/api/v1/events");
+                let beats = 0;
+                source.addEventListener("statistics", () => {
+                    if (++beats === 5) {
+                        source.close();
+                        resolve(longest);
+                    }
+                });
+            }),
+    );

@@ -13,7 +13,9 @@ describe("pages of a real weir", { skip }, () => {
     let browser;
     let weir;
     let page;
-    before(async () => { browser = await startBrowser(); });
+    before(async () => {
+        browser = await startBrowser();
+    });
     after(() => browser?.close());
     beforeEach(async () => {
         weir = await new Weir().start();
@@ -34,8 +36,10 @@ describe("pages of a real weir", { skip }, () => {
         await live(page);
     }
 
-    const row = (id) => page.locator("tr.row").filter({
-        has: page.getByRole("button", { name: id, exact: true }) });
+    const row = (id) =>
+        page.locator("tr.row").filter({
+            has: page.getByRole("button", { name: id, exact: true }),
+        });
     const dialog = () => page.getByRole("dialog");
     const notice = (text) => page.locator(".notice").filter({ hasText: text });
     const badge = (id, text) => row(id).locator(".badge").filter({ hasText: text }).waitFor();
@@ -53,9 +57,14 @@ describe("pages of a real weir", { skip }, () => {
         await page.waitForFunction(([node, text]) => node.innerText !== text, [cell, earlier]);
         await shoot(page, "weir-panel");
         assert.deepEqual(await findings(page), []);
-        const expected = { Routes: "web_servers", Listeners: "public", Journal: "Nothing has been changed",
-            Modules: "balance_least_conn", Certificates: "No listener uses TLS",
-            Configuration: "state_dir" };
+        const expected = {
+            Routes: "web_servers",
+            Listeners: "public",
+            Journal: "Nothing has been changed",
+            Modules: "balance_least_conn",
+            Certificates: "No listener uses TLS",
+            Configuration: "state_dir",
+        };
         for (const [section, text] of Object.entries(expected)) {
             await page.getByRole("link", { name: section, exact: true }).click();
             await page.getByText(text).first().waitFor();
@@ -72,11 +81,17 @@ describe("pages of a real weir", { skip }, () => {
         await dialog().getByLabel("Name").fill("extra");
         await dialog().getByRole("button", { name: "Add server" }).click();
         await badge("extra", "Up");
-        await page.waitForFunction(() => [...document.querySelectorAll("tr.row")].some((node) =>
-            node.querySelector(".open-row").innerText === "extra" &&
-            Number(node.querySelector(".col-requests").innerText) > 0));
+        await page.waitForFunction(() =>
+            [...document.querySelectorAll("tr.row")].some(
+                (node) =>
+                    node.querySelector(".open-row").innerText === "extra" &&
+                    Number(node.querySelector(".col-requests").innerText) > 0,
+            ),
+        );
         await choose("extra", "Remove…");
-        await dialog().getByRole("radio", { name: /At once/ }).check();
+        await dialog()
+            .getByRole("radio", { name: /At once/ })
+            .check();
         await dialog().getByRole("button", { name: "Remove" }).click();
         await row("extra").waitFor({ state: "detached" });
         await notice("extra is removed").getByRole("button", { name: "Undo" }).click();
@@ -113,7 +128,9 @@ describe("pages of a real weir", { skip }, () => {
 
     it("keeps a change that takes itself back only when told to", async () => {
         await choose("web-1", "Maintenance…");
-        await dialog().getByLabel(/Take it back by itself/).check();
+        await dialog()
+            .getByLabel(/Take it back by itself/)
+            .check();
         await dialog().getByRole("button", { name: "Start maintenance" }).click();
         await badge("web-1", "Maintenance");
         const bar = page.locator(".pending-line");
@@ -132,16 +149,24 @@ describe("pages of a real weir", { skip }, () => {
         await page.getByText("generation 2").last().waitFor();
         const figure = page.locator("#figures dd").last();
         const earlier = await figure.innerText();
-        await page.waitForFunction(([node, text]) => node.innerText !== text,
-            [await figure.elementHandle(), earlier]);
+        await page.waitForFunction(
+            ([node, text]) => node.innerText !== text,
+            [await figure.elementHandle(), earlier],
+        );
         await live(page);
-        assert.deepEqual(page.mistakes.filter((text) => !text.includes("ERR_INCOMPLETE_CHUNKED")), []);
+        assert.deepEqual(
+            page.mistakes.filter((text) => !text.includes("ERR_INCOMPLETE_CHUNKED")),
+            [],
+        );
     });
 
     it("draws bars that follow a server that dies and returns", async () => {
         await page.goto(`${weir.url}/traffic`);
-        const bar = (state) => page.getByRole("button", { name: /^web-3 / })
-            .and(page.locator(`[data-state="${state}"]`)).waitFor();
+        const bar = (state) =>
+            page
+                .getByRole("button", { name: /^web-3 / })
+                .and(page.locator(`[data-state="${state}"]`))
+                .waitFor();
         await bar("up");
         await page.locator(".legend b").filter({ hasText: /\d/ }).first().waitFor();
         await weir.backends[2].stop();

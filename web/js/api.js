@@ -45,30 +45,33 @@ async function call(method, path, { body, etag, query, login = true } = {}) {
         if (value !== undefined && value !== null && value !== "")
             address.searchParams.set(name, value);
     const headers = { Accept: "application/json" };
-    if (body !== undefined)
-        headers["Content-Type"] = "application/json";
-    if (method !== "GET" && session.csrf)
-        headers["X-CSRF-Token"] = session.csrf;
-    if (etag)
-        headers["If-Match"] = etag;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (method !== "GET" && session.csrf) headers["X-CSRF-Token"] = session.csrf;
+    if (etag) headers["If-Match"] = etag;
     let response;
     try {
         response = await fetch(address, {
-            method, headers, credentials: "same-origin", cache: "no-store", redirect: "error",
+            method,
+            headers,
+            credentials: "same-origin",
+            cache: "no-store",
+            redirect: "error",
             body: body === undefined ? undefined : JSON.stringify(body),
             signal: AbortSignal.timeout(TIMEOUT_MS),
         });
     } catch (error) {
-        throw new Problem({ detail: error.name === "TimeoutError"
-            ? "Weir did not answer in time; look at the journal whether it was done"
-            : "Weir cannot be reached" });
+        throw new Problem({
+            detail:
+                error.name === "TimeoutError"
+                    ? "Weir did not answer in time; look at the journal whether it was done"
+                    : "Weir cannot be reached",
+        });
     }
     if (response.status === 401 && login) {
         goToLogin();
         throw new Problem({ status: 401, detail: "the session has ended; log in again" });
     }
-    if (!response.ok)
-        throw await problemOf(response);
+    if (!response.ok) throw await problemOf(response);
     const text = await response.text();
     return {
         data: text ? JSON.parse(text) : null,

@@ -10,14 +10,16 @@ const TICK_STEPS_S = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600];
 
 /** The smallest of 1, 2, 2.5, 5 times a power of ten that is not below value. */
 export function niceTop(value) {
-    if (!(value > 0))
-        return 1;
+    if (!(value > 0)) return 1;
     const power = 10 ** Math.floor(Math.log10(value));
     return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((top) => top >= value * 0.999);
 }
 
 export class TimeChart {
-    /** least: the axis reaches at least so far; onHover(index | null): the pointer or the keys moved the crosshair. */
+    /**
+     * least: the axis reaches at least so far; onHover(index | null): the pointer or the keys moved
+     * the crosshair.
+     */
     constructor(canvas, { least = 1, onHover }) {
         this.canvas = canvas;
         this.least = least;
@@ -36,12 +38,16 @@ export class TimeChart {
         const last = (this.data?.length ?? 1) - 1;
         const at = this.hover ?? last;
         const far = Math.max(1, Math.round(last / 10));
-        const to = { ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - far, PageDown: at + far,
-            Home: 0, End: last }[event.key];
-        if (event.key === "Escape")
-            onHover(null);
-        if (to === undefined)
-            return;
+        const to = {
+            ArrowLeft: at - 1,
+            ArrowRight: at + 1,
+            PageUp: at - far,
+            PageDown: at + far,
+            Home: 0,
+            End: last,
+        }[event.key];
+        if (event.key === "Escape") onHover(null);
+        if (to === undefined) return;
         event.preventDefault();
         onHover(Math.min(last, Math.max(0, to)));
     }
@@ -63,8 +69,7 @@ export class TimeChart {
     }
 
     setHover(index) {
-        if (this.hover === index)
-            return;
+        if (this.hover === index) return;
         this.hover = index;
         this.draw();
     }
@@ -74,33 +79,31 @@ export class TimeChart {
     }
 
     x(index) {
-        return PAD.left + index / (this.data.length - 1) * (this.width - PAD.left - PAD.right);
+        return PAD.left + (index / (this.data.length - 1)) * (this.width - PAD.left - PAD.right);
     }
 
     indexAt(x) {
-        if (!this.data)
-            return null;
+        if (!this.data) return null;
         const part = (x - PAD.left) / (this.width - PAD.left - PAD.right);
-        return Math.min(this.data.length - 1, Math.max(0, Math.round(part * (this.data.length - 1))));
+        return Math.min(
+            this.data.length - 1,
+            Math.max(0, Math.round(part * (this.data.length - 1))),
+        );
     }
 
     draw() {
-        if (!this.data || !this.width)
-            return;
+        if (!this.data || !this.width) return;
         const { context } = this;
         context.clearRect(0, 0, this.width, this.height);
         let greatest = this.least;
         for (const { values } of this.data.lines)
-            for (const value of values)
-                if (value > greatest)
-                    greatest = value;
+            for (const value of values) if (value > greatest) greatest = value;
         const top = niceTop(greatest);
         const floor = this.height - PAD.bottom;
-        const y = (value) => floor - value / top * (floor - PAD.top);
+        const y = (value) => floor - (value / top) * (floor - PAD.top);
         this.drawAxes(top, y);
         this.data.lines.forEach((line, i) => this.drawLine(line, lineStyle(i), y));
-        if (this.hover !== null)
-            this.drawCrosshair(y);
+        if (this.hover !== null) this.drawCrosshair(y);
     }
 
     drawAxes(top, y) {
@@ -113,7 +116,7 @@ export class TimeChart {
         context.textBaseline = "middle";
         context.textAlign = "right";
         for (let i = 0; i <= 4; i++) {
-            const value = top * i / 4;
+            const value = (top * i) / 4;
             const at = Math.round(y(value)) + 0.5;
             context.beginPath();
             context.moveTo(PAD.left, at);
@@ -126,7 +129,7 @@ export class TimeChart {
 
     drawTimes() {
         const { context } = this;
-        const seconds = this.data.length * this.data.step / 1000;
+        const seconds = (this.data.length * this.data.step) / 1000;
         const most = Math.max(2, Math.floor((this.width - PAD.left) / 84));
         const step = 1000 * (TICK_STEPS_S.find((one) => seconds / one <= most) ?? 3600);
         const end = this.timeAt(this.data.length - 1);
@@ -148,14 +151,11 @@ export class TimeChart {
         let before = -Infinity;
         const known = (i) => values[i] !== null && values[i] !== undefined;
         values.forEach((value, i) => {
-            if (!known(i))
-                return;
+            if (!known(i)) return;
             const x = this.x(i);
             // One missing second is jitter of the clock; more are a gap, and shown as one.
-            if (i - before <= 2)
-                context.lineTo(x, y(value));
-            else
-                context.moveTo(x, y(value));
+            if (i - before <= 2) context.lineTo(x, y(value));
+            else context.moveTo(x, y(value));
             // A lone point between gaps is drawn as a short dash.
             if (i - before > 2 && !known(i + 1) && !known(i + 2)) {
                 context.moveTo(x - 1, y(value));
@@ -178,8 +178,7 @@ export class TimeChart {
         context.stroke();
         this.data.lines.forEach(({ values }, i) => {
             const value = values[this.hover];
-            if (value === null || value === undefined)
-                return;
+            if (value === null || value === undefined) return;
             context.fillStyle = lineStyle(i).colour;
             context.strokeStyle = themeColour("--surface");
             context.lineWidth = 1.5;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A dialog with a form: says what will happen, takes what is needed, sends it, shows refusals beside
-// the fields that they are about.
+// A dialog with a form: says what will happen, takes what is needed, sends it, shows refusals
+// beside the fields that they are about.
 
 import { h } from "./dom.js";
 import { sentence } from "./format.js";
@@ -8,8 +8,13 @@ import { icon } from "./icons.js";
 
 /** A labelled field. The control's name is also the member that a problem's pointer names. */
 export function field(label, control, hint) {
-    return h("label", { class: "field" }, h("span", { text: label }), control,
-        hint && h("span", { class: "hint", text: hint }));
+    return h(
+        "label",
+        { class: "field" },
+        h("span", { text: label }),
+        control,
+        hint && h("span", { class: "hint", text: hint }),
+    );
 }
 
 /** One line of what will happen; warn makes it stand out. */
@@ -28,7 +33,9 @@ function showErrors(form, problem) {
             continue;
         }
         control.setAttribute("aria-invalid", "true");
-        control.closest(".field")?.append(h("span", { class: "field-error", text: sentence(error.detail) }));
+        control
+            .closest(".field")
+            ?.append(h("span", { class: "field-error", text: sentence(error.detail) }));
         first ??= control;
     }
     box.textContent = [problem.message, ...rest].map(sentence).join(". ");
@@ -38,8 +45,7 @@ function showErrors(form, problem) {
 
 function clearErrors(form) {
     form.querySelector(".form-error").hidden = true;
-    for (const node of form.querySelectorAll(".field-error"))
-        node.remove();
+    for (const node of form.querySelectorAll(".field-error")) node.remove();
     for (const node of form.querySelectorAll("[aria-invalid]"))
         node.removeAttribute("aria-invalid");
 }
@@ -51,12 +57,20 @@ function clearErrors(form) {
  */
 export function ask({ title, content, confirm, danger = false, submit, update }) {
     const heading = h("h2", { id: "dialog-title", text: title });
-    const send = h("button", { class: `button ${danger ? "danger" : "primary"}`, type: "submit" },
-        confirm);
+    const send = h(
+        "button",
+        { class: `button ${danger ? "danger" : "primary"}`, type: "submit" },
+        confirm,
+    );
     const cancel = h("button", { class: "button", type: "button" }, "Cancel");
-    const form = h("form", { method: "dialog", novalidate: true }, heading, content,
+    const form = h(
+        "form",
+        { method: "dialog", novalidate: true },
+        heading,
+        content,
         h("p", { class: "form-error", role: "alert", hidden: true }),
-        h("div", { class: "actions" }, cancel, send));
+        h("div", { class: "actions" }, cancel, send),
+    );
     const dialog = h("dialog", { class: "box", "aria-labelledby": "dialog-title" }, form);
     document.body.append(dialog);
     return new Promise((resolve) => {
@@ -66,7 +80,7 @@ export function ask({ title, content, confirm, danger = false, submit, update })
             clearErrors(form);
             send.disabled = true;
             try {
-                result = await submit(form) ?? true;
+                result = (await submit(form)) ?? true;
                 dialog.close();
             } catch (problem) {
                 send.disabled = false;

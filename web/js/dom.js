@@ -5,15 +5,13 @@ const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, props, children) {
     for (const [name, value] of Object.entries(props ?? {})) {
-        if (value === undefined || value === null || value === false)
-            continue;
+        if (value === undefined || value === null || value === false) continue;
         if (name === "on") {
             for (const [type, listener] of Object.entries(value))
                 node.addEventListener(type, listener);
         } else if (name === "data") {
             for (const [key, text] of Object.entries(value))
-                if (text !== undefined && text !== null)
-                    node.dataset[key] = text;
+                if (text !== undefined && text !== null) node.dataset[key] = text;
         } else if (name === "text") {
             node.textContent = value;
         } else if (name === "value") {
@@ -22,8 +20,11 @@ function fill(node, props, children) {
             node.setAttribute(name, value === true ? "" : value);
         }
     }
-    node.append(...children.flat(3).filter((child) => child !== null && child !== undefined &&
-        child !== false));
+    node.append(
+        ...children
+            .flat(3)
+            .filter((child) => child !== null && child !== undefined && child !== false),
+    );
     return node;
 }
 
@@ -49,8 +50,7 @@ export function setText(node, text) {
 /** Sets an attribute, or removes it where the value is null, when it differs. */
 export function setAttr(node, name, value) {
     if (value === null || value === undefined) {
-        if (node.hasAttribute(name))
-            node.removeAttribute(name);
+        if (node.hasAttribute(name)) node.removeAttribute(name);
     } else if (node.getAttribute(name) !== String(value)) {
         node.setAttribute(name, value);
     }
@@ -60,10 +60,8 @@ export function setAttr(node, name, value) {
 export function setChildren(parent, children) {
     let at = parent.firstChild;
     for (const child of children) {
-        if (child === at)
-            at = at.nextSibling;
-        else
-            parent.insertBefore(child, at);
+        if (child === at) at = at.nextSibling;
+        else parent.insertBefore(child, at);
     }
     while (at) {
         const next = at.nextSibling;
@@ -76,6 +74,10 @@ export const byId = (id) => document.getElementById(id);
 
 /** True while somebody types into a field, so that a letter is no shortcut. */
 export function isTyping(target) {
-    return Boolean(target.closest?.("input:not([type=radio], [type=checkbox]), select, textarea, " +
-        "dialog, [contenteditable]"));
+    return Boolean(
+        target.closest?.(
+            "input:not([type=radio], [type=checkbox]), select, textarea, " +
+                "dialog, [contenteditable]",
+        ),
+    );
 }

@@ -70,18 +70,15 @@ export class LiveEvents extends EventTarget {
         try {
             await api.get("/session", { login: false });
         } catch (problem) {
-            if (problem.status === 401)
-                goToLogin();
-            else
-                this.lose();
+            if (problem.status === 401) goToLogin();
+            else this.lose();
             return;
         }
         this.open();
     }
 
     setState(state) {
-        if (this.state === state)
-            return;
+        if (this.state === state) return;
         const before = this.state;
         this.state = state;
         this.dispatchEvent(new CustomEvent("state", { detail: { state, before } }));

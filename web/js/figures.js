@@ -10,8 +10,12 @@ import { h, setAttr, setText } from "./dom.js";
 export function makeFigures(list, specs) {
     const cells = specs.map((spec) => {
         const value = h("span", { text: "–" });
-        const box = h("div", {}, h("dt", { text: spec.label }),
-            h("dd", {}, value, spec.unit && h("small", { text: spec.unit })));
+        const box = h(
+            "div",
+            {},
+            h("dt", { text: spec.label }),
+            h("dd", {}, value, spec.unit && h("small", { text: spec.unit })),
+        );
         list.append(box);
         return { spec, value, box };
     });

@@ -21,22 +21,17 @@ function scaled(value, step, units) {
 
 /** A counter: 1,234 and, from a million on, 1.23 M. */
 export function count(value) {
-    if (missing(value))
-        return NONE;
-    if (Math.abs(value) < 1e6)
-        return whole.format(value);
+    if (missing(value)) return NONE;
+    if (Math.abs(value) < 1e6) return whole.format(value);
     const [rest, unit] = scaled(value / 1e6, 1000, ["M", "G", "T"]);
     return `${two.format(rest)} ${unit}`;
 }
 
 /** Something per second, without the unit: 0.0, 12.5, 1,234, 12.3 k. */
 export function rate(value) {
-    if (missing(value))
-        return NONE;
-    if (value < 100)
-        return one.format(value);
-    if (value < 10000)
-        return whole.format(value);
+    if (missing(value)) return NONE;
+    if (value < 100) return one.format(value);
+    if (value < 10000) return whole.format(value);
     const [rest, unit] = scaled(value / 1000, 1000, ["k", "M", "G"]);
     return `${one.format(rest)} ${unit}`;
 }
@@ -48,44 +43,38 @@ export function tick(value) {
 
 /** Milliseconds without the unit: 0.85, 12.3, 1,234. */
 export function ms(value) {
-    if (missing(value))
-        return NONE;
+    if (missing(value)) return NONE;
     return value < 10 ? two.format(value) : value < 100 ? one.format(value) : whole.format(value);
 }
 
 /** Milliseconds with the unit. */
-export const latency = (value) => missing(value) ? NONE : `${ms(value)} ms`;
+export const latency = (value) => (missing(value) ? NONE : `${ms(value)} ms`);
 
 export function bytes(value) {
-    if (missing(value))
-        return NONE;
+    if (missing(value)) return NONE;
     const [rest, unit, steps] = scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
     return `${steps === 0 ? whole.format(rest) : one.format(rest)} ${unit}`;
 }
 
 /** A share of one as a percentage. */
 export function share(value) {
-    if (missing(value))
-        return NONE;
+    if (missing(value)) return NONE;
     const percent = value * 100;
-    if (percent === 0)
-        return "0 %";
-    return percent < 0.1 ? "< 0.1 %" : `${percent < 10 ? one.format(percent) : whole.format(percent)} %`;
+    if (percent === 0) return "0 %";
+    return percent < 0.1
+        ? "< 0.1 %"
+        : `${percent < 10 ? one.format(percent) : whole.format(percent)} %`;
 }
 
 /** A length of time in its two largest units: 45 s, 3 min 20 s, 2 h 5 min, 4 d 3 h. */
 export function duration(milliseconds) {
-    if (missing(milliseconds))
-        return NONE;
+    if (missing(milliseconds)) return NONE;
     const seconds = Math.max(0, Math.round(milliseconds / 1000));
-    if (seconds < 60)
-        return `${seconds} s`;
+    if (seconds < 60) return `${seconds} s`;
     const minutes = Math.floor(seconds / 60);
-    if (minutes < 60)
-        return pair(minutes, "min", seconds % 60, "s");
+    if (minutes < 60) return pair(minutes, "min", seconds % 60, "s");
     const hours = Math.floor(minutes / 60);
-    if (hours < 24)
-        return pair(hours, "h", minutes % 60, "min");
+    if (hours < 24) return pair(hours, "h", minutes % 60, "min");
     return pair(Math.floor(hours / 24), "d", hours % 24, "h");
 }
 
@@ -104,17 +93,16 @@ export const day = (at) => dayForm.format(at);
 
 /** The clock time today, else the day and the time. */
 export function when(at) {
-    if (missing(at))
-        return NONE;
+    if (missing(at)) return NONE;
     return day(at) === day(Date.now()) ? clock(at) : `${day(at)} ${clock(at)}`;
 }
 
-export const ago = (at) => missing(at) ? NONE : `${duration(Date.now() - at)} ago`;
+export const ago = (at) => (missing(at) ? NONE : `${duration(Date.now() - at)} ago`);
 
 /** plural(1, "server") is "1 server", plural(3, "server") is "3 servers". */
 export function plural(number, word) {
-    const text = number > 0 && number < 10 && number % 1 !== 0
-        ? one.format(number) : whole.format(number);
+    const text =
+        number > 0 && number < 10 && number % 1 !== 0 ? one.format(number) : whole.format(number);
     return `${text} ${word}${number === 1 ? "" : "s"}`;
 }
 

@@ -7,7 +7,8 @@ const PATHS = {
     up: "M20 6 9 17l-5-5",
     down: "M6 6l12 12M18 6 6 18",
     drain: "M12 3v12M6 10l6 6 6-6M5 21h14",
-    maintenance: "M14.5 6.5a4 4 0 0 1 5-1l-3 3 1.5 2.5 3-.5a4 4 0 0 1-5.5 3.5L8 21.5 3.5 17 11 9.5a4 4 0 0 1 3.5-3",
+    maintenance:
+        "M14.5 6.5a4 4 0 0 1 5-1l-3 3 1.5 2.5 3-.5a4 4 0 0 1-5.5 3.5L8 21.5 3.5 17 11 9.5a4 4 0 0 1 3.5-3",
     unknown: "M9 9a3 3 0 1 1 4 2.8c-.7.3-1 .8-1 1.7M12 17.5v.2",
     limit: "M4 17a8 8 0 1 1 16 0M12 17l4-6",
     weight: "M12 4v16M5 20h14M6 8h12M6 8l-3 6h6zM18 8l-3 6h6z",
@@ -32,8 +33,11 @@ const PATHS = {
 };
 
 export function icon(name) {
-    return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" },
-        svg("path", { d: PATHS[name] }));
+    return svg(
+        "svg",
+        { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" },
+        svg("path", { d: PATHS[name] }),
+    );
 }
 
 /** Shows another icon in an svg that icon() made. */

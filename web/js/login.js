@@ -16,8 +16,12 @@ function nextPage() {
 }
 
 function showError(problem) {
-    const text = problem.status === 401 ? "That is not right; nothing was changed. Try again."
-        : problem.status === 429 ? `Too many tries. ${problem.message}.` : `${problem.message}.`;
+    const text =
+        problem.status === 401
+            ? "That is not right; nothing was changed. Try again."
+            : problem.status === 429
+              ? `Too many tries. ${problem.message}.`
+              : `${problem.message}.`;
     byId("error").textContent = text;
     byId("error").hidden = false;
 }
@@ -32,9 +36,9 @@ async function logIn(credentials) {
     } catch (problem) {
         button.disabled = false;
         if (credentials.link)
-            byId("reason").textContent = "This link was used already or is too old. Log in another way.";
-        else
-            showError(problem);
+            byId("reason").textContent =
+                "This link was used already or is too old. Log in another way.";
+        else showError(problem);
     }
 }
 
@@ -49,11 +53,13 @@ byId("ways").addEventListener("change", showWay);
 form.addEventListener("submit", (event) => {
     event.preventDefault();
     const { way, token, name, password } = form.elements;
-    logIn(way.value === "token" ? { token: token.value.trim() }
-        : { name: name.value.trim(), password: password.value });
+    logIn(
+        way.value === "token"
+            ? { token: token.value.trim() }
+            : { name: name.value.trim(), password: password.value },
+    );
 });
 
 if (query.has("next"))
     byId("reason").textContent = "The session has ended, or there was none. Log in to go on.";
-if (query.has("link"))
-    logIn({ link: query.get("link") });
+if (query.has("link")) logIn({ link: query.get("link") });

@@ -7,7 +7,7 @@ import { api } from "./api.js";
 
 const KEEP = 60;
 // A whole answer for 1,000 servers is megabytes, so it is asked for less often.
-const reloadDelay = (servers) => servers > 400 ? 15000 : servers > 100 ? 8000 : 4000;
+const reloadDelay = (servers) => (servers > 400 ? 15000 : servers > 100 ? 8000 : 4000);
 const STATUS_MS = 10000;
 
 export class Model extends EventTarget {
@@ -30,8 +30,7 @@ export class Model extends EventTarget {
         });
         events.addEventListener("again", () => this.load());
         document.addEventListener("visibilitychange", () => {
-            if (!document.hidden)
-                this.refreshSoon(0);
+            if (!document.hidden) this.refreshSoon(0);
         });
         setInterval(() => document.hidden || this.loadStatus(), STATUS_MS);
     }
@@ -44,11 +43,19 @@ export class Model extends EventTarget {
     async loadTrends() {
         try {
             const names = this.pools.map((pool) => pool.name);
-            const { data } = await api.get("/stats/history", { query: { seconds: KEEP,
-                series: names.map((name) => `pool:${name}.rate`).join(",") } });
+            const { data } = await api.get("/stats/history", {
+                query: {
+                    seconds: KEEP,
+                    series: names.map((name) => `pool:${name}.rate`).join(","),
+                },
+            });
             for (const name of names)
-                this.trends.set(name, (data.series[`pool:${name}.rate`] ?? [])
-                    .filter((value) => value !== null).slice(-KEEP));
+                this.trends.set(
+                    name,
+                    (data.series[`pool:${name}.rate`] ?? [])
+                        .filter((value) => value !== null)
+                        .slice(-KEEP),
+                );
         } catch {
             // The lines grow from now on instead.
         }
@@ -68,16 +75,13 @@ export class Model extends EventTarget {
 
     refreshSoon(delay) {
         const at = Date.now() + delay;
-        if (this.timer && this.dueAt <= at)
-            return;
+        if (this.timer && this.dueAt <= at) return;
         clearTimeout(this.timer);
         this.dueAt = at;
         this.timer = setTimeout(() => {
             this.timer = 0;
-            if (document.hidden)
-                this.refreshSoon(reloadDelay(this.servers().length));
-            else
-                this.loadPools();
+            if (document.hidden) this.refreshSoon(reloadDelay(this.servers().length));
+            else this.loadPools();
         }, delay);
     }
 
@@ -133,16 +137,14 @@ export class Model extends EventTarget {
             for (const server of pool.servers)
                 strange = layServer(server, now.servers[server.id]) || strange;
         }
-        if (strange)
-            this.refreshSoon(100);
+        if (strange) this.refreshSoon(100);
         this.dispatchEvent(new Event("tick"));
     }
 
     follow(name, rate) {
         const values = this.trends.get(name) ?? [];
         values.push(rate ?? 0);
-        if (values.length > KEEP)
-            values.shift();
+        if (values.length > KEEP) values.shift();
         this.trends.set(name, values);
     }
 }
@@ -159,8 +161,7 @@ function layOver(object, now) {
 
 /** Whether something differs that only the whole object explains: its reason, its deadline. */
 function layServer(server, now) {
-    if (!now)
-        return true;
+    if (!now) return true;
     layOver(server, now);
     server.requests = now.requests;
     const strange = now.health !== server.health.status || now.state !== server.state;

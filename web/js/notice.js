@@ -14,8 +14,11 @@ const MAX_SHOWN = 4;
  */
 export function notify(text, { tone = "good", actions = [], keep = tone === "bad" } = {}) {
     const line = h("p", { text });
-    const node = h("div", { class: "notice", data: { tone },
-        role: tone === "bad" ? "alert" : null }, line);
+    const node = h(
+        "div",
+        { class: "notice", data: { tone }, role: tone === "bad" ? "alert" : null },
+        line,
+    );
     let timer;
     const close = () => {
         clearTimeout(timer);
@@ -23,24 +26,50 @@ export function notify(text, { tone = "good", actions = [], keep = tone === "bad
     };
     const start = () => {
         clearTimeout(timer);
-        if (!keep)
-            timer = setTimeout(close, SHOWN_MS);
+        if (!keep) timer = setTimeout(close, SHOWN_MS);
     };
     for (const { label, run } of actions)
-        node.append(h("button", { class: "button small", type: "button",
-            on: { click: () => { close(); run(); } } }, label));
-    node.append(h("button", { class: "icon-button", type: "button", "aria-label": "Close this notice",
-        on: { click: close } }, icon("close")));
+        node.append(
+            h(
+                "button",
+                {
+                    class: "button small",
+                    type: "button",
+                    on: {
+                        click: () => {
+                            close();
+                            run();
+                        },
+                    },
+                },
+                label,
+            ),
+        );
+    node.append(
+        h(
+            "button",
+            {
+                class: "icon-button",
+                type: "button",
+                "aria-label": "Close this notice",
+                on: { click: close },
+            },
+            icon("close"),
+        ),
+    );
     for (const type of ["pointerenter", "focusin"])
         node.addEventListener(type, () => clearTimeout(timer));
-    for (const type of ["pointerleave", "focusout"])
-        node.addEventListener(type, start);
+    for (const type of ["pointerleave", "focusout"]) node.addEventListener(type, start);
     const box = byId("notices");
     box.append(node);
-    while (box.children.length > MAX_SHOWN)
-        box.firstElementChild.remove();
+    while (box.children.length > MAX_SHOWN) box.firstElementChild.remove();
     start();
-    return { close, setText: (changed) => { line.textContent = changed; } };
+    return {
+        close,
+        setText: (changed) => {
+            line.textContent = changed;
+        },
+    };
 }
 
 /** Shows what a failed call said. */

@@ -17,19 +17,35 @@ import { TesterView } from "./views/tester.js";
 
 const FIGURES = [
     { label: "Requests", unit: "/s", value: ({ stats }) => rate(stats?.total.rate) },
-    { label: "Errors", unit: "/s", value: ({ stats }) => rate(stats?.total.errors_rate),
-        tone: ({ stats }) => stats?.total.errors_rate >= 0.05 ? "bad" : null },
+    {
+        label: "Errors",
+        unit: "/s",
+        value: ({ stats }) => rate(stats?.total.errors_rate),
+        tone: ({ stats }) => (stats?.total.errors_rate >= 0.05 ? "bad" : null),
+    },
     { label: "In flight", value: ({ stats }) => count(stats?.total.in_flight) },
     { label: "Connections", value: ({ stats }) => count(stats?.total.connections) },
     { label: "Highest p95", value: slowest },
-    { label: "Servers up", value: (model) => {
-        const all = model.servers();
-        return all.length ? `${all.filter((s) => s.health.status === "up").length} / ${all.length}` : "–";
-    }, tone: (model) => model.servers().some(isUnhealthy) ? "bad" : null },
-    { label: "Store", value: ({ status }) => status ? storeWord(status.store) : "–",
-        tone: ({ status }) => status && !["ok", "none"].includes(status.store?.state) ? "bad" : null },
-    { label: "Running for", value: ({ status }) =>
-        status ? duration(Date.now() - status.started_at) : "–" },
+    {
+        label: "Servers up",
+        value: (model) => {
+            const all = model.servers();
+            return all.length
+                ? `${all.filter((s) => s.health.status === "up").length} / ${all.length}`
+                : "–";
+        },
+        tone: (model) => (model.servers().some(isUnhealthy) ? "bad" : null),
+    },
+    {
+        label: "Store",
+        value: ({ status }) => (status ? storeWord(status.store) : "–"),
+        tone: ({ status }) =>
+            status && !["ok", "none"].includes(status.store?.state) ? "bad" : null,
+    },
+    {
+        label: "Running for",
+        value: ({ status }) => (status ? duration(Date.now() - status.started_at) : "–"),
+    },
 ];
 
 function slowest({ pools }) {
@@ -38,8 +54,10 @@ function slowest({ pools }) {
 }
 
 function storeWord(store) {
-    return { ok: "Durable", failed: "Failed", read_only: "Read-only", none: "None" }[store?.state] ??
-        "None";
+    return (
+        { ok: "Durable", failed: "Failed", read_only: "Read-only", none: "None" }[store?.state] ??
+        "None"
+    );
 }
 
 const SECTIONS = [
@@ -50,8 +68,12 @@ const SECTIONS = [
     { id: "journal", label: "Journal", make: (model) => new JournalView(model) },
     { id: "modules", label: "Modules", make: () => new ListView(LISTS.modules) },
     { id: "certificates", label: "Certificates", make: () => new ListView(LISTS.certificates) },
-    { id: "configuration", label: "Configuration", role: "admin",
-        make: (model) => new ConfigurationView(model) },
+    {
+        id: "configuration",
+        label: "Configuration",
+        role: "admin",
+        make: (model) => new ConfigurationView(model),
+    },
 ];
 
 class Sections {
@@ -59,8 +81,12 @@ class Sections {
         this.model = model;
         this.allowed = SECTIONS.filter((section) => may(section.role ?? "viewer"));
         this.views = new Map();
-        this.links = new Map(this.allowed.map((section) => [section.id,
-            h("a", { href: `#${section.id}` }, section.label)]));
+        this.links = new Map(
+            this.allowed.map((section) => [
+                section.id,
+                h("a", { href: `#${section.id}` }, section.label),
+            ]),
+        );
         byId("tabs").append(...this.links.values());
         addEventListener("hashchange", () => this.show());
         this.show();
@@ -69,16 +95,14 @@ class Sections {
     show() {
         const wanted = location.hash.slice(1);
         const section = this.allowed.find((one) => one.id === wanted) ?? this.allowed[0];
-        if (section.id === this.shown)
-            return;
+        if (section.id === this.shown) return;
         this.views.get(this.shown)?.stop();
         this.shown = section.id;
         for (const [id, link] of this.links)
             setAttr(link, "aria-current", id === section.id ? "true" : null);
         this.links.get(section.id).scrollIntoView({ block: "nearest", inline: "nearest" });
         let view = this.views.get(section.id);
-        if (!view)
-            this.views.set(section.id, view = section.make(this.model));
+        if (!view) this.views.set(section.id, (view = section.make(this.model)));
         byId("view").replaceChildren(view.node);
         document.title = `${section.label} · Weir`;
         view.start();
@@ -95,8 +119,9 @@ class PendingBar {
     }
 
     render() {
-        const pending = (this.model.status?.journal_pending ?? [])
-            .filter((one) => one.until > Date.now());
+        const pending = (this.model.status?.journal_pending ?? []).filter(
+            (one) => one.until > Date.now(),
+        );
         const ids = new Set(pending.map((one) => one.id));
         for (const [id, line] of this.lines)
             if (!ids.has(id)) {
@@ -105,19 +130,37 @@ class PendingBar {
             }
         for (const { id, until } of pending) {
             let line = this.lines.get(id);
-            if (!line)
-                this.lines.set(id, line = this.makeLine(id));
-            setText(line.text, `Change ${id} takes itself back in ${duration(until - Date.now())}.`);
+            if (!line) this.lines.set(id, (line = this.makeLine(id)));
+            setText(
+                line.text,
+                `Change ${id} takes itself back in ${duration(until - Date.now())}.`,
+            );
         }
     }
 
     makeLine(id) {
         const text = h("span");
-        const node = h("p", { class: "pending-line" }, text, may("operator") && [
-            h("button", { class: "button small", type: "button",
-                on: { click: () => keepChange(id) } }, "Keep"),
-            h("button", { class: "button small", type: "button",
-                on: { click: () => undo(id, `change ${id}`) } }, "Take back now")]);
+        const node = h(
+            "p",
+            { class: "pending-line" },
+            text,
+            may("operator") && [
+                h(
+                    "button",
+                    { class: "button small", type: "button", on: { click: () => keepChange(id) } },
+                    "Keep",
+                ),
+                h(
+                    "button",
+                    {
+                        class: "button small",
+                        type: "button",
+                        on: { click: () => undo(id, `change ${id}`) },
+                    },
+                    "Take back now",
+                ),
+            ],
+        );
         byId("pending").append(node);
         return { node, text };
     }
@@ -126,7 +169,8 @@ class PendingBar {
 function showVersion(model) {
     const { status } = model;
     document.body.dataset.version = status.version;
-    byId("footer").textContent = `Weir ${status.version} · generation ${status.generation} · ` +
+    byId("footer").textContent =
+        `Weir ${status.version} · generation ${status.generation} · ` +
         `${status.workers} workers · pid ${status.pid} · ${status.config_file}`;
 }
 

@@ -44,8 +44,11 @@ function showState(events, state, before) {
     const bar = byId("lost");
     bar.hidden = !lost;
     if (lost)
-        setText(bar, `Connection lost${events.lastAt ? `; numbers are from ${clock(events.lastAt)}` : ""}. ` +
-            "Trying again by itself…");
+        setText(
+            bar,
+            `Connection lost${events.lastAt ? `; numbers are from ${clock(events.lastAt)}` : ""}. ` +
+                "Trying again by itself…",
+        );
     if (before === "lost" && state === "live")
         notify("The connection is back; numbers are live again.");
 }
@@ -58,14 +61,15 @@ export async function startShell() {
     setUpTheme();
     setUpLogout();
     const events = new LiveEvents();
-    events.addEventListener("state", ({ detail }) => showState(events, detail.state, detail.before));
+    events.addEventListener("state", ({ detail }) =>
+        showState(events, detail.state, detail.before),
+    );
     for (;;) {
         try {
             await loadSession();
             break;
         } catch (problem) {
-            if (problem.status === 401)
-                return new Promise(() => {});
+            if (problem.status === 401) return new Promise(() => {});
             events.setState("lost");
             await new Promise((resolve) => setTimeout(resolve, 2000));
         }

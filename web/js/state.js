@@ -8,33 +8,38 @@ import { icon, setIcon } from "./icons.js";
 /** Worst first, as lists sort it. */
 export const STANDINGS = ["down", "unknown", "drain", "maintenance", "up"];
 
-const WORDS = { up: "Up", down: "Down", unknown: "Unknown", drain: "Draining",
-    maintenance: "Maintenance" };
+const WORDS = {
+    up: "Up",
+    down: "Down",
+    unknown: "Unknown",
+    drain: "Draining",
+    maintenance: "Maintenance",
+};
 
 /** What counts most for a server: health where it is in service, else why it is not. */
 export function standing({ state, health }) {
     const status = typeof health === "string" ? health : health?.status;
-    if (state === "maintenance")
-        return "maintenance";
-    if (status === "down")
-        return "down";
-    if (state === "drain")
-        return "drain";
+    if (state === "maintenance") return "maintenance";
+    if (status === "down") return "down";
+    if (state === "drain") return "drain";
     return status === "up" ? "up" : "unknown";
 }
 
 export const standingWord = (name) => WORDS[name];
-export const isUnhealthy = (server) => ["down", "unknown"].includes(standing(server)) ||
-    (server.ejected_until ?? 0) > Date.now();
+export const isUnhealthy = (server) =>
+    ["down", "unknown"].includes(standing(server)) || (server.ejected_until ?? 0) > Date.now();
 
 /** A badge that follows a standing: {node, update(standing, word?, symbol?)}. */
 export function badge() {
     const symbol = icon("unknown");
     const word = h("span");
     const node = h("span", { class: "badge" }, symbol, word);
-    return { node, update: (name, text = WORDS[name], shape = name) => {
-        setAttr(node, "data-tone", name);
-        setIcon(symbol, shape);
-        setText(word, text);
-    } };
+    return {
+        node,
+        update: (name, text = WORDS[name], shape = name) => {
+            setAttr(node, "data-tone", name);
+            setIcon(symbol, shape);
+            setText(word, text);
+        },
+    };
 }

@@ -12,29 +12,56 @@ import { notifyProblem } from "./notice.js";
 import { startShell } from "./shell.js";
 import { compare } from "./table.js";
 
-const RANGES = [[60, "1 min"], [300, "5 min"], [900, "15 min"], [3600, "1 h"]];
+const RANGES = [
+    [60, "1 min"],
+    [300, "5 min"],
+    [900, "15 min"],
+    [3600, "1 h"],
+];
 const PERCENTILES = ["p50", "p95", "p99"];
 const MOST_LINES = 8;
 
 const CHARTS = [
     { id: "rate", title: "Requests", unit: "per second", metrics: ["rate"], format: rate },
     { id: "errors", title: "Errors", unit: "per second", metrics: ["errors_rate"], format: rate },
-    { id: "in-flight", title: "In flight", unit: "requests", metrics: ["in_flight"], format: count,
-        least: 4 },
+    {
+        id: "in-flight",
+        title: "In flight",
+        unit: "requests",
+        metrics: ["in_flight"],
+        format: count,
+        least: 4,
+    },
     { id: "latency", title: "Latency", unit: "ms", metrics: PERCENTILES, format: ms },
 ];
 
 const FIGURES = [
     { label: "Requests", unit: "/s", value: ({ now }) => rate(now?.rate) },
-    { label: "Errors", unit: "/s", value: ({ now }) => rate(now?.errors_rate),
-        tone: ({ now }) => now?.errors_rate >= 0.05 ? "bad" : null },
+    {
+        label: "Errors",
+        unit: "/s",
+        value: ({ now }) => rate(now?.errors_rate),
+        tone: ({ now }) => (now?.errors_rate >= 0.05 ? "bad" : null),
+    },
     { label: "In flight", value: ({ now }) => count(now?.in_flight) },
     { label: "Requests, all", value: ({ now }) => count(now?.requests) },
-    { label: "p95", value: ({ now, pools }) => latency(now?.p95 !== undefined ? now.p95
-        : Math.max(...pools.map((pool) => pool.p95 ?? 0)) || null) },
-    { label: "Servers up", value: ({ servers }) => servers.length === 0 ? "–"
-        : `${servers.filter((s) => s.health === "up").length} / ${servers.length}`,
-    tone: ({ servers }) => servers.some((s) => s.health !== "up") ? "bad" : null },
+    {
+        label: "p95",
+        value: ({ now, pools }) =>
+            latency(
+                now?.p95 !== undefined
+                    ? now.p95
+                    : Math.max(...pools.map((pool) => pool.p95 ?? 0)) || null,
+            ),
+    },
+    {
+        label: "Servers up",
+        value: ({ servers }) =>
+            servers.length === 0
+                ? "–"
+                : `${servers.filter((s) => s.health === "up").length} / ${servers.length}`,
+        tone: ({ servers }) => (servers.some((s) => s.health !== "up") ? "bad" : null),
+    },
 ];
 
 const keyOf = ({ pool, id }) => `${pool}/${id}`;
@@ -47,7 +74,10 @@ class TrafficPage {
         this.restore();
         this.makeToolbar();
         this.showFigures = makeFigures(byId("figures"), FIGURES);
-        this.bars = new Bars(byId("bars"), { picked: this.picked, onPick: (server) => this.pick(server) });
+        this.bars = new Bars(byId("bars"), {
+            picked: this.picked,
+            onPick: (server) => this.pick(server),
+        });
         this.cards = CHARTS.map((chart) => this.makeCard(chart));
         events.addEventListener("statistics", ({ detail }) => this.take(detail));
         events.addEventListener("again", () => this.stats && this.reload());
@@ -57,43 +87,93 @@ class TrafficPage {
     restore() {
         const query = new URLSearchParams(location.hash.slice(1));
         const seconds = Number(query.get("range"));
-        if (RANGES.some(([one]) => one === seconds))
-            this.view.seconds = seconds;
+        if (RANGES.some(([one]) => one === seconds)) this.view.seconds = seconds;
         if (PERCENTILES.includes(query.get("percentile")))
             this.view.percentile = query.get("percentile");
-        if (query.get("by") === "server")
-            this.view.by = "server";
+        if (query.get("by") === "server") this.view.by = "server";
         this.view.pool = query.get("pool") ?? "";
-        for (const key of query.getAll("server"))
-            this.picked.add(key);
+        for (const key of query.getAll("server")) this.picked.add(key);
     }
 
     keep() {
         const { pool, by, percentile, seconds } = this.view;
-        const query = new URLSearchParams({ range: seconds, by, percentile, ...(pool && { pool }) });
-        for (const key of this.picked)
-            query.append("server", key);
+        const query = new URLSearchParams({
+            range: seconds,
+            by,
+            percentile,
+            ...(pool && { pool }),
+        });
+        for (const key of this.picked) query.append("server", key);
         history.replaceState(null, "", `#${query}`);
     }
 
     makeToolbar() {
-        const radio = (name, value, label) => h("label", {}, h("input", { type: "radio", name, value,
-            checked: String(this.view[name]) === String(value) }), h("span", {}, label));
-        const segmented = (legend, ...choices) => h("fieldset", { class: "segmented" },
-            h("legend", { class: "visually-hidden", text: legend }), choices);
+        const radio = (name, value, label) =>
+            h(
+                "label",
+                {},
+                h("input", {
+                    type: "radio",
+                    name,
+                    value,
+                    checked: String(this.view[name]) === String(value),
+                }),
+                h("span", {}, label),
+            );
+        const segmented = (legend, ...choices) =>
+            h(
+                "fieldset",
+                { class: "segmented" },
+                h("legend", { class: "visually-hidden", text: legend }),
+                choices,
+            );
         this.poolSelect = h("select", { name: "pool" }, h("option", { value: "" }, "All pools"));
         this.pauseIcon = icon("pause");
         this.pauseWord = h("span", { text: "Pause" });
-        this.pauseButton = h("button", { class: "button", type: "button", "aria-pressed": "false",
-            on: { click: () => this.togglePause() } }, this.pauseIcon, this.pauseWord);
+        this.pauseButton = h(
+            "button",
+            {
+                class: "button",
+                type: "button",
+                "aria-pressed": "false",
+                on: { click: () => this.togglePause() },
+            },
+            this.pauseIcon,
+            this.pauseWord,
+        );
         this.pausedAt = h("span", { class: "hint", role: "status" });
-        this.clear = h("button", { class: "button quiet", type: "button", hidden: true,
-            on: { click: () => { this.picked.clear(); this.changed(); } } }, "Clear choice");
+        this.clear = h(
+            "button",
+            {
+                class: "button quiet",
+                type: "button",
+                hidden: true,
+                on: {
+                    click: () => {
+                        this.picked.clear();
+                        this.changed();
+                    },
+                },
+            },
+            "Clear choice",
+        );
         const form = byId("toolbar");
-        form.append(h("label", { class: "inline" }, "Pool", this.poolSelect),
-            segmented("Lines by", radio("by", "pool", "By pool"), radio("by", "server", "By server")),
-            this.clear, h("span", { class: "grow" }), this.pausedAt, this.pauseButton,
-            segmented("Range", RANGES.map(([value, label]) => radio("seconds", value, label))));
+        form.append(
+            h("label", { class: "inline" }, "Pool", this.poolSelect),
+            segmented(
+                "Lines by",
+                radio("by", "pool", "By pool"),
+                radio("by", "server", "By server"),
+            ),
+            this.clear,
+            h("span", { class: "grow" }),
+            this.pausedAt,
+            this.pauseButton,
+            segmented(
+                "Range",
+                RANGES.map(([value, label]) => radio("seconds", value, label)),
+            ),
+        );
         form.addEventListener("submit", (event) => event.preventDefault());
         form.addEventListener("change", () => {
             this.view.pool = this.poolSelect.value;
@@ -106,8 +186,13 @@ class TrafficPage {
     makeCard(chart) {
         const controls = [];
         if (chart.id === "latency") {
-            const select = h("select", { "aria-label": "Percentile", class: "small-select" },
-                PERCENTILES.map((name) => h("option", { selected: name === this.view.percentile }, name)));
+            const select = h(
+                "select",
+                { "aria-label": "Percentile", class: "small-select" },
+                PERCENTILES.map((name) =>
+                    h("option", { selected: name === this.view.percentile }, name),
+                ),
+            );
             select.addEventListener("change", () => {
                 this.view.percentile = select.value;
                 this.changed();
@@ -115,8 +200,11 @@ class TrafficPage {
             this.percentileSelect = select;
             controls.push(select);
         }
-        const card = new ChartCard({ ...chart, controls,
-            onHover: (index) => this.cards.forEach((one) => one.setHover(index)) });
+        const card = new ChartCard({
+            ...chart,
+            controls,
+            onHover: (index) => this.cards.forEach((one) => one.setHover(index)),
+        });
         byId("charts").append(card.node);
         return card;
     }
@@ -126,8 +214,7 @@ class TrafficPage {
     servers(stats = this.stats) {
         const list = [];
         for (const [pool, values] of Object.entries(stats.pools ?? {})) {
-            if (this.view.pool && this.view.pool !== pool)
-                continue;
+            if (this.view.pool && this.view.pool !== pool) continue;
             for (const [id, server] of Object.entries(values.servers))
                 list.push({ ...server, pool, id });
         }
@@ -139,21 +226,32 @@ class TrafficPage {
         const { pool, by } = this.view;
         if (by === "pool") {
             const names = pool ? [pool] : Object.keys(this.stats.pools ?? {});
-            return busiest(names.map((name) => ({ kind: "pool", pool: name, label: name,
-                rate: this.stats.pools[name]?.rate ?? 0 })));
+            return busiest(
+                names.map((name) => ({
+                    kind: "pool",
+                    pool: name,
+                    label: name,
+                    rate: this.stats.pools[name]?.rate ?? 0,
+                })),
+            );
         }
         const servers = this.servers();
         const chosen = servers.filter((server) => this.picked.has(keyOf(server)));
         const several = !pool && Object.keys(this.stats.pools ?? {}).length > 1;
-        return busiest((chosen.length ? chosen : servers).map((server) => ({ kind: "server",
-            pool: server.pool, id: server.id, rate: server.rate,
-            label: several ? `${server.pool}/${server.id}` : server.id })));
+        return busiest(
+            (chosen.length ? chosen : servers).map((server) => ({
+                kind: "server",
+                pool: server.pool,
+                id: server.id,
+                rate: server.rate,
+                label: several ? `${server.pool}/${server.id}` : server.id,
+            })),
+        );
     }
 
     pick(server) {
         const key = keyOf(server);
-        if (!this.picked.delete(key))
-            this.picked.add(key);
+        if (!this.picked.delete(key)) this.picked.add(key);
         this.view.by = "server";
         byId("toolbar").elements.by.value = "server";
         this.changed();
@@ -162,8 +260,7 @@ class TrafficPage {
     changed() {
         this.clear.hidden = this.picked.size === 0;
         this.keep();
-        if (!this.stats)
-            return;
+        if (!this.stats) return;
         this.showNow();
         this.reload();
     }
@@ -174,13 +271,14 @@ class TrafficPage {
         this.percentileSelect.hidden = single;
         const percentiles = single ? PERCENTILES : [this.view.percentile];
         try {
-            const fresh = await this.history.load(subjects,
-                ["rate", "errors_rate", "in_flight", ...percentiles], this.view.seconds);
-            if (!fresh)
-                return;
+            const fresh = await this.history.load(
+                subjects,
+                ["rate", "errors_rate", "in_flight", ...percentiles],
+                this.view.seconds,
+            );
+            if (!fresh) return;
         } catch (problem) {
-            if (problem.status !== 0)
-                notifyProblem("The past could not be loaded", problem);
+            if (problem.status !== 0) notifyProblem("The past could not be loaded", problem);
             return;
         }
         this.members = Object.keys(this.stats.pools ?? {}).join() + this.servers().length;
@@ -193,17 +291,16 @@ class TrafficPage {
         const first = !this.stats;
         this.history.push(stats);
         this.latest = stats;
-        if (this.paused)
-            return;
+        if (this.paused) return;
         this.stats = stats;
-        if (first)
-            this.changed();
-        if (this.members !== undefined &&
-            this.members !== Object.keys(stats.pools ?? {}).join() + this.servers().length)
+        if (first) this.changed();
+        if (
+            this.members !== undefined &&
+            this.members !== Object.keys(stats.pools ?? {}).join() + this.servers().length
+        )
             this.reload();
         // A hidden page draws nothing; it is up to date again one second after it is shown.
-        if (document.hidden)
-            return;
+        if (document.hidden) return;
         this.showNow();
         this.showCharts();
     }
@@ -211,7 +308,8 @@ class TrafficPage {
     showNow() {
         this.showPools();
         const servers = this.servers();
-        const now = this.view.pool ? valuesOf(this.stats, { kind: "pool", pool: this.view.pool })
+        const now = this.view.pool
+            ? valuesOf(this.stats, { kind: "pool", pool: this.view.pool })
             : this.stats.total;
         this.showFigures({ now, servers, pools: Object.values(this.stats.pools ?? {}) });
         this.bars.setServers(servers);
@@ -220,27 +318,34 @@ class TrafficPage {
     showPools() {
         const names = Object.keys(this.stats.pools ?? {}).sort(compare);
         const key = names.join("\n");
-        if (this.poolKey === key)
-            return;
+        if (this.poolKey === key) return;
         this.poolKey = key;
-        if (this.view.pool && !names.includes(this.view.pool))
-            this.view.pool = "";
-        setChildren(this.poolSelect, [this.poolSelect.firstElementChild,
-            ...names.map((name) => h("option", { value: name }, name))]);
+        if (this.view.pool && !names.includes(this.view.pool)) this.view.pool = "";
+        setChildren(this.poolSelect, [
+            this.poolSelect.firstElementChild,
+            ...names.map((name) => h("option", { value: name }, name)),
+        ]);
         this.poolSelect.value = this.view.pool;
     }
 
     showCharts() {
         const { history: past } = this;
-        if (!past.length)
-            return;
+        if (!past.length) return;
         const single = past.subjects.length === 1;
         CHARTS.forEach((chart, i) => {
             const metrics = chart.metrics.filter((metric) => past.metrics.includes(metric));
-            const lines = past.subjects.flatMap((subject) => metrics.map((metric) => ({
-                label: single && metrics.length > 1 ? metric : subject.label,
-                values: past.values(subject, metric) })));
-            this.cards[i].setData({ start: past.start, step: past.step, length: past.length, lines });
+            const lines = past.subjects.flatMap((subject) =>
+                metrics.map((metric) => ({
+                    label: single && metrics.length > 1 ? metric : subject.label,
+                    values: past.values(subject, metric),
+                })),
+            );
+            this.cards[i].setData({
+                start: past.start,
+                step: past.step,
+                length: past.length,
+                lines,
+            });
         });
     }
 
@@ -251,15 +356,15 @@ class TrafficPage {
         setIcon(this.pauseIcon, this.paused ? "play" : "pause");
         setText(this.pausedAt, this.paused ? `Paused at ${clock(Date.now())}` : "");
         document.body.classList.toggle("paused", this.paused);
-        if (!this.paused && this.latest)
-            this.take(this.latest);
+        if (!this.paused && this.latest) this.take(this.latest);
     }
 }
 
 function busiest(subjects) {
-    if (subjects.length <= MOST_LINES)
-        return subjects;
-    return subjects.toSorted((a, b) => b.rate - a.rate).slice(0, MOST_LINES)
+    if (subjects.length <= MOST_LINES) return subjects;
+    return subjects
+        .toSorted((a, b) => b.rate - a.rate)
+        .slice(0, MOST_LINES)
         .sort((a, b) => compare(a.label, b.label));
 }
 

@@ -9,34 +9,57 @@ import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
 
-const ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-    "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync"];
+const ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 export const SHOTS = process.env.WEIR_SCREENSHOTS ?? path.join(HERE, "..", ".run", "screenshots");
 
 /** launch() makes a new, empty profile each time. */
-export const startBrowser = () => chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGUMENTS });
+export const startBrowser = () =>
+    chromium.launch({
+        executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+        args: ARGUMENTS,
+    });
 
 /**
  * A page in a context of its own. mistakes gathers what it did wrong; allow(text) says which of
  * that a test provokes on purpose, expectMistakes() that requests fail from now on.
  */
-export async function openPage(browser, { origin, width = 1440, height = 900,
-    colorScheme = "light", allow = () => false } = {}) {
-    const context = await browser.newContext({ viewport: { width, height }, colorScheme,
-        ignoreHTTPSErrors: true });
+export async function openPage(
+    browser,
+    { origin, width = 1440, height = 900, colorScheme = "light", allow = () => false } = {},
+) {
+    const context = await browser.newContext({
+        viewport: { width, height },
+        colorScheme,
+        ignoreHTTPSErrors: true,
+    });
     const page = await context.newPage();
     page.setDefaultTimeout(15000);
     page.mistakes = [];
     let expecting = false;
     // Chromium itself writes each refused or broken request to the console.
-    page.expectMistakes = () => { expecting = true; };
-    const note = (text) => allow(text) ||
-        expecting && text.includes("Failed to load resource") || page.mistakes.push(text);
-    page.on("console", (message) => ["error", "warning"].includes(message.type()) &&
-        note(`console: ${message.text()} (${message.location().url})`));
+    page.expectMistakes = () => {
+        expecting = true;
+    };
+    const note = (text) =>
+        allow(text) ||
+        (expecting && text.includes("Failed to load resource")) ||
+        page.mistakes.push(text);
+    page.on(
+        "console",
+        (message) =>
+            ["error", "warning"].includes(message.type()) &&
+            note(`console: ${message.text()} (${message.location().url})`),
+    );
     page.on("pageerror", (error) => note(`exception: ${error.stack}`));
     page.on("request", (request) => {
         const url = new URL(request.url());
@@ -45,8 +68,9 @@ export async function openPage(browser, { origin, width = 1440, height = 900,
     });
     await page.addInitScript(() => {
         globalThis.violations = [];
-        document.addEventListener("securitypolicyviolation", (event) => globalThis.violations.push(
-            `${event.violatedDirective}: ${event.blockedURI}`));
+        document.addEventListener("securitypolicyviolation", (event) =>
+            globalThis.violations.push(`${event.violatedDirective}: ${event.blockedURI}`),
+        );
     });
     return page;
 }
@@ -73,11 +97,20 @@ export async function closePage(page) {
 /** axe-core's serious and critical findings, as readable lines. Run outside the page's policy. */
 export async function findings(page) {
     await page.evaluate(`{${axe.source}}`);
-    const found = await page.evaluate(() => globalThis.axe.run(document, {
-        runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-    return found.violations.filter((one) => ["serious", "critical"].includes(one.impact))
-        .map((one) => `${one.id}: ${one.help}: ${one.nodes.slice(0, 4)
-            .map((node) => `${node.target} (${node.failureSummary})`).join(" | ")}`);
+    const found = await page.evaluate(() =>
+        globalThis.axe.run(document, {
+            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+        }),
+    );
+    return found.violations
+        .filter((one) => ["serious", "critical"].includes(one.impact))
+        .map(
+            (one) =>
+                `${one.id}: ${one.help}: ${one.nodes
+                    .slice(0, 4)
+                    .map((node) => `${node.target} (${node.failureSummary})`)
+                    .join(" | ")}`,
+        );
 }
 
 /** Keeps a picture of the page for people to look at. */

@@ -28,8 +28,7 @@ export async function until(check, what, milliseconds = START_MS) {
     while (Date.now() < deadline) {
         try {
             const value = await check();
-            if (value)
-                return value;
+            if (value) return value;
         } catch (error) {
             last = error;
         }
@@ -45,8 +44,9 @@ export class Backend {
             req.resume();
             res.end("ok\n");
         });
-        await new Promise((resolve, reject) => this.server.once("error", reject)
-            .listen(port || this.port || 0, "127.0.0.1", resolve));
+        await new Promise((resolve, reject) =>
+            this.server.once("error", reject).listen(port || this.port || 0, "127.0.0.1", resolve),
+        );
         this.port = this.server.address().port;
         this.url = `http://127.0.0.1:${this.port}`;
         return this;
@@ -84,13 +84,18 @@ export class Weir {
     async start() {
         this.folder = await fs.mkdtemp(path.join(os.tmpdir(), "weir-browser-"));
         await fs.mkdir(path.join(this.folder, "state"));
-        this.backends = [await new Backend().start(), await new Backend().start(),
-            await new Backend().start()];
+        this.backends = [
+            await new Backend().start(),
+            await new Backend().start(),
+            await new Backend().start(),
+        ];
         this.ports = { web: await freePort(), admin: await freePort() };
         this.url = `http://127.0.0.1:${this.ports.admin}`;
         this.configFile = path.join(this.folder, "weir.conf");
-        await fs.writeFile(this.configFile, configuration({ ...this.ports, folder: this.folder,
-            backends: this.backends }));
+        await fs.writeFile(
+            this.configFile,
+            configuration({ ...this.ports, folder: this.folder, backends: this.backends }),
+        );
         await this.run();
         this.traffic = setInterval(() => this.visit(), 30);
         return this;
@@ -98,12 +103,17 @@ export class Weir {
 
     async run() {
         const log = await fs.open(path.join(this.folder, "weir.log"), "a");
-        this.process = spawn(process.env.WEIR_BIN, ["-c", this.configFile],
-            { stdio: ["ignore", log.fd, log.fd] });
+        this.process = spawn(process.env.WEIR_BIN, ["-c", this.configFile], {
+            stdio: ["ignore", log.fd, log.fd],
+        });
         await log.close();
         this.ended = new Promise((resolve) => this.process.once("exit", resolve));
-        await until(() => fetch(`${this.url}/login`).then((answer) => answer.ok), "weir's start")
-            .catch(async (error) => { throw new Error(`${error.message}\n${await this.log()}`); });
+        await until(
+            () => fetch(`${this.url}/login`).then((answer) => answer.ok),
+            "weir's start",
+        ).catch(async (error) => {
+            throw new Error(`${error.message}\n${await this.log()}`);
+        });
     }
 
     log() {
@@ -116,8 +126,9 @@ export class Weir {
     }
 
     visit() {
-        http.get({ port: this.ports.web, host: "127.0.0.1", agent: false },
-            (answer) => answer.resume()).on("error", () => {});
+        http.get({ port: this.ports.web, host: "127.0.0.1", agent: false }, (answer) =>
+            answer.resume(),
+        ).on("error", () => {});
     }
 
     async end(signal = "SIGKILL") {

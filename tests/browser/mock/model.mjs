@@ -31,8 +31,7 @@ export class Model {
         this.nextJournal = 1;
         this.listeners = new Set();
         this.pools = new Map();
-        for (const pool of pools)
-            this.addPool(pool);
+        for (const pool of pools) this.addPool(pool);
         this.history = new Map();
         this.fillHistory();
     }
@@ -42,40 +41,79 @@ export class Model {
         this.pools.set(name, pool);
         for (let i = 1; i <= servers; i++) {
             const id = `${name.replace(/_servers$/, "")}-${i}`;
-            pool.servers.set(id, this.newServer(pool, {
-                id, url: `http://10.1.${base % 250}.${i % 250}:${base + i}`, origin: "file",
-                busy: rate * (0.6 + 0.8 * this.random()),
-            }));
+            pool.servers.set(
+                id,
+                this.newServer(pool, {
+                    id,
+                    url: `http://10.1.${base % 250}.${i % 250}:${base + i}`,
+                    origin: "file",
+                    busy: rate * (0.6 + 0.8 * this.random()),
+                }),
+            );
         }
     }
 
-    newServer(pool, { id, url, origin, weight = 1, max_connections = 0, backup = false, busy = 20,
-        state = "ready" }) {
+    newServer(
+        pool,
+        {
+            id,
+            url,
+            origin,
+            weight = 1,
+            max_connections = 0,
+            backup = false,
+            busy = 20,
+            state = "ready",
+        },
+    ) {
         const now = Date.now();
         return {
-            id, pool: pool.name, url, origin, drift: [], state, state_since: now - 3600e3,
+            id,
+            pool: pool.name,
+            url,
+            origin,
+            drift: [],
+            state,
+            state_since: now - 3600e3,
             drain_deadline: null,
             health: {
-                status: "up", reason: REASONS.up, since: now - 5400e3,
+                status: "up",
+                reason: REASONS.up,
+                since: now - 5400e3,
                 probes: Array.from({ length: 20 }, (_, i) => ({
-                    at: now - (20 - i) * 2000, ok: true, ms: 0.8 + this.random() * 1.6,
+                    at: now - (20 - i) * 2000,
+                    ok: true,
+                    ms: 0.8 + this.random() * 1.6,
                     reason: REASONS.up,
                 })),
             },
-            weight, effective_weight: weight, configured_weight: origin === "file" ? weight : null,
-            max_connections, backup, in_flight: 0, sessions: pool.sticky ? 12 : null,
+            weight,
+            effective_weight: weight,
+            configured_weight: origin === "file" ? weight : null,
+            max_connections,
+            backup,
+            in_flight: 0,
+            sessions: pool.sticky ? 12 : null,
             requests: origin === "file" ? Math.floor(busy * 3600) : 0,
             responses: { "1xx": 0, "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, none: 0 },
-            errors: {}, error_share: 0, retries: 0, bytes_in: 0, bytes_out: 0, connections: 4,
+            errors: {},
+            error_share: 0,
+            retries: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            connections: 4,
             rates: { requests: 0, errors: 0, bytes_in: 0, bytes_out: 0 },
-            latency_ms: { p50: 4, p95: 12, p99: 30 }, ejected_until: null,
-            busy, base: 2 + this.random() * 6,
+            latency_ms: { p50: 4, p95: 12, p99: 30 },
+            ejected_until: null,
+            busy,
+            base: 2 + this.random() * 6,
         };
     }
 
     eligible(pool) {
         return [...pool.servers.values()].filter(
-            (s) => s.state === "ready" && s.health.status === "up" && s.weight > 0);
+            (s) => s.state === "ready" && s.health.status === "up" && s.weight > 0,
+        );
     }
 
     /** One second goes by. */
@@ -87,8 +125,13 @@ export class Model {
             const weights = able.reduce((sum, s) => sum + s.weight * s.busy, 0) || 1;
             const swell = 1 + 0.3 * Math.sin(now / 40e3);
             for (const server of pool.servers.values())
-                this.tickServer(server, able.includes(server)
-                    ? whole * swell * server.weight * server.busy / weights : 0, now);
+                this.tickServer(
+                    server,
+                    able.includes(server)
+                        ? (whole * swell * server.weight * server.busy) / weights
+                        : 0,
+                    now,
+                );
         }
         if (!quiet) {
             this.remember();
@@ -100,7 +143,8 @@ export class Model {
         const draining = server.state === "drain" && server.health.status === "up";
         const rate = draining ? server.rates.requests * 0.7 : share * (0.85 + 0.3 * this.random());
         server.rates.requests = rate < 0.05 ? 0 : rate;
-        server.rates.errors = server.health.status === "up" && this.random() < 0.04 ? rate * 0.02 : 0;
+        server.rates.errors =
+            server.health.status === "up" && this.random() < 0.04 ? rate * 0.02 : 0;
         server.rates.bytes_in = rate * 420;
         server.rates.bytes_out = rate * 5200;
         const done = Math.round(rate);
@@ -109,26 +153,31 @@ export class Model {
         server.responses["5xx"] += Math.round(server.rates.errors);
         server.bytes_in += done * 420;
         server.bytes_out += done * 5200;
-        server.in_flight = Math.round(rate * server.base / 100 * (0.5 + this.random()));
+        server.in_flight = Math.round(((rate * server.base) / 100) * (0.5 + this.random()));
         if (server.sessions !== null && draining)
             server.sessions = Math.max(0, server.sessions - 1);
         const base = server.base * (1 + rate / 400);
-        server.latency_ms = rate === 0 ? { p50: null, p95: null, p99: null } : {
-            p50: base * (0.9 + 0.2 * this.random()),
-            p95: base * 3 * (0.8 + 0.4 * this.random()),
-            p99: base * 7 * (0.7 + 0.6 * this.random()),
-        };
+        server.latency_ms =
+            rate === 0
+                ? { p50: null, p95: null, p99: null }
+                : {
+                      p50: base * (0.9 + 0.2 * this.random()),
+                      p95: base * 3 * (0.8 + 0.4 * this.random()),
+                      p99: base * 7 * (0.7 + 0.6 * this.random()),
+                  };
         server.error_share = rate > 0 ? server.rates.errors / rate : 0;
-        if (Math.floor(now / 1000) % 2 === 0)
-            this.probe(server, now);
+        if (Math.floor(now / 1000) % 2 === 0) this.probe(server, now);
     }
 
     probe(server, now) {
         const ok = server.health.status !== "down";
-        server.health.probes.push({ at: now, ok, ms: ok ? 0.8 + this.random() * 1.6 : null,
-            reason: ok ? REASONS.up : "connection refused" });
-        if (server.health.probes.length > 20)
-            server.health.probes.shift();
+        server.health.probes.push({
+            at: now,
+            ok,
+            ms: ok ? 0.8 + this.random() * 1.6 : null,
+            reason: ok ? REASONS.up : "connection refused",
+        });
+        if (server.health.probes.length > 20) server.health.probes.shift();
     }
 
     setHealth(pool, id, status) {
@@ -137,8 +186,7 @@ export class Model {
         server.health.reason = REASONS[status];
         server.health.since = Date.now();
         if (status === "down") {
-            for (let i = 0; i < 3; i++)
-                this.probe(server, Date.now());
+            for (let i = 0; i < 3; i++) this.probe(server, Date.now());
             server.errors = { connect_refused: 3 };
         }
         this.emit("server", { pool, server: id, health: status, reason: REASONS[status] });
@@ -155,21 +203,37 @@ export class Model {
         const servers = [...pool.servers.values()];
         const sum = (of) => servers.reduce((total, server) => total + of(server), 0);
         const busiest = servers.filter((s) => s.latency_ms.p50 !== null);
-        const mean = (p) => busiest.length
-            ? busiest.reduce((t, s) => t + s.latency_ms[p], 0) / busiest.length : null;
+        const mean = (p) =>
+            busiest.length
+                ? busiest.reduce((t, s) => t + s.latency_ms[p], 0) / busiest.length
+                : null;
         const responses = {};
         for (const kind of ["1xx", "2xx", "3xx", "4xx", "5xx", "none"])
             responses[kind] = sum((s) => s.responses[kind]);
         return {
-            name: pool.name, policy: pool.policy, sticky: pool.sticky,
+            name: pool.name,
+            policy: pool.policy,
+            sticky: pool.sticky,
             health_check: pool.health_check,
             servers: servers.map((server) => this.serverView(server)),
-            up: servers.filter((s) => s.health.status === "up").length, total: servers.length,
-            in_flight: sum((s) => s.in_flight), queued: pool.queued,
-            totals: { requests: sum((s) => s.requests), responses, errors: {}, retries: 0,
-                bytes_in: sum((s) => s.bytes_in), bytes_out: sum((s) => s.bytes_out) },
-            rates: { requests: sum((s) => s.rates.requests), errors: sum((s) => s.rates.errors),
-                bytes_in: sum((s) => s.rates.bytes_in), bytes_out: sum((s) => s.rates.bytes_out) },
+            up: servers.filter((s) => s.health.status === "up").length,
+            total: servers.length,
+            in_flight: sum((s) => s.in_flight),
+            queued: pool.queued,
+            totals: {
+                requests: sum((s) => s.requests),
+                responses,
+                errors: {},
+                retries: 0,
+                bytes_in: sum((s) => s.bytes_in),
+                bytes_out: sum((s) => s.bytes_out),
+            },
+            rates: {
+                requests: sum((s) => s.rates.requests),
+                errors: sum((s) => s.rates.errors),
+                bytes_in: sum((s) => s.rates.bytes_in),
+                bytes_out: sum((s) => s.rates.bytes_out),
+            },
             latency_ms: { p50: mean("p50"), p95: mean("p95"), p99: mean("p99") },
         };
     }
@@ -181,31 +245,58 @@ export class Model {
             const view = this.poolView(pool);
             const servers = {};
             for (const s of view.servers)
-                servers[s.id] = { requests: s.requests, rate: s.rates.requests,
-                    errors_rate: s.rates.errors, in_flight: s.in_flight, ...s.latency_ms,
-                    health: s.health.status, state: s.state, weight: s.weight };
-            pools[pool.name] = { requests: view.totals.requests, rate: view.rates.requests,
-                errors_rate: view.rates.errors, in_flight: view.in_flight, queued: view.queued,
-                ...view.latency_ms, servers };
+                servers[s.id] = {
+                    requests: s.requests,
+                    rate: s.rates.requests,
+                    errors_rate: s.rates.errors,
+                    in_flight: s.in_flight,
+                    ...s.latency_ms,
+                    health: s.health.status,
+                    state: s.state,
+                    weight: s.weight,
+                };
+            pools[pool.name] = {
+                requests: view.totals.requests,
+                rate: view.rates.requests,
+                errors_rate: view.rates.errors,
+                in_flight: view.in_flight,
+                queued: view.queued,
+                ...view.latency_ms,
+                servers,
+            };
             total.requests += view.totals.requests;
             total.rate += view.rates.requests;
             total.errors_rate += view.rates.errors;
             total.in_flight += view.in_flight;
         }
-        return { time: Date.now(), total, listeners: { https: { requests: total.requests,
-            rate: total.rate, in_flight: total.in_flight } }, pools };
+        return {
+            time: Date.now(),
+            total,
+            listeners: {
+                https: { requests: total.requests, rate: total.rate, in_flight: total.in_flight },
+            },
+            pools,
+        };
     }
 
     status() {
         const { total } = this.stats();
         return {
-            version: "0.2.0-mock", started_at: this.startedAt,
-            uptime_ms: Date.now() - this.startedAt, pid: 4242, generation: this.generation,
-            workers: 2, connections: 42, requests: total.requests,
-            rates: { requests: total.rate }, in_flight: total.in_flight,
-            config_file: "/etc/weir/weir.conf", state_dir: "/var/lib/weir",
+            version: "0.2.0-mock",
+            started_at: this.startedAt,
+            uptime_ms: Date.now() - this.startedAt,
+            pid: 4242,
+            generation: this.generation,
+            workers: 2,
+            connections: 42,
+            requests: total.requests,
+            rates: { requests: total.rate },
+            in_flight: total.in_flight,
+            config_file: "/etc/weir/weir.conf",
+            state_dir: "/var/lib/weir",
             store: { kind: "sqlite", state: "ok", detail: "" },
-            journal_pending: this.journal.filter((e) => e.state === "pending")
+            journal_pending: this.journal
+                .filter((e) => e.state === "pending")
                 .map((e) => ({ id: e.id, until: e.confirm_until })),
             health: "ok",
         };
@@ -218,15 +309,12 @@ export class Model {
         const at = Math.floor(stats.time / 1000);
         const put = (name, values) => {
             for (const metric of METRICS) {
-                if (values[metric] === undefined)
-                    continue;
+                if (values[metric] === undefined) continue;
                 const key = `${name}.${metric}`;
                 let ring = this.history.get(key);
-                if (!ring)
-                    this.history.set(key, ring = new Map());
+                if (!ring) this.history.set(key, (ring = new Map()));
                 ring.set(at, values[metric]);
-                if (ring.size > HISTORY_SECONDS)
-                    ring.delete(ring.keys().next().value);
+                if (ring.size > HISTORY_SECONDS) ring.delete(ring.keys().next().value);
             }
         };
         put("total", stats.total);
@@ -240,10 +328,8 @@ export class Model {
     /** Ten minutes that look as if they had been, for small set-ups. */
     fillHistory() {
         const servers = [...this.pools.values()].reduce((n, p) => n + p.servers.size, 0);
-        for (let i = 0; i < 8; i++)
-            this.tick(true);
-        if (servers > 50)
-            return;
+        for (let i = 0; i < 8; i++) this.tick(true);
+        if (servers > 50) return;
         const real = Date.now;
         const start = real();
         for (let back = 600; back > 0; back--) {
@@ -262,8 +348,10 @@ export class Model {
         const series = {};
         for (const name of names) {
             const ring = this.history.get(name);
-            series[name] = Array.from({ length: count }, (_, i) =>
-                ring?.get(start + i * step) ?? null);
+            series[name] = Array.from(
+                { length: count },
+                (_, i) => ring?.get(start + i * step) ?? null,
+            );
         }
         return { step_ms: step * 1000, start: start * 1000, series };
     }
@@ -271,19 +359,31 @@ export class Model {
     // --- Changes -----------------------------------------------------------------------------
 
     record(entry) {
-        const whole = { id: this.nextJournal++, time: Date.now(), before: null, after: null,
-            state: "done", confirm_until: null, undo_of: null, ...entry };
+        const whole = {
+            id: this.nextJournal++,
+            time: Date.now(),
+            before: null,
+            after: null,
+            state: "done",
+            confirm_until: null,
+            undo_of: null,
+            ...entry,
+        };
         this.journal.unshift(whole);
         this.emit("change", whole);
         return whole;
     }
 
     emit(type, data) {
-        for (const listener of this.listeners)
-            listener(type, data);
+        for (const listener of this.listeners) listener(type, data);
     }
 }
 
 /** Settings of a server that the journal keeps. */
-export const settingsOf = (server) => ({ url: server.url, weight: server.weight,
-    max_connections: server.max_connections, state: server.state, backup: server.backup });
+export const settingsOf = (server) => ({
+    url: server.url,
+    weight: server.weight,
+    max_connections: server.max_connections,
+    state: server.state,
+    backup: server.backup,
+});

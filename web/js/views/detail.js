@@ -7,71 +7,123 @@ import { drainLeft } from "../actions.js";
 
 const CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
-const errorWords = (errors) => Object.entries(errors ?? {})
-    .map(([name, number]) => `${name.replaceAll("_", " ")}: ${count(number)}`).join(", ") || "none";
+const errorWords = (errors) =>
+    Object.entries(errors ?? {})
+        .map(([name, number]) => `${name.replaceAll("_", " ")}: ${count(number)}`)
+        .join(", ") || "none";
 
 const GROUPS = [
-    ["Health", [
-        ["Status", (s) => `${s.health.status}: ${s.health.reason}`],
-        ["Since", (s) => `${when(s.health.since)} (${ago(s.health.since)})`],
-        ["Set aside", (s) => (s.ejected_until ?? 0) > Date.now()
-            ? `for ${duration(s.ejected_until - Date.now())} more` : "no"],
-        ["State", (s) => `${s.state} since ${when(s.state_since)}`],
-        ["Drain", (s) => drainLeft(s) || NONE],
-        ["Sessions", (s) => s.sessions === null ? "not sticky" : count(s.sessions)],
-    ]],
-    ["Settings", [
-        ["URL", (s) => s.url],
-        ["Origin", (s) => s.origin === "file" ? "the files" : "added while running"],
-        ["Differs", (s) => (s.drift ?? []).length > 0 ? s.drift.join(", ") : "no"],
-        ["Weight", (s) => s.configured_weight === null ? String(s.weight)
-            : `${s.weight} (files: ${s.configured_weight})`],
-        ["Effective", (s) => String(Number(s.effective_weight.toFixed(2)))],
-        ["Limit", (s) => s.max_connections > 0 ? `${count(s.max_connections)} at once` : "none"],
-        ["Backup", (s) => s.backup ? "yes" : "no"],
-    ]],
-    ["Traffic", [
-        ["Requests", (s) => `${count(s.requests)} (${rate(s.rates.requests)}/s)`],
-        ["Responses", (s) => CLASSES.filter((name) => s.responses?.[name] > 0)
-            .map((name) => `${name}: ${count(s.responses[name])}`).join(", ") || "none"],
-        ["Errors", (s) => errorWords(s.errors)],
-        ["Failed, last min", (s) => share(s.error_share)],
-        ["Retries", (s) => count(s.retries)],
-        ["Received", (s) => `${bytes(s.bytes_in)} (${bytes(s.rates.bytes_in)}/s)`],
-        ["Sent", (s) => `${bytes(s.bytes_out)} (${bytes(s.rates.bytes_out)}/s)`],
-        ["Connections", (s) => count(s.connections)],
-    ]],
+    [
+        "Health",
+        [
+            ["Status", (s) => `${s.health.status}: ${s.health.reason}`],
+            ["Since", (s) => `${when(s.health.since)} (${ago(s.health.since)})`],
+            [
+                "Set aside",
+                (s) =>
+                    (s.ejected_until ?? 0) > Date.now()
+                        ? `for ${duration(s.ejected_until - Date.now())} more`
+                        : "no",
+            ],
+            ["State", (s) => `${s.state} since ${when(s.state_since)}`],
+            ["Drain", (s) => drainLeft(s) || NONE],
+            ["Sessions", (s) => (s.sessions === null ? "not sticky" : count(s.sessions))],
+        ],
+    ],
+    [
+        "Settings",
+        [
+            ["URL", (s) => s.url],
+            ["Origin", (s) => (s.origin === "file" ? "the files" : "added while running")],
+            ["Differs", (s) => ((s.drift ?? []).length > 0 ? s.drift.join(", ") : "no")],
+            [
+                "Weight",
+                (s) =>
+                    s.configured_weight === null
+                        ? String(s.weight)
+                        : `${s.weight} (files: ${s.configured_weight})`,
+            ],
+            ["Effective", (s) => String(Number(s.effective_weight.toFixed(2)))],
+            [
+                "Limit",
+                (s) => (s.max_connections > 0 ? `${count(s.max_connections)} at once` : "none"),
+            ],
+            ["Backup", (s) => (s.backup ? "yes" : "no")],
+        ],
+    ],
+    [
+        "Traffic",
+        [
+            ["Requests", (s) => `${count(s.requests)} (${rate(s.rates.requests)}/s)`],
+            [
+                "Responses",
+                (s) =>
+                    CLASSES.filter((name) => s.responses?.[name] > 0)
+                        .map((name) => `${name}: ${count(s.responses[name])}`)
+                        .join(", ") || "none",
+            ],
+            ["Errors", (s) => errorWords(s.errors)],
+            ["Failed, last min", (s) => share(s.error_share)],
+            ["Retries", (s) => count(s.retries)],
+            ["Received", (s) => `${bytes(s.bytes_in)} (${bytes(s.rates.bytes_in)}/s)`],
+            ["Sent", (s) => `${bytes(s.bytes_out)} (${bytes(s.rates.bytes_out)}/s)`],
+            ["Connections", (s) => count(s.connections)],
+        ],
+    ],
 ];
 
 function group(title, rows) {
     const cells = rows.map(([label, text]) => ({ label, text, value: h("dd") }));
-    return { node: h("div", { class: "facts" }, h("h3", { text: title }), h("dl", {},
-        cells.map(({ label, value }) => [h("dt", { text: label }), value]))),
-    update: (server) => {
-        for (const { text, value } of cells)
-            setText(value, text(server));
-    } };
+    return {
+        node: h(
+            "div",
+            { class: "facts" },
+            h("h3", { text: title }),
+            h(
+                "dl",
+                {},
+                cells.map(({ label, value }) => [h("dt", { text: label }), value]),
+            ),
+        ),
+        update: (server) => {
+            for (const { text, value } of cells) setText(value, text(server));
+        },
+    };
 }
 
 function probeList() {
     const list = h("ol", { class: "probe-list", tabindex: "0", "aria-label": "Last probes" });
-    return { node: h("div", { class: "facts" }, h("h3", { text: "Last probes" }), list),
+    return {
+        node: h("div", { class: "facts" }, h("h3", { text: "Last probes" }), list),
         update: (server) => {
             const probes = (server.health.probes ?? []).toReversed();
             const key = `${server.id} ${probes[0]?.at} ${probes.length}`;
-            if (list.shown === key)
-                return;
+            if (list.shown === key) return;
             list.shown = key;
-            list.replaceChildren(...probes.map((probe) => h("li",
-                { class: probe.ok ? null : "bad-number" }, h("span", { text: clock(probe.at) }),
-                h("span", { class: "num", text: latency(probe.ms) }),
-                h("span", { text: `${probe.ok ? "" : "failed: "}${probe.reason ?? ""}` }))),
-            ...(probes.length ? [] : [h("li", { text: "none yet" })]));
-        } };
+            list.replaceChildren(
+                ...probes.map((probe) =>
+                    h(
+                        "li",
+                        { class: probe.ok ? null : "bad-number" },
+                        h("span", { text: clock(probe.at) }),
+                        h("span", { class: "num", text: latency(probe.ms) }),
+                        h("span", { text: `${probe.ok ? "" : "failed: "}${probe.reason ?? ""}` }),
+                    ),
+                ),
+                ...(probes.length ? [] : [h("li", { text: "none yet" })]),
+            );
+        },
+    };
 }
 
 export function serverDetail() {
     const parts = [...GROUPS.map(([title, rows]) => group(title, rows)), probeList()];
-    return { node: h("div", { class: "detail-grid" }, parts.map((part) => part.node)),
-        update: (server) => parts.forEach((part) => part.update(server)) };
+    return {
+        node: h(
+            "div",
+            { class: "detail-grid" },
+            parts.map((part) => part.node),
+        ),
+        update: (server) => parts.forEach((part) => part.update(server)),
+    };
 }

@@ -11,79 +11,123 @@ import { DataTable } from "../table.js";
 const PAGE = 50;
 
 function show(name, value) {
-    if (value === null)
-        return "none";
-    if (typeof value === "number" && /_(at|deadline|until|since)$/.test(name))
-        return when(value);
+    if (value === null) return "none";
+    if (typeof value === "number" && /_(at|deadline|until|since)$/.test(name)) return when(value);
     return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 /** What differs between before and after, one text a member. */
 function differences({ before, after }) {
-    if (!before && !after)
-        return [];
+    if (!before && !after) return [];
     if (!before || !after)
-        return Object.entries(before ?? after).filter(([, value]) => value !== null)
-            .map(([name, value]) => [name, before ? show(name, value) : null,
-                after ? show(name, value) : null]);
+        return Object.entries(before ?? after)
+            .filter(([, value]) => value !== null)
+            .map(([name, value]) => [
+                name,
+                before ? show(name, value) : null,
+                after ? show(name, value) : null,
+            ]);
     return [...new Set([...Object.keys(before), ...Object.keys(after)])]
         .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
-        .map((name) => [name, name in before ? show(name, before[name]) : null,
-            name in after ? show(name, after[name]) : null]);
+        .map((name) => [
+            name,
+            name in before ? show(name, before[name]) : null,
+            name in after ? show(name, after[name]) : null,
+        ]);
 }
 
 const STATES = {
-    done: ["up", "Done"], undone: ["maintenance", "Undone", "undo"],
-    expired: ["maintenance", "Taken back", "undo"], pending: ["drain", "Unconfirmed", "clock"],
+    done: ["up", "Done"],
+    undone: ["maintenance", "Undone", "undo"],
+    expired: ["maintenance", "Taken back", "undo"],
+    pending: ["drain", "Unconfirmed", "clock"],
 };
 
 function changeCell() {
     const node = h("div", { class: "diff" });
-    return { node, update: (entry) => {
-        const parts = differences(entry);
-        const key = JSON.stringify(parts);
-        if (node.shown === key)
-            return;
-        node.shown = key;
-        node.replaceChildren(...parts.map(([name, before, after]) => h("span", { class: "change" },
-            `${name} `, before !== null && h("del", { text: before }),
-            before !== null && after !== null && " → ", after !== null && h("ins", { text: after }))));
-    } };
+    return {
+        node,
+        update: (entry) => {
+            const parts = differences(entry);
+            const key = JSON.stringify(parts);
+            if (node.shown === key) return;
+            node.shown = key;
+            node.replaceChildren(
+                ...parts.map(([name, before, after]) =>
+                    h(
+                        "span",
+                        { class: "change" },
+                        `${name} `,
+                        before !== null && h("del", { text: before }),
+                        before !== null && after !== null && " → ",
+                        after !== null && h("ins", { text: after }),
+                    ),
+                ),
+            );
+        },
+    };
 }
 
 function stateCell() {
     const mark = badge();
     const note = h("span", { class: "sub" });
-    return { node: h("div", {}, mark.node, note), update: (entry) => {
-        mark.update(...(STATES[entry.state] ?? ["unknown", entry.state]));
-        setText(note, entry.state === "pending" && entry.confirm_until
-            ? `back in ${duration(entry.confirm_until - Date.now())}`
-            : entry.undo_of ? `undid ${entry.undo_of}` : "");
-    } };
+    return {
+        node: h("div", {}, mark.node, note),
+        update: (entry) => {
+            mark.update(...(STATES[entry.state] ?? ["unknown", entry.state]));
+            setText(
+                note,
+                entry.state === "pending" && entry.confirm_until
+                    ? `back in ${duration(entry.confirm_until - Date.now())}`
+                    : entry.undo_of
+                      ? `undid ${entry.undo_of}`
+                      : "",
+            );
+        },
+    };
 }
 
 function undoCell(made) {
-    const back = h("button", { class: "button small", type: "button", on: { click: () => {
-        const entry = made.row;
-        undo(entry.id, `${entry.command} ${entry.target}`);
-    } } }, "Undo");
-    const keep = h("button", { class: "button small", type: "button",
-        on: { click: () => keepChange(made.row.id) } }, "Keep");
-    return { node: h("div", { class: "row-actions" }, keep, back), update: (entry) => {
-        back.hidden = !["done", "pending"].includes(entry.state);
-        keep.hidden = entry.state !== "pending";
-        setAttr(back, "aria-label", `Undo ${entry.id}: ${entry.command} ${entry.target}`);
-        setAttr(keep, "aria-label", `Keep ${entry.id}: ${entry.command} ${entry.target}`);
-    } };
+    const back = h(
+        "button",
+        {
+            class: "button small",
+            type: "button",
+            on: {
+                click: () => {
+                    const entry = made.row;
+                    undo(entry.id, `${entry.command} ${entry.target}`);
+                },
+            },
+        },
+        "Undo",
+    );
+    const keep = h(
+        "button",
+        { class: "button small", type: "button", on: { click: () => keepChange(made.row.id) } },
+        "Keep",
+    );
+    return {
+        node: h("div", { class: "row-actions" }, keep, back),
+        update: (entry) => {
+            back.hidden = !["done", "pending"].includes(entry.state);
+            keep.hidden = entry.state !== "pending";
+            setAttr(back, "aria-label", `Undo ${entry.id}: ${entry.command} ${entry.target}`);
+            setAttr(keep, "aria-label", `Keep ${entry.id}: ${entry.command} ${entry.target}`);
+        },
+    };
 }
 
 function timeCell() {
     const at = h("span");
     const since = h("span", { class: "sub" });
-    return { node: h("div", {}, at, since), update: (entry) => {
-        setText(at, when(entry.time));
-        setText(since, ago(entry.time));
-    } };
+    return {
+        node: h("div", {}, at, since),
+        update: (entry) => {
+            setText(at, when(entry.time));
+            setText(since, ago(entry.time));
+        },
+    };
 }
 
 export class JournalView {
@@ -102,13 +146,31 @@ export class JournalView {
         ];
         if (may("operator"))
             columns.push({ id: "undo", label: "Undo", hideLabel: true, cell: undoCell });
-        this.table = new DataTable({ caption: "Journal, newest first", columns, pageSize: 1000,
-            key: (entry) => entry.id, empty: "Nothing has been changed at run time." });
-        this.older = h("button", { class: "button", type: "button", hidden: true,
-            on: { click: () => this.load(this.cursor) } }, "Show older entries");
+        this.table = new DataTable({
+            caption: "Journal, newest first",
+            columns,
+            pageSize: 1000,
+            key: (entry) => entry.id,
+            empty: "Nothing has been changed at run time.",
+        });
+        this.older = h(
+            "button",
+            {
+                class: "button",
+                type: "button",
+                hidden: true,
+                on: { click: () => this.load(this.cursor) },
+            },
+            "Show older entries",
+        );
         this.problem = h("p", { class: "form-error", role: "alert", hidden: true });
-        this.node = h("section", { class: "panel journal", "aria-label": "Journal" }, this.problem,
-            this.table.node, h("div", { class: "center" }, this.older));
+        this.node = h(
+            "section",
+            { class: "panel journal", "aria-label": "Journal" },
+            this.problem,
+            this.table.node,
+            h("div", { class: "center" }, this.older),
+        );
         this.onChange = () => this.load();
     }
 
@@ -127,10 +189,8 @@ export class JournalView {
     async load(before) {
         try {
             const { data } = await api.get("/journal", { query: { limit: PAGE, before } });
-            for (const entry of data.entries)
-                this.entries.set(entry.id, entry);
-            if (before || this.cursor === null)
-                this.cursor = data.cursor;
+            for (const entry of data.entries) this.entries.set(entry.id, entry);
+            if (before || this.cursor === null) this.cursor = data.cursor;
             this.problem.hidden = true;
         } catch (problem) {
             setText(this.problem, problem.message);

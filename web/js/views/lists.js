@@ -11,16 +11,25 @@ const SOON_DAYS = 21;
 
 const failed = (row) => (row.responses?.["5xx"] ?? 0) + (row.responses?.none ?? 0);
 const text = (id, label, of) => ({ id, label, value: of, text: (row) => of(row) ?? NONE });
-const num = (id, label, of, form) => ({ id, label, num: true, value: of, text: (row) => form(of(row)) });
+const num = (id, label, of, form) => ({
+    id,
+    label,
+    num: true,
+    value: of,
+    text: (row) => form(of(row)),
+});
 
 /** A cell with a second, quieter line. */
 const twoLines = (first, second) => () => {
     const top = h("span", { class: "strong" });
     const below = h("span", { class: "sub" });
-    return { node: h("div", {}, top, below), update: (row) => {
-        setText(top, first(row));
-        setText(below, second(row) ?? "");
-    } };
+    return {
+        node: h("div", {}, top, below),
+        update: (row) => {
+            setText(top, first(row));
+            setText(below, second(row) ?? "");
+        },
+    };
 };
 
 const badgeCell = (of) => () => {
@@ -28,14 +37,16 @@ const badgeCell = (of) => () => {
     return { node: mark.node, update: (row) => mark.update(...of(row)) };
 };
 
-const moduleState = (row) => row.faults > 0 ? ["down", plural(row.faults, "fault")]
-    : row.state === "active" ? ["up", "Active"] : ["drain", "Draining"];
+const moduleState = (row) =>
+    row.faults > 0
+        ? ["down", plural(row.faults, "fault")]
+        : row.state === "active"
+          ? ["up", "Active"]
+          : ["drain", "Draining"];
 
 function certificateState(row) {
-    if (row.days_left < 0)
-        return ["down", "Expired"];
-    if (row.not_before > Date.now())
-        return ["down", "Not yet valid"];
+    if (row.days_left < 0) return ["down", "Expired"];
+    if (row.not_before > Date.now()) return ["down", "Not yet valid"];
     return row.days_left <= SOON_DAYS ? ["drain", "Expires soon", "warning"] : ["up", "Valid"];
 }
 
@@ -46,11 +57,22 @@ function daysLeft(row) {
 
 export const LISTS = {
     routes: {
-        path: "/routes", caption: "Routes", every: 3000, key: (row) => row.name,
+        path: "/routes",
+        caption: "Routes",
+        every: 3000,
+        key: (row) => row.name,
         empty: "There is no route: every request gets 404.",
         columns: [
-            { id: "name", label: "Route", head: "row", value: (row) => row.name, cell: twoLines(
-                (row) => row.name, (row) => row.match) },
+            {
+                id: "name",
+                label: "Route",
+                head: "row",
+                value: (row) => row.name,
+                cell: twoLines(
+                    (row) => row.name,
+                    (row) => row.match,
+                ),
+            },
             text("host", "Host", (row) => row.host || "any"),
             text("path", "Path", (row) => row.path),
             text("pool", "Pool", (row) => row.pool),
@@ -64,12 +86,23 @@ export const LISTS = {
         ],
     },
     listeners: {
-        path: "/listeners", caption: "Listeners", every: 3000, key: (row) => row.name,
+        path: "/listeners",
+        caption: "Listeners",
+        every: 3000,
+        key: (row) => row.name,
         empty: "There is no listener.",
         columns: [
-            { id: "name", label: "Listener", head: "row", value: (row) => row.name, cell: twoLines(
-                (row) => row.name, (row) => (row.addresses ?? []).join(", ")) },
-            text("tls", "TLS", (row) => row.tls ? "yes" : "no"),
+            {
+                id: "name",
+                label: "Listener",
+                head: "row",
+                value: (row) => row.name,
+                cell: twoLines(
+                    (row) => row.name,
+                    (row) => (row.addresses ?? []).join(", "),
+                ),
+            },
+            text("tls", "TLS", (row) => (row.tls ? "yes" : "no")),
             text("handler", "Answers", (row) => row.handler ?? "proxy"),
             num("connections", "Connections", (row) => row.connections, count),
             num("rate", "Req/s", (row) => row.rates?.requests, rate),
@@ -80,41 +113,82 @@ export const LISTS = {
         ],
     },
     modules: {
-        path: "/modules", caption: "Modules", every: 10000,
-        key: (row) => `${row.name} ${row.generation}`, empty: "No module is loaded.",
+        path: "/modules",
+        caption: "Modules",
+        every: 10000,
+        key: (row) => `${row.name} ${row.generation}`,
+        empty: "No module is loaded.",
         columns: [
-            { id: "name", label: "Module", head: "row", value: (row) => row.name, cell: twoLines(
-                (row) => row.name, (row) => row.summary) },
+            {
+                id: "name",
+                label: "Module",
+                head: "row",
+                value: (row) => row.name,
+                cell: twoLines(
+                    (row) => row.name,
+                    (row) => row.summary,
+                ),
+            },
             text("kinds", "Kinds", (row) => (row.kinds ?? []).join(", ")),
-            { id: "state", label: "State", value: (row) => moduleState(row)[1],
-                cell: badgeCell(moduleState) },
+            {
+                id: "state",
+                label: "State",
+                value: (row) => moduleState(row)[1],
+                cell: badgeCell(moduleState),
+            },
             text("version", "Version", (row) => row.version),
             text("abi", "ABI", (row) => row.abi),
             num("generation", "Generation", (row) => row.generation, count),
             num("faults", "Faults", (row) => row.faults, count),
             text("license", "Licence", (row) => row.license),
-            { id: "path", label: "File", value: (row) => row.path, cell: () => {
-                // The end of a path says more than its beginning, so the beginning is cut.
-                const text = h("bdi");
-                const node = h("span", { class: "mono ellipsis path" }, text);
-                return { node, update: (row) => {
-                    setText(text, row.path ?? NONE);
-                    setAttr(node, "title", row.path);
-                } };
-            } },
+            {
+                id: "path",
+                label: "File",
+                value: (row) => row.path,
+                cell: () => {
+                    // The end of a path says more than its beginning, so the beginning is cut.
+                    const text = h("bdi");
+                    const node = h("span", { class: "mono ellipsis path" }, text);
+                    return {
+                        node,
+                        update: (row) => {
+                            setText(text, row.path ?? NONE);
+                            setAttr(node, "title", row.path);
+                        },
+                    };
+                },
+            },
         ],
     },
     certificates: {
-        path: "/certificates", caption: "Certificates", every: 60000,
+        path: "/certificates",
+        caption: "Certificates",
+        every: 60000,
         key: (row) => `${row.listener} ${row.name} ${row.serial}`,
         empty: "No listener uses TLS, so there is no certificate.",
         columns: [
-            { id: "name", label: "Certificate", head: "row", value: (row) => row.name, cell: twoLines(
-                (row) => row.subject ?? row.name, (row) => (row.names ?? []).join(", ")) },
-            { id: "state", label: "State", value: (row) => row.days_left,
-                cell: badgeCell(certificateState) },
-            { id: "expires", label: "Expires", value: (row) => row.not_after, cell: twoLines(
-                (row) => day(row.not_after), daysLeft) },
+            {
+                id: "name",
+                label: "Certificate",
+                head: "row",
+                value: (row) => row.name,
+                cell: twoLines(
+                    (row) => row.subject ?? row.name,
+                    (row) => (row.names ?? []).join(", "),
+                ),
+            },
+            {
+                id: "state",
+                label: "State",
+                value: (row) => row.days_left,
+                cell: badgeCell(certificateState),
+            },
+            {
+                id: "expires",
+                label: "Expires",
+                value: (row) => row.not_after,
+                cell: twoLines((row) => day(row.not_after), daysLeft),
+            },
             text("listener", "Listener", (row) => row.listener),
             text("issuer", "Issuer", (row) => row.issuer),
             text("serial", "Serial", (row) => row.serial),
@@ -126,11 +200,20 @@ export class ListView {
     constructor({ path, caption, every, key, columns, empty }) {
         this.path = path;
         this.every = every;
-        this.table = new DataTable({ caption, columns, key, empty,
-            sort: { column: columns[0].id, descending: false } });
+        this.table = new DataTable({
+            caption,
+            columns,
+            key,
+            empty,
+            sort: { column: columns[0].id, descending: false },
+        });
         this.problem = h("p", { class: "form-error", role: "alert", hidden: true });
-        this.node = h("section", { class: "panel", "aria-label": caption }, this.problem,
-            this.table.node);
+        this.node = h(
+            "section",
+            { class: "panel", "aria-label": caption },
+            this.problem,
+            this.table.node,
+        );
         this.table.emptyLine.textContent = "Loading…";
         this.emptyText = empty;
     }
@@ -156,4 +239,3 @@ export class ListView {
         }
     }
 }
-

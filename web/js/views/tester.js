@@ -14,11 +14,9 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 function parseHeaders(text) {
     const headers = {};
     text.split("\n").forEach((line, i) => {
-        if (line.trim() === "")
-            return;
+        if (line.trim() === "") return;
         const at = line.indexOf(":");
-        if (at < 1)
-            throw new Error(`line ${i + 1} of the headers has no colon`);
+        if (at < 1) throw new Error(`line ${i + 1} of the headers has no colon`);
         headers[line.slice(0, at).trim()] = line.slice(at + 1).trim();
     });
     return headers;
@@ -35,74 +33,173 @@ const step = (title, ...content) => h("li", { class: "step" }, h("h3", { text: t
 const STICKY = {
     none: () => "Not a known user: the balancer picks.",
     known: (sticky) => `A known user of ${sticky.server}.`,
-    lost: (sticky) => `Was a user of ${sticky.server ?? "a server"} that can't take it now: the ` +
+    lost: (sticky) =>
+        `Was a user of ${sticky.server ?? "a server"} that can't take it now: the ` +
         "balancer picks.",
 };
 
 function candidateTable(answer) {
-    return h("div", { class: "table-scroll" }, h("table", { class: "data" },
-        h("caption", { class: "visually-hidden", text: "Candidates" }),
-        h("thead", {}, h("tr", {}, ["Server", "Eligible", "Why"].map((text) =>
-            h("th", { scope: "col", text })), ["Weight", "In flight", "Latency", "Score"].map((text) =>
-            h("th", { scope: "col", class: "num", text })))),
-        h("tbody", {}, answer.candidates.map((one) => {
-            const picked = one.id === answer.pick;
-            return h("tr", { class: "row", data: { picked: picked ? "" : null } },
-                h("th", { scope: "row" }, one.id, picked && h("span", { class: "chip pick",
-                    text: "picked" })),
-                h("td", { text: one.eligible ? "yes" : "no" }), h("td", { text: one.why ?? "" }),
-                h("td", { class: "num", text: one.weight ?? NONE }),
-                h("td", { class: "num", text: count(one.in_flight) }),
-                h("td", { class: "num", text: ms(one.latency_ms) }),
-                h("td", { class: "num", text: one.score === null || one.score === undefined ? NONE
-                    : Number(one.score.toFixed(3)) }));
-        }))));
+    return h(
+        "div",
+        { class: "table-scroll" },
+        h(
+            "table",
+            { class: "data" },
+            h("caption", { class: "visually-hidden", text: "Candidates" }),
+            h(
+                "thead",
+                {},
+                h(
+                    "tr",
+                    {},
+                    ["Server", "Eligible", "Why"].map((text) => h("th", { scope: "col", text })),
+                    ["Weight", "In flight", "Latency", "Score"].map((text) =>
+                        h("th", { scope: "col", class: "num", text }),
+                    ),
+                ),
+            ),
+            h(
+                "tbody",
+                {},
+                answer.candidates.map((one) => {
+                    const picked = one.id === answer.pick;
+                    return h(
+                        "tr",
+                        { class: "row", data: { picked: picked ? "" : null } },
+                        h(
+                            "th",
+                            { scope: "row" },
+                            one.id,
+                            picked && h("span", { class: "chip pick", text: "picked" }),
+                        ),
+                        h("td", { text: one.eligible ? "yes" : "no" }),
+                        h("td", { text: one.why ?? "" }),
+                        h("td", { class: "num", text: one.weight ?? NONE }),
+                        h("td", { class: "num", text: count(one.in_flight) }),
+                        h("td", { class: "num", text: ms(one.latency_ms) }),
+                        h("td", {
+                            class: "num",
+                            text:
+                                one.score === null || one.score === undefined
+                                    ? NONE
+                                    : Number(one.score.toFixed(3)),
+                        }),
+                    );
+                }),
+            ),
+        ),
+    );
 }
 
 function verdict(answer) {
     if (answer.pick)
-        return h("p", { class: "verdict", data: { tone: "up" } }, icon("arrow"),
-            "The request goes to ", h("b", { text: answer.pick }), ` of ${answer.pool}.`);
+        return h(
+            "p",
+            { class: "verdict", data: { tone: "up" } },
+            icon("arrow"),
+            "The request goes to ",
+            h("b", { text: answer.pick }),
+            ` of ${answer.pool}.`,
+        );
     const { status, reason } = answer.answer ?? {};
-    return h("p", { class: "verdict", data: { tone: "down" } }, icon("warning"),
-        status ? `Weir answers ${status} itself: ${reason}.` : "No server would be picked.");
+    return h(
+        "p",
+        { class: "verdict", data: { tone: "down" } },
+        icon("warning"),
+        status ? `Weir answers ${status} itself: ${reason}.` : "No server would be picked.",
+    );
 }
 
 function result(answer) {
     const tried = answer.route?.tried ?? [];
-    return [verdict(answer), h("ol", { class: "steps" },
-        step("Listener", h("p", { text: answer.listener ?? NONE })),
-        step("Routes", tried.length ? h("ul", { class: "tried" }, tried.map((route) =>
-            marked(route.match, route.name, route.why))) : h("p", { text: "none was tried" })),
-        answer.pool && step("Pool", h("p", { text: answer.pool })),
-        answer.sticky && step("Sticky", h("p", {
-            text: (STICKY[answer.sticky.verdict] ?? (() => answer.sticky.verdict))(answer.sticky) })),
-        answer.candidates?.length > 0 && step("Candidates", candidateTable(answer)))];
+    return [
+        verdict(answer),
+        h(
+            "ol",
+            { class: "steps" },
+            step("Listener", h("p", { text: answer.listener ?? NONE })),
+            step(
+                "Routes",
+                tried.length
+                    ? h(
+                          "ul",
+                          { class: "tried" },
+                          tried.map((route) => marked(route.match, route.name, route.why)),
+                      )
+                    : h("p", { text: "none was tried" }),
+            ),
+            answer.pool && step("Pool", h("p", { text: answer.pool })),
+            answer.sticky &&
+                step(
+                    "Sticky",
+                    h("p", {
+                        text: (STICKY[answer.sticky.verdict] ?? (() => answer.sticky.verdict))(
+                            answer.sticky,
+                        ),
+                    }),
+                ),
+            answer.candidates?.length > 0 && step("Candidates", candidateTable(answer)),
+        ),
+    ];
 }
 
 export class TesterView {
     constructor() {
-        const url = h("input", { name: "url", required: true, autocomplete: "off",
-            spellcheck: "false", inputmode: "url", placeholder: "https://shop.example/api/items" });
-        const client = h("input", { name: "client", autocomplete: "off", spellcheck: "false",
-            placeholder: "192.0.2.1" });
+        const url = h("input", {
+            name: "url",
+            required: true,
+            autocomplete: "off",
+            spellcheck: "false",
+            inputmode: "url",
+            placeholder: "https://shop.example/api/items",
+        });
+        const client = h("input", {
+            name: "client",
+            autocomplete: "off",
+            spellcheck: "false",
+            placeholder: "192.0.2.1",
+        });
         this.listener = h("select", { name: "listener" }, h("option", { value: "" }, "by the URL"));
-        const headers = h("textarea", { name: "headers", rows: 3, spellcheck: "false",
-            placeholder: "Cookie: weir_session=…", class: "mono" });
-        this.form = h("form", { class: "panel tester-form", novalidate: true },
+        const headers = h("textarea", {
+            name: "headers",
+            rows: 3,
+            spellcheck: "false",
+            placeholder: "Cookie: weir_session=…",
+            class: "mono",
+        });
+        this.form = h(
+            "form",
+            { class: "panel tester-form", novalidate: true },
             h("h2", { text: "Where would this request go?" }),
-            h("div", { class: "tester-line" },
-                field("Method", h("select", { name: "method" }, METHODS.map((name) =>
-                    h("option", { text: name })))), field("URL", url)),
-            h("div", { class: "row" }, field("Client address", client),
-                field("Listener", this.listener)),
+            h(
+                "div",
+                { class: "tester-line" },
+                field(
+                    "Method",
+                    h(
+                        "select",
+                        { name: "method" },
+                        METHODS.map((name) => h("option", { text: name })),
+                    ),
+                ),
+                field("URL", url),
+            ),
+            h(
+                "div",
+                { class: "row" },
+                field("Client address", client),
+                field("Listener", this.listener),
+            ),
             field("Headers", headers, "One a line."),
             h("p", { class: "hint", text: "A dry run: no request is sent, nothing is counted." }),
-            this.error = h("p", { class: "form-error", role: "alert", hidden: true }),
-            h("div", {}, h("button", { class: "button primary", type: "submit" }, "Test")));
-        this.output = h("section", { class: "panel tester-result", "aria-label": "Result",
-            "aria-live": "polite" }, h("p", { class: "empty",
-            text: "The decisions on the way will show here." }));
+            (this.error = h("p", { class: "form-error", role: "alert", hidden: true })),
+            h("div", {}, h("button", { class: "button primary", type: "submit" }, "Test")),
+        );
+        this.output = h(
+            "section",
+            { class: "panel tester-result", "aria-label": "Result", "aria-live": "polite" },
+            h("p", { class: "empty", text: "The decisions on the way will show here." }),
+        );
         this.form.addEventListener("submit", (event) => {
             event.preventDefault();
             this.run();
@@ -114,9 +211,12 @@ export class TesterView {
         try {
             const { data } = await api.get("/listeners");
             const chosen = this.listener.value;
-            this.listener.replaceChildren(h("option", { value: "" }, "by the URL"),
-                ...data.entries.filter((one) => !one.handler).map((one) =>
-                    h("option", { value: one.name }, one.name)));
+            this.listener.replaceChildren(
+                h("option", { value: "" }, "by the URL"),
+                ...data.entries
+                    .filter((one) => !one.handler)
+                    .map((one) => h("option", { value: one.name }, one.name)),
+            );
             this.listener.value = chosen;
         } catch {
             // The choice by URL is there all the same.
@@ -130,15 +230,19 @@ export class TesterView {
         this.error.hidden = true;
         try {
             const fields = parseHeaders(headers.value);
-            const { data } = await api.post("/explain", { method: method.value,
+            const { data } = await api.post("/explain", {
+                method: method.value,
                 url: url.value.trim(),
                 ...(Object.keys(fields).length > 0 && { headers: fields }),
                 ...(client.value.trim() && { client: client.value.trim() }),
-                ...(listener.value && { listener: listener.value }) });
+                ...(listener.value && { listener: listener.value }),
+            });
             this.output.replaceChildren(...result(data));
         } catch (problem) {
             const more = (problem.errors ?? []).map((error) => error.detail).join("; ");
-            this.error.textContent = sentence(more ? `${problem.message}: ${more}` : problem.message);
+            this.error.textContent = sentence(
+                more ? `${problem.message}: ${more}` : problem.message,
+            );
             this.error.hidden = false;
         }
     }
