@@ -141,6 +141,17 @@ describe("pages of a real weir", { skip }, () => {
         await closePage(page);
     });
 
+    it("tells where a request would go", async () => {
+        await badge("web-1", "Up");
+        await page.getByRole("link", { name: "Route tester" }).click();
+        await page.getByRole("textbox", { name: "URL" }).fill("http://shop.example/items");
+        await page.getByRole("button", { name: "Test", exact: true }).click();
+        await page.getByText(/The request goes to web-\d of web_servers/).waitFor();
+        assert.deepEqual(await findings(page), []);
+        await shoot(page, "weir-tester");
+        await closePage(page);
+    });
+
     it("stays live over a reload of the configuration", async () => {
         await page.getByRole("link", { name: "Configuration" }).click();
         await page.getByRole("button", { name: "Reload…" }).click();
