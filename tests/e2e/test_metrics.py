@@ -134,6 +134,15 @@ def test_formats_and_refusals(start_weir, http_server):
     assert post.status == 405 and post.headers.get("Allow") == "GET, HEAD"
 
 
+def test_on_the_admin_listener(start_weir, http_server):
+    """Beside the admin plane, by a path."""
+    weir = start_weir(conf.one_pool({"a": http_server("a")}, extra=(
+        'module "metrics_prometheus" {}\nmodule "admin" { web_dir = "" }\n' + conf.listener(
+            'handler "admin" {}\n  handler "metrics_prometheus" { path = "/metrics" }', "metrics"))))
+    assert scrape(weir)[("weir_server_up", 'pool="web",server="a"')] == 1
+    assert weir.get("/api/v1/pools", name="metrics").status == 401
+
+
 def test_a_thousand_servers_and_a_slow_reader(start_weir, http_server):
     """Megabytes through a client that takes its time; others are served meanwhile."""
     web = http_server("a")

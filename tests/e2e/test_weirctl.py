@@ -11,9 +11,11 @@ import re
 import select
 import shutil
 import signal
+import socket
 import ssl
 import struct
 import subprocess
+import tempfile
 import termios
 
 import pytest
@@ -351,6 +353,24 @@ def test_unreachable(tmp_path):
     assert "cannot reach Weir at unix:" in done.stderr and "No such file" in done.stderr
     done = weirctl("status", environment={"WEIR_URL": "http://127.0.0.1:1"})
     assert done.returncode == 3 and "http://127.0.0.1:1: Connection refused" in done.stderr
+
+
+def test_a_socket_of_others():
+    """Who may not open the socket is told who may, and what else there is."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become somebody else")
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
+        os.chmod(folder, 0o755)
+        listening.bind(f"{folder}/s")
+        os.chmod(f"{folder}/s", 0o600)
+        listening.listen()
+        try:
+            done = subprocess.run([weirctl_path(), "--socket", f"{folder}/s", "pools"], text=True,
+                                  user=65534, capture_output=True, timeout=DEADLINE, check=False)
+        except PermissionError:
+            pytest.skip("nobody may not run a program of this folder")
+    assert done.returncode == 3
+    assert "Permission denied" in done.stderr and "--token-file" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("answer,said", [

@@ -4,6 +4,7 @@
  */
 #include "api.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,10 @@ void api_path(struct text *out, const char *pattern, ...)
 enum outcome api_unreachable(const struct api *api, const char *why)
 {
     complain("cannot reach Weir at %s: %s", api->endpoint.display, why);
-    if (api->endpoint.socket_path != NULL) {
+    if (api->endpoint.socket_path != NULL && strcmp(why, strerror(EACCES)) == 0) {
+        complain("the socket is for root, Weir's user and its group; elsewhere use --url URL with "
+                 "--token-file FILE");
+    } else if (api->endpoint.socket_path != NULL) {
         complain("is it running, with \"unix:%s\" in its admin listener's bind? "
                  "--socket PATH or --url URL names another place",
                  api->endpoint.socket_path);
