@@ -63,8 +63,8 @@ static void place(struct history *history, struct series *series)
     history->slots[i] = series;
 }
 
-/* A table anew: larger, and without what is gone. */
-static void rehash(struct history *history, size_t mask)
+/* A table anew: larger, or (`forget`) without what has not been seen for an hour. */
+static void rehash(struct history *history, size_t mask, bool forget)
 {
     struct series **old = history->slots;
     size_t old_mask = history->mask;
@@ -72,7 +72,7 @@ static void rehash(struct history *history, size_t mask)
     history->mask = mask;
     history->slots = base_zalloc((mask + 1) * sizeof(struct series *));
     for (size_t i = 0; i <= old_mask; i++) {
-        if (old[i] != NULL && history->second - old[i]->second > 3600) {
+        if (forget && old[i] != NULL && history->second - old[i]->second > 3600) {
             series_free(history, old[i]);
         } else if (old[i] != NULL) {
             place(history, old[i]);
@@ -98,7 +98,7 @@ static struct series *series_of(struct history *history, uint64_t key, enum seri
         return series;
     }
     if (history->count * 2 > history->mask) {
-        rehash(history, history->mask * 2 + 1);
+        rehash(history, history->mask * 2 + 1, false);
     }
     series = base_zalloc(sizeof(*series));
     series->key = key;
@@ -309,7 +309,7 @@ void history_sample(struct history *history, const struct generation *generation
     history->second = second;
     history->wall_ms = wall_ms;
     if (second % 600 < HISTORY_STEP && step) {
-        rehash(history, history->mask);
+        rehash(history, history->mask, true);
     }
     sample_pools(history, generation, &in_flight);
     sample_routes(history, generation);

@@ -5,6 +5,7 @@ tests_unit_test_control_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_control_LDADD = $(UNIT_LIBS)
 tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/test_config_text.c \
+    tests/unit/control/test_history.c \
     tests/unit/control/test_journal.c \
     tests/unit/control/test_operation.c \
     tests/unit/control/test_overlay.c \
