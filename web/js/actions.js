@@ -169,7 +169,7 @@ export function drain(pool, server) {
         confirm: "Drain",
         lines: [
             othersTakeOver(pool, server),
-            consequence(`${whatGoesOn(server)} go on until they end, or until the deadline.`),
+            consequence(`${whatGoesOn(server)} may go on to the end, or to the deadline.`),
             consequence("It stays in the pool; Ready brings it back."),
         ],
         fields: [field("Deadline", deadline, "Sessions that are left then move to other servers.")],
@@ -320,10 +320,10 @@ export async function remove(pool, server) {
                     othersTakeOver(pool, server),
                     now && server.in_flight > 0
                         ? consequence(
-                              `${plural(server.in_flight, "request")} in flight are cut off.`,
+                              `${plural(server.in_flight, "request")} in flight will be cut off.`,
                               { warn: true },
                           )
-                        : consequence(`${whatGoesOn(server)} ${now ? "are left" : "go on first"}.`),
+                        : consequence(`${whatGoesOn(server)} may end ${now ? "now" : "first"}.`),
                     server.origin === "file" &&
                         consequence(
                             "The files still have it; it stays " +

@@ -237,14 +237,17 @@ class TrafficPage {
         }
         const servers = this.servers();
         const chosen = servers.filter((server) => this.picked.has(keyOf(server)));
-        const several = !pool && Object.keys(this.stats.pools ?? {}).length > 1;
+        // A name says its pool only where another pool has a server of that name.
+        const shared = new Set();
+        const seen = new Set();
+        for (const { id } of servers) (seen.has(id) ? shared : seen).add(id);
         return busiest(
             (chosen.length ? chosen : servers).map((server) => ({
                 kind: "server",
                 pool: server.pool,
                 id: server.id,
                 rate: server.rate,
-                label: several ? `${server.pool}/${server.id}` : server.id,
+                label: shared.has(server.id) ? `${server.pool}/${server.id}` : server.id,
             })),
         );
     }
