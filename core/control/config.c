@@ -143,6 +143,14 @@ static void note_reload(struct plane *plane, struct operation *operation)
     change_begin(change);
 }
 
+static void tell_reload(struct plane *plane)
+{
+    cJSON *data = cJSON_CreateObject();
+    json_set_number(data, "generation", (double)plane->runtime->current->id);
+    json_set_number(data, "time", (double)loop_wall_ms());
+    events_tell(&plane->events, "reload", data);
+}
+
 void plane_reloaded(struct plane *plane, struct operation *operation,
                     const struct mistakes *mistakes, const char *error)
 {
@@ -160,8 +168,10 @@ void plane_reloaded(struct plane *plane, struct operation *operation,
         plane->busy = false;
         plane_continue(plane);
     } else if (operation != NULL || store_is_well(plane->store)) {
+        tell_reload(plane);
         note_reload(plane, operation);
     } else {
+        tell_reload(plane);
         plane->busy = false;
         plane_continue(plane);
     }

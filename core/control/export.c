@@ -42,13 +42,25 @@ static void widen(const struct config_text *text, size_t *from, size_t *to)
     }
 }
 
+/* A name that stands for several servers, which come and go with DNS: its block stays as it is. */
+static bool is_name(const struct conf_node *node)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        if (str_equal(child->name, STR("resolve")) && child->value_count > 0 &&
+            !str_equal(child->values[0].text, STR("first"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void edit_server(struct config_text *text, const struct pool_plan *plan,
                         const struct conf_node *node)
 {
     const struct server_settings *settings = plan->settings->servers.items;
     size_t from = 0, to = 0;
 
-    if (!config_text_block(text, node, &from, &to)) {
+    if (is_name(node) || !config_text_block(text, node, &from, &to)) {
         return;
     }
     for (size_t i = 0; i < plan->server_count; i++) {

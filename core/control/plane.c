@@ -250,10 +250,6 @@ void plane_server_changed(struct plane *plane, struct server *server)
 void plane_adopt(struct plane *plane, const struct generation *generation)
 {
     store_adopt(plane->store, generation);
-    cJSON *data = cJSON_CreateObject();
-    json_set_number(data, "generation", (double)generation->id);
-    json_set_number(data, "time", (double)loop_wall_ms());
-    events_tell(&plane->events, "reload", data);
 }
 
 static void tell_statistics(struct plane *plane)
