@@ -2,6 +2,7 @@
 # Documents and manual pages: dist_doc_DATA and dist_man_MANS.
 weir_dist_dirs += docs
 dist_doc_DATA += \
+    docs/API.md \
     docs/ARCHITECTURE.md \
     docs/FORWARDING.md \
     docs/HTTP.md \

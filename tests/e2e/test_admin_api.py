@@ -3,6 +3,8 @@
 test_control_*.py."""
 
 import json
+import pathlib
+import subprocess
 
 import pytest
 
@@ -196,3 +198,13 @@ def test_traffic_goes_on_while_the_api_is_busy(weir):
             assert root.call("PATCH", f"{SERVERS}/a", {"weight": weight}).status in (200, 429)
         load.wait_requests(100)
     load.assert_clean()
+
+
+def test_reference_is_what_is_served(weir):
+    """docs/API.md is made by tools/api_reference, and is up to date."""
+    root = pathlib.Path(__file__).resolve().parents[2]
+    document = admin.browser(weir).get("/openapi.json").text
+    made = subprocess.run([root / "tools" / "api_reference"], input=document, text=True,
+                          capture_output=True, check=True).stdout
+    assert made == (root / "docs" / "API.md").read_text(encoding="utf-8"), \
+        "make it again: the first lines of tools/api_reference say how"
