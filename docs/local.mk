@@ -8,7 +8,8 @@ dist_doc_DATA += \
     docs/HTTP.md \
     docs/LIMITS.md \
     docs/OPERATIONS.md \
-    docs/RESILIENCE.md
+    docs/RESILIENCE.md \
+    docs/benchmarks.md
 dist_man_MANS += \
     docs/weir.8 \
     docs/weir.conf.5 \

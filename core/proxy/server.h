@@ -48,8 +48,8 @@ struct server_local {
     uint32_t latency_us; /* smoothed total time */
     uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
     _Atomic bool
-        adopted; /* in this loop's generation; else connections are not kept. Read by others */
-    uint32_t moves;     /* the server's, when the idle connections were last looked at */
+        adopted;    /* in this loop's generation; else connections are not kept. Read by others */
+    uint32_t moves; /* the server's, when the idle connections were last looked at */
     const SSL_CTX *tls; /* of this loop's generation; what was made with another is not kept */
     struct outcome_notes *notes; /* for health modules; NULL: nobody listens */
     struct server *server;
