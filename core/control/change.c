@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "control/drain.h"
 
 struct change *change_new(struct plane *plane, struct operation *operation)
 {
@@ -74,12 +75,16 @@ static void finish(struct change *change, const char *error)
     if (change->done != NULL) {
         change->done(change, error);
     }
+    bool good = error == NULL;
     change_free(change);
     if (operation != NULL) {
         plane_finish(operation);
-    } else {
-        plane->busy = false;
-        plane_continue(plane);
+        return;
+    }
+    plane->busy = false;
+    plane_continue(plane);
+    if (good) {
+        drain_tick(plane); /* others may be drained as well */
     }
 }
 

@@ -174,7 +174,7 @@ void run_confirm(struct operation *operation)
 
 void undo_tick(struct plane *plane)
 {
-    if (plane->writing != NULL || plane->busy || !store_is_well(plane->store)) {
+    if (plane->writing != NULL || plane->busy || plane->ended || !store_is_well(plane->store)) {
         return;
     }
     cJSON *entry = journal_overdue(plane->journal, loop_wall_ms());

@@ -96,13 +96,12 @@ static char *id_of_url(const struct weir_url *url)
     return id;
 }
 
-/* A checked copy of the URL; NULL: 422 is the answer. */
+/* A checked copy of the URL, host in lower case; NULL: 422 is the answer. */
 static char *check_url(struct operation *operation, char **id)
 {
     char *url = base_strdup(operation_text(operation->body, "url"));
     char error[OPTION_ERROR_SIZE];
     struct weir_url parsed;
-    char *copy = base_strdup(url);
 
     if (!option_url_parse(url, strlen(url), &parsed, error, sizeof(error))) {
         operation_invalid(operation, "/url", "%s", error);
@@ -120,14 +119,16 @@ static char *check_url(struct operation *operation, char **id)
                               *id);
         }
     }
-    free(url);
     if (operation->problem) {
-        free(copy);
+        free(url);
         free(*id);
         *id = NULL;
         return NULL;
     }
-    return copy;
+    if (parsed.port != 0 && parsed.path.len == 1) {
+        url[strlen(url) - 1] = '\0'; /* as without the slash */
+    }
+    return url;
 }
 
 static bool pool_has_url(const struct pool_plan *plan, const char *url, const char **id)
@@ -419,7 +420,7 @@ void drain_tick(struct plane *plane)
 {
     const cJSON *entry = NULL;
 
-    if (plane->writing != NULL || plane->busy || !store_is_well(plane->store)) {
+    if (plane->writing != NULL || plane->busy || plane->ended || !store_is_well(plane->store)) {
         return;
     }
     cJSON_ArrayForEach(entry, plane->overlay->entries)

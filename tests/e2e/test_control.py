@@ -148,6 +148,17 @@ def test_stale_tags_are_refused(start_weir, http_server):
     assert root.get(f"{SERVERS}/a").json["weight"] == 2
 
 
+def test_one_address_is_one_server(start_weir, http_server):
+    a = http_server("a")
+    weir = start_weir(text({"a": a}))
+    root = admin.browser(weir)
+    for url in (a.url, a.url.upper().replace("HTTP", "http"), a.url + "/"):
+        assert root.post(SERVERS, {"url": url, "id": "b"}).status == 409
+    added = root.post(SERVERS, {"url": "http://LocalHost:9/"})
+    assert added.json["id"] == "localhost-9" and added.json["url"] == "http://localhost:9"
+    assert root.post(SERVERS, {"url": "http://localhost:9"}).status == 409
+
+
 def test_explain(start_weir, http_server):
     a, b = http_server("a"), http_server("b")
     weir = start_weir(text({"a": a, "b": b}, 'sticky "cookie" {}'))
