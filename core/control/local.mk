@@ -3,6 +3,8 @@
 core_libcore_a_SOURCES += \
     core/control/apply.c \
     core/control/apply.h \
+    core/control/arguments.c \
+    core/control/arguments.h \
     core/control/change.c \
     core/control/change.h \
     core/control/command.h \
