@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control thread: start, signals, reload, stop. See control.h.
+ * The program's beginning: settings, loops, the first generation; and what it does without running. See
+ * control.h.
  */
 #include "control/control.h"
 
@@ -9,595 +10,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/logfile.h"
-#include "control/apply.h"
-#include "control/overlay.h"
-#include "control/plane.h"
+#include "control/control_state.h"
 #include "control/privileges.h"
-#include "control/report.h"
 #include "control/sdk_stats.h"
 #include "module/host.h"
 #include "proxy/discovery.h"
-#include "proxy/names.h"
-#include "proxy/probe.h"
 #include "proxy/recovery.h"
 #include "proxy/stream.h"
-
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
-
-struct control {
-    const char *path;
-    struct runtime runtime;
-    struct weir_host host;
-    struct worker *self; /* the control thread's loop */
-    struct prober *prober;
-    struct names *names;
-    struct generation *starting; /* waits for names; NULL: none does */
-    struct list generations;
-    struct event *signals[8];
-    size_t signal_count;
-    struct plane *plane;
-    bool applying;
-    /* what is being applied: a change (its gate and end), or a reload (the operation, or NULL) */
-    struct apply *gate;
-    void (*change_gate)(void *arg);
-    void (*change_done)(void *arg, const char *error);
-    void *change_arg;
-    struct operation *reload_operation;
-    bool rebuilding; /* since names have other servers */
-    bool first;      /* the start's generation */
-    bool started;    /* the first generation is in force */
-    bool stopping;
-    bool clearing;
-    unsigned accepting; /* loops that accept connections, once it stops */
-    unsigned left;      /* loops that have not drained */
-    int exit_code;
-};
-
-static struct control *control_of(const struct generation *generation)
-{
-    return container_of(generation->runtime, struct control, runtime);
-}
-
-static void notify_systemd(const char *state)
-{
-#ifdef HAVE_SYSTEMD
-    sd_notify(0, state);
-#else
-    (void)state;
-#endif
-}
-
-/* ---- messages to loops and back ---- */
-
-struct note {
-    struct message message;
-    struct control *control;
-    struct worker *worker;
-    struct pool *pool;
-    uint64_t patience_ns;
-};
-
-static struct note *note_new(struct control *control, struct worker *worker, message_fn fn)
-{
-    struct note *note = base_zalloc(sizeof(*note));
-    note->message.fn = fn;
-    note->control = control;
-    note->worker = worker;
-    return note;
-}
-
-/* ---- generations ---- */
-
-static void free_left_generations(struct control *control)
-{
-    list_each(link, &control->generations)
-    {
-        struct generation *generation = container_of(link, struct generation, link);
-        if (atomic_load(&generation->loops_left) == 0) {
-            list_remove(link);
-            generation_free(&generation);
-        }
-    }
-}
-
-static void on_generation_left(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    free_left_generations(note->control);
-    free(note);
-}
-
-/* Any loop: the last one has left. */
-static void generation_left(struct generation *generation)
-{
-    struct control *control = control_of(generation);
-    struct note *note = note_new(control, control->self, on_generation_left);
-    loop_post(control->self->loop, &note->message);
-}
-
-static void on_loop_refresh(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    pool_local_refresh(&note->pool->locals[note->worker->index]);
-    batch_flush(&note->worker->batch);
-    free(note);
-}
-
-static void refresh_pool(void *arg, struct pool *pool)
-{
-    struct control *control = arg;
-
-    if (control->runtime.recovery != NULL) {
-        recovery_look(control->runtime.recovery, pool);
-    }
-    for (unsigned i = 0; i <= control->runtime.workers; i++) {
-        struct worker *worker = control->runtime.loops[i];
-        struct note *note = note_new(control, worker, on_loop_refresh);
-        note->pool = pool;
-        loop_post(worker->loop, &note->message);
-    }
-}
-
-static void server_changed(void *arg, struct server *server)
-{
-    struct control *control = arg;
-
-    if (control->runtime.current != NULL) {
-        plane_server_changed(control->plane, server);
-    }
-    const struct generation *current = control->runtime.current;
-    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
-        if (strcmp(current->pools[i].pool->name, server->pool_name) == 0) {
-            refresh_pool(control, current->pools[i].pool);
-        }
-    }
-}
-
-/* What the files (and runtime changes) say of servers, laid over their live state. Before the commit:
- * workers read it then. */
-static void set_servers(const struct control *control, const struct generation *generation)
-{
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        const struct server_settings *settings = plan->settings->servers.items;
-        for (size_t k = 0; k < plan->server_count; k++) {
-            struct server *server = plan->servers[k];
-            server_set_weight(server, (uint32_t)settings[k].weight);
-            server->max_connections = (uint32_t)settings[k].max_connections;
-            server->backup = settings[k].backup;
-        }
-    }
-    overlay_set_states(control->plane->overlay, generation);
-}
-
-static void log_ready(const struct generation *generation)
-{
-    char text[1024];
-    size_t at = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct listener_plan *plan = &generation->listeners[i];
-        for (size_t k = 0; k < plan->socket_count && at < sizeof(text) - 1; k++) {
-            int n = snprintf(text + at, sizeof(text) - at, "%s %s=%s", at > 0 ? "," : "",
-                             plan->listener->name, plan->sockets[k]->text);
-            at += n > 0 ? (size_t)n : 0;
-        }
-    }
-    log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
-}
-
-static bool has_socket(const struct generation *generation, const struct listen_socket *socket)
-{
-    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
-        const struct listener_plan *plan = &generation->listeners[i];
-        for (size_t k = 0; k < plan->socket_count; k++) {
-            if (plan->sockets[k] == socket) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* Closes the sockets on which no loop accepts any more, though streams may hold the old generation for
- * long: a new connection is refused there, and finds another instance if there is one. */
-static void shut_sockets(const struct generation *old, const struct generation *now)
-{
-    for (size_t i = 0; i < old->listener_count; i++) {
-        const struct listener_plan *plan = &old->listeners[i];
-        for (size_t k = 0; k < plan->socket_count; k++) {
-            if (!has_socket(now, plan->sockets[k])) {
-                listen_socket_shut(plan->sockets[k]);
-            }
-        }
-    }
-}
-
-static unsigned count_workers(const struct global_settings *global);
-
-/* Tells who waits for the end: a change, or the plane's reload. */
-static void tell_applied(struct control *control, const char *error)
-{
-    void (*done)(void *arg, const char *error) = control->change_done;
-    struct operation *operation = control->reload_operation;
-    bool first = control->first;
-    bool rebuilding = control->rebuilding;
-
-    control->change_done = NULL;
-    control->change_gate = NULL;
-    control->reload_operation = NULL;
-    control->first = control->rebuilding = false;
-    if (done != NULL) {
-        done(control->change_arg, error);
-    } else if (rebuilding) {
-        plane_rebuilt(control->plane);
-    } else if (!first) {
-        plane_reloaded(control->plane, operation, NULL, error);
-    }
-}
-
-static void not_applied(struct control *control, const char *error)
-{
-    if (control->change_done == NULL) {
-        log_write(WEIR_LOG_ERROR, "weir", "%s: the configuration is not taken over: %s",
-                  control->started ? "reload" : "start", error);
-    }
-    free_left_generations(control);
-    if (!control->started) {
-        control->exit_code = 1;
-        loop_stop(control->self->loop);
-        return;
-    }
-    notify_systemd("READY=1");
-    tell_applied(control, error);
-}
-
-static void applied(void *arg, struct generation *generation, const char *error)
-{
-    struct control *control = arg;
-
-    control->applying = false;
-    if (error != NULL) {
-        not_applied(control, error);
-        return;
-    }
-    if (control->runtime.current != NULL) {
-        shut_sockets(control->runtime.current, generation);
-    }
-    control->runtime.current = generation;
-    if (!control->stopping) {
-        names_adopt(control->names, generation);
-        discovery_adopt(control->runtime.discovery, generation);
-        prober_adopt(control->prober, generation);
-        recovery_adopt(control->runtime.recovery, generation);
-        plane_adopt(control->plane, generation);
-    }
-    if (!control->started) {
-        control->started = true;
-        log_ready(generation);
-    } else if (control->change_done == NULL && !control->rebuilding) {
-        log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
-                  (unsigned long long)generation->id);
-    }
-    notify_systemd("READY=1");
-    tell_applied(control, NULL);
-}
-
-/* All loops are ready: settings of servers are laid over their live state as the last thing before. */
-static void at_gate(void *arg, struct apply *apply)
-{
-    struct control *control = arg;
-
-    control->gate = apply;
-    if (control->change_gate != NULL) {
-        control->change_gate(control->change_arg);
-    } else {
-        set_servers(control, apply_generation(apply));
-        apply_pass(apply, NULL);
-    }
-}
-
-/* From the plane: what is changed has been made durable, or could not be. */
-static void gate_passed(void *arg, const char *error)
-{
-    struct control *control = arg;
-
-    if (error == NULL) {
-        set_servers(control, apply_generation(control->gate));
-    }
-    apply_pass(control->gate, error);
-}
-
-/* Its servers have addresses, as far as they can be had. */
-static void named(void *arg, struct generation *generation)
-{
-    struct control *control = arg;
-    apply_begin(&control->runtime, generation, at_gate, applied, control);
-}
-
-static void log_mistakes(const struct mistakes *mistakes)
-{
-    for (size_t i = 0; i < mistakes->count; i++) {
-        log_write(WEIR_LOG_ERROR, "weir", "%s", mistakes->texts[i]);
-    }
-}
-
-static void print_mistakes(const struct mistakes *mistakes)
-{
-    for (size_t i = 0; i < mistakes->count; i++) {
-        fprintf(stderr, "weir: %s\n", mistakes->texts[i]);
-    }
-}
-
-static bool open_log(const struct global_settings *global)
-{
-    char error[256];
-    if (!log_open(global->log_target.ptr, (enum weir_log_level)global->log_level, error,
-                  sizeof(error))) {
-        log_write(WEIR_LOG_ERROR, "weir", "%s", error);
-        return false;
-    }
-    return true;
-}
-
-/* Takes a generation into force that was built. */
-static void apply(struct control *control, struct generation *generation)
-{
-    list_push_back(&control->generations, &generation->link);
-    control->applying = true;
-    names_prepare(control->names, generation, named, control);
-}
-
-/* From the plane: a change with a generation of its own. */
-static void apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
-                         void (*done)(void *gate_arg, const char *error), void *gate_arg)
-{
-    struct control *control = arg;
-
-    ASSERT(!control->applying);
-    control->change_gate = gate;
-    control->change_done = done;
-    control->change_arg = gate_arg;
-    apply(control, generation);
-}
-
-static void reload(void *arg, struct operation *operation, struct plane *plane);
-
-static void reload_named(void *arg)
-{
-    struct control *control = arg;
-    struct operation *operation = control->reload_operation;
-
-    control->reload_operation = NULL;
-    reload(control, operation, control->plane);
-}
-
-/* From the plane: names have other servers than in the running generation. */
-static void rebuild(void *arg, struct plane *plane)
-{
-    struct control *control = arg;
-    struct mistakes mistakes = {0};
-
-    ASSERT(!control->applying);
-    if (control->stopping) {
-        plane_rebuilt(plane);
-        return;
-    }
-    struct generation *generation =
-        generation_rebuild(&control->runtime, control->runtime.current, &mistakes);
-    if (generation == NULL) {
-        log_mistakes(&mistakes);
-        mistakes_free(&mistakes);
-        plane_rebuilt(plane);
-        return;
-    }
-    mistakes_free(&mistakes);
-    control->rebuilding = true;
-    apply(control, generation);
-}
-
-static void names_changed(void *arg)
-{
-    struct control *control = arg;
-    plane_rebuild(control->plane);
-}
-
-/* From the plane, which lets one change after the other happen. */
-static void reload(void *arg, struct operation *operation, struct plane *plane)
-{
-    struct control *control = arg;
-    struct mistakes mistakes = {0};
-
-    ASSERT(!control->applying);
-    if (control->stopping) {
-        plane_reloaded(plane, operation, NULL, "the program stops");
-        return;
-    }
-    log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
-    notify_systemd("RELOADING=1");
-    struct generation *generation =
-        generation_build(&control->runtime, control->path, true, &mistakes);
-    if (generation == NULL) {
-        log_mistakes(&mistakes);
-        log_write(WEIR_LOG_ERROR, "weir",
-                  "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
-        notify_systemd("READY=1");
-        plane_reloaded(plane, operation, &mistakes, NULL);
-        mistakes_free(&mistakes);
-        return;
-    }
-    mistakes_free(&mistakes);
-    if (discovery_is_wanting(control->runtime.discovery)) {
-        generation_free(&generation); /* built anew once its names have been answered */
-        control->reload_operation = operation;
-        discovery_await(control->runtime.discovery, reload_named, control);
-        return;
-    }
-    unsigned wanted = count_workers(&generation->global);
-    if (wanted != control->runtime.workers) {
-        log_write(WEIR_LOG_WARNING, "weir",
-                  "workers = %u takes effect at the next start; %u go on now", wanted,
-                  control->runtime.workers);
-    }
-    open_log(&generation->global);
-    control->reload_operation = operation;
-    apply(control, generation);
-}
-
-/* ---- stopping ---- */
-
-/* What the loops have posted before, of generations that were left, has been dealt with. */
-static void on_last(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-
-    free(note);
-    loop_stop(control->self->loop);
-}
-
-static void on_cleared(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-
-    free(note);
-    if (--control->left == 0) {
-        prober_free(&control->prober);
-        discovery_free(&control->runtime.discovery);
-        names_free(&control->names);
-        recovery_free(&control->runtime.recovery);
-        worker_clear(control->self);
-        struct note *last = note_new(control, control->self, on_last);
-        loop_post(control->self->loop, &last->message);
-    }
-}
-
-static void on_loop_clear(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    worker_clear(note->worker);
-    note->message.fn = on_cleared;
-    loop_post(note->control->self->loop, &note->message);
-}
-
-static void clear_all(struct control *control)
-{
-    if (control->clearing) {
-        return;
-    }
-    control->clearing = true;
-    plane_stop(control->plane);
-    control->left = control->runtime.workers;
-    for (unsigned i = 0; i < control->runtime.workers; i++) {
-        struct note *note = note_new(control, control->runtime.loops[i], on_loop_clear);
-        loop_post(note->worker->loop, &note->message);
-    }
-}
-
-static void on_drained(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-
-    free(note);
-    if (!control->clearing && --control->left == 0) {
-        clear_all(control);
-    }
-}
-
-/* On a loop, once. */
-static void loop_drained(struct worker *worker)
-{
-    worker->on_drained = NULL;
-    struct control *control = control_of(worker->generation);
-    struct note *note = note_new(control, worker, on_drained);
-    loop_post(control->self->loop, &note->message);
-}
-
-static void on_loop_closed(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-    const struct generation *current = control->runtime.current;
-
-    free(note);
-    if (--control->accepting > 0) {
-        return;
-    }
-    shut_sockets(current, NULL);
-}
-
-static void on_loop_drain(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-
-    worker_drain(note->worker, note->patience_ns, loop_drained);
-    note->message.fn = on_loop_closed;
-    loop_post(note->control->self->loop, &note->message);
-}
-
-/* SIGTERM: no new connections, running requests end. */
-static void stop_gently(struct control *control)
-{
-    if (control->stopping || !control->started) {
-        control->stopping = true;
-        clear_all(control);
-        return;
-    }
-    control->stopping = true;
-    uint64_t patience_ns = control->runtime.current->global.shutdown_timeout;
-    log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
-              (unsigned long long)(patience_ns / NS_PER_SECOND));
-    notify_systemd("STOPPING=1");
-    control->left = control->accepting = control->runtime.workers + 1;
-    for (unsigned i = 0; i <= control->runtime.workers; i++) {
-        struct note *note = note_new(control, control->runtime.loops[i], on_loop_drain);
-        note->patience_ns = patience_ns;
-        loop_post(note->worker->loop, &note->message);
-    }
-}
-
-static void on_signal(evutil_socket_t number, short what, void *arg)
-{
-    struct control *control = arg;
-    (void)what;
-
-    switch (number) {
-    case SIGHUP: plane_reload(control->plane); break;
-    case SIGTERM: stop_gently(control); break;
-    case SIGINT:
-        log_write(WEIR_LOG_INFO, "weir", "stopping at once");
-        control->stopping = true;
-        clear_all(control);
-        break;
-    case SIGUSR1:
-        log_reopen();
-        logfile_reopen_all();
-        log_write(WEIR_LOG_INFO, "weir", "log files are opened again");
-        break;
-    case SIGUSR2: report_statistics(control->runtime.current); break;
-    default: break;
-    }
-}
-
-/* ---- starting ---- */
-
-static unsigned count_workers(const struct global_settings *global)
-{
-    if (global->workers > 0) {
-        return (unsigned)global->workers;
-    }
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus > 0 ? (unsigned)cpus : 1;
-}
 
 /* The global settings, read before there are loops to build a whole generation for. Mistakes are told by
  * the build. */
@@ -632,10 +54,10 @@ static void runtime_init(struct control *control, const char *path)
     sdk_health_fill(&control->host);
     control_services_fill(&control->host);
     control->runtime.host = &control->host;
-    control->runtime.workers = count_workers(&global);
+    control->runtime.workers = control_count_workers(&global);
     control->runtime.modules =
         module_registry_new(global.module_dir.len > 0 ? global.module_dir.ptr : WEIR_MODULEDIR);
-    control->runtime.on_left = generation_left;
+    control->runtime.on_left = control_generation_left;
     list_init(&control->runtime.pools);
     list_init(&control->runtime.listeners);
     list_init(&control->runtime.routes);
@@ -672,17 +94,6 @@ static bool make_loops(struct control *control)
     return true;
 }
 
-static void watch_signals(struct control *control)
-{
-    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
-    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
-        struct event *event =
-            evsignal_new(control->self->loop->base, numbers[i], on_signal, control);
-        ASSERT(event != NULL && event_add(event, NULL) == 0);
-        control->signals[control->signal_count++] = event;
-    }
-}
-
 static bool start_workers(struct control *control)
 {
     for (unsigned i = 0; i < control->runtime.workers; i++) {
@@ -709,7 +120,7 @@ static void tear_down(struct control *control)
     }
     discovery_free(&control->runtime.discovery);
     names_free(&control->names);
-    free_left_generations(control);
+    control_free_left(control);
     plane_free(&control->plane);
     for (unsigned i = 0; control->runtime.loops != NULL && i <= control->runtime.workers; i++) {
         if (control->runtime.loops[i] != NULL) {
@@ -744,7 +155,7 @@ static struct generation *restore(struct control *control, struct generation *ge
     }
     struct generation *changed = begin_again(control, generation, &mistakes);
     if (changed == NULL) {
-        log_mistakes(&mistakes);
+        control_log_mistakes(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir",
                   "the runtime changes that are kept do not fit the files; the files alone hold");
         mistakes_free(&mistakes);
@@ -757,7 +168,7 @@ static struct generation *restore(struct control *control, struct generation *ge
 static void start_with(struct control *control, struct generation *generation)
 {
     list_push_back(&control->generations, &generation->link);
-    names_prepare(control->names, generation, named, control);
+    names_prepare(control->names, generation, control_named, control);
 }
 
 /* Names stand for servers now. */
@@ -773,7 +184,7 @@ static void start_named(void *arg)
         changed = begin_again(control, generation, &mistakes);
     }
     if (changed == NULL) {
-        log_mistakes(&mistakes);
+        control_log_mistakes(&mistakes);
     }
     mistakes_free(&mistakes);
     start_with(control, changed != NULL ? changed : generation);
@@ -782,23 +193,23 @@ static void start_named(void *arg)
 static void start(struct control *control, struct generation *generation)
 {
     const struct plane_owner owner = {
-        .refresh = refresh_pool,
-        .apply = apply_change,
-        .pass = gate_passed,
-        .rebuild = rebuild,
-        .reload = reload,
+        .refresh = control_refresh_pool,
+        .apply = control_apply_change,
+        .pass = control_gate_passed,
+        .rebuild = control_rebuild,
+        .reload = control_reload,
         .arg = control,
     };
     const struct recovery_owner recovery = {
-        .refresh = refresh_pool, .changed = server_changed, .arg = control};
+        .refresh = control_refresh_pool, .changed = control_server_changed, .arg = control};
     char error[256];
 
     plane_start(control->plane, control->self, &owner);
     generation = restore(control, generation);
-    control->prober = prober_new(control->self, server_changed, control);
+    control->prober = prober_new(control->self, control_server_changed, control);
     control->names = names_new(control->self, generation->global.nameservers, error, sizeof(error));
     control->runtime.recovery = recovery_new(control->self, &recovery);
-    watch_signals(control);
+    control_watch_signals(control);
     if (control->names == NULL) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", error);
         control->exit_code = 1;
@@ -806,7 +217,7 @@ static void start(struct control *control, struct generation *generation)
         control->first = true;
         control->applying = true;
         discovery_start(control->runtime.discovery, control->self->loop,
-                        names_resolver(control->names), names_changed, control);
+                        names_resolver(control->names), control_names_changed, control);
         if (discovery_is_wanting(control->runtime.discovery)) {
             control->starting = generation;
             discovery_await(control->runtime.discovery, start_named, control);
@@ -844,9 +255,9 @@ int control_run(const char *path)
     struct generation *generation = generation_build(&control.runtime, path, true, &mistakes);
     char error[256];
     if (generation == NULL) {
-        print_mistakes(&mistakes);
+        control_print_mistakes(&mistakes);
         control.exit_code = 1;
-    } else if (!open_log(&generation->global) ||
+    } else if (!control_open_log(&generation->global) ||
                !privileges_drop(&generation->global, error, sizeof(error))) {
         fprintf(stderr, "weir: %s\n", error);
         generation_free(&generation);
@@ -868,7 +279,7 @@ int control_check(const char *path)
     runtime_init(&control, path);
     module_host_set_state_dir(NULL);
     struct generation *generation = generation_build(&control.runtime, path, false, &mistakes);
-    print_mistakes(&mistakes);
+    control_print_mistakes(&mistakes);
     if (generation != NULL) {
         printf("weir: %s is right\n", path);
         generation_free(&generation);
@@ -901,7 +312,7 @@ int control_print_options(const char *path, const char *name)
     } else {
         struct module *module = module_load(control.runtime.modules, name, &control.host,
                                             (struct place){NULL, 0}, &mistakes);
-        print_mistakes(&mistakes);
+        control_print_mistakes(&mistakes);
         code = module == NULL;
         if (module != NULL) {
             printf("%s %s: %s\n\n", module->name, module->descriptor.version,

@@ -14,6 +14,7 @@ core_libcore_a_SOURCES += \
     core/control/config_text.h \
     core/control/control.c \
     core/control/control.h \
+    core/control/control_state.h \
     core/control/drain.h \
     core/control/events.c \
     core/control/events.h \
@@ -48,8 +49,10 @@ core_libcore_a_SOURCES += \
     core/control/services.h \
     core/control/show.c \
     core/control/show.h \
+    core/control/stopping.c \
     core/control/store.c \
     core/control/store.h \
+    core/control/takeover.c \
     core/control/undo.h \
     core/control/users.c \
     core/control/users.h \

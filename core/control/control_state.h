@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the control thread share: its state, and the steps that one file does for another.
+ * Private to core/control. Control thread, unless a comment says otherwise.
+ */
+#ifndef CONTROL_CONTROL_STATE_H
+#define CONTROL_CONTROL_STATE_H
+
+#include "base/mistakes.h"
+#include "control/apply.h"
+#include "control/plane.h"
+#include "proxy/names.h"
+#include "proxy/probe.h"
+
+struct control {
+    const char *path;
+    struct runtime runtime;
+    struct weir_host host;
+    struct worker *self; /* the control thread's loop */
+    struct prober *prober;
+    struct names *names;
+    struct generation *starting; /* waits for names; NULL: none does */
+    struct list generations;
+    struct event *signals[8];
+    size_t signal_count;
+    struct plane *plane;
+    bool applying;
+    /* what is being applied: a change (its gate and end), or a reload (the operation, or NULL) */
+    struct apply *gate;
+    void (*change_gate)(void *arg);
+    void (*change_done)(void *arg, const char *error);
+    void *change_arg;
+    struct operation *reload_operation;
+    bool rebuilding; /* since names have other servers */
+    bool first;      /* the start's generation */
+    bool started;    /* the first generation is in force */
+    bool stopping;
+    bool clearing;
+    unsigned accepting; /* loops that accept connections, once it stops */
+    unsigned left;      /* loops that have not drained */
+    int exit_code;
+};
+
+/* ---- takeover.c: generations come into force and go ---- */
+
+/* The control thread around a generation. Any thread. */
+struct control *control_of(const struct generation *generation);
+/* Tells systemd, where there is one. */
+void control_notify(const char *state);
+
+/* A message to a loop, which may come back as the answer. Whoever gets it last frees it. */
+struct note {
+    struct message message;
+    struct control *control;
+    struct worker *worker;
+    struct pool *pool;
+    uint64_t patience_ns;
+};
+
+struct note *control_note(struct control *control, struct worker *worker, message_fn fn);
+
+void control_log_mistakes(const struct mistakes *mistakes);
+void control_print_mistakes(const struct mistakes *mistakes);
+bool control_open_log(const struct global_settings *global);
+unsigned control_count_workers(const struct global_settings *global);
+
+/* runtime.on_left: any loop, the last one has left. */
+void control_generation_left(struct generation *generation);
+void control_free_left(struct control *control);
+/* Closes the sockets of `old` that `now` (NULL: nothing) does not have. */
+void control_shut_sockets(const struct generation *old, const struct generation *now);
+
+/* A generation's servers have addresses: it comes into force. */
+void control_named(void *arg, struct generation *generation);
+void control_names_changed(void *arg);
+
+/* What the plane asks for (plane_owner), and health, names and recovery tell. */
+void control_refresh_pool(void *arg, struct pool *pool);
+void control_server_changed(void *arg, struct server *server);
+void control_apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
+                          void (*done)(void *gate_arg, const char *error), void *gate_arg);
+void control_gate_passed(void *arg, const char *error);
+void control_rebuild(void *arg, struct plane *plane);
+void control_reload(void *arg, struct operation *operation, struct plane *plane);
+
+/* ---- stopping.c: signals and the end ---- */
+
+void control_watch_signals(struct control *control);
+
+#endif

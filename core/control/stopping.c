@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals, and how the program ends. See control_state.h.
+ */
+#include "control/control_state.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/logfile.h"
+#include "control/report.h"
+#include "proxy/discovery.h"
+#include "proxy/recovery.h"
+
+/* ---- stopping ---- */
+
+/* What the loops have posted before, of generations that were left, has been dealt with. */
+static void on_last(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+
+    free(note);
+    loop_stop(control->self->loop);
+}
+
+static void on_cleared(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+
+    free(note);
+    if (--control->left == 0) {
+        prober_free(&control->prober);
+        discovery_free(&control->runtime.discovery);
+        names_free(&control->names);
+        recovery_free(&control->runtime.recovery);
+        worker_clear(control->self);
+        struct note *last = control_note(control, control->self, on_last);
+        loop_post(control->self->loop, &last->message);
+    }
+}
+
+static void on_loop_clear(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    worker_clear(note->worker);
+    note->message.fn = on_cleared;
+    loop_post(note->control->self->loop, &note->message);
+}
+
+static void clear_all(struct control *control)
+{
+    if (control->clearing) {
+        return;
+    }
+    control->clearing = true;
+    plane_stop(control->plane);
+    control->left = control->runtime.workers;
+    for (unsigned i = 0; i < control->runtime.workers; i++) {
+        struct note *note = control_note(control, control->runtime.loops[i], on_loop_clear);
+        loop_post(note->worker->loop, &note->message);
+    }
+}
+
+static void on_drained(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+
+    free(note);
+    if (!control->clearing && --control->left == 0) {
+        clear_all(control);
+    }
+}
+
+/* On a loop, once. */
+static void loop_drained(struct worker *worker)
+{
+    worker->on_drained = NULL;
+    struct control *control = control_of(worker->generation);
+    struct note *note = control_note(control, worker, on_drained);
+    loop_post(control->self->loop, &note->message);
+}
+
+static void on_loop_closed(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    struct control *control = note->control;
+    const struct generation *current = control->runtime.current;
+
+    free(note);
+    if (--control->accepting > 0) {
+        return;
+    }
+    control_shut_sockets(current, NULL);
+}
+
+static void on_loop_drain(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+
+    worker_drain(note->worker, note->patience_ns, loop_drained);
+    note->message.fn = on_loop_closed;
+    loop_post(note->control->self->loop, &note->message);
+}
+
+/* SIGTERM: no new connections, running requests end. */
+static void stop_gently(struct control *control)
+{
+    if (control->stopping || !control->started) {
+        control->stopping = true;
+        clear_all(control);
+        return;
+    }
+    control->stopping = true;
+    uint64_t patience_ns = control->runtime.current->global.shutdown_timeout;
+    log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
+              (unsigned long long)(patience_ns / NS_PER_SECOND));
+    control_notify("STOPPING=1");
+    control->left = control->accepting = control->runtime.workers + 1;
+    for (unsigned i = 0; i <= control->runtime.workers; i++) {
+        struct note *note = control_note(control, control->runtime.loops[i], on_loop_drain);
+        note->patience_ns = patience_ns;
+        loop_post(note->worker->loop, &note->message);
+    }
+}
+
+static void on_signal(evutil_socket_t number, short what, void *arg)
+{
+    struct control *control = arg;
+    (void)what;
+
+    switch (number) {
+    case SIGHUP: plane_reload(control->plane); break;
+    case SIGTERM: stop_gently(control); break;
+    case SIGINT:
+        log_write(WEIR_LOG_INFO, "weir", "stopping at once");
+        control->stopping = true;
+        clear_all(control);
+        break;
+    case SIGUSR1:
+        log_reopen();
+        logfile_reopen_all();
+        log_write(WEIR_LOG_INFO, "weir", "log files are opened again");
+        break;
+    case SIGUSR2: report_statistics(control->runtime.current); break;
+    default: break;
+    }
+}
+
+void control_watch_signals(struct control *control)
+{
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
+        struct event *event =
+            evsignal_new(control->self->loop->base, numbers[i], on_signal, control);
+        ASSERT(event != NULL && event_add(event, NULL) == 0);
+        control->signals[control->signal_count++] = event;
+    }
+}

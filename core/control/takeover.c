@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Generations come into force and go: on a reload, on a change of the plane, when names have other servers.
+ * See control_state.h.
+ */
+#include "control/control_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/overlay.h"
+#include "proxy/discovery.h"
+#include "proxy/recovery.h"
+#include "proxy/stream.h"
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+struct control *control_of(const struct generation *generation)
+{
+    return container_of(generation->runtime, struct control, runtime);
+}
+
+void control_notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
+
+struct note *control_note(struct control *control, struct worker *worker, message_fn fn)
+{
+    struct note *note = base_zalloc(sizeof(*note));
+    note->message.fn = fn;
+    note->control = control;
+    note->worker = worker;
+    return note;
+}
+
+unsigned control_count_workers(const struct global_settings *global)
+{
+    if (global->workers > 0) {
+        return (unsigned)global->workers;
+    }
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus > 0 ? (unsigned)cpus : 1;
+}
+
+/* ---- generations ---- */
+
+void control_free_left(struct control *control)
+{
+    list_each(link, &control->generations)
+    {
+        struct generation *generation = container_of(link, struct generation, link);
+        if (atomic_load(&generation->loops_left) == 0) {
+            list_remove(link);
+            generation_free(&generation);
+        }
+    }
+}
+
+static void on_generation_left(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    control_free_left(note->control);
+    free(note);
+}
+
+/* Any loop: the last one has left. */
+void control_generation_left(struct generation *generation)
+{
+    struct control *control = control_of(generation);
+    struct note *note = control_note(control, control->self, on_generation_left);
+    loop_post(control->self->loop, &note->message);
+}
+
+static void on_loop_refresh(struct message *message)
+{
+    struct note *note = container_of(message, struct note, message);
+    pool_local_refresh(&note->pool->locals[note->worker->index]);
+    batch_flush(&note->worker->batch);
+    free(note);
+}
+
+void control_refresh_pool(void *arg, struct pool *pool)
+{
+    struct control *control = arg;
+
+    if (control->runtime.recovery != NULL) {
+        recovery_look(control->runtime.recovery, pool);
+    }
+    for (unsigned i = 0; i <= control->runtime.workers; i++) {
+        struct worker *worker = control->runtime.loops[i];
+        struct note *note = control_note(control, worker, on_loop_refresh);
+        note->pool = pool;
+        loop_post(worker->loop, &note->message);
+    }
+}
+
+void control_server_changed(void *arg, struct server *server)
+{
+    struct control *control = arg;
+
+    if (control->runtime.current != NULL) {
+        plane_server_changed(control->plane, server);
+    }
+    const struct generation *current = control->runtime.current;
+    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
+        if (strcmp(current->pools[i].pool->name, server->pool_name) == 0) {
+            control_refresh_pool(control, current->pools[i].pool);
+        }
+    }
+}
+
+/* What the files (and runtime changes) say of servers, laid over their live state. Before the commit:
+ * workers read it then. */
+static void set_servers(const struct control *control, const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        const struct server_settings *settings = plan->settings->servers.items;
+        for (size_t k = 0; k < plan->server_count; k++) {
+            struct server *server = plan->servers[k];
+            server_set_weight(server, (uint32_t)settings[k].weight);
+            server->max_connections = (uint32_t)settings[k].max_connections;
+            server->backup = settings[k].backup;
+        }
+    }
+    overlay_set_states(control->plane->overlay, generation);
+}
+
+static void log_ready(const struct generation *generation)
+{
+    char text[1024];
+    size_t at = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct listener_plan *plan = &generation->listeners[i];
+        for (size_t k = 0; k < plan->socket_count && at < sizeof(text) - 1; k++) {
+            int n = snprintf(text + at, sizeof(text) - at, "%s %s=%s", at > 0 ? "," : "",
+                             plan->listener->name, plan->sockets[k]->text);
+            at += n > 0 ? (size_t)n : 0;
+        }
+    }
+    log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
+}
+
+static bool has_socket(const struct generation *generation, const struct listen_socket *socket)
+{
+    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
+        const struct listener_plan *plan = &generation->listeners[i];
+        for (size_t k = 0; k < plan->socket_count; k++) {
+            if (plan->sockets[k] == socket) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Closes the sockets on which no loop accepts any more, though streams may hold the old generation for
+ * long: a new connection is refused there, and finds another instance if there is one. */
+void control_shut_sockets(const struct generation *old, const struct generation *now)
+{
+    for (size_t i = 0; i < old->listener_count; i++) {
+        const struct listener_plan *plan = &old->listeners[i];
+        for (size_t k = 0; k < plan->socket_count; k++) {
+            if (!has_socket(now, plan->sockets[k])) {
+                listen_socket_shut(plan->sockets[k]);
+            }
+        }
+    }
+}
+
+/* Tells who waits for the end: a change, or the plane's reload. */
+static void tell_applied(struct control *control, const char *error)
+{
+    void (*done)(void *arg, const char *error) = control->change_done;
+    struct operation *operation = control->reload_operation;
+    bool first = control->first;
+    bool rebuilding = control->rebuilding;
+
+    control->change_done = NULL;
+    control->change_gate = NULL;
+    control->reload_operation = NULL;
+    control->first = control->rebuilding = false;
+    if (done != NULL) {
+        done(control->change_arg, error);
+    } else if (rebuilding) {
+        plane_rebuilt(control->plane);
+    } else if (!first) {
+        plane_reloaded(control->plane, operation, NULL, error);
+    }
+}
+
+static void not_applied(struct control *control, const char *error)
+{
+    if (control->change_done == NULL) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s: the configuration is not taken over: %s",
+                  control->started ? "reload" : "start", error);
+    }
+    control_free_left(control);
+    if (!control->started) {
+        control->exit_code = 1;
+        loop_stop(control->self->loop);
+        return;
+    }
+    control_notify("READY=1");
+    tell_applied(control, error);
+}
+
+static void applied(void *arg, struct generation *generation, const char *error)
+{
+    struct control *control = arg;
+
+    control->applying = false;
+    if (error != NULL) {
+        not_applied(control, error);
+        return;
+    }
+    if (control->runtime.current != NULL) {
+        control_shut_sockets(control->runtime.current, generation);
+    }
+    control->runtime.current = generation;
+    if (!control->stopping) {
+        names_adopt(control->names, generation);
+        discovery_adopt(control->runtime.discovery, generation);
+        prober_adopt(control->prober, generation);
+        recovery_adopt(control->runtime.recovery, generation);
+        plane_adopt(control->plane, generation);
+    }
+    if (!control->started) {
+        control->started = true;
+        log_ready(generation);
+    } else if (control->change_done == NULL && !control->rebuilding) {
+        log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
+                  (unsigned long long)generation->id);
+    }
+    control_notify("READY=1");
+    tell_applied(control, NULL);
+}
+
+/* All loops are ready: settings of servers are laid over their live state as the last thing before. */
+static void at_gate(void *arg, struct apply *apply)
+{
+    struct control *control = arg;
+
+    control->gate = apply;
+    if (control->change_gate != NULL) {
+        control->change_gate(control->change_arg);
+    } else {
+        set_servers(control, apply_generation(apply));
+        apply_pass(apply, NULL);
+    }
+}
+
+/* From the plane: what is changed has been made durable, or could not be. */
+void control_gate_passed(void *arg, const char *error)
+{
+    struct control *control = arg;
+
+    if (error == NULL) {
+        set_servers(control, apply_generation(control->gate));
+    }
+    apply_pass(control->gate, error);
+}
+
+/* Its servers have addresses, as far as they can be had. */
+void control_named(void *arg, struct generation *generation)
+{
+    struct control *control = arg;
+    apply_begin(&control->runtime, generation, at_gate, applied, control);
+}
+
+void control_log_mistakes(const struct mistakes *mistakes)
+{
+    for (size_t i = 0; i < mistakes->count; i++) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s", mistakes->texts[i]);
+    }
+}
+
+void control_print_mistakes(const struct mistakes *mistakes)
+{
+    for (size_t i = 0; i < mistakes->count; i++) {
+        fprintf(stderr, "weir: %s\n", mistakes->texts[i]);
+    }
+}
+
+bool control_open_log(const struct global_settings *global)
+{
+    char error[256];
+    if (!log_open(global->log_target.ptr, (enum weir_log_level)global->log_level, error,
+                  sizeof(error))) {
+        log_write(WEIR_LOG_ERROR, "weir", "%s", error);
+        return false;
+    }
+    return true;
+}
+
+/* Takes a generation into force that was built. */
+static void apply(struct control *control, struct generation *generation)
+{
+    list_push_back(&control->generations, &generation->link);
+    control->applying = true;
+    names_prepare(control->names, generation, control_named, control);
+}
+
+/* From the plane: a change with a generation of its own. */
+void control_apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
+                          void (*done)(void *gate_arg, const char *error), void *gate_arg)
+{
+    struct control *control = arg;
+
+    ASSERT(!control->applying);
+    control->change_gate = gate;
+    control->change_done = done;
+    control->change_arg = gate_arg;
+    apply(control, generation);
+}
+
+static void reload_named(void *arg)
+{
+    struct control *control = arg;
+    struct operation *operation = control->reload_operation;
+
+    control->reload_operation = NULL;
+    control_reload(control, operation, control->plane);
+}
+
+/* From the plane: names have other servers than in the running generation. */
+void control_rebuild(void *arg, struct plane *plane)
+{
+    struct control *control = arg;
+    struct mistakes mistakes = {0};
+
+    ASSERT(!control->applying);
+    if (control->stopping) {
+        plane_rebuilt(plane);
+        return;
+    }
+    struct generation *generation =
+        generation_rebuild(&control->runtime, control->runtime.current, &mistakes);
+    if (generation == NULL) {
+        control_log_mistakes(&mistakes);
+        mistakes_free(&mistakes);
+        plane_rebuilt(plane);
+        return;
+    }
+    mistakes_free(&mistakes);
+    control->rebuilding = true;
+    apply(control, generation);
+}
+
+void control_names_changed(void *arg)
+{
+    struct control *control = arg;
+    plane_rebuild(control->plane);
+}
+
+/* From the plane, which lets one change after the other happen. */
+void control_reload(void *arg, struct operation *operation, struct plane *plane)
+{
+    struct control *control = arg;
+    struct mistakes mistakes = {0};
+
+    ASSERT(!control->applying);
+    if (control->stopping) {
+        plane_reloaded(plane, operation, NULL, "the program stops");
+        return;
+    }
+    log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
+    control_notify("RELOADING=1");
+    struct generation *generation =
+        generation_build(&control->runtime, control->path, true, &mistakes);
+    if (generation == NULL) {
+        control_log_mistakes(&mistakes);
+        log_write(WEIR_LOG_ERROR, "weir",
+                  "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
+        control_notify("READY=1");
+        plane_reloaded(plane, operation, &mistakes, NULL);
+        mistakes_free(&mistakes);
+        return;
+    }
+    mistakes_free(&mistakes);
+    if (discovery_is_wanting(control->runtime.discovery)) {
+        generation_free(&generation); /* built anew once its names have been answered */
+        control->reload_operation = operation;
+        discovery_await(control->runtime.discovery, reload_named, control);
+        return;
+    }
+    unsigned wanted = control_count_workers(&generation->global);
+    if (wanted != control->runtime.workers) {
+        log_write(WEIR_LOG_WARNING, "weir",
+                  "workers = %u takes effect at the next start; %u go on now", wanted,
+                  control->runtime.workers);
+    }
+    control_open_log(&generation->global);
+    control->reload_operation = operation;
+    apply(control, generation);
+}
