@@ -5,15 +5,20 @@ core_libcore_a_SOURCES += \
     core/proxy/address_count.h \
     core/proxy/bound.c \
     core/proxy/bound.h \
+    core/proxy/build_check.c \
+    core/proxy/build_listeners.c \
+    core/proxy/build_pools.c \
+    core/proxy/build_uses.c \
     core/proxy/client.c \
     core/proxy/client.h \
-    core/proxy/forwarding.c \
-    core/proxy/forwarding.h \
     core/proxy/discovery.c \
     core/proxy/discovery.h \
+    core/proxy/forwarding.c \
+    core/proxy/forwarding.h \
     core/proxy/generation.c \
     core/proxy/generation.h \
     core/proxy/generation_build.c \
+    core/proxy/generation_build.h \
     core/proxy/greeting.c \
     core/proxy/greeting.h \
     core/proxy/names.c \

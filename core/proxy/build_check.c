@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Modules look at their blocks (conf_create): the host finds the pools and makes the routes that they name,
+ * and takes the mistakes that they find.
+ */
+#include "module/check.h"
+#include "proxy/generation_build.h"
+#include "proxy/stats.h"
+
+static weir_pool_ref find_pool(void *arg, struct weir_str name)
+{
+    struct build *b = arg;
+    for (size_t i = 0; i < b->generation->pool_count; i++) {
+        if (str_equal(b->generation->pools[i].settings->name, name)) {
+            return (weir_pool_ref)i;
+        }
+    }
+    return WEIR_NO_REF;
+}
+
+static struct route *route_find(struct runtime *runtime, struct weir_str name)
+{
+    list_each(link, &runtime->routes)
+    {
+        struct route *route = container_of(link, struct route, link);
+        if (str_equal(str_from(route->name), name)) {
+            route->refs++;
+            return route;
+        }
+    }
+    unsigned loops = runtime->workers + 1;
+    struct route *route = base_zalloc(sizeof(*route));
+    route->name = base_strndup(name.ptr, name.len);
+    route->refs = 1;
+    route->loops = loops;
+    route->traffic = traffic_new(loops);
+    list_push_back(&runtime->routes, &route->link);
+    return route;
+}
+
+/* The filter blocks that stand in a route's own block. */
+static void add_route_filters(struct build *b, struct use_list *filters, const void *field,
+                              struct weir_str name)
+{
+    const struct conf_node *block = conf_block_of(b->generation->places, field);
+
+    for (const struct conf_node *node = block != NULL ? block->children : NULL; node != NULL;
+         node = node->next) {
+        if (build_is_block(node, "filter")) {
+            struct use *use =
+                build_use(b, node, MODULE_FILTER, WEIR_CONTEXT_ROUTE, (struct weir_str){NULL, 0},
+                          (struct conf_target){NULL, NULL});
+            if (use != NULL) {
+                build_list_append(b, filters, use);
+            }
+        }
+    }
+    build_name_filters(b, filters, "route", name);
+}
+
+static weir_route_ref add_route(void *arg, const void *field, struct weir_str name,
+                                struct place place, struct place *first)
+{
+    struct build *b = arg;
+    struct generation *g = b->generation;
+
+    for (size_t i = 0; i < g->route_count; i++) {
+        if (str_equal(str_from(g->routes[i]->name), name)) {
+            *first = g->route_places[i];
+            return WEIR_NO_REF;
+        }
+    }
+    if (g->route_count == g->route_capacity) {
+        size_t capacity = g->route_capacity == 0 ? 16 : g->route_capacity * 2;
+        struct route **routes = build_alloc(b, capacity * sizeof(struct route *));
+        struct place *places = build_alloc(b, capacity * sizeof(*places));
+        struct use_list *filters = build_alloc(b, capacity * sizeof(*filters));
+        if (g->route_count > 0) {
+            memcpy(routes, g->routes, g->route_count * sizeof(struct route *));
+            memcpy(places, g->route_places, g->route_count * sizeof(*places));
+            memcpy(filters, g->route_filters, g->route_count * sizeof(*filters));
+        }
+        g->routes = routes;
+        g->route_places = places;
+        g->route_filters = filters;
+        g->route_capacity = capacity;
+    }
+    g->routes[g->route_count] = route_find(b->runtime, name);
+    g->route_places[g->route_count] = place;
+    add_route_filters(b, &g->route_filters[g->route_count], field, name);
+    return (weir_route_ref)g->route_count++;
+}
+
+/* The listener as modules are shown it. */
+static struct weir_listener *describe_listener(struct build *b, const struct listener_plan *plan)
+{
+    const struct listener_settings *settings = plan->settings;
+    const struct weir_str *texts = settings->bind.items;
+    struct weir_listener *listener = build_alloc(b, sizeof(*listener));
+    struct weir_bind *binds = build_alloc(b, settings->bind.count * sizeof(*binds));
+
+    for (size_t i = 0; i < settings->bind.count; i++) {
+        struct address address;
+        char error[256];
+        bool known = address_parse(&address, texts[i], error, sizeof(error)); /* told elsewhere */
+        binds[i].address = texts[i];
+        binds[i].unix_socket = known && address.u.any.sa_family == AF_UNIX;
+        binds[i].loopback = known && !binds[i].unix_socket && address_is_loopback(&address);
+    }
+    *listener = (struct weir_listener){settings->name, binds, settings->bind.count,
+                                       settings->tls.count > 0};
+    return listener;
+}
+
+void build_check_use(struct build *b, struct use *use)
+{
+    const struct weir_module *module = &use->module->descriptor;
+    size_t before = b->mistakes->count;
+    struct weir_check check = {
+        .mistakes = b->mistakes,
+        .places = b->generation->places,
+        .block_place = use->block->place,
+        .find_pool = find_pool,
+        .add_route = add_route,
+        .arg = b,
+        .listener = use->listener != NULL ? describe_listener(b, use->listener) : NULL};
+
+    if (use->kind == MODULE_ROUTER || use->kind == MODULE_LOGGER) {
+        use->prepared = use->base->prepared;
+        return;
+    }
+    if (module->conf_create == NULL) {
+        return;
+    }
+    use->conf_created = true;
+    enum weir_status status =
+        module->conf_create(&use->context.base, &check, use->conf, &use->prepared);
+    if (status != WEIR_OK && b->mistakes->count == before) {
+        mistakes_add(b->mistakes, use->block->place,
+                     "module \"%s\" refused this block without saying why (its conf_create "
+                     "returned %d)",
+                     use->module->name, (int)status);
+    }
+    if (status != WEIR_OK) {
+        use->conf_created = false;
+    }
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools of a generation: first their blocks become plans; once no mistake is left, the plans get the pools
+ * and servers that live already, or new ones.
+ */
+#include "proxy/discovery.h"
+#include "proxy/generation_build.h"
+
+static void plan_index(struct build *b, struct pool_plan *plan)
+{
+    size_t slots = 4;
+    while (slots < plan->server_count * 2) {
+        slots *= 2;
+    }
+    plan->by_id = build_alloc(b, slots * sizeof(*plan->by_id));
+    plan->by_id_mask = slots - 1;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        size_t at = plan->servers[i]->id & plan->by_id_mask;
+        while (plan->by_id[at] != NULL) {
+            at = (at + 1) & plan->by_id_mask;
+        }
+        plan->by_id[at] = plan->servers[i];
+    }
+}
+
+/* One `health` block: it probes, listens, or both; the host has options of its own for each. */
+static void build_health(struct build *b, struct pool_plan *plan, const struct conf_node *node,
+                         struct weir_str name)
+{
+    struct use *use = build_begin_use(b, node, MODULE_HEALTH, name);
+    struct passive_settings passive = {0};
+    struct probe_settings *probe = NULL;
+    struct conf_target own[2];
+    size_t count = 0;
+
+    if (use == NULL) {
+        return;
+    }
+    const struct weir_health *ops = use->module->descriptor.health;
+    if (ops->request != NULL) {
+        probe = build_alloc(b, sizeof(*probe));
+        own[count++] = (struct conf_target){&probe_options, probe};
+    }
+    if (ops->on_outcomes != NULL) {
+        own[count++] = (struct conf_target){&passive_options, &passive};
+    }
+    build_fill_use(b, use, WEIR_CONTEXT_POOL, own, count);
+    if (probe != NULL && plan->health != NULL) {
+        mistakes_add(b->mistakes, node->place,
+                     "pool \"%.*s\" is probed by health \"%.*s\" already; one block that probes is "
+                     "right",
+                     STR_ARGS(name), STR_ARGS(plan->health->block->title.text));
+        return;
+    }
+    if (probe != NULL) {
+        plan->health = use;
+        plan->probe = probe;
+    }
+    if (ops->on_outcomes != NULL) {
+        bool first = plan->observers.count == 0;
+        plan->max_ejected = first || passive.max_ejected < plan->max_ejected ? passive.max_ejected
+                                                                             : plan->max_ejected;
+        build_list_append(b, &plan->observers, use);
+    }
+}
+
+static void build_pool_blocks(struct build *b, struct pool_plan *plan, const struct conf_node *node,
+                              struct weir_str name)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        struct use **single = NULL;
+        enum module_kind kind = MODULE_FILTER;
+        if (build_is_block(child, "balance")) {
+            single = &plan->balance;
+            kind = MODULE_BALANCER;
+        } else if (build_is_block(child, "sticky")) {
+            single = &plan->sticky;
+            kind = MODULE_STICKY;
+        } else if (build_is_block(child, "health")) {
+            build_health(b, plan, child, name);
+            continue;
+        } else if (!build_is_block(child, "filter")) {
+            continue;
+        }
+        if (single != NULL && *single != NULL) {
+            mistakes_add(b->mistakes, child->place,
+                         "pool \"%.*s\" has a second %.*s block; one is right", STR_ARGS(name),
+                         STR_ARGS(child->name));
+            continue;
+        }
+        struct use *use =
+            build_use(b, child, kind, WEIR_CONTEXT_POOL, name, (struct conf_target){NULL, NULL});
+        if (single != NULL) {
+            *single = use;
+        } else if (use != NULL) {
+            build_list_append(b, &plan->filters, use);
+        }
+    }
+    if (plan->balance == NULL && build_count_blocks(node, "balance") == 0) {
+        mistakes_add(
+            b->mistakes, node->place,
+            "pool \"%.*s\" has no balance block; write for example: balance \"least_conn\" {}",
+            STR_ARGS(name));
+    }
+}
+
+void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
+{
+    static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
+    struct pool_settings *settings = build_alloc(b, sizeof(*settings));
+    struct conf_target target = {&pool_options, settings};
+
+    plan->generation = b->generation;
+    plan->settings = settings;
+    build_fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    settings->name = node->title.text;
+    if (settings->name.len == 0) {
+        mistakes_add(b->mistakes, node->place, "a pool needs a name: pool \"api_servers\" { ... }");
+    }
+    if (settings->servers.count == 0 && build_count_blocks(node, "server") == 0) {
+        mistakes_add(b->mistakes, node->place,
+                     "pool \"%.*s\" has no server; write for example: server \"api-1\" { url = "
+                     "\"http://127.0.0.1:3001\" }",
+                     STR_ARGS(settings->name));
+    }
+    /* Ours, in the arena: filled a moment ago. */
+    struct server_settings *own = (void *)(uintptr_t)settings->servers.items;
+    const struct server_settings *servers = own;
+    bool https = false;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        if (own[i].resolve != RESOLVE_FIRST && own[i].url.host.len == 0) {
+            mistakes_add(b->mistakes, build_place_of(b, &own[i].url),
+                         "`resolve` is for host names; \"%.*s\" has none",
+                         STR_ARGS(own[i].url.text));
+            own[i].resolve = RESOLVE_FIRST;
+        }
+        own[i].file_weight = own[i].weight;
+        own[i].file_max_connections = own[i].max_connections;
+        if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {
+            mistakes_add(b->mistakes, build_place_of(b, &servers[i].url),
+                         "a server's URL has no path; \"%.*s\" would be right without \"%.*s\"",
+                         STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
+        }
+    }
+    discovery_expand(b->runtime->discovery, &b->generation->arena, settings);
+    if (b->runtime->adjust != NULL) {
+        b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
+    }
+    servers = settings->servers.items;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        https = https || servers[i].url.tls;
+    }
+    plan->limits =
+        (struct h1_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
+    build_pool_blocks(b, plan, node, settings->name);
+    if (https || settings->tls.count > 0) {
+        static const struct tls_server_conf defaults = {.verify = true};
+        const struct tls_server_conf *tls =
+            settings->tls.count > 0 ? settings->tls.items : &defaults;
+        plan->tls = tls_server_ctx_new(tls, build_place_for_tls, b, b->mistakes);
+    }
+    plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->generation->loops);
+}
+
+static struct pool *pool_find(struct build *b, struct weir_str name)
+{
+    list_each(link, &b->runtime->pools)
+    {
+        struct pool *pool = container_of(link, struct pool, link);
+        if (str_equal(str_from(pool->name), name)) {
+            pool->refs++;
+            return pool;
+        }
+    }
+    struct pool *pool = pool_new(name, b->generation->loops);
+    for (unsigned i = 0; i < b->generation->loops && b->runtime->loops != NULL; i++) {
+        pool->locals[i].worker = b->runtime->loops[i];
+    }
+    list_push_back(&b->runtime->pools, &pool->link);
+    return pool;
+}
+
+/* The running generation's server of that name, when its URL is the same. */
+static struct server *server_find(struct build *b, const struct pool_plan *plan,
+                                  const struct server_settings *settings)
+{
+    const struct generation *current = b->runtime->current;
+    const struct pool *pool = plan->pool;
+    bool runs = false;
+
+    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
+        if (current->pools[i].pool != pool) {
+            continue;
+        }
+        runs = true;
+        weir_server_id id = server_id_of(str_from(pool->name), settings->id);
+        struct server *server = pool_plan_server(&current->pools[i], id);
+        if (server != NULL && str_equal(server->url.text, settings->url.text)) {
+            return server_ref(server);
+        }
+    }
+    struct server *server =
+        server_new(str_from(pool->name), settings->id, &settings->url, b->generation->loops);
+    if (settings->called.len > 0) {
+        server_set_called(server, settings->called);
+    }
+    server->held = runs && plan->health != NULL; /* a newcomer shows that it is well first */
+    return server;
+}
+
+/* The same settings as before: the same context, by which the loops see that their idle connections may
+ * stay. */
+static void share_tls(struct build *b, struct pool_plan *plan)
+{
+    const struct generation *current = b->runtime->current;
+    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
+        const struct pool_plan *last = &current->pools[i];
+        if (last->pool == plan->pool && tls_server_ctx_equal(last->tls, plan->tls)) {
+            SSL_CTX_free(plan->tls);
+            plan->tls = last->tls;
+            SSL_CTX_up_ref(plan->tls);
+        }
+    }
+}
+
+void build_attach_pool(struct build *b, struct pool_plan *plan)
+{
+    const struct server_settings *settings = plan->settings->servers.items;
+    size_t count = plan->settings->servers.count;
+
+    plan->pool = pool_find(b, plan->settings->name);
+    plan->servers = build_alloc(b, count * sizeof(struct server *));
+    for (size_t i = 0; i < count; i++) {
+        plan->servers[i] = server_find(b, plan, &settings[i]);
+        plan->server_count++;
+    }
+    plan_index(b, plan);
+    share_tls(b, plan);
+}
