@@ -4,7 +4,6 @@ signals in the middle of it. Good traffic goes on beside each, and nothing is le
 
 import contextlib
 import json
-import pathlib
 import resource
 import signal
 import struct
@@ -16,7 +15,7 @@ from weirtest import conf
 from weirtest.backend import Holding, Reply
 from weirtest.client import Client
 from weirtest.load import Load
-from weirtest.weir import program
+from weirtest.weir import shim
 from weirtest.wait import DEADLINE, SANITIZED, Stopwatch, pass_time, wait_for
 from weirtest.wire import Cut, encode_chunk
 
@@ -388,11 +387,6 @@ def test_signal_while_clients_go(start_weir, http_server, certs, number):
 
 
 # ---- the system clock ----
-
-def shim(name):
-    """A library of the tests that is loaded before all others."""
-    return pathlib.Path(program()).resolve().parent / "tests" / "e2e" / f"{name}_shim.so"
-
 
 class Clock:
     """The clock that a weir started with this environment sees."""

@@ -34,6 +34,11 @@ def module_dir():
         str(pathlib.Path(program()).resolve().parent / "modules" / "built")
 
 
+def shim(name):
+    """A library of the tests that is loaded before all others."""
+    return pathlib.Path(program()).resolve().parent / "tests" / "e2e" / f"{name}_shim.so"
+
+
 class Weir:
     """A weir that runs (or is to run) on a configuration in a folder of its own."""
 
