@@ -135,6 +135,7 @@ static void stream_again(struct stream *stream)
     stream->up_paused = false;
     stream->first_byte_ns = 0;
     stream->attempt_reason = REASON_NONE;
+    stream->detail = (struct weir_str){NULL, 0};
     stream_assign(stream);
 }
 
@@ -280,6 +281,11 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
         break;
     case UP_MALFORMED:
         stream->detail = str_from(exchange->error.reason);
+        if (stream->phase == PHASE_SENT) {
+            /* Nonsense in place of a head is no response: another server may have the request. */
+            stream_attempt_failed(stream, REASON_UPSTREAM_MALFORMED, WEIR_OUTCOME_FAILED, false);
+            break;
+        }
         stream->attempt_reason = REASON_UPSTREAM_MALFORMED;
         stream->outcome = WEIR_OUTCOME_FAILED;
         stream_leave_server(stream, WEIR_OUTCOME_FAILED);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Retries: on another server, only where it is safe, and within the budget."""
 
+import contextlib
 import threading
 
 import pytest
@@ -65,6 +66,35 @@ def test_lost_answer_of_get_is_tried_elsewhere(start_weir, scripted_server, http
         response = weir.get("/")
         assert (response.status, response.server) == (200, "good")
     assert bad.accepted == sum(entry["retries"] for entry in weir.access(4)) >= 2
+
+
+NONSENSE = [b"\x00\x16SSH-2.0 what?\r\n\r\n", b"HTTP/1.1 20\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nwrong",
+            b"HTTP/1.1 200 OK\r\n" + b"X-Wrong: more of this\r\n" * 20000]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("data", NONSENSE, ids=["garbage", "status", "lengths", "endless"])
+def test_nonsense_instead_of_a_head(start_weir, scripted_server, http_server, data, method):
+    """It is no response: GET goes to another server, POST may have been acted on."""
+    def lie(peer):
+        peer.request()
+        with contextlib.suppress(OSError):
+            peer.send(data)
+            peer.some()
+
+    good = http_server("good")
+    weir = start_weir(conf.one_pool({"bad": scripted_server(lie), "good": (good, "backup = on")},
+                                    "retry_budget = 100%"), workers=1)
+    body = b"" if method == "POST" else None
+    for _ in range(3):
+        response = weir.get("/", method=method, body=body)
+        if method == "POST":
+            assert response.status == 502
+        else:
+            assert (response.status, response.server) == (200, "good")
+    seen = {(entry["reason"], entry["server"], entry["retries"]) for entry in weir.access(3)}
+    assert seen == {("upstream_malformed", "bad", 0) if method == "POST" else ("", "good", 1)}
 
 
 @pytest.mark.parametrize("script", [read_and_close, read_and_reset])
