@@ -12,6 +12,7 @@ from build import CommandFailed, ready_build
 from report import check_reports, read_automake_results, read_junit
 
 FUZZ_SECONDS = "36"
+SOAK_SECONDS = "25"
 # Tests of what one worker does with one connection: ThreadSanitizer learns nothing from them.
 ONE_THREAD = ("bad_requests", "bad_responses", "bodies", "compress", "forwarding", "headers",
               "smuggling")
@@ -195,7 +196,9 @@ def available(source):
     for name, options, builds_itself, purpose in (
             ("browser", [], False, "the dashboards in a real browser (tests/browser)"),
             ("fuzz", ["--seconds", FUZZ_SECONDS], True,
-             "a bounded run of the fuzzers (tests/fuzz)")):
+             "a bounded run of the fuzzers (tests/fuzz)"),
+            ("soak", ["--seconds", SOAK_SECONDS], False,
+             "good traffic beside all the faults at once, briefly (tests/soak)")):
         if (source / "tests" / name / "run").exists():
             stage = functools.partial(run_script, name, options, builds_itself)
             stage.__doc__ = purpose
