@@ -54,6 +54,10 @@ bool jobs_start(struct jobs *jobs, struct loop *loop)
 
 void jobs_stop(struct jobs *jobs)
 {
+    if (jobs->ended) {
+        return;
+    }
+    jobs->ended = true;
     pthread_mutex_lock(&jobs->lock);
     jobs->ending = true;
     pthread_cond_signal(&jobs->more);

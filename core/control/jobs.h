@@ -23,12 +23,13 @@ struct jobs {
     pthread_cond_t more;
     struct list waiting;
     size_t count; /* waiting, and the running one */
-    bool ending;
+    bool ending, ended;
 };
 
 /* false: the system gives no thread. */
 bool jobs_start(struct jobs *jobs, struct loop *loop);
-/* After what waits. What has been posted back is the loop's. */
+/* After what waits. What has been posted back is the loop's, which must have a turn left for it. Nothing when
+ * it has stopped already. */
 void jobs_stop(struct jobs *jobs);
 void jobs_add(struct jobs *jobs, struct job *job);
 size_t jobs_count(struct jobs *jobs);

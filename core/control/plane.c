@@ -52,6 +52,7 @@ void plane_stop(struct plane *plane)
     plane->ended = true;
     if (plane->self != NULL) {
         timer_cancel(plane->self->loop, &plane->tick);
+        store_stop(plane->store);
     }
 }
 

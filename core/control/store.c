@@ -476,12 +476,17 @@ struct store *store_new(struct loop *loop)
     return store;
 }
 
+void store_stop(struct store *store)
+{
+    jobs_stop(&store->jobs);
+    jobs_stop(&store->work);
+}
+
 void store_free(struct store **store)
 {
     struct store *s = *store;
     *store = NULL;
-    jobs_stop(&s->jobs);
-    jobs_stop(&s->work);
+    store_stop(s);
     if (s->instance != NULL) {
         close_instance(s->instance); /* its thread has ended */
         instance_free(s->instance);

@@ -29,6 +29,9 @@ void store_put_json(struct store_batch *batch, const char *space, const char *ke
                     const cJSON *value);
 void store_batch_free(struct store_batch *batch);
 
+/* Ends its threads, after what waits; what comes of that is told on the next turn of the loop. */
+void store_stop(struct store *store);
+
 struct store *store_new(struct loop *loop);
 /* Ends the threads, after what waits. */
 void store_free(struct store **store);
