@@ -266,7 +266,10 @@ void control_gate_passed(void *arg, const char *error)
 {
     struct control *control = arg;
 
-    if (error == NULL) {
+    if (control->clearing) {
+        error =
+            "the program stops"; /* the loops are letting go: it comes into force at the next start */
+    } else if (error == NULL) {
         set_servers(control, apply_generation(control->gate));
     }
     apply_pass(control->gate, error);
