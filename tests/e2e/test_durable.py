@@ -144,8 +144,8 @@ class Changer(threading.Thread):
 
 def restart(weir):
     weir.stopped = False
-    weir.start(wait=False)
     mark = weir.log().rfind("weir: ready")
+    weir.start(wait=False)
     wait_for(lambda: weir.log().rfind("weir: ready") > mark or not weir.running(), "weir to start")
     assert weir.running(), weir.log()
 
