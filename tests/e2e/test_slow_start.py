@@ -53,8 +53,8 @@ def test_share_grows(start_weir, http_server, balance):
         weir.wait_log(r"web/a is up", mark)
         with Stopwatch() as watch:
             first = shares(load, servers, 300)["a"]
-            early = watch.running() < 1.5
-            assert not early or first < 0.3, first
+            early = watch.running() < 1  # its weight is a third by then: a quarter of the requests
+            assert not early or first < 0.4, first
             wait_for(lambda: watch.running() > 4.1, "the slow start to end")
         # Its probes are in the numbers as well; they are few beside these.
         assert 0.35 < shares(load, servers, 800)["a"] < 0.65
