@@ -238,6 +238,10 @@ void change_begin(struct change *change)
     struct plane *plane = change->plane;
     struct mistakes mistakes = {0};
 
+    if (plane->ended) {
+        finish(change, "the program stops"); /* the store has stopped already */
+        return;
+    }
     if (!changes_members(change)) {
         prepare_batch(change);
         store_commit(plane->store, &change->batch, kept, change);

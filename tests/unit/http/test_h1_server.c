@@ -867,6 +867,9 @@ END_TEST
 /* All of the response has been handed over; some of it goes from time to time. */
 START_TEST(clients_that_read_slowly)
 {
+#if defined(__SANITIZE_THREAD__)
+    return; /* one thread, and too slow for what is taken between two looks to be known */
+#endif
     char *large = answer_large();
     look_at_the_clock();
     for (int i = 0; i < 5 && conn_waiting(server->conn) > 0; i++) {
