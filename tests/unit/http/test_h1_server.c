@@ -864,24 +864,18 @@ START_TEST(clients_that_do_not_read)
 }
 END_TEST
 
-/* All of the response has been handed over; some of it goes from time to time. */
+/* All of the response has been handed over; some of it goes from time to time. What counts is what the
+ * client's kernel has acknowledged, which may come a little later than the client takes something. */
 START_TEST(clients_that_read_slowly)
 {
-#if defined(__SANITIZE_THREAD__)
-    return; /* one thread, and too slow for what is taken between two looks to be known */
-#endif
     char *large = answer_large();
     look_at_the_clock();
-    for (int i = 0; i < 5 && conn_waiting(server->conn) > 0; i++) {
-        size_t waiting = conn_waiting(server->conn);
-        while (!closed && conn_waiting(server->conn) == waiting) {
+    for (int i = 0; i < 5; i++) {
+        while (conn_taken_mark(server->conn) == server->stall_mark) {
             take(SIZE_MAX);
             run_turns(loop, 2);
         }
-        ck_assert(!closed);
-        if (conn_waiting(server->conn) == 0) {
-            break; /* all of it has gone: an idle connection's clock is another one */
-        }
+        ck_assert_uint_gt(conn_waiting(server->conn), 0);
         look_at_the_clock();
         ck_assert(!closed);
     }
