@@ -36,8 +36,10 @@ struct control {
     bool started;    /* the first generation is in force */
     bool stopping;
     bool clearing;
-    unsigned accepting; /* loops that accept connections, once it stops */
-    unsigned left;      /* loops that have not drained */
+    unsigned accepting;   /* loops that accept connections, once it stops */
+    unsigned left;        /* loops that have not drained */
+    struct timer tickets; /* until the next key of TLS session tickets */
+    uint64_t tickets_ns;  /* what it is set to; 0: not yet */
     int exit_code;
 };
 

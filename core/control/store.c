@@ -499,11 +499,6 @@ bool store_is_well(const struct store *store)
     return store->state == STORE_OK || store->state == STORE_NONE;
 }
 
-bool store_is_there(const struct store *store)
-{
-    return store->instance != NULL;
-}
-
 cJSON *store_json(const struct store *store)
 {
     static const char *const words[] = {"none", "ok", "read_only", "failed"};

@@ -56,7 +56,6 @@ void store_commit(struct store *store, struct store_batch *batch, store_done_fn 
 void store_tick(struct store *store);
 
 bool store_is_well(const struct store *store); /* also without any */
-bool store_is_there(const struct store *store);
 cJSON *store_json(const struct store *store);
 
 /* Runs `work` on the second thread, then `done` on the control thread, which frees `arg`. false: too many

@@ -216,6 +216,23 @@ static void not_applied(struct control *control, const char *error)
     tell_applied(control, error);
 }
 
+static void tickets_timer(struct timer *timer)
+{
+    struct control *control = container_of(timer, struct control, tickets);
+    tls_tickets_rotate();
+    timer_set(control->self->loop, timer, control->tickets_ns);
+}
+
+/* A reload that leaves the time as it was does not put the next key off. */
+static void set_tickets_timer(struct control *control, uint64_t lifetime_ns)
+{
+    if (control->tickets_ns != lifetime_ns) {
+        control->tickets_ns = lifetime_ns;
+        control->tickets.fn = tickets_timer;
+        timer_set(control->self->loop, &control->tickets, lifetime_ns);
+    }
+}
+
 static void applied(void *arg, struct generation *generation, const char *error)
 {
     struct control *control = arg;
@@ -230,6 +247,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     }
     control->runtime.current = generation;
     if (!control->stopping) {
+        set_tickets_timer(control, generation->global.ticket_key_lifetime);
         names_adopt(control->names, generation);
         discovery_adopt(control->runtime.discovery, generation);
         prober_adopt(control->prober, generation);

@@ -39,11 +39,6 @@ enum weir_role users_role(const char *word)
     return WEIR_ROLE_NONE;
 }
 
-const char *users_role_word(enum weir_role role)
-{
-    return role_words[role];
-}
-
 struct users *users_new(void)
 {
     struct users *users = base_zalloc(sizeof(*users));

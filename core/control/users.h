@@ -32,7 +32,6 @@ void users_set(struct users *users, const char *name, cJSON *user);
 cJSON *users_show(const struct users *users);
 cJSON *user_show(const cJSON *user);
 enum weir_role users_role(const char *word);
-const char *users_role_word(enum weir_role role);
 
 /* A new token and what is kept of it; both the caller's. */
 char *users_token_new(cJSON **kept, uint64_t ttl_ms);

@@ -78,8 +78,8 @@ SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, tls_place_fn pla
  * that have not changed since. */
 bool tls_server_ctx_equal(const SSL_CTX *a, const SSL_CTX *b);
 
-/* The process's ticket keys: made at first use, a new one every 12 h by the caller's clock, the last two
- * accepted. Thread-safe. */
+/* A new key seals session tickets from now on (the first is made at first use); the last two are still taken.
+ * The caller has the clock. Thread-safe. */
 void tls_tickets_rotate(void);
 
 #endif

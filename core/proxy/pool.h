@@ -39,7 +39,7 @@ struct pool_local {
     uint32_t capacity;
     struct server_local **reserves; /* backups that serve when no candidate can */
     uint32_t reserve_count;
-    bool panic;                /* as the log was told; control thread\'s loop */
+    bool panic;                /* as the log was told; control thread's loop */
     uint32_t held;             /* servers that wait for their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */
     struct list waiters;       /* struct waiter.own: streams of this loop in the pool's queue */

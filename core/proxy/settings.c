@@ -31,6 +31,10 @@ static const struct weir_option global_rows[] = {
                 "Where the program's own log goes: stderr, journal, or the path of a file."),
     WEIR_OPTION_RANGE(struct global_settings, shutdown_timeout, DURATION, "30s", "0", "1d", GLOBAL,
                       RELOAD, "How long SIGTERM waits for running requests before it cuts them."),
+    WEIR_OPTION_RANGE(
+        struct global_settings, ticket_key_lifetime, DURATION, "12h", "1s", "7d", GLOBAL, RELOAD,
+        "Time after which a new key seals TLS session tickets; the last two are still "
+        "taken, then they are gone from memory."),
     WEIR_OPTION(struct global_settings, pid_file, STRING, NULL, GLOBAL, WEIR_OPTION_PATH,
                 "File that the process id is written to."),
     WEIR_OPTION(

@@ -20,12 +20,11 @@ from weirtest.wire import Cut
 def tls_weir(start_weir, http_server, certs):
     """A weir with four certificates, "localhost" first."""
 
-    def start(options="", handler=None, workers=2):
+    def start(options="", handler=None, workers=2, head=""):
         blocks = " ".join(certs.block(name) for name in ("localhost", "one", "two", "wildcard"))
         web = http_server("a", handler)
-        return start_weir(conf.one_pool({"a": web},
-                                        listener_options=f"tls {{ {blocks} {options} }}"),
-                          workers=workers)
+        return start_weir(head + conf.one_pool({"a": web}, listener_options=f"tls {{ {blocks} "
+                                               f"{options} }}"), workers=workers)
 
     return start
 
@@ -147,6 +146,18 @@ def test_tickets_survive_reload(tls_weir, certs, tmp_path):
     assert "New, TLS" in s_client(weir, *common, "-sess_out", session, data=request)
     weir.reload()
     assert "Reused, TLS" in s_client(weir, *common, "-sess_in", session, data=request)
+
+
+def test_ticket_keys_are_forgotten(tls_weir, certs, tmp_path):
+    """A ticket outlives two new keys, and not many: what was sealed can be opened by nobody then."""
+    weir = tls_weir(head="ticket_key_lifetime = 1s\n")
+    session = tmp_path / "session.pem"
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    common = ("-tls1_2", "-CAfile", certs.ca, "-servername", "localhost", "-ign_eof")
+    assert "New, TLS" in s_client(weir, *common, "-sess_out", session, data=request)
+    assert "Reused, TLS" in s_client(weir, *common, "-sess_in", session, data=request)
+    wait_for(lambda: "New, TLS" in s_client(weir, *common, "-sess_in", session, data=request),
+             "the ticket's key to be gone")
 
 
 def test_no_tickets(tls_weir, certs, tmp_path):
