@@ -102,6 +102,7 @@ void pool_assign(struct pool_local *local, struct stream *stream, struct server_
     stream->balancer = balancer;
     balancer->refs++;
     stream->served_by = mine->server->id;
+    stream->served = mine;
     if (balancer->ops->on_assign != NULL && !balancer->failed && mine->candidate != UINT32_MAX) {
         balancer->ops->on_assign(&balancer->context.base, balancer->data, mine->candidate);
         stream->told_balancer = true;

@@ -82,7 +82,8 @@ struct stream {
     uint8_t tried_count;
     uint8_t retries;
     weir_server_id sticky_id;
-    weir_server_id served_by; /* the last one assigned */
+    weir_server_id served_by;    /* the last one assigned */
+    struct server_local *served; /* the same; as long as server_generation is held */
     struct weir_str server_name, server_url;
 
     /* bodies */
@@ -193,8 +194,6 @@ void stream_prepare_response(struct stream *stream);
 /* ---- stream_log.c: the end ---- */
 /* Statistics and loggers. Once a stream that had a request. */
 void stream_record(struct stream *stream, bool complete);
-/* The stream's pool in the generation of the server that it was assigned to; NULL: not there. */
-struct pool_plan *stream_pool_plan_of(const struct stream *stream);
 
 /* ---- sdk_request.c: the request half of the host's table ---- */
 void sdk_request_fill(struct weir_host *host);

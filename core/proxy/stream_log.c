@@ -21,27 +21,10 @@ static void count(struct stream *stream, struct traffic *traffic, uint64_t total
 
 static void server_bytes(struct stream *stream)
 {
-    struct server *server = NULL;
-    if (stream->served_by != WEIR_NO_SERVER && stream->server_generation != NULL) {
-        struct pool_plan *plan = stream_pool_plan_of(stream);
-        server = plan != NULL ? pool_plan_server(plan, stream->served_by) : NULL;
+    if (stream->served != NULL) {
+        stat_add(&stream->served->traffic.bytes_in, stream->exchange.request_bytes);
+        stat_add(&stream->served->traffic.bytes_out, stream->exchange.response_bytes);
     }
-    if (server != NULL) {
-        struct traffic *traffic = &server->locals[stream->worker->index].traffic;
-        stat_add(&traffic->bytes_in, stream->exchange.request_bytes);
-        stat_add(&traffic->bytes_out, stream->exchange.response_bytes);
-    }
-}
-
-struct pool_plan *stream_pool_plan_of(const struct stream *stream)
-{
-    struct generation *generation = stream->server_generation;
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        if (generation->pools[i].pool == stream->pool->pool) {
-            return &generation->pools[i];
-        }
-    }
-    return NULL;
 }
 
 void stream_record(struct stream *stream, bool complete)
