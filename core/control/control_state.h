@@ -55,7 +55,7 @@ struct note {
     struct message message;
     struct control *control;
     struct worker *worker;
-    struct pool *pool;
+    const struct pool *pool; /* only to be compared: it may be gone */
     uint64_t patience_ns;
 };
 

@@ -83,8 +83,7 @@ void control_generation_left(struct generation *generation)
 static void on_loop_refresh(struct message *message)
 {
     struct note *note = container_of(message, struct note, message);
-    pool_local_refresh(&note->pool->locals[note->worker->index]);
-    batch_flush(&note->worker->batch);
+    worker_refresh(note->worker, note->pool);
     free(note);
 }
 

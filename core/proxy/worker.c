@@ -169,6 +169,16 @@ void worker_commit(struct worker *worker, struct generation *generation)
     worker_adopt(worker, generation);
 }
 
+void worker_refresh(struct worker *worker, const struct pool *pool)
+{
+    const struct pool_plan *plan = plan_of_pool(worker->generation, pool);
+
+    if (plan != NULL) {
+        pool_local_refresh(&plan->pool->locals[worker->index]);
+        batch_flush(&worker->batch);
+    }
+}
+
 void worker_clear(struct worker *worker)
 {
     stream_abort_all(worker);

@@ -44,6 +44,9 @@ void worker_join(struct worker *worker);
 
 /* On the loop: takes the prepared generation as the current one. */
 void worker_commit(struct worker *worker, struct generation *generation);
+/* On the loop: a server of the pool has changed. The pool is only compared with those of the loop's
+ * generation: the message that asks for it may come after the loop has left the pool, and it is gone. */
+void worker_refresh(struct worker *worker, const struct pool *pool);
 
 /* On the loop: stops accepting, closes what is idle and each other client after its exchange; calls
  * on_drained when none is left, or after `patience_ns` (then what is left is cut off). */

@@ -324,7 +324,7 @@ def test_slow_server_is_no_dead_one(start_weir, scripted_server):
                 left -= len(peer.sock.recv(8192 if watch.running() < 6 else 1 << 20))
                 if watch.running() < 6:
                     pass_time(0.05)
-        peer.respond(b"all")
+        peer.respond(b"all", headers=[("Connection", "close")])
 
     def dead(peer):
         peer.request_head()

@@ -254,6 +254,25 @@ START_TEST(nobody_overtakes)
 }
 END_TEST
 
+/* The word that a server has changed may come to a loop that has left the pool, when nothing holds the
+ * pool any more: it is compared, and never looked into. */
+START_TEST(a_pool_that_is_gone_is_not_refreshed)
+{
+    stage.generation.pools = &stage.plan;
+    stage.generation.pool_count = 1;
+    stage.worker.generation = &stage.generation;
+    server_set_health(stage.servers[1], HEALTH_DOWN, "down");
+    worker_refresh(&stage.worker, stage.pool);
+    ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
+    struct pool *gone = pool_new(STR("gone"), 1);
+    const struct pool *address = gone;
+    pool_unref(&gone);
+    worker_refresh(&stage.worker, address);
+    stage.worker.generation = NULL;
+    worker_refresh(&stage.worker, address);
+}
+END_TEST
+
 static Suite *pick_suite(void)
 {
     Suite *suite = suite_create("proxy/pick");
@@ -271,6 +290,7 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, backups_serve_when_all_others_are_full);
     tcase_add_test(tcase, the_queue_has_a_limit);
     tcase_add_test(tcase, nobody_overtakes);
+    tcase_add_test(tcase, a_pool_that_is_gone_is_not_refreshed);
     suite_add_tcase(suite, tcase);
     return suite;
 }
