@@ -105,7 +105,8 @@ static bool read_request(struct explain *explain)
         }
     }
     client = client != NULL ? client : "127.0.0.1";
-    if (!address_from_host(&explain->client.peer, str_from(client), 40000)) {
+    struct address address;
+    if (!address_from_host(&address, str_from(client), 40000)) {
         operation_invalid(explain->operation, "/client", "\"%s\" is no address", client);
         return false;
     }
@@ -319,7 +320,6 @@ void run_explain(struct operation *operation)
     stream->request_handle.host = plane->runtime->host;
     stream->response_handle.host = plane->runtime->host;
     stream->start_ns = loop_now_ns(plane->self->loop);
-    explain->client.worker = plane->self;
     arena_init(&stream->exchange.arena, NULL, EXPLAIN_MEMORY);
     if (read_request(explain) && find_listener(explain, g)) {
         explain_all(explain, g);

@@ -85,7 +85,7 @@ enum down_gone {
 
 /* What the client's half tells. */
 struct down_events {
-    /* The first bytes of a request: makes an exchange. NULL: no memory. */
+    /* The first bytes of a request: makes an exchange, zeroed. NULL: no memory. */
     struct exchange *(*on_open)(struct down *down);
     /* exchange->request is complete (its body may follow). */
     void (*on_request)(struct exchange *exchange);
@@ -159,13 +159,38 @@ struct up_events {
 
 /* ---- what both speak about ---- */
 
+struct h1_server_conf;
+
+/* What HTTP/1 towards clients knows of the running exchange; h1_server.c's alone. It lies in the exchange, so
+ * that a connection that waits for a request does not hold it. */
+struct h1_serving {
+    const struct h1_server_conf *conf; /* settings of the time when the request began */
+    struct h1_scan scan;
+    struct h1_chunked chunked;
+    struct pace pace; /* of reads of the body or tunnel */
+    uint64_t body_left, body_seen;
+    uint64_t rate_since_ns,
+        rate_mark;          /* body_rate: the running window's beginning; received then */
+    uint64_t response_left; /* of an announced length */
+    uint64_t stall_mark;    /* bytes that the socket had taken at the last look */
+    uint64_t received_mark, sent_mark; /* the connection's counters at its start */
+    size_t behind;         /* bytes in scratch behind the request that is being looked at */
+    uint8_t response_body; /* enum http_body */
+    bool header_timed;     /* header_timeout runs */
+    bool paused;
+    bool chunking; /* the response goes out chunked */
+    bool last_chunk_sent;
+    bool continued; /* 100 has gone out */
+};
+
 struct exchange {
     struct arena arena;
     struct http_request_head request;
     struct http_response_head response;
     struct h1_error error;
-    struct down *down;      /* NULL after on_close */
-    struct up *up;          /* NULL: none (yet, or any more) */
+    struct down *down; /* NULL after on_close */
+    struct up *up;     /* NULL: none (yet, or any more) */
+    struct h1_serving serving;
     uint64_t request_bytes; /* on the wire, heads and framing included */
     uint64_t response_bytes;
     uint64_t response_body_bytes;

@@ -36,7 +36,13 @@ static struct h1_server *server_of(struct down *down)
 
 static void server_free(struct freed *freed)
 {
-    free(container_of(freed, struct h1_server, freed));
+    struct h1_server *s = container_of(freed, struct h1_server, freed);
+    s->owner->on_free(s);
+}
+
+static struct h1_serving *serving_of(const struct h1_server *s)
+{
+    return &s->down.exchange->serving;
 }
 
 static struct loop *server_loop(const struct h1_server *s)
@@ -72,21 +78,17 @@ static void server_finish(struct h1_server *s)
     task_queue(server_loop(s), &s->finish);
 }
 
-/* The settings for what comes next. */
-static void server_take_conf(struct h1_server *s)
+/* Of the running exchange, or for what comes next; NULL: the listener is gone. */
+static const struct h1_server_conf *server_conf(struct h1_server *s)
 {
-    s->conf = s->owner->conf(s);
-    if (s->conf != NULL) {
-        s->kept_max = s->conf->limits.head + PIPELINE_MORE;
-    }
+    return s->down.exchange != NULL ? serving_of(s)->conf : s->owner->conf(s);
 }
 
 static void server_count_bytes(struct h1_server *s, struct exchange *exchange)
 {
-    exchange->request_bytes = s->conn->received - conn_kept(s->conn) - s->received_mark;
-    exchange->response_bytes = s->conn->sent + conn_waiting(s->conn) - s->sent_mark;
-    s->received_mark += exchange->request_bytes;
-    s->sent_mark += exchange->response_bytes;
+    const struct h1_serving *x = &exchange->serving;
+    exchange->request_bytes = s->conn->received - conn_kept(s->conn) - x->received_mark;
+    exchange->response_bytes = s->conn->sent - x->sent_mark;
 }
 
 static void server_finish_task(struct task *task)
@@ -103,14 +105,13 @@ static void server_finish_task(struct task *task)
         s->owner->events->on_close(exchange, exchange->response_whole && !s->broken);
     }
     s->finishing = false;
-    server_take_conf(s);
-    if (s->broken || !s->keep_alive || s->conf == NULL || s->state != STATE_WAIT) {
+    const struct h1_server_conf *conf = s->owner->conf(s);
+    if (s->broken || !s->keep_alive || conf == NULL || s->state != STATE_WAIT) {
         server_close(s, !s->broken);
         return;
     }
     s->state = STATE_IDLE;
-    s->paused = false;
-    timer_set(server_loop(s), &s->timer, s->conf->idle_timeout_ns);
+    timer_set(server_loop(s), &s->timer, conf->idle_timeout_ns);
     if (s->draining && conn_kept(s->conn) == 0) {
         server_close(s, true);
         return;
@@ -156,14 +157,16 @@ static void server_refuse(struct h1_server *s)
 {
     s->keep_alive = false;
     s->state = STATE_WAIT;
-    timer_set(server_loop(s), &s->timer, s->conf->idle_timeout_ns); /* the answer's */
+    timer_set(server_loop(s), &s->timer, serving_of(s)->conf->idle_timeout_ns); /* the answer's */
     s->owner->events->on_refused(s->down.exchange);
 }
 
-static bool server_open(struct h1_server *s)
+/* `here`: bytes that have been read and not used, its first among them. */
+static bool server_open(struct h1_server *s, size_t here)
 {
-    server_take_conf(s);
-    if (s->conf == NULL) {
+    const struct h1_server_conf *conf = s->owner->conf(s);
+
+    if (conf == NULL) {
         server_close(s, true);
         return false;
     }
@@ -174,14 +177,12 @@ static bool server_open(struct h1_server *s)
     }
     s->down.exchange = exchange;
     s->state = STATE_HEAD;
-    s->scan = (struct h1_scan){0};
     s->keep_alive = true;
-    s->chunking = false;
-    s->last_chunk_sent = false;
-    s->continued = false;
-    s->rate_since_ns = 0;
-    pace_begin(&s->pace);
-    s->requests++;
+    struct h1_serving *x = &exchange->serving;
+    x->conf = conf;
+    x->received_mark = s->conn->received - here;
+    x->sent_mark = s->conn->sent;
+    pace_begin(&x->pace);
     return true;
 }
 
@@ -189,6 +190,7 @@ static bool server_open(struct h1_server *s)
 static void server_begin(struct h1_server *s, const char *data, size_t used)
 {
     struct exchange *exchange = s->down.exchange;
+    struct h1_serving *x = &exchange->serving;
     struct http_request_head *head = &exchange->request;
     char *copy = arena_bytes(&exchange->arena, used);
 
@@ -201,19 +203,17 @@ static void server_begin(struct h1_server *s, const char *data, size_t used)
     request_head_rebase(head, data, used, copy);
 
     s->keep_alive = head->keep_alive && !head->close_after;
-    s->body_seen = 0;
-    if (head->body == BODY_LENGTH && s->conf->body_limit > 0 &&
-        head->content_length > s->conf->body_limit) {
+    if (head->body == BODY_LENGTH && x->conf->body_limit > 0 &&
+        head->content_length > x->conf->body_limit) {
         exchange->error = (struct h1_error){413, "body_too_large"};
         server_refuse(s);
         return;
     }
     if (head->body == BODY_CHUNKED) {
         s->state = STATE_CHUNKED;
-        s->chunked = (struct h1_chunked){0};
     } else if (head->body == BODY_LENGTH && head->content_length > 0) {
         s->state = STATE_LENGTH;
-        s->body_left = head->content_length;
+        x->body_left = head->content_length;
     } else {
         s->state = STATE_WAIT;
         exchange->request_whole = true;
@@ -228,20 +228,21 @@ static void server_begin(struct h1_server *s, const char *data, size_t used)
 static size_t server_take_head(struct h1_server *s, const char *data, size_t len)
 {
     struct exchange *exchange = s->down.exchange;
+    struct h1_serving *x = &exchange->serving;
     size_t used = 0;
 
-    switch (h1_parse_request(data, len, &s->conf->limits, &s->scan, &exchange->arena,
+    switch (h1_parse_request(data, len, &x->conf->limits, &x->scan, &exchange->arena,
                              &exchange->request, &used, &exchange->error)) {
     case H1_INCOMPLETE:
-        if (!timer_is_set(&s->timer) || s->requests != s->header_timer_request) {
-            s->header_timer_request = s->requests;
-            timer_set(server_loop(s), &s->timer, s->conf->header_timeout_ns);
+        if (!x->header_timed) {
+            x->header_timed = true;
+            timer_set(server_loop(s), &s->timer, x->conf->header_timeout_ns);
         }
         return 0;
     case H1_ERROR: server_refuse(s); return len;
     case H1_DONE: break;
     }
-    s->behind = len - used;
+    x->behind = len - used;
     server_begin(s, data, used);
     return used;
 }
@@ -249,12 +250,13 @@ static size_t server_take_head(struct h1_server *s, const char *data, size_t len
 static size_t server_take_length(struct h1_server *s, const char *data, size_t len)
 {
     struct exchange *exchange = s->down.exchange;
-    size_t take = len < s->body_left ? len : (size_t)s->body_left;
+    struct h1_serving *x = &exchange->serving;
+    size_t take = len < x->body_left ? len : (size_t)x->body_left;
 
-    s->body_left -= take;
-    s->behind = len - take;
+    x->body_left -= take;
+    x->behind = len - take;
     s->owner->events->on_data(exchange, data, take);
-    if (s->body_left == 0 && s->state == STATE_LENGTH && !s->finishing) {
+    if (x->body_left == 0 && s->state == STATE_LENGTH && !s->finishing) {
         server_request_whole(s);
     }
     return take;
@@ -263,18 +265,19 @@ static size_t server_take_length(struct h1_server *s, const char *data, size_t l
 static size_t server_take_chunked(struct h1_server *s, const char *data, size_t len)
 {
     struct exchange *exchange = s->down.exchange;
+    struct h1_serving *x = &exchange->serving;
     const struct down_events *events = s->owner->events;
     size_t used = 0;
     const char *out = NULL;
     size_t out_len = 0;
     struct http_field field;
 
-    switch (h1_chunk_next(&s->chunked, data, len, &s->conf->limits, &used, &out, &out_len, &field,
+    switch (h1_chunk_next(&x->chunked, data, len, &x->conf->limits, &used, &out, &out_len, &field,
                           &exchange->error)) {
     case H1_CHUNK_MORE: break;
     case H1_CHUNK_DATA:
-        s->body_seen += out_len;
-        if (s->conf->body_limit > 0 && s->body_seen > s->conf->body_limit) {
+        x->body_seen += out_len;
+        if (x->conf->body_limit > 0 && x->body_seen > x->conf->body_limit) {
             exchange->error = (struct h1_error){413, "body_too_large"};
             server_gone(s, DOWN_GONE_PROTOCOL);
             return len;
@@ -283,7 +286,7 @@ static size_t server_take_chunked(struct h1_server *s, const char *data, size_t 
         break;
     case H1_CHUNK_TRAILER: events->on_trailer(exchange, field.name, field.value); break;
     case H1_CHUNK_END:
-        s->behind = len - used;
+        x->behind = len - used;
         server_request_whole(s);
         break;
     case H1_CHUNK_ERROR: server_gone(s, DOWN_GONE_PROTOCOL); return len;
@@ -294,27 +297,29 @@ static size_t server_take_chunked(struct h1_server *s, const char *data, size_t 
 /* A body's clocks begin: between two reads, and for its rate. */
 static void server_body_clock(struct h1_server *s)
 {
-    timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
-    s->rate_since_ns = loop_now_ns(server_loop(s));
-    s->rate_mark = s->conn->received;
+    struct h1_serving *x = serving_of(s);
+    timer_set(server_loop(s), &s->timer, x->conf->body_timeout_ns);
+    x->rate_since_ns = loop_now_ns(server_loop(s));
+    x->rate_mark = s->conn->received;
 }
 
 /* Bytes of a body have come. A client that sends one now and then keeps the clock between two reads quiet;
  * this one looks at what came in each body_rate_period. */
 static void server_body_progress(struct h1_server *s)
 {
-    uint64_t spent_ns = loop_now_ns(server_loop(s)) - s->rate_since_ns;
+    const struct h1_serving *x = serving_of(s);
+    uint64_t spent_ns = loop_now_ns(server_loop(s)) - x->rate_since_ns;
 
-    if (s->rate_since_ns == 0) { /* the first read of it */
+    if (x->rate_since_ns == 0) { /* the first read of it */
         server_body_clock(s);
         return;
     }
-    timer_set(server_loop(s), &s->timer, s->conf->body_timeout_ns);
-    if (likely(spent_ns < s->conf->body_rate_period_ns) || s->paused) {
+    timer_set(server_loop(s), &s->timer, x->conf->body_timeout_ns);
+    if (likely(spent_ns < x->conf->body_rate_period_ns) || x->paused) {
         return;
     }
-    uint64_t wanted = s->conf->body_rate * (spent_ns / NS_PER_MS) / 1000;
-    if (s->conn->received - s->rate_mark < wanted) {
+    uint64_t wanted = x->conf->body_rate * (spent_ns / NS_PER_MS) / 1000;
+    if (s->conn->received - x->rate_mark < wanted) {
         s->down.exchange->error = (struct h1_error){408, "body_too_slow"};
         server_gone(s, DOWN_GONE_TIMEOUT);
         return;
@@ -336,17 +341,19 @@ static size_t server_consume(struct h1_server *s, const char *data, size_t len)
             if (len - at == 2 && memcmp(data + at, "\r\n", 2) == 0) {
                 return len;
             }
-            if (!server_open(s)) {
+            if (!server_open(s, len - at)) {
                 return at;
             }
             continue;
         case STATE_HEAD: used = server_take_head(s, data + at, len - at); break;
-        case STATE_LENGTH: used = s->paused ? 0 : server_take_length(s, data + at, len - at); break;
+        case STATE_LENGTH:
+            used = serving_of(s)->paused ? 0 : server_take_length(s, data + at, len - at);
+            break;
         case STATE_CHUNKED:
-            used = s->paused ? 0 : server_take_chunked(s, data + at, len - at);
+            used = serving_of(s)->paused ? 0 : server_take_chunked(s, data + at, len - at);
             break;
         case STATE_TUNNEL:
-            if (!s->paused) {
+            if (!serving_of(s)->paused) {
                 s->owner->events->on_data(s->down.exchange, data + at, len - at);
                 used = len - at;
             }
@@ -395,10 +402,12 @@ static void server_eof(struct h1_server *s)
 }
 
 /* How much more may be kept; at least a byte, so that a read is one. */
-static size_t server_kept_room(const struct h1_server *s)
+static size_t server_kept_room(struct h1_server *s)
 {
+    const struct h1_server_conf *conf = server_conf(s);
+    size_t most = (conf != NULL ? conf->limits.head : 0) + (size_t)PIPELINE_MORE;
     size_t kept = conn_kept(s->conn);
-    return kept < s->kept_max ? s->kept_max - kept : 1;
+    return kept < most ? most - kept : 1;
 }
 
 /* Reads no more than could be kept: a body may have to wait behind its head until a server is found, and
@@ -407,10 +416,11 @@ static enum conn_result server_next_bytes(struct h1_server *s, char **data, size
 {
     uint64_t room = server_kept_room(s);
     if (s->state == STATE_TUNNEL) {
-        room = s->pace.max;
+        room = serving_of(s)->pace.max;
     } else if (s->state == STATE_LENGTH) {
-        room = s->body_left < LOOP_SCRATCH_SIZE ? room + s->body_left : 0;
-        room = s->pace.max > 0 && (room == 0 || room > s->pace.max) ? s->pace.max : room;
+        const struct h1_serving *x = serving_of(s);
+        room = x->body_left < LOOP_SCRATCH_SIZE ? room + x->body_left : 0;
+        room = x->pace.max > 0 && (room == 0 || room > x->pace.max) ? x->pace.max : room;
     }
     return conn_read(s->conn, data, len, (size_t)room);
 }
@@ -420,7 +430,7 @@ static bool server_wants_bytes(const struct h1_server *s)
     if (s->finishing || s->state == STATE_CLOSED || s->state == STATE_WAIT) {
         return false;
     }
-    return !s->paused || s->state == STATE_IDLE || s->state == STATE_HEAD;
+    return s->state == STATE_IDLE || s->state == STATE_HEAD || !serving_of(s)->paused;
 }
 
 static void server_read(struct h1_server *s)
@@ -445,16 +455,20 @@ static void server_read(struct h1_server *s)
             break;
         }
         struct batch *batch = s->batch;
-        pace_passed(&s->pace, len);
+        if (s->down.exchange != NULL) {
+            pace_passed(&serving_of(s)->pace, len);
+        }
         size_t used = server_consume(s, data, len);
         batch_flush(batch); /* before scratch is read into again */
         if (s->state == STATE_CLOSED) {
             break;
         }
         conn_keep(s->conn, data + used, len - used);
-        s->behind = 0;
-        if (s->down.exchange != NULL && !s->finishing) {
-            s->owner->events->on_flushed(s->down.exchange);
+        if (s->down.exchange != NULL) {
+            serving_of(s)->behind = 0;
+            if (!s->finishing) {
+                s->owner->events->on_flushed(s->down.exchange);
+            }
         }
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
             server_body_progress(s);
@@ -518,13 +532,13 @@ static void server_opened(struct conn *conn, bool ok)
 {
     struct h1_server *s = conn->owner;
 
-    server_take_conf(s);
-    if (!ok || s->conf == NULL) {
+    const struct h1_server_conf *conf = s->owner->conf(s);
+    if (!ok || conf == NULL) {
         server_close(s, false);
         return;
     }
     s->state = STATE_IDLE;
-    timer_set(server_loop(s), &s->timer, s->conf->header_timeout_ns);
+    timer_set(server_loop(s), &s->timer, conf->header_timeout_ns);
     conn_resume_read(conn);
 }
 
@@ -537,14 +551,15 @@ static const struct conn_ops server_conn_ops = {
 /* A client that does not take what waits for it: no progress since the last look is its end. */
 static void server_check_stall(struct h1_server *s)
 {
+    struct h1_serving *x = serving_of(s);
     uint64_t taken = conn_taken_mark(s->conn);
-    if (conn_waiting(s->conn) > 0 && taken == s->stall_mark) {
+    if (conn_waiting(s->conn) > 0 && taken == x->stall_mark) {
         s->broken = true;
         server_gone(s, DOWN_GONE_CLOSED);
         return;
     }
-    s->stall_mark = taken;
-    timer_set(server_loop(s), &s->timer, s->conf->idle_timeout_ns);
+    x->stall_mark = taken;
+    timer_set(server_loop(s), &s->timer, x->conf->idle_timeout_ns);
 }
 
 static void server_timer(struct timer *timer)
@@ -561,7 +576,7 @@ static void server_timer(struct timer *timer)
         break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
-        if (s->paused) { /* the server is slow, not the client */
+        if (serving_of(s)->paused) { /* the server is slow, not the client */
             server_check_stall(s);
             break;
         }
@@ -604,7 +619,7 @@ static void down_interim(struct down *down, const struct http_response_head *hea
         return;
     }
     struct h1_response_shape shape = {.client_minor = 1};
-    s->continued = s->continued || head->status == 100;
+    serving_of(s)->continued |= head->status == 100;
     down_write_head(s, head, &shape);
     batch_flush(s->batch);
 }
@@ -613,35 +628,36 @@ static void down_head(struct down *down, const struct http_response_head *head, 
 {
     struct h1_server *s = server_of(down);
     struct exchange *exchange = down->exchange;
+    struct h1_serving *x = &exchange->serving;
     struct h1_response_shape shape = {.client_minor = exchange->request.minor, .upgrade = tunnel};
 
     ASSERT(!exchange->response_begun);
     exchange->response_begun = true;
-    s->response_left = head->body == BODY_LENGTH ? head->content_length : 0;
-    s->response_body = head->body;
+    x->response_left = head->body == BODY_LENGTH ? head->content_length : 0;
+    x->response_body = head->body;
     if (tunnel) {
         s->keep_alive = false;
         s->state = STATE_TUNNEL;
         exchange->request_whole = false; /* from here: the client's side of the tunnel */
-        s->response_body = BODY_TUNNEL;
+        x->response_body = BODY_TUNNEL;
         down_write_head(s, head, &shape);
-        timer_set(server_loop(s), &s->timer, s->conf->idle_timeout_ns);
+        timer_set(server_loop(s), &s->timer, x->conf->idle_timeout_ns);
         conn_resume_read(s->conn);
         return;
     }
     if (head->body == BODY_CHUNKED || head->body == BODY_CLOSE) {
-        s->chunking = shape.client_minor >= 1;
-        s->keep_alive = s->keep_alive && s->chunking;
+        x->chunking = shape.client_minor >= 1;
+        s->keep_alive = s->keep_alive && x->chunking;
     }
     /* Whether a body will come that nobody waits for is not known where the client was not told to go
      * on (RFC 9110 section 10.1.1). */
-    bool unasked = exchange->request.expect_continue && !s->continued;
+    bool unasked = exchange->request.expect_continue && !x->continued;
     bool unread = !exchange->request_whole && (head->status >= 300 || unasked);
-    bool ended = s->client_ended && conn_kept(s->conn) == 0 && s->behind == 0;
+    bool ended = s->client_ended && conn_kept(s->conn) == 0 && x->behind == 0;
     if (s->draining || unread || ended || s->owner->conf(s) == NULL) {
         s->keep_alive = false;
     }
-    shape.chunked = s->chunking;
+    shape.chunked = x->chunking;
     shape.close = !s->keep_alive;
     shape.keep_alive_said = s->keep_alive && shape.client_minor == 0;
     down_write_head(s, head, &shape);
@@ -654,19 +670,20 @@ static void down_data(struct down *down, const char *data, size_t len)
     if (len == 0 || s->broken) {
         return;
     }
-    switch (s->response_body) {
+    struct h1_serving *x = &down->exchange->serving;
+    switch (x->response_body) {
     case BODY_NONE: return;
     case BODY_LENGTH:
-        if (len > s->response_left) { /* never more than was announced */
+        if (len > x->response_left) { /* never more than was announced */
             s->broken = true;
-            len = (size_t)s->response_left;
+            len = (size_t)x->response_left;
         }
-        s->response_left -= len;
+        x->response_left -= len;
         break;
     default: break;
     }
     down->exchange->response_body_bytes += len;
-    if (!s->chunking) {
+    if (!x->chunking) {
         batch_add(s->batch, s->conn, data, len);
         return;
     }
@@ -678,8 +695,9 @@ static void down_data(struct down *down, const char *data, size_t len)
 
 static void down_last_chunk(struct h1_server *s)
 {
-    if (!s->last_chunk_sent) {
-        s->last_chunk_sent = true;
+    struct h1_serving *x = serving_of(s);
+    if (!x->last_chunk_sent) {
+        x->last_chunk_sent = true;
         batch_add(s->batch, s->conn, "0\r\n", 3);
     }
 }
@@ -687,7 +705,7 @@ static void down_last_chunk(struct h1_server *s)
 static void down_trailer(struct down *down, struct weir_str name, struct weir_str value)
 {
     struct h1_server *s = server_of(down);
-    if (!s->chunking || s->broken) {
+    if (!serving_of(s)->chunking || s->broken) {
         return; /* no place for trailers (RFC 9110 section 6.5.1): they may be dropped */
     }
     down_last_chunk(s);
@@ -725,12 +743,13 @@ static void down_end(struct down *down)
         }
         return;
     }
-    if (s->response_left > 0) { /* less than was announced: it must not pass for whole */
+    if (exchange->serving.response_left >
+        0) { /* less than was announced: it must not pass for whole */
         s->broken = true;
         server_finish(s);
         return;
     }
-    if (s->chunking) {
+    if (exchange->serving.chunking) {
         down_last_chunk(s);
         batch_add(s->batch, s->conn, "\r\n", 2);
     }
@@ -749,15 +768,16 @@ static void down_reset(struct down *down)
 
 static void down_pause(struct down *down)
 {
-    server_of(down)->paused = true;
-    pace_begin(&server_of(down)->pace);
+    down->exchange->serving.paused = true;
+    pace_begin(&down->exchange->serving.pace);
 }
 
 static void down_resume(struct down *down)
 {
     struct h1_server *s = server_of(down);
-    if (s->paused) {
-        s->paused = false;
+    struct h1_serving *x = &down->exchange->serving;
+    if (x->paused) {
+        x->paused = false;
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
             server_body_clock(s);
         }
@@ -788,28 +808,20 @@ static const struct down_ops server_down_ops = {
 
 /* ---- the connection ---- */
 
-struct h1_server *h1_server_new(struct conn *conn, struct batch *batch,
-                                const struct h1_server_owner *owner, void *user)
+void h1_server_begin(struct h1_server *s, struct conn *conn, struct batch *batch,
+                     const struct h1_server_owner *owner)
 {
-    struct h1_server *s = calloc(1, sizeof(*s));
-    if (s == NULL) {
-        conn_close(&conn, false);
-        return NULL;
-    }
     s->down.ops = &server_down_ops;
     s->conn = conn;
     s->batch = batch;
     s->owner = owner;
-    s->user = user;
     s->timer.fn = server_timer;
     s->finish.fn = server_finish_task;
     conn_set_owner(conn, &server_conn_ops, s);
-    server_take_conf(s);
-    ASSERT(s->conf != NULL);
+    const struct h1_server_conf *conf = owner->conf(s);
     s->state = conn->opening ? STATE_OPENING : STATE_IDLE;
     timer_set(conn->loop, &s->timer,
-              conn->opening ? s->conf->handshake_timeout_ns : s->conf->header_timeout_ns);
-    return s;
+              conn->opening ? conf->handshake_timeout_ns : conf->header_timeout_ns);
 }
 
 bool h1_server_idle(const struct h1_server *s)

@@ -22,57 +22,41 @@ struct h1_server_conf {
 
 struct h1_server;
 
-/* The connection's owner. */
+/* The connection's owner, in whose memory the object lies. */
 struct h1_server_owner {
     const struct down_events *events;
     /* The settings for the next request; NULL: the listener is gone, close when idle. */
     const struct h1_server_conf *(*conf)(struct h1_server *server);
-    /* The last call about the connection; the object is freed at the end of the turn. */
+    /* The last call about the connection. */
     void (*on_closed)(struct h1_server *server);
+    /* The end of that turn: nothing refers to the object any more. */
+    void (*on_free)(struct h1_server *server);
 };
 
-/* Fields are read by the owner; written by h1_server.c alone. */
+/* One connection. What belongs to a request lies in its exchange: see struct h1_serving. Fields are read by
+ * the owner; written by h1_server.c alone. */
 struct h1_server {
-    struct down down; /* first: a down is cast to its h1_server */
-    struct conn *conn;
+    struct down down;  /* first: a down is cast to its h1_server */
+    struct conn *conn; /* NULL: closed */
     struct batch *batch;
     const struct h1_server_owner *owner;
-    void *user; /* the owner's */
-    const struct h1_server_conf *conf;
     struct timer timer;
-    struct task finish;
-    struct freed freed;
-    struct h1_scan scan;
-    struct h1_chunked chunked;
-    struct pace pace; /* of reads of the body or tunnel */
-    uint64_t body_left;
-    uint64_t rate_since_ns,
-        rate_mark;     /* body_rate: the running window's beginning; received then */
-    uint32_t kept_max; /* bytes that may be kept behind what is being answered */
-    uint64_t body_seen;
-    uint64_t response_left;            /* of an announced length */
-    uint64_t header_timer_request;     /* the request for which the header timer was set */
-    uint64_t stall_mark;               /* bytes that the socket had taken at the last look */
-    uint64_t received_mark, sent_mark; /* conn counters at the exchange's start */
-    uint64_t requests;
-    size_t behind; /* bytes in scratch behind the request that is being looked at */
+    union {
+        struct task finish;
+        struct freed freed; /* closed: nothing is finished any more */
+    };
     uint8_t state;
-    uint8_t response_body; /* enum http_body */
-    bool paused;
-    bool finishing;  /* the response has been handed over; the next request waits for the task */
-    bool keep_alive; /* after this exchange */
-    bool chunking;   /* the response goes out chunked */
-    bool last_chunk_sent;
-    bool continued;    /* 100 has gone out */
+    bool finishing;    /* the response has been handed over; the next request waits for the task */
+    bool keep_alive;   /* after this exchange */
     bool broken;       /* reset: close with RST */
     bool client_ended; /* FIN seen */
     bool draining;     /* close when idle */
 };
 
-/* Takes over an accepted connection (TLS handshake possibly under way). NULL: no memory; the connection
- * is closed. */
-struct h1_server *h1_server_new(struct conn *conn, struct batch *batch,
-                                const struct h1_server_owner *owner, void *user);
+/* Takes over an accepted connection (TLS handshake possibly under way); `server` is zeroed memory of the
+ * owner's, who must have settings. */
+void h1_server_begin(struct h1_server *server, struct conn *conn, struct batch *batch,
+                     const struct h1_server_owner *owner);
 
 /* Closes after the running exchange, or now when idle. */
 void h1_server_drain(struct h1_server *server);

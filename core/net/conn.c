@@ -96,9 +96,9 @@ static void send_fin(struct conn *conn)
 /* Sends what waits. True: all is gone. */
 static bool flush(struct conn *conn)
 {
-    struct conn_buffer *out = &conn->out;
+    struct conn_buffer *out = conn->out;
 
-    while (out->head < out->tail) {
+    while (out != NULL && out->head < out->tail) {
         ssize_t n = send(conn->fd, out->data + out->head, out->tail - out->head, MSG_NOSIGNAL);
         if (n < 0) {
             if (errno == EINTR) {
@@ -114,7 +114,7 @@ static bool flush(struct conn *conn)
         out->head += (size_t)n;
         conn->taken += (size_t)n;
     }
-    buffer_release(conn->loop->conns, out);
+    buffer_release(conn->loop->conns, &conn->out);
     if (conn->shutdown_wanted) {
         send_fin(conn);
     }
@@ -145,7 +145,7 @@ static void connect_event(struct conn *conn, short what)
         conn_mark_readable(conn);
     }
     if (error != 0) {
-        conn->error = (uint8_t)conn_error_from_errno(error);
+        conn->error = conn_error_from_errno(error);
         conn->write_failed = true;
         conn_opened(conn, false);
     } else if ((what & EV_WRITE) != 0) {
@@ -229,7 +229,6 @@ static struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *o
     conn->loop = loop;
     conn->ops = ops;
     conn->owner = owner;
-    conn->tls_error = "";
     conn->resume.fn = on_resume;
     event_assign(&conn->event, loop->base, fd, EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
                  on_event, conn);
@@ -288,7 +287,7 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
             conn_close(&conn, false);
             return NULL;
         }
-        conn->error = (uint8_t)why;
+        conn->error = why;
         conn->write_failed = true;
         task_queue(loop, &conn->resume);
     } else if (event_add(&conn->event, NULL) != 0) {
@@ -340,7 +339,7 @@ static enum conn_result read_plain(struct conn *conn, char *out, size_t room, si
         return conn->write_failed ? CONN_ERROR : CONN_AGAIN;
     }
     conn->fin_first = errno == EPIPE;
-    conn->error = (uint8_t)conn_error_from_errno(errno);
+    conn->error = conn_error_from_errno(errno);
     conn->write_failed = true;
     return CONN_ERROR;
 }
@@ -366,7 +365,7 @@ bool conn_unread(const struct conn *conn, uint64_t since)
 /* Moves what is kept to the beginning of scratch, where what comes next stands behind it. */
 static void unkeep(struct conn *conn)
 {
-    memcpy(conn->loop->scratch, conn->in.data + conn->in.head, conn_kept(conn));
+    memcpy(conn->loop->scratch, conn->in->data + conn->in->head, conn_kept(conn));
     buffer_release(conn->loop->conns, &conn->in);
 }
 
@@ -430,7 +429,7 @@ void conn_fail_write(struct conn *conn, enum conn_error error)
     conn->write_failed = true;
     conn->writable = false;
     if (conn->error == CONN_OK) {
-        conn->error = (uint8_t)error;
+        conn->error = error;
     }
     buffer_release(conn->loop->conns, &conn->out);
     /* What the peer sent before it went may be there still: an early answer, say. */
@@ -565,7 +564,7 @@ void conn_close(struct conn **conn, bool reset)
     }
     buffer_release(pool, &c->in);
     buffer_release(pool, &c->out);
-    task_cancel(&c->resume);
+    task_cancel(&c->resume); /* before `freed` takes its place */
     list_remove(&c->doubt);
     loop_free_later(c->loop, &c->freed, on_freed);
 }

@@ -23,7 +23,7 @@
 
 #include "net/loop.h"
 
-#define CONN_MAGIC 0x434f4e4eu
+#define CONN_MAGIC 0xc077u
 
 enum conn_result {
     CONN_DATA,  /* bytes came */
@@ -52,49 +52,51 @@ enum conn_error {
     CONN_TIMED_OUT,
     CONN_UNREACHABLE,
     CONN_NO_RESOURCES, /* out of descriptors or memory */
-    CONN_TLS,          /* handshake or record failure; conn->tls_error has OpenSSL's words */
+    CONN_TLS,          /* handshake or record failure; conn_tls_error has OpenSSL's words */
     CONN_TLS_VERIFY,   /* the peer's certificate */
     CONN_TRUNCATED,    /* TLS ended without close_notify */
     CONN_NO_PORT,      /* no local port is free towards this address */
     CONN_OTHER,
 };
 
-/* Bytes that wait. Invariant: 0 <= head <= tail <= size; data NULL when size is 0. */
+/* Bytes that wait, in a block with room for `size`. Invariant: 0 <= head < tail <= size. */
 struct conn_buffer {
-    char *data;
     size_t head, tail, size;
+    char data[];
 };
 
+/* There may be tens of thousands that wait for a request: what only some need some of the time lies behind
+ * a pointer, and half of the rest is libevent's. */
 struct conn {
-    uint32_t magic;
-    int fd; /* -1: closed */
+    uint16_t magic;
+    uint16_t error : 4;           /* enum conn_error */
+    uint16_t opening : 1;         /* connect or handshake under way */
+    uint16_t connecting : 1;      /* of the two, connect */
+    uint16_t readable : 1;        /* there may be bytes: 0 after a short read */
+    uint16_t writable : 1;        /* 0 after a refused write */
+    uint16_t write_failed : 1;    /* nothing more can be sent */
+    uint16_t eof_seen : 1;        /* the peer's end was read */
+    uint16_t fin_first : 1;       /* a reset came behind the peer's end */
+    uint16_t eof_hint : 1;        /* the kernel has said that an end is there (EPOLLRDHUP) */
+    uint16_t shutdown_sent : 1;   /* our side has ended */
+    uint16_t shutdown_wanted : 1; /* after what waits */
+    uint16_t offer_kept : 1; /* the next conn_read gives what is kept, without asking the socket */
+    uint16_t edge_seen : 1;  /* since the last sweep over the doubtful */
+    int fd;                  /* -1: closed */
     struct loop *loop;
     const struct conn_ops *ops;
     void *owner;
-    SSL *ssl;             /* NULL: plain */
     struct conn_tls *tls; /* NULL: plain; conn_tls.c's */
     struct event event;
-    struct conn_buffer in;  /* kept by conn_keep */
-    struct conn_buffer out; /* waits for the socket */
-    struct freed freed;
-    struct task resume;      /* conn_resume_read */
+    struct conn_buffer *in;  /* kept by conn_keep; NULL: nothing */
+    struct conn_buffer *out; /* waits for the socket; NULL: nothing */
+    union {
+        struct task resume; /* conn_resume_read */
+        struct freed freed; /* closed: nothing is resumed any more */
+    };
     struct list doubt;       /* in the pool's list of those to read once more */
     uint64_t received, sent; /* bytes of the stream; with TLS: of its content */
     uint64_t taken;          /* bytes that the kernel took; with TLS: of its records */
-    const char *tls_error;   /* OpenSSL's words, static text; "" where there is none */
-    uint8_t error;           /* enum conn_error */
-    bool opening;            /* connect or handshake under way */
-    bool connecting;         /* of the two, connect */
-    bool readable;           /* there may be bytes: false after a short read */
-    bool writable;           /* false after a refused write */
-    bool write_failed;       /* nothing more can be sent */
-    bool eof_seen;           /* the peer's end was read */
-    bool fin_first;          /* a reset came behind the peer's end */
-    bool eof_hint;           /* the kernel has said that an end is there (EPOLLRDHUP) */
-    bool shutdown_sent;
-    bool shutdown_wanted; /* after what waits */
-    bool offer_kept;      /* the next conn_read gives what is kept, without asking the socket */
-    bool edge_seen;       /* since the last sweep over the doubtful */
 };
 
 /* Takes over an accepted socket (non-blocking). With `ctx` a TLS handshake begins, and on_open tells its
@@ -141,7 +143,7 @@ void conn_keep(struct conn *conn, const char *data, size_t len);
 /* Kept bytes. */
 static inline size_t conn_kept(const struct conn *conn)
 {
-    return conn->in.tail - conn->in.head;
+    return conn->in != NULL ? conn->in->tail - conn->in->head : 0;
 }
 
 /* Calls on_readable at the end of the turn if there can be anything: kept bytes, a socket not known to
@@ -157,7 +159,7 @@ bool conn_write(struct conn *conn, const struct iovec *iov, int count);
 /* Bytes that wait to be sent (TLS: of its records). */
 static inline size_t conn_waiting(const struct conn *conn)
 {
-    return conn->out.tail - conn->out.head;
+    return conn->out != NULL ? conn->out->tail - conn->out->head : 0;
 }
 
 /* A mark that changes whenever the peer has taken something of what was sent (acknowledged it, on TCP): the
@@ -196,6 +198,12 @@ bool conn_is_idle_clean(const struct conn *conn);
  * any. The latter is known of TCP where the end came as a FIN (also one with a RST behind it): its
  * acknowledgement tells what had arrived. A RST alone tells nothing. Asks the kernel. */
 bool conn_unread(const struct conn *conn, uint64_t since);
+
+/* OpenSSL's connection, for questions; NULL: plain. */
+SSL *conn_ssl(const struct conn *conn);
+
+/* OpenSSL's words about what went wrong, static text; "": nothing, or plain. */
+const char *conn_tls_error(const struct conn *conn);
 
 /* The newest session that the server has given for resumption, since the last call; the caller frees it
  * (SSL_SESSION_free). NULL: none, or plain. TLS 1.3 servers send it behind the handshake: ask when the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Buffers for bytes that wait, in a few sizes, and a loop's free ones of each size.
+ * Buffers for bytes that wait: blocks of a few sizes, and a loop's free ones of each size.
  */
 #include <stdlib.h>
 
@@ -11,81 +11,102 @@ static size_t class_size(unsigned class)
     return (size_t)BUFFER_CLASS_MIN << (2 * class);
 }
 
-/* The smallest class of at least `len`; BUFFER_CLASSES: larger than all. */
-static unsigned class_for(size_t len)
+/* The smallest class of at least `block` bytes; BUFFER_CLASSES: larger than all. */
+static unsigned class_for(size_t block)
 {
     unsigned class = 0;
-    while (class < BUFFER_CLASSES && class_size(class) < len) {
+    while (class < BUFFER_CLASSES && class_size(class) < block) {
         class ++;
     }
     return class;
 }
 
-static char *take(struct conn_pool *pool, size_t len, size_t *size)
+static struct conn_buffer *next_free(const struct conn_buffer *buffer)
 {
-    unsigned class = class_for(len);
-
-    if (class == BUFFER_CLASSES) {
-        /* Twice of what is needed, so that appending piece by piece does not copy each time. */
-        *size = len * 2;
-        return malloc(*size);
-    }
-    *size = class_size(class);
-    struct buffer_free *buffer = pool->buffers[class];
-    if (buffer == NULL) {
-        return malloc(*size);
-    }
-    pool->buffers[class] = buffer->next;
-    pool->buffer_count[class]--;
-    return (char *)buffer;
+    struct conn_buffer *next;
+    memcpy(&next, buffer->data, sizeof(next));
+    return next;
 }
 
-static void give(struct conn_pool *pool, char *data, size_t size)
+/* An empty one with room for at least `len` bytes; NULL: no memory. */
+static struct conn_buffer *take(struct conn_pool *pool, size_t len)
 {
-    unsigned class = class_for(size);
+    size_t block = sizeof(struct conn_buffer) + len;
+    unsigned class = class_for(block);
+    struct conn_buffer *buffer = NULL;
 
-    if (class == BUFFER_CLASSES || pool->buffer_count[class] >= BUFFER_CLASS_KEPT / size) {
-        free(data);
+    if (class == BUFFER_CLASSES) {
+        block +=
+            len; /* twice of what is needed: appending piece by piece does not copy each time */
+        buffer = malloc(block);
+    } else if (pool->buffers[class] != NULL) {
+        buffer = pool->buffers[class];
+        pool->buffers[class] = next_free(buffer);
+        pool->buffer_count[class]--;
+        block = class_size(class);
+    } else {
+        block = class_size(class);
+        buffer = malloc(block);
+    }
+    if (buffer != NULL) {
+        *buffer = (struct conn_buffer){.size = block - sizeof(*buffer)};
+    }
+    return buffer;
+}
+
+void buffer_release(struct conn_pool *pool, struct conn_buffer **buffer)
+{
+    struct conn_buffer *b = *buffer;
+
+    if (b == NULL) {
         return;
     }
-    struct buffer_free *buffer = (struct buffer_free *)(void *)data;
-    buffer->next = pool->buffers[class];
-    pool->buffers[class] = buffer;
+    *buffer = NULL;
+    size_t block = sizeof(*b) + b->size;
+    unsigned class = class_for(block);
+    if (class == BUFFER_CLASSES || pool->buffer_count[class] >= BUFFER_CLASS_KEPT / block) {
+        free(b);
+        return;
+    }
+    memcpy(b->data, &pool->buffers[class], sizeof(b));
+    pool->buffers[class] = b;
     pool->buffer_count[class]++;
 }
 
-bool buffer_append(struct conn_pool *pool, struct conn_buffer *buffer, const char *data, size_t len)
+bool buffer_append(struct conn_pool *pool, struct conn_buffer **buffer, const char *data,
+                   size_t len)
 {
-    size_t waiting = buffer->tail - buffer->head;
+    struct conn_buffer *b = *buffer;
+    size_t waiting = b != NULL ? b->tail - b->head : 0;
 
-    if (buffer->size - buffer->tail < len) {
-        if (waiting + len <= buffer->size) {
-            memmove(buffer->data, buffer->data + buffer->head, waiting);
-        } else {
-            size_t size;
-            char *larger = take(pool, waiting + len, &size);
-            if (larger == NULL) {
-                return false;
-            }
-            if (buffer->data != NULL) {
-                memcpy(larger, buffer->data + buffer->head, waiting);
-                give(pool, buffer->data, buffer->size);
-            }
-            buffer->data = larger;
-            buffer->size = size;
+    if (b != NULL && b->size - b->tail < len && waiting + len <= b->size) {
+        memmove(b->data, b->data + b->head, waiting);
+        b->head = 0;
+        b->tail = waiting;
+    } else if (b == NULL || b->size - b->tail < len) {
+        struct conn_buffer *larger = take(pool, waiting + len);
+        if (larger == NULL) {
+            return false;
         }
-        buffer->head = 0;
-        buffer->tail = waiting;
+        if (b != NULL) {
+            memcpy(larger->data, b->data + b->head, waiting);
+            larger->tail = waiting;
+            buffer_release(pool, buffer);
+        }
+        *buffer = b = larger;
     }
-    memcpy(buffer->data + buffer->tail, data, len);
-    buffer->tail += len;
+    memcpy(b->data + b->tail, data, len);
+    b->tail += len;
     return true;
 }
 
-void buffer_release(struct conn_pool *pool, struct conn_buffer *buffer)
+void buffers_free(struct conn_pool *pool)
 {
-    if (buffer->data != NULL) {
-        give(pool, buffer->data, buffer->size);
-        *buffer = (struct conn_buffer){0};
+    for (unsigned class = 0; class < BUFFER_CLASSES; class ++) {
+        struct conn_buffer *buffer;
+        while ((buffer = pool->buffers[class]) != NULL) {
+            pool->buffers[class] = next_free(buffer);
+            free(buffer);
+        }
     }
 }

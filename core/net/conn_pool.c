@@ -118,13 +118,7 @@ void conn_pool_free(struct conn_pool **pool)
     while ((link = list_pop_front(&p->free_conns)) != NULL) {
         free(container_of(link, struct conn, doubt));
     }
-    for (unsigned class = 0; class < BUFFER_CLASSES; class ++) {
-        struct buffer_free *buffer;
-        while ((buffer = p->buffers[class]) != NULL) {
-            p->buffers[class] = buffer->next;
-            free(buffer);
-        }
-    }
+    buffers_free(p);
     free(p->staging);
     free(p->gather);
     free(p);

@@ -8,7 +8,7 @@
 
 #include "net/conn.h"
 
-/* Buffers come in these sizes: 1 KiB, 4, 16, 64, 256; larger ones from malloc. */
+/* Buffers' blocks come in these sizes: 1 KiB, 4, 16, 64, 256; larger ones from malloc. */
 #define BUFFER_CLASSES    5u
 #define BUFFER_CLASS_MIN  1024u
 #define BUFFER_CLASS_KEPT (1024u * 1024) /* bytes of free ones, a class */
@@ -25,15 +25,11 @@
 /* How long after its last edge a connection in doubt is read once more. */
 #define DOUBT_NS (NS_PER_SECOND / 2)
 
-struct buffer_free {
-    struct buffer_free *next;
-};
-
 struct conn_pool {
     struct loop *loop;
     struct list free_conns; /* by conn->doubt */
     size_t free_conn_count;
-    struct buffer_free *buffers[BUFFER_CLASSES];
+    struct conn_buffer *buffers[BUFFER_CLASSES]; /* free ones, each with the next in its data */
     size_t buffer_count[BUFFER_CLASSES];
     struct list doubts; /* by conn->doubt */
     struct timer doubt_timer;
@@ -58,11 +54,13 @@ void conn_pool_give(struct conn_pool *pool, struct conn *conn);
 
 /* ---- conn_buffer.c ---- */
 
-/* Appends; false: no memory, nothing was changed. */
-bool buffer_append(struct conn_pool *pool, struct conn_buffer *buffer, const char *data,
+/* Appends, at least a byte; false: no memory, nothing was changed. */
+bool buffer_append(struct conn_pool *pool, struct conn_buffer **buffer, const char *data,
                    size_t len);
 /* Drops all, and gives the memory back. */
-void buffer_release(struct conn_pool *pool, struct conn_buffer *buffer);
+void buffer_release(struct conn_pool *pool, struct conn_buffer **buffer);
+/* Frees the blocks that are kept. */
+void buffers_free(struct conn_pool *pool);
 
 /* ---- conn.c ---- */
 

@@ -21,8 +21,10 @@
 #include "net/conn_pool.h"
 
 struct conn_tls {
-    SSL_SESSION *session; /* newest one for resumption; owned */
-    enum conn_result end; /* CONN_EOF or CONN_ERROR, found behind data; else CONN_DATA */
+    SSL *ssl;
+    const char *error_words; /* OpenSSL's, static text */
+    SSL_SESSION *session;    /* newest one for resumption; owned */
+    enum conn_result end;    /* CONN_EOF or CONN_ERROR, found behind data; else CONN_DATA */
     bool client;
     bool socket_readable; /* the socket may have bytes */
     bool socket_eof;      /* FIN was read */
@@ -92,7 +94,7 @@ static int bio_read(BIO *bio, char *out, size_t room, size_t *got)
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             conn->eof_hint = false;
         } else {
-            conn->error = (uint8_t)conn_error_from_errno(errno);
+            conn->error = conn_error_from_errno(errno);
             conn->write_failed = true;
         }
     }
@@ -140,7 +142,7 @@ static bool pool_prepare(struct conn_pool *pool)
     return pool->staging != NULL && pool->gather != NULL;
 }
 
-/* conn->ssl and conn->tls; what was made before a failure goes with conn_tls_free. */
+/* conn->tls; what was made before a failure goes with conn_tls_free. */
 static bool tls_new(struct conn *conn, SSL_CTX *ctx, bool client)
 {
     BIO *bio;
@@ -154,17 +156,18 @@ static bool tls_new(struct conn *conn, SSL_CTX *ctx, bool client)
         return false;
     }
     conn->tls->client = client;
+    conn->tls->error_words = "";
     conn->tls->end = CONN_DATA;
-    conn->ssl = SSL_new(ctx);
-    bio = conn->ssl != NULL ? BIO_new(bio_method) : NULL;
+    conn->tls->ssl = SSL_new(ctx);
+    bio = conn->tls->ssl != NULL ? BIO_new(bio_method) : NULL;
     if (bio == NULL) {
         ERR_clear_error();
         return false;
     }
     BIO_set_data(bio, conn);
     BIO_set_init(bio, 1);
-    SSL_set_bio(conn->ssl, bio, bio);
-    SSL_set_app_data(conn->ssl, conn);
+    SSL_set_bio(conn->tls->ssl, bio, bio);
+    SSL_set_app_data(conn->tls->ssl, conn);
     return true;
 }
 
@@ -173,7 +176,7 @@ bool conn_tls_accept(struct conn *conn, SSL_CTX *ctx)
     if (!tls_new(conn, ctx, false)) {
         return false;
     }
-    SSL_set_accept_state(conn->ssl);
+    SSL_set_accept_state(conn->tls->ssl);
     return true;
 }
 
@@ -182,7 +185,7 @@ bool conn_tls_connect(struct conn *conn, const struct conn_tls_client *client)
     if (!tls_new(conn, client->ctx, true)) {
         return false;
     }
-    SSL *ssl = conn->ssl;
+    SSL *ssl = conn->tls->ssl;
     SSL_set_connect_state(ssl);
     bool ok = true;
     if (client->name != NULL) {
@@ -201,6 +204,16 @@ bool conn_tls_connect(struct conn *conn, const struct conn_tls_client *client)
     return ok;
 }
 
+SSL *conn_ssl(const struct conn *conn)
+{
+    return conn->tls != NULL ? conn->tls->ssl : NULL;
+}
+
+const char *conn_tls_error(const struct conn *conn)
+{
+    return conn->tls != NULL ? conn->tls->error_words : "";
+}
+
 void conn_tls_edge(struct conn *conn)
 {
     conn->tls->socket_readable = true;
@@ -212,7 +225,7 @@ void conn_tls_edge(struct conn *conn)
 static void note_error(struct conn *conn)
 {
     unsigned long code = ERR_peek_last_error();
-    long verdict = SSL_get_verify_result(conn->ssl);
+    long verdict = SSL_get_verify_result(conn->tls->ssl);
 
     conn->tls->broken = true;
     if (conn->error == CONN_OK) {
@@ -221,7 +234,7 @@ static void note_error(struct conn *conn)
         conn->error = verify ? CONN_TLS_VERIFY : CONN_TLS;
         const char *words =
             verify ? X509_verify_cert_error_string(verdict) : ERR_reason_error_string(code);
-        conn->tls_error = words != NULL ? words : "unknown error";
+        conn->tls->error_words = words != NULL ? words : "unknown error";
     }
     ERR_clear_error();
 }
@@ -239,13 +252,13 @@ static void after_call(struct conn *conn)
         pool->warm++;
         conn_doubt(conn); /* so that the sweep finds it when it is quiet */
     } else {
-        SSL_free_buffers(conn->ssl);
+        SSL_free_buffers(conn->tls->ssl);
     }
 }
 
 void conn_tls_quiet(struct conn *conn)
 {
-    SSL_free_buffers(conn->ssl);
+    SSL_free_buffers(conn->tls->ssl);
     if (conn->tls->warm) {
         conn->tls->warm = false;
         conn->loop->conns->warm--;
@@ -259,12 +272,12 @@ void conn_tls_handshake(struct conn *conn)
     struct conn_tls *tls = conn->tls;
 
     tls->blocked = false;
-    bool done = SSL_do_handshake(conn->ssl) == 1;
+    bool done = SSL_do_handshake(conn->tls->ssl) == 1;
     if (!done && !tls->blocked) {
         note_error(conn);
     } else if (!done && tls->socket_eof && conn->error == CONN_OK) {
         conn->error = CONN_TLS;
-        conn->tls_error = "the peer closed the connection during the handshake";
+        conn->tls->error_words = "the peer closed the connection during the handshake";
     }
     /* An alert goes out here, too. */
     after_call(conn);
@@ -272,7 +285,7 @@ void conn_tls_handshake(struct conn *conn)
         conn->write_failed = true;
         conn_opened(conn, false);
     } else if (done) {
-        conn->readable = tls->socket_readable || SSL_has_pending(conn->ssl) == 1;
+        conn->readable = tls->socket_readable || SSL_has_pending(conn->tls->ssl) == 1;
         conn_opened(conn, true);
     }
 }
@@ -285,7 +298,7 @@ static enum conn_result read_end(struct conn *conn)
     struct conn_tls *tls = conn->tls;
 
     if (!tls->blocked) {
-        if ((SSL_get_shutdown(conn->ssl) & SSL_RECEIVED_SHUTDOWN) != 0) {
+        if ((SSL_get_shutdown(conn->tls->ssl) & SSL_RECEIVED_SHUTDOWN) != 0) {
             ERR_clear_error();
             return CONN_EOF;
         }
@@ -312,11 +325,11 @@ enum conn_result conn_tls_read(struct conn *conn, char *out, size_t room, size_t
     while (result == CONN_DATA && total < room) {
         size_t n;
         /* Nothing buffered and the socket empty: OpenSSL need not be asked to hear so. */
-        if (total > 0 && !tls->socket_readable && SSL_has_pending(conn->ssl) == 0) {
+        if (total > 0 && !tls->socket_readable && SSL_has_pending(conn->tls->ssl) == 0) {
             break;
         }
         tls->blocked = false;
-        if (SSL_read_ex(conn->ssl, out + total, room - total, &n) == 1) {
+        if (SSL_read_ex(conn->tls->ssl, out + total, room - total, &n) == 1) {
             total += n;
         } else {
             result = read_end(conn);
@@ -329,7 +342,7 @@ enum conn_result conn_tls_read(struct conn *conn, char *out, size_t room, size_t
     if (total > 0) {
         *got = total;
         conn->readable = result != CONN_AGAIN && (result != CONN_DATA || tls->socket_readable ||
-                                                  SSL_has_pending(conn->ssl) == 1);
+                                                  SSL_has_pending(conn->tls->ssl) == 1);
         return CONN_DATA;
     }
     conn->readable = false;
@@ -383,7 +396,7 @@ bool conn_tls_write(struct conn *conn, const struct iovec *iov, int count, size_
             data = pool->gather;
         }
         total -= len;
-        ok = SSL_write_ex(conn->ssl, data, len, &written) == 1;
+        ok = SSL_write_ex(conn->tls->ssl, data, len, &written) == 1;
     }
     tls->direct = false;
     if (!ok) {
@@ -396,11 +409,11 @@ bool conn_tls_write(struct conn *conn, const struct iovec *iov, int count, size_
 
 void conn_tls_shutdown(struct conn *conn)
 {
-    if (conn->tls->broken || !SSL_is_init_finished(conn->ssl)) {
+    if (conn->tls->broken || !SSL_is_init_finished(conn->tls->ssl)) {
         return;
     }
     conn->tls->direct = true;
-    if (SSL_shutdown(conn->ssl) < 0) {
+    if (SSL_shutdown(conn->tls->ssl) < 0) {
         ERR_clear_error();
     }
     conn->tls->direct = false;
@@ -412,13 +425,12 @@ void conn_tls_free(struct conn *conn)
 {
     struct conn_tls *tls = conn->tls;
 
-    if (conn->ssl != NULL) {
-        if (!tls->broken && SSL_is_init_finished(conn->ssl)) {
+    if (tls->ssl != NULL) {
+        if (!tls->broken && SSL_is_init_finished(tls->ssl)) {
             /* OpenSSL takes a session whose connection ended without close_notify for bad. */
-            SSL_set_shutdown(conn->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+            SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         }
-        SSL_free(conn->ssl);
-        conn->ssl = NULL;
+        SSL_free(tls->ssl);
     }
     if (tls->warm) {
         conn->loop->conns->warm--;

@@ -19,8 +19,12 @@ bool bound_preface(const struct pool_settings *settings, struct conn *conn,
         return true;
     }
     unsigned version = settings->send_proxy_protocol == SEND_PROXY_V1 ? 1 : 2;
-    size_t len = proxy_header_write(header, version, client != NULL ? &client->peer : NULL,
-                                    client != NULL ? &client->bound : NULL);
+    struct address peer, bound;
+    if (client != NULL) {
+        client_ends(client, &peer, &bound);
+    }
+    size_t len = proxy_header_write(header, version, client != NULL ? &peer : NULL,
+                                    client != NULL ? &bound : NULL);
     return conn_preface(conn, header, len);
 }
 

@@ -34,7 +34,6 @@ struct listener *listener_new(struct weir_str name, unsigned loops)
     listener->locals = base_zalloc_lines(sizeof(*listener->locals) * loops);
     for (unsigned i = 0; i < loops; i++) {
         listener->locals[i].listener = listener;
-        list_init(&listener->locals[i].clients);
         list_init(&listener->locals[i].greetings);
         listener->locals[i].full_timer.fn = listener_look;
     }
@@ -50,7 +49,7 @@ void listener_unref(struct listener **listener)
         return;
     }
     for (unsigned i = 0; i < l->loops; i++) {
-        ASSERT(l->locals[i].accepting_count == 0 && list_empty(&l->locals[i].clients));
+        ASSERT(l->locals[i].accepting_count == 0);
         free(l->locals[i].accepting);
     }
     ASSERT(l->open == 0);
@@ -63,7 +62,7 @@ void listener_unref(struct listener **listener)
 
 struct weir_str client_tls_name(const struct client *client)
 {
-    SSL *ssl = client->http->conn->ssl;
+    SSL *ssl = conn_ssl(client->http.conn);
     return ssl != NULL ? str_from(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name))
                        : (struct weir_str){NULL, 0};
 }
@@ -148,20 +147,21 @@ void client_refuse(struct listener_local *local, int fd)
 
 /* connections_per_address. Trusted proxies, and who comes over a Unix socket, have as many as they like.
  * false: this one is too many. */
-static bool client_count(struct client *client)
+static bool client_count(struct client *client, const struct address *peer)
 {
     static struct log_limit limit;
     const struct listener_plan *plan = client->local->plan;
     uint32_t most = (uint32_t)plan->settings->connections_per_address;
 
-    if (most == 0 || client->trusted || client->peer.u.any.sa_family == AF_UNIX) {
+    if (most == 0 || client->trusted || peer->u.any.sa_family == AF_UNIX) {
         return true;
     }
-    client->counted = address_counts_take(client->local->listener->addresses, &client->peer, most);
+    client->counted = address_counts_take(client->local->listener->addresses, peer, most);
     if (client->counted == NULL) {
         log_limited(&limit, WEIR_LOG_WARNING, "listener",
-                    "%s: %s has %u connections already (connections_per_address); one more refused",
-                    client->local->listener->name, client->peer_text, most);
+                    "%s: %.*s has %u connections already (connections_per_address); one more "
+                    "refused",
+                    client->local->listener->name, STR_ARGS(client_peer_text(client)), most);
     }
     return client->counted != NULL;
 }
@@ -178,28 +178,29 @@ static void client_uncount(struct client *client)
 
 static const struct h1_server_conf *client_conf(struct h1_server *server)
 {
-    const struct client *client = server->user;
+    const struct client *client = client_of(server);
     return client->local->plan != NULL ? &client->local->plan->http : NULL;
 }
 
-static void client_free(struct freed *freed)
+static void client_free(struct h1_server *server)
 {
-    free(container_of(freed, struct client, freed));
+    struct client *client = client_of(server);
+
+    free(client->told);
+    free(client);
 }
 
 static void client_closed(struct h1_server *server)
 {
-    struct client *client = server->user;
-    struct worker *worker = client->worker;
+    struct client *client = client_of(server);
+    struct worker *worker = client->local->worker;
 
     list_remove(&client->link);
-    list_remove(&client->listener_link);
     bound_close(client);
     client_uncount(client);
     place_give(client->local);
     worker->client_count--;
     generation_unref(client->pin, worker);
-    loop_free_later(worker->loop, &client->freed, client_free);
     if (worker->draining && worker->client_count == 0 && worker->on_drained != NULL) {
         worker->on_drained(worker);
     }
@@ -209,6 +210,7 @@ static const struct h1_server_owner client_owner = {
     .events = &stream_down_events,
     .conf = client_conf,
     .on_closed = client_closed,
+    .on_free = client_free,
 };
 
 bool client_trusts(const struct listener_plan *plan, const struct address *address)
@@ -221,90 +223,113 @@ bool client_trusts(const struct listener_plan *plan, const struct address *addre
     return false;
 }
 
-/* The connection and its codec; NULL: no memory, the socket is closed. */
-static struct h1_server *client_http(struct client *client, int fd)
+void client_ends(const struct client *client, struct address *peer, struct address *bound)
 {
-    struct worker *worker = client->worker;
-    const struct listener_plan *plan = client->local->plan;
-    struct conn *conn = conn_accept(
-        worker->loop, fd, plan->tls != NULL ? tls_listener_ctx(plan->tls) : NULL, NULL, NULL);
-
-    return conn != NULL ? h1_server_new(conn, &worker->batch, &client_owner, client) : NULL;
-}
-
-/* Our port, as X-Forwarded-Port says it. */
-static void client_set_port(struct client *client)
-{
-    unsigned port = client->bound.len > 0 ? address_port(&client->bound) : 0;
-
-    if (port > 0) {
-        client->port_len =
-            (uint8_t)snprintf(client->port_text, sizeof(client->port_text), "%u", port);
+    if (client->told != NULL) {
+        *peer = client->told->peer;
+        *bound = client->told->bound;
+        return;
+    }
+    if (!address_from_host(peer, client_peer_text(client), client->peer_port)) {
+        address_from_unix(peer, (struct weir_str){NULL, 0});
+    }
+    *bound = (struct address){.len = sizeof(bound->u)};
+    if (client->http.conn == NULL ||
+        getsockname(client->http.conn->fd, &bound->u.any, &bound->len) != 0) {
+        bound->len = 0;
     }
 }
 
-void client_open(struct listener_local *local, int fd, const struct address *peer,
-                 const struct address *bound)
+/* A client whose connection is not made yet; NULL: no memory. */
+static struct client *client_new(struct listener_local *local, const struct address *peer,
+                                 uint16_t port, const struct client_ends *told)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    size_t len = address_text(peer, text, sizeof(text));
+    struct client *client = calloc(1, sizeof(*client) + len);
+
+    if (client == NULL) {
+        return NULL;
+    }
+    memcpy(client + 1, text, len);
+    client->peer_len = (uint8_t)len;
+    client->peer_port = address_port(peer);
+    client->port = port;
+    client->local = local;
+    client->trusted = client_trusts(local->plan, peer);
+    client->tls = local->plan->tls != NULL;
+    if (told != NULL) {
+        client->told = malloc(sizeof(*told));
+        if (client->told == NULL) {
+            free(client);
+            return NULL;
+        }
+        *client->told = *told;
+    }
+    return client;
+}
+
+void client_open(struct listener_local *local, int fd, const struct address *peer, uint16_t port,
+                 const struct client_ends *told)
 {
     struct worker *worker = local->worker;
     struct listener_plan *plan = local->plan;
-    struct client *client = calloc(1, sizeof(*client));
 
-    if (client == NULL) {
-        client_refuse(local, fd);
-        return;
+    if (told != NULL) {
+        peer = &told->peer;
+        port = address_port(&told->bound);
     }
-    client->local = local;
-    client->worker = worker;
-    client->peer = *peer;
-    client->trusted = client_trusts(plan, peer);
-    client->tls = plan->tls != NULL;
-    client->peer_len = (uint16_t)address_text(peer, client->peer_text, sizeof(client->peer_text));
-    client->bound = *bound;
-    if (bound->len == 0) {
-        client->bound.len = sizeof(client->bound.u);
-        if (getsockname(fd, &client->bound.u.any, &client->bound.len) != 0) {
-            client->bound.len = 0;
+    struct client *client = client_new(local, peer, port, told);
+    if (client == NULL || !client_count(client, peer)) {
+        client_refuse(local, fd);
+        if (client != NULL) {
+            client_free(&client->http);
         }
-    }
-    client_set_port(client);
-    if (!client_count(client)) {
-        free(client);
-        client_refuse(local, fd);
         return;
     }
     stat_add(&local->traffic.connections, 1);
-    client->http = client_http(client, fd);
-    if (client->http == NULL) {
+    struct conn *conn = conn_accept(
+        worker->loop, fd, plan->tls != NULL ? tls_listener_ctx(plan->tls) : NULL, NULL, NULL);
+    if (conn == NULL) {
         client_uncount(client);
         place_give(local);
-        free(client);
+        client_free(&client->http);
         return;
     }
+    h1_server_begin(&client->http, conn, &worker->batch, &client_owner);
     client->pin = plan->generation; /* TLS callbacks may look into its certificates */
     generation_ref(client->pin, worker->index);
     list_push_back(&worker->clients, &client->link);
-    list_push_back(&local->clients, &client->listener_link);
     worker->client_count++;
     if (worker->draining) {
-        h1_server_drain_after(client->http, LATE_GRACE_NS);
+        h1_server_drain_after(&client->http, LATE_GRACE_NS);
     }
+}
+
+/* The port that the acceptor's socket is bound to, and so each connection that it gives. */
+static uint16_t accepting_port(const struct listener_local *local, const struct acceptor *acceptor)
+{
+    for (size_t i = 0; i < local->accepting_count; i++) {
+        if (local->accepting[i].acceptor == acceptor) {
+            return address_port(&local->accepting[i].socket->address);
+        }
+    }
+    return 0;
 }
 
 static void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer,
                             void *arg)
 {
-    static const struct address ask_socket = {0};
     struct listener_local *local = arg;
     const struct listener_plan *plan = local->plan;
-    (void)acceptor;
+    uint16_t port = accepting_port(local, acceptor);
 
     if (likely(plan->settings->proxy_protocol == PROXY_PROTOCOL_OFF)) {
-        client_open(local, fd, peer, &ask_socket);
+        client_open(local, fd, peer, port, NULL);
     } else if (greeting_wanted(plan, peer)) {
-        greeting_begin(local, fd, peer);
+        greeting_begin(local, fd, peer, port);
     } else if (plan->settings->proxy_protocol == PROXY_PROTOCOL_ACCEPT) {
-        client_open(local, fd, peer, &ask_socket);
+        client_open(local, fd, peer, port, NULL);
     } else {
         greeting_refuse(local, fd, peer);
     }
@@ -378,9 +403,12 @@ void listener_local_adopt(struct listener_local *local, struct worker *worker,
     }
     listener_go_on(local); /* the limit may be another one now */
     if (plan == NULL) {
-        list_each(link, &local->clients)
+        list_each(link, &worker->clients)
         {
-            h1_server_drain(container_of(link, struct client, listener_link)->http);
+            struct client *client = container_of(link, struct client, link);
+            if (client->local == local) {
+                h1_server_drain(&client->http);
+            }
         }
     }
 }

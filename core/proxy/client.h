@@ -24,7 +24,6 @@ struct listener_local {
     struct listener_plan *plan; /* current; NULL: gone */
     struct accepting *accepting;
     size_t accepting_count;
-    struct list clients;   /* struct client.listener_link */
     struct list greetings; /* struct greeting.link */
     bool full;             /* connection_limit is reached: nothing is accepted here */
     struct timer full_timer;
@@ -54,34 +53,48 @@ void listener_local_adopt(struct listener_local *local, struct worker *worker,
 
 struct h1_client;
 
-/* One connection of a client. Lives on one loop. */
+/* Both ends of a connection, as a PROXY header told them. */
+struct client_ends {
+    struct address peer, bound;
+};
+
+/* One connection of a client. Lives on one loop. Most of them wait for a request most of the time, so what
+ * can be told from elsewhere is not kept. The peer's address as text lies behind the struct. */
 struct client {
-    struct list link; /* worker's */
-    struct list listener_link;
+    struct h1_server http; /* first: an h1_server is cast to its client */
+    struct list link;      /* worker's */
     struct listener_local *local;
-    struct worker *worker;
-    struct h1_server *http;
-    struct address peer;    /* the socket's, or what the PROXY header said */
-    struct address bound;   /* our end */
-    struct generation *pin; /* the one that it was accepted under: TLS refers to it */
-    struct freed freed;
+    struct generation *pin;        /* the one that it was accepted under: TLS refers to it */
     struct h1_client *bound_up;    /* idle, and for this client alone; see bound.h */
     struct address_count *counted; /* NULL: this peer's connections are not counted */
+    struct client_ends *told;      /* by a PROXY header; owned; NULL: the socket's ends count */
+    uint16_t peer_port, port;      /* the peer's, ours; 0: a Unix socket */
+    uint8_t peer_len;              /* of its text */
     bool tls;
     bool trusted; /* the peer is in trusted_proxies */
-    uint16_t peer_len;
-    uint8_t port_len; /* 0: our end is a Unix socket */
-    char port_text[6];
-    char peer_text[ADDRESS_TEXT_SIZE];
 };
+
+static inline struct client *client_of(struct h1_server *http)
+{
+    return (struct client *)http;
+}
+
+/* The peer's address without port. Valid as long as the client. */
+static inline struct weir_str client_peer_text(const struct client *client)
+{
+    return (struct weir_str){(const char *)(client + 1), client->peer_len};
+}
+
+/* The ends of its connection, a PROXY header's if one came. `bound->len` 0: not known any more. */
+void client_ends(const struct client *client, struct address *peer, struct address *bound);
 
 /* Whether the address is in the listener's trusted_proxies. */
 bool client_trusts(const struct listener_plan *plan, const struct address *address);
 
-/* Takes over an accepted socket, whose place in connection_limit is taken. `peer` is the client's address,
- * `bound` our end (len 0: the socket knows). */
-void client_open(struct listener_local *local, int fd, const struct address *peer,
-                 const struct address *bound);
+/* Takes over an accepted socket, whose place in connection_limit is taken. `peer` is the socket's other end,
+ * `port` the one that it came to (0: a Unix socket); `told` (or NULL) replaces both. */
+void client_open(struct listener_local *local, int fd, const struct address *peer, uint16_t port,
+                 const struct client_ends *told);
 
 /* Closes an accepted socket that becomes no client, and gives its place back. */
 void client_refuse(struct listener_local *local, int fd);

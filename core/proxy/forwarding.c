@@ -148,7 +148,7 @@ struct weir_peer forwarding_peer(const struct stream *stream)
     if (stream->peer.address.ptr != NULL) {
         return stream->peer;
     }
-    return (struct weir_peer){{client->peer_text, client->peer_len}, address_port(&client->peer)};
+    return (struct weir_peer){client_peer_text(client), client->peer_port};
 }
 
 /* ---- the request's id ---- */
@@ -259,7 +259,7 @@ static void extra_set(struct stream *stream, enum field_id id, struct weir_str n
 static bool add_forwarded_for(struct stream *stream)
 {
     const struct client *client = stream->client;
-    struct weir_str value = {client->peer_text, client->peer_len};
+    struct weir_str value = client_peer_text(client);
 
     if (fields_have(request_fields(stream), FIELD_X_FORWARDED_FOR)) {
         if (client->trusted) {
@@ -273,14 +273,18 @@ static bool add_forwarded_for(struct stream *stream)
 
 static void add_forwarded_port(struct stream *stream)
 {
-    const struct client *client = stream->client;
+    uint16_t port = stream->client->port;
+    char *end = stream->port_text + sizeof(stream->port_text), *at = end;
 
-    if (client->port_len == 0) { /* a Unix socket */
+    if (port == 0) { /* a Unix socket */
         fields_drop(request_fields(stream), FIELD_X_FORWARDED_PORT);
         return;
     }
+    for (; port > 0; port /= 10) {
+        *--at = (char)('0' + port % 10);
+    }
     extra_set(stream, FIELD_X_FORWARDED_PORT, STR("X-Forwarded-Port"),
-              (struct weir_str){client->port_text, client->port_len});
+              (struct weir_str){at, (size_t)(end - at)});
 }
 
 /* Forwarded: a stranger's is dropped always; with the option on, ours is added. */
@@ -297,8 +301,10 @@ static bool add_forwarded(struct stream *stream)
     if (!stream->listener->settings->forwarded) {
         return true;
     }
+    struct address peer, bound;
+    client_ends(client, &peer, &bound);
     struct weir_str value =
-        forwarded_make(&exchange->arena, &client->peer, client->tls ? STR("https") : STR("http"),
+        forwarded_make(&exchange->arena, &peer, client->tls ? STR("https") : STR("http"),
                        exchange->request.authority);
     if (value.ptr != NULL && there) {
         value = appended(stream, FIELD_FORWARDED, value);

@@ -20,6 +20,7 @@ struct greeting {
     struct list link; /* the listener's local half's */
     struct listener_local *local;
     int fd;
+    uint16_t port; /* ours */
     struct address peer;
     struct event event;
     struct timer timer;
@@ -44,10 +45,10 @@ static void tell(const struct address *peer, const struct listener_plan *plan, c
 
 enum verdict { VERDICT_WAIT, VERDICT_OPEN, VERDICT_CLOSE };
 
-/* Looks at what has come. VERDICT_OPEN: *peer and *bound (len 0: ask the socket) are the connection's, and
- * the header is out of the socket. */
-static enum verdict look(struct listener_local *local, int fd, struct address *peer,
-                         struct address *bound)
+/* Looks at what has come. VERDICT_OPEN: the header, if there was one, is out of the socket, and has told
+ * the ends (`told->peer.len` 0: it has not). */
+static enum verdict look(struct listener_local *local, int fd, const struct address *peer,
+                         struct client_ends *told)
 {
     const struct listener_plan *plan = local->plan;
     char *data = local->worker->loop->scratch;
@@ -78,10 +79,15 @@ static enum verdict look(struct listener_local *local, int fd, struct address *p
         return VERDICT_CLOSE; /* it was there a moment ago: the connection broke */
     }
     if (header.known) {
-        *peer = header.source;
-        *bound = header.destination;
+        *told = (struct client_ends){header.source, header.destination};
     }
     return VERDICT_OPEN;
+}
+
+static void open_client(struct listener_local *local, int fd, const struct address *peer,
+                        uint16_t port, const struct client_ends *told)
+{
+    client_open(local, fd, peer, port, told->peer.len > 0 ? told : NULL);
 }
 
 static void greeting_freed(struct freed *freed)
@@ -111,13 +117,14 @@ static void greeting_event(evutil_socket_t fd, short what, void *arg)
 {
     struct greeting *greeting = arg;
     struct listener_local *local = greeting->local;
-    struct address peer = greeting->peer;
-    struct address bound = {0};
+    struct client_ends told = {0};
     (void)what;
 
-    switch (look(local, fd, &peer, &bound)) {
+    switch (look(local, fd, &greeting->peer, &told)) {
     case VERDICT_WAIT: break;
-    case VERDICT_OPEN: client_open(local, greeting_end(greeting), &peer, &bound); break;
+    case VERDICT_OPEN:
+        open_client(local, greeting_end(greeting), &greeting->peer, greeting->port, &told);
+        break;
     case VERDICT_CLOSE: greeting_close(greeting); break;
     }
 }
@@ -131,7 +138,8 @@ static void greeting_timer(struct timer *timer)
 }
 
 /* Edge-triggered: bytes that were looked at and stay in the socket do not come up again. */
-static void greeting_wait(struct listener_local *local, int fd, const struct address *peer)
+static void greeting_wait(struct listener_local *local, int fd, const struct address *peer,
+                          uint16_t port)
 {
     struct loop *loop = local->worker->loop;
     struct greeting *greeting = calloc(1, sizeof(*greeting));
@@ -142,6 +150,7 @@ static void greeting_wait(struct listener_local *local, int fd, const struct add
     }
     greeting->local = local;
     greeting->fd = fd;
+    greeting->port = port;
     greeting->peer = *peer;
     greeting->timer.fn = greeting_timer;
     list_push_back(&local->greetings, &greeting->link);
@@ -153,14 +162,13 @@ static void greeting_wait(struct listener_local *local, int fd, const struct add
     }
 }
 
-void greeting_begin(struct listener_local *local, int fd, const struct address *peer)
+void greeting_begin(struct listener_local *local, int fd, const struct address *peer, uint16_t port)
 {
-    struct address source = *peer;
-    struct address bound = {0};
+    struct client_ends told = {0};
 
-    switch (look(local, fd, &source, &bound)) {
-    case VERDICT_WAIT: greeting_wait(local, fd, peer); break;
-    case VERDICT_OPEN: client_open(local, fd, &source, &bound); break;
+    switch (look(local, fd, peer, &told)) {
+    case VERDICT_WAIT: greeting_wait(local, fd, peer, port); break;
+    case VERDICT_OPEN: open_client(local, fd, peer, port, &told); break;
     case VERDICT_CLOSE: client_refuse(local, fd); break;
     }
 }

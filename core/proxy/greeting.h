@@ -15,7 +15,8 @@ bool greeting_wanted(const struct listener_plan *plan, const struct address *pee
 
 /* Takes over `fd` of a trusted peer: the header is read, or its absence found out, and client_open
  * called; or it is bad or too slow (header_timeout), and the socket is closed. */
-void greeting_begin(struct listener_local *local, int fd, const struct address *peer);
+void greeting_begin(struct listener_local *local, int fd, const struct address *peer,
+                    uint16_t port);
 
 /* Closes `fd` of a peer that is not trusted where a PROXY header is required. */
 void greeting_refuse(struct listener_local *local, int fd, const struct address *peer);

@@ -213,8 +213,7 @@ static void attempt_broken(struct probe *probe, const char *doing)
     char reason[160];
     snprintf(reason, sizeof(reason), "probe: %s%s%s%s", doing,
              conn_error_word((enum conn_error)conn->error),
-             conn->tls_error != NULL && conn->tls_error[0] != '\0' ? ": " : "",
-             conn->tls_error != NULL ? conn->tls_error : "");
+             conn_tls_error(conn)[0] != '\0' ? ": " : "", conn_tls_error(conn));
     attempt_done(probe, false, conn->error == CONN_TIMED_OUT, reason);
 }
 

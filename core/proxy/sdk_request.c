@@ -27,11 +27,11 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
     case WEIR_REQUEST_SERVER: return stream->server_name;
     case WEIR_REQUEST_SERVER_URL: return stream->server_url;
     case WEIR_REQUEST_TLS_VERSION:
-        return stream->client->tls && stream->client->http->conn != NULL
-                   ? str_from(SSL_get_version(stream->client->http->conn->ssl))
+        return stream->client->tls && stream->client->http.conn != NULL
+                   ? str_from(SSL_get_version(conn_ssl(stream->client->http.conn)))
                    : none;
     case WEIR_REQUEST_TLS_NAME:
-        return stream->client->tls && stream->client->http->conn != NULL
+        return stream->client->tls && stream->client->http.conn != NULL
                    ? client_tls_name(stream->client)
                    : none;
     case WEIR_REQUEST_ID: return stream->request_id;
@@ -52,12 +52,16 @@ static bool request_tls(const struct weir_request *req)
 static bool request_credentials(const struct weir_request *req, struct weir_credentials *out)
 {
     const struct client *client = stream_of_request(req)->client;
+    const struct conn *conn = client->http.conn;
     struct ucred credentials;
-    socklen_t len = sizeof(credentials);
+    int domain = AF_UNSPEC;
+    socklen_t len = sizeof(credentials), domain_len = sizeof(domain);
 
-    if (client->bound.len == 0 || client->bound.u.any.sa_family != AF_UNIX ||
-        client->http->conn == NULL ||
-        getsockopt(client->http->conn->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) != 0) {
+    /* Who came through a proxy is not the one at the socket's other end. */
+    if (client->told != NULL || conn == NULL ||
+        getsockopt(conn->fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) != 0 ||
+        domain != AF_UNIX ||
+        getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) != 0) {
         return false;
     }
     *out = (struct weir_credentials){credentials.uid, credentials.gid, credentials.pid};

@@ -59,9 +59,8 @@ static void stream_deadline(struct timer *timer);
 
 static struct exchange *down_open(struct down *down)
 {
-    struct h1_server *http = (struct h1_server *)down;
-    struct client *client = http->user;
-    struct worker *worker = client->worker;
+    struct client *client = client_of((struct h1_server *)down);
+    struct worker *worker = client->local->worker;
     struct stream *stream = stream_new(worker);
 
     if (stream == NULL) {
@@ -503,6 +502,6 @@ void stream_abort_all(struct worker *worker)
     }
     list_each(link2, &worker->clients)
     {
-        h1_server_abort(container_of(link2, struct client, link)->http);
+        h1_server_abort(&container_of(link2, struct client, link)->http);
     }
 }

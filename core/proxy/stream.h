@@ -98,6 +98,7 @@ struct stream {
     bool https;            /* as the client used it */
     struct weir_str request_id;
     char request_id_text[RANDOM_ID_SIZE];
+    char port_text[5]; /* X-Forwarded-Port, at its end */
 
     /* fields that Weir adds, made once a request */
     struct h1_extra extras[STREAM_EXTRAS];

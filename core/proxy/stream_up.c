@@ -316,7 +316,7 @@ const struct up_events stream_up_events = {
 static void client_idle(struct h1_client *client)
 {
     struct server_local *mine = client->user;
-    const SSL *ssl = client->conn->ssl;
+    const SSL *ssl = conn_ssl(client->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
     if (!mine->adopted || other_tls || client->moves != mine->server->moves ||
         mine->idle_count >= mine->idle_limit) {

@@ -207,7 +207,7 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     timer_set(worker->loop, &worker->drain, patience_ns > 0 ? patience_ns : 1);
     list_each(link, &worker->clients)
     {
-        h1_server_drain(container_of(link, struct client, link)->http);
+        h1_server_drain(&container_of(link, struct client, link)->http);
     }
     if (worker->generation != NULL) {
         generation_drain_handlers(worker->generation, worker);

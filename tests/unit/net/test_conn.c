@@ -215,7 +215,7 @@ START_TEST(test_kept_bytes_come_again_before_the_new_ones)
     wait_for_bytes(9);
     ck_assert_str_eq(here.data, "123456789");
     ck_assert_uint_eq(conn_kept(here.conn), 0);
-    ck_assert_ptr_null(here.conn->in.data);
+    ck_assert_ptr_null(here.conn->in);
 }
 END_TEST
 
@@ -310,7 +310,7 @@ START_TEST(test_what_the_socket_refuses_goes_later_in_order)
     ck_assert_mem_eq(drain.data, data, len);
     ck_assert_uint_eq(here.drained_calls, 1);
     ck_assert_uint_eq(here.conn->sent, len);
-    ck_assert_ptr_null(here.conn->out.data);
+    ck_assert_ptr_null(here.conn->out);
     free(data);
     free(drain.data);
 }
@@ -410,14 +410,14 @@ START_TEST(test_structs_and_buffers_are_used_again)
     open_pair(tcp_pair);
     struct conn *first = here.conn;
     conn_keep(first, "abc", 3);
-    char *buffer = first->in.data;
+    struct conn_buffer *buffer = first->in;
     conn_close(&here.conn, false);
     run_turns(loop, 1);
     close(there);
     open_pair(tcp_pair);
     ck_assert_ptr_eq(here.conn, first);
     conn_keep(here.conn, "def", 3);
-    ck_assert_ptr_eq(here.conn->in.data, buffer);
+    ck_assert_ptr_eq(here.conn->in, buffer);
     ck_assert_uint_eq(here.conn->received, 0);
 }
 END_TEST
@@ -430,8 +430,8 @@ START_TEST(test_an_idle_connection_is_clean_and_holds_nothing)
     wait_for_bytes(7);
     ck_assert(end_send(&here, "response"));
     ck_assert(conn_is_idle_clean(here.conn));
-    ck_assert_ptr_null(here.conn->in.data);
-    ck_assert_ptr_null(here.conn->out.data);
+    ck_assert_ptr_null(here.conn->in);
+    ck_assert_ptr_null(here.conn->out);
     shutdown(there, SHUT_WR);
     while (conn_is_idle_clean(here.conn)) {
         run_turns(loop, 1);

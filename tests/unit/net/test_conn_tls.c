@@ -122,8 +122,8 @@ static void open_both(const char *name, SSL_SESSION *session)
 {
     begin(name, session);
     run_until(loop, both_opened, NULL);
-    ck_assert_msg(client.open_ok, "client: %s", client.conn->tls_error);
-    ck_assert_msg(server.open_ok, "server: %s", server.conn->tls_error);
+    ck_assert_msg(client.open_ok, "client: %s", conn_tls_error(client.conn));
+    ck_assert_msg(server.open_ok, "server: %s", conn_tls_error(server.conn));
 }
 
 static size_t wanted;
@@ -152,8 +152,8 @@ START_TEST(test_bytes_go_both_ways)
     set_version(_i);
     put_sweep_off();
     open_both("one.example", NULL);
-    ck_assert_str_eq(SSL_get_version(server.conn->ssl), _i == 0 ? "TLSv1.2" : "TLSv1.3");
-    ck_assert_str_eq(SSL_get_servername(server.conn->ssl, TLSEXT_NAMETYPE_host_name),
+    ck_assert_str_eq(SSL_get_version(conn_ssl(server.conn)), _i == 0 ? "TLSv1.2" : "TLSv1.3");
+    ck_assert_str_eq(SSL_get_servername(conn_ssl(server.conn), TLSEXT_NAMETYPE_host_name),
                      "one.example");
     for (int i = 0; i < 3; i++) {
         ck_assert(end_send(&client, "request"));
@@ -324,7 +324,7 @@ END_TEST
 
 static char *subject_seen(void)
 {
-    X509 *certificate = SSL_get0_peer_certificate(client.conn->ssl);
+    X509 *certificate = SSL_get0_peer_certificate(conn_ssl(client.conn));
     static char subject[128];
 
     ck_assert_ptr_nonnull(certificate);
@@ -364,13 +364,13 @@ static void expect_failure(enum conn_error client_error, const char *client_word
     if (client_words != NULL) {
         ck_assert(!client.open_ok);
         ck_assert_int_eq(client.conn->error, client_error);
-        ck_assert_msg(strstr(client.conn->tls_error, client_words) != NULL, "%s",
-                      client.conn->tls_error);
+        ck_assert_msg(strstr(conn_tls_error(client.conn), client_words) != NULL, "%s",
+                      conn_tls_error(client.conn));
     }
     ck_assert(!server.open_ok);
     ck_assert_int_eq(server.conn->error, CONN_TLS);
-    ck_assert_msg(strstr(server.conn->tls_error, server_words) != NULL, "%s",
-                  server.conn->tls_error);
+    ck_assert_msg(strstr(conn_tls_error(server.conn), server_words) != NULL, "%s",
+                  conn_tls_error(server.conn));
 }
 
 START_TEST(test_a_wrong_name_is_not_trusted)
@@ -432,7 +432,7 @@ START_TEST(test_plain_http_on_a_tls_port_fails)
     run_until_true(loop, &server.opened);
     ck_assert(!server.open_ok);
     ck_assert_int_eq(server.conn->error, CONN_TLS);
-    ck_assert_str_eq(server.conn->tls_error, "http request");
+    ck_assert_str_eq(conn_tls_error(server.conn), "http request");
     close(raw);
 }
 END_TEST
@@ -446,7 +446,8 @@ START_TEST(test_a_peer_that_goes_away_in_the_handshake)
     close(raw);
     run_until_true(loop, &server.opened);
     ck_assert(!server.open_ok);
-    ck_assert_str_eq(server.conn->tls_error, "the peer closed the connection during the handshake");
+    ck_assert_str_eq(conn_tls_error(server.conn),
+                     "the peer closed the connection during the handshake");
 }
 END_TEST
 
@@ -495,8 +496,8 @@ static SSL_SESSION *session_of(const char *name, SSL_SESSION *session, bool *reu
     open_both(name, session);
     ck_assert(end_send(&server, "x"));
     wait_for_bytes(&client, 1);
-    *reused = SSL_session_reused(client.conn->ssl) == 1;
-    ck_assert_int_eq(SSL_session_reused(server.conn->ssl), *reused);
+    *reused = SSL_session_reused(conn_ssl(client.conn)) == 1;
+    ck_assert_int_eq(SSL_session_reused(conn_ssl(server.conn)), *reused);
     SSL_SESSION *next = conn_tls_session(client.conn);
     ck_assert_ptr_null(conn_tls_session(client.conn));
     drop_ends();
