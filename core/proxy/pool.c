@@ -243,6 +243,38 @@ static void server_local_close_idle(struct server_local *mine, uint64_t before_n
     }
 }
 
+void server_local_keep_session(struct server_local *mine, struct conn *conn)
+{
+    const SSL *ssl = conn_ssl(conn);
+
+    if (likely(ssl == NULL) || !mine->adopted || SSL_get_SSL_CTX(ssl) != mine->tls) {
+        return;
+    }
+    SSL_SESSION *session = conn_tls_session(conn);
+    if (session != NULL) {
+        SSL_SESSION_free(mine->tls_session);
+        mine->tls_session = session;
+    }
+}
+
+SSL_SESSION *server_local_session(struct server_local *mine)
+{
+    SSL_SESSION *session = mine->tls_session;
+
+    if (session != NULL && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION) {
+        SSL_SESSION_up_ref(session);
+    } else {
+        mine->tls_session = NULL;
+    }
+    return session;
+}
+
+static void server_local_forget_session(struct server_local *mine)
+{
+    SSL_SESSION_free(mine->tls_session);
+    mine->tls_session = NULL;
+}
+
 void pool_local_moved(struct server_local *mine)
 {
     mine->moves = mine->server->moves;
@@ -274,6 +306,7 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
             mine->candidate = UINT32_MAX;
             outcomes_forget(mine);
             server_local_close_idle(mine, UINT64_MAX);
+            server_local_forget_session(mine);
         }
     }
 }
@@ -301,6 +334,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         mine->adopted = true;
         if (mine->tls != plan->tls) {
             server_local_close_idle(mine, UINT64_MAX);
+            server_local_forget_session(mine);
             mine->tls = plan->tls;
         }
         mine->idle_limit = (size_t)plan->settings->keepalive;

@@ -14,7 +14,7 @@
 
 #include "base/list.h"
 #include "module/context.h"
-#include "net/loop.h"
+#include "net/conn.h"
 #include "proxy/queue.h"
 #include "proxy/retry_budget.h"
 #include "proxy/server.h"
@@ -94,6 +94,13 @@ void pool_local_refresh(struct pool_local *local);
 
 /* The pool's numbers on this loop, for the reader. */
 struct traffic pool_total(const struct pool *pool);
+
+/* A request leaves the connection: the session that the server has given for resumption is kept for the next
+ * one. Nothing where the connection is plain, or made with TLS settings of before. */
+void server_local_keep_session(struct server_local *mine, struct conn *conn);
+/* The session for a new connection; the caller frees it. One of TLS 1.3 is given out once (RFC 8446 section
+ * C.4), one of TLS 1.2 as often as the server takes it. NULL: none. */
+SSL_SESSION *server_local_session(struct server_local *mine);
 
 /* The server has another address: its idle connections lead to the old one, and are closed. */
 void pool_local_moved(struct server_local *mine);

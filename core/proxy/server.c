@@ -120,6 +120,7 @@ void server_unref(struct server **server)
     ASSERT(list_empty(&s->waiters));
     for (unsigned i = 0; i < s->loops; i++) {
         ASSERT(list_empty(&s->locals[i].idle) && s->locals[i].notes == NULL);
+        SSL_SESSION_free(s->locals[i].tls_session);
     }
     pthread_mutex_destroy(&s->lock);
     free((char *)(uintptr_t)s->url.text.ptr);

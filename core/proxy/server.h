@@ -51,6 +51,7 @@ struct server_local {
         adopted;    /* in this loop's generation; else connections are not kept. Read by others */
     uint32_t moves; /* the server's, when the idle connections were last looked at */
     const SSL_CTX *tls; /* of this loop's generation; what was made with another is not kept */
+    SSL_SESSION *tls_session;    /* its newest, for the next connection; owned; NULL: none */
     struct outcome_notes *notes; /* for health modules; NULL: nobody listens */
     struct server *server;
     struct traffic traffic;

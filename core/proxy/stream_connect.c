@@ -144,11 +144,14 @@ static enum conn_error pending_connect(struct pending *pending, const struct str
                                        const struct pool_plan *plan, const struct server *server,
                                        const struct address *address)
 {
+    struct server_local *mine = &server->locals[stream->worker->index];
     struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
     enum conn_error error = CONN_OK;
 
+    tls.session = server->url.tls && plan->tls == mine->tls ? server_local_session(mine) : NULL;
     pending->conn = conn_connect(stream_loop(stream), &address->u.any, address->len,
                                  server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
+    SSL_SESSION_free(tls.session);
     return error;
 }
 

@@ -71,6 +71,7 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
         stream_give_up_connecting(stream);
     }
     if (exchange->up != NULL) {
+        server_local_keep_session(stream->server, ((struct h1_client *)exchange->up)->conn);
         exchange->up->ops->release(exchange->up);
     }
     if (stream->server != NULL) {

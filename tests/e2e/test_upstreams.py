@@ -3,6 +3,8 @@
 
 import ssl
 
+import pytest
+
 from weirtest import conf
 from weirtest.load import Load
 
@@ -110,6 +112,27 @@ def test_sni_to_the_server(start_weir, http_server, certs):
     weir = start_weir(https(certs, web))
     assert weir.get("/").status == 200
     assert names == ["localhost"]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_new_connections_resume_the_session(start_weir, scripted_server, certs, version):
+    """A server that closes after each answer costs one whole handshake, not one a request."""
+    def once(peer):
+        resumed.append(peer.sock.session_reused)
+        peer.request()
+        peer.respond(b"a", headers=[("Connection", "close")])
+
+    context = certs.server()
+    context.minimum_version = context.maximum_version = version
+    resumed = []
+    web = scripted_server(once, once, once, once, tls=context)
+    weir = start_weir(https(certs, web), workers=1)
+    for _ in range(3):
+        assert weir.get("/").text == "a"
+    assert resumed == [False, True, True]
+    weir.reload(https(certs, web, "verify = off"))  # other settings: whom they trust is found out anew
+    assert weir.get("/").text == "a"
+    assert resumed == [False, True, True, False]
 
 
 def test_client_certificate(start_weir, http_server, certs):
