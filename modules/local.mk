@@ -22,14 +22,18 @@ MODULE_TEST_SOURCES = modules/test_main.c modules/test_main.h
 # --- route_path ----------------------------------------------------------------------------------
 
 ROUTE_PATH_SOURCES = \
+    modules/route_path/explain.c \
     modules/route_path/normalise.c \
     modules/route_path/redirect.c modules/route_path/redirect.h \
-    modules/route_path/route_path.c \
+    modules/route_path/route_path.c modules/route_path/route_path.h \
     modules/route_path/table.c modules/route_path/table.h
 pkgmodule_PROGRAMS += modules/built/route_path.so
 modules_built_route_path_so_SOURCES = $(ROUTE_PATH_SOURCES)
 modules_built_route_path_so_LDFLAGS = $(MODULE_LINK)
-weir_tests += modules/route_path/test_route_path
+weir_tests += modules/route_path/test_explain modules/route_path/test_route_path
+modules_route_path_test_explain_SOURCES = $(ROUTE_PATH_SOURCES) $(MODULE_TEST_SOURCES) \
+    modules/route_path/test_explain.c
+modules_route_path_test_explain_LDADD = $(MODULE_TEST_LIBS)
 modules_route_path_test_route_path_SOURCES = $(ROUTE_PATH_SOURCES) $(MODULE_TEST_SOURCES) \
     modules/route_path/test_route_path.c
 modules_route_path_test_route_path_LDADD = $(MODULE_TEST_LIBS)

@@ -44,6 +44,7 @@ sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
     sdk/testing/conf.c \
     sdk/testing/control.c \
     sdk/testing/descriptor.c \
+    sdk/testing/explain.c \
     sdk/testing/fake.h \
     sdk/testing/fields.c \
     sdk/testing/files.c \

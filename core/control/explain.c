@@ -1,25 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A dry run of a request: the control thread is a loop as the workers are, with instances of its own of
- * routers, stickiness and balancers, so that asking them changes nothing for anybody. Filters are left
- * aside: they may count what they see.
+ * A dry run of a request: reads what is asked. The control thread is a loop as the workers are, with
+ * instances of its own of routers, stickiness and balancers, so that asking them changes nothing for
+ * anybody. Filters are left aside: they may count what they see.
  */
-#include <math.h>
+#include "control/explain.h"
+
 #include <stdlib.h>
 
-#include "control/plane.h"
 #include "http/uri.h"
-#include "proxy/stream.h"
 
 #define EXPLAIN_MEMORY (256u * 1024)
-
-struct explain {
-    struct operation *operation;
-    struct stream stream;
-    struct client client;
-    struct weir_route_result route;
-    cJSON *answer;
-};
 
 /* ---- the request ---- */
 
@@ -142,169 +133,6 @@ static bool find_listener(struct explain *explain, const struct generation *g)
     return true;
 }
 
-/* ---- what becomes of it ---- */
-
-static void set_answer(struct explain *explain, unsigned status, const char *reason)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(explain->answer, "answer");
-    cJSON *answer = cJSON_AddObjectToObject(explain->answer, "answer");
-    json_set_number(answer, "status", status);
-    json_set(answer, "reason", reason);
-}
-
-/* Asks the routers one by one. false: it ends here. */
-static bool explain_route(struct explain *explain, struct generation *g)
-{
-    enum weir_status status = WEIR_DECLINED;
-    cJSON *route = cJSON_AddObjectToObject(explain->answer, "route");
-    cJSON *tried = cJSON_CreateArray();
-
-    explain->route = (struct weir_route_result){
-        .size = sizeof(explain->route), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
-    for (size_t i = 0; i < g->routers.count && status == WEIR_DECLINED; i++) {
-        const struct use *use = g->routers.items[i];
-        struct instance *instance = use_on(use, explain->stream.worker->index);
-        status =
-            use->module->descriptor.router->route(&instance->context.base, instance->data,
-                                                  &explain->stream.request_handle, &explain->route);
-        cJSON *one = cJSON_CreateObject();
-        json_set(one, "name", use->module->name);
-        cJSON_AddBoolToObject(one, "match", status == WEIR_OK);
-        json_set(one, "why",
-                 status == WEIR_OK         ? "one of its rules fits"
-                 : status == WEIR_DECLINED ? "none of its rules fits"
-                                           : "it failed");
-        cJSON_AddItemToArray(tried, one);
-    }
-    bool known = status == WEIR_OK && explain->route.route < g->route_count;
-    json_set(route, "name", known ? g->routes[explain->route.route]->name : NULL);
-    cJSON_AddItemToObject(route, "tried", tried);
-    if (status == WEIR_DECLINED) {
-        set_answer(explain, 404, "no_route");
-    } else if (status != WEIR_OK ||
-               (explain->route.status == 0 && explain->route.pool >= g->pool_count)) {
-        set_answer(explain, 500, "module_failed");
-    } else if (explain->route.status != 0) {
-        char *text =
-            base_printf("%s%.*s", explain->route.location.len > 0 ? "redirect to " : "rule",
-                        STR_ARGS(explain->route.location));
-        set_answer(explain, explain->route.status, text);
-        free(text);
-    } else {
-        return true;
-    }
-    return false;
-}
-
-static const char *why_not(const struct pool_local *local, const struct server *server)
-{
-    if (server->admin == ADMIN_MAINTENANCE) {
-        return "it is in maintenance";
-    }
-    if (server->admin == ADMIN_DRAIN) {
-        return "it drains: no new sessions";
-    }
-    if (server->effective == 0) {
-        return "its weight is 0";
-    }
-    if (server->ejected) {
-        return "it is ejected for a time";
-    }
-    if (server->health == HEALTH_DOWN) {
-        return "it is down";
-    }
-    if (server->held) {
-        return "it waits for its first probe";
-    }
-    if (!server_has_room(server)) {
-        return "it is at its limit";
-    }
-    return server->locals[local->worker->index].candidate == UINT32_MAX
-               ? "a backup, for when no other can serve"
-               : NULL;
-}
-
-/* The workers' mean; 0: none has one. */
-static double latency_ms(const struct server *server)
-{
-    uint64_t sum = 0, count = 0;
-    for (unsigned i = 0; i < server->loops; i++) {
-        uint32_t latency = __atomic_load_n(&server->locals[i].latency_us, __ATOMIC_RELAXED);
-        sum += latency;
-        count += latency > 0;
-    }
-    return count > 0 ? (double)sum / (double)count / 1000 : NAN;
-}
-
-static void explain_candidates(struct explain *explain, const struct pool_local *local)
-{
-    cJSON *candidates = cJSON_AddArrayToObject(explain->answer, "candidates");
-
-    for (size_t i = 0; i < local->plan->server_count; i++) {
-        const struct server *server = local->plan->servers[i];
-        const char *why = why_not(local, server);
-        cJSON *one = cJSON_CreateObject();
-        json_set(one, "id", server->name);
-        cJSON_AddBoolToObject(one, "eligible", why == NULL);
-        json_set(one, "why", why != NULL ? why : "it can serve");
-        json_set_rate(one, "weight", (double)server->effective / WEIR_WEIGHT_ONE);
-        json_set_number(one, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
-        json_set_rate(one, "latency_ms", latency_ms(server));
-        json_set(one, "score", NULL); /* a balancer ranks, it gives no numbers */
-        cJSON_AddItemToArray(candidates, one);
-    }
-}
-
-static void explain_pick(struct explain *explain, struct generation *g)
-{
-    struct pool_plan *plan = &g->pools[explain->route.pool];
-    struct pool_local *local = &plan->pool->locals[explain->stream.worker->index];
-    struct server *session = NULL;
-
-    explain->stream.pool = plan;
-    json_set(explain->answer, "pool", plan->pool->name);
-    struct server_local *chosen = pool_would_pick(local, &explain->stream, &session);
-    bool named = explain->stream.sticky_id != WEIR_NO_SERVER;
-    bool kept = session != NULL && chosen != NULL && chosen->server == session;
-    cJSON *sticky = cJSON_AddObjectToObject(explain->answer, "sticky");
-    json_set(sticky, "verdict", !named ? "none" : kept ? "known" : "lost");
-    json_set(sticky, "server", session != NULL ? session->name : NULL);
-    explain_candidates(explain, local);
-    json_set(explain->answer, "pick", chosen != NULL ? chosen->server->name : NULL);
-    if (chosen == NULL && pool_local_has_untried(local, &explain->stream)) {
-        set_answer(explain, 503, "queued: all that could serve are busy, and then queue_timeout");
-    } else if (chosen == NULL) {
-        set_answer(explain, 503, "no_server");
-    }
-}
-
-static void explain_all(struct explain *explain, struct generation *g)
-{
-    explain->answer = cJSON_CreateObject();
-    json_set(explain->answer, "listener", explain->stream.listener->listener->name);
-    if (explain->stream.listener->handler_count > 0) {
-        const struct use *use =
-            listener_plan_handler(explain->stream.listener, explain->stream.exchange.request.path);
-        json_set(explain->answer, "handler", use != NULL ? use->module->name : NULL);
-        json_set(explain->answer, "route", NULL);
-    } else if (explain_route(explain, g)) {
-        explain_pick(explain, g);
-    }
-    static const char *const always[] = {"pool", "pick", "answer"};
-    for (size_t i = 0; i < ARRAY_COUNT(always); i++) {
-        if (!cJSON_HasObjectItem(explain->answer, always[i])) {
-            json_set(explain->answer, always[i], NULL);
-        }
-    }
-    if (!cJSON_HasObjectItem(explain->answer, "sticky")) {
-        cJSON *sticky = cJSON_AddObjectToObject(explain->answer, "sticky");
-        json_set(sticky, "verdict", "none");
-        json_set(sticky, "server", NULL);
-        cJSON_AddArrayToObject(explain->answer, "candidates");
-    }
-    operation_succeed(explain->operation, 200, explain->answer);
-}
-
 void run_explain(struct operation *operation)
 {
     struct plane *plane = operation->plane;
@@ -322,7 +150,7 @@ void run_explain(struct operation *operation)
     stream->start_ns = loop_now_ns(plane->self->loop);
     arena_init(&stream->exchange.arena, NULL, EXPLAIN_MEMORY);
     if (read_request(explain) && find_listener(explain, g)) {
-        explain_all(explain, g);
+        explain_answer(explain, g);
     }
     arena_reset(&stream->exchange.arena);
     free(explain);

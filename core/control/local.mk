@@ -19,6 +19,8 @@ core_libcore_a_SOURCES += \
     core/control/events.c \
     core/control/events.h \
     core/control/explain.c \
+    core/control/explain.h \
+    core/control/explain_answer.c \
     core/control/export.c \
     core/control/history.c \
     core/control/history.h \

@@ -102,12 +102,21 @@ const struct answer_schema answer_schemas[] = {
     {"Explanation",
      "{'type':'object','properties':{'listener':" TEXT
      ",'route':{'type':['object','null'],'properties':{'name':" OR_TEXT
-     ",'tried':{'type':'array','items':{'type':'object','properties':{'name':" TEXT
-     ",'match':" BOOLEAN ",'why':" TEXT "}}}}},'pool':" OR_TEXT
+     ",'tried':{'type':'array','description':'Rules that were looked at, in the order in which they "
+     "go before each other; a router that does not tell its rules is one.','items':{'type':'object',"
+     "'properties':{'module':" TEXT ",'name':" TEXT
+     ",'match':{'type':'boolean','description':'Whether it decides.'},"
+     "'verdict':{'enum':['wins','fits','differs'],'description':'fits: it would, but another goes "
+     "before it.'},'why':" TEXT "}}},"
+     "'left_out':{'type':'integer','minimum':0,'description':'More rules, further from the "
+     "request than those that are told.'}}},'pool':" OR_TEXT
      ",'sticky':{'type':'object','properties':{'verdict':{'enum':['none','known','lost']},'server':" OR_TEXT
      "}},'candidates':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
      ",'eligible':" BOOLEAN ",'why':" TEXT ",'weight':" NUMBER ",'in_flight':" COUNT
-     ",'latency_ms':" MAYBE ",'score':" MAYBE "}}},'pick':" OR_TEXT
+     ",'latency_ms':" MAYBE
+     ",'score':{'type':['number','null'],'description':'The balancer takes the lowest. null: it has no "
+     "number, or the server is no candidate. Turns are those of the loop that answers; each worker "
+     "keeps its own.'},'score_text':" OR_TEXT "}}},'pick':" OR_TEXT
      ",'answer':{'type':['object','null'],'properties':{'status':" COUNT ",'reason':" TEXT "}}}}"},
     {"User", "{'type':'object','properties':{'name':" TEXT
              ",'role':{'enum':['viewer','operator','admin']},'has_password':" BOOLEAN

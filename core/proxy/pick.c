@@ -5,6 +5,8 @@
  * A candidate is usable for a stream when the stream has not tried it and it is under its limit. What a
  * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our own.
  */
+#include <math.h>
+
 #include "base/log.h"
 #include "proxy/generation.h"
 #include "proxy/stream.h"
@@ -170,10 +172,10 @@ static bool acquire_session(const struct pool_local *local, struct server *serve
     return server_acquire(server);
 }
 
-static struct server_local *pick_any(struct pool_local *local, struct stream *stream)
+static struct pick make_pick(struct pool_local *local, struct stream *stream)
 {
-    struct pick pick = {
-        .pub = {.size = sizeof(pick.pub),
+    return (struct pick){
+        .pub = {.size = sizeof(struct weir_pick),
                 .attempt = stream->retries,
                 .candidates = &local->candidates,
                 .request = &stream->request_handle,
@@ -181,6 +183,11 @@ static struct server_local *pick_any(struct pool_local *local, struct stream *st
         .local = local,
         .stream = stream,
     };
+}
+
+static struct server_local *pick_any(struct pool_local *local, struct stream *stream)
+{
+    struct pick pick = make_pick(local, stream);
 
     /* Another loop may take the last place between usable and acquire: then choose again. */
     for (unsigned i = 0; i < 8 && local->candidates.count > 0; i++) {
@@ -226,14 +233,7 @@ enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
 struct server_local *pool_would_pick(struct pool_local *local, struct stream *stream,
                                      struct server **session)
 {
-    struct pick pick = {
-        .pub = {.size = sizeof(pick.pub),
-                .candidates = &local->candidates,
-                .request = &stream->request_handle,
-                .usable = pick_usable},
-        .local = local,
-        .stream = stream,
-    };
+    struct pick pick = make_pick(local, stream);
     struct server *mine = pick_session(local, stream);
 
     *session = stream->sticky_id != WEIR_NO_SERVER
@@ -244,4 +244,21 @@ struct server_local *pool_would_pick(struct pool_local *local, struct stream *st
     }
     uint32_t index = local->candidates.count > 0 ? pick_by_balancer(local, &pick) : WEIR_PICK_NONE;
     return index != WEIR_PICK_NONE ? local->servers[index] : pick_reserve(local, stream);
+}
+
+bool pool_score(struct pool_local *local, struct stream *stream, const struct server *server,
+                struct weir_score *score)
+{
+    struct balancer *balancer = local->balancer;
+    struct pick pick = make_pick(local, stream);
+    uint32_t index = server->locals[local->worker->index].candidate;
+
+    *score = (struct weir_score){.size = sizeof(*score)};
+    if (balancer->failed || balancer->ops->score == NULL || index >= local->candidates.count ||
+        balancer->ops->score(&balancer->context.base, balancer->data, &pick.pub, index, score) !=
+            WEIR_OK) {
+        return false;
+    }
+    score->text[sizeof(score->text) - 1] = '\0';
+    return isfinite(score->value);
 }

@@ -127,6 +127,11 @@ enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
 struct server_local *pool_would_pick(struct pool_local *local, struct stream *stream,
                                      struct server **session);
 
+/* How the server ranks for the stream, as the balancer says. false: it is no candidate, or the balancer has
+ * no number for it. Changes nothing; pool_would_pick does move this loop's balancer on. The stream's loop. */
+bool pool_score(struct pool_local *local, struct stream *stream, const struct server *server,
+                struct weir_score *score);
+
 /* The server is given to the stream, its place is already taken; the balancer hears of it. */
 void pool_assign(struct pool_local *local, struct stream *stream, struct server_local *mine);
 

@@ -11,6 +11,7 @@
  */
 #include <weir/weir.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define SCAN_MAX 64
@@ -273,6 +274,21 @@ static void on_complete(struct weir_context *ctx, void *instance,
     }
 }
 
+/* What member_before compares; read anew, and kept nowhere. */
+static enum weir_status score(struct weir_context *ctx, void *instance,
+                              const struct weir_pick *choice, uint32_t index,
+                              struct weir_score *out)
+{
+    const struct weir_candidate *candidate = weir_candidate_at(choice->candidates, index);
+    uint32_t in_flight = weir_candidate_in_flight(candidate);
+    double weight = (candidate->weight > 0 ? candidate->weight : 1) / (double)WEIR_WEIGHT_ONE;
+    (void)ctx;
+    (void)instance;
+    out->value = in_flight / weight;
+    snprintf(out->text, sizeof(out->text), "%u in flight over weight %.3g", in_flight, weight);
+    return WEIR_OK;
+}
+
 /* All is built anew: the load is the host's, and the turns among equals begin at a random point, so
  * that frequent changes do not favour whoever comes first. */
 static enum weir_status on_members(struct weir_context *ctx, void *instance,
@@ -338,6 +354,7 @@ static const struct weir_balancer balancer = {
     .pick = pick,
     .on_assign = on_assign,
     .on_complete = on_complete,
+    .score = score,
 };
 
 static const struct weir_module module = {

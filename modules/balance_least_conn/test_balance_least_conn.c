@@ -342,6 +342,53 @@ START_TEST(members_come_and_go)
 }
 END_TEST
 
+static double score_of(const struct fixture *f, uint32_t server)
+{
+    struct weir_score score;
+    ck_assert_int_eq(weir_test_score(f->balancer, NULL, server, &score), WEIR_OK);
+    return score.value;
+}
+
+START_TEST(lowest_score_is_picked)
+{
+    struct fixture *f = begin(sizes[_i], 5);
+    for (uint32_t turn = 0; turn < 200; turn++) {
+        uint32_t picked = weir_test_pick(f->balancer, NULL);
+        double least = score_of(f, picked);
+        for (uint32_t s = 0; s < f->count; s++) {
+            if (score_of(f, s) < least) {
+                ck_abort_msg("picked %u, where %u has a lower score", picked, s);
+            }
+        }
+        weir_test_assign(f->balancer, picked);
+    }
+    end(&f);
+}
+END_TEST
+
+START_TEST(scores_are_loads)
+{
+    struct fixture *f = begin(3, 3);
+    struct weir_score score;
+    weir_test_server_set_in_flight(f->pool, 0, 4);
+    weir_test_server_set_in_flight(f->pool, 1, 8); /* of weight 2: equal */
+    ck_assert_double_eq(score_of(f, 0), 4);
+    ck_assert_double_eq(score_of(f, 1), 4);
+    ck_assert_double_eq(score_of(f, 2), 0);
+    set_usable(f, 0, false); /* at its limit: it ranks all the same */
+    ck_assert_double_eq(score_of(f, 0), 4);
+    weir_test_server_set_weight(f->pool, 0, WEIR_WEIGHT_ONE / 4); /* slow start */
+    ck_assert_int_eq(weir_test_pool_tell(f->pool), WEIR_OK);
+    ck_assert_int_eq(weir_test_score(f->balancer, NULL, 0, &score), WEIR_OK);
+    ck_assert_double_eq(score.value, 16);
+    ck_assert_str_eq(score.text, "4 in flight over weight 0.25");
+    weir_test_server_set_candidate(f->pool, 0, false);
+    ck_assert_int_eq(weir_test_pool_tell(f->pool), WEIR_OK);
+    ck_assert_int_eq(weir_test_score(f->balancer, NULL, 0, &score), WEIR_DECLINED);
+    end(&f);
+}
+END_TEST
+
 START_TEST(empty_pool_is_none)
 {
     struct fixture *f = begin(0, 1);
@@ -471,6 +518,8 @@ Suite *module_suite(void)
     tcase_add_loop_test(tcase, freed_server_is_found, 0, SIZES);
     tcase_add_loop_test(tcase, retry_does_not_hide_a_server, 0, SIZES);
     tcase_add_loop_test(tcase, members_come_and_go, 0, SIZES);
+    tcase_add_loop_test(tcase, lowest_score_is_picked, 0, SIZES);
+    tcase_add_test(tcase, scores_are_loads);
     tcase_add_test(tcase, empty_pool_is_none);
     tcase_add_test(tcase, ten_thousand_cost_one_question_a_pick);
     tcase_add_test(tcase, full_servers_cost_little);

@@ -9,6 +9,8 @@
  */
 #include <weir/weir.h>
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Ticks between two turns of a server of weight 1/256; of weight 1: 2^32. */
@@ -292,6 +294,26 @@ static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir
     return index;
 }
 
+/* How far ahead a member's turn lies, and how far apart its turns are; 1: those of a server of weight 1. */
+static enum weir_status score(struct weir_context *ctx, void *instance,
+                              const struct weir_pick *choice, uint32_t index,
+                              struct weir_score *out)
+{
+    const double one = (double)(TICKS / WEIR_WEIGHT_ONE);
+    const struct round_robin *self = instance;
+    (void)ctx;
+
+    if (self->count != choice->candidates->count) { /* on_members ran out of memory */
+        return WEIR_DECLINED;
+    }
+    const struct member *member = &self->members[index];
+    out->value = (double)(int64_t)(member->due - self->now) / one;
+    snprintf(out->text, sizeof(out->text), "its turn %s %.2f, then one every %.2f",
+             out->value < 0 ? "is overdue by" : "comes in", fabs(out->value),
+             (double)member->ticks / one);
+    return WEIR_OK;
+}
+
 static enum weir_status create(struct weir_context *ctx, const void *conf, void *prepared,
                                void **instance)
 {
@@ -327,6 +349,7 @@ static const struct weir_balancer balancer = {
     .destroy = destroy,
     .on_members = on_members,
     .pick = pick,
+    .score = score,
 };
 
 static const struct weir_module module = {

@@ -311,6 +311,65 @@ START_TEST(workers_do_not_walk_in_step)
 }
 END_TEST
 
+static double score_of(const struct fixture *f, uint32_t server)
+{
+    struct weir_score score;
+    ck_assert_int_eq(weir_test_score(f->balancer, NULL, server, &score), WEIR_OK);
+    ck_assert_ptr_nonnull(strstr(score.text, "its turn"));
+    return score.value;
+}
+
+/* Whoever has the lowest score is picked, and to ask for scores moves nobody. */
+START_TEST(lowest_score_is_picked)
+{
+    static const uint32_t weights[] = {5, 1, 3, 2};
+    struct fixture f = begin(weights, 4);
+    struct fixture silent = begin(weights, 4);
+    for (uint32_t i = 0; i < 200; i++) {
+        if (i == 100) { /* slow start: the weight is no whole number */
+            weir_test_server_set_weight(f.pool, 1, 100);
+            weir_test_server_set_weight(silent.pool, 1, 100);
+            weir_test_pool_tell(f.pool);
+            weir_test_pool_tell(silent.pool);
+        }
+        double scores[4];
+        for (uint32_t s = 0; s < 4; s++) {
+            scores[s] = score_of(&f, s);
+        }
+        uint32_t picked = next(&f);
+        ck_assert_uint_eq(picked, next(&silent));
+        for (uint32_t s = 0; s < 4; s++) {
+            ck_assert_double_ge(scores[s], scores[picked]);
+        }
+    }
+    test_end(&f.host);
+    test_end(&silent.host);
+}
+END_TEST
+
+START_TEST(scores_are_turns)
+{
+    static const uint32_t weights[] = {1, 4};
+    struct fixture f = begin(weights, 2);
+    struct weir_score score;
+    ck_assert_int_eq(weir_test_score(f.balancer, NULL, 1, &score), WEIR_OK);
+    ck_assert_ptr_nonnull(strstr(score.text, "then one every 0.25"));
+    for (uint32_t i = 0; i < 20; i++) {
+        double before = score_of(&f, 0);
+        double other = score_of(&f, 1);
+        if (next(&f) ==
+            1) { /* time has gone on to its turn, and its next one lies a quarter ahead */
+            ck_assert_double_eq_tol(score_of(&f, 1), 0.25, 1e-6);
+            ck_assert_double_eq_tol(score_of(&f, 0), before - other, 1e-6);
+        }
+    }
+    weir_test_server_set_candidate(f.pool, 0, false);
+    weir_test_pool_tell(f.pool);
+    ck_assert_int_eq(weir_test_score(f.balancer, NULL, 0, &score), WEIR_DECLINED);
+    test_end(&f.host);
+}
+END_TEST
+
 /* ---- many servers, through the hooks themselves, counting questions to the host ---- */
 
 #define MANY 10000
@@ -428,6 +487,8 @@ Suite *module_suite(void)
     tcase_add_test(tcase, hearing_nothing_new_changes_nothing);
     tcase_add_test(tcase, weight_can_rise_slowly);
     tcase_add_test(tcase, workers_do_not_walk_in_step);
+    tcase_add_test(tcase, lowest_score_is_picked);
+    tcase_add_test(tcase, scores_are_turns);
     tcase_add_test(tcase, ten_thousand_cost_one_question_a_pick);
     tcase_add_test(tcase, full_servers_cost_little);
     suite_add_tcase(suite, tcase);

@@ -8,26 +8,11 @@
  */
 #include <weir/weir.h>
 
-#include "redirect.h"
-#include "table.h"
+#include "route_path.h"
 
 #include <stdlib.h>
 
 /* ---- options ---- */
-
-struct route_conf {
-    struct weir_str path; /* the block's title */
-    struct weir_str pool;
-    struct weir_str redirect;
-    struct weir_list host; /* of struct weir_str */
-    int64_t status;
-    bool exact;
-};
-
-struct conf {
-    struct weir_list routes; /* of struct route_conf */
-    struct weir_str fallback;
-};
 
 static const struct weir_option route_rows[] = {
     WEIR_OPTION(struct route_conf, pool, STRING, NULL, WEIR_CONTEXT_ROUTE, WEIR_OPTION_RELOADABLE,
@@ -65,31 +50,15 @@ static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
 /* ---- prepared ---- */
 
-struct rule {
-    weir_pool_ref pool; /* WEIR_NO_REF: it redirects */
-    weir_route_ref route;
-    uint32_t status;
-    uint32_t segments;         /* of its path */
-    struct redirect *redirect; /* owned; NULL: none */
-};
-
-struct router {
-    struct table *table;
-    struct rule *rules; /* one a route block; and the default's, if any, at the end */
-    size_t count;
-    uint32_t fallback; /* TABLE_NONE: none */
-    char *text;        /* the memory of all normalised hosts and paths */
-};
-
 /* What conf_create carries along. */
 struct builder {
     struct weir_context *ctx;
     struct weir_check *check;
     const struct conf *conf;
     struct router *router;
-    char *text;       /* the next free byte of router->text */
-    char *name;       /* to write a route's name into */
-    size_t name_size; /* enough for every route's */
+    char *text;  /* the next free byte of router->text */
+    char *name;  /* to write a route's name into */
+    size_t keys; /* used of router->keys */
 };
 
 static size_t count_segments(struct weir_str path)
@@ -115,23 +84,21 @@ static size_t append(char *to, size_t at, struct weir_str text)
     return at + text.len;
 }
 
-/* A route's name for statistics: "/api", "shop.example,*.example/api", "/api (exact)". */
-static struct weir_str route_name(struct builder *b, const struct route_conf *conf,
-                                  struct weir_str path)
+struct weir_str route_name(const struct route_conf *conf, struct weir_str path, char *buffer)
 {
     const struct weir_str *hosts = conf->host.items;
     size_t len = 0;
     for (size_t i = 0; i < conf->host.count; i++) {
         if (i > 0) {
-            b->name[len++] = ',';
+            buffer[len++] = ',';
         }
-        len = append(b->name, len, hosts[i]);
+        len = append(buffer, len, hosts[i]);
     }
-    len = append(b->name, len, path);
+    len = append(buffer, len, path);
     if (conf->exact) {
-        len = append(b->name, len, (struct weir_str)WEIR_STR_INIT(" (exact)"));
+        len = append(buffer, len, (struct weir_str)WEIR_STR_INIT(" (exact)"));
     }
-    return (struct weir_str){b->name, len};
+    return (struct weir_str){buffer, len};
 }
 
 /* Adds the rule under one host. false: a rule has that key already, and both were told. */
@@ -140,6 +107,8 @@ static bool add_key(struct builder *b, const struct route_conf *conf, const stru
 {
     uint32_t other = table_add(b->router->table, key, index);
     if (other == TABLE_NONE) {
+        b->router->keys[b->keys++] = *key;
+        b->router->rules[index].key_count++;
         return true;
     }
     const struct route_conf *first = route_at(b->conf, other);
@@ -244,10 +213,12 @@ static bool build_rule(struct builder *b, uint32_t index)
         while (path.len > 1 && path.ptr[path.len - 1] == '/') {
             path.len--; /* "/api/" and "/api" are one rule, with one name */
         }
+        rule->path = path;
         rule->segments = (uint32_t)count_segments(path);
+        rule->first_key = (uint32_t)b->keys;
         if (add_keys(b, conf, path, index)) {
             rule->route =
-                weir_check_route(b->ctx, b->check, &conf->path, route_name(b, conf, path));
+                weir_check_route(b->ctx, b->check, &conf->path, route_name(conf, path, b->name));
         }
     }
     return build_target(b, conf, rule);
@@ -256,7 +227,7 @@ static bool build_rule(struct builder *b, uint32_t index)
 static void build_fallback(struct builder *b)
 {
     struct router *router = b->router;
-    struct weir_str name = WEIR_STR_INIT("default");
+    struct weir_str name = WEIR_STR_INIT(DEFAULT_NAME);
 
     if (b->conf->fallback.len > 0) {
         router->fallback = (uint32_t)router->count++;
@@ -274,7 +245,7 @@ static bool reserve(struct builder *b)
     size_t text = 1;
     size_t count = b->conf->routes.count;
 
-    b->name_size = 1;
+    size_t name_size = sizeof(DEFAULT_NAME);
     for (size_t i = 0; i < count; i++) {
         const struct route_conf *conf = route_at(b->conf, i);
         const struct weir_str *names = conf->host.items;
@@ -287,15 +258,17 @@ static bool reserve(struct builder *b)
         }
         hosts += keys;
         segments += keys * count_segments(conf->path);
-        b->name_size = name > b->name_size ? name : b->name_size;
+        name_size = name > name_size ? name : name_size;
     }
     b->router->count = count;
     b->router->rules = calloc(count + 1, sizeof(*b->router->rules));
     b->router->text = b->text = malloc(text);
     b->router->table = table_new(hosts, segments);
-    b->name = malloc(b->name_size);
+    b->router->keys = calloc(hosts + 1, sizeof(*b->router->keys));
+    b->router->name_size = name_size;
+    b->name = malloc(name_size);
     return b->router->rules != NULL && b->text != NULL && b->router->table != NULL &&
-           b->name != NULL;
+           b->router->keys != NULL && b->name != NULL;
 }
 
 static void conf_free(struct weir_context *ctx, void *prepared)
@@ -307,6 +280,7 @@ static void conf_free(struct weir_context *ctx, void *prepared)
     }
     table_free(router->table);
     free(router->rules);
+    free(router->keys);
     free(router->text);
     free(router);
 }
@@ -321,6 +295,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     if (b.router == NULL) {
         return WEIR_NO_MEMORY;
     }
+    b.router->conf = conf;
     b.router->fallback = TABLE_NONE;
     good = reserve(&b);
     for (uint32_t i = 0; good && i < b.conf->routes.count; i++) {
@@ -340,16 +315,20 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
 
 /* ---- requests ---- */
 
+/* The one lookup: what decides, and what is told of it. */
+static uint32_t find_rule(const struct router *router, struct weir_request *req)
+{
+    uint32_t index = table_find(router->table, weir_request_host(req), weir_request_path(req));
+    return index != TABLE_NONE ? index : router->fallback;
+}
+
 static enum weir_status route(struct weir_context *ctx, void *instance, struct weir_request *req,
                               struct weir_route_result *out)
 {
     const struct router *router = instance;
-    uint32_t index = table_find(router->table, weir_request_host(req), weir_request_path(req));
+    uint32_t index = find_rule(router, req);
     (void)ctx;
 
-    if (index == TABLE_NONE) {
-        index = router->fallback;
-    }
     if (index == TABLE_NONE) {
         return WEIR_DECLINED;
     }
@@ -367,9 +346,18 @@ static enum weir_status route(struct weir_context *ctx, void *instance, struct w
     return WEIR_OK;
 }
 
+static void explain(struct weir_context *ctx, void *instance, struct weir_request *req,
+                    const struct weir_rule_sink *sink)
+{
+    const struct router *router = instance;
+    (void)ctx;
+    explain_rules(router, req, find_rule(router, req), sink);
+}
+
 static const struct weir_router router = {
     .size = sizeof(struct weir_router),
     .route = route,
+    .explain = explain,
 };
 
 static const struct weir_module module = {

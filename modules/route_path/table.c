@@ -237,8 +237,7 @@ static uint32_t find_host(const struct table *table, struct weir_str host, struc
     return rule != TABLE_NONE ? rule : best;
 }
 
-/* Without the brackets of an IPv6 address and the last dot of a full name. */
-static struct weir_str host_core(struct weir_str host)
+struct weir_str table_request_host(struct weir_str host)
 {
     if (host.len > 0 && host.ptr[host.len - 1] == '.') {
         host.len--;
@@ -253,7 +252,7 @@ static struct weir_str host_core(struct weir_str host)
 uint32_t table_find(const struct table *table, struct weir_str host, struct weir_str path)
 {
     if (table->host_count > 0) {
-        host = host_core(host);
+        host = table_request_host(host);
         uint32_t rule = host.len > 0 ? find_host(table, host, path) : TABLE_NONE;
         if (rule != TABLE_NONE) {
             return rule;

@@ -35,6 +35,10 @@ uint32_t table_add(struct table *table, const struct table_key *key, uint32_t ru
  */
 uint32_t table_find(const struct table *table, struct weir_str host, struct weir_str path);
 
+/* A request's host as keys have it: without the brackets of an IPv6 address and the last dot of a full
+ * name. */
+struct weir_str table_request_host(struct weir_str host);
+
 /* Takes the next segment off the front of `*path`; runs of slashes count as one. false: none is left. */
 bool table_next_segment(struct weir_str *path, struct weir_str *segment);
 

@@ -6,6 +6,7 @@
  */
 #include <weir/weir.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct conf {
@@ -84,6 +85,20 @@ static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir
     return best;
 }
 
+/* What is_less_loaded compares: for an operator who asks where a request would go. */
+static enum weir_status score(struct weir_context *ctx, void *instance,
+                              const struct weir_pick *pick, uint32_t index, struct weir_score *out)
+{
+    const struct weir_candidate *candidate = weir_candidate_at(pick->candidates, index);
+    uint32_t in_flight = weir_candidate_in_flight(candidate);
+
+    (void)ctx;
+    (void)instance;
+    out->value = (double)in_flight * WEIR_WEIGHT_ONE / candidate->weight;
+    snprintf(out->text, sizeof(out->text), "%u in flight, if it is drawn", in_flight);
+    return WEIR_OK;
+}
+
 static enum weir_status on_members(struct weir_context *ctx, void *instance,
                                    const struct weir_candidates *all)
 {
@@ -133,6 +148,7 @@ static const struct weir_balancer balancer = {
     .destroy = destroy,
     .on_members = on_members,
     .pick = pick,
+    .score = score,
 };
 
 static const struct weir_module module = {

@@ -101,6 +101,21 @@ START_TEST(a_usable_server_is_always_found)
 }
 END_TEST
 
+START_TEST(the_less_loaded_has_the_lower_score)
+{
+    struct weir_score busy, idle;
+    weir_test_server_add(pool, "busy", 1);
+    weir_test_server_add(pool, "idle", 4);
+    weir_test_server_set_in_flight(pool, 0, 3);
+    weir_test_server_set_in_flight(pool, 1, 6);
+    struct weir_test_instance *balancer = start("");
+    ck_assert_int_eq(weir_test_score(balancer, NULL, 0, &busy), WEIR_OK);
+    ck_assert_int_eq(weir_test_score(balancer, NULL, 1, &idle), WEIR_OK);
+    ck_assert(busy.value == 3 && idle.value == 1.5);
+    ck_assert_str_eq(idle.text, "6 in flight, if it is drawn");
+}
+END_TEST
+
 START_TEST(members_come_and_go)
 {
     weir_test_server_add(pool, "a", 1);
@@ -134,6 +149,7 @@ int main(void)
     tcase_add_test(tests, two_choices_even_the_load_out);
     tcase_add_test(tests, a_loaded_server_is_avoided);
     tcase_add_test(tests, a_usable_server_is_always_found);
+    tcase_add_test(tests, the_less_loaded_has_the_lower_score);
     tcase_add_test(tests, members_come_and_go);
     tcase_add_test(tests, mistakes_are_told);
     suite_add_tcase(suite, tests);

@@ -7,6 +7,7 @@
  */
 #include "fake.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* A newer host's candidates are larger: a module that takes the array for one of its own struct, and
@@ -248,10 +249,10 @@ static bool any_usable(const struct weir_test_instance *balancer)
     return false;
 }
 
-static uint32_t pick_once(struct weir_test_instance *balancer, struct weir_request *req,
-                          uint32_t attempt)
+static struct fake_pick make_pick(struct weir_test_instance *balancer, struct weir_request *req,
+                                  uint32_t attempt)
 {
-    struct fake_pick pick = {
+    return (struct fake_pick){
         .base = {.size = sizeof(struct weir_pick),
                  .attempt = attempt,
                  .candidates = balancer->candidates,
@@ -259,6 +260,12 @@ static uint32_t pick_once(struct weir_test_instance *balancer, struct weir_reque
                  .usable = pick_usable},
         .balancer = balancer,
     };
+}
+
+static uint32_t pick_once(struct weir_test_instance *balancer, struct weir_request *req,
+                          uint32_t attempt)
+{
+    struct fake_pick pick = make_pick(balancer, req, attempt);
     uint32_t index = balancer->host->balancer.pick(&balancer->ctx.base, balancer->data, &pick.base);
     if (index == WEIR_PICK_NONE) {
         if (any_usable(balancer)) {
@@ -302,6 +309,44 @@ static uint32_t index_of(const struct weir_test_instance *balancer, uint32_t ser
         }
     }
     return WEIR_PICK_NONE;
+}
+
+static enum weir_status score_once(struct weir_test_instance *balancer, struct weir_request *req,
+                                   uint32_t index, struct weir_score *out)
+{
+    struct fake_pick pick = make_pick(balancer, req, 0);
+    enum weir_status status =
+        balancer->host->balancer.score(&balancer->ctx.base, balancer->data, &pick.base, index, out);
+    if (status != WEIR_OK && status != WEIR_DECLINED) {
+        fake_problem(balancer->host, "score said %d, and not WEIR_OK or WEIR_DECLINED",
+                     (int)status);
+    }
+    if (status == WEIR_OK && !isfinite(out->value)) {
+        fake_problem(balancer->host, "score gave a number that is not finite");
+    }
+    if (memchr(out->text, '\0', sizeof(out->text)) == NULL) {
+        fake_problem(balancer->host, "score gave a text that has no end");
+        out->text[sizeof(out->text) - 1] = '\0';
+    }
+    return status;
+}
+
+enum weir_status weir_test_score(struct weir_test_instance *balancer, struct weir_request *req,
+                                 uint32_t server, struct weir_score *out)
+{
+    require_pool(balancer, __func__);
+    uint32_t index = index_of(balancer, server);
+    *out = (struct weir_score){.size = sizeof(*out)};
+    if (index == WEIR_PICK_NONE || balancer->host->balancer.score == NULL) {
+        return WEIR_DECLINED;
+    }
+    if (req != NULL) {
+        return score_once(balancer, req, index, out);
+    }
+    struct weir_request *own = weir_test_request(balancer->host, "GET", "/");
+    enum weir_status status = score_once(balancer, own, index, out);
+    weir_test_request_free(&own);
+    return status;
 }
 
 void weir_test_assign(struct weir_test_instance *balancer, uint32_t server)

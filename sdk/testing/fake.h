@@ -179,6 +179,13 @@ struct fake_route {
     uint64_t block; /* number of the block that made it known */
 };
 
+/* What routers told of their rules (explain.c). Strings are owned. */
+struct fake_rules {
+    struct weir_test_rule *items;
+    size_t count;
+    uint32_t left_out;
+};
+
 struct weir_test {
     /* the module, with zero for what an older one lacks */
     struct weir_module module;
@@ -216,6 +223,7 @@ struct weir_test {
     size_t pool_count;
     struct fake_route *routes;
     size_t route_count;
+    struct fake_rules rules;
     char *pool_name;
     char *state_dir;
     struct weir_listener listener; /* of blocks in a listener; its strings are owned */
@@ -463,6 +471,9 @@ enum weir_status fake_stats_visit(struct weir_context *ctx, weir_stats_fn fn, vo
 struct weir_str fake_reason_name(struct weir_context *ctx, uint32_t reason);
 /* Also tells what is left behind. */
 void fake_control_free(struct weir_test *host);
+
+/* ---- explain.c ---- */
+void fake_rules_free(struct fake_rules *rules);
 
 /* ---- balancer.c ---- */
 void fake_balancer_end(struct weir_test_instance *instance);

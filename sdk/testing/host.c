@@ -160,6 +160,7 @@ bool weir_test_free(struct weir_test **host_ptr)
     }
     fake_context_end(&host->load_ctx);
     fake_server_pools_free(host);
+    fake_rules_free(&host->rules);
     fake_timers_free(host);
     fake_files_free(host);
     fake_outside_free(host);

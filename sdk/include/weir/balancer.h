@@ -90,6 +90,17 @@ struct weir_feedback {
     uint64_t total_ns;      /**< from assignment to the end */
 };
 
+/** How a candidate ranks, for people. Prepared by the host, filled by the balancer. Since 1.3. */
+struct weir_score {
+    uint32_t size;
+    uint32_t reserved;
+    /** Lower is taken first, whatever the policy. Finite. Its unit is the policy's own: it compares the
+     * candidates of one pool, and nothing else. */
+    double value;
+    /** What the number says, in a few words, ended by NUL: "3 in flight over weight 2". Empty at first. */
+    char text[96];
+};
+
 struct weir_balancer {
     uint32_t size;
 
@@ -116,6 +127,13 @@ struct weir_balancer {
     /** The request has left the server. Exactly one for each on_assign of this instance. Optional. */
     void (*on_complete)(struct weir_context *ctx, void *instance,
                         const struct weir_feedback *feedback);
+
+    /** How candidate `index` of `pick` ranks now, whether it is usable or not. WEIR_DECLINED: this policy
+     * has no number for it. For an operator who asks where a request would go: on the control thread's
+     * instance, for all candidates one after the other, before a pick for the same request. Must change
+     * nothing. O(log n). Optional: no score is shown. Since 1.3. */
+    enum weir_status (*score)(struct weir_context *ctx, void *instance,
+                              const struct weir_pick *pick, uint32_t index, struct weir_score *out);
 };
 
 WEIR_END_DECLS

@@ -17,6 +17,7 @@
  *   1.2  2026-11-26  the kind `store`; control.h (operations, events, who somebody is) and stats.h;
  *                    health modules may listen to outcomes (on_outcomes, weir_health_eject);
  *                    weir_state_dir
+ *   1.3  2026-11-26  routers tell their rules (explain), balancers how a candidate ranks (score)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -36,7 +37,7 @@
 WEIR_BEGIN_DECLS
 
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 2
+#define WEIR_ABI_MINOR 3
 
 /** A string that is not ended by NUL. `ptr` may be NULL where `len` is 0. Valid for the callback that
  * it was given to, unless its declaration says otherwise. */

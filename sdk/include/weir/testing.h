@@ -247,6 +247,26 @@ void weir_test_reply_hold(struct weir_request *req, bool hold);
 enum weir_status weir_test_route(struct weir_test_instance *router, struct weir_request *req,
                                  struct weir_route_result *out);
 
+/** What a router told of one of its rules. */
+struct weir_test_rule {
+    enum weir_rule_verdict verdict;
+    const char *name;
+    const char *why;
+    weir_route_ref route;
+};
+
+/** Asks the router where the request goes, and then for its rules, of which `limit` are shown. Returns what
+ * `route` said. Problems: a winner where `route` declined, none or two where it did not, a winner of
+ * another route than `route` gave, no name or reason. A router without the hook tells nothing. */
+enum weir_status weir_test_explain(struct weir_test_instance *router, struct weir_request *req,
+                                   uint32_t limit);
+
+/** The rules that the last weir_test_explain told, and how many it left out. Valid until the next one; out
+ * of range: NULL. */
+size_t weir_test_rule_count(const struct weir_test *host);
+const struct weir_test_rule *weir_test_rule(const struct weir_test *host, size_t index);
+uint32_t weir_test_rules_left_out(const struct weir_test *host);
+
 /* ---- balancer ---- */
 
 /** A pool of servers for balancers; several (one a worker) may share it, as they share its in-flight
@@ -286,6 +306,12 @@ uint32_t weir_test_pick(struct weir_test_instance *balancer, struct weir_request
 /** The same for retry number `attempt`. */
 uint32_t weir_test_pick_again(struct weir_test_instance *balancer, struct weir_request *req,
                               uint32_t attempt);
+
+/** How a server ranks for a request, as the balancer says. `*out` is prepared as in Weir, and checked after
+ * WEIR_OK: a number that is not finite, or a text that has no end, is a problem. WEIR_DECLINED: the server is
+ * no candidate, or the balancer has no hook or number. `req` may be NULL: one is made. */
+enum weir_status weir_test_score(struct weir_test_instance *balancer, struct weir_request *req,
+                                 uint32_t server, struct weir_score *out);
 
 /** The server gets a request: in-flight goes up, then on_assign. */
 void weir_test_assign(struct weir_test_instance *balancer, uint32_t server);

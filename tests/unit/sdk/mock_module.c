@@ -164,6 +164,15 @@ static enum weir_status mock_route(struct weir_context *ctx, void *instance,
     return mock.route;
 }
 
+static void mock_explain(struct weir_context *ctx, void *instance, struct weir_request *req,
+                         const struct weir_rule_sink *sink)
+{
+    (void)ctx;
+    (void)instance;
+    (void)req;
+    mock.explain(sink);
+}
+
 static enum weir_status mock_on_members(struct weir_context *ctx, void *instance,
                                         const struct weir_candidates *candidates)
 {
@@ -179,6 +188,15 @@ static uint32_t mock_pick(struct weir_context *ctx, void *instance, const struct
     (void)ctx;
     (void)instance;
     return mock.pick(pick);
+}
+
+static enum weir_status mock_score(struct weir_context *ctx, void *instance,
+                                   const struct weir_pick *pick, uint32_t index,
+                                   struct weir_score *out)
+{
+    (void)ctx;
+    (void)instance;
+    return mock.score(pick, index, out);
 }
 
 static void mock_on_assign(struct weir_context *ctx, void *instance, uint32_t index)
@@ -307,15 +325,19 @@ static void mock_log(struct weir_context *ctx, void *instance, struct weir_reque
     act(ctx, req);
 }
 
-static const struct weir_router router = {
-    .size = sizeof(router), .create = mock_create, .destroy = mock_destroy, .route = mock_route};
+static const struct weir_router router = {.size = sizeof(router),
+                                          .create = mock_create,
+                                          .destroy = mock_destroy,
+                                          .route = mock_route,
+                                          .explain = mock_explain};
 static const struct weir_balancer balancer = {.size = sizeof(balancer),
                                               .create = mock_create,
                                               .destroy = mock_destroy,
                                               .on_members = mock_on_members,
                                               .pick = mock_pick,
                                               .on_assign = mock_on_assign,
-                                              .on_complete = mock_on_complete};
+                                              .on_complete = mock_on_complete,
+                                              .score = mock_score};
 static const struct weir_sticky sticky = {.size = sizeof(sticky),
                                           .create = mock_create,
                                           .destroy = mock_destroy,

@@ -34,7 +34,9 @@ struct mock {
     void (*act_response)(struct weir_context *ctx, struct weir_response *resp);
     void (*check)(struct weir_context *ctx, struct weir_check *check, const struct mock_conf *conf);
     struct weir_route_result route_result;
+    void (*explain)(const struct weir_rule_sink *sink);
     uint32_t (*pick)(const struct weir_pick *pick);
+    enum weir_status (*score)(const struct weir_pick *pick, uint32_t index, struct weir_score *out);
     enum weir_verdict verdict;
     size_t judge_at; /* the verdict is given from this many bytes on */
     /* what was called */

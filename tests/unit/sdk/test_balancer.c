@@ -3,6 +3,7 @@
  * Pools of fake servers: what balancers are told, and what their picks are held to.
  */
 #include <check.h>
+#include <stdio.h>
 
 #include "mock_module.h"
 #include "runner.h"
@@ -211,6 +212,49 @@ START_TEST(candidates_carry_what_was_set)
 }
 END_TEST
 
+static enum weir_status score_weight(const struct weir_pick *pick, uint32_t index,
+                                     struct weir_score *out)
+{
+    out->value = 1.0 / weir_candidate_at(pick->candidates, index)->weight;
+    snprintf(out->text, sizeof(out->text), "candidate %u", index);
+    return weir_pick_usable(pick, index) ? WEIR_OK : WEIR_DECLINED;
+}
+
+static enum weir_status score_nonsense(const struct weir_pick *pick, uint32_t index,
+                                       struct weir_score *out)
+{
+    (void)pick;
+    out->value = index == 0 ? 0.0 / 0.0 : 1;
+    memset(out->text, index == 1 ? 'x' : 0, sizeof(out->text));
+    return index == 2 ? WEIR_ERROR : WEIR_OK;
+}
+
+START_TEST(candidates_have_scores)
+{
+    struct weir_score score;
+    mock.score = score_weight;
+    weir_test_server_set_candidate(pool, 0, false);
+    weir_test_pool_tell(pool);
+    ck_assert_int_eq(weir_test_score(balancer, NULL, 1, &score), WEIR_OK);
+    ck_assert_double_eq(score.value, 1.0 / (2 * WEIR_WEIGHT_ONE));
+    ck_assert_str_eq(score.text, "candidate 0");
+    ck_assert_int_eq(weir_test_score(balancer, NULL, 0, &score), WEIR_DECLINED);
+    weir_test_server_set_usable(pool, 1, false);
+    ck_assert_int_eq(weir_test_score(balancer, NULL, 1, &score), WEIR_DECLINED);
+
+    weir_test_server_set_candidate(pool, 0, true);
+    weir_test_pool_tell(pool);
+    mock.score = score_nonsense;
+    weir_test_score(balancer, NULL, 0, &score);
+    ck_assert(problem("not finite"));
+    weir_test_score(balancer, NULL, 1, &score);
+    ck_assert(problem("no end"));
+    ck_assert_uint_eq(strlen(score.text), sizeof(score.text) - 1);
+    weir_test_score(balancer, NULL, 2, &score);
+    ck_assert(problem("not WEIR_OK"));
+}
+END_TEST
+
 static Suite *balancer_suite(void)
 {
     Suite *suite = suite_create("sdk/testing/balancer");
@@ -223,6 +267,7 @@ static Suite *balancer_suite(void)
     tcase_add_test(tests, bad_picks_are_problems);
     tcase_add_test(tests, requests_left_at_the_end_are_a_problem);
     tcase_add_test(tests, candidates_carry_what_was_set);
+    tcase_add_test(tests, candidates_have_scores);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -69,6 +69,91 @@ START_TEST(a_router_s_answer_is_checked)
 }
 END_TEST
 
+static struct weir_rule rule(enum weir_rule_verdict verdict, const char *name, weir_route_ref route)
+{
+    return (struct weir_rule){.size = sizeof(struct weir_rule),
+                              .verdict = verdict,
+                              .name = {name, strlen(name)},
+                              .why = {"a reason", 8},
+                              .route = route};
+}
+
+static void explain_well(const struct weir_rule_sink *sink)
+{
+    struct weir_rule first = rule(WEIR_RULE_DIFFERS, "first", WEIR_NO_REF);
+    struct weir_rule second = rule(WEIR_RULE_WINS, "second", WEIR_NO_REF);
+    ck_assert_uint_eq(sink->limit, 2);
+    weir_rule_tell(sink, &first);
+    weir_rule_tell(sink, &second);
+    weir_rule_leave_out(sink, 3);
+}
+
+static void explain_nothing(const struct weir_rule_sink *sink)
+{
+    weir_rule_leave_out(sink, 1);
+}
+
+static void explain_two_winners(const struct weir_rule_sink *sink)
+{
+    struct weir_rule told = rule(WEIR_RULE_WINS, "a", WEIR_NO_REF);
+    weir_rule_tell(sink, &told);
+    weir_rule_tell(sink, &told);
+}
+
+static void explain_a_strange_route(const struct weir_rule_sink *sink)
+{
+    struct weir_rule told = rule(WEIR_RULE_FITS, "a", 7);
+    weir_rule_tell(sink, &told);
+    explain_well(sink);
+}
+
+static void explain_without_reason(const struct weir_rule_sink *sink)
+{
+    struct weir_rule told = rule(WEIR_RULE_WINS, "a", WEIR_NO_REF);
+    told.why.len = 0;
+    weir_rule_tell(sink, &told);
+}
+
+START_TEST(a_router_tells_its_rules)
+{
+    struct weir_test_instance *router = mock_instance(host, WEIR_TEST_ROUTER);
+    struct weir_request *req = weir_test_request(host, "GET", "/");
+
+    mock.route_result.pool = weir_test_add_pool(host, "web");
+    mock.route_result.route = WEIR_NO_REF;
+    mock.explain = explain_well;
+    ck_assert_int_eq(weir_test_explain(router, req, 2), WEIR_OK);
+    ck_assert_uint_eq(weir_test_rule_count(host), 2);
+    ck_assert_str_eq(weir_test_rule(host, 1)->name, "second");
+    ck_assert_str_eq(weir_test_rule(host, 1)->why, "a reason");
+    ck_assert_int_eq(weir_test_rule(host, 1)->verdict, WEIR_RULE_WINS);
+    ck_assert_ptr_null(weir_test_rule(host, 2));
+    ck_assert_uint_eq(weir_test_rules_left_out(host), 3);
+    ck_assert_uint_eq(weir_test_problem_count(host), 0);
+
+    mock.explain = explain_nothing;
+    weir_test_explain(router, req, 2);
+    ck_assert_uint_eq(weir_test_rule_count(host), 0);
+    ck_assert(problem("no rule that wins"));
+    mock.explain = explain_two_winners;
+    weir_test_explain(router, req, 2);
+    ck_assert(problem("2 rules that win"));
+    mock.explain = explain_a_strange_route;
+    weir_test_explain(router, req, 2);
+    ck_assert(problem("never made known"));
+    mock.explain = explain_without_reason;
+    weir_test_explain(router, req, 2);
+    ck_assert(problem("without a reason"));
+    mock.route = WEIR_DECLINED;
+    mock.explain = explain_well;
+    ck_assert_int_eq(weir_test_explain(router, req, 2), WEIR_DECLINED);
+    ck_assert(problem("though route declined"));
+    mock.explain = explain_nothing;
+    ck_assert_int_eq(weir_test_explain(router, req, 2), WEIR_DECLINED);
+    ck_assert_uint_eq(weir_test_problem_count(host), 0);
+}
+END_TEST
+
 /* ---- sticky and logger ---- */
 
 START_TEST(sticky_and_logger_are_called)
@@ -275,6 +360,7 @@ static Suite *kinds_suite(void)
     TCase *tests = tcase_create("kinds");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, a_router_s_answer_is_checked);
+    tcase_add_test(tests, a_router_tells_its_rules);
     tcase_add_test(tests, sticky_and_logger_are_called);
     tcase_add_test(tests, a_filter_answers_or_does_not);
     tcase_add_test(tests, a_handler_gets_head_body_and_end);
