@@ -53,7 +53,7 @@ static void expect_told(struct weir_test *host, struct weir_test_instance *r, co
     size_t count = 0;
     weir_test_explain(r, req, SHOWN);
     for (; rows[count].name != NULL; count++) {
-        const struct weir_test_rule *rule = weir_test_rule(host, count);
+        const struct weir_test_rule *rule = weir_test_rule_at(host, count);
         ck_assert_msg(rule != NULL, "%s%s: %s is not told", name, target, rows[count].name);
         ck_assert_str_eq(rule->name, rows[count].name);
         ck_assert_str_eq(rule->why, rows[count].why);
@@ -179,15 +179,15 @@ START_TEST(many_routes_are_explained_by_the_nearest)
     weir_test_explain(r, req, 5);
     ck_assert_uint_eq(weir_test_rule_count(host), 5);
     ck_assert_uint_eq(weir_test_rules_left_out(host), MANY + 1 - 4);
-    ck_assert_str_eq(weir_test_rule(host, 0)->name, "near/");
-    ck_assert_int_eq(weir_test_rule(host, 0)->verdict, WEIR_RULE_WINS);
-    ck_assert_str_eq(weir_test_rule(host, 1)->name, "/s100/x");
-    ck_assert_str_eq(weir_test_rule(host, 3)->name, "/s77/x");
-    ck_assert_str_eq(weir_test_rule(host, 3)->why, "a nearer host won");
-    ck_assert_str_eq(weir_test_rule(host, 4)->name, "default");
+    ck_assert_str_eq(weir_test_rule_at(host, 0)->name, "near/");
+    ck_assert_int_eq(weir_test_rule_at(host, 0)->verdict, WEIR_RULE_WINS);
+    ck_assert_str_eq(weir_test_rule_at(host, 1)->name, "/s100/x");
+    ck_assert_str_eq(weir_test_rule_at(host, 3)->name, "/s77/x");
+    ck_assert_str_eq(weir_test_rule_at(host, 3)->why, "a nearer host won");
+    ck_assert_str_eq(weir_test_rule_at(host, 4)->name, "default");
     /* However few are asked for, the winner is among them. */
     weir_test_explain(r, req, 2);
-    ck_assert_int_eq(weir_test_rule(host, 0)->verdict, WEIR_RULE_WINS);
+    ck_assert_int_eq(weir_test_rule_at(host, 0)->verdict, WEIR_RULE_WINS);
     free(conf);
     test_end(&host);
 }
@@ -241,8 +241,8 @@ START_TEST(the_winner_is_the_first_that_fits)
         for (uint32_t i = 0; i < 50; i++) {
             struct weir_request *req = random_request(&random, host);
             bool winner_to_come = weir_test_explain(r, req, SHOWN) == WEIR_OK;
-            for (size_t j = 0; weir_test_rule(host, j) != NULL; j++) {
-                enum weir_rule_verdict verdict = weir_test_rule(host, j)->verdict;
+            for (size_t j = 0; weir_test_rule_at(host, j) != NULL; j++) {
+                enum weir_rule_verdict verdict = weir_test_rule_at(host, j)->verdict;
                 if (verdict != WEIR_RULE_DIFFERS) {
                     ck_assert_int_eq(verdict, winner_to_come ? WEIR_RULE_WINS : WEIR_RULE_FITS);
                     winner_to_come = false;

@@ -106,7 +106,7 @@ size_t weir_test_rule_count(const struct weir_test *host)
     return host->rules.count;
 }
 
-const struct weir_test_rule *weir_test_rule(const struct weir_test *host, size_t index)
+const struct weir_test_rule *weir_test_rule_at(const struct weir_test *host, size_t index)
 {
     return index < host->rules.count ? &host->rules.items[index] : NULL;
 }

@@ -226,8 +226,28 @@ describe("control panel", () => {
         await page.getByLabel("Headers").fill("X-Test: yes\nAccept: text/html");
         await page.getByRole("button", { name: "Test", exact: true }).click();
         await page.getByText(/The request goes to api-\d of api_servers/).waitFor();
-        await page.getByText("path starts with /api/v1/").waitFor();
+        const rules = page.locator(".tried li");
+        assert.equal(await rules.count(), 3);
+        await rules.nth(0).getByText("host differs").waitFor();
+        await rules.nth(1).getByText("wins").waitFor();
+        await rules.nth(2).getByText("a longer prefix won").waitFor();
+        await page.getByText("and 9,947 more").waitFor();
+        const picked = page.locator("tr[data-picked]");
+        await picked.getByText(/in flight over weight/).waitFor();
+        await page.getByText("takes the lowest score").waitFor();
         await shoot(page, "section-tester");
+        await page.getByRole("button", { name: "Use dark colours" }).click();
+        assert.deepEqual(await findings(page), []);
+        await shoot(page, "section-tester-dark");
+        await page.setViewportSize({ width: 400, height: 900 });
+        assert.deepEqual(await findings(page), []);
+        assert.ok(
+            await page.evaluate(
+                () => document.documentElement.scrollWidth <= document.documentElement.clientWidth,
+            ),
+            "the page is wider than the window",
+        );
+        await shoot(page, "section-tester-narrow", { fullPage: true });
         await closePage(page);
     });
 

@@ -147,6 +147,9 @@ describe("pages of a real weir", { skip }, () => {
         await page.getByRole("textbox", { name: "URL" }).fill("http://shop.example/items");
         await page.getByRole("button", { name: "Test", exact: true }).click();
         await page.getByText(/The request goes to web-\d of web_servers/).waitFor();
+        await page.locator(".tried li", { hasText: "the longest prefix" }).waitFor();
+        const candidates = page.locator(".tester tbody tr");
+        assert.equal(await candidates.getByText(/\d in flight over weight 1/).count(), 3);
         assert.deepEqual(await findings(page), []);
         await shoot(page, "weir-tester");
         await closePage(page);

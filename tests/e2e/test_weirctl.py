@@ -220,18 +220,29 @@ def test_journal(admin):
 def test_explain(admin):
     peer = admin({"POST /explain": {
         "listener": "public",
-        "route": {"name": "/api", "tried": [{"name": "/", "match": False, "why": "host differs"},
-                                            {"name": "/api", "match": True, "why": "prefix"}]},
+        "route": {"name": "/api", "left_out": 9936, "tried": [
+            {"module": "route_path", "name": "a/", "match": False, "verdict": "differs",
+             "why": "host differs"},
+            {"module": "route_path", "name": "/api", "match": True, "verdict": "wins",
+             "why": "the longest prefix"},
+            {"module": "route_path", "name": "/", "match": False, "verdict": "fits",
+             "why": "a longer prefix won"}]},
         "pool": "web", "sticky": {"verdict": "known", "server": "web-1"},
         "candidates": [{"id": "web-1", "eligible": True, "why": "", "weight": 1, "in_flight": 0,
-                        "latency_ms": 1.5, "score": 0.25},
+                        "latency_ms": 1.5, "score": 0.25,
+                        "score_text": "1 in flight over weight 4"},
                        {"id": "web-2", "eligible": False, "why": "down: refused", "weight": 1}],
         "pick": "web-1", "answer": None}})
     text = good(peer.run("explain", "POST", "https://shop.example/api", "-H", "Cookie: a=b",
                          "--header", "X: y", "--client", "192.0.2.1"))
     assert peer.last[2] == {"method": "POST", "url": "https://shop.example/api",
                             "client": "192.0.2.1", "headers": {"Cookie": "a=b", "X": "y"}}
-    assert "->  web-1" in text and "down: refused" in text and "host differs" in text
+    assert "->  web-1" in text and "down: refused" in text and "0.2500" in text
+    assert "1 in flight over weight 4" in text and "9936 more" in text
+    rules = [line.split() for line in text.splitlines() if "route_path" in line]
+    assert rules == [["a/", "route_path", "no", "host", "differs"],
+                     ["->", "/api", "route_path", "yes", "the", "longest", "prefix"],
+                     ["/", "route_path", "yes", "a", "longer", "prefix", "won"]]
     assert peer.run("explain", "http://a/", "-H", "nonsense").returncode == 2
 
 

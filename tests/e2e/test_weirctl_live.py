@@ -66,6 +66,8 @@ def test_everything_can_be_looked_at(live):
 def test_explain(live):
     text = live.text("explain", "http://localhost/x")
     assert "->  web-1" in text
+    assert "->  /" in text and "the longest prefix" in text
+    assert "0 in flight over weight 1" in text or "its turn" in text
 
 
 def test_a_servers_life(live, http_server):

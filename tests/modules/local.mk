@@ -16,3 +16,7 @@ tests_modules_built_pour_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/balance_fails.so
 tests_modules_built_balance_fails_so_SOURCES = tests/modules/balance_fails.c
 tests_modules_built_balance_fails_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/route_silent.so
+tests_modules_built_route_silent_so_SOURCES = tests/modules/route_silent.c
+tests_modules_built_route_silent_so_LDFLAGS = $(MODULE_LINK)

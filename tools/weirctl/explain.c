@@ -5,6 +5,7 @@
 #include "command.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Adds the fields of --header to `headers`. */
@@ -28,14 +29,31 @@ static enum outcome add_headers(const struct call *call, cJSON *headers)
     return DONE;
 }
 
+/* The rules that were looked at, the winner marked, in the order in which they go before each other. */
 static void print_routes(const cJSON *explanation)
 {
+    static const struct column columns[] = {
+        {"", false}, {"RULE", false}, {"MODULE", false}, {"FITS", false}, {"WHY", false}};
+    const cJSON *tried = json_at(explanation, "route.tried");
     const cJSON *each = NULL;
+    double left_out = json_number(explanation, "route.left_out");
 
-    cJSON_ArrayForEach(each, json_at(explanation, "route.tried"))
-    {
-        print_fact("tried", "%s: %s%s", json_text(each, "name", "?"),
-                   json_true(each, "match") ? "matches, " : "", json_text(each, "why", ""));
+    if (cJSON_GetArraySize(tried) > 0) {
+        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+        cJSON_ArrayForEach(each, tried)
+        {
+            bool wins = json_true(each, "match");
+            bool fits = wins || strcmp(json_text(each, "verdict", ""), "fits") == 0;
+            table_add(table, GREEN, "%s", wins ? "->" : " ");
+            table_add(table, PLAIN, "%s", json_text(each, "name", "?"));
+            table_add(table, PLAIN, "%s", json_text(each, "module", "-"));
+            table_add(table, fits ? GREEN : PLAIN, "%s", fits ? "yes" : "no");
+            table_add(table, PLAIN, "%s", json_text(each, "why", ""));
+        }
+        table_print(&table);
+    }
+    if (left_out > 0) {
+        printf("and %.0f more, which are further from the request\n", left_out);
     }
     print_fact("route", "%s", json_text(explanation, "route.name", "none"));
 }
@@ -58,6 +76,7 @@ static void print_candidates(const cJSON *explanation)
     {
         const char *id = json_text(each, "id", "?");
         bool eligible = json_true(each, "eligible");
+        const char *score = json_text(each, "score_text", "");
         table_add(table, GREEN, "%s", strcmp(id, pick) == 0 ? "->" : " ");
         table_add(table, PLAIN, "%s", id);
         table_add(table, eligible ? GREEN : RED, "%s", eligible ? "yes" : "no");
@@ -65,7 +84,8 @@ static void print_candidates(const cJSON *explanation)
         table_number(table, json_number(each, "in_flight"), 0);
         table_ms(table, json_number(each, "latency_ms"));
         table_number(table, json_number(each, "score"), 4);
-        table_add(table, PLAIN, "%s", json_text(each, "why", ""));
+        table_add(table, PLAIN, "%s%s%s", json_text(each, "why", ""), *score != '\0' ? "; " : "",
+                  score);
     }
     table_print(&table);
 }

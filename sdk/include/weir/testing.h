@@ -264,7 +264,7 @@ enum weir_status weir_test_explain(struct weir_test_instance *router, struct wei
 /** The rules that the last weir_test_explain told, and how many it left out. Valid until the next one; out
  * of range: NULL. */
 size_t weir_test_rule_count(const struct weir_test *host);
-const struct weir_test_rule *weir_test_rule(const struct weir_test *host, size_t index);
+const struct weir_test_rule *weir_test_rule_at(const struct weir_test *host, size_t index);
 uint32_t weir_test_rules_left_out(const struct weir_test *host);
 
 /* ---- balancer ---- */

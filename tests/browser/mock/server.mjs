@@ -326,6 +326,14 @@ function removeServer(call) {
 const operator = (fn) => Object.assign(fn, { role: "operator" });
 const admin = (fn) => Object.assign(fn, { role: "admin" });
 
+const rule = (name, verdict, why) => ({
+    module: "route_path",
+    name,
+    match: verdict === "wins",
+    verdict,
+    why,
+});
+
 const ROUTES = {
     "GET pools"(call) {
         if (!call.parts[1])
@@ -525,6 +533,7 @@ const ROUTES = {
                 in_flight: s.in_flight,
                 latency_ms: s.latency_ms.p50,
                 score: able ? s.in_flight / s.weight : null,
+                score_text: able ? `${s.in_flight} in flight over weight ${s.weight}` : null,
             };
         });
         const best = candidates.filter((c) => c.eligible).sort((a, b) => a.score - b.score)[0];
@@ -533,15 +542,15 @@ const ROUTES = {
             route: {
                 name: index ? "api" : "site",
                 tried: [
-                    {
-                        name: "api",
-                        match: index > 0,
-                        why: index
-                            ? "path starts with /api/v1/"
-                            : "path does not start with /api/v1/",
-                    },
-                    ...(index ? [] : [{ name: "site", match: true, why: "path starts with /" }]),
+                    rule("admin.example,*.internal.example/api", "differs", "host differs"),
+                    index
+                        ? rule("api", "wins", "the longest prefix")
+                        : rule("api", "differs", "another path"),
+                    index
+                        ? rule("site", "fits", "a longer prefix won")
+                        : rule("site", "wins", "the longest prefix"),
                 ],
+                left_out: index ? 9947 : 0,
             },
             pool: pool.name,
             sticky: { verdict: pool.sticky ? "none" : "none", server: null },

@@ -37,11 +37,22 @@ static void on_assign(struct weir_context *ctx, void *instance, uint32_t index)
     fake->assigned = index;
 }
 
+static enum weir_status score(struct weir_context *ctx, void *instance,
+                              const struct weir_pick *asked, uint32_t index, struct weir_score *out)
+{
+    struct stage_balancer *fake = instance;
+    (void)ctx;
+    out->value = fake->score + index;
+    memset(out->text, fake->endless ? 'x' : '\0', sizeof(out->text));
+    return asked->usable(asked, index) ? WEIR_OK : WEIR_DECLINED;
+}
+
 static const struct weir_balancer ops = {
     .size = sizeof(ops),
     .on_members = on_members,
     .pick = pick,
     .on_assign = on_assign,
+    .score = score,
 };
 
 /* ---- the stage ---- */

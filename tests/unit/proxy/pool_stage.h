@@ -20,6 +20,8 @@ struct stage_balancer {
     uint32_t members;       /* of the last on_members */
     unsigned picks;
     uint32_t assigned; /* the last one's index; UINT32_MAX: none */
+    double score;      /* of every candidate; its index is added */
+    bool endless;      /* the score's text is not ended */
 };
 
 struct stage {

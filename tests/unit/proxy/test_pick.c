@@ -3,6 +3,7 @@
 #include "pool_stage.h"
 #include "runner.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static struct stage stage;
@@ -256,6 +257,30 @@ END_TEST
 
 /* The word that a server has changed may come to a loop that has left the pool, when nothing holds the
  * pool any more: it is compared, and never looked into. */
+START_TEST(candidates_have_scores)
+{
+    struct weir_score told;
+    stage.fake.score = 1.5;
+    stage.fake.endless = true;
+    server_set_health(stage.servers[0], HEALTH_DOWN, "down");
+    stage_refresh(&stage);
+    ck_assert(pool_score(stage.local, &stream, stage.servers[2], &told));
+    ck_assert_double_eq(told.value, 2.5); /* candidate 1 */
+    ck_assert_uint_eq(strlen(told.text), sizeof(told.text) - 1);
+    ck_assert(!pool_score(stage.local, &stream, stage.servers[0], &told));
+    stage.servers[2]->max_connections = 1;
+    stage.servers[2]->in_flight = 1; /* not usable: this balancer has no number for it */
+    ck_assert(!pool_score(stage.local, &stream, stage.servers[2], &told));
+    stage.servers[2]->in_flight = 0;
+    stage.fake.score = (double)INFINITY;
+    ck_assert(!pool_score(stage.local, &stream, stage.servers[2], &told));
+    stage.fake.score = 0;
+    stage.balancer.failed = true;
+    ck_assert(!pool_score(stage.local, &stream, stage.servers[2], &told));
+    ck_assert_uint_eq(stage.fake.picks, 0);
+}
+END_TEST
+
 START_TEST(a_pool_that_is_gone_is_not_refreshed)
 {
     stage.generation.pools = &stage.plan;
@@ -290,6 +315,7 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, backups_serve_when_all_others_are_full);
     tcase_add_test(tcase, the_queue_has_a_limit);
     tcase_add_test(tcase, nobody_overtakes);
+    tcase_add_test(tcase, candidates_have_scores);
     tcase_add_test(tcase, a_pool_that_is_gone_is_not_refreshed);
     suite_add_tcase(suite, tcase);
     return suite;

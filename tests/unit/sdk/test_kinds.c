@@ -124,10 +124,10 @@ START_TEST(a_router_tells_its_rules)
     mock.explain = explain_well;
     ck_assert_int_eq(weir_test_explain(router, req, 2), WEIR_OK);
     ck_assert_uint_eq(weir_test_rule_count(host), 2);
-    ck_assert_str_eq(weir_test_rule(host, 1)->name, "second");
-    ck_assert_str_eq(weir_test_rule(host, 1)->why, "a reason");
-    ck_assert_int_eq(weir_test_rule(host, 1)->verdict, WEIR_RULE_WINS);
-    ck_assert_ptr_null(weir_test_rule(host, 2));
+    ck_assert_str_eq(weir_test_rule_at(host, 1)->name, "second");
+    ck_assert_str_eq(weir_test_rule_at(host, 1)->why, "a reason");
+    ck_assert_int_eq(weir_test_rule_at(host, 1)->verdict, WEIR_RULE_WINS);
+    ck_assert_ptr_null(weir_test_rule_at(host, 2));
     ck_assert_uint_eq(weir_test_rules_left_out(host), 3);
     ck_assert_uint_eq(weir_test_problem_count(host), 0);
 

@@ -22,13 +22,42 @@ function parseHeaders(text) {
     return headers;
 }
 
-function marked(ok, text, why) {
+// A rule's verdict: the badge's tone, word and shape.
+const VERDICTS = {
+    wins: ["up", "wins", "up"],
+    fits: ["maintenance", "fits", "minus"],
+    differs: ["maintenance", "no", "minus"],
+};
+
+/** One rule that was looked at. `module` is said where there are several. */
+function ruleLine(rule, several) {
+    const verdict = rule.verdict ?? (rule.match ? "wins" : "differs");
     const mark = badge();
-    mark.update(ok ? "up" : "maintenance", ok ? "yes" : "no", ok ? "up" : "minus");
-    return h("li", {}, mark.node, h("b", { text }), h("span", { class: "hint", text: why ?? "" }));
+    mark.update(...VERDICTS[verdict]);
+    return h(
+        "li",
+        { data: { verdict } },
+        mark.node,
+        h("b", { class: "mono", text: rule.name }),
+        several && rule.module !== rule.name && h("span", { class: "chip", text: rule.module }),
+        h("span", { class: "hint", text: rule.why ?? "" }),
+    );
 }
 
-const step = (title, ...content) => h("li", { class: "step" }, h("h3", { text: title }), content);
+function ruleList({ tried, left_out: leftOut }) {
+    const several = new Set(tried.map((rule) => rule.module)).size > 1;
+    return [
+        h("ol", { class: "tried" }, tried.map((rule) => ruleLine(rule, several))),
+        leftOut > 0 &&
+            h("p", {
+                class: "hint",
+                text: `and ${count(leftOut)} more, which are further from the request`,
+            }),
+    ];
+}
+
+const step = (title, ...content) =>
+    h("li", { class: "step" }, h("h3", { text: title }), h("div", {}, content));
 
 const STICKY = {
     none: () => "Not a known user: the balancer picks.",
@@ -38,10 +67,20 @@ const STICKY = {
         "balancer picks.",
 };
 
+function scoreCell({ score, score_text: text }) {
+    const known = score !== null && score !== undefined;
+    return h(
+        "td",
+        { class: "num" },
+        known ? String(Number(score.toFixed(3))) : NONE,
+        text && h("span", { class: "sub", text }),
+    );
+}
+
 function candidateTable(answer) {
     return h(
         "div",
-        { class: "table-scroll" },
+        { class: "table-scroll", tabindex: "0", role: "region", "aria-label": "Candidates" },
         h(
             "table",
             { class: "data" },
@@ -52,8 +91,8 @@ function candidateTable(answer) {
                 h(
                     "tr",
                     {},
-                    ["Server", "Eligible", "Why"].map((text) => h("th", { scope: "col", text })),
-                    ["Weight", "In flight", "Latency", "Score"].map((text) =>
+                    ["Server", "Eligible"].map((text) => h("th", { scope: "col", text })),
+                    ["Score", "Weight", "In flight", "Latency"].map((text) =>
                         h("th", { scope: "col", class: "num", text }),
                     ),
                 ),
@@ -72,24 +111,32 @@ function candidateTable(answer) {
                             one.id,
                             picked && h("span", { class: "chip pick", text: "picked" }),
                         ),
-                        h("td", { text: one.eligible ? "yes" : "no" }),
-                        h("td", { text: one.why ?? "" }),
+                        h(
+                            "td",
+                            {},
+                            one.eligible ? "yes" : "no",
+                            one.why && h("span", { class: "sub", text: one.why }),
+                        ),
+                        scoreCell(one),
                         h("td", { class: "num", text: one.weight ?? NONE }),
                         h("td", { class: "num", text: count(one.in_flight) }),
                         h("td", { class: "num", text: ms(one.latency_ms) }),
-                        h("td", {
-                            class: "num",
-                            text:
-                                one.score === null || one.score === undefined
-                                    ? NONE
-                                    : Number(one.score.toFixed(3)),
-                        }),
                     );
                 }),
             ),
         ),
     );
 }
+
+/** What scores are good for, where there are any. */
+const scoreNote = ({ candidates }) =>
+    candidates.some((one) => Number.isFinite(one.score)) &&
+    h("p", {
+        class: "hint",
+        text:
+            "The balancer takes the lowest score; equals take turns. Each worker keeps its own turns, " +
+            "so a request may find another server's.",
+    });
 
 function verdict(answer) {
     if (answer.pick)
@@ -111,7 +158,6 @@ function verdict(answer) {
 }
 
 function result(answer) {
-    const tried = answer.route?.tried ?? [];
     return [
         verdict(answer),
         h(
@@ -120,12 +166,8 @@ function result(answer) {
             step("Listener", h("p", { text: answer.listener ?? NONE })),
             step(
                 "Routes",
-                tried.length
-                    ? h(
-                          "ul",
-                          { class: "tried" },
-                          tried.map((route) => marked(route.match, route.name, route.why)),
-                      )
+                answer.route?.tried?.length
+                    ? ruleList(answer.route)
                     : h("p", { text: "none was tried" }),
             ),
             answer.pool && step("Pool", h("p", { text: answer.pool })),
@@ -138,7 +180,8 @@ function result(answer) {
                         ),
                     }),
                 ),
-            answer.candidates?.length > 0 && step("Candidates", candidateTable(answer)),
+            answer.candidates?.length > 0 &&
+                step("Candidates", candidateTable(answer), scoreNote(answer)),
         ),
     ];
 }
