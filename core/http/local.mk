@@ -16,6 +16,9 @@ core_libcore_a_SOURCES += \
     core/http/h1_response.c \
     core/http/h1_server.c \
     core/http/h1_server.h \
+    core/http/h1_server_request.c \
+    core/http/h1_server_response.c \
+    core/http/h1_serving.h \
     core/http/h1_write.c \
     core/http/h1_write.h \
     core/http/message.c \

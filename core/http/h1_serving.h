@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of h1_server know of each other: h1_server.c has the connection and its clocks,
+ * h1_server_request.c makes requests of what it reads, h1_server_response.c writes the responses. Private to
+ * them; everything runs on the connection's loop.
+ */
+#ifndef HTTP_H1_SERVING_H
+#define HTTP_H1_SERVING_H
+
+#include "http/h1_server.h"
+
+enum state {
+    STATE_OPENING, /* TLS handshake */
+    STATE_IDLE,    /* between requests */
+    STATE_HEAD,    /* a request's head is coming */
+    STATE_LENGTH,  /* its body is coming, counted */
+    STATE_CHUNKED, /* its body is coming, chunked */
+    STATE_WAIT,    /* the request is whole (or refused); the response is not */
+    STATE_TUNNEL,
+    STATE_CLOSED,
+};
+
+static inline struct h1_server *server_of(struct down *down)
+{
+    return (struct h1_server *)down;
+}
+
+static inline struct h1_serving *serving_of(const struct h1_server *s)
+{
+    return &s->down.exchange->serving;
+}
+
+static inline struct loop *server_loop(const struct h1_server *s)
+{
+    return s->conn->loop;
+}
+
+/* ---- h1_server.c ---- */
+
+/* The connection's end: the one place where it is closed. No exchange runs. */
+void h1_server_close(struct h1_server *s, bool linger);
+/* The response has been handed over, or nothing more will come of it: a task at the turn's end goes on. */
+void h1_server_finish(struct h1_server *s);
+/* The client is gone, or what it sends cannot be understood any more. */
+void h1_server_gone(struct h1_server *s, enum down_gone why);
+
+/* ---- h1_server_request.c ---- */
+
+/* Uses what it can of data[0..len); says how much. */
+size_t h1_server_consume(struct h1_server *s, const char *data, size_t len);
+/* The request's head is refused: it will be answered, and the connection closed. */
+void h1_server_refuse(struct h1_server *s);
+/* A body's clocks begin: between two reads, and for its rate. */
+void h1_server_body_clock(struct h1_server *s);
+/* Bytes of a body have come: is it fast enough? */
+void h1_server_body_progress(struct h1_server *s);
+
+/* ---- h1_server_response.c ---- */
+
+extern const struct down_ops h1_server_down_ops;
+
+#endif
