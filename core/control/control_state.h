@@ -67,7 +67,7 @@ bool control_open_log(const struct global_settings *global);
 unsigned control_count_workers(const struct global_settings *global);
 
 /* runtime.on_left: any loop, the last one has left. */
-void control_generation_left(struct generation *generation);
+void control_generation_left(struct runtime *runtime);
 void control_free_left(struct control *control);
 /* Closes the sockets of `old` that `now` (NULL: nothing) does not have. */
 void control_shut_sockets(const struct generation *old, const struct generation *now);

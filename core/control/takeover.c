@@ -58,9 +58,11 @@ void control_free_left(struct control *control)
     list_each(link, &control->generations)
     {
         struct generation *generation = container_of(link, struct generation, link);
-        if (atomic_load(&generation->loops_left) == 0) {
+        if (atomic_load(&generation->loops_kept) == 0) {
             list_remove(link);
             generation_free(&generation);
+        } else if (atomic_load(&generation->loops_left) == 0 && !generation->retired) {
+            generation_retire(generation);
         }
     }
 }
@@ -73,9 +75,9 @@ static void on_generation_left(struct message *message)
 }
 
 /* Any loop: the last one has left. */
-void control_generation_left(struct generation *generation)
+void control_generation_left(struct runtime *runtime)
 {
-    struct control *control = control_of(generation);
+    struct control *control = container_of(runtime, struct control, runtime);
     struct note *note = control_note(control, control->self, on_generation_left);
     loop_post(control->self->loop, &note->message);
 }

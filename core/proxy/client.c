@@ -200,7 +200,7 @@ static void client_closed(struct h1_server *server)
     client_uncount(client);
     place_give(client->local);
     worker->client_count--;
-    generation_unref(client->pin, worker);
+    generation_unkeep(client->pin, worker);
     if (worker->draining && worker->client_count == 0 && worker->on_drained != NULL) {
         worker->on_drained(worker);
     }
@@ -297,8 +297,8 @@ void client_open(struct listener_local *local, int fd, const struct address *pee
         return;
     }
     h1_server_begin(&client->http, conn, &worker->batch, &client_owner);
-    client->pin = plan->generation; /* TLS callbacks may look into its certificates */
-    generation_ref(client->pin, worker->index);
+    client->pin = plan->generation;
+    generation_keep(client->pin, worker->index);
     list_push_back(&worker->clients, &client->link);
     worker->client_count++;
     if (worker->draining) {

@@ -64,7 +64,8 @@ struct client {
     struct h1_server http; /* first: an h1_server is cast to its client */
     struct list link;      /* worker's */
     struct listener_local *local;
-    struct generation *pin;        /* the one that it was accepted under: TLS refers to it */
+    struct generation
+        *pin; /* in the TLS handshake, whose callbacks refer to it; NULL: over, or plain */
     struct h1_client *bound_up;    /* idle, and for this client alone; see bound.h */
     struct address_count *counted; /* NULL: this peer's connections are not counted */
     struct client_ends *told;      /* by a PROXY header; owned; NULL: the socket's ends count */

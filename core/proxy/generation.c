@@ -195,19 +195,50 @@ void generation_abandon(struct generation *generation, struct worker *worker)
     generation_unref(generation, worker);
 }
 
+/* Nothing of it is left on this loop. */
+static void generation_gone(struct generation *generation, struct worker *worker)
+{
+    struct runtime *runtime = generation->runtime;
+
+    for (size_t i = generation->uses.count; i > 0; i--) {
+        instance_destroy(generation->uses.items[i - 1], worker->index);
+    }
+    if (atomic_fetch_sub(&generation->loops_kept, 1) == 1) {
+        runtime->on_left(runtime);
+    }
+}
+
 void generation_unref(struct generation *generation, struct worker *worker)
 {
     struct generation_local *local = &generation->locals[worker->index];
+    struct runtime *runtime = generation->runtime;
 
     ASSERT(local->refs > 0);
     if (--local->refs > 0) {
         return;
     }
+    bool kept = local->kept > 0;
     for (size_t i = generation->uses.count; i > 0; i--) {
-        instance_destroy(generation->uses.items[i - 1], worker->index);
+        struct use *use = generation->uses.items[i - 1];
+        if (!kept || !module_has_kind(use->module, MODULE_BALANCER)) {
+            instance_destroy(use, worker->index);
+        }
     }
     if (atomic_fetch_sub(&generation->loops_left, 1) == 1) {
-        generation->runtime->on_left(generation);
+        runtime->on_left(runtime);
+    }
+    if (!kept) {
+        generation_gone(generation, worker);
+    }
+}
+
+void generation_unkeep(struct generation *generation, struct worker *worker)
+{
+    struct generation_local *local = &generation->locals[worker->index];
+
+    ASSERT(local->kept > 0);
+    if (--local->kept == 0 && local->refs == 0) {
+        generation_gone(generation, worker);
     }
 }
 
@@ -249,29 +280,51 @@ static void route_unref(struct route *route)
     }
 }
 
+/* conf_free of the uses of balancer modules, or of all others, and the modules' references. */
+static void uses_free(struct generation *g, bool balancers)
+{
+    for (size_t i = g->uses.count; i > 0; i--) {
+        struct use *use = g->uses.items[i - 1];
+        if (use->module == NULL || module_has_kind(use->module, MODULE_BALANCER) != balancers) {
+            continue;
+        }
+        if (use->conf_created && use->module->descriptor.conf_free != NULL) {
+            use->module->descriptor.conf_free(&use->context.base, use->prepared);
+        }
+        module_context_end(&use->context);
+        use->module = use->base == use ? use->module : NULL;
+    }
+    for (size_t i = 0; i < g->modules.count; i++) {
+        struct module **module = &g->modules.items[i]->module;
+        if (*module != NULL && module_has_kind(*module, MODULE_BALANCER) == balancers) {
+            module_unref(module);
+        }
+    }
+}
+
+void generation_retire(struct generation *g)
+{
+    g->retired = true;
+    uses_free(g, false);
+    for (size_t i = 0; i < g->pool_count; i++) {
+        pool_plan_free(&g->pools[i]);
+    }
+    for (size_t i = 0; i < g->route_count; i++) {
+        route_unref(g->routes[i]);
+    }
+}
+
 void generation_free(struct generation **generation)
 {
     struct generation *g = *generation;
     *generation = NULL;
 
-    for (size_t i = g->uses.count; i > 0; i--) {
-        struct use *use = g->uses.items[i - 1];
-        if (use->conf_created && use->module->descriptor.conf_free != NULL) {
-            use->module->descriptor.conf_free(&use->context.base, use->prepared);
-        }
-        module_context_end(&use->context);
+    if (!g->retired) {
+        generation_retire(g);
     }
-    for (size_t i = 0; i < g->pool_count; i++) {
-        pool_plan_free(&g->pools[i]);
-    }
+    uses_free(g, true);
     for (size_t i = 0; i < g->listener_count; i++) {
         listener_plan_free(&g->listeners[i]);
-    }
-    for (size_t i = 0; i < g->route_count; i++) {
-        route_unref(g->routes[i]);
-    }
-    for (size_t i = 0; i < g->modules.count; i++) {
-        module_unref(&g->modules.items[i]->module);
     }
     free(g->locals);
     struct arena arena = g->arena;

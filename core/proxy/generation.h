@@ -128,7 +128,8 @@ struct route {
 };
 
 struct generation_local {
-    uint64_t refs; /* streams and balancers on this loop, and 1 while it is current there */
+    uint64_t refs; /* streams on this loop, and 1 while it is current there */
+    uint64_t kept; /* balancers and clients on this loop, which go on under later generations */
     bool prepared;
 };
 
@@ -153,6 +154,8 @@ struct generation {
     size_t route_count, route_capacity;
     unsigned loops;
     _Atomic unsigned loops_left; /* loops that have not left */
+    _Atomic unsigned loops_kept; /* loops that have not left, or have balancers or clients of it */
+    bool retired;
     struct generation_local *locals;
     struct runtime *runtime;
 };
@@ -173,8 +176,9 @@ struct runtime {
     void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
     void *adjust_arg;
     void *plane; /* the control plane's; services find it here */
-    /* Called on a loop (any) when it has left a generation; posts to the control thread. */
-    void (*on_left)(struct generation *generation);
+    /* Called on a loop (any) when it has left a generation; posts to the control thread. The generation may be
+     * gone already. */
+    void (*on_left)(struct runtime *runtime);
 };
 
 /* Reads and checks `path`. NULL: mistakes were added, nothing has changed. With `open_sockets` false
@@ -186,7 +190,15 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
 struct generation *generation_rebuild(struct runtime *runtime, const struct generation *from,
                                       struct mistakes *mistakes);
 
-/* Control thread, when every loop has left it, or none has prepared it. */
+/*
+ * The end of a generation comes in two steps, since clients and balancers whose options do not change go on
+ * under later generations: reload after reload they may be all that is left of the one that made them.
+ */
+
+/* Control thread, when every loop has left it: gives back all but its listeners and balancers, so that modules
+ * and files that are not configured any more are closed. Once. */
+void generation_retire(struct generation *generation);
+/* Control thread, when no loop has anything of it, or none has prepared it. */
 void generation_free(struct generation **generation);
 
 /* On a loop: makes the instances there. false: a hook failed, `error` says which; then undo by
@@ -198,6 +210,13 @@ static inline void generation_ref(struct generation *generation, unsigned loop)
 {
     generation->locals[loop].refs++;
 }
+
+/* On a loop: a balancer or client of it begins and ends. */
+static inline void generation_keep(struct generation *generation, unsigned loop)
+{
+    generation->locals[loop].kept++;
+}
+void generation_unkeep(struct generation *generation, struct worker *worker);
 
 /* On a loop: tells its handlers that they get no more requests. */
 void generation_drain_handlers(const struct generation *generation, struct worker *worker);

@@ -89,7 +89,7 @@ static struct generation *build_all(struct runtime *runtime, const char *path,
     g->id = ++runtime->last_id;
     g->runtime = runtime;
     g->loops = runtime->workers + 1;
-    g->loops_left = g->loops;
+    g->loops_left = g->loops_kept = g->loops;
     g->locals = base_zalloc(sizeof(*g->locals) * g->loops);
     arena_init(&g->arena, NULL, 0);
     g->places = conf_places_new(&g->arena);

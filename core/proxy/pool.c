@@ -79,7 +79,7 @@ struct balancer *balancer_new(struct pool_plan *plan, struct worker *worker)
         return NULL;
     }
     balancer->generation = plan->generation;
-    generation_ref(plan->generation, worker->index);
+    generation_keep(plan->generation, worker->index);
     return balancer;
 }
 
@@ -92,7 +92,7 @@ void balancer_unref(struct balancer *balancer, struct worker *worker)
         balancer->ops->destroy(&balancer->context.base, balancer->data);
     }
     module_context_end(&balancer->context);
-    generation_unref(balancer->generation, worker);
+    generation_unkeep(balancer->generation, worker);
     free(balancer);
 }
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """SIGHUP: a whole new configuration or nothing; no request lost, no unrelated connection closed."""
 
+import os
+import pathlib
 import signal
 import threading
 
@@ -221,6 +223,32 @@ def test_routes_change(start_weir, http_server):
         assert client.get("/").server == "a"
         weir.reload(start + conf.routes(b='"/x"') + pools)
         assert client.get("/").status == 404
+
+
+def test_what_is_not_configured_any_more_is_closed(start_weir, http_server):
+    """Also where a balancer goes on: the pool's balancer stays the one of the first configuration, its log
+    file and the module that is gone do not."""
+    def open_files():
+        folder = pathlib.Path(f"/proc/{weir.pid}/fd")
+        return {os.readlink(entry) for entry in folder.iterdir() if entry.exists()}
+
+    web = {name: http_server(name) for name in "ab"}
+    text = conf.one_pool(web, balance="least_conn")
+    weir = start_weir(text + 'module "headers" {}\n')
+    with weir.client() as client:
+        assert client.get("/").status == 200
+        before = str(weir.access_path)
+        assert before in open_files() and "memfd:headers" in weir.mappings()
+        weir.access_path = weir.folder / "other.log"
+        weir.reload(text)
+        assert client.get("/").status == 200
+        wait_for(lambda: before not in open_files(), "the old log file to be closed")
+        assert str(weir.access_path) in open_files()
+        assert "balance_least_conn" in weir.mappings()
+        if not SANITIZED:  # their reports want the names, so that nothing is unmapped
+            wait_for(lambda: "memfd:headers" not in weir.mappings(), "the module to be unloaded")
+        weir.reload(conf.one_pool(web, balance="round_robin"))
+        assert client.get("/").status == 200
 
 
 def test_balancer_changes_under_load(start_weir, http_server):

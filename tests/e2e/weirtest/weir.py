@@ -214,6 +214,10 @@ class Weir:
         """Number of open descriptors."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def mappings(self):
+        """What is mapped into its memory, modules too."""
+        return pathlib.Path(f"/proc/{self.pid}/maps").read_text(encoding="utf-8")
+
     def cpu_seconds(self):
         """Processor time used so far."""
         fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii") \
