@@ -69,6 +69,17 @@ static void judge_no_body(struct http_response_head *head, const struct h1_frami
         head->keep_alive = false;
 }
 
+/*
+ * 205 has no content (RFC 9110 section 15.3.6), but its head does not end it for every parser: the
+ * client is told so by a length. What a server sends behind it all the same reaches nobody.
+ */
+static void judge_reset_content(struct http_response_head *head, const struct h1_framing *framing)
+{
+    head->body = BODY_NONE;
+    head->has_content_length = true;
+    head->keep_alive = head->keep_alive && framing->has_length;
+}
+
 static enum h1_status judge(enum http_method method, struct http_response_head *head,
                             struct h1_error *error)
 {
@@ -89,6 +100,8 @@ static enum h1_status judge(enum http_method method, struct http_response_head *
     head->keep_alive = !framing.close && (head->minor > 0 || framing.keep_alive);
     if (has_no_body(method, head->status)) {
         judge_no_body(head, &framing);
+    } else if (head->status == 205) {
+        judge_reset_content(head, &framing);
     } else if (framing.has_coding) {
         head->body = BODY_CHUNKED;
     } else if (framing.has_length) {

@@ -43,7 +43,6 @@ struct probe {
     struct timer timer; /* the next attempt, or the end of this one's time */
     int64_t good, bad;  /* in a row */
     bool timed_out;     /* all of `bad` */
-    char authority[300];
 };
 
 struct prober {
@@ -321,7 +320,7 @@ static void attempt_begin(struct probe *probe)
                                                  .tls = server->url.tls,
                                                  .id = server->id,
                                                  .name = str_from(server->name),
-                                                 .authority = str_from(probe->authority)};
+                                                 .authority = str_from(probe->server->authority)};
     generation_ref(attempt->generation, probe->prober->self->index);
     if (!attempt_address(probe, &address)) {
         attempt_done(probe, false, false, "probe: the host name has no known address");
@@ -359,26 +358,6 @@ static void probe_timer(struct timer *timer)
 
 /* ---- servers come and go ---- */
 
-/* As a Host field wants it (RFC 9110 section 7.2): brackets for IPv6, no port where it is the scheme's. */
-static void probe_write_authority(struct probe *probe)
-{
-    const struct weir_url *url = &probe->server->url;
-    const char *called = probe->server->called;
-    struct weir_str host = called != NULL ? str_from(called) : url->host;
-    bool six = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
-    unsigned usual = url->tls ? 443 : 80;
-
-    if (host.len == 0) {
-        snprintf(probe->authority, sizeof(probe->authority), "localhost");
-        return;
-    }
-    int len = snprintf(probe->authority, sizeof(probe->authority), "%s%.*s%s", six ? "[" : "",
-                       STR_ARGS(host), six ? "]" : "");
-    if (url->port != usual && len > 0 && (size_t)len < sizeof(probe->authority)) {
-        snprintf(probe->authority + len, sizeof(probe->authority) - (size_t)len, ":%u", url->port);
-    }
-}
-
 static void probe_new(struct prober *prober, struct server *server)
 {
     struct probe *probe = base_zalloc(sizeof(*probe));
@@ -386,7 +365,6 @@ static void probe_new(struct prober *prober, struct server *server)
     probe->server = server_ref(server);
     probe->timer.fn = probe_timer;
     probe->timed_out = true;
-    probe_write_authority(probe);
     server->probe = probe;
     list_push_back(&prober->probes, &probe->link);
 }

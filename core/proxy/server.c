@@ -56,6 +56,24 @@ static struct weir_url url_copy(const struct weir_url *url)
     return copy;
 }
 
+/* As a Host field wants it (RFC 9110 section 7.2): brackets for IPv6, no port where it is the scheme's. */
+static char *make_authority(const struct weir_url *url, struct weir_str host)
+{
+    char text[300];
+    bool six = host.len > 0 && memchr(host.ptr, ':', host.len) != NULL;
+    unsigned usual = url->tls ? 443 : 80;
+
+    if (host.len == 0) {
+        host = STR("localhost"); /* a Unix socket */
+    }
+    int len =
+        snprintf(text, sizeof(text), "%s%.*s%s", six ? "[" : "", STR_ARGS(host), six ? "]" : "");
+    if (url->port != 0 && url->port != usual && len > 0 && (size_t)len < sizeof(text)) {
+        snprintf(text + len, sizeof(text) - (size_t)len, ":%u", url->port);
+    }
+    return base_strndup(text, strlen(text));
+}
+
 struct server *server_new(struct weir_str pool, struct weir_str name, const struct weir_url *url,
                           unsigned loops)
 {
@@ -67,6 +85,7 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     server->pool_name = base_strndup(pool.ptr, pool.len);
     server->name = base_strndup(name.ptr, name.len);
     server->url = url_copy(url);
+    server->authority = make_authority(&server->url, server->url.host);
     server->loops = loops;
     if (server->url.tls) {
         server->tls_name = base_strndup(server->url.host.ptr, server->url.host.len);
@@ -95,7 +114,9 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
 void server_set_called(struct server *server, struct weir_str name)
 {
     free(server->called);
+    free(server->authority);
     server->called = base_strndup(name.ptr, name.len);
+    server->authority = make_authority(&server->url, name);
     if (server->url.tls) {
         free(server->tls_name);
         server->tls_name = base_strndup(name.ptr, name.len);
@@ -126,6 +147,7 @@ void server_unref(struct server **server)
     free((char *)(uintptr_t)s->url.text.ptr);
     free(s->tls_name);
     free(s->called);
+    free(s->authority);
     free(s->probes);
     free(s->pool_name);
     free(s->name);

@@ -65,6 +65,7 @@ struct server {
     struct weir_url url; /* of the server's own memory */
     char *called;        /* the host name in DNS that stands for it; NULL: its URL has its host */
     char *tls_name;      /* SNI and host check; NULL: neither */
+    char *authority;     /* host and port for a Host field: of probes, and of clients without one */
     unsigned loops;
     _Atomic unsigned refs;          /* any thread: a place that is given on has one, see queue.h */
     struct probe *probe;            /* control thread; NULL: it is not probed */

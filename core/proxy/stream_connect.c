@@ -27,18 +27,35 @@ void stream_request_sent(struct stream *stream)
     }
 }
 
+/* A client of HTTP/1.0 need not name a host. Servers refuse an empty one (nginx does): they get their own. */
+static bool stream_send_head(struct stream *stream)
+{
+    struct http_request_head *head = &stream->exchange.request;
+    struct up *up = stream->exchange.up;
+    struct h1_extra extras[STREAM_EXTRAS];
+    size_t extra_count = stream_request_extras(stream, extras);
+    bool named = head->authority.len > 0;
+
+    if (!named) {
+        head->authority = str_from(stream->server->server->authority);
+    }
+    bool sent = up->ops->head(up, extras, extra_count);
+    if (!named) {
+        head->authority = (struct weir_str){NULL, 0}; /* the next server has another */
+    }
+    return sent;
+}
+
 static void stream_send(struct stream *stream, struct h1_client *client)
 {
     struct exchange *exchange = &stream->exchange;
-    struct h1_extra extras[STREAM_EXTRAS];
-    size_t extra_count = stream_request_extras(stream, extras);
     struct up *up = exchange->up;
 
     stream->phase = PHASE_SENT;
     stream->was_reused = client->exchanges > 1;
     stream->up_paused = false;
     stream_progress(stream);
-    if (!up->ops->head(up, extras, extra_count)) {
+    if (!stream_send_head(stream)) {
         stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
         stream_break(stream, 500, REASON_NO_MEMORY);
         return;

@@ -231,6 +231,23 @@ def test_reset_content(start_weir, scripted_server):
             assert client.get("/", method="POST", body=b"x").status == 205
 
 
+@pytest.mark.parametrize("sent", ["Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                                  "\r\n", "\r\nabc"], ids=["chunked", "bare", "until the end"])
+def test_reset_content_ends_with_its_head(start_weir, scripted_server, sent):
+    """RFC 9110 section 15.3.6: there is no content, whatever the server sends; nobody waits for it."""
+    def script(peer):
+        peer.request()
+        peer.send("HTTP/1.1 205 Reset Content\r\n" + sent)
+        peer.at_end()
+
+    weir = start_weir(conf.one_pool({"a": scripted_server(script)}))
+    with weir.client() as client:
+        for _ in range(2):
+            response = client.get("/")
+            assert (response.status, response.body) == (205, b"")
+            assert response.headers.get("Content-Length") == "0"
+
+
 def test_early_answer_before_the_body(start_weir, scripted_server):
     """A final answer is passed on although the body is still being sent, then the connection ends."""
     got_head = threading.Event()

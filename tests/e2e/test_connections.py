@@ -190,6 +190,8 @@ def test_http_1_0_client(start_weir, http_server):
         response = client.response()
         assert response.body == b"plain" and response.version == "1.1"
         client.assert_closed()
+    # Some servers refuse an empty Host: who names none gets the server's own.
+    assert web.requests[-1].headers.get("Host") == f"127.0.0.1:{web.port}"
     with weir.client() as client:
         for _ in range(3):
             client.request(version="1.0", headers=[("Connection", "keep-alive")])
