@@ -177,10 +177,11 @@ void conn_close(struct conn **conn, bool reset);
 
 /* Gives the connection away to end well (RFC 9112 section 9.6): what waits is sent, then FIN; what still
  * comes is read and dropped, so that no RST kills the last answer before the peer has read it. Closed at
- * the peer's end, or after CONN_LINGER_NS or CONN_LINGER_BYTES, or when too many do (conn_linger_most).
+ * the peer's end, when nothing has come for CONN_LINGER_NS, after CONN_LINGER_MOST_NS, or when too many do
+ * (conn_linger_most).
  * No callback comes any more. */
-#define CONN_LINGER_NS    (2 * NS_PER_SECOND)
-#define CONN_LINGER_BYTES (1024u * 1024)
+#define CONN_LINGER_NS      (2 * NS_PER_SECOND)
+#define CONN_LINGER_MOST_NS (30 * NS_PER_SECOND)
 void conn_close_lingering(struct conn **conn);
 /* Connections of one loop that may end so at the same time: a share of the descriptors. */
 size_t conn_linger_most(void);

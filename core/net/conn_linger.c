@@ -2,7 +2,7 @@
 /*
  * Lingering close (RFC 9112 section 9.6). A socket that is closed with unread bytes sends RST, and RST
  * makes the peer's system drop what it had not read yet: the answer that told why. So the last bytes
- * are sent, then FIN, and what comes is dropped until the peer's end, or for a while.
+ * are sent, then FIN, and what comes is dropped until the peer's end, while something comes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,9 +14,12 @@ struct linger_close {
     struct list link; /* in pool->lingering */
     struct conn *conn;
     struct timer timer;
-    size_t dropped;
+    uint64_t end_ns; /* whatever still comes */
     struct freed freed;
 };
+
+/* Dropped in one callback, so that a fast peer does not starve the others. */
+#define DROP_PER_TURN (1024u * 1024)
 
 #define LINGER_LEAST 4u
 #define LINGER_MOST  1024u
@@ -56,24 +59,44 @@ static void on_timer(struct timer *timer)
     finish(container_of(timer, struct linger_close, timer));
 }
 
+/* The peer is at it still: many clients look for an answer only when all of their request is sent. */
+static void go_on(struct linger_close *lingering)
+{
+    struct loop *loop = lingering->conn->loop;
+    uint64_t now_ns = loop_now_ns(loop);
+
+    if (now_ns < lingering->end_ns) {
+        uint64_t left_ns = lingering->end_ns - now_ns;
+        timer_set(loop, &lingering->timer, left_ns < CONN_LINGER_NS ? left_ns : CONN_LINGER_NS);
+    }
+}
+
 /* Drops what came: below TLS, nobody wants to know what it says. MSG_TRUNC: not even copied (TCP). */
 static void on_readable(struct conn *conn)
 {
     struct linger_close *lingering = conn->owner;
+    size_t dropped = 0;
     ssize_t n;
 
     do {
         n = recv(conn->fd, conn->loop->scratch, LOOP_SCRATCH_SIZE, MSG_TRUNC);
         if (n > 0) {
-            lingering->dropped += (size_t)n;
+            dropped += (size_t)n;
         }
-    } while ((n > 0 && lingering->dropped < CONN_LINGER_BYTES) || (n < 0 && errno == EINTR));
+    } while ((n > 0 && dropped < DROP_PER_TURN) || (n < 0 && errno == EINTR));
     conn->eof_seen = n == 0;
     if (n == 0 && conn_waiting(conn) > 0) {
         return; /* it only half-closed, and shall have the rest */
     }
-    if (n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) {
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) {
         finish(lingering);
+        return;
+    }
+    if (dropped > 0) {
+        go_on(lingering);
+    }
+    if (n > 0) {
+        task_queue(conn->loop, &conn->resume);
     }
 }
 
@@ -118,6 +141,7 @@ void conn_close_lingering(struct conn **conn)
     *conn = NULL;
     lingering->conn = c;
     lingering->timer.fn = on_timer;
+    lingering->end_ns = loop_now_ns(c->loop) + c->loop->conns->linger_most_ns;
     make_room(c->loop->conns);
     c->loop->conns->lingering_count++;
     list_push_back(&c->loop->conns->lingering, &lingering->link);

@@ -78,6 +78,7 @@ struct conn_pool *conn_pool_new(struct loop *loop)
     list_init(&pool->doubts);
     list_init(&pool->lingering);
     pool->lingering_most = conn_linger_most();
+    pool->linger_most_ns = CONN_LINGER_MOST_NS;
     pool->doubt_timer.fn = sweep;
     return pool;
 }

@@ -35,6 +35,7 @@ struct conn_pool {
     struct timer doubt_timer;
     struct list lingering; /* oldest first */
     size_t lingering_count, lingering_most;
+    uint64_t linger_most_ns; /* CONN_LINGER_MOST_NS; tests are less patient */
     /* TLS, made at first use: records on their way out of the connection that is being written, and
      * pieces on their way into one record. Invariant: staged is 0 outside conn_tls.c. */
     char *staging;

@@ -485,18 +485,49 @@ START_TEST(test_lingering_ends_by_time)
 }
 END_TEST
 
-static bool push_until_closed(void *arg)
+/* The peer sends on; false once it cannot. */
+static bool push(size_t *pushed)
 {
     static const char block[65536];
-    if (send(there, block, sizeof(block), MSG_NOSIGNAL) == -1) {
-        ck_assert(errno == EAGAIN || errno == EPIPE || errno == ECONNRESET);
+    ssize_t n = send(there, block, sizeof(block), MSG_NOSIGNAL);
+    if (n > 0) {
+        *pushed += (size_t)n;
     }
+    return n > 0 || errno == EAGAIN;
+}
+
+static bool pushed_much(void *arg)
+{
+    size_t *pushed = arg;
+    ck_assert_msg(push(pushed), "cut after %zu bytes: %s", *pushed, strerror(errno));
+    return *pushed > 16u << 20;
+}
+
+/* A client that looks for its answer only when all of its body is sent. */
+START_TEST(test_lingering_takes_a_whole_upload)
+{
+    size_t pushed = 0;
+    open_pair(tcp_pair);
+    conn_close_lingering(&here.conn);
+    run_until(loop, pushed_much, &pushed);
+    ck_assert(!none_lingers(NULL));
+    close(there);
+    there = -1;
+    run_until(loop, none_lingers, NULL);
+}
+END_TEST
+
+static bool push_until_closed(void *arg)
+{
+    size_t pushed = 0;
+    push(&pushed);
     return none_lingers(arg);
 }
 
-START_TEST(test_lingering_ends_by_bytes)
+START_TEST(test_lingering_ends_whatever_comes)
 {
     open_pair(tcp_pair);
+    loop->conns->linger_most_ns = NS_PER_SECOND / 4;
     uint64_t begin = loop_now_refresh(loop);
     conn_close_lingering(&here.conn);
     run_until(loop, push_until_closed, NULL);
@@ -669,7 +700,8 @@ static Suite *conn_suite(void)
     tcase_add_test(tcase, test_an_idle_connection_is_clean_and_holds_nothing);
     tcase_add_test(tcase, test_a_lingering_close_saves_the_answer);
     tcase_add_test(tcase, test_lingering_ends_by_time);
-    tcase_add_test(tcase, test_lingering_ends_by_bytes);
+    tcase_add_test(tcase, test_lingering_takes_a_whole_upload);
+    tcase_add_test(tcase, test_lingering_ends_whatever_comes);
     tcase_add_test(tcase, test_lingering_sends_what_waits);
     tcase_add_test(tcase, test_a_loop_that_ends_closes_those_that_linger);
     tcase_add_test(tcase, test_connects);
