@@ -173,11 +173,8 @@ def test_black_hole_among_others(start_weir, black_hole, http_server):
     weir = start_weir(conf.one_pool(servers, options))
     with Load(weir.client, threads=8) as load:
         weir.wait_log("web/hole is ejected")
-        pass_time(0.4)  # for those that are on their way there
-        load.wait_requests(300)
+        weir.wait_unretried(100)
     load.assert_clean()
-    entries = weir.access(load.requests)
-    assert not any(entry["retries"] for entry in entries[-100:])
 
 
 def test_accepts_and_never_answers(start_weir, scripted_server, http_server):

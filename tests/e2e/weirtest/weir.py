@@ -189,6 +189,16 @@ class Weir:
             wait_for(lambda: len(read()) >= count, f"{count} entries in the access log")
         return read()
 
+    def wait_unretried(self, count):
+        """Under load: waits for so many requests in a row that needed no second try. A server that goes out
+        still has those that were on their way to it, and each worker hears of it at its own next turn."""
+
+        def settled():
+            last = self.access()[-count:]
+            return len(last) == count and not any(entry["retries"] for entry in last)
+
+        wait_for(settled, f"{count} requests without a retry")
+
     # -- clients --
 
     def address(self, name="main"):
