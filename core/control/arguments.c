@@ -135,8 +135,9 @@ void argument_check(struct operation *operation, const struct argument *argument
         operation_invalid(operation, pointer, "\"%.40s\" is not one of %s", text, words);
     } else if (argument->type == ARGUMENT_STRING && (strlen(text) < (size_t)argument->minimum ||
                                                      strlen(text) > (size_t)argument->maximum)) {
-        operation_invalid(operation, pointer, "it has %zu characters; %lld to %lld would be right",
-                          strlen(text), (long long)argument->minimum, (long long)argument->maximum);
+        operation_invalid(operation, pointer, "it has %zu character%s; %lld to %lld would be right",
+                          strlen(text), strlen(text) == 1 ? "" : "s", (long long)argument->minimum,
+                          (long long)argument->maximum);
     }
 }
 

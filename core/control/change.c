@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "control/drain.h"
+#include "control/users.h"
 
 struct change *change_new(struct plane *plane, struct operation *operation)
 {
@@ -118,6 +119,10 @@ static void prepare_batch(struct change *change)
                                                         : cJSON_CreateNull());
         }
         journal_prepare(plane->journal, change->journal, &change->batch);
+        if (journal_id(change->journal) > JOURNAL_KEPT) {
+            users_forget(plane->users, journal_id(change->journal) - JOURNAL_KEPT,
+                         operation_text(change->journal, "user_key"), &change->batch);
+        }
     }
     if (change->older != NULL) {
         cJSON *copy = cJSON_Duplicate(change->older, true);

@@ -40,7 +40,7 @@ struct command {
     const struct argument *query; /* NULL: takes none */
     unsigned status;              /* of success */
     const char *answer;           /* name of its schema; NULL: no body */
-    bool write;                   /* goes through the queue of writes, and may carry confirm */
+    bool write;                   /* goes through the queue of writes */
     const char *document;         /* one sentence */
     void (*run)(struct operation *operation);
 };
@@ -53,6 +53,9 @@ extern const struct command commands[];
 /* The command of a path and method. NULL: `*allow` is NULL (no such path), or the methods that there are. */
 const struct command *command_find(struct weir_str method, struct weir_str path, char **allow,
                                    char *params[2]);
+
+/* Whether it may carry ?confirm: what it does can be taken back. */
+bool command_takes_confirm(const struct command *command);
 
 /* JSON text of the OpenAPI 3.1 document; the caller frees it. */
 char *openapi_text(void);

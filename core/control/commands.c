@@ -159,3 +159,9 @@ const struct command commands[] = {
          "This document; also at /openapi.json."),
     {.name = NULL},
 };
+
+bool command_takes_confirm(const struct command *command)
+{
+    return command->write && command->run != run_reload && command->run != run_confirm &&
+           command->run != run_token_add && command->run != run_token_remove;
+}

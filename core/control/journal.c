@@ -127,14 +127,19 @@ static bool is_live(const cJSON *entry)
     return strcmp(state, "done") == 0 || strcmp(state, "pending") == 0;
 }
 
-/* Both change one server, and one of them its being there, or both the same of its settings. */
+/* Both change one server or user, and one of them its being there, or both the same of its settings. */
 static bool interferes(const cJSON *entry, const cJSON *later)
 {
     const cJSON *item = NULL;
     const cJSON *fields = cJSON_GetObjectItemCaseSensitive(later, "before");
 
-    if (strcmp(text_of(entry, "overlay_key"), text_of(later, "overlay_key")) != 0) {
+    if (strcmp(text_of(entry, "overlay_key"), text_of(later, "overlay_key")) != 0 ||
+        strcmp(text_of(entry, "user_key"), text_of(later, "user_key")) != 0) {
         return false;
+    }
+    if (text_of(entry, "user_key")[0] != '\0') {
+        const char *a = text_of(entry, "user_part"), *b = text_of(later, "user_part");
+        return strcmp(a, b) == 0 || strcmp(a, "all") == 0 || strcmp(b, "all") == 0;
     }
     if (strcmp(text_of(entry, "command"), "server.patch") != 0 ||
         strcmp(text_of(later, "command"), "server.patch") != 0) {
@@ -149,6 +154,24 @@ static bool interferes(const cJSON *entry, const cJSON *later)
     return false;
 }
 
+/* Whether it takes back something that came after `id`, so that both together change nothing: an undo, or
+ * the undo of an undo of an undo. */
+static bool cancels_out(const struct journal *journal, const cJSON *entry, uint64_t id)
+{
+    bool back = false;
+    uint64_t root = journal_id(entry);
+
+    for (const cJSON *at_entry = entry; at_entry != NULL; at_entry = journal_find(journal, root)) {
+        double before = number_of(at_entry, "undo_of");
+        if (before < 1) {
+            break;
+        }
+        root = (uint64_t)before;
+        back = !back;
+    }
+    return back && root > id;
+}
+
 const cJSON *journal_conflict(const struct journal *journal, const cJSON *entry)
 {
     uint64_t id = journal_id(entry);
@@ -158,11 +181,7 @@ const cJSON *journal_conflict(const struct journal *journal, const cJSON *entry)
         if (later == NULL || !is_live(later)) {
             continue;
         }
-        /* An undo of something later cancels out with it. */
-        if (number_of(later, "undo_of") > (double)id) {
-            continue;
-        }
-        if (interferes(entry, later)) {
+        if (!cancels_out(journal, later, id) && interferes(entry, later)) {
             return later;
         }
     }
@@ -188,7 +207,8 @@ cJSON *journal_overdue(const struct journal *journal, uint64_t now_ms)
 
 cJSON *journal_show(const cJSON *entry)
 {
-    static const char *const ours[] = {"overlay_key", "overlay_before", "overlay_after"};
+    static const char *const ours[] = {"overlay_key", "overlay_before", "overlay_after", "user_key",
+                                       "user_part"};
     cJSON *copy = cJSON_Duplicate(entry, true);
     for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
         cJSON_DeleteItemFromObjectCaseSensitive(copy, ours[i]);

@@ -4,7 +4,8 @@
  * The last JOURNAL_KEPT entries are kept, in memory and in the store; older ones go. Control thread.
  *
  * An entry is a JSON object as the API shows it, and beside what it shows `overlay_key`, `overlay_before`
- * and `overlay_after` (the overlay's entry of the target), by which it is undone.
+ * and `overlay_after` (the overlay's entry of the target), by which it is undone; or, about a user,
+ * `user_key` and `user_part` (`all`: his being there, `role`, `password`, `token:ID`). It holds no secret.
  */
 #ifndef CONTROL_JOURNAL_H
 #define CONTROL_JOURNAL_H

@@ -88,8 +88,10 @@ static void add_parameters(cJSON *operation, const struct command *row)
     for (const struct argument *a = row->query; a != NULL && a->name != NULL; a++) {
         add_parameter(parameters, "query", a);
     }
-    if (row->write && strncmp(row->name, "server.", 7) == 0) {
+    if (command_takes_confirm(row)) {
         add_parameter(parameters, "query", &confirm);
+    }
+    if (row->write && strncmp(row->name, "server.", 7) == 0) {
         add_parameter(parameters, "header", &if_match);
     }
     cJSON_AddItemToObject(operation, "parameters", parameters);

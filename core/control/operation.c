@@ -259,7 +259,6 @@ static bool read_query(struct operation *operation, struct weir_str query)
     return true;
 }
 
-/* `confirm` belongs to all writes. */
 static void take_confirm(struct operation *operation)
 {
     static const struct argument confirm = {"confirm", ARGUMENT_DURATION, false, 1, 86400, NULL,
@@ -269,13 +268,44 @@ static void take_confirm(struct operation *operation)
     if (item == NULL) {
         return;
     }
-    if (!operation->command->write) {
-        operation_invalid(operation, "?confirm", "only changes can be confirmed");
+    if (!command_takes_confirm(operation->command)) {
+        operation_invalid(operation, "?confirm", "%s does not take itself back",
+                          operation->command->name);
     } else {
         argument_check(operation, &confirm, "?confirm", item);
         parse_duration_ms(cJSON_GetStringValue(item), &operation->confirm_ms);
     }
     cJSON_Delete(item);
+}
+
+/* What cJSON lets pass: control characters in strings, and between them. */
+static bool is_clean_json(struct weir_str body)
+{
+    bool inside = false;
+
+    for (size_t i = 0; i < body.len; i++) {
+        unsigned char c = (unsigned char)body.ptr[i];
+        if (c < 0x20 && (inside || c == '\0' || strchr("\t\r\n", c) == NULL)) {
+            return false;
+        }
+        if (c == '"') {
+            inside = !inside;
+        } else if (c == '\\' && inside) {
+            i++;
+        }
+    }
+    return true;
+}
+
+/* \u0000 would end a text early, so that another one would be used than was sent. */
+static bool has_nul(struct weir_str body)
+{
+    for (size_t i = 0; i + 5 < body.len; i++) {
+        if (body.ptr[i] == '\\' && memcmp(body.ptr + ++i, "u0000", 5) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool read_body(struct operation *operation, struct weir_str body)
@@ -290,7 +320,7 @@ static bool read_body(struct operation *operation, struct weir_str body)
         operation->body = cJSON_CreateObject();
         return true;
     }
-    if (memchr(body.ptr, '\0', body.len) == NULL) {
+    if (is_clean_json(body)) {
         operation->body = cJSON_ParseWithLengthOpts(body.ptr, body.len, &end, false);
     }
     while (operation->body != NULL && end < body.ptr + body.len &&
@@ -306,6 +336,10 @@ static bool read_body(struct operation *operation, struct weir_str body)
         operation_invalid(operation, "", "the body must be a JSON object");
         return false;
     }
+    if (has_nul(body)) {
+        operation_invalid(operation, "", "no text here has the character NUL (\\u0000)");
+        return false;
+    }
     return true;
 }
 
@@ -313,6 +347,26 @@ static const char *role_word(enum weir_role role)
 {
     static const char *const words[] = {"nobody", "viewer", "operator", "admin"};
     return words[role <= WEIR_ROLE_ADMIN ? role : 0];
+}
+
+static bool check_role(struct operation *operation, const struct command *command)
+{
+    if (operation->role < command->role) {
+        operation_problem(operation, 403, "%s needs the role %s; %s has the role %s", command->name,
+                          role_word(command->role), operation->author, role_word(operation->role));
+        return false;
+    }
+    return true;
+}
+
+bool operation_may(struct operation *operation, const char *name)
+{
+    for (const struct command *command = commands; command->name != NULL; command++) {
+        if (strcmp(command->name, name) == 0) {
+            return check_role(operation, command);
+        }
+    }
+    return true;
 }
 
 static bool check_call(struct operation *operation, const struct weir_control_request *call)
@@ -330,10 +384,7 @@ static bool check_call(struct operation *operation, const struct weir_control_re
         operation_problem(operation, 404, "there is nothing at this path; see /openapi.json");
         return false;
     }
-    if (operation->role < operation->command->role) {
-        operation_problem(operation, 403, "%s needs the role %s; %s has the role %s",
-                          operation->command->name, role_word(operation->command->role),
-                          operation->author, role_word(operation->role));
+    if (!check_role(operation, operation->command)) {
         return false;
     }
     if (call->body.len > WEIR_CONTROL_BODY_MAX) {

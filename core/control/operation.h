@@ -56,6 +56,9 @@ void operation_problem(struct operation *operation, unsigned status, const char 
 void operation_invalid(struct operation *operation, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Whether the caller may run the command of that name, too. false: 403 is the answer. */
+bool operation_may(struct operation *operation, const char *name);
+
 /* Checks If-Match against the present tag (without quotes). false: 412 is the answer. */
 bool operation_matches(struct operation *operation, const char *etag);
 

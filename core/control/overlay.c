@@ -54,10 +54,14 @@ void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
     }
 }
 
+static bool is_hidden(const cJSON *entry)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "hidden"));
+}
+
 bool overlay_changes_members(const cJSON *entry)
 {
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "hidden")) ||
-           cJSON_HasObjectItem(entry, "url");
+    return is_hidden(entry) || cJSON_HasObjectItem(entry, "url");
 }
 
 enum server_admin overlay_state(const cJSON *entry, const struct server_settings *settings)
@@ -102,6 +106,42 @@ static bool add_server(struct arena *arena, struct server_settings *server, cons
     return true;
 }
 
+/* Whether the files have the server that was added: as after an export that was put in their place. It
+ * is theirs then. */
+static bool is_the_files(const struct server_settings *server, const cJSON *entry)
+{
+    const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "url"));
+    return url != NULL && str_equal(server->url.text, str_from(url)) &&
+           server->backup == cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "backup"));
+}
+
+static const struct server_settings *find_server(const struct pool_settings *settings,
+                                                 const char *id)
+{
+    const struct server_settings *servers = settings->servers.items;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        if (str_equal(servers[i].id, str_from(id))) {
+            return &servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* A server of an entry that has a URL: at `to`, unless the files' own serves. */
+static bool adjust_added(struct arena *arena, const struct pool_settings *settings,
+                         const cJSON *entry, const char *id, struct server_settings *to)
+{
+    const struct server_settings *file = is_hidden(entry) ? NULL : find_server(settings, id);
+
+    if ((file != NULL && is_the_files(file, entry)) || !add_server(arena, to, entry, id)) {
+        return false;
+    }
+    if (file != NULL) {
+        to->file_url = file->url.text;
+    }
+    return true;
+}
+
 void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settings)
 {
     const struct overlay *overlay = arg;
@@ -118,7 +158,8 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
         entry = overlay_entry(overlay, pool, id);
         free(id);
         /* A server that the files have under the name of one that was added: the added one serves. */
-        if (!overlay_changes_members(entry)) {
+        if (!overlay_changes_members(entry) ||
+            (!is_hidden(entry) && is_the_files(&from[i], entry))) {
             to[count] = from[i];
             adjust_numbers(&to[count++], entry);
         }
@@ -130,7 +171,7 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
                              ? entry->string + prefix + 1
                              : NULL;
         if (id != NULL && strchr(id, '/') == NULL && cJSON_HasObjectItem(entry, "url") &&
-            add_server(arena, &to[count], entry, id)) {
+            adjust_added(arena, settings, entry, id, &to[count])) {
             count++;
         }
     }
@@ -179,9 +220,9 @@ static void contradict_number(cJSON *list, const cJSON *entry, const char *field
     }
 }
 
-/* The files' server of that key; NULL: they have none (any more). */
-static const struct server_settings *file_server(const struct generation *generation,
-                                                 const char *key, bool *pool_known)
+/* The server of that key, be it the files' or an added one; NULL: there is none (any more). */
+static const struct server_settings *server_of(const struct generation *generation, const char *key,
+                                               bool *pool_known)
 {
     const char *slash = strrchr(key, '/');
     struct weir_str pool = {key, (size_t)(slash - key)};
@@ -189,12 +230,9 @@ static const struct server_settings *file_server(const struct generation *genera
     *pool_known = false;
     for (size_t i = 0; i < generation->pool_count; i++) {
         const struct pool_settings *settings = generation->pools[i].settings;
-        const struct server_settings *servers = settings->servers.items;
-        *pool_known |= str_equal(settings->name, pool);
-        for (size_t k = 0; str_equal(settings->name, pool) && k < settings->servers.count; k++) {
-            if (!servers[k].runtime && str_equal(servers[k].id, str_from(slash + 1))) {
-                return &servers[k];
-            }
+        if (str_equal(settings->name, pool)) {
+            *pool_known = true;
+            return find_server(settings, slash + 1);
         }
     }
     return NULL;
@@ -208,10 +246,15 @@ cJSON *overlay_contradictions(const struct overlay *overlay, const struct genera
     cJSON_ArrayForEach(entry, overlay->entries)
     {
         bool pool_known = false;
-        const struct server_settings *server = file_server(generation, entry->string, &pool_known);
-        if (server != NULL) {
+        const struct server_settings *server = server_of(generation, entry->string, &pool_known);
+        if (server != NULL && !server->runtime) {
             contradict_number(list, entry, "weight", server->file_weight);
             contradict_number(list, entry, "max_connections", server->file_max_connections);
+        } else if (server != NULL && server->file_url.len > 0) {
+            char *url = base_strndup(server->file_url.ptr, server->file_url.len);
+            contradict(list, entry->string, "url", cJSON_CreateString(url),
+                       cJSON_GetObjectItemCaseSensitive(entry, "url"));
+            free(url);
         } else if (!pool_known) {
             contradict(list, entry->string, "pool", cJSON_CreateNull(), NULL);
         } else if (!overlay_changes_members(entry)) {

@@ -85,8 +85,7 @@ static bool control_auth_peer(struct weir_context *ctx, const struct weir_reques
     }
     snprintf(author, sizeof(author), "uid:%u%s", credentials.uid,
              credentials.uid == 0 ? " (root)" : "");
-    *out = (struct weir_caller){sizeof(*out), WEIR_ROLE_ADMIN, str_from(author)};
-    return true;
+    return caller_set(out, WEIR_ROLE_ADMIN, str_from(author), 0);
 }
 
 struct weir_auth {
@@ -106,7 +105,7 @@ static void verify(void *arg)
 static void verified(void *arg)
 {
     struct weir_auth *auth = arg;
-    struct weir_caller caller;
+    struct weir_caller caller = {.size = sizeof(caller)};
 
     if (auth->fn != NULL) {
         bool good = auth->good && users_by_author(the_plane->users, str_from(auth->name), &caller);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changes that wait for their confirmation in vain are taken back. Control thread.
+ * Changes that wait for their confirmation in vain are taken back; and changes of users are. Control thread.
  */
 #ifndef CONTROL_UNDO_H
 #define CONTROL_UNDO_H
@@ -9,5 +9,11 @@
 
 /* Once a second. */
 void undo_tick(struct plane *plane);
+
+/* Why an entry about a user (one with `user_key`) cannot be taken back; NULL: it can. */
+const char *user_undo_refusal(const struct plane *plane, const cJSON *entry);
+/* Takes it back for the operation (NULL: nobody asked for it); the entry's state becomes `state`. */
+void user_undo_begin(struct plane *plane, struct operation *operation, cJSON *entry,
+                     const char *state);
 
 #endif

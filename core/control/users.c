@@ -22,6 +22,7 @@
 
 struct users {
     cJSON *all;                       /* by name */
+    cJSON *gone;                      /* by name: as they were, with `gone` */
     char admin_token[SECRET_HEX + 8]; /* of the file; empty: there is none */
     char link[SECRET_HEX + 1];        /* empty: used, or none was made */
     uint64_t link_until_ms;
@@ -43,12 +44,14 @@ struct users *users_new(void)
 {
     struct users *users = base_zalloc(sizeof(*users));
     users->all = cJSON_CreateObject();
+    users->gone = cJSON_CreateObject();
     return users;
 }
 
 void users_free(struct users **users)
 {
     cJSON_Delete((*users)->all);
+    cJSON_Delete((*users)->gone);
     OPENSSL_cleanse(*users, sizeof(**users));
     free(*users);
     *users = NULL;
@@ -62,8 +65,34 @@ const cJSON *users_find(const struct users *users, const char *name)
 void users_set(struct users *users, const char *name, cJSON *user)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(users->all, name);
+    cJSON_DeleteItemFromObjectCaseSensitive(users->gone, name);
     if (user != NULL) {
-        cJSON_AddItemToObject(users->all, name, user);
+        cJSON_AddItemToObject(cJSON_HasObjectItem(user, "gone") ? users->gone : users->all, name,
+                              user);
+    }
+}
+
+static uint64_t gone_by(const cJSON *user)
+{
+    return (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(user, "gone"));
+}
+
+const cJSON *users_gone(const struct users *users, const char *name, uint64_t entry)
+{
+    const cJSON *user = cJSON_GetObjectItemCaseSensitive(users->gone, name);
+    return user != NULL && gone_by(user) == entry ? user : NULL;
+}
+
+void users_forget(struct users *users, uint64_t last, const char *except, struct store_batch *batch)
+{
+    cJSON *user = users->gone->child;
+    while (user != NULL) {
+        cJSON *next = user->next;
+        if (gone_by(user) <= last && (except == NULL || strcmp(user->string, except) != 0)) {
+            store_put(batch, "users", user->string, NULL);
+            cJSON_Delete(cJSON_DetachItemViaPointer(users->gone, user));
+        }
+        user = next;
     }
 }
 
@@ -121,6 +150,18 @@ char *users_token_new(cJSON **kept, uint64_t ttl_ms)
     return token;
 }
 
+/* An older module's struct ends before `since`. */
+bool caller_set(struct weir_caller *out, enum weir_role role, struct weir_str author,
+                uint64_t since)
+{
+    out->role = role;
+    out->author = author;
+    if (out->size >= sizeof(*out)) {
+        out->since = since;
+    }
+    return true;
+}
+
 static bool recognise(const cJSON *user, const char *name, struct weir_caller *out)
 {
     enum weir_role role =
@@ -128,8 +169,9 @@ static bool recognise(const cJSON *user, const char *name, struct weir_caller *o
     if (role == WEIR_ROLE_NONE) {
         return false;
     }
-    *out = (struct weir_caller){sizeof(*out), role, str_from(name)};
-    return true;
+    const cJSON *since = cJSON_GetObjectItemCaseSensitive(user, "since");
+    return caller_set(out, role, str_from(name),
+                      cJSON_IsNumber(since) ? (uint64_t)since->valuedouble : 0);
 }
 
 static bool token_fits(const cJSON *token, const char *digest, uint64_t now)
@@ -153,8 +195,7 @@ bool users_by_token(struct users *users, struct weir_str token, struct weir_call
     }
     if (users->admin_token[0] != '\0' && token.len == strlen(users->admin_token) &&
         CRYPTO_memcmp(users->admin_token, token.ptr, token.len) == 0) {
-        *out = (struct weir_caller){sizeof(*out), WEIR_ROLE_ADMIN, STR("admin.token")};
-        return true;
+        return caller_set(out, WEIR_ROLE_ADMIN, STR("admin.token"), 0);
     }
     digest_hex(token, digest);
     cJSON_ArrayForEach(user, users->all)
@@ -179,8 +220,7 @@ bool users_by_link(struct users *users, struct weir_str link, struct weir_caller
     if (loop_wall_ms() > users->link_until_ms) {
         return false;
     }
-    *out = (struct weir_caller){sizeof(*out), WEIR_ROLE_ADMIN, STR("admin.token")};
-    return true;
+    return caller_set(out, WEIR_ROLE_ADMIN, STR("admin.token"), 0);
 }
 
 bool users_by_author(const struct users *users, struct weir_str author, struct weir_caller *out)
@@ -189,8 +229,7 @@ bool users_by_author(const struct users *users, struct weir_str author, struct w
         if (users->admin_token[0] == '\0') {
             return false;
         }
-        *out = (struct weir_caller){sizeof(*out), WEIR_ROLE_ADMIN, STR("admin.token")};
-        return true;
+        return caller_set(out, WEIR_ROLE_ADMIN, STR("admin.token"), 0);
     }
     char *name = base_strndup(author.ptr, author.len);
     const cJSON *user = users_find(users, name);

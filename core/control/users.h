@@ -4,7 +4,8 @@
  * store. Control thread; passwords are hashed on the store's second thread.
  *
  * A user is a JSON object: `role`, `password` (scrypt$N$r$p$salt$hash, in hexadecimal) or null, `tokens`:
- * [{id, sha256, created_at, expires_at}].
+ * [{id, sha256, created_at, expires_at}], `since` (see weir_caller). One who was removed is kept as he was,
+ * with `gone` (number of the journal's entry), for as long as the journal has that: it may be undone.
  */
 #ifndef CONTROL_USERS_H
 #define CONTROL_USERS_H
@@ -26,8 +27,14 @@ void users_first_start(struct users *users, const char *state_dir, const struct 
 
 /* The user's object; NULL: there is none. */
 const cJSON *users_find(const struct users *users, const char *name);
-/* Takes the object over; NULL: the user goes. */
+/* Takes the object over; one with `gone` is a user no more. NULL: nothing is kept of him. */
 void users_set(struct users *users, const char *name, cJSON *user);
+/* One who was removed by that entry; NULL: there is none. */
+const cJSON *users_gone(const struct users *users, const char *name, uint64_t entry);
+/* Those who were removed by the entries up to `last` go for good, here and with the batch; but not
+ * `except` (NULL: all), of whom the batch says something else. */
+void users_forget(struct users *users, uint64_t last, const char *except,
+                  struct store_batch *batch);
 /* {"entries": [{name, role, has_password, tokens: [{id, created_at, expires_at}]}]} */
 cJSON *users_show(const struct users *users);
 cJSON *user_show(const cJSON *user);
@@ -37,6 +44,8 @@ enum weir_role users_role(const char *word);
 char *users_token_new(cJSON **kept, uint64_t ttl_ms);
 
 /* See control.h. */
+bool caller_set(struct weir_caller *out, enum weir_role role, struct weir_str author,
+                uint64_t since); /* true */
 bool users_by_token(struct users *users, struct weir_str token, struct weir_caller *out);
 bool users_by_link(struct users *users, struct weir_str link, struct weir_caller *out);
 bool users_by_author(const struct users *users, struct weir_str author, struct weir_caller *out);

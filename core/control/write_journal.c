@@ -75,6 +75,10 @@ static void answer_entry(struct change *change, const char *error)
 static void undo_begin(struct plane *plane, struct operation *operation, cJSON *entry,
                        const char *state)
 {
+    if (operation_text(entry, "user_key") != NULL) {
+        user_undo_begin(plane, operation, entry, state);
+        return;
+    }
     struct change *change = change_new(plane, operation);
     const char *target = operation_text(entry, "target");
 
@@ -92,23 +96,53 @@ static void undo_begin(struct plane *plane, struct operation *operation, cJSON *
     change_begin(change);
 }
 
-/* Whether the pool that the entry is about is still there. */
+/* Whether the pool that the entry is about is still there; of a user's entry it is. */
 static bool pool_is_there(const struct plane *plane, const cJSON *entry)
 {
     const char *key = operation_text(entry, "overlay_key");
+    if (key == NULL) {
+        return true;
+    }
     char *pool = base_strndup(key, (size_t)(strrchr(key, '/') - key));
     bool there = plane_pool(plane, pool) != NULL;
     free(pool);
     return there;
 }
 
+/* Who takes a change back, or lets it stay, must be one who may make it. */
+static bool may(struct operation *operation, const cJSON *entry)
+{
+    const struct journal *journal = operation->plane->journal;
+    const cJSON *first = entry;
+    int64_t of = 0;
+
+    while (first != NULL && (of = operation_integer(first, "undo_of", 0)) > 0) {
+        first = journal_find(journal, (uint64_t)of);
+    }
+    const char *name = operation_text(first, "command");
+    if (first == NULL && operation_text(entry, "user_key") == NULL) {
+        return true; /* so old that it is not known; of a server */
+    }
+    return operation_may(operation, name != NULL ? name : "user.remove");
+}
+
+static bool is_undoable(const cJSON *entry)
+{
+    return operation_text(entry, "overlay_key") != NULL ||
+           operation_text(entry, "user_key") != NULL;
+}
+
 static bool can_undo(struct operation *operation, const cJSON *entry)
 {
+    const char *refusal = NULL;
     const char *state = operation_text(entry, "state");
     const char *command = operation_text(entry, "command");
     unsigned long long id = journal_id(entry);
 
-    if (operation_text(entry, "overlay_key") == NULL) {
+    if (!may(operation, entry)) {
+        return false;
+    }
+    if (!is_undoable(entry)) {
         operation_problem(operation, 409, "entry %llu (%s) cannot be undone", id, command);
         return false;
     }
@@ -126,6 +160,14 @@ static bool can_undo(struct operation *operation, const cJSON *entry)
                           "entry %llu (%s of %s by %s) depends on it; undo that first",
                           (unsigned long long)journal_id(later), operation_text(later, "command"),
                           operation_text(later, "target"), operation_text(later, "author"));
+        return false;
+    }
+    if (operation_text(entry, "user_key") != NULL) {
+        refusal = user_undo_refusal(operation->plane, entry);
+    }
+    if (refusal != NULL) {
+        operation_problem(operation, 409, "entry %llu (%s) cannot be undone: %s", id, command,
+                          refusal);
         return false;
     }
     return true;
@@ -155,7 +197,7 @@ void run_confirm(struct operation *operation)
     cJSON *entry = the_entry(operation);
     const char *state = entry != NULL ? operation_text(entry, "state") : NULL;
 
-    if (entry != NULL && strcmp(state, "pending") != 0) {
+    if (entry != NULL && may(operation, entry) && strcmp(state, "pending") != 0) {
         operation_problem(operation, 409, "entry %llu waits for no confirmation: it is %s",
                           (unsigned long long)journal_id(entry), state);
     }
@@ -182,8 +224,9 @@ void undo_tick(struct plane *plane)
         return;
     }
     unsigned long long id = journal_id(entry);
-    if (operation_text(entry, "overlay_key") == NULL || !pool_is_there(plane, entry) ||
-        journal_conflict(plane->journal, entry) != NULL) {
+    if (!is_undoable(entry) || !pool_is_there(plane, entry) ||
+        journal_conflict(plane->journal, entry) != NULL ||
+        (operation_text(entry, "user_key") != NULL && user_undo_refusal(plane, entry) != NULL)) {
         log_write(WEIR_LOG_WARNING, "weir",
                   "change %llu was not confirmed in time, but something later depends on it: it "
                   "stays",

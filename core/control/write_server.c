@@ -301,13 +301,15 @@ static cJSON *describe(const struct server *server)
     return object;
 }
 
-/* What stays of an entry when the server goes. NULL: nothing, it was added at run time. */
-static cJSON *gone_entry(const struct plane *plane, const char *key)
+/* What stays of an entry when the server goes. NULL: nothing, it was added at run time, and the files have
+ * none of its name. */
+static cJSON *gone_entry(const struct plane *plane, const char *key,
+                         const struct server_settings *settings)
 {
     const cJSON *now = overlay_at(plane->overlay, key);
     bool hidden = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(now, "hidden"));
 
-    if (cJSON_HasObjectItem(now, "url") && !hidden) {
+    if (settings->runtime && settings->file_url.len == 0 && !hidden) {
         return NULL;
     }
     cJSON *entry = cJSON_CreateObject();
@@ -326,16 +328,20 @@ void run_server_remove(struct operation *operation)
         plane_finish(operation);
         return;
     }
+    const struct server_settings *settings =
+        (const struct server_settings *)plan->settings->servers.items + index;
     struct change *change = change_new(operation->plane, operation);
     change->key = overlay_key(plan->pool->name, server->name);
     if (now) {
-        change->entry = gone_entry(operation->plane, change->key);
+        change->entry = gone_entry(operation->plane, change->key, settings);
     } else {
         uint64_t ms =
             operation_duration_ms(operation->query, "timeout",
                                   plan->sticky != NULL ? STICKY_DEFAULT_MS : DRAIN_DEFAULT_MS);
         change->entry = copy_entry(operation->plane, change->key);
-        set_item(change->entry, "state", cJSON_CreateString("drain"));
+        if (server->admin != ADMIN_MAINTENANCE) { /* whose sessions have left already */
+            set_item(change->entry, "state", cJSON_CreateString("drain"));
+        }
         set_item(change->entry, "leaving", cJSON_CreateTrue());
         set_item(change->entry, "drain_deadline",
                  cJSON_CreateNumber((double)(loop_wall_ms() + ms)));
@@ -359,15 +365,16 @@ static bool is_quiet(const struct plane *plane, const struct pool_plan *plan,
     pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&server->lock);
     double drained_s = (double)(loop_wall_ms() - server->admin_since_ms) / 1000;
     pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&server->lock);
-    return plan->sticky == NULL ||
+    return plan->sticky == NULL || server->admin == ADMIN_MAINTENANCE ||
            (drained_s > SESSION_QUIET_SECONDS && history_quiet(plane->history, server->id));
 }
 
-static void server_leaves(struct plane *plane, const char *key, bool on_time)
+static void server_leaves(struct plane *plane, const char *key,
+                          const struct server_settings *settings, bool on_time)
 {
     struct change *change = change_new(plane, NULL);
     change->key = base_strdup(key);
-    change->entry = gone_entry(plane, key);
+    change->entry = gone_entry(plane, key, settings);
     log_write(WEIR_LOG_NOTICE, "weir", "server \"%s\" is removed: %s", key,
               on_time ? "it is drained" : "its time to drain is over");
     change_begin(change);
@@ -407,7 +414,9 @@ static bool look_at_drain(struct plane *plane, const cJSON *entry)
     if (leaving) {
         bool quiet = is_quiet(plane, plan, server);
         if (quiet || over) {
-            server_leaves(plane, entry->string, quiet);
+            server_leaves(plane, entry->string,
+                          (const struct server_settings *)plan->settings->servers.items + index,
+                          quiet);
             return true;
         }
         return false;

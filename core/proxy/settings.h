@@ -70,7 +70,8 @@ struct server_settings {
     /* not options: where it comes from, and what the files say of it (runtime.adjust may say else) */
     bool runtime;
     int64_t file_weight, file_max_connections;
-    struct weir_str called; /* the host name that stood for it; empty: none */
+    struct weir_str file_url; /* of the files' server whose place an added one has; empty: none */
+    struct weir_str called;   /* the host name that stood for it; empty: none */
 };
 
 enum panic_mode { PANIC_ALL, PANIC_NONE };

@@ -56,7 +56,8 @@ static void send_wait(struct weir_request *req, uint64_t wait_ns)
     snprintf(seconds, sizeof(seconds), "%llu",
              (unsigned long long)((wait_ns + NS_PER_SECOND - 1) / NS_PER_SECOND));
     reply_problem_with(req, 429, "Retry-After", seconds,
-                       "too many failed logins; the next is heard in %s seconds", seconds);
+                       "too many failed logins; the next is heard in %s second%s", seconds,
+                       strcmp(seconds, "1") == 0 ? "" : "s");
 }
 
 static void send_refusal(struct weir_request *req, const char *detail)
@@ -84,7 +85,7 @@ static void admit(struct exchange *exchange, const struct weir_caller *known, st
         }
     }
     struct session *session =
-        session_new(admin->prepared->sessions, admin->ctx, &admin->limits, known->author, token);
+        session_new(admin->prepared->sessions, admin->ctx, &admin->limits, known, token);
     write_cookie(req, token, admin->limits.lifetime_ns / NS_PER_SECOND, cookie, sizeof(cookie));
     explicit_bzero(token, sizeof(token));
     memcpy(caller.author, session->name, sizeof(caller.author));
@@ -139,8 +140,9 @@ static void try_token(struct exchange *exchange, struct weir_str token, bool lin
         admit(exchange, &known, (struct weir_str){NULL, 0});
     } else {
         refuse(exchange,
-               link ? "the link was used before, or is too old; weirctl user link makes one"
-                    : "the token is not known, or has run out");
+               link
+                   ? "the link was used before, or is too old; log in with the token of admin.token"
+                   : "the token is not known, or has run out");
     }
 }
 

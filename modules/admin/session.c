@@ -47,7 +47,7 @@ static void random_text(struct weir_context *ctx, char out[SESSION_TOKEN])
 }
 
 struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
-                            const struct session_limits *limits, struct weir_str name,
+                            const struct session_limits *limits, const struct weir_caller *who,
                             char token[SESSION_TOKEN])
 {
     uint64_t now_ns = weir_now_ns(ctx);
@@ -57,8 +57,9 @@ struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
     random_text(ctx, token);
     random_text(ctx, session->csrf);
     digest_of(sessions, ctx, text_of(token), session->digest);
-    size_t len = name.len < SESSION_NAME - 1 ? name.len : SESSION_NAME - 1;
-    memcpy(session->name, name.ptr, len);
+    size_t len = who->author.len < SESSION_NAME - 1 ? who->author.len : SESSION_NAME - 1;
+    memcpy(session->name, who->author.ptr, len);
+    session->since = who->since;
     session->created_ns = session->seen_ns = now_ns;
     return session;
 }

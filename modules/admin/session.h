@@ -6,7 +6,7 @@
 #ifndef ADMIN_SESSION_H
 #define ADMIN_SESSION_H
 
-#include <weir/host.h>
+#include <weir/control.h>
 
 #define SESSIONS_MAX   512
 #define SESSION_NAME   128
@@ -17,6 +17,7 @@ struct session {
     uint8_t digest[32];
     char name[SESSION_NAME]; /* who; empty: the slot is free */
     char csrf[SESSION_TOKEN];
+    uint64_t since; /* of the user: another one now, and the session is not his */
     uint64_t created_ns, seen_ns;
 };
 
@@ -31,10 +32,10 @@ struct session_limits {
     uint64_t idle_ns, lifetime_ns;
 };
 
-/* Makes a session for `name`; `token` is what the cookie is to carry. The one that was idle for longest
+/* Makes a session for `who`; `token` is what the cookie is to carry. The one that was idle for longest
  * makes place. Never fails. */
 struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
-                            const struct session_limits *limits, struct weir_str name,
+                            const struct session_limits *limits, const struct weir_caller *who,
                             char token[SESSION_TOKEN]);
 /* The living session of a token, which has now been seen; NULL: there is none. */
 struct session *session_find(struct sessions *sessions, struct weir_context *ctx,

@@ -250,16 +250,24 @@ END_TEST
 
 static const struct session_limits limits = {60 * SECOND, 600 * SECOND};
 
+static const struct weir_caller *who(const char *name)
+{
+    static struct weir_caller caller;
+    caller = (struct weir_caller){
+        .size = sizeof(caller), .role = WEIR_ROLE_VIEWER, .author = text_of(name)};
+    return &caller;
+}
+
 START_TEST(sessions_end)
 {
     struct sessions *sessions = calloc(1, sizeof(*sessions));
     char token[SESSION_TOKEN], other[SESSION_TOKEN];
-    struct session *session = session_new(sessions, ctx, &limits, text_of("ann"), token);
+    struct session *session = session_new(sessions, ctx, &limits, who("ann"), token);
 
     ck_assert_uint_eq(strlen(token), SESSION_TOKEN - 1);
     ck_assert_str_ne(token, session->csrf);
     ck_assert(!text_has((struct weir_str){(const char *)sessions, sizeof(*sessions)}, token));
-    session_new(sessions, ctx, &limits, text_of("bob"), other);
+    session_new(sessions, ctx, &limits, who("bob"), other);
     ck_assert_str_ne(token, other);
     ck_assert_ptr_eq(session_find(sessions, ctx, &limits, text_of(token)), session);
     ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of("")));
@@ -271,7 +279,7 @@ START_TEST(sessions_end)
     weir_test_advance(host, 60 * SECOND);
     ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of(token)));
     /* In the end, whatever happens. */
-    session_new(sessions, ctx, &limits, text_of("ann"), token);
+    session_new(sessions, ctx, &limits, who("ann"), token);
     for (int i = 0; i < 19; i++) {
         weir_test_advance(host, 30 * SECOND);
         ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, text_of(token)));
@@ -287,12 +295,12 @@ START_TEST(the_oldest_session_makes_place)
     struct sessions *sessions = calloc(1, sizeof(*sessions));
     char first[SESSION_TOKEN], second[SESSION_TOKEN], token[SESSION_TOKEN];
 
-    session_new(sessions, ctx, &limits, text_of("a"), first);
+    session_new(sessions, ctx, &limits, who("a"), first);
     weir_test_advance(host, SECOND);
-    session_new(sessions, ctx, &limits, text_of("b"), second);
+    session_new(sessions, ctx, &limits, who("b"), second);
     for (int i = 0; i < SESSIONS_MAX - 1; i++) {
         weir_test_advance(host, SECOND / 1000);
-        session_new(sessions, ctx, &limits, text_of("c"), token);
+        session_new(sessions, ctx, &limits, who("c"), token);
     }
     ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of(first)));
     ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, text_of(second)));

@@ -26,6 +26,14 @@ static struct weir_str bearer_token(struct weir_str field)
     return text_trim((struct weir_str){field.ptr + 7, field.len - 7});
 }
 
+/* Whether the session's user is there, and the same still: not one who was added again, or whose password
+ * was changed since. */
+static bool is_his(struct admin *admin, const struct session *session, struct weir_caller *known)
+{
+    return weir_control_auth_user(admin->ctx, text_of(session->name), known) &&
+           known->role != WEIR_ROLE_NONE && known->since == session->since;
+}
+
 static void identify_session(struct admin *admin, struct weir_str cookie, struct caller *caller)
 {
     struct weir_caller known = {.size = sizeof(known)};
@@ -35,9 +43,8 @@ static void identify_session(struct admin *admin, struct weir_str cookie, struct
     if (session == NULL) {
         return;
     }
-    if (!weir_control_auth_user(admin->ctx, text_of(session->name), &known) ||
-        known.role == WEIR_ROLE_NONE) {
-        session_end(session); /* the user is gone */
+    if (!is_his(admin, session, &known)) {
+        session_end(session);
         return;
     }
     set_caller(caller, PROOF_SESSION, &known);
@@ -142,9 +149,7 @@ bool who_stays(struct admin *admin, struct caller *caller, const struct weir_req
     case PROOF_SESSION: {
         struct session *session = session_by_digest(admin->prepared->sessions, admin->ctx,
                                                     &admin->limits, caller->digest);
-        return session != NULL &&
-               weir_control_auth_user(admin->ctx, text_of(session->name), &known) &&
-               known.role != WEIR_ROLE_NONE;
+        return session != NULL && is_his(admin, session, &known);
     }
     default: return caller->proof == PROOF_PEER;
     }

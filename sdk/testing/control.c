@@ -292,7 +292,8 @@ static bool recognise(const struct fake_person *person, struct weir_caller *out)
     if (person == NULL || person->role == WEIR_ROLE_NONE) {
         return false;
     }
-    *out = (struct weir_caller){sizeof(*out), person->role, fake_str(person->author)};
+    *out = (struct weir_caller){
+        .size = sizeof(*out), .role = person->role, .author = fake_str(person->author)};
     return true;
 }
 
@@ -337,7 +338,8 @@ bool fake_control_auth_peer(struct weir_context *ctx, const struct weir_request 
     if (!weir_request_credentials(req, &credentials) || credentials.uid != 0) {
         return false;
     }
-    *out = (struct weir_caller){sizeof(*out), WEIR_ROLE_ADMIN, WEIR_STR_INIT("uid:0 (root)")};
+    *out = (struct weir_caller){
+        .size = sizeof(*out), .role = WEIR_ROLE_ADMIN, .author = WEIR_STR_INIT("uid:0 (root)")};
     return true;
 }
 

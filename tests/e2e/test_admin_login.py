@@ -167,6 +167,22 @@ def test_a_removed_user_is_out(weir):
 
 # ---- other pages ----
 
+def test_a_new_password_ends_sessions(weir):
+    """And one who is added again is somebody else."""
+    root = admin.browser(weir)
+    root.post("/api/v1/users", {"name": "zoe", "role": "viewer", "password": "long enough"})
+    zoe = admin.browser(weir, with_token=False)
+    assert zoe.log_in(name="zoe", password="long enough").status == 200
+    root.patch("/api/v1/users/zoe", {"role": "operator"})
+    assert zoe.get("/api/v1/session").json["role"] == "operator"
+    root.patch("/api/v1/users/zoe", {"password": "longer than that"})
+    assert zoe.get("/api/v1/session").status == 401
+    assert zoe.log_in(name="zoe", password="longer than that").status == 200
+    root.delete("/api/v1/users/zoe")
+    root.post("/api/v1/users", {"name": "zoe", "role": "admin", "password": "somebody else"})
+    assert zoe.get("/api/v1/session").status == 401
+
+
 def test_writes_of_a_session_want_its_token(weir):
     somebody, other = admin.browser(weir, False), admin.browser(weir, False)
     for one in (somebody, other):

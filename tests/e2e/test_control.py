@@ -96,6 +96,47 @@ def test_drift_and_contradictions(start_weir, http_server):
     weir.configure(text({"a": (a, "weight = 3"), "b": b}))
 
 
+def test_a_server_that_is_exported_is_the_files(start_weir, http_server):
+    """Added at run time, then written into the files: it is theirs, and who removes it removes it."""
+    a, b, c = http_server("a"), http_server("b"), http_server("c")
+    weir = start_weir(text({"a": a}))
+    root = admin.browser(weir)
+    assert root.post(SERVERS, {"url": b.url, "id": "b", "weight": 3}).status == 201
+    weir.configure(text({"a": a, "b": b}))
+    answer = root.post("/api/v1/config/reload", None).json
+    assert answer["contradictions"] == [
+        {"pool": "web", "server": "b", "field": "weight", "file": 1, "runtime": 3}]
+    shown = root.get(f"{SERVERS}/b").json
+    assert (shown["origin"], shown["drift"], shown["weight"]) == ("file", ["weight"], 3)
+    assert root.delete(f"{SERVERS}/b?now=1").status == 204
+    assert ids(root) == ["a"]
+    weir.reload()
+    assert ids(root) == ["a"]
+    undone = root.get("/api/v1/journal").json["entries"]
+    number = next(e["id"] for e in undone if e["command"] == "server.remove")
+    assert root.post(f"/api/v1/journal/{number}/undo", None).status == 200
+    assert root.get(f"{SERVERS}/b").json["weight"] == 3
+    # The files have another server of that name: what was added stays, and they are told to differ.
+    weir.configure(text({"a": a, "b": c}))
+    answer = root.post("/api/v1/config/reload", None).json
+    assert answer["contradictions"] == [
+        {"pool": "web", "server": "b", "field": "url", "file": c.url, "runtime": b.url}]
+    assert root.get(f"{SERVERS}/b").json["origin"] == "runtime"
+    assert root.delete(f"{SERVERS}/b?now=1").status == 204
+    assert ids(root) == ["a"]
+
+
+def test_a_server_in_maintenance_is_removed_without_serving_again(start_weir, http_server):
+    """Its sessions have gone elsewhere; they do not come back for the time of a drain."""
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(text({"a": a, "b": b}, 'sticky "cookie" {}'))
+    root = admin.browser(weir)
+    assert root.patch(f"{SERVERS}/b", {"state": "maintenance"}).status == 200
+    leaving = root.delete(f"{SERVERS}/b")
+    assert leaving.status == 202 and leaving.json["state"] == "maintenance"
+    wait_for(lambda: ids(root) == ["a"], "the server to be removed")
+
+
 def test_states_of_the_files(start_weir, http_server):
     """A server may begin in maintenance; what operators say of it comes before that."""
     a, b = http_server("a"), http_server("b")
@@ -134,6 +175,55 @@ def test_unconfirmed_change_is_taken_back_after_a_restart(make_weir, http_server
     assert entries[int(entry)]["state"] == "expired"
     again = root.post(f"/api/v1/journal/{number}/confirm", None)
     assert again.status == 409
+
+
+def test_changes_of_users_are_taken_back(make_weir, http_server):
+    """Who was removed comes back as before, over a restart; passwords and tokens stand in no entry."""
+    weir = make_weir(workers=1)
+    weir.configure(text({"a": http_server("a")}))
+    weir.start()
+    root = admin.browser(weir)
+    users = "/api/v1/users"
+
+    def change(method, target, body=None):
+        answer = root.call(method, target, body)
+        assert answer.status in (200, 201, 204), answer.text
+        return int(answer.headers.get("Weir-Journal")), answer.json
+
+    def undo(number):
+        return root.post(f"/api/v1/journal/{number}/undo", None)
+
+    added, _ = change("POST", users, {"name": "ann", "role": "operator", "password": "long enough"})
+    given, token = change("POST", f"{users}/ann/token", {})
+    ann = admin.Browser(weir.address("admin"), token["token"])
+    role, _ = change("PATCH", f"{users}/ann", {"role": "admin"})
+    refused = undo(added)
+    assert refused.status == 409 and f"entry {given} " in refused.json["detail"], refused.text
+    assert undo(role).status == 200
+    assert ann.post("/api/v1/explain", {"url": "http://x/"}).status == 200
+    assert ann.post(f"/api/v1/journal/{role}/undo", None).status == 403  # an operator
+    removed, _ = change("DELETE", f"{users}/ann")
+    assert ann.get("/api/v1/status").status == 401
+    weir.kill()
+    weir.stopped = False
+    weir.start()
+    root, ann = admin.browser(weir), admin.Browser(weir.address("admin"), token["token"])
+    assert undo(removed).status == 200
+    assert ann.get("/api/v1/status").status == 200
+    assert ann.log_in(name="ann", password="long enough").status == 200
+    assert undo(given).status == 200
+    assert ann.get("/api/v1/status").status == 401
+    secret, _ = change("PATCH", f"{users}/ann", {"password": "another one"})
+    assert "set a new one" in undo(secret).json["detail"]
+    journal = root.get("/api/v1/journal").text
+    assert "scrypt" not in journal and token["token"] not in journal
+    # The role takes itself back, and so does somebody who was added.
+    change("PATCH", f"{users}/ann?confirm=1s", {"role": "viewer"})
+    change("POST", f"{users}?confirm=1s", {"name": "bob", "role": "viewer"})
+    wait_for(lambda: [(u["name"], u["role"]) for u in root.get(users).json["entries"]] ==
+             [("ann", "operator")], "both changes to be taken back")
+    assert root.post(f"{users}/ann/token?confirm=1s", {}).status == 422
+    assert root.post("/api/v1/config/reload?confirm=1s", None).status == 422
 
 
 def test_stale_tags_are_refused(start_weir, http_server):

@@ -202,13 +202,16 @@ ENTRY = {"id": 5, "time": 1764000000000, "author": "uid:0 (root)", "command": "s
 
 def test_journal(admin):
     undo = {**ENTRY, "id": 6, "undo_of": 4}
-    peer = admin({"GET /journal": {"entries": [undo, ENTRY], "cursor": 5},
+    drain = {**ENTRY, "id": 3, "before": {"drain_deadline": None},
+             "after": {"drain_deadline": 1700000000000}}
+    peer = admin({"GET /journal": {"entries": [undo, ENTRY, drain], "cursor": 5},
                   "POST /journal/5/undo": {**ENTRY, "id": 7, "undo_of": 5},
                   "POST /journal/5/confirm": ENTRY,
                   "POST /journal/4/undo": problem(409, "Conflict", "change 6 depends on it")})
     text = good(peer.run("journal", "--limit", "2"))
     assert peer.last[1] == "/api/v1/journal?limit=2"
     assert "weight 1 -> 3" in text and "(takes 4 back)" in text and "--before 5" in text
+    assert "drain_deadline null -> 2023-11-1" in text
     assert "taken back" in good(peer.run("undo", "5"))
     assert "taken back" in good(peer.run("undo", "last"))
     assert peer.last[1] == "/api/v1/journal/5/undo"
@@ -250,11 +253,14 @@ def test_check_and_reload(admin):
     peer = admin({"POST /config/check": {"ok": False, "mistakes": ["weir.conf:3: no such option"]},
                   "POST /config/reload": {"generation": 4, "contradictions": [
                       {"pool": "web", "server": "web-1", "field": "weight", "file": 1,
-                       "runtime": 3}]}})
+                       "runtime": 3},
+                      {"pool": "web", "server": "web-2", "field": "server", "file": None,
+                       "runtime": None}]}})
     done = peer.run("check")
     assert done.returncode == 1 and "weir.conf:3: no such option" in done.stderr
     text = good(peer.run("reload"))
     assert "generation 4" in text and "weight stays 3, the files say 1" in text
+    assert "web/web-2: a change of it; the files have no such server any more" in text
 
 
 def test_export(admin, tmp_path):

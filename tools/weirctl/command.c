@@ -259,7 +259,7 @@ const struct command commands[] = {
      explain_options},
     {"events", "", "Follow changes as they happen", run_events, 0, 0, {0}, false, events_options},
     {"user list", "", "Users with their roles", run_user_list, 0, 0, {0}, false, NULL},
-    {"user add", "NAME", "Add a user", run_user_add, 1, 1, {WORD_ANY}, false, user_add_options},
+    {"user add", "NAME", "Add a user", run_user_add, 1, 1, {WORD_ANY}, true, user_add_options},
     {"user remove",
      "NAME",
      "Remove a user, with all tokens",
@@ -267,7 +267,7 @@ const struct command commands[] = {
      1,
      1,
      {WORD_USER},
-     false,
+     true,
      NULL},
     {"user role",
      "NAME ROLE",
@@ -276,7 +276,7 @@ const struct command commands[] = {
      2,
      2,
      {WORD_USER, WORD_ROLE},
-     false,
+     true,
      NULL},
     {"user password",
      "NAME",
@@ -342,7 +342,8 @@ enum outcome call_misused(const struct call *call, const char *format, ...)
     complain("%s", len >= 0 ? text : format);
     free(len >= 0 ? text : NULL);
     if (call->command != NULL) {
-        fprintf(stderr, "usage: weirctl %s %s\n", call->command->name, call->command->arguments);
+        fprintf(stderr, "usage: weirctl %s%s%s\n", call->command->name,
+                *call->command->arguments != '\0' ? " " : "", call->command->arguments);
     }
     return MISUSED;
 }
@@ -424,7 +425,8 @@ void print_usage(FILE *to)
 
 void print_command_usage(FILE *to, const struct command *command)
 {
-    fprintf(to, "usage: weirctl %s %s\n%s.\n", command->name, command->arguments, command->summary);
+    fprintf(to, "usage: weirctl %s%s%s\n%s.\n", command->name,
+            *command->arguments != '\0' ? " " : "", command->arguments, command->summary);
     if (command->options != NULL) {
         fputs("\nOptions of its own:\n", to);
         print_options(to, command->options);

@@ -93,6 +93,9 @@ void print_command_usage(FILE *to, const struct command *command);
 void complete_words(struct call *call, const char *const *words, size_t count);
 
 /* The commands' functions, by file. */
+/** How a change can be taken back, or kept. */
+void tell_journal(const struct call *call, const struct answer *answer); /* server.c */
+
 enum outcome run_status(struct call *call); /* look.c */
 enum outcome run_routes(struct call *call);
 enum outcome run_listeners(struct call *call);

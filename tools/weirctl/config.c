@@ -32,6 +32,24 @@ enum outcome run_check(struct call *call)
     return outcome;
 }
 
+static void tell_contradiction(const cJSON *one)
+{
+    const char *pool = json_text(one, "pool", "?"), *server = json_text(one, "server", "?");
+    const char *field = json_text(one, "field", "?");
+
+    if (strcmp(field, "pool") == 0 || strcmp(field, "server") == 0) {
+        print_fact("kept", "%s/%s: a change of it; the files have no such %s any more", pool,
+                   server, field);
+        return;
+    }
+    char *file = cJSON_PrintUnformatted(json_at(one, "file"));
+    char *runtime = cJSON_PrintUnformatted(json_at(one, "runtime"));
+    print_fact("kept", "%s/%s: %s stays %s, the files say %s", pool, server, field,
+               runtime != NULL ? runtime : "?", file != NULL ? file : "?");
+    cJSON_free(file);
+    cJSON_free(runtime);
+}
+
 enum outcome run_reload(struct call *call)
 {
     struct answer answer;
@@ -42,13 +60,7 @@ enum outcome run_reload(struct call *call)
         print_fact("reloaded", "generation %.0f", json_number(answer.json, "generation"));
         cJSON_ArrayForEach(each, json_at(answer.json, "contradictions"))
         {
-            char *file = cJSON_PrintUnformatted(json_at(each, "file"));
-            char *runtime = cJSON_PrintUnformatted(json_at(each, "runtime"));
-            print_fact("kept", "%s/%s: %s stays %s, the files say %s", json_text(each, "pool", "?"),
-                       json_text(each, "server", "?"), json_text(each, "field", "?"),
-                       runtime != NULL ? runtime : "?", file != NULL ? file : "?");
-            cJSON_free(file);
-            cJSON_free(runtime);
+            tell_contradiction(each);
         }
     }
     answer_clear(&answer);

@@ -5,7 +5,19 @@
 #include "command.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* A value as people read it; the caller frees it. NULL: there is none. */
+static char *show_value(const char *name, const cJSON *value)
+{
+    char time[VALUE_SIZE];
+
+    if (cJSON_IsNumber(value) && strcmp(name, "drain_deadline") == 0) {
+        return strdup(show_time(time, value->valuedouble));
+    }
+    return value != NULL ? cJSON_PrintUnformatted(value) : NULL;
+}
 
 /* What a change did to each member: `weight 1 -> 3`. */
 static void describe(const cJSON *entry, struct text *out)
@@ -20,15 +32,15 @@ static void describe(const cJSON *entry, struct text *out)
         const cJSON *old =
             cJSON_IsObject(after) ? cJSON_GetObjectItemCaseSensitive(before, each->string) : each;
         const cJSON *new = cJSON_IsObject(after) ? each : NULL;
-        char *from = old != NULL ? cJSON_PrintUnformatted(old) : NULL;
-        char *to = new != NULL ? cJSON_PrintUnformatted(new) : NULL;
+        char *from = show_value(each->string, old);
+        char *to = show_value(each->string, new);
         if (from == NULL || to == NULL || strcmp(from, to) != 0) {
             text_printf(out, "%s%s ", out->len > 0 ? ", " : "", each->string);
             text_printf(out, from != NULL && to != NULL ? "%s -> %s" : "%s%s",
                         from != NULL ? from : "", to != NULL ? to : "");
         }
-        cJSON_free(from);
-        cJSON_free(to);
+        free(from);
+        free(to);
     }
 }
 

@@ -194,7 +194,7 @@ static enum outcome parse(struct call *call, char **argv, int argc)
         call->words[i] = line.words[used + (size_t)i];
     }
     if (call_option(call, "confirm") != NULL && !command->writes) {
-        return call_misused(call, "--confirm is for changes of servers and undo");
+        return call_misused(call, "--confirm is for changes of servers and users, and undo");
     }
     return DONE;
 }

@@ -78,8 +78,7 @@ static enum outcome add_number(const struct call *call, cJSON *body, const char 
 
 /* ---- telling ---- */
 
-/* How the change can be taken back, or kept. */
-static void tell_journal(const struct call *call, const struct answer *answer)
+void tell_journal(const struct call *call, const struct answer *answer)
 {
     if (answer->journal[0] == '\0') {
         return;

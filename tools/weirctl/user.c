@@ -149,6 +149,9 @@ static enum outcome change(struct call *call, const char *method, struct text *p
     if (outcome == DONE && !call_printed(call, &answer)) {
         const char *role = json_text(answer.json, "role", "");
         print_fact(did, "%s%s%s", call->words[0], *role != '\0' ? ", " : "", role);
+        if (call->command->writes) { /* and can be taken back */
+            tell_journal(call, &answer);
+        }
     }
     cJSON_Delete(body);
     text_clear(path);

@@ -26,6 +26,9 @@ struct weir_caller {
     uint32_t size;
     enum weir_role role;
     struct weir_str author; /**< stands in the journal: a user's name, `uid:0 (root)` */
+    /** When the user was added or got another password, in ms since 1970; 0: not known. A session that was
+     * begun under another number is not this user's any more. */
+    uint64_t since;
 };
 
 /** One operation, as REST writes it. The host copies what it keeps. */
@@ -105,7 +108,7 @@ static inline void weir_control_unsubscribe(struct weir_context *ctx,
 }
 
 /** Whose token that is (`weir_...`, of a user or of state_dir/admin.token). false: nobody's, or it has
- * run out; `*out` is untouched. `out->author` is valid until the running callback returns. */
+ * run out; `*out` is untouched but for its `size`, which who asks has set. `out->author` is valid until the running callback returns. */
 static inline bool weir_control_auth_token(struct weir_context *ctx, struct weir_str token,
                                            struct weir_caller *out)
 {

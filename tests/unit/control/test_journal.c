@@ -88,8 +88,40 @@ START_TEST(undo_waits_for_what_depends_on_it)
     ck_assert_uint_eq(conflict(journal, 1), 4);
     add(journal, "journal.undo", "web/a", "weight", 0, 4); /* 5: cancels out with 4 */
     ck_assert_uint_eq(conflict(journal, 1), 0);
-    add(journal, "server.remove", "web/b", NULL, 0, 0); /* 6: the server itself */
-    ck_assert_uint_eq(conflict(journal, 3), 6);
+    add(journal, "journal.undo", "web/a", "weight", 0, 5); /* 6: what 4 did is there again */
+    ck_assert_uint_eq(conflict(journal, 1), 6);
+    add(journal, "journal.undo", "web/a", "weight", 0, 6); /* 7: and is not */
+    ck_assert_uint_eq(conflict(journal, 1), 0);
+    add(journal, "server.remove", "web/b", NULL, 0, 0); /* 8: the server itself */
+    ck_assert_uint_eq(conflict(journal, 3), 8);
+    journal_free(&journal);
+}
+END_TEST
+
+static void add_user(struct journal *journal, const char *name, const char *part)
+{
+    cJSON *entry = journal_entry_new(journal, "ann", "user.patch", name, 0);
+    json_set(entry, "user_key", name);
+    json_set(entry, "user_part", part);
+    journal_add(journal, entry);
+}
+
+START_TEST(users_depend_on_their_being_there)
+{
+    struct journal *journal = journal_new();
+    add_user(journal, "bob", "all");      /* 1 */
+    add_user(journal, "eve", "all");      /* 2 */
+    add_user(journal, "eve", "role");     /* 3 */
+    add_user(journal, "eve", "token:1f"); /* 4 */
+    add_user(journal, "eve", "role");     /* 5 */
+    add(journal, "server.patch", "web/a", "weight", 0, 0);
+    ck_assert_uint_eq(conflict(journal, 1), 0);
+    ck_assert_uint_eq(conflict(journal, 2), 3);
+    ck_assert_uint_eq(conflict(journal, 3), 5);
+    ck_assert_uint_eq(conflict(journal, 4), 0);
+    cJSON *shown = journal_show(journal_find(journal, 4));
+    ck_assert(!cJSON_HasObjectItem(shown, "user_key") && !cJSON_HasObjectItem(shown, "user_part"));
+    cJSON_Delete(shown);
     journal_free(&journal);
 }
 END_TEST
@@ -128,6 +160,7 @@ static Suite *journal_suite(void)
     tcase_add_test(tcase, numbers_follow_one_another);
     tcase_add_test(tcase, pages_end);
     tcase_add_test(tcase, undo_waits_for_what_depends_on_it);
+    tcase_add_test(tcase, users_depend_on_their_being_there);
     tcase_add_test(tcase, newest_overdue_first);
     tcase_add_test(tcase, nonsense_from_the_store_is_left_out);
     suite_add_tcase(suite, tcase);

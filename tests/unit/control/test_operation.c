@@ -22,12 +22,13 @@ static void answered(void *arg, const struct weir_control_answer *answer)
 
 static struct weir_control_request request(const char *method, const char *path, const char *body)
 {
-    return (struct weir_control_request){
-        .size = sizeof(struct weir_control_request),
-        .method = str_from(method),
-        .path = str_from(path),
-        .body = str_from(body),
-        .caller = {sizeof(struct weir_caller), WEIR_ROLE_ADMIN, STR("ann")}};
+    return (struct weir_control_request){.size = sizeof(struct weir_control_request),
+                                         .method = str_from(method),
+                                         .path = str_from(path),
+                                         .body = str_from(body),
+                                         .caller = {.size = sizeof(struct weir_caller),
+                                                    .role = WEIR_ROLE_ADMIN,
+                                                    .author = STR("ann")}};
 }
 
 /* What is refused before it runs; status 0: nothing is. */
@@ -95,6 +96,10 @@ START_TEST(bodies_are_checked)
     } rows[] = {
         {"{", 400, NULL},
         {"{} x", 400, NULL},
+        {"{\"url\":\"a\nb\"}", 400, NULL},
+        {"{\f}", 400, NULL},
+        {"{\"url\":\"http://a:1\\u0000\"}", 422, "NUL"},
+        {"{\"url\":\"http://a\\\\u0000\"}", 0, NULL},
         {"[]", 422, "\"\""},
         {"{}", 422, "/url"},
         {"{\"url\":1}", 422, "/url"},
@@ -148,6 +153,10 @@ START_TEST(queries_are_checked)
     call.query = STR("now=1&confirm=60s");
     ck_assert_uint_eq(ask(&call).status, 0);
     call.query = STR("confirm=never");
+    ck_assert_uint_eq(ask(&call).status, 422);
+    /* What cannot be taken back does not take itself back. */
+    call = request("POST", "/api/v1/config/reload", "");
+    call.query = STR("confirm=60s");
     ck_assert_uint_eq(ask(&call).status, 422);
 }
 END_TEST

@@ -20,7 +20,8 @@ static void stage_init(struct stage *stage)
 {
     *stage = (struct stage){.overlay = overlay_new()};
     arena_init(&stage->arena, NULL, 0);
-    stage->files[0] = (struct server_settings){.id = STR("a"), .weight = 1, .file_weight = 1};
+    stage->files[0] = (struct server_settings){
+        .id = STR("a"), .url = {.text = STR("http://file:1")}, .weight = 1, .file_weight = 1};
     stage->files[1] = (struct server_settings){.id = STR("b"), .weight = 2, .file_weight = 2};
     stage->pool = (struct pool_settings){.name = STR("web"), .servers = {stage->files, 2}};
 }
@@ -77,6 +78,27 @@ START_TEST(added_one_hides_the_files_of_that_name)
     const struct server_settings *servers = adjusted(&stage, 2);
     ck_assert(str_equal(servers[0].id, STR("b")));
     ck_assert(str_equal(servers[1].id, STR("a")) && servers[1].runtime);
+    ck_assert(str_equal(servers[1].file_url, STR("http://file:1")));
+    stage_end(&stage);
+}
+END_TEST
+
+/* As after an export that was put in the files' place. */
+START_TEST(added_one_is_the_files_once_they_have_it)
+{
+    struct stage stage;
+    stage_init(&stage);
+    put(stage.overlay, "web/a", "{\"url\":\"http://file:1\",\"weight\":4}");
+    const struct server_settings *servers = adjusted(&stage, 2);
+    ck_assert(str_equal(servers[0].id, STR("a")) && !servers[0].runtime);
+    ck_assert_int_eq(servers[0].weight, 4);
+    ck_assert_int_eq(servers[0].file_weight, 1);
+    stage_end(&stage);
+    stage_init(&stage);
+    put(stage.overlay, "web/a", "{\"hidden\":true,\"url\":\"http://file:1\"}");
+    servers = adjusted(&stage, 2);
+    ck_assert(str_equal(servers[1].id, STR("a")) && servers[1].runtime);
+    ck_assert_uint_eq(servers[1].file_url.len, 0);
     stage_end(&stage);
 }
 END_TEST
@@ -109,6 +131,7 @@ static Suite *overlay_suite(void)
     tcase_add_test(tcase, nothing_changed);
     tcase_add_test(tcase, numbers_servers_and_hiding);
     tcase_add_test(tcase, added_one_hides_the_files_of_that_name);
+    tcase_add_test(tcase, added_one_is_the_files_once_they_have_it);
     tcase_add_test(tcase, nonsense_is_left_out);
     tcase_add_test(tcase, empty_entries_are_none);
     suite_add_tcase(suite, tcase);

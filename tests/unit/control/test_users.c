@@ -34,7 +34,7 @@ static void put_user(struct users *users, const char *name, const char *role, cJ
 START_TEST(tokens)
 {
     struct users *users = users_new();
-    struct weir_caller caller;
+    struct weir_caller caller = {.size = sizeof(caller)};
     cJSON *kept = NULL, *old = NULL;
     char *token = users_token_new(&kept, 0);
     char *expired = users_token_new(&old, 1000);
@@ -63,12 +63,42 @@ START_TEST(tokens)
 }
 END_TEST
 
+START_TEST(removed_ones_are_kept_for_their_entry)
+{
+    struct users *users = users_new();
+    struct weir_caller caller = {.size = offsetof(struct weir_caller, since), .since = 7};
+    struct store_batch batch = {NULL, 0};
+
+    users_load(users, "ann", "{\"role\":\"admin\",\"since\":5,\"tokens\":[]}");
+    ck_assert(users_by_author(users, STR("ann"), &caller));
+    ck_assert_uint_eq(caller.since, 7); /* an older module has no room for it */
+    caller.size = sizeof(caller);
+    ck_assert(users_by_author(users, STR("ann"), &caller));
+    ck_assert_uint_eq(caller.since, 5);
+    users_load(users, "ann", "{\"role\":\"admin\",\"tokens\":[],\"gone\":9}");
+    users_load(users, "bob", "{\"role\":\"admin\",\"tokens\":[],\"gone\":9}");
+    ck_assert(!users_by_author(users, STR("ann"), &caller));
+    ck_assert_ptr_null(users_gone(users, "ann", 8));
+    ck_assert_ptr_nonnull(users_gone(users, "ann", 9));
+    users_forget(users, 8, NULL, &batch);
+    ck_assert_uint_eq(batch.count, 0);
+    users_forget(users, 9, "ann", &batch);
+    ck_assert_uint_eq(batch.count, 1);
+    ck_assert_str_eq(batch.items[0].key, "bob");
+    ck_assert_ptr_null(users_gone(users, "bob", 9));
+    ck_assert_ptr_nonnull(users_gone(users, "ann", 9));
+    store_batch_free(&batch);
+    users_free(&users);
+}
+END_TEST
+
 static Suite *users_suite(void)
 {
     Suite *suite = suite_create("users");
     TCase *tcase = tcase_create("users");
     tcase_add_test(tcase, passwords);
     tcase_add_test(tcase, tokens);
+    tcase_add_test(tcase, removed_ones_are_kept_for_their_entry);
     suite_add_tcase(suite, tcase);
     return suite;
 }
