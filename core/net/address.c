@@ -198,6 +198,9 @@ bool address_is_loopback(const struct address *address)
     }
 }
 
+/* Of IPv4 addresses in IPv6 (RFC 4291 section 2.5.5.2). */
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
 bool network_parse(struct network *network, struct weir_str text)
 {
     struct option_network parsed;
@@ -213,6 +216,12 @@ bool network_parse(struct network *network, struct weir_str text)
     memcpy(network->bytes, parsed.bytes, sizeof(network->bytes));
     network->bits = (uint8_t)parsed.bits;
     network->family_bytes = parsed.family == AF_INET ? 4 : 16;
+    if (network->family_bytes == 16 && network->bits >= 96 &&
+        memcmp(network->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0) {
+        memmove(network->bytes, network->bytes + 12, 4); /* ::ffff:192.0.2.0/120 is 192.0.2.0/24 */
+        network->bits = (uint8_t)(network->bits - 96);
+        network->family_bytes = 4;
+    }
     return true;
 }
 
@@ -229,7 +238,7 @@ bool network_contains(const struct network *network, const struct address *addre
     case AF_INET6:
         bytes = address->u.in6.sin6_addr.s6_addr;
         family_bytes = 16;
-        /* ::ffff:192.0.2.1 is a client of 192.0.2.0/24, unless the network itself is written so. */
+        /* ::ffff:192.0.2.1 is a client of 192.0.2.0/24. */
         if (network->family_bytes == 4 && IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr)) {
             bytes += 12;
             family_bytes = 4;
