@@ -174,6 +174,25 @@ static void put_response_framing(struct writer *writer, const struct http_respon
     }
 }
 
+static void put_response_connection(struct writer *writer, const struct http_response_head *head,
+                                    const struct h1_response_shape *shape)
+{
+    bool said = shape->close || shape->keep_alive_said;
+    if (shape->upgrade) {
+        PUT(writer, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        return;
+    }
+    if (likely(!said && !head->wants_websocket))
+        return;
+    PUT(writer, "Connection: ");
+    if (said)
+        put(writer, shape->close ? STR("close") : STR("keep-alive"));
+    if (head->wants_websocket) /* 426 says to what (RFC 9110 section 15.5.22) */
+        put(writer,
+            said ? STR(", Upgrade\r\nUpgrade: websocket") : STR("Upgrade\r\nUpgrade: websocket"));
+    PUT(writer, "\r\n");
+}
+
 size_t h1_write_response(char *out, size_t size, const struct http_response_head *head,
                          const struct h1_response_shape *shape, const struct h1_extra *extra,
                          size_t extra_count)
@@ -188,12 +207,7 @@ size_t h1_write_response(char *out, size_t size, const struct http_response_head
     put_fields(&writer, &head->fields, NEVER_COPIED);
     put_response_framing(&writer, head, shape);
     put_extra(&writer, extra, extra_count);
-    if (shape->upgrade)
-        PUT(&writer, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    else if (shape->close)
-        PUT(&writer, "Connection: close\r\n");
-    else if (shape->keep_alive_said)
-        PUT(&writer, "Connection: keep-alive\r\n");
+    put_response_connection(&writer, head, shape);
     return finish(&writer, out);
 }
 

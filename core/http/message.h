@@ -152,6 +152,7 @@ struct http_response_head {
     uint64_t content_length;
     bool has_content_length; /* also where body is BODY_NONE (HEAD) */
     bool keep_alive;         /* the server will take another request on this connection */
+    bool wants_websocket;    /* 426, for a request that should have asked for WebSocket */
 };
 
 /* After the bytes that the slices point into moved by `delta` (from scratch to the arena). */

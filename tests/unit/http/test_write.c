@@ -242,6 +242,20 @@ static const struct {
      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
      {.client_minor = 1, .upgrade = true},
      METHOD_GET},
+    {"9110 15.5.22: 426 says to what",
+     "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: Upgrade\r\n"
+     "Upgrade: websocket\r\n\r\n",
+     KEEP, METHOD_GET},
+    {"9110 15.5.22: and that it ends",
+     "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: x, websocket\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: close, Upgrade\r\n"
+     "Upgrade: websocket\r\n\r\n",
+     {.client_minor = 1, .close = true},
+     METHOD_GET},
+    {"9110 7.8: nothing but WebSocket",
+     "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", KEEP, METHOD_GET},
     {"9110 7.6.1: hop by hop",
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: a\r\nA: b\r\nKeep-Alive: "
      "timeout=5\r\nProxy-Connection: x\r\nSet-Cookie: c\r\n\r\n",
