@@ -172,6 +172,19 @@ void run_routes(struct operation *operation)
     }
 }
 
+/* The modules of its handlers: `admin, metrics_prometheus`; the caller frees it. NULL: it is a proxy. */
+static char *handler_names(const struct listener_plan *plan)
+{
+    char *names = NULL;
+    for (size_t i = 0; i < plan->handler_count; i++) {
+        const char *name = plan->handlers[i].use->module->name;
+        char *longer = names == NULL ? base_strdup(name) : base_printf("%s, %s", names, name);
+        free(names);
+        names = longer;
+    }
+    return names;
+}
+
 static void add_listener(struct operation *operation, cJSON *entries,
                          const struct listener_plan *plan)
 {
@@ -187,8 +200,9 @@ static void add_listener(struct operation *operation, cJSON *entries,
         cJSON_AddItemToArray(addresses, cJSON_CreateString(plan->sockets[i]->text));
     }
     cJSON_AddBoolToObject(object, "tls", plan->tls != NULL);
-    json_set(object, "handler",
-             plan->handler_count > 0 ? plan->handlers[0].use->module->name : NULL);
+    char *handlers = handler_names(plan);
+    json_set(object, "handler", handlers);
+    free(handlers);
     json_set_number(object, "connections", plan->listener->open);
     show_counters(object, &traffic);
     show_rates(object, operation->plane, history_key_listener(plan->listener->name));

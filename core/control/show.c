@@ -65,7 +65,7 @@ static void add_probes(cJSON *health, struct server *server)
     }
 }
 
-static void add_health(cJSON *object, struct server *server)
+static void add_health(cJSON *object, struct server *server, bool checked)
 {
     char reason[sizeof(server->reason)];
     cJSON *health = cJSON_AddObjectToObject(object, "health");
@@ -77,7 +77,8 @@ static void add_health(cJSON *object, struct server *server)
     bool down = server->health == HEALTH_DOWN || server->ejected;
     json_set(health, "status",
              down ? "down" : server_health_word((enum server_health)server->health));
-    json_set(health, "reason", reason);
+    json_set(health, "reason",
+             down || checked || server->health != HEALTH_UNKNOWN ? reason : "no health check");
     json_set_number(health, "since", (double)since);
     add_probes(health, server);
 }
@@ -136,7 +137,7 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     json_set(object, "origin", settings->runtime ? "runtime" : "file");
     add_drift(object, server, settings);
     add_state(object, plane, server);
-    add_health(object, server);
+    add_health(object, server, plan->health != NULL);
     json_set_number(object, "weight", server->weight);
     json_set_rate(object, "effective_weight", (double)server->effective / WEIR_WEIGHT_ONE);
     if (settings->runtime) {

@@ -161,6 +161,19 @@ describe("control panel", () => {
         await closePage(page);
     });
 
+    it("takes servers that nobody probes for what they are: in service", async () => {
+        const pool = mock.model.pools.get("api_servers");
+        pool.health_check = null;
+        for (const id of pool.servers.keys()) mock.model.setHealth("api_servers", id, "unknown");
+        await page.getByText("no health check").waitFor();
+        await page.getByText("3 of 3 up").first().waitFor();
+        await page.getByRole("radio", { name: "Unhealthy 0" }).waitFor();
+        await page.getByRole("button", { name: "Drain api-1" }).click();
+        await dialog(page).getByText("New requests go to api-2, api-3").waitFor();
+        await page.keyboard.press("Escape");
+        await closePage(page);
+    });
+
     it("searches, filters to the unhealthy and sorts, by keyboard too", async () => {
         mock.model.setHealth("web_servers", "web-3", "down");
         await row(page, "web-3").getByText("Down").waitFor();
@@ -294,17 +307,17 @@ describe("control panel, other readers and sizes", () => {
         await mock.close();
     });
 
-    it("fits a screen of 360 pixels", async () => {
+    it("fits a screen of 320 pixels", async () => {
         const mock = await new MockWeir().listen();
         const page = await openPage(browser, {
             origin: mock.url,
-            width: 360,
+            width: 320,
             height: 740,
             colorScheme: "dark",
         });
         await logIn(page, mock.url);
         await row(page, "web-1").waitFor();
-        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
         await shoot(page, "panel-narrow-dark", { fullPage: true });
         assert.deepEqual(await findings(page), []);
         await page.getByRole("button", { name: "Drain web-1" }).click();

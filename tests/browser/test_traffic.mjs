@@ -137,13 +137,15 @@ describe("traffic monitor", () => {
 });
 
 describe("traffic monitor, sizes", () => {
-    it("fits a screen of 360 pixels", async () => {
+    it("fits a screen of 320 pixels, bars and all", async () => {
         const mock = await new MockWeir().listen();
-        const page = await openPage(browser, { origin: mock.url, width: 360, height: 740 });
+        const page = await openPage(browser, { origin: mock.url, width: 320, height: 740 });
         await logIn(page, mock.url);
         await page.goto(`${mock.url}/traffic`);
         await drawn(page);
-        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
+        const track = await page.locator(".bar-track").first().boundingBox();
+        assert.ok(track.width > 60, `a bar has ${track.width} pixels`);
         await shoot(page, "traffic-narrow", { fullPage: true });
         assert.deepEqual(await findings(page), []);
         await closePage(page);

@@ -7,7 +7,7 @@ import { ask, consequence, field } from "./dialog.js";
 import { h } from "./dom.js";
 import { count, duration, plural, rate, share } from "./format.js";
 import { notify, notifyProblem } from "./notice.js";
-import { standing } from "./state.js";
+import { isWell } from "./state.js";
 
 const CONFIRM_SECONDS = 60;
 const DEADLINES = [
@@ -22,7 +22,8 @@ const DEADLINES = [
 /** Servers that take new requests now. */
 const inService = (pool) =>
     pool.servers.filter(
-        (server) => standing(server) === "up" && server.weight > 0 && !server.backup,
+        (server) =>
+            server.state === "ready" && isWell(server) && server.weight > 0 && !server.backup,
     );
 
 const weightSum = (servers) => servers.reduce((sum, server) => sum + server.weight, 0);
@@ -199,7 +200,7 @@ export function maintenance(pool, server) {
 }
 
 export function ready(pool, server) {
-    const up = server.health.status === "up";
+    const up = isWell(server);
     return change(server, {
         title: `Make ${server.id} ready?`,
         confirm: "Make ready",
@@ -301,7 +302,7 @@ export async function remove(pool, server) {
             "label",
             { class: "check" },
             h("input", { type: "radio", name: "how", value: "now" }),
-            h("span", {}, "At once: requests in flight are cut off"),
+            h("span", {}, "At once: sessions move now, requests in flight go on to the end"),
         ),
     );
     const deadline = select("timeout", DEADLINES, "30s");
@@ -318,12 +319,11 @@ export async function remove(pool, server) {
             list.replaceChildren(
                 ...[
                     othersTakeOver(pool, server),
-                    now && server.in_flight > 0
+                    now
                         ? consequence(
-                              `${plural(server.in_flight, "request")} in flight will be cut off.`,
-                              { warn: true },
+                              `${plural(server.in_flight, "request")} in flight may go on to the end.`,
                           )
-                        : consequence(`${whatGoesOn(server)} may end ${now ? "now" : "first"}.`),
+                        : consequence(`${whatGoesOn(server)} may end first.`),
                     server.origin === "file" &&
                         consequence(
                             "The files still have it; it stays " +

@@ -8,7 +8,7 @@ import { makeFigures } from "./figures.js";
 import { count, duration, latency, rate } from "./format.js";
 import { Model } from "./model.js";
 import { startShell } from "./shell.js";
-import { isUnhealthy } from "./state.js";
+import { isUnhealthy, isWell } from "./state.js";
 import { ConfigurationView } from "./views/configuration.js";
 import { JournalView } from "./views/journal.js";
 import { LISTS, ListView } from "./views/lists.js";
@@ -31,7 +31,7 @@ const FIGURES = [
         value: (model) => {
             const all = model.servers();
             return all.length
-                ? `${all.filter((s) => s.health.status === "up").length} / ${all.length}`
+                ? `${all.filter(isWell).length} / ${all.length}`
                 : "–";
         },
         tone: (model) => (model.servers().some(isUnhealthy) ? "bad" : null),

@@ -16,9 +16,15 @@ const WORDS = {
     maintenance: "Maintenance",
 };
 
+// The events tell the status alone.
+const statusOf = (health) => (typeof health === "string" ? health : health?.status);
+
+/** Whether its health lets a server have requests: one of a pool without checks is not known, and serves. */
+export const isWell = ({ health }) => statusOf(health) !== "down";
+
 /** What counts most for a server: health where it is in service, else why it is not. */
 export function standing({ state, health }) {
-    const status = typeof health === "string" ? health : health?.status;
+    const status = statusOf(health);
     if (state === "maintenance") return "maintenance";
     if (status === "down") return "down";
     if (state === "drain") return "drain";
@@ -27,7 +33,7 @@ export function standing({ state, health }) {
 
 export const standingWord = (name) => WORDS[name];
 export const isUnhealthy = (server) =>
-    ["down", "unknown"].includes(standing(server)) || (server.ejected_until ?? 0) > Date.now();
+    standing(server) === "down" || (server.ejected_until ?? 0) > Date.now();
 
 /** A badge that follows a standing: {node, update(standing, word?, symbol?)}. */
 export function badge() {

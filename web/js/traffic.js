@@ -10,6 +10,7 @@ import { History, valuesOf } from "./history.js";
 import { icon, setIcon } from "./icons.js";
 import { notifyProblem } from "./notice.js";
 import { startShell } from "./shell.js";
+import { isWell } from "./state.js";
 import { compare } from "./table.js";
 
 const RANGES = [
@@ -59,8 +60,8 @@ const FIGURES = [
         value: ({ servers }) =>
             servers.length === 0
                 ? "–"
-                : `${servers.filter((s) => s.health === "up").length} / ${servers.length}`,
-        tone: ({ servers }) => (servers.some((s) => s.health !== "up") ? "bad" : null),
+                : `${servers.filter(isWell).length} / ${servers.length}`,
+        tone: ({ servers }) => (servers.every(isWell) ? null : "bad"),
     },
 ];
 

@@ -87,6 +87,10 @@ function stateCell() {
     };
 }
 
+// What cannot come back; the rest is up to Weir, which says why it refuses.
+const isFinal = ({ command, after }) =>
+    ["config.reload", "user.token.remove"].includes(command) || after?.password !== undefined;
+
 function undoCell(made) {
     const back = h(
         "button",
@@ -110,7 +114,7 @@ function undoCell(made) {
     return {
         node: h("div", { class: "row-actions" }, keep, back),
         update: (entry) => {
-            back.hidden = !["done", "pending"].includes(entry.state);
+            back.hidden = !["done", "pending"].includes(entry.state) || isFinal(entry);
             keep.hidden = entry.state !== "pending";
             setAttr(back, "aria-label", `Undo ${entry.id}: ${entry.command} ${entry.target}`);
             setAttr(keep, "aria-label", `Keep ${entry.id}: ${entry.command} ${entry.target}`);
@@ -122,7 +126,7 @@ function timeCell() {
     const at = h("span");
     const since = h("span", { class: "sub" });
     return {
-        node: h("div", {}, at, since),
+        node: h("div", { class: "when" }, at, since),
         update: (entry) => {
             setText(at, when(entry.time));
             setText(since, ago(entry.time));

@@ -9,7 +9,7 @@ import { icon } from "../icons.js";
 import { toggleMenu } from "../menu.js";
 import { TREND_LENGTH } from "../model.js";
 import { probeBars, rateLine } from "../sparkline.js";
-import { badge, isUnhealthy, standing, STANDINGS } from "../state.js";
+import { badge, isUnhealthy, isWell, standing, STANDINGS } from "../state.js";
 import { DataTable, openButton } from "../table.js";
 import { serverDetail } from "./detail.js";
 
@@ -286,7 +286,7 @@ class PoolCard {
     }
 
     update(pool, servers, trend) {
-        const up = pool.servers.filter((server) => server.health.status === "up").length;
+        const up = pool.servers.filter(isWell).length;
         const total = pool.servers.length;
         const some = up > 0 && up < total;
         this.up.update(
