@@ -266,6 +266,9 @@ static enum db_status make_file(struct db *db, const char *path)
             snprintf(db->error, sizeof(db->error), "it is no plain file");
             return DB_FAILED;
         }
+        if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0) {
+            return keep_errno(db); /* SQLite would try, and fail with a riddle at its log */
+        }
         return (info.st_mode & 0077) != 0 && chmod(path, 0600) != 0 ? keep_errno(db) : DB_OK;
     }
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -8,10 +8,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -348,6 +350,39 @@ START_TEST(another_process_is_told)
 }
 END_TEST
 
+/* On a file system that is mounted for reading, where root cannot write either: after a crash, the log
+ * cannot be taken over, and the message is of that. */
+START_TEST(read_only_file_systems_are_told)
+{
+    const char *path = scratch_begin("weir.db");
+    if (_i == 0) {
+        make_file_with_log(path);
+    } else {
+        make_file(path, false);
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        struct db_report report;
+        enum db_status status = DB_OK;
+        if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+            mount(folder, folder, NULL, MS_BIND, NULL) != 0 ||
+            mount(NULL, folder, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0) {
+            _exit(0); /* not allowed here */
+        }
+        struct db *db = db_open(path, &status, &report);
+        ck_assert_int_eq(db == NULL, _i == 0);
+        ck_assert_int_eq(status, _i == 0 ? DB_READ_ONLY : DB_OK);
+        ck_assert_ptr_nonnull(strstr(report.error, _i == 0 ? "its log cannot" : "Read-only"));
+        db_close(&db);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
+    scratch_end();
+}
+END_TEST
+
 START_TEST(read_only_folders_are_told)
 {
     const char *path = scratch_begin("weir.db");
@@ -516,6 +551,7 @@ void db_tests(Suite *suite)
     tcase_add_test(tcase, newer_and_foreign_files_are_left_alone);
     tcase_add_test(tcase, another_process_is_told);
     tcase_add_loop_test(tcase, read_only_folders_are_told, 0, 2);
+    tcase_add_loop_test(tcase, read_only_file_systems_are_told, 0, 2);
     tcase_add_test(tcase, a_full_disk_loses_nothing_and_passes);
     tcase_add_loop_test(tcase, sigkill_loses_nothing_acknowledged, 0, 12);
     tcase_set_timeout(tcase, 60);
