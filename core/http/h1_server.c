@@ -303,6 +303,16 @@ static void server_check_stall(struct h1_server *s)
     timer_set(server_loop(s), &s->timer, x->conf->idle_timeout_ns);
 }
 
+/* The client waits for 100, and nobody has said it: no byte of its body is late (RFC 9110 section
+ * 10.1.1). How long the server may take is the stream's to say. */
+static bool server_awaits_go_ahead(const struct h1_server *s)
+{
+    const struct http_request_head *head = &s->down.exchange->request;
+    const struct h1_serving *x = serving_of(s);
+    bool begun = s->state == STATE_LENGTH ? x->body_left < head->content_length : x->body_seen > 0;
+    return head->expect_continue && !x->continued && !begun;
+}
+
 static void server_timer(struct timer *timer)
 {
     struct h1_server *s = container_of(timer, struct h1_server, timer);
@@ -317,7 +327,7 @@ static void server_timer(struct timer *timer)
         break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
-        if (serving_of(s)->paused) { /* the server is slow, not the client */
+        if (serving_of(s)->paused || server_awaits_go_ahead(s)) { /* the server is slow */
             server_check_stall(s);
             break;
         }

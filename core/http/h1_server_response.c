@@ -32,7 +32,12 @@ static void down_interim(struct down *down, const struct http_response_head *hea
         return;
     }
     struct h1_response_shape shape = {.client_minor = 1};
-    serving_of(s)->continued |= head->status == 100;
+    if (head->status == 100) {
+        serving_of(s)->continued = true;
+        if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
+            h1_server_body_clock(s);
+        }
+    }
     down_write_head(s, head, &shape);
     batch_flush(s->batch);
 }

@@ -59,6 +59,7 @@ struct stream {
     bool tunnel;                          /* 101 has gone out */
     bool own_fault;                       /* the attempt failed for want of something of Weir's */
     bool was_reused;                      /* the upstream connection had served before */
+    bool continued;                       /* a server has told the client to send its body */
     struct exchange exchange;
     struct worker *worker;
     struct client *client;

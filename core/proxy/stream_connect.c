@@ -70,7 +70,8 @@ static void stream_send(struct stream *stream, struct h1_client *client)
         stream_request_sent(stream);
         return;
     }
-    stream_set_timer(stream, stream->pool->settings->idle_timeout);
+    stream_set_timer(stream, stream_server_owes(stream) ? stream->pool->settings->response_timeout
+                                                        : stream->pool->settings->idle_timeout);
     if (stream->down_paused) {
         stream->down_paused = false;
         exchange->down->ops->resume(exchange->down);

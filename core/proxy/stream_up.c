@@ -180,8 +180,14 @@ static void stream_stale(struct stream *stream, bool nothing_sent)
 
 static void up_interim(struct exchange *exchange, struct http_response_head *head)
 {
+    struct stream *stream = stream_of(exchange);
+
     fields_drop_hop_by_hop(&head->fields);
-    stream_progress(stream_of(exchange));
+    stream_progress(stream);
+    if (head->status == 100 && stream_server_owes(stream)) {
+        stream->continued = true;
+        stream_set_timer(stream, stream->pool->settings->idle_timeout);
+    }
     exchange->down->ops->interim(exchange->down, head);
 }
 
@@ -388,7 +394,7 @@ void stream_timeout(struct stream *stream)
         stream_attempt_failed(stream, REASON_CONNECT_TIMEOUT, WEIR_OUTCOME_TIMEOUT, true);
         break;
     case PHASE_SENT:
-        if (!stream->exchange.request_whole) {
+        if (!stream->exchange.request_whole && !stream_server_owes(stream)) {
             stream_check_progress(stream);
             break;
         }

@@ -22,6 +22,14 @@ static inline void stream_set_timer(struct stream *stream, uint64_t delay_ns)
     timer_set(stream_loop(stream), &stream->timer, delay_ns);
 }
 
+/* The client holds its body back until the server says 100, or answers. */
+static inline bool stream_server_owes(const struct stream *stream)
+{
+    const struct exchange *exchange = &stream->exchange;
+    return unlikely(exchange->request.expect_continue) && !exchange->request_whole &&
+           !stream->continued && stream->body_in == 0;
+}
+
 static inline void stream_progress(struct stream *stream)
 {
     stream->last_progress_ns = loop_now_ns(stream_loop(stream));

@@ -63,6 +63,57 @@ def test_response_timeout_begins_with_the_whole_request(start_weir, http_server)
     assert watch.seconds > 0.5
 
 
+EXPECTING = "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+
+
+def test_server_that_never_says_continue(start_weir, scripted_server):
+    """RFC 9110 section 10.1.1: the client waits by right; it is the server that is late."""
+    def script(peer):
+        peer.request_head()
+        peer.at_end()
+
+    weir = start_weir(conf.one_pool({"a": scripted_server(script)}, "response_timeout = 300ms",
+                                    listener_options="body_timeout = 100ms"))
+    with weir.client() as client:
+        client.send(EXPECTING)
+        response = client.response()
+        assert response.status == 504 and response.closes
+    entry = weir.access(1)[0]
+    assert (entry["reason"], entry["outcome"]) == ("response_timeout", "timeout")
+
+
+def test_server_that_says_continue_late(start_weir, scripted_server):
+    """What the server took of the time is not the client's."""
+    def script(peer):
+        request = peer.request_head()
+        pass_time(0.5)
+        peer.send("HTTP/1.1 100 Continue\r\n\r\n")
+        peer.respond(request.body)
+
+    weir = start_weir(conf.one_pool({"a": scripted_server(script)},
+                                    listener_options="body_timeout = 300ms"))
+    with weir.client() as client:
+        client.send(EXPECTING)
+        assert client.head().status == 100
+        client.send("body")
+        assert client.response().body == b"body"
+
+
+def test_client_that_never_goes_on(start_weir, scripted_server):
+    def script(peer):
+        peer.request_head()
+        peer.send("HTTP/1.1 100 Continue\r\n\r\n")
+        peer.at_end()
+
+    weir = start_weir(conf.one_pool({"a": scripted_server(script)},
+                                    listener_options="body_timeout = 300ms"))
+    with weir.client() as client:
+        client.send(EXPECTING)
+        assert client.head().status == 100
+        assert client.response().status == 408
+    assert weir.access(1)[0]["reason"] == "body_timeout"
+
+
 def test_header_timeout(start_weir, http_server):
     web = http_server("a")
     weir = start_weir(conf.one_pool({"a": web}, listener_options="header_timeout = 300ms"))
