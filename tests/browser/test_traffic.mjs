@@ -3,6 +3,8 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { axis } from "../../web/js/chart.js";
+import { tick } from "../../web/js/format.js";
 import { closePage, findings, live, logIn, openPage, shoot, startBrowser } from "./lib/browser.mjs";
 import { MockWeir, SHOP } from "./mock/server.mjs";
 
@@ -137,6 +139,17 @@ describe("traffic monitor", () => {
 });
 
 describe("traffic monitor, sizes", () => {
+    it("labels axes with what they stand for", () => {
+        for (const value of [0.03, 1, 4, 5, 7, 25, 60, 99, 150, 12345]) {
+            const { step, count } = axis(value);
+            assert.ok(step * count >= value * 0.999 && count >= 3 && count <= 5, `${value}`);
+            for (let i = 0; i <= count; i++)
+                assert.equal(Number(tick(i * step).replace(/,/g, "").replace(" k", "e3")),
+                    Number((i * step).toPrecision(6)));
+            assert.ok(value < 4 || Number.isInteger(step), `${value}: no parts of a request`);
+        }
+    });
+
     it("fits a screen of 320 pixels, bars and all", async () => {
         const mock = await new MockWeir().listen();
         const page = await openPage(browser, { origin: mock.url, width: 320, height: 740 });

@@ -15,6 +15,16 @@ export function niceTop(value) {
     return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((top) => top >= value * 0.999);
 }
 
+/** Three to five steps of 1, 2 or 5 times a power of ten that reach value: its labels are exact. */
+export function axis(value) {
+    const least = value / 5;
+    const power = 10 ** Math.floor(Math.log10(least));
+    const step = [1, 2, 5, 10]
+        .map((factor) => factor * power)
+        .find((one) => one >= least * 0.999);
+    return { step, count: Math.ceil((value / step) * 0.999) };
+}
+
 export class TimeChart {
     /**
      * least: the axis reaches at least so far; onHover(index | null): the pointer or the keys moved
@@ -98,15 +108,16 @@ export class TimeChart {
         let greatest = this.least;
         for (const { values } of this.data.lines)
             for (const value of values) if (value > greatest) greatest = value;
-        const top = niceTop(greatest);
+        const { step, count } = axis(greatest);
+        const top = step * count;
         const floor = this.height - PAD.bottom;
         const y = (value) => floor - (value / top) * (floor - PAD.top);
-        this.drawAxes(top, y);
+        this.drawAxes(step, count, y);
         this.data.lines.forEach((line, i) => this.drawLine(line, lineStyle(i), y));
         if (this.hover !== null) this.drawCrosshair(y);
     }
 
-    drawAxes(top, y) {
+    drawAxes(step, count, y) {
         const { context } = this;
         context.font = "11px Inter, system-ui, sans-serif";
         context.fillStyle = themeColour("--muted");
@@ -115,8 +126,8 @@ export class TimeChart {
         context.setLineDash([]);
         context.textBaseline = "middle";
         context.textAlign = "right";
-        for (let i = 0; i <= 4; i++) {
-            const value = (top * i) / 4;
+        for (let i = 0; i <= count; i++) {
+            const value = step * i;
             const at = Math.round(y(value)) + 0.5;
             context.beginPath();
             context.moveTo(PAD.left, at);
