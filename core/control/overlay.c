@@ -193,6 +193,43 @@ void overlay_set_states(const struct overlay *overlay, const struct generation *
     }
 }
 
+/* ---- what the files have ---- */
+
+static bool has_title(const struct conf_node *node, const char *kind, struct weir_str title)
+{
+    return node->kind == CONF_BLOCK && str_equal(node->name, str_from(kind)) &&
+           str_equal(node->title.text, title);
+}
+
+/* A name that stands for several servers, of which DNS says who they are. */
+static bool is_name(const struct conf_node *node)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        if (str_equal(child->name, STR("resolve")) && child->value_count > 0) {
+            return !str_equal(child->values[0].text, STR("first"));
+        }
+    }
+    return false;
+}
+
+bool overlay_in_files(const struct generation *generation, const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    struct weir_str pool = {key, (size_t)(slash - key)};
+
+    for (const struct conf_node *node = generation->tree.root.children; node != NULL;
+         node = node->next) {
+        const struct conf_node *child = has_title(node, "pool", pool) ? node->children : NULL;
+        for (; child != NULL; child = child->next) {
+            if (has_title(child, "server", str_from(slash + 1)) ||
+                (str_equal(child->name, STR("server")) && is_name(child))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* ---- contradictions ---- */
 
 static void contradict(cJSON *list, const char *key, const char *field, cJSON *file,

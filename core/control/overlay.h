@@ -43,6 +43,9 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
 /* Administrative states of the generation's servers, as the overlay or else the files say. */
 void overlay_set_states(const struct overlay *overlay, const struct generation *generation);
 
+/* Whether the generation's files have the server of that key, or perhaps have, since DNS names some. */
+bool overlay_in_files(const struct generation *generation, const char *key);
+
 /* Entries that the generation's files contradict: [{pool, server, field, file, runtime}]. */
 cJSON *overlay_contradictions(const struct overlay *overlay, const struct generation *generation);
 

@@ -109,6 +109,32 @@ static bool pool_is_there(const struct plane *plane, const cJSON *entry)
     return there;
 }
 
+/* Why taking the entry back would not bring back what was, because the files are others now; NULL: it
+ * would. */
+static const char *files_refusal(const struct plane *plane, const cJSON *entry)
+{
+    const cJSON *old = cJSON_GetObjectItemCaseSensitive(entry, "overlay_before");
+    bool was = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(entry, "before"));
+    bool is = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(entry, "after"));
+    bool added = cJSON_HasObjectItem(old, "url");
+    bool hidden = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(old, "hidden"));
+    bool in_files = overlay_in_files(plane->runtime->current, operation_text(entry, "overlay_key"));
+
+    if (was && !is && !added && !in_files) {
+        return "the files do not have that server any more; add it with its URL";
+    }
+    if (!was && is && !hidden && in_files) {
+        return "the files have that server by now; remove it instead";
+    }
+    return NULL;
+}
+
+static const char *refusal_of(const struct plane *plane, const cJSON *entry)
+{
+    return operation_text(entry, "user_key") != NULL ? user_undo_refusal(plane, entry)
+                                                     : files_refusal(plane, entry);
+}
+
 /* Who takes a change back, or lets it stay, must be one who may make it. */
 static bool may(struct operation *operation, const cJSON *entry)
 {
@@ -162,9 +188,7 @@ static bool can_undo(struct operation *operation, const cJSON *entry)
                           operation_text(later, "target"), operation_text(later, "author"));
         return false;
     }
-    if (operation_text(entry, "user_key") != NULL) {
-        refusal = user_undo_refusal(operation->plane, entry);
-    }
+    refusal = refusal_of(operation->plane, entry);
     if (refusal != NULL) {
         operation_problem(operation, 409, "entry %llu (%s) cannot be undone: %s", id, command,
                           refusal);
@@ -225,8 +249,7 @@ void undo_tick(struct plane *plane)
     }
     unsigned long long id = journal_id(entry);
     if (!is_undoable(entry) || !pool_is_there(plane, entry) ||
-        journal_conflict(plane->journal, entry) != NULL ||
-        (operation_text(entry, "user_key") != NULL && user_undo_refusal(plane, entry) != NULL)) {
+        journal_conflict(plane->journal, entry) != NULL || refusal_of(plane, entry) != NULL) {
         log_write(WEIR_LOG_WARNING, "weir",
                   "change %llu was not confirmed in time, but something later depends on it: it "
                   "stays",

@@ -126,6 +126,26 @@ def test_a_server_that_is_exported_is_the_files(start_weir, http_server):
     assert ids(root) == ["a"]
 
 
+def test_undo_says_when_the_files_are_others(start_weir, http_server):
+    """What it would not bring back, it does not say to have brought back."""
+    a, b, c = http_server("a"), http_server("b"), http_server("c")
+    weir = start_weir(text({"a": a, "b": b}))
+    root = admin.browser(weir)
+    removed = root.delete(f"{SERVERS}/b?now=1").headers.get("Weir-Journal")
+    added = root.post(SERVERS, {"url": c.url, "id": "c"}).headers.get("Weir-Journal")
+    weir.configure(text({"a": a, "c": c}))
+    assert root.post("/api/v1/config/reload", None).status == 200
+    refused = root.post(f"/api/v1/journal/{removed}/undo", None)
+    assert refused.status == 409 and "add it with its URL" in refused.json["detail"]
+    refused = root.post(f"/api/v1/journal/{added}/undo", None)
+    assert refused.status == 409 and "remove it instead" in refused.json["detail"]
+    weir.configure(text({"a": a, "b": b}))
+    assert root.post("/api/v1/config/reload", None).status == 200
+    assert root.post(f"/api/v1/journal/{removed}/undo", None).status == 200
+    assert root.post(f"/api/v1/journal/{added}/undo", None).status == 200
+    assert ids(root) == ["a", "b"]
+
+
 def test_a_server_in_maintenance_is_removed_without_serving_again(start_weir, http_server):
     """Its sessions have gone elsewhere; they do not come back for the time of a drain."""
     a, b = http_server("a"), http_server("b")
