@@ -42,7 +42,9 @@ const struct answer_schema answer_schemas[] = {
      ",'ok':" BOOLEAN ",'ms':" MAYBE ",'reason':" TEXT "}}}}},'weight':" COUNT
      ",'effective_weight':" NUMBER
      ",'configured_weight':{'type':['integer','null']},'max_connections':" COUNT
-     ",'backup':" BOOLEAN ",'in_flight':" COUNT ",'sessions':{'type':['integer','null']}," TRAFFIC
+     ",'backup':" BOOLEAN ",'in_flight':" COUNT
+     ",'sessions':{'type':['integer','null'],'description':'About how many sessions "
+     "had a response of it within the last five minutes; null where the pool is not sticky.'}," TRAFFIC
      ",'connections':" COUNT ",'error_share':" MAYBE ",'rates':" RATES ",'latency_ms':" LATENCY
      ",'ejected_until':" OR_TIME "}}"},
     {"Servers", LIST(REF("Server"))},

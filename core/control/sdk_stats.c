@@ -20,6 +20,7 @@ struct view {
     uint64_t counts[3][HISTOGRAM_BUCKETS];
     double bounds[BOUNDS];
     struct weir_stats_row row;
+    uint64_t now_ns;
     weir_stats_fn fn;
     void *arg;
 };
@@ -134,7 +135,8 @@ static bool show_routes(struct view *view, const struct generation *g)
     return true;
 }
 
-static bool show_server(struct view *view, const struct server *server)
+static bool show_server(struct view *view, const struct pool_plan *plan,
+                        const struct server *server)
 {
     view_begin(view, WEIR_STATS_SERVER, server->name);
     for (unsigned i = 0; i < server->loops; i++) {
@@ -153,6 +155,10 @@ static bool show_server(struct view *view, const struct server *server)
     view->row.effective_weight = (double)server->effective / WEIR_WEIGHT_ONE;
     view->row.max_connections = server->max_connections;
     view->row.backup = server->backup != 0;
+    view->row.sticky = plan->sticky != NULL;
+    if (view->row.sticky) {
+        view->row.sessions = sessions_count(server, view->now_ns);
+    }
     return view_show(view);
 }
 
@@ -171,7 +177,7 @@ static bool show_pool(struct view *view, const struct pool_plan *plan)
         return false;
     }
     for (size_t i = 0; i < plan->server_count; i++) {
-        if (!show_server(view, plan->servers[i])) {
+        if (!show_server(view, plan, plan->servers[i])) {
             return false;
         }
     }
@@ -189,6 +195,7 @@ static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, 
     }
     view->fn = fn;
     view->arg = arg;
+    view->now_ns = loop_now_ns(worker->loop);
     for (unsigned i = 0; i < BOUNDS; i++) {
         view->bounds[i] = (double)histogram_bound_us(i + 1) / 1e6;
     }

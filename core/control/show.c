@@ -148,7 +148,12 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     json_set_number(object, "max_connections", server->max_connections);
     cJSON_AddBoolToObject(object, "backup", server->backup);
     json_set_number(object, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
-    json_set(object, "sessions", NULL);
+    if (plan->sticky != NULL) {
+        json_set_number(object, "sessions",
+                        (double)sessions_count(server, loop_now_ns(plane->self->loop)));
+    } else {
+        json_set(object, "sessions", NULL);
+    }
     show_counters(object, &traffic);
     json_set_number(object, "connections", (double)traffic.connections);
     json_set_rate(object, "error_share", history_error_share(plane->history, server->id));

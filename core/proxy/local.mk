@@ -38,6 +38,8 @@ core_libcore_a_SOURCES += \
     core/proxy/sdk_request.c \
     core/proxy/server.c \
     core/proxy/server.h \
+    core/proxy/sessions.c \
+    core/proxy/sessions.h \
     core/proxy/settings.c \
     core/proxy/settings.h \
     core/proxy/stats.c \

@@ -177,6 +177,11 @@ static size_t request_remove_header(struct weir_request *req, struct weir_str na
     return may_change(name) ? fields_drop_name(&stream->exchange.request.fields, name) : 0;
 }
 
+static void request_session(struct weir_request *req, uint64_t session)
+{
+    stream_of_request(req)->session = session;
+}
+
 static enum weir_status request_set_path(struct weir_request *req, struct weir_str path)
 {
     struct stream *stream = stream_of_request(req);
@@ -305,6 +310,7 @@ void sdk_request_fill(struct weir_host *host)
     host->request_add_header = request_add_header;
     host->request_remove_header = request_remove_header;
     host->request_set_path = request_set_path;
+    host->request_session = request_session;
     host->request_alloc = request_alloc;
     host->request_slot = request_slot;
     host->response_status = response_status;

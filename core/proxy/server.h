@@ -19,6 +19,7 @@
 
 #include "base/list.h"
 #include "net/address.h"
+#include "proxy/sessions.h"
 #include "proxy/stats.h"
 
 struct outcome_notes;
@@ -53,6 +54,7 @@ struct server_local {
     const SSL_CTX *tls; /* of this loop's generation; what was made with another is not kept */
     SSL_SESSION *tls_session;    /* its newest, for the next connection; owned; NULL: none */
     struct outcome_notes *notes; /* for health modules; NULL: nobody listens */
+    struct session_marks *_Atomic sessions; /* NULL: none was here. Read by others */
     struct server *server;
     struct traffic traffic;
 } __attribute__((aligned(64)));

@@ -83,6 +83,7 @@ struct stream {
     uint8_t tried_count;
     uint8_t retries;
     weir_server_id sticky_id;
+    uint64_t session;            /* what the sticky module calls it; 0: nothing */
     weir_server_id served_by;    /* the last one assigned */
     struct server_local *served; /* the same; as long as server_generation is held */
     struct weir_str server_name, server_url;

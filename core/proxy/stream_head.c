@@ -40,6 +40,10 @@ void stream_prepare_response(struct stream *stream)
                              &stream->response_handle, stream->served_by, stream->sticky_known);
         }
     }
+    if (of_server && stream->session != 0) {
+        sessions_note(&stream->server->sessions, stream->session,
+                      loop_now_ns(stream->worker->loop));
+    }
     stream_filter_response(stream);
     stream->response_open = false;
 }

@@ -249,6 +249,13 @@ static void write_limit(const struct writing *w, const struct object *object)
     }
 }
 
+static void write_sessions(const struct writing *w, const struct object *object)
+{
+    if (object->sticky) {
+        gauge(w, object, (double)object->sessions);
+    }
+}
+
 /* ---- the process ---- */
 
 static void write_build(const struct writing *w, const struct object *object)
@@ -364,6 +371,8 @@ static const struct family families[] = {
      "Its weight as it counts now; slow start lowers it.", write_effective_weight},
     {"weir_server_max_connections", GAUGE, WEIR_STATS_SERVER,
      "Limit of requests in flight; 0 is none.", write_limit},
+    {"weir_server_sessions", GAUGE, WEIR_STATS_SERVER,
+     "About how many sticky sessions had a response of it within five minutes.", write_sessions},
 };
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))

@@ -145,6 +145,8 @@ static void take_gauges(struct object *object, const struct weir_stats_row *row)
     object->weight = row->weight;
     object->effective_weight = row->effective_weight;
     object->max_connections = row->max_connections;
+    object->sticky |= row->sticky;
+    object->sessions += row->sessions;
 }
 
 /* The process's row comes first. */

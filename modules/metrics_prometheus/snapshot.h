@@ -38,6 +38,8 @@ struct object {
     double weight, effective_weight;
     uint64_t max_connections;
     uint32_t servers, servers_up;
+    bool sticky;
+    uint64_t sessions;
 };
 
 struct snapshot {

@@ -80,6 +80,8 @@ static void add_all(struct weir_test *host)
     struct weir_stats_row down = row(WEIR_STATS_SERVER, "web-2");
     down.health = WEIR_STATS_HEALTH_DOWN;
     down.state = WEIR_STATS_DRAIN;
+    down.sticky = true;
+    down.sessions = 12;
     weir_test_stats_add(host, &down);
 }
 
@@ -148,6 +150,8 @@ START_TEST(every_level_has_its_metrics)
     expect_line(body, "weir_server_state{pool=\"web\",server=\"web-2\",state=\"drain\"} 1");
     expect_line(body, "weir_server_state{pool=\"web\",server=\"web-2\",state=\"ready\"} 0");
     expect_line(body, "weir_server_effective_weight{pool=\"web\",server=\"web-1\"} 0.5");
+    expect_line(body, "weir_server_sessions{pool=\"web\",server=\"web-2\"} 12");
+    expect_none(body, "weir_server_sessions{pool=\"web\",server=\"web-1\"}");
     expect_line(body, "weir_pool_servers_up{pool=\"web\"} 3");
     expect_line(body, "weir_build_info{version=\"1.2.3\"} 1");
     expect_line(body, "# TYPE weir_build_info gauge");

@@ -233,19 +233,32 @@ static weir_server_id lookup(struct weir_context *ctx, void *instance, struct we
 {
     struct sticky *self = instance;
     uint64_t now_s = weir_wall_ms(ctx) / 1000;
-    struct token token = {WEIR_NO_SERVER, 0};
+    struct token token = {WEIR_NO_SERVER, 0, 0};
     bool found = find_token(ctx, self, req, now_s, &token);
 
+    if (found) {
+        weir_request_session(req, token.session);
+    }
     if (found && is_due(self->policy, &token, now_s)) {
         void **slot = weir_request_slot(req, ctx);
-        if (slot != NULL) {
-            *slot = self; /* on_response: renew */
+        uint64_t *session = slot != NULL ? weir_request_alloc(req, sizeof(*session)) : NULL;
+        if (session != NULL) {
+            *session = token.session;
+            *slot = session; /* on_response: renew */
         }
     }
     if (self->policy->hide) {
         cookie_remove(req, self->policy->name);
     }
     return found ? token.server : WEIR_NO_SERVER;
+}
+
+/* A session's number, never 0. */
+static uint64_t new_session(struct weir_context *ctx)
+{
+    uint64_t number = 0;
+    weir_random(ctx, &number, sizeof(number));
+    return number >> 16 | 1;
 }
 
 static void on_response(struct weir_context *ctx, void *instance, struct weir_request *req,
@@ -260,10 +273,12 @@ static void on_response(struct weir_context *ctx, void *instance, struct weir_re
     if (known && (slot == NULL || *slot == NULL)) {
         return;
     }
-    struct token token = {server, 0};
+    struct token token = {server, 0, 0};
     if (policy->ttl_s > 0) {
         token.expires_s = weir_wall_ms(ctx) / 1000 + policy->ttl_s;
     }
+    token.session = known ? *(const uint64_t *)*slot : new_session(ctx);
+    weir_request_session(req, token.session);
     /* The scheme is what the client used, even where a proxy before us took the TLS off. */
     struct weir_str scheme = weir_request_str(req, WEIR_REQUEST_SCHEME);
     bool tls = weir_request_tls(req) ||

@@ -220,6 +220,61 @@ START_TEST(value_is_renewed_after_half_its_time)
 }
 END_TEST
 
+/* What the host is told, of a visitor with that cookie, who stays; renewed: how the browser's goes on. */
+static uint64_t session_of(struct fixture *f, const char *cookie, char **renewed)
+{
+    struct weir_request *req = weir_test_request(f->host, "GET", "/");
+    weir_test_request_add(req, "Cookie", cookie);
+    ck_assert_uint_eq(weir_test_lookup(f->sticky, req), SERVER);
+    *renewed = set_cookie(f, req, SERVER, true);
+    uint64_t session = weir_test_session(req);
+    weir_test_request_free(&req);
+    return session;
+}
+
+START_TEST(each_visitor_is_a_session_that_lasts)
+{
+    struct fixture f = begin("ttl = 1h");
+    char *one = issue_pair(&f, SERVER), *two = issue_pair(&f, SERVER), *renewed = NULL;
+    uint64_t session = session_of(&f, one, &renewed);
+    ck_assert_uint_ne(session, 0);
+    ck_assert_ptr_null(renewed);
+    ck_assert_uint_eq(session_of(&f, one, &renewed), session);
+    ck_assert_uint_ne(session_of(&f, two, &renewed), session);
+    weir_test_advance(f.host, HOUR / 2);
+    ck_assert_uint_eq(session_of(&f, one, &renewed), session);
+    ck_assert_ptr_nonnull(renewed);
+    renewed[strcspn(renewed, ";")] = '\0';
+    weir_test_advance(f.host, HOUR / 2 + 1);
+    ck_assert_uint_eq(lookup(&f, one), WEIR_NO_SERVER);
+    char *again = NULL;
+    ck_assert_uint_eq(session_of(&f, renewed, &again), session);
+    free(again);
+    free(renewed);
+    free(one);
+    free(two);
+    test_end(&f.host);
+}
+END_TEST
+
+/* A visitor's first response counts too. */
+START_TEST(a_new_visitor_is_a_session)
+{
+    struct fixture f = begin("");
+    struct weir_request *req = weir_test_request(f.host, "GET", "/");
+    ck_assert_uint_eq(weir_test_lookup(f.sticky, req), WEIR_NO_SERVER);
+    ck_assert_uint_eq(weir_test_session(req), 0);
+    char *value = set_cookie(&f, req, SERVER, false), *renewed = NULL;
+    uint64_t session = weir_test_session(req);
+    weir_test_request_free(&req);
+    value[strcspn(value, ";")] = '\0';
+    ck_assert_uint_ne(session, 0);
+    ck_assert_uint_eq(session_of(&f, value, &renewed), session);
+    free(value);
+    test_end(&f.host);
+}
+END_TEST
+
 START_TEST(session_value_never_expires)
 {
     struct fixture f = begin("");
@@ -362,7 +417,8 @@ START_TEST(tries_are_bounded)
     char *pair = issue_pair(&f, SERVER);
     char text[1024] = "";
     for (int i = 0; i < 4; i++) {
-        strcat(text, "weir_session=BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB; ");
+        strcat(text, "weir_session=B" /* TOKEN_LEN */
+                     "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB; ");
     }
     strcat(text, pair);
     ck_assert_uint_eq(lookup(&f, text), WEIR_NO_SERVER);
@@ -474,6 +530,8 @@ Suite *module_suite(void)
     tcase_add_test(tcase, other_pools_values_are_refused);
     tcase_add_test(tcase, value_expires);
     tcase_add_test(tcase, value_is_renewed_after_half_its_time);
+    tcase_add_test(tcase, each_visitor_is_a_session_that_lasts);
+    tcase_add_test(tcase, a_new_visitor_is_a_session);
     tcase_add_test(tcase, session_value_never_expires);
     tcase_add_test(tcase, changed_ttl_renews);
     tcase_add_test(tcase, attributes_follow_options);

@@ -3,21 +3,22 @@
  * Seals server ids. The construction is that of a synthetic nonce (as in SIV, RFC 5297), with
  * HMAC-SHA-256 for both parts:
  *
- *     tag   = first 16 bytes of HMAC(seal key, version | server | expiry)
- *     text  = (server | expiry) xor HMAC(mask key, tag)
- *     value = base64url(version | tag | text)         1 + 16 + 13 bytes, 40 characters, no padding
+ *     tag   = first 16 bytes of HMAC(seal key, version | server | expiry | session)
+ *     text  = (server | expiry | session) xor HMAC(mask key, tag)
+ *     value = base64url(version | tag | text)         1 + 16 + 19 bytes, 48 characters, no padding
  *
- * The tag is a nonce that depends on all that is sealed; so no random bytes are needed, and one mask
- * covers two texts only where they are the same.
+ * The tag is a nonce that depends on all that is sealed; so one mask covers two texts only where they are the
+ * same.
  */
 #include "token.h"
 
 #include <string.h>
 
-#define VERSION   1
-#define TAG_SIZE  16
-#define TEXT_SIZE 13 /* 8 of the id, 5 of the expiry, most significant byte first */
-#define SIZE      (1 + TAG_SIZE + TEXT_SIZE)
+#define VERSION  2
+#define TAG_SIZE 16
+#define TEXT_SIZE \
+    19 /* 8 of the id, 5 of the expiry, 6 of the session, most significant byte first */
+#define SIZE (1 + TAG_SIZE + TEXT_SIZE)
 
 _Static_assert(SIZE % 3 == 0 && SIZE / 3 * 4 == TOKEN_LEN, "base64 without padding or spare bits");
 
@@ -94,6 +95,7 @@ void token_seal(struct weir_context *ctx, const struct token_keys *keys, const s
 
     put_number(text, token->server, 8);
     put_number(text + 8, token->expires_s, 5);
+    put_number(text + 13, token->session, 6);
     compute_tag(ctx, keys, text, tag);
     raw[0] = VERSION;
     memcpy(raw + 1, tag, TAG_SIZE);
@@ -152,5 +154,6 @@ bool token_open(struct weir_context *ctx, const struct token_keys *keys, const c
     }
     out->server = get_number(raw + 1 + TAG_SIZE, 8);
     out->expires_s = get_number(raw + 1 + TAG_SIZE + 8, 5);
+    out->session = get_number(raw + 1 + TAG_SIZE + 13, 6);
     return out->server != WEIR_NO_SERVER;
 }

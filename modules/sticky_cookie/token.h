@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The value of the session cookie: a server's id and an expiry, sealed so that only who holds the keys
- * can read it or make one.
+ * The value of the session cookie: a server's id, an expiry and the session's number, sealed so that only who
+ * holds the keys can read it or make one.
  */
 #ifndef STICKY_COOKIE_TOKEN_H
 #define STICKY_COOKIE_TOKEN_H
@@ -9,7 +9,7 @@
 #include <weir/host.h>
 
 /* Its length in characters; all are of A-Z a-z 0-9 - _. */
-#define TOKEN_LEN 40
+#define TOKEN_LEN 48
 
 /* One pool's keys: what one pool has sealed, no other opens. */
 struct token_keys {
@@ -20,6 +20,7 @@ struct token_keys {
 struct token {
     weir_server_id server;
     uint64_t expires_s; /* wall-clock seconds since 1970, below 2^40; 0: never */
+    uint64_t session;   /* below 2^48, random: the same in all values that renew it */
 };
 
 /* The keys for `pool`, from the secret that all of this installation's pools share. */

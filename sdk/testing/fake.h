@@ -302,6 +302,7 @@ struct fake_request {
     struct fake_fields fields;
     struct fake_arena memory;
     void *slot;
+    uint64_t session; /* 0: nobody has named it */
     struct fake_response *response;
     struct fake_reply reply;
     struct weir_test_instance *handler; /* on_end is due */
@@ -404,6 +405,7 @@ enum weir_status fake_request_add_header(struct weir_request *req, struct weir_s
                                          struct weir_str value);
 size_t fake_request_remove_header(struct weir_request *req, struct weir_str name);
 enum weir_status fake_request_set_path(struct weir_request *req, struct weir_str path);
+void fake_request_session(struct weir_request *req, uint64_t session);
 void *fake_request_alloc(struct weir_request *req, size_t len);
 void **fake_request_slot(struct weir_request *req, struct weir_context *ctx);
 uint32_t fake_response_status(const struct weir_response *resp);

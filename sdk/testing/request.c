@@ -259,6 +259,21 @@ size_t fake_request_remove_header(struct weir_request *req, struct weir_str name
                                                            : 0;
 }
 
+void fake_request_session(struct weir_request *req, uint64_t session)
+{
+    struct fake_request *fake = fake_request(req);
+
+    if (session == 0) {
+        fake_problem(fake->host, "a session was called 0, which means none");
+    }
+    fake->session = session;
+}
+
+uint64_t weir_test_session(const struct weir_request *req)
+{
+    return fake_request(req)->session;
+}
+
 /* Whether a byte may stand in a path as it is (RFC 3986 section 3.3). */
 static bool is_path_byte(char c)
 {

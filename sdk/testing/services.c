@@ -170,6 +170,7 @@ const struct weir_host fake_services = {
     .reply_end = fake_reply_end,
     .reply_abort = fake_reply_abort,
     .request_set_path = fake_request_set_path,
+    .request_session = fake_request_session,
     .response_content_length = fake_response_content_length,
     .response_transform = fake_response_transform,
     .transform_write = fake_transform_write,

@@ -33,12 +33,12 @@ class Mallocs:
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own")
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme):
-    """Twice as many requests need no more allocations, access log and all."""
+    """Twice as many requests need no more allocations, access log, stickiness and all."""
     tls = f"tls {{ {certs.block('localhost')} }}" if scheme == "https" else ""
     web = http_server("a", lambda request: bytes(1024), keep=False)
     mallocs = Mallocs(tmp_path / "mallocs")
     weir = make_weir(workers=1)
-    weir.configure(conf.one_pool({"a": web}, listener_options=tls))
+    weir.configure(conf.one_pool({"a": web}, 'sticky "cookie" {}', listener_options=tls))
     weir.start(environment=mallocs.environment, preload=shim("malloc"))
     assert mallocs.read()[0] > 0, "the shim counts nothing"
 

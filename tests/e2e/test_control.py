@@ -42,6 +42,35 @@ def test_servers_come_and_go_under_load(start_weir, http_server):
     load.assert_clean()
 
 
+def test_sessions_of_each_server_are_counted(start_weir, http_server):
+    """Visitors, not requests; over both workers; and what a drain still has to wait for."""
+    a, b = http_server("a", keep=False), http_server("b", keep=False)
+    weir = start_weir(text({"a": a, "b": b}, 'sticky "cookie" { ttl = 1h }'), workers=2)
+    root = admin.browser(weir)
+    visitors = {"a": [], "b": []}
+    for _ in range(12):
+        first = weir.get("/")
+        visitors[first.server].append(first.headers.get("Set-Cookie").partition(";")[0])
+
+    def sessions():
+        return {one["id"]: one["sessions"] for one in root.get(SERVERS).json["entries"]}
+
+    assert sessions() == {"a": 6, "b": 6}
+    root.patch(f"{SERVERS}/a", {"state": "drain"})
+    for name, cookies in visitors.items():
+        for cookie in cookies * 3:  # each time on a connection, and so a worker, of its own
+            again = weir.get("/", [("Cookie", cookie)])
+            assert again.server == name and again.headers.get("Set-Cookie") is None
+    assert weir.get("/").server == "b"
+    assert sessions() == {"a": 6, "b": 7}
+
+
+def test_no_sessions_where_nobody_is_kept(start_weir, http_server):
+    weir = start_weir(text({"a": http_server("a")}))
+    assert weir.get("/").status == 200
+    assert admin.browser(weir).get(f"{SERVERS}/a").json["sessions"] is None
+
+
 def test_removal_waits_for_running_requests(start_weir, http_server):
     gate = Holding()
     a, b = http_server("a"), http_server("b", gate)

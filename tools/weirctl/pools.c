@@ -46,10 +46,10 @@ static void add_pool(struct table *table, const cJSON *pool)
 static struct table *servers_table(void)
 {
     static const struct column columns[] = {
-        {"POOL", false},   {"SERVER", false}, {"URL", false},      {"STATE", false},
-        {"HEALTH", false}, {"WEIGHT", true},  {"IN FLIGHT", true}, {"REQ/S", true},
-        {"ERR %", true},   {"P50 ms", true},  {"P95 ms", true},    {"REQUESTS", true},
-        {"ORIGIN", false}, {"REASON", false},
+        {"POOL", false},    {"SERVER", false}, {"URL", false},      {"STATE", false},
+        {"HEALTH", false},  {"WEIGHT", true},  {"IN FLIGHT", true}, {"SESSIONS", true},
+        {"REQ/S", true},    {"ERR %", true},   {"P50 ms", true},    {"P95 ms", true},
+        {"REQUESTS", true}, {"ORIGIN", false}, {"REASON", false},
     };
     return table_new(columns, sizeof(columns) / sizeof(columns[0]));
 }
@@ -91,6 +91,7 @@ static void add_server(struct table *table, const cJSON *server)
     table_add(table, health_colour(status), "%s", status);
     add_weight(table, server);
     add_in_flight(table, server);
+    table_number(table, json_number(server, "sessions"), 0);
     table_number(table, json_number(server, "rates.requests"), 1);
     table_number(table, json_number(server, "error_share") * 100, 1);
     table_ms(table, json_number(server, "latency_ms.p50"));
@@ -214,7 +215,7 @@ static void print_server(const cJSON *server)
     print_fact("in flight", "%.0f, limit %.0f (0: none)", json_number(server, "in_flight"),
                json_number(server, "max_connections"));
     if (isfinite(json_number(server, "sessions"))) {
-        print_fact("sessions", "%.0f", json_number(server, "sessions"));
+        print_fact("sessions", "%.0f within five minutes", json_number(server, "sessions"));
     }
     print_fact("requests", "%.0f, %.1f a second, %.0f retries", json_number(server, "requests"),
                json_number(server, "rates.requests"), json_number(server, "retries"));

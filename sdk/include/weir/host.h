@@ -223,6 +223,7 @@ struct weir_host {
     enum weir_status (*health_eject)(struct weir_context *ctx, weir_server_id server,
                                      uint64_t duration_ns, const char *reason);
     struct weir_str (*state_dir)(struct weir_context *ctx);
+    void (*request_session)(struct weir_request *req, uint64_t session);
 };
 
 /* ---- services of an instance ---- */

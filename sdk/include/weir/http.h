@@ -140,6 +140,14 @@ static inline struct weir_str weir_request_copy(struct weir_request *req, struct
     return to;
 }
 
+/** Of a sticky module, in lookup or on_response: a number that tells this user's session from all others of the
+ * pool, the same as long as it lasts; not 0. By it the host counts the sessions of each server. The last one
+ * counts. */
+static inline void weir_request_session(struct weir_request *req, uint64_t session)
+{
+    req->host->request_session(req, session);
+}
+
 /** A place for one pointer of this instance's module in this request; NULL at first. */
 static inline void **weir_request_slot(struct weir_request *req, struct weir_context *ctx)
 {

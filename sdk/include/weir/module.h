@@ -17,8 +17,9 @@
  *   1.2  2026-11-26  the kind `store`; control.h (operations, events, who somebody is) and stats.h;
  *                    health modules may listen to outcomes (on_outcomes, weir_health_eject);
  *                    weir_state_dir
- *   1.3  2026-11-26  routers tell their rules (explain), balancers how a candidate ranks (score);
- *                    since (weir_caller)
+ *   1.3  2026-11-26  routers tell their rules (explain), balancers how a candidate ranks (score),
+ *                    sticky modules name sessions (weir_request_session); since (weir_caller),
+ *                    sessions (weir_stats_row)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

@@ -87,6 +87,9 @@ struct weir_stats_row {
     /* listeners */
     bool tls;
     bool handler; /**< answered by a module, not routed: an admin or metrics listener */
+    /* servers */
+    bool sticky;       /**< its pool keeps users on their servers */
+    uint64_t sessions; /**< about how many of these had a response within the last five minutes */
 };
 
 /** false: enough. */

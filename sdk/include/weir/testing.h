@@ -338,6 +338,8 @@ void weir_test_complete_all(struct weir_test_instance *balancer);
 /* ---- sticky ---- */
 
 weir_server_id weir_test_lookup(struct weir_test_instance *sticky, struct weir_request *req);
+/** What weir_request_session called the request's session last; 0: nothing. */
+uint64_t weir_test_session(const struct weir_request *req);
 void weir_test_sticky_response(struct weir_test_instance *sticky, struct weir_request *req,
                                struct weir_response *resp, weir_server_id server, bool known);
 

@@ -10,4 +10,5 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/test_pick.c \
     tests/unit/proxy/test_retry_budget.c \
     tests/unit/proxy/test_server.c \
+    tests/unit/proxy/test_sessions.c \
     tests/unit/proxy/test_stats.c
