@@ -55,10 +55,20 @@ void api_begin(struct exchange *exchange)
     }
 }
 
+/* The core answers GET; HEAD is made of it here. */
+static struct weir_str with_head(struct weir_str allow, char *out, size_t size)
+{
+    if (allow.len < 3 || memcmp(allow.ptr, "GET", 3) != 0) {
+        return allow;
+    }
+    snprintf(out, size, "GET, HEAD%.*s", (int)allow.len - 3, allow.ptr + 3);
+    return text_of(out);
+}
+
 static void answer(struct weir_request *req, const struct weir_control_answer *answer)
 {
     struct reply reply;
-    char journal[24];
+    char journal[24], allow[128];
 
     reply_begin(&reply, req);
     reply_add(&reply, "Cache-Control", text_of("no-store"));
@@ -72,7 +82,7 @@ static void answer(struct weir_request *req, const struct weir_control_answer *a
         reply_add(&reply, "Location", answer->location);
     }
     if (answer->allow.len > 0) {
-        reply_add(&reply, "Allow", answer->allow);
+        reply_add(&reply, "Allow", with_head(answer->allow, allow, sizeof(allow)));
     }
     if (answer->journal > 0) {
         snprintf(journal, sizeof(journal), "%llu", (unsigned long long)answer->journal);
