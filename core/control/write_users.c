@@ -221,7 +221,7 @@ void run_user_add(struct operation *operation)
     begin_with_password(work);
 }
 
-/* NULL: 404. */
+/* NULL: 404, and the operation is over. */
 static const cJSON *the_user(struct operation *operation)
 {
     const cJSON *user = users_find(operation->plane->users, operation->params[0]);
@@ -237,12 +237,12 @@ static const cJSON *the_user(struct operation *operation)
 void run_user_patch(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
-    const char *role = operation_text(operation->body, "role");
-    const char *password = operation_text(operation->body, "password");
 
     if (user == NULL) {
         return;
     }
+    const char *role = operation_text(operation->body, "role");
+    const char *password = operation_text(operation->body, "password");
     if (password != NULL && operation->confirm_ms > 0) {
         operation_invalid(operation, "?confirm", "a password does not take itself back");
     } else if (password == NULL && role == NULL) {
