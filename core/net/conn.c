@@ -16,6 +16,8 @@
 
 #include "net/conn_pool.h"
 
+_Static_assert(CONN_OTHER < 1 << 4, "conn->error holds every conn_error");
+
 enum conn_error conn_error_from_errno(int error)
 {
     switch (error) {
