@@ -327,6 +327,24 @@ describe("control panel, other readers and sizes", () => {
         await mock.close();
     });
 
+    it("has what can be done in sight on every width", async () => {
+        const mock = await new MockWeir().listen();
+        const page = await openPage(browser, { origin: mock.url });
+        await logIn(page, mock.url);
+        const drain = page.getByRole("button", { name: "Drain web-1" });
+        const more = page.getByRole("button", { name: "More actions for web-1" });
+        for (const width of [320, 600, 768, 900, 960, 961, 1024, 1060, 1061, 1280]) {
+            await page.setViewportSize({ width, height: 800 });
+            await drain.waitFor();
+            for (const button of [drain, more]) {
+                const box = await button.boundingBox();
+                assert.ok(box.x >= 0 && box.x + box.width <= width - 8, `${width}: at ${box.x}`);
+            }
+        }
+        await closePage(page);
+        await mock.close();
+    });
+
     it("stays quick with 1,000 servers", async () => {
         const mock = await new MockWeir({
             pools: [{ name: "web_servers", servers: 1000, rate: 5 }, ...SHOP.slice(1)],
