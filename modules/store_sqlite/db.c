@@ -300,7 +300,9 @@ static enum db_status open_for_reading(struct db *db, const char *path, struct d
 
     snprintf(name, sizeof(name), "%s-wal", path);
     if (stat(name, &info) == 0 && info.st_size > 0) {
-        snprintf(db->error, sizeof(db->error), "its log cannot be taken over");
+        size_t len = strlen(db->error); /* why it cannot be written */
+        snprintf(db->error + len, sizeof(db->error) - len,
+                 "; so its log, which a crash has left, cannot be taken over");
         return DB_READ_ONLY;
     }
     make_uri(name, sizeof(name), path);
