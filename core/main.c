@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "control/control.h"
+#include "net/tls.h"
 
 #include <weir/module.h>
 
@@ -37,6 +38,7 @@ int main(int argc, char **argv)
     bool print_options = false;
     int c;
 
+    tls_memory_init();
     while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
         switch (c) {
         case 'c': path = optarg; break;
