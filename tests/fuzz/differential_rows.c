@@ -206,6 +206,12 @@ static bool is_205(const struct comparison *it)
     return it->oracle.status == 205;
 }
 
+/* What follows is no content: ours does not look at it, the other reads it as chunks, or to the end. */
+static bool behind_205(const struct comparison *it)
+{
+    return is_205(it) && it->ours.head && it->oracle.head;
+}
+
 static bool is_1_0(const struct comparison *it)
 {
     return it->oracle.minor == 0;
@@ -405,6 +411,8 @@ static struct row rows[] = {
     {NULL, "HPE_INVALID_TRANSFER_ENCODING", misread_coding, "a coding that it misreads", 0},
     {NULL, "HPE_UNEXPECTED_CONTENT_LENGTH", misread_coding, "a coding that it misreads", 0},
     {NULL, "HPE_INVALID_CONTENT_LENGTH", has_tab, "tabs are white space (9110 5.6.3)", 0},
+    {NULL, "*", behind_205, "205 ends with its head (9110 15.3.6)", 0},
+    {NULL, NULL, behind_205, "205 ends with its head (9110 15.3.6)", 0},
     {NULL, "HPE_INVALID_URL", unfinished_head, "judged when the head is whole", 0},
     {NULL, "HPE_INVALID_CONTENT_LENGTH", unfinished_head, "judged when the head is whole", 0},
     {NULL, "HPE_UNEXPECTED_CONTENT_LENGTH", unfinished_head, "judged when the head is whole", 0},
@@ -415,6 +423,9 @@ static struct row difference_rows[] = {
     {"keep-alive", NULL, closes, "of HTTP/1.0, close and codings end it (9112 6.1, 9.3)", 0},
     {"keep-alive", NULL, false_body, "1xx and 204 announce no body (9110 8.6, 9112 6.1)", 0},
     {"keep-alive", NULL, list_in_connection, "lists are cut at commas (9110 5.6.1)", 0},
+    {"keep-alive", NULL, behind_205, "205 ends with its head, close is safer (9110 15.3.6)", 0},
+    {"body", NULL, behind_205, "205 ends with its head (9110 15.3.6)", 0},
+    {"length", NULL, behind_205, "205 ends with its head (9110 15.3.6)", 0},
     {"body", NULL, misread_coding, "a coding that it misreads", 0},
     {"length", NULL, misread_coding, "a coding that it misreads", 0},
     {"keep-alive", NULL, misread_coding, "a coding that it misreads", 0},
