@@ -28,14 +28,22 @@ bool bound_preface(const struct pool_settings *settings, struct conn *conn,
     return conn_preface(conn, header, len);
 }
 
+static struct h1_client *bound_up(const struct client *client)
+{
+    return client->rare != NULL ? client->rare->bound_up : NULL;
+}
+
 struct h1_client *bound_take_idle(const struct pool_settings *settings, struct server_local *server,
                                   struct client *client)
 {
     struct h1_client *up = NULL;
 
     if (unlikely(settings->send_proxy_protocol != SEND_PROXY_OFF)) {
-        up = client->bound_up != NULL && client->bound_up->user == server ? client->bound_up : NULL;
-        client->bound_up = up != NULL ? NULL : client->bound_up;
+        up = bound_up(client);
+        up = up != NULL && up->user == server ? up : NULL;
+        if (up != NULL) {
+            client->rare->bound_up = NULL;
+        }
     } else if (!list_empty(&server->idle)) {
         up = container_of(server->idle.next, struct h1_client, link);
         up = unlikely(up->bound != NULL) ? NULL : up;
@@ -57,24 +65,28 @@ void bound_give_idle(struct h1_client *up, struct server_local *server)
         return;
     }
     list_push_back(&server->idle, &up->link);
-    if (client->bound_up != NULL) {
-        h1_client_close(client->bound_up);
+    if (client_rare(client) == NULL) {
+        h1_client_close(up);
+        return;
     }
-    client->bound_up = up;
+    if (client->rare->bound_up != NULL) {
+        h1_client_close(client->rare->bound_up);
+    }
+    client->rare->bound_up = up;
 }
 
 void bound_forget(struct h1_client *up)
 {
     struct client *client = up->bound;
 
-    if (unlikely(client != NULL) && client->bound_up == up) {
-        client->bound_up = NULL;
+    if (unlikely(client != NULL) && bound_up(client) == up) {
+        client->rare->bound_up = NULL;
     }
 }
 
 void bound_close(struct client *client)
 {
-    if (unlikely(client->bound_up != NULL)) {
-        h1_client_close(client->bound_up);
+    if (unlikely(bound_up(client) != NULL)) {
+        h1_client_close(bound_up(client));
     }
 }

@@ -186,7 +186,7 @@ static void client_free(struct h1_server *server)
 {
     struct client *client = client_of(server);
 
-    free(client->told);
+    free(client->rare);
     free(client);
 }
 
@@ -223,11 +223,19 @@ bool client_trusts(const struct listener_plan *plan, const struct address *addre
     return false;
 }
 
+struct client_rare *client_rare(struct client *client)
+{
+    if (client->rare == NULL) {
+        client->rare = calloc(1, sizeof(*client->rare));
+    }
+    return client->rare;
+}
+
 void client_ends(const struct client *client, struct address *peer, struct address *bound)
 {
-    if (client->told != NULL) {
-        *peer = client->told->peer;
-        *bound = client->told->bound;
+    if (client_is_told(client)) {
+        *peer = client->rare->told.peer;
+        *bound = client->rare->told.bound;
         return;
     }
     if (!address_from_host(peer, client_peer_text(client), client->peer_port)) {
@@ -259,12 +267,11 @@ static struct client *client_new(struct listener_local *local, const struct addr
     client->trusted = client_trusts(local->plan, peer);
     client->tls = local->plan->tls != NULL;
     if (told != NULL) {
-        client->told = malloc(sizeof(*told));
-        if (client->told == NULL) {
+        if (client_rare(client) == NULL) {
             free(client);
             return NULL;
         }
-        *client->told = *told;
+        client->rare->told = *told;
     }
     return client;
 }

@@ -58,6 +58,12 @@ struct client_ends {
     struct address peer, bound;
 };
 
+/* What few clients need. */
+struct client_rare {
+    struct client_ends told;    /* peer.len 0: by nobody, the socket's ends count */
+    struct h1_client *bound_up; /* idle, and for this client alone; see bound.h */
+};
+
 /* One connection of a client. Lives on one loop. Most of them wait for a request most of the time, so what
  * can be told from elsewhere is not kept. The peer's address as text lies behind the struct. */
 struct client {
@@ -66,9 +72,8 @@ struct client {
     struct listener_local *local;
     struct generation
         *pin; /* in the TLS handshake, whose callbacks refer to it; NULL: over, or plain */
-    struct h1_client *bound_up;    /* idle, and for this client alone; see bound.h */
     struct address_count *counted; /* NULL: this peer's connections are not counted */
-    struct client_ends *told;      /* by a PROXY header; owned; NULL: the socket's ends count */
+    struct client_rare *rare;      /* owned; NULL: nothing of it */
     uint16_t peer_port, port;      /* the peer's, ours; 0: a Unix socket */
     uint8_t peer_len;              /* of its text */
     bool tls;
@@ -84,6 +89,15 @@ static inline struct client *client_of(struct h1_server *http)
 static inline struct weir_str client_peer_text(const struct client *client)
 {
     return (struct weir_str){(const char *)(client + 1), client->peer_len};
+}
+
+/* The client's, made now if need be; NULL: no memory. */
+struct client_rare *client_rare(struct client *client);
+
+/* A PROXY header has told who it is. */
+static inline bool client_is_told(const struct client *client)
+{
+    return client->rare != NULL && client->rare->told.peer.len > 0;
 }
 
 /* The ends of its connection, a PROXY header's if one came. `bound->len` 0: not known any more. */

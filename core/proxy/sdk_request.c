@@ -58,7 +58,7 @@ static bool request_credentials(const struct weir_request *req, struct weir_cred
     socklen_t len = sizeof(credentials), domain_len = sizeof(domain);
 
     /* Who came through a proxy is not the one at the socket's other end. */
-    if (client->told != NULL || conn == NULL ||
+    if (client_is_told(client) || conn == NULL ||
         getsockopt(conn->fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) != 0 ||
         domain != AF_UNIX ||
         getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) != 0) {
