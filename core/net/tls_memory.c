@@ -11,6 +11,12 @@
 #include "base/base.h"
 #include "net/tls.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BLOCKS_WATCHED true /* by the sanitizer, each of them */
+#else
+#define BLOCKS_WATCHED false
+#endif
+
 /* Blocks of at most so many bytes are kept, so many of each size and thread. */
 #define NOTE_MAX   64u
 #define NOTES_KEPT 32u
@@ -84,7 +90,7 @@ static void *resize(void *block, size_t size, const char *file, int line)
 
 void tls_memory_init(void)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* these watch every block */
-    CRYPTO_set_mem_functions(take, resize, give);
-#endif
+    if (!BLOCKS_WATCHED) {
+        CRYPTO_set_mem_functions(take, resize, give);
+    }
 }

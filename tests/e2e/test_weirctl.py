@@ -612,7 +612,9 @@ class Terminal:
 
     def read(self):
         """What came so far."""
-        while select.select([self.fd], [], [], 0.01)[0]:
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        while poll.poll(10):
             try:
                 piece = os.read(self.fd, 65536)
             except OSError:

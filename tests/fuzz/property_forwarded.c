@@ -59,7 +59,9 @@ void property_forwarded(const uint8_t *data, size_t len)
         inside(element.node, text, len);
         inside(element.proto, text, len);
         element_alone((struct weir_str){before.ptr, before.len - rest.len}, &element);
-        if (forwarded_node_address(element.node, &address)) {
+        /* As `host` only what a field's value can be. */
+        if (syntax_all(element.proto, SYNTAX_VALUE) &&
+            forwarded_node_address(element.node, &address)) {
             writes_alike(&address, element.proto);
         }
         before = rest;
