@@ -32,10 +32,10 @@ modules_built_route_path_so_SOURCES = $(ROUTE_PATH_SOURCES)
 modules_built_route_path_so_LDFLAGS = $(MODULE_LINK)
 weir_tests += modules/route_path/test_explain modules/route_path/test_route_path
 modules_route_path_test_explain_SOURCES = $(ROUTE_PATH_SOURCES) $(MODULE_TEST_SOURCES) \
-    modules/route_path/test_explain.c
+    modules/route_path/test_explain.c modules/route_path/test_route_path.h
 modules_route_path_test_explain_LDADD = $(MODULE_TEST_LIBS)
 modules_route_path_test_route_path_SOURCES = $(ROUTE_PATH_SOURCES) $(MODULE_TEST_SOURCES) \
-    modules/route_path/test_route_path.c
+    modules/route_path/test_route_path.c modules/route_path/test_route_path.h
 modules_route_path_test_route_path_LDADD = $(MODULE_TEST_LIBS)
 
 # --- balance_round_robin -------------------------------------------------------------------------

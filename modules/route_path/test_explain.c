@@ -2,38 +2,11 @@
 /*
  * route_path: what it tells of its rules, for paths, hosts and many routes; against the lookup.
  */
-#include "../test_main.h"
+#include "test_route_path.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MANY 2000 /* the fake host compares each name with all before it */
-
-static struct weir_test *begin(void)
-{
-    struct weir_test *host = test_begin();
-    static const char *const pools[] = {"root", "api", "v2", "exact", "shop", "wild", "deep"};
-    for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
-        weir_test_add_pool(host, pools[i]);
-    }
-    return host;
-}
-
-static struct weir_test_instance *router(struct weir_test *host, const char *conf)
-{
-    struct weir_test_instance *made =
-        weir_test_create(host, WEIR_TEST_ROUTER, test_conf(host, conf));
-    ck_assert_ptr_nonnull(made);
-    return made;
-}
-
-static struct weir_request *request(struct weir_test *host, const char *name, const char *target)
-{
-    struct weir_request *req = weir_test_request(host, "GET", target);
-    weir_test_request_set_str(req, WEIR_REQUEST_HOST, name);
-    return req;
-}
 
 /* ---- what is told of rules ---- */
 
@@ -165,12 +138,12 @@ END_TEST
 START_TEST(many_routes_are_explained_by_the_nearest)
 {
     struct weir_test *host = begin();
-    size_t size = (size_t)MANY * 80;
+    size_t size = (size_t)SOME * 80;
     char *conf = malloc(size);
     size_t len = (size_t)snprintf(conf, size,
                                   "route \"/\" { pool = root  host = {\"near\"} }\n"
                                   "default = root\n");
-    for (uint32_t i = 0; i < MANY; i++) {
+    for (uint32_t i = 0; i < SOME; i++) {
         len += (size_t)snprintf(conf + len, size - len, "route \"/s%u/x\" { pool = api%s }\n",
                                 i / 2, i % 2 == 0 ? "" : "  exact = on  host = {\"far\"}");
     }
@@ -178,7 +151,7 @@ START_TEST(many_routes_are_explained_by_the_nearest)
     struct weir_request *req = request(host, "near", "/s77/x/y");
     weir_test_explain(r, req, 5);
     ck_assert_uint_eq(weir_test_rule_count(host), 5);
-    ck_assert_uint_eq(weir_test_rules_left_out(host), MANY + 1 - 4);
+    ck_assert_uint_eq(weir_test_rules_left_out(host), SOME + 1 - 4);
     ck_assert_str_eq(weir_test_rule_at(host, 0)->name, "near/");
     ck_assert_int_eq(weir_test_rule_at(host, 0)->verdict, WEIR_RULE_WINS);
     ck_assert_str_eq(weir_test_rule_at(host, 1)->name, "/s100/x");

@@ -3,38 +3,13 @@
  * route_path: which rule wins, by path and by host; ways of writing a path; redirects; mistakes; many
  * routes against a plain search.
  */
-#include "../test_main.h"
+#include "test_route_path.h"
 
 #include "table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static struct weir_test *begin(void)
-{
-    struct weir_test *host = test_begin();
-    static const char *const pools[] = {"root", "api", "v2", "exact", "shop", "wild", "deep"};
-    for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
-        weir_test_add_pool(host, pools[i]);
-    }
-    return host;
-}
-
-static struct weir_test_instance *router(struct weir_test *host, const char *conf)
-{
-    struct weir_test_instance *made =
-        weir_test_create(host, WEIR_TEST_ROUTER, test_conf(host, conf));
-    ck_assert_ptr_nonnull(made);
-    return made;
-}
-
-static struct weir_request *request(struct weir_test *host, const char *name, const char *target)
-{
-    struct weir_request *req = weir_test_request(host, "GET", target);
-    weir_test_request_set_str(req, WEIR_REQUEST_HOST, name);
-    return req;
-}
 
 /* `pool` NULL: declined. */
 static void expect(struct weir_test *host, struct weir_test_instance *instance, const char *name,
@@ -455,8 +430,6 @@ START_TEST(many_routes_cost_no_more_than_few)
     free(paths);
 }
 END_TEST
-
-#define SOME 2000 /* the fake host compares each name with all before it */
 
 START_TEST(many_routes_are_configured)
 {

@@ -68,16 +68,25 @@ static weir_server_id lookup(struct fixture *f, const char *cookie)
     return server;
 }
 
-/* Whether a visitor with that cookie, who stays where he is, gets a new one. */
-static bool is_renewed(struct fixture *f, const char *cookie)
+/* What the host is told, of a visitor with that cookie, who stays; renewed: how the browser's goes on. */
+static uint64_t session_of(struct fixture *f, const char *cookie, char **renewed)
 {
     struct weir_request *req = weir_test_request(f->host, "GET", "/");
     weir_test_request_add(req, "Cookie", cookie);
     ck_assert_uint_eq(weir_test_lookup(f->sticky, req), SERVER);
-    char *value = set_cookie(f, req, SERVER, true);
+    *renewed = set_cookie(f, req, SERVER, true);
+    uint64_t session = weir_test_session(req);
+    weir_test_request_free(&req);
+    return session;
+}
+
+/* Whether such a visitor gets a new one. */
+static bool is_renewed(struct fixture *f, const char *cookie)
+{
+    char *value = NULL;
+    session_of(f, cookie, &value);
     bool renewed = value != NULL;
     free(value);
-    weir_test_request_free(&req);
     return renewed;
 }
 
@@ -219,18 +228,6 @@ START_TEST(value_is_renewed_after_half_its_time)
     test_end(&f.host);
 }
 END_TEST
-
-/* What the host is told, of a visitor with that cookie, who stays; renewed: how the browser's goes on. */
-static uint64_t session_of(struct fixture *f, const char *cookie, char **renewed)
-{
-    struct weir_request *req = weir_test_request(f->host, "GET", "/");
-    weir_test_request_add(req, "Cookie", cookie);
-    ck_assert_uint_eq(weir_test_lookup(f->sticky, req), SERVER);
-    *renewed = set_cookie(f, req, SERVER, true);
-    uint64_t session = weir_test_session(req);
-    weir_test_request_free(&req);
-    return session;
-}
 
 START_TEST(each_visitor_is_a_session_that_lasts)
 {

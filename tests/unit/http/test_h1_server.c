@@ -1061,12 +1061,19 @@ START_TEST(tunnel_that_the_client_breaks)
 }
 END_TEST
 
+static TCase *group(Suite *suite, const char *name, void (*begin)(void))
+{
+    TCase *tcase = tcase_create(name);
+    tcase_add_checked_fixture(tcase, begin, tear_down);
+    tcase_set_timeout(tcase, 30);
+    suite_add_tcase(suite, tcase);
+    return tcase;
+}
+
 static Suite *server_suite(void)
 {
     Suite *suite = suite_create("h1_server");
-    TCase *requests = tcase_create("requests");
-    tcase_add_checked_fixture(requests, set_up, tear_down);
-    tcase_set_timeout(requests, 30);
+    TCase *requests = group(suite, "requests", set_up);
     tcase_add_test(requests, keep_alive);
     tcase_add_test(requests, pipelined_requests_wait_for_their_turn);
     tcase_add_test(requests, pipelined_requests_answered_at_once);
@@ -1074,15 +1081,9 @@ static Suite *server_suite(void)
     tcase_add_test(requests, requests_in_single_bytes);
     tcase_add_test(requests, empty_lines_between);
     tcase_add_test(requests, close_is_kept);
-    suite_add_tcase(suite, requests);
-    TCase *large = tcase_create("large");
-    tcase_add_checked_fixture(large, set_up_large, tear_down);
-    tcase_set_timeout(large, 30);
+    TCase *large = group(suite, "large", set_up_large);
     tcase_add_loop_test(large, a_long_pipeline_behind_a_body, 0, 2);
-    suite_add_tcase(suite, large);
-    TCase *responses = tcase_create("responses");
-    tcase_add_checked_fixture(responses, set_up, tear_down);
-    tcase_set_timeout(responses, 30);
+    TCase *responses = group(suite, "responses", set_up);
     tcase_add_test(responses, chunked);
     tcase_add_test(responses, chunked_where_the_server_meant_its_end);
     tcase_add_test(responses, http_1_0_gets_no_chunks);
@@ -1097,20 +1098,14 @@ static Suite *server_suite(void)
     tcase_add_test(responses, continue_and_go_on);
     tcase_add_loop_test(responses, early_answer, 0, 2);
     tcase_add_loop_test(responses, early_answer_to_an_expectation, 0, 2);
-    suite_add_tcase(suite, responses);
-    TCase *refused = tcase_create("refused");
-    tcase_add_checked_fixture(refused, set_up, tear_down);
-    tcase_set_timeout(refused, 30);
+    TCase *refused = group(suite, "refused", set_up);
     tcase_add_test(refused, what_follows_a_refused_request_is_not_read);
     tcase_add_test(refused, what_follows_both_lengths_is_not_read);
     tcase_add_test(refused, broken_chunks);
     tcase_add_test(refused, broken_chunks_when_the_answer_has_begun);
     tcase_add_test(refused, announced_bodies_above_the_limit);
     tcase_add_test(refused, bodies_that_grow_above_the_limit);
-    suite_add_tcase(suite, refused);
-    TCase *gone = tcase_create("gone");
-    tcase_add_checked_fixture(gone, set_up, tear_down);
-    tcase_set_timeout(gone, 30);
+    TCase *gone = group(suite, "gone", set_up);
     tcase_add_test(gone, a_half_closed_client_gets_its_answer);
     tcase_add_loop_test(gone, a_half_closed_client_gets_all_its_answers, 0, 2);
     tcase_add_test(gone, a_half_closed_client_gets_its_answers_at_once);
@@ -1120,10 +1115,7 @@ static Suite *server_suite(void)
     tcase_add_loop_test(gone, a_cut_body_is_no_request, 0, 2);
     tcase_add_loop_test(gone, a_reset_is_heard_while_the_answer_is_made, 0, 2);
     tcase_add_test(gone, a_reset_is_heard_in_a_body);
-    suite_add_tcase(suite, gone);
-    TCase *time = tcase_create("time");
-    tcase_add_checked_fixture(time, set_up, tear_down);
-    tcase_set_timeout(time, 30);
+    TCase *time = group(suite, "time", set_up);
     tcase_add_test(time, idle_connections_are_closed);
     tcase_add_test(time, slow_heads);
     tcase_add_test(time, slow_bodies);
@@ -1134,15 +1126,11 @@ static Suite *server_suite(void)
     tcase_add_test(time, draining_when_busy);
     tcase_add_test(time, a_listener_that_is_gone);
     tcase_add_test(time, aborting);
-    suite_add_tcase(suite, time);
-    TCase *flow = tcase_create("flow");
-    tcase_add_checked_fixture(flow, set_up, tear_down);
-    tcase_set_timeout(flow, 30);
+    TCase *flow = group(suite, "flow", set_up);
     tcase_add_test(flow, paused_bodies_wait);
     tcase_add_test(flow, what_waits_is_sent_when_the_client_reads);
     tcase_add_loop_test(flow, tunnel, 0, 2);
     tcase_add_test(flow, tunnel_that_the_client_breaks);
-    suite_add_tcase(suite, flow);
     return suite;
 }
 
