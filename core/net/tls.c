@@ -60,8 +60,8 @@ static const struct weir_option rows[] = {
                 WEIR_OPTION_RELOADABLE,
                 "Cipher suites of TLS 1.3, separated by colons, best first. Without it: all three "
                 "common ones, AES-128 first."),
-    WEIR_OPTION_LIST(struct tls_listener_conf, alpn, STRING, "{\"http/1.1\"}", CONTEXTS,
-                     WEIR_OPTION_RELOADABLE,
+    WEIR_OPTION_LIST(struct tls_listener_conf, alpn, STRING, "{\"http/1.1\", \"http/1.0\"}",
+                     CONTEXTS, WEIR_OPTION_RELOADABLE,
                      "Protocols offered to the client (ALPN), best first. A client that wants none "
                      "of them is refused."),
     WEIR_OPTION(struct tls_listener_conf, session_tickets, BOOLEAN, "on", CONTEXTS,

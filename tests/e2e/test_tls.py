@@ -96,7 +96,10 @@ def test_whole_chain_is_sent(tls_weir, certs):
 
 def test_alpn(tls_weir, certs):
     weir = tls_weir()
-    for offered in (["http/1.1"], ["foo", "http/1.1"], ["h2", "http/1.1"]):
+    with weir.client(tls=certs.client(alpn=["http/1.0"])) as client:
+        assert client.sock.selected_alpn_protocol() == "http/1.0"
+        assert client.get("/").status == 200
+    for offered in (["http/1.1"], ["foo", "http/1.1"], ["h2", "http/1.1"], ["http/1.0", "http/1.1"]):
         with weir.client(tls=certs.client(alpn=offered)) as client:
             chosen = client.sock.selected_alpn_protocol()
             assert chosen in ("http/1.1", "h2")
