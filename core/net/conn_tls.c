@@ -190,7 +190,9 @@ bool conn_tls_connect(struct conn *conn, const struct conn_tls_client *client)
     bool ok = true;
     if (client->name != NULL) {
         X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
-        X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        /* Names stand in subjectAltName alone (RFC 9525 section 2). */
+        X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                                   X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
         /* An address is no SNI (RFC 6066 section 3), and stands in a certificate as such. */
         if (X509_VERIFY_PARAM_set1_ip_asc(param, client->name) != 1) {
             ok = X509_VERIFY_PARAM_set1_host(param, client->name, 0) == 1 &&

@@ -10,6 +10,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <openssl/x509.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -85,6 +86,7 @@ struct choice {
     size_t count;
     unsigned char *protocols; /* ALPN: length byte, name, ... */
     unsigned protocols_len;
+    unsigned char certificates[SHA256_DIGEST_LENGTH]; /* a digest of them all */
 };
 
 struct tls_listener {
@@ -127,18 +129,61 @@ static void choice_index_make(void)
     choice_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_free);
 }
 
-static int find_any_case(const struct choice *choice, struct weir_str name)
+static size_t lower_name(struct weir_str name, char lower[static 256])
 {
-    char lower[256];
+    size_t len = name.len < 256 ? name.len : 0;
 
-    if (name.len > sizeof(lower)) {
-        return -1;
-    }
-    for (size_t i = 0; i < name.len; i++) {
+    for (size_t i = 0; i < len; i++) {
         char c = name.ptr[i];
         lower[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
     }
-    return tls_names_find(&choice->names, (struct weir_str){lower, name.len});
+    return len;
+}
+
+static int find_any_case(const struct choice *choice, struct weir_str name)
+{
+    char lower[256];
+    size_t len = lower_name(name, lower);
+
+    return len > 0 ? tls_names_find(&choice->names, (struct weir_str){lower, len}) : -1;
+}
+
+/* The name in a ClientHello's server_name extension (RFC 6066 section 3); .len 0: there is none. OpenSSL
+ * refuses what is malformed when it comes to it. */
+static struct weir_str hello_name(SSL *ssl)
+{
+    const unsigned char *data = NULL;
+    size_t len = 0;
+
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &data, &len) != 1 || len < 5 ||
+        data[2] != TLSEXT_NAMETYPE_host_name) {
+        return (struct weir_str){NULL, 0};
+    }
+    size_t name_len = (size_t)data[3] << 8 | data[4];
+    return (struct weir_str){(const char *)data + 5, name_len <= len - 5 ? name_len : 0};
+}
+
+/*
+ * Ties the session to what it may be resumed for: the same certificates, and the same server name. In
+ * TLS 1.2 a session carries its name on, so resuming it for another one must not happen (RFC 6066
+ * section 3); OpenSSL compares the two only to tell the client. The connection's session context is set
+ * before OpenSSL looks for a session, and a session of another context makes a whole handshake.
+ */
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+    const struct choice *choice = arg;
+    unsigned char input[SHA256_DIGEST_LENGTH + 256], context[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+
+    memcpy(input, choice->certificates, SHA256_DIGEST_LENGTH);
+    size_t name_len = lower_name(hello_name(ssl), (char *)input + SHA256_DIGEST_LENGTH);
+    if (EVP_Digest(input, SHA256_DIGEST_LENGTH + name_len, context, &len, EVP_sha256(), NULL) !=
+            1 ||
+        SSL_set_session_id_context(ssl, context, SSL_MAX_SID_CTX_LENGTH) != 1) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    return SSL_CLIENT_HELLO_SUCCESS;
 }
 
 /* A name that no certificate has is served by the first: the client shall judge, and be told 421. */
@@ -285,28 +330,22 @@ static void fill_info(struct tls_certificate_info *info, const struct tls_certif
     info->not_after = seconds_of(X509_get0_notAfter(certificate));
 }
 
-/* A session may be resumed only where the same certificates would have been shown. */
-static void set_session_context(struct tls_listener *listener)
+/* What sessions are tied to beside the name: all certificates that the client could have been shown. */
+static bool digest_certificates(const struct tls_listener *listener)
 {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    unsigned char all[EVP_MAX_MD_SIZE], one[EVP_MAX_MD_SIZE];
+    unsigned char one[EVP_MAX_MD_SIZE];
     unsigned len = 0;
+    bool ok = digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1;
 
-    if (digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1) {
-        for (size_t i = 0; i < listener->count; i++) {
-            const X509 *certificate = SSL_CTX_get0_certificate(listener->choice->others[i]);
-            if (X509_digest(certificate, EVP_sha256(), one, &len) == 1) {
-                EVP_DigestUpdate(digest, one, len);
-            }
-        }
-        EVP_DigestFinal_ex(digest, all, &len);
-        for (size_t i = 0; i < listener->count; i++) {
-            SSL_CTX_set_session_id_context(listener->choice->others[i], all,
-                                           len < SSL_MAX_SID_CTX_LENGTH ? len
-                                                                        : SSL_MAX_SID_CTX_LENGTH);
-        }
+    for (size_t i = 0; ok && i < listener->count; i++) {
+        const X509 *certificate = SSL_CTX_get0_certificate(listener->choice->others[i]);
+        ok = X509_digest(certificate, EVP_sha256(), one, &len) == 1 &&
+             EVP_DigestUpdate(digest, one, len) == 1;
     }
+    ok = ok && EVP_DigestFinal_ex(digest, listener->choice->certificates, &len) == 1;
     EVP_MD_CTX_free(digest);
+    return ok;
 }
 
 /* The context of certificate `index`, in its place. */
@@ -360,12 +399,17 @@ struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf, tls_
         choice_free(choice);
         ok = false;
     }
+    if (ok && !digest_certificates(listener)) {
+        tls_report_mistake(&report, NULL, "cannot digest the certificates: %s",
+                           tls_openssl_words());
+        ok = false;
+    }
     if (!ok) {
         tls_listener_free(&listener);
         return NULL;
     }
     tls_names_sort(&choice->names);
-    set_session_context(listener);
+    SSL_CTX_set_client_hello_cb(listener->ctx, on_client_hello, choice);
     SSL_CTX_set_tlsext_servername_callback(listener->ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(listener->ctx, choice);
     return listener;

@@ -141,6 +141,41 @@ def test_resumption_by_ticket(tls_weir, certs, tmp_path, version):
         assert "Reused, TLS" in again
 
 
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+@pytest.mark.parametrize("other", ["two.example", "two.test", "unknown.example", "localhost"])
+def test_session_is_of_one_name(tls_weir, certs, tmp_path, version, other):
+    """A session of one name opens no connection of another (RFC 6066 section 3: MUST NOT), be it of the
+    same certificate or not; the connection is made all the same, by a whole handshake."""
+    weir = tls_weir()
+    session = tmp_path / "session.pem"
+
+    def run(name, *more):
+        request = f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode("ascii")
+        done = s_client(weir, version, "-CAfile", certs.ca, "-servername", name, "-ign_eof", *more,
+                        data=request)
+        assert "HTTP/1.1 200" in done
+        return done
+
+    own = "two.example" if other == "two.test" else "one.example"
+    assert "New, TLS" in run(own, "-sess_out", session)
+    assert "New, TLS" in run(other, "-sess_in", session)
+    assert "Reused, TLS" in run(own.upper(), "-sess_in", session), "names have no case"
+
+
+def test_session_needs_its_name(tls_weir, certs, tmp_path):
+    """One of a named connection opens none that names nothing, nor the other way round."""
+    weir = tls_weir()
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    common = ("-tls1_2", "-CAfile", certs.ca, "-ign_eof")
+    named, nameless = tmp_path / "named.pem", tmp_path / "nameless.pem"
+    name, none = ("-servername", "localhost"), ("-noservername",)
+    assert "New, TLS" in s_client(weir, *common, *name, "-sess_out", named, data=request)
+    assert "New, TLS" in s_client(weir, *common, *none, "-sess_out", nameless, data=request)
+    assert "New, TLS" in s_client(weir, *common, *none, "-sess_in", named, data=request)
+    assert "New, TLS" in s_client(weir, *common, *name, "-sess_in", nameless, data=request)
+    assert "Reused, TLS" in s_client(weir, *common, *none, "-sess_in", nameless, data=request)
+
+
 def test_tickets_survive_reload(tls_weir, certs, tmp_path):
     weir = tls_weir()
     session = tmp_path / "session.pem"

@@ -83,6 +83,17 @@ def test_https_server_with_another_name(start_weir, http_server, certs):
     assert web.served == 0
 
 
+def test_https_common_name_alone_is_no_name(start_weir, http_server, certs):
+    """Names stand in subjectAltName (RFC 9525 section 2): one that is a common name alone proves
+    nothing."""
+    certs.make("only-common.example", None)
+    web = http_server("a", tls=certs.server("only-common.example"))
+    weir = start_weir(https(certs, web, 'name = "only-common.example"'))
+    assert weir.get("/").status == 502
+    assert weir.access(1)[0]["reason"] == "upstream_tls"
+    assert web.served == 0
+
+
 def test_https_name_can_be_set(start_weir, http_server, certs):
     web = http_server("a", tls=certs.server("wrong"))
     weir = start_weir(https(certs, web, 'name = "somebody.else.example"'))

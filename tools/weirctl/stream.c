@@ -295,6 +295,8 @@ static bool tls_prepare(struct stream *stream, const struct endpoint *endpoint, 
     if (X509_VERIFY_PARAM_set1_ip_asc(wanted, endpoint->host) != 1) {
         ERR_clear_error();
         SSL_set_tlsext_host_name(stream->ssl, endpoint->host);
+        SSL_set_hostflags(stream->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                           X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
         SSL_set1_host(stream->ssl, endpoint->host);
     }
     return true;

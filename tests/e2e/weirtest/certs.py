@@ -25,9 +25,10 @@ class Certificates:
         self.make("wrong", "DNS:somebody.else.example")
 
     def make(self, name, alternatives):
-        """A leaf for these subject alternative names."""
+        """A leaf for these subject alternative names; None: it has its common name, NAME, alone."""
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={alternatives}\n", encoding="ascii")
+        extensions.write_text(f"subjectAltName={alternatives}\n" if alternatives else
+                              "keyUsage=digitalSignature\n", encoding="ascii")
         _openssl(self.folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                  "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
         _openssl(self.folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey",
