@@ -114,20 +114,17 @@ static bool may_trail(const struct http_field *field)
         WEIR_STR_INIT("pragma"),        WEIR_STR_INIT("range"),
         WEIR_STR_INIT("set-cookie2"),   WEIR_STR_INIT("vary"),
         WEIR_STR_INIT("warning"),       WEIR_STR_INIT("www-authenticate"),
-        WEIR_STR_INIT("x-real-ip"),
     };
     /* Of the names that the core knows only one is about the message's end. */
     if (field->id != FIELD_OTHER)
         return false;
     if (field->name.len > 3 && strncasecmp(field->name.ptr, "if-", 3) == 0)
         return false;
-    if (field->name.len > 12 && strncasecmp(field->name.ptr, "x-forwarded-", 12) == 0)
-        return false;
     for (size_t i = 0; i < ARRAY_COUNT(forbidden); i++) {
-        if (str_equal_nocase(field->name, forbidden[i]))
+        if (field_name_folds(field->name, forbidden[i]))
             return false;
     }
-    return true;
+    return !field_name_identifies(field->name);
 }
 
 static enum h1_chunk_event next_trailer(struct h1_chunked *state, const char **pos, const char *end,

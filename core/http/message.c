@@ -27,6 +27,29 @@ _Static_assert(FIELD_ID_COUNT <= 64, "struct http_fields has one bit a field");
 #define TRY(literal, id)                                     \
     if (syntax_same(name.ptr, literal, sizeof(literal) - 1)) \
     return id
+/* A literal with dashes whose aliases must not pass either. */
+#define TRY_FOLDED(literal, id)                           \
+    TRY(literal, id);                                     \
+    if (folds_to(name.ptr, literal, sizeof(literal) - 1)) \
+    return FIELD_ALIAS
+
+static bool alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* Whether CGI gives both names the same variable; `other` is in any case. Equal names do. */
+static bool folds_to(const char *name, const char *other, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        bool same = alphanumeric(other[i])
+                        ? ((name[i] ^ other[i]) & ~0x20) == 0 && alphanumeric(name[i])
+                        : !alphanumeric(name[i]);
+        if (!same)
+            return false;
+    }
+    return true;
+}
 
 static enum field_id id_of_10(struct weir_str name)
 {
@@ -72,21 +95,21 @@ enum field_id field_id_of(struct weir_str name)
     case 12:
         TRY("content-type", FIELD_CONTENT_TYPE);
         TRY("max-forwards", FIELD_MAX_FORWARDS);
-        TRY("x-request-id", FIELD_X_REQUEST_ID);
+        TRY_FOLDED("x-request-id", FIELD_X_REQUEST_ID);
         break;
     case 14:
-        TRY("content-length", FIELD_CONTENT_LENGTH);
+        TRY_FOLDED("content-length", FIELD_CONTENT_LENGTH);
         TRY("http2-settings", FIELD_HTTP2_SETTINGS);
         break;
-    case 15: TRY("x-forwarded-for", FIELD_X_FORWARDED_FOR); break;
+    case 15: TRY_FOLDED("x-forwarded-for", FIELD_X_FORWARDED_FOR); break;
     case 16:
-        TRY("x-forwarded-host", FIELD_X_FORWARDED_HOST);
-        TRY("x-forwarded-port", FIELD_X_FORWARDED_PORT);
+        TRY_FOLDED("x-forwarded-host", FIELD_X_FORWARDED_HOST);
+        TRY_FOLDED("x-forwarded-port", FIELD_X_FORWARDED_PORT);
         TRY("proxy-connection", FIELD_PROXY_CONNECTION);
         break;
     case 17:
-        TRY("x-forwarded-proto", FIELD_X_FORWARDED_PROTO);
-        TRY("transfer-encoding", FIELD_TRANSFER_ENCODING);
+        TRY_FOLDED("x-forwarded-proto", FIELD_X_FORWARDED_PROTO);
+        TRY_FOLDED("transfer-encoding", FIELD_TRANSFER_ENCODING);
         break;
     case 18: TRY("proxy-authenticate", FIELD_PROXY_AUTHENTICATE); break;
     case 19: TRY("proxy-authorization", FIELD_PROXY_AUTHORIZATION); break;
@@ -96,6 +119,7 @@ enum field_id field_id_of(struct weir_str name)
 }
 
 #undef TRY
+#undef TRY_FOLDED
 
 enum http_method method_of(struct weir_str name)
 {
@@ -150,11 +174,11 @@ struct http_field *fields_find(const struct http_fields *fields, enum field_id i
 struct http_field *fields_find_name(const struct http_fields *fields, struct weir_str name)
 {
     enum field_id id = field_id_of(name);
-    if (id != FIELD_OTHER)
+    if (id != FIELD_OTHER && id != FIELD_ALIAS)
         return fields_find(fields, id);
     for (uint32_t i = 0; i < fields->count; i++) {
         struct http_field *field = &fields->items[i];
-        if (field->id == FIELD_OTHER && !field->dropped && str_equal_nocase(field->name, name))
+        if (field->id == id && !field->dropped && str_equal_nocase(field->name, name))
             return field;
     }
     return NULL;
@@ -245,12 +269,73 @@ size_t fields_drop(struct http_fields *fields, enum field_id id)
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name)
 {
     enum field_id id = field_id_of(name);
-    if (id != FIELD_OTHER)
+    if (id != FIELD_OTHER && id != FIELD_ALIAS)
         return fields_drop(fields, id);
     size_t count = 0;
     for (uint32_t i = 0; i < fields->count; i++) {
         struct http_field *field = &fields->items[i];
-        if (field->id == FIELD_OTHER && !field->dropped && str_equal_nocase(field->name, name)) {
+        if (field->id == id && !field->dropped && str_equal_nocase(field->name, name)) {
+            field->dropped = true;
+            count++;
+        }
+    }
+    return count;
+}
+
+bool field_name_folds(struct weir_str name, struct weir_str other)
+{
+    return name.len == other.len && folds_to(name.ptr, other.ptr, other.len);
+}
+
+bool field_name_identifies(struct weir_str name)
+{
+    static const struct weir_str prefix = WEIR_STR_INIT("x-forwarded-");
+    static const struct weir_str names[] = {
+        WEIR_STR_INIT("cf-connecting-ip"),
+        WEIR_STR_INIT("cf-connecting-ipv6"),
+        WEIR_STR_INIT("client-ip"),
+        WEIR_STR_INIT("fastly-client-ip"),
+        WEIR_STR_INIT("fly-client-ip"),
+        WEIR_STR_INIT("forwarded-for"),
+        WEIR_STR_INIT("front-end-https"),
+        WEIR_STR_INIT("proxy-client-ip"),
+        WEIR_STR_INIT("true-client-ip"),
+        WEIR_STR_INIT("wl-proxy-client-ip"),
+        WEIR_STR_INIT("x-appengine-user-ip"),
+        WEIR_STR_INIT("x-azure-clientip"),
+        WEIR_STR_INIT("x-azure-socketip"),
+        WEIR_STR_INIT("x-client-ip"),
+        WEIR_STR_INIT("x-cluster-client-ip"),
+        WEIR_STR_INIT("x-envoy-external-address"),
+        WEIR_STR_INIT("x-forwarded"),
+        WEIR_STR_INIT("x-original-forwarded-for"),
+        WEIR_STR_INIT("x-original-host"),
+        WEIR_STR_INIT("x-originating-ip"),
+        WEIR_STR_INIT("x-proxyuser-ip"),
+        WEIR_STR_INIT("x-real-ip"),
+        WEIR_STR_INIT("x-remote-addr"),
+        WEIR_STR_INIT("x-remote-ip"),
+        WEIR_STR_INIT("x-scheme"),
+        WEIR_STR_INIT("x-url-scheme"),
+    };
+    if (name.len > prefix.len && folds_to(name.ptr, prefix.ptr, prefix.len))
+        return true;
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (field_name_folds(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
+size_t fields_drop_aliases(struct http_fields *fields, struct weir_str name)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct http_field *field = &fields->items[i];
+        /* A name that is known has its own rules, and no punctuation but '-'. */
+        bool known = field->id != FIELD_OTHER && field->id != FIELD_ALIAS;
+        if (field->name.len == name.len && !field->dropped && !known &&
+            folds_to(field->name.ptr, name.ptr, name.len) && !str_equal_nocase(field->name, name)) {
             field->dropped = true;
             count++;
         }

@@ -15,6 +15,7 @@
 /* Fields that the core itself looks at; others are FIELD_OTHER. */
 enum field_id {
     FIELD_OTHER = 0,
+    FIELD_ALIAS, /* one that CGI reads as a field of Weir's own; see fields_drop_aliases */
     FIELD_ACCEPT,
     FIELD_CONNECTION,
     FIELD_CONTENT_LENGTH,
@@ -84,6 +85,19 @@ struct http_field *fields_append(struct http_fields *fields, struct arena *arena
 /* Drops all of that name (or known id); says how many. */
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name);
 size_t fields_drop(struct http_fields *fields, enum field_id id);
+/*
+ * Drops what servers that hand fields on as CGI does (RFC 3875 section 4.1.18: '-' becomes '_'; many fold
+ * all other punctuation as well) cannot tell from `name`: X_Forwarded_For beside X-Forwarded-For. `name`
+ * itself stays. The aliases of the fields that say who the client is, or frame the message, are known by
+ * FIELD_ALIAS already; this finds those of any other name.
+ */
+size_t fields_drop_aliases(struct http_fields *fields, struct weir_str name);
+/* Whether CGI gives both names one variable; equal names do. */
+bool field_name_folds(struct weir_str name, struct weir_str other);
+/* Whether servers take a field of that name, or of an alias, for a proxy's word on who the client is or how it
+ * came: X-Forwarded-*, and what products have for the same (X-Real-IP, True-Client-IP, ...). Not Forwarded
+ * and not the fields that Weir sets, which it replaces in any case. */
+bool field_name_identifies(struct weir_str name);
 /* A token (RFC 9110 section 5.6.2); a value without CR, LF, NUL or other controls (but HTAB). */
 bool field_name_valid(struct weir_str name);
 bool field_value_valid(struct weir_str value);

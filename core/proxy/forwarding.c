@@ -90,15 +90,24 @@ static void take_proto(struct stream *stream, struct weir_str proto)
     }
 }
 
-/* X-Forwarded-Proto; of several the last one, which the nearest proxy has set. */
+/* X-Forwarded-Proto; of several the last one, which the nearest proxy has set. Several lines are one list
+ * (RFC 9110 section 5.3). */
 static void take_x_forwarded_proto(struct stream *stream)
 {
-    const struct http_field *field = fields_find(request_fields(stream), FIELD_X_FORWARDED_PROTO);
-    struct weir_str list = field != NULL ? field->value : (struct weir_str){NULL, 0};
+    const struct http_fields *fields = request_fields(stream);
     struct weir_str word = {NULL, 0};
 
-    while (syntax_list_next(&list, &word)) {
-        take_proto(stream, word);
+    if (!fields_have(fields, FIELD_X_FORWARDED_PROTO)) {
+        return;
+    }
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct weir_str list = fields->items[i].value;
+        if (fields->items[i].id != FIELD_X_FORWARDED_PROTO || fields->items[i].dropped) {
+            continue;
+        }
+        while (syntax_list_next(&list, &word)) {
+            take_proto(stream, word);
+        }
     }
 }
 
@@ -174,6 +183,9 @@ static void take_id(struct stream *stream)
     struct http_field *field = fields_find_name(fields, name);
     struct weir_str id = field != NULL ? field->value : (struct weir_str){NULL, 0};
 
+    if (field_id_of(name) == FIELD_OTHER) { /* those of X-Request-Id are gone */
+        fields_drop_aliases(fields, name);
+    }
     if (field != NULL && fields_drop_name(fields, name) == 1 && stream->client->trusted &&
         id_well_formed(id)) {
         stream->request_id = id; /* sent on as one of the extras */
@@ -182,9 +194,29 @@ static void take_id(struct stream *stream)
     make_id(stream);
 }
 
+/* What servers might take for a proxy's word, of somebody who is no proxy. */
+static void drop_identity(struct http_fields *fields)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        struct http_field *field = &fields->items[i];
+        if (field->id == FIELD_OTHER && field_name_identifies(field->name)) {
+            field->dropped = true;
+        }
+    }
+}
+
 void forwarding_begin(struct stream *stream)
 {
+    struct http_fields *fields = request_fields(stream);
+
     stream->https = stream->client->tls;
+    /* Nobody's alias is passed on, a trusted proxy's neither: it may come from whoever stands before it. */
+    if (unlikely(fields_have(fields, FIELD_ALIAS))) {
+        fields_drop(fields, FIELD_ALIAS);
+    }
+    if (stream->listener->settings->drop_identity_headers && !stream->client->trusted) {
+        drop_identity(fields);
+    }
     if (unlikely(stream->client->trusted)) {
         believe(stream);
     }

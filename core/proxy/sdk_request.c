@@ -139,6 +139,15 @@ static enum weir_status set_field(struct exchange *exchange, struct http_fields 
     return add_field(exchange, fields, open, name, value);
 }
 
+/* What a module says or takes away of the request, servers that cannot tell '-' from '_' must not read of the
+ * client after all. */
+static void drop_aliases(struct stream *stream, struct weir_str name)
+{
+    if (memchr(name.ptr, '-', name.len) != NULL) {
+        fields_drop_aliases(&stream->exchange.request.fields, name);
+    }
+}
+
 static bool request_header(const struct weir_request *req, struct weir_str name,
                            struct weir_str *value)
 {
@@ -159,8 +168,13 @@ static enum weir_status request_set_header(struct weir_request *req, struct weir
                                            struct weir_str value)
 {
     struct stream *stream = stream_of_request(req);
-    return set_field(&stream->exchange, &stream->exchange.request.fields,
-                     stream->request_open || stream->phase < PHASE_SENT, name, value);
+    enum weir_status status =
+        set_field(&stream->exchange, &stream->exchange.request.fields,
+                  stream->request_open || stream->phase < PHASE_SENT, name, value);
+    if (status == WEIR_OK) {
+        drop_aliases(stream, name);
+    }
+    return status;
 }
 
 static enum weir_status request_add_header(struct weir_request *req, struct weir_str name,
@@ -174,7 +188,11 @@ static enum weir_status request_add_header(struct weir_request *req, struct weir
 static size_t request_remove_header(struct weir_request *req, struct weir_str name)
 {
     struct stream *stream = stream_of_request(req);
-    return may_change(name) ? fields_drop_name(&stream->exchange.request.fields, name) : 0;
+    if (!may_change(name)) {
+        return 0;
+    }
+    drop_aliases(stream, name);
+    return fields_drop_name(&stream->exchange.request.fields, name);
 }
 
 static void request_session(struct weir_request *req, uint64_t session)

@@ -87,6 +87,11 @@ static const struct weir_option listener_rows[] = {
     WEIR_OPTION(struct listener_settings, forwarded, BOOLEAN, "off", LISTENER, RELOAD,
                 "Adds Forwarded (RFC 7239) beside X-Forwarded-*, and believes that of "
                 "trusted_proxies before theirs."),
+    WEIR_OPTION(
+        struct listener_settings, drop_identity_headers, BOOLEAN, "off", LISTENER, RELOAD,
+        "Drops fields by which other products say who the client is (X-Real-IP, "
+        "True-Client-IP, CF-Connecting-IP and their like, all of X-Forwarded-*), unless they "
+        "come from trusted_proxies. docs/FORWARDING.md lists them."),
     WEIR_OPTION(struct listener_settings, request_id_header, STRING, "X-Request-Id", LISTENER,
                 RELOAD,
                 "Field that carries a request's id to the servers: that of trusted_proxies where "

@@ -38,6 +38,7 @@ struct listener_settings {
     struct weir_list trusted_proxies; /* struct weir_str */
     int32_t proxy_protocol;           /* enum proxy_protocol */
     bool forwarded;
+    bool drop_identity_headers;
     struct weir_str request_id_header; /* empty: no ids */
     bool request_id_response;
     uint64_t body_rate; /* bytes a second; 0: any */

@@ -17,13 +17,17 @@ static void stream_note(struct stream *stream, enum reason reason)
 /* Whether the client would rather have JSON: it names a JSON type and not HTML. */
 static bool wants_json(const struct stream *stream)
 {
-    const struct http_field *accept = fields_find(&stream->exchange.request.fields, FIELD_ACCEPT);
-    if (accept == NULL) {
-        return false;
+    const struct http_fields *fields = &stream->exchange.request.fields;
+    bool json = false, html = false;
+
+    for (uint32_t i = 0; fields_have(fields, FIELD_ACCEPT) && i < fields->count; i++) {
+        struct weir_str value = fields->items[i].value;
+        if (fields->items[i].id == FIELD_ACCEPT && !fields->items[i].dropped) {
+            json |= memmem(value.ptr, value.len, "json", 4) != NULL;
+            html |= memmem(value.ptr, value.len, "text/html", 9) != NULL;
+        }
     }
-    struct weir_str value = accept->value;
-    return memmem(value.ptr, value.len, "json", 4) != NULL &&
-           memmem(value.ptr, value.len, "text/html", 9) == NULL;
+    return json && !html;
 }
 
 /* Begins the response: hooks, then out. */

@@ -126,7 +126,7 @@ void api_run(struct exchange *exchange)
     if (text_is(call.method, "HEAD")) {
         call.method = text_of("GET");
     }
-    weir_request_header(req, "If-Match", &call.if_match);
+    weir_request_header_list(req, "If-Match", &call.if_match);
     exchange->operation = weir_control_call(exchange->admin->ctx, &call, on_answer, exchange);
     if (exchange->operation == NULL) {
         reply_problem_with(req, 503, "Retry-After", "1", "there is no memory for the request");

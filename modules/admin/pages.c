@@ -15,7 +15,7 @@ void pages_serve(struct weir_request *req, const struct asset *asset)
         reply_method(req, "GET, HEAD");
         return;
     }
-    bool gzip = asset->gzip != NULL && weir_request_header(req, "Accept-Encoding", &field) &&
+    bool gzip = asset->gzip != NULL && weir_request_header_list(req, "Accept-Encoding", &field) &&
                 text_accepts_gzip(field);
     struct weir_str etag = text_of(gzip ? asset->gzip_etag : asset->etag);
     reply_begin(&reply, req);
@@ -25,7 +25,7 @@ void pages_serve(struct weir_request *req, const struct asset *asset)
     if (asset->gzip != NULL) {
         reply_add(&reply, "Vary", text_of("Accept-Encoding"));
     }
-    if (weir_request_header(req, "If-None-Match", &field) && text_matches_etag(field, etag)) {
+    if (weir_request_header_list(req, "If-None-Match", &field) && text_matches_etag(field, etag)) {
         reply_send(&reply, 304, (struct weir_str){NULL, 0});
         return;
     }

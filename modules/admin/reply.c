@@ -88,7 +88,7 @@ const char *reply_title(uint32_t status)
 static bool wants_page(struct weir_request *req)
 {
     struct weir_str accept = {NULL, 0};
-    weir_request_header(req, "Accept", &accept);
+    weir_request_header_list(req, "Accept", &accept);
     return text_has(accept, "text/html") && !text_begins(weir_request_path(req), "/api/");
 }
 

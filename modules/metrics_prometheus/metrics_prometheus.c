@@ -101,7 +101,7 @@ static enum format wanted_format(struct weir_request *req)
 {
     struct weir_str accept = {NULL, 0};
 
-    weir_request_header(req, "Accept", &accept);
+    weir_request_header_list(req, "Accept", &accept);
     return accept_openmetrics(accept) ? FORMAT_OPENMETRICS : FORMAT_TEXT;
 }
 

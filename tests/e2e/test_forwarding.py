@@ -129,6 +129,66 @@ def test_forwarded_fields_of_strangers_are_replaced(start_weir, server):
     assert "6.6.6.6" not in " ".join(last(server).all("Forwarded"))
 
 
+ALIASES = ["X_Forwarded_For", "x-forwarded_for", "X_FORWARDED-FOR", "X.Forwarded.For",
+           "X_Forwarded-Proto", "X_Forwarded_Host", "X_Forwarded_Port", "X_Request_Id",
+           "X-Request_ID", "Content_Length", "Transfer_Encoding"]
+
+
+@pytest.mark.parametrize("options", ["", 'trusted_proxies = {"127.0.0.0/8"}'])
+def test_aliases_of_identity_fields_are_dropped(start_weir, server, options):
+    """Servers that hand fields on as CGI does read `_` as `-` (RFC 3875 section 4.1.18): what a client
+    writes so would stand beside, or instead of, what Weir says. Of a trusted proxy too: it may have passed
+    on what it did not know. Other names with `_` pass."""
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=options))
+    weir.get("/", [(name, "6.6.6.6") for name in ALIASES] + [("X_Other_Name", "1"), ("_", "2")])
+    names = [name for name, _ in last(server)]
+    assert not set(names) & set(ALIASES)
+    assert last(server).get("X_Other_Name") == "1" and last(server).get("_") == "2"
+    assert last(server).all("X-Forwarded-For") == ["127.0.0.1"]
+
+
+def test_aliases_of_the_request_id(start_weir, server):
+    weir = start_weir(conf.one_pool({"a": server},
+                                    listener_options='request_id_header = "X-Correlation-Id"'))
+    weir.get("/", [("X_Correlation_Id", "forged"), ("X-Correlation_Id", "forged")])
+    assert "forged" not in [value for _, value in last(server)]
+    assert len(last(server).get("X-Correlation-Id")) == 32
+
+
+def test_aliases_of_what_a_filter_says(start_weir, server):
+    """What a filter sets or removes, a client cannot say by another spelling."""
+    rule = 'filter "headers" { request_set = {"X-User: nobody"}  request_remove = {"X-Admin-Key"} }'
+    weir = start_weir('module "headers" {}\n' + conf.one_pool({"a": server}, rule))
+    weir.get("/", [("X_User", "root"), ("x-user", "root"), ("X_Admin_Key", "1"),
+                   ("X-Admin_Key", "2"), ("X-Admin-Key", "3"), ("X_Users", "kept")])
+    said = dict(last(server))
+    assert last(server).all("X-User") == ["nobody"]
+    assert "root" not in said.values() and not {"1", "2", "3"} & set(said.values())
+    assert said["X_Users"] == "kept"
+
+
+OF_OTHERS = ["X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "Fastly-Client-IP",
+             "X-Cluster-Client-IP", "X-Forwarded-Ssl", "X-Forwarded-Prefix", "X-Forwarded-Server",
+             "X_Real_IP", "X_Forwarded-Scheme", "X-Original-Forwarded-For"]
+
+
+def test_identity_fields_of_other_products(start_weir, server):
+    """They pass, since sites have their own use for them, until the option drops those of strangers."""
+    weir = start_weir(conf.one_pool({"a": server}))
+    sent = [(name, "6.6.6.6") for name in OF_OTHERS] + [("X-Real-Estate", "1")]
+    weir.get("/", sent)
+    assert all(last(server).get(name) == "6.6.6.6" for name in OF_OTHERS)
+    weir.reload(conf.one_pool({"a": server}, listener_options="drop_identity_headers = on"))
+    weir.get("/", sent)
+    assert "6.6.6.6" not in [value for _, value in last(server)]
+    assert last(server).get("X-Real-Estate") == "1"
+    assert last(server).get("X-Forwarded-For") == "127.0.0.1"
+    weir.reload(conf.one_pool({"a": server}, listener_options="drop_identity_headers = on  "
+                              'trusted_proxies = {"127.0.0.0/8"}'))
+    weir.get("/", sent)
+    assert all(last(server).get(name) == "6.6.6.6" for name in OF_OTHERS)
+
+
 def test_forwarded_fields_of_trusted_proxies_stay(start_weir, server):
     weir = start_weir(conf.one_pool({"a": server},
                                     listener_options='trusted_proxies = {"127.0.0.0/8"}'))
@@ -261,6 +321,19 @@ def test_scheme_behind_a_trusted_proxy(start_weir, server):
     assert "Secure" in response.headers.get("Set-Cookie")
     assert "Secure" not in weir.get("/").headers.get("Set-Cookie")
     assert sorted(entry["scheme"] for entry in weir.access(2)) == ["http", "https"]
+
+
+@pytest.mark.parametrize("lines, scheme", [
+    (["http", "https"], "https"),
+    (["https", "http"], "http"),
+    (["https, http", "https"], "https"),
+    (["https", ""], "https"),
+])
+def test_scheme_in_several_lines(start_weir, server, lines, scheme):
+    """They are one list (RFC 9110 section 5.3), and the nearest proxy's word is its last."""
+    weir = start_weir(conf.one_pool({"a": server}, listener_options=TRUSTED))
+    weir.get("/", [("X-Forwarded-Proto", line) for line in lines])
+    assert weir.access(1)[0]["scheme"] == scheme
 
 
 def test_scheme_of_strangers_is_not_believed(start_weir, server):

@@ -89,7 +89,9 @@ static inline struct weir_field weir_request_field(const struct weir_request *re
     return req->host->request_field(req, index);
 }
 
-/** Replaces all fields of that name by one. Copies both strings. WEIR_INVALID: the name is no token, or
+/** Replaces all fields of that name by one. Of a name with `-`, what the client wrote with other punctuation
+ * (X_User beside X-User) goes too: servers that read fields as CGI does cannot tell them apart (RFC 3875
+ * section 4.1.18). Copies both strings. WEIR_INVALID: the name is no token, or
  * the value has a control character, or the field is one that frames the message or belongs to the
  * connection (Content-Length, Transfer-Encoding, Connection, Upgrade, ...). Before the request is sent. */
 static inline enum weir_status weir_request_set_header(struct weir_request *req,
@@ -105,7 +107,8 @@ static inline enum weir_status weir_request_add_header(struct weir_request *req,
     return req->host->request_add_header(req, name, value);
 }
 
-/** Removes all fields of that name; says how many. */
+/** Removes all fields of that name, and its aliases as weir_request_set_header does; says how many there were
+ * of the name itself. */
 static inline size_t weir_request_remove_header(struct weir_request *req, struct weir_str name)
 {
     return req->host->request_remove_header(req, name);
@@ -125,6 +128,67 @@ static inline enum weir_status weir_request_set_path(struct weir_request *req, s
 static inline void *weir_request_alloc(struct weir_request *req, size_t len)
 {
     return req->host->request_alloc(req, len);
+}
+
+/** Whether two field names are the same, without regard to case (RFC 9110 section 5.1). */
+static inline bool weir_field_name_is(struct weir_str name, const char *other)
+{
+    size_t i = 0;
+
+    for (; i < name.len && other[i] != '\0'; i++) {
+        char a = name.ptr[i], b = other[i];
+        a = a >= 'A' && a <= 'Z' ? (char)(a - 'A' + 'a') : a;
+        b = b >= 'A' && b <= 'Z' ? (char)(b - 'A' + 'a') : b;
+        if (a != b) {
+            return false;
+        }
+    }
+    return i == name.len && other[i] == '\0';
+}
+
+/** The whole list: all fields of that name in one, joined by ", " (RFC 9110 section 5.3), for fields whose
+ * value is a list. `*value` is a field's own or made in the request's pool; false: there is none, or no memory,
+ * `*value` untouched. */
+static inline bool weir_request_header_list(struct weir_request *req, const char *name,
+                                            struct weir_str *value)
+{
+    size_t count = weir_request_field_count(req), lines = 0, len = 0;
+    struct weir_str only = {NULL, 0};
+
+    for (size_t i = 0; i < count; i++) {
+        struct weir_field field = weir_request_field(req, i);
+        if (weir_field_name_is(field.name, name)) {
+            only = field.value;
+            len += field.value.len + 2;
+            lines++;
+        }
+    }
+    if (lines == 1) {
+        *value = only;
+    }
+    if (lines <= 1) {
+        return lines == 1;
+    }
+    char *text = (char *)weir_request_alloc(req, len), *at = text;
+    if (text == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct weir_field field = weir_request_field(req, i);
+        if (weir_field_name_is(field.name, name)) {
+            if (at != text) {
+                memcpy(at, ", ", 2);
+                at += 2;
+            }
+            if (field.value.len > 0) {
+                memcpy(at, field.value.ptr, field.value.len);
+                at += field.value.len;
+            }
+        }
+    }
+    value->ptr = text;
+    value->len = (size_t)(at - text);
+    return true;
 }
 
 /** A copy that lives as long as the request; empty where memory ran out. */

@@ -156,6 +156,9 @@ static const struct body_case trailers[] = {
      RAW("0\r\nCookie: b\r\nSet-Cookie: c\r\nAuthorization: d\r\nX-Forwarded-For: e\r\n"
          "Forwarded: f\r\nX-Real-IP: g\r\nX-Forwarded-Whatever: h\r\nA: b\r\n\r\n"),
      "|A: b.", 0},
+    {"3875 4.1.18: nor by another spelling",
+     RAW("0\r\nX_Forwarded_For: e\r\nx_real-ip: f\r\nX_Forwarded_Y: g\r\nX_Y: b\r\n\r\n"),
+     "|X_Y: b.", 0},
     {"9110 6.5.1: nor belongs to the connection",
      RAW("0\r\nConnection: A\r\nKeep-Alive: x\r\nUpgrade: y\r\nTE: z\r\nA: b\r\n\r\n"), "|A: b.",
      0},

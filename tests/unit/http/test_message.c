@@ -67,6 +67,43 @@ START_TEST(names_have_no_case)
 }
 END_TEST
 
+/* What CGI reads as a field of Weir's own is known for that; see RFC 3875 section 4.1.18. */
+START_TEST(aliases_are_known)
+{
+    static const char *const own[] = {"Content-Length",   "Transfer-Encoding", "X-Forwarded-For",
+                                      "X-Forwarded-Host", "X-Forwarded-Port",  "X-Forwarded-Proto",
+                                      "X-Request-Id"};
+    char other[32];
+    for (size_t i = 0; i < ARRAY_COUNT(own); i++) {
+        for (const char *c = "_.!~"; *c != '\0'; c++) {
+            strcpy(other, own[i]);
+            *strrchr(other, '-') = *c;
+            ck_assert_int_eq(id_of(other), FIELD_ALIAS);
+            *other = (char)tolower((unsigned char)*other);
+            ck_assert_int_eq(id_of(other), FIELD_ALIAS);
+            *strchr(other, *c) = 'a';
+            ck_assert_int_eq(id_of(other), FIELD_OTHER);
+        }
+    }
+    ck_assert_int_eq(id_of("Keep_Alive"), FIELD_OTHER);
+}
+END_TEST
+
+static bool identifies(const char *name)
+{
+    return field_name_identifies(str_from(name));
+}
+
+START_TEST(names_that_say_who_the_client_is)
+{
+    ck_assert(identifies("X-Real-IP") && identifies("x_real-ip") && identifies("X-REAL_IP"));
+    ck_assert(identifies("True-Client-IP") && identifies("X-Forwarded-Ssl"));
+    ck_assert(identifies("x_forwarded_anything") && identifies("CF-Connecting-IP"));
+    ck_assert(!identifies("X-Real-IPs") && !identifies("X-Real") && !identifies(""));
+    ck_assert(!identifies("X-Forwardedness") && !identifies("Forwarded") && !identifies("Via"));
+}
+END_TEST
+
 /* A letter is compared by a bit that other bytes have too: none of them may pass for it. */
 START_TEST(names_that_are_nearly_known_are_others)
 {
@@ -77,6 +114,8 @@ START_TEST(names_that_are_nearly_known_are_others)
         for (unsigned byte = 0; byte < 256; byte++) {
             if (tolower((int)byte) == tolower((unsigned char)name[at]))
                 continue;
+            if (name[at] == '-' && !isalnum((int)byte))
+                continue; /* an alias, perhaps */
             memcpy(other, name, len + 1);
             other[at] = (char)byte;
             ck_assert_msg(field_id_of((struct weir_str){other, len}) == FIELD_OTHER,
@@ -91,7 +130,7 @@ END_TEST
 
 START_TEST(every_id_has_a_name)
 {
-    bool found[FIELD_ID_COUNT] = {[FIELD_OTHER] = true};
+    bool found[FIELD_ID_COUNT] = {[FIELD_OTHER] = true, [FIELD_ALIAS] = true};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++)
         found[names[i].id] = true;
     for (size_t id = 0; id < FIELD_ID_COUNT; id++)
@@ -347,6 +386,8 @@ static Suite *message_suite(void)
     TCase *tables = tcase_create("tables");
     tcase_add_loop_test(tables, names_have_no_case, 0, ARRAY_COUNT(names));
     tcase_add_loop_test(tables, names_that_are_nearly_known_are_others, 0, ARRAY_COUNT(names));
+    tcase_add_test(tables, aliases_are_known);
+    tcase_add_test(tables, names_that_say_who_the_client_is);
     tcase_add_test(tables, every_id_has_a_name);
     tcase_add_loop_test(tables, methods_have_a_case, 0, ARRAY_COUNT(methods));
     tcase_add_loop_test(tables, bytes_of_names_and_values, 0, 40);
