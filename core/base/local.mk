@@ -13,4 +13,6 @@ core_libcore_a_SOURCES += \
     core/base/mistakes.c \
     core/base/mistakes.h \
     core/base/random_ids.c \
-    core/base/random_ids.h
+    core/base/random_ids.h \
+    core/base/utf8.c \
+    core/base/utf8.h

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "conf/conf.h"
 #include "conf/conf_places.h"
 #include "conf/conf_value.h"
@@ -400,6 +401,24 @@ static void check_titles(struct filling *filling)
     free(slots);
 }
 
+/* Titles are names, which go into answers, logs and metrics: UTF-8 without control characters. */
+static void check_title_text(struct filling *filling, const struct conf_node *node)
+{
+    struct weir_str title = node->title.text;
+    bool good = utf8_valid(title);
+
+    for (size_t i = 0; i < title.len; i++) {
+        good = good && (unsigned char)title.ptr[i] >= ' ' && title.ptr[i] != 0x7f;
+    }
+    if (!good) {
+        mistake(
+            filling, node->place,
+            "the title of this `%.*s` is not text: it has a control character, or bytes that are "
+            "no UTF-8; letters, digits, '-', '_' and '.' are always right",
+            STR_ARGS(node->name));
+    }
+}
+
 static bool is_zero(const char *bytes, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -458,6 +477,9 @@ bool conf_fill_block(const struct conf_fill *fill, const struct conf_node *block
     }
     filling.states = base_zalloc(rows * sizeof(*filling.states));
     for (const struct conf_node *node = block->children; node != NULL; node = node->next) {
+        if (node->title.text.ptr != NULL && !node->title.bad) {
+            check_title_text(&filling, node);
+        }
         fill_node(&filling, node);
     }
     if (is_core(fill)) {

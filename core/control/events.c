@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "control/json.h"
+
 struct weir_subscription {
     struct list link;
     struct events *events; /* NULL: they have ended */
@@ -60,7 +62,7 @@ void events_tell(struct events *events, const char *name, cJSON *data)
 
     free(kept->name);
     free(kept->data);
-    *kept = (struct kept_event){events->next_id++, base_strdup(name), cJSON_PrintUnformatted(data)};
+    *kept = (struct kept_event){events->next_id++, base_strdup(name), json_print(data)};
     cJSON_Delete(data);
     struct weir_event event = {sizeof(event), kept->id, str_from(kept->name), str_from(kept->data)};
     tell(events, &event);

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Helpers on cJSON. See operation.h.
+ * Helpers on cJSON. See json.h.
  */
+#include "control/json.h"
+
 #include <math.h>
 #include <stdlib.h>
 
-#include "control/operation.h"
+#include "base/utf8.h"
+
+/* JSON is UTF-8 (RFC 8259 section 8.1), and cJSON prints what bytes it was given: those of a request's path,
+ * or of a message that was cut. */
+char *json_print(const cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    return text != NULL ? utf8_repair(text) : NULL;
+}
 
 void json_set_str(cJSON *object, const char *name, struct weir_str text)
 {

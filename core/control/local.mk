@@ -31,6 +31,7 @@ core_libcore_a_SOURCES += \
     core/control/journal.c \
     core/control/journal.h \
     core/control/json.c \
+    core/control/json.h \
     core/control/openapi.c \
     core/control/operation.c \
     core/control/operation.h \

@@ -270,7 +270,7 @@ char *openapi_text(void)
     }
     add_schemas(document);
     add_plane_paths(document, paths);
-    char *text = cJSON_PrintUnformatted(document);
+    char *text = json_print(document);
     cJSON_Delete(document);
     return text;
 }

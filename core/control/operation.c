@@ -139,7 +139,7 @@ void operation_answer(struct operation *operation)
 
     if (operation->fn != NULL) {
         if (text == NULL && operation->answer != NULL) {
-            text = operation->text = cJSON_PrintUnformatted(operation->answer);
+            text = operation->text = json_print(operation->answer);
         }
         if (text != NULL) {
             answer.content_type =

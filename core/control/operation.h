@@ -9,6 +9,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/list.h"
+#include "control/json.h"
 #include "control/command.h"
 #include "net/loop.h"
 
@@ -68,12 +69,5 @@ int64_t operation_integer(const cJSON *object, const char *name, int64_t fallbac
 /* A duration's milliseconds. */
 uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback);
 bool parse_duration_ms(const char *text, uint64_t *ms);
-
-/* ---- small helpers on cJSON ---- */
-void json_set_str(cJSON *object, const char *name, struct weir_str text);
-void json_set(cJSON *object, const char *name, const char *text); /* NULL: null */
-void json_set_number(cJSON *object, const char *name, double number);
-/* A number that is null where it is not finite; rounded to three decimals. */
-void json_set_rate(cJSON *object, const char *name, double number);
 
 #endif

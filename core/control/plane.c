@@ -112,7 +112,7 @@ bool plane_restore(struct plane *plane, const struct generation *generation)
     const cJSON *item = NULL;
     cJSON_ArrayForEach(item, contradictions)
     {
-        char *text = cJSON_PrintUnformatted(item);
+        char *text = json_print(item);
         log_write(WEIR_LOG_NOTICE, "weir", "a runtime change differs from the files: %s", text);
         free(text);
     }
@@ -256,7 +256,7 @@ void plane_adopt(struct plane *plane, const struct generation *generation)
 static void tell_statistics(struct plane *plane)
 {
     cJSON *stats = show_stats(plane);
-    char *text = cJSON_PrintUnformatted(stats);
+    char *text = json_print(stats);
     events_tell_statistics(&plane->events, text);
     free(text);
     cJSON_Delete(stats);

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "control/jobs.h"
+#include "control/json.h"
 #include "module/check.h"
 
 #define RETRY_SECONDS 5u
@@ -60,7 +61,7 @@ void store_put(struct store_batch *batch, const char *space, const char *key, co
 void store_put_json(struct store_batch *batch, const char *space, const char *key,
                     const cJSON *value)
 {
-    char *text = value != NULL ? cJSON_PrintUnformatted(value) : NULL;
+    char *text = value != NULL ? json_print(value) : NULL;
     store_put(batch, space, key, text);
     free(text);
 }

@@ -132,6 +132,7 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
         mistakes_add(b->mistakes, node->place,
                      "a listener needs a name: listener \"public\" { ... }");
     }
+    build_check_name(b, node->place, "listener", settings->name);
     plan->handlers = build_alloc(b, build_count_blocks(node, "handler") * sizeof(*plan->handlers));
     for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
         if (build_is_block(child, "filter") || build_is_block(child, "handler")) {

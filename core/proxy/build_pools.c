@@ -104,6 +104,26 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
     }
 }
 
+void build_check_name(struct build *b, struct place place, const char *kind, struct weir_str name)
+{
+    const char *wrong = NULL;
+
+    if (name.len > 128) {
+        wrong = "is longer than 128 bytes";
+    } else if (name.len > 0 && memchr(name.ptr, '/', name.len) != NULL) {
+        wrong = "has a '/', which stands between pool and server";
+    } else if (str_equal(name, STR(".")) || str_equal(name, STR(".."))) {
+        wrong = "means a folder in a path";
+    }
+    if (wrong != NULL) {
+        mistakes_add(b->mistakes, place,
+                     "\"%.*s%s\" cannot name a %s: it %s; letters, digits, '-', '_' and '.' are "
+                     "always right",
+                     (int)(name.len < 64 ? name.len : 64), name.ptr, name.len > 64 ? "..." : "",
+                     kind, wrong);
+    }
+}
+
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
 {
     static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
@@ -117,6 +137,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     if (settings->name.len == 0) {
         mistakes_add(b->mistakes, node->place, "a pool needs a name: pool \"api_servers\" { ... }");
     }
+    build_check_name(b, node->place, "pool", settings->name);
     if (settings->servers.count == 0 && build_count_blocks(node, "server") == 0) {
         mistakes_add(b->mistakes, node->place,
                      "pool \"%.*s\" has no server; write for example: server \"api-1\" { url = "
@@ -134,6 +155,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
                          STR_ARGS(own[i].url.text));
             own[i].resolve = RESOLVE_FIRST;
         }
+        build_check_name(b, build_place_of(b, &own[i].id), "server", own[i].id);
         own[i].file_weight = own[i].weight;
         own[i].file_max_connections = own[i].max_connections;
         if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {

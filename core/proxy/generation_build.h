@@ -23,6 +23,8 @@ struct build {
 void *build_alloc(struct build *b, size_t len);
 
 /* Where a field of a conf struct was set. */
+/* What is addressed by its name: in a URL's path, and as POOL/SERVER. `kind` for the message. */
+void build_check_name(struct build *b, struct place place, const char *kind, struct weir_str name);
 struct place build_place_of(struct build *b, const void *field);
 
 /* The same, as TLS asks for it; `arg` is the struct build. */

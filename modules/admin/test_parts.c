@@ -72,7 +72,9 @@ END_TEST
 START_TEST(json_is_escaped_and_cut)
 {
     char out[32];
-    size_t len = text_put_json(out, 0, sizeof(out), text_of("a\"\\\n\x7f"));
+    size_t len = text_put_json(out, 0, sizeof(out), text_of("\xc3\xa9\xff\xe2\x82"));
+    ck_assert_str_eq(out, "\"\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
+    len = text_put_json(out, 0, sizeof(out), text_of("a\"\\\n\x7f"));
     ck_assert_str_eq(out, "\"a\\\"\\\\\\u000a\\u007f\"");
     ck_assert_uint_eq(len, strlen(out));
     len =

@@ -57,24 +57,34 @@ bool text_has(struct weir_str text, const char *word)
     return false;
 }
 
+/* Bytes of the character at `at`; 0: it is none (RFC 3629). */
+static size_t utf8_len(const char *text, size_t left)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    unsigned char first = at[0];
+    size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+    unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+
+    if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || left < len) {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++, low = 0x80, high = 0xbf) {
+        if (at[i] < low || at[i] > high) {
+            return 0;
+        }
+    }
+    return len;
+}
+
 bool text_is_utf8(struct weir_str text)
 {
-    const unsigned char *at = (const unsigned char *)text.ptr;
-    const unsigned char *end = at + text.len;
-
-    while (at < end) {
-        unsigned char first = *at++;
-        unsigned more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-        unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-        unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-        if ((first >= 0x80 && first < 0xc2) || first > 0xf4 || (size_t)(end - at) < more) {
+    for (size_t at = 0; at < text.len;) {
+        size_t len = utf8_len(text.ptr + at, text.len - at);
+        if (len == 0) {
             return false;
         }
-        for (; more > 0; more--, at++, low = 0x80, high = 0xbf) {
-            if (*at < low || *at > high) {
-                return false;
-            }
-        }
+        at += len;
     }
     return true;
 }
@@ -185,7 +195,11 @@ size_t text_put_json(char *out, size_t at, size_t size, struct weir_str text)
             out[at + 5] = hex[c & 15];
             at += 6;
         } else {
-            out[at++] = (char)c;
+            size_t len = utf8_len(text.ptr + i, text.len - i);
+            bool bad = len == 0; /* a part of one that was cut, or no text: U+FFFD */
+            memcpy(out + at, bad ? "\xef\xbf\xbd" : text.ptr + i, bad ? 3 : len);
+            at += bad ? 3 : len;
+            i += bad ? 0 : len - 1;
         }
     }
     out[at++] = '"';

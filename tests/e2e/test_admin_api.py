@@ -27,6 +27,21 @@ def assert_problem(response, status):
     return response.json
 
 
+@pytest.mark.parametrize("target", [
+    "/api/v1/pools/%ff", "/api/v1/pools/web/servers/%c3", "/api/v1/users/%ed%a0%80",
+    "/api/v1/%ff", "/api/%ff%fe", "/%ff",
+    "/api/v1/stats/history?series=%ff",
+    "/api/v1/pools/" + "%c3%bc" * 40,
+])
+def test_answers_are_utf8(weir, target):
+    """RFC 8259 section 8.1, whatever bytes the request brought, and wherever a message cut them."""
+    response = admin.browser(weir).get(target)
+    assert response.status in (400, 404, 422)
+    response.body.decode("utf-8")
+    assert response.headers.get("Content-Type") != "application/problem+json" or \
+        json.loads(response.body)["detail"]
+
+
 @pytest.mark.parametrize("method, target, body, status", [
     ("GET", "/api/v1/pools/nothing", None, 404),
     ("GET", "/api/v1/pools/web/servers/nothing", None, 404),

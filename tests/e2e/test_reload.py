@@ -13,6 +13,7 @@ from weirtest.backend import Holding, Reply
 from weirtest.client import Client
 from weirtest.load import Load
 from weirtest.wait import DEADLINE, SANITIZED, wait_for
+from weirtest.weir import run_weir
 
 from test_upgrade import SWITCHED, UPGRADE
 
@@ -383,3 +384,30 @@ def test_quick_signals_are_not_lost(start_weir, http_server):
         weir.configure(conf.one_pool({"x": web["ab"[i % 2]]}))
         weir.signal(signal.SIGHUP)
     wait_for(lambda: weir.get("/").server == "b", "the last configuration to be in force")
+
+
+@pytest.mark.parametrize("kind, name, wrong", [
+    ("pool", b"w\xff", "is not text"), ("pool", b"w\x01b", "is not text"),
+    ("pool", b"a/b", "cannot name a pool"), ("pool", b"..", "cannot name a pool"),
+    ("pool", b"p" * 129, "longer than 128 bytes"),
+    ("server", b"\xc3(", "is not text"), ("server", b"a/b", "cannot name a server"),
+    ("listener", b"l\xed\xa0\x80", "is not text"), ("listener", b"a/b", "cannot name a listener"),
+    ("route", b"/\xff", "is not text"),
+])
+def test_names_are_checked(make_weir, kind, name, wrong):
+    """Names go into paths of the API, JSON, metrics and logs: they are text, and a name alone."""
+    names = {"pool": b"web", "server": b"a", "listener": b"main", "route": b"/", kind: name}
+    weir = make_weir()
+    weir.configure("")
+    text = (b'listener "%(listener)b" { bind = {"127.0.0.1:1"} }\n'
+            b'module "route_path" { route "%(route)b" { pool = "%(pool)b" } }\n'
+            b'module "balance_round_robin" {}\n'
+            b'pool "%(pool)b" { balance "round_robin" {}\n'
+            b'server "%(server)b" { url = "http://127.0.0.1:2" } }\n' %
+            {key.encode(): value for key, value in names.items()})
+    path = weir.conf_path.with_name("named.conf")
+    path.write_bytes(weir.conf_path.read_bytes() + text)
+    done = run_weir("-t", "-c", path)
+    assert done.returncode == 1
+    assert wrong in done.stderr
+    assert done.stderr.count(wrong) == 1, "told once"

@@ -10,4 +10,5 @@ tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/base/test_log.c \
     tests/unit/base/test_logfile.c \
     tests/unit/base/test_mistakes.c \
-    tests/unit/base/test_random_ids.c
+    tests/unit/base/test_random_ids.c \
+    tests/unit/base/test_utf8.c
