@@ -10,6 +10,8 @@
 #include "control/drain.h"
 #include "control/users.h"
 
+#define STOPS "the program stops"
+
 struct change *change_new(struct plane *plane, struct operation *operation)
 {
     struct change *change = base_zalloc(sizeof(*change));
@@ -29,6 +31,8 @@ static void change_free(struct change *change)
     cJSON_Delete(change->restore);
     cJSON_Delete(change->arg_json);
     store_batch_free(&change->batch);
+    free(change->confirmed_by);
+    free(change->failed);
     free(change);
 }
 
@@ -89,15 +93,38 @@ static void finish(struct change *change, const char *error)
     }
 }
 
-static void set_older(struct change *change)
+static void on_failed(struct message *message)
 {
-    if (change->older != NULL) {
-        cJSON_ReplaceItemInObjectCaseSensitive(change->older, "state",
-                                               cJSON_CreateString(change->older_state));
+    struct change *change = container_of(message, struct change, message);
+    finish(change, change->failed);
+}
+
+/* Nothing comes of it; takes `error` over. */
+static void fail(struct change *change, char *error)
+{
+    change->failed = error;
+    change->message.fn = on_failed;
+    loop_post(change->plane->self->loop, &change->message);
+}
+
+/* What becomes of the older entry: of a copy for the store, and of itself once that is kept. */
+static void set_older(const struct change *change, cJSON *entry)
+{
+    cJSON_ReplaceItemInObjectCaseSensitive(entry, "state", cJSON_CreateString(change->older_state));
+    if (change->confirmed_by != NULL) {
+        cJSON_DeleteItemFromObjectCaseSensitive(entry, "confirmed_by");
+        cJSON_AddStringToObject(entry, "confirmed_by", change->confirmed_by);
     }
 }
 
 /* ---- keeping ---- */
+
+/* The last entry of the journal that the change's own pushes out, and with it who was removed by it; 0: none. */
+static uint64_t gone_with(const struct change *change)
+{
+    uint64_t id = journal_id(change->journal);
+    return id > JOURNAL_KEPT ? id - JOURNAL_KEPT : 0;
+}
 
 static void prepare_batch(struct change *change)
 {
@@ -119,15 +146,12 @@ static void prepare_batch(struct change *change)
                                                         : cJSON_CreateNull());
         }
         journal_prepare(plane->journal, change->journal, &change->batch);
-        if (journal_id(change->journal) > JOURNAL_KEPT) {
-            users_forget(plane->users, journal_id(change->journal) - JOURNAL_KEPT,
-                         operation_text(change->journal, "user_key"), &change->batch);
-        }
+        users_forget_kept(plane->users, gone_with(change),
+                          operation_text(change->journal, "user_key"), &change->batch);
     }
     if (change->older != NULL) {
         cJSON *copy = cJSON_Duplicate(change->older, true);
-        cJSON_ReplaceItemInObjectCaseSensitive(copy, "state",
-                                               cJSON_CreateString(change->older_state));
+        set_older(change, copy);
         journal_put(copy, &change->batch);
         cJSON_Delete(copy);
     }
@@ -139,7 +163,13 @@ static void take_entry(struct change *change)
         overlay_set(change->plane->overlay, change->key, change->entry);
         change->entry = NULL;
     }
-    set_older(change);
+    if (change->older != NULL) {
+        set_older(change, change->older);
+    }
+    if (change->journal != NULL) {
+        users_forget(change->plane->users, gone_with(change),
+                     operation_text(change->journal, "user_key"));
+    }
 }
 
 /* ---- without a new generation ---- */
@@ -204,6 +234,11 @@ static void kept_members(void *arg, const char *error)
 static void gate(void *arg)
 {
     struct change *change = arg;
+
+    if (change->plane->ended) { /* meanwhile */
+        change->plane->owner.pass(change->plane->owner.arg, STOPS);
+        return;
+    }
     prepare_batch(change);
     store_commit(change->plane->store, &change->batch, kept_members, change);
 }
@@ -244,7 +279,7 @@ void change_begin(struct change *change)
     struct mistakes mistakes = {0};
 
     if (plane->ended) {
-        finish(change, "the program stops"); /* the store has stopped already */
+        fail(change, base_strdup(STOPS)); /* the store has stopped already */
         return;
     }
     if (!changes_members(change)) {
@@ -258,8 +293,7 @@ void change_begin(struct change *change)
                                   mistakes.count > 0 ? mistakes.texts[0] : "no memory");
         mistakes_free(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir", "a change at run time: %s", error);
-        finish(change, error);
-        free(error);
+        fail(change, error);
         return;
     }
     mistakes_free(&mistakes);

@@ -16,15 +16,18 @@ struct change {
     char *key;                   /* of the overlay; NULL: it does not concern it */
     cJSON *entry;                /* the overlay's new entry there; NULL: none */
     cJSON *journal;              /* NULL: is not written down */
-    cJSON *older; /* an entry of the journal whose state changes with it; NULL: none */
-    const char *older_state;
-    struct store_batch batch; /* more to be kept */
+    cJSON *older;                /* an entry of the journal that changes with it; NULL: none */
+    const char *older_state;     /* its new state */
+    char *confirmed_by;          /* likewise; NULL: nobody has */
+    struct store_batch batch;    /* more to be kept */
     /* In force, or (error) not: makes the answer. Optional. */
     void (*done)(struct change *change, const char *error);
     void *arg;
     cJSON *arg_json; /* freed with the change */
     cJSON *restore;  /* what the overlay had */
     struct generation *generation;
+    struct message message; /* that it cannot be; `failed` says why */
+    char *failed;
 };
 
 /* For the operation (NULL: none), which the change finishes. */
@@ -34,7 +37,8 @@ struct change *change_new(struct plane *plane, struct operation *operation);
 void change_note(struct change *change, const char *command, const char *target, cJSON *before,
                  cJSON *after);
 
-/* Makes it so; the change is freed when it is done. */
+/* Makes it so. From here on the change and its operation are its own: both are answered and freed on a later
+ * turn, never before this returns, be it that nothing can come of it. */
 void change_begin(struct change *change);
 
 #endif

@@ -31,6 +31,12 @@ struct argument {
     const char *document;
 };
 
+/* What a write says when it returns. */
+enum written {
+    WRITE_ANSWERED, /* nothing goes on: the answer is in the operation, and the plane sends it */
+    WRITE_GOES_ON, /* a change has the operation: it answers and frees it, never before this returns */
+};
+
 struct command {
     const char *name; /* server.patch */
     enum weir_role role;
@@ -40,9 +46,11 @@ struct command {
     const struct argument *query; /* NULL: takes none */
     unsigned status;              /* of success */
     const char *answer;           /* name of its schema; NULL: no body */
-    bool write;                   /* goes through the queue of writes */
-    const char *document;         /* one sentence */
-    void (*run)(struct operation *operation);
+    /* Goes through the queue of writes; NULL: it reads. */
+    enum written (*write)(struct operation *operation);
+    const char *document; /* one sentence */
+    void (*read)(
+        struct operation *operation); /* its answer is there when it returns; NULL: it writes */
 };
 
 /* The table, ended by a row without name. */

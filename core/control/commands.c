@@ -96,7 +96,7 @@ static const struct argument token_add[] = {
 #define READ(name_, path_, query_, answer_, run_, document_)                         \
     {                                                                                \
         .name = (name_), .role = WEIR_ROLE_VIEWER, .method = "GET", .path = (path_), \
-        .query = (query_), .status = 200, .answer = (answer_), .run = (run_),        \
+        .query = (query_), .status = 200, .answer = (answer_), .read = (run_),       \
         .document = (document_)                                                      \
     }
 
@@ -108,14 +108,14 @@ const struct command commands[] = {
     READ("pool.servers", "/pools/{pool}/servers", NULL, "Servers", run_pool_servers,
          "The servers of one pool."),
     {"server.add", WEIR_ROLE_OPERATOR, "POST", "/pools/{pool}/servers", server_add, NULL, 201,
-     "Server", true, "Adds a server to a pool.", run_server_add},
+     "Server", run_server_add, "Adds a server to a pool.", NULL},
     READ("servers.show", "/pools/{pool}/servers/{server}", NULL, "Server", run_server,
          "One server."),
     {"server.patch", WEIR_ROLE_OPERATOR, "PATCH", "/pools/{pool}/servers/{server}", server_patch,
-     NULL, 200, "Server", true, "Changes a server's weight, limit or state.", run_server_patch},
+     NULL, 200, "Server", run_server_patch, "Changes a server's weight, limit or state.", NULL},
     {"server.remove", WEIR_ROLE_OPERATOR, "DELETE", "/pools/{pool}/servers/{server}", NULL,
-     server_remove, 202, "Server", true,
-     "Drains a server, then removes it; 204 where it is gone at once.", run_server_remove},
+     server_remove, 202, "Server", run_server_remove,
+     "Drains a server, then removes it; 204 where it is gone at once.", NULL},
     READ("routes.list", "/routes", NULL, "Routes", run_routes, "The routes, with their traffic."),
     READ("listeners.list", "/listeners", NULL, "Listeners", run_listeners,
          "The listeners, with their traffic."),
@@ -126,35 +126,35 @@ const struct command commands[] = {
     READ("stats.show", "/stats", NULL, "Stats", run_stats, "The numbers of this moment."),
     READ("stats.history", "/stats/history", history_query, "History", run_history,
          "Numbers of the last hour."),
-    {"config.show", WEIR_ROLE_ADMIN, "GET", "/config", NULL, NULL, 200, "Files", false,
+    {"config.show", WEIR_ROLE_ADMIN, "GET", "/config", NULL, NULL, 200, "Files", NULL,
      "The files as they were read, without their secrets.", run_config},
-    {"config.export", WEIR_ROLE_ADMIN, "GET", "/config/export", NULL, NULL, 200, "Files", false,
+    {"config.export", WEIR_ROLE_ADMIN, "GET", "/config/export", NULL, NULL, 200, "Files", NULL,
      "Files that equal the running state.", run_export},
-    {"config.check", WEIR_ROLE_ADMIN, "POST", "/config/check", NULL, NULL, 200, "Check", false,
+    {"config.check", WEIR_ROLE_ADMIN, "POST", "/config/check", NULL, NULL, 200, "Check", NULL,
      "Reads and checks the files; changes nothing.", run_check},
-    {"config.reload", WEIR_ROLE_ADMIN, "POST", "/config/reload", NULL, NULL, 200, "Reload", true,
-     "Reads the files again, and takes them over if they are right.", run_reload},
+    {"config.reload", WEIR_ROLE_ADMIN, "POST", "/config/reload", NULL, NULL, 200, "Reload",
+     run_reload, "Reads the files again, and takes them over if they are right.", NULL},
     READ("journal.list", "/journal", journal_query, "Journal", run_journal,
          "Runtime changes, the newest first."),
     {"journal.undo", WEIR_ROLE_OPERATOR, "POST", "/journal/{id}/undo", NULL, NULL, 200, "Entry",
-     true, "Takes a change back.", run_undo},
+     run_undo, "Takes a change back.", NULL},
     {"journal.confirm", WEIR_ROLE_OPERATOR, "POST", "/journal/{id}/confirm", NULL, NULL, 200,
-     "Entry", true, "Lets a change stay that would take itself back.", run_confirm},
+     "Entry", run_confirm, "Lets a change stay that would take itself back.", NULL},
     {"explain", WEIR_ROLE_OPERATOR, "POST", "/explain", explain_body, NULL, 200, "Explanation",
-     false, "What would become of a request: route, pool, session, candidates, choice.",
+     NULL, "What would become of a request: route, pool, session, candidates, choice.",
      run_explain},
-    {"users.list", WEIR_ROLE_ADMIN, "GET", "/users", NULL, NULL, 200, "Users", false,
+    {"users.list", WEIR_ROLE_ADMIN, "GET", "/users", NULL, NULL, 200, "Users", NULL,
      "Users, their roles and tokens.", run_users},
-    {"user.add", WEIR_ROLE_ADMIN, "POST", "/users", user_add, NULL, 201, "User", true,
-     "Adds a user.", run_user_add},
-    {"user.patch", WEIR_ROLE_ADMIN, "PATCH", "/users/{name}", user_patch, NULL, 200, "User", true,
-     "Changes a user's role or password.", run_user_patch},
-    {"user.remove", WEIR_ROLE_ADMIN, "DELETE", "/users/{name}", NULL, NULL, 204, NULL, true,
-     "Removes a user.", run_user_remove},
+    {"user.add", WEIR_ROLE_ADMIN, "POST", "/users", user_add, NULL, 201, "User", run_user_add,
+     "Adds a user.", NULL},
+    {"user.patch", WEIR_ROLE_ADMIN, "PATCH", "/users/{name}", user_patch, NULL, 200, "User",
+     run_user_patch, "Changes a user's role or password.", NULL},
+    {"user.remove", WEIR_ROLE_ADMIN, "DELETE", "/users/{name}", NULL, NULL, 204, NULL,
+     run_user_remove, "Removes a user.", NULL},
     {"user.token", WEIR_ROLE_ADMIN, "POST", "/users/{name}/token", token_add, NULL, 201, "Token",
-     true, "Makes a token, which is shown once.", run_token_add},
+     run_token_add, "Makes a token, which is shown once.", NULL},
     {"user.token.remove", WEIR_ROLE_ADMIN, "DELETE", "/users/{name}/tokens/{id}", NULL, NULL, 204,
-     NULL, true, "Removes a token.", run_token_remove},
+     NULL, run_token_remove, "Removes a token.", NULL},
     READ("openapi", "/openapi.json", NULL, "OpenApi", run_openapi,
          "This document; also at /openapi.json."),
     {.name = NULL},
@@ -162,6 +162,7 @@ const struct command commands[] = {
 
 bool command_takes_confirm(const struct command *command)
 {
-    return command->write && command->run != run_reload && command->run != run_confirm &&
-           command->run != run_token_add && command->run != run_token_remove;
+    return command->write != NULL && command->write != run_reload &&
+           command->write != run_confirm && command->write != run_token_add &&
+           command->write != run_token_remove;
 }

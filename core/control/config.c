@@ -110,10 +110,11 @@ void run_check(struct operation *operation)
     operation_succeed(operation, 200, answer);
 }
 
-void run_reload(struct operation *operation)
+enum written run_reload(struct operation *operation)
 {
     struct plane *plane = operation->plane;
     plane->owner.reload(plane->owner.arg, operation, plane);
+    return WRITE_GOES_ON;
 }
 
 static void reload_kept(struct change *change, const char *error)

@@ -105,6 +105,19 @@ static bool start_workers(struct control *control)
     return true;
 }
 
+/* No thread runs any more: what they posted last is dealt with, so that nothing is left unanswered. */
+static void settle(struct control *control)
+{
+    bool any = control->self != NULL;
+
+    while (any) {
+        any = false;
+        for (unsigned i = 0; i <= control->runtime.workers; i++) {
+            any = loop_settle(control->runtime.loops[i]->loop) || any;
+        }
+    }
+}
+
 static void tear_down(struct control *control)
 {
     for (size_t i = 0; i < control->signal_count; i++) {
@@ -115,11 +128,17 @@ static void tear_down(struct control *control)
             worker_join(control->runtime.loops[i]);
         }
     }
+    plane_stop(control->plane);
+    settle(control);
     if (control->prober != NULL) {
         prober_free(&control->prober);
     }
     discovery_free(&control->runtime.discovery);
     names_free(&control->names);
+    if (control->runtime.recovery != NULL) {
+        recovery_free(&control->runtime.recovery);
+    }
+    settle(control);
     control_free_left(control);
     plane_free(&control->plane);
     for (unsigned i = 0; control->runtime.loops != NULL && i <= control->runtime.workers; i++) {

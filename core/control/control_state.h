@@ -25,6 +25,7 @@ struct control {
     size_t signal_count;
     struct plane *plane;
     bool applying;
+    bool naming; /* a reload waits for names */
     /* what is being applied: a change (its gate and end), or a reload (the operation, or NULL) */
     struct apply *gate;
     void (*change_gate)(void *arg);
@@ -35,7 +36,8 @@ struct control {
     bool first;      /* the start's generation */
     bool started;    /* the first generation is in force */
     bool stopping;
-    bool clearing;
+    bool clearing;        /* no more changes; the loops let go once what is on its way has ended */
+    bool cleared;         /* they have been told to */
     unsigned accepting;   /* loops that accept connections, once it stops */
     unsigned left;        /* loops that have not drained */
     struct timer tickets; /* until the next key of TLS session tickets */
@@ -88,5 +90,7 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
 /* ---- stopping.c: signals and the end ---- */
 
 void control_watch_signals(struct control *control);
+/* Nothing is on its way any more: where the program stops, the loops let go of everything. */
+void control_settled(struct control *control);
 
 #endif

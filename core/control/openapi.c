@@ -91,7 +91,7 @@ static void add_parameters(cJSON *operation, const struct command *row)
     if (command_takes_confirm(row)) {
         add_parameter(parameters, "query", &confirm);
     }
-    if (row->write && strncmp(row->name, "server.", 7) == 0) {
+    if (row->write != NULL && strncmp(row->name, "server.", 7) == 0) {
         add_parameter(parameters, "header", &if_match);
     }
     cJSON_AddItemToObject(operation, "parameters", parameters);

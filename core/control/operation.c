@@ -150,7 +150,7 @@ void operation_answer(struct operation *operation)
             etag = base_printf("\"%s\"", operation->etag);
             answer.etag = str_from(etag);
         }
-        answer.location = str_from(operation->location);
+        answer.location = str_from(operation->problem ? NULL : operation->location);
         answer.allow = str_from(operation->allow);
         answer.journal = operation->journal;
         operation->fn(operation->arg, &answer);

@@ -47,9 +47,21 @@ void plane_start(struct plane *plane, struct worker *self, const struct plane_ow
     timer_set(self->loop, &plane->tick, NS_PER_SECOND);
 }
 
+/* Who waits is told; what runs is ended by its change. */
+static void refuse_waiting(struct plane *plane)
+{
+    struct list *link;
+    while ((link = list_pop_front(&plane->writes)) != NULL) {
+        struct operation *operation = container_of(link, struct operation, link);
+        operation_problem(operation, 503, "the program stops");
+        operation_answer(operation);
+    }
+}
+
 void plane_stop(struct plane *plane)
 {
     plane->ended = true;
+    refuse_waiting(plane);
     if (plane->self != NULL) {
         timer_cancel(plane->self->loop, &plane->tick);
         store_stop(plane->store);
@@ -132,7 +144,7 @@ static void run_read(struct message *message)
     struct operation *operation = container_of(message, struct operation, message);
 
     if (operation->command != NULL && operation->fn != NULL && is_open(operation->plane)) {
-        operation->command->run(operation);
+        operation->command->read(operation);
     } else if (operation->command != NULL) {
         operation_problem(operation, 503, "the program starts or ends just now");
     }
@@ -172,7 +184,7 @@ struct operation *plane_call(struct plane *plane, const struct weir_control_requ
                              weir_control_fn fn, void *arg)
 {
     struct operation *operation = operation_new(plane, call, fn, arg);
-    bool write = operation->command != NULL && operation->command->write;
+    bool write = operation->command != NULL && operation->command->write != NULL;
     operation->message.fn = write ? start_write : run_read;
     loop_post(plane->self->loop, &operation->message);
     return operation;
@@ -198,29 +210,43 @@ void plane_rebuilt(struct plane *plane)
     plane_continue(plane);
 }
 
-void plane_continue(struct plane *plane)
+static void begin_write(struct plane *plane, struct operation *operation)
 {
-    if (plane->writing != NULL || plane->busy || plane->ended) {
-        return;
+    plane->writing = operation;
+    if (operation->command->write(operation) == WRITE_ANSWERED) {
+        plane_finish(operation);
     }
+}
+
+/* What waits, the most urgent first. false: nothing does. */
+static bool begin_next(struct plane *plane)
+{
+    struct list *link = NULL;
+
     if (plane->reload_wanted) {
         plane->reload_wanted = false;
         plane->busy = true;
         plane->owner.reload(plane->owner.arg, NULL, plane);
-        return;
-    }
-    if (plane->rebuild_wanted) {
+    } else if (plane->rebuild_wanted) {
         plane->rebuild_wanted = false;
         plane->busy = true;
         plane->owner.rebuild(plane->owner.arg, plane);
-        return;
+    } else if ((link = list_pop_front(&plane->writes)) != NULL) {
+        begin_write(plane, container_of(link, struct operation, link));
+    } else {
+        return false;
     }
-    struct list *link = list_pop_front(&plane->writes);
-    if (link != NULL) {
-        struct operation *operation = container_of(link, struct operation, link);
-        plane->writing = operation;
-        operation->command->run(operation);
+    return true;
+}
+
+void plane_continue(struct plane *plane)
+{
+    if (plane->continuing) {
+        return; /* who is at it looks again: writes that are refused at once do not pile up on the stack */
     }
+    plane->continuing = true;
+    while (plane->writing == NULL && !plane->busy && !plane->ended && begin_next(plane)) {}
+    plane->continuing = false;
 }
 
 void plane_reload(struct plane *plane)

@@ -54,6 +54,7 @@ struct plane {
     bool busy;                 /* a change runs that no operation asked for */
     bool reload_wanted;        /* by a signal */
     bool rebuild_wanted;       /* by DNS */
+    bool continuing;           /* plane_continue runs */
     bool ended;
     struct timer tick;
     char *openapi;
@@ -77,7 +78,8 @@ void control_services_fill(struct weir_host *host);
 struct operation *plane_call(struct plane *plane, const struct weir_control_request *call,
                              weir_control_fn fn, void *arg);
 
-/* A write has ended: its answer goes out, the next one begins. */
+/* A write has ended: its answer goes out, it is freed, the next one begins. Not from within the write's own
+ * function: that says WRITE_ANSWERED. */
 void plane_finish(struct operation *operation);
 /* Begins the next write, if none runs. */
 void plane_continue(struct plane *plane);
@@ -122,23 +124,23 @@ void run_certificates(struct operation *operation);
 void run_status(struct operation *operation);
 void run_stats(struct operation *operation);
 void run_history(struct operation *operation);
-void run_server_add(struct operation *operation);
-void run_server_patch(struct operation *operation);
-void run_server_remove(struct operation *operation);
+enum written run_server_add(struct operation *operation);
+enum written run_server_patch(struct operation *operation);
+enum written run_server_remove(struct operation *operation);
 void run_journal(struct operation *operation);
-void run_undo(struct operation *operation);
-void run_confirm(struct operation *operation);
+enum written run_undo(struct operation *operation);
+enum written run_confirm(struct operation *operation);
 void run_explain(struct operation *operation);
 void run_config(struct operation *operation);
 void run_check(struct operation *operation);
-void run_reload(struct operation *operation);
+enum written run_reload(struct operation *operation);
 void run_export(struct operation *operation);
 void run_users(struct operation *operation);
-void run_user_add(struct operation *operation);
-void run_user_patch(struct operation *operation);
-void run_user_remove(struct operation *operation);
-void run_token_add(struct operation *operation);
-void run_token_remove(struct operation *operation);
+enum written run_user_add(struct operation *operation);
+enum written run_user_patch(struct operation *operation);
+enum written run_user_remove(struct operation *operation);
+enum written run_token_add(struct operation *operation);
+enum written run_token_remove(struct operation *operation);
 void run_openapi(struct operation *operation);
 
 #endif

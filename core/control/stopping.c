@@ -50,6 +50,21 @@ static void on_loop_clear(struct message *message)
     loop_post(note->control->self->loop, &note->message);
 }
 
+void control_settled(struct control *control)
+{
+    if (!control->clearing || control->cleared || control->applying || control->naming) {
+        return;
+    }
+    control->cleared = true;
+    control->left = control->runtime.workers;
+    for (unsigned i = 0; i < control->runtime.workers; i++) {
+        struct note *note = control_note(control, control->runtime.loops[i], on_loop_clear);
+        loop_post(note->worker->loop, &note->message);
+    }
+}
+
+/* A change or reload that is on its way ends first, one way or the other: loops that have let go could take
+ * no generation any more, and who asked for it hears what became of it. */
 static void clear_all(struct control *control)
 {
     if (control->clearing) {
@@ -57,11 +72,9 @@ static void clear_all(struct control *control)
     }
     control->clearing = true;
     plane_stop(control->plane);
-    control->left = control->runtime.workers;
-    for (unsigned i = 0; i < control->runtime.workers; i++) {
-        struct note *note = control_note(control, control->runtime.loops[i], on_loop_clear);
-        loop_post(note->worker->loop, &note->message);
-    }
+    names_hurry(control->names);
+    discovery_hurry(control->runtime.discovery);
+    control_settled(control);
 }
 
 static void on_drained(struct message *message)

@@ -43,6 +43,7 @@ struct store {
     bool loaded; /* what is kept has been read */
     unsigned retry_in;
     bool trying;
+    bool stopped; /* nothing is taken any more */
     store_load_fn load;
     void (*late)(void *arg);
     void *load_arg;
@@ -424,7 +425,7 @@ void store_adopt(struct store *store, const struct generation *generation)
     const struct use *use = store_use(generation);
     struct store_instance *old = store->instance;
 
-    if ((use == NULL && old == NULL) ||
+    if (store->stopped || (use == NULL && old == NULL) ||
         (use != NULL && old != NULL && use->module == old->module &&
          conf_nodes_equal(use->block->children, old->block->children))) {
         return;
@@ -440,6 +441,7 @@ void store_adopt(struct store *store, const struct generation *generation)
 
 void store_commit(struct store *store, struct store_batch *batch, store_done_fn fn, void *arg)
 {
+    ASSERT(!store->stopped); /* nobody would answer */
     struct store_job *job = job_new(store);
     job->batch = *batch;
     *batch = (struct store_batch){NULL, 0};
@@ -479,6 +481,7 @@ struct store *store_new(struct loop *loop)
 
 void store_stop(struct store *store)
 {
+    store->stopped = true;
     jobs_stop(&store->jobs);
     jobs_stop(&store->work);
 }
@@ -543,7 +546,7 @@ static void work_done(struct job *base)
 
 bool store_work(struct store *store, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
-    if (jobs_count(&store->work) >= WORK_MAX) {
+    if (store->stopped || jobs_count(&store->work) >= WORK_MAX) {
         return false;
     }
     struct work_job *job = base_zalloc(sizeof(*job));

@@ -29,7 +29,8 @@ void store_put_json(struct store_batch *batch, const char *space, const char *ke
                     const cJSON *value);
 void store_batch_free(struct store_batch *batch);
 
-/* Ends its threads, after what waits; what comes of that is told on the next turn of the loop. */
+/* Ends its threads, after what waits; what comes of that is told on the next turn of the loop. No commit is
+ * taken from then on, and no work. */
 void store_stop(struct store *store);
 
 struct store *store_new(struct loop *loop);
@@ -59,7 +60,7 @@ bool store_is_well(const struct store *store); /* also without any */
 cJSON *store_json(const struct store *store);
 
 /* Runs `work` on the second thread, then `done` on the control thread, which frees `arg`. false: too many
- * wait already. */
+ * wait already, or the store has stopped. */
 bool store_work(struct store *store, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 
 #endif

@@ -203,18 +203,19 @@ static void tell_applied(struct control *control, const char *error)
 
 static void not_applied(struct control *control, const char *error)
 {
-    if (control->change_done == NULL) {
+    if (control->change_done == NULL && !control->clearing) {
         log_write(WEIR_LOG_ERROR, "weir", "%s: the configuration is not taken over: %s",
                   control->started ? "reload" : "start", error);
     }
     control_free_left(control);
-    if (!control->started) {
+    if (!control->started && !control->clearing) {
         control->exit_code = 1;
         loop_stop(control->self->loop);
         return;
     }
     control_notify("READY=1");
     tell_applied(control, error);
+    control_settled(control);
 }
 
 static void tickets_timer(struct timer *timer)
@@ -247,14 +248,13 @@ static void applied(void *arg, struct generation *generation, const char *error)
         control_shut_sockets(control->runtime.current, generation);
     }
     control->runtime.current = generation;
-    if (!control->stopping) {
-        set_tickets_timer(control, generation->global.ticket_key_lifetime);
-        names_adopt(control->names, generation);
-        discovery_adopt(control->runtime.discovery, generation);
-        prober_adopt(control->prober, generation);
-        recovery_adopt(control->runtime.recovery, generation);
-        plane_adopt(control->plane, generation);
-    }
+    /* Also while it stops: these hold the generation that `current` points to. */
+    set_tickets_timer(control, generation->global.ticket_key_lifetime);
+    names_adopt(control->names, generation);
+    discovery_adopt(control->runtime.discovery, generation);
+    prober_adopt(control->prober, generation);
+    recovery_adopt(control->runtime.recovery, generation);
+    plane_adopt(control->plane, generation);
     if (!control->started) {
         control->started = true;
         log_ready(generation);
@@ -264,6 +264,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     }
     control_notify("READY=1");
     tell_applied(control, NULL);
+    control_settled(control);
 }
 
 /* All loops are ready: settings of servers are laid over their live state as the last thing before. */
@@ -285,10 +286,7 @@ void control_gate_passed(void *arg, const char *error)
 {
     struct control *control = arg;
 
-    if (control->clearing) {
-        error =
-            "the program stops"; /* the loops are letting go: it comes into force at the next start */
-    } else if (error == NULL) {
+    if (error == NULL) {
         set_servers(control, apply_generation(control->gate));
     }
     apply_pass(control->gate, error);
@@ -298,6 +296,13 @@ void control_gate_passed(void *arg, const char *error)
 void control_named(void *arg, struct generation *generation)
 {
     struct control *control = arg;
+
+    if (control->clearing) { /* no loop has it */
+        list_remove(&generation->link);
+        generation_free(&generation);
+        applied(control, NULL, "the program stops");
+        return;
+    }
     apply_begin(&control->runtime, generation, at_gate, applied, control);
 }
 
@@ -353,7 +358,9 @@ static void reload_named(void *arg)
     struct operation *operation = control->reload_operation;
 
     control->reload_operation = NULL;
+    control->naming = false;
     control_reload(control, operation, control->plane);
+    control_settled(control);
 }
 
 /* From the plane: names have other servers than in the running generation. */
@@ -414,6 +421,7 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
     if (discovery_is_wanting(control->runtime.discovery)) {
         generation_free(&generation); /* built anew once its names have been answered */
         control->reload_operation = operation;
+        control->naming = true;
         discovery_await(control->runtime.discovery, reload_named, control);
         return;
     }

@@ -83,13 +83,30 @@ const cJSON *users_gone(const struct users *users, const char *name, uint64_t en
     return user != NULL && gone_by(user) == entry ? user : NULL;
 }
 
-void users_forget(struct users *users, uint64_t last, const char *except, struct store_batch *batch)
+static bool is_forgotten(const cJSON *user, uint64_t last, const char *except)
+{
+    return gone_by(user) <= last && (except == NULL || strcmp(user->string, except) != 0);
+}
+
+void users_forget_kept(const struct users *users, uint64_t last, const char *except,
+                       struct store_batch *batch)
+{
+    const cJSON *user = NULL;
+
+    cJSON_ArrayForEach(user, users->gone)
+    {
+        if (is_forgotten(user, last, except)) {
+            store_put(batch, "users", user->string, NULL);
+        }
+    }
+}
+
+void users_forget(struct users *users, uint64_t last, const char *except)
 {
     cJSON *user = users->gone->child;
     while (user != NULL) {
         cJSON *next = user->next;
-        if (gone_by(user) <= last && (except == NULL || strcmp(user->string, except) != 0)) {
-            store_put(batch, "users", user->string, NULL);
+        if (is_forgotten(user, last, except)) {
             cJSON_Delete(cJSON_DetachItemViaPointer(users->gone, user));
         }
         user = next;

@@ -31,10 +31,11 @@ const cJSON *users_find(const struct users *users, const char *name);
 void users_set(struct users *users, const char *name, cJSON *user);
 /* One who was removed by that entry; NULL: there is none. */
 const cJSON *users_gone(const struct users *users, const char *name, uint64_t entry);
-/* Those who were removed by the entries up to `last` go for good, here and with the batch; but not
- * `except` (NULL: all), of whom the batch says something else. */
-void users_forget(struct users *users, uint64_t last, const char *except,
-                  struct store_batch *batch);
+/* Those who were removed by the entries up to `last` go for good: with the batch, and here once that is
+ * kept; but not `except` (NULL: all), of whom the batch says something else. */
+void users_forget_kept(const struct users *users, uint64_t last, const char *except,
+                       struct store_batch *batch);
+void users_forget(struct users *users, uint64_t last, const char *except);
 /* {"entries": [{name, role, has_password, tokens: [{id, created_at, expires_at}]}]} */
 cJSON *users_show(const struct users *users);
 cJSON *user_show(const cJSON *user);

@@ -197,14 +197,14 @@ static bool can_undo(struct operation *operation, const cJSON *entry)
     return true;
 }
 
-void run_undo(struct operation *operation)
+enum written run_undo(struct operation *operation)
 {
     cJSON *entry = the_entry(operation);
     if (entry == NULL || !can_undo(operation, entry)) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     undo_begin(operation->plane, operation, entry, "undone");
+    return WRITE_GOES_ON;
 }
 
 /* ---- confirm ---- */
@@ -216,7 +216,7 @@ static void answer_confirmed(struct change *change, const char *error)
     }
 }
 
-void run_confirm(struct operation *operation)
+enum written run_confirm(struct operation *operation)
 {
     cJSON *entry = the_entry(operation);
     const char *state = entry != NULL ? operation_text(entry, "state") : NULL;
@@ -226,16 +226,15 @@ void run_confirm(struct operation *operation)
                           (unsigned long long)journal_id(entry), state);
     }
     if (operation->problem) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     struct change *change = change_new(operation->plane, operation);
-    cJSON_DeleteItemFromObjectCaseSensitive(entry, "confirmed_by");
-    cJSON_AddStringToObject(entry, "confirmed_by", operation->author);
+    change->confirmed_by = base_strdup(operation->author);
     change->older = entry;
     change->older_state = "done";
     change->done = answer_confirmed;
     change_begin(change);
+    return WRITE_GOES_ON;
 }
 
 void undo_tick(struct plane *plane)

@@ -142,8 +142,8 @@ static bool pool_has_url(const struct pool_plan *plan, const char *url, const ch
     return false;
 }
 
-static void add_checked(struct operation *operation, const struct pool_plan *plan, const char *url,
-                        const char *id)
+static enum written add_checked(struct operation *operation, const struct pool_plan *plan,
+                                const char *url, const char *id)
 {
     static const char *const names[] = {"weight", "max_connections", "state", "backup", NULL};
     struct plane *plane = operation->plane;
@@ -153,12 +153,12 @@ static void add_checked(struct operation *operation, const struct pool_plan *pla
     if (plan_server(plan, id, &index) != NULL) {
         operation_problem(operation, 409, "the pool \"%s\" has a server \"%s\" already",
                           plan->pool->name, id);
-        return;
+        return WRITE_ANSWERED;
     }
     if (pool_has_url(plan, url, &other)) {
         operation_problem(operation, 409, "%s is in the pool \"%s\" already, as \"%s\"", url,
                           plan->pool->name, other);
-        return;
+        return WRITE_ANSWERED;
     }
     struct change *change = change_new(plane, operation);
     change->key = overlay_key(plan->pool->name, id);
@@ -179,32 +179,29 @@ static void add_checked(struct operation *operation, const struct pool_plan *pla
     change_note(change, "server.add", change->key, NULL, after);
     change->done = answer_server;
     change_begin(change);
+    return WRITE_GOES_ON;
 }
 
-void run_server_add(struct operation *operation)
+enum written run_server_add(struct operation *operation)
 {
     const struct pool_plan *plan = plane_pool(operation->plane, operation->params[0]);
+    enum written written = WRITE_ANSWERED;
     char *id = NULL;
 
     if (plan == NULL) {
         operation_problem(operation, 404, "there is no pool \"%s\"", operation->params[0]);
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     char *tag = show_pool_tag(operation->plane, plan);
     bool matches = operation_matches(operation, tag);
     free(tag);
     char *url = matches ? check_url(operation, &id) : NULL;
     if (url != NULL) {
-        add_checked(operation, plan, url, id);
-        if (operation->problem) {
-            plane_finish(operation);
-        }
-    } else {
-        plane_finish(operation);
+        written = add_checked(operation, plan, url, id);
     }
     free(url);
     free(id);
+    return written;
 }
 
 /* ---- patch ---- */
@@ -253,7 +250,7 @@ static void patch_state(struct change *change, struct server *server, int32_t fi
     }
 }
 
-void run_server_patch(struct operation *operation)
+enum written run_server_patch(struct operation *operation)
 {
     struct pool_plan *plan = NULL;
     size_t index = 0;
@@ -269,8 +266,7 @@ void run_server_patch(struct operation *operation)
         operation_invalid(operation, "/drain_timeout", "only a server that drains has a deadline");
     }
     if (server == NULL || operation->problem) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     const struct server_settings *settings =
         (const struct server_settings *)plan->settings->servers.items + index;
@@ -286,6 +282,7 @@ void run_server_patch(struct operation *operation)
     change_note(change, "server.patch", change->key, before, after);
     change->done = answer_server;
     change_begin(change);
+    return WRITE_GOES_ON;
 }
 
 /* ---- remove ---- */
@@ -317,7 +314,7 @@ static cJSON *gone_entry(const struct plane *plane, const char *key,
     return entry;
 }
 
-void run_server_remove(struct operation *operation)
+enum written run_server_remove(struct operation *operation)
 {
     struct pool_plan *plan = NULL;
     size_t index = 0;
@@ -325,8 +322,7 @@ void run_server_remove(struct operation *operation)
     bool now = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "now"));
 
     if (server == NULL) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     const struct server_settings *settings =
         (const struct server_settings *)plan->settings->servers.items + index;
@@ -349,6 +345,7 @@ void run_server_remove(struct operation *operation)
     change_note(change, "server.remove", change->key, describe(server), NULL);
     change->done = answer_server;
     change_begin(change);
+    return WRITE_GOES_ON;
 }
 
 /* ---- the end of drains ---- */

@@ -139,12 +139,13 @@ static void note(struct change *change, struct user_change *work)
     change->arg = work;
 }
 
-static void begin(struct user_change *work)
+static enum written begin(struct user_change *work)
 {
     struct change *change = change_new(work->operation->plane, work->operation);
     note(change, work);
     change->done = in_force;
     change_begin(change);
+    return WRITE_GOES_ON;
 }
 
 static void set_since(cJSON *user)
@@ -175,24 +176,24 @@ static void hashed(void *arg)
     begin(work);
 }
 
-static void begin_with_password(struct user_change *work)
+static enum written begin_with_password(struct user_change *work)
 {
     struct operation *operation = work->operation;
     const char *password = operation_text(operation->body, "password");
 
     if (password == NULL) {
-        begin(work);
-        return;
+        return begin(work);
     }
     work->password = base_strdup(password);
     if (!store_work(operation->plane->store, hash, hashed, work)) {
         operation_problem(operation, 429, "too many passwords are being checked; try again");
         user_change_free(work);
-        plane_finish(operation);
+        return WRITE_ANSWERED;
     }
+    return WRITE_GOES_ON;
 }
 
-void run_user_add(struct operation *operation)
+enum written run_user_add(struct operation *operation)
 {
     static const char legal[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
@@ -208,8 +209,7 @@ void run_user_add(struct operation *operation)
         operation_problem(operation, 409, "there is a user \"%s\" already", name);
     }
     if (operation->problem) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     cJSON *user = cJSON_CreateObject();
     json_set(user, "role", operation_text(operation->body, "role"));
@@ -218,28 +218,25 @@ void run_user_add(struct operation *operation)
     struct user_change *work = work_new(operation, name, user, "user.add", "all");
     cJSON_Delete(user);
     operation->location = base_printf("%s/users/%s", COMMAND_PREFIX, name);
-    begin_with_password(work);
+    return begin_with_password(work);
 }
 
-/* NULL: 404, and the operation is over. */
+/* NULL: 404 is the answer. */
 static const cJSON *the_user(struct operation *operation)
 {
     const cJSON *user = users_find(operation->plane->users, operation->params[0]);
     if (user == NULL) {
         operation_problem(operation, 404, "there is no user \"%s\"", operation->params[0]);
     }
-    if (user == NULL) {
-        plane_finish(operation);
-    }
     return user;
 }
 
-void run_user_patch(struct operation *operation)
+enum written run_user_patch(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
 
     if (user == NULL) {
-        return;
+        return WRITE_ANSWERED;
     }
     const char *role = operation_text(operation->body, "role");
     const char *password = operation_text(operation->body, "password");
@@ -249,8 +246,7 @@ void run_user_patch(struct operation *operation)
         operation_invalid(operation, "", "nothing is to be changed; give role or password");
     }
     if (operation->problem) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     struct user_change *work = work_new(operation, user->string, user, "user.patch",
                                         role == NULL       ? "password"
@@ -259,7 +255,7 @@ void run_user_patch(struct operation *operation)
     if (role != NULL) {
         cJSON_ReplaceItemInObjectCaseSensitive(work->user, "role", cJSON_CreateString(role));
     }
-    begin_with_password(work);
+    return begin_with_password(work);
 }
 
 /* He goes, and is kept as he was. */
@@ -269,31 +265,31 @@ static struct user_change *leaving(struct user_change *work)
     return work;
 }
 
-void run_user_remove(struct operation *operation)
+enum written run_user_remove(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
-    if (user != NULL) {
-        begin(leaving(work_new(operation, user->string, user, "user.remove", "all")));
+    if (user == NULL) {
+        return WRITE_ANSWERED;
     }
+    return begin(leaving(work_new(operation, user->string, user, "user.remove", "all")));
 }
 
 #define TOKENS_MAX 32
 
-void run_token_add(struct operation *operation)
+enum written run_token_add(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
     cJSON *kept = NULL;
 
     if (user == NULL) {
-        return;
+        return WRITE_ANSWERED;
     }
     if (cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(user, "tokens")) >= TOKENS_MAX) {
         operation_problem(operation, 409, "\"%s\" has %d tokens; remove one first", user->string,
                           TOKENS_MAX);
     }
     if (operation->problem) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     char *token = users_token_new(&kept, operation_duration_ms(operation->body, "ttl", 0));
     char *part = base_printf("token:%s", operation_text(kept, "id"));
@@ -301,7 +297,7 @@ void run_token_add(struct operation *operation)
     free(part);
     work->token = token;
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(work->user, "tokens"), kept);
-    begin(work);
+    return begin(work);
 }
 
 static void drop_token(cJSON *user, const char *id)
@@ -310,26 +306,25 @@ static void drop_token(cJSON *user, const char *id)
                               token_index(user, id));
 }
 
-void run_token_remove(struct operation *operation)
+enum written run_token_remove(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
 
     if (user == NULL) {
-        return;
+        return WRITE_ANSWERED;
     }
     if (token_index(user, operation->params[1]) < 0) {
         operation_problem(operation, 404, "\"%s\" has no token \"%s\"", user->string,
                           operation->params[1]);
     }
     if (operation->problem) {
-        plane_finish(operation);
-        return;
+        return WRITE_ANSWERED;
     }
     char *part = base_printf("token:%s", operation->params[1]);
     struct user_change *work = work_new(operation, user->string, user, "user.token.remove", part);
     free(part);
     drop_token(work->user, operation->params[1]);
-    begin(work);
+    return begin(work);
 }
 
 /* ---- undo ---- */

@@ -50,15 +50,11 @@ void loop_post(struct loop *loop, struct message *message)
     }
 }
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+/* false: there was none. */
+static bool take_messages(struct loop_queue *queue)
 {
-    struct loop_queue *queue = arg;
     struct message *message, *oldest = NULL;
-    uint64_t count;
-    (void)what;
 
-    /* Read before taking: a message posted after the taking finds the queue empty and wakes anew. */
-    while (read(fd, &count, sizeof(count)) == -1 && errno == EINTR) {}
     message = atomic_exchange_explicit(&queue->newest, NULL, memory_order_acquire);
     while (message != NULL) {
         struct message *next = message->next;
@@ -66,10 +62,22 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         oldest = message;
         message = next;
     }
+    bool any = oldest != NULL;
     while ((message = oldest) != NULL) {
         oldest = message->next;
         message->fn(message);
     }
+    return any;
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    uint64_t count;
+    (void)what;
+
+    /* Read before taking: a message posted after the taking finds the queue empty and wakes anew. */
+    while (read(fd, &count, sizeof(count)) == -1 && errno == EINTR) {}
+    take_messages(arg);
 }
 
 static struct loop_queue *queue_new(struct loop *loop)
@@ -214,6 +222,16 @@ void loop_run(struct loop *loop)
         run_freed(loop);
     }
     atomic_store_explicit(&loop->stopping, false, memory_order_relaxed);
+}
+
+bool loop_settle(struct loop *loop)
+{
+    bool any = take_messages(loop->queue);
+
+    any = any || !list_empty(&loop->tasks) || !list_empty(&loop->freed);
+    run_tasks(loop);
+    run_freed(loop);
+    return any;
 }
 
 void loop_stop(struct loop *loop)

@@ -86,6 +86,8 @@ void loop_free(struct loop **loop);
 
 /* Turns until loop_stop. */
 void loop_run(struct loop *loop);
+/* Not while it runs: deals with messages, tasks and frees that wait. true: there were some. */
+bool loop_settle(struct loop *loop);
 /* Any thread. The loop ends at the end of its turn. */
 void loop_stop(struct loop *loop);
 

@@ -307,6 +307,13 @@ void discovery_await(struct discovery *discovery, discovery_fn fn, void *arg)
     }
 }
 
+void discovery_hurry(struct discovery *discovery)
+{
+    if (discovery->awaited != NULL) {
+        task_queue(discovery->loop, &discovery->done);
+    }
+}
+
 void discovery_adopt(struct discovery *discovery, const struct generation *generation)
 {
     for (size_t i = 0; i < generation->pool_count; i++) {

@@ -31,6 +31,8 @@ bool discovery_is_wanting(const struct discovery *discovery);
 /* Asks for those; calls `fn` when all have been answered, well or not, or after NAMES_PATIENCE: never
  * inside this call. One at a time. */
 void discovery_await(struct discovery *discovery, discovery_fn fn, void *arg);
+/* Whoever waits there waits no longer. */
+void discovery_hurry(struct discovery *discovery);
 
 /* Puts what is known in the place of the pool's blocks that say `resolve`: the settings' list is replaced,
  * in the arena. `discovery` NULL: nothing is. */

@@ -210,6 +210,13 @@ void names_prepare(struct names *names, struct generation *generation, names_fn 
     }
 }
 
+void names_hurry(struct names *names)
+{
+    if (names != NULL && names->generation != NULL) {
+        task_queue(names_loop(names), &names->done);
+    }
+}
+
 static void want_server(struct names *names, struct server *server)
 {
     (void)names;

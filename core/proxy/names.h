@@ -27,6 +27,9 @@ typedef void (*names_fn)(void *arg, struct generation *generation);
  * have one, or could not be resolved, or the patience is over: never inside this call. One at a time. */
 void names_prepare(struct names *names, struct generation *generation, names_fn fn, void *arg);
 
+/* Whoever waits in names_prepare waits no longer: `fn` is called with what is known. NULL is legal. */
+void names_hurry(struct names *names);
+
 /* From now on keeps up with the names of this generation, and of no other. */
 void names_adopt(struct names *names, const struct generation *generation);
 

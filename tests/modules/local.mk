@@ -20,3 +20,7 @@ tests_modules_built_balance_fails_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/route_silent.so
 tests_modules_built_route_silent_so_SOURCES = tests/modules/route_silent.c
 tests_modules_built_route_silent_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trip.so
+tests_modules_built_trip_so_SOURCES = tests/modules/trip.c
+tests_modules_built_trip_so_LDFLAGS = $(MODULE_LINK)

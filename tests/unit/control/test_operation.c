@@ -59,6 +59,14 @@ START_TEST(right_calls_run)
 }
 END_TEST
 
+START_TEST(each_command_reads_or_writes)
+{
+    for (const struct command *row = commands; row->name != NULL; row++) {
+        ck_assert_msg((row->read != NULL) != (row->write != NULL), "%s", row->name);
+    }
+}
+END_TEST
+
 START_TEST(wrong_paths_and_methods)
 {
     ck_assert_uint_eq(try("GET", "/api/v1/nothing", "").status, 404);
@@ -209,6 +217,7 @@ static Suite *operation_suite(void)
     Suite *suite = suite_create("operation");
     TCase *tcase = tcase_create("operation");
     tcase_add_test(tcase, right_calls_run);
+    tcase_add_test(tcase, each_command_reads_or_writes);
     tcase_add_test(tcase, wrong_paths_and_methods);
     tcase_add_test(tcase, roles_are_checked_by_the_table);
     tcase_add_test(tcase, bodies_are_checked);

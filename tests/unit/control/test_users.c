@@ -80,11 +80,13 @@ START_TEST(removed_ones_are_kept_for_their_entry)
     ck_assert(!users_by_author(users, STR("ann"), &caller));
     ck_assert_ptr_null(users_gone(users, "ann", 8));
     ck_assert_ptr_nonnull(users_gone(users, "ann", 9));
-    users_forget(users, 8, NULL, &batch);
+    users_forget_kept(users, 8, NULL, &batch);
     ck_assert_uint_eq(batch.count, 0);
-    users_forget(users, 9, "ann", &batch);
+    users_forget_kept(users, 9, "ann", &batch);
     ck_assert_uint_eq(batch.count, 1);
     ck_assert_str_eq(batch.items[0].key, "bob");
+    ck_assert_ptr_nonnull(users_gone(users, "bob", 9)); /* until it is kept */
+    users_forget(users, 9, "ann");
     ck_assert_ptr_null(users_gone(users, "bob", 9));
     ck_assert_ptr_nonnull(users_gone(users, "ann", 9));
     store_batch_free(&batch);

@@ -105,6 +105,34 @@ START_TEST(test_a_message_wakes_a_sleeping_loop)
 }
 END_TEST
 
+static unsigned settled;
+
+static void post_again(struct message *message)
+{
+    if (++settled < 3) {
+        loop_post(loop, message);
+    }
+}
+
+static void post_it(struct task *task)
+{
+    static struct message message = {.fn = post_again};
+    (void)task;
+    loop_post(loop, &message);
+}
+
+START_TEST(test_what_waits_is_settled_without_running)
+{
+    struct task task = {.fn = post_it};
+
+    settled = 0;
+    ck_assert(!loop_settle(loop));
+    task_queue(loop, &task);
+    while (loop_settle(loop)) {}
+    ck_assert_uint_eq(settled, 3);
+}
+END_TEST
+
 static void *stop_late(void *arg)
 {
     (void)arg;
@@ -264,6 +292,7 @@ static Suite *loop_suite(void)
     tcase_add_test(tcase, test_messages_of_each_thread_come_in_order);
     tcase_add_test(tcase, test_a_message_wakes_a_sleeping_loop);
     tcase_add_test(tcase, test_stop_from_another_thread);
+    tcase_add_test(tcase, test_what_waits_is_settled_without_running);
     tcase_add_test(tcase, test_tasks_then_frees_and_new_tasks_a_turn_later);
     tcase_add_test(tcase, test_a_cancelled_task_does_not_run);
     tcase_add_test(tcase, test_tasks_that_queue_themselves_do_not_starve_events);
