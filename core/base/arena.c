@@ -12,20 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) /* clang's way to say it */
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#define POISON(ptr, len)   ASAN_POISON_MEMORY_REGION(ptr, len)
-#define UNPOISON(ptr, len) ASAN_UNPOISON_MEMORY_REGION(ptr, len)
-#else
-#define POISON(ptr, len)   ((void)(ptr), (void)(len))
-#define UNPOISON(ptr, len) ((void)(ptr), (void)(len))
-#endif
+#include "base/poison.h"
 
 #define ALIGNMENT 16u
 

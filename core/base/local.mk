@@ -12,6 +12,7 @@ core_libcore_a_SOURCES += \
     core/base/logfile.h \
     core/base/mistakes.c \
     core/base/mistakes.h \
+    core/base/poison.h \
     core/base/random_ids.c \
     core/base/random_ids.h \
     core/base/utf8.c \

@@ -4,6 +4,17 @@
  */
 #include "http/batch.h"
 
+/* Nothing is gathered any more; sanitizer builds see who still looks at what was written for it. */
+static void batch_empty(struct batch *batch)
+{
+    if (batch->used > 0) {
+        POISON(batch->conn->loop->output, LOOP_OUTPUT_SIZE);
+    }
+    batch->count = 0;
+    batch->used = 0;
+    batch->conn = NULL;
+}
+
 static void batch_turn_to(struct batch *batch, struct conn *conn)
 {
     if (batch->conn != conn) {
@@ -42,6 +53,7 @@ char *batch_reserve(struct batch *batch, struct conn *conn, size_t len)
         batch_flush(batch);
         batch->conn = conn;
     }
+    UNPOISON(conn->loop->output + batch->used, len);
     return conn->loop->output + batch->used;
 }
 
@@ -57,19 +69,14 @@ void batch_commit(struct batch *batch, size_t len)
 
 bool batch_flush(struct batch *batch)
 {
-    struct conn *conn = batch->conn;
-    int count = batch->count;
-    batch->count = 0;
-    batch->used = 0;
-    batch->conn = NULL;
-    return count == 0 || conn_write(conn, batch->slices, count);
+    bool ok = batch->count == 0 || conn_write(batch->conn, batch->slices, batch->count);
+    batch_empty(batch);
+    return ok;
 }
 
 void batch_forget(struct batch *batch, const struct conn *conn)
 {
     if (batch->conn == conn) {
-        batch->count = 0;
-        batch->used = 0;
-        batch->conn = NULL;
+        batch_empty(batch);
     }
 }

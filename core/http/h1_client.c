@@ -100,7 +100,8 @@ static void client_response_whole(struct h1_client *c, size_t surplus)
 
 /* ---- responses ---- */
 
-/* The head is complete: moves it into the arena and tells the stream. */
+/* The head is complete: moves it into the arena and tells the stream, which has it in exchange->response from
+ * then on, and nothing of one that is refused. */
 static void client_begin(struct h1_client *c, struct http_response_head *head, const char *data,
                          size_t used, size_t surplus)
 {
@@ -127,6 +128,7 @@ static void client_begin(struct h1_client *c, struct http_response_head *head, c
         client_malformed(c, "upgrade_not_asked");
         return;
     }
+    exchange->response = *head;
     c->reusable = head->keep_alive && head->body != BODY_CLOSE && head->status != 101;
     switch (head->body) {
     case BODY_LENGTH:
@@ -153,22 +155,17 @@ static void client_begin(struct h1_client *c, struct http_response_head *head, c
 static size_t client_take_head(struct h1_client *c, const char *data, size_t len)
 {
     struct exchange *exchange = c->up.exchange;
-    struct http_response_head interim = {0};
+    struct http_response_head head = {0};
     size_t used = 0;
 
     c->answer_begun = true;
     switch (h1_parse_response(data, len, &c->limits, &c->scan, &exchange->arena,
-                              exchange->request.method, &interim, &used, &exchange->error)) {
+                              exchange->request.method, &head, &used, &exchange->error)) {
     case H1_INCOMPLETE: return 0;
     case H1_ERROR: client_fail(c, UP_MALFORMED); return len;
     case H1_DONE: break;
     }
-    struct http_response_head *head = &interim;
-    if (interim.status >= 200 || interim.status == 101) {
-        exchange->response = interim;
-        head = &exchange->response;
-    }
-    client_begin(c, head, data, used, len - used);
+    client_begin(c, &head, data, used, len - used);
     return used;
 }
 

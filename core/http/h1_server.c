@@ -127,10 +127,7 @@ static void server_eof(struct h1_server *s)
     s->client_ended = true;
     switch (s->state) {
     case STATE_IDLE: h1_server_close(s, false); break;
-    case STATE_HEAD:
-        s->down.exchange->error = (struct h1_error){400, "head_cut"};
-        h1_server_refuse(s);
-        break;
+    case STATE_HEAD: h1_server_refuse_cut(s, (struct h1_error){400, "head_cut"}); break;
     case STATE_TUNNEL: server_tunnel_eof(s); break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
@@ -321,10 +318,7 @@ static void server_timer(struct timer *timer)
     switch (s->state) {
     case STATE_OPENING:
     case STATE_IDLE: h1_server_close(s, s->state == STATE_IDLE); break;
-    case STATE_HEAD:
-        s->down.exchange->error = (struct h1_error){408, "header_timeout"};
-        h1_server_refuse(s);
-        break;
+    case STATE_HEAD: h1_server_refuse_cut(s, (struct h1_error){408, "header_timeout"}); break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
         if (serving_of(s)->paused || server_awaits_go_ahead(s)) { /* the server is slow */

@@ -12,12 +12,32 @@ static void server_request_whole(struct h1_server *s)
     s->owner->events->on_request_end(exchange);
 }
 
-void h1_server_refuse(struct h1_server *s)
+/* The answer to a head that is refused. What is known of the request is its own (request_head_own), since
+ * filters and loggers look at it later than whoever read it. */
+static void server_refuse(struct h1_server *s, struct h1_error error)
 {
+    s->down.exchange->error = error;
     s->keep_alive = false;
     s->state = STATE_WAIT;
     timer_set(server_loop(s), &s->timer, serving_of(s)->conf->idle_timeout_ns); /* the answer's */
     s->owner->events->on_refused(s->down.exchange);
+}
+
+void h1_server_refuse_cut(struct h1_server *s, struct h1_error error)
+{
+    struct exchange *exchange = s->down.exchange;
+    struct http_request_head *head = &exchange->request;
+    const struct h1_limits *limits = &serving_of(s)->conf->limits;
+    const char *data = conn_kept_data(s->conn);
+    size_t len = conn_kept(s->conn), used = 0;
+    struct h1_scan scan = {0};
+    struct h1_error ignored = {0};
+
+    len = len < limits->head ? len : limits->head;
+    /* All of it is read once more: as far as it goes it tells who asked for what. */
+    h1_parse_request(data, len, limits, &scan, &exchange->arena, head, &used, &ignored);
+    request_head_own(head, &exchange->arena, data, len);
+    server_refuse(s, error);
 }
 
 /* `here`: bytes that have been read and not used, its first among them. */
@@ -51,21 +71,15 @@ static void server_begin(struct h1_server *s, const char *data, size_t used)
     struct exchange *exchange = s->down.exchange;
     struct h1_serving *x = &exchange->serving;
     struct http_request_head *head = &exchange->request;
-    char *copy = arena_bytes(&exchange->arena, used);
 
-    if (copy == NULL) {
-        exchange->error = (struct h1_error){431, "head_too_large"};
-        h1_server_refuse(s);
+    if (!request_head_own(head, &exchange->arena, data, used)) {
+        server_refuse(s, (struct h1_error){431, "head_too_large"});
         return;
     }
-    memcpy(copy, data, used);
-    request_head_rebase(head, data, used, copy);
-
     s->keep_alive = head->keep_alive && !head->close_after;
     if (head->body == BODY_LENGTH && x->conf->body_limit > 0 &&
         head->content_length > x->conf->body_limit) {
-        exchange->error = (struct h1_error){413, "body_too_large"};
-        h1_server_refuse(s);
+        server_refuse(s, (struct h1_error){413, "body_too_large"});
         return;
     }
     if (head->body == BODY_CHUNKED) {
@@ -88,17 +102,23 @@ static size_t server_take_head(struct h1_server *s, const char *data, size_t len
 {
     struct exchange *exchange = s->down.exchange;
     struct h1_serving *x = &exchange->serving;
+    struct http_request_head *head = &exchange->request;
+    const struct h1_limits *limits = &x->conf->limits;
+    struct h1_error error;
     size_t used = 0;
 
-    switch (h1_parse_request(data, len, &x->conf->limits, &x->scan, &exchange->arena,
-                             &exchange->request, &used, &exchange->error)) {
+    switch (h1_parse_request(data, len, limits, &x->scan, &exchange->arena, head, &used, &error)) {
     case H1_INCOMPLETE:
+        *head = (struct http_request_head){0}; /* what was read moves before more of it comes */
         if (!x->header_timed) {
             x->header_timed = true;
             timer_set(server_loop(s), &s->timer, x->conf->header_timeout_ns);
         }
         return 0;
-    case H1_ERROR: h1_server_refuse(s); return len;
+    case H1_ERROR:
+        request_head_own(head, &exchange->arena, data, len < limits->head ? len : limits->head);
+        server_refuse(s, error);
+        return len;
     case H1_DONE: break;
     }
     x->behind = len - used;

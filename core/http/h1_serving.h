@@ -48,8 +48,8 @@ void h1_server_gone(struct h1_server *s, enum down_gone why);
 
 /* Uses what it can of data[0..len); says how much. */
 size_t h1_server_consume(struct h1_server *s, const char *data, size_t len);
-/* The request's head is refused: it will be answered, and the connection closed. */
-void h1_server_refuse(struct h1_server *s);
+/* A head that will not become whole is refused: it will be answered, and the connection closed. */
+void h1_server_refuse_cut(struct h1_server *s, struct h1_error error);
 /* A body's clocks begin: between two reads, and for its rate. */
 void h1_server_body_clock(struct h1_server *s);
 /* Bytes of a body have come: is it fast enough? */

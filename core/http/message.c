@@ -414,3 +414,17 @@ void response_head_rebase(struct http_response_head *head, const char *from, siz
     move_slice(&head->reason, &move);
     move_fields(&head->fields, &move);
 }
+
+bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
+                      size_t len)
+{
+    char *copy = arena_bytes(arena, len);
+    if (copy == NULL) {
+        *head = (struct http_request_head){.method = head->method, .minor = head->minor};
+        return false;
+    }
+    if (len > 0)
+        memcpy(copy, from, len);
+    request_head_rebase(head, from, len, copy);
+    return true;
+}

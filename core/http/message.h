@@ -169,10 +169,15 @@ struct http_response_head {
     bool wants_websocket;    /* 426, for a request that should have asked for WebSocket */
 };
 
-/* After the bytes that the slices point into moved by `delta` (from scratch to the arena). */
+/* After the bytes that the slices point into, from[0..len), were copied to `to`. */
 void request_head_rebase(struct http_request_head *head, const char *from, size_t len,
                          const char *to);
 void response_head_rebase(struct http_response_head *head, const char *from, size_t len,
                           const char *to);
+
+/* Copies from[0..len), where the head was read, into the arena, so that the head outlives that memory. false:
+ * no memory; then nothing is known but the method and the version. */
+bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
+                      size_t len);
 
 #endif

@@ -77,6 +77,12 @@ void conn_mark_readable(struct conn *conn)
     }
 }
 
+void conn_tell_readable(struct conn *conn)
+{
+    conn->ops->on_readable(conn);
+    loop_scratch_leave(conn->loop);
+}
+
 void conn_doubt(struct conn *conn)
 {
     if (!list_linked(&conn->doubt)) {
@@ -129,7 +135,7 @@ void conn_opened(struct conn *conn, bool ok)
     conn->connecting = false;
     conn->ops->on_open(conn, ok);
     if (ok && conn->fd != -1 && conn->readable) {
-        conn->ops->on_readable(conn);
+        conn_tell_readable(conn);
     }
 }
 
@@ -192,7 +198,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
         if (unlikely(conn->opening)) {
             conn_tls_handshake(conn);
         } else {
-            conn->ops->on_readable(conn);
+            conn_tell_readable(conn);
         }
     }
 }
@@ -203,7 +209,7 @@ static void on_resume(struct task *task)
     struct conn *conn = container_of(task, struct conn, resume);
 
     if (!conn->opening) {
-        conn->ops->on_readable(conn);
+        conn_tell_readable(conn);
     } else if (conn->error != CONN_OK) {
         conn_opened(conn, false);
     }
@@ -373,7 +379,7 @@ static void unkeep(struct conn *conn)
 
 enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max)
 {
-    char *scratch = conn->loop->scratch;
+    char *scratch = loop_scratch_take(conn->loop);
     size_t kept = conn_kept(conn);
     size_t got = 0;
 

@@ -127,9 +127,9 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
 
 /*
  * Receives into the loop's scratch, behind what was kept. On CONN_DATA `*data`, `*len` is all of it,
- * valid until the next conn_read on this loop; the owner uses what it can and calls conn_keep with the
- * rest (also with the whole, to wait for more). On CONN_EOF and CONN_ERROR `*len` is 0 and what was kept
- * stays kept. Reads at most `max` bytes (0: as much as scratch holds).
+ * valid until the next conn_read on this loop and no longer than on_readable runs; the owner uses what it
+ * can and calls conn_keep with the rest (also with the whole, to wait for more). On CONN_EOF and CONN_ERROR
+ * `*len` is 0 and what was kept stays kept. Reads at most `max` bytes (0: as much as scratch holds).
  *
  * What is kept alone is given again only once after each conn_resume_read; otherwise only together with
  * something new. CONN_EOF and CONN_ERROR repeat.
@@ -144,6 +144,12 @@ void conn_keep(struct conn *conn, const char *data, size_t len);
 static inline size_t conn_kept(const struct conn *conn)
 {
     return conn->in != NULL ? conn->in->tail - conn->in->head : 0;
+}
+
+/* The first of them; valid until conn_read or conn_keep. NULL: nothing is kept. */
+static inline const char *conn_kept_data(const struct conn *conn)
+{
+    return conn->in != NULL ? conn->in->data + conn->in->head : NULL;
 }
 
 /* Calls on_readable at the end of the turn if there can be anything: kept bytes, a socket not known to

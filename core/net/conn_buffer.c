@@ -64,7 +64,8 @@ void buffer_release(struct conn_pool *pool, struct conn_buffer **buffer)
     *buffer = NULL;
     size_t block = sizeof(*b) + b->size;
     unsigned class = class_for(block);
-    if (class == BUFFER_CLASSES || pool->buffer_count[class] >= BUFFER_CLASS_KEPT / block) {
+    if (POISON_WORKS || class == BUFFER_CLASSES ||
+        pool->buffer_count[class] >= BUFFER_CLASS_KEPT / block) {
         free(b);
         return;
     }

@@ -75,11 +75,12 @@ static void go_on(struct linger_close *lingering)
 static void on_readable(struct conn *conn)
 {
     struct linger_close *lingering = conn->owner;
+    char *scratch = loop_scratch_take(conn->loop);
     size_t dropped = 0;
     ssize_t n;
 
     do {
-        n = recv(conn->fd, conn->loop->scratch, LOOP_SCRATCH_SIZE, MSG_TRUNC);
+        n = recv(conn->fd, scratch, LOOP_SCRATCH_SIZE, MSG_TRUNC);
         if (n > 0) {
             dropped += (size_t)n;
         }

@@ -38,7 +38,7 @@ static void look_again(struct conn *conn)
         /* What it is stands behind the bytes, if there are any: a short read is no end of them. */
         conn->eof_hint = true;
         conn_mark_readable(conn);
-        conn->ops->on_readable(conn);
+        conn_tell_readable(conn);
     }
 }
 
@@ -99,7 +99,7 @@ struct conn *conn_pool_take(struct conn_pool *pool)
 void conn_pool_give(struct conn_pool *pool, struct conn *conn)
 {
     conn->magic = 0;
-    if (pool->free_conn_count >= CONNS_KEPT) {
+    if (POISON_WORKS || pool->free_conn_count >= CONNS_KEPT) {
         free(conn);
         return;
     }

@@ -72,6 +72,8 @@ enum conn_error conn_error_from_errno(int error);
 bool conn_send_raw(struct conn *conn, const char *data, size_t len);
 /* The socket may have bytes, an end or an error. */
 void conn_mark_readable(struct conn *conn);
+/* Calls on_readable. The one place that does. */
+void conn_tell_readable(struct conn *conn);
 /* The socket was read short: it is empty, unless proved otherwise. */
 void conn_doubt(struct conn *conn);
 /* The end of opening, for good or ill: calls on_open, and on_readable where there may be bytes. */

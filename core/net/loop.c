@@ -21,6 +21,10 @@
 /* Blocks of 4 KiB that a loop keeps for the arenas of its streams. */
 #define BLOCKS_KEPT 1024
 
+/* Pieces of scratch: sanitizer builds take another for each read, so that what was read before is poisoned
+ * for a while, though the next read would have gone to the same place. */
+#define SCRATCHES (POISON_WORKS ? 8u : 1u)
+
 /* A stack that any thread pushes onto, and that the loop takes whole and turns round. */
 struct loop_queue {
     _Atomic(struct message *) newest;
@@ -140,7 +144,8 @@ struct loop *loop_new(unsigned index)
     list_init(&loop->tasks);
     list_init(&loop->freed);
     arena_cache_init(&loop->blocks, BLOCKS_KEPT);
-    loop->scratch = malloc(LOOP_SCRATCH_SIZE);
+    loop->scratches = malloc(SCRATCHES * LOOP_SCRATCH_SIZE);
+    loop->scratch = loop->scratches;
     loop->output = malloc(LOOP_OUTPUT_SIZE);
     loop->base = base_new();
     if (loop->base != NULL) {
@@ -150,7 +155,7 @@ struct loop *loop_new(unsigned index)
     if (loop->wheel != NULL) {
         loop->conns = conn_pool_new(loop);
     }
-    if (loop->scratch == NULL || loop->output == NULL || loop->queue == NULL ||
+    if (loop->scratches == NULL || loop->output == NULL || loop->queue == NULL ||
         loop->conns == NULL) {
         log_write(WEIR_LOG_ERROR, "loop", "cannot make loop %u: %s", index, strerror(errno));
         loop_free(&loop);
@@ -203,7 +208,7 @@ void loop_free(struct loop **loop)
         event_base_free(l->base);
     }
     arena_cache_free(&l->blocks);
-    free(l->scratch);
+    free(l->scratches);
     free(l->output);
     free(l);
     *loop = NULL;
@@ -238,6 +243,16 @@ void loop_stop(struct loop *loop)
 {
     atomic_store_explicit(&loop->stopping, true, memory_order_release);
     wake(loop->queue);
+}
+
+void loop_scratch_turn(struct loop *loop, bool take)
+{
+    POISON(loop->scratch, LOOP_SCRATCH_SIZE);
+    if (take) {
+        size_t next = (size_t)(loop->scratch - loop->scratches) / LOOP_SCRATCH_SIZE + 1;
+        loop->scratch = loop->scratches + next % SCRATCHES * LOOP_SCRATCH_SIZE;
+        UNPOISON(loop->scratch, LOOP_SCRATCH_SIZE);
+    }
 }
 
 uint64_t loop_now_refresh(struct loop *loop)

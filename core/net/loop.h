@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/poison.h"
 
 /* Scratch: large enough that one recv takes what a socket holds: for large bodies 256 KiB cost 12 % less than
  * 128, and 512 no less than 256. */
@@ -67,8 +68,9 @@ struct loop {
     atomic_bool stopping;
     uint64_t now_ns_;
     uint64_t turn; /* turns so far */
-    char *scratch; /* LOOP_SCRATCH_SIZE: receive */
-    char *output;  /* LOOP_OUTPUT_SIZE: message heads on their way out */
+    char *scratch; /* loop_scratch_take's */
+    char *scratches;
+    char *output; /* LOOP_OUTPUT_SIZE: message heads on their way out */
     struct arena_cache blocks;
     struct loop_wheel *wheel;
     struct loop_queue *queue;
@@ -77,6 +79,9 @@ struct loop {
     struct list freed;       /* freed at the end of this turn, after the tasks */
     void *owner;             /* the worker around it */
 };
+
+/* Poisons scratch, and with `take` opens the next one. */
+void loop_scratch_turn(struct loop *loop, bool take);
 
 /* NULL: no memory or no descriptors; logged. */
 struct loop *loop_new(unsigned index);
@@ -92,6 +97,24 @@ bool loop_settle(struct loop *loop);
 void loop_stop(struct loop *loop);
 
 uint64_t loop_now_refresh(struct loop *loop);
+
+/* LOOP_SCRATCH_SIZE bytes to receive into. Nothing may still point into what was taken before: the next read
+ * brings what another peer sent. Sanitizer builds poison that, and what the read callback that took it
+ * leaves (loop_scratch_leave), so that a slice that outlives its read is found by whoever follows it. */
+static inline char *loop_scratch_take(struct loop *loop)
+{
+    if (POISON_WORKS) {
+        loop_scratch_turn(loop, true);
+    }
+    return loop->scratch;
+}
+
+static inline void loop_scratch_leave(struct loop *loop)
+{
+    if (POISON_WORKS) {
+        loop_scratch_turn(loop, false);
+    }
+}
 
 /* Monotonic nanoseconds, read at most once a turn. */
 static inline uint64_t loop_now_ns(struct loop *loop)

@@ -51,13 +51,13 @@ static enum verdict look(struct listener_local *local, int fd, const struct addr
                          struct client_ends *told)
 {
     const struct listener_plan *plan = local->plan;
-    char *data = local->worker->loop->scratch;
+    char data[PROXY_HEADER_MAX];
     struct proxy_header header;
     const char *reason = "";
     ssize_t n;
 
     do {
-        n = recv(fd, data, PROXY_HEADER_MAX, MSG_PEEK);
+        n = recv(fd, data, sizeof(data), MSG_PEEK);
     } while (n < 0 && errno == EINTR);
     if (n <= 0) {
         return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? VERDICT_WAIT : VERDICT_CLOSE;

@@ -37,7 +37,7 @@ static void stream_free(struct freed *freed)
     struct stream *stream = container_of(freed, struct stream, freed);
     struct worker *worker = stream->worker;
 
-    if (worker->free_stream_count < FREE_STREAMS_MAX) {
+    if (!POISON_WORKS && worker->free_stream_count < FREE_STREAMS_MAX) {
         worker->free_stream_count++;
         list_push_front(&worker->free_streams, &stream->worker_link);
     } else {

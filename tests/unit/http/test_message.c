@@ -380,6 +380,36 @@ START_TEST(slices_move_with_their_bytes)
 }
 END_TEST
 
+/* Without memory nothing points to what was read. */
+START_TEST(a_head_has_its_own_bytes_or_none)
+{
+    bool room = _i == 0;
+    struct arena small;
+    char from[] = "HEAD /x HTTP/1.1\r\nHost: h\r\nX: ";
+    size_t len = sizeof(from) - 1;
+    struct http_request_head head = {
+        .method = METHOD_HEAD,
+        .minor = 1,
+        .method_name = {from, 4},
+        .target = {from + 5, 2},
+        .path = {from + 5, 2},
+        .host = {from + 24, 1},
+    };
+    arena_init(&small, NULL, room ? 0 : 16);
+    ck_assert(fields_add(&head.fields, &arena, STR("Host"), (struct weir_str){from + 24, 1}));
+    ck_assert(request_head_own(&head, &small, from, len) == room);
+    memset(from, '-', len);
+    ck_assert(head.method == METHOD_HEAD && head.minor == 1);
+    ck_assert(str_equal(head.method_name, room ? STR("HEAD") : STR("")));
+    ck_assert(str_equal(head.target, room ? STR("/x") : STR("")));
+    ck_assert(str_equal(head.path, room ? STR("/x") : STR("")));
+    ck_assert(str_equal(head.host, room ? STR("h") : STR("")));
+    ck_assert_uint_eq(head.fields.count, room ? 1 : 0);
+    ck_assert(!room || str_equal(head.fields.items[0].value, STR("h")));
+    arena_reset(&small);
+}
+END_TEST
+
 static Suite *message_suite(void)
 {
     Suite *suite = suite_create("message");
@@ -402,6 +432,7 @@ static Suite *message_suite(void)
     tcase_add_test(lists, tokens_of_lists);
     tcase_add_loop_test(lists, hop_by_hop, 0, ARRAY_COUNT(hops));
     tcase_add_test(lists, slices_move_with_their_bytes);
+    tcase_add_loop_test(lists, a_head_has_its_own_bytes_or_none, 0, 2);
     suite_add_tcase(suite, lists);
     return suite;
 }
