@@ -42,6 +42,7 @@ struct pool_local {
     bool panic;                /* as the log was told; control thread's loop */
     uint32_t held;             /* servers that wait for their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */
+    struct timer idle_timer;   /* set while there are idle connections */
     struct list waiters;       /* struct waiter.own: streams of this loop in the pool's queue */
     struct list dirty_notes;   /* struct outcome_notes.dirty: what the next report tells */
     struct timer report_timer; /* set while there are some */
@@ -105,8 +106,9 @@ SSL_SESSION *server_local_session(struct server_local *mine);
 /* The server has another address: its idle connections lead to the old one, and are closed. */
 void pool_local_moved(struct server_local *mine);
 
-/* Closes upstream connections that have been idle for too long. `plan` is set. */
-void pool_local_sweep(struct pool_local *local, uint64_t now_ns);
+/* A connection to a server of the pool is idle from now on: it will be closed when it has been so for too
+ * long. The server is adopted. */
+void pool_local_kept(struct pool_local *local);
 
 /* ---- choosing ---- */
 

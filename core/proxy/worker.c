@@ -13,37 +13,21 @@
 #include "proxy/client.h"
 #include "proxy/stream.h"
 
-/* How often idle upstream connections are looked at. */
-#define SWEEP_INTERVAL_NS (5 * NS_PER_SECOND)
-
-static void worker_sweep(struct timer *timer)
-{
-    struct worker *worker = container_of(timer, struct worker, sweep);
-    uint64_t now_ns = loop_now_ns(worker->loop);
-
-    for (size_t i = 0; worker->generation != NULL && i < worker->generation->pool_count; i++) {
-        struct pool *pool = worker->generation->pools[i].pool;
-        pool_local_sweep(&pool->locals[worker->index], now_ns);
-    }
-    timer_set(worker->loop, timer, SWEEP_INTERVAL_NS);
-}
-
 bool worker_drop_idle(struct worker *worker)
 {
     const struct generation *generation = worker->generation;
-    size_t dropped = 0;
 
     for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
         const struct pool_plan *plan = &generation->pools[i];
         for (size_t k = 0; k < plan->server_count; k++) {
-            list_each(link, &plan->servers[k]->locals[worker->index].idle)
-            {
-                h1_client_close(container_of(link, struct h1_client, link));
-                dropped++;
+            const struct list *idle = &plan->servers[k]->locals[worker->index].idle;
+            if (!list_empty(idle)) {
+                h1_client_close(container_of(idle->prev, struct h1_client, link));
+                return true;
             }
         }
     }
-    return dropped > 0;
+    return false;
 }
 
 struct worker *worker_new(unsigned index)
@@ -56,12 +40,10 @@ struct worker *worker_new(unsigned index)
     }
     worker->loop->owner = worker;
     worker->index = index;
-    worker->sweep.fn = worker_sweep;
     grants_init(&worker->grants);
     list_init(&worker->clients);
     list_init(&worker->streams);
     list_init(&worker->free_streams);
-    timer_set(worker->loop, &worker->sweep, SWEEP_INTERVAL_NS);
     return worker;
 }
 
@@ -183,7 +165,6 @@ void worker_clear(struct worker *worker)
 {
     stream_abort_all(worker);
     worker_adopt(worker, NULL);
-    timer_cancel(worker->loop, &worker->sweep);
     timer_cancel(worker->loop, &worker->drain);
 }
 

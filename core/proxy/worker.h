@@ -25,7 +25,6 @@ struct worker {
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;
     size_t free_stream_count;
-    struct timer sweep;                        /* of idle upstream connections */
     struct timer drain;                        /* the end of the patience of a drain */
     void (*on_drained)(struct worker *worker); /* draining and no client is left */
     pthread_t thread;
@@ -55,7 +54,7 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
 /* On the loop: lets go of everything, before it stops. */
 void worker_clear(struct worker *worker);
 
-/* On the loop: closes idle connections to servers, when descriptors are out. false: there are none. */
+/* On the loop: closes an idle connection to a server, when descriptors are out. false: there is none. */
 bool worker_drop_idle(struct worker *worker);
 
 /* The value of a Date field (RFC 9110 section 6.6.1), made once a second. */
