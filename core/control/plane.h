@@ -141,6 +141,8 @@ enum written run_user_patch(struct operation *operation);
 enum written run_user_remove(struct operation *operation);
 enum written run_token_add(struct operation *operation);
 enum written run_token_remove(struct operation *operation);
+enum written run_admin_token_renew(struct operation *operation);
+enum written run_admin_token_revoke(struct operation *operation);
 void run_openapi(struct operation *operation);
 
 #endif
