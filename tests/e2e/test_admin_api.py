@@ -200,6 +200,8 @@ def test_openapi_describes_what_is_served(weir):
         for method in METHODS:
             if path == "/api/v1/events" and method == "GET":
                 continue  # a stream; test_admin_events.py
+            if path == "/api/v1/admin-token" and method in described:
+                continue  # it would end what this test comes in by; test_admin_login.py
             body = None if method in ("GET", "DELETE") else {"no such member": 1}
             response = root.call(method, target, body)
             if method in described:
