@@ -211,11 +211,19 @@ static void candidates_build(struct pool_local *local)
     };
 }
 
+void pool_touch(struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->loops; i++) {
+        atomic_store(&pool->locals[i].stale, true);
+    }
+}
+
 void pool_local_refresh(struct pool_local *local)
 {
     if (local->plan == NULL) {
         return;
     }
+    atomic_store(&local->stale, false); /* first: what changes from here on is told again */
     candidates_build(local);
     struct balancer *balancer = local->balancer;
     if (balancer->ops->on_members != NULL &&

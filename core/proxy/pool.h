@@ -32,6 +32,9 @@ struct pool_local {
     struct pool *pool;
     struct worker *worker;
     struct pool_plan *plan; /* current; NULL: the pool is not in this loop's generation */
+    _Atomic bool
+        stale; /* servers have changed since the candidates were built. Any thread sets it */
+    uint64_t rested_ns; /* not built anew before, unless the plan changes; see worker_refresh */
     struct balancer *balancer;
     struct weir_candidates candidates;
     struct weir_candidate *items;
@@ -90,8 +93,12 @@ void balancer_unref(struct balancer *balancer, struct worker *worker);
  * gone lose their idle connections. */
 void pool_local_adopt(struct pool_local *local, struct pool_plan *plan);
 
-/* A server's health, state or weight has changed: builds the candidates anew. */
+/* Servers' health, state or weight have changed: builds the candidates anew. */
 void pool_local_refresh(struct pool_local *local);
+
+/* The same to all loops, which do it once however often this is said before: at their next worker_wake. Any
+ * thread that holds the pool. */
+void pool_touch(struct pool *pool);
 
 /* The pool's numbers on this loop, for the reader. */
 struct traffic pool_total(const struct pool *pool);

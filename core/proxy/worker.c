@@ -91,16 +91,6 @@ void worker_join(struct worker *worker)
 
 /* ---- generations ---- */
 
-static struct pool_plan *plan_of_pool(const struct generation *generation, const struct pool *pool)
-{
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        if (generation->pools[i].pool == pool) {
-            return &generation->pools[i];
-        }
-    }
-    return NULL;
-}
-
 static bool has_listener(const struct generation *generation, const struct listener *listener)
 {
     for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
@@ -123,7 +113,7 @@ static void worker_adopt(struct worker *worker, struct generation *generation)
     }
     for (size_t i = 0; old != NULL && i < old->pool_count; i++) {
         struct pool *pool = old->pools[i].pool;
-        if (plan_of_pool(generation, pool) == NULL) {
+        if (generation_plan_of(generation, pool) == NULL) {
             pool_local_adopt(&pool->locals[worker->index], NULL);
         }
     }
@@ -151,13 +141,70 @@ void worker_commit(struct worker *worker, struct generation *generation)
     worker_adopt(worker, generation);
 }
 
-void worker_refresh(struct worker *worker, const struct pool *pool)
-{
-    const struct pool_plan *plan = plan_of_pool(worker->generation, pool);
+/* ---- servers change ---- */
 
-    if (plan != NULL) {
-        pool_local_refresh(&plan->pool->locals[worker->index]);
-        batch_flush(&worker->batch);
+/* A pool rests for so many times as long as its candidates took to build, at most; a rest that is shorter
+ * than the wheel's grain is none. */
+#define REST_TIMES  16u
+#define REST_MIN_NS (2 * NS_PER_MS)
+#define REST_MAX_NS (250 * NS_PER_MS)
+
+static void refresh_pool(struct pool_local *local)
+{
+    struct loop *loop = local->worker->loop;
+    uint64_t began_ns = loop_now_refresh(loop);
+
+    pool_local_refresh(local);
+    uint64_t now_ns = loop_now_refresh(loop);
+    uint64_t rest_ns = (now_ns - began_ns) * REST_TIMES;
+    rest_ns = rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
+    local->rested_ns = now_ns + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
+}
+
+static void refresh_due(struct timer *timer);
+
+static void worker_refresh(struct worker *worker)
+{
+    const struct generation *generation = worker->generation;
+    uint64_t next_ns = UINT64_MAX;
+
+    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
+        struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
+        if (!atomic_load(&local->stale)) {
+            continue;
+        }
+        if (local->rested_ns <= loop_now_ns(worker->loop)) {
+            refresh_pool(local);
+        } else if (local->rested_ns < next_ns) {
+            next_ns = local->rested_ns;
+        }
+    }
+    if (next_ns != UINT64_MAX) {
+        uint64_t now_ns = loop_now_ns(worker->loop);
+        worker->refresh_timer.fn = refresh_due;
+        timer_set(worker->loop, &worker->refresh_timer, next_ns > now_ns ? next_ns - now_ns : 1);
+    }
+    batch_flush(&worker->batch);
+}
+
+static void refresh_due(struct timer *timer)
+{
+    worker_refresh(container_of(timer, struct worker, refresh_timer));
+}
+
+static void refresh_received(struct message *message)
+{
+    struct worker *worker = container_of(message, struct worker, refresh);
+    atomic_store(&worker->refresh_posted,
+                 false); /* first: what is touched from here on wakes anew */
+    worker_refresh(worker);
+}
+
+void worker_wake(struct worker *worker)
+{
+    if (!atomic_exchange(&worker->refresh_posted, true)) {
+        worker->refresh.fn = refresh_received;
+        loop_post(worker->loop, &worker->refresh);
     }
 }
 
@@ -165,6 +212,7 @@ void worker_clear(struct worker *worker)
 {
     stream_abort_all(worker);
     worker_adopt(worker, NULL);
+    timer_cancel(worker->loop, &worker->refresh_timer);
     timer_cancel(worker->loop, &worker->drain);
 }
 

@@ -25,6 +25,9 @@ struct worker {
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;
     size_t free_stream_count;
+    struct message refresh; /* servers have changed: pools that are stale build their candidates */
+    _Atomic bool refresh_posted;
+    struct timer refresh_timer;                /* of those that rest until then */
     struct timer drain;                        /* the end of the patience of a drain */
     void (*on_drained)(struct worker *worker); /* draining and no client is left */
     pthread_t thread;
@@ -43,9 +46,10 @@ void worker_join(struct worker *worker);
 
 /* On the loop: takes the prepared generation as the current one. */
 void worker_commit(struct worker *worker, struct generation *generation);
-/* On the loop: a server of the pool has changed. The pool is only compared with those of the loop's
- * generation: the message that asks for it may come after the loop has left the pool, and it is gone. */
-void worker_refresh(struct worker *worker, const struct pool *pool);
+/* Any thread: pools have been touched (pool_touch): the loop builds the candidates of each anew, once, on one
+ * of its next turns. A pool for which that takes long rests for some time in between, so that the loop spends
+ * a small part of its time on it, however many servers change. */
+void worker_wake(struct worker *worker);
 
 /* On the loop: stops accepting, closes what is idle and each other client after its exchange; calls
  * on_drained when none is left, or after `patience_ns` (then what is left is cut off). */
