@@ -7,6 +7,7 @@ dist_doc_DATA += \
     docs/FORWARDING.md \
     docs/HTTP.md \
     docs/LIMITS.md \
+    docs/NAMES.md \
     docs/OPERATIONS.md \
     docs/RESILIENCE.md \
     docs/benchmarks.md

@@ -236,7 +236,7 @@ static void start(struct control *control, struct generation *generation)
         control->first = true;
         control->applying = true;
         discovery_start(control->runtime.discovery, control->self->loop,
-                        names_resolver(control->names), control_names_changed, control);
+                        names_follower(control->names), control_names_changed, control);
         if (discovery_is_wanting(control->runtime.discovery)) {
             control->starting = generation;
             discovery_await(control->runtime.discovery, start_named, control);

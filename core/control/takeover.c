@@ -211,6 +211,16 @@ static void tell_applied(struct control *control, const char *error)
     }
 }
 
+/* Names are asked for of the nameservers that the generation names. */
+static void set_nameservers(struct control *control, const struct generation *generation)
+{
+    char error[256];
+    if (generation != NULL &&
+        !names_set_servers(control->names, generation->global.nameservers, error, sizeof(error))) {
+        log_write(WEIR_LOG_ERROR, "names", "the nameservers stay as they were: %s", error);
+    }
+}
+
 static void not_applied(struct control *control, const char *error)
 {
     if (control->change_done == NULL && !control->clearing) {
@@ -223,6 +233,7 @@ static void not_applied(struct control *control, const char *error)
         loop_stop(control->self->loop);
         return;
     }
+    set_nameservers(control, control->runtime.current);
     control_notify("READY=1");
     tell_applied(control, error);
     control_settled(control);
@@ -380,7 +391,7 @@ void control_rebuild(void *arg, struct plane *plane)
     struct mistakes mistakes = {0};
 
     ASSERT(!control->applying);
-    if (control->stopping) {
+    if (control->stopping || !discovery_is_stale(control->runtime.discovery)) {
         plane_rebuilt(plane);
         return;
     }
@@ -422,12 +433,15 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
         control_log_mistakes(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir",
                   "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
+        set_nameservers(control, control->runtime.current);
         control_notify("READY=1");
         plane_reloaded(plane, operation, &mistakes, NULL);
         mistakes_free(&mistakes);
         return;
     }
     mistakes_free(&mistakes);
+    set_nameservers(control, generation);
+    names_ask_again(control->names);
     if (discovery_is_wanting(control->runtime.discovery)) {
         generation_free(&generation); /* built anew once its names have been answered */
         control->reload_operation = operation;

@@ -106,6 +106,20 @@ bool address_parse(struct address *address, struct weir_str text, char *error, s
     return true;
 }
 
+bool address_parse_name(struct weir_str text, struct weir_str *host, uint16_t *port)
+{
+    struct option_address parts;
+    char error[OPTION_ERROR_SIZE];
+
+    if (text.len == 0 || !option_address_parse(text.ptr, text.len, &parts, error, sizeof(error)) ||
+        parts.local || parts.numeric) {
+        return false;
+    }
+    *host = parts.host;
+    *port = parts.port;
+    return true;
+}
+
 /* What snprintf wrote, of what it would have written. */
 static size_t written(int wanted, size_t size)
 {

@@ -27,6 +27,8 @@ struct address {
 
 /* IPV4:PORT, [IPV6]:PORT, *:PORT or unix:PATH; no names. false: `error` says why. */
 bool address_parse(struct address *address, struct weir_str text, char *error, size_t error_size);
+/* The parts of NAME:PORT; false: it is something else. */
+bool address_parse_name(struct weir_str text, struct weir_str *host, uint16_t *port);
 /* The numeric host (no port) of an address literal; false: it is a name. */
 bool address_from_host(struct address *address, struct weir_str host, uint16_t port);
 void address_from_unix(struct address *address, struct weir_str path);

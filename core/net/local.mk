@@ -10,12 +10,18 @@ core_libcore_a_SOURCES += \
     core/net/conn_pool.c \
     core/net/conn_pool.h \
     core/net/conn_tls.c \
+    core/net/dns_answer.c \
+    core/net/dns_answer.h \
+    core/net/follow.c \
+    core/net/follow.h \
     core/net/listener.c \
     core/net/listener.h \
     core/net/loop.c \
     core/net/loop.h \
     core/net/proxy_header.c \
     core/net/proxy_header.h \
+    core/net/record_set.c \
+    core/net/record_set.h \
     core/net/resolver.c \
     core/net/resolver.h \
     core/net/timer.c \

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * c-ares on a loop: its sockets are libevent's, its clock is one timer. See resolver.h.
+ * c-ares on a loop: its sockets are libevent's, its clock is one timer. It carries the messages; what they
+ * say, which names a short one stands for and where an alias leads is looked at here, since c-ares tells
+ * neither times to live nor which of several questions failed. See resolver.h.
  */
 #include "net/resolver.h"
 
@@ -10,16 +12,19 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
-/* A name's addresses that are told at most. */
-#define RESOLVED_MAX 256
+#include "base/log.h"
+#include "net/address.h"
+#include "option/option_value.h"
 
-/* Bounds of a TTL, seconds: an answer of 0 must not make a storm of questions. */
-#define TTL_MIN 1u
-#define TTL_MAX 86400u
+#define RESOLV_CONF "/etc/resolv.conf"
 
-/* /etc/hosts has no TTL. */
+/* /etc/hosts has no times to live: it is looked at again after this. */
 #define TTL_OF_FILE 10u
+
+/* Questions from alias to alias, when the nameserver does not ask them itself; more are a circle. */
+#define ALIASES_MAX 8u
 
 struct watch {
     struct list link;
@@ -29,33 +34,49 @@ struct watch {
     struct freed freed;
 };
 
+/* /etc/resolv.conf as it was when the channel was made. */
+struct file_mark {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+};
+
 struct resolver {
     struct loop *loop;
     ares_channel channel;
+    ares_channel files; /* asks /etc/hosts alone, and answers at once */
+    char *servers;      /* as set; "": the system's */
+    char **domains;     /* that a short name is searched in */
+    size_t domain_count;
+    size_t dots; /* a name with as many is tried as it is first */
+    struct file_mark mark;
+    uint64_t looked_ns; /* at the file */
     struct list watches;
     struct list queries;
     struct timer timer;
     bool freeing;
 };
 
-/* A question, with the further ones that an SRV answer makes. */
+/* A question, with what it took so far. */
 struct resolver_query {
     struct list link;
     struct resolver *resolver;
     resolver_fn fn; /* NULL: forgotten */
     void *arg;
-    struct task answer;
-    unsigned waiting; /* questions on their way */
-    struct resolved *found;
-    size_t count;
+    struct task task;
+    enum dns_type type;
+    char **names; /* of the search list, in order */
+    size_t name_count, at;
+    size_t
+        sure; /* names before it (the one that had the records last is the last of them) may not be
+                     passed over because of a failure */
+    char *alias; /* that names[at] led to; NULL: none */
+    unsigned aliases;
+    struct dns_answer answer;
     uint32_t ttl_s;
-    int status; /* c-ares's, of the last failure */
-};
-
-/* One of a query's questions. */
-struct question {
-    struct resolver_query *query;
-    uint16_t port, priority, weight;
+    const char *error;  /* of the last question */
+    const char *passed; /* the failure of a name that was passed over */
 };
 
 /* ---- sockets and clock ---- */
@@ -135,15 +156,219 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
     event_add(&watch->event, NULL);
 }
 
-struct resolver *resolver_new(struct loop *loop, struct weir_str servers, char *error,
-                              size_t error_size)
+/* ---- which servers ---- */
+
+static void mark_file(struct file_mark *mark)
 {
-    struct resolver *resolver = base_zalloc(sizeof(*resolver));
+    struct stat about;
+
+    *mark = (struct file_mark){0};
+    if (stat(RESOLV_CONF, &about) == 0) {
+        *mark = (struct file_mark){about.st_dev, about.st_ino, about.st_size, about.st_mtim};
+    }
+}
+
+static bool same_file(const struct file_mark *a, const struct file_mark *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+/* One of the list: "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53". */
+static bool parse_server(struct weir_str text, struct ares_addr_port_node *node, char *error,
+                         size_t error_size)
+{
+    char full[ADDRESS_TEXT_SIZE + 8];
+    struct address address;
+    bool alone = memchr(text.ptr, ']', text.len) == NULL ? memchr(text.ptr, ':', text.len) == NULL
+                                                         : text.ptr[text.len - 1] == ']';
+
+    if (!address_from_host(&address, text, 53)) {
+        int len = snprintf(full, sizeof(full), "%.*s%s", STR_ARGS(text), alone ? ":53" : "");
+        char why[OPTION_ERROR_SIZE] = "it is too long";
+        if (len < 0 || (size_t)len >= sizeof(full) ||
+            !address_parse(&address, str_from(full), why, sizeof(why)) ||
+            address.u.any.sa_family == AF_UNIX || address_port(&address) == 0 ||
+            text.ptr[0] == '*') {
+            snprintf(error, error_size,
+                     "nameserver `%.*s` is no ADDRESS[:PORT], such as 192.0.2.53, 192.0.2.53:53 or "
+                     "[2001:db8::53]:53",
+                     STR_ARGS(text));
+            return false;
+        }
+    }
+    *node = (struct ares_addr_port_node){.family = address.u.any.sa_family,
+                                         .udp_port = address_port(&address),
+                                         .tcp_port = address_port(&address)};
+    if (node->family == AF_INET) {
+        node->addr.addr4 = address.u.in.sin_addr;
+    } else {
+        memcpy(&node->addr.addr6, &address.u.in6.sin6_addr, sizeof(node->addr.addr6));
+    }
+    return true;
+}
+
+static void servers_free(struct ares_addr_port_node *nodes)
+{
+    while (nodes != NULL) {
+        struct ares_addr_port_node *next = nodes->next;
+        free(nodes);
+        nodes = next;
+    }
+}
+
+/* NULL without an error: the list is empty. */
+static struct ares_addr_port_node *parse_servers(struct weir_str servers, char *error,
+                                                 size_t error_size)
+{
+    struct ares_addr_port_node *first = NULL;
+    struct ares_addr_port_node **end = &first;
+
+    error[0] = '\0';
+    for (size_t at = 0; servers.len > 0 && at <= servers.len;) {
+        const char *comma = memchr(servers.ptr + at, ',', servers.len - at);
+        size_t to = comma != NULL ? (size_t)(comma - servers.ptr) : servers.len;
+        struct weir_str text = {servers.ptr + at, to - at};
+        while (text.len > 0 && text.ptr[0] == ' ') {
+            text = (struct weir_str){text.ptr + 1, text.len - 1};
+        }
+        while (text.len > 0 && text.ptr[text.len - 1] == ' ') {
+            text.len--;
+        }
+        *end = base_zalloc(sizeof(**end));
+        if (!parse_server(text, *end, error, error_size)) {
+            servers_free(first);
+            return NULL;
+        }
+        end = &(*end)->next;
+        at = to + 1;
+    }
+    return first;
+}
+
+bool resolver_check_servers(struct weir_str servers, char *error, size_t error_size)
+{
+    servers_free(parse_servers(servers, error, error_size));
+    return error[0] == '\0';
+}
+
+static void domains_free(struct resolver *resolver)
+{
+    for (size_t i = 0; i < resolver->domain_count; i++) {
+        free(resolver->domains[i]);
+    }
+    free(resolver->domains);
+    resolver->domains = NULL;
+    resolver->domain_count = 0;
+}
+
+/* The search list, as the channel has read it. */
+static void read_domains(struct resolver *resolver)
+{
+    struct ares_options options;
+    int mask = 0;
+
+    domains_free(resolver);
+    resolver->dots = 1;
+    if (ares_save_options(resolver->channel, &options, &mask) == ARES_SUCCESS) {
+        size_t count = options.ndomains > 0 ? (size_t)options.ndomains : 0;
+        resolver->domains = base_alloc((count + 1) * sizeof(char *));
+        for (size_t i = 0; i < count; i++) {
+            resolver->domains[i] = base_strdup(options.domains[i]);
+        }
+        resolver->domain_count = count;
+        resolver->dots = options.ndots >= 0 ? (size_t)options.ndots : 1;
+    }
+    ares_destroy_options(&options);
+}
+
+/* A channel to `servers`, instead of the one there was. false: that one stays. */
+static bool open_channel(struct resolver *resolver, struct weir_str servers, char *error,
+                         size_t error_size)
+{
     struct ares_options options = {.timeout = 1000,
                                    .tries = 3,
                                    .sock_state_cb = on_socket_state,
                                    .sock_state_cb_data = resolver};
     int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
+    struct ares_addr_port_node *nodes = parse_servers(servers, error, error_size);
+    ares_channel channel = NULL;
+    struct file_mark mark;
+
+    if (error[0] != '\0') {
+        return false;
+    }
+    mark_file(&mark); /* before it is read: a change from now on is seen */
+    int status = ares_init_options(&channel, &options, mask);
+    if (status == ARES_SUCCESS && nodes != NULL) {
+        status = ares_set_servers_ports(channel, nodes);
+    }
+    servers_free(nodes);
+    if (status != ARES_SUCCESS) {
+        snprintf(error, error_size, "cannot set up the resolver of host names: %s",
+                 ares_strerror(status));
+        if (channel != NULL) {
+            ares_destroy(channel);
+        }
+        return false;
+    }
+    ares_channel old = resolver->channel;
+    resolver->channel = channel;
+    resolver->mark = mark;
+    resolver->looked_ns = loop_now_ns(resolver->loop);
+    char *text = base_strndup(servers.ptr, servers.len);
+    free(resolver->servers);
+    resolver->servers = text;
+    read_domains(resolver);
+    if (old != NULL) {
+        ares_cancel(old); /* its questions are asked of the new one */
+        ares_destroy(old);
+    }
+    return true;
+}
+
+/* /etc/resolv.conf may have changed since: other networks, other nameservers. */
+static void look_at_file(struct resolver *resolver)
+{
+    uint64_t now_ns = loop_now_ns(resolver->loop);
+    struct file_mark mark;
+    char error[256];
+
+    if (now_ns - resolver->looked_ns < NS_PER_SECOND) {
+        return;
+    }
+    resolver->looked_ns = now_ns;
+    mark_file(&mark);
+    if (same_file(&mark, &resolver->mark)) {
+        return;
+    }
+    char *servers = base_strdup(resolver->servers);
+    if (open_channel(resolver, str_from(servers), error, sizeof(error))) {
+        log_write(WEIR_LOG_INFO, "names", RESOLV_CONF " has changed and is read again");
+    } else {
+        resolver->mark = mark;
+        log_write(WEIR_LOG_WARNING, "names", RESOLV_CONF " has changed: %s", error);
+    }
+    free(servers);
+}
+
+bool resolver_set_servers(struct resolver *resolver, struct weir_str servers, char *error,
+                          size_t error_size)
+{
+    if (str_equal(servers, str_from(resolver->servers))) {
+        return true;
+    }
+    bool opened = open_channel(resolver, servers, error, error_size);
+    resolver_clock(resolver);
+    return opened;
+}
+
+struct resolver *resolver_new(struct loop *loop, struct weir_str servers, char *error,
+                              size_t error_size)
+{
+    struct resolver *resolver = base_zalloc(sizeof(*resolver));
+    char lookups[] = "f";
+    struct ares_options options = {.lookups = lookups};
 
     resolver->loop = loop;
     resolver->timer.fn = on_timer;
@@ -151,30 +376,28 @@ struct resolver *resolver_new(struct loop *loop, struct weir_str servers, char *
     list_init(&resolver->queries);
     int status = ares_library_init(ARES_LIB_INIT_ALL);
     if (status == ARES_SUCCESS) {
-        status = ares_init_options(&resolver->channel, &options, mask);
-    }
-    if (status == ARES_SUCCESS && servers.len > 0) {
-        char *text = base_strndup(servers.ptr, servers.len);
-        status = ares_set_servers_ports_csv(resolver->channel, text);
-        free(text);
+        status = ares_init_options(&resolver->files, &options, ARES_OPT_LOOKUPS);
     }
     if (status != ARES_SUCCESS) {
         snprintf(error, error_size, "cannot set up the resolver of host names: %s",
                  ares_strerror(status));
-        if (resolver->channel != NULL) {
-            ares_destroy(resolver->channel);
-        }
-        free(resolver);
-        return NULL;
+        resolver_free(&resolver);
+    } else if (!open_channel(resolver, servers, error, error_size)) {
+        resolver_free(&resolver);
     }
     return resolver;
 }
 
 static void query_free(struct resolver_query *query)
 {
-    task_cancel(&query->answer);
+    task_cancel(&query->task);
     list_remove(&query->link);
-    free(query->found);
+    for (size_t i = 0; i < query->name_count; i++) {
+        free(query->names[i]);
+    }
+    free(query->names);
+    free(query->alias);
+    dns_answer_free(&query->answer, query->type);
     free(query);
 }
 
@@ -187,156 +410,237 @@ void resolver_free(struct resolver **resolver)
     }
     *resolver = NULL;
     r->freeing = true;
-    ares_destroy(r->channel); /* ends each question with ARES_EDESTRUCTION */
+    if (r->channel != NULL) {
+        ares_destroy(r->channel); /* ends each question with ARES_EDESTRUCTION */
+    }
+    if (r->files != NULL) {
+        ares_destroy(r->files);
+    }
     list_each(link, &r->queries)
     {
         query_free(container_of(link, struct resolver_query, link));
     }
     timer_cancel(r->loop, &r->timer);
     ares_library_cleanup();
+    domains_free(r);
+    free(r->servers);
     free(r);
+}
+
+/* ---- /etc/hosts ---- */
+
+static bool is_localhost(const char *name)
+{
+    size_t len = strlen(name);
+    return len >= 9 && strcasecmp(name + len - 9, "localhost") == 0 &&
+           (len == 9 || name[len - 10] == '.');
+}
+
+static void on_file(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+{
+    struct ares_addrinfo **found = arg;
+    (void)timeouts;
+    *found = status == ARES_SUCCESS ? info : NULL;
+}
+
+static struct ares_addrinfo *read_hosts(struct resolver *resolver, const char *name)
+{
+    struct ares_addrinfo_hints hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
+    struct ares_addrinfo *found = NULL;
+
+    ares_getaddrinfo(resolver->files, name, NULL, &hints, on_file, &found);
+    return found;
+}
+
+/* A name that stands in the file has the addresses that it has there, and no others. "localhost" and what
+ * is below it never goes out (RFC 6761 section 6.3). */
+static bool answer_from_file(struct resolver_query *query, const char *name)
+{
+    int family = query->type == DNS_A ? AF_INET : AF_INET6;
+    struct ares_addrinfo *info = read_hosts(query->resolver, name);
+
+    if (info == NULL && is_localhost(name)) {
+        info = read_hosts(query->resolver, "localhost");
+    }
+    if (info == NULL) {
+        return false;
+    }
+    size_t room = 0;
+    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
+        room++;
+    }
+    struct dns_record *records = base_zalloc((room + 1) * sizeof(*records));
+    struct dns_answer *answer = &query->answer;
+    answer->records = records;
+    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
+        if (node->ai_family != family) {
+            continue;
+        }
+        struct dns_record *record = &records[answer->count++];
+        if (family == AF_INET) {
+            record->u.a = ((const struct sockaddr_in *)(const void *)node->ai_addr)->sin_addr;
+        } else {
+            record->u.aaaa = ((const struct sockaddr_in6 *)(const void *)node->ai_addr)->sin6_addr;
+        }
+    }
+    query->ttl_s = TTL_OF_FILE;
+    ares_freeaddrinfo(info);
+    return true;
 }
 
 /* ---- questions ---- */
 
-static void query_answer(struct task *task)
+static void query_tell(struct task *task)
 {
-    struct resolver_query *query = container_of(task, struct resolver_query, answer);
+    struct resolver_query *query = container_of(task, struct resolver_query, task);
 
     if (query->fn != NULL) {
-        const char *error = query->count > 0                ? NULL
-                            : query->status == ARES_SUCCESS ? "the name has no address"
-                                                            : ares_strerror(query->status);
-        query->fn(query->arg, query->found, query->count, query->ttl_s, error);
+        struct resolver_answer answer = {
+            .error = query->error,
+            .records = query->answer.records,
+            .count = query->answer.count,
+            .ttl_s = query->ttl_s,
+            .found_at = query->answer.count > 0 ? (unsigned)query->at + 1 : 0,
+        };
+        query->fn(query->arg, &answer);
     }
     query_free(query);
 }
 
-static void query_settle(struct resolver_query *query)
+static void on_reply(void *arg, int status, int timeouts, unsigned char *message, int len);
+
+static void query_send(struct resolver_query *query)
 {
-    if (--query->waiting == 0 && !query->resolver->freeing) {
-        task_queue(query->resolver->loop, &query->answer);
-    }
+    const char *name = query->alias != NULL ? query->alias : query->names[query->at];
+    ares_query(query->resolver->channel, name, ns_c_in, (int)query->type, on_reply, query);
 }
 
-static void query_add(struct resolver_query *query, const struct resolved *found, uint32_t ttl_s)
+/* The name has nothing, or could not be asked for: the next one of the search list, or the end. */
+static void query_next(struct resolver_query *query)
 {
-    if (query->count == RESOLVED_MAX) {
+    bool stays = query->error != NULL && query->at < query->sure;
+
+    free(query->alias);
+    query->alias = NULL;
+    query->aliases = 0;
+    if (query->error != NULL && query->passed == NULL) {
+        query->passed = query->error;
+    }
+    if (!stays && query->at + 1 < query->name_count) {
+        query->at++;
+        query->error = NULL;
+        query_send(query);
         return;
     }
-    query->found = base_realloc(query->found, sizeof(*found) * (query->count + 1));
-    query->found[query->count++] = *found;
-    if (ttl_s < query->ttl_s) {
-        query->ttl_s = ttl_s < TTL_MIN ? TTL_MIN : ttl_s;
-    }
+    query->error = query->passed; /* "there is none" is the word of all of them, or of none */
+    task_queue(query->resolver->loop, &query->task);
 }
 
-static void add_family(const struct question *question, const struct ares_addrinfo *info,
-                       int family)
+static const char *read_reply(struct resolver_query *query, int status,
+                              const unsigned char *message, int len)
 {
-    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
-        struct resolved found = {.priority = question->priority, .weight = question->weight};
-        if (node->ai_family != family || node->ai_addrlen > sizeof(found.address.u)) {
-            continue;
-        }
-        memcpy(&found.address.u, node->ai_addr, node->ai_addrlen);
-        found.address.len = node->ai_addrlen;
-        if (family == AF_INET) {
-            found.address.u.in.sin_port = htons(question->port);
-        } else {
-            found.address.u.in6.sin6_port = htons(question->port);
-        }
-        query_add(question->query, &found, node->ai_ttl > 0 ? (uint32_t)node->ai_ttl : TTL_OF_FILE);
+    bool said = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND;
+
+    if (!said || message == NULL || len <= 0) {
+        return status == ARES_SUCCESS ? "the answer is empty" : ares_strerror(status);
     }
+    const char *error = dns_answer_parse(message, (size_t)len, query->type, &query->answer);
+    if (error == NULL && query->answer.ttl_s < query->ttl_s) {
+        query->ttl_s = query->answer.ttl_s;
+    }
+    return error;
 }
 
-static void on_addresses(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+static void on_reply(void *arg, int status, int timeouts, unsigned char *message, int len)
 {
-    struct question *question = arg;
-    struct resolver_query *query = question->query;
+    struct resolver_query *query = arg;
     (void)timeouts;
 
-    if (status == ARES_SUCCESS) {
-        add_family(question, info, AF_INET);
-        add_family(question, info, AF_INET6);
+    if (query->resolver->freeing) {
+        return;
+    }
+    if (status == ARES_ECANCELLED) {
+        query_send(query); /* there is another channel */
+        return;
+    }
+    query->error = read_reply(query, status, message, len);
+    if (query->error == NULL && query->answer.alias != NULL) {
+        if (++query->aliases <= ALIASES_MAX) {
+            free(query->alias);
+            query->alias = query->answer.alias;
+            query->answer.alias = NULL;
+            query_send(query);
+            return;
+        }
+        dns_answer_free(&query->answer, query->type);
+        query->error = "its aliases do not end";
+    }
+    if (query->answer.count > 0) {
+        task_queue(query->resolver->loop, &query->task);
     } else {
-        query->status = status;
+        query_next(query);
     }
-    if (info != NULL) {
-        ares_freeaddrinfo(info);
-    }
-    free(question);
-    query_settle(query);
 }
 
-static void ask_addresses(struct resolver_query *query, const char *host, struct question about)
+static void add_name(struct resolver_query *query, const char *name, const char *domain)
 {
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct question *question = base_zalloc(sizeof(*question));
+    char *whole = domain == NULL ? base_strdup(name) : base_printf("%s.%s", name, domain);
 
-    *question = about;
-    question->query = query;
-    query->waiting++;
-    ares_getaddrinfo(query->resolver->channel, host, NULL, &hints, on_addresses, question);
+    if (strlen(whole) >= DNS_NAME_SIZE - 1) {
+        free(whole); /* no such name can be */
+        return;
+    }
+    query->names[query->name_count++] = whole;
 }
 
-static struct resolver_query *query_new(struct resolver *resolver, resolver_fn fn, void *arg)
+/* The names that one stands for, in the order in which they are asked for (resolv.conf(5)). */
+static void list_names(struct resolver_query *query, const char *name, bool absolute)
+{
+    const struct resolver *resolver = query->resolver;
+    size_t len = strlen(name);
+    size_t dots = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        dots += name[i] == '.';
+    }
+    absolute = absolute || len == 0 || name[len - 1] == '.';
+    size_t domains = absolute ? 0 : resolver->domain_count;
+    bool first = absolute || dots >= resolver->dots;
+    query->names = base_alloc((domains + 2) * sizeof(char *));
+    if (first) {
+        query->names[query->name_count++] = base_strdup(name);
+    }
+    for (size_t i = 0; i < domains; i++) {
+        add_name(query, name, resolver->domains[i]);
+    }
+    if (!first) {
+        query->names[query->name_count++] = base_strdup(name);
+    }
+}
+
+struct resolver_query *resolver_ask(struct resolver *resolver,
+                                    const struct resolver_question *question, resolver_fn fn,
+                                    void *arg)
 {
     struct resolver_query *query = base_zalloc(sizeof(*query));
+    char *name = base_strndup(question->name.ptr, question->name.len);
+
     query->resolver = resolver;
     query->fn = fn;
     query->arg = arg;
-    query->ttl_s = TTL_MAX;
-    query->answer.fn = query_answer;
+    query->type = question->type;
+    query->sure = question->found_at;
+    query->ttl_s = DNS_NO_TTL;
+    query->task.fn = query_tell;
     list_push_back(&resolver->queries, &query->link);
-    return query;
-}
-
-struct resolver_query *resolver_ask(struct resolver *resolver, struct weir_str host, uint16_t port,
-                                    resolver_fn fn, void *arg)
-{
-    struct resolver_query *query = query_new(resolver, fn, arg);
-    char *name = base_strndup(host.ptr, host.len);
-
-    ask_addresses(query, name, (struct question){.port = port});
-    free(name);
-    resolver_clock(resolver);
-    return query;
-}
-
-static void on_services(void *arg, int status, int timeouts, unsigned char *data, int len)
-{
-    struct resolver_query *query = arg;
-    struct ares_srv_reply *replies = NULL;
-    (void)timeouts;
-
-    if (status == ARES_SUCCESS) {
-        status = ares_parse_srv_reply(data, len, &replies);
+    look_at_file(resolver);
+    if (question->type != DNS_SRV && !question->absolute && answer_from_file(query, name)) {
+        task_queue(resolver->loop, &query->task);
+    } else {
+        list_names(query, name, question->absolute);
+        query_send(query);
     }
-    query->status = status;
-    for (const struct ares_srv_reply *reply = replies; reply != NULL; reply = reply->next) {
-        /* RFC 2782: a target of "." means that the service is not offered. */
-        if (reply->host[0] != '\0' && strcmp(reply->host, ".") != 0) {
-            ask_addresses(query, reply->host,
-                          (struct question){.port = reply->port,
-                                            .priority = reply->priority,
-                                            .weight = reply->weight});
-        }
-    }
-    if (replies != NULL) {
-        ares_free_data(replies);
-    }
-    query_settle(query);
-}
-
-struct resolver_query *resolver_ask_srv(struct resolver *resolver, struct weir_str service,
-                                        resolver_fn fn, void *arg)
-{
-    struct resolver_query *query = query_new(resolver, fn, arg);
-    char *name = base_strndup(service.ptr, service.len);
-
-    query->waiting++;
-    ares_query(resolver->channel, name, ns_c_in, ns_t_srv, on_services, query);
     free(name);
     resolver_clock(resolver);
     return query;

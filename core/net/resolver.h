@@ -1,43 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names to addresses without waiting: c-ares on a loop. Reads /etc/hosts, then asks the servers of
- * /etc/resolv.conf (RFC 1035), for A and AAAA records, or for SRV records (RFC 2782).
+ * Questions to DNS without waiting: c-ares on a loop. One question is for the records of one type, so that
+ * one type's failure says nothing of another's. For addresses /etc/hosts is read first; then the servers of
+ * /etc/resolv.conf are asked (RFC 1035), or those that are set. Who keeps up with a name: follow.h.
  *
  * Thread: the loop's.
  */
 #ifndef NET_RESOLVER_H
 #define NET_RESOLVER_H
 
-#include "net/address.h"
+#include "net/dns_answer.h"
 #include "net/loop.h"
 
 struct resolver;
 struct resolver_query;
 
-/* One address that a name has. `priority` and `weight` are an SRV record's; 0 otherwise. */
-struct resolved {
-    struct address address;
-    uint16_t priority, weight;
+/* What is asked. */
+struct resolver_question {
+    struct weir_str name;
+    enum dns_type type;
+    bool absolute; /* the name stands for itself alone: no search domains, no /etc/hosts */
+    /* Which of the search list's names had the records last, from 1; 0: not known. As long as that one
+     * cannot be asked, the names after it are not believed. */
+    unsigned found_at;
 };
 
-/* `error` NULL: `count` (1 or more) addresses, IPv4 first, good for `ttl_s` seconds. Else static text, and
- * no addresses. Valid for the call; never inside resolver_ask. */
-typedef void (*resolver_fn)(void *arg, const struct resolved *addresses, size_t count,
-                            uint32_t ttl_s, const char *error);
+/* `error` NULL: DNS has answered, and no records means that there are none. Else nothing is known; static
+ * text. */
+struct resolver_answer {
+    const char *error;
+    const struct dns_record *records;
+    size_t count;
+    uint32_t ttl_s; /* how long it is good; DNS_NO_TTL: not said */
+    unsigned found_at;
+};
 
-/* `servers`: nameservers as IPV4[:PORT] or [IPV6]:PORT, separated by commas; empty: the system's. NULL:
- * `error` says why. */
+/* Never inside resolver_ask. The answer is valid for the call. */
+typedef void (*resolver_fn)(void *arg, const struct resolver_answer *answer);
+
+/* `servers`: nameservers as IPV4[:PORT], IPV6 or [IPV6][:PORT], separated by commas; empty: the system's.
+ * NULL: `error` says why. */
 struct resolver *resolver_new(struct loop *loop, struct weir_str servers, char *error,
                               size_t error_size);
 /* Queries that run are dropped without a call. */
 void resolver_free(struct resolver **resolver);
 
-/* Asks for the addresses of `host`, each with `port`. */
-struct resolver_query *resolver_ask(struct resolver *resolver, struct weir_str host, uint16_t port,
-                                    resolver_fn fn, void *arg);
-/* Asks for the SRV records of `service` (_http._tcp.example), and the addresses of their targets. */
-struct resolver_query *resolver_ask_srv(struct resolver *resolver, struct weir_str service,
-                                        resolver_fn fn, void *arg);
+/* Other nameservers from now on; what is being asked is asked of them. false: the old ones stay. */
+bool resolver_set_servers(struct resolver *resolver, struct weir_str servers, char *error,
+                          size_t error_size);
+/* Whether resolver_new would take them. */
+bool resolver_check_servers(struct weir_str servers, char *error, size_t error_size);
+
+struct resolver_query *resolver_ask(struct resolver *resolver,
+                                    const struct resolver_question *question, resolver_fn fn,
+                                    void *arg);
 /* No call comes any more. Not from inside fn, where the query has ended. */
 void resolver_forget(struct resolver_query *query);
 

@@ -23,6 +23,20 @@ static void plan_index(struct build *b, struct pool_plan *plan)
     }
 }
 
+/* A name is looked up once the generation is to come into force (names.c). */
+static void check_probe_address(struct build *b, const struct probe_settings *probe)
+{
+    char error[256];
+    struct address address;
+    struct weir_str host;
+    uint16_t port = 0;
+
+    if (probe->address.len > 0 && !address_parse_name(probe->address, &host, &port) &&
+        !address_parse(&address, probe->address, error, sizeof(error))) {
+        mistakes_add(b->mistakes, build_place_of(b, &probe->address), "%s", error);
+    }
+}
+
 /* One `health` block: it probes, listens, or both; the host has options of its own for each. */
 static void build_health(struct build *b, struct pool_plan *plan, const struct conf_node *node,
                          struct weir_str name)
@@ -53,6 +67,7 @@ static void build_health(struct build *b, struct pool_plan *plan, const struct c
         return;
     }
     if (probe != NULL) {
+        check_probe_address(b, probe);
         plan->health = use;
         plan->probe = probe;
     }
@@ -124,6 +139,45 @@ void build_check_name(struct build *b, struct place place, const char *kind, str
     }
 }
 
+/* The block with `resolve` of that id; NULL: there is none. */
+static const struct server_settings *find_resolving(const struct pool_settings *settings,
+                                                    struct weir_str id)
+{
+    const struct server_settings *servers = settings->servers.items;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        if (servers[i].resolve != RESOLVE_FIRST && str_equal(servers[i].id, id)) {
+            return &servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* BLOCK-ADDRESS:PORT is what a server at one of the block's addresses is named: no other may be. */
+static void check_id(struct build *b, const struct pool_settings *settings,
+                     const struct server_settings *server)
+{
+    struct weir_str id = server->id;
+
+    for (size_t at = 1; at + 1 < id.len && server->resolve == RESOLVE_FIRST; at++) {
+        struct weir_str rest = {id.ptr + at + 1, id.len - at - 1};
+        const struct server_settings *block = NULL;
+        struct address address;
+        char error[256];
+        if (id.ptr[at] == '-' && memchr(rest.ptr, ':', rest.len) != NULL &&
+            address_parse(&address, rest, error, sizeof(error))) {
+            block = find_resolving(settings, (struct weir_str){id.ptr, at});
+        }
+        if (block != NULL) {
+            mistakes_add(
+                b->mistakes, build_place_of(b, &server->url),
+                "server \"%.*s\" has the id that the server at %.*s of \"%.*s\" (resolve = "
+                "%s) would have; give it another",
+                STR_ARGS(id), STR_ARGS(rest), STR_ARGS(block->id),
+                block->resolve == RESOLVE_SRV ? "srv" : "all");
+        }
+    }
+}
+
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
 {
     static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
@@ -150,13 +204,17 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     const struct server_settings *servers = own;
     bool https = false;
     for (size_t i = 0; i < settings->servers.count; i++) {
-        if (own[i].resolve != RESOLVE_FIRST && own[i].url.host.len == 0) {
+        struct address literal;
+        if (own[i].resolve != RESOLVE_FIRST &&
+            (own[i].url.host.len == 0 ||
+             address_from_host(&literal, own[i].url.host, own[i].url.port))) {
             mistakes_add(b->mistakes, build_place_of(b, &own[i].url),
                          "`resolve` is for host names; \"%.*s\" has none",
                          STR_ARGS(own[i].url.text));
             own[i].resolve = RESOLVE_FIRST;
         }
         build_check_name(b, build_place_of(b, &own[i].id), "server", own[i].id);
+        check_id(b, settings, &own[i]);
         own[i].file_weight = own[i].weight;
         own[i].file_max_connections = own[i].max_connections;
         if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {

@@ -7,10 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-
-/* Time to the next question when one failed, and time that a start waits for all first answers. */
-#define RETRY_NS    (5 * NS_PER_SECOND)
-#define PATIENCE_NS (3 * NS_PER_SECOND)
+#include "proxy/names.h"
 
 /* Weights of servers end here (settings.c). */
 #define WEIGHT_MAX 1000u
@@ -21,43 +18,90 @@ struct entry {
     int32_t resolve; /* RESOLVE_ALL or RESOLVE_SRV */
     char *host;
     uint16_t port;
-    struct resolved *found; /* sorted */
-    size_t count;
-    struct resolver_query *query; /* NULL: none runs */
-    struct timer timer;
-    bool answered; /* well or not */
-    bool failed;   /* the last time */
-    bool wanted;   /* by the generation that is adopted */
+    struct followed *followed; /* NULL: not asked for yet */
+    struct endpoint *found;    /* sorted, each address once */
+    size_t count, left_out;
+    uint64_t version;  /* of `found` */
+    uint64_t in_force; /* the version that the generation in force has */
+    bool waited;       /* for its first answer, as long as one does */
+    bool wanted;       /* by the generation in force */
 };
 
 struct discovery {
     struct list entries;
     struct loop *loop; /* NULL: not started */
-    struct resolver *resolver;
+    struct follower *follower;
     discovery_fn changed, awaited;
     void *changed_arg, *awaited_arg;
-    struct timer patience;
-    struct task done;
+    struct follow_wait wait;
+    struct task stale; /* tells of changes, once a turn */
 };
 
-static int compare(const void *a, const void *b)
-{
-    const struct resolved *x = a, *y = b;
-    char left[ADDRESS_TEXT_SIZE + 8];
-    char right[ADDRESS_TEXT_SIZE + 8];
+/* ---- endpoints to servers ---- */
 
-    address_text_port(&x->address, left, sizeof(left));
-    address_text_port(&y->address, right, sizeof(right));
-    return strcmp(left, right);
+static int compare_numbers(uint32_t a, uint32_t b)
+{
+    return a < b ? -1 : a > b ? 1 : 0;
 }
 
-static bool same_servers(const struct entry *entry, const struct resolved *found, size_t count)
+static int compare_addresses(const struct address *a, const struct address *b)
+{
+    int order = 0;
+
+    if (a->u.any.sa_family != b->u.any.sa_family) {
+        return a->u.any.sa_family == AF_INET ? -1 : 1;
+    }
+    if (a->u.any.sa_family == AF_INET) {
+        order = compare_numbers(ntohl(a->u.in.sin_addr.s_addr), ntohl(b->u.in.sin_addr.s_addr));
+    } else {
+        order = memcmp(&a->u.in6.sin6_addr, &b->u.in6.sin6_addr, sizeof(a->u.in6.sin6_addr));
+    }
+    return order != 0 ? order : compare_numbers(address_port(a), address_port(b));
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct endpoint *x = a, *y = b;
+    int order = compare_addresses(&x->address, &y->address);
+    return order != 0 ? order : compare_numbers(x->priority, y->priority);
+}
+
+static int by_priority(const void *a, const void *b)
+{
+    const struct endpoint *x = a, *y = b;
+    int order = compare_numbers(x->priority, y->priority);
+    return order != 0 ? order : compare_addresses(&x->address, &y->address);
+}
+
+/* Each address and port once. Where several SRV records lead to one, the best priority counts, and the
+ * weights of that add up: it gets the share that it would have had as several. */
+static size_t unite(struct endpoint *found, size_t count)
+{
+    size_t kept = 0;
+
+    qsort(found, count, sizeof(*found), by_address);
+    for (size_t i = 0; i < count; i++) {
+        struct endpoint *last = kept > 0 ? &found[kept - 1] : NULL;
+        if (address_port(&found[i].address) == 0) {
+            continue; /* an SRV record that names no port */
+        }
+        if (last == NULL || !address_equal(&last->address, &found[i].address)) {
+            found[kept++] = found[i];
+        } else if (last->priority == found[i].priority) {
+            uint32_t weight = (uint32_t)last->weight + found[i].weight;
+            last->weight = (uint16_t)(weight < UINT16_MAX ? weight : UINT16_MAX);
+        }
+    }
+    return kept;
+}
+
+static bool same_servers(const struct entry *entry, const struct endpoint *found, size_t count)
 {
     if (entry->count != count) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        const struct resolved *mine = &entry->found[i];
+        const struct endpoint *mine = &entry->found[i];
         if (!address_equal(&mine->address, &found[i].address) ||
             mine->priority != found[i].priority || mine->weight != found[i].weight) {
             return false;
@@ -66,103 +110,124 @@ static bool same_servers(const struct entry *entry, const struct resolved *found
     return true;
 }
 
-/* ---- waiting ---- */
-
-static bool entry_is_open(const struct entry *entry)
+static void tell_left_out(struct entry *entry, size_t left_out)
 {
-    return !entry->answered;
+    if (left_out > 0 && entry->left_out == 0) {
+        log_write(WEIR_LOG_WARNING, "names",
+                  "%s has %zu addresses; the first %d in order of priority and address are "
+                  "servers, the others are left out",
+                  entry->host, left_out + DISCOVERY_SERVERS_MAX, DISCOVERY_SERVERS_MAX);
+    } else if (left_out == 0 && entry->left_out > 0) {
+        log_write(WEIR_LOG_NOTICE, "names", "%s: no address is left out any more", entry->host);
+    }
+    entry->left_out = left_out;
+}
+
+/* ---- one name ---- */
+
+static void entry_update(struct entry *entry)
+{
+    size_t count = 0;
+    const struct endpoint *endpoints = followed_endpoints(entry->followed, &count);
+    struct endpoint *found = base_alloc((count + 1) * sizeof(*found));
+
+    if (count > 0) {
+        memcpy(found, endpoints, count * sizeof(*found));
+    }
+    count = unite(found, count);
+    if (count > 0) {
+        qsort(found, count, sizeof(*found), by_priority);
+    }
+    size_t kept = count < DISCOVERY_SERVERS_MAX ? count : DISCOVERY_SERVERS_MAX;
+    tell_left_out(entry, count - kept);
+    if (same_servers(entry, found, kept)) {
+        free(found);
+        return;
+    }
+    free(entry->found);
+    entry->found = found;
+    entry->count = kept;
+    entry->version++;
+    log_write(kept > 0 ? WEIR_LOG_INFO : WEIR_LOG_WARNING, "names", "%s stands for %zu servers",
+              entry->host, kept);
+}
+
+static bool entry_is_stale(const struct entry *entry)
+{
+    return entry->wanted && entry->version != entry->in_force;
+}
+
+static void entry_news(void *arg)
+{
+    struct entry *entry = arg;
+
+    entry_update(entry);
+    if (entry_is_stale(entry)) {
+        task_queue(entry->discovery->loop, &entry->discovery->stale);
+    }
+}
+
+static void entry_follow(struct entry *entry)
+{
+    struct discovery *discovery = entry->discovery;
+
+    if (entry->followed == NULL) {
+        entry->followed = follow(discovery->follower,
+                                 entry->resolve == RESOLVE_SRV ? FOLLOW_SERVICE : FOLLOW_HOST,
+                                 str_from(entry->host), entry->port, entry_news, entry);
+        entry_update(entry);
+    }
 }
 
 bool discovery_is_wanting(const struct discovery *discovery)
 {
     for (const struct list *link = discovery->entries.next; link != &discovery->entries;
          link = link->next) {
-        if (entry_is_open(container_of(link, struct entry, link))) {
+        if (!container_of(link, struct entry, link)->waited) {
             return true;
         }
     }
     return false;
 }
 
-static void discovery_done(struct task *task)
+bool discovery_is_stale(const struct discovery *discovery)
 {
-    struct discovery *discovery = container_of(task, struct discovery, done);
-    discovery_fn fn = discovery->awaited;
+    for (const struct list *link = discovery->entries.next; link != &discovery->entries;
+         link = link->next) {
+        if (entry_is_stale(container_of(link, struct entry, link))) {
+            return true;
+        }
+    }
+    return false;
+}
 
-    timer_cancel(discovery->loop, &discovery->patience);
+static void discovery_stale(struct task *task)
+{
+    struct discovery *discovery = container_of(task, struct discovery, stale);
+
+    if (discovery_is_stale(discovery)) {
+        discovery->changed(discovery->changed_arg);
+    }
+}
+
+static void discovery_done(void *arg)
+{
+    struct discovery *discovery = arg;
+
+    if (discovery->wait.open > 0) {
+        log_write(WEIR_LOG_WARNING, "names",
+                  "%zu names of servers have not been answered; going on without these servers",
+                  discovery->wait.open);
+    }
     list_each(link, &discovery->entries)
     {
-        container_of(link, struct entry, link)->answered = true; /* not waited for again */
-    }
-    discovery->awaited = NULL;
-    fn(discovery->awaited_arg);
-}
-
-static void discovery_patience(struct timer *timer)
-{
-    struct discovery *discovery = container_of(timer, struct discovery, patience);
-    log_write(WEIR_LOG_WARNING, "names",
-              "not all names of servers have been answered; going on without these servers");
-    task_queue(discovery->loop, &discovery->done);
-}
-
-/* ---- one name ---- */
-
-static void entry_answer(void *arg, const struct resolved *addresses, size_t count, uint32_t ttl_s,
-                         const char *error)
-{
-    struct entry *entry = arg;
-    struct discovery *discovery = entry->discovery;
-    bool waited_for = discovery->awaited != NULL;
-
-    entry->query = NULL;
-    entry->answered = true;
-    if (error != NULL) {
-        if (!entry->failed) {
-            log_write(WEIR_LOG_WARNING, "names", "cannot resolve %s: %s; %s", entry->host, error,
-                      entry->count > 0 ? "its last servers stay" : "it stands for no server yet");
-        }
-        entry->failed = true;
-        timer_set(discovery->loop, &entry->timer, RETRY_NS);
-    } else {
-        struct resolved *found = base_alloc(count * sizeof(*found));
-        memcpy(found, addresses, count * sizeof(*found));
-        qsort(found, count, sizeof(*found), compare);
-        bool changed = !same_servers(entry, found, count);
-        free(entry->found);
-        entry->found = found;
-        entry->count = count;
-        entry->failed = false;
-        timer_set(discovery->loop, &entry->timer, (uint64_t)ttl_s * NS_PER_SECOND);
-        if (changed) {
-            log_write(WEIR_LOG_INFO, "names", "%s stands for %zu servers", entry->host, count);
-        }
-        if (changed && !waited_for) {
-            discovery->changed(discovery->changed_arg);
+        struct entry *entry = container_of(link, struct entry, link);
+        if (entry->followed != NULL) {
+            entry->waited = true;
+            entry_update(entry);
         }
     }
-    if (waited_for && !discovery_is_wanting(discovery)) {
-        task_queue(discovery->loop, &discovery->done);
-    }
-}
-
-static void entry_ask(struct entry *entry)
-{
-    struct discovery *discovery = entry->discovery;
-
-    if (entry->query != NULL) {
-        return;
-    }
-    entry->query =
-        entry->resolve == RESOLVE_SRV
-            ? resolver_ask_srv(discovery->resolver, str_from(entry->host), entry_answer, entry)
-            : resolver_ask(discovery->resolver, str_from(entry->host), entry->port, entry_answer,
-                           entry);
-}
-
-static void entry_timer(struct timer *timer)
-{
-    entry_ask(container_of(timer, struct entry, timer));
+    discovery->awaited(discovery->awaited_arg);
 }
 
 static struct entry *entry_find(struct discovery *discovery, const struct server_settings *settings)
@@ -180,19 +245,13 @@ static struct entry *entry_find(struct discovery *discovery, const struct server
     entry->resolve = settings->resolve;
     entry->host = base_strndup(settings->url.host.ptr, settings->url.host.len);
     entry->port = settings->url.port;
-    entry->timer.fn = entry_timer;
     list_push_back(&discovery->entries, &entry->link);
     return entry;
 }
 
 static void entry_free(struct entry *entry)
 {
-    if (entry->query != NULL) {
-        resolver_forget(entry->query);
-    }
-    if (entry->discovery->loop != NULL) {
-        timer_cancel(entry->discovery->loop, &entry->timer);
-    }
+    follow_end(&entry->followed);
     list_remove(&entry->link);
     free(entry->found);
     free(entry->host);
@@ -221,7 +280,7 @@ static struct extremes entry_extremes(const struct entry *entry)
 static struct server_settings expand_one(struct arena *arena, const struct server_settings *block,
                                          const struct entry *entry, size_t index)
 {
-    const struct resolved *found = &entry->found[index];
+    const struct endpoint *found = &entry->found[index];
     struct extremes is = entry_extremes(entry);
     struct server_settings one = *block;
     char host[ADDRESS_TEXT_SIZE];
@@ -253,7 +312,8 @@ static struct server_settings expand_one(struct arena *arena, const struct serve
 void discovery_expand(struct discovery *discovery, struct arena *arena,
                       struct pool_settings *settings)
 {
-    const struct server_settings *blocks = settings->servers.items;
+    /* Ours, in the arena: filled a moment ago. */
+    struct server_settings *blocks = (void *)(uintptr_t)settings->servers.items;
     size_t count = 0;
     bool any = false;
 
@@ -274,6 +334,7 @@ void discovery_expand(struct discovery *discovery, struct arena *arena,
     for (size_t i = 0; i < settings->servers.count; i++) {
         const struct entry *entry =
             blocks[i].resolve != RESOLVE_FIRST ? entry_find(discovery, &blocks[i]) : NULL;
+        blocks[i].found_version = entry != NULL ? entry->version : 0;
         for (size_t k = 0; entry != NULL && k < entry->count; k++) {
             all[at++] = expand_one(arena, &blocks[i], entry, k);
         }
@@ -290,60 +351,66 @@ void discovery_expand(struct discovery *discovery, struct arena *arena,
 
 void discovery_await(struct discovery *discovery, discovery_fn fn, void *arg)
 {
-    ASSERT(discovery->awaited == NULL);
     discovery->awaited = fn;
     discovery->awaited_arg = arg;
+    follow_wait_begin(&discovery->wait, discovery->loop, discovery_done, discovery);
     list_each(link, &discovery->entries)
     {
         struct entry *entry = container_of(link, struct entry, link);
-        if (entry_is_open(entry)) {
-            entry_ask(entry);
+        entry_follow(entry);
+        if (!entry->waited) {
+            follow_wait_add(&discovery->wait, entry->followed);
         }
     }
-    if (discovery_is_wanting(discovery)) {
-        timer_set(discovery->loop, &discovery->patience, PATIENCE_NS);
-    } else {
-        task_queue(discovery->loop, &discovery->done);
-    }
+    follow_wait_go(&discovery->wait, NAMES_PATIENCE_NS);
 }
 
 void discovery_hurry(struct discovery *discovery)
 {
-    if (discovery->awaited != NULL) {
-        task_queue(discovery->loop, &discovery->done);
-    }
+    follow_wait_hurry(&discovery->wait);
 }
 
 void discovery_adopt(struct discovery *discovery, const struct generation *generation)
 {
+    list_each(link, &discovery->entries)
+    {
+        container_of(link, struct entry, link)->wanted = false;
+    }
     for (size_t i = 0; i < generation->pool_count; i++) {
         const struct weir_list *list = &generation->pools[i].settings->blocks;
         const struct server_settings *blocks = list->items;
         for (size_t k = 0; k < list->count; k++) {
             if (blocks[k].resolve != RESOLVE_FIRST) {
-                entry_find(discovery, &blocks[k])->wanted = true;
+                struct entry *entry = entry_find(discovery, &blocks[k]);
+                entry->wanted = true;
+                entry->in_force = blocks[k].found_version;
             }
         }
     }
     list_each(link, &discovery->entries)
     {
         struct entry *entry = container_of(link, struct entry, link);
-        if (!entry->wanted) {
+        if (entry->wanted) {
+            entry_follow(entry);
+        } else {
             entry_free(entry);
-            continue;
-        }
-        entry->wanted = false;
-        if (entry->query == NULL && !timer_is_set(&entry->timer)) {
-            entry_ask(entry);
         }
     }
+    task_queue(discovery->loop, &discovery->stale);
 }
 
-void discovery_start(struct discovery *discovery, struct loop *loop, struct resolver *resolver,
+struct discovery_report discovery_report(struct discovery *discovery,
+                                         const struct server_settings *block)
+{
+    const struct entry *entry = entry_find(discovery, block);
+    return (struct discovery_report){entry->count, entry->left_out};
+}
+
+void discovery_start(struct discovery *discovery, struct loop *loop, struct follower *follower,
                      discovery_fn changed, void *arg)
 {
     discovery->loop = loop;
-    discovery->resolver = resolver;
+    discovery->follower = follower;
     discovery->changed = changed;
     discovery->changed_arg = arg;
 }
@@ -352,8 +419,7 @@ struct discovery *discovery_new(void)
 {
     struct discovery *discovery = base_zalloc(sizeof(*discovery));
     list_init(&discovery->entries);
-    discovery->patience.fn = discovery_patience;
-    discovery->done.fn = discovery_done;
+    discovery->stale.fn = discovery_stale;
     return discovery;
 }
 
@@ -365,13 +431,11 @@ void discovery_free(struct discovery **discovery)
         return;
     }
     *discovery = NULL;
-    task_cancel(&d->done);
+    follow_wait_cancel(&d->wait);
+    task_cancel(&d->stale);
     list_each(link, &d->entries)
     {
         entry_free(container_of(link, struct entry, link));
-    }
-    if (d->loop != NULL) {
-        timer_cancel(d->loop, &d->patience);
     }
     free(d);
 }

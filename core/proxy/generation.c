@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "net/follow.h"
 #include "proxy/client.h"
 #include "proxy/worker.h"
 
@@ -272,6 +273,7 @@ static void pool_plan_free(struct pool_plan *plan)
         pool_unref(&plan->pool);
     }
     SSL_CTX_free(plan->tls);
+    follow_end(&plan->probe_name);
 }
 
 static void listener_plan_free(struct listener_plan *plan)

@@ -66,6 +66,7 @@ struct pool_plan {
     struct generation *generation;
     const struct pool_settings *settings;
     const struct probe_settings *probe; /* NULL: no health block */
+    struct followed *probe_name;        /* that its address has (names.c); NULL: it has none */
     struct pool *pool;                  /* referenced */
     struct table_link by_name;          /* in the generation's pools_by_name */
     struct server **servers;            /* referenced, in the file's order */

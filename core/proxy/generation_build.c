@@ -8,6 +8,7 @@
 #include "proxy/generation_build.h"
 
 #include "module/host.h"
+#include "net/resolver.h"
 
 void *build_alloc(struct build *b, size_t len)
 {
@@ -101,6 +102,10 @@ static struct generation *build_all(struct runtime *runtime, const char *path,
     }
     struct conf_target target = {&global_options, &g->global};
     build_fill(&b, &g->tree.root, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    char error[256];
+    if (!resolver_check_servers(g->global.nameservers, error, sizeof(error))) {
+        mistakes_add(mistakes, build_place_of(&b, &g->global.nameservers), "%s", error);
+    }
     if (g->global.module_dir.len > 0) {
         module_registry_set_dir(runtime->modules, g->global.module_dir.ptr);
     }

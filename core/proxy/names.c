@@ -1,143 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One watch a server with a host name: a question, and the time of the next one. See names.h.
+ * One watch a server with a host name. See names.h.
  */
 #include "proxy/names.h"
 
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "net/resolver.h"
 #include "proxy/worker.h"
-
-/* Time to the next question when one failed. */
-#define NAMES_RETRY_NS (5 * NS_PER_SECOND)
 
 struct server_name {
     struct list link;
     struct names *names;
-    struct server *server;        /* referenced */
-    struct resolver_query *query; /* NULL: none runs */
-    struct timer timer;
-    bool awaited; /* by names_prepare */
-    bool wanted;  /* by the generation that is being adopted */
-    bool failed;  /* the last question */
+    struct server *server; /* referenced */
+    struct followed *followed;
+    bool wanted; /* by the generation that is being adopted */
+    bool told;   /* that it has no address */
 };
 
 struct names {
     struct worker *self;
     struct resolver *resolver;
+    struct follower *follower;
     struct list watches;
     /* names_prepare's */
-    struct generation *generation; /* NULL: nobody waits */
+    struct generation *generation;
     names_fn fn;
     void *arg;
-    size_t awaited;
-    struct timer patience;
-    struct task done;
+    struct follow_wait wait;
 };
 
-static struct loop *names_loop(const struct names *names)
+/* ---- one server ---- */
+
+/* Nothing in DNS says that an address is gone as long as its question fails: then it is still known. */
+static void name_look(struct server_name *name)
 {
-    return names->self->loop;
-}
-
-/* ---- who waits ---- */
-
-static void names_done(struct task *task)
-{
-    struct names *names = container_of(task, struct names, done);
-    struct generation *generation = names->generation;
-
-    timer_cancel(names_loop(names), &names->patience);
-    list_each(link, &names->watches)
-    {
-        container_of(link, struct server_name, link)->awaited = false;
-    }
-    names->awaited = 0;
-    names->generation = NULL;
-    names->fn(names->arg, generation);
-}
-
-static void names_patience(struct timer *timer)
-{
-    struct names *names = container_of(timer, struct names, patience);
-    log_write(WEIR_LOG_WARNING, "names",
-              "%zu host names have no address yet; going on without these servers", names->awaited);
-    task_queue(names_loop(names), &names->done);
-}
-
-static void name_settled(struct server_name *name)
-{
-    struct names *names = name->names;
-    if (name->awaited) {
-        name->awaited = false;
-        if (--names->awaited == 0) {
-            task_queue(names_loop(names), &names->done);
-        }
-    }
-}
-
-/* ---- one name ---- */
-
-/* The address that is used now stays as long as the name has it: answers come in turning order. */
-static const struct address *name_choose(const struct resolved *addresses, size_t count,
-                                         const struct address *now)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (now->len > 0 && address_equal(&addresses[i].address, now)) {
-            return now;
-        }
-    }
-    return &addresses[0].address;
-}
-
-static void name_answer(void *arg, const struct resolved *addresses, size_t count, uint32_t ttl_s,
-                        const char *error)
-{
-    struct server_name *name = arg;
     struct server *server = name->server;
-    struct address now;
+    const struct address *address = followed_address(name->followed);
+    struct address now = {0};
     bool known = server_get_address(server, &now);
+    char text[ADDRESS_TEXT_SIZE + 8];
 
-    name->query = NULL;
-    if (error != NULL) {
-        if (!name->failed) {
-            log_write(WEIR_LOG_WARNING, "names", "server %s/%s: cannot resolve %.*s: %s; %s",
-                      server->pool_name, server->name, STR_ARGS(server->url.host), error,
-                      known ? "its last address stays" : "it cannot be reached until then");
+    if (address == NULL) {
+        if (followed_is_settled(name->followed) && !name->told) {
+            name->told = true;
+            log_write(WEIR_LOG_WARNING, "names",
+                      "server %s/%s: %.*s has no address%s; it cannot be reached without",
+                      server->pool_name, server->name, STR_ARGS(server->url.host),
+                      known ? " any more" : "");
         }
-        name->failed = true;
-        timer_set(names_loop(name->names), &name->timer, NAMES_RETRY_NS);
-        name_settled(name);
+        if (known) {
+            server_set_address(server, &(struct address){0});
+        }
         return;
     }
-    const struct address *chosen = name_choose(addresses, count, &now);
-    if (name->failed || !known || chosen != &now) {
-        char text[ADDRESS_TEXT_SIZE + 8];
-        address_text_port(chosen, text, sizeof(text));
+    if (!known || !address_equal(address, &now)) {
+        address_text_port(address, text, sizeof(text));
         log_write(known ? WEIR_LOG_NOTICE : WEIR_LOG_INFO, "names", "server %s/%s: %.*s is %s",
                   server->pool_name, server->name, STR_ARGS(server->url.host), text);
+        server_set_address(server, address);
     }
-    name->failed = false;
-    if (chosen != &now) {
-        server_set_address(server, chosen);
-    }
-    timer_set(names_loop(name->names), &name->timer, (uint64_t)ttl_s * NS_PER_SECOND);
-    name_settled(name);
+    name->told = false;
 }
 
-static void name_ask(struct server_name *name)
+static void name_news(void *arg)
 {
-    if (name->query == NULL) {
-        name->query = resolver_ask(name->names->resolver, name->server->url.host,
-                                   name->server->url.port, name_answer, name);
-    }
-}
-
-static void name_timer(struct timer *timer)
-{
-    name_ask(container_of(timer, struct server_name, timer));
+    name_look(arg);
 }
 
 static void name_new(struct names *names, struct server *server)
@@ -145,20 +73,16 @@ static void name_new(struct names *names, struct server *server)
     struct server_name *name = base_zalloc(sizeof(*name));
     name->names = names;
     name->server = server_ref(server);
-    name->timer.fn = name_timer;
+    name->followed =
+        follow(names->follower, FOLLOW_HOST, server->url.host, server->url.port, name_news, name);
     server->name_watch = name;
     list_push_back(&names->watches, &name->link);
+    name_look(name);
 }
 
 static void name_free(struct server_name *name)
 {
-    struct names *names = name->names;
-
-    name_settled(name);
-    if (name->query != NULL) {
-        resolver_forget(name->query);
-    }
-    timer_cancel(names_loop(names), &name->timer);
+    follow_end(&name->followed);
     list_remove(&name->link);
     name->server->name_watch = NULL;
     server_unref(&name->server);
@@ -179,41 +103,61 @@ static void each_server(struct names *names, const struct generation *generation
     }
 }
 
+static void names_done(void *arg)
+{
+    struct names *names = arg;
+
+    if (names->wait.open > 0) {
+        log_write(WEIR_LOG_WARNING, "names",
+                  "%zu host names have no address yet; going on without these servers",
+                  names->wait.open);
+    }
+    names->fn(names->arg, names->generation);
+}
+
 static void await_server(struct names *names, struct server *server)
 {
-    struct address address;
-
-    if (server->name_watch == NULL && server_get_address(server, &address)) {
-        return; /* an address in its URL */
+    if (!server->named) {
+        return;
     }
     if (server->name_watch == NULL) {
         name_new(names, server);
     }
-    if (!server_get_address(server, &address) && !server->name_watch->awaited) {
-        server->name_watch->awaited = true;
-        names->awaited++;
-        name_ask(server->name_watch);
+    if (followed_address(server->name_watch->followed) == NULL) {
+        follow_wait_add(&names->wait, server->name_watch->followed);
+    }
+}
+
+/* A name that is probed. */
+static void await_probe(struct names *names, struct pool_plan *plan)
+{
+    struct weir_str host;
+    uint16_t port = 0;
+
+    if (plan->probe_name == NULL && plan->probe != NULL &&
+        address_parse_name(plan->probe->address, &host, &port)) {
+        plan->probe_name = follow(names->follower, FOLLOW_HOST, host, port, NULL, NULL);
+        follow_wait_add(&names->wait, plan->probe_name);
     }
 }
 
 void names_prepare(struct names *names, struct generation *generation, names_fn fn, void *arg)
 {
-    ASSERT(names->generation == NULL);
     names->generation = generation;
     names->fn = fn;
     names->arg = arg;
+    follow_wait_begin(&names->wait, names->self->loop, names_done, names);
     each_server(names, generation, await_server);
-    if (names->awaited == 0) {
-        task_queue(names_loop(names), &names->done);
-    } else {
-        timer_set(names_loop(names), &names->patience, NAMES_PATIENCE_NS);
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        await_probe(names, &generation->pools[i]);
     }
+    follow_wait_go(&names->wait, NAMES_PATIENCE_NS);
 }
 
 void names_hurry(struct names *names)
 {
-    if (names != NULL && names->generation != NULL) {
-        task_queue(names_loop(names), &names->done);
+    if (names != NULL) {
+        follow_wait_hurry(&names->wait);
     }
 }
 
@@ -239,6 +183,8 @@ void names_adopt(struct names *names, const struct generation *generation)
     }
 }
 
+/* ---- all of them ---- */
+
 struct names *names_new(struct worker *self, struct weir_str nameservers, char *error,
                         size_t error_size)
 {
@@ -249,15 +195,25 @@ struct names *names_new(struct worker *self, struct weir_str nameservers, char *
     struct names *names = base_zalloc(sizeof(*names));
     names->self = self;
     names->resolver = resolver;
-    names->patience.fn = names_patience;
-    names->done.fn = names_done;
+    names->follower = follower_new(self->loop, resolver);
     list_init(&names->watches);
     return names;
 }
 
-struct resolver *names_resolver(const struct names *names)
+struct follower *names_follower(const struct names *names)
 {
-    return names->resolver;
+    return names->follower;
+}
+
+bool names_set_servers(struct names *names, struct weir_str nameservers, char *error,
+                       size_t error_size)
+{
+    return resolver_set_servers(names->resolver, nameservers, error, error_size);
+}
+
+void names_ask_again(struct names *names)
+{
+    follower_ask_again(names->follower);
 }
 
 void names_free(struct names **names)
@@ -268,14 +224,12 @@ void names_free(struct names **names)
         return;
     }
     *names = NULL;
-    task_cancel(&n->done);
+    follow_wait_cancel(&n->wait);
     list_each(link, &n->watches)
     {
-        struct server_name *name = container_of(link, struct server_name, link);
-        name->awaited = false;
-        name_free(name);
+        name_free(container_of(link, struct server_name, link));
     }
-    timer_cancel(names_loop(n), &n->patience);
+    follower_free(&n->follower);
     resolver_free(&n->resolver);
     free(n);
 }

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "net/conn.h"
+#include "net/follow.h"
 #include "proxy/bound.h"
 
 /* What a module may send, and what it gets to judge, at most. */
@@ -334,8 +335,14 @@ static const struct conn_ops attempt_conn_ops = {
 /* Where to knock; false: the host name has not been resolved. */
 static bool attempt_address(const struct probe *probe, struct address *address)
 {
-    const struct weir_str *text = &probe->attempt.plan->probe->address;
+    const struct pool_plan *plan = probe->attempt.plan;
+    const struct weir_str *text = &plan->probe->address;
     char error[160];
+    if (plan->probe_name != NULL) {
+        const struct address *known = followed_address(plan->probe_name);
+        *address = known != NULL ? *known : (struct address){0};
+        return known != NULL;
+    }
     if (text->len > 0) {
         return address_parse(address, *text, error, sizeof(error));
     }

@@ -106,7 +106,7 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     if (server->url.scheme.len == 4 && memcmp(server->url.scheme.ptr, "unix", 4) == 0) {
         address_from_unix(&server->address, server->url.path);
     } else {
-        address_from_host(&server->address, server->url.host, server->url.port);
+        server->named = !address_from_host(&server->address, server->url.host, server->url.port);
     }
     return server;
 }

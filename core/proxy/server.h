@@ -73,7 +73,8 @@ struct server {
     unsigned loops;
     _Atomic unsigned refs;          /* any thread: a place that is given on has one, see queue.h */
     struct probe *probe;            /* control thread; NULL: it is not probed */
-    struct server_name *name_watch; /* control thread; NULL: its URL has an address */
+    bool named;                     /* its URL has a host name: DNS says where it is */
+    struct server_name *name_watch; /* control thread; NULL: nobody keeps up with its name */
     _Atomic uint32_t health;
     _Atomic uint32_t admin;
     _Atomic uint32_t weight;          /* as configured (or changed at run time) */

@@ -38,7 +38,7 @@ static const struct weir_option global_rows[] = {
     WEIR_OPTION(struct global_settings, pid_file, STRING, NULL, GLOBAL, WEIR_OPTION_PATH,
                 "File that the process id is written to."),
     WEIR_OPTION(
-        struct global_settings, nameservers, STRING, NULL, GLOBAL, 0,
+        struct global_settings, nameservers, STRING, NULL, GLOBAL, RELOAD,
         "Nameservers for servers that are named by host name, as ADDRESS[:PORT], separated by "
         "commas; none: those of /etc/resolv.conf."),
 };
@@ -211,7 +211,7 @@ static const struct weir_option probe_rows[] = {
     WEIR_OPTION_RANGE(struct probe_settings, fall, INTEGER, "3", "1", "100", PROBE, RELOAD,
                       "Bad probes in a row that take a server out."),
     WEIR_OPTION(struct probe_settings, address, ADDRESS, NULL, PROBE, RELOAD,
-                "Probe this address instead of the server's."),
+                "Probe this address (or name, and port) instead of the server's."),
 };
 const struct weir_options probe_options = WEIR_OPTIONS(struct probe_settings, probe_rows);
 

@@ -73,6 +73,8 @@ struct server_settings {
     int64_t file_weight, file_max_connections;
     struct weir_str file_url; /* of the files' server whose place an added one has; empty: none */
     struct weir_str called;   /* the host name that stood for it; empty: none */
+    uint64_t
+        found_version; /* of a block with `resolve`: which of its servers these are (discovery.c) */
 };
 
 enum panic_mode { PANIC_ALL, PANIC_NONE };

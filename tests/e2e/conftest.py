@@ -5,6 +5,7 @@ import pytest
 
 from weirtest.backend import BlackHole, HttpServer, ScriptedServer
 from weirtest.certs import Certificates
+from weirtest.dns import Dns
 from weirtest.weir import Weir
 
 
@@ -98,3 +99,14 @@ def scripted_server():
 def black_hole():
     """Makes addresses where no connection is ever made."""
     yield from _closing(BlackHole)
+
+
+@pytest.fixture
+def make_dns():
+    """Makes name servers whose answers a test chooses."""
+    yield from _closing(Dns)
+
+
+@pytest.fixture
+def dns(make_dns):
+    return make_dns()

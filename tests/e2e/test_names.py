@@ -4,32 +4,11 @@
 import pytest
 
 from weirtest import conf
-from weirtest.dns import A, SRV, Dns
+from weirtest.dns import A, AAAA, SRV
 from weirtest.load import Load
+from weirtest.names import one_pool, same_port, served_by
 from weirtest.wait import wait_for
 from weirtest.weir import run_weir
-
-
-@pytest.fixture
-def dns():
-    made = Dns()
-    yield made
-    made.close()
-
-
-def one_pool(dns, url, extra="", pool_options=""):
-    return dns.option + conf.one_pool({"shop": (url, extra)}, pool_options)
-
-
-def same_port(http_server, *hosts):
-    """Servers at several addresses of this machine, on one port."""
-    first = http_server(hosts[0], host=hosts[0])
-    return [first] + [http_server(host, host=host, port=first.port) for host in hosts[1:]]
-
-
-def served_by(weir, count=12):
-    with weir.client() as client:
-        return {client.get("/").text for _ in range(count)}
 
 
 def test_address_follows_its_record(start_weir, http_server, dns):
@@ -65,7 +44,7 @@ def test_all_addresses_are_servers(start_weir, http_server, dns):
         weir.wait_log("shop.test stands for 1 servers")
         wait_for(lambda: served_by(weir) == set(names[2:]), "the others to go")
         dns.fail = True
-        weir.wait_log("its last servers stay")
+        weir.wait_log(r"cannot resolve shop.test \(A\): .*; what is known of it stays")
         assert served_by(weir) == set(names[2:])
         load.wait_requests(20)
     load.assert_clean()
@@ -120,3 +99,82 @@ def test_resolve_wants_a_name(make_weir):
 
     done = run_weir("-t", "-c", weir.conf_path)
     assert done.returncode == 1 and "`resolve` is for host names" in done.stderr
+
+
+@pytest.mark.parametrize("text, what", [
+    ("junk", "`junk` is no ADDRESS"), ("127.0.0.1:99999", "`127.0.0.1:99999` is no ADDRESS"),
+    ("127.0.0.1:0", "`127.0.0.1:0` is no ADDRESS"), ("[::1]:0", r"`[::1]:0` is no ADDRESS"),
+    ("127.0.0.1, ,::1", "`` is no ADDRESS"), ("ns.test:53", "`ns.test:53` is no ADDRESS"),
+    ("[::1", "`[::1` is no ADDRESS"), ("unix:/tmp/dns", "`unix:/tmp/dns` is no ADDRESS")])
+def test_nameservers_that_are_none_are_refused(make_weir, text, what):
+    """By -t as by the start; what is right is taken by both."""
+    weir = make_weir()
+    weir.configure(f'nameservers = "{text}"\n' + conf.one_pool({"a": "http://127.0.0.1:1"}))
+    done = run_weir("-t", "-c", weir.conf_path)
+    assert done.returncode == 1 and what in done.stderr
+    assert f"{weir.conf_path}:6: " in done.stderr
+    done = run_weir("-c", weir.conf_path)
+    assert done.returncode == 1 and what in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1", "127.0.0.1:5353, ::1", "[::1],[::1]:53"])
+def test_nameservers_that_are_right(make_weir, text):
+    weir = make_weir()
+    weir.configure(f'nameservers = "{text}"\n' + conf.one_pool({"a": "http://127.0.0.1:1"}))
+    assert run_weir("-t", "-c", weir.conf_path).returncode == 0
+    weir.start()
+
+
+def test_nameservers_change_by_reload(start_weir, http_server, dns, make_dns):
+    """At once, for names that were known too; a refused reload leaves them."""
+    one, two = same_port(http_server, "127.0.0.1", "127.0.0.2")
+    other = make_dns({("shop.test", A): ["127.0.0.2"]})
+    dns.records = {("shop.test", A): ["127.0.0.1"]}
+    url = f"http://shop.test:{one.port}"
+    weir = start_weir(one_pool(dns, url))
+    assert served_by(weir) == {one.name}
+    weir.reload(one_pool(other, url) + "nonsense", good=False)
+    before = dns.count("shop.test", A)
+    wait_for(lambda: dns.count("shop.test", A) > before + 1, "the old one to be asked on")
+    assert other.asked == []
+    weir.reload(one_pool(other, url))
+    wait_for(lambda: served_by(weir, 2) == {two.name}, "the other's answer")
+
+
+def test_an_id_that_an_address_would_have_is_refused(make_weir):
+    """Two servers of one id would be one for stickiness, metrics and the API."""
+    weir = make_weir()
+    weir.configure(conf.one_pool({"a": ("http://shop.test:81", "resolve = all"),
+                                  "a-127.0.0.1:81": "http://127.0.0.1:82",
+                                  "b-127.0.0.1:81": "http://127.0.0.1:83",
+                                  "a-127.0.0.1": "http://127.0.0.1:84"}))
+    done = run_weir("-t", "-c", weir.conf_path)
+    assert done.returncode == 1 and done.stderr.count("would have; give it another") == 1
+    assert '"a-127.0.0.1:81" has the id that the server at 127.0.0.1:81 of "a"' in done.stderr
+
+
+def test_names_are_probed_too(start_weir, http_server, dns):
+    """`address` of a health block may be a name, of /etc/hosts or of DNS; it is followed as others are."""
+    web, one = http_server("web"), http_server("one")
+    dns.records = {("probe.test", A): ["127.0.0.1"]}
+    health = 'health "http" {{ address = "{}:{}"  interval = 20ms  fast_interval = 20ms }}'
+    weir = start_weir(dns.option + conf.one_pool({"web": web}, health.format("localhost", one.port)))
+    wait_for(lambda: len(one.requests) > 2, "probes of localhost")
+    assert served_by(weir, 2) == {"web"}
+    seen = len(one.requests)
+    weir.reload(dns.option + conf.one_pool({"web": web}, health.format("probe.test", one.port)))
+    wait_for(lambda: len(one.requests) > seen + 2, "probes of probe.test")
+    dns.records = {("probe.test", A): ["127.0.0.3"]}
+    weir.wait_log("server web/web is down: .*refused")
+
+
+def test_one_question_for_all_who_have_the_name(start_weir, http_server, dns):
+    web = http_server("127.0.0.1", host="127.0.0.1")
+    dns.records = {("shop.test", A): ["127.0.0.1"]}
+    dns.ttl, dns.negative = 3600, 3600
+    url = f"http://shop.test:{web.port}"
+    weir = start_weir(dns.option + conf.one_pool({f"s{i}": url for i in range(5)}) +
+                      conf.pool("two", {"a": url, "b": (url, "resolve = all")}))
+    assert served_by(weir) == {web.name}
+    weir.reload()
+    assert sorted(dns.asked) == [("shop.test", A), ("shop.test", AAAA)]

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeps up with names in DNS. Each kind of record that a name has (its IPv4 addresses, its IPv6 addresses,
+ * its SRV records, and both kinds of address of each SRV record's target) is asked for by itself, again when
+ * its own time to live is over, and once for all who follow the name. What is known of one kind is there at
+ * once, whatever becomes of the others; only an answer takes it away (one that says that there is none is
+ * one), never a failure.
+ *
+ * Thread: the loop's.
+ */
+#ifndef NET_FOLLOW_H
+#define NET_FOLLOW_H
+
+#include "net/address.h"
+#include "net/resolver.h"
+
+struct follower;
+struct followed;
+struct follow_wait;
+
+/* The resolver outlives it. */
+struct follower *follower_new(struct loop *loop, struct resolver *resolver);
+/* What is followed stays as it is, and is ended by its owners as before. */
+void follower_free(struct follower **follower);
+/* Asks now for what failed, and for names that have nothing: an operator may have mended it. */
+void follower_ask_again(struct follower *follower);
+
+/* A place where servers are. `priority` and `weight` are an SRV record's; 0 otherwise. */
+struct endpoint {
+    struct address address; /* IPv4-mapped IPv6 as IPv4 */
+    uint16_t priority, weight;
+};
+
+/* What is known, or how the questions stand, may be something else than before. Never inside follow; may
+ * follow and end whatever it likes. */
+typedef void (*followed_fn)(void *arg);
+
+enum follow_kind {
+    FOLLOW_HOST,    /* the addresses of a host, each with the port */
+    FOLLOW_SERVICE, /* where the SRV records (RFC 2782) lead */
+};
+
+/* `fn` may be NULL. What is known of the name already is there at once. */
+struct followed *follow(struct follower *follower, enum follow_kind kind, struct weir_str name,
+                        uint16_t port, followed_fn fn, void *arg);
+/* Nothing when *followed is NULL. */
+void follow_end(struct followed **followed);
+
+/* What is known: IPv4 first, in the order of the answers, an address perhaps more than once. Valid until the
+ * next turn. */
+const struct endpoint *followed_endpoints(const struct followed *followed, size_t *count);
+
+/* One address, the same one as long as the name has it; IPv4 rather than IPv6 to begin with. NULL: none is
+ * known. */
+const struct address *followed_address(const struct followed *followed);
+
+/* No first question is open any more: each has been answered, or has failed. */
+bool followed_is_settled(const struct followed *followed);
+
+/* ---- who waits for first answers ---- */
+
+typedef void (*follow_wait_fn)(void *arg);
+
+/* Embedded; its fields are follow.c's. */
+struct follow_wait {
+    struct loop *loop;
+    follow_wait_fn fn; /* NULL: nobody waits */
+    void *arg;
+    struct timer patience, grace;
+    struct task done;
+    struct list members;  /* struct followed.wait_link */
+    size_t open, partial; /* members of which nothing is known; something, but questions are open */
+};
+
+/* Then what is waited for is added. One wait at a time. */
+void follow_wait_begin(struct follow_wait *wait, struct loop *loop, follow_wait_fn fn, void *arg);
+/* Nothing when it has settled, or is waited for already. */
+void follow_wait_add(struct follow_wait *wait, struct followed *followed);
+/* Calls fn once, never inside this call: when something is known of each and, unless that takes longer than
+ * a moment, all have settled; after `patience_ns` in any case. For fn, `open` says of how many nothing is
+ * known. */
+void follow_wait_go(struct follow_wait *wait, uint64_t patience_ns);
+/* fn is called soon, whatever is open. Nothing when nobody waits. */
+void follow_wait_hurry(struct follow_wait *wait);
+/* No call comes any more. */
+void follow_wait_cancel(struct follow_wait *wait);
+
+#endif
