@@ -62,6 +62,7 @@ static void runtime_init(struct control *control, const char *path)
     list_init(&control->runtime.listeners);
     list_init(&control->runtime.routes);
     list_init(&control->generations);
+    list_init(&control->leaving);
     control->runtime.discovery = discovery_new();
     arena_reset(&arena);
 }
@@ -212,7 +213,7 @@ static void start_named(void *arg)
 static void start(struct control *control, struct generation *generation)
 {
     const struct plane_owner owner = {
-        .refresh = control_refresh_server,
+        .refresh = control_refresh_pool,
         .apply = control_apply_change,
         .pass = control_gate_passed,
         .rebuild = control_rebuild,

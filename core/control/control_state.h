@@ -38,11 +38,11 @@ struct control {
     bool stopping;
     bool clearing;        /* no more changes; the loops let go once what is on its way has ended */
     bool cleared;         /* they have been told to */
-    unsigned accepting;   /* loops that accept connections, once it stops */
     unsigned left;        /* loops that have not drained */
-    struct task refresh;  /* queued: pools have been touched in this turn */
     struct timer tickets; /* until the next key of TLS session tickets */
     uint64_t tickets_ns;  /* what it is set to; 0: not yet */
+    struct list leaving;  /* sockets that refuse and are not dry; see leaving.c */
+    struct timer leaving_timer;
     int exit_code;
 };
 
@@ -58,6 +58,7 @@ struct note {
     struct message message;
     struct control *control;
     struct worker *worker;
+    const struct pool *pool; /* only to be compared: it may be gone */
     uint64_t patience_ns;
 };
 
@@ -71,8 +72,15 @@ unsigned control_count_workers(const struct global_settings *global);
 /* runtime.on_left: any loop, the last one has left. */
 void control_generation_left(struct runtime *runtime);
 void control_free_left(struct control *control);
-/* Closes the sockets of `old` that `now` (NULL: nothing) does not have. */
-void control_shut_sockets(const struct generation *old, const struct generation *now);
+
+/* ---- leaving.c: listening sockets go ---- */
+
+/* The sockets of `old` that `now` (NULL: nothing) does not have take no new connections; once no handshake
+ * is under way there, the loops that accept on them are told to close. */
+void control_leave_sockets(struct control *control, const struct generation *old,
+                           const struct generation *now);
+/* The end: lets go of those that are left. */
+void control_leaving_free(struct control *control);
 
 /* A generation's servers have addresses: it comes into force. */
 void control_named(void *arg, struct generation *generation);
@@ -80,7 +88,6 @@ void control_names_changed(void *arg);
 
 /* What the plane asks for (plane_owner), and health, names and recovery tell. */
 void control_refresh_pool(void *arg, struct pool *pool);
-void control_refresh_server(void *arg, struct server *server);
 void control_server_changed(void *arg, struct server *server);
 void control_apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
                           void (*done)(void *gate_arg, const char *error), void *gate_arg);

@@ -36,6 +36,7 @@ static void on_cleared(struct message *message)
         discovery_free(&control->runtime.discovery);
         names_free(&control->names);
         recovery_free(&control->runtime.recovery);
+        control_leaving_free(control);
         worker_clear(control->self);
         struct note *last = control_note(control, control->self, on_last);
         loop_post(control->self->loop, &last->message);
@@ -91,23 +92,9 @@ static void on_drained(struct message *message)
 /* On a loop, once. */
 static void loop_drained(struct worker *worker)
 {
-    worker->on_drained = NULL;
     struct control *control = control_of(worker->generation);
     struct note *note = control_note(control, worker, on_drained);
     loop_post(control->self->loop, &note->message);
-}
-
-static void on_loop_closed(struct message *message)
-{
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-    const struct generation *current = control->runtime.current;
-
-    free(note);
-    if (--control->accepting > 0) {
-        return;
-    }
-    control_shut_sockets(current, NULL);
 }
 
 static void on_loop_drain(struct message *message)
@@ -115,11 +102,10 @@ static void on_loop_drain(struct message *message)
     struct note *note = container_of(message, struct note, message);
 
     worker_drain(note->worker, note->patience_ns, loop_drained);
-    note->message.fn = on_loop_closed;
-    loop_post(note->control->self->loop, &note->message);
+    free(note);
 }
 
-/* SIGTERM: no new connections, running requests end. */
+/* SIGTERM: no new connections; who has connected is served, running requests end. */
 static void stop_gently(struct control *control)
 {
     if (control->stopping || !control->started) {
@@ -132,7 +118,8 @@ static void stop_gently(struct control *control)
     log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
               (unsigned long long)(patience_ns / NS_PER_SECOND));
     control_notify("STOPPING=1");
-    control->left = control->accepting = control->runtime.workers + 1;
+    control_leave_sockets(control, control->runtime.current, NULL);
+    control->left = control->runtime.workers + 1;
     for (unsigned i = 0; i <= control->runtime.workers; i++) {
         struct note *note = control_note(control, control->runtime.loops[i], on_loop_drain);
         note->patience_ns = patience_ns;

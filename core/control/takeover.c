@@ -82,34 +82,25 @@ void control_generation_left(struct runtime *runtime)
     loop_post(control->self->loop, &note->message);
 }
 
-/* The end of a turn in which pools were touched: however many servers changed, each loop hears of it once. */
-static void wake_workers(struct task *task)
+static void on_loop_refresh(struct message *message)
 {
-    struct control *control = container_of(task, struct control, refresh);
-    for (unsigned i = 0; i <= control->runtime.workers; i++) {
-        worker_wake(control->runtime.loops[i]);
-    }
+    struct note *note = container_of(message, struct note, message);
+    worker_refresh(note->worker, note->pool);
+    free(note);
 }
 
 void control_refresh_pool(void *arg, struct pool *pool)
 {
     struct control *control = arg;
 
-    pool_touch(pool);
-    control->refresh.fn = wake_workers;
-    task_queue(control->self->loop, &control->refresh);
-}
-
-void control_refresh_server(void *arg, struct server *server)
-{
-    struct control *control = arg;
-    const struct generation *current = control->runtime.current;
-    const struct pool_plan *plan =
-        current != NULL ? generation_pool(current, str_from(server->pool_name)) : NULL;
-
-    if (plan != NULL) {
-        recovery_look(control->runtime.recovery, plan, server);
-        control_refresh_pool(control, plan->pool);
+    if (control->runtime.recovery != NULL) {
+        recovery_look(control->runtime.recovery, pool);
+    }
+    for (unsigned i = 0; i <= control->runtime.workers; i++) {
+        struct worker *worker = control->runtime.loops[i];
+        struct note *note = control_note(control, worker, on_loop_refresh);
+        note->pool = pool;
+        loop_post(worker->loop, &note->message);
     }
 }
 
@@ -120,7 +111,12 @@ void control_server_changed(void *arg, struct server *server)
     if (control->runtime.current != NULL) {
         plane_server_changed(control->plane, server);
     }
-    control_refresh_server(control, server);
+    const struct generation *current = control->runtime.current;
+    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
+        if (strcmp(current->pools[i].pool->name, server->pool_name) == 0) {
+            control_refresh_pool(control, current->pools[i].pool);
+        }
+    }
 }
 
 /* What the files (and runtime changes) say of servers, laid over their live state. Before the commit:
@@ -138,12 +134,6 @@ static void set_servers(const struct control *control, const struct generation *
         }
     }
     overlay_set_states(control->plane->overlay, generation);
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        for (size_t k = 0; k < plan->server_count; k++) {
-            recovery_look(control->runtime.recovery, plan, plan->servers[k]);
-        }
-    }
 }
 
 static void log_ready(const struct generation *generation)
@@ -161,33 +151,6 @@ static void log_ready(const struct generation *generation)
         }
     }
     log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
-}
-
-static bool has_socket(const struct generation *generation, const struct listen_socket *socket)
-{
-    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
-        const struct listener_plan *plan = &generation->listeners[i];
-        for (size_t k = 0; k < plan->socket_count; k++) {
-            if (plan->sockets[k] == socket) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* Closes the sockets on which no loop accepts any more, though streams may hold the old generation for
- * long: a new connection is refused there, and finds another instance if there is one. */
-void control_shut_sockets(const struct generation *old, const struct generation *now)
-{
-    for (size_t i = 0; i < old->listener_count; i++) {
-        const struct listener_plan *plan = &old->listeners[i];
-        for (size_t k = 0; k < plan->socket_count; k++) {
-            if (!has_socket(now, plan->sockets[k])) {
-                listen_socket_shut(plan->sockets[k]);
-            }
-        }
-    }
 }
 
 /* Tells who waits for the end: a change, or the plane's reload. */
@@ -266,9 +229,13 @@ static void applied(void *arg, struct generation *generation, const char *error)
         return;
     }
     if (control->runtime.current != NULL) {
-        control_shut_sockets(control->runtime.current, generation);
+        control_leave_sockets(control, control->runtime.current, generation);
     }
     control->runtime.current = generation;
+    if (control->stopping) {
+        control_leave_sockets(control, generation,
+                              NULL); /* it came between: nobody accepts there */
+    }
     /* Also while it stops: these hold the generation that `current` points to. */
     set_tickets_timer(control, generation->global.ticket_key_lifetime);
     names_adopt(control->names, generation);

@@ -59,6 +59,18 @@ static void server_count_bytes(struct h1_server *s, struct exchange *exchange)
     exchange->response_bytes = s->conn->sent - x->sent_mark;
 }
 
+/* How long it may be idle from now on. */
+static uint64_t server_idle_ns(const struct h1_server *s, const struct h1_server_conf *conf)
+{
+    uint64_t idle_ns = s->served ? conf->idle_timeout_ns : conf->header_timeout_ns;
+
+    if (unlikely(s->draining)) {
+        uint64_t grace_ns = s->served ? conf->lame_duck_ns : h1_server_first_grace_ns(conf);
+        return grace_ns < idle_ns ? grace_ns : idle_ns;
+    }
+    return idle_ns;
+}
+
 static void server_finish_task(struct task *task)
 {
     struct h1_server *s = container_of(task, struct h1_server, finish);
@@ -79,11 +91,7 @@ static void server_finish_task(struct task *task)
         return;
     }
     s->state = STATE_IDLE;
-    timer_set(server_loop(s), &s->timer, conf->idle_timeout_ns);
-    if (s->draining && conn_kept(s->conn) == 0) {
-        h1_server_close(s, true);
-        return;
-    }
+    timer_set(server_loop(s), &s->timer, server_idle_ns(s, conf));
     conn_resume_read(s->conn);
 }
 
@@ -276,7 +284,7 @@ static void server_opened(struct conn *conn, bool ok)
         return;
     }
     s->state = STATE_IDLE;
-    timer_set(server_loop(s), &s->timer, conf->header_timeout_ns);
+    timer_set(server_loop(s), &s->timer, server_idle_ns(s, conf));
     conn_resume_read(conn);
 }
 
@@ -310,14 +318,38 @@ static bool server_awaits_go_ahead(const struct h1_server *s)
     return head->expect_continue && !x->continued && !begun;
 }
 
+/* A handshake takes too long. One that has begun since it was hurried has its time all the same. */
+static void server_opening_late(struct h1_server *s)
+{
+    const struct h1_server_conf *conf = s->owner->conf(s);
+
+    if (s->hurried && conf != NULL && conn_is_shaking_hands(s->conn)) {
+        s->hurried = false;
+        timer_set(server_loop(s), &s->timer, conf->handshake_timeout_ns);
+    } else {
+        h1_server_close(s, false);
+    }
+}
+
+/* Read once more: a request may have come that no turn has heard of yet. Without one the connection ends
+ * without lingering, so that the kernel acknowledges nothing that comes from now on: a client then knows that
+ * nobody has read it. */
+static void server_idle_over(struct h1_server *s)
+{
+    conn_look_again(s->conn);
+    if (s->state == STATE_IDLE) {
+        h1_server_close(s, false);
+    }
+}
+
 static void server_timer(struct timer *timer)
 {
     struct h1_server *s = container_of(timer, struct h1_server, timer);
     struct batch *batch = s->batch;
 
     switch (s->state) {
-    case STATE_OPENING:
-    case STATE_IDLE: h1_server_close(s, s->state == STATE_IDLE); break;
+    case STATE_OPENING: server_opening_late(s); break;
+    case STATE_IDLE: server_idle_over(s); break;
     case STATE_HEAD: h1_server_refuse_cut(s, (struct h1_error){408, "header_timeout"}); break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
@@ -358,20 +390,35 @@ bool h1_server_idle(const struct h1_server *s)
     return s->down.exchange == NULL;
 }
 
-void h1_server_drain(struct h1_server *s)
+bool h1_server_is_last(const struct h1_server *s)
 {
-    s->draining = true;
-    if (s->state == STATE_IDLE && conn_kept(s->conn) == 0) {
-        h1_server_close(s, true);
-    } else if (s->state == STATE_OPENING) {
-        h1_server_close(s, false);
+    return s->down.exchange != NULL && s->served && !s->keep_alive;
+}
+
+/* Makes the timer fire in `delay_ns`, unless it does so earlier. */
+static void server_hurry(struct h1_server *s, uint64_t delay_ns)
+{
+    uint64_t at_ns = loop_now_ns(server_loop(s)) + delay_ns;
+
+    if (!timer_is_set(&s->timer) || s->timer.deadline_ns > at_ns) {
+        timer_set(server_loop(s), &s->timer, delay_ns);
+        s->hurried = true;
     }
 }
 
-void h1_server_drain_after(struct h1_server *s, uint64_t grace_ns)
+void h1_server_drain(struct h1_server *s)
 {
+    const struct h1_server_conf *conf = s->owner->conf(s);
+
+    if (s->draining || s->state == STATE_CLOSED || conf == NULL) {
+        return;
+    }
     s->draining = true;
-    timer_set(server_loop(s), &s->timer, grace_ns);
+    if (s->state == STATE_IDLE) {
+        server_hurry(s, server_idle_ns(s, conf));
+    } else if (s->state == STATE_OPENING && !conn_is_shaking_hands(s->conn)) {
+        server_hurry(s, h1_server_first_grace_ns(conf));
+    }
 }
 
 void h1_server_abort(struct h1_server *s)

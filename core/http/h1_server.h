@@ -16,6 +16,7 @@ struct h1_server_conf {
     uint64_t body_rate;         /* bytes a second over body_rate_period_ns, at least; 0: any */
     uint64_t body_rate_period_ns;
     uint64_t idle_timeout_ns; /* between two requests; also for a client that does not read */
+    uint64_t lame_duck_ns;    /* instead of idle_timeout once it drains */
     uint64_t handshake_timeout_ns;
     uint64_t body_limit; /* bytes; 0: none */
 };
@@ -50,7 +51,9 @@ struct h1_server {
     bool keep_alive;   /* after this exchange */
     bool broken;       /* reset: close with RST */
     bool client_ended; /* FIN seen */
-    bool draining;     /* close when idle */
+    bool draining;     /* one request more */
+    bool served;       /* a request has come */
+    bool hurried;      /* a handshake that has not begun has less time */
 };
 
 /* Takes over an accepted connection (TLS handshake possibly under way); `server` is zeroed memory of the
@@ -58,12 +61,21 @@ struct h1_server {
 void h1_server_begin(struct h1_server *server, struct conn *conn, struct batch *batch,
                      const struct h1_server_owner *owner);
 
-/* Closes after the running exchange, or now when idle. */
+/* Once: the next answer says Connection: close, unless more requests are known to be here. Who is idle has
+ * lame_duck for one more request, who is new (in a handshake, too) at least H1_SERVER_FIRST_GRACE_NS for the
+ * first. Before the connection closes it is read once more. */
+#define H1_SERVER_FIRST_GRACE_NS NS_PER_SECOND
 void h1_server_drain(struct h1_server *server);
 
-/* The same for one that was accepted after everybody was told to leave: it may have one exchange, if that
- * begins within `grace_ns`. */
-void h1_server_drain_after(struct h1_server *server, uint64_t grace_ns);
+/* The time that a new client of a listener that goes has for its first byte. */
+static inline uint64_t h1_server_first_grace_ns(const struct h1_server_conf *conf)
+{
+    return conf->lame_duck_ns > H1_SERVER_FIRST_GRACE_NS ? conf->lame_duck_ns
+                                                         : H1_SERVER_FIRST_GRACE_NS;
+}
+
+/* No request will come behind the present one. */
+bool h1_server_is_last(const struct h1_server *server);
 
 /* Closes now, whatever runs. */
 void h1_server_abort(struct h1_server *server);

@@ -57,6 +57,7 @@ static bool server_open(struct h1_server *s, size_t here)
     s->down.exchange = exchange;
     s->state = STATE_HEAD;
     s->keep_alive = true;
+    s->served = true;
     struct h1_serving *x = &exchange->serving;
     x->conf = conf;
     x->received_mark = s->conn->received - here;

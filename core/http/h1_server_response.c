@@ -71,8 +71,9 @@ static void down_head(struct down *down, const struct http_response_head *head, 
      * on (RFC 9110 section 10.1.1). */
     bool unasked = exchange->request.expect_continue && !x->continued;
     bool unread = !exchange->request_whole && (head->status >= 300 || unasked);
-    bool ended = s->client_ended && conn_kept(s->conn) == 0 && x->behind == 0;
-    if (s->draining || unread || ended || s->owner->conf(s) == NULL) {
+    /* Nothing more is wanted, but for requests that are here already. */
+    bool ended = (s->client_ended || s->draining) && conn_kept(s->conn) == 0 && x->behind == 0;
+    if (unread || ended || s->owner->conf(s) == NULL) {
         s->keep_alive = false;
     }
     shape.chunked = x->chunking;

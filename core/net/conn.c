@@ -83,6 +83,12 @@ void conn_tell_readable(struct conn *conn)
     loop_scratch_leave(conn->loop);
 }
 
+void conn_look_again(struct conn *conn)
+{
+    conn_mark_readable(conn);
+    conn_tell_readable(conn);
+}
+
 void conn_doubt(struct conn *conn)
 {
     if (!list_linked(&conn->doubt)) {
@@ -592,38 +598,6 @@ bool conn_is_broken(struct conn *conn)
         conn_fail_write(conn, conn_error_from_errno(error));
     }
     return error != 0;
-}
-
-/* The loop has found the socket ready in this turn, and calls on_event later in it. libevent has no question
- * for this: of a registered event, event_pending says what it is registered for. */
-static bool edge_waits(const struct conn *conn)
-{
-    return (conn->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) != 0 &&
-           (conn->event.ev_res & (EV_READ | EV_CLOSED)) != 0;
-}
-
-bool conn_is_quiet(struct conn *conn, bool ask)
-{
-    bool known = conn->readable || edge_waits(conn);
-    char byte;
-    size_t got;
-
-    if (likely(!known && !ask)) {
-        return true;
-    }
-    if (conn->tls != NULL && known) {
-        conn_mark_readable(conn);
-        return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
-    }
-    if (recv(conn->fd, &byte, 1, MSG_PEEK) < 0 && would_block(errno)) {
-        conn->readable = false;
-        return true;
-    }
-    if (conn->tls == NULL) {
-        return false;
-    }
-    conn_mark_readable(conn);
-    return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
 }
 
 bool conn_is_idle_clean(const struct conn *conn)

@@ -191,15 +191,18 @@ void conn_close(struct conn **conn, bool reset);
 void conn_close_lingering(struct conn **conn);
 /* Connections of one loop that may end so at the same time: a share of the descriptors. */
 size_t conn_linger_most(void);
+/* Connections of the loop that do. */
+size_t conn_lingering(const struct loop *loop);
+
+/* Calls on_readable, where conn_read asks the socket: it may have something of which no event has told yet. */
+void conn_look_again(struct conn *conn);
+
+/* Whether a TLS handshake is under way of which the peer has sent something. May ask the kernel. */
+bool conn_is_shaking_hands(const struct conn *conn);
 
 /* Whether the peer has reset the connection (or it broke otherwise), without reading: for an owner who does
  * not want to read now. A system call. */
 bool conn_is_broken(struct conn *conn);
-
-/* Whether nothing has come that was not read. What the loop has found in this turn counts, also where
- * on_readable has not told of it yet, and costs nothing to know; with `ask` the kernel is asked as well, for
- * what came since. Records that are TLS's own are read on the way. false: close it. */
-bool conn_is_quiet(struct conn *conn, bool ask);
 
 /* True when nothing is amiss: open, nothing kept or waiting, nothing to read, no end seen. For idle
  * upstream ones. */

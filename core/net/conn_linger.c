@@ -37,6 +37,11 @@ size_t conn_linger_most(void)
     return share > LINGER_LEAST ? share : LINGER_LEAST;
 }
 
+size_t conn_lingering(const struct loop *loop)
+{
+    return loop->conns->lingering_count;
+}
+
 static void on_freed(struct freed *freed)
 {
     free(container_of(freed, struct linger_close, freed));

@@ -211,6 +211,14 @@ SSL *conn_ssl(const struct conn *conn)
     return conn->tls != NULL ? conn->tls->ssl : NULL;
 }
 
+bool conn_is_shaking_hands(const struct conn *conn)
+{
+    char byte;
+
+    return conn->opening && conn->tls != NULL &&
+           (SSL_in_before(conn->tls->ssl) == 0 || recv(conn->fd, &byte, 1, MSG_PEEK) > 0);
+}
+
 const char *conn_tls_error(const struct conn *conn)
 {
     return conn->tls != NULL ? conn->tls->error_words : "";

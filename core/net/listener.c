@@ -6,6 +6,11 @@
 
 #include <errno.h>
 #include <event2/event_struct.h>
+#include <linux/filter.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,10 +89,31 @@ static int open_tcp(const struct address *address, int backlog, bool first)
     return fd;
 }
 
+/* Those that take no new connections, and are not closed yet. Control thread. */
+static struct list refusing = {&refusing, &refusing};
+
+/* The port is held by sockets of ours that are on their way out. They would let a sibling in. */
+static bool port_leaves(const struct address *address)
+{
+    list_each(link, &refusing)
+    {
+        const struct listen_socket *other = container_of(link, struct listen_socket, refusing);
+        if (other->address.u.any.sa_family != AF_UNIX &&
+            address_port(&other->address) == address_port(address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool open_tcp_all(struct listen_socket *socket, int backlog, char *error, size_t error_size)
 {
     for (size_t i = 0; i < socket->count; i++) {
         socket->fds[i] = open_tcp(&socket->address, backlog, i == 0);
+        if (socket->fds[i] == -1 && i == 0 && errno == EADDRINUSE &&
+            port_leaves(&socket->address)) {
+            socket->fds[i] = open_tcp(&socket->address, backlog, false);
+        }
         if (socket->fds[i] == -1) {
             explain(error, error_size, &socket->address, advice(errno, &socket->address));
             return false;
@@ -175,9 +201,8 @@ static bool open_unix_all(struct listen_socket *socket, int backlog, unsigned mo
         explain(error, error_size, &socket->address, advice(errno, &socket->address));
         return false;
     }
-    for (size_t i = 0; i < socket->count; i++) {
-        socket->fds[i] = fd;
-    }
+    socket->fds[0] = fd;
+    socket->count = 1;
     if (lstat(socket->address.u.un.sun_path, &status) == 0) {
         socket->device = (uint64_t)status.st_dev;
         socket->inode = (uint64_t)status.st_ino;
@@ -227,28 +252,109 @@ static void remove_file(const struct listen_socket *socket)
     }
 }
 
-void listen_socket_shut_own(struct listen_socket *socket, unsigned loop)
+/* ---- the end ---- */
+
+/* Drops segments that ask for a connection (SYN without ACK). All others pass, those that end a handshake
+ * among them. Data begins with the TCP header; accepted sockets inherit the filter, to which it is nothing. */
+static void drop_new(int fd)
 {
-    if (socket->address.u.any.sa_family != AF_UNIX && socket->count > 1 &&
-        socket->fds[loop] != -1) {
-        close(socket->fds[loop]);
-        socket->fds[loop] = -1;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), /* the flags */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {.len = ARRAY_COUNT(code), .filter = code};
+
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) != 0) {
+        log_write(WEIR_LOG_DEBUG, "listener",
+                  "SO_ATTACH_FILTER: %s; a connection that comes at "
+                  "the very end may be reset",
+                  strerror(errno));
     }
 }
 
-void listen_socket_shut(struct listen_socket *socket)
+void listen_socket_refuse(struct listen_socket *socket)
 {
-    bool local = socket->address.u.any.sa_family == AF_UNIX;
-
-    if (local) {
+    if (list_linked(&socket->refusing)) {
+        return;
+    }
+    list_push_back(&refusing, &socket->refusing);
+    if (socket->address.u.any.sa_family == AF_UNIX) {
         remove_file(socket);
         socket->inode = 0;
+        shutdown(socket->fds[0], SHUT_RD); /* what has connected can still be accepted */
+        return;
     }
-    for (size_t i = 0; i < (local ? 1 : socket->count); i++) {
+    for (size_t i = 0; i < socket->count; i++) {
         if (socket->fds[i] != -1) {
-            close(socket->fds[i]);
-            socket->fds[i] = -1;
+            drop_new(socket->fds[i]);
         }
+    }
+}
+
+/* Asks for the first socket of `port` that is shaking hands. */
+static bool ask_handshakes(int fd, int family, uint16_t port)
+{
+    struct {
+        struct nlmsghdr header;
+        struct inet_diag_req_v2 body;
+    } question = {
+        .header = {.nlmsg_len = sizeof(question),
+                   .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                   .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .body = {.sdiag_family = (uint8_t)family,
+                 .sdiag_protocol = IPPROTO_TCP,
+                 .idiag_states = 1u << TCP_SYN_RECV,
+                 .id.idiag_sport = htons(port)},
+    };
+    return send(fd, &question, sizeof(question), 0) == (ssize_t)sizeof(question);
+}
+
+bool listen_socket_is_settled(const struct listen_socket *listening)
+{
+    int family = listening->address.u.any.sa_family;
+    union {
+        struct nlmsghdr header;
+        char bytes[8192];
+    } answer;
+    bool settled = false;
+
+    if (family == AF_UNIX) {
+        return true;
+    }
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    if (fd == -1) {
+        return false;
+    }
+    if (ask_handshakes(fd, family, address_port(&listening->address)) &&
+        recv(fd, &answer, sizeof(answer), 0) >= (ssize_t)sizeof(answer.header)) {
+        settled = answer.header.nlmsg_type == NLMSG_DONE;
+    }
+    close(fd);
+    return settled;
+}
+
+int listen_socket_enter(struct listen_socket *socket, unsigned loop)
+{
+    atomic_fetch_add(&socket->accepting, 1);
+    return socket->fds[socket->count > 1 ? loop : 0];
+}
+
+void listen_socket_pass(struct listen_socket *socket)
+{
+    atomic_fetch_sub(&socket->accepting, 1);
+}
+
+void listen_socket_leave(struct listen_socket *socket, unsigned loop)
+{
+    bool last = atomic_fetch_sub(&socket->accepting, 1) == 1;
+    int *fd = &socket->fds[socket->count > 1 ? loop : 0];
+
+    if (socket->address.u.any.sa_family != AF_UNIX || last) {
+        close(*fd);
+        *fd = -1;
     }
 }
 
@@ -263,7 +369,16 @@ void listen_socket_unref(struct listen_socket **socket)
     if (--s->refs > 0) {
         return;
     }
-    listen_socket_shut(s);
+    ASSERT(s->accepting == 0);
+    list_remove(&s->refusing);
+    if (s->address.u.any.sa_family == AF_UNIX) {
+        remove_file(s);
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->fds[i] != -1) {
+            close(s->fds[i]);
+        }
+    }
     free(s->fds);
     free(s);
 }
@@ -409,23 +524,31 @@ void acceptor_free(struct acceptor **acceptor)
     loop_free_later(a->loop, &a->freed, on_freed);
 }
 
-void acceptor_finish(struct acceptor *acceptor)
+bool acceptor_finish(struct acceptor *acceptor)
 {
-    struct address peer;
-    int fd = -1;
-
-    do {
-        if (acceptor->gate != NULL && !acceptor->gate(acceptor, acceptor->arg)) {
-            return;
-        }
+    while (!acceptor->closed) {
+        struct address peer;
         peer.len = sizeof(peer.u);
-        fd = accept4(acceptor->fd, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (acceptor->gate != NULL && !acceptor->gate(acceptor, acceptor->arg)) {
+            return false;
+        }
+        int fd = accept4(acceptor->fd, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd != -1) {
             acceptor->fn(acceptor, fd, &peer, acceptor->arg);
-        } else if (acceptor->gate != NULL) {
+            continue;
+        }
+        int error = errno;
+        if (acceptor->gate != NULL) {
             acceptor->back(acceptor, acceptor->arg);
         }
-    } while (fd != -1 && !acceptor->closed);
+        if (error == EAGAIN || error == EWOULDBLOCK || error == EINVAL) {
+            return true; /* EINVAL: a Unix socket that refuses, and nobody is left */
+        }
+        if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, acceptor_back_fn back)

@@ -7,18 +7,31 @@
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
 
+#include <stdatomic.h>
+
 #include "net/address.h"
 #include "net/loop.h"
 
-/* The sockets of one address, one for each loop that accepts there (Unix: one, shared). Owner: the
- * control thread; refcounted by it. */
+/*
+ * The sockets of one address, one for each loop that accepts there (Unix: one, shared). Owner: the
+ * control thread; refcounted by it.
+ *
+ * The end, with nobody lost. A socket that closes resets whoever stands in its queue, or is just shaking
+ * hands (SO_REUSEPORT: even where siblings go on). So first it takes no new connection any more
+ * (listen_socket_refuse), while the loops accept on; when no handshake is under way
+ * (listen_socket_is_settled), it is `dry`: what stands in the queues then is all that ever will. Each loop
+ * takes that, and closes (listen_socket_leave).
+ */
 struct listen_socket {
     struct address address; /* as bound: with the real port where 0 was asked */
     char text[ADDRESS_TEXT_SIZE + 8];
-    int *fds; /* one a loop; Unix: the same one for all */
-    size_t count;
+    int *fds;
+    size_t count; /* one a loop; one for all: Unix, and the control thread's */
     unsigned refs;
     uint64_t device, inode; /* of a Unix socket's file; 0: none */
+    struct list refusing;   /* in the list of those that do */
+    atomic_bool dry;        /* the control thread tells the loops */
+    atomic_uint accepting;  /* loops that accept on it */
 };
 
 /* Opens, binds and listens; a port on which any other socket listens is refused, also one of ours with
@@ -28,12 +41,18 @@ struct listen_socket {
 struct listen_socket *listen_socket_open(const struct address *address, size_t count, int backlog,
                                          unsigned mode, char *error, size_t error_size);
 struct listen_socket *listen_socket_ref(struct listen_socket *socket);
-/* Stops listening, for all loops and whoever else holds it: new connections are refused from now on. Each
- * loop has stopped accepting before. */
-void listen_socket_shut(struct listen_socket *socket);
-/* A loop that has stopped accepting: closes the socket that is its alone, at once, so that next to nobody
- * is left in its queue. A Unix socket is all loops' and stays. */
-void listen_socket_shut_own(struct listen_socket *socket, unsigned loop);
+/* From now on no connection begins here: a Unix socket refuses at once, its file goes; on TCP what asks is
+ * not answered, asks again after a second, and is refused then. Loops go on accepting. */
+void listen_socket_refuse(struct listen_socket *socket);
+/* Whether no TCP handshake is under way here. Asks the kernel; false where it does not say. */
+bool listen_socket_is_settled(const struct listen_socket *socket);
+/* Any loop: begins to accept on it; where. */
+int listen_socket_enter(struct listen_socket *socket, unsigned loop);
+/* The loop accepts on it by another acceptor from now on: the socket stays. */
+void listen_socket_pass(struct listen_socket *socket);
+/* The loop accepts no more: its own socket is closed, a Unix one by the last loop. Whoever is in the queue
+ * is reset, unless acceptor_finish came before. */
+void listen_socket_leave(struct listen_socket *socket, unsigned loop);
 /* Closes at the last one and removes a Unix socket's file. */
 void listen_socket_unref(struct listen_socket **socket);
 
@@ -47,9 +66,9 @@ typedef void (*acceptor_fn)(struct acceptor *acceptor, int fd, const struct addr
  * The callee may pause or free the acceptor. */
 struct acceptor *acceptor_new(struct loop *loop, int fd, acceptor_fn fn, void *arg);
 void acceptor_free(struct acceptor **acceptor);
-/* Takes all connections that the kernel has made already: whoever is in the queue when its socket closes
- * is reset. The owner stays in charge, and closes the socket soon afterwards. */
-void acceptor_finish(struct acceptor *acceptor);
+/* Takes all connections that the kernel has made already. false: some may be left, for want of a place (the
+ * gate) or of descriptors; to be tried again. */
+bool acceptor_finish(struct acceptor *acceptor);
 /* Asked before each connection is taken: false, and none is (the gate pauses the acceptor, or it is asked
  * again at once). `back` undoes a yes when no connection was there after all. Set before the first one. */
 typedef bool (*acceptor_gate_fn)(struct acceptor *acceptor, void *arg);

@@ -160,6 +160,7 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
         .body_rate = settings->body_rate,
         .body_rate_period_ns = settings->body_rate_period,
         .idle_timeout_ns = settings->idle_timeout,
+        .lame_duck_ns = settings->lame_duck,
         .handshake_timeout_ns = tls != NULL ? tls->handshake_timeout : settings->header_timeout,
         .body_limit = settings->body_limit,
     };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners on loops, and the connections of clients. See client.h.
+ * The connections of clients, and how many there may be. See client.h.
  */
 #include "proxy/client.h"
 
@@ -12,9 +12,6 @@
 #include "proxy/bound.h"
 #include "proxy/greeting.h"
 #include "proxy/stream.h"
-
-/* Time in which a client must begin its request that came in when the last were already being served. */
-#define LATE_GRACE_NS NS_PER_SECOND
 
 /* How often a listener at its connection_limit looks whether a place is free again: those that other
  * loops give back are seen by this. */
@@ -92,7 +89,7 @@ static void listener_full(struct listener_local *local)
     timer_set(local->worker->loop, &local->full_timer, FULL_LOOK_NS);
 }
 
-static void listener_go_on(struct listener_local *local)
+void client_places_look(struct listener_local *local)
 {
     if (local->full) {
         local->full = false;
@@ -106,13 +103,13 @@ static void listener_look(struct timer *timer)
     struct listener_local *local = container_of(timer, struct listener_local, full_timer);
 
     if (local->plan == NULL || local->listener->open < local->plan->connection_limit) {
-        listener_go_on(local);
+        client_places_look(local);
     } else {
         timer_set(local->worker->loop, timer, FULL_LOOK_NS);
     }
 }
 
-static bool place_take(struct acceptor *acceptor, void *arg)
+bool client_place_take(struct acceptor *acceptor, void *arg)
 {
     struct listener_local *local = arg;
     (void)acceptor;
@@ -125,7 +122,7 @@ static bool place_take(struct acceptor *acceptor, void *arg)
     return false;
 }
 
-static void place_back(struct acceptor *acceptor, void *arg)
+void client_place_back(struct acceptor *acceptor, void *arg)
 {
     struct listener_local *local = arg;
     (void)acceptor;
@@ -134,8 +131,8 @@ static void place_back(struct acceptor *acceptor, void *arg)
 
 static void place_give(struct listener_local *local)
 {
-    place_back(NULL, local);
-    listener_go_on(local);
+    client_place_back(NULL, local);
+    client_places_look(local);
 }
 
 void client_refuse(struct listener_local *local, int fd)
@@ -200,10 +197,8 @@ static void client_closed(struct h1_server *server)
     client_uncount(client);
     place_give(client->local);
     worker->client_count--;
+    client->local->client_count--;
     generation_unkeep(client->pin, worker);
-    if (worker->draining && worker->client_count == 0 && worker->on_drained != NULL) {
-        worker->on_drained(worker);
-    }
 }
 
 static const struct h1_server_owner client_owner = {
@@ -308,8 +303,9 @@ void client_open(struct listener_local *local, int fd, const struct address *pee
     generation_keep(client->pin, worker->index);
     list_push_back(&worker->clients, &client->link);
     worker->client_count++;
-    if (worker->draining) {
-        h1_server_drain_after(&client->http, LATE_GRACE_NS);
+    local->client_count++;
+    if (unlikely(worker->draining || local->gone)) {
+        h1_server_drain(&client->http);
     }
 }
 
@@ -324,8 +320,7 @@ static uint16_t accepting_port(const struct listener_local *local, const struct 
     return 0;
 }
 
-static void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer,
-                            void *arg)
+void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer, void *arg)
 {
     struct listener_local *local = arg;
     const struct listener_plan *plan = local->plan;
@@ -339,83 +334,5 @@ static void client_accepted(struct acceptor *acceptor, int fd, const struct addr
         client_open(local, fd, peer, port, NULL);
     } else {
         greeting_refuse(local, fd, peer);
-    }
-}
-
-/* ---- accepting ---- */
-
-static void accepting_stop(struct listener_local *local, const struct listener_plan *plan)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < local->accepting_count; i++) {
-        struct accepting *accepting = &local->accepting[i];
-        bool stays = false;
-        for (size_t k = 0; plan != NULL && k < plan->socket_count; k++) {
-            stays = stays || plan->sockets[k] == accepting->socket;
-        }
-        if (stays) {
-            local->accepting[kept++] = *accepting;
-        } else {
-            if (local->worker->draining) {
-                acceptor_finish(accepting->acceptor);
-            }
-            acceptor_free(&accepting->acceptor);
-            if (local->worker->draining) {
-                listen_socket_shut_own(accepting->socket, local->worker->index);
-            }
-        }
-    }
-    local->accepting_count = kept;
-}
-
-static bool accepting_has(const struct listener_local *local, const struct listen_socket *socket)
-{
-    for (size_t i = 0; i < local->accepting_count; i++) {
-        if (local->accepting[i].socket == socket) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void accepting_begin(struct listener_local *local, struct listen_socket *socket)
-{
-    struct worker *worker = local->worker;
-    int fd = socket->fds[socket->count > 1 ? worker->index : 0];
-    struct acceptor *acceptor = acceptor_new(worker->loop, fd, client_accepted, local);
-
-    acceptor_set_gate(acceptor, place_take, place_back);
-    local->accepting[local->accepting_count++] = (struct accepting){socket, acceptor};
-}
-
-void listener_local_adopt(struct listener_local *local, struct worker *worker,
-                          struct listener_plan *plan)
-{
-    bool control = plan != NULL && worker->index == plan->generation->runtime->workers;
-    bool here = plan != NULL && control == listener_plan_on_control(plan) && !worker->draining;
-
-    local->worker = worker;
-    local->plan = plan;
-    accepting_stop(local, here ? plan : NULL);
-    if (here) {
-        local->accepting =
-            base_realloc(local->accepting, sizeof(*local->accepting) * (plan->socket_count + 1));
-        for (size_t i = 0; i < plan->socket_count; i++) {
-            if (!accepting_has(local, plan->sockets[i])) {
-                accepting_begin(local, plan->sockets[i]);
-            }
-        }
-    } else {
-        greeting_close_all(local);
-    }
-    listener_go_on(local); /* the limit may be another one now */
-    if (plan == NULL) {
-        list_each(link, &worker->clients)
-        {
-            struct client *client = container_of(link, struct client, link);
-            if (client->local == local) {
-                h1_server_drain(&client->http);
-            }
-        }
     }
 }

@@ -15,17 +15,21 @@
 struct accepting {
     struct listen_socket *socket;
     struct acceptor *acceptor;
+    struct generation *leaving; /* kept: the socket is its; NULL: the socket stays */
 };
 
-/* One loop's half of a listener. */
+/* One loop's half of a listener. See listening.c. */
 struct listener_local {
     struct listener *listener;
     struct worker *worker;
-    struct listener_plan *plan; /* current; NULL: gone */
+    struct listener_plan *plan; /* for who comes next; NULL: not here */
     struct accepting *accepting;
     size_t accepting_count;
     struct list greetings; /* struct greeting.link */
-    bool full;             /* connection_limit is reached: nothing is accepted here */
+    size_t client_count;
+    struct list leaving; /* worker's: it, or one of its sockets, is on its way out */
+    bool gone;           /* not in the loop's generation; `plan` is of the last one that had it */
+    bool full;           /* connection_limit is reached: nothing is accepted here */
     struct timer full_timer;
     uint64_t full_told_ns; /* when that was logged last */
     struct traffic traffic;
@@ -46,10 +50,6 @@ struct listener {
 
 struct listener *listener_new(struct weir_str name, unsigned loops);
 void listener_unref(struct listener **listener);
-
-/* On a loop: begins, goes on, or (plan NULL) ends to accept. */
-void listener_local_adopt(struct listener_local *local, struct worker *worker,
-                          struct listener_plan *plan);
 
 struct h1_client;
 
@@ -105,6 +105,15 @@ void client_ends(const struct client *client, struct address *peer, struct addre
 
 /* Whether the address is in the listener's trusted_proxies. */
 bool client_trusts(const struct listener_plan *plan, const struct address *address);
+
+/* The acceptor's callback: a client, or a greeting before it. */
+void client_accepted(struct acceptor *acceptor, int fd, const struct address *peer, void *arg);
+
+/* The gate of acceptors: connection_limit. */
+bool client_place_take(struct acceptor *acceptor, void *arg);
+void client_place_back(struct acceptor *acceptor, void *arg);
+/* There may be places again, or more of them: accepting goes on. */
+void client_places_look(struct listener_local *local);
 
 /* Takes over an accepted socket, whose place in connection_limit is taken. `peer` is the socket's other end,
  * `port` the one that it came to (0: a Unix socket); `told` (or NULL) replaces both. */

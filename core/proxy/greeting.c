@@ -21,6 +21,7 @@ struct greeting {
     struct listener_local *local;
     int fd;
     uint16_t port; /* ours */
+    bool heard;    /* its header has begun to come */
     struct address peer;
     struct event event;
     struct timer timer;
@@ -113,19 +114,61 @@ static void greeting_close(struct greeting *greeting)
     client_refuse(local, greeting_end(greeting));
 }
 
+/* Part of the header is here: it has header_timeout, also where it was hurried. */
+static void greeting_heard(struct greeting *greeting)
+{
+    struct listener_local *local = greeting->local;
+
+    if (!greeting->heard) {
+        greeting->heard = true;
+        timer_set(local->worker->loop, &greeting->timer, local->plan->http.header_timeout_ns);
+    }
+}
+
+static void greeting_hurry(struct greeting *greeting)
+{
+    struct listener_local *local = greeting->local;
+    uint64_t grace_ns = h1_server_first_grace_ns(&local->plan->http);
+    char byte;
+
+    greeting->heard = greeting->heard || recv(greeting->fd, &byte, 1, MSG_PEEK) > 0;
+    if (!greeting->heard && grace_ns < local->plan->http.header_timeout_ns) {
+        timer_set(local->worker->loop, &greeting->timer, grace_ns);
+    }
+}
+
+void greeting_hurry_all(struct listener_local *local)
+{
+    list_each(link, &local->greetings)
+    {
+        greeting_hurry(container_of(link, struct greeting, link));
+    }
+}
+
+/* false: its header is not here, as a whole. */
+static bool greeting_look(struct greeting *greeting)
+{
+    struct listener_local *local = greeting->local;
+    struct client_ends told = {0};
+
+    switch (look(local, greeting->fd, &greeting->peer, &told)) {
+    case VERDICT_WAIT: return false;
+    case VERDICT_OPEN:
+        open_client(local, greeting_end(greeting), &greeting->peer, greeting->port, &told);
+        return true;
+    case VERDICT_CLOSE: greeting_close(greeting); break;
+    }
+    return true;
+}
+
 static void greeting_event(evutil_socket_t fd, short what, void *arg)
 {
     struct greeting *greeting = arg;
-    struct listener_local *local = greeting->local;
-    struct client_ends told = {0};
+    (void)fd;
     (void)what;
 
-    switch (look(local, fd, &greeting->peer, &told)) {
-    case VERDICT_WAIT: break;
-    case VERDICT_OPEN:
-        open_client(local, greeting_end(greeting), &greeting->peer, greeting->port, &told);
-        break;
-    case VERDICT_CLOSE: greeting_close(greeting); break;
+    if (!greeting_look(greeting)) {
+        greeting_heard(greeting);
     }
 }
 
@@ -133,6 +176,9 @@ static void greeting_timer(struct timer *timer)
 {
     struct greeting *greeting = container_of(timer, struct greeting, timer);
 
+    if (greeting_look(greeting)) {
+        return; /* it came just now */
+    }
     tell(&greeting->peer, greeting->local->plan, "no whole PROXY header came in time", "");
     greeting_close(greeting);
 }
@@ -157,6 +203,9 @@ static void greeting_wait(struct listener_local *local, int fd, const struct add
     event_assign(&greeting->event, loop->base, fd, EV_READ | EV_ET | EV_PERSIST, greeting_event,
                  greeting);
     timer_set(loop, &greeting->timer, local->plan->http.header_timeout_ns);
+    if (local->gone || local->worker->draining) {
+        greeting_hurry(greeting);
+    }
     if (event_add(&greeting->event, NULL) != 0) {
         greeting_close(greeting);
     }

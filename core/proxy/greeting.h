@@ -21,6 +21,9 @@ void greeting_begin(struct listener_local *local, int fd, const struct address *
 /* Closes `fd` of a peer that is not trusted where a PROXY header is required. */
 void greeting_refuse(struct listener_local *local, int fd, const struct address *peer);
 
+/* Those that have not begun to send their header get no longer than a new client of a listener that goes. */
+void greeting_hurry_all(struct listener_local *local);
+
 /* Closes those that are still waiting. */
 void greeting_close_all(struct listener_local *local);
 

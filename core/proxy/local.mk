@@ -21,6 +21,8 @@ core_libcore_a_SOURCES += \
     core/proxy/generation_build.h \
     core/proxy/greeting.c \
     core/proxy/greeting.h \
+    core/proxy/listening.c \
+    core/proxy/listening.h \
     core/proxy/names.c \
     core/proxy/names.h \
     core/proxy/outcomes.c \

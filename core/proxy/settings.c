@@ -68,6 +68,11 @@ static const struct weir_option listener_rows[] = {
                       LISTENER, RELOAD,
                       "Time between two requests of a connection, and time that a client may take "
                       "nothing of what waits for it."),
+    WEIR_OPTION_RANGE(
+        struct listener_settings, lame_duck, DURATION, "1s", "0", "1h", LISTENER, RELOAD,
+        "When Weir stops, or the listener goes: time that an idle connection has for one "
+        "more request, whose answer says Connection: close. Who is new has at least a "
+        "second."),
     WEIR_OPTION_RANGE(struct listener_settings, header_limit, SIZE, "16k", "256", "32k", LISTENER,
                       RELOAD, "Bytes of a request's head, first line included."),
     WEIR_OPTION_RANGE(struct listener_settings, header_count_limit, INTEGER, "100", "1", "1000",
@@ -182,9 +187,8 @@ static const struct weir_option pool_rows[] = {
                      "In panic: all (well or not, the load is shared) or none (but backups)."),
     WEIR_OPTION_RANGE(struct pool_settings, keepalive, INTEGER, "64", "0", "100000", POOL, RELOAD,
                       "Idle connections that are kept to each server by each worker."),
-    WEIR_OPTION_RANGE(
-        struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL, RELOAD,
-        "Time after which an idle connection to a server is closed; 0: none is kept."),
+    WEIR_OPTION_RANGE(struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL,
+                      RELOAD, "Time after which an idle connection to a server is closed."),
     WEIR_OPTION_RANGE(struct pool_settings, header_limit, SIZE, "64k", "256", "64k", POOL, RELOAD,
                       "Bytes of a response's head."),
     WEIR_OPTION_ENUM(struct pool_settings, send_proxy_protocol, send_proxy_protocols, "off", POOL,

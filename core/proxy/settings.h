@@ -32,7 +32,7 @@ struct listener_settings {
     struct weir_str name;
     struct weir_list bind; /* struct weir_str */
     struct weir_list tls;  /* struct tls_listener_conf, 0 or 1 */
-    uint64_t header_timeout, body_timeout, idle_timeout;
+    uint64_t header_timeout, body_timeout, idle_timeout, lame_duck;
     uint64_t header_limit, target_limit, body_limit;
     int64_t header_count_limit;
     struct weir_list trusted_proxies; /* struct weir_str */

@@ -11,23 +11,43 @@
 
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/listening.h"
 #include "proxy/stream.h"
+
+/* How often idle upstream connections are looked at. */
+#define SWEEP_INTERVAL_NS (5 * NS_PER_SECOND)
+
+/* How often a loop that drains looks whether it is over. */
+#define DRAIN_TICK_NS (LOOP_TICK_MS * NS_PER_MS)
+
+static void worker_sweep(struct timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, sweep);
+    uint64_t now_ns = loop_now_ns(worker->loop);
+
+    for (size_t i = 0; worker->generation != NULL && i < worker->generation->pool_count; i++) {
+        struct pool *pool = worker->generation->pools[i].pool;
+        pool_local_sweep(&pool->locals[worker->index], now_ns);
+    }
+    timer_set(worker->loop, timer, SWEEP_INTERVAL_NS);
+}
 
 bool worker_drop_idle(struct worker *worker)
 {
     const struct generation *generation = worker->generation;
+    size_t dropped = 0;
 
     for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
         const struct pool_plan *plan = &generation->pools[i];
         for (size_t k = 0; k < plan->server_count; k++) {
-            const struct list *idle = &plan->servers[k]->locals[worker->index].idle;
-            if (!list_empty(idle)) {
-                h1_client_close(container_of(idle->prev, struct h1_client, link));
-                return true;
+            list_each(link, &plan->servers[k]->locals[worker->index].idle)
+            {
+                h1_client_close(container_of(link, struct h1_client, link));
+                dropped++;
             }
         }
     }
-    return false;
+    return dropped > 0;
 }
 
 struct worker *worker_new(unsigned index)
@@ -40,10 +60,14 @@ struct worker *worker_new(unsigned index)
     }
     worker->loop->owner = worker;
     worker->index = index;
+    worker->sweep.fn = worker_sweep;
     grants_init(&worker->grants);
     list_init(&worker->clients);
     list_init(&worker->streams);
     list_init(&worker->free_streams);
+    list_init(&worker->leaving);
+    worker->leave_timer.fn = listening_tick;
+    timer_set(worker->loop, &worker->sweep, SWEEP_INTERVAL_NS);
     return worker;
 }
 
@@ -53,6 +77,7 @@ void worker_free(struct worker **worker)
     *worker = NULL;
     stream_cache_free(w);
     grants_end(&w->grants);
+    free(w->bygone);
     loop_free(&w->loop);
     free(w);
 }
@@ -91,6 +116,16 @@ void worker_join(struct worker *worker)
 
 /* ---- generations ---- */
 
+static struct pool_plan *plan_of_pool(const struct generation *generation, const struct pool *pool)
+{
+    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
+        if (generation->pools[i].pool == pool) {
+            return &generation->pools[i];
+        }
+    }
+    return NULL;
+}
+
 static bool has_listener(const struct generation *generation, const struct listener *listener)
 {
     for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
@@ -111,12 +146,6 @@ static void worker_adopt(struct worker *worker, struct generation *generation)
         plan->pool->locals[worker->index].worker = worker;
         pool_local_adopt(&plan->pool->locals[worker->index], plan);
     }
-    for (size_t i = 0; old != NULL && i < old->pool_count; i++) {
-        struct pool *pool = old->pools[i].pool;
-        if (generation_plan_of(generation, pool) == NULL) {
-            pool_local_adopt(&pool->locals[worker->index], NULL);
-        }
-    }
     for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
         struct listener_plan *plan = &generation->listeners[i];
         listener_local_adopt(&plan->listener->locals[worker->index], worker, plan);
@@ -130,9 +159,19 @@ static void worker_adopt(struct worker *worker, struct generation *generation)
     if (old != NULL) {
         generation_drain_handlers(old, worker);
     }
-    batch_flush(&worker->batch);
     if (old != NULL) {
-        generation_unref(old, worker);
+        listening_left(worker, old);
+    }
+    batch_flush(&worker->batch);
+}
+
+void worker_leave_pools(struct worker *worker, const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
+        if (local->plan != NULL && plan_of_pool(worker->generation, local->pool) == NULL) {
+            pool_local_adopt(local, NULL);
+        }
     }
 }
 
@@ -141,70 +180,13 @@ void worker_commit(struct worker *worker, struct generation *generation)
     worker_adopt(worker, generation);
 }
 
-/* ---- servers change ---- */
-
-/* A pool rests for so many times as long as its candidates took to build, at most; a rest that is shorter
- * than the wheel's grain is none. */
-#define REST_TIMES  16u
-#define REST_MIN_NS (2 * NS_PER_MS)
-#define REST_MAX_NS (250 * NS_PER_MS)
-
-static void refresh_pool(struct pool_local *local)
+void worker_refresh(struct worker *worker, const struct pool *pool)
 {
-    struct loop *loop = local->worker->loop;
-    uint64_t began_ns = loop_now_refresh(loop);
+    const struct pool_plan *plan = plan_of_pool(worker->generation, pool);
 
-    pool_local_refresh(local);
-    uint64_t now_ns = loop_now_refresh(loop);
-    uint64_t rest_ns = (now_ns - began_ns) * REST_TIMES;
-    rest_ns = rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
-    local->rested_ns = now_ns + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
-}
-
-static void refresh_due(struct timer *timer);
-
-static void worker_refresh(struct worker *worker)
-{
-    const struct generation *generation = worker->generation;
-    uint64_t next_ns = UINT64_MAX;
-
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
-        if (!atomic_load(&local->stale)) {
-            continue;
-        }
-        if (local->rested_ns <= loop_now_ns(worker->loop)) {
-            refresh_pool(local);
-        } else if (local->rested_ns < next_ns) {
-            next_ns = local->rested_ns;
-        }
-    }
-    if (next_ns != UINT64_MAX) {
-        uint64_t now_ns = loop_now_ns(worker->loop);
-        worker->refresh_timer.fn = refresh_due;
-        timer_set(worker->loop, &worker->refresh_timer, next_ns > now_ns ? next_ns - now_ns : 1);
-    }
-    batch_flush(&worker->batch);
-}
-
-static void refresh_due(struct timer *timer)
-{
-    worker_refresh(container_of(timer, struct worker, refresh_timer));
-}
-
-static void refresh_received(struct message *message)
-{
-    struct worker *worker = container_of(message, struct worker, refresh);
-    atomic_store(&worker->refresh_posted,
-                 false); /* first: what is touched from here on wakes anew */
-    worker_refresh(worker);
-}
-
-void worker_wake(struct worker *worker)
-{
-    if (!atomic_exchange(&worker->refresh_posted, true)) {
-        worker->refresh.fn = refresh_received;
-        loop_post(worker->loop, &worker->refresh);
+    if (plan != NULL) {
+        pool_local_refresh(&plan->pool->locals[worker->index]);
+        batch_flush(&worker->batch);
     }
 }
 
@@ -212,7 +194,8 @@ void worker_clear(struct worker *worker)
 {
     stream_abort_all(worker);
     worker_adopt(worker, NULL);
-    timer_cancel(worker->loop, &worker->refresh_timer);
+    listening_cut(worker);
+    timer_cancel(worker->loop, &worker->sweep);
     timer_cancel(worker->loop, &worker->drain);
 }
 
@@ -221,19 +204,42 @@ void worker_clear(struct worker *worker)
 static void worker_patience(struct timer *timer)
 {
     struct worker *worker = container_of(timer, struct worker, drain);
+
     if (worker->client_count > 0) {
         log_write(WEIR_LOG_WARNING, "weir",
                   "shutdown_timeout is over: %zu connections of worker %u are cut off",
                   worker->client_count, worker->index);
         stream_abort_all(worker);
     }
+    listening_cut(worker);
+    worker->cut = true;
+    timer_set(worker->loop, &worker->leave_timer, 1);
+}
+
+void worker_look_drained(struct worker *worker)
+{
+    /* Who lingers has an answer on its way, which the end of the process would reset. */
+    bool over = worker->client_count == 0 && listening_is_over(worker) &&
+                (worker->cut || conn_lingering(worker->loop) == 0);
+
+    if (over && worker->on_drained != NULL) {
+        worker->on_drained(worker);
+        worker->on_drained = NULL;
+    } else if (!over) {
+        timer_set(worker->loop, &worker->leave_timer, DRAIN_TICK_NS);
+    }
 }
 
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *))
 {
     worker->draining = true;
+    worker->on_drained = on_drained;
     worker->drain.fn = worker_patience;
     timer_set(worker->loop, &worker->drain, patience_ns > 0 ? patience_ns : 1);
+    for (size_t i = 0; worker->generation != NULL && i < worker->generation->listener_count; i++) {
+        struct listener_plan *plan = &worker->generation->listeners[i];
+        listener_local_leave(&plan->listener->locals[worker->index]);
+    }
     list_each(link, &worker->clients)
     {
         h1_server_drain(&container_of(link, struct client, link)->http);
@@ -241,17 +247,8 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     if (worker->generation != NULL) {
         generation_drain_handlers(worker->generation, worker);
     }
-    /* Whoever stands in the queue of a socket comes in before it closes. */
-    for (size_t i = 0; worker->generation != NULL && i < worker->generation->listener_count; i++) {
-        struct listener_plan *plan = &worker->generation->listeners[i];
-        listener_local_adopt(&plan->listener->locals[worker->index], worker, plan);
-    }
     batch_flush(&worker->batch);
-    if (worker->client_count == 0) {
-        on_drained(worker);
-    } else {
-        worker->on_drained = on_drained;
-    }
+    timer_set(worker->loop, &worker->leave_timer, DRAIN_TICK_NS);
 }
 
 struct weir_str worker_date(struct worker *worker)

@@ -17,7 +17,8 @@ struct worker {
     struct loop *loop; /* loop->owner is the worker */
     struct batch batch;
     unsigned index;
-    bool draining;                 /* no new connections; close each when idle */
+    bool draining;                 /* no new connections; each has one request more */
+    bool cut;                      /* draining without more patience */
     struct generation *generation; /* current; NULL before the first commit */
     struct grants grants;          /* places that others have given to streams of this loop */
     struct list clients;           /* struct client.link */
@@ -25,11 +26,13 @@ struct worker {
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;
     size_t free_stream_count;
-    struct message refresh; /* servers have changed: pools that are stale build their candidates */
-    _Atomic bool refresh_posted;
-    struct timer refresh_timer;                /* of those that rest until then */
+    struct timer sweep;         /* of idle upstream connections */
+    struct list leaving;        /* struct listener_local.leaving */
+    struct timer leave_timer;   /* for those, and for the end of a drain */
+    struct generation **bygone; /* kept for listeners that are gone; referenced */
+    size_t bygone_count;
     struct timer drain;                        /* the end of the patience of a drain */
-    void (*on_drained)(struct worker *worker); /* draining and no client is left */
+    void (*on_drained)(struct worker *worker); /* draining; NULL: called */
     pthread_t thread;
     bool running;
     struct random_ids ids; /* of requests */
@@ -46,19 +49,24 @@ void worker_join(struct worker *worker);
 
 /* On the loop: takes the prepared generation as the current one. */
 void worker_commit(struct worker *worker, struct generation *generation);
-/* Any thread: pools have been touched (pool_touch): the loop builds the candidates of each anew, once, on one
- * of its next turns. A pool for which that takes long rests for some time in between, so that the loop spends
- * a small part of its time on it, however many servers change. */
-void worker_wake(struct worker *worker);
+/* On the loop: a server of the pool has changed. The pool is only compared with those of the loop's
+ * generation: the message that asks for it may come after the loop has left the pool, and it is gone. */
+void worker_refresh(struct worker *worker, const struct pool *pool);
 
-/* On the loop: stops accepting, closes what is idle and each other client after its exchange; calls
- * on_drained when none is left, or after `patience_ns` (then what is left is cut off). */
+/* On the loop: takes who has connected, serves who is here, with one request each, and closes; calls
+ * on_drained when nobody is left, or after `patience_ns` (then what is left is cut off). The sockets refuse
+ * already, or will soon (listen_socket_refuse). */
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *));
+/* Draining: ends when nobody is left; looks again soon. */
+void worker_look_drained(struct worker *worker);
+
+/* Pools that the generation has and the loop's present one has not are left. */
+void worker_leave_pools(struct worker *worker, const struct generation *generation);
 
 /* On the loop: lets go of everything, before it stops. */
 void worker_clear(struct worker *worker);
 
-/* On the loop: closes an idle connection to a server, when descriptors are out. false: there is none. */
+/* On the loop: closes idle connections to servers, when descriptors are out. false: there are none. */
 bool worker_drop_idle(struct worker *worker);
 
 /* The value of a Date field (RFC 9110 section 6.6.1), made once a second. */

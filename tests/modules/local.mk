@@ -24,7 +24,3 @@ tests_modules_built_route_silent_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/trip.so
 tests_modules_built_trip_so_SOURCES = tests/modules/trip.c
 tests_modules_built_trip_so_LDFLAGS = $(MODULE_LINK)
-
-weir_test_programs += tests/modules/built/balance_counts.so
-tests_modules_built_balance_counts_so_SOURCES = tests/modules/balance_counts.c
-tests_modules_built_balance_counts_so_LDFLAGS = $(MODULE_LINK)

@@ -906,12 +906,70 @@ END_TEST
 
 /* ---- drain and abort ---- */
 
+/* A time for one more request, and then the end. */
 START_TEST(draining_when_idle)
 {
+    conf.lame_duck_ns = SHORT_NS;
     say(GET);
     wait_data(loop, &client, OK);
     h1_server_drain(server);
-    ck_assert(closed);
+    ck_assert(!closed);
+    wait_ended(loop, &client, CONN_EOF);
+    ck_assert_str_eq(client.data, OK);
+}
+END_TEST
+
+START_TEST(draining_serves_one_more)
+{
+    conf.lame_duck_ns = 60 * NS_PER_SECOND;
+    say(GET);
+    wait_data(loop, &client, OK);
+    h1_server_drain(server);
+    say(GET);
+    wait_data(loop, &client, OK BYE);
+    wait_ended(loop, &client, CONN_EOF);
+}
+END_TEST
+
+/* The time is over, and a request lies in the socket of which no turn has heard: of who drains, and of who
+ * was idle for long. */
+START_TEST(idle_connections_are_read_once_more)
+{
+    say(GET);
+    wait_data(loop, &client, OK);
+    if (_i == 1) {
+        h1_server_drain(server);
+    }
+    say(GET);
+    look_at_the_clock();
+    wait_data(loop, &client, _i == 1 ? OK BYE : OK OK);
+}
+END_TEST
+
+/* Who has only just come has a second for the first byte, also without a lame duck's time. */
+START_TEST(draining_when_new)
+{
+    h1_server_drain(server);
+    ck_assert(!closed);
+    ck_assert_uint_ge(server->timer.deadline_ns, loop_now_ns(loop) + NS_PER_SECOND / 2);
+    say(GET);
+    wait_data(loop, &client, BYE);
+    wait_ended(loop, &client, CONN_EOF);
+}
+END_TEST
+
+START_TEST(draining_serves_what_is_here)
+{
+    on_whole = answer_later;
+    say(GET GET);
+    wait_notes(loop, notes, "GET /{}");
+    h1_server_drain(server);
+    answer(current);
+    flush();
+    wait_notes(loop, notes, "GET /{}close GET /{}");
+    answer(current);
+    flush();
+    wait_data(loop, &client, OK BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
 END_TEST
@@ -1123,6 +1181,10 @@ static Suite *server_suite(void)
     tcase_add_test(time, clients_that_read_slowly);
     tcase_add_test(time, refused_clients_that_do_not_read);
     tcase_add_test(time, draining_when_idle);
+    tcase_add_test(time, draining_serves_one_more);
+    tcase_add_loop_test(time, idle_connections_are_read_once_more, 0, 2);
+    tcase_add_test(time, draining_when_new);
+    tcase_add_test(time, draining_serves_what_is_here);
     tcase_add_test(time, draining_when_busy);
     tcase_add_test(time, a_listener_that_is_gone);
     tcase_add_test(time, aborting);

@@ -306,6 +306,55 @@ START_TEST(test_an_address_of_another_machine_is_refused)
 }
 END_TEST
 
+/* ---- the end ---- */
+
+/* Whoever has connected comes in, nobody after that; then the port is free. */
+START_TEST(test_a_socket_that_refuses_loses_nobody)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "unix:%s/s", folder);
+    struct listen_socket *listening = open_text(_i == 0 ? "127.0.0.1:0" : text, 2);
+    ck_assert_msg(listening != NULL, "%s", error);
+    struct address address = listening->address;
+    struct acceptor *acceptors[2];
+    for (unsigned i = 0; i < 2; i++) {
+        acceptors[i] =
+            acceptor_new(loop, listen_socket_enter(listening, i), on_connection, accepted);
+        acceptor_pause(acceptors[i], true);
+    }
+    int first = connect_to(&address), second = connect_to(&address);
+    ck_assert_int_ne(first, -1);
+    ck_assert_int_ne(second, -1);
+    listen_socket_refuse(listening);
+    ck_assert(listen_socket_is_settled(listening));
+    int late = socket(address.u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int result = connect(late, &address.u.any, address.len);
+    ck_assert(result == -1 && (errno == EINPROGRESS || errno == ECONNREFUSED || errno == ENOENT));
+    run_turns(loop, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert(acceptor_finish(acceptors[i]));
+        acceptor_free(&acceptors[i]);
+    }
+    ck_assert_uint_eq(accepted_count, 2);
+    /* Before it closes, the port is ours to take again; of TCP by a sibling. */
+    struct listen_socket *next = listen_socket_open(&address, 2, 64, 0660, error, sizeof(error));
+    ck_assert_msg(next != NULL, "%s", error);
+    listen_socket_leave(listening, 0);
+    listen_socket_leave(listening, 1);
+    listen_socket_unref(&listening);
+    int again = connect_to(&address);
+    ck_assert_int_ne(again, -1);
+    close(again);
+    listen_socket_unref(&next);
+    ck_assert_int_eq(connect_to(&address), -1);
+    close(first);
+    close(second);
+    close(late);
+    close_accepted();
+}
+END_TEST
+
 /* ---- Unix sockets ---- */
 
 START_TEST(test_unix_socket_has_its_mode_and_goes_with_the_last_reference)
@@ -322,14 +371,19 @@ START_TEST(test_unix_socket_has_its_mode_and_goes_with_the_last_reference)
     ck_assert_str_eq(listening->text, text);
     ck_assert_int_eq(lstat(path, &status), 0);
     ck_assert_uint_eq(status.st_mode & 07777, 0660);
-    ck_assert_int_eq(listening->fds[0], listening->fds[1]);
-    struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
+    int fd = listen_socket_enter(listening, 0);
+    ck_assert_int_eq(fd, listen_socket_enter(listening, 1)); /* one for all loops */
+    struct acceptor *acceptor = acceptor_new(loop, fd, on_connection, accepted);
     int client = connect_to(&listening->address);
     wait_for(1);
     ck_assert_int_eq(last_peer.u.any.sa_family, AF_UNIX);
     close(client);
     close_accepted();
     acceptor_free(&acceptor);
+    listen_socket_leave(listening, 0);
+    ck_assert_int_eq(fd, listening->fds[0]); /* the other loop is at it still */
+    listen_socket_leave(listening, 1);
+    ck_assert_int_eq(listening->fds[0], -1);
     struct listen_socket *again = listen_socket_ref(listening);
     listen_socket_unref(&again);
     ck_assert_int_eq(lstat(path, &status), 0);
@@ -395,6 +449,7 @@ static Suite *listener_suite(void)
     tcase_add_test(tcase, test_a_foreign_listener_is_refused);
     tcase_add_test(tcase, test_both_families_on_one_port);
     tcase_add_test(tcase, test_an_address_of_another_machine_is_refused);
+    tcase_add_loop_test(tcase, test_a_socket_that_refuses_loses_nobody, 0, 2);
     tcase_add_test(tcase, test_unix_socket_has_its_mode_and_goes_with_the_last_reference);
     tcase_add_test(tcase, test_a_dead_socket_file_is_replaced_and_a_living_one_is_not);
     tcase_add_test(tcase, test_a_file_that_is_no_socket_is_left_alone);
