@@ -27,7 +27,6 @@ struct module_context {
     uint32_t worker_count;
     struct weir_str pool;       /* empty: not in a pool's block; lives as long as the context */
     struct weir_str block_name; /* see weir_block_name; lives as long as the context */
-    uint32_t slot;              /* of the module in each request */
     void *scope;                /* the owner's */
 
     /* host.c's */

@@ -19,6 +19,7 @@
 struct module_registry {
     char *dir;
     struct list modules;
+    uint64_t last_number;
 };
 
 struct module_registry *module_registry_new(const char *module_dir)
@@ -196,6 +197,7 @@ static struct module *load_image(struct module_registry *registry, const char *n
         return NULL;
     }
     module->refs = 1;
+    module->number = ++registry->last_number;
     list_push_back(&registry->modules, &module->link);
     log_write(WEIR_LOG_DEBUG, "module", "%s %s is loaded from %s", module->name,
               module->descriptor.version, module->path);

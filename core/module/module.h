@@ -44,6 +44,7 @@ struct module {
     struct weir_logger logger;
     struct weir_store store;
 
+    uint64_t number; /* of this copy, and of no other as long as the process lives */
     char *name;
     char *path;           /* of the file that was copied */
     uint8_t identity[32]; /* SHA-256 of the file */

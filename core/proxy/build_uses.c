@@ -72,7 +72,6 @@ void build_module(struct build *b, const struct conf_node *node)
     struct use *use = use_new(b, module, MODULE_KIND_COUNT, node);
     use->base = use;
     use->conf = build_alloc(b, options->conf_size);
-    use->context.slot = (uint32_t)g->modules.count;
     build_list_append(b, &g->modules, use);
     struct conf_target target = {options, use->conf};
     build_fill(b, node, WEIR_CONTEXT_MODULE, &target, 1, NULL, true);
@@ -114,7 +113,6 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
     use->base = base;
     use->pool = pool;
     use->context.pool = pool;
-    use->context.slot = base->context.slot;
     use->conf = build_alloc(b, options->conf_size);
     if (options->conf_size > 0) {
         memcpy(use->conf, base->conf, options->conf_size);

@@ -48,7 +48,6 @@ void use_context_init(struct module_context *context, const struct use *use, str
     context->worker_count = use->generation->runtime->workers;
     context->pool = use->pool;
     context->block_name = use->context.block_name;
-    context->slot = use->base->context.slot;
     context->scope = (void *)(uintptr_t)use;
 }
 

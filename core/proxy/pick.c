@@ -141,10 +141,11 @@ bool pool_local_has_untried(const struct pool_local *local, const struct stream 
     return local->held > 0;
 }
 
-/* The server of the stream's session, if it has one and that takes it. */
+/* The server of the stream's session, if it has one and that takes it. Who looks it up is of the stream's own
+ * generation, as who names it in the response: the two tell each other by the request. */
 static struct server *pick_session(struct pool_local *local, struct stream *stream)
 {
-    const struct use *use = local->plan->sticky;
+    const struct use *use = stream->pool->sticky;
 
     if (use == NULL || stream->tried_count > 0) {
         return NULL;

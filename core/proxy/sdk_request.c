@@ -231,16 +231,29 @@ static void **request_slot(struct weir_request *req, struct weir_context *ctx)
 {
     static _Thread_local void *nowhere;
     struct stream *stream = stream_of_request(req);
+    const struct module *module = module_context_of(ctx)->module;
+    struct stream_slots *slots = stream->slots;
 
-    if (stream->slots == NULL) {
-        stream->slots = arena_zalloc(&stream->exchange.arena,
-                                     stream->generation->modules.count * sizeof(void *));
+    ASSERT(module != NULL && module->number > 0);
+    for (; slots != NULL; slots = slots->next) {
+        for (unsigned i = 0; i < slots->count; i++) {
+            if (slots->items[i].module == module->number) {
+                return &slots->items[i].value;
+            }
+        }
     }
-    if (stream->slots == NULL) { /* no memory: what is put there is not found again */
-        nowhere = NULL;
-        return &nowhere;
+    slots = stream->slots;
+    if (slots == NULL || slots->count == STREAM_SLOTS) {
+        slots = arena_zalloc(&stream->exchange.arena, sizeof(*slots));
+        if (slots == NULL) { /* no memory: what is put there is not found again */
+            nowhere = NULL;
+            return &nowhere;
+        }
+        slots->next = stream->slots;
+        stream->slots = slots;
     }
-    return &stream->slots[module_context_of(ctx)->slot];
+    slots->items[slots->count].module = module->number;
+    return &slots->items[slots->count++].value;
 }
 
 static uint32_t response_status(const struct weir_response *resp)

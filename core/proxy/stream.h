@@ -30,6 +30,18 @@
  * whole. */
 #define STREAM_REPLAY_MAX 16384u
 
+/* What modules keep in a request: a pointer a copy, found by the copy's number. Copies of several generations
+ * meet in one request, where a balancer outlives a reload, or a request does. */
+#define STREAM_SLOTS 6
+struct stream_slots {
+    struct stream_slots *next;
+    unsigned count;
+    struct {
+        uint64_t module;
+        void *value;
+    } items[STREAM_SLOTS];
+};
+
 enum stream_phase {
     PHASE_REQUEST, /* the head is coming */
     PHASE_LOCAL,   /* answered by Weir itself or a handler */
@@ -110,8 +122,8 @@ struct stream {
     uint64_t start_ns, assigned_ns, queued_ns, connect_start_ns, last_progress_ns;
     uint64_t queue_total_ns, connect_total_ns, first_byte_ns;
     uint64_t start_wall_ms;
-    struct weir_str detail; /* why a message was refused: a fixed word; empty: see reason */
-    void **slots;           /* one a module, from the arena */
+    struct weir_str detail;     /* why a message was refused: a fixed word; empty: see reason */
+    struct stream_slots *slots; /* newest first, from the arena; sdk_request.c's */
 
     /* filters: stream_filter.c's */
     const struct use_list *route_filters; /* NULL: no route (yet), or it has none */

@@ -39,7 +39,8 @@ static void server_count(struct stream *stream, enum weir_outcome outcome, uint6
 static void balancer_tell(struct stream *stream, enum weir_outcome outcome, uint64_t total_ns)
 {
     struct balancer *balancer = stream->balancer;
-    bool current = stream_pool(stream)->balancer == balancer;
+    /* Else it knows others by these numbers, or nobody. */
+    bool current = stream_pool(stream)->balancer == balancer && !balancer->failed;
 
     if (stream->told_balancer && balancer->ops->on_complete != NULL) {
         struct weir_feedback feedback = {

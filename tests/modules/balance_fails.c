@@ -15,15 +15,16 @@ enum place {
     WORKER,
     CREATE,
     MEMBERS,
+    LATER_MEMBERS,
     PICK_RANGE,
     PICK_BUSY,
     PICK_NONE,
     REQUEST,
     REPLY
 };
-static const char *const places[] = {"nowhere", "conf",       "worker",    "create",
-                                     "members", "pick_range", "pick_busy", "pick_none",
-                                     "request", "reply",      NULL};
+static const char *const places[] = {"nowhere",   "conf",          "worker",     "create",
+                                     "members",   "later_members", "pick_range", "pick_busy",
+                                     "pick_none", "request",       "reply",      NULL};
 
 static const struct weir_option rows[] = {
     WEIR_OPTION_ENUM(struct conf, at, places, "nowhere",
@@ -65,9 +66,34 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
 static enum weir_status on_members(struct weir_context *ctx, void *instance,
                                    const struct weir_candidates *candidates)
 {
-    (void)ctx;
-    (void)candidates;
+    static _Thread_local uint32_t known; /* of the one instance that fails later */
+    const struct conf *conf = instance;
+
+    if (conf->at == LATER_MEMBERS && known > 0) {
+        weir_log(ctx, WEIR_LOG_NOTICE, "does not take %u members", candidates->count);
+        return WEIR_ERROR;
+    }
+    known = conf->at == LATER_MEMBERS ? candidates->count : 0;
     return fail_at(instance, MEMBERS);
+}
+
+/* By its index it is one of the members that were taken over. */
+static void on_complete(struct weir_context *ctx, void *instance,
+                        const struct weir_feedback *feedback)
+{
+    const struct conf *conf = instance;
+
+    if (conf->at == LATER_MEMBERS) {
+        weir_log(ctx, WEIR_LOG_NOTICE, "complete: %s",
+                 feedback->index == WEIR_PICK_NONE ? "no candidate" : "a candidate");
+    }
+}
+
+static void on_assign(struct weir_context *ctx, void *instance, uint32_t index)
+{
+    (void)ctx;
+    (void)instance;
+    (void)index;
 }
 
 static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir_pick *pick)
@@ -105,6 +131,8 @@ static const struct weir_balancer balancer = {
     .create = create,
     .on_members = on_members,
     .pick = pick,
+    .on_assign = on_assign,
+    .on_complete = on_complete,
 };
 
 static const struct weir_filter filter = {

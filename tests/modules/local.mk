@@ -24,3 +24,13 @@ tests_modules_built_route_silent_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/trip.so
 tests_modules_built_trip_so_SOURCES = tests/modules/trip.c
 tests_modules_built_trip_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_slots_a.so
+tests_modules_built_balance_slots_a_so_SOURCES = tests/modules/balance_slots.c
+tests_modules_built_balance_slots_a_so_CPPFLAGS = $(AM_CPPFLAGS) -DSLOTS_NAME='"balance_slots_a"'
+tests_modules_built_balance_slots_a_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_slots_b.so
+tests_modules_built_balance_slots_b_so_SOURCES = tests/modules/balance_slots.c
+tests_modules_built_balance_slots_b_so_CPPFLAGS = $(AM_CPPFLAGS) -DSLOTS_NAME='"balance_slots_b"'
+tests_modules_built_balance_slots_b_so_LDFLAGS = $(MODULE_LINK)

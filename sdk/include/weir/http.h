@@ -212,7 +212,9 @@ static inline void weir_request_session(struct weir_request *req, uint64_t sessi
     req->host->request_session(req, session);
 }
 
-/** A place for one pointer of this instance's module in this request; NULL at first. */
+/** A place for one pointer of this instance's module in this request; NULL at first. All instances of the
+ * module share it, also those of an older or newer configuration; another copy of the module, from a file that
+ * was replaced, has its own. */
 static inline void **weir_request_slot(struct weir_request *req, struct weir_context *ctx)
 {
     return req->host->request_slot(req, ctx);
