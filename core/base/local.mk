@@ -15,5 +15,7 @@ core_libcore_a_SOURCES += \
     core/base/poison.h \
     core/base/random_ids.c \
     core/base/random_ids.h \
+    core/base/table.c \
+    core/base/table.h \
     core/base/utf8.c \
     core/base/utf8.h

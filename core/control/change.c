@@ -195,7 +195,7 @@ static void apply_to_server(struct plane *plane, const char *key)
     server_set_weight(server, (uint32_t)operation_integer(entry, "weight", weight));
     server->max_connections = (uint32_t)operation_integer(entry, "max_connections", limit);
     bool changed = server_set_admin(server, overlay_state(entry, settings));
-    plane->owner.refresh(plane->owner.arg, plan->pool);
+    plane->owner.refresh(plane->owner.arg, server);
     if (changed) {
         plane_server_changed(plane, server);
     }

@@ -155,6 +155,12 @@ const struct command commands[] = {
      run_token_add, "Makes a token, which is shown once.", NULL},
     {"user.token.remove", WEIR_ROLE_ADMIN, "DELETE", "/users/{name}/tokens/{id}", NULL, NULL, 204,
      NULL, run_token_remove, "Removes a token.", NULL},
+    {"admin_token.renew", WEIR_ROLE_ADMIN, "POST", "/admin-token", NULL, NULL, 201, "AdminToken",
+     run_admin_token_renew,
+     "Makes another administrator's token; the one before is good for nothing any more.", NULL},
+    {"admin_token.revoke", WEIR_ROLE_ADMIN, "DELETE", "/admin-token", NULL, NULL, 204, NULL,
+     run_admin_token_revoke, "Revokes the administrator's token; none is made at the next start.",
+     NULL},
     READ("openapi", "/openapi.json", NULL, "OpenApi", run_openapi,
          "This document; also at /openapi.json."),
     {.name = NULL},
@@ -164,5 +170,6 @@ bool command_takes_confirm(const struct command *command)
 {
     return command->write != NULL && command->write != run_reload &&
            command->write != run_confirm && command->write != run_token_add &&
-           command->write != run_token_remove;
+           command->write != run_token_remove && command->write != run_admin_token_renew &&
+           command->write != run_admin_token_revoke;
 }

@@ -6,6 +6,7 @@
 
 #include "control/change.h"
 #include "control/config_text.h"
+#include "control/users.h"
 #include "option/option_value.h"
 
 /* ---- which settings are secrets ---- */
@@ -169,9 +170,11 @@ void plane_reloaded(struct plane *plane, struct operation *operation,
         plane->busy = false;
         plane_continue(plane);
     } else if (operation != NULL || store_is_well(plane->store)) {
+        admin_token_reread(users_admin_token(plane->users));
         tell_reload(plane);
         note_reload(plane, operation);
     } else {
+        admin_token_reread(users_admin_token(plane->users));
         tell_reload(plane);
         plane->busy = false;
         plane_continue(plane);

@@ -213,7 +213,7 @@ static void start_named(void *arg)
 static void start(struct control *control, struct generation *generation)
 {
     const struct plane_owner owner = {
-        .refresh = control_refresh_pool,
+        .refresh = control_refresh_server,
         .apply = control_apply_change,
         .pass = control_gate_passed,
         .rebuild = control_rebuild,

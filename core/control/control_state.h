@@ -39,6 +39,7 @@ struct control {
     bool clearing;        /* no more changes; the loops let go once what is on its way has ended */
     bool cleared;         /* they have been told to */
     unsigned left;        /* loops that have not drained */
+    struct task refresh;  /* queued: pools have been touched in this turn */
     struct timer tickets; /* until the next key of TLS session tickets */
     uint64_t tickets_ns;  /* what it is set to; 0: not yet */
     struct list leaving;  /* sockets that refuse and are not dry; see leaving.c */
@@ -58,7 +59,6 @@ struct note {
     struct message message;
     struct control *control;
     struct worker *worker;
-    const struct pool *pool; /* only to be compared: it may be gone */
     uint64_t patience_ns;
 };
 
@@ -88,6 +88,7 @@ void control_names_changed(void *arg);
 
 /* What the plane asks for (plane_owner), and health, names and recovery tell. */
 void control_refresh_pool(void *arg, struct pool *pool);
+void control_refresh_server(void *arg, struct server *server);
 void control_server_changed(void *arg, struct server *server);
 void control_apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
                           void (*done)(void *gate_arg, const char *error), void *gate_arg);

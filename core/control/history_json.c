@@ -65,11 +65,12 @@ static bool parse_series(const char *text, uint64_t *key, enum metric *metric)
     return known;
 }
 
-static double value_at(const struct history *history, const struct series *series, uint64_t at,
+/* `at` may lie before the clock's zero, which is when the machine was started. */
+static double value_at(const struct history *history, const struct series *series, int64_t at,
                        bool fine, enum metric metric)
 {
-    uint64_t second = fine ? at : at * HISTORY_STEP;
-    if (series == NULL || second > history->second) {
+    uint64_t second = fine ? (uint64_t)at : (uint64_t)at * HISTORY_STEP;
+    if (series == NULL || at < 0 || second > history->second) {
         return NAN;
     }
     if (fine && series->fine != NULL) {
@@ -89,12 +90,12 @@ static double value_at(const struct history *history, const struct series *serie
 }
 
 static cJSON *values_json(const struct history *history, uint64_t key, enum metric metric,
-                          uint64_t first, uint64_t count, bool fine)
+                          int64_t first, int64_t count, bool fine)
 {
     const struct series *series = history_find(history, key);
     cJSON *values = cJSON_CreateArray();
 
-    for (uint64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++) {
         double value = value_at(history, series, first + i, fine, metric);
         cJSON_AddItemToArray(values, isfinite(value)
                                          ? cJSON_CreateNumber(round(value * 1000) / 1000)
@@ -107,18 +108,17 @@ cJSON *history_json(const struct history *history, const char *series, unsigned 
                     char *error, size_t error_size)
 {
     bool fine = seconds <= HISTORY_SECONDS;
-    uint64_t step = fine ? 1 : HISTORY_STEP;
-    uint64_t end = history->second / step; /* the last one that is whole */
-    uint64_t count = seconds / step;
-    uint64_t first = end + 1 > count ? end + 1 - count : 0;
+    int64_t step = fine ? 1 : HISTORY_STEP;
+    int64_t end = (int64_t)history->second / step; /* the last one that is whole */
+    int64_t count = (int64_t)seconds / step;
+    int64_t first = end + 1 - count;
     cJSON *answer = cJSON_CreateObject();
     char *copy = base_strdup(series), *rest = NULL;
 
-    count = end + 1 - first;
     cJSON_AddNumberToObject(answer, "step_ms", (double)(step * 1000));
     cJSON_AddNumberToObject(answer, "start",
                             (double)history->wall_ms -
-                                (double)(history->second - first * step) * 1000);
+                                (double)((int64_t)history->second - first * step) * 1000);
     cJSON *all = cJSON_AddObjectToObject(answer, "series");
     for (char *name = strtok_r(copy, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
         enum metric metric = METRIC_COUNT;

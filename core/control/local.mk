@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/control, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/control/admin_token.c \
+    core/control/admin_token.h \
     core/control/apply.c \
     core/control/apply.h \
     core/control/arguments.c \
@@ -60,6 +62,7 @@ core_libcore_a_SOURCES += \
     core/control/undo.h \
     core/control/users.c \
     core/control/users.h \
+    core/control/write_admin_token.c \
     core/control/write_journal.c \
     core/control/write_server.c \
     core/control/write_users.c

@@ -119,7 +119,8 @@ bool plane_restore(struct plane *plane, const struct generation *generation)
 {
     mkdir(generation->global.state_dir.ptr, 0750); /* what fails is told by who needs it */
     store_open(plane->store, generation, load, late, plane);
-    users_first_start(plane->users, generation->global.state_dir.ptr, generation);
+    admin_token_start(users_admin_token(plane->users), generation->global.state_dir.ptr,
+                      generation);
     cJSON *contradictions = overlay_contradictions(plane->overlay, generation);
     const cJSON *item = NULL;
     cJSON_ArrayForEach(item, contradictions)

@@ -21,8 +21,8 @@ struct users;
 
 /* What a change to the membership of pools, or a reload, needs of control.c. */
 struct plane_owner {
-    /* Servers of the pool have changed: loops build their candidates anew. */
-    void (*refresh)(void *arg, struct pool *pool);
+    /* The server has changed: loops build their candidates anew. */
+    void (*refresh)(void *arg, struct server *server);
     /* Takes a built generation into force. `gate` is called when all loops have prepared it (NULL: goes on
      * at once), and answers by plane_gate; `done` when it is in force (error NULL) or given up. */
     void (*apply)(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
@@ -141,6 +141,8 @@ enum written run_user_patch(struct operation *operation);
 enum written run_user_remove(struct operation *operation);
 enum written run_token_add(struct operation *operation);
 enum written run_token_remove(struct operation *operation);
+enum written run_admin_token_renew(struct operation *operation);
+enum written run_admin_token_revoke(struct operation *operation);
 void run_openapi(struct operation *operation);
 
 #endif

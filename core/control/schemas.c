@@ -127,6 +127,8 @@ const struct answer_schema answer_schemas[] = {
     {"Users", LIST(REF("User"))},
     {"Token",
      "{'type':'object','required':['token','id'],'properties':{'token':" TEXT ",'id':" TEXT "}}"},
+    {"AdminToken", "{'type':'object','required':['token','file'],'properties':{'token':" TEXT
+                   ",'file':" TEXT "}}"},
     {"OpenApi", "{'type':'object','required':['openapi','info','paths']}"},
     {"Login", "{'type':'object','properties':{'author':" TEXT
               ",'role':{'enum':['viewer','operator','admin']},'csrf':" TEXT "}}"},

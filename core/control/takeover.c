@@ -82,25 +82,34 @@ void control_generation_left(struct runtime *runtime)
     loop_post(control->self->loop, &note->message);
 }
 
-static void on_loop_refresh(struct message *message)
+/* The end of a turn in which pools were touched: however many servers changed, each loop hears of it once. */
+static void wake_workers(struct task *task)
 {
-    struct note *note = container_of(message, struct note, message);
-    worker_refresh(note->worker, note->pool);
-    free(note);
+    struct control *control = container_of(task, struct control, refresh);
+    for (unsigned i = 0; i <= control->runtime.workers; i++) {
+        worker_wake(control->runtime.loops[i]);
+    }
 }
 
 void control_refresh_pool(void *arg, struct pool *pool)
 {
     struct control *control = arg;
 
-    if (control->runtime.recovery != NULL) {
-        recovery_look(control->runtime.recovery, pool);
-    }
-    for (unsigned i = 0; i <= control->runtime.workers; i++) {
-        struct worker *worker = control->runtime.loops[i];
-        struct note *note = control_note(control, worker, on_loop_refresh);
-        note->pool = pool;
-        loop_post(worker->loop, &note->message);
+    pool_touch(pool);
+    control->refresh.fn = wake_workers;
+    task_queue(control->self->loop, &control->refresh);
+}
+
+void control_refresh_server(void *arg, struct server *server)
+{
+    struct control *control = arg;
+    const struct generation *current = control->runtime.current;
+    const struct pool_plan *plan =
+        current != NULL ? generation_pool(current, str_from(server->pool_name)) : NULL;
+
+    if (plan != NULL) {
+        recovery_look(control->runtime.recovery, plan, server);
+        control_refresh_pool(control, plan->pool);
     }
 }
 
@@ -111,12 +120,7 @@ void control_server_changed(void *arg, struct server *server)
     if (control->runtime.current != NULL) {
         plane_server_changed(control->plane, server);
     }
-    const struct generation *current = control->runtime.current;
-    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
-        if (strcmp(current->pools[i].pool->name, server->pool_name) == 0) {
-            control_refresh_pool(control, current->pools[i].pool);
-        }
-    }
+    control_refresh_server(control, server);
 }
 
 /* What the files (and runtime changes) say of servers, laid over their live state. Before the commit:
@@ -134,6 +138,12 @@ static void set_servers(const struct control *control, const struct generation *
         }
     }
     overlay_set_states(control->plane->overlay, generation);
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        for (size_t k = 0; k < plan->server_count; k++) {
+            recovery_look(control->runtime.recovery, plan, plan->servers[k]);
+        }
+    }
 }
 
 static void log_ready(const struct generation *generation)

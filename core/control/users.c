@@ -4,28 +4,21 @@
  */
 #include "control/users.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "base/random_ids.h"
 #include "net/loop.h"
 
-#define LINK_LIFE_MS (UINT64_C(15) * 60 * 1000)
-#define SECRET_HEX   (2 * 32)
+#define SECRET_HEX (2 * 32)
 
 struct users {
-    cJSON *all;                       /* by name */
-    cJSON *gone;                      /* by name: as they were, with `gone` */
-    char admin_token[SECRET_HEX + 8]; /* of the file; empty: there is none */
-    char link[SECRET_HEX + 1];        /* empty: used, or none was made */
-    uint64_t link_until_ms;
+    cJSON *all;  /* by name */
+    cJSON *gone; /* by name: as they were, with `gone` */
+    struct admin_token *admin;
 };
 
 static const char *const role_words[] = {"none", "viewer", "operator", "admin"};
@@ -45,6 +38,7 @@ struct users *users_new(void)
     struct users *users = base_zalloc(sizeof(*users));
     users->all = cJSON_CreateObject();
     users->gone = cJSON_CreateObject();
+    users->admin = admin_token_new();
     return users;
 }
 
@@ -52,9 +46,14 @@ void users_free(struct users **users)
 {
     cJSON_Delete((*users)->all);
     cJSON_Delete((*users)->gone);
-    OPENSSL_cleanse(*users, sizeof(**users));
+    admin_token_free(&(*users)->admin);
     free(*users);
     *users = NULL;
+}
+
+struct admin_token *users_admin_token(struct users *users)
+{
+    return users->admin;
 }
 
 const cJSON *users_find(const struct users *users, const char *name)
@@ -126,15 +125,6 @@ void users_load(struct users *users, const char *name, const char *value)
 
 /* ---- tokens ---- */
 
-static void random_hex(char out[SECRET_HEX + 1])
-{
-    uint8_t bytes[SECRET_HEX / 2];
-    ASSERT(RAND_bytes(bytes, sizeof(bytes)) == 1);
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        sprintf(out + 2 * i, "%02x", bytes[i]);
-    }
-}
-
 static void digest_hex(struct weir_str text, char out[SECRET_HEX + 1])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -150,10 +140,10 @@ char *users_token_new(cJSON **kept, uint64_t ttl_ms)
     char secret[SECRET_HEX + 1], digest[SECRET_HEX + 1], id[9];
     uint64_t now = loop_wall_ms();
 
-    random_hex(secret);
+    random_hex(secret, SECRET_HEX);
     char *token = base_printf("weir_%s", secret);
     digest_hex(str_from(token), digest);
-    random_hex(secret);
+    random_hex(secret, SECRET_HEX);
     snprintf(id, sizeof(id), "%.8s", secret);
     *kept = cJSON_CreateObject();
     cJSON_AddStringToObject(*kept, "id", id);
@@ -201,6 +191,11 @@ static bool token_fits(const cJSON *token, const char *digest, uint64_t now)
            (!cJSON_IsNumber(expires) || expires->valuedouble > (double)now);
 }
 
+static bool caller_set_admin(const struct users *users, struct weir_caller *out)
+{
+    return caller_set(out, WEIR_ROLE_ADMIN, STR(ADMIN_TOKEN_NAME), admin_token_since(users->admin));
+}
+
 bool users_by_token(struct users *users, struct weir_str token, struct weir_caller *out)
 {
     char digest[SECRET_HEX + 1];
@@ -210,9 +205,8 @@ bool users_by_token(struct users *users, struct weir_str token, struct weir_call
     if (token.len == 0 || token.len > 256) {
         return false;
     }
-    if (users->admin_token[0] != '\0' && token.len == strlen(users->admin_token) &&
-        CRYPTO_memcmp(users->admin_token, token.ptr, token.len) == 0) {
-        return caller_set(out, WEIR_ROLE_ADMIN, STR("admin.token"), 0);
+    if (admin_token_is(users->admin, token)) {
+        return caller_set_admin(users, out);
     }
     digest_hex(token, digest);
     cJSON_ArrayForEach(user, users->all)
@@ -229,123 +223,18 @@ bool users_by_token(struct users *users, struct weir_str token, struct weir_call
 
 bool users_by_link(struct users *users, struct weir_str link, struct weir_caller *out)
 {
-    if (users->link[0] == '\0' || link.len != SECRET_HEX ||
-        CRYPTO_memcmp(users->link, link.ptr, SECRET_HEX) != 0) {
-        return false;
-    }
-    OPENSSL_cleanse(users->link, sizeof(users->link));
-    if (loop_wall_ms() > users->link_until_ms) {
-        return false;
-    }
-    return caller_set(out, WEIR_ROLE_ADMIN, STR("admin.token"), 0);
+    return admin_token_take_link(users->admin, link) && caller_set_admin(users, out);
 }
 
 bool users_by_author(const struct users *users, struct weir_str author, struct weir_caller *out)
 {
-    if (str_equal(author, STR("admin.token"))) {
-        if (users->admin_token[0] == '\0') {
-            return false;
-        }
-        return caller_set(out, WEIR_ROLE_ADMIN, STR("admin.token"), 0);
+    if (str_equal(author, STR(ADMIN_TOKEN_NAME))) {
+        return admin_token_is_set(users->admin) && caller_set_admin(users, out);
     }
     char *name = base_strndup(author.ptr, author.len);
     const cJSON *user = users_find(users, name);
     free(name);
     return user != NULL && recognise(user, user->string, out);
-}
-
-/* ---- the first start ---- */
-
-/* Whole and durable, or not at all. */
-static bool write_token(const char *path, const char *token)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    size_t len = strlen(token);
-
-    if (fd == -1) {
-        return false;
-    }
-    bool good = write(fd, token, len) == (ssize_t)len && write(fd, "\n", 1) == 1 && fsync(fd) == 0;
-    int error = errno;
-    close(fd);
-    if (!good) {
-        unlink(path);
-        errno = error;
-    }
-    return good;
-}
-
-static bool read_token(struct users *users, const char *path)
-{
-    char text[sizeof(users->admin_token) + 8] = "";
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-    if (fd == -1) {
-        return false;
-    }
-    ssize_t got = read(fd, text, sizeof(text) - 1);
-    if (fstat(fd, &status) == 0 && (status.st_mode & 077) != 0) {
-        log_write(WEIR_LOG_WARNING, "weir",
-                  "%s can be read by others (mode %04o); 0600 would be right", path,
-                  (unsigned)status.st_mode & 07777);
-    }
-    close(fd);
-    text[strcspn(text, "\r\n")] = '\0';
-    if (got > 0 && strlen(text) >= 32 && strlen(text) < sizeof(users->admin_token)) {
-        memcpy(users->admin_token, text, strlen(text) + 1);
-    } else {
-        log_write(WEIR_LOG_ERROR, "weir",
-                  "%s holds no token (32 to 70 characters); remove it to have one made at the next "
-                  "start",
-                  path);
-    }
-    return true;
-}
-
-/* A listener by which the pages can be reached with TCP; where there is none, no link is worth printing. */
-static void print_link(const struct users *users, const struct generation *g, const char *path)
-{
-    for (size_t i = 0; i < g->listener_count; i++) {
-        const struct listener_plan *plan = &g->listeners[i];
-        for (size_t k = 0; plan->handler_count > 0 && k < plan->socket_count; k++) {
-            const char *text = plan->sockets[k]->text;
-            if (strncmp(text, "unix:", 5) != 0) {
-                log_write(WEIR_LOG_NOTICE, "weir",
-                          "first start: the administrator's token is in %s; or log in once, within "
-                          "15 minutes, at %s://%s/login?link=%s",
-                          path, plan->tls != NULL ? "https" : "http", text, users->link);
-                return;
-            }
-        }
-    }
-}
-
-void users_first_start(struct users *users, const char *state_dir, const struct generation *g)
-{
-    char *path = base_printf("%s/admin.token", state_dir);
-    bool handled = false;
-
-    for (size_t i = 0; i < g->listener_count; i++) {
-        handled |= g->listeners[i].handler_count > 0;
-    }
-    if (!read_token(users, path) && errno == ENOENT && handled) {
-        char secret[SECRET_HEX + 1];
-        random_hex(secret);
-        snprintf(users->admin_token, sizeof(users->admin_token), "weir_%s", secret);
-        mkdir(state_dir, 0750);
-        if (write_token(path, users->admin_token)) {
-            random_hex(users->link);
-            users->link_until_ms = loop_wall_ms() + LINK_LIFE_MS;
-            print_link(users, g, path);
-        } else {
-            log_write(WEIR_LOG_WARNING, "weir",
-                      "cannot make %s: %s; who logs in needs the Unix socket, or a user's token",
-                      path, strerror(errno));
-            users->admin_token[0] = '\0';
-        }
-    }
-    free(path);
 }
 
 /* ---- showing ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Users: names, roles, passwords, tokens; and the administrator's token of the first start. Kept in the
- * store. Control thread; passwords are hashed on the store's second thread.
+ * Users: names, roles, passwords, tokens. Kept in the store. Control thread; passwords are hashed on the
+ * store's second thread.
  *
  * A user is a JSON object: `role`, `password` (scrypt$N$r$p$salt$hash, in hexadecimal) or null, `tokens`:
  * [{id, sha256, created_at, expires_at}], `since` (see weir_caller). One who was removed is kept as he was,
@@ -13,6 +13,7 @@
 #include <cjson/cJSON.h>
 #include <weir/control.h>
 
+#include "control/admin_token.h"
 #include "control/store.h"
 
 struct users;
@@ -22,8 +23,8 @@ void users_free(struct users **users);
 
 /* From the store. */
 void users_load(struct users *users, const char *name, const char *value);
-/* Makes state_dir/admin.token, if it is not there, and with it a one-time link; or reads it. */
-void users_first_start(struct users *users, const char *state_dir, const struct generation *g);
+/* The administrator's token, which logs in beside them. */
+struct admin_token *users_admin_token(struct users *users);
 
 /* The user's object; NULL: there is none. */
 const cJSON *users_find(const struct users *users, const char *name);

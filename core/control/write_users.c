@@ -199,7 +199,7 @@ enum written run_user_add(struct operation *operation)
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
     const char *name = operation_text(operation->body, "name");
 
-    if (strcmp(name, "admin.token") == 0 || strcmp(name, "weir") == 0) {
+    if (strcmp(name, ADMIN_TOKEN_NAME) == 0 || strcmp(name, "weir") == 0) {
         operation_invalid(operation, "/name", "\"%s\" stands in the journal for what is no user",
                           name);
     } else if (strspn(name, legal) != strlen(name)) {

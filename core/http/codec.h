@@ -136,10 +136,12 @@ struct up {
 
 enum up_failure {
     UP_RESET,     /* reset or closed without an answer */
-    UP_STALE,     /* the same, on a connection that was idle before: no byte of an answer came */
+    UP_STALE,     /* the same, on a connection that was idle before */
     UP_MALFORMED, /* nonsense: exchange->error */
     UP_TRUNCATED, /* the body was cut after the response began */
     UP_UNREAD,    /* as UP_RESET, and the server cannot have read a byte of the request */
+    UP_STRAY, /* nonsense in place of an answer, on a connection that was idle before: exchange->error */
+    UP_OVERLONG, /* as UP_RESET, behind a request head that is too long for many servers */
 };
 
 struct up_events {

@@ -7,7 +7,6 @@
  */
 #include "http/h1_client.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "http/h1_write.h"
@@ -24,6 +23,9 @@ enum state {
 };
 
 #define READS_PER_TURN 16
+
+/* Some servers close without a word behind a head that is longer than this (uWSGI's default). */
+#define H1_HEAD_COMMON 4096
 
 /* 1xx responses that one exchange may have before it is nonsense; some servers tell progress by them. */
 #define INTERIM_MAX 100
@@ -69,13 +71,22 @@ static void client_fail(struct h1_client *c, enum up_failure why)
     }
 }
 
+/* The connection has served before, and no interim answer has come: nonsense, or its end, may be older than
+ * the request. */
+static bool client_stale(const struct h1_client *c)
+{
+    return c->exchanges > 1 && c->interims == 0;
+}
+
 /* The connection ended or broke while an exchange was on it. */
 static void client_lost(struct h1_client *c)
 {
     if (c->state == STATE_HEAD) {
-        bool unread = !c->answer_begun && conn_unread(c->conn, c->taken);
-        bool stale = c->exchanges > 1 && !c->answer_begun;
-        client_fail(c, unread ? UP_UNREAD : stale ? UP_STALE : UP_RESET);
+        bool silent = !c->answer_begun;
+        client_fail(c, silent && conn_unread(c->conn, c->taken) ? UP_UNREAD
+                       : silent && client_stale(c)              ? UP_STALE
+                       : silent && c->long_head                 ? UP_OVERLONG
+                                                                : UP_RESET);
     } else if (c->state == STATE_DONE) {
         c->reusable = false; /* the answer stands; release will close */
     } else {
@@ -86,7 +97,14 @@ static void client_lost(struct h1_client *c)
 static void client_malformed(struct h1_client *c, const char *reason)
 {
     c->up.exchange->error = (struct h1_error){502, reason};
-    client_fail(c, UP_MALFORMED);
+    client_fail(c, client_stale(c) ? UP_STRAY : UP_MALFORMED);
+}
+
+/* 408 and the end, on an idle connection: a server that waited in vain for the next request, which has crossed
+ * this on its way. It may be sent again (RFC 9110 section 15.5.9). */
+static bool client_crossed(const struct h1_client *c, const struct http_response_head *head)
+{
+    return head->status == 408 && !head->keep_alive && client_stale(c) && c->request_whole;
 }
 
 /* `surplus`: bytes behind the response. Said before the stream hears of its end and lets go, when the
@@ -116,6 +134,10 @@ static void client_begin(struct h1_client *c, struct http_response_head *head, c
     memcpy(copy, data, used);
     response_head_rebase(head, data, used, copy);
     c->scan = (struct h1_scan){0};
+    if (unlikely(client_crossed(c, head))) {
+        client_fail(c, UP_UNREAD);
+        return;
+    }
     if (interim) {
         if (++c->interims > INTERIM_MAX) {
             client_malformed(c, "too_many_interim_responses");
@@ -162,7 +184,7 @@ static size_t client_take_head(struct h1_client *c, const char *data, size_t len
     switch (h1_parse_response(data, len, &c->limits, &c->scan, &exchange->arena,
                               exchange->request.method, &head, &used, &exchange->error)) {
     case H1_INCOMPLETE: return 0;
-    case H1_ERROR: client_fail(c, UP_MALFORMED); return len;
+    case H1_ERROR: client_fail(c, client_stale(c) ? UP_STRAY : UP_MALFORMED); return len;
     case H1_DONE: break;
     }
     client_begin(c, &head, data, used, len - used);
@@ -335,6 +357,7 @@ static bool up_head(struct up *up, const struct h1_extra *extra, size_t extra_co
     char *out = batch_reserve(c->batch, c->conn, size);
     size_t len = 0;
 
+    c->long_head = size > H1_HEAD_COMMON;
     c->request_chunked = head->body == BODY_CHUNKED;
     c->request_whole = head->body == BODY_NONE;
     if (out != NULL) {
@@ -447,8 +470,9 @@ static void up_release(struct up *up)
     if (c->batch->conn == c->conn) {
         batch_flush(c->batch);
     }
-    bool clean =
-        c->state == STATE_DONE && c->reusable && c->request_whole && conn_is_idle_clean(c->conn);
+    /* A read that filled its buffer to the byte leaves open whether there is more. */
+    bool clean = c->state == STATE_DONE && c->reusable && c->request_whole &&
+                 conn_is_quiet(c->conn, false) && conn_is_idle_clean(c->conn);
     if (!clean) {
         client_close(c, c->state != STATE_DONE);
         return;
@@ -492,18 +516,10 @@ struct h1_client *h1_client_new(struct conn *conn, struct batch *batch,
     return c;
 }
 
-/* Whether the server has ended (or written to) the connection without our having heard of it. */
-static bool client_socket_dead(const struct h1_client *c)
-{
-    char byte;
-    ssize_t n = recv(c->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
 bool h1_client_use(struct h1_client *c, struct exchange *exchange, bool probe)
 {
     ASSERT(c->state == STATE_IDLE);
-    if (!conn_is_idle_clean(c->conn) || (probe && c->exchanges > 0 && client_socket_dead(c))) {
+    if (!conn_is_quiet(c->conn, probe && c->exchanges > 0) || !conn_is_idle_clean(c->conn)) {
         client_close(c, true);
         return false;
     }

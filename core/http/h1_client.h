@@ -44,6 +44,7 @@ struct h1_client {
     bool request_chunked;
     bool reusable;     /* as far as is known now */
     bool answer_begun; /* a byte of the answer to this exchange has come */
+    bool long_head;    /* of the request: see H1_HEAD_COMMON */
     bool tunnel;       /* switched: bytes both ways */
 };
 
@@ -53,8 +54,8 @@ struct h1_client *h1_client_new(struct conn *conn, struct batch *batch,
                                 void *user);
 
 /* Begins an exchange on an idle connection; ops->head follows. false: the connection turned out to be
- * closed (it is gone now; on_closed was called). `probe`: look at the socket first, for requests that
- * cannot be sent twice. */
+ * closed, or to have bytes that nobody asked for (it is gone now; on_closed was called). What the loop knows
+ * of it is looked at always; `probe`: ask the kernel, too, for requests that cannot be sent twice. */
 bool h1_client_use(struct h1_client *client, struct exchange *exchange, bool probe);
 
 /* Closes an idle connection. */

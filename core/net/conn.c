@@ -600,6 +600,38 @@ bool conn_is_broken(struct conn *conn)
     return error != 0;
 }
 
+/* The loop has found the socket ready in this turn, and calls on_event later in it. libevent has no question
+ * for this: of a registered event, event_pending says what it is registered for. */
+static bool edge_waits(const struct conn *conn)
+{
+    return (conn->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) != 0 &&
+           (conn->event.ev_res & (EV_READ | EV_CLOSED)) != 0;
+}
+
+bool conn_is_quiet(struct conn *conn, bool ask)
+{
+    bool known = conn->readable || edge_waits(conn);
+    char byte;
+    size_t got;
+
+    if (likely(!known && !ask)) {
+        return true;
+    }
+    if (conn->tls != NULL && known) {
+        conn_mark_readable(conn);
+        return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
+    }
+    if (recv(conn->fd, &byte, 1, MSG_PEEK) < 0 && would_block(errno)) {
+        conn->readable = false;
+        return true;
+    }
+    if (conn->tls == NULL) {
+        return false;
+    }
+    conn_mark_readable(conn);
+    return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
+}
+
 bool conn_is_idle_clean(const struct conn *conn)
 {
     return conn->fd != -1 && !conn->opening && !conn->readable && !conn->eof_seen &&

@@ -204,6 +204,11 @@ bool conn_is_shaking_hands(const struct conn *conn);
  * not want to read now. A system call. */
 bool conn_is_broken(struct conn *conn);
 
+/* Whether nothing has come that was not read. What the loop has found in this turn counts, also where
+ * on_readable has not told of it yet, and costs nothing to know; with `ask` the kernel is asked as well, for
+ * what came since. Records that are TLS's own are read on the way. false: close it. */
+bool conn_is_quiet(struct conn *conn, bool ask);
+
 /* True when nothing is amiss: open, nothing kept or waiting, nothing to read, no end seen. For idle
  * upstream ones. */
 bool conn_is_idle_clean(const struct conn *conn);

@@ -3,7 +3,7 @@
  * Upstream connections that belong to one client. See bound.h.
  *
  * They stand at the end of the server's list of idle connections, those of nobody before them: so one look
- * at the front tells whether there is one for everybody, and reloads and the sweep find them all.
+ * at the front tells whether there is one for everybody, and reloads and the clock find them all.
  */
 #include "proxy/bound.h"
 

@@ -188,6 +188,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     plan->settings = settings;
     build_fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     settings->name = node->title.text;
+    table_add(&b->generation->pools_by_name, &plan->by_name, table_hash(settings->name));
     if (settings->name.len == 0) {
         mistakes_add(b->mistakes, node->place, "a pool needs a name: pool \"api_servers\" { ... }");
     }

@@ -22,6 +22,25 @@ struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id)
     }
 }
 
+struct pool_plan *generation_pool(const struct generation *generation, struct weir_str name)
+{
+    for (struct table_link *link = table_first(&generation->pools_by_name, table_hash(name));
+         link != NULL; link = table_next(link)) {
+        struct pool_plan *plan = container_of(link, struct pool_plan, by_name);
+        if (str_equal(plan->settings->name, name)) {
+            return plan;
+        }
+    }
+    return NULL;
+}
+
+struct pool_plan *generation_plan_of(const struct generation *generation, const struct pool *pool)
+{
+    struct pool_plan *plan =
+        generation != NULL ? generation_pool(generation, str_from(pool->name)) : NULL;
+    return plan != NULL && plan->pool == pool ? plan : NULL;
+}
+
 const char *pool_plan_tls_name(const struct pool_plan *plan, const struct server *server)
 {
     const struct tls_server_conf *tls =
@@ -327,6 +346,7 @@ void generation_free(struct generation **generation)
     for (size_t i = 0; i < g->listener_count; i++) {
         listener_plan_free(&g->listeners[i]);
     }
+    table_end(&g->pools_by_name);
     free(g->locals);
     struct arena arena = g->arena;
     free(g);

@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 
+#include "base/table.h"
 #include "conf/conf.h"
 #include "http/h1_server.h"
 #include "module/context.h"
@@ -67,6 +68,7 @@ struct pool_plan {
     const struct probe_settings *probe; /* NULL: no health block */
     struct followed *probe_name;        /* that its address has (names.c); NULL: it has none */
     struct pool *pool;                  /* referenced */
+    struct table_link by_name;          /* in the generation's pools_by_name */
     struct server **servers;            /* referenced, in the file's order */
     size_t server_count;
     struct server **by_id; /* open-addressed by id, by_id_mask + 1 slots */
@@ -86,6 +88,10 @@ struct pool_plan {
 struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id);
 /* The name that a server's certificate is to have, also its SNI; NULL: none (plain HTTP). */
 const char *pool_plan_tls_name(const struct pool_plan *plan, const struct server *server);
+
+/* The generation's plan of a pool; NULL: it has none. Any thread, once it is built. */
+struct pool_plan *generation_pool(const struct generation *generation, struct weir_str name);
+struct pool_plan *generation_plan_of(const struct generation *generation, const struct pool *pool);
 
 /* A handler of a listener, and the requests that it gets. */
 struct handler_plan {
@@ -147,6 +153,7 @@ struct generation {
     struct use_list uses; /* all, module blocks and others */
     struct pool_plan *pools;
     size_t pool_count;
+    struct table pools_by_name; /* struct pool_plan.by_name */
     struct listener_plan *listeners;
     size_t listener_count;
     struct route **routes;

@@ -211,11 +211,19 @@ static void candidates_build(struct pool_local *local)
     };
 }
 
+void pool_touch(struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->loops; i++) {
+        atomic_store(&pool->locals[i].stale, true);
+    }
+}
+
 void pool_local_refresh(struct pool_local *local)
 {
     if (local->plan == NULL) {
         return;
     }
+    atomic_store(&local->stale, false); /* first: what changes from here on is told again */
     candidates_build(local);
     struct balancer *balancer = local->balancer;
     if (balancer->ops->on_members != NULL &&
@@ -281,15 +289,49 @@ void pool_local_moved(struct server_local *mine)
     server_local_close_idle(mine, UINT64_MAX);
 }
 
-void pool_local_sweep(struct pool_local *local, uint64_t now_ns)
+/* When the oldest of them became idle; UINT64_MAX: there is none. */
+static uint64_t oldest_idle(const struct server_local *mine)
 {
-    struct pool_plan *plan = local->plan;
+    uint64_t oldest = UINT64_MAX;
+
+    list_each(link, &mine->idle)
+    {
+        const struct h1_client *client = container_of(link, struct h1_client, link);
+        oldest = client->idle_since_ns < oldest ? client->idle_since_ns : oldest;
+    }
+    return oldest;
+}
+
+/* Closes what has been idle for too long, and looks again when the next one will have been, give or take a
+ * sixteenth of the time: those that are in use now and then do not have it look at each moment. */
+static void idle_due(struct timer *timer)
+{
+    struct pool_local *local = container_of(timer, struct pool_local, idle_timer);
+    const struct pool_plan *plan = local->plan;
+    uint64_t now_ns = loop_now_ns(local->worker->loop);
     uint64_t age = plan->settings->keepalive_timeout;
+    uint64_t oldest = UINT64_MAX;
+
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server_local *mine = &plan->servers[i]->locals[local->worker->index];
-        if (mine->idle_count > 0 && now_ns > age) {
-            server_local_close_idle(mine, now_ns - age);
+        if (mine->idle_count > 0) {
+            server_local_close_idle(mine, now_ns > age ? now_ns - age : 0);
+            uint64_t mine_oldest = oldest_idle(mine);
+            oldest = mine_oldest < oldest ? mine_oldest : oldest;
         }
+    }
+    if (oldest != UINT64_MAX) {
+        uint64_t left = oldest + age > now_ns ? oldest + age - now_ns : 0;
+        timer_set(local->worker->loop, timer, left > age / 16 ? left : age / 16 + 1);
+    }
+}
+
+void pool_local_kept(struct pool_local *local)
+{
+    if (unlikely(!timer_is_set(&local->idle_timer))) {
+        local->idle_timer.fn = idle_due;
+        timer_set(local->worker->loop, &local->idle_timer,
+                  local->plan->settings->keepalive_timeout);
     }
 }
 
@@ -323,6 +365,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     outcomes_adopt(local);
     if (plan == NULL) {
         struct balancer *gone = local->balancer;
+        timer_cancel(worker->loop, &local->idle_timer);
         local->balancer = NULL;
         local->candidates.count = local->reserve_count = local->held = 0;
         balancer_unref(gone, worker);
@@ -332,12 +375,17 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server_local *mine = &plan->servers[i]->locals[worker->index];
         mine->adopted = true;
+        mine->pool = local;
         if (mine->tls != plan->tls) {
             server_local_close_idle(mine, UINT64_MAX);
             server_local_forget_session(mine);
             mine->tls = plan->tls;
         }
         mine->idle_limit = (size_t)plan->settings->keepalive;
+    }
+    if (timer_is_set(&local->idle_timer)) {
+        timer_cancel(worker->loop, &local->idle_timer);
+        idle_due(&local->idle_timer); /* keepalive_timeout may be another one */
     }
     struct balancer *next = plan->balancers[worker->index];
     if (next != NULL) {

@@ -32,6 +32,9 @@ struct pool_local {
     struct pool *pool;
     struct worker *worker;
     struct pool_plan *plan; /* current; NULL: the pool is not in this loop's generation */
+    _Atomic bool
+        stale; /* servers have changed since the candidates were built. Any thread sets it */
+    uint64_t rested_ns; /* not built anew before, unless the plan changes; see worker_refresh */
     struct balancer *balancer;
     struct weir_candidates candidates;
     struct weir_candidate *items;
@@ -42,6 +45,7 @@ struct pool_local {
     bool panic;                /* as the log was told; control thread's loop */
     uint32_t held;             /* servers that wait for their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */
+    struct timer idle_timer;   /* set while there are idle connections */
     struct list waiters;       /* struct waiter.own: streams of this loop in the pool's queue */
     struct list dirty_notes;   /* struct outcome_notes.dirty: what the next report tells */
     struct timer report_timer; /* set while there are some */
@@ -89,8 +93,12 @@ void balancer_unref(struct balancer *balancer, struct worker *worker);
  * gone lose their idle connections. */
 void pool_local_adopt(struct pool_local *local, struct pool_plan *plan);
 
-/* A server's health, state or weight has changed: builds the candidates anew. */
+/* Servers' health, state or weight have changed: builds the candidates anew. */
 void pool_local_refresh(struct pool_local *local);
+
+/* The same to all loops, which do it once however often this is said before: at their next worker_wake. Any
+ * thread that holds the pool. */
+void pool_touch(struct pool *pool);
 
 /* The pool's numbers on this loop, for the reader. */
 struct traffic pool_total(const struct pool *pool);
@@ -105,8 +113,9 @@ SSL_SESSION *server_local_session(struct server_local *mine);
 /* The server has another address: its idle connections lead to the old one, and are closed. */
 void pool_local_moved(struct server_local *mine);
 
-/* Closes upstream connections that have been idle for too long. `plan` is set. */
-void pool_local_sweep(struct pool_local *local, uint64_t now_ns);
+/* A connection to a server of the pool is idle from now on: it will be closed when it has been so for too
+ * long. The server is adopted. */
+void pool_local_kept(struct pool_local *local);
 
 /* ---- choosing ---- */
 

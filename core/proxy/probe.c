@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <openssl/rand.h>
 
@@ -19,8 +20,14 @@
 #define PROBE_REQUEST_MAX 8192u
 #define PROBE_ANSWER_MAX  16384u
 
-/* The first probes of a generation's servers are spread over at most this time. */
+/* The first probes of a few servers are spread over at most this time; those of many come this far apart, but
+ * within their interval. */
 #define PROBE_SPREAD_NS (200 * NS_PER_MS)
+#define PROBE_APART_NS  (100 * NS_PER_MS / 1000)
+
+/* So many probes ask at once, or as many as a share of the descriptors: others wait for their turn. */
+#define PROBES_MIN   64u
+#define PROBES_SHARE 8u
 
 /* One connection that asks. Holds its generation until it ends, since its module's instance is there. */
 struct attempt {
@@ -42,6 +49,7 @@ struct probe {
     const struct pool_plan *plan; /* of the prober's generation; NULL while a new one is adopted */
     struct attempt attempt;
     struct timer timer; /* the next attempt, or the end of this one's time */
+    struct list turn;   /* in prober.waiting: it is due, and too many ask already */
     int64_t good, bad;  /* in a row */
     bool timed_out;     /* all of `bad` */
 };
@@ -52,6 +60,10 @@ struct prober {
     probe_changed_fn changed;
     void *arg;
     struct list probes;
+    struct list waiting; /* struct probe.turn, the oldest first */
+    size_t asking;       /* attempts that are active */
+    size_t asking_most;
+    struct task next; /* queued: attempts have ended, others may begin */
 };
 
 /* ---- clocks ---- */
@@ -81,16 +93,38 @@ static bool probe_undecided(const struct probe *probe)
     }
 }
 
-static void probe_schedule(struct probe *probe)
+/* Time between two of its attempts, from the end of one to the beginning of the next. */
+static uint64_t probe_interval(const struct probe *probe)
 {
     const struct probe_settings *settings = probe->plan->probe;
-    uint64_t interval = settings->interval;
 
-    if (probe_undecided(probe) && settings->fast_interval < interval) {
-        interval = settings->fast_interval;
-    }
+    return probe_undecided(probe) && settings->fast_interval < settings->interval
+               ? settings->fast_interval
+               : settings->interval;
+}
+
+/* Anywhere within the time. */
+static void probe_set_within(struct probe *probe, uint64_t from_ns, uint64_t to_ns)
+{
     timer_set(probe_loop(probe), &probe->timer,
-              (uint64_t)((double)interval * (0.9 + 0.2 * probe_random())));
+              from_ns + (uint64_t)((double)(to_ns - from_ns) * probe_random()));
+}
+
+static void probe_schedule(struct probe *probe)
+{
+    uint64_t interval = probe_interval(probe);
+    probe_set_within(probe, interval / 10 * 9, interval / 10 * 11);
+}
+
+/* A new generation does not put off what is due; an interval that is shorter now holds at once. */
+static void probe_go_on(struct probe *probe)
+{
+    uint64_t latest_ns = probe_interval(probe) / 10 * 11;
+
+    if (!probe->attempt.active && !list_linked(&probe->turn) &&
+        probe->timer.deadline_ns > loop_now_ns(probe_loop(probe)) + latest_ns) {
+        probe_set_within(probe, 0, latest_ns);
+    }
 }
 
 /* ---- what an answer means ---- */
@@ -158,6 +192,10 @@ static void attempt_free(struct probe *probe)
     struct generation *generation = attempt->generation;
     *attempt = (struct attempt){0};
     generation_unref(generation, probe->prober->self);
+    probe->prober->asking--;
+    if (!list_empty(&probe->prober->waiting)) {
+        task_queue(probe_loop(probe), &probe->prober->next);
+    }
 }
 
 /* The funnel: however an attempt ends, it ends here. */
@@ -329,6 +367,7 @@ static void attempt_begin(struct probe *probe)
                                                  .name = str_from(server->name),
                                                  .authority = str_from(probe->server->authority)};
     generation_ref(attempt->generation, probe->prober->self->index);
+    probe->prober->asking++;
     if (!attempt_address(probe, &address)) {
         attempt_done(probe, false, false, "probe: the host name has no known address");
         return;
@@ -353,14 +392,32 @@ static void attempt_begin(struct probe *probe)
 static void probe_timer(struct timer *timer)
 {
     struct probe *probe = container_of(timer, struct probe, timer);
+    struct prober *prober = probe->prober;
+
     if (!probe->attempt.active) {
-        attempt_begin(probe);
+        if (prober->asking < prober->asking_most && list_empty(&prober->waiting)) {
+            attempt_begin(probe);
+        } else {
+            list_push_back(&prober->waiting, &probe->turn);
+        }
         return;
     }
     const char *reason = probe->attempt.conn->opening    ? "probe: connecting timed out"
                          : probe->attempt.answer_len > 0 ? "probe: the answer did not end in time"
                                                          : "probe: no answer in time";
     attempt_done(probe, false, true, reason);
+}
+
+/* Attempts have ended: those whose turn it is begin. One that ends inside its beginning queues this anew. */
+static void probes_continue(struct task *task)
+{
+    struct prober *prober = container_of(task, struct prober, next);
+    size_t room = prober->asking < prober->asking_most ? prober->asking_most - prober->asking : 0;
+    struct list *link = NULL;
+
+    while (room-- > 0 && (link = list_pop_front(&prober->waiting)) != NULL) {
+        attempt_begin(container_of(link, struct probe, turn));
+    }
 }
 
 /* ---- servers come and go ---- */
@@ -380,6 +437,7 @@ static void probe_free(struct probe *probe)
 {
     attempt_free(probe);
     timer_cancel(probe_loop(probe), &probe->timer);
+    list_remove(&probe->turn);
     list_remove(&probe->link);
     probe->server->probe = NULL;
     server_unref(&probe->server);
@@ -404,12 +462,29 @@ static void probe_end(struct probe *probe)
     server_unref(&server);
 }
 
+/* The time in which so many servers of the plan get their first probe. */
+static uint64_t first_probes_ns(const struct pool_plan *plan, size_t count)
+{
+    const struct probe_settings *settings = plan->probe;
+    uint64_t few =
+        settings->fast_interval < PROBE_SPREAD_NS ? settings->fast_interval : PROBE_SPREAD_NS;
+    uint64_t many = count * PROBE_APART_NS;
+
+    if (count <= 8) {
+        return 0;
+    }
+    many = many < settings->interval ? many : settings->interval;
+    return many > few ? many : few;
+}
+
 static void adopt_pool(struct prober *prober, const struct pool_plan *plan)
 {
-    if (plan->health == NULL) {
-        return;
+    size_t new_count = 0;
+
+    for (size_t i = 0; plan->health != NULL && i < plan->server_count; i++) {
+        new_count += plan->servers[i]->probe == NULL;
     }
-    for (size_t i = 0; i < plan->server_count; i++) {
+    for (size_t i = 0; plan->health != NULL && i < plan->server_count; i++) {
         struct server *server = plan->servers[i];
         bool begins = server->probe == NULL;
         if (begins) {
@@ -417,12 +492,9 @@ static void adopt_pool(struct prober *prober, const struct pool_plan *plan)
         }
         server->probe->plan = plan;
         if (begins) {
-            uint64_t spread = plan->server_count > 8 ? plan->probe->fast_interval : 0;
-            spread = spread < PROBE_SPREAD_NS ? spread : PROBE_SPREAD_NS;
-            timer_set(prober->self->loop, &server->probe->timer,
-                      (uint64_t)((double)spread * probe_random()));
-        } else if (!server->probe->attempt.active) {
-            probe_schedule(server->probe);
+            probe_set_within(server->probe, 0, first_probes_ns(plan, new_count));
+        } else {
+            probe_go_on(server->probe);
         }
     }
 }
@@ -459,6 +531,12 @@ struct prober *prober_new(struct worker *self, probe_changed_fn changed, void *a
     prober->changed = changed;
     prober->arg = arg;
     list_init(&prober->probes);
+    list_init(&prober->waiting);
+    prober->next.fn = probes_continue;
+    struct rlimit limit;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    prober->asking_most = known ? (size_t)limit.rlim_cur / PROBES_SHARE : SIZE_MAX;
+    prober->asking_most = prober->asking_most > PROBES_MIN ? prober->asking_most : PROBES_MIN;
     return prober;
 }
 
@@ -470,6 +548,7 @@ void prober_free(struct prober **prober)
     {
         probe_free(container_of(link, struct probe, link));
     }
+    task_cancel(&p->next);
     if (p->generation != NULL) {
         generation_unref(p->generation, p->self);
     }

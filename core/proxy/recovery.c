@@ -30,6 +30,7 @@ static uint64_t now_of(const struct recovery *recovery)
     return loop_now_ns(recovery->self->loop);
 }
 
+/* The pool is only compared: it may be gone. */
 static const struct pool_plan *plan_of(const struct recovery *recovery, const struct pool *pool)
 {
     const struct generation *generation = recovery->generation;
@@ -179,19 +180,13 @@ static void recovery_due(struct timer *timer)
     }
 }
 
-void recovery_look(struct recovery *recovery, const struct pool *pool)
+void recovery_look(struct recovery *recovery, const struct pool_plan *plan, struct server *server)
 {
-    const struct pool_plan *plan = plan_of(recovery, pool);
-    bool slow = false;
-
-    for (size_t i = 0; plan != NULL && i < plan->server_count; i++) {
-        struct server *server = plan->servers[i];
-        if (server->back) {
-            slow_begin(recovery, plan, server);
-            slow = slow || server->slow_since_ns > 0;
-        }
+    if (recovery == NULL || !server->back) {
+        return;
     }
-    if (slow) {
+    slow_begin(recovery, plan, server);
+    if (server->slow_since_ns > 0) {
         uint64_t delay = step_ns(plan);
         uint64_t now = now_of(recovery);
         if (!timer_is_set(&recovery->timer) || recovery->timer.deadline_ns > now + delay) {
@@ -289,14 +284,12 @@ static enum weir_status health_eject(struct weir_context *ctx, weir_server_id id
                                      uint64_t duration_ns, const char *reason)
 {
     const struct use *use = module_context_of(ctx)->scope; /* NULL: not an instance's */
-    const struct generation *generation = use != NULL ? use->generation : NULL;
+    const struct pool_plan *plan = use != NULL ? generation_pool(use->generation, use->pool) : NULL;
 
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        for (size_t k = 0; k < plan->observers.count; k++) {
-            if (plan->observers.items[k] == use) {
-                return recovery_eject(generation->runtime->recovery, plan, id, duration_ns, reason);
-            }
+    for (size_t k = 0; plan != NULL && k < plan->observers.count; k++) {
+        if (plan->observers.items[k] == use) {
+            return recovery_eject(use->generation->runtime->recovery, plan, id, duration_ns,
+                                  reason);
         }
     }
     return WEIR_INVALID;

@@ -31,8 +31,8 @@ struct recovery *recovery_new(struct worker *self, const struct recovery_owner *
 /* Looks after the generation's servers from now on. Holds a reference to it. */
 void recovery_adopt(struct recovery *recovery, struct generation *generation);
 
-/* Before a pool is refreshed: servers of it that have come back begin slowly. */
-void recovery_look(struct recovery *recovery, const struct pool *pool);
+/* A server of the plan has changed: one that has come back begins slowly. Nothing where `recovery` is NULL. */
+void recovery_look(struct recovery *recovery, const struct pool_plan *plan, struct server *server);
 
 /* Takes a server out for `duration_ns` from now (0: it may come back now). `reason` is why, as in "5
  * failures in a row". What weir_health_eject says. */

@@ -23,6 +23,7 @@
 #include "proxy/stats.h"
 
 struct outcome_notes;
+struct pool_local;
 struct probe;
 
 /* One answer to a probe, for people. */
@@ -56,6 +57,7 @@ struct server_local {
     struct outcome_notes *notes; /* for health modules; NULL: nobody listens */
     struct session_marks *_Atomic sessions; /* NULL: none was here. Read by others */
     struct server *server;
+    struct pool_local *pool; /* of this loop, while it is adopted */
     struct traffic traffic;
 } __attribute__((aligned(64)));
 

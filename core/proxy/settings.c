@@ -187,8 +187,9 @@ static const struct weir_option pool_rows[] = {
                      "In panic: all (well or not, the load is shared) or none (but backups)."),
     WEIR_OPTION_RANGE(struct pool_settings, keepalive, INTEGER, "64", "0", "100000", POOL, RELOAD,
                       "Idle connections that are kept to each server by each worker."),
-    WEIR_OPTION_RANGE(struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL,
-                      RELOAD, "Time after which an idle connection to a server is closed."),
+    WEIR_OPTION_RANGE(
+        struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL, RELOAD,
+        "Time after which an idle connection to a server is closed; 0: none is kept."),
     WEIR_OPTION_RANGE(struct pool_settings, header_limit, SIZE, "64k", "256", "64k", POOL, RELOAD,
                       "Bytes of a response's head."),
     WEIR_OPTION_ENUM(struct pool_settings, send_proxy_protocol, send_proxy_protocols, "off", POOL,

@@ -69,7 +69,7 @@ struct stream {
     bool want_new;        /* no idle connection: one was dead already */
     uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, of the last */
     bool tunnel;                          /* 101 has gone out */
-    bool own_fault;                       /* the attempt failed for want of something of Weir's */
+    bool blameless;                       /* how the attempt ended says nothing about the server */
     bool was_reused;                      /* the upstream connection had served before */
     bool continued;                       /* a server has told the client to send its body */
     struct exchange exchange;

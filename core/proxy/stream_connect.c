@@ -140,6 +140,7 @@ static void pending_opened(struct conn *conn, bool ok)
         client->moves = pending->moves;
     }
     if (client == NULL || !h1_client_use(client, &stream->exchange, false)) {
+        stream->blameless = client == NULL;
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
     } else {
         stream_send(stream, client);
@@ -199,7 +200,7 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
     }
     if (pending == NULL || pending->conn == NULL) {
         free(pending);
-        stream->own_fault = pending == NULL || error == CONN_NO_RESOURCES || error == CONN_NO_PORT;
+        stream->blameless = pending == NULL || error == CONN_NO_RESOURCES || error == CONN_NO_PORT;
         stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
         return;
     }
@@ -216,6 +217,7 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
 /* The server is chosen and a place there is taken: an idle connection, or a new one. */
 static void stream_go(struct stream *stream, struct server_local *mine)
 {
+    const struct pool_settings *settings = stream->pool->settings;
     bool probe = !method_is_idempotent(stream->exchange.request.method);
     struct h1_client *client = NULL;
 
@@ -226,8 +228,10 @@ static void stream_go(struct stream *stream, struct server_local *mine)
         pool_local_moved(mine);
     }
     while (!stream->want_new &&
-           (client = bound_take_idle(stream->pool->settings, mine, stream->client)) != NULL) {
-        if (h1_client_use(client, &stream->exchange, probe)) {
+           (client = bound_take_idle(settings, mine, stream->client)) != NULL) {
+        if (stream->assigned_ns - client->idle_since_ns >= settings->keepalive_timeout) {
+            h1_client_close(client); /* its time is over, and it waits for the timer's next look */
+        } else if (h1_client_use(client, &stream->exchange, probe)) {
             stream_send(stream, client);
             return;
         }

@@ -77,12 +77,16 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
     }
     if (stream->server != NULL) {
         uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->assigned_ns;
-        server_count(stream, outcome, total_ns);
-        if (unlikely(stream->server->notes != NULL) && !stream->own_fault) {
+        struct server *server = stream->server->server;
+        if (unlikely(stream->blameless)) {
+            stream->blameless = false;
+            outcome = WEIR_OUTCOME_CANCELED;
+        } else {
+            server_count(stream, outcome, total_ns);
+        }
+        if (unlikely(stream->server->notes != NULL)) {
             outcomes_note(stream_pool(stream), stream->server, outcome);
         }
-        struct server *server = stream->server->server;
-        stream->own_fault = false;
         balancer_tell(stream, outcome, total_ns);
         stream->server = NULL;
         server_release(server);
@@ -160,16 +164,19 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
     stream_break(stream, stream_reason_status(reason), reason);
 }
 
-/* An idle connection turned out to be dead when it was used: nothing of that is the client's fault or the
- * server's, so it costs no retry, and the same server may have the request on a new connection. A request
+/* An idle connection turned out to be dead, or to have nonsense in it, when it was used: nothing of that is the
+ * client's fault or the server's, so it costs no retry, counts as no failure of the server, whether the request
+ * is saved or not, and the same server may have the request on a new connection. A request
  * that is not idempotent goes there only where the server cannot have read any of it (RFC 9110 section
  * 9.2.2): nothing was sent, or the server's FIN was on its way before the request came (conn_unread), so
  * that a server that keeps to RFC 9112 section 9.6 acts on nothing more from that connection. */
-static void stream_stale(struct stream *stream, bool nothing_sent)
+static void stream_stale(struct stream *stream, enum reason reason, bool nothing_sent)
 {
     bool safe = nothing_sent || method_is_idempotent(stream->exchange.request.method);
-    if (!safe || !stream_body_whole(stream)) {
-        stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
+
+    stream->blameless = true;
+    if (!safe || stream->exchange.response_begun || !stream_body_whole(stream)) {
+        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, false);
         return;
     }
     stream->want_new = true;
@@ -276,10 +283,18 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
     struct stream *stream = stream_of(exchange);
 
     switch (why) {
-    case UP_STALE: stream_stale(stream, false); break;
+    case UP_STALE: stream_stale(stream, REASON_UPSTREAM_RESET, false); break;
+    case UP_STRAY:
+        stream->detail = str_from(exchange->error.reason);
+        stream_stale(stream, REASON_UPSTREAM_MALFORMED, false);
+        break;
+    case UP_OVERLONG:
+        stream->blameless = true; /* what the client sends must not take servers out */
+        stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
+        break;
     case UP_UNREAD:
         if (stream->was_reused) {
-            stream_stale(stream, true);
+            stream_stale(stream, REASON_UPSTREAM_RESET, true);
         } else {
             stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, true);
         }
@@ -332,6 +347,7 @@ static void client_idle(struct h1_client *client)
         return;
     }
     bound_give_idle(client, mine);
+    pool_local_kept(mine->pool);
 }
 
 static void client_closed(struct h1_client *client)

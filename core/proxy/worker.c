@@ -14,40 +14,24 @@
 #include "proxy/listening.h"
 #include "proxy/stream.h"
 
-/* How often idle upstream connections are looked at. */
-#define SWEEP_INTERVAL_NS (5 * NS_PER_SECOND)
-
 /* How often a loop that drains looks whether it is over. */
 #define DRAIN_TICK_NS (LOOP_TICK_MS * NS_PER_MS)
-
-static void worker_sweep(struct timer *timer)
-{
-    struct worker *worker = container_of(timer, struct worker, sweep);
-    uint64_t now_ns = loop_now_ns(worker->loop);
-
-    for (size_t i = 0; worker->generation != NULL && i < worker->generation->pool_count; i++) {
-        struct pool *pool = worker->generation->pools[i].pool;
-        pool_local_sweep(&pool->locals[worker->index], now_ns);
-    }
-    timer_set(worker->loop, timer, SWEEP_INTERVAL_NS);
-}
 
 bool worker_drop_idle(struct worker *worker)
 {
     const struct generation *generation = worker->generation;
-    size_t dropped = 0;
 
     for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
         const struct pool_plan *plan = &generation->pools[i];
         for (size_t k = 0; k < plan->server_count; k++) {
-            list_each(link, &plan->servers[k]->locals[worker->index].idle)
-            {
-                h1_client_close(container_of(link, struct h1_client, link));
-                dropped++;
+            const struct list *idle = &plan->servers[k]->locals[worker->index].idle;
+            if (!list_empty(idle)) {
+                h1_client_close(container_of(idle->prev, struct h1_client, link));
+                return true;
             }
         }
     }
-    return dropped > 0;
+    return false;
 }
 
 struct worker *worker_new(unsigned index)
@@ -60,14 +44,12 @@ struct worker *worker_new(unsigned index)
     }
     worker->loop->owner = worker;
     worker->index = index;
-    worker->sweep.fn = worker_sweep;
     grants_init(&worker->grants);
     list_init(&worker->clients);
     list_init(&worker->streams);
     list_init(&worker->free_streams);
     list_init(&worker->leaving);
     worker->leave_timer.fn = listening_tick;
-    timer_set(worker->loop, &worker->sweep, SWEEP_INTERVAL_NS);
     return worker;
 }
 
@@ -116,16 +98,6 @@ void worker_join(struct worker *worker)
 
 /* ---- generations ---- */
 
-static struct pool_plan *plan_of_pool(const struct generation *generation, const struct pool *pool)
-{
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        if (generation->pools[i].pool == pool) {
-            return &generation->pools[i];
-        }
-    }
-    return NULL;
-}
-
 static bool has_listener(const struct generation *generation, const struct listener *listener)
 {
     for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
@@ -169,7 +141,7 @@ void worker_leave_pools(struct worker *worker, const struct generation *generati
 {
     for (size_t i = 0; i < generation->pool_count; i++) {
         struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
-        if (local->plan != NULL && plan_of_pool(worker->generation, local->pool) == NULL) {
+        if (local->plan != NULL && generation_plan_of(worker->generation, local->pool) == NULL) {
             pool_local_adopt(local, NULL);
         }
     }
@@ -180,13 +152,70 @@ void worker_commit(struct worker *worker, struct generation *generation)
     worker_adopt(worker, generation);
 }
 
-void worker_refresh(struct worker *worker, const struct pool *pool)
-{
-    const struct pool_plan *plan = plan_of_pool(worker->generation, pool);
+/* ---- servers change ---- */
 
-    if (plan != NULL) {
-        pool_local_refresh(&plan->pool->locals[worker->index]);
-        batch_flush(&worker->batch);
+/* A pool rests for so many times as long as its candidates took to build, at most; a rest that is shorter
+ * than the wheel's grain is none. */
+#define REST_TIMES  16u
+#define REST_MIN_NS (2 * NS_PER_MS)
+#define REST_MAX_NS (250 * NS_PER_MS)
+
+static void refresh_pool(struct pool_local *local)
+{
+    struct loop *loop = local->worker->loop;
+    uint64_t began_ns = loop_now_refresh(loop);
+
+    pool_local_refresh(local);
+    uint64_t now_ns = loop_now_refresh(loop);
+    uint64_t rest_ns = (now_ns - began_ns) * REST_TIMES;
+    rest_ns = rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
+    local->rested_ns = now_ns + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
+}
+
+static void refresh_due(struct timer *timer);
+
+static void worker_refresh(struct worker *worker)
+{
+    const struct generation *generation = worker->generation;
+    uint64_t next_ns = UINT64_MAX;
+
+    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
+        struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
+        if (!atomic_load(&local->stale)) {
+            continue;
+        }
+        if (local->rested_ns <= loop_now_ns(worker->loop)) {
+            refresh_pool(local);
+        } else if (local->rested_ns < next_ns) {
+            next_ns = local->rested_ns;
+        }
+    }
+    if (next_ns != UINT64_MAX) {
+        uint64_t now_ns = loop_now_ns(worker->loop);
+        worker->refresh_timer.fn = refresh_due;
+        timer_set(worker->loop, &worker->refresh_timer, next_ns > now_ns ? next_ns - now_ns : 1);
+    }
+    batch_flush(&worker->batch);
+}
+
+static void refresh_due(struct timer *timer)
+{
+    worker_refresh(container_of(timer, struct worker, refresh_timer));
+}
+
+static void refresh_received(struct message *message)
+{
+    struct worker *worker = container_of(message, struct worker, refresh);
+    atomic_store(&worker->refresh_posted,
+                 false); /* first: what is touched from here on wakes anew */
+    worker_refresh(worker);
+}
+
+void worker_wake(struct worker *worker)
+{
+    if (!atomic_exchange(&worker->refresh_posted, true)) {
+        worker->refresh.fn = refresh_received;
+        loop_post(worker->loop, &worker->refresh);
     }
 }
 
@@ -195,7 +224,7 @@ void worker_clear(struct worker *worker)
     stream_abort_all(worker);
     worker_adopt(worker, NULL);
     listening_cut(worker);
-    timer_cancel(worker->loop, &worker->sweep);
+    timer_cancel(worker->loop, &worker->refresh_timer);
     timer_cancel(worker->loop, &worker->drain);
 }
 

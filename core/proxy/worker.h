@@ -26,7 +26,9 @@ struct worker {
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;
     size_t free_stream_count;
-    struct timer sweep;         /* of idle upstream connections */
+    struct message refresh; /* servers have changed: pools that are stale build their candidates */
+    _Atomic bool refresh_posted;
+    struct timer refresh_timer; /* of those that rest until then */
     struct list leaving;        /* struct listener_local.leaving */
     struct timer leave_timer;   /* for those, and for the end of a drain */
     struct generation **bygone; /* kept for listeners that are gone; referenced */
@@ -49,9 +51,10 @@ void worker_join(struct worker *worker);
 
 /* On the loop: takes the prepared generation as the current one. */
 void worker_commit(struct worker *worker, struct generation *generation);
-/* On the loop: a server of the pool has changed. The pool is only compared with those of the loop's
- * generation: the message that asks for it may come after the loop has left the pool, and it is gone. */
-void worker_refresh(struct worker *worker, const struct pool *pool);
+/* Any thread: pools have been touched (pool_touch): the loop builds the candidates of each anew, once, on one
+ * of its next turns. A pool for which that takes long rests for some time in between, so that the loop spends
+ * a small part of its time on it, however many servers change. */
+void worker_wake(struct worker *worker);
 
 /* On the loop: takes who has connected, serves who is here, with one request each, and closes; calls
  * on_drained when nobody is left, or after `patience_ns` (then what is left is cut off). The sockets refuse
@@ -66,7 +69,7 @@ void worker_leave_pools(struct worker *worker, const struct generation *generati
 /* On the loop: lets go of everything, before it stops. */
 void worker_clear(struct worker *worker);
 
-/* On the loop: closes idle connections to servers, when descriptors are out. false: there are none. */
+/* On the loop: closes an idle connection to a server, when descriptors are out. false: there is none. */
 bool worker_drop_idle(struct worker *worker);
 
 /* The value of a Date field (RFC 9110 section 6.6.1), made once a second. */

@@ -36,7 +36,7 @@ def assert_problem(response, status):
 def test_answers_are_utf8(weir, target):
     """RFC 8259 section 8.1, whatever bytes the request brought, and wherever a message cut them."""
     response = admin.browser(weir).get(target)
-    assert response.status in (400, 404, 422)
+    assert response.status in (400, 404, 405, 422)
     response.body.decode("utf-8")
     assert response.headers.get("Content-Type") != "application/problem+json" or \
         json.loads(response.body)["detail"]
@@ -200,6 +200,8 @@ def test_openapi_describes_what_is_served(weir):
         for method in METHODS:
             if path == "/api/v1/events" and method == "GET":
                 continue  # a stream; test_admin_events.py
+            if path == "/api/v1/admin-token" and method in described:
+                continue  # it would end what this test comes in by; test_admin_login.py
             body = None if method in ("GET", "DELETE") else {"no such member": 1}
             response = root.call(method, target, body)
             if method in described:

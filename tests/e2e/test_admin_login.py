@@ -9,6 +9,7 @@ import pytest
 from weirtest import admin, conf
 from weirtest.admin import Browser
 from weirtest.wait import pass_time, wait_for
+from weirtest.weirctl import weirctl
 
 DEAD = {"a": "http://127.0.0.1:1"}
 
@@ -44,6 +45,83 @@ def test_tokens(weir):
         assert response.headers.get("WWW-Authenticate").startswith("Bearer ")
     assert_problem(admin.browser(weir, False).get("/api/v1/pools"), 401)
     assert_problem(admin.browser(weir, False).get("/openapi.json"), 401)
+
+
+def knows(weir, token):
+    """Whether the token is one."""
+    status = Browser(weir.address("admin"), token).get("/api/v1/pools").status
+    assert status in (200, 401)
+    return status == 200
+
+
+def test_admin_token_that_is_removed_or_replaced_is_not_in_force(weir):
+    """The file rules, at a reload: who took it away has revoked it, and its sessions end with it."""
+    path, first = weir.state / "admin.token", admin.token(weir)
+    session = admin.browser(weir, False)
+    assert session.log_in(token=first).status == 200
+    weir.reload()
+    assert knows(weir, first), "nothing has changed"
+    assert session.get("/api/v1/pools").status == 200
+
+    other = "weir_" + "5" * 64
+    path.write_text(other + "\n", encoding="ascii")
+    weir.reload()
+    assert knows(weir, other) and not knows(weir, first)
+    assert session.get("/api/v1/pools").status == 401, "begun with the token before"
+
+    again = admin.browser(weir, False)
+    assert again.log_in(token=other).status == 200
+    path.unlink()
+    weir.reload()
+    assert not knows(weir, other) and not knows(weir, first)
+    assert again.get("/api/v1/pools").status == 401
+    assert "revoked" in weir.log()
+
+
+def test_admin_token_is_renewed_and_revoked_live(start_weir):
+    weir = start_weir(admin.one_pool(DEAD))
+    first = admin.token(weir)
+    add_user(weir, role="operator")
+    made = admin.browser(weir).call("POST", "/api/v1/users/ann/token", {})
+    ann = Browser(weir.address("admin"), made.json["token"])
+    assert_problem(ann.call("POST", "/api/v1/admin-token"), 403)
+    assert_problem(ann.call("DELETE", "/api/v1/admin-token"), 403)
+
+    answer = Browser(weir.address("admin"), first).call("POST", "/api/v1/admin-token")
+    assert answer.status == 201 and answer.json["file"] == str(weir.state / "admin.token")
+    second = answer.json["token"]
+    assert second == admin.token(weir) != first
+    assert os.stat(weir.state / "admin.token").st_mode & 0o777 == 0o600
+    assert knows(weir, second) and not knows(weir, first)
+    journal = Browser(weir.address("admin"), second).get("/api/v1/journal").json["entries"][0]
+    assert journal["command"] == "admin_token.renew" and second not in str(journal)
+    weir.reload()
+    assert knows(weir, second)
+
+    root = Browser(weir.address("admin"), second)
+    assert root.call("DELETE", "/api/v1/admin-token").status == 204
+    assert not knows(weir, second)
+    weir.reload()
+    assert not knows(weir, second)
+    assert sorted(path.name for path in weir.state.glob("admin.token*")) == ["admin.token"]
+    weir.stop()
+    weir.start()
+    assert "first start" not in weir.log().rpartition("ready:")[0].rpartition("weir: ready")[2]
+    assert not knows(weir, (weir.state / "admin.token").read_text(encoding="ascii").strip())
+
+
+def test_admin_token_by_weirctl(start_weir, tmp_path):
+    """Over the Unix socket, for those who have lost theirs."""
+    socket = tmp_path / "admin.sock"
+    weir = start_weir(admin.one_pool(DEAD, bind=f'"127.0.0.1:@admin@", "unix:{socket}"'))
+    first = admin.token(weir)
+    made = weirctl("--socket", socket, "admin-token", "renew")
+    assert made.returncode == 0 and made.stdout.strip() == admin.token(weir) != first
+    assert knows(weir, made.stdout.strip()) and not knows(weir, first)
+    done = weirctl("--socket", socket, "admin-token", "revoke")
+    assert done.returncode == 0 and "revoked" in done.stdout
+    assert weirctl("--socket", socket, "admin-token", "revoke").returncode != 0
+    assert not knows(weir, made.stdout.strip())
 
 
 def test_a_users_token_has_its_role_and_can_be_taken_back(weir):

@@ -2,11 +2,14 @@
 """Active health checks: servers are taken out and come back, with reasons in words, unnoticed by clients."""
 
 import collections
+import re
 
-from weirtest import conf
+import pytest
+
+from weirtest import admin, conf
 from weirtest.backend import Holding, Reply
 from weirtest.load import Load
-from weirtest.wait import wait_for
+from weirtest.wait import DEADLINE, Stopwatch, wait_for
 
 FAST = "interval = 100ms  fast_interval = 50ms  timeout = 2s"
 
@@ -194,3 +197,50 @@ def test_many_servers_are_probed(start_weir, http_server):
     wait_for(lambda: web.served >= 400, "400 probes")
     assert " down" not in weir.log()
     assert weir.get("/").status == 200
+
+
+def change_until(weir, mark, pattern, change):
+    """Changes the configuration again and again, until the log has a line."""
+    with Stopwatch() as watch:
+        while not re.search(pattern, weir.log()[mark:]):
+            assert watch.running() < DEADLINE, f"no {pattern} in spite of many changes"
+            change()
+
+
+@pytest.mark.parametrize("how", ["reload", "members"])
+def test_changes_do_not_put_probes_off(start_weir, http_server, how):
+    """A dead server is found though the configuration changes more often than it is probed."""
+    state = {"status": 200}
+    web, other = http_server("a", status_handler(state)), http_server("b")
+    options = 'health "http" { path = "/health"  interval = 2s  fast_interval = 2s  rise = 1  ' \
+        'fall = 1 }'
+    text = admin.one_pool({"a": web, "b": other}, options, admin_options="request_limit = 0")
+    weir = start_weir(text)
+    root = admin.browser(weir)
+    servers = "/api/v1/pools/web/servers"
+
+    def members():
+        assert root.post(servers, {"url": "http://127.0.0.9:1", "id": "c"}).status == 201
+        assert root.delete(f"{servers}/c?now=1").status in (202, 204)
+
+    wait_for(lambda: root.get(f"{servers}/a").json["health"]["status"] == "up", "the first probe")
+    mark = len(weir.log())
+    state["status"] = 503
+    change_until(weir, mark, r"\ba\b[^\n]* down", members if how == "members" else weir.reload)
+
+
+def test_a_shorter_interval_holds_at_once(start_weir, http_server):
+    """What was due in an hour is due within the new interval."""
+    state = {"status": 200}
+    web = http_server("a", status_handler(state))
+
+    def text(interval):
+        return conf.one_pool({"a": web}, 'health "http" { path = "/health"  fall = 1  '
+                             f'interval = {interval}  fast_interval = {interval} }}')
+
+    weir = start_weir(text("1h"))
+    wait_for(lambda: "/health" in web.targets(), "the first probe")
+    mark = len(weir.log())
+    state["status"] = 503
+    weir.reload(text("100ms"))
+    weir.wait_log(r"\ba\b[^\n]* down", mark)

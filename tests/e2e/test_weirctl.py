@@ -514,7 +514,7 @@ DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 def test_the_manual_names_every_command_and_option():
     page = (DOCS / "weirctl.1").read_text(encoding="utf-8")
     text = good(weirctl("--help"))
-    commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?)\b", text.partition("Options:")[0], re.M)
+    commands = re.findall(r"^  ([a-z-]+(?: [a-z]+)?)\b", text.partition("Options:")[0], re.M)
     assert len(commands) > 30
     for name in commands:
         assert f"Cm {name}" in page, name

@@ -34,3 +34,7 @@ weir_test_programs += tests/modules/built/balance_slots_b.so
 tests_modules_built_balance_slots_b_so_SOURCES = tests/modules/balance_slots.c
 tests_modules_built_balance_slots_b_so_CPPFLAGS = $(AM_CPPFLAGS) -DSLOTS_NAME='"balance_slots_b"'
 tests_modules_built_balance_slots_b_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_counts.so
+tests_modules_built_balance_counts_so_SOURCES = tests/modules/balance_counts.c
+tests_modules_built_balance_counts_so_LDFLAGS = $(MODULE_LINK)

@@ -127,6 +127,8 @@ enum outcome run_user_role(struct call *call);
 enum outcome run_user_password(struct call *call);
 enum outcome run_user_token(struct call *call);
 enum outcome run_user_revoke(struct call *call);
+enum outcome run_admin_token_renew(struct call *call);
+enum outcome run_admin_token_revoke(struct call *call);
 enum outcome run_top(struct call *call);  /* top.c */
 enum outcome run_help(struct call *call); /* command.c */
 

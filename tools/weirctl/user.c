@@ -210,9 +210,22 @@ enum outcome run_user_password(struct call *call)
     return change(call, "PATCH", &path, body, "changed");
 }
 
-enum outcome run_user_token(struct call *call)
+/* Sends what makes a token, and prints it alone on standard output, so that it can be sent into a file. */
+static enum outcome make_token(struct call *call, const char *path, cJSON *body)
 {
     struct answer answer;
+    enum outcome outcome = api_call(&call->api, "POST", path, body, &answer);
+
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        puts(json_text(answer.json, "token", ""));
+        complain("keep it safe: it is not shown again");
+    }
+    answer_clear(&answer);
+    return outcome;
+}
+
+enum outcome run_user_token(struct call *call)
+{
     struct text path = {0};
     const char *ttl = call_option(call, "ttl");
     cJSON *body = cJSON_CreateObject();
@@ -221,15 +234,9 @@ enum outcome run_user_token(struct call *call)
         cJSON_AddStringToObject(body, "ttl", ttl);
     }
     api_path(&path, "/users/{}/token", call->words[0]);
-    enum outcome outcome = api_call(&call->api, "POST", text_get(&path), body, &answer);
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        /* Alone on standard output, so that it can be sent into a file. */
-        puts(json_text(answer.json, "token", ""));
-        complain("keep it safe: it is not shown again");
-    }
+    enum outcome outcome = make_token(call, text_get(&path), body);
     cJSON_Delete(body);
     text_clear(&path);
-    answer_clear(&answer);
     return outcome;
 }
 
@@ -239,4 +246,21 @@ enum outcome run_user_revoke(struct call *call)
 
     api_path(&path, "/users/{}/tokens/{}", call->words[0], call->words[1]);
     return change(call, "DELETE", &path, NULL, "token of");
+}
+
+enum outcome run_admin_token_renew(struct call *call)
+{
+    return make_token(call, "/admin-token", NULL);
+}
+
+enum outcome run_admin_token_revoke(struct call *call)
+{
+    struct answer answer;
+    enum outcome outcome = api_call(&call->api, "DELETE", "/admin-token", NULL, &answer);
+
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        puts("revoked: who logs in needs a user's token or password, or the Unix socket");
+    }
+    answer_clear(&answer);
+    return outcome;
 }

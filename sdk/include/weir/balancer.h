@@ -76,7 +76,8 @@ enum weir_outcome {
     WEIR_OUTCOME_ERROR = 1,    /**< a whole response, status 500 or above */
     WEIR_OUTCOME_FAILED = 2,   /**< refused, reset, nonsense, cut */
     WEIR_OUTCOME_TIMEOUT = 3,  /**< connect or response timeout */
-    WEIR_OUTCOME_CANCELED = 4, /**< the client went away first: says nothing about the server */
+    WEIR_OUTCOME_CANCELED = 4, /**< says nothing about the server: the client went away first, the
+                                    kept connection was dead, Weir lacked something itself */
 };
 
 /** How a request to a picked server ended. */

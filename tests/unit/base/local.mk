@@ -11,4 +11,5 @@ tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/base/test_logfile.c \
     tests/unit/base/test_mistakes.c \
     tests/unit/base/test_random_ids.c \
+    tests/unit/base/test_table.c \
     tests/unit/base/test_utf8.c

@@ -155,6 +155,29 @@ START_TEST(missed_seconds_are_not_known)
 }
 END_TEST
 
+/* The clock of the seconds begins when the machine is started: an hour back lies before it. */
+START_TEST(a_machine_that_was_just_started)
+{
+    struct stage stage;
+    char error[256];
+    stage_init(&stage);
+    stage.second = 20;
+    second(&stage, 10, 5);
+    second(&stage, 20, 5);
+    ck_assert_double_eq_tol(value(&stage, "pool:web.rate", 60, 0), 20, 0.001);
+    ck_assert_double_eq_tol(value(&stage, "pool:web.rate", 60, 1), 10, 0.001);
+    for (int i = 2; i < 60; i++) {
+        ck_assert(isnan(value(&stage, "pool:web.rate", 60, i)));
+    }
+    ck_assert(isnan(value(&stage, "pool:web.rate", 3600, 719)));
+    cJSON *answer = history_json(stage.history, "pool:web.rate", 60, error, sizeof(error));
+    ck_assert_double_eq_tol(cJSON_GetNumberValue(cJSON_GetObjectItem(answer, "start")),
+                            (22.0 - 59) * 1000, 0.001);
+    cJSON_Delete(answer);
+    stage_end(&stage);
+}
+END_TEST
+
 static Suite *history_suite(void)
 {
     Suite *suite = suite_create("history");
@@ -163,6 +186,7 @@ static Suite *history_suite(void)
     tcase_add_test(tcase, first_second_counts);
     tcase_add_test(tcase, seconds_and_steps);
     tcase_add_test(tcase, missed_seconds_are_not_known);
+    tcase_add_test(tcase, a_machine_that_was_just_started);
     suite_add_tcase(suite, tcase);
     return suite;
 }

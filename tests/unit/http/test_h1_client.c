@@ -11,6 +11,7 @@
 
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/base.h"
 
@@ -78,11 +79,12 @@ static void note_flushed(struct exchange *of)
 
 static void note_failed(struct exchange *of, enum up_failure why)
 {
-    static const char *const words[] = {"reset", "stale", "malformed", "truncated", "unread"};
+    static const char *const words[] = {"reset",  "stale", "malformed", "truncated",
+                                        "unread", "stray", "overlong"};
     ck_assert_ptr_eq(of, exchange);
     ck_assert_ptr_null(of->up);
     notes_add(notes, "failed %s ", words[why]);
-    if (why == UP_MALFORMED)
+    if (why == UP_MALFORMED || why == UP_STRAY)
         notes_add(notes, "%s ", of->error.reason);
 }
 
@@ -372,6 +374,32 @@ START_TEST(too_many_interim_answers)
 }
 END_TEST
 
+/* A read that fills its buffer to the byte leaves open whether more is there: that costs a look, and not the
+ * connection, unless there is more. */
+START_TEST(a_last_read_that_is_full)
+{
+    const char *head = "HTTP/1.1 200 OK\r\nContent-Length: ";
+    char *said = NULL;
+    size_t body = PACE_SMALL - strlen(head) - strlen("00000\r\n\r\n");
+    char *bytes = pattern(body);
+    said = base_printf("%s%05zu\r\n\r\n%s%s", head, body, bytes, _i == 0 ? "" : "x");
+    ck_assert_uint_eq(strlen(said), PACE_SMALL + (size_t)_i);
+    int size = 4 * PACE_SMALL;
+    setsockopt(client->conn->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+    ask(ASKED);
+    wait_data(loop, &peer, ASKED);
+    say(said);
+    /* All of it is there before the first read: what is written first is read with it. */
+    while (conn_waiting(peer.conn) > 0)
+        run_turns(loop, 1);
+    char *wanted = base_printf("200{%s} %s ", bytes, _i == 0 ? "idle" : "closed");
+    wait_notes(loop, notes, wanted);
+    free(wanted);
+    free(said);
+    free(bytes);
+}
+END_TEST
+
 START_TEST(an_endless_head)
 {
     ask(ASKED);
@@ -467,6 +495,66 @@ START_TEST(a_connection_that_was_idle_and_began_to_answer)
 }
 END_TEST
 
+static void serve_once(void)
+{
+    ask(ASKED);
+    say(OK);
+    wait_notes(loop, notes, "200{ok} idle ");
+}
+
+/* What it says is not about this request: whoever was meant, another connection will tell. */
+START_TEST(nonsense_on_a_connection_that_was_idle)
+{
+    static const struct {
+        const char *said, *noted;
+    } rows[] = {
+        {"0\r\n\r\n", "closed failed stray bad_version "},
+        {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+         "closed failed stray upgrade_not_asked "},
+        {"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+         "closed failed unread "},
+        /* An answer is one. */
+        {"HTTP/1.1 408 Request Timeout\r\nContent-Length: 2\r\n\r\nno", "408{no} idle "},
+        {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+         "400{no} closed "},
+        {"HTTP/1.1 100 Continue\r\n\r\n0\r\n\r\n", "100 closed failed malformed bad_version "},
+    };
+    serve_once();
+    ask(ASKED);
+    say(rows[_i].said);
+    char *wanted = base_printf("200{ok} idle %s", rows[_i].noted);
+    wait_notes(loop, notes, wanted);
+    free(wanted);
+}
+END_TEST
+
+START_TEST(a_408_is_an_answer_on_a_new_connection)
+{
+    ask(ASKED);
+    say("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    wait_notes(loop, notes, "408{} closed ");
+}
+END_TEST
+
+/* Some servers close behind a head that they find too long, whoever sent it. */
+START_TEST(a_long_head_that_gets_no_answer)
+{
+    size_t len = _i == 0 ? 3000 : 5000;
+    char *value = base_alloc(len + 1);
+    memset(value, 'v', len);
+    value[len] = '\0';
+    const struct h1_extra extra = {STR("A"), {value, len}};
+    parse_request(exchange, ASKED);
+    ck_assert(h1_client_use(client, exchange, false));
+    ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
+    batch_flush(&batch);
+    run_turns(loop, 5);
+    peer_leave();
+    wait_notes(loop, notes, _i == 0 ? "closed failed reset " : "closed failed overlong ");
+    free(value);
+}
+END_TEST
+
 START_TEST(an_idle_connection_ends)
 {
     ask(ASKED);
@@ -492,6 +580,41 @@ START_TEST(a_dead_connection_is_found_by_looking)
     ck_assert(!ask_with(ASKED, true));
     ck_assert_ptr_null(client);
     ck_assert_str_eq(notes->text, "200{ok} idle closed ");
+}
+END_TEST
+
+/* Found by the loop in this turn, and not told yet: known all the same, and without a system call. */
+static bool used_at_once;
+
+static void use_at_once(struct conn *conn)
+{
+    char *data;
+    size_t len;
+    ck_assert_int_eq(conn_read(conn, &data, &len, 0), CONN_DATA);
+    ck_assert_ptr_nonnull(client);
+    used_at_once = true;
+    ck_assert(!ask_with(ASKED, false));
+    ck_assert_ptr_null(client);
+}
+
+START_TEST(bytes_that_wait_for_their_turn)
+{
+    const struct conn_ops ops = {.on_readable = use_at_once};
+    int fds[2];
+    serve_once();
+    tcp_pair(fds);
+    struct conn *other = conn_accept(loop, fds[0], NULL, &ops, NULL);
+    run_turns(loop, 2);
+    ck_assert_int_eq(send(fds[1], "x", 1, MSG_NOSIGNAL), 1);
+    if (_i == 0)
+        ck_assert_int_eq(send(peer.conn->fd, OK, strlen(OK), MSG_NOSIGNAL), (int)strlen(OK));
+    else
+        shutdown(peer.conn->fd, SHUT_WR);
+    used_at_once = false;
+    run_until_true(loop, &used_at_once);
+    ck_assert_str_eq(notes->text, "200{ok} idle closed ");
+    conn_close(&other, false);
+    close(fds[1]);
 }
 END_TEST
 
@@ -695,6 +818,7 @@ static Suite *client_suite(void)
     tcase_add_test(answered, one_connection_serves_many);
     tcase_add_loop_test(answered, surplus_is_no_answer_to_the_next, 0, 2);
     tcase_add_test(answered, too_many_interim_answers);
+    tcase_add_loop_test(answered, a_last_read_that_is_full, 0, 2);
     tcase_add_test(answered, an_endless_head);
     suite_add_tcase(suite, answered);
     TCase *ends = tcase_create("ends");
@@ -707,8 +831,12 @@ static Suite *client_suite(void)
     tcase_add_test(ends, a_request_that_was_read);
     tcase_add_test(ends, a_reset_tells_nothing);
     tcase_add_test(ends, a_connection_that_was_idle_and_began_to_answer);
+    tcase_add_loop_test(ends, nonsense_on_a_connection_that_was_idle, 0, 6);
+    tcase_add_test(ends, a_408_is_an_answer_on_a_new_connection);
+    tcase_add_loop_test(ends, a_long_head_that_gets_no_answer, 0, 2);
     tcase_add_loop_test(ends, an_idle_connection_ends, 0, 3);
     tcase_add_test(ends, a_dead_connection_is_found_by_looking);
+    tcase_add_loop_test(ends, bytes_that_wait_for_their_turn, 0, 2);
     tcase_add_test(ends, an_early_answer_and_a_reset);
     suite_add_tcase(suite, ends);
     TCase *requests = tcase_create("requests");

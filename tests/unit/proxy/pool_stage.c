@@ -4,8 +4,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 /* ---- the balancer ---- */
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
 
 static enum weir_status on_members(struct weir_context *ctx, void *instance,
                                    const struct weir_candidates *candidates)
@@ -13,6 +21,9 @@ static enum weir_status on_members(struct weir_context *ctx, void *instance,
     struct stage_balancer *fake = instance;
     (void)ctx;
     fake->members = candidates->count;
+    fake->told++;
+    for (uint64_t end = now_ns() + fake->slow_ns; now_ns() < end;)
+        continue;
     return fake->takes;
 }
 

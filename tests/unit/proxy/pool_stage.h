@@ -18,6 +18,8 @@ struct stage_balancer {
     bool asks_usable;       /* pick: the first that is usable */
     enum weir_status takes; /* of on_members */
     uint32_t members;       /* of the last on_members */
+    unsigned told;          /* how often on_members came */
+    uint64_t slow_ns;       /* that on_members takes */
     unsigned picks;
     uint32_t assigned; /* the last one's index; UINT32_MAX: none */
     double score;      /* of every candidate; its index is added */

@@ -281,20 +281,90 @@ START_TEST(candidates_have_scores)
 }
 END_TEST
 
-START_TEST(a_pool_that_is_gone_is_not_refreshed)
+/* ---- servers change ---- */
+
+static void stop_loop(struct task *task)
+{
+    (void)task;
+    loop_stop(stage.worker.loop);
+}
+
+static void turn(void)
+{
+    struct task task = {.fn = stop_loop};
+    task_queue(stage.worker.loop, &task);
+    loop_run(stage.worker.loop);
+}
+
+static void turn_pool_in(void)
 {
     stage.generation.pools = &stage.plan;
     stage.generation.pool_count = 1;
     stage.worker.generation = &stage.generation;
-    server_set_health(stage.servers[1], HEALTH_DOWN, "down");
-    worker_refresh(&stage.worker, stage.pool);
+    stage.fake.told = 0;
+}
+
+static void change(enum server_health health)
+{
+    server_set_health(stage.servers[1], health, "changed");
+    pool_touch(stage.pool);
+    worker_wake(&stage.worker);
+}
+
+START_TEST(many_changes_of_a_turn_are_one)
+{
+    turn_pool_in();
+    for (unsigned i = 0; i < 10000; i++) {
+        change(i % 2 == 0 ? HEALTH_UP : HEALTH_DOWN);
+    }
+    turn();
+    ck_assert_uint_eq(stage.fake.told, 1);
     ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
-    struct pool *gone = pool_new(STR("gone"), 1);
-    const struct pool *address = gone;
-    pool_unref(&gone);
-    worker_refresh(&stage.worker, address);
+    turn();
+    ck_assert_uint_eq(stage.fake.told, 1);
+    change(HEALTH_UP);
+    turn();
+    ck_assert_uint_eq(stage.fake.told, 2);
+    ck_assert_str_eq(stage_candidates(&stage), "s0 s1 s2 s3 s4");
+}
+END_TEST
+
+/* What takes long is done seldom, and yet in the end all is as it should be. */
+START_TEST(a_pool_that_takes_long_rests)
+{
+    turn_pool_in();
+    stage.fake.slow_ns = 5 * NS_PER_MS;
+    uint64_t began_ns = loop_now_refresh(stage.worker.loop);
+    unsigned turns = 0;
+    while (loop_now_refresh(stage.worker.loop) - began_ns < 200 * NS_PER_MS) {
+        change(turns++ % 2 == 0 ? HEALTH_UP : HEALTH_DOWN);
+        turn();
+    }
+    ck_assert_uint_ge(stage.fake.told, 1);
+    ck_assert_uint_le(stage.fake.told, 4); /* 80 ms apart, or farther */
+    change(HEALTH_DOWN);
+    while (stage.local->stale) {
+        turn();
+    }
+    ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
+    timer_cancel(stage.worker.loop, &stage.worker.refresh_timer);
+}
+END_TEST
+
+START_TEST(a_pool_that_was_left_is_not_refreshed)
+{
+    turn_pool_in();
+    change(HEALTH_DOWN);
     stage.worker.generation = NULL;
-    worker_refresh(&stage.worker, address);
+    turn();
+    ck_assert_uint_eq(stage.fake.told, 0);
+    /* Who takes it in again builds from what is so then. */
+    pool_local_adopt(stage.local, NULL);
+    stage.next = &stage.balancer;
+    stage.balancer.refs++;
+    pool_local_adopt(stage.local, &stage.plan);
+    ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
+    ck_assert(!stage.local->stale);
 }
 END_TEST
 
@@ -316,7 +386,9 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, the_queue_has_a_limit);
     tcase_add_test(tcase, nobody_overtakes);
     tcase_add_test(tcase, candidates_have_scores);
-    tcase_add_test(tcase, a_pool_that_is_gone_is_not_refreshed);
+    tcase_add_test(tcase, many_changes_of_a_turn_are_one);
+    tcase_add_test(tcase, a_pool_that_takes_long_rests);
+    tcase_add_test(tcase, a_pool_that_was_left_is_not_refreshed);
     suite_add_tcase(suite, tcase);
     return suite;
 }
