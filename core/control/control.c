@@ -227,7 +227,8 @@ static void start(struct control *control, struct generation *generation)
     plane_start(control->plane, control->self, &owner);
     generation = restore(control, generation);
     control->prober = prober_new(control->self, control_server_changed, control);
-    control->names = names_new(control->self, generation->global.nameservers, error, sizeof(error));
+    control->names = names_new(control->self, generation->global.nameservers,
+                               control_server_changed, control, error, sizeof(error));
     control->runtime.recovery = recovery_new(control->self, &recovery);
     control_watch_signals(control);
     if (control->names == NULL) {

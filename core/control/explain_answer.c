@@ -152,6 +152,9 @@ static const char *why_not(const struct pool_local *local, const struct server *
     if (server->effective == 0) {
         return "its weight is 0";
     }
+    if (server->placeless) {
+        return "its host name has no known address";
+    }
     if (server->ejected) {
         return "it is ejected for a time";
     }

@@ -262,7 +262,7 @@ void plane_server_changed(struct plane *plane, struct server *server)
 {
     char reason[sizeof(server->reason)];
     cJSON *data = cJSON_CreateObject();
-    bool down = server->health == HEALTH_DOWN || server->ejected;
+    bool down = !server_is_well(server);
 
     server_reason(server, reason, sizeof(reason));
     json_set(data, "pool", server->pool_name);

@@ -53,7 +53,9 @@ static void report_servers(const struct pool_plan *plan)
         snprintf(rest, sizeof(rest), " in_flight=%u health=%s%s state=%s reason=\"%s\"",
                  __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED),
                  server_health_word((enum server_health)server->health),
-                 server->ejected ? " ejected=yes" : "",
+                 server->ejected     ? " ejected=yes"
+                 : server->placeless ? " address=none"
+                                     : "",
                  server_admin_word((enum server_admin)server->admin), reason);
         snprintf(name, sizeof(name), "%s/%s", server->pool_name, server->name);
         write_line("server", name, &total, rest);

@@ -145,9 +145,9 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
     view->row.pool = str_from(server->pool_name);
     view->row.url = server->url.text;
     view->row.in_flight = in_flight_of(server);
-    view->row.health = server->health == HEALTH_UP     ? WEIR_STATS_HEALTH_UP
-                       : server->health == HEALTH_DOWN ? WEIR_STATS_HEALTH_DOWN
-                                                       : WEIR_STATS_HEALTH_UNKNOWN;
+    view->row.health = server->health == HEALTH_UP ? WEIR_STATS_HEALTH_UP
+                       : !server_is_well(server)   ? WEIR_STATS_HEALTH_DOWN
+                                                   : WEIR_STATS_HEALTH_UNKNOWN;
     view->row.state = server->admin == ADMIN_READY   ? WEIR_STATS_READY
                       : server->admin == ADMIN_DRAIN ? WEIR_STATS_DRAIN
                                                      : WEIR_STATS_MAINTENANCE;

@@ -74,7 +74,7 @@ static void add_health(cJSON *object, struct server *server, bool checked)
     pthread_mutex_lock(&server->lock);
     uint64_t since = server->health_since_ms;
     pthread_mutex_unlock(&server->lock);
-    bool down = server->health == HEALTH_DOWN || server->ejected;
+    bool down = !server_is_well(server);
     json_set(health, "status",
              down ? "down" : server_health_word((enum server_health)server->health));
     json_set(health, "reason",
@@ -276,7 +276,7 @@ static double server_requests(const struct server *server)
 static void add_server_stats(cJSON *servers, const struct plane *plane, struct server *server)
 {
     cJSON *object = cJSON_AddObjectToObject(servers, server->name);
-    bool down = server->health == HEALTH_DOWN || server->ejected;
+    bool down = !server_is_well(server);
 
     json_set_number(object, "requests", server_requests(server));
     add_recent(object, plane, server->id);

@@ -67,6 +67,7 @@ struct pool_plan {
     const struct pool_settings *settings;
     const struct probe_settings *probe; /* NULL: no health block */
     struct followed *probe_name;        /* that its address has (names.c); NULL: it has none */
+    bool probe_name_told;               /* that it has no address */
     struct pool *pool;                  /* referenced */
     struct table_link by_name;          /* in the generation's pools_by_name */
     struct server **servers;            /* referenced, in the file's order */

@@ -14,8 +14,10 @@ struct server_name {
     struct names *names;
     struct server *server; /* referenced */
     struct followed *followed;
-    bool wanted; /* by the generation that is being adopted */
-    bool told;   /* that it has no address */
+    bool wanted;   /* by the generation that is being adopted */
+    bool in_force; /* its server is in the generation that is */
+    bool changed;  /* it can be reached or not, which has not been told */
+    bool told;     /* that it has no address */
 };
 
 struct names {
@@ -23,6 +25,8 @@ struct names {
     struct resolver *resolver;
     struct follower *follower;
     struct list watches;
+    names_changed_fn changed;
+    void *changed_arg;
     /* names_prepare's */
     struct generation *generation;
     names_fn fn;
@@ -31,6 +35,15 @@ struct names {
 };
 
 /* ---- one server ---- */
+
+/* Before its generation is in force nobody looks at the server. */
+static void name_tell(struct server_name *name)
+{
+    if (name->changed && name->in_force) {
+        name->changed = false;
+        name->names->changed(name->names->changed_arg, name->server);
+    }
+}
 
 /* Nothing in DNS says that an address is gone as long as its question fails: then it is still known. */
 static void name_look(struct server_name *name)
@@ -41,6 +54,8 @@ static void name_look(struct server_name *name)
     bool known = server_get_address(server, &now);
     char text[ADDRESS_TEXT_SIZE + 8];
 
+    bool changed = false;
+
     if (address == NULL) {
         if (followed_is_settled(name->followed) && !name->told) {
             name->told = true;
@@ -50,17 +65,17 @@ static void name_look(struct server_name *name)
                       known ? " any more" : "");
         }
         if (known) {
-            server_set_address(server, &(struct address){0});
+            changed = server_set_address(server, &(struct address){0});
         }
-        return;
-    }
-    if (!known || !address_equal(address, &now)) {
+    } else if (!known || !address_equal(address, &now)) {
         address_text_port(address, text, sizeof(text));
         log_write(known ? WEIR_LOG_NOTICE : WEIR_LOG_INFO, "names", "server %s/%s: %.*s is %s",
                   server->pool_name, server->name, STR_ARGS(server->url.host), text);
-        server_set_address(server, address);
+        changed = server_set_address(server, address);
+        name->told = false;
     }
-    name->told = false;
+    name->changed = name->changed || changed;
+    name_tell(name);
 }
 
 static void name_news(void *arg)
@@ -112,6 +127,11 @@ static void names_done(void *arg)
                   "%zu host names have no address yet; going on without these servers",
                   names->wait.open);
     }
+    list_each(link, &names->watches)
+    {
+        struct server_name *name = container_of(link, struct server_name, link);
+        name->changed = name->changed && name->in_force; /* the loops see it when they take over */
+    }
     names->fn(names->arg, names->generation);
 }
 
@@ -128,6 +148,20 @@ static void await_server(struct names *names, struct server *server)
     }
 }
 
+static void probe_news(void *arg)
+{
+    struct pool_plan *plan = arg;
+    bool known = followed_address(plan->probe_name) != NULL;
+
+    if (!known && followed_is_settled(plan->probe_name) && !plan->probe_name_told) {
+        log_write(WEIR_LOG_WARNING, "names",
+                  "pool %.*s: %.*s, which is probed, has no known address; what its servers are is "
+                  "not found out",
+                  STR_ARGS(plan->settings->name), STR_ARGS(plan->probe->address));
+    }
+    plan->probe_name_told = !known && followed_is_settled(plan->probe_name);
+}
+
 /* A name that is probed. */
 static void await_probe(struct names *names, struct pool_plan *plan)
 {
@@ -136,7 +170,7 @@ static void await_probe(struct names *names, struct pool_plan *plan)
 
     if (plan->probe_name == NULL && plan->probe != NULL &&
         address_parse_name(plan->probe->address, &host, &port)) {
-        plan->probe_name = follow(names->follower, FOLLOW_HOST, host, port, NULL, NULL);
+        plan->probe_name = follow(names->follower, FOLLOW_HOST, host, port, probe_news, plan);
         follow_wait_add(&names->wait, plan->probe_name);
     }
 }
@@ -179,14 +213,16 @@ void names_adopt(struct names *names, const struct generation *generation)
             name_free(name);
         } else {
             name->wanted = false;
+            name->in_force = true;
+            name_tell(name);
         }
     }
 }
 
 /* ---- all of them ---- */
 
-struct names *names_new(struct worker *self, struct weir_str nameservers, char *error,
-                        size_t error_size)
+struct names *names_new(struct worker *self, struct weir_str nameservers, names_changed_fn changed,
+                        void *arg, char *error, size_t error_size)
 {
     struct resolver *resolver = resolver_new(self->loop, nameservers, error, error_size);
     if (resolver == NULL) {
@@ -194,6 +230,8 @@ struct names *names_new(struct worker *self, struct weir_str nameservers, char *
     }
     struct names *names = base_zalloc(sizeof(*names));
     names->self = self;
+    names->changed = changed;
+    names->changed_arg = arg;
     names->resolver = resolver;
     names->follower = follower_new(self->loop, resolver);
     list_init(&names->watches);

@@ -17,9 +17,12 @@ struct names;
 /* Time that a generation waits for names of which nothing is known yet. */
 #define NAMES_PATIENCE_NS (3 * NS_PER_SECOND)
 
+/* A server can be reached, or can no longer. */
+typedef void (*names_changed_fn)(void *arg, struct server *server);
+
 /* `nameservers`: see resolver_new. NULL: `error` says why. */
-struct names *names_new(struct worker *self, struct weir_str nameservers, char *error,
-                        size_t error_size);
+struct names *names_new(struct worker *self, struct weir_str nameservers, names_changed_fn changed,
+                        void *arg, char *error, size_t error_size);
 void names_free(struct names **names);
 struct follower *names_follower(const struct names *names);
 

@@ -143,7 +143,7 @@ static struct members members_of(const struct pool_plan *plan)
 static bool is_member(const struct members *members, const struct server *server)
 {
     if (members->all && !server->backup) {
-        return server_is_wanted(server) && !server->held;
+        return server_is_wanted(server) && !server->held && !server->placeless;
     }
     return (server->backup != 0) == members->backups && server_is_candidate(server);
 }

@@ -349,6 +349,15 @@ static bool attempt_address(const struct probe *probe, struct address *address)
     return server_get_address(probe->server, address);
 }
 
+/* Where to knock is not known, which says nothing of the server: no verdict, and nobody waits for one. */
+static void probe_pass(struct probe *probe)
+{
+    if (server_end_hold(probe->server)) {
+        probe->prober->changed(probe->prober->arg, probe->server);
+    }
+    probe_schedule(probe);
+}
+
 static void attempt_begin(struct probe *probe)
 {
     struct attempt *attempt = &probe->attempt;
@@ -357,6 +366,10 @@ static void attempt_begin(struct probe *probe)
     struct address address;
     enum conn_error error = CONN_OK;
 
+    if (plan->probe_name != NULL && followed_address(plan->probe_name) == NULL) {
+        probe_pass(probe);
+        return;
+    }
     *attempt = (struct attempt){.generation = plan->generation,
                                 .plan = plan,
                                 .start_ns = loop_now_ns(probe_loop(probe)),

@@ -54,8 +54,8 @@ static void queue_remove(struct pool_queue *queue, struct stream *stream)
 static bool takes_anybody(const struct pool_queue *queue, const struct server *server)
 {
     const struct pool *pool = container_of(queue, struct pool, queue);
-    return server_is_candidate(server) ||
-           (pool->panic_all && server_is_wanted(server) && !server->held && !server->backup);
+    return server_is_candidate(server) || (pool->panic_all && server_is_wanted(server) &&
+                                           !server->held && !server->backup && !server->placeless);
 }
 
 /* The oldest one that may have a place at the server; NULL: none. */

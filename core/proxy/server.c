@@ -108,6 +108,7 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     } else {
         server->named = !address_from_host(&server->address, server->url.host, server->url.port);
     }
+    server->placeless = server->named;
     return server;
 }
 
@@ -218,7 +219,9 @@ void server_reason(struct server *server, char *out, size_t size)
 {
     pthread_mutex_lock(&server->lock);
     snprintf(out, size, "%s",
-             server->eject_reason[0] != '\0' ? server->eject_reason : server->reason);
+             server->placeless                 ? "its host name has no known address"
+             : server->eject_reason[0] != '\0' ? server->eject_reason
+                                               : server->reason);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -261,12 +264,17 @@ size_t server_probes(struct server *server, struct probe_record records[PROBE_RE
     return count;
 }
 
-void server_set_address(struct server *server, const struct address *address)
+bool server_set_address(struct server *server, const struct address *address)
 {
+    bool placeless = address->len == 0;
+    bool changed = placeless != (server->placeless != 0);
+
     pthread_mutex_lock(&server->lock);
     server->address = *address;
     pthread_mutex_unlock(&server->lock);
     server->moves++;
+    server->placeless = placeless;
+    return changed;
 }
 
 bool server_get_address(struct server *server, struct address *address)

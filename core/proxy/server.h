@@ -83,6 +83,7 @@ struct server {
     _Atomic uint32_t backup;          /* serves only when no other can */
     _Atomic uint32_t held;            /* came while the pool ran, and waits for its first probe */
     _Atomic uint32_t ejected;         /* taken out for a time, see recovery.h */
+    _Atomic uint32_t placeless;       /* its host name has no known address */
     _Atomic uint32_t moves;           /* changes of its address; older connections are not kept */
     struct server_local *locals;
 
@@ -141,7 +142,8 @@ bool server_set_share(struct server *server, uint32_t share);
 void server_set_ejected(struct server *server, uint64_t end_ns, uint64_t until_ms,
                         const char *reason);
 
-/* Why it is well or not, in words; the ejection's reason while there is one. Copies. Any thread. */
+/* Why it is well or not, in words; the ejection's reason while there is one, and before it that
+ * nobody knows where it is. Copies. Any thread. */
 void server_reason(struct server *server, char *out, size_t size);
 
 /* Keeps what a probe found out. Control thread. */
@@ -149,8 +151,10 @@ void server_note_probe(struct server *server, bool good, uint64_t took_ns, const
 /* Copies the last ones, oldest first; says how many. Any thread. */
 size_t server_probes(struct server *server, struct probe_record records[PROBE_RECORDS]);
 
-void server_set_address(struct server *server, const struct address *address);
-/* false: the name has not been resolved. Any thread. */
+/* Where its host name leads; len 0: nowhere. true: it can be reached and could not, or the reverse; balancers
+ * see that with the next refresh of the pool. Control thread. */
+bool server_set_address(struct server *server, const struct address *address);
+/* false: the name has no known address. Any thread. */
 bool server_get_address(struct server *server, struct address *address);
 
 /* Its administrator wants it to have new sessions. */
@@ -161,7 +165,7 @@ static inline bool server_is_wanted(const struct server *server)
 
 static inline bool server_is_well(const struct server *server)
 {
-    return server->health != HEALTH_DOWN && !server->ejected;
+    return server->health != HEALTH_DOWN && !server->ejected && !server->placeless;
 }
 
 /* May be picked for new sessions, as far as it is concerned itself. */

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Servers that DNS names: time to live, several addresses, SRV records, failing name servers."""
 
+import json
+
 import pytest
 
-from weirtest import conf
+from weirtest import admin, conf
 from weirtest.dns import A, AAAA, SRV
 from weirtest.load import Load
 from weirtest.names import one_pool, same_port, served_by
@@ -168,6 +170,17 @@ def test_names_are_probed_too(start_weir, http_server, dns):
     weir.wait_log("server web/web is down: .*refused")
 
 
+def test_a_probed_name_without_address_takes_nobody_out(start_weir, http_server, dns):
+    """That the prober cannot find its way says nothing of the servers."""
+    web = http_server("web")
+    health = f'health "http" {{ address = "probe.test:{web.port}"  interval = 20ms  path = "/probe" }}'
+    weir = start_weir(dns.option + conf.one_pool({"web": web}, health))
+    weir.wait_log("pool web: .*probe.test.* has no known address")
+    assert served_by(weir, 2) == {"web"}
+    dns.records = {("probe.test", A): ["127.0.0.1"]}
+    wait_for(lambda: web.requests and any(r.target == "/probe" for r in web.requests), "a probe")
+
+
 def test_one_question_for_all_who_have_the_name(start_weir, http_server, dns):
     web = http_server("127.0.0.1", host="127.0.0.1")
     dns.records = {("shop.test", A): ["127.0.0.1"]}
@@ -178,3 +191,18 @@ def test_one_question_for_all_who_have_the_name(start_weir, http_server, dns):
     assert served_by(weir) == {web.name}
     weir.reload()
     assert sorted(dns.asked) == [("shop.test", A), ("shop.test", AAAA)]
+
+
+def test_a_server_without_address_is_no_candidate(start_weir, http_server, dns):
+    """The others serve without a second try; it comes in as soon as it has one."""
+    web = http_server("127.0.0.1", host="127.0.0.1")
+    weir = start_weir(dns.option + conf.one_pool({"web": web, "gone": f"http://gone.test:{web.port}"}) +
+                      admin.listener())
+    for _ in range(12):
+        assert weir.get("/").status == 200
+    assert not any(entry["retries"] for entry in weir.access(12))
+    shown = json.loads(admin.browser(weir).get("/api/v1/pools/web/servers/gone").text)["health"]
+    assert (shown["status"], shown["reason"]) == ("down", "its host name has no known address")
+    dns.records = {("gone.test", A): ["127.0.0.1"]}
+    wait_for(lambda: weir.get("/") and "gone" in {entry["server"] for entry in weir.access()},
+             "a request there")
