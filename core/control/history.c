@@ -146,6 +146,13 @@ static void read_traffic(struct mark *now, const struct traffic *traffic, bool b
     }
 }
 
+/* What was counted between two readings; none where the later one is smaller, which it may be by a request
+ * that was just being counted. */
+static uint64_t since(uint64_t from, uint64_t to)
+{
+    return to > from ? to - from : 0;
+}
+
 /* ---- sampling ---- */
 
 static struct latency latency_between(const struct mark *from, const struct mark *to)
@@ -168,13 +175,27 @@ static struct sample sample_between(const struct mark *from, const struct mark *
 {
     struct latency latency = latency_between(from, to);
     return (struct sample){
-        .rate = (float)((double)(to->counters.requests - from->counters.requests) / seconds),
-        .errors_rate = (float)((double)(to->counters.errors - from->counters.errors) / seconds),
+        .rate = (float)((double)since(from->counters.requests, to->counters.requests) / seconds),
+        .errors_rate = (float)((double)since(from->counters.errors, to->counters.errors) / seconds),
         .in_flight = (float)in_flight,
         .p50 = (float)latency.p50,
         .p95 = (float)latency.p95,
         .p99 = (float)latency.p99,
     };
+}
+
+/* Who bears the name now is not who bore it before: a server that was removed and added again, say, began to
+ * count at zero. What is kept of the hour stays; differences begin anew. */
+static void notice_successor(struct series *series, const struct mark *now)
+{
+    const struct counters *last = &series->last.counters;
+
+    if (now->counters.requests < last->requests || now->counters.bytes_in < last->bytes_in ||
+        now->counters.bytes_out < last->bytes_out) {
+        memset(series->recent, 0, sizeof(series->recent));
+        memset(series->marks, 0, sizeof(series->marks));
+        memset(&series->last, 0, sizeof(series->last));
+    }
 }
 
 /* Takes what was read now. `buckets`: the histogram too, which is so at least on each step. */
@@ -183,6 +204,7 @@ static void series_take(struct history *history, struct series *series, const st
 {
     uint64_t second = history->second;
 
+    notice_successor(series, now);
     if (series->second == 0) { /* new, and so is what it counts: it began at zero a second ago */
         series->second = second - 1;
     }
@@ -195,8 +217,8 @@ static void series_take(struct history *history, struct series *series, const st
         }
         series->fine[second % HISTORY_SECONDS] =
             sample_between(&series->last, now, (double)passed, in_flight);
-        series->last = *now;
     }
+    series->last = *now;
     for (uint64_t s = 1; s <= passed && s <= RECENT_COUNTERS; s++) {
         series->recent[(series->second + s) % RECENT_COUNTERS] = now->counters;
     }
@@ -270,8 +292,19 @@ static void sample_routes(struct history *history, const struct generation *g)
     }
 }
 
-static void sample_listeners(struct history *history, const struct generation *g,
-                             struct mark *total)
+/* The total goes on where listeners come and go. */
+static void add_to_total(struct mark *total, const struct mark *from, const struct mark *to)
+{
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        total->buckets[i] += (uint32_t)since(from->buckets[i], to->buckets[i]);
+    }
+    total->counters.requests += since(from->counters.requests, to->counters.requests);
+    total->counters.errors += since(from->counters.errors, to->counters.errors);
+    total->counters.bytes_in += since(from->counters.bytes_in, to->counters.bytes_in);
+    total->counters.bytes_out += since(from->counters.bytes_out, to->counters.bytes_out);
+}
+
+static void sample_listeners(struct history *history, const struct generation *g)
 {
     for (size_t i = 0; i < g->listener_count; i++) {
         const struct listener *listener = g->listeners[i].listener;
@@ -281,25 +314,20 @@ static void sample_listeners(struct history *history, const struct generation *g
         for (unsigned k = 0; k < listener->loops; k++) {
             read_traffic(&now, &listener->locals[k].traffic, true);
         }
-        if (series != NULL) {
-            series_take(history, series, &now, 0);
+        if (series == NULL) {
+            continue;
         }
+        notice_successor(series, &now);
         if (!listener_plan_on_control(&g->listeners[i])) {
-            for (unsigned k = 0; k < HISTOGRAM_BUCKETS; k++) {
-                total->buckets[k] += now.buckets[k];
-            }
-            total->counters.requests += now.counters.requests;
-            total->counters.errors += now.counters.errors;
-            total->counters.bytes_in += now.counters.bytes_in;
-            total->counters.bytes_out += now.counters.bytes_out;
+            add_to_total(&history->total, &series->last, &now);
         }
+        series_take(history, series, &now, 0);
     }
 }
 
 void history_sample(struct history *history, const struct generation *generation, uint64_t second,
                     uint64_t wall_ms)
 {
-    struct mark total = {{0, 0, 0, 0}, {0}};
     uint32_t in_flight = 0;
 
     if (second <= history->second) {
@@ -313,10 +341,10 @@ void history_sample(struct history *history, const struct generation *generation
     }
     sample_pools(history, generation, &in_flight);
     sample_routes(history, generation);
-    sample_listeners(history, generation, &total);
+    sample_listeners(history, generation);
     struct series *series = series_of(history, HISTORY_TOTAL, SERIES_POOL);
     if (series != NULL) {
-        series_take(history, series, &total, in_flight);
+        series_take(history, series, &history->total, in_flight);
     }
 }
 
@@ -331,10 +359,10 @@ struct rates history_rates(const struct history *history, uint64_t key)
     const struct counters *now = &series->recent[series->second % RECENT_COUNTERS];
     const struct counters *then = &series->recent[(series->second + 1) % RECENT_COUNTERS];
     double seconds = RECENT_COUNTERS - 1;
-    return (struct rates){(double)(now->requests - then->requests) / seconds,
-                          (double)(now->errors - then->errors) / seconds,
-                          (double)(now->bytes_in - then->bytes_in) / seconds,
-                          (double)(now->bytes_out - then->bytes_out) / seconds};
+    return (struct rates){(double)since(then->requests, now->requests) / seconds,
+                          (double)since(then->errors, now->errors) / seconds,
+                          (double)since(then->bytes_in, now->bytes_in) / seconds,
+                          (double)since(then->bytes_out, now->bytes_out) / seconds};
 }
 
 static const struct mark *mark_back(const struct series *series, unsigned steps)
@@ -371,8 +399,8 @@ double history_error_share(const struct history *history, uint64_t key)
     }
     const struct counters *now = &series->recent[series->second % RECENT_COUNTERS];
     const struct counters *then = &mark_back(series, HISTORY_MARKS - 1)->counters;
-    uint64_t requests = now->requests - then->requests;
-    return requests > 0 ? (double)(now->errors - then->errors) / (double)requests : NAN;
+    uint64_t requests = since(then->requests, now->requests);
+    return requests > 0 ? (double)since(then->errors, now->errors) / (double)requests : NAN;
 }
 
 bool history_quiet(const struct history *history, uint64_t key)

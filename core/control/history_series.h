@@ -26,7 +26,7 @@ struct series {
     uint64_t second;                         /* of the last sample; 0: none yet */
     struct counters recent[RECENT_COUNTERS]; /* by second */
     struct mark marks[HISTORY_MARKS]; /* by step; of servers the histogram is read at steps */
-    struct mark last;                 /* of the last second, where `fine` is kept */
+    struct mark last;                 /* of the last second; of servers without the histogram */
     struct sample *fine;              /* HISTORY_SECONDS, by second; NULL: not kept */
     struct sample *coarse;            /* HISTORY_COARSE, by step; NULL: not kept */
 };
@@ -36,7 +36,8 @@ struct history {
     size_t mask;
     size_t count, pools, servers;
     uint64_t second;
-    uint64_t wall_ms; /* at `second` */
+    uint64_t wall_ms;  /* at `second` */
+    struct mark total; /* of all listeners that were ever there, what they counted meanwhile */
 };
 
 /* NULL: there is none. */

@@ -242,6 +242,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
         control_leave_sockets(control, control->runtime.current, generation);
     }
     control->runtime.current = generation;
+    generation->in_force = true;
     if (control->stopping) {
         control_leave_sockets(control, generation,
                               NULL); /* it came between: nobody accepts there */

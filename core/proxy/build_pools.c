@@ -261,46 +261,35 @@ static struct pool *pool_find(struct build *b, struct weir_str name)
     return pool;
 }
 
-/* The running generation's server of that name, when its URL is the same. */
-static struct server *server_find(struct build *b, const struct pool_plan *plan,
-                                  const struct server_settings *settings)
+/* The server that lives, or a new one. `running`: the plan of the pool that runs; NULL: none does. */
+static struct server *attach_server(struct build *b, const struct pool_plan *plan,
+                                    const struct pool_plan *running,
+                                    const struct server_settings *settings)
 {
-    const struct generation *current = b->runtime->current;
-    const struct pool *pool = plan->pool;
-    bool runs = false;
+    struct weir_str pool = str_from(plan->pool->name);
+    struct server *server = server_find(pool, settings->id, &settings->url, settings->called);
 
-    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
-        if (current->pools[i].pool != pool) {
-            continue;
-        }
-        runs = true;
-        weir_server_id id = server_id_of(str_from(pool->name), settings->id);
-        struct server *server = pool_plan_server(&current->pools[i], id);
-        if (server != NULL && str_equal(server->url.text, settings->url.text)) {
-            return server_ref(server);
+    if (server == NULL) {
+        server = server_new(pool, settings->id, &settings->url, b->generation->loops);
+        if (settings->called.len > 0) {
+            server_set_called(server, settings->called);
         }
     }
-    struct server *server =
-        server_new(str_from(pool->name), settings->id, &settings->url, b->generation->loops);
-    if (settings->called.len > 0) {
-        server_set_called(server, settings->called);
+    if (running != NULL && running->generation->in_force &&
+        pool_plan_server(running, server->id) != server) {
+        server->held = plan->health != NULL; /* a newcomer shows that it is well first */
     }
-    server->held = runs && plan->health != NULL; /* a newcomer shows that it is well first */
     return server;
 }
 
 /* The same settings as before: the same context, by which the loops see that their idle connections may
  * stay. */
-static void share_tls(struct build *b, struct pool_plan *plan)
+static void share_tls(struct pool_plan *plan, const struct pool_plan *running)
 {
-    const struct generation *current = b->runtime->current;
-    for (size_t i = 0; current != NULL && i < current->pool_count; i++) {
-        const struct pool_plan *last = &current->pools[i];
-        if (last->pool == plan->pool && tls_server_ctx_equal(last->tls, plan->tls)) {
-            SSL_CTX_free(plan->tls);
-            plan->tls = last->tls;
-            SSL_CTX_up_ref(plan->tls);
-        }
+    if (running != NULL && tls_server_ctx_equal(running->tls, plan->tls)) {
+        SSL_CTX_free(plan->tls);
+        plan->tls = running->tls;
+        SSL_CTX_up_ref(plan->tls);
     }
 }
 
@@ -310,11 +299,12 @@ void build_attach_pool(struct build *b, struct pool_plan *plan)
     size_t count = plan->settings->servers.count;
 
     plan->pool = pool_find(b, plan->settings->name);
+    const struct pool_plan *running = generation_plan_of(b->runtime->current, plan->pool);
     plan->servers = build_alloc(b, count * sizeof(struct server *));
     for (size_t i = 0; i < count; i++) {
-        plan->servers[i] = server_find(b, plan, &settings[i]);
+        plan->servers[i] = attach_server(b, plan, running, &settings[i]);
         plan->server_count++;
     }
     plan_index(b, plan);
-    share_tls(b, plan);
+    share_tls(plan, running);
 }

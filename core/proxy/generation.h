@@ -164,6 +164,7 @@ struct generation {
     unsigned loops;
     _Atomic unsigned loops_left; /* loops that have not left */
     _Atomic unsigned loops_kept; /* loops that have not left, or have balancers or clients of it */
+    bool in_force;               /* it has been; control thread */
     bool retired;
     struct generation_local *locals;
     struct runtime *runtime;

@@ -74,6 +74,69 @@ static char *make_authority(const struct weir_url *url, struct weir_str host)
     return base_strndup(text, strlen(text));
 }
 
+/* ---- all that live ---- */
+
+/* Under the lock an entry's count may be 0, and its end wait for the lock: such a one is not found. */
+static struct {
+    pthread_mutex_t lock;
+    struct table table; /* struct server.living */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t living_hash(struct weir_str pool, struct weir_str name)
+{
+    return table_hash_more(table_hash(pool), name);
+}
+
+static void living_add(struct server *server)
+{
+    pthread_mutex_lock(&all.lock);
+    table_add(&all.table, &server->living,
+              living_hash(str_from(server->pool_name), str_from(server->name)));
+    pthread_mutex_unlock(&all.lock);
+}
+
+static void living_remove(struct server *server)
+{
+    pthread_mutex_lock(&all.lock);
+    table_remove(&server->living);
+    if (all.table.count == 0) {
+        table_end(&all.table);
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
+static bool ref_if_living(struct server *server)
+{
+    unsigned refs = server->refs;
+    while (refs > 0) {
+        if (atomic_compare_exchange_weak(&server->refs, &refs, refs + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct server *server_find(struct weir_str pool, struct weir_str name, const struct weir_url *url,
+                           struct weir_str called)
+{
+    struct server *found = NULL;
+
+    pthread_mutex_lock(&all.lock);
+    for (struct table_link *link = table_first(&all.table, living_hash(pool, name));
+         link != NULL && found == NULL; link = table_next(link)) {
+        struct server *server = container_of(link, struct server, living);
+        if (str_equal(str_from(server->pool_name), pool) &&
+            str_equal(str_from(server->name), name) && str_equal(server->url.text, url->text) &&
+            str_equal(str_from(server->called), called) && ref_if_living(server)) {
+            found = server;
+        }
+    }
+    pthread_mutex_unlock(&all.lock);
+    return found;
+}
+
+/* ---- life ---- */
+
 struct server *server_new(struct weir_str pool, struct weir_str name, const struct weir_url *url,
                           unsigned loops)
 {
@@ -109,6 +172,7 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
         server->named = !address_from_host(&server->address, server->url.host, server->url.port);
     }
     server->placeless = server->named;
+    living_add(server);
     return server;
 }
 
@@ -139,6 +203,7 @@ void server_unref(struct server **server)
     if (before > 1) {
         return;
     }
+    living_remove(s);
     ASSERT(list_empty(&s->waiters));
     for (unsigned i = 0; i < s->loops; i++) {
         ASSERT(list_empty(&s->locals[i].idle) && s->locals[i].notes == NULL);

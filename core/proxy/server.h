@@ -18,6 +18,7 @@
 #include <openssl/ssl.h>
 
 #include "base/list.h"
+#include "base/table.h"
 #include "net/address.h"
 #include "proxy/sessions.h"
 #include "proxy/stats.h"
@@ -62,6 +63,7 @@ struct server_local {
 } __attribute__((aligned(64)));
 
 struct server {
+    struct table_link living; /* in the table of all that live; its lock */
     /* read on each request, changed rarely */
     weir_server_id id;
     char *pool_name;
@@ -115,6 +117,11 @@ weir_server_id server_id_of(struct weir_str pool, struct weir_str name);
 
 struct server *server_new(struct weir_str pool, struct weir_str name, const struct weir_url *url,
                           unsigned loops);
+/* The one that lives: while a generation has it, or a request runs there, though no configuration may have it
+ * any more. So who is removed and comes back still knows of the requests that it has. `called` as in
+ * server_set_called; empty: none. Referenced; NULL: none lives. Any thread. */
+struct server *server_find(struct weir_str pool, struct weir_str name, const struct weir_url *url,
+                           struct weir_str called);
 struct server *server_ref(struct server *server);
 /* The host name that the server was found by: for TLS and for probes, while its URL has the address. Before
  * it is used. */

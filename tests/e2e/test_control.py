@@ -99,6 +99,56 @@ def test_removal_waits_for_running_requests(start_weir, http_server):
     wait_for(lambda: ids(root) == ["a"], "the server to go")
 
 
+@pytest.mark.parametrize("how", ["members", "reload"])
+def test_who_comes_back_still_has_his_requests(start_weir, http_server, how):
+    """A server that is removed and added again while a request runs there: its limit counts that one."""
+    gate = Holding()
+    a, b = http_server("a", gate), http_server("b")
+    limited = (a, "max_connections = 1")
+    weir = start_weir(text({"a": limited, "b": (b, "weight = 0")}, "queue_timeout = 60s"))
+    root = admin.browser(weir)
+    answers = []
+
+    def visit():
+        with weir.client() as client:
+            answers.append(client.get("/").server)
+
+    visitors = [threading.Thread(target=visit) for _ in range(2)]
+    visitors[0].start()
+    wait_for(lambda: a.active == 1, "the request to be there")
+    if how == "members":
+        assert root.delete(f"{SERVERS}/a?now=1").status in (202, 204)
+        assert ids(root) == ["b"]
+        assert root.post(SERVERS, {"url": a.url, "id": "a", "max_connections": 1}).status == 201
+    else:
+        weir.reload(text({"b": (b, "weight = 0")}))
+        weir.reload(text({"a": limited, "b": (b, "weight = 0")}, "queue_timeout = 60s"))
+    assert root.get(f"{SERVERS}/a").json["in_flight"] == 1
+    visitors[1].start()
+    wait_for(lambda: root.get("/api/v1/pools/web").json["queued"] == 1, "the second one to wait")
+    assert a.active == 1
+    gate.release()
+    for visitor in visitors:
+        visitor.join()
+    assert answers == ["a", "a"]
+    wait_for(lambda: root.get(f"{SERVERS}/a").json["in_flight"] == 0, "nothing to run there")
+
+
+def test_a_start_waits_for_no_probe_of_an_added_server(start_weir, http_server):
+    """While it runs, a newcomer is probed before it serves; after a start it serves like all others."""
+    gate = Holding(path="/health")
+    a, b = http_server("a"), http_server("b", gate)
+    weir = start_weir(text({"a": a}, 'health "http" { path = "/health"  timeout = 60s }'))
+    root = admin.browser(weir)
+    assert root.post(SERVERS, {"url": b.url, "id": "b"}).status == 201
+    wait_for(lambda: b.active == 1, "the probe of the newcomer")
+    assert {weir.get("/").server for _ in range(8)} == {"a"}
+    weir.stop()
+    weir.start()
+    assert {weir.get("/").server for _ in range(16)} == {"a", "b"}
+    gate.release()
+
+
 def test_drift_and_contradictions(start_weir, http_server):
     """A reload keeps runtime changes, and says which of them the files contradict."""
     a, b = http_server("a"), http_server("b")

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "control/history.h"
+#include "proxy/client.h"
 
 #define SERVERS 600u
 #define START   UINT64_C(100000) /* seconds: a machine that has run for long */
@@ -178,6 +179,61 @@ START_TEST(a_machine_that_was_just_started)
 }
 END_TEST
 
+/* A server that was removed and added again, while none of its name lived, counts from zero. */
+START_TEST(a_successor_begins_at_zero)
+{
+    struct stage stage;
+    stage_init(&stage);
+    for (unsigned i = 0; i < 20; i++) {
+        second(&stage, 10, 20);
+    }
+    uint64_t id = stage.servers[7]->id;
+    struct weir_url url = stage.servers[6]->url;
+    server_unref(&stage.servers[7]);
+    stage.servers[7] = server_new(STR("web"), STR("s7"), &url, 1);
+    ck_assert_uint_eq(stage.servers[7]->id, id);
+    for (unsigned i = 0; i < 10; i++) {
+        second(&stage, 3, 20);
+        double rate = history_rates(stage.history, id).requests;
+        ck_assert(rate >= 0 && rate <= 10);
+        struct latency latency = history_minute(stage.history, id);
+        ck_assert(isnan(latency.p50) || (latency.p50 > 15 && latency.p50 < 25));
+        double now = value(&stage, "server:web/s7.rate", 3600, 0);
+        ck_assert(now >= 0 && now <= 10);
+    }
+    ck_assert_double_eq_tol(history_rates(stage.history, id).requests, 3, 0.001);
+    /* The hour before is still known. */
+    ck_assert_double_eq_tol(value(&stage, "server:web/s7.rate", 3600, 3), 10, 0.001);
+    stage_end(&stage);
+}
+END_TEST
+
+/* Listeners that go, and come back, make neither holes nor heaps in the total. */
+START_TEST(the_total_outlives_listeners)
+{
+    struct stage stage;
+    struct listener *listeners[2] = {listener_new(STR("a"), 1), listener_new(STR("b"), 1)};
+    struct listener_plan plans[2] = {{.listener = listeners[0]}, {.listener = listeners[1]}};
+    stage_init(&stage);
+    stage.generation.listeners = plans;
+    for (unsigned i = 0; i < 40; i++) {
+        stage.generation.listener_count = i >= 10 && i < 20 ? 1 : 2;
+        for (unsigned k = 0; k < 2; k++) {
+            stat_add(&listeners[k]->locals[0].traffic.requests, 100);
+            histogram_add(&listeners[k]->locals[0].traffic.total, 20 * NS_PER_MS);
+        }
+        second(&stage, 0, 1);
+        double rate = value(&stage, "total.rate", 60, 0);
+        ck_assert_double_eq_tol(rate, i >= 10 && i < 20 ? 100 : i == 20 ? 1200 : 200, 0.001);
+        double late = value(&stage, "total.p99", 60, 0);
+        ck_assert(late > 15 && late < 25);
+    }
+    listener_unref(&listeners[0]);
+    listener_unref(&listeners[1]);
+    stage_end(&stage);
+}
+END_TEST
+
 static Suite *history_suite(void)
 {
     Suite *suite = suite_create("history");
@@ -187,6 +243,8 @@ static Suite *history_suite(void)
     tcase_add_test(tcase, seconds_and_steps);
     tcase_add_test(tcase, missed_seconds_are_not_known);
     tcase_add_test(tcase, a_machine_that_was_just_started);
+    tcase_add_test(tcase, a_successor_begins_at_zero);
+    tcase_add_test(tcase, the_total_outlives_listeners);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -248,6 +248,62 @@ START_TEST(probes_are_kept_oldest_first)
 }
 END_TEST
 
+/* ---- who lives is found again ---- */
+
+START_TEST(who_lives_is_found)
+{
+    char text[128], other_text[128];
+    struct weir_url url = url_of("http", "127.0.0.1", 3001, "/x", text);
+    struct weir_url other = url_of("http", "127.0.0.1", 3002, "/x", other_text);
+    struct weir_str none = {NULL, 0};
+    struct server *server = make("http", "127.0.0.1");
+    struct server *held = server_ref(server); /* a request runs there */
+    ck_assert(server_acquire(server));
+    server_unref(&server);
+
+    server = server_find(STR("web"), STR("a"), &url, none);
+    ck_assert_ptr_eq(server, held);
+    ck_assert_uint_eq(server->in_flight, 1);
+    ck_assert_ptr_null(server_find(STR("we"), STR("ba"), &url, none));
+    ck_assert_ptr_null(server_find(STR("web"), STR("b"), &url, none));
+    ck_assert_ptr_null(server_find(STR("web"), STR("a"), &other, none));
+    ck_assert_ptr_null(server_find(STR("web"), STR("a"), &url, STR("name.example")));
+    server_release(server);
+    server_unref(&server);
+    server_unref(&held);
+    ck_assert_ptr_null(server_find(STR("web"), STR("a"), &url, none));
+}
+END_TEST
+
+/* A request's end on one thread, a generation on another: each finds it alive, or not at all. */
+static void *find_again(void *arg)
+{
+    unsigned *found = arg;
+    char text[128];
+    struct weir_url url = url_of("http", "127.0.0.1", 3001, "/x", text);
+    for (unsigned i = 0; i < 20000; i++) {
+        struct server *server = server_find(STR("web"), STR("a"), &url, (struct weir_str){NULL, 0});
+        if (server != NULL) {
+            *found += server->loops == 2;
+            server_unref(&server);
+        }
+    }
+    return NULL;
+}
+
+START_TEST(finding_and_ending_at_once)
+{
+    pthread_t thread;
+    unsigned found = 0;
+    ck_assert_int_eq(pthread_create(&thread, NULL, find_again, &found), 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        struct server *server = make("http", "127.0.0.1");
+        server_unref(&server);
+    }
+    pthread_join(thread, NULL);
+}
+END_TEST
+
 static Suite *server_suite(void)
 {
     Suite *suite = suite_create("proxy/server");
@@ -262,6 +318,8 @@ static Suite *server_suite(void)
     tcase_add_test(tcase, long_reasons_are_cut);
     tcase_add_test(tcase, words);
     tcase_add_test(tcase, probes_are_kept_oldest_first);
+    tcase_add_test(tcase, who_lives_is_found);
+    tcase_add_test(tcase, finding_and_ending_at_once);
     suite_add_tcase(suite, tcase);
     return suite;
 }
