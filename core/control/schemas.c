@@ -48,12 +48,17 @@ const struct answer_schema answer_schemas[] = {
      ",'connections':" COUNT ",'error_share':" MAYBE ",'rates':" RATES ",'latency_ms':" LATENCY
      ",'ejected_until':" OR_TIME "}}"},
     {"Servers", LIST(REF("Server"))},
-    {"Pool", "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT
-             ",'policy':" OR_TEXT ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
-             ",'servers':{'type':'array','items':" REF(
-                 "Server") "},'up':" COUNT ",'total':" COUNT ",'in_flight':" COUNT
-                           ",'queued':" COUNT ",'totals':{'type':'object','properties':{" TRAFFIC
-                           "}},'rates':" RATES ",'latency_ms':" LATENCY "}}"},
+    {"Pool",
+     "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT
+     ",'policy':" OR_TEXT ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
+     ",'servers':{'type':'array','items':" REF(
+         "Server") "},'names':{'type':'array','description':'Server blocks with resolve = all or srv:"
+                   " servers that the name has, and those beyond the first 256.','items':"
+                   "{'type':'object','properties':{'id':" TEXT ",'host':" TEXT
+                   ",'resolve':{'enum':['all','srv']},'servers':" COUNT ",'left_out':" COUNT
+                   "}}},'up':" COUNT ",'total':" COUNT ",'in_flight':" COUNT ",'queued':" COUNT
+                   ",'totals':{'type':'object','properties':{" TRAFFIC "}},'rates':" RATES
+                   ",'latency_ms':" LATENCY "}}"},
     {"Pools", LIST(REF("Pool"))},
     {"Routes", LIST("{'type':'object','properties':{'name':" TEXT ",'path':" OR_TEXT
                     ",'host':" OR_TEXT ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'place':" TEXT

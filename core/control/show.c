@@ -8,6 +8,7 @@
 
 #include "control/overlay.h"
 #include "control/show.h"
+#include "proxy/discovery.h"
 #include "proxy/client.h"
 
 static void add_reasons(cJSON *object, const struct traffic *traffic)
@@ -191,6 +192,27 @@ static const char *use_name(const struct use *use)
     return use != NULL && use->block->title.text.len > 0 ? use->block->title.text.ptr : NULL;
 }
 
+/* Blocks that stand for several servers. */
+static void add_names(cJSON *object, const struct plane *plane, const struct pool_plan *plan)
+{
+    cJSON *names = cJSON_AddArrayToObject(object, "names");
+    const struct server_settings *blocks = plan->settings->blocks.items;
+
+    for (size_t i = 0; i < plan->settings->blocks.count; i++) {
+        if (blocks[i].resolve == RESOLVE_FIRST) {
+            continue;
+        }
+        struct discovery_report report = discovery_report(plane->runtime->discovery, &blocks[i]);
+        cJSON *name = cJSON_CreateObject();
+        json_set_str(name, "id", blocks[i].id);
+        json_set_str(name, "host", blocks[i].url.host);
+        json_set(name, "resolve", blocks[i].resolve == RESOLVE_SRV ? "srv" : "all");
+        json_set_number(name, "servers", (double)report.servers);
+        json_set_number(name, "left_out", (double)report.left_out);
+        cJSON_AddItemToArray(names, name);
+    }
+}
+
 cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
 {
     struct traffic traffic = pool_total(plan->pool);
@@ -204,6 +226,7 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
     for (size_t i = 0; i < plan->server_count; i++) {
         cJSON_AddItemToArray(servers, show_server(plane, plan, i));
     }
+    add_names(object, plane, plan);
     json_set_number(object, "up", show_servers_up(plan));
     json_set_number(object, "total", (double)plan->server_count);
     json_set_number(object, "in_flight", pool_in_flight(plan));

@@ -245,6 +245,9 @@ def test_the_same_of_many_addresses_are_servers(start_weir, dns):
     assert dns.over_tcp > 0
     expected = [f"shop-{address}:81" for address in many[:256]]
     assert servers_of(weir) == expected
+    names = json.loads(admin.browser(weir).get("/api/v1/pools/web").text)["names"]
+    assert names == [{"id": "shop", "host": "shop.test", "resolve": "all", "servers": 256,
+                      "left_out": 44}]
     generation = weir.log().count("stands for")
     for turn in range(1, 4):
         dns.records = {("shop.test", A): many[turn * 50:] + many[:turn * 50]}

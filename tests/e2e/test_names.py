@@ -6,11 +6,11 @@ import json
 import pytest
 
 from weirtest import admin, conf
-from weirtest.dns import A, AAAA, SRV
+from weirtest.dns import A, AAAA, SERVFAIL, SRV
 from weirtest.load import Load
 from weirtest.names import one_pool, same_port, served_by
-from weirtest.wait import wait_for
-from weirtest.weir import run_weir
+from weirtest.wait import SANITIZED, wait_for
+from weirtest.weir import run_weir, shim
 
 
 def test_address_follows_its_record(start_weir, http_server, dns):
@@ -95,9 +95,11 @@ def test_reload_knows_new_names_before_it_takes_over(start_weir, http_server, dn
     assert ("one.test", A) not in dns.asked[before + 2:], "nobody asks for what is gone"
 
 
-def test_resolve_wants_a_name(make_weir):
+@pytest.mark.parametrize("url", ["unix:/tmp/x", "http://127.0.0.1:81", "http://[::1]:81"])
+@pytest.mark.parametrize("resolve", ["all", "srv"])
+def test_resolve_wants_a_name(make_weir, url, resolve):
     weir = make_weir()
-    weir.configure(conf.one_pool({"a": ("unix:/tmp/x", "resolve = all")}))
+    weir.configure(conf.one_pool({"a": (url, f"resolve = {resolve}")}))
 
     done = run_weir("-t", "-c", weir.conf_path)
     assert done.returncode == 1 and "`resolve` is for host names" in done.stderr
@@ -206,3 +208,54 @@ def test_a_server_without_address_is_no_candidate(start_weir, http_server, dns):
     dns.records = {("gone.test", A): ["127.0.0.1"]}
     wait_for(lambda: weir.get("/") and "gone" in {entry["server"] for entry in weir.access()},
              "a request there")
+
+
+# -- /etc --
+
+
+@pytest.fixture
+def etc(tmp_path):
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    (folder / "hosts").write_text("127.0.0.1 localhost\n", encoding="ascii")
+    (folder / "resolv.conf").write_text("", encoding="ascii")
+    return folder
+
+
+def start_with(make_weir, etc, text):
+    weir = make_weir()
+    weir.configure(text)
+    return weir.start(environment={"WEIR_TEST_ETC": str(etc)}, preload=shim("etc"))
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_etc_hosts(make_weir, http_server, dns, etc):
+    """All its lines count, in both families, and DNS is not asked; it is read again."""
+    webs = same_port(http_server, "127.0.0.1", "127.0.0.2", "::1")
+    dns.records = {("shop.test", A): ["127.0.0.3"]}
+    (etc / "hosts").write_text("127.0.0.1 shop.test\n127.0.0.2 web shop.test\n::1 shop.test\n",
+                               encoding="ascii")
+    weir = start_with(make_weir, etc,
+                      one_pool(dns, f"http://shop.test:{webs[0].port}", "resolve = all"))
+    assert served_by(weir) == {web.name for web in webs}
+    (etc / "hosts").write_text("127.0.0.2 shop.test\n", encoding="ascii")
+    wait_for(lambda: served_by(weir) == {webs[1].name}, "the others to go")
+    assert dns.asked == []
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_search_list(make_weir, http_server, dns, etc):
+    """A short name is what the first domain has of it; one that cannot be asked is not passed over. Changes
+    of /etc/resolv.conf are seen while it runs."""
+    one, two = same_port(http_server, "127.0.0.1", "127.0.0.2")
+    dns.records = {("shop.one.test", A): ["127.0.0.1"], ("shop.two.test", A): ["127.0.0.2"]}
+    (etc / "resolv.conf").write_text("search none.test one.test two.test\n", encoding="ascii")
+    weir = start_with(make_weir, etc, one_pool(dns, f"http://shop:{one.port}"))
+    assert served_by(weir) == {one.name}
+    dns.faults = {("shop.one.test", A): SERVFAIL}
+    weir.wait_log(r"cannot resolve shop \(A\)")
+    assert served_by(weir) == {one.name}
+    dns.faults = {}
+    (etc / "resolv.conf").write_text("search two.test one.test\n", encoding="ascii")
+    wait_for(lambda: served_by(weir, 2) == {two.name}, "the other domain")
+    assert "/etc/resolv.conf has changed and is read again" in weir.log()
