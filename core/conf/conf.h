@@ -46,6 +46,8 @@ struct conf_tree {
     const char **files;     /* read, in order; absolute paths */
     struct weir_str *texts; /* of the files */
     size_t file_count;
+    bool
+        broken; /* braces, strings or comments do not end: what stands in which block is not known */
 };
 
 /* Reads `path` and then conf.d/NAME.conf beside it in lexical order (`include "path"` reads another in

@@ -208,10 +208,10 @@ static void fill_setting(struct filling *filling, const struct conf_node *node,
                 is_titled(row) ? " \"NAME\"" : "");
         return;
     }
-    conf_places_add_field(filling->fill->places, field, node->place);
     if (row->type == WEIR_TYPE_LIST) {
-        filling->ok &=
-            conf_value_store_list(filling->fill, row, node->values, node->value_count, field);
+        conf_places_add_field(filling->fill->places, field, node->place);
+        filling->ok &= conf_value_store_list(filling->fill, row, node->place, node->values,
+                                             node->value_count, field);
         return;
     }
     if (node->is_list) {
@@ -220,7 +220,11 @@ static void fill_setting(struct filling *filling, const struct conf_node *node,
         return;
     }
     ASSERT(node->value_count == 1);
-    filling->ok &= conf_value_store(filling->fill, row, row->type, &node->values[0], field);
+    if (conf_value_store(filling->fill, row, row->type, &node->values[0], field)) {
+        conf_places_add_field(filling->fill->places, field, node->place);
+    } else {
+        filling->ok = false;
+    }
 }
 
 /* ---- blocks ---- */

@@ -11,9 +11,17 @@
 
 #include "option/option_value.h"
 
-static struct place here(const struct conf_lexer *lexer)
+void conf_lex_mistake(struct conf_lexer *lexer, unsigned line, const char *format, ...)
 {
-    return (struct place){lexer->file, lexer->line};
+    va_list args;
+
+    if (lexer->told_line == line) {
+        return;
+    }
+    lexer->told_line = line;
+    va_start(args, format);
+    mistakes_vadd(lexer->mistakes, (struct place){lexer->file, line}, format, args);
+    va_end(args);
 }
 
 void conf_lex_init(struct conf_lexer *lexer, const char *file, const char *text, size_t len,
@@ -21,6 +29,7 @@ void conf_lex_init(struct conf_lexer *lexer, const char *file, const char *text,
 {
     *lexer = (struct conf_lexer){
         .file = file,
+        .begin = text,
         .pos = text,
         .end = text + len,
         .line = 1,
@@ -59,7 +68,7 @@ static void take_text(struct conf_lexer *lexer, struct conf_token *token)
 {
     token->text = arena_copy(lexer->arena, (struct weir_str){lexer->scratch, lexer->scratch_len});
     if (token->text.ptr == NULL) {
-        mistakes_add(lexer->mistakes, here(lexer), "there is no memory left for a value");
+        conf_lex_mistake(lexer, lexer->line, "there is no memory left for a value");
         token->text = STR("");
         token->bad = true;
     }
@@ -80,7 +89,7 @@ static void skip_line(struct conf_lexer *lexer)
 
 static void skip_block_comment(struct conf_lexer *lexer)
 {
-    struct place start = here(lexer);
+    unsigned start = lexer->line;
 
     for (lexer->pos += 2; lexer->pos < lexer->end; lexer->pos++) {
         if (starts_with(lexer, "*/")) {
@@ -91,8 +100,8 @@ static void skip_block_comment(struct conf_lexer *lexer)
             lexer->line++;
         }
     }
-    mistakes_add(lexer->mistakes, start,
-                 "the comment that begins here is not ended; `*/` is missing");
+    lexer->cut = true;
+    conf_lex_mistake(lexer, start, "the comment that begins here is not ended; `*/` is missing");
 }
 
 static void skip_space(struct conf_lexer *lexer)
@@ -126,9 +135,9 @@ static bool expand(struct conf_lexer *lexer)
     const char *name_end = name;
 
     if (close == NULL) {
-        mistakes_add(lexer->mistakes, here(lexer),
-                     "the variable that begins here with `${` is not "
-                     "ended; `}` is missing on its line");
+        conf_lex_mistake(lexer, lexer->line,
+                         "the variable that begins here with `${` is not "
+                         "ended; `}` is missing on its line");
         lexer->pos = name;
         return false;
     }
@@ -140,8 +149,8 @@ static bool expand(struct conf_lexer *lexer)
     if (name_end == name || (name_end != close && !has_default)) {
         char shown[80];
         option_show(shown, sizeof(shown), name - 2, (size_t)(close + 1 - (name - 2)));
-        mistakes_add(lexer->mistakes, here(lexer),
-                     "%s is not a variable; write ${NAME} or ${NAME:-default}", shown);
+        conf_lex_mistake(lexer, lexer->line,
+                         "%s is not a variable; write ${NAME} or ${NAME:-default}", shown);
         return false;
     }
     char *key = base_strndup(name, (size_t)(name_end - name));
@@ -152,9 +161,9 @@ static bool expand(struct conf_lexer *lexer)
     } else if (value != NULL) {
         put(lexer, value, strlen(value));
     } else {
-        mistakes_add(lexer->mistakes, here(lexer),
-                     "the environment variable `%s` is not set; set it, or write ${%s:-default}",
-                     key, key);
+        conf_lex_mistake(
+            lexer, lexer->line,
+            "the environment variable `%s` is not set; set it, or write ${%s:-default}", key, key);
         ok = false;
     }
     free(key);
@@ -181,8 +190,8 @@ static void read_word(struct conf_lexer *lexer, struct conf_token *token)
     }
     take_text(lexer, token);
     if (token->text.ptr[0] == '\'' && !token->bad) {
-        mistakes_add(lexer->mistakes, here(lexer),
-                     "%s: strings stand in double quotes, not in single ones", token->text.ptr);
+        conf_lex_mistake(lexer, lexer->line,
+                         "%s: strings stand in double quotes, not in single ones", token->text.ptr);
         token->bad = true;
     }
 }
@@ -199,8 +208,8 @@ static bool read_escape(struct conf_lexer *lexer)
         lexer->pos++;
         return true;
     }
-    mistakes_add(
-        lexer->mistakes, here(lexer),
+    conf_lex_mistake(
+        lexer, lexer->line,
         "after a backslash stands one of \\ \" $ n t r; write \\\\ for a backslash itself");
     return false;
 }
@@ -226,11 +235,24 @@ static void read_string(struct conf_lexer *lexer, struct conf_token *token)
             lexer->pos++;
         }
     }
-    mistakes_add(lexer->mistakes, here(lexer),
-                 "the string that begins here is not ended on its line; `\"` is missing (a line "
-                 "break in a string is written \\n)");
+    conf_lex_mistake(
+        lexer, lexer->line,
+        "the string that begins here is not ended on its line; `\"` is missing (a line "
+        "break in a string is written \\n)");
+    lexer->cut = true;
     token->bad = true;
     take_text(lexer, token);
+}
+
+static unsigned indent_of(const struct conf_lexer *lexer)
+{
+    const char *start = lexer->pos;
+
+    while (start > lexer->begin && (start[-1] == ' ' || start[-1] == '\t')) {
+        start--;
+    }
+    bool first = start == lexer->begin || start[-1] == '\n';
+    return first ? (unsigned)(lexer->pos - start) : CONF_INNER;
 }
 
 void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token)
@@ -241,6 +263,7 @@ void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token)
     if (lexer->pos == lexer->end) {
         return;
     }
+    token->indent = indent_of(lexer);
     switch (*lexer->pos) {
     case '=': token->kind = CONF_TOKEN_EQUALS; break;
     case '{': token->kind = CONF_TOKEN_OPEN; break;

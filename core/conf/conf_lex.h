@@ -5,6 +5,8 @@
 #ifndef CONF_LEX_H
 #define CONF_LEX_H
 
+#include <limits.h>
+
 #include "base/arena.h"
 #include "base/mistakes.h"
 
@@ -23,8 +25,11 @@ struct conf_token {
     enum conf_token_kind kind;
     struct weir_str text; /* expanded, unescaped, ended by NUL; the arena's */
     unsigned line;
-    bool bad; /* a mistake about it was told; the text is what could be read */
+    unsigned indent; /* characters before it, where it is the first of its line; else CONF_INNER */
+    bool bad;        /* a mistake about it was told; the text is what could be read */
 };
+
+#define CONF_INNER UINT_MAX
 
 struct conf_lexer {
     const char *file;
@@ -32,6 +37,10 @@ struct conf_lexer {
     unsigned line;
     struct arena *arena;
     struct mistakes *mistakes;
+    const char *begin; /* of the text */
+    unsigned
+        told_line; /* of the last mistake: one is told a line, what follows it there is its echo */
+    bool cut;      /* a string or comment was not ended: it may have swallowed braces */
     char *scratch; /* the text of the running token */
     size_t scratch_len, scratch_capacity;
 };
@@ -42,5 +51,9 @@ void conf_lex_init(struct conf_lexer *lexer, const char *file, const char *text,
 void conf_lex_free(struct conf_lexer *lexer);
 
 void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token);
+
+/* A mistake of the text, at a line. */
+void conf_lex_mistake(struct conf_lexer *lexer, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -21,8 +21,7 @@ static struct place place_of(const struct conf_parser *parser, const struct conf
     return (struct place){parser->lexer.file, token->line};
 }
 
-#define MISTAKE(parser, token, ...) \
-    mistakes_add((parser)->lexer.mistakes, place_of(parser, token), __VA_ARGS__)
+#define MISTAKE(parser, token, ...) conf_lex_mistake(&(parser)->lexer, (token)->line, __VA_ARGS__)
 
 static void next(struct conf_parser *parser, struct conf_token *token)
 {
@@ -39,6 +38,44 @@ static void put_back(struct conf_parser *parser, const struct conf_token *token)
     ASSERT(!parser->has_ahead);
     parser->ahead = *token;
     parser->has_ahead = true;
+}
+
+/* ---- braces ---- */
+
+/* `token` begins a line further left than what is open: that has probably lost its `}`. One is enough: what
+ * comes later follows from it. */
+static void suspect(struct conf_parser *parser, const struct conf_token *opened, const char *kind,
+                    unsigned left_of, const struct conf_token *token)
+{
+    if (token->indent != CONF_INNER && opened->indent != CONF_INNER && token->indent < left_of &&
+        !parser->has_suspect) {
+        parser->has_suspect = true;
+        parser->suspect = *opened;
+        parser->suspect_kind = kind;
+    }
+}
+
+/* The text ends, and the block is open. */
+static void tell_unended(struct conf_parser *parser, const struct conf_token *opened)
+{
+    if (!parser->lexer.cut) { /* else the reason was told */
+        const struct conf_token *guess = parser->has_suspect ? &parser->suspect : opened;
+        MISTAKE(parser, guess, "the %s `%s` that begins here is not ended; `}` is missing",
+                parser->has_suspect ? parser->suspect_kind : "block", guess->text.ptr);
+    }
+    parser->has_suspect = false;
+    parser->broken = true;
+}
+
+/* A `}`, and no block is open. */
+static void tell_unopened(struct conf_parser *parser, const struct conf_token *token)
+{
+    if (parser->unopened > 0) {
+        parser->unopened--;
+    } else if (!parser->broken && !parser->lexer.cut) {
+        MISTAKE(parser, token, "`}` closes nothing: no block is open here");
+    }
+    parser->broken = true;
 }
 
 /* ---- nodes ---- */
@@ -91,6 +128,13 @@ static void values_finish(struct conf_parser *parser, struct values *values, str
     free(values->items);
 }
 
+static void bad_setting(const struct conf_parser *parser, const struct conf_token *name,
+                        struct values *values)
+{
+    values_add(values,
+               (struct conf_value){.text = STR(""), .place = place_of(parser, name), .bad = true});
+}
+
 /* ---- lists ---- */
 
 /* After `{` inside a list: past its `}`. */
@@ -115,9 +159,8 @@ static void skip_nested(struct conf_parser *parser)
 static bool begins_item(struct conf_parser *parser)
 {
     struct conf_lexer *lexer = &parser->lexer;
-    struct mistakes unheard = {0}, *heard = lexer->mistakes;
-    const char *pos = lexer->pos;
-    unsigned line = lexer->line;
+    struct conf_lexer before = *lexer;
+    struct mistakes unheard = {0};
     struct conf_token token;
 
     lexer->mistakes = &unheard;
@@ -126,9 +169,9 @@ static bool begins_item(struct conf_parser *parser)
         conf_lex_next(lexer, &token);
         token.kind = token.kind == CONF_TOKEN_OPEN ? CONF_TOKEN_OPEN : CONF_TOKEN_OTHER;
     }
-    lexer->mistakes = heard;
-    lexer->pos = pos;
-    lexer->line = line;
+    before.scratch = lexer->scratch;
+    before.scratch_capacity = lexer->scratch_capacity;
+    *lexer = before;
     mistakes_free(&unheard);
     return token.kind == CONF_TOKEN_EQUALS || token.kind == CONF_TOKEN_OPEN;
 }
@@ -146,11 +189,15 @@ static void parse_list(struct conf_parser *parser, const struct conf_token *name
         next(parser, &token);
         bool is_word = token.kind == CONF_TOKEN_WORD;
         if (token.kind == CONF_TOKEN_CLOSE) {
+            suspect(parser, name, "list", name->indent, &token);
             break;
         }
         if (token.kind == CONF_TOKEN_END || (is_word && begins_item(parser))) {
             MISTAKE(parser, name, "the list `%s` that begins here is not ended; `}` is missing",
                     name->text.ptr);
+            if (values.count == 0) {
+                bad_setting(parser, name, &values);
+            }
             put_back(parser, &token);
             break;
         }
@@ -172,13 +219,6 @@ static void parse_list(struct conf_parser *parser, const struct conf_token *name
 }
 
 /* ---- items ---- */
-
-static void bad_setting(const struct conf_parser *parser, const struct conf_token *name,
-                        struct values *values)
-{
-    values_add(values,
-               (struct conf_value){.text = STR(""), .place = place_of(parser, name), .bad = true});
-}
 
 /* After `name =`. */
 static struct conf_node *parse_setting(struct conf_parser *parser, const struct conf_token *name,
@@ -274,6 +314,7 @@ static struct conf_node *parse_titled(struct conf_parser *parser, const struct c
         return parse_block(parser, name, title, depth);
     }
     put_back(parser, &token);
+    parser->unopened++;
     MISTAKE(parser, name,
             "after `%s \"%s\"` a block must begin; write %s \"%s\" { ... }, or for a "
             "setting %s = \"%s\"",
@@ -354,19 +395,21 @@ static struct conf_node **parse_items(struct conf_parser *parser, struct conf_no
         next(parser, &token);
         if (token.kind == CONF_TOKEN_END) {
             if (opened != NULL) {
-                MISTAKE(parser, opened,
-                        "the block `%s` that begins here is not ended; `}` is missing",
-                        opened->text.ptr);
+                tell_unended(parser, opened);
                 put_back(parser, &token);
             }
             return tail;
         }
         if (token.kind == CONF_TOKEN_CLOSE) {
             if (opened != NULL) {
+                suspect(parser, opened, "block", opened->indent, &token);
                 return tail;
             }
-            MISTAKE(parser, &token, "`}` closes nothing: no block is open here");
+            tell_unopened(parser, &token);
             continue;
+        }
+        if (opened != NULL) {
+            suspect(parser, opened, "block", opened->indent + 1, &token);
         }
         if (token.kind != CONF_TOKEN_WORD || token.bad || !is_name(token.text)) {
             tell_stray(parser, &token);

@@ -19,6 +19,13 @@ struct conf_parser {
     struct conf_node **(*include)(struct conf_parser *parser, const struct conf_token *path,
                                   struct conf_node **tail, unsigned depth);
     void *arg; /* the includer's */
+
+    /* Braces that do not pair: what stands where is not known then. */
+    bool broken;
+    unsigned unopened;         /* blocks without their `{`: their `}` comes yet */
+    bool has_suspect;          /* by the lines' indents, this one lacks its `}` */
+    struct conf_token suspect; /* its name */
+    const char *suspect_kind;  /* block, list */
 };
 
 /* Parses all the source as the contents of a block; nodes are added at `*tail`, whose new value is

@@ -124,6 +124,7 @@ static struct conf_node **parse_text(struct reader *reader, const char *name, co
     }
     conf_lex_init(&parser.lexer, name, text, len, reader->tree->arena, reader->mistakes);
     tail = conf_parse_source(&parser, tail, depth);
+    reader->tree->broken = reader->tree->broken || parser.broken || parser.lexer.cut;
     conf_lex_free(&parser.lexer);
     return tail;
 }

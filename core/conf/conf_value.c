@@ -128,6 +128,22 @@ static bool resolve_path(const struct conf_fill *fill, const struct weir_option 
     return true;
 }
 
+/* The same of the path in unix:PATH, which may be too long then. */
+static bool resolve_socket(const struct conf_fill *fill, const struct weir_option *row,
+                           const struct conf_value *value, struct weir_str *field)
+{
+    if (field->len <= 5 || memcmp(field->ptr, "unix:", 5) != 0 || field->ptr[5] == '/') {
+        return true;
+    }
+    struct weir_str path = {field->ptr + 5, field->len - 5};
+    if (!resolve_path(fill, row, value->place, &path)) {
+        return false;
+    }
+    struct conf_value full = *value;
+    full.text = arena_printf(fill->arena, "unix:%.*s", STR_ARGS(path));
+    return full.text.ptr != NULL && parse(fill, row, WEIR_TYPE_ADDRESS, &full, field);
+}
+
 bool conf_value_store(const struct conf_fill *fill, const struct weir_option *row,
                       enum weir_option_type type, const struct conf_value *value, void *field)
 {
@@ -144,15 +160,24 @@ bool conf_value_store(const struct conf_fill *fill, const struct weir_option *ro
     if (ok && type == WEIR_TYPE_STRING && (row->flags & WEIR_OPTION_PATH) != 0) {
         ok = resolve_path(fill, row, value->place, field);
     }
+    if (ok && type == WEIR_TYPE_ADDRESS) {
+        ok = resolve_socket(fill, row, value, field);
+    }
     return ok;
 }
 
 bool conf_value_store_list(const struct conf_fill *fill, const struct weir_option *row,
-                           const struct conf_value *values, size_t count, struct weir_list *list)
+                           struct place place, const struct conf_value *values, size_t count,
+                           struct weir_list *list)
 {
     size_t size = option_value_size(row->element);
+    char error[OPTION_ERROR_SIZE];
     bool ok = true;
 
+    if (!option_list_check(row, count, error, sizeof(error))) {
+        mistakes_add(fill->mistakes, place, "%s: %s", row->name, error);
+        return false;
+    }
     if (count == 0) {
         *list = (struct weir_list){NULL, 0};
         return true;
@@ -193,7 +218,7 @@ static bool store_default_list(const struct conf_fill *fill, const struct weir_o
         for (size_t i = 0; i < node->value_count; i++) {
             node->values[i].place = place; /* paths in it are taken from there */
         }
-        ok = conf_value_store_list(&quiet, row, node->values, node->value_count, list);
+        ok = conf_value_store_list(&quiet, row, place, node->values, node->value_count, list);
     }
     if (!ok) {
         mistakes_add(fill->mistakes, place,

@@ -12,9 +12,10 @@
 bool conf_value_store(const struct conf_fill *fill, const struct weir_option *row,
                       enum weir_option_type type, const struct conf_value *value, void *field);
 
-/* Stores `count` values as the list that the row describes. */
+/* Stores `count` values as the list that the row describes; `place` is the list's. */
 bool conf_value_store_list(const struct conf_fill *fill, const struct weir_option *row,
-                           const struct conf_value *values, size_t count, struct weir_list *list);
+                           struct place place, const struct conf_value *values, size_t count,
+                           struct weir_list *list);
 
 /* Stores the row's default, where it has one; `place` is the block's. */
 bool conf_value_store_default(const struct conf_fill *fill, const struct weir_option *row,

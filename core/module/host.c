@@ -159,14 +159,16 @@ static void host_hmac_sha256(struct weir_context *ctx, const void *key, size_t k
 /* Control thread. */
 static struct {
     char *state_dir; /* NULL: the secret is not kept */
+    bool look;       /* nor made: it is looked whether it could be */
     bool known;
     uint8_t secret[SECRET_LEN];
 } state;
 
-void module_host_set_state_dir(const char *state_dir)
+void module_host_set_state_dir(const char *state_dir, bool look)
 {
     free(state.state_dir);
     state.state_dir = state_dir != NULL ? base_strdup(state_dir) : NULL;
+    state.look = look;
     state.known = false;
 }
 
@@ -180,7 +182,7 @@ static enum weir_status host_secret(struct weir_context *ctx, const char *purpos
     if (!state.known) {
         if (state.state_dir == NULL) {
             secret_random(state.secret, sizeof(state.secret));
-        } else if (!secret_read(state.state_dir, state.secret, error, sizeof(error))) {
+        } else if (!secret_read(state.state_dir, state.look, state.secret, error, sizeof(error))) {
             log_write(WEIR_LOG_ERROR, component, "%s", error);
             return WEIR_ERROR;
         }

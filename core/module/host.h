@@ -12,8 +12,8 @@
 void module_host_fill(struct weir_host *host);
 
 /* Where the file `secret` is kept, from which modules' secrets are derived. NULL (also the beginning):
- * nowhere, secrets last as long as the process: right for a mere check, which must leave no trace.
- * Control thread. */
-void module_host_set_state_dir(const char *state_dir);
+ * nowhere, secrets last as long as the process. `look`: it is not made where it is missing, only whether it
+ * could be: right for a mere check, which must leave no trace. Control thread. */
+void module_host_set_state_dir(const char *state_dir, bool look);
 
 #endif

@@ -103,9 +103,7 @@ static bool is_legal_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
-/* There is no such file: says so, with the nearest that there is. */
-static void tell_missing(const struct module_registry *registry, const char *name, const char *path,
-                         struct place place, struct mistakes *mistakes)
+char *module_nearest_file(const struct module_registry *registry, const char *name)
 {
     struct option_nearest search;
     DIR *folder = opendir(registry->dir);
@@ -130,6 +128,15 @@ static void tell_missing(const struct module_registry *registry, const char *nam
     if (folder != NULL) {
         closedir(folder);
     }
+    return best;
+}
+
+/* There is no such file: says so, with the nearest that there is. */
+static void tell_missing(const struct module_registry *registry, const char *name, const char *path,
+                         struct place place, struct mistakes *mistakes)
+{
+    char *best = module_nearest_file(registry, name);
+
     if (best != NULL) {
         mistakes_add(mistakes, place, "module \"%s\": there is no %s; did you mean \"%s\"?", name,
                      path, best);

@@ -62,6 +62,8 @@ void module_registry_free(struct module_registry **registry);
 /* Where files are looked for from now on. */
 void module_registry_set_dir(struct module_registry *registry, const char *module_dir);
 const char *module_registry_dir(const struct module_registry *registry);
+/* The name of the nearest file there, for the caller to free. NULL: none is near. */
+char *module_nearest_file(const struct module_registry *registry, const char *name);
 
 /* The module of that name, with a reference for the caller. NULL: a mistake at `place` says why. */
 struct module *module_load(struct module_registry *registry, const char *name,
@@ -89,8 +91,9 @@ void module_kinds_text(const struct module *module, char *out, size_t size);
 void module_full_name(enum module_kind kind, struct weir_str title, char *out, size_t size);
 
 /* The module, among a generation's `enabled` ones, that `BLOCK "title"` names. NULL: a mistake at `place`
- * says which module block is missing, or that the module is not of that kind. */
-struct module *module_find(struct module *const *enabled, size_t count, enum module_kind kind,
-                           struct weir_str title, struct place place, struct mistakes *mistakes);
+ * says which module block is missing, that there is no such module, or that it is not of that kind. */
+struct module *module_find(const struct module_registry *registry, struct module *const *enabled,
+                           size_t count, enum module_kind kind, struct weir_str title,
+                           struct place place, struct mistakes *mistakes);
 
 #endif

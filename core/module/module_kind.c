@@ -3,6 +3,8 @@
  * Kinds: their names, and which module a block means.
  */
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "module/module.h"
 #include "option/option_value.h"
@@ -78,8 +80,27 @@ static const char *suggest(struct module *const *enabled, size_t count, enum mod
     return search.best;
 }
 
-struct module *module_find(struct module *const *enabled, size_t count, enum module_kind kind,
-                           struct weir_str title, struct place place, struct mistakes *mistakes)
+/* Whether the module could be enabled. If not, `meant` is the nearest one that could, as a block names it, for
+ * the caller to free; NULL: none is near. */
+static bool is_installed(const struct module_registry *registry, enum module_kind kind,
+                         const char *name, char **meant)
+{
+    size_t prefix = strlen(kinds[kind].prefix);
+    char *path = base_printf("%s/%s.so", module_registry_dir(registry), name);
+    bool there = access(path, F_OK) == 0;
+    char *near = there ? NULL : module_nearest_file(registry, name);
+
+    *meant = near != NULL && strncmp(near, kinds[kind].prefix, prefix) == 0
+                 ? base_strdup(near + prefix)
+                 : NULL;
+    free(near);
+    free(path);
+    return there;
+}
+
+struct module *module_find(const struct module_registry *registry, struct module *const *enabled,
+                           size_t count, enum module_kind kind, struct weir_str title,
+                           struct place place, struct mistakes *mistakes)
 {
     const char *block = kinds[kind].block != NULL ? kinds[kind].block : "module";
     char name[256];
@@ -107,11 +128,22 @@ struct module *module_find(struct module *const *enabled, size_t count, enum mod
                      "%s \"%.*s\" needs module \"%s\", which no module block enables; did you mean "
                      "%s \"%s\"?",
                      block, STR_ARGS(title), name, block, meant);
-    } else {
+        return NULL;
+    }
+    char *other = NULL;
+    if (is_installed(registry, kind, name, &other)) {
         mistakes_add(mistakes, place,
                      "%s \"%.*s\" needs module \"%s\", which no module block enables; add: module "
                      "\"%s\" {}",
                      block, STR_ARGS(title), name, name);
+    } else if (other != NULL) {
+        mistakes_add(mistakes, place, "%s \"%.*s\": there is no %s/%s.so; did you mean %s \"%s\"?",
+                     block, STR_ARGS(title), module_registry_dir(registry), name, block, other);
+    } else {
+        mistakes_add(mistakes, place,
+                     "%s \"%.*s\": there is no %s/%s.so; install the module, or set module_dir",
+                     block, STR_ARGS(title), module_registry_dir(registry), name);
     }
+    free(other);
     return NULL;
 }

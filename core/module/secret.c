@@ -101,7 +101,26 @@ static bool read_opened(int fd, const char *path, uint8_t out[SECRET_LEN], char 
     return true;
 }
 
-bool secret_read(const char *folder_path, uint8_t out[SECRET_LEN], char *error, size_t error_size)
+/* What make_secret would make; nothing is. */
+static bool look_only(const char *folder, const char *path, uint8_t out[SECRET_LEN], char *error,
+                      size_t error_size)
+{
+    secret_random(out, SECRET_LEN);
+    return faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) == 0 ||
+           fail(error, error_size, "cannot make", path);
+}
+
+/* The folder that `path` is in, for the caller to free. */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL   ? base_strdup(".")
+           : slash == path ? base_strdup("/")
+                           : base_strndup(path, (size_t)(slash - path));
+}
+
+bool secret_read(const char *folder_path, bool look, uint8_t out[SECRET_LEN], char *error,
+                 size_t error_size)
 {
     char *path = base_printf("%s/secret", folder_path);
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
@@ -109,6 +128,12 @@ bool secret_read(const char *folder_path, uint8_t out[SECRET_LEN], char *error, 
     int fd = -1;
     bool ok = false;
 
+    if (folder == -1 && errno == ENOENT && look) {
+        char *parent = parent_of(folder_path);
+        ok = look_only(parent, folder_path, out, error, error_size);
+        free(parent);
+        goto end;
+    }
     if (folder == -1 && errno == ENOENT && mkdir(folder_path, 0750) == 0) {
         folder = open(folder_path, flags);
     }
@@ -118,6 +143,10 @@ bool secret_read(const char *folder_path, uint8_t out[SECRET_LEN], char *error, 
     }
     fd = open_secret(folder);
     if (fd == -1 && errno == ENOENT) {
+        if (look) {
+            ok = look_only(folder_path, path, out, error, error_size);
+            goto end;
+        }
         if (!make_secret(folder, path, error, error_size)) {
             goto end;
         }

@@ -87,6 +87,24 @@ void build_module(struct build *b, const struct conf_node *node)
     }
 }
 
+/* Whether the module has a block and could not be loaded, which was told there. */
+static bool is_refused(const struct build *b, enum module_kind kind, struct weir_str title)
+{
+    const struct generation *g = b->generation;
+    char name[256];
+    bool wanted = false;
+
+    module_full_name(kind, title, name, sizeof(name));
+    for (const struct conf_node *node = g->tree.root.children; node != NULL; node = node->next) {
+        wanted = wanted ||
+                 (build_is_block(node, "module") && str_equal(node->title.text, str_from(name)));
+    }
+    for (size_t i = 0; i < g->modules.count; i++) {
+        wanted = wanted && strcmp(g->modules.items[i]->module->name, name) != 0;
+    }
+    return wanted;
+}
+
 struct use *build_begin_use(struct build *b, const struct conf_node *node, enum module_kind kind,
                             struct weir_str pool)
 {
@@ -97,8 +115,11 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
     for (; count < g->modules.count && count < ARRAY_COUNT(enabled); count++) {
         enabled[count] = g->modules.items[count]->module;
     }
-    struct module *module =
-        module_find(enabled, count, kind, node->title.text, node->place, b->mistakes);
+    if (is_refused(b, kind, node->title.text)) {
+        return NULL;
+    }
+    struct module *module = module_find(b->runtime->modules, enabled, count, kind, node->title.text,
+                                        node->place, b->mistakes);
     if (module == NULL) {
         return NULL;
     }

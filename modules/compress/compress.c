@@ -30,14 +30,14 @@ struct conf {
 
 static const struct weir_option rows[] = {
     WEIR_OPTION_LIST(struct conf, encodings, STRING, "{\"br\", \"gzip\"}", EVERYWHERE,
-                     WEIR_OPTION_RELOADABLE,
+                     WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                      "The codings that are used, \"br\" and \"gzip\"; of those that a client likes "
                      "equally, the first."),
     WEIR_OPTION_LIST(struct conf, types, STRING,
                      "{\"text/*\", \"+json\", \"+xml\", \"application/json\", "
                      "\"application/javascript\", \"application/xml\", \"application/wasm\", "
                      "\"application/vnd.ms-fontobject\", \"font/otf\", \"font/ttf\"}",
-                     EVERYWHERE, WEIR_OPTION_RELOADABLE,
+                     EVERYWHERE, WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                      "Content types that are compressed: \"type/subtype\", \"type/*\", or the end "
                      "of a subtype, as in \"+json\"."),
     WEIR_OPTION(struct conf, minimum_size, SIZE, "1k", EVERYWHERE, WEIR_OPTION_RELOADABLE,

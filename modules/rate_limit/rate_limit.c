@@ -53,8 +53,8 @@ static const struct weir_option rows[] = {
         "What tells clients apart: their address, the value of a header or of a cookie "
         "(of the option `name`; without it, their address), or nothing: all have one "
         "bucket."),
-    WEIR_OPTION(struct conf, name, STRING, NULL, EVERYWHERE, WEIR_OPTION_RELOADABLE,
-                "The header or cookie."),
+    WEIR_OPTION(struct conf, name, STRING, NULL, EVERYWHERE,
+                WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY, "The header or cookie."),
     WEIR_OPTION_RANGE(struct conf, ipv4_prefix, INTEGER, "32", "8", "32", EVERYWHERE,
                       WEIR_OPTION_RELOADABLE, "Bits of an IPv4 address that count."),
     WEIR_OPTION_RANGE(
@@ -64,7 +64,8 @@ static const struct weir_option rows[] = {
                 "Gives a client a bucket for each route, in a filter of a pool."),
     WEIR_OPTION(struct conf, fields, BOOLEAN, "off", EVERYWHERE, WEIR_OPTION_RELOADABLE,
                 "Tells clients how they stand, in the fields RateLimit and RateLimit-Policy."),
-    WEIR_OPTION(struct conf, zone, STRING, NULL, HERE, WEIR_OPTION_RELOADABLE,
+    WEIR_OPTION(struct conf, zone, STRING, NULL, HERE,
+                WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "Filters of the same zone, with the same options, share their buckets. None: each "
                 "has its own."),
     WEIR_OPTION_LIST(struct conf, exempt, STRING, NULL, EVERYWHERE, WEIR_OPTION_RELOADABLE,

@@ -15,10 +15,11 @@
 /* ---- options ---- */
 
 static const struct weir_option route_rows[] = {
-    WEIR_OPTION(struct route_conf, pool, STRING, NULL, WEIR_CONTEXT_ROUTE, WEIR_OPTION_RELOADABLE,
-                "The pool that gets the requests."),
+    WEIR_OPTION(struct route_conf, pool, STRING, NULL, WEIR_CONTEXT_ROUTE,
+                WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY, "The pool that gets the requests."),
     WEIR_OPTION(
-        struct route_conf, redirect, STRING, NULL, WEIR_CONTEXT_ROUTE, WEIR_OPTION_RELOADABLE,
+        struct route_conf, redirect, STRING, NULL, WEIR_CONTEXT_ROUTE,
+        WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
         "Where to send the client instead of to a pool. {host}, {path}, {rest} (what follows "
         "the route's own path) and {query} are filled in."),
     WEIR_OPTION_RANGE(struct route_conf, status, INTEGER, "302", "301", "308", WEIR_CONTEXT_ROUTE,
@@ -41,7 +42,8 @@ static const struct weir_option rows[] = {
                       "segments. The most specific rule decides: by host first, then by path. "
                       "filter \"NAME\" { } in it sees the requests that it takes."),
     WEIR_ROW_(struct conf, fallback, "default", WEIR_TYPE_STRING, (enum weir_option_type)0, NULL,
-              NULL, NULL, WEIR_CONTEXT_MODULE, WEIR_OPTION_RELOADABLE, NULL, NULL,
+              NULL, NULL, WEIR_CONTEXT_MODULE, WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY, NULL,
+              NULL,
               "The pool for requests that no route covers. None: the next router is asked, and 404 "
               "answered where there is none."),
 };

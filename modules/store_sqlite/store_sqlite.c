@@ -20,7 +20,8 @@ struct conf {
 };
 
 static const struct weir_option rows[] = {
-    WEIR_OPTION(struct conf, path, STRING, NULL, WEIR_CONTEXT_MODULE, WEIR_OPTION_PATH,
+    WEIR_OPTION(struct conf, path, STRING, NULL, WEIR_CONTEXT_MODULE,
+                WEIR_OPTION_PATH | WEIR_OPTION_NOT_EMPTY,
                 "The database's file, made with mode 0600. Without it: weir.db in state_dir."),
 };
 

@@ -365,6 +365,26 @@ static bool has_limits(enum weir_option_type type)
            type == WEIR_TYPE_DURATION || type == WEIR_TYPE_SIZE || type == WEIR_TYPE_PERCENTAGE;
 }
 
+static bool refuses_empty(const struct weir_option *row)
+{
+    return (row->flags & (WEIR_OPTION_REQUIRED | WEIR_OPTION_NOT_EMPTY)) != 0;
+}
+
+/* How to do without. */
+static const char *or_none(const struct weir_option *row)
+{
+    return (row->flags & WEIR_OPTION_REQUIRED) != 0 ? "" : ", or leave the option out";
+}
+
+bool option_list_check(const struct weir_option *row, size_t count, char *error, size_t error_size)
+{
+    if (count > 0 || !refuses_empty(row)) {
+        return true;
+    }
+    snprintf(error, error_size, "the list is empty; write at least one value%s", or_none(row));
+    return false;
+}
+
 bool option_value_parse(const struct weir_option *row, enum weir_option_type type, const char *text,
                         size_t len, bool quoted, void *field, struct option_alloc *alloc,
                         char *error, size_t error_size)
@@ -381,6 +401,9 @@ bool option_value_parse(const struct weir_option *row, enum weir_option_type typ
     }
     if (len == 0 && !(quoted && type == WEIR_TYPE_STRING)) {
         return fail(&p, "a value is missing: %s must stand here", option_value_type_name(type));
+    }
+    if (len == 0 && type == row->type && refuses_empty(row)) {
+        return fail(&p, "it is empty; write a value%s", or_none(row));
     }
     if (!parse_scalar(&p, &value)) {
         if (secret && type != WEIR_TYPE_STRING) {

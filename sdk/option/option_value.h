@@ -25,13 +25,17 @@ struct option_alloc {
  * it in `field`, which is what option.h says for the type. `type` is the row's own, or its `element`
  * for one item of a list. Limits of a STRING are its length in bytes.
  *
- * `quoted`: the text stood in quotes (already taken off); only then may it be empty.
+ * `quoted`: the text stood in quotes (already taken off); only then may it be empty, and where neither
+ * REQUIRED nor NOT_EMPTY forbid it.
  * false: `field` is untouched, and `error` says what is wrong and what would be right, in one line
  * without a full stop and without the option's name. The value of a SECRET is never shown in it.
  */
 bool option_value_parse(const struct weir_option *row, enum weir_option_type type, const char *text,
                         size_t len, bool quoted, void *field, struct option_alloc *alloc,
                         char *error, size_t error_size);
+
+/** Whether a list of `count` values may stand for the row. false: `error` as above. */
+bool option_list_check(const struct weir_option *row, size_t count, char *error, size_t error_size);
 
 /** Size of the field of `type` (LIST and BLOCK too): the stride of a list's items. 0: no such type. */
 size_t option_value_size(enum weir_option_type type);

@@ -137,7 +137,9 @@ static bool set_list(struct weir_test_block *block, const struct weir_option *ro
 {
     size_t size = option_value_size(row->element);
     char *items = fake_arena_alloc(&block->arena, node->value_count * size);
-    bool ok = true;
+    char error[OPTION_ERROR_SIZE];
+    bool ok = option_list_check(row, node->value_count, error, sizeof(error)) ||
+              mistake(block, node->line, "%s: %s", row->name, error);
     for (size_t i = 0; i < node->value_count; i++) {
         ok = set_value(block, row, row->element, &node->values[i], items + i * size) && ok;
     }

@@ -20,6 +20,7 @@
  *   1.3  2026-11-26  routers tell their rules (explain), balancers how a candidate ranks (score),
  *                    sticky modules name sessions (weir_request_session); since (weir_caller),
  *                    sessions (weir_stats_row)
+ *   1.4  2026-11-29  options that may not be empty (WEIR_OPTION_NOT_EMPTY)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -39,7 +40,7 @@
 WEIR_BEGIN_DECLS
 
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 3
+#define WEIR_ABI_MINOR 4
 
 /** A string that is not ended by NUL. `ptr` may be NULL where `len` is 0. Valid for the callback that
  * it was given to, unless its declaration says otherwise. */

@@ -51,6 +51,7 @@ enum weir_option_flag {
     WEIR_OPTION_FILTERS =
         64, /**< BLOCK: one is a route, made known by weir_check_route with its title
                                     as the field; filter "NAME" { } may stand in it */
+    WEIR_OPTION_NOT_EMPTY = 128, /**< STRING: "" is a mistake; LIST: {} is. REQUIRED says as much */
 };
 
 /** An array; items of the element's C type, or of the block's struct. */

@@ -278,6 +278,36 @@ START_TEST(an_unclosed_list_does_not_swallow_what_follows)
 }
 END_TEST
 
+/* One brace or quote too few or too many is one mistake, at the place where it is. */
+START_TEST(a_missing_brace_is_one_mistake)
+{
+    static const struct {
+        const char *text, *mistake;
+    } rows[] = {
+        {"a {\n  b = 1\nc {\n  d = 2\n}\n", "t.conf:1: the block `a`"},
+        {"a {\n  b {\n    c = 1\n  d = 2\n}\ne = 3\n", "t.conf:2: the block `b`"},
+        {"a {\n  b {\n    c = 1\n}\nd {\n}\n", "t.conf:2: the block `b`"},
+        {"a {\n  b \"x\" { c = 1\n  b \"y\" { c = 2 }\n}\n", "t.conf:2: the block `b`"},
+        {"a {\n  b = {1, 2\n}\n", "t.conf:2: the list `b`"},
+        {"a {\n  b = {1, 2\n  c = 1\n}\n", "t.conf:2: the list `b`"},
+        {"a {\n  b = 1\n}}\nc = 2\n", "t.conf:3: `}` closes nothing"},
+        {"a {\n  b { c = 1 } }\n  d = 2\n}\ne { f = 1 }\n", "t.conf:4: `}` closes nothing"},
+        {"a \"x\"\n  b = 1\n}\nc = 2\n", "t.conf:1: after `a \"x\"` a block must begin"},
+        {"a {\n  b = \"x }\n", "t.conf:2: the string"},
+        {"a {\n  b = {\"x, \"y\"}\n  c = 1\n}\n", "t.conf:2: "},
+        {"a \"x {\n  b = 1\n}\n", "t.conf:1: the string"},
+        {"a { /* b\n}\n", "t.conf:1: the comment"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        mistakes_free(&mistakes);
+        ck_assert_msg(!read_text(rows[i].text), "%s", rows[i].text);
+        ck_assert_msg(mistakes.count == 1, "%s: %zu mistakes: %s; %s", rows[i].text, mistakes.count,
+                      mistakes.texts[0], mistakes.count > 1 ? mistakes.texts[1] : "");
+        expect_mistake(0, rows[i].mistake);
+    }
+}
+END_TEST
+
 START_TEST(depth_is_bounded)
 {
     char text[1024] = "";
@@ -346,6 +376,7 @@ static Suite *conf_read_suite(void)
     tcase_add_test(tcase, each_mistake_has_its_line_and_its_advice);
     tcase_add_test(tcase, reading_goes_on_after_mistakes);
     tcase_add_test(tcase, an_unclosed_list_does_not_swallow_what_follows);
+    tcase_add_test(tcase, a_missing_brace_is_one_mistake);
     tcase_add_test(tcase, depth_is_bounded);
     tcase_add_test(tcase, a_zero_byte_is_no_text);
     tcase_add_test(tcase, mangled_text_is_survived);

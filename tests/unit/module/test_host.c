@@ -22,7 +22,7 @@ static void set_up(void)
 {
     folder = temporary_folder();
     module_host_fill(&host);
-    module_host_set_state_dir(NULL);
+    module_host_set_state_dir(NULL, false);
     loop = loop_new(0);
     ck_assert_ptr_nonnull(loop);
     module_context_init(&ctx, &host, &module, loop);
@@ -130,13 +130,13 @@ START_TEST(secrets_survive_a_restart)
     struct stat status;
     size_t len;
 
-    module_host_set_state_dir(temporary_path(folder, "state"));
+    module_host_set_state_dir(temporary_path(folder, "state"), false);
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", first), WEIR_OK);
     ck_assert_int_eq(stat(temporary_path(folder, "state/secret"), &status), 0);
     ck_assert_uint_eq(status.st_mode & 07777, 0600);
     ck_assert_uint_eq(status.st_size, 32);
 
-    module_host_set_state_dir(temporary_path(folder, "state")); /* as a new process */
+    module_host_set_state_dir(temporary_path(folder, "state"), false); /* as a new process */
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", again), WEIR_OK);
     ck_assert_int_eq(memcmp(first, again, 32), 0);
     ck_assert_int_eq(weir_secret(&ctx.base, "other", other), WEIR_OK);
@@ -160,7 +160,7 @@ START_TEST(secrets_without_a_folder_last_as_long_as_the_process)
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", first), WEIR_OK);
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", again), WEIR_OK);
     ck_assert_int_eq(memcmp(first, again, 32), 0);
-    module_host_set_state_dir(NULL);
+    module_host_set_state_dir(NULL, false);
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", again), WEIR_OK);
     ck_assert_int_ne(memcmp(first, again, 32), 0);
 }
@@ -172,7 +172,7 @@ static void expect_no_secret(const char *why)
     uint8_t out[32];
 
     log_to(path);
-    module_host_set_state_dir(folder);
+    module_host_set_state_dir(folder, false);
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", out), WEIR_ERROR);
     log_to("stderr");
     char *text = temporary_read(path, NULL);
@@ -195,7 +195,7 @@ START_TEST(a_secret_that_is_not_safe_is_refused)
     ck_assert_int_eq(symlink("/etc/hostname", path), 0);
     expect_no_secret("cannot open ");
     unlink(path);
-    module_host_set_state_dir(temporary_path(folder, "no/such"));
+    module_host_set_state_dir(temporary_path(folder, "no/such"), false);
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", out), WEIR_ERROR);
 }
 END_TEST

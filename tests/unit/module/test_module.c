@@ -323,7 +323,8 @@ END_TEST
 static struct module *find(struct module *module, enum module_kind kind, const char *title)
 {
     mistakes_free(&mistakes);
-    return module_find(&module, module != NULL ? 1 : 0, kind, str_from(title), place, &mistakes);
+    return module_find(registry, &module, module != NULL ? 1 : 0, kind, str_from(title), place,
+                       &mistakes);
 }
 
 START_TEST(blocks_name_modules_by_kind)
@@ -336,11 +337,14 @@ START_TEST(blocks_name_modules_by_kind)
     ck_assert_ptr_eq(find(module, MODULE_FILTER, "balance_sample"), module);
     ck_assert_uint_eq(mistakes.count, 0);
 
+    ck_assert_ptr_null(find(NULL, MODULE_BALANCER, "sample"));
+    ck_assert_str_eq(mistakes.texts[0],
+                     "weir.conf:3: balance \"sample\" needs module \"balance_sample\", which no "
+                     "module block enables; add: module \"balance_sample\" {}");
+    ck_assert_ptr_null(find(NULL, MODULE_BALANCER, "sampel"));
+    ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "did you mean balance \"sample\"?"));
     ck_assert_ptr_null(find(NULL, MODULE_BALANCER, "least_conn"));
-    ck_assert_str_eq(
-        mistakes.texts[0],
-        "weir.conf:3: balance \"least_conn\" needs module \"balance_least_conn\", which no "
-        "module block enables; add: module \"balance_least_conn\" {}");
+    ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "/balance_least_conn.so; install the module"));
     ck_assert_ptr_null(find(module, MODULE_BALANCER, "smaple"));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "did you mean balance \"sample\"?"));
     ck_assert_ptr_null(find(module, MODULE_HANDLER, "balance_sample"));
