@@ -93,6 +93,16 @@ static cJSON *mistakes_json(const struct mistakes *mistakes)
     return list;
 }
 
+/* What the files say and only a restart brings. */
+cJSON *restart_json(const struct generation *g)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < g->restart_count; i++) {
+        cJSON_AddItemToArray(list, cJSON_CreateString(g->restart[i]));
+    }
+    return list;
+}
+
 void run_check(struct operation *operation)
 {
     struct plane *plane = operation->plane;
@@ -105,6 +115,7 @@ void run_check(struct operation *operation)
         cJSON_AddItemToObject(answer, "mistakes", mistakes_json(&mistakes));
     }
     if (g != NULL) {
+        cJSON_AddItemToObject(answer, "restart_needed", restart_json(g));
         generation_free(&g);
     }
     mistakes_free(&mistakes);
@@ -126,6 +137,7 @@ static void reload_kept(struct change *change, const char *error)
     if (change->operation != NULL) {
         cJSON *answer = cJSON_CreateObject();
         json_set_number(answer, "generation", (double)plane->runtime->current->id);
+        cJSON_AddItemToObject(answer, "restart_needed", restart_json(plane->runtime->current));
         cJSON_AddItemToObject(answer, "contradictions", change->arg_json);
         change->arg_json = NULL;
         operation_succeed(change->operation, 200, answer);

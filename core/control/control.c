@@ -14,39 +14,83 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/control_state.h"
-#include "control/privileges.h"
 #include "control/sdk_stats.h"
 #include "module/host.h"
 #include "proxy/discovery.h"
 #include "proxy/recovery.h"
 #include "proxy/stream.h"
 
+/* A folder that root makes for the user that it becomes; once. */
+static void want_folder(struct control *control, struct weir_str path)
+{
+    struct privileges_folders *folders = &control->folders;
+
+    for (size_t i = 0; i < folders->count; i++) {
+        if (str_equal(str_from(folders->paths[i]), path)) {
+            return;
+        }
+    }
+    folders->paths = base_realloc(folders->paths, (folders->count + 1) * sizeof(*folders->paths));
+    folders->paths[folders->count++] = arena_copy(&control->arena, path).ptr;
+}
+
+/* The folder in /run that a file of that path is in. */
+static void want_run_folder(struct control *control, const char *path)
+{
+    char folder[108];
+    if (listen_run_folder(path, folder, sizeof(folder))) {
+        want_folder(control, str_from(folder));
+    }
+}
+
+/* Those of the Unix sockets that listeners are bound to. */
+static void want_socket_folders(struct control *control, const struct conf_node *root)
+{
+    for (const struct conf_node *node = root->children; node != NULL; node = node->next) {
+        const struct conf_node *child =
+            str_equal(node->name, STR("listener")) ? node->children : NULL;
+        for (; child != NULL; child = child->next) {
+            for (size_t i = 0; str_equal(child->name, STR("bind")) && i < child->value_count; i++) {
+                if (strncmp(child->values[i].text.ptr, "unix:", 5) == 0) {
+                    want_run_folder(control, child->values[i].text.ptr + 5);
+                }
+            }
+        }
+    }
+}
+
 /* The global settings, read before there are loops to build a whole generation for. Mistakes are told by
  * the build. */
-static void peek_globals(const char *path, struct global_settings *global, struct arena *arena)
+static void peek_globals(struct control *control)
 {
     struct mistakes ignored = {0};
     struct conf_tree tree = {0};
     static const char *const known[] = {"module", "pool", "listener", NULL};
-    struct conf_fill filling = {.arena = arena,
-                                .places = conf_places_new(arena),
+    struct global_settings *global = &control->at_start;
+    struct conf_fill filling = {.arena = &control->arena,
+                                .places = conf_places_new(&control->arena),
                                 .mistakes = &ignored,
                                 .context = WEIR_CONTEXT_GLOBAL};
     struct conf_target target = {&global_options, global};
 
-    conf_read(&tree, arena, path, &ignored);
+    conf_read(&tree, &control->arena, control->path, &ignored);
     conf_fill_block(&filling, &tree.root, &target, 1, known, true);
     mistakes_free(&ignored);
+    if (global->state_dir.len > 0) {
+        want_folder(control, global->state_dir);
+    }
+    if (global->pid_file.len > 0) {
+        want_run_folder(control, global->pid_file.ptr);
+    }
+    want_socket_folders(control, &tree.root);
 }
 
 static void runtime_init(struct control *control, const char *path)
 {
-    struct arena arena;
-    struct global_settings global = {0};
-
-    arena_init(&arena, NULL, 0);
-    peek_globals(path, &global, &arena);
+    arena_init(&control->arena, NULL, 0);
     control->path = path;
+    peek_globals(control);
+    const struct global_settings *global = &control->at_start;
     module_host_fill(&control->host);
     sdk_request_fill(&control->host);
     sdk_stats_fill(&control->host);
@@ -54,9 +98,9 @@ static void runtime_init(struct control *control, const char *path)
     sdk_health_fill(&control->host);
     control_services_fill(&control->host);
     control->runtime.host = &control->host;
-    control->runtime.workers = control_count_workers(&global);
+    control->runtime.workers = control_count_workers(global);
     control->runtime.modules =
-        module_registry_new(global.module_dir.len > 0 ? global.module_dir.ptr : WEIR_MODULEDIR);
+        module_registry_new(global->module_dir.len > 0 ? global->module_dir.ptr : WEIR_MODULEDIR);
     control->runtime.on_left = control_generation_left;
     list_init(&control->runtime.pools);
     list_init(&control->runtime.listeners);
@@ -64,7 +108,45 @@ static void runtime_init(struct control *control, const char *path)
     list_init(&control->generations);
     list_init(&control->leaving);
     control->runtime.discovery = discovery_new();
-    arena_reset(&arena);
+}
+
+static void runtime_end(struct control *control)
+{
+    discovery_free(&control->runtime.discovery);
+    module_registry_free(&control->runtime.modules);
+    free(control->folders.paths);
+    arena_reset(&control->arena);
+}
+
+/* Where the secret is kept, or (`try`) would be: what root is about to give away need not be looked at. */
+static void set_state_dir(struct control *control, bool try)
+{
+    const char *path = control->at_start.state_dir.ptr;
+
+    for (size_t i = 0; try && i < control->folders.count; i++) {
+        path = path != NULL && strcmp(control->folders.paths[i], path) == 0 ? NULL : path;
+    }
+    module_host_set_state_dir(path, try);
+}
+
+/* The configuration with the rights that the process has from now on, or would have (`try`). NULL: told. */
+static struct generation *build_first(struct control *control, bool try)
+{
+    struct mistakes mistakes = {0};
+    struct generation *generation = NULL;
+    char error[512];
+
+    if (privileges_assume(&control->at_start, &control->folders, try, error, sizeof(error))) {
+        set_state_dir(control, try);
+        control->runtime.given = control->folders.paths;
+        control->runtime.given_count = control->folders.count;
+        generation = generation_build(&control->runtime, control->path, !try, &mistakes);
+        control_print_mistakes(&mistakes);
+        mistakes_free(&mistakes);
+    } else {
+        fprintf(stderr, "weir: %s\n", error);
+    }
+    return generation;
 }
 
 /* Each connection costs two descriptors: as many as the system lets us have. */
@@ -148,7 +230,7 @@ static void tear_down(struct control *control)
         }
     }
     free(control->runtime.loops);
-    module_registry_free(&control->runtime.modules);
+    runtime_end(control);
     logfile_stop();
 }
 
@@ -258,10 +340,27 @@ static void start(struct control *control, struct generation *generation)
     }
 }
 
+/* What is in force with the generation and cannot be changed any more. */
+static bool begin_for_good(struct control *control, const struct generation *generation)
+{
+    struct runtime *runtime = &control->runtime;
+    char error[512];
+
+    global_settings_copy(&control->at_start, &control->arena, &generation->global);
+    runtime->started = &control->at_start;
+    if (!control_open_log(&generation->global)) {
+        return false;
+    }
+    if (!privileges_drop(&control->at_start, &runtime->from_root, error, sizeof(error))) {
+        fprintf(stderr, "weir: %s\n", error);
+        return false;
+    }
+    return true;
+}
+
 int control_run(const char *path)
 {
     struct control control = {0};
-    struct mistakes mistakes = {0};
 
     signal(SIGPIPE, SIG_IGN);
     /* A limit on the size of files is an error code, as a full disk is. */
@@ -273,19 +372,13 @@ int control_run(const char *path)
         tear_down(&control);
         return 1;
     }
-    struct generation *generation = generation_build(&control.runtime, path, true, &mistakes);
-    char error[256];
+    struct generation *generation = build_first(&control, false);
     if (generation == NULL) {
-        control_print_mistakes(&mistakes);
         control.exit_code = 1;
-    } else if (!control_open_log(&generation->global) ||
-               !privileges_drop(&generation->global, error, sizeof(error))) {
-        fprintf(stderr, "weir: %s\n", error);
+    } else if (!begin_for_good(&control, generation)) {
         generation_free(&generation);
         control.exit_code = 1;
-    }
-    mistakes_free(&mistakes);
-    if (generation != NULL) {
+    } else {
         start(&control, generation);
     }
     tear_down(&control);
@@ -295,20 +388,15 @@ int control_run(const char *path)
 int control_check(const char *path)
 {
     struct control control = {0};
-    struct mistakes mistakes = {0};
 
     runtime_init(&control, path);
-    module_host_set_state_dir(NULL);
-    struct generation *generation = generation_build(&control.runtime, path, false, &mistakes);
-    control_print_mistakes(&mistakes);
+    struct generation *generation = build_first(&control, true);
+    int code = generation != NULL ? 0 : 1;
     if (generation != NULL) {
         printf("weir: %s is right\n", path);
         generation_free(&generation);
     }
-    int code = mistakes.count > 0 ? 1 : 0;
-    mistakes_free(&mistakes);
-    discovery_free(&control.runtime.discovery);
-    module_registry_free(&control.runtime.modules);
+    runtime_end(&control);
     return code;
 }
 
@@ -345,7 +433,6 @@ int control_print_options(const char *path, const char *name)
         }
     }
     mistakes_free(&mistakes);
-    discovery_free(&control.runtime.discovery);
-    module_registry_free(&control.runtime.modules);
+    runtime_end(&control);
     return code;
 }

@@ -9,11 +9,15 @@
 #include "base/mistakes.h"
 #include "control/apply.h"
 #include "control/plane.h"
+#include "control/privileges.h"
 #include "proxy/names.h"
 #include "proxy/probe.h"
 
 struct control {
     const char *path;
+    struct arena arena;              /* of what the start has read */
+    struct global_settings at_start; /* what the process began with */
+    struct privileges_folders folders;
     struct runtime runtime;
     struct weir_host host;
     struct worker *self; /* the control thread's loop */

@@ -110,6 +110,8 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan);
 char *show_server_tag(const struct plane *plane, const struct pool_plan *plan, size_t index);
 char *show_pool_tag(const struct plane *plane, const struct pool_plan *plan);
 cJSON *show_stats(const struct plane *plane);
+/* A list of what the files say and only a restart brings, in words. */
+cJSON *restart_json(const struct generation *g);
 
 /* The commands, one function a row of the table. */
 void run_pools(struct operation *operation);

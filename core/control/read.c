@@ -348,6 +348,7 @@ void run_status(struct operation *operation)
                     cJSON_GetNumberValue(cJSON_GetObjectItem(total, "in_flight")));
     json_set(answer, "config_file", plane->path);
     json_set_str(answer, "state_dir", g->global.state_dir);
+    cJSON_AddItemToObject(answer, "restart_needed", restart_json(g));
     cJSON_AddItemToObject(answer, "store", store_json(plane->store));
     cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(plane->journal));
     json_set(answer, "health", degraded(g) || !store_is_well(plane->store) ? "degraded" : "ok");

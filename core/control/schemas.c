@@ -79,7 +79,7 @@ const struct answer_schema answer_schemas[] = {
      ",'pid':" COUNT ",'generation':" COUNT ",'workers':" COUNT ",'connections':" COUNT
      ",'requests':" COUNT ",'rates':{'type':'object','properties':{'requests':" NUMBER
      "}},'in_flight':" COUNT ",'config_file':" TEXT ",'state_dir':" TEXT
-     ",'store':{'type':'object','properties':{'kind':" OR_TEXT
+     ",'restart_needed':" STRINGS ",'store':{'type':'object','properties':{'kind':" OR_TEXT
      ",'state':{'enum':['ok','failed','read_only','none']},'detail':" TEXT
      "}},'journal_pending':{'type':'array','items':{'type':'object','properties':{'id':" COUNT
      ",'until':" TIME "}}},'health':{'enum':['ok','degraded']}}}"},
@@ -91,10 +91,10 @@ const struct answer_schema answer_schemas[] = {
      ",'series':{'type':'object','additionalProperties':{'type':'array','items':" MAYBE "}}}}"},
     {"Files", "{'type':'object','properties':{'files':{'type':'array','items':{'type':'object',"
               "'properties':{'path':" TEXT ",'text':" TEXT "}}}}}"},
-    {"Check",
-     "{'type':'object','required':['ok'],'properties':{'ok':" BOOLEAN ",'mistakes':" STRINGS "}}"},
+    {"Check", "{'type':'object','required':['ok'],'properties':{'ok':" BOOLEAN
+              ",'mistakes':" STRINGS ",'restart_needed':" STRINGS "}}"},
     {"Reload",
-     "{'type':'object','properties':{'generation':" COUNT
+     "{'type':'object','properties':{'generation':" COUNT ",'restart_needed':" STRINGS
      ",'contradictions':{'type':'array','items':{'type':'object','properties':{'pool':" TEXT
      ",'server':" TEXT ",'field':" TEXT ",'file':{},'runtime':{}}}}}}"},
     {"Entry", "{'type':'object','required':['id','time','author','command','target','state'],"

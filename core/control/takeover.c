@@ -260,20 +260,42 @@ static void applied(void *arg, struct generation *generation, const char *error)
     } else if (control->change_done == NULL && !control->rebuilding) {
         log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
                   (unsigned long long)generation->id);
+        for (size_t i = 0; i < generation->restart_count; i++) {
+            log_write(WEIR_LOG_WARNING, "weir", "%s", generation->restart[i]);
+        }
     }
     control_notify("READY=1");
     tell_applied(control, NULL);
     control_settled(control);
 }
 
-/* All loops are ready: settings of servers are laid over their live state as the last thing before. */
+/* Sockets that stay are as the files say now. false: `error` says what could not be. */
+static bool tune_sockets(const struct generation *generation, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        const struct listener_plan *plan = &generation->listeners[i];
+        for (size_t k = 0; k < plan->socket_count; k++) {
+            if (!listen_socket_tune(plan->sockets[k], (int)plan->settings->backlog,
+                                    plan->socket_mode, error, error_size)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* All loops are ready: settings of sockets and servers are laid over their live state as the last thing
+ * before. */
 static void at_gate(void *arg, struct apply *apply)
 {
     struct control *control = arg;
+    char error[256];
 
     control->gate = apply;
     if (control->change_gate != NULL) {
         control->change_gate(control->change_arg);
+    } else if (!tune_sockets(apply_generation(apply), error, sizeof(error))) {
+        apply_pass(apply, error);
     } else {
         set_servers(control, apply_generation(apply));
         apply_pass(apply, NULL);
@@ -426,12 +448,6 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
         control->naming = true;
         discovery_await(control->runtime.discovery, reload_named, control);
         return;
-    }
-    unsigned wanted = control_count_workers(&generation->global);
-    if (wanted != control->runtime.workers) {
-        log_write(WEIR_LOG_WARNING, "weir",
-                  "workers = %u takes effect at the next start; %u go on now", wanted,
-                  control->runtime.workers);
     }
     control_open_log(&generation->global);
     control->reload_operation = operation;

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "option/option_value.h"
 
@@ -210,6 +211,42 @@ bool address_is_loopback(const struct address *address)
         return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
     default: return true; /* a Unix socket */
     }
+}
+
+static bool same_file(const struct sockaddr_un *a, const struct sockaddr_un *b)
+{
+    char folders[2][sizeof(a->sun_path) + 1];
+    const struct sockaddr_un *both[2] = {a, b};
+    const char *names[2];
+    struct stat status[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *slash = strrchr(both[i]->sun_path, '/');
+        size_t len = slash != NULL ? (size_t)(slash - both[i]->sun_path) + 1 : 0;
+        snprintf(folders[i], sizeof(folders[i]), "%.*s.", (int)len, both[i]->sun_path);
+        names[i] = both[i]->sun_path + len;
+    }
+    return strcmp(names[0], names[1]) == 0 && stat(folders[0], &status[0]) == 0 &&
+           stat(folders[1], &status[1]) == 0 && status[0].st_dev == status[1].st_dev &&
+           status[0].st_ino == status[1].st_ino;
+}
+
+static bool is_any(const struct address *address)
+{
+    return address->u.any.sa_family == AF_INET ? address->u.in.sin_addr.s_addr == htonl(INADDR_ANY)
+                                               : IN6_IS_ADDR_UNSPECIFIED(&address->u.in6.sin6_addr);
+}
+
+bool address_overlaps(const struct address *a, const struct address *b)
+{
+    if (a->u.any.sa_family != b->u.any.sa_family) {
+        return false;
+    }
+    if (a->u.any.sa_family == AF_UNIX) {
+        return address_equal(a, b) || same_file(&a->u.un, &b->u.un);
+    }
+    return address_port(a) != 0 && address_port(a) == address_port(b) &&
+           (address_equal(a, b) || is_any(a) || is_any(b));
 }
 
 /* Of IPv4 addresses in IPv6 (RFC 4291 section 2.5.5.2). */

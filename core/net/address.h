@@ -40,6 +40,9 @@ size_t address_text_port(const struct address *address, char *out, size_t size);
 uint16_t address_port(const struct address *address);
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_loopback(const struct address *address);
+/* Whether the system lets only one of them be listened on: one port of one family, and the same address or
+ * one that is all of them. Port 0 is a new one each time. Unix: one name in one folder, however written. */
+bool address_overlaps(const struct address *a, const struct address *b);
 
 /* A network: address and prefix length. */
 struct network {

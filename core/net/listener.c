@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <event2/event_struct.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -24,12 +25,31 @@
 
 /* ---- opening ---- */
 
+/* All that listen. Control thread. */
+static struct list all = {&all, &all};
+
+/* Who listens on the address, of this process; NULL: nobody. */
+static const struct listen_socket *own_socket(const struct address *address)
+{
+    list_each(link, &all)
+    {
+        const struct listen_socket *socket = container_of(link, struct listen_socket, link);
+        if (address_overlaps(&socket->address, address)) {
+            return socket;
+        }
+    }
+    return NULL;
+}
+
 /* What an operator can do about it. */
 static const char *advice(int error, const struct address *address)
 {
     switch (error) {
     case EADDRINUSE:
-        return "address already in use; another program listens there (`ss -ltnp` shows which)";
+        return own_socket(address) != NULL
+                   ? "Weir itself listens there, started by another user; a restart is needed"
+                   : "address already in use; another program listens there (`ss -ltnp` shows "
+                     "which)";
     case EACCES:
     case EPERM:
         if (address->u.any.sa_family == AF_UNIX) {
@@ -60,12 +80,20 @@ static bool set_option(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
+static int close_failed(int fd)
+{
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
 /*
- * One TCP socket that listens. SO_REUSEPORT lets a foreign socket of the same user share the port
- * without a word. So the first one binds and listens without it, which fails where anyone else listens,
- * and is opened to its siblings only afterwards (the kernel takes it into their group when they listen).
+ * One TCP socket, bound. SO_REUSEPORT lets a foreign socket of the same user share the port without a
+ * word. So the first one binds and listens without it, which fails where anyone else listens, and is
+ * opened to its siblings only afterwards (the kernel takes it into their group when they listen).
  */
-static int open_tcp(const struct address *address, int backlog, bool first)
+static int bind_tcp(const struct address *address, bool share)
 {
     int fd = socket(address->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -74,45 +102,32 @@ static int open_tcp(const struct address *address, int backlog, bool first)
     }
     bool ok =
         set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-        (first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+        (!share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
         (address->u.any.sa_family != AF_INET6 || set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) &&
         /* Accepted sockets inherit it: a call less for each. */
-        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-        bind(fd, &address->u.any, address->len) == 0 && listen(fd, backlog) == 0 &&
-        (!first || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
-    if (!ok) {
-        int error = errno;
-        close(fd);
-        errno = error;
+        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) && bind(fd, &address->u.any, address->len) == 0;
+    return ok ? fd : close_failed(fd);
+}
+
+static int open_tcp(const struct address *address, int backlog, bool share)
+{
+    int fd = bind_tcp(address, share);
+
+    if (fd == -1) {
         return -1;
     }
-    return fd;
+    bool ok = listen(fd, backlog) == 0 && (share || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
+    return ok ? fd : close_failed(fd);
 }
 
-/* Those that take no new connections, and are not closed yet. Control thread. */
-static struct list refusing = {&refusing, &refusing};
-
-/* The port is held by sockets of ours that are on their way out. They would let a sibling in. */
-static bool port_leaves(const struct address *address)
-{
-    list_each(link, &refusing)
-    {
-        const struct listen_socket *other = container_of(link, struct listen_socket, refusing);
-        if (other->address.u.any.sa_family != AF_UNIX &&
-            address_port(&other->address) == address_port(address)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool open_tcp_all(struct listen_socket *socket, int backlog, char *error, size_t error_size)
+static bool open_tcp_all(struct listen_socket *socket, char *error, size_t error_size)
 {
     for (size_t i = 0; i < socket->count; i++) {
-        socket->fds[i] = open_tcp(&socket->address, backlog, i == 0);
+        socket->fds[i] = open_tcp(&socket->address, socket->backlog, i > 0);
+        /* Ours would let a sibling in. */
         if (socket->fds[i] == -1 && i == 0 && errno == EADDRINUSE &&
-            port_leaves(&socket->address)) {
-            socket->fds[i] = open_tcp(&socket->address, backlog, false);
+            own_socket(&socket->address) != NULL) {
+            socket->fds[i] = open_tcp(&socket->address, socket->backlog, true);
         }
         if (socket->fds[i] == -1) {
             explain(error, error_size, &socket->address, advice(errno, &socket->address));
@@ -127,32 +142,73 @@ static bool open_tcp_all(struct listen_socket *socket, int backlog, char *error,
     return true;
 }
 
-/* Removes a socket file that nobody listens on. false: something else is there. */
-static bool clear_path(const struct address *address, char *error, size_t error_size)
+bool listen_run_folder(const char *path, char *folder, size_t size)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (strncmp(path, "/run/", 5) != 0 || slash <= path + 4 ||
+        memchr(path + 5, '/', (size_t)(slash - path) - 5) != NULL) {
+        return false;
+    }
+    return (size_t)snprintf(folder, size, "%.*s", (int)(slash - path), path) < size;
+}
+
+/* The socket's folder must be there, and its place free of other files. */
+static bool check_path(const struct address *address, char *error, size_t error_size)
 {
     const char *path = address->u.un.sun_path;
+    char folder[sizeof(address->u.un.sun_path)], made[sizeof(folder)], why[sizeof(folder) + 80];
+    const char *slash = strrchr(path, '/');
     struct stat status;
 
-    if (lstat(path, &status) != 0) {
-        return true; /* not there, or bind will say what is wrong */
+    snprintf(folder, sizeof(folder), "%.*s", slash != NULL ? (int)(slash - path) : 1,
+             slash != NULL ? path : ".");
+    if (slash == path) {
+        snprintf(folder, sizeof(folder), "/");
     }
-    if (!S_ISSOCK(status.st_mode)) {
-        explain(error, error_size, address, "a file that is no socket has this name; remove it");
+    why[0] = '\0';
+    if (stat(folder, &status) != 0) {
+        bool can_make = errno == ENOENT && listen_run_folder(path, made, sizeof(made)) &&
+                        faccessat(AT_FDCWD, "/run", W_OK | X_OK, AT_EACCESS) == 0;
+        if (!can_make && errno == ENOENT) {
+            snprintf(why, sizeof(why), "there is no folder %s; make it", folder);
+        } else if (!can_make) {
+            snprintf(why, sizeof(why), "the folder %s: %s", folder, strerror(errno));
+        }
+    } else if (!S_ISDIR(status.st_mode)) {
+        snprintf(why, sizeof(why), "%s is no folder", folder);
+    } else if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) != 0) {
+        snprintf(why, sizeof(why), "the folder %s must be writable for this user", folder);
+    } else if (lstat(path, &status) == 0 && !S_ISSOCK(status.st_mode)) {
+        snprintf(why, sizeof(why), "a file that is no socket has this name; remove it");
+    }
+    if (why[0] != '\0') {
+        explain(error, error_size, address, why);
+    }
+    return why[0] == '\0';
+}
+
+/* Whether some program listens on the socket's file. */
+static bool path_lives(const struct address *address, char *error, size_t error_size)
+{
+    struct stat status;
+
+    if (lstat(address->u.un.sun_path, &status) != 0) {
         return false;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd == -1) {
         explain(error, error_size, address, advice(errno, address));
-        return false;
+        return true;
     }
     bool dead = connect(fd, &address->u.any, address->len) != 0 && errno == ECONNREFUSED;
     close(fd);
     if (!dead) {
-        explain(error, error_size, address, "another program listens there");
-        return false;
+        explain(error, error_size, address,
+                own_socket(address) != NULL ? "Weir itself listens there"
+                                            : "another program listens there");
     }
-    unlink(path);
-    return true;
+    return !dead;
 }
 
 static int open_unix(const struct address *address, int backlog, unsigned mode)
@@ -166,44 +222,31 @@ static int open_unix(const struct address *address, int backlog, unsigned mode)
      * never open to more than it shall be, not for a moment. */
     bool ok = fchmod(fd, mode) == 0 && bind(fd, &address->u.any, address->len) == 0 &&
               chmod(address->u.un.sun_path, mode) == 0 && listen(fd, backlog) == 0;
-    if (!ok) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    return fd;
+    return ok ? fd : close_failed(fd);
 }
 
-/* /run is empty after each boot: a folder there that is asked for is made again. */
-static void make_run_folder(const char *path)
+static bool open_unix_all(struct listen_socket *socket, char *error, size_t error_size)
 {
-    char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    const char *slash = strrchr(path, '/');
-
-    if (strncmp(path, "/run/", 5) == 0 && slash > path + 4) {
-        snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path), path);
-        (void)mkdir(folder, 0755); /* where that fails, so does the socket, and is told */
-    }
-}
-
-static bool open_unix_all(struct listen_socket *socket, int backlog, unsigned mode, char *error,
-                          size_t error_size)
-{
+    const char *path = socket->address.u.un.sun_path;
+    char folder[sizeof(socket->address.u.un.sun_path)];
     struct stat status;
 
-    if (!clear_path(&socket->address, error, error_size)) {
+    if (!check_path(&socket->address, error, error_size) ||
+        path_lives(&socket->address, error, error_size)) {
         return false;
     }
-    make_run_folder(socket->address.u.un.sun_path);
-    int fd = open_unix(&socket->address, backlog, mode);
+    unlink(path); /* nobody listens there */
+    if (listen_run_folder(path, folder, sizeof(folder))) {
+        (void)mkdir(folder, 0755); /* where that fails, so does the socket, and is told */
+    }
+    int fd = open_unix(&socket->address, socket->backlog, socket->mode);
     if (fd == -1) {
         explain(error, error_size, &socket->address, advice(errno, &socket->address));
         return false;
     }
     socket->fds[0] = fd;
     socket->count = 1;
-    if (lstat(socket->address.u.un.sun_path, &status) == 0) {
+    if (lstat(path, &status) == 0) {
         socket->device = (uint64_t)status.st_dev;
         socket->inode = (uint64_t)status.st_ino;
     }
@@ -219,37 +262,86 @@ struct listen_socket *listen_socket_open(const struct address *address, size_t c
     socket->address = *address;
     socket->count = count;
     socket->refs = 1;
+    socket->backlog = backlog;
+    socket->mode = mode;
     socket->fds = base_alloc(count * sizeof(*socket->fds));
     for (size_t i = 0; i < count; i++) {
         socket->fds[i] = -1;
     }
-    bool ok = address->u.any.sa_family == AF_UNIX
-                  ? open_unix_all(socket, backlog, mode, error, error_size)
-                  : open_tcp_all(socket, backlog, error, error_size);
+    bool ok = address->u.any.sa_family == AF_UNIX ? open_unix_all(socket, error, error_size)
+                                                  : open_tcp_all(socket, error, error_size);
     if (!ok) {
         listen_socket_unref(&socket);
         return NULL;
     }
     address_text_port(&socket->address, socket->text, sizeof(socket->text));
+    list_push_back(&all, &socket->link);
     return socket;
+}
+
+bool listen_socket_check(const struct address *address, bool strangers, char *error,
+                         size_t error_size)
+{
+    if (address->u.any.sa_family == AF_UNIX) {
+        return check_path(address, error, error_size) &&
+               !(strangers && path_lives(address, error, error_size));
+    }
+    int fd = bind_tcp(address, false);
+    if (fd == -1 && errno == EADDRINUSE && own_socket(address) != NULL) {
+        fd = bind_tcp(address, true);
+    }
+    if (fd == -1 && (strangers || errno != EADDRINUSE)) {
+        explain(error, error_size, address, advice(errno, address));
+        return false;
+    }
+    if (fd != -1) {
+        close(fd);
+    }
+    return true;
+}
+
+/* Whether the socket's file is still ours: another process may have taken the name over. */
+static bool owns_file(const struct listen_socket *socket)
+{
+    struct stat status;
+
+    return socket->inode != 0 && lstat(socket->address.u.un.sun_path, &status) == 0 &&
+           (uint64_t)status.st_dev == socket->device && (uint64_t)status.st_ino == socket->inode;
+}
+
+/* Only what is still ours. */
+static void remove_file(const struct listen_socket *socket)
+{
+    if (owns_file(socket)) {
+        unlink(socket->address.u.un.sun_path);
+    }
+}
+
+bool listen_socket_tune(struct listen_socket *socket, int backlog, unsigned mode, char *error,
+                        size_t error_size)
+{
+    bool local = socket->address.u.any.sa_family == AF_UNIX;
+
+    if (local && socket->mode != mode && owns_file(socket)) {
+        if (chmod(socket->address.u.un.sun_path, mode) != 0) {
+            snprintf(error, error_size, "cannot set the mode of %s to %04o: %s", socket->text, mode,
+                     strerror(errno));
+            return false;
+        }
+        socket->mode = mode;
+    }
+    /* On a socket that listens, this sets the length of its queue and nothing else. */
+    for (size_t i = 0; socket->backlog != backlog && i < socket->count; i++) {
+        (void)listen(socket->fds[i], backlog);
+    }
+    socket->backlog = backlog;
+    return true;
 }
 
 struct listen_socket *listen_socket_ref(struct listen_socket *socket)
 {
     socket->refs++;
     return socket;
-}
-
-/* Removes the file only where it is still ours: another process may have taken the name over. */
-static void remove_file(const struct listen_socket *socket)
-{
-    struct stat status;
-    const char *path = socket->address.u.un.sun_path;
-
-    if (socket->inode != 0 && lstat(path, &status) == 0 &&
-        (uint64_t)status.st_dev == socket->device && (uint64_t)status.st_ino == socket->inode) {
-        unlink(path);
-    }
 }
 
 /* ---- the end ---- */
@@ -277,10 +369,10 @@ static void drop_new(int fd)
 
 void listen_socket_refuse(struct listen_socket *socket)
 {
-    if (list_linked(&socket->refusing)) {
+    if (socket->refusing) {
         return;
     }
-    list_push_back(&refusing, &socket->refusing);
+    socket->refusing = true;
     if (socket->address.u.any.sa_family == AF_UNIX) {
         remove_file(socket);
         socket->inode = 0;
@@ -370,7 +462,7 @@ void listen_socket_unref(struct listen_socket **socket)
         return;
     }
     ASSERT(s->accepting == 0);
-    list_remove(&s->refusing);
+    list_remove(&s->link);
     if (s->address.u.any.sa_family == AF_UNIX) {
         remove_file(s);
     }

@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "base/list.h"
 #include "net/address.h"
 #include "net/loop.h"
 
@@ -28,18 +29,38 @@ struct listen_socket {
     int *fds;
     size_t count; /* one a loop; one for all: Unix, and the control thread's */
     unsigned refs;
+    int backlog;
+    unsigned mode;          /* of a Unix socket's file */
     uint64_t device, inode; /* of a Unix socket's file; 0: none */
-    struct list refusing;   /* in the list of those that do */
-    atomic_bool dry;        /* the control thread tells the loops */
-    atomic_uint accepting;  /* loops that accept on it */
+    bool refusing;
+    atomic_bool dry;       /* the control thread tells the loops */
+    atomic_uint accepting; /* loops that accept on it */
+    struct list link;      /* all that are open */
 };
 
-/* Opens, binds and listens; a port on which any other socket listens is refused, also one of ours with
- * SO_REUSEPORT. `count` 1 for the control thread alone. NULL: `error` says what and why in
- * full ("cannot listen on 127.0.0.1:80: address already in use"). Unix: a dead socket file is replaced, a
- * living one is a mistake; `mode` (e.g. 0660) is set. */
+/* Opens, binds and listens; a port on which another socket listens is refused, one of the same user with
+ * SO_REUSEPORT too; but where sockets of this process are in the way (a reload takes their address away
+ * and gives a part of it, or more, to another listener), both listen until those are shut. `count` 1 for
+ * the control thread alone. NULL: `error` says what and why in full ("cannot listen on 127.0.0.1:80:
+ * address already in use"). Unix: a dead socket file is replaced, a living one is a mistake; `mode` (e.g.
+ * 0660) is set. */
 struct listen_socket *listen_socket_open(const struct address *address, size_t count, int backlog,
                                          unsigned mode, char *error, size_t error_size);
+
+/* Whether listen_socket_open would do, as far as can be known without it: nothing listens, nothing is
+ * made. `error` as there. `strangers` false: what another program listens on is left out, as it may be the
+ * Weir that is to be replaced. */
+bool listen_socket_check(const struct address *address, bool strangers, char *error,
+                         size_t error_size);
+
+/* The folder of a Unix socket, or other file, that is made where it is missing: one in /run, which is empty
+ * after each boot. false: this is none. */
+bool listen_run_folder(const char *path, char *folder, size_t size);
+
+/* Sets what may change while it listens. false: the file's mode could not be, `error` says why. */
+bool listen_socket_tune(struct listen_socket *socket, int backlog, unsigned mode, char *error,
+                        size_t error_size);
+
 struct listen_socket *listen_socket_ref(struct listen_socket *socket);
 /* From now on no connection begins here: a Unix socket refuses at once, its file goes; on TCP what asks is
  * not answered, asks again after a second, and is refused then. Loops go on accepting. */

@@ -54,15 +54,16 @@ static const struct weir_option rows[] = {
                       "chooses; the first one serves all names that are in none."),
     WEIR_OPTION_ENUM(struct tls_listener_conf, minimum_version, versions, "1.2", CONTEXTS,
                      WEIR_OPTION_RELOADABLE, "The oldest version of TLS that is spoken."),
-    WEIR_OPTION(struct tls_listener_conf, ciphers, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
+    WEIR_OPTION(struct tls_listener_conf, ciphers, STRING, NULL, CONTEXTS,
+                WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "Cipher suites of TLS 1.2 in OpenSSL's notation, best first. Without it: ECDHE "
                 "with AES-GCM or ChaCha20-Poly1305."),
     WEIR_OPTION(struct tls_listener_conf, ciphersuites, STRING, NULL, CONTEXTS,
-                WEIR_OPTION_RELOADABLE,
+                WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "Cipher suites of TLS 1.3, separated by colons, best first. Without it: all three "
                 "common ones, AES-128 first."),
     WEIR_OPTION_LIST(struct tls_listener_conf, alpn, STRING, "{\"http/1.1\", \"http/1.0\"}",
-                     CONTEXTS, WEIR_OPTION_RELOADABLE,
+                     CONTEXTS, WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                      "Protocols offered to the client (ALPN), best first. A client that wants none "
                      "of them is refused."),
     WEIR_OPTION(struct tls_listener_conf, session_tickets, BOOLEAN, "on", CONTEXTS,

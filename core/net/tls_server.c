@@ -17,17 +17,18 @@ static const struct weir_option rows[] = {
     WEIR_OPTION(struct tls_server_conf, verify, BOOLEAN, "on", CONTEXTS, WEIR_OPTION_RELOADABLE,
                 "Whether the server's certificate is checked: its issuers, its time and its name."),
     WEIR_OPTION(struct tls_server_conf, ca, STRING, NULL, CONTEXTS,
-                WEIR_OPTION_PATH | WEIR_OPTION_RELOADABLE,
+                WEIR_OPTION_PATH | WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "PEM file with the authorities that are trusted. Without it: the system's."),
-    WEIR_OPTION(struct tls_server_conf, name, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
+    WEIR_OPTION(struct tls_server_conf, name, STRING, NULL, CONTEXTS,
+                WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "The name to ask for (SNI) and to find in the certificate. Without it: the host of "
                 "the server's URL."),
     WEIR_OPTION(struct tls_server_conf, certificate, STRING, NULL, CONTEXTS,
-                WEIR_OPTION_PATH | WEIR_OPTION_RELOADABLE,
+                WEIR_OPTION_PATH | WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "PEM file with our own certificate, for servers that ask for one; then its "
                 "issuers."),
     WEIR_OPTION(struct tls_server_conf, key, STRING, NULL, CONTEXTS,
-                WEIR_OPTION_PATH | WEIR_OPTION_RELOADABLE,
+                WEIR_OPTION_PATH | WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "PEM file with the private key of `certificate`."),
 };
 

@@ -4,6 +4,7 @@
  * and takes the mistakes that they find.
  */
 #include "module/check.h"
+#include "option/option_value.h"
 #include "proxy/generation_build.h"
 #include "proxy/stats.h"
 
@@ -16,6 +17,18 @@ static weir_pool_ref find_pool(void *arg, struct weir_str name)
         }
     }
     return WEIR_NO_REF;
+}
+
+static const char *suggest_pool(void *arg, struct weir_str name)
+{
+    struct build *b = arg;
+    struct option_nearest search;
+
+    option_nearest_begin(&search, name.ptr, name.len);
+    for (size_t i = 0; i < b->generation->pool_count; i++) {
+        option_nearest_offer(&search, b->generation->pools[i].settings->name.ptr);
+    }
+    return search.best;
 }
 
 static struct route *route_find(struct runtime *runtime, struct weir_str name)
@@ -100,12 +113,11 @@ static struct weir_listener *describe_listener(struct build *b, const struct lis
     struct weir_bind *binds = build_alloc(b, settings->bind.count * sizeof(*binds));
 
     for (size_t i = 0; i < settings->bind.count; i++) {
-        struct address address;
-        char error[256];
-        bool known = address_parse(&address, texts[i], error, sizeof(error)); /* told elsewhere */
+        const struct address *address = &plan->addresses[i]; /* without length: told elsewhere */
         binds[i].address = texts[i];
-        binds[i].unix_socket = known && address.u.any.sa_family == AF_UNIX;
-        binds[i].loopback = known && !binds[i].unix_socket && address_is_loopback(&address);
+        binds[i].unix_socket = address->len > 0 && address->u.any.sa_family == AF_UNIX;
+        binds[i].loopback =
+            address->len > 0 && !binds[i].unix_socket && address_is_loopback(address);
     }
     *listener = (struct weir_listener){settings->name, binds, settings->bind.count,
                                        settings->tls.count > 0};
@@ -121,6 +133,7 @@ void build_check_use(struct build *b, struct use *use)
         .places = b->generation->places,
         .block_place = use->block->place,
         .find_pool = find_pool,
+        .suggest_pool = suggest_pool,
         .add_route = add_route,
         .arg = b,
         .listener = use->listener != NULL ? describe_listener(b, use->listener) : NULL};

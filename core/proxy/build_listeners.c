@@ -118,6 +118,37 @@ static void build_listener_use(struct build *b, struct listener_plan *plan,
     }
 }
 
+static struct place place_of_bind(struct build *b, const struct listener_plan *plan, size_t index)
+{
+    const struct weir_list *bind = &plan->settings->bind;
+    struct place place = build_place_of(b, (const struct weir_str *)bind->items + index);
+    return place.file != NULL ? place : build_place_of(b, bind);
+}
+
+/* Texts become addresses; one that is none has no length. */
+static void build_addresses(struct build *b, struct listener_plan *plan)
+{
+    const struct listener_settings *settings = plan->settings;
+    const struct weir_str *texts = settings->bind.items;
+    char *end = NULL;
+
+    plan->addresses = build_alloc(b, settings->bind.count * sizeof(*plan->addresses));
+    for (size_t i = 0; i < settings->bind.count; i++) {
+        char error[512];
+        if (!address_parse(&plan->addresses[i], texts[i], error, sizeof(error))) {
+            mistakes_add(b->mistakes, place_of_bind(b, plan, i), "bind: %s", error);
+            plan->addresses[i].len = 0;
+        }
+    }
+    unsigned long mode = strtoul(settings->socket_mode.ptr, &end, 8);
+    if (end == settings->socket_mode.ptr || *end != '\0' || mode > 0777) {
+        mistakes_add(b->mistakes, build_place_of(b, &settings->socket_mode),
+                     "socket_mode: \"%s\" is not a file mode; write for example 0660",
+                     settings->socket_mode.ptr);
+    }
+    plan->socket_mode = (unsigned)mode;
+}
+
 void build_listener(struct build *b, struct listener_plan *plan, const struct conf_node *node)
 {
     static const char *const known[] = {"handler", "filter", NULL};
@@ -139,6 +170,7 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
             build_listener_use(b, plan, child);
         }
     }
+    build_addresses(b, plan);
     build_trusted(b, plan);
     build_request_id(b, settings);
     plan->connection_limit = listener_connections(b, settings);
@@ -181,52 +213,133 @@ static struct listener *listener_find(struct build *b, struct weir_str name)
     return listener;
 }
 
-/* A socket that the running generation has on the address, for as many loops. */
-static struct listen_socket *socket_find(struct build *b, struct weir_str text, bool control)
+/* ---- sockets ---- */
+
+static bool is_local(const struct address *address)
 {
-    const struct generation *current = b->runtime->current;
-    for (size_t i = 0; current != NULL && i < current->listener_count; i++) {
-        const struct listener_plan *plan = &current->listeners[i];
-        const struct weir_str *bind = plan->settings->bind.items;
+    return address->u.any.sa_family == AF_UNIX;
+}
+
+/* Whether a socket can be what the plan needs: the workers' or the control thread's; a Unix socket is
+ * shared by whoever accepts there. */
+static bool socket_serves(const struct listen_socket *socket, const struct listener_plan *plan)
+{
+    size_t count = listener_plan_on_control(plan) ? 1 : plan->generation->runtime->workers;
+    return is_local(&socket->address) || socket->count == count;
+}
+
+static bool socket_is_taken(const struct build *b, const struct listen_socket *socket)
+{
+    for (size_t i = 0; i < b->generation->listener_count; i++) {
+        const struct listener_plan *plan = &b->generation->listeners[i];
         for (size_t k = 0; k < plan->socket_count; k++) {
-            if (str_equal(bind[k], text) && listener_plan_on_control(plan) == control) {
-                return listen_socket_ref(plan->sockets[k]);
+            if (plan->sockets[k] == socket) {
+                return true;
             }
         }
     }
-    return NULL;
+    return false;
+}
+
+/* A socket that the running generation has on the address; the listener's own before another's, which
+ * matters where the system chose the port. NULL: none. */
+static struct listen_socket *socket_find(const struct build *b, const struct listener_plan *plan,
+                                         const struct address *address)
+{
+    const struct generation *current = b->runtime->current;
+    struct listen_socket *found = NULL;
+
+    for (size_t i = 0; current != NULL && i < current->listener_count; i++) {
+        const struct listener_plan *last = &current->listeners[i];
+        bool own = str_equal(last->settings->name, plan->settings->name);
+        for (size_t k = 0; k < last->socket_count; k++) {
+            bool same = is_local(address) ? address_overlaps(&last->addresses[k], address)
+                                          : address_equal(&last->addresses[k], address);
+            if (same && (found == NULL || own) && socket_serves(last->sockets[k], plan) &&
+                !socket_is_taken(b, last->sockets[k])) {
+                found = last->sockets[k];
+                if (own) {
+                    return found;
+                }
+            }
+        }
+    }
+    return found;
+}
+
+/* The addresses that the earlier of two listeners, or of one, leaves to nobody else. */
+static bool check_overlap(struct build *b, const struct listener_plan *plan, size_t index)
+{
+    const struct address *address = &plan->addresses[index];
+
+    for (const struct listener_plan *other = b->generation->listeners; other <= plan; other++) {
+        size_t count = other == plan ? index : other->settings->bind.count;
+        for (size_t k = 0; k < count; k++) {
+            if (other->addresses[k].len == 0 || !address_overlaps(&other->addresses[k], address)) {
+                continue;
+            }
+            const struct weir_str *texts = plan->settings->bind.items;
+            const struct weir_str *others = other->settings->bind.items;
+            struct place place = place_of_bind(b, other, k);
+            if (is_local(address) || address_equal(&other->addresses[k], address)) {
+                mistakes_add(b->mistakes, place_of_bind(b, plan, index),
+                             "bind: listener \"%.*s\" has %.*s already, at %s:%u; take one of them "
+                             "away",
+                             STR_ARGS(other->settings->name), STR_ARGS(others[k]), place.file,
+                             place.line);
+            } else {
+                mistakes_add(b->mistakes, place_of_bind(b, plan, index),
+                             "bind: %.*s and %.*s of listener \"%.*s\", at %s:%u, have one port, "
+                             "and one of them is all addresses; take one away",
+                             STR_ARGS(texts[index]), STR_ARGS(others[k]),
+                             STR_ARGS(other->settings->name), place.file, place.line);
+            }
+            return false;
+        }
+    }
+    return true;
+}
+
+void build_check_binds(struct build *b)
+{
+    bool strangers = b->open_sockets || b->runtime->current != NULL;
+    char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+    for (size_t i = 0; i < b->generation->listener_count; i++) {
+        const struct listener_plan *plan = &b->generation->listeners[i];
+        for (size_t k = 0; k < plan->settings->bind.count; k++) {
+            const struct address *address = &plan->addresses[k];
+            char error[512];
+            if (address->len == 0 || !check_overlap(b, plan, k) ||
+                socket_find(b, plan, address) != NULL ||
+                (is_local(address) &&
+                 listen_run_folder(address->u.un.sun_path, folder, sizeof(folder)) &&
+                 build_is_given(b, folder))) {
+                continue;
+            }
+            if (!listen_socket_check(address, strangers, error, sizeof(error))) {
+                mistakes_add(b->mistakes, place_of_bind(b, plan, k), "bind: %s", error);
+            }
+        }
+    }
 }
 
 static void open_socket(struct build *b, struct listener_plan *plan, size_t index)
 {
-    const struct listener_settings *settings = plan->settings;
-    struct weir_str text = ((const struct weir_str *)settings->bind.items)[index];
-    struct address address;
-    char error[256];
+    const struct address *address = &plan->addresses[index];
+    struct listen_socket *socket = socket_find(b, plan, address);
+    char error[512];
 
-    if (!address_parse(&address, text, error, sizeof(error))) {
-        mistakes_add(b->mistakes, build_place_of(b, &settings->bind), "%s", error);
-        return;
-    }
-    char *end = NULL;
-    unsigned long mode = strtoul(settings->socket_mode.ptr, &end, 8);
-    if (end == settings->socket_mode.ptr || *end != '\0' || mode > 0777) {
-        mistakes_add(b->mistakes, build_place_of(b, &settings->socket_mode),
-                     "\"%s\" is not a file mode; write for example 0660",
-                     settings->socket_mode.ptr);
-        return;
-    }
-    if (!b->open_sockets) {
-        return;
-    }
-    struct listen_socket *socket = socket_find(b, text, listener_plan_on_control(plan));
-    if (socket == NULL) {
-        size_t count = listener_plan_on_control(plan) ? 1 : b->runtime->workers;
-        socket = listen_socket_open(&address, count, (int)settings->backlog, (unsigned)mode, error,
-                                    sizeof(error));
+    if (socket != NULL) {
+        listen_socket_ref(socket);
+    } else {
+        bool one = listener_plan_on_control(plan) && !is_local(address);
+        socket =
+            listen_socket_open(address, one ? 1 : b->runtime->workers, (int)plan->settings->backlog,
+                               plan->socket_mode, error, sizeof(error));
     }
     if (socket == NULL) {
-        mistakes_add(b->mistakes, build_place_of(b, &settings->bind), "%s", error);
+        mistakes_add(b->mistakes, place_of_bind(b, plan, index), "bind: %s", error);
         return;
     }
     plan->sockets[plan->socket_count++] = socket;
@@ -237,7 +350,7 @@ void build_attach_listener(struct build *b, struct listener_plan *plan)
     size_t count = plan->settings->bind.count;
     plan->listener = listener_find(b, plan->settings->name);
     plan->sockets = build_alloc(b, count * sizeof(struct listen_socket *));
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; b->open_sockets && i < count; i++) {
         open_socket(b, plan, i);
     }
 }

@@ -108,6 +108,8 @@ struct listener_plan {
     struct tls_listener *tls;  /* NULL: plain */
     struct h1_server_conf http;
     uint32_t connection_limit; /* over all loops */
+    struct address *addresses; /* one a bind, in the file's order */
+    unsigned socket_mode;      /* of Unix sockets */
     struct network *trusted;
     size_t trusted_count;
     struct use_list filters;
@@ -148,6 +150,8 @@ struct generation {
     struct conf_tree tree;
     struct conf_places *places;
     struct global_settings global;
+    const char **restart; /* settings of the files that wait for a restart, in words */
+    size_t restart_count;
     struct use_list modules; /* module blocks, in the file's order */
     struct use_list routers; /* those of them that are routers */
     struct use_list loggers;
@@ -177,7 +181,11 @@ struct runtime {
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
     struct list pools, listeners, routes;
     struct discovery *discovery;
-    uint64_t start_wall_ms; /* of the program, since 1970 */
+    uint64_t start_wall_ms;                /* of the program, since 1970 */
+    const struct global_settings *started; /* what the process began with; NULL: it has not yet */
+    bool from_root;                        /* started by root, and not root any more */
+    const char *const *given;              /* folders that a start as root gives to `user` */
+    size_t given_count;
     uint64_t last_id;
     struct generation *current; /* NULL before the first */
     struct recovery *recovery;  /* NULL before the start and after the end */

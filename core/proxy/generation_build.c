@@ -7,7 +7,6 @@
  */
 #include "proxy/generation_build.h"
 
-#include "module/host.h"
 #include "net/resolver.h"
 
 void *build_alloc(struct build *b, size_t len)
@@ -100,6 +99,10 @@ static struct generation *build_all(struct runtime *runtime, const char *path,
     } else {
         conf_read(&g->tree, &g->arena, path, mistakes);
     }
+    if (g->tree.broken) { /* whatever else would be told follows from that */
+        generation_free(&g);
+        return NULL;
+    }
     struct conf_target target = {&global_options, &g->global};
     build_fill(&b, &g->tree.root, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     char error[256];
@@ -109,14 +112,13 @@ static struct generation *build_all(struct runtime *runtime, const char *path,
     if (g->global.module_dir.len > 0) {
         module_registry_set_dir(runtime->modules, g->global.module_dir.ptr);
     }
+    build_globals(&b);
     build_blocks(&b);
     build_name_uses(&b);
-    if (open_sockets) {
-        module_host_set_state_dir(g->global.state_dir.ptr);
-    }
     for (size_t i = 0; i < g->uses.count; i++) {
         build_check_use(&b, g->uses.items[i]);
     }
+    build_check_binds(&b);
     if (mistakes->count == 0) {
         for (size_t i = 0; i < g->pool_count; i++) {
             build_attach_pool(&b, &g->pools[i]);

@@ -38,6 +38,14 @@ void build_fill(struct build *b, const struct conf_node *block, uint32_t context
                 const struct conf_target *targets, size_t count, const char *const *known,
                 bool defaults);
 
+/* ---- global settings (build_global.c) ---- */
+
+/* Checks them; those that a start alone sets become as the process was started with. */
+void build_globals(struct build *b);
+
+/* Whether the start gives that folder to the user that it becomes. */
+bool build_is_given(const struct build *b, const char *folder);
+
 /* ---- modules and uses (build_uses.c) ---- */
 
 void build_list_append(struct build *b, struct use_list *list, struct use *use);
@@ -76,6 +84,9 @@ void build_check_use(struct build *b, struct use *use);
 /* A block becomes the plan, which is zeroed. */
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node);
 void build_listener(struct build *b, struct listener_plan *plan, const struct conf_node *node);
+
+/* All listeners' addresses: each once, and one that can be listened on. Needs all plans. */
+void build_check_binds(struct build *b);
 
 /* Once no mistake is left: the plan's live objects, found again by name or new, each with a reference
  * that generation_free gives back. Sockets are opened; one that cannot be is a mistake. */

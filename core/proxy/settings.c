@@ -17,17 +17,20 @@ static const char *const log_levels[] = {"error", "warning", "notice", "info", "
 static const struct weir_option global_rows[] = {
     WEIR_OPTION_RANGE(struct global_settings, workers, INTEGER, "0", "0", "256", GLOBAL, 0,
                       "Threads that carry traffic; 0: one for each CPU."),
-    WEIR_OPTION(struct global_settings, state_dir, STRING, WEIR_STATEDIR, GLOBAL, WEIR_OPTION_PATH,
+    WEIR_OPTION(struct global_settings, state_dir, STRING, WEIR_STATEDIR, GLOBAL,
+                WEIR_OPTION_PATH | WEIR_OPTION_NOT_EMPTY,
                 "Folder for what Weir itself keeps: secrets, runtime changes."),
     WEIR_OPTION(struct global_settings, module_dir, STRING, WEIR_MODULEDIR, GLOBAL,
-                WEIR_OPTION_PATH, "Folder that modules are loaded from."),
-    WEIR_OPTION(struct global_settings, user, STRING, NULL, GLOBAL, 0,
+                WEIR_OPTION_PATH | RELOAD | WEIR_OPTION_NOT_EMPTY,
+                "Folder that modules are loaded from."),
+    WEIR_OPTION(struct global_settings, user, STRING, NULL, GLOBAL, WEIR_OPTION_NOT_EMPTY,
                 "User that the process becomes once its sockets are bound, when started as root."),
-    WEIR_OPTION(struct global_settings, group, STRING, NULL, GLOBAL, 0,
+    WEIR_OPTION(struct global_settings, group, STRING, NULL, GLOBAL, WEIR_OPTION_NOT_EMPTY,
                 "Group that the process becomes; the user's own when not given."),
     WEIR_OPTION_ENUM(struct global_settings, log_level, log_levels, "info", GLOBAL, RELOAD,
                      "Least important level that is logged."),
-    WEIR_OPTION(struct global_settings, log_target, STRING, "stderr", GLOBAL, RELOAD,
+    WEIR_OPTION(struct global_settings, log_target, STRING, "stderr", GLOBAL,
+                RELOAD | WEIR_OPTION_NOT_EMPTY,
                 "Where the program's own log goes: stderr, journal, or the path of a file."),
     WEIR_OPTION_RANGE(struct global_settings, shutdown_timeout, DURATION, "30s", "0", "1d", GLOBAL,
                       RELOAD, "How long SIGTERM waits for running requests before it cuts them."),
@@ -35,7 +38,8 @@ static const struct weir_option global_rows[] = {
         struct global_settings, ticket_key_lifetime, DURATION, "12h", "1s", "7d", GLOBAL, RELOAD,
         "Time after which a new key seals TLS session tickets; the last two are still "
         "taken, then they are gone from memory."),
-    WEIR_OPTION(struct global_settings, pid_file, STRING, NULL, GLOBAL, WEIR_OPTION_PATH,
+    WEIR_OPTION(struct global_settings, pid_file, STRING, NULL, GLOBAL,
+                WEIR_OPTION_PATH | WEIR_OPTION_NOT_EMPTY,
                 "File that the process id is written to."),
     WEIR_OPTION(
         struct global_settings, nameservers, STRING, NULL, GLOBAL, RELOAD,
@@ -111,9 +115,9 @@ static const struct weir_option listener_rows[] = {
                       "10000000", LISTENER, RELOAD,
                       "Connections at once of one client address (IPv6: of one /64), over all "
                       "workers; more are closed. Trusted proxies are not counted. 0: no limit."),
-    WEIR_OPTION_RANGE(struct listener_settings, backlog, INTEGER, "4096", "1", "65535", LISTENER, 0,
-                      "Connections that may wait to be accepted, for each socket."),
-    WEIR_OPTION(struct listener_settings, socket_mode, STRING, "0660", LISTENER, 0,
+    WEIR_OPTION_RANGE(struct listener_settings, backlog, INTEGER, "4096", "1", "65535", LISTENER,
+                      RELOAD, "Connections that may wait to be accepted, for each socket."),
+    WEIR_OPTION(struct listener_settings, socket_mode, STRING, "0660", LISTENER, RELOAD,
                 "File mode of Unix sockets, octal."),
 };
 const struct weir_options listener_options =

@@ -8,6 +8,7 @@
 
 #include <weir/option.h>
 
+#include "base/arena.h"
 #include "net/tls.h"
 
 struct global_settings {
@@ -24,6 +25,10 @@ struct global_settings {
     struct weir_str nameservers;
 };
 extern const struct weir_options global_options;
+
+/* A copy that lives as long as the arena. */
+void global_settings_copy(struct global_settings *to, struct arena *arena,
+                          const struct global_settings *from);
 
 enum send_proxy_protocol { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_ACCEPT, PROXY_PROTOCOL_REQUIRE };

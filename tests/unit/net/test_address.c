@@ -171,12 +171,44 @@ START_TEST(test_networks)
 }
 END_TEST
 
+START_TEST(test_what_only_one_can_listen_on)
+{
+    static const struct {
+        const char *a, *b;
+        bool overlap;
+    } rows[] = {
+        {"127.0.0.1:80", "127.0.0.1:80", true},
+        {"127.0.0.1:80", "127.0.0.1:81", false},
+        {"127.0.0.1:80", "127.0.0.2:80", false},
+        {"0.0.0.0:80", "127.0.0.1:80", true},
+        {"*:80", "0.0.0.0:80", true},
+        {"[::]:80", "0.0.0.0:80", false},
+        {"[::]:80", "[::1]:80", true},
+        {"[::1]:80", "[0:0::1]:80", true},
+        {"127.0.0.1:0", "127.0.0.1:0", false},
+        {"unix:/tmp/a", "unix:/tmp/a", true},
+        {"unix:/tmp/a", "unix:/tmp/../tmp//a", true},
+        {"unix:/tmp/a", "unix:/a", false},
+        {"unix:/tmp/a", "127.0.0.1:80", false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct address a, b;
+        ck_assert(address_parse(&a, str_from(rows[i].a), error, sizeof(error)));
+        ck_assert(address_parse(&b, str_from(rows[i].b), error, sizeof(error)));
+        ck_assert_msg(address_overlaps(&a, &b) == rows[i].overlap &&
+                          address_overlaps(&b, &a) == rows[i].overlap,
+                      "%s and %s", rows[i].a, rows[i].b);
+    }
+}
+END_TEST
+
 static Suite *address_suite(void)
 {
     Suite *suite = suite_create("net/address");
     TCase *tcase = tcase_create("address");
 
     tcase_add_test(tcase, test_text_and_back);
+    tcase_add_test(tcase, test_what_only_one_can_listen_on);
     tcase_add_test(tcase, test_what_is_refused_is_explained);
     tcase_add_test(tcase, test_a_socket_path_may_be_as_long_as_it_can);
     tcase_add_test(tcase, test_hosts);

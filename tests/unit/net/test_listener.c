@@ -236,24 +236,27 @@ END_TEST
 
 /* ---- messages ---- */
 
-START_TEST(test_a_port_in_use_is_refused)
+START_TEST(test_own_sockets_are_not_in_the_way)
 {
-    char text[ADDRESS_TEXT_SIZE + 8], wanted_error[600];
-    struct listen_socket *first = open_text("127.0.0.1:0", 2);
+    char text[ADDRESS_TEXT_SIZE + 8];
+    struct listen_socket *first = open_text(_i == 0 ? "127.0.0.1:0" : "0.0.0.0:0", 2);
 
     ck_assert_ptr_nonnull(first);
-    snprintf(text, sizeof(text), "%s", first->text);
-    /* Another weir of the same user would share the port by SO_REUSEPORT, if it were let. */
+    /* A reload gives the port to the other kind of address: both listen until the old one is shut. */
+    snprintf(text, sizeof(text), "%s:%u", _i == 0 ? "0.0.0.0" : "127.0.0.1",
+             address_port(&first->address));
+    struct address address = address_of(text);
+    ck_assert_msg(listen_socket_check(&address, true, error, sizeof(error)), "%s", error);
     struct listen_socket *second = open_text(text, 2);
-    ck_assert_ptr_null(second);
-    snprintf(wanted_error, sizeof(wanted_error), "cannot listen on %s: address already in use",
-             text);
-    ck_assert_msg(strncmp(error, wanted_error, strlen(wanted_error)) == 0, "%s", error);
-    listen_socket_unref(&first);
-    /* The port is free at once, whatever connections it had. */
-    second = open_text(text, 2);
     ck_assert_msg(second != NULL, "%s", error);
+    listen_socket_unref(&first);
+    snprintf(text, sizeof(text), "127.0.0.1:%u", address_port(&second->address));
+    address = address_of(text);
+    int client = connect_to(&address);
+    ck_assert_int_ne(client, -1);
+    close(client);
     listen_socket_unref(&second);
+    ck_assert_int_eq(connect_to(&address), -1);
 }
 END_TEST
 
@@ -273,6 +276,12 @@ START_TEST(test_a_foreign_listener_is_refused)
     address_text_port(&address, text, sizeof(text));
     ck_assert_ptr_null(open_text(text, 1));
     ck_assert_ptr_nonnull(strstr(error, "another program listens there"));
+    /* A look says the same, unless it may be the Weir that is to be replaced. */
+    char opened[sizeof(error)];
+    memcpy(opened, error, sizeof(error));
+    ck_assert(!listen_socket_check(&address, true, error, sizeof(error)));
+    ck_assert_str_eq(error, opened);
+    ck_assert(listen_socket_check(&address, false, error, sizeof(error)));
     close(fd);
 }
 END_TEST
@@ -300,9 +309,18 @@ END_TEST
 
 START_TEST(test_an_address_of_another_machine_is_refused)
 {
-    ck_assert_ptr_null(open_text("192.0.2.1:8080", 1));
-    ck_assert_str_eq(error, "cannot listen on 192.0.2.1:8080: no network interface of this machine "
-                            "has this address");
+    struct address address = address_of("192.0.2.1:8080");
+
+    for (int i = 0; i < 2; i++) {
+        if (i == 0) {
+            ck_assert_ptr_null(open_text("192.0.2.1:8080", 1));
+        } else {
+            ck_assert(!listen_socket_check(&address, false, error, sizeof(error)));
+        }
+        ck_assert_str_eq(error, "cannot listen on 192.0.2.1:8080: no network interface of this "
+                                "machine has this address");
+        error[0] = '\0';
+    }
 }
 END_TEST
 
@@ -404,7 +422,7 @@ START_TEST(test_a_dead_socket_file_is_replaced_and_a_living_one_is_not)
     struct listen_socket *first = open_text(text, 1);
     ck_assert_msg(first != NULL, "%s", error);
     ck_assert_ptr_null(open_text(text, 1));
-    ck_assert_ptr_nonnull(strstr(error, "/s: another program listens there"));
+    ck_assert_ptr_nonnull(strstr(error, "/s: Weir itself listens there"));
     /* Somebody else takes the name: it is not ours to remove. */
     ck_assert_int_eq(unlink(text + 5), 0);
     struct listen_socket *second = open_text(text, 1);
@@ -429,8 +447,49 @@ START_TEST(test_a_file_that_is_no_socket_is_left_alone)
     ck_assert_int_eq(lstat(text + 5, &status), 0);
     unlink(text + 5);
     ck_assert_ptr_null(open_text("unix:/nonexistent/s", 1));
-    ck_assert_str_eq(error, "cannot listen on unix:/nonexistent/s: the folder of the socket is not "
-                            "there");
+    ck_assert_str_eq(
+        error, "cannot listen on unix:/nonexistent/s: there is no folder /nonexistent; make it");
+}
+END_TEST
+
+START_TEST(test_mode_and_backlog_change_while_it_listens)
+{
+    char text[128];
+    struct stat status;
+
+    snprintf(text, sizeof(text), "unix:%s/s", folder);
+    struct listen_socket *listening = open_text(text, 2);
+    ck_assert_msg(listening != NULL, "%s", error);
+    ck_assert(listen_socket_tune(listening, 128, 0600, error, sizeof(error)));
+    ck_assert_int_eq(lstat(text + 5, &status), 0);
+    ck_assert_uint_eq(status.st_mode & 07777, 0600);
+    int client = connect_to(&listening->address);
+    ck_assert_int_ne(client, -1);
+    close(client);
+    /* Somebody else's file keeps its mode. */
+    unlink(text + 5);
+    close(open(text + 5, O_CREAT | O_WRONLY, 0644));
+    ck_assert(listen_socket_tune(listening, 128, 0660, error, sizeof(error)));
+    ck_assert_int_eq(lstat(text + 5, &status), 0);
+    ck_assert_uint_eq(status.st_mode & 07777, 0644);
+    unlink(text + 5);
+    listen_socket_unref(&listening);
+}
+END_TEST
+
+START_TEST(test_a_look_leaves_no_trace)
+{
+    char text[128];
+    struct stat status;
+
+    snprintf(text, sizeof(text), "unix:%s/s", folder);
+    struct address address = address_of(text);
+    ck_assert_msg(listen_socket_check(&address, true, error, sizeof(error)), "%s", error);
+    ck_assert_int_eq(lstat(text + 5, &status), -1);
+    address = address_of("unix:/nonexistent/s");
+    ck_assert(!listen_socket_check(&address, false, error, sizeof(error)));
+    ck_assert_str_eq(
+        error, "cannot listen on unix:/nonexistent/s: there is no folder /nonexistent; make it");
 }
 END_TEST
 
@@ -445,7 +504,7 @@ static Suite *listener_suite(void)
     tcase_add_test(tcase, test_a_paused_acceptor_takes_none);
     tcase_add_test(tcase, test_a_gate_is_asked_first);
     tcase_add_test(tcase, test_without_descriptors_it_waits_and_goes_on);
-    tcase_add_test(tcase, test_a_port_in_use_is_refused);
+    tcase_add_loop_test(tcase, test_own_sockets_are_not_in_the_way, 0, 2);
     tcase_add_test(tcase, test_a_foreign_listener_is_refused);
     tcase_add_test(tcase, test_both_families_on_one_port);
     tcase_add_test(tcase, test_an_address_of_another_machine_is_refused);
@@ -453,6 +512,8 @@ static Suite *listener_suite(void)
     tcase_add_test(tcase, test_unix_socket_has_its_mode_and_goes_with_the_last_reference);
     tcase_add_test(tcase, test_a_dead_socket_file_is_replaced_and_a_living_one_is_not);
     tcase_add_test(tcase, test_a_file_that_is_no_socket_is_left_alone);
+    tcase_add_test(tcase, test_mode_and_backlog_change_while_it_listens);
+    tcase_add_test(tcase, test_a_look_leaves_no_trace);
     suite_add_tcase(suite, tcase);
     return suite;
 }
