@@ -277,6 +277,9 @@ void plane_server_changed(struct plane *plane, struct server *server)
 
 void plane_adopt(struct plane *plane, const struct generation *generation)
 {
+    for (size_t i = 0; i < generation->modules.count; i++) {
+        generation->modules.items[i]->module->generation = generation->id;
+    }
     store_adopt(plane->store, generation);
 }
 

@@ -110,44 +110,60 @@ void run_server(struct operation *operation)
     operation->etag = show_server_tag(operation->plane, plan, index);
 }
 
-/* The block that made the route known, by its place. NULL: none is there any more. */
-static const struct conf_node *block_at(const struct conf_node *nodes, const struct place *place)
+/* The setting of that name at that place, where no block made the route known: `default = "web"`. */
+static const struct conf_node *setting_at(const struct conf_node *nodes, const char *name,
+                                          const struct place *place)
 {
-    for (const struct conf_node *node = nodes; node != NULL; node = node->next) {
-        const struct conf_node *found = NULL;
+    const struct conf_node *found = NULL;
+
+    for (const struct conf_node *node = nodes; node != NULL && found == NULL; node = node->next) {
         if (node->kind == CONF_BLOCK) {
-            found = block_at(node->children, place);
-        }
-        if (found == NULL && node->kind == CONF_BLOCK && place->file != NULL &&
-            node->place.line == place->line && strcmp(node->place.file, place->file) == 0) {
+            found = setting_at(node->children, name, place);
+        } else if (node->place.line == place->line && str_equal(node->name, str_from(name)) &&
+                   place->file != NULL && strcmp(node->place.file, place->file) == 0) {
             found = node;
         }
-        if (found != NULL) {
-            return found;
-        }
     }
-    return NULL;
+    return found;
 }
 
-/* host, match and pool of the block, and its title: what any router calls the path. */
+/* The setting's values, with commas between them; NULL: it is not there. The caller frees it. */
+static char *values_text(const struct conf_node *setting)
+{
+    char *text = NULL;
+
+    for (size_t i = 0; setting != NULL && i < setting->value_count; i++) {
+        const char *value = setting->values[i].text.ptr;
+        char *longer = text == NULL ? base_strdup(value) : base_printf("%s, %s", text, value);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* What any router calls host, match, pool and redirect in its own block, and the block's title, the path. */
 static void add_rule(cJSON *object, const struct conf_node *block)
 {
-    static const char *const names[] = {"host", "match", "pool"};
+    static const char *const names[] = {"host", "match", "pool", "redirect"};
 
     json_set(object, "path", block != NULL ? block->title.text.ptr : NULL);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         const struct conf_node *node = block != NULL ? block->children : NULL;
-        while (node != NULL && (node->kind != CONF_SETTING || node->value_count == 0 ||
-                                !str_equal(node->name, str_from(names[i])))) {
+        while (node != NULL &&
+               (node->kind != CONF_SETTING || !str_equal(node->name, str_from(names[i])))) {
             node = node->next;
         }
-        json_set(object, names[i], node != NULL ? node->values[0].text.ptr : NULL);
+        char *text = values_text(node);
+        json_set(object, names[i], text);
+        free(text);
     }
 }
 
-static void add_route(struct operation *operation, cJSON *entries, const struct route *route,
-                      const struct place *place)
+static void add_route(struct operation *operation, cJSON *entries, const struct generation *g,
+                      size_t index)
 {
+    const struct route *route = g->routes[index];
+    const struct place *place = &g->route_places[index];
     struct traffic traffic = traffic_total(route->traffic, route->loops);
     cJSON *object = cJSON_CreateObject();
     char where[512] = "";
@@ -156,7 +172,13 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
         snprintf(where, sizeof(where), "%s:%u", place->file, place->line);
     }
     json_set(object, "name", route->name);
-    add_rule(object, block_at(operation->plane->runtime->current->tree.root.children, place));
+    add_rule(object, g->route_blocks[index]);
+    if (g->route_blocks[index] == NULL) {
+        char *pool = values_text(setting_at(g->tree.root.children, route->name, place));
+        cJSON_ReplaceItemInObjectCaseSensitive(
+            object, "pool", pool != NULL ? cJSON_CreateString(pool) : cJSON_CreateNull());
+        free(pool);
+    }
     json_set(object, "place", where);
     show_counters(object, &traffic);
     show_rates(object, operation->plane, history_key_route(route->name));
@@ -168,7 +190,7 @@ void run_routes(struct operation *operation)
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
     for (size_t i = 0; i < g->route_count; i++) {
-        add_route(operation, entries, g->routes[i], &g->route_places[i]);
+        add_route(operation, entries, g, i);
     }
 }
 
@@ -218,21 +240,6 @@ void run_listeners(struct operation *operation)
     }
 }
 
-/* Choices that the host had to correct, over all loops: read without a lock, a moment old. */
-static uint64_t module_faults(const struct generation *g, const struct module *module)
-{
-    uint64_t faults = 0;
-    for (size_t i = 0; i < g->pool_count; i++) {
-        const struct pool *pool = g->pools[i].pool;
-        if (g->pools[i].balance == NULL || g->pools[i].balance->module != module) {
-            continue;
-        }
-        const struct balancer *own = pool->locals[pool->loops - 1].balancer;
-        faults += own != NULL ? own->bad_picks : 0;
-    }
-    return faults;
-}
-
 static void add_module(cJSON *entries, const struct generation *g, const struct module *module)
 {
     const struct weir_module *descriptor = &module->descriptor;
@@ -257,8 +264,8 @@ static void add_module(cJSON *entries, const struct generation *g, const struct 
     json_set(object, "summary", descriptor->summary);
     json_set(object, "path", module->path);
     json_set(object, "state", active ? "active" : "draining");
-    json_set_number(object, "generation", (double)g->id);
-    json_set_number(object, "faults", (double)module_faults(g, module));
+    json_set_number(object, "generation", (double)module->generation);
+    json_set_number(object, "faults", (double)module->faults);
     cJSON_AddItemToArray(entries, object);
 }
 

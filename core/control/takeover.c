@@ -61,7 +61,7 @@ void control_free_left(struct control *control)
         if (atomic_load(&generation->loops_kept) == 0) {
             list_remove(link);
             generation_free(&generation);
-        } else if (atomic_load(&generation->loops_left) == 0 && !generation->retired) {
+        } else if (atomic_load(&generation->loops_left) == 0) {
             generation_retire(generation);
         }
     }

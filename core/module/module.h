@@ -9,6 +9,7 @@
 #ifndef MODULE_MODULE_H
 #define MODULE_MODULE_H
 
+#include <stdatomic.h>
 #include <weir/weir.h>
 
 #include "base/list.h"
@@ -30,7 +31,7 @@ enum module_kind {
 };
 #define MODULE_KIND_COUNT (MODULE_STORE + 1)
 
-/* One loaded copy. Everything may be read; module.c writes. */
+/* One loaded copy. Everything may be read; module.c writes, but for the last two numbers. */
 struct module {
     /* The descriptor as this host knows it: hooks that an older module lacks are NULL, the kinds' tables
      * are those below, and no text is NULL. */
@@ -49,6 +50,9 @@ struct module {
     char *path;           /* of the file that was copied */
     uint8_t identity[32]; /* SHA-256 of the file */
     unsigned refs;        /* one a generation, as long as each loads a module once */
+    uint64_t generation;  /* the newest that was in force with it; 0: none yet */
+    /* Breaches of its contract, and hooks that failed, since it was loaded. Any thread. */
+    _Atomic uint64_t faults;
 
     struct list link; /* in the registry */
     struct module_library *library;
@@ -72,6 +76,12 @@ struct module *module_load(struct module_registry *registry, const char *name,
 struct module *module_ref(struct module *module);
 /* Gives the reference back and nulls it; NULL is legal. */
 void module_unref(struct module **module);
+
+/* Any thread that the module runs on. */
+static inline void module_fault(struct module *module)
+{
+    atomic_fetch_add_explicit(&module->faults, 1, memory_order_relaxed);
+}
 
 /* Walks over what is loaded, in the order of loading: NULL gives the first, the last gives NULL. */
 const struct module *module_next(const struct module_registry *registry,

@@ -52,11 +52,9 @@ static struct route *route_find(struct runtime *runtime, struct weir_str name)
 }
 
 /* The filter blocks that stand in a route's own block. */
-static void add_route_filters(struct build *b, struct use_list *filters, const void *field,
-                              struct weir_str name)
+static void add_route_filters(struct build *b, struct use_list *filters,
+                              const struct conf_node *block, struct weir_str name)
 {
-    const struct conf_node *block = conf_block_of(b->generation->places, field);
-
     for (const struct conf_node *node = block != NULL ? block->children : NULL; node != NULL;
          node = node->next) {
         if (build_is_block(node, "filter")) {
@@ -87,20 +85,24 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
         size_t capacity = g->route_capacity == 0 ? 16 : g->route_capacity * 2;
         struct route **routes = build_alloc(b, capacity * sizeof(struct route *));
         struct place *places = build_alloc(b, capacity * sizeof(*places));
+        const struct conf_node **blocks = build_alloc(b, capacity * sizeof(struct conf_node *));
         struct use_list *filters = build_alloc(b, capacity * sizeof(*filters));
         if (g->route_count > 0) {
             memcpy(routes, g->routes, g->route_count * sizeof(struct route *));
             memcpy(places, g->route_places, g->route_count * sizeof(*places));
+            memcpy(blocks, g->route_blocks, g->route_count * sizeof(struct conf_node *));
             memcpy(filters, g->route_filters, g->route_count * sizeof(*filters));
         }
         g->routes = routes;
         g->route_places = places;
+        g->route_blocks = blocks;
         g->route_filters = filters;
         g->route_capacity = capacity;
     }
     g->routes[g->route_count] = route_find(b->runtime, name);
     g->route_places[g->route_count] = place;
-    add_route_filters(b, &g->route_filters[g->route_count], field, name);
+    g->route_blocks[g->route_count] = conf_block_of(g->places, field);
+    add_route_filters(b, &g->route_filters[g->route_count], g->route_blocks[g->route_count], name);
     return (weir_route_ref)g->route_count++;
 }
 

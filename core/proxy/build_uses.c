@@ -71,6 +71,7 @@ void build_module(struct build *b, const struct conf_node *node)
     const struct weir_options *options = module_options(module);
     struct use *use = use_new(b, module, MODULE_KIND_COUNT, node);
     use->base = use;
+    use->loops_kept = g->loops;
     use->conf = build_alloc(b, options->conf_size);
     build_list_append(b, &g->modules, use);
     struct conf_target target = {options, use->conf};

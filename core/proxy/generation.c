@@ -215,14 +215,28 @@ void generation_abandon(struct generation *generation, struct worker *worker)
 }
 
 /* Nothing of it is left on this loop. */
-static void generation_gone(struct generation *generation, struct worker *worker)
+static void generation_gone(struct generation *generation)
 {
     struct runtime *runtime = generation->runtime;
 
-    for (size_t i = generation->uses.count; i > 0; i--) {
-        instance_destroy(generation->uses.items[i - 1], worker->index);
-    }
     if (atomic_fetch_sub(&generation->loops_kept, 1) == 1) {
+        runtime->on_left(runtime);
+    }
+}
+
+/* The module is used on this loop no more. From here on the control thread may give it back. */
+static void module_left(struct use *base, struct worker *worker)
+{
+    const struct generation *generation = base->generation;
+    struct runtime *runtime = generation->runtime;
+
+    for (size_t i = generation->uses.count; i > 0; i--) {
+        struct use *use = generation->uses.items[i - 1];
+        if (use->base == base) {
+            instance_destroy(use, worker->index);
+        }
+    }
+    if (atomic_fetch_sub(&base->loops_kept, 1) == 1) {
         runtime->on_left(runtime);
     }
 }
@@ -237,17 +251,17 @@ void generation_unref(struct generation *generation, struct worker *worker)
         return;
     }
     bool kept = local->kept > 0;
-    for (size_t i = generation->uses.count; i > 0; i--) {
-        struct use *use = generation->uses.items[i - 1];
-        if (!kept || !module_has_kind(use->module, MODULE_BALANCER)) {
-            instance_destroy(use, worker->index);
+    for (size_t i = generation->modules.count; i > 0; i--) {
+        struct use *base = generation->modules.items[i - 1];
+        if (use_on(base, worker->index)->balancers == 0) {
+            module_left(base, worker);
         }
     }
     if (atomic_fetch_sub(&generation->loops_left, 1) == 1) {
         runtime->on_left(runtime);
     }
     if (!kept) {
-        generation_gone(generation, worker);
+        generation_gone(generation);
     }
 }
 
@@ -257,8 +271,33 @@ void generation_unkeep(struct generation *generation, struct worker *worker)
 
     ASSERT(local->kept > 0);
     if (--local->kept == 0 && local->refs == 0) {
-        generation_gone(generation, worker);
+        generation_gone(generation);
     }
+}
+
+/* The block of the use's module, which is this loop's to write to. */
+static struct use *base_of(const struct use *use)
+{
+    return (struct use *)(uintptr_t)use->base;
+}
+
+void generation_keep_balancer(const struct use *use, struct worker *worker)
+{
+    use_on(base_of(use), worker->index)->balancers++;
+    generation_keep(use->generation, worker->index);
+}
+
+void generation_unkeep_balancer(const struct use *use, struct worker *worker)
+{
+    struct generation *generation = use->generation;
+    struct use *base = base_of(use);
+
+    ASSERT(use_on(base, worker->index)->balancers > 0);
+    if (--use_on(base, worker->index)->balancers == 0 &&
+        generation->locals[worker->index].refs == 0) {
+        module_left(base, worker);
+    }
+    generation_unkeep(generation, worker);
 }
 
 /* ---- the end ---- */
@@ -300,32 +339,41 @@ static void route_unref(struct route *route)
     }
 }
 
-/* conf_free of the uses of balancer modules, or of all others, and the modules' references. */
-static void uses_free(struct generation *g, bool balancers)
+/* conf_free of a module's uses, and the reference to it. */
+static void module_give_back(struct generation *g, struct use *base)
 {
     for (size_t i = g->uses.count; i > 0; i--) {
         struct use *use = g->uses.items[i - 1];
-        if (use->module == NULL || module_has_kind(use->module, MODULE_BALANCER) != balancers) {
+        if (use->base != base || use->module == NULL) {
             continue;
         }
         if (use->conf_created && use->module->descriptor.conf_free != NULL) {
             use->module->descriptor.conf_free(&use->context.base, use->prepared);
         }
         module_context_end(&use->context);
-        use->module = use->base == use ? use->module : NULL;
+        use->module = use == base ? use->module : NULL;
     }
-    for (size_t i = 0; i < g->modules.count; i++) {
-        struct module **module = &g->modules.items[i]->module;
-        if (*module != NULL && module_has_kind(*module, MODULE_BALANCER) == balancers) {
-            module_unref(module);
+    module_unref(&base->module);
+}
+
+/* Of all modules, or of those that no loop uses any more. */
+static void modules_give_back(struct generation *g, bool all)
+{
+    for (size_t i = g->modules.count; i > 0; i--) {
+        struct use *base = g->modules.items[i - 1];
+        if (base->module != NULL && (all || atomic_load(&base->loops_kept) == 0)) {
+            module_give_back(g, base);
         }
     }
 }
 
 void generation_retire(struct generation *g)
 {
+    modules_give_back(g, false);
+    if (g->retired) {
+        return;
+    }
     g->retired = true;
-    uses_free(g, false);
     for (size_t i = 0; i < g->pool_count; i++) {
         pool_plan_free(&g->pools[i]);
     }
@@ -339,10 +387,8 @@ void generation_free(struct generation **generation)
     struct generation *g = *generation;
     *generation = NULL;
 
-    if (!g->retired) {
-        generation_retire(g);
-    }
-    uses_free(g, true);
+    modules_give_back(g, true);
+    generation_retire(g);
     for (size_t i = 0; i < g->listener_count; i++) {
         listener_plan_free(&g->listeners[i]);
     }

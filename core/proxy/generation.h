@@ -44,6 +44,8 @@ struct use {
     struct module_context context;        /* of conf_create and conf_free: the control thread */
     bool conf_created;
     struct instance *instances; /* one a loop, for routers, loggers, filters, sticky, handlers */
+    /* Of a module block: loops that have not left the generation, or have balancers of the module. */
+    _Atomic unsigned loops_kept;
 };
 
 /* A use on one loop. */
@@ -51,9 +53,10 @@ struct instance {
     const struct use *use;
     struct module_context context;
     void *data;
-    bool created; /* the context is set up */
-    bool alive;   /* the kind's create has run */
-    bool started; /* worker_start has run (module blocks) */
+    bool created;       /* the context is set up */
+    bool alive;         /* the kind's create has run */
+    bool started;       /* worker_start has run (module blocks) */
+    uint32_t balancers; /* of a module block: of the module, that live on this loop */
 };
 
 struct use_list {
@@ -163,7 +166,8 @@ struct generation {
     size_t listener_count;
     struct route **routes;
     struct place *route_places;
-    struct use_list *route_filters; /* by number, as routes */
+    const struct conf_node **route_blocks; /* NULL: it is no block, but a setting at its place */
+    struct use_list *route_filters;        /* by number, as routes */
     size_t route_count, route_capacity;
     unsigned loops;
     _Atomic unsigned loops_left; /* loops that have not left */
@@ -194,8 +198,8 @@ struct runtime {
     void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
     void *adjust_arg;
     void *plane; /* the control plane's; services find it here */
-    /* Called on a loop (any) when it has left a generation; posts to the control thread. The generation may be
-     * gone already. */
+    /* Called on a loop (any) when the last one has left a generation, or has no balancer of a module of one any
+     * more; posts to the control thread. The generation may be gone already. */
     void (*on_left)(struct runtime *runtime);
 };
 
@@ -213,8 +217,9 @@ struct generation *generation_rebuild(struct runtime *runtime, const struct gene
  * under later generations: reload after reload they may be all that is left of the one that made them.
  */
 
-/* Control thread, when every loop has left it: gives back all but its listeners and balancers, so that modules
- * and files that are not configured any more are closed. Once. */
+/* Control thread, when every loop has left it: gives back all but its listeners and those modules of which a
+ * balancer goes on, so that modules and files that are not configured any more are closed. Again when such a
+ * balancer has ended. */
 void generation_retire(struct generation *generation);
 /* Control thread, when no loop has anything of it, or none has prepared it. */
 void generation_free(struct generation **generation);
@@ -235,6 +240,8 @@ static inline void generation_keep(struct generation *generation, unsigned loop)
     generation->locals[loop].kept++;
 }
 void generation_unkeep(struct generation *generation, struct worker *worker);
+void generation_keep_balancer(const struct use *use, struct worker *worker);
+void generation_unkeep_balancer(const struct use *use, struct worker *worker);
 
 /* On a loop: tells its handlers that they get no more requests. */
 void generation_drain_handlers(const struct generation *generation, struct worker *worker);

@@ -61,7 +61,7 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
                  stream_tried(pick->stream, local->servers[index]->server->id);
     if (index != WEIR_PICK_NONE && wrong && own != WEIR_PICK_NONE) {
         static struct log_limit limit;
-        balancer->bad_picks++;
+        module_fault(balancer->use->module);
         log_limited(&limit, WEIR_LOG_ERROR, local->pool->name,
                     "balancer \"%s\" picked candidate %u of %u, which is %s; chose another",
                     balancer->context.component, index, local->candidates.count,

@@ -79,7 +79,7 @@ struct balancer *balancer_new(struct pool_plan *plan, struct worker *worker)
         return NULL;
     }
     balancer->generation = plan->generation;
-    generation_keep(plan->generation, worker->index);
+    generation_keep_balancer(use, worker);
     return balancer;
 }
 
@@ -92,7 +92,7 @@ void balancer_unref(struct balancer *balancer, struct worker *worker)
         balancer->ops->destroy(&balancer->context.base, balancer->data);
     }
     module_context_end(&balancer->context);
-    generation_unkeep(balancer->generation, worker);
+    generation_unkeep_balancer(balancer->use, worker);
     free(balancer);
 }
 
@@ -231,6 +231,7 @@ void pool_local_refresh(struct pool_local *local)
             WEIR_OK) {
         log_write(WEIR_LOG_ERROR, local->pool->name,
                   "the balancer could not take its members over; the host chooses itself");
+        module_fault(balancer->use->module);
         balancer->failed = true;
     } else {
         balancer->failed = false;

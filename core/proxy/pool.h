@@ -79,7 +79,6 @@ struct balancer {
     struct generation *generation; /* referenced on this loop: conf and prepared are its */
     const struct use *use;         /* of that generation */
     uint32_t refs;                 /* pool_local and streams assigned by it */
-    uint64_t bad_picks;
     bool failed; /* on_members failed: the host chooses */
 };
 

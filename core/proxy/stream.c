@@ -158,9 +158,10 @@ static bool stream_route(struct stream *stream)
     struct weir_route_result result = {
         .size = sizeof(result), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
     enum weir_status status = WEIR_DECLINED;
+    const struct use *use = NULL;
 
     for (size_t i = 0; i < generation->routers.count && status == WEIR_DECLINED; i++) {
-        const struct use *use = generation->routers.items[i];
+        use = generation->routers.items[i];
         struct instance *instance = use_on(use, stream->worker->index);
         status = use->module->descriptor.router->route(&instance->context.base, instance->data,
                                                        &stream->request_handle, &result);
@@ -170,6 +171,7 @@ static bool stream_route(struct stream *stream)
         return false;
     }
     if (status != WEIR_OK || (result.status == 0 && result.pool >= generation->pool_count)) {
+        module_fault(use->module);
         stream_reply_error(stream, 500, REASON_MODULE_FAILED);
         return false;
     }
@@ -211,6 +213,7 @@ static void stream_handle(struct stream *stream)
     enum weir_status status =
         ops->on_request(&instance->context.base, instance->data, &stream->request_handle);
     if (status != WEIR_OK) {
+        module_fault(use->module);
         stream->handler_running = false;
         stream_break(stream, 500, REASON_MODULE_FAILED);
         return;

@@ -81,6 +81,7 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
             return false;
         }
         if (status != WEIR_OK) {
+            module_fault(use->module);
             stream_break(stream, 500, REASON_MODULE_FAILED);
             return false;
         }
@@ -255,6 +256,7 @@ static bool stage_call(struct stage *stage, const char *data, size_t len, enum w
                                      stage->state, &stage->handle, data, len, flow, used);
     chain->depth--;
     if (status != WEIR_OK && (status != WEIR_DECLINED || *used > len)) {
+        module_fault(stage->instance->use->module);
         chain_fail(chain);
     }
     if (status == WEIR_OK) {

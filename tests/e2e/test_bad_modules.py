@@ -8,8 +8,10 @@ import shutil
 
 import pytest
 
-from weirtest import conf, weir as weir_program
+from weirtest import admin, conf, weir as weir_program
+from weirtest.backend import Holding
 from weirtest.load import Load
+from weirtest.wait import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,12 @@ def module_folder(tmp_path_factory, monkeypatch):
     (folder / "folder.so").mkdir()
     monkeypatch.setenv("WEIR_MODULE_DIR", str(folder))
     return folder
+
+
+def modules(weir):
+    """The copies that are loaded; of several of one name the last."""
+    entries = admin.browser(weir).get("/api/v1/modules").json["entries"]
+    return {row["name"]: row for row in entries}
 
 
 def good(web, extra=""):
@@ -104,10 +112,14 @@ def test_failing_start_keeps_the_old_generation(start_weir, http_server, kind, a
 def test_bad_balancer_is_contained(start_weir, http_server, at):
     """The host chooses itself where the module cannot: no request is lost."""
     servers = {name: http_server(name) for name in "ab"}
-    text = f'module "balance_fails" {{ at = {at} }}\n' + conf.one_pool(servers, balance="fails")
+    text = f'module "balance_fails" {{ at = {at} }}\n' + admin.one_pool(servers, balance="fails")
     weir = start_weir(text)
     for _ in range(8):
         assert weir.get("/").status == 200
+    if at == "members":
+        assert modules(weir)["balance_fails"]["faults"] > 0
+    elif at != "pick_none":
+        assert modules(weir)["balance_fails"]["faults"] == 8, "over all workers"
     if at != "pick_none":  # which a place that became free meanwhile would explain
         assert "balanc" in weir.log().lower(), "the operator is told"
 
@@ -116,12 +128,13 @@ def test_bad_balancer_is_contained(start_weir, http_server, at):
 def test_bad_filter_is_500(start_weir, http_server, at):
     web = http_server("a")
     text = f'module "balance_fails" {{ at = {at} }}\n' + \
-        conf.one_pool({"a": web}, 'filter "balance_fails" {}')
+        admin.one_pool({"a": web}, 'filter "balance_fails" {}')
     weir = start_weir(text)
     with weir.client() as client:
         for _ in range(3):
             assert client.get("/").status == 500
     assert weir.access(3)[0]["reason"] == "module_failed"
+    assert modules(weir)["balance_fails"]["faults"] == 3
     assert web.served == 0
 
 
@@ -148,3 +161,61 @@ def test_a_module_is_replaced_under_load(start_weir, http_server, module_folder)
     assert load.closed == 0
     shutil.rmtree(module_folder)
     assert weir.get("/").status == 200, "what runs needs no file any more"
+
+
+def test_an_old_copy_goes_when_its_own_balancers_have_ended(start_weir, http_server, module_folder):
+    """Another pool's balancer, and a client who stays, go on under the old generation: they keep neither the
+    old copy nor its file; and each copy tells its own generation."""
+    text = (conf.listener() + conf.modules() + conf.routes(web='"/"', api='"/api"') +
+            conf.pool("web", {"a": http_server("a")}, balance="round_robin") +
+            conf.pool("api", {"b": http_server("b")}, balance="least_conn") + admin.listener())
+    weir = start_weir(text)
+    root = admin.browser(weir)
+    path = module_folder / "balance_round_robin.so"
+    contents = path.read_bytes()
+
+    def copies():
+        entries = root.get("/api/v1/modules").json["entries"]
+        return [(row["state"], row["generation"]) for row in entries
+                if row["name"] == "balance_round_robin"]
+
+    with weir.client() as client:
+        assert client.get("/").status == 200 and client.get("/api").status == 200
+        [(state, first)] = copies()
+        assert state == "active"
+        path.unlink()
+        path.write_bytes(contents + bytes(16))
+        weir.reload(text)
+        wait_for(lambda: len(copies()) == 1, "the old copy to be unloaded")
+        [(state, second)] = copies()
+        assert state == "active" and second > first
+        assert client.get("/").status == 200 and client.get("/api").status == 200
+
+
+def test_an_old_copy_drains_as_long_as_it_is_used(start_weir, http_server, module_folder):
+    """A request that the old balancer assigned has to be told to it."""
+    held = Holding()
+    web = http_server("a", held)
+    text = admin.one_pool({"a": web}, balance="round_robin")
+    weir = start_weir(text)
+    root = admin.browser(weir)
+    path = module_folder / "balance_round_robin.so"
+    contents = path.read_bytes()
+
+    def copies():
+        entries = root.get("/api/v1/modules").json["entries"]
+        return sorted((row["state"], row["generation"]) for row in entries
+                      if row["name"] == "balance_round_robin")
+
+    with weir.client() as client:
+        client.request()
+        wait_for(lambda: web.requests, "the request")
+        [(_, first)] = copies()
+        path.unlink()
+        path.write_bytes(contents + bytes(16))
+        weir.reload(text)
+        [active, draining] = copies()
+        assert draining == ("draining", first) and active[0] == "active" and active[1] > first
+        held.release()
+        assert client.response().status == 200
+        wait_for(lambda: len(copies()) == 1, "the old copy to be unloaded")

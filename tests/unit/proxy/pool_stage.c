@@ -119,6 +119,8 @@ void stage_begin(struct stage *stage)
         put_by_id(stage, stage->servers[i]);
     }
     stage->fake = (struct stage_balancer){.asks_usable = true, .assigned = UINT32_MAX};
+    stage->use.module = &stage->module;
+    stage->balancer.use = &stage->use;
     stage->balancer.ops = &ops;
     stage->balancer.data = &stage->fake;
     stage->balancer.generation = &stage->generation;

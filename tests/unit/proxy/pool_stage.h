@@ -35,6 +35,8 @@ struct stage {
     struct pool *pool;
     struct pool_plan plan;
     struct pool_local *local;
+    struct module module;
+    struct use use;
     struct balancer balancer, *next;
     struct stage_balancer fake;
     struct server *servers[STAGE_SERVERS];

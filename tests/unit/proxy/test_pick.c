@@ -99,7 +99,7 @@ START_TEST(the_balancer_ranks)
         expect_pick(name);
         ck_assert_uint_eq(stage.fake.assigned, i);
     }
-    ck_assert_uint_eq(stage.balancer.bad_picks, 0);
+    ck_assert_uint_eq(stage.module.faults, 0);
 }
 END_TEST
 
@@ -112,20 +112,20 @@ START_TEST(bad_picks_are_mended)
     expect_pick("s0");
     stage.fake.answer = UINT32_MAX - 1;
     expect_pick("s0");
-    ck_assert_uint_eq(stage.balancer.bad_picks, 2);
+    ck_assert_uint_eq(stage.module.faults, 2);
     stage.fake.answer = 1;
     stage.servers[1]->max_connections = 1;
     ck_assert(server_acquire(stage.servers[1]));
     expect_pick("s0");
     server_release(stage.servers[1]);
-    ck_assert_uint_eq(stage.balancer.bad_picks, 2);
+    ck_assert_uint_eq(stage.module.faults, 2);
     stream.tried[stream.tried_count++] = stage.servers[1]->id;
     expect_pick("s0");
-    ck_assert_uint_eq(stage.balancer.bad_picks, 3);
+    ck_assert_uint_eq(stage.module.faults, 3);
     /* To have no opinion is no fault. */
     stage.fake.answer = WEIR_PICK_NONE;
     expect_pick("s0");
-    ck_assert_uint_eq(stage.balancer.bad_picks, 3);
+    ck_assert_uint_eq(stage.module.faults, 3);
 }
 END_TEST
 
