@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from weirtest import conf
+from weirtest import admin, conf
 
 RULES = """
 module "route_path" {
@@ -151,3 +151,28 @@ def test_redirect_with_body_sent(routed):
         else:
             assert client.get("/").text == "rest"
     assert all(entry["target"] != "/api" for entry in weir.access(1))
+
+
+def test_routes_are_listed_as_they_are(start_weir, http_server):
+    """Each its own values: of a block on one line with a filter in it, of several hosts, of redirects, and
+    of the default."""
+    text = ('module "headers" {}\nmodule "route_path" {\n'
+            '  route "/f" { pool = "web"  filter "headers" { path = {"/f"} request_set = {"X: 1"} } }\n'
+            '  route "/h" { host = {"a.example", "*.b.example"}  pool = "api" }\n'
+            '  route "/r" { redirect = "/new{rest}"  status = 301 }\n'
+            '  route "/1" { pool = "web" } route "/2" { pool = "api" }\n'
+            '  default = "api"\n}\n' + conf.listener() + conf.modules() +
+            conf.pool("web", {"web": http_server("web")}) +
+            conf.pool("api", {"api": http_server("api")}) + admin.listener())
+    weir = start_weir(text)
+    rows = {row["name"]: row for row in admin.browser(weir).get("/api/v1/routes").json["entries"]}
+    shown = {name: (row["path"], row["host"], row["pool"], row["redirect"])
+             for name, row in rows.items()}
+    assert shown == {
+        "/f": ("/f", None, "web", None),
+        "a.example,*.b.example/h": ("/h", "a.example, *.b.example", "api", None),
+        "/r": ("/r", None, None, "/new{rest}"),
+        "/1": ("/1", None, "web", None),
+        "/2": ("/2", None, "api", None),
+        "default": (None, None, "api", None),
+    }

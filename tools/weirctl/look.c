@@ -80,7 +80,9 @@ enum outcome run_routes(struct call *call)
             table_add(table, PLAIN, "%s", json_text(each, "name", "-"));
             table_add(table, PLAIN, "%s", json_text(each, "host", "-"));
             table_add(table, PLAIN, "%s", json_text(each, "path", "-"));
-            table_add(table, PLAIN, "%s", json_text(each, "pool", "-"));
+            const char *redirect = json_text(each, "redirect", NULL);
+            table_add(table, PLAIN, "%s%s", redirect != NULL ? "-> " : "",
+                      redirect != NULL ? redirect : json_text(each, "pool", "-"));
             table_number(table, json_number(each, "rates.requests"), 1);
             table_ms(table, json_number(each, "latency_ms.p50"));
             table_ms(table, json_number(each, "latency_ms.p95"));

@@ -75,7 +75,7 @@ export const LISTS = {
             },
             text("host", "Host", (row) => row.host || "any"),
             text("path", "Path", (row) => row.path),
-            text("pool", "Pool", (row) => row.pool),
+            text("pool", "Pool", (row) => (row.redirect ? `→ ${row.redirect}` : row.pool)),
             num("rate", "Req/s", (row) => row.rates?.requests, rate),
             num("errors", "Errors/s", (row) => row.rates?.errors, rate),
             num("p50", "p50", (row) => row.latency_ms?.p50, ms),
