@@ -2,7 +2,8 @@
 /*
  * A dry run of a request: reads what is asked. The control thread is a loop as the workers are, with
  * instances of its own of routers, stickiness and balancers, so that asking them changes nothing for
- * anybody. Filters are left aside: they may count what they see.
+ * anybody. Filters are asked by a hook of their own; one that has none is left aside, and named: it may count
+ * what it sees.
  */
 #include "control/explain.h"
 
@@ -142,6 +143,7 @@ void run_explain(struct operation *operation)
 
     explain->operation = operation;
     stream->magic = STREAM_MAGIC;
+    stream->request_open = true; /* filters may change it */
     stream->worker = plane->self;
     stream->client = &explain->client;
     stream->generation = g;

@@ -21,6 +21,77 @@ static void set_answer(struct explain *explain, unsigned status, const char *rea
     json_set(answer, "reason", reason);
 }
 
+/* ---- filters ---- */
+
+static void end_at_filter(struct explain *explain, const char *module,
+                          const struct weir_filter_verdict *verdict)
+{
+    char *text = NULL;
+
+    if (verdict->location.len > 0) {
+        text = base_printf("redirect to %.*s", STR_ARGS(verdict->location));
+    } else {
+        text = base_printf("%s%s%s", module, verdict->why[0] != '\0' ? ": " : "", verdict->why);
+    }
+    set_answer(explain, verdict->status, text);
+    free(text);
+}
+
+/* Asks one filter, as far as it can be asked. false: the request ends here. */
+static bool explain_filter(struct explain *explain, const struct use *use, const char *where)
+{
+    const struct weir_filter *filter = use->module->descriptor.filter;
+    struct instance *instance = use_on(use, explain->stream.worker->index);
+    struct weir_filter_verdict verdict = {.size = sizeof(verdict)};
+    const char *word = "passes", *why = NULL;
+    enum weir_status status = WEIR_OK;
+
+    if (filter->on_request == NULL) {
+        why = "it sees responses alone";
+    } else if (filter->explain == NULL) {
+        word = "unknown";
+        why = "not asked: it may count what it sees, or keep it";
+    } else {
+        status = filter->explain(&instance->context.base, instance->data,
+                                 &explain->stream.request_handle, &verdict);
+        verdict.why[sizeof(verdict.why) - 1] = '\0';
+        why = verdict.why[0] != '\0' ? verdict.why : "it does nothing to this request";
+    }
+    if (status != WEIR_OK) {
+        verdict.status = 500;
+        word = "fails";
+        why = "it failed";
+        set_answer(explain, 500, "module_failed");
+    } else if (verdict.status != 0) {
+        word = "answers";
+        why = verdict.why[0] != '\0' ? verdict.why : NULL;
+        end_at_filter(explain, use->module->name, &verdict);
+    }
+    cJSON *one = cJSON_CreateObject();
+    json_set(one, "module", use->module->name);
+    json_set(one, "in", where);
+    json_set(one, "verdict", word);
+    if (verdict.status != 0) {
+        json_set_number(one, "status", verdict.status);
+    } else {
+        json_set(one, "status", NULL);
+    }
+    json_set(one, "why", why);
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(explain->answer, "filters"), one);
+    return verdict.status == 0;
+}
+
+static bool explain_filters(struct explain *explain, const struct use_list *filters,
+                            const char *where)
+{
+    for (size_t i = 0; i < filters->count; i++) {
+        if (!explain_filter(explain, filters->items[i], where)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- routers and their rules ---- */
 
 /* Where one router tells its rules. */
@@ -136,6 +207,9 @@ static bool explain_route(struct explain *explain, struct generation *g)
     json_set(route, "name", known ? g->routes[explain->route.route]->name : NULL);
     cJSON_AddItemToObject(route, "tried", list.tried);
     json_set_number(route, "left_out", list.left_out);
+    if (known && !explain_filters(explain, &g->route_filters[explain->route.route], "route")) {
+        return false;
+    }
     return judge_route(explain, g, status);
 }
 
@@ -227,6 +301,9 @@ static void explain_pick(struct explain *explain, struct generation *g)
 
     explain->stream.pool = plan;
     json_set(explain->answer, "pool", plan->pool->name);
+    if (!explain_filters(explain, &plan->filters, "pool")) {
+        return;
+    }
     cJSON *candidates = list_candidates(explain, local); /* a pick moves the balancer on */
     struct server_local *chosen = pool_would_pick(local, &explain->stream, &session);
     bool named = explain->stream.sticky_id != WEIR_NO_SERVER;
@@ -247,7 +324,11 @@ void explain_answer(struct explain *explain, struct generation *g)
 {
     explain->answer = cJSON_CreateObject();
     json_set(explain->answer, "listener", explain->stream.listener->listener->name);
-    if (explain->stream.listener->handler_count > 0) {
+    cJSON_AddArrayToObject(explain->answer, "filters");
+    bool goes_on = explain_filters(explain, &explain->stream.listener->filters, "listener");
+    if (!goes_on) {
+        json_set(explain->answer, "route", NULL);
+    } else if (explain->stream.listener->handler_count > 0) {
         const struct use *use =
             listener_plan_handler(explain->stream.listener, explain->stream.exchange.request.path);
         json_set(explain->answer, "handler", use != NULL ? use->module->name : NULL);

@@ -60,16 +60,22 @@ const struct answer_schema answer_schemas[] = {
                    ",'totals':{'type':'object','properties':{" TRAFFIC "}},'rates':" RATES
                    ",'latency_ms':" LATENCY "}}"},
     {"Pools", LIST(REF("Pool"))},
-    {"Routes", LIST("{'type':'object','properties':{'name':" TEXT ",'path':" OR_TEXT
-                    ",'host':" OR_TEXT ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'place':" TEXT
-                    "," TRAFFIC ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
+    {"Routes",
+     LIST(
+         "{'type':'object','properties':{'name':" TEXT ",'path':" OR_TEXT
+         ",'host':{'type':['string','null'],'description':'Its hosts, with commas; null: every host.'}"
+         ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'redirect':" OR_TEXT ",'place':" TEXT "," TRAFFIC
+         ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
     {"Listeners", LIST("{'type':'object','properties':{'name':" TEXT ",'addresses':" STRINGS
                        ",'tls':" BOOLEAN ",'handler':" OR_TEXT ",'connections':" COUNT "," TRAFFIC
                        ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
     {"Modules",
-     LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
-          ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
-          ",'state':{'enum':['active','draining']},'generation':" COUNT ",'faults':" COUNT "}}")},
+     LIST(
+         "{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
+         ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
+         ",'state':{'enum':['active','draining']},'generation':{'type':'integer','description':'The "
+         "newest that was in force with this copy.'},'faults':{'type':'integer','description':'Wrong answers "
+         "and failed hooks of this copy, over all workers, since it was loaded.'}}}")},
     {"Certificates",
      LIST("{'type':'object','properties':{'listener':" TEXT ",'name':" TEXT ",'subject':" TEXT
           ",'issuer':" TEXT ",'serial':" TEXT ",'names':" STRINGS ",'not_before':" TIME
@@ -108,6 +114,11 @@ const struct answer_schema answer_schemas[] = {
      "'items':" REF("Entry") "},'cursor':{'type':['integer','null']}}}"},
     {"Explanation",
      "{'type':'object','properties':{'listener':" TEXT
+     ",'filters':{'type':'array','description':'Filters in the order in which they see the request, up to "
+     "the one that would answer it.','items':{'type':'object','properties':{'module':" TEXT
+     ",'in':{'enum':['listener','route','pool']},'verdict':{'enum':['passes','answers','fails','unknown'],"
+     "'description':'unknown: the filter cannot be asked without a side effect.'},'status':"
+     "{'type':['integer','null']},'why':" OR_TEXT "}}}"
      ",'route':{'type':['object','null'],'properties':{'name':" OR_TEXT
      ",'tried':{'type':'array','description':'Rules that were looked at, in the order in which they "
      "go before each other; a router that does not tell its rules is one.','items':{'type':'object',"

@@ -79,7 +79,7 @@ struct balancer {
     struct generation *generation; /* referenced on this loop: conf and prepared are its */
     const struct use *use;         /* of that generation */
     uint32_t refs;                 /* pool_local and streams assigned by it */
-    bool failed; /* on_members failed: the host chooses */
+    bool failed;                   /* on_members failed: the host chooses */
 };
 
 /* NULL: its create failed. Loop. */

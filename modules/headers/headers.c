@@ -6,6 +6,7 @@
  * All is compiled once a configuration: names are checked, templates cut into pieces. What would frame a
  * message or belongs to a connection is refused there, and again by the host.
  */
+#include <stdio.h>
 #include <weir/weir.h>
 
 #include "rule.h"
@@ -214,20 +215,29 @@ static enum weir_status change_path(const struct conf *conf, struct weir_request
     return weir_request_set_path(req, (struct weir_str){text, len});
 }
 
+/* Where it leads, and the status. */
+static enum weir_status make_redirect(const struct rule *rule, const struct template_source *source,
+                                      struct weir_str *location, uint32_t *code)
+{
+    bool no_host = weir_request_host(source->req).len == 0;
+    bool absolute = rule->conf->redirect.ptr[0] != '/';
+
+    *code = (uint32_t)rule->conf->redirect_status;
+    if (no_host && absolute && strstr(rule->conf->redirect.ptr, "{host}") != NULL) {
+        *code = 400; /* an address without a host would lead nowhere */
+    }
+    return template_fill(&rule->redirect, source, location);
+}
+
 static enum weir_status answer_redirect(const struct rule *rule,
                                         const struct template_source *source)
 {
     struct weir_field location = {WEIR_STR_INIT("Location"), {NULL, 0}};
-    bool no_host = weir_request_host(source->req).len == 0;
-    bool absolute = rule->conf->redirect.ptr[0] != '/';
-    enum weir_status status = template_fill(&rule->redirect, source, &location.value);
+    uint32_t code = 0;
+    enum weir_status status = make_redirect(rule, source, &location.value, &code);
 
     if (status != WEIR_OK) {
         return status;
-    }
-    uint32_t code = (uint32_t)rule->conf->redirect_status;
-    if (no_host && absolute && strstr(rule->conf->redirect.ptr, "{host}") != NULL) {
-        code = 400; /* an address without a host would lead nowhere */
     }
     status = weir_reply_begin(source->req, code, &location, code != 400 ? 1 : 0, 0);
     if (status == WEIR_OK) {
@@ -235,6 +245,17 @@ static enum weir_status answer_redirect(const struct rule *rule,
         return WEIR_DONE;
     }
     return status;
+}
+
+static enum weir_status change(const struct rule *rule, const struct template_source *source)
+{
+    for (size_t i = 0; i < rule->request.count; i++) {
+        enum weir_status status = change_request(&rule->request.items[i], source);
+        if (status != WEIR_OK) {
+            return status;
+        }
+    }
+    return change_path(rule->conf, source->req);
 }
 
 static enum weir_status on_request(struct weir_context *ctx, void *instance,
@@ -250,16 +271,32 @@ static enum weir_status on_request(struct weir_context *ctx, void *instance,
     if (!holds) {
         return WEIR_OK;
     }
+    return rule->redirect.count > 0 ? answer_redirect(rule, &source) : change(rule, &source);
+}
+
+static enum weir_status explain(struct weir_context *ctx, void *instance, struct weir_request *req,
+                                struct weir_filter_verdict *verdict)
+{
+    const struct rule *rule = instance;
+    struct template_source source = {.req = req};
+    struct weir_str before = weir_request_path(req);
+    (void)ctx;
+
+    if (!request_holds(rule, req, &source.rest)) {
+        return WEIR_OK;
+    }
     if (rule->redirect.count > 0) {
-        return answer_redirect(rule, &source);
+        return make_redirect(rule, &source, &verdict->location, &verdict->status);
     }
-    for (size_t i = 0; i < rule->request.count; i++) {
-        enum weir_status status = change_request(&rule->request.items[i], &source);
-        if (status != WEIR_OK) {
-            return status;
-        }
+    enum weir_status status = change(rule, &source);
+    struct weir_str after = weir_request_path(req);
+    if (after.len != before.len || memcmp(after.ptr, before.ptr, after.len) != 0) {
+        snprintf(verdict->why, sizeof(verdict->why), "the path becomes %.*s", (int)after.len,
+                 after.ptr);
+    } else if (rule->request.count > 0) {
+        snprintf(verdict->why, sizeof(verdict->why), "changes fields of the request");
     }
-    return change_path(rule->conf, req);
+    return status;
 }
 
 /* ---- responses ---- */
@@ -312,6 +349,7 @@ static const struct weir_filter filter_kind = {
     .size = sizeof(filter_kind),
     .on_request = on_request,
     .on_response = on_response,
+    .explain = explain,
 };
 
 static const struct weir_module module = {

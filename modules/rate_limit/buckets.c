@@ -152,6 +152,22 @@ static struct bucket_answer take(struct bucket *bucket, const struct bucket_rate
     return answer;
 }
 
+struct bucket_answer buckets_look(struct buckets *buckets, const struct bucket_rate *rate,
+                                  uint64_t id, uint64_t now_ns)
+{
+    struct bucket_set *set = &buckets->sets[(size_t)(id >> 16) % buckets->set_count];
+    struct bucket copy = {id, now_ns};
+
+    set_lock(set);
+    for (unsigned i = 0; i < BUCKETS_WAYS; i++) {
+        if (set->ways[i].id == id) {
+            copy = set->ways[i];
+        }
+    }
+    set_unlock(set);
+    return take(&copy, rate, now_ns);
+}
+
 struct bucket_answer buckets_take(struct buckets *buckets, const struct bucket_rate *rate,
                                   uint64_t id, uint64_t now_ns)
 {

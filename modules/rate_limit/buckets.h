@@ -62,6 +62,10 @@ struct bucket_answer {
 struct bucket_answer buckets_take(struct buckets *buckets, const struct bucket_rate *rate,
                                   uint64_t id, uint64_t now_ns);
 
+/* What it would answer, without taking one. */
+struct bucket_answer buckets_look(struct buckets *buckets, const struct bucket_rate *rate,
+                                  uint64_t id, uint64_t now_ns);
+
 /* Identifies a key in this table (by SipHash-2-4); never 0. */
 uint64_t buckets_id(const struct buckets *buckets, const void *key, size_t len);
 

@@ -336,6 +336,28 @@ static enum weir_status on_request(struct weir_context *ctx, void *instance,
     return status == WEIR_OK ? WEIR_DONE : status;
 }
 
+static enum weir_status explain(struct weir_context *ctx, void *instance, struct weir_request *req,
+                                struct weir_filter_verdict *verdict)
+{
+    const struct limit *limit = instance;
+
+    if (is_exempt(limit, req)) {
+        snprintf(verdict->why, sizeof(verdict->why), "exempt from the limit");
+        return WEIR_OK;
+    }
+    struct bucket_answer answer =
+        buckets_look(limit->buckets, &limit->rate, request_id(limit, req), weir_now_ns(ctx));
+    if (answer.granted) {
+        snprintf(verdict->why, sizeof(verdict->why), "within the limit, with %llu left after it",
+                 (unsigned long long)answer.remaining);
+    } else {
+        verdict->status = 429;
+        snprintf(verdict->why, sizeof(verdict->why), "over the limit for %llu s more",
+                 seconds(answer.wait_ns));
+    }
+    return WEIR_OK;
+}
+
 static void on_response(struct weir_context *ctx, void *instance, struct weir_request *req,
                         struct weir_response *resp)
 {
@@ -367,6 +389,7 @@ static const struct weir_filter filter_kind = {
     .size = sizeof(filter_kind),
     .on_request = on_request,
     .on_response = on_response,
+    .explain = explain,
 };
 
 static const struct weir_module module = {

@@ -208,6 +208,28 @@ enum weir_status weir_test_filter_request(struct weir_test_instance *filter,
     return status;
 }
 
+enum weir_status weir_test_filter_explain(struct weir_test_instance *filter,
+                                          struct weir_request *req,
+                                          struct weir_filter_verdict *verdict)
+{
+    fake_require_kind(filter, WEIR_TEST_FILTER, __func__);
+    *verdict = (struct weir_filter_verdict){.size = sizeof(*verdict)};
+    if (filter->host->filter.explain == NULL) {
+        return WEIR_DECLINED;
+    }
+    fake_request(req)->filtering = true;
+    enum weir_status status =
+        filter->host->filter.explain(&filter->ctx.base, filter->data, req, verdict);
+    fake_request(req)->filtering = false;
+    if (fake_request(req)->reply.status != 0) {
+        fake_problem(filter->host, "a filter began a reply in a dry run");
+    }
+    if (memchr(verdict->why, '\0', sizeof(verdict->why)) == NULL) {
+        fake_problem(filter->host, "a verdict's text is not ended");
+    }
+    return status;
+}
+
 void weir_test_filter_response(struct weir_test_instance *filter, struct weir_request *req,
                                struct weir_response *resp)
 {

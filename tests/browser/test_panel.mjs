@@ -239,7 +239,11 @@ describe("control panel", () => {
         await page.getByLabel("Headers").fill("X-Test: yes\nAccept: text/html");
         await page.getByRole("button", { name: "Test", exact: true }).click();
         await page.getByText(/The request goes to api-\d of api_servers/).waitFor();
-        const rules = page.locator(".tried li");
+        const filters = page.locator(".tried.filters li");
+        assert.equal(await filters.count(), 2);
+        await filters.nth(0).getByText("changes fields of the request").waitFor();
+        await filters.nth(1).getByText("not asked", { exact: true }).waitFor();
+        const rules = page.locator(".tried:not(.filters) li");
         assert.equal(await rules.count(), 3);
         await rules.nth(0).getByText("host differs").waitFor();
         await rules.nth(1).getByText("wins").waitFor();

@@ -201,3 +201,78 @@ def test_no_candidate(start_weir, http_server):
     told, candidates = scored(root)
     assert told["pick"] is None and told["answer"] == {"status": 503, "reason": "no_server"}
     assert candidates["a"]["score"] is None
+
+
+# ---- filters ----
+
+def filters(told):
+    return [(row["module"], row["in"], row["verdict"], row["why"]) for row in told["filters"]]
+
+
+def test_filters_that_answer_are_told(start_weir, http_server):
+    """A redirect of a listener, a limit of a route, one of a pool: what a visitor would get, and where."""
+    web = http_server("web")
+    text = ('module "headers" {}\nmodule "rate_limit" {}\nmodule "compress" {}\n' +
+            conf.listener('filter "headers" { path = {"/old"}  redirect = "https://{host}/new" '
+                          'redirect_status = 308 }') + conf.modules() +
+            'module "route_path" {\n  route "/" { pool = "web" }\n'
+            '  route "/limited" { pool = "web"  filter "rate_limit" { rate = 1  per = 1h  burst = 1 } }\n'
+            '  route "/moved" { pool = "web"  filter "headers" { redirect = "/there" } }\n}\n' +
+            conf.pool("web", {"a": web}, 'filter "compress" {}') + admin.listener("request_limit = 0"))
+    weir = start_weir(text)
+    root = admin.browser(weir)
+
+    told = explain(root, "http://shop.example/old/x")
+    assert told["answer"] == {"status": 308, "reason": "redirect to https://shop.example/new"}
+    assert filters(told) == [("headers", "listener", "answers", None)]
+    assert told["route"] is None and told["pool"] is None and told["pick"] is None
+    redirected = weir.get("/old/x", host="shop.example")
+    assert (redirected.status, redirected.headers.get("Location")) == \
+        (308, "https://shop.example/new")
+
+    told = explain(root, "http://shop.example/moved")
+    assert told["answer"] == {"status": 302, "reason": "redirect to /there"}
+    assert told["route"]["name"] == "/moved" and told["pool"] is None
+    assert weir.get("/moved").status == 302
+
+    for _ in range(3):  # asking takes nothing
+        told = explain(root, "http://shop.example/limited")
+        assert told["pick"] == "a" and told["answer"] is None
+        assert filters(told)[1:] == [
+            ("rate_limit", "route", "passes", "within the limit, with 0 left after it"),
+            ("compress", "pool", "passes", "it sees responses alone")]
+    assert weir.get("/limited").status == 200
+    told = explain(root, "http://shop.example/limited")
+    assert told["answer"]["status"] == 429 and told["pick"] is None
+    assert told["answer"]["reason"].startswith("rate_limit: over the limit for 3")
+    assert weir.get("/limited").status == 429
+
+
+def test_filters_that_change_the_request_are_followed(start_weir, http_server):
+    """The router sees the path that the listener's filter made."""
+    text = ('module "headers" {}\n' +
+            conf.listener('filter "headers" { strip_prefix = "/v1"  request_set = {"X-V: 1"} }') +
+            conf.modules() + conf.routes(web='"/"', api='"/api"') +
+            conf.pool("web", {"web": http_server("web")}) +
+            conf.pool("api", {"api": http_server("api")}) + admin.listener("request_limit = 0"))
+    weir = start_weir(text)
+    told = explain(admin.browser(weir), "http://shop.example/v1/api/x")
+    assert filters(told) == [("headers", "listener", "passes", "the path becomes /api/x")]
+    assert told["route"]["name"] == "/api" and told["pick"] == "api"
+    assert weir.get("/v1/api/x").text == "api"
+
+
+def test_filters_that_cannot_be_asked_are_named(start_weir, http_server, tmp_path, monkeypatch):
+    """One that has no `explain` is not asked, and nobody claims to know."""
+    built = pathlib.Path(weir_program.module_dir())
+    for path in [*built.glob("*.so"),
+                 built.parent.parent / "tests" / "modules" / "built" / "balance_fails.so"]:
+        os.symlink(path, tmp_path / path.name)
+    monkeypatch.setenv("WEIR_MODULE_DIR", str(tmp_path))
+    weir = start_weir('module "balance_fails" { at = request }\n' +
+                      conf.one_pool({"a": http_server("a")}, 'filter "balance_fails" {}') +
+                      admin.listener("request_limit = 0"))
+    told = explain(admin.browser(weir), "http://shop.example/")
+    assert filters(told) == [("balance_fails", "pool", "unknown",
+                              "not asked: it may count what it sees, or keep it")]
+    assert told["pick"] == "a"

@@ -58,6 +58,20 @@ static void print_routes(const cJSON *explanation)
     print_fact("route", "%s", json_text(explanation, "route.name", "none"));
 }
 
+/* Filters that would do something, or may. */
+static void print_filters(const cJSON *explanation)
+{
+    const cJSON *each = NULL;
+
+    cJSON_ArrayForEach(each, json_at(explanation, "filters"))
+    {
+        const char *why = json_text(each, "why", "");
+        print_fact("filter", "%s of the %s %s%s%s", json_text(each, "module", "?"),
+                   json_text(each, "in", "?"), json_text(each, "verdict", "?"),
+                   *why != '\0' ? ": " : "", why);
+    }
+}
+
 static void print_candidates(const cJSON *explanation)
 {
     static const struct column columns[] = {
@@ -95,6 +109,7 @@ static void print_explanation(const cJSON *explanation)
     const char *server = json_text(explanation, "sticky.server", NULL);
 
     print_fact("listener", "%s", json_text(explanation, "listener", "-"));
+    print_filters(explanation);
     print_routes(explanation);
     print_fact("pool", "%s", json_text(explanation, "pool", "none"));
     print_fact("sticky", "%s%s%s", json_text(explanation, "sticky.verdict", "none"),

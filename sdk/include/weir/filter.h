@@ -12,6 +12,15 @@
 
 WEIR_BEGIN_DECLS
 
+/** What a filter would make of a request; the host sets the size and zeroes the rest. */
+struct weir_filter_verdict {
+    uint32_t size;
+    uint32_t status; /**< it would answer with that; 0: the request goes on */
+    /** Where a redirect would lead; empty: it is none. Static, or in the request's pool. */
+    struct weir_str location;
+    char why[160]; /**< in words, ended by NUL; empty: it does nothing to this request */
+};
+
 struct weir_filter {
     uint32_t size;
 
@@ -50,6 +59,17 @@ struct weir_filter {
     /** The response is over, whole or broken, and `state` will not be used any more. Exactly one for each
      * weir_response_transform that said WEIR_OK. Optional. */
     void (*on_response_close)(struct weir_context *ctx, void *instance, void *state);
+
+    /* ---- since 1.4: dry runs ---- */
+
+    /**
+     * Tells what on_request would do, on the control thread's instance. `req` is a dry run's: what on_request
+     * would change of it (fields, path) is changed here as well, so that those behind see it; nothing is
+     * answered, counted or kept. Anything but WEIR_OK: it would fail. Optional: without it the operator is
+     * told that this filter was not asked.
+     */
+    enum weir_status (*explain)(struct weir_context *ctx, void *instance, struct weir_request *req,
+                                struct weir_filter_verdict *verdict);
 };
 
 WEIR_END_DECLS

@@ -20,7 +20,8 @@
  *   1.3  2026-11-26  routers tell their rules (explain), balancers how a candidate ranks (score),
  *                    sticky modules name sessions (weir_request_session); since (weir_caller),
  *                    sessions (weir_stats_row)
- *   1.4  2026-11-29  options that may not be empty (WEIR_OPTION_NOT_EMPTY)
+ *   1.4  2026-11-29  options that may not be empty (WEIR_OPTION_NOT_EMPTY); filters tell a dry run what
+ *                    they would do (explain)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

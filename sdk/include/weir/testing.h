@@ -388,6 +388,10 @@ enum weir_status weir_test_filter_request(struct weir_test_instance *filter,
                                           struct weir_request *req);
 void weir_test_filter_response(struct weir_test_instance *filter, struct weir_request *req,
                                struct weir_response *resp);
+/** A dry run; WEIR_DECLINED: the filter has no `explain`. A reply within it is a problem. */
+enum weir_status weir_test_filter_explain(struct weir_test_instance *filter,
+                                          struct weir_request *req,
+                                          struct weir_filter_verdict *verdict);
 
 /** What weir_response_content_length says; -1 (not known) at first. */
 void weir_test_response_set_length(struct weir_response *resp, int64_t content_length);

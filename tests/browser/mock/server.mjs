@@ -539,6 +539,10 @@ const ROUTES = {
         const best = candidates.filter((c) => c.eligible).sort((a, b) => a.score - b.score)[0];
         return json(call.res, 200, {
             listener: "https",
+            filters: [
+                { module: "headers", in: "listener", verdict: "passes", status: null, why: "changes fields of the request" },
+                { module: "gate", in: "pool", verdict: "unknown", status: null, why: "not asked: it may count what it sees" },
+            ],
             route: {
                 name: index ? "api" : "site",
                 tried: [

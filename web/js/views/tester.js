@@ -56,6 +56,27 @@ function ruleList({ tried, left_out: leftOut }) {
     ];
 }
 
+// A filter's verdict, likewise.
+const FILTER_VERDICTS = {
+    passes: ["up", "passes", "up"],
+    answers: ["down", "answers", "warning"],
+    fails: ["down", "fails", "warning"],
+    unknown: ["maintenance", "not asked", "minus"],
+};
+
+function filterLine(filter) {
+    const mark = badge();
+    mark.update(...(FILTER_VERDICTS[filter.verdict] ?? FILTER_VERDICTS.unknown));
+    return h(
+        "li",
+        { data: { verdict: filter.verdict } },
+        mark.node,
+        h("b", { class: "mono", text: filter.module }),
+        h("span", { class: "chip", text: `of the ${filter.in}` }),
+        h("span", { class: "hint", text: filter.why ?? "" }),
+    );
+}
+
 const step = (title, ...content) =>
     h("li", { class: "step" }, h("h3", { text: title }), h("div", {}, content));
 
@@ -164,6 +185,8 @@ function result(answer) {
             "ol",
             { class: "steps" },
             step("Listener", h("p", { text: answer.listener ?? NONE })),
+            answer.filters?.length > 0 &&
+                step("Filters", h("ol", { class: "tried filters" }, answer.filters.map(filterLine))),
             step(
                 "Routes",
                 answer.route?.tried?.length
