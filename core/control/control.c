@@ -16,6 +16,7 @@
 #include "control/control_state.h"
 #include "control/sdk_stats.h"
 #include "module/host.h"
+#include "proxy/descriptors.h"
 #include "proxy/discovery.h"
 #include "proxy/recovery.h"
 #include "proxy/stream.h"
@@ -171,6 +172,10 @@ static bool make_loops(struct control *control)
                     "fewer workers\n",
                     i + 1, count, strerror(errno));
             return false;
+        }
+        if (i < control->runtime.workers) {
+            control->runtime.loops[i]->loop->connect_reserve = descriptors_for_servers();
+            control->runtime.loops[i]->keep_reserve = descriptors_for_clients();
         }
     }
     control->self = control->runtime.loops[control->runtime.workers];
@@ -379,6 +384,7 @@ int control_run(const char *path)
         generation_free(&generation);
         control.exit_code = 1;
     } else {
+        control_warn(generation);
         start(&control, generation);
     }
     tear_down(&control);
@@ -388,10 +394,15 @@ int control_run(const char *path)
 int control_check(const char *path)
 {
     struct control control = {0};
+    char warning[512];
 
+    raise_descriptor_limit();
     runtime_init(&control, path);
     struct generation *generation = build_first(&control, true);
     int code = generation != NULL ? 0 : 1;
+    if (generation != NULL && descriptors_are_short(generation, warning, sizeof(warning))) {
+        fprintf(stderr, "weir: warning: %s\n", warning);
+    }
     if (generation != NULL) {
         printf("weir: %s is right\n", path);
         generation_free(&generation);

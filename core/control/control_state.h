@@ -70,6 +70,8 @@ struct note *control_note(struct control *control, struct worker *worker, messag
 
 void control_log_mistakes(const struct mistakes *mistakes);
 void control_print_mistakes(const struct mistakes *mistakes);
+/* What a generation can come to lack, into the log. */
+void control_warn(const struct generation *generation);
 bool control_open_log(const struct global_settings *global);
 unsigned control_count_workers(const struct global_settings *global);
 

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "control/overlay.h"
+#include "proxy/descriptors.h"
 #include "proxy/discovery.h"
 #include "proxy/recovery.h"
 #include "proxy/stream.h"
@@ -341,6 +342,15 @@ void control_print_mistakes(const struct mistakes *mistakes)
     }
 }
 
+void control_warn(const struct generation *generation)
+{
+    char warning[512];
+
+    if (descriptors_are_short(generation, warning, sizeof(warning))) {
+        log_write(WEIR_LOG_WARNING, "weir", "%s", warning);
+    }
+}
+
 bool control_open_log(const struct global_settings *global)
 {
     char error[256];
@@ -450,6 +460,7 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
         return;
     }
     control_open_log(&generation->global);
+    control_warn(generation);
     control->reload_operation = operation;
     apply(control, generation);
 }

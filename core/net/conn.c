@@ -35,11 +35,11 @@ enum conn_error conn_error_from_errno(int error)
     case ENETDOWN:
     case EHOSTDOWN: return CONN_UNREACHABLE;
     case EMFILE:
-    case ENFILE:
+    case ENFILE: return CONN_NO_DESCRIPTOR;
     case ENOMEM:
-    case ENOBUFS: return CONN_NO_RESOURCES;
+    case ENOBUFS: return CONN_NO_MEMORY;
     case EADDRNOTAVAIL:
-    case EAGAIN: return CONN_NO_PORT; /* EAGAIN: the same of Unix sockets, a full backlog */
+    case EAGAIN: return CONN_NO_PORT;
     default: return CONN_OTHER;
     }
 }
@@ -52,14 +52,32 @@ const char *conn_error_word(enum conn_error error)
         [CONN_RESET] = "reset",
         [CONN_TIMED_OUT] = "timed out",
         [CONN_UNREACHABLE] = "unreachable",
-        [CONN_NO_RESOURCES] = "no resources",
+        [CONN_NO_MEMORY] = "no memory is left for it",
         [CONN_TLS] = "TLS failure",
         [CONN_TLS_VERIFY] = "certificate not trusted",
         [CONN_TRUNCATED] = "truncated",
-        [CONN_NO_PORT] = "no free port",
+        [CONN_NO_PORT] = "no local port is free",
+        [CONN_NO_DESCRIPTOR] = "no file descriptor is left",
+        [CONN_BACKLOG] = "not accepted in time, its backlog is full",
         [CONN_OTHER] = "other",
     };
     return (size_t)error < ARRAY_COUNT(words) ? words[error] : "other";
+}
+
+bool conn_error_is_own(enum conn_error error)
+{
+    return error == CONN_NO_MEMORY || error == CONN_NO_PORT || error == CONN_NO_DESCRIPTOR;
+}
+
+const char *conn_error_advice(enum conn_error error)
+{
+    switch (error) {
+    case CONN_NO_DESCRIPTOR: return "; raise the limit (`ulimit -n`, LimitNOFILE= of the unit)";
+    case CONN_NO_PORT:
+        return "; widen net.ipv4.ip_local_port_range, or keep more connections (`keepalive`)";
+    case CONN_NO_MEMORY: return "; look at the machine's memory, and at net.ipv4.tcp_mem";
+    default: return "";
+    }
 }
 
 static bool would_block(int error)
@@ -265,13 +283,17 @@ struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct c
     return conn;
 }
 
-static int connect_socket(int family, enum conn_error *error)
+static int connect_socket(const struct loop *loop, int family, enum conn_error *error)
 {
     int one = 1;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd == -1) {
         *error = conn_error_from_errno(errno);
+    } else if (unlikely(fd >= loop->connect_reserve) && loop->connect_reserve > 0) {
+        *error = CONN_NO_DESCRIPTOR;
+        close(fd);
+        return -1;
     } else if (family != AF_UNIX) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     }
@@ -282,8 +304,8 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
                           const struct conn_tls_client *tls, const struct conn_ops *ops,
                           void *owner, enum conn_error *error)
 {
-    *error = CONN_NO_RESOURCES;
-    int fd = connect_socket(address->sa_family, error);
+    *error = CONN_NO_MEMORY;
+    int fd = connect_socket(loop, address->sa_family, error);
     struct conn *conn = fd != -1 ? conn_new(loop, fd, ops, owner) : NULL;
 
     if (conn == NULL) {
@@ -296,8 +318,10 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
         return NULL;
     }
     if (connect(fd, address, address_len) != 0 && errno != EINPROGRESS && errno != EINTR) {
-        enum conn_error why = conn_error_from_errno(errno);
-        if (why == CONN_NO_RESOURCES || why == CONN_NO_PORT) {
+        bool full = errno == EAGAIN && address->sa_family == AF_UNIX;
+        enum conn_error why = full ? CONN_BACKLOG : conn_error_from_errno(errno);
+        if (conn_error_is_own(why)) {
+            *error = why;
             conn_close(&conn, false);
             return NULL;
         }
@@ -424,7 +448,7 @@ void conn_keep(struct conn *conn, const char *data, size_t len)
     ASSERT(len <= LOOP_SCRATCH_SIZE / 2);
     buffer_release(conn->loop->conns, &conn->in);
     if (len > 0 && !buffer_append(conn->loop->conns, &conn->in, data, len)) {
-        conn_fail_write(conn, CONN_NO_RESOURCES);
+        conn_fail_write(conn, CONN_NO_MEMORY);
     }
 }
 
@@ -462,7 +486,7 @@ static bool keep_rest(struct conn *conn, const struct iovec *iov, int count, siz
         if (skip < iov[i].iov_len &&
             !buffer_append(conn->loop->conns, &conn->out, (const char *)iov[i].iov_base + skip,
                            iov[i].iov_len - skip)) {
-            conn_fail_write(conn, CONN_NO_RESOURCES);
+            conn_fail_write(conn, CONN_NO_MEMORY);
             return false;
         }
     }

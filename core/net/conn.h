@@ -51,11 +51,13 @@ enum conn_error {
     CONN_RESET,
     CONN_TIMED_OUT,
     CONN_UNREACHABLE,
-    CONN_NO_RESOURCES, /* out of descriptors or memory */
-    CONN_TLS,          /* handshake or record failure; conn_tls_error has OpenSSL's words */
-    CONN_TLS_VERIFY,   /* the peer's certificate */
-    CONN_TRUNCATED,    /* TLS ended without close_notify */
-    CONN_NO_PORT,      /* no local port is free towards this address */
+    CONN_NO_MEMORY,  /* also the kernel's, for sockets */
+    CONN_TLS,        /* handshake or record failure; conn_tls_error has OpenSSL's words */
+    CONN_TLS_VERIFY, /* the peer's certificate */
+    CONN_TRUNCATED,  /* TLS ended without close_notify */
+    CONN_NO_PORT,    /* no local port is free towards this address */
+    CONN_NO_DESCRIPTOR,
+    CONN_BACKLOG, /* a Unix socket whose owner accepts too slowly */
     CONN_OTHER,
 };
 
@@ -113,7 +115,7 @@ struct conn_tls_client {
 };
 
 /* Begins to connect; on_open tells the end, never inside this call. Nothing may be written before. NULL:
- * CONN_NO_RESOURCES or CONN_NO_PORT, by *error. The time limit is the owner's. */
+ * one of our own failures (conn_error_is_own), by *error. The time limit is the owner's. */
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t address_len,
                           const struct conn_tls_client *tls, const struct conn_ops *ops,
                           void *owner, enum conn_error *error);
@@ -231,5 +233,10 @@ const char *conn_tls_error(const struct conn *conn);
 SSL_SESSION *conn_tls_session(struct conn *conn);
 
 const char *conn_error_word(enum conn_error error); /* "refused", "reset", ... */
+
+/* It failed for want of something here: that says nothing about the peer. */
+bool conn_error_is_own(enum conn_error error);
+/* What an operator can do about one of our own, behind its word: "; raise the limit ..."; else "". */
+const char *conn_error_advice(enum conn_error error);
 
 #endif

@@ -486,6 +486,7 @@ struct acceptor {
     void *arg;
     struct event event;
     struct timer timer; /* the pause when descriptors are out */
+    int reserve;        /* descriptors from here on are kept back; 0: none */
     struct freed freed;
     bool paused;        /* by the owner */
     bool closed;        /* acceptor_free was called */
@@ -502,9 +503,25 @@ static void watch(struct acceptor *acceptor)
     }
 }
 
+/* Only those that are kept back are free. */
+static bool in_reserve(const struct acceptor *acceptor)
+{
+    int lowest = fcntl(acceptor->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (lowest != -1) {
+        close(lowest);
+    }
+    return lowest == -1 || lowest >= acceptor->reserve;
+}
+
 static void on_timer(struct timer *timer)
 {
-    watch(container_of(timer, struct acceptor, timer));
+    struct acceptor *acceptor = container_of(timer, struct acceptor, timer);
+
+    if (acceptor->reserve > 0 && in_reserve(acceptor)) {
+        timer_set(acceptor->loop, timer, ACCEPT_PAUSE_NS);
+    }
+    watch(acceptor);
 }
 
 /* Nothing can be accepted for lack of something: it would come up at each turn. Waits a little. */
@@ -560,6 +577,10 @@ static void on_accept(evutil_socket_t listening, short what, void *arg)
         if (fd != -1) {
             taken++;
             acceptor->fn(acceptor, fd, &peer, acceptor->arg);
+            if (unlikely(fd >= acceptor->reserve) && acceptor->reserve > 0 && !acceptor->closed) {
+                out_of_resources(acceptor, EMFILE);
+                break;
+            }
             continue;
         }
         int error = errno;
@@ -647,6 +668,11 @@ void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, accepto
 {
     acceptor->gate = gate;
     acceptor->back = back;
+}
+
+void acceptor_set_reserve(struct acceptor *acceptor, int from_fd)
+{
+    acceptor->reserve = from_fd;
 }
 
 void acceptor_pause(struct acceptor *acceptor, bool pause)

@@ -95,6 +95,9 @@ bool acceptor_finish(struct acceptor *acceptor);
 typedef bool (*acceptor_gate_fn)(struct acceptor *acceptor, void *arg);
 typedef void (*acceptor_back_fn)(struct acceptor *acceptor, void *arg);
 void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, acceptor_back_fn back);
+/* Descriptors from this number on are not for connections that it takes: as the kernel gives the lowest number
+ * that is free, one that is given says how many are in use. Pauses as without descriptors. 0: all may be. */
+void acceptor_set_reserve(struct acceptor *acceptor, int from_fd);
 /* Stops and starts taking connections, e.g. at a limit. */
 void acceptor_pause(struct acceptor *acceptor, bool pause);
 

@@ -65,6 +65,7 @@ struct loop {
     struct event_base *base;
     unsigned index; /* 0 .. workers-1; workers for the control thread */
     bool now_fresh;
+    int connect_reserve; /* descriptors from this number on are not for conn_connect; 0: all are */
     atomic_bool stopping;
     uint64_t now_ns_;
     uint64_t turn; /* turns so far */

@@ -4,9 +4,9 @@
  * listeners that live already, or new ones, and their sockets are opened.
  */
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "proxy/client.h"
+#include "proxy/descriptors.h"
 #include "proxy/generation_build.h"
 
 static void build_trusted(struct build *b, struct listener_plan *plan)
@@ -28,25 +28,20 @@ static void build_trusted(struct build *b, struct listener_plan *plan)
     }
 }
 
-/* Descriptors that Weir itself needs: logs, store, listening sockets, probes; and those of a loop, beside the
- * connections that end there. */
-#define DESCRIPTORS_OWN    32u
-#define DESCRIPTORS_A_LOOP 8u
-
 /* connection_limit, or half of the descriptors: a client in need of a server always finds one then. */
 static uint32_t listener_connections(const struct build *b,
                                      const struct listener_settings *settings)
 {
-    struct rlimit limit;
-    rlim_t own = DESCRIPTORS_OWN + (DESCRIPTORS_A_LOOP + conn_linger_most()) * b->generation->loops;
+    uint64_t limit = descriptors_limit();
+    uint64_t own = descriptors_own(b->generation->loops);
 
     if (settings->connection_limit > 0) {
         return (uint32_t)settings->connection_limit;
     }
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 2 > UINT32_MAX / 2) {
+    if (limit / 2 > UINT32_MAX / 2) {
         return UINT32_MAX / 2;
     }
-    return limit.rlim_cur > own + 16 ? (uint32_t)((limit.rlim_cur - own) / 2) : 8;
+    return limit > own + 16 ? (uint32_t)((limit - own) / 2) : 8;
 }
 
 /* The field may not be one that frames a message, says where it goes, or is Weir's own. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proxy/descriptors.h"
 #include "proxy/greeting.h"
 
 /* How often sockets that are to close are looked at; and gone listeners whose last clients are still here. */
@@ -47,6 +48,9 @@ static void accepting_begin(struct listener_local *local, struct listen_socket *
     struct acceptor *acceptor = acceptor_new(worker->loop, fd, client_accepted, local);
 
     acceptor_set_gate(acceptor, client_place_take, client_place_back);
+    if (!listener_plan_on_control(local->plan)) {
+        acceptor_set_reserve(acceptor, descriptors_for_clients());
+    }
     local->accepting[local->accepting_count++] = (struct accepting){socket, acceptor, NULL};
 }
 

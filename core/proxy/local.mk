@@ -12,6 +12,8 @@ core_libcore_a_SOURCES += \
     core/proxy/build_uses.c \
     core/proxy/client.c \
     core/proxy/client.h \
+    core/proxy/descriptors.c \
+    core/proxy/descriptors.h \
     core/proxy/discovery.c \
     core/proxy/discovery.h \
     core/proxy/forwarding.c \

@@ -210,6 +210,24 @@ static void attempt_done(struct probe *probe, bool good, bool timed_out, const c
     probe_schedule(probe);
 }
 
+/* It failed for want of something of Weir's own: that is no verdict. Who has none yet is told as much. */
+static void attempt_void(struct probe *probe, const char *why, const char *advice)
+{
+    static struct log_limit limit;
+    struct server *server = probe->server;
+
+    log_limited(&limit, WEIR_LOG_WARNING, "health", "no verdict on server %s/%s: %s%s",
+                server->pool_name, server->name, why, advice);
+    if (server->health == HEALTH_UNKNOWN) {
+        char text[sizeof(server->reason)];
+        snprintf(text, sizeof(text), "no verdict yet: %s", why);
+        server_set_health(server, HEALTH_UNKNOWN, text);
+    }
+    timer_cancel(probe_loop(probe), &probe->timer);
+    attempt_free(probe);
+    probe_schedule(probe);
+}
+
 static struct instance *attempt_instance(const struct probe *probe)
 {
     return use_on(probe->attempt.plan->health, probe->prober->self->index);
@@ -248,11 +266,16 @@ static bool attempt_judge(struct probe *probe, bool eof)
 static void attempt_broken(struct probe *probe, const char *doing)
 {
     const struct conn *conn = probe->attempt.conn;
+    enum conn_error error = (enum conn_error)conn->error;
     char reason[160];
-    snprintf(reason, sizeof(reason), "probe: %s%s%s%s", doing,
-             conn_error_word((enum conn_error)conn->error),
+
+    if (conn_error_is_own(error)) {
+        attempt_void(probe, conn_error_word(error), conn_error_advice(error));
+        return;
+    }
+    snprintf(reason, sizeof(reason), "probe: %s%s%s%s", doing, conn_error_word(error),
              conn_tls_error(conn)[0] != '\0' ? ": " : "", conn_tls_error(conn));
-    attempt_done(probe, false, conn->error == CONN_TIMED_OUT, reason);
+    attempt_done(probe, false, error == CONN_TIMED_OUT, reason);
 }
 
 static void attempt_readable(struct conn *conn)
@@ -392,11 +415,10 @@ static void attempt_begin(struct probe *probe)
     if (attempt->conn != NULL && plan->probe->address.len == 0 &&
         !bound_preface(plan->settings, attempt->conn, NULL)) {
         conn_close(&attempt->conn, true);
+        error = CONN_NO_MEMORY;
     }
     if (attempt->conn == NULL) {
-        char reason[160];
-        snprintf(reason, sizeof(reason), "probe: connection %s", conn_error_word(error));
-        attempt_done(probe, false, false, reason);
+        attempt_void(probe, conn_error_word(error), conn_error_advice(error));
         return;
     }
     timer_set(probe_loop(probe), &probe->timer, plan->probe->timeout);
@@ -413,6 +435,12 @@ static void probe_timer(struct timer *timer)
         } else {
             list_push_back(&prober->waiting, &probe->turn);
         }
+        return;
+    }
+    /* Nobody looked for an answer while the loop stood still: the machine slept, or the process was stopped. */
+    if (loop_now_ns(probe_loop(probe)) - probe->attempt.start_ns >
+        2 * probe->attempt.plan->probe->timeout) {
+        attempt_void(probe, "Weir itself stood still", "");
         return;
     }
     const char *reason = probe->attempt.conn->opening    ? "probe: connecting timed out"

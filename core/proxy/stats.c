@@ -20,6 +20,7 @@ static const char *const reason_words[REASON_COUNT] = {
     [REASON_CONNECT_REFUSED] = "connect_refused",
     [REASON_CONNECT_TIMEOUT] = "connect_timeout",
     [REASON_CONNECT_FAILED] = "connect_failed",
+    [REASON_NO_RESOURCES] = "no_resources",
     [REASON_UPSTREAM_TLS] = "upstream_tls",
     [REASON_UPSTREAM_RESET] = "upstream_reset",
     [REASON_UPSTREAM_MALFORMED] = "upstream_malformed",

@@ -28,6 +28,7 @@ enum reason {
     REASON_CONNECT_REFUSED,
     REASON_CONNECT_TIMEOUT,
     REASON_CONNECT_FAILED,
+    REASON_NO_RESOURCES, /* no descriptor, local port or memory of Weir's own for a connection */
     REASON_UPSTREAM_TLS,
     REASON_UPSTREAM_RESET,
     REASON_UPSTREAM_MALFORMED,

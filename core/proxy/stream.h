@@ -175,6 +175,9 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
 /* The attempt has failed before a response began: tries another server, or answers. */
 void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
                            bool nothing_sent);
+/* No connection to the server for want of something of Weir's own (conn_error_is_own): that is no failure of
+ * the server and no retry. Another server may do, or 503. */
+void stream_cannot_connect(struct stream *stream, enum conn_error error);
 /* The whole request has been handed to the server. */
 void stream_request_sent(struct stream *stream);
 /* stream->deadline fired: the request has had its time. */

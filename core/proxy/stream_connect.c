@@ -120,9 +120,13 @@ static void pending_opened(struct conn *conn, bool ok)
     ASSERT(stream != NULL);
     uint64_t took_ns = loop_now_ns(conn->loop) - stream->connect_start_ns;
     if (!ok) {
-        enum reason reason = connect_reason(conn->error);
+        enum conn_error error = (enum conn_error)conn->error;
         pending_close(pending);
-        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
+        if (conn_error_is_own(error)) {
+            stream_cannot_connect(stream, error);
+        } else {
+            stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
+        }
         batch_flush(batch);
         return;
     }
@@ -139,8 +143,9 @@ static void pending_opened(struct conn *conn, bool ok)
     if (client != NULL) {
         client->moves = pending->moves;
     }
-    if (client == NULL || !h1_client_use(client, &stream->exchange, false)) {
-        stream->blameless = client == NULL;
+    if (client == NULL) {
+        stream_cannot_connect(stream, CONN_NO_MEMORY);
+    } else if (!h1_client_use(client, &stream->exchange, false)) {
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
     } else {
         stream_send(stream, client);
@@ -190,18 +195,22 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
     if (pending != NULL && server_get_address(server, &address)) {
         error = pending_connect(pending, stream, plan, server, &address);
     }
-    if (pending != NULL && error == CONN_NO_RESOURCES && worker_drop_idle(stream->worker)) {
+    while (pending != NULL && error == CONN_NO_DESCRIPTOR && worker_drop_idle(stream->worker)) {
         error = pending_connect(pending, stream, plan, server, &address);
     }
     if (pending != NULL && pending->conn != NULL &&
         !bound_preface(stream->pool->settings, pending->conn, stream->client)) {
         conn_close(&pending->conn, true);
-        error = CONN_NO_RESOURCES;
+        error = CONN_NO_MEMORY;
     }
     if (pending == NULL || pending->conn == NULL) {
+        error = pending == NULL ? CONN_NO_MEMORY : error;
         free(pending);
-        stream->blameless = pending == NULL || error == CONN_NO_RESOURCES || error == CONN_NO_PORT;
-        stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
+        if (conn_error_is_own(error)) {
+            stream_cannot_connect(stream, error);
+        } else {
+            stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
+        }
         return;
     }
     pending->moves = moves;

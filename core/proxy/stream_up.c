@@ -6,6 +6,7 @@
  */
 #include "proxy/stream_up.h"
 
+#include "base/log.h"
 #include "proxy/bound.h"
 #include "proxy/outcomes.h"
 #include "proxy/stream_filter.h"
@@ -101,7 +102,8 @@ unsigned stream_reason_status(enum reason reason)
     switch (reason) {
     case REASON_NO_SERVER:
     case REASON_QUEUE_FULL:
-    case REASON_QUEUE_TIMEOUT: return 503;
+    case REASON_QUEUE_TIMEOUT:
+    case REASON_NO_RESOURCES: return 503;
     case REASON_CONNECT_TIMEOUT:
     case REASON_RESPONSE_TIMEOUT:
     case REASON_IDLE_TIMEOUT: return 504;
@@ -145,14 +147,20 @@ static void stream_again(struct stream *stream)
     stream_assign(stream);
 }
 
-void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
-                           bool nothing_sent)
+/* The server that the stream is at will not be chosen for it again. */
+static void stream_note_try(struct stream *stream, enum reason reason)
 {
     stream->attempt_reason = reason;
     stream->last_failure = reason;
     if (stream->tried_count < STREAM_TRIES_MAX) {
         stream->tried[stream->tried_count++] = stream->served_by;
     }
+}
+
+void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
+                           bool nothing_sent)
+{
+    stream_note_try(stream, reason);
     stream_leave_server(stream, outcome);
     if (stream_may_retry(stream, nothing_sent)) {
         stream->retries++;
@@ -162,6 +170,27 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
     }
     stream->outcome = outcome;
     stream_break(stream, stream_reason_status(reason), reason);
+}
+
+void stream_cannot_connect(struct stream *stream, enum conn_error error)
+{
+    static struct log_limit limit;
+    const struct server *server = stream->server->server;
+
+    log_limited(&limit, WEIR_LOG_ERROR, server->pool_name, "cannot connect to server %s/%s: %s%s",
+                server->pool_name, server->name, conn_error_word(error), conn_error_advice(error));
+    stream_note_try(stream, REASON_NO_RESOURCES);
+    stream->blameless = true;
+    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+    /* Ports are taken by address, and there may be idle connections. */
+    if (error == CONN_NO_PORT && !stream->exchange.response_begun && stream_body_whole(stream) &&
+        stream->tried_count < STREAM_TRIES_MAX && stream_pool(stream)->plan != NULL &&
+        pool_local_has_untried(stream_pool(stream), stream)) {
+        stream_again(stream);
+        return;
+    }
+    stream->outcome = WEIR_OUTCOME_FAILED;
+    stream_break(stream, 503, REASON_NO_RESOURCES);
 }
 
 /* An idle connection turned out to be dead, or to have nonsense in it, when it was used: nothing of that is the
@@ -341,7 +370,9 @@ static void client_idle(struct h1_client *client)
     struct server_local *mine = client->user;
     const SSL *ssl = conn_ssl(client->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    if (!mine->adopted || other_tls || client->moves != mine->server->moves ||
+    int reserve = worker_of(client->conn->loop)->keep_reserve;
+    bool scarce = client->conn->fd >= reserve && reserve > 0; /* another worker may need it now */
+    if (!mine->adopted || other_tls || scarce || client->moves != mine->server->moves ||
         mine->idle_count >= mine->idle_limit) {
         h1_client_close(client);
         return;

@@ -20,8 +20,9 @@ struct worker {
     bool draining;                 /* no new connections; each has one request more */
     bool cut;                      /* draining without more patience */
     struct generation *generation; /* current; NULL before the first commit */
-    struct grants grants;          /* places that others have given to streams of this loop */
-    struct list clients;           /* struct client.link */
+    int keep_reserve; /* connections whose descriptor is this or above are not kept idle; 0: all may be */
+    struct grants grants; /* places that others have given to streams of this loop */
+    struct list clients;  /* struct client.link */
     size_t client_count;
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;

@@ -4,22 +4,25 @@ signals in the middle of it. Good traffic goes on beside each, and nothing is le
 
 import contextlib
 import json
+import re
 import resource
 import signal
 import struct
+import subprocess
 import threading
 
 import pytest
 
-from weirtest import conf
+from weirtest import admin, conf
 from weirtest.backend import Holding, Reply
 from weirtest.client import Client
 from weirtest.load import Load
-from weirtest.weir import shim
+from weirtest.weir import program, shim
 from weirtest.wait import DEADLINE, SANITIZED, Stopwatch, pass_time, wait_for
 from weirtest.wire import Cut, encode_chunk
 
 MANY = 150 if SANITIZED else 500
+PROBES = ('health "http" { interval = 50ms  fast_interval = 50ms  timeout = 5s  fall = 2  rise = 1 }  ')
 SIGNALS = [signal.SIGHUP, signal.SIGTERM, signal.SIGKILL]
 
 
@@ -210,17 +213,73 @@ def test_no_descriptors_left(start_weir, server):
         load.assert_clean()
 
 
-def test_no_descriptors_left_for_servers(start_weir, server):
-    """A connection to a server cannot be made: 502, and the next request may have it again."""
-    weir = start_weir(conf.one_pool({"a": server}, "retries = 0",
-                                    listener_options="connection_limit = 10000"),
-                      files=80, workers=1)
-    clients = [weir.client() for _ in range(120)]
+def test_idle_clients_do_not_take_the_last_descriptors(start_weir, http_server):
+    """Some are kept back: for servers that have no idle connection, for probes, and for the operator."""
+    servers = {name: http_server(name, keep=False) for name in "abc"}
+    weir = start_weir(conf.one_pool(servers, PROBES, "connection_limit = 100000") +
+                      'module "metrics_prometheus" {}\n' +
+                      conf.listener('handler "metrics_prometheus" {}', "metrics"), files=64)
+    weir.wait_log(r"100000 connections of clients .* and there are 64; raise the limit")
+    clients = [weir.client() for _ in range(200)]
     weir.wait_log("no file descriptor is left")
-    assert clients[0].get("/").status == 502
-    close_all(clients[40:])
-    wait_for(lambda: clients[0].get("/").status == 200, "the descriptors to come back")
+    served = {name: web.served for name, web in servers.items()}
+    for client in clients[:3]:
+        for _ in range(6):
+            assert client.get("/").status == 200
+    wait_for(lambda: all(web.served > served[name] + 10 for name, web in servers.items()), "probes")
+    assert weir.get("/metrics", name="metrics").status == 200
+    assert " is down" not in weir.log()
     close_all(clients)
+    wait_for(lambda: weir.get("/").status == 200, "the descriptors to come back")
+
+
+def test_limits_above_the_descriptors_are_told(make_weir, server):
+    """By -t as by a start and a reload; what fits is not."""
+    weir = make_weir()
+
+    def check(text):
+        weir.configure(conf.one_pool({"a": (server, "max_connections = 10"), "b": server}, "",
+                                     text))
+        done = subprocess.run([program(), "-t", "-c", weir.conf_path], capture_output=True, text=True,
+                              check=False, preexec_fn=lambda: resource.setrlimit(
+                                  resource.RLIMIT_NOFILE, (256, 512)))
+        assert done.returncode == 0
+        return done.stderr
+
+    assert check("") == check("connection_limit = 100") == ""
+    assert re.search("warning: 500 connections of clients .connection_limit. and 500 to servers can "
+                     "need 10.. file descriptors, and there are 512; raise the limit",
+                     check("connection_limit = 500"))
+    weir.start(files=512)
+    weir.wait_log("500 connections of clients")
+    weir.configure(conf.one_pool({"a": server}, "", "connection_limit = 600"))
+    weir.reload()
+    weir.wait_log("600 connections of clients")
+
+
+def test_no_descriptors_left_for_servers(start_weir, http_server):
+    """A connection to a server cannot be made: 503, and whose fault it is. The next request may have it."""
+    holding = Holding(b"held", path="/held")
+    servers = {name: http_server(name, holding, keep=False) for name in "ab"}
+    weir = start_weir(conf.one_pool(servers, PROBES + 'health "passive" { failures = 1 }',
+                                    "connection_limit = 10000") +
+                      'module "metrics_prometheus" {}\n' +
+                      conf.listener('handler "metrics_prometheus" {}', "metrics"), files=80)
+    clients = [weir.client() for _ in range(80)]
+    for client in clients:
+        client.request("GET", "/held")
+    entry = weir.access(1, match=lambda e: e["reason"] == "no_resources")[0]
+    assert (entry["status"], entry["retries"]) == (503, 0)
+    weir.wait_log(r"cannot connect to server web/\w: no file descriptor is left; raise the limit")
+    # What is kept back for the operator can be used up as well: then nobody can be probed.
+    clients += [weir.client("metrics") for _ in range(40)]
+    for _ in range(10):
+        mark = len(weir.log())
+        weir.wait_log("no verdict on server web/", mark)
+    holding.release()
+    close_all(clients)
+    wait_for(lambda: weir.get("/").status == 200, "the descriptors to come back")
+    assert " is down" not in weir.log() and "ejected" not in weir.log()
 
 
 def test_idle_connections_to_servers_make_room(start_weir, http_server):
@@ -261,10 +320,11 @@ def test_signal_without_descriptors(start_weir, server, number):
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
 def test_no_ports_left(make_weir, server, tmp_path):
-    """What is connected is used on; what is not gets 502, until there are ports again."""
+    """What is connected is used on; what is not gets 503, until there are ports again."""
     flag = tmp_path / "no-ports"
     weir = make_weir(workers=1)
-    weir.configure(conf.one_pool({"a": server}, "retries = 0"))
+    weir.configure(conf.one_pool({"a": server}, "retries = 0  " +
+                                 'health "passive" { failures = 1  max_ejected = 100% }'))
     weir.start(environment={"WEIR_TEST_PORTS": str(flag)}, preload=shim("ports"))
     with weir.client() as client:
         assert client.get("/").status == 200
@@ -272,13 +332,64 @@ def test_no_ports_left(make_weir, server, tmp_path):
         for _ in range(50):
             assert client.get("/").status == 200, "the connection that is there"
         server.drop()
-        wait_for(lambda: client.get("/").status == 502, "no connection to be left")
+        wait_for(lambda: client.get("/").status == 503, "no connection to be left")
         before = weir.cpu_seconds()
         for _ in range(20):
-            assert client.get("/").status == 502
+            assert client.get("/").headers.get("Retry-After")
         assert weir.cpu_seconds() - before < 0.5
         flag.unlink()
         assert client.get("/").status == 200
+    assert weir.access(1, match=lambda e: e["status"] == 503)[0]["reason"] == "no_resources"
+    assert "ejected" not in weir.log()
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer wants to be loaded first")
+def test_probes_without_ports_are_no_verdict(make_weir, http_server, tmp_path):
+    """Nobody goes down by them, and who is connected is served; a newcomer is told why it has to wait."""
+    servers = {name: http_server(name, keep=False) for name in "ab"}
+    flag = tmp_path / "no-ports"
+    weir = make_weir(workers=1)
+    weir.configure(admin.one_pool(servers, PROBES + "retries = 0"))
+    weir.start(environment={"WEIR_TEST_PORTS": str(flag)}, preload=shim("ports"))
+    operator = admin.browser(weir)
+
+    def states():
+        pool = operator.get("/api/v1/pools/web").json
+        return {server["id"]: (server["health"]["status"], server["health"]["reason"])
+                for server in pool["servers"]}
+
+    wait_for(lambda: all(health == "up" for health, _ in states().values()), "both to be up")
+    with weir.client() as client:
+        assert {client.get("/").server for _ in range(4)} == {"a", "b"}
+        flag.touch()
+        added = operator.post("/api/v1/pools/web/servers",
+                              {"url": "http://127.0.0.1:1", "id": "new"})
+        assert added.status == 201
+        for name in ("a", "b", "new"):
+            weir.wait_log(f"no verdict on server web/{name}: no local port is free; widen")
+        wait_for(lambda: "no verdict yet: no local port is free" in states()["new"][1], "the reason")
+        assert all(states()[name][0] == "up" for name in "ab")
+        assert {client.get("/").server for _ in range(10)} == {"a", "b"}
+        # One of them has no connection: the other has, and that costs no retry.
+        servers["a"].drop()
+        assert {client.get("/").server for _ in range(10)} == {"b"}
+        flag.unlink()
+        wait_for(lambda: client.get("/").server == "a", "ports to be there again")
+        wait_for(lambda: states()["new"][0] == "down", "the verdict")
+    assert not [line for line in weir.log().splitlines() if "is down" in line and "/new" not in line]
+    assert {entry["retries"] for entry in weir.access()} == {0}
+
+
+def test_a_loop_that_stood_still_is_no_verdict(start_weir, server):
+    """Nobody looked for the answer: the machine slept, or the process was stopped."""
+    weir = start_weir(conf.one_pool({"a": server}, 'health "http" { interval = 50ms  '
+                                    'fast_interval = 50ms  timeout = 50ms  fall = 1  rise = 1 }'))
+    assert weir.get("/").status == 200
+    for _ in range(8):
+        weir.signal(signal.SIGSTOP)
+        pass_time(0.25)
+        weir.signal(signal.SIGCONT)
+        assert weir.get("/").status == 200
     assert " is down" not in weir.log()
 
 

@@ -702,7 +702,7 @@ START_TEST(test_without_descriptors_there_is_no_connection)
                              &here, &error);
     setrlimit(RLIMIT_NOFILE, &old);
     ck_assert_ptr_null(here.conn);
-    ck_assert_int_eq(error, CONN_NO_RESOURCES);
+    ck_assert_int_eq(error, CONN_NO_DESCRIPTOR);
 }
 END_TEST
 

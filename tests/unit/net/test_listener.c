@@ -211,6 +211,33 @@ START_TEST(test_a_gate_is_asked_first)
 }
 END_TEST
 
+/* It stops at those that are kept back, and goes on when others are free again. */
+START_TEST(test_descriptors_are_kept_back)
+{
+    struct listen_socket *listening = open_text("127.0.0.1:0", 1);
+    struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
+    int clients[6];
+
+    log_set_level(WEIR_LOG_ERROR);
+    for (size_t i = 0; i < ARRAY_COUNT(clients); i++) {
+        clients[i] = connect_to(&listening->address);
+    }
+    acceptor_set_reserve(acceptor, clients[5] + 3); /* two more, and one that says so */
+    wait_for(3);
+    run_turns(loop, 20);
+    ck_assert_uint_eq(accepted_count, 3);
+    close(clients[0]);
+    close(clients[1]);
+    wait_for(5);
+    for (size_t i = 2; i < ARRAY_COUNT(clients); i++) {
+        close(clients[i]);
+    }
+    acceptor_free(&acceptor);
+    close_accepted();
+    listen_socket_unref(&listening);
+}
+END_TEST
+
 START_TEST(test_without_descriptors_it_waits_and_goes_on)
 {
     struct listen_socket *listening = open_text("127.0.0.1:0", 1);
@@ -503,6 +530,7 @@ static Suite *listener_suite(void)
     tcase_add_loop_test(tcase, test_accepts_on_every_socket_of_a_port, 0, 2);
     tcase_add_test(tcase, test_a_paused_acceptor_takes_none);
     tcase_add_test(tcase, test_a_gate_is_asked_first);
+    tcase_add_test(tcase, test_descriptors_are_kept_back);
     tcase_add_test(tcase, test_without_descriptors_it_waits_and_goes_on);
     tcase_add_loop_test(tcase, test_own_sockets_are_not_in_the_way, 0, 2);
     tcase_add_test(tcase, test_a_foreign_listener_is_refused);

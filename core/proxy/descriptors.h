@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File descriptors: how many there are, what Weir itself needs of them, and what a configuration allows its
+ * clients to take.
+ */
+#ifndef PROXY_DESCRIPTORS_H
+#define PROXY_DESCRIPTORS_H
+
+#include "base/base.h"
+
+struct generation;
+
+/* What may be open at once (RLIMIT_NOFILE); UINT64_MAX: no limit. */
+uint64_t descriptors_limit(void);
+
+/* What Weir needs beside its connections, with so many loops: logs, store, listening sockets; what belongs to a
+ * loop, and the connections that end there. */
+uint64_t descriptors_own(unsigned loops);
+
+/* The first numbers that connections cannot have that are clients' or kept idle, and those that serve a request:
+ * what is above is kept back for these, and for probes and the control plane. 0: they can have all. */
+int descriptors_for_clients(void);
+int descriptors_for_servers(void);
+
+/* Whether what is configured can need more than there are; then what and what to do about it, in words. */
+bool descriptors_are_short(const struct generation *generation, char *out, size_t size);
+
+#endif
