@@ -77,13 +77,21 @@ static bool slow_step(const struct recovery *recovery, const struct pool_plan *p
 
 /* ---- ejections ---- */
 
-static size_t count_ejected(const struct pool_plan *plan)
+/* Servers that are to serve, and how many of them do not, whoever found that: probes, or an ejection. Those
+ * that an operator has taken out, or that wait for their first probe, are neither. */
+static size_t count_out(const struct pool_plan *plan, size_t *wanted)
 {
-    size_t count = 0;
+    size_t out = 0;
+
+    *wanted = 0;
     for (size_t i = 0; i < plan->server_count; i++) {
-        count += plan->servers[i]->ejected != 0;
+        const struct server *server = plan->servers[i];
+        if (server_is_wanted(server) && !server->held) {
+            *wanted += 1;
+            out += !server_is_well(server);
+        }
     }
-    return count;
+    return out;
 }
 
 static void eject_end(struct recovery *recovery, struct server *server)
@@ -110,13 +118,15 @@ enum weir_status recovery_eject(struct recovery *recovery, const struct pool_pla
         }
         return WEIR_OK;
     }
-    size_t limit = (size_t)(plan->max_ejected * (double)plan->server_count + 1e-9);
-    if (!server->ejected && count_ejected(plan) + 1 > limit) {
+    size_t wanted;
+    size_t out = count_out(plan, &wanted) + server_is_candidate(server);
+    size_t limit = (size_t)(plan->max_ejected * (double)wanted + 1e-9);
+    if (!server->ejected && out > limit) {
         static struct log_limit log;
         log_limited(&log, WEIR_LOG_WARNING, "health",
                     "server %s/%s stays, in spite of %s: no more than %zu of %zu servers may be "
-                    "ejected (max_ejected = %.0f %%)",
-                    server->pool_name, server->name, reason, limit, plan->server_count,
+                    "ejected or down (max_ejected = %.0f %%)",
+                    server->pool_name, server->name, reason, limit, wanted,
                     plan->max_ejected * 100);
         return WEIR_DECLINED;
     }

@@ -182,6 +182,18 @@ bool conf_is_head(const struct conf *conf)
     return equal(conf->method, "HEAD");
 }
 
+bool conf_wants_length(const struct conf *conf)
+{
+    static const char *const without[] = {"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"};
+
+    for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
+        if (equal(conf->method, without[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void check_conf(struct weir_context *ctx, struct weir_check *check, const struct conf *conf,
                 bool expect[STATUS_MAX + 1])
 {

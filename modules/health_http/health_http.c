@@ -23,7 +23,7 @@ static const struct weir_option rows[] = {
     WEIR_OPTION(struct conf, path, STRING, "/", CONTEXTS, WEIR_OPTION_RELOADABLE,
                 "The path that is asked for, with its query if it needs one."),
     WEIR_OPTION(struct conf, method, STRING, "GET", CONTEXTS, WEIR_OPTION_RELOADABLE,
-                "The request's method: GET, HEAD, or another that needs no body."),
+                "The request's method: GET, HEAD, or another; it goes without content."),
     WEIR_OPTION(struct conf, host, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
                 "The Host field. None: host and port of the server's own URL."),
     WEIR_OPTION_LIST(struct conf, headers, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
@@ -82,6 +82,7 @@ static bool write_request(const struct conf *conf, char *before, char *after)
     append_text(after, &after_len, "\r\nUser-Agent: ");
     append(after, &after_len, conf->user_agent);
     append_text(after, &after_len, "\r\nAccept: */*\r\nConnection: close\r\n");
+    append_text(after, &after_len, conf_wants_length(conf) ? "Content-Length: 0\r\n" : "");
     for (size_t i = 0; i < conf->headers.count; i++) {
         append(after, &after_len, headers[i]);
         append_text(after, &after_len, "\r\n");

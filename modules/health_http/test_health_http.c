@@ -46,6 +46,19 @@ START_TEST(request_follows_options)
         "  user_agent = \"probe one\"  headers = {\"X-A: b\", \"Authorization: Basic x\"}",
         "HEAD /health?deep=1 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: probe one\r\n"
         "Accept: */*\r\nConnection: close\r\nX-A: b\r\nAuthorization: Basic x\r\n\r\n");
+    /* RFC 9110 section 8.6: where content has a meaning, that there is none is said. */
+    static const char *const posts[] = {"POST", "PUT", "PATCH", "REPORT"};
+    static const char *const gets[] = {"GET", "OPTIONS", "DELETE", "TRACE"};
+    for (size_t i = 0; i < 8; i++) {
+        const char *method = i < 4 ? posts[i] : gets[i - 4];
+        char conf[32], wanted[192];
+        snprintf(conf, sizeof(conf), "method = %s", method);
+        snprintf(wanted, sizeof(wanted),
+                 "%s / HTTP/1.1\r\nHost: 10.0.0.1:8080\r\nUser-Agent: weir-health/1\r\n"
+                 "Accept: */*\r\nConnection: close\r\n%s\r\n",
+                 method, i < 4 ? "Content-Length: 0\r\n" : "");
+        expect_request(conf, wanted);
+    }
 }
 END_TEST
 

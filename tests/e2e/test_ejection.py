@@ -5,7 +5,7 @@ import collections
 
 import pytest
 
-from weirtest import conf
+from weirtest import admin, conf
 from weirtest.backend import Reply
 from weirtest.load import Load
 from weirtest.ports import free_port
@@ -129,6 +129,43 @@ def test_never_more_than_the_share(start_weir, http_server):
     assert weir.log().count(" is ejected ") == 2
     assert "no more than 2 of 4 servers may be ejected" in weir.log()
     wait_for(lambda: len(seen(weir)) == 2, "the two to be out")
+
+
+def test_servers_that_are_down_are_out_already(start_weir, http_server):
+    """Half of the pool may be out, and is, by probes: who fails the visitors stays."""
+    servers = Servers(http_server, "abcd")
+    text = 'health "http" { path = "/health"  interval = 50ms  fast_interval = 50ms  rise = 1  fall = 1 }'
+    weir = start_weir(conf.one_pool(servers.all, text + passive("failures = 2  max_ejected = 50%") +
+                                    "retries = 0"))
+    wait_for(lambda: set(seen(weir)) == set("abcd"), "all servers")
+    servers.all["a"].stop()
+    servers.all["b"].stop()
+    weir.wait_log("web/a is down")
+    weir.wait_log("web/b is down")
+    wait_for(lambda: set(seen(weir)) == set("cd"), "the two to be out")
+    servers.bad.update(c=500)
+    weir.get("/")
+    for _ in range(10):
+        seen(weir)
+    weir.wait_log("web/c stays, in spite of .*: no more than 2 of 4 servers may be ejected or down")
+    assert " is ejected " not in weir.log()
+    # One is back: now it goes.
+    servers.all["a"].start()
+    wait_for(lambda: seen(weir) and " is ejected " in weir.log(), "the ejection")
+
+
+def test_servers_that_an_operator_took_out_are_not_of_the_pool(start_weir, http_server):
+    """Two of four are in maintenance: half of the others is one."""
+    servers = Servers(http_server, "abcd")
+    weir = start_weir(admin.one_pool(servers.all, passive("failures = 2  max_ejected = 50%")))
+    operator = admin.browser(weir)
+    for name in "ab":
+        assert operator.patch(f"/api/v1/pools/web/servers/{name}",
+                              {"state": "maintenance"}).status == 200
+    servers.bad.update(c=500, d=500)
+    wait_for(lambda: seen(weir) and "may be ejected" in weir.log(), "one to stay")
+    assert weir.log().count(" is ejected ") == 1
+    assert "no more than 1 of 2 servers" in weir.log()
 
 
 def test_longer_each_time(start_weir, http_server):
