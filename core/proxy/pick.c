@@ -3,7 +3,8 @@
  * Choosing a server for a stream. See pool.h.
  *
  * A candidate is usable for a stream when the stream has not tried it and it is under its limit. What a
- * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our own.
+ * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our own. So is
+ * none where there is one.
  */
 #include <math.h>
 
@@ -15,7 +16,13 @@ struct pick {
     struct weir_pick pub;
     const struct pool_local *local;
     const struct stream *stream;
+    bool *told; /* set when the balancer has heard of one that is usable */
 };
+
+static bool is_usable(const struct stream *stream, const struct server *server)
+{
+    return !stream_tried(stream, server->id) && server_has_room(server);
+}
 
 static bool pick_usable(const struct weir_pick *pub, uint32_t index)
 {
@@ -23,25 +30,82 @@ static bool pick_usable(const struct weir_pick *pub, uint32_t index)
     if (index >= pick->local->candidates.count) {
         return false;
     }
-    const struct server *server = pick->local->servers[index]->server;
-    return !stream_tried(pick->stream, server->id) && server_has_room(server);
+    if (!is_usable(pick->stream, pick->local->servers[index]->server)) {
+        return false;
+    }
+    *pick->told = true;
+    return true;
 }
 
-/* The host's own choice: usable and least loaded. */
-static uint32_t pick_least_loaded(const struct pick *pick)
-{
-    const struct pool_local *local = pick->local;
-    uint32_t best = WEIR_PICK_NONE;
-    uint32_t best_load = UINT32_MAX;
+/* Requests at a server beside its weight, as a fraction that is compared exactly. */
+struct load {
+    uint64_t in_flight, weight;
+};
 
-    for (uint32_t i = 0; i < local->candidates.count; i++) {
-        uint32_t load = weir_candidate_in_flight(&local->items[i]);
-        if (load < best_load && pick_usable(&pick->pub, i)) {
-            best = i;
-            best_load = load;
+static struct load load_of(const struct server *server)
+{
+    uint32_t weight = server->effective;
+    return (struct load){__atomic_load_n(&server->in_flight, __ATOMIC_RELAXED),
+                         weight > 0 ? weight : 1};
+}
+
+/* Below 0: a is the lighter one. */
+static int load_compare(struct load a, struct load b)
+{
+    uint64_t left = a.in_flight * b.weight;
+    uint64_t right = b.in_flight * a.weight;
+    return (left > right) - (left < right);
+}
+
+/*
+ * The host's own choice: usable, and least loaded for its weight. Those that are equal, as all are where
+ * requests come one after the other, have turns in proportion to their weights: each gains its weight in
+ * credit, and who is picked pays for all. NULL: none is usable.
+ */
+static struct server_local *pick_own(struct server_local *const *servers, uint32_t count,
+                                     const struct stream *stream)
+{
+    struct server_local *best = NULL;
+    struct load least = {UINT32_MAX, 1};
+    int64_t sum = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_usable(stream, servers[i]->server)) {
+            struct load load = load_of(servers[i]->server);
+            least = load_compare(load, least) < 0 ? load : least;
         }
     }
+    for (uint32_t i = 0; i < count; i++) {
+        struct server_local *mine = servers[i];
+        struct load load = load_of(mine->server);
+        if (is_usable(stream, mine->server) && load_compare(load, least) <= 0) {
+            mine->credit += (int64_t)load.weight;
+            sum += (int64_t)load.weight;
+            best = best == NULL || mine->credit > best->credit ? mine : best;
+        }
+    }
+    if (best != NULL) {
+        best->credit -= sum;
+    }
     return best;
+}
+
+/* That another loop has taken the last place meanwhile, or given one back, is nobody's fault. */
+static const char *fault_of(const struct pool_local *local, const struct pick *pick, uint32_t index,
+                            const struct server *own)
+{
+    if (index == WEIR_PICK_NONE) {
+        bool plenty =
+            own->max_connections == 0 ||
+            __atomic_load_n(&own->in_flight, __ATOMIC_RELAXED) <= own->max_connections / 2;
+        return *pick->told || plenty ? "nobody, where some are usable" : NULL;
+    }
+    if (index >= local->candidates.count) {
+        return "a candidate that is out of range";
+    }
+    return stream_tried(pick->stream, local->servers[index]->server->id)
+               ? "a candidate that was tried already"
+               : NULL;
 }
 
 static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pick)
@@ -49,45 +113,37 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
     struct balancer *balancer = local->balancer;
 
     if (unlikely(balancer->failed)) {
-        return pick_least_loaded(pick);
+        const struct server_local *own =
+            pick_own(local->servers, local->candidates.count, pick->stream);
+        return own != NULL ? own->candidate : WEIR_PICK_NONE;
     }
+    *pick->told = false;
     uint32_t index = balancer->ops->pick(&balancer->context.base, balancer->data, &pick->pub);
     if (likely(index != WEIR_PICK_NONE && pick_usable(&pick->pub, index))) {
         return index;
     }
-    uint32_t own = pick_least_loaded(pick);
-    /* That another loop has taken the last place meanwhile is nobody's fault. */
-    bool wrong = index >= local->candidates.count ||
-                 stream_tried(pick->stream, local->servers[index]->server->id);
-    if (index != WEIR_PICK_NONE && wrong && own != WEIR_PICK_NONE) {
+    const struct server_local *own =
+        pick_own(local->servers, local->candidates.count, pick->stream);
+    if (own == NULL) {
+        return WEIR_PICK_NONE;
+    }
+    const char *fault = fault_of(local, pick, index, own->server);
+    if (fault != NULL) {
         static struct log_limit limit;
         module_fault(balancer->use->module);
         log_limited(&limit, WEIR_LOG_ERROR, local->pool->name,
-                    "balancer \"%s\" picked candidate %u of %u, which is %s; chose another",
-                    balancer->context.component, index, local->candidates.count,
-                    index < local->candidates.count ? "tried already" : "out of range");
+                    "balancer \"%s\" picked %s (%u of %u); the host chose %s",
+                    balancer->context.component, fault, index, local->candidates.count,
+                    own->server->name);
     }
-    return own;
+    return own->candidate;
 }
 
-/* Without a balancer: reserves, and what its limits do not know. Usable and least loaded by weight. */
+/* Without a balancer: backups, when no candidate can serve. */
 static struct server_local *pick_reserve(const struct pool_local *local,
                                          const struct stream *stream)
 {
-    struct server_local *best = NULL;
-    uint64_t best_load = UINT64_MAX;
-
-    for (uint32_t i = 0; i < local->reserve_count; i++) {
-        struct server *server = local->reserves[i]->server;
-        uint32_t weight = server->effective;
-        uint64_t load = ((uint64_t)__atomic_load_n(&server->in_flight, __ATOMIC_RELAXED) << 20) /
-                        (weight > 0 ? weight : 1);
-        if (load < best_load && !stream_tried(stream, server->id) && server_has_room(server)) {
-            best = local->reserves[i];
-            best_load = load;
-        }
-    }
-    return best;
+    return pick_own(local->reserves, local->reserve_count, stream);
 }
 
 void pool_assign(struct pool_local *local, struct stream *stream, struct server_local *mine)
@@ -173,7 +229,7 @@ static bool acquire_session(const struct pool_local *local, struct server *serve
     return server_acquire(server);
 }
 
-static struct pick make_pick(struct pool_local *local, struct stream *stream)
+static struct pick make_pick(struct pool_local *local, struct stream *stream, bool *told)
 {
     return (struct pick){
         .pub = {.size = sizeof(struct weir_pick),
@@ -183,12 +239,14 @@ static struct pick make_pick(struct pool_local *local, struct stream *stream)
                 .usable = pick_usable},
         .local = local,
         .stream = stream,
+        .told = told,
     };
 }
 
 static struct server_local *pick_any(struct pool_local *local, struct stream *stream)
 {
-    struct pick pick = make_pick(local, stream);
+    bool told = false;
+    struct pick pick = make_pick(local, stream, &told);
 
     /* Another loop may take the last place between usable and acquire: then choose again. */
     for (unsigned i = 0; i < 8 && local->candidates.count > 0; i++) {
@@ -234,7 +292,8 @@ enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
 struct server_local *pool_would_pick(struct pool_local *local, struct stream *stream,
                                      struct server **session)
 {
-    struct pick pick = make_pick(local, stream);
+    bool told = false;
+    struct pick pick = make_pick(local, stream, &told);
     struct server *mine = pick_session(local, stream);
 
     *session = stream->sticky_id != WEIR_NO_SERVER
@@ -251,7 +310,8 @@ bool pool_score(struct pool_local *local, struct stream *stream, const struct se
                 struct weir_score *score)
 {
     struct balancer *balancer = local->balancer;
-    struct pick pick = make_pick(local, stream);
+    bool told = false;
+    struct pick pick = make_pick(local, stream, &told);
     uint32_t index = server->locals[local->worker->index].candidate;
 
     *score = (struct weir_score){.size = sizeof(*score)};

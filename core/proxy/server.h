@@ -50,6 +50,7 @@ struct server_local {
     size_t idle_count, idle_limit;
     uint32_t latency_us; /* smoothed total time */
     uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
+    int64_t credit;      /* for its turns in the host's own choice, see pick.c */
     _Atomic bool
         adopted;    /* in this loop's generation; else connections are not kept. Read by others */
     uint32_t moves; /* the server's, when the idle connections were last looked at */

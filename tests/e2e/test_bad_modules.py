@@ -2,6 +2,7 @@
 """Modules that are not what they should be: refused with a message that helps, or contained; traffic goes
 on in any case."""
 
+import collections
 import os
 import pathlib
 import shutil
@@ -118,10 +119,18 @@ def test_bad_balancer_is_contained(start_weir, http_server, at):
         assert weir.get("/").status == 200
     if at == "members":
         assert modules(weir)["balance_fails"]["faults"] > 0
-    elif at != "pick_none":
+    else:
         assert modules(weir)["balance_fails"]["faults"] == 8, "over all workers"
-    if at != "pick_none":  # which a place that became free meanwhile would explain
-        assert "balanc" in weir.log().lower(), "the operator is told"
+    assert "balanc" in weir.log().lower(), "the operator is told"
+
+
+@pytest.mark.parametrize("at", ["members", "pick_range", "pick_none"])
+def test_the_hosts_choice_goes_by_weight(start_weir, http_server, at):
+    servers = {"a": http_server("a"), "b": (http_server("b"), "weight = 3")}
+    text = f'module "balance_fails" {{ at = {at} }}\n' + conf.one_pool(servers, balance="fails")
+    weir = start_weir(text, workers=1)
+    seen = collections.Counter(weir.get("/").server for _ in range(40))
+    assert seen == {"a": 10, "b": 30}
 
 
 @pytest.mark.parametrize("at", ["request", "reply"])

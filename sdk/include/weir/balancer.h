@@ -116,9 +116,9 @@ struct weir_balancer {
     enum weir_status (*on_members)(struct weir_context *ctx, void *instance,
                                    const struct weir_candidates *candidates);
 
-    /** The index of a usable candidate, or WEIR_PICK_NONE. An index that is out of range or not usable
-     * is counted as a fault of the module, logged, and replaced by the host's own choice. At most
-     * O(log n). Mandatory. */
+    /** The index of a usable candidate, or WEIR_PICK_NONE where none is usable. An index that is out of
+     * range or not usable, and NONE where a candidate is, is counted as a fault of the module, logged, and
+     * replaced by the host's own choice: the least loaded for its weight. At most O(log n). Mandatory. */
     uint32_t (*pick)(struct weir_context *ctx, void *instance, const struct weir_pick *pick);
 
     /** The server got the request: picked, or sent there by stickiness. Its in-flight count already

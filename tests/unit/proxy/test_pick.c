@@ -111,21 +111,47 @@ START_TEST(bad_picks_are_mended)
     stage.fake.answer = STAGE_SERVERS;
     expect_pick("s0");
     stage.fake.answer = UINT32_MAX - 1;
-    expect_pick("s0");
+    expect_pick("s1");
     ck_assert_uint_eq(stage.module.faults, 2);
     stage.fake.answer = 1;
     stage.servers[1]->max_connections = 1;
     ck_assert(server_acquire(stage.servers[1]));
-    expect_pick("s0");
+    expect_pick("s2");
     server_release(stage.servers[1]);
     ck_assert_uint_eq(stage.module.faults, 2);
     stream.tried[stream.tried_count++] = stage.servers[1]->id;
-    expect_pick("s0");
+    expect_pick("s3");
     ck_assert_uint_eq(stage.module.faults, 3);
-    /* To have no opinion is no fault. */
+    /* Nobody, where there are some, is one as well. */
     stage.fake.answer = WEIR_PICK_NONE;
-    expect_pick("s0");
-    ck_assert_uint_eq(stage.module.faults, 3);
+    expect_pick("s4");
+    ck_assert_uint_eq(stage.module.faults, 4);
+}
+END_TEST
+
+/* Each server takes 8; nobody knows whether one gave a place back while the balancer looked. */
+START_TEST(nobody_is_a_fault_where_some_are_surely_usable)
+{
+    stage.fake.asks_usable = false;
+    stage.fake.answer = WEIR_PICK_NONE;
+    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+        stage.servers[i]->max_connections = 8;
+    for (unsigned k = 0; k < 7; k++) {
+        for (unsigned i = 0; i < STAGE_SERVERS; i++)
+            ck_assert(server_acquire(stage.servers[i]));
+        uint64_t before = stage.module.faults;
+        ck_assert_str_ne(stage_pick(&stage, &stream, false), "none");
+        ck_assert_uint_eq(stage.module.faults - before, k < 4);
+    }
+    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+        ck_assert(server_acquire(stage.servers[i]));
+    uint64_t before = stage.module.faults;
+    expect_pick("busy");
+    ck_assert_uint_eq(stage.module.faults, before);
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        for (unsigned k = 0; k < 8; k++)
+            server_release(stage.servers[i]);
+    }
 }
 END_TEST
 
@@ -138,6 +164,61 @@ START_TEST(the_hosts_choice_is_the_least_loaded)
     expect_pick("s3");
     for (unsigned i = 0; i < 3; i++)
         server_release(stage.servers[i]);
+}
+END_TEST
+
+static void set_weights(uint32_t first, uint32_t rest)
+{
+    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+        server_set_weight(stage.servers[i], i == 0 ? first : rest);
+    stage_refresh(&stage);
+}
+
+/* Picks so often, and keeps what it gets or gives it back: so often it is s0, or one more or less. */
+static void expect_of_first(unsigned times, bool keep, unsigned wanted)
+{
+    struct stream streams[80];
+    unsigned first = 0;
+    ck_assert_uint_le(times, ARRAY_COUNT(streams));
+    for (unsigned i = 0; i < times; i++) {
+        stage_stream(&stage, &streams[i]);
+        first += strcmp(stage_pick(&stage, &streams[i], keep), "s0") == 0;
+    }
+    for (unsigned i = 0; keep && i < times; i++)
+        stage_give_back(&stage, &streams[i]);
+    ck_assert_uint_ge(first + 1, wanted);
+    ck_assert_uint_le(first, wanted + 1);
+}
+
+/* Whether requests come one after the other or stay: of a balancer that fails, that is wrong, that has no
+ * answer; and of backups, which no balancer ranks. */
+START_TEST(the_hosts_choice_goes_by_weight)
+{
+    stage.fake.asks_usable = false;
+    stage.fake.answer = _i == 0 ? WEIR_PICK_NONE : STAGE_SERVERS;
+    stage.fake.takes = _i == 1 ? WEIR_NO_MEMORY : WEIR_OK;
+    set_weights(4, 1);
+    expect_of_first(80, false, 40);
+    expect_of_first(80, true, 40);
+    /* Slow start: a quarter of its weight, then all of it. */
+    server_set_share(stage.servers[0], SERVER_SHARE_ONE / 4);
+    stage_refresh(&stage);
+    expect_of_first(80, false, 16);
+    expect_of_first(80, true, 16);
+}
+END_TEST
+
+START_TEST(backups_serve_by_weight)
+{
+    for (unsigned i = 0; i < 4; i++)
+        stage.servers[i]->backup = 1;
+    stage.servers[4]->max_connections = 1;
+    ck_assert(server_acquire(stage.servers[4]));
+    set_weights(5, 1);
+    expect_candidates("s4");
+    expect_of_first(80, false, 50);
+    expect_of_first(80, true, 50);
+    server_release(stage.servers[4]);
 }
 END_TEST
 
@@ -378,7 +459,10 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, backups_serve_when_no_other_can);
     tcase_add_test(tcase, the_balancer_ranks);
     tcase_add_test(tcase, bad_picks_are_mended);
+    tcase_add_test(tcase, nobody_is_a_fault_where_some_are_surely_usable);
     tcase_add_test(tcase, the_hosts_choice_is_the_least_loaded);
+    tcase_add_loop_test(tcase, the_hosts_choice_goes_by_weight, 0, 3);
+    tcase_add_test(tcase, backups_serve_by_weight);
     tcase_add_test(tcase, a_balancer_that_fails_is_not_asked);
     tcase_add_test(tcase, no_server_is_tried_twice);
     tcase_add_test(tcase, full_servers_are_waited_for);
