@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Documents and manual pages: dist_doc_DATA and dist_man_MANS.
+# Documents and manual pages: dist_doc_DATA and man_MANS.
 weir_dist_dirs += docs
 dist_doc_DATA += \
     docs/API.md \
@@ -11,7 +11,10 @@ dist_doc_DATA += \
     docs/OPERATIONS.md \
     docs/RESILIENCE.md \
     docs/benchmarks.md
-dist_man_MANS += \
+# Their paths are those of the installation.
+weir_manuals = \
     docs/weir.8 \
     docs/weir.conf.5 \
     docs/weirctl.1
+man_MANS = $(weir_manuals)
+weir_templates += $(weir_manuals)

@@ -103,6 +103,10 @@ static void print_facts(const struct weir_option *row, int indent)
         printf("%ssecret (@FILE reads it from FILE)", separator);
         separator = ", ";
     }
+    if ((row->contexts & WEIR_CONTEXT_GLOBAL) != 0 && (row->flags & WEIR_OPTION_RELOADABLE) == 0) {
+        printf("%sa change needs a restart", separator);
+        separator = ", ";
+    }
     const char *sign = separator[0] != '\0' ? "; in: " : "in: ";
     for (size_t i = 0; i < ARRAY_COUNT(context_names); i++) {
         if ((row->contexts & context_names[i].bit) != 0) {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "module/host.h"
 #include "option/option_value.h"
 #include "proxy/generation_build.h"
 
@@ -175,6 +176,7 @@ bool build_is_given(const struct build *b, const char *folder)
 static void check_state_dir(struct build *b, const struct global_settings *global)
 {
     const struct weir_str *path = &global->state_dir;
+    size_t before = b->mistakes->count;
     struct stat status;
 
     if (is_started(b, path) || build_is_given(b, path->ptr) ||
@@ -192,6 +194,9 @@ static void check_state_dir(struct build *b, const struct global_settings *globa
             b->mistakes, build_place_of(b, path),
             "state_dir: %s and what is in it must be this user's; as root: chown -R %s: %s",
             path->ptr, user, path->ptr);
+    }
+    if (b->mistakes->count > before && b->runtime->started == NULL) {
+        module_host_set_state_dir(NULL, true); /* who needs it need not tell it again */
     }
 }
 

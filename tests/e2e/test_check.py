@@ -96,6 +96,9 @@ CASES = {
                                          head='state_dir = "weir.conf"\n', only=True),
     "no folder for the state's folder": Case(r"state_dir: there is no folder \S+/no; make it",
                                              head='state_dir = "no/where"\n', only=True),
+    "no folder for the secret": Case(
+        r"state_dir: there is no folder /no; make it", head='state_dir = "/no/where"\n', only=True,
+        change=[('balance "round_robin" {}', 'balance "round_robin" {} sticky "cookie" {}')]),
     # nothing where something must be
     "no state_dir": Case("state_dir: " + EMPTY, head='state_dir = ""\n', only=True),
     "no user": Case("user: " + EMPTY, head='user = ""\n', only=True),

@@ -512,7 +512,7 @@ DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 
 
 def test_the_manual_names_every_command_and_option():
-    page = (DOCS / "weirctl.1").read_text(encoding="utf-8")
+    page = (DOCS / "weirctl.1.in").read_text(encoding="utf-8")
     text = good(weirctl("--help"))
     commands = re.findall(r"^  ([a-z-]+(?: [a-z]+)?)\b", text.partition("Options:")[0], re.M)
     assert len(commands) > 30
@@ -526,9 +526,17 @@ def test_the_manual_names_every_command_and_option():
 def test_manuals_are_well_formed(page):
     if shutil.which("mandoc") is None:
         pytest.skip("mandoc is missing: ./bootstrap --tests installs it")
-    done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", DOCS / page], text=True,
+    built = pathlib.Path(os.environ["WEIR_BUILD"]) / "docs" / page
+    done = subprocess.run(["mandoc", "-Tlint", "-W", "warning", built], text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0 and not done.stdout, done.stdout
+    # Paths are those of this installation.
+    text = built.read_text(encoding="utf-8")
+    prefix = re.search(r"^prefix = (.*)$", (built.parents[1] / "Makefile").read_text(encoding="utf-8"),
+                       re.M).group(1)
+    assert not re.search(r"@[a-z]+@", text)
+    assert f"{prefix}/" in text or page == "weirctl.1"
+    assert "/usr/local" not in text or prefix == "/usr/local"
 
 
 def test_completion(admin, tmp_path):

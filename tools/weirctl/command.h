@@ -111,6 +111,8 @@ enum outcome run_server_maintenance(struct call *call);
 enum outcome run_server_weight(struct call *call);
 enum outcome run_server_limit(struct call *call);
 enum outcome run_reload(struct call *call); /* config.c */
+/** What the answer of a check or reload, or the status, says that only a restart brings. */
+void print_restart(const cJSON *answer);
 enum outcome run_check(struct call *call);
 enum outcome run_export(struct call *call);
 enum outcome run_module_enable(struct call *call); /* module.c */

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void tell_restart(const cJSON *answer)
+void print_restart(const cJSON *answer)
 {
     const cJSON *each = NULL;
 
@@ -35,7 +35,7 @@ enum outcome run_check(struct call *call)
             {
                 complain("%s", cJSON_IsString(each) ? each->valuestring : "?");
             }
-            tell_restart(answer.json);
+            print_restart(answer.json);
             puts(good ? "the configuration is right" : "the configuration is wrong");
         }
     }
@@ -69,7 +69,7 @@ enum outcome run_reload(struct call *call)
 
     if (outcome == DONE && !call_printed(call, &answer)) {
         print_fact("reloaded", "generation %.0f", json_number(answer.json, "generation"));
-        tell_restart(answer.json);
+        print_restart(answer.json);
         cJSON_ArrayForEach(each, json_at(answer.json, "contradictions"))
         {
             tell_contradiction(each);

@@ -46,6 +46,7 @@ enum outcome run_status(struct call *call)
         const char *detail = json_text(s, "store.detail", "");
         print_fact("store", "%s: %s%s%s", json_text(s, "store.kind", "none"),
                    json_text(s, "store.state", "-"), *detail != '\0' ? ", " : "", detail);
+        print_restart(s);
         print_pending(s);
     }
     answer_clear(&answer);
