@@ -220,12 +220,13 @@ static void tickets_timer(struct timer *timer)
     timer_set(control->self->loop, timer, control->tickets_ns);
 }
 
-/* A reload that leaves the time as it was does not put the next key off. */
+/* A reload does not put the next key off; a shorter time holds at once. */
 static void set_tickets_timer(struct control *control, uint64_t lifetime_ns)
 {
-    if (control->tickets_ns != lifetime_ns) {
-        control->tickets_ns = lifetime_ns;
-        control->tickets.fn = tickets_timer;
+    control->tickets_ns = lifetime_ns;
+    control->tickets.fn = tickets_timer;
+    if (!timer_is_set(&control->tickets) ||
+        control->tickets.deadline_ns > loop_now_ns(control->self->loop) + lifetime_ns) {
         timer_set(control->self->loop, &control->tickets, lifetime_ns);
     }
 }

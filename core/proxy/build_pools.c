@@ -278,6 +278,7 @@ static struct server *attach_server(struct build *b, const struct pool_plan *pla
     if (running != NULL && running->generation->in_force &&
         pool_plan_server(running, server->id) != server) {
         server->held = plan->health != NULL; /* a newcomer shows that it is well first */
+        server->back = !server->held;        /* and begins slowly then, or now */
     }
     return server;
 }

@@ -201,6 +201,7 @@ void build_name_uses(struct build *b)
         name_use(b, plan->balance, "pool", name, 1);
         name_use(b, plan->sticky, "pool", name, 1);
         name_use(b, plan->health, "pool", name, 1);
+        build_name_filters(b, &plan->observers, "pool", name);
         build_name_filters(b, &plan->filters, "pool", name);
     }
     for (size_t i = 0; i < g->listener_count; i++) {

@@ -19,19 +19,33 @@ static bool is_fresh(const struct stream *stream)
 
 /* ---- under the queue's lock ---- */
 
+/* Before those that came later: as a rule at the end. */
+static void insert_by_ticket(struct list *list, struct waiter *waiter)
+{
+    struct list *at = list->prev;
+
+    if (at != list && container_of(at, struct waiter, link)->ticket > waiter->ticket) {
+        at = list; /* it has waited before: it belongs to the oldest */
+        while (container_of(at->next, struct waiter, link)->ticket < waiter->ticket) {
+            at = at->next;
+        }
+    }
+    list_insert_after(at, &waiter->link);
+}
+
 static void queue_insert(struct pool_queue *queue, struct stream *stream)
 {
     struct waiter *waiter = &stream->wait;
 
-    waiter->ticket = ++queue->tickets;
+    waiter->ticket = waiter->ticket > 0 ? waiter->ticket : ++queue->tickets;
     waiter->state = WAIT_QUEUED;
     atomic_fetch_add(&queue->waiting, 1);
     if (waiter->only != NULL) {
-        list_push_back(&waiter->only->waiters, &waiter->link);
+        insert_by_ticket(&waiter->only->waiters, waiter);
         atomic_fetch_add(&waiter->only->waiting, 1);
         return;
     }
-    list_push_back(&queue->any, &waiter->link);
+    insert_by_ticket(&queue->any, waiter);
     if (is_fresh(stream)) {
         atomic_fetch_add(&queue->fresh, 1);
     }

@@ -39,9 +39,9 @@ enum wait_state { WAIT_NONE, WAIT_QUEUED, WAIT_GRANTED };
 
 /* A stream's part in it. The stream's own thread, but what the queue's lock guards. */
 struct waiter {
-    struct list link; /* in pool_queue.any, server.waiters, or its loop's grants */
-    struct list own;  /* in pool_local.waiters */
-    uint64_t ticket;
+    struct list link;       /* in pool_queue.any, server.waiters, or its loop's grants */
+    struct list own;        /* in pool_local.waiters */
+    uint64_t ticket;        /* its place in the order, which it keeps; 0: it has not waited yet */
     struct server *only;    /* referenced; the session's; NULL: any */
     struct server *granted; /* referenced; a place there is taken for it */
     /* enum wait_state. Another thread changes it under the lock, and never to or from NONE. */
@@ -61,7 +61,7 @@ void pool_queue_end(struct pool_queue *queue);
 void grants_init(struct grants *grants);
 void grants_end(struct grants *grants);
 
-/* Puts the stream at the end. `only`: the server that it must have; NULL: any. false: the queue is full. */
+/* Puts the stream at the end, or where it stood when it has waited before. `only`: the server that it must have; NULL: any. false: the queue is full. */
 bool queue_join(struct pool_local *local, struct stream *stream, struct server *only);
 
 /* Takes the stream out, wherever it is; a place that it had been given goes to the next one. Nothing when

@@ -253,8 +253,9 @@ static void stream_go(struct stream *stream, struct server_local *mine)
 static void stream_wait(struct stream *stream, struct server *only)
 {
     struct pool_local *local = stream_pool(stream);
+    uint64_t patience_ns = stream->pool->settings->queue_timeout;
 
-    if (stream->pool->settings->queue_timeout == 0 || !queue_join(local, stream, only)) {
+    if (patience_ns == 0 || !queue_join(local, stream, only)) {
         stream_break(stream, 503, REASON_QUEUE_FULL);
         return;
     }
@@ -264,7 +265,9 @@ static void stream_wait(struct stream *stream, struct server *only)
     }
     stream->phase = PHASE_QUEUED;
     stream->queued_ns = loop_now_ns(stream_loop(stream));
-    stream_set_timer(stream, stream->pool->settings->queue_timeout);
+    /* What it has waited already counts: it may be here again since servers have come or gone. */
+    stream_set_timer(
+        stream, stream->queue_total_ns < patience_ns ? patience_ns - stream->queue_total_ns : 1);
 }
 
 void stream_assign(struct stream *stream)

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- options ---- */
 
@@ -49,132 +50,104 @@ static const struct weir_option rows[] = {
 
 static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
-static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
-                                    const void *conf_struct, void **prepared)
-{
-    const struct conf *conf = conf_struct;
-    (void)prepared;
-
-    if (conf->failures == 0 && !(conf->share > 0)) {
-        weir_check_error(ctx, check, &conf->failures,
-                         "failures and share are both 0, so nothing would ever be noticed; set at "
-                         "least one, as in failures = 5");
-    }
-    if (conf->max_eject_time < conf->eject_time) {
-        weir_check_error(ctx, check, &conf->max_eject_time,
-                         "max_eject_time is shorter than eject_time; it would be right from "
-                         "%" PRIu64 "ms on",
-                         conf->eject_time / 1000000);
-    }
-    return WEIR_OK;
-}
-
 /* ---- what is known of a server ---- */
 
 /* A window slides in this many steps. */
 #define BUCKETS 10
 
 struct bucket {
-    uint64_t number; /* time divided by the bucket's length; older ones are empty */
-    uint64_t good, bad;
+    uint32_t good, bad;
 };
 
 struct watched {
     weir_server_id id; /* WEIR_NO_SERVER: a free slot */
-    uint32_t row;      /* failures since the last success */
-    uint32_t level;    /* how often it has been out lately */
+    uint64_t seen_ns;
     uint64_t out_until_ns;
-    struct bucket buckets[BUCKETS];
+    uint32_t row;                   /* failures since the last success */
+    uint32_t level;                 /* how often it has been out lately */
+    uint64_t bucket_ns;             /* length of a bucket */
+    uint64_t newest;                /* number of the newest bucket: time divided by its length */
+    struct bucket buckets[BUCKETS]; /* by number; those of the window up to `newest` */
 };
 
-/* One pool's. Slots are a hash table, open-addressed by id, at most half full. */
+/* Slots of a pool, and how many of them a server may be in: beyond that, who was not seen for longest is
+ * forgotten. Memory that nobody is in costs none, it is never touched. */
+#define SLOTS 16384
+#define REACH 32
+
+/* What is known of one pool's servers. It outlives the configuration: a reload forgives nobody. */
+struct known {
+    struct watched slots[SLOTS];
+};
+
+/* Of its layout. */
+#define KNOWN_NAME "servers 1"
+
 struct passive {
     const struct conf *conf;
-    struct watched *slots;
-    size_t slot_count; /* a power of two */
-    size_t used;
+    struct known *known;
 };
 
-static struct watched *slot_of(struct watched *slots, size_t slot_count, weir_server_id id)
+static struct watched *watched_of(struct known *known, weir_server_id id, uint64_t now_ns)
 {
-    size_t at = (size_t)id & (slot_count - 1);
-    while (slots[at].id != WEIR_NO_SERVER && slots[at].id != id) {
-        at = (at + 1) & (slot_count - 1);
-    }
-    return &slots[at];
-}
+    struct watched *found = NULL;
 
-/* false: no memory; as it was. */
-static bool grow(struct passive *self)
-{
-    size_t slot_count = self->slot_count * 2;
-    struct watched *slots = calloc(slot_count, sizeof(*slots));
-
-    if (slots == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < self->slot_count; i++) {
-        if (self->slots[i].id != WEIR_NO_SERVER) {
-            *slot_of(slots, slot_count, self->slots[i].id) = self->slots[i];
+    for (size_t i = 0; i < REACH; i++) {
+        struct watched *slot = &known->slots[((size_t)id + i) % SLOTS];
+        if (slot->id == id) {
+            found = slot;
+            break;
+        }
+        if (found == NULL || slot->seen_ns < found->seen_ns) {
+            found = slot; /* a free one was never seen */
         }
     }
-    free(self->slots);
-    self->slots = slots;
-    self->slot_count = slot_count;
-    return true;
-}
-
-/* NULL: no memory; the server is not watched then. */
-static struct watched *watched_of(struct passive *self, weir_server_id id)
-{
-    struct watched *watched = slot_of(self->slots, self->slot_count, id);
-
-    if (watched->id == id) {
-        return watched;
+    if (found->id != id) {
+        *found = (struct watched){.id = id};
     }
-    if ((self->used + 1) * 2 > self->slot_count) {
-        if (!grow(self)) {
-            return NULL;
-        }
-        watched = slot_of(self->slots, self->slot_count, id);
-    }
-    watched->id = id;
-    self->used++;
-    return watched;
+    found->seen_ns = now_ns;
+    return found;
 }
 
 /* ---- the window ---- */
 
-static uint64_t bucket_number(const struct conf *conf, uint64_t now_ns)
+/* Buckets that have left the window, or are of another length, go. */
+static void window_advance(const struct conf *conf, struct watched *watched, uint64_t now_ns)
 {
-    return now_ns / (conf->window / BUCKETS);
-}
+    uint64_t bucket_ns = conf->window / BUCKETS;
+    uint64_t number = now_ns / bucket_ns;
 
-static void window_add(const struct conf *conf, struct watched *watched, uint64_t now_ns,
-                       uint64_t good, uint64_t bad)
-{
-    uint64_t number = bucket_number(conf, now_ns);
-    struct bucket *bucket = &watched->buckets[number % BUCKETS];
-
-    if (bucket->number != number) {
-        *bucket = (struct bucket){.number = number};
+    if (watched->bucket_ns != bucket_ns || number - watched->newest >= BUCKETS) {
+        memset(watched->buckets, 0, sizeof(watched->buckets));
+    } else {
+        for (uint64_t i = watched->newest + 1; i <= number; i++) {
+            watched->buckets[i % BUCKETS] = (struct bucket){0, 0};
+        }
     }
-    bucket->good += good;
-    bucket->bad += bad;
+    watched->bucket_ns = bucket_ns;
+    watched->newest = number;
 }
 
-static void window_sum(const struct conf *conf, const struct watched *watched, uint64_t now_ns,
-                       uint64_t *total, uint64_t *bad)
+static uint32_t add_up(uint32_t a, uint32_t b)
 {
-    uint64_t number = bucket_number(conf, now_ns);
+    return b < UINT32_MAX - a ? a + b : UINT32_MAX;
+}
 
+static void window_add(struct watched *watched, uint32_t good, uint32_t bad)
+{
+    struct bucket *bucket = &watched->buckets[watched->newest % BUCKETS];
+
+    bucket->good = add_up(bucket->good, good);
+    bucket->bad = add_up(bucket->bad, bad);
+}
+
+static void window_sum(const struct watched *watched, uint64_t *total, uint64_t *bad)
+{
     *total = *bad = 0;
     for (size_t i = 0; i < BUCKETS; i++) {
         const struct bucket *bucket = &watched->buckets[i];
-        if (number - bucket->number < BUCKETS) {
-            *total += bucket->good + bucket->bad;
-            *bad += bucket->bad;
-        }
+        *total += (uint64_t)bucket->good + bucket->bad;
+        *bad += bucket->bad;
     }
 }
 
@@ -204,8 +177,10 @@ static void eject(struct weir_context *ctx, const struct passive *self, struct w
     if (weir_health_eject(ctx, watched->id, time, reason) != WEIR_OK) {
         return; /* too many are out: its next failure asks again */
     }
-    *watched = (struct watched){
-        .id = watched->id, .level = watched->level + 1, .out_until_ns = now_ns + time};
+    *watched = (struct watched){.id = watched->id,
+                                .seen_ns = now_ns,
+                                .level = watched->level + 1,
+                                .out_until_ns = now_ns + time};
 }
 
 static bool is_failure(const struct conf *conf, uint32_t outcome)
@@ -220,13 +195,13 @@ static uint32_t take_in(const struct conf *conf, struct watched *watched, uint64
 {
     uint32_t longest = 0;
 
+    window_advance(conf, watched, now_ns);
     for (uint32_t i = 0; i < outcomes->run_count; i++) {
         const struct weir_outcome_run *run = &outcomes->runs[i];
         bool bad = is_failure(conf, run->outcome);
-        uint32_t room = UINT32_MAX - watched->row;
-        watched->row = bad ? watched->row + (run->count < room ? run->count : room) : 0;
+        watched->row = bad ? add_up(watched->row, run->count) : 0;
         longest = watched->row > longest ? watched->row : longest;
-        window_add(conf, watched, now_ns, bad ? 0 : run->count, bad ? run->count : 0);
+        window_add(watched, bad ? 0 : run->count, bad ? run->count : 0);
     }
     return longest;
 }
@@ -236,13 +211,13 @@ static void on_outcomes(struct weir_context *ctx, void *instance,
 {
     struct passive *self = instance;
     const struct conf *conf = self->conf;
-    struct watched *watched = watched_of(self, outcomes->id);
     uint64_t now_ns = weir_now_ns(ctx);
+    struct watched *watched = watched_of(self->known, outcomes->id, now_ns);
     uint64_t total = 0;
     uint64_t bad = 0;
     char reason[96];
 
-    if (watched == NULL || now_ns < watched->out_until_ns) {
+    if (now_ns < watched->out_until_ns) {
         return; /* what comes of a server that is out was sent there before */
     }
     uint32_t row = take_in(conf, watched, now_ns, outcomes);
@@ -251,13 +226,38 @@ static void on_outcomes(struct weir_context *ctx, void *instance,
         eject(ctx, self, watched, reason);
         return;
     }
-    window_sum(conf, watched, now_ns, &total, &bad);
+    window_sum(watched, &total, &bad);
     if (conf->share > 0 && bad > 0 && total >= (uint64_t)conf->volume &&
         (double)bad >= conf->share * (double)total) {
         snprintf(reason, sizeof(reason), "%" PRIu64 " of %" PRIu64 " requests failed within %g s",
                  bad, total, (double)conf->window / 1e9);
         eject(ctx, self, watched, reason);
     }
+}
+
+/* ---- configuration ---- */
+
+static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
+                                    const void *conf_struct, void **prepared)
+{
+    const struct conf *conf = conf_struct;
+    struct weir_str place = weir_block_name(ctx);
+    char name[512];
+
+    if (conf->failures == 0 && !(conf->share > 0)) {
+        weir_check_error(ctx, check, &conf->failures,
+                         "failures and share are both 0, so nothing would ever be noticed; set at "
+                         "least one, as in failures = 5");
+    }
+    if (conf->max_eject_time < conf->eject_time) {
+        weir_check_error(ctx, check, &conf->max_eject_time,
+                         "max_eject_time is shorter than eject_time; it would be right from "
+                         "%" PRIu64 "ms on",
+                         conf->eject_time / 1000000);
+    }
+    snprintf(name, sizeof(name), KNOWN_NAME " %.*s", (int)place.len, place.ptr);
+    *prepared = weir_shared(ctx, name, sizeof(struct known));
+    return WEIR_OK;
 }
 
 /* ---- the instance ---- */
@@ -267,28 +267,19 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
 {
     struct passive *self = calloc(1, sizeof(*self));
     (void)ctx;
-    (void)prepared;
 
     if (self == NULL) {
         return WEIR_NO_MEMORY;
     }
-    self->conf = conf;
-    self->slot_count = 16;
-    self->slots = calloc(self->slot_count, sizeof(*self->slots));
-    if (self->slots == NULL) {
-        free(self);
-        return WEIR_NO_MEMORY;
-    }
+    *self = (struct passive){conf, prepared};
     *instance = self;
     return WEIR_OK;
 }
 
 static void destroy(struct weir_context *ctx, void *instance)
 {
-    struct passive *self = instance;
     (void)ctx;
-    free(self->slots);
-    free(self);
+    free(instance);
 }
 
 static const struct weir_health health = {

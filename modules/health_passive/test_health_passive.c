@@ -166,6 +166,36 @@ START_TEST(many_servers)
 }
 END_TEST
 
+/* A later configuration's instance knows what the one before it knew, whatever its options are. */
+START_TEST(a_reload_forgives_nobody)
+{
+    struct weir_test *host = NULL;
+    struct weir_test_instance *health =
+        begin(&host, "failures = 5  window = 10s  eject_time = 10s");
+
+    weir_test_outcome(health, ONE, WEIR_OUTCOME_FAILED, 4);
+    health = weir_test_create(host, WEIR_TEST_HEALTH,
+                              test_conf(host, "failures = 5  window = 10s  eject_time = 10s"));
+    weir_test_outcome(health, ONE, WEIR_OUTCOME_FAILED, 1);
+    expect_ejected(host, 1, ONE, 10, "5 failures in a row");
+    weir_test_advance(host, 11 * SECOND);
+    health = weir_test_create(
+        host, WEIR_TEST_HEALTH,
+        test_conf(host, "failures = 2  share = 30%  volume = 10  window = 5s  eject_time = 10s"));
+    weir_test_outcome(health, ONE, WEIR_OUTCOME_FAILED, 2);
+    expect_ejected(host, 2, ONE, 20, "2 failures in a row");
+    /* Only the window begins anew with another length. */
+    weir_test_outcome(health, TWO, WEIR_OUTCOME_SUCCESS, 20);
+    weir_test_outcome(health, TWO, WEIR_OUTCOME_FAILED, 1);
+    health = weir_test_create(
+        host, WEIR_TEST_HEALTH,
+        test_conf(host, "failures = 2  share = 30%  volume = 10  window = 7s  eject_time = 10s"));
+    weir_test_outcome(health, TWO, WEIR_OUTCOME_FAILED, 1);
+    expect_ejected(host, 3, TWO, 10, "2 failures in a row");
+    test_end(&host);
+}
+END_TEST
+
 START_TEST(senseless_options_are_refused)
 {
     struct weir_test *host = test_begin();
@@ -186,6 +216,7 @@ Suite *module_suite(void)
     tcase_add_test(tcase, longer_each_time_and_forgiven);
     tcase_add_test(tcase, refused_is_asked_again);
     tcase_add_test(tcase, many_servers);
+    tcase_add_test(tcase, a_reload_forgives_nobody);
     tcase_add_test(tcase, senseless_options_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;

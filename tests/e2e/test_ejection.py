@@ -2,6 +2,7 @@
 """Servers that fail the visitors' requests are taken out for a time (module health_passive)."""
 
 import collections
+import re
 
 import pytest
 
@@ -9,7 +10,7 @@ from weirtest import admin, conf
 from weirtest.backend import Reply
 from weirtest.load import Load
 from weirtest.ports import free_port
-from weirtest.wait import Stopwatch, wait_for
+from weirtest.wait import DEADLINE, Stopwatch, wait_for
 from weirtest.weir import run_weir
 
 
@@ -245,3 +246,46 @@ def test_mistakes(make_weir):
     assert done.returncode == 1
     assert "interval" in done.stderr, "an option of probes"
     assert "is probed by health" in done.stderr
+
+
+def test_reload_forgives_nobody(start_weir, http_server):
+    """Failures in a row are counted over reloads, and who was out is out for twice as long afterwards."""
+    servers = Servers(http_server, "ab")
+    servers.bad["a"] = 500
+    text = conf.one_pool(servers.all, passive("failures = 4  share = 0%  eject_time = 1s"))
+    weir = start_weir(text, workers=1)
+
+    def ejections():
+        return re.findall(r"web/a is ejected for ([\d.]+) s: (\d+) failures in a row", weir.log())
+
+    def fail_until(count):
+        """With a reload between any two failures."""
+        with Stopwatch() as watch:
+            while len(ejections()) < count:
+                sent = servers.all["a"].served
+                while servers.all["a"].served == sent and len(ejections()) < count:
+                    assert watch.running() < DEADLINE
+                    weir.get("/")
+                weir.reload(text)
+
+    fail_until(1)
+    assert [seconds for seconds, _ in ejections()] == ["1"]
+    weir.wait_log(r"web/a is back")
+    with Stopwatch() as watch:
+        fail_until(2)
+    # Who has been well for the whole time is forgiven one.
+    assert ejections()[1][0] == "2" or watch.seconds > 1
+
+
+def test_reloads_put_no_end_off(start_weir, http_server):
+    """A reload while a server is out: the end of it stays where it was."""
+    servers = Servers(http_server, "ab")
+    servers.bad["a"] = 500
+    text = conf.one_pool(servers.all, passive("failures = 1  share = 0%  eject_time = 2s"))
+    weir = start_weir(text, workers=1)
+    wait_for(lambda: weir.get("/") and "ejected" in weir.log(), "the ejection")
+    mark = len(weir.log())
+    with Stopwatch() as watch:
+        while "web/a is back" not in weir.log()[mark:]:
+            assert watch.running() < DEADLINE
+            weir.reload(text)

@@ -139,3 +139,16 @@ def test_without_probes_newcomers_serve_at_once(start_weir, http_server):
     weir = start_weir(conf.one_pool({"a": old}))
     weir.reload(conf.one_pool({"a": old, "c": new}))
     assert {weir.get("/").server for _ in range(6)} == {"a", "c"}
+
+
+@pytest.mark.parametrize("how", ["state", "member"])
+def test_reload_begins_it(start_weir, http_server, how):
+    """Whom the files say to be ready again, or to be there, begins slowly, from his first request on."""
+    servers = {"a": http_server("a", keep=False), "b": http_server("b", keep=False)}
+    away = {"a": (servers["a"], "state = maintenance")} if how == "state" else {}
+    weir = start_weir(conf.one_pool({**away, "b": servers["b"]}, "slow_start = 60s"))
+    with Load(weir.client, threads=4) as load:
+        load.wait_requests(20)
+        weir.reload(conf.one_pool(servers, "slow_start = 60s"))
+        assert shares(load, servers, 400)["a"] < 0.25
+    load.assert_clean()

@@ -362,6 +362,43 @@ START_TEST(candidates_have_scores)
 }
 END_TEST
 
+/* Who is assigned anew keeps his deadline and his place. */
+START_TEST(waiting_goes_on)
+{
+    struct stream *first = &stream, *second = &other;
+    stage.settings.queue_timeout = NS_PER_SECOND;
+    stage.generation.pools = &stage.plan;
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        stage.servers[i]->max_connections = 1;
+        ck_assert(server_acquire(stage.servers[i]));
+    }
+    stage_refresh(&stage);
+    first->exchange.request_whole = second->exchange.request_whole = true;
+    stream_assign(first);
+    stream_assign(second);
+    ck_assert(queue_waits(&first->wait) && queue_waits(&second->wait));
+    uint64_t deadline_ns = first->timer.deadline_ns;
+    while (loop_now_refresh(stage.worker.loop) < deadline_ns - NS_PER_SECOND + 30 * NS_PER_MS) {
+        continue;
+    }
+    stream_reassign(first);
+    ck_assert(queue_waits(&first->wait));
+    ck_assert_uint_le(first->timer.deadline_ns, deadline_ns);
+    ck_assert_ptr_eq(stage.pool->queue.any.next, &first->wait.link);
+    ck_assert_ptr_eq(stage.pool->queue.any.prev, &second->wait.link);
+    while (loop_now_refresh(stage.worker.loop) < deadline_ns) {
+        continue;
+    }
+    stream_reassign(first); /* its time is over: the timer says so at once */
+    ck_assert_uint_le(first->timer.deadline_ns, deadline_ns + 10 * NS_PER_MS);
+    stream_leave_server(first, WEIR_OUTCOME_CANCELED);
+    stream_leave_server(second, WEIR_OUTCOME_CANCELED);
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
+        server_release(stage.servers[i]);
+    }
+}
+END_TEST
+
 /* ---- servers change ---- */
 
 static void stop_loop(struct task *task)
@@ -470,6 +507,7 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, the_queue_has_a_limit);
     tcase_add_test(tcase, nobody_overtakes);
     tcase_add_test(tcase, candidates_have_scores);
+    tcase_add_test(tcase, waiting_goes_on);
     tcase_add_test(tcase, many_changes_of_a_turn_are_one);
     tcase_add_test(tcase, a_pool_that_takes_long_rests);
     tcase_add_test(tcase, a_pool_that_was_left_is_not_refreshed);
