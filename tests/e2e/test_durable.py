@@ -143,7 +143,6 @@ class Changer(threading.Thread):
 
 
 def restart(weir):
-    weir.stopped = False
     mark = weir.log().rfind("weir: ready")
     weir.start(wait=False)
     wait_for(lambda: weir.log().rfind("weir: ready") > mark or not weir.running(), "weir to start")

@@ -87,6 +87,8 @@ class Weir:
         if preload:
             env["LD_PRELOAD"] = str(preload)
 
+        self.stopped = False
+
         def limit():
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
