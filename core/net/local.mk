@@ -14,6 +14,8 @@ core_libcore_a_SOURCES += \
     core/net/dns_answer.h \
     core/net/follow.c \
     core/net/follow.h \
+    core/net/hosts.c \
+    core/net/hosts.h \
     core/net/listener.c \
     core/net/listener.h \
     core/net/loop.c \

@@ -17,13 +17,11 @@
 /* After a failure, and after a negative answer that tells no time. */
 #define TTL_RETRY 5u
 
-#define BUCKETS 1024u
-
 struct follower {
     struct loop *loop; /* NULL: it is freed once its sets are */
     struct resolver *resolver;
-    size_t sets;
-    struct list buckets[BUCKETS];
+    struct table names; /* struct record_set.name_link */
+    struct list sets;
 };
 
 static void set_ask(struct record_set *set);
@@ -112,23 +110,19 @@ static void set_ask(struct record_set *set)
     }
 }
 
-static struct list *bucket_of(struct follower *follower, struct weir_str name, enum dns_type type)
+static uint64_t set_hash(struct weir_str name, enum dns_type type)
 {
-    uint32_t hash = 2166136261u ^ (uint32_t)type; /* FNV-1a */
-    for (size_t i = 0; i < name.len; i++) {
-        hash = (hash ^ (uint8_t)name.ptr[i]) * 16777619u;
-    }
-    return &follower->buckets[(hash ^ hash >> 16) % BUCKETS];
+    return table_hash_more((uint64_t)type, name);
 }
 
 static struct record_set *set_find(struct follower *follower, struct weir_str name,
                                    enum dns_type type, bool absolute)
 {
-    struct list *bucket = bucket_of(follower, name, type);
+    uint64_t hash = set_hash(name, type);
 
-    list_each(link, bucket)
-    {
-        struct record_set *set = container_of(link, struct record_set, link);
+    for (struct table_link *link = table_first(&follower->names, hash); link != NULL;
+         link = table_next(link)) {
+        struct record_set *set = container_of(link, struct record_set, name_link);
         if (set->type == type && set->absolute == absolute &&
             str_equal(str_from(set->name), name)) {
             return set;
@@ -141,9 +135,15 @@ static struct record_set *set_find(struct follower *follower, struct weir_str na
     set->absolute = absolute;
     set->timer.fn = set_timer;
     list_init(&set->holds);
-    list_push_back(bucket, &set->link);
-    follower->sets++;
+    table_add(&follower->names, &set->name_link, hash);
+    list_push_back(&follower->sets, &set->link);
     return set;
+}
+
+static void follower_end(struct follower *follower)
+{
+    table_end(&follower->names);
+    free(follower);
 }
 
 static void set_free(struct record_set *set)
@@ -156,12 +156,13 @@ static void set_free(struct record_set *set)
         }
         timer_cancel(follower->loop, &set->timer);
     }
+    table_remove(&set->name_link);
     list_remove(&set->link);
     records_free(set);
     free(set->name);
     free(set);
-    if (--follower->sets == 0 && follower->loop == NULL) {
-        free(follower);
+    if (list_empty(&follower->sets) && follower->loop == NULL) {
+        follower_end(follower);
     }
 }
 
@@ -197,9 +198,7 @@ struct follower *follower_new(struct loop *loop, struct resolver *resolver)
 
     follower->loop = loop;
     follower->resolver = resolver;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        list_init(&follower->buckets[i]);
-    }
+    list_init(&follower->sets);
     return follower;
 }
 
@@ -235,11 +234,9 @@ static void set_ask_again(struct record_set *set)
 
 static void each_set(struct follower *follower, void (*fn)(struct record_set *set))
 {
-    for (size_t i = 0; i < BUCKETS; i++) {
-        list_each(link, &follower->buckets[i])
-        {
-            fn(container_of(link, struct record_set, link));
-        }
+    list_each(link, &follower->sets)
+    {
+        fn(container_of(link, struct record_set, link));
     }
 }
 
@@ -258,7 +255,7 @@ void follower_free(struct follower **follower)
     *follower = NULL;
     each_set(f, set_stop);
     f->loop = NULL;
-    if (f->sets == 0) {
-        free(f);
+    if (list_empty(&f->sets)) {
+        follower_end(f);
     }
 }

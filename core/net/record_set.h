@@ -8,12 +8,14 @@
 #ifndef NET_RECORD_SET_H
 #define NET_RECORD_SET_H
 
+#include "base/table.h"
 #include "net/resolver.h"
 
 struct follower;
 
 struct record_set {
-    struct list link; /* the follower's bucket */
+    struct list link;            /* the follower's */
+    struct table_link name_link; /* and by name */
     struct follower *follower;
     char *name;
     enum dns_type type;

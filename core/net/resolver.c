@@ -12,13 +12,18 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
-#include "net/address.h"
+#include "net/hosts.h"
 #include "option/option_value.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
+#define ETC_HOSTS   "/etc/hosts"
+
+/* Questions on their way at once: their answers find room in a socket's buffer, and c-ares, which looks
+ * through all of them for its clock, is quick. Who is silent for longer than this is not counted any more. */
+#define ASKING_MAX    128u
+#define ASKING_MAX_NS NS_PER_SECOND
 
 /* /etc/hosts has no times to live: it is looked at again after this. */
 #define TTL_OF_FILE 10u
@@ -34,26 +39,22 @@ struct watch {
     struct freed freed;
 };
 
-/* /etc/resolv.conf as it was when the channel was made. */
-struct file_mark {
-    dev_t device;
-    ino_t inode;
-    off_t size;
-    struct timespec changed;
-};
-
 struct resolver {
     struct loop *loop;
     ares_channel channel;
-    ares_channel files; /* asks /etc/hosts alone, and answers at once */
-    char *servers;      /* as set; "": the system's */
-    char **domains;     /* that a short name is searched in */
+    struct hosts *hosts;
+    char *servers;  /* as set; "": the system's */
+    char **domains; /* that a short name is searched in */
     size_t domain_count;
-    size_t dots; /* a name with as many is tried as it is first */
-    struct file_mark mark;
-    uint64_t looked_ns; /* at the file */
+    size_t dots;           /* a name with as many is tried as it is first */
+    struct file_mark mark; /* of /etc/resolv.conf when the channel was made */
+    uint64_t looked_ns;    /* at the files; 0: not yet */
     struct list watches;
     struct list queries;
+    struct list waiting; /* struct resolver_query.turn, in order */
+    struct list asking;  /* the same, the oldest first */
+    size_t asking_count;
+    struct task next; /* others may ask, and the clock is to be set */
     struct timer timer;
     bool freeing;
 };
@@ -61,6 +62,9 @@ struct resolver {
 /* A question, with what it took so far. */
 struct resolver_query {
     struct list link;
+    struct list turn; /* resolver.waiting or resolver.asking, or in none */
+    bool counted;     /* in resolver.asking */
+    uint64_t asked_ns;
     struct resolver *resolver;
     resolver_fn fn; /* NULL: forgotten */
     void *arg;
@@ -81,25 +85,30 @@ struct resolver_query {
 
 /* ---- sockets and clock ---- */
 
+static void resolver_continue(struct task *task);
+
 static void resolver_clock(struct resolver *resolver)
 {
     struct timeval most = {5, 0};
     struct timeval room;
-    struct timeval *next = ares_timeout(resolver->channel, &most, &room);
 
     if (list_empty(&resolver->queries)) {
         timer_cancel(resolver->loop, &resolver->timer);
         return;
     }
-    timer_set(resolver->loop, &resolver->timer,
-              (uint64_t)next->tv_sec * NS_PER_SECOND + (uint64_t)next->tv_usec * 1000);
+    const struct timeval *next = ares_timeout(resolver->channel, &most, &room);
+    uint64_t delay_ns = (uint64_t)next->tv_sec * NS_PER_SECOND + (uint64_t)next->tv_usec * 1000;
+    if (!list_empty(&resolver->waiting) && delay_ns > ASKING_MAX_NS) {
+        delay_ns = ASKING_MAX_NS;
+    }
+    timer_set(resolver->loop, &resolver->timer, delay_ns);
 }
 
 static void on_timer(struct timer *timer)
 {
     struct resolver *resolver = container_of(timer, struct resolver, timer);
     ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    resolver_clock(resolver);
+    task_queue(resolver->loop, &resolver->next);
 }
 
 static void on_socket(evutil_socket_t fd, short what, void *arg)
@@ -109,7 +118,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 
     ares_process_fd(resolver->channel, (what & EV_READ) != 0 ? fd : ARES_SOCKET_BAD,
                     (what & EV_WRITE) != 0 ? fd : ARES_SOCKET_BAD);
-    resolver_clock(resolver);
+    task_queue(resolver->loop, &resolver->next);
 }
 
 static void watch_free(struct freed *freed)
@@ -157,22 +166,6 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
 }
 
 /* ---- which servers ---- */
-
-static void mark_file(struct file_mark *mark)
-{
-    struct stat about;
-
-    *mark = (struct file_mark){0};
-    if (stat(RESOLV_CONF, &about) == 0) {
-        *mark = (struct file_mark){about.st_dev, about.st_ino, about.st_size, about.st_mtim};
-    }
-}
-
-static bool same_file(const struct file_mark *a, const struct file_mark *b)
-{
-    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-           a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
-}
 
 /* One of the list: "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53". */
 static bool parse_server(struct weir_str text, struct ares_addr_port_node *node, char *error,
@@ -293,12 +286,11 @@ static bool open_channel(struct resolver *resolver, struct weir_str servers, cha
     int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
     struct ares_addr_port_node *nodes = parse_servers(servers, error, error_size);
     ares_channel channel = NULL;
-    struct file_mark mark;
-
     if (error[0] != '\0') {
         return false;
     }
-    mark_file(&mark); /* before it is read: a change from now on is seen */
+    struct file_mark mark =
+        file_mark_of(RESOLV_CONF); /* before it is read: later changes are seen */
     int status = ares_init_options(&channel, &options, mask);
     if (status == ARES_SUCCESS && nodes != NULL) {
         status = ares_set_servers_ports(channel, nodes);
@@ -315,7 +307,6 @@ static bool open_channel(struct resolver *resolver, struct weir_str servers, cha
     ares_channel old = resolver->channel;
     resolver->channel = channel;
     resolver->mark = mark;
-    resolver->looked_ns = loop_now_ns(resolver->loop);
     char *text = base_strndup(servers.ptr, servers.len);
     free(resolver->servers);
     resolver->servers = text;
@@ -323,23 +314,24 @@ static bool open_channel(struct resolver *resolver, struct weir_str servers, cha
     if (old != NULL) {
         ares_cancel(old); /* its questions are asked of the new one */
         ares_destroy(old);
+        task_queue(resolver->loop, &resolver->next);
     }
     return true;
 }
 
-/* /etc/resolv.conf may have changed since: other networks, other nameservers. */
-static void look_at_file(struct resolver *resolver)
+/* The files may have changed since: other networks, other nameservers. */
+static void look_at_files(struct resolver *resolver)
 {
     uint64_t now_ns = loop_now_ns(resolver->loop);
-    struct file_mark mark;
     char error[256];
 
-    if (now_ns - resolver->looked_ns < NS_PER_SECOND) {
+    if (resolver->looked_ns != 0 && now_ns - resolver->looked_ns < NS_PER_SECOND) {
         return;
     }
     resolver->looked_ns = now_ns;
-    mark_file(&mark);
-    if (same_file(&mark, &resolver->mark)) {
+    hosts_look(resolver->hosts);
+    struct file_mark mark = file_mark_of(RESOLV_CONF);
+    if (file_mark_equal(&mark, &resolver->mark)) {
         return;
     }
     char *servers = base_strdup(resolver->servers);
@@ -358,26 +350,23 @@ bool resolver_set_servers(struct resolver *resolver, struct weir_str servers, ch
     if (str_equal(servers, str_from(resolver->servers))) {
         return true;
     }
-    bool opened = open_channel(resolver, servers, error, error_size);
-    resolver_clock(resolver);
-    return opened;
+    return open_channel(resolver, servers, error, error_size);
 }
 
 struct resolver *resolver_new(struct loop *loop, struct weir_str servers, char *error,
                               size_t error_size)
 {
     struct resolver *resolver = base_zalloc(sizeof(*resolver));
-    char lookups[] = "f";
-    struct ares_options options = {.lookups = lookups};
 
     resolver->loop = loop;
     resolver->timer.fn = on_timer;
+    resolver->next.fn = resolver_continue;
     list_init(&resolver->watches);
     list_init(&resolver->queries);
+    list_init(&resolver->waiting);
+    list_init(&resolver->asking);
+    resolver->hosts = hosts_new(ETC_HOSTS);
     int status = ares_library_init(ARES_LIB_INIT_ALL);
-    if (status == ARES_SUCCESS) {
-        status = ares_init_options(&resolver->files, &options, ARES_OPT_LOOKUPS);
-    }
     if (status != ARES_SUCCESS) {
         snprintf(error, error_size, "cannot set up the resolver of host names: %s",
                  ares_strerror(status));
@@ -392,6 +381,7 @@ static void query_free(struct resolver_query *query)
 {
     task_cancel(&query->task);
     list_remove(&query->link);
+    list_remove(&query->turn);
     for (size_t i = 0; i < query->name_count; i++) {
         free(query->names[i]);
     }
@@ -413,79 +403,44 @@ void resolver_free(struct resolver **resolver)
     if (r->channel != NULL) {
         ares_destroy(r->channel); /* ends each question with ARES_EDESTRUCTION */
     }
-    if (r->files != NULL) {
-        ares_destroy(r->files);
-    }
     list_each(link, &r->queries)
     {
         query_free(container_of(link, struct resolver_query, link));
     }
     timer_cancel(r->loop, &r->timer);
+    task_cancel(&r->next);
     ares_library_cleanup();
+    hosts_free(&r->hosts);
     domains_free(r);
     free(r->servers);
     free(r);
 }
 
-/* ---- /etc/hosts ---- */
-
-static bool is_localhost(const char *name)
-{
-    size_t len = strlen(name);
-    return len >= 9 && strcasecmp(name + len - 9, "localhost") == 0 &&
-           (len == 9 || name[len - 10] == '.');
-}
-
-static void on_file(void *arg, int status, int timeouts, struct ares_addrinfo *info)
-{
-    struct ares_addrinfo **found = arg;
-    (void)timeouts;
-    *found = status == ARES_SUCCESS ? info : NULL;
-}
-
-static struct ares_addrinfo *read_hosts(struct resolver *resolver, const char *name)
-{
-    struct ares_addrinfo_hints hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
-    struct ares_addrinfo *found = NULL;
-
-    ares_getaddrinfo(resolver->files, name, NULL, &hints, on_file, &found);
-    return found;
-}
-
-/* A name that stands in the file has the addresses that it has there, and no others. "localhost" and what
- * is below it never goes out (RFC 6761 section 6.3). */
-static bool answer_from_file(struct resolver_query *query, const char *name)
+/* A name that stands in /etc/hosts has the addresses that it has there, and no others. */
+static bool answer_from_file(struct resolver_query *query, struct weir_str name)
 {
     int family = query->type == DNS_A ? AF_INET : AF_INET6;
-    struct ares_addrinfo *info = read_hosts(query->resolver, name);
+    size_t count = 0;
+    const struct address *addresses = hosts_find(query->resolver->hosts, name, &count);
 
-    if (info == NULL && is_localhost(name)) {
-        info = read_hosts(query->resolver, "localhost");
-    }
-    if (info == NULL) {
+    if (addresses == NULL) {
         return false;
     }
-    size_t room = 0;
-    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
-        room++;
-    }
-    struct dns_record *records = base_zalloc((room + 1) * sizeof(*records));
     struct dns_answer *answer = &query->answer;
-    answer->records = records;
-    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
-        if (node->ai_family != family) {
+    answer->records = base_zalloc((count + 1) * sizeof(*answer->records));
+    for (size_t i = 0; i < count; i++) {
+        struct dns_record *record = &answer->records[answer->count];
+        if (addresses[i].u.any.sa_family != family) {
             continue;
         }
-        struct dns_record *record = &records[answer->count++];
         if (family == AF_INET) {
-            record->u.a = ((const struct sockaddr_in *)(const void *)node->ai_addr)->sin_addr;
+            record->u.a = addresses[i].u.in.sin_addr;
         } else {
-            record->u.aaaa = ((const struct sockaddr_in6 *)(const void *)node->ai_addr)->sin6_addr;
+            record->u.aaaa = addresses[i].u.in6.sin6_addr;
         }
+        answer->count++;
     }
     query->ttl_s = TTL_OF_FILE;
-    ares_freeaddrinfo(info);
     return true;
 }
 
@@ -506,6 +461,21 @@ static void query_tell(struct task *task)
         query->fn(query->arg, &answer);
     }
     query_free(query);
+}
+
+/* Its place among those that ask is free. */
+static void query_leave(struct resolver_query *query)
+{
+    list_remove(&query->turn);
+    query->resolver->asking_count -= query->counted;
+    query->counted = false;
+}
+
+static void query_end(struct resolver_query *query)
+{
+    query_leave(query);
+    task_queue(query->resolver->loop, &query->task);
+    task_queue(query->resolver->loop, &query->resolver->next);
 }
 
 static void on_reply(void *arg, int status, int timeouts, unsigned char *message, int len);
@@ -534,7 +504,7 @@ static void query_next(struct resolver_query *query)
         return;
     }
     query->error = query->passed; /* "there is none" is the word of all of them, or of none */
-    task_queue(query->resolver->loop, &query->task);
+    query_end(query);
 }
 
 static const char *read_reply(struct resolver_query *query, int status,
@@ -577,7 +547,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *message
         query->error = "its aliases do not end";
     }
     if (query->answer.count > 0) {
-        task_queue(query->resolver->loop, &query->task);
+        query_end(query);
     } else {
         query_next(query);
     }
@@ -634,16 +604,43 @@ struct resolver_query *resolver_ask(struct resolver *resolver,
     query->ttl_s = DNS_NO_TTL;
     query->task.fn = query_tell;
     list_push_back(&resolver->queries, &query->link);
-    look_at_file(resolver);
-    if (question->type != DNS_SRV && !question->absolute && answer_from_file(query, name)) {
+    look_at_files(resolver);
+    if (question->type != DNS_SRV && !question->absolute &&
+        answer_from_file(query, question->name)) {
         task_queue(resolver->loop, &query->task);
     } else {
         list_names(query, name, question->absolute);
-        query_send(query);
+        list_push_back(&resolver->waiting, &query->turn);
+        task_queue(resolver->loop, &resolver->next);
     }
     free(name);
-    resolver_clock(resolver);
     return query;
+}
+
+/* The end of a turn: those whose turn it is ask, and the clock is set. */
+static void resolver_continue(struct task *task)
+{
+    struct resolver *resolver = container_of(task, struct resolver, next);
+    uint64_t now_ns = loop_now_ns(resolver->loop);
+
+    list_each(link, &resolver->asking)
+    {
+        struct resolver_query *query = container_of(link, struct resolver_query, turn);
+        if (now_ns - query->asked_ns < ASKING_MAX_NS) {
+            break;
+        }
+        query_leave(query);
+    }
+    while (resolver->asking_count < ASKING_MAX && !list_empty(&resolver->waiting)) {
+        struct resolver_query *query =
+            container_of(list_pop_front(&resolver->waiting), struct resolver_query, turn);
+        list_push_back(&resolver->asking, &query->turn);
+        resolver->asking_count++;
+        query->counted = true;
+        query->asked_ns = now_ns;
+        query_send(query);
+    }
+    resolver_clock(resolver);
 }
 
 void resolver_forget(struct resolver_query *query)

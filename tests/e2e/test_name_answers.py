@@ -277,3 +277,15 @@ def test_a_name_that_never_resolves_delays_no_change(start_weir, http_server, dn
     log = weir.reload(dns.option + conf.one_pool(servers))
     assert "have no address yet" not in log
     wait_for(lambda: dns.count("gone.test", A) > asked, "the question once more")
+
+
+def test_two_thousand_names(start_weir, dns):
+    """No more is asked at once than there is room for the answers: none is lost."""
+    count = 2000
+    dns.records = {(f"s{i}.test", A): ["127.0.0.1"] for i in range(count)}
+    dns.ttl = dns.negative = 3600
+    weir = start_weir(dns.option + conf.one_pool({f"s{i}": f"http://s{i}.test:9"
+                                                  for i in range(count)}))
+    wait_for(lambda: weir.log().count(" is 127.0.0.1:9") == count, "all addresses")
+    assert "cannot resolve" not in weir.log()
+    assert len(dns.asked) < 3 * count

@@ -119,7 +119,7 @@ class Dns:
         if fault == SILENCE:
             return None
         records, last = [], name
-        while not fault and last in {key[0] for key in self.records}:
+        while not fault and self._exists(last):
             alias = self.records.get((last, CNAME))
             items = self.records.get((last, kind), [])
             records += [self._record(last, kind, item) for item in items]
@@ -129,7 +129,7 @@ class Dns:
             last = alias[0]
             if not self.chase:
                 break
-        known = fault or last in {key[0] for key in self.records} or not self.chase and last != name
+        known = fault or self._exists(last) or not self.chase and last != name
         code = fault or (0 if known else NXDOMAIN)
         authority = []
         if not fault and not self.records.get((last, kind)) and self.negative is not None and \
@@ -138,6 +138,9 @@ class Dns:
             authority.append(self._record(zone, SOA, self.negative))
         head = query[:2] + struct.pack("!HHHHH", 0x8180 | code, 1, len(records), len(authority), 0)
         return head + query[12:at + 5] + b"".join(records + authority)
+
+    def _exists(self, name):
+        return any((name, kind) in self.records for kind in (A, AAAA, CNAME, SRV))
 
     def _record(self, name, kind, item):
         body = self._body(kind, item)
