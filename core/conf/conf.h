@@ -60,9 +60,8 @@ bool conf_read(struct conf_tree *tree, struct arena *arena, const char *path,
 bool conf_read_text(struct conf_tree *tree, struct arena *arena, const char *name, const char *text,
                     size_t len, struct mistakes *mistakes);
 
-/* Copies that need nothing of what they were copied from. */
+/* A copy that needs nothing of what it was copied from. */
 struct conf_node *conf_node_copy(struct arena *arena, const struct conf_node *from);
-void conf_tree_copy(struct conf_tree *to, struct arena *arena, const struct conf_tree *from);
 /* The same names, titles and values, and so do their siblings and children. NULL: an empty list. */
 bool conf_nodes_equal(const struct conf_node *a, const struct conf_node *b);
 

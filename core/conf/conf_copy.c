@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies of what was read, for who outlives it: a generation that is built again from the same files, an
- * instance that outlives generations.
+ * Copies of what was read, for who outlives it: an instance that outlives generations.
  */
 #include "conf/conf.h"
 
@@ -67,20 +66,6 @@ struct conf_node *conf_node_copy(struct arena *arena, const struct conf_node *fr
     struct conf_node *to = alloc(&copy, sizeof(*to));
     copy_node(&copy, to, from);
     return to;
-}
-
-void conf_tree_copy(struct conf_tree *to, struct arena *arena, const struct conf_tree *from)
-{
-    struct copy copy = {.arena = arena};
-
-    *to = (struct conf_tree){.arena = arena, .file_count = from->file_count};
-    copy_node(&copy, &to->root, &from->root);
-    to->files = alloc(&copy, from->file_count * sizeof(*to->files));
-    to->texts = alloc(&copy, from->file_count * sizeof(*to->texts));
-    for (size_t i = 0; i < from->file_count; i++) {
-        to->files[i] = arena_copy(arena, str_from(from->files[i])).ptr;
-        to->texts[i] = copy_str(&copy, from->texts[i]);
-    }
 }
 
 static bool values_equal(const struct conf_node *a, const struct conf_node *b)

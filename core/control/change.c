@@ -253,7 +253,7 @@ static struct generation *build(struct change *change, struct mistakes *mistakes
     overlay_set(plane->overlay, change->key,
                 change->entry != NULL ? cJSON_Duplicate(change->entry, true) : NULL);
     struct generation *generation =
-        generation_rebuild(plane->runtime, plane->runtime->current, mistakes);
+        generation_derive(plane->runtime, plane->runtime->current, mistakes);
     overlay_set(plane->overlay, change->key, before);
     return generation;
 }

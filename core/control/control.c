@@ -244,7 +244,7 @@ static struct generation *begin_again(struct control *control, struct generation
                                       struct mistakes *mistakes)
 {
     control->runtime.current = generation;
-    struct generation *changed = generation_rebuild(&control->runtime, generation, mistakes);
+    struct generation *changed = generation_derive(&control->runtime, generation, mistakes);
     control->runtime.current = NULL;
     if (changed != NULL) {
         generation_free(&generation);

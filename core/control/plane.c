@@ -111,8 +111,8 @@ static void late(void *arg)
 {
     struct plane *plane = arg;
     log_write(WEIR_LOG_NOTICE, "weir", "the store is back: what it keeps is taken over");
-    plane->reload_wanted = true;
-    plane_continue(plane);
+    plane->overlay_late = true;
+    plane_rebuild(plane); /* no reload, which would take new files into force */
 }
 
 bool plane_restore(struct plane *plane, const struct generation *generation)

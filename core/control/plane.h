@@ -53,7 +53,8 @@ struct plane {
     struct operation *writing; /* NULL: none runs */
     bool busy;                 /* a change runs that no operation asked for */
     bool reload_wanted;        /* by a signal */
-    bool rebuild_wanted;       /* by DNS */
+    bool rebuild_wanted;       /* by DNS, or since the overlay came late */
+    bool overlay_late;         /* from the store: not in force yet */
     bool continuing;           /* plane_continue runs */
     bool ended;
     struct timer tick;

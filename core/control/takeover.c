@@ -395,19 +395,21 @@ static void reload_named(void *arg)
     control_settled(control);
 }
 
-/* From the plane: names have other servers than in the running generation. */
+/* From the plane: names have other servers than in the running generation, or the overlay has. */
 void control_rebuild(void *arg, struct plane *plane)
 {
     struct control *control = arg;
     struct mistakes mistakes = {0};
 
     ASSERT(!control->applying);
-    if (control->stopping || !discovery_is_stale(control->runtime.discovery)) {
+    if (control->stopping ||
+        (!plane->overlay_late && !discovery_is_stale(control->runtime.discovery))) {
         plane_rebuilt(plane);
         return;
     }
+    plane->overlay_late = false;
     struct generation *generation =
-        generation_rebuild(&control->runtime, control->runtime.current, &mistakes);
+        generation_derive(&control->runtime, control->runtime.current, &mistakes);
     if (generation == NULL) {
         control_log_mistakes(&mistakes);
         mistakes_free(&mistakes);

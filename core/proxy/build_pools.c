@@ -178,6 +178,36 @@ static void check_id(struct build *b, const struct pool_settings *settings,
     }
 }
 
+void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
+{
+    static const struct tls_server_conf defaults = {.verify = true};
+    struct pool_settings *settings = (void *)(uintptr_t)plan->settings; /* ours, in the arena */
+    size_t size = settings->configured.count * sizeof(struct server_settings);
+    bool https = settings->tls.count > 0;
+
+    settings->servers = settings->configured;
+    if (size > 0) { /* what is done to them is not done to what the files say */
+        void *own = build_alloc(b, size);
+        memcpy(own, settings->configured.items, size);
+        settings->servers.items = own;
+    }
+    discovery_expand(b->runtime->discovery, &b->generation->arena, settings);
+    if (b->runtime->adjust != NULL) {
+        b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
+    }
+    const struct server_settings *servers = settings->servers.items;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        https = https || servers[i].url.tls;
+    }
+    if (tls != NULL) {
+        SSL_CTX_up_ref(tls);
+        plan->tls = tls;
+    } else if (https) {
+        plan->tls = tls_server_ctx_new(settings->tls.count > 0 ? settings->tls.items : &defaults,
+                                       build_place_for_tls, b, b->mistakes);
+    }
+}
+
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
 {
     static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
@@ -202,7 +232,6 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     /* Ours, in the arena: filled a moment ago. */
     struct server_settings *own = (void *)(uintptr_t)settings->servers.items;
     const struct server_settings *servers = own;
-    bool https = false;
     for (size_t i = 0; i < settings->servers.count; i++) {
         struct address literal;
         if (own[i].resolve != RESOLVE_FIRST &&
@@ -223,23 +252,11 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
                          STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
         }
     }
-    discovery_expand(b->runtime->discovery, &b->generation->arena, settings);
-    if (b->runtime->adjust != NULL) {
-        b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
-    }
-    servers = settings->servers.items;
-    for (size_t i = 0; i < settings->servers.count; i++) {
-        https = https || servers[i].url.tls;
-    }
+    settings->configured = settings->servers;
     plan->limits =
         (struct h1_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
     build_pool_blocks(b, plan, node, settings->name);
-    if (https || settings->tls.count > 0) {
-        static const struct tls_server_conf defaults = {.verify = true};
-        const struct tls_server_conf *tls =
-            settings->tls.count > 0 ? settings->tls.items : &defaults;
-        plan->tls = tls_server_ctx_new(tls, build_place_for_tls, b, b->mistakes);
-    }
+    build_pool_servers(b, plan, NULL);
     plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->generation->loops);
 }
 

@@ -23,6 +23,7 @@ static struct use *use_new(struct build *b, struct module *module, enum module_k
                            const struct conf_node *block)
 {
     struct use *use = build_alloc(b, sizeof(*use));
+    use->index = b->generation->uses.count;
     use->module = module;
     use->kind = kind;
     use->generation = b->generation;
@@ -72,6 +73,8 @@ void build_module(struct build *b, const struct conf_node *node)
     struct use *use = use_new(b, module, MODULE_KIND_COUNT, node);
     use->base = use;
     use->loops_kept = g->loops;
+    use->kept = module;
+    use->sharers = 1;
     use->conf = build_alloc(b, options->conf_size);
     build_list_append(b, &g->modules, use);
     struct conf_target target = {options, use->conf};

@@ -72,6 +72,9 @@ void use_context_init(struct module_context *context, const struct use *use, str
 
 bool use_equal(const struct use *a, const struct use *b)
 {
+    if (a->block == b->block) {
+        return true; /* of one base */
+    }
     return a->module == b->module && conf_nodes_equal(a->block->children, b->block->children) &&
            conf_nodes_equal(a->base->block->children, b->base->block->children);
 }
@@ -314,15 +317,13 @@ static void pool_plan_free(struct pool_plan *plan)
     follow_end(&plan->probe_name);
 }
 
+/* But for its TLS, which is the base's. */
 static void listener_plan_free(struct listener_plan *plan)
 {
     for (size_t i = 0; i < plan->socket_count; i++) {
         if (plan->sockets[i] != NULL) {
             listen_socket_unref(&plan->sockets[i]);
         }
-    }
-    if (plan->tls != NULL) {
-        tls_listener_free(&plan->tls);
     }
     if (plan->listener != NULL) {
         listener_unref(&plan->listener);
@@ -339,30 +340,46 @@ static void route_unref(struct route *route)
     }
 }
 
-/* conf_free of a module's uses, and the reference to it. */
-static void module_give_back(struct generation *g, struct use *base)
+/* conf_free of the uses of a base's module block, and the reference to the module. */
+static void module_end(struct generation *base, struct use *block)
 {
-    for (size_t i = g->uses.count; i > 0; i--) {
-        struct use *use = g->uses.items[i - 1];
-        if (use->base != base || use->module == NULL) {
+    const struct weir_module *descriptor = &block->kept->descriptor;
+
+    for (size_t i = base->uses.count; i > 0; i--) {
+        struct use *use = base->uses.items[i - 1];
+        if (use->base != block) {
             continue;
         }
-        if (use->conf_created && use->module->descriptor.conf_free != NULL) {
-            use->module->descriptor.conf_free(&use->context.base, use->prepared);
+        if (use->conf_created && descriptor->conf_free != NULL) {
+            descriptor->conf_free(&use->context.base, use->prepared);
         }
         module_context_end(&use->context);
-        use->module = use == base ? use->module : NULL;
     }
-    module_unref(&base->module);
+    module_unref(&block->kept);
+}
+
+/* The generation has no use for a module any more; who is the last of its configuration ends it. */
+static void module_give_back(struct generation *g, size_t index)
+{
+    const struct use *block = g->modules.items[index];
+    struct use *shared = g->base->modules.items[index];
+
+    for (size_t i = 0; i < g->uses.count; i++) {
+        struct use *use = g->uses.items[i];
+        use->module = use->base == block ? NULL : use->module;
+    }
+    if (--shared->sharers == 0) {
+        module_end(g->base, shared);
+    }
 }
 
 /* Of all modules, or of those that no loop uses any more. */
 static void modules_give_back(struct generation *g, bool all)
 {
     for (size_t i = g->modules.count; i > 0; i--) {
-        struct use *base = g->modules.items[i - 1];
+        const struct use *base = g->modules.items[i - 1];
         if (base->module != NULL && (all || atomic_load(&base->loops_kept) == 0)) {
-            module_give_back(g, base);
+            module_give_back(g, i - 1);
         }
     }
 }
@@ -382,9 +399,28 @@ void generation_retire(struct generation *g)
     }
 }
 
+static void memory_free(struct generation *g)
+{
+    struct arena arena = g->arena;
+    free(g);
+    arena_reset(&arena);
+}
+
+/* Nobody has the configuration any more. */
+static void base_free(struct generation *base)
+{
+    for (size_t i = 0; i < base->listener_count; i++) {
+        if (base->listeners[i].tls != NULL) {
+            tls_listener_free(&base->listeners[i].tls);
+        }
+    }
+    memory_free(base);
+}
+
 void generation_free(struct generation **generation)
 {
     struct generation *g = *generation;
+    struct generation *base = g->base;
     *generation = NULL;
 
     modules_give_back(g, true);
@@ -394,7 +430,10 @@ void generation_free(struct generation **generation)
     }
     table_end(&g->pools_by_name);
     free(g->locals);
-    struct arena arena = g->arena;
-    free(g);
-    arena_reset(&arena);
+    if (g != base) {
+        memory_free(g);
+    }
+    if (--base->held == 0) {
+        base_free(base);
+    }
 }

@@ -9,6 +9,11 @@
  *
  * What outlives generations (pools, servers, listeners, routes) is found again by name and shared by
  * reference count; a generation holds plans that point to it.
+ *
+ * A generation is *built* from files, or *derived*: the configuration of a built one, its base, with other
+ * servers in its pools. All that files said stays the base's (settings, certificates, modules, what modules
+ * have prepared), so that a change at run time takes no new file into force, and needs none to be there. A
+ * base goes when neither itself nor what was derived from it is left.
  */
 #ifndef PROXY_GENERATION_H
 #define PROXY_GENERATION_H
@@ -32,7 +37,8 @@ struct worker;
 
 /* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ... block. */
 struct use {
-    struct module *module; /* referenced by the module block's use */
+    size_t index;          /* in generation.uses, the same in those that are derived */
+    struct module *module; /* NULL: given back */
     enum module_kind kind; /* what it is used as */
     struct generation *generation;
     const struct conf_node *block;
@@ -46,6 +52,9 @@ struct use {
     struct instance *instances; /* one a loop, for routers, loggers, filters, sticky, handlers */
     /* Of a module block: loops that have not left the generation, or have balancers of the module. */
     _Atomic unsigned loops_kept;
+    /* Of a module block of a base; control thread: */
+    struct module *kept; /* the reference; NULL: nobody of these uses it any more */
+    unsigned sharers; /* generations with the configuration that have not given the module back */
 };
 
 /* A use on one loop. */
@@ -174,6 +183,8 @@ struct generation {
     _Atomic unsigned loops_kept; /* loops that have not left, or have balancers or clients of it */
     bool in_force;               /* it has been; control thread */
     bool retired;
+    struct generation *base; /* whose configuration it has; itself: built from files */
+    unsigned held;           /* of a base: generations with its configuration that are not freed */
     struct generation_local *locals;
     struct runtime *runtime;
 };
@@ -208,9 +219,10 @@ struct runtime {
 struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
                                     struct mistakes *mistakes);
 
-/* The same files as `from` once more, as they were read then, with what runtime.adjust says now. */
-struct generation *generation_rebuild(struct runtime *runtime, const struct generation *from,
-                                      struct mistakes *mistakes);
+/* The configuration of `from` (which runs, or begins) once more, with the servers that runtime.adjust and names
+ * say now: no file is read, no module asked. */
+struct generation *generation_derive(struct runtime *runtime, const struct generation *from,
+                                     struct mistakes *mistakes);
 
 /*
  * The end of a generation comes in two steps, since clients and balancers whose options do not change go on

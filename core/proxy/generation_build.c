@@ -78,27 +78,42 @@ static void build_blocks(struct build *b)
     }
 }
 
-static struct generation *build_all(struct runtime *runtime, const char *path,
-                                    const struct conf_tree *tree, bool open_sockets,
-                                    struct mistakes *mistakes)
+struct generation *build_generation(struct runtime *runtime, struct generation *base)
 {
-    static const char *const known[] = {"module", "pool", "listener", NULL};
     struct generation *g = base_zalloc(sizeof(*g));
-    struct build b = {runtime, g, mistakes, open_sockets};
 
     g->id = ++runtime->last_id;
     g->runtime = runtime;
     g->loops = runtime->workers + 1;
     g->loops_left = g->loops_kept = g->loops;
     g->locals = base_zalloc(sizeof(*g->locals) * g->loops);
+    g->base = base != NULL ? base : g;
+    g->base->held++;
     arena_init(&g->arena, NULL, 0);
-    g->places = conf_places_new(&g->arena);
+    return g;
+}
 
-    if (tree != NULL) {
-        conf_tree_copy(&g->tree, &g->arena, tree);
-    } else {
-        conf_read(&g->tree, &g->arena, path, mistakes);
+void build_attach(struct build *b)
+{
+    struct generation *g = b->generation;
+
+    for (size_t i = 0; i < g->pool_count; i++) {
+        build_attach_pool(b, &g->pools[i]);
     }
+    for (size_t i = 0; i < g->listener_count; i++) {
+        build_attach_listener(b, &g->listeners[i]);
+    }
+}
+
+struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
+                                    struct mistakes *mistakes)
+{
+    static const char *const known[] = {"module", "pool", "listener", NULL};
+    struct generation *g = build_generation(runtime, NULL);
+    struct build b = {runtime, g, mistakes, open_sockets};
+
+    g->places = conf_places_new(&g->arena);
+    conf_read(&g->tree, &g->arena, path, mistakes);
     if (g->tree.broken) { /* whatever else would be told follows from that */
         generation_free(&g);
         return NULL;
@@ -120,27 +135,10 @@ static struct generation *build_all(struct runtime *runtime, const char *path,
     }
     build_check_binds(&b);
     if (mistakes->count == 0) {
-        for (size_t i = 0; i < g->pool_count; i++) {
-            build_attach_pool(&b, &g->pools[i]);
-        }
-        for (size_t i = 0; i < g->listener_count; i++) {
-            build_attach_listener(&b, &g->listeners[i]);
-        }
+        build_attach(&b);
     }
     if (mistakes->count > 0) {
         generation_free(&g);
     }
     return g;
-}
-
-struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
-                                    struct mistakes *mistakes)
-{
-    return build_all(runtime, path, NULL, open_sockets, mistakes);
-}
-
-struct generation *generation_rebuild(struct runtime *runtime, const struct generation *from,
-                                      struct mistakes *mistakes)
-{
-    return build_all(runtime, NULL, &from->tree, true, mistakes);
 }

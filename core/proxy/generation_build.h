@@ -19,6 +19,12 @@ struct build {
 
 /* ---- tools (generation_build.c) ---- */
 
+/* One without anything in it, of the base's configuration; NULL: it is to be a base itself. */
+struct generation *build_generation(struct runtime *runtime, struct generation *base);
+
+/* Once no mistake is left: all plans get their live objects. */
+void build_attach(struct build *b);
+
 /* Zeroed, in the generation's arena; never NULL. */
 void *build_alloc(struct build *b, size_t len);
 
@@ -83,6 +89,9 @@ void build_check_use(struct build *b, struct use *use);
 
 /* A block becomes the plan, which is zeroed. */
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node);
+/* The servers that the plan has just now: what the files say, with names in their place, and with what was
+ * changed at run time laid over it. `tls`: the context towards them; NULL: made if one is needed. */
+void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls);
 void build_listener(struct build *b, struct listener_plan *plan, const struct conf_node *node);
 
 /* All listeners' addresses: each once, and one that can be listened on. Needs all plans. */

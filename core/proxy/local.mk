@@ -6,6 +6,7 @@ core_libcore_a_SOURCES += \
     core/proxy/bound.c \
     core/proxy/bound.h \
     core/proxy/build_check.c \
+    core/proxy/build_derived.c \
     core/proxy/build_global.c \
     core/proxy/build_listeners.c \
     core/proxy/build_pools.c \

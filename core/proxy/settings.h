@@ -101,6 +101,7 @@ struct pool_settings {
     struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */
     struct weir_list servers;    /* struct server_settings */
     struct weir_list blocks; /* not an option: `servers` before names were put into their place */
+    struct weir_list configured; /* not an option: `servers` as the files say */
 };
 extern const struct weir_options pool_options;
 

@@ -117,9 +117,10 @@ struct weir_module {
     enum weir_status (*load)(struct weir_context *ctx);
 
     /**
-     * Runs for each block that names the module in a new generation (the module block too), on the
-     * control thread, before any worker sees it. `conf` is the option struct, checked against the
-     * table. Checks what the table cannot, resolves names (weir_check_pool, ...), and may prepare
+     * Runs for each block that names the module in a new configuration (the module block too), at the
+     * start and at each reload, on the control thread, before any worker sees it. The place to read
+     * files: generations that only have other servers share what was prepared. `conf` is the option
+     * struct, checked against the table. Checks what the table cannot, resolves names (weir_check_pool, ...), and may prepare
      * immutable data, returned by `*prepared` and shared by all workers' instances. Says mistakes by
      * weir_check_error; one of those, or a status other than WEIR_OK, refuses the generation, and the
      * old one goes on. Optional.
@@ -127,8 +128,8 @@ struct weir_module {
     enum weir_status (*conf_create)(struct weir_context *ctx, struct weir_check *check,
                                     const void *conf, void **prepared);
 
-    /** Frees what conf_create prepared, on the control thread, when the last stream of the generation
-     * has ended and all instances are destroyed. Optional. */
+    /** Frees what conf_create prepared, on the control thread, when the last stream of the
+     * configuration has ended and all instances are destroyed. Optional. */
     void (*conf_free)(struct weir_context *ctx, void *prepared);
 
     /** Run once a worker (and once for the control thread) and generation, on that thread, before the
