@@ -91,9 +91,10 @@ def test_kept_for_no_time_at_all(start_weir, http_server):
 
 # ---- what lies in them ----
 
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("stray", [EVIL, "0\r\n\r\n", CROSSED], ids=["answer", "nonsense", "408"])
-def test_bytes_that_came_before_the_request(start_weir, scripted_server, stray, method):
+def test_bytes_that_came_before_the_request(start_weir, scripted_server, certs, stray, method, tls):
     """The loop finds request and stray bytes in one turn, the request first."""
     def script(peer):
         peer.request()
@@ -105,8 +106,9 @@ def test_bytes_that_came_before_the_request(start_weir, scripted_server, stray, 
             peer.at_end()
 
     go, sent = threading.Event(), threading.Event()
-    web = scripted_server(script)
-    weir = start_weir(conf.one_pool({"a": web}, "retries = 0"), workers=1)
+    web = scripted_server(script, tls=certs.server() if tls else None)
+    weir = start_weir(conf.one_pool({"a": web}, "retries = 0  " +
+                                    (f'tls {{ ca = "{certs.ca}" }}' if tls else "")), workers=1)
     with weir.client() as client:
         assert client.get("/").body == b"ok"
         with standing_still(weir):
