@@ -61,7 +61,7 @@ struct down_ops {
     void (*head)(struct down *down, const struct http_response_head *head, bool tunnel);
     void (*data)(struct down *down, const char *data, size_t len);
     void (*trailer)(struct down *down, struct weir_str name, struct weir_str value);
-    /* The response is whole. */
+    /* The response is whole. In a tunnel: the server has ended its side; the second time: takes no more. */
     void (*end)(struct down *down);
     /* Breaks the response visibly: RST, or a close without the last chunk. */
     void (*reset)(struct down *down);
@@ -142,6 +142,7 @@ enum up_failure {
     UP_UNREAD,    /* as UP_RESET, and the server cannot have read a byte of the request */
     UP_STRAY, /* nonsense in place of an answer, on a connection that was idle before: exchange->error */
     UP_OVERLONG, /* as UP_RESET, behind a request head that is too long for many servers */
+    UP_OVER,     /* a tunnel's server, which had ended its side before, takes nothing any more */
 };
 
 struct up_events {
@@ -174,7 +175,8 @@ struct h1_serving {
     uint64_t rate_since_ns,
         rate_mark;          /* body_rate: the running window's beginning; received then */
     uint64_t response_left; /* of an announced length */
-    uint64_t stall_mark;    /* bytes that the socket had taken at the last look */
+    uint64_t stall_ns;      /* since when the client takes nothing of what waits; 0: nothing does */
+    uint64_t stall_mark;    /* bytes that it had taken then */
     uint64_t received_mark, sent_mark; /* the connection's counters at its start */
     size_t behind;         /* bytes in scratch behind the request that is being looked at */
     uint8_t response_body; /* enum http_body */

@@ -311,6 +311,9 @@ static void client_readable(struct conn *conn)
         }
         return;
     }
+    if (c->tunnel && c->state == STATE_DONE && conn_is_broken(conn)) {
+        client_fail(c, UP_OVER); /* nothing is read of it any more: only this tells */
+    }
     for (int i = 0; client_wants_bytes(c); i++) {
         if (i == READS_PER_TURN) {
             conn_resume_read(conn);

@@ -14,6 +14,9 @@
 /* Reads in one callback, so that one connection does not starve the others. */
 #define READS_PER_TURN 16
 
+/* Looks at a client that takes nothing, in an idle_timeout. */
+#define STALL_LOOKS 8
+
 static void server_free(struct freed *freed)
 {
     struct h1_server *s = container_of(freed, struct h1_server, freed);
@@ -78,6 +81,7 @@ static void server_finish_task(struct task *task)
 
     if (exchange != NULL) {
         if (!s->broken && conn_waiting(s->conn) > 0) {
+            h1_server_watch_stall(s);
             return; /* on_drained queues the task again */
         }
         server_count_bytes(s, exchange);
@@ -266,6 +270,9 @@ static void server_drained(struct conn *conn)
     struct h1_server *s = conn->owner;
     struct batch *batch = s->batch;
 
+    if (s->down.exchange != NULL) {
+        serving_of(s)->stall_ns = 0;
+    }
     if (s->finishing) {
         task_queue(server_loop(s), &s->finish);
     } else if (s->down.exchange != NULL) {
@@ -294,20 +301,6 @@ static const struct conn_ops server_conn_ops = {
     .on_open = server_opened,
 };
 
-/* A client that does not take what waits for it: no progress since the last look is its end. */
-static void server_check_stall(struct h1_server *s)
-{
-    struct h1_serving *x = serving_of(s);
-    uint64_t taken = conn_taken_mark(s->conn);
-    if (conn_waiting(s->conn) > 0 && taken == x->stall_mark) {
-        s->broken = true;
-        h1_server_gone(s, DOWN_GONE_CLOSED);
-        return;
-    }
-    x->stall_mark = taken;
-    timer_set(server_loop(s), &s->timer, x->conf->idle_timeout_ns);
-}
-
 /* The client waits for 100, and nobody has said it: no byte of its body is late (RFC 9110 section
  * 10.1.1). How long the server may take is the stream's to say. */
 static bool server_awaits_go_ahead(const struct h1_server *s)
@@ -316,6 +309,52 @@ static bool server_awaits_go_ahead(const struct h1_server *s)
     const struct h1_serving *x = serving_of(s);
     bool begun = s->state == STATE_LENGTH ? x->body_left < head->content_length : x->body_seen > 0;
     return head->expect_continue && !x->continued && !begun;
+}
+
+/* The next byte of a body is the client's to send. */
+static bool server_body_due(const struct h1_server *s)
+{
+    return (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) && !s->finishing &&
+           !serving_of(s)->paused && !server_awaits_go_ahead(s);
+}
+
+static void server_set_stall_timer(struct h1_server *s)
+{
+    const struct h1_serving *x = serving_of(s);
+    timer_set(server_loop(s), &s->timer, x->conf->idle_timeout_ns / STALL_LOOKS + 1);
+}
+
+void h1_server_watch_stall(struct h1_server *s)
+{
+    struct h1_serving *x = serving_of(s);
+
+    if (likely(conn_waiting(s->conn) == 0) || x->stall_ns != 0 || server_body_due(s)) {
+        return;
+    }
+    x->stall_ns = loop_now_ns(server_loop(s));
+    x->stall_mark = conn_taken_mark(s->conn);
+    server_set_stall_timer(s);
+}
+
+/* Whether the client has taken something of what waits for it since the last look. */
+static void server_check_stall(struct h1_server *s)
+{
+    struct h1_serving *x = serving_of(s);
+    uint64_t now_ns = loop_now_ns(server_loop(s));
+
+    if (x->stall_ns == 0) {
+        return; /* a clock of what was before: nothing waits */
+    }
+    uint64_t taken = conn_taken_mark(s->conn);
+    if (taken != x->stall_mark) {
+        x->stall_mark = taken;
+        x->stall_ns = now_ns;
+    } else if (now_ns - x->stall_ns >= x->conf->idle_timeout_ns) {
+        s->broken = true;
+        h1_server_gone(s, DOWN_GONE_CLOSED);
+        return;
+    }
+    server_set_stall_timer(s);
 }
 
 /* A handshake takes too long. One that has begun since it was hurried has its time all the same. */
@@ -353,7 +392,7 @@ static void server_timer(struct timer *timer)
     case STATE_HEAD: h1_server_refuse_cut(s, (struct h1_error){408, "header_timeout"}); break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
-        if (serving_of(s)->paused || server_awaits_go_ahead(s)) { /* the server is slow */
+        if (!server_body_due(s)) {
             server_check_stall(s);
             break;
         }

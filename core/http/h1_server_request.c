@@ -9,6 +9,7 @@ static void server_request_whole(struct h1_server *s)
     struct exchange *exchange = s->down.exchange;
     s->state = STATE_WAIT;
     exchange->request_whole = true;
+    h1_server_watch_stall(s);
     s->owner->events->on_request_end(exchange);
 }
 
@@ -19,7 +20,6 @@ static void server_refuse(struct h1_server *s, struct h1_error error)
     s->down.exchange->error = error;
     s->keep_alive = false;
     s->state = STATE_WAIT;
-    timer_set(server_loop(s), &s->timer, serving_of(s)->conf->idle_timeout_ns); /* the answer's */
     s->owner->events->on_refused(s->down.exchange);
 }
 
@@ -178,6 +178,7 @@ void h1_server_body_clock(struct h1_server *s)
 {
     struct h1_serving *x = serving_of(s);
     timer_set(server_loop(s), &s->timer, x->conf->body_timeout_ns);
+    x->stall_ns = 0; /* the timer is the body's now */
     x->rate_since_ns = loop_now_ns(server_loop(s));
     x->rate_mark = s->conn->received;
 }

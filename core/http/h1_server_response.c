@@ -59,7 +59,6 @@ static void down_head(struct down *down, const struct http_response_head *head, 
         exchange->request_whole = false; /* from here: the client's side of the tunnel */
         x->response_body = BODY_TUNNEL;
         down_write_head(s, head, &shape);
-        timer_set(server_loop(s), &s->timer, x->conf->idle_timeout_ns);
         conn_resume_read(s->conn);
         return;
     }
@@ -148,7 +147,7 @@ static void down_end(struct down *down)
     struct exchange *exchange = down->exchange;
 
     if (exchange->response_whole || s->broken) {
-        if (s->broken) {
+        if (s->broken || s->state == STATE_TUNNEL) {
             h1_server_finish(s);
         }
         return;
@@ -189,6 +188,7 @@ static void down_pause(struct down *down)
 {
     down->exchange->serving.paused = true;
     pace_begin(&down->exchange->serving.pace);
+    h1_server_watch_stall(server_of(down));
 }
 
 static void down_resume(struct down *down)
@@ -210,6 +210,7 @@ static size_t down_waiting(struct down *down)
     if (s->batch->conn == s->conn) {
         batch_flush(s->batch);
     }
+    h1_server_watch_stall(s);
     return conn_waiting(s->conn);
 }
 

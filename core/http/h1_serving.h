@@ -44,6 +44,9 @@ void h1_server_finish(struct h1_server *s);
 /* The client is gone, or what it sends cannot be understood any more. */
 void h1_server_gone(struct h1_server *s, enum down_gone why);
 
+/* Something may wait for the client: the clock of its reading begins, unless its sending is timed. */
+void h1_server_watch_stall(struct h1_server *s);
+
 /* ---- h1_server_request.c ---- */
 
 /* Uses what it can of data[0..len); says how much. */

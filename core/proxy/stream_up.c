@@ -331,6 +331,10 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
     case UP_RESET:
         stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
         break;
+    case UP_OVER:
+        stream_leave_server(stream, stream->outcome);
+        exchange->down->ops->end(exchange->down);
+        break;
     case UP_MALFORMED:
         stream->detail = str_from(exchange->error.reason);
         if (stream->phase == PHASE_SENT) {

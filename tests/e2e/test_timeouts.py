@@ -211,18 +211,25 @@ def test_server_that_stops_in_a_body(start_weir, http_server):
     assert weir.access(1)[0]["reason"] == "idle_timeout"
 
 
-def test_client_that_does_not_read(start_weir, http_server):
-    """It does not hold its stream for ever: after idle_timeout without a byte taken it is cut off."""
+@pytest.mark.parametrize("request_of_it", ["first", "with_a_body"])
+def test_client_that_does_not_read(start_weir, http_server, request_of_it):
+    """It does not hold its stream for ever: after idle_timeout without a byte taken it is cut off, whatever
+    clock ran before its response began."""
     block = bytes(65536)
 
     def handler(request):
         return Reply((block for _ in range(1024)), length=1024 * len(block))
 
     web = http_server("a", handler)
-    weir = start_weir(conf.one_pool({"a": web}, listener_options="idle_timeout = 500ms"))
-    with weir.client(receive_buffer=4096) as client:
-        client.request()
+    weir = start_weir(conf.one_pool({"a": web}, listener_options="idle_timeout = 500ms  "
+                                    "header_timeout = 60s  body_timeout = 60s"))
+    with weir.client(receive_buffer=4096) as client, Stopwatch() as watch:
+        if request_of_it == "first":
+            client.request()
+        else:
+            client.request("POST", body=b"hello")
         entry = weir.access(1)[0]
+        assert 0.48 <= watch.running() < LATE
         assert entry["bytes"] < 1024 * len(block)
         assert entry["reason"] != ""
         with pytest.raises((ConnectionError, Cut)):

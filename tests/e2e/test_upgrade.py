@@ -2,6 +2,7 @@
 """Upgrade to WebSocket: real clients and servers, raw ones that do not play by the rules, long lives."""
 
 import asyncio
+import contextlib
 import threading
 
 import pytest
@@ -131,6 +132,34 @@ def test_bytes_behind_the_switch_pass(start_weir, scripted_server):
         assert response.headers.get("Connection").lower() == "upgrade"
         client.expect("early from server")
         client.expect("bye")
+
+
+def test_tunnel_whose_server_is_gone(start_weir, scripted_server):
+    """The server has closed: a client that goes on sending holds neither a connection nor a place there."""
+    def script(peer):
+        peer.request()
+        peer.send(SWITCHED + "bye")
+
+    def next_script(peer):
+        peer.request()
+        peer.respond(b"next")
+
+    web = scripted_server(script, next_script)
+    weir = start_weir(conf.one_pool({"a": (web, "max_connections = 1")}))
+    with weir.client() as client, weir.client() as other:
+        client.send(UPGRADE)
+        assert client.begin().status == 101
+        client.expect("bye")
+        assert client.at_end()
+        other.request()
+
+        def entry():
+            with contextlib.suppress(ConnectionError):
+                client.send("on and on")
+            return weir.access(match=lambda entry: entry["status"] == 101)
+
+        assert wait_for(entry, "the tunnel's end")[0]["reason"] == ""
+        assert other.response().body == b"next"
 
 
 def test_tunnel_ends_side_by_side(start_weir, scripted_server):

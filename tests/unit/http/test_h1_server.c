@@ -841,6 +841,7 @@ static char *answer_large(void)
     client.deaf = true;
     answer_as(current, 200, BODY_LENGTH, large);
     flush();
+    run_turns(loop, 1);
     ck_assert_uint_gt(conn_waiting(server->conn), 0);
     return large;
 }
@@ -853,6 +854,13 @@ static size_t take(size_t most)
     return n > 0 ? (size_t)n : 0;
 }
 
+/* The turn's time, as if so much had passed. */
+static void pass_time(uint64_t ns)
+{
+    (void)loop_now_ns(loop);
+    loop->now_ns_ += ns;
+}
+
 static void look_at_the_clock(void)
 {
     server->timer.fn(&server->timer);
@@ -861,8 +869,12 @@ static void look_at_the_clock(void)
 START_TEST(clients_that_do_not_read)
 {
     char *large = answer_large();
+    look_at_the_clock(); /* of the head, say: it is not the response's */
+    ck_assert(!closed);
+    pass_time(conf.idle_timeout_ns / 2);
     look_at_the_clock();
     ck_assert(!closed);
+    pass_time(conf.idle_timeout_ns / 2);
     look_at_the_clock();
     wait_notes(loop, notes, "GET /{}cut ");
     ck_assert(closed);
@@ -875,17 +887,34 @@ END_TEST
 START_TEST(clients_that_read_slowly)
 {
     char *large = answer_large();
-    look_at_the_clock();
     for (int i = 0; i < 5; i++) {
         while (conn_taken_mark(server->conn) == current->exchange.serving.stall_mark) {
             take(SIZE_MAX);
             run_turns(loop, 2);
         }
         ck_assert_uint_gt(conn_waiting(server->conn), 0);
+        pass_time(2 * conf.idle_timeout_ns);
         look_at_the_clock();
         ck_assert(!closed);
     }
     free(large);
+}
+END_TEST
+
+/* Nothing waits for the client: no clock of what came before is one of the response's. */
+START_TEST(clocks_of_before)
+{
+    on_whole = answer_later;
+    say(GET);
+    wait_notes(loop, notes, "GET /{}");
+    for (int i = 0; i < 3; i++) {
+        pass_time(2 * conf.idle_timeout_ns);
+        look_at_the_clock();
+    }
+    ck_assert(!closed);
+    answer(current);
+    flush();
+    wait_data(loop, &client, OK);
 }
 END_TEST
 
@@ -1179,6 +1208,7 @@ static Suite *server_suite(void)
     tcase_add_test(time, slow_bodies);
     tcase_add_test(time, clients_that_do_not_read);
     tcase_add_test(time, clients_that_read_slowly);
+    tcase_add_test(time, clocks_of_before);
     tcase_add_test(time, refused_clients_that_do_not_read);
     tcase_add_test(time, draining_when_idle);
     tcase_add_test(time, draining_serves_one_more);
