@@ -281,6 +281,7 @@ static bool tune_sockets(const struct generation *generation, char *error, size_
                                     plan->socket_mode, error, error_size)) {
                 return false;
             }
+            listen_socket_watch(plan->sockets[k], &plan->watch);
         }
     }
     return true;

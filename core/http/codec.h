@@ -68,6 +68,8 @@ struct down_ops {
     /* Request body: no more for now; go on. */
     void (*pause)(struct down *down);
     void (*resume)(struct down *down);
+    /* Asks the kernel whether the client is still there. false: on_gone has been called. */
+    bool (*look)(struct down *down);
     /* Bytes of the response that wait for the client's socket; sends what the batch holds first. */
     size_t (*waiting)(struct down *down);
 };

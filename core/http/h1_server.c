@@ -121,6 +121,13 @@ void h1_server_gone(struct h1_server *s, enum down_gone why)
     }
 }
 
+bool h1_server_aborts(const struct h1_server *s)
+{
+    const struct exchange *exchange = s->down.exchange;
+    return exchange != NULL && serving_of(s)->conf->abort_on_close && !exchange->response_begun &&
+           !s->finishing;
+}
+
 static void server_tunnel_eof(struct h1_server *s)
 {
     struct exchange *exchange = s->down.exchange;
@@ -146,7 +153,13 @@ static void server_eof(struct h1_server *s)
         s->down.exchange->error = (struct h1_error){400, "body_cut"};
         h1_server_gone(s, DOWN_GONE_PROTOCOL);
         break;
-    case STATE_WAIT: s->keep_alive = s->keep_alive && conn_kept(s->conn) > 0; break;
+    case STATE_WAIT:
+        if (h1_server_aborts(s)) {
+            h1_server_gone(s, DOWN_GONE_CLOSED);
+        } else {
+            s->keep_alive = s->keep_alive && conn_kept(s->conn) > 0;
+        }
+        break;
     default: h1_server_gone(s, DOWN_GONE_CLOSED); break;
     }
 }
@@ -247,6 +260,20 @@ static void server_watch(struct h1_server *s)
     }
 }
 
+/* abort_on_close: the client's end, with a body before it, it may be, that nobody has asked for yet. */
+static void server_watch_end(struct h1_server *s)
+{
+    if (s->state == STATE_CLOSED || !s->conn->eof_hint || server_wants_bytes(s) ||
+        !h1_server_aborts(s)) {
+        return;
+    }
+    if (s->state == STATE_WAIT) {
+        server_watch(s);
+    } else {
+        h1_server_gone(s, DOWN_GONE_CLOSED);
+    }
+}
+
 static void server_readable(struct conn *conn)
 {
     struct h1_server *s = conn->owner;
@@ -257,10 +284,13 @@ static void server_readable(struct conn *conn)
     }
     if (server_wants_bytes(s)) {
         server_read(s);
+        server_watch_end(s); /* it may have come with the request */
     } else if (conn->readable && conn_is_broken(conn)) {
         h1_server_gone(s, DOWN_GONE_CLOSED);
     } else if (s->state == STATE_WAIT || s->finishing) {
         server_watch(s);
+    } else {
+        server_watch_end(s);
     }
     batch_flush(batch);
 }

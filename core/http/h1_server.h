@@ -19,6 +19,7 @@ struct h1_server_conf {
     uint64_t lame_duck_ns;    /* instead of idle_timeout once it drains */
     uint64_t handshake_timeout_ns;
     uint64_t body_limit; /* bytes; 0: none */
+    bool abort_on_close; /* the end of a client's side is its end, before a response has begun */
 };
 
 struct h1_server;

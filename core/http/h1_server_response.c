@@ -214,6 +214,18 @@ static size_t down_waiting(struct down *down)
     return conn_waiting(s->conn);
 }
 
+static bool down_look(struct down *down)
+{
+    struct h1_server *s = server_of(down);
+
+    conn_look_at_peer(s->conn);
+    if (s->broken || !(s->conn->write_failed || (s->conn->eof_hint && h1_server_aborts(s)))) {
+        return !s->broken;
+    }
+    h1_server_gone(s, DOWN_GONE_CLOSED);
+    return false;
+}
+
 const struct down_ops h1_server_down_ops = {
     .interim = down_interim,
     .head = down_head,
@@ -223,5 +235,6 @@ const struct down_ops h1_server_down_ops = {
     .reset = down_reset,
     .pause = down_pause,
     .resume = down_resume,
+    .look = down_look,
     .waiting = down_waiting,
 };

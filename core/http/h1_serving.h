@@ -44,6 +44,8 @@ void h1_server_finish(struct h1_server *s);
 /* The client is gone, or what it sends cannot be understood any more. */
 void h1_server_gone(struct h1_server *s, enum down_gone why);
 
+/* Its end, a FIN alone too, means that the client does not wait for the answer (abort_on_close). */
+bool h1_server_aborts(const struct h1_server *s);
 /* Something may wait for the client: the clock of its reading begins, unless its sending is timed. */
 void h1_server_watch_stall(struct h1_server *s);
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -654,6 +655,19 @@ bool conn_is_quiet(struct conn *conn, bool ask)
     }
     conn_mark_readable(conn);
     return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
+}
+
+void conn_look_at_peer(struct conn *conn)
+{
+    struct pollfd peer = {.fd = conn->fd, .events = POLLRDHUP};
+
+    if (poll(&peer, 1, 0) <= 0) {
+        return;
+    }
+    conn->eof_hint = conn->eof_hint || (peer.revents & POLLRDHUP) != 0;
+    if ((peer.revents & (POLLERR | POLLHUP)) != 0 && !conn_is_broken(conn)) {
+        conn_fail_write(conn, CONN_RESET); /* it was told before */
+    }
 }
 
 bool conn_is_idle_clean(const struct conn *conn)

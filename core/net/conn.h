@@ -202,6 +202,9 @@ void conn_look_again(struct conn *conn);
 /* Whether a TLS handshake is under way of which the peer has sent something. May ask the kernel. */
 bool conn_is_shaking_hands(const struct conn *conn);
 
+/* Asks the kernel what it may not have told yet: a reset (write_failed), or the peer's end (eof_hint). */
+void conn_look_at_peer(struct conn *conn);
+
 /* Whether the peer has reset the connection (or it broke otherwise), without reading: for an owner who does
  * not want to read now. A system call. */
 bool conn_is_broken(struct conn *conn);

@@ -338,6 +338,13 @@ bool listen_socket_tune(struct listen_socket *socket, int backlog, unsigned mode
     return true;
 }
 
+void listen_socket_watch(struct listen_socket *socket, const struct tcp_watch *watch)
+{
+    for (size_t i = 0; socket->address.u.any.sa_family != AF_UNIX && i < socket->count; i++) {
+        tcp_watch_set(socket->fds[i], watch);
+    }
+}
+
 struct listen_socket *listen_socket_ref(struct listen_socket *socket)
 {
     socket->refs++;

@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "net/address.h"
 #include "net/loop.h"
+#include "net/tcp_watch.h"
 
 /*
  * The sockets of one address, one for each loop that accepts there (Unix: one, shared). Owner: the
@@ -65,6 +66,8 @@ struct listen_socket *listen_socket_ref(struct listen_socket *socket);
 /* From now on no connection begins here: a Unix socket refuses at once, its file goes; on TCP what asks is
  * not answered, asks again after a second, and is refused then. Loops go on accepting. */
 void listen_socket_refuse(struct listen_socket *socket);
+/* What connections that come from now on are watched by. Control thread. */
+void listen_socket_watch(struct listen_socket *socket, const struct tcp_watch *watch);
 /* Whether no TCP handshake is under way here. Asks the kernel; false where it does not say. */
 bool listen_socket_is_settled(const struct listen_socket *socket);
 /* Any loop: begins to accept on it; where. */

@@ -26,6 +26,8 @@ core_libcore_a_SOURCES += \
     core/net/record_set.h \
     core/net/resolver.c \
     core/net/resolver.h \
+    core/net/tcp_watch.c \
+    core/net/tcp_watch.h \
     core/net/timer.c \
     core/net/timer.h \
     core/net/tls.c \

@@ -168,6 +168,7 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
     build_addresses(b, plan);
     build_trusted(b, plan);
     build_request_id(b, settings);
+    plan->watch = (struct tcp_watch){settings->tcp_keepalive, settings->tcp_user_timeout};
     plan->connection_limit = listener_connections(b, settings);
     if (settings->proxy_protocol != PROXY_PROTOCOL_OFF && settings->trusted_proxies.count == 0) {
         mistakes_add(b->mistakes, build_place_of(b, &settings->proxy_protocol),
@@ -188,6 +189,7 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
         .body_rate_period_ns = settings->body_rate_period,
         .idle_timeout_ns = settings->idle_timeout,
         .lame_duck_ns = settings->lame_duck,
+        .abort_on_close = settings->abort_on_close,
         .handshake_timeout_ns = tls != NULL ? tls->handshake_timeout : settings->header_timeout,
         .body_limit = settings->body_limit,
     };

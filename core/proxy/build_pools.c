@@ -253,6 +253,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
         }
     }
     settings->configured = settings->servers;
+    plan->watch = (struct tcp_watch){settings->tcp_keepalive, settings->tcp_user_timeout};
     plan->limits =
         (struct h1_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
     build_pool_blocks(b, plan, node, settings->name);

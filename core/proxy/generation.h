@@ -93,6 +93,7 @@ struct pool_plan {
     double max_ejected;        /* the smallest that they allow */
     struct use_list filters;
     SSL_CTX *tls; /* for https:// servers */
+    struct tcp_watch watch;
     struct h1_limits limits;
     struct balancer *
         *balancers; /* one a loop: made by prepare, taken by commit; NULL: keep the old */
@@ -119,6 +120,7 @@ struct listener_plan {
     struct listener *listener; /* referenced */
     struct tls_listener *tls;  /* NULL: plain */
     struct h1_server_conf http;
+    struct tcp_watch watch;
     uint32_t connection_limit; /* over all loops */
     struct address *addresses; /* one a bind, in the file's order */
     unsigned socket_mode;      /* of Unix sockets */

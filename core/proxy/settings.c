@@ -77,6 +77,19 @@ static const struct weir_option listener_rows[] = {
         "When Weir stops, or the listener goes: time that an idle connection has for one "
         "more request, whose answer says Connection: close. Who is new has at least a "
         "second."),
+    WEIR_OPTION(
+        struct listener_settings, abort_on_close, BOOLEAN, "off", LISTENER, RELOAD,
+        "A client that ends its side while its request waits for a server, or for the "
+        "response, has gone: the request is given up. Off: it may have ended its side alone "
+        "(a half-close, which is legal), and gets its answer."),
+    WEIR_OPTION_RANGE(
+        struct listener_settings, tcp_keepalive, DURATION, "60s", "0", "9h", LISTENER, RELOAD,
+        "Silence after which the kernel asks a client whether it is still there; three "
+        "questions in vain, 10s apart at most, and it is gone. 0: never."),
+    WEIR_OPTION_RANGE(struct listener_settings, tcp_user_timeout, DURATION, "0", "0", "1d",
+                      LISTENER, RELOAD,
+                      "Time in which a client's system must acknowledge what was sent to it (RFC "
+                      "5482). 0: as the system has it, some 15 minutes."),
     WEIR_OPTION_RANGE(struct listener_settings, header_limit, SIZE, "16k", "256", "32k", LISTENER,
                       RELOAD, "Bytes of a request's head, first line included."),
     WEIR_OPTION_RANGE(struct listener_settings, header_count_limit, INTEGER, "100", "1", "1000",
@@ -194,6 +207,14 @@ static const struct weir_option pool_rows[] = {
     WEIR_OPTION_RANGE(
         struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL, RELOAD,
         "Time after which an idle connection to a server is closed; 0: none is kept."),
+    WEIR_OPTION_RANGE(
+        struct pool_settings, tcp_keepalive, DURATION, "60s", "0", "9h", POOL, RELOAD,
+        "Silence after which the kernel asks a server whether it is still there; three "
+        "questions in vain, 10s apart at most, and it is gone. 0: never."),
+    WEIR_OPTION_RANGE(struct pool_settings, tcp_user_timeout, DURATION, "0", "0", "1d", POOL,
+                      RELOAD,
+                      "Time in which a server's system must acknowledge what was sent to it (RFC "
+                      "5482). 0: as the system has it, some 15 minutes."),
     WEIR_OPTION_RANGE(struct pool_settings, header_limit, SIZE, "64k", "256", "64k", POOL, RELOAD,
                       "Bytes of a response's head."),
     WEIR_OPTION_ENUM(struct pool_settings, send_proxy_protocol, send_proxy_protocols, "off", POOL,

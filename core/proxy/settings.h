@@ -38,6 +38,8 @@ struct listener_settings {
     struct weir_list bind; /* struct weir_str */
     struct weir_list tls;  /* struct tls_listener_conf, 0 or 1 */
     uint64_t header_timeout, body_timeout, idle_timeout, lame_duck;
+    uint64_t tcp_keepalive, tcp_user_timeout; /* 0: off, the system's */
+    bool abort_on_close;
     uint64_t header_limit, target_limit, body_limit;
     int64_t header_count_limit;
     struct weir_list trusted_proxies; /* struct weir_str */
@@ -96,6 +98,7 @@ struct pool_settings {
     int32_t panic_mode;  /* enum panic_mode */
     int64_t keepalive;   /* idle connections kept a server and worker */
     uint64_t keepalive_timeout;
+    uint64_t tcp_keepalive, tcp_user_timeout; /* 0: off, the system's */
     uint64_t header_limit;
     int32_t send_proxy_protocol; /* enum send_proxy_protocol */
     struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */

@@ -176,6 +176,9 @@ static enum conn_error pending_connect(struct pending *pending, const struct str
     pending->conn = conn_connect(stream_loop(stream), &address->u.any, address->len,
                                  server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
     SSL_SESSION_free(tls.session);
+    if (pending->conn != NULL && address->u.any.sa_family != AF_UNIX) {
+        tcp_watch_set(pending->conn->fd, &plan->watch);
+    }
     return error;
 }
 
@@ -305,6 +308,12 @@ void stream_granted(struct stream *stream, struct server *server, bool session)
     bool known = local->plan != NULL && pool_plan_server(local->plan, server->id) == server;
 
     stream_waited(stream);
+    if (!stream->exchange.down->ops->look(
+            stream->exchange.down)) { /* nobody waits for the answer */
+        server_release(server);
+        queue_place_free(&stream->pool->pool->queue, server);
+        return;
+    }
     if (!known) { /* it has left, or not yet come, in this loop's generation */
         server_release(server);
         queue_place_free(&stream->pool->pool->queue, server);

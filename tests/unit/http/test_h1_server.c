@@ -1017,6 +1017,48 @@ START_TEST(draining_when_busy)
 }
 END_TEST
 
+/* Its end comes with the request, or behind it; off, it is half a close. */
+START_TEST(ends_before_the_answer)
+{
+    conf.abort_on_close = _i >= 2;
+    on_whole = answer_later;
+    say(GET);
+    if (_i % 2 == 0) {
+        wait_notes(loop, notes, "GET /{}");
+    }
+    client_half_close();
+    if (_i >= 2) {
+        wait_notes(loop, notes, "GET /{}gone closed cut ");
+        ck_assert(closed);
+        return;
+    }
+    wait_notes(loop, notes, "GET /{}");
+    run_turns(loop, 3);
+    answer(current);
+    flush();
+    wait_ended(loop, &client, CONN_EOF);
+    ck_assert_int_eq(strncmp(client.data, "HTTP/1.1 200 OK", 15), 0);
+}
+END_TEST
+
+/* Before a request goes on after a wait: no turn has heard of the client's end yet. */
+START_TEST(a_look_at_the_client)
+{
+    conf.abort_on_close = _i == 1;
+    on_whole = answer_later;
+    say(GET);
+    wait_notes(loop, notes, "GET /{}");
+    ck_assert(server->down.ops->look(&server->down));
+    if (_i == 0) {
+        client_reset();
+    } else {
+        client_half_close();
+    }
+    ck_assert(server->down.ops->look(&server->down) == (_i == 2));
+    ck_assert_str_eq(notes->text, _i == 2 ? "GET /{}" : "GET /{}gone closed ");
+}
+END_TEST
+
 START_TEST(a_listener_that_is_gone)
 {
     on_whole = answer_later;
@@ -1216,6 +1258,8 @@ static Suite *server_suite(void)
     tcase_add_test(time, draining_when_new);
     tcase_add_test(time, draining_serves_what_is_here);
     tcase_add_test(time, draining_when_busy);
+    tcase_add_loop_test(time, ends_before_the_answer, 0, 4);
+    tcase_add_loop_test(time, a_look_at_the_client, 0, 3);
     tcase_add_test(time, a_listener_that_is_gone);
     tcase_add_test(time, aborting);
     TCase *flow = group(suite, "flow", set_up);
