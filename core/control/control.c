@@ -103,9 +103,7 @@ static void runtime_init(struct control *control, const char *path)
     control->runtime.modules =
         module_registry_new(global->module_dir.len > 0 ? global->module_dir.ptr : WEIR_MODULEDIR);
     control->runtime.on_left = control_generation_left;
-    list_init(&control->runtime.pools);
     list_init(&control->runtime.listeners);
-    list_init(&control->runtime.routes);
     list_init(&control->generations);
     list_init(&control->leaving);
     control->runtime.discovery = discovery_new();

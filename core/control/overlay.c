@@ -9,6 +9,12 @@
 #include "base/log.h"
 #include "option/option_value.h"
 
+/* One entry in the tables. */
+struct item {
+    struct table_link by_key, by_pool;
+    cJSON *entry;
+};
+
 struct overlay *overlay_new(void)
 {
     struct overlay *overlay = base_zalloc(sizeof(*overlay));
@@ -16,11 +22,42 @@ struct overlay *overlay_new(void)
     return overlay;
 }
 
+static struct item *item_of(const struct table_link *by_pool)
+{
+    return container_of(by_pool, struct item, by_pool);
+}
+
+static struct item *find_item(const struct overlay *overlay, const char *key)
+{
+    for (struct table_link *link = table_first(&overlay->by_key, table_hash(str_from(key)));
+         link != NULL; link = table_next(link)) {
+        struct item *item = container_of(link, struct item, by_key);
+        if (strcmp(item->entry->string, key) == 0) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+static void item_free(struct overlay *overlay, struct item *item)
+{
+    table_remove(&item->by_key);
+    table_remove(&item->by_pool);
+    cJSON_Delete(cJSON_DetachItemViaPointer(overlay->entries, item->entry));
+    free(item);
+}
+
 void overlay_free(struct overlay **overlay)
 {
-    cJSON_Delete((*overlay)->entries);
-    free(*overlay);
+    struct overlay *o = *overlay;
     *overlay = NULL;
+    while (o->entries->child != NULL) {
+        item_free(o, find_item(o, o->entries->child->string));
+    }
+    table_end(&o->by_key);
+    table_end(&o->by_pool);
+    cJSON_Delete(o->entries);
+    free(o);
 }
 
 char *overlay_key(const char *pool, const char *id)
@@ -30,7 +67,8 @@ char *overlay_key(const char *pool, const char *id)
 
 const cJSON *overlay_at(const struct overlay *overlay, const char *key)
 {
-    return cJSON_GetObjectItemCaseSensitive(overlay->entries, key);
+    const struct item *item = find_item(overlay, key);
+    return item != NULL ? item->entry : NULL;
 }
 
 const cJSON *overlay_entry(const struct overlay *overlay, const char *pool, const char *id)
@@ -44,14 +82,50 @@ const cJSON *overlay_entry(const struct overlay *overlay, const char *pool, cons
     return entry;
 }
 
+/* The pool's part of a key. */
+static struct weir_str pool_of(const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    return (struct weir_str){key, slash != NULL ? (size_t)(slash - key) : strlen(key)};
+}
+
 void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
 {
-    cJSON_DeleteItemFromObjectCaseSensitive(overlay->entries, key);
+    struct item *item = find_item(overlay, key);
+    char *own = base_strdup(key); /* it may be the entry's own */
+
+    if (item != NULL) {
+        item_free(overlay, item);
+    }
     if (entry != NULL && entry->child != NULL) {
-        cJSON_AddItemToObject(overlay->entries, key, entry);
+        cJSON_AddItemToObject(overlay->entries, own, entry);
+        item = base_zalloc(sizeof(*item));
+        item->entry = entry;
+        table_add(&overlay->by_key, &item->by_key, table_hash(str_from(own)));
+        table_add(&overlay->by_pool, &item->by_pool, table_hash(pool_of(own)));
     } else {
         cJSON_Delete(entry);
     }
+    free(own);
+}
+
+/* The first and the next entry of a pool; NULL: there is none. */
+static struct item *pool_item(struct table_link *link, struct weir_str pool)
+{
+    while (link != NULL && !str_equal(pool_of(item_of(link)->entry->string), pool)) {
+        link = table_next(link);
+    }
+    return link != NULL ? item_of(link) : NULL;
+}
+
+static struct item *pool_first(const struct overlay *overlay, struct weir_str pool)
+{
+    return pool_item(table_first(&overlay->by_pool, table_hash(pool)), pool);
+}
+
+static struct item *pool_next(const struct item *item, struct weir_str pool)
+{
+    return pool_item(table_next(&item->by_pool), pool);
 }
 
 static bool is_hidden(const cJSON *entry)
@@ -115,23 +189,30 @@ static bool is_the_files(const struct server_settings *server, const cJSON *entr
            server->backup == cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "backup"));
 }
 
-static const struct server_settings *find_server(const struct pool_settings *settings,
-                                                 const char *id)
+/* The files' servers of a pool that has entries, by id: so that both may be many. */
+struct file_server {
+    struct table_link link;
+    const struct server_settings *settings;
+};
+
+static const struct server_settings *find_file(const struct table *files, const char *id)
 {
-    const struct server_settings *servers = settings->servers.items;
-    for (size_t i = 0; i < settings->servers.count; i++) {
-        if (str_equal(servers[i].id, str_from(id))) {
-            return &servers[i];
+    for (struct table_link *link = table_first(files, table_hash(str_from(id))); link != NULL;
+         link = table_next(link)) {
+        const struct server_settings *settings =
+            container_of(link, struct file_server, link)->settings;
+        if (str_equal(settings->id, str_from(id))) {
+            return settings;
         }
     }
     return NULL;
 }
 
 /* A server of an entry that has a URL: at `to`, unless the files' own serves. */
-static bool adjust_added(struct arena *arena, const struct pool_settings *settings,
-                         const cJSON *entry, const char *id, struct server_settings *to)
+static bool adjust_added(struct arena *arena, const struct table *files, const cJSON *entry,
+                         const char *id, struct server_settings *to)
 {
-    const struct server_settings *file = is_hidden(entry) ? NULL : find_server(settings, id);
+    const struct server_settings *file = is_hidden(entry) ? NULL : find_file(files, id);
 
     if ((file != NULL && is_the_files(file, entry)) || !add_server(arena, to, entry, id)) {
         return false;
@@ -146,17 +227,28 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
 {
     const struct overlay *overlay = arg;
     const struct server_settings *from = settings->servers.items;
-    size_t room = settings->servers.count + (size_t)cJSON_GetArraySize(overlay->entries);
-    struct server_settings *to = arena_zalloc(arena, (room + 1) * sizeof(*to));
-    const cJSON *entry = NULL;
+    struct weir_str name = settings->name;
+    struct table files = {NULL, 0, 0};
+    size_t room = settings->servers.count;
     size_t count = 0;
 
+    for (struct item *item = pool_first(overlay, name); item != NULL;
+         item = pool_next(item, name)) {
+        room++;
+    }
+    if (room == settings->servers.count) {
+        return;
+    }
+    struct server_settings *to = arena_zalloc(arena, room * sizeof(*to));
+    struct file_server *file = base_zalloc((settings->servers.count + 1) * sizeof(*file));
     ASSERT(to != NULL);
-    char *pool = base_strndup(settings->name.ptr, settings->name.len);
+    char *pool = base_strndup(name.ptr, name.len);
     for (size_t i = 0; i < settings->servers.count; i++) {
         char *id = base_strndup(from[i].id.ptr, from[i].id.len);
-        entry = overlay_entry(overlay, pool, id);
+        const cJSON *entry = overlay_entry(overlay, pool, id);
         free(id);
+        file[i].settings = &from[i];
+        table_add(&files, &file[i].link, table_hash(from[i].id));
         /* A server that the files have under the name of one that was added: the added one serves. */
         if (!overlay_changes_members(entry) ||
             (!is_hidden(entry) && is_the_files(&from[i], entry))) {
@@ -164,17 +256,16 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
             adjust_numbers(&to[count++], entry);
         }
     }
-    size_t prefix = strlen(pool);
-    cJSON_ArrayForEach(entry, overlay->entries)
-    {
-        const char *id = strncmp(entry->string, pool, prefix) == 0 && entry->string[prefix] == '/'
-                             ? entry->string + prefix + 1
-                             : NULL;
-        if (id != NULL && strchr(id, '/') == NULL && cJSON_HasObjectItem(entry, "url") &&
-            adjust_added(arena, settings, entry, id, &to[count])) {
+    for (struct item *item = pool_first(overlay, name); item != NULL;
+         item = pool_next(item, name)) {
+        const char *id = item->entry->string + name.len + 1;
+        if (cJSON_HasObjectItem(item->entry, "url") &&
+            adjust_added(arena, &files, item->entry, id, &to[count])) {
             count++;
         }
     }
+    table_end(&files);
+    free(file);
     free(pool);
     settings->servers.items = to;
     settings->servers.count = count;
@@ -261,18 +352,15 @@ static void contradict_number(cJSON *list, const cJSON *entry, const char *field
 static const struct server_settings *server_of(const struct generation *generation, const char *key,
                                                bool *pool_known)
 {
-    const char *slash = strrchr(key, '/');
-    struct weir_str pool = {key, (size_t)(slash - key)};
+    struct weir_str pool = pool_of(key);
+    const struct pool_plan *plan = generation_pool(generation, pool);
+    size_t index = 0;
 
-    *pool_known = false;
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_settings *settings = generation->pools[i].settings;
-        if (str_equal(settings->name, pool)) {
-            *pool_known = true;
-            return find_server(settings, slash + 1);
-        }
+    *pool_known = plan != NULL;
+    if (plan == NULL || pool_plan_named(plan, str_from(key + pool.len + 1), &index) == NULL) {
+        return NULL;
     }
-    return NULL;
+    return (const struct server_settings *)plan->settings->servers.items + index;
 }
 
 cJSON *overlay_contradictions(const struct overlay *overlay, const struct generation *generation)

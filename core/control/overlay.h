@@ -10,10 +10,12 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/table.h"
 #include "proxy/generation.h"
 
 struct overlay {
-    cJSON *entries; /* by "pool/id" */
+    cJSON *entries;               /* by "pool/id" */
+    struct table by_key, by_pool; /* of their items */
 };
 
 struct overlay *overlay_new(void);

@@ -22,24 +22,12 @@ static cJSON *entries_begin(struct operation *operation)
 
 struct pool_plan *plane_pool(const struct plane *plane, const char *name)
 {
-    const struct generation *g = plane->runtime->current;
-    for (size_t i = 0; i < g->pool_count; i++) {
-        if (strcmp(g->pools[i].pool->name, name) == 0) {
-            return &g->pools[i];
-        }
-    }
-    return NULL;
+    return generation_pool(plane->runtime->current, str_from(name));
 }
 
 struct server *plan_server(const struct pool_plan *plan, const char *id, size_t *index)
 {
-    for (size_t i = 0; i < plan->server_count; i++) {
-        if (strcmp(plan->servers[i]->name, id) == 0) {
-            *index = i;
-            return plan->servers[i];
-        }
-    }
-    return NULL;
+    return pool_plan_named(plan, str_from(id), index);
 }
 
 static struct pool_plan *the_pool(struct operation *operation)

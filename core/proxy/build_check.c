@@ -11,12 +11,8 @@
 static weir_pool_ref find_pool(void *arg, struct weir_str name)
 {
     struct build *b = arg;
-    for (size_t i = 0; i < b->generation->pool_count; i++) {
-        if (str_equal(b->generation->pools[i].settings->name, name)) {
-            return (weir_pool_ref)i;
-        }
-    }
-    return WEIR_NO_REF;
+    const struct pool_plan *plan = generation_pool(b->generation, name);
+    return plan != NULL ? (weir_pool_ref)(plan - b->generation->pools) : WEIR_NO_REF;
 }
 
 static const char *suggest_pool(void *arg, struct weir_str name)
@@ -31,23 +27,24 @@ static const char *suggest_pool(void *arg, struct weir_str name)
     return search.best;
 }
 
+/* With no reference yet where it is new. */
 static struct route *route_find(struct runtime *runtime, struct weir_str name)
 {
-    list_each(link, &runtime->routes)
-    {
+    uint64_t hash = table_hash(name);
+
+    for (struct table_link *link = table_first(&runtime->routes, hash); link != NULL;
+         link = table_next(link)) {
         struct route *route = container_of(link, struct route, link);
         if (str_equal(str_from(route->name), name)) {
-            route->refs++;
             return route;
         }
     }
     unsigned loops = runtime->workers + 1;
     struct route *route = base_zalloc(sizeof(*route));
     route->name = base_strndup(name.ptr, name.len);
-    route->refs = 1;
     route->loops = loops;
     route->traffic = traffic_new(loops);
-    list_push_back(&runtime->routes, &route->link);
+    table_add(&runtime->routes, &route->link, hash);
     return route;
 }
 
@@ -75,12 +72,14 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
     struct build *b = arg;
     struct generation *g = b->generation;
 
-    for (size_t i = 0; i < g->route_count; i++) {
-        if (str_equal(str_from(g->routes[i]->name), name)) {
-            *first = g->route_places[i];
-            return WEIR_NO_REF;
-        }
+    struct route *route = route_find(b->runtime, name);
+    if (route->listed_by == g->id) {
+        *first = g->route_places[route->listed_at];
+        return WEIR_NO_REF;
     }
+    route->refs++;
+    route->listed_by = g->id;
+    route->listed_at = g->route_count;
     if (g->route_count == g->route_capacity) {
         size_t capacity = g->route_capacity == 0 ? 16 : g->route_capacity * 2;
         struct route **routes = build_alloc(b, capacity * sizeof(struct route *));
@@ -99,7 +98,7 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
         g->route_filters = filters;
         g->route_capacity = capacity;
     }
-    g->routes[g->route_count] = route_find(b->runtime, name);
+    g->routes[g->route_count] = route;
     g->route_places[g->route_count] = place;
     g->route_blocks[g->route_count] = conf_block_of(g->places, field);
     add_route_filters(b, &g->route_filters[g->route_count], g->route_blocks[g->route_count], name);

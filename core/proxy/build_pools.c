@@ -13,6 +13,7 @@ static void plan_index(struct build *b, struct pool_plan *plan)
         slots *= 2;
     }
     plan->by_id = build_alloc(b, slots * sizeof(*plan->by_id));
+    plan->places = build_alloc(b, slots * sizeof(*plan->places));
     plan->by_id_mask = slots - 1;
     for (size_t i = 0; i < plan->server_count; i++) {
         size_t at = plan->servers[i]->id & plan->by_id_mask;
@@ -20,6 +21,7 @@ static void plan_index(struct build *b, struct pool_plan *plan)
             at = (at + 1) & plan->by_id_mask;
         }
         plan->by_id[at] = plan->servers[i];
+        plan->places[at] = (uint32_t)i;
     }
 }
 
@@ -263,8 +265,10 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
 
 static struct pool *pool_find(struct build *b, struct weir_str name)
 {
-    list_each(link, &b->runtime->pools)
-    {
+    uint64_t hash = table_hash(name);
+
+    for (struct table_link *link = table_first(&b->runtime->pools, hash); link != NULL;
+         link = table_next(link)) {
         struct pool *pool = container_of(link, struct pool, link);
         if (str_equal(str_from(pool->name), name)) {
             pool->refs++;
@@ -275,7 +279,7 @@ static struct pool *pool_find(struct build *b, struct weir_str name)
     for (unsigned i = 0; i < b->generation->loops && b->runtime->loops != NULL; i++) {
         pool->locals[i].worker = b->runtime->loops[i];
     }
-    list_push_back(&b->runtime->pools, &pool->link);
+    table_add(&b->runtime->pools, &pool->link, hash);
     return pool;
 }
 

@@ -12,14 +12,32 @@
 #include "proxy/client.h"
 #include "proxy/worker.h"
 
+/* The slot of the id, or the free one where it would be. */
+static size_t slot_of(const struct pool_plan *plan, weir_server_id id)
+{
+    size_t slot = id & plan->by_id_mask;
+
+    while (plan->by_id[slot] != NULL && plan->by_id[slot]->id != id) {
+        slot = (slot + 1) & plan->by_id_mask;
+    }
+    return slot;
+}
+
 struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id)
 {
-    for (size_t i = id & plan->by_id_mask;; i = (i + 1) & plan->by_id_mask) {
-        struct server *server = plan->by_id[i];
-        if (server == NULL || server->id == id) {
-            return server;
-        }
+    return plan->by_id[slot_of(plan, id)];
+}
+
+struct server *pool_plan_named(const struct pool_plan *plan, struct weir_str name, size_t *index)
+{
+    size_t slot = slot_of(plan, server_id_of(plan->settings->name, name));
+    struct server *server = plan->by_id[slot];
+
+    if (server == NULL || !str_equal(str_from(server->name), name)) {
+        return NULL;
     }
+    *index = plan->places[slot];
+    return server;
 }
 
 struct pool_plan *generation_pool(const struct generation *generation, struct weir_str name)
@@ -333,7 +351,7 @@ static void listener_plan_free(struct listener_plan *plan)
 static void route_unref(struct route *route)
 {
     if (--route->refs == 0) {
-        list_remove(&route->link);
+        table_remove(&route->link);
         free(route->traffic);
         free(route->name);
         free(route);

@@ -86,6 +86,7 @@ struct pool_plan {
     size_t server_count;
     struct server **by_id; /* open-addressed by id, by_id_mask + 1 slots */
     size_t by_id_mask;
+    uint32_t *places; /* of those of `by_id` in `servers`, by slot; NULL: not needed */
     struct use *balance;
     struct use *sticky;        /* NULL: none */
     struct use *health;        /* that probes; NULL: none */
@@ -100,6 +101,8 @@ struct pool_plan {
 };
 
 struct server *pool_plan_server(const struct pool_plan *plan, weir_server_id id);
+/* The server of a name and its place in `servers` and in the settings; NULL: there is none. */
+struct server *pool_plan_named(const struct pool_plan *plan, struct weir_str name, size_t *index);
 /* The name that a server's certificate is to have, also its SNI; NULL: none (plain HTTP). */
 const char *pool_plan_tls_name(const struct pool_plan *plan, const struct server *server);
 
@@ -147,7 +150,9 @@ struct route {
     char *name;
     unsigned refs;
     unsigned loops;
-    struct list link;        /* runtime's */
+    struct table_link link; /* in runtime.routes */
+    uint64_t listed_by;     /* the generation that listed it last, and where */
+    size_t listed_at;
     struct traffic *traffic; /* see traffic_on */
 };
 
@@ -196,7 +201,8 @@ struct runtime {
     struct module_registry *modules;
     const struct weir_host *host;
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
-    struct list pools, listeners, routes;
+    struct table pools, routes; /* by name */
+    struct list listeners;
     struct discovery *discovery;
     uint64_t start_wall_ms;                /* of the program, since 1970 */
     const struct global_settings *started; /* what the process began with; NULL: it has not yet */

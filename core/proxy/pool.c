@@ -44,7 +44,7 @@ void pool_unref(struct pool **pool)
         free(local->servers);
     }
     pool_queue_end(&p->queue);
-    list_remove(&p->link);
+    table_remove(&p->link);
     free(p->locals);
     free(p->name);
     free(p);

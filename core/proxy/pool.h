@@ -13,6 +13,7 @@
 #include <weir/balancer.h>
 
 #include "base/list.h"
+#include "base/table.h"
 #include "module/context.h"
 #include "net/conn.h"
 #include "proxy/queue.h"
@@ -57,7 +58,7 @@ struct pool_local {
 } __attribute__((aligned(64)));
 
 struct pool {
-    struct list link; /* runtime's */
+    struct table_link link; /* in runtime.pools */
     char *name;
     unsigned refs;
     unsigned loops;

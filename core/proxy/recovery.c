@@ -23,6 +23,9 @@ struct recovery {
     struct recovery_owner owner;
     struct generation *generation; /* referenced; NULL: none yet */
     struct timer timer;
+    /* While one report is told, nobody else changes a server: then its pool is counted once (count_out). */
+    bool reporting, counted;
+    size_t out, wanted;
 };
 
 static uint64_t now_of(const struct recovery *recovery)
@@ -79,19 +82,20 @@ static bool slow_step(const struct recovery *recovery, const struct pool_plan *p
 
 /* Servers that are to serve, and how many of them do not, whoever found that: probes, or an ejection. Those
  * that an operator has taken out, or that wait for their first probe, are neither. */
-static size_t count_out(const struct pool_plan *plan, size_t *wanted)
+static void count_out(struct recovery *recovery, const struct pool_plan *plan)
 {
-    size_t out = 0;
-
-    *wanted = 0;
+    if (recovery->counted) {
+        return;
+    }
+    recovery->out = recovery->wanted = 0;
     for (size_t i = 0; i < plan->server_count; i++) {
         const struct server *server = plan->servers[i];
         if (server_is_wanted(server) && !server->held) {
-            *wanted += 1;
-            out += !server_is_well(server);
+            recovery->wanted++;
+            recovery->out += !server_is_well(server);
         }
     }
-    return out;
+    recovery->counted = recovery->reporting;
 }
 
 static void eject_end(struct recovery *recovery, struct server *server)
@@ -114,22 +118,24 @@ enum weir_status recovery_eject(struct recovery *recovery, const struct pool_pla
     }
     if (duration_ns == 0) {
         if (server->ejected) {
+            recovery->counted = false;
             eject_end(recovery, server);
         }
         return WEIR_OK;
     }
-    size_t wanted;
-    size_t out = count_out(plan, &wanted) + server_is_candidate(server);
-    size_t limit = (size_t)(plan->max_ejected * (double)wanted + 1e-9);
+    count_out(recovery, plan);
+    size_t out = recovery->out + server_is_candidate(server);
+    size_t limit = (size_t)(plan->max_ejected * (double)recovery->wanted + 1e-9);
     if (!server->ejected && out > limit) {
         static struct log_limit log;
         log_limited(&log, WEIR_LOG_WARNING, "health",
                     "server %s/%s stays, in spite of %s: no more than %zu of %zu servers may be "
                     "ejected or down (max_ejected = %.0f %%)",
-                    server->pool_name, server->name, reason, limit, wanted,
+                    server->pool_name, server->name, reason, limit, recovery->wanted,
                     plan->max_ejected * 100);
         return WEIR_DECLINED;
     }
+    recovery->out = out;
     snprintf(text, sizeof(text), "ejected for %.6g s: %s",
              (double)(duration_ns / NS_PER_MS) / 1000.0, reason);
     server->slow_since_ns = 0;
@@ -211,6 +217,7 @@ void recovery_report(struct recovery *recovery, const struct outcome_report *rep
 {
     const struct pool_plan *plan = plan_of(recovery, report->pool);
 
+    recovery->reporting = true;
     for (size_t i = 0; plan != NULL && i < report->count; i++) {
         const struct outcome_entry *entry = &report->entries[i];
         const struct server *server = pool_plan_server(plan, entry->id);
@@ -227,6 +234,7 @@ void recovery_report(struct recovery *recovery, const struct outcome_report *rep
                                                         &outcomes);
         }
     }
+    recovery->reporting = recovery->counted = false;
 }
 
 /* ---- life ---- */

@@ -208,7 +208,7 @@ void server_unref(struct server **server)
     for (unsigned i = 0; i < s->loops; i++) {
         ASSERT(list_empty(&s->locals[i].idle) && s->locals[i].notes == NULL);
         SSL_SESSION_free(s->locals[i].tls_session);
-        free(s->locals[i].sessions);
+        sessions_free(s->locals[i].sessions);
     }
     pthread_mutex_destroy(&s->lock);
     free((char *)(uintptr_t)s->url.text.ptr);

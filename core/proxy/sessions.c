@@ -13,11 +13,20 @@
 #define WORDS 256u
 #define BITS  (WORDS * 64u)
 
+/* As many marks as a list is searched for. */
+#define FEW 28u
+
+struct bitmap {
+    _Atomic uint64_t words[WORDS];
+};
+
 /* The sessions of one slice of time. `number` is that slice's since the clock began, plus 1; 0: it is being
  * cleared. */
 struct slice {
     _Atomic uint64_t number;
-    _Atomic uint64_t words[WORDS];
+    struct bitmap *_Atomic bitmap; /* NULL: the marks are in `few`; once there, it stays */
+    _Atomic uint32_t few_count;
+    _Atomic uint16_t few[FEW];
 };
 
 struct session_marks {
@@ -44,11 +53,62 @@ static uint64_t spread(uint64_t key)
 
 static void slice_begin(struct slice *slice, uint64_t number)
 {
+    struct bitmap *bitmap = atomic_load_explicit(&slice->bitmap, memory_order_relaxed);
+
     store(&slice->number, 0);
-    for (unsigned i = 0; i < WORDS; i++) {
-        store(&slice->words[i], 0);
+    atomic_store_explicit(&slice->few_count, 0, memory_order_relaxed);
+    for (unsigned i = 0; bitmap != NULL && i < WORDS; i++) {
+        store(&bitmap->words[i], 0);
     }
     atomic_store_explicit(&slice->number, number, memory_order_release);
+}
+
+static void bitmap_mark(struct bitmap *bitmap, uint64_t bit)
+{
+    _Atomic uint64_t *word = &bitmap->words[bit / 64];
+    uint64_t value = load(word), with = value | UINT64_C(1) << bit % 64;
+
+    if (with != value) {
+        store(word, with); /* no other thread writes it */
+    }
+}
+
+static uint16_t few_at(const struct slice *slice, uint32_t i)
+{
+    return atomic_load_explicit(&slice->few[i], memory_order_relaxed);
+}
+
+/* false: there are as many as there is room for. */
+static bool few_mark(struct slice *slice, uint64_t bit)
+{
+    uint32_t count = atomic_load_explicit(&slice->few_count, memory_order_relaxed);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (few_at(slice, i) == bit) {
+            return true;
+        }
+    }
+    if (count == FEW) {
+        return false;
+    }
+    atomic_store_explicit(&slice->few[count], (uint16_t)bit, memory_order_relaxed);
+    atomic_store_explicit(&slice->few_count, count + 1, memory_order_release);
+    return true;
+}
+
+/* The list's marks become a bitmap's. Without memory the list stays, and what is beyond it is not counted. */
+static void slice_widen(struct slice *slice, uint64_t bit)
+{
+    struct bitmap *bitmap = calloc(1, sizeof(*bitmap));
+
+    if (bitmap == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < FEW; i++) {
+        bitmap_mark(bitmap, few_at(slice, i));
+    }
+    bitmap_mark(bitmap, bit);
+    atomic_store_explicit(&slice->bitmap, bitmap, memory_order_release);
 }
 
 void sessions_note(struct session_marks *_Atomic *marks, uint64_t session, uint64_t now_ns)
@@ -68,11 +128,20 @@ void sessions_note(struct session_marks *_Atomic *marks, uint64_t session, uint6
         slice_begin(slice, number);
     }
     uint64_t bit = spread(session) % BITS;
-    _Atomic uint64_t *word = &slice->words[bit / 64];
-    uint64_t value = load(word), with = value | UINT64_C(1) << bit % 64;
-    if (with != value) {
-        store(word, with); /* no other thread writes it */
+    struct bitmap *bitmap = atomic_load_explicit(&slice->bitmap, memory_order_relaxed);
+    if (bitmap != NULL) {
+        bitmap_mark(bitmap, bit);
+    } else if (!few_mark(slice, bit)) {
+        slice_widen(slice, bit);
     }
+}
+
+void sessions_free(struct session_marks *marks)
+{
+    for (unsigned i = 0; marks != NULL && i < SESSIONS_SLICES; i++) {
+        free(marks->slices[i].bitmap);
+    }
+    free(marks);
 }
 
 /* Adds the marks of the slices that are not too old. */
@@ -84,8 +153,13 @@ static void add_marks(uint64_t all[WORDS], const struct session_marks *marks, ui
         if (of == 0 || of > number || number - of >= SESSIONS_SLICES) {
             continue;
         }
-        for (unsigned k = 0; k < WORDS; k++) {
-            all[k] |= load(&slice->words[k]);
+        const struct bitmap *bitmap = atomic_load_explicit(&slice->bitmap, memory_order_acquire);
+        for (unsigned k = 0; bitmap != NULL && k < WORDS; k++) {
+            all[k] |= load(&bitmap->words[k]);
+        }
+        uint32_t few = atomic_load_explicit(&slice->few_count, memory_order_acquire);
+        for (uint32_t k = 0; bitmap == NULL && k < few; k++) {
+            all[few_at(slice, k) / 64] |= UINT64_C(1) << few_at(slice, k) % 64;
         }
     }
 }

@@ -2,6 +2,9 @@
 /* overlay.c: what was changed at run time, laid over a pool's settings. */
 #include "runner.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "control/overlay.h"
 
 static void put(struct overlay *overlay, const char *key, const char *json)
@@ -124,6 +127,41 @@ START_TEST(empty_entries_are_none)
 }
 END_TEST
 
+#define MANY 30000
+
+/* As many entries as servers: each finds its own at once, or this would take its time squared. */
+START_TEST(many_entries)
+{
+    struct overlay *overlay = overlay_new();
+    struct server_settings *files = base_zalloc(MANY * sizeof(*files));
+    char(*ids)[16] = base_zalloc(MANY * sizeof(*ids));
+    struct pool_settings pool = {.name = STR("web"), .servers = {files, MANY}};
+    struct arena arena;
+
+    arena_init(&arena, NULL, 0);
+    for (unsigned i = 0; i < MANY; i++) {
+        char key[32], json[64];
+        snprintf(ids[i], sizeof(ids[i]), "s%u", i);
+        files[i] = (struct server_settings){.id = str_from(ids[i]), .weight = 1};
+        snprintf(key, sizeof(key), i % 2 == 0 ? "web/%s" : "web/added-%s", ids[i]);
+        snprintf(json, sizeof(json),
+                 i % 2 == 0 ? "{\"weight\":%u}" : "{\"url\":\"http://127.0.0.1:%u\"}", 1 + i);
+        put(overlay, key, json);
+    }
+    overlay_adjust(overlay, &arena, &pool);
+    const struct server_settings *servers = pool.servers.items;
+    ck_assert_uint_eq(pool.servers.count, MANY + MANY / 2);
+    ck_assert_int_eq(servers[MANY - 2].weight, MANY - 1);
+    ck_assert_int_eq(servers[MANY - 1].weight, 1);
+    ck_assert(str_equal(servers[MANY].id, STR("added-s1"))); /* in their order */
+    ck_assert(str_equal(servers[MANY + MANY / 2 - 1].id, STR("added-s29999")));
+    arena_reset(&arena);
+    overlay_free(&overlay);
+    free(ids);
+    free(files);
+}
+END_TEST
+
 static Suite *overlay_suite(void)
 {
     Suite *suite = suite_create("overlay");
@@ -134,6 +172,7 @@ static Suite *overlay_suite(void)
     tcase_add_test(tcase, added_one_is_the_files_once_they_have_it);
     tcase_add_test(tcase, nonsense_is_left_out);
     tcase_add_test(tcase, empty_entries_are_none);
+    tcase_add_test(tcase, many_entries);
     suite_add_tcase(suite, tcase);
     return suite;
 }
