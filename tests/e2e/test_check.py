@@ -4,6 +4,7 @@ the line where it is."""
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 
@@ -123,6 +124,10 @@ CASES = {
                                 change=[('balance "round_robin"', 'balance "round_robbin"')], only=True),
     "a balancer that is nowhere": Case(r'balance "ring": there is no \S+/balance_ring\.so; install the module',
                                        change=[('balance "round_robin"', 'balance "ring"')], only=True),
+    "a module that cannot be loaded": Case(
+        r'module "balance_broken": \S+ cannot be used: it is not a shared object',
+        head='module_dir = "@folder@/modules"\nmodule "balance_broken" {}\n', only=True,
+        change=[('balance "round_robin"', 'balance "broken"')]),
     "an unknown word": Case(r"panic_mode: `al` is not one of all, none; did you mean `all`\?",
                             change=[('balance "round_robin" {}',
                                      'balance "round_robin" {} panic_mode = al')], only=True),
@@ -159,7 +164,9 @@ class Stage:
         head = ""
         if "state_dir" not in case.head:
             head += f'state_dir = "{weir.state}"\n'
-        text = head + f'module_dir = "{module_dir()}"\n' + body
+        if "module_dir" not in case.head:
+            head += f'module_dir = "{module_dir()}"\n'
+        text = head + body
         text = text.replace("@folder@", str(weir.folder)).replace("@base@", weir.folder.name)
         return weir.expand(text)
 
@@ -176,6 +183,8 @@ def good(weir, url):
 def stage(make_weir, http_server):
     weir = make_weir(workers=1)
     stage = Stage(weir, good(weir, http_server("a")))
+    shutil.copytree(module_dir(), weir.folder / "modules")
+    (weir.folder / "modules" / "balance_broken.so").write_text("nothing", encoding="ascii")
     stage.write(Case(""))
     weir.start()
     return stage

@@ -284,6 +284,27 @@ START_TEST(strings_are_copied_and_ended)
 }
 END_TEST
 
+START_TEST(what_may_not_be_empty_is_refused)
+{
+    static const uint32_t flags[] = {0, WEIR_OPTION_NOT_EMPTY, WEIR_OPTION_REQUIRED};
+    struct option_alloc alloc = {test_alloc};
+    struct weir_str str;
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        struct weir_option row = {.name = "x", .type = WEIR_TYPE_STRING, .flags = flags[i]};
+        bool fine = flags[i] == 0;
+        ck_assert(option_value_parse(&row, WEIR_TYPE_STRING, "", 0, true, &str, &alloc, error,
+                                     sizeof(error)) == fine);
+        ck_assert(fine || strncmp(error, "it is empty; write a value", 26) == 0);
+        row.type = WEIR_TYPE_LIST;
+        row.element = WEIR_TYPE_STRING;
+        ck_assert(option_list_check(&row, 0, error, sizeof(error)) == fine);
+        ck_assert(fine || strncmp(error, "the list is empty; write at least one value", 43) == 0);
+        ck_assert(option_list_check(&row, 1, error, sizeof(error)));
+    }
+}
+END_TEST
+
 START_TEST(secrets_stay_secret)
 {
     static const char *const words[] = {"hunter1", NULL};
@@ -379,6 +400,7 @@ static Suite *option_value_suite(void)
     tcase_add_test(tests, booleans_are_words);
     tcase_add_test(tests, words_are_chosen_and_the_nearest_is_told);
     tcase_add_test(tests, strings_are_copied_and_ended);
+    tcase_add_test(tests, what_may_not_be_empty_is_refused);
     tcase_add_test(tests, secrets_stay_secret);
     tcase_add_test(tests, shown_text_is_printable_and_short);
     tcase_add_test(tests, the_nearest_name_is_found);
