@@ -39,17 +39,14 @@ START_TEST(accept_encoding)
         const char *field;
         bool gzip;
     } cases[] = {
-        {"gzip", true},
-        {"deflate, GZIP;q=0.5", true},
-        {"br, *", true},
-        {"gzip;q=0", false},
-        {"gzip; q=0.000, *", false},
-        {"br", false},
-        {"", false},
-        {"*;q=0", false},
-        {"identity, x-gzip", true},
-        {"gzip ;q=0.001", true},
-        {"gzipped", false},
+        {"gzip", true},          {"deflate, GZIP;q=0.5", true},
+        {"br, *", true},         {"gzip;q=0", false},
+        {"gzip;q=0;q=1", false}, {"gzip;q=1;q=0", false},
+        {"gzip;q=2", false},     {"gzip;q=", false},
+        {"gzip;q=1.000", true},  {"gzip; q=0.000, *", false},
+        {"br", false},           {"", false},
+        {"*;q=0", false},        {"identity, x-gzip", true},
+        {"gzip ;q=0.001", true}, {"gzipped", false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ck_assert_msg(text_accepts_gzip(text_of(cases[i].field)) == cases[i].gzip, "%s",

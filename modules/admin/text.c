@@ -127,18 +127,38 @@ bool text_next(struct weir_str *rest, char separator, struct weir_str *element)
     return true;
 }
 
-/* Whether parameters say q=0. */
+/* A weight above 0: qvalue, RFC 9110 section 12.4.2. */
+static bool is_weight(struct weir_str text)
+{
+    bool whole = text.len > 0 && text.ptr[0] == '1';
+    bool zero = true;
+
+    if (text.len == 0 || text.len > 5 || (!whole && text.ptr[0] != '0') ||
+        (text.len > 1 && text.ptr[1] != '.')) {
+        return false;
+    }
+    for (size_t i = 2; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
+            return false;
+        }
+        zero = zero && text.ptr[i] == '0';
+    }
+    return whole == zero; /* 1.000 at most, and not 0.000 */
+}
+
+/* Whether parameters say q=0, or what cannot be understood: another q behind it, say. */
 static bool is_refused(struct weir_str parameters)
 {
     struct weir_str parameter;
+    bool weighted = false;
+
     while (text_next(&parameters, ';', &parameter)) {
-        if (parameter.len >= 3 && lower(parameter.ptr[0]) == 'q' && parameter.ptr[1] == '=') {
-            for (size_t i = 2; i < parameter.len; i++) {
-                if (parameter.ptr[i] != '0' && parameter.ptr[i] != '.') {
-                    return false;
-                }
+        if (parameter.len >= 2 && lower(parameter.ptr[0]) == 'q' && parameter.ptr[1] == '=') {
+            struct weir_str value = {parameter.ptr + 2, parameter.len - 2};
+            if (weighted || !is_weight(value)) {
+                return true;
             }
-            return true;
+            weighted = true;
         }
     }
     return false;

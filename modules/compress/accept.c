@@ -94,16 +94,21 @@ static int read_weight(struct weir_str text)
     return weight <= WEIGHT_ONE ? weight : -1;
 }
 
-/* Of an element behind its name; malformed ones accept nothing. */
+/* Of an element behind its name; malformed ones accept nothing: two weights, say. */
 static int element_weight(struct weir_str parameters)
 {
     int weight = WEIGHT_ONE;
+    bool weighted = false;
 
     while (parameters.len > 0) {
         struct weir_str parameter = cut(&parameters, ';');
         struct weir_str name = cut(&parameter, '=');
         if (text_is(name, "q")) {
-            weight = read_weight(trim(parameter));
+            weight = weighted ? -1 : read_weight(trim(parameter));
+            weighted = true;
+            if (weight < 0) {
+                return 0;
+            }
         }
     }
     return weight > 0 ? weight : 0;

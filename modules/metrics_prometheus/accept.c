@@ -63,11 +63,13 @@ static int quality(struct weir_str text)
     return value <= 1000 ? value : 0;
 }
 
-/* One media range: which type it is, and its quality. A version that is not spoken has none. */
+/* One media range: which type it is, and its quality. A version that is not spoken has none, nor has one of two
+ * qualities. */
 static int range_quality(struct weir_str range, struct weir_str *type, const char *version)
 {
     struct weir_str part = {NULL, 0};
     int result = 1000;
+    bool weighted = false;
 
     next_part(&range, ';', type);
     while (next_part(&range, ';', &part)) {
@@ -78,7 +80,11 @@ static int range_quality(struct weir_str range, struct weir_str *type, const cha
         struct weir_str name = trim(part.ptr, equals);
         struct weir_str value = trim(equals + 1, part.ptr + part.len);
         if (is(name, "q")) {
-            result = quality(value);
+            result = weighted ? 0 : quality(value);
+            weighted = true;
+            if (result == 0) {
+                return 0;
+            }
         } else if (is(name, "version") && !is(value, version)) {
             return 0;
         }

@@ -213,6 +213,7 @@ START_TEST(accept_is_read_as_it_is_meant)
         {OPENMETRICS, true},
         {"Application/OpenMetrics-Text", true},
         {"application/openmetrics-text;q=0", false},
+        {"application/openmetrics-text;q=0;q=1", false},
         {"application/openmetrics-text;q=0.3,text/plain;q=0.7", false},
         {"application/openmetrics-text;q=0.5, text/plain;q=0.5", true},
         {"application/openmetrics-text; version=2.0.0", false},
