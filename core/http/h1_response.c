@@ -97,8 +97,6 @@ static enum h1_status judge(enum http_method method, struct http_response_head *
     if (head->status == 205 && framing.length > 0)
         return h1_refuse(error, 400, "content_in_205");
 
-    head->wants_websocket = head->status == 426 && framing.upgrade &&
-                            fields_list_has(&head->fields, FIELD_UPGRADE, STR("websocket"));
     head->keep_alive = !framing.close && (head->minor > 0 || framing.keep_alive);
     if (has_no_body(method, head->status)) {
         judge_no_body(head, &framing);

@@ -178,18 +178,18 @@ static void put_response_connection(struct writer *writer, const struct http_res
                                     const struct h1_response_shape *shape)
 {
     bool said = shape->close || shape->keep_alive_said;
+    bool to_what = head->status == 426 && fields_have(&head->fields, FIELD_UPGRADE);
     if (shape->upgrade) {
         PUT(writer, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
         return;
     }
-    if (likely(!said && !head->wants_websocket))
+    if (likely(!said && !to_what))
         return;
     PUT(writer, "Connection: ");
     if (said)
         put(writer, shape->close ? STR("close") : STR("keep-alive"));
-    if (head->wants_websocket) /* 426 says to what (RFC 9110 section 15.5.22) */
-        put(writer,
-            said ? STR(", Upgrade\r\nUpgrade: websocket") : STR("Upgrade\r\nUpgrade: websocket"));
+    if (to_what) /* the field itself is copied; who sends it names it here (RFC 9110 section 7.8) */
+        put(writer, said ? STR(", Upgrade") : STR("Upgrade"));
     PUT(writer, "\r\n");
 }
 
@@ -204,7 +204,8 @@ size_t h1_write_response(char *out, size_t size, const struct http_response_head
     PUT(&writer, " ");
     put(&writer, head->reason.len > 0 ? head->reason : http_reason_phrase(head->status));
     PUT(&writer, "\r\n");
-    put_fields(&writer, &head->fields, NEVER_COPIED);
+    put_fields(&writer, &head->fields,
+               head->status == 426 ? NEVER_COPIED & ~BIT(FIELD_UPGRADE) : NEVER_COPIED);
     put_response_framing(&writer, head, shape);
     put_extra(&writer, extra, extra_count);
     put_response_connection(&writer, head, shape);

@@ -370,6 +370,20 @@ void fields_drop_hop_by_hop(struct http_fields *fields)
     fields->seen &= ~HOP_BY_HOP;
 }
 
+void response_drop_hop_by_hop(struct http_response_head *head)
+{
+    struct http_fields *fields = &head->fields;
+    bool upgrade = head->status == 426 && fields_have(fields, FIELD_UPGRADE);
+
+    fields_drop_hop_by_hop(fields);
+    for (uint32_t i = 0; upgrade && i < fields->count; i++) {
+        if (fields->items[i].id == FIELD_UPGRADE) {
+            fields->items[i].dropped = false;
+            fields->seen |= BIT(FIELD_UPGRADE);
+        }
+    }
+}
+
 /* ---- moving ---- */
 
 struct move {

@@ -166,8 +166,11 @@ struct http_response_head {
     uint64_t content_length;
     bool has_content_length; /* also where body is BODY_NONE (HEAD) */
     bool keep_alive;         /* the server will take another request on this connection */
-    bool wants_websocket;    /* 426, for a request that should have asked for WebSocket */
 };
+
+/* The same for a response's fields. A 426 keeps its Upgrade, which says what would have been right (RFC 9110
+ * section 15.5.22). */
+void response_drop_hop_by_hop(struct http_response_head *head);
 
 /* After the bytes that the slices point into, from[0..len), were copied to `to`. */
 void request_head_rebase(struct http_request_head *head, const char *from, size_t len,

@@ -23,7 +23,7 @@ void stream_prepare_response(struct stream *stream)
     bool of_server = stream->phase == PHASE_RESPONSE;
 
     if (of_server) {
-        fields_drop_hop_by_hop(&head->fields);
+        response_drop_hop_by_hop(head);
         if (!fields_have(&head->fields, FIELD_DATE)) { /* RFC 9110 section 6.6.1 */
             fields_add(&head->fields, &stream->exchange.arena, STR("Date"),
                        worker_date(stream->worker));
@@ -31,7 +31,7 @@ void stream_prepare_response(struct stream *stream)
     }
     forwarding_response(stream);
     stream->response_open = true;
-    if (of_server && stream->pool->sticky != NULL && head->status != 101) {
+    if (of_server && stream->pool->sticky != NULL) {
         const struct use *use = stream->pool->sticky;
         struct instance *instance = use_on(use, stream->worker->index);
         const struct weir_sticky *ops = use->module->descriptor.sticky;

@@ -203,6 +203,43 @@ def test_switch_that_was_not_asked_for(start_weir, scripted_server):
         assert client.get("/", [("Upgrade", "websocket")]).status == 502, "not in Connection"
 
 
+def test_what_a_server_wants_instead_is_passed_on(start_weir, http_server):
+    """RFC 9110 section 15.5.22: 426 says by Upgrade what would have been right, whatever it is."""
+    wanted = [("Upgrade", "TLS/1.0, HTTP/1.1"), ("Connection", "Upgrade, X-Own"), ("X-Own", "1"),
+              ("Upgrade", "h2c")]
+    weir = start_weir(conf.one_pool({"a": http_server("a", lambda request: Reply(
+        b"no", status=426, headers=wanted))}))
+    with weir.client() as client:
+        response = client.get("/", [("Connection", "Upgrade"), ("Upgrade", "h2c")])
+        assert response.status == 426 and response.body == b"no"
+        assert response.headers.all("Upgrade") == ["TLS/1.0, HTTP/1.1", "h2c"]
+        assert response.headers.get("Connection") == "Upgrade"
+        assert "X-Own" not in response.headers
+        assert client.get("/").status == 426, "the connection goes on"
+
+
+def test_switch_carries_the_session(start_weir, scripted_server):
+    """A WebSocket may be the first that a browser asks for."""
+    def script(peer):
+        peer.request()
+        peer.send(SWITCHED)
+        peer.at_end()
+
+    servers = {name: scripted_server(script) for name in "abc"}
+    weir = start_weir(conf.one_pool(servers, 'sticky "cookie" {}'), workers=1)
+    with weir.client() as client:
+        client.send(UPGRADE)
+        first = client.begin()
+    assert first.status == 101
+    cookie = first.headers.get("Set-Cookie").partition(";")[0]
+    for _ in range(4):
+        with weir.client() as client:
+            client.send(UPGRADE.replace("Host:", f"Cookie: {cookie}\r\nHost:"))
+            response = client.begin()
+        assert response.status == 101 and "Set-Cookie" not in response.headers
+    assert len({entry["server"] for entry in weir.access(5)}) == 1
+
+
 def test_other_upgrades_are_not_passed_on(start_weir, http_server):
     web = http_server("a")
     weir = start_weir(conf.one_pool({"a": web}))

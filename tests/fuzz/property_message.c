@@ -323,7 +323,7 @@ void property_response(const uint8_t *data, size_t len)
     }
     copy = property_copy(data + 1, len - 1);
     HOLDS(parse_whole(&subject, copy, len - 1) == H1_DONE);
-    fields_drop_hop_by_hop(&subject.head.fields);
+    response_drop_hop_by_hop(&subject.head);
     response_round_trip(&subject, data[0]);
     arena_reset(&subject.arena);
     free(copy);

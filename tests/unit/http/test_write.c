@@ -244,18 +244,29 @@ static const struct {
      METHOD_GET},
     {"9110 15.5.22: 426 says to what",
      "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
-     "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: Upgrade\r\n"
-     "Upgrade: websocket\r\n\r\n",
+     "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nContent-Length: 0\r\n"
+     "Connection: Upgrade\r\n\r\n",
      KEEP, METHOD_GET},
     {"9110 15.5.22: and that it ends",
      "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: x, websocket\r\nContent-Length: 0\r\n\r\n",
-     "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\nConnection: close, Upgrade\r\n"
-     "Upgrade: websocket\r\n\r\n",
+     "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x, websocket\r\nContent-Length: 0\r\n"
+     "Connection: close, Upgrade\r\n\r\n",
      {.client_minor = 1, .close = true},
      METHOD_GET},
-    {"9110 7.8: nothing but WebSocket",
-     "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n",
-     "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", KEEP, METHOD_GET},
+    {"9110 15.5.22: whatever it is, on any number of lines",
+     "HTTP/1.1 426 \r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 0\r\n"
+     "Upgrade: TLS/1.0, HTTP/1.1\r\n\r\n",
+     "HTTP/1.1 426 Upgrade Required\r\nUpgrade: h2c\r\nUpgrade: TLS/1.0, HTTP/1.1\r\n"
+     "Content-Length: 0\r\nConnection: Upgrade\r\n\r\n",
+     KEEP, METHOD_GET},
+    {"9110 15.5.22: and where Connection does not name it",
+     "HTTP/1.1 426 \r\nUpgrade: HTTP/3.0\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 426 Upgrade Required\r\nUpgrade: HTTP/3.0\r\nContent-Length: 0\r\n"
+     "Connection: Upgrade\r\n\r\n",
+     KEEP, METHOD_GET},
+    {"9110 7.8: in other responses nothing is offered",
+     "HTTP/1.1 200 \r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", KEEP, METHOD_GET},
     {"9110 7.6.1: hop by hop",
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: a\r\nA: b\r\nKeep-Alive: "
      "timeout=5\r\nProxy-Connection: x\r\nSet-Cookie: c\r\n\r\n",
@@ -265,7 +276,7 @@ static const struct {
 START_TEST(response_heads)
 {
     struct http_response_head head = response_of(responses[_i].in, responses[_i].method);
-    fields_drop_hop_by_hop(&head.fields);
+    response_drop_hop_by_hop(&head);
     const char *written = response_written(&head, &responses[_i].shape);
     ck_assert_msg(strcmp(written, responses[_i].out) == 0, "%s:\n%s\nwanted\n%s",
                   responses[_i].rule, written, responses[_i].out);
