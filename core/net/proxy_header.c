@@ -140,6 +140,7 @@ static const char v2_signature[12] = {'\r', '\n', '\r', '\n', '\0', '\r',
 
 enum { V2_LOCAL = 0x20, V2_PROXY = 0x21 };
 enum { V2_UNSPEC = 0x00, V2_TCP4 = 0x11, V2_TCP6 = 0x21, V2_UNIX = 0x31 };
+enum { V2_UDP4 = 0x12, V2_UDP6 = 0x22, V2_UNIX_DATAGRAM = 0x32 };
 enum { V2_TCP4_SIZE = 12, V2_TCP6_SIZE = 36, V2_UNIX_SIZE = 216, V2_PATH_SIZE = 108 };
 
 #define TLV_HEAD   3u
@@ -228,12 +229,19 @@ static void v2_ipv6(const char *data, const char *port, struct address *address)
     memcpy(&address->u.in6.sin6_port, port, 2);
 }
 
+/* Defined, and not served: the receiver takes it as it takes UNSPEC, and goes by the connection's real ends
+ * (section 2.2). All others are to be refused. */
+static bool v2_unspecified(unsigned family)
+{
+    return family == V2_UNSPEC || family == V2_UDP4 || family == V2_UDP6 ||
+           family == V2_UNIX_DATAGRAM;
+}
+
 /* The block's addresses; *used says how many bytes they take. false: no such family, or cut. */
 static bool v2_addresses(const char *block, size_t len, unsigned family,
                          struct proxy_header *header, size_t *used)
 {
     switch (family) {
-    case V2_UNSPEC: *used = 0; return true;
     case V2_TCP4:
         *used = V2_TCP4_SIZE;
         if (len >= *used) {
@@ -255,7 +263,7 @@ static bool v2_addresses(const char *block, size_t len, unsigned family,
             v2_path(block + V2_PATH_SIZE, &header->destination);
         }
         break;
-    default: return false; /* datagrams do not come over a stream; others are not defined */
+    default: return false;
     }
     header->known = len >= *used;
     return header->known;
@@ -283,14 +291,13 @@ static enum proxy_header_result v2_parse(const char *data, size_t len, struct pr
     if (len < header->len) {
         return PROXY_HEADER_INCOMPLETE;
     }
-    if (command == V2_LOCAL) {
+    if (command == V2_LOCAL || v2_unspecified(family)) {
         return PROXY_HEADER_OK; /* the block is to be discarded, whatever it says */
     }
     if (!v2_addresses(data + V2_FIXED, block_len, family, header, &used)) {
         return bad(reason, "its addresses are cut, or of a kind that is not known");
     }
-    /* In UNSPEC the length of the addresses is not known, so neither is where TLVs begin. */
-    if (family != V2_UNSPEC && !v2_tlvs(data, V2_FIXED + used, header->len, reason)) {
+    if (!v2_tlvs(data, V2_FIXED + used, header->len, reason)) {
         return PROXY_HEADER_BAD;
     }
     return PROXY_HEADER_OK;

@@ -79,9 +79,17 @@ def test_header_before_tls(start_weir, server, certs, header):
     assert server.requests[-1].headers.get("X-Forwarded-Proto") == "https"
 
 
-@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", proxy_header.LOCAL,
-                                    proxy_header.v2(command=0x20)],
-                         ids=["unknown", "local", "local-with-addresses"])
+# The protocol's section 2.2: what is not served is taken as UNSPEC, addresses and TLVs passed over by length.
+UDP = {"udp4": 0x12, "udp6": 0x22, "unix-datagram": 0x32, "unspec": 0x00}
+
+
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n",
+                                    b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n",
+                                    proxy_header.LOCAL, proxy_header.v2(command=0x20),
+                                    *(proxy_header.SIGNATURE + bytes([0x21, family]) + b"\x00\xe6" +
+                                      bytes(range(230)) for family in UDP.values())],
+                         ids=["unknown", "unknown-with-addresses", "local", "local-with-addresses",
+                              *UDP])
 def test_connections_of_the_proxy_itself(start_weir, server, header):
     weir = start(start_weir, server, TRUSTED + "proxy_protocol = require")
     with weir.client(preface=header) as client:
@@ -118,7 +126,7 @@ BAD = [
     b"PROXY TCP9 192.0.2.7 198.51.100.1 4711 443\r\n",
     b"PROXY " + b"x" * 200 + b"\r\n",
     proxy_header.SIGNATURE + b"\x11\x11\x00\x00",
-    proxy_header.SIGNATURE + b"\x21\x12\x00\x0c" + bytes(12),
+    proxy_header.SIGNATURE + b"\x21\x13\x00\x0c" + bytes(12),
     proxy_header.SIGNATURE + b"\x21\x11\x00\x04" + bytes(4),
     proxy_header.SIGNATURE + b"\x21\x11\xff\xff" + bytes(100),
     proxy_header.v2(checksum=True, spoil=1),

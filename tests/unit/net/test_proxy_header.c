@@ -167,6 +167,15 @@ START_TEST(version_2)
     expect_known(data, v2(data, 0x20, 0x11, IPV4_BLOCK, 12), NULL, NULL);
     expect_known(data, v2(data, 0x20, 0xff, "junk", 4), NULL, NULL);
     expect_known(data, v2(data, 0x21, 0x00, "junk", 4), NULL, NULL);
+    /* Datagrams, which a receiver takes as UNSPEC where it does not serve them (section 2.2): the block is
+     * passed over by its length, TLVs and all. */
+    static const unsigned datagrams[] = {0x12, 0x22, 0x32};
+    memset(block, 0x5a, sizeof(block));
+    for (size_t i = 0; i < ARRAY_COUNT(datagrams); i++) {
+        expect_known(data, v2(data, 0x21, datagrams[i], IPV4_BLOCK, 12), NULL, NULL);
+        expect_known(data, v2(data, 0x21, datagrams[i], block, 230), NULL, NULL);
+        expect_known(data, v2(data, 0x21, datagrams[i], "", 0), NULL, NULL);
+    }
 }
 END_TEST
 
@@ -180,8 +189,10 @@ START_TEST(version_2_malformed)
         {0x11, 0x11, IPV4_BLOCK, 12}, /* version 1 in binary */
         {0x22, 0x11, IPV4_BLOCK, 12}, /* no such command */
         {0x31, 0x11, IPV4_BLOCK, 12},
-        {0x21, 0x12, IPV4_BLOCK, 12}, /* UDP */
-        {0x21, 0x10, IPV4_BLOCK, 12},
+        {0x21, 0x10, IPV4_BLOCK, 12}, /* families that are not defined */
+        {0x21, 0x02, IPV4_BLOCK, 12},
+        {0x21, 0x13, IPV4_BLOCK, 12},
+        {0x21, 0x42, IPV4_BLOCK, 12},
         {0x21, 0x41, IPV4_BLOCK, 12},
         {0x21, 0x11, IPV4_BLOCK, 11},
         {0x21, 0x11, "", 0},
