@@ -36,6 +36,12 @@ void arena_cache_free(struct arena_cache *cache);
 /* Takes no memory yet. */
 void arena_init(struct arena *arena, struct arena_cache *cache, size_t limit);
 
+/* Raises the limit, if there is one: for what has to be said when it is reached. */
+static inline void arena_allow(struct arena *arena, size_t more)
+{
+    arena->limit += arena->limit > 0 ? more : 0;
+}
+
 /* Gives all blocks back; the arena can be used again. */
 void arena_reset(struct arena *arena);
 

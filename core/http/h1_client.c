@@ -168,6 +168,7 @@ static void client_begin(struct h1_client *c, struct http_response_head *head, c
         break;
     }
     bool done = c->state == STATE_DONE;
+    c->reusable = c->reusable && (!done || surplus == 0); /* the stream may let go at once */
     c->owner->events->on_response(exchange);
     if (done && c->up.exchange == exchange) {
         client_response_whole(c, surplus);
@@ -397,7 +398,8 @@ static void up_trailer(struct up *up, struct weir_str name, struct weir_str valu
     }
     size_t size = name.len + value.len + 4;
     char *out = batch_reserve(c->batch, c->conn, size + 3);
-    if (out == NULL) {
+    bool reserved = out != NULL;
+    if (!reserved && (out = arena_bytes(&up->exchange->arena, size + 3)) == NULL) {
         return;
     }
     size_t at = 0;
@@ -415,7 +417,11 @@ static void up_trailer(struct up *up, struct weir_str name, struct weir_str valu
         at += value.len;
     }
     memcpy(out + at, "\r\n", 2);
-    batch_commit(c->batch, at + 2);
+    if (reserved) {
+        batch_commit(c->batch, at + 2);
+    } else {
+        batch_add(c->batch, c->conn, out, at + 2);
+    }
 }
 
 static void up_end(struct up *up)

@@ -12,6 +12,10 @@ static void down_write_head(struct h1_server *s, const struct http_response_head
     size_t size = h1_response_size(head, NULL, 0), len = 0;
     char *out = batch_reserve(s->batch, s->conn, size);
 
+    if (out == NULL &&
+        head->status >= 200) { /* its fields are within the limit: so may their text */
+        arena_allow(&exchange->arena, size + ARENA_BLOCK_SIZE);
+    }
     if (out != NULL) {
         len = h1_write_response(out, size, head, shape, NULL, 0);
         batch_commit(s->batch, len);
@@ -129,7 +133,8 @@ static void down_trailer(struct down *down, struct weir_str name, struct weir_st
     down_last_chunk(s);
     size_t size = name.len + value.len + 4;
     char *out = batch_reserve(s->batch, s->conn, size);
-    if (out == NULL) {
+    bool reserved = out != NULL;
+    if (!reserved && (out = arena_bytes(&down->exchange->arena, size)) == NULL) {
         return;
     }
     memcpy(out, name.ptr, name.len);
@@ -138,7 +143,11 @@ static void down_trailer(struct down *down, struct weir_str name, struct weir_st
         memcpy(out + name.len + 2, value.ptr, value.len);
     }
     memcpy(out + size - 2, "\r\n", 2);
-    batch_commit(s->batch, size);
+    if (reserved) {
+        batch_commit(s->batch, size);
+    } else {
+        batch_add(s->batch, s->conn, out, size);
+    }
 }
 
 static void down_end(struct down *down)

@@ -249,6 +249,22 @@ bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str
     return true;
 }
 
+bool fields_set(struct http_fields *fields, struct arena *arena, struct weir_str name,
+                struct weir_str value)
+{
+    uint32_t before = fields->count;
+    if (!fields_add(fields, arena, name, value))
+        return false;
+    const struct http_field *added = &fields->items[before];
+    for (uint32_t i = 0; i < before; i++) {
+        struct http_field *field = &fields->items[i];
+        if (field->id == added->id &&
+            (added->id != FIELD_OTHER || str_equal_nocase(field->name, name)))
+            field->dropped = true;
+    }
+    return true;
+}
+
 size_t fields_drop(struct http_fields *fields, enum field_id id)
 {
     ASSERT(id != FIELD_OTHER);

@@ -79,6 +79,9 @@ struct http_field *fields_find_name(const struct http_fields *fields, struct wei
  * or the value has a control character. */
 bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str name,
                 struct weir_str value);
+/* The same in the place of all fields of that name; false: nothing has changed. */
+bool fields_set(struct http_fields *fields, struct arena *arena, struct weir_str name,
+                struct weir_str value);
 /* For parsers: one more item, not initialised, whose caller also sets its bit in `seen`; NULL:
  * no memory. */
 struct http_field *fields_append(struct http_fields *fields, struct arena *arena);

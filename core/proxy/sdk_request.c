@@ -114,38 +114,21 @@ static bool may_change(struct weir_str name)
     }
 }
 
-static enum weir_status add_field(struct exchange *exchange, struct http_fields *fields, bool open,
-                                  struct weir_str name, struct weir_str value)
+/* Adds a field, or sets it in the place of those of its name; without memory nothing has changed. */
+static enum weir_status put_field(struct exchange *exchange, struct http_fields *fields, bool open,
+                                  bool set, struct weir_str name, struct weir_str value)
 {
+    struct arena *arena = &exchange->arena;
+
     if (!open || !may_change(name) || !field_value_valid(value)) {
         return WEIR_INVALID;
     }
-    struct weir_str name_copy = arena_copy(&exchange->arena, name);
-    struct weir_str value_copy = arena_copy(&exchange->arena, value);
-    if (name_copy.ptr == NULL || value_copy.ptr == NULL ||
-        !fields_add(fields, &exchange->arena, name_copy, value_copy)) {
-        return WEIR_NO_MEMORY;
-    }
-    return WEIR_OK;
-}
-
-static enum weir_status set_field(struct exchange *exchange, struct http_fields *fields, bool open,
-                                  struct weir_str name, struct weir_str value)
-{
-    if (!open || !may_change(name) || !field_value_valid(value)) {
-        return WEIR_INVALID;
-    }
-    fields_drop_name(fields, name);
-    return add_field(exchange, fields, open, name, value);
-}
-
-/* What a module says or takes away of the request, servers that cannot tell '-' from '_' must not read of the
- * client after all. */
-static void drop_aliases(struct stream *stream, struct weir_str name)
-{
-    if (memchr(name.ptr, '-', name.len) != NULL) {
-        fields_drop_aliases(&stream->exchange.request.fields, name);
-    }
+    name = arena_copy(arena, name);
+    value = arena_copy(arena, value);
+    bool done =
+        name.ptr != NULL && value.ptr != NULL &&
+        (set ? fields_set(fields, arena, name, value) : fields_add(fields, arena, name, value));
+    return done ? WEIR_OK : WEIR_NO_MEMORY;
 }
 
 static bool request_header(const struct weir_request *req, struct weir_str name,
@@ -164,15 +147,29 @@ static struct weir_field request_field(const struct weir_request *req, size_t in
     return live_field(&stream_of_request(req)->exchange.request.fields, index);
 }
 
+/* What a module says or takes away of the request, servers that cannot tell '-' from '_' must not read of the
+ * client after all. */
+static void drop_aliases(struct stream *stream, struct weir_str name)
+{
+    if (memchr(name.ptr, '-', name.len) != NULL) {
+        fields_drop_aliases(&stream->exchange.request.fields, name);
+    }
+}
+
+static enum weir_status request_put(struct weir_request *req, bool set, struct weir_str name,
+                                    struct weir_str value)
+{
+    struct stream *stream = stream_of_request(req);
+    return put_field(&stream->exchange, &stream->exchange.request.fields,
+                     stream->request_open || stream->phase < PHASE_SENT, set, name, value);
+}
+
 static enum weir_status request_set_header(struct weir_request *req, struct weir_str name,
                                            struct weir_str value)
 {
-    struct stream *stream = stream_of_request(req);
-    enum weir_status status =
-        set_field(&stream->exchange, &stream->exchange.request.fields,
-                  stream->request_open || stream->phase < PHASE_SENT, name, value);
+    enum weir_status status = request_put(req, true, name, value);
     if (status == WEIR_OK) {
-        drop_aliases(stream, name);
+        drop_aliases(stream_of_request(req), name);
     }
     return status;
 }
@@ -180,9 +177,7 @@ static enum weir_status request_set_header(struct weir_request *req, struct weir
 static enum weir_status request_add_header(struct weir_request *req, struct weir_str name,
                                            struct weir_str value)
 {
-    struct stream *stream = stream_of_request(req);
-    return add_field(&stream->exchange, &stream->exchange.request.fields,
-                     stream->request_open || stream->phase < PHASE_SENT, name, value);
+    return request_put(req, false, name, value);
 }
 
 static size_t request_remove_header(struct weir_request *req, struct weir_str name)
@@ -277,20 +272,28 @@ static struct weir_field response_field(const struct weir_response *resp, size_t
     return live_field(&stream_of_response(resp)->exchange.response.fields, index);
 }
 
+/* A response without a field that it should have must not go out: it may be what keeps a browser from
+ * harm. Whether the module looks at the result or not. */
+static enum weir_status response_put(struct weir_response *resp, bool set, struct weir_str name,
+                                     struct weir_str value)
+{
+    struct stream *stream = stream_of_response(resp);
+    enum weir_status status = put_field(&stream->exchange, &stream->exchange.response.fields,
+                                        stream->response_open, set, name, value);
+    stream->response_failed |= status == WEIR_NO_MEMORY;
+    return status;
+}
+
 static enum weir_status response_set_header(struct weir_response *resp, struct weir_str name,
                                             struct weir_str value)
 {
-    struct stream *stream = stream_of_response(resp);
-    return set_field(&stream->exchange, &stream->exchange.response.fields, stream->response_open,
-                     name, value);
+    return response_put(resp, true, name, value);
 }
 
 static enum weir_status response_add_header(struct weir_response *resp, struct weir_str name,
                                             struct weir_str value)
 {
-    struct stream *stream = stream_of_response(resp);
-    return add_field(&stream->exchange, &stream->exchange.response.fields, stream->response_open,
-                     name, value);
+    return response_put(resp, false, name, value);
 }
 
 static size_t response_remove_header(struct weir_response *resp, struct weir_str name)

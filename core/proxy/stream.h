@@ -64,6 +64,8 @@ struct stream {
     bool told_balancer;   /* on_assign has run; on_complete is owed */
     bool sticky_known;    /* the server is the one that sticky named */
     bool response_open;   /* on_response hooks run: response fields may change */
+    bool response_failed; /* one of them could not make what it should */
+    bool bare;            /* no hook sees the answer, since one has failed on the response before */
     bool request_open;    /* request fields may change */
     bool handler_running; /* its on_request was WEIR_OK, on_end has not been called */
     bool want_new;        /* no idle connection: one was dead already */
@@ -122,8 +124,8 @@ struct stream {
     uint64_t start_ns, assigned_ns, queued_ns, connect_start_ns, last_progress_ns;
     uint64_t queue_total_ns, connect_total_ns, first_byte_ns;
     uint64_t start_wall_ms;
-    struct weir_str detail;     /* why a message was refused: a fixed word; empty: see reason */
-    struct stream_slots *slots; /* newest first, from the arena; sdk_request.c's */
+    struct weir_str detail;       /* why a message was refused: a fixed word; empty: see reason */
+    struct stream_slots *slots;   /* newest first, from the arena; sdk_request.c's */
 
     /* filters: stream_filter.c's */
     const struct use_list *route_filters; /* NULL: no route (yet), or it has none */
@@ -190,6 +192,8 @@ void stream_timeout(struct stream *stream);
 void stream_reply_error(struct stream *stream, unsigned status, enum reason reason);
 /* Breaks the response off, or answers `status` when none has begun. */
 void stream_break(struct stream *stream, unsigned status, enum reason reason);
+/* 500, in the place of a response that hooks could not make; none sees this one. */
+void stream_reply_failed(struct stream *stream);
 void stream_redirect(struct stream *stream, unsigned status, struct weir_str location);
 /* What http.h says of weir_reply_error, weir_reply_begin and its kin. */
 enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
@@ -206,8 +210,9 @@ void stream_reply_abort(struct stream *stream);
 bool stream_prepare_request(struct stream *stream);
 /* Fields that are added on each attempt. */
 size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREAM_EXTRAS]);
-/* Hooks of sticky and filters, then hop-by-hop fields. */
-void stream_prepare_response(struct stream *stream);
+/* Hooks of sticky and filters, then hop-by-hop fields. false: one has failed, and the response must not go
+ * out: stream_reply_failed. */
+bool stream_prepare_response(struct stream *stream);
 
 /* ---- stream_log.c: the end ---- */
 /* Statistics and loggers. Once a stream that had a request. */

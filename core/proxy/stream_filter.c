@@ -91,7 +91,7 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
 
 static void run_response_filters(struct stream *stream, const struct use_list *filters)
 {
-    for (size_t i = filters->count; i > 0; i--) {
+    for (size_t i = filters->count; i > 0 && likely(!stream->response_failed); i--) {
         const struct use *use = filters->items[i - 1];
         const struct weir_filter *ops = use->module->descriptor.filter;
         struct instance *instance = use_on(use, stream->worker->index);
@@ -99,6 +99,9 @@ static void run_response_filters(struct stream *stream, const struct use_list *f
             stream->filtering = instance;
             ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
                              &stream->response_handle);
+        }
+        if (unlikely(stream->response_failed)) {
+            stream->detail = str_from(use->module->name);
         }
     }
     stream->filtering = NULL;
@@ -144,7 +147,7 @@ void stream_filter_response(struct stream *stream)
     run_response_filters(stream, &stream->listener->filters);
     if (unlikely(stream->chain != NULL)) {
         chain_fit_head(stream);
-        if (stream->exchange.response.body == BODY_NONE) {
+        if (stream->exchange.response.body == BODY_NONE || stream->response_failed) {
             chain_close(stream);
         }
     }

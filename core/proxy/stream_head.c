@@ -3,6 +3,7 @@
  * Heads on their way: what a proxy must take out of them and put into them (RFC 9110 section 7.6), and
  * the hooks that see them.
  */
+#include "base/log.h"
 #include "proxy/forwarding.h"
 #include "proxy/stream_filter.h"
 
@@ -17,7 +18,31 @@ size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREA
     return stream->extra_count;
 }
 
-void stream_prepare_response(struct stream *stream)
+static void run_sticky(struct stream *stream)
+{
+    const struct use *use = stream->pool->sticky;
+    struct instance *instance = use_on(use, stream->worker->index);
+    const struct weir_sticky *ops = use->module->descriptor.sticky;
+
+    if (ops->on_response != NULL) {
+        ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
+                         &stream->response_handle, stream->served_by, stream->sticky_known);
+    }
+    if (unlikely(stream->response_failed)) {
+        stream->detail = str_from(use->module->name);
+    }
+}
+
+static void tell_failed(const struct stream *stream)
+{
+    static struct log_limit limit;
+    log_limited(&limit, WEIR_LOG_ERROR, "stream",
+                "module \"%.*s\" could not make a response's fields, which may be too long; the "
+                "client gets 500",
+                STR_ARGS(stream->detail));
+}
+
+bool stream_prepare_response(struct stream *stream)
 {
     struct http_response_head *head = &stream->exchange.response;
     bool of_server = stream->phase == PHASE_RESPONSE;
@@ -30,15 +55,12 @@ void stream_prepare_response(struct stream *stream)
         }
     }
     forwarding_response(stream);
+    if (unlikely(stream->bare)) {
+        return true;
+    }
     stream->response_open = true;
     if (of_server && stream->pool->sticky != NULL) {
-        const struct use *use = stream->pool->sticky;
-        struct instance *instance = use_on(use, stream->worker->index);
-        const struct weir_sticky *ops = use->module->descriptor.sticky;
-        if (ops->on_response != NULL) {
-            ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
-                             &stream->response_handle, stream->served_by, stream->sticky_known);
-        }
+        run_sticky(stream);
     }
     if (of_server && stream->session != 0) {
         sessions_note(&stream->server->sessions, stream->session,
@@ -46,4 +68,9 @@ void stream_prepare_response(struct stream *stream)
     }
     stream_filter_response(stream);
     stream->response_open = false;
+    if (unlikely(stream->response_failed)) {
+        tell_failed(stream);
+        return false;
+    }
+    return true;
 }

@@ -7,6 +7,9 @@
 #include "http/h1_write.h"
 #include "proxy/stream_filter.h"
 
+/* Memory of an answer beyond what the request may use up: that it is used up may be what is to be told. */
+#define REPLY_MEMORY 4096u
+
 static void stream_note(struct stream *stream, enum reason reason)
 {
     if (stream->reason == REASON_NONE) {
@@ -30,13 +33,17 @@ static bool wants_json(const struct stream *stream)
     return json && !html;
 }
 
-/* Begins the response: hooks, then out. */
-static void reply_head(struct stream *stream)
+/* Begins the response: hooks, then out. false: a hook has failed, and 500 is out. */
+static bool reply_head(struct stream *stream)
 {
     struct exchange *exchange = &stream->exchange;
     stream->phase = PHASE_LOCAL;
-    stream_prepare_response(stream);
+    if (unlikely(!stream_prepare_response(stream))) {
+        stream_reply_failed(stream);
+        return false;
+    }
     exchange->down->ops->head(exchange->down, &exchange->response, false);
+    return true;
 }
 
 static void reply_fields(struct stream *stream, unsigned status)
@@ -44,6 +51,7 @@ static void reply_fields(struct stream *stream, unsigned status)
     struct http_response_head *head = &stream->exchange.response;
     struct arena *arena = &stream->exchange.arena;
 
+    arena_allow(arena, REPLY_MEMORY);
     *head = (struct http_response_head){.status = (uint16_t)status, .minor = 1};
     fields_add(&head->fields, arena, STR("Date"), worker_date(stream->worker));
 }
@@ -58,7 +66,9 @@ static void reply_body(struct stream *stream, struct weir_str body)
     head->content_length = body.len;
     head->has_content_length = head->status != 204;
     head->body = none ? BODY_NONE : BODY_LENGTH;
-    reply_head(stream);
+    if (!reply_head(stream)) {
+        return;
+    }
     if (stream->chain != NULL) {
         chain_data(stream, body.ptr, body.len);
         chain_end(stream);
@@ -124,6 +134,14 @@ void stream_reply_error(struct stream *stream, unsigned status, enum reason reas
 {
     reply_fields(stream, status);
     reply_page(stream, status, reason);
+}
+
+void stream_reply_failed(struct stream *stream)
+{
+    chain_close(stream);
+    stream->bare = true;
+    stream->reason = REASON_MODULE_FAILED; /* whatever it was before */
+    stream_reply_error(stream, 500, REASON_MODULE_FAILED);
 }
 
 enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
@@ -194,8 +212,7 @@ enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
     }
     bool none = exchange->request.method == METHOD_HEAD || status == 204 || status == 304;
     head->body = none ? BODY_NONE : content_length >= 0 ? BODY_LENGTH : BODY_CHUNKED;
-    reply_head(stream);
-    return WEIR_OK;
+    return reply_head(stream) ? WEIR_OK : WEIR_NO_MEMORY;
 }
 
 size_t stream_reply_write(struct stream *stream, const void *data, size_t len)
@@ -231,5 +248,9 @@ void stream_reply_end(struct stream *stream)
 
 void stream_reply_abort(struct stream *stream)
 {
+    if (stream->response_open) {
+        stream->response_failed = true;
+        return;
+    }
     stream_break(stream, 500, REASON_MODULE_FAILED);
 }

@@ -235,13 +235,18 @@ static void up_response(struct exchange *exchange)
 
     stream_progress(stream);
     stream->phase = PHASE_RESPONSE;
-    stream->tunnel = tunnel;
     stream->first_byte_ns = stream->last_progress_ns - stream->assigned_ns;
     if (stream->first_byte_ns == 0) {
         stream->first_byte_ns = 1; /* the same turn: it came all the same */
     }
     stream_set_timer(stream, stream->pool->settings->idle_timeout);
-    stream_prepare_response(stream);
+    if (!stream_prepare_response(stream)) {
+        stream->attempt_reason = REASON_MODULE_FAILED;
+        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+        stream_reply_failed(stream);
+        return;
+    }
+    stream->tunnel = tunnel;
     exchange->down->ops->head(exchange->down, &exchange->response, tunnel);
 }
 

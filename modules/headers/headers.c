@@ -336,9 +336,9 @@ static void on_response(struct weir_context *ctx, void *instance, struct weir_re
     }
     for (size_t i = 0; i < rule->response.count; i++) {
         if (change_response(&rule->response.items[i], resp, &source) != WEIR_OK) {
-            weir_log(ctx, WEIR_LOG_WARNING,
-                     "a response's field \"%.*s\" was not changed: no memory",
-                     (int)rule->response.items[i].name.len, rule->response.items[i].name.ptr);
+            /* The operator relies on it: better no response than one without. */
+            weir_reply_abort(req);
+            return;
         }
     }
 }

@@ -186,3 +186,40 @@ def test_mistakes_have_file_and_line(start_weir, http_server, wrong, told):
     assert told in log
     assert f"weir.conf:{line}: " in log
     view(weir.get("/"))
+
+
+def test_fields_that_get_too_long_are_an_error(start_weir, http_server):
+    """A field that the operator relies on is not left out in silence: no response goes out without it."""
+    long = "{header:X-Long}" * 40
+    web = http_server(handler=echo)
+    text = HEADERS + conf.one_pool({"a": web}, "", block(
+        f'path = {{"/response"}}  response_set = {{"Strict-Transport-Security: max-age={long}"}}') +
+        block(f'path = {{"/request"}}  request_set = {{"X-Many: {long}"}}'))
+    weir = start_weir(text, workers=1)
+    with weir.client() as client:
+        assert client.get("/response", [("X-Long", "short")]).status == 200
+        response = client.get("/response", [("X-Long", "x" * 15000)])
+        assert response.status == 500
+        assert response.headers.get("Content-Type").startswith("text/html")
+        assert "X-From" not in response.headers and b"500" in response.body
+        response = client.get("/response", [("X-Long", "x" * 1000)])
+        assert response.status == 200, "what is within the limit goes out whole, however large"
+        assert len(response.headers.get("Strict-Transport-Security")) > 40000
+        response = client.get("/request", [("X-Long", "x" * 15000)])
+        assert response.status == 500
+        assert client.get("/").status == 200, "the connection goes on"
+    entries = weir.access(5)
+    told = [(entry["status"], entry["reason"], entry.get("detail")) for entry in entries]
+    assert told[1] == (500, "module_failed", "headers")
+    assert told[3][:2] == (500, "module_failed")
+    weir.wait_log('module "headers" could not make a response')
+    assert web.targets() == ["/response", "/response", "/response", "/"]
+
+
+def test_own_answers_with_fields_that_get_too_long(start_weir, http_server):
+    weir = start_weir(HEADERS + conf.one_pool({"a": http_server(handler=echo)}, "", block(
+        'response_set = {"X-Echo: ' + "{header:X-Long}" * 40 + '"}')).replace('"/"', '"/there"'))
+    response = weir.get("/nowhere", [("X-Long", "x" * 15000)])
+    assert (response.status, "X-Echo" in response.headers) == (500, False)
+    assert weir.access(1)[0]["reason"] == "module_failed"
+    assert weir.get("/nowhere", [("X-Long", "x")]).headers.get("X-Echo") == "x" * 40

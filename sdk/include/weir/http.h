@@ -320,7 +320,9 @@ static inline void weir_reply_end(struct weir_request *req)
     req->host->reply_end(req);
 }
 
-/** Breaks the answer off, so that the client sees that it is not whole. */
+/** Breaks the answer off, so that the client sees that it is not whole. Inside on_response, of a server's response
+ * as well: the client gets 500 in its place. A weir_response_set_header or weir_response_add_header there that
+ * is without memory, since fields got too long, does so by itself. */
 static inline void weir_reply_abort(struct weir_request *req)
 {
     req->host->reply_abort(req);

@@ -349,6 +349,33 @@ START_TEST(hop_by_hop)
 }
 END_TEST
 
+START_TEST(setting_replaces_or_changes_nothing)
+{
+    struct arena small;
+    struct http_fields few = {0};
+
+    add("Server", "a");
+    add("X-Own", "1");
+    add("SERVER", "b");
+    add("x-own", "2");
+    ck_assert(fields_set(&fields, &arena, STR("server"), STR("c")));
+    ck_assert(fields_set(&fields, &arena, STR("X-OWN"), STR("3")));
+    ck_assert(fields_set(&fields, &arena, STR("X-New"), STR("4")));
+    ck_assert(str_equal(fields_find(&fields, FIELD_SERVER)->value, STR("c")));
+    ck_assert_uint_eq(fields_drop(&fields, FIELD_SERVER), 1);
+    ck_assert(str_equal(fields_find_name(&fields, STR("x-own"))->value, STR("3")));
+    ck_assert_uint_eq(fields_drop_name(&fields, STR("x-own")), 1);
+    ck_assert_uint_eq(fields_drop_name(&fields, STR("x-new")), 1);
+
+    arena_init(&small, NULL, ARENA_BLOCK_SIZE);
+    ck_assert(fields_add(&few, &small, STR("A"), STR("old")));
+    while (fields_add(&few, &small, STR("B"), STR("b"))) {}
+    ck_assert(!fields_set(&few, &small, STR("A"), STR("new")));
+    ck_assert(str_equal(fields_find_name(&few, STR("A"))->value, STR("old")));
+    arena_reset(&small);
+}
+END_TEST
+
 /* ---- moving ---- */
 
 START_TEST(slices_move_with_their_bytes)
@@ -426,6 +453,7 @@ static Suite *message_suite(void)
     tcase_add_checked_fixture(lists, set_up, tear_down);
     tcase_add_test(lists, finding);
     tcase_add_test(lists, dropping);
+    tcase_add_test(lists, setting_replaces_or_changes_nothing);
     tcase_add_test(lists, what_would_break_a_message_is_not_added);
     tcase_add_test(lists, the_array_grows);
     tcase_add_test(lists, memory_that_is_out_is_told);
