@@ -17,6 +17,8 @@ void build_list_append(struct build *b, struct use_list *list, struct use *use)
         list->items = items;
     }
     list->items[list->count++] = use;
+    list->transforms |=
+        use->kind == MODULE_FILTER && use->module->descriptor.filter->on_response_data != NULL;
 }
 
 static struct use *use_new(struct build *b, struct module *module, enum module_kind kind,

@@ -71,6 +71,7 @@ struct instance {
 struct use_list {
     struct use **items;
     size_t count;
+    bool transforms; /* a filter among them may transform bodies */
 };
 
 /* A pool as this generation has it. */

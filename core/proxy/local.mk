@@ -17,6 +17,8 @@ core_libcore_a_SOURCES += \
     core/proxy/descriptors.h \
     core/proxy/discovery.c \
     core/proxy/discovery.h \
+    core/proxy/etags.c \
+    core/proxy/etags.h \
     core/proxy/forwarding.c \
     core/proxy/forwarding.h \
     core/proxy/generation.c \

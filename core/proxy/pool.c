@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "http/h1_client.h"
+#include "proxy/etags.h"
 #include "proxy/generation.h"
 #include "proxy/outcomes.h"
 #include "proxy/worker.h"
@@ -43,6 +44,8 @@ void pool_unref(struct pool **pool)
         free(local->items);
         free(local->servers);
     }
+    struct etags *etags = p->weak_etags;
+    etags_free(&etags);
     pool_queue_end(&p->queue);
     table_remove(&p->link);
     free(p->locals);

@@ -66,6 +66,7 @@ struct pool {
     _Atomic bool panic;     /* too few servers are well (`panic`) */
     _Atomic bool panic_all; /* and so all are used, well or not */
     struct pool_queue queue;
+    _Atomic(struct etags *) weak_etags; /* NULL: no server has given one */
 };
 
 struct pool *pool_new(struct weir_str name, unsigned loops);

@@ -3,6 +3,7 @@
  * The client's half of streams: a request comes, is filtered and routed, its body passes; the client may
  * go away. See stream.h.
  */
+#include "proxy/etags.h"
 #include "proxy/forwarding.h"
 #include "proxy/stream.h"
 
@@ -259,6 +260,7 @@ static void down_request(struct exchange *exchange)
         return;
     }
     if (listener_plan_on_control(stream->listener)) {
+        stream_restore_etags(stream);
         stream_handle(stream);
         return;
     }

@@ -125,6 +125,7 @@ struct stream {
     uint64_t queue_total_ns, connect_total_ns, first_byte_ns;
     uint64_t start_wall_ms;
     struct weir_str detail;       /* why a message was refused: a fixed word; empty: see reason */
+    struct etag_list *asked_weak; /* of the request; see etags.h */
     struct stream_slots *slots;   /* newest first, from the arena; sdk_request.c's */
 
     /* filters: stream_filter.c's */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proxy/etags.h"
 
 /* Filters that may transform one response. */
 #define CHAIN_STAGES 8
@@ -116,20 +117,11 @@ static void chain_fit_head(struct stream *stream)
         WEIR_STR_INIT("Content-Digest"), WEIR_STR_INIT("Repr-Digest"),
     };
     struct http_response_head *head = &stream->exchange.response;
-    struct http_field *etag = fields_find_name(&head->fields, STR("ETag"));
 
     for (size_t i = 0; i < ARRAY_COUNT(gone); i++) {
         fields_drop_name(&head->fields, gone[i]);
     }
-    if (etag != NULL && etag->value.len > 0 && etag->value.ptr[0] == '"') {
-        struct weir_str weak =
-            arena_printf(&stream->exchange.arena, "W/%.*s", STR_ARGS(etag->value));
-        if (weak.ptr != NULL) {
-            etag->value = weak;
-        } else {
-            etag->dropped = true;
-        }
-    }
+    stream_weaken_etag(stream);
     head->has_content_length = false;
     if (head->body == BODY_LENGTH) {
         head->body = BODY_CHUNKED;
@@ -150,6 +142,8 @@ void stream_filter_response(struct stream *stream)
         if (stream->exchange.response.body == BODY_NONE || stream->response_failed) {
             chain_close(stream);
         }
+    } else if (unlikely(stream->asked_weak != NULL) && stream->exchange.response.status == 304) {
+        stream_soften_etag(stream);
     }
 }
 

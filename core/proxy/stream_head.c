@@ -4,11 +4,13 @@
  * the hooks that see them.
  */
 #include "base/log.h"
+#include "proxy/etags.h"
 #include "proxy/forwarding.h"
 #include "proxy/stream_filter.h"
 
 bool stream_prepare_request(struct stream *stream)
 {
+    stream_restore_etags(stream);
     return forwarding_fields(stream);
 }
 
@@ -59,6 +61,9 @@ bool stream_prepare_response(struct stream *stream)
         return true;
     }
     stream->response_open = true;
+    if (of_server && unlikely(stream_may_transform(stream))) {
+        stream_note_etag(stream);
+    }
     if (of_server && stream->pool->sticky != NULL) {
         run_sticky(stream);
     }

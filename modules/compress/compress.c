@@ -297,32 +297,6 @@ static void tell_spent(struct weir_context *ctx, struct filter *filter)
     }
 }
 
-/* A client that has our weak form of an ETag gets the same in 304, or its cache would not know which of
- * its responses is meant (RFC 9111 section 4.3.4). */
-static void soften_not_modified(struct weir_request *req, struct weir_response *resp)
-{
-    struct weir_str etag, known;
-    char *weak = NULL;
-
-    if (!weir_response_header(resp, "ETag", &etag) || etag.len < 2 || etag.ptr[0] != '"' ||
-        !weir_request_header(req, "If-None-Match", &known)) {
-        return;
-    }
-    weak = weir_request_alloc(req, etag.len + 2);
-    if (weak == NULL) {
-        return;
-    }
-    memcpy(weak, "W/", 2);
-    memcpy(weak + 2, etag.ptr, etag.len);
-    struct weir_str wanted = {weak, etag.len + 2}, element;
-    while (list_next(&known, &element)) {
-        if (element.len == wanted.len && memcmp(element.ptr, wanted.ptr, wanted.len) == 0) {
-            weir_response_set_header(resp, (struct weir_str)WEIR_STR_INIT("ETag"), wanted);
-            return;
-        }
-    }
-}
-
 static void compress(struct weir_context *ctx, struct filter *filter, struct weir_request *req,
                      struct weir_response *resp, enum encoding encoding)
 {
@@ -352,10 +326,6 @@ static void on_response(struct weir_context *ctx, void *instance, struct weir_re
 {
     struct filter *filter = instance;
 
-    if (weir_response_status(resp) == 304) {
-        soften_not_modified(req, resp);
-        return;
-    }
     if (!may_compress(filter->prepared->conf, req, resp)) {
         return;
     }

@@ -210,28 +210,6 @@ START_TEST(head_is_like_get)
 }
 END_TEST
 
-START_TEST(not_modified_keeps_the_weak_form)
-{
-    static const struct {
-        const char *known, *etag, *expected;
-    } cases[] = {
-        {"W/\"a\"", "\"a\"", "W/\"a\""},   {"\"b\", W/\"a\"", "\"a\"", "W/\"a\""},
-        {"\"a\"", "\"a\"", "\"a\""},       {"W/\"b\"", "\"a\"", "\"a\""},
-        {"W/\"a\"", "W/\"a\"", "W/\"a\""}, {"*", "\"a\"", "\"a\""},
-    };
-    struct fixture f = begin("");
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct weir_request *req = weir_test_request(f.host, "GET", "/");
-        weir_test_request_add(req, "If-None-Match", cases[i].known);
-        struct weir_response *resp = weir_test_response(req, 304);
-        weir_test_response_add(resp, "ETag", cases[i].etag);
-        weir_test_filter_response(f.filter, req, resp);
-        ck_assert_str_eq(weir_test_response_header(resp, "ETag", 0), cases[i].expected);
-    }
-    test_end(&f.host);
-}
-END_TEST
-
 /* ---- bodies ---- */
 
 static char *make_body(size_t len, uint64_t seed)
@@ -437,7 +415,6 @@ Suite *module_suite(void)
     tcase_add_test(tests, what_is_compressed);
     tcase_add_test(tests, vary_is_said_to_all_and_once);
     tcase_add_test(tests, head_is_like_get);
-    tcase_add_test(tests, not_modified_keeps_the_weak_form);
     tcase_add_test(tests, bodies_come_back);
     tcase_add_test(tests, an_empty_body_has_its_end);
     tcase_add_test(tests, a_flush_brings_all_that_came);

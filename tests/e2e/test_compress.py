@@ -253,3 +253,83 @@ def test_many_at_once(start_weir, http_server):
     for thread in threads:
         thread.join()
     assert not failures, failures[0]
+
+
+class Tagged:
+    """A server with one resource, and the tag that it gives it; it compares texts, as many do. It takes what
+    comes by PUT where If-Match is right."""
+
+    def __init__(self, tag):
+        self.tag = tag
+        self.asked = []
+
+    def __call__(self, request):
+        assert request.body is not None
+        none, match = request.headers.get("If-None-Match"), request.headers.get("If-Match")
+        self.asked.append(none if match is None else match)
+        etag = (("ETag", self.tag),)
+        if request.method == "PUT":
+            if match != self.tag:
+                return Reply(b"changed", status=412, headers=etag)
+            return Reply(status=204, headers=etag)
+        if none is not None and (none == "*" or self.tag in none.split(", ")):
+            return Reply(status=304, headers=etag)
+        return Reply(TEXT, headers=(HTML, *etag))
+
+
+GZIP = ("Accept-Encoding", "gzip")
+
+
+@pytest.mark.parametrize("where", ["listener", "pool"])
+def test_the_server_gets_its_own_tag_back(start_weir, http_server, where):
+    """RFC 9110 sections 8.8.3, 13.1.1 and 13.1.2: what was weakened on its way is what it was on its way back."""
+    tagged = Tagged('"one"')
+    block = 'filter "compress" {}'
+    weir = start_weir('module "compress" {}\n' + conf.one_pool(
+        {"a": http_server(handler=tagged)}, block if where == "pool" else "",
+        block if where == "listener" else ""))
+    with weir.client() as client:
+        packed, plain = client.get("/", [GZIP]), client.get("/")
+        assert (packed.headers.get("ETag"), plain.headers.get("ETag")) == ('W/"one"', '"one"')
+        for sent, at_server, told in [
+                ('W/"one"', '"one"', 'W/"one"'),
+                ('"one"', '"one"', '"one"'),
+                ('W/"none", W/"one"', '"none", "one"', 'W/"one"'),
+                ('"none", "one"', '"none", "one"', '"one"'),
+                ("*", "*", '"one"')]:
+            response = client.get("/", [GZIP, ("If-None-Match", sent)])
+            assert (tagged.asked[-1], response.status) == (at_server, 304), sent
+            assert response.headers.get("ETag") == told, sent
+        assert client.get("/", [GZIP, ("If-None-Match", 'W/"two"')]).status == 200
+        assert tagged.asked[-1] == '"two"'
+        for sent in ('W/"one"', '"one"'):
+            assert client.get("/", [("If-Match", sent)], method="PUT", body=b"x").status == 204, sent
+            assert tagged.asked[-1] == '"one"'
+        assert client.get("/", [("If-Match", 'W/"two"')], method="PUT", body=b"x").status == 412
+
+
+def test_a_weak_tag_of_the_server_s_own_stays_weak(start_weir, http_server):
+    tagged = Tagged('W/"own"')
+    weir = start_weir(one_pool(http_server(handler=tagged)))
+    with weir.client() as client:
+        assert client.get("/", [GZIP]).headers.get("ETag") == 'W/"own"'
+    for _ in range(4):  # on either worker
+        response = weir.get("/", [GZIP, ("If-None-Match", 'W/"own"')])
+        assert (tagged.asked[-1], response.status) == ('W/"own"', 304)
+        assert response.headers.get("ETag") == 'W/"own"'
+        assert weir.get("/", [("If-Match", 'W/"own"')], method="PUT", body=b"x").status == 204
+    # Both kinds in one list, and the other one after it.
+    with weir.client() as client:
+        client.get("/", [GZIP, ("If-None-Match", 'W/"own", W/"other", "third"')])
+        assert tagged.asked[-1] == 'W/"own", "other", "third"'
+        tagged.tag = '"own"'
+        assert client.get("/", [GZIP]).headers.get("ETag") == 'W/"own"'
+        assert client.get("/", [GZIP, ("If-None-Match", 'W/"own"')]).status == 304
+        assert tagged.asked[-1] == '"own"'
+
+
+def test_tags_where_nothing_is_compressed_stay(start_weir, http_server):
+    tagged = Tagged('"one"')
+    weir = start_weir(conf.one_pool({"a": http_server(handler=tagged)}))
+    assert weir.get("/", [GZIP, ("If-None-Match", 'W/"one"')]).status == 200
+    assert tagged.asked[-1] == 'W/"one"'

@@ -7,6 +7,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool_stage.c \
     tests/unit/proxy/pool_stage.h \
     tests/unit/proxy/test_address_count.c \
+    tests/unit/proxy/test_etags.c \
     tests/unit/proxy/test_pick.c \
     tests/unit/proxy/test_retry_budget.c \
     tests/unit/proxy/test_server.c \
