@@ -449,7 +449,8 @@ static void probe_timer(struct timer *timer)
     attempt_done(probe, false, true, reason);
 }
 
-/* Attempts have ended: those whose turn it is begin. One that ends inside its beginning queues this anew. */
+/* Attempts have ended: those whose turn it is begin, and the others where one of them has ended inside its
+ * beginning, or does not ask. */
 static void probes_continue(struct task *task)
 {
     struct prober *prober = container_of(task, struct prober, next);
@@ -458,6 +459,9 @@ static void probes_continue(struct task *task)
 
     while (room-- > 0 && (link = list_pop_front(&prober->waiting)) != NULL) {
         attempt_begin(container_of(link, struct probe, turn));
+    }
+    if (prober->asking < prober->asking_most && !list_empty(&prober->waiting)) {
+        task_queue(prober->self->loop, &prober->next);
     }
 }
 

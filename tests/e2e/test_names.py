@@ -2,6 +2,7 @@
 """Servers that DNS names: time to live, several addresses, SRV records, failing name servers."""
 
 import json
+import socket
 
 import pytest
 
@@ -9,7 +10,7 @@ from weirtest import admin, conf
 from weirtest.dns import A, AAAA, SERVFAIL, SRV
 from weirtest.load import Load
 from weirtest.names import one_pool, same_port, served_by
-from weirtest.wait import SANITIZED, wait_for
+from weirtest.wait import DEADLINE, SANITIZED, wait_for
 from weirtest.weir import run_weir, shim
 
 
@@ -181,6 +182,29 @@ def test_a_probed_name_without_address_takes_nobody_out(start_weir, http_server,
     assert served_by(weir, 2) == {"web"}
     dns.records = {("probe.test", A): ["127.0.0.1"]}
     wait_for(lambda: web.requests and any(r.target == "/probe" for r in web.requests), "a probe")
+
+
+def test_a_probed_name_is_lost_while_many_wait(start_weir, http_server, dns):
+    """More probes are due than may ask at once when their name loses its address: those that wait for their
+    turn go on, too, once there is an address again."""
+    web = http_server("web", host="127.0.0.2", keep=False)
+    dns.records = {("probe.test", A): ["127.0.0.1"]}
+    health = f'health "http" {{ address = "probe.test:{web.port}"  path = "/probe"  interval = 100ms  ' \
+        'fast_interval = 100ms  timeout = 3s  fall = 100 }'
+    with socket.create_server(("127.0.0.1", web.port), backlog=512) as silent:
+        weir = start_weir(dns.option + conf.one_pool({f"s{i}": web for i in range(300)}, health),
+                          files=600)
+        silent.settimeout(DEADLINE)
+        asking = [silent.accept()[0] for _ in range(70)]
+        dns.records = {}
+        weir.wait_log("pool web: .*probe.test.* has no known address")
+        for connection in asking:
+            connection.settimeout(DEADLINE)
+            while connection.recv(4096):
+                pass
+            connection.close()
+        dns.records = {("probe.test", A): ["127.0.0.2"]}
+        wait_for(lambda: web.served > 600, "probes of all")
 
 
 def test_one_question_for_all_who_have_the_name(start_weir, http_server, dns):
