@@ -46,7 +46,7 @@ void listener_unref(struct listener **listener)
         return;
     }
     for (unsigned i = 0; i < l->loops; i++) {
-        ASSERT(l->locals[i].accepting_count == 0);
+        ASSERT(l->locals[i].accepting_count == 0 && !l->locals[i].full);
         free(l->locals[i].accepting);
     }
     ASSERT(l->open == 0);

@@ -247,22 +247,28 @@ void listening_left(struct worker *worker, struct generation *generation)
     bygone_forget(worker);
 }
 
-/* One listener's next step out. */
-static void local_step(struct listener_local *local)
+/* One listener's next step out; whether sockets of it are still on their way. With its last step, generations
+ * that were kept go, and the listener may go with them. */
+static bool local_step(struct listener_local *local)
 {
+    struct worker *worker = local->worker;
+
     accepting_close(local, false);
-    if (accepting_leaves(local) || !list_empty(&local->greetings)) {
-        return;
+    bool sockets = accepting_leaves(local);
+    if (sockets || !list_empty(&local->greetings)) {
+        return sockets;
     }
     if (local->gone && clients_may_ask(local)) {
-        return;
+        return false;
     }
     list_remove(&local->leaving);
     if (local->gone) {
+        client_places_look(local); /* its timer must not outlive it */
         local->gone = false;
         local->plan = NULL;
-        bygone_forget(local->worker);
+        bygone_forget(worker);
     }
+    return false;
 }
 
 bool listening_is_over(const struct worker *worker)
@@ -277,9 +283,7 @@ void listening_tick(struct timer *timer)
 
     list_each(link, &worker->leaving)
     {
-        struct listener_local *local = local_of(link);
-        local_step(local);
-        sockets = sockets || accepting_leaves(local);
+        sockets = local_step(local_of(link)) || sockets;
     }
     batch_flush(&worker->batch);
     if (worker->draining) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Limits on what clients can take: connections, time, memory."""
 
+import signal as signals
 import threading
 
 import pytest
@@ -91,6 +92,19 @@ def test_connection_limit_is_reloaded(start_weir, server):
     weir.wait_log("connection_limit")
     weir.reload(text.replace("= 2", "= 3"))
     assert waiting.response().status == 200
+
+
+def test_end_of_a_full_listener(start_weir, server):
+    """Workers that wait for a place have nothing left to wait for."""
+    weir = start(start_weir, server, "connection_limit = 1")
+    with weir.client() as client:
+        assert client.get("/").status == 200
+        waiting = [weir.client() for _ in range(16)]
+        weir.wait_log("connection_limit")
+        unanswered(client)
+        weir.stop(signals.SIGINT)
+    for client in waiting:
+        client.close()
 
 
 def test_descriptors_are_shared_with_servers(start_weir, http_server):
