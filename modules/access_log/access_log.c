@@ -154,6 +154,24 @@ static void put_bare(struct line *line, struct weir_str text)
     }
 }
 
+/* "GET /x HTTP/1.1", or "-" of a head that was cut before its method was there. */
+static void put_request_line(struct line *line, const struct weir_request *req)
+{
+    struct weir_str method = weir_request_method(req);
+
+    if (method.len == 0) {
+        line_put(line, "\"-\" ");
+        return;
+    }
+    line_put_byte(line, '"');
+    line_put_text(line, method, LINE_QUOTED, TEXT_NAME);
+    line_put_byte(line, ' ');
+    line_put_text(line, weir_request_str(req, WEIR_REQUEST_TARGET), LINE_QUOTED, TEXT_TARGET);
+    line_put_byte(line, ' ');
+    line_put_text(line, weir_request_str(req, WEIR_REQUEST_PROTOCOL), LINE_QUOTED, TEXT_NAME);
+    line_put(line, "\" ");
+}
+
 static void put_combined(struct access_log *self, const struct weir_request *req,
                          const struct weir_record *record)
 {
@@ -162,13 +180,8 @@ static void put_combined(struct access_log *self, const struct weir_request *req
     line_put_text(line, weir_request_peer(req).address, LINE_BARE, TEXT_NAME);
     line_put(line, " - - [");
     line_put(line, local_stamp(self, record->start_wall_ms));
-    line_put(line, "] \"");
-    line_put_text(line, weir_request_method(req), LINE_QUOTED, TEXT_NAME);
-    line_put_byte(line, ' ');
-    line_put_text(line, weir_request_str(req, WEIR_REQUEST_TARGET), LINE_QUOTED, TEXT_TARGET);
-    line_put_byte(line, ' ');
-    line_put_text(line, weir_request_str(req, WEIR_REQUEST_PROTOCOL), LINE_QUOTED, TEXT_NAME);
-    line_put(line, "\" ");
+    line_put(line, "] ");
+    put_request_line(line, req);
     if (record->status > 0) {
         line_put_number(line, record->status);
     } else {

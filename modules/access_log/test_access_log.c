@@ -83,6 +83,16 @@ START_TEST(combined_line_without_anything)
 }
 END_TEST
 
+START_TEST(combined_line_of_a_head_that_was_cut)
+{
+    struct fixture f = begin("");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_METHOD, "");
+    weir_test_request_set_str(f.req, WEIR_REQUEST_TARGET, "");
+    ck_assert_ptr_nonnull(strstr(logged(&f, "-"), "] \"-\" 200 "));
+    test_end(&f.host);
+}
+END_TEST
+
 START_TEST(json_line)
 {
     struct fixture f = begin("format = json");
@@ -287,6 +297,7 @@ Suite *module_suite(void)
     TCase *tcase = tcase_create("access_log");
     tcase_add_test(tcase, combined_line);
     tcase_add_test(tcase, combined_line_without_anything);
+    tcase_add_test(tcase, combined_line_of_a_head_that_was_cut);
     tcase_add_test(tcase, json_line);
     tcase_add_test(tcase, json_says_more_precisely_what_was_refused);
     tcase_add_test(tcase, each_second_has_its_own_time);
