@@ -66,10 +66,15 @@ void table_add(struct table *table, struct table_link *entry, uint64_t hash)
 
 void table_remove(struct table_link *entry)
 {
-    if (entry->table != NULL) {
-        list_remove(&entry->link);
-        entry->table->count--;
-        entry->table = NULL;
+    struct table *table = entry->table;
+
+    if (table == NULL) {
+        return;
+    }
+    list_remove(&entry->link);
+    entry->table = NULL;
+    if (--table->count == 0) {
+        table_end(table);
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/list.h"
 
-/* Zeroed is empty. */
+/* Zeroed is empty; an empty one has no memory. */
 struct table {
     struct list *buckets; /* mask + 1 of them; NULL: none yet */
     size_t mask;

@@ -99,9 +99,6 @@ static void living_remove(struct server *server)
 {
     pthread_mutex_lock(&all.lock);
     table_remove(&server->living);
-    if (all.table.count == 0) {
-        table_end(&all.table);
-    }
     pthread_mutex_unlock(&all.lock);
 }
 

@@ -57,6 +57,9 @@ START_TEST(many_are_found_and_go)
     table_end(&table);
     ck_assert_ptr_null(item_find(&table, "item-1"));
     table_remove(&items[1].link); /* the table has let it go */
+    table_add(&table, &items[1].link, table_hash(str_from(items[1].name)));
+    table_remove(&items[1].link);
+    ck_assert_ptr_null(table.buckets); /* an empty one has no memory */
     free(items);
 }
 END_TEST
