@@ -263,7 +263,7 @@ static void server_watch(struct h1_server *s)
 /* abort_on_close: the client's end, with a body before it, it may be, that nobody has asked for yet. */
 static void server_watch_end(struct h1_server *s)
 {
-    if (s->state == STATE_CLOSED || !s->conn->eof_hint || server_wants_bytes(s) ||
+    if (s->state == STATE_CLOSED || likely(!s->conn->eof_hint) || server_wants_bytes(s) ||
         !h1_server_aborts(s)) {
         return;
     }

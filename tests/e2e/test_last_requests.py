@@ -2,39 +2,99 @@
 """No request is lost when something closes: SIGTERM, and a reload that takes a listener away. Each kind runs
 until REQUESTS have been sent: WEIR_LAST_REQUESTS=100000 is the figure of the documents."""
 
+import contextlib
 import os
+import select
 import signal
-import socket
 import ssl
 
 import pytest
 
-from weirtest import conf
+from weirtest import conf, proxy_header
+from weirtest.backend import Holding
 from weirtest.crowd import GET, POST, Crowd, wait_begun
-from weirtest.wait import wait_for
+from weirtest.wait import Stopwatch, wait_for
+
+from test_signals import refused
 
 REQUESTS = int(os.environ.get("WEIR_LAST_REQUESTS", "500"))
 
 POOL = "queue_limit = 100000  queue_timeout = 60s"
 
 
-def settings(web, listener_options="", extra=""):
-    """A few connections to the server, so that Python keeps up; all others wait in the queue."""
-    return conf.one_pool({"a": (web, "max_connections = 24")}, POOL, listener_options, extra=extra)
+def few(web):
+    """Not many connections to the server, so that Python keeps up; all others wait in the queue."""
+    return {"a": (web, "max_connections = 24")}
+
+
+def routes(hosts):
+    """The router's block: pools by host."""
+    rules = "".join(f'  route "/" {{ host = "{host}"  pool = "{pool}" }}\n'
+                    for host, pool in hosts.items())
+    return f'module "route_path" {{\n{rules}}}\n'
+
+
+class Sigterm:
+    """The program's end. All is one listener."""
+
+    def text(self, web, options, bind):
+        return conf.one_pool(few(web), POOL, options) if bind is None else \
+            conf.listener(options, bind=bind) + conf.modules() + conf.routes(web='"/"') + \
+            conf.pool("web", few(web), POOL)
+
+    def come(self, weir):
+        weir.signal(signal.SIGTERM)
+
+    def finish(self, weir):
+        assert weir.wait_exit() == 0
+
+
+class Reload(Sigterm):
+    """A reload takes the listener away, and the pool and the route that only it used."""
+
+    def text(self, web, options, bind):
+        self.after = conf.listener(name="other") + conf.modules() + \
+            routes({"other": "other"}) + conf.pool("other", few(web), POOL)
+        return conf.listener(options, bind=bind) + conf.listener(name="other") + conf.modules() + \
+            routes({"other": "other", "localhost": "web"}) + \
+            conf.pool("web", few(web), POOL) + conf.pool("other", few(web), POOL)
+
+    def come(self, weir):
+        weir.configure(self.after)
+        weir.signal(signal.SIGHUP)
+
+    def finish(self, weir):
+        weir.stop()
+
+
+class Address(Reload):
+    """A reload takes one of the listener's addresses away."""
+
+    def text(self, web, options, bind):
+        bind = bind or '"127.0.0.1:@main@"'
+        self.after = super().text(web, options, '"127.0.0.1:@second@"')
+        return super().text(web, options, f'{bind}, "127.0.0.1:@second@"')
+
+    def come(self, weir):
+        weir.configure(self.after)
+        weir.signal(signal.SIGHUP)
+
+
+ENDS = {"sigterm": Sigterm, "reload": Reload, "address": Address}
 
 
 @pytest.fixture
 def rounds(make_weir, http_server):
-    """Plays `scene(weir)` with a new weir each time until its crowds have sent enough."""
+    """Plays `scene(weir, end)` with a new weir each time until its crowds have sent enough."""
     web = http_server("a", keep=False)
 
-    def play(text, scene, workers=2, requests=REQUESTS):
+    def play(end, scene, options="", bind=None):
         sent = 0
-        while sent < requests:
-            weir = make_weir(workers=workers, access_log=False)
-            weir.configure(text(web))
+        while sent < REQUESTS:
+            weir = make_weir(workers=2, access_log=False)
+            weir.configure(end.text(web, options, bind))
             weir.start()
-            crowd = scene(weir)
+            crowd = scene(weir, end)
             assert not crowd.lost, str(crowd)
             assert set(crowd.statuses) <= {200}, crowd.statuses
             assert crowd.sent == crowd.answered > 0, str(crowd)
@@ -44,92 +104,64 @@ def rounds(make_weir, http_server):
     return play
 
 
-def stands_still(how, end):
-    """All connect and send while the program stands still, which goes on only to hear of its end."""
-
-    def scene(weir):
-        weir.signal(signal.SIGSTOP)
-        crowd = Crowd(weir.address("gone" if end is take_away else "main"), 500, total=500, **how)
-        crowd.start()
-        wait_begun(crowd, 500)
-        end(weir)
-        weir.signal(signal.SIGCONT)
-        crowd.join()
-        finish(weir)
-        return crowd
-
-    return scene
+def stands_still(weir, end, address, **how):
+    """All connect and send while the program stands still, which goes on only to hear of the end."""
+    weir.signal(signal.SIGSTOP)
+    crowd = Crowd(address, 500, total=500, **how).start()
+    wait_begun(crowd, 500)
+    end.come(weir)
+    weir.signal(signal.SIGCONT)
+    crowd.join()
+    end.finish(weir)
+    return crowd
 
 
-def at_work(how, end):
+def at_work(weir, end, address, **how):
     """A steady load, and the end comes when it likes."""
-
-    def scene(weir):
-        crowd = Crowd(weir.address("gone" if end is take_away else "main"), 40, **how).start()
-        wait_for(lambda: crowd.answered > 300, "requests")
-        end(weir)
-        wait_for(lambda: crowd.refused > 0 or crowd.lost, "the end of the listener")
-        crowd.stop()
-        finish(weir)
-        return crowd
-
-    return scene
+    crowd = Crowd(address, 40, **how).start()
+    wait_for(lambda: crowd.answered > 300, "requests")
+    end.come(weir)
+    wait_for(lambda: crowd.refused > 0 or crowd.lost, "the end of the listener")
+    crowd.stop()
+    end.finish(weir)
+    return crowd
 
 
-def terminate(weir):
-    weir.signal(signal.SIGTERM)
-
-
-def take_away(weir):
-    """The listener "gone", and the pool that only it used."""
-    text = weir.conf_path.read_text(encoding="utf-8")
-    weir.conf_path.write_text(text[:text.index("# gone")], encoding="utf-8")
-    weir.signal(signal.SIGHUP)
-
-
-def finish(weir):
-    if not weir.running() or "stopping:" in weir.log():
-        assert weir.wait_exit() == 0
-    else:
-        weir.stop()
-
-
-ENDS = {"sigterm": terminate, "reload": take_away}
 KINDS = {
     "once": {},
     "keep_alive": {"once": False},
     "posts": {"once": False, "request": POST},
     "tls": {"tls": True},
     "tls_keep_alive": {"tls": True, "once": False},
+    "unix": {"unix": True},
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("scene", [stands_still, at_work], ids=["stands_still", "at_work"])
-def test_nobody_is_lost(rounds, certs, kind, end, scene):
+def test_nobody_is_lost(rounds, certs, tmp_path, kind, end, scene):
     how = dict(KINDS[kind])
-    tls = ""
+    options, bind = "", None
     if how.get("tls"):
         how["tls"] = certs.client()
-        tls = f"tls {{ {certs.block('localhost')} }}"
+        options = f"tls {{ {certs.block('localhost')} }}"
+    if how.pop("unix", False):
+        path = str(tmp_path / "s")
+        bind = f'"unix:{path}"'
+        how["address"] = path
 
-    def text(web):
-        if end == "sigterm":
-            return settings(web, tls)
-        return conf.listener() + conf.modules() + \
-            'module "route_path" {\n  route "/" { host = "localhost"  pool = "web" }\n}\n' + \
-            conf.pool("web", {"a": (web, "max_connections = 24")}, POOL) + \
-            "# gone\n" + conf.listener(tls, name="gone")
+    def play(weir, end):
+        return scene(weir, end, **{"address": weir.address(), **how})
 
-    rounds(text, scene(how, ENDS[end]))
+    rounds(ENDS[end](), play, options, bind)
 
 
 def test_one_of_each_worker(make_weir, http_server):
     """Twenty clients have sent while it stood still; not one gets a FIN."""
     for workers in (1, 2, 4):
         weir = make_weir(workers=workers)
-        weir.configure(settings(http_server("a")))
+        weir.configure(conf.one_pool({"a": http_server("a")}))
         weir.start()
         weir.signal(signal.SIGSTOP)
         clients = [weir.client() for _ in range(20)]
@@ -141,3 +173,140 @@ def test_one_of_each_worker(make_weir, http_server):
             assert client.response().status == 200
             client.close()
         assert weir.wait_exit() == 0
+
+
+def test_who_waits_for_a_place_gets_one(start_weir, http_server):
+    """connection_limit is reached: those in the sockets' queues come in as others end."""
+    weir = start_weir(conf.one_pool({"a": http_server("a")}, listener_options="connection_limit = 3"))
+    weir.signal(signal.SIGSTOP)
+    clients = [weir.client() for _ in range(30)]
+    for client in clients:
+        client.send(GET)
+    weir.signal(signal.SIGTERM)
+    weir.signal(signal.SIGCONT)
+    left = set(clients)
+
+    def one():
+        done, _, _ = select.select([client.sock for client in left], [], [], 0)
+        for client in [client for client in left if client.sock in done]:
+            assert client.response().status == 200
+            client.close()
+            left.remove(client)
+        return not left
+
+    wait_for(one, "all answers")
+    assert weir.wait_exit() == 0
+
+
+def test_idle_connections_have_one_request_more(start_weir, http_server):
+    weir = start_weir(conf.one_pool({"a": http_server("a")}, listener_options="lame_duck = 1h"))
+    with weir.client() as client, weir.client() as new:
+        assert not client.get("/").closes
+        weir.signal(signal.SIGTERM)
+        weir.wait_log("stopping")
+        wait_for(lambda: refused(weir), "new connections to be refused")
+        assert weir.running()
+        for each in (client, new):
+            response = each.get("/")
+            assert (response.status, response.closes) == (200, True)
+            each.assert_closed()
+    assert weir.wait_exit() == 0
+
+
+def test_pipelined_requests_that_are_here_are_served(start_weir, http_server):
+    holding = Holding()
+    web = http_server("a", holding)
+    weir = start_weir(conf.one_pool({"a": web}))
+    with weir.client() as client:
+        client.send(GET * 3)
+        web.wait_active(1)
+        weir.signal(signal.SIGTERM)
+        wait_for(lambda: refused(weir), "new connections to be refused")
+        holding.release()
+        assert [client.response().closes for _ in range(3)] == [False, False, True]
+        client.assert_closed()
+    assert weir.wait_exit() == 0
+
+
+@pytest.mark.parametrize("end", [Sigterm, Reload])
+def test_a_preamble_under_way(start_weir, http_server, end):
+    """Half of a PROXY header has come."""
+    end = end()
+    options = 'trusted_proxies = {"127.0.0.0/8"}  proxy_protocol = require'
+    weir = start_weir(end.text(http_server("a"), options, None))
+    header = proxy_header.v1("192.0.2.7", "192.0.2.1", 1234, 80)
+    with weir.client(preface=header[:20]) as half, weir.client() as silent:
+        end.come(weir)
+        wait_for(lambda: refused(weir), "new connections to be refused")
+        half.send(header[20:] + GET)
+        response = half.response()
+        assert (response.status, response.closes) == (200, True)
+        silent.assert_closed()
+    end.finish(weir)
+
+
+@pytest.mark.parametrize("end", [Sigterm, Reload])
+def test_a_handshake_under_way(start_weir, http_server, certs, end):
+    """Half of a ClientHello has come."""
+    end = end()
+    weir = start_weir(end.text(http_server("a"), f"tls {{ {certs.block('localhost')} }}", None))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = certs.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with weir.client() as client, weir.client() as silent:
+
+        def exchange(step):
+            while True:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    return step()
+                client.send(outgoing.read())
+                incoming.write(client.some())
+
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = outgoing.read()
+        client.send(hello[:50])
+        end.come(weir)
+        wait_for(lambda: refused(weir), "new connections to be refused")
+        client.send(hello[50:])
+        exchange(tls.do_handshake)
+        tls.write(GET)
+        client.send(outgoing.read())
+        assert exchange(lambda: tls.read(1000)).startswith(b"HTTP/1.1 200 OK\r\n")
+        silent.assert_closed()
+    end.finish(weir)
+
+
+def test_a_port_is_free_for_the_next_reload(start_weir, http_server):
+    """A listener goes and comes back, as fast as reloads can be, while somebody holds its old self."""
+    web = http_server("a")
+    both, one = (conf.one_pool({"a": web}, extra=conf.listener("lame_duck = 1h", name=name))
+                 for name in ("second", "other"))
+    weir = start_weir(both)
+    with weir.client("second") as client:
+        assert client.get("/").status == 200
+        for _ in range(10):
+            weir.reload(one)
+            weir.reload(both)
+        assert weir.get("/", name="second").status == 200
+        response = client.get("/")
+        assert (response.status, response.closes) == (200, True)
+
+
+def test_shutdown_timeout_bounds_all_of_it(make_weir, http_server, certs):
+    """A lame duck, half a handshake and half a PROXY header."""
+    weir = make_weir()
+    weir.configure(conf.listener("lame_duck = 1h") +
+                   conf.listener(f"tls {{ {certs.block('localhost')} }}", name="tls") +
+                   conf.listener('trusted_proxies = {"127.0.0.0/8"}  proxy_protocol = require',
+                                 name="proxy") +
+                   conf.modules() + conf.routes(web='"/"') + conf.pool("web", {"a": http_server("a")}),
+                   shutdown_timeout="300ms")
+    weir.start()
+    with weir.client() as idle, weir.client("tls") as shaking, weir.client("proxy") as half:
+        assert idle.get("/").status == 200
+        shaking.send(b"\x16\x03\x01\x02\x00")
+        half.send("PROXY TCP4 ")
+        with Stopwatch() as watch:
+            weir.signal(signal.SIGTERM)
+            assert weir.wait_exit() == 0
+        assert watch.seconds < 6

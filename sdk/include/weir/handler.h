@@ -38,9 +38,10 @@ struct weir_handler {
     void (*on_end)(struct weir_context *ctx, void *instance, struct weir_request *req,
                    bool aborted);
 
-    /** This instance gets no more requests: its generation was replaced, or the program stops. Answers
-     * that would last for ever (events) are to be ended now, so that their clients come back to its
-     * successor; all others go on. May be called twice. Optional. Since ABI 1.1. */
+    /** This instance gets no more requests but those of clients that have come already: its generation
+     * was replaced, or the program stops. Answers that would last for ever (events) are to be ended now,
+     * and later ones at once, so that their clients come back to its successor; all others go on. May be
+     * called twice. Optional. Since ABI 1.1. */
     void (*on_drain)(struct weir_context *ctx, void *instance);
 };
 
