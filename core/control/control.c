@@ -173,10 +173,6 @@ static bool make_loops(struct control *control)
                     i + 1, count, strerror(errno));
             return false;
         }
-        if (i < control->runtime.workers) {
-            control->runtime.loops[i]->loop->connect_reserve = descriptors_for_servers();
-            control->runtime.loops[i]->keep_reserve = descriptors_for_clients();
-        }
     }
     control->self = control->runtime.loops[control->runtime.workers];
     return true;
@@ -184,7 +180,11 @@ static bool make_loops(struct control *control)
 
 static bool start_workers(struct control *control)
 {
+    const struct descriptors_kept kept = descriptors_keep_back();
+
     for (unsigned i = 0; i < control->runtime.workers; i++) {
+        control->runtime.loops[i]->loop->connect_reserve = kept.from_servers;
+        control->runtime.loops[i]->keep_reserve = kept.from_clients;
         if (!worker_start(control->runtime.loops[i])) {
             log_write(WEIR_LOG_ERROR, "weir", "cannot start worker %u: %s", i, strerror(errno));
             return false;

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "net/conn.h"
 #include "proxy/generation.h"
@@ -16,8 +17,11 @@
 
 /* One of so many is kept back, within these bounds. */
 #define RESERVE_SHARE 8u
-#define RESERVE_LEAST 8u
+#define RESERVE_LEAST 16u
 #define RESERVE_MOST  1024u
+
+#define PROBES_SHARE 8u
+#define PROBES_LEAST 64u
 
 uint64_t descriptors_limit(void)
 {
@@ -31,25 +35,28 @@ uint64_t descriptors_own(unsigned loops)
     return OWN + (uint64_t)(A_LOOP + conn_linger_most()) * loops;
 }
 
-/* `part` of what is kept back is kept back here. */
-static int all_but(uint64_t part)
+uint64_t descriptors_for_probes(void)
+{
+    uint64_t share = descriptors_limit() / PROBES_SHARE;
+    return share > PROBES_LEAST ? share : PROBES_LEAST;
+}
+
+struct descriptors_kept descriptors_keep_back(void)
 {
     uint64_t limit = descriptors_limit();
+    int lowest = dup(STDERR_FILENO);
     uint64_t kept = limit / RESERVE_SHARE;
 
+    if (lowest != -1) {
+        close(lowest);
+    }
+    if (lowest == -1 || limit > INT32_MAX) {
+        return (struct descriptors_kept){0, 0};
+    }
     kept = kept < RESERVE_LEAST ? RESERVE_LEAST : kept > RESERVE_MOST ? RESERVE_MOST : kept;
-    kept /= part;
-    return limit > kept && limit - kept <= INT32_MAX ? (int)(limit - kept) : 0;
-}
-
-int descriptors_for_clients(void)
-{
-    return all_but(1);
-}
-
-int descriptors_for_servers(void)
-{
-    return all_but(2);
+    uint64_t half = (limit - (uint64_t)lowest) / 2;
+    kept = kept < half ? kept : half;
+    return (struct descriptors_kept){(int)(limit - kept), (int)(limit - kept / 2)};
 }
 
 /* Connections to servers at once: no more than there are clients, or than the servers' limits allow. */
@@ -77,7 +84,7 @@ static uint64_t probed(const struct generation *generation)
     for (size_t i = 0; i < generation->pool_count; i++) {
         count += generation->pools[i].health != NULL ? generation->pools[i].server_count : 0;
     }
-    return count;
+    return count < descriptors_for_probes() ? count : descriptors_for_probes();
 }
 
 bool descriptors_are_short(const struct generation *generation, char *out, size_t size)
@@ -100,9 +107,9 @@ bool descriptors_are_short(const struct generation *generation, char *out, size_
                  clients, servers, own + clients + servers, limit, raise);
         return true;
     }
-    if (own + 2 * RESERVE_LEAST > limit) {
+    if (own + RESERVE_LEAST > limit) {
         snprintf(out, size,
-                 "%u workers and probes of %" PRIu64 " servers can need %" PRIu64
+                 "%u workers and %" PRIu64 " probes at once can need %" PRIu64
                  " file descriptors before the first client comes, and there are %" PRIu64 "; %s",
                  generation->loops - 1, probed(generation), own, limit, raise);
         return true;

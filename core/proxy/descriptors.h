@@ -17,10 +17,18 @@ uint64_t descriptors_limit(void);
  * loop, and the connections that end there. */
 uint64_t descriptors_own(unsigned loops);
 
+/* So many probes ask at once at most, a share of the descriptors: others wait for their turn. */
+uint64_t descriptors_for_probes(void);
+
 /* The first numbers that connections cannot have that are clients' or kept idle, and those that serve a request:
  * what is above is kept back for these, and for probes and the control plane. 0: they can have all. */
-int descriptors_for_clients(void);
-int descriptors_for_servers(void);
+struct descriptors_kept {
+    int from_clients, from_servers;
+};
+
+/* When nothing is open but what Weir needs itself, which is not counted: of the rest, half is for clients at
+ * least. */
+struct descriptors_kept descriptors_keep_back(void);
 
 /* Whether what is configured can need more than there are; then what and what to do about it, in words. */
 bool descriptors_are_short(const struct generation *generation, char *out, size_t size);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "proxy/descriptors.h"
 #include "proxy/greeting.h"
 
 /* How often sockets that are to close are looked at; and gone listeners whose last clients are still here. */
@@ -49,7 +48,7 @@ static void accepting_begin(struct listener_local *local, struct listen_socket *
 
     acceptor_set_gate(acceptor, client_place_take, client_place_back);
     if (!listener_plan_on_control(local->plan)) {
-        acceptor_set_reserve(acceptor, descriptors_for_clients());
+        acceptor_set_reserve(acceptor, worker->keep_reserve);
     }
     local->accepting[local->accepting_count++] = (struct accepting){socket, acceptor, NULL};
 }

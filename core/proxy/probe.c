@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include <openssl/rand.h>
 
@@ -15,6 +14,7 @@
 #include "net/conn.h"
 #include "net/follow.h"
 #include "proxy/bound.h"
+#include "proxy/descriptors.h"
 
 /* What a module may send, and what it gets to judge, at most. */
 #define PROBE_REQUEST_MAX 8192u
@@ -24,10 +24,6 @@
  * within their interval. */
 #define PROBE_SPREAD_NS (200 * NS_PER_MS)
 #define PROBE_APART_NS  (100 * NS_PER_MS / 1000)
-
-/* So many probes ask at once, or as many as a share of the descriptors: others wait for their turn. */
-#define PROBES_MIN   64u
-#define PROBES_SHARE 8u
 
 /* One connection that asks. Holds its generation until it ends, since its module's instance is there. */
 struct attempt {
@@ -578,10 +574,7 @@ struct prober *prober_new(struct worker *self, probe_changed_fn changed, void *a
     list_init(&prober->probes);
     list_init(&prober->waiting);
     prober->next.fn = probes_continue;
-    struct rlimit limit;
-    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-    prober->asking_most = known ? (size_t)limit.rlim_cur / PROBES_SHARE : SIZE_MAX;
-    prober->asking_most = prober->asking_most > PROBES_MIN ? prober->asking_most : PROBES_MIN;
+    prober->asking_most = (size_t)descriptors_for_probes();
     return prober;
 }
 

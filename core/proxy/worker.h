@@ -20,7 +20,8 @@ struct worker {
     bool draining;                 /* no new connections; each has one request more */
     bool cut;                      /* draining without more patience */
     struct generation *generation; /* current; NULL before the first commit */
-    int keep_reserve; /* connections whose descriptor is this or above are not kept idle; 0: all may be */
+    /* Connections with this descriptor or one above are neither clients' nor kept idle; 0: all may be. */
+    int keep_reserve;
     struct grants grants; /* places that others have given to streams of this loop */
     struct list clients;  /* struct client.link */
     size_t client_count;

@@ -7,6 +7,7 @@ import json
 import re
 import resource
 import signal
+import socket
 import struct
 import subprocess
 import threading
@@ -220,7 +221,10 @@ def test_idle_clients_do_not_take_the_last_descriptors(start_weir, http_server):
                       'module "metrics_prometheus" {}\n' +
                       conf.listener('handler "metrics_prometheus" {}', "metrics"), files=64)
     weir.wait_log(r"100000 connections of clients .* and there are 64; raise the limit")
-    clients = [weir.client() for _ in range(200)]
+    clients = [weir.client() for _ in range(3)]
+    for client in clients:
+        assert client.get("/").status == 200
+    clients += [weir.client() for _ in range(200)]
     weir.wait_log("no file descriptor is left")
     served = {name: web.served for name, web in servers.items()}
     for client in clients[:3]:
@@ -384,6 +388,7 @@ def test_a_loop_that_stood_still_is_no_verdict(start_weir, scripted_server, cert
     """The machine slept in the middle of a probe, or the process was stopped: what came meanwhile is read, and
     what would come next has no time left."""
     def script(peer):
+        peer.sock.recv(1, socket.MSG_PEEK)  # its ClientHello: it waits for the answer, and its clock runs
         accepted.set()
         assert go.wait(DEADLINE)
         with contextlib.suppress(OSError, Cut):
