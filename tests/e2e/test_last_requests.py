@@ -6,11 +6,12 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import ssl
 
 import pytest
 
-from weirtest import conf, proxy_header
+from weirtest import admin, conf, proxy_header
 from weirtest.backend import Holding
 from weirtest.crowd import GET, POST, Crowd, wait_begun
 from weirtest.wait import Stopwatch, wait_for
@@ -290,6 +291,39 @@ def test_a_port_is_free_for_the_next_reload(start_weir, http_server):
         assert weir.get("/", name="second").status == 200
         response = client.get("/")
         assert (response.status, response.closes) == (200, True)
+
+
+def test_the_admin_plane_goes_along(make_weir, http_server, tmp_path):
+    """It tells of the drain as long as that lasts, to who has connected; events end. systemd hears once."""
+    told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    told.bind(str(tmp_path / "notify"))
+    told.setblocking(False)
+    holding = Holding(b"late")
+    web = http_server("a", holding)
+    weir = make_weir()
+    weir.configure(admin.one_pool({"a": web}, extra="lame_duck = 1h"))
+    weir.start(environment={"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    bearer = [("Authorization", f"Bearer {admin.token(weir)}")]
+    with weir.client() as client, weir.client("admin") as idle, admin.events(weir) as events:
+        assert idle.get("/api/v1/status", bearer).status == 200
+        client.request()
+        web.wait_active(1)
+        weir.signal(signal.SIGTERM)
+        for _ in events:
+            pass  # until their end
+        response = idle.get("/api/v1/pools/web", bearer)
+        assert (response.status, response.closes) == (200, True)
+        holding.release()
+        assert client.response().body == b"late"
+    assert weir.wait_exit() == 0
+    words = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            words.append(told.recv(1000))
+    told.close()
+    if words:  # built with libsystemd
+        assert [word for word in words if b"=" in word][-1] == b"STOPPING=1"
+        assert words.count(b"READY=1") == words.count(b"STOPPING=1") == 1
 
 
 def test_shutdown_timeout_bounds_all_of_it(make_weir, http_server, certs):

@@ -216,7 +216,7 @@ def test_option_without_trusted_proxies_is_a_mistake(make_weir, server):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, "reload"])
 def test_end_while_headers_are_awaited(start_weir, server, how):
-    """They hold up neither a shutdown nor a listener that goes."""
+    """They hold up a shutdown, and a listener that goes, for as long as a header may take."""
     text = conf.one_pool({"a": server}, listener_options=TRUSTED + "proxy_protocol = require")
     weir = start_weir(text)
     before = weir.descriptors()
