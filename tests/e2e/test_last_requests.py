@@ -246,11 +246,13 @@ def test_a_preamble_under_way(start_weir, http_server, end):
     end.finish(weir)
 
 
+@pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize("end", [Sigterm, Reload])
-def test_a_handshake_under_way(start_weir, http_server, certs, end):
-    """Half of a ClientHello has come."""
+def test_a_handshake_under_way(start_weir, http_server, certs, end, asks):
+    """Half of a ClientHello has come. Who has shaken hands then has a second for his request, and no more."""
     end = end()
-    weir = start_weir(end.text(http_server("a"), f"tls {{ {certs.block('localhost')} }}", None))
+    options = f"tls {{ {certs.block('localhost')} }}  header_timeout = 60s  idle_timeout = 60s"
+    weir = start_weir(end.text(http_server("a"), options, None))
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = certs.client().wrap_bio(incoming, outgoing, server_hostname="localhost")
     with weir.client() as client, weir.client() as silent:
@@ -270,11 +272,16 @@ def test_a_handshake_under_way(start_weir, http_server, certs, end):
         wait_for(lambda: refused(weir), "new connections to be refused")
         client.send(hello[50:])
         exchange(tls.do_handshake)
-        tls.write(GET)
+        if asks:
+            tls.write(GET)
         client.send(outgoing.read())
-        assert exchange(lambda: tls.read(1000)).startswith(b"HTTP/1.1 200 OK\r\n")
+        if asks:
+            assert exchange(lambda: tls.read(1000)).startswith(b"HTTP/1.1 200 OK\r\n")
+        else:
+            client.rest()  # until its end: tickets, close_notify
         silent.assert_closed()
     end.finish(weir)
+    assert "cut off" not in weir.log()
 
 
 def test_a_port_is_free_for_the_next_reload(start_weir, http_server):
