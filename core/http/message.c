@@ -256,10 +256,10 @@ bool fields_set(struct http_fields *fields, struct arena *arena, struct weir_str
     if (!fields_add(fields, arena, name, value))
         return false;
     const struct http_field *added = &fields->items[before];
+    bool known = added->id != FIELD_OTHER && added->id != FIELD_ALIAS;
     for (uint32_t i = 0; i < before; i++) {
         struct http_field *field = &fields->items[i];
-        if (field->id == added->id &&
-            (added->id != FIELD_OTHER || str_equal_nocase(field->name, name)))
+        if (field->id == added->id && (known || str_equal_nocase(field->name, name)))
             field->dropped = true;
     }
     return true;

@@ -16,7 +16,7 @@ static struct use *use_of(struct build *b, const struct use *from)
 
 static void derive_list(struct build *b, struct use_list *to, const struct use_list *from)
 {
-    to->count = from->count;
+    *to = *from;
     to->items = build_alloc(b, from->count * sizeof(*to->items));
     for (size_t i = 0; i < from->count; i++) {
         to->items[i] = use_of(b, from->items[i]);

@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 
-from weirtest import conf, weir as weir_program, wire
+from weirtest import admin, conf, weir as weir_program, wire
 from weirtest.backend import Reply
 from weirtest.wait import DEADLINE, wait_for
 
@@ -306,6 +306,23 @@ def test_the_server_gets_its_own_tag_back(start_weir, http_server, where):
             assert client.get("/", [("If-Match", sent)], method="PUT", body=b"x").status == 204, sent
             assert tagged.asked[-1] == '"one"'
         assert client.get("/", [("If-Match", 'W/"two"')], method="PUT", body=b"x").status == 412
+
+
+def test_tags_come_back_after_a_change_at_run_time(start_weir, http_server):
+    """What a route's filters are is known as well where a server was added."""
+    tagged = Tagged('"one"')
+    web, other = http_server(handler=tagged), http_server("b")
+    weir = start_weir('module "compress" {}\n' + conf.listener() + conf.modules() +
+                      'module "route_path" {\n'
+                      '  route "/" { pool = "web"  filter "compress" {} }\n}\n' +
+                      conf.pool("web", {"a": web}) + admin.listener())
+    added = admin.browser(weir).post("/api/v1/pools/web/servers",
+                                     {"url": other.url, "id": "b", "weight": 0})
+    assert added.status == 201
+    with weir.client() as client:
+        assert client.get("/", [GZIP]).headers.get("ETag") == 'W/"one"'
+        response = client.get("/", [GZIP, ("If-None-Match", 'W/"one"')])
+        assert (tagged.asked[-1], response.status) == ('"one"', 304)
 
 
 def test_a_weak_tag_of_the_server_s_own_stays_weak(start_weir, http_server):

@@ -366,6 +366,11 @@ START_TEST(setting_replaces_or_changes_nothing)
     ck_assert(str_equal(fields_find_name(&fields, STR("x-own"))->value, STR("3")));
     ck_assert_uint_eq(fields_drop_name(&fields, STR("x-own")), 1);
     ck_assert_uint_eq(fields_drop_name(&fields, STR("x-new")), 1);
+    /* What has an id of its kind and not of its name is found by its name. */
+    add("X_Request_Id", "1");
+    ck_assert(fields_set(&fields, &arena, STR("Content_Length"), STR("2")));
+    ck_assert_uint_eq(fields_drop_name(&fields, STR("x_request_id")), 1);
+    ck_assert_uint_eq(fields_drop_name(&fields, STR("content_length")), 1);
 
     arena_init(&small, NULL, ARENA_BLOCK_SIZE);
     ck_assert(fields_add(&few, &small, STR("A"), STR("old")));
