@@ -113,8 +113,6 @@ static void runtime_end(struct control *control)
 {
     discovery_free(&control->runtime.discovery);
     module_registry_free(&control->runtime.modules);
-    table_end(&control->runtime.pools);
-    table_end(&control->runtime.routes);
     free(control->folders.paths);
     arena_reset(&control->arena);
 }
