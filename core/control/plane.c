@@ -39,6 +39,7 @@ void plane_start(struct plane *plane, struct worker *self, const struct plane_ow
 {
     plane->self = self;
     plane->owner = *owner;
+    plane->busy = true; /* with the start, until plane_rebuilt */
     plane->started_ms = loop_wall_ms();
     plane->started_ns = loop_now_ns(self->loop);
     events_init(&plane->events, self->loop);

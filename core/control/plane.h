@@ -51,7 +51,7 @@ struct plane {
     struct store *store;
     struct list writes;        /* struct operation.link: those that wait, in order */
     struct operation *writing; /* NULL: none runs */
-    bool busy;                 /* a change runs that no operation asked for */
+    bool busy;                 /* a change runs that no operation asked for, or the start does */
     bool reload_wanted;        /* by a signal */
     bool rebuild_wanted;       /* by DNS, or since the overlay came late */
     bool overlay_late;         /* from the store: not in force yet */
@@ -93,6 +93,7 @@ void plane_reloaded(struct plane *plane, struct operation *operation,
 
 /* Builds the running generation again, once no write runs. */
 void plane_rebuild(struct plane *plane);
+/* That has ended; or the start has, before which nothing begins. */
 void plane_rebuilt(struct plane *plane);
 
 /* A server's health or state is another one, for events. */

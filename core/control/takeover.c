@@ -178,9 +178,9 @@ static void tell_applied(struct control *control, const char *error)
     control->first = control->rebuilding = false;
     if (done != NULL) {
         done(control->change_arg, error);
-    } else if (rebuilding) {
+    } else if (rebuilding || first) { /* what was wanted meanwhile comes now */
         plane_rebuilt(control->plane);
-    } else if (!first) {
+    } else {
         plane_reloaded(control->plane, operation, NULL, error);
     }
 }

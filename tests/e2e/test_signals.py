@@ -8,6 +8,7 @@ import pytest
 
 from weirtest import conf
 from weirtest.backend import Holding, Reply
+from weirtest.dns import A, AAAA, SILENCE
 from weirtest.load import Load
 from weirtest.wait import DEADLINE, Stopwatch, wait_for
 
@@ -229,3 +230,17 @@ def test_sigkill_leaves_nothing_that_hinders_a_restart(make_weir, http_server):
     weir.start(wait=False)
     weir.wait_log("weir: ready", mark)
     assert weir.get("/").status == 200
+
+
+def test_sighup_while_starting_is_a_reload_after_it(make_weir, http_server, dns):
+    """A start may wait some seconds for names; a reload waits for the start."""
+    web = http_server("web")
+    dns.faults = {("gone.test", A): SILENCE, ("gone.test", AAAA): SILENCE}
+    weir = make_weir()
+    weir.configure(dns.option + conf.one_pool({"web": web, "gone": "http://gone.test:81"}))
+    weir.start(wait=False)
+    wait_for(lambda: dns.count("gone.test", A) > 0, "the question")
+    weir.signal(signal.SIGHUP)
+    weir.wait_log("ready:")
+    weir.wait_log("reload done")
+    assert weir.get("/").server == "web"
