@@ -2,10 +2,13 @@
 /*
  * The command line.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/log.h"
 #include "control/control.h"
 #include "net/tls.h"
 
@@ -26,6 +29,16 @@ static void usage(FILE *to)
           to);
 }
 
+/* A log on standard error must not end up in what was opened in its place. */
+static void open_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) == -1) {
+            exit(1);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -38,6 +51,7 @@ int main(int argc, char **argv)
     bool print_options = false;
     int c;
 
+    open_standard();
     tls_memory_init();
     while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
         switch (c) {
@@ -52,12 +66,16 @@ int main(int argc, char **argv)
         }
     }
     if (print_options && argc - optind <= 1) {
-        return control_print_options(path, argv[optind]);
+        int result = control_print_options(path, argv[optind]);
+        log_stop();
+        return result;
     }
     if (optind < argc) {
         fprintf(stderr, "weir: \"%s\" is not expected here\n", argv[optind]);
         usage(stderr);
         return 2;
     }
-    return check ? control_check(path) : control_run(path);
+    int code = check ? control_check(path) : control_run(path);
+    log_stop();
+    return code;
 }

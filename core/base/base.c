@@ -8,15 +8,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
 _Noreturn void base_assert_failed(const char *condition, const char *file, int line)
 {
-    fprintf(stderr, "weir: %s:%d: this must hold and does not: %s\n", file, line, condition);
+    char text[512];
+    snprintf(text, sizeof(text), "weir: %s:%d: this must hold and does not: %s", file, line,
+             condition);
+    log_last_words(text);
     abort();
 }
 
 static _Noreturn void out_of_memory(size_t len)
 {
-    fprintf(stderr, "weir: no memory left for %zu bytes\n", len);
+    char text[64];
+    snprintf(text, sizeof(text), "weir: no memory left for %zu bytes", len);
+    log_last_words(text);
     abort();
 }
 

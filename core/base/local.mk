@@ -5,9 +5,15 @@ core_libcore_a_SOURCES += \
     core/base/arena.h \
     core/base/base.c \
     core/base/base.h \
+    core/base/lanes.c \
+    core/base/lanes.h \
     core/base/list.h \
     core/base/log.c \
     core/base/log.h \
+    core/base/log_target.c \
+    core/base/log_target.h \
+    core/base/log_writer.c \
+    core/base/log_writer.h \
     core/base/logfile.c \
     core/base/logfile.h \
     core/base/mistakes.c \

@@ -5,146 +5,90 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#if HAVE_SYSTEMD
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
-#endif
-
-#include "base/base.h"
-
-/* A longer line is cut. */
-#define LINE_SIZE 4096u
+/* The longest line, whole, as a pipe takes it in one piece. Text that makes it longer is cut. */
+#define LINE_SIZE     ((size_t)4096)
+#define COMPONENT_MAX ((size_t)64)
 
 #define LINES_A_SECOND 10u
 
-enum target {
-    TARGET_STDERR,         /* a terminal, a file, a pipe: with a time stamp */
-    TARGET_STDERR_SYSTEMD, /* what journald reads: with a priority instead */
-    TARGET_JOURNAL,
-    TARGET_FILE,
+/* What the log's thread gets; the line is made there. Component and text follow. */
+struct entry {
+    int64_t second; /* since 1970 */
+    uint32_t ms;
+    uint8_t level;
+    uint8_t component_len;
+    char text[];
 };
+
+/* `2026-11-24T10:00:00.123Z warning component: ... LF`. */
+#define TEXT_MAX (LINE_SIZE - sizeof("2026-11-24T10:00:00.123Z warning : \n") - COMPONENT_MAX)
+_Static_assert(sizeof(struct entry) + COMPONENT_MAX + TEXT_MAX < LINE_SIZE, "an entry fits too");
 
 static const char *const level_words[] = {"error", "warning", "notice", "info", "debug"};
 static const int level_priorities[] = {3, 4, 5, 6, 7}; /* syslog's */
 
-/* The program has one log. Writers hold the lock for reading, so that no descriptor is closed under a
- * write; who changes the target holds it for writing. */
-static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
-static enum target target = TARGET_STDERR;
-static bool chosen; /* false until log_open: standard error, looked at with the first line */
-static int file_fd = -1;
-static char *file_path;
-static _Atomic int current_level = WEIR_LOG_INFO;
+/* The program has one log; it begins once, and its writer stays until the end. */
+static struct {
+    pthread_once_t once;
+    _Atomic(struct log_writer *) writer; /* NULL: could not be made */
+    struct log_target target;            /* as it was opened, to be compared; control thread */
+    _Atomic int level;
+    _Atomic uint64_t dropped; /* without a writer */
+} own = {.once = PTHREAD_ONCE_INIT, .level = WEIR_LOG_INFO};
 
-/* ---- target ---- */
-
-/* systemd names device and inode of the stream that it reads. */
-static bool stderr_is_journal(void)
-{
-    const char *stream = getenv("JOURNAL_STREAM");
-    unsigned long long device, inode;
-    struct stat status;
-
-    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == (dev_t)device &&
-           status.st_ino == (ino_t)inode;
-}
-
-static int open_file(const char *path)
-{
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-}
-
-bool log_open(const char *name, enum weir_log_level level, char *error, size_t error_size)
-{
-    enum target wanted = TARGET_FILE;
-    int fd = -1;
-
-    if (strcmp(name, "stderr") == 0) {
-        wanted = stderr_is_journal() ? TARGET_STDERR_SYSTEMD : TARGET_STDERR;
-    } else if (strcmp(name, "journal") == 0) {
-#if HAVE_SYSTEMD
-        wanted = TARGET_JOURNAL;
-#else
-        snprintf(error, error_size,
-                 "this build has no journal support (libsystemd); use \"stderr\" or a file's path");
-        return false;
-#endif
-    } else {
-        fd = open_file(name);
-        if (fd == -1) {
-            snprintf(error, error_size, "cannot open the log file %s: %s", name, strerror(errno));
-            return false;
-        }
-    }
-
-    pthread_rwlock_wrlock(&lock);
-    if (file_fd != -1) {
-        close(file_fd);
-    }
-    free(file_path);
-    file_fd = fd;
-    file_path = fd != -1 ? base_strdup(name) : NULL;
-    target = wanted;
-    chosen = true;
-    pthread_rwlock_unlock(&lock);
-    log_set_level(level);
-    return true;
-}
-
-void log_reopen(void)
-{
-    int failure = 0;
-
-    pthread_rwlock_wrlock(&lock);
-    if (target == TARGET_FILE) {
-        int fd = open_file(file_path);
-        if (fd == -1) {
-            failure = errno;
-        } else {
-            close(file_fd);
-            file_fd = fd;
-        }
-    }
-    pthread_rwlock_unlock(&lock);
-    if (failure != 0) {
-        log_write(WEIR_LOG_ERROR, "log", "cannot open the log file again, the old one stays: %s",
-                  strerror(failure));
-    }
-}
-
-void log_set_level(enum weir_log_level level)
-{
-    atomic_store_explicit(&current_level, (int)level, memory_order_relaxed);
-}
-
-bool log_enabled(enum weir_log_level level)
-{
-    return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
-}
+struct log_next {
+    bool same; /* in use already: nothing was opened */
+    struct log_target target;
+};
 
 /* ---- one line ---- */
 
-static size_t put_time(char *out, size_t size)
+static size_t put_time(const struct entry *entry, char *out, size_t size)
 {
-    struct timespec now;
+    time_t second = (time_t)entry->second;
     struct tm utc;
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
+    gmtime_r(&second, &utc);
     size_t len = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    return len + (size_t)snprintf(out + len, size - len, ".%03ldZ ", now.tv_nsec / 1000000);
+    return len + (size_t)snprintf(out + len, size - len, ".%03uZ %s ", entry->ms,
+                                  level_words[entry->level]);
+}
+
+static size_t render(enum log_style style, const char *record, size_t len, char *out)
+{
+    struct entry entry;
+    const char *component = record + offsetof(struct entry, text);
+    size_t used;
+
+    memcpy(&entry, record, offsetof(struct entry, text));
+    const char *text = component + entry.component_len;
+    size_t text_len = len - (size_t)(text - record);
+    if (style == LOG_STYLE_STAMPED) {
+        used = put_time(&entry, out, LOG_WRITER_RENDER_MAX);
+    } else {
+        used = (size_t)sprintf(out, "<%d>", level_priorities[entry.level]);
+    }
+    if (style == LOG_STYLE_JOURNAL) {
+        memcpy(out + used, component, entry.component_len);
+        used += entry.component_len;
+        out[used++] = '\0';
+    }
+    memcpy(out + used, component, entry.component_len);
+    used += entry.component_len;
+    out[used++] = ':';
+    out[used++] = ' ';
+    memcpy(out + used, text, text_len);
+    used += text_len;
+    out[used++] = '\n';
+    return used;
 }
 
 /* What a peer sent may be part of a line, and must neither end it nor drive a terminal. */
@@ -158,59 +102,159 @@ static void make_printable(char *text, size_t len)
     }
 }
 
-/* SIGPIPE of a reader that has gone is taken back before anybody sees it, whatever the program does
- * with that signal. */
-static void write_without_signal(int fd, const char *line, size_t len)
-{
-    sigset_t pipe_signal, pending, old;
-    struct timespec no_wait = {0, 0};
+/* ---- target ---- */
 
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    sigpending(&pending);
-    bool was_pending = sigismember(&pending, SIGPIPE) == 1;
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, &old);
-    ssize_t written;
-    do {
-        written = write(fd, line, len);
-    } while (written == -1 && errno == EINTR);
-    if (written == -1 && errno == EPIPE && !was_pending) {
-        while (sigtimedwait(&pipe_signal, NULL, &no_wait) == -1 && errno == EINTR) {}
+static const struct log_writer_kind own_kind = {.render = render, .own_log = true};
+
+static void begin(void)
+{
+    struct log_target target;
+    char error[512];
+
+    own.target.name = base_strdup(LOG_TARGET_STDERR);
+    if (log_target_open(&target, LOG_TARGET_STDERR, error, sizeof(error))) {
+        own.writer = log_writer_new(&target, &own_kind, error, sizeof(error));
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-#if HAVE_SYSTEMD
-static void write_to_journal(enum weir_log_level level, const char *component, const char *text,
-                             size_t len)
+static struct log_writer *own_writer(void)
 {
-    char priority[16], part[128];
-    char message[LINE_SIZE + 16];
-    int priority_len = snprintf(priority, sizeof(priority), "PRIORITY=%d", level_priorities[level]);
-    int part_len = snprintf(part, sizeof(part), "WEIR_COMPONENT=%.64s", component);
-    int message_len = snprintf(message, sizeof(message), "MESSAGE=%.*s", (int)len, text);
-    struct iovec fields[] = {
-        {priority, (size_t)priority_len},
-        {part, (size_t)part_len},
-        {message, (size_t)message_len},
-        {(void *)(uintptr_t) "SYSLOG_IDENTIFIER=weir", sizeof("SYSLOG_IDENTIFIER=weir") - 1},
-    };
-    sd_journal_sendv(fields, (int)ARRAY_COUNT(fields));
+    pthread_once(&own.once, begin);
+    return own.writer;
 }
-#endif
 
-static enum target current_target(void)
+/* Whether it goes there already. A file that was moved away is another. */
+static bool is_current(const char *name)
 {
-    if (likely(chosen)) {
-        return target;
+    return own_writer() != NULL && strcmp(own.target.name, name) == 0 &&
+           log_target_in_place(&own.target);
+}
+
+static struct log_next *prepare(const char *name, bool same, char *error, size_t error_size)
+{
+    struct log_next *next = base_zalloc(sizeof(*next));
+
+    next->same = same;
+    next->target.fd = -1;
+    if (!same && !log_target_open(&next->target, name, error, error_size)) {
+        free(next);
+        return NULL;
     }
-    return stderr_is_journal() ? TARGET_STDERR_SYSTEMD : TARGET_STDERR;
+    return next;
 }
+
+struct log_next *log_prepare(const char *name, char *error, size_t error_size)
+{
+    return prepare(name, is_current(name), error, error_size);
+}
+
+bool log_check(const char *name, char *error, size_t error_size)
+{
+    return log_target_check(name, is_current(name), error, error_size);
+}
+
+void log_forget(struct log_next **next)
+{
+    if (*next != NULL) {
+        log_target_close(&(*next)->target);
+        free(*next);
+        *next = NULL;
+    }
+}
+
+void log_switch(struct log_next **next, enum weir_log_level level)
+{
+    struct log_next *taken = *next;
+    char error[512];
+
+    *next = NULL;
+    if (taken != NULL && !taken->same) {
+        free(own.target.name);
+        own.target = taken->target;
+        own.target.name = base_strdup(taken->target.name);
+        if (own_writer() != NULL) {
+            log_writer_change(own.writer, &taken->target);
+        } else {
+            own.writer = log_writer_new(&taken->target, &own_kind, error, sizeof(error));
+        }
+    }
+    free(taken);
+    log_set_level(level);
+}
+
+bool log_open(const char *name, enum weir_log_level level, char *error, size_t error_size)
+{
+    struct log_next *next = prepare(name, false, error, error_size);
+
+    if (next == NULL) {
+        return false;
+    }
+    log_switch(&next, level);
+    return true;
+}
+
+void log_reopen(void)
+{
+    if (own_writer() != NULL) {
+        log_writer_reopen(own.writer);
+    }
+}
+
+bool log_flush(uint64_t patience_ns)
+{
+    return own.writer == NULL || log_writer_flush(own.writer, patience_ns);
+}
+
+void log_stop(void)
+{
+    if (own.writer != NULL) {
+        log_writer_end(own.writer, LOG_STOP_NS);
+        log_writer_wait(own.writer, LOG_STOP_NS + 100 * NS_PER_MS);
+    }
+}
+
+void log_last_words(const char *text)
+{
+    char line[LINE_SIZE];
+    int len = snprintf(line, sizeof(line), "%s\n", text);
+    struct pollfd asked = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    log_flush(200 * NS_PER_MS);
+    if (len > 0 && poll(&asked, 1, 0) > 0) {
+        size_t size = (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1;
+        ssize_t written = write(STDERR_FILENO, line, size);
+        (void)written; /* nobody is left to be told */
+    }
+}
+
+struct log_state log_state(void)
+{
+    return own.writer != NULL ? log_writer_state(own.writer)
+                              : (struct log_state){.dropped = atomic_load(&own.dropped)};
+}
+
+const char *log_target_name(void)
+{
+    return own_writer() != NULL ? own.target.name : LOG_TARGET_STDERR;
+}
+
+void log_set_level(enum weir_log_level level)
+{
+    atomic_store_explicit(&own.level, (int)level, memory_order_relaxed);
+}
+
+bool log_enabled(enum weir_log_level level)
+{
+    return (int)level <= atomic_load_explicit(&own.level, memory_order_relaxed);
+}
+
+/* ---- writing ---- */
 
 void log_vwrite(enum weir_log_level level, const char *component, const char *format, va_list args)
 {
-    char line[LINE_SIZE];
-    size_t start = 0, used = 0;
+    _Alignas(struct entry) char record[sizeof(struct entry) + COMPONENT_MAX + TEXT_MAX + 1];
+    struct timespec now;
+    size_t component_len = strnlen(component, COMPONENT_MAX);
 
     if (!log_enabled(level)) {
         return;
@@ -219,38 +263,28 @@ void log_vwrite(enum weir_log_level level, const char *component, const char *fo
         level = WEIR_LOG_DEBUG;
     }
     int saved_errno = errno;
-    pthread_rwlock_rdlock(&lock);
-    enum target where = current_target();
-    if (where == TARGET_STDERR_SYSTEMD) {
-        used = (size_t)snprintf(line, sizeof(line), "<%d>", level_priorities[level]);
-    } else if (where != TARGET_JOURNAL) {
-        used = put_time(line, sizeof(line));
-        used += (size_t)snprintf(line + used, sizeof(line) - used, "%s ", level_words[level]);
-    }
-    start = used;
-    used += (size_t)snprintf(line + used, sizeof(line) - used, "%.64s: ", component);
+    clock_gettime(CLOCK_REALTIME, &now);
+    struct entry entry = {.second = now.tv_sec,
+                          .ms = (uint32_t)(now.tv_nsec / 1000000),
+                          .level = (uint8_t)level,
+                          .component_len = (uint8_t)component_len};
+    memcpy(record, &entry, offsetof(struct entry, text));
+    char *at = record + offsetof(struct entry, text);
+    memcpy(at, component, component_len);
+    char *text = at + component_len;
     errno = saved_errno; /* for %m */
-    int len = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
-    if (len < 0) {
-        len = 0;
+    int len = vsnprintf(text, TEXT_MAX + 1, format, args);
+    size_t text_len = len > 0 ? (size_t)len : 0;
+    if (text_len > TEXT_MAX) {
+        text_len = TEXT_MAX;
+        memcpy(text + text_len - 3, "...", 3);
     }
-    if ((size_t)len > sizeof(line) - used - 2) {
-        used = sizeof(line) - 2;
-        memcpy(line + used - 3, "...", 3);
+    make_printable(at, component_len + text_len);
+    if (likely(own_writer() != NULL)) {
+        log_writer_put(own.writer, record, (size_t)(text + text_len - record));
     } else {
-        used += (size_t)len;
+        atomic_fetch_add(&own.dropped, 1);
     }
-    make_printable(line + start, used - start);
-#if HAVE_SYSTEMD
-    if (where == TARGET_JOURNAL) {
-        write_to_journal(level, component, line + start, used - start);
-    }
-#endif
-    if (where != TARGET_JOURNAL) {
-        line[used++] = '\n';
-        write_without_signal(where == TARGET_FILE ? file_fd : STDERR_FILENO, line, used);
-    }
-    pthread_rwlock_unlock(&lock);
     errno = saved_errno;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program's own log: one line an event, to standard error, journald or a file. Any thread.
+ * The program's own log: one line an event, to standard error, journald or a file. Any thread; nobody waits
+ * for it: a thread of the log's own writes the lines (log_writer.h). It begins with the first line, on standard
+ * error.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -9,12 +11,39 @@
 
 #include <weir/host.h>
 
-/* Where lines go from now on. `target`: "stderr", "journal" or a file's path. false: cannot be opened,
- * `error` says why, and the old one stays. */
+#include "base/log_writer.h"
+
+/* A target that is opened and not yet in use, so that what cannot be opened is known before it matters.
+ * `name`: "stderr", "journal" or a path. NULL: `error` says why. Control thread. */
+struct log_next;
+struct log_next *log_prepare(const char *name, char *error, size_t error_size);
+/* Whether it could be, as far as can be told without making anything. */
+bool log_check(const char *name, char *error, size_t error_size);
+void log_forget(struct log_next **next);
+
+/* Lines from now on go there. Takes `next`. Control thread. */
+void log_switch(struct log_next **next, enum weir_log_level level);
+
+/* The same in one. false: cannot be opened, `error` says why, and the old one stays. */
 bool log_open(const char *target, enum weir_log_level level, char *error, size_t error_size);
 
-/* Opens the file again by its path (SIGUSR1). */
+/* Opens the file again by its path (SIGUSR1): what was logged before goes to the old one. */
 void log_reopen(void);
+
+/* Waits for what was logged before, for `patience_ns` at most. false: it is not out. */
+bool log_flush(uint64_t patience_ns);
+
+/* The end: what waits is written, for at most LOG_STOP_NS. */
+#define LOG_STOP_NS NS_PER_SECOND
+void log_stop(void);
+
+/* For a program that dies: what was logged, for a moment, then `text` and a line break to standard error,
+ * unless that would block. */
+void log_last_words(const char *text);
+
+struct log_state log_state(void);
+/* What it writes to. Control thread; until the next log_switch. */
+const char *log_target_name(void);
 
 void log_set_level(enum weir_log_level level);
 bool log_enabled(enum weir_log_level level);

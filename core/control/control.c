@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/lanes.h"
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/control_state.h"
@@ -100,8 +101,7 @@ static void runtime_init(struct control *control, const char *path)
     control_services_fill(&control->host);
     control->runtime.host = &control->host;
     control->runtime.workers = control_count_workers(global);
-    control->runtime.modules =
-        module_registry_new(global->module_dir.len > 0 ? global->module_dir.ptr : WEIR_MODULEDIR);
+    control->runtime.modules = module_registry_new();
     control->runtime.on_left = control_generation_left;
     list_init(&control->runtime.listeners);
     list_init(&control->generations);
@@ -128,6 +128,14 @@ static void set_state_dir(struct control *control, bool try)
     module_host_set_state_dir(path, try);
 }
 
+/* Why there is no start, on standard error: whoever does not read it keeps nothing from ending. */
+static void complain(const char *why)
+{
+    char *text = base_printf("weir: %s", why);
+    log_last_words(text);
+    free(text);
+}
+
 /* The configuration with the rights that the process has from now on, or would have (`try`). NULL: told. */
 static struct generation *build_first(struct control *control, bool try)
 {
@@ -140,10 +148,15 @@ static struct generation *build_first(struct control *control, bool try)
         control->runtime.given = control->folders.paths;
         control->runtime.given_count = control->folders.count;
         generation = generation_build(&control->runtime, control->path, !try, &mistakes);
-        control_print_mistakes(&mistakes);
+        if (try) {
+            control_print_mistakes(&mistakes);
+        }
+        for (size_t i = 0; !try && i < mistakes.count; i++) {
+            complain(mistakes.texts[i]);
+        }
         mistakes_free(&mistakes);
     } else {
-        fprintf(stderr, "weir: %s\n", error);
+        complain(error);
     }
     return generation;
 }
@@ -344,20 +357,18 @@ static void start(struct control *control, struct generation *generation)
 }
 
 /* What is in force with the generation and cannot be changed any more. */
-static bool begin_for_good(struct control *control, const struct generation *generation)
+static bool begin_for_good(struct control *control, struct generation *generation)
 {
     struct runtime *runtime = &control->runtime;
     char error[512];
 
     global_settings_copy(&control->at_start, &control->arena, &generation->global);
     runtime->started = &control->at_start;
-    if (!control_open_log(&generation->global)) {
-        return false;
-    }
     if (!privileges_drop(&control->at_start, &runtime->from_root, error, sizeof(error))) {
-        fprintf(stderr, "weir: %s\n", error);
+        complain(error);
         return false;
     }
+    control_take_log(generation); /* a start that fails from here on says so there */
     return true;
 }
 
@@ -371,7 +382,8 @@ int control_run(const char *path)
     raise_descriptor_limit();
     runtime_init(&control, path);
     control.plane = plane_new(&control.runtime, path);
-    if (!logfile_start() || !make_loops(&control)) {
+    lanes_join(control.runtime.workers + 1);
+    if (!make_loops(&control)) {
         tear_down(&control);
         return 1;
     }
@@ -428,8 +440,10 @@ int control_print_options(const char *path, const char *name)
                            "health \"NAME\" { } of a pool that listens, beside the module's own",
                            0);
     } else {
-        struct module *module = module_load(control.runtime.modules, name, &control.host,
-                                            (struct place){NULL, 0}, &mistakes);
+        const char *dir = control.at_start.module_dir.ptr;
+        struct module *module =
+            module_load(control.runtime.modules, dir != NULL ? dir : WEIR_MODULEDIR, name,
+                        &control.host, (struct place){NULL, 0}, &mistakes);
         control_print_mistakes(&mistakes);
         code = module == NULL;
         if (module != NULL) {

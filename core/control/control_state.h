@@ -72,7 +72,8 @@ void control_log_mistakes(const struct mistakes *mistakes);
 void control_print_mistakes(const struct mistakes *mistakes);
 /* What a generation can come to lack, into the log. */
 void control_warn(const struct generation *generation);
-bool control_open_log(const struct global_settings *global);
+/* The program's log goes where the generation says from now on. */
+void control_take_log(struct generation *generation);
 unsigned control_count_workers(const struct global_settings *global);
 
 /* runtime.on_left: any loop, the last one has left. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/logfile.h"
 #include "control/journal.h"
 #include "control/show.h"
 #include "control/store.h"
@@ -318,6 +320,28 @@ static bool degraded(const struct generation *g)
     return false;
 }
 
+static void add_log(void *arg, const char *path, const struct log_state *state)
+{
+    cJSON *log = cJSON_CreateObject();
+
+    json_set(log, "log", path);
+    json_set_number(log, "dropped", (double)state->dropped);
+    json_set_number(log, "waiting", (double)state->waiting);
+    cJSON_AddBoolToObject(log, "stuck", state->stuck);
+    cJSON_AddItemToArray(arg, log);
+}
+
+/* The program's own, then the files of modules. */
+static cJSON *logs_json(void)
+{
+    cJSON *logs = cJSON_CreateArray();
+    struct log_state own = log_state();
+
+    add_log(logs, log_target_name(), &own);
+    logfile_each(add_log, logs);
+    return logs;
+}
+
 void run_status(struct operation *operation)
 {
     const struct plane *plane = operation->plane;
@@ -346,6 +370,7 @@ void run_status(struct operation *operation)
     cJSON_AddItemToObject(answer, "restart_needed", restart_json(g));
     cJSON_AddItemToObject(answer, "store", store_json(plane->store));
     cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(plane->journal));
+    cJSON_AddItemToObject(answer, "logs", logs_json());
     json_set(answer, "health", degraded(g) || !store_is_well(plane->store) ? "degraded" : "ok");
     cJSON_Delete(stats);
     operation_succeed(operation, 200, answer);

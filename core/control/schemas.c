@@ -88,7 +88,10 @@ const struct answer_schema answer_schemas[] = {
      ",'restart_needed':" STRINGS ",'store':{'type':'object','properties':{'kind':" OR_TEXT
      ",'state':{'enum':['ok','failed','read_only','none']},'detail':" TEXT
      "}},'journal_pending':{'type':'array','items':{'type':'object','properties':{'id':" COUNT
-     ",'until':" TIME "}}},'health':{'enum':['ok','degraded']}}}"},
+     ",'until':" TIME
+     "}}},'logs':{'type':'array','items':{'type':'object','properties':{'log':" TEXT
+     ",'dropped':" COUNT ",'waiting':" COUNT ",'stuck':" BOOLEAN
+     "}}},'health':{'enum':['ok','degraded']}}}"},
     {"Stats",
      "{'type':'object','required':['time','total','listeners','pools'],'properties':{'time':" TIME
      ",'total':{'type':'object'},'listeners':{'type':'object'},'pools':{'type':'object'}}}"},

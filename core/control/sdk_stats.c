@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
+#include "base/logfile.h"
 #include "proxy/client.h"
 
 #define BOUNDS (HISTOGRAM_BUCKETS - 1)
@@ -104,6 +106,7 @@ static bool show_process(struct view *view, const struct generation *g)
     view->row.start_wall_ms = g->runtime->start_wall_ms;
     view->row.generation = g->id;
     view->row.workers = g->runtime->workers;
+    view->row.log_dropped = logfile_dropped() + log_state().dropped;
     return view_show(view);
 }
 

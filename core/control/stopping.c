@@ -143,7 +143,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     case SIGUSR1:
         log_reopen();
         logfile_reopen_all();
-        log_write(WEIR_LOG_INFO, "weir", "log files are opened again");
+        log_write(WEIR_LOG_INFO, "weir", "log files are being opened again");
         break;
     case SIGUSR2: report_statistics(control->runtime.current); break;
     default: break;

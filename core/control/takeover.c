@@ -245,6 +245,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     }
     control->runtime.current = generation;
     generation->in_force = true;
+    control_take_log(generation);
     if (control->stopping) {
         control_leave_sockets(control, generation,
                               NULL); /* it came between: nobody accepts there */
@@ -353,15 +354,9 @@ void control_warn(const struct generation *generation)
     }
 }
 
-bool control_open_log(const struct global_settings *global)
+void control_take_log(struct generation *generation)
 {
-    char error[256];
-    if (!log_open(global->log_target.ptr, (enum weir_log_level)global->log_level, error,
-                  sizeof(error))) {
-        log_write(WEIR_LOG_ERROR, "weir", "%s", error);
-        return false;
-    }
-    return true;
+    log_switch(&generation->log, (enum weir_log_level)generation->global.log_level);
 }
 
 /* Takes a generation into force that was built. */
@@ -463,7 +458,6 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
         discovery_await(control->runtime.discovery, reload_named, control);
         return;
     }
-    control_open_log(&generation->global);
     control_warn(generation);
     control->reload_operation = operation;
     apply(control, generation);

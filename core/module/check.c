@@ -63,6 +63,18 @@ weir_route_ref check_route(struct weir_check *check, const void *field, struct w
     return route;
 }
 
+bool check_file(struct weir_check *check, const struct weir_str *path)
+{
+    char error[512];
+
+    if (check->add_file == NULL ||
+        check->add_file(check->arg, *path, check_place_of(check, path), error, sizeof(error))) {
+        return true;
+    }
+    tell(check, path, "%s", error);
+    return false;
+}
+
 bool check_listener(struct weir_check *check, struct weir_listener *out)
 {
     if (check->listener != NULL) {

@@ -23,6 +23,9 @@ struct weir_check {
      * that name, made known at `*first`. `name` lives as long as the configuration's generation. */
     weir_route_ref (*add_route)(void *arg, const void *field, struct weir_str name,
                                 struct place place, struct place *first);
+    /* A file that will be logged to, named at `place`. false: `error` says why it cannot be. */
+    bool (*add_file)(void *arg, struct weir_str path, struct place place, char *error,
+                     size_t error_size);
     void *arg;
     const struct weir_listener *listener; /* in whose block the module is named; NULL: in none */
 
@@ -37,6 +40,7 @@ void check_error(struct weir_check *check, const void *field, const char *format
     __attribute__((format(printf, 3, 0)));
 weir_pool_ref check_pool(struct weir_check *check, const struct weir_str *name);
 weir_route_ref check_route(struct weir_check *check, const void *field, struct weir_str name);
+bool check_file(struct weir_check *check, const struct weir_str *path);
 bool check_listener(struct weir_check *check, struct weir_listener *out);
 
 #endif

@@ -340,6 +340,7 @@ void module_host_fill(struct weir_host *host)
     host->check_pool = check_pool;
     host->check_route = check_route;
     host->check_listener = check_listener;
+    host->check_file = check_file;
     host->shared = host_shared;
     host->state_dir = host_state_dir;
     host->block_name = host_block_name;

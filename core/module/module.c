@@ -17,15 +17,13 @@
 #define NAME_MAX_LEN 63u
 
 struct module_registry {
-    char *dir;
     struct list modules;
     uint64_t last_number;
 };
 
-struct module_registry *module_registry_new(const char *module_dir)
+struct module_registry *module_registry_new(void)
 {
     struct module_registry *registry = base_zalloc(sizeof(*registry));
-    registry->dir = base_strdup(module_dir);
     list_init(&registry->modules);
     return registry;
 }
@@ -36,21 +34,8 @@ void module_registry_free(struct module_registry **registry)
         return;
     }
     ASSERT(list_empty(&(*registry)->modules));
-    free((*registry)->dir);
     free(*registry);
     *registry = NULL;
-}
-
-void module_registry_set_dir(struct module_registry *registry, const char *module_dir)
-{
-    char *dir = base_strdup(module_dir);
-    free(registry->dir);
-    registry->dir = dir;
-}
-
-const char *module_registry_dir(const struct module_registry *registry)
-{
-    return registry->dir;
 }
 
 const struct module *module_next(const struct module_registry *registry, const struct module *after)
@@ -103,10 +88,10 @@ static bool is_legal_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
-char *module_nearest_file(const struct module_registry *registry, const char *name)
+char *module_nearest_file(const char *module_dir, const char *name)
 {
     struct option_nearest search;
-    DIR *folder = opendir(registry->dir);
+    DIR *folder = opendir(module_dir);
     struct dirent *entry;
     char *best = NULL;
 
@@ -132,10 +117,10 @@ char *module_nearest_file(const struct module_registry *registry, const char *na
 }
 
 /* There is no such file: says so, with the nearest that there is. */
-static void tell_missing(const struct module_registry *registry, const char *name, const char *path,
+static void tell_missing(const char *module_dir, const char *name, const char *path,
                          struct place place, struct mistakes *mistakes)
 {
-    char *best = module_nearest_file(registry, name);
+    char *best = module_nearest_file(module_dir, name);
 
     if (best != NULL) {
         mistakes_add(mistakes, place, "module \"%s\": there is no %s; did you mean \"%s\"?", name,
@@ -211,8 +196,8 @@ static struct module *load_image(struct module_registry *registry, const char *n
     return module;
 }
 
-struct module *module_load(struct module_registry *registry, const char *name,
-                           const struct weir_host *host, struct place place,
+struct module *module_load(struct module_registry *registry, const char *module_dir,
+                           const char *name, const struct weir_host *host, struct place place,
                            struct mistakes *mistakes)
 {
     struct library_image image;
@@ -227,10 +212,10 @@ struct module *module_load(struct module_registry *registry, const char *name,
                      shown);
         return NULL;
     }
-    char *path = base_printf("%s/%s.so", registry->dir, name);
+    char *path = base_printf("%s/%s.so", module_dir, name);
     if (!library_image_read(&image, path)) {
         if (errno == ENOENT) {
-            tell_missing(registry, name, path, place, mistakes);
+            tell_missing(module_dir, name, path, place, mistakes);
         } else {
             mistakes_add(mistakes, place, "module \"%s\": cannot read %s: %s", name, path,
                          strerror(errno));

@@ -60,18 +60,16 @@ struct module {
 };
 
 /* Knows what is loaded. */
-struct module_registry *module_registry_new(const char *module_dir);
+struct module_registry *module_registry_new(void);
 /* All references must have been given back. */
 void module_registry_free(struct module_registry **registry);
-/* Where files are looked for from now on. */
-void module_registry_set_dir(struct module_registry *registry, const char *module_dir);
-const char *module_registry_dir(const struct module_registry *registry);
-/* The name of the nearest file there, for the caller to free. NULL: none is near. */
-char *module_nearest_file(const struct module_registry *registry, const char *name);
+/* The name of the nearest file in a folder of modules, for the caller to free. NULL: none is near. */
+char *module_nearest_file(const char *module_dir, const char *name);
 
-/* The module of that name, with a reference for the caller. NULL: a mistake at `place` says why. */
-struct module *module_load(struct module_registry *registry, const char *name,
-                           const struct weir_host *host, struct place place,
+/* The module of that name in the folder `module_dir`, with a reference for the caller. NULL: a mistake at
+ * `place` says why. */
+struct module *module_load(struct module_registry *registry, const char *module_dir,
+                           const char *name, const struct weir_host *host, struct place place,
                            struct mistakes *mistakes);
 struct module *module_ref(struct module *module);
 /* Gives the reference back and nulls it; NULL is legal. */
@@ -101,9 +99,10 @@ void module_kinds_text(const struct module *module, char *out, size_t size);
 void module_full_name(enum module_kind kind, struct weir_str title, char *out, size_t size);
 
 /* The module, among a generation's `enabled` ones, that `BLOCK "title"` names. NULL: a mistake at `place`
- * says which module block is missing, that there is no such module, or that it is not of that kind. */
-struct module *module_find(const struct module_registry *registry, struct module *const *enabled,
-                           size_t count, enum module_kind kind, struct weir_str title,
-                           struct place place, struct mistakes *mistakes);
+ * says which module block is missing, that there is no such module in the folder `module_dir`, or that it
+ * is not of that kind. */
+struct module *module_find(const char *module_dir, struct module *const *enabled, size_t count,
+                           enum module_kind kind, struct weir_str title, struct place place,
+                           struct mistakes *mistakes);
 
 #endif

@@ -82,13 +82,13 @@ static const char *suggest(struct module *const *enabled, size_t count, enum mod
 
 /* Whether the module could be enabled. If not, `meant` is the nearest one that could, as a block names it, for
  * the caller to free; NULL: none is near. */
-static bool is_installed(const struct module_registry *registry, enum module_kind kind,
-                         const char *name, char **meant)
+static bool is_installed(const char *module_dir, enum module_kind kind, const char *name,
+                         char **meant)
 {
     size_t prefix = strlen(kinds[kind].prefix);
-    char *path = base_printf("%s/%s.so", module_registry_dir(registry), name);
+    char *path = base_printf("%s/%s.so", module_dir, name);
     bool there = access(path, F_OK) == 0;
-    char *near = there ? NULL : module_nearest_file(registry, name);
+    char *near = there ? NULL : module_nearest_file(module_dir, name);
 
     *meant = near != NULL && strncmp(near, kinds[kind].prefix, prefix) == 0
                  ? base_strdup(near + prefix)
@@ -98,9 +98,9 @@ static bool is_installed(const struct module_registry *registry, enum module_kin
     return there;
 }
 
-struct module *module_find(const struct module_registry *registry, struct module *const *enabled,
-                           size_t count, enum module_kind kind, struct weir_str title,
-                           struct place place, struct mistakes *mistakes)
+struct module *module_find(const char *module_dir, struct module *const *enabled, size_t count,
+                           enum module_kind kind, struct weir_str title, struct place place,
+                           struct mistakes *mistakes)
 {
     const char *block = kinds[kind].block != NULL ? kinds[kind].block : "module";
     char name[256];
@@ -131,18 +131,18 @@ struct module *module_find(const struct module_registry *registry, struct module
         return NULL;
     }
     char *other = NULL;
-    if (is_installed(registry, kind, name, &other)) {
+    if (is_installed(module_dir, kind, name, &other)) {
         mistakes_add(mistakes, place,
                      "%s \"%.*s\" needs module \"%s\", which no module block enables; add: module "
                      "\"%s\" {}",
                      block, STR_ARGS(title), name, name);
     } else if (other != NULL) {
         mistakes_add(mistakes, place, "%s \"%.*s\": there is no %s/%s.so; did you mean %s \"%s\"?",
-                     block, STR_ARGS(title), module_registry_dir(registry), name, block, other);
+                     block, STR_ARGS(title), module_dir, name, block, other);
     } else {
         mistakes_add(mistakes, place,
                      "%s \"%.*s\": there is no %s/%s.so; install the module, or set module_dir",
-                     block, STR_ARGS(title), module_registry_dir(registry), name);
+                     block, STR_ARGS(title), module_dir, name);
     }
     free(other);
     return NULL;

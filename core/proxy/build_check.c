@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Modules look at their blocks (conf_create): the host finds the pools and makes the routes that they name,
- * and takes the mistakes that they find.
+ * looks at the files that they will log to, and takes the mistakes that they find.
  */
+#include "base/log.h"
+#include "base/logfile.h"
 #include "module/check.h"
 #include "option/option_value.h"
 #include "proxy/generation_build.h"
@@ -105,6 +107,62 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
     return (weir_route_ref)g->route_count++;
 }
 
+/* A log file that a module named in conf_create. */
+struct wanted_file {
+    struct wanted_file *next;
+    const char *path;
+    struct place place;
+};
+
+static bool add_file(void *arg, struct weir_str path, struct place place, char *error,
+                     size_t error_size)
+{
+    struct build *b = arg;
+    struct wanted_file *file = build_alloc(b, sizeof(*file));
+
+    file->path = arena_printf(&b->generation->arena, "%.*s", STR_ARGS(path)).ptr;
+    file->place = place;
+    file->next = b->files;
+    b->files = file;
+    return logfile_check(file->path, error, error_size);
+}
+
+void build_check_log(struct build *b)
+{
+    const struct weir_str *target = &b->generation->global.log_target;
+    char error[512];
+
+    if (target->len > 0 && !log_check(target->ptr, error, sizeof(error))) {
+        mistakes_add(b->mistakes, build_place_of(b, target), "%s", error);
+    }
+}
+
+void build_open_logs(struct build *b)
+{
+    struct generation *g = b->generation;
+    size_t count = 0;
+    char error[512];
+
+    for (const struct wanted_file *file = b->files; file != NULL; file = file->next) {
+        count++;
+    }
+    g->log_files = build_alloc(b, count * sizeof(struct logfile *));
+    for (const struct wanted_file *file = b->files; file != NULL; file = file->next) {
+        struct logfile *opened = logfile_open(file->path, error, sizeof(error));
+        if (opened == NULL) {
+            mistakes_add(b->mistakes, file->place, "%s", error);
+        } else {
+            g->log_files[g->log_file_count++] = opened;
+        }
+    }
+    if (g->global.log_target.len > 0) {
+        g->log = log_prepare(g->global.log_target.ptr, error, sizeof(error));
+        if (g->log == NULL) {
+            mistakes_add(b->mistakes, build_place_of(b, &g->global.log_target), "%s", error);
+        }
+    }
+}
+
 /* The listener as modules are shown it. */
 static struct weir_listener *describe_listener(struct build *b, const struct listener_plan *plan)
 {
@@ -136,6 +194,7 @@ void build_check_use(struct build *b, struct use *use)
         .find_pool = find_pool,
         .suggest_pool = suggest_pool,
         .add_route = add_route,
+        .add_file = add_file,
         .arg = b,
         .listener = use->listener != NULL ? describe_listener(b, use->listener) : NULL};
 

@@ -193,7 +193,9 @@ void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
         memcpy(own, settings->configured.items, size);
         settings->servers.items = own;
     }
-    discovery_expand(b->runtime->discovery, &b->generation->arena, settings);
+    /* A mere check asks for no names. */
+    discovery_expand(b->open_sockets ? b->runtime->discovery : NULL, &b->generation->arena,
+                     settings);
     if (b->runtime->adjust != NULL) {
         b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
     }

@@ -56,8 +56,8 @@ void build_module(struct build *b, const struct conf_node *node)
                      "a module block needs a name: module \"route_path\" { }");
         return;
     }
-    module = module_load(b->runtime->modules, node->title.text.ptr, b->runtime->host, node->place,
-                         b->mistakes);
+    module = module_load(b->runtime->modules, g->global.module_dir.ptr, node->title.text.ptr,
+                         b->runtime->host, node->place, b->mistakes);
     if (module == NULL) {
         return;
     }
@@ -124,8 +124,8 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
     if (is_refused(b, kind, node->title.text)) {
         return NULL;
     }
-    struct module *module = module_find(b->runtime->modules, enabled, count, kind, node->title.text,
-                                        node->place, b->mistakes);
+    struct module *module = module_find(b->generation->global.module_dir.ptr, enabled, count, kind,
+                                        node->title.text, node->place, b->mistakes);
     if (module == NULL) {
         return NULL;
     }

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+#include "base/logfile.h"
 #include "net/follow.h"
 #include "proxy/client.h"
 #include "proxy/worker.h"
@@ -409,6 +411,9 @@ void generation_retire(struct generation *g)
         return;
     }
     g->retired = true;
+    for (size_t i = 0; i < g->log_file_count; i++) {
+        logfile_close(g->log_files[i]);
+    }
     for (size_t i = 0; i < g->pool_count; i++) {
         pool_plan_free(&g->pools[i]);
     }
@@ -443,6 +448,7 @@ void generation_free(struct generation **generation)
 
     modules_give_back(g, true);
     generation_retire(g);
+    log_forget(&g->log);
     for (size_t i = 0; i < g->listener_count; i++) {
         listener_plan_free(&g->listeners[i]);
     }

@@ -33,6 +33,8 @@
 
 struct generation;
 struct listener_plan;
+struct log_next;
+struct logfile;
 struct worker;
 
 /* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ... block. */
@@ -195,6 +197,9 @@ struct generation {
     unsigned held;           /* of a base: generations with its configuration that are not freed */
     struct generation_local *locals;
     struct runtime *runtime;
+    struct log_next *log;       /* the program's log, until the commit takes it */
+    struct logfile **log_files; /* those that modules named, referenced: loops find them open */
+    size_t log_file_count;
 };
 
 /* What the process has: live objects by name, and what building needs. Control thread. */
@@ -224,7 +229,7 @@ struct runtime {
 };
 
 /* Reads and checks `path`. NULL: mistakes were added, nothing has changed. With `open_sockets` false
- * (weir -t) addresses are checked but not bound. */
+ * (weir -t) addresses and log files are checked but not opened. */
 struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
                                     struct mistakes *mistakes);
 

@@ -110,7 +110,7 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
 {
     static const char *const known[] = {"module", "pool", "listener", NULL};
     struct generation *g = build_generation(runtime, NULL);
-    struct build b = {runtime, g, mistakes, open_sockets};
+    struct build b = {runtime, g, mistakes, open_sockets, NULL};
 
     g->places = conf_places_new(&g->arena);
     conf_read(&g->tree, &g->arena, path, mistakes);
@@ -124,10 +124,8 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
     if (!resolver_check_servers(g->global.nameservers, error, sizeof(error))) {
         mistakes_add(mistakes, build_place_of(&b, &g->global.nameservers), "%s", error);
     }
-    if (g->global.module_dir.len > 0) {
-        module_registry_set_dir(runtime->modules, g->global.module_dir.ptr);
-    }
     build_globals(&b);
+    build_check_log(&b);
     build_blocks(&b);
     build_name_uses(&b);
     for (size_t i = 0; i < g->uses.count; i++) {
@@ -136,6 +134,9 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
     build_check_binds(&b);
     if (mistakes->count == 0) {
         build_attach(&b);
+    }
+    if (mistakes->count == 0 && open_sockets) {
+        build_open_logs(&b);
     }
     if (mistakes->count > 0) {
         generation_free(&g);

@@ -14,7 +14,8 @@ struct build {
     struct runtime *runtime;
     struct generation *generation; /* the one that is made */
     struct mistakes *mistakes;
-    bool open_sockets; /* false: addresses are checked, not bound (weir -t) */
+    bool open_sockets;         /* false: addresses and files are checked, not opened (weir -t) */
+    struct wanted_file *files; /* log files that modules name */
 };
 
 /* ---- tools (generation_build.c) ---- */
@@ -81,6 +82,12 @@ void build_name_filters(struct build *b, const struct use_list *filters, const c
                         struct weir_str name);
 
 /* ---- modules look at their blocks (build_check.c) ---- */
+
+/* Checks where the program's log goes. */
+void build_check_log(struct build *b);
+
+/* Once no mistake is left: opens it, and the log files that modules named; one that cannot be is a mistake. */
+void build_open_logs(struct build *b);
 
 /* Calls conf_create; that may make routes, whose filters are uses at the end of generation.uses. */
 void build_check_use(struct build *b, struct use *use);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/lanes.h"
 #include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/listening.h"
@@ -67,6 +68,7 @@ void worker_free(struct worker **worker)
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
+    lanes_join(worker->index + 1);
     loop_run(worker->loop);
     return NULL;
 }

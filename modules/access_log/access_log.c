@@ -43,6 +43,8 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     if (conf->path.len == 0) {
         weir_check_error(ctx, check, &conf->path,
                          "path is empty: name a file, or \"-\" for standard output");
+    } else {
+        weir_check_file(ctx, check, &conf->path);
     }
     return WEIR_OK;
 }

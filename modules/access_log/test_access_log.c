@@ -275,8 +275,10 @@ END_TEST
 START_TEST(file_that_cannot_be_opened_refuses_the_generation)
 {
     struct weir_test *host = test_begin();
+    struct weir_test_block *block = test_conf(host, "path = \"/a/log\"");
     weir_test_fail_files(host, true, false);
-    ck_assert_ptr_null(weir_test_create(host, WEIR_TEST_LOGGER, test_conf(host, "")));
+    ck_assert_ptr_null(weir_test_create(host, WEIR_TEST_LOGGER, block));
+    test_refused(host, "path = \"/a/log\"", "conf:1: cannot open the log file /a/log");
     test_end(&host);
 }
 END_TEST

@@ -276,6 +276,11 @@ static void write_workers(const struct writing *w, const struct object *object)
     gauge(w, object, w->snapshot->workers);
 }
 
+static void write_log_dropped(const struct writing *w, const struct object *object)
+{
+    plain_counter(w, object, w->snapshot->log_dropped);
+}
+
 static void write_summed(const struct writing *w, const struct object *object)
 {
     static const char *const kinds[KIND_COUNT] = {"", "listener", "route", "pool", "server"};
@@ -323,6 +328,8 @@ static const struct family families[] = {
     {"weir_config_generation", GAUGE, WEIR_STATS_PROCESS,
      "Number of the configuration that runs; a reload takes the next.", write_generation},
     {"weir_workers", GAUGE, WEIR_STATS_PROCESS, "Threads that carry traffic.", write_workers},
+    {"weir_log_dropped_lines", COUNTER, WEIR_STATS_PROCESS,
+     "Lines of all logs that were dropped: nobody took them in time.", write_log_dropped},
     {"weir_metrics_summed", GAUGE, WEIR_STATS_PROCESS,
      "Listeners, routes, pools and servers above series_limit, whose numbers are under \"other\".",
      write_summed},

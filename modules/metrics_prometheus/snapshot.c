@@ -158,6 +158,7 @@ static void take_process(struct snapshot *snapshot, const struct weir_stats_row 
     snapshot->start_wall_ms = row->start_wall_ms;
     snapshot->generation = row->generation;
     snapshot->workers = row->workers;
+    snapshot->log_dropped = row->log_dropped;
 }
 
 static bool is_named(const struct weir_stats_row *row, struct weir_str name)

@@ -54,7 +54,7 @@ struct snapshot {
     size_t reason_count;
     uint64_t summed[KIND_COUNT];    /**< objects that are under "other" */
     size_t version_at, version_len; /**< Weir's version, escaped, in `labels` */
-    uint64_t start_wall_ms, generation;
+    uint64_t start_wall_ms, generation, log_dropped;
     uint32_t workers;
 };
 

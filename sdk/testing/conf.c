@@ -241,6 +241,15 @@ static bool str_is(struct weir_str str, const char *text)
     return strlen(text) == str.len && memcmp(text, str.ptr, str.len) == 0;
 }
 
+bool fake_check_file(struct weir_check *check, const struct weir_str *path)
+{
+    if (path->len == 0 || check->host->fail_open) {
+        tell(check, path, "cannot open the log file %.*s", (int)path->len, path->ptr);
+        return false;
+    }
+    return true;
+}
+
 weir_pool_ref fake_check_pool(struct weir_check *check, const struct weir_str *name)
 {
     const struct weir_test *host = check->host;

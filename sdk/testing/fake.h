@@ -355,6 +355,7 @@ bool fake_module_block_ensure(struct weir_test *host);
 void fake_block_destroy(struct weir_test_block *block);
 void fake_check_error(struct weir_check *check, const void *field, const char *format,
                       va_list args);
+bool fake_check_file(struct weir_check *check, const struct weir_str *path);
 weir_pool_ref fake_check_pool(struct weir_check *check, const struct weir_str *name);
 weir_route_ref fake_check_route(struct weir_check *check, const void *field, struct weir_str name);
 

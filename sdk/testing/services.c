@@ -176,6 +176,7 @@ const struct weir_host fake_services = {
     .transform_write = fake_transform_write,
     .health_eject = fake_health_eject,
     .check_listener = fake_check_listener,
+    .check_file = fake_check_file,
     .shared = fake_shared,
     .request_credentials = fake_request_credentials,
     .block_name = service_block_name,

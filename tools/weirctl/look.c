@@ -22,6 +22,22 @@ static void print_pending(const cJSON *status)
     }
 }
 
+/* Logs that take nothing, or took too little. */
+static void print_logs(const cJSON *status)
+{
+    const cJSON *log = NULL;
+
+    cJSON_ArrayForEach(log, cJSON_GetObjectItemCaseSensitive(status, "logs"))
+    {
+        bool stuck = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(log, "stuck"));
+        double dropped = json_number(log, "dropped");
+        if (stuck || dropped > 0) {
+            print_fact("log", "%s: %s%.0f lines dropped", json_text(log, "log", "-"),
+                       stuck ? "takes nothing now, " : "", dropped);
+        }
+    }
+}
+
 enum outcome run_status(struct call *call)
 {
     struct answer answer;
@@ -47,6 +63,7 @@ enum outcome run_status(struct call *call)
         print_fact("store", "%s: %s%s%s", json_text(s, "store.kind", "none"),
                    json_text(s, "store.state", "-"), *detail != '\0' ? ", " : "", detail);
         print_restart(s);
+        print_logs(s);
         print_pending(s);
     }
     answer_clear(&answer);

@@ -224,6 +224,9 @@ struct weir_host {
                                      uint64_t duration_ns, const char *reason);
     struct weir_str (*state_dir)(struct weir_context *ctx);
     void (*request_session)(struct weir_request *req, uint64_t session);
+
+    /* since 1.4 */
+    bool (*check_file)(struct weir_check *check, const struct weir_str *path);
 };
 
 /* ---- services of an instance ---- */
@@ -341,16 +344,18 @@ static inline enum weir_status weir_post(struct weir_context *ctx, weir_post_fn 
     return ctx->host->post(ctx, fn, arg);
 }
 
-/** Opens a file for appending (made with mode 0640; "-": standard output). The host reopens it by its
- * path on SIGUSR1, for log rotation. NULL: could not; logged. Opening the same path again gives the
- * same file. */
+/** Opens a file for appending (made with mode 0640; "-": standard output; a FIFO may be without a reader).
+ * The host reopens it by its path on SIGUSR1, for log rotation. NULL: could not; logged. Opening the same
+ * path again gives the same file. A module whose conf_create has asked weir_check_file for the path gets it
+ * at once. */
 static inline struct weir_file *weir_file_open(struct weir_context *ctx, struct weir_str path)
 {
     return ctx->host->file_open(ctx, path);
 }
 
 /** Appends `len` bytes, whole or not at all, by a thread of the host's: never blocks. Any thread.
- * false: too much is waiting (disk full or slow); it was dropped and counted. */
+ * false: too much is waiting (disk full or slow, a reader that stands); it was dropped and counted, and the
+ * host says so in its own log. */
 static inline bool weir_file_write(struct weir_context *ctx, struct weir_file *file,
                                    const void *data, size_t len)
 {
@@ -400,6 +405,15 @@ static inline bool weir_check_listener(struct weir_context *ctx, struct weir_che
                                        struct weir_listener *out)
 {
     return ctx->host->check_listener(check, out);
+}
+
+/** A file that an instance will open by weir_file_open: whether it can be. When the configuration is only
+ * checked, the file is neither made nor opened. `path` is the option's own field, so that a mistake can be
+ * placed. false: the mistake has been told. Since 1.4. */
+static inline bool weir_check_file(struct weir_context *ctx, struct weir_check *check,
+                                   const struct weir_str *path)
+{
+    return ctx->host->check_file(check, path);
 }
 
 /** `size` bytes that outlive the generation: zeroed when first asked for, and found again by the same

@@ -90,6 +90,8 @@ struct weir_stats_row {
     /* servers */
     bool sticky;       /**< its pool keeps users on their servers */
     uint64_t sessions; /**< about how many of these had a response within the last five minutes */
+    /* process; since 1.4 */
+    uint64_t log_dropped; /**< lines of all logs that were dropped: nobody took them in time */
 };
 
 /** false: enough. */

@@ -9,6 +9,7 @@ import re
 import resource
 import signal as signals
 import subprocess
+import time
 
 from .client import Client
 from .ports import free_port
@@ -80,8 +81,10 @@ class Weir:
 
     # -- the process --
 
-    def start(self, environment=None, files=None, wait=True, preload=None):
-        """Starts it and waits until it is ready. `files` limits the number of descriptors."""
+    def start(self, environment=None, files=None, wait=True, preload=None, stdout=None,
+              stderr=None):
+        """Starts it and waits until it is ready. `files` limits the number of descriptors; its output goes
+        to its log, or to the files that are given."""
         env = dict(os.environ)
         env.update(environment or {})
         if preload:
@@ -95,8 +98,8 @@ class Weir:
         mark = len(self.log())
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [program(), "-c", str(self.conf_path)], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env=env, cwd=self.folder, preexec_fn=limit if files else None)
+                [program(), "-c", str(self.conf_path)], stdin=subprocess.DEVNULL,
+                stdout=stdout or log, stderr=stderr or log, env=env, cwd=self.folder, preexec_fn=limit if files else None)
         if wait:
             self.wait_log(READY, mark)
         return self
@@ -156,8 +159,21 @@ class Weir:
 
     # -- logs --
 
+    def _writes(self):
+        """A thread that writes a log is at it."""
+        for task in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                name, _, rest = task.read_text(encoding="ascii").partition("(")[2].rpartition(") ")
+                if name == "weir-log" and rest[0] != "S":
+                    return True
+        return False
+
     def log(self):
-        """The program's own log so far."""
+        """The program's own log so far: all that was logged before what the caller has seen of it."""
+        if self.running():
+            end = time.monotonic() + 1
+            while self._writes() and time.monotonic() < end:
+                time.sleep(0.001)
         with contextlib.suppress(FileNotFoundError):
             return self.log_path.read_text(encoding="utf-8", errors="replace")
         return ""

@@ -6,8 +6,10 @@ tests_unit_test_base_LDADD = $(UNIT_LIBS)
 tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/temporary.h \
     tests/unit/base/test_arena.c \
+    tests/unit/base/test_lanes.c \
     tests/unit/base/test_list.c \
     tests/unit/base/test_log.c \
+    tests/unit/base/test_log_target.c \
     tests/unit/base/test_logfile.c \
     tests/unit/base/test_mistakes.c \
     tests/unit/base/test_random_ids.c \

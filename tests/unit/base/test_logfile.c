@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "base/log.h"
 #include "base/logfile.h"
 #include "temporary.h"
 
@@ -57,7 +58,6 @@ START_TEST(lines_arrive_in_order)
     size_t size = 0;
 
     ck_assert_msg(file != NULL, "%s", error);
-    ck_assert(logfile_start());
     for (int i = 0; i < 1000; i++) {
         size += (size_t)snprintf(line, sizeof(line), "line %d\n", i);
         write_line(file, line);
@@ -81,7 +81,6 @@ START_TEST(stopping_writes_what_waits)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
 
-    ck_assert(logfile_start());
     write_line(file, "last words\n");
     logfile_stop();
     char *text = temporary_read(path, NULL);
@@ -91,12 +90,13 @@ START_TEST(stopping_writes_what_waits)
 }
 END_TEST
 
-START_TEST(closing_without_a_thread_writes)
+START_TEST(closing_writes_what_waits)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
 
     write_line(file, "early\n");
     logfile_close(file);
+    logfile_stop();
     char *text = temporary_read(path, NULL);
     ck_assert_str_eq(text, "early\n");
     free(text);
@@ -109,7 +109,6 @@ START_TEST(one_path_is_one_file)
     struct logfile *b = logfile_open(path, error, sizeof(error));
 
     ck_assert_ptr_eq(a, b);
-    ck_assert(logfile_start());
     logfile_close(a);
     write_line(b, "still open\n");
     wait_for_size(path, strlen("still open\n"));
@@ -131,7 +130,6 @@ START_TEST(rotation_loses_nothing)
     struct logfile *file = logfile_open(path, error, sizeof(error));
     const char *old = temporary_path(folder, "access.log.1");
 
-    ck_assert(logfile_start());
     write_line(file, "before\n");
     ck_assert_int_eq(rename(path, old), 0);
     logfile_reopen_all();
@@ -163,7 +161,6 @@ START_TEST(a_full_disk_is_waited_for)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
 
-    ck_assert(logfile_start());
     limit_file_size(10);
     write_line(file, "0123456789abcdef\n");
     write_line(file, "second\n");
@@ -184,7 +181,6 @@ START_TEST(a_line_that_was_cut_is_not_continued_in_a_new_file)
     struct logfile *file = logfile_open(path, error, sizeof(error));
     const char *old = temporary_path(folder, "access.log.1");
 
-    ck_assert(logfile_start());
     limit_file_size(10);
     write_line(file, "0123456789abcdef\n");
     write_line(file, "second\n");
@@ -201,35 +197,170 @@ START_TEST(a_line_that_was_cut_is_not_continued_in_a_new_file)
 }
 END_TEST
 
-START_TEST(what_waits_is_bounded_and_drops_are_counted)
-{
-    struct logfile *file = logfile_open(path, error, sizeof(error));
-    static char line[65536];
-    size_t taken = 0;
-    uint64_t dropped = 0;
+/* ---- readers that stand, or are not there ---- */
 
-    memset(line, 'x', sizeof(line));
-    line[sizeof(line) - 1] = '\n';
-    /* No thread runs: nothing is written meanwhile. */
-    for (int i = 0; i < 100; i++) {
-        if (logfile_write(file, line, sizeof(line))) {
-            taken += sizeof(line);
-        } else {
-            dropped++;
+/* Reads until `len` bytes are there. */
+static size_t read_lines(int fd, char *out, size_t len)
+{
+    size_t used = 0;
+    while (used < len) {
+        ssize_t got = read(fd, out + used, len - used);
+        ck_assert_int_ge(got, 0);
+        used += (size_t)got;
+        if (got == 0) {
+            pause_briefly(); /* nobody has opened it to write, just now */
         }
     }
-    ck_assert_uint_le(taken, LOGFILE_WAITING_MAX);
-    ck_assert_uint_gt(taken, LOGFILE_WAITING_MAX - sizeof(line));
-    ck_assert_uint_eq(logfile_dropped(), dropped);
-    ck_assert(logfile_start());
-    wait_for_size(path, taken);
-    /* The bytes are in the file a moment before they stop counting as waiting. */
-    while (!logfile_write(file, "room again\n", 11)) {
-        pause_briefly();
-    }
-    wait_for_size(path, taken + 11);
+    return used;
+}
+
+START_TEST(a_fifo_without_a_reader_keeps_lines_for_it)
+{
+    char got[12];
+
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    struct logfile *file = logfile_open(path, error, sizeof(error));
+    ck_assert_msg(file != NULL, "%s", error);
+    write_line(file, "one\n");
+    logfile_reopen_all();
+    write_line(file, "two\n");
+    int fd = open(path, O_RDONLY);
+    ck_assert_uint_eq(read_lines(fd, got, 8), 8);
+    ck_assert_mem_eq(got, "one\ntwo\n", 8);
+    write_line(file, "three\n");
+    ck_assert_uint_eq(read_lines(fd, got, 6), 6);
+    ck_assert_mem_eq(got, "three\n", 6);
+    ck_assert_uint_eq(logfile_dropped(), 0);
     logfile_close(file);
     logfile_stop();
+    close(fd);
+}
+END_TEST
+
+/* A line of 64 KiB, numbered. */
+static bool write_large(struct logfile *file, unsigned number)
+{
+    static char line[65536];
+    memset(line, 'x', sizeof(line));
+    snprintf(line, sizeof(line), "%05u", number);
+    line[5] = ' ';
+    line[sizeof(line) - 1] = '\n';
+    return logfile_write(file, line, sizeof(line));
+}
+
+START_TEST(what_waits_is_bounded_and_drops_are_counted_and_told)
+{
+    const char *own = temporary_path(folder, "own.log");
+    static char line[65536];
+    unsigned kept = 0;
+
+    ck_assert(log_open(own, WEIR_LOG_INFO, error, sizeof(error)));
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    struct logfile *file = logfile_open(path, error, sizeof(error));
+    for (unsigned i = 0; i < 100; i++) {
+        kept += write_large(file, i);
+    }
+    ck_assert_uint_le(kept * sizeof(line), LOG_WRITER_WAITING_MAX + 2 * sizeof(line));
+    ck_assert_uint_gt(kept * sizeof(line), LOG_WRITER_WAITING_MAX / 2);
+    ck_assert_uint_eq(logfile_dropped(), 100 - kept);
+    int fd = open(path, O_RDONLY);
+    for (unsigned i = 0, next = 0; i < kept; i++) {
+        ck_assert_uint_eq(read_lines(fd, line, sizeof(line)), sizeof(line));
+        ck_assert_uint_ge(strtoul(line, NULL, 10), next);
+        next = (unsigned)strtoul(line, NULL, 10) + 1;
+    }
+    /* Whether it was seen to stand depends on when the thread came to look. */
+    char *text = NULL;
+    snprintf(line, sizeof(line), "%u were dropped", 100 - kept);
+    snprintf(line + 100, 100, "%u lines were dropped", 100 - kept);
+    do {
+        free(text);
+        pause_briefly();
+        text = temporary_read(own, NULL);
+    } while (strstr(text, line) == NULL && strstr(text, line + 100) == NULL);
+    ck_assert_ptr_nonnull(strstr(text, "warning log: "));
+    free(text);
+    ck_assert(write_large(file, 0));
+    ck_assert_uint_eq(read_lines(fd, line, sizeof(line)), sizeof(line));
+    logfile_close(file);
+    logfile_stop();
+    close(fd);
+}
+END_TEST
+
+/* The end comes, whatever stands; what is lost is counted. */
+static void expect_bounded_end(const char *name)
+{
+    struct logfile *file = logfile_open(name, error, sizeof(error));
+    struct timespec began, ended;
+
+    ck_assert_msg(file != NULL, "%s", error);
+    for (unsigned i = 0; i < 10; i++) {
+        ck_assert(write_large(file, i));
+    }
+    logfile_reopen_all();
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    logfile_stop();
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    ck_assert_int_lt(ended.tv_sec - began.tv_sec, 30); /* it takes a second on an idle machine */
+    ck_assert_uint_ge(logfile_dropped(), 1);
+    ck_assert_uint_le(logfile_dropped(), 10);
+    logfile_close(file);
+}
+
+START_TEST(the_end_does_not_wait_for_a_fifo_without_a_reader)
+{
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    expect_bounded_end(path);
+}
+END_TEST
+
+START_TEST(the_end_does_not_wait_for_a_reader_that_stands)
+{
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    int fd = open(path, O_RDONLY | O_NONBLOCK);
+    expect_bounded_end(path);
+    close(fd);
+}
+END_TEST
+
+START_TEST(the_end_does_not_wait_for_a_full_device)
+{
+    expect_bounded_end("/dev/full");
+}
+END_TEST
+
+START_TEST(the_end_does_not_wait_for_standard_output)
+{
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_ne(dup2(ends[1], STDOUT_FILENO), -1);
+    expect_bounded_end("-");
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
+START_TEST(a_file_that_is_closed_and_opened_again)
+{
+    char got[16];
+
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    struct logfile *file = logfile_open(path, error, sizeof(error));
+    write_line(file, "old\n");
+    logfile_close(file);
+    file = logfile_open(path, error, sizeof(error)); /* while the first still waits */
+    ck_assert_ptr_nonnull(file);
+    int fd = open(path, O_RDONLY);
+    ck_assert_uint_eq(read_lines(fd, got, 4), 4);
+    ck_assert_mem_eq(got, "old\n", 4);
+    write_line(file, "new\n");
+    ck_assert_uint_eq(read_lines(fd, got, 4), 4);
+    ck_assert_mem_eq(got, "new\n", 4);
+    logfile_close(file);
+    logfile_stop();
+    close(fd);
 }
 END_TEST
 
@@ -241,7 +372,6 @@ START_TEST(standard_output)
     ck_assert_int_eq(pipe(pipe_ends), 0);
     ck_assert_int_ne(dup2(pipe_ends[1], STDOUT_FILENO), -1);
     struct logfile *file = logfile_open("-", error, sizeof(error));
-    ck_assert(logfile_start());
     logfile_reopen_all();
     write_line(file, "to a pipe\n");
     ck_assert_int_eq(read(pipe_ends[0], line, sizeof(line)), 10);
@@ -284,7 +414,6 @@ START_TEST(lines_of_threads_stay_whole_through_rotations)
     char old[64];
     size_t lines = 0;
 
-    ck_assert(logfile_start());
     for (size_t i = 0; i < 2; i++) {
         pthread_create(&threads[i], NULL, write_many, &writers[i]);
     }
@@ -325,13 +454,19 @@ static Suite *logfile_suite(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, lines_arrive_in_order);
     tcase_add_test(tcase, stopping_writes_what_waits);
-    tcase_add_test(tcase, closing_without_a_thread_writes);
+    tcase_add_test(tcase, closing_writes_what_waits);
     tcase_add_test(tcase, one_path_is_one_file);
     tcase_add_test(tcase, a_file_that_cannot_be_opened_is_named);
     tcase_add_test(tcase, rotation_loses_nothing);
     tcase_add_test(tcase, a_full_disk_is_waited_for);
     tcase_add_test(tcase, a_line_that_was_cut_is_not_continued_in_a_new_file);
-    tcase_add_test(tcase, what_waits_is_bounded_and_drops_are_counted);
+    tcase_add_test(tcase, a_fifo_without_a_reader_keeps_lines_for_it);
+    tcase_add_test(tcase, what_waits_is_bounded_and_drops_are_counted_and_told);
+    tcase_add_test(tcase, the_end_does_not_wait_for_a_fifo_without_a_reader);
+    tcase_add_test(tcase, the_end_does_not_wait_for_a_reader_that_stands);
+    tcase_add_test(tcase, the_end_does_not_wait_for_a_full_device);
+    tcase_add_test(tcase, the_end_does_not_wait_for_standard_output);
+    tcase_add_test(tcase, a_file_that_is_closed_and_opened_again);
     tcase_add_test(tcase, standard_output);
     tcase_add_test(tcase, lines_of_threads_stay_whole_through_rotations);
     suite_add_tcase(suite, tcase);

@@ -68,6 +68,7 @@ START_TEST(lines_bear_the_modules_name)
     ctx.component = "pool api";
     weir_log(&ctx.base, WEIR_LOG_ERROR, "none");
     log_to("stderr");
+    log_flush(30 * NS_PER_SECOND);
     char *text = temporary_read(path, NULL);
     ck_assert_ptr_nonnull(strstr(text, " info balance_test: 3 servers\n"));
     ck_assert_ptr_nonnull(strstr(text, " error pool api: none\n"));
@@ -175,6 +176,7 @@ static void expect_no_secret(const char *why)
     module_host_set_state_dir(folder, false);
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", out), WEIR_ERROR);
     log_to("stderr");
+    log_flush(30 * NS_PER_SECOND);
     char *text = temporary_read(path, NULL);
     ck_assert_msg(strstr(text, why) != NULL, "it says: %s\nnot: %s", text, why);
     free(text);
@@ -273,6 +275,7 @@ START_TEST(forgotten_timers_are_freed_and_told)
     weir_timer_new(&forgetful.base, on_timer, NULL);
     module_context_end(&forgetful);
     log_to("stderr");
+    log_flush(30 * NS_PER_SECOND);
     char *text = temporary_read(path, NULL);
     ck_assert_ptr_nonnull(strstr(text, "warning balance_test: 2 timers were left behind"));
     free(text);
@@ -382,6 +385,7 @@ START_TEST(files_are_log_files)
     ck_assert(weir_file_write(&ctx.base, file, "a line\n", 7));
     weir_file_close(&ctx.base, file);
     weir_file_close(&ctx.base, file);
+    logfile_stop();
     char *text = temporary_read(temporary_path(folder, "access.log"), NULL);
     ck_assert_str_eq(text, "a line\n");
     free(text);
@@ -389,8 +393,10 @@ START_TEST(files_are_log_files)
     log_to(temporary_path(folder, "log"));
     ck_assert_ptr_null(weir_file_open(&ctx.base, STR("/no/such/folder/x")));
     log_to("stderr");
+    log_flush(30 * NS_PER_SECOND);
     text = temporary_read(temporary_path(folder, "log"), NULL);
-    ck_assert_ptr_nonnull(strstr(text, "error balance_test: cannot open /no/such/folder/x"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "error balance_test: cannot open the log file /no/such/folder/x"));
     free(text);
 }
 END_TEST
