@@ -7,8 +7,10 @@ import signal
 import threading
 import time
 
+from logs import Disk
 from weirtest import admin
 from weirtest.client import Client
+from weirtest.wait import wait_for
 
 HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(40)  # the beginning of a ClientHello
 SLOW = 60
@@ -18,14 +20,16 @@ class Faults:
     """Threads that make each kind of trouble until stop(); `counts` tells how often, `names` which servers
     may fail."""
 
-    def __init__(self, weir, tls, faulty):
+    def __init__(self, weir, tls, faulty, logs, text):
         self._weir, self._tls, self._faulty = weir, tls, faulty
+        self._logs, self._text = logs, text
+        self._disk = Disk(weir.pid)
         self._stop = threading.Event()
         self.counts = {}
         self.names = {"hole", *(server.name for server in faulty)}
         self.errors = []
-        works = (self._client_resets, self._slowloris, self._half_open, self._signals,
-                 self._runtime, *(self._director(server) for server in faulty))
+        works = (self._client_resets, self._slowloris, self._half_open, self._reloads, self._signals,
+                 self._runtime, self._full_disk, *(self._director(server) for server in faulty))
         self._threads = [threading.Thread(target=self._run, args=(work,), daemon=True)
                          for work in works]
         for thread in self._threads:
@@ -125,16 +129,30 @@ class Faults:
 
     # -- operators --
 
+    def _reloads(self):
+        """Twice a second, each time with other logs; each comes into force, though its log may not say so."""
+        root = admin.browser(self._weir)
+        before = root.get("/api/v1/status").json["generation"]
+        self._weir.configure(self._logs.targets() + self._text)
+        self._weir.signal(signal.SIGHUP)
+        self._count("SIGHUP")
+        self._stop.wait(0.5)
+        wait_for(lambda: root.get("/api/v1/status").json["generation"] > before,
+                 "the reload to come into force")
+
     def _signals(self):
-        """Reloads, logs opened again, statistics."""
-        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-            if self._stop.wait(0.4):
+        """Logs opened again, statistics."""
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            if self._stop.wait(0.6):
                 return
-            if number == signal.SIGHUP:
-                self._weir.reload()
-            else:
-                self._weir.signal(number)
+            self._weir.signal(number)
             self._count(number.name)
+
+    def _full_disk(self):
+        """Neither logs nor the store can be written for a while."""
+        if not self._stop.wait(random.uniform(3, 6)):
+            self._disk.fill(self._stop)
+            self._count("full disk")
 
     def _runtime(self):
         """Changes by the API: weights, a server that drains and comes back, one that joins and goes."""
@@ -151,8 +169,11 @@ class Faults:
         for method, target, body, status in steps:
             if self._stop.wait(0.3):
                 return
+            before = self._disk.moment()
             response = root.call(method, target, body)
             allowed = status if isinstance(status, tuple) else (status, 409)
+            if before % 2 == 1 or self._disk.moment() != before:
+                allowed += (503,)
             assert response.status in allowed, \
                 f"{method} {target}: {response.status} {response.body[:200]!r}"
             self._count(f"API {method}")
