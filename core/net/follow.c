@@ -127,6 +127,16 @@ bool followed_is_settled(const struct followed *followed)
     return is;
 }
 
+bool followed_is_answered(const struct followed *followed)
+{
+    for (size_t i = 0; i < followed->hold_count; i++) {
+        if (followed->holds[i].set->version > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum stage followed_stage(const struct followed *followed)
 {
     return followed_is_settled(followed) ? STAGE_SETTLED

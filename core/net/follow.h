@@ -57,6 +57,9 @@ const struct address *followed_address(const struct followed *followed);
 /* No first question is open any more: each has been answered, or has failed. */
 bool followed_is_settled(const struct followed *followed);
 
+/* Something has been answered, be it that there is nothing. */
+bool followed_is_answered(const struct followed *followed);
+
 /* ---- who waits for first answers ---- */
 
 typedef void (*follow_wait_fn)(void *arg);

@@ -64,7 +64,8 @@ static void name_look(struct server_name *name)
                       server->pool_name, server->name, STR_ARGS(server->url.host),
                       known ? " any more" : "");
         }
-        if (known) {
+        /* Who comes back while a request still ran there has the address of before. */
+        if (known && followed_is_answered(name->followed)) {
             changed = server_set_address(server, &(struct address){0});
         }
     } else if (!known || !address_equal(address, &now)) {

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from weirtest import admin, conf
+from weirtest.backend import Holding
 from weirtest.dns import A, AAAA, SERVFAIL, SRV
 from weirtest.load import Load
 from weirtest.names import one_pool, same_port, served_by
@@ -205,6 +206,30 @@ def test_a_probed_name_is_lost_while_many_wait(start_weir, http_server, dns):
             connection.close()
         dns.records = {("probe.test", A): ["127.0.0.2"]}
         wait_for(lambda: web.served > 600, "probes of all")
+
+
+def test_who_comes_back_follows_the_name(start_weir, http_server, dns):
+    """A server that is taken away and comes back while a request runs there: its last address serves until an
+    answer says something else."""
+    gate = Holding(body=b"127.0.0.1", path="/slow")
+    one = http_server("127.0.0.1", gate, host="127.0.0.1")
+    two = http_server("127.0.0.2", host="127.0.0.2", port=one.port)
+    other = http_server("other")
+    dns.records = {("shop.test", A): ["127.0.0.1"]}
+    weir = start_weir(one_pool(dns, f"http://shop.test:{one.port}"))
+    with weir.client() as slow:
+        slow.request("GET", "/slow")
+        one.wait_active(1)
+        weir.reload(dns.option + conf.one_pool({"other": other}))
+        assert served_by(weir) == {"other"}
+        dns.fail = True
+        weir.reload(one_pool(dns, f"http://shop.test:{one.port}"))
+        assert served_by(weir) == {"127.0.0.1"}
+        dns.fail = False
+        dns.records = {("shop.test", A): ["127.0.0.2"]}
+        wait_for(lambda: served_by(weir, 2) == {two.name}, "the new address")
+        gate.release()
+        assert slow.response().text == "127.0.0.1"
 
 
 def test_one_question_for_all_who_have_the_name(start_weir, http_server, dns):
