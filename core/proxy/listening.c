@@ -222,28 +222,59 @@ static bool clients_may_ask(const struct listener_local *local)
     return false;
 }
 
+static void bygone_end(struct worker *worker, struct generation *generation)
+{
+    worker_leave_pools(worker, generation);
+    generation_unref(generation, worker);
+}
+
+static bool any_gone(const struct worker *worker)
+{
+    for (const struct list *link = worker->leaving.next; link != &worker->leaving;
+         link = link->next) {
+        if (local_of(link)->gone) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a listener that is gone serves under the generation, or a pool that it may use is as that one has
+ * it. */
+static bool is_needed(const struct worker *worker, const struct generation *generation)
+{
+    for (const struct list *link = worker->leaving.next; link != &worker->leaving;
+         link = link->next) {
+        if (local_of(link)->gone && local_of(link)->plan->generation == generation) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        if (generation->pools[i].pool->locals[worker->index].plan == &generation->pools[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The pools of generations that were kept, and the generations, once no gone listener is left. */
 static void bygone_forget(struct worker *worker)
 {
-    list_each(link, &worker->leaving)
-    {
-        if (local_of(link)->gone) {
-            return;
-        }
-    }
-    while (worker->bygone_count > 0) {
-        struct generation *generation = worker->bygone[--worker->bygone_count];
-        worker_leave_pools(worker, generation);
-        generation_unref(generation, worker);
+    while (worker->bygone_count > 0 && !any_gone(worker)) {
+        bygone_end(worker, worker->bygone[--worker->bygone_count]);
     }
 }
 
 void listening_left(struct worker *worker, struct generation *generation)
 {
+    if (!any_gone(worker) || !is_needed(worker, generation)) {
+        bygone_end(worker, generation);
+        bygone_forget(worker);
+        return;
+    }
     worker->bygone =
         base_realloc(worker->bygone, sizeof(struct generation *) * (worker->bygone_count + 1));
     worker->bygone[worker->bygone_count++] = generation;
-    bygone_forget(worker);
 }
 
 /* One listener's next step out; whether sockets of it are still on their way. With its last step, generations

@@ -252,6 +252,25 @@ def test_what_is_not_configured_any_more_is_closed(start_weir, http_server):
         assert client.get("/").status == 200
 
 
+@pytest.mark.skipif(SANITIZED, reason="their reports want the names, so that nothing is unmapped")
+def test_a_listener_that_goes_slowly_keeps_its_own_configuration_alone(start_weir, http_server):
+    """Its last client waits for long; what came and went meanwhile is closed."""
+    holding = Holding(b"done")
+    web = http_server("a", holding)
+    text = conf.one_pool({"a": web})
+    weir = start_weir(text + conf.listener(name="extra"))
+    with weir.client("extra") as client:
+        client.request()
+        wait_for(lambda: web.active == 1, "the request")
+        weir.reload(text + 'module "headers" {}\n')
+        assert "memfd:headers" in weir.mappings()
+        weir.reload(text)
+        wait_for(lambda: "memfd:headers" not in weir.mappings(), "the module to be unloaded")
+        holding.release()
+        assert client.response().body == b"done"
+    assert weir.get("/").status == 200
+
+
 def test_balancer_changes_under_load(start_weir, http_server):
     web = {name: http_server(name, keep=False) for name in "abc"}
     weir = start_weir(conf.one_pool(web))
