@@ -20,6 +20,9 @@ struct conf_value {
     bool quoted;
     bool
         bad; /* reading it was a mistake, which has been told: nothing more is to be said about it */
+    /* Of a path that is taken from the folder of its file: what says the same in any other; set when a field is
+     * filled by it. ptr NULL: the text itself does. */
+    struct weir_str elsewhere;
 };
 
 enum conf_kind { CONF_SETTING, CONF_BLOCK };
@@ -39,6 +42,14 @@ struct conf_node {
     struct conf_node *next; /* sibling, in the file's order */
 };
 
+/* Where a file is included, and which; absolute. */
+struct conf_include {
+    struct place place;
+    struct weir_str text; /* as the file has it, expanded */
+    const char *path;
+    struct conf_include *next;
+};
+
 /* All files as one block without name. */
 struct conf_tree {
     struct arena *arena;
@@ -46,6 +57,7 @@ struct conf_tree {
     const char **files;     /* read, in order; absolute paths */
     struct weir_str *texts; /* of the files */
     size_t file_count;
+    struct conf_include *includes; /* in no order */
     bool
         broken; /* braces, strings or comments do not end: what stands in which block is not known */
 };

@@ -104,6 +104,12 @@ static struct conf_node **include(struct conf_parser *parser, const struct conf_
         mistakes_add(reader->mistakes, place, "there is no memory left to include a file");
         return tail;
     }
+    struct conf_include *included = arena_zalloc(reader->tree->arena, sizeof(*included));
+    if (included != NULL) {
+        *included = (struct conf_include){place, arena_copy(reader->tree->arena, path->text),
+                                          full.ptr, reader->tree->includes};
+        reader->tree->includes = included;
+    }
     return read_file(reader, full.ptr, place, tail, depth);
 }
 

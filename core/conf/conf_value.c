@@ -26,6 +26,15 @@ static void *alloc_from_arena(struct option_alloc *alloc, size_t len)
     return arena_alloc(container_of(alloc, struct arena_alloc_base, base)->arena, len);
 }
 
+/* Notes what a path means, where it was taken from the folder of its file. `value` is the tree's, whose owner
+ * fills from it. */
+static void note_elsewhere(const struct conf_value *value, struct weir_str meaning)
+{
+    if (!str_equal(value->text, meaning)) {
+        ((struct conf_value *)(uintptr_t)value)->elsewhere = meaning;
+    }
+}
+
 /* ---- secrets in files ---- */
 
 /* The contents of the file without the line break at its end, ended by NUL, for the caller to wipe and
@@ -101,6 +110,7 @@ static bool store_secret(const struct conf_fill *fill, const struct weir_option 
                      errno == EFBIG ? "it has more than 64 KiB" : strerror(errno));
         return false;
     }
+    note_elsewhere(value, arena_printf(fill->arena, "@%s", path.ptr));
     real.text.ptr = text;
     real.quoted = true;
     bool ok = parse(fill, row, WEIR_TYPE_STRING, &real, field);
@@ -141,6 +151,7 @@ static bool resolve_socket(const struct conf_fill *fill, const struct weir_optio
     }
     struct conf_value full = *value;
     full.text = arena_printf(fill->arena, "unix:%.*s", STR_ARGS(path));
+    note_elsewhere(value, full.text);
     return full.text.ptr != NULL && parse(fill, row, WEIR_TYPE_ADDRESS, &full, field);
 }
 
@@ -159,6 +170,7 @@ bool conf_value_store(const struct conf_fill *fill, const struct weir_option *ro
     }
     if (ok && type == WEIR_TYPE_STRING && (row->flags & WEIR_OPTION_PATH) != 0) {
         ok = resolve_path(fill, row, value->place, field);
+        note_elsewhere(value, *(const struct weir_str *)field);
     }
     if (ok && type == WEIR_TYPE_ADDRESS) {
         ok = resolve_socket(fill, row, value, field);

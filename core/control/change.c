@@ -30,7 +30,9 @@ static void change_free(struct change *change)
     cJSON_Delete(change->journal);
     cJSON_Delete(change->restore);
     cJSON_Delete(change->arg_json);
+    cJSON_Delete(change->settled);
     store_batch_free(&change->batch);
+    cJSON_Delete(change->older_shown);
     free(change->confirmed_by);
     free(change->failed);
     free(change);
@@ -54,6 +56,7 @@ static void tell(struct change *change)
     struct plane *plane = change->plane;
 
     if (change->older != NULL) {
+        change->older_shown = journal_show(change->older);
         events_tell(&plane->events, "change", journal_show(change->older));
     }
     if (change->journal != NULL) {
@@ -126,13 +129,23 @@ static uint64_t gone_with(const struct change *change)
     return id > JOURNAL_KEPT ? id - JOURNAL_KEPT : 0;
 }
 
+static void put_entry(struct change *change, const char *key, const cJSON *entry)
+{
+    bool empty = entry == NULL || entry->child == NULL;
+    store_put_json(&change->batch, "overlay", key, empty ? NULL : entry);
+}
+
 static void prepare_batch(struct change *change)
 {
     struct plane *plane = change->plane;
+    const cJSON *settled = NULL;
 
     if (change->key != NULL) {
-        bool empty = change->entry == NULL || change->entry->child == NULL;
-        store_put_json(&change->batch, "overlay", change->key, empty ? NULL : change->entry);
+        put_entry(change, change->key, change->entry);
+    }
+    cJSON_ArrayForEach(settled, change->settled)
+    {
+        put_entry(change, settled->string, settled);
     }
     if (change->journal != NULL) {
         if (change->key != NULL) {
@@ -159,9 +172,15 @@ static void prepare_batch(struct change *change)
 
 static void take_entry(struct change *change)
 {
+    const cJSON *settled = NULL;
+
     if (change->key != NULL) {
         overlay_set(change->plane->overlay, change->key, change->entry);
         change->entry = NULL;
+    }
+    cJSON_ArrayForEach(settled, change->settled)
+    {
+        overlay_set(change->plane->overlay, settled->string, cJSON_Duplicate(settled, true));
     }
     if (change->older != NULL) {
         set_older(change, change->older);

@@ -19,7 +19,9 @@ struct change {
     cJSON *older;                /* an entry of the journal that changes with it; NULL: none */
     const char *older_state;     /* its new state */
     char *confirmed_by;          /* likewise; NULL: nobody has */
-    struct store_batch batch;    /* more to be kept */
+    cJSON *older_shown; /* a copy for the answer, once it is kept: the journal may have let it go */
+    cJSON *settled;     /* entries of the overlay, by key, that the files have now; NULL: none */
+    struct store_batch batch; /* more to be kept */
     /* In force, or (error) not: makes the answer. Optional. */
     void (*done)(struct change *change, const char *error);
     void *arg;

@@ -44,6 +44,8 @@ static const struct argument server_remove[] = {
      "Removes it at once; requests that run there are finished."},
     {"timeout", ARGUMENT_DURATION, false, 1, 604800, NULL,
      "Time to drain; 1h, or 5m in a pool with stickiness, where it is not given."},
+    {"force", ARGUMENT_BOOLEAN, false, 0, 0, NULL,
+     "Also where it leaves the pool without a server that serves; otherwise that is a 409."},
     END,
 };
 
@@ -60,6 +62,12 @@ static const struct argument journal_query[] = {
     {"limit", ARGUMENT_INTEGER, false, 1, 1000, NULL, "Entries to show; 50 if not given."},
     {"before", ARGUMENT_INTEGER, false, 1, INT64_C(9007199254740991), NULL,
      "Only entries with a smaller id: the cursor of the page before."},
+    END,
+};
+
+static const struct argument export_query[] = {
+    {"elsewhere", ARGUMENT_BOOLEAN, false, 0, 0, NULL,
+     "For another folder: paths that are taken from the folder of their file are written in full."},
     END,
 };
 
@@ -108,7 +116,8 @@ const struct command commands[] = {
     READ("pool.servers", "/pools/{pool}/servers", NULL, "Servers", run_pool_servers,
          "The servers of one pool."),
     {"server.add", WEIR_ROLE_OPERATOR, "POST", "/pools/{pool}/servers", server_add, NULL, 201,
-     "Server", run_server_add, "Adds a server to a pool.", NULL},
+     "Server", run_server_add, "Adds a server to a pool; one that drains to be removed stays.",
+     NULL},
     READ("servers.show", "/pools/{pool}/servers/{server}", NULL, "Server", run_server,
          "One server."),
     {"server.patch", WEIR_ROLE_OPERATOR, "PATCH", "/pools/{pool}/servers/{server}", server_patch,
@@ -128,8 +137,8 @@ const struct command commands[] = {
          "Numbers of the last hour."),
     {"config.show", WEIR_ROLE_ADMIN, "GET", "/config", NULL, NULL, 200, "Files", NULL,
      "The files as they were read, without their secrets.", run_config},
-    {"config.export", WEIR_ROLE_ADMIN, "GET", "/config/export", NULL, NULL, 200, "Files", NULL,
-     "Files that equal the running state.", run_export},
+    {"config.export", WEIR_ROLE_ADMIN, "GET", "/config/export", NULL, export_query, 200, "Files",
+     NULL, "Files that equal the running state.", run_export},
     {"config.check", WEIR_ROLE_ADMIN, "POST", "/config/check", NULL, NULL, 200, "Check", NULL,
      "Reads and checks the files; changes nothing.", run_check},
     {"config.reload", WEIR_ROLE_ADMIN, "POST", "/config/reload", NULL, NULL, 200, "Reload",
@@ -137,7 +146,7 @@ const struct command commands[] = {
     READ("journal.list", "/journal", journal_query, "Journal", run_journal,
          "Runtime changes, the newest first."),
     {"journal.undo", WEIR_ROLE_OPERATOR, "POST", "/journal/{id}/undo", NULL, NULL, 200, "Entry",
-     run_undo, "Takes a change back.", NULL},
+     run_undo, "Takes a change back; with last as id the last one that can be.", NULL},
     {"journal.confirm", WEIR_ROLE_OPERATOR, "POST", "/journal/{id}/confirm", NULL, NULL, 200,
      "Entry", run_confirm, "Lets a change stay that would take itself back.", NULL},
     {"explain", WEIR_ROLE_OPERATOR, "POST", "/explain", explain_body, NULL, 200, "Explanation",

@@ -159,17 +159,88 @@ void config_text_replace(struct config_text *text, size_t from, size_t to, char 
     text->count++;
 }
 
-void config_text_mask(struct config_text *text, const struct conf_node *setting)
+/* Where the value of a setting begins: behind `name =`. SIZE_MAX: it was not found. */
+static size_t value_start(const struct config_text *text, const struct conf_node *setting)
 {
     size_t at = find_word(text, line_start(text, setting->place.line), setting->name);
+
     while (at != SIZE_MAX) {
         size_t equals = skip_space(text, at + setting->name.len);
         if (equals < text->text.len && text->text.ptr[equals] == '=') {
-            size_t value = skip_space(text, equals + 1);
-            config_text_replace(text, value, skip_value(text, value), base_strdup("\"***\""));
-            return;
+            return skip_space(text, equals + 1);
         }
         at = find_word(text, at + setting->name.len, setting->name);
+    }
+    return SIZE_MAX;
+}
+
+void config_text_mask(struct config_text *text, const struct conf_node *setting)
+{
+    size_t value = value_start(text, setting);
+    if (value != SIZE_MAX) {
+        config_text_replace(text, value, skip_value(text, value), base_strdup("\"***\""));
+    }
+}
+
+/* Behind spaces, comments and commas. */
+static size_t skip_between(const struct config_text *text, size_t at)
+{
+    for (;;) {
+        size_t next = skip_space(text, at);
+        bool quoted =
+            next < text->text.len && (text->text.ptr[next] == '"' || text->text.ptr[next] == '\'');
+        if (next < text->text.len && text->text.ptr[next] == ',') {
+            next++;
+        } else if (next < text->text.len && !quoted) {
+            next = skip_quiet(text, next);
+        }
+        if (next == at) {
+            return at;
+        }
+        at = next;
+    }
+}
+
+/* The caller's: in quotes, with what the reader would expand or unescape escaped. */
+static char *quote(struct weir_str value)
+{
+    char *out = base_alloc(2 * value.len + 3), *to = out;
+
+    *to++ = '"';
+    for (size_t i = 0; i < value.len; i++) {
+        if (strchr("\"\\$", value.ptr[i]) != NULL) {
+            *to++ = '\\';
+        }
+        *to++ = value.ptr[i];
+    }
+    *to++ = '"';
+    *to = '\0';
+    return out;
+}
+
+void config_text_set(struct config_text *text, const struct conf_node *setting, size_t index,
+                     struct weir_str value)
+{
+    size_t at = value_start(text, setting);
+
+    if (at != SIZE_MAX && setting->is_list) {
+        at = skip_between(text, at + 1); /* behind the brace */
+        for (size_t i = 0; i < index; i++) {
+            at = skip_between(text, skip_value(text, at));
+        }
+    }
+    if (at < text->text.len) {
+        config_text_replace(text, at, skip_value(text, at), quote(value));
+    }
+}
+
+void config_text_include(struct config_text *text, unsigned line, struct weir_str value)
+{
+    size_t at = find_word(text, line_start(text, line), STR("include"));
+
+    if (at != SIZE_MAX) {
+        at = skip_space(text, at + strlen("include"));
+        config_text_replace(text, at, skip_value(text, at), quote(value));
     }
 }
 

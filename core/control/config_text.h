@@ -29,6 +29,11 @@ bool config_text_block(const struct config_text *text, const struct conf_node *n
 void config_text_replace(struct config_text *text, size_t from, size_t to, char *replacement);
 /* Shows stars instead of a setting's values. */
 void config_text_mask(struct config_text *text, const struct conf_node *setting);
+/* Puts a string in place of one of a setting's values. */
+void config_text_set(struct config_text *text, const struct conf_node *setting, size_t index,
+                     struct weir_str value);
+/* The same of what is included on that line. */
+void config_text_include(struct config_text *text, unsigned line, struct weir_str value);
 
 /* The edited text, the caller's; ends the edits. */
 char *config_text_end(struct config_text *text);

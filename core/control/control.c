@@ -96,7 +96,7 @@ static void runtime_init(struct control *control, const char *path)
     module_host_fill(&control->host);
     sdk_request_fill(&control->host);
     sdk_stats_fill(&control->host);
-    control->runtime.start_wall_ms = loop_wall_ms();
+    control->runtime.start_wall_ms = control->runtime.reloads.done_wall_ms = loop_wall_ms();
     sdk_health_fill(&control->host);
     control_services_fill(&control->host);
     control->runtime.host = &control->host;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Files that equal the running state: the texts as they were read, with the servers that differ written
- * anew, those that were added put at their pool's end, and those that are gone taken out.
+ * anew, those that were added put at their pool's end, and those that are gone taken out. For another folder,
+ * what is named from the folder of its file is named in full; files that include each other keep their places.
  */
 #include <stdlib.h>
 
@@ -106,7 +107,90 @@ static bool is_in(const struct conf_node *node, const char *file)
     return node->place.file != NULL && strcmp(node->place.file, file) == 0;
 }
 
-static char *export_file(const struct plane *plane, const struct generation *g, size_t index)
+/* ---- for another folder ---- */
+
+static void name_in_full(struct config_text *text, const struct conf_node *node, const char *file)
+{
+    for (; node != NULL; node = node->next) {
+        if (node->kind == CONF_BLOCK) {
+            name_in_full(text, node->children, file);
+            continue;
+        }
+        for (size_t i = 0; i < node->value_count && is_in(node, file); i++) {
+            if (node->values[i].elsewhere.ptr != NULL) {
+                config_text_set(text, node, i, node->values[i].elsewhere);
+            }
+        }
+    }
+}
+
+/* Without `.` and `..` in it: where the file lies among the others, by their names. The caller's. */
+static char *plain(const char *path)
+{
+    char *out = base_alloc(strlen(path) + 2);
+    size_t len = 0;
+
+    while (*path != '\0') {
+        size_t part = strcspn(path, "/");
+        bool up = part == 2 && memcmp(path, "..", 2) == 0;
+        if (up) {
+            while (len > 0 && out[--len] != '/') {}
+        } else if (part > 0 && !(part == 1 && *path == '.')) {
+            out[len++] = '/';
+            memcpy(out + len, path, part);
+            len += part;
+        }
+        path += part + (path[part] == '/');
+    }
+    out[len] = '\0';
+    return out;
+}
+
+/* The part of a path below the folder of `main`, both plain; NULL: it is not below. */
+static const char *below(const char *path, const char *main)
+{
+    size_t len = (size_t)(strrchr(main, '/') - main) + 1;
+    return strncmp(path, main, len) == 0 ? path + len : NULL;
+}
+
+/* From the file `from` to `to`, both below one folder: up to it, and down. The caller's. */
+static char *relative(const char *from, const char *to)
+{
+    char *path = base_strdup(to);
+    for (const char *slash = strchr(from, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        char *longer = base_printf("../%s", path);
+        free(path);
+        path = longer;
+    }
+    return path;
+}
+
+/* What is exported too is found beside; what is not stays where it is. */
+static void include_elsewhere(struct config_text *text, const struct conf_tree *tree,
+                              const char *file)
+{
+    char *main = plain(tree->files[0]), *place = plain(file);
+    const char *own = below(place, main);
+
+    for (const struct conf_include *one = tree->includes; one != NULL; one = one->next) {
+        char *path = plain(one->path);
+        const char *inside = below(path, main);
+        bool absolute = one->text.len > 0 && one->text.ptr[0] == '/';
+        if (strcmp(one->place.file, file) == 0 && absolute && inside != NULL && own != NULL) {
+            char *way = relative(own, inside);
+            config_text_include(text, one->place.line, str_from(way));
+            free(way);
+        } else if (strcmp(one->place.file, file) == 0 && !absolute && inside == NULL) {
+            config_text_include(text, one->place.line, str_from(path));
+        }
+        free(path);
+    }
+    free(main);
+    free(place);
+}
+
+static char *export_file(const struct plane *plane, const struct generation *g, size_t index,
+                         bool elsewhere)
 {
     const char *file = g->tree.files[index];
     struct config_text text;
@@ -129,19 +213,26 @@ static char *export_file(const struct plane *plane, const struct generation *g, 
             add_servers(&text, plan, node);
         }
     }
+    if (elsewhere) {
+        name_in_full(&text, g->tree.root.children, file);
+        include_elsewhere(&text, &g->tree, file);
+    }
     return config_text_end(&text);
 }
 
 void run_export(struct operation *operation)
 {
+    bool elsewhere = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "elsewhere"));
     const struct generation *g = operation->plane->runtime->current;
     cJSON *answer = cJSON_CreateObject();
     cJSON *files = cJSON_AddArrayToObject(answer, "files");
 
     for (size_t i = 0; i < g->tree.file_count; i++) {
         cJSON *file = cJSON_CreateObject();
-        char *text = export_file(operation->plane, g, i);
-        json_set(file, "path", g->tree.files[i]);
+        char *text = export_file(operation->plane, g, i, elsewhere);
+        char *path = elsewhere ? plain(g->tree.files[i]) : base_strdup(g->tree.files[i]);
+        json_set(file, "path", path);
+        free(path);
         json_set(file, "text", text);
         free(text);
         cJSON_AddItemToArray(files, file);

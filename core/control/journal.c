@@ -55,6 +55,11 @@ cJSON *journal_find(const struct journal *journal, uint64_t id)
     return id > 0 ? at(journal, id) : NULL;
 }
 
+uint64_t journal_last(const struct journal *journal)
+{
+    return journal->last_id;
+}
+
 void journal_add(struct journal *journal, cJSON *entry)
 {
     uint64_t id = journal_id(entry);
@@ -121,7 +126,7 @@ void journal_prepare(const struct journal *journal, const cJSON *entry, struct s
 
 /* ---- undoing ---- */
 
-static bool is_live(const cJSON *entry)
+bool journal_is_live(const cJSON *entry)
 {
     const char *state = text_of(entry, "state");
     return strcmp(state, "done") == 0 || strcmp(state, "pending") == 0;
@@ -178,7 +183,7 @@ const cJSON *journal_conflict(const struct journal *journal, const cJSON *entry)
 
     for (uint64_t i = id + 1; i <= journal->last_id; i++) {
         const cJSON *later = at(journal, i);
-        if (later == NULL || !is_live(later)) {
+        if (later == NULL || !journal_is_live(later)) {
             continue;
         }
         if (!cancels_out(journal, later, id) && interferes(entry, later)) {

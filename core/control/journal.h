@@ -37,6 +37,10 @@ void journal_add(struct journal *journal, cJSON *entry);
 void journal_put(const cJSON *entry, struct store_batch *batch);
 
 cJSON *journal_find(const struct journal *journal, uint64_t id);
+/* The newest entry's; 0: there is none. */
+uint64_t journal_last(const struct journal *journal);
+/* It stands: done, or waiting for its confirmation. */
+bool journal_is_live(const cJSON *entry);
 static inline uint64_t journal_id(const cJSON *entry)
 {
     return (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(entry, "id"));

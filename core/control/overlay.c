@@ -212,15 +212,24 @@ static const struct server_settings *find_file(const struct table *files, const 
 static bool adjust_added(struct arena *arena, const struct table *files, const cJSON *entry,
                          const char *id, struct server_settings *to)
 {
-    const struct server_settings *file = is_hidden(entry) ? NULL : find_file(files, id);
+    const struct server_settings *file = find_file(files, id);
 
     if ((file != NULL && is_the_files(file, entry)) || !add_server(arena, to, entry, id)) {
         return false;
     }
-    if (file != NULL) {
+    if (file != NULL && !is_hidden(entry)) {
         to->file_url = file->url.text;
     }
     return true;
+}
+
+/* A server of the files, with what was set of it; an added one that is the same as it is settled first. */
+static void adjust_file_server(struct server_settings *server, const cJSON *entry)
+{
+    cJSON *settled =
+        overlay_changes_members(entry) ? overlay_settle_entry(entry, server, true) : NULL;
+    adjust_numbers(server, settled != NULL ? settled : entry);
+    cJSON_Delete(settled);
 }
 
 void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settings)
@@ -250,10 +259,9 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
         file[i].settings = &from[i];
         table_add(&files, &file[i].link, table_hash(from[i].id));
         /* A server that the files have under the name of one that was added: the added one serves. */
-        if (!overlay_changes_members(entry) ||
-            (!is_hidden(entry) && is_the_files(&from[i], entry))) {
+        if (!overlay_changes_members(entry) || is_the_files(&from[i], entry)) {
             to[count] = from[i];
-            adjust_numbers(&to[count++], entry);
+            adjust_file_server(&to[count++], entry);
         }
     }
     for (struct item *item = pool_first(overlay, name); item != NULL;
@@ -321,6 +329,114 @@ bool overlay_in_files(const struct generation *generation, const char *key)
     return false;
 }
 
+/* The server of that key, be it the files' or an added one; NULL: there is none (any more). */
+static const struct server_settings *server_of(const struct generation *generation, const char *key,
+                                               bool *pool_known)
+{
+    struct weir_str pool = pool_of(key);
+    const struct pool_plan *plan = generation_pool(generation, pool);
+    size_t index = 0;
+
+    *pool_known = plan != NULL;
+    if (plan == NULL || pool_plan_named(plan, str_from(key + pool.len + 1), &index) == NULL) {
+        return NULL;
+    }
+    return (const struct server_settings *)plan->settings->servers.items + index;
+}
+
+const struct server_settings *overlay_file_server(const struct generation *generation,
+                                                  const char *key)
+{
+    bool known = false;
+    const struct server_settings *server = server_of(generation, key, &known);
+    const struct pool_plan *plan = known ? generation_pool(generation, pool_of(key)) : NULL;
+
+    if (server != NULL && !server->runtime) {
+        return server;
+    }
+    for (size_t i = 0; plan != NULL && i < plan->settings->configured.count; i++) {
+        const struct server_settings *files = plan->settings->configured.items;
+        if (files[i].resolve == RESOLVE_FIRST &&
+            str_equal(files[i].id, str_from(key + pool_of(key).len + 1))) {
+            return &files[i]; /* it was taken away, or another has its place */
+        }
+    }
+    return NULL;
+}
+
+static void settle_number(cJSON *entry, const char *name, int64_t fallback, int64_t file)
+{
+    int64_t value = number(entry, name, fallback);
+    cJSON_DeleteItemFromObjectCaseSensitive(entry, name);
+    if (value != file) {
+        cJSON_AddNumberToObject(entry, name, (double)value);
+    }
+}
+
+/* What is set of a server that is the files'. `fresh`: it was added beside theirs, with values of its own. */
+static void settle_values(cJSON *entry, const struct server_settings *file, bool fresh)
+{
+    static const char *const words[] = {"ready", "drain", "maintenance"};
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "state"));
+    const char *is = words[file->state];
+
+    settle_number(entry, "weight", fresh ? 1 : file->file_weight, file->file_weight);
+    settle_number(entry, "max_connections", fresh ? 0 : file->file_max_connections,
+                  file->file_max_connections);
+    if (state == NULL && fresh && file->state != ADMIN_READY) {
+        cJSON_AddStringToObject(entry, "state", words[ADMIN_READY]);
+    } else if (state != NULL && strcmp(state, is) == 0 && !overlay_is_leaving(entry) &&
+               !cJSON_HasObjectItem(entry, "drain_deadline")) {
+        cJSON_DeleteItemFromObjectCaseSensitive(entry, "state");
+    }
+}
+
+cJSON *overlay_settle_entry(const cJSON *entry, const struct server_settings *file, bool in_files)
+{
+    cJSON *settled = cJSON_Duplicate(entry, true);
+    bool added = cJSON_HasObjectItem(entry, "url");
+    bool theirs = added && file != NULL && is_the_files(file, entry);
+
+    if (theirs) {
+        cJSON_DeleteItemFromObjectCaseSensitive(settled, "url");
+        cJSON_DeleteItemFromObjectCaseSensitive(settled, "backup");
+    }
+    if (theirs || (is_hidden(entry) && !added && !in_files)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(settled, "hidden");
+    }
+    if (file != NULL && !overlay_changes_members(settled)) {
+        settle_values(settled, file, theirs && is_hidden(entry));
+    }
+    if (cJSON_Compare(settled, entry, true)) {
+        cJSON_Delete(settled);
+        return NULL;
+    }
+    return settled;
+}
+
+cJSON *overlay_settle(const struct overlay *overlay, const struct generation *generation)
+{
+    cJSON *all = NULL;
+    const cJSON *entry = NULL;
+
+    cJSON_ArrayForEach(entry, overlay->entries)
+    {
+        const char *key = entry->string;
+        bool known = false, bare = is_hidden(entry) && !cJSON_HasObjectItem(entry, "url");
+        const struct server_settings *server = server_of(generation, key, &known);
+        /* One that was added and is the files' is not an added one any more: see overlay_adjust. */
+        const struct server_settings *file = server != NULL && !server->runtime ? server : NULL;
+        cJSON *settled =
+            known ? overlay_settle_entry(entry, file, !bare || overlay_in_files(generation, key))
+                  : NULL;
+        if (settled != NULL) {
+            all = all != NULL ? all : cJSON_CreateObject();
+            cJSON_AddItemToObject(all, key, settled);
+        }
+    }
+    return all;
+}
+
 /* ---- contradictions ---- */
 
 static void contradict(cJSON *list, const char *key, const char *field, cJSON *file,
@@ -346,21 +462,6 @@ static void contradict_number(cJSON *list, const cJSON *entry, const char *field
     if (cJSON_IsNumber(item) && (int64_t)item->valuedouble != file) {
         contradict(list, entry->string, field, cJSON_CreateNumber((double)file), item);
     }
-}
-
-/* The server of that key, be it the files' or an added one; NULL: there is none (any more). */
-static const struct server_settings *server_of(const struct generation *generation, const char *key,
-                                               bool *pool_known)
-{
-    struct weir_str pool = pool_of(key);
-    const struct pool_plan *plan = generation_pool(generation, pool);
-    size_t index = 0;
-
-    *pool_known = plan != NULL;
-    if (plan == NULL || pool_plan_named(plan, str_from(key + pool.len + 1), &index) == NULL) {
-        return NULL;
-    }
-    return (const struct server_settings *)plan->settings->servers.items + index;
 }
 
 cJSON *overlay_contradictions(const struct overlay *overlay, const struct generation *generation)

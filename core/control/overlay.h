@@ -48,6 +48,19 @@ void overlay_set_states(const struct overlay *overlay, const struct generation *
 /* Whether the generation's files have the server of that key, or perhaps have, since DNS names some. */
 bool overlay_in_files(const struct generation *generation, const char *key);
 
+/* What the generation's files say of the server of that key; NULL: nothing, or it was taken away. */
+const struct server_settings *overlay_file_server(const struct generation *generation,
+                                                  const char *key);
+
+/*
+ * What is left of an entry where the files say the same, as after an export that was put in their place: it is
+ * theirs from then on. `file`: see overlay_file_server; `in_files`: see overlay_in_files. NULL: all of it
+ * stays. Empty: nothing does. The caller's.
+ */
+cJSON *overlay_settle_entry(const cJSON *entry, const struct server_settings *file, bool in_files);
+/* The same for all entries: an object of those that change, by their keys. NULL: none does. The caller's. */
+cJSON *overlay_settle(const struct overlay *overlay, const struct generation *generation);
+
 /* Entries that the generation's files contradict: [{pool, server, field, file, runtime}]. */
 cJSON *overlay_contradictions(const struct overlay *overlay, const struct generation *generation);
 

@@ -81,6 +81,7 @@ void plane_free(struct plane **plane)
     overlay_free(&p->overlay);
     journal_free(&p->journal);
     users_free(&p->users);
+    cJSON_Delete(p->last_reload);
     history_free(&p->history);
     free(p->openapi);
     control_services_set_plane(NULL);

@@ -55,7 +55,9 @@ struct plane {
     bool reload_wanted;        /* by a signal */
     bool rebuild_wanted;       /* by DNS, or since the overlay came late */
     bool overlay_late;         /* from the store: not in force yet */
-    bool continuing;           /* plane_continue runs */
+    /* The last reload, as the status shows it; NULL: there was none. */
+    cJSON *last_reload;
+    bool continuing; /* plane_continue runs */
     bool ended;
     struct timer tick;
     char *openapi;
@@ -98,6 +100,8 @@ void plane_rebuilt(struct plane *plane);
 
 /* A server's health or state is another one, for events. */
 void plane_server_changed(struct plane *plane, struct server *server);
+/* The first generation is in force. */
+void plane_started(struct plane *plane);
 /* A generation is in force. */
 void plane_adopt(struct plane *plane, const struct generation *generation);
 

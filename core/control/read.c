@@ -369,6 +369,11 @@ void run_status(struct operation *operation)
     json_set_str(answer, "state_dir", g->global.state_dir);
     cJSON_AddItemToObject(answer, "restart_needed", restart_json(g));
     cJSON_AddItemToObject(answer, "store", store_json(plane->store));
+    if (plane->last_reload != NULL) {
+        cJSON_AddItemToObject(answer, "reload", cJSON_Duplicate(plane->last_reload, true));
+    } else {
+        json_set(answer, "reload", NULL);
+    }
     cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(plane->journal));
     cJSON_AddItemToObject(answer, "logs", logs_json());
     json_set(answer, "health", degraded(g) || !store_is_well(plane->store) ? "degraded" : "ok");

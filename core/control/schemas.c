@@ -27,10 +27,12 @@
 #define REF(name) "{'$ref':'#/components/schemas/" name "'}"
 
 const struct answer_schema answer_schemas[] = {
-    {"Problem", "{'type':'object','required':['type','title','status'],'properties':{'type':" TEXT
-                ",'title':" TEXT ",'status':" COUNT ",'detail':" TEXT
-                ",'errors':{'type':'array','items':{'type':'object','properties':{'pointer':" TEXT
-                ",'detail':" TEXT "}}},'mistakes':" STRINGS "}}"},
+    {"Problem",
+     "{'type':'object','required':['type','title','status'],'properties':{'type':" TEXT
+     ",'title':" TEXT ",'status':" COUNT ",'detail':" TEXT
+     ",'errors':{'type':'array','items':{'type':'object','properties':{'pointer':" TEXT
+     ",'detail':" TEXT "}}},'mistakes':" STRINGS
+     ",'needs':{'enum':['force'],'description':'Asked again with force=1, it is done.'}}}"},
     {"Server",
      "{'type':'object','required':['id','pool','url','origin','state','health','weight'],'properties':"
      "{'id':" TEXT ",'pool':" TEXT ",'url':" TEXT
@@ -87,6 +89,10 @@ const struct answer_schema answer_schemas[] = {
      "}},'in_flight':" COUNT ",'config_file':" TEXT ",'state_dir':" TEXT
      ",'restart_needed':" STRINGS ",'store':{'type':'object','properties':{'kind':" OR_TEXT
      ",'state':{'enum':['ok','failed','read_only','none']},'detail':" TEXT
+     "}},'reload':{'type':['object','null'],'description':'The last reload; null: there was none. A "
+     "refused one has changed nothing.','properties':{'generation':" COUNT ",'time':" TIME
+     ",'author':" TEXT ",'result':{'enum':['done','refused']},'detail':" OR_TEXT
+     ",'mistakes':" STRINGS ",'mistake_count':" COUNT
      "}},'journal_pending':{'type':'array','items':{'type':'object','properties':{'id':" COUNT
      ",'until':" TIME
      "}}},'logs':{'type':'array','items':{'type':'object','properties':{'log':" TEXT
@@ -105,13 +111,21 @@ const struct answer_schema answer_schemas[] = {
     {"Reload",
      "{'type':'object','properties':{'generation':" COUNT ",'restart_needed':" STRINGS
      ",'contradictions':{'type':'array','items':{'type':'object','properties':{'pool':" TEXT
-     ",'server':" TEXT ",'field':" TEXT ",'file':{},'runtime':{}}}}}}"},
-    {"Entry", "{'type':'object','required':['id','time','author','command','target','state'],"
-              "'properties':{'id':" COUNT ",'time':" TIME ",'author':" TEXT ",'command':" TEXT
-              ",'target':" TEXT
-              ",'before':{'type':['object','null']},'after':{'type':['object','null']},'state':"
-              "{'enum':['done','undone','pending','expired']},'confirm_until':" OR_TIME
-              ",'undo_of':{'type':['integer','null']},'confirmed_by':" TEXT "}}"},
+     ",'server':" TEXT ",'field':" TEXT
+     ",'file':{},'runtime':{}}}},'settled':{'type':'array','description':'Servers, as POOL/ID, whose "
+     "changes at run time the files have by now: only the files say it from then on.','items':" TEXT
+     "}}}"},
+    {"Entry",
+     "{'type':'object','required':['id','time','author','command','target','state'],"
+     "'properties':{'id':" COUNT ",'time':" TIME ",'author':" TEXT ",'command':" TEXT
+     ",'target':" TEXT
+     ",'before':{'type':['object','null']},'after':{'type':['object','null']},'state':"
+     "{'enum':['done','undone','pending','expired','refused']},'confirm_until':" OR_TIME
+     ",'undo_of':{'type':['integer','null']},'confirmed_by':" TEXT
+     ",'undone':{'type':'object','description':'Answer of an undo: the entry that it took "
+     "back.'},'skipped':{'type':'array','description':'Answer of an undo of the last: later "
+     "changes that cannot be taken back.','items':{'type':'object','properties':{'id':" COUNT
+     ",'command':" TEXT ",'target':" TEXT ",'why':" TEXT "}}}}}"},
     {"Journal",
      "{'type':'object','required':['entries','cursor'],'properties':{'entries':{'type':'array',"
      "'items':" REF("Entry") "},'cursor':{'type':['integer','null']}}}"},

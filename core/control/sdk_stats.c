@@ -107,6 +107,10 @@ static bool show_process(struct view *view, const struct generation *g)
     view->row.generation = g->id;
     view->row.workers = g->runtime->workers;
     view->row.log_dropped = logfile_dropped() + log_state().dropped;
+    view->row.reloads = g->runtime->reloads.done;
+    view->row.reloads_refused = g->runtime->reloads.refused;
+    view->row.reloaded_wall_ms = g->runtime->reloads.done_wall_ms;
+    view->row.reload_refused = g->runtime->reloads.last_refused;
     return view_show(view);
 }
 

@@ -178,6 +178,8 @@ static void tell_applied(struct control *control, const char *error)
     control->first = control->rebuilding = false;
     if (done != NULL) {
         done(control->change_arg, error);
+    } else if (first && error == NULL) {
+        plane_started(control->plane);
     } else if (rebuilding || first) { /* what was wanted meanwhile comes now */
         plane_rebuilt(control->plane);
     } else {

@@ -10,6 +10,11 @@
 /* Once a second. */
 void undo_tick(struct plane *plane);
 
+struct change;
+
+/* Answers the operation of an undo that is done: its entry, what it took back, and what it passed by. */
+void undo_answer(struct change *change);
+
 /* Why an entry about a user (one with `user_key`) cannot be taken back; NULL: it can. */
 const char *user_undo_refusal(const struct plane *plane, const cJSON *entry);
 /* Takes it back for the operation (NULL: nobody asked for it); the entry's state becomes `state`. */

@@ -33,6 +33,22 @@ static cJSON *copy_or_null(const cJSON *entry, const char *name)
     return item != NULL ? cJSON_Duplicate(item, true) : cJSON_CreateNull();
 }
 
+/* What was before, where the overlay said nothing of it: the files did, and need not any more. */
+static cJSON *from_files(const cJSON *was, const char *name, const struct server_settings *file)
+{
+    static const char *const words[] = {"ready", "drain", "maintenance"};
+    bool same = true;
+
+    if (file != NULL && strcmp(name, "weight") == 0) {
+        same = (int64_t)cJSON_GetNumberValue(was) == file->file_weight;
+    } else if (file != NULL && strcmp(name, "max_connections") == 0) {
+        same = (int64_t)cJSON_GetNumberValue(was) == file->file_max_connections;
+    } else if (file != NULL && strcmp(name, "state") == 0 && cJSON_IsString(was)) {
+        same = strcmp(cJSON_GetStringValue(was), words[file->state]) == 0;
+    }
+    return same ? NULL : cJSON_Duplicate(was, true);
+}
+
 /* The overlay's entry with what the change did taken back: of a patch its own fields alone. */
 static cJSON *entry_without(const struct plane *plane, const cJSON *done)
 {
@@ -47,6 +63,7 @@ static cJSON *entry_without(const struct plane *plane, const cJSON *done)
         return cJSON_IsObject(old) ? cJSON_Duplicate(old, true) : NULL;
     }
     cJSON *entry = now != NULL ? cJSON_Duplicate(now, true) : cJSON_CreateObject();
+    const struct server_settings *file = overlay_file_server(plane->runtime->current, key);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(done, "before"))
     {
         const char *const own[] = {item->string, NULL};
@@ -54,9 +71,12 @@ static cJSON *entry_without(const struct plane *plane, const cJSON *done)
             const char *const *names = pass == 0 ? own : state_fields;
             for (; *names != NULL && (pass == 0 || strcmp(item->string, "state") == 0); names++) {
                 const cJSON *value = cJSON_GetObjectItemCaseSensitive(old, *names);
+                cJSON *back = value != NULL ? cJSON_Duplicate(value, true)
+                              : pass == 0   ? from_files(item, *names, file)
+                                            : NULL;
                 cJSON_DeleteItemFromObjectCaseSensitive(entry, *names);
-                if (value != NULL) {
-                    cJSON_AddItemToObject(entry, *names, cJSON_Duplicate(value, true));
+                if (back != NULL) {
+                    cJSON_AddItemToObject(entry, *names, back);
                 }
             }
         }
@@ -64,11 +84,23 @@ static cJSON *entry_without(const struct plane *plane, const cJSON *done)
     return entry;
 }
 
+void undo_answer(struct change *change)
+{
+    struct operation *operation = change->operation;
+    cJSON *answer = journal_show(journal_find(change->plane->journal, operation->journal));
+
+    cJSON_AddItemToObject(answer, "undone", change->older_shown);
+    change->older_shown = NULL;
+    if (operation->state != NULL) {
+        cJSON_AddItemToObject(answer, "skipped", cJSON_Duplicate(operation->state, true));
+    }
+    operation_succeed(operation, 200, answer);
+}
+
 static void answer_entry(struct change *change, const char *error)
 {
     if (error == NULL) {
-        cJSON *entry = journal_find(change->plane->journal, change->operation->journal);
-        operation_succeed(change->operation, 200, journal_show(entry));
+        undo_answer(change);
     }
 }
 
@@ -158,49 +190,97 @@ static bool is_undoable(const cJSON *entry)
            operation_text(entry, "user_key") != NULL;
 }
 
-static bool can_undo(struct operation *operation, const cJSON *entry)
+/* Why the entry cannot be taken back now; NULL: it can. The caller's. */
+static char *undo_refusal(const struct plane *plane, const cJSON *entry)
 {
-    const char *refusal = NULL;
     const char *state = operation_text(entry, "state");
     const char *command = operation_text(entry, "command");
     unsigned long long id = journal_id(entry);
 
+    if (!is_undoable(entry)) {
+        return base_printf("entry %llu (%s) cannot be undone", id, command);
+    }
+    if (!journal_is_live(entry)) {
+        return base_printf("entry %llu is %s already", id, state);
+    }
+    if (!pool_is_there(plane, entry)) {
+        return base_printf("the pool of entry %llu is not there any more", id);
+    }
+    const cJSON *later = journal_conflict(plane->journal, entry);
+    if (later != NULL) {
+        return base_printf("entry %llu (%s of %s by %s) depends on it; undo that first",
+                           (unsigned long long)journal_id(later), operation_text(later, "command"),
+                           operation_text(later, "target"), operation_text(later, "author"));
+    }
+    const char *refusal = refusal_of(plane, entry);
+    return refusal != NULL
+               ? base_printf("entry %llu (%s) cannot be undone: %s", id, command, refusal)
+               : NULL;
+}
+
+static bool can_undo(struct operation *operation, const cJSON *entry)
+{
     if (!may(operation, entry)) {
         return false;
     }
-    if (!is_undoable(entry)) {
-        operation_problem(operation, 409, "entry %llu (%s) cannot be undone", id, command);
-        return false;
-    }
-    if (strcmp(state, "undone") == 0 || strcmp(state, "expired") == 0) {
-        operation_problem(operation, 409, "entry %llu is %s already", id, state);
-        return false;
-    }
-    if (!pool_is_there(operation->plane, entry)) {
-        operation_problem(operation, 409, "the pool of entry %llu is not there any more", id);
-        return false;
-    }
-    const cJSON *later = journal_conflict(operation->plane->journal, entry);
-    if (later != NULL) {
-        operation_problem(operation, 409,
-                          "entry %llu (%s of %s by %s) depends on it; undo that first",
-                          (unsigned long long)journal_id(later), operation_text(later, "command"),
-                          operation_text(later, "target"), operation_text(later, "author"));
-        return false;
-    }
-    refusal = refusal_of(operation->plane, entry);
+    char *refusal = undo_refusal(operation->plane, entry);
     if (refusal != NULL) {
-        operation_problem(operation, 409, "entry %llu (%s) cannot be undone: %s", id, command,
-                          refusal);
+        operation_problem(operation, 409, "%s", refusal);
+        free(refusal);
         return false;
     }
     return true;
 }
 
+static void skip(cJSON *skipped, const cJSON *entry, const char *why)
+{
+    cJSON *one = cJSON_CreateObject();
+    json_set_number(one, "id", (double)journal_id(entry));
+    json_set(one, "command", operation_text(entry, "command"));
+    json_set(one, "target", operation_text(entry, "target"));
+    json_set(one, "why", why);
+    cJSON_AddItemToArray(skipped, one);
+}
+
+static void skipped_free(void *skipped)
+{
+    cJSON_Delete(skipped);
+}
+
+/* The last change that stands, is no undo, and can be taken back; those that cannot, are told. NULL: 409. */
+static cJSON *last_undoable(struct operation *operation)
+{
+    const struct journal *journal = operation->plane->journal;
+    uint64_t last = journal_last(journal);
+    cJSON *skipped = cJSON_CreateArray();
+
+    operation->state = skipped;
+    operation->state_free = skipped_free;
+    for (uint64_t id = last; id > 0 && last - id < JOURNAL_KEPT; id--) {
+        cJSON *entry = journal_find(journal, id);
+        if (entry == NULL || !journal_is_live(entry) ||
+            operation_integer(entry, "undo_of", 0) > 0) {
+            continue;
+        }
+        char *refusal = may(operation, entry) ? undo_refusal(operation->plane, entry)
+                                              : base_strdup("it needs another role");
+        operation_succeed(operation, 0, NULL); /* that one may not be taken back is no answer */
+        if (refusal == NULL) {
+            return entry;
+        }
+        skip(skipped, entry, refusal);
+        free(refusal);
+    }
+    operation_problem(operation, 409, "the journal has no change that could be taken back");
+    return NULL;
+}
+
 enum written run_undo(struct operation *operation)
 {
-    cJSON *entry = the_entry(operation);
-    if (entry == NULL || !can_undo(operation, entry)) {
+    bool last = strcmp(operation->params[0], "last") == 0;
+    cJSON *entry = last ? last_undoable(operation) : the_entry(operation);
+
+    if (entry == NULL || (!last && !can_undo(operation, entry))) {
         return WRITE_ANSWERED;
     }
     undo_begin(operation->plane, operation, entry, "undone");

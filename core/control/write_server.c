@@ -70,6 +70,34 @@ static void answer_server(struct change *change, const char *error)
     free(pool);
 }
 
+/* ---- what is set of a server ---- */
+
+/* One number of the server: the overlay keeps it only where it is another than the files'. */
+static void patch_number(struct change *change, const char *name, uint32_t now, int64_t file,
+                         bool runtime, cJSON *before, cJSON *after)
+{
+    int64_t wanted = operation_integer(change->operation->body, name, -1);
+    if (wanted < 0) {
+        return;
+    }
+    json_set_number(before, name, now);
+    json_set_number(after, name, (double)wanted);
+    set_item(change->entry, name,
+             !runtime && wanted == file ? NULL : cJSON_CreateNumber((double)wanted));
+}
+
+/* Its state; a drain or removal that was under way is not any more. */
+static void set_state(struct change *change, const struct server *server, int32_t file_state,
+                      const char *state, cJSON *before, cJSON *after)
+{
+    json_set(before, "state", server_admin_word((enum server_admin)server->admin));
+    json_set(after, "state", state);
+    bool as_file = strcmp(state, server_admin_word((enum server_admin)file_state)) == 0;
+    set_item(change->entry, "state", as_file ? NULL : cJSON_CreateString(state));
+    set_item(change->entry, "leaving", NULL);
+    set_item(change->entry, "drain_deadline", NULL);
+}
+
 /* ---- add ---- */
 
 static bool id_is_legal(const char *id)
@@ -131,15 +159,75 @@ static char *check_url(struct operation *operation, char **id)
     return url;
 }
 
-static bool pool_has_url(const struct pool_plan *plan, const char *url, const char **id)
+static bool pool_has_url(const struct pool_plan *plan, const char *url, size_t *index)
 {
     for (size_t i = 0; i < plan->server_count; i++) {
         if (str_equal(plan->servers[i]->url.text, str_from(url))) {
-            *id = plan->servers[i]->name;
+            *index = i;
             return true;
         }
     }
     return false;
+}
+
+/* It leaves, and is to stay after all: its removal is taken back, and what is said of it is set. Undone, it
+ * leaves again. */
+static enum written stay(struct operation *operation, const struct pool_plan *plan, size_t index)
+{
+    const struct server_settings *settings =
+        (const struct server_settings *)plan->settings->servers.items + index;
+    const struct server *server = plan->servers[index];
+    const char *state = operation_text(operation->body, "state");
+    struct change *change = change_new(operation->plane, operation);
+    cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
+
+    change->key = overlay_key(plan->pool->name, server->name);
+    change->entry = copy_entry(operation->plane, change->key);
+    patch_number(change, "weight", server->weight, settings->file_weight, settings->runtime, before,
+                 after);
+    patch_number(change, "max_connections", server->max_connections, settings->file_max_connections,
+                 settings->runtime, before, after);
+    set_state(change, server, settings->state, state != NULL ? state : "ready", before, after);
+    change_note(change, "server.patch", change->key, before, after);
+    change->done = answer_server;
+    change_begin(change);
+    return WRITE_GOES_ON;
+}
+
+/* The pool has a server of that id, or at that URL. */
+static enum written add_known(struct operation *operation, const struct pool_plan *plan,
+                              size_t index, const char *url, const char *id)
+{
+    const struct server *server = plan->servers[index];
+    const cJSON *entry = overlay_entry(operation->plane->overlay, plan->pool->name, server->name);
+    const cJSON *backup = cJSON_GetObjectItemCaseSensitive(operation->body, "backup");
+    bool same = str_equal(server->url.text, str_from(url)) &&
+                (operation_text(operation->body, "id") == NULL || strcmp(server->name, id) == 0) &&
+                (backup == NULL || (bool)cJSON_IsTrue(backup) == (server->backup != 0));
+    bool leaving = overlay_is_leaving(entry);
+
+    if (leaving && same) {
+        return stay(operation, plan, index);
+    }
+    operation_problem(
+        operation, 409, "the pool \"%s\" has a server \"%s\" (%.*s) already%s", plan->pool->name,
+        server->name, STR_ARGS(server->url.text),
+        leaving ? ", which drains to be removed: add it as it is, or make it ready, and it "
+                  "stays; remove it with now=1, and its place is free"
+                : "");
+    return WRITE_ANSWERED;
+}
+
+/* A server of the files that was taken away, and is added as it was, is theirs again. */
+static void settle(struct change *change)
+{
+    const struct generation *g = change->plane->runtime->current;
+    cJSON *settled = overlay_settle_entry(change->entry, overlay_file_server(g, change->key), true);
+
+    if (settled != NULL) {
+        cJSON_Delete(change->entry);
+        change->entry = settled;
+    }
 }
 
 static enum written add_checked(struct operation *operation, const struct pool_plan *plan,
@@ -147,18 +235,10 @@ static enum written add_checked(struct operation *operation, const struct pool_p
 {
     static const char *const names[] = {"weight", "max_connections", "state", "backup", NULL};
     struct plane *plane = operation->plane;
-    const char *other = NULL;
     size_t index = 0;
 
-    if (plan_server(plan, id, &index) != NULL) {
-        operation_problem(operation, 409, "the pool \"%s\" has a server \"%s\" already",
-                          plan->pool->name, id);
-        return WRITE_ANSWERED;
-    }
-    if (pool_has_url(plan, url, &other)) {
-        operation_problem(operation, 409, "%s is in the pool \"%s\" already, as \"%s\"", url,
-                          plan->pool->name, other);
-        return WRITE_ANSWERED;
+    if (plan_server(plan, id, &index) != NULL || pool_has_url(plan, url, &index)) {
+        return add_known(operation, plan, index, url, id);
     }
     struct change *change = change_new(plane, operation);
     change->key = overlay_key(plan->pool->name, id);
@@ -177,6 +257,7 @@ static enum written add_checked(struct operation *operation, const struct pool_p
     cJSON *after = cJSON_Duplicate(change->entry, true);
     cJSON_DeleteItemFromObjectCaseSensitive(after, "hidden");
     change_note(change, "server.add", change->key, NULL, after);
+    settle(change);
     change->done = answer_server;
     change_begin(change);
     return WRITE_GOES_ON;
@@ -206,20 +287,6 @@ enum written run_server_add(struct operation *operation)
 
 /* ---- patch ---- */
 
-/* One number of the server: the overlay keeps it only where it is another than the files'. */
-static void patch_number(struct change *change, const char *name, uint32_t now, int64_t file,
-                         bool runtime, cJSON *before, cJSON *after)
-{
-    int64_t wanted = operation_integer(change->operation->body, name, -1);
-    if (wanted < 0) {
-        return;
-    }
-    json_set_number(before, name, now);
-    json_set_number(after, name, (double)wanted);
-    set_item(change->entry, name,
-             !runtime && wanted == file ? NULL : cJSON_CreateNumber((double)wanted));
-}
-
 static void patch_state(struct change *change, struct server *server, int32_t file_state,
                         cJSON *before, cJSON *after)
 {
@@ -233,12 +300,7 @@ static void patch_state(struct change *change, struct server *server, int32_t fi
         return;
     }
     if (state != NULL) {
-        json_set(before, "state", server_admin_word((enum server_admin)server->admin));
-        json_set(after, "state", state);
-        bool as_file = strcmp(state, server_admin_word((enum server_admin)file_state)) == 0;
-        set_item(change->entry, "state", as_file ? NULL : cJSON_CreateString(state));
-        set_item(change->entry, "leaving", NULL);
-        set_item(change->entry, "drain_deadline", NULL);
+        set_state(change, server, file_state, state, before, after);
     }
     if (ms > 0) {
         cJSON_AddItemToObject(before, "drain_deadline",
@@ -314,6 +376,37 @@ static cJSON *gone_entry(const struct plane *plane, const char *key,
     return entry;
 }
 
+/* Whether another server of the pool is ready, and (`well`) not down either. */
+static bool another_serves(const struct pool_plan *plan, const struct server *server, bool well)
+{
+    for (size_t i = 0; i < plan->server_count; i++) {
+        const struct server *other = plan->servers[i];
+        if (other != server && other->admin == ADMIN_READY && (!well || server_is_well(other))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Without it the pool would have no server that serves, and nobody has said that this is meant: 409. */
+static bool is_last(struct operation *operation, const struct pool_plan *plan,
+                    const struct server *server)
+{
+    bool well = server_is_well(server);
+
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "force")) ||
+        server->admin != ADMIN_READY || another_serves(plan, server, well)) {
+        return false;
+    }
+    operation_problem(operation, 409,
+                      "\"%s\" is the last server of the pool \"%s\" that is ready%s: without it, "
+                      "requests get 503; say force=1 if that is meant",
+                      server->name, plan->pool->name,
+                      well && another_serves(plan, server, false) ? " and not down" : "");
+    json_set(operation->answer, "needs", "force");
+    return true;
+}
+
 enum written run_server_remove(struct operation *operation)
 {
     struct pool_plan *plan = NULL;
@@ -321,7 +414,7 @@ enum written run_server_remove(struct operation *operation)
     struct server *server = the_server(operation, &plan, &index);
     bool now = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "now"));
 
-    if (server == NULL) {
+    if (server == NULL || is_last(operation, plan, server)) {
         return WRITE_ANSWERED;
     }
     const struct server_settings *settings =

@@ -386,8 +386,7 @@ static void taken_back(struct change *change, const char *error)
         work->user = NULL;
     }
     if (error == NULL && operation != NULL) {
-        operation_succeed(operation, 200,
-                          journal_show(journal_find(change->plane->journal, operation->journal)));
+        undo_answer(change);
     }
     user_change_free(work);
 }

@@ -202,6 +202,13 @@ struct generation {
     size_t log_file_count;
 };
 
+/* What became of reloads since the start. */
+struct reloads {
+    uint64_t done, refused;
+    uint64_t done_wall_ms; /* when the last came into force; the start: none did */
+    bool last_refused;
+};
+
 /* What the process has: live objects by name, and what building needs. Control thread. */
 struct runtime {
     struct module_registry *modules;
@@ -216,6 +223,7 @@ struct runtime {
     const char *const *given;              /* folders that a start as root gives to `user` */
     size_t given_count;
     uint64_t last_id;
+    struct reloads reloads;
     struct generation *current; /* NULL before the first */
     struct recovery *recovery;  /* NULL before the start and after the end */
     struct worker **loops;      /* workers, then the control thread's */

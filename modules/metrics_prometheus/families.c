@@ -271,6 +271,24 @@ static void write_generation(const struct writing *w, const struct object *objec
     gauge(w, object, (double)w->snapshot->generation);
 }
 
+static void write_reloads(const struct writing *w, const struct object *object)
+{
+    static const struct weir_str done = WEIR_STR_INIT("done"), refused = WEIR_STR_INIT("refused");
+
+    counter(w, object, "result", done, w->snapshot->reloads);
+    counter(w, object, "result", refused, w->snapshot->reloads_refused);
+}
+
+static void write_reload_good(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, w->snapshot->reload_refused ? 0 : 1);
+}
+
+static void write_reload_time(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, (double)w->snapshot->reloaded_wall_ms / 1000.0);
+}
+
 static void write_workers(const struct writing *w, const struct object *object)
 {
     gauge(w, object, w->snapshot->workers);
@@ -327,6 +345,12 @@ static const struct family families[] = {
     {"weir_build", INFO, WEIR_STATS_PROCESS, "What runs.", write_build},
     {"weir_config_generation", GAUGE, WEIR_STATS_PROCESS,
      "Number of the configuration that runs; a reload takes the next.", write_generation},
+    {"weir_config_reloads", COUNTER, WEIR_STATS_PROCESS,
+     "Reloads since the start, that came into force (done) or did not (refused).", write_reloads},
+    {"weir_config_last_reload_successful", GAUGE, WEIR_STATS_PROCESS,
+     "0: the last reload was refused, and what ran before goes on.", write_reload_good},
+    {"weir_config_last_reload_success_timestamp_seconds", GAUGE, WEIR_STATS_PROCESS,
+     "When the configuration that runs was read, seconds since 1970.", write_reload_time},
     {"weir_workers", GAUGE, WEIR_STATS_PROCESS, "Threads that carry traffic.", write_workers},
     {"weir_log_dropped_lines", COUNTER, WEIR_STATS_PROCESS,
      "Lines of all logs that were dropped: nobody took them in time.", write_log_dropped},

@@ -159,6 +159,10 @@ static void take_process(struct snapshot *snapshot, const struct weir_stats_row 
     snapshot->generation = row->generation;
     snapshot->workers = row->workers;
     snapshot->log_dropped = row->log_dropped;
+    snapshot->reloads = row->reloads;
+    snapshot->reloads_refused = row->reloads_refused;
+    snapshot->reloaded_wall_ms = row->reloaded_wall_ms;
+    snapshot->reload_refused = row->reload_refused;
 }
 
 static bool is_named(const struct weir_stats_row *row, struct weir_str name)

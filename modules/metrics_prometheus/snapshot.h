@@ -55,6 +55,8 @@ struct snapshot {
     uint64_t summed[KIND_COUNT];    /**< objects that are under "other" */
     size_t version_at, version_len; /**< Weir's version, escaped, in `labels` */
     uint64_t start_wall_ms, generation, log_dropped;
+    uint64_t reloads, reloads_refused, reloaded_wall_ms;
+    bool reload_refused;
     uint32_t workers;
 };
 

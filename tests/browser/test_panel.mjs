@@ -146,6 +146,45 @@ describe("control panel", () => {
         await closePage(page);
     });
 
+    it("removes the last server that is ready when that was said", async () => {
+        const pool = mock.model.pools.get("web_servers");
+        const ready = [...pool.servers.values()].filter((one) => one.state === "ready");
+        for (const one of ready.slice(1)) one.state = "maintenance";
+        mock.model.emit("server", {});
+        const [last] = ready;
+        await row(page, ready.at(-1).id).getByText("Maintenance").first().waitFor();
+        await choose(page, last.id, "Remove…");
+        await dialog(page).getByText("its requests get 503").waitFor();
+        await dialog(page)
+            .getByRole("radio", { name: /At once/ })
+            .check();
+        await dialog(page).getByRole("button", { name: "Remove" }).click();
+        await row(page, last.id).waitFor({ state: "detached" });
+        await notice(page, `${last.id} is removed`).getByRole("button", { name: "Undo" }).click();
+        await row(page, last.id).waitFor();
+        for (const one of ready.slice(1)) one.state = "ready";
+        mock.model.emit("server", {});
+    });
+
+    it("says for as long as it is so that the last reload was refused", async () => {
+        const line = page.locator(".pending-line").getByText(/weir\.conf:3: `nonsense`/);
+        mock.model.reload = {
+            generation: 1,
+            time: Date.now(),
+            author: "weir",
+            result: "refused",
+            detail: "/etc/weir/weir.conf:3: `nonsense` is no option",
+            mistakes: ["/etc/weir/weir.conf:3: `nonsense` is no option", "and another"],
+            mistake_count: 2,
+        };
+        mock.model.emit("reload", mock.model.reload);
+        await line.waitFor();
+        await page.getByText("and 1 more mistake)").waitFor();
+        mock.model.reload = { ...mock.model.reload, result: "done", detail: null };
+        mock.model.emit("reload", mock.model.reload);
+        await line.waitFor({ state: "hidden" });
+    });
+
     it("keeps a change that takes itself back only when told to", async () => {
         await page.getByRole("button", { name: "Drain web-2" }).click();
         await dialog(page)

@@ -195,7 +195,23 @@ def test_a_server_that_is_exported_is_the_files(start_weir, http_server):
     number = next(e["id"] for e in undone if e["command"] == "server.remove")
     assert root.post(f"/api/v1/journal/{number}/undo", None).status == 200
     assert root.get(f"{SERVERS}/b").json["weight"] == 3
-    # The files have another server of that name: what was added stays, and they are told to differ.
+    # It is theirs: what they say of it later rules, but for what was set at run time.
+    weir.configure(text({"a": a, "b": c}))
+    answer = root.post("/api/v1/config/reload", None).json
+    assert answer["contradictions"] == [
+        {"pool": "web", "server": "b", "field": "weight", "file": 1, "runtime": 3}]
+    shown = root.get(f"{SERVERS}/b").json
+    assert (shown["origin"], shown["url"]) == ("file", c.url)
+    assert root.delete(f"{SERVERS}/b?now=1").status == 204
+    assert ids(root) == ["a"]
+
+
+def test_the_files_have_another_server_of_that_name(start_weir, http_server):
+    """What was added stays, and they are told to differ."""
+    a, b, c = http_server("a"), http_server("b"), http_server("c")
+    weir = start_weir(text({"a": a}))
+    root = admin.browser(weir)
+    assert root.post(SERVERS, {"url": b.url, "id": "b"}).status == 201
     weir.configure(text({"a": a, "b": c}))
     answer = root.post("/api/v1/config/reload", None).json
     assert answer["contradictions"] == [

@@ -96,7 +96,7 @@ class Model:
         elif kind == "remove":
             name = choice.choice(removable)
             del after.servers[name]
-            request = ("DELETE", f"/pools/web/servers/{name}?now=1", None)
+            request = ("DELETE", f"/pools/web/servers/{name}?now=1&force=1", None)
         else:
             name = choice.choice(sorted(self.servers))
             weight, limit, state, origin = self.servers[name]

@@ -205,16 +205,21 @@ def test_journal(admin):
     drain = {**ENTRY, "id": 3, "before": {"drain_deadline": None},
              "after": {"drain_deadline": 1700000000000}}
     peer = admin({"GET /journal": {"entries": [undo, ENTRY, drain], "cursor": 5},
-                  "POST /journal/5/undo": {**ENTRY, "id": 7, "undo_of": 5},
+                  "POST /journal/5/undo": {**ENTRY, "id": 7, "undo_of": 5, "undone": ENTRY},
+                  "POST /journal/last/undo": {
+                      **ENTRY, "id": 7, "undo_of": 5, "undone": ENTRY, "skipped": [
+                          {"id": 6, "command": "config.reload", "target": "f", "why": "no"}]},
                   "POST /journal/5/confirm": ENTRY,
                   "POST /journal/4/undo": problem(409, "Conflict", "change 6 depends on it")})
     text = good(peer.run("journal", "--limit", "2"))
     assert peer.last[1] == "/api/v1/journal?limit=2"
     assert "weight 1 -> 3" in text and "(takes 4 back)" in text and "--before 5" in text
     assert "drain_deadline null -> 2023-11-1" in text
-    assert "taken back" in good(peer.run("undo", "5"))
-    assert "taken back" in good(peer.run("undo", "last"))
-    assert peer.last[1] == "/api/v1/journal/5/undo"
+    assert "5 (server.patch web/web-1: weight 1 -> 3)" in good(peer.run("undo", "5"))
+    text = good(peer.run("undo", "last"))
+    assert "passed by    6 (config.reload f): no" in re.sub(" +", lambda m: "    " if
+                                                           len(m.group()) > 1 else " ", text)
+    assert "5 (server.patch web/web-1: weight 1 -> 3)" in text
     assert "kept" in good(peer.run("confirm", "5"))
     done = peer.run("undo", "4")
     assert done.returncode == 1 and "change 6 depends on it" in done.stderr

@@ -47,6 +47,7 @@ static const struct option_row drain_options[] = {
 static const struct option_row remove_options[] = {
     {"timeout", 0, "TIME", WORD_ANY, "give sessions and requests so long (30s)"},
     {"now", 0, NULL, WORD_NONE, "do not wait for sessions and requests"},
+    {"force", 0, NULL, WORD_NONE, "also the last server of the pool that serves"},
     END,
 };
 

@@ -70,6 +70,11 @@ enum outcome run_reload(struct call *call)
     if (outcome == DONE && !call_printed(call, &answer)) {
         print_fact("reloaded", "generation %.0f", json_number(answer.json, "generation"));
         print_restart(answer.json);
+        cJSON_ArrayForEach(each, json_at(answer.json, "settled"))
+        {
+            print_fact("the files'", "%s: what was changed of it at run time stands in them now",
+                       cJSON_IsString(each) ? each->valuestring : "?");
+        }
         cJSON_ArrayForEach(each, json_at(answer.json, "contradictions"))
         {
             tell_contradiction(each);
@@ -181,7 +186,8 @@ enum outcome run_export(struct call *call)
 {
     struct answer answer;
     const cJSON *each = NULL;
-    enum outcome outcome = api_call(&call->api, "GET", "/config/export", NULL, &answer);
+    const char *path = call->count > 0 ? "/config/export?elsewhere=1" : "/config/export";
+    enum outcome outcome = api_call(&call->api, "GET", path, NULL, &answer);
 
     if (outcome == DONE && call->count > 0) {
         outcome = write_files(call, json_at(answer.json, "files"));

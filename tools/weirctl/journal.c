@@ -98,60 +98,52 @@ enum outcome run_journal(struct call *call)
     return outcome;
 }
 
-/* Puts the newest change that stands, and is no undo, into `id`. */
-static enum outcome find_last(struct call *call, char *id, size_t size)
+static void print_entry(const char *did, const cJSON *entry)
 {
-    struct answer answer;
-    const cJSON *each = NULL;
-    enum outcome outcome = api_call(&call->api, "GET", "/journal?limit=100", NULL, &answer);
+    struct text change = {0};
 
-    const cJSON *entries = outcome == DONE ? json_at(answer.json, "entries") : NULL;
-
-    id[0] = '\0';
-    cJSON_ArrayForEach(each, entries)
-    {
-        const char *state = json_text(each, "state", "");
-        bool stands = strcmp(state, "done") == 0 || strcmp(state, "pending") == 0;
-        if (id[0] == '\0' && stands && !isfinite(json_number(each, "undo_of"))) {
-            snprintf(id, size, "%.0f", json_number(each, "id"));
-        }
-    }
-    if (outcome == DONE && id[0] == '\0') {
-        complain("the journal's last entries have no change that could be taken back");
-        outcome = REFUSED;
-    }
-    answer_clear(&answer);
-    return outcome;
+    describe(entry, &change);
+    print_fact(did, "%.0f (%s %s%s%s)", json_number(entry, "id"),
+               json_text(entry, "command", "change"), json_text(entry, "target", ""),
+               change.len > 0 ? ": " : "", text_get(&change));
+    text_clear(&change);
 }
 
-static enum outcome act(struct call *call, const char *id, const char *verb, const char *did)
+enum outcome run_undo(struct call *call)
 {
     struct answer answer;
     struct text path = {0};
+    const cJSON *each = NULL;
 
-    api_path(&path, "/journal/{}/{}", id, verb);
+    api_path(&path, "/journal/{}/undo", call->words[0]);
     enum outcome outcome = api_call(&call->api, "POST", text_get(&path), NULL, &answer);
     if (outcome == DONE && !call_printed(call, &answer)) {
-        print_fact(did, "%s (%s %s)", id, json_text(answer.json, "command", "change"),
-                   json_text(answer.json, "target", ""));
+        cJSON_ArrayForEach(each, json_at(answer.json, "skipped"))
+        {
+            print_fact("passed by", "%.0f (%s %s): %s", json_number(each, "id"),
+                       json_text(each, "command", "change"), json_text(each, "target", ""),
+                       json_text(each, "why", ""));
+        }
+        const cJSON *undone = json_at(answer.json, "undone");
+        print_entry("taken back", undone != NULL ? undone : answer.json);
+        tell_journal(call, &answer);
     }
     text_clear(&path);
     answer_clear(&answer);
     return outcome;
 }
 
-enum outcome run_undo(struct call *call)
-{
-    char id[32];
-
-    if (strcmp(call->words[0], "last") != 0) {
-        return act(call, call->words[0], "undo", "taken back");
-    }
-    enum outcome outcome = find_last(call, id, sizeof(id));
-    return outcome == DONE ? act(call, id, "undo", "taken back") : outcome;
-}
-
 enum outcome run_confirm(struct call *call)
 {
-    return act(call, call->words[0], "confirm", "kept");
+    struct answer answer;
+    struct text path = {0};
+
+    api_path(&path, "/journal/{}/confirm", call->words[0]);
+    enum outcome outcome = api_call(&call->api, "POST", text_get(&path), NULL, &answer);
+    if (outcome == DONE && !call_printed(call, &answer)) {
+        print_entry("kept", answer.json);
+    }
+    text_clear(&path);
+    answer_clear(&answer);
+    return outcome;
 }

@@ -38,6 +38,24 @@ static void print_logs(const cJSON *status)
     }
 }
 
+/* A reload that was refused: the files are not what runs. */
+static void print_reload(const cJSON *status)
+{
+    const cJSON *reload = json_at(status, "reload");
+    double count = json_number(reload, "mistake_count");
+    char at[VALUE_SIZE];
+
+    if (strcmp(json_text(reload, "result", "done"), "done") == 0) {
+        return;
+    }
+    print_fact("last reload", "refused at %s (%s): %s", show_time(at, json_number(reload, "time")),
+               json_text(reload, "author", "-"), json_text(reload, "detail", "-"));
+    if (count > 1) {
+        print_fact("", "and %.0f more mistakes; weirctl check tells them all", count - 1);
+    }
+    print_fact("", "what ran before goes on");
+}
+
 enum outcome run_status(struct call *call)
 {
     struct answer answer;
@@ -64,6 +82,7 @@ enum outcome run_status(struct call *call)
                    json_text(s, "store.state", "-"), *detail != '\0' ? ", " : "", detail);
         print_restart(s);
         print_logs(s);
+        print_reload(s);
         print_pending(s);
     }
     answer_clear(&answer);

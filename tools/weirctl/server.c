@@ -5,8 +5,10 @@
 #include "command.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- which server ---- */
 
@@ -152,6 +154,35 @@ enum outcome run_server_add(struct call *call)
     return outcome;
 }
 
+/* Asks whoever sits there. false: no, or nobody does. */
+static bool ask(const char *question)
+{
+    char line[16] = "";
+
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+        return false;
+    }
+    fprintf(stderr, "%s [y/N] ", question);
+    return fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
+}
+
+/* Removes it; of the last that serves, which Weir refuses, only with --force or a yes. */
+static enum outcome remove_server(struct call *call, struct text *path, struct answer *answer)
+{
+    enum outcome outcome = api_call(&call->api, "DELETE", text_get(path), NULL, answer);
+
+    if (outcome != REFUSED || strcmp(json_text(answer->json, "needs", ""), "force") != 0) {
+        return outcome;
+    }
+    if (!ask("Remove it all the same?")) {
+        complain("--force removes it all the same");
+        return outcome;
+    }
+    text_puts(path, strchr(text_get(path), '?') != NULL ? "&force=1" : "?force=1");
+    answer_clear(answer);
+    return api_call(&call->api, "DELETE", text_get(path), NULL, answer);
+}
+
 enum outcome run_server_remove(struct call *call)
 {
     struct answer answer = {0};
@@ -169,7 +200,10 @@ enum outcome run_server_remove(struct call *call)
         } else if (timeout != NULL) {
             api_path(&path, "?timeout={}", timeout);
         }
-        outcome = api_call(&call->api, "DELETE", text_get(&path), NULL, &answer);
+        if (call_option(call, "force") != NULL) {
+            text_puts(&path, now || timeout != NULL ? "&force=1" : "?force=1");
+        }
+        outcome = remove_server(call, &path, &answer);
     }
     if (outcome == DONE && !call_printed(call, &answer)) {
         if (answer.status == 202) {

@@ -61,9 +61,11 @@ function safeguard() {
 
 const confirmQuery = (form) => (form.elements.confirm?.checked ? `${CONFIRM_SECONDS}s` : undefined);
 
+const takersOver = (pool, server) => inService(pool).filter((other) => other.id !== server.id);
+
 /** Who takes over what this server carries, or that nobody can. */
 function othersTakeOver(pool, server) {
-    const others = inService(pool).filter((other) => other.id !== server.id);
+    const others = takersOver(pool, server);
     if (others.length === 0)
         return consequence(`No other server of ${pool.name} is in service: its requests get 503.`, {
             warn: true,
@@ -88,10 +90,10 @@ function whatGoesOn(server) {
 
 export async function undo(id, what) {
     try {
-        await api.post(`/journal/${encodeURIComponent(id)}/undo`);
-        notify(`Undone: ${what}`);
+        const { data } = await api.post(`/journal/${encodeURIComponent(id)}/undo`);
+        notify(`Undone: ${what ?? `${data.undone.command} ${data.undone.target}`}`);
     } catch (problem) {
-        notifyProblem(`Not undone: ${what}`, problem);
+        notifyProblem(`Not undone: ${what ?? `change ${id}`}`, problem);
     }
 }
 
@@ -339,6 +341,8 @@ export async function remove(pool, server) {
                 query: {
                     now: now ? 1 : undefined,
                     timeout: now ? undefined : deadline.value,
+                    // That nobody takes over was said, and read.
+                    force: takersOver(pool, server).length === 0 ? 1 : undefined,
                     confirm: confirmQuery(form),
                 },
             });

@@ -24,7 +24,8 @@ export class Model extends EventTarget {
             this.loadStatus();
         });
         events.addEventListener("server", () => this.refreshSoon(150));
-        events.addEventListener("reload", () => {
+        events.addEventListener("reload", ({ detail }) => {
+            this.dispatchEvent(new CustomEvent("reload", { detail }));
             this.refreshSoon(50);
             this.loadStatus();
         });

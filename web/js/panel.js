@@ -5,7 +5,7 @@ import { keepChange, undo } from "./actions.js";
 import { may } from "./api.js";
 import { byId, h, setAttr, setText } from "./dom.js";
 import { makeFigures } from "./figures.js";
-import { count, duration, latency, rate } from "./format.js";
+import { count, duration, latency, plural, rate, when } from "./format.js";
 import { Model } from "./model.js";
 import { startShell } from "./shell.js";
 import { isUnhealthy, isWell } from "./state.js";
@@ -155,7 +155,7 @@ class PendingBar {
                     {
                         class: "button small",
                         type: "button",
-                        on: { click: () => undo(id, `change ${id}`) },
+                        on: { click: () => undo(id) },
                     },
                     "Take back now",
                 ),
@@ -163,6 +163,32 @@ class PendingBar {
         );
         byId("pending").append(node);
         return { node, text };
+    }
+}
+
+/** Says so for as long as the files are not what runs, since the last reload was refused. */
+class ReloadBar {
+    constructor(model) {
+        this.text = h("span");
+        this.node = h(
+            "p",
+            { class: "pending-line", hidden: true },
+            this.text,
+            may("admin") && h("a", { href: "#configuration" }, "Configuration"),
+        );
+        byId("pending").append(this.node);
+        model.addEventListener("status", () => this.render(model.status.reload));
+    }
+
+    render(reload) {
+        this.node.hidden = reload?.result !== "refused";
+        if (this.node.hidden) return;
+        const more = reload.mistake_count - 1;
+        setText(
+            this.text,
+            `The reload of ${when(reload.time)} was refused, and what ran before goes on: ` +
+                `${reload.detail}${more > 0 ? ` (and ${plural(more, "more mistake")})` : ""}`,
+        );
     }
 }
 
@@ -182,6 +208,7 @@ async function main() {
         model.addEventListener(type, () => showFigures(model));
     model.addEventListener("status", () => showVersion(model));
     new PendingBar(model);
+    new ReloadBar(model);
     await model.load();
     await model.loadTrends();
     new Sections(model);

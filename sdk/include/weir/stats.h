@@ -92,6 +92,9 @@ struct weir_stats_row {
     uint64_t sessions; /**< about how many of these had a response within the last five minutes */
     /* process; since 1.4 */
     uint64_t log_dropped; /**< lines of all logs that were dropped: nobody took them in time */
+    uint64_t reloads, reloads_refused; /**< since the start: that came into force, that did not */
+    uint64_t reloaded_wall_ms;         /**< when the last one did; the start: there was none */
+    bool reload_refused;               /**< the last one was */
 };
 
 /** false: enough. */

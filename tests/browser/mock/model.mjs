@@ -295,6 +295,7 @@ export class Model {
             config_file: "/etc/weir/weir.conf",
             state_dir: "/var/lib/weir",
             store: { kind: "sqlite", state: "ok", detail: "" },
+            reload: this.reload ?? null,
             journal_pending: this.journal
                 .filter((e) => e.state === "pending")
                 .map((e) => ({ id: e.id, until: e.confirm_until })),

@@ -308,6 +308,13 @@ function patchServer(call) {
 
 function removeServer(call) {
     const { pool, server } = this.find(call.parts[1], call.parts[3]);
+    const others = [...pool.servers.values()].filter((one) => one !== server);
+    if (
+        call.query.get("force") !== "1" &&
+        server.state === "ready" &&
+        !others.some((one) => one.state === "ready")
+    )
+        throw new Refusal(409, "Conflict", `"${server.id}" is the last server that is ready`);
     const entry = {
         command: "server.remove",
         target: `${pool.name}/${server.id}`,
@@ -513,7 +520,7 @@ const ROUTES = {
                 "Conflict",
                 `entry ${later.id} changed ${entry.target} later; undo that first`,
             );
-        return json(call.res, 200, this.undo(entry));
+        return json(call.res, 200, { ...this.undo(entry), undone: entry });
     }),
     "POST explain": operator(function explain(call) {
         const url = new URL(call.body.url);

@@ -75,6 +75,30 @@ START_TEST(secrets_are_masked)
 }
 END_TEST
 
+START_TEST(values_are_set)
+{
+    static const char from[] = "include \"../x.conf\"\n"
+                               "ca = '../ca'  # ca = \"no\"\n"
+                               "bind = { # \"no\"\n"
+                               "  \"a\", 'b' /* , */, unix:c }\n";
+    struct config_text edit;
+    struct conf_node one = node("ca", "", 2), list = node("bind", "", 3);
+
+    config_text_init(&edit, str_from(from));
+    list.is_list = true;
+    config_text_include(&edit, 1, STR("/y.conf"));
+    config_text_set(&edit, &one, 0, STR("/$a\"b"));
+    config_text_set(&edit, &list, 1, STR("B"));
+    config_text_set(&edit, &list, 2, STR("unix:/c"));
+    char *out = config_text_end(&edit);
+    ck_assert_str_eq(out, "include \"/y.conf\"\n"
+                          "ca = \"/\\$a\\\"b\"  # ca = \"no\"\n"
+                          "bind = { # \"no\"\n"
+                          "  \"a\", \"B\" /* , */, \"unix:/c\" }\n");
+    free(out);
+}
+END_TEST
+
 static Suite *config_text_suite(void)
 {
     Suite *suite = suite_create("config_text");
@@ -82,6 +106,7 @@ static Suite *config_text_suite(void)
     tcase_add_test(tcase, blocks_are_found);
     tcase_add_test(tcase, absent_blocks_are_not);
     tcase_add_test(tcase, secrets_are_masked);
+    tcase_add_test(tcase, values_are_set);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -100,9 +100,72 @@ START_TEST(added_one_is_the_files_once_they_have_it)
     stage_init(&stage);
     put(stage.overlay, "web/a", "{\"hidden\":true,\"url\":\"http://file:1\"}");
     servers = adjusted(&stage, 2);
+    ck_assert(str_equal(servers[0].id, STR("a")) && !servers[0].runtime);
+    stage_end(&stage);
+    stage_init(&stage);
+    put(stage.overlay, "web/a", "{\"hidden\":true,\"url\":\"http://other:1\"}");
+    servers = adjusted(&stage, 2);
     ck_assert(str_equal(servers[1].id, STR("a")) && servers[1].runtime);
     ck_assert_uint_eq(servers[1].file_url.len, 0);
     stage_end(&stage);
+}
+END_TEST
+
+/* An entry, what the files say of its server (weight 6, limit 9, drain), and what is left. NULL: as it was. */
+static const struct settling {
+    const char *entry;
+    bool has_file;
+    const char *left;
+} settling[] = {
+    {"{\"weight\":6}", true, "{}"},
+    {"{\"weight\":4}", true, NULL},
+    {"{\"weight\":6,\"max_connections\":3}", true, "{\"max_connections\":3}"},
+    {"{\"max_connections\":9,\"state\":\"drain\"}", true, "{}"},
+    {"{\"state\":\"ready\"}", true, NULL},
+    {"{\"state\":\"drain\",\"drain_deadline\":5}", true, NULL},
+    {"{\"state\":\"drain\",\"leaving\":true}", true, NULL},
+    {"{\"weight\":6}", false, NULL},
+    {"{\"hidden\":true}", true, NULL},
+    {"{\"hidden\":true}", false, "{}"},
+    {"{\"url\":\"http://file:1\"}", true, "{}"},
+    {"{\"url\":\"http://file:1\",\"weight\":6}", true, "{}"},
+    {"{\"url\":\"http://file:1\",\"weight\":7}", true, "{\"weight\":7}"},
+    {"{\"url\":\"http://file:1\",\"backup\":true}", true, NULL},
+    {"{\"url\":\"http://other:1\",\"weight\":6}", true, NULL},
+    {"{\"url\":\"http://other:1\"}", false, NULL},
+    /* Taken away and added anew: with values of its own, not the files'. */
+    {"{\"hidden\":true,\"url\":\"http://file:1\"}", true,
+     "{\"weight\":1,\"max_connections\":0,\"state\":\"ready\"}"},
+    {"{\"hidden\":true,\"url\":\"http://file:1\",\"weight\":6,\"max_connections\":9,\"state\":\"drain\"}",
+     true, "{}"},
+    {"{\"hidden\":true,\"url\":\"http://other:1\"}", true, NULL},
+};
+
+START_TEST(what_the_files_say_too_is_theirs)
+{
+    const struct settling *row = &settling[_i];
+    const struct server_settings file = {.id = STR("a"),
+                                         .url = {.text = STR("http://file:1")},
+                                         .weight = 6,
+                                         .file_weight = 6,
+                                         .max_connections = 9,
+                                         .file_max_connections = 9,
+                                         .state = ADMIN_DRAIN};
+    cJSON *entry = cJSON_Parse(row->entry);
+    cJSON *left = overlay_settle_entry(entry, row->has_file ? &file : NULL, row->has_file);
+
+    if (row->left == NULL) {
+        ck_assert_msg(left == NULL, "%s", row->entry);
+    } else {
+        cJSON *wanted = cJSON_Parse(row->left);
+        ck_assert_msg(cJSON_Compare(left, wanted, true), "%s", row->entry);
+        cJSON_Delete(wanted);
+        cJSON *again = overlay_settle_entry(left, &file, true);
+        ck_assert_msg(again == NULL || !row->has_file, "%s", row->entry);
+        cJSON_Delete(again);
+    }
+    cJSON_Delete(left);
+    cJSON_Delete(entry);
 }
 END_TEST
 
@@ -170,6 +233,7 @@ static Suite *overlay_suite(void)
     tcase_add_test(tcase, numbers_servers_and_hiding);
     tcase_add_test(tcase, added_one_hides_the_files_of_that_name);
     tcase_add_test(tcase, added_one_is_the_files_once_they_have_it);
+    tcase_add_loop_test(tcase, what_the_files_say_too_is_theirs, 0, ARRAY_COUNT(settling));
     tcase_add_test(tcase, nonsense_is_left_out);
     tcase_add_test(tcase, empty_entries_are_none);
     tcase_add_test(tcase, many_entries);

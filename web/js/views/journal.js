@@ -41,6 +41,7 @@ const STATES = {
     undone: ["maintenance", "Undone", "undo"],
     expired: ["maintenance", "Taken back", "undo"],
     pending: ["drain", "Unconfirmed", "clock"],
+    refused: ["down", "Refused"],
 };
 
 function changeCell() {

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: MIT
+"""What was changed at run time and what the files say: exported it is theirs; a refused reload is seen; what is
+taken back is what was meant; and the last server does not go by accident."""
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from weirtest import admin, conf
+from weirtest.wait import DEADLINE, wait_for
+from weirtest.weir import run_weir
+from weirtest.weirctl import weirctl, weirctl_path
+
+SERVERS = "/api/v1/pools/web/servers"
+
+
+def text(servers, extra="", **how):
+    return (admin.one_pool(servers, admin_options="request_limit = 0", **how) +
+            'module "store_sqlite" {}\n' + extra)
+
+
+def reload(root):
+    answer = root.post("/api/v1/config/reload", None)
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+def ids(root):
+    return [server["id"] for server in root.get(SERVERS).json["entries"]]
+
+
+def exported(root):
+    """The main file of an export."""
+    return root.get("/api/v1/config/export").json["files"][0]["text"]
+
+
+def again(weir):
+    """Stopped and started."""
+    weir.stop()
+    weir.stopped = False
+    weir.start()
+    return admin.browser(weir)
+
+
+# ---- exported ----
+
+@pytest.mark.parametrize("by", ["reload", "restart"])
+def test_what_was_exported_is_the_files(make_weir, http_server, by):
+    """The weight, a state, a server that was added and one that was removed; later edits of files rule."""
+    a, b, c, d = (http_server(name) for name in "abcd")
+    weir = make_weir(workers=1)
+    weir.configure(text({"a": a, "b": b, "c": c}))
+    weir.start()
+    root = admin.browser(weir)
+    root.patch(f"{SERVERS}/a", {"weight": 4, "max_connections": 9})
+    root.patch(f"{SERVERS}/b", {"state": "maintenance"})
+    root.delete(f"{SERVERS}/c?now=1")
+    root.post(SERVERS, {"url": d.url, "id": "d", "weight": 2, "backup": True})
+    weir.conf_path.write_text(exported(root), encoding="utf-8")
+    if by == "reload":
+        answer = reload(root)
+        assert answer["contradictions"] == []
+        assert sorted(answer["settled"]) == ["web/a", "web/b", "web/c", "web/d"]
+    else:
+        root = again(weir)
+    assert reload(root)["settled"] == []
+    shown = {s["id"]: s for s in root.get(SERVERS).json["entries"]}
+    assert [(s["id"], s["origin"], s["drift"]) for s in shown.values()] == \
+        [("a", "file", []), ("b", "file", []), ("d", "file", [])]
+    # From now on the files rule.
+    edited = weir.conf_path.read_text(encoding="utf-8").replace("weight = 4", "weight = 6") \
+        .replace('state = "maintenance"', "").replace("  backup = on", "")
+    edited = edited.replace('server "d"', f'server "c" {{ url = "{c.url}" }}\n  server "d"')
+    weir.conf_path.write_text(edited, encoding="utf-8")
+    assert reload(root)["contradictions"] == []
+    shown = {s["id"]: (s["weight"], s["state"], s["backup"])
+             for s in root.get(SERVERS).json["entries"]}
+    assert shown == {"a": (6, "ready", False), "b": (1, "ready", False),
+                     "c": (1, "ready", False), "d": (2, "ready", False)}
+    root = again(weir)
+    assert root.get(f"{SERVERS}/a").json["weight"] == 6
+
+
+def test_undo_brings_back_what_was_whatever_the_files_say(start_weir, http_server):
+    weir = start_weir(text({"a": http_server("a")}))
+    root = admin.browser(weir)
+    changed = root.patch(f"{SERVERS}/a", {"weight": 4}).headers.get("Weir-Journal")
+    weir.conf_path.write_text(exported(root), encoding="utf-8")
+    assert reload(root)["settled"] == ["web/a"]
+    assert root.post(f"/api/v1/journal/{changed}/undo", None).status == 200
+    shown = root.get(f"{SERVERS}/a").json
+    assert (shown["weight"], shown["drift"]) == (1, ["weight"])
+
+
+def test_a_server_of_the_files_is_theirs_again_when_it_is_added_again(start_weir, http_server):
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(text({"a": a, "b": (b, "weight = 3")}))
+    root = admin.browser(weir)
+    assert root.delete(f"{SERVERS}/b?now=1").status == 204
+    added = root.post(SERVERS, {"url": b.url, "id": "b", "weight": 3})
+    assert added.status == 201 and added.json["origin"] == "file" and added.json["drift"] == []
+    assert root.delete(f"{SERVERS}/b?now=1").status == 204
+    added = root.post(SERVERS, {"url": b.url, "id": "b"})
+    assert (added.json["weight"], added.json["drift"]) == (1, ["weight"])
+
+
+def test_an_export_runs_in_another_folder(make_weir, http_server, certs, tmp_path):
+    """Relative paths hold there: in settings, lists and includes."""
+    weir = make_weir(workers=1)
+    for name in ("one.crt", "one.key"):
+        shutil.copy(certs.folder / name, weir.folder / name)
+    (weir.folder / "conf.d").mkdir()
+    (weir.folder / "parts").mkdir()
+    (weir.folder / "parts" / "tls.conf").write_text(
+        conf.listener('tls { certificate "one" { chain = "../one.crt"  key = "../one.key" } }',
+                      "secure").replace("@secure@", str(weir.port("secure"))), encoding="utf-8")
+    (weir.folder / "conf.d" / "10.conf").write_text(
+        f'include "../parts/tls.conf"\nlistener "admin" {{ handler "admin" {{}}\n'
+        f'  bind = {{ # of the control plane\n   "127.0.0.1:{weir.port("admin")}", '
+        '"unix:../admin.sock" } }\n', encoding="utf-8")
+    other = tmp_path / "shared.conf"
+    other.write_text('module "rate_limit" {}\n', encoding="utf-8")
+    weir.configure(f'include "{weir.folder}/parts/more.conf"\ninclude "../shared.conf"\n'
+                   'module "admin" { web_dir = "" }\nmodule "store_sqlite" { path = "own.db" }\n' +
+                   conf.one_pool({"a": http_server("a")}))
+    (weir.folder / "parts" / "more.conf").write_text("# nothing\n", encoding="utf-8")
+    weir.start()
+    out = tmp_path / "deeper" / "out"
+    out.parent.mkdir()
+    done = weirctl("--socket", weir.folder / "admin.sock", "export", out)
+    assert "shared.conf is not below" in done.stderr  # and is included where it is
+    main = (out / "weir.conf").read_text(encoding="utf-8")
+    assert 'include "parts/more.conf"' in main and f'include "{other}"' in main
+    assert f'path = "{weir.folder}/own.db"' in main
+    assert 'include "../parts/tls.conf"' in (out / "conf.d" / "10.conf").read_text(encoding="utf-8")
+    weir.stop()
+    checked = run_weir("-t", "-c", out / "weir.conf")
+    assert checked.returncode == 0, checked.stderr
+    # In its place it is as it was.
+    assert weir.conf_path.read_text(encoding="utf-8").count("own.db") == 1
+
+
+# ---- a reload that is refused ----
+
+def test_a_refused_reload_leaves_traces(start_weir, http_server):
+    """By signal and by the API: status, event, journal, weirctl; and when all is well again."""
+    weir = start_weir(text({"a": http_server("a")}, 'module "metrics_prometheus" {}\n' + conf.listener(
+        'handler "metrics_prometheus" { }', "metrics")))
+    root = admin.browser(weir)
+    assert root.get("/api/v1/status").json["reload"] is None
+    good = weir.conf_path.read_text(encoding="utf-8")
+
+    def metrics():
+        lines = weir.get("/metrics", name="metrics").text.splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines if line.startswith("weir_config_"))
+
+    assert metrics()["weir_config_last_reload_successful"] == "1"
+    began = float(metrics()["weir_config_last_reload_success_timestamp_seconds"])
+    with admin.events(weir) as events:
+        weir.conf_path.write_text(good + 'pool "x" {}\nnonsense = 1\n', encoding="utf-8")
+        weir.reload(good=False)
+        _, told = events.until("reload")
+        assert told["result"] == "refused" and told["author"] == "weir"
+        assert told["mistake_count"] > 1 and "nonsense" in "".join(told["mistakes"])
+        assert "weir.conf:" in told["detail"]
+        wait_for(lambda: root.get("/api/v1/journal").json["entries"], "an entry of the journal")
+        assert root.get("/api/v1/status").json["reload"] == told
+        entry = root.get("/api/v1/journal").json["entries"][0]
+        assert (entry["command"], entry["state"]) == ("config.reload", "refused")
+        assert entry["after"]["detail"] == told["detail"]
+        refused = root.post("/api/v1/config/reload", None)
+        assert refused.status == 422 and refused.json["mistakes"] == told["mistakes"]
+        _, told = events.until("reload")
+        assert told["author"] == "admin.token"
+        assert root.get("/api/v1/journal").json["entries"][0]["author"] == "admin.token"
+        now = metrics()
+        assert now["weir_config_last_reload_successful"] == "0"
+        assert now['weir_config_reloads_total{result="refused"}'] == "2"
+        assert float(now["weir_config_last_reload_success_timestamp_seconds"]) == began
+        token = weir.state / "admin.token"
+        where = ("--url", f"http://127.0.0.1:{weir.port('admin')}", "--token-file", token)
+        shown = weirctl(*where, "status").stdout
+        assert "last reload" in shown and "refused" in shown and told["detail"] in shown
+        assert "refused" in weirctl(*where, "journal").stdout
+    weir.conf_path.write_text(good, encoding="utf-8")
+    weir.reload()
+    told = root.get("/api/v1/status").json["reload"]
+    assert (told["result"], told["detail"], told["mistakes"]) == ("done", None, [])
+    assert metrics()["weir_config_last_reload_successful"] == "1"
+    assert "last reload" not in weirctl(*where, "status").stdout
+    number = entry["id"]
+    assert root.post(f"/api/v1/journal/{number}/undo", None).status == 409
+
+
+# ---- taken back ----
+
+def test_the_last_change_that_can_be_taken_back(start_weir, http_server):
+    weir = start_weir(text({"a": http_server("a"), "b": http_server("b")}))
+    root = admin.browser(weir)
+    assert root.post("/api/v1/journal/last/undo", None).status == 409
+    first = root.patch(f"{SERVERS}/a", {"weight": 2}).headers.get("Weir-Journal")
+    second = root.patch(f"{SERVERS}/b", {"weight": 4}).headers.get("Weir-Journal")
+    root.post("/api/v1/users", {"name": "ann", "role": "viewer"})
+    secret = root.patch("/api/v1/users/ann", {"password": "long enough"}) \
+        .headers.get("Weir-Journal")
+    reload(root)
+    undone = root.post("/api/v1/journal/last/undo", None)
+    assert undone.status == 200, undone.text
+    # Adding ann cannot be undone before her password, which cannot be at all.
+    assert undone.json["undone"]["id"] == int(second)
+    assert undone.json["undone"]["command"] == "server.patch"
+    assert undone.json["undone"]["state"] == "undone" and undone.json["undo_of"] == int(second)
+    assert [one["command"] for one in undone.json["skipped"]] == \
+        ["config.reload", "user.patch", "user.add"]
+    assert f"entry {secret}" in undone.json["skipped"][2]["why"]
+    undone = root.post("/api/v1/journal/last/undo", None).json
+    assert undone["undone"]["id"] == int(first)
+    assert {s["weight"] for s in root.get(SERVERS).json["entries"]} == {1}
+    assert root.post("/api/v1/journal/last/undo", None).status == 409
+
+
+def test_undo_names_what_was_undone(start_weir, http_server):
+    weir = start_weir(text({"a": http_server("a")}))
+    root = admin.browser(weir)
+    where = ("--url", f"http://127.0.0.1:{weir.port('admin')}", "--token-file",
+             weir.state / "admin.token")
+    number = root.patch(f"{SERVERS}/a", {"weight": 4}).headers.get("Weir-Journal")
+    said = weirctl(*where, "undo", number).stdout
+    assert f"{number} (server.patch web/a: weight 1 -> 4)" in said, said
+    root.patch(f"{SERVERS}/a", {"weight": 5})
+    reload(root)
+    said = weirctl(*where, "undo", "last").stdout
+    assert "passed by" in said and "config.reload" in said
+    assert "(server.patch web/a: weight 1 -> 5)" in said and "weirctl undo" in said, said
+
+
+# ---- servers that leave ----
+
+@pytest.mark.parametrize("how", ["id", "url", "both"])
+def test_adding_one_that_leaves_lets_it_stay(start_weir, http_server, how):
+    b = http_server("b")
+    weir = start_weir(text({"a": http_server("a")}, pool_options='sticky "cookie" {}'))
+    root = admin.browser(weir)
+    assert root.post(SERVERS, {"url": b.url, "id": "b", "weight": 2}).status == 201
+    assert root.delete(f"{SERVERS}/b").json["leaving"] is True
+    body = {"url": b.url, "weight": 3, **({} if how == "url" else {"id": "b"})}
+    if how == "id":  # another address: no, and it is said what can be done
+        refused = root.post(SERVERS, {"url": "http://127.0.0.1:9", "id": "b"})
+        assert refused.status == 409 and "make it ready" in refused.json["detail"]
+    stays = root.post(SERVERS, body)
+    assert stays.status == 201, stays.text
+    shown = stays.json
+    assert (shown["id"], shown["state"], shown["leaving"], shown["weight"]) == \
+        ("b", "ready", False, 3)
+    assert shown["drain_deadline"] is None
+    # Taken back, it leaves again.
+    number = stays.headers.get("Weir-Journal")
+    assert root.post(f"/api/v1/journal/{number}/undo", None).status == 200
+    shown = root.get(f"{SERVERS}/b").json
+    assert (shown["state"], shown["leaving"], shown["weight"]) == ("drain", True, 2)
+    assert shown["drain_deadline"]
+    # One that does not leave is there already.
+    again_ = root.post(SERVERS, {"url": "http://127.0.0.1:9", "id": "a"})
+    assert again_.status == 409 and "make it ready" not in again_.json["detail"]
+
+
+def test_the_last_server_goes_only_when_that_is_said(start_weir, http_server):
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(text({"a": a, "b": b}))
+    root = admin.browser(weir)
+    assert root.patch(f"{SERVERS}/b", {"state": "maintenance"}).status == 200
+    for query in ("", "?now=1"):
+        refused = root.delete(f"{SERVERS}/a{query}")
+        assert refused.status == 409 and refused.json["needs"] == "force", refused.text
+        assert "force=1" in refused.json["detail"]
+    assert root.delete(f"{SERVERS}/b?now=1").status == 204  # it serves nobody
+    where = ("--url", f"http://127.0.0.1:{weir.port('admin')}", "--token-file",
+             weir.state / "admin.token")
+    done = weirctl(*where, "server", "remove", "web/a", "--now")
+    assert done.returncode == 1 and "--force" in done.stderr and ids(root) == ["a"]
+    assert weirctl(*where, "server", "remove", "web/a", "--now", "--force").returncode == 0
+    assert ids(root) == []
+    assert weir.get("/").status == 503
+
+
+@pytest.mark.parametrize("answer, gone", [("n", False), ("y", True)])
+def test_weirctl_asks_at_a_terminal(start_weir, http_server, answer, gone):
+    weir = start_weir(text({"a": http_server("a")}))
+    root = admin.browser(weir)
+    main, side = pty.openpty()
+    with subprocess.Popen(
+            [weirctl_path(), "--url", f"http://127.0.0.1:{weir.port('admin')}", "--token-file",
+             str(weir.state / "admin.token"), "server", "remove", "web/a", "--now"],
+            stdin=side, stdout=subprocess.PIPE, stderr=side, text=True) as process:
+        os.close(side)
+        seen = ""
+        while "[y/N]" not in seen:
+            seen += os.read(main, 1000).decode()
+        assert re.search(r"last server of the pool", seen)
+        os.write(main, f"{answer}\n".encode())
+        process.wait(DEADLINE)
+        assert (process.returncode == 0) == gone
+    os.close(main)
+    assert ids(root) == ([] if gone else ["a"])
