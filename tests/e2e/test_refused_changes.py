@@ -57,7 +57,7 @@ def member_changes(root, undoable):
     ]
 
 
-def changes(root, undoable, pending):
+def changes(root, undoable, pending, token):
     """Calls of all writes, each with what it answers when it goes well."""
     return member_changes(root, undoable) + [
         (lambda: root.patch(f"{SERVERS}/a", {"weight": 3}), 200),
@@ -70,6 +70,7 @@ def changes(root, undoable, pending):
         (lambda: root.patch("/api/v1/users/ann", {"role": "admin"}), 200),
         (lambda: root.patch("/api/v1/users/ann", {"password": "long enough"}), 200),
         (lambda: root.post("/api/v1/users/ann/token", {}), 201),
+        (lambda: root.delete(f"/api/v1/users/ann/tokens/{token}"), 204),
         (lambda: root.delete("/api/v1/users/ann"), 204),
     ]
 
@@ -79,9 +80,10 @@ def prepared(weir, root):
     added = root.post(SERVERS, {"url": "http://127.0.0.1:10", "id": "u"})
     assert added.status == 201, added.text
     assert root.post("/api/v1/users", {"name": "ann", "role": "viewer"}).status == 201
+    token = root.post("/api/v1/users/ann/token", {}).json["id"]
     pending = root.patch(f"{SERVERS}/b?confirm=1h", {"max_connections": 77})
     assert pending.status == 200, pending.text
-    return added.headers.get("Weir-Journal"), pending.headers.get("Weir-Journal")
+    return added.headers.get("Weir-Journal"), pending.headers.get("Weir-Journal"), token
 
 
 @pytest.mark.parametrize("at", ["worker", "create"])
@@ -90,7 +92,7 @@ def test_what_a_loop_refuses_is_answered_and_changes_nothing(start_weir, http_se
     file = tmp_path / "wire"
     weir = start_weir(text({"a": http_server("a"), "b": http_server("b")}, trip(file, at)))
     root = admin.browser(weir)
-    undoable, _ = prepared(weir, root)
+    undoable, _, _ = prepared(weir, root)
     before = state(root)
     file.touch()
     for call, _ in member_changes(root, undoable):
@@ -111,18 +113,23 @@ def test_what_cannot_be_kept_is_answered_and_changes_nothing(start_weir, http_se
     """The disk is full: each write fails, and goes well afterwards."""
     weir = start_weir(text({"a": http_server("a"), "b": http_server("b")}))
     root = admin.browser(weir)
-    undoable, pending = prepared(weir, root)
+    undoable, *others = prepared(weir, root)
     before = state(root)
     sizes = resource.prlimit(weir.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(weir.pid, resource.RLIMIT_FSIZE, (4096, sizes[1]))
-    for call, _ in changes(root, undoable, pending):
+    for call, _ in changes(root, undoable, *others):
         answer = call()
         assert answer.status == 503 and "nothing has changed" in answer.json["detail"], answer.text
         assert answer.headers.get("Location") is None
         assert state(root) == before
+    token = (weir.state / "admin.token").read_text(encoding="ascii")
+    for method in ("POST", "DELETE"):
+        assert root.call(method, "/api/v1/admin-token").status == 503
+        assert (weir.state / "admin.token").read_text(encoding="ascii") == token
+        assert state(root) == before
     resource.prlimit(weir.pid, resource.RLIMIT_FSIZE, sizes)
     wait_for(lambda: root.patch(f"{SERVERS}/a", {"weight": 1}).status == 200, "the store to be well")
-    for call, status in changes(root, undoable, pending):
+    for call, status in changes(root, undoable, *others):
         answer = call()
         assert answer.status == status, answer.text
 

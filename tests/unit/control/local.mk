@@ -4,6 +4,7 @@ weir_tests += tests/unit/test_control
 tests_unit_test_control_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_control_LDADD = $(UNIT_LIBS)
 tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/control/test_change.c \
     tests/unit/control/test_config_text.c \
     tests/unit/control/test_history.c \
     tests/unit/control/test_journal.c \
