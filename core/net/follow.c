@@ -127,10 +127,13 @@ bool followed_is_settled(const struct followed *followed)
     return is;
 }
 
-bool followed_is_answered(const struct followed *followed)
+bool followed_is_answered(const struct followed *host, sa_family_t family)
 {
-    for (size_t i = 0; i < followed->hold_count; i++) {
-        if (followed->holds[i].set->version > 0) {
+    const enum dns_type type = family == AF_INET6 ? DNS_AAAA : DNS_A;
+
+    for (size_t i = 0; i < host->hold_count; i++) {
+        const struct record_set *set = host->holds[i].set;
+        if (set->type == type && set->version > 0) {
             return true;
         }
     }

@@ -57,8 +57,8 @@ const struct address *followed_address(const struct followed *followed);
 /* No first question is open any more: each has been answered, or has failed. */
 bool followed_is_settled(const struct followed *followed);
 
-/* Something has been answered, be it that there is nothing. */
-bool followed_is_answered(const struct followed *followed);
+/* The question for a host's addresses of that family has been answered, be it that there are none. */
+bool followed_is_answered(const struct followed *host, sa_family_t family);
 
 /* ---- who waits for first answers ---- */
 

@@ -198,6 +198,9 @@ static void warn_of_time(const X509 *leaf, const struct weir_str *path,
 bool tls_context_load_pair(SSL_CTX *ctx, const struct weir_str *chain_path,
                            const struct weir_str *key_path, const struct tls_report *report)
 {
+    if (chain_path->len == 0 || key_path->len == 0) {
+        return false; /* its value could not be read, which has been told */
+    }
     STACK_OF(X509) *chain = load_chain(chain_path, report);
     EVP_PKEY *key = load_key(key_path, report);
     bool ok = chain != NULL && key != NULL && check_pair(chain, key, chain_path, key_path, report);

@@ -64,8 +64,9 @@ static void name_look(struct server_name *name)
                       server->pool_name, server->name, STR_ARGS(server->url.host),
                       known ? " any more" : "");
         }
-        /* Who comes back while a request still ran there has the address of before. */
-        if (known && followed_is_answered(name->followed)) {
+        /* Who comes back while a request still ran there has the address of before, which goes when its own
+         * family's question is answered: the other one's says nothing of it. */
+        if (known && followed_is_answered(name->followed, now.u.any.sa_family)) {
             changed = server_set_address(server, &(struct address){0});
         }
     } else if (!known || !address_equal(address, &now)) {

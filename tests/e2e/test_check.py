@@ -43,6 +43,10 @@ EMPTY = r"it is empty; write a value, or leave the option out"
 LIST = r"the list is empty; write at least one value, or leave the option out"
 
 CASES = {
+    # values that cannot be read are told as that, and nothing of what comes of it
+    "single quotes": Case(r"'y': strings stand in double quotes, not in single ones",
+                          tail=more('"127.0.0.1:@p@"', options='tls { certificate "d" { '
+                                    "chain = 'y'  key = 'y' } }"), only=True),
     # addresses
     "twice in one bind": Case(
         r'bind: listener "more" has 127\.0\.0\.1:\d+ already, at \S+:\d+; take one of them away',
