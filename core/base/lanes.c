@@ -43,12 +43,18 @@ struct lanes {
     uint64_t until_ns, limit_ns;
 };
 
-static _Thread_local unsigned own_lane;
+static _Thread_local struct {
+    unsigned lane;
+    uint64_t (*clock)(void *arg);
+    void *arg;
+} own;
 
-void lanes_join(unsigned lane)
+void lanes_join(unsigned lane, uint64_t (*clock)(void *arg), void *arg)
 {
     ASSERT(lane < LANES_MAX);
-    own_lane = lane;
+    own.lane = lane;
+    own.clock = clock;
+    own.arg = arg;
 }
 
 uint64_t lanes_now_ns(void)
@@ -177,7 +183,7 @@ static enum lanes_put lane_put(struct lanes *lanes, struct lane *lane, const voi
         result = LANES_FILLING;
     }
     struct lanes_record *record = (void *)(lane->last->data + lane->at);
-    record->stamp_ns = lanes_now_ns();
+    record->stamp_ns = own.clock != NULL ? own.clock(own.arg) : lanes_now_ns();
     record->len = (uint32_t)len;
     memcpy(record->data, data, len);
     lane->at += need;
@@ -188,7 +194,7 @@ static enum lanes_put lane_put(struct lanes *lanes, struct lane *lane, const voi
 
 enum lanes_put lanes_put(struct lanes *lanes, const void *data, size_t len)
 {
-    unsigned number = own_lane;
+    unsigned number = own.lane;
     enum lanes_put result = LANES_DROPPED;
 
     if (number == 0) {
@@ -274,8 +280,9 @@ const struct lanes_record *lanes_first(struct lanes *lanes, uint64_t until_ns)
 
 void lanes_remove_first(struct lanes *lanes)
 {
-    const struct lanes_record *record = lane_first(lanes, lanes->lane);
-    lanes->lane->pos += record_size(record->len);
+    struct lane *lane = lanes->lane;
+    const struct lanes_record *record = (const void *)(lane->first->data + lane->pos);
+    lane->pos += record_size(record->len);
 }
 
 uint64_t lanes_dropped(const struct lanes *lanes)

@@ -19,7 +19,7 @@ struct lanes;
 #define LANES_CHUNK ((size_t)32 << 10)
 
 struct lanes_record {
-    uint64_t stamp_ns; /* CLOCK_MONOTONIC, when it was put */
+    uint64_t stamp_ns; /* CLOCK_MONOTONIC, when it was put, by the putting thread's clock */
     uint32_t len;
     uint32_t reserved;
     char data[];
@@ -31,8 +31,9 @@ enum lanes_put {
     LANES_FILLING, /* kept, and the lane has grown: the reader should come soon */
 };
 
-/* This thread's lane from now on, 1..LANES_MAX-1, in all lanes; of no other thread at the same time. */
-void lanes_join(unsigned lane);
+/* This thread's lane from now on, 1..LANES_MAX-1, in all lanes; of no other thread at the same time. `clock`
+ * tells CLOCK_MONOTONIC at a loop's last turn, which is cheaper than to ask for it; NULL: it is asked for. */
+void lanes_join(unsigned lane, uint64_t (*clock)(void *arg), void *arg);
 
 /* `max`: bytes beyond each lane's first chunk. NULL: no memory. */
 struct lanes *lanes_new(size_t max);
@@ -42,8 +43,8 @@ void lanes_free(struct lanes **lanes);
 enum lanes_put lanes_put(struct lanes *lanes, const void *data, size_t len);
 
 /* The oldest record that is there and was put at `until_ns` at the latest; NULL: none. Until it is removed.
- * With one `until_ns`, which has passed, records come in the order of their stamps, and none is missed that
- * was put before another was begun. One reader at a time. */
+ * With one `until_ns`, which has passed, records come in the order of their stamps; with exact clocks none is
+ * missed that was put before another was begun. One reader at a time. */
 const struct lanes_record *lanes_first(struct lanes *lanes, uint64_t until_ns);
 void lanes_remove_first(struct lanes *lanes);
 

@@ -165,6 +165,7 @@ void log_forget(struct log_next **next)
 void log_switch(struct log_next **next, enum weir_log_level level)
 {
     struct log_next *taken = *next;
+    struct log_writer *writer = own_writer();
     char error[512];
 
     *next = NULL;
@@ -172,8 +173,8 @@ void log_switch(struct log_next **next, enum weir_log_level level)
         free(own.target.name);
         own.target = taken->target;
         own.target.name = base_strdup(taken->target.name);
-        if (own_writer() != NULL) {
-            log_writer_change(own.writer, &taken->target);
+        if (writer != NULL) {
+            log_writer_change(writer, &taken->target);
         } else {
             own.writer = log_writer_new(&taken->target, &own_kind, error, sizeof(error));
         }
@@ -209,7 +210,7 @@ void log_stop(void)
 {
     if (own.writer != NULL) {
         log_writer_end(own.writer, LOG_STOP_NS);
-        log_writer_wait(own.writer, LOG_STOP_NS + 100 * NS_PER_MS);
+        log_writer_wait(own.writer, LOG_STOP_NS + LOG_WRITER_GRACE_NS);
     }
 }
 

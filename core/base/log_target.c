@@ -12,13 +12,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
-
-#if HAVE_SYSTEMD
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <sys/uio.h>
-#include <systemd/sd-journal.h>
-#endif
 
 #define FILE_MODE 0640
 
@@ -117,17 +112,33 @@ static int standard_fd(const char *name)
     return strcmp(name, LOG_TARGET_STDERR) == 0 ? STDERR_FILENO : STDOUT_FILENO;
 }
 
-static bool has_journal(char *error, size_t error_size)
+/* journald's socket for fields: systemd.io/JOURNAL_NATIVE_PROTOCOL. Not through its library, which waits. */
+static const struct sockaddr_un journal_address = {AF_UNIX, "/run/systemd/journal/socket"};
+
+/* 0, or why no journal is there. */
+static int open_journal(int *out)
 {
-#if HAVE_SYSTEMD
-    (void)error;
-    (void)error_size;
-    return true;
-#else
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int why = 0;
+
+    if (fd == -1) {
+        return errno;
+    }
+    if (connect(fd, (const void *)&journal_address, sizeof(journal_address)) != 0) {
+        why = errno;
+        close(fd);
+    } else {
+        *out = fd;
+    }
+    return why;
+}
+
+static bool no_journal(int why, char *error, size_t error_size)
+{
     snprintf(error, error_size,
-             "this build has no journal support (libsystemd); use \"stderr\" or a file's path");
+             "cannot log to the journal: %s: %s; use \"stderr\" or a file's path",
+             journal_address.sun_path, strerror(why));
     return false;
-#endif
 }
 
 static bool cannot(const char *name, int why, char *error, size_t error_size)
@@ -151,7 +162,8 @@ bool log_target_open(struct log_target *target, const char *name, char *error, s
     if (strcmp(name, LOG_TARGET_JOURNAL) == 0) {
         target->style = LOG_STYLE_JOURNAL;
         target->line_by_line = true;
-        ok = has_journal(error, error_size);
+        int why = open_journal(&target->fd);
+        ok = why == 0 || no_journal(why, error, error_size);
     } else if (is_file(name)) {
         int why = open_path(target);
         ok = why == 0 || cannot(name, why, error, error_size);
@@ -226,10 +238,14 @@ static int check_path(const char *name, bool permissions)
 
 bool log_target_check(const char *name, bool open_already, char *error, size_t error_size)
 {
-    int why = 0;
+    int why = 0, fd = -1;
 
     if (strcmp(name, LOG_TARGET_JOURNAL) == 0) {
-        return has_journal(error, error_size);
+        why = open_journal(&fd);
+        if (fd != -1) {
+            close(fd);
+        }
+        return why == 0 || open_already || no_journal(why, error, error_size);
     }
     if (is_file(name)) {
         why = check_path(name, !open_already);
@@ -241,47 +257,46 @@ bool log_target_check(const char *name, bool open_already, char *error, size_t e
 
 /* ---- writing ---- */
 
-#if HAVE_SYSTEMD
-/* One line, as the style has it. 0, or why not. */
-static int send_to_journal(const char *line, size_t len)
+/* One line, as the style has it: `<4>component`, NUL, the text. */
+static bool send_to_journal(int fd, const char *line, size_t len)
 {
     const char *component = line + 3;
     size_t component_len = strnlen(component, len - 3);
     const char *text = component + component_len + 1;
-    char priority[] = "PRIORITY=6";
-    char *part = base_printf("WEIR_COMPONENT=%.*s", (int)component_len, component);
-    char *message = base_printf("MESSAGE=%.*s", (int)(line + len - text), text);
-
-    priority[sizeof(priority) - 2] = line[1];
-    struct iovec fields[] = {
-        {priority, sizeof(priority) - 1},
-        {part, strlen(part)},
-        {message, strlen(message)},
-        {(void *)(uintptr_t) "SYSLOG_IDENTIFIER=weir", sizeof("SYSLOG_IDENTIFIER=weir") - 1},
-    };
-    int result = sd_journal_sendv(fields, (int)ARRAY_COUNT(fields));
-    free(part);
-    free(message);
-    return -result;
+    char *fields =
+        base_printf("PRIORITY=%c\nSYSLOG_IDENTIFIER=weir\nWEIR_COMPONENT=%.*s\n"
+                    "MESSAGE=%.*s\n",
+                    line[1], (int)component_len, component, (int)(line + len - text), text);
+    bool ok = send(fd, fields, strlen(fields), MSG_NOSIGNAL) >= 0;
+    int why = errno;
+    free(fields);
+    errno = why;
+    return ok;
 }
-#else
-static int send_to_journal(const char *line, size_t len)
-{
-    (void)line;
-    (void)len;
-    return ENOSYS;
-}
-#endif
 
-static enum log_written write_journal(const char *data, size_t len, size_t *written)
+/* journald's socket is another one after it was stopped. */
+static enum log_written write_journal(struct log_target *target, const char *data, size_t len,
+                                      size_t *written)
 {
     const char *end = memchr(data, '\n', len);
     size_t line = end != NULL ? (size_t)(end - data) : len;
-    int why = line > 4 ? send_to_journal(data, line) : 0;
 
-    if (why != 0) {
+    if (target->fd == -1) {
+        int why = open_journal(&target->fd);
+        if (why != 0) {
+            errno = why;
+            return LOG_FAILED;
+        }
+    }
+    if (line > 4 && !send_to_journal(target->fd, data, line)) {
+        int why = errno;
+        if (why == EAGAIN || why == ENOBUFS) {
+            return LOG_FULL;
+        }
+        close(target->fd);
+        target->fd = -1;
         errno = why;
-        return why == EAGAIN ? LOG_FULL : LOG_FAILED;
+        return LOG_FAILED;
     }
     *written = end != NULL ? line + 1 : line;
     return LOG_WRITTEN;
@@ -290,9 +305,6 @@ static enum log_written write_journal(const char *data, size_t len, size_t *writ
 /* As many whole lines as a pipe takes in one piece; a longer one alone. */
 static size_t piece(const char *data, size_t len)
 {
-    if (len <= PIPE_BUF) {
-        return len;
-    }
     const char *end = memrchr(data, '\n', PIPE_BUF);
     if (end == NULL) {
         end = memchr(data, '\n', len);
@@ -313,7 +325,7 @@ enum log_written log_target_write(struct log_target *target, const char *data, s
 
     *written = 0;
     if (target->line_by_line) {
-        return write_journal(data, len, written);
+        return write_journal(target, data, len, written);
     }
     if (target->fd == -1) {
         int why = open_path(target);
@@ -322,7 +334,7 @@ enum log_written log_target_write(struct log_target *target, const char *data, s
             return LOG_FAILED;
         }
     }
-    if (target->atomic_pieces) {
+    if (target->atomic_pieces && len > PIPE_BUF) {
         len = piece(data, len);
     }
     if (target->may_block) {

@@ -27,7 +27,7 @@ enum log_style {
 
 struct log_target {
     char *name;   /* "stderr", "-", "journal" or a path */
-    int fd;       /* -1: not open (the journal; a FIFO that nobody reads) */
+    int fd;       /* -1: not open (a FIFO that nobody reads; a journal that is gone) */
     dev_t device; /* of a file that is open */
     ino_t inode;
     enum log_style style;

@@ -17,7 +17,7 @@
 #include "base/log.h"
 
 /* Lines are rendered so many bytes at a time. */
-#define OUT_SIZE ((size_t)64 << 10)
+#define OUT_SIZE ((size_t)256 << 10)
 
 /* After a failed write; how long a target that takes nothing is asked before orders are looked at; and from
  * when on that is worth a line. */
@@ -327,7 +327,15 @@ static void sleep_until(struct log_writer *writer, uint64_t until_ns, bool for_w
 /* One turn. false: it is to end. */
 static bool turn(struct log_writer *writer)
 {
+    /* In this order: what is put after the first wakes the thread again, and orders that are taken later are
+     * for what is put after `until_ns`. */
+    atomic_store(&writer->awake, false);
+    atomic_store(&writer->urgent, false);
+    uint64_t until_ns = lanes_now_ns();
     struct orders orders = take_orders(writer);
+    if (orders.end) {
+        until_ns = lanes_now_ns(); /* the last order: all that was put before it */
+    }
 
     while (orders.changes != NULL) {
         struct change *change = orders.changes;
@@ -340,11 +348,8 @@ static bool turn(struct log_writer *writer)
         write_until(writer, orders.reopen_ns);
         reopen(writer);
     }
-    /* Cleared before it looks: what is put after this wakes it again. */
-    atomic_store(&writer->awake, false);
-    atomic_store(&writer->urgent, false);
     enum outcome outcome =
-        writer->retry_ns > lanes_now_ns() ? OUT_FAILED : write_until(writer, lanes_now_ns());
+        writer->retry_ns > lanes_now_ns() ? OUT_FAILED : write_until(writer, until_ns);
     if (outcome == OUT_DRAINED) {
         uint64_t again_ns = tell_over(writer);
         if (orders.end && (!writer->kind.own_log || !atomic_load(&writer->awake))) {

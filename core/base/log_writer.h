@@ -40,6 +40,9 @@ void log_writer_change(struct log_writer *writer, struct log_target *target);
 /* Waits until all that was put before is out, for `patience_ns` at most. */
 bool log_writer_flush(struct log_writer *writer, uint64_t patience_ns);
 
+/* What the thread needs to end once its patience is over, unless it stands in a write to a disk. */
+#define LOG_WRITER_GRACE_NS (NS_PER_SECOND / 2)
+
 /* Its thread writes what waits, for `patience_ns` at most, closes the target and ends. May be called again,
  * for less patience. */
 void log_writer_end(struct log_writer *writer, uint64_t patience_ns);

@@ -148,7 +148,7 @@ void logfile_stop(void)
         /* One that stands in a write to a disk goes with the process. */
         uint64_t now = lanes_now_ns();
         log_writer_wait(container_of(waited, struct logfile, link)->writer,
-                        (until_ns > now ? until_ns - now : 0) + 100 * NS_PER_MS);
+                        (until_ns > now ? until_ns - now : 0) + LOG_WRITER_GRACE_NS);
     }
     reap();
     pthread_mutex_unlock(&registry.lock);

@@ -186,6 +186,7 @@ static bool make_loops(struct control *control)
         }
     }
     control->self = control->runtime.loops[control->runtime.workers];
+    lanes_join(control->runtime.workers + 1, NULL, NULL); /* exact: it orders what logs do */
     return true;
 }
 
@@ -382,7 +383,6 @@ int control_run(const char *path)
     raise_descriptor_limit();
     runtime_init(&control, path);
     control.plane = plane_new(&control.runtime, path);
-    lanes_join(control.runtime.workers + 1);
     if (!make_loops(&control)) {
         tear_down(&control);
         return 1;

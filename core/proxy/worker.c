@@ -65,10 +65,15 @@ void worker_free(struct worker **worker)
     free(w);
 }
 
+static uint64_t worker_clock(void *arg)
+{
+    return loop_now_ns(arg);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
-    lanes_join(worker->index + 1);
+    lanes_join(worker->index + 1, worker_clock, worker->loop);
     loop_run(worker->loop);
     return NULL;
 }

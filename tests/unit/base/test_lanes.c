@@ -35,7 +35,7 @@ struct put {
 static void *put_there(void *arg)
 {
     struct put *put = arg;
-    lanes_join(put->lane);
+    lanes_join(put->lane, NULL, NULL);
     put->result = lanes_put(lanes, put->data, put->len);
     return NULL;
 }
@@ -86,6 +86,29 @@ START_TEST(what_comes_later_waits)
     ck_assert_ptr_null(lanes_first(lanes, until_ns));
     expect_first("after");
     expect_first("after");
+}
+END_TEST
+
+static uint64_t told_ns;
+
+static uint64_t clock_that_is_told(void *arg)
+{
+    ck_assert_ptr_eq(arg, &told_ns);
+    return told_ns;
+}
+
+START_TEST(a_loop_says_what_time_it_is)
+{
+    told_ns = lanes_now_ns();
+    lanes_put(lanes, "second", 6);
+    lanes_join(7, clock_that_is_told, &told_ns);
+    lanes_put(lanes, "first", 5);
+    lanes_put(lanes, "first", 5);
+    lanes_join(0, NULL, NULL);
+    ck_assert_uint_eq(lanes_first(lanes, lanes_now_ns())->stamp_ns, told_ns);
+    expect_first("first");
+    expect_first("first");
+    expect_first("second");
 }
 END_TEST
 
@@ -153,7 +176,7 @@ static void *put_in_turn(void *arg)
     unsigned thread = (unsigned)(uintptr_t)arg;
     char text[32];
 
-    lanes_join(thread); /* the first shares lane 0 */
+    lanes_join(thread, NULL, NULL); /* the first shares lane 0 */
     for (unsigned i = thread; i < 2000; i += THREADS) {
         while (atomic_load(&turn) != i) {
             sched_yield();
@@ -194,7 +217,7 @@ static void *put_fast(void *arg)
     unsigned thread = (unsigned)(uintptr_t)arg;
     char text[80] = "";
 
-    lanes_join(thread);
+    lanes_join(thread, NULL, NULL);
     for (unsigned i = 0; i < RECORDS; i++) {
         snprintf(text, sizeof(text), "%u %u", thread, i);
         lanes_put(lanes, text, sizeof(text) - i % 8);
@@ -244,6 +267,7 @@ static Suite *lanes_suite(void)
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, records_come_in_the_order_of_time);
     tcase_add_test(tcase, what_comes_later_waits);
+    tcase_add_test(tcase, a_loop_says_what_time_it_is);
     tcase_add_test(tcase, the_bound_holds_and_drops_are_counted);
     tcase_add_test(tcase, large_records);
     tcase_add_test(tcase, what_happens_before_comes_first);

@@ -4,7 +4,9 @@
 #include "runner.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -213,6 +215,64 @@ START_TEST(a_line_without_an_end_is_not_continued)
 }
 END_TEST
 
+/* A journald of the test's own, where none runs. false: not here. */
+static bool make_journal(int *out)
+{
+    struct sockaddr_un address = {AF_UNIX, "/run/systemd/journal/socket"};
+
+    if (unshare(CLONE_NEWNS | (geteuid() != 0 ? CLONE_NEWUSER : 0)) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("tmpfs", "/run", "tmpfs", 0, NULL) != 0) {
+        return false;
+    }
+    ck_assert(!log_target_check("journal", false, error, sizeof(error)));
+    ck_assert_ptr_nonnull(strstr(error, strerror(ENOENT)));
+    ck_assert(!log_target_open(&target, "journal", error, sizeof(error)));
+    ck_assert_ptr_nonnull(strstr(error, "cannot log to the journal"));
+    mkdir("/run/systemd", 0755);
+    mkdir("/run/systemd/journal", 0755);
+    *out = socket(AF_UNIX, SOCK_DGRAM, 0);
+    ck_assert_int_eq(bind(*out, (const void *)&address, sizeof(address)), 0);
+    return true;
+}
+
+START_TEST(the_journal)
+{
+    static const char line[] = "<4>health\0health: server a is down\n<6>weir\0weir: more\n";
+    char got[512];
+    size_t written;
+    int journal;
+
+    if (!make_journal(&journal)) {
+        return;
+    }
+    ck_assert(log_target_check("journal", false, error, sizeof(error)));
+    ck_assert(log_target_open(&target, "journal", error, sizeof(error)));
+    ck_assert_int_eq(target.style, LOG_STYLE_JOURNAL);
+    ck_assert_int_eq(log_target_write(&target, line, sizeof(line) - 1, &written), LOG_WRITTEN);
+    ck_assert_uint_eq(written, strlen("<4>health") + 1 + strlen("health: server a is down\n"));
+    ssize_t len = recv(journal, got, sizeof(got) - 1, 0);
+    ck_assert_int_gt(len, 0);
+    got[len] = '\0';
+    ck_assert_str_eq(got, "PRIORITY=4\nSYSLOG_IDENTIFIER=weir\nWEIR_COMPONENT=health\n"
+                          "MESSAGE=health: server a is down\n");
+    /* It stands: nobody waits. */
+    while (log_target_write(&target, line, sizeof(line) - 1, &written) == LOG_WRITTEN) {}
+    ck_assert_int_eq(log_target_write(&target, line, sizeof(line) - 1, &written), LOG_FULL);
+    /* It is gone, and comes back. */
+    close(journal);
+    ck_assert_int_eq(log_target_write(&target, line, sizeof(line) - 1, &written), LOG_FAILED);
+    unlink("/run/systemd/journal/socket");
+    ck_assert_int_eq(log_target_write(&target, line, sizeof(line) - 1, &written), LOG_FAILED);
+    struct sockaddr_un address = {AF_UNIX, "/run/systemd/journal/socket"};
+    journal = socket(AF_UNIX, SOCK_DGRAM, 0);
+    ck_assert_int_eq(bind(journal, (const void *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(log_target_write(&target, line, sizeof(line) - 1, &written), LOG_WRITTEN);
+    log_target_close(&target);
+    close(journal);
+}
+END_TEST
+
 START_TEST(a_file_that_was_moved_is_another)
 {
     const char *path = temporary_path(folder, "log");
@@ -240,6 +300,7 @@ static Suite *log_target_suite(void)
     tcase_add_test(tcase, a_socket_that_nobody_reads_is_full);
     tcase_add_test(tcase, devices);
     tcase_add_test(tcase, a_line_without_an_end_is_not_continued);
+    tcase_add_test(tcase, the_journal);
     tcase_add_test(tcase, a_file_that_was_moved_is_another);
     suite_add_tcase(suite, tcase);
     return suite;
