@@ -101,16 +101,29 @@ void control_refresh_pool(void *arg, struct pool *pool)
     task_queue(control->self->loop, &control->refresh);
 }
 
-void control_refresh_server(void *arg, struct server *server)
+/* The server's pool, once what its change means for others is known; NULL: it is in none. */
+static struct pool *look_at_server(struct control *control, struct server *server)
 {
-    struct control *control = arg;
     const struct generation *current = control->runtime.current;
     const struct pool_plan *plan =
         current != NULL ? generation_pool(current, str_from(server->pool_name)) : NULL;
 
-    if (plan != NULL) {
-        recovery_look(control->runtime.recovery, plan, server);
-        control_refresh_pool(control, plan->pool);
+    if (plan == NULL) {
+        return NULL;
+    }
+    recovery_look(control->runtime.recovery, plan, server);
+    return plan->pool;
+}
+
+void control_refresh_server(void *arg, struct server *server)
+{
+    struct control *control = arg;
+    struct pool *pool = look_at_server(control, server);
+
+    if (pool != NULL) {
+        /* Workers are told before the operator's answer goes out. */
+        pool_touch_now(pool);
+        wake_workers(&control->refresh);
     }
 }
 
@@ -121,7 +134,10 @@ void control_server_changed(void *arg, struct server *server)
     if (control->runtime.current != NULL) {
         plane_server_changed(control->plane, server);
     }
-    control_refresh_server(control, server);
+    struct pool *pool = look_at_server(control, server);
+    if (pool != NULL) {
+        control_refresh_pool(control, pool);
+    }
 }
 
 /* What the files (and runtime changes) say of servers, laid over their live state. Before the commit:

@@ -221,6 +221,14 @@ void pool_touch(struct pool *pool)
     }
 }
 
+void pool_touch_now(struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->loops; i++) {
+        atomic_store(&pool->locals[i].hurry, true);
+    }
+    pool_touch(pool);
+}
+
 void pool_local_refresh(struct pool_local *local)
 {
     if (local->plan == NULL) {

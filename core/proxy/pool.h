@@ -35,6 +35,7 @@ struct pool_local {
     struct pool_plan *plan; /* current; NULL: the pool is not in this loop's generation */
     _Atomic bool
         stale; /* servers have changed since the candidates were built. Any thread sets it */
+    _Atomic bool hurry; /* an operator has changed one: no rest. Any thread sets it */
     uint64_t rested_ns; /* not built anew before, unless the plan changes; see worker_refresh */
     struct balancer *balancer;
     struct weir_candidates candidates;
@@ -100,6 +101,8 @@ void pool_local_refresh(struct pool_local *local);
 /* The same to all loops, which do it once however often this is said before: at their next worker_wake. Any
  * thread that holds the pool. */
 void pool_touch(struct pool *pool);
+/* The same for what an operator has changed: it holds for requests that come after his answer. */
+void pool_touch_now(struct pool *pool);
 
 /* The pool's numbers on this loop, for the reader. */
 struct traffic pool_total(const struct pool *pool);

@@ -167,16 +167,24 @@ void worker_commit(struct worker *worker, struct generation *generation)
 #define REST_MIN_NS (2 * NS_PER_MS)
 #define REST_MAX_NS (250 * NS_PER_MS)
 
+/* Of this thread alone: that others had the processor meanwhile does not make a small pool a large one. */
+static uint64_t worked_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
 static void refresh_pool(struct pool_local *local)
 {
-    struct loop *loop = local->worker->loop;
-    uint64_t began_ns = loop_now_refresh(loop);
+    uint64_t began_ns = worked_ns();
 
     pool_local_refresh(local);
-    uint64_t now_ns = loop_now_refresh(loop);
-    uint64_t rest_ns = (now_ns - began_ns) * REST_TIMES;
+    uint64_t rest_ns = (worked_ns() - began_ns) * REST_TIMES;
     rest_ns = rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
-    local->rested_ns = now_ns + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
+    local->rested_ns =
+        loop_now_refresh(local->worker->loop) + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
 }
 
 static void refresh_due(struct timer *timer);
@@ -191,7 +199,8 @@ static void worker_refresh(struct worker *worker)
         if (!atomic_load(&local->stale)) {
             continue;
         }
-        if (local->rested_ns <= loop_now_ns(worker->loop)) {
+        if (atomic_exchange(&local->hurry, false) ||
+            local->rested_ns <= loop_now_ns(worker->loop)) {
             refresh_pool(local);
         } else if (local->rested_ns < next_ns) {
             next_ns = local->rested_ns;

@@ -70,5 +70,5 @@ def test_many_changes_are_few_for_balancers(start_weir, http_server):
         state["well"] = well
         wait_for(lambda: settled(COUNT if well else 0), "all probes")
     told = times_told(root) - before
-    assert 4 <= told < COUNT, told
+    assert 4 <= told < 3 * COUNT, told  # of four times COUNT changes, and those of probes that failed
     assert slowest < 5
