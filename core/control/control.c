@@ -288,6 +288,9 @@ static void start_with(struct control *control, struct generation *generation)
 {
     list_push_back(&control->generations, &generation->link);
     names_prepare(control->names, generation, control_named, control);
+    if (control->stop_wanted) {
+        names_hurry(control->names);
+    }
 }
 
 /* Names stand for servers now. */
@@ -380,6 +383,7 @@ int control_run(const char *path)
     signal(SIGPIPE, SIG_IGN);
     /* A limit on the size of files is an error code, as a full disk is. */
     signal(SIGXFSZ, SIG_IGN);
+    control_hold_signals(true);
     raise_descriptor_limit();
     runtime_init(&control, path);
     control.plane = plane_new(&control.runtime, path);

@@ -40,6 +40,7 @@ struct control {
     bool first;      /* the start's generation */
     bool started;    /* the first generation is in force */
     bool stopping;
+    bool stop_wanted;     /* SIGTERM came before the start had ended */
     bool clearing;        /* no more changes; the loops let go once what is on its way has ended */
     bool cleared;         /* they have been told to */
     unsigned left;        /* loops that have not drained */
@@ -106,6 +107,11 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
 /* ---- stopping.c: signals and the end ---- */
 
 void control_watch_signals(struct control *control);
+/* Until the loop takes them: a signal that comes before would end a program whose sockets have clients already.
+ * SIGINT ends it at any time. */
+void control_hold_signals(bool hold);
+/* SIGTERM: no new connections; who has connected is served, running requests end. During the start: after it. */
+void control_stop_gently(struct control *control);
 /* Nothing is on its way any more: where the program stops, the loops let go of everything. */
 void control_settled(struct control *control);
 

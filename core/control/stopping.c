@@ -4,6 +4,7 @@
  */
 #include "control/control_state.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -106,11 +107,16 @@ static void on_loop_drain(struct message *message)
 }
 
 /* SIGTERM: no new connections; who has connected is served, running requests end. */
-static void stop_gently(struct control *control)
+void control_stop_gently(struct control *control)
 {
-    if (control->stopping || !control->started) {
-        control->stopping = true;
-        clear_all(control);
+    if (control->stopping) {
+        log_write(WEIR_LOG_INFO, "weir", "stopping already; SIGINT stops at once");
+        return;
+    }
+    if (!control->started) { /* clients may have connected: they are served first */
+        control->stop_wanted = true;
+        names_hurry(control->names);
+        discovery_hurry(control->runtime.discovery);
         return;
     }
     control->stopping = true;
@@ -134,7 +140,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 
     switch (number) {
     case SIGHUP: plane_reload(control->plane); break;
-    case SIGTERM: stop_gently(control); break;
+    case SIGTERM: control_stop_gently(control); break;
     case SIGINT:
         log_write(WEIR_LOG_INFO, "weir", "stopping at once");
         control->stopping = true;
@@ -159,4 +165,17 @@ void control_watch_signals(struct control *control)
         ASSERT(event != NULL && event_add(event, NULL) == 0);
         control->signals[control->signal_count++] = event;
     }
+    control_hold_signals(false);
+}
+
+void control_hold_signals(bool hold)
+{
+    sigset_t held;
+
+    sigemptyset(&held);
+    sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGTERM);
+    sigaddset(&held, SIGUSR1);
+    sigaddset(&held, SIGUSR2);
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &held, NULL);
 }

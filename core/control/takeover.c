@@ -288,6 +288,9 @@ static void applied(void *arg, struct generation *generation, const char *error)
     control_notify("READY=1");
     tell_applied(control, NULL);
     control_settled(control);
+    if (control->stop_wanted && !control->stopping) {
+        control_stop_gently(control);
+    }
 }
 
 /* Sockets that stay are as the files say now. false: `error` says what could not be. */

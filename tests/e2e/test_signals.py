@@ -244,3 +244,73 @@ def test_sighup_while_starting_is_a_reload_after_it(make_weir, http_server, dns)
     weir.wait_log("ready:")
     weir.wait_log("reload done")
     assert weir.get("/").server == "web"
+
+
+def connect_and_send(weir, count=20):
+    """Clients whose requests lie in the queue of a port that has just been opened."""
+    clients = []
+    for _ in range(count):
+        wait_for(lambda: can_connect(weir, clients), "the port")
+    for client in clients:
+        client.request()
+    return clients
+
+
+def can_connect(weir, clients):
+    try:
+        clients.append(weir.client())
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def test_sigterm_while_starting_serves_who_has_connected(make_weir, http_server, dns):
+    """The port is open while names are awaited: who has sent is answered, then the program ends well."""
+    web = http_server("web")
+    dns.faults = {("gone.test", A): SILENCE, ("gone.test", AAAA): SILENCE}
+    weir = make_weir()
+    weir.configure(dns.option + conf.one_pool({"web": web, "gone": "http://gone.test:81"}))
+    weir.start(wait=False)
+    wait_for(lambda: dns.count("gone.test", A) > 0, "the question")
+    clients = connect_and_send(weir)
+    weir.signal(signal.SIGTERM)
+    for client in clients:
+        assert client.response().server == "web"
+        client.close()
+    assert weir.wait_exit() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM])
+def test_signals_at_once(make_weir, http_server, number):
+    """As soon as a client can connect a signal does what it always does, and never ends the program unasked."""
+    web = http_server("web")
+    for _ in range(4):
+        weir = make_weir()
+        weir.configure(conf.one_pool({"web": web}))
+        weir.start(wait=False)
+        clients = connect_and_send(weir, 2)
+        weir.signal(number)
+        for client in clients:
+            assert client.response().server == "web"
+            client.close()
+        if number == signal.SIGTERM:
+            assert weir.wait_exit() == 0
+        else:
+            assert weir.get("/").status == 200
+
+
+def test_a_second_sigterm_cuts_nobody(start_weir, http_server):
+    """What is running has its shutdown_timeout, however often it is said."""
+    gate = Holding()
+    web = http_server("web", gate)
+    weir = start_weir(conf.one_pool({"web": web}))
+    with weir.client() as client:
+        client.request()
+        wait_for(lambda: web.requests, "the request")
+        weir.signal(signal.SIGTERM)
+        weir.wait_log("stopping: running requests")
+        weir.signal(signal.SIGTERM)
+        weir.wait_log("stopping already")
+        gate.release()
+        assert client.response().status == 200
+    assert weir.wait_exit() == 0
