@@ -76,6 +76,7 @@ static enum h1_status parse_request_line(const char **pos, const char *end, uint
         status = parse_target(pos, end, target_limit, head, error);
     if (status == H1_DONE)
         status = h1_parse_version(pos, end, &head->minor, error);
+    head->has_version = status == H1_DONE;
     if (status == H1_DONE)
         status = h1_parse_crlf(pos, end, error);
     return status;

@@ -450,7 +450,8 @@ bool request_head_own(struct http_request_head *head, struct arena *arena, const
 {
     char *copy = arena_bytes(arena, len);
     if (copy == NULL) {
-        *head = (struct http_request_head){.method = head->method, .minor = head->minor};
+        *head = (struct http_request_head){
+            .method = head->method, .minor = head->minor, .has_version = head->has_version};
         return false;
     }
     if (len > 0)

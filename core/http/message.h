@@ -150,7 +150,8 @@ struct http_request_head {
     struct http_fields fields;
     enum http_method method;
     enum target_form form;
-    uint8_t minor; /* HTTP/1.minor: 0 or 1; 2 stands for HTTP/2 */
+    uint8_t minor;    /* HTTP/1.minor: 0 or 1; 2 stands for HTTP/2 */
+    bool has_version; /* false: the head was refused or cut before its version; minor is 0 */
     enum http_body body;
     uint64_t content_length; /* with BODY_LENGTH */
     bool keep_alive;         /* the client will take another request on this connection */

@@ -156,10 +156,11 @@ static void put_bare(struct line *line, struct weir_str text)
     }
 }
 
-/* "GET /x HTTP/1.1", or "-" of a head that was cut before its method was there. */
+/* "GET /x HTTP/1.1"; of a head that was cut or refused as much of it as was there, "-" for nothing. */
 static void put_request_line(struct line *line, const struct weir_request *req)
 {
     struct weir_str method = weir_request_method(req);
+    struct weir_str protocol = weir_request_str(req, WEIR_REQUEST_PROTOCOL);
 
     if (method.len == 0) {
         line_put(line, "\"-\" ");
@@ -169,8 +170,10 @@ static void put_request_line(struct line *line, const struct weir_request *req)
     line_put_text(line, method, LINE_QUOTED, TEXT_NAME);
     line_put_byte(line, ' ');
     line_put_text(line, weir_request_str(req, WEIR_REQUEST_TARGET), LINE_QUOTED, TEXT_TARGET);
-    line_put_byte(line, ' ');
-    line_put_text(line, weir_request_str(req, WEIR_REQUEST_PROTOCOL), LINE_QUOTED, TEXT_NAME);
+    if (protocol.len > 0) {
+        line_put_byte(line, ' ');
+        line_put_text(line, protocol, LINE_QUOTED, TEXT_NAME);
+    }
     line_put(line, "\" ");
 }
 

@@ -141,3 +141,16 @@ def test_method_of_a_cut_head(stage):
         response = client.response(method="HEAD")
         assert response.status == 408 and int(response.headers.get("Content-Length")) > 0
         client.at_end()
+
+
+@pytest.mark.parametrize("sent, protocol", [
+    (b"GET /qq" + b"q" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", ""),
+    (b"GET /i HTTP/3.0\r\nHost: x\r\n\r\n", ""),
+    (b"GET /i HTTP/1.1\r\nBad Field: x\r\n\r\n", "HTTP/1.1"),
+    (b"GET /i HTTP/1.0\r\nBad Field: x\r\n\r\n", "HTTP/1.0"),
+])
+def test_a_version_that_was_not_read_is_not_told(start_weir, http_server, sent, protocol):
+    weir = start_weir(conf.one_pool({"a": http_server("a")}))
+    with weir.client() as client:
+        client.raw(sent)
+    assert weir.access(1)[0]["protocol"] == protocol

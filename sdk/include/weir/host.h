@@ -98,7 +98,7 @@ enum weir_request_str {
     WEIR_REQUEST_PATH = 4,      /**< normalised: dot segments gone, needless %XX decoded */
     WEIR_REQUEST_QUERY = 5,     /**< without the question mark; empty: none */
     WEIR_REQUEST_TARGET = 6,    /**< as the client sent it */
-    WEIR_REQUEST_PROTOCOL = 7,  /**< HTTP/1.0, HTTP/1.1, HTTP/2 */
+    WEIR_REQUEST_PROTOCOL = 7,  /**< HTTP/1.0, HTTP/1.1, HTTP/2; empty: not known */
     WEIR_REQUEST_LISTENER = 8,
     WEIR_REQUEST_POOL = 9,    /**< empty before routing, or where there is none */
     WEIR_REQUEST_ROUTE = 10,  /**< likewise */
