@@ -141,6 +141,31 @@ static bool pool_is_there(const struct plane *plane, const cJSON *entry)
     return there;
 }
 
+/* Whether a number that a patch set is another one by now, though no later entry has changed it: the files
+ * have, since what was exported is theirs. */
+static bool number_has_moved(const struct plane *plane, const cJSON *entry, const char *name)
+{
+    const char *key = operation_text(entry, "overlay_key");
+    const cJSON *after =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(entry, "after"), name);
+    const char *slash = key != NULL ? strrchr(key, '/') : NULL;
+
+    if (!cJSON_IsNumber(after) || slash == NULL) {
+        return false;
+    }
+    char *pool = base_strndup(key, (size_t)(slash - key));
+    const struct pool_plan *plan = plane_pool(plane, pool);
+    size_t index = 0;
+    const struct server *server = plan != NULL ? plan_server(plan, slash + 1, &index) : NULL;
+
+    free(pool);
+    if (server == NULL) {
+        return false;
+    }
+    uint32_t now = strcmp(name, "weight") == 0 ? server->weight : server->max_connections;
+    return (double)now < after->valuedouble || (double)now > after->valuedouble;
+}
+
 /* Why taking the entry back would not bring back what was, because the files are others now; NULL: it
  * would. */
 static const char *files_refusal(const struct plane *plane, const cJSON *entry)
@@ -157,6 +182,11 @@ static const char *files_refusal(const struct plane *plane, const cJSON *entry)
     }
     if (!was && is && !hidden && in_files) {
         return "the files have that server by now; remove it instead";
+    }
+    if (strcmp(operation_text(entry, "command"), "server.patch") == 0 &&
+        (number_has_moved(plane, entry, "weight") ||
+         number_has_moved(plane, entry, "max_connections"))) {
+        return "the files have changed it since; change it anew";
     }
     return NULL;
 }

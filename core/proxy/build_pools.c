@@ -33,9 +33,16 @@ static void check_probe_address(struct build *b, const struct probe_settings *pr
     struct weir_str host;
     uint16_t port = 0;
 
-    if (probe->address.len > 0 && !address_parse_name(probe->address, &host, &port) &&
-        !address_parse(&address, probe->address, error, sizeof(error))) {
+    if (probe->address.len == 0) {
+        return;
+    }
+    bool named = address_parse_name(probe->address, &host, &port);
+    if (!named && !address_parse(&address, probe->address, error, sizeof(error))) {
         mistakes_add(b->mistakes, build_place_of(b, &probe->address), "%s", error);
+    } else if (named ? port == 0
+                     : address.u.any.sa_family != AF_UNIX && address_port(&address) == 0) {
+        mistakes_add(b->mistakes, build_place_of(b, &probe->address),
+                     "address: nobody can be asked at port 0; write the port that answers probes");
     }
 }
 

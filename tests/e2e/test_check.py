@@ -47,6 +47,10 @@ CASES = {
     "single quotes": Case(r"'y': strings stand in double quotes, not in single ones",
                           tail=more('"127.0.0.1:@p@"', options='tls { certificate "d" { '
                                     "chain = 'y'  key = 'y' } }"), only=True),
+    "nobody answers at port 0": Case(
+        r"address: nobody can be asked at port 0; write the port that answers probes",
+        change=[('server "a"', 'health "http" { address = "127.0.0.1:0" } server "a"')],
+        head='module "health_http" {}\n'),
     # addresses
     "twice in one bind": Case(
         r'bind: listener "more" has 127\.0\.0\.1:\d+ already, at \S+:\d+; take one of them away',

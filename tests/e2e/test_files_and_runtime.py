@@ -96,6 +96,24 @@ def test_undo_brings_back_what_was_whatever_the_files_say(start_weir, http_serve
     assert (shown["weight"], shown["drift"]) == (1, ["weight"])
 
 
+def test_undo_does_not_go_behind_the_files(start_weir, http_server):
+    """What was exported is the files'; when they have changed it since, what an undo would bring back is not
+    what was before it."""
+    weir = start_weir(text({"a": http_server("a")}))
+    root = admin.browser(weir)
+    changed = root.patch(f"{SERVERS}/a", {"weight": 4}).headers.get("Weir-Journal")
+    files = exported(root)
+    weir.conf_path.write_text(files, encoding="utf-8")
+    assert reload(root)["settled"] == ["web/a"]
+    later = re.sub(r"weight( *)= 4", r"weight\1= 6", files)
+    assert later != files
+    weir.conf_path.write_text(later, encoding="utf-8")
+    reload(root)
+    refused = root.post(f"/api/v1/journal/{changed}/undo", None)
+    assert refused.status == 409 and "the files have changed it since" in refused.json["detail"]
+    assert root.get(f"{SERVERS}/a").json["weight"] == 6
+
+
 def test_a_server_of_the_files_is_theirs_again_when_it_is_added_again(start_weir, http_server):
     a, b = http_server("a"), http_server("b")
     weir = start_weir(text({"a": a, "b": (b, "weight = 3")}))
