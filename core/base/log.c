@@ -210,7 +210,7 @@ void log_stop(void)
 {
     if (own.writer != NULL) {
         log_writer_end(own.writer, LOG_STOP_NS);
-        log_writer_wait(own.writer, LOG_STOP_NS + LOG_WRITER_GRACE_NS);
+        log_writer_leave(own.writer, LOG_STOP_NS + LOG_WRITER_GRACE_NS);
     }
 }
 

@@ -43,6 +43,7 @@ struct log_writer {
     struct log_writer_kind kind;
     struct lanes *lanes;
     pthread_t thread;
+    bool left; /* joined or detached by log_writer_leave */
 
     _Atomic bool awake;  /* the thread knows that something was put */
     _Atomic bool urgent; /* much was */
@@ -539,12 +540,27 @@ bool log_writer_wait(struct log_writer *writer, uint64_t patience_ns)
     return atomic_load(&writer->gone);
 }
 
+void log_writer_leave(struct log_writer *writer, uint64_t patience_ns)
+{
+    bool ended = log_writer_wait(writer, patience_ns);
+
+    if (writer->left) {
+        return;
+    }
+    writer->left = true;
+    if (ended) {
+        pthread_join(writer->thread, NULL);
+    } else {
+        pthread_detach(writer->thread); /* it stands in a disk's or reader's way */
+    }
+}
+
 void log_writer_free(struct log_writer **writer)
 {
     struct log_writer *freed = *writer;
 
     *writer = NULL;
-    ASSERT(atomic_load(&freed->gone));
+    ASSERT(atomic_load(&freed->gone) && !freed->left);
     pthread_join(freed->thread, NULL);
     while (freed->orders.changes != NULL) {
         struct change *change = freed->orders.changes;

@@ -50,6 +50,9 @@ void log_writer_end(struct log_writer *writer, uint64_t patience_ns);
 bool log_writer_go_on(struct log_writer *writer);
 /* Whether the thread has ended, waiting for `patience_ns` at most: log_writer_free is right only then. */
 bool log_writer_wait(struct log_writer *writer, uint64_t patience_ns);
+/* At the end of the program: as log_writer_wait, and the thread is joined, or, where it stands, left to the
+ * end of the process. What is put from here on is lost; log_writer_free is not called any more. */
+void log_writer_leave(struct log_writer *writer, uint64_t patience_ns);
 void log_writer_free(struct log_writer **writer);
 
 /* Any thread. */
