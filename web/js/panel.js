@@ -172,23 +172,25 @@ class ReloadBar {
         this.text = h("span");
         this.node = h(
             "p",
-            { class: "pending-line", hidden: true },
+            { class: "pending-line" },
             this.text,
             may("admin") && h("a", { href: "#configuration" }, "Configuration"),
         );
-        byId("pending").append(this.node);
         model.addEventListener("status", () => this.render(model.status.reload));
     }
 
     render(reload) {
-        this.node.hidden = reload?.result !== "refused";
-        if (this.node.hidden) return;
+        if (reload?.result !== "refused") {
+            this.node.remove();
+            return;
+        }
         const more = reload.mistake_count - 1;
         setText(
             this.text,
             `The reload of ${when(reload.time)} was refused, and what ran before goes on: ` +
                 `${reload.detail}${more > 0 ? ` (and ${plural(more, "more mistake")})` : ""}`,
         );
+        if (!this.node.isConnected) byId("pending").append(this.node);
     }
 }
 
