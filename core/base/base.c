@@ -8,14 +8,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
+/* Without the log: as it comes. */
+static void print(const char *text)
+{
+    fprintf(stderr, "%s\n", text);
+}
+
+void (*base_last_words)(const char *text) = print;
 
 _Noreturn void base_assert_failed(const char *condition, const char *file, int line)
 {
     char text[512];
     snprintf(text, sizeof(text), "weir: %s:%d: this must hold and does not: %s", file, line,
              condition);
-    log_last_words(text);
+    base_last_words(text);
     abort();
 }
 
@@ -23,7 +29,7 @@ static _Noreturn void out_of_memory(size_t len)
 {
     char text[64];
     snprintf(text, sizeof(text), "weir: no memory left for %zu bytes", len);
-    log_last_words(text);
+    base_last_words(text);
     abort();
 }
 

@@ -28,6 +28,9 @@
             base_assert_failed(#condition, __FILE__, __LINE__); \
     } while (0)
 
+/* Says why the program ends; the log takes it over when it begins. */
+extern void (*base_last_words)(const char *text);
+
 _Noreturn void base_assert_failed(const char *condition, const char *file, int line);
 
 #define NS_PER_MS     UINT64_C(1000000)

@@ -111,6 +111,7 @@ static void begin(void)
     struct log_target target;
     char error[512];
 
+    base_last_words = log_last_words;
     own.target.name = base_strdup(LOG_TARGET_STDERR);
     if (log_target_open(&target, LOG_TARGET_STDERR, error, sizeof(error))) {
         own.writer = log_writer_new(&target, &own_kind, error, sizeof(error));
