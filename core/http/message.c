@@ -282,6 +282,16 @@ size_t fields_drop(struct http_fields *fields, enum field_id id)
     return count;
 }
 
+/* After one alias was dropped others may be left. */
+static void look_for_aliases(struct http_fields *fields)
+{
+    fields->seen &= ~BIT(FIELD_ALIAS);
+    for (uint32_t i = 0; i < fields->count; i++) {
+        if (fields->items[i].id == FIELD_ALIAS && !fields->items[i].dropped)
+            fields->seen |= BIT(FIELD_ALIAS);
+    }
+}
+
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name)
 {
     enum field_id id = field_id_of(name);
@@ -295,6 +305,8 @@ size_t fields_drop_name(struct http_fields *fields, struct weir_str name)
             count++;
         }
     }
+    if (count > 0 && fields_have(fields, FIELD_ALIAS))
+        look_for_aliases(fields);
     return count;
 }
 
@@ -356,6 +368,8 @@ size_t fields_drop_aliases(struct http_fields *fields, struct weir_str name)
             count++;
         }
     }
+    if (count > 0 && fields_have(fields, FIELD_ALIAS))
+        look_for_aliases(fields);
     return count;
 }
 
