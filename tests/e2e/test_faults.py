@@ -16,11 +16,10 @@ import pytest
 
 from weirtest import admin, conf
 from weirtest.backend import Holding, Reply
-from weirtest.client import Client
 from weirtest.load import Load
 from weirtest.weir import program, shim
 from weirtest.wait import DEADLINE, SANITIZED, Stopwatch, pass_time, wait_for
-from weirtest.wire import Cut, encode_chunk
+from weirtest.wire import Cut
 
 MANY = 150 if SANITIZED else 500
 PROBES = ('health "http" { interval = 50ms  fast_interval = 50ms  timeout = 5s  fall = 2  rise = 1 }  ')
@@ -402,11 +401,10 @@ def test_a_loop_that_stood_still_is_no_verdict(start_weir, scripted_server, cert
         {"a": f"https://127.0.0.1:{web.port}"}, f'tls {{ ca = "{certs.ca}" }}  health "http" {{ '
         'interval = 100ms  fast_interval = 100ms  timeout = 1s  fall = 1  rise = 1 }'))
     assert accepted.wait(DEADLINE)
-    weir.signal(signal.SIGSTOP)
-    pass_time(2.1)
-    go.set()
-    pass_time(0.3)
-    weir.signal(signal.SIGCONT)
+    with weir.standing_still():
+        pass_time(2.1)
+        go.set()
+        pass_time(0.3)
     weir.wait_log("no verdict on server web/a: Weir itself stood still")
     assert weir.get("/").status == 200
     assert " is down" not in weir.log()

@@ -3,8 +3,6 @@
 is that one was of no use."""
 
 import contextlib
-import pathlib
-import signal
 import threading
 
 import pytest
@@ -16,21 +14,6 @@ EVIL = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
 CROSSED = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 ORDER = {"method": "POST", "body": b"order"}
 PASSIVE = 'health "passive" { failures = 2  share = 0%  max_ejected = 100% }'
-
-
-@contextlib.contextmanager
-def standing_still(weir):
-    """What happens meanwhile, it finds all at once."""
-    def state():
-        stat = pathlib.Path(f"/proc/{weir.pid}/stat").read_text(encoding="ascii")
-        return stat.rpartition(")")[2].split()[0]
-
-    weir.signal(signal.SIGSTOP)
-    wait_for(lambda: state() == "T", "it to stand still")
-    try:
-        yield
-    finally:
-        weir.signal(signal.SIGCONT)
 
 
 # ---- their time ----
@@ -73,7 +56,7 @@ def test_a_connection_whose_time_is_over_is_not_used(start_weir, http_server, me
     weir = start_weir(conf.one_pool({"a": web}, "keepalive_timeout = 300ms"), workers=1)
     with weir.client() as client:
         assert client.get("/").status == 200
-        with standing_still(weir):
+        with weir.standing_still():
             pass_time(0.5)
             client.request(method, "/", body=b"order" if method == "POST" else None)
         assert client.response().status == 200
@@ -111,7 +94,7 @@ def test_bytes_that_came_before_the_request(start_weir, scripted_server, certs, 
                                     (f'tls {{ ca = "{certs.ca}" }}' if tls else "")), workers=1)
     with weir.client() as client:
         assert client.get("/").body == b"ok"
-        with standing_still(weir):
+        with weir.standing_still():
             client.request(method, "/", body=b"order" if method == "POST" else None)
             go.set()
             assert sent.wait(DEADLINE)

@@ -107,11 +107,10 @@ def rounds(make_weir, http_server):
 
 def stands_still(weir, end, address, **how):
     """All connect and send while the program stands still, which goes on only to hear of the end."""
-    weir.signal(signal.SIGSTOP)
-    crowd = Crowd(address, 500, total=500, **how).start()
-    wait_begun(crowd, 500)
-    end.come(weir)
-    weir.signal(signal.SIGCONT)
+    with weir.standing_still():
+        crowd = Crowd(address, 500, total=500, **how).start()
+        wait_begun(crowd, 500)
+        end.come(weir)
     crowd.join()
     end.finish(weir)
     return crowd
@@ -164,12 +163,11 @@ def test_one_of_each_worker(make_weir, http_server):
         weir = make_weir(workers=workers)
         weir.configure(conf.one_pool({"a": http_server("a")}))
         weir.start()
-        weir.signal(signal.SIGSTOP)
-        clients = [weir.client() for _ in range(20)]
-        for client in clients:
-            client.send(GET)
-        weir.signal(signal.SIGTERM)
-        weir.signal(signal.SIGCONT)
+        with weir.standing_still():
+            clients = [weir.client() for _ in range(20)]
+            for client in clients:
+                client.send(GET)
+            weir.signal(signal.SIGTERM)
         for client in clients:
             assert client.response().status == 200
             client.close()
@@ -179,12 +177,11 @@ def test_one_of_each_worker(make_weir, http_server):
 def test_who_waits_for_a_place_gets_one(start_weir, http_server):
     """connection_limit is reached: those in the sockets' queues come in as others end."""
     weir = start_weir(conf.one_pool({"a": http_server("a")}, listener_options="connection_limit = 3"))
-    weir.signal(signal.SIGSTOP)
-    clients = [weir.client() for _ in range(30)]
-    for client in clients:
-        client.send(GET)
-    weir.signal(signal.SIGTERM)
-    weir.signal(signal.SIGCONT)
+    with weir.standing_still():
+        clients = [weir.client() for _ in range(30)]
+        for client in clients:
+            client.send(GET)
+        weir.signal(signal.SIGTERM)
     left = set(clients)
 
     def one():

@@ -3,13 +3,12 @@
 is its client's own, or nothing; never what the worker has read since from somebody else."""
 
 import json
-import signal
 
 import pytest
 
 from weirtest import conf
 from weirtest.backend import Reply
-from weirtest.wait import wait_for
+
 
 SECRET = "not-for-your-eyes"
 STOLEN = (SECRET + " ") * 2000
@@ -115,22 +114,15 @@ def test_refused_head(stage, name, tls):
     sent, method, target = BAD[name]
     with weir.client(tls=weir.tls) as client, weir.client(tls=weir.tls) as other:
         assert client.get("/first").status == other.get("/first").status == 200
-        weir.signal(signal.SIGSTOP)
-        wait_for(lambda: stopped(weir), "weir to stand still")
-        client.send(sent)
-        other.request(target=f"/{SECRET}/{'s' * 3000}",
-                      headers=[("User-Agent", SECRET), ("Referer", STOLEN[:3000])])
-        weir.signal(signal.SIGCONT)
+        with weir.standing_still():
+            client.send(sent)
+            other.request(target=f"/{SECRET}/{'s' * 3000}",
+                          headers=[("User-Agent", SECRET), ("Referer", STOLEN[:3000])])
         assert other.response().status == 200
         response = client.response(method=method)
         assert response.status in (400, 431)
         judge(weir, response, "bad_request" if response.status == 400 else "too_large", sent,
               method, target)
-
-
-def stopped(weir):
-    with open(f"/proc/{weir.pid}/stat", encoding="ascii") as file:
-        return file.read().rpartition(")")[2].split()[0] == "T"
 
 
 def test_method_of_a_cut_head(stage):

@@ -115,6 +115,22 @@ class Weir:
         """Sends a signal to this process alone."""
         self.process.send_signal(number)
 
+    def _states(self):
+        """Of its threads, a letter each (proc(5))."""
+        for task in pathlib.Path(f"/proc/{self.pid}/task").glob("*/stat"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                yield task.read_text(encoding="ascii").rpartition(") ")[2][0]
+
+    @contextlib.contextmanager
+    def standing_still(self):
+        """What happens meanwhile, it finds all at once. The kernel stops one thread after the other."""
+        self.signal(signals.SIGSTOP)
+        wait_for(lambda: set(self._states()) == {"T"}, "all threads to stand still")
+        try:
+            yield
+        finally:
+            self.signal(signals.SIGCONT)
+
     def wait_exit(self, seconds=DEADLINE):
         """Waits for its end and returns its exit code."""
         try:
