@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -34,6 +35,20 @@ static const struct weir_option rows[] = {
 
 const struct weir_options tls_server_options = WEIR_OPTIONS(struct tls_server_conf, rows);
 
+/* OpenSSL reads a certificate's extensions when it first needs them. Let it be now: the workers share these,
+ * and the first handshakes would do it for each other behind a lock. */
+static void read_extensions(SSL_CTX *ctx)
+{
+    const STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx));
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        if (certificate != NULL) {
+            X509_check_purpose(certificate, -1, 0);
+        }
+    }
+    ERR_clear_error(); /* a bad one is told when a server shows what it signed */
+}
+
 static bool load_trust(SSL_CTX *ctx, const struct tls_server_conf *conf,
                        const struct tls_report *report)
 {
@@ -62,6 +77,7 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_server_conf *conf,
                            conf->ca.ptr);
         return false;
     }
+    read_extensions(ctx);
     return true;
 }
 
