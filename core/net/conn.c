@@ -201,6 +201,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     (void)fd;
 
     ASSERT(conn->magic == CONN_MAGIC);
+    if (unlikely(conn->fd == -1)) {
+        return; /* closed, and its socket is still to be */
+    }
     conn->edge_seen = true;
     if (unlikely((what & EV_CLOSED) != 0)) {
         conn->eof_hint = true;
@@ -581,14 +584,13 @@ void conn_shutdown(struct conn *conn)
     }
 }
 
-void conn_close(struct conn **conn, bool reset)
+/* The socket's end, which is most of what closing costs. */
+static void close_socket(struct conn *c)
 {
-    struct conn *c = *conn;
     struct conn_pool *pool = c->loop->conns;
 
-    ASSERT(c->magic == CONN_MAGIC && c->fd != -1);
-    *conn = NULL;
-    if (reset) {
+    c->fd = event_get_fd(&c->event);
+    if (c->reset) {
         struct linger linger = {.l_onoff = 1, .l_linger = 0};
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
     } else if (c->tls != NULL && !c->opening && !c->shutdown_sent && !c->write_failed &&
@@ -606,6 +608,35 @@ void conn_close(struct conn **conn, bool reset)
     task_cancel(&c->resume); /* before `freed` takes its place */
     list_remove(&c->doubt);
     loop_free_later(c->loop, &c->freed, on_freed);
+}
+
+void conn_close(struct conn **conn, bool reset)
+{
+    struct conn *c = *conn;
+    struct conn_pool *pool = c->loop->conns;
+
+    ASSERT(c->magic == CONN_MAGIC && c->fd != -1);
+    *conn = NULL;
+    c->reset = reset;
+    if (list_empty(&pool->closing) && conn_pool_may_close(pool)) {
+        close_socket(c);
+        return;
+    }
+    c->fd = -1;
+    task_cancel(&c->resume);
+    list_remove(&c->doubt);
+    list_push_back(&pool->closing, &c->doubt);
+    task_queue(c->loop, &pool->close_task);
+}
+
+bool conn_close_waiting(struct loop *loop)
+{
+    struct list *link = list_pop_front(&loop->conns->closing);
+
+    if (link != NULL) {
+        close_socket(container_of(link, struct conn, doubt));
+    }
+    return link != NULL;
 }
 
 bool conn_is_broken(struct conn *conn)

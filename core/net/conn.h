@@ -84,6 +84,7 @@ struct conn {
     uint16_t shutdown_wanted : 1; /* after what waits */
     uint16_t offer_kept : 1; /* the next conn_read gives what is kept, without asking the socket */
     uint16_t edge_seen : 1;  /* since the last sweep over the doubtful */
+    uint16_t reset : 1;      /* closed: by RST */
     int fd;                  /* -1: closed */
     struct loop *loop;
     const struct conn_ops *ops;
@@ -96,7 +97,8 @@ struct conn {
         struct task resume; /* conn_resume_read */
         struct freed freed; /* closed: nothing is resumed any more */
     };
-    struct list doubt;       /* in the pool's list of those to read once more */
+    struct list
+        doubt; /* in the pool's list of those to read once more; closed: of those to close */
     uint64_t received, sent; /* bytes of the stream; with TLS: of its content */
     uint64_t taken;          /* bytes that the kernel took; with TLS: of its records */
 };
@@ -178,10 +180,13 @@ uint64_t conn_taken_mark(const struct conn *conn);
 /* Ends our side once what waits is sent (TLS: close_notify; then FIN). Reading goes on. */
 void conn_shutdown(struct conn *conn);
 
-/* Closes now; what waits is lost. `*conn` becomes NULL, memory is freed at the end of the turn. With
- * `reset` the peer sees RST, so that a cut body never passes for a whole one; without, TLS says
- * close_notify where all was sent. */
+/* Closes; what waits is lost. `*conn` becomes NULL, no callback comes any more, memory is freed at the end
+ * of a turn. With `reset` the peer sees RST, so that a cut body never passes for a whole one; without, TLS
+ * says close_notify where all was sent. Where many are closed in one turn, the peers of some hear of it in
+ * one of the next. */
 void conn_close(struct conn **conn, bool reset);
+/* Ends one socket of those that wait so, to have its descriptor. false: none waits. */
+bool conn_close_waiting(struct loop *loop);
 
 /* Gives the connection away to end well (RFC 9112 section 9.6): what waits is sent, then FIN; what still
  * comes is read and dropped, so that no RST kills the last answer before the peer has read it. Closed at

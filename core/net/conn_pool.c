@@ -66,6 +66,31 @@ static void sweep(struct timer *timer)
     }
 }
 
+/* ---- closing ---- */
+
+bool conn_pool_may_close(struct conn_pool *pool)
+{
+    if (pool->closes_turn != pool->loop->turn) {
+        pool->closes_turn = pool->loop->turn;
+        pool->closes = 0;
+    }
+    return pool->closes++ < CLOSES_A_TURN;
+}
+
+/* The end of a turn: those that had to wait, oldest first. */
+static void close_some(struct task *task)
+{
+    struct conn_pool *pool = container_of(task, struct conn_pool, close_task);
+
+    while (!list_empty(&pool->closing)) {
+        if (!conn_pool_may_close(pool)) {
+            task_queue(pool->loop, &pool->close_task);
+            return;
+        }
+        conn_close_waiting(pool->loop);
+    }
+}
+
 struct conn_pool *conn_pool_new(struct loop *loop)
 {
     struct conn_pool *pool = calloc(1, sizeof(*pool));
@@ -76,6 +101,8 @@ struct conn_pool *conn_pool_new(struct loop *loop)
     pool->loop = loop;
     list_init(&pool->free_conns);
     list_init(&pool->doubts);
+    list_init(&pool->closing);
+    pool->close_task.fn = close_some;
     list_init(&pool->lingering);
     pool->lingering_most = conn_linger_most();
     pool->linger_most_ns = CONN_LINGER_MOST_NS;
@@ -116,6 +143,7 @@ void conn_pool_free(struct conn_pool **pool)
         return;
     }
     timer_cancel(p->loop, &p->doubt_timer);
+    task_cancel(&p->close_task);
     while ((link = list_pop_front(&p->free_conns)) != NULL) {
         free(container_of(link, struct conn, doubt));
     }

@@ -22,6 +22,10 @@
 #define TLS_RECORD_MAX   16384u
 #define TLS_STAGING_SIZE (4u * (TLS_RECORD_MAX + 256))
 
+/* Sockets that a loop closes in one turn: each costs some 20 us, and a server that goes may leave thousands;
+ * the others have their turn between. */
+#define CLOSES_A_TURN 64u
+
 /* How long after its last edge a connection in doubt is read once more. */
 #define DOUBT_NS (NS_PER_SECOND / 2)
 
@@ -33,6 +37,11 @@ struct conn_pool {
     size_t buffer_count[BUFFER_CLASSES];
     struct list doubts; /* by conn->doubt */
     struct timer doubt_timer;
+    struct list
+        closing; /* by conn->doubt: closed for their owners, their sockets are still to be */
+    struct task close_task;
+    uint64_t closes_turn; /* loop->turn that `closes` counts for */
+    unsigned closes;
     struct list lingering; /* oldest first */
     size_t lingering_count, lingering_most;
     uint64_t linger_most_ns; /* CONN_LINGER_MOST_NS; tests are less patient */
@@ -48,6 +57,9 @@ struct conn_pool {
 struct conn_pool *conn_pool_new(struct loop *loop);
 void conn_pool_close_lingering(struct conn_pool *pool);
 void conn_pool_free(struct conn_pool **pool);
+
+/* Counts a socket that is closed in this turn. false: there were enough, let it wait in `closing`. */
+bool conn_pool_may_close(struct conn_pool *pool);
 
 /* A zeroed struct; NULL: no memory. */
 struct conn *conn_pool_take(struct conn_pool *pool);

@@ -199,6 +199,7 @@ void loop_free(struct loop **loop)
     }
     if (l->conns != NULL) {
         conn_pool_close_lingering(l->conns);
+        while (conn_close_waiting(l)) {}
     }
     run_freed(l);
     conn_pool_free(&l->conns);
@@ -231,6 +232,7 @@ void loop_run(struct loop *loop)
 
 bool loop_settle(struct loop *loop)
 {
+    loop->turn++; /* what is done so often a turn goes on */
     bool any = take_messages(loop->queue);
 
     any = any || !list_empty(&loop->tasks) || !list_empty(&loop->freed);

@@ -22,6 +22,9 @@ bool worker_drop_idle(struct worker *worker)
 {
     const struct generation *generation = worker->generation;
 
+    if (conn_close_waiting(worker->loop)) {
+        return true;
+    }
     for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
         const struct pool_plan *plan = &generation->pools[i];
         for (size_t k = 0; k < plan->server_count; k++) {

@@ -438,6 +438,91 @@ START_TEST(test_callbacks_may_close_any_connection)
 }
 END_TEST
 
+/* ---- closing many ---- */
+
+#define MANY ((int)CLOSES_A_TURN * 2 + 3)
+
+static struct conn *crowd[CLOSES_A_TURN * 2 + 3];
+static int peers[CLOSES_A_TURN * 2 + 3];
+
+static void nobody_looks(struct conn *conn)
+{
+    (void)conn;
+    ck_abort_msg("a callback of a closed connection");
+}
+
+static const struct conn_ops nobody_ops = {.on_readable = nobody_looks, .on_drained = nobody_looks};
+
+/* All are closed in one turn, every second by RST. */
+static void close_many(void)
+{
+    timer_set(loop, &loop->conns->doubt_timer, 3600 * NS_PER_SECOND);
+    for (int i = 0; i < MANY; i++) {
+        int fds[2];
+        tcp_pair(fds);
+        crowd[i] = conn_accept(loop, fds[0], NULL, &nobody_ops, NULL);
+        ck_assert_ptr_nonnull(crowd[i]);
+        peers[i] = fds[1];
+        conn_keep(crowd[i], "kept", 4);
+    }
+    for (int i = 0; i < MANY; i++) {
+        conn_close(&crowd[i], i % 2 == 1);
+        ck_assert_ptr_null(crowd[i]);
+    }
+}
+
+static void hear(int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char byte;
+        ssize_t n = recv(peers[i], &byte, 1, MSG_DONTWAIT);
+        ck_assert_msg(i % 2 == 0 ? n == 0 : n == -1 && errno == ECONNRESET, "peer %d", i);
+        close(peers[i]);
+    }
+}
+
+static void hear_nothing(int from)
+{
+    for (int i = from; i < MANY; i++) {
+        char byte;
+        ck_assert_int_eq(recv(peers[i], &byte, 1, MSG_DONTWAIT), -1);
+        ck_assert_msg(errno == EAGAIN, "peer %d", i);
+    }
+}
+
+START_TEST(test_many_are_closed_over_some_turns)
+{
+    const int part = (int)CLOSES_A_TURN;
+
+    close_many();
+    hear(0, part);
+    hear_nothing(part);
+    /* What is sent to one that waits reaches nobody. */
+    ck_assert_int_eq(send(peers[MANY - 2], "x", 1, MSG_NOSIGNAL), 1);
+    run_turns(loop, 1);
+    hear(part, 2 * part);
+    hear_nothing(2 * part);
+    run_turns(loop, 1);
+    hear(2 * part, MANY);
+}
+END_TEST
+
+START_TEST(test_those_that_wait_are_closed_without_turns)
+{
+    close_many();
+    switch (_i) {
+    case 0:
+        while (loop_settle(loop)) {}
+        break;
+    case 1:
+        while (conn_close_waiting(loop)) {}
+        break;
+    default: loop_free(&loop);
+    }
+    hear(0, MANY);
+}
+END_TEST
+
 START_TEST(test_structs_and_buffers_are_used_again)
 {
     open_pair(tcp_pair);
@@ -731,6 +816,8 @@ static Suite *conn_suite(void)
     tcase_add_test(tcase, test_after_a_failed_write_the_early_answer_can_be_read);
     tcase_add_loop_test(tcase, test_close_is_an_end_and_reset_is_none, 0, 2);
     tcase_add_test(tcase, test_callbacks_may_close_any_connection);
+    tcase_add_test(tcase, test_many_are_closed_over_some_turns);
+    tcase_add_loop_test(tcase, test_those_that_wait_are_closed_without_turns, 0, 3);
     tcase_add_test(tcase, test_structs_and_buffers_are_used_again);
     tcase_add_test(tcase, test_an_idle_connection_is_clean_and_holds_nothing);
     tcase_add_test(tcase, test_a_lingering_close_saves_the_answer);
