@@ -244,7 +244,8 @@ int main(int argc, char **argv)
     }
     (void)sock_file_limit();
     origin_port = (uint16_t)number_argument(argv[1], UINT16_MAX);
-    listen_fd = sock_listen(argc == 3 ? (uint16_t)number_argument(argv[2], UINT16_MAX) : 0);
+    listen_fd =
+        sock_listen(argc == 3 ? (uint16_t)number_argument(argv[2], UINT16_MAX) : 0, "127.0.0.1");
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd == -1 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &listening) != 0) {
         die("epoll");

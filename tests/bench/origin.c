@@ -4,12 +4,14 @@
  *
  *   GET /1k, /1m, /bytes/N   a body of that size: the alphabet over and over, in blocks of 1 MiB
  *   POST /upload             reads a body (Content-Length or chunked), answers "received N\n"
+ *   GET /health              "well", or 503 after SIGUSR1, until SIGUSR2
  *
- * usage: origin [LISTEN_PORT]
+ * usage: origin [LISTEN_PORT [ADDRESS]]
  */
 
 #define _GNU_SOURCE
 
+#include <signal.h>
 #include <stdbool.h>
 #include <strings.h>
 #include <sys/epoll.h>
@@ -59,6 +61,12 @@ static char scratch[HEAD_LIMIT + SCRATCH_SIZE];
 static char date[64];
 static struct conn **conns; /* by descriptor */
 static int epoll_fd = -1;
+static volatile sig_atomic_t ill;
+
+static void on_signal(int number)
+{
+    ill = number == SIGUSR1;
+}
 
 static void conn_close(struct conn *conn)
 {
@@ -139,6 +147,10 @@ static void reply_get(struct conn *conn, const char *path, size_t len)
     }
     if (path_is(path, len, "/1m")) {
         reply_bytes(conn, BLOCK_SIZE);
+        return;
+    }
+    if (path_is(path, len, "/health")) {
+        reply_text(conn, ill ? "503 Service Unavailable" : "200 OK", ill ? "ill" : "well");
         return;
     }
     if (len < sizeof prefix || len > sizeof prefix + 12 ||
@@ -530,14 +542,17 @@ int main(int argc, char **argv)
     size_t limit = sock_file_limit();
     int listen_fd;
 
-    if (argc > 2) {
-        fprintf(stderr, "usage: origin [LISTEN_PORT]\n");
+    if (argc > 3) {
+        fprintf(stderr, "usage: origin [LISTEN_PORT [ADDRESS]]\n");
         return 2;
     }
     prepare();
+    (void)signal(SIGUSR1, on_signal);
+    (void)signal(SIGUSR2, on_signal);
     conns = calloc(limit, sizeof *conns);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    listen_fd = sock_listen(argc == 2 ? (uint16_t)number_argument(argv[1], UINT16_MAX) : 0);
+    listen_fd = sock_listen(argc >= 2 ? (uint16_t)number_argument(argv[1], UINT16_MAX) : 0,
+                            argc == 3 ? argv[2] : "127.0.0.1");
     listening.data.fd = listen_fd;
     if (conns == NULL || epoll_fd == -1 ||
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listen_fd, &listening) != 0) {

@@ -54,9 +54,9 @@ static inline struct sockaddr_in sock_loopback(uint16_t port)
     return addr;
 }
 
-/* A non-blocking listening socket on 127.0.0.1; port 0 takes a free one. Says on standard output
+/* A non-blocking listening socket on an IPv4 address; port 0 takes a free one. Says on standard output
  * which port it is, so that whoever started the program can wait for that line. */
-static inline int sock_listen(uint16_t port)
+static inline int sock_listen(uint16_t port, const char *address)
 {
     struct sockaddr_in addr = sock_loopback(port);
     socklen_t len = sizeof addr;
@@ -66,10 +66,14 @@ static inline int sock_listen(uint16_t port)
     if (fd == -1) {
         die("socket");
     }
+    if (inet_pton(AF_INET, address, &addr.sin_addr) != 1) {
+        fprintf(stderr, "'%s' is no IPv4 address\n", address);
+        exit(2);
+    }
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&addr, len) != 0 || listen(fd, 4096) != 0 ||
         getsockname(fd, (struct sockaddr *)&addr, &len) != 0) {
-        die("listen on 127.0.0.1");
+        die("listen");
     }
     printf("listening on port %u\n", (unsigned)ntohs(addr.sin_port));
     fflush(stdout);
