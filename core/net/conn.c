@@ -590,11 +590,8 @@ static void close_socket(struct conn *c)
     struct conn_pool *pool = c->loop->conns;
 
     c->fd = event_get_fd(&c->event);
-    if (c->reset) {
-        struct linger linger = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-    } else if (c->tls != NULL && !c->opening && !c->shutdown_sent && !c->write_failed &&
-               conn_waiting(c) == 0) {
+    if (c->tls != NULL && !c->opening && !c->shutdown_sent && !c->write_failed &&
+        conn_waiting(c) == 0) {
         conn_tls_shutdown(c);
     }
     event_del(&c->event);
@@ -617,7 +614,11 @@ void conn_close(struct conn **conn, bool reset)
 
     ASSERT(c->magic == CONN_MAGIC && c->fd != -1);
     *conn = NULL;
-    c->reset = reset;
+    if (reset) {
+        struct linger linger = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+        c->write_failed = true; /* no close_notify either */
+    }
     if (list_empty(&pool->closing) && conn_pool_may_close(pool)) {
         close_socket(c);
         return;

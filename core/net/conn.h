@@ -84,7 +84,6 @@ struct conn {
     uint16_t shutdown_wanted : 1; /* after what waits */
     uint16_t offer_kept : 1; /* the next conn_read gives what is kept, without asking the socket */
     uint16_t edge_seen : 1;  /* since the last sweep over the doubtful */
-    uint16_t reset : 1;      /* closed: by RST */
     int fd;                  /* -1: closed */
     struct loop *loop;
     const struct conn_ops *ops;
@@ -97,8 +96,7 @@ struct conn {
         struct task resume; /* conn_resume_read */
         struct freed freed; /* closed: nothing is resumed any more */
     };
-    struct list
-        doubt; /* in the pool's list of those to read once more; closed: of those to close */
+    struct list doubt;       /* in the pool's doubts, or among those to close */
     uint64_t received, sent; /* bytes of the stream; with TLS: of its content */
     uint64_t taken;          /* bytes that the kernel took; with TLS: of its records */
 };

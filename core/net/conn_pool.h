@@ -37,8 +37,7 @@ struct conn_pool {
     size_t buffer_count[BUFFER_CLASSES];
     struct list doubts; /* by conn->doubt */
     struct timer doubt_timer;
-    struct list
-        closing; /* by conn->doubt: closed for their owners, their sockets are still to be */
+    struct list closing; /* by conn->doubt: closed for their owners, and not yet for their peers */
     struct task close_task;
     uint64_t closes_turn; /* loop->turn that `closes` counts for */
     unsigned closes;
