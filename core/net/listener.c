@@ -41,6 +41,18 @@ static const struct listen_socket *own_socket(const struct address *address)
     return NULL;
 }
 
+/* EINVAL: the address is one, but nobody can listen there. */
+static const char *advice_on_address(const struct address *address)
+{
+    if (address->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr)) {
+        return "it is an IPv4 address in IPv6; write the IPv4 address";
+    }
+    if (address->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->u.in6.sin6_addr)) {
+        return "a link-local address needs its interface, as in [fe80::1%eth0]";
+    }
+    return strerror(EINVAL);
+}
+
 /* What an operator can do about it. */
 static const char *advice(int error, const struct address *address)
 {
@@ -58,6 +70,7 @@ static const char *advice(int error, const struct address *address)
         return address_port(address) < 1024
                    ? "permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE"
                    : "permission denied";
+    case EINVAL: return advice_on_address(address);
     case EADDRNOTAVAIL: return "no network interface of this machine has this address";
     case EAFNOSUPPORT: return "this machine does not speak this kind of address";
     case EMFILE:

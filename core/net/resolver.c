@@ -190,6 +190,14 @@ static bool parse_server(struct weir_str text, struct ares_addr_port_node *node,
             return false;
         }
     }
+    /* c-ares takes no interface with it. */
+    if (address.u.any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address.u.in6.sin6_addr)) {
+        snprintf(error, error_size,
+                 "nameserver `%.*s` is link-local, which cannot be asked; name one of its other "
+                 "addresses",
+                 STR_ARGS(text));
+        return false;
+    }
     *node = (struct ares_addr_port_node){.family = address.u.any.sa_family,
                                          .udp_port = address_port(&address),
                                          .tcp_port = address_port(&address)};

@@ -73,6 +73,12 @@ CASES = {
     "somebody else's address": Case(
         r"bind: cannot listen on 192\.0\.2\.1:\d+: no network interface of this machine has this "
         r"address", tail=more('"192.0.2.1:@p@"'), only=True),
+    "IPv4 in IPv6": Case(
+        r"bind: cannot listen on 127\.0\.0\.1:\d+: it is an IPv4 address in IPv6; write the IPv4 address",
+        tail=more('"[::ffff:127.0.0.1]:@p@"'), only=True),
+    "link-local without interface": Case(
+        r"bind: cannot listen on \[fe80::1\]:\d+: a link-local address needs its interface",
+        tail=more('"[fe80::1]:@p@"'), only=True),
     "no folder for a Unix socket": Case(
         r"bind: cannot listen on unix:/no/where/s: there is no folder /no/where; make it",
         tail=more('"unix:/no/where/s"'), only=True),

@@ -108,6 +108,7 @@ def test_resolve_wants_a_name(make_weir, url, resolve):
 
 
 @pytest.mark.parametrize("text, what", [
+    ("fe80::53%lo", "is link-local, which cannot be asked"), ("[fe80::53]:53", "is link-local"),
     ("junk", "`junk` is no ADDRESS"), ("127.0.0.1:99999", "`127.0.0.1:99999` is no ADDRESS"),
     ("127.0.0.1:0", "`127.0.0.1:0` is no ADDRESS"), ("[::1]:0", r"`[::1]:0` is no ADDRESS"),
     ("127.0.0.1, ,::1", "`` is no ADDRESS"), ("ns.test:53", "`ns.test:53` is no ADDRESS"),
