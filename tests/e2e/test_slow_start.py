@@ -31,6 +31,7 @@ def shares(load, servers, requests):
     """Each server's share of the next requests."""
     before = {name: server.served for name, server in servers.items()}
     load.wait_requests(requests)
+    load.assert_clean()
     gained = {name: server.served - before[name] for name, server in servers.items()}
     total = sum(gained.values())
     return {name: count / total for name, count in gained.items()}
