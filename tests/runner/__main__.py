@@ -40,7 +40,8 @@ def parse_arguments(available):
     parser.add_argument("--keep-going", action="store_true",
                         help="go on with the next suite after one has failed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N",
-                        help="compilers and end-to-end tests at once (default: the CPUs)")
+                        help="compilers at once (default: the CPUs); end-to-end tests, which mostly "
+                             "wait, run half as many again")
     parser.add_argument("--work", type=pathlib.Path, metavar="DIR",
                         help="build here instead of tests/.run")
     parser.add_argument("--verbose", action="store_true", help="show all output as it comes")
