@@ -182,14 +182,17 @@ def test_who_waits_for_a_place_gets_one(start_weir, http_server):
         for client in clients:
             client.send(GET)
         weir.signal(signal.SIGTERM)
-    left = set(clients)
+    left = {client.sock.fileno(): client for client in clients}
+    answers = select.poll()
+    for number in left:
+        answers.register(number, select.POLLIN)
 
     def one():
-        done, _, _ = select.select([client.sock for client in left], [], [], 0)
-        for client in [client for client in left if client.sock in done]:
+        for number, _ in answers.poll(0):
+            answers.unregister(number)
+            client = left.pop(number)
             assert client.response().status == 200
             client.close()
-            left.remove(client)
         return not left
 
     wait_for(one, "all answers")
