@@ -20,6 +20,9 @@
 #define SLOT_MASK (SLOTS - 1)
 #define TICK_NS   (LOOP_TICK_MS * NS_PER_MS)
 
+/* A wheel that is so late stood still with the whole process, or had no processor. */
+#define STOOD_NS (4 * TICK_NS)
+
 /* Invariant: each timer is filed under a tick above `tick`, at a level where that is less than SLOTS
  * slots away. */
 struct loop_wheel {
@@ -27,6 +30,7 @@ struct loop_wheel {
     uint64_t tick;     /* all slots up to here have been looked at */
     uint64_t armed;    /* the tick that `event` will come for */
     uint64_t grain_ns; /* libevent's clock may lag this much behind ours */
+    bool looked;       /* late, and the sockets were asked since */
     uint64_t used[LEVELS];
     struct list slots[LEVELS][SLOTS];
     struct event event;
@@ -179,6 +183,14 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct loop_wheel *wheel = arg;
     (void)fd;
     (void)what;
+    /* What came meanwhile came in time: sockets first, in the next turn. (The poll that a SIGSTOP broke off
+     * told of none.) */
+    if (!wheel->looked && loop_now_ns(wheel->loop) > wheel->armed * TICK_NS + STOOD_NS) {
+        wheel->looked = true;
+        arm(wheel, wheel->armed);
+        return;
+    }
+    wheel->looked = false;
     wheel->armed = TIMER_NEVER;
     timer_wheel_advance(wheel->loop);
     uint64_t tick = next_tick(wheel);

@@ -393,9 +393,10 @@ def test_a_loop_that_stood_still_is_no_verdict(start_weir, scripted_server, cert
         with contextlib.suppress(OSError, Cut):
             peer.sock = certs.server().wrap_socket(peer.sock, server_side=True)
             peer.request()
+            assert told.wait(DEADLINE)
             peer.respond(b"well")
 
-    accepted, go = threading.Event(), threading.Event()
+    accepted, go, told = threading.Event(), threading.Event(), threading.Event()
     web = scripted_server(script)
     weir = start_weir(conf.one_pool(
         {"a": f"https://127.0.0.1:{web.port}"}, f'tls {{ ca = "{certs.ca}" }}  health "http" {{ '
@@ -406,6 +407,7 @@ def test_a_loop_that_stood_still_is_no_verdict(start_weir, scripted_server, cert
         go.set()
         pass_time(0.3)
     weir.wait_log("no verdict on server web/a: Weir itself stood still")
+    told.set()
     assert weir.get("/").status == 200
     assert " is down" not in weir.log()
 
