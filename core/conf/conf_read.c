@@ -4,12 +4,12 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_open.h"
 #include "conf/conf.h"
 #include "conf/conf_parse.h"
 #include "conf/conf_path.h"
@@ -145,10 +145,6 @@ static struct seen_file *check_file(struct reader *reader, int fd, const char *p
         mistakes_add(reader->mistakes, asked, "cannot read %s: %s", path, strerror(errno));
         return NULL;
     }
-    if (S_ISDIR(status.st_mode)) {
-        mistakes_add(reader->mistakes, asked, "%s is a folder; a file must be named", path);
-        return NULL;
-    }
     for (const struct seen_file *other = reader->seen; other != NULL; other = other->next) {
         if (other->device != status.st_dev || other->inode != status.st_ino) {
             continue;
@@ -202,10 +198,11 @@ static struct conf_node **read_opened(struct reader *reader, int fd, const char 
 static struct conf_node **read_file(struct reader *reader, const char *path, struct place asked,
                                     struct conf_node **tail, unsigned depth)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    const char *why;
+    int fd = file_open(path, &why);
 
     if (fd == -1) {
-        mistakes_add(reader->mistakes, asked, "cannot open %s: %s", path, strerror(errno));
+        mistakes_add(reader->mistakes, asked, "cannot open %s: %s", path, why);
         return tail;
     }
     tail = read_opened(reader, fd, path, asked, tail, depth);

@@ -5,10 +5,10 @@
 #include "conf/conf_value.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/file_open.h"
 #include "conf/conf_path.h"
 #include "conf/conf_places.h"
 #include "option/option_value.h"
@@ -38,15 +38,18 @@ static void note_elsewhere(const struct conf_value *value, struct weir_str meani
 /* ---- secrets in files ---- */
 
 /* The contents of the file without the line break at its end, ended by NUL, for the caller to wipe and
- * free; NULL: `errno` says why. */
-static char *read_secret(const char *path, size_t *len)
+ * free; NULL: `*why` says why. */
+static char *read_secret(const char *path, size_t *len, const char **why)
 {
-    char *text = base_zalloc(SECRET_MAX + 2);
     size_t used = 0;
     ssize_t got = 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = file_open(path, why);
 
-    while (fd != -1 && got > 0 && used <= SECRET_MAX) {
+    if (fd == -1) {
+        return NULL;
+    }
+    char *text = base_zalloc(SECRET_MAX + 2);
+    while (got > 0 && used <= SECRET_MAX) {
         got = read(fd, text + used, SECRET_MAX + 1 - used);
         if (got == -1 && errno == EINTR) {
             got = 1;
@@ -54,14 +57,11 @@ static char *read_secret(const char *path, size_t *len)
         }
         used += got > 0 ? (size_t)got : 0;
     }
-    if (fd == -1 || got == -1 || used > SECRET_MAX) {
-        int why = fd == -1 || got == -1 ? errno : EFBIG;
-        if (fd != -1) {
-            close(fd);
-        }
+    if (got == -1 || used > SECRET_MAX) {
+        *why = got == -1 ? strerror(errno) : "it has more than 64 KiB";
+        close(fd);
         explicit_bzero(text, SECRET_MAX + 2);
         free(text);
-        errno = why;
         return NULL;
     }
     close(fd);
@@ -103,11 +103,11 @@ static bool store_secret(const struct conf_fill *fill, const struct weir_option 
         return parse(fill, row, WEIR_TYPE_STRING, &real, field);
     }
     struct weir_str path = conf_path_beside(fill->arena, value->place.file, real.text);
-    char *text = path.ptr != NULL ? read_secret(path.ptr, &real.text.len) : NULL;
+    const char *why = strerror(ENOMEM);
+    char *text = path.ptr != NULL ? read_secret(path.ptr, &real.text.len, &why) : NULL;
     if (text == NULL) {
         mistakes_add(fill->mistakes, value->place, "%s: cannot read the secret from %s: %s",
-                     row->name, path.ptr != NULL ? path.ptr : real.text.ptr,
-                     errno == EFBIG ? "it has more than 64 KiB" : strerror(errno));
+                     row->name, path.ptr != NULL ? path.ptr : real.text.ptr, why);
         return false;
     }
     note_elsewhere(value, arena_printf(fill->arena, "@%s", path.ptr));

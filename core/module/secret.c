@@ -35,7 +35,7 @@ static bool fail(char *error, size_t error_size, const char *what, const char *p
 
 static int open_secret(int folder)
 {
-    return openat(folder, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    return openat(folder, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
 /* Writes a new secret beside its place, and links it there; another process may be faster, and then

@@ -7,7 +7,9 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/file_open.h"
 #include "base/table.h"
 
 struct host {
@@ -141,7 +143,12 @@ void hosts_look(struct hosts *hosts)
     if (file_mark_equal(&mark, &hosts->mark)) {
         return;
     }
-    FILE *file = fopen(hosts->path, "re");
+    const char *why;
+    int fd = file_open(hosts->path, &why);
+    FILE *file = fd != -1 ? fdopen(fd, "r") : NULL;
+    if (file == NULL && fd != -1) {
+        close(fd);
+    }
     if (file == NULL && mark.inode != 0) {
         return; /* what was read stays; the next look tries again */
     }

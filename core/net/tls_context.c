@@ -4,12 +4,13 @@
  */
 #include "net/tls_context.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/file_open.h"
 #include "base/log.h"
 
 /* What one recv may bring: several records of a large upload. Only touched as far as it is filled. */
@@ -55,11 +56,19 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method, const struct tls_report *repo
 static BIO *open_file(const struct weir_str *path, const char *what,
                       const struct tls_report *report)
 {
-    errno = 0;
-    BIO *bio = BIO_new_file(path->ptr, "r");
+    const char *why;
+    int fd = file_open(path->ptr, &why);
+    FILE *file = fd != -1 ? fdopen(fd, "r") : NULL;
+    BIO *bio = file != NULL ? BIO_new_fp(file, BIO_CLOSE) : NULL;
+
     if (bio == NULL) {
+        if (file != NULL) {
+            fclose(file);
+        } else if (fd != -1) {
+            close(fd);
+        }
         tls_report_mistake(report, path, "cannot read %s %s: %s", what, path->ptr,
-                           errno != 0 ? strerror(errno) : tls_openssl_words());
+                           fd == -1 ? why : "there is no memory left");
     }
     return bio;
 }

@@ -2,13 +2,13 @@
 /*
  * TLS contexts towards servers: whom we trust, what we show of ourselves.
  */
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/file_open.h"
 #include "net/conn_pool.h"
 #include "net/tls_context.h"
 
@@ -62,14 +62,15 @@ static bool load_trust(SSL_CTX *ctx, const struct tls_server_conf *conf,
         ERR_clear_error();
         return true;
     }
-    /* OpenSSL does not say why it could not open it. */
-    FILE *file = fopen(conf->ca.ptr, "re");
-    if (file == NULL) {
+    /* OpenSSL does not say why it could not open it, and would wait for a FIFO. */
+    const char *why;
+    int fd = file_open(conf->ca.ptr, &why);
+    if (fd == -1) {
         tls_report_mistake(report, &conf->ca, "cannot read the authorities %s: %s", conf->ca.ptr,
-                           strerror(errno));
+                           why);
         return false;
     }
-    fclose(file);
+    close(fd);
     if (SSL_CTX_load_verify_file(ctx, conf->ca.ptr) != 1) {
         tls_report_mistake(report, &conf->ca,
                            "%s has no certificate that can be read; PEM is expected: -----BEGIN "

@@ -390,3 +390,42 @@ def test_backlog_changes_by_reload(start_weir, http_server):
     assert queues() == {16}
     weir.reload(conf.one_pool({"a": web}, listener_options="backlog = 32"))
     assert queues() == {32}
+
+
+@pytest.mark.parametrize("what", ["main", "conf.d", "include", "chain", "key", "ca", "secret"])
+def test_a_fifo_is_refused_and_hangs_nobody(make_weir, http_server, certs, what):
+    """Who opens one waits for a writer, who may never come."""
+    weir = make_weir(workers=1)
+    fifo = weir.folder / "fifo"
+    files = {"chain": certs.chain("localhost"), "key": certs.key("localhost"), "ca": certs.ca}
+
+    def text(files, head="", pool=""):
+        return head + conf.listener(f'tls {{ certificate "a" {{ chain = "{files["chain"]}"  '
+                                    f'key = "{files["key"]}" }} }}') + \
+            admin.listener(bind=f'"unix:{weir.folder}/admin.sock"') + conf.modules() + conf.routes(web='"/"') + \
+            conf.pool("web", {"a": http_server("a")}, f'tls {{ ca = "{files["ca"]}" }}' + pool)
+
+    weir.configure(text(files))
+    weir.start()
+    os.mkfifo(fifo)
+    if what == "main":
+        weir.conf_path.unlink()
+        fifo.rename(weir.conf_path)
+    elif what == "conf.d":
+        (weir.folder / "conf.d").mkdir()
+        fifo.rename(weir.folder / "conf.d" / "x.conf")
+        weir.configure(text(files))
+    elif what == "include":
+        weir.configure(text(files, head='include "fifo"\n'))
+    elif what == "secret":
+        fifo.rename(weir.state / "secret")
+        weir.configure(text(files, pool=' sticky "cookie" {}'))
+    else:
+        weir.configure(text({**files, what: fifo}))
+    done = run_weir("-t", "-c", weir.conf_path)
+    expected = "is not a file of" if what == "secret" else "it is no regular file"
+    assert done.returncode == 1 and expected in done.stderr
+    assert expected in weir.reload(good=False)
+    with weir.client(tls=certs.client()) as client:
+        assert client.get("/").status in (200, 502)  # the server speaks no TLS
+    weir.stop()

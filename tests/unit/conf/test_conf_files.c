@@ -165,7 +165,7 @@ START_TEST(mistakes_of_all_files_are_told)
     ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "/weir.conf:1: "));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[1], "/conf.d/1.conf:2: "));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[2], "/conf.d/2.conf:1: "));
-    ck_assert_ptr_nonnull(strstr(mistakes.texts[3], "/conf.d/3.conf is a folder"));
+    ck_assert_ptr_nonnull(strstr(mistakes.texts[3], "/conf.d/3.conf: it is a folder"));
 }
 END_TEST
 
@@ -176,7 +176,7 @@ START_TEST(files_that_cannot_be_read)
     expect_mistake("No such file");
     make_folder("weir.conf");
     ck_assert(!read_main());
-    expect_mistake("is a folder");
+    expect_mistake("it is a folder");
 }
 END_TEST
 

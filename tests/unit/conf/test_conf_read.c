@@ -236,7 +236,7 @@ START_TEST(each_mistake_has_its_line_and_its_advice)
         {"a = \"${}\"\n", "t.conf:1: `${}` is not a variable"},
         {"a = 1\ninclude x\n", "t.conf:2: a file's path in quotes must follow"},
         {"include \"/no/such/file\"\n", "t.conf:1: cannot open /no/such/file: No such file"},
-        {"include \"/tmp\"\n", "t.conf:1: /tmp is a folder; a file must be named"},
+        {"include \"/tmp\"\n", "t.conf:1: cannot open /tmp: it is a folder; a file must be named"},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
