@@ -376,12 +376,18 @@ static cJSON *gone_entry(const struct plane *plane, const char *key,
     return entry;
 }
 
-/* Whether another server of the pool is ready, and (`well`) not down either. */
+/* Ready with a weight above 0, and (`well`) not down either. */
+static bool serves(const struct server *server, bool well)
+{
+    return server->admin == ADMIN_READY && atomic_load(&server->weight) > 0 &&
+           (!well || server_is_well(server));
+}
+
 static bool another_serves(const struct pool_plan *plan, const struct server *server, bool well)
 {
     for (size_t i = 0; i < plan->server_count; i++) {
         const struct server *other = plan->servers[i];
-        if (other != server && other->admin == ADMIN_READY && (!well || server_is_well(other))) {
+        if (other != server && serves(other, well)) {
             return true;
         }
     }
@@ -395,14 +401,14 @@ static bool is_last(struct operation *operation, const struct pool_plan *plan,
     bool well = server_is_well(server);
 
     if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "force")) ||
-        server->admin != ADMIN_READY || another_serves(plan, server, well)) {
+        !serves(server, false) || another_serves(plan, server, well)) {
         return false;
     }
-    operation_problem(operation, 409,
-                      "\"%s\" is the last server of the pool \"%s\" that is ready%s: without it, "
-                      "requests get 503; say force=1 if that is meant",
-                      server->name, plan->pool->name,
-                      well && another_serves(plan, server, false) ? " and not down" : "");
+    operation_problem(
+        operation, 409,
+        "\"%s\" is the last server of the pool \"%s\" that serves: without it, requests "
+        "get 503; say force=1 if that is meant",
+        server->name, plan->pool->name);
     json_set(operation->answer, "needs", "force");
     return true;
 }

@@ -4,9 +4,11 @@
  */
 #include <weir/weir.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "db.h"
 
@@ -29,6 +31,26 @@ static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
 /* ---- configuration ---- */
 
+/* A file that cannot be there is told when the configuration is checked, not when the store opens it. */
+static void check_place(struct weir_context *ctx, struct weir_check *check, const struct conf *conf,
+                        const char *path)
+{
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    char *folder = slash == NULL || slash == path ? strdup(slash == NULL ? "." : "/")
+                                                  : strndup(path, (size_t)(slash - path));
+
+    if (folder == NULL) {
+        return;
+    }
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode)) {
+        weir_check_error(ctx, check, &conf->path, "path: %s is no plain file", path);
+    } else if (stat(folder, &status) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        weir_check_error(ctx, check, &conf->path, "path: there is no folder %s; make it", folder);
+    }
+    free(folder);
+}
+
 /* Prepares the path: as configured, or weir.db in state_dir; ended by NUL. */
 static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
                                     const void *conf, void **prepared)
@@ -46,6 +68,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     }
     if (c->path.len > 0) {
         snprintf(path, size, "%.*s", (int)c->path.len, c->path.ptr);
+        check_place(ctx, check, c, path);
     } else {
         snprintf(path, size, "%.*s/weir.db", (int)folder.len, folder.ptr);
     }

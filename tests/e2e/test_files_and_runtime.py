@@ -286,11 +286,13 @@ def test_adding_one_that_leaves_lets_it_stay(start_weir, http_server, how):
     assert again_.status == 409 and "make it ready" not in again_.json["detail"]
 
 
-def test_the_last_server_goes_only_when_that_is_said(start_weir, http_server):
+@pytest.mark.parametrize("other", [{"state": "maintenance"}, {"state": "drain"}, {"weight": 0}],
+                         ids=["maintenance", "drain", "weight"])
+def test_the_last_server_goes_only_when_that_is_said(start_weir, http_server, other):
     a, b = http_server("a"), http_server("b")
     weir = start_weir(text({"a": a, "b": b}))
     root = admin.browser(weir)
-    assert root.patch(f"{SERVERS}/b", {"state": "maintenance"}).status == 200
+    assert root.patch(f"{SERVERS}/b", other).status == 200
     for query in ("", "?now=1"):
         refused = root.delete(f"{SERVERS}/a{query}")
         assert refused.status == 409 and refused.json["needs"] == "force", refused.text
