@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "proxy/bound.h"
 #include "proxy/stream_up.h"
 
@@ -46,6 +47,23 @@ static bool stream_send_head(struct stream *stream)
     return sent;
 }
 
+/* There is no memory for the head: mostly since filters made it longer than a stream may hold. */
+static void stream_head_too_long(struct stream *stream)
+{
+    static struct log_limit limit;
+    bool filtered = stream->listener->filters.count + stream->pool->filters.count > 0;
+
+    if (filtered) {
+        log_limited(
+            &limit, WEIR_LOG_ERROR, "stream",
+            "the head of a request for pool \"%s\" is too long with what filters add to it; "
+            "the client gets 500",
+            stream->pool->pool->name);
+    }
+    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+    stream_break(stream, 500, filtered ? REASON_MODULE_FAILED : REASON_NO_MEMORY);
+}
+
 static void stream_send(struct stream *stream, struct h1_client *client)
 {
     struct exchange *exchange = &stream->exchange;
@@ -56,8 +74,7 @@ static void stream_send(struct stream *stream, struct h1_client *client)
     stream->up_paused = false;
     stream_progress(stream);
     if (!stream_send_head(stream)) {
-        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
-        stream_break(stream, 500, REASON_NO_MEMORY);
+        stream_head_too_long(stream);
         return;
     }
     if (stream->replay_len > 0) {

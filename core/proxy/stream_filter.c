@@ -82,6 +82,13 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
             return false;
         }
         if (status != WEIR_OK) {
+            static struct log_limit limit;
+            stream->detail = str_from(use->module->name);
+            log_limited(
+                &limit, WEIR_LOG_ERROR, "stream",
+                "filter \"%s\" failed on a request, whose fields may be too long; the client "
+                "gets 500",
+                use->module->name);
             module_fault(use->module);
             stream_break(stream, 500, REASON_MODULE_FAILED);
             return false;

@@ -208,12 +208,18 @@ def test_fields_that_get_too_long_are_an_error(start_weir, http_server):
         response = client.get("/request", [("X-Long", "x" * 15000)])
         assert response.status == 500
         assert client.get("/").status == 200, "the connection goes on"
-    entries = weir.access(5)
+        response = client.get("/request", [("X-Long", "x" * 5000)])
+        assert response.status == 500, "more than a stream may hold, once it is a whole head"
+        assert client.get("/").status == 200
+    entries = weir.access(7)
     told = [(entry["status"], entry["reason"], entry.get("detail")) for entry in entries]
     assert told[1] == (500, "module_failed", "headers")
-    assert told[3][:2] == (500, "module_failed")
+    assert told[3] == (500, "module_failed", "headers")
+    assert told[5][:2] == (500, "module_failed")
     weir.wait_log('module "headers" could not make a response')
-    assert web.targets() == ["/response", "/response", "/response", "/"]
+    weir.wait_log('filter "headers" failed on a request')
+    weir.wait_log('the head of a request for pool "web" is too long with what filters add')
+    assert web.targets() == ["/response", "/response", "/response", "/", "/"]
 
 
 def test_own_answers_with_fields_that_get_too_long(start_weir, http_server):
