@@ -291,6 +291,7 @@ static struct conf_node *parse_bare(struct conf_parser *parser, const struct con
         return parse_block(parser, name, &title, depth);
     }
     put_back(parser, &token);
+    parser->unopened++; /* it may be the `{` that is missing: a `}` then follows from that */
     MISTAKE(parser, name, "`=` is missing between `%s` and its value; write %s = %s",
             name->text.ptr, name->text.ptr, word->text.ptr);
     node = new_node(parser, CONF_SETTING, name);
@@ -347,6 +348,7 @@ static struct conf_node *parse_named(struct conf_parser *parser, const struct co
     default: break;
     }
     put_back(parser, &token);
+    parser->unopened++;
     MISTAKE(parser, name, "`%s` stands alone; write %s = VALUE or %s { ... }", name->text.ptr,
             name->text.ptr, name->text.ptr);
     return NULL;
@@ -377,6 +379,7 @@ static void tell_stray(struct conf_parser *parser, const struct conf_token *toke
         MISTAKE(parser, token, "a name is missing before `{`");
         skip_nested(parser);
     } else if (token->kind == CONF_TOKEN_COMMA || token->kind == CONF_TOKEN_OTHER) {
+        parser->unopened += token->kind == CONF_TOKEN_COMMA; /* a list without its `{` */
         MISTAKE(parser, token, "%s cannot stand here; settings are separated by white space alone",
                 shown);
     } else {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct fixture {
@@ -153,13 +154,29 @@ START_TEST(damage_is_told_and_survived)
 }
 END_TEST
 
+START_TEST(what_cannot_be_there_is_told_by_the_check)
+{
+    struct weir_test *host = test_begin();
+    ck_assert_ptr_null(weir_test_conf(host, "path = \"/no/such/folder/weir.db\""));
+    ck_assert_ptr_nonnull(strstr(weir_test_mistakes(host), "there is no folder /no/such/folder"));
+    ck_assert_ptr_null(weir_test_conf(host, "path = \"/dev\""));
+    ck_assert_ptr_nonnull(strstr(weir_test_mistakes(host), "/dev is no plain file"));
+    test_end(&host);
+}
+END_TEST
+
 START_TEST(what_cannot_be_opened_says_why)
 {
+    char folder[600], path[620];
     struct fixture f;
-    scratch_begin("weir.db");
-    begin(&f, "/no/such/folder/weir.db");
+    const char *wanted = scratch_begin("weir.db");
+    snprintf(folder, sizeof(folder), "%s.folder", wanted);
+    snprintf(path, sizeof(path), "%s/weir.db", folder);
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    begin(&f, path);
+    ck_assert_int_eq(rmdir(folder), 0);
     ck_assert_int_eq(open_store(&f), WEIR_ERROR);
-    ck_assert_ptr_nonnull(strstr(f.text, "/no/such/folder/weir.db: No such file"));
+    ck_assert_ptr_nonnull(strstr(f.text, "folder/weir.db: No such file"));
     ck_assert_int_eq(put(&f, "a", "1"), WEIR_ERROR);
     ck_assert_ptr_nonnull(strstr(f.text, "not open"));
     test_end(&f.host);
@@ -193,6 +210,7 @@ Suite *module_suite(void)
     tcase_add_test(tcase, scans_go_both_ways);
     tcase_add_test(tcase, changes_of_another_size_are_taken);
     tcase_add_test(tcase, damage_is_told_and_survived);
+    tcase_add_test(tcase, what_cannot_be_there_is_told_by_the_check);
     tcase_add_test(tcase, what_cannot_be_opened_says_why);
     tcase_add_test(tcase, the_default_is_in_state_dir);
     suite_add_tcase(suite, tcase);
