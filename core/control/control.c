@@ -343,7 +343,7 @@ static void start(struct control *control, struct generation *generation)
                         names_follower(control->names), control_names_changed, control);
         if (discovery_is_wanting(control->runtime.discovery)) {
             control->starting = generation;
-            discovery_await(control->runtime.discovery, start_named, control);
+            discovery_await(control->runtime.discovery, generation, start_named, control);
         } else {
             start_with(control, generation);
         }

@@ -473,10 +473,10 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
     set_nameservers(control, generation);
     names_ask_again(control->names);
     if (discovery_is_wanting(control->runtime.discovery)) {
-        generation_free(&generation); /* built anew once its names have been answered */
         control->reload_operation = operation;
         control->naming = true;
-        discovery_await(control->runtime.discovery, reload_named, control);
+        discovery_await(control->runtime.discovery, generation, reload_named, control);
+        generation_free(&generation); /* built anew once its names have been answered */
         return;
     }
     control_warn(generation);

@@ -343,12 +343,40 @@ void follow_wait_cancel(struct follow_wait *wait)
     }
 }
 
+/* The questions stay open in the background. It is the name that has been waited for: who follows it next
+ * does not wait either. */
+static void set_waited(struct followed *followed)
+{
+    for (size_t i = 0; i < followed->hold_count; i++) {
+        followed->holds[i].set->waited = true;
+    }
+    for (size_t i = 0; i < followed->target_count; i++) {
+        set_waited(followed->targets[i].host);
+    }
+}
+
+static bool is_waited(const struct followed *followed)
+{
+    bool is = true;
+    for (size_t i = 0; i < followed->hold_count; i++) {
+        is = is && (followed->holds[i].set->settled || followed->holds[i].set->waited);
+    }
+    for (size_t i = 0; i < followed->target_count; i++) {
+        is = is && is_waited(followed->targets[i].host);
+    }
+    return is;
+}
+
 static void wait_done(struct task *task)
 {
     struct follow_wait *wait = container_of(task, struct follow_wait, done);
     follow_wait_fn fn = wait->fn;
     size_t open = wait->open;
 
+    list_each(link, &wait->members)
+    {
+        set_waited(container_of(link, struct followed, wait_link));
+    }
     follow_wait_cancel(wait);
     wait->open = open;
     fn(wait->arg);
@@ -382,7 +410,7 @@ void follow_wait_add(struct follow_wait *wait, struct followed *followed)
 {
     followed_update(followed); /* what was answered in this turn */
     enum stage stage = followed_stage(followed);
-    if (followed->wait == NULL && stage != STAGE_SETTLED) {
+    if (followed->wait == NULL && !is_waited(followed)) {
         followed->wait = wait;
         followed->stage = stage;
         wait_count(wait, stage, true);

@@ -77,7 +77,7 @@ struct follow_wait {
 
 /* Then what is waited for is added. One wait at a time. */
 void follow_wait_begin(struct follow_wait *wait, struct loop *loop, follow_wait_fn fn, void *arg);
-/* Nothing when it has settled, or is waited for already. */
+/* Nothing when it has settled, or is waited for already, or was: a name delays once. */
 void follow_wait_add(struct follow_wait *wait, struct followed *followed);
 /* Calls fn once, never inside this call: when something is known of each and, unless that takes longer than
  * a moment, all have settled; after `patience_ns` in any case. For fn, `open` says of how many nothing is

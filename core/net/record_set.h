@@ -28,6 +28,7 @@ struct record_set {
     uint64_t version; /* of the records; 0: there was no answer yet */
     unsigned found_at;
     bool settled; /* there was an answer, or a failure */
+    bool waited;  /* for the first answer, and that in vain: nobody does so again */
     bool failed;  /* the last question */
 };
 

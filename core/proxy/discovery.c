@@ -29,6 +29,8 @@ struct entry {
 
 struct discovery {
     struct list entries;
+    struct followed **ahead; /* what else the generation that waits will ask for */
+    size_t ahead_count;
     struct loop *loop; /* NULL: not started */
     struct follower *follower;
     discovery_fn changed, awaited;
@@ -349,7 +351,50 @@ void discovery_expand(struct discovery *discovery, struct arena *arena,
 
 /* ---- generations ---- */
 
-void discovery_await(struct discovery *discovery, discovery_fn fn, void *arg)
+static void leave_ahead(struct discovery *discovery)
+{
+    for (size_t i = 0; i < discovery->ahead_count; i++) {
+        follow_end(&discovery->ahead[i]);
+    }
+    free(discovery->ahead);
+    discovery->ahead = NULL;
+    discovery->ahead_count = 0;
+}
+
+static void await_ahead(struct discovery *discovery, struct weir_str host, uint16_t port)
+{
+    struct followed *followed = follow(discovery->follower, FOLLOW_HOST, host, port, NULL, NULL);
+    discovery->ahead[discovery->ahead_count++] = followed;
+    follow_wait_add(&discovery->wait, followed);
+}
+
+/* The names that names.c will look at have the same time, not more behind it. */
+static void follow_ahead(struct discovery *discovery, const struct generation *generation)
+{
+    size_t most = generation->pool_count;
+    struct weir_str host;
+    uint16_t port = 0;
+
+    leave_ahead(discovery);
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        most += generation->pools[i].server_count;
+    }
+    discovery->ahead = base_alloc((most + 1) * sizeof(struct followed *));
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        for (size_t k = 0; k < plan->server_count; k++) {
+            if (plan->servers[k]->named) {
+                await_ahead(discovery, plan->servers[k]->url.host, plan->servers[k]->url.port);
+            }
+        }
+        if (plan->probe != NULL && address_parse_name(plan->probe->address, &host, &port)) {
+            await_ahead(discovery, host, port);
+        }
+    }
+}
+
+void discovery_await(struct discovery *discovery, const struct generation *generation,
+                     discovery_fn fn, void *arg)
 {
     discovery->awaited = fn;
     discovery->awaited_arg = arg;
@@ -362,6 +407,7 @@ void discovery_await(struct discovery *discovery, discovery_fn fn, void *arg)
             follow_wait_add(&discovery->wait, entry->followed);
         }
     }
+    follow_ahead(discovery, generation);
     follow_wait_go(&discovery->wait, NAMES_PATIENCE_NS);
 }
 
@@ -372,6 +418,7 @@ void discovery_hurry(struct discovery *discovery)
 
 void discovery_adopt(struct discovery *discovery, const struct generation *generation)
 {
+    leave_ahead(discovery); /* names.c follows them now */
     list_each(link, &discovery->entries)
     {
         container_of(link, struct entry, link)->wanted = false;
@@ -433,6 +480,7 @@ void discovery_free(struct discovery **discovery)
     *discovery = NULL;
     follow_wait_cancel(&d->wait);
     task_cancel(&d->stale);
+    leave_ahead(d);
     list_each(link, &d->entries)
     {
         entry_free(container_of(link, struct entry, link));

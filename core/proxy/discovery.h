@@ -31,9 +31,11 @@ void discovery_start(struct discovery *discovery, struct loop *loop, struct foll
 /* Whether a name that a built generation needs has not been asked for yet. */
 bool discovery_is_wanting(const struct discovery *discovery);
 
-/* Asks for those; calls `fn` when something is known of all, or they could not be resolved, or after
- * NAMES_PATIENCE: never inside this call. One at a time. */
-void discovery_await(struct discovery *discovery, discovery_fn fn, void *arg);
+/* Asks for those, and for all other names of the generation, which need not live on; calls `fn` when
+ * something is known of all, or they could not be resolved, or after NAMES_PATIENCE: never inside this call.
+ * One at a time. */
+void discovery_await(struct discovery *discovery, const struct generation *generation,
+                     discovery_fn fn, void *arg);
 /* Whoever waits there waits no longer. */
 void discovery_hurry(struct discovery *discovery);
 

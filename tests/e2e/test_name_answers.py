@@ -3,6 +3,7 @@
 5.2, RFC 2308 section 5), what takes servers away, and what does not."""
 
 import json
+import re
 
 import pytest
 
@@ -13,6 +14,9 @@ from weirtest.names import one_pool, same_port, served_by
 from weirtest.wait import wait_for
 
 SERVICE = "_http._tcp.shop.test"
+
+# What the log says when the time of those who wait for names is over.
+WAITED = r"\d+ (?:host names have no address yet|names of servers have not been answered)"
 
 
 def servers_of(weir, pool="web"):
@@ -277,6 +281,40 @@ def test_a_name_that_never_resolves_delays_no_change(start_weir, http_server, dn
     log = weir.reload(dns.option + conf.one_pool(servers))
     assert "have no address yet" not in log
     wait_for(lambda: dns.count("gone.test", A) > asked, "the question once more")
+
+
+def test_a_silent_name_is_waited_for_once(start_weir, dns):
+    """Whoever has it: a server, a block of many, a name that is probed; in the file or by a change. Its
+    questions are still open when others come."""
+    silent = ("gone.test", "new.test")
+    dns.faults = {(name, kind): SILENCE for name in silent for kind in (A, AAAA)}
+    text = with_admin(dns.option + conf.one_pool({"web": "http://127.0.0.1:81"}) +
+                      conf.pool("gone", {"gone": "http://gone.test:81"}) +
+                      conf.pool("probed", {"a": "http://127.0.0.1:81"},
+                                'health "http" { address = "gone.test:81" }'))
+    weir = start_weir(text)
+    assert len(re.findall(WAITED, weir.log())) == 1
+    browser = admin.browser(weir)
+    mark = len(weir.log())
+    assert browser.post("/api/v1/pools/web/servers", {"url": "http://127.0.0.1:82"}).status == 201
+    text += conf.pool("more", {"one": "http://gone.test:82",
+                               "all": ("http://gone.test:83", "resolve = all")})
+    assert not re.search(WAITED, weir.log()[mark:] + weir.reload(text) + weir.reload())
+    mark = len(weir.log())
+    assert browser.post("/api/v1/pools/web/servers", {"url": "http://new.test:81"}).status == 201
+    assert len(re.findall(WAITED, weir.log()[mark:])) == 1, "nobody has waited for this one yet"
+    assert not re.search(WAITED, weir.reload())
+
+
+def test_all_names_are_waited_for_together(start_weir, dns):
+    """Those of blocks that stand for many first, since servers are made of them, but the others' time is the
+    same."""
+    silent = ("all.test", "gone.test", "probed.test")
+    dns.faults = {(name, kind): SILENCE for name in silent for kind in (A, AAAA)}
+    weir = start_weir(dns.option + conf.one_pool(
+        {"all": ("http://all.test:81", "resolve = all"), "gone": "http://gone.test:81"},
+        'health "http" { address = "probed.test:81" }'))
+    assert re.findall(WAITED, weir.log()) == ["3 names of servers have not been answered"]
 
 
 def test_two_thousand_names(start_weir, dns):
