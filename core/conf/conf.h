@@ -58,8 +58,7 @@ struct conf_tree {
     struct weir_str *texts; /* of the files */
     size_t file_count;
     struct conf_include *includes; /* in no order */
-    bool
-        broken; /* braces, strings or comments do not end: what stands in which block is not known */
+    bool broken; /* a file, or the end of a block, string or comment, is missing */
 };
 
 /* Reads `path` and then conf.d/NAME.conf beside it in lexical order (`include "path"` reads another in

@@ -203,6 +203,7 @@ static struct conf_node **read_file(struct reader *reader, const char *path, str
 
     if (fd == -1) {
         mistakes_add(reader->mistakes, asked, "cannot open %s: %s", path, why);
+        reader->tree->broken = true; /* what would be missed stands there */
         return tail;
     }
     tail = read_opened(reader, fd, path, asked, tail, depth);
