@@ -16,6 +16,7 @@
 #include "base/logfile.h"
 #include "control/control_state.h"
 #include "control/sdk_stats.h"
+#include "control/try_start.h"
 #include "module/host.h"
 #include "proxy/descriptors.h"
 #include "proxy/discovery.h"
@@ -103,6 +104,7 @@ static void runtime_init(struct control *control, const char *path)
     control->runtime.workers = control_count_workers(global);
     control->runtime.modules = module_registry_new();
     control->runtime.on_left = control_generation_left;
+    control->runtime.try_start = try_start;
     list_init(&control->runtime.listeners);
     list_init(&control->generations);
     list_init(&control->leaving);

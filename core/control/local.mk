@@ -59,6 +59,8 @@ core_libcore_a_SOURCES += \
     core/control/store.c \
     core/control/store.h \
     core/control/takeover.c \
+    core/control/try_start.c \
+    core/control/try_start.h \
     core/control/undo.h \
     core/control/users.c \
     core/control/users.h \

@@ -162,6 +162,7 @@ static struct {
     bool look;       /* nor made: it is looked whether it could be */
     bool known;
     uint8_t secret[SECRET_LEN];
+    char *next_dir; /* to be looked at; NULL: none, or all is well there */
 } state;
 
 void module_host_set_state_dir(const char *state_dir, bool look)
@@ -170,6 +171,25 @@ void module_host_set_state_dir(const char *state_dir, bool look)
     state.state_dir = state_dir != NULL ? base_strdup(state_dir) : NULL;
     state.look = look;
     state.known = false;
+}
+
+void module_host_set_next_state_dir(const char *state_dir)
+{
+    free(state.next_dir);
+    state.next_dir = state_dir != NULL ? base_strdup(state_dir) : NULL;
+}
+
+static bool look_at_next(char *error, size_t error_size)
+{
+    uint8_t unused[SECRET_LEN];
+
+    bool ok =
+        state.next_dir == NULL || secret_read(state.next_dir, true, unused, error, error_size);
+    explicit_bzero(unused, sizeof(unused));
+    if (ok) {
+        module_host_set_next_state_dir(NULL); /* once is enough */
+    }
+    return ok;
 }
 
 /* The same purpose of two modules gives two secrets. */
@@ -187,6 +207,10 @@ static enum weir_status host_secret(struct weir_context *ctx, const char *purpos
             return WEIR_ERROR;
         }
         state.known = true;
+    }
+    if (!look_at_next(error, sizeof(error))) {
+        log_write(WEIR_LOG_ERROR, component, "%s", error);
+        return WEIR_ERROR;
     }
     const struct module *module = module_context_of(ctx)->module;
     char *text = base_printf("%s|%s", module != NULL ? module->name : component, purpose);

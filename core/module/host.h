@@ -16,4 +16,8 @@ void module_host_fill(struct weir_host *host);
  * could be: right for a mere check, which must leave no trace. Control thread. */
 void module_host_set_state_dir(const char *state_dir, bool look);
 
+/* Where the next start keeps it: a secret is had only if it could be had from there too, which is looked for
+ * and never made. NULL (also the beginning): where it is kept now. Control thread. */
+void module_host_set_next_state_dir(const char *state_dir);
+
 #endif

@@ -120,7 +120,7 @@ struct generation *generation_derive(struct runtime *runtime, const struct gener
                                      struct mistakes *mistakes)
 {
     struct generation *g = build_generation(runtime, from->base);
-    struct build b = {runtime, g, mistakes, true, NULL};
+    struct build b = {runtime, g, mistakes, true, NULL, {NULL, 0}};
 
     g->tree = from->tree;
     g->places = from->places;

@@ -3,6 +3,7 @@
  * The global settings of a generation: that the next start can do what they say, and which of them wait for
  * it. Whatever the start refuses is a mistake here, so that weir -t and a reload tell it as well.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -172,6 +173,33 @@ bool build_is_given(const struct build *b, const char *folder)
     return false;
 }
 
+/* Whether a start as root would make it, or give it away, as far as can be seen from here (privileges.c). */
+static bool may_be_given(const char *path)
+{
+    struct stat status;
+    bool full = false;
+
+    if (lstat(path, &status) != 0) {
+        return errno == ENOENT;
+    }
+    DIR *dir = opendir(path);
+    for (int i = 0; dir != NULL && i < 3; i++) { /* `.` and `..` are there always */
+        full = readdir(dir) != NULL;
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    return S_ISDIR(status.st_mode) && status.st_uid == 0 && (status.st_mode & 022) == 0 && !full;
+}
+
+/* Whether this process may do with the folder what the next start may. */
+static bool has_rights_of_start(const struct build *b, const struct global_settings *global)
+{
+    return !b->runtime->from_root ||
+           (is_started(b, &global->user) && is_started(b, &global->group) &&
+            !may_be_given(global->state_dir.ptr));
+}
+
 /* Who sets no state_dir and no user may do without: then those who need it say what they lack. */
 static void check_state_dir(struct build *b, const struct global_settings *global)
 {
@@ -179,24 +207,39 @@ static void check_state_dir(struct build *b, const struct global_settings *globa
     size_t before = b->mistakes->count;
     struct stat status;
 
-    if (is_started(b, path) || build_is_given(b, path->ptr) ||
-        (build_place_of(b, path).line == 0 && global->user.len == 0)) {
+    if (is_started(b, path) || build_is_given(b, path->ptr)) {
         return;
     }
-    if (stat(path->ptr, &status) != 0) {
+    bool alike = has_rights_of_start(b, global);
+    if (build_place_of(b, path).line == 0 && global->user.len == 0) {
+        /* nobody may need it */
+    } else if (stat(path->ptr, &status) != 0) {
         check_folder(b, "state_dir", path, AT_EACCESS);
     } else if (!S_ISDIR(status.st_mode)) {
         mistakes_add(b->mistakes, build_place_of(b, path), "state_dir: %s is no folder", path->ptr);
-    } else if (!b->runtime->from_root &&
-               faccessat(AT_FDCWD, path->ptr, W_OK | X_OK, AT_EACCESS) != 0) {
+    } else if (alike && faccessat(AT_FDCWD, path->ptr, W_OK | X_OK, AT_EACCESS) != 0) {
         const char *user = global->user.len > 0 ? global->user.ptr : "weir";
         mistakes_add(
             b->mistakes, build_place_of(b, path),
             "state_dir: %s and what is in it must be this user's; as root: chown -R %s: %s",
             path->ptr, user, path->ptr);
     }
-    if (b->mistakes->count > before && b->runtime->started == NULL) {
+    if (b->mistakes->count == before) {
+        module_host_set_next_state_dir(b->runtime->started != NULL && alike ? path->ptr : NULL);
+    } else if (b->runtime->started == NULL) {
         module_host_set_state_dir(NULL, true); /* who needs it need not tell it again */
+    }
+}
+
+void build_try_start(struct build *b, const char *path)
+{
+    const struct weir_str *user = &b->generation->global.user;
+    char error[256];
+
+    if (b->next_user.len > 0 && b->runtime->try_start != NULL &&
+        !b->runtime->try_start(path, b->mistakes, error, sizeof(error))) {
+        mistakes_add(b->mistakes, build_place_of(b, user),
+                     "user: it cannot be checked what %s may: %s", b->next_user.ptr, error);
     }
 }
 
@@ -211,6 +254,10 @@ void build_globals(struct build *b)
     check_user(b, global);
     check_pid_file(b, &global->pid_file);
     check_state_dir(b, global);
+    if (b->runtime->started != NULL && geteuid() == 0 &&
+        !(is_started(b, &global->user) && is_started(b, &global->group))) {
+        b->next_user = global->user;
+    }
     keep_started(b);
 }
 

@@ -231,6 +231,9 @@ struct runtime {
     void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
     void *adjust_arg;
     void *plane; /* the control plane's; services find it here */
+    /* Adds what a start with `path` would refuse, where it would have other rights than this process. false:
+     * `error` says why that is not known. NULL: nobody asks. */
+    bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
     /* Called on a loop (any) when the last one has left a generation, or has no balancer of a module of one any
      * more; posts to the control thread. The generation may be gone already. */
     void (*on_left)(struct runtime *runtime);

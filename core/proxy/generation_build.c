@@ -7,6 +7,7 @@
  */
 #include "proxy/generation_build.h"
 
+#include "module/host.h"
 #include "net/resolver.h"
 
 void *build_alloc(struct build *b, size_t len)
@@ -110,7 +111,7 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
 {
     static const char *const known[] = {"module", "pool", "listener", NULL};
     struct generation *g = build_generation(runtime, NULL);
-    struct build b = {runtime, g, mistakes, open_sockets, NULL};
+    struct build b = {runtime, g, mistakes, open_sockets, NULL, {NULL, 0}};
 
     g->places = conf_places_new(&g->arena);
     conf_read(&g->tree, &g->arena, path, mistakes);
@@ -132,6 +133,8 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
         build_check_use(&b, g->uses.items[i]);
     }
     build_check_binds(&b);
+    module_host_set_next_state_dir(NULL);
+    build_try_start(&b, path);
     if (mistakes->count == 0) {
         build_attach(&b);
     }

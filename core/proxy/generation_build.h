@@ -16,6 +16,8 @@ struct build {
     struct mistakes *mistakes;
     bool open_sockets;         /* false: addresses and files are checked, not opened (weir -t) */
     struct wanted_file *files; /* log files that modules name */
+    /* Whom root would become at the next start, and has not; else empty. */
+    struct weir_str next_user;
 };
 
 /* ---- tools (generation_build.c) ---- */
@@ -47,8 +49,12 @@ void build_fill(struct build *b, const struct conf_node *block, uint32_t context
 
 /* ---- global settings (build_global.c) ---- */
 
-/* Checks them; those that a start alone sets become as the process was started with. */
+/* Checks them, those that a start alone sets as the next start would; then these become as the process was
+ * started with. */
 void build_globals(struct build *b);
+/* What root may tells nothing of what the user may that root is to become: another process tries it. Last,
+ * adds mistakes that have not been told. */
+void build_try_start(struct build *b, const char *path);
 
 /* Whether the start gives that folder to the user that it becomes. */
 bool build_is_given(const struct build *b, const char *folder);

@@ -330,9 +330,6 @@ LATER = {
                   r'state_dir = "\S+/elsewhere" needs a restart; until then it is "\S+/state"'),
     "pid_file": ("", 'pid_file = "@folder@/pid"\n',
                  r'pid_file = "\S+/pid" needs a restart; until then it is nothing'),
-    "user": ("", 'user = "nobody"\n', r'user = "nobody" needs a restart; until then it is nothing'),
-    "group": ("", 'user = "nobody"\ngroup = "nogroup"\n',
-              r'group = "nogroup" needs a restart; until then it is nothing'),
 }
 
 
@@ -378,6 +375,31 @@ def test_sessions_stay_where_state_dir_is_changed(make_weir, http_server):
         again = weir.get("/", [("Cookie", cookie)])
         assert again.body == first.body and again.headers.get("Set-Cookie") is None
     assert not (weir.folder / "elsewhere").exists()
+
+
+def test_a_secret_that_the_next_start_refuses(make_weir, http_server):
+    """A reload that brings another state_dir looks into it, as the start will."""
+    weir = make_weir(workers=1)
+    weir.configure(admin.one_pool({"a": http_server("a")}, 'sticky "cookie" {}',
+                                  bind=f'"unix:{weir.folder}/admin.sock"'))
+    weir.start()
+    root = admin.Browser(str(weir.folder / "admin.sock"))
+    elsewhere = weir.folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "secret").write_text("x", encoding="ascii")
+    good_text = weir.conf_path.read_text(encoding="utf-8")
+    weir.conf_path.write_text(good_text.replace(f'"{weir.state}"', f'"{elsewhere}"'), encoding="utf-8")
+    done = run_weir("-t", "-c", weir.conf_path)
+    mistakes = told(done.stderr, weir.conf_path)
+    assert done.returncode == 1 and "the secret that cookies are sealed with" in mistakes[0]
+    log = weir.reload(good=False)
+    assert told(log, weir.conf_path) == mistakes and f"{elsewhere}/secret is not a file of" in log
+    assert root.post(CHECK).json["mistakes"] == mistakes
+    assert root.post(RELOAD).json["mistakes"] == mistakes
+    (elsewhere / "secret").unlink()
+    assert "needs a restart" in weir.reload()
+    assert list(elsewhere.iterdir()) == [], "what is only looked at stays as it was"
+    assert weir.get("/").headers.get("Set-Cookie") is not None
 
 
 def test_backlog_changes_by_reload(start_weir, http_server):

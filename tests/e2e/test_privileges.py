@@ -204,6 +204,82 @@ def test_what_the_user_may_not_is_refused_by_check_and_start(make, folder, http_
     both_refuse(weir, expected, **AS_NOBODY)
 
 
+@pytest.mark.parametrize("user", ['user = "nobody"\n', USER], ids=["user", "user and group"])
+def test_another_user_is_tried_by_check_and_reload(make, folder, http_server, user):
+    """Root may all; what its next start may not, as another, is told before that is an outage."""
+    (folder / "run").mkdir(mode=0o755)
+    text = ('state_dir = "@folder@/state"\n' + conf.one_pool({"a": http_server("a")}) +
+            admin.listener(bind='"unix:@folder@/run/admin.sock"'))
+    weir = make(text)
+    rooted = weir.conf_path.read_text(encoding="utf-8")
+    weir.start()
+    root = admin.Browser(str(folder / "run" / "admin.sock"))
+    weir.conf_path.write_text(user + rooted, encoding="utf-8")
+    tried = check(weir)
+    lines = [line.removeprefix("weir: ") for line in tried.stderr.splitlines()]
+    assert tried.returncode == 1 and len(lines) == 2, tried.stderr
+    assert re.match(r"\S+:\d+: state_dir: \S+/state and what is in it must be this user's", lines[0])
+    assert re.match(r"\S+:\d+: bind: cannot listen on unix:", lines[1])
+    assert root.post("/api/v1/config/check").json == {"ok": False, "mistakes": lines}
+    answer = root.post("/api/v1/config/reload")
+    assert answer.status == 422 and answer.json["mistakes"] == lines
+    log = weir.reload(good=False)
+    assert all(line in log for line in lines)
+    # What this process finds itself is told once.
+    weir.conf_path.write_text(user + "no_such = 1\n" + rooted, encoding="utf-8")
+    told = root.post("/api/v1/config/check").json["mistakes"]
+    assert sum("no_such" in line for line in told) == 1 and len(told) == 3, told
+    # With all that is the user's, it waits for the restart alone.
+    for path in (folder / "run", folder / "state", *(folder / "state").iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+    weir.conf_path.write_text(user + rooted, encoding="utf-8")
+    assert check(weir).returncode == 0, check(weir).stderr
+    answer = root.post("/api/v1/config/reload")
+    assert answer.status == 200, answer.text
+    expected = ['user = "nobody" needs a restart; until then it is nothing']
+    if "group" in user:
+        expected.append('group = "nogroup" needs a restart; until then it is nothing')
+    needed = answer.json["restart_needed"]
+    assert len(needed) == len(expected) and all(b in a for a, b in zip(needed, expected)), needed
+    assert status_of(weir)["Uid"].split() == ["0"] * 4
+    weir.stop()
+    weir.start()
+    assert status_of(weir)["Uid"].split() == [str(NOBODY)] * 4
+    weir.stop()
+
+
+@pytest.mark.parametrize("prepare, expected", [
+    (lambda state: (state / "old").write_text("x", encoding="ascii"), "and what is in it must be this user's"),
+    (lambda state: ((state / "secret").write_text("x", encoding="ascii"),
+                    [os.chown(path, NOBODY, NOBODY) for path in (state, state / "secret")]),
+     "the secret that cookies are sealed with"),
+    (lambda state: None, None),
+    (lambda state: state.rmdir(), None),
+], ids=["root's", "bad secret", "to be given", "to be made"])
+def test_another_state_dir_is_looked_at_by_its_user(make, folder, http_server, prepare, expected):
+    """Who is not root any more tells what is to be given to it from what it may not use."""
+    weir = make(USER + 'state_dir = "@folder@/state"\n' + site(http_server("a")))
+    for name in ("run", "log", "state", "next"):
+        (folder / name).mkdir(mode=0o755, exist_ok=True)
+        if name != "next":
+            os.chown(folder / name, NOBODY, NOBODY)
+    prepare(folder / "next")
+    weir.start()
+    weir.conf_path.write_text(weir.conf_path.read_text(encoding="utf-8").replace(
+        f'"{folder}/state"', f'"{folder}/next"'), encoding="utf-8")
+    if expected is None:
+        assert "needs a restart" in weir.reload()
+        assert check(weir).returncode == 0
+    else:
+        tried = check(weir)
+        mistakes = [line.removeprefix("weir: ") for line in tried.stderr.splitlines()
+                    if line.startswith("weir: ")]
+        assert tried.returncode == 1 and expected in mistakes[0], tried.stderr
+        log = weir.reload(good=False)
+        assert [line for line in mistakes if line not in log] == []
+    weir.stop()
+
+
 @pytest.mark.skipif(SETPRIV is None, reason="setpriv (util-linux) is not here")
 def test_the_user_with_the_one_capability(make, folder, http_server):
     """As the unit starts it: User=, AmbientCapabilities=CAP_NET_BIND_SERVICE, folders of its own."""
