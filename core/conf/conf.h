@@ -13,10 +13,16 @@
 #include "base/arena.h"
 #include "base/mistakes.h"
 
+/* What stands in a file, by bytes of its text. */
+struct conf_span {
+    size_t from, to;
+};
+
 /* One value as written. */
 struct conf_value {
     struct weir_str text; /* expanded, unescaped, ended by NUL */
     struct place place;
+    struct conf_span span; /* its quotes too */
     bool quoted;
     bool
         bad; /* reading it was a mistake, which has been told: nothing more is to be said about it */
@@ -32,6 +38,8 @@ struct conf_node {
     enum conf_kind kind;
     struct weir_str name;
     struct place place;
+    struct conf_span
+        span; /* a block from its name to its brace; what is right of a setting's `=` */
     /* setting */
     struct conf_value *values;
     size_t value_count;
@@ -47,6 +55,7 @@ struct conf_include {
     struct place place;
     struct weir_str text; /* as the file has it, expanded */
     const char *path;
+    struct conf_span span; /* of the path */
     struct conf_include *next;
 };
 

@@ -255,15 +255,8 @@ static unsigned indent_of(const struct conf_lexer *lexer)
     return first ? (unsigned)(lexer->pos - start) : CONF_INNER;
 }
 
-void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token)
+static void read_token(struct conf_lexer *lexer, struct conf_token *token)
 {
-    skip_space(lexer);
-    lexer->scratch_len = 0;
-    *token = (struct conf_token){.kind = CONF_TOKEN_END, .text = STR(""), .line = lexer->line};
-    if (lexer->pos == lexer->end) {
-        return;
-    }
-    token->indent = indent_of(lexer);
     switch (*lexer->pos) {
     case '=': token->kind = CONF_TOKEN_EQUALS; break;
     case '{': token->kind = CONF_TOKEN_OPEN; break;
@@ -275,4 +268,17 @@ void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token)
     }
     token->text = (struct weir_str){lexer->pos, 1};
     lexer->pos++;
+}
+
+void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token)
+{
+    skip_space(lexer);
+    lexer->scratch_len = 0;
+    *token = (struct conf_token){.kind = CONF_TOKEN_END, .text = STR(""), .line = lexer->line};
+    token->from = token->to = conf_lex_at(lexer);
+    if (lexer->pos < lexer->end) {
+        token->indent = indent_of(lexer);
+        read_token(lexer, token);
+        token->to = conf_lex_at(lexer);
+    }
 }

@@ -25,6 +25,7 @@ struct conf_token {
     enum conf_token_kind kind;
     struct weir_str text; /* expanded, unescaped, ended by NUL; the arena's */
     unsigned line;
+    size_t from, to; /* in the source's text */
     unsigned indent; /* characters before it, where it is the first of its line; else CONF_INNER */
     bool bad;        /* a mistake about it was told; the text is what could be read */
 };
@@ -51,6 +52,12 @@ void conf_lex_init(struct conf_lexer *lexer, const char *file, const char *text,
 void conf_lex_free(struct conf_lexer *lexer);
 
 void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token);
+
+/* Where it is in the text: behind the last token. */
+static inline size_t conf_lex_at(const struct conf_lexer *lexer)
+{
+    return (size_t)(lexer->pos - lexer->begin);
+}
 
 /* A mistake of the text, at a line. */
 void conf_lex_mistake(struct conf_lexer *lexer, unsigned line, const char *format, ...)

@@ -51,6 +51,9 @@ static void print_value_type(const struct weir_option *row, enum weir_option_typ
     } else if (type == WEIR_TYPE_ADDRESS && (row->flags & WEIR_OPTION_NETWORK) != 0) {
         printf("NETWORK");
     } else if (type == WEIR_TYPE_STRING && (row->flags & WEIR_OPTION_PATH) != 0) {
+        for (size_t i = 0; row->names != NULL && row->names[i] != NULL; i++) {
+            printf("%s|", row->names[i]);
+        }
         printf("PATH");
     } else {
         printf("%s", type_word(type));

@@ -99,6 +99,7 @@ static struct conf_value to_value(const struct conf_parser *parser, const struct
     return (struct conf_value){
         .text = token->text,
         .place = place_of(parser, token),
+        .span = {token->from, token->to},
         .quoted = token->kind == CONF_TOKEN_STRING,
         .bad = token->bad,
     };
@@ -189,6 +190,7 @@ static void parse_list(struct conf_parser *parser, const struct conf_token *name
         next(parser, &token);
         bool is_word = token.kind == CONF_TOKEN_WORD;
         if (token.kind == CONF_TOKEN_CLOSE) {
+            node->span.to = token.to;
             suspect(parser, name, "list", name->indent, &token);
             break;
         }
@@ -234,6 +236,7 @@ static struct conf_node *parse_setting(struct conf_parser *parser, const struct 
     next(parser, &token);
     bool is_value = token.kind == CONF_TOKEN_WORD || token.kind == CONF_TOKEN_STRING;
     /* A value on the next line is far more often the next setting's name. */
+    node->span = (struct conf_span){token.from, token.to};
     if (token.line == line && token.kind == CONF_TOKEN_OPEN) {
         parse_list(parser, name, node);
         return node;
@@ -271,6 +274,7 @@ static struct conf_node *parse_block(struct conf_parser *parser, const struct co
         return node;
     }
     parse_items(parser, &node->children, depth + 1, name);
+    node->span = (struct conf_span){name->from, conf_lex_at(&parser->lexer)};
     return node;
 }
 

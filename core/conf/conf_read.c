@@ -106,8 +106,11 @@ static struct conf_node **include(struct conf_parser *parser, const struct conf_
     }
     struct conf_include *included = arena_zalloc(reader->tree->arena, sizeof(*included));
     if (included != NULL) {
-        *included = (struct conf_include){place, arena_copy(reader->tree->arena, path->text),
-                                          full.ptr, reader->tree->includes};
+        *included = (struct conf_include){place,
+                                          arena_copy(reader->tree->arena, path->text),
+                                          full.ptr,
+                                          {path->from, path->to},
+                                          reader->tree->includes};
         reader->tree->includes = included;
     }
     return read_file(reader, full.ptr, place, tail, depth);

@@ -121,11 +121,21 @@ static bool store_secret(const struct conf_fill *fill, const struct weir_option 
 
 /* ---- values ---- */
 
-/* Makes the path in `field` absolute. "-" is a standard stream, not a file. */
+/* What stands for a stream, not for a file: "-", and the words that the row has. */
+static bool is_stream(const struct weir_option *row, struct weir_str text)
+{
+    bool found = str_equal(text, STR("-"));
+    for (size_t i = 0; !found && row->names != NULL && row->names[i] != NULL; i++) {
+        found = str_equal(text, str_from(row->names[i]));
+    }
+    return found;
+}
+
+/* Makes the path in `field` absolute. */
 static bool resolve_path(const struct conf_fill *fill, const struct weir_option *row,
                          struct place place, struct weir_str *field)
 {
-    if (field->len == 0 || str_equal(*field, STR("-"))) {
+    if (field->len == 0 || is_stream(row, *field)) {
         return true;
     }
     struct weir_str full = conf_path_beside(fill->arena, place.file, *field);

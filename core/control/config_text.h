@@ -21,19 +21,12 @@ struct config_text {
 
 void config_text_init(struct config_text *text, struct weir_str original);
 
-/* The whole block `name "title" { ... }` that begins on the node's line. false: it was not found. */
-bool config_text_block(const struct config_text *text, const struct conf_node *node, size_t *from,
-                       size_t *to);
-
 /* Puts `replacement` (which is taken over) in place of a range. */
 void config_text_replace(struct config_text *text, size_t from, size_t to, char *replacement);
 /* Shows stars instead of a setting's values. */
 void config_text_mask(struct config_text *text, const struct conf_node *setting);
-/* Puts a string in place of one of a setting's values. */
-void config_text_set(struct config_text *text, const struct conf_node *setting, size_t index,
-                     struct weir_str value);
-/* The same of what is included on that line. */
-void config_text_include(struct config_text *text, unsigned line, struct weir_str value);
+/* Puts a string in place of a value, or of the path that is included. */
+void config_text_set(struct config_text *text, struct conf_span span, struct weir_str value);
 
 /* The edited text, the caller's; ends the edits. */
 char *config_text_end(struct config_text *text);

@@ -59,9 +59,9 @@ static void edit_server(struct config_text *text, const struct pool_plan *plan,
                         const struct conf_node *node)
 {
     const struct server_settings *settings = plan->settings->servers.items;
-    size_t from = 0, to = 0;
+    size_t from = node->span.from, to = node->span.to;
 
-    if (is_name(node) || !config_text_block(text, node, &from, &to)) {
+    if (is_name(node)) {
         return;
     }
     for (size_t i = 0; i < plan->server_count; i++) {
@@ -80,14 +80,9 @@ static void add_servers(struct config_text *text, const struct pool_plan *plan,
                         const struct conf_node *node)
 {
     const struct server_settings *settings = plan->settings->servers.items;
-    size_t from = 0, to = 0;
-
-    if (!config_text_block(text, node, &from, &to) || to == 0) {
-        return;
-    }
-    size_t brace = to - 1; /* the new ones come before it, on lines of their own */
+    size_t brace = node->span.to - 1; /* the new ones come before it, on lines of their own */
     bool own_line = true;
-    for (size_t at = brace; at > from && text->text.ptr[at - 1] != '\n'; at--) {
+    for (size_t at = brace; at > node->span.from && text->text.ptr[at - 1] != '\n'; at--) {
         own_line = own_line && strchr(" \t", text->text.ptr[at - 1]) != NULL;
     }
     bool first = true;
@@ -118,7 +113,7 @@ static void name_in_full(struct config_text *text, const struct conf_node *node,
         }
         for (size_t i = 0; i < node->value_count && is_in(node, file); i++) {
             if (node->values[i].elsewhere.ptr != NULL) {
-                config_text_set(text, node, i, node->values[i].elsewhere);
+                config_text_set(text, node->values[i].span, node->values[i].elsewhere);
             }
         }
     }
@@ -178,10 +173,10 @@ static void include_elsewhere(struct config_text *text, const struct conf_tree *
         bool absolute = one->text.len > 0 && one->text.ptr[0] == '/';
         if (strcmp(one->place.file, file) == 0 && absolute && inside != NULL && own != NULL) {
             char *way = relative(own, inside);
-            config_text_include(text, one->place.line, str_from(way));
+            config_text_set(text, one->span, str_from(way));
             free(way);
         } else if (strcmp(one->place.file, file) == 0 && !absolute && inside == NULL) {
-            config_text_include(text, one->place.line, str_from(path));
+            config_text_set(text, one->span, str_from(path));
         }
         free(path);
     }

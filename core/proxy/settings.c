@@ -4,6 +4,7 @@
  */
 #include "proxy/settings.h"
 
+#include "base/log_target.h"
 #include "http/message.h"
 #include "net/loop.h"
 
@@ -13,6 +14,9 @@
 #define RELOAD   WEIR_OPTION_RELOADABLE
 
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+
+static const char *const log_targets[] = {LOG_TARGET_STDERR, LOG_TARGET_STDOUT, LOG_TARGET_JOURNAL,
+                                          NULL};
 
 static const struct weir_option global_rows[] = {
     WEIR_OPTION_RANGE(struct global_settings, workers, INTEGER, "0", "0", "256", GLOBAL, 0,
@@ -29,9 +33,10 @@ static const struct weir_option global_rows[] = {
                 "Group that the process becomes; the user's own when not given."),
     WEIR_OPTION_ENUM(struct global_settings, log_level, log_levels, "info", GLOBAL, RELOAD,
                      "Least important level that is logged."),
-    WEIR_OPTION(struct global_settings, log_target, STRING, "stderr", GLOBAL,
-                RELOAD | WEIR_OPTION_NOT_EMPTY,
-                "Where the program's own log goes: stderr, journal, or the path of a file."),
+    WEIR_ROW_(struct global_settings, log_target, "log_target", WEIR_TYPE_STRING,
+              (enum weir_option_type)0, LOG_TARGET_STDERR, NULL, NULL, GLOBAL,
+              WEIR_OPTION_PATH | RELOAD | WEIR_OPTION_NOT_EMPTY, log_targets, NULL,
+              "Where the program's own log goes: stderr, journal, or the path of a file."),
     WEIR_OPTION_RANGE(struct global_settings, shutdown_timeout, DURATION, "30s", "0", "1d", GLOBAL,
                       RELOAD, "How long SIGTERM waits for running requests before it cuts them."),
     WEIR_OPTION_RANGE(

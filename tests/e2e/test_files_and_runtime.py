@@ -162,6 +162,82 @@ def test_an_export_runs_in_another_folder(make_weir, http_server, certs, tmp_pat
     assert weir.conf_path.read_text(encoding="utf-8").count("own.db") == 1
 
 
+@pytest.mark.parametrize("gap", [" ", "\n"], ids=["one line", "lines"])
+def test_blocks_of_one_line_are_told_apart(make_weir, http_server, certs, tmp_path, gap):
+    """Each certificate's path, each pool's servers, each secret is its own block's."""
+    weir = make_weir(workers=1)
+    for name in ("localhost", "one"):
+        shutil.copy(certs.folder / f"{name}.crt", weir.folder)
+        shutil.copy(certs.folder / f"{name}.key", weir.folder)
+    (weir.folder / "web").mkdir()
+    for page in ("index", "login"):
+        (weir.folder / "web" / f"{page}.html").write_text("<html></html>", encoding="utf-8")
+    servers = gap.join(f'server "{name}" {{ url = "{http_server(name).url}" }}'
+                       for name in ("a", "${WEIR_TEST_B:-b}"))
+    weir.configure(gap.join([
+        'module "store_sqlite" {}', 'module "balance_round_robin" {}',
+        'module "route_path" { route "/" { pool = "web" } route "/2" { pool = "p2" } }',
+        f'pool "web" {{ balance "round_robin" {{}} {servers} }}',
+        f'pool "p2" {{ balance "round_robin" {{}} {servers} }}',
+        'module "admin" { web_dir = "web" }',
+        f'listener "admin" {{ bind = {{"127.0.0.1:{weir.port("admin")}"}} handler "admin" {{ web_dir = "web" }} }}',
+        f'listener "main" {{ bind = {{"127.0.0.1:{weir.port()}",{gap}"unix:x.sock"}} tls {{',
+        'certificate "a" { chain = "localhost.crt" key = "localhost.key" }',
+        'certificate "b" { chain = "one.crt" key = "one.key" } } }']) + "\n")
+    weir.start()
+    root = admin.browser(weir)
+    p2 = "/api/v1/pools/p2/servers"
+    root.patch(f"{p2}/a", {"weight": 3})
+    root.patch(f"{p2}/b", {"max_connections": 8, "state": "maintenance"})
+    assert root.post(p2, {"url": http_server("new").url, "id": "new"}).status == 201
+    assert root.delete(f"{SERVERS}/a?now=1").status == 204
+    answer = root.get("/api/v1/config/export?elsewhere=1").json["files"]
+    [text] = [file["text"] for file in answer if file["path"] == str(weir.conf_path)]
+    for name in ("localhost.crt", "localhost.key", "one.crt", "one.key"):
+        assert f'= "{weir.folder}/{name}"' in text, text
+    assert text.count(f'web_dir = "{weir.folder}/web"') == 2 and f'"unix:{weir.folder}/x.sock"' in text
+    before = root.get(p2).json["entries"]
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "weir.conf").write_text(text, encoding="utf-8")
+    assert run_weir("-t", "-c", out / "weir.conf").returncode == 0
+    weir.conf_path.write_text(text, encoding="utf-8")
+    assert sorted(reload(root)["settled"]) == ["p2/a", "p2/b", "p2/new", "web/a"]
+    after = root.get(p2).json["entries"]
+    assert [(s["id"], s["weight"], s["max_connections"], s["state"]) for s in after] == \
+        [(s["id"], s["weight"], s["max_connections"], s["state"]) for s in before] == \
+        [("a", 3, 0, "ready"), ("b", 1, 8, "maintenance"), ("new", 1, 0, "ready")]
+    assert [s["id"] for s in root.get(SERVERS).json["entries"]] == ["b"]
+
+
+def test_the_log_is_beside_the_file_that_names_it(make_weir, http_server):
+    """Wherever Weir is started, and an export names it in full; the words stay words."""
+    weir = make_weir(workers=1)
+    parts = weir.folder / "parts"
+    parts.mkdir()
+    (parts / "log.conf").write_text('log_target = "rel.log"\n', encoding="utf-8")
+    weir.configure('include "parts/log.conf"\n' + admin.one_pool({"a": http_server("a")}))
+    weir.start(wait=False)
+    log = parts / "rel.log"
+    wait_for(lambda: log.exists() and "weir: ready" in log.read_text(encoding="utf-8"),
+             "Weir is ready, in its log")
+    root = admin.browser(weir)
+
+    def exported_elsewhere():
+        files = root.get("/api/v1/config/export?elsewhere=1").json["files"]
+        return [file["text"] for file in files if file["path"] == str(parts / "log.conf")]
+
+    assert exported_elsewhere() == [f'log_target = "{log}"\n']
+    for word in ("stderr", "-"):
+        (parts / "log.conf").write_text(f'log_target = "{word}"\n', encoding="utf-8")
+        reload(root)
+        assert exported_elsewhere() == [f'log_target = "{word}"\n']
+    (parts / "log.conf").write_text('log_target = "journal"\n', encoding="utf-8")
+    done = run_weir("-t", "-c", weir.conf_path)
+    assert done.returncode == 0 or "cannot log to the journal" in done.stderr
+    assert sorted(path.name for path in parts.iterdir()) == ["log.conf", "rel.log"]
+
+
 # ---- a reload that is refused ----
 
 def test_a_refused_reload_leaves_traces(start_weir, http_server):

@@ -82,7 +82,8 @@ struct weir_option {
     const char *minimum;
     const char *maximum;
     const char *document;             /**< one or two sentences, shown to users */
-    const char *const *names;         /**< of an ENUM, ended by NULL */
+    const char *const *names;         /**< of an ENUM, ended by NULL; the core's own PATH may have
+                                           words that are no paths */
     const struct weir_options *block; /**< of a BLOCK */
 };
 
