@@ -77,6 +77,9 @@ static void finish(struct change *change, const char *error)
     if (error != NULL && operation != NULL) {
         operation_problem(operation, 503, "nothing has changed: %s", error);
     }
+    if (error == NULL && change->enforce != NULL) {
+        change->enforce(change);
+    }
     if (error == NULL) {
         tell(change);
     }

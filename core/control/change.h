@@ -22,6 +22,8 @@ struct change {
     cJSON *older_shown; /* a copy for the answer, once it is kept: the journal may have let it go */
     cJSON *settled;     /* entries of the overlay, by key, that the files have now; NULL: none */
     struct store_batch batch; /* more to be kept */
+    /* It is kept: brings into force what is not the overlay's, before anybody is told. Optional. */
+    void (*enforce)(struct change *change);
     /* In force, or (error) not: makes the answer. Optional. */
     void (*done)(struct change *change, const char *error);
     void *arg;

@@ -72,6 +72,13 @@ static bool control_auth_user(struct weir_context *ctx, struct weir_str author,
     return users_by_author(the_plane->users, author, out);
 }
 
+static bool control_auth_again(struct weir_context *ctx, const struct weir_caller *before,
+                               struct weir_caller *out)
+{
+    (void)ctx;
+    return users_again(the_plane->users, before, out);
+}
+
 static bool control_auth_peer(struct weir_context *ctx, const struct weir_request *req,
                               struct weir_caller *out)
 {
@@ -85,7 +92,7 @@ static bool control_auth_peer(struct weir_context *ctx, const struct weir_reques
     }
     snprintf(author, sizeof(author), "uid:%u%s", credentials.uid,
              credentials.uid == 0 ? " (root)" : "");
-    return caller_set(out, WEIR_ROLE_ADMIN, str_from(author), 0);
+    return caller_set(out, WEIR_ROLE_ADMIN, str_from(author), 0, STR(""));
 }
 
 struct weir_auth {
@@ -102,13 +109,21 @@ static void verify(void *arg)
     auth->good = password_verify(auth->password, auth->hash);
 }
 
+/* Whether the password that was good is his still. */
+static bool is_password_of(const struct weir_auth *auth)
+{
+    const char *hash = operation_text(users_find(the_plane->users, auth->name), "password");
+    return auth->good && hash != NULL && strcmp(hash, auth->hash) == 0;
+}
+
 static void verified(void *arg)
 {
     struct weir_auth *auth = arg;
     struct weir_caller caller = {.size = sizeof(caller)};
 
     if (auth->fn != NULL) {
-        bool good = auth->good && users_by_author(the_plane->users, str_from(auth->name), &caller);
+        bool good = is_password_of(auth) &&
+                    users_by_author(the_plane->users, str_from(auth->name), &caller);
         auth->fn(auth->arg, good ? &caller : NULL);
     }
     OPENSSL_cleanse(auth->password, strlen(auth->password));
@@ -162,4 +177,5 @@ void control_services_fill(struct weir_host *host)
     host->control_auth_user = control_auth_user;
     host->control_auth_peer = control_auth_peer;
     host->control_openapi = control_openapi;
+    host->control_auth_again = control_auth_again;
 }

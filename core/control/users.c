@@ -157,19 +157,22 @@ char *users_token_new(cJSON **kept, uint64_t ttl_ms)
     return token;
 }
 
-/* An older module's struct ends before `since`. */
+/* An older module's struct ends before `since`, or before `token`. */
 bool caller_set(struct weir_caller *out, enum weir_role role, struct weir_str author,
-                uint64_t since)
+                uint64_t since, struct weir_str token)
 {
     out->role = role;
     out->author = author;
-    if (out->size >= sizeof(*out)) {
+    if (out->size >= offsetof(struct weir_caller, token)) {
         out->since = since;
+    }
+    if (out->size >= sizeof(*out)) {
+        out->token = token;
     }
     return true;
 }
 
-static bool recognise(const cJSON *user, const char *name, struct weir_caller *out)
+static bool recognise(const cJSON *user, struct weir_str token, struct weir_caller *out)
 {
     enum weir_role role =
         users_role(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(user, "role")));
@@ -177,23 +180,34 @@ static bool recognise(const cJSON *user, const char *name, struct weir_caller *o
         return false;
     }
     const cJSON *since = cJSON_GetObjectItemCaseSensitive(user, "since");
-    return caller_set(out, role, str_from(name),
-                      cJSON_IsNumber(since) ? (uint64_t)since->valuedouble : 0);
+    return caller_set(out, role, str_from(user->string),
+                      cJSON_IsNumber(since) ? (uint64_t)since->valuedouble : 0, token);
+}
+
+static bool has_expired(const cJSON *token, uint64_t now)
+{
+    const cJSON *expires = cJSON_GetObjectItemCaseSensitive(token, "expires_at");
+    return cJSON_IsNumber(expires) && expires->valuedouble <= (double)now;
 }
 
 static bool token_fits(const cJSON *token, const char *digest, uint64_t now)
 {
     const char *kept = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(token, "sha256"));
-    const cJSON *expires = cJSON_GetObjectItemCaseSensitive(token, "expires_at");
 
     return kept != NULL && strlen(kept) == SECRET_HEX &&
-           CRYPTO_memcmp(kept, digest, SECRET_HEX) == 0 &&
-           (!cJSON_IsNumber(expires) || expires->valuedouble > (double)now);
+           CRYPTO_memcmp(kept, digest, SECRET_HEX) == 0 && !has_expired(token, now);
+}
+
+static struct weir_str token_name(const cJSON *token)
+{
+    const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(token, "id"));
+    return str_from(id != NULL ? id : "");
 }
 
 static bool caller_set_admin(const struct users *users, struct weir_caller *out)
 {
-    return caller_set(out, WEIR_ROLE_ADMIN, STR(ADMIN_TOKEN_NAME), admin_token_since(users->admin));
+    return caller_set(out, WEIR_ROLE_ADMIN, STR(ADMIN_TOKEN_NAME), admin_token_since(users->admin),
+                      STR(""));
 }
 
 bool users_by_token(struct users *users, struct weir_str token, struct weir_caller *out)
@@ -214,7 +228,7 @@ bool users_by_token(struct users *users, struct weir_str token, struct weir_call
         cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(user, "tokens"))
         {
             if (token_fits(item, digest, now)) {
-                return recognise(user, user->string, out);
+                return recognise(user, token_name(item), out);
             }
         }
     }
@@ -234,7 +248,36 @@ bool users_by_author(const struct users *users, struct weir_str author, struct w
     char *name = base_strndup(author.ptr, author.len);
     const cJSON *user = users_find(users, name);
     free(name);
-    return user != NULL && recognise(user, user->string, out);
+    return user != NULL && recognise(user, STR(""), out);
+}
+
+/* Whether the user has a token of that name which has not run out. */
+static bool has_token(const cJSON *user, struct weir_str name)
+{
+    uint64_t now = loop_wall_ms();
+    const cJSON *item = NULL;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(user, "tokens"))
+    {
+        if (str_equal(token_name(item), name)) {
+            return !has_expired(item, now);
+        }
+    }
+    return false;
+}
+
+bool users_again(const struct users *users, const struct weir_caller *before,
+                 struct weir_caller *out)
+{
+    struct weir_caller now = {.size = sizeof(now)};
+
+    if (!users_by_author(users, before->author, &now) || now.since != before->since) {
+        return false;
+    }
+    if (before->token.len > 0 && !has_token(users_find(users, now.author.ptr), before->token)) {
+        return false;
+    }
+    return caller_set(out, now.role, now.author, now.since, before->token);
 }
 
 /* ---- showing ---- */

@@ -47,10 +47,12 @@ char *users_token_new(cJSON **kept, uint64_t ttl_ms);
 
 /* See control.h. */
 bool caller_set(struct weir_caller *out, enum weir_role role, struct weir_str author,
-                uint64_t since); /* true */
+                uint64_t since, struct weir_str token); /* true */
 bool users_by_token(struct users *users, struct weir_str token, struct weir_caller *out);
 bool users_by_link(struct users *users, struct weir_str link, struct weir_caller *out);
 bool users_by_author(const struct users *users, struct weir_str author, struct weir_caller *out);
+bool users_again(const struct users *users, const struct weir_caller *before,
+                 struct weir_caller *out);
 
 /* ---- password.c ---- */
 

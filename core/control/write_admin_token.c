@@ -9,6 +9,20 @@
 #include "control/change.h"
 #include "control/users.h"
 
+static void enforce(struct change *change)
+{
+    struct operation *operation = change->operation;
+    struct admin_token *token = users_admin_token(change->plane->users);
+
+    if (!admin_token_enforce(token)) {
+        const char *words = strerror(errno);
+        admin_token_drop(token);
+        log_write(WEIR_LOG_ERROR, "weir", "cannot replace %s: %s", admin_token_path(token), words);
+        operation_problem(operation, 503, "cannot replace %s: %s; the token is what it was",
+                          admin_token_path(token), words);
+    }
+}
+
 static void in_force(struct change *change, const char *error)
 {
     struct operation *operation = change->operation;
@@ -18,12 +32,7 @@ static void in_force(struct change *change, const char *error)
         admin_token_drop(token);
         return;
     }
-    if (!admin_token_enforce(token)) {
-        const char *words = strerror(errno);
-        admin_token_drop(token);
-        log_write(WEIR_LOG_ERROR, "weir", "cannot replace %s: %s", admin_token_path(token), words);
-        operation_problem(operation, 503, "cannot replace %s: %s; the token is what it was",
-                          admin_token_path(token), words);
+    if (operation->problem) {
         return;
     }
     if (!admin_token_is_set(token)) {
@@ -51,6 +60,7 @@ static enum written begin(struct operation *operation, bool revoke)
     json_set(before, "token", was);
     json_set(after, "token", revoke ? "none" : "new");
     change_note(change, operation->command->name, ADMIN_TOKEN_NAME, before, after);
+    change->enforce = enforce;
     change->done = in_force;
     change_begin(change);
     return WRITE_GOES_ON;

@@ -52,14 +52,19 @@ static struct user_change *work_new(struct operation *operation, const char *nam
     return work;
 }
 
+static void enforce(struct change *change)
+{
+    struct user_change *work = change->arg;
+    users_set(change->plane->users, work->name, work->user);
+    work->user = NULL;
+}
+
 static void in_force(struct change *change, const char *error)
 {
     struct user_change *work = change->arg;
     struct operation *operation = change->operation;
 
     if (error == NULL) {
-        users_set(change->plane->users, work->name, work->user);
-        work->user = NULL;
         const cJSON *user = users_find(change->plane->users, work->name);
         if (work->token != NULL) {
             cJSON *answer = cJSON_CreateObject();
@@ -137,6 +142,7 @@ static void note(struct change *change, struct user_change *work)
     }
     store_put_json(&change->batch, "users", work->name, work->user);
     change->arg = work;
+    change->enforce = enforce;
 }
 
 static enum written begin(struct user_change *work)
@@ -381,10 +387,6 @@ static void taken_back(struct change *change, const char *error)
     struct user_change *work = change->arg;
     struct operation *operation = change->operation;
 
-    if (error == NULL) {
-        users_set(change->plane->users, work->name, work->user);
-        work->user = NULL;
-    }
     if (error == NULL && operation != NULL) {
         undo_answer(change);
     }

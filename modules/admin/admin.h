@@ -44,7 +44,7 @@ enum proof { PROOF_NONE, PROOF_TOKEN, PROOF_SESSION, PROOF_PEER };
 struct caller {
     enum proof proof;
     enum weir_role role;
-    char author[SESSION_NAME];
+    struct known who;
     struct session *session; /* PROOF_SESSION: valid until the running callback returns */
     uint8_t digest[32];      /* of that session, to see later whether it still lives */
 };

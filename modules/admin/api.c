@@ -109,16 +109,20 @@ static void on_answer(void *arg, const struct weir_control_answer *what)
 void api_run(struct exchange *exchange)
 {
     struct weir_request *req = exchange->req;
+
+    exchange->answered = true;
+    if (!who_stays(exchange->admin, &exchange->caller)) { /* the body was long in coming */
+        who_unknown(req);
+        return;
+    }
     struct weir_control_request call = {
         .size = sizeof(call),
         .method = weir_request_method(req),
         .path = weir_request_path(req),
         .query = weir_request_str(req, WEIR_REQUEST_QUERY),
         .body = {exchange->body, exchange->len},
-        .caller = {sizeof(call.caller), exchange->caller.role, text_of(exchange->caller.author)},
+        .caller = {sizeof(call.caller), exchange->caller.role, text_of(exchange->caller.who.name)},
     };
-
-    exchange->answered = true;
     if (!text_is_utf8(call.body)) {
         reply_problem(req, 400, "the body is not UTF-8, as JSON must be");
         return;

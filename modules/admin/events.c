@@ -94,6 +94,29 @@ static void end_stream(struct event_client *client)
     }
 }
 
+/* ---- who they are for ---- */
+
+/* Whether it has ended: its client may be gone then. */
+static bool end_unless_stays(struct event_client *client)
+{
+    if (who_stays(client->events->admin, &client->exchange->caller)) {
+        return false;
+    }
+    end_stream(client);
+    return true;
+}
+
+void events_review(struct events *events)
+{
+    struct event_client *client = events->clients;
+
+    while (client != NULL) {
+        struct event_client *next = client->next; /* on_end frees one client, and it is this one */
+        end_unless_stays(client);
+        client = next;
+    }
+}
+
 /* ---- one event ---- */
 
 static bool put(struct events *events, size_t *at, struct weir_str text)
@@ -136,6 +159,10 @@ static void on_event(void *arg, const struct weir_event *event)
     struct event_client *client = arg;
     size_t limit = event->id == 0 ? WAITING_STATISTICS : WAITING_MAX;
 
+    /* Tokens and users change with an event, and run out no later than with one: statistics. */
+    if (end_unless_stays(client)) {
+        return;
+    }
     if (client->waiting > limit) {
         if (event->id > 0) {
             weir_log(client->events->admin->ctx, WEIR_LOG_INFO,
@@ -166,10 +193,8 @@ static void on_timer(void *arg)
 
     weir_timer_set(events->admin->ctx, events->timer, KEEP_ALIVE_NS);
     while (client != NULL) {
-        struct event_client *next = client->next; /* on_end frees one client, and it is this one */
-        if (!who_stays(events->admin, &client->exchange->caller, client->exchange->req)) {
-            end_stream(client);
-        } else if (!client->ended && client->waiting < WAITING_MAX) {
+        struct event_client *next = client->next;
+        if (!end_unless_stays(client) && !client->ended && client->waiting < WAITING_MAX) {
             send_bytes(client, comment, sizeof(comment) - 1);
         }
         client = next;
@@ -269,20 +294,6 @@ struct events *events_new(struct admin *admin)
         return NULL;
     }
     return events;
-}
-
-void events_end_session(struct events *events, const uint8_t digest[32])
-{
-    struct event_client *client = events->clients;
-
-    while (client != NULL) {
-        struct event_client *next = client->next;
-        const struct caller *caller = &client->exchange->caller;
-        if (caller->proof == PROOF_SESSION && memcmp(caller->digest, digest, 32) == 0) {
-            end_stream(client);
-        }
-        client = next;
-    }
 }
 
 void events_drain(struct events *events)

@@ -19,8 +19,8 @@ void events_writable(struct exchange *exchange);
 /* The request is over. */
 void events_end(struct exchange *exchange);
 
-/* Ends the streams of a session that was logged out. */
-void events_end_session(struct events *events, const uint8_t digest[32]);
+/* Looks again at who the streams are for, and ends those of whoever may not stay. */
+void events_review(struct events *events);
 
 /* Ends all streams, so that clients come back to the next generation. */
 void events_drain(struct events *events);

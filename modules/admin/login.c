@@ -24,7 +24,7 @@ static void send_session(struct weir_request *req, const struct caller *caller, 
     struct reply reply;
     size_t at = (size_t)snprintf(body, sizeof(body), "{\"author\":");
 
-    at = text_put_json(body, at, sizeof(body), text_of(caller->author));
+    at = text_put_json(body, at, sizeof(body), text_of(caller->who.name));
     at += (size_t)snprintf(body + at, sizeof(body) - at,
                            ",\"role\":\"%s\",\"csrf\":", who_role_word(caller->role));
     if (csrf != NULL) {
@@ -82,14 +82,15 @@ static void admit(struct exchange *exchange, const struct weir_caller *known, st
             session_find(admin->prepared->sessions, admin->ctx, &admin->limits, old);
         if (before != NULL) {
             session_end(before);
+            events_review(admin->events);
         }
     }
     struct session *session =
         session_new(admin->prepared->sessions, admin->ctx, &admin->limits, known, token);
     write_cookie(req, token, admin->limits.lifetime_ns / NS_PER_SECOND, cookie, sizeof(cookie));
     explicit_bzero(token, sizeof(token));
-    memcpy(caller.author, session->name, sizeof(caller.author));
-    weir_log(admin->ctx, WEIR_LOG_NOTICE, "%s logged in as %s from %.*s", caller.author,
+    caller.who = session->who;
+    weir_log(admin->ctx, WEIR_LOG_NOTICE, "%s logged in as %s from %.*s", caller.who.name,
              who_role_word(caller.role), (int)weir_request_peer(req).address.len,
              weir_request_peer(req).address.ptr);
     send_session(req, &caller, session->csrf, cookie);
@@ -210,7 +211,7 @@ static void log_out(struct exchange *exchange)
     write_cookie(exchange->req, "", 0, cookie, sizeof(cookie));
     if (exchange->caller.session != NULL) {
         session_end(exchange->caller.session);
-        events_end_session(exchange->admin->events, exchange->caller.digest);
+        events_review(exchange->admin->events);
     }
     reply_begin(&reply, exchange->req);
     reply_add(&reply, "Cache-Control", text_of("no-store"));

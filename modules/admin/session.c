@@ -16,10 +16,26 @@ static void digest_of(struct sessions *sessions, struct weir_context *ctx, struc
     weir_hmac_sha256(ctx, sessions->key, sizeof(sessions->key), token.ptr, token.len, out);
 }
 
+static void copy_text(char *out, size_t size, struct weir_str text)
+{
+    size_t len = text.len < size - 1 ? text.len : size - 1;
+    if (len > 0) {
+        memcpy(out, text.ptr, len);
+    }
+    out[len] = '\0';
+}
+
+void known_set(struct known *known, const struct weir_caller *caller)
+{
+    copy_text(known->name, sizeof(known->name), caller->author);
+    copy_text(known->token, sizeof(known->token), caller->token);
+    known->since = caller->since;
+}
+
 static bool is_living(const struct session *session, const struct session_limits *limits,
                       uint64_t now_ns)
 {
-    return session->name[0] != '\0' && now_ns - session->seen_ns < limits->idle_ns &&
+    return session->who.name[0] != '\0' && now_ns - session->seen_ns < limits->idle_ns &&
            now_ns - session->created_ns < limits->lifetime_ns;
 }
 
@@ -57,9 +73,7 @@ struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
     random_text(ctx, token);
     random_text(ctx, session->csrf);
     digest_of(sessions, ctx, text_of(token), session->digest);
-    size_t len = who->author.len < SESSION_NAME - 1 ? who->author.len : SESSION_NAME - 1;
-    memcpy(session->name, who->author.ptr, len);
-    session->since = who->since;
+    known_set(&session->who, who);
     session->created_ns = session->seen_ns = now_ns;
     return session;
 }
@@ -71,7 +85,7 @@ struct session *session_by_digest(struct sessions *sessions, struct weir_context
 
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
         struct session *session = &sessions->items[i];
-        if (session->name[0] != '\0' && memcmp(session->digest, digest, 32) == 0) {
+        if (session->who.name[0] != '\0' && memcmp(session->digest, digest, 32) == 0) {
             if (!is_living(session, limits, now_ns)) {
                 session_end(session);
                 return NULL;

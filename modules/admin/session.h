@@ -10,14 +10,23 @@
 
 #define SESSIONS_MAX   512
 #define SESSION_NAME   128
+#define SESSION_PROOF  32
 #define SESSION_COOKIE "weir_admin"
 #define SESSION_TOKEN  44 /* of the cookie: base64url of 32 bytes, NUL included */
 
+/* Somebody whom the core has recognised, for weir_control_auth_again. */
+struct known {
+    char name[SESSION_NAME];
+    char token[SESSION_PROOF]; /* name of the token he came by; empty: none */
+    uint64_t since;
+};
+
+void known_set(struct known *known, const struct weir_caller *caller);
+
 struct session {
     uint8_t digest[32];
-    char name[SESSION_NAME]; /* who; empty: the slot is free */
+    struct known who; /* without a name: the slot is free */
     char csrf[SESSION_TOKEN];
-    uint64_t since; /* of the user: another one now, and the session is not his */
     uint64_t created_ns, seen_ns;
 };
 

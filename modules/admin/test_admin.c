@@ -317,6 +317,20 @@ START_TEST(clients_that_go_are_not_answered)
 }
 END_TEST
 
+START_TEST(whoever_is_out_before_his_body_is_here_changes_nothing)
+{
+    begin("");
+    struct weir_request *req = with_token("POST", "/api/v1/explain");
+    weir_test_request_add(req, "Content-Length", "2");
+    weir_test_request_add(req, "Content-Type", "application/json");
+    ck_assert_int_eq(weir_test_handle_head(admin, req), WEIR_OK);
+    weir_test_person_set_token(host, "ann", "weir_other");
+    weir_test_handle_data(admin, req, "{}", 2, true);
+    ck_assert_uint_eq(weir_test_reply_of(req).status, 401);
+    ck_assert_uint_eq(weir_test_control_count(host), 0);
+}
+END_TEST
+
 START_TEST(callers_are_limited)
 {
     begin("request_limit = 5");
@@ -442,6 +456,30 @@ START_TEST(sessions_outlive_reloads_and_end_with_users)
 }
 END_TEST
 
+START_TEST(sessions_end_with_the_token_that_began_them)
+{
+    begin("");
+    ck_assert_uint_eq(log_in("{\"token\":\"weir_ann\"}"), 200);
+    weir_test_person_set_token(host, "ann", "weir_other");
+    ck_assert_uint_eq(send(with_cookie("GET", "/api/v1/session"), NULL), 401);
+    ck_assert_uint_eq(log_in("{\"name\":\"ann\",\"password\":\"secret\"}"), 200);
+    weir_test_person_set_token(host, "ann", NULL);
+    ck_assert_uint_eq(send(with_cookie("GET", "/api/v1/session"), NULL), 200);
+}
+END_TEST
+
+START_TEST(logging_in_again_ends_the_streams_of_the_session_before)
+{
+    begin("");
+    ck_assert_uint_eq(log_in("{\"token\":\"weir_ann\"}"), 200);
+    struct weir_request *events = with_cookie("GET", "/api/v1/events");
+    ck_assert_uint_eq(send(events, NULL), 200);
+    struct weir_request *req = with_cookie("POST", "/api/v1/session");
+    ck_assert_uint_eq(send(req, "{\"token\":\"weir_ann\"}"), 200);
+    ck_assert(weir_test_reply_of(events).ended);
+}
+END_TEST
+
 START_TEST(logging_out)
 {
     begin("");
@@ -544,9 +582,33 @@ START_TEST(streams_end_with_generation_session_and_user)
     ck_assert_uint_eq(send(req, NULL), 200);
     weir_test_advance(host, 300 * SECOND); /* an open page is not idle */
     ck_assert(!weir_test_reply_of(req).ended);
+    struct weir_request *by_token = listen_to_events(NULL);
     weir_test_person_set_role(host, "ann", WEIR_ROLE_NONE);
     weir_test_advance(host, 16 * SECOND);
     ck_assert(weir_test_reply_of(req).ended);
+    ck_assert(weir_test_reply_of(by_token).ended);
+}
+END_TEST
+
+START_TEST(whoever_is_out_hears_no_further_event)
+{
+    begin("");
+    weir_test_person(host, "eve", WEIR_ROLE_VIEWER, "weir_eve", NULL, NULL);
+    ck_assert_uint_eq(log_in("{\"token\":\"weir_ann\"}"), 200);
+    struct weir_request *session = with_cookie("GET", "/api/v1/events");
+    ck_assert_uint_eq(send(session, NULL), 200);
+    struct weir_request *token = listen_to_events(NULL), *eve = request("GET", "/api/v1/events");
+    weir_test_request_add(eve, "Authorization", "Bearer weir_eve");
+    ck_assert_uint_eq(send(eve, NULL), 200);
+    weir_test_event(host, 1, "change", "{\"id\":1}");
+    weir_test_person_set_token(host, "ann", NULL);
+    weir_test_event(host, 2, "change", "{\"id\":2}");
+    ck_assert(weir_test_reply_of(session).ended && weir_test_reply_of(token).ended);
+    ck_assert(says(session, "\"id\":1") && !says(session, "\"id\":2"));
+    ck_assert(says(token, "\"id\":1") && !says(token, "\"id\":2"));
+    ck_assert(says(eve, "\"id\":2") && !weir_test_reply_of(eve).ended);
+    weir_test_client_gone(admin, eve);
+    ck_assert_uint_eq(weir_test_subscription_count(host), 0);
 }
 END_TEST
 
@@ -564,16 +626,20 @@ Suite *module_suite(void)
     tcase_add_test(tests, calls_and_answers_pass);
     tcase_add_test(tests, bodies_are_small_json);
     tcase_add_test(tests, clients_that_go_are_not_answered);
+    tcase_add_test(tests, whoever_is_out_before_his_body_is_here_changes_nothing);
     tcase_add_test(tests, callers_are_limited);
     tcase_add_test(tests, peers_of_unix_sockets);
     tcase_add_test(tests, passwords_tokens_and_links_log_in);
     tcase_add_test(tests, writes_of_a_session_want_its_token);
     tcase_add_test(tests, sessions_outlive_reloads_and_end_with_users);
+    tcase_add_test(tests, sessions_end_with_the_token_that_began_them);
+    tcase_add_test(tests, logging_in_again_ends_the_streams_of_the_session_before);
     tcase_add_test(tests, logging_out);
     tcase_add_test(tests, failed_logins_are_slowed_down);
     tcase_add_test(tests, events_are_streamed);
     tcase_add_test(tests, slow_listeners_are_cut_off);
     tcase_add_test(tests, streams_end_with_generation_session_and_user);
+    tcase_add_test(tests, whoever_is_out_hears_no_further_event);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, parts_tests());
     return suite;

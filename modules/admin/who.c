@@ -8,12 +8,9 @@
 
 static void set_caller(struct caller *caller, enum proof proof, const struct weir_caller *known)
 {
-    size_t len = known->author.len < sizeof(caller->author) - 1 ? known->author.len
-                                                                : sizeof(caller->author) - 1;
     caller->proof = proof;
     caller->role = known->role;
-    memcpy(caller->author, known->author.ptr, len);
-    caller->author[len] = '\0';
+    known_set(&caller->who, known);
 }
 
 /* The token of `Authorization: Bearer TOKEN`; empty: another scheme. */
@@ -26,28 +23,32 @@ static struct weir_str bearer_token(struct weir_str field)
     return text_trim((struct weir_str){field.ptr + 7, field.len - 7});
 }
 
-/* Whether the session's user is there, and the same still: not one who was added again, or whose password
- * was changed since. */
-static bool is_his(struct admin *admin, const struct session *session, struct weir_caller *known)
+/* Whether he is there, and the same still: not one who was added again, or whose password was changed
+ * since, or whose token is none any more. */
+static bool is_still(struct admin *admin, const struct known *who, struct weir_caller *now)
 {
-    return weir_control_auth_user(admin->ctx, text_of(session->name), known) &&
-           known->role != WEIR_ROLE_NONE && known->since == session->since;
+    struct weir_caller before = {
+        .size = sizeof(before),
+        .author = text_of(who->name),
+        .since = who->since,
+        .token = text_of(who->token),
+    };
+    return weir_control_auth_again(admin->ctx, &before, now) && now->role != WEIR_ROLE_NONE;
 }
 
-static void identify_session(struct admin *admin, struct weir_str cookie, struct caller *caller)
+/* NULL, or a session that has ended with what it was begun by: nobody. */
+static void enter_session(struct admin *admin, struct session *session, struct caller *caller)
 {
-    struct weir_caller known = {.size = sizeof(known)};
-    struct session *session =
-        session_find(admin->prepared->sessions, admin->ctx, &admin->limits, cookie);
+    struct weir_caller now = {.size = sizeof(now)};
 
     if (session == NULL) {
         return;
     }
-    if (!is_his(admin, session, &known)) {
+    if (!is_still(admin, &session->who, &now)) {
         session_end(session);
         return;
     }
-    set_caller(caller, PROOF_SESSION, &known);
+    set_caller(caller, PROOF_SESSION, &now);
     caller->session = session;
     memcpy(caller->digest, session->digest, sizeof(caller->digest));
 }
@@ -66,7 +67,9 @@ void who_identify(struct admin *admin, const struct weir_request *req, struct ca
         return;
     }
     if (check_cookie(req, SESSION_COOKIE, &value)) {
-        identify_session(admin, value, caller);
+        enter_session(admin,
+                      session_find(admin->prepared->sessions, admin->ctx, &admin->limits, value),
+                      caller);
         if (caller->proof != PROOF_NONE) {
             return;
         }
@@ -121,7 +124,7 @@ bool who_enter(struct exchange *exchange)
 
     who_identify(admin, req, caller);
     bool known = caller->proof != PROOF_NONE;
-    struct weir_str bucket = known ? text_of(caller->author) : weir_request_peer(req).address;
+    struct weir_str bucket = known ? text_of(caller->who.name) : weir_request_peer(req).address;
     if (!throttle_take(admin->prepared->throttle, admin->ctx, bucket,
                        (double)admin->conf->request_limit)) {
         reply_problem_with(
@@ -137,22 +140,24 @@ bool who_enter(struct exchange *exchange)
     return caller->proof != PROOF_SESSION || check_page(exchange);
 }
 
-bool who_stays(struct admin *admin, struct caller *caller, const struct weir_request *req)
+bool who_stays(struct admin *admin, struct caller *caller)
 {
-    struct weir_caller known = {.size = sizeof(known)};
-    struct weir_str value;
+    struct weir_caller now = {.size = sizeof(now)};
+    struct caller before = *caller;
 
-    switch (caller->proof) {
-    case PROOF_TOKEN:
-        return weir_request_header(req, "Authorization", &value) &&
-               weir_control_auth_token(admin->ctx, bearer_token(value), &known);
-    case PROOF_SESSION: {
-        struct session *session = session_by_digest(admin->prepared->sessions, admin->ctx,
-                                                    &admin->limits, caller->digest);
-        return session != NULL && is_his(admin, session, &known);
+    if (before.proof == PROOF_PEER) {
+        return true;
     }
-    default: return caller->proof == PROOF_PEER;
+    *caller = (struct caller){.proof = PROOF_NONE};
+    if (before.proof == PROOF_SESSION) {
+        enter_session(
+            admin,
+            session_by_digest(admin->prepared->sessions, admin->ctx, &admin->limits, before.digest),
+            caller);
+    } else if (before.proof == PROOF_TOKEN && is_still(admin, &before.who, &now)) {
+        set_caller(caller, PROOF_TOKEN, &now);
     }
+    return caller->proof != PROOF_NONE;
 }
 
 const char *who_role_word(enum weir_role role)

@@ -15,8 +15,9 @@ void who_identify(struct admin *admin, const struct weir_request *req, struct ca
  * answered (401, 403, 429). */
 bool who_enter(struct exchange *exchange);
 
-/* Whether somebody who came in may stay: sessions end, users and tokens go. */
-bool who_stays(struct admin *admin, struct caller *caller, const struct weir_request *req);
+/* Whether somebody who came in may stay, and as what: sessions end, users and tokens go. The one place that
+ * says so, for whatever outlasts the turn in which he came. */
+bool who_stays(struct admin *admin, struct caller *caller);
 
 /* 401 */
 void who_unknown(struct weir_request *req);

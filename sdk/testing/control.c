@@ -4,6 +4,7 @@
  */
 #include "fake.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* An answer that a test has scripted for a method and a path. */
@@ -34,6 +35,7 @@ struct weir_subscription {
 struct fake_person {
     struct fake_person *next;
     char *author, *token, *password, *link; /* NULL: has none */
+    char token_name[16];
     enum weir_role role;
 };
 
@@ -263,6 +265,14 @@ void weir_test_event(struct weir_test *host, uint64_t id, const char *name, cons
 
 /* ---- people ---- */
 
+/* No two tokens have one name. */
+static void name_token(struct fake_person *person, const char *token)
+{
+    static unsigned number;
+    person->token = token != NULL ? fake_str_copy(token) : NULL;
+    snprintf(person->token_name, sizeof(person->token_name), "%u", ++number);
+}
+
 void weir_test_person(struct weir_test *host, const char *author, enum weir_role role,
                       const char *token, const char *password, const char *link)
 {
@@ -271,7 +281,7 @@ void weir_test_person(struct weir_test *host, const char *author, enum weir_role
 
     person->author = fake_str_copy(author);
     person->role = role;
-    person->token = token != NULL ? fake_str_copy(token) : NULL;
+    name_token(person, token);
     person->password = password != NULL ? fake_str_copy(password) : NULL;
     person->link = link != NULL ? fake_str_copy(link) : NULL;
     person->next = control->people;
@@ -283,6 +293,16 @@ void weir_test_person_set_role(struct weir_test *host, const char *author, enum 
     for (struct fake_person *p = control_of(host)->people; p != NULL; p = p->next) {
         if (strcmp(p->author, author) == 0) {
             p->role = role;
+        }
+    }
+}
+
+void weir_test_person_set_token(struct weir_test *host, const char *author, const char *token)
+{
+    for (struct fake_person *p = control_of(host)->people; p != NULL; p = p->next) {
+        if (strcmp(p->author, author) == 0) {
+            free(p->token);
+            name_token(p, token);
         }
     }
 }
@@ -304,17 +324,41 @@ bool fake_control_auth_token(struct weir_context *ctx, struct weir_str token,
     while (p != NULL && !str_is(token, p->token)) {
         p = p->next;
     }
-    return recognise(p, out);
+    if (!recognise(p, out)) {
+        return false;
+    }
+    out->token = fake_str(p->token_name);
+    return true;
 }
 
-bool fake_control_auth_user(struct weir_context *ctx, struct weir_str author,
-                            struct weir_caller *out)
+static const struct fake_person *find_person(struct weir_context *ctx, struct weir_str author)
 {
     const struct fake_person *p = control_of(fake_context(ctx)->host)->people;
     while (p != NULL && !str_is(author, p->author)) {
         p = p->next;
     }
-    return recognise(p, out);
+    return p;
+}
+
+bool fake_control_auth_user(struct weir_context *ctx, struct weir_str author,
+                            struct weir_caller *out)
+{
+    return recognise(find_person(ctx, author), out);
+}
+
+bool fake_control_auth_again(struct weir_context *ctx, const struct weir_caller *before,
+                             struct weir_caller *out)
+{
+    const struct fake_person *p = find_person(ctx, before->author);
+    bool by_token = before->token.len > 0;
+
+    if (p == NULL || before->since != 0 ||
+        (by_token && (p->token == NULL || !str_is(before->token, p->token_name))) ||
+        !recognise(p, out)) {
+        return false;
+    }
+    out->token = by_token ? fake_str(p->token_name) : (struct weir_str){NULL, 0};
+    return true;
 }
 
 bool fake_control_auth_link(struct weir_context *ctx, struct weir_str link, struct weir_caller *out)

@@ -462,6 +462,8 @@ bool fake_control_auth_token(struct weir_context *ctx, struct weir_str token,
                              struct weir_caller *out);
 bool fake_control_auth_user(struct weir_context *ctx, struct weir_str author,
                             struct weir_caller *out);
+bool fake_control_auth_again(struct weir_context *ctx, const struct weir_caller *before,
+                             struct weir_caller *out);
 bool fake_control_auth_link(struct weir_context *ctx, struct weir_str link,
                             struct weir_caller *out);
 bool fake_control_auth_peer(struct weir_context *ctx, const struct weir_request *req,

@@ -195,4 +195,5 @@ const struct weir_host fake_services = {
     .stats_visit = fake_stats_visit,
     .reason_name = fake_reason_name,
     .state_dir = service_state_dir,
+    .control_auth_again = fake_control_auth_again,
 };

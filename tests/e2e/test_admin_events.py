@@ -104,6 +104,102 @@ def test_streams_end_with_the_session(weir):
     assert somebody.get("/api/v1/events").status == 401
 
 
+def ends_without(stream, journal):
+    """The stream ends, and does not tell of the change that ended it."""
+    for _, kind, data in stream:
+        assert kind != "change" or data["id"] != journal
+
+
+def log_in(weir, **how):
+    somebody = admin.browser(weir, False)
+    assert somebody.log_in(**how).status == 200
+    return somebody
+
+
+def by_token(weir, token):
+    return admin.events(weir, fields=[("Authorization", f"Bearer {token}")])
+
+
+def by_session(weir, somebody):
+    return admin.events(weir, fields=[("Cookie", somebody.cookie)])
+
+
+def add_user(weir, name):
+    """A user; and a token of his, and its name."""
+    root = admin.browser(weir)
+    made = root.post("/api/v1/users", {"name": name, "role": "viewer", "password": "long enough"})
+    assert made.status == 201, made.text
+    token = root.post(f"/api/v1/users/{name}/token", {}).json
+    return token["token"], token["id"]
+
+
+def end_authority(weir, how, token_id):
+    root, ann = admin.browser(weir), "/api/v1/users/ann"
+    response = {"removed": lambda: root.delete(ann),
+                "password": lambda: root.patch(ann, {"password": "another one"}),
+                "revoked": lambda: root.delete(f"{ann}/tokens/{token_id}")}[how]()
+    assert response.status in (200, 204), response.text
+    return int(response.headers.get("Weir-Journal"))
+
+
+@pytest.mark.parametrize("how, what_ends", [
+    ("removed", {"token", "its session", "password"}),
+    ("password", {"token", "its session", "password"}),
+    ("revoked", {"token", "its session"}),
+])
+def test_streams_end_with_the_authority_of_who_listens(weir, how, what_ends):
+    token, token_id = add_user(weir, "ann")
+    eve, _ = add_user(weir, "eve")
+    streams = {
+        "token": by_token(weir, token),
+        "its session": by_session(weir, log_in(weir, token=token)),
+        "password": by_session(weir, log_in(weir, name="ann", password="long enough")),
+        "eve": by_token(weir, eve),
+        "eve's session": by_session(weir, log_in(weir, token=eve)),
+        "root": admin.events(weir),
+    }
+    for stream in streams.values():
+        stream.until("statistics")
+    journal = end_authority(weir, how, token_id)
+    for name, stream in streams.items():
+        if name in what_ends:
+            ends_without(stream, journal)
+        else:
+            stream.until("change", lambda data: data["id"] == journal)
+            stream.until("statistics")
+        stream.client.close()
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_streams_end_with_the_administrators_token(start_weir, tmp_path, method):
+    socket = tmp_path / "admin.sock"
+    weir = start_weir(admin.one_pool({"a": "http://127.0.0.1:1"},
+                                     bind=f'"127.0.0.1:@admin@", "unix:{socket}"'))
+    eve, _ = add_user(weir, "eve")
+    mine = [admin.events(weir), by_session(weir, log_in(weir, token=admin.token(weir)))]
+    others = [by_token(weir, eve), admin.Events(str(socket), [])]
+    for stream in mine + others:
+        stream.until("statistics")
+    response = admin.browser(weir).call(method, "/api/v1/admin-token")
+    assert response.status in (201, 204)
+    journal = int(response.headers.get("Weir-Journal"))
+    for stream in mine:
+        ends_without(stream, journal)
+    for stream in others:
+        stream.until("change", lambda data: data["id"] == journal)
+        stream.until("statistics")
+        stream.client.close()
+
+
+def test_streams_and_sessions_end_when_their_token_runs_out(weir):
+    add_user(weir, "ann")
+    made = admin.browser(weir).post("/api/v1/users/ann/token", {"ttl": "4s"})
+    somebody = log_in(weir, token=made.json["token"])
+    for stream in by_token(weir, made.json["token"]), by_session(weir, somebody):
+        ends_without(stream, None)
+    assert somebody.get("/api/v1/session").status == 401
+
+
 def test_slow_clients_hold_little(weir):
     memory = weir.memory_kib()
     slow = [admin.events(weir, receive_buffer=4096) for _ in range(20)]

@@ -243,6 +243,22 @@ def test_a_removed_user_is_out(weir):
     assert_problem(ann.get("/api/v1/session"), 401)
 
 
+def test_a_session_ends_with_the_token_that_began_it(weir):
+    """And one that a password or another token began goes on."""
+    root = admin.browser(weir)
+    add_user(weir)
+    first, second = (root.post("/api/v1/users/ann/token", {}).json for _ in range(2))
+    sessions = [admin.browser(weir, False) for _ in range(3)]
+    for session, how in zip(sessions, ({"token": first["token"]}, {"token": second["token"]},
+                                       {"name": "ann", "password": "correct horse battery"})):
+        assert session.log_in(**how).status == 200
+    assert root.delete(f"/api/v1/users/ann/tokens/{first['id']}").status == 204
+    assert not knows(weir, first["token"]) and knows(weir, second["token"])
+    assert_problem(sessions[0].get("/api/v1/session"), 401)
+    for session in sessions[1:]:
+        assert session.get("/api/v1/session").status == 200
+
+
 # ---- other pages ----
 
 def test_a_new_password_ends_sessions(weir):

@@ -29,6 +29,8 @@ struct weir_caller {
     /** When the user was added or got another password, in ms since 1970; 0: not known. A session that was
      * begun under another number is not this user's any more. */
     uint64_t since;
+    /** Name of the user's token by which he came, which is no secret; empty: not by one. Since 1.4. */
+    struct weir_str token;
 };
 
 /** One operation, as REST writes it. The host copies what it keeps. */
@@ -145,6 +147,17 @@ static inline bool weir_control_auth_user(struct weir_context *ctx, struct weir_
                                           struct weir_caller *out)
 {
     return ctx->host->control_auth_user(ctx, author, out);
+}
+
+/** Whether somebody who was recognised by token, password or link still is who he was, and what he may do
+ * now: for whatever lasts, sessions and streams. What counts of `before` is `author`, `since` and `token`.
+ * false: he has gone or got another password, or the token was taken back or has run out; `*out` is
+ * untouched. Since 1.4. */
+static inline bool weir_control_auth_again(struct weir_context *ctx,
+                                           const struct weir_caller *before,
+                                           struct weir_caller *out)
+{
+    return ctx->host->control_auth_again(ctx, before, out);
 }
 
 /** Who is at the other end of a Unix socket: root and the process's own user are admin. false: somebody

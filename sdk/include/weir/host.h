@@ -227,6 +227,8 @@ struct weir_host {
 
     /* since 1.4 */
     bool (*check_file)(struct weir_check *check, const struct weir_str *path);
+    bool (*control_auth_again)(struct weir_context *ctx, const struct weir_caller *before,
+                               struct weir_caller *out);
 };
 
 /* ---- services of an instance ---- */

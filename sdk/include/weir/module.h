@@ -22,7 +22,7 @@
  *                    sessions (weir_stats_row)
  *   1.4  2026-11-29  options that may not be empty (WEIR_OPTION_NOT_EMPTY); filters tell a dry run what
  *                    they would do (explain); weir_check_file; log_dropped and what became of reloads
- *                    (weir_stats_row)
+ *                    (weir_stats_row); weir_control_auth_again, token (weir_caller)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

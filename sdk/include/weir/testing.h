@@ -483,6 +483,8 @@ void weir_test_person(struct weir_test *host, const char *author, enum weir_role
                       const char *token, const char *password, const char *link);
 /** WEIR_ROLE_NONE: is gone. */
 void weir_test_person_set_role(struct weir_test *host, const char *author, enum weir_role role);
+/** Another token instead of the one that there is; NULL: none. */
+void weir_test_person_set_token(struct weir_test *host, const char *author, const char *token);
 
 /** A row for weir_stats_visit, after those before it. Copied, but not what it points to. Reasons are 1
  * connect_refused, 2 response_timeout, 3 client_gone. */

@@ -34,7 +34,7 @@ static void put_user(struct users *users, const char *name, const char *role, cJ
 START_TEST(tokens)
 {
     struct users *users = users_new();
-    struct weir_caller caller = {.size = sizeof(caller)};
+    struct weir_caller caller = {.size = sizeof(caller)}, again = {.size = sizeof(again)};
     cJSON *kept = NULL, *old = NULL;
     char *token = users_token_new(&kept, 0);
     char *expired = users_token_new(&old, 1000);
@@ -48,6 +48,8 @@ START_TEST(tokens)
     ck_assert(users_by_token(users, str_from(token), &caller));
     ck_assert_int_eq(caller.role, WEIR_ROLE_OPERATOR);
     ck_assert(str_equal(caller.author, STR("ann")));
+    ck_assert_uint_gt(caller.token.len, 0);
+    ck_assert(users_again(users, &caller, &again));
     ck_assert(!users_by_token(users, str_from(expired), &caller));
     ck_assert(!users_by_token(users, STR(""), &caller));
     ck_assert(!users_by_token(users, STR("weir_"), &caller));
@@ -60,6 +62,40 @@ START_TEST(tokens)
     free(token);
     free(expired);
     users_free(&users);
+}
+END_TEST
+
+START_TEST(whoever_was_recognised_is_looked_at_again)
+{
+    static const char ann[] = "{\"role\":\"viewer\",\"since\":%s,\"tokens\":["
+                              "{\"id\":\"aa\",\"sha256\":\"\",\"expires_at\":null},"
+                              "{\"id\":\"bb\",\"sha256\":\"\",\"expires_at\":%s}]}";
+    static const struct {
+        const char *name, *token, *since, *expires;
+        uint64_t was;
+        bool good;
+    } rows[] = {
+        {"ann", "", "5", "1", 5, true},          {"ann", "aa", "5", "1", 5, true},
+        {"ann", "bb", "5", "9e15", 5, true},     {"ann", "bb", "5", "1", 5, false},
+        {"ann", "cc", "5", "1", 5, false},       {"ann", "", "6", "1", 5, false},
+        {"ann", "aa", "6", "1", 5, false},       {"bob", "", "5", "1", 5, false},
+        {"admin.token", "", "5", "1", 0, false},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct users *users = users_new();
+        struct weir_caller before = {.size = sizeof(before),
+                                     .author = str_from(rows[i].name),
+                                     .since = rows[i].was,
+                                     .token = str_from(rows[i].token)};
+        struct weir_caller now = {.size = sizeof(now)};
+        char *text = base_printf(ann, rows[i].since, rows[i].expires);
+        users_load(users, "ann", text);
+        ck_assert_msg(users_again(users, &before, &now) == rows[i].good, "row %zu", i);
+        ck_assert_int_eq(now.role, rows[i].good ? WEIR_ROLE_VIEWER : WEIR_ROLE_NONE);
+        ck_assert(!rows[i].good || str_equal(now.token, before.token));
+        free(text);
+        users_free(&users);
+    }
 }
 END_TEST
 
@@ -100,6 +136,7 @@ static Suite *users_suite(void)
     TCase *tcase = tcase_create("users");
     tcase_add_test(tcase, passwords);
     tcase_add_test(tcase, tokens);
+    tcase_add_test(tcase, whoever_was_recognised_is_looked_at_again);
     tcase_add_test(tcase, removed_ones_are_kept_for_their_entry);
     suite_add_tcase(suite, tcase);
     return suite;
