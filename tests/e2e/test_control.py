@@ -117,7 +117,7 @@ def test_who_comes_back_still_has_his_requests(start_weir, http_server, how):
     visitors[0].start()
     wait_for(lambda: a.active == 1, "the request to be there")
     if how == "members":
-        assert root.delete(f"{SERVERS}/a?now=1").status in (202, 204)
+        assert root.delete(f"{SERVERS}/a?now=1&force=1").status in (202, 204)
         assert ids(root) == ["b"]
         assert root.post(SERVERS, {"url": a.url, "id": "a", "max_connections": 1}).status == 201
     else:
