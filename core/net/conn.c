@@ -245,12 +245,6 @@ static void on_resume(struct task *task)
 
 /* ---- opening ---- */
 
-static void on_freed(struct freed *freed)
-{
-    struct conn *conn = container_of(freed, struct conn, freed);
-    conn_pool_give(conn->loop->conns, conn);
-}
-
 /* A connection around `fd`, which it owns from here on; not yet watched. */
 static struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *owner)
 {
@@ -582,62 +576,6 @@ void conn_shutdown(struct conn *conn)
     } else if (!conn->write_failed) {
         send_fin(conn);
     }
-}
-
-/* The socket's end, which is most of what closing costs. */
-static void close_socket(struct conn *c)
-{
-    struct conn_pool *pool = c->loop->conns;
-
-    c->fd = event_get_fd(&c->event);
-    if (c->tls != NULL && !c->opening && !c->shutdown_sent && !c->write_failed &&
-        conn_waiting(c) == 0) {
-        conn_tls_shutdown(c);
-    }
-    event_del(&c->event);
-    close(c->fd);
-    c->fd = -1;
-    if (c->tls != NULL) {
-        conn_tls_free(c);
-    }
-    buffer_release(pool, &c->in);
-    buffer_release(pool, &c->out);
-    task_cancel(&c->resume); /* before `freed` takes its place */
-    list_remove(&c->doubt);
-    loop_free_later(c->loop, &c->freed, on_freed);
-}
-
-void conn_close(struct conn **conn, bool reset)
-{
-    struct conn *c = *conn;
-    struct conn_pool *pool = c->loop->conns;
-
-    ASSERT(c->magic == CONN_MAGIC && c->fd != -1);
-    *conn = NULL;
-    if (reset) {
-        struct linger linger = {.l_onoff = 1, .l_linger = 0};
-        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
-        c->write_failed = true; /* no close_notify either */
-    }
-    if (list_empty(&pool->closing) && conn_pool_may_close(pool)) {
-        close_socket(c);
-        return;
-    }
-    c->fd = -1;
-    task_cancel(&c->resume);
-    list_remove(&c->doubt);
-    list_push_back(&pool->closing, &c->doubt);
-    task_queue(c->loop, &pool->close_task);
-}
-
-bool conn_close_waiting(struct loop *loop)
-{
-    struct list *link = list_pop_front(&loop->conns->closing);
-
-    if (link != NULL) {
-        close_socket(container_of(link, struct conn, doubt));
-    }
-    return link != NULL;
 }
 
 bool conn_is_broken(struct conn *conn)

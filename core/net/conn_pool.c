@@ -66,31 +66,6 @@ static void sweep(struct timer *timer)
     }
 }
 
-/* ---- closing ---- */
-
-bool conn_pool_may_close(struct conn_pool *pool)
-{
-    if (pool->closes_turn != pool->loop->turn) {
-        pool->closes_turn = pool->loop->turn;
-        pool->closes = 0;
-    }
-    return pool->closes++ < CLOSES_A_TURN;
-}
-
-/* The end of a turn: those that had to wait, oldest first. */
-static void close_some(struct task *task)
-{
-    struct conn_pool *pool = container_of(task, struct conn_pool, close_task);
-
-    while (!list_empty(&pool->closing)) {
-        if (!conn_pool_may_close(pool)) {
-            task_queue(pool->loop, &pool->close_task);
-            return;
-        }
-        conn_close_waiting(pool->loop);
-    }
-}
-
 struct conn_pool *conn_pool_new(struct loop *loop)
 {
     struct conn_pool *pool = calloc(1, sizeof(*pool));
@@ -102,7 +77,7 @@ struct conn_pool *conn_pool_new(struct loop *loop)
     list_init(&pool->free_conns);
     list_init(&pool->doubts);
     list_init(&pool->closing);
-    pool->close_task.fn = close_some;
+    pool->close_task.fn = conn_close_some;
     list_init(&pool->lingering);
     pool->lingering_most = conn_linger_most();
     pool->linger_most_ns = CONN_LINGER_MOST_NS;

@@ -57,12 +57,14 @@ struct conn_pool *conn_pool_new(struct loop *loop);
 void conn_pool_close_lingering(struct conn_pool *pool);
 void conn_pool_free(struct conn_pool **pool);
 
-/* Counts a socket that is closed in this turn. false: there were enough, let it wait in `closing`. */
-bool conn_pool_may_close(struct conn_pool *pool);
-
 /* A zeroed struct; NULL: no memory. */
 struct conn *conn_pool_take(struct conn_pool *pool);
 void conn_pool_give(struct conn_pool *pool, struct conn *conn);
+
+/* ---- conn_close.c ---- */
+
+/* The end of a turn: closes those that had to wait, oldest first. */
+void conn_close_some(struct task *task);
 
 /* ---- conn_buffer.c ---- */
 

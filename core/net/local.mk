@@ -6,6 +6,7 @@ core_libcore_a_SOURCES += \
     core/net/conn.c \
     core/net/conn.h \
     core/net/conn_buffer.c \
+    core/net/conn_close.c \
     core/net/conn_linger.c \
     core/net/conn_pool.c \
     core/net/conn_pool.h \
