@@ -197,14 +197,16 @@ def test_a_reader_that_comes_back(make_weir, http_server, tmp_path):
     weir.wait_log(r"warning log: [^\n]*access.fifo takes nothing \(its reader")
     browser = admin.browser(weir)
     logs = {log["log"]: log for log in browser.get("/api/v1/status").json["logs"]}
-    assert logs[str(fifo)]["stuck"] and logs[str(fifo)]["dropped"] == dropped
+    # The lines of the two that ask may be dropped as well.
+    known = logs[str(fifo)]["dropped"]
+    assert logs[str(fifo)]["stuck"] and dropped <= known <= dropped + 1
     assert logs[str(fifo)]["waiting"] > 1 << 20
     assert not logs["stderr"]["stuck"]
 
-    text = read_all(reader, lambda text: text.count(b"\n") >= requests - dropped)
+    text = read_all(reader, lambda text: text.count(b"\n") >= requests - known)
     seen = [json.loads(line) for line in whole_lines(text)]
     told = weir.wait_log(r"access.fifo takes lines again, after [0-9.]+ s; (\d+) were dropped")
-    assert int(told.group(1)) == dropped
+    assert known <= int(told.group(1)) <= known + 1
     numbers = [int(entry["target"][1:].partition("?")[0]) for entry in seen
                if entry["target"] != "/metrics" and not entry["target"].startswith("/api")]
     assert numbers == sorted(numbers) and numbers[:500] == list(range(500))
