@@ -2,8 +2,8 @@
 /*
  * Tokens of the configuration language. Private to core/conf.
  */
-#ifndef CONF_LEX_H
-#define CONF_LEX_H
+#ifndef CONF_CONF_LEX_H
+#define CONF_CONF_LEX_H
 
 #include <limits.h>
 

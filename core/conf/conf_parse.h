@@ -2,8 +2,8 @@
 /*
  * From tokens to the tree. Private to core/conf.
  */
-#ifndef CONF_PARSE_H
-#define CONF_PARSE_H
+#ifndef CONF_CONF_PARSE_H
+#define CONF_CONF_PARSE_H
 
 #include "conf/conf.h"
 #include "conf/conf_lex.h"

@@ -2,8 +2,8 @@
 /*
  * Paths in a configuration. Private to core/conf.
  */
-#ifndef CONF_PATH_H
-#define CONF_PATH_H
+#ifndef CONF_CONF_PATH_H
+#define CONF_CONF_PATH_H
 
 #include "base/arena.h"
 

@@ -2,8 +2,8 @@
 /*
  * Where fields were set. Private to core/conf but for what conf.h shows.
  */
-#ifndef CONF_PLACES_H
-#define CONF_PLACES_H
+#ifndef CONF_CONF_PLACES_H
+#define CONF_CONF_PLACES_H
 
 #include "conf/conf.h"
 

@@ -2,8 +2,8 @@
 /*
  * From values as written to fields. Private to core/conf.
  */
-#ifndef CONF_VALUE_H
-#define CONF_VALUE_H
+#ifndef CONF_CONF_VALUE_H
+#define CONF_CONF_VALUE_H
 
 #include "conf/conf.h"
 

@@ -15,13 +15,13 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/control_state.h"
-#include "control/sdk_stats.h"
+#include "control/api/sdk_stats.h"
 #include "control/try_start.h"
 #include "module/host.h"
-#include "proxy/descriptors.h"
-#include "proxy/discovery.h"
-#include "proxy/recovery.h"
-#include "proxy/stream.h"
+#include "proxy/downstream/descriptors.h"
+#include "proxy/upstream/discovery.h"
+#include "proxy/pool/recovery.h"
+#include "proxy/stream/stream.h"
 
 /* A folder that root makes for the user that it becomes; once. */
 static void want_folder(struct control *control, struct weir_str path)

@@ -10,8 +10,8 @@
 #include "control/apply.h"
 #include "control/plane.h"
 #include "control/privileges.h"
-#include "proxy/names.h"
-#include "proxy/probe.h"
+#include "proxy/upstream/names.h"
+#include "proxy/upstream/probe.h"
 
 struct control {
     const char *path;

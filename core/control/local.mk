@@ -1,70 +1,27 @@
 # SPDX-License-Identifier: MIT
-# Sources of core/control, headers too (they go into the release): one line a file, sorted.
+# The rooms of core/control, lowest first, and the sources on top of them, headers too: one line a file, sorted.
+include core/control/api/local.mk
+include core/control/change/local.mk
+
 core_libcore_a_SOURCES += \
     core/control/admin_token.c \
     core/control/admin_token.h \
     core/control/apply.c \
     core/control/apply.h \
-    core/control/arguments.c \
-    core/control/arguments.h \
-    core/control/change.c \
-    core/control/change.h \
-    core/control/command.h \
-    core/control/commands.c \
-    core/control/config.c \
-    core/control/config_text.c \
-    core/control/config_text.h \
     core/control/control.c \
     core/control/control.h \
     core/control/control_state.h \
-    core/control/drain.h \
-    core/control/events.c \
-    core/control/events.h \
-    core/control/explain.c \
-    core/control/explain.h \
-    core/control/explain_answer.c \
-    core/control/export.c \
-    core/control/history.c \
-    core/control/history.h \
-    core/control/history_json.c \
-    core/control/history_series.h \
-    core/control/jobs.c \
-    core/control/jobs.h \
-    core/control/journal.c \
-    core/control/journal.h \
-    core/control/json.c \
-    core/control/json.h \
     core/control/leaving.c \
-    core/control/openapi.c \
-    core/control/operation.c \
-    core/control/operation.h \
-    core/control/overlay.c \
-    core/control/overlay.h \
     core/control/password.c \
     core/control/plane.c \
     core/control/plane.h \
     core/control/privileges.c \
     core/control/privileges.h \
-    core/control/read.c \
     core/control/report.c \
     core/control/report.h \
-    core/control/schemas.c \
-    core/control/sdk_stats.c \
-    core/control/sdk_stats.h \
-    core/control/services.c \
-    core/control/services.h \
-    core/control/show.c \
-    core/control/show.h \
     core/control/stopping.c \
-    core/control/store.c \
-    core/control/store.h \
     core/control/takeover.c \
     core/control/try_start.c \
     core/control/try_start.h \
-    core/control/undo.h \
     core/control/users.c \
-    core/control/users.h \
-    core/control/write_admin_token.c \
-    core/control/write_journal.c \
-    core/control/write_server.c \
-    core/control/write_users.c
+    core/control/users.h

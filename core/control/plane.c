@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "control/change.h"
-#include "control/drain.h"
-#include "control/services.h"
-#include "control/undo.h"
+#include "control/change/change.h"
+#include "control/change/drain.h"
+#include "control/api/services.h"
+#include "control/change/undo.h"
 #include "control/users.h"
 
 static void tick(struct timer *timer);

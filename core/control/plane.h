@@ -9,9 +9,9 @@
 #include <cjson/cJSON.h>
 
 #include "base/mistakes.h"
-#include "control/events.h"
-#include "control/history.h"
-#include "control/operation.h"
+#include "control/api/events.h"
+#include "control/api/history.h"
+#include "control/api/operation.h"
 #include "proxy/worker.h"
 
 struct journal;

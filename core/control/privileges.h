@@ -8,7 +8,7 @@
 #ifndef CONTROL_PRIVILEGES_H
 #define CONTROL_PRIVILEGES_H
 
-#include "proxy/settings.h"
+#include "proxy/plan/settings.h"
 
 /* Folders that Weir makes where they are missing, absolute paths. */
 struct privileges_folders {

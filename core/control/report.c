@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "proxy/client.h"
+#include "proxy/downstream/downstream.h"
 
 static void write_line(const char *kind, const char *name, const struct traffic *t,
                        const char *rest)

@@ -11,8 +11,8 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/report.h"
-#include "proxy/discovery.h"
-#include "proxy/recovery.h"
+#include "proxy/upstream/discovery.h"
+#include "proxy/pool/recovery.h"
 
 /* ---- stopping ---- */
 

@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "control/overlay.h"
-#include "proxy/descriptors.h"
-#include "proxy/discovery.h"
-#include "proxy/recovery.h"
-#include "proxy/stream.h"
+#include "control/change/overlay.h"
+#include "proxy/downstream/descriptors.h"
+#include "proxy/upstream/discovery.h"
+#include "proxy/pool/recovery.h"
+#include "proxy/stream/stream.h"
 
 #ifdef HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>

@@ -14,7 +14,7 @@
 #include <weir/control.h>
 
 #include "control/admin_token.h"
-#include "control/store.h"
+#include "control/change/store.h"
 
 struct users;
 

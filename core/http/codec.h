@@ -164,12 +164,12 @@ struct up_events {
 
 /* ---- what both speak about ---- */
 
-struct h1_server_conf;
+struct h1_down_conf;
 
-/* What HTTP/1 towards clients knows of the running exchange; h1_server.c's alone. It lies in the exchange, so
+/* What HTTP/1 towards clients knows of the running exchange; h1_down.c's alone. It lies in the exchange, so
  * that a connection that waits for a request does not hold it. */
 struct h1_serving {
-    const struct h1_server_conf *conf; /* settings of the time when the request began */
+    const struct h1_down_conf *conf; /* settings of the time when the request began */
     struct h1_scan scan;
     struct h1_chunked chunked;
     struct pace pace; /* of reads of the body or tunnel */

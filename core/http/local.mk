@@ -7,18 +7,18 @@ core_libcore_a_SOURCES += \
     core/http/forwarded.c \
     core/http/forwarded.h \
     core/http/h1_chunk.c \
-    core/http/h1_client.c \
-    core/http/h1_client.h \
+    core/http/h1_down.c \
+    core/http/h1_down.h \
+    core/http/h1_down_parts.h \
+    core/http/h1_down_request.c \
+    core/http/h1_down_response.c \
     core/http/h1_fields.c \
     core/http/h1_fields.h \
     core/http/h1_parse.h \
     core/http/h1_request.c \
     core/http/h1_response.c \
-    core/http/h1_server.c \
-    core/http/h1_server.h \
-    core/http/h1_server_request.c \
-    core/http/h1_server_response.c \
-    core/http/h1_serving.h \
+    core/http/h1_up.c \
+    core/http/h1_up.h \
     core/http/h1_write.c \
     core/http/h1_write.h \
     core/http/message.c \

@@ -2,8 +2,8 @@
 /*
  * The border to a module: its descriptor is checked and copied. Private to core/module.
  */
-#ifndef MODULE_ABI_H
-#define MODULE_ABI_H
+#ifndef MODULE_MODULE_ABI_H
+#define MODULE_MODULE_ABI_H
 
 #include "module/module.h"
 

@@ -2,8 +2,8 @@
 /*
  * Shared objects from private copies. Private to core/module. Control thread.
  */
-#ifndef MODULE_LIBRARY_H
-#define MODULE_LIBRARY_H
+#ifndef MODULE_MODULE_LIBRARY_H
+#define MODULE_MODULE_LIBRARY_H
 
 #include "base/base.h"
 

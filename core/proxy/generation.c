@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "net/follow.h"
-#include "proxy/client.h"
+#include "proxy/downstream/downstream.h"
 #include "proxy/worker.h"
 
 /* The slot of the id, or the free one where it would be. */

@@ -22,14 +22,14 @@
 
 #include "base/table.h"
 #include "conf/conf.h"
-#include "http/h1_server.h"
+#include "http/h1_down.h"
 #include "module/context.h"
 #include "module/module.h"
 #include "net/address.h"
 #include "net/listener.h"
-#include "proxy/pool.h"
-#include "proxy/server.h"
-#include "proxy/settings.h"
+#include "proxy/pool/pool.h"
+#include "proxy/pool/server.h"
+#include "proxy/plan/settings.h"
 
 struct generation;
 struct listener_plan;
@@ -125,7 +125,7 @@ struct listener_plan {
     const struct listener_settings *settings;
     struct listener *listener; /* referenced */
     struct tls_listener *tls;  /* NULL: plain */
-    struct h1_server_conf http;
+    struct h1_down_conf http;
     struct tcp_watch watch;
     uint32_t connection_limit; /* over all loops */
     struct address *addresses; /* one a bind, in the file's order */

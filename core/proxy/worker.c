@@ -11,9 +11,9 @@
 
 #include "base/lanes.h"
 #include "base/log.h"
-#include "proxy/client.h"
-#include "proxy/listening.h"
-#include "proxy/stream.h"
+#include "proxy/downstream/downstream.h"
+#include "proxy/downstream/listening.h"
+#include "proxy/stream/stream.h"
 
 /* How often a loop that drains looks whether it is over. */
 #define DRAIN_TICK_NS (LOOP_TICK_MS * NS_PER_MS)
@@ -30,7 +30,7 @@ bool worker_drop_idle(struct worker *worker)
         for (size_t k = 0; k < plan->server_count; k++) {
             const struct list *idle = &plan->servers[k]->locals[worker->index].idle;
             if (!list_empty(idle)) {
-                h1_client_close(container_of(idle->prev, struct h1_client, link));
+                h1_up_close(container_of(idle->prev, struct h1_up, link));
                 return true;
             }
         }
@@ -290,7 +290,7 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     }
     list_each(link, &worker->clients)
     {
-        h1_server_drain(&container_of(link, struct client, link)->http);
+        h1_down_drain(&container_of(link, struct downstream, link)->http);
     }
     if (worker->generation != NULL) {
         generation_drain_handlers(worker->generation, worker);

@@ -23,7 +23,7 @@ struct worker {
     /* Connections with this descriptor or one above are neither clients' nor kept idle; 0: all may be. */
     int keep_reserve;
     struct grants grants; /* places that others have given to streams of this loop */
-    struct list clients;  /* struct client.link */
+    struct list clients;  /* struct downstream.link */
     size_t client_count;
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;

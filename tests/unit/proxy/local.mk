@@ -4,12 +4,12 @@ weir_tests += tests/unit/test_proxy
 tests_unit_test_proxy_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_proxy_LDADD = $(UNIT_LIBS)
 tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
-    tests/unit/proxy/pool_stage.c \
-    tests/unit/proxy/pool_stage.h \
-    tests/unit/proxy/test_address_count.c \
-    tests/unit/proxy/test_etags.c \
-    tests/unit/proxy/test_pick.c \
-    tests/unit/proxy/test_retry_budget.c \
-    tests/unit/proxy/test_server.c \
-    tests/unit/proxy/test_sessions.c \
+    tests/unit/proxy/pool/pool_stage.c \
+    tests/unit/proxy/pool/pool_stage.h \
+    tests/unit/proxy/downstream/test_address_count.c \
+    tests/unit/proxy/stream/test_etags.c \
+    tests/unit/proxy/pool/test_pick.c \
+    tests/unit/proxy/pool/test_retry_budget.c \
+    tests/unit/proxy/pool/test_server.c \
+    tests/unit/proxy/pool/test_sessions.c \
     tests/unit/proxy/test_stats.c

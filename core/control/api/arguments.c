@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bodies and queries against the table's rows. See arguments.h.
+ */
+#include "control/api/arguments.h"
+
+#include <stdio.h>
+
+#include "option/option_value.h"
+
+const char *operation_text(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+int64_t operation_integer(const cJSON *object, const char *name, int64_t fallback)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
+}
+
+struct no_alloc {
+    struct option_alloc base;
+};
+static void *alloc_nothing(struct option_alloc *alloc, size_t len)
+{
+    (void)alloc;
+    (void)len;
+    return NULL;
+}
+
+bool parse_duration_ms(const char *text, uint64_t *ms)
+{
+    static const struct weir_option row = {.name = "duration", .type = WEIR_TYPE_DURATION};
+    struct no_alloc alloc = {{alloc_nothing}};
+    char error[OPTION_ERROR_SIZE];
+    uint64_t ns = 0;
+
+    if (!option_value_parse(&row, WEIR_TYPE_DURATION, text, strlen(text), true, &ns, &alloc.base,
+                            error, sizeof(error))) {
+        return false;
+    }
+    *ms = ns / NS_PER_MS;
+    return true;
+}
+
+uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback)
+{
+    const char *text = operation_text(object, name);
+    uint64_t ms = fallback;
+    return text != NULL && parse_duration_ms(text, &ms) ? ms : fallback;
+}
+
+static void words_text(const struct argument *argument, char *out, size_t size)
+{
+    size_t at = 0;
+    out[0] = '\0';
+    for (const char *const *word = argument->words; *word != NULL && at < size; word++) {
+        at += (size_t)snprintf(out + at, size - at, "%s%s", at > 0 ? ", " : "", *word);
+    }
+}
+
+static bool is_word(const struct argument *argument, const char *text)
+{
+    for (const char *const *word = argument->words; *word != NULL; word++) {
+        if (strcmp(*word, text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_duration(struct operation *operation, const struct argument *argument,
+                           const char *pointer, const char *text)
+{
+    uint64_t ms = 0;
+    if (!parse_duration_ms(text, &ms)) {
+        operation_invalid(operation, pointer, "\"%.40s\" is no duration; write for example \"30s\"",
+                          text);
+    } else if (ms < (uint64_t)argument->minimum * 1000 || ms > (uint64_t)argument->maximum * 1000) {
+        operation_invalid(operation, pointer, "%s is out of range; %llds to %llds would be right",
+                          text, (long long)argument->minimum, (long long)argument->maximum);
+    }
+}
+
+static void check_integer(struct operation *operation, const struct argument *argument,
+                          const char *pointer, const cJSON *value)
+{
+    double number = value->valuedouble;
+    if (!cJSON_IsNumber(value) || number != (double)(int64_t)number) {
+        operation_invalid(operation, pointer, "it must be an integer");
+    } else if (number < (double)argument->minimum || number > (double)argument->maximum) {
+        operation_invalid(operation, pointer, "%.0f is out of range; %lld to %lld would be right",
+                          number, (long long)argument->minimum, (long long)argument->maximum);
+    }
+}
+
+static void check_texts(struct operation *operation, const char *pointer, const cJSON *value)
+{
+    const cJSON *item = NULL;
+    if (!cJSON_IsObject(value)) {
+        operation_invalid(operation, pointer, "it must be an object of strings");
+        return;
+    }
+    cJSON_ArrayForEach(item, value)
+    {
+        if (!cJSON_IsString(item)) {
+            operation_invalid(operation, pointer, "\"%.60s\" must be a string", item->string);
+        }
+    }
+}
+
+void argument_check(struct operation *operation, const struct argument *argument,
+                    const char *pointer, const cJSON *value)
+{
+    const char *text = cJSON_GetStringValue(value);
+    char words[256];
+
+    switch (argument->type) {
+    case ARGUMENT_INTEGER: check_integer(operation, argument, pointer, value); return;
+    case ARGUMENT_TEXTS: check_texts(operation, pointer, value); return;
+    case ARGUMENT_BOOLEAN:
+        if (!cJSON_IsBool(value)) {
+            operation_invalid(operation, pointer, "it must be true or false");
+        }
+        return;
+    default: break;
+    }
+    if (text == NULL) {
+        operation_invalid(operation, pointer, "it must be a string");
+    } else if (argument->type == ARGUMENT_DURATION) {
+        check_duration(operation, argument, pointer, text);
+    } else if (argument->type == ARGUMENT_WORD && !is_word(argument, text)) {
+        words_text(argument, words, sizeof(words));
+        operation_invalid(operation, pointer, "\"%.40s\" is not one of %s", text, words);
+    } else if (argument->type == ARGUMENT_STRING && (strlen(text) < (size_t)argument->minimum ||
+                                                     strlen(text) > (size_t)argument->maximum)) {
+        operation_invalid(operation, pointer, "it has %zu character%s; %lld to %lld would be right",
+                          strlen(text), strlen(text) == 1 ? "" : "s", (long long)argument->minimum,
+                          (long long)argument->maximum);
+    }
+}
+
+void arguments_check(struct operation *operation, const struct argument *arguments,
+                     const cJSON *object, const char *prefix)
+{
+    static const struct argument none[] = {{.name = NULL}};
+    const struct argument *all = arguments != NULL ? arguments : none;
+    const cJSON *item = NULL;
+    char pointer[128];
+
+    cJSON_ArrayForEach(item, object)
+    {
+        const struct argument *argument = all;
+        struct option_nearest search;
+        option_nearest_begin(&search, item->string, strlen(item->string));
+        while (argument->name != NULL && strcmp(argument->name, item->string) != 0) {
+            option_nearest_offer(&search, argument->name);
+            argument++;
+        }
+        snprintf(pointer, sizeof(pointer), "%s%.100s", prefix, item->string);
+        if (argument->name == NULL && search.best != NULL) {
+            operation_invalid(operation, pointer, "\"%.60s\" is not known; did you mean \"%s\"?",
+                              item->string, search.best);
+        } else if (argument->name == NULL) {
+            operation_invalid(operation, pointer, "\"%.60s\" is not known here", item->string);
+        } else if (cJSON_GetObjectItemCaseSensitive(object, item->string) != item) {
+            operation_invalid(operation, pointer, "it is given twice");
+        } else {
+            argument_check(operation, argument, pointer, item);
+        }
+    }
+    for (const struct argument *argument = all; argument->name != NULL; argument++) {
+        if (argument->required && !cJSON_HasObjectItem(object, argument->name)) {
+            snprintf(pointer, sizeof(pointer), "%s%s", prefix, argument->name);
+            operation_invalid(operation, pointer, "it is required: %s", argument->document);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Arguments of operations: each is checked against its row of the command table. Control thread.
+ */
+#ifndef CONTROL_API_ARGUMENTS_H
+#define CONTROL_API_ARGUMENTS_H
+
+#include "control/api/operation.h"
+
+/* Every member is known, of its type and in its range; and none that is required lacks. What is wrong becomes
+ * the operation's answer (422); `prefix` begins its pointers: "/" for bodies, "?" for queries. */
+void arguments_check(struct operation *operation, const struct argument *arguments,
+                     const cJSON *object, const char *prefix);
+
+/* One value. */
+void argument_check(struct operation *operation, const struct argument *argument,
+                    const char *pointer, const cJSON *value);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Edits in the text of a configuration file: what is not edited stays as it is, comments too.
+ */
+#ifndef CONTROL_API_CONFIG_TEXT_H
+#define CONTROL_API_CONFIG_TEXT_H
+
+#include "conf/conf.h"
+
+struct text_edit {
+    size_t from, to; /* of the original text */
+    char *text;      /* instead */
+    size_t order;
+};
+
+struct config_text {
+    struct weir_str text;
+    struct text_edit *edits;
+    size_t count;
+};
+
+void config_text_init(struct config_text *text, struct weir_str original);
+
+/* Puts `replacement` (which is taken over) in place of a range. */
+void config_text_replace(struct config_text *text, size_t from, size_t to, char *replacement);
+/* Shows stars instead of a setting's values. */
+void config_text_mask(struct config_text *text, const struct conf_node *setting);
+/* Puts a string in place of a value, or of the path that is included. */
+void config_text_set(struct config_text *text, struct conf_span span, struct weir_str value);
+
+/* The edited text, the caller's; ends the edits. */
+char *config_text_end(struct config_text *text);
+
+#endif

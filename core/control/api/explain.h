@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A dry run of a request: explain.c reads what is asked, explain_answer.c says what would become of it.
+ * Control thread.
+ */
+#ifndef CONTROL_API_EXPLAIN_H
+#define CONTROL_API_EXPLAIN_H
+
+#include "control/plane.h"
+#include "proxy/stream/stream.h"
+
+struct explain {
+    struct operation *operation;
+    struct stream stream; /* of this request; its listener is set, and it has no connection */
+    struct downstream client;
+    struct weir_route_result route;
+    cJSON *answer;
+};
+
+/* Asks routers, stickiness and balancer, and answers the operation. */
+void explain_answer(struct explain *explain, struct generation *g);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What would become of a request: routes, session, candidates, pick. See explain.h.
+ *
+ * Counts in flight are over all workers; what else a balancer keeps, whose turn it is above all, is this
+ * loop's own, and each worker's may stand elsewhere.
+ */
+#include "control/api/explain.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Rules of one router that are shown. */
+#define EXPLAIN_RULES 50u
+
+static void set_answer(struct explain *explain, unsigned status, const char *reason)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(explain->answer, "answer");
+    cJSON *answer = cJSON_AddObjectToObject(explain->answer, "answer");
+    json_set_number(answer, "status", status);
+    json_set(answer, "reason", reason);
+}
+
+/* ---- filters ---- */
+
+static void end_at_filter(struct explain *explain, const char *module,
+                          const struct weir_filter_verdict *verdict)
+{
+    char *text = NULL;
+
+    if (verdict->location.len > 0) {
+        text = base_printf("redirect to %.*s", STR_ARGS(verdict->location));
+    } else {
+        text = base_printf("%s%s%s", module, verdict->why[0] != '\0' ? ": " : "", verdict->why);
+    }
+    set_answer(explain, verdict->status, text);
+    free(text);
+}
+
+/* Asks one filter, as far as it can be asked. false: the request ends here. */
+static bool explain_filter(struct explain *explain, const struct use *use, const char *where)
+{
+    const struct weir_filter *filter = use->module->descriptor.filter;
+    struct instance *instance = use_on(use, explain->stream.worker->index);
+    struct weir_filter_verdict verdict = {.size = sizeof(verdict)};
+    const char *word = "passes", *why = NULL;
+    enum weir_status status = WEIR_OK;
+
+    if (filter->on_request == NULL) {
+        why = "it sees responses alone";
+    } else if (filter->explain == NULL) {
+        word = "unknown";
+        why = "not asked: it may count what it sees, or keep it";
+    } else {
+        status = filter->explain(&instance->context.base, instance->data,
+                                 &explain->stream.request_handle, &verdict);
+        verdict.why[sizeof(verdict.why) - 1] = '\0';
+        why = verdict.why[0] != '\0' ? verdict.why : "it does nothing to this request";
+    }
+    if (status != WEIR_OK) {
+        verdict.status = 500;
+        word = "fails";
+        why = "it failed";
+        set_answer(explain, 500, "module_failed");
+    } else if (verdict.status != 0) {
+        word = "answers";
+        why = verdict.why[0] != '\0' ? verdict.why : NULL;
+        end_at_filter(explain, use->module->name, &verdict);
+    }
+    cJSON *one = cJSON_CreateObject();
+    json_set(one, "module", use->module->name);
+    json_set(one, "in", where);
+    json_set(one, "verdict", word);
+    if (verdict.status != 0) {
+        json_set_number(one, "status", verdict.status);
+    } else {
+        json_set(one, "status", NULL);
+    }
+    json_set(one, "why", why);
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(explain->answer, "filters"), one);
+    return verdict.status == 0;
+}
+
+static bool explain_filters(struct explain *explain, const struct use_list *filters,
+                            const char *where)
+{
+    for (size_t i = 0; i < filters->count; i++) {
+        if (!explain_filter(explain, filters->items[i], where)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- routers and their rules ---- */
+
+/* Where one router tells its rules. */
+struct rule_list {
+    struct weir_rule_sink base;
+    cJSON *tried;
+    const char *module;
+    unsigned told;
+    double left_out;
+};
+
+static void add_rule(const struct rule_list *list, struct weir_str name,
+                     enum weir_rule_verdict verdict, struct weir_str why)
+{
+    cJSON *one = cJSON_CreateObject();
+    json_set(one, "module", list->module);
+    json_set_str(one, "name", name);
+    cJSON_AddBoolToObject(one, "match", verdict == WEIR_RULE_WINS);
+    json_set(one, "verdict",
+             verdict == WEIR_RULE_WINS   ? "wins"
+             : verdict == WEIR_RULE_FITS ? "fits"
+                                         : "differs");
+    json_set_str(one, "why", why);
+    cJSON_AddItemToArray(list->tried, one);
+}
+
+static void sink_tell(const struct weir_rule_sink *base, const struct weir_rule *rule)
+{
+    struct rule_list *list = container_of(base, struct rule_list, base);
+
+    if (list->told >= EXPLAIN_RULES && rule->verdict != WEIR_RULE_WINS) {
+        list->left_out++;
+        return;
+    }
+    list->told++;
+    add_rule(list, rule->name, rule->verdict, rule->why);
+}
+
+static void sink_leave_out(const struct weir_rule_sink *base, uint32_t count)
+{
+    container_of(base, struct rule_list, base)->left_out += count;
+}
+
+/* A router that does not tell its rules, or has none, or failed, is one rule itself. */
+static void add_router(const struct rule_list *list, enum weir_status status)
+{
+    const char *why = status == WEIR_OK         ? "one of its rules fits"
+                      : status == WEIR_DECLINED ? "none of its rules fits"
+                                                : "it failed";
+    add_rule(list, str_from(list->module), status == WEIR_OK ? WEIR_RULE_WINS : WEIR_RULE_DIFFERS,
+             str_from(why));
+}
+
+/* Asks one router, and lets it tell. What it decides is what `route` says, as for visitors. */
+static enum weir_status try_router(struct explain *explain, const struct use *use,
+                                   struct rule_list *list)
+{
+    const struct weir_router *router = use->module->descriptor.router;
+    struct instance *instance = use_on(use, explain->stream.worker->index);
+    struct weir_request *request = &explain->stream.request_handle;
+    enum weir_status status =
+        router->route(&instance->context.base, instance->data, request, &explain->route);
+
+    list->module = use->module->name;
+    list->told = 0;
+    if (router->explain != NULL) {
+        router->explain(&instance->context.base, instance->data, request, &list->base);
+    }
+    if (list->told == 0 || (status != WEIR_OK && status != WEIR_DECLINED)) {
+        add_router(list, status);
+    }
+    return status;
+}
+
+/* The answer where the routers send the request nowhere. true: it goes to a pool. */
+static bool judge_route(struct explain *explain, const struct generation *g,
+                        enum weir_status status)
+{
+    const struct weir_route_result *route = &explain->route;
+
+    if (status == WEIR_DECLINED) {
+        set_answer(explain, 404, "no_route");
+    } else if (status != WEIR_OK || (route->status == 0 && route->pool >= g->pool_count)) {
+        set_answer(explain, 500, "module_failed");
+    } else if (route->status != 0) {
+        char *text = base_printf("%s%.*s", route->location.len > 0 ? "redirect to " : "rule",
+                                 STR_ARGS(route->location));
+        set_answer(explain, route->status, text);
+        free(text);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+/* Asks the routers one by one. false: it ends here. */
+static bool explain_route(struct explain *explain, struct generation *g)
+{
+    enum weir_status status = WEIR_DECLINED;
+    cJSON *route = cJSON_AddObjectToObject(explain->answer, "route");
+    struct rule_list list = {.base = {.size = sizeof(list.base),
+                                      .limit = EXPLAIN_RULES,
+                                      .tell = sink_tell,
+                                      .leave_out = sink_leave_out},
+                             .tried = cJSON_CreateArray()};
+
+    explain->route = (struct weir_route_result){
+        .size = sizeof(explain->route), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
+    for (size_t i = 0; i < g->routers.count && status == WEIR_DECLINED; i++) {
+        status = try_router(explain, g->routers.items[i], &list);
+    }
+    bool known = status == WEIR_OK && explain->route.route < g->route_count;
+    json_set(route, "name", known ? g->routes[explain->route.route]->name : NULL);
+    cJSON_AddItemToObject(route, "tried", list.tried);
+    json_set_number(route, "left_out", list.left_out);
+    if (known && !explain_filters(explain, &g->route_filters[explain->route.route], "route")) {
+        return false;
+    }
+    return judge_route(explain, g, status);
+}
+
+/* ---- servers ---- */
+
+static const char *why_not(const struct pool_local *local, const struct server *server)
+{
+    if (server->admin == ADMIN_MAINTENANCE) {
+        return "it is in maintenance";
+    }
+    if (server->admin == ADMIN_DRAIN) {
+        return "it drains: no new sessions";
+    }
+    if (server->effective == 0) {
+        return "its weight is 0";
+    }
+    if (server->placeless) {
+        return "its host name has no known address";
+    }
+    if (server->ejected) {
+        return "it is ejected for a time";
+    }
+    if (server->health == HEALTH_DOWN) {
+        return "it is down";
+    }
+    if (server->held) {
+        return "it waits for its first probe";
+    }
+    if (!server_has_room(server)) {
+        return "it is at its limit";
+    }
+    return server->locals[local->worker->index].candidate == UINT32_MAX
+               ? "a backup, for when no other can serve"
+               : NULL;
+}
+
+/* The workers' mean; 0: none has one. */
+static double latency_ms(const struct server *server)
+{
+    uint64_t sum = 0, count = 0;
+    for (unsigned i = 0; i < server->loops; i++) {
+        uint32_t latency = __atomic_load_n(&server->locals[i].latency_us, __ATOMIC_RELAXED);
+        sum += latency;
+        count += latency > 0;
+    }
+    return count > 0 ? (double)sum / (double)count / 1000 : NAN;
+}
+
+/* The balancer's number, and what it says; null where it has none. */
+static void set_score(struct explain *explain, struct pool_local *local,
+                      const struct server *server, cJSON *one)
+{
+    struct weir_score score;
+    bool known = pool_score(local, &explain->stream, server, &score);
+
+    if (known) {
+        json_set_number(one, "score", round(score.value * 1e6) / 1e6);
+    } else {
+        json_set(one, "score", NULL);
+    }
+    json_set(one, "score_text", known && score.text[0] != '\0' ? score.text : NULL);
+}
+
+static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
+{
+    cJSON *candidates = cJSON_CreateArray();
+
+    for (size_t i = 0; i < local->plan->server_count; i++) {
+        const struct server *server = local->plan->servers[i];
+        const char *why = why_not(local, server);
+        cJSON *one = cJSON_CreateObject();
+        json_set(one, "id", server->name);
+        cJSON_AddBoolToObject(one, "eligible", why == NULL);
+        json_set(one, "why", why != NULL ? why : "it can serve");
+        json_set_rate(one, "weight", (double)server->effective / WEIR_WEIGHT_ONE);
+        json_set_number(one, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
+        json_set_rate(one, "latency_ms", latency_ms(server));
+        set_score(explain, local, server, one);
+        cJSON_AddItemToArray(candidates, one);
+    }
+    return candidates;
+}
+
+static void explain_pick(struct explain *explain, struct generation *g)
+{
+    struct pool_plan *plan = &g->pools[explain->route.pool];
+    struct pool_local *local = &plan->pool->locals[explain->stream.worker->index];
+    struct server *session = NULL;
+
+    explain->stream.pool = plan;
+    json_set(explain->answer, "pool", plan->pool->name);
+    if (!explain_filters(explain, &plan->filters, "pool")) {
+        return;
+    }
+    cJSON *candidates = list_candidates(explain, local); /* a pick moves the balancer on */
+    struct server_local *chosen = pool_would_pick(local, &explain->stream, &session);
+    bool named = explain->stream.sticky_id != WEIR_NO_SERVER;
+    bool kept = session != NULL && chosen != NULL && chosen->server == session;
+    cJSON *sticky = cJSON_AddObjectToObject(explain->answer, "sticky");
+    json_set(sticky, "verdict", !named ? "none" : kept ? "known" : "lost");
+    json_set(sticky, "server", session != NULL ? session->name : NULL);
+    cJSON_AddItemToObject(explain->answer, "candidates", candidates);
+    json_set(explain->answer, "pick", chosen != NULL ? chosen->server->name : NULL);
+    if (chosen == NULL && pool_local_has_untried(local, &explain->stream)) {
+        set_answer(explain, 503, "queued: all that could serve are busy, and then queue_timeout");
+    } else if (chosen == NULL) {
+        set_answer(explain, 503, "no_server");
+    }
+}
+
+void explain_answer(struct explain *explain, struct generation *g)
+{
+    explain->answer = cJSON_CreateObject();
+    json_set(explain->answer, "listener", explain->stream.listener->listener->name);
+    cJSON_AddArrayToObject(explain->answer, "filters");
+    bool goes_on = explain_filters(explain, &explain->stream.listener->filters, "listener");
+    if (!goes_on) {
+        json_set(explain->answer, "route", NULL);
+    } else if (explain->stream.listener->handler_count > 0) {
+        const struct use *use =
+            listener_plan_handler(explain->stream.listener, explain->stream.exchange.request.path);
+        json_set(explain->answer, "handler", use != NULL ? use->module->name : NULL);
+        json_set(explain->answer, "route", NULL);
+    } else if (explain_route(explain, g)) {
+        explain_pick(explain, g);
+    }
+    static const char *const always[] = {"pool", "pick", "answer"};
+    for (size_t i = 0; i < ARRAY_COUNT(always); i++) {
+        if (!cJSON_HasObjectItem(explain->answer, always[i])) {
+            json_set(explain->answer, always[i], NULL);
+        }
+    }
+    if (!cJSON_HasObjectItem(explain->answer, "sticky")) {
+        cJSON *sticky = cJSON_AddObjectToObject(explain->answer, "sticky");
+        json_set(sticky, "verdict", "none");
+        json_set(sticky, "server", NULL);
+        cJSON_AddArrayToObject(explain->answer, "candidates");
+    }
+    operation_succeed(explain->operation, 200, explain->answer);
+}

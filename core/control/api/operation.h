@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One run of a command: what was asked, and what is answered. Owner: the plane, until the answer.
+ * Control thread.
+ */
+#ifndef CONTROL_API_OPERATION_H
+#define CONTROL_API_OPERATION_H
+
+#include <cjson/cJSON.h>
+
+#include "base/list.h"
+#include "control/api/json.h"
+#include "control/api/command.h"
+#include "net/loop.h"
+
+struct plane;
+
+struct operation {
+    struct list link; /* among the writes that wait */
+    struct message message;
+    struct plane *plane;
+    const struct command *command; /* NULL: there is none, the answer is made */
+    char *params[2];               /* of the path, decoded; NULL: none */
+    cJSON *query, *body;           /* objects that were checked; never NULL while it runs */
+    char *if_match;                /* NULL: none */
+    char *author;
+    enum weir_role role;
+    uint64_t confirm_ms; /* 0: not asked for */
+    weir_control_fn fn;  /* NULL: nobody waits any more */
+    void *arg;
+    /* a command's own, while it goes on */
+    void *state;
+    void (*state_free)(void *state);
+    /* the answer */
+    unsigned status;
+    cJSON *answer; /* NULL: no body */
+    char *text;    /* instead of `answer` */
+    bool problem;
+    char *etag, *location, *allow;
+    uint64_t journal;
+};
+
+/* Checks who, what and how; never NULL. One that is refused has its answer and no command. */
+struct operation *operation_new(struct plane *plane, const struct weir_control_request *call,
+                                weir_control_fn fn, void *arg);
+
+/* Tells the answer and frees the operation. */
+void operation_answer(struct operation *operation);
+
+/* A success with a body, which is taken over (NULL: none). */
+void operation_succeed(struct operation *operation, unsigned status, cJSON *answer);
+
+/* A problem document. It replaces an earlier answer. */
+void operation_problem(struct operation *operation, unsigned status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* 422 about one member: `pointer` is "/weight", or "" for the whole. Several are collected. */
+void operation_invalid(struct operation *operation, const char *pointer, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Whether the caller may run the command of that name, too. false: 403 is the answer. */
+bool operation_may(struct operation *operation, const char *name);
+
+/* Checks If-Match against the present tag (without quotes). false: 412 is the answer. */
+bool operation_matches(struct operation *operation, const char *etag);
+
+/* Members that were given, NULL or `fallback` where not. */
+const char *operation_text(const cJSON *object, const char *name);
+int64_t operation_integer(const cJSON *object, const char *name, int64_t fallback);
+/* A duration's milliseconds. */
+uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback);
+bool parse_duration_ms(const char *text, uint64_t *ms);
+
+#endif

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reading commands: pools, servers, routes, listeners, modules, certificates, status, statistics.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/logfile.h"
+#include "control/change/journal.h"
+#include "control/api/show.h"
+#include "control/change/store.h"
+#include "net/tls.h"
+#include "proxy/downstream/downstream.h"
+
+static cJSON *entries_begin(struct operation *operation)
+{
+    cJSON *answer = cJSON_CreateObject();
+    operation_succeed(operation, 200, answer);
+    return cJSON_AddArrayToObject(answer, "entries");
+}
+
+struct pool_plan *plane_pool(const struct plane *plane, const char *name)
+{
+    return generation_pool(plane->runtime->current, str_from(name));
+}
+
+struct server *plan_server(const struct pool_plan *plan, const char *id, size_t *index)
+{
+    return pool_plan_named(plan, str_from(id), index);
+}
+
+static struct pool_plan *the_pool(struct operation *operation)
+{
+    struct pool_plan *plan = plane_pool(operation->plane, operation->params[0]);
+    if (plan == NULL) {
+        operation_problem(operation, 404, "there is no pool \"%s\"", operation->params[0]);
+    }
+    return plan;
+}
+
+void run_pools(struct operation *operation)
+{
+    const struct generation *g = operation->plane->runtime->current;
+    cJSON *entries = entries_begin(operation);
+    for (size_t i = 0; i < g->pool_count; i++) {
+        cJSON_AddItemToArray(entries, show_pool(operation->plane, &g->pools[i]));
+    }
+}
+
+void run_pool(struct operation *operation)
+{
+    const struct pool_plan *plan = the_pool(operation);
+    if (plan != NULL) {
+        operation_succeed(operation, 200, show_pool(operation->plane, plan));
+        operation->etag = show_pool_tag(operation->plane, plan);
+    }
+}
+
+static void add_servers(struct operation *operation, cJSON *entries, const struct pool_plan *plan)
+{
+    for (size_t i = 0; i < plan->server_count; i++) {
+        cJSON_AddItemToArray(entries, show_server(operation->plane, plan, i));
+    }
+}
+
+void run_servers(struct operation *operation)
+{
+    const struct generation *g = operation->plane->runtime->current;
+    cJSON *entries = entries_begin(operation);
+    for (size_t i = 0; i < g->pool_count; i++) {
+        add_servers(operation, entries, &g->pools[i]);
+    }
+}
+
+void run_pool_servers(struct operation *operation)
+{
+    const struct pool_plan *plan = the_pool(operation);
+    if (plan != NULL) {
+        add_servers(operation, entries_begin(operation), plan);
+    }
+}
+
+void run_server(struct operation *operation)
+{
+    const struct pool_plan *plan = the_pool(operation);
+    size_t index = 0;
+
+    if (plan == NULL) {
+        return;
+    }
+    if (plan_server(plan, operation->params[1], &index) == NULL) {
+        operation_problem(operation, 404, "the pool \"%s\" has no server \"%s\"",
+                          operation->params[0], operation->params[1]);
+        return;
+    }
+    operation_succeed(operation, 200, show_server(operation->plane, plan, index));
+    operation->etag = show_server_tag(operation->plane, plan, index);
+}
+
+/* The setting of that name at that place, where no block made the route known: `default = "web"`. */
+static const struct conf_node *setting_at(const struct conf_node *nodes, const char *name,
+                                          const struct place *place)
+{
+    const struct conf_node *found = NULL;
+
+    for (const struct conf_node *node = nodes; node != NULL && found == NULL; node = node->next) {
+        if (node->kind == CONF_BLOCK) {
+            found = setting_at(node->children, name, place);
+        } else if (node->place.line == place->line && str_equal(node->name, str_from(name)) &&
+                   place->file != NULL && strcmp(node->place.file, place->file) == 0) {
+            found = node;
+        }
+    }
+    return found;
+}
+
+/* The setting's values, with commas between them; NULL: it is not there. The caller frees it. */
+static char *values_text(const struct conf_node *setting)
+{
+    char *text = NULL;
+
+    for (size_t i = 0; setting != NULL && i < setting->value_count; i++) {
+        const char *value = setting->values[i].text.ptr;
+        char *longer = text == NULL ? base_strdup(value) : base_printf("%s, %s", text, value);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* What any router calls host, match, pool and redirect in its own block, and the block's title, the path. */
+static void add_rule(cJSON *object, const struct conf_node *block)
+{
+    static const char *const names[] = {"host", "match", "pool", "redirect"};
+
+    json_set(object, "path", block != NULL ? block->title.text.ptr : NULL);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        const struct conf_node *node = block != NULL ? block->children : NULL;
+        while (node != NULL &&
+               (node->kind != CONF_SETTING || !str_equal(node->name, str_from(names[i])))) {
+            node = node->next;
+        }
+        char *text = values_text(node);
+        json_set(object, names[i], text);
+        free(text);
+    }
+}
+
+static void add_route(struct operation *operation, cJSON *entries, const struct generation *g,
+                      size_t index)
+{
+    const struct route *route = g->routes[index];
+    const struct place *place = &g->route_places[index];
+    struct traffic traffic = traffic_total(route->traffic, route->loops);
+    cJSON *object = cJSON_CreateObject();
+    char where[512] = "";
+
+    if (place->file != NULL) {
+        snprintf(where, sizeof(where), "%s:%u", place->file, place->line);
+    }
+    json_set(object, "name", route->name);
+    add_rule(object, g->route_blocks[index]);
+    if (g->route_blocks[index] == NULL) {
+        char *pool = values_text(setting_at(g->tree.root.children, route->name, place));
+        cJSON_ReplaceItemInObjectCaseSensitive(
+            object, "pool", pool != NULL ? cJSON_CreateString(pool) : cJSON_CreateNull());
+        free(pool);
+    }
+    json_set(object, "place", where);
+    show_counters(object, &traffic);
+    show_rates(object, operation->plane, history_key_route(route->name));
+    cJSON_AddItemToArray(entries, object);
+}
+
+void run_routes(struct operation *operation)
+{
+    const struct generation *g = operation->plane->runtime->current;
+    cJSON *entries = entries_begin(operation);
+    for (size_t i = 0; i < g->route_count; i++) {
+        add_route(operation, entries, g, i);
+    }
+}
+
+/* The modules of its handlers: `admin, metrics_prometheus`; the caller frees it. NULL: it is a proxy. */
+static char *handler_names(const struct listener_plan *plan)
+{
+    char *names = NULL;
+    for (size_t i = 0; i < plan->handler_count; i++) {
+        const char *name = plan->handlers[i].use->module->name;
+        char *longer = names == NULL ? base_strdup(name) : base_printf("%s, %s", names, name);
+        free(names);
+        names = longer;
+    }
+    return names;
+}
+
+static void add_listener(struct operation *operation, cJSON *entries,
+                         const struct listener_plan *plan)
+{
+    struct traffic traffic = {0};
+    cJSON *object = cJSON_CreateObject();
+
+    for (unsigned i = 0; i < plan->listener->loops; i++) {
+        traffic_sum(&traffic, &plan->listener->locals[i].traffic);
+    }
+    json_set(object, "name", plan->listener->name);
+    cJSON *addresses = cJSON_AddArrayToObject(object, "addresses");
+    for (size_t i = 0; i < plan->socket_count; i++) {
+        cJSON_AddItemToArray(addresses, cJSON_CreateString(plan->sockets[i]->text));
+    }
+    cJSON_AddBoolToObject(object, "tls", plan->tls != NULL);
+    char *handlers = handler_names(plan);
+    json_set(object, "handler", handlers);
+    free(handlers);
+    json_set_number(object, "connections", plan->listener->open);
+    show_counters(object, &traffic);
+    show_rates(object, operation->plane, history_key_listener(plan->listener->name));
+    cJSON_AddItemToArray(entries, object);
+}
+
+void run_listeners(struct operation *operation)
+{
+    const struct generation *g = operation->plane->runtime->current;
+    cJSON *entries = entries_begin(operation);
+    for (size_t i = 0; i < g->listener_count; i++) {
+        add_listener(operation, entries, &g->listeners[i]);
+    }
+}
+
+static void add_module(cJSON *entries, const struct generation *g, const struct module *module)
+{
+    const struct weir_module *descriptor = &module->descriptor;
+    cJSON *object = cJSON_CreateObject();
+    bool active = false;
+    char abi[24];
+
+    for (size_t i = 0; i < g->modules.count; i++) {
+        active |= g->modules.items[i]->module == module;
+    }
+    snprintf(abi, sizeof(abi), "%u.%u", descriptor->abi_major, descriptor->abi_minor);
+    json_set(object, "name", module->name);
+    json_set(object, "version", descriptor->version);
+    json_set(object, "abi", abi);
+    cJSON *kinds = cJSON_AddArrayToObject(object, "kinds");
+    for (enum module_kind kind = 0; kind < MODULE_KIND_COUNT; kind++) {
+        if (module_has_kind(module, kind)) {
+            cJSON_AddItemToArray(kinds, cJSON_CreateString(module_kind_name(kind)));
+        }
+    }
+    json_set(object, "license", descriptor->license);
+    json_set(object, "summary", descriptor->summary);
+    json_set(object, "path", module->path);
+    json_set(object, "state", active ? "active" : "draining");
+    json_set_number(object, "generation", (double)module->generation);
+    json_set_number(object, "faults", (double)module->faults);
+    cJSON_AddItemToArray(entries, object);
+}
+
+void run_modules(struct operation *operation)
+{
+    const struct runtime *runtime = operation->plane->runtime;
+    cJSON *entries = entries_begin(operation);
+    for (const struct module *module = module_next(runtime->modules, NULL); module != NULL;
+         module = module_next(runtime->modules, module)) {
+        add_module(entries, runtime->current, module);
+    }
+}
+
+static void add_certificate(cJSON *entries, const char *listener,
+                            const struct tls_certificate_info *info)
+{
+    cJSON *object = cJSON_CreateObject();
+    double left = (double)info->not_after * 1000 - (double)loop_wall_ms();
+    char *names = base_strdup(info->names), *rest = NULL;
+
+    json_set(object, "listener", listener);
+    json_set(object, "name", info->name);
+    json_set(object, "subject", info->subject);
+    json_set(object, "issuer", info->issuer);
+    json_set(object, "serial", info->serial);
+    cJSON *list = cJSON_AddArrayToObject(object, "names");
+    for (char *name = strtok_r(names, ", ", &rest); name != NULL;
+         name = strtok_r(NULL, ", ", &rest)) {
+        cJSON_AddItemToArray(list, cJSON_CreateString(name));
+    }
+    json_set_number(object, "not_before", (double)info->not_before * 1000);
+    json_set_number(object, "not_after", (double)info->not_after * 1000);
+    json_set_number(object, "days_left", floor(left / 86400000));
+    cJSON_AddItemToArray(entries, object);
+    free(names);
+}
+
+void run_certificates(struct operation *operation)
+{
+    const struct generation *g = operation->plane->runtime->current;
+    cJSON *entries = entries_begin(operation);
+
+    for (size_t i = 0; i < g->listener_count; i++) {
+        const struct tls_certificate_info *infos = NULL;
+        size_t count = g->listeners[i].tls != NULL
+                           ? tls_listener_certificates(g->listeners[i].tls, &infos)
+                           : 0;
+        for (size_t k = 0; k < count; k++) {
+            add_certificate(entries, g->listeners[i].listener->name, &infos[k]);
+        }
+    }
+}
+
+/* A pool none of whose servers is well and ready. */
+static bool degraded(const struct generation *g)
+{
+    for (size_t i = 0; i < g->pool_count; i++) {
+        if (show_servers_up(&g->pools[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_log(void *arg, const char *path, const struct log_state *state)
+{
+    cJSON *log = cJSON_CreateObject();
+
+    json_set(log, "log", path);
+    json_set_number(log, "dropped", (double)state->dropped);
+    json_set_number(log, "waiting", (double)state->waiting);
+    cJSON_AddBoolToObject(log, "stuck", state->stuck);
+    cJSON_AddItemToArray(arg, log);
+}
+
+/* The program's own, then the files of modules. */
+static cJSON *logs_json(void)
+{
+    cJSON *logs = cJSON_CreateArray();
+    struct log_state own = log_state();
+
+    add_log(logs, log_target_name(), &own);
+    logfile_each(add_log, logs);
+    return logs;
+}
+
+void run_status(struct operation *operation)
+{
+    const struct plane *plane = operation->plane;
+    const struct generation *g = plane->runtime->current;
+    cJSON *stats = show_stats(plane);
+    const cJSON *total = cJSON_GetObjectItem(stats, "total");
+    cJSON *answer = cJSON_CreateObject();
+
+    json_set(answer, "version", PACKAGE_VERSION);
+    json_set_number(answer, "started_at", (double)plane->started_ms);
+    json_set_number(answer, "uptime_ms",
+                    (double)((loop_now_ns(plane->self->loop) - plane->started_ns) / NS_PER_MS));
+    json_set_number(answer, "pid", getpid());
+    json_set_number(answer, "generation", (double)g->id);
+    json_set_number(answer, "workers", plane->runtime->workers);
+    json_set_number(answer, "connections",
+                    cJSON_GetNumberValue(cJSON_GetObjectItem(total, "connections")));
+    json_set_number(answer, "requests",
+                    cJSON_GetNumberValue(cJSON_GetObjectItem(total, "requests")));
+    json_set_rate(cJSON_AddObjectToObject(answer, "rates"), "requests",
+                  cJSON_GetNumberValue(cJSON_GetObjectItem(total, "rate")));
+    json_set_number(answer, "in_flight",
+                    cJSON_GetNumberValue(cJSON_GetObjectItem(total, "in_flight")));
+    json_set(answer, "config_file", plane->path);
+    json_set_str(answer, "state_dir", g->global.state_dir);
+    cJSON_AddItemToObject(answer, "restart_needed", restart_json(g));
+    cJSON_AddItemToObject(answer, "store", store_json(plane->store));
+    if (plane->last_reload != NULL) {
+        cJSON_AddItemToObject(answer, "reload", cJSON_Duplicate(plane->last_reload, true));
+    } else {
+        json_set(answer, "reload", NULL);
+    }
+    cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(plane->journal));
+    cJSON_AddItemToObject(answer, "logs", logs_json());
+    json_set(answer, "health", degraded(g) || !store_is_well(plane->store) ? "degraded" : "ok");
+    cJSON_Delete(stats);
+    operation_succeed(operation, 200, answer);
+}
+
+void run_stats(struct operation *operation)
+{
+    operation_succeed(operation, 200, show_stats(operation->plane));
+}
+
+void run_history(struct operation *operation)
+{
+    const char *series = operation_text(operation->query, "series");
+    int64_t seconds = operation_integer(operation->query, "seconds", 300);
+    char error[256];
+    cJSON *answer =
+        history_json(operation->plane->history, series, (unsigned)seconds, error, sizeof(error));
+    if (answer == NULL) {
+        operation_invalid(operation, "?series", "%s", error);
+    } else {
+        operation_succeed(operation, 200, answer);
+    }
+}
+
+void run_openapi(struct operation *operation)
+{
+    operation_succeed(operation, 200, NULL);
+    operation->text = base_strdup(operation->plane->openapi);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sums the loops' numbers and shows them to a module, row by row. See sdk_stats.h.
+ *
+ * Thread: the control thread's loop; workers go on writing meanwhile.
+ */
+#include "control/api/sdk_stats.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/logfile.h"
+#include "proxy/downstream/downstream.h"
+
+#define BOUNDS (HISTOGRAM_BUCKETS - 1)
+
+/* One row's memory; too large for a stack. */
+struct view {
+    struct traffic sum;
+    struct weir_traffic traffic;
+    struct weir_histogram connect, first_byte, total;
+    uint64_t counts[3][HISTOGRAM_BUCKETS];
+    double bounds[BOUNDS];
+    struct weir_stats_row row;
+    uint64_t now_ns;
+    weir_stats_fn fn;
+    void *arg;
+};
+
+static void view_histogram(const struct view *view, struct weir_histogram *to, uint64_t *counts,
+                           const struct histogram *from)
+{
+    uint64_t all = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        counts[i] = from->buckets[i];
+        all += counts[i];
+    }
+    /* The count is that of the buckets shown, also where a worker has added one meanwhile. */
+    *to = (struct weir_histogram){.size = sizeof(*to),
+                                  .bound_count = BOUNDS,
+                                  .bounds = view->bounds,
+                                  .counts = counts,
+                                  .count = all,
+                                  .sum = (double)from->sum_us / 1e6};
+}
+
+/* Shows view->row with view->sum. false: the module has enough. */
+static bool view_show(struct view *view)
+{
+    const struct traffic *sum = &view->sum;
+
+    view_histogram(view, &view->connect, view->counts[0], &sum->connect);
+    view_histogram(view, &view->first_byte, view->counts[1], &sum->first_byte);
+    view_histogram(view, &view->total, view->counts[2], &sum->total);
+    view->traffic = (struct weir_traffic){.size = sizeof(view->traffic),
+                                          .reason_count = REASON_COUNT,
+                                          .requests = sum->requests,
+                                          .bytes_in = sum->bytes_in,
+                                          .bytes_out = sum->bytes_out,
+                                          .retries = sum->retries,
+                                          .connections = sum->connections,
+                                          .errors = sum->errors,
+                                          .connect = &view->connect,
+                                          .first_byte = &view->first_byte,
+                                          .total = &view->total};
+    memcpy(view->traffic.status, sum->status, sizeof(view->traffic.status));
+    view->row.size = sizeof(view->row);
+    view->row.traffic = &view->traffic;
+    return view->fn(view->arg, &view->row);
+}
+
+static void view_begin(struct view *view, enum weir_stats_kind kind, const char *name)
+{
+    view->sum = (struct traffic){0};
+    view->row = (struct weir_stats_row){.kind = kind, .name = str_from(name)};
+}
+
+static void sum_listener(struct traffic *to, const struct listener *listener)
+{
+    for (unsigned i = 0; i < listener->loops; i++) {
+        traffic_sum(to, &listener->locals[i].traffic);
+    }
+}
+
+static uint64_t in_flight_of(const struct server *server)
+{
+    return __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED);
+}
+
+/* ---- one kind after the other; false: enough ---- */
+
+static bool show_process(struct view *view, const struct generation *g)
+{
+    view_begin(view, WEIR_STATS_PROCESS, PACKAGE_VERSION);
+    for (size_t i = 0; i < g->listener_count; i++) {
+        sum_listener(&view->sum, g->listeners[i].listener);
+        view->row.open += g->listeners[i].listener->open;
+    }
+    for (size_t i = 0; i < g->pool_count; i++) {
+        const struct pool_plan *plan = &g->pools[i];
+        view->row.queued += plan->pool->queue.waiting;
+        for (size_t k = 0; k < plan->server_count; k++) {
+            view->row.in_flight += in_flight_of(plan->servers[k]);
+        }
+    }
+    view->row.start_wall_ms = g->runtime->start_wall_ms;
+    view->row.generation = g->id;
+    view->row.workers = g->runtime->workers;
+    view->row.log_dropped = logfile_dropped() + log_state().dropped;
+    view->row.reloads = g->runtime->reloads.done;
+    view->row.reloads_refused = g->runtime->reloads.refused;
+    view->row.reloaded_wall_ms = g->runtime->reloads.done_wall_ms;
+    view->row.reload_refused = g->runtime->reloads.last_refused;
+    return view_show(view);
+}
+
+static bool show_listeners(struct view *view, const struct generation *g)
+{
+    for (size_t i = 0; i < g->listener_count; i++) {
+        const struct listener_plan *plan = &g->listeners[i];
+        view_begin(view, WEIR_STATS_LISTENER, plan->listener->name);
+        sum_listener(&view->sum, plan->listener);
+        view->row.open = plan->listener->open;
+        view->row.tls = plan->tls != NULL;
+        view->row.handler = listener_plan_on_control(plan);
+        if (!view_show(view)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool show_routes(struct view *view, const struct generation *g)
+{
+    for (size_t i = 0; i < g->route_count; i++) {
+        view_begin(view, WEIR_STATS_ROUTE, g->routes[i]->name);
+        view->sum = traffic_total(g->routes[i]->traffic, g->routes[i]->loops);
+        if (!view_show(view)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool show_server(struct view *view, const struct pool_plan *plan,
+                        const struct server *server)
+{
+    view_begin(view, WEIR_STATS_SERVER, server->name);
+    for (unsigned i = 0; i < server->loops; i++) {
+        traffic_sum(&view->sum, &server->locals[i].traffic);
+    }
+    view->row.pool = str_from(server->pool_name);
+    view->row.url = server->url.text;
+    view->row.in_flight = in_flight_of(server);
+    view->row.health = server->health == HEALTH_UP ? WEIR_STATS_HEALTH_UP
+                       : !server_is_well(server)   ? WEIR_STATS_HEALTH_DOWN
+                                                   : WEIR_STATS_HEALTH_UNKNOWN;
+    view->row.state = server->admin == ADMIN_READY   ? WEIR_STATS_READY
+                      : server->admin == ADMIN_DRAIN ? WEIR_STATS_DRAIN
+                                                     : WEIR_STATS_MAINTENANCE;
+    view->row.weight = server->weight;
+    view->row.effective_weight = (double)server->effective / WEIR_WEIGHT_ONE;
+    view->row.max_connections = server->max_connections;
+    view->row.backup = server->backup != 0;
+    view->row.sticky = plan->sticky != NULL;
+    if (view->row.sticky) {
+        view->row.sessions = sessions_count(server, view->now_ns);
+    }
+    return view_show(view);
+}
+
+static bool show_pool(struct view *view, const struct pool_plan *plan)
+{
+    view_begin(view, WEIR_STATS_POOL, plan->pool->name);
+    view->sum = pool_total(plan->pool);
+    view->row.queued = plan->pool->queue.waiting;
+    view->row.servers = (uint32_t)plan->server_count;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        const struct server *server = plan->servers[i];
+        view->row.in_flight += in_flight_of(server);
+        view->row.servers_up += server_is_well(server) && server->admin == ADMIN_READY;
+    }
+    if (!view_show(view)) {
+        return false;
+    }
+    for (size_t i = 0; i < plan->server_count; i++) {
+        if (!show_server(view, plan, plan->servers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, void *arg)
+{
+    const struct worker *worker = worker_of(module_context_of(ctx)->loop);
+    const struct generation *g = worker->generation;
+    struct view *view = calloc(1, sizeof(*view));
+
+    if (view == NULL) {
+        return WEIR_NO_MEMORY;
+    }
+    view->fn = fn;
+    view->arg = arg;
+    view->now_ns = loop_now_ns(worker->loop);
+    for (unsigned i = 0; i < BOUNDS; i++) {
+        view->bounds[i] = (double)histogram_bound_us(i + 1) / 1e6;
+    }
+    bool more =
+        g != NULL && show_process(view, g) && show_listeners(view, g) && show_routes(view, g);
+    for (size_t i = 0; more && i < g->pool_count; i++) {
+        more = show_pool(view, &g->pools[i]);
+    }
+    free(view);
+    return WEIR_OK;
+}
+
+static struct weir_str reason_name(struct weir_context *ctx, uint32_t reason)
+{
+    (void)ctx;
+    return reason < REASON_COUNT ? reason_word((enum reason)reason) : (struct weir_str){"", 0};
+}
+
+void sdk_stats_fill(struct weir_host *host)
+{
+    host->stats_visit = stats_visit;
+    host->reason_name = reason_name;
+}

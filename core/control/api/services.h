@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who serves the services of control.h. Private to core/control.
+ */
+#ifndef CONTROL_API_SERVICES_H
+#define CONTROL_API_SERVICES_H
+
+struct plane;
+
+/* NULL: nobody any more. */
+void control_services_set_plane(struct plane *plane);
+
+#endif

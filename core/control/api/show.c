@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools and servers as JSON: settings, live state, counters, rates.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/change/overlay.h"
+#include "control/api/show.h"
+#include "proxy/upstream/discovery.h"
+#include "proxy/downstream/downstream.h"
+
+static void add_reasons(cJSON *object, const struct traffic *traffic)
+{
+    cJSON *errors = cJSON_AddObjectToObject(object, "errors");
+    for (unsigned i = 1; i < REASON_COUNT; i++) {
+        if (traffic->errors[i] > 0) {
+            json_set_number(errors, reason_word((enum reason)i).ptr, (double)traffic->errors[i]);
+        }
+    }
+}
+
+void show_counters(cJSON *object, const struct traffic *traffic)
+{
+    static const char *const classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    json_set_number(object, "requests", (double)traffic->requests);
+    cJSON *responses = cJSON_AddObjectToObject(object, "responses");
+    for (size_t i = 0; i < ARRAY_COUNT(classes); i++) {
+        json_set_number(responses, classes[i], (double)traffic->status[i]);
+    }
+    add_reasons(object, traffic);
+    json_set_number(object, "retries", (double)traffic->retries);
+    json_set_number(object, "bytes_in", (double)traffic->bytes_in);
+    json_set_number(object, "bytes_out", (double)traffic->bytes_out);
+}
+
+void show_rates(cJSON *object, const struct plane *plane, uint64_t key)
+{
+    struct rates rates = history_rates(plane->history, key);
+    struct latency latency = history_minute(plane->history, key);
+    cJSON *out = cJSON_AddObjectToObject(object, "rates");
+    json_set_rate(out, "requests", rates.requests);
+    json_set_rate(out, "errors", rates.errors);
+    json_set_rate(out, "bytes_in", rates.bytes_in);
+    json_set_rate(out, "bytes_out", rates.bytes_out);
+    out = cJSON_AddObjectToObject(object, "latency_ms");
+    json_set_rate(out, "p50", latency.p50);
+    json_set_rate(out, "p95", latency.p95);
+    json_set_rate(out, "p99", latency.p99);
+}
+
+/* A JSON string of the text, which may be cut; `to` has room for it. */
+static char *put_string(char *to, const char *text)
+{
+    static const char hex[] = "0123456789abcdef";
+
+    *to++ = '"';
+    for (const char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == '"' || *c == '\\') {
+            memcpy(to, "\\u00", 4);
+            to[4] = hex[(unsigned char)*c >> 4];
+            to[5] = hex[*c & 15];
+            to += 6;
+        } else {
+            *to++ = *c;
+        }
+    }
+    *to++ = '"';
+    return to;
+}
+
+/* As text, since there are twenty a server: as objects they would be most of what a list of ten thousand
+ * servers costs. */
+static void add_probes(cJSON *health, struct server *server)
+{
+    struct probe_record records[PROBE_RECORDS];
+    char text[PROBE_RECORDS * (6 * sizeof(records[0].reason) + 96)];
+    size_t count = server_probes(server, records);
+    char *to = text;
+
+    *to++ = '[';
+    for (size_t i = 0; i < count; i++) {
+        const struct probe_record *record = &records[i];
+        to += sprintf(to, "%s{\"at\":%llu,\"ok\":%s,\"ms\":%u.%03u,\"reason\":", i > 0 ? "," : "",
+                      (unsigned long long)record->at_ms, record->good ? "true" : "false",
+                      record->took_us / 1000, record->took_us % 1000);
+        to = put_string(to, record->reason);
+        *to++ = '}';
+    }
+    memcpy(to, "]", 2);
+    cJSON_AddRawToObject(health, "probes", text);
+}
+
+static void add_health(cJSON *object, struct server *server, bool checked)
+{
+    char reason[sizeof(server->reason)];
+    cJSON *health = cJSON_AddObjectToObject(object, "health");
+
+    server_reason(server, reason, sizeof(reason));
+    pthread_mutex_lock(&server->lock);
+    uint64_t since = server->health_since_ms;
+    pthread_mutex_unlock(&server->lock);
+    bool down = !server_is_well(server);
+    json_set(health, "status",
+             down ? "down" : server_health_word((enum server_health)server->health));
+    json_set(health, "reason",
+             down || checked || server->health != HEALTH_UNKNOWN ? reason : "no health check");
+    json_set_number(health, "since", (double)since);
+    add_probes(health, server);
+}
+
+static void add_drift(cJSON *object, const struct server *server,
+                      const struct server_settings *settings)
+{
+    cJSON *drift = cJSON_AddArrayToObject(object, "drift");
+    if (settings->runtime) {
+        return;
+    }
+    if (server->weight != settings->file_weight) {
+        cJSON_AddItemToArray(drift, cJSON_CreateString("weight"));
+    }
+    if (server->max_connections != settings->file_max_connections) {
+        cJSON_AddItemToArray(drift, cJSON_CreateString("max_connections"));
+    }
+    if (server->admin != (uint32_t)settings->state) {
+        cJSON_AddItemToArray(drift, cJSON_CreateString("state"));
+    }
+}
+
+/* `drain_deadline`, where it drains towards one. */
+static void add_state(cJSON *object, const struct plane *plane, struct server *server)
+{
+    const cJSON *entry = overlay_entry(plane->overlay, server->pool_name, server->name);
+    const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(entry, "drain_deadline");
+
+    pthread_mutex_lock(&server->lock);
+    uint64_t since = server->admin_since_ms;
+    pthread_mutex_unlock(&server->lock);
+    json_set(object, "state", server_admin_word((enum server_admin)server->admin));
+    json_set_number(object, "state_since", (double)since);
+    if (cJSON_IsNumber(deadline) && server->admin == ADMIN_DRAIN) {
+        json_set_number(object, "drain_deadline", deadline->valuedouble);
+    } else {
+        json_set(object, "drain_deadline", NULL);
+    }
+    cJSON_AddBoolToObject(object, "leaving", overlay_is_leaving(entry));
+}
+
+cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size_t index)
+{
+    struct server *server = plan->servers[index];
+    const struct server_settings *settings =
+        (const struct server_settings *)plan->settings->servers.items + index;
+    struct traffic traffic = {0};
+    cJSON *object = cJSON_CreateObject();
+
+    for (unsigned i = 0; i < server->loops; i++) {
+        traffic_sum(&traffic, &server->locals[i].traffic);
+    }
+    json_set(object, "id", server->name);
+    json_set(object, "pool", server->pool_name);
+    json_set_str(object, "url", server->url.text);
+    json_set(object, "origin", settings->runtime ? "runtime" : "file");
+    add_drift(object, server, settings);
+    add_state(object, plane, server);
+    add_health(object, server, plan->health != NULL);
+    json_set_number(object, "weight", server->weight);
+    json_set_rate(object, "effective_weight", (double)server->effective / WEIR_WEIGHT_ONE);
+    if (settings->runtime) {
+        json_set(object, "configured_weight", NULL);
+    } else {
+        json_set_number(object, "configured_weight", (double)settings->file_weight);
+    }
+    json_set_number(object, "max_connections", server->max_connections);
+    cJSON_AddBoolToObject(object, "backup", server->backup);
+    json_set_number(object, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
+    if (plan->sticky != NULL) {
+        json_set_number(object, "sessions",
+                        (double)sessions_count(server, loop_now_ns(plane->self->loop)));
+    } else {
+        json_set(object, "sessions", NULL);
+    }
+    show_counters(object, &traffic);
+    json_set_number(object, "connections", (double)traffic.connections);
+    json_set_rate(object, "error_share", history_error_share(plane->history, server->id));
+    show_rates(object, plane, server->id);
+    if (server->ejected) {
+        json_set_number(object, "ejected_until", (double)server->ejected_until_ms);
+    } else {
+        json_set(object, "ejected_until", NULL);
+    }
+    return object;
+}
+
+static uint32_t pool_in_flight(const struct pool_plan *plan)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        sum += __atomic_load_n(&plan->servers[i]->in_flight, __ATOMIC_RELAXED);
+    }
+    return sum;
+}
+
+unsigned show_servers_up(const struct pool_plan *plan)
+{
+    unsigned up = 0;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        const struct server *server = plan->servers[i];
+        up += server_is_well(server) && server->admin == ADMIN_READY;
+    }
+    return up;
+}
+
+/* "least_conn" of the module balance_least_conn. */
+static const char *use_name(const struct use *use)
+{
+    return use != NULL && use->block->title.text.len > 0 ? use->block->title.text.ptr : NULL;
+}
+
+/* Blocks that stand for several servers. */
+static void add_names(cJSON *object, const struct plane *plane, const struct pool_plan *plan)
+{
+    cJSON *names = cJSON_AddArrayToObject(object, "names");
+    const struct server_settings *blocks = plan->settings->blocks.items;
+
+    for (size_t i = 0; i < plan->settings->blocks.count; i++) {
+        if (blocks[i].resolve == RESOLVE_FIRST) {
+            continue;
+        }
+        struct discovery_report report = discovery_report(plane->runtime->discovery, &blocks[i]);
+        cJSON *name = cJSON_CreateObject();
+        json_set_str(name, "id", blocks[i].id);
+        json_set_str(name, "host", blocks[i].url.host);
+        json_set(name, "resolve", blocks[i].resolve == RESOLVE_SRV ? "srv" : "all");
+        json_set_number(name, "servers", (double)report.servers);
+        json_set_number(name, "left_out", (double)report.left_out);
+        cJSON_AddItemToArray(names, name);
+    }
+}
+
+cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
+{
+    struct traffic traffic = pool_total(plan->pool);
+    cJSON *object = cJSON_CreateObject();
+
+    json_set(object, "name", plan->pool->name);
+    json_set(object, "policy", use_name(plan->balance));
+    json_set(object, "sticky", use_name(plan->sticky));
+    json_set(object, "health_check", use_name(plan->health));
+    cJSON *servers = cJSON_AddArrayToObject(object, "servers");
+    for (size_t i = 0; i < plan->server_count; i++) {
+        cJSON_AddItemToArray(servers, show_server(plane, plan, i));
+    }
+    add_names(object, plane, plan);
+    json_set_number(object, "up", show_servers_up(plan));
+    json_set_number(object, "total", (double)plan->server_count);
+    json_set_number(object, "in_flight", pool_in_flight(plan));
+    json_set_number(object, "queued", plan->pool->queue.waiting);
+    show_counters(cJSON_AddObjectToObject(object, "totals"), &traffic);
+    show_rates(object, plane, history_key_pool(plan->pool->name));
+    return object;
+}
+
+/* ---- tags ---- */
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    }
+    return hash;
+}
+
+static uint64_t server_hash(const struct plane *plane, const struct pool_plan *plan, size_t index)
+{
+    const struct server *server = plan->servers[index];
+    const cJSON *entry = overlay_entry(plane->overlay, server->pool_name, server->name);
+    char text[160];
+
+    snprintf(text, sizeof(text), "%u %u %u %u %d", (unsigned)server->weight,
+             (unsigned)server->max_connections, (unsigned)server->admin, (unsigned)server->backup,
+             overlay_is_leaving(entry));
+    uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), text);
+    hash = hash_text(hash, server->name);
+    return hash_text(hash, server->url.text.ptr);
+}
+
+char *show_server_tag(const struct plane *plane, const struct pool_plan *plan, size_t index)
+{
+    return base_printf("%016llx", (unsigned long long)server_hash(plane, plan, index));
+}
+
+char *show_pool_tag(const struct plane *plane, const struct pool_plan *plan)
+{
+    uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), plan->pool->name);
+    for (size_t i = 0; i < plan->server_count; i++) {
+        hash = (hash * 31) ^ server_hash(plane, plan, i);
+    }
+    return base_printf("%016llx", (unsigned long long)hash);
+}
+
+/* ---- /stats ---- */
+
+static void add_recent(cJSON *object, const struct plane *plane, uint64_t key)
+{
+    struct rates rates = history_rates(plane->history, key);
+    struct latency latency = history_recent(plane->history, key);
+    json_set_rate(object, "rate", rates.requests);
+    json_set_rate(object, "errors_rate", rates.errors);
+    json_set_rate(object, "p50", latency.p50);
+    json_set_rate(object, "p95", latency.p95);
+    json_set_rate(object, "p99", latency.p99);
+}
+
+static double server_requests(const struct server *server)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < server->loops; i++) {
+        sum += __atomic_load_n(&server->locals[i].traffic.requests, __ATOMIC_RELAXED);
+    }
+    return (double)sum;
+}
+
+static void add_server_stats(cJSON *servers, const struct plane *plane, struct server *server)
+{
+    cJSON *object = cJSON_AddObjectToObject(servers, server->name);
+    bool down = !server_is_well(server);
+
+    json_set_number(object, "requests", server_requests(server));
+    add_recent(object, plane, server->id);
+    json_set_number(object, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
+    json_set(object, "health",
+             down ? "down" : server_health_word((enum server_health)server->health));
+    json_set(object, "state", server_admin_word((enum server_admin)server->admin));
+    json_set_number(object, "weight", server->weight);
+}
+
+static uint32_t add_pool_stats(cJSON *pools, const struct plane *plane,
+                               const struct pool_plan *plan)
+{
+    cJSON *object = cJSON_AddObjectToObject(pools, plan->pool->name);
+    uint32_t in_flight = pool_in_flight(plan);
+    uint64_t requests = 0;
+
+    for (unsigned i = 0; i < plan->pool->loops; i++) {
+        requests += __atomic_load_n(&plan->pool->locals[i].traffic.requests, __ATOMIC_RELAXED);
+    }
+    json_set_number(object, "requests", (double)requests);
+    add_recent(object, plane, history_key_pool(plan->pool->name));
+    json_set_number(object, "in_flight", in_flight);
+    json_set_number(object, "queued", plan->pool->queue.waiting);
+    cJSON *servers = cJSON_AddObjectToObject(object, "servers");
+    for (size_t i = 0; i < plan->server_count; i++) {
+        add_server_stats(servers, plane, plan->servers[i]);
+    }
+    return in_flight;
+}
+
+static uint64_t add_listener_stats(cJSON *listeners, const struct plane *plane,
+                                   const struct listener *listener)
+{
+    cJSON *object = cJSON_AddObjectToObject(listeners, listener->name);
+    uint64_t requests = 0;
+
+    for (unsigned i = 0; i < listener->loops; i++) {
+        requests += __atomic_load_n(&listener->locals[i].traffic.requests, __ATOMIC_RELAXED);
+    }
+    json_set_number(object, "requests", (double)requests);
+    add_recent(object, plane, history_key_listener(listener->name));
+    json_set_number(object, "connections", listener->open);
+    return requests;
+}
+
+cJSON *show_stats(const struct plane *plane)
+{
+    const struct generation *g = plane->runtime->current;
+    cJSON *object = cJSON_CreateObject();
+    uint64_t requests = 0, connections = 0;
+    uint32_t in_flight = 0;
+
+    json_set_number(object, "time", (double)loop_wall_ms());
+    cJSON *total = cJSON_AddObjectToObject(object, "total");
+    cJSON *listeners = cJSON_AddObjectToObject(object, "listeners");
+    for (size_t i = 0; i < g->listener_count; i++) {
+        uint64_t here = add_listener_stats(listeners, plane, g->listeners[i].listener);
+        requests += listener_plan_on_control(&g->listeners[i]) ? 0 : here;
+        connections += g->listeners[i].listener->open;
+    }
+    cJSON *pools = cJSON_AddObjectToObject(object, "pools");
+    for (size_t i = 0; i < g->pool_count; i++) {
+        in_flight += add_pool_stats(pools, plane, &g->pools[i]);
+    }
+    json_set_number(total, "requests", (double)requests);
+    add_recent(total, plane, HISTORY_TOTAL);
+    json_set_number(total, "in_flight", in_flight);
+    json_set_number(total, "connections", (double)connections);
+    return object;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that equal the running state: the texts as they were read, with the servers that differ written
+ * anew, those that were added put at their pool's end, and those that are gone taken out. For another folder,
+ * what is named from the folder of its file is named in full; files that include each other keep their places.
+ */
+#include <stdlib.h>
+
+#include "control/api/config_text.h"
+#include "control/change/overlay.h"
+#include "control/plane.h"
+
+static char *server_text(const struct server *server)
+{
+    static const char *const states[] = {"", "  state = \"drain\"", "  state = \"maintenance\""};
+    return base_printf("server \"%s\" { url = \"%.*s\"  weight = %u  max_connections = %u%s%s }",
+                       server->name, STR_ARGS(server->url.text), (unsigned)server->weight,
+                       (unsigned)server->max_connections, server->backup ? "  backup = on" : "",
+                       states[server->admin]);
+}
+
+static bool differs(const struct server *server, const struct server_settings *settings)
+{
+    return server->weight != settings->file_weight ||
+           server->max_connections != settings->file_max_connections ||
+           server->admin != (uint32_t)settings->state;
+}
+
+/* The whole line goes where nothing else is on it. */
+static void widen(const struct config_text *text, size_t *from, size_t *to)
+{
+    size_t start = *from, end = *to;
+    while (start > 0 && strchr(" \t", text->text.ptr[start - 1]) != NULL) {
+        start--;
+    }
+    while (end < text->text.len && strchr(" \t\r", text->text.ptr[end]) != NULL) {
+        end++;
+    }
+    if ((start == 0 || text->text.ptr[start - 1] == '\n') && end < text->text.len &&
+        text->text.ptr[end] == '\n') {
+        *from = start;
+        *to = end + 1;
+    }
+}
+
+/* A name that stands for several servers, which come and go with DNS: its block stays as it is. */
+static bool is_name(const struct conf_node *node)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        if (str_equal(child->name, STR("resolve")) && child->value_count > 0 &&
+            !str_equal(child->values[0].text, STR("first"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void edit_server(struct config_text *text, const struct pool_plan *plan,
+                        const struct conf_node *node)
+{
+    const struct server_settings *settings = plan->settings->servers.items;
+    size_t from = node->span.from, to = node->span.to;
+
+    if (is_name(node)) {
+        return;
+    }
+    for (size_t i = 0; i < plan->server_count; i++) {
+        if (!settings[i].runtime && str_equal(settings[i].id, node->title.text)) {
+            if (differs(plan->servers[i], &settings[i])) {
+                config_text_replace(text, from, to, server_text(plan->servers[i]));
+            }
+            return;
+        }
+    }
+    widen(text, &from, &to);
+    config_text_replace(text, from, to, base_strdup(""));
+}
+
+static void add_servers(struct config_text *text, const struct pool_plan *plan,
+                        const struct conf_node *node)
+{
+    const struct server_settings *settings = plan->settings->servers.items;
+    size_t brace = node->span.to - 1; /* the new ones come before it, on lines of their own */
+    bool own_line = true;
+    for (size_t at = brace; at > node->span.from && text->text.ptr[at - 1] != '\n'; at--) {
+        own_line = own_line && strchr(" \t", text->text.ptr[at - 1]) != NULL;
+    }
+    bool first = true;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        if (settings[i].runtime) {
+            char *server = server_text(plan->servers[i]);
+            config_text_replace(text, brace, brace,
+                                base_printf("%s    %s\n", first && !own_line ? "\n" : "", server));
+            free(server);
+            first = false;
+        }
+    }
+}
+
+static bool is_in(const struct conf_node *node, const char *file)
+{
+    return node->place.file != NULL && strcmp(node->place.file, file) == 0;
+}
+
+/* ---- for another folder ---- */
+
+static void name_in_full(struct config_text *text, const struct conf_node *node, const char *file)
+{
+    for (; node != NULL; node = node->next) {
+        if (node->kind == CONF_BLOCK) {
+            name_in_full(text, node->children, file);
+            continue;
+        }
+        for (size_t i = 0; i < node->value_count && is_in(node, file); i++) {
+            if (node->values[i].elsewhere.ptr != NULL) {
+                config_text_set(text, node->values[i].span, node->values[i].elsewhere);
+            }
+        }
+    }
+}
+
+/* Without `.` and `..` in it: where the file lies among the others, by their names. The caller's. */
+static char *plain(const char *path)
+{
+    char *out = base_alloc(strlen(path) + 2);
+    size_t len = 0;
+
+    while (*path != '\0') {
+        size_t part = strcspn(path, "/");
+        bool up = part == 2 && memcmp(path, "..", 2) == 0;
+        if (up) {
+            while (len > 0 && out[--len] != '/') {}
+        } else if (part > 0 && !(part == 1 && *path == '.')) {
+            out[len++] = '/';
+            memcpy(out + len, path, part);
+            len += part;
+        }
+        path += part + (path[part] == '/');
+    }
+    out[len] = '\0';
+    return out;
+}
+
+/* The part of a path below the folder of `main`, both plain; NULL: it is not below. */
+static const char *below(const char *path, const char *main)
+{
+    size_t len = (size_t)(strrchr(main, '/') - main) + 1;
+    return strncmp(path, main, len) == 0 ? path + len : NULL;
+}
+
+/* From the file `from` to `to`, both below one folder: up to it, and down. The caller's. */
+static char *relative(const char *from, const char *to)
+{
+    char *path = base_strdup(to);
+    for (const char *slash = strchr(from, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        char *longer = base_printf("../%s", path);
+        free(path);
+        path = longer;
+    }
+    return path;
+}
+
+/* What is exported too is found beside; what is not stays where it is. */
+static void include_elsewhere(struct config_text *text, const struct conf_tree *tree,
+                              const char *file)
+{
+    char *main = plain(tree->files[0]), *place = plain(file);
+    const char *own = below(place, main);
+
+    for (const struct conf_include *one = tree->includes; one != NULL; one = one->next) {
+        char *path = plain(one->path);
+        const char *inside = below(path, main);
+        bool absolute = one->text.len > 0 && one->text.ptr[0] == '/';
+        if (strcmp(one->place.file, file) == 0 && absolute && inside != NULL && own != NULL) {
+            char *way = relative(own, inside);
+            config_text_set(text, one->span, str_from(way));
+            free(way);
+        } else if (strcmp(one->place.file, file) == 0 && !absolute && inside == NULL) {
+            config_text_set(text, one->span, str_from(path));
+        }
+        free(path);
+    }
+    free(main);
+    free(place);
+}
+
+static char *export_file(const struct plane *plane, const struct generation *g, size_t index,
+                         bool elsewhere)
+{
+    const char *file = g->tree.files[index];
+    struct config_text text;
+
+    config_text_init(&text, g->tree.texts[index]);
+    for (const struct conf_node *node = g->tree.root.children; node != NULL; node = node->next) {
+        const struct pool_plan *plan = node->kind == CONF_BLOCK &&
+                                               str_equal(node->name, STR("pool")) &&
+                                               node->title.text.ptr != NULL
+                                           ? plane_pool(plane, node->title.text.ptr)
+                                           : NULL;
+        for (const struct conf_node *child = plan != NULL ? node->children : NULL; child != NULL;
+             child = child->next) {
+            if (child->kind == CONF_BLOCK && str_equal(child->name, STR("server")) &&
+                is_in(child, file)) {
+                edit_server(&text, plan, child);
+            }
+        }
+        if (plan != NULL && is_in(node, file)) {
+            add_servers(&text, plan, node);
+        }
+    }
+    if (elsewhere) {
+        name_in_full(&text, g->tree.root.children, file);
+        include_elsewhere(&text, &g->tree, file);
+    }
+    return config_text_end(&text);
+}
+
+void run_export(struct operation *operation)
+{
+    bool elsewhere = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "elsewhere"));
+    const struct generation *g = operation->plane->runtime->current;
+    cJSON *answer = cJSON_CreateObject();
+    cJSON *files = cJSON_AddArrayToObject(answer, "files");
+
+    for (size_t i = 0; i < g->tree.file_count; i++) {
+        cJSON *file = cJSON_CreateObject();
+        char *text = export_file(operation->plane, g, i, elsewhere);
+        char *path = elsewhere ? plain(g->tree.files[i]) : base_strdup(g->tree.files[i]);
+        json_set(file, "path", path);
+        free(path);
+        json_set(file, "text", text);
+        free(text);
+        cJSON_AddItemToArray(files, file);
+    }
+    operation_succeed(operation, 200, answer);
+}

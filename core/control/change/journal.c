@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The journal. See journal.h. Entries are in a ring, by id: ids follow one another.
+ */
+#include "control/change/journal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "net/loop.h"
+
+struct journal {
+    cJSON **ring; /* JOURNAL_KEPT, by id */
+    uint64_t last_id;
+};
+
+struct journal *journal_new(void)
+{
+    struct journal *journal = base_zalloc(sizeof(*journal));
+    journal->ring = base_zalloc(JOURNAL_KEPT * sizeof(cJSON *));
+    return journal;
+}
+
+void journal_free(struct journal **journal)
+{
+    for (size_t i = 0; i < JOURNAL_KEPT; i++) {
+        cJSON_Delete((*journal)->ring[i]);
+    }
+    free((*journal)->ring);
+    free(*journal);
+    *journal = NULL;
+}
+
+static const char *text_of(const cJSON *entry, const char *name)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, name));
+    return text != NULL ? text : "";
+}
+
+static double number_of(const cJSON *entry, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+static cJSON *at(const struct journal *journal, uint64_t id)
+{
+    cJSON *entry = journal->ring[id % JOURNAL_KEPT];
+    return entry != NULL && journal_id(entry) == id ? entry : NULL;
+}
+
+cJSON *journal_find(const struct journal *journal, uint64_t id)
+{
+    return id > 0 ? at(journal, id) : NULL;
+}
+
+uint64_t journal_last(const struct journal *journal)
+{
+    return journal->last_id;
+}
+
+void journal_add(struct journal *journal, cJSON *entry)
+{
+    uint64_t id = journal_id(entry);
+    cJSON_Delete(journal->ring[id % JOURNAL_KEPT]);
+    journal->ring[id % JOURNAL_KEPT] = entry;
+    journal->last_id = id > journal->last_id ? id : journal->last_id;
+}
+
+void journal_load(struct journal *journal, const char *value)
+{
+    cJSON *entry = cJSON_Parse(value);
+    if (!cJSON_IsObject(entry) || number_of(entry, "id") < 1) {
+        log_write(WEIR_LOG_WARNING, "weir", "an entry of the journal cannot be read; left out");
+        cJSON_Delete(entry);
+        return;
+    }
+    journal_add(journal, entry);
+}
+
+cJSON *journal_entry_new(const struct journal *journal, const char *author, const char *command,
+                         const char *target, uint64_t confirm_ms)
+{
+    cJSON *entry = cJSON_CreateObject();
+    uint64_t now = loop_wall_ms();
+
+    cJSON_AddNumberToObject(entry, "id", (double)(journal->last_id + 1));
+    cJSON_AddNumberToObject(entry, "time", (double)now);
+    cJSON_AddStringToObject(entry, "author", author);
+    cJSON_AddStringToObject(entry, "command", command);
+    cJSON_AddStringToObject(entry, "target", target);
+    cJSON_AddStringToObject(entry, "state", confirm_ms > 0 ? "pending" : "done");
+    if (confirm_ms > 0) {
+        cJSON_AddNumberToObject(entry, "confirm_until", (double)(now + confirm_ms));
+    } else {
+        cJSON_AddNullToObject(entry, "confirm_until");
+    }
+    cJSON_AddNullToObject(entry, "undo_of");
+    return entry;
+}
+
+static void key_of(uint64_t id, char key[24])
+{
+    snprintf(key, 24, "%020llu", (unsigned long long)id);
+}
+
+void journal_put(const cJSON *entry, struct store_batch *batch)
+{
+    char key[24];
+    key_of(journal_id(entry), key);
+    store_put_json(batch, "journal", key, entry);
+}
+
+void journal_prepare(const struct journal *journal, const cJSON *entry, struct store_batch *batch)
+{
+    uint64_t id = journal_id(entry);
+    char key[24];
+
+    journal_put(entry, batch);
+    if (id > JOURNAL_KEPT && at(journal, id - JOURNAL_KEPT) != NULL) {
+        key_of(id - JOURNAL_KEPT, key);
+        store_put(batch, "journal", key, NULL);
+    }
+}
+
+/* ---- undoing ---- */
+
+bool journal_is_live(const cJSON *entry)
+{
+    const char *state = text_of(entry, "state");
+    return strcmp(state, "done") == 0 || strcmp(state, "pending") == 0;
+}
+
+/* Both change one server or user, and one of them its being there, or both the same of its settings. */
+static bool interferes(const cJSON *entry, const cJSON *later)
+{
+    const cJSON *item = NULL;
+    const cJSON *fields = cJSON_GetObjectItemCaseSensitive(later, "before");
+
+    if (strcmp(text_of(entry, "overlay_key"), text_of(later, "overlay_key")) != 0 ||
+        strcmp(text_of(entry, "user_key"), text_of(later, "user_key")) != 0) {
+        return false;
+    }
+    if (text_of(entry, "user_key")[0] != '\0') {
+        const char *a = text_of(entry, "user_part"), *b = text_of(later, "user_part");
+        return strcmp(a, b) == 0 || strcmp(a, "all") == 0 || strcmp(b, "all") == 0;
+    }
+    if (strcmp(text_of(entry, "command"), "server.patch") != 0 ||
+        strcmp(text_of(later, "command"), "server.patch") != 0) {
+        return true;
+    }
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(entry, "before"))
+    {
+        if (cJSON_GetObjectItemCaseSensitive(fields, item->string) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether it takes back something that came after `id`, so that both together change nothing: an undo, or
+ * the undo of an undo of an undo. */
+static bool cancels_out(const struct journal *journal, const cJSON *entry, uint64_t id)
+{
+    bool back = false;
+    uint64_t root = journal_id(entry);
+
+    for (const cJSON *at_entry = entry; at_entry != NULL; at_entry = journal_find(journal, root)) {
+        double before = number_of(at_entry, "undo_of");
+        if (before < 1) {
+            break;
+        }
+        root = (uint64_t)before;
+        back = !back;
+    }
+    return back && root > id;
+}
+
+const cJSON *journal_conflict(const struct journal *journal, const cJSON *entry)
+{
+    uint64_t id = journal_id(entry);
+
+    for (uint64_t i = id + 1; i <= journal->last_id; i++) {
+        const cJSON *later = at(journal, i);
+        if (later == NULL || !journal_is_live(later)) {
+            continue;
+        }
+        if (!cancels_out(journal, later, id) && interferes(entry, later)) {
+            return later;
+        }
+    }
+    return NULL;
+}
+
+cJSON *journal_overdue(const struct journal *journal, uint64_t now_ms)
+{
+    uint64_t first = journal->last_id > JOURNAL_KEPT ? journal->last_id - JOURNAL_KEPT : 0;
+
+    /* The newest first: what was built on an overdue change goes before it. */
+    for (uint64_t id = journal->last_id; id > first; id--) {
+        cJSON *entry = at(journal, id);
+        if (entry != NULL && strcmp(text_of(entry, "state"), "pending") == 0 &&
+            number_of(entry, "confirm_until") <= (double)now_ms) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+/* ---- showing ---- */
+
+cJSON *journal_show(const cJSON *entry)
+{
+    static const char *const ours[] = {"overlay_key", "overlay_before", "overlay_after", "user_key",
+                                       "user_part"};
+    cJSON *copy = cJSON_Duplicate(entry, true);
+    for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
+        cJSON_DeleteItemFromObjectCaseSensitive(copy, ours[i]);
+    }
+    return copy;
+}
+
+cJSON *journal_list(const struct journal *journal, size_t limit, uint64_t before)
+{
+    cJSON *answer = cJSON_CreateObject();
+    cJSON *entries = cJSON_AddArrayToObject(answer, "entries");
+    uint64_t id = before > 0 && before <= journal->last_id ? before - 1 : journal->last_id;
+    uint64_t first = journal->last_id > JOURNAL_KEPT ? journal->last_id - JOURNAL_KEPT : 0;
+    size_t count = 0;
+
+    for (; id > first && count < limit; id--) {
+        const cJSON *entry = at(journal, id);
+        if (entry != NULL) {
+            cJSON_AddItemToArray(entries, journal_show(entry));
+            count++;
+        }
+    }
+    if (id > first && count == limit) {
+        cJSON_AddNumberToObject(answer, "cursor", (double)(id + 1));
+    } else {
+        cJSON_AddNullToObject(answer, "cursor");
+    }
+    return answer;
+}
+
+cJSON *journal_pending_json(const struct journal *journal)
+{
+    cJSON *list = cJSON_CreateArray();
+    uint64_t first = journal->last_id > JOURNAL_KEPT ? journal->last_id - JOURNAL_KEPT : 0;
+
+    for (uint64_t id = journal->last_id; id > first; id--) {
+        const cJSON *entry = at(journal, id);
+        if (entry != NULL && strcmp(text_of(entry, "state"), "pending") == 0) {
+            cJSON *item = cJSON_CreateObject();
+            cJSON_AddNumberToObject(item, "id", (double)id);
+            cJSON_AddNumberToObject(item, "until", number_of(entry, "confirm_until"));
+            cJSON_AddItemToArray(list, item);
+        }
+    }
+    return list;
+}

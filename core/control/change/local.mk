@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+# Sources of core/control/change, headers too (they go into the release): one line a file, sorted.
+core_libcore_a_SOURCES += \
+    core/control/change/change.c \
+    core/control/change/change.h \
+    core/control/change/drain.h \
+    core/control/change/export.c \
+    core/control/change/jobs.c \
+    core/control/change/jobs.h \
+    core/control/change/journal.c \
+    core/control/change/journal.h \
+    core/control/change/overlay.c \
+    core/control/change/overlay.h \
+    core/control/change/store.c \
+    core/control/change/store.h \
+    core/control/change/undo.h \
+    core/control/change/write_admin_token.c \
+    core/control/change/write_journal.c \
+    core/control/change/write_server.c \
+    core/control/change/write_users.c

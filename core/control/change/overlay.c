@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runtime changes laid over the files. See overlay.h.
+ */
+#include "control/change/overlay.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "option/option_value.h"
+
+/* One entry in the tables. */
+struct item {
+    struct table_link by_key, by_pool;
+    cJSON *entry;
+};
+
+struct overlay *overlay_new(void)
+{
+    struct overlay *overlay = base_zalloc(sizeof(*overlay));
+    overlay->entries = cJSON_CreateObject();
+    return overlay;
+}
+
+static struct item *item_of(const struct table_link *by_pool)
+{
+    return container_of(by_pool, struct item, by_pool);
+}
+
+static struct item *find_item(const struct overlay *overlay, const char *key)
+{
+    for (struct table_link *link = table_first(&overlay->by_key, table_hash(str_from(key)));
+         link != NULL; link = table_next(link)) {
+        struct item *item = container_of(link, struct item, by_key);
+        if (strcmp(item->entry->string, key) == 0) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+static void item_free(struct overlay *overlay, struct item *item)
+{
+    table_remove(&item->by_key);
+    table_remove(&item->by_pool);
+    cJSON_Delete(cJSON_DetachItemViaPointer(overlay->entries, item->entry));
+    free(item);
+}
+
+void overlay_free(struct overlay **overlay)
+{
+    struct overlay *o = *overlay;
+    *overlay = NULL;
+    while (o->entries->child != NULL) {
+        item_free(o, find_item(o, o->entries->child->string));
+    }
+    table_end(&o->by_key);
+    table_end(&o->by_pool);
+    cJSON_Delete(o->entries);
+    free(o);
+}
+
+char *overlay_key(const char *pool, const char *id)
+{
+    return base_printf("%s/%s", pool, id);
+}
+
+const cJSON *overlay_at(const struct overlay *overlay, const char *key)
+{
+    const struct item *item = find_item(overlay, key);
+    return item != NULL ? item->entry : NULL;
+}
+
+const cJSON *overlay_entry(const struct overlay *overlay, const char *pool, const char *id)
+{
+    if (overlay->entries->child == NULL) {
+        return NULL;
+    }
+    char *key = overlay_key(pool, id);
+    const cJSON *entry = overlay_at(overlay, key);
+    free(key);
+    return entry;
+}
+
+/* The pool's part of a key. */
+static struct weir_str pool_of(const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    return (struct weir_str){key, slash != NULL ? (size_t)(slash - key) : strlen(key)};
+}
+
+void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
+{
+    struct item *item = find_item(overlay, key);
+    char *own = base_strdup(key); /* it may be the entry's own */
+
+    if (item != NULL) {
+        item_free(overlay, item);
+    }
+    if (entry != NULL && entry->child != NULL) {
+        cJSON_AddItemToObject(overlay->entries, own, entry);
+        item = base_zalloc(sizeof(*item));
+        item->entry = entry;
+        table_add(&overlay->by_key, &item->by_key, table_hash(str_from(own)));
+        table_add(&overlay->by_pool, &item->by_pool, table_hash(pool_of(own)));
+    } else {
+        cJSON_Delete(entry);
+    }
+    free(own);
+}
+
+/* The first and the next entry of a pool; NULL: there is none. */
+static struct item *pool_item(struct table_link *link, struct weir_str pool)
+{
+    while (link != NULL && !str_equal(pool_of(item_of(link)->entry->string), pool)) {
+        link = table_next(link);
+    }
+    return link != NULL ? item_of(link) : NULL;
+}
+
+static struct item *pool_first(const struct overlay *overlay, struct weir_str pool)
+{
+    return pool_item(table_first(&overlay->by_pool, table_hash(pool)), pool);
+}
+
+static struct item *pool_next(const struct item *item, struct weir_str pool)
+{
+    return pool_item(table_next(&item->by_pool), pool);
+}
+
+static bool is_hidden(const cJSON *entry)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "hidden"));
+}
+
+bool overlay_changes_members(const cJSON *entry)
+{
+    return is_hidden(entry) || cJSON_HasObjectItem(entry, "url");
+}
+
+enum server_admin overlay_state(const cJSON *entry, const struct server_settings *settings)
+{
+    const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "state"));
+    return word == NULL                 ? (enum server_admin)settings->state
+           : strcmp(word, "ready") == 0 ? ADMIN_READY
+           : strcmp(word, "drain") == 0 ? ADMIN_DRAIN
+                                        : ADMIN_MAINTENANCE;
+}
+
+static int64_t number(const cJSON *entry, const char *name, int64_t fallback)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
+}
+
+static void adjust_numbers(struct server_settings *server, const cJSON *entry)
+{
+    server->weight = number(entry, "weight", server->weight);
+    server->max_connections = number(entry, "max_connections", server->max_connections);
+}
+
+/* A server that was added. false: its URL cannot be read any more. */
+static bool add_server(struct arena *arena, struct server_settings *server, const cJSON *entry,
+                       const char *id)
+{
+    const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "url"));
+    char error[OPTION_ERROR_SIZE];
+    struct weir_str text = arena_copy(arena, str_from(url));
+
+    *server = (struct server_settings){.runtime = true, .weight = 1};
+    server->id = arena_copy(arena, str_from(id));
+    server->backup = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "backup"));
+    adjust_numbers(server, entry);
+    if (!option_url_parse((char *)(uintptr_t)text.ptr, text.len, &server->url, error,
+                          sizeof(error))) {
+        log_write(WEIR_LOG_ERROR, "weir", "the server \"%s\", added at run time, is left out: %s",
+                  id, error);
+        return false;
+    }
+    return true;
+}
+
+/* Whether the files have the server that was added: as after an export that was put in their place. It
+ * is theirs then. */
+static bool is_the_files(const struct server_settings *server, const cJSON *entry)
+{
+    const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "url"));
+    return url != NULL && str_equal(server->url.text, str_from(url)) &&
+           server->backup == cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "backup"));
+}
+
+/* The files' servers of a pool that has entries, by id: so that both may be many. */
+struct file_server {
+    struct table_link link;
+    const struct server_settings *settings;
+};
+
+static const struct server_settings *find_file(const struct table *files, const char *id)
+{
+    for (struct table_link *link = table_first(files, table_hash(str_from(id))); link != NULL;
+         link = table_next(link)) {
+        const struct server_settings *settings =
+            container_of(link, struct file_server, link)->settings;
+        if (str_equal(settings->id, str_from(id))) {
+            return settings;
+        }
+    }
+    return NULL;
+}
+
+/* A server of an entry that has a URL: at `to`, unless the files' own serves. */
+static bool adjust_added(struct arena *arena, const struct table *files, const cJSON *entry,
+                         const char *id, struct server_settings *to)
+{
+    const struct server_settings *file = find_file(files, id);
+
+    if ((file != NULL && is_the_files(file, entry)) || !add_server(arena, to, entry, id)) {
+        return false;
+    }
+    if (file != NULL && !is_hidden(entry)) {
+        to->file_url = file->url.text;
+    }
+    return true;
+}
+
+/* A server of the files, with what was set of it; an added one that is the same as it is settled first. */
+static void adjust_file_server(struct server_settings *server, const cJSON *entry)
+{
+    cJSON *settled =
+        overlay_changes_members(entry) ? overlay_settle_entry(entry, server, true) : NULL;
+    adjust_numbers(server, settled != NULL ? settled : entry);
+    cJSON_Delete(settled);
+}
+
+void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settings)
+{
+    const struct overlay *overlay = arg;
+    const struct server_settings *from = settings->servers.items;
+    struct weir_str name = settings->name;
+    struct table files = {NULL, 0, 0};
+    size_t room = settings->servers.count;
+    size_t count = 0;
+
+    for (struct item *item = pool_first(overlay, name); item != NULL;
+         item = pool_next(item, name)) {
+        room++;
+    }
+    if (room == settings->servers.count) {
+        return;
+    }
+    struct server_settings *to = arena_zalloc(arena, room * sizeof(*to));
+    struct file_server *file = base_zalloc((settings->servers.count + 1) * sizeof(*file));
+    ASSERT(to != NULL);
+    char *pool = base_strndup(name.ptr, name.len);
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        char *id = base_strndup(from[i].id.ptr, from[i].id.len);
+        const cJSON *entry = overlay_entry(overlay, pool, id);
+        free(id);
+        file[i].settings = &from[i];
+        table_add(&files, &file[i].link, table_hash(from[i].id));
+        /* A server that the files have under the name of one that was added: the added one serves. */
+        if (!overlay_changes_members(entry) || is_the_files(&from[i], entry)) {
+            to[count] = from[i];
+            adjust_file_server(&to[count++], entry);
+        }
+    }
+    for (struct item *item = pool_first(overlay, name); item != NULL;
+         item = pool_next(item, name)) {
+        const char *id = item->entry->string + name.len + 1;
+        if (cJSON_HasObjectItem(item->entry, "url") &&
+            adjust_added(arena, &files, item->entry, id, &to[count])) {
+            count++;
+        }
+    }
+    table_end(&files);
+    free(file);
+    free(pool);
+    settings->servers.items = to;
+    settings->servers.count = count;
+}
+
+void overlay_set_states(const struct overlay *overlay, const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        const struct server_settings *settings = plan->settings->servers.items;
+        for (size_t k = 0; k < plan->server_count; k++) {
+            struct server *server = plan->servers[k];
+            const cJSON *entry = overlay_entry(overlay, server->pool_name, server->name);
+            server_set_admin(server, overlay_state(entry, &settings[k]));
+        }
+    }
+}
+
+/* ---- what the files have ---- */
+
+static bool has_title(const struct conf_node *node, const char *kind, struct weir_str title)
+{
+    return node->kind == CONF_BLOCK && str_equal(node->name, str_from(kind)) &&
+           str_equal(node->title.text, title);
+}
+
+/* A name that stands for several servers, of which DNS says who they are. */
+static bool is_name(const struct conf_node *node)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        if (str_equal(child->name, STR("resolve")) && child->value_count > 0) {
+            return !str_equal(child->values[0].text, STR("first"));
+        }
+    }
+    return false;
+}
+
+bool overlay_in_files(const struct generation *generation, const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    struct weir_str pool = {key, (size_t)(slash - key)};
+
+    for (const struct conf_node *node = generation->tree.root.children; node != NULL;
+         node = node->next) {
+        const struct conf_node *child = has_title(node, "pool", pool) ? node->children : NULL;
+        for (; child != NULL; child = child->next) {
+            if (has_title(child, "server", str_from(slash + 1)) ||
+                (str_equal(child->name, STR("server")) && is_name(child))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The server of that key, be it the files' or an added one; NULL: there is none (any more). */
+static const struct server_settings *server_of(const struct generation *generation, const char *key,
+                                               bool *pool_known)
+{
+    struct weir_str pool = pool_of(key);
+    const struct pool_plan *plan = generation_pool(generation, pool);
+    size_t index = 0;
+
+    *pool_known = plan != NULL;
+    if (plan == NULL || pool_plan_named(plan, str_from(key + pool.len + 1), &index) == NULL) {
+        return NULL;
+    }
+    return (const struct server_settings *)plan->settings->servers.items + index;
+}
+
+const struct server_settings *overlay_file_server(const struct generation *generation,
+                                                  const char *key)
+{
+    bool known = false;
+    const struct server_settings *server = server_of(generation, key, &known);
+    const struct pool_plan *plan = known ? generation_pool(generation, pool_of(key)) : NULL;
+
+    if (server != NULL && !server->runtime) {
+        return server;
+    }
+    for (size_t i = 0; plan != NULL && i < plan->settings->configured.count; i++) {
+        const struct server_settings *files = plan->settings->configured.items;
+        if (files[i].resolve == RESOLVE_FIRST &&
+            str_equal(files[i].id, str_from(key + pool_of(key).len + 1))) {
+            return &files[i]; /* it was taken away, or another has its place */
+        }
+    }
+    return NULL;
+}
+
+static void settle_number(cJSON *entry, const char *name, int64_t fallback, int64_t file)
+{
+    int64_t value = number(entry, name, fallback);
+    cJSON_DeleteItemFromObjectCaseSensitive(entry, name);
+    if (value != file) {
+        cJSON_AddNumberToObject(entry, name, (double)value);
+    }
+}
+
+/* What is set of a server that is the files'. `fresh`: it was added beside theirs, with values of its own. */
+static void settle_values(cJSON *entry, const struct server_settings *file, bool fresh)
+{
+    static const char *const words[] = {"ready", "drain", "maintenance"};
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "state"));
+    const char *is = words[file->state];
+
+    settle_number(entry, "weight", fresh ? 1 : file->file_weight, file->file_weight);
+    settle_number(entry, "max_connections", fresh ? 0 : file->file_max_connections,
+                  file->file_max_connections);
+    if (state == NULL && fresh && file->state != ADMIN_READY) {
+        cJSON_AddStringToObject(entry, "state", words[ADMIN_READY]);
+    } else if (state != NULL && strcmp(state, is) == 0 && !overlay_is_leaving(entry) &&
+               !cJSON_HasObjectItem(entry, "drain_deadline")) {
+        cJSON_DeleteItemFromObjectCaseSensitive(entry, "state");
+    }
+}
+
+cJSON *overlay_settle_entry(const cJSON *entry, const struct server_settings *file, bool in_files)
+{
+    cJSON *settled = cJSON_Duplicate(entry, true);
+    bool added = cJSON_HasObjectItem(entry, "url");
+    bool theirs = added && file != NULL && is_the_files(file, entry);
+
+    if (theirs) {
+        cJSON_DeleteItemFromObjectCaseSensitive(settled, "url");
+        cJSON_DeleteItemFromObjectCaseSensitive(settled, "backup");
+    }
+    if (theirs || (is_hidden(entry) && !added && !in_files)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(settled, "hidden");
+    }
+    if (file != NULL && !overlay_changes_members(settled)) {
+        settle_values(settled, file, theirs && is_hidden(entry));
+    }
+    if (cJSON_Compare(settled, entry, true)) {
+        cJSON_Delete(settled);
+        return NULL;
+    }
+    return settled;
+}
+
+cJSON *overlay_settle(const struct overlay *overlay, const struct generation *generation)
+{
+    cJSON *all = NULL;
+    const cJSON *entry = NULL;
+
+    cJSON_ArrayForEach(entry, overlay->entries)
+    {
+        const char *key = entry->string;
+        bool known = false, bare = is_hidden(entry) && !cJSON_HasObjectItem(entry, "url");
+        const struct server_settings *server = server_of(generation, key, &known);
+        /* One that was added and is the files' is not an added one any more: see overlay_adjust. */
+        const struct server_settings *file = server != NULL && !server->runtime ? server : NULL;
+        cJSON *settled =
+            known ? overlay_settle_entry(entry, file, !bare || overlay_in_files(generation, key))
+                  : NULL;
+        if (settled != NULL) {
+            all = all != NULL ? all : cJSON_CreateObject();
+            cJSON_AddItemToObject(all, key, settled);
+        }
+    }
+    return all;
+}
+
+/* ---- contradictions ---- */
+
+static void contradict(cJSON *list, const char *key, const char *field, cJSON *file,
+                       const cJSON *runtime)
+{
+    const char *slash = strrchr(key, '/');
+    char *pool = base_strndup(key, (size_t)(slash - key));
+    cJSON *object = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(object, "pool", pool);
+    cJSON_AddStringToObject(object, "server", slash + 1);
+    cJSON_AddStringToObject(object, "field", field);
+    cJSON_AddItemToObject(object, "file", file);
+    cJSON_AddItemToObject(object, "runtime",
+                          runtime != NULL ? cJSON_Duplicate(runtime, true) : cJSON_CreateNull());
+    cJSON_AddItemToArray(list, object);
+    free(pool);
+}
+
+static void contradict_number(cJSON *list, const cJSON *entry, const char *field, int64_t file)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, field);
+    if (cJSON_IsNumber(item) && (int64_t)item->valuedouble != file) {
+        contradict(list, entry->string, field, cJSON_CreateNumber((double)file), item);
+    }
+}
+
+cJSON *overlay_contradictions(const struct overlay *overlay, const struct generation *generation)
+{
+    cJSON *list = cJSON_CreateArray();
+    const cJSON *entry = NULL;
+
+    cJSON_ArrayForEach(entry, overlay->entries)
+    {
+        bool pool_known = false;
+        const struct server_settings *server = server_of(generation, entry->string, &pool_known);
+        if (server != NULL && !server->runtime) {
+            contradict_number(list, entry, "weight", server->file_weight);
+            contradict_number(list, entry, "max_connections", server->file_max_connections);
+        } else if (server != NULL && server->file_url.len > 0) {
+            char *url = base_strndup(server->file_url.ptr, server->file_url.len);
+            contradict(list, entry->string, "url", cJSON_CreateString(url),
+                       cJSON_GetObjectItemCaseSensitive(entry, "url"));
+            free(url);
+        } else if (!pool_known) {
+            contradict(list, entry->string, "pool", cJSON_CreateNull(), NULL);
+        } else if (!overlay_changes_members(entry)) {
+            contradict(list, entry->string, "server", cJSON_CreateNull(), NULL);
+        }
+    }
+    return list;
+}

@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The store module's instance and its thread. See store.h.
+ */
+#include "control/change/store.h"
+
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "control/change/jobs.h"
+#include "control/api/json.h"
+#include "module/check.h"
+
+#define RETRY_SECONDS 5u
+#define WORK_MAX      32u
+
+enum store_state { STORE_NONE, STORE_OK, STORE_READ_ONLY, STORE_FAILED };
+
+static const char *const spaces[] = {"overlay", "journal", "users", NULL};
+
+/* What is needed of a configuration outlives its generation, so that this needs no generation. */
+struct store_instance {
+    struct module *module; /* referenced */
+    struct arena arena;
+    struct conf_node *block;
+    void *conf, *prepared;
+    bool conf_created;
+    struct module_context conf_context; /* control thread */
+    struct module_context context;      /* store thread */
+    /* store thread */
+    bool created, open;
+    void *data;
+};
+
+struct store {
+    struct loop *loop;
+    struct jobs jobs, work;
+    struct store_instance *instance; /* the newest; NULL: none. Its hooks are the store thread's */
+    enum store_state state;          /* as the last job said */
+    char detail[512];
+    bool loaded; /* what is kept has been read */
+    unsigned retry_in;
+    bool trying;
+    bool stopped; /* nothing is taken any more */
+    store_load_fn load;
+    void (*late)(void *arg);
+    void *load_arg;
+    sem_t ready;
+};
+
+/* ---- batches ---- */
+
+void store_put(struct store_batch *batch, const char *space, const char *key, const char *value)
+{
+    batch->items = base_realloc(batch->items, (batch->count + 1) * sizeof(*batch->items));
+    batch->items[batch->count++] = (struct store_item){base_strdup(space), base_strdup(key),
+                                                       value != NULL ? base_strdup(value) : NULL};
+}
+
+void store_put_json(struct store_batch *batch, const char *space, const char *key,
+                    const cJSON *value)
+{
+    char *text = value != NULL ? json_print(value) : NULL;
+    store_put(batch, space, key, text);
+    free(text);
+}
+
+void store_batch_free(struct store_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        free(batch->items[i].space);
+        free(batch->items[i].key);
+        free(batch->items[i].value);
+    }
+    free(batch->items);
+    *batch = (struct store_batch){NULL, 0};
+}
+
+/* ---- instances ---- */
+
+static const struct use *store_use(const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->modules.count; i++) {
+        if (module_has_kind(generation->modules.items[i]->module, MODULE_STORE)) {
+            return generation->modules.items[i];
+        }
+    }
+    return NULL;
+}
+
+static void instance_free(struct store_instance *instance)
+{
+    const struct weir_module *descriptor = &instance->module->descriptor;
+    if (instance->conf_created && descriptor->conf_free != NULL) {
+        descriptor->conf_free(&instance->conf_context.base, instance->prepared);
+    }
+    module_context_end(&instance->conf_context);
+    module_context_end(&instance->context);
+    module_unref(&instance->module);
+    arena_reset(&instance->arena);
+    free(instance);
+}
+
+/* Fills the options anew: the same block was right in the generation. */
+static bool instance_configure(struct store_instance *instance)
+{
+    static const char *const no_blocks[] = {NULL};
+    const struct weir_options *options = instance->module->descriptor.options;
+    struct mistakes mistakes = {0};
+    struct weir_check check = {.mistakes = &mistakes, .block_place = instance->block->place};
+    struct conf_fill filling = {.arena = &instance->arena,
+                                .places = conf_places_new(&instance->arena),
+                                .mistakes = &mistakes,
+                                .context = WEIR_CONTEXT_MODULE};
+
+    if (options != NULL) {
+        instance->conf = arena_zalloc(&instance->arena, options->conf_size + 1);
+        struct conf_target target = {options, instance->conf};
+        conf_fill_block(&filling, instance->block, &target, 1, no_blocks, true);
+    }
+    check.places = filling.places;
+    if (mistakes.count == 0 && instance->module->descriptor.conf_create != NULL) {
+        instance->conf_created = instance->module->descriptor.conf_create(
+                                     &instance->conf_context.base, &check, instance->conf,
+                                     &instance->prepared) == WEIR_OK;
+    }
+    for (size_t i = 0; i < mistakes.count; i++) {
+        log_write(WEIR_LOG_ERROR, "weir", "store: %s", mistakes.texts[i]);
+    }
+    bool good = mistakes.count == 0 &&
+                (instance->conf_created || instance->module->descriptor.conf_create == NULL);
+    mistakes_free(&mistakes);
+    return good;
+}
+
+/* NULL: the generation has no store, or it could not be configured. */
+static struct store_instance *instance_new(const struct generation *generation)
+{
+    const struct use *use = store_use(generation);
+    if (use == NULL) {
+        return NULL;
+    }
+    struct store_instance *instance = base_zalloc(sizeof(*instance));
+    const struct weir_host *host = generation->runtime->host;
+    instance->module = module_ref(use->module);
+    arena_init(&instance->arena, NULL, 0);
+    instance->block = conf_node_copy(&instance->arena, use->block);
+    module_context_init(&instance->conf_context, host, instance->module, NULL);
+    module_context_init(&instance->context, host, instance->module, NULL);
+    instance->context.worker_index = generation->runtime->workers;
+    instance->context.worker_count = generation->runtime->workers;
+    if (!instance_configure(instance)) {
+        instance_free(instance);
+        return NULL;
+    }
+    return instance;
+}
+
+/* ---- on the store thread ---- */
+
+/* One entry that was read. */
+struct loaded {
+    struct loaded *next;
+    char *space, *key, *value;
+};
+
+struct store_job {
+    struct job job;
+    struct store *store;
+    struct store_instance *instance;
+    struct store_instance *old; /* to be closed first */
+    struct store_batch batch;
+    store_done_fn fn;
+    void *arg;
+    bool scan; /* what is kept is wanted */
+    struct loaded *loaded, **tail;
+    const char *space;
+    enum store_state state;
+    char detail[512]; /* why it is not OK, or a note */
+    char error[512];  /* of the commit; empty: none */
+    sem_t *ready;     /* somebody waits */
+};
+
+static bool visit(void *arg, struct weir_str key, struct weir_str value)
+{
+    struct store_job *job = arg;
+    struct loaded *loaded = base_zalloc(sizeof(*loaded));
+    loaded->space = base_strdup(job->space);
+    loaded->key = base_strndup(key.ptr, key.len);
+    loaded->value = base_strndup(value.len > 0 ? value.ptr : "", value.len);
+    *job->tail = loaded;
+    job->tail = &loaded->next;
+    return true;
+}
+
+static bool read_all(struct store_job *job)
+{
+    struct store_instance *instance = job->instance;
+    const struct weir_store *ops = &instance->module->store;
+    const struct weir_str all = {"", 0};
+
+    for (size_t i = 0; spaces[i] != NULL; i++) {
+        job->space = spaces[i];
+        if (ops->scan(&instance->context.base, instance->data, str_from(spaces[i]), all, false, 0,
+                      visit, job) != WEIR_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void close_instance(struct store_instance *instance)
+{
+    if (instance->created && instance->module->store.destroy != NULL) {
+        instance->module->store.destroy(&instance->context.base, instance->data);
+    }
+    instance->created = instance->open = false;
+}
+
+static bool create_instance(struct store_job *job)
+{
+    struct store_instance *instance = job->instance;
+    const struct weir_store *ops = &instance->module->store;
+
+    if (!instance->created) {
+        instance->data = instance->prepared;
+        if (ops->create != NULL && ops->create(&instance->context.base, instance->conf,
+                                               instance->prepared, &instance->data) != WEIR_OK) {
+            job->state = STORE_FAILED;
+            snprintf(job->detail, sizeof(job->detail), "module \"%s\": create failed",
+                     instance->module->name);
+            return false;
+        }
+        instance->created = true;
+    }
+    return true;
+}
+
+/* Opens the instance if it is not open. */
+static void open_instance(struct store_job *job)
+{
+    struct store_instance *instance = job->instance;
+    const struct weir_store *ops = &instance->module->store;
+    enum weir_status status = WEIR_OK;
+
+    job->state = STORE_OK;
+    if (instance->open || !create_instance(job)) {
+        return;
+    }
+    if (ops->open != NULL) {
+        status =
+            ops->open(&instance->context.base, instance->data, job->detail, sizeof(job->detail));
+    }
+    if (status != WEIR_OK && status != WEIR_DECLINED) {
+        job->state = STORE_FAILED;
+        return;
+    }
+    job->state = status == WEIR_OK ? STORE_OK : STORE_READ_ONLY;
+    instance->open = status == WEIR_OK; /* one for reading is tried again */
+    if (job->scan && !read_all(job)) {
+        job->state = STORE_FAILED;
+        instance->open = false;
+        snprintf(job->detail, sizeof(job->detail), "what it keeps cannot be read; see the log");
+    }
+}
+
+static void commit_batch(struct store_job *job)
+{
+    struct store_instance *instance = job->instance;
+    struct weir_store_change *changes = base_zalloc(sizeof(*changes) * (job->batch.count + 1));
+
+    for (size_t i = 0; i < job->batch.count; i++) {
+        const struct store_item *item = &job->batch.items[i];
+        changes[i] = (struct weir_store_change){.size = sizeof(*changes),
+                                                .remove = item->value == NULL,
+                                                .space = str_from(item->space),
+                                                .key = str_from(item->key),
+                                                .value = str_from(item->value)};
+    }
+    if (instance->module->store.commit(&instance->context.base, instance->data, changes,
+                                       job->batch.count, job->error,
+                                       sizeof(job->error)) != WEIR_OK &&
+        job->error[0] == '\0') {
+        snprintf(job->error, sizeof(job->error), "module \"%s\" did not say why",
+                 instance->module->name);
+    }
+    free(changes);
+}
+
+static void store_job_run(struct job *base)
+{
+    struct store_job *job = container_of(base, struct store_job, job);
+
+    if (job->old != NULL) {
+        close_instance(job->old);
+    }
+    if (job->instance != NULL) {
+        open_instance(job);
+        if (job->fn != NULL && job->state == STORE_OK && !job->scan) {
+            commit_batch(job);
+        } else if (job->fn != NULL) {
+            snprintf(job->error, sizeof(job->error), "%s",
+                     job->detail[0] != '\0' ? job->detail : "it was opened just now; try again");
+        }
+    }
+    if (job->ready != NULL) {
+        sem_post(job->ready);
+    }
+}
+
+/* ---- back on the control thread ---- */
+
+static void give_loaded(struct store_job *job)
+{
+    struct store *store = job->store;
+    bool give = !store->loaded && (job->state == STORE_OK || job->state == STORE_READ_ONLY);
+
+    while (job->loaded != NULL) {
+        struct loaded *loaded = job->loaded;
+        job->loaded = loaded->next;
+        if (give) {
+            store->load(store->load_arg, loaded->space, loaded->key, loaded->value);
+        }
+        free(loaded->space);
+        free(loaded->key);
+        free(loaded->value);
+        free(loaded);
+    }
+    store->loaded |= give && job->scan;
+}
+
+static void take_state(struct store_job *job)
+{
+    struct store *store = job->store;
+    bool changed = store->state != job->state || strcmp(store->detail, job->detail) != 0;
+
+    if (job->instance == NULL || job->instance != store->instance) {
+        return;
+    }
+    store->state = job->state;
+    snprintf(store->detail, sizeof(store->detail), "%s", job->detail);
+    if (changed && job->state == STORE_OK && job->detail[0] != '\0') {
+        log_write(WEIR_LOG_WARNING, "weir", "store: %s", job->detail);
+    } else if (changed && job->state == STORE_READ_ONLY) {
+        log_write(WEIR_LOG_WARNING, "weir",
+                  "store: changes cannot be made: it can only be read: %s", job->detail);
+    } else if (changed && job->state == STORE_FAILED) {
+        log_write(WEIR_LOG_ERROR, "weir", "store: changes cannot be made, the files alone hold: %s",
+                  job->detail);
+    }
+    store->retry_in = job->state == STORE_OK ? 0 : RETRY_SECONDS;
+}
+
+static void store_job_done(struct job *base)
+{
+    struct store_job *job = container_of(base, struct store_job, job);
+    struct store *store = job->store;
+    bool was_loaded = store->loaded;
+
+    if (job->ready != NULL) { /* taken in store_open */
+        free(job);
+        return;
+    }
+    take_state(job);
+    give_loaded(job);
+    if (job->scan) {
+        store->trying = false;
+    }
+    if (job->old != NULL) {
+        instance_free(job->old);
+    }
+    if (job->error[0] != '\0' && job->state == STORE_OK) {
+        snprintf(store->detail, sizeof(store->detail), "the last change: %.480s", job->error);
+        log_write(WEIR_LOG_ERROR, "weir", "store: a change was not kept: %s", job->error);
+    }
+    if (!was_loaded && store->loaded && store->late != NULL) {
+        store->late(store->load_arg);
+    }
+    if (job->fn != NULL) {
+        job->fn(job->arg, job->error[0] != '\0' ? job->error : NULL);
+    }
+    store_batch_free(&job->batch);
+    free(job);
+}
+
+static struct store_job *job_new(struct store *store)
+{
+    struct store_job *job = base_zalloc(sizeof(*job));
+    job->job.run = store_job_run;
+    job->job.done = store_job_done;
+    job->store = store;
+    job->instance = store->instance;
+    job->tail = &job->loaded;
+    job->state = STORE_NONE;
+    return job;
+}
+
+bool store_open(struct store *store, const struct generation *generation, store_load_fn load,
+                void (*late)(void *arg), void *arg)
+{
+    store->load = load;
+    store->late = late;
+    store->load_arg = arg;
+    store->instance = instance_new(generation);
+    if (store->instance == NULL) {
+        store->loaded = true;
+        return store_use(generation) == NULL;
+    }
+    struct store_job *job = job_new(store);
+    job->scan = true;
+    sem_init(&store->ready, 0, 0);
+    job->ready = &store->ready;
+    jobs_add(&store->jobs, &job->job);
+    while (sem_wait(&store->ready) != 0) {}
+    /* The loop does not run yet: what the job brings is taken here, and the job freed when it does. */
+    take_state(job);
+    give_loaded(job);
+    return store->state == STORE_OK;
+}
+
+void store_adopt(struct store *store, const struct generation *generation)
+{
+    const struct use *use = store_use(generation);
+    struct store_instance *old = store->instance;
+
+    if (store->stopped || (use == NULL && old == NULL) ||
+        (use != NULL && old != NULL && use->module == old->module &&
+         conf_nodes_equal(use->block->children, old->block->children))) {
+        return;
+    }
+    store->instance = instance_new(generation);
+    if (store->instance == NULL) {
+        store->state = STORE_NONE;
+    }
+    struct store_job *job = job_new(store);
+    job->old = old;
+    jobs_add(&store->jobs, &job->job);
+}
+
+void store_commit(struct store *store, struct store_batch *batch, store_done_fn fn, void *arg)
+{
+    ASSERT(!store->stopped); /* nobody would answer */
+    struct store_job *job = job_new(store);
+    job->batch = *batch;
+    *batch = (struct store_batch){NULL, 0};
+    job->fn = fn;
+    job->arg = arg;
+    job->scan = !store->loaded;
+    jobs_add(&store->jobs, &job->job);
+}
+
+void store_tick(struct store *store)
+{
+    if (store->instance == NULL || store->retry_in == 0 || --store->retry_in > 0) {
+        return;
+    }
+    if (store->trying) {
+        store->retry_in = 1;
+        return;
+    }
+    struct store_job *job = job_new(store);
+    job->scan = !store->loaded;
+    store->trying = job->scan;
+    jobs_add(&store->jobs, &job->job);
+}
+
+/* ---- the rest ---- */
+
+struct store *store_new(struct loop *loop)
+{
+    struct store *store = base_zalloc(sizeof(*store));
+    store->loop = loop;
+    if (!jobs_start(&store->jobs, loop) || !jobs_start(&store->work, loop)) {
+        log_write(WEIR_LOG_ERROR, "weir", "cannot start the store's threads");
+        abort();
+    }
+    return store;
+}
+
+void store_stop(struct store *store)
+{
+    store->stopped = true;
+    jobs_stop(&store->jobs);
+    jobs_stop(&store->work);
+}
+
+void store_free(struct store **store)
+{
+    struct store *s = *store;
+    *store = NULL;
+    store_stop(s);
+    if (s->instance != NULL) {
+        close_instance(s->instance); /* its thread has ended */
+        instance_free(s->instance);
+    }
+    free(s);
+}
+
+bool store_is_well(const struct store *store)
+{
+    return store->state == STORE_OK || store->state == STORE_NONE;
+}
+
+cJSON *store_json(const struct store *store)
+{
+    static const char *const words[] = {"none", "ok", "read_only", "failed"};
+    cJSON *object = cJSON_CreateObject();
+    const char *name = store->instance != NULL ? store->instance->module->name : NULL;
+
+    if (name != NULL && strncmp(name, "store_", 6) == 0) {
+        name += 6;
+    }
+    if (name != NULL) {
+        cJSON_AddStringToObject(object, "kind", name);
+    } else {
+        cJSON_AddNullToObject(object, "kind");
+    }
+    cJSON_AddStringToObject(object, "state", words[store->state]);
+    cJSON_AddStringToObject(object, "detail",
+                            store->instance != NULL ? store->detail
+                                                    : "no store module: changes are not kept");
+    return object;
+}
+
+struct work_job {
+    struct job job;
+    void (*work)(void *arg);
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void work_run(struct job *base)
+{
+    struct work_job *job = container_of(base, struct work_job, job);
+    job->work(job->arg);
+}
+
+static void work_done(struct job *base)
+{
+    struct work_job *job = container_of(base, struct work_job, job);
+    job->done(job->arg);
+    free(job);
+}
+
+bool store_work(struct store *store, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+    if (store->stopped || jobs_count(&store->work) >= WORK_MAX) {
+        return false;
+    }
+    struct work_job *job = base_zalloc(sizeof(*job));
+    *job = (struct work_job){{.run = work_run, .done = work_done}, work, done, arg};
+    jobs_add(&store->work, &job->job);
+    return true;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Responses to HTTP/1 clients: what a stream does to its client's half. See h1_down_parts.h.
+ */
+#include "http/h1_down_parts.h"
+#include "http/h1_write.h"
+
+static void down_write_head(struct h1_down *s, const struct http_response_head *head,
+                            const struct h1_response_shape *shape)
+{
+    struct exchange *exchange = s->down.exchange;
+    size_t size = h1_response_size(head, NULL, 0), len = 0;
+    char *out = batch_reserve(s->batch, s->conn, size);
+
+    if (out == NULL &&
+        head->status >= 200) { /* its fields are within the limit: so may their text */
+        arena_allow(&exchange->arena, size + ARENA_BLOCK_SIZE);
+    }
+    if (out != NULL) {
+        len = h1_write_response(out, size, head, shape, NULL, 0);
+        batch_commit(s->batch, len);
+    } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
+        len = h1_write_response(out, size, head, shape, NULL, 0);
+        batch_add(s->batch, s->conn, out, len);
+    }
+    if (len == 0) { /* no memory, or a head that must not go out */
+        s->broken = true;
+        h1_down_finish(s);
+    }
+}
+
+static void down_interim(struct down *down, const struct http_response_head *head)
+{
+    struct h1_down *s = server_of(down);
+    if (down->exchange->request.minor == 0) {
+        return;
+    }
+    struct h1_response_shape shape = {.client_minor = 1};
+    if (head->status == 100) {
+        serving_of(s)->continued = true;
+        if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
+            h1_down_body_clock(s);
+        }
+    }
+    down_write_head(s, head, &shape);
+    batch_flush(s->batch);
+}
+
+static void down_head(struct down *down, const struct http_response_head *head, bool tunnel)
+{
+    struct h1_down *s = server_of(down);
+    struct exchange *exchange = down->exchange;
+    struct h1_serving *x = &exchange->serving;
+    struct h1_response_shape shape = {.client_minor = exchange->request.minor, .upgrade = tunnel};
+
+    ASSERT(!exchange->response_begun);
+    exchange->response_begun = true;
+    x->response_left = head->body == BODY_LENGTH ? head->content_length : 0;
+    x->response_body = head->body;
+    if (tunnel) {
+        s->keep_alive = false;
+        s->state = STATE_TUNNEL;
+        exchange->request_whole = false; /* from here: the client's side of the tunnel */
+        x->response_body = BODY_TUNNEL;
+        down_write_head(s, head, &shape);
+        conn_resume_read(s->conn);
+        return;
+    }
+    if (head->body == BODY_CHUNKED || head->body == BODY_CLOSE) {
+        x->chunking = shape.client_minor >= 1;
+        s->keep_alive = s->keep_alive && x->chunking;
+    }
+    /* Whether a body will come that nobody waits for is not known where the client was not told to go
+     * on (RFC 9110 section 10.1.1). */
+    bool unasked = exchange->request.expect_continue && !x->continued;
+    bool unread = !exchange->request_whole && (head->status >= 300 || unasked);
+    /* Nothing more is wanted, but for requests that are here already. */
+    bool ended = (s->client_ended || s->draining) && conn_kept(s->conn) == 0 && x->behind == 0;
+    if (unread || ended || s->owner->conf(s) == NULL) {
+        s->keep_alive = false;
+    }
+    shape.chunked = x->chunking;
+    shape.close = !s->keep_alive;
+    shape.keep_alive_said = s->keep_alive && shape.client_minor == 0;
+    down_write_head(s, head, &shape);
+}
+
+static void down_data(struct down *down, const char *data, size_t len)
+{
+    struct h1_down *s = server_of(down);
+
+    if (len == 0 || s->broken) {
+        return;
+    }
+    struct h1_serving *x = &down->exchange->serving;
+    switch (x->response_body) {
+    case BODY_NONE: return;
+    case BODY_LENGTH:
+        if (len > x->response_left) { /* never more than was announced */
+            s->broken = true;
+            len = (size_t)x->response_left;
+        }
+        x->response_left -= len;
+        break;
+    default: break;
+    }
+    down->exchange->response_body_bytes += len;
+    if (!x->chunking) {
+        batch_add(s->batch, s->conn, data, len);
+        return;
+    }
+    char *line = batch_reserve(s->batch, s->conn, H1_CHUNK_LINE_SIZE);
+    batch_commit(s->batch, h1_write_chunk_line(line, len));
+    batch_add(s->batch, s->conn, data, len);
+    batch_add(s->batch, s->conn, "\r\n", 2);
+}
+
+static void down_last_chunk(struct h1_down *s)
+{
+    struct h1_serving *x = serving_of(s);
+    if (!x->last_chunk_sent) {
+        x->last_chunk_sent = true;
+        batch_add(s->batch, s->conn, "0\r\n", 3);
+    }
+}
+
+static void down_trailer(struct down *down, struct weir_str name, struct weir_str value)
+{
+    struct h1_down *s = server_of(down);
+    if (!serving_of(s)->chunking || s->broken) {
+        return; /* no place for trailers (RFC 9110 section 6.5.1): they may be dropped */
+    }
+    down_last_chunk(s);
+    size_t size = name.len + value.len + 4;
+    char *out = batch_reserve(s->batch, s->conn, size);
+    bool reserved = out != NULL;
+    if (!reserved && (out = arena_bytes(&down->exchange->arena, size)) == NULL) {
+        return;
+    }
+    memcpy(out, name.ptr, name.len);
+    memcpy(out + name.len, ": ", 2);
+    if (value.len > 0) {
+        memcpy(out + name.len + 2, value.ptr, value.len);
+    }
+    memcpy(out + size - 2, "\r\n", 2);
+    if (reserved) {
+        batch_commit(s->batch, size);
+    } else {
+        batch_add(s->batch, s->conn, out, size);
+    }
+}
+
+static void down_end(struct down *down)
+{
+    struct h1_down *s = server_of(down);
+    struct exchange *exchange = down->exchange;
+
+    if (exchange->response_whole || s->broken) {
+        if (s->broken || s->state == STATE_TUNNEL) {
+            h1_down_finish(s);
+        }
+        return;
+    }
+    if (s->state == STATE_TUNNEL) {
+        batch_flush(s->batch);
+        conn_shutdown(s->conn);
+        exchange->response_whole = true;
+        if (exchange->request_whole) {
+            h1_down_finish(s);
+        }
+        return;
+    }
+    if (exchange->serving.response_left >
+        0) { /* less than was announced: it must not pass for whole */
+        s->broken = true;
+        h1_down_finish(s);
+        return;
+    }
+    if (exchange->serving.chunking) {
+        down_last_chunk(s);
+        batch_add(s->batch, s->conn, "\r\n", 2);
+    }
+    exchange->response_whole = true;
+    s->keep_alive = s->keep_alive && exchange->request_whole;
+    h1_down_finish(s);
+}
+
+static void down_reset(struct down *down)
+{
+    struct h1_down *s = server_of(down);
+    batch_flush(s->batch);
+    s->broken = true;
+    h1_down_finish(s);
+}
+
+static void down_pause(struct down *down)
+{
+    down->exchange->serving.paused = true;
+    pace_begin(&down->exchange->serving.pace);
+    h1_down_watch_stall(server_of(down));
+}
+
+static void down_resume(struct down *down)
+{
+    struct h1_down *s = server_of(down);
+    struct h1_serving *x = &down->exchange->serving;
+    if (x->paused) {
+        x->paused = false;
+        if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
+            h1_down_body_clock(s);
+        }
+        conn_resume_read(s->conn);
+    }
+}
+
+static size_t down_waiting(struct down *down)
+{
+    struct h1_down *s = server_of(down);
+    if (s->batch->conn == s->conn) {
+        batch_flush(s->batch);
+    }
+    h1_down_watch_stall(s);
+    return conn_waiting(s->conn);
+}
+
+static bool down_look(struct down *down)
+{
+    struct h1_down *s = server_of(down);
+
+    conn_look_at_peer(s->conn);
+    if (s->broken || !(s->conn->write_failed || (s->conn->eof_hint && h1_down_aborts(s)))) {
+        return !s->broken;
+    }
+    h1_down_gone(s, DOWN_GONE_CLOSED);
+    return false;
+}
+
+const struct down_ops h1_down_down_ops = {
+    .interim = down_interim,
+    .head = down_head,
+    .data = down_data,
+    .trailer = down_trailer,
+    .end = down_end,
+    .reset = down_reset,
+    .pause = down_pause,
+    .resume = down_resume,
+    .look = down_look,
+    .waiting = down_waiting,
+};

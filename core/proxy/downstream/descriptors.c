@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File descriptors. See descriptors.h.
+ */
+#include "proxy/downstream/descriptors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "net/conn.h"
+#include "proxy/generation.h"
+
+#define OWN    32u
+#define A_LOOP 8u
+
+/* One of so many is kept back, within these bounds. */
+#define RESERVE_SHARE 8u
+#define RESERVE_LEAST 16u
+#define RESERVE_MOST  1024u
+
+#define PROBES_SHARE 8u
+#define PROBES_LEAST 64u
+
+uint64_t descriptors_limit(void)
+{
+    struct rlimit limit;
+    bool known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return known ? (uint64_t)limit.rlim_cur : UINT64_MAX;
+}
+
+uint64_t descriptors_own(unsigned loops)
+{
+    return OWN + (uint64_t)(A_LOOP + conn_linger_most()) * loops;
+}
+
+uint64_t descriptors_for_probes(void)
+{
+    uint64_t share = descriptors_limit() / PROBES_SHARE;
+    return share > PROBES_LEAST ? share : PROBES_LEAST;
+}
+
+struct descriptors_kept descriptors_keep_back(void)
+{
+    uint64_t limit = descriptors_limit();
+    int lowest = dup(STDERR_FILENO);
+    uint64_t kept = limit / RESERVE_SHARE;
+
+    if (lowest != -1) {
+        close(lowest);
+    }
+    if (lowest == -1 || limit > INT32_MAX) {
+        return (struct descriptors_kept){0, 0};
+    }
+    kept = kept < RESERVE_LEAST ? RESERVE_LEAST : kept > RESERVE_MOST ? RESERVE_MOST : kept;
+    uint64_t half = (limit - (uint64_t)lowest) / 2;
+    kept = kept < half ? kept : half;
+    return (struct descriptors_kept){(int)(limit - kept), (int)(limit - kept / 2)};
+}
+
+/* Connections to servers at once: no more than there are clients, or than the servers' limits allow. */
+static uint64_t to_servers(const struct generation *generation, uint64_t clients)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        const struct pool_plan *plan = &generation->pools[i];
+        for (size_t k = 0; k < plan->server_count; k++) {
+            uint32_t limit = plan->servers[k]->max_connections;
+            if (limit == 0) {
+                return clients;
+            }
+            most += limit;
+        }
+    }
+    return most < clients ? most : clients;
+}
+
+static uint64_t probed(const struct generation *generation)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        count += generation->pools[i].health != NULL ? generation->pools[i].server_count : 0;
+    }
+    return count < descriptors_for_probes() ? count : descriptors_for_probes();
+}
+
+bool descriptors_are_short(const struct generation *generation, char *out, size_t size)
+{
+    uint64_t limit = descriptors_limit();
+    uint64_t own = descriptors_own(generation->loops) + probed(generation);
+    uint64_t clients = 0;
+    const char *raise = "raise the limit of open files (`ulimit -n`, LimitNOFILE= of the unit)";
+
+    for (size_t i = 0; i < generation->listener_count; i++) {
+        /* The others take what is there. */
+        clients += (uint64_t)generation->listeners[i].settings->connection_limit;
+    }
+    uint64_t servers = to_servers(generation, clients);
+    if (clients > 0 && own + clients + servers > limit) {
+        snprintf(out, size,
+                 "%" PRIu64 " connections of clients (connection_limit) and %" PRIu64
+                 " to servers can need %" PRIu64 " file descriptors, and there are %" PRIu64
+                 "; %s, or lower connection_limit",
+                 clients, servers, own + clients + servers, limit, raise);
+        return true;
+    }
+    if (own + RESERVE_LEAST > limit) {
+        snprintf(out, size,
+                 "%u workers and %" PRIu64 " probes at once can need %" PRIu64
+                 " file descriptors before the first client comes, and there are %" PRIu64 "; %s",
+                 generation->loops - 1, probed(generation), own, limit, raise);
+        return true;
+    }
+    return false;
+}

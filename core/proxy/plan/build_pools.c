@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools of a generation: first their blocks become plans; once no mistake is left, the plans get the pools
+ * and servers that live already, or new ones.
+ */
+#include "proxy/upstream/discovery.h"
+#include "proxy/plan/build.h"
+
+static void plan_index(struct build *b, struct pool_plan *plan)
+{
+    size_t slots = 4;
+    while (slots < plan->server_count * 2) {
+        slots *= 2;
+    }
+    plan->by_id = build_alloc(b, slots * sizeof(*plan->by_id));
+    plan->places = build_alloc(b, slots * sizeof(*plan->places));
+    plan->by_id_mask = slots - 1;
+    for (size_t i = 0; i < plan->server_count; i++) {
+        size_t at = plan->servers[i]->id & plan->by_id_mask;
+        while (plan->by_id[at] != NULL) {
+            at = (at + 1) & plan->by_id_mask;
+        }
+        plan->by_id[at] = plan->servers[i];
+        plan->places[at] = (uint32_t)i;
+    }
+}
+
+/* A name is looked up once the generation is to come into force (names.c). */
+static void check_probe_address(struct build *b, const struct probe_settings *probe)
+{
+    char error[256];
+    struct address address;
+    struct weir_str host;
+    uint16_t port = 0;
+
+    if (probe->address.len == 0) {
+        return;
+    }
+    bool named = address_parse_name(probe->address, &host, &port);
+    if (!named && !address_parse(&address, probe->address, error, sizeof(error))) {
+        mistakes_add(b->mistakes, build_place_of(b, &probe->address), "%s", error);
+    } else if (named ? port == 0
+                     : address.u.any.sa_family != AF_UNIX && address_port(&address) == 0) {
+        mistakes_add(b->mistakes, build_place_of(b, &probe->address),
+                     "address: nobody can be asked at port 0; write the port that answers probes");
+    }
+}
+
+/* One `health` block: it probes, listens, or both; the host has options of its own for each. */
+static void build_health(struct build *b, struct pool_plan *plan, const struct conf_node *node,
+                         struct weir_str name)
+{
+    struct use *use = build_begin_use(b, node, MODULE_HEALTH, name);
+    struct passive_settings passive = {0};
+    struct probe_settings *probe = NULL;
+    struct conf_target own[2];
+    size_t count = 0;
+
+    if (use == NULL) {
+        return;
+    }
+    const struct weir_health *ops = use->module->descriptor.health;
+    if (ops->request != NULL) {
+        probe = build_alloc(b, sizeof(*probe));
+        own[count++] = (struct conf_target){&probe_options, probe};
+    }
+    if (ops->on_outcomes != NULL) {
+        own[count++] = (struct conf_target){&passive_options, &passive};
+    }
+    build_fill_use(b, use, WEIR_CONTEXT_POOL, own, count);
+    if (probe != NULL && plan->health != NULL) {
+        mistakes_add(b->mistakes, node->place,
+                     "pool \"%.*s\" is probed by health \"%.*s\" already; one block that probes is "
+                     "right",
+                     STR_ARGS(name), STR_ARGS(plan->health->block->title.text));
+        return;
+    }
+    if (probe != NULL) {
+        check_probe_address(b, probe);
+        plan->health = use;
+        plan->probe = probe;
+    }
+    if (ops->on_outcomes != NULL) {
+        bool first = plan->observers.count == 0;
+        plan->max_ejected = first || passive.max_ejected < plan->max_ejected ? passive.max_ejected
+                                                                             : plan->max_ejected;
+        build_list_append(b, &plan->observers, use);
+    }
+}
+
+static void build_pool_blocks(struct build *b, struct pool_plan *plan, const struct conf_node *node,
+                              struct weir_str name)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        struct use **single = NULL;
+        enum module_kind kind = MODULE_FILTER;
+        if (build_is_block(child, "balance")) {
+            single = &plan->balance;
+            kind = MODULE_BALANCER;
+        } else if (build_is_block(child, "sticky")) {
+            single = &plan->sticky;
+            kind = MODULE_STICKY;
+        } else if (build_is_block(child, "health")) {
+            build_health(b, plan, child, name);
+            continue;
+        } else if (!build_is_block(child, "filter")) {
+            continue;
+        }
+        if (single != NULL && *single != NULL) {
+            mistakes_add(b->mistakes, child->place,
+                         "pool \"%.*s\" has a second %.*s block; one is right", STR_ARGS(name),
+                         STR_ARGS(child->name));
+            continue;
+        }
+        struct use *use =
+            build_use(b, child, kind, WEIR_CONTEXT_POOL, name, (struct conf_target){NULL, NULL});
+        if (single != NULL) {
+            *single = use;
+        } else if (use != NULL) {
+            build_list_append(b, &plan->filters, use);
+        }
+    }
+    if (plan->balance == NULL && build_count_blocks(node, "balance") == 0) {
+        mistakes_add(
+            b->mistakes, node->place,
+            "pool \"%.*s\" has no balance block; write for example: balance \"least_conn\" {}",
+            STR_ARGS(name));
+    }
+}
+
+void build_check_name(struct build *b, struct place place, const char *kind, struct weir_str name)
+{
+    const char *wrong = NULL;
+
+    if (name.len > 128) {
+        wrong = "is longer than 128 bytes";
+    } else if (name.len > 0 && memchr(name.ptr, '/', name.len) != NULL) {
+        wrong = "has a '/', which stands between pool and server";
+    } else if (str_equal(name, STR(".")) || str_equal(name, STR(".."))) {
+        wrong = "means a folder in a path";
+    }
+    if (wrong != NULL) {
+        mistakes_add(b->mistakes, place,
+                     "\"%.*s%s\" cannot name a %s: it %s; letters, digits, '-', '_' and '.' are "
+                     "always right",
+                     (int)(name.len < 64 ? name.len : 64), name.ptr, name.len > 64 ? "..." : "",
+                     kind, wrong);
+    }
+}
+
+/* The block with `resolve` of that id; NULL: there is none. */
+static const struct server_settings *find_resolving(const struct pool_settings *settings,
+                                                    struct weir_str id)
+{
+    const struct server_settings *servers = settings->servers.items;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        if (servers[i].resolve != RESOLVE_FIRST && str_equal(servers[i].id, id)) {
+            return &servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* BLOCK-ADDRESS:PORT is what a server at one of the block's addresses is named: no other may be. */
+static void check_id(struct build *b, const struct pool_settings *settings,
+                     const struct server_settings *server)
+{
+    struct weir_str id = server->id;
+
+    for (size_t at = 1; at + 1 < id.len && server->resolve == RESOLVE_FIRST; at++) {
+        struct weir_str rest = {id.ptr + at + 1, id.len - at - 1};
+        const struct server_settings *block = NULL;
+        struct address address;
+        char error[256];
+        if (id.ptr[at] == '-' && memchr(rest.ptr, ':', rest.len) != NULL &&
+            address_parse(&address, rest, error, sizeof(error))) {
+            block = find_resolving(settings, (struct weir_str){id.ptr, at});
+        }
+        if (block != NULL) {
+            mistakes_add(
+                b->mistakes, build_place_of(b, &server->url),
+                "server \"%.*s\" has the id that the server at %.*s of \"%.*s\" (resolve = "
+                "%s) would have; give it another",
+                STR_ARGS(id), STR_ARGS(rest), STR_ARGS(block->id),
+                block->resolve == RESOLVE_SRV ? "srv" : "all");
+        }
+    }
+}
+
+void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
+{
+    static const struct tls_server_conf defaults = {.verify = true};
+    struct pool_settings *settings = (void *)(uintptr_t)plan->settings; /* ours, in the arena */
+    size_t size = settings->configured.count * sizeof(struct server_settings);
+    bool https = settings->tls.count > 0;
+
+    settings->servers = settings->configured;
+    if (size > 0) { /* what is done to them is not done to what the files say */
+        void *own = build_alloc(b, size);
+        memcpy(own, settings->configured.items, size);
+        settings->servers.items = own;
+    }
+    /* A mere check asks for no names. */
+    discovery_expand(b->open_sockets ? b->runtime->discovery : NULL, &b->generation->arena,
+                     settings);
+    if (b->runtime->adjust != NULL) {
+        b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
+    }
+    const struct server_settings *servers = settings->servers.items;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        https = https || servers[i].url.tls;
+    }
+    if (tls != NULL) {
+        SSL_CTX_up_ref(tls);
+        plan->tls = tls;
+    } else if (https) {
+        plan->tls = tls_server_ctx_new(settings->tls.count > 0 ? settings->tls.items : &defaults,
+                                       build_place_for_tls, b, b->mistakes);
+    }
+}
+
+void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
+{
+    static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
+    struct pool_settings *settings = build_alloc(b, sizeof(*settings));
+    struct conf_target target = {&pool_options, settings};
+
+    plan->generation = b->generation;
+    plan->settings = settings;
+    build_fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
+    settings->name = node->title.text;
+    table_add(&b->generation->pools_by_name, &plan->by_name, table_hash(settings->name));
+    if (settings->name.len == 0) {
+        mistakes_add(b->mistakes, node->place, "a pool needs a name: pool \"api_servers\" { ... }");
+    }
+    build_check_name(b, node->place, "pool", settings->name);
+    if (settings->servers.count == 0 && build_count_blocks(node, "server") == 0) {
+        mistakes_add(b->mistakes, node->place,
+                     "pool \"%.*s\" has no server; write for example: server \"api-1\" { url = "
+                     "\"http://127.0.0.1:3001\" }",
+                     STR_ARGS(settings->name));
+    }
+    /* Ours, in the arena: filled a moment ago. */
+    struct server_settings *own = (void *)(uintptr_t)settings->servers.items;
+    const struct server_settings *servers = own;
+    for (size_t i = 0; i < settings->servers.count; i++) {
+        struct address literal;
+        if (own[i].resolve != RESOLVE_FIRST &&
+            (own[i].url.host.len == 0 ||
+             address_from_host(&literal, own[i].url.host, own[i].url.port))) {
+            mistakes_add(b->mistakes, build_place_of(b, &own[i].url),
+                         "`resolve` is for host names; \"%.*s\" has none",
+                         STR_ARGS(own[i].url.text));
+            own[i].resolve = RESOLVE_FIRST;
+        }
+        build_check_name(b, build_place_of(b, &own[i].id), "server", own[i].id);
+        check_id(b, settings, &own[i]);
+        own[i].file_weight = own[i].weight;
+        own[i].file_max_connections = own[i].max_connections;
+        if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {
+            mistakes_add(b->mistakes, build_place_of(b, &servers[i].url),
+                         "a server's URL has no path; \"%.*s\" would be right without \"%.*s\"",
+                         STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
+        }
+    }
+    settings->configured = settings->servers;
+    plan->watch = (struct tcp_watch){settings->tcp_keepalive, settings->tcp_user_timeout};
+    plan->limits =
+        (struct h1_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
+    build_pool_blocks(b, plan, node, settings->name);
+    build_pool_servers(b, plan, NULL);
+    plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->generation->loops);
+}
+
+static struct pool *pool_find(struct build *b, struct weir_str name)
+{
+    uint64_t hash = table_hash(name);
+
+    for (struct table_link *link = table_first(&b->runtime->pools, hash); link != NULL;
+         link = table_next(link)) {
+        struct pool *pool = container_of(link, struct pool, link);
+        if (str_equal(str_from(pool->name), name)) {
+            pool->refs++;
+            return pool;
+        }
+    }
+    struct pool *pool = pool_new(name, b->generation->loops);
+    for (unsigned i = 0; i < b->generation->loops && b->runtime->loops != NULL; i++) {
+        pool->locals[i].worker = b->runtime->loops[i];
+    }
+    table_add(&b->runtime->pools, &pool->link, hash);
+    return pool;
+}
+
+/* The server that lives, or a new one. `running`: the plan of the pool that runs; NULL: none does. */
+static struct server *attach_server(struct build *b, const struct pool_plan *plan,
+                                    const struct pool_plan *running,
+                                    const struct server_settings *settings)
+{
+    struct weir_str pool = str_from(plan->pool->name);
+    struct server *server = server_find(pool, settings->id, &settings->url, settings->called);
+
+    if (server == NULL) {
+        server = server_new(pool, settings->id, &settings->url, b->generation->loops);
+        if (settings->called.len > 0) {
+            server_set_called(server, settings->called);
+        }
+    }
+    if (running != NULL && running->generation->in_force &&
+        pool_plan_server(running, server->id) != server) {
+        server->held = plan->health != NULL; /* a newcomer shows that it is well first */
+        server->back = !server->held;        /* and begins slowly then, or now */
+    }
+    return server;
+}
+
+/* The same settings as before: the same context, by which the loops see that their idle connections may
+ * stay. */
+static void share_tls(struct pool_plan *plan, const struct pool_plan *running)
+{
+    if (running != NULL && tls_server_ctx_equal(running->tls, plan->tls)) {
+        SSL_CTX_free(plan->tls);
+        plan->tls = running->tls;
+        SSL_CTX_up_ref(plan->tls);
+    }
+}
+
+void build_attach_pool(struct build *b, struct pool_plan *plan)
+{
+    const struct server_settings *settings = plan->settings->servers.items;
+    size_t count = plan->settings->servers.count;
+
+    plan->pool = pool_find(b, plan->settings->name);
+    const struct pool_plan *running = generation_plan_of(b->runtime->current, plan->pool);
+    plan->servers = build_alloc(b, count * sizeof(struct server *));
+    for (size_t i = 0; i < count; i++) {
+        plan->servers[i] = attach_server(b, plan, running, &settings[i]);
+        plan->server_count++;
+    }
+    plan_index(b, plan);
+    share_tls(plan, running);
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Modules and their uses in the configuration: module blocks are loaded, `balance`, `sticky`, `health`,
+ * `filter` and `handler` blocks find their module and get its options, and each use gets its name.
+ */
+#include "proxy/plan/build.h"
+
+void build_list_append(struct build *b, struct use_list *list, struct use *use)
+{
+    /* Doubling in the arena: what is left behind is freed with it. */
+    if ((list->count & (list->count - 1)) == 0) {
+        size_t capacity = list->count == 0 ? 1 : list->count * 2;
+        struct use **items = build_alloc(b, capacity * sizeof(*items));
+        if (list->count > 0) {
+            memcpy(items, list->items, list->count * sizeof(*items));
+        }
+        list->items = items;
+    }
+    list->items[list->count++] = use;
+    list->transforms |=
+        use->kind == MODULE_FILTER && use->module->descriptor.filter->on_response_data != NULL;
+}
+
+static struct use *use_new(struct build *b, struct module *module, enum module_kind kind,
+                           const struct conf_node *block)
+{
+    struct use *use = build_alloc(b, sizeof(*use));
+    use->index = b->generation->uses.count;
+    use->module = module;
+    use->kind = kind;
+    use->generation = b->generation;
+    use->block = block;
+    use->instances = build_alloc(b, sizeof(*use->instances) * b->generation->loops);
+    module_context_init(&use->context, b->runtime->host, module, NULL);
+    use->context.worker_index = b->runtime->workers;
+    use->context.worker_count = b->runtime->workers;
+    build_list_append(b, &b->generation->uses, use);
+    return use;
+}
+
+static const struct weir_options no_options = {
+    sizeof(struct weir_options), sizeof(struct weir_option), 0, 0, NULL, WEIR_NO_TITLE};
+
+static const struct weir_options *module_options(const struct module *module)
+{
+    return module->descriptor.options != NULL ? module->descriptor.options : &no_options;
+}
+
+void build_module(struct build *b, const struct conf_node *node)
+{
+    struct generation *g = b->generation;
+    struct module *module = NULL;
+
+    if (node->title.text.len == 0) {
+        mistakes_add(b->mistakes, node->place,
+                     "a module block needs a name: module \"route_path\" { }");
+        return;
+    }
+    module = module_load(b->runtime->modules, g->global.module_dir.ptr, node->title.text.ptr,
+                         b->runtime->host, node->place, b->mistakes);
+    if (module == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < g->modules.count; i++) {
+        if (g->modules.items[i]->module == module) {
+            mistakes_add(b->mistakes, node->place,
+                         "module \"%s\" is enabled twice; the first time at %s:%u", module->name,
+                         g->modules.items[i]->block->place.file,
+                         g->modules.items[i]->block->place.line);
+            module_unref(&module);
+            return;
+        }
+    }
+    const struct weir_options *options = module_options(module);
+    struct use *use = use_new(b, module, MODULE_KIND_COUNT, node);
+    use->base = use;
+    use->loops_kept = g->loops;
+    use->kept = module;
+    use->sharers = 1;
+    use->conf = build_alloc(b, options->conf_size);
+    build_list_append(b, &g->modules, use);
+    struct conf_target target = {options, use->conf};
+    build_fill(b, node, WEIR_CONTEXT_MODULE, &target, 1, NULL, true);
+
+    static const enum module_kind by_block[] = {MODULE_ROUTER, MODULE_LOGGER};
+    for (size_t i = 0; i < ARRAY_COUNT(by_block); i++) {
+        if (module_has_kind(module, by_block[i])) {
+            struct use *part = use_new(b, module, by_block[i], node);
+            part->base = use;
+            part->conf = use->conf;
+            build_list_append(b, by_block[i] == MODULE_ROUTER ? &g->routers : &g->loggers, part);
+        }
+    }
+}
+
+/* Whether the module has a block and could not be loaded, which was told there. */
+static bool is_refused(const struct build *b, enum module_kind kind, struct weir_str title)
+{
+    const struct generation *g = b->generation;
+    char name[256];
+    bool wanted = false;
+
+    module_full_name(kind, title, name, sizeof(name));
+    for (const struct conf_node *node = g->tree.root.children; node != NULL; node = node->next) {
+        wanted = wanted ||
+                 (build_is_block(node, "module") && str_equal(node->title.text, str_from(name)));
+    }
+    for (size_t i = 0; i < g->modules.count; i++) {
+        wanted = wanted && strcmp(g->modules.items[i]->module->name, name) != 0;
+    }
+    return wanted;
+}
+
+struct use *build_begin_use(struct build *b, const struct conf_node *node, enum module_kind kind,
+                            struct weir_str pool)
+{
+    struct generation *g = b->generation;
+    struct module *enabled[256] = {NULL};
+    size_t count = 0;
+
+    for (; count < g->modules.count && count < ARRAY_COUNT(enabled); count++) {
+        enabled[count] = g->modules.items[count]->module;
+    }
+    if (is_refused(b, kind, node->title.text)) {
+        return NULL;
+    }
+    struct module *module = module_find(b->generation->global.module_dir.ptr, enabled, count, kind,
+                                        node->title.text, node->place, b->mistakes);
+    if (module == NULL) {
+        return NULL;
+    }
+    const struct use *base = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (enabled[i] == module) {
+            base = g->modules.items[i];
+        }
+    }
+    const struct weir_options *options = module_options(module);
+    struct use *use = use_new(b, module, kind, node);
+    use->base = base;
+    use->pool = pool;
+    use->context.pool = pool;
+    use->conf = build_alloc(b, options->conf_size);
+    if (options->conf_size > 0) {
+        memcpy(use->conf, base->conf, options->conf_size);
+    }
+    return use;
+}
+
+void build_fill_use(struct build *b, struct use *use, uint32_t context,
+                    const struct conf_target *own, size_t count)
+{
+    static const struct conf_node nothing = {.kind = CONF_BLOCK};
+    struct conf_target targets[3] = {{module_options(use->module), use->conf}};
+
+    ASSERT(count < ARRAY_COUNT(targets));
+    for (size_t i = 0; i < count; i++) {
+        targets[i + 1] = own[i];
+    }
+    if (count > 0) { /* the host's part has defaults of its own */
+        build_fill(b, &nothing, context, &targets[1], count, NULL, true);
+    }
+    build_fill(b, use->block, context, targets, count + 1, NULL, false);
+}
+
+struct use *build_use(struct build *b, const struct conf_node *node, enum module_kind kind,
+                      uint32_t context, struct weir_str pool, struct conf_target own)
+{
+    struct use *use = build_begin_use(b, node, kind, pool);
+    if (use != NULL) {
+        build_fill_use(b, use, context, &own, own.options != NULL ? 1 : 0);
+    }
+    return use;
+}
+
+/* Names that stay over reloads: `listener public filter 2` is the second of that module there. */
+static void name_use(struct build *b, struct use *use, const char *where, struct weir_str name,
+                     size_t number)
+{
+    if (use != NULL) {
+        use->context.block_name =
+            arena_printf(&b->generation->arena, "%s %.*s %s %zu", where, STR_ARGS(name),
+                         module_kind_block(use->kind), number);
+    }
+}
+
+void build_name_filters(struct build *b, const struct use_list *filters, const char *where,
+                        struct weir_str name)
+{
+    for (size_t i = 0; i < filters->count; i++) {
+        size_t number = 1;
+        for (size_t k = 0; k < i; k++) {
+            number += filters->items[k]->module == filters->items[i]->module;
+        }
+        name_use(b, filters->items[i], where, name, number);
+    }
+}
+
+void build_name_uses(struct build *b)
+{
+    const struct generation *g = b->generation;
+
+    for (size_t i = 0; i < g->pool_count; i++) {
+        const struct pool_plan *plan = &g->pools[i];
+        struct weir_str name = plan->settings->name;
+        name_use(b, plan->balance, "pool", name, 1);
+        name_use(b, plan->sticky, "pool", name, 1);
+        name_use(b, plan->health, "pool", name, 1);
+        build_name_filters(b, &plan->observers, "pool", name);
+        build_name_filters(b, &plan->filters, "pool", name);
+    }
+    for (size_t i = 0; i < g->listener_count; i++) {
+        build_name_filters(b, &g->listeners[i].filters, "listener", g->listeners[i].settings->name);
+    }
+}

@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Sources of core/proxy/plan, headers too (they go into the release): one line a file, sorted.
+core_libcore_a_SOURCES += \
+    core/proxy/plan/build.c \
+    core/proxy/plan/build.h \
+    core/proxy/plan/build_check.c \
+    core/proxy/plan/build_derived.c \
+    core/proxy/plan/build_global.c \
+    core/proxy/plan/build_listeners.c \
+    core/proxy/plan/build_pools.c \
+    core/proxy/plan/build_uses.c \
+    core/proxy/plan/settings.c \
+    core/proxy/plan/settings.h

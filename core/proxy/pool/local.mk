@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+# Sources of core/proxy/pool, headers too (they go into the release): one line a file, sorted.
+core_libcore_a_SOURCES += \
+    core/proxy/pool/outcomes.c \
+    core/proxy/pool/outcomes.h \
+    core/proxy/pool/pick.c \
+    core/proxy/pool/pool.c \
+    core/proxy/pool/pool.h \
+    core/proxy/pool/queue.c \
+    core/proxy/pool/queue.h \
+    core/proxy/pool/recovery.c \
+    core/proxy/pool/recovery.h \
+    core/proxy/pool/retry_budget.h \
+    core/proxy/pool/server.c \
+    core/proxy/pool/server.h \
+    core/proxy/pool/sessions.c \
+    core/proxy/pool/sessions.h

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What became of requests, told to health modules that listen (on_outcomes). Each loop notes the outcomes
+ * of each server in their order, as runs of equal ones, and sends them to the control thread: at once with a
+ * failure, else ten times a second. A pool without such a module has no
+ * notes, and a request there costs one look at a pointer.
+ */
+#ifndef PROXY_POOL_OUTCOMES_H
+#define PROXY_POOL_OUTCOMES_H
+
+#include <weir/health.h>
+
+#include "net/loop.h"
+
+struct pool;
+struct pool_local;
+struct server;
+struct server_local;
+
+/* Runs that are kept apart between two reports; what comes beyond them is added to the last one of its
+ * kind. */
+#define OUTCOME_RUNS 24
+
+/* One loop's notes on one server since its last report. Thread: that loop. */
+struct outcome_notes {
+    const struct server *server;
+    struct list dirty; /* in pool_local.dirty_notes: there is something */
+    uint32_t run_count;
+    struct weir_outcome_run runs[OUTCOME_RUNS];
+};
+
+struct outcome_entry {
+    weir_server_id id;
+    uint32_t run_count;
+    struct weir_outcome_run runs[OUTCOME_RUNS];
+};
+
+/* From a worker to the control thread, which frees it. */
+struct outcome_report {
+    struct message message;
+    struct runtime *runtime;
+    const struct pool *pool; /* only to be compared: it may be gone */
+    uint32_t worker;
+    size_t count;
+    struct outcome_entry entries[];
+};
+
+/* Begins or ends noting for all servers of the pool on its loop, as the plan wants it. */
+void outcomes_adopt(struct pool_local *local);
+/* The server leaves this loop's generation. */
+void outcomes_forget(struct server_local *server);
+
+/* `server->notes` is there. */
+void outcomes_note(struct pool_local *local, struct server_local *server,
+                   enum weir_outcome outcome);
+
+void outcomes_init(struct pool_local *local);
+
+#endif

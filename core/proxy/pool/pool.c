@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools on one loop: candidates, balancer instances, idle connections, retry budget. See pool.h.
+ */
+#include "proxy/pool/pool.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "http/h1_up.h"
+#include "proxy/stream/etags.h"
+#include "proxy/generation.h"
+#include "proxy/pool/outcomes.h"
+#include "proxy/worker.h"
+
+struct pool *pool_new(struct weir_str name, unsigned loops)
+{
+    struct pool *pool = base_zalloc(sizeof(*pool));
+    pool->name = base_strndup(name.ptr, name.len);
+    pool->refs = 1;
+    pool->loops = loops;
+    pool->locals = base_zalloc_lines(sizeof(*pool->locals) * loops);
+    for (unsigned i = 0; i < loops; i++) {
+        pool->locals[i].pool = pool;
+        list_init(&pool->locals[i].waiters);
+        outcomes_init(&pool->locals[i]);
+    }
+    pool_queue_init(&pool->queue);
+    return pool;
+}
+
+void pool_unref(struct pool **pool)
+{
+    struct pool *p = *pool;
+    *pool = NULL;
+    ASSERT(p->refs > 0);
+    if (--p->refs > 0) {
+        return;
+    }
+    for (unsigned i = 0; i < p->loops; i++) {
+        struct pool_local *local = &p->locals[i];
+        ASSERT(local->balancer == NULL && list_empty(&local->waiters));
+        free(local->reserves);
+        free(local->items);
+        free(local->servers);
+    }
+    struct etags *etags = p->weak_etags;
+    etags_free(&etags);
+    pool_queue_end(&p->queue);
+    table_remove(&p->link);
+    free(p->locals);
+    free(p->name);
+    free(p);
+}
+
+struct traffic pool_total(const struct pool *pool)
+{
+    struct traffic total = {0};
+    for (unsigned i = 0; i < pool->loops; i++) {
+        traffic_sum(&total, &pool->locals[i].traffic);
+    }
+    return total;
+}
+
+/* ---- balancer instances ---- */
+
+struct balancer *balancer_new(struct pool_plan *plan, struct worker *worker)
+{
+    const struct use *use = plan->balance;
+    struct balancer *balancer = base_zalloc(sizeof(*balancer));
+
+    use_context_init(&balancer->context, use, worker);
+    balancer->use = use;
+    balancer->ops = use->module->descriptor.balancer;
+    balancer->refs = 1;
+    balancer->data = use->prepared;
+    if (balancer->ops->create != NULL &&
+        balancer->ops->create(&balancer->context.base, use->conf, use->prepared, &balancer->data) !=
+            WEIR_OK) {
+        module_context_end(&balancer->context);
+        free(balancer);
+        return NULL;
+    }
+    balancer->generation = plan->generation;
+    generation_keep_balancer(use, worker);
+    return balancer;
+}
+
+void balancer_unref(struct balancer *balancer, struct worker *worker)
+{
+    if (balancer == NULL || --balancer->refs > 0) {
+        return;
+    }
+    if (balancer->ops->destroy != NULL) {
+        balancer->ops->destroy(&balancer->context.base, balancer->data);
+    }
+    module_context_end(&balancer->context);
+    generation_unkeep_balancer(balancer->use, worker);
+    free(balancer);
+}
+
+/* ---- candidates ---- */
+
+static void candidates_reserve(struct pool_local *local, uint32_t count)
+{
+    if (count <= local->capacity) {
+        return;
+    }
+    local->items = base_realloc(local->items, sizeof(*local->items) * count);
+    local->servers = base_realloc(local->servers, sizeof(*local->servers) * count);
+    local->reserves = base_realloc(local->reserves, sizeof(*local->reserves) * count);
+    local->capacity = count;
+}
+
+/* Which of a pool's servers are candidates. */
+struct members {
+    uint32_t wanted[2]; /* by backup: those that are to serve */
+    uint32_t well[2];   /* and of them those that can */
+    uint32_t held;
+    bool panic, all; /* see `panic` and `panic_mode` */
+    bool backups;    /* the backups are the candidates */
+};
+
+static struct members members_of(const struct pool_plan *plan)
+{
+    const struct pool_settings *settings = plan->settings;
+    struct members members = {0};
+
+    for (size_t i = 0; i < plan->server_count; i++) {
+        const struct server *server = plan->servers[i];
+        if (server_is_wanted(server)) {
+            members.held += server->held != 0;
+            members.wanted[server->backup != 0] += server->held == 0;
+            members.well[server->backup != 0] += server_is_candidate(server);
+        }
+    }
+    members.panic = settings->panic > 0 && members.well[0] < settings->panic * members.wanted[0];
+    members.backups = members.well[0] == 0 || members.panic;
+    if (members.panic && settings->panic_mode == PANIC_ALL) {
+        members.backups = members.well[0] == 0 && members.well[1] > 0;
+        members.all = members.panic = !members.backups;
+    }
+    return members;
+}
+
+static bool is_member(const struct members *members, const struct server *server)
+{
+    if (members->all && !server->backup) {
+        return server_is_wanted(server) && !server->held && !server->placeless;
+    }
+    return (server->backup != 0) == members->backups && server_is_candidate(server);
+}
+
+/* Once, by the control thread's loop. */
+static void tell_panic(struct pool_local *local, const struct members *members)
+{
+    const struct pool_settings *settings = local->plan->settings;
+
+    if (local->worker->index != local->pool->loops - 1 || local->panic == members->panic) {
+        return;
+    }
+    local->panic = members->panic;
+    if (members->panic) {
+        log_write(WEIR_LOG_WARNING, local->pool->name,
+                  "panic: %u of %u servers are well, fewer than %.0f %%: %s used", members->well[0],
+                  members->wanted[0], settings->panic * 100, members->all ? "all are" : "none is");
+    } else {
+        log_write(WEIR_LOG_NOTICE, local->pool->name, "panic is over: %u of %u servers are well",
+                  members->well[0], members->wanted[0]);
+    }
+}
+
+static void candidates_build(struct pool_local *local)
+{
+    struct pool_plan *plan = local->plan;
+    unsigned loop = local->worker->index;
+    struct members members = members_of(plan);
+    uint32_t count = 0;
+
+    candidates_reserve(local, (uint32_t)plan->server_count);
+    local->reserve_count = local->unlimited = 0;
+    local->held = members.held;
+    local->pool->panic_all = members.all;
+    local->pool->panic = members.panic;
+    tell_panic(local, &members);
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server *server = plan->servers[i];
+        struct server_local *mine = &server->locals[loop];
+        bool member = is_member(&members, server);
+        mine->candidate = UINT32_MAX;
+        if (!member && (!server->backup || !server_is_candidate(server))) {
+            continue;
+        }
+        local->unlimited += server->max_connections == 0;
+        if (!member) {
+            local->reserves[local->reserve_count++] = mine;
+            continue;
+        }
+        mine->candidate = count;
+        local->servers[count] = mine;
+        local->items[count++] = (struct weir_candidate){
+            .id = server->id,
+            .name = str_from(server->name),
+            .weight = server->effective,
+            .in_flight = &server->in_flight,
+            .latency_us = &mine->latency_us,
+        };
+    }
+    local->candidates = (struct weir_candidates){
+        .size = sizeof(local->candidates),
+        .candidate_size = sizeof(struct weir_candidate),
+        .count = count,
+        .first = local->items,
+    };
+}
+
+void pool_touch(struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->loops; i++) {
+        atomic_store(&pool->locals[i].stale, true);
+    }
+}
+
+void pool_touch_now(struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->loops; i++) {
+        atomic_store(&pool->locals[i].hurry, true);
+    }
+    pool_touch(pool);
+}
+
+void pool_local_refresh(struct pool_local *local)
+{
+    if (local->plan == NULL) {
+        return;
+    }
+    atomic_store(&local->stale, false); /* first: what changes from here on is told again */
+    candidates_build(local);
+    struct balancer *balancer = local->balancer;
+    if (balancer->ops->on_members != NULL &&
+        balancer->ops->on_members(&balancer->context.base, balancer->data, &local->candidates) !=
+            WEIR_OK) {
+        log_write(WEIR_LOG_ERROR, local->pool->name,
+                  "the balancer could not take its members over; the host chooses itself");
+        module_fault(balancer->use->module);
+        balancer->failed = true;
+    } else {
+        balancer->failed = false;
+    }
+    queue_reconsider(local);
+}
+
+/* ---- idle connections ---- */
+
+static void server_local_close_idle(struct server_local *mine, uint64_t before_ns)
+{
+    list_each(link, &mine->idle)
+    {
+        struct h1_up *client = container_of(link, struct h1_up, link);
+        if (client->idle_since_ns <= before_ns) {
+            h1_up_close(client);
+        }
+    }
+}
+
+void server_local_keep_session(struct server_local *mine, struct conn *conn)
+{
+    const SSL *ssl = conn_ssl(conn);
+
+    if (likely(ssl == NULL) || !mine->adopted || SSL_get_SSL_CTX(ssl) != mine->tls) {
+        return;
+    }
+    SSL_SESSION *session = conn_tls_session(conn);
+    if (session != NULL) {
+        SSL_SESSION_free(mine->tls_session);
+        mine->tls_session = session;
+    }
+}
+
+SSL_SESSION *server_local_session(struct server_local *mine)
+{
+    SSL_SESSION *session = mine->tls_session;
+
+    if (session != NULL && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION) {
+        SSL_SESSION_up_ref(session);
+    } else {
+        mine->tls_session = NULL;
+    }
+    return session;
+}
+
+static void server_local_forget_session(struct server_local *mine)
+{
+    SSL_SESSION_free(mine->tls_session);
+    mine->tls_session = NULL;
+}
+
+void pool_local_moved(struct server_local *mine)
+{
+    mine->moves = mine->server->moves;
+    server_local_close_idle(mine, UINT64_MAX);
+}
+
+/* When the oldest of them became idle; UINT64_MAX: there is none. */
+static uint64_t oldest_idle(const struct server_local *mine)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    list_each(link, &mine->idle)
+    {
+        const struct h1_up *client = container_of(link, struct h1_up, link);
+        oldest = client->idle_since_ns < oldest ? client->idle_since_ns : oldest;
+    }
+    return oldest;
+}
+
+/* Closes what has been idle for too long, and looks again when the next one will have been, give or take a
+ * sixteenth of the time: those that are in use now and then do not have it look at each moment. */
+static void idle_due(struct timer *timer)
+{
+    struct pool_local *local = container_of(timer, struct pool_local, idle_timer);
+    const struct pool_plan *plan = local->plan;
+    uint64_t now_ns = loop_now_ns(local->worker->loop);
+    uint64_t age = plan->settings->keepalive_timeout;
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server_local *mine = &plan->servers[i]->locals[local->worker->index];
+        if (mine->idle_count > 0) {
+            server_local_close_idle(mine, now_ns > age ? now_ns - age : 0);
+            uint64_t mine_oldest = oldest_idle(mine);
+            oldest = mine_oldest < oldest ? mine_oldest : oldest;
+        }
+    }
+    if (oldest != UINT64_MAX) {
+        uint64_t left = oldest + age > now_ns ? oldest + age - now_ns : 0;
+        timer_set(local->worker->loop, timer, left > age / 16 ? left : age / 16 + 1);
+    }
+}
+
+void pool_local_kept(struct pool_local *local)
+{
+    if (unlikely(!timer_is_set(&local->idle_timer))) {
+        local->idle_timer.fn = idle_due;
+        timer_set(local->worker->loop, &local->idle_timer,
+                  local->plan->settings->keepalive_timeout);
+    }
+}
+
+static void servers_retire(struct pool_local *local, const struct pool_plan *old,
+                           const struct pool_plan *plan)
+{
+    unsigned loop = local->worker->index;
+    for (size_t i = 0; i < old->server_count; i++) {
+        struct server *server = old->servers[i];
+        bool kept = plan != NULL && pool_plan_server(plan, server->id) == server;
+        struct server_local *mine = &server->locals[loop];
+        mine->adopted = kept;
+        if (!kept) {
+            mine->candidate = UINT32_MAX;
+            outcomes_forget(mine);
+            server_local_close_idle(mine, UINT64_MAX);
+            server_local_forget_session(mine);
+        }
+    }
+}
+
+void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
+{
+    struct worker *worker = local->worker;
+    struct pool_plan *old = local->plan;
+
+    local->plan = plan;
+    if (old != NULL) {
+        servers_retire(local, old, plan);
+    }
+    outcomes_adopt(local);
+    if (plan == NULL) {
+        struct balancer *gone = local->balancer;
+        timer_cancel(worker->loop, &local->idle_timer);
+        local->balancer = NULL;
+        local->candidates.count = local->reserve_count = local->held = 0;
+        balancer_unref(gone, worker);
+        queue_reconsider(local);
+        return;
+    }
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct server_local *mine = &plan->servers[i]->locals[worker->index];
+        mine->adopted = true;
+        mine->pool = local;
+        if (mine->tls != plan->tls) {
+            server_local_close_idle(mine, UINT64_MAX);
+            server_local_forget_session(mine);
+            mine->tls = plan->tls;
+        }
+        mine->idle_limit = (size_t)plan->settings->keepalive;
+    }
+    if (timer_is_set(&local->idle_timer)) {
+        timer_cancel(worker->loop, &local->idle_timer);
+        idle_due(&local->idle_timer); /* keepalive_timeout may be another one */
+    }
+    struct balancer *next = plan->balancers[worker->index];
+    if (next != NULL) {
+        struct balancer *last = local->balancer;
+        plan->balancers[worker->index] = NULL;
+        local->balancer = next;
+        balancer_unref(last, worker);
+    }
+    pool_local_refresh(local);
+}

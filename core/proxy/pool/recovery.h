@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Servers on their way back: slow start, and the end of ejections.
+ *
+ * A server that comes back (from down, from maintenance or a drain, from an ejection, or as a newcomer of
+ * a running pool) begins with a twentieth of its weight, which grows in twenty equal steps to the whole in
+ * the pool's `slow_start`. Weight is what every balancer ranks by, so it works with each.
+ *
+ * An ejection takes a server out for a time, at a health module's wish (weir_health_eject); how many of a
+ * pool may be out at once is decided here.
+ *
+ * Thread: the control thread's loop.
+ */
+#ifndef PROXY_POOL_RECOVERY_H
+#define PROXY_POOL_RECOVERY_H
+
+#include "proxy/worker.h"
+
+struct recovery;
+
+struct recovery_owner {
+    /* Weights in the pool have changed. */
+    void (*refresh)(void *arg, struct pool *pool);
+    /* The server has been ejected, or is back. */
+    void (*changed)(void *arg, struct server *server);
+    void *arg;
+};
+
+struct recovery *recovery_new(struct worker *self, const struct recovery_owner *owner);
+
+/* Looks after the generation's servers from now on. Holds a reference to it. */
+void recovery_adopt(struct recovery *recovery, struct generation *generation);
+
+/* A server of the plan has changed: one that has come back begins slowly. Nothing where `recovery` is NULL. */
+void recovery_look(struct recovery *recovery, const struct pool_plan *plan, struct server *server);
+
+/* Takes a server out for `duration_ns` from now (0: it may come back now). `reason` is why, as in "5
+ * failures in a row". What weir_health_eject says. */
+enum weir_status recovery_eject(struct recovery *recovery, const struct pool_plan *plan,
+                                weir_server_id id, uint64_t duration_ns, const char *reason);
+
+/* A worker's news of a pool's servers: tells the health modules that listen. */
+struct outcome_report;
+void recovery_report(struct recovery *recovery, const struct outcome_report *report);
+
+/* Gives the generation back. */
+void recovery_free(struct recovery **recovery);
+
+/* The services of health modules in the host's table. */
+void sdk_health_fill(struct weir_host *host);
+
+#endif

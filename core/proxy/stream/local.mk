@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# Sources of core/proxy/stream, headers too (they go into the release): one line a file, sorted.
+core_libcore_a_SOURCES += \
+    core/proxy/stream/etags.c \
+    core/proxy/stream/etags.h \
+    core/proxy/stream/forwarding.c \
+    core/proxy/stream/forwarding.h \
+    core/proxy/stream/sdk_request.c \
+    core/proxy/stream/stream.c \
+    core/proxy/stream/stream.h \
+    core/proxy/stream/stream_connect.c \
+    core/proxy/stream/stream_filter.c \
+    core/proxy/stream/stream_filter.h \
+    core/proxy/stream/stream_head.c \
+    core/proxy/stream/stream_log.c \
+    core/proxy/stream/stream_reply.c \
+    core/proxy/stream/stream_up.c \
+    core/proxy/stream/stream_up.h

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The client's half of streams: a request comes, is filtered and routed, its body passes; the client may
+ * go away. See stream.h.
+ */
+#include "proxy/stream/etags.h"
+#include "proxy/stream/forwarding.h"
+#include "proxy/stream/stream.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "proxy/stream/stream_filter.h"
+
+/* Streams that a worker keeps for reuse. */
+#define FREE_STREAMS_MAX 512
+
+/* A stream's memory beyond the struct: heads of both messages, slots, small bodies kept for retries. */
+#define STREAM_ARENA_LIMIT (512u * 1024)
+
+static struct stream *stream_new(struct worker *worker)
+{
+    struct list *link = list_pop_front(&worker->free_streams);
+    struct stream *stream = NULL;
+
+    if (link != NULL) {
+        worker->free_stream_count--;
+        stream = container_of(link, struct stream, worker_link);
+        memset(stream, 0, sizeof(*stream));
+    } else {
+        stream = calloc(1, sizeof(*stream));
+    }
+    return stream;
+}
+
+static void stream_free(struct freed *freed)
+{
+    struct stream *stream = container_of(freed, struct stream, freed);
+    struct worker *worker = stream->worker;
+
+    if (!POISON_WORKS && worker->free_stream_count < FREE_STREAMS_MAX) {
+        worker->free_stream_count++;
+        list_push_front(&worker->free_streams, &stream->worker_link);
+    } else {
+        free(stream);
+    }
+}
+
+void stream_cache_free(struct worker *worker)
+{
+    struct list *link = NULL;
+    while ((link = list_pop_front(&worker->free_streams)) != NULL) {
+        free(container_of(link, struct stream, worker_link));
+    }
+    worker->free_stream_count = 0;
+}
+
+static void stream_timer(struct timer *timer);
+static void stream_deadline(struct timer *timer);
+
+static struct exchange *down_open(struct down *down)
+{
+    struct downstream *client = downstream_of((struct h1_down *)down);
+    struct worker *worker = client->local->worker;
+    struct stream *stream = stream_new(worker);
+
+    if (stream == NULL) {
+        return NULL;
+    }
+    stream->magic = STREAM_MAGIC;
+    stream->worker = worker;
+    stream->client = client;
+    stream->listener = client->local->plan;
+    stream->generation = stream->listener->generation;
+    generation_ref(stream->generation, worker->index);
+    stream->request_handle.host = stream->generation->runtime->host;
+    stream->response_handle.host = stream->request_handle.host;
+    stream->timer.fn = stream_timer;
+    stream->deadline.fn = stream_deadline;
+    stream->start_ns = loop_now_ns(worker->loop);
+    stream->outcome = WEIR_OUTCOME_SUCCESS;
+    arena_init(&stream->exchange.arena, &worker->loop->blocks, STREAM_ARENA_LIMIT);
+    stream->exchange.down = down;
+    list_push_back(&worker->streams, &stream->worker_link);
+    return &stream->exchange;
+}
+
+/* ---- the way of a request ---- */
+
+/* TLS name and Host may point to different certificates of the listener: then the client has reused a
+ * connection for a host that it was not made for (RFC 9110 section 15.5.20). */
+static bool stream_misdirected(const struct stream *stream)
+{
+    const struct tls_listener *tls = stream->listener->tls;
+    const struct tls_certificate_info *infos = NULL;
+
+    if (tls == NULL || tls_listener_certificates(tls, &infos) < 2) {
+        return false;
+    }
+    struct weir_str name = downstream_tls_name(stream->client);
+    struct weir_str host = stream->exchange.request.host;
+    if (name.len == 0 || host.len == 0 || str_equal(name, host)) {
+        return false;
+    }
+    int wanted = tls_listener_certificate_for(tls, host);
+    int shown = tls_listener_certificate_for(tls, name);
+    return wanted >= 0 && wanted != (shown >= 0 ? shown : 0); /* none has it: the first was shown */
+}
+
+/* The field's number; false: there are two fields, or it is no number that a sane client sends. */
+static bool read_max_forwards(const struct http_fields *fields, const struct http_field *field,
+                              uint64_t *left)
+{
+    const struct http_field *end = fields->items + fields->count;
+    for (const struct http_field *other = field + 1; other < end; other++) {
+        if (other->id == FIELD_MAX_FORWARDS && !other->dropped) {
+            return false;
+        }
+    }
+    *left = 0;
+    for (size_t i = 0; i < field->value.len; i++) {
+        char c = field->value.ptr[i];
+        if (c < '0' || c > '9' || *left > 1000000) {
+            return false;
+        }
+        *left = *left * 10 + (uint64_t)(c - '0');
+    }
+    return field->value.len > 0;
+}
+
+/* TRACE and OPTIONS that may go no further (RFC 9110 section 7.6.2). false: it has been answered. */
+static bool stream_check_max_forwards(struct stream *stream)
+{
+    struct http_request_head *head = &stream->exchange.request;
+    uint64_t left = 0;
+
+    if (likely(!fields_have(&head->fields, FIELD_MAX_FORWARDS)) ||
+        (head->method != METHOD_TRACE && head->method != METHOD_OPTIONS)) {
+        return true;
+    }
+    struct http_field *field = fields_find(&head->fields, FIELD_MAX_FORWARDS);
+    if (!read_max_forwards(&head->fields, field, &left)) {
+        stream_reply_error(stream, 400, REASON_BAD_REQUEST);
+        return false;
+    }
+    if (left == 0) {
+        stream_reply_error(stream, head->method == METHOD_OPTIONS ? 204 : 501,
+                           REASON_REFUSED_BY_RULE);
+        return false;
+    }
+    field->value = arena_printf(&stream->exchange.arena, "%llu", (unsigned long long)(left - 1));
+    return true;
+}
+
+/* false: answered here. */
+static bool stream_route(struct stream *stream)
+{
+    struct generation *generation = stream->generation;
+    struct weir_route_result result = {
+        .size = sizeof(result), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
+    enum weir_status status = WEIR_DECLINED;
+    const struct use *use = NULL;
+
+    for (size_t i = 0; i < generation->routers.count && status == WEIR_DECLINED; i++) {
+        use = generation->routers.items[i];
+        struct instance *instance = use_on(use, stream->worker->index);
+        status = use->module->descriptor.router->route(&instance->context.base, instance->data,
+                                                       &stream->request_handle, &result);
+    }
+    if (status == WEIR_DECLINED) {
+        stream_reply_error(stream, 404, REASON_NO_ROUTE);
+        return false;
+    }
+    if (status != WEIR_OK || (result.status == 0 && result.pool >= generation->pool_count)) {
+        module_fault(use->module);
+        stream_reply_error(stream, 500, REASON_MODULE_FAILED);
+        return false;
+    }
+    if (result.route < generation->route_count) {
+        const struct use_list *filters = &generation->route_filters[result.route];
+        stream->route = generation->routes[result.route];
+        if (filters->count > 0) {
+            stream->route_filters = filters;
+            if (!stream_run_filters(stream, filters)) {
+                return false;
+            }
+        }
+    }
+    if (result.status >= 300 && result.status < 400) {
+        stream_redirect(stream, result.status, result.location);
+        return false;
+    }
+    if (result.status != 0) {
+        stream_reply_error(stream, result.status, REASON_REFUSED_BY_RULE);
+        return false;
+    }
+    stream->pool = &generation->pools[result.pool];
+    return true;
+}
+
+static void stream_handle(struct stream *stream)
+{
+    struct use *use = listener_plan_handler(stream->listener, stream->exchange.request.path);
+    if (use == NULL) {
+        stream_reply_error(stream, 404, REASON_NO_ROUTE);
+        return;
+    }
+    struct instance *instance = use_on(use, stream->worker->index);
+    const struct weir_handler *ops = use->module->descriptor.handler;
+
+    stream->handler = use;
+    stream->phase = PHASE_LOCAL;
+    stream->handler_running = true;
+    enum weir_status status =
+        ops->on_request(&instance->context.base, instance->data, &stream->request_handle);
+    if (status != WEIR_OK) {
+        module_fault(use->module);
+        stream->handler_running = false;
+        stream_break(stream, 500, REASON_MODULE_FAILED);
+        return;
+    }
+    if (stream->exchange.request.expect_continue && !stream->exchange.request_whole &&
+        !stream->exchange.response_begun) {
+        struct http_response_head interim = {.status = 100, .minor = 1};
+        stream->exchange.down->ops->interim(stream->exchange.down, &interim);
+    }
+}
+
+/* request_timeout, from the first byte on. */
+static void stream_set_deadline(struct stream *stream)
+{
+    uint64_t limit_ns = stream->listener->settings->request_timeout;
+
+    if (unlikely(limit_ns > 0)) {
+        uint64_t spent_ns = loop_now_ns(stream->worker->loop) - stream->start_ns;
+        timer_set(stream->worker->loop, &stream->deadline,
+                  spent_ns < limit_ns ? limit_ns - spent_ns : 1);
+    }
+}
+
+static void down_request(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+
+    stream->request_open = true;
+    stream->start_wall_ms = loop_wall_ms();
+    stream_set_deadline(stream);
+    forwarding_begin(stream);
+    if (stream_misdirected(stream)) {
+        stream_reply_error(stream, 421, REASON_MISDIRECTED);
+        return;
+    }
+    if (!listener_plan_on_control(stream->listener)) {
+        /* Before anybody adds to them: what the client names in Connection is the client's alone, and
+         * cannot take away what Weir or a filter says (RFC 9110 section 7.6.1). */
+        fields_drop_hop_by_hop(&exchange->request.fields);
+    }
+    if (!stream_check_max_forwards(stream) ||
+        !stream_run_filters(stream, &stream->listener->filters)) {
+        return;
+    }
+    if (listener_plan_on_control(stream->listener)) {
+        stream_restore_etags(stream);
+        stream_handle(stream);
+        return;
+    }
+    if (!stream_route(stream) || !stream_run_filters(stream, &stream->pool->filters)) {
+        return;
+    }
+    if (!stream_prepare_request(stream)) {
+        stream_reply_error(stream, 500, REASON_NO_MEMORY);
+        return;
+    }
+    stream->request_open = false;
+    retry_budget_request(&stream->pool->pool->locals[stream->worker->index].retries,
+                         loop_now_ns(stream->worker->loop));
+    stream_assign(stream);
+}
+
+static void down_refused(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    enum reason reason = REASON_BAD_REQUEST;
+
+    if (exchange->error.status == 408) {
+        reason = REASON_HEADER_TIMEOUT;
+    } else if (exchange->error.status == 413 || exchange->error.status == 414 ||
+               exchange->error.status == 431) {
+        reason = REASON_TOO_LARGE;
+    }
+    stream->start_wall_ms = loop_wall_ms();
+    forwarding_begin_refused(stream);
+    stream->detail = str_from(exchange->error.reason);
+    stream_reply_error(stream, exchange->error.status, reason);
+}
+
+/* ---- the request's body ---- */
+
+/* Keeps what passes of a small body, so that it can be sent again. */
+static void stream_keep_replay(struct stream *stream, const char *data, size_t len)
+{
+    const struct http_request_head *head = &stream->exchange.request;
+
+    if (stream->replay_broken) {
+        return;
+    }
+    if (stream->replay == NULL && stream->body_in == 0) {
+        uint64_t size = head->body == BODY_LENGTH ? head->content_length : STREAM_REPLAY_MAX;
+        stream->replay_size = size <= STREAM_REPLAY_MAX ? (size_t)size : 0;
+        if (stream->replay_size > 0) {
+            stream->replay = arena_bytes(&stream->exchange.arena, stream->replay_size);
+        }
+    }
+    if (stream->replay == NULL || stream->replay_size - stream->replay_len < len) {
+        stream->replay_broken = true;
+        return;
+    }
+    memcpy(stream->replay + stream->replay_len, data, len);
+    stream->replay_len += len;
+}
+
+static void down_data(struct exchange *exchange, const char *data, size_t len)
+{
+    struct stream *stream = stream_of(exchange);
+
+    if (stream->handler_running) {
+        const struct use *use = stream->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
+        struct instance *instance = use_on(use, stream->worker->index);
+        if (ops->on_data != NULL) {
+            ops->on_data(&instance->context.base, instance->data, &stream->request_handle, data,
+                         len, false);
+        }
+        return;
+    }
+    if (exchange->up == NULL) {
+        return; /* answered already: read and dropped until the codec closes */
+    }
+    stream->last_progress_ns = loop_now_ns(stream->worker->loop);
+    if (stream->phase == PHASE_SENT && exchange->request.body != BODY_NONE) {
+        stream_keep_replay(stream, data, len);
+    }
+    stream->body_in += len;
+    exchange->up->ops->data(exchange->up, data, len);
+}
+
+static void down_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
+{
+    struct stream *stream = stream_of(exchange);
+    stream->replay_broken = true; /* trailers are not kept */
+    if (exchange->up != NULL) {
+        exchange->up->ops->trailer(exchange->up, name, value);
+    }
+}
+
+static void down_request_end(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+
+    if (stream->handler_running) {
+        const struct use *use = stream->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
+        struct instance *instance = use_on(use, stream->worker->index);
+        if (ops->on_data != NULL) {
+            ops->on_data(&instance->context.base, instance->data, &stream->request_handle, NULL, 0,
+                         true);
+        }
+        return;
+    }
+    if (exchange->up != NULL && (exchange->request.body != BODY_NONE || stream->tunnel)) {
+        exchange->up->ops->end(exchange->up);
+    }
+    stream_request_sent(stream);
+}
+
+static void down_flushed(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    if (exchange->up != NULL && !stream->down_paused &&
+        exchange->up->ops->waiting(exchange->up) > 0) {
+        stream->down_paused = true;
+        exchange->down->ops->pause(exchange->down);
+    }
+}
+
+static void down_drained(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+
+    stream->last_progress_ns = loop_now_ns(stream->worker->loop);
+    if (unlikely(stream->chain != NULL) && !chain_drained(stream)) {
+        return;
+    }
+    if (stream->handler_running) {
+        const struct use *use = stream->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
+        struct instance *instance = use_on(use, stream->worker->index);
+        if (ops->on_writable != NULL && !exchange->response_whole) {
+            ops->on_writable(&instance->context.base, instance->data, &stream->request_handle);
+        }
+        return;
+    }
+    if (stream->up_paused && exchange->up != NULL) {
+        stream->up_paused = false;
+        exchange->up->ops->resume(exchange->up);
+    }
+}
+
+/* ---- the client's end ---- */
+
+static void down_gone(struct exchange *exchange, enum down_gone why)
+{
+    struct stream *stream = stream_of(exchange);
+
+    if (why == DOWN_GONE_CLOSED) {
+        if (stream->reason == REASON_NONE) {
+            stream->reason = REASON_CLIENT_GONE;
+        }
+        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+        return;
+    }
+    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+    stream->detail = str_from(exchange->error.reason);
+    stream_break(stream, exchange->error.status,
+                 why == DOWN_GONE_TIMEOUT        ? REASON_BODY_TIMEOUT
+                 : exchange->error.status == 413 ? REASON_TOO_LARGE
+                                                 : REASON_BAD_REQUEST);
+}
+
+static void down_close(struct exchange *exchange, bool complete)
+{
+    struct stream *stream = stream_of(exchange);
+    struct worker *worker = stream->worker;
+
+    ASSERT(stream->magic == STREAM_MAGIC);
+    if (!complete && stream->reason == REASON_NONE) {
+        stream->reason = REASON_CLIENT_GONE;
+    }
+    if (stream->handler_running) {
+        const struct use *use = stream->handler;
+        const struct weir_handler *ops = use->module->descriptor.handler;
+        struct instance *instance = use_on(use, worker->index);
+        stream->handler_running = false;
+        if (ops->on_end != NULL) {
+            ops->on_end(&instance->context.base, instance->data, &stream->request_handle,
+                        !complete);
+        }
+    }
+    stream_leave_server(stream, complete ? stream->outcome : WEIR_OUTCOME_CANCELED);
+    if (stream->start_wall_ms != 0) { /* there was a request, or what was taken for one */
+        stream_record(stream, complete);
+    }
+    chain_close(stream);
+    exchange->down = NULL;
+    timer_cancel(worker->loop, &stream->timer);
+    timer_cancel(worker->loop, &stream->deadline);
+    list_remove(&stream->worker_link);
+    arena_reset(&exchange->arena);
+    if (stream->server_generation != NULL) {
+        generation_unref(stream->server_generation, worker);
+    }
+    generation_unref(stream->generation, worker);
+    stream->magic = 0;
+    loop_free_later(worker->loop, &stream->freed, stream_free);
+}
+
+const struct down_events stream_down_events = {
+    .on_open = down_open,
+    .on_request = down_request,
+    .on_refused = down_refused,
+    .on_data = down_data,
+    .on_trailer = down_trailer,
+    .on_request_end = down_request_end,
+    .on_flushed = down_flushed,
+    .on_drained = down_drained,
+    .on_gone = down_gone,
+    .on_close = down_close,
+};
+
+/* ---- time ---- */
+
+static void stream_timer(struct timer *timer)
+{
+    struct stream *stream = container_of(timer, struct stream, timer);
+    struct batch *batch = &stream->worker->batch;
+    stream_timeout(stream);
+    batch_flush(batch);
+}
+
+static void stream_deadline(struct timer *timer)
+{
+    struct stream *stream = container_of(timer, struct stream, deadline);
+    struct batch *batch = &stream->worker->batch;
+    stream_overdue(stream);
+    batch_flush(batch);
+}
+
+/* An answer that ends without a byte on its way to a client that may never read: cut. */
+void stream_abort_all(struct worker *worker)
+{
+    list_each(link, &worker->streams)
+    {
+        struct stream *stream = container_of(link, struct stream, worker_link);
+        if (stream->reason == REASON_NONE) {
+            stream->reason = REASON_SHUTDOWN;
+        }
+    }
+    list_each(link2, &worker->clients)
+    {
+        h1_down_abort(&container_of(link2, struct downstream, link)->http);
+    }
+}

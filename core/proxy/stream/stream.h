@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams: one request and its response, from the client's half of an exchange to the server's, with what
+ * happens between: filters, route, sticky, balancer, queue, connection, retries, reply, record.
+ *
+ * Owner: the worker. A stream begins when the first byte of a request has come and ends with the codec's
+ * on_close. It holds a reference to the generation it started on.
+ */
+#ifndef PROXY_STREAM_STREAM_H
+#define PROXY_STREAM_STREAM_H
+
+#include <weir/weir.h>
+
+#include "http/codec.h"
+#include "http/h1_up.h"
+#include "http/h1_write.h"
+#include "proxy/downstream/downstream.h"
+#include "proxy/pool/pool.h"
+#include "proxy/worker.h"
+
+/* Fields that Weir adds to a request. */
+#define STREAM_EXTRAS 8
+
+#define STREAM_MAGIC 0x5354524du
+
+/* Servers that one request may be tried on. */
+#define STREAM_TRIES_MAX 12
+
+/* A request body up to this size is kept until the response begins, so that the request can be sent again
+ * whole. */
+#define STREAM_REPLAY_MAX 16384u
+
+/* What modules keep in a request: a pointer a copy, found by the copy's number. Copies of several generations
+ * meet in one request, where a balancer outlives a reload, or a request does. */
+#define STREAM_SLOTS 6
+struct stream_slots {
+    struct stream_slots *next;
+    unsigned count;
+    struct {
+        uint64_t module;
+        void *value;
+    } items[STREAM_SLOTS];
+};
+
+enum stream_phase {
+    PHASE_REQUEST, /* the head is coming */
+    PHASE_LOCAL,   /* answered by Weir itself or a handler */
+    PHASE_QUEUED,  /* waits for a place at a server */
+    PHASE_CONNECTING,
+    PHASE_SENT,     /* the request is at the server, the response's head is not here */
+    PHASE_RESPONSE, /* the response passes */
+    PHASE_DONE,     /* handed over to the client's codec; on_close will come */
+};
+
+struct stream {
+    struct weir_request request_handle; /* first: SDK handles are cast to streams */
+    struct weir_response response_handle;
+    uint32_t magic;
+    uint8_t phase;
+    uint8_t reason;  /* enum reason */
+    uint8_t outcome; /* enum weir_outcome */
+    bool up_paused, down_paused;
+    bool sticky_asked;    /* lookup has run */
+    bool told_balancer;   /* on_assign has run; on_complete is owed */
+    bool sticky_known;    /* the server is the one that sticky named */
+    bool response_open;   /* on_response hooks run: response fields may change */
+    bool response_failed; /* one of them could not make what it should */
+    bool bare;            /* no hook sees the answer, since one has failed on the response before */
+    bool request_open;    /* request fields may change */
+    bool handler_running; /* its on_request was WEIR_OK, on_end has not been called */
+    bool want_new;        /* no idle connection: one was dead already */
+    uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, of the last */
+    bool tunnel;                          /* 101 has gone out */
+    bool blameless;                       /* how the attempt ended says nothing about the server */
+    bool was_reused;                      /* the upstream connection had served before */
+    bool continued;                       /* a server has told the client to send its body */
+    struct exchange exchange;
+    struct worker *worker;
+    struct downstream *client;
+    struct generation *generation;
+    struct listener_plan *listener;
+    struct use *handler;    /* NULL: none answers it */
+    struct pool_plan *pool; /* NULL: not routed (yet) */
+    struct route *route;
+    struct list worker_link;
+    struct waiter wait; /* for a place at a server */
+    struct timer timer;
+    struct timer deadline; /* request_timeout */
+    struct freed freed;
+
+    /* assignment */
+    struct server_local *server;          /* NULL: none; a place is held while set */
+    struct generation *server_generation; /* referenced from assignment on: names stay valid */
+    struct balancer *balancer;            /* referenced while `server` is set */
+    struct pending *connecting;           /* upstream connection on its way */
+    weir_server_id tried[STREAM_TRIES_MAX];
+    uint8_t tried_count;
+    uint8_t retries;
+    weir_server_id sticky_id;
+    uint64_t session;            /* what the sticky module calls it; 0: nothing */
+    weir_server_id served_by;    /* the last one assigned */
+    struct server_local *served; /* the same; as long as server_generation is held */
+    struct weir_str server_name, server_url;
+
+    /* bodies */
+    char *replay; /* request body so far; NULL: not kept */
+    size_t replay_len, replay_size;
+    bool replay_broken; /* body bytes have passed that were not kept */
+    uint64_t body_in;   /* request body bytes passed on */
+    uint64_t up_taken;  /* the server's mark at the last look at a body that stands */
+
+    /* who the client is, and what the request is called; see forwarding.h */
+    struct weir_peer peer; /* .address.ptr NULL: the connection's */
+    bool https;            /* as the client used it */
+    struct weir_str request_id;
+    char request_id_text[RANDOM_ID_SIZE];
+    char port_text[5]; /* X-Forwarded-Port, at its end */
+
+    /* fields that Weir adds, made once a request */
+    struct h1_extra extras[STREAM_EXTRAS];
+    uint8_t extra_count;
+
+    /* times, monotonic ns */
+    uint64_t start_ns, assigned_ns, queued_ns, connect_start_ns, last_progress_ns;
+    uint64_t queue_total_ns, connect_total_ns, first_byte_ns;
+    uint64_t start_wall_ms;
+    struct weir_str detail;       /* why a message was refused: a fixed word; empty: see reason */
+    struct etag_list *asked_weak; /* of the request; see etags.h */
+    struct stream_slots *slots;   /* newest first, from the arena; sdk_request.c's */
+
+    /* filters: stream_filter.c's */
+    const struct use_list *route_filters; /* NULL: no route (yet), or it has none */
+    struct instance *filtering;           /* whose on_response runs */
+    struct chain *chain;                  /* of those that transform the body; NULL: none does */
+};
+
+/* The request has been at the server already, in vain. */
+static inline bool stream_tried(const struct stream *stream, weir_server_id id)
+{
+    for (unsigned i = 0; i < stream->tried_count; i++) {
+        if (stream->tried[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline struct stream *stream_of(struct exchange *exchange)
+{
+    return container_of(exchange, struct stream, exchange);
+}
+static inline struct stream *stream_of_request(const struct weir_request *req)
+{
+    return (struct stream *)(uintptr_t)req;
+}
+static inline struct stream *stream_of_response(const struct weir_response *resp)
+{
+    return container_of((struct weir_response *)(uintptr_t)resp, struct stream, response_handle);
+}
+
+/* ---- stream.c: the client's half ---- */
+extern const struct down_events stream_down_events;
+/* Cuts off a stream's client (shutdown without more patience). */
+void stream_abort_all(struct worker *worker);
+void stream_cache_free(struct worker *worker);
+
+/* ---- stream_connect.c and stream_up.c: the server's half ---- */
+extern const struct up_events stream_up_events;
+extern const struct h1_up_owner stream_client_owner;
+/* Chooses a server and gets a connection to it, or queues, or answers 503. */
+void stream_assign(struct stream *stream);
+/* It has waited, and a place at the server is taken for it. `session`: it waited for just this server. */
+void stream_granted(struct stream *stream, struct server *server, bool session);
+/* What it waits for will not come: chooses anew, or answers. */
+void stream_reassign(struct stream *stream);
+/* Lets go of server, connection, queue place and timer; tells the balancer how it went. */
+void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
+/* The attempt has failed before a response began: tries another server, or answers. */
+void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
+                           bool nothing_sent);
+/* No connection to the server for want of something of Weir's own (conn_error_is_own): that is no failure of
+ * the server and no retry. Another server may do, or 503. */
+void stream_cannot_connect(struct stream *stream, enum conn_error error);
+/* The whole request has been handed to the server. */
+void stream_request_sent(struct stream *stream);
+/* stream->deadline fired: the request has had its time. */
+void stream_overdue(struct stream *stream);
+/* stream->timer fired: what that means depends on the phase. */
+void stream_timeout(struct stream *stream);
+
+/* ---- stream_reply.c: answering oneself ---- */
+/* A short answer in HTML or JSON, as Accept asks; the reason goes into log and counters. */
+void stream_reply_error(struct stream *stream, unsigned status, enum reason reason);
+/* Breaks the response off, or answers `status` when none has begun. */
+void stream_break(struct stream *stream, unsigned status, enum reason reason);
+/* 500, in the place of a response that hooks could not make; none sees this one. */
+void stream_reply_failed(struct stream *stream);
+void stream_redirect(struct stream *stream, unsigned status, struct weir_str location);
+/* What http.h says of weir_reply_error, weir_reply_begin and its kin. */
+enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
+                                      const struct weir_field *fields, size_t count);
+enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
+                                    const struct weir_field *fields, size_t count,
+                                    int64_t content_length);
+size_t stream_reply_write(struct stream *stream, const void *data, size_t len);
+void stream_reply_end(struct stream *stream);
+void stream_reply_abort(struct stream *stream);
+
+/* ---- stream_head.c: heads on their way ---- */
+/* Forwarding fields are set. Once a request, without hop-by-hop fields. false: no memory. */
+bool stream_prepare_request(struct stream *stream);
+/* Fields that are added on each attempt. */
+size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREAM_EXTRAS]);
+/* Hooks of sticky and filters, then hop-by-hop fields. false: one has failed, and the response must not go
+ * out: stream_reply_failed. */
+bool stream_prepare_response(struct stream *stream);
+
+/* ---- stream_log.c: the end ---- */
+/* Statistics and loggers. Once a stream that had a request. */
+void stream_record(struct stream *stream, bool complete);
+
+/* ---- sdk_request.c: the request half of the host's table ---- */
+void sdk_request_fill(struct weir_host *host);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A stream's end: statistics and loggers.
+ */
+#include "proxy/stream/stream.h"
+
+static void count(struct stream *stream, struct traffic *traffic, uint64_t total_ns)
+{
+    const struct exchange *exchange = &stream->exchange;
+    unsigned status = exchange->response_begun ? exchange->response.status / 100 : 0;
+
+    stat_add(&traffic->requests, 1);
+    stat_add(&traffic->status[status < 6 ? status : 0], 1);
+    stat_add(&traffic->bytes_in, exchange->request_bytes);
+    stat_add(&traffic->bytes_out, exchange->response_bytes);
+    histogram_add(&traffic->total, total_ns);
+    if (stream->reason != REASON_NONE) {
+        stat_add(&traffic->errors[stream->reason], 1);
+    }
+}
+
+static void server_bytes(struct stream *stream)
+{
+    if (stream->served != NULL) {
+        stat_add(&stream->served->traffic.bytes_in, stream->exchange.request_bytes);
+        stat_add(&stream->served->traffic.bytes_out, stream->exchange.response_bytes);
+    }
+}
+
+void stream_record(struct stream *stream, bool complete)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct generation *generation = stream->generation;
+    unsigned loop = stream->worker->index;
+    uint64_t total_ns = loop_now_ns(stream->worker->loop) - stream->start_ns;
+
+    if (!complete) {
+        stream->outcome =
+            stream->outcome == WEIR_OUTCOME_SUCCESS ? WEIR_OUTCOME_CANCELED : stream->outcome;
+    }
+    count(stream, &stream->client->local->traffic, total_ns);
+    if (stream->route != NULL) {
+        count(stream, traffic_on(stream->route->traffic, loop), total_ns);
+    }
+    if (stream->pool != NULL) {
+        struct traffic *traffic = &stream->pool->pool->locals[loop].traffic;
+        count(stream, traffic, total_ns);
+        if (stream->first_byte_ns > 0) {
+            histogram_add(&traffic->first_byte, stream->first_byte_ns);
+        }
+        if (stream->connect_total_ns > 0) {
+            histogram_add(&traffic->connect, stream->connect_total_ns);
+        }
+        server_bytes(stream);
+    }
+    if (generation->loggers.count == 0) {
+        return;
+    }
+    struct weir_record record = {
+        .size = sizeof(record),
+        .status = exchange->response_begun ? exchange->response.status : 0,
+        .request_bytes = exchange->request_bytes,
+        .response_bytes = exchange->response_bytes,
+        .body_bytes = exchange->response_body_bytes,
+        .start_wall_ms = stream->start_wall_ms,
+        .total_ns = total_ns,
+        .queue_ns = stream->queue_total_ns,
+        .connect_ns = stream->connect_total_ns,
+        .first_byte_ns = stream->first_byte_ns,
+        .retries = stream->retries,
+        .outcome = (enum weir_outcome)stream->outcome,
+        .reason = reason_word(stream->reason),
+        .detail = stream->detail,
+    };
+    for (size_t i = 0; i < generation->loggers.count; i++) {
+        const struct use *use = generation->loggers.items[i];
+        struct instance *instance = use_on(use, loop);
+        use->module->descriptor.logger->log(
+            &instance->context.base, instance->data, &stream->request_handle,
+            exchange->response_begun ? &stream->response_handle : NULL, &record);
+    }
+}

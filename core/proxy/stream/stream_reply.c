@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers of Weir's own: short, in HTML or JSON as Accept asks, with nothing internal in them.
+ */
+#include <stdio.h>
+
+#include "http/h1_write.h"
+#include "proxy/stream/stream_filter.h"
+
+/* Memory of an answer beyond what the request may use up: that it is used up may be what is to be told. */
+#define REPLY_MEMORY 4096u
+
+static void stream_note(struct stream *stream, enum reason reason)
+{
+    if (stream->reason == REASON_NONE) {
+        stream->reason = (uint8_t)reason;
+    }
+}
+
+/* Whether the client would rather have JSON: it names a JSON type and not HTML. */
+static bool wants_json(const struct stream *stream)
+{
+    const struct http_fields *fields = &stream->exchange.request.fields;
+    bool json = false, html = false;
+
+    for (uint32_t i = 0; fields_have(fields, FIELD_ACCEPT) && i < fields->count; i++) {
+        struct weir_str value = fields->items[i].value;
+        if (fields->items[i].id == FIELD_ACCEPT && !fields->items[i].dropped) {
+            json |= memmem(value.ptr, value.len, "json", 4) != NULL;
+            html |= memmem(value.ptr, value.len, "text/html", 9) != NULL;
+        }
+    }
+    return json && !html;
+}
+
+/* Begins the response: hooks, then out. false: a hook has failed, and 500 is out. */
+static bool reply_head(struct stream *stream)
+{
+    struct exchange *exchange = &stream->exchange;
+    stream->phase = PHASE_LOCAL;
+    if (unlikely(!stream_prepare_response(stream))) {
+        stream_reply_failed(stream);
+        return false;
+    }
+    exchange->down->ops->head(exchange->down, &exchange->response, false);
+    return true;
+}
+
+static void reply_fields(struct stream *stream, unsigned status)
+{
+    struct http_response_head *head = &stream->exchange.response;
+    struct arena *arena = &stream->exchange.arena;
+
+    arena_allow(arena, REPLY_MEMORY);
+    *head = (struct http_response_head){.status = (uint16_t)status, .minor = 1};
+    fields_add(&head->fields, arena, STR("Date"), worker_date(stream->worker));
+}
+
+/* A body of known length, which HEAD only gets told of. */
+static void reply_body(struct stream *stream, struct weir_str body)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct http_response_head *head = &exchange->response;
+    bool none = exchange->request.method == METHOD_HEAD || head->status == 204;
+
+    head->content_length = body.len;
+    head->has_content_length = head->status != 204;
+    head->body = none ? BODY_NONE : BODY_LENGTH;
+    if (!reply_head(stream)) {
+        return;
+    }
+    if (stream->chain != NULL) {
+        chain_data(stream, body.ptr, body.len);
+        chain_end(stream);
+        return;
+    }
+    if (!none) {
+        exchange->down->ops->data(exchange->down, body.ptr, body.len);
+    }
+    stream->phase = PHASE_DONE;
+    exchange->down->ops->end(exchange->down);
+}
+
+/* Adds a module's fields. */
+static enum weir_status reply_add(struct stream *stream, const struct weir_field *fields,
+                                  size_t count)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct arena *arena = &exchange->arena;
+
+    for (size_t i = 0; i < count; i++) {
+        enum field_id id = field_id_of(fields[i].name);
+        if (!field_name_valid(fields[i].name) || !field_value_valid(fields[i].value) ||
+            id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION) {
+            return WEIR_INVALID;
+        }
+        struct weir_str name = arena_copy(arena, fields[i].name);
+        struct weir_str value = arena_copy(arena, fields[i].value);
+        if (!fields_add(&exchange->response.fields, arena, name, value)) {
+            return WEIR_NO_MEMORY;
+        }
+    }
+    return WEIR_OK;
+}
+
+/* The rest of an error's answer, whose head has been begun. */
+static void reply_page(struct stream *stream, unsigned status, enum reason reason)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct arena *arena = &exchange->arena;
+    struct weir_str phrase = http_reason_phrase(status);
+    struct weir_str body = {NULL, 0};
+    bool json = wants_json(stream);
+
+    stream_note(stream, reason);
+    if (status == 503 && !fields_have(&exchange->response.fields, FIELD_RETRY_AFTER)) {
+        fields_add(&exchange->response.fields, arena, STR("Retry-After"), STR("5"));
+    }
+    if (status != 204) {
+        fields_add(&exchange->response.fields, arena, STR("Content-Type"),
+                   json ? STR("application/problem+json") : STR("text/html; charset=utf-8"));
+        fields_add(&exchange->response.fields, arena, STR("Cache-Control"), STR("no-store"));
+        body = json ? arena_printf(arena, "{\"title\":\"%.*s\",\"status\":%u}\n", STR_ARGS(phrase),
+                                   status)
+                    : arena_printf(arena,
+                                   "<!doctype html>\n<html lang=\"en\"><head><title>%u "
+                                   "%.*s</title></head>\n<body><h1>%u %.*s</h1></body></html>\n",
+                                   status, STR_ARGS(phrase), status, STR_ARGS(phrase));
+    }
+    reply_body(stream, body);
+}
+
+void stream_reply_error(struct stream *stream, unsigned status, enum reason reason)
+{
+    reply_fields(stream, status);
+    reply_page(stream, status, reason);
+}
+
+void stream_reply_failed(struct stream *stream)
+{
+    chain_close(stream);
+    stream->bare = true;
+    stream->reason = REASON_MODULE_FAILED; /* whatever it was before */
+    stream_reply_error(stream, 500, REASON_MODULE_FAILED);
+}
+
+enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
+                                      const struct weir_field *fields, size_t count)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    if (exchange->down == NULL || exchange->response_begun || status < 400 || status > 599) {
+        return WEIR_INVALID;
+    }
+    reply_fields(stream, status);
+    enum weir_status result = reply_add(stream, fields, count);
+    if (result == WEIR_OK) {
+        reply_page(stream, status, REASON_REFUSED_BY_RULE);
+    }
+    return result;
+}
+
+void stream_redirect(struct stream *stream, unsigned status, struct weir_str location)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    stream->reason = REASON_REFUSED_BY_RULE;
+    reply_fields(stream, status);
+    fields_add(&exchange->response.fields, &exchange->arena, STR("Location"), location);
+    reply_body(stream, (struct weir_str){NULL, 0});
+}
+
+void stream_break(struct stream *stream, unsigned status, enum reason reason)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    stream_note(stream, reason);
+    if (exchange->down == NULL || stream->phase == PHASE_DONE) {
+        return;
+    }
+    if (!exchange->response_begun) {
+        stream_reply_error(stream, status, reason);
+        return;
+    }
+    if (stream->chain != NULL) {
+        chain_stop(stream);
+    }
+    stream->phase = PHASE_DONE;
+    exchange->down->ops->reset(exchange->down);
+}
+
+/* ---- the services by which filters and handlers answer ---- */
+
+enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
+                                    const struct weir_field *fields, size_t count,
+                                    int64_t content_length)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    if (exchange->down == NULL || exchange->response_begun || status < 200 || status > 599) {
+        return WEIR_INVALID;
+    }
+    reply_fields(stream, status);
+    enum weir_status result = reply_add(stream, fields, count);
+    if (result != WEIR_OK) {
+        return result;
+    }
+    struct http_response_head *head = &exchange->response;
+    if (content_length >= 0) {
+        head->content_length = (uint64_t)content_length;
+        head->has_content_length = status != 204 && status != 304;
+    }
+    bool none = exchange->request.method == METHOD_HEAD || status == 204 || status == 304;
+    head->body = none ? BODY_NONE : content_length >= 0 ? BODY_LENGTH : BODY_CHUNKED;
+    return reply_head(stream) ? WEIR_OK : WEIR_NO_MEMORY;
+}
+
+size_t stream_reply_write(struct stream *stream, const void *data, size_t len)
+{
+    struct exchange *exchange = &stream->exchange;
+    if (exchange->down == NULL || !exchange->response_begun || exchange->response_whole ||
+        stream->phase == PHASE_DONE) {
+        return 0;
+    }
+    if (stream->chain != NULL) {
+        chain_data(stream, data, len);
+        return chain_waiting(stream);
+    }
+    exchange->down->ops->data(exchange->down, data, len);
+    return exchange->down->ops->waiting(exchange->down); /* sends: the slice is the caller's */
+}
+
+void stream_reply_end(struct stream *stream)
+{
+    struct exchange *exchange = &stream->exchange;
+    if (exchange->down == NULL || !exchange->response_begun || exchange->response_whole ||
+        stream->phase == PHASE_DONE) {
+        return;
+    }
+    if (stream->chain != NULL) {
+        chain_end(stream);
+        return;
+    }
+    stream->phase = PHASE_DONE;
+    exchange->down->ops->end(exchange->down);
+    exchange->down->ops->waiting(exchange->down);
+}
+
+void stream_reply_abort(struct stream *stream)
+{
+    if (stream->response_open) {
+        stream->response_failed = true;
+        return;
+    }
+    stream_break(stream, 500, REASON_MODULE_FAILED);
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server's half of streams, once it has the request: the response is passed on; failures are tried
+ * again elsewhere where that is safe; the server is left. How a stream comes to a server is in
+ * stream_connect.c. See stream.h.
+ */
+#include "proxy/stream/stream_up.h"
+
+#include "base/log.h"
+#include "proxy/upstream/pinned.h"
+#include "proxy/pool/outcomes.h"
+#include "proxy/stream/stream_filter.h"
+
+/* ---- leaving a server ---- */
+
+static void server_count(struct stream *stream, enum weir_outcome outcome, uint64_t total_ns)
+{
+    struct traffic *traffic = &stream->server->traffic;
+    unsigned status = stream->phase >= PHASE_RESPONSE ? stream->exchange.response.status : 0;
+
+    stat_add(&traffic->requests, 1);
+    stat_add(&traffic->status[status / 100 < 6 ? status / 100 : 0], 1);
+    histogram_add(&traffic->total, total_ns);
+    if (stream->first_byte_ns > 0) {
+        histogram_add(&traffic->first_byte, stream->first_byte_ns);
+    }
+    if (outcome != WEIR_OUTCOME_SUCCESS && outcome != WEIR_OUTCOME_ERROR) {
+        stat_add(
+            &traffic->errors[stream->attempt_reason != 0 ? stream->attempt_reason : stream->reason],
+            1);
+    }
+    if (outcome != WEIR_OUTCOME_CANCELED) {
+        uint32_t us = (uint32_t)(total_ns / 1000 < UINT32_MAX ? total_ns / 1000 : UINT32_MAX);
+        uint32_t old = stream->server->latency_us;
+        /* An eighth of the difference: about the last ten requests weigh. */
+        stream->server->latency_us = old == 0 ? us : old - old / 8 + us / 8;
+    }
+}
+
+static void balancer_tell(struct stream *stream, enum weir_outcome outcome, uint64_t total_ns)
+{
+    struct balancer *balancer = stream->balancer;
+    /* Else it knows others by these numbers, or nobody. */
+    bool current = stream_pool(stream)->balancer == balancer && !balancer->failed;
+
+    if (stream->told_balancer && balancer->ops->on_complete != NULL) {
+        struct weir_feedback feedback = {
+            .size = sizeof(feedback),
+            .index = current ? stream->server->candidate : WEIR_PICK_NONE,
+            .id = stream->server->server->id,
+            .outcome = outcome,
+            .status = stream->phase >= PHASE_RESPONSE ? stream->exchange.response.status : 0,
+            .first_byte_ns = stream->first_byte_ns,
+            .total_ns = total_ns,
+        };
+        balancer->ops->on_complete(&balancer->context.base, balancer->data, &feedback);
+    }
+    stream->told_balancer = false;
+    stream->balancer = NULL;
+    balancer_unref(balancer, stream->worker);
+}
+
+void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
+{
+    struct exchange *exchange = &stream->exchange;
+
+    timer_cancel(stream_loop(stream), &stream->timer);
+    if (queue_waits(&stream->wait)) {
+        stream->queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->queued_ns;
+        queue_leave(stream);
+    }
+    if (stream->connecting != NULL) {
+        stream_give_up_connecting(stream);
+    }
+    if (exchange->up != NULL) {
+        server_local_keep_session(stream->server, ((struct h1_up *)exchange->up)->conn);
+        exchange->up->ops->release(exchange->up);
+    }
+    if (stream->server != NULL) {
+        uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->assigned_ns;
+        struct server *server = stream->server->server;
+        if (unlikely(stream->blameless)) {
+            stream->blameless = false;
+            outcome = WEIR_OUTCOME_CANCELED;
+        } else {
+            server_count(stream, outcome, total_ns);
+        }
+        if (unlikely(stream->server->notes != NULL)) {
+            outcomes_note(stream_pool(stream), stream->server, outcome);
+        }
+        balancer_tell(stream, outcome, total_ns);
+        stream->server = NULL;
+        server_release(server);
+        queue_place_free(&stream->pool->pool->queue, server);
+    }
+}
+
+/* ---- failures ---- */
+
+unsigned stream_reason_status(enum reason reason)
+{
+    switch (reason) {
+    case REASON_NO_SERVER:
+    case REASON_QUEUE_FULL:
+    case REASON_QUEUE_TIMEOUT:
+    case REASON_NO_RESOURCES: return 503;
+    case REASON_CONNECT_TIMEOUT:
+    case REASON_RESPONSE_TIMEOUT:
+    case REASON_IDLE_TIMEOUT: return 504;
+    default: return 502;
+    }
+}
+
+/* All of the request's body that has left the client is here to be sent again. */
+static bool stream_body_whole(const struct stream *stream)
+{
+    return !stream->replay_broken && stream->body_in == stream->replay_len;
+}
+
+static bool stream_may_retry(struct stream *stream, bool nothing_sent)
+{
+    const struct pool_settings *settings = stream->pool->settings;
+
+    if (stream->exchange.response_begun || !stream_body_whole(stream)) {
+        return false;
+    }
+    if (!nothing_sent && !method_is_idempotent(stream->exchange.request.method)) {
+        return false;
+    }
+    return stream->retries < settings->retries && stream->tried_count < STREAM_TRIES_MAX &&
+           stream_pool(stream)->plan != NULL &&
+           pool_local_has_untried(stream_pool(stream), stream) &&
+           retry_budget_take(&stream_pool(stream)->retries, loop_now_ns(stream_loop(stream)),
+                             settings->retry_budget, stream_pool(stream)->pool->loops - 1);
+}
+
+static void stream_again(struct stream *stream)
+{
+    if (!stream->down_paused && !stream->exchange.request_whole) {
+        stream->down_paused = true;
+        stream->exchange.down->ops->pause(stream->exchange.down);
+    }
+    stream->up_paused = false;
+    stream->first_byte_ns = 0;
+    stream->attempt_reason = REASON_NONE;
+    stream->detail = (struct weir_str){NULL, 0};
+    stream_assign(stream);
+}
+
+/* The server that the stream is at will not be chosen for it again. */
+static void stream_note_try(struct stream *stream, enum reason reason)
+{
+    stream->attempt_reason = reason;
+    stream->last_failure = reason;
+    if (stream->tried_count < STREAM_TRIES_MAX) {
+        stream->tried[stream->tried_count++] = stream->served_by;
+    }
+}
+
+void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
+                           bool nothing_sent)
+{
+    stream_note_try(stream, reason);
+    stream_leave_server(stream, outcome);
+    if (stream_may_retry(stream, nothing_sent)) {
+        stream->retries++;
+        stat_add(&stream_pool(stream)->traffic.retries, 1);
+        stream_again(stream);
+        return;
+    }
+    stream->outcome = outcome;
+    stream_break(stream, stream_reason_status(reason), reason);
+}
+
+void stream_cannot_connect(struct stream *stream, enum conn_error error)
+{
+    static struct log_limit limit;
+    const struct server *server = stream->server->server;
+
+    log_limited(&limit, WEIR_LOG_ERROR, server->pool_name, "cannot connect to server %s/%s: %s%s",
+                server->pool_name, server->name, conn_error_word(error), conn_error_advice(error));
+    stream_note_try(stream, REASON_NO_RESOURCES);
+    stream->blameless = true;
+    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+    /* Ports are taken by address, and there may be idle connections. */
+    if (error == CONN_NO_PORT && !stream->exchange.response_begun && stream_body_whole(stream) &&
+        stream->tried_count < STREAM_TRIES_MAX && stream_pool(stream)->plan != NULL &&
+        pool_local_has_untried(stream_pool(stream), stream)) {
+        stream_again(stream);
+        return;
+    }
+    stream->outcome = WEIR_OUTCOME_FAILED;
+    stream_break(stream, 503, REASON_NO_RESOURCES);
+}
+
+/* An idle connection turned out to be dead, or to have nonsense in it, when it was used: nothing of that is the
+ * client's fault or the server's, so it costs no retry, counts as no failure of the server, whether the request
+ * is saved or not, and the same server may have the request on a new connection. A request
+ * that is not idempotent goes there only where the server cannot have read any of it (RFC 9110 section
+ * 9.2.2): nothing was sent, or the server's FIN was on its way before the request came (conn_unread), so
+ * that a server that keeps to RFC 9112 section 9.6 acts on nothing more from that connection. */
+static void stream_stale(struct stream *stream, enum reason reason, bool nothing_sent)
+{
+    bool safe = nothing_sent || method_is_idempotent(stream->exchange.request.method);
+
+    stream->blameless = true;
+    if (!safe || stream->exchange.response_begun || !stream_body_whole(stream)) {
+        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, false);
+        return;
+    }
+    stream->want_new = true;
+    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+    stream_again(stream);
+}
+
+/* ---- the response ---- */
+
+static void up_interim(struct exchange *exchange, struct http_response_head *head)
+{
+    struct stream *stream = stream_of(exchange);
+
+    fields_drop_hop_by_hop(&head->fields);
+    stream_progress(stream);
+    if (head->status == 100 && stream_server_owes(stream)) {
+        stream->continued = true;
+        stream_set_timer(stream, stream->pool->settings->idle_timeout);
+    }
+    exchange->down->ops->interim(exchange->down, head);
+}
+
+static void up_response(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    bool tunnel = exchange->response.status == 101;
+
+    stream_progress(stream);
+    stream->phase = PHASE_RESPONSE;
+    stream->first_byte_ns = stream->last_progress_ns - stream->assigned_ns;
+    if (stream->first_byte_ns == 0) {
+        stream->first_byte_ns = 1; /* the same turn: it came all the same */
+    }
+    stream_set_timer(stream, stream->pool->settings->idle_timeout);
+    if (!stream_prepare_response(stream)) {
+        stream->attempt_reason = REASON_MODULE_FAILED;
+        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+        stream_reply_failed(stream);
+        return;
+    }
+    stream->tunnel = tunnel;
+    exchange->down->ops->head(exchange->down, &exchange->response, tunnel);
+}
+
+static void up_data(struct exchange *exchange, const char *data, size_t len)
+{
+    struct stream *stream = stream_of(exchange);
+
+    stream_progress(stream);
+    if (unlikely(stream->chain != NULL)) {
+        chain_data(stream, data, len);
+    } else {
+        exchange->down->ops->data(exchange->down, data, len);
+    }
+}
+
+static void up_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
+{
+    struct stream *stream = stream_of(exchange);
+
+    if (unlikely(stream->chain != NULL)) {
+        chain_trailer(stream, name, value);
+    } else {
+        exchange->down->ops->trailer(exchange->down, name, value);
+    }
+}
+
+static void up_response_end(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    bool tunnel = stream->tunnel;
+
+    stream->outcome = exchange->response.status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
+    if (unlikely(stream->chain != NULL)) { /* may go on without the server */
+        chain_end(stream);
+        stream_leave_server(stream, stream->outcome);
+        return;
+    }
+    exchange->down->ops->end(exchange->down);
+    if (!tunnel) {
+        stream->phase = PHASE_DONE;
+        stream_leave_server(stream, stream->outcome);
+    }
+}
+
+static void up_flushed(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    if (exchange->down != NULL && exchange->up != NULL && !stream->up_paused &&
+        (exchange->down->ops->waiting(exchange->down) > 0 ||
+         (unlikely(stream->chain != NULL) && chain_blocked(stream)))) {
+        stream->up_paused = true;
+        exchange->up->ops->pause(exchange->up);
+    }
+}
+
+static void up_drained(struct exchange *exchange)
+{
+    struct stream *stream = stream_of(exchange);
+    stream_progress(stream);
+    if (stream->down_paused) {
+        stream->down_paused = false;
+        exchange->down->ops->resume(exchange->down);
+    }
+}
+
+static void up_failed(struct exchange *exchange, enum up_failure why)
+{
+    struct stream *stream = stream_of(exchange);
+
+    switch (why) {
+    case UP_STALE: stream_stale(stream, REASON_UPSTREAM_RESET, false); break;
+    case UP_STRAY:
+        stream->detail = str_from(exchange->error.reason);
+        stream_stale(stream, REASON_UPSTREAM_MALFORMED, false);
+        break;
+    case UP_OVERLONG:
+        stream->blameless = true; /* what the client sends must not take servers out */
+        stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
+        break;
+    case UP_UNREAD:
+        if (stream->was_reused) {
+            stream_stale(stream, REASON_UPSTREAM_RESET, true);
+        } else {
+            stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, true);
+        }
+        break;
+    case UP_RESET:
+        stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
+        break;
+    case UP_OVER:
+        stream_leave_server(stream, stream->outcome);
+        exchange->down->ops->end(exchange->down);
+        break;
+    case UP_MALFORMED:
+        stream->detail = str_from(exchange->error.reason);
+        if (stream->phase == PHASE_SENT) {
+            /* Nonsense in place of a head is no response: another server may have the request. */
+            stream_attempt_failed(stream, REASON_UPSTREAM_MALFORMED, WEIR_OUTCOME_FAILED, false);
+            break;
+        }
+        stream->attempt_reason = REASON_UPSTREAM_MALFORMED;
+        stream->outcome = WEIR_OUTCOME_FAILED;
+        stream_leave_server(stream, WEIR_OUTCOME_FAILED);
+        stream_break(stream, 502, REASON_UPSTREAM_MALFORMED);
+        break;
+    case UP_TRUNCATED:
+        stream->attempt_reason = REASON_UPSTREAM_TRUNCATED;
+        stream->outcome = WEIR_OUTCOME_FAILED;
+        stream_leave_server(stream, WEIR_OUTCOME_FAILED);
+        stream_break(stream, 502, REASON_UPSTREAM_TRUNCATED);
+        break;
+    }
+}
+
+const struct up_events stream_up_events = {
+    .on_interim = up_interim,
+    .on_response = up_response,
+    .on_data = up_data,
+    .on_trailer = up_trailer,
+    .on_response_end = up_response_end,
+    .on_flushed = up_flushed,
+    .on_drained = up_drained,
+    .on_failed = up_failed,
+};
+
+/* ---- connections between exchanges ---- */
+
+static void client_idle(struct h1_up *client)
+{
+    struct server_local *mine = client->user;
+    const SSL *ssl = conn_ssl(client->conn);
+    bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
+    int reserve = worker_of(client->conn->loop)->keep_reserve;
+    bool scarce = client->conn->fd >= reserve && reserve > 0; /* another worker may need it now */
+    if (!mine->adopted || other_tls || scarce || client->moves != mine->server->moves ||
+        mine->idle_count >= mine->idle_limit) {
+        h1_up_close(client);
+        return;
+    }
+    pinned_give_idle(client, mine);
+    pool_local_kept(mine->pool);
+}
+
+static void client_closed(struct h1_up *client)
+{
+    struct server_local *mine = client->user;
+
+    pinned_forget(client);
+    if (list_linked(&client->link)) {
+        list_remove(&client->link);
+        mine->idle_count--;
+    }
+}
+
+const struct h1_up_owner stream_client_owner = {
+    .events = &stream_up_events,
+    .on_idle = client_idle,
+    .on_closed = client_closed,
+};
+
+/* ---- time ---- */
+
+/* Bodies move, or the stream ends; which side stands still decides who is to blame. */
+static void stream_check_progress(struct stream *stream)
+{
+    uint64_t limit = stream->pool->settings->idle_timeout;
+    uint64_t idle = loop_now_ns(stream_loop(stream)) - stream->last_progress_ns;
+
+    if (idle < limit) {
+        stream_set_timer(stream, limit - idle);
+        return;
+    }
+    bool server_reads =
+        stream->exchange.up == NULL || stream->exchange.up->ops->waiting(stream->exchange.up) == 0;
+    if (!stream->tunnel && (stream->up_paused || (stream->phase == PHASE_SENT && server_reads))) {
+        stream_set_timer(stream, limit); /* the client is slow: its own clock runs */
+        return;
+    }
+    if (!stream->tunnel && stream->phase == PHASE_SENT) {
+        /* The kernel holds much for a server that reads slowly, and tells of room late. */
+        uint64_t taken = stream->exchange.up->ops->taken_mark(stream->exchange.up);
+        if (taken != stream->up_taken) {
+            stream->up_taken = taken;
+            stream_set_timer(stream, limit);
+            return;
+        }
+    }
+    stream->attempt_reason = REASON_IDLE_TIMEOUT;
+    stream->outcome = WEIR_OUTCOME_TIMEOUT;
+    stream_leave_server(stream, WEIR_OUTCOME_TIMEOUT);
+    stream_break(stream, 504, REASON_IDLE_TIMEOUT);
+}
+
+void stream_timeout(struct stream *stream)
+{
+    switch ((enum stream_phase)stream->phase) {
+    case PHASE_QUEUED:
+        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+        stream_break(stream, 503, REASON_QUEUE_TIMEOUT);
+        break;
+    case PHASE_CONNECTING:
+        stream_attempt_failed(stream, REASON_CONNECT_TIMEOUT, WEIR_OUTCOME_TIMEOUT, true);
+        break;
+    case PHASE_SENT:
+        if (!stream->exchange.request_whole && !stream_server_owes(stream)) {
+            stream_check_progress(stream);
+            break;
+        }
+        stream->attempt_reason = REASON_RESPONSE_TIMEOUT;
+        stream->outcome = WEIR_OUTCOME_TIMEOUT;
+        stream_leave_server(stream, WEIR_OUTCOME_TIMEOUT);
+        stream_break(stream, 504, REASON_RESPONSE_TIMEOUT);
+        break;
+    case PHASE_RESPONSE: stream_check_progress(stream); break;
+    default: break;
+    }
+}
+
+void stream_overdue(struct stream *stream)
+{
+    bool client_owes = !stream->exchange.request_whole;
+    enum weir_outcome outcome = client_owes ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_TIMEOUT;
+
+    if (stream->phase == PHASE_DONE || stream->tunnel) {
+        return; /* all is handed over, or it is no request any more */
+    }
+    stream->attempt_reason = REASON_REQUEST_TIMEOUT;
+    stream->outcome = outcome;
+    stream_leave_server(stream, outcome);
+    stream_break(stream, client_owes ? 408 : 504, REASON_REQUEST_TIMEOUT);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool on one loop, with a balancer of the test's own, and no generation, module or network around it.
+ */
+#ifndef WEIR_TESTS_UNIT_PROXY_POOL_STAGE_H
+#define WEIR_TESTS_UNIT_PROXY_POOL_STAGE_H
+
+#include <check.h>
+
+#include "proxy/generation.h"
+#include "proxy/stream/stream.h"
+
+#define STAGE_SERVERS 5
+
+/* What the balancer was told and asked, and what it is to say. */
+struct stage_balancer {
+    uint32_t answer;        /* of pick: an index, or WEIR_PICK_NONE */
+    bool asks_usable;       /* pick: the first that is usable */
+    enum weir_status takes; /* of on_members */
+    uint32_t members;       /* of the last on_members */
+    unsigned told;          /* how often on_members came */
+    uint64_t slow_ns;       /* that on_members takes */
+    unsigned picks;
+    uint32_t assigned; /* the last one's index; UINT32_MAX: none */
+    double score;      /* of every candidate; its index is added */
+    bool endless;      /* the score's text is not ended */
+};
+
+struct stage {
+    struct runtime runtime;
+    struct generation generation;
+    struct generation_local generation_local;
+    struct worker worker;
+    struct pool_settings settings;
+    struct pool *pool;
+    struct pool_plan plan;
+    struct pool_local *local;
+    struct module module;
+    struct use use;
+    struct balancer balancer, *next;
+    struct stage_balancer fake;
+    struct server *servers[STAGE_SERVERS];
+    struct server *by_id[16];
+};
+
+/* Servers "s0" to "s4", of weight 1, all up. */
+void stage_begin(struct stage *stage);
+void stage_end(struct stage *stage);
+
+/* A server's state has changed. */
+void stage_refresh(struct stage *stage);
+
+/* The candidates' names, in order: "s0 s1 s2". Valid until the next call. */
+const char *stage_candidates(const struct stage *stage);
+
+/* A stream of that pool, of nobody. */
+void stage_stream(struct stage *stage, struct stream *stream);
+/* Picks for it: the name of who it got, "busy", "busy for NAME" or "none". What it got it gives back, but
+ * for `keep`. */
+const char *stage_pick(struct stage *stage, struct stream *stream, bool keep);
+void stage_give_back(struct stage *stage, struct stream *stream);
+
+#endif
