@@ -16,7 +16,7 @@
 #include "http/message.h"
 
 struct exchange;
-struct h1_extra;
+struct http_extra;
 
 /*
  * How much is read at once. A piece that was read and that the other side's socket does not take has to be
@@ -117,7 +117,7 @@ struct up;
 struct up_ops {
     /* Sends the request's head (exchange->request and the extras). false: the connection is broken,
      * and no event will follow; nothing was sent. */
-    bool (*head)(struct up *up, const struct h1_extra *extra, size_t extra_count);
+    bool (*head)(struct up *up, const struct http_extra *extra, size_t extra_count);
     void (*data)(struct up *up, const char *data, size_t len);
     void (*trailer)(struct up *up, struct weir_str name, struct weir_str value);
     void (*end)(struct up *up);
@@ -193,7 +193,7 @@ struct exchange {
     struct arena arena;
     struct http_request_head request;
     struct http_response_head response;
-    struct h1_error error;
+    struct http_error error;
     struct down *down; /* NULL after on_close */
     struct up *up;     /* NULL: none (yet, or any more) */
     struct h1_serving serving;

@@ -30,14 +30,14 @@ enum state {
     AT_END,
 };
 
-static enum h1_chunk_event fail(struct h1_error *error, uint16_t status, const char *reason)
+static enum h1_chunk_event fail(struct http_error *error, uint16_t status, const char *reason)
 {
     h1_refuse(error, status, reason);
     return H1_CHUNK_ERROR;
 }
 
 /* One byte of a size line, but for its LF. false: refused. */
-static bool take_size_byte(struct h1_chunked *state, char c, struct h1_error *error)
+static bool take_size_byte(struct h1_chunked *state, char c, struct http_error *error)
 {
     int digit = state->state <= IN_SIZE ? syntax_hex(c) : -1;
     bool ok = true;
@@ -67,7 +67,7 @@ static bool take_size_byte(struct h1_chunked *state, char c, struct h1_error *er
 }
 
 /* The LF behind a size line. */
-static bool end_size_line(struct h1_chunked *state, char c, struct h1_error *error)
+static bool end_size_line(struct h1_chunked *state, char c, struct http_error *error)
 {
     uint64_t grant = LINE_GRANT + 2 * state->left;
     if (c != '\n') {
@@ -86,7 +86,7 @@ static bool end_size_line(struct h1_chunked *state, char c, struct h1_error *err
 }
 
 /* One byte that is not data, before the trailer section. */
-static bool take_byte(struct h1_chunked *state, char c, struct h1_error *error)
+static bool take_byte(struct h1_chunked *state, char c, struct http_error *error)
 {
     switch (state->state) {
     case AT_SIZE_LF: return end_size_line(state, c, error);
@@ -128,8 +128,8 @@ static bool may_trail(const struct http_field *field)
 }
 
 static enum h1_chunk_event next_trailer(struct h1_chunked *state, const char **pos, const char *end,
-                                        const struct h1_limits *limits, struct http_field *field,
-                                        struct h1_error *error)
+                                        const struct http_limits *limits, struct http_field *field,
+                                        struct http_error *error)
 {
     for (;;) {
         const char *line = *pos;
@@ -154,8 +154,9 @@ static enum h1_chunk_event next_trailer(struct h1_chunked *state, const char **p
 }
 
 enum h1_chunk_event h1_chunk_next(struct h1_chunked *state, const char *data, size_t len,
-                                  const struct h1_limits *limits, size_t *used, const char **out,
-                                  size_t *out_len, struct http_field *field, struct h1_error *error)
+                                  const struct http_limits *limits, size_t *used, const char **out,
+                                  size_t *out_len, struct http_field *field,
+                                  struct http_error *error)
 {
     const char *pos = data, *end = data + len;
     enum h1_chunk_event event = H1_CHUNK_MORE;

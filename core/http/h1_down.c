@@ -146,11 +146,11 @@ static void server_eof(struct h1_down *s)
     s->client_ended = true;
     switch (s->state) {
     case STATE_IDLE: h1_down_close(s, false); break;
-    case STATE_HEAD: h1_down_refuse_cut(s, (struct h1_error){400, "head_cut"}); break;
+    case STATE_HEAD: h1_down_refuse_cut(s, (struct http_error){400, "head_cut"}); break;
     case STATE_TUNNEL: server_tunnel_eof(s); break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
-        s->down.exchange->error = (struct h1_error){400, "body_cut"};
+        s->down.exchange->error = (struct http_error){400, "body_cut"};
         h1_down_gone(s, DOWN_GONE_PROTOCOL);
         break;
     case STATE_WAIT:
@@ -419,14 +419,14 @@ static void server_timer(struct timer *timer)
     switch (s->state) {
     case STATE_OPENING: server_opening_late(s); break;
     case STATE_IDLE: server_idle_over(s); break;
-    case STATE_HEAD: h1_down_refuse_cut(s, (struct h1_error){408, "header_timeout"}); break;
+    case STATE_HEAD: h1_down_refuse_cut(s, (struct http_error){408, "header_timeout"}); break;
     case STATE_LENGTH:
     case STATE_CHUNKED:
         if (!server_body_due(s)) {
             server_check_stall(s);
             break;
         }
-        s->down.exchange->error = (struct h1_error){408, "body_timeout"};
+        s->down.exchange->error = (struct http_error){408, "body_timeout"};
         h1_down_gone(s, DOWN_GONE_TIMEOUT);
         break;
     case STATE_WAIT:

@@ -10,7 +10,7 @@
 
 /* What a listener sets for its connections. Shared by them, may be replaced between two requests. */
 struct h1_down_conf {
-    struct h1_limits limits;
+    struct http_limits limits;
     uint64_t header_timeout_ns; /* from a request's first byte to its head's end */
     uint64_t body_timeout_ns;   /* between two reads of a body */
     uint64_t body_rate;         /* bytes a second over body_rate_period_ns, at least; 0: any */

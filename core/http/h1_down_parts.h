@@ -54,7 +54,7 @@ void h1_down_watch_stall(struct h1_down *s);
 /* Uses what it can of data[0..len); says how much. */
 size_t h1_down_consume(struct h1_down *s, const char *data, size_t len);
 /* A head that will not become whole is refused: it will be answered, and the connection closed. */
-void h1_down_refuse_cut(struct h1_down *s, struct h1_error error);
+void h1_down_refuse_cut(struct h1_down *s, struct http_error error);
 /* A body's clocks begin: between two reads, and for its rate. */
 void h1_down_body_clock(struct h1_down *s);
 /* Bytes of a body have come: is it fast enough? */

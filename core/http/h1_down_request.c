@@ -15,7 +15,7 @@ static void server_request_whole(struct h1_down *s)
 
 /* The answer to a head that is refused. What is known of the request is its own (request_head_own), since
  * filters and loggers look at it later than whoever read it. */
-static void server_refuse(struct h1_down *s, struct h1_error error)
+static void server_refuse(struct h1_down *s, struct http_error error)
 {
     s->down.exchange->error = error;
     s->keep_alive = false;
@@ -23,15 +23,15 @@ static void server_refuse(struct h1_down *s, struct h1_error error)
     s->owner->events->on_refused(s->down.exchange);
 }
 
-void h1_down_refuse_cut(struct h1_down *s, struct h1_error error)
+void h1_down_refuse_cut(struct h1_down *s, struct http_error error)
 {
     struct exchange *exchange = s->down.exchange;
     struct http_request_head *head = &exchange->request;
-    const struct h1_limits *limits = &serving_of(s)->conf->limits;
+    const struct http_limits *limits = &serving_of(s)->conf->limits;
     const char *data = conn_kept_data(s->conn);
     size_t len = conn_kept(s->conn), used = 0;
     struct h1_scan scan = {0};
-    struct h1_error ignored = {0};
+    struct http_error ignored = {0};
 
     len = len < limits->head ? len : limits->head;
     /* All of it is read once more: as far as it goes it tells who asked for what. */
@@ -74,13 +74,13 @@ static void server_begin(struct h1_down *s, const char *data, size_t used)
     struct http_request_head *head = &exchange->request;
 
     if (!request_head_own(head, &exchange->arena, data, used)) {
-        server_refuse(s, (struct h1_error){431, "head_too_large"});
+        server_refuse(s, (struct http_error){431, "head_too_large"});
         return;
     }
     s->keep_alive = head->keep_alive && !head->close_after;
     if (head->body == BODY_LENGTH && x->conf->body_limit > 0 &&
         head->content_length > x->conf->body_limit) {
-        server_refuse(s, (struct h1_error){413, "body_too_large"});
+        server_refuse(s, (struct http_error){413, "body_too_large"});
         return;
     }
     if (head->body == BODY_CHUNKED) {
@@ -104,8 +104,8 @@ static size_t server_take_head(struct h1_down *s, const char *data, size_t len)
     struct exchange *exchange = s->down.exchange;
     struct h1_serving *x = &exchange->serving;
     struct http_request_head *head = &exchange->request;
-    const struct h1_limits *limits = &x->conf->limits;
-    struct h1_error error;
+    const struct http_limits *limits = &x->conf->limits;
+    struct http_error error;
     size_t used = 0;
 
     switch (h1_parse_request(data, len, limits, &x->scan, &exchange->arena, head, &used, &error)) {
@@ -158,7 +158,7 @@ static size_t server_take_chunked(struct h1_down *s, const char *data, size_t le
     case H1_CHUNK_DATA:
         x->body_seen += out_len;
         if (x->conf->body_limit > 0 && x->body_seen > x->conf->body_limit) {
-            exchange->error = (struct h1_error){413, "body_too_large"};
+            exchange->error = (struct http_error){413, "body_too_large"};
             h1_down_gone(s, DOWN_GONE_PROTOCOL);
             return len;
         }
@@ -200,7 +200,7 @@ void h1_down_body_progress(struct h1_down *s)
     }
     uint64_t wanted = x->conf->body_rate * (spent_ns / NS_PER_MS) / 1000;
     if (s->conn->received - x->rate_mark < wanted) {
-        s->down.exchange->error = (struct h1_error){408, "body_too_slow"};
+        s->down.exchange->error = (struct http_error){408, "body_too_slow"};
         h1_down_gone(s, DOWN_GONE_TIMEOUT);
         return;
     }

@@ -32,10 +32,10 @@ static void down_write_head(struct h1_down *s, const struct http_response_head *
 static void down_interim(struct down *down, const struct http_response_head *head)
 {
     struct h1_down *s = server_of(down);
-    if (down->exchange->request.minor == 0) {
+    if (down->exchange->request.version < HTTP_1_1) {
         return;
     }
-    struct h1_response_shape shape = {.client_minor = 1};
+    struct h1_response_shape shape = {.client_version = HTTP_1_1};
     if (head->status == 100) {
         serving_of(s)->continued = true;
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
@@ -51,7 +51,8 @@ static void down_head(struct down *down, const struct http_response_head *head, 
     struct h1_down *s = server_of(down);
     struct exchange *exchange = down->exchange;
     struct h1_serving *x = &exchange->serving;
-    struct h1_response_shape shape = {.client_minor = exchange->request.minor, .upgrade = tunnel};
+    struct h1_response_shape shape = {.client_version = exchange->request.version,
+                                      .upgrade = tunnel};
 
     ASSERT(!exchange->response_begun);
     exchange->response_begun = true;
@@ -67,7 +68,7 @@ static void down_head(struct down *down, const struct http_response_head *head, 
         return;
     }
     if (head->body == BODY_CHUNKED || head->body == BODY_CLOSE) {
-        x->chunking = shape.client_minor >= 1;
+        x->chunking = shape.client_version >= HTTP_1_1;
         s->keep_alive = s->keep_alive && x->chunking;
     }
     /* Whether a body will come that nobody waits for is not known where the client was not told to go
@@ -81,7 +82,7 @@ static void down_head(struct down *down, const struct http_response_head *head, 
     }
     shape.chunked = x->chunking;
     shape.close = !s->keep_alive;
-    shape.keep_alive_said = s->keep_alive && shape.client_minor == 0;
+    shape.keep_alive_said = s->keep_alive && shape.client_version < HTTP_1_1;
     down_write_head(s, head, &shape);
 }
 

@@ -11,7 +11,7 @@
 /* Lengths are handed to code that counts in signed 64 bits (off_t). */
 #define LENGTH_LIMIT ((uint64_t)INT64_MAX)
 
-enum h1_status h1_parse_crlf(const char **pos, const char *end, struct h1_error *error)
+enum h1_status h1_parse_crlf(const char **pos, const char *end, struct http_error *error)
 {
     const char *at = *pos;
     if (at == end)
@@ -26,8 +26,8 @@ enum h1_status h1_parse_crlf(const char **pos, const char *end, struct h1_error 
     return H1_DONE;
 }
 
-enum h1_status h1_parse_version(const char **pos, const char *end, uint8_t *minor,
-                                struct h1_error *error)
+enum h1_status h1_parse_version(const char **pos, const char *end, enum http_version *version,
+                                struct http_error *error)
 {
     /* A digit stands for any digit. */
     static const char form[] = "HTTP/0.0";
@@ -42,7 +42,7 @@ enum h1_status h1_parse_version(const char **pos, const char *end, uint8_t *mino
         return H1_INCOMPLETE;
     if (at[5] != '1')
         return h1_refuse(error, 505, "version_not_spoken");
-    *minor = at[7] == '0' ? 0 : 1;
+    *version = at[7] == '0' ? HTTP_1_0 : HTTP_1_1;
     *pos = at + sizeof(form) - 1;
     return H1_DONE;
 }
@@ -50,7 +50,7 @@ enum h1_status h1_parse_version(const char **pos, const char *end, uint8_t *mino
 /* ---- one line ---- */
 
 /* What is wrong where a field name, or the colon behind it, should stand. */
-static enum h1_line name_error(const char *name, const char *at, struct h1_error *error)
+static enum h1_line name_error(const char *name, const char *at, struct http_error *error)
 {
     const char *reason = "bad_field_name";
     if (*at == '\n')
@@ -71,7 +71,7 @@ static enum h1_line from_status(enum h1_status status, enum h1_line done)
 }
 
 enum h1_line h1_parse_line(const char **pos, const char *end, struct http_field *field,
-                           struct h1_error *error)
+                           struct http_error *error)
 {
     const char *at = *pos;
     if (at < end && *at == '\r')
@@ -110,7 +110,7 @@ enum h1_line h1_parse_line(const char **pos, const char *end, struct http_field 
 
 enum h1_status h1_parse_section(const char **pos, const char *end, uint32_t count_limit,
                                 struct arena *arena, struct http_fields *fields, uint64_t *repeated,
-                                struct h1_error *error)
+                                struct http_error *error)
 {
     struct http_field field;
     *repeated = 0;
@@ -172,7 +172,7 @@ static bool parse_length(struct weir_str text, uint64_t *length)
 }
 
 /* Several lengths may be folded into one where they are equal (RFC 9112 section 6.3). */
-static bool read_length(struct weir_str value, struct h1_framing *framing, struct h1_error *error)
+static bool read_length(struct weir_str value, struct h1_framing *framing, struct http_error *error)
 {
     struct weir_str element;
     uint64_t length;
@@ -222,7 +222,7 @@ static void read_codings(struct weir_str value, struct codings *codings)
  * RFC 9112 section 6.3: where `chunked` is not the last coding the end of a request cannot be known
  * (400). Where it is, but others come before it, the message could be relayed only with them (501).
  */
-static bool judge_codings(const struct codings *codings, struct h1_error *error)
+static bool judge_codings(const struct codings *codings, struct http_error *error)
 {
     if (codings->malformed || codings->twice || !codings->chunked)
         h1_refuse(error, 400, "bad_transfer_encoding");
@@ -251,7 +251,7 @@ static bool read_connection(struct weir_str value, struct h1_framing *framing, u
 }
 
 bool h1_read_framing(const struct http_fields *fields, struct h1_framing *framing,
-                     struct h1_error *error)
+                     struct http_error *error)
 {
     const uint64_t looked_at = UINT64_C(1) << FIELD_CONTENT_LENGTH |
                                UINT64_C(1) << FIELD_TRANSFER_ENCODING |

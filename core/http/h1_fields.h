@@ -17,13 +17,13 @@ enum h1_line {
 };
 
 enum h1_line h1_parse_line(const char **pos, const char *end, struct http_field *field,
-                           struct h1_error *error);
+                           struct http_error *error);
 
 /* Parses lines up to and with the empty one. `*repeated` has the bits of known fields that came
  * more than once. */
 enum h1_status h1_parse_section(const char **pos, const char *end, uint32_t count_limit,
                                 struct arena *arena, struct http_fields *fields, uint64_t *repeated,
-                                struct h1_error *error);
+                                struct http_error *error);
 
 /* What Content-Length, Transfer-Encoding and Connection say, taken together over all their
  * fields. */
@@ -35,22 +35,23 @@ struct h1_framing {
 
 /* false: malformed. A coding is `chunked`, once and alone, or an error. */
 bool h1_read_framing(const struct http_fields *fields, struct h1_framing *framing,
-                     struct h1_error *error);
+                     struct http_error *error);
 
 /* Where a line has to go on with CR LF at `pos`: sets *pos behind it. */
-enum h1_status h1_parse_crlf(const char **pos, const char *end, struct h1_error *error);
+enum h1_status h1_parse_crlf(const char **pos, const char *end, struct http_error *error);
 
-/* `HTTP/1.x` at *pos; RFC 9112 section 2.3. *minor is 0 or 1. */
-enum h1_status h1_parse_version(const char **pos, const char *end, uint8_t *minor,
-                                struct h1_error *error);
+/* `HTTP/1.x` at *pos; RFC 9112 section 2.3. 1.x above 1.1 is 1.1. */
+enum h1_status h1_parse_version(const char **pos, const char *end, enum http_version *version,
+                                struct http_error *error);
 
 /* Whether a head that was incomplete at its last parsing, at data[0..scan->scanned), is to be
  * parsed again: its first line or all of it is there, or it surely is wrong. */
 bool h1_worth_parsing(const char *data, size_t len, struct h1_scan *scan);
 
-static inline enum h1_status h1_refuse(struct h1_error *error, uint16_t status, const char *reason)
+static inline enum h1_status h1_refuse(struct http_error *error, uint16_t status,
+                                       const char *reason)
 {
-    *error = (struct h1_error){status, reason};
+    *error = (struct http_error){status, reason};
     return H1_ERROR;
 }
 

@@ -8,25 +8,10 @@
 
 #include "http/message.h"
 
-/* What a peer may send; 0 never means "no limit" here. */
-struct h1_limits {
-    uint32_t head;   /* bytes of the head, first line included */
-    uint32_t fields; /* number of fields */
-    uint32_t target; /* bytes of the request target */
-};
-
 enum h1_status {
     H1_DONE,       /* parsed: `used` bytes */
     H1_INCOMPLETE, /* more bytes are needed */
     H1_ERROR,      /* refused: error->status and error->reason */
-};
-
-/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; 502
- * is made of all of them for responses) and a fixed word for logs and counters, such as
- * `bad_field_name`. */
-struct h1_error {
-    uint16_t status;
-    const char *reason;
 };
 
 /* Where a search for the head's end stopped, so that a head which comes in pieces is not scanned
@@ -42,19 +27,19 @@ struct h1_scan {
  * be normalised and a host that had to be lower-cased, which are in the arena. Everything that can
  * be judged from the head is judged: syntax, target form, Host, versions, framing, Expect.
  */
-enum h1_status h1_parse_request(const char *data, size_t len, const struct h1_limits *limits,
+enum h1_status h1_parse_request(const char *data, size_t len, const struct http_limits *limits,
                                 struct h1_scan *scan, struct arena *arena,
                                 struct http_request_head *head, size_t *used,
-                                struct h1_error *error);
+                                struct http_error *error);
 
 /* The same for a response to a request of `method`; error->status is always 502. HTTP/0.9,
  * status codes outside 100-599, both lengths and a 101 to anything but a GET are errors. Interim
  * responses (1xx) parse like others, with BODY_NONE; a 101 has BODY_TUNNEL, and the caller knows
  * whether it was asked for. */
-enum h1_status h1_parse_response(const char *data, size_t len, const struct h1_limits *limits,
+enum h1_status h1_parse_response(const char *data, size_t len, const struct http_limits *limits,
                                  struct h1_scan *scan, struct arena *arena, enum http_method method,
                                  struct http_response_head *head, size_t *used,
-                                 struct h1_error *error);
+                                 struct http_error *error);
 
 /* ---- bodies ---- */
 
@@ -83,8 +68,8 @@ enum h1_chunk_event {
  * limits->fields their number.
  */
 enum h1_chunk_event h1_chunk_next(struct h1_chunked *state, const char *data, size_t len,
-                                  const struct h1_limits *limits, size_t *used, const char **out,
+                                  const struct http_limits *limits, size_t *used, const char **out,
                                   size_t *out_len, struct http_field *field,
-                                  struct h1_error *error);
+                                  struct http_error *error);
 
 #endif

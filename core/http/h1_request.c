@@ -12,7 +12,7 @@
 
 #define BIT(id) (UINT64_C(1) << (id))
 
-static bool refuse(struct h1_error *error, uint16_t status, const char *reason)
+static bool refuse(struct http_error *error, uint16_t status, const char *reason)
 {
     h1_refuse(error, status, reason);
     return false;
@@ -21,7 +21,7 @@ static bool refuse(struct h1_error *error, uint16_t status, const char *reason)
 /* ---- the request line ---- */
 
 static enum h1_status parse_method(const char **pos, const char *end,
-                                   struct http_request_head *head, struct h1_error *error)
+                                   struct http_request_head *head, struct http_error *error)
 {
     const char *at = *pos;
     while (at < end && syntax_is(*at, SYNTAX_TOKEN))
@@ -41,7 +41,7 @@ static enum h1_status parse_method(const char **pos, const char *end,
 
 /* Finds the target's end; what it says is judged with its form. */
 static enum h1_status parse_target(const char **pos, const char *end, uint32_t limit,
-                                   struct http_request_head *head, struct h1_error *error)
+                                   struct http_request_head *head, struct http_error *error)
 {
     size_t have = (size_t)(end - *pos);
     size_t window = have <= limit ? have : (size_t)limit + 1;
@@ -63,7 +63,7 @@ static enum h1_status parse_target(const char **pos, const char *end, uint32_t l
 }
 
 static enum h1_status parse_request_line(const char **pos, const char *end, uint32_t target_limit,
-                                         struct http_request_head *head, struct h1_error *error)
+                                         struct http_request_head *head, struct http_error *error)
 {
     /* One empty line before a request is robustness (RFC 9112 section 2.2); more are not. */
     if (*pos < end && **pos == '\r') {
@@ -75,8 +75,7 @@ static enum h1_status parse_request_line(const char **pos, const char *end, uint
     if (status == H1_DONE)
         status = parse_target(pos, end, target_limit, head, error);
     if (status == H1_DONE)
-        status = h1_parse_version(pos, end, &head->minor, error);
-    head->has_version = status == H1_DONE;
+        status = h1_parse_version(pos, end, &head->version, error);
     if (status == H1_DONE)
         status = h1_parse_crlf(pos, end, error);
     return status;
@@ -98,7 +97,7 @@ static size_t scheme_length(struct weir_str target)
 
 /* Splits `path?query`, and brings the path to its normal form. An absent path is "/". */
 static bool judge_path(struct weir_str text, struct arena *arena, struct http_request_head *head,
-                       struct h1_error *error)
+                       struct http_error *error)
 {
     const char *mark = text.len > 0 ? memchr(text.ptr, '?', text.len) : NULL;
     struct weir_str path = text;
@@ -118,7 +117,7 @@ static bool judge_path(struct weir_str text, struct arena *arena, struct http_re
 
 /* The absolute form, which each server must take (RFC 9112 section 3.2.2). */
 static bool judge_absolute(struct arena *arena, struct http_request_head *head,
-                           struct h1_error *error)
+                           struct http_error *error)
 {
     size_t scheme = scheme_length(head->target);
     if (scheme == 0)
@@ -142,7 +141,7 @@ static bool judge_absolute(struct arena *arena, struct http_request_head *head,
 }
 
 static bool judge_target(struct arena *arena, struct http_request_head *head,
-                         struct h1_error *error)
+                         struct http_error *error)
 {
     /* Weir is no tunnel: whatever the target, the method is one that it does not implement. */
     if (unlikely(head->method == METHOD_CONNECT))
@@ -164,17 +163,17 @@ static bool judge_target(struct arena *arena, struct http_request_head *head,
 /* Host must be there once and be valid (RFC 9112 section 3.2), also where the target overrules
  * it. */
 static bool judge_host(struct arena *arena, struct http_request_head *head, uint64_t repeated,
-                       struct h1_error *error)
+                       struct http_error *error)
 {
     const struct http_field *field = fields_find(&head->fields, FIELD_HOST);
     struct weir_str host;
     uint16_t port;
     if (field == NULL)
-        return head->minor == 0 || refuse(error, 400, "host_missing");
+        return head->version < HTTP_1_1 || refuse(error, 400, "host_missing");
     if (unlikely((repeated & BIT(FIELD_HOST)) != 0))
         return refuse(error, 400, "host_repeated");
     if (field->value.len == 0)
-        return head->minor == 0 || refuse(error, 400, "host_empty");
+        return head->version < HTTP_1_1 || refuse(error, 400, "host_empty");
     if (!uri_parse_authority(field->value, arena, &host, &port))
         return refuse(error, 400, "bad_host");
     if (head->form != TARGET_ABSOLUTE) {
@@ -195,20 +194,21 @@ static void judge_body(struct http_request_head *head, const struct h1_framing *
 {
     if (framing->has_coding) {
         head->body = BODY_CHUNKED;
-        head->close_after = framing->has_length || head->minor == 0;
+        head->close_after = framing->has_length || head->version < HTTP_1_1;
         if (framing->has_length)
             fields_drop(&head->fields, FIELD_CONTENT_LENGTH);
     } else if (framing->has_length) {
         head->body = BODY_LENGTH;
         head->content_length = framing->length;
     }
-    bool persistent = head->minor > 0 ? !framing->close : framing->keep_alive && !framing->close;
+    bool persistent =
+        head->version >= HTTP_1_1 ? !framing->close : framing->keep_alive && !framing->close;
     head->keep_alive = persistent && !head->close_after;
 }
 
 /* RFC 9110 section 10.1.1: of HTTP/1.0 it is ignored, and without a body there is nothing to
  * wait for. Then it is not passed on. */
-static bool judge_expect(struct http_request_head *head, struct h1_error *error)
+static bool judge_expect(struct http_request_head *head, struct http_error *error)
 {
     for (uint32_t i = 0; i < head->fields.count; i++) {
         const struct http_field *field = &head->fields.items[i];
@@ -216,13 +216,13 @@ static bool judge_expect(struct http_request_head *head, struct h1_error *error)
             return refuse(error, 417, "expectation_unknown");
     }
     bool body = head->body == BODY_CHUNKED || head->content_length > 0;
-    head->expect_continue = head->minor > 0 && body;
+    head->expect_continue = head->version >= HTTP_1_1 && body;
     if (!head->expect_continue)
         fields_drop(&head->fields, FIELD_EXPECT);
     return true;
 }
 
-static bool judge_fields(struct http_request_head *head, struct h1_error *error)
+static bool judge_fields(struct http_request_head *head, struct http_error *error)
 {
     struct h1_framing framing;
     if (!h1_read_framing(&head->fields, &framing, error))
@@ -230,7 +230,7 @@ static bool judge_fields(struct http_request_head *head, struct h1_error *error)
     judge_body(head, &framing);
     if (fields_have(&head->fields, FIELD_EXPECT) && !judge_expect(head, error))
         return false;
-    if (head->minor == 0)
+    if (head->version < HTTP_1_1)
         return true;
     head->te_trailers = fields_list_has(&head->fields, FIELD_TE, STR("trailers"));
     head->upgrade_websocket = framing.upgrade && head->method == METHOD_GET &&
@@ -242,7 +242,7 @@ static bool judge_fields(struct http_request_head *head, struct h1_error *error)
 /* ---- the whole ---- */
 
 /* A head that does not end within the limit. */
-static enum h1_status too_long(const char *data, size_t len, struct h1_error *error)
+static enum h1_status too_long(const char *data, size_t len, struct http_error *error)
 {
     size_t start = len >= 2 && data[0] == '\r' && data[1] == '\n' ? 2 : 0;
     if (memchr(data + start, '\n', len - start) == NULL)
@@ -250,10 +250,10 @@ static enum h1_status too_long(const char *data, size_t len, struct h1_error *er
     return h1_refuse(error, 431, "head_too_long");
 }
 
-enum h1_status h1_parse_request(const char *data, size_t len, const struct h1_limits *limits,
+enum h1_status h1_parse_request(const char *data, size_t len, const struct http_limits *limits,
                                 struct h1_scan *scan, struct arena *arena,
                                 struct http_request_head *head, size_t *used,
-                                struct h1_error *error)
+                                struct http_error *error)
 {
     size_t window = len < limits->head ? len : limits->head;
     const char *pos = data, *end = data + window;

@@ -8,7 +8,7 @@
 
 /* ` 200 OK`, ` 200 ` or, from servers that forget the last space, ` 200`. */
 static enum h1_status parse_code(const char **pos, const char *end, struct http_response_head *head,
-                                 struct h1_error *error)
+                                 struct http_error *error)
 {
     const char *at = *pos;
     unsigned status = 0;
@@ -31,9 +31,9 @@ static enum h1_status parse_code(const char **pos, const char *end, struct http_
 }
 
 static enum h1_status parse_status_line(const char **pos, const char *end,
-                                        struct http_response_head *head, struct h1_error *error)
+                                        struct http_response_head *head, struct http_error *error)
 {
-    enum h1_status status = h1_parse_version(pos, end, &head->minor, error);
+    enum h1_status status = h1_parse_version(pos, end, &head->version, error);
     if (status == H1_DONE)
         status = parse_code(pos, end, head, error);
     if (status != H1_DONE)
@@ -81,23 +81,24 @@ static void judge_reset_content(struct http_response_head *head, const struct h1
 }
 
 static enum h1_status judge(enum http_method method, struct http_response_head *head,
-                            struct h1_error *error)
+                            struct http_error *error)
 {
     struct h1_framing framing;
     if (!h1_read_framing(&head->fields, &framing, error))
         return H1_ERROR;
     if (framing.has_coding && framing.has_length)
         return h1_refuse(error, 400, "both_lengths");
-    if (framing.has_coding && head->minor == 0)
+    if (framing.has_coding && head->version < HTTP_1_1)
         return h1_refuse(error, 400, "coding_in_http_1_0");
     /* A switch answers a GET by HTTP/1.1, and goes to WebSocket; that it was asked for the codec knows. */
-    if (head->status == 101 && (head->minor == 0 || method != METHOD_GET || !framing.upgrade ||
-                                !fields_list_has(&head->fields, FIELD_UPGRADE, STR("websocket"))))
+    if (head->status == 101 &&
+        (head->version < HTTP_1_1 || method != METHOD_GET || !framing.upgrade ||
+         !fields_list_has(&head->fields, FIELD_UPGRADE, STR("websocket"))))
         return h1_refuse(error, 400, "bad_switch");
     if (head->status == 205 && framing.length > 0)
         return h1_refuse(error, 400, "content_in_205");
 
-    head->keep_alive = !framing.close && (head->minor > 0 || framing.keep_alive);
+    head->keep_alive = !framing.close && (head->version >= HTTP_1_1 || framing.keep_alive);
     if (has_no_body(method, head->status)) {
         judge_no_body(head, &framing);
     } else if (head->status == 205) {
@@ -115,10 +116,10 @@ static enum h1_status judge(enum http_method method, struct http_response_head *
     return H1_DONE;
 }
 
-enum h1_status h1_parse_response(const char *data, size_t len, const struct h1_limits *limits,
+enum h1_status h1_parse_response(const char *data, size_t len, const struct http_limits *limits,
                                  struct h1_scan *scan, struct arena *arena, enum http_method method,
                                  struct http_response_head *head, size_t *used,
-                                 struct h1_error *error)
+                                 struct http_error *error)
 {
     size_t window = len < limits->head ? len : limits->head;
     const char *pos = data, *end = data + window;

@@ -96,7 +96,7 @@ static void client_lost(struct h1_up *c)
 
 static void client_malformed(struct h1_up *c, const char *reason)
 {
-    c->up.exchange->error = (struct h1_error){502, reason};
+    c->up.exchange->error = (struct http_error){502, reason};
     client_fail(c, client_stale(c) ? UP_STRAY : UP_MALFORMED);
 }
 
@@ -352,7 +352,7 @@ static const struct conn_ops client_conn_ops = {
 
 /* ---- requests ---- */
 
-static bool up_head(struct up *up, const struct h1_extra *extra, size_t extra_count)
+static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_count)
 {
     struct h1_up *c = client_of(up);
     struct exchange *exchange = up->exchange;
@@ -505,7 +505,7 @@ static const struct up_ops client_up_ops = {
 
 /* ---- the connection ---- */
 
-struct h1_up *h1_up_new(struct conn *conn, struct batch *batch, const struct h1_limits *limits,
+struct h1_up *h1_up_new(struct conn *conn, struct batch *batch, const struct http_limits *limits,
                         const struct h1_up_owner *owner, void *user)
 {
     struct h1_up *c = calloc(1, sizeof(*c));

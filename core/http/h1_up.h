@@ -28,7 +28,7 @@ struct h1_up {
     uint32_t moves;   /* the owner's: of the server's address when this was made */
     struct list link; /* the owner's */
     struct freed freed;
-    struct h1_limits limits;
+    struct http_limits limits;
     struct h1_scan scan;
     struct h1_chunked chunked;
     struct pace pace; /* of reads for the exchange */
@@ -49,7 +49,7 @@ struct h1_up {
 };
 
 /* Takes over a connection that is open. */
-struct h1_up *h1_up_new(struct conn *conn, struct batch *batch, const struct h1_limits *limits,
+struct h1_up *h1_up_new(struct conn *conn, struct batch *batch, const struct http_limits *limits,
                         const struct h1_up_owner *owner, void *user);
 
 /* Begins an exchange on an idle connection; ops->head follows. false: the connection turned out to be

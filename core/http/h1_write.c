@@ -106,7 +106,7 @@ static void put_fields(struct writer *writer, const struct http_fields *fields, 
 }
 
 /* What the core adds is checked here, at the border: text from a peer may be in it. */
-static void put_extra(struct writer *writer, const struct h1_extra *extra, size_t count)
+static void put_extra(struct writer *writer, const struct http_extra *extra, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (field_name_valid(extra[i].name) && field_value_valid(extra[i].value))
@@ -131,7 +131,7 @@ static bool first_line_valid(const struct http_request_head *head)
 }
 
 size_t h1_write_request(char *out, size_t size, const struct http_request_head *head,
-                        const struct h1_extra *extra, size_t extra_count, bool upgrade)
+                        const struct http_extra *extra, size_t extra_count, bool upgrade)
 {
     struct writer writer = {.at = out, .end = out + size, .full = !first_line_valid(head)};
     put(&writer, head->method_name);
@@ -167,7 +167,7 @@ static void put_response_framing(struct writer *writer, const struct http_respon
     if (head->body == BODY_NONE) {
         if (head->has_content_length)
             put_content_length(writer, head->content_length);
-    } else if (shape->chunked && shape->client_minor > 0) {
+    } else if (shape->chunked && shape->client_version >= HTTP_1_1) {
         PUT(writer, "Transfer-Encoding: chunked\r\n");
     } else if (head->body == BODY_LENGTH) {
         put_content_length(writer, head->content_length);
@@ -194,7 +194,7 @@ static void put_response_connection(struct writer *writer, const struct http_res
 }
 
 size_t h1_write_response(char *out, size_t size, const struct http_response_head *head,
-                         const struct h1_response_shape *shape, const struct h1_extra *extra,
+                         const struct h1_response_shape *shape, const struct http_extra *extra,
                          size_t extra_count)
 {
     struct writer writer = {.at = out, .end = out + size, .full = !field_value_valid(head->reason)};
@@ -212,7 +212,7 @@ size_t h1_write_response(char *out, size_t size, const struct http_response_head
     return finish(&writer, out);
 }
 
-static size_t fields_size(const struct http_fields *fields, const struct h1_extra *extra,
+static size_t fields_size(const struct http_fields *fields, const struct http_extra *extra,
                           size_t extra_count)
 {
     size_t size = FIXED_SIZE;
@@ -223,14 +223,14 @@ static size_t fields_size(const struct http_fields *fields, const struct h1_extr
     return size;
 }
 
-size_t h1_request_size(const struct http_request_head *head, const struct h1_extra *extra,
+size_t h1_request_size(const struct http_request_head *head, const struct http_extra *extra,
                        size_t extra_count)
 {
     return fields_size(&head->fields, extra, extra_count) + head->method_name.len + head->path.len +
            head->query.len + head->authority.len;
 }
 
-size_t h1_response_size(const struct http_response_head *head, const struct h1_extra *extra,
+size_t h1_response_size(const struct http_response_head *head, const struct http_extra *extra,
                         size_t extra_count)
 {
     return fields_size(&head->fields, extra, extra_count) + head->reason.len;

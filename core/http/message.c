@@ -158,6 +158,16 @@ bool method_is_idempotent(enum http_method method)
     return false;
 }
 
+struct weir_str http_version_word(enum http_version version)
+{
+    static const struct weir_str words[] = {
+        [HTTP_1_0] = WEIR_STR_INIT("HTTP/1.0"),
+        [HTTP_1_1] = WEIR_STR_INIT("HTTP/1.1"),
+        [HTTP_2] = WEIR_STR_INIT("HTTP/2"),
+    };
+    return words[version];
+}
+
 /* ---- reading a list ---- */
 
 struct http_field *fields_find(const struct http_fields *fields, enum field_id id)
@@ -464,8 +474,7 @@ bool request_head_own(struct http_request_head *head, struct arena *arena, const
 {
     char *copy = arena_bytes(arena, len);
     if (copy == NULL) {
-        *head = (struct http_request_head){
-            .method = head->method, .minor = head->minor, .has_version = head->has_version};
+        *head = (struct http_request_head){.method = head->method, .version = head->version};
         return false;
     }
     if (len > 0)

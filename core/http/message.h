@@ -136,6 +136,36 @@ enum http_body {
     BODY_TUNNEL,  /* after 101: bytes both ways until both ends */
 };
 
+/* In order: what a version lacks, those before it lack too. */
+enum http_version {
+    HTTP_VERSION_NONE = 0, /* a head that was refused or cut before its version */
+    HTTP_1_0,
+    HTTP_1_1,
+    HTTP_2,
+};
+
+/* "HTTP/1.1", as the request line of HTTP/1 has it; empty: no version. */
+struct weir_str http_version_word(enum http_version version);
+
+/* What a peer may send; 0 never means "no limit" here. */
+struct http_limits {
+    uint32_t head;   /* bytes of the head, first line included */
+    uint32_t fields; /* number of fields */
+    uint32_t target; /* bytes of the request target */
+};
+
+/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; 502 is made of
+ * all of them for responses) and a fixed word for logs and counters, such as `bad_field_name`. */
+struct http_error {
+    uint16_t status;
+    const char *reason;
+};
+
+/* A field that Weir adds to a head, after those that are passed on. */
+struct http_extra {
+    struct weir_str name, value;
+};
+
 enum target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_ASTERISK, TARGET_AUTHORITY };
 
 struct http_request_head {
@@ -150,8 +180,7 @@ struct http_request_head {
     struct http_fields fields;
     enum http_method method;
     enum target_form form;
-    uint8_t minor;    /* HTTP/1.minor: 0 or 1; 2 stands for HTTP/2 */
-    bool has_version; /* false: the head was refused or cut before its version; minor is 0 */
+    enum http_version version;
     enum http_body body;
     uint64_t content_length; /* with BODY_LENGTH */
     bool keep_alive;         /* the client will take another request on this connection */
@@ -165,7 +194,7 @@ struct http_response_head {
     uint16_t status;
     struct weir_str reason; /* may be empty */
     struct http_fields fields;
-    uint8_t minor;
+    enum http_version version;
     enum http_body body; /* knows the request's method: HEAD, 204, 304 have BODY_NONE */
     uint64_t content_length;
     bool has_content_length; /* also where body is BODY_NONE (HEAD) */

@@ -98,7 +98,7 @@ struct pool_plan {
     struct use_list filters;
     SSL_CTX *tls; /* for https:// servers */
     struct tcp_watch watch;
-    struct h1_limits limits;
+    struct http_limits limits;
     struct balancer *
         *balancers; /* one a loop: made by prepare, taken by commit; NULL: keep the old */
 };

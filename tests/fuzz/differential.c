@@ -13,7 +13,7 @@
 #include "fuzz/differential.h"
 #include "fuzz/differential_input.h"
 
-static const struct h1_limits limits = {.head = 16384, .fields = 60, .target = 8192};
+static const struct http_limits limits = {.head = 16384, .fields = 60, .target = 8192};
 
 /* ---- our verdict ---- */
 
@@ -34,7 +34,7 @@ static bool add_body(struct verdict *verdict, const char *data, size_t len)
 static void read_chunked(const char *data, size_t len, size_t at, struct verdict *verdict)
 {
     struct h1_chunked state = {0};
-    struct h1_error error = {0};
+    struct http_error error = {0};
     for (;;) {
         size_t used = 0, out_len = 0;
         const char *out = NULL;
@@ -91,7 +91,7 @@ static void read_ours(struct comparison *it, struct arena *arena)
 {
     struct verdict *verdict = &it->ours;
     struct h1_scan scan = {0};
-    struct h1_error error = {0};
+    struct http_error error = {0};
     size_t used = 0;
     memset(verdict, 0, sizeof(*verdict));
     enum h1_status status = it->response
@@ -108,7 +108,7 @@ static void read_ours(struct comparison *it, struct arena *arena)
     if (it->response) {
         const struct http_response_head *head = &it->answer;
         verdict->status = head->status;
-        verdict->minor = head->minor;
+        verdict->minor = head->version - HTTP_1_0;
         verdict->keep_alive = head->keep_alive;
         verdict->chunked = head->body == BODY_CHUNKED;
         take_fields(&head->fields, verdict);
@@ -117,7 +117,7 @@ static void read_ours(struct comparison *it, struct arena *arena)
         const struct http_request_head *head = &it->request;
         verdict->method = slice_of(head->method_name);
         verdict->target = slice_of(head->target);
-        verdict->minor = head->minor;
+        verdict->minor = head->version - HTTP_1_0;
         verdict->keep_alive = head->keep_alive;
         verdict->chunked = head->body == BODY_CHUNKED;
         take_fields(&head->fields, verdict);

@@ -7,7 +7,7 @@
 #include "http/h1_fields.h"
 #include "http/h1_write.h"
 
-static const struct h1_limits limits = {.head = 1024, .fields = 10, .target = 512};
+static const struct http_limits limits = {.head = 1024, .fields = 10, .target = 512};
 
 /* What came out of a decoder: body, then each trailer as `name: value` and a newline. */
 struct decoded {
@@ -42,7 +42,7 @@ static struct decoded decode(const char *data, size_t len, size_t step)
 {
     struct decoded out = {.verdict = H1_CHUNK_MORE};
     struct h1_chunked state = {0};
-    struct h1_error error = {0};
+    struct http_error error = {0};
     size_t have = 0;
     while (have < len && out.verdict == H1_CHUNK_MORE) {
         have = len - have > step ? have + step : len;
@@ -184,7 +184,7 @@ void property_fields(const uint8_t *data, size_t len)
     struct arena arena;
     struct http_fields fields = {0};
     struct h1_framing framing;
-    struct h1_error error = {0};
+    struct http_error error = {0};
     uint64_t repeated = 0;
     arena_init(&arena, NULL, 0);
     enum h1_status status =

@@ -7,7 +7,7 @@
 #include "http/h1_write.h"
 #include "http/uri.h"
 
-static const struct h1_limits limits = {.head = 4096, .fields = 20, .target = 512};
+static const struct http_limits limits = {.head = 4096, .fields = 20, .target = 512};
 
 /* Either kind of head, so that both go the same way. */
 struct subject {
@@ -17,13 +17,13 @@ struct subject {
     struct http_request_head request;
     struct http_response_head head;
     size_t used;
-    struct h1_error error;
+    struct http_error error;
 };
 
 static enum h1_status parse(struct subject *subject, const char *data, size_t len,
                             struct h1_scan *scan)
 {
-    subject->error = (struct h1_error){0};
+    subject->error = (struct http_error){0};
     if (subject->response)
         return h1_parse_response(data, len, &limits, scan, &subject->arena, subject->method,
                                  &subject->head, &subject->used, &subject->error);
@@ -187,7 +187,7 @@ static void request_round_trip(const struct http_request_head *head)
         HOLDS(head->body == other->body && head->content_length == other->content_length);
         HOLDS(head->expect_continue == other->expect_continue);
         HOLDS(head->upgrade_websocket == other->upgrade_websocket);
-        HOLDS(!other->close_after && other->minor == 1);
+        HOLDS(!other->close_after && other->version == HTTP_1_1);
         HOLDS(other->keep_alive);
         fields_alike(&head->fields, &other->fields, false);
     }
@@ -203,17 +203,17 @@ static void request_sound(struct subject *subject, const char *data)
     struct weir_str normal;
     HOLDS(inside(head->method_name, data, len) && inside(head->target, data, len));
     HOLDS(field_name_valid(head->method_name) && head->method != METHOD_CONNECT);
-    HOLDS(head->target.len <= limits.target && head->minor <= 1);
+    HOLDS(head->target.len <= limits.target && head->version <= HTTP_1_1);
     HOLDS(head->body != BODY_CLOSE && head->body != BODY_TUNNEL);
     HOLDS(!(head->close_after && head->keep_alive));
-    HOLDS(head->minor > 0 || !head->upgrade_websocket);
+    HOLDS(head->version >= HTTP_1_1 || !head->upgrade_websocket);
     if (str_equal(head->path, STR("*"))) {
         HOLDS(head->method == METHOD_OPTIONS && !head->has_query);
     } else {
         HOLDS(uri_normalise_path(head->path, &subject->arena, &normal));
         HOLDS(normal.ptr == head->path.ptr || str_equal(normal, head->path));
     }
-    HOLDS(head->minor == 0 || (head->authority.len > 0 && head->host.len > 0));
+    HOLDS(head->version == HTTP_1_0 || (head->authority.len > 0 && head->host.len > 0));
     HOLDS(!fields_have(&head->fields, FIELD_CONTENT_LENGTH) || head->body == BODY_LENGTH);
     fields_sound(&head->fields, data, len);
 }
@@ -255,7 +255,7 @@ static void response_round_trip(const struct subject *subject, unsigned choice)
 {
     const struct http_response_head *head = &subject->head;
     struct h1_response_shape shape = {
-        .client_minor = 1,
+        .client_version = HTTP_1_1,
         .close = (choice & 8) != 0,
         .chunked = head->body == BODY_CHUNKED || head->body == BODY_CLOSE,
         .upgrade = head->status == 101,
@@ -292,7 +292,7 @@ static void response_round_trip(const struct subject *subject, unsigned choice)
 static void response_sound(const struct subject *subject, const char *data)
 {
     const struct http_response_head *head = &subject->head;
-    HOLDS(head->status >= 100 && head->status <= 599 && head->minor <= 1);
+    HOLDS(head->status >= 100 && head->status <= 599 && head->version <= HTTP_1_1);
     HOLDS(head->reason.len == 0 || inside(head->reason, data, subject->used));
     HOLDS(field_value_valid(head->reason));
     HOLDS(head->body != BODY_CLOSE || !head->keep_alive);

@@ -81,8 +81,7 @@ static bool read_request(struct explain *explain)
     }
     head->method_name = copy(explain, str_from(method != NULL ? method : "GET"));
     head->method = method_of(head->method_name);
-    head->minor = 1;
-    head->has_version = true;
+    head->version = HTTP_1_1;
     cJSON_ArrayForEach(field, cJSON_GetObjectItemCaseSensitive(body, "headers"))
     {
         if (!add_field(explain, field->string, cJSON_GetStringValue(field))) {

@@ -266,7 +266,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     settings->configured = settings->servers;
     plan->watch = (struct tcp_watch){settings->tcp_keepalive, settings->tcp_user_timeout};
     plan->limits =
-        (struct h1_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
+        (struct http_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
     build_pool_blocks(b, plan, node, settings->name);
     build_pool_servers(b, plan, NULL);
     plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->generation->loops);

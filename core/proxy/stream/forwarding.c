@@ -270,7 +270,7 @@ static struct weir_str appended(struct stream *stream, enum field_id id, struct 
 static void extra_add(struct stream *stream, struct weir_str name, struct weir_str value)
 {
     if (value.len > 0) {
-        stream->extras[stream->extra_count++] = (struct h1_extra){name, value};
+        stream->extras[stream->extra_count++] = (struct http_extra){name, value};
     }
 }
 
@@ -358,6 +358,11 @@ static void add_request_id(struct stream *stream)
 
 bool forwarding_fields(struct stream *stream)
 {
+    static const struct weir_str vias[] = {
+        [HTTP_1_0] = WEIR_STR_INIT("1.0 weir"),
+        [HTTP_1_1] = WEIR_STR_INIT("1.1 weir"),
+        [HTTP_2] = WEIR_STR_INIT("2.0 weir"),
+    };
     const struct http_request_head *head = &stream->exchange.request;
 
     stream->extra_count = 0;
@@ -369,6 +374,6 @@ bool forwarding_fields(struct stream *stream)
     extra_set(stream, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host"), head->authority);
     add_forwarded_port(stream);
     add_request_id(stream);
-    extra_add(stream, STR("Via"), head->minor == 0 ? STR("1.0 weir") : STR("1.1 weir"));
+    extra_add(stream, STR("Via"), vias[head->version]);
     return true;
 }

@@ -20,10 +20,7 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
     case WEIR_REQUEST_PATH: return head->path;
     case WEIR_REQUEST_QUERY: return head->query;
     case WEIR_REQUEST_TARGET: return head->target;
-    case WEIR_REQUEST_PROTOCOL:
-        return !head->has_version ? (struct weir_str){NULL, 0}
-               : head->minor == 0 ? STR("HTTP/1.0")
-                                  : STR("HTTP/1.1");
+    case WEIR_REQUEST_PROTOCOL: return http_version_word(head->version);
     case WEIR_REQUEST_LISTENER: return stream->listener->settings->name;
     case WEIR_REQUEST_POOL: return stream->pool != NULL ? stream->pool->settings->name : none;
     case WEIR_REQUEST_ROUTE: return stream->route != NULL ? str_from(stream->route->name) : none;

@@ -221,7 +221,7 @@ static void stream_handle(struct stream *stream)
     }
     if (stream->exchange.request.expect_continue && !stream->exchange.request_whole &&
         !stream->exchange.response_begun) {
-        struct http_response_head interim = {.status = 100, .minor = 1};
+        struct http_response_head interim = {.status = 100, .version = HTTP_1_1};
         stream->exchange.down->ops->interim(stream->exchange.down, &interim);
     }
 }

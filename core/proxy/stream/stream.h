@@ -117,7 +117,7 @@ struct stream {
     char port_text[5]; /* X-Forwarded-Port, at its end */
 
     /* fields that Weir adds, made once a request */
-    struct h1_extra extras[STREAM_EXTRAS];
+    struct http_extra extras[STREAM_EXTRAS];
     uint8_t extra_count;
 
     /* times, monotonic ns */
@@ -210,7 +210,7 @@ void stream_reply_abort(struct stream *stream);
 /* Forwarding fields are set. Once a request, without hop-by-hop fields. false: no memory. */
 bool stream_prepare_request(struct stream *stream);
 /* Fields that are added on each attempt. */
-size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREAM_EXTRAS]);
+size_t stream_request_extras(struct stream *stream, struct http_extra extras[STREAM_EXTRAS]);
 /* Hooks of sticky and filters, then hop-by-hop fields. false: one has failed, and the response must not go
  * out: stream_reply_failed. */
 bool stream_prepare_response(struct stream *stream);

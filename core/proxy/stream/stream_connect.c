@@ -33,7 +33,7 @@ static bool stream_send_head(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;
     struct up *up = stream->exchange.up;
-    struct h1_extra extras[STREAM_EXTRAS];
+    struct http_extra extras[STREAM_EXTRAS];
     size_t extra_count = stream_request_extras(stream, extras);
     bool named = head->authority.len > 0;
 

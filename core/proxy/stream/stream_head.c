@@ -14,7 +14,7 @@ bool stream_prepare_request(struct stream *stream)
     return forwarding_fields(stream);
 }
 
-size_t stream_request_extras(struct stream *stream, struct h1_extra extras[STREAM_EXTRAS])
+size_t stream_request_extras(struct stream *stream, struct http_extra extras[STREAM_EXTRAS])
 {
     memcpy(extras, stream->extras, stream->extra_count * sizeof(*extras));
     return stream->extra_count;

@@ -52,7 +52,7 @@ static void reply_fields(struct stream *stream, unsigned status)
     struct arena *arena = &stream->exchange.arena;
 
     arena_allow(arena, REPLY_MEMORY);
-    *head = (struct http_response_head){.status = (uint16_t)status, .minor = 1};
+    *head = (struct http_response_head){.status = (uint16_t)status, .version = HTTP_1_1};
     fields_add(&head->fields, arena, STR("Date"), worker_date(stream->worker));
 }
 

@@ -10,7 +10,7 @@
 
 #define WORDS_SIZE 2048
 
-const struct h1_limits heads_limits = {.head = 1024, .fields = 10, .target = 100};
+const struct http_limits heads_limits = {.head = 1024, .fields = 10, .target = 100};
 
 static const char *body_word(enum http_body body, uint64_t length, char out[32])
 {
@@ -29,10 +29,10 @@ static void request_words(const struct http_request_head *head, char *out)
     snprintf(out, WORDS_SIZE, "%.*s %s %.*s%s%.*s %.*s %.*s 1.%u %s%s%s%s%s%s",
              STR_ARGS(head->method_name), forms[head->form], STR_ARGS(head->path),
              head->has_query ? "?" : "", STR_ARGS(head->query), STR_ARGS(head->authority),
-             STR_ARGS(head->host), head->minor, body_word(head->body, head->content_length, body),
-             head->keep_alive ? " keep" : "", head->expect_continue ? " expect" : "",
-             head->upgrade_websocket ? " websocket" : "", head->te_trailers ? " trailers" : "",
-             head->close_after ? " dubious" : "");
+             STR_ARGS(head->host), head->version - HTTP_1_0,
+             body_word(head->body, head->content_length, body), head->keep_alive ? " keep" : "",
+             head->expect_continue ? " expect" : "", head->upgrade_websocket ? " websocket" : "",
+             head->te_trailers ? " trailers" : "", head->close_after ? " dubious" : "");
 }
 
 /* `status reason minor body flag...`; `said=N` where a length is there beside no body. */
@@ -42,7 +42,7 @@ static void response_words(const struct http_response_head *head, char *out)
     if (head->has_content_length && head->body != BODY_LENGTH)
         snprintf(said, sizeof(said), " said=%llu", (unsigned long long)head->content_length);
     snprintf(out, WORDS_SIZE, "%u '%.*s' 1.%u %s%s%s", head->status, STR_ARGS(head->reason),
-             head->minor, body_word(head->body, head->content_length, body), said,
+             head->version - HTTP_1_0, body_word(head->body, head->content_length, body), said,
              head->keep_alive ? " keep" : "");
 }
 
@@ -56,7 +56,7 @@ static struct parsed parse(const struct head_case *it, bool response, size_t len
                            struct h1_scan *scan)
 {
     struct parsed parsed = {.words = ""};
-    struct h1_error error = {0};
+    struct http_error error = {0};
     struct arena arena;
     struct http_request_head request;
     struct http_response_head answer;

@@ -24,6 +24,6 @@ void check_request_case(const struct head_case *it);
 void check_response_case(const struct head_case *it);
 
 /* The limits of both. */
-extern const struct h1_limits heads_limits;
+extern const struct http_limits heads_limits;
 
 #endif

@@ -43,7 +43,7 @@ static void feed(struct decoded *out, struct h1_chunked *state, const char *data
         const char *piece = NULL;
         size_t piece_len = 0, used = 0;
         struct http_field field;
-        struct h1_error error = {0};
+        struct http_error error = {0};
         size_t have = len - out->used;
         char *copy = malloc(have > 0 ? have : 1);
         memcpy(copy, data + out->used, have);
@@ -195,7 +195,7 @@ END_TEST
 static const char *refusal_of(const char *data, size_t len, size_t *used_up)
 {
     struct h1_chunked state = {0};
-    struct h1_error error = {0};
+    struct http_error error = {0};
     const char *piece;
     struct http_field field;
     size_t at = 0, piece_len, used;

@@ -60,7 +60,8 @@ static void answer_as(struct fake *fake, unsigned status, enum http_body body, c
     struct exchange *exchange = &fake->exchange;
     struct http_response_head *head = &exchange->response;
     const struct down_ops *ops = exchange->down->ops;
-    *head = (struct http_response_head){.status = (uint16_t)status, .minor = 1, .body = body};
+    *head =
+        (struct http_response_head){.status = (uint16_t)status, .version = HTTP_1_1, .body = body};
     head->content_length = strlen(text);
     head->has_content_length = body == BODY_LENGTH;
     if (exchange->request.method == METHOD_HEAD)
@@ -467,7 +468,7 @@ END_TEST
 static void answer_with_trailers(struct fake *fake)
 {
     struct down *down = fake->exchange.down;
-    struct http_response_head head = {.status = 200, .minor = 1, .body = BODY_CHUNKED};
+    struct http_response_head head = {.status = 200, .version = HTTP_1_1, .body = BODY_CHUNKED};
     fake->exchange.response = head;
     down->ops->head(down, &fake->exchange.response, false);
     down->ops->data(down, "x", 1);
@@ -490,7 +491,7 @@ static void begin_answer(struct fake *fake)
 {
     struct down *down = fake->exchange.down;
     fake->exchange.response = (struct http_response_head){
-        .status = 200, .minor = 1, .body = BODY_LENGTH, .content_length = 5};
+        .status = 200, .version = HTTP_1_1, .body = BODY_LENGTH, .content_length = 5};
     down->ops->head(down, &fake->exchange.response, false);
 }
 
@@ -541,7 +542,7 @@ END_TEST
 
 static void interim_then_answer(struct fake *fake)
 {
-    struct http_response_head head = {.status = 103, .minor = 1};
+    struct http_response_head head = {.status = 103, .version = HTTP_1_1};
     fields_add(&head.fields, &fake->exchange.arena, STR("Link"), STR("l"));
     fake->exchange.down->ops->interim(fake->exchange.down, &head);
     answer(fake);
@@ -557,7 +558,7 @@ END_TEST
 
 static void say_continue(struct fake *fake)
 {
-    struct http_response_head head = {.status = 100, .minor = 1};
+    struct http_response_head head = {.status = 100, .version = HTTP_1_1};
     ck_assert(fake->exchange.request.expect_continue);
     fake->exchange.down->ops->interim(fake->exchange.down, &head);
 }
@@ -1135,7 +1136,7 @@ static void switch_over(struct fake *fake)
 {
     struct down *down = fake->exchange.down;
     fake->exchange.response =
-        (struct http_response_head){.status = 101, .minor = 1, .body = BODY_TUNNEL};
+        (struct http_response_head){.status = 101, .version = HTTP_1_1, .body = BODY_TUNNEL};
     ck_assert(fake->exchange.request.upgrade_websocket);
     down->ops->head(down, &fake->exchange.response, true);
 }

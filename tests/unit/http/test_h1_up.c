@@ -128,7 +128,7 @@ static const struct h1_up_owner owner = {
 
 static void parse_request(struct exchange *of, const char *raw)
 {
-    const struct h1_limits limits = {.head = 2048, .fields = 20, .target = 512};
+    const struct http_limits limits = {.head = 2048, .fields = 20, .target = 512};
     struct h1_scan scan = {0};
     size_t used;
     arena_reset(&of->arena);
@@ -153,7 +153,7 @@ static void exchange_free(struct exchange *of)
 
 static void set_up(void)
 {
-    const struct h1_limits limits = {.head = 2048, .fields = 20, .target = 1};
+    const struct http_limits limits = {.head = 2048, .fields = 20, .target = 1};
     int fds[2];
     loop = loop_new(0);
     ck_assert_ptr_nonnull(loop);
@@ -543,7 +543,7 @@ START_TEST(a_long_head_that_gets_no_answer)
     char *value = base_alloc(len + 1);
     memset(value, 'v', len);
     value[len] = '\0';
-    const struct h1_extra extra = {STR("A"), {value, len}};
+    const struct http_extra extra = {STR("A"), {value, len}};
     parse_request(exchange, ASKED);
     ck_assert(h1_up_use(client, exchange, false));
     ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
@@ -710,7 +710,7 @@ START_TEST(a_head_that_is_larger_than_the_output)
     char *value = base_alloc(len + 1);
     memset(value, 'v', len);
     value[len] = '\0';
-    const struct h1_extra extra = {STR("A"), {value, len}};
+    const struct http_extra extra = {STR("A"), {value, len}};
     parse_request(exchange, ASKED);
     ck_assert(h1_up_use(client, exchange, false));
     ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));

@@ -421,7 +421,7 @@ START_TEST(a_head_has_its_own_bytes_or_none)
     size_t len = sizeof(from) - 1;
     struct http_request_head head = {
         .method = METHOD_HEAD,
-        .minor = 1,
+        .version = HTTP_1_1,
         .method_name = {from, 4},
         .target = {from + 5, 2},
         .path = {from + 5, 2},
@@ -431,7 +431,7 @@ START_TEST(a_head_has_its_own_bytes_or_none)
     ck_assert(fields_add(&head.fields, &arena, STR("Host"), (struct weir_str){from + 24, 1}));
     ck_assert(request_head_own(&head, &small, from, len) == room);
     memset(from, '-', len);
-    ck_assert(head.method == METHOD_HEAD && head.minor == 1);
+    ck_assert(head.method == METHOD_HEAD && head.version == HTTP_1_1);
     ck_assert(str_equal(head.method_name, room ? STR("HEAD") : STR("")));
     ck_assert(str_equal(head.target, room ? STR("/x") : STR("")));
     ck_assert(str_equal(head.path, room ? STR("/x") : STR("")));

@@ -354,7 +354,7 @@ static void check_growth(const char *prefix, char filler, size_t len, const char
     arena_init(&arena, NULL, 0);
     for (size_t have = 1; have <= len; have++) {
         struct http_request_head head;
-        struct h1_error error = {0};
+        struct http_error error = {0};
         size_t used;
         enum h1_status status =
             h1_parse_request(data, have, &heads_limits, &scan, &arena, &head, &used, &error);
@@ -381,9 +381,9 @@ END_TEST
 START_TEST(limits_are_exact)
 {
     char data[2048];
-    struct h1_limits limits = heads_limits;
+    struct http_limits limits = heads_limits;
     struct http_request_head head;
-    struct h1_error error;
+    struct http_error error;
     struct arena arena;
     size_t used, len = (size_t)snprintf(data, sizeof(data), "GET /abc HTTP/1.1\r\n" H "\r\n");
     arena_init(&arena, NULL, 0);
@@ -411,7 +411,7 @@ START_TEST(memory_that_is_out_refuses)
 {
     const char data[] = "GET / HTTP/1.1\r\n" H "\r\n";
     struct http_request_head head;
-    struct h1_error error;
+    struct http_error error;
     struct h1_scan scan = {0};
     struct arena arena;
     size_t used;
@@ -430,7 +430,7 @@ START_TEST(dropped_fields_are_gone)
     const char data[] =
         "POST / HTTP/1.0\r\n" H CL "5\r\n" TE "chunked\r\nExpect: 100-continue\r\n\r\n";
     struct http_request_head head;
-    struct h1_error error;
+    struct http_error error;
     struct h1_scan scan = {0};
     struct arena arena;
     size_t used;

@@ -180,7 +180,7 @@ START_TEST(an_endless_head_is_refused_at_the_limit)
     arena_init(&arena, NULL, 0);
     for (size_t have = 1; have <= heads_limits.head; have++) {
         struct http_response_head head;
-        struct h1_error error = {0};
+        struct http_error error = {0};
         size_t used;
         enum h1_status status = h1_parse_response(data, have, &heads_limits, &scan, &arena,
                                                   METHOD_GET, &head, &used, &error);
@@ -201,7 +201,7 @@ START_TEST(framing_of_no_body_is_dropped)
     static const char raw[] = "HTTP/1.1 204 No Content\r\n" CL "5\r\nX: y\r\n\r\n";
     struct http_response_head head;
     struct h1_scan scan = {0};
-    struct h1_error error;
+    struct http_error error;
     struct arena arena;
     size_t used;
     arena_init(&arena, NULL, 0);

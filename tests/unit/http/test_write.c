@@ -29,7 +29,7 @@ static struct http_request_head request_of(const char *raw)
 {
     struct http_request_head head;
     struct h1_scan scan = {0};
-    struct h1_error error = {0};
+    struct http_error error = {0};
     size_t used;
     enum h1_status status =
         h1_parse_request(raw, strlen(raw), &heads_limits, &scan, &arena, &head, &used, &error);
@@ -41,7 +41,7 @@ static struct http_response_head response_of(const char *raw, enum http_method m
 {
     struct http_response_head head;
     struct h1_scan scan = {0};
-    struct h1_error error = {0};
+    struct http_error error = {0};
     size_t used;
     enum h1_status status = h1_parse_response(raw, strlen(raw), &heads_limits, &scan, &arena,
                                               method, &head, &used, &error);
@@ -51,7 +51,7 @@ static struct http_response_head response_of(const char *raw, enum http_method m
 
 /* Writes it into memory of each size up to what is needed, and no byte beyond. */
 static const char *request_written(const struct http_request_head *head,
-                                   const struct h1_extra *extra, size_t count, bool upgrade)
+                                   const struct http_extra *extra, size_t count, bool upgrade)
 {
     size_t bound = h1_request_size(head, extra, count);
     size_t len = h1_write_request(out, OUT_SIZE, head, extra, count, upgrade);
@@ -146,7 +146,7 @@ START_TEST(request_with_additions)
     struct http_request_head head =
         request_of("GET /c HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
                    "Connection: upgrade\r\nOrigin: o\r\n\r\n");
-    struct h1_extra extra[] = {{STR("Via"), STR("1.1 weir")}, {STR("X-Empty"), STR("")}};
+    struct http_extra extra[] = {{STR("Via"), STR("1.1 weir")}, {STR("X-Empty"), STR("")}};
     fields_drop_hop_by_hop(&head.fields);
     ck_assert(head.upgrade_websocket);
     ck_assert_str_eq(request_written(&head, extra, 2, true),
@@ -178,7 +178,7 @@ START_TEST(nothing_splits_a_request)
         ck_assert_uint_eq(h1_write_request(out, OUT_SIZE, &head, NULL, 0, false), 0);
     }
     struct http_request_head head = request_of(raw);
-    struct h1_extra extra[] = {{STR("A"), STR("b\r\nc: d")}, {STR("A: b\r\nc"), STR("d")}};
+    struct http_extra extra[] = {{STR("A"), STR("b\r\nc: d")}, {STR("A: b\r\nc"), STR("d")}};
     ck_assert_uint_eq(h1_write_request(out, OUT_SIZE, &head, &extra[0], 1, false), 0);
     ck_assert_uint_eq(h1_write_request(out, OUT_SIZE, &head, &extra[1], 1, false), 0);
     head.path = STR("");
@@ -190,13 +190,13 @@ END_TEST
 
 /* ---- responses ---- */
 
-#define KEEP              \
-    {                     \
-        .client_minor = 1 \
+#define KEEP                       \
+    {                              \
+        .client_version = HTTP_1_1 \
     }
-#define CHUNKED                            \
-    {                                      \
-        .client_minor = 1, .chunked = true \
+#define CHUNKED                                     \
+    {                                               \
+        .client_version = HTTP_1_1, .chunked = true \
     }
 
 static const struct {
@@ -215,7 +215,7 @@ static const struct {
     {"9112 7.1: not for HTTP/1.0",
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
      "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
-     {.client_minor = 0, .chunked = true, .close = true},
+     {.client_version = HTTP_1_0, .chunked = true, .close = true},
      METHOD_GET},
     {"9112 9.3: HTTP/1.0 is told",
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -225,7 +225,7 @@ static const struct {
     {"9112 9.6: close",
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",
      "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-     {.client_minor = 1, .close = true},
+     {.client_version = HTTP_1_1, .close = true},
      METHOD_GET},
     {"9110 9.3.2: HEAD tells a length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
      "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", KEEP, METHOD_HEAD},
@@ -240,7 +240,7 @@ static const struct {
     {"6455 4.2.2: 101",
      "HTTP/1.1 101 \r\nConnection: x, upgrade\r\nUpgrade: websocket\r\nX: y\r\n\r\n",
      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-     {.client_minor = 1, .upgrade = true},
+     {.client_version = HTTP_1_1, .upgrade = true},
      METHOD_GET},
     {"9110 15.5.22: 426 says to what",
      "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
@@ -251,7 +251,7 @@ static const struct {
      "HTTP/1.1 426 \r\nConnection: upgrade\r\nUpgrade: x, websocket\r\nContent-Length: 0\r\n\r\n",
      "HTTP/1.1 426 Upgrade Required\r\nUpgrade: x, websocket\r\nContent-Length: 0\r\n"
      "Connection: close, Upgrade\r\n\r\n",
-     {.client_minor = 1, .close = true},
+     {.client_version = HTTP_1_1, .close = true},
      METHOD_GET},
     {"9110 15.5.22: whatever it is, on any number of lines",
      "HTTP/1.1 426 \r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 0\r\n"
@@ -286,8 +286,8 @@ END_TEST
 START_TEST(nothing_splits_a_response)
 {
     struct http_response_head head = response_of("HTTP/1.1 200 OK\r\n\r\n", METHOD_GET);
-    struct h1_response_shape shape = {.client_minor = 1};
-    struct h1_extra extra = {STR("A"), STR("b\r\nc: d")};
+    struct h1_response_shape shape = {.client_version = HTTP_1_1};
+    struct http_extra extra = {STR("A"), STR("b\r\nc: d")};
     ck_assert_uint_eq(h1_write_response(out, OUT_SIZE, &head, &shape, &extra, 1), 0);
     head.reason = STR("OK\r\nA: b");
     ck_assert_uint_eq(h1_write_response(out, OUT_SIZE, &head, &shape, NULL, 0), 0);
