@@ -18,6 +18,7 @@
 #include "control/api/sdk_stats.h"
 #include "control/try_start.h"
 #include "module/host.h"
+#include "net/conn.h"
 #include "proxy/downstream/descriptors.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/pool/recovery.h"
@@ -197,9 +198,9 @@ static bool start_workers(struct control *control)
     const struct descriptors_kept kept = descriptors_keep_back();
 
     for (unsigned i = 0; i < control->runtime.workers; i++) {
-        control->runtime.loops[i]->loop->connect_reserve = kept.from_servers;
         control->runtime.loops[i]->keep_reserve = kept.from_clients;
-        if (!worker_start(control->runtime.loops[i])) {
+        if (!conn_set_reserve(control->runtime.loops[i]->loop, kept.from_servers) ||
+            !worker_start(control->runtime.loops[i])) {
             log_write(WEIR_LOG_ERROR, "weir", "cannot start worker %u: %s", i, strerror(errno));
             return false;
         }

@@ -8,6 +8,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -111,7 +112,7 @@ void conn_look_again(struct conn *conn)
 void conn_doubt(struct conn *conn)
 {
     if (!list_linked(&conn->doubt)) {
-        struct conn_pool *pool = conn->loop->conns;
+        struct conn_pool *pool = conn_pool_of(conn->loop);
         list_push_back(&pool->doubts, &conn->doubt);
         if (!timer_is_set(&pool->doubt_timer)) {
             timer_set(conn->loop, &pool->doubt_timer, DOUBT_NS);
@@ -147,7 +148,7 @@ static bool flush(struct conn *conn)
         out->head += (size_t)n;
         conn->taken += (size_t)n;
     }
-    buffer_release(conn->loop->conns, &conn->out);
+    buffer_release(conn_pool_of(conn->loop), &conn->out);
     if (conn->shutdown_wanted) {
         send_fin(conn);
     }
@@ -248,7 +249,7 @@ static void on_resume(struct task *task)
 /* A connection around `fd`, which it owns from here on; not yet watched. */
 static struct conn *conn_new(struct loop *loop, int fd, const struct conn_ops *ops, void *owner)
 {
-    struct conn *conn = conn_pool_take(loop->conns);
+    struct conn *conn = conn_pool_take(loop);
 
     if (conn == NULL) {
         close(fd);
@@ -283,12 +284,14 @@ struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct c
 
 static int connect_socket(const struct loop *loop, int family, enum conn_error *error)
 {
+    const struct conn_pool *pool = conn_pool_of(loop);
+    int reserve = pool != NULL && pool->connect_reserve > 0 ? pool->connect_reserve : INT_MAX;
     int one = 1;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd == -1) {
         *error = conn_error_from_errno(errno);
-    } else if (unlikely(fd >= loop->connect_reserve) && loop->connect_reserve > 0) {
+    } else if (unlikely(fd >= reserve)) {
         *error = CONN_NO_DESCRIPTOR;
         close(fd);
         return -1;
@@ -338,7 +341,7 @@ struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, soc
 bool conn_preface(struct conn *conn, const char *data, size_t len)
 {
     ASSERT(conn->connecting && conn_waiting(conn) == 0);
-    return buffer_append(conn->loop->conns, &conn->out, data, len);
+    return buffer_append(conn_pool_of(conn->loop), &conn->out, data, len);
 }
 
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner)
@@ -402,7 +405,7 @@ bool conn_unread(const struct conn *conn, uint64_t since)
 static void unkeep(struct conn *conn)
 {
     memcpy(conn->loop->scratch, conn->in->data + conn->in->head, conn_kept(conn));
-    buffer_release(conn->loop->conns, &conn->in);
+    buffer_release(conn_pool_of(conn->loop), &conn->in);
 }
 
 enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max)
@@ -444,8 +447,8 @@ enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t m
 void conn_keep(struct conn *conn, const char *data, size_t len)
 {
     ASSERT(len <= LOOP_SCRATCH_SIZE / 2);
-    buffer_release(conn->loop->conns, &conn->in);
-    if (len > 0 && !buffer_append(conn->loop->conns, &conn->in, data, len)) {
+    buffer_release(conn_pool_of(conn->loop), &conn->in);
+    if (len > 0 && !buffer_append(conn_pool_of(conn->loop), &conn->in, data, len)) {
         conn_fail_write(conn, CONN_NO_MEMORY);
     }
 }
@@ -467,7 +470,7 @@ void conn_fail_write(struct conn *conn, enum conn_error error)
     if (conn->error == CONN_OK) {
         conn->error = error;
     }
-    buffer_release(conn->loop->conns, &conn->out);
+    buffer_release(conn_pool_of(conn->loop), &conn->out);
     /* What the peer sent before it went may be there still: an early answer, say. */
     conn_mark_readable(conn);
     if (!conn->opening) {
@@ -482,7 +485,7 @@ static bool keep_rest(struct conn *conn, const struct iovec *iov, int count, siz
         size_t skip = done < iov[i].iov_len ? done : iov[i].iov_len;
         done -= skip;
         if (skip < iov[i].iov_len &&
-            !buffer_append(conn->loop->conns, &conn->out, (const char *)iov[i].iov_base + skip,
+            !buffer_append(conn_pool_of(conn->loop), &conn->out, (const char *)iov[i].iov_base + skip,
                            iov[i].iov_len - skip)) {
             conn_fail_write(conn, CONN_NO_MEMORY);
             return false;

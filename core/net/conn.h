@@ -107,6 +107,9 @@ struct conn {
 struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct conn_ops *ops,
                          void *owner);
 
+/* Descriptors from this number on are not for conn_connect on this loop. false: no memory. */
+bool conn_set_reserve(struct loop *loop, int from);
+
 /* TLS towards a server. */
 struct conn_tls_client {
     SSL_CTX *ctx;

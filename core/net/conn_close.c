@@ -9,13 +9,13 @@
 static void on_freed(struct freed *freed)
 {
     struct conn *conn = container_of(freed, struct conn, freed);
-    conn_pool_give(conn->loop->conns, conn);
+    conn_pool_give(conn_pool_of(conn->loop), conn);
 }
 
 /* The socket's end, which is most of what closing costs. */
 static void close_socket(struct conn *c)
 {
-    struct conn_pool *pool = c->loop->conns;
+    struct conn_pool *pool = conn_pool_of(c->loop);
 
     c->fd = event_get_fd(&c->event);
     if (c->tls != NULL && !c->opening && !c->shutdown_sent && !c->write_failed &&
@@ -48,7 +48,7 @@ static bool may_close(struct conn_pool *pool)
 void conn_close(struct conn **conn, bool reset)
 {
     struct conn *c = *conn;
-    struct conn_pool *pool = c->loop->conns;
+    struct conn_pool *pool = conn_pool_of(c->loop);
 
     ASSERT(c->magic == CONN_MAGIC && c->fd != -1);
     *conn = NULL;
@@ -70,7 +70,8 @@ void conn_close(struct conn **conn, bool reset)
 
 bool conn_close_waiting(struct loop *loop)
 {
-    struct list *link = list_pop_front(&loop->conns->closing);
+    struct conn_pool *pool = conn_pool_of(loop);
+    struct list *link = pool != NULL ? list_pop_front(&pool->closing) : NULL;
 
     if (link != NULL) {
         close_socket(container_of(link, struct conn, doubt));

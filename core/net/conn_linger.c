@@ -39,7 +39,8 @@ size_t conn_linger_most(void)
 
 size_t conn_lingering(const struct loop *loop)
 {
-    return loop->conns->lingering_count;
+    const struct conn_pool *pool = conn_pool_of(loop);
+    return pool != NULL ? pool->lingering_count : 0;
 }
 
 static void on_freed(struct freed *freed)
@@ -53,7 +54,7 @@ static void finish(struct linger_close *lingering)
 
     timer_cancel(loop, &lingering->timer);
     list_remove(&lingering->link);
-    loop->conns->lingering_count--;
+    conn_pool_of(loop)->lingering_count--;
     /* TLS has said its close_notify; what is unsent after this time stays so. */
     conn_close(&lingering->conn, false);
     loop_free_later(loop, &lingering->freed, on_freed);
@@ -147,10 +148,10 @@ void conn_close_lingering(struct conn **conn)
     *conn = NULL;
     lingering->conn = c;
     lingering->timer.fn = on_timer;
-    lingering->end_ns = loop_now_ns(c->loop) + c->loop->conns->linger_most_ns;
-    make_room(c->loop->conns);
-    c->loop->conns->lingering_count++;
-    list_push_back(&c->loop->conns->lingering, &lingering->link);
+    lingering->end_ns = loop_now_ns(c->loop) + conn_pool_of(c->loop)->linger_most_ns;
+    make_room(conn_pool_of(c->loop));
+    conn_pool_of(c->loop)->lingering_count++;
+    list_push_back(&conn_pool_of(c->loop)->lingering, &lingering->link);
     timer_set(c->loop, &lingering->timer, CONN_LINGER_NS);
     conn_keep(c, NULL, 0);
     conn_set_owner(c, &linger_ops, lingering);

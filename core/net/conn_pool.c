@@ -66,14 +66,43 @@ static void sweep(struct timer *timer)
     }
 }
 
-struct conn_pool *conn_pool_new(struct loop *loop)
+/* Behind all connections that were closed before. */
+static void pool_free(struct freed *freed)
+{
+    struct conn_pool *pool = container_of(freed, struct conn_pool, freed);
+    struct list *link;
+
+    while ((link = list_pop_front(&pool->free_conns)) != NULL) {
+        free(container_of(link, struct conn, doubt));
+    }
+    buffers_free(pool);
+    free(pool->staging);
+    free(pool->gather);
+    pool->loop->part = NULL;
+    free(pool);
+}
+
+static void pool_end(struct loop *loop, struct loop_part *part)
+{
+    struct conn_pool *pool = container_of(part, struct conn_pool, part);
+
+    conn_pool_close_lingering(pool);
+    while (conn_close_waiting(loop)) {}
+    timer_cancel(loop, &pool->doubt_timer);
+    task_cancel(&pool->close_task);
+    loop_free_later(loop, &pool->freed, pool_free);
+}
+
+static struct conn_pool *pool_new(struct loop *loop)
 {
     struct conn_pool *pool = calloc(1, sizeof(*pool));
 
     if (pool == NULL) {
         return NULL;
     }
+    pool->part.end = pool_end;
     pool->loop = loop;
+    loop->part = &pool->part;
     list_init(&pool->free_conns);
     list_init(&pool->doubts);
     list_init(&pool->closing);
@@ -85,10 +114,30 @@ struct conn_pool *conn_pool_new(struct loop *loop)
     return pool;
 }
 
-struct conn *conn_pool_take(struct conn_pool *pool)
+struct conn_pool *conn_pool_get(struct loop *loop)
 {
-    struct list *link = list_pop_front(&pool->free_conns);
+    struct conn_pool *pool = conn_pool_of(loop);
+    return likely(pool != NULL) ? pool : pool_new(loop);
+}
 
+bool conn_set_reserve(struct loop *loop, int from)
+{
+    struct conn_pool *pool = conn_pool_get(loop);
+
+    if (pool != NULL) {
+        pool->connect_reserve = from;
+    }
+    return pool != NULL;
+}
+
+struct conn *conn_pool_take(struct loop *loop)
+{
+    struct conn_pool *pool = conn_pool_get(loop);
+
+    if (unlikely(pool == NULL)) {
+        return NULL;
+    }
+    struct list *link = list_pop_front(&pool->free_conns);
     if (link == NULL) {
         return calloc(1, sizeof(struct conn));
     }
@@ -107,24 +156,4 @@ void conn_pool_give(struct conn_pool *pool, struct conn *conn)
     }
     list_push_front(&pool->free_conns, &conn->doubt);
     pool->free_conn_count++;
-}
-
-void conn_pool_free(struct conn_pool **pool)
-{
-    struct conn_pool *p = *pool;
-    struct list *link;
-
-    if (p == NULL) {
-        return;
-    }
-    timer_cancel(p->loop, &p->doubt_timer);
-    task_cancel(&p->close_task);
-    while ((link = list_pop_front(&p->free_conns)) != NULL) {
-        free(container_of(link, struct conn, doubt));
-    }
-    buffers_free(p);
-    free(p->staging);
-    free(p->gather);
-    free(p);
-    *pool = NULL;
 }

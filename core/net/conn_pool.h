@@ -30,7 +30,9 @@
 #define DOUBT_NS (NS_PER_SECOND / 2)
 
 struct conn_pool {
+    struct loop_part part;
     struct loop *loop;
+    int connect_reserve;    /* descriptors from this number on are not for conn_connect; 0: all are */
     struct list free_conns; /* by conn->doubt */
     size_t free_conn_count;
     struct conn_buffer *buffers[BUFFER_CLASSES]; /* free ones, each with the next in its data */
@@ -50,15 +52,22 @@ struct conn_pool {
     char *gather;
     size_t staged;
     size_t warm; /* connections with tls->warm */
+    struct freed freed;
 };
 
-/* NULL: no memory. */
-struct conn_pool *conn_pool_new(struct loop *loop);
+/* The loop's pool; NULL: no connection has been made there yet. It ends with the loop, and closes then what
+ * lingers; all other connections must have been closed by their owners. */
+static inline struct conn_pool *conn_pool_of(const struct loop *loop)
+{
+    return loop->part != NULL ? container_of(loop->part, struct conn_pool, part) : NULL;
+}
+
+/* The same; made where there is none. NULL: no memory. */
+struct conn_pool *conn_pool_get(struct loop *loop);
 void conn_pool_close_lingering(struct conn_pool *pool);
-void conn_pool_free(struct conn_pool **pool);
 
 /* A zeroed struct; NULL: no memory. */
-struct conn *conn_pool_take(struct conn_pool *pool);
+struct conn *conn_pool_take(struct loop *loop);
 void conn_pool_give(struct conn_pool *pool, struct conn *conn);
 
 /* ---- conn_close.c ---- */

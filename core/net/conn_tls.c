@@ -41,7 +41,7 @@ static pthread_once_t bio_once = PTHREAD_ONCE_INIT;
 
 static void staging_flush(struct conn *conn)
 {
-    struct conn_pool *pool = conn->loop->conns;
+    struct conn_pool *pool = conn_pool_of(conn->loop);
 
     if (pool->staged > 0) {
         conn_send_raw(conn, pool->staging, pool->staged);
@@ -53,7 +53,7 @@ static void staging_flush(struct conn *conn)
 static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
 {
     struct conn *conn = BIO_get_data(bio);
-    struct conn_pool *pool = conn->loop->conns;
+    struct conn_pool *pool = conn_pool_of(conn->loop);
 
     *written = len;
     if (conn->tls->direct || len > TLS_STAGING_SIZE) {
@@ -148,7 +148,7 @@ static bool tls_new(struct conn *conn, SSL_CTX *ctx, bool client)
     BIO *bio;
 
     pthread_once(&bio_once, bio_method_make);
-    if (bio_method == NULL || !pool_prepare(conn->loop->conns)) {
+    if (bio_method == NULL || !pool_prepare(conn_pool_of(conn->loop))) {
         return false;
     }
     conn->tls = calloc(1, sizeof(*conn->tls));
@@ -251,7 +251,7 @@ static void note_error(struct conn *conn)
 
 static void after_call(struct conn *conn)
 {
-    struct conn_pool *pool = conn->loop->conns;
+    struct conn_pool *pool = conn_pool_of(conn->loop);
 
     staging_flush(conn);
     if (likely(conn->tls->warm)) {
@@ -271,7 +271,7 @@ void conn_tls_quiet(struct conn *conn)
     SSL_free_buffers(conn->tls->ssl);
     if (conn->tls->warm) {
         conn->tls->warm = false;
-        conn->loop->conns->warm--;
+        conn_pool_of(conn->loop)->warm--;
     }
 }
 
@@ -388,7 +388,7 @@ static size_t gather(struct conn_pool *pool, const struct iovec *iov, int count,
 bool conn_tls_write(struct conn *conn, const struct iovec *iov, int count, size_t total)
 {
     struct conn_tls *tls = conn->tls;
-    struct conn_pool *pool = conn->loop->conns;
+    struct conn_pool *pool = conn_pool_of(conn->loop);
     int index = 0;
     size_t offset = 0;
     bool ok = !tls->broken;
@@ -443,7 +443,7 @@ void conn_tls_free(struct conn *conn)
         SSL_free(tls->ssl);
     }
     if (tls->warm) {
-        conn->loop->conns->warm--;
+        conn_pool_of(conn->loop)->warm--;
     }
     SSL_SESSION_free(tls->session);
     free(tls);

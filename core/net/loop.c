@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "net/conn_pool.h"
 #include "net/timer.h"
 
 /* Blocks of 4 KiB that a loop keeps for the arenas of its streams. */
@@ -152,11 +151,8 @@ struct loop *loop_new(unsigned index)
         loop->wheel = timer_wheel_new(loop);
         loop->queue = queue_new(loop);
     }
-    if (loop->wheel != NULL) {
-        loop->conns = conn_pool_new(loop);
-    }
-    if (loop->scratches == NULL || loop->output == NULL || loop->queue == NULL ||
-        loop->conns == NULL) {
+    if (loop->scratches == NULL || loop->output == NULL || loop->wheel == NULL ||
+        loop->queue == NULL) {
         log_write(WEIR_LOG_ERROR, "loop", "cannot make loop %u: %s", index, strerror(errno));
         loop_free(&loop);
     }
@@ -197,12 +193,10 @@ void loop_free(struct loop **loop)
     if (l == NULL) {
         return;
     }
-    if (l->conns != NULL) {
-        conn_pool_close_lingering(l->conns);
-        while (conn_close_waiting(l)) {}
+    if (l->part != NULL) {
+        l->part->end(l, l->part);
     }
     run_freed(l);
-    conn_pool_free(&l->conns);
     timer_wheel_free(&l->wheel);
     queue_free(l->queue);
     if (l->base != NULL) {

@@ -61,11 +61,20 @@ struct message {
     message_fn fn;
 };
 
+/* ---- what a layer above keeps for each loop ---- */
+
+struct loop;
+
+/* Embedded in what the layer keeps; the loop only ends it. */
+struct loop_part {
+    /* Called by loop_free while timers, tasks and loop_free_later still work. */
+    void (*end)(struct loop *loop, struct loop_part *part);
+};
+
 struct loop {
     struct event_base *base;
     unsigned index; /* 0 .. workers-1; workers for the control thread */
     bool now_fresh;
-    int connect_reserve; /* descriptors from this number on are not for conn_connect; 0: all are */
     atomic_bool stopping;
     uint64_t now_ns_;
     uint64_t turn; /* turns so far */
@@ -75,10 +84,10 @@ struct loop {
     struct arena_cache blocks;
     struct loop_wheel *wheel;
     struct loop_queue *queue;
-    struct conn_pool *conns; /* what the connections of this loop share */
-    struct list tasks;       /* run at the end of this turn */
-    struct list freed;       /* freed at the end of this turn, after the tasks */
-    void *owner;             /* the worker around it */
+    struct loop_part *part; /* NULL: none yet */
+    struct list tasks;      /* run at the end of this turn */
+    struct list freed;      /* freed at the end of this turn, after the tasks */
+    void *owner;            /* the worker around it */
 };
 
 /* Poisons scratch, and with `take` opens the next one. */
@@ -86,8 +95,7 @@ void loop_scratch_turn(struct loop *loop, bool take);
 
 /* NULL: no memory or no descriptors; logged. */
 struct loop *loop_new(unsigned index);
-/* The base, timers and messages that wait are dropped (messages: not freed). Lingering connections are
- * closed; all others must have been closed by their owners. Not while it runs. */
+/* Ends its part; timers and messages that wait are dropped (messages: not freed). Not while it runs. */
 void loop_free(struct loop **loop);
 
 /* Turns until loop_stop. */

@@ -39,7 +39,7 @@ static void open_pair(void (*make)(int fds[2]))
     int fds[2];
 
     make(fds);
-    timer_set(loop, &loop->conns->doubt_timer, 3600 * NS_PER_SECOND);
+    timer_set(loop, &conn_pool_get(loop)->doubt_timer, 3600 * NS_PER_SECOND);
     here.conn = conn_accept(loop, fds[0], NULL, &end_ops, &here);
     ck_assert_ptr_nonnull(here.conn);
     there = fds[1];
@@ -129,7 +129,7 @@ static void there_resets(void)
 START_TEST(test_a_reset_that_comes_with_the_data_is_found_by_the_sweep)
 {
     open_pair(tcp_pair);
-    timer_cancel(loop, &loop->conns->doubt_timer);
+    timer_cancel(loop, &conn_pool_get(loop)->doubt_timer);
     there_sends("half a mess");
     there_resets();
     run_until_true(loop, &here.ended);
@@ -149,14 +149,14 @@ static bool not_in_doubt(void *arg)
 START_TEST(test_the_sweep_leaves_quiet_connections_alone)
 {
     open_pair(tcp_pair);
-    timer_cancel(loop, &loop->conns->doubt_timer);
+    timer_cancel(loop, &conn_pool_get(loop)->doubt_timer);
     there_sends("x");
     wait_for_bytes(1);
     unsigned calls = here.readable_calls;
     run_until(loop, not_in_doubt, NULL);
     ck_assert_uint_eq(here.readable_calls, calls);
     ck_assert(conn_is_idle_clean(here.conn));
-    ck_assert(!timer_is_set(&loop->conns->doubt_timer));
+    ck_assert(!timer_is_set(&conn_pool_get(loop)->doubt_timer));
     there_sends("y");
     wait_for_bytes(2);
 }
@@ -456,7 +456,7 @@ static const struct conn_ops nobody_ops = {.on_readable = nobody_looks, .on_drai
 /* All are closed in one turn, every second by RST. */
 static void close_many(void)
 {
-    timer_set(loop, &loop->conns->doubt_timer, 3600 * NS_PER_SECOND);
+    timer_set(loop, &conn_pool_get(loop)->doubt_timer, 3600 * NS_PER_SECOND);
     for (int i = 0; i < MANY; i++) {
         int fds[2];
         tcp_pair(fds);
@@ -563,7 +563,7 @@ END_TEST
 static bool none_lingers(void *arg)
 {
     (void)arg;
-    return list_empty(&loop->conns->lingering);
+    return list_empty(&conn_pool_get(loop)->lingering);
 }
 
 START_TEST(test_a_lingering_close_saves_the_answer)
@@ -646,7 +646,7 @@ static bool push_until_closed(void *arg)
 START_TEST(test_lingering_ends_whatever_comes)
 {
     open_pair(tcp_pair);
-    loop->conns->linger_most_ns = NS_PER_SECOND / 4;
+    conn_pool_get(loop)->linger_most_ns = NS_PER_SECOND / 4;
     uint64_t begin = loop_now_refresh(loop);
     conn_close_lingering(&here.conn);
     run_until(loop, push_until_closed, NULL);

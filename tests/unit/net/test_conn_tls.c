@@ -115,7 +115,7 @@ static void begin(const char *name, SSL_SESSION *session)
 /* What an edge brought counts, not what the sweep found. */
 static void put_sweep_off(void)
 {
-    timer_set(loop, &loop->conns->doubt_timer, 3600 * NS_PER_SECOND);
+    timer_set(loop, &conn_pool_get(loop)->doubt_timer, 3600 * NS_PER_SECOND);
 }
 
 static void open_both(const char *name, SSL_SESSION *session)
@@ -297,7 +297,7 @@ END_TEST
 static bool none_lingers(void *arg)
 {
     (void)arg;
-    return list_empty(&loop->conns->lingering);
+    return list_empty(&conn_pool_get(loop)->lingering);
 }
 
 START_TEST(test_a_lingering_close_saves_the_answer)
@@ -571,7 +571,7 @@ END_TEST
 static bool none_warm(void *arg)
 {
     (void)arg;
-    return loop->conns->warm == 0;
+    return conn_pool_get(loop)->warm == 0;
 }
 
 START_TEST(test_quiet_connections_give_their_buffers_back)
@@ -579,27 +579,27 @@ START_TEST(test_quiet_connections_give_their_buffers_back)
     open_both("one.example", NULL);
     ck_assert(end_send(&client, "request"));
     wait_for_bytes(&server, 7);
-    ck_assert_uint_eq(loop->conns->warm, 2);
+    ck_assert_uint_eq(conn_pool_get(loop)->warm, 2);
     run_until(loop, none_warm, NULL);
     ck_assert(end_send(&server, "response"));
     wait_for_bytes(&client, 8);
-    ck_assert_uint_eq(loop->conns->warm, 2);
+    ck_assert_uint_eq(conn_pool_get(loop)->warm, 2);
     drop_ends();
-    ck_assert_uint_eq(loop->conns->warm, 0);
+    ck_assert_uint_eq(conn_pool_get(loop)->warm, 0);
 }
 END_TEST
 
 START_TEST(test_beyond_the_limit_buffers_are_not_kept)
 {
-    loop->conns->warm = TLS_WARM_MAX;
+    conn_pool_get(loop)->warm = TLS_WARM_MAX;
     open_both("one.example", NULL);
     for (size_t i = 1; i <= 3; i++) {
         ck_assert(end_send(&client, "request"));
         wait_for_bytes(&server, 7 * i);
     }
-    ck_assert_uint_eq(loop->conns->warm, TLS_WARM_MAX);
+    ck_assert_uint_eq(conn_pool_get(loop)->warm, TLS_WARM_MAX);
     drop_ends();
-    ck_assert_uint_eq(loop->conns->warm, TLS_WARM_MAX);
+    ck_assert_uint_eq(conn_pool_get(loop)->warm, TLS_WARM_MAX);
 }
 END_TEST
 

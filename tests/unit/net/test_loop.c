@@ -225,6 +225,25 @@ START_TEST(test_a_cancelled_task_does_not_run)
 }
 END_TEST
 
+static void part_end(struct loop *of, struct loop_part *part)
+{
+    ck_assert_ptr_eq(of->part, part);
+    record('e');
+    loop_free_later(of, &thing, on_freed);
+}
+
+START_TEST(test_the_part_ends_with_the_loop_and_may_free_later)
+{
+    struct loop_part part = {part_end};
+    memset(order, 0, sizeof(order));
+    thing = (struct freed){0};
+    ck_assert_ptr_null(loop->part);
+    loop->part = &part;
+    loop_free(&loop);
+    ck_assert_str_eq(order, "ef");
+}
+END_TEST
+
 static bool posted_seen;
 
 static void on_posted(struct message *message)
@@ -295,6 +314,7 @@ static Suite *loop_suite(void)
     tcase_add_test(tcase, test_what_waits_is_settled_without_running);
     tcase_add_test(tcase, test_tasks_then_frees_and_new_tasks_a_turn_later);
     tcase_add_test(tcase, test_a_cancelled_task_does_not_run);
+    tcase_add_test(tcase, test_the_part_ends_with_the_loop_and_may_free_later);
     tcase_add_test(tcase, test_tasks_that_queue_themselves_do_not_starve_events);
     tcase_add_test(tcase, test_time_is_read_once_a_turn);
     suite_add_tcase(suite, tcase);
