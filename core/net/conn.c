@@ -485,8 +485,8 @@ static bool keep_rest(struct conn *conn, const struct iovec *iov, int count, siz
         size_t skip = done < iov[i].iov_len ? done : iov[i].iov_len;
         done -= skip;
         if (skip < iov[i].iov_len &&
-            !buffer_append(conn_pool_of(conn->loop), &conn->out, (const char *)iov[i].iov_base + skip,
-                           iov[i].iov_len - skip)) {
+            !buffer_append(conn_pool_of(conn->loop), &conn->out,
+                           (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip)) {
             conn_fail_write(conn, CONN_NO_MEMORY);
             return false;
         }

@@ -32,7 +32,7 @@
 struct conn_pool {
     struct loop_part part;
     struct loop *loop;
-    int connect_reserve;    /* descriptors from this number on are not for conn_connect; 0: all are */
+    int connect_reserve; /* descriptors from this number on are not for conn_connect; 0: all are */
     struct list free_conns; /* by conn->doubt */
     size_t free_conn_count;
     struct conn_buffer *buffers[BUFFER_CLASSES]; /* free ones, each with the next in its data */
