@@ -51,7 +51,7 @@ uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t f
     return text != NULL && parse_duration_ms(text, &ms) ? ms : fallback;
 }
 
-static void words_text(const struct argument *argument, char *out, size_t size)
+static void words_text(const struct weir_argument *argument, char *out, size_t size)
 {
     size_t at = 0;
     out[0] = '\0';
@@ -60,7 +60,7 @@ static void words_text(const struct argument *argument, char *out, size_t size)
     }
 }
 
-static bool is_word(const struct argument *argument, const char *text)
+static bool is_word(const struct weir_argument *argument, const char *text)
 {
     for (const char *const *word = argument->words; *word != NULL; word++) {
         if (strcmp(*word, text) == 0) {
@@ -70,7 +70,7 @@ static bool is_word(const struct argument *argument, const char *text)
     return false;
 }
 
-static void check_duration(struct operation *operation, const struct argument *argument,
+static void check_duration(struct operation *operation, const struct weir_argument *argument,
                            const char *pointer, const char *text)
 {
     uint64_t ms = 0;
@@ -83,7 +83,7 @@ static void check_duration(struct operation *operation, const struct argument *a
     }
 }
 
-static void check_integer(struct operation *operation, const struct argument *argument,
+static void check_integer(struct operation *operation, const struct weir_argument *argument,
                           const char *pointer, const cJSON *value)
 {
     double number = value->valuedouble;
@@ -110,16 +110,16 @@ static void check_texts(struct operation *operation, const char *pointer, const 
     }
 }
 
-void argument_check(struct operation *operation, const struct argument *argument,
+void argument_check(struct operation *operation, const struct weir_argument *argument,
                     const char *pointer, const cJSON *value)
 {
     const char *text = cJSON_GetStringValue(value);
     char words[256];
 
     switch (argument->type) {
-    case ARGUMENT_INTEGER: check_integer(operation, argument, pointer, value); return;
-    case ARGUMENT_TEXTS: check_texts(operation, pointer, value); return;
-    case ARGUMENT_BOOLEAN:
+    case WEIR_ARGUMENT_INTEGER: check_integer(operation, argument, pointer, value); return;
+    case WEIR_ARGUMENT_TEXTS: check_texts(operation, pointer, value); return;
+    case WEIR_ARGUMENT_BOOLEAN:
         if (!cJSON_IsBool(value)) {
             operation_invalid(operation, pointer, "it must be true or false");
         }
@@ -128,30 +128,31 @@ void argument_check(struct operation *operation, const struct argument *argument
     }
     if (text == NULL) {
         operation_invalid(operation, pointer, "it must be a string");
-    } else if (argument->type == ARGUMENT_DURATION) {
+    } else if (argument->type == WEIR_ARGUMENT_DURATION) {
         check_duration(operation, argument, pointer, text);
-    } else if (argument->type == ARGUMENT_WORD && !is_word(argument, text)) {
+    } else if (argument->type == WEIR_ARGUMENT_WORD && !is_word(argument, text)) {
         words_text(argument, words, sizeof(words));
         operation_invalid(operation, pointer, "\"%.40s\" is not one of %s", text, words);
-    } else if (argument->type == ARGUMENT_STRING && (strlen(text) < (size_t)argument->minimum ||
-                                                     strlen(text) > (size_t)argument->maximum)) {
+    } else if (argument->type == WEIR_ARGUMENT_STRING &&
+               (strlen(text) < (size_t)argument->minimum ||
+                strlen(text) > (size_t)argument->maximum)) {
         operation_invalid(operation, pointer, "it has %zu character%s; %lld to %lld would be right",
                           strlen(text), strlen(text) == 1 ? "" : "s", (long long)argument->minimum,
                           (long long)argument->maximum);
     }
 }
 
-void arguments_check(struct operation *operation, const struct argument *arguments,
+void arguments_check(struct operation *operation, const struct weir_argument *arguments,
                      const cJSON *object, const char *prefix)
 {
-    static const struct argument none[] = {{.name = NULL}};
-    const struct argument *all = arguments != NULL ? arguments : none;
+    static const struct weir_argument none[] = {{.name = NULL}};
+    const struct weir_argument *all = arguments != NULL ? arguments : none;
     const cJSON *item = NULL;
     char pointer[128];
 
     cJSON_ArrayForEach(item, object)
     {
-        const struct argument *argument = all;
+        const struct weir_argument *argument = all;
         struct option_nearest search;
         option_nearest_begin(&search, item->string, strlen(item->string));
         while (argument->name != NULL && strcmp(argument->name, item->string) != 0) {
@@ -170,7 +171,7 @@ void arguments_check(struct operation *operation, const struct argument *argumen
             argument_check(operation, argument, pointer, item);
         }
     }
-    for (const struct argument *argument = all; argument->name != NULL; argument++) {
+    for (const struct weir_argument *argument = all; argument->name != NULL; argument++) {
         if (argument->required && !cJSON_HasObjectItem(object, argument->name)) {
             snprintf(pointer, sizeof(pointer), "%s%s", prefix, argument->name);
             operation_invalid(operation, pointer, "it is required: %s", argument->document);

@@ -9,11 +9,11 @@
 
 /* Every member is known, of its type and in its range; and none that is required lacks. What is wrong becomes
  * the operation's answer (422); `prefix` begins its pointers: "/" for bodies, "?" for queries. */
-void arguments_check(struct operation *operation, const struct argument *arguments,
+void arguments_check(struct operation *operation, const struct weir_argument *arguments,
                      const cJSON *object, const char *prefix);
 
 /* One value. */
-void argument_check(struct operation *operation, const struct argument *argument,
+void argument_check(struct operation *operation, const struct weir_argument *argument,
                     const char *pointer, const cJSON *value);
 
 #endif

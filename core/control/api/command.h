@@ -12,45 +12,17 @@
 
 struct operation;
 
-enum argument_type {
-    ARGUMENT_STRING,
-    ARGUMENT_INTEGER,
-    ARGUMENT_BOOLEAN,
-    ARGUMENT_DURATION, /* "30s", as in configuration */
-    ARGUMENT_WORD,     /* one of `words` */
-    ARGUMENT_TEXTS,    /* an object of strings */
-};
-
-/* One member of a body, or one parameter of a query. */
-struct argument {
-    const char *name; /* NULL ends the list */
-    enum argument_type type;
-    bool required;
-    int64_t minimum, maximum; /* of integers; of strings: their length; of durations: seconds */
-    const char *const *words; /* NULL-ended */
-    const char *document;
-};
-
 /* What a write says when it returns. */
 enum written {
-    WRITE_ANSWERED, /* nothing goes on: the answer is in the operation, and the plane sends it */
-    WRITE_GOES_ON, /* a change has the operation: it answers and frees it, never before this returns */
+    WRITE_ANSWERED = WEIR_ANSWERED, /* nothing goes on: the plane sends the operation's answer */
+    WRITE_GOES_ON = WEIR_LATER, /* a change has the operation, and answers it after this returns */
 };
 
+/* A row, and one of the two that do it. */
 struct command {
-    const char *name; /* server.patch */
-    enum weir_role role;
-    const char *method;
-    const char *path;             /* below /api/v1; {name} takes one segment */
-    const struct argument *body;  /* NULL: takes none */
-    const struct argument *query; /* NULL: takes none */
-    unsigned status;              /* of success */
-    const char *answer;           /* name of its schema; NULL: no body */
-    /* Goes through the queue of writes; NULL: it reads. */
-    enum written (*write)(struct operation *operation);
-    const char *document; /* one sentence */
-    void (*read)(
-        struct operation *operation); /* its answer is there when it returns; NULL: it writes */
+    struct weir_operation row;
+    void (*read)(struct operation *operation);          /* its answer is there when it returns */
+    enum written (*write)(struct operation *operation); /* goes through the queue of writes */
 };
 
 /* The table, ended by a row without name. */
@@ -62,16 +34,9 @@ extern const struct command commands[];
 const struct command *command_find(struct weir_str method, struct weir_str path, char **allow,
                                    char *params[2]);
 
-/* Whether it may carry ?confirm: what it does can be taken back. */
-bool command_takes_confirm(const struct command *command);
-
 /* JSON text of the OpenAPI 3.1 document; the caller frees it. */
 char *openapi_text(void);
-/* The schemas of answers, for openapi.c: name and JSON in which ' stands for ". Ended by NULL. */
-struct answer_schema {
-    const char *name;
-    const char *text;
-};
-extern const struct answer_schema answer_schemas[];
+/* The schemas of answers, ended by a row without name. */
+extern const struct weir_schema answer_schemas[];
 
 #endif

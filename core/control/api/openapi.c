@@ -7,26 +7,26 @@
 
 #include "control/api/operation.h"
 
-static cJSON *argument_schema(const struct argument *argument)
+static cJSON *argument_schema(const struct weir_argument *argument)
 {
     cJSON *schema = cJSON_CreateObject();
 
     switch (argument->type) {
-    case ARGUMENT_INTEGER:
+    case WEIR_ARGUMENT_INTEGER:
         json_set(schema, "type", "integer");
         json_set_number(schema, "minimum", (double)argument->minimum);
         json_set_number(schema, "maximum", (double)argument->maximum);
         break;
-    case ARGUMENT_BOOLEAN: json_set(schema, "type", "boolean"); break;
-    case ARGUMENT_TEXTS:
+    case WEIR_ARGUMENT_BOOLEAN: json_set(schema, "type", "boolean"); break;
+    case WEIR_ARGUMENT_TEXTS:
         json_set(schema, "type", "object");
         json_set(cJSON_AddObjectToObject(schema, "additionalProperties"), "type", "string");
         break;
-    case ARGUMENT_DURATION:
+    case WEIR_ARGUMENT_DURATION:
         json_set(schema, "type", "string");
         json_set(schema, "pattern", "^[0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h|d)?( *[0-9.]+[a-z]+)*$");
         break;
-    case ARGUMENT_WORD: {
+    case WEIR_ARGUMENT_WORD: {
         json_set(schema, "type", "string");
         cJSON *words = cJSON_AddArrayToObject(schema, "enum");
         for (const char *const *word = argument->words; *word != NULL; word++) {
@@ -43,7 +43,7 @@ static cJSON *argument_schema(const struct argument *argument)
     return schema;
 }
 
-static void add_parameter(cJSON *parameters, const char *in, const struct argument *argument)
+static void add_parameter(cJSON *parameters, const char *in, const struct weir_argument *argument)
 {
     cJSON *parameter = cJSON_CreateObject();
     json_set(parameter, "name", argument->name);
@@ -58,25 +58,26 @@ static void add_path_parameters(cJSON *parameters, const char *path)
 {
     for (const char *at = strchr(path, '{'); at != NULL; at = strchr(at + 1, '{')) {
         char *name = base_strndup(at + 1, strcspn(at + 1, "}"));
-        struct argument argument = {name, ARGUMENT_STRING, true, 1, 1024, NULL, "Which one."};
+        struct weir_argument argument = {name, WEIR_ARGUMENT_STRING, true, 1, 1024,
+                                         NULL, "Which one."};
         add_parameter(parameters, "path", &argument);
         free(name);
     }
 }
 
-static void add_parameters(cJSON *operation, const struct command *row)
+static void add_parameters(cJSON *operation, const struct weir_operation *row)
 {
-    static const struct argument confirm = {
+    static const struct weir_argument confirm = {
         "confirm",
-        ARGUMENT_DURATION,
+        WEIR_ARGUMENT_DURATION,
         false,
         1,
         86400,
         NULL,
         "The change takes itself back after this time, unless its entry is confirmed."};
-    static const struct argument if_match = {
+    static const struct weir_argument if_match = {
         "If-Match",
-        ARGUMENT_STRING,
+        WEIR_ARGUMENT_STRING,
         false,
         1,
         1024,
@@ -85,19 +86,19 @@ static void add_parameters(cJSON *operation, const struct command *row)
     cJSON *parameters = cJSON_CreateArray();
 
     add_path_parameters(parameters, row->path);
-    for (const struct argument *a = row->query; a != NULL && a->name != NULL; a++) {
+    for (const struct weir_argument *a = row->query; a != NULL && a->name != NULL; a++) {
         add_parameter(parameters, "query", a);
     }
-    if (command_takes_confirm(row)) {
+    if (row->flags & WEIR_OPERATION_CONFIRM) {
         add_parameter(parameters, "query", &confirm);
     }
-    if (row->write != NULL && strncmp(row->name, "server.", 7) == 0) {
+    if (row->flags & WEIR_OPERATION_IF_MATCH) {
         add_parameter(parameters, "header", &if_match);
     }
     cJSON_AddItemToObject(operation, "parameters", parameters);
 }
 
-static void add_body(cJSON *operation, const struct command *row)
+static void add_body(cJSON *operation, const struct weir_operation *row)
 {
     if (row->body == NULL) {
         return;
@@ -111,7 +112,7 @@ static void add_body(cJSON *operation, const struct command *row)
     cJSON_AddBoolToObject(schema, "additionalProperties", false);
     cJSON *properties = cJSON_AddObjectToObject(schema, "properties");
     cJSON *required = cJSON_CreateArray();
-    for (const struct argument *a = row->body; a->name != NULL; a++) {
+    for (const struct weir_argument *a = row->body; a->name != NULL; a++) {
         cJSON *property = argument_schema(a);
         json_set(property, "description", a->document);
         cJSON_AddItemToObject(properties, a->name, property);
@@ -141,7 +142,7 @@ static void add_answer(cJSON *responses, const char *status, const char *descrip
     }
 }
 
-static void add_answers(cJSON *operation, const struct command *row)
+static void add_answers(cJSON *operation, const struct weir_operation *row)
 {
     cJSON *responses = cJSON_AddObjectToObject(operation, "responses");
     char status[8];
@@ -155,7 +156,7 @@ static void add_answers(cJSON *operation, const struct command *row)
                "application/problem+json", "Problem");
 }
 
-static void add_command(cJSON *paths, const struct command *row)
+static void add_command(cJSON *paths, const struct weir_operation *row)
 {
     static const char *const roles[] = {"none", "viewer", "operator", "admin"};
     static const struct {
@@ -201,8 +202,8 @@ static void add_schemas(cJSON *document)
     cJSON *components = cJSON_AddObjectToObject(document, "components");
     cJSON *schemas = cJSON_AddObjectToObject(components, "schemas");
 
-    for (const struct answer_schema *row = answer_schemas; row->name != NULL; row++) {
-        cJSON *schema = parse_quoted(row->text);
+    for (const struct weir_schema *row = answer_schemas; row->name != NULL; row++) {
+        cJSON *schema = parse_quoted(row->json);
         cJSON_AddItemToObject(schemas, row->name, schema);
     }
     cJSON *security = cJSON_AddObjectToObject(components, "securitySchemes");
@@ -265,8 +266,8 @@ char *openapi_text(void)
     json_set(info, "version", PACKAGE_VERSION);
     json_set(info, "description", "The control plane of the load balancer Weir.");
     cJSON *paths = cJSON_AddObjectToObject(document, "paths");
-    for (const struct command *row = commands; row->name != NULL; row++) {
-        add_command(paths, row);
+    for (const struct command *command = commands; command->row.name != NULL; command++) {
+        add_command(paths, &command->row);
     }
     add_schemas(document);
     add_plane_paths(document, paths);

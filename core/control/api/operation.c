@@ -194,7 +194,8 @@ static char *decode(struct weir_str text, bool plus)
     return out;
 }
 
-static const struct argument *find_argument(const struct argument *arguments, const char *name)
+static const struct weir_argument *find_argument(const struct weir_argument *arguments,
+                                                 const char *name)
 {
     for (; arguments != NULL && arguments->name != NULL; arguments++) {
         if (strcmp(arguments->name, name) == 0) {
@@ -205,19 +206,19 @@ static const struct argument *find_argument(const struct argument *arguments, co
 }
 
 /* A query's values are text: numbers and booleans get their type by the table. */
-static void add_parameter(cJSON *query, const struct argument *arguments, const char *name,
+static void add_parameter(cJSON *query, const struct weir_argument *arguments, const char *name,
                           const char *value)
 {
-    const struct argument *argument = find_argument(arguments, name);
+    const struct weir_argument *argument = find_argument(arguments, name);
     char *end = NULL;
 
-    if (argument != NULL && argument->type == ARGUMENT_INTEGER) {
+    if (argument != NULL && argument->type == WEIR_ARGUMENT_INTEGER) {
         long long number = strtoll(value, &end, 10);
         if (*value != '\0' && *end == '\0') {
             cJSON_AddNumberToObject(query, name, (double)number);
             return;
         }
-    } else if (argument != NULL && argument->type == ARGUMENT_BOOLEAN) {
+    } else if (argument != NULL && argument->type == WEIR_ARGUMENT_BOOLEAN) {
         bool yes = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
         if (yes || strcmp(value, "0") == 0 || strcmp(value, "false") == 0) {
             cJSON_AddBoolToObject(query, name, yes);
@@ -246,7 +247,7 @@ static bool read_query(struct operation *operation, struct weir_str query)
         char *name = decode((struct weir_str){part.ptr, name_len}, true);
         char *value = decode(rest, true);
         if (name != NULL && value != NULL && *name != '\0') {
-            add_parameter(operation->query, operation->command->query, name, value);
+            add_parameter(operation->query, operation->command->row.query, name, value);
         }
         bool good = name != NULL && value != NULL;
         free(name);
@@ -261,16 +262,16 @@ static bool read_query(struct operation *operation, struct weir_str query)
 
 static void take_confirm(struct operation *operation)
 {
-    static const struct argument confirm = {"confirm", ARGUMENT_DURATION, false, 1, 86400, NULL,
-                                            ""};
+    static const struct weir_argument confirm = {
+        "confirm", WEIR_ARGUMENT_DURATION, false, 1, 86400, NULL, ""};
     cJSON *item = cJSON_DetachItemFromObjectCaseSensitive(operation->query, "confirm");
 
     if (item == NULL) {
         return;
     }
-    if (!command_takes_confirm(operation->command)) {
+    if ((operation->command->row.flags & WEIR_OPERATION_CONFIRM) == 0) {
         operation_invalid(operation, "?confirm", "%s does not take itself back",
-                          operation->command->name);
+                          operation->command->row.name);
     } else {
         argument_check(operation, &confirm, "?confirm", item);
         parse_duration_ms(cJSON_GetStringValue(item), &operation->confirm_ms);
@@ -351,9 +352,10 @@ static const char *role_word(enum weir_role role)
 
 static bool check_role(struct operation *operation, const struct command *command)
 {
-    if (operation->role < command->role) {
-        operation_problem(operation, 403, "%s needs the role %s; %s has the role %s", command->name,
-                          role_word(command->role), operation->author, role_word(operation->role));
+    if (operation->role < command->row.role) {
+        operation_problem(operation, 403, "%s needs the role %s; %s has the role %s",
+                          command->row.name, role_word(command->row.role), operation->author,
+                          role_word(operation->role));
         return false;
     }
     return true;
@@ -361,8 +363,8 @@ static bool check_role(struct operation *operation, const struct command *comman
 
 bool operation_may(struct operation *operation, const char *name)
 {
-    for (const struct command *command = commands; command->name != NULL; command++) {
-        if (strcmp(command->name, name) == 0) {
+    for (const struct command *command = commands; command->row.name != NULL; command++) {
+        if (strcmp(command->row.name, name) == 0) {
             return check_role(operation, command);
         }
     }
@@ -396,8 +398,8 @@ static bool check_call(struct operation *operation, const struct weir_control_re
         return false;
     }
     take_confirm(operation);
-    arguments_check(operation, operation->command->query, operation->query, "?");
-    arguments_check(operation, operation->command->body, operation->body, "/");
+    arguments_check(operation, operation->command->row.query, operation->query, "?");
+    arguments_check(operation, operation->command->row.body, operation->body, "/");
     return operation->status == 0;
 }
 
@@ -466,15 +468,15 @@ const struct command *command_find(struct weir_str method, struct weir_str path,
         return NULL;
     }
     char *rest = base_strndup(path.ptr + prefix, path.len - prefix);
-    for (const struct command *row = commands; row->name != NULL && found == NULL; row++) {
+    for (const struct command *row = commands; row->row.name != NULL && found == NULL; row++) {
         starts[0] = starts[1] = NULL;
-        if (!match_path(row->path, rest, starts, lens)) {
+        if (!match_path(row->row.path, rest, starts, lens)) {
             continue;
         }
-        if (str_equal(method, str_from(row->method))) {
+        if (str_equal(method, str_from(row->row.method))) {
             found = row;
         } else {
-            add_method(allow, row->method);
+            add_method(allow, row->row.method);
         }
     }
     for (size_t i = 0; found != NULL && i < 2 && starts[i] != NULL; i++) {

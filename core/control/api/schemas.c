@@ -26,7 +26,7 @@
     "}}}"
 #define REF(name) "{'$ref':'#/components/schemas/" name "'}"
 
-const struct answer_schema answer_schemas[] = {
+const struct weir_schema answer_schemas[] = {
     {"Problem",
      "{'type':'object','required':['type','title','status'],'properties':{'type':" TEXT
      ",'title':" TEXT ",'status':" COUNT ",'detail':" TEXT

@@ -59,7 +59,7 @@ static enum written begin(struct operation *operation, bool revoke)
     cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
     json_set(before, "token", was);
     json_set(after, "token", revoke ? "none" : "new");
-    change_note(change, operation->command->name, ADMIN_TOKEN_NAME, before, after);
+    change_note(change, operation->command->row.name, ADMIN_TOKEN_NAME, before, after);
     change->enforce = enforce;
     change->done = in_force;
     change_begin(change);

@@ -57,10 +57,10 @@ static void answer_server(struct change *change, const char *error)
     size_t index = 0;
 
     if (error == NULL && plan != NULL && plan_server(plan, slash + 1, &index) != NULL) {
-        operation_succeed(operation, operation->command->status,
+        operation_succeed(operation, operation->command->row.status,
                           show_server(change->plane, plan, index));
         operation->etag = show_server_tag(change->plane, plan, index);
-        if (operation->command->status == 201) {
+        if (operation->command->row.status == 201) {
             operation->location =
                 base_printf("%s/pools/%s/servers/%s", COMMAND_PREFIX, pool, slash + 1);
         }

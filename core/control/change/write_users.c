@@ -73,8 +73,8 @@ static void in_force(struct change *change, const char *error)
             json_set(answer, "token", work->token);
             json_set(answer, "id", operation_text(last, "id"));
             operation_succeed(operation, 201, answer);
-        } else if (user != NULL && operation->command->status != 204) {
-            operation_succeed(operation, operation->command->status, user_show(user));
+        } else if (user != NULL && operation->command->row.status != 204) {
+            operation_succeed(operation, operation->command->row.status, user_show(user));
         } else {
             operation_succeed(operation, 204, NULL);
         }

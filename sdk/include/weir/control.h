@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control: what an admin plane is made of. A handler module that serves operators calls operations of the
- * core's command table, hears of events, and asks who somebody is; HTTP, sessions and pages are its own.
+ * Control: what an admin plane is made of, from both sides. A handler module that serves operators calls
+ * operations of the command table, hears of events, and asks who somebody is; HTTP, sessions and pages are
+ * its own. A module of the kind `control` adds operations to that table, keeps what they change in the store,
+ * and may say who somebody is.
  *
- * Thread: the control thread's loop, where handlers live; the context of a handler instance. Privilege,
- * schema and state are checked in the core, once, from the command table. Since ABI 1.2.
+ * Thread: the control thread's loop, where both live. Privilege, schema and state are checked in the core,
+ * once, from the command table. Since ABI 1.2; the kind `control` since 1.4.
  */
 #ifndef WEIR_CONTROL_H
 #define WEIR_CONTROL_H
@@ -74,6 +76,68 @@ typedef void (*weir_event_fn)(void *arg, const struct weir_event *event);
 /** Asked for a password: `caller` NULL: wrong name or password. */
 typedef void (*weir_auth_fn)(void *arg, const struct weir_caller *caller);
 struct weir_auth;
+
+/* ---- the kind `control`, since 1.4 ---- */
+
+enum weir_argument_type {
+    WEIR_ARGUMENT_STRING = 0,
+    WEIR_ARGUMENT_INTEGER = 1,
+    WEIR_ARGUMENT_BOOLEAN = 2,
+    WEIR_ARGUMENT_DURATION = 3, /**< "30s", as in configuration */
+    WEIR_ARGUMENT_WORD = 4,     /**< one of `words` */
+    WEIR_ARGUMENT_TEXTS = 5,    /**< an object of strings */
+};
+
+/** One member of a body, or one parameter of a query. Its layout does not change. */
+struct weir_argument {
+    const char *name; /**< NULL ends the list */
+    enum weir_argument_type type;
+    bool required;
+    int64_t minimum, maximum; /**< of integers; of strings: the length; of durations: seconds */
+    const char *const *words; /**< ended by NULL */
+    const char *document;
+};
+#define WEIR_ARGUMENTS_END \
+    {                      \
+        .name = NULL       \
+    }
+
+enum weir_operation_flag {
+    WEIR_OPERATION_WRITES = 1 << 0,   /**< goes through the queue of writes, one at a time */
+    WEIR_OPERATION_CONFIRM = 1 << 1,  /**< can be undone, so that it may carry ?confirm */
+    WEIR_OPERATION_IF_MATCH = 1 << 2, /**< heeds If-Match: see weir_operation_matches */
+};
+
+/** What an operation's function says when it returns. */
+enum weir_operation_end {
+    WEIR_ANSWERED = 0, /**< the answer is there, and goes out */
+    WEIR_LATER = 1,    /**< it comes by weir_operation_change or weir_operation_finish */
+};
+
+/** A row of the command table. */
+struct weir_operation {
+    const char *name; /**< `user.patch`: of this one alone; stands in the journal */
+    enum weir_role role;
+    const char *method;               /**< GET, POST, PATCH, DELETE */
+    const char *path;                 /**< below /api/v1; {name} takes one segment, at most twice */
+    const struct weir_argument *body; /**< NULL: takes none */
+    const struct weir_argument *query; /**< likewise */
+    uint32_t status;                   /**< of success */
+    uint32_t flags;                    /**< enum weir_operation_flag bits */
+    const char *answer;                /**< name of its schema; NULL: no body */
+    const char *document;              /**< one sentence */
+    /** Does it, on the control thread. Role and arguments are checked already. */
+    enum weir_operation_end (*run)(struct weir_context *ctx, void *instance,
+                                   struct weir_control_operation *operation);
+};
+
+/** The schema of an answer, for the OpenAPI document. */
+struct weir_schema {
+    const char *name; /**< NULL ends the list */
+    const char *json; /**< JSON in which ' stands for " */
+};
+
+/* ---- services ---- */
 
 /** Begins an operation. `fn` is called once, later, never inside this call: after a change it is durable
  * and in force when the answer comes. The handle is valid until then. NULL: no memory, `fn` is not

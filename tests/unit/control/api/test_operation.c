@@ -61,8 +61,10 @@ END_TEST
 
 START_TEST(each_command_reads_or_writes)
 {
-    for (const struct command *row = commands; row->name != NULL; row++) {
-        ck_assert_msg((row->read != NULL) != (row->write != NULL), "%s", row->name);
+    for (const struct command *command = commands; command->row.name != NULL; command++) {
+        bool writes = (command->row.flags & WEIR_OPERATION_WRITES) != 0;
+        ck_assert_msg((command->read != NULL) == !writes, "%s", command->row.name);
+        ck_assert_msg((command->write != NULL) == writes, "%s", command->row.name);
     }
 }
 END_TEST
@@ -81,7 +83,8 @@ END_TEST
 
 START_TEST(roles_are_checked_by_the_table)
 {
-    for (const struct command *row = commands; row->name != NULL; row++) {
+    for (const struct command *command = commands; command->row.name != NULL; command++) {
+        const struct weir_operation *row = &command->row;
         for (unsigned role = WEIR_ROLE_NONE; role <= WEIR_ROLE_ADMIN; role++) {
             char *path = base_printf("%s%s", COMMAND_PREFIX, row->path);
             struct weir_control_request call = request(row->method, path, "");
@@ -189,7 +192,8 @@ START_TEST(document_is_the_table)
     static const char *const methods[] = {"get", "post", "patch", "delete"};
     size_t rows = 0, described = 0;
 
-    for (const struct command *row = commands; row->name != NULL; row++, rows++) {
+    for (const struct command *command = commands; command->row.name != NULL; command++, rows++) {
+        const struct weir_operation *row = &command->row;
         char *path = base_printf("%s%s", COMMAND_PREFIX, row->path);
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(paths, path);
         const cJSON *operation = cJSON_GetObjectItem(item, row->method);
