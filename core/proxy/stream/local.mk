@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/proxy/stream, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/proxy/stream/chain.c \
+    core/proxy/stream/chain.h \
     core/proxy/stream/etags.c \
     core/proxy/stream/etags.h \
     core/proxy/stream/forwarding.c \
@@ -11,7 +13,6 @@ core_libcore_a_SOURCES += \
     core/proxy/stream/stream_connect.c \
     core/proxy/stream/stream_filter.c \
     core/proxy/stream/stream_filter.h \
-    core/proxy/stream/stream_head.c \
     core/proxy/stream/stream_log.c \
     core/proxy/stream/stream_reply.c \
     core/proxy/stream/stream_up.c \

@@ -304,32 +304,11 @@ static size_t response_remove_header(struct weir_response *resp, struct weir_str
                : 0;
 }
 
-static enum weir_status reply_begin(struct weir_request *req, uint32_t status,
-                                    const struct weir_field *fields, size_t count,
-                                    int64_t content_length)
+static int64_t response_content_length(const struct weir_response *resp)
 {
-    return stream_reply_begin(stream_of_request(req), status, fields, count, content_length);
-}
-
-static size_t reply_write(struct weir_request *req, const void *data, size_t len)
-{
-    return stream_reply_write(stream_of_request(req), data, len);
-}
-
-static void reply_end(struct weir_request *req)
-{
-    stream_reply_end(stream_of_request(req));
-}
-
-static enum weir_status reply_error(struct weir_request *req, uint32_t status,
-                                    const struct weir_field *fields, size_t count)
-{
-    return stream_reply_refusal(stream_of_request(req), status, fields, count);
-}
-
-static void reply_abort(struct weir_request *req)
-{
-    stream_reply_abort(stream_of_request(req));
+    const struct http_response_head *head = &stream_of_response(resp)->exchange.response;
+    bool known = head->has_content_length || head->body == BODY_LENGTH;
+    return known && head->content_length <= INT64_MAX ? (int64_t)head->content_length : -1;
 }
 
 void sdk_request_fill(struct weir_host *host)
@@ -354,11 +333,13 @@ void sdk_request_fill(struct weir_host *host)
     host->response_set_header = response_set_header;
     host->response_add_header = response_add_header;
     host->response_remove_header = response_remove_header;
-    host->reply_begin = reply_begin;
-    host->reply_write = reply_write;
-    host->reply_end = reply_end;
-    host->reply_abort = reply_abort;
-    host->reply_error = reply_error;
-    sdk_transform_fill(host);
+    host->reply_begin = stream_reply_begin;
+    host->reply_write = stream_reply_write;
+    host->reply_end = stream_reply_end;
+    host->reply_abort = stream_reply_abort;
+    host->reply_error = stream_reply_refusal;
+    host->response_content_length = response_content_length;
+    host->response_transform = stream_transform;
+    host->transform_write = chain_write;
     host->request_credentials = request_credentials;
 }

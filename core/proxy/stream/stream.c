@@ -267,7 +267,8 @@ static void down_request(struct exchange *exchange)
     if (!stream_route(stream) || !stream_run_filters(stream, &stream->pool->filters)) {
         return;
     }
-    if (!stream_prepare_request(stream)) {
+    stream_restore_etags(stream);
+    if (!forwarding_fields(stream)) {
         stream_reply_error(stream, 500, REASON_NO_MEMORY);
         return;
     }
@@ -388,7 +389,7 @@ static void down_drained(struct exchange *exchange)
     struct stream *stream = stream_of(exchange);
 
     stream->last_progress_ns = loop_now_ns(stream->worker->loop);
-    if (unlikely(stream->chain != NULL) && !chain_drained(stream)) {
+    if (unlikely(stream->chain != NULL) && !chain_drained(stream->chain)) {
         return;
     }
     if (stream->handler_running) {
@@ -450,7 +451,7 @@ static void down_close(struct exchange *exchange, bool complete)
     if (stream->start_wall_ms != 0) { /* there was a request, or what was taken for one */
         stream_record(stream, complete);
     }
-    chain_close(stream);
+    chain_close(&stream->chain);
     exchange->down = NULL;
     timer_cancel(worker->loop, &stream->timer);
     timer_cancel(worker->loop, &stream->deadline);

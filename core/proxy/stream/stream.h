@@ -196,24 +196,15 @@ void stream_break(struct stream *stream, unsigned status, enum reason reason);
 /* 500, in the place of a response that hooks could not make; none sees this one. */
 void stream_reply_failed(struct stream *stream);
 void stream_redirect(struct stream *stream, unsigned status, struct weir_str location);
-/* What http.h says of weir_reply_error, weir_reply_begin and its kin. */
-enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
-                                      const struct weir_field *fields, size_t count);
-enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
+/* What http.h says of weir_reply_begin and its kin. */
+enum weir_status stream_reply_begin(struct weir_request *req, uint32_t status,
                                     const struct weir_field *fields, size_t count,
                                     int64_t content_length);
-size_t stream_reply_write(struct stream *stream, const void *data, size_t len);
-void stream_reply_end(struct stream *stream);
-void stream_reply_abort(struct stream *stream);
-
-/* ---- stream_head.c: heads on their way ---- */
-/* Forwarding fields are set. Once a request, without hop-by-hop fields. false: no memory. */
-bool stream_prepare_request(struct stream *stream);
-/* Fields that are added on each attempt. */
-size_t stream_request_extras(struct stream *stream, struct http_extra extras[STREAM_EXTRAS]);
-/* Hooks of sticky and filters, then hop-by-hop fields. false: one has failed, and the response must not go
- * out: stream_reply_failed. */
-bool stream_prepare_response(struct stream *stream);
+size_t stream_reply_write(struct weir_request *req, const void *data, size_t len);
+void stream_reply_end(struct weir_request *req);
+void stream_reply_abort(struct weir_request *req);
+enum weir_status stream_reply_refusal(struct weir_request *req, uint32_t status,
+                                      const struct weir_field *fields, size_t count);
 
 /* ---- stream_log.c: the end ---- */
 /* Statistics and loggers. Once a stream that had a request. */

@@ -33,14 +33,12 @@ static bool stream_send_head(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;
     struct up *up = stream->exchange.up;
-    struct http_extra extras[STREAM_EXTRAS];
-    size_t extra_count = stream_request_extras(stream, extras);
     bool named = head->authority.len > 0;
 
     if (!named) {
         head->authority = str_from(stream->server->server->authority);
     }
-    bool sent = up->ops->head(up, extras, extra_count);
+    bool sent = up->ops->head(up, stream->extras, stream->extra_count);
     if (!named) {
         head->authority = (struct weir_str){NULL, 0}; /* the next server has another */
     }

@@ -69,16 +69,10 @@ static void reply_body(struct stream *stream, struct weir_str body)
     if (!reply_head(stream)) {
         return;
     }
-    if (stream->chain != NULL) {
-        chain_data(stream, body.ptr, body.len);
-        chain_end(stream);
-        return;
+    if (!none || stream->chain != NULL) {
+        stream_out_data(stream, body.ptr, body.len);
     }
-    if (!none) {
-        exchange->down->ops->data(exchange->down, body.ptr, body.len);
-    }
-    stream->phase = PHASE_DONE;
-    exchange->down->ops->end(exchange->down);
+    stream_out_end(stream);
 }
 
 /* Adds a module's fields. */
@@ -138,26 +132,10 @@ void stream_reply_error(struct stream *stream, unsigned status, enum reason reas
 
 void stream_reply_failed(struct stream *stream)
 {
-    chain_close(stream);
+    chain_close(&stream->chain);
     stream->bare = true;
     stream->reason = REASON_MODULE_FAILED; /* whatever it was before */
     stream_reply_error(stream, 500, REASON_MODULE_FAILED);
-}
-
-enum weir_status stream_reply_refusal(struct stream *stream, uint32_t status,
-                                      const struct weir_field *fields, size_t count)
-{
-    struct exchange *exchange = &stream->exchange;
-
-    if (exchange->down == NULL || exchange->response_begun || status < 400 || status > 599) {
-        return WEIR_INVALID;
-    }
-    reply_fields(stream, status);
-    enum weir_status result = reply_add(stream, fields, count);
-    if (result == WEIR_OK) {
-        reply_page(stream, status, REASON_REFUSED_BY_RULE);
-    }
-    return result;
 }
 
 void stream_redirect(struct stream *stream, unsigned status, struct weir_str location)
@@ -183,7 +161,7 @@ void stream_break(struct stream *stream, unsigned status, enum reason reason)
         return;
     }
     if (stream->chain != NULL) {
-        chain_stop(stream);
+        chain_stop(stream->chain);
     }
     stream->phase = PHASE_DONE;
     exchange->down->ops->reset(exchange->down);
@@ -191,63 +169,92 @@ void stream_break(struct stream *stream, unsigned status, enum reason reason)
 
 /* ---- the services by which filters and handlers answer ---- */
 
-enum weir_status stream_reply_begin(struct stream *stream, uint32_t status,
-                                    const struct weir_field *fields, size_t count,
-                                    int64_t content_length)
+/* The head of a module's answer, with its fields. Not WEIR_OK: it has none to make, or not this one. */
+static enum weir_status reply_open(struct stream *stream, uint32_t status, uint32_t least,
+                                   const struct weir_field *fields, size_t count)
 {
-    struct exchange *exchange = &stream->exchange;
+    const struct exchange *exchange = &stream->exchange;
 
-    if (exchange->down == NULL || exchange->response_begun || status < 200 || status > 599) {
+    if (exchange->down == NULL || exchange->response_begun || status < least || status > 599) {
         return WEIR_INVALID;
     }
     reply_fields(stream, status);
-    enum weir_status result = reply_add(stream, fields, count);
+    return reply_add(stream, fields, count);
+}
+
+enum weir_status stream_reply_refusal(struct weir_request *req, uint32_t status,
+                                      const struct weir_field *fields, size_t count)
+{
+    struct stream *stream = stream_of_request(req);
+    enum weir_status result = reply_open(stream, status, 400, fields, count);
+
+    if (result == WEIR_OK) {
+        reply_page(stream, status, REASON_REFUSED_BY_RULE);
+    }
+    return result;
+}
+
+enum weir_status stream_reply_begin(struct weir_request *req, uint32_t status,
+                                    const struct weir_field *fields, size_t count,
+                                    int64_t content_length)
+{
+    struct stream *stream = stream_of_request(req);
+    struct http_response_head *head = &stream->exchange.response;
+    bool bare = status == 204 || status == 304;
+    enum weir_status result = reply_open(stream, status, 200, fields, count);
+
     if (result != WEIR_OK) {
         return result;
     }
-    struct http_response_head *head = &exchange->response;
     if (content_length >= 0) {
         head->content_length = (uint64_t)content_length;
-        head->has_content_length = status != 204 && status != 304;
+        head->has_content_length = !bare;
     }
-    bool none = exchange->request.method == METHOD_HEAD || status == 204 || status == 304;
-    head->body = none ? BODY_NONE : content_length >= 0 ? BODY_LENGTH : BODY_CHUNKED;
+    head->body = bare || stream->exchange.request.method == METHOD_HEAD ? BODY_NONE
+                 : content_length >= 0                                  ? BODY_LENGTH
+                                                                        : BODY_CHUNKED;
     return reply_head(stream) ? WEIR_OK : WEIR_NO_MEMORY;
 }
 
-size_t stream_reply_write(struct stream *stream, const void *data, size_t len)
+/* A module's answer is on its way. */
+static bool reply_runs(const struct stream *stream)
 {
-    struct exchange *exchange = &stream->exchange;
-    if (exchange->down == NULL || !exchange->response_begun || exchange->response_whole ||
-        stream->phase == PHASE_DONE) {
+    const struct exchange *exchange = &stream->exchange;
+    return exchange->down != NULL && exchange->response_begun && !exchange->response_whole &&
+           stream->phase != PHASE_DONE;
+}
+
+size_t stream_reply_write(struct weir_request *req, const void *data, size_t len)
+{
+    struct stream *stream = stream_of_request(req);
+    struct down *down = stream->exchange.down;
+
+    if (!reply_runs(stream)) {
         return 0;
     }
-    if (stream->chain != NULL) {
-        chain_data(stream, data, len);
-        return chain_waiting(stream);
-    }
-    exchange->down->ops->data(exchange->down, data, len);
-    return exchange->down->ops->waiting(exchange->down); /* sends: the slice is the caller's */
+    stream_out_data(stream, data, len);
+    return stream->chain != NULL ? chain_waiting(stream->chain)
+                                 : down->ops->waiting(down); /* sends: the slice is the caller's */
 }
 
-void stream_reply_end(struct stream *stream)
+void stream_reply_end(struct weir_request *req)
 {
-    struct exchange *exchange = &stream->exchange;
-    if (exchange->down == NULL || !exchange->response_begun || exchange->response_whole ||
-        stream->phase == PHASE_DONE) {
-        return;
+    struct stream *stream = stream_of_request(req);
+    struct down *down = stream->exchange.down;
+    bool chained = stream->chain != NULL;
+
+    if (reply_runs(stream)) {
+        stream_out_end(stream);
+        if (!chained) {
+            down->ops->waiting(down); /* sends */
+        }
     }
-    if (stream->chain != NULL) {
-        chain_end(stream);
-        return;
-    }
-    stream->phase = PHASE_DONE;
-    exchange->down->ops->end(exchange->down);
-    exchange->down->ops->waiting(exchange->down);
 }
 
-void stream_reply_abort(struct stream *stream)
+void stream_reply_abort(struct weir_request *req)
 {
+    struct stream *stream = stream_of_request(req);
+
     if (stream->response_open) {
         stream->response_failed = true;
         return;

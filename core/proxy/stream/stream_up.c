@@ -255,11 +255,7 @@ static void up_data(struct exchange *exchange, const char *data, size_t len)
     struct stream *stream = stream_of(exchange);
 
     stream_progress(stream);
-    if (unlikely(stream->chain != NULL)) {
-        chain_data(stream, data, len);
-    } else {
-        exchange->down->ops->data(exchange->down, data, len);
-    }
+    stream_out_data(stream, data, len);
 }
 
 static void up_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
@@ -267,7 +263,7 @@ static void up_trailer(struct exchange *exchange, struct weir_str name, struct w
     struct stream *stream = stream_of(exchange);
 
     if (unlikely(stream->chain != NULL)) {
-        chain_trailer(stream, name, value);
+        chain_trailer(stream->chain, name, value);
     } else {
         exchange->down->ops->trailer(exchange->down, name, value);
     }
@@ -276,17 +272,10 @@ static void up_trailer(struct exchange *exchange, struct weir_str name, struct w
 static void up_response_end(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
-    bool tunnel = stream->tunnel;
 
     stream->outcome = exchange->response.status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
-    if (unlikely(stream->chain != NULL)) { /* may go on without the server */
-        chain_end(stream);
-        stream_leave_server(stream, stream->outcome);
-        return;
-    }
-    exchange->down->ops->end(exchange->down);
-    if (!tunnel) {
-        stream->phase = PHASE_DONE;
+    stream_out_end(stream); /* a chain may go on without the server */
+    if (!stream->tunnel) {
         stream_leave_server(stream, stream->outcome);
     }
 }
@@ -296,7 +285,7 @@ static void up_flushed(struct exchange *exchange)
     struct stream *stream = stream_of(exchange);
     if (exchange->down != NULL && exchange->up != NULL && !stream->up_paused &&
         (exchange->down->ops->waiting(exchange->down) > 0 ||
-         (unlikely(stream->chain != NULL) && chain_blocked(stream)))) {
+         (unlikely(stream->chain != NULL) && chain_blocked(stream->chain)))) {
         stream->up_paused = true;
         exchange->up->ops->pause(exchange->up);
     }
