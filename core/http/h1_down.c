@@ -74,16 +74,26 @@ static uint64_t server_idle_ns(const struct h1_down *s, const struct h1_down_con
     return idle_ns;
 }
 
+/* The client has promised to send nothing more (RFC 9112 section 9.6), and all of its request was read. */
+static bool server_is_last(const struct h1_down *s, const struct exchange *exchange)
+{
+    const struct http_request_head *head = &exchange->request;
+    return s->state == STATE_WAIT && exchange->request_whole && !head->keep_alive &&
+           !head->close_after;
+}
+
 static void server_finish_task(struct task *task)
 {
     struct h1_down *s = container_of(task, struct h1_down, finish);
     struct exchange *exchange = s->down.exchange;
+    bool last = false;
 
     if (exchange != NULL) {
         if (!s->broken && conn_waiting(s->conn) > 0) {
             h1_down_watch_stall(s);
             return; /* on_drained queues the task again */
         }
+        last = server_is_last(s, exchange);
         server_count_bytes(s, exchange);
         s->down.exchange = NULL;
         s->owner->events->on_close(exchange, exchange->response_whole && !s->broken);
@@ -91,7 +101,7 @@ static void server_finish_task(struct task *task)
     s->finishing = false;
     const struct h1_down_conf *conf = s->owner->conf(s);
     if (s->broken || !s->keep_alive || conf == NULL || s->state != STATE_WAIT) {
-        h1_down_close(s, !s->broken);
+        h1_down_close(s, !s->broken && !(last && conn_closes_cleanly(s->conn)));
         return;
     }
     s->state = STATE_IDLE;

@@ -197,6 +197,11 @@ bool conn_close_waiting(struct loop *loop);
 #define CONN_LINGER_NS      (2 * NS_PER_SECOND)
 #define CONN_LINGER_MOST_NS (30 * NS_PER_SECOND)
 void conn_close_lingering(struct conn **conn);
+/* Whether conn_close does as well, towards a peer that has promised to send nothing more: all was sent, and
+ * nothing has come that was not read, so the kernel sends FIN behind the last answer, and no RST. A byte that
+ * comes later would break the promise; the peer's FIN alone brings no RST. Never with TLS, where the peer's
+ * close_notify is still to come. No system call. */
+bool conn_closes_cleanly(struct conn *conn);
 /* Connections of one loop that may end so at the same time: a share of the descriptors. */
 size_t conn_linger_most(void);
 /* Connections of the loop that do. */

@@ -26,6 +26,11 @@ struct linger_close {
 /* Of so many descriptors one may be lent to a connection that ends. */
 #define LINGER_SHARE 64u
 
+bool conn_closes_cleanly(struct conn *conn)
+{
+    return conn->tls == NULL && conn_is_idle_clean(conn) && conn_is_quiet(conn, false);
+}
+
 size_t conn_linger_most(void)
 {
     struct rlimit limit;

@@ -393,6 +393,50 @@ START_TEST(close_is_kept)
 }
 END_TEST
 
+/* A client that has promised to send nothing more, and did not, needs no lingering; any other does. */
+static const struct {
+    const char *request;
+    bool lingers;
+} last_requests[] = {
+    {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n", false},
+    {"GET / HTTP/1.0\r\n" H "\r\n", false},
+    {"GET / HTTP/1.1\r\n" H "Connection: close\r\nContent-Length: 0\r\n\r\n", false},
+    {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n" GET, true},
+    {"GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n\r\n", true},
+    {"GET / HTTP/1.1\r\n" H "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+     true},
+};
+
+START_TEST(lingering_where_more_may_come)
+{
+    say(last_requests[_i].request);
+    run_until_true(loop, &closed);
+    ck_assert_uint_eq(conn_lingering(loop), last_requests[_i].lingers ? 1 : 0);
+    wait_data(loop, &client, BYE);
+    wait_notes(loop, notes, DONE);
+    wait_ended(loop, &client, CONN_EOF);
+}
+END_TEST
+
+/* What has come behind the request, and was not read, would turn the close into a reset. */
+START_TEST(lingering_where_more_came)
+{
+    on_whole = answer_later;
+    say("GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+    wait_notes(loop, notes, "GET /{}");
+    say("\r\n");
+    if (_i == 0) { /* the loop has heard of it */
+        run_turns(loop, 4);
+    }
+    answer(current);
+    flush();
+    run_until_true(loop, &closed);
+    ck_assert_uint_eq(conn_lingering(loop), 1);
+    wait_data(loop, &client, BYE);
+    wait_ended(loop, &client, CONN_EOF);
+}
+END_TEST
+
 /* ---- how bodies of responses go out ---- */
 
 static void answer_chunked(struct fake *fake)
@@ -1211,6 +1255,8 @@ static Suite *server_suite(void)
     tcase_add_test(requests, requests_in_single_bytes);
     tcase_add_test(requests, empty_lines_between);
     tcase_add_test(requests, close_is_kept);
+    tcase_add_loop_test(requests, lingering_where_more_may_come, 0, ARRAY_COUNT(last_requests));
+    tcase_add_loop_test(requests, lingering_where_more_came, 0, 2);
     TCase *large = group(suite, "large", set_up_large);
     tcase_add_loop_test(large, a_long_pipeline_behind_a_body, 0, 2);
     TCase *responses = group(suite, "responses", set_up);

@@ -594,6 +594,27 @@ START_TEST(test_a_lingering_close_saves_the_answer)
 }
 END_TEST
 
+START_TEST(test_what_was_not_read_keeps_a_close_from_being_clean)
+{
+    open_pair(tcp_pair);
+    there_sends("request");
+    wait_for_bytes(7);
+    ck_assert(end_send(&here, "response"));
+    ck_assert(conn_closes_cleanly(here.conn));
+    here.deaf = true;
+    there_sends("more");
+    while (!here.conn->readable) {
+        run_turns(loop, 1);
+    }
+    ck_assert(!conn_closes_cleanly(here.conn));
+    here.deaf = false;
+    conn_look_again(here.conn);
+    ck_assert(conn_closes_cleanly(here.conn));
+    conn_keep(here.conn, "more", 4);
+    ck_assert(!conn_closes_cleanly(here.conn));
+}
+END_TEST
+
 START_TEST(test_lingering_ends_by_time)
 {
     open_pair(tcp_pair);
@@ -821,6 +842,7 @@ static Suite *conn_suite(void)
     tcase_add_test(tcase, test_structs_and_buffers_are_used_again);
     tcase_add_test(tcase, test_an_idle_connection_is_clean_and_holds_nothing);
     tcase_add_test(tcase, test_a_lingering_close_saves_the_answer);
+    tcase_add_test(tcase, test_what_was_not_read_keeps_a_close_from_being_clean);
     tcase_add_test(tcase, test_lingering_ends_by_time);
     tcase_add_test(tcase, test_lingering_takes_a_whole_upload);
     tcase_add_test(tcase, test_lingering_ends_whatever_comes);
