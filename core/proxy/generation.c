@@ -12,6 +12,7 @@
 #include "base/logfile.h"
 #include "net/follow.h"
 #include "proxy/downstream/downstream.h"
+#include "proxy/pool/balancer.h"
 #include "proxy/worker.h"
 
 /* The slot of the id, or the free one where it would be. */
@@ -187,7 +188,7 @@ static bool pool_prepare(struct pool_plan *plan, struct worker *worker, char *er
     if (running != NULL && use_equal(running->use, plan->balance)) {
         return true;
     }
-    plan->balancers[worker->index] = balancer_new(plan, worker);
+    plan->balancers[worker->index] = balancer_new(plan, &worker->pool_home);
     if (plan->balancers[worker->index] == NULL) {
         snprintf(error, error_size, "pool \"%s\": balancer \"%s\": create failed", plan->pool->name,
                  plan->balance->module->name);
@@ -232,7 +233,7 @@ void generation_abandon(struct generation *generation, struct worker *worker)
     for (size_t i = 0; i < generation->pool_count; i++) {
         struct balancer *balancer = generation->pools[i].balancers[worker->index];
         generation->pools[i].balancers[worker->index] = NULL;
-        balancer_unref(balancer, worker);
+        balancer_unref(balancer, &worker->pool_home);
     }
     generation_unref(generation, worker);
 }

@@ -9,7 +9,5 @@ include core/proxy/stream/local.mk
 core_libcore_a_SOURCES += \
     core/proxy/generation.c \
     core/proxy/generation.h \
-    core/proxy/stats.c \
-    core/proxy/stats.h \
     core/proxy/worker.c \
     core/proxy/worker.h

@@ -48,7 +48,7 @@ struct worker *worker_new(unsigned index)
     }
     worker->loop->owner = worker;
     worker->index = index;
-    grants_init(&worker->grants);
+    pool_home_init(&worker->pool_home, worker->loop, index, &worker->batch);
     list_init(&worker->clients);
     list_init(&worker->streams);
     list_init(&worker->free_streams);
@@ -62,7 +62,7 @@ void worker_free(struct worker **worker)
     struct worker *w = *worker;
     *worker = NULL;
     stream_cache_free(w);
-    grants_end(&w->grants);
+    pool_home_end(&w->pool_home);
     free(w->bygone);
     loop_free(&w->loop);
     free(w);
@@ -125,7 +125,7 @@ static void worker_adopt(struct worker *worker, struct generation *generation)
     worker->generation = generation;
     for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
         struct pool_plan *plan = &generation->pools[i];
-        plan->pool->locals[worker->index].worker = worker;
+        plan->pool->locals[worker->index].home = &worker->pool_home;
         pool_local_adopt(&plan->pool->locals[worker->index], plan);
     }
     for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
@@ -186,8 +186,7 @@ static void refresh_pool(struct pool_local *local)
     pool_local_refresh(local);
     uint64_t rest_ns = (worked_ns() - began_ns) * REST_TIMES;
     rest_ns = rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
-    local->rested_ns =
-        loop_now_refresh(local->worker->loop) + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
+    local->rested_ns = loop_now_refresh(local->home->loop) + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
 }
 
 static void refresh_due(struct timer *timer);

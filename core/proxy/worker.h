@@ -22,8 +22,8 @@ struct worker {
     struct generation *generation; /* current; NULL before the first commit */
     /* Connections with this descriptor or one above are neither clients' nor kept idle; 0: all may be. */
     int keep_reserve;
-    struct grants grants; /* places that others have given to streams of this loop */
-    struct list clients;  /* struct downstream.link */
+    struct pool_home pool_home;
+    struct list clients; /* struct downstream.link */
     size_t client_count;
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;

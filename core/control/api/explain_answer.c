@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "proxy/pool/pick.h"
+
 /* Rules of one router that are shown. */
 #define EXPLAIN_RULES 50u
 
@@ -241,7 +243,7 @@ static const char *why_not(const struct pool_local *local, const struct server *
     if (!server_has_room(server)) {
         return "it is at its limit";
     }
-    return server->locals[local->worker->index].candidate == UINT32_MAX
+    return server->locals[local->index].candidate == UINT32_MAX
                ? "a backup, for when no other can serve"
                : NULL;
 }
@@ -263,7 +265,7 @@ static void set_score(struct explain *explain, struct pool_local *local,
                       const struct server *server, cJSON *one)
 {
     struct weir_score score;
-    bool known = pool_score(local, &explain->stream, server, &score);
+    bool known = pool_score(local, &explain->stream.attempt, server, &score);
 
     if (known) {
         json_set_number(one, "score", round(score.value * 1e6) / 1e6);
@@ -300,20 +302,21 @@ static void explain_pick(struct explain *explain, struct generation *g)
     struct server *session = NULL;
 
     explain->stream.pool = plan;
+    attempt_begin(&explain->stream.attempt, &explain->stream.request_handle, plan->sticky);
     json_set(explain->answer, "pool", plan->pool->name);
     if (!explain_filters(explain, &plan->filters, "pool")) {
         return;
     }
     cJSON *candidates = list_candidates(explain, local); /* a pick moves the balancer on */
-    struct server_local *chosen = pool_would_pick(local, &explain->stream, &session);
-    bool named = explain->stream.sticky_id != WEIR_NO_SERVER;
+    struct server_local *chosen = pool_would_pick(local, &explain->stream.attempt, &session);
+    bool named = explain->stream.attempt.sticky_id != WEIR_NO_SERVER;
     bool kept = session != NULL && chosen != NULL && chosen->server == session;
     cJSON *sticky = cJSON_AddObjectToObject(explain->answer, "sticky");
     json_set(sticky, "verdict", !named ? "none" : kept ? "known" : "lost");
     json_set(sticky, "server", session != NULL ? session->name : NULL);
     cJSON_AddItemToObject(explain->answer, "candidates", candidates);
     json_set(explain->answer, "pick", chosen != NULL ? chosen->server->name : NULL);
-    if (chosen == NULL && pool_local_has_untried(local, &explain->stream)) {
+    if (chosen == NULL && pool_local_has_untried(local, &explain->stream.attempt.tried)) {
         set_answer(explain, 503, "queued: all that could serve are busy, and then queue_timeout");
     } else if (chosen == NULL) {
         set_answer(explain, 503, "no_server");

@@ -8,7 +8,7 @@
 #include "module/check.h"
 #include "option/option_value.h"
 #include "proxy/plan/build.h"
-#include "proxy/stats.h"
+#include "proxy/plan/traffic.h"
 
 static weir_pool_ref find_pool(void *arg, struct weir_str name)
 {

@@ -5,6 +5,7 @@
  */
 #include "proxy/upstream/discovery.h"
 #include "proxy/plan/build.h"
+#include "proxy/worker.h"
 
 static void plan_index(struct build *b, struct pool_plan *plan)
 {
@@ -286,7 +287,7 @@ static struct pool *pool_find(struct build *b, struct weir_str name)
     }
     struct pool *pool = pool_new(name, b->generation->loops);
     for (unsigned i = 0; i < b->generation->loops && b->runtime->loops != NULL; i++) {
-        pool->locals[i].worker = b->runtime->loops[i];
+        pool->locals[i].home = &b->runtime->loops[i]->pool_home;
     }
     table_add(&b->runtime->pools, &pool->link, hash);
     return pool;

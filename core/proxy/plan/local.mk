@@ -10,4 +10,6 @@ core_libcore_a_SOURCES += \
     core/proxy/plan/build_pools.c \
     core/proxy/plan/build_uses.c \
     core/proxy/plan/settings.c \
-    core/proxy/plan/settings.h
+    core/proxy/plan/settings.h \
+    core/proxy/plan/traffic.c \
+    core/proxy/plan/traffic.h

@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/proxy/pool, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/proxy/pool/attempt.c \
+    core/proxy/pool/attempt.h \
+    core/proxy/pool/balancer.c \
+    core/proxy/pool/balancer.h \
+    core/proxy/pool/etags.c \
+    core/proxy/pool/etags.h \
     core/proxy/pool/outcomes.c \
     core/proxy/pool/outcomes.h \
     core/proxy/pool/pick.c \
+    core/proxy/pool/pick.h \
     core/proxy/pool/pool.c \
     core/proxy/pool/pool.h \
     core/proxy/pool/queue.c \

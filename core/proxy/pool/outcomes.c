@@ -42,7 +42,7 @@ static void report_send(struct pool_local *local)
     report->message.fn = report_received;
     report->runtime = runtime;
     report->pool = local->pool;
-    report->worker = local->worker->index;
+    report->worker = local->index;
     struct list *link = NULL;
     while ((link = list_pop_front(&local->dirty_notes)) != NULL) {
         struct outcome_notes *notes = container_of(link, struct outcome_notes, dirty);
@@ -52,9 +52,9 @@ static void report_send(struct pool_local *local)
         memcpy(entry->runs, notes->runs, notes->run_count * sizeof(notes->runs[0]));
         notes->run_count = 0;
     }
-    timer_cancel(local->worker->loop, &local->report_timer);
+    timer_cancel(local->home->loop, &local->report_timer);
     local->report_soon = false;
-    local->reported_ns = loop_now_ns(local->worker->loop);
+    local->reported_ns = loop_now_ns(local->home->loop);
     loop_post(runtime->loops[runtime->workers]->loop, &report->message);
 }
 
@@ -100,11 +100,11 @@ void outcomes_note(struct pool_local *local, struct server_local *server, enum w
     if (!list_linked(&notes->dirty)) {
         list_push_back(&local->dirty_notes, &notes->dirty);
     }
-    if (bad && loop_now_ns(local->worker->loop) - local->reported_ns >= SOON_NS) {
-        task_queue(local->worker->loop, &local->report_task);
+    if (bad && loop_now_ns(local->home->loop) - local->reported_ns >= SOON_NS) {
+        task_queue(local->home->loop, &local->report_task);
     } else if (!timer_is_set(timer) || (bad && !local->report_soon)) {
         local->report_soon = bad;
-        timer_set(local->worker->loop, timer, bad ? 1 : REPORT_NS);
+        timer_set(local->home->loop, timer, bad ? 1 : REPORT_NS);
     }
 }
 
@@ -122,7 +122,7 @@ void outcomes_adopt(struct pool_local *local)
     const struct pool_plan *plan = local->plan;
 
     for (size_t i = 0; plan != NULL && i < plan->server_count; i++) {
-        struct server_local *server = &plan->servers[i]->locals[local->worker->index];
+        struct server_local *server = &plan->servers[i]->locals[local->index];
         if (plan->observers.count == 0) {
             outcomes_forget(server);
         } else if (server->notes == NULL) {
@@ -131,7 +131,7 @@ void outcomes_adopt(struct pool_local *local)
         }
     }
     if (plan == NULL || plan->observers.count == 0) {
-        timer_cancel(local->worker->loop, &local->report_timer);
+        timer_cancel(local->home->loop, &local->report_timer);
         task_cancel(&local->report_task);
     }
 }

@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Choosing a server for a stream. See pool.h.
+ * Choosing a server for an attempt. See pick.h.
  *
- * A candidate is usable for a stream when the stream has not tried it and it is under its limit. What a
+ * A candidate is usable for a request that has not tried it, while it is under its limit. What a
  * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our own. So is
  * none where there is one.
  */
+#include "proxy/pool/pick.h"
+
 #include <math.h>
 
 #include "base/log.h"
 #include "proxy/generation.h"
-#include "proxy/stream/stream.h"
+#include "proxy/pool/balancer.h"
+#include "proxy/worker.h"
 
 struct pick {
     struct weir_pick pub;
     const struct pool_local *local;
-    const struct stream *stream;
+    const struct tried *tried;
     bool *told; /* set when the balancer has heard of one that is usable */
 };
 
-static bool is_usable(const struct stream *stream, const struct server *server)
+static bool is_usable(const struct tried *tried, const struct server *server)
 {
-    return !stream_tried(stream, server->id) && server_has_room(server);
+    return !tried_has(tried, server->id) && server_has_room(server);
 }
 
 static bool pick_usable(const struct weir_pick *pub, uint32_t index)
@@ -30,7 +33,7 @@ static bool pick_usable(const struct weir_pick *pub, uint32_t index)
     if (index >= pick->local->candidates.count) {
         return false;
     }
-    if (!is_usable(pick->stream, pick->local->servers[index]->server)) {
+    if (!is_usable(pick->tried, pick->local->servers[index]->server)) {
         return false;
     }
     *pick->told = true;
@@ -63,14 +66,14 @@ static int load_compare(struct load a, struct load b)
  * credit, and who is picked pays for all. NULL: none is usable.
  */
 static struct server_local *pick_own(struct server_local *const *servers, uint32_t count,
-                                     const struct stream *stream)
+                                     const struct tried *tried)
 {
     struct server_local *best = NULL;
     struct load least = {UINT32_MAX, 1};
     int64_t sum = 0;
 
     for (uint32_t i = 0; i < count; i++) {
-        if (is_usable(stream, servers[i]->server)) {
+        if (is_usable(tried, servers[i]->server)) {
             struct load load = load_of(servers[i]->server);
             least = load_compare(load, least) < 0 ? load : least;
         }
@@ -78,7 +81,7 @@ static struct server_local *pick_own(struct server_local *const *servers, uint32
     for (uint32_t i = 0; i < count; i++) {
         struct server_local *mine = servers[i];
         struct load load = load_of(mine->server);
-        if (is_usable(stream, mine->server) && load_compare(load, least) <= 0) {
+        if (is_usable(tried, mine->server) && load_compare(load, least) <= 0) {
             mine->credit += (int64_t)load.weight;
             sum += (int64_t)load.weight;
             best = best == NULL || mine->credit > best->credit ? mine : best;
@@ -103,7 +106,7 @@ static const char *fault_of(const struct pool_local *local, const struct pick *p
     if (index >= local->candidates.count) {
         return "a candidate that is out of range";
     }
-    return stream_tried(pick->stream, local->servers[index]->server->id)
+    return tried_has(pick->tried, local->servers[index]->server->id)
                ? "a candidate that was tried already"
                : NULL;
 }
@@ -114,7 +117,7 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
 
     if (unlikely(balancer->failed)) {
         const struct server_local *own =
-            pick_own(local->servers, local->candidates.count, pick->stream);
+            pick_own(local->servers, local->candidates.count, pick->tried);
         return own != NULL ? own->candidate : WEIR_PICK_NONE;
     }
     *pick->told = false;
@@ -122,8 +125,7 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
     if (likely(index != WEIR_PICK_NONE && pick_usable(&pick->pub, index))) {
         return index;
     }
-    const struct server_local *own =
-        pick_own(local->servers, local->candidates.count, pick->stream);
+    const struct server_local *own = pick_own(local->servers, local->candidates.count, pick->tried);
     if (own == NULL) {
         return WEIR_PICK_NONE;
     }
@@ -140,30 +142,29 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
 }
 
 /* Without a balancer: backups, when no candidate can serve. */
-static struct server_local *pick_reserve(const struct pool_local *local,
-                                         const struct stream *stream)
+static struct server_local *pick_reserve(const struct pool_local *local, const struct tried *tried)
 {
-    return pick_own(local->reserves, local->reserve_count, stream);
+    return pick_own(local->reserves, local->reserve_count, tried);
 }
 
-void pool_assign(struct pool_local *local, struct stream *stream, struct server_local *mine)
+void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)
 {
     struct balancer *balancer = local->balancer;
-    struct generation *before = stream->server_generation;
+    struct generation *before = attempt->generation;
 
-    stream->server = mine;
-    stream->server_generation = local->plan->generation;
-    generation_ref(stream->server_generation, local->worker->index);
+    attempt->server = mine;
+    attempt->generation = local->plan->generation;
+    generation_ref(attempt->generation, local->index);
     if (before != NULL) {
-        generation_unref(before, local->worker);
+        generation_unref(before, worker_of(local->home->loop));
     }
-    stream->balancer = balancer;
+    attempt->balancer = balancer;
     balancer->refs++;
-    stream->served_by = mine->server->id;
-    stream->served = mine;
+    attempt->served_by = mine->server->id;
+    attempt->served = mine;
     if (balancer->ops->on_assign != NULL && !balancer->failed && mine->candidate != UINT32_MAX) {
         balancer->ops->on_assign(&balancer->context.base, balancer->data, mine->candidate);
-        stream->told_balancer = true;
+        attempt->told_balancer = true;
     }
 }
 
@@ -176,47 +177,46 @@ bool pool_local_takes_session(const struct pool_local *local, const struct serve
         return false;
     }
     /* A session that began at a backup goes back to the others as soon as they can serve. */
-    return !server->backup || server->locals[local->worker->index].candidate != UINT32_MAX;
+    return !server->backup || server->locals[local->index].candidate != UINT32_MAX;
 }
 
-bool pool_local_has_untried(const struct pool_local *local, const struct stream *stream)
+bool pool_local_has_untried(const struct pool_local *local, const struct tried *tried)
 {
-    if (stream->tried_count == 0) {
+    if (tried->count == 0) {
         return local->candidates.count + local->reserve_count + local->held > 0;
     }
     for (uint32_t i = 0; i < local->candidates.count; i++) {
-        if (!stream_tried(stream, local->items[i].id)) {
+        if (!tried_has(tried, local->items[i].id)) {
             return true;
         }
     }
     for (uint32_t i = 0; i < local->reserve_count; i++) {
-        if (!stream_tried(stream, local->reserves[i]->server->id)) {
+        if (!tried_has(tried, local->reserves[i]->server->id)) {
             return true;
         }
     }
     return local->held > 0;
 }
 
-/* The server of the stream's session, if it has one and that takes it. Who looks it up is of the stream's own
+/* The server of the request's session, if it has one and that takes it. Who looks it up is of the request's own
  * generation, as who names it in the response: the two tell each other by the request. */
-static struct server *pick_session(struct pool_local *local, struct stream *stream)
+static struct server *pick_session(const struct pool_local *local, struct attempt *attempt)
 {
-    const struct use *use = stream->pool->sticky;
+    const struct use *use = attempt->sticky;
 
-    if (use == NULL || stream->tried_count > 0) {
+    if (use == NULL || attempt->tried.count > 0) {
         return NULL;
     }
-    if (!stream->sticky_asked) {
-        struct instance *instance = use_on(use, local->worker->index);
+    if (!attempt->sticky_asked) {
+        struct instance *instance = use_on(use, local->index);
         const struct weir_sticky *ops = use->module->descriptor.sticky;
-        stream->sticky_asked = true;
-        stream->sticky_id =
-            ops->lookup(&instance->context.base, instance->data, &stream->request_handle);
+        attempt->sticky_asked = true;
+        attempt->sticky_id = ops->lookup(&instance->context.base, instance->data, attempt->request);
     }
-    if (stream->sticky_id == WEIR_NO_SERVER) {
+    if (attempt->sticky_id == WEIR_NO_SERVER) {
         return NULL;
     }
-    struct server *server = pool_plan_server(local->plan, stream->sticky_id);
+    struct server *server = pool_plan_server(local->plan, attempt->sticky_id);
     return server != NULL && pool_local_takes_session(local, server) ? server : NULL;
 }
 
@@ -229,24 +229,25 @@ static bool acquire_session(const struct pool_local *local, struct server *serve
     return server_acquire(server);
 }
 
-static struct pick make_pick(struct pool_local *local, struct stream *stream, bool *told)
+static struct pick make_pick(const struct pool_local *local, const struct attempt *attempt,
+                             bool *told)
 {
     return (struct pick){
         .pub = {.size = sizeof(struct weir_pick),
-                .attempt = stream->retries,
+                .attempt = attempt->retries,
                 .candidates = &local->candidates,
-                .request = &stream->request_handle,
+                .request = attempt->request,
                 .usable = pick_usable},
         .local = local,
-        .stream = stream,
+        .tried = &attempt->tried,
         .told = told,
     };
 }
 
-static struct server_local *pick_any(struct pool_local *local, struct stream *stream)
+static struct server_local *pick_any(struct pool_local *local, struct attempt *attempt)
 {
     bool told = false;
-    struct pick pick = make_pick(local, stream, &told);
+    struct pick pick = make_pick(local, attempt, &told);
 
     /* Another loop may take the last place between usable and acquire: then choose again. */
     for (unsigned i = 0; i < 8 && local->candidates.count > 0; i++) {
@@ -258,61 +259,59 @@ static struct server_local *pick_any(struct pool_local *local, struct stream *st
             return local->servers[index];
         }
     }
-    struct server_local *reserve = pick_reserve(local, stream);
+    struct server_local *reserve = pick_reserve(local, &attempt->tried);
     return reserve != NULL && server_acquire(reserve->server) ? reserve : NULL;
 }
 
-enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
-                           struct server_local **chosen, struct server **only)
+enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, struct server **only)
 {
-    struct server *session = pick_session(local, stream);
+    struct server *session = pick_session(local, attempt);
 
     *only = NULL;
-    stream->sticky_known = session != NULL;
+    attempt->sticky_known = session != NULL;
     if (session != NULL) {
         if (!acquire_session(local, session)) {
             *only = session;
             return PICK_BUSY; /* the user's data are there: better to wait than to go elsewhere */
         }
-        *chosen = &session->locals[local->worker->index];
-        pool_assign(local, stream, *chosen);
+        pool_assign(local, attempt, &session->locals[local->index]);
         return PICK_SERVER;
     }
     /* No overtaking: while somebody waits for any server, all are full. */
     if (local->unlimited > 0 || likely(atomic_load(&local->pool->queue.fresh) == 0)) {
-        *chosen = pick_any(local, stream);
-        if (*chosen != NULL) {
-            pool_assign(local, stream, *chosen);
+        struct server_local *chosen = pick_any(local, attempt);
+        if (chosen != NULL) {
+            pool_assign(local, attempt, chosen);
             return PICK_SERVER;
         }
     }
-    return pool_local_has_untried(local, stream) ? PICK_BUSY : PICK_NONE;
+    return pool_local_has_untried(local, &attempt->tried) ? PICK_BUSY : PICK_NONE;
 }
 
-struct server_local *pool_would_pick(struct pool_local *local, struct stream *stream,
+struct server_local *pool_would_pick(struct pool_local *local, struct attempt *attempt,
                                      struct server **session)
 {
     bool told = false;
-    struct pick pick = make_pick(local, stream, &told);
-    struct server *mine = pick_session(local, stream);
+    struct pick pick = make_pick(local, attempt, &told);
+    struct server *mine = pick_session(local, attempt);
 
-    *session = stream->sticky_id != WEIR_NO_SERVER
-                   ? pool_plan_server(local->plan, stream->sticky_id)
+    *session = attempt->sticky_id != WEIR_NO_SERVER
+                   ? pool_plan_server(local->plan, attempt->sticky_id)
                    : NULL;
     if (mine != NULL) {
-        return &mine->locals[local->worker->index];
+        return &mine->locals[local->index];
     }
     uint32_t index = local->candidates.count > 0 ? pick_by_balancer(local, &pick) : WEIR_PICK_NONE;
-    return index != WEIR_PICK_NONE ? local->servers[index] : pick_reserve(local, stream);
+    return index != WEIR_PICK_NONE ? local->servers[index] : pick_reserve(local, &attempt->tried);
 }
 
-bool pool_score(struct pool_local *local, struct stream *stream, const struct server *server,
+bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,
                 struct weir_score *score)
 {
     struct balancer *balancer = local->balancer;
     bool told = false;
-    struct pick pick = make_pick(local, stream, &told);
-    uint32_t index = server->locals[local->worker->index].candidate;
+    struct pick pick = make_pick(local, attempt, &told);
+    uint32_t index = server->locals[local->index].candidate;
 
     *score = (struct weir_score){.size = sizeof(*score)};
     if (balancer->failed || balancer->ops->score == NULL || index >= local->candidates.count ||

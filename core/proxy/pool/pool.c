@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools on one loop: candidates, balancer instances, idle connections, retry budget. See pool.h.
+ * Pools on one loop: candidates, idle connections. See pool.h.
  */
 #include "proxy/pool/pool.h"
 
@@ -8,10 +8,10 @@
 
 #include "base/log.h"
 #include "http/h1_up.h"
-#include "proxy/stream/etags.h"
 #include "proxy/generation.h"
+#include "proxy/pool/balancer.h"
+#include "proxy/pool/etags.h"
 #include "proxy/pool/outcomes.h"
-#include "proxy/worker.h"
 
 struct pool *pool_new(struct weir_str name, unsigned loops)
 {
@@ -22,6 +22,7 @@ struct pool *pool_new(struct weir_str name, unsigned loops)
     pool->locals = base_zalloc_lines(sizeof(*pool->locals) * loops);
     for (unsigned i = 0; i < loops; i++) {
         pool->locals[i].pool = pool;
+        pool->locals[i].index = i;
         list_init(&pool->locals[i].waiters);
         outcomes_init(&pool->locals[i]);
     }
@@ -44,8 +45,7 @@ void pool_unref(struct pool **pool)
         free(local->items);
         free(local->servers);
     }
-    struct etags *etags = p->weak_etags;
-    etags_free(&etags);
+    etags_free(&p->weak_etags);
     pool_queue_end(&p->queue);
     table_remove(&p->link);
     free(p->locals);
@@ -60,43 +60,6 @@ struct traffic pool_total(const struct pool *pool)
         traffic_sum(&total, &pool->locals[i].traffic);
     }
     return total;
-}
-
-/* ---- balancer instances ---- */
-
-struct balancer *balancer_new(struct pool_plan *plan, struct worker *worker)
-{
-    const struct use *use = plan->balance;
-    struct balancer *balancer = base_zalloc(sizeof(*balancer));
-
-    use_context_init(&balancer->context, use, worker);
-    balancer->use = use;
-    balancer->ops = use->module->descriptor.balancer;
-    balancer->refs = 1;
-    balancer->data = use->prepared;
-    if (balancer->ops->create != NULL &&
-        balancer->ops->create(&balancer->context.base, use->conf, use->prepared, &balancer->data) !=
-            WEIR_OK) {
-        module_context_end(&balancer->context);
-        free(balancer);
-        return NULL;
-    }
-    balancer->generation = plan->generation;
-    generation_keep_balancer(use, worker);
-    return balancer;
-}
-
-void balancer_unref(struct balancer *balancer, struct worker *worker)
-{
-    if (balancer == NULL || --balancer->refs > 0) {
-        return;
-    }
-    if (balancer->ops->destroy != NULL) {
-        balancer->ops->destroy(&balancer->context.base, balancer->data);
-    }
-    module_context_end(&balancer->context);
-    generation_unkeep_balancer(balancer->use, worker);
-    free(balancer);
 }
 
 /* ---- candidates ---- */
@@ -156,7 +119,7 @@ static void tell_panic(struct pool_local *local, const struct members *members)
 {
     const struct pool_settings *settings = local->plan->settings;
 
-    if (local->worker->index != local->pool->loops - 1 || local->panic == members->panic) {
+    if (local->index != local->pool->loops - 1 || local->panic == members->panic) {
         return;
     }
     local->panic = members->panic;
@@ -173,7 +136,7 @@ static void tell_panic(struct pool_local *local, const struct members *members)
 static void candidates_build(struct pool_local *local)
 {
     struct pool_plan *plan = local->plan;
-    unsigned loop = local->worker->index;
+    unsigned loop = local->index;
     struct members members = members_of(plan);
     uint32_t count = 0;
 
@@ -320,12 +283,12 @@ static void idle_due(struct timer *timer)
 {
     struct pool_local *local = container_of(timer, struct pool_local, idle_timer);
     const struct pool_plan *plan = local->plan;
-    uint64_t now_ns = loop_now_ns(local->worker->loop);
+    uint64_t now_ns = loop_now_ns(local->home->loop);
     uint64_t age = plan->settings->keepalive_timeout;
     uint64_t oldest = UINT64_MAX;
 
     for (size_t i = 0; i < plan->server_count; i++) {
-        struct server_local *mine = &plan->servers[i]->locals[local->worker->index];
+        struct server_local *mine = &plan->servers[i]->locals[local->index];
         if (mine->idle_count > 0) {
             server_local_close_idle(mine, now_ns > age ? now_ns - age : 0);
             uint64_t mine_oldest = oldest_idle(mine);
@@ -334,7 +297,7 @@ static void idle_due(struct timer *timer)
     }
     if (oldest != UINT64_MAX) {
         uint64_t left = oldest + age > now_ns ? oldest + age - now_ns : 0;
-        timer_set(local->worker->loop, timer, left > age / 16 ? left : age / 16 + 1);
+        timer_set(local->home->loop, timer, left > age / 16 ? left : age / 16 + 1);
     }
 }
 
@@ -342,15 +305,14 @@ void pool_local_kept(struct pool_local *local)
 {
     if (unlikely(!timer_is_set(&local->idle_timer))) {
         local->idle_timer.fn = idle_due;
-        timer_set(local->worker->loop, &local->idle_timer,
-                  local->plan->settings->keepalive_timeout);
+        timer_set(local->home->loop, &local->idle_timer, local->plan->settings->keepalive_timeout);
     }
 }
 
 static void servers_retire(struct pool_local *local, const struct pool_plan *old,
                            const struct pool_plan *plan)
 {
-    unsigned loop = local->worker->index;
+    unsigned loop = local->index;
     for (size_t i = 0; i < old->server_count; i++) {
         struct server *server = old->servers[i];
         bool kept = plan != NULL && pool_plan_server(plan, server->id) == server;
@@ -367,7 +329,7 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
 
 void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
 {
-    struct worker *worker = local->worker;
+    struct pool_home *home = local->home;
     struct pool_plan *old = local->plan;
 
     local->plan = plan;
@@ -377,15 +339,15 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     outcomes_adopt(local);
     if (plan == NULL) {
         struct balancer *gone = local->balancer;
-        timer_cancel(worker->loop, &local->idle_timer);
+        timer_cancel(home->loop, &local->idle_timer);
         local->balancer = NULL;
         local->candidates.count = local->reserve_count = local->held = 0;
-        balancer_unref(gone, worker);
+        balancer_unref(gone, home);
         queue_reconsider(local);
         return;
     }
     for (size_t i = 0; i < plan->server_count; i++) {
-        struct server_local *mine = &plan->servers[i]->locals[worker->index];
+        struct server_local *mine = &plan->servers[i]->locals[local->index];
         mine->adopted = true;
         mine->pool = local;
         if (mine->tls != plan->tls) {
@@ -396,15 +358,15 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         mine->idle_limit = (size_t)plan->settings->keepalive;
     }
     if (timer_is_set(&local->idle_timer)) {
-        timer_cancel(worker->loop, &local->idle_timer);
+        timer_cancel(home->loop, &local->idle_timer);
         idle_due(&local->idle_timer); /* keepalive_timeout may be another one */
     }
-    struct balancer *next = plan->balancers[worker->index];
+    struct balancer *next = plan->balancers[local->index];
     if (next != NULL) {
         struct balancer *last = local->balancer;
-        plan->balancers[worker->index] = NULL;
+        plan->balancers[local->index] = NULL;
         local->balancer = next;
-        balancer_unref(last, worker);
+        balancer_unref(last, home);
     }
     pool_local_refresh(local);
 }

@@ -14,28 +14,25 @@
 
 #include "base/list.h"
 #include "base/table.h"
-#include "module/context.h"
 #include "net/conn.h"
 #include "proxy/pool/queue.h"
 #include "proxy/pool/retry_budget.h"
 #include "proxy/pool/server.h"
-#include "proxy/stats.h"
+#include "proxy/plan/traffic.h"
 
 struct balancer;
-struct generation;
+struct etags;
 struct pool_plan;
-struct stream;
-struct use;
-struct worker;
 
 /* One loop's half. Thread: that loop. */
 struct pool_local {
     struct pool *pool;
-    struct worker *worker;
+    unsigned index;         /* of the loop */
+    struct pool_home *home; /* NULL: only checking */
     struct pool_plan *plan; /* current; NULL: the pool is not in this loop's generation */
-    _Atomic bool
-        stale; /* servers have changed since the candidates were built. Any thread sets it */
-    _Atomic bool hurry; /* an operator has changed one: no rest. Any thread sets it */
+    /* Servers have changed since the candidates were built; an operator has changed one: no rest. Any
+     * thread sets them. */
+    _Atomic bool stale, hurry;
     uint64_t rested_ns; /* not built anew before, unless the plan changes; see worker_refresh */
     struct balancer *balancer;
     struct weir_candidates candidates;
@@ -48,7 +45,7 @@ struct pool_local {
     uint32_t held;             /* servers that wait for their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */
     struct timer idle_timer;   /* set while there are idle connections */
-    struct list waiters;       /* struct waiter.own: streams of this loop in the pool's queue */
+    struct list waiters;       /* struct waiter.own: those of this loop in the pool's queue */
     struct list dirty_notes;   /* struct outcome_notes.dirty: what the next report tells */
     struct timer report_timer; /* set while there are some */
     struct task report_task;
@@ -67,27 +64,11 @@ struct pool {
     _Atomic bool panic;     /* too few servers are well (`panic`) */
     _Atomic bool panic_all; /* and so all are used, well or not */
     struct pool_queue queue;
-    _Atomic(struct etags *) weak_etags; /* NULL: no server has given one */
+    struct etags *_Atomic weak_etags; /* NULL: no server has given one */
 };
 
 struct pool *pool_new(struct weir_str name, unsigned loops);
 void pool_unref(struct pool **pool);
-
-/* ---- balancer instances: replaced on reload only when module or options changed ---- */
-
-struct balancer {
-    struct module_context context;
-    const struct weir_balancer *ops;
-    void *data;
-    struct generation *generation; /* referenced on this loop: conf and prepared are its */
-    const struct use *use;         /* of that generation */
-    uint32_t refs;                 /* pool_local and streams assigned by it */
-    bool failed;                   /* on_members failed: the host chooses */
-};
-
-/* NULL: its create failed. Loop. */
-struct balancer *balancer_new(struct pool_plan *plan, struct worker *worker);
-void balancer_unref(struct balancer *balancer, struct worker *worker);
 
 /* ---- one loop's pool ---- */
 
@@ -120,38 +101,5 @@ void pool_local_moved(struct server_local *mine);
 /* A connection to a server of the pool is idle from now on: it will be closed when it has been so for too
  * long. The server is adopted. */
 void pool_local_kept(struct pool_local *local);
-
-/* ---- choosing ---- */
-
-enum pick_result {
-    PICK_SERVER, /* *server has been acquired */
-    PICK_BUSY,   /* all that could serve are at their limits: queue */
-    PICK_NONE,   /* nobody is eligible */
-};
-
-/* Sticky first, then the balancer, then reserves; takes a place at the server (server_acquire) and gives it
- * to the stream (pool_assign). BUSY: `*only` is the server that the stream's session waits for; NULL: it
- * waits for any. The plan is set. */
-enum pick_result pool_pick(struct pool_local *local, struct stream *stream,
-                           struct server_local **server, struct server **only);
-
-/* What pool_pick would do, without taking a place: NULL: nobody is eligible now. `session` is the server that
- * stickiness names, whether it takes the session or not; NULL: it names none. The stream's loop. */
-struct server_local *pool_would_pick(struct pool_local *local, struct stream *stream,
-                                     struct server **session);
-
-/* How the server ranks for the stream, as the balancer says. false: it is no candidate, or the balancer has
- * no number for it. Changes nothing; pool_would_pick does move this loop's balancer on. The stream's loop. */
-bool pool_score(struct pool_local *local, struct stream *stream, const struct server *server,
-                struct weir_score *score);
-
-/* The server is given to the stream, its place is already taken; the balancer hears of it. */
-void pool_assign(struct pool_local *local, struct stream *stream, struct server_local *mine);
-
-/* Whether a session at the server may go on there. */
-bool pool_local_takes_session(const struct pool_local *local, const struct server *server);
-
-/* Whether the stream can hope for a server: one that it has not tried, busy or not. */
-bool pool_local_has_untried(const struct pool_local *local, const struct stream *stream);
 
 #endif

@@ -4,17 +4,19 @@
  */
 #include "proxy/pool/queue.h"
 
-#include "proxy/stream/stream.h"
+#include "proxy/generation.h"
+#include "proxy/pool/attempt.h"
+#include "proxy/pool/pick.h"
 
-static struct stream *stream_of_waiter(const struct list *link)
+static struct waiter *waiter_of(const struct list *link)
 {
-    return container_of(container_of(link, struct waiter, link), struct stream, wait);
+    return container_of(link, struct waiter, link);
 }
 
 /* No server has failed it: new arrivals have no right that it has not. */
-static bool is_fresh(const struct stream *stream)
+static bool is_fresh(const struct waiter *waiter)
 {
-    return stream->wait.only == NULL && stream->tried_count == 0;
+    return waiter->only == NULL && waiter->tried->count == 0;
 }
 
 /* ---- under the queue's lock ---- */
@@ -24,19 +26,17 @@ static void insert_by_ticket(struct list *list, struct waiter *waiter)
 {
     struct list *at = list->prev;
 
-    if (at != list && container_of(at, struct waiter, link)->ticket > waiter->ticket) {
+    if (at != list && waiter_of(at)->ticket > waiter->ticket) {
         at = list; /* it has waited before: it belongs to the oldest */
-        while (container_of(at->next, struct waiter, link)->ticket < waiter->ticket) {
+        while (waiter_of(at->next)->ticket < waiter->ticket) {
             at = at->next;
         }
     }
     list_insert_after(at, &waiter->link);
 }
 
-static void queue_insert(struct pool_queue *queue, struct stream *stream)
+static void queue_insert(struct pool_queue *queue, struct waiter *waiter)
 {
-    struct waiter *waiter = &stream->wait;
-
     waiter->ticket = waiter->ticket > 0 ? waiter->ticket : ++queue->tickets;
     waiter->state = WAIT_QUEUED;
     atomic_fetch_add(&queue->waiting, 1);
@@ -46,25 +46,23 @@ static void queue_insert(struct pool_queue *queue, struct stream *stream)
         return;
     }
     insert_by_ticket(&queue->any, waiter);
-    if (is_fresh(stream)) {
+    if (is_fresh(waiter)) {
         atomic_fetch_add(&queue->fresh, 1);
     }
 }
 
-static void queue_remove(struct pool_queue *queue, struct stream *stream)
+static void queue_remove(struct pool_queue *queue, struct waiter *waiter)
 {
-    struct waiter *waiter = &stream->wait;
-
     list_remove(&waiter->link);
     if (waiter->only != NULL) {
         atomic_fetch_sub(&waiter->only->waiting, 1);
-    } else if (is_fresh(stream)) {
+    } else if (is_fresh(waiter)) {
         atomic_fetch_sub(&queue->fresh, 1);
     }
     atomic_fetch_sub(&queue->waiting, 1);
 }
 
-/* The server may have streams that wait for any. */
+/* The server may have those that wait for any. */
 static bool takes_anybody(const struct pool_queue *queue, const struct server *server)
 {
     const struct pool *pool = container_of(queue, struct pool, queue);
@@ -73,49 +71,47 @@ static bool takes_anybody(const struct pool_queue *queue, const struct server *s
 }
 
 /* The oldest one that may have a place at the server; NULL: none. */
-static struct stream *queue_first(const struct pool_queue *queue, const struct server *server)
+static struct waiter *queue_first(const struct pool_queue *queue, const struct server *server)
 {
-    struct stream *first = NULL;
+    struct waiter *first = NULL;
 
     if (!list_empty(&server->waiters)) {
-        first = stream_of_waiter(server->waiters.next);
+        first = waiter_of(server->waiters.next);
     }
     if (!takes_anybody(queue, server)) {
         return first;
     }
     list_each(link, &queue->any)
     {
-        struct stream *stream = stream_of_waiter(link);
-        if (server->locals[stream->worker->index].adopted && !stream_tried(stream, server->id)) {
-            return first != NULL && first->wait.ticket < stream->wait.ticket ? first : stream;
+        struct waiter *waiter = waiter_of(link);
+        if (server->locals[waiter->local->index].adopted && !tried_has(waiter->tried, server->id)) {
+            return first != NULL && first->ticket < waiter->ticket ? first : waiter;
         }
     }
     return first;
 }
 
-/* The server's place is taken for the stream; its loop will hear of it. */
-static void queue_grant(struct pool_queue *queue, struct stream *stream, struct server *server)
+/* The server's place is taken for the waiter; its loop will hear of it. */
+static void queue_grant(struct pool_queue *queue, struct waiter *waiter, struct server *server)
 {
-    struct waiter *waiter = &stream->wait;
-    struct worker *worker = stream->worker;
-    struct grants *grants = &worker->grants;
+    struct pool_home *home = waiter->local->home;
 
-    queue_remove(queue, stream);
+    queue_remove(queue, waiter);
     waiter->state = WAIT_GRANTED;
     waiter->granted = server_ref(server);
-    pthread_mutex_lock(&grants->lock);
-    list_push_back(&grants->list, &waiter->link);
-    bool post = !grants->posted;
-    grants->posted = true;
-    pthread_mutex_unlock(&grants->lock);
+    pthread_mutex_lock(&home->grants_lock);
+    list_push_back(&home->grants, &waiter->link);
+    bool post = !home->grants_posted;
+    home->grants_posted = true;
+    pthread_mutex_unlock(&home->grants_lock);
     if (post) {
-        loop_post(worker->loop, &grants->message);
+        loop_post(home->loop, &home->grants_message);
     }
 }
 
 static void serve_locked(struct pool_queue *queue, struct server *server)
 {
-    struct stream *next = NULL;
+    struct waiter *next = NULL;
     while ((next = queue_first(queue, server)) != NULL && server_acquire(server)) {
         queue_grant(queue, next, server);
     }
@@ -136,9 +132,9 @@ static void serve_all_locked(struct pool_local *local)
     }
 }
 
-/* ---- for streams ---- */
+/* ---- for requests ---- */
 
-bool queue_join(struct pool_local *local, struct stream *stream, struct server *only)
+bool queue_join(struct pool_local *local, struct waiter *waiter, struct server *only)
 {
     struct pool_queue *queue = &local->pool->queue;
 
@@ -148,10 +144,11 @@ bool queue_join(struct pool_local *local, struct stream *stream, struct server *
         return false;
     }
     /* Behind another fresh one nothing can be free: who freed a place meanwhile has seen that one. */
-    bool alone = queue->fresh == 0 || stream->tried_count > 0 || local->unlimited > 0;
-    stream->wait.only = only != NULL ? server_ref(only) : NULL;
-    queue_insert(queue, stream);
-    list_push_back(&local->waiters, &stream->wait.own);
+    bool alone = queue->fresh == 0 || waiter->tried->count > 0 || local->unlimited > 0;
+    waiter->local = local;
+    waiter->only = only != NULL ? server_ref(only) : NULL;
+    queue_insert(queue, waiter);
+    list_push_back(&local->waiters, &waiter->own);
     if (only != NULL) {
         serve_locked(queue, only);
     } else if (alone) {
@@ -175,77 +172,76 @@ static struct server *waiter_end(struct waiter *waiter)
     return granted;
 }
 
-void queue_leave(struct stream *stream)
+void queue_leave(struct waiter *waiter)
 {
-    struct waiter *waiter = &stream->wait;
-    struct pool *pool = stream->pool->pool;
-    struct grants *grants = &stream->worker->grants;
-
     if (!queue_waits(waiter)) {
         return;
     }
-    pthread_mutex_lock(&pool->queue.lock);
+    struct pool_queue *queue = &waiter->local->pool->queue;
+    struct pool_home *home = waiter->local->home;
+    pthread_mutex_lock(&queue->lock);
     if (waiter->state == WAIT_QUEUED) {
-        queue_remove(&pool->queue, stream);
+        queue_remove(queue, waiter);
     } else {
-        pthread_mutex_lock(&grants->lock);
+        pthread_mutex_lock(&home->grants_lock);
         list_remove(&waiter->link);
-        pthread_mutex_unlock(&grants->lock);
+        pthread_mutex_unlock(&home->grants_lock);
     }
-    pthread_mutex_unlock(&pool->queue.lock);
+    pthread_mutex_unlock(&queue->lock);
     struct server *server = waiter_end(waiter);
     if (server != NULL) {
-        server_release(server);
-        queue_place_free(&pool->queue, server);
+        queue_release(queue, server);
         server_unref(&server);
     }
 }
 
-void queue_serve(struct pool_queue *queue, struct server *server)
+void queue_release(struct pool_queue *queue, struct server *server)
 {
-    pthread_mutex_lock(&queue->lock);
-    serve_locked(queue, server);
-    pthread_mutex_unlock(&queue->lock);
+    server_release(server);
+    if (unlikely(atomic_load(&queue->waiting) > 0)) {
+        pthread_mutex_lock(&queue->lock);
+        serve_locked(queue, server);
+        pthread_mutex_unlock(&queue->lock);
+    }
 }
 
-/* On the loop: places have been given to streams of its own. */
+/* On the loop: places have been given to waiters of its own. */
 static void grants_received(struct message *message)
 {
-    struct grants *grants = container_of(message, struct grants, message);
-    struct worker *worker = container_of(grants, struct worker, grants);
+    struct pool_home *home = container_of(message, struct pool_home, grants_message);
 
-    pthread_mutex_lock(&grants->lock);
-    grants->posted = false;
-    pthread_mutex_unlock(&grants->lock);
+    pthread_mutex_lock(&home->grants_lock);
+    home->grants_posted = false;
+    pthread_mutex_unlock(&home->grants_lock);
     for (;;) {
-        pthread_mutex_lock(&grants->lock);
-        struct list *link = list_pop_front(&grants->list);
-        pthread_mutex_unlock(&grants->lock);
+        pthread_mutex_lock(&home->grants_lock);
+        struct list *link = list_pop_front(&home->grants);
+        pthread_mutex_unlock(&home->grants_lock);
         if (link == NULL) {
             break;
         }
-        struct stream *stream = stream_of_waiter(link);
-        bool session = stream->wait.only != NULL;
-        struct server *server = waiter_end(&stream->wait);
-        stream_granted(stream, server, session);
+        struct waiter *waiter = waiter_of(link);
+        bool session = waiter->only != NULL;
+        struct server *server = waiter_end(waiter);
+        waiter->events->granted(waiter, server, session);
         server_unref(&server);
     }
-    batch_flush(&worker->batch);
+    batch_flush(home->batch);
 }
 
 /* ---- servers change ---- */
 
-/* Nobody will ever call it: its session's server takes no sessions any more, or there is no server left
+/* It will never be served: its session's server takes no sessions any more, or there is no server left
  * that it has not tried. */
-static bool is_hopeless(const struct pool_local *local, const struct stream *stream)
+static bool is_hopeless(const struct pool_local *local, const struct waiter *waiter)
 {
-    const struct server *only = stream->wait.only;
+    const struct server *only = waiter->only;
 
     if (only != NULL) {
         return pool_plan_server(local->plan, only->id) != only ||
                !pool_local_takes_session(local, only);
     }
-    return !pool_local_has_untried(local, stream);
+    return !pool_local_has_untried(local, waiter->tried);
 }
 
 void queue_reconsider(struct pool_local *local)
@@ -263,9 +259,8 @@ void queue_reconsider(struct pool_local *local)
     }
     list_each(own, &local->waiters)
     {
-        struct stream *stream = container_of(own, struct stream, wait.own);
-        if (stream->wait.state == WAIT_QUEUED &&
-            (local->plan == NULL || is_hopeless(local, stream))) {
+        struct waiter *waiter = container_of(own, struct waiter, own);
+        if (waiter->state == WAIT_QUEUED && (local->plan == NULL || is_hopeless(local, waiter))) {
             list_remove(own);
             list_push_back(&hopeless, own);
         }
@@ -273,7 +268,9 @@ void queue_reconsider(struct pool_local *local)
     pthread_mutex_unlock(&queue->lock);
     struct list *own = NULL;
     while ((own = list_pop_front(&hopeless)) != NULL) {
-        stream_reassign(container_of(own, struct stream, wait.own));
+        struct waiter *waiter = container_of(own, struct waiter, own);
+        queue_leave(waiter);
+        waiter->events->hopeless(waiter);
     }
 }
 
@@ -291,14 +288,15 @@ void pool_queue_end(struct pool_queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
-void grants_init(struct grants *grants)
+void pool_home_init(struct pool_home *home, struct loop *loop, unsigned index, struct batch *batch)
 {
-    pthread_mutex_init(&grants->lock, NULL);
-    list_init(&grants->list);
-    grants->message.fn = grants_received;
+    *home = (struct pool_home){.loop = loop, .index = index, .batch = batch};
+    pthread_mutex_init(&home->grants_lock, NULL);
+    list_init(&home->grants);
+    home->grants_message.fn = grants_received;
 }
 
-void grants_end(struct grants *grants)
+void pool_home_end(struct pool_home *home)
 {
-    pthread_mutex_destroy(&grants->lock);
+    pthread_mutex_destroy(&home->grants_lock);
 }

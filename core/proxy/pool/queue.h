@@ -2,12 +2,12 @@
 /*
  * Waiting for a place at a server: one queue a pool, over all loops, first come first served.
  *
- * A stream waits for any server, or, where its session is at one, for that one. Who frees a place gives it
- * to the stream that has waited longest of those that may have it, on whatever loop that is: the place is
+ * A request waits for any server, or, where its session is at one, for that one. Who frees a place gives it
+ * to the one that has waited longest of those that may have it, on whatever loop that is: the place is
  * taken in its name, and a message tells its loop. So nobody starves, and an arrival takes no place while
  * somebody waits for it.
  *
- * No wake-up is lost: who frees a place gives it back first and looks for waiting streams then; who waits
+ * No wake-up is lost: who frees a place gives it back first and looks for waiters then; who waits
  * says so first and looks for free places then; both in sequentially consistent order, so one sees the
  * other. As long as nobody waits, all this costs a release one load.
  *
@@ -19,16 +19,18 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "http/batch.h"
 #include "net/loop.h"
 
 struct pool_local;
 struct server;
-struct stream;
+struct tried;
+struct waiter;
 
 /* Who waits at a pool. */
 struct pool_queue {
-    pthread_mutex_t
-        lock; /* of the lists, those of the pool's servers too, and of their waiters' state */
+    /* Of the lists, those of the pool's servers too, and of their waiters' state. */
+    pthread_mutex_t lock;
     struct list any;          /* struct waiter.link: for any server; the oldest first */
     uint64_t tickets;         /* given out */
     _Atomic uint32_t waiting; /* all that wait, for any server or for one */
@@ -37,10 +39,23 @@ struct pool_queue {
 
 enum wait_state { WAIT_NONE, WAIT_QUEUED, WAIT_GRANTED };
 
-/* A stream's part in it. The stream's own thread, but what the queue's lock guards. */
+/* What a waiter's owner hears, on its loop. It does not wait any more then. */
+struct waiter_events {
+    /* A place at the server is taken for it, and is the owner's to give back (queue_release). `session`: it
+     * waited for just this server. */
+    void (*granted)(struct waiter *waiter, struct server *server, bool session);
+    /* What it waited for will not come. */
+    void (*hopeless)(struct waiter *waiter);
+};
+
+/* A request that waits. Its own thread, but what the queue's lock guards. Zeroed; `events` and `tried` are
+ * the owner's to set. */
 struct waiter {
-    struct list link;       /* in pool_queue.any, server.waiters, or its loop's grants */
-    struct list own;        /* in pool_local.waiters */
+    const struct waiter_events *events;
+    const struct tried *tried; /* does not change while it waits */
+    struct pool_local *local;  /* where it waits, or has waited */
+    struct list link;          /* in pool_queue.any, server.waiters, or its loop's grants */
+    struct list own;           /* in pool_local.waiters */
     uint64_t ticket;        /* its place in the order, which it keeps; 0: it has not waited yet */
     struct server *only;    /* referenced; the session's; NULL: any */
     struct server *granted; /* referenced; a place there is taken for it */
@@ -48,44 +63,41 @@ struct waiter {
     _Atomic uint8_t state;
 };
 
-/* A loop's waiters that have been given a place by somebody else. */
-struct grants {
-    pthread_mutex_t lock; /* inside a queue's lock */
-    struct list list;     /* struct waiter.link */
-    struct message message;
-    bool posted;
+/* A loop, as pools see it; its worker embeds one. */
+struct pool_home {
+    struct loop *loop;
+    unsigned index;
+    struct batch *batch; /* flushed after callbacks that came by message */
+    /* Waiters of this loop that have been given a place by somebody else. */
+    pthread_mutex_t grants_lock; /* inside a queue's lock */
+    struct list grants;          /* struct waiter.link */
+    struct message grants_message;
+    bool grants_posted;
 };
 
 void pool_queue_init(struct pool_queue *queue);
 void pool_queue_end(struct pool_queue *queue);
-void grants_init(struct grants *grants);
-void grants_end(struct grants *grants);
+void pool_home_init(struct pool_home *home, struct loop *loop, unsigned index, struct batch *batch);
+void pool_home_end(struct pool_home *home);
 
-/* Puts the stream at the end, or where it stood when it has waited before. `only`: the server that it must have; NULL: any. false: the queue is full. */
-bool queue_join(struct pool_local *local, struct stream *stream, struct server *only);
+/* Puts the waiter at the end, or where it stood when it has waited before. `only`: the server that it must
+ * have; NULL: any. The pool's plan is set. false: the queue is full. */
+bool queue_join(struct pool_local *local, struct waiter *waiter, struct server *only);
 
-/* Takes the stream out, wherever it is; a place that it had been given goes to the next one. Nothing when
+/* Takes the waiter out, wherever it is; a place that it had been given goes to the next one. Nothing when
  * it does not wait. */
-void queue_leave(struct stream *stream);
+void queue_leave(struct waiter *waiter);
 
 static inline bool queue_waits(const struct waiter *waiter)
 {
     return atomic_load_explicit(&waiter->state, memory_order_relaxed) != WAIT_NONE;
 }
 
-/* There may be room at the server: gives it to those that wait for it. Any loop. */
-void queue_serve(struct pool_queue *queue, struct server *server);
-
-/* A place at the server has been given back. */
-static inline void queue_place_free(struct pool_queue *queue, struct server *server)
-{
-    if (unlikely(atomic_load(&queue->waiting) > 0)) {
-        queue_serve(queue, server);
-    }
-}
+/* Gives a place at the server back: who waits for it gets it. Any loop. */
+void queue_release(struct pool_queue *queue, struct server *server);
 
 /* Servers have come, gone or changed: who can have a place gets it; those of this loop that wait for what
- * will not come are assigned anew. */
+ * will not come hear that it is hopeless. */
 void queue_reconsider(struct pool_local *local);
 
 #endif

@@ -21,7 +21,7 @@
 #include "base/table.h"
 #include "net/address.h"
 #include "proxy/pool/sessions.h"
-#include "proxy/stats.h"
+#include "proxy/plan/traffic.h"
 
 struct outcome_notes;
 struct pool_local;

@@ -3,14 +3,14 @@
 core_libcore_a_SOURCES += \
     core/proxy/stream/chain.c \
     core/proxy/stream/chain.h \
-    core/proxy/stream/etags.c \
-    core/proxy/stream/etags.h \
     core/proxy/stream/forwarding.c \
     core/proxy/stream/forwarding.h \
     core/proxy/stream/sdk_request.c \
     core/proxy/stream/stream.c \
     core/proxy/stream/stream.h \
     core/proxy/stream/stream_connect.c \
+    core/proxy/stream/stream_etags.c \
+    core/proxy/stream/stream_etags.h \
     core/proxy/stream/stream_filter.c \
     core/proxy/stream/stream_filter.h \
     core/proxy/stream/stream_log.c \

@@ -192,7 +192,7 @@ static size_t request_remove_header(struct weir_request *req, struct weir_str na
 
 static void request_session(struct weir_request *req, uint64_t session)
 {
-    stream_of_request(req)->session = session;
+    stream_of_request(req)->attempt.session = session;
 }
 
 static enum weir_status request_set_path(struct weir_request *req, struct weir_str path)

@@ -3,7 +3,7 @@
  * The client's half of streams: a request comes, is filtered and routed, its body passes; the client may
  * go away. See stream.h.
  */
-#include "proxy/stream/etags.h"
+#include "proxy/stream/stream_etags.h"
 #include "proxy/stream/forwarding.h"
 #include "proxy/stream/stream.h"
 
@@ -79,6 +79,8 @@ static struct exchange *down_open(struct down *down)
     stream->deadline.fn = stream_deadline;
     stream->start_ns = loop_now_ns(worker->loop);
     stream->outcome = WEIR_OUTCOME_SUCCESS;
+    stream->wait.events = &stream_waiter_events;
+    stream->wait.tried = &stream->attempt.tried;
     arena_init(&stream->exchange.arena, &worker->loop->blocks, STREAM_ARENA_LIMIT);
     stream->exchange.down = down;
     list_push_back(&worker->streams, &stream->worker_link);
@@ -195,6 +197,7 @@ static bool stream_route(struct stream *stream)
         return false;
     }
     stream->pool = &generation->pools[result.pool];
+    attempt_begin(&stream->attempt, &stream->request_handle, stream->pool->sticky);
     return true;
 }
 
@@ -457,9 +460,7 @@ static void down_close(struct exchange *exchange, bool complete)
     timer_cancel(worker->loop, &stream->deadline);
     list_remove(&stream->worker_link);
     arena_reset(&exchange->arena);
-    if (stream->server_generation != NULL) {
-        generation_unref(stream->server_generation, worker);
-    }
+    attempt_forget(&worker->pool_home, &stream->attempt);
     generation_unref(stream->generation, worker);
     stream->magic = 0;
     loop_free_later(worker->loop, &stream->freed, stream_free);

@@ -15,6 +15,7 @@
 #include "http/h1_up.h"
 #include "http/h1_write.h"
 #include "proxy/downstream/downstream.h"
+#include "proxy/pool/attempt.h"
 #include "proxy/pool/pool.h"
 #include "proxy/worker.h"
 
@@ -22,9 +23,6 @@
 #define STREAM_EXTRAS 8
 
 #define STREAM_MAGIC 0x5354524du
-
-/* Servers that one request may be tried on. */
-#define STREAM_TRIES_MAX 12
 
 /* A request body up to this size is kept until the response begins, so that the request can be sent again
  * whole. */
@@ -60,9 +58,6 @@ struct stream {
     uint8_t reason;  /* enum reason */
     uint8_t outcome; /* enum weir_outcome */
     bool up_paused, down_paused;
-    bool sticky_asked;    /* lookup has run */
-    bool told_balancer;   /* on_assign has run; on_complete is owed */
-    bool sticky_known;    /* the server is the one that sticky named */
     bool response_open;   /* on_response hooks run: response fields may change */
     bool response_failed; /* one of them could not make what it should */
     bool bare;            /* no hook sees the answer, since one has failed on the response before */
@@ -84,23 +79,13 @@ struct stream {
     struct route *route;
     struct list worker_link;
     struct waiter wait; /* for a place at a server */
+    struct attempt attempt;
     struct timer timer;
     struct timer deadline; /* request_timeout */
     struct freed freed;
 
-    /* assignment */
-    struct server_local *server;          /* NULL: none; a place is held while set */
-    struct generation *server_generation; /* referenced from assignment on: names stay valid */
-    struct balancer *balancer;            /* referenced while `server` is set */
-    struct pending *connecting;           /* upstream connection on its way */
-    weir_server_id tried[STREAM_TRIES_MAX];
-    uint8_t tried_count;
-    uint8_t retries;
-    weir_server_id sticky_id;
-    uint64_t session;            /* what the sticky module calls it; 0: nothing */
-    weir_server_id served_by;    /* the last one assigned */
-    struct server_local *served; /* the same; as long as server_generation is held */
-    struct weir_str server_name, server_url;
+    struct pending *connecting;              /* upstream connection on its way */
+    struct weir_str server_name, server_url; /* as long as the attempt's generation is held */
 
     /* bodies */
     char *replay; /* request body so far; NULL: not kept */
@@ -121,8 +106,7 @@ struct stream {
     uint8_t extra_count;
 
     /* times, monotonic ns */
-    uint64_t start_ns, assigned_ns, queued_ns, connect_start_ns, last_progress_ns;
-    uint64_t queue_total_ns, connect_total_ns, first_byte_ns;
+    uint64_t start_ns, last_progress_ns;
     uint64_t start_wall_ms;
     struct weir_str detail;       /* why a message was refused: a fixed word; empty: see reason */
     struct etag_list *asked_weak; /* of the request; see etags.h */
@@ -133,17 +117,6 @@ struct stream {
     struct instance *filtering;           /* whose on_response runs */
     struct chain *chain;                  /* of those that transform the body; NULL: none does */
 };
-
-/* The request has been at the server already, in vain. */
-static inline bool stream_tried(const struct stream *stream, weir_server_id id)
-{
-    for (unsigned i = 0; i < stream->tried_count; i++) {
-        if (stream->tried[i] == id) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static inline struct stream *stream_of(struct exchange *exchange)
 {
@@ -169,10 +142,7 @@ extern const struct up_events stream_up_events;
 extern const struct h1_up_owner stream_client_owner;
 /* Chooses a server and gets a connection to it, or queues, or answers 503. */
 void stream_assign(struct stream *stream);
-/* It has waited, and a place at the server is taken for it. `session`: it waited for just this server. */
-void stream_granted(struct stream *stream, struct server *server, bool session);
-/* What it waits for will not come: chooses anew, or answers. */
-void stream_reassign(struct stream *stream);
+extern const struct waiter_events stream_waiter_events;
 /* Lets go of server, connection, queue place and timer; tells the balancer how it went. */
 void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
 /* The attempt has failed before a response began: tries another server, or answers. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proxy/pool/pick.h"
 #include "proxy/upstream/pinned.h"
 #include "proxy/stream/stream_up.h"
 
@@ -36,7 +37,7 @@ static bool stream_send_head(struct stream *stream)
     bool named = head->authority.len > 0;
 
     if (!named) {
-        head->authority = str_from(stream->server->server->authority);
+        head->authority = str_from(stream->attempt.server->server->authority);
     }
     bool sent = up->ops->head(up, stream->extras, stream->extra_count);
     if (!named) {
@@ -133,7 +134,7 @@ static void pending_opened(struct conn *conn, bool ok)
     struct batch *batch = &pending->worker->batch;
 
     ASSERT(stream != NULL);
-    uint64_t took_ns = loop_now_ns(conn->loop) - stream->connect_start_ns;
+    uint64_t took_ns = loop_now_ns(conn->loop) - stream->attempt.connect_start_ns;
     if (!ok) {
         enum conn_error error = (enum conn_error)conn->error;
         pending_close(pending);
@@ -146,7 +147,7 @@ static void pending_opened(struct conn *conn, bool ok)
         return;
     }
     stream->connecting = NULL;
-    stream->connect_total_ns += took_ns;
+    stream->attempt.connect_total_ns += took_ns;
     histogram_add(&pending->server->traffic.connect, took_ns);
     stat_add(&pending->server->traffic.connections, 1);
     struct h1_up *client =
@@ -237,7 +238,7 @@ static void stream_connect(struct stream *stream, struct server_local *mine)
     pending->worker = stream->worker;
     stream->connecting = pending;
     stream->phase = PHASE_CONNECTING;
-    stream->connect_start_ns = loop_now_ns(stream_loop(stream));
+    stream->attempt.connect_start_ns = loop_now_ns(stream_loop(stream));
     stream_set_timer(stream, stream->pool->settings->connect_timeout);
 }
 
@@ -248,7 +249,7 @@ static void stream_go(struct stream *stream, struct server_local *mine)
     bool probe = !method_is_idempotent(stream->exchange.request.method);
     struct h1_up *client = NULL;
 
-    stream->assigned_ns = loop_now_ns(stream_loop(stream));
+    stream->attempt.assigned_ns = loop_now_ns(stream_loop(stream));
     stream->server_name = str_from(mine->server->name);
     stream->server_url = mine->server->url.text;
     if (unlikely(mine->moves != mine->server->moves)) {
@@ -256,7 +257,7 @@ static void stream_go(struct stream *stream, struct server_local *mine)
     }
     while (!stream->want_new &&
            (client = pinned_take_idle(settings, mine, stream->client)) != NULL) {
-        if (stream->assigned_ns - client->idle_since_ns >= settings->keepalive_timeout) {
+        if (stream->attempt.assigned_ns - client->idle_since_ns >= settings->keepalive_timeout) {
             h1_up_close(client); /* its time is over, and it waits for the timer's next look */
         } else if (h1_up_use(client, &stream->exchange, probe)) {
             stream_send(stream, client);
@@ -273,7 +274,7 @@ static void stream_wait(struct stream *stream, struct server *only)
     struct pool_local *local = stream_pool(stream);
     uint64_t patience_ns = stream->pool->settings->queue_timeout;
 
-    if (patience_ns == 0 || !queue_join(local, stream, only)) {
+    if (patience_ns == 0 || !queue_join(local, &stream->wait, only)) {
         stream_break(stream, 503, REASON_QUEUE_FULL);
         return;
     }
@@ -282,24 +283,24 @@ static void stream_wait(struct stream *stream, struct server *only)
         stream->exchange.down->ops->pause(stream->exchange.down);
     }
     stream->phase = PHASE_QUEUED;
-    stream->queued_ns = loop_now_ns(stream_loop(stream));
+    stream->attempt.queued_ns = loop_now_ns(stream_loop(stream));
     /* What it has waited already counts: it may be here again since servers have come or gone. */
-    stream_set_timer(
-        stream, stream->queue_total_ns < patience_ns ? patience_ns - stream->queue_total_ns : 1);
+    stream_set_timer(stream, stream->attempt.queue_total_ns < patience_ns
+                                 ? patience_ns - stream->attempt.queue_total_ns
+                                 : 1);
 }
 
 void stream_assign(struct stream *stream)
 {
-    struct server_local *mine = NULL;
     struct server *only = NULL;
     struct pool_local *local = stream_pool(stream);
     enum pick_result result = PICK_NONE; /* the pool is gone from the running configuration */
 
     if (likely(local->plan != NULL)) {
-        result = pool_pick(local, stream, &mine, &only);
+        result = pool_pick(local, &stream->attempt, &only);
     }
     switch (result) {
-    case PICK_SERVER: stream_go(stream, mine); break;
+    case PICK_SERVER: stream_go(stream, stream->attempt.server); break;
     case PICK_BUSY: stream_wait(stream, only); break;
     case PICK_NONE: {
         enum reason reason =
@@ -314,35 +315,40 @@ void stream_assign(struct stream *stream)
 static void stream_waited(struct stream *stream)
 {
     timer_cancel(stream_loop(stream), &stream->timer);
-    stream->queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->queued_ns;
+    stream->attempt.queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->attempt.queued_ns;
 }
 
-void stream_granted(struct stream *stream, struct server *server, bool session)
+static void stream_granted(struct waiter *waiter, struct server *server, bool session)
 {
+    struct stream *stream = container_of(waiter, struct stream, wait);
     struct pool_local *local = stream_pool(stream);
     bool known = local->plan != NULL && pool_plan_server(local->plan, server->id) == server;
 
     stream_waited(stream);
     if (!stream->exchange.down->ops->look(
             stream->exchange.down)) { /* nobody waits for the answer */
-        server_release(server);
-        queue_place_free(&stream->pool->pool->queue, server);
+        queue_release(&local->pool->queue, server);
         return;
     }
     if (!known) { /* it has left, or not yet come, in this loop's generation */
-        server_release(server);
-        queue_place_free(&stream->pool->pool->queue, server);
+        queue_release(&local->pool->queue, server);
         stream_assign(stream);
         return;
     }
-    stream->sticky_known = session;
-    pool_assign(local, stream, &server->locals[stream->worker->index]);
-    stream_go(stream, stream->server);
+    stream->attempt.sticky_known = session;
+    pool_assign(local, &stream->attempt, &server->locals[local->index]);
+    stream_go(stream, stream->attempt.server);
 }
 
-void stream_reassign(struct stream *stream)
+static void stream_hopeless(struct waiter *waiter)
 {
+    struct stream *stream = container_of(waiter, struct stream, wait);
+
     stream_waited(stream);
-    queue_leave(stream);
     stream_assign(stream);
 }
+
+const struct waiter_events stream_waiter_events = {
+    .granted = stream_granted,
+    .hopeless = stream_hopeless,
+};

@@ -6,8 +6,8 @@
 #include "proxy/stream/stream_filter.h"
 
 #include "base/log.h"
-#include "proxy/stream/etags.h"
 #include "proxy/stream/forwarding.h"
+#include "proxy/stream/stream_etags.h"
 
 bool stream_run_filters(struct stream *stream, const struct use_list *filters)
 {
@@ -106,7 +106,8 @@ static void run_sticky(struct stream *stream)
 
     if (ops->on_response != NULL) {
         ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
-                         &stream->response_handle, stream->served_by, stream->sticky_known);
+                         &stream->response_handle, stream->attempt.served_by,
+                         stream->attempt.sticky_known);
     }
     if (unlikely(stream->response_failed)) {
         stream->detail = str_from(use->module->name);
@@ -145,8 +146,8 @@ bool stream_prepare_response(struct stream *stream)
     if (of_server && stream->pool->sticky != NULL) {
         run_sticky(stream);
     }
-    if (of_server && stream->session != 0) {
-        sessions_note(&stream->server->sessions, stream->session,
+    if (of_server && stream->attempt.session != 0) {
+        sessions_note(&stream->attempt.server->sessions, stream->attempt.session,
                       loop_now_ns(stream->worker->loop));
     }
     filter_response(stream);

@@ -21,9 +21,9 @@ static void count(struct stream *stream, struct traffic *traffic, uint64_t total
 
 static void server_bytes(struct stream *stream)
 {
-    if (stream->served != NULL) {
-        stat_add(&stream->served->traffic.bytes_in, stream->exchange.request_bytes);
-        stat_add(&stream->served->traffic.bytes_out, stream->exchange.response_bytes);
+    if (stream->attempt.served != NULL) {
+        stat_add(&stream->attempt.served->traffic.bytes_in, stream->exchange.request_bytes);
+        stat_add(&stream->attempt.served->traffic.bytes_out, stream->exchange.response_bytes);
     }
 }
 
@@ -45,11 +45,11 @@ void stream_record(struct stream *stream, bool complete)
     if (stream->pool != NULL) {
         struct traffic *traffic = &stream->pool->pool->locals[loop].traffic;
         count(stream, traffic, total_ns);
-        if (stream->first_byte_ns > 0) {
-            histogram_add(&traffic->first_byte, stream->first_byte_ns);
+        if (stream->attempt.first_byte_ns > 0) {
+            histogram_add(&traffic->first_byte, stream->attempt.first_byte_ns);
         }
-        if (stream->connect_total_ns > 0) {
-            histogram_add(&traffic->connect, stream->connect_total_ns);
+        if (stream->attempt.connect_total_ns > 0) {
+            histogram_add(&traffic->connect, stream->attempt.connect_total_ns);
         }
         server_bytes(stream);
     }
@@ -64,10 +64,10 @@ void stream_record(struct stream *stream, bool complete)
         .body_bytes = exchange->response_body_bytes,
         .start_wall_ms = stream->start_wall_ms,
         .total_ns = total_ns,
-        .queue_ns = stream->queue_total_ns,
-        .connect_ns = stream->connect_total_ns,
-        .first_byte_ns = stream->first_byte_ns,
-        .retries = stream->retries,
+        .queue_ns = stream->attempt.queue_total_ns,
+        .connect_ns = stream->attempt.connect_total_ns,
+        .first_byte_ns = stream->attempt.first_byte_ns,
+        .retries = stream->attempt.retries,
         .outcome = (enum weir_outcome)stream->outcome,
         .reason = reason_word(stream->reason),
         .detail = stream->detail,

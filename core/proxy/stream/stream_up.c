@@ -8,57 +8,10 @@
 
 #include "base/log.h"
 #include "proxy/upstream/pinned.h"
-#include "proxy/pool/outcomes.h"
+#include "proxy/pool/pick.h"
 #include "proxy/stream/stream_filter.h"
 
 /* ---- leaving a server ---- */
-
-static void server_count(struct stream *stream, enum weir_outcome outcome, uint64_t total_ns)
-{
-    struct traffic *traffic = &stream->server->traffic;
-    unsigned status = stream->phase >= PHASE_RESPONSE ? stream->exchange.response.status : 0;
-
-    stat_add(&traffic->requests, 1);
-    stat_add(&traffic->status[status / 100 < 6 ? status / 100 : 0], 1);
-    histogram_add(&traffic->total, total_ns);
-    if (stream->first_byte_ns > 0) {
-        histogram_add(&traffic->first_byte, stream->first_byte_ns);
-    }
-    if (outcome != WEIR_OUTCOME_SUCCESS && outcome != WEIR_OUTCOME_ERROR) {
-        stat_add(
-            &traffic->errors[stream->attempt_reason != 0 ? stream->attempt_reason : stream->reason],
-            1);
-    }
-    if (outcome != WEIR_OUTCOME_CANCELED) {
-        uint32_t us = (uint32_t)(total_ns / 1000 < UINT32_MAX ? total_ns / 1000 : UINT32_MAX);
-        uint32_t old = stream->server->latency_us;
-        /* An eighth of the difference: about the last ten requests weigh. */
-        stream->server->latency_us = old == 0 ? us : old - old / 8 + us / 8;
-    }
-}
-
-static void balancer_tell(struct stream *stream, enum weir_outcome outcome, uint64_t total_ns)
-{
-    struct balancer *balancer = stream->balancer;
-    /* Else it knows others by these numbers, or nobody. */
-    bool current = stream_pool(stream)->balancer == balancer && !balancer->failed;
-
-    if (stream->told_balancer && balancer->ops->on_complete != NULL) {
-        struct weir_feedback feedback = {
-            .size = sizeof(feedback),
-            .index = current ? stream->server->candidate : WEIR_PICK_NONE,
-            .id = stream->server->server->id,
-            .outcome = outcome,
-            .status = stream->phase >= PHASE_RESPONSE ? stream->exchange.response.status : 0,
-            .first_byte_ns = stream->first_byte_ns,
-            .total_ns = total_ns,
-        };
-        balancer->ops->on_complete(&balancer->context.base, balancer->data, &feedback);
-    }
-    stream->told_balancer = false;
-    stream->balancer = NULL;
-    balancer_unref(balancer, stream->worker);
-}
 
 void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
 {
@@ -66,32 +19,28 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
 
     timer_cancel(stream_loop(stream), &stream->timer);
     if (queue_waits(&stream->wait)) {
-        stream->queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->queued_ns;
-        queue_leave(stream);
+        stream->attempt.queue_total_ns +=
+            loop_now_ns(stream_loop(stream)) - stream->attempt.queued_ns;
+        queue_leave(&stream->wait);
     }
     if (stream->connecting != NULL) {
         stream_give_up_connecting(stream);
     }
     if (exchange->up != NULL) {
-        server_local_keep_session(stream->server, ((struct h1_up *)exchange->up)->conn);
+        server_local_keep_session(stream->attempt.server, ((struct h1_up *)exchange->up)->conn);
         exchange->up->ops->release(exchange->up);
     }
-    if (stream->server != NULL) {
-        uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->assigned_ns;
-        struct server *server = stream->server->server;
-        if (unlikely(stream->blameless)) {
-            stream->blameless = false;
-            outcome = WEIR_OUTCOME_CANCELED;
-        } else {
-            server_count(stream, outcome, total_ns);
-        }
-        if (unlikely(stream->server->notes != NULL)) {
-            outcomes_note(stream_pool(stream), stream->server, outcome);
-        }
-        balancer_tell(stream, outcome, total_ns);
-        stream->server = NULL;
-        server_release(server);
-        queue_place_free(&stream->pool->pool->queue, server);
+    if (stream->attempt.server != NULL) {
+        const struct attempt_end end = {
+            .outcome = outcome,
+            .reason =
+                stream->attempt_reason != REASON_NONE ? stream->attempt_reason : stream->reason,
+            .status = stream->phase >= PHASE_RESPONSE ? exchange->response.status : 0,
+            .now_ns = loop_now_ns(stream_loop(stream)),
+            .blameless = stream->blameless,
+        };
+        stream->blameless = false;
+        pool_leave(stream_pool(stream), &stream->attempt, &end);
     }
 }
 
@@ -127,9 +76,9 @@ static bool stream_may_retry(struct stream *stream, bool nothing_sent)
     if (!nothing_sent && !method_is_idempotent(stream->exchange.request.method)) {
         return false;
     }
-    return stream->retries < settings->retries && stream->tried_count < STREAM_TRIES_MAX &&
+    return stream->attempt.retries < settings->retries && !tried_is_full(&stream->attempt.tried) &&
            stream_pool(stream)->plan != NULL &&
-           pool_local_has_untried(stream_pool(stream), stream) &&
+           pool_local_has_untried(stream_pool(stream), &stream->attempt.tried) &&
            retry_budget_take(&stream_pool(stream)->retries, loop_now_ns(stream_loop(stream)),
                              settings->retry_budget, stream_pool(stream)->pool->loops - 1);
 }
@@ -141,7 +90,7 @@ static void stream_again(struct stream *stream)
         stream->exchange.down->ops->pause(stream->exchange.down);
     }
     stream->up_paused = false;
-    stream->first_byte_ns = 0;
+    stream->attempt.first_byte_ns = 0;
     stream->attempt_reason = REASON_NONE;
     stream->detail = (struct weir_str){NULL, 0};
     stream_assign(stream);
@@ -152,9 +101,7 @@ static void stream_note_try(struct stream *stream, enum reason reason)
 {
     stream->attempt_reason = reason;
     stream->last_failure = reason;
-    if (stream->tried_count < STREAM_TRIES_MAX) {
-        stream->tried[stream->tried_count++] = stream->served_by;
-    }
+    tried_add(&stream->attempt.tried, stream->attempt.served_by);
 }
 
 void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
@@ -163,7 +110,7 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
     stream_note_try(stream, reason);
     stream_leave_server(stream, outcome);
     if (stream_may_retry(stream, nothing_sent)) {
-        stream->retries++;
+        stream->attempt.retries++;
         stat_add(&stream_pool(stream)->traffic.retries, 1);
         stream_again(stream);
         return;
@@ -175,7 +122,7 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
 void stream_cannot_connect(struct stream *stream, enum conn_error error)
 {
     static struct log_limit limit;
-    const struct server *server = stream->server->server;
+    const struct server *server = stream->attempt.server->server;
 
     log_limited(&limit, WEIR_LOG_ERROR, server->pool_name, "cannot connect to server %s/%s: %s%s",
                 server->pool_name, server->name, conn_error_word(error), conn_error_advice(error));
@@ -184,8 +131,8 @@ void stream_cannot_connect(struct stream *stream, enum conn_error error)
     stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
     /* Ports are taken by address, and there may be idle connections. */
     if (error == CONN_NO_PORT && !stream->exchange.response_begun && stream_body_whole(stream) &&
-        stream->tried_count < STREAM_TRIES_MAX && stream_pool(stream)->plan != NULL &&
-        pool_local_has_untried(stream_pool(stream), stream)) {
+        !tried_is_full(&stream->attempt.tried) && stream_pool(stream)->plan != NULL &&
+        pool_local_has_untried(stream_pool(stream), &stream->attempt.tried)) {
         stream_again(stream);
         return;
     }
@@ -235,9 +182,9 @@ static void up_response(struct exchange *exchange)
 
     stream_progress(stream);
     stream->phase = PHASE_RESPONSE;
-    stream->first_byte_ns = stream->last_progress_ns - stream->assigned_ns;
-    if (stream->first_byte_ns == 0) {
-        stream->first_byte_ns = 1; /* the same turn: it came all the same */
+    stream->attempt.first_byte_ns = stream->last_progress_ns - stream->attempt.assigned_ns;
+    if (stream->attempt.first_byte_ns == 0) {
+        stream->attempt.first_byte_ns = 1; /* the same turn: it came all the same */
     }
     stream_set_timer(stream, stream->pool->settings->idle_timeout);
     if (!stream_prepare_response(stream)) {

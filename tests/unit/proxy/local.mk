@@ -8,9 +8,10 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool/pool_stage.h \
     tests/unit/proxy/downstream/test_address_count.c \
     tests/unit/proxy/stream/test_chain.c \
-    tests/unit/proxy/stream/test_etags.c \
+    tests/unit/proxy/pool/test_etags.c \
     tests/unit/proxy/pool/test_pick.c \
     tests/unit/proxy/pool/test_retry_budget.c \
     tests/unit/proxy/pool/test_server.c \
     tests/unit/proxy/pool/test_sessions.c \
-    tests/unit/proxy/test_stats.c
+    tests/unit/proxy/plan/test_traffic.c \
+    tests/unit/proxy/stream/test_waiting.c

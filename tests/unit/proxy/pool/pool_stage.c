@@ -95,7 +95,7 @@ void stage_begin(struct stage *stage)
     memset(stage, 0, sizeof(*stage));
     stage->worker.loop = loop_new(0);
     stage->worker.loop->owner = &stage->worker;
-    grants_init(&stage->worker.grants);
+    pool_home_init(&stage->worker.pool_home, stage->worker.loop, 0, &stage->worker.batch);
     stage->generation.runtime = &stage->runtime;
     stage->generation.locals = &stage->generation_local;
     stage->generation_local.refs = 1000; /* it never ends */
@@ -103,7 +103,7 @@ void stage_begin(struct stage *stage)
     stage->settings.keepalive = 4;
     stage->pool = pool_new(STR("pool"), 1);
     stage->local = &stage->pool->locals[0];
-    stage->local->worker = &stage->worker;
+    stage->local->home = &stage->worker.pool_home;
     stage->plan = (struct pool_plan){
         .generation = &stage->generation,
         .settings = &stage->settings,
@@ -138,7 +138,7 @@ void stage_end(struct stage *stage)
         server_unref(&stage->servers[i]);
     }
     pool_unref(&stage->pool);
-    grants_end(&stage->worker.grants);
+    pool_home_end(&stage->worker.pool_home);
     loop_free(&stage->worker.loop);
 }
 
@@ -159,30 +159,42 @@ const char *stage_candidates(const struct stage *stage)
     return text;
 }
 
-void stage_stream(struct stage *stage, struct stream *stream)
+static void on_granted(struct waiter *waiter, struct server *server, bool session)
 {
-    memset(stream, 0, sizeof(*stream));
-    stream->pool = &stage->plan;
-    stream->worker = &stage->worker;
+    struct stage_request *request = container_of(waiter, struct stage_request, wait);
+    request->granted++;
+    request->session = session;
+    pool_assign(waiter->local, &request->attempt, &server->locals[0]);
 }
 
-void stage_give_back(struct stage *stage, struct stream *stream)
+static void on_hopeless(struct waiter *waiter)
 {
-    ck_assert_ptr_nonnull(stream->server);
-    server_release(stream->server->server);
-    balancer_unref(stream->balancer, &stage->worker);
-    stream->server = NULL;
-    stream->balancer = NULL;
-    stream->told_balancer = false;
+    container_of(waiter, struct stage_request, wait)->hopeless++;
 }
 
-const char *stage_pick(struct stage *stage, struct stream *stream, bool keep)
+static const struct waiter_events waiter_events = {on_granted, on_hopeless};
+
+void stage_request(struct stage_request *request)
+{
+    memset(request, 0, sizeof(*request));
+    request->wait.events = &waiter_events;
+    request->wait.tried = &request->attempt.tried;
+}
+
+void stage_give_back(struct stage *stage, struct stage_request *request)
+{
+    struct attempt_end end = {.outcome = WEIR_OUTCOME_SUCCESS, .status = 200};
+    ck_assert_ptr_nonnull(request->attempt.server);
+    pool_leave(stage->local, &request->attempt, &end);
+    ck_assert_ptr_null(request->attempt.server);
+}
+
+const char *stage_pick(struct stage *stage, struct stage_request *request, bool keep)
 {
     static char text[32];
-    struct server_local *mine = NULL;
     struct server *only = NULL;
     stage->fake.assigned = UINT32_MAX;
-    switch (pool_pick(stage->local, stream, &mine, &only)) {
+    switch (pool_pick(stage->local, &request->attempt, &only)) {
     case PICK_BUSY:
         snprintf(text, sizeof(text), only != NULL ? "busy for %s" : "busy",
                  only != NULL ? only->name : "");
@@ -190,10 +202,10 @@ const char *stage_pick(struct stage *stage, struct stream *stream, bool keep)
     case PICK_NONE: return "none";
     case PICK_SERVER: break;
     }
-    ck_assert_ptr_eq(stream->server, mine);
-    ck_assert_uint_eq(stream->served_by, mine->server->id);
+    struct server *server = request->attempt.server->server;
+    ck_assert_uint_eq(request->attempt.served_by, server->id);
     if (!keep)
-        stage_give_back(stage, stream);
-    snprintf(text, sizeof(text), "%s", mine->server->name);
+        stage_give_back(stage, request);
+    snprintf(text, sizeof(text), "%s", server->name);
     return text;
 }

@@ -8,7 +8,9 @@
 #include <check.h>
 
 #include "proxy/generation.h"
-#include "proxy/stream/stream.h"
+#include "proxy/pool/balancer.h"
+#include "proxy/pool/pick.h"
+#include "proxy/worker.h"
 
 #define STAGE_SERVERS 5
 
@@ -53,11 +55,17 @@ void stage_refresh(struct stage *stage);
 /* The candidates' names, in order: "s0 s1 s2". Valid until the next call. */
 const char *stage_candidates(const struct stage *stage);
 
-/* A stream of that pool, of nobody. */
-void stage_stream(struct stage *stage, struct stream *stream);
+/* A request of that pool, of nobody; it may wait. */
+struct stage_request {
+    struct attempt attempt;
+    struct waiter wait;
+    unsigned granted, hopeless; /* how often that was called */
+    bool session;               /* as it was granted */
+};
+void stage_request(struct stage_request *request);
 /* Picks for it: the name of who it got, "busy", "busy for NAME" or "none". What it got it gives back, but
  * for `keep`. */
-const char *stage_pick(struct stage *stage, struct stream *stream, bool keep);
-void stage_give_back(struct stage *stage, struct stream *stream);
+const char *stage_pick(struct stage *stage, struct stage_request *request, bool keep);
+void stage_give_back(struct stage *stage, struct stage_request *request);
 
 #endif

@@ -7,13 +7,13 @@
 #include <stdio.h>
 
 static struct stage stage;
-static struct stream stream, other;
+static struct stage_request request, other;
 
 static void set_up(void)
 {
     stage_begin(&stage);
-    stage_stream(&stage, &stream);
-    stage_stream(&stage, &other);
+    stage_request(&request);
+    stage_request(&other);
 }
 
 static void tear_down(void)
@@ -23,7 +23,7 @@ static void tear_down(void)
 
 static void expect_pick(const char *wanted)
 {
-    ck_assert_str_eq(stage_pick(&stage, &stream, false), wanted);
+    ck_assert_str_eq(stage_pick(&stage, &request, false), wanted);
 }
 
 static void expect_candidates(const char *wanted)
@@ -119,7 +119,7 @@ START_TEST(bad_picks_are_mended)
     expect_pick("s2");
     server_release(stage.servers[1]);
     ck_assert_uint_eq(stage.module.faults, 2);
-    stream.tried[stream.tried_count++] = stage.servers[1]->id;
+    tried_add(&request.attempt.tried, stage.servers[1]->id);
     expect_pick("s3");
     ck_assert_uint_eq(stage.module.faults, 3);
     /* Nobody, where there are some, is one as well. */
@@ -140,7 +140,7 @@ START_TEST(nobody_is_a_fault_where_some_are_surely_usable)
         for (unsigned i = 0; i < STAGE_SERVERS; i++)
             ck_assert(server_acquire(stage.servers[i]));
         uint64_t before = stage.module.faults;
-        ck_assert_str_ne(stage_pick(&stage, &stream, false), "none");
+        ck_assert_str_ne(stage_pick(&stage, &request, false), "none");
         ck_assert_uint_eq(stage.module.faults - before, k < 4);
     }
     for (unsigned i = 0; i < STAGE_SERVERS; i++)
@@ -177,15 +177,15 @@ static void set_weights(uint32_t first, uint32_t rest)
 /* Picks so often, and keeps what it gets or gives it back: so often it is s0, or one more or less. */
 static void expect_of_first(unsigned times, bool keep, unsigned wanted)
 {
-    struct stream streams[80];
+    struct stage_request requests[80];
     unsigned first = 0;
-    ck_assert_uint_le(times, ARRAY_COUNT(streams));
+    ck_assert_uint_le(times, ARRAY_COUNT(requests));
     for (unsigned i = 0; i < times; i++) {
-        stage_stream(&stage, &streams[i]);
-        first += strcmp(stage_pick(&stage, &streams[i], keep), "s0") == 0;
+        stage_request(&requests[i]);
+        first += strcmp(stage_pick(&stage, &requests[i], keep), "s0") == 0;
     }
     for (unsigned i = 0; keep && i < times; i++)
-        stage_give_back(&stage, &streams[i]);
+        stage_give_back(&stage, &requests[i]);
     ck_assert_uint_ge(first + 1, wanted);
     ck_assert_uint_le(first, wanted + 1);
 }
@@ -240,9 +240,9 @@ END_TEST
 START_TEST(no_server_is_tried_twice)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
-        const char *name = stage_pick(&stage, &stream, false);
+        const char *name = stage_pick(&stage, &request, false);
         ck_assert_str_eq(name, stage.servers[i]->name);
-        stream.tried[stream.tried_count++] = stream.served_by;
+        tried_add(&request.attempt.tried, request.attempt.served_by);
     }
     expect_pick("none");
 }
@@ -263,7 +263,7 @@ START_TEST(full_servers_are_waited_for)
     /* Not for those that were tried. */
     ck_assert_str_eq(stage_pick(&stage, &other, true), "s4");
     for (unsigned i = 0; i < STAGE_SERVERS; i++)
-        stream.tried[stream.tried_count++] = stage.servers[i]->id;
+        tried_add(&request.attempt.tried, stage.servers[i]->id);
     expect_pick("none");
     stage_give_back(&stage, &other);
     for (unsigned i = 0; i < STAGE_SERVERS - 1; i++)
@@ -306,19 +306,20 @@ static void empty_all(void)
 
 START_TEST(the_queue_has_a_limit)
 {
-    struct stream third;
-    stage_stream(&stage, &third);
+    struct stage_request third;
+    stage_request(&third);
     fill_all();
-    ck_assert(queue_join(stage.local, &stream, NULL));
-    ck_assert(queue_join(stage.local, &other, stage.servers[2]));
-    ck_assert(!queue_join(stage.local, &third, NULL)); /* queue_limit = 2, whoever is waited for */
-    ck_assert(queue_waits(&stream.wait) && queue_waits(&other.wait));
+    ck_assert(queue_join(stage.local, &request.wait, NULL));
+    ck_assert(queue_join(stage.local, &other.wait, stage.servers[2]));
+    ck_assert(
+        !queue_join(stage.local, &third.wait, NULL)); /* queue_limit = 2, whoever is waited for */
+    ck_assert(queue_waits(&request.wait) && queue_waits(&other.wait));
     ck_assert(!queue_waits(&third.wait));
-    queue_leave(&other);
-    queue_leave(&other); /* nothing */
-    ck_assert(queue_join(stage.local, &third, NULL));
-    queue_leave(&stream);
-    queue_leave(&third);
+    queue_leave(&other.wait);
+    queue_leave(&other.wait); /* nothing */
+    ck_assert(queue_join(stage.local, &third.wait, NULL));
+    queue_leave(&request.wait);
+    queue_leave(&third.wait);
     ck_assert_uint_eq(stage.pool->queue.waiting, 0);
     empty_all();
 }
@@ -328,10 +329,10 @@ END_TEST
 START_TEST(nobody_overtakes)
 {
     fill_all();
-    ck_assert(queue_join(stage.local, &other, NULL));
+    ck_assert(queue_join(stage.local, &other.wait, NULL));
     empty_all();
     expect_pick("busy");
-    queue_leave(&other);
+    queue_leave(&other.wait);
     expect_pick("s0");
 }
 END_TEST
@@ -345,58 +346,20 @@ START_TEST(candidates_have_scores)
     stage.fake.endless = true;
     server_set_health(stage.servers[0], HEALTH_DOWN, "down");
     stage_refresh(&stage);
-    ck_assert(pool_score(stage.local, &stream, stage.servers[2], &told));
+    ck_assert(pool_score(stage.local, &request.attempt, stage.servers[2], &told));
     ck_assert_double_eq(told.value, 2.5); /* candidate 1 */
     ck_assert_uint_eq(strlen(told.text), sizeof(told.text) - 1);
-    ck_assert(!pool_score(stage.local, &stream, stage.servers[0], &told));
+    ck_assert(!pool_score(stage.local, &request.attempt, stage.servers[0], &told));
     stage.servers[2]->max_connections = 1;
     stage.servers[2]->in_flight = 1; /* not usable: this balancer has no number for it */
-    ck_assert(!pool_score(stage.local, &stream, stage.servers[2], &told));
+    ck_assert(!pool_score(stage.local, &request.attempt, stage.servers[2], &told));
     stage.servers[2]->in_flight = 0;
     stage.fake.score = (double)INFINITY;
-    ck_assert(!pool_score(stage.local, &stream, stage.servers[2], &told));
+    ck_assert(!pool_score(stage.local, &request.attempt, stage.servers[2], &told));
     stage.fake.score = 0;
     stage.balancer.failed = true;
-    ck_assert(!pool_score(stage.local, &stream, stage.servers[2], &told));
+    ck_assert(!pool_score(stage.local, &request.attempt, stage.servers[2], &told));
     ck_assert_uint_eq(stage.fake.picks, 0);
-}
-END_TEST
-
-/* Who is assigned anew keeps his deadline and his place. */
-START_TEST(waiting_goes_on)
-{
-    struct stream *first = &stream, *second = &other;
-    stage.settings.queue_timeout = NS_PER_SECOND;
-    stage.generation.pools = &stage.plan;
-    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
-        stage.servers[i]->max_connections = 1;
-        ck_assert(server_acquire(stage.servers[i]));
-    }
-    stage_refresh(&stage);
-    first->exchange.request_whole = second->exchange.request_whole = true;
-    stream_assign(first);
-    stream_assign(second);
-    ck_assert(queue_waits(&first->wait) && queue_waits(&second->wait));
-    uint64_t deadline_ns = first->timer.deadline_ns;
-    while (loop_now_refresh(stage.worker.loop) < deadline_ns - NS_PER_SECOND + 30 * NS_PER_MS) {
-        continue;
-    }
-    stream_reassign(first);
-    ck_assert(queue_waits(&first->wait));
-    ck_assert_uint_le(first->timer.deadline_ns, deadline_ns);
-    ck_assert_ptr_eq(stage.pool->queue.any.next, &first->wait.link);
-    ck_assert_ptr_eq(stage.pool->queue.any.prev, &second->wait.link);
-    while (loop_now_refresh(stage.worker.loop) < deadline_ns) {
-        continue;
-    }
-    stream_reassign(first); /* its time is over: the timer says so at once */
-    ck_assert_uint_lt(first->timer.deadline_ns,
-                      deadline_ns + NS_PER_SECOND / 2); /* no new second */
-    stream_leave_server(first, WEIR_OUTCOME_CANCELED);
-    stream_leave_server(second, WEIR_OUTCOME_CANCELED);
-    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
-        server_release(stage.servers[i]);
-    }
 }
 END_TEST
 
@@ -508,7 +471,6 @@ static Suite *pick_suite(void)
     tcase_add_test(tcase, the_queue_has_a_limit);
     tcase_add_test(tcase, nobody_overtakes);
     tcase_add_test(tcase, candidates_have_scores);
-    tcase_add_test(tcase, waiting_goes_on);
     tcase_add_test(tcase, many_changes_of_a_turn_are_one);
     tcase_add_test(tcase, a_pool_that_takes_long_rests);
     tcase_add_test(tcase, a_pool_that_was_left_is_not_refreshed);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Statistics: what is counted of listeners, routes, pools and servers. Each worker writes numbers of its
+ * What is counted of listeners, routes, pools and servers. Each worker writes numbers of its
  * own; the reader sums them. Numbers live as long as what they count, over generations.
  *
  * Thread: a `struct traffic` is written by one loop; any thread may read it (relaxed atomics: on the
  * machines that matter a plain add and store).
  */
-#ifndef PROXY_STATS_H
-#define PROXY_STATS_H
+#ifndef PROXY_PLAN_TRAFFIC_H
+#define PROXY_PLAN_TRAFFIC_H
 
 #include "base/base.h"
 
-/* Why Weir answered itself, or broke a response off. The words are in reason_words (stats.c). */
+/* Why Weir answered itself, or broke a response off. The words are in reason_words (traffic.c). */
 enum reason {
     REASON_NONE = 0,
     REASON_BAD_REQUEST,

@@ -2,13 +2,10 @@
 /*
  * Entity tags that go out weaker than they came, and come back. See etags.h.
  */
-#include "proxy/stream/etags.h"
+#include "proxy/pool/etags.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
-
-#include "proxy/generation.h"
-#include "proxy/stream/stream.h"
 
 /* Remembered by a hash, in pairs: the newer one first. A power of 2. */
 #define ETAGS 16384u
@@ -19,15 +16,23 @@ struct etags {
 
 /* ---- what is remembered ---- */
 
-struct etags *etags_new(void)
+struct etags *etags_of(struct etags *_Atomic *place)
 {
-    return calloc(1, sizeof(struct etags));
+    struct etags *etags = atomic_load(place);
+    struct etags *made = NULL;
+
+    if (etags == NULL && (made = calloc(1, sizeof(*made))) != NULL) {
+        if (atomic_compare_exchange_strong(place, &etags, made)) {
+            return made;
+        }
+        free(made); /* another loop was faster: `etags` is its */
+    }
+    return etags;
 }
 
-void etags_free(struct etags **etags)
+void etags_free(struct etags *_Atomic *place)
 {
-    free(*etags);
-    *etags = NULL;
+    free(atomic_exchange(place, NULL));
 }
 
 /* FNV-1a; never 0. */
@@ -67,7 +72,7 @@ void etags_note(struct etags *etags, struct weir_str tag)
     uint64_t hash = hash_of(tag);
     size_t at = pair_of(hash);
 
-    if (!etags_know(etags, tag)) {
+    if (etags != NULL && !etags_know(etags, tag)) {
         put(etags, at + 1, look(etags, at));
         put(etags, at, hash);
     }
@@ -164,97 +169,4 @@ struct weir_str etags_restore(const struct etags *etags, struct weir_str list, s
     }
     *restored = first;
     return (struct weir_str){out, len};
-}
-
-/* ---- of streams ---- */
-
-bool stream_may_transform(const struct stream *stream)
-{
-    return stream->listener->filters.transforms ||
-           (stream->pool != NULL && stream->pool->filters.transforms) ||
-           (stream->route_filters != NULL && stream->route_filters->transforms);
-}
-
-/* NULL: no server of the pool has given a weak tag, or there is no pool. */
-static struct etags *stream_etags(const struct stream *stream)
-{
-    return stream->pool != NULL ? atomic_load(&stream->pool->pool->weak_etags) : NULL;
-}
-
-void stream_restore_etags(struct stream *stream)
-{
-    static const struct weir_str names[] = {WEIR_STR_INIT("If-None-Match"),
-                                            WEIR_STR_INIT("If-Match")};
-    struct exchange *exchange = &stream->exchange;
-    struct http_fields *fields = &exchange->request.fields;
-
-    if (likely(!stream_may_transform(stream))) {
-        return;
-    }
-    for (uint32_t i = 0; i < fields->count; i++) {
-        struct http_field *field = &fields->items[i];
-        bool asks = field->name.len == names[0].len || field->name.len == names[1].len;
-        if (asks && !field->dropped &&
-            (str_equal_nocase(field->name, names[0]) || str_equal_nocase(field->name, names[1]))) {
-            field->value = etags_restore(stream_etags(stream), field->value, &exchange->arena,
-                                         &stream->asked_weak);
-        }
-    }
-}
-
-void stream_note_etag(struct stream *stream)
-{
-    const struct http_field *etag =
-        fields_find_name(&stream->exchange.response.fields, STR("ETag"));
-    struct pool *pool = stream->pool->pool;
-    struct etags *etags = stream_etags(stream);
-    struct weir_str tag;
-
-    if (etag == NULL || !etag_is_weak(etag->value, &tag)) {
-        return;
-    }
-    if (etags == NULL) {
-        struct etags *made = etags_new();
-        if (made == NULL) {
-            return;
-        }
-        if (atomic_compare_exchange_strong(&pool->weak_etags, &etags, made)) {
-            etags = made;
-        } else { /* another loop was faster */
-            etags_free(&made);
-        }
-    }
-    etags_note(etags, tag);
-}
-
-/* A filter weakens the tag: the server gives strong ones. */
-void stream_weaken_etag(struct stream *stream)
-{
-    struct exchange *exchange = &stream->exchange;
-    struct http_field *etag = fields_find_name(&exchange->response.fields, STR("ETag"));
-
-    if (etag == NULL || etag->value.len == 0 || etag->value.ptr[0] != '"') {
-        return;
-    }
-    etags_forget(stream_etags(stream), etag->value);
-    struct weir_str weak = etag_weaken(etag->value, &exchange->arena);
-    if (weak.ptr != NULL) {
-        etag->value = weak;
-    } else {
-        etag->dropped = true;
-    }
-}
-
-void stream_soften_etag(struct stream *stream)
-{
-    struct exchange *exchange = &stream->exchange;
-    struct http_field *etag = fields_find_name(&exchange->response.fields, STR("ETag"));
-
-    for (const struct etag_list *asked = stream->asked_weak; etag != NULL && asked != NULL;
-         asked = asked->next) {
-        if (str_equal(asked->tag, etag->value)) {
-            stream_weaken_etag(stream);
-            return;
-        }
-    }
 }

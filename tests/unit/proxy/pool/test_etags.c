@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* Entity tags that went out weak, and come back. */
-#include "proxy/stream/etags.h"
+#include "proxy/pool/etags.h"
 #include "runner.h"
 
 #include <stdio.h>
 
 static struct arena arena;
-static struct etags *etags;
+static struct etags *_Atomic etags;
 
 static void set_up(void)
 {
     arena_init(&arena, NULL, 0);
-    etags = etags_new();
-    ck_assert_ptr_nonnull(etags);
+    ck_assert_ptr_nonnull(etags_of(&etags));
+    ck_assert_ptr_eq(etags_of(&etags), etags);
 }
 
 static void tear_down(void)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* stats.c: histograms and sums. */
+/* traffic.c: histograms and sums. */
 #include "runner.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "proxy/stats.h"
+#include "proxy/plan/traffic.h"
 
 #define US UINT64_C(1000)
 #define MS UINT64_C(1000000)

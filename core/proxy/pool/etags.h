@@ -8,19 +8,19 @@
  * A weak tag that the server gave itself goes back as it is. Those are remembered, a few thousand a pool, the
  * newest ones: servers give one kind or the other.
  */
-#ifndef PROXY_STREAM_ETAGS_H
-#define PROXY_STREAM_ETAGS_H
+#ifndef PROXY_POOL_ETAGS_H
+#define PROXY_POOL_ETAGS_H
 
 #include "base/arena.h"
 
 /* Weak tags that a pool's servers gave. Any thread; what is forgotten costs a client's copy at most. */
 struct etags;
 
-/* NULL: no memory. */
-struct etags *etags_new(void);
-void etags_free(struct etags **etags);
+/* Those of a place that begins as NULL, made now if need be; NULL: no memory. Any thread. */
+struct etags *etags_of(struct etags *_Atomic *place);
+void etags_free(struct etags *_Atomic *place);
 
-/* `tag` without W/, with its quotes. `etags` NULL: none is known. */
+/* `tag` without W/, with its quotes. `etags` NULL: none is known, and none is kept. */
 void etags_note(struct etags *etags, struct weir_str tag);
 void etags_forget(struct etags *etags, struct weir_str tag);
 bool etags_know(const struct etags *etags, struct weir_str tag);
@@ -40,19 +40,5 @@ struct weir_str etags_restore(const struct etags *etags, struct weir_str list, s
 bool etag_is_weak(struct weir_str text, struct weir_str *tag);
 /* "tag" as W/"tag"; .ptr NULL: no memory. */
 struct weir_str etag_weaken(struct weir_str tag, struct arena *arena);
-
-struct stream;
-
-/* Whether a filter may transform the response's body. */
-bool stream_may_transform(const struct stream *stream);
-/* Of the request, after the filters that see it. */
-void stream_restore_etags(struct stream *stream);
-/* Of the server's response, before the filters that see it. */
-void stream_note_etag(struct stream *stream);
-/* Of any response whose body is transformed. */
-void stream_weaken_etag(struct stream *stream);
-/* Of a 304, after the filters: to a client that asked by the weak form it tells that one, or the client's cache
- * would not know which of its responses is meant (RFC 9111 section 4.3.4). */
-void stream_soften_etag(struct stream *stream);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Statistics. See stats.h.
+ * What is counted. See traffic.h.
  */
-#include "proxy/stats.h"
+#include "proxy/plan/traffic.h"
 
 static const char *const reason_words[REASON_COUNT] = {
     [REASON_NONE] = "",

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of an attempt. See attempt.h.
+ */
+#include "proxy/pool/attempt.h"
+
+#include "proxy/generation.h"
+#include "proxy/pool/balancer.h"
+#include "proxy/pool/outcomes.h"
+#include "proxy/pool/pool.h"
+#include "proxy/worker.h"
+
+static void server_count(struct server_local *server, const struct attempt *attempt,
+                         const struct attempt_end *end, uint64_t total_ns)
+{
+    struct traffic *traffic = &server->traffic;
+
+    stat_add(&traffic->requests, 1);
+    stat_add(&traffic->status[end->status / 100 < 6 ? end->status / 100 : 0], 1);
+    histogram_add(&traffic->total, total_ns);
+    if (attempt->first_byte_ns > 0) {
+        histogram_add(&traffic->first_byte, attempt->first_byte_ns);
+    }
+    if (end->outcome != WEIR_OUTCOME_SUCCESS && end->outcome != WEIR_OUTCOME_ERROR) {
+        stat_add(&traffic->errors[end->reason], 1);
+    }
+    if (end->outcome != WEIR_OUTCOME_CANCELED) {
+        uint32_t us = (uint32_t)(total_ns / 1000 < UINT32_MAX ? total_ns / 1000 : UINT32_MAX);
+        uint32_t old = server->latency_us;
+        /* An eighth of the difference: about the last ten requests weigh. */
+        server->latency_us = old == 0 ? us : old - old / 8 + us / 8;
+    }
+}
+
+static void balancer_tell(struct pool_local *local, struct attempt *attempt,
+                          enum weir_outcome outcome, unsigned status, uint64_t total_ns)
+{
+    struct balancer *balancer = attempt->balancer;
+    /* Else it knows others by these numbers, or nobody. */
+    bool current = local->balancer == balancer && !balancer->failed;
+
+    if (attempt->told_balancer && balancer->ops->on_complete != NULL) {
+        struct weir_feedback feedback = {
+            .size = sizeof(feedback),
+            .index = current ? attempt->server->candidate : WEIR_PICK_NONE,
+            .id = attempt->server->server->id,
+            .outcome = outcome,
+            .status = status,
+            .first_byte_ns = attempt->first_byte_ns,
+            .total_ns = total_ns,
+        };
+        balancer->ops->on_complete(&balancer->context.base, balancer->data, &feedback);
+    }
+    attempt->told_balancer = false;
+    attempt->balancer = NULL;
+    balancer_unref(balancer, local->home);
+}
+
+void pool_leave(struct pool_local *local, struct attempt *attempt, const struct attempt_end *end)
+{
+    struct server_local *mine = attempt->server;
+    enum weir_outcome outcome = end->outcome;
+
+    if (mine == NULL) {
+        return;
+    }
+    uint64_t total_ns = end->now_ns - attempt->assigned_ns;
+    if (unlikely(end->blameless)) {
+        outcome = WEIR_OUTCOME_CANCELED;
+    } else {
+        server_count(mine, attempt, end, total_ns);
+    }
+    if (unlikely(mine->notes != NULL)) {
+        outcomes_note(local, mine, outcome);
+    }
+    balancer_tell(local, attempt, outcome, end->status, total_ns);
+    attempt->server = NULL;
+    queue_release(&local->pool->queue, mine->server);
+}
+
+void attempt_forget(struct pool_home *home, struct attempt *attempt)
+{
+    if (attempt->generation != NULL) {
+        generation_unref(attempt->generation, worker_of(home->loop));
+        attempt->generation = NULL;
+    }
+}

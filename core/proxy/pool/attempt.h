@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attempts: a request's tries at the servers of a pool, one after the other, and the one that runs. It knows
+ * the request by its SDK handle alone, which it shows to balancers and sticky modules.
+ *
+ * Owner: the request's stream. Thread: its loop.
+ */
+#ifndef PROXY_POOL_ATTEMPT_H
+#define PROXY_POOL_ATTEMPT_H
+
+#include <weir/balancer.h>
+
+#include "proxy/plan/traffic.h"
+
+struct balancer;
+struct generation;
+struct pool_home;
+struct pool_local;
+struct server_local;
+struct use;
+
+/* Servers that one request may be tried on. */
+#define TRIED_MAX 12u
+
+/* Servers that have failed the request: none of them is asked again. */
+struct tried {
+    weir_server_id ids[TRIED_MAX];
+    uint8_t count;
+};
+
+static inline bool tried_has(const struct tried *tried, weir_server_id id)
+{
+    for (unsigned i = 0; i < tried->count; i++) {
+        if (tried->ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bool tried_is_full(const struct tried *tried)
+{
+    return tried->count == TRIED_MAX;
+}
+
+static inline void tried_add(struct tried *tried, weir_server_id id)
+{
+    if (!tried_is_full(tried)) {
+        tried->ids[tried->count++] = id;
+    }
+}
+
+/* Zeroed, then attempt_begin. */
+struct attempt {
+    struct weir_request *request; /* as modules are shown it */
+    const struct use *sticky;     /* of the request's own generation; NULL: its pool has none */
+
+    /* the server; set by pool_assign, ended by pool_leave */
+    struct server_local *server;   /* NULL: none; a place is held while set */
+    struct balancer *balancer;     /* referenced while `server` is set */
+    bool told_balancer;            /* on_assign has run; on_complete is owed */
+    struct generation *generation; /* referenced from the first assignment on: names stay valid */
+    weir_server_id served_by;      /* the last one assigned */
+    struct server_local *served;   /* the same; valid as long as `generation` is held */
+
+    /* tries so far */
+    struct tried tried;
+    uint8_t retries;
+
+    /* the session */
+    bool sticky_asked; /* lookup has run */
+    bool sticky_known; /* the server is the one that the sticky module named */
+    weir_server_id sticky_id;
+    uint64_t session; /* what the sticky module calls it; 0: nothing */
+
+    /* times, monotonic ns */
+    uint64_t assigned_ns, queued_ns, connect_start_ns;
+    uint64_t queue_total_ns, connect_total_ns;
+    uint64_t first_byte_ns; /* from the assignment; 0: none has come */
+};
+
+/* The request has a pool. `sticky`: see above. */
+static inline void attempt_begin(struct attempt *attempt, struct weir_request *request,
+                                 const struct use *sticky)
+{
+    attempt->request = request;
+    attempt->sticky = sticky;
+}
+
+/* How an attempt ended. */
+struct attempt_end {
+    enum weir_outcome outcome;
+    enum reason reason; /* counted, where the outcome is none of a whole response */
+    unsigned status;    /* of the response; 0: none came */
+    uint64_t now_ns;
+    bool
+        blameless; /* says nothing about the server: nothing is counted, and listeners hear CANCELED */
+};
+
+/* The request leaves its server: statistics, health modules and the balancer hear how it ended, and the
+ * place goes to who waits for it. Nothing where it is at none. */
+void pool_leave(struct pool_local *local, struct attempt *attempt, const struct attempt_end *end);
+
+/* The request is over, and at no server: what held its servers' names goes. */
+void attempt_forget(struct pool_home *home, struct attempt *attempt);
+
+#endif
