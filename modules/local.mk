@@ -91,9 +91,7 @@ modules_health_http_test_health_http_LDADD = $(MODULE_TEST_LIBS)
 
 # --- access_log ----------------------------------------------------------------------------------
 
-ACCESS_LOG_SOURCES = \
-    modules/access_log/access_log.c \
-    modules/access_log/line.c modules/access_log/line.h
+ACCESS_LOG_SOURCES = modules/access_log/access_log.c
 pkgmodule_PROGRAMS += modules/built/access_log.so
 modules_built_access_log_so_SOURCES = $(ACCESS_LOG_SOURCES)
 modules_built_access_log_so_LDFLAGS = $(MODULE_LINK)

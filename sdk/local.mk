@@ -12,6 +12,7 @@ dist_sdkinclude_DATA = \
     sdk/include/weir/health.h \
     sdk/include/weir/host.h \
     sdk/include/weir/http.h \
+    sdk/include/weir/json.h \
     sdk/include/weir/logger.h \
     sdk/include/weir/module.h \
     sdk/include/weir/option.h \
@@ -20,6 +21,7 @@ dist_sdkinclude_DATA = \
     sdk/include/weir/sticky.h \
     sdk/include/weir/store.h \
     sdk/include/weir/testing.h \
+    sdk/include/weir/text.h \
     sdk/include/weir/weir.h
 
 # From text to option fields: compiled into the core and into the fake host, so that both take and

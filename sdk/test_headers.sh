@@ -44,7 +44,7 @@ for header in "$include"/weir/*.h; do
         compile "$cxx" -std=c++17 "$scratch/alone.cc"
     fi
     if grep '^#include' "$header" |
-        grep -Ev '<(weir/[a-z]+|stdarg|stdbool|stddef|stdint|string)\.h>'; then
+        grep -Ev '<(weir/[a-z]+|stdarg|stdbool|stddef|stdint|stdio|stdlib|string)\.h>'; then
         echo "$header includes more than the language's own headers" >&2
         status=1
     fi

@@ -7,8 +7,6 @@
  */
 #include <weir/weir.h>
 
-#include "line.h"
-
 #include <stdlib.h>
 #include <time.h>
 
@@ -51,6 +49,16 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
 
 /* ---- instance: one a worker ---- */
 
+/* The longest line, and the bytes that a text in it may take after escaping. Whatever a request can hold, its line
+ * fits: at most 16 names beside the long texts, and 1 KiB of ours. */
+#define LINE_MAX_SIZE ((size_t)16 * 1024)
+#define TEXT_TARGET   4096
+#define TEXT_REFERRER 2048
+#define TEXT_AGENT    1024
+#define TEXT_NAME     256
+_Static_assert(TEXT_TARGET + TEXT_REFERRER + TEXT_AGENT + 16 * TEXT_NAME + 1024 < LINE_MAX_SIZE,
+               "limits of the parts against that of the line");
+
 /* A second's time as text, kept until another second is asked for. */
 struct stamp {
     uint64_t second;
@@ -61,12 +69,9 @@ struct access_log {
     struct weir_file *file;
     enum log_format format;
     struct stamp stamp;
-    struct line line;
+    struct weir_buffer line; /* in `text` */
+    char text[LINE_MAX_SIZE];
 };
-
-/* Whatever a request can hold, its line fits: at most 16 names beside the long texts, and 1 KiB of ours. */
-_Static_assert(TEXT_TARGET + TEXT_REFERRER + TEXT_AGENT + 16 * TEXT_NAME + 1024 < LINE_MAX_SIZE,
-               "limits of the parts against that of the line");
 
 static enum weir_status create(struct weir_context *ctx, const void *conf_struct, void *prepared,
                                void **instance)
@@ -110,6 +115,16 @@ static struct weir_str request_id_of(const struct weir_request *req)
     return id.len > 0 ? id : request_header(req, "X-Request-Id");
 }
 
+/* Nanoseconds as milliseconds with three digits after the point. */
+static void put_ms(struct weir_buffer *line, uint64_t ns)
+{
+    uint64_t us = ns / 1000;
+    char rest[4] = {'.', (char)('0' + us % 1000 / 100), (char)('0' + us % 100 / 10),
+                    (char)('0' + us % 10)};
+    weir_buffer_number(line, us / 1000);
+    weir_buffer_add(line, rest, sizeof(rest));
+}
+
 /* ---- combined ---- */
 
 /* 24/Nov/2026:09:30:00 +0100, in local time. Month names are not the locale's: log readers know one
@@ -134,87 +149,90 @@ static const char *local_stamp(struct access_log *self, uint64_t wall_ms)
 }
 
 /* "text", or "-" where there is none. */
-static void put_quoted(struct line *line, struct weir_str text, size_t limit)
+static void put_quoted(struct weir_buffer *line, struct weir_str text, size_t limit)
 {
-    line_put_byte(line, '"');
+    weir_buffer_byte(line, '"');
     if (text.len > 0) {
-        line_put_text(line, text, LINE_QUOTED, limit);
+        weir_buffer_escaped(line, text, WEIR_ESCAPE_QUOTED, limit);
     } else {
-        line_put_byte(line, '-');
+        weir_buffer_byte(line, '-');
     }
-    line_put_byte(line, '"');
+    weir_buffer_byte(line, '"');
 }
 
 /* A blank, and the text or "-". */
-static void put_bare(struct line *line, struct weir_str text)
+static void put_bare(struct weir_buffer *line, struct weir_str text)
 {
-    line_put_byte(line, ' ');
+    weir_buffer_byte(line, ' ');
     if (text.len > 0) {
-        line_put_text(line, text, LINE_BARE, TEXT_NAME);
+        weir_buffer_escaped(line, text, WEIR_ESCAPE_WORD, TEXT_NAME);
     } else {
-        line_put_byte(line, '-');
+        weir_buffer_byte(line, '-');
     }
 }
 
 /* "GET /x HTTP/1.1"; of a head that was cut or refused as much of it as was there, "-" for nothing. */
-static void put_request_line(struct line *line, const struct weir_request *req)
+static void put_request_line(struct weir_buffer *line, const struct weir_request *req)
 {
     struct weir_str method = weir_request_method(req);
     struct weir_str protocol = weir_request_str(req, WEIR_REQUEST_PROTOCOL);
 
     if (method.len == 0) {
-        line_put(line, "\"-\" ");
+        weir_buffer_text(line, "\"-\" ");
         return;
     }
-    line_put_byte(line, '"');
-    line_put_text(line, method, LINE_QUOTED, TEXT_NAME);
-    line_put_byte(line, ' ');
-    line_put_text(line, weir_request_str(req, WEIR_REQUEST_TARGET), LINE_QUOTED, TEXT_TARGET);
+    weir_buffer_byte(line, '"');
+    weir_buffer_escaped(line, method, WEIR_ESCAPE_QUOTED, TEXT_NAME);
+    weir_buffer_byte(line, ' ');
+    weir_buffer_escaped(line, weir_request_str(req, WEIR_REQUEST_TARGET), WEIR_ESCAPE_QUOTED,
+                        TEXT_TARGET);
     if (protocol.len > 0) {
-        line_put_byte(line, ' ');
-        line_put_text(line, protocol, LINE_QUOTED, TEXT_NAME);
+        weir_buffer_byte(line, ' ');
+        weir_buffer_escaped(line, protocol, WEIR_ESCAPE_QUOTED, TEXT_NAME);
     }
-    line_put(line, "\" ");
+    weir_buffer_text(line, "\" ");
 }
 
 static void put_combined(struct access_log *self, const struct weir_request *req,
                          const struct weir_record *record)
 {
-    struct line *line = &self->line;
+    struct weir_buffer *line = &self->line;
 
-    line_put_text(line, weir_request_peer(req).address, LINE_BARE, TEXT_NAME);
-    line_put(line, " - - [");
-    line_put(line, local_stamp(self, record->start_wall_ms));
-    line_put(line, "] ");
+    weir_buffer_escaped(line, weir_request_peer(req).address, WEIR_ESCAPE_WORD, TEXT_NAME);
+    weir_buffer_text(line, " - - [");
+    weir_buffer_text(line, local_stamp(self, record->start_wall_ms));
+    weir_buffer_text(line, "] ");
     put_request_line(line, req);
     if (record->status > 0) {
-        line_put_number(line, record->status);
+        weir_buffer_number(line, record->status);
     } else {
-        line_put(line, "000"); /* three digits, as readers expect */
+        weir_buffer_text(line, "000"); /* three digits, as readers expect */
     }
-    line_put_byte(line, ' ');
+    weir_buffer_byte(line, ' ');
     if (record->body_bytes > 0) {
-        line_put_number(line, record->body_bytes);
+        weir_buffer_number(line, record->body_bytes);
     } else {
-        line_put_byte(line, '-');
+        weir_buffer_byte(line, '-');
     }
-    line_put_byte(line, ' ');
+    weir_buffer_byte(line, ' ');
     put_quoted(line, request_header(req, "Referer"), TEXT_REFERRER);
-    line_put_byte(line, ' ');
+    weir_buffer_byte(line, ' ');
     put_quoted(line, request_header(req, "User-Agent"), TEXT_AGENT);
-    line_put_byte(line, ' ');
-    line_put_ms(line, record->total_ns);
+    weir_buffer_byte(line, ' ');
+    put_ms(line, record->total_ns);
     put_bare(line, weir_request_str(req, WEIR_REQUEST_SERVER));
     put_bare(line, weir_request_str(req, WEIR_REQUEST_POOL));
     put_bare(line, record->reason);
     put_bare(line, request_id_of(req));
-    line_put_byte(line, '\n');
+    weir_buffer_byte(line, '\n');
 }
 
 /* ---- JSON ---- */
 
+#define TIME_SIZE 48
+
 /* 2026-11-24T08:30:00.123Z (RFC 3339). */
-static void put_utc(struct access_log *self, uint64_t wall_ms)
+static const char *utc_stamp(struct access_log *self, uint64_t wall_ms, char out[TIME_SIZE])
 {
     time_t second = (time_t)(wall_ms / 1000);
     uint32_t ms = (uint32_t)(wall_ms % 1000);
@@ -229,42 +247,21 @@ static void put_utc(struct access_log *self, uint64_t wall_ms)
             strftime(self->stamp.text, sizeof(self->stamp.text), "%Y-%m-%dT%H:%M:%S", &tm);
         }
     }
-    line_put(&self->line, self->stamp.text);
-    line_put(&self->line, rest);
+    return strcat(strcpy(out, self->stamp.text), rest);
 }
 
-/* ,"name": */
-static void put_name(struct line *line, const char *name)
+static void put_json(struct weir_json *json, const char *name, struct weir_str text, size_t limit)
 {
-    line_put(line, ",\"");
-    line_put(line, name);
-    line_put(line, "\":");
+    weir_json_name(json, name);
+    weir_buffer_byte(json->out, '"');
+    weir_buffer_escaped(json->out, text, WEIR_ESCAPE_JSON_BYTES, limit);
+    weir_buffer_byte(json->out, '"');
 }
 
-static void put_json(struct line *line, const char *name, struct weir_str text, size_t limit)
+static void put_json_ms(struct weir_json *json, const char *name, uint64_t ns)
 {
-    put_name(line, name);
-    line_put_byte(line, '"');
-    line_put_text(line, text, LINE_JSON, limit);
-    line_put_byte(line, '"');
-}
-
-static void put_json_str(struct line *line, const struct weir_request *req, const char *name,
-                         enum weir_request_str which)
-{
-    put_json(line, name, weir_request_str(req, which), TEXT_NAME);
-}
-
-static void put_json_number(struct line *line, const char *name, uint64_t number)
-{
-    put_name(line, name);
-    line_put_number(line, number);
-}
-
-static void put_json_ms(struct line *line, const char *name, uint64_t ns)
-{
-    put_name(line, name);
-    line_put_ms(line, ns);
+    weir_json_name(json, name);
+    put_ms(json->out, ns);
 }
 
 static struct weir_str outcome_name(enum weir_outcome outcome)
@@ -280,45 +277,46 @@ static struct weir_str outcome_name(enum weir_outcome outcome)
 static void put_object(struct access_log *self, const struct weir_request *req,
                        const struct weir_record *record)
 {
-    struct line *line = &self->line;
+    struct weir_json json = {&self->line, false};
+    char time[TIME_SIZE];
     struct weir_peer peer = weir_request_peer(req);
     struct weir_str request_id = request_id_of(req);
 
-    line_put(line, "{\"time\":\"");
-    put_utc(self, record->start_wall_ms);
-    line_put_byte(line, '"');
-    put_json(line, "client", peer.address, TEXT_NAME);
-    put_json_number(line, "client_port", peer.port);
-    put_json_str(line, req, "listener", WEIR_REQUEST_LISTENER);
-    put_json_str(line, req, "scheme", WEIR_REQUEST_SCHEME);
-    put_json_str(line, req, "host", WEIR_REQUEST_HOST);
-    put_json_str(line, req, "method", WEIR_REQUEST_METHOD);
-    put_json(line, "target", weir_request_str(req, WEIR_REQUEST_TARGET), TEXT_TARGET);
-    put_json_str(line, req, "protocol", WEIR_REQUEST_PROTOCOL);
-    put_json_str(line, req, "tls", WEIR_REQUEST_TLS_VERSION);
-    put_json(line, "referer", request_header(req, "Referer"), TEXT_REFERRER);
-    put_json(line, "user_agent", request_header(req, "User-Agent"), TEXT_AGENT);
+    weir_json_open(&json, NULL, '{');
+    weir_json_text(&json, "time", utc_stamp(self, record->start_wall_ms, time));
+    put_json(&json, "client", peer.address, TEXT_NAME);
+    weir_json_number(&json, "client_port", peer.port);
+    put_json(&json, "listener", weir_request_str(req, WEIR_REQUEST_LISTENER), TEXT_NAME);
+    put_json(&json, "scheme", weir_request_str(req, WEIR_REQUEST_SCHEME), TEXT_NAME);
+    put_json(&json, "host", weir_request_str(req, WEIR_REQUEST_HOST), TEXT_NAME);
+    put_json(&json, "method", weir_request_str(req, WEIR_REQUEST_METHOD), TEXT_NAME);
+    put_json(&json, "target", weir_request_str(req, WEIR_REQUEST_TARGET), TEXT_TARGET);
+    put_json(&json, "protocol", weir_request_str(req, WEIR_REQUEST_PROTOCOL), TEXT_NAME);
+    put_json(&json, "tls", weir_request_str(req, WEIR_REQUEST_TLS_VERSION), TEXT_NAME);
+    put_json(&json, "referer", request_header(req, "Referer"), TEXT_REFERRER);
+    put_json(&json, "user_agent", request_header(req, "User-Agent"), TEXT_AGENT);
     if (request_id.len > 0) {
-        put_json(line, "request_id", request_id, TEXT_NAME);
+        put_json(&json, "request_id", request_id, TEXT_NAME);
     }
-    put_json_number(line, "status", record->status);
-    put_json_number(line, "bytes", record->body_bytes);
-    put_json_number(line, "request_bytes", record->request_bytes);
-    put_json_number(line, "response_bytes", record->response_bytes);
-    put_json_str(line, req, "route", WEIR_REQUEST_ROUTE);
-    put_json_str(line, req, "pool", WEIR_REQUEST_POOL);
-    put_json_str(line, req, "server", WEIR_REQUEST_SERVER);
-    put_json(line, "outcome", outcome_name(record->outcome), TEXT_NAME);
-    put_json(line, "reason", record->reason, TEXT_NAME);
+    weir_json_number(&json, "status", record->status);
+    weir_json_number(&json, "bytes", record->body_bytes);
+    weir_json_number(&json, "request_bytes", record->request_bytes);
+    weir_json_number(&json, "response_bytes", record->response_bytes);
+    put_json(&json, "route", weir_request_str(req, WEIR_REQUEST_ROUTE), TEXT_NAME);
+    put_json(&json, "pool", weir_request_str(req, WEIR_REQUEST_POOL), TEXT_NAME);
+    put_json(&json, "server", weir_request_str(req, WEIR_REQUEST_SERVER), TEXT_NAME);
+    put_json(&json, "outcome", outcome_name(record->outcome), TEXT_NAME);
+    put_json(&json, "reason", record->reason, TEXT_NAME);
     if (record->detail.len > 0) {
-        put_json(line, "detail", record->detail, TEXT_NAME);
+        put_json(&json, "detail", record->detail, TEXT_NAME);
     }
-    put_json_number(line, "retries", record->retries);
-    put_json_ms(line, "queue_ms", record->queue_ns);
-    put_json_ms(line, "connect_ms", record->connect_ns);
-    put_json_ms(line, "first_byte_ms", record->first_byte_ns);
-    put_json_ms(line, "total_ms", record->total_ns);
-    line_put(line, "}\n");
+    weir_json_number(&json, "retries", record->retries);
+    put_json_ms(&json, "queue_ms", record->queue_ns);
+    put_json_ms(&json, "connect_ms", record->connect_ns);
+    put_json_ms(&json, "first_byte_ms", record->first_byte_ns);
+    put_json_ms(&json, "total_ms", record->total_ns);
+    weir_json_close(&json, '}');
+    weir_buffer_byte(&self->line, '\n');
 }
 
 static void log_request(struct weir_context *ctx, void *instance, struct weir_request *req,
@@ -327,13 +325,13 @@ static void log_request(struct weir_context *ctx, void *instance, struct weir_re
     struct access_log *self = instance;
     (void)resp;
 
-    self->line.len = 0;
+    self->line = (struct weir_buffer){self->text, 0, sizeof(self->text), true, false};
     if (self->format == FORMAT_JSON) {
         put_object(self, req, record);
     } else {
         put_combined(self, req, record);
     }
-    weir_file_write(ctx, self->file, self->line.text, self->line.len); /* drops are counted there */
+    weir_file_write(ctx, self->file, self->line.data, self->line.len); /* drops are counted there */
 }
 
 static const struct weir_logger logger = {

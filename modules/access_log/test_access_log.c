@@ -4,8 +4,6 @@
  */
 #include "../test_main.h"
 
-#include "line.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,59 +144,6 @@ END_TEST
 
 /* ---- text from strangers ---- */
 
-static void expect_text(const char *text, size_t len, enum line_style style, size_t limit,
-                        const char *out)
-{
-    struct line *line = malloc(sizeof(*line));
-    line->len = 0;
-    line_put_text(line, (struct weir_str){text, len}, style, limit);
-    line_put_byte(line, '\0');
-    ck_assert_str_eq(line->text, out);
-    free(line);
-}
-
-START_TEST(text_is_escaped)
-{
-    static const struct {
-        const char *in;
-        const char *quoted;
-        const char *json;
-    } rows[] = {
-        {"plain ~", "plain ~", "plain ~"},
-        {"a\"b\\c", "a\\\"b\\\\c", "a\\\"b\\\\c"},
-        {"\r\n\t\x1b\x7f", "\\x0d\\x0a\\x09\\x1b\\x7f", "\\u000d\\u000a\\u0009\\u001b\\u007f"},
-        {"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
-         "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"},
-        {"\xff\xfe", "\\xff\\xfe", "\\u00ff\\u00fe"},
-        {"\xc3", "\\xc3", "\\u00c3"},                                 /* cut sequence */
-        {"\xc3(", "\\xc3(", "\\u00c3("},                              /* wrong second byte */
-        {"\xc0\xaf", "\\xc0\\xaf", "\\u00c0\\u00af"},                 /* overlong */
-        {"\xe0\x80\x80", "\\xe0\\x80\\x80", "\\u00e0\\u0080\\u0080"}, /* overlong */
-        {"\xed\xa0\x80", "\\xed\\xa0\\x80", "\\u00ed\\u00a0\\u0080"}, /* surrogate */
-        {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80", "\\u00f4\\u0090\\u0080\\u0080"},
-        {"\xc2\x9b", "\\xc2\\x9b", "\\u00c2\\u009b"}, /* a terminal's control sequence */
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        expect_text(rows[i].in, strlen(rows[i].in), LINE_QUOTED, 100, rows[i].quoted);
-        expect_text(rows[i].in, strlen(rows[i].in), LINE_JSON, 100, rows[i].json);
-    }
-    expect_text("a b", 3, LINE_BARE, 100, "a\\x20b");
-    expect_text("a\0b", 3, LINE_QUOTED, 100, "a\\x00b");
-    expect_text("", 0, LINE_QUOTED, 100, "");
-}
-END_TEST
-
-START_TEST(text_is_cut)
-{
-    expect_text("1234567890", 10, LINE_QUOTED, 10, "1234567890");
-    expect_text("12345678901", 11, LINE_QUOTED, 10, "1234567...");
-    expect_text("123456\n\n", 8, LINE_QUOTED, 10, "123456..."); /* never inside an escape */
-    expect_text("12345\n", 6, LINE_QUOTED, 10, "12345\\x0a");
-    expect_text("123456\xe2\x82\xac\xe2\x82\xac", 12, LINE_QUOTED, 10, "123456...");
-    expect_text("\n\n", 2, LINE_JSON, 6, "...");
-}
-END_TEST
-
 /* However much a client sends, the line is whole, one line, and bounded. */
 static void expect_bounded(const char *conf, char filling)
 {
@@ -221,7 +166,7 @@ static void expect_bounded(const char *conf, char filling)
     logged(&f, "-");
     const char *line = weir_test_file(f.host, "-", &len);
     ck_assert_uint_gt(len, 7000);
-    ck_assert_uint_lt(len, LINE_MAX_SIZE);
+    ck_assert_uint_lt(len, (size_t)16 * 1024);
     ck_assert_ptr_eq(strchr(line, '\n'), line + len - 1);
     ck_assert(line[0] != '{' || line[len - 2] == '}');
     free(text);
@@ -303,8 +248,6 @@ Suite *module_suite(void)
     tcase_add_test(tcase, json_line);
     tcase_add_test(tcase, json_says_more_precisely_what_was_refused);
     tcase_add_test(tcase, each_second_has_its_own_time);
-    tcase_add_test(tcase, text_is_escaped);
-    tcase_add_test(tcase, text_is_cut);
     tcase_add_test(tcase, lines_are_bounded);
     tcase_add_test(tcase, workers_share_the_file);
     tcase_add_test(tcase, full_disk_stops_nothing);

@@ -5,7 +5,7 @@
 #ifndef COMPRESS_ACCEPT_H
 #define COMPRESS_ACCEPT_H
 
-#include <weir/module.h>
+#include <weir/text.h>
 
 #include "encoder.h"
 
@@ -23,13 +23,5 @@ void accept_read(struct accept *accept, struct weir_str value);
 /* The best of `order`, the server's preference among equals, `count` of them; ENCODING_NONE: the body
  * goes as it is. */
 enum encoding accept_choose(const struct accept *accept, const enum encoding *order, size_t count);
-
-/* The next element of a comma-separated list, without white space around it; false: there is none. Empty
- * elements are passed over, and commas in quotes separate nothing. */
-bool list_next(struct weir_str *rest, struct weir_str *element);
-/* No regard to case. */
-bool text_is(struct weir_str text, const char *word);
-/* Whether a list has that element; what follows `=` or `;` in it does not matter. */
-bool list_has(struct weir_str list, const char *word);
 
 #endif

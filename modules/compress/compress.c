@@ -73,9 +73,9 @@ static void check_encodings(struct weir_context *ctx, struct weir_check *check,
     const struct weir_str *names = conf->encodings.items;
 
     for (size_t i = 0; i < conf->encodings.count; i++) {
-        enum encoding encoding = text_is(names[i], "gzip") ? ENCODING_GZIP
-                                 : text_is(names[i], "br") ? ENCODING_BROTLI
-                                                           : ENCODING_NONE;
+        enum encoding encoding = weir_str_is_nocase(names[i], "gzip") ? ENCODING_GZIP
+                                 : weir_str_is_nocase(names[i], "br") ? ENCODING_BROTLI
+                                                                      : ENCODING_NONE;
         bool twice = false;
         for (size_t k = 0; k < prepared->order_count; k++) {
             twice = twice || prepared->order[k] == encoding;
@@ -167,24 +167,19 @@ static void destroy(struct weir_context *ctx, void *instance)
 
 /* ---- what may be compressed ---- */
 
-static bool ends_with(struct weir_str text, struct weir_str end)
-{
-    return text.len >= end.len &&
-           text_is((struct weir_str){text.ptr + text.len - end.len, end.len}, end.ptr);
-}
-
 /* A type, as configured, against one without parameters. Options end with NUL. */
 static bool type_matches(struct weir_str pattern, struct weir_str type)
 {
     if (pattern.ptr[0] == '+') {
-        return ends_with(type, pattern);
+        return type.len >= pattern.len &&
+               weir_str_is_nocase(weir_str_skip(type, type.len - pattern.len), pattern.ptr);
     }
     if (pattern.ptr[pattern.len - 1] == '*') {
         struct weir_str start = {pattern.ptr, pattern.len - 1};
         return type.len > start.len && memchr(type.ptr, '/', type.len) != NULL &&
                strncasecmp(type.ptr, start.ptr, start.len) == 0;
     }
-    return text_is(type, pattern.ptr);
+    return weir_str_is_nocase(type, pattern.ptr);
 }
 
 static bool type_is_listed(const struct conf *conf, const struct weir_response *resp)
@@ -195,11 +190,7 @@ static bool type_is_listed(const struct conf *conf, const struct weir_response *
     if (!weir_response_header(resp, "Content-Type", &type)) {
         return false;
     }
-    const char *end = type.len > 0 ? memchr(type.ptr, ';', type.len) : NULL;
-    type.len = end != NULL ? (size_t)(end - type.ptr) : type.len;
-    while (type.len > 0 && (type.ptr[type.len - 1] == ' ' || type.ptr[type.len - 1] == '\t')) {
-        type.len--;
-    }
+    type = weir_str_cut(&type, ';');
     for (size_t i = 0; i < conf->types.count; i++) {
         if (type_matches(types[i], type)) {
             return true;
@@ -219,7 +210,7 @@ static bool response_lists(const struct weir_response *resp, const char *name, c
     }
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_response_field(resp, i);
-        if (text_is(field.name, name) && list_has(field.value, word)) {
+        if (weir_str_is_nocase(field.name, name) && weir_list_has(field.value, word)) {
             return true;
         }
     }
@@ -236,7 +227,7 @@ static bool request_lists(const struct weir_request *req, const char *name, cons
     }
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
-        if (text_is(field.name, name) && list_has(field.value, word)) {
+        if (weir_str_is_nocase(field.name, name) && weir_list_has(field.value, word)) {
             return true;
         }
     }
@@ -275,7 +266,7 @@ static enum encoding choose(const struct prepared *prepared, const struct weir_r
     accept_begin(&accept);
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
-        if (text_is(field.name, "Accept-Encoding")) {
+        if (weir_str_is_nocase(field.name, "Accept-Encoding")) {
             accept_read(&accept, field.value);
         }
     }
@@ -305,7 +296,8 @@ static void compress(struct weir_context *ctx, struct filter *filter, struct wei
     int64_t level = encoding == ENCODING_GZIP ? conf->gzip_level : conf->brotli_level;
     struct encoder *encoder = NULL;
 
-    if (!text_is(weir_request_method(req), "HEAD")) { /* whose answer has no body to encode */
+    if (!weir_str_is_nocase(weir_request_method(req),
+                            "HEAD")) { /* whose answer has no body to encode */
         encoder =
             encoder_new(encoding, (int)level, weir_response_content_length(resp), &filter->memory);
         if (encoder == NULL) {

@@ -2,7 +2,7 @@
 /* Conditions on paths and statuses. See condition.h. */
 #include "condition.h"
 
-#include <string.h>
+#include <weir/text.h>
 
 /* Takes the next segment, with the slashes before it. false: only slashes are left. */
 static bool next_segment(struct weir_str *path, struct weir_str *segment)
@@ -24,29 +24,22 @@ static bool next_segment(struct weir_str *path, struct weir_str *segment)
     return true;
 }
 
-static bool is_path_byte(char c)
+static int hex_upper(char c)
 {
-    bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    return alnum || (c != '\0' && strchr("-._~!$&'()*+,;=:@/%", c) != NULL);
-}
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= 'a' ? -1 : weir_hex_digit(c);
 }
 
 /* Requests' paths come in normal form: what stands here otherwise would never match. */
 static const char *check_escape(struct weir_str text)
 {
-    int high = text.len > 2 ? hex(text.ptr[1]) : -1, low = text.len > 2 ? hex(text.ptr[2]) : -1;
+    int high = text.len > 2 ? hex_upper(text.ptr[1]) : -1,
+        low = text.len > 2 ? hex_upper(text.ptr[2]) : -1;
 
     if (high < 0 || low < 0) {
         return "after % stand two digits, in upper case: %C3";
     }
     char byte = (char)(high << 4 | low);
-    bool alnum = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                 (byte >= '0' && byte <= '9');
-    return alnum || (byte != '\0' && strchr("-._~", byte) != NULL)
+    return weir_is_one_of(byte, "-._~")
                ? "letters, digits and - . _ ~ are written as they are, not as %XX"
                : NULL;
 }
@@ -59,7 +52,7 @@ const char *prefix_check(struct weir_str prefix)
         return "a path begins with /";
     }
     for (size_t i = 0; i < prefix.len; i++) {
-        if (!is_path_byte(prefix.ptr[i])) {
+        if (!weir_is_one_of(prefix.ptr[i], "-._~!$&'()*+,;=:@/%")) {
             return "a path has neither spaces nor ? # or letters beyond ASCII; write them as %XX";
         }
         if (prefix.ptr[i] == '%') {
@@ -106,7 +99,7 @@ static bool read_status(struct weir_str text, uint32_t *out)
         return false;
     }
     for (size_t i = 0; i < 3; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
+        if (!weir_is_digit(text.ptr[i])) {
             return false;
         }
         status = status * 10 + (uint32_t)(text.ptr[i] - '0');

@@ -15,30 +15,6 @@ struct builder {
     bool no_memory;
 };
 
-static struct weir_str trim(struct weir_str text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
-static bool is_token(struct weir_str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL)) {
-            return false;
-        }
-    }
-    return name.len > 0;
-}
-
 /* Why a field is not a rule's to change; NULL: it is. */
 static const char *name_refused(struct weir_str name, bool request)
 {
@@ -55,16 +31,16 @@ static const char *name_refused(struct weir_str name, bool request)
         "X-Forwarded-Port",
         "X-Forwarded-Proto",
     };
-    if (!is_token(name)) {
+    if (!weir_is_token(name)) {
         return "is no field name; write \"Name: value\"";
     }
     for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++) {
-        if (name.len == strlen(framing[i]) && strncasecmp(name.ptr, framing[i], name.len) == 0) {
+        if (weir_str_is_nocase(name, framing[i])) {
             return "frames the message or belongs to the connection; Weir alone writes it";
         }
     }
     for (size_t i = 0; request && i < sizeof(own) / sizeof(own[0]); i++) {
-        if (name.len == strlen(own[i]) && strncasecmp(name.ptr, own[i], name.len) == 0) {
+        if (weir_str_is_nocase(name, own[i])) {
             return "is written by Weir itself for servers; trusted_proxies of the listener says "
                    "whose word counts";
         }
@@ -80,7 +56,7 @@ static void build_change(struct builder *b, struct changes *changes, const struc
     char error[512];
 
     change->act = act;
-    change->name = trim(text);
+    change->name = weir_str_trim(text);
     if (act != ACT_REMOVE) {
         const char *colon = text.len > 0 ? memchr(text.ptr, ':', text.len) : NULL;
         size_t len = colon != NULL ? (size_t)(colon - text.ptr) : 0;
@@ -91,11 +67,11 @@ static void build_change(struct builder *b, struct changes *changes, const struc
     if (wrong != NULL) {
         struct weir_str shown = change->name.len > 0 ? change->name : text;
         weir_check_error(b->ctx, b->check, list, "\"%.*s\" %s", (int)shown.len, shown.ptr,
-                         act == ACT_REMOVE && !is_token(shown) ? "is no field name" : wrong);
+                         act == ACT_REMOVE && !weir_is_token(shown) ? "is no field name" : wrong);
         return;
     }
     changes->count++;
-    wrong = template_compile(&change->value, trim(value),
+    wrong = template_compile(&change->value, weir_str_trim(value),
                              request ? TEMPLATE_REQUEST : TEMPLATE_RESPONSE, error, sizeof(error));
     if (wrong != NULL) {
         weir_check_error(b->ctx, b->check, list, "\"%.*s\": %s", (int)text.len, text.ptr, wrong);
@@ -145,7 +121,7 @@ static void build_conditions(struct builder *b)
     }
     for (size_t i = 0; i < conf->method.count; i++) {
         struct weir_str method = str_at(&conf->method, i);
-        if (!is_token(method)) {
+        if (!weir_is_token(method)) {
             weir_check_error(b->ctx, b->check, &conf->method, "\"%.*s\" is no method",
                              (int)method.len, method.ptr);
         }

@@ -56,31 +56,7 @@ static const struct {
     {"status", VARIABLE_STATUS, WEIR_REQUEST_HOST, USE(RESPONSE)},
 };
 
-static bool starts_with(struct weir_str text, const char *start)
-{
-    size_t len = strlen(start);
-    return text.len >= len && memcmp(text.ptr, start, len) == 0;
-}
-
-static void skip(struct weir_str *text, size_t len)
-{
-    text->ptr += len;
-    text->len -= len;
-}
-
 /* ---- compiling ---- */
-
-static bool is_token(struct weir_str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL)) {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
 
 /* All that may stand between braces, for a message. */
 static const char *known_names(enum template_use use, char *error, size_t size,
@@ -103,14 +79,14 @@ static const char *known_names(enum template_use use, char *error, size_t size,
 static const char *compile_variable(struct template_piece *piece, struct weir_str name,
                                     enum template_use use, char *error, size_t size)
 {
-    if (starts_with(name, "header:") && use != TEMPLATE_REDIRECT) {
+    if (weir_str_starts(name, "header:") && use != TEMPLATE_REDIRECT) {
         piece->variable = VARIABLE_HEADER;
         piece->text = name;
-        skip(&piece->text, strlen("header:"));
-        return is_token(piece->text) ? NULL : "{header:NAME} needs the name of a field";
+        piece->text = weir_str_skip(piece->text, strlen("header:"));
+        return weir_is_token(piece->text) ? NULL : "{header:NAME} needs the name of a field";
     }
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
-        if (name.len == strlen(variables[i].name) && starts_with(name, variables[i].name) &&
+        if (name.len == strlen(variables[i].name) && weir_str_starts(name, variables[i].name) &&
             (variables[i].uses & 1u << use) != 0) {
             piece->variable = variables[i].variable;
             piece->string = variables[i].string;
@@ -136,9 +112,9 @@ static const char *compile_text(struct template_piece *piece, struct weir_str *t
     size_t len = 0;
 
     piece->variable = VARIABLE_NONE;
-    if (starts_with(*text, "{{") || starts_with(*text, "}}")) {
+    if (weir_str_starts(*text, "{{") || weir_str_starts(*text, "}}")) {
         piece->text = (struct weir_str){text->ptr, 1};
-        skip(text, 2);
+        *text = weir_str_skip(*text, 2);
         return use == TEMPLATE_REDIRECT ? "a redirect has no braces; write them as %7B and %7D"
                                         : NULL;
     }
@@ -151,16 +127,16 @@ static const char *compile_text(struct template_piece *piece, struct weir_str *t
         }
     }
     piece->text = (struct weir_str){text->ptr, len};
-    skip(text, len);
+    *text = weir_str_skip(*text, len);
     return NULL;
 }
 
 /* What a request puts in never decides where the host of a redirect begins or ends, but for {host}. */
 static const char *check_redirect(struct weir_str text)
 {
-    size_t host = starts_with(text, "https://") ? 8 : starts_with(text, "http://") ? 7 : 0;
+    size_t host = weir_str_starts(text, "https://") ? 8 : weir_str_starts(text, "http://") ? 7 : 0;
 
-    if (starts_with(text, "{scheme}://")) {
+    if (weir_str_starts(text, "{scheme}://")) {
         host = strlen("{scheme}://");
     }
     if (host == 0) {
@@ -171,10 +147,11 @@ static const char *check_redirect(struct weir_str text)
                    ? "after the first \"/\" of a redirect stands a name, as in \"/new{rest}\""
                    : NULL;
     }
-    skip(&text, host);
+    text = weir_str_skip(text, host);
     bool named = text.len > 0 && strchr("/?#{", text.ptr[0]) == NULL;
-    return named || starts_with(text, "{host}") ? NULL
-                                                : "after \"//\" stands the host's name, or {host}";
+    return named || weir_str_starts(text, "{host}")
+               ? NULL
+               : "after \"//\" stands the host's name, or {host}";
 }
 
 const char *template_compile(struct compiled *out, struct weir_str text, enum template_use use,
@@ -190,16 +167,16 @@ const char *template_compile(struct compiled *out, struct weir_str text, enum te
             return "there are too many variables in this template";
         }
         struct template_piece *piece = &pieces[count++];
-        if (text.ptr[0] == '{' && !starts_with(text, "{{")) {
+        if (text.ptr[0] == '{' && !weir_str_starts(text, "{{")) {
             const char *end = memchr(text.ptr, '}', text.len);
             if (end == NULL) {
                 return "a brace is open; write {name}, or {{ for a brace itself";
             }
             struct weir_str name = {text.ptr + 1, (size_t)(end - text.ptr) - 1};
             wrong = compile_variable(piece, name, use, error, size);
-            skip(&text, name.len + 2);
+            text = weir_str_skip(text, name.len + 2);
             out->has_variables = true;
-        } else if (text.ptr[0] == '}' && !starts_with(text, "}}")) {
+        } else if (text.ptr[0] == '}' && !weir_str_starts(text, "}}")) {
             return "a brace closes nothing; write }} for a brace itself";
         } else {
             wrong = compile_text(piece, &text, use);

@@ -5,24 +5,10 @@
 #include "check.h"
 
 #include <weir/host.h>
-
-#include <string.h>
+#include <weir/text.h>
 
 /* A text to be found must fit into what is read, beside a head. */
 #define BODY_TEXT_MAX 4096
-
-static bool is_token(struct weir_str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.ptr[i];
-        bool alnum = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-                     (byte >= 'A' && byte <= 'Z');
-        if (!alnum && (byte == '\0' || strchr("!#$%&'*+-.^_`|~", byte) == NULL)) {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
 
 /* Text without controls, and, where `blanks` is false, without blanks. */
 static bool is_plain(struct weir_str text, bool blanks)
@@ -30,25 +16,6 @@ static bool is_plain(struct weir_str text, bool blanks)
     for (size_t i = 0; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.ptr[i];
         if (byte < 0x20 || byte == 0x7f || (byte == ' ' && !blanks)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool equal(struct weir_str text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.ptr, word, text.len) == 0;
-}
-
-static bool equal_nocase(struct weir_str text, const char *lower)
-{
-    if (text.len != strlen(lower)) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        char byte = text.ptr[i];
-        if ((byte >= 'A' && byte <= 'Z' ? byte + ('a' - 'A') : byte) != lower[i]) {
             return false;
         }
     }
@@ -65,7 +32,7 @@ static void check_target(struct weir_context *ctx, struct weir_check *check,
                          "\"#\"",
                          (int)conf->path.len, conf->path.ptr);
     }
-    if (!is_token(conf->method) || equal(conf->method, "CONNECT")) {
+    if (!weir_is_token(conf->method) || weir_str_is(conf->method, "CONNECT")) {
         weir_check_error(ctx, check, &conf->method,
                          "\"%.*s\" is no method for a probe: GET, HEAD or OPTIONS, for example",
                          (int)conf->method.len, conf->method.ptr);
@@ -85,15 +52,15 @@ static void check_target(struct weir_context *ctx, struct weir_check *check,
 /* Fields that the probe writes itself, or that would make the request mean something else. */
 static const char *reserved_field(struct weir_str name)
 {
-    if (equal_nocase(name, "host")) {
+    if (weir_str_is_nocase(name, "host")) {
         return "is set by host = \"...\"";
     }
-    if (equal_nocase(name, "user-agent")) {
+    if (weir_str_is_nocase(name, "user-agent")) {
         return "is set by user_agent = \"...\"";
     }
-    if (equal_nocase(name, "connection") || equal_nocase(name, "content-length") ||
-        equal_nocase(name, "transfer-encoding") || equal_nocase(name, "upgrade") ||
-        equal_nocase(name, "expect")) {
+    if (weir_str_is_nocase(name, "connection") || weir_str_is_nocase(name, "content-length") ||
+        weir_str_is_nocase(name, "transfer-encoding") || weir_str_is_nocase(name, "upgrade") ||
+        weir_str_is_nocase(name, "expect")) {
         return "is the probe's own: a probe has no body, and its connection is closed";
     }
     return NULL;
@@ -107,7 +74,7 @@ static void check_headers(struct weir_context *ctx, struct weir_check *check,
         const struct weir_str line = headers[i];
         const char *colon = line.len > 0 ? memchr(line.ptr, ':', line.len) : NULL;
         struct weir_str name = {line.ptr, colon != NULL ? (size_t)(colon - line.ptr) : 0};
-        if (!is_token(name) || !is_plain(line, true)) {
+        if (!weir_is_token(name) || !is_plain(line, true)) {
             weir_check_error(ctx, check, &conf->headers,
                              "\"%.*s\" is no header field: write \"Name: value\"", (int)line.len,
                              line.ptr);
@@ -125,7 +92,7 @@ static uint32_t take_status(struct weir_str *text)
 {
     uint32_t status = 0;
     for (size_t i = 0; i < 3; i++) {
-        if (i >= text->len || text->ptr[i] < '0' || text->ptr[i] > '9') {
+        if (i >= text->len || !weir_is_digit(text->ptr[i])) {
             return 0;
         }
         status = status * 10 + (uint32_t)(text->ptr[i] - '0');
@@ -179,7 +146,7 @@ static void check_body(struct weir_context *ctx, struct weir_check *check, const
 
 bool conf_is_head(const struct conf *conf)
 {
-    return equal(conf->method, "HEAD");
+    return weir_str_is(conf->method, "HEAD");
 }
 
 bool conf_wants_length(const struct conf *conf)
@@ -187,7 +154,7 @@ bool conf_wants_length(const struct conf *conf)
     static const char *const without[] = {"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"};
 
     for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
-        if (equal(conf->method, without[i])) {
+        if (weir_str_is(conf->method, without[i])) {
             return false;
         }
     }

@@ -5,30 +5,7 @@
  */
 #include "response.h"
 
-#include <string.h>
-
-static bool is_digit(char byte)
-{
-    return byte >= '0' && byte <= '9';
-}
-
-static char lower(char byte)
-{
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
-}
-
-static bool equal_nocase(struct weir_str text, const char *word)
-{
-    if (text.len != strlen(word)) {
-        return false;
-    }
-    for (size_t i = 0; i < text.len; i++) {
-        if (lower(text.ptr[i]) != word[i]) {
-            return false;
-        }
-    }
-    return true;
-}
+#include <weir/text.h>
 
 static void fail(struct response *out, const char *wrong)
 {
@@ -68,7 +45,7 @@ static bool is_status_line(struct weir_str line, bool whole)
         if (shape[i] == 'v') {
             good = byte == '0' || byte == '1';
         } else if (shape[i] == 'd') {
-            good = is_digit(byte);
+            good = weir_is_digit(byte);
         } else if (i == sizeof(shape) - 2) {
             good = byte == ' ' || (!whole && byte == '\r');
         }
@@ -85,18 +62,6 @@ struct framing {
     uint64_t length;
 };
 
-static struct weir_str trim(struct weir_str text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
 /* A field that frames the body. false: malformed. */
 static bool read_field(struct response *out, struct weir_str line, struct framing *framing)
 {
@@ -106,18 +71,18 @@ static bool read_field(struct response *out, struct weir_str line, struct framin
         return false;
     }
     struct weir_str name = {line.ptr, (size_t)(colon - line.ptr)};
-    struct weir_str value = trim((struct weir_str){colon + 1, line.len - name.len - 1});
-    if (equal_nocase(name, "transfer-encoding")) {
-        if (!equal_nocase(value, "chunked")) {
+    struct weir_str value = weir_str_trim((struct weir_str){colon + 1, line.len - name.len - 1});
+    if (weir_str_is_nocase(name, "transfer-encoding")) {
+        if (!weir_str_is_nocase(value, "chunked")) {
             fail(out, "its transfer coding is not \"chunked\"");
             return false;
         }
         framing->chunked = true;
-    } else if (equal_nocase(name, "content-length")) {
+    } else if (weir_str_is_nocase(name, "content-length")) {
         uint64_t length = 0;
         bool good = value.len > 0 && value.len <= 18;
         for (size_t i = 0; good && i < value.len; i++) {
-            good = is_digit(value.ptr[i]);
+            good = weir_is_digit(value.ptr[i]);
             length = length * 10 + (uint64_t)(value.ptr[i] - '0');
         }
         if (!good || (framing->has_length && framing->length != length)) {
@@ -174,13 +139,8 @@ static bool read_chunk_size(struct weir_str line, uint64_t *size)
 {
     size_t digits = 0;
     *size = 0;
-    while (digits < line.len) {
-        char byte = lower(line.ptr[digits]);
-        bool letter = byte >= 'a' && byte <= 'f';
-        if (!is_digit(byte) && !letter) {
-            break;
-        }
-        *size = *size * 16 + (uint64_t)(letter ? byte - 'a' + 10 : byte - '0');
+    while (digits < line.len && weir_hex_digit(line.ptr[digits]) >= 0) {
+        *size = *size * 16 + (uint64_t)weir_hex_digit(line.ptr[digits]);
         if (++digits > 15) {
             return false;
         }

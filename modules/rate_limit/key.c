@@ -3,8 +3,6 @@
 #include "key.h"
 
 #include <arpa/inet.h>
-#include <string.h>
-#include <strings.h>
 
 /* Clears what is behind the first `bits` of `len` bytes. */
 static void keep_bits(uint8_t *bytes, size_t len, unsigned bits)
@@ -50,7 +48,7 @@ static bool read_bits(struct weir_str text, unsigned most, unsigned *bits)
 {
     *bits = 0;
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9' || i == 3) {
+        if (!weir_is_digit(text.ptr[i]) || i == 3) {
             return false;
         }
         *bits = *bits * 10 + (unsigned)(text.ptr[i] - '0');
@@ -67,7 +65,7 @@ bool network_parse(struct weir_str text, struct network *out)
     out->len = key_of_address(address, 32, 128, out->address);
     if (out->len == 1) {
         out->bits = 0;
-        return text.len == 4 && memcmp(text.ptr, "unix", 4) == 0;
+        return weir_str_is(text, "unix");
     }
     unsigned most = out->address[0] == 4 ? 32 : 128;
     out->bits = most;
@@ -92,30 +90,13 @@ bool network_has(const struct network *network, const uint8_t *key, size_t len)
     return memcmp(cut, network->address, len) == 0;
 }
 
-static struct weir_str trim(struct weir_str text)
-{
-    while (text.len > 0 && (text.ptr[0] == ' ' || text.ptr[0] == '\t')) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len > 0 && (text.ptr[text.len - 1] == ' ' || text.ptr[text.len - 1] == '\t')) {
-        text.len--;
-    }
-    return text;
-}
-
 static bool find_pair(struct weir_str field, struct weir_str name, struct weir_str *value)
 {
     while (field.len > 0) {
-        const char *end = memchr(field.ptr, ';', field.len);
-        size_t len = end != NULL ? (size_t)(end - field.ptr) : field.len;
-        struct weir_str pair = trim((struct weir_str){field.ptr, len});
-        size_t used = end != NULL ? len + 1 : len;
-        field.ptr += used;
-        field.len -= used;
+        struct weir_str pair = weir_str_cut(&field, ';');
         if (pair.len > name.len && pair.ptr[name.len] == '=' &&
             memcmp(pair.ptr, name.ptr, name.len) == 0) {
-            *value = (struct weir_str){pair.ptr + name.len + 1, pair.len - name.len - 1};
+            *value = weir_str_skip(pair, name.len + 1);
             return true;
         }
     }
@@ -132,8 +113,7 @@ bool key_cookie(const struct weir_request *req, struct weir_str name, struct wei
     }
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
-        if (field.name.len == 6 && strncasecmp(field.name.ptr, "Cookie", 6) == 0 &&
-            find_pair(field.value, name, value)) {
+        if (weir_str_is_nocase(field.name, "Cookie") && find_pair(field.value, name, value)) {
             return true;
         }
     }

@@ -111,18 +111,6 @@ static void shared_name(struct weir_context *ctx, const struct conf *conf,
              conf->per_route, conf->zone.len > 0 ? "zone" : "block", (unsigned long long)place_id);
 }
 
-static bool is_token(struct weir_str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL)) {
-            return false;
-        }
-    }
-    return name.len > 0;
-}
-
 /* A bucket is full after this at the latest. */
 #define FULL_MAX_NS (UINT64_C(10) * 365 * 86400 * 1000000000)
 
@@ -138,7 +126,7 @@ static bool check(struct weir_context *ctx, struct weir_check *check, const stru
                          "rate is missing; write for example: rate = 100  per = 1m");
         return false;
     }
-    if (named && !is_token(conf->name)) {
+    if (named && !weir_is_token(conf->name)) {
         weir_check_error(ctx, check, conf->name.len > 0 ? (const void *)&conf->name : &conf->key,
                          "key = %s needs the name of one; write for example: name = \"%s\"",
                          keys[conf->key], conf->key == KEY_HEADER ? "X-Api-Key" : "session");
@@ -149,7 +137,7 @@ static bool check(struct weir_context *ctx, struct weir_check *check, const stru
                          "name is for key = header and key = cookie; take it away, or choose one");
         return false;
     }
-    if (conf->zone.len > 0 && (!is_token(conf->zone) || conf->zone.len > ZONE_MAX)) {
+    if (conf->zone.len > 0 && (!weir_is_token(conf->zone) || conf->zone.len > ZONE_MAX)) {
         weir_check_error(ctx, check, &conf->zone,
                          "zone: \"%.*s\" is no name of letters, digits and signs like - and _, at "
                          "most %d of them",

@@ -4,35 +4,11 @@
  */
 #include "table.h"
 
-#include <string.h>
+#include <weir/text.h>
 
-static int hex_digit(char byte)
-{
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-    if (byte >= 'a' && byte <= 'f') {
-        return byte - 'a' + 10;
-    }
-    return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
-
-static bool is_alnum(unsigned char byte)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= 'A' && byte <= 'Z');
-}
-
-static bool is_unreserved(unsigned char byte)
-{
-    return is_alnum(byte) || (byte != '\0' && strchr("-._~", byte) != NULL);
-}
-
-/* Whether a byte may stand in a path as it is. */
-static bool is_path_byte(unsigned char byte)
-{
-    return is_unreserved(byte) || (byte != '\0' && strchr("/!$&'()*+,;=:@", byte) != NULL);
-}
+/* Beside letters and digits: what never needs an escape, and what else stands in a path as it is. */
+#define UNRESERVED "-._~"
+#define IN_PATH    "/!$&'()*+,;=:@"
 
 static size_t put_escaped(char *out, unsigned char byte)
 {
@@ -80,14 +56,14 @@ const char *table_path(struct weir_str text, char *buffer, struct weir_str *out)
             return "a path has no control characters";
         }
         if (byte == '%') {
-            int high = i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
-            int low = i + 2 < text.len ? hex_digit(text.ptr[i + 2]) : -1;
+            int high = i + 2 < text.len ? weir_hex_digit(text.ptr[i + 1]) : -1;
+            int low = i + 2 < text.len ? weir_hex_digit(text.ptr[i + 2]) : -1;
             if (high < 0 || low < 0 || (high == 0 && low == 0)) {
                 return "\"%\" is followed by two hexadecimal digits, not 00; a percent sign is %25";
             }
             byte = (unsigned char)(high * 16 + low);
             i += 2;
-            if (is_unreserved(byte)) {
+            if (weir_is_one_of((char)byte, UNRESERVED)) {
                 buffer[len++] = (char)byte;
             } else {
                 len += put_escaped(buffer + len, byte);
@@ -97,7 +73,7 @@ const char *table_path(struct weir_str text, char *buffer, struct weir_str *out)
             if (buffer[len - 1] != '/') {
                 buffer[len++] = '/';
             }
-        } else if (is_path_byte(byte)) {
+        } else if (weir_is_one_of((char)byte, UNRESERVED IN_PATH)) {
             buffer[len++] = (char)byte;
         } else {
             len += put_escaped(buffer + len, byte);
@@ -108,17 +84,12 @@ const char *table_path(struct weir_str text, char *buffer, struct weir_str *out)
     return NULL;
 }
 
-static char lower(char byte)
-{
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
-}
-
 /* An IPv6 address without its brackets. */
 static const char *ipv6_host(struct weir_str text, char *buffer, struct weir_str *out)
 {
     for (size_t i = 0; i < text.len; i++) {
-        char byte = lower(text.ptr[i]);
-        if (hex_digit(byte) < 0 && byte != ':' && byte != '.') {
+        char byte = weir_lower(text.ptr[i]);
+        if (weir_hex_digit(byte) < 0 && byte != ':' && byte != '.') {
             return "between \"[\" and \"]\" stands an IPv6 address";
         }
         buffer[i] = byte;
@@ -143,7 +114,7 @@ const char *table_host(struct weir_str text, char *buffer, struct weir_str *out,
         text.len--;
     }
     for (size_t i = 0; i < text.len; i++) {
-        char byte = lower(text.ptr[i]);
+        char byte = weir_lower(text.ptr[i]);
         if (byte == ':') {
             return "a host stands without its port, and an IPv6 address in brackets";
         }
@@ -153,7 +124,7 @@ const char *table_host(struct weir_str text, char *buffer, struct weir_str *out,
         if ((byte & 0x80) != 0) {
             return "a name in other letters is written in its xn-- form";
         }
-        if (!is_alnum((unsigned char)byte) && byte != '-' && byte != '_' && byte != '.') {
+        if (!weir_is_one_of(byte, "-_.")) {
             return "a host has letters, digits, \"-\", \"_\" and \".\" alone";
         }
         if (byte == '.' && label == 0) {

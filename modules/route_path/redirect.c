@@ -6,7 +6,7 @@
 #include "redirect.h"
 #include "table.h"
 
-#include <string.h>
+#include <weir/text.h>
 
 static const struct {
     struct weir_str name;
@@ -18,16 +18,10 @@ static const struct {
     {WEIR_STR_INIT("{query}"), REDIRECT_QUERY},
 };
 
-static bool starts_with(struct weir_str text, const char *start)
-{
-    size_t len = strlen(start);
-    return text.len >= len && memcmp(text.ptr, start, len) == 0;
-}
-
 /* Where the host begins: 0 where there is none, and the target is a path. */
 static size_t host_start(struct weir_str text)
 {
-    return starts_with(text, "https://") ? 8 : starts_with(text, "http://") ? 7 : 0;
+    return weir_str_starts(text, "https://") ? 8 : weir_str_starts(text, "http://") ? 7 : 0;
 }
 
 static const char *check_start(struct weir_str text)
@@ -48,7 +42,7 @@ static const char *check_start(struct weir_str text)
     text.ptr += host;
     text.len -= host;
     if (first == '\0' || first == '/' || first == '?' ||
-        (first == '{' && !starts_with(text, "{host}"))) {
+        (first == '{' && !weir_str_starts(text, "{host}"))) {
         return "after \"//\" stands the host's name, or {host}";
     }
     return NULL;
@@ -58,7 +52,7 @@ static const char *check_start(struct weir_str text)
 static const struct weir_str *find_placeholder(struct weir_str text, enum redirect_piece_kind *kind)
 {
     for (size_t i = 0; i < sizeof(placeholders) / sizeof(placeholders[0]); i++) {
-        if (starts_with(text, placeholders[i].name.ptr)) {
+        if (weir_str_starts(text, placeholders[i].name.ptr)) {
             *kind = placeholders[i].kind;
             return &placeholders[i].name;
         }

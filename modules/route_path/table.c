@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <weir/text.h>
+
 #define HASH_START UINT64_C(0xcbf29ce484222325) /* FNV-1a */
 #define HASH_PRIME UINT64_C(0x100000001b3)
 
@@ -43,11 +45,6 @@ struct table {
     uint32_t edge_mask;
     uint32_t host_mask;
 };
-
-static bool str_equal(struct weir_str a, struct weir_str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
 
 static uint32_t slots_for(size_t entries)
 {
@@ -130,7 +127,8 @@ static struct edge *edge_slot(const struct table *table, uint32_t parent, struct
         if (edge->child == 0) {
             return edge;
         }
-        if (edge->hash == hash && edge->parent == parent && str_equal(edge->segment, segment)) {
+        if (edge->hash == hash && edge->parent == parent &&
+            weir_str_equal(edge->segment, segment)) {
             return edge;
         }
     }
@@ -148,8 +146,8 @@ static struct host *host_slot(const struct table *table, uint64_t hash, struct w
     hash ^= hash >> 32;
     for (uint32_t at = (uint32_t)hash & table->host_mask;; at = (at + 1) & table->host_mask) {
         struct host *host = &table->hosts[at];
-        if (host->root == 0 ||
-            (host->hash == hash && host->wildcard == wildcard && str_equal(host->name, name))) {
+        if (host->root == 0 || (host->hash == hash && host->wildcard == wildcard &&
+                                weir_str_equal(host->name, name))) {
             return host;
         }
     }

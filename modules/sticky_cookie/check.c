@@ -6,34 +6,15 @@
 #include "check.h"
 
 #include <weir/host.h>
-
-#include <string.h>
-
-static bool is_token_byte(unsigned char byte)
-{
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= 'A' && byte <= 'Z') ||
-           (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
-}
-
-static bool starts_with(struct weir_str text, const char *start)
-{
-    size_t len = strlen(start);
-    return text.len >= len && memcmp(text.ptr, start, len) == 0;
-}
-
-static bool equals(struct weir_str text, const char *other)
-{
-    return text.len == strlen(other) && starts_with(text, other);
-}
+#include <weir/text.h>
 
 /* Names that browsers take only with certain attributes (RFC 6265bis section 4.1.3): others would be
  * dropped without a word. */
 static void check_prefix(struct weir_context *ctx, struct weir_check *check,
                          const struct conf *conf)
 {
-    bool host = starts_with(conf->name, "__Host-");
-    if (!host && !starts_with(conf->name, "__Secure-")) {
+    bool host = weir_str_starts(conf->name, "__Host-");
+    if (!host && !weir_str_starts(conf->name, "__Secure-")) {
         return;
     }
     if (conf->secure == SECURE_NEVER) {
@@ -42,7 +23,7 @@ static void check_prefix(struct weir_context *ctx, struct weir_check *check,
                          "choose another name",
                          (int)conf->name.len, conf->name.ptr);
     }
-    if (host && (conf->domain.len > 0 || !equals(conf->path, "/"))) {
+    if (host && (conf->domain.len > 0 || !weir_str_is(conf->path, "/"))) {
         weir_check_error(ctx, check, &conf->name,
                          "browsers refuse \"%.*s\" with a domain or a path other than \"/\": leave "
                          "them out, or choose another name",
@@ -52,11 +33,7 @@ static void check_prefix(struct weir_context *ctx, struct weir_check *check,
 
 static void check_name(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
 {
-    bool good = conf->name.len > 0 && conf->name.len <= NAME_MAX_LEN;
-    for (size_t i = 0; good && i < conf->name.len; i++) {
-        good = is_token_byte((unsigned char)conf->name.ptr[i]);
-    }
-    if (!good) {
+    if (!weir_is_token(conf->name) || conf->name.len > NAME_MAX_LEN) {
         weir_check_error(ctx, check, &conf->name,
                          "\"%.*s\" is no name for a cookie: 1 to %d letters, digits, \"-\", \"_\" "
                          "or \".\"",
@@ -79,9 +56,7 @@ static void check_scope(struct weir_context *ctx, struct weir_check *check, cons
     }
     good = conf->domain.len <= DOMAIN_MAX_LEN;
     for (size_t i = 0; good && i < conf->domain.len; i++) {
-        char byte = conf->domain.ptr[i];
-        good = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
-               (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '.';
+        good = weir_is_one_of(conf->domain.ptr[i], "-.");
     }
     if (!good) {
         weir_check_error(ctx, check, &conf->domain,

@@ -4,57 +4,23 @@
  */
 #include "cookie.h"
 
-#include <string.h>
-
-static bool is_blank(char byte)
-{
-    return byte == ' ' || byte == '\t';
-}
-
-static struct weir_str trim(struct weir_str text)
-{
-    while (text.len > 0 && is_blank(text.ptr[0])) {
-        text.ptr++;
-        text.len--;
-    }
-    while (text.len > 0 && is_blank(text.ptr[text.len - 1])) {
-        text.len--;
-    }
-    return text;
-}
-
-/* Cuts the text up to `mark` off the front of `*rest`, and the mark with it. */
-static struct weir_str cut(struct weir_str *rest, char mark)
-{
-    struct weir_str text = *rest;
-    const char *at = rest->len > 0 ? memchr(rest->ptr, mark, rest->len) : NULL;
-    if (at == NULL) {
-        rest->len = 0;
-        return text;
-    }
-    text.len = (size_t)(at - text.ptr);
-    rest->len -= text.len + 1;
-    rest->ptr = at + 1;
-    return text;
-}
-
 bool cookie_next(struct weir_str *rest, struct cookie *out)
 {
     while (rest->len > 0) {
-        struct weir_str pair = trim(cut(rest, ';'));
+        struct weir_str pair = weir_str_cut(rest, ';');
         if (pair.len == 0) {
             continue;
         }
         struct weir_str value = pair;
-        struct weir_str name = cut(&value, '=');
+        struct weir_str name = weir_str_cut(&value, '=');
         out->pair = pair;
         if (name.len == pair.len) { /* no "=": a value without a name, as browsers take it */
             out->name = (struct weir_str){pair.ptr, 0};
             out->value = pair;
             return true;
         }
-        out->name = trim(name);
-        value = trim(value);
+        out->name = name;
+        value = weir_str_trim(value);
         if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"') {
             value.ptr++;
             value.len -= 2;
@@ -63,20 +29,6 @@ bool cookie_next(struct weir_str *rest, struct cookie *out)
         return true;
     }
     return false;
-}
-
-bool cookie_is_field(struct weir_str name)
-{
-    static const char lower[] = "cookie";
-    if (name.len != sizeof(lower) - 1) {
-        return false;
-    }
-    for (size_t i = 0; i < name.len; i++) {
-        if ((name.ptr[i] | 0x20) != lower[i]) {
-            return false;
-        }
-    }
-    return true;
 }
 
 void cookie_remove(struct weir_request *req, struct weir_str name)
@@ -91,7 +43,7 @@ void cookie_remove(struct weir_request *req, struct weir_str name)
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
         /* Each ";" may become "; ", and one more goes between two fields. */
-        size += cookie_is_field(field.name) ? 2 * field.value.len + 2 : 0;
+        size += weir_str_is_nocase(field.name, "Cookie") ? 2 * field.value.len + 2 : 0;
     }
     char *text = size > 0 ? weir_request_alloc(req, size) : NULL;
     if (text == NULL) {
@@ -99,8 +51,8 @@ void cookie_remove(struct weir_request *req, struct weir_str name)
     }
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
-        while (cookie_is_field(field.name) && cookie_next(&field.value, &cookie)) {
-            if (cookie.name.len == name.len && memcmp(cookie.name.ptr, name.ptr, name.len) == 0) {
+        while (weir_str_is_nocase(field.name, "Cookie") && cookie_next(&field.value, &cookie)) {
+            if (weir_str_equal(cookie.name, name)) {
                 found = true;
                 continue;
             }

@@ -17,9 +17,6 @@ struct cookie {
 /* Takes the next pair off the front of `*rest`; empty ones are skipped. false: none is left. */
 bool cookie_next(struct weir_str *rest, struct cookie *out);
 
-/* Whether the field is a Cookie field. */
-bool cookie_is_field(struct weir_str name);
-
 /* Takes all cookies of that name out of the request, so that the server does not get them. */
 void cookie_remove(struct weir_request *req, struct weir_str name);
 

@@ -178,7 +178,8 @@ static bool open_value(struct weir_context *ctx, struct sticky *self, const char
                        struct token *out)
 {
     struct seen *seen = seen_entry(self, text);
-    if (seen->token.server != WEIR_NO_SERVER && token_equal(seen->text, text, TOKEN_LEN)) {
+    if (seen->token.server != WEIR_NO_SERVER &&
+        weir_bytes_equal_secret(seen->text, text, TOKEN_LEN)) {
         *out = seen->token;
         return true;
     }
@@ -201,7 +202,7 @@ static bool find_token(struct weir_context *ctx, struct sticky *self, struct wei
 
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
-        while (cookie_is_field(field.name) && cookie_next(&field.value, &cookie)) {
+        while (weir_str_is_nocase(field.name, "Cookie") && cookie_next(&field.value, &cookie)) {
             if (cookie.value.len != TOKEN_LEN || cookie.name.len != name.len ||
                 memcmp(cookie.name.ptr, name.ptr, name.len) != 0) {
                 continue;

@@ -12,7 +12,7 @@
  */
 #include "token.h"
 
-#include <string.h>
+#include <weir/text.h>
 
 #define VERSION  2
 #define TAG_SIZE 16
@@ -21,19 +21,6 @@
 #define SIZE (1 + TAG_SIZE + TEXT_SIZE)
 
 _Static_assert(SIZE % 3 == 0 && SIZE / 3 * 4 == TOKEN_LEN, "base64 without padding or spare bits");
-
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-bool token_equal(const void *a, const void *b, size_t len)
-{
-    const volatile uint8_t *left = a;
-    const volatile uint8_t *right = b;
-    uint8_t differ = 0;
-    for (size_t i = 0; i < len; i++) {
-        differ = (uint8_t)(differ | (left[i] ^ right[i]));
-    }
-    return differ == 0;
-}
 
 static void derive_key(struct weir_context *ctx, const uint8_t secret[32], const char *purpose,
                        struct weir_str pool, uint8_t out[32])
@@ -92,6 +79,7 @@ void token_seal(struct weir_context *ctx, const struct token_keys *keys, const s
     uint8_t raw[SIZE];
     uint8_t tag[32];
     uint8_t *text = raw + 1 + TAG_SIZE;
+    char value[TOKEN_LEN + 1];
 
     put_number(text, token->server, 8);
     put_number(text + 8, token->expires_s, 5);
@@ -100,42 +88,8 @@ void token_seal(struct weir_context *ctx, const struct token_keys *keys, const s
     raw[0] = VERSION;
     memcpy(raw + 1, tag, TAG_SIZE);
     apply_mask(ctx, keys, tag, text);
-    for (size_t i = 0; i < SIZE; i += 3) {
-        uint32_t bits = (uint32_t)get_number(raw + i, 3);
-        for (int shift = 18; shift >= 0; shift -= 6) {
-            *out++ = alphabet[bits >> shift & 63];
-        }
-    }
-}
-
-static int digit_value(char digit)
-{
-    if (digit >= 'A' && digit <= 'Z') {
-        return digit - 'A';
-    }
-    if (digit >= 'a' && digit <= 'z') {
-        return digit - 'a' + 26;
-    }
-    if (digit >= '0' && digit <= '9') {
-        return digit - '0' + 52;
-    }
-    return digit == '-' ? 62 : digit == '_' ? 63 : -1;
-}
-
-static bool decode(const char text[TOKEN_LEN], uint8_t raw[SIZE])
-{
-    for (size_t i = 0; i < TOKEN_LEN; i += 4) {
-        uint32_t bits = 0;
-        for (size_t j = 0; j < 4; j++) {
-            int value = digit_value(text[i + j]);
-            if (value < 0) {
-                return false;
-            }
-            bits = bits << 6 | (uint32_t)value;
-        }
-        put_number(raw + i / 4 * 3, bits, 3);
-    }
-    return true;
+    weir_base64_encode(raw, SIZE, value);
+    memcpy(out, value, TOKEN_LEN);
 }
 
 bool token_open(struct weir_context *ctx, const struct token_keys *keys, const char text[TOKEN_LEN],
@@ -144,12 +98,12 @@ bool token_open(struct weir_context *ctx, const struct token_keys *keys, const c
     uint8_t raw[SIZE];
     uint8_t tag[32];
 
-    if (!decode(text, raw) || raw[0] != VERSION) {
+    if (weir_base64_decode((struct weir_str){text, TOKEN_LEN}, raw) != SIZE || raw[0] != VERSION) {
         return false;
     }
     apply_mask(ctx, keys, raw + 1, raw + 1 + TAG_SIZE);
     compute_tag(ctx, keys, raw + 1 + TAG_SIZE, tag);
-    if (!token_equal(tag, raw + 1, TAG_SIZE)) {
+    if (!weir_bytes_equal_secret(tag, raw + 1, TAG_SIZE)) {
         return false;
     }
     out->server = get_number(raw + 1 + TAG_SIZE, 8);

@@ -34,7 +34,4 @@ void token_seal(struct weir_context *ctx, const struct token_keys *keys, const s
 bool token_open(struct weir_context *ctx, const struct token_keys *keys, const char text[TOKEN_LEN],
                 struct token *out);
 
-/* Whether two values are equal, in a time that does not tell where they differ. */
-bool token_equal(const void *a, const void *b, size_t len);
-
 #endif

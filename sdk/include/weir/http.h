@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <weir/host.h>
+#include <weir/text.h>
 
 WEIR_BEGIN_DECLS
 
@@ -133,17 +134,7 @@ static inline void *weir_request_alloc(struct weir_request *req, size_t len)
 /** Whether two field names are the same, without regard to case (RFC 9110 section 5.1). */
 static inline bool weir_field_name_is(struct weir_str name, const char *other)
 {
-    size_t i = 0;
-
-    for (; i < name.len && other[i] != '\0'; i++) {
-        char a = name.ptr[i], b = other[i];
-        a = a >= 'A' && a <= 'Z' ? (char)(a - 'A' + 'a') : a;
-        b = b >= 'A' && b <= 'Z' ? (char)(b - 'A' + 'a') : b;
-        if (a != b) {
-            return false;
-        }
-    }
-    return i == name.len && other[i] == '\0';
+    return weir_str_is_nocase(name, other);
 }
 
 /** The whole list: all fields of that name in one, joined by ", " (RFC 9110 section 5.3), for fields whose

@@ -12,6 +12,7 @@
 #include <weir/health.h>
 #include <weir/host.h>
 #include <weir/http.h>
+#include <weir/json.h>
 #include <weir/logger.h>
 #include <weir/module.h>
 #include <weir/option.h>
@@ -19,5 +20,6 @@
 #include <weir/stats.h>
 #include <weir/sticky.h>
 #include <weir/store.h>
+#include <weir/text.h>
 
 #endif

@@ -10,10 +10,12 @@ tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
     tests/unit/sdk/test_balancer.c \
     tests/unit/sdk/test_conf.c \
     tests/unit/sdk/test_descriptor.c \
+    tests/unit/sdk/test_json.c \
     tests/unit/sdk/test_kinds.c \
     tests/unit/sdk/test_loop.c \
     tests/unit/sdk/test_option_address.c \
     tests/unit/sdk/test_option_table.c \
     tests/unit/sdk/test_option_value.c \
     tests/unit/sdk/test_request.c \
+    tests/unit/sdk/test_text.c \
     tests/unit/sdk/test_transform.c
