@@ -12,11 +12,11 @@
 #define HTTP_CODEC_H
 
 #include "http/batch.h"
-#include "http/h1_parse.h"
 #include "http/message.h"
 
 struct exchange;
-struct http_extra;
+struct down_conn;
+struct up_conn;
 
 /*
  * How much is read at once. A piece that was read and that the other side's socket does not take has to be
@@ -46,6 +46,13 @@ static inline void pace_passed(struct pace *pace, size_t len)
         pace->max = 0;
     }
 }
+
+/* How a connection is closed. */
+enum codec_end {
+    END_CLOSE,
+    END_LINGER, /* what waits goes out, and the peer has time to read it */
+    END_RESET,  /* so that a cut message never passes for a whole one */
+};
 
 /* ---- the client's half ---- */
 
@@ -87,8 +94,8 @@ enum down_gone {
 
 /* What the client's half tells. */
 struct down_events {
-    /* The first bytes of a request: makes an exchange, zeroed. NULL: no memory. */
-    struct exchange *(*on_open)(struct down *down);
+    /* The first bytes of a request: makes an exchange, zeroed but for its arena. NULL: no memory. */
+    struct exchange *(*on_open)(struct down_conn *c, struct down *down);
     /* exchange->request is complete (its body may follow). */
     void (*on_request)(struct exchange *exchange);
     /* The head was refused: exchange->error; the stream answers by ops->head. */
@@ -134,6 +141,7 @@ struct up_ops {
 struct up {
     const struct up_ops *ops;
     struct exchange *exchange; /* NULL: idle */
+    struct up_conn *connection;
 };
 
 enum up_failure {
@@ -164,31 +172,6 @@ struct up_events {
 
 /* ---- what both speak about ---- */
 
-struct h1_down_conf;
-
-/* What HTTP/1 towards clients knows of the running exchange; h1_down.c's alone. It lies in the exchange, so
- * that a connection that waits for a request does not hold it. */
-struct h1_serving {
-    const struct h1_down_conf *conf; /* settings of the time when the request began */
-    struct h1_scan scan;
-    struct h1_chunked chunked;
-    struct pace pace; /* of reads of the body or tunnel */
-    uint64_t body_left, body_seen;
-    uint64_t rate_since_ns,
-        rate_mark;          /* body_rate: the running window's beginning; received then */
-    uint64_t response_left; /* of an announced length */
-    uint64_t stall_ns;      /* since when the client takes nothing of what waits; 0: nothing does */
-    uint64_t stall_mark;    /* bytes that it had taken then */
-    uint64_t received_mark, sent_mark; /* the connection's counters at its start */
-    size_t behind;         /* bytes in scratch behind the request that is being looked at */
-    uint8_t response_body; /* enum http_body */
-    bool header_timed;     /* header_timeout runs */
-    bool paused;
-    bool chunking; /* the response goes out chunked */
-    bool last_chunk_sent;
-    bool continued; /* 100 has gone out */
-};
-
 struct exchange {
     struct arena arena;
     struct http_request_head request;
@@ -196,10 +179,13 @@ struct exchange {
     struct http_error error;
     struct down *down; /* NULL after on_close */
     struct up *up;     /* NULL: none (yet, or any more) */
-    struct h1_serving serving;
+    void *serving;     /* what the client's codec knows of it, in the arena; the codec's alone */
+
+    /* counted by the client's codec, on_close has them all */
     uint64_t request_bytes; /* on the wire, heads and framing included */
     uint64_t response_bytes;
     uint64_t response_body_bytes;
+
     bool request_whole;  /* all of the request has been delivered */
     bool response_begun; /* ops->head was called */
     bool response_whole; /* ops->end was called */

@@ -4,23 +4,23 @@
  */
 #include "http/h1_down_parts.h"
 
-static void server_request_whole(struct h1_down *s)
+static void down_request_whole(struct h1_down *s)
 {
     struct exchange *exchange = s->down.exchange;
     s->state = STATE_WAIT;
     exchange->request_whole = true;
     h1_down_watch_stall(s);
-    s->owner->events->on_request_end(exchange);
+    s->c.owner->events->on_request_end(exchange);
 }
 
 /* The answer to a head that is refused. What is known of the request is its own (request_head_own), since
  * filters and loggers look at it later than whoever read it. */
-static void server_refuse(struct h1_down *s, struct http_error error)
+static void down_refuse(struct h1_down *s, struct http_error error)
 {
     s->down.exchange->error = error;
     s->keep_alive = false;
     s->state = STATE_WAIT;
-    s->owner->events->on_refused(s->down.exchange);
+    s->c.owner->events->on_refused(s->down.exchange);
 }
 
 void h1_down_refuse_cut(struct h1_down *s, struct http_error error)
@@ -28,8 +28,8 @@ void h1_down_refuse_cut(struct h1_down *s, struct http_error error)
     struct exchange *exchange = s->down.exchange;
     struct http_request_head *head = &exchange->request;
     const struct http_limits *limits = &serving_of(s)->conf->limits;
-    const char *data = conn_kept_data(s->conn);
-    size_t len = conn_kept(s->conn), used = 0;
+    const char *data = conn_kept_data(s->c.conn);
+    size_t len = conn_kept(s->c.conn), used = 0;
     struct h1_scan scan = {0};
     struct http_error ignored = {0};
 
@@ -37,50 +37,56 @@ void h1_down_refuse_cut(struct h1_down *s, struct http_error error)
     /* All of it is read once more: as far as it goes it tells who asked for what. */
     h1_parse_request(data, len, limits, &scan, &exchange->arena, head, &used, &ignored);
     request_head_own(head, &exchange->arena, data, len);
-    server_refuse(s, error);
+    down_refuse(s, error);
 }
 
 /* `here`: bytes that have been read and not used, its first among them. */
-static bool server_open(struct h1_down *s, size_t here)
+static bool down_open(struct h1_down *s, size_t here)
 {
-    const struct h1_down_conf *conf = s->owner->conf(s);
+    const struct down_conf *conf = s->c.owner->conf(&s->c);
 
     if (conf == NULL) {
-        h1_down_close(s, true);
+        h1_down_close(s, END_LINGER);
         return false;
     }
-    struct exchange *exchange = s->owner->events->on_open(&s->down);
+    struct exchange *exchange = s->c.owner->events->on_open(&s->c, &s->down);
     if (exchange == NULL) {
-        h1_down_close(s, false);
+        h1_down_close(s, END_CLOSE);
         return false;
     }
+    struct h1_serving *x = arena_zalloc(&exchange->arena, sizeof(*x));
+    if (x == NULL) {
+        s->c.owner->events->on_close(exchange, false);
+        h1_down_close(s, END_CLOSE);
+        return false;
+    }
+    exchange->serving = x;
     s->down.exchange = exchange;
     s->state = STATE_HEAD;
     s->keep_alive = true;
     s->served = true;
-    struct h1_serving *x = &exchange->serving;
     x->conf = conf;
-    x->received_mark = s->conn->received - here;
-    x->sent_mark = s->conn->sent;
+    x->received_mark = s->c.conn->received - here;
+    x->sent_mark = s->c.conn->sent;
     pace_begin(&x->pace);
     return true;
 }
 
 /* The head is parsed: it moves from scratch into the exchange's arena, and the stream hears of it. */
-static void server_begin(struct h1_down *s, const char *data, size_t used)
+static void down_request_begin(struct h1_down *s, const char *data, size_t used)
 {
     struct exchange *exchange = s->down.exchange;
-    struct h1_serving *x = &exchange->serving;
+    struct h1_serving *x = exchange->serving;
     struct http_request_head *head = &exchange->request;
 
     if (!request_head_own(head, &exchange->arena, data, used)) {
-        server_refuse(s, (struct http_error){431, "head_too_large"});
+        down_refuse(s, (struct http_error){431, "head_too_large"});
         return;
     }
     s->keep_alive = head->keep_alive && !head->close_after;
     if (head->body == BODY_LENGTH && x->conf->body_limit > 0 &&
         head->content_length > x->conf->body_limit) {
-        server_refuse(s, (struct http_error){413, "body_too_large"});
+        down_refuse(s, (struct http_error){413, "body_too_large"});
         return;
     }
     if (head->body == BODY_CHUNKED) {
@@ -93,16 +99,16 @@ static void server_begin(struct h1_down *s, const char *data, size_t used)
         exchange->request_whole = true;
     }
     bool whole = exchange->request_whole;
-    s->owner->events->on_request(exchange);
+    s->c.owner->events->on_request(exchange);
     if (whole && s->down.exchange == exchange && !s->finishing) {
-        s->owner->events->on_request_end(exchange);
+        s->c.owner->events->on_request_end(exchange);
     }
 }
 
-static size_t server_take_head(struct h1_down *s, const char *data, size_t len)
+static size_t down_take_head(struct h1_down *s, const char *data, size_t len)
 {
     struct exchange *exchange = s->down.exchange;
-    struct h1_serving *x = &exchange->serving;
+    struct h1_serving *x = exchange->serving;
     struct http_request_head *head = &exchange->request;
     const struct http_limits *limits = &x->conf->limits;
     struct http_error error;
@@ -113,40 +119,40 @@ static size_t server_take_head(struct h1_down *s, const char *data, size_t len)
         *head = (struct http_request_head){0}; /* what was read moves before more of it comes */
         if (!x->header_timed) {
             x->header_timed = true;
-            timer_set(server_loop(s), &s->timer, x->conf->header_timeout_ns);
+            timer_set(down_conn_loop(&s->c), &s->c.timer, x->conf->header_timeout_ns);
         }
         return 0;
     case H1_ERROR:
         request_head_own(head, &exchange->arena, data, len < limits->head ? len : limits->head);
-        server_refuse(s, error);
+        down_refuse(s, error);
         return len;
     case H1_DONE: break;
     }
     x->behind = len - used;
-    server_begin(s, data, used);
+    down_request_begin(s, data, used);
     return used;
 }
 
-static size_t server_take_length(struct h1_down *s, const char *data, size_t len)
+static size_t down_take_length(struct h1_down *s, const char *data, size_t len)
 {
     struct exchange *exchange = s->down.exchange;
-    struct h1_serving *x = &exchange->serving;
+    struct h1_serving *x = exchange->serving;
     size_t take = len < x->body_left ? len : (size_t)x->body_left;
 
     x->body_left -= take;
     x->behind = len - take;
-    s->owner->events->on_data(exchange, data, take);
+    s->c.owner->events->on_data(exchange, data, take);
     if (x->body_left == 0 && s->state == STATE_LENGTH && !s->finishing) {
-        server_request_whole(s);
+        down_request_whole(s);
     }
     return take;
 }
 
-static size_t server_take_chunked(struct h1_down *s, const char *data, size_t len)
+static size_t down_take_chunked(struct h1_down *s, const char *data, size_t len)
 {
     struct exchange *exchange = s->down.exchange;
-    struct h1_serving *x = &exchange->serving;
-    const struct down_events *events = s->owner->events;
+    struct h1_serving *x = exchange->serving;
+    const struct down_events *events = s->c.owner->events;
     size_t used = 0;
     const char *out = NULL;
     size_t out_len = 0;
@@ -167,7 +173,7 @@ static size_t server_take_chunked(struct h1_down *s, const char *data, size_t le
     case H1_CHUNK_TRAILER: events->on_trailer(exchange, field.name, field.value); break;
     case H1_CHUNK_END:
         x->behind = len - used;
-        server_request_whole(s);
+        down_request_whole(s);
         break;
     case H1_CHUNK_ERROR: h1_down_gone(s, DOWN_GONE_PROTOCOL); return len;
     }
@@ -177,10 +183,10 @@ static size_t server_take_chunked(struct h1_down *s, const char *data, size_t le
 void h1_down_body_clock(struct h1_down *s)
 {
     struct h1_serving *x = serving_of(s);
-    timer_set(server_loop(s), &s->timer, x->conf->body_timeout_ns);
+    timer_set(down_conn_loop(&s->c), &s->c.timer, x->conf->body_timeout_ns);
     x->stall_ns = 0; /* the timer is the body's now */
-    x->rate_since_ns = loop_now_ns(server_loop(s));
-    x->rate_mark = s->conn->received;
+    x->rate_since_ns = loop_now_ns(down_conn_loop(&s->c));
+    x->rate_mark = s->c.conn->received;
 }
 
 /* Bytes of a body have come. A client that sends one now and then keeps the clock between two reads quiet;
@@ -188,18 +194,18 @@ void h1_down_body_clock(struct h1_down *s)
 void h1_down_body_progress(struct h1_down *s)
 {
     const struct h1_serving *x = serving_of(s);
-    uint64_t spent_ns = loop_now_ns(server_loop(s)) - x->rate_since_ns;
+    uint64_t spent_ns = loop_now_ns(down_conn_loop(&s->c)) - x->rate_since_ns;
 
     if (x->rate_since_ns == 0) { /* the first read of it */
         h1_down_body_clock(s);
         return;
     }
-    timer_set(server_loop(s), &s->timer, x->conf->body_timeout_ns);
+    timer_set(down_conn_loop(&s->c), &s->c.timer, x->conf->body_timeout_ns);
     if (likely(spent_ns < x->conf->body_rate_period_ns) || x->paused) {
         return;
     }
     uint64_t wanted = x->conf->body_rate * (spent_ns / NS_PER_MS) / 1000;
-    if (s->conn->received - x->rate_mark < wanted) {
+    if (s->c.conn->received - x->rate_mark < wanted) {
         s->down.exchange->error = (struct http_error){408, "body_too_slow"};
         h1_down_gone(s, DOWN_GONE_TIMEOUT);
         return;
@@ -220,20 +226,20 @@ size_t h1_down_consume(struct h1_down *s, const char *data, size_t len)
             if (len - at == 2 && memcmp(data + at, "\r\n", 2) == 0) {
                 return len;
             }
-            if (!server_open(s, len - at)) {
+            if (!down_open(s, len - at)) {
                 return at;
             }
             continue;
-        case STATE_HEAD: used = server_take_head(s, data + at, len - at); break;
+        case STATE_HEAD: used = down_take_head(s, data + at, len - at); break;
         case STATE_LENGTH:
-            used = serving_of(s)->paused ? 0 : server_take_length(s, data + at, len - at);
+            used = serving_of(s)->paused ? 0 : down_take_length(s, data + at, len - at);
             break;
         case STATE_CHUNKED:
-            used = serving_of(s)->paused ? 0 : server_take_chunked(s, data + at, len - at);
+            used = serving_of(s)->paused ? 0 : down_take_chunked(s, data + at, len - at);
             break;
         case STATE_TUNNEL:
             if (!serving_of(s)->paused) {
-                s->owner->events->on_data(s->down.exchange, data + at, len - at);
+                s->c.owner->events->on_data(s->down.exchange, data + at, len - at);
                 used = len - at;
             }
             break;

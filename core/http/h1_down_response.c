@@ -10,7 +10,7 @@ static void down_write_head(struct h1_down *s, const struct http_response_head *
 {
     struct exchange *exchange = s->down.exchange;
     size_t size = h1_response_size(head, NULL, 0), len = 0;
-    char *out = batch_reserve(s->batch, s->conn, size);
+    char *out = batch_reserve(s->c.batch, s->c.conn, size);
 
     if (out == NULL &&
         head->status >= 200) { /* its fields are within the limit: so may their text */
@@ -18,10 +18,10 @@ static void down_write_head(struct h1_down *s, const struct http_response_head *
     }
     if (out != NULL) {
         len = h1_write_response(out, size, head, shape, NULL, 0);
-        batch_commit(s->batch, len);
+        batch_commit(s->c.batch, len);
     } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
         len = h1_write_response(out, size, head, shape, NULL, 0);
-        batch_add(s->batch, s->conn, out, len);
+        batch_add(s->c.batch, s->c.conn, out, len);
     }
     if (len == 0) { /* no memory, or a head that must not go out */
         s->broken = true;
@@ -31,7 +31,7 @@ static void down_write_head(struct h1_down *s, const struct http_response_head *
 
 static void down_interim(struct down *down, const struct http_response_head *head)
 {
-    struct h1_down *s = server_of(down);
+    struct h1_down *s = h1_down_of(down);
     if (down->exchange->request.version < HTTP_1_1) {
         return;
     }
@@ -43,14 +43,14 @@ static void down_interim(struct down *down, const struct http_response_head *hea
         }
     }
     down_write_head(s, head, &shape);
-    batch_flush(s->batch);
+    batch_flush(s->c.batch);
 }
 
 static void down_head(struct down *down, const struct http_response_head *head, bool tunnel)
 {
-    struct h1_down *s = server_of(down);
+    struct h1_down *s = h1_down_of(down);
     struct exchange *exchange = down->exchange;
-    struct h1_serving *x = &exchange->serving;
+    struct h1_serving *x = exchange->serving;
     struct h1_response_shape shape = {.client_version = exchange->request.version,
                                       .upgrade = tunnel};
 
@@ -64,7 +64,7 @@ static void down_head(struct down *down, const struct http_response_head *head, 
         exchange->request_whole = false; /* from here: the client's side of the tunnel */
         x->response_body = BODY_TUNNEL;
         down_write_head(s, head, &shape);
-        conn_resume_read(s->conn);
+        conn_resume_read(s->c.conn);
         return;
     }
     if (head->body == BODY_CHUNKED || head->body == BODY_CLOSE) {
@@ -76,8 +76,8 @@ static void down_head(struct down *down, const struct http_response_head *head, 
     bool unasked = exchange->request.expect_continue && !x->continued;
     bool unread = !exchange->request_whole && (head->status >= 300 || unasked);
     /* Nothing more is wanted, but for requests that are here already. */
-    bool ended = (s->client_ended || s->draining) && conn_kept(s->conn) == 0 && x->behind == 0;
-    if (unread || ended || s->owner->conf(s) == NULL) {
+    bool ended = (s->client_ended || s->c.draining) && conn_kept(s->c.conn) == 0 && x->behind == 0;
+    if (unread || ended || s->c.owner->conf(&s->c) == NULL) {
         s->keep_alive = false;
     }
     shape.chunked = x->chunking;
@@ -88,12 +88,12 @@ static void down_head(struct down *down, const struct http_response_head *head, 
 
 static void down_data(struct down *down, const char *data, size_t len)
 {
-    struct h1_down *s = server_of(down);
+    struct h1_down *s = h1_down_of(down);
 
     if (len == 0 || s->broken) {
         return;
     }
-    struct h1_serving *x = &down->exchange->serving;
+    struct h1_serving *x = serving_of(s);
     switch (x->response_body) {
     case BODY_NONE: return;
     case BODY_LENGTH:
@@ -107,13 +107,13 @@ static void down_data(struct down *down, const char *data, size_t len)
     }
     down->exchange->response_body_bytes += len;
     if (!x->chunking) {
-        batch_add(s->batch, s->conn, data, len);
+        batch_add(s->c.batch, s->c.conn, data, len);
         return;
     }
-    char *line = batch_reserve(s->batch, s->conn, H1_CHUNK_LINE_SIZE);
-    batch_commit(s->batch, h1_write_chunk_line(line, len));
-    batch_add(s->batch, s->conn, data, len);
-    batch_add(s->batch, s->conn, "\r\n", 2);
+    char *line = batch_reserve(s->c.batch, s->c.conn, H1_CHUNK_LINE_SIZE);
+    batch_commit(s->c.batch, h1_write_chunk_line(line, len));
+    batch_add(s->c.batch, s->c.conn, data, len);
+    batch_add(s->c.batch, s->c.conn, "\r\n", 2);
 }
 
 static void down_last_chunk(struct h1_down *s)
@@ -121,19 +121,19 @@ static void down_last_chunk(struct h1_down *s)
     struct h1_serving *x = serving_of(s);
     if (!x->last_chunk_sent) {
         x->last_chunk_sent = true;
-        batch_add(s->batch, s->conn, "0\r\n", 3);
+        batch_add(s->c.batch, s->c.conn, "0\r\n", 3);
     }
 }
 
 static void down_trailer(struct down *down, struct weir_str name, struct weir_str value)
 {
-    struct h1_down *s = server_of(down);
+    struct h1_down *s = h1_down_of(down);
     if (!serving_of(s)->chunking || s->broken) {
         return; /* no place for trailers (RFC 9110 section 6.5.1): they may be dropped */
     }
     down_last_chunk(s);
     size_t size = name.len + value.len + 4;
-    char *out = batch_reserve(s->batch, s->conn, size);
+    char *out = batch_reserve(s->c.batch, s->c.conn, size);
     bool reserved = out != NULL;
     if (!reserved && (out = arena_bytes(&down->exchange->arena, size)) == NULL) {
         return;
@@ -145,15 +145,15 @@ static void down_trailer(struct down *down, struct weir_str name, struct weir_st
     }
     memcpy(out + size - 2, "\r\n", 2);
     if (reserved) {
-        batch_commit(s->batch, size);
+        batch_commit(s->c.batch, size);
     } else {
-        batch_add(s->batch, s->conn, out, size);
+        batch_add(s->c.batch, s->c.conn, out, size);
     }
 }
 
 static void down_end(struct down *down)
 {
-    struct h1_down *s = server_of(down);
+    struct h1_down *s = h1_down_of(down);
     struct exchange *exchange = down->exchange;
 
     if (exchange->response_whole || s->broken) {
@@ -163,23 +163,22 @@ static void down_end(struct down *down)
         return;
     }
     if (s->state == STATE_TUNNEL) {
-        batch_flush(s->batch);
-        conn_shutdown(s->conn);
+        batch_flush(s->c.batch);
+        conn_shutdown(s->c.conn);
         exchange->response_whole = true;
         if (exchange->request_whole) {
             h1_down_finish(s);
         }
         return;
     }
-    if (exchange->serving.response_left >
-        0) { /* less than was announced: it must not pass for whole */
+    if (serving_of(s)->response_left > 0) { /* less than announced must not pass for whole */
         s->broken = true;
         h1_down_finish(s);
         return;
     }
-    if (exchange->serving.chunking) {
+    if (serving_of(s)->chunking) {
         down_last_chunk(s);
-        batch_add(s->batch, s->conn, "\r\n", 2);
+        batch_add(s->c.batch, s->c.conn, "\r\n", 2);
     }
     exchange->response_whole = true;
     s->keep_alive = s->keep_alive && exchange->request_whole;
@@ -188,55 +187,58 @@ static void down_end(struct down *down)
 
 static void down_reset(struct down *down)
 {
-    struct h1_down *s = server_of(down);
-    batch_flush(s->batch);
+    struct h1_down *s = h1_down_of(down);
+    batch_flush(s->c.batch);
     s->broken = true;
     h1_down_finish(s);
 }
 
 static void down_pause(struct down *down)
 {
-    down->exchange->serving.paused = true;
-    pace_begin(&down->exchange->serving.pace);
-    h1_down_watch_stall(server_of(down));
+    struct h1_down *s = h1_down_of(down);
+    struct h1_serving *x = serving_of(s);
+
+    x->paused = true;
+    pace_begin(&x->pace);
+    h1_down_watch_stall(s);
 }
 
 static void down_resume(struct down *down)
 {
-    struct h1_down *s = server_of(down);
-    struct h1_serving *x = &down->exchange->serving;
+    struct h1_down *s = h1_down_of(down);
+    struct h1_serving *x = serving_of(s);
     if (x->paused) {
         x->paused = false;
         if (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) {
             h1_down_body_clock(s);
         }
-        conn_resume_read(s->conn);
+        conn_resume_read(s->c.conn);
     }
 }
 
 static size_t down_waiting(struct down *down)
 {
-    struct h1_down *s = server_of(down);
-    if (s->batch->conn == s->conn) {
-        batch_flush(s->batch);
+    struct h1_down *s = h1_down_of(down);
+    if (s->c.batch->conn == s->c.conn) {
+        batch_flush(s->c.batch);
     }
     h1_down_watch_stall(s);
-    return conn_waiting(s->conn);
+    return conn_waiting(s->c.conn);
 }
 
 static bool down_look(struct down *down)
 {
-    struct h1_down *s = server_of(down);
+    struct h1_down *s = h1_down_of(down);
 
-    conn_look_at_peer(s->conn);
-    if (s->broken || !(s->conn->write_failed || (s->conn->eof_hint && h1_down_aborts(s)))) {
+    conn_look_at_peer(s->c.conn);
+    if (s->broken || !(s->c.conn->write_failed || (s->c.conn->eof_hint && h1_down_aborts(s)))) {
         return !s->broken;
     }
     h1_down_gone(s, DOWN_GONE_CLOSED);
     return false;
 }
 
-const struct down_ops h1_down_down_ops = {
+const struct down_ops h1_down_ops = {
     .interim = down_interim,
     .head = down_head,
     .data = down_data,

@@ -7,8 +7,7 @@
  */
 #include "http/h1_up.h"
 
-#include <stdlib.h>
-
+#include "http/h1_parse.h"
 #include "http/h1_write.h"
 
 enum state {
@@ -30,381 +29,391 @@ enum state {
 /* 1xx responses that one exchange may have before it is nonsense; some servers tell progress by them. */
 #define INTERIM_MAX 100
 
-static struct h1_up *client_of(struct up *up)
+struct h1_up {
+    struct up_conn c; /* first: up_conn_open makes the one with the other */
+    struct up up;
+    struct http_limits limits;
+    struct h1_scan scan;
+    struct h1_chunked chunked;
+    struct pace pace; /* of reads for the exchange */
+    uint64_t body_left;
+    uint64_t taken; /* conn->taken when the exchange began */
+    uint8_t state;
+    uint8_t interims; /* 1xx responses to this exchange */
+    bool paused;
+    bool last_chunk_sent;
+    bool request_whole;
+    bool request_chunked;
+    bool reusable;     /* as far as is known now */
+    bool answer_begun; /* a byte of the answer to this exchange has come */
+    bool long_head;    /* of the request: see H1_HEAD_COMMON */
+    bool tunnel;       /* switched: bytes both ways */
+};
+_Static_assert(offsetof(struct h1_up, c) == 0, "up_conn_open allocates both as one");
+
+static struct h1_up *h1_up_of(struct up *up)
 {
-    return (struct h1_up *)up;
+    return container_of(up, struct h1_up, up);
 }
 
-static void client_free(struct freed *freed)
+static void up_close(struct h1_up *u, bool reset)
 {
-    free(container_of(freed, struct h1_up, freed));
+    /* A tunnel's last bytes are the client's last words. */
+    bool linger = !reset && u->tunnel && conn_waiting(u->c.conn) > 0;
+
+    u->state = STATE_GONE;
+    u->up.exchange = NULL;
+    u->c.running = 0;
+    up_conn_end(&u->c, reset ? END_RESET : linger ? END_LINGER : END_CLOSE);
 }
 
-/* The connection's end: the one place where it is closed. */
-static void client_close(struct h1_up *c, bool reset)
+static void up_fail(struct h1_up *u, enum up_failure why)
 {
-    struct conn *conn = c->conn;
-    struct loop *loop = conn->loop;
-
-    c->state = STATE_GONE;
-    c->up.exchange = NULL;
-    batch_forget(c->batch, conn);
-    if (!reset && c->tunnel && conn_waiting(conn) > 0) {
-        conn_close_lingering(&c->conn); /* the client's last words */
-    } else {
-        conn_close(&c->conn, reset);
-    }
-    c->owner->on_closed(c);
-    loop_free_later(loop, &c->freed, client_free);
-}
-
-static void client_fail(struct h1_up *c, enum up_failure why)
-{
-    struct exchange *exchange = c->up.exchange;
+    struct exchange *exchange = u->up.exchange;
 
     if (exchange != NULL) {
         exchange->up = NULL;
     }
-    client_close(c, true);
+    up_close(u, true);
     if (exchange != NULL) {
-        c->owner->events->on_failed(exchange, why);
+        u->c.owner->events->on_failed(exchange, why);
     }
 }
 
 /* The connection has served before, and no interim answer has come: nonsense, or its end, may be older than
  * the request. */
-static bool client_stale(const struct h1_up *c)
+static bool up_stale(const struct h1_up *u)
 {
-    return c->exchanges > 1 && c->interims == 0;
+    return u->c.served > 1 && u->interims == 0;
 }
 
 /* The connection ended or broke while an exchange was on it. */
-static void client_lost(struct h1_up *c)
+static void up_lost(struct h1_up *u)
 {
-    if (c->state == STATE_HEAD) {
-        bool silent = !c->answer_begun;
-        client_fail(c, silent && conn_unread(c->conn, c->taken) ? UP_UNREAD
-                       : silent && client_stale(c)              ? UP_STALE
-                       : silent && c->long_head                 ? UP_OVERLONG
-                                                                : UP_RESET);
-    } else if (c->state == STATE_DONE) {
-        c->reusable = false; /* the answer stands; release will close */
+    if (u->state == STATE_HEAD) {
+        bool silent = !u->answer_begun;
+        up_fail(u, silent && conn_unread(u->c.conn, u->taken) ? UP_UNREAD
+                   : silent && up_stale(u)                    ? UP_STALE
+                   : silent && u->long_head                   ? UP_OVERLONG
+                                                              : UP_RESET);
+    } else if (u->state == STATE_DONE) {
+        u->reusable = false; /* the answer stands; release will close */
     } else {
-        client_fail(c, UP_TRUNCATED);
+        up_fail(u, UP_TRUNCATED);
     }
 }
 
-static void client_malformed(struct h1_up *c, const char *reason)
+static void up_malformed(struct h1_up *u, const char *reason)
 {
-    c->up.exchange->error = (struct http_error){502, reason};
-    client_fail(c, client_stale(c) ? UP_STRAY : UP_MALFORMED);
+    u->up.exchange->error = (struct http_error){502, reason};
+    up_fail(u, up_stale(u) ? UP_STRAY : UP_MALFORMED);
 }
 
 /* 408 and the end, on an idle connection: a server that waited in vain for the next request, which has crossed
  * this on its way. It may be sent again (RFC 9110 section 15.5.9). */
-static bool client_crossed(const struct h1_up *c, const struct http_response_head *head)
+static bool up_crossed(const struct h1_up *u, const struct http_response_head *head)
 {
-    return head->status == 408 && !head->keep_alive && client_stale(c) && c->request_whole;
+    return head->status == 408 && !head->keep_alive && up_stale(u) && u->request_whole;
 }
 
 /* `surplus`: bytes behind the response. Said before the stream hears of its end and lets go, when the
  * connection might serve the next request at once. */
-static void client_response_whole(struct h1_up *c, size_t surplus)
+static void up_response_whole(struct h1_up *u, size_t surplus)
 {
-    c->state = STATE_DONE;
-    c->reusable = c->reusable && surplus == 0;
-    c->owner->events->on_response_end(c->up.exchange);
+    u->state = STATE_DONE;
+    u->reusable = u->reusable && surplus == 0;
+    u->c.owner->events->on_response_end(u->up.exchange);
 }
 
 /* ---- responses ---- */
 
 /* The head is complete: moves it into the arena and tells the stream, which has it in exchange->response from
  * then on, and nothing of one that is refused. */
-static void client_begin(struct h1_up *c, struct http_response_head *head, const char *data,
-                         size_t used, size_t surplus)
+static void up_begin(struct h1_up *u, struct http_response_head *head, const char *data,
+                     size_t used, size_t surplus)
 {
-    struct exchange *exchange = c->up.exchange;
+    struct exchange *exchange = u->up.exchange;
     bool interim = head->status < 200 && head->status != 101;
     char *copy = arena_bytes(&exchange->arena, used);
 
     if (copy == NULL) {
-        client_malformed(c, "response_head_too_large");
+        up_malformed(u, "response_head_too_large");
         return;
     }
     memcpy(copy, data, used);
     response_head_rebase(head, data, used, copy);
-    c->scan = (struct h1_scan){0};
-    if (unlikely(client_crossed(c, head))) {
-        client_fail(c, UP_UNREAD);
+    u->scan = (struct h1_scan){0};
+    if (unlikely(up_crossed(u, head))) {
+        up_fail(u, UP_UNREAD);
         return;
     }
     if (interim) {
-        if (++c->interims > INTERIM_MAX) {
-            client_malformed(c, "too_many_interim_responses");
+        if (++u->interims > INTERIM_MAX) {
+            up_malformed(u, "too_many_interim_responses");
             return;
         }
-        c->owner->events->on_interim(exchange, head);
+        u->c.owner->events->on_interim(exchange, head);
         return;
     }
     if (head->status == 101 && !exchange->request.upgrade_websocket) {
-        client_malformed(c, "upgrade_not_asked");
+        up_malformed(u, "upgrade_not_asked");
         return;
     }
     exchange->response = *head;
-    c->reusable = head->keep_alive && head->body != BODY_CLOSE && head->status != 101;
+    u->reusable = head->keep_alive && head->body != BODY_CLOSE && head->status != 101;
     switch (head->body) {
     case BODY_LENGTH:
-        c->body_left = head->content_length;
-        c->state = c->body_left > 0 ? STATE_LENGTH : STATE_DONE;
+        u->body_left = head->content_length;
+        u->state = u->body_left > 0 ? STATE_LENGTH : STATE_DONE;
         break;
     case BODY_CHUNKED:
-        c->chunked = (struct h1_chunked){0};
-        c->state = STATE_CHUNKED;
+        u->chunked = (struct h1_chunked){0};
+        u->state = STATE_CHUNKED;
         break;
-    case BODY_CLOSE: c->state = STATE_CLOSE; break;
+    case BODY_CLOSE: u->state = STATE_CLOSE; break;
     default:
-        c->tunnel = head->status == 101;
-        c->state = c->tunnel ? STATE_TUNNEL : STATE_DONE;
+        u->tunnel = head->status == 101;
+        u->state = u->tunnel ? STATE_TUNNEL : STATE_DONE;
         break;
     }
-    bool done = c->state == STATE_DONE;
-    c->reusable = c->reusable && (!done || surplus == 0); /* the stream may let go at once */
-    c->owner->events->on_response(exchange);
-    if (done && c->up.exchange == exchange) {
-        client_response_whole(c, surplus);
+    bool done = u->state == STATE_DONE;
+    u->reusable = u->reusable && (!done || surplus == 0); /* the stream may let go at once */
+    u->c.owner->events->on_response(exchange);
+    if (done && u->up.exchange == exchange) {
+        up_response_whole(u, surplus);
     }
 }
 
-static size_t client_take_head(struct h1_up *c, const char *data, size_t len)
+static size_t up_take_head(struct h1_up *u, const char *data, size_t len)
 {
-    struct exchange *exchange = c->up.exchange;
+    struct exchange *exchange = u->up.exchange;
     struct http_response_head head = {0};
     size_t used = 0;
 
-    c->answer_begun = true;
-    switch (h1_parse_response(data, len, &c->limits, &c->scan, &exchange->arena,
+    u->answer_begun = true;
+    switch (h1_parse_response(data, len, &u->limits, &u->scan, &exchange->arena,
                               exchange->request.method, &head, &used, &exchange->error)) {
     case H1_INCOMPLETE: return 0;
-    case H1_ERROR: client_fail(c, client_stale(c) ? UP_STRAY : UP_MALFORMED); return len;
+    case H1_ERROR: up_fail(u, up_stale(u) ? UP_STRAY : UP_MALFORMED); return len;
     case H1_DONE: break;
     }
-    client_begin(c, &head, data, used, len - used);
+    up_begin(u, &head, data, used, len - used);
     return used;
 }
 
-static size_t client_take_chunked(struct h1_up *c, const char *data, size_t len)
+static size_t up_take_chunked(struct h1_up *u, const char *data, size_t len)
 {
-    struct exchange *exchange = c->up.exchange;
+    struct exchange *exchange = u->up.exchange;
     size_t used = 0;
     const char *out = NULL;
     size_t out_len = 0;
     struct http_field field;
 
-    switch (h1_chunk_next(&c->chunked, data, len, &c->limits, &used, &out, &out_len, &field,
+    switch (h1_chunk_next(&u->chunked, data, len, &u->limits, &used, &out, &out_len, &field,
                           &exchange->error)) {
     case H1_CHUNK_MORE: break;
-    case H1_CHUNK_DATA: c->owner->events->on_data(exchange, out, out_len); break;
-    case H1_CHUNK_TRAILER: c->owner->events->on_trailer(exchange, field.name, field.value); break;
-    case H1_CHUNK_END: client_response_whole(c, len - used); break;
-    case H1_CHUNK_ERROR: client_fail(c, UP_MALFORMED); return len;
+    case H1_CHUNK_DATA: u->c.owner->events->on_data(exchange, out, out_len); break;
+    case H1_CHUNK_TRAILER: u->c.owner->events->on_trailer(exchange, field.name, field.value); break;
+    case H1_CHUNK_END: up_response_whole(u, len - used); break;
+    case H1_CHUNK_ERROR: up_fail(u, UP_MALFORMED); return len;
     }
     return used;
 }
 
-static size_t client_take(struct h1_up *c, const char *data, size_t len)
+static size_t up_take(struct h1_up *u, const char *data, size_t len)
 {
-    struct exchange *exchange = c->up.exchange;
+    struct exchange *exchange = u->up.exchange;
     size_t take = len;
 
-    switch (c->state) {
-    case STATE_HEAD: return client_take_head(c, data, len);
+    switch (u->state) {
+    case STATE_HEAD: return up_take_head(u, data, len);
     case STATE_LENGTH:
-        take = len < c->body_left ? len : (size_t)c->body_left;
-        c->body_left -= take;
-        c->owner->events->on_data(exchange, data, take);
-        if (c->body_left == 0 && c->state == STATE_LENGTH) {
-            client_response_whole(c, len - take);
+        take = len < u->body_left ? len : (size_t)u->body_left;
+        u->body_left -= take;
+        u->c.owner->events->on_data(exchange, data, take);
+        if (u->body_left == 0 && u->state == STATE_LENGTH) {
+            up_response_whole(u, len - take);
         }
         return take;
-    case STATE_CHUNKED: return client_take_chunked(c, data, len);
+    case STATE_CHUNKED: return up_take_chunked(u, data, len);
     case STATE_CLOSE:
-    case STATE_TUNNEL: c->owner->events->on_data(exchange, data, len); return len;
-    default: /* bytes after the response: nobody asked for them */ c->reusable = false; return len;
+    case STATE_TUNNEL: u->c.owner->events->on_data(exchange, data, len); return len;
+    default: /* bytes after the response: nobody asked for them */ u->reusable = false; return len;
     }
 }
 
-static void client_eof(struct h1_up *c)
+static void up_eof(struct h1_up *u)
 {
-    switch (c->state) {
+    switch (u->state) {
     case STATE_CLOSE:
-        c->reusable = false;
-        client_response_whole(c, 0);
+        u->reusable = false;
+        up_response_whole(u, 0);
         break;
     case STATE_TUNNEL:
-        c->state = STATE_DONE;
-        c->owner->events->on_response_end(c->up.exchange);
+        u->state = STATE_DONE;
+        u->c.owner->events->on_response_end(u->up.exchange);
         break;
-    default: client_lost(c); break;
+    default: up_lost(u); break;
     }
 }
 
-static bool client_wants_bytes(const struct h1_up *c)
+static bool up_wants_bytes(const struct h1_up *u)
 {
-    return c->up.exchange != NULL && (!c->paused || c->state == STATE_HEAD) &&
-           c->state != STATE_DONE && c->state != STATE_GONE;
+    return u->up.exchange != NULL && (!u->paused || u->state == STATE_HEAD) &&
+           u->state != STATE_DONE && u->state != STATE_GONE;
 }
 
-static bool client_read_once(struct h1_up *c)
+static bool up_read_once(struct h1_up *u)
 {
     char *data = NULL;
     size_t len = 0;
-    enum conn_result result = conn_read(c->conn, &data, &len, c->pace.max);
+    enum conn_result result = conn_read(u->c.conn, &data, &len, u->pace.max);
 
     if (result == CONN_AGAIN) {
         return false;
     }
     if (result == CONN_EOF) {
-        client_eof(c);
+        up_eof(u);
         return false;
     }
     if (result == CONN_ERROR) {
-        client_lost(c);
+        up_lost(u);
         return false;
     }
-    struct exchange *exchange = c->up.exchange;
-    struct batch *batch = c->batch;
+    struct exchange *exchange = u->up.exchange;
+    struct batch *batch = u->c.batch;
     size_t at = 0;
-    pace_passed(&c->pace, len);
+    pace_passed(&u->pace, len);
     /* All of one read is handed on, also when the stream has asked for a pause in between: it is bounded,
      * and would have to be kept. */
-    while (at < len && c->up.exchange == exchange) {
-        size_t used = client_take(c, data + at, len - at);
+    while (at < len && u->up.exchange == exchange) {
+        size_t used = up_take(u, data + at, len - at);
         if (used == 0) {
             break;
         }
         at += used;
     }
     batch_flush(batch); /* before scratch is read into again */
-    if (c->state == STATE_GONE) {
+    if (u->state == STATE_GONE) {
         return false;
     }
-    if (c->up.exchange != exchange) {
+    if (u->up.exchange != exchange) {
         /* Released inside, with no byte left behind: the connection is idle, or has its next exchange. */
         ASSERT(at == len);
         return false;
     }
-    conn_keep(c->conn, data + at, len - at);
-    c->owner->events->on_flushed(exchange);
+    conn_keep(u->c.conn, data + at, len - at);
+    u->c.owner->events->on_flushed(exchange);
     return true;
 }
 
-static void client_readable(struct conn *conn)
+static void up_readable(struct conn *conn)
 {
-    struct h1_up *c = conn->owner;
-    struct batch *batch = c->batch;
+    struct h1_up *u = conn->owner;
+    struct batch *batch = u->c.batch;
 
-    if (c->state == STATE_IDLE) {
+    if (u->state == STATE_IDLE) {
         char *data = NULL;
         size_t len = 0;
         /* Its end, or bytes that nobody asked for; but TLS may have something of its own to read. */
         if (conn_read(conn, &data, &len, 0) != CONN_AGAIN) {
-            client_close(c, true);
+            up_close(u, true);
         }
         return;
     }
-    if (c->tunnel && c->state == STATE_DONE && conn_is_broken(conn)) {
-        client_fail(c, UP_OVER); /* nothing is read of it any more: only this tells */
+    if (u->tunnel && u->state == STATE_DONE && conn_is_broken(conn)) {
+        up_fail(u, UP_OVER); /* nothing is read of it any more: only this tells */
     }
-    for (int i = 0; client_wants_bytes(c); i++) {
+    for (int i = 0; up_wants_bytes(u); i++) {
         if (i == READS_PER_TURN) {
             conn_resume_read(conn);
             break;
         }
-        if (!client_read_once(c)) {
+        if (!up_read_once(u)) {
             break;
         }
     }
     batch_flush(batch);
 }
 
-static void client_drained(struct conn *conn)
+static void up_drained(struct conn *conn)
 {
-    struct h1_up *c = conn->owner;
-    struct batch *batch = c->batch;
-    if (c->up.exchange != NULL) {
-        c->owner->events->on_drained(c->up.exchange);
+    struct h1_up *u = conn->owner;
+    struct batch *batch = u->c.batch;
+    if (u->up.exchange != NULL) {
+        u->c.owner->events->on_drained(u->up.exchange);
     }
     batch_flush(batch);
 }
 
-static void client_opened(struct conn *conn, bool ok)
+static void up_opened(struct conn *conn, bool ok)
 {
     (void)conn;
     (void)ok;
     ASSERT(!"a client connection is open before it is handed over");
 }
 
-static const struct conn_ops client_conn_ops = {
-    .on_readable = client_readable,
-    .on_drained = client_drained,
-    .on_open = client_opened,
+static const struct conn_ops h1_up_conn_ops = {
+    .on_readable = up_readable,
+    .on_drained = up_drained,
+    .on_open = up_opened,
 };
 
 /* ---- requests ---- */
 
 static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_count)
 {
-    struct h1_up *c = client_of(up);
+    struct h1_up *u = h1_up_of(up);
     struct exchange *exchange = up->exchange;
     const struct http_request_head *head = &exchange->request;
     size_t size = h1_request_size(head, extra, extra_count);
-    char *out = batch_reserve(c->batch, c->conn, size);
+    char *out = batch_reserve(u->c.batch, u->c.conn, size);
     size_t len = 0;
 
-    c->long_head = size > H1_HEAD_COMMON;
-    c->request_chunked = head->body == BODY_CHUNKED;
-    c->request_whole = head->body == BODY_NONE;
+    u->long_head = size > H1_HEAD_COMMON;
+    u->request_chunked = head->body == BODY_CHUNKED;
+    u->request_whole = head->body == BODY_NONE;
     if (out != NULL) {
         len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
-        batch_commit(c->batch, len);
+        batch_commit(u->c.batch, len);
     } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
         len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
-        batch_add(c->batch, c->conn, out, len);
+        batch_add(u->c.batch, u->c.conn, out, len);
     }
     return len > 0; /* 0: no memory, or a head that must not go out */
 }
 
 static void up_data(struct up *up, const char *data, size_t len)
 {
-    struct h1_up *c = client_of(up);
+    struct h1_up *u = h1_up_of(up);
     if (len == 0) {
         return;
     }
-    if (!c->request_chunked || c->state == STATE_TUNNEL) {
-        batch_add(c->batch, c->conn, data, len);
+    if (!u->request_chunked || u->state == STATE_TUNNEL) {
+        batch_add(u->c.batch, u->c.conn, data, len);
         return;
     }
-    char *line = batch_reserve(c->batch, c->conn, H1_CHUNK_LINE_SIZE);
-    batch_commit(c->batch, h1_write_chunk_line(line, len));
-    batch_add(c->batch, c->conn, data, len);
-    batch_add(c->batch, c->conn, "\r\n", 2);
+    char *line = batch_reserve(u->c.batch, u->c.conn, H1_CHUNK_LINE_SIZE);
+    batch_commit(u->c.batch, h1_write_chunk_line(line, len));
+    batch_add(u->c.batch, u->c.conn, data, len);
+    batch_add(u->c.batch, u->c.conn, "\r\n", 2);
 }
 
 static void up_trailer(struct up *up, struct weir_str name, struct weir_str value)
 {
-    struct h1_up *c = client_of(up);
-    if (!c->request_chunked) {
+    struct h1_up *u = h1_up_of(up);
+    if (!u->request_chunked) {
         return;
     }
     size_t size = name.len + value.len + 4;
-    char *out = batch_reserve(c->batch, c->conn, size + 3);
+    char *out = batch_reserve(u->c.batch, u->c.conn, size + 3);
     bool reserved = out != NULL;
     if (!reserved && (out = arena_bytes(&up->exchange->arena, size + 3)) == NULL) {
         return;
     }
     size_t at = 0;
-    if (!c->last_chunk_sent) {
-        c->last_chunk_sent = true;
+    if (!u->last_chunk_sent) {
+        u->last_chunk_sent = true;
         memcpy(out, "0\r\n", 3);
         at = 3;
     }
@@ -418,80 +427,82 @@ static void up_trailer(struct up *up, struct weir_str name, struct weir_str valu
     }
     memcpy(out + at, "\r\n", 2);
     if (reserved) {
-        batch_commit(c->batch, at + 2);
+        batch_commit(u->c.batch, at + 2);
     } else {
-        batch_add(c->batch, c->conn, out, at + 2);
+        batch_add(u->c.batch, u->c.conn, out, at + 2);
     }
 }
 
 static void up_end(struct up *up)
 {
-    struct h1_up *c = client_of(up);
-    if (c->state == STATE_TUNNEL || (c->state == STATE_DONE && !c->reusable)) {
-        batch_flush(c->batch);
-        conn_shutdown(c->conn);
+    struct h1_up *u = h1_up_of(up);
+    if (u->state == STATE_TUNNEL || (u->state == STATE_DONE && !u->reusable)) {
+        batch_flush(u->c.batch);
+        conn_shutdown(u->c.conn);
         return;
     }
-    if (c->request_chunked && !c->request_whole) {
-        if (!c->last_chunk_sent) {
-            batch_add(c->batch, c->conn, "0\r\n", 3);
+    if (u->request_chunked && !u->request_whole) {
+        if (!u->last_chunk_sent) {
+            batch_add(u->c.batch, u->c.conn, "0\r\n", 3);
         }
-        batch_add(c->batch, c->conn, "\r\n", 2);
+        batch_add(u->c.batch, u->c.conn, "\r\n", 2);
     }
-    c->request_whole = true;
+    u->request_whole = true;
 }
 
 static void up_pause(struct up *up)
 {
-    client_of(up)->paused = true;
-    pace_begin(&client_of(up)->pace);
+    h1_up_of(up)->paused = true;
+    pace_begin(&h1_up_of(up)->pace);
 }
 
 static void up_resume(struct up *up)
 {
-    struct h1_up *c = client_of(up);
-    if (c->paused) {
-        c->paused = false;
-        conn_resume_read(c->conn);
+    struct h1_up *u = h1_up_of(up);
+    if (u->paused) {
+        u->paused = false;
+        conn_resume_read(u->c.conn);
     }
 }
 
 static size_t up_waiting(struct up *up)
 {
-    struct h1_up *c = client_of(up);
-    if (c->batch->conn == c->conn) {
-        batch_flush(c->batch);
+    struct h1_up *u = h1_up_of(up);
+    if (u->c.batch->conn == u->c.conn) {
+        batch_flush(u->c.batch);
     }
-    return conn_waiting(c->conn);
+    return conn_waiting(u->c.conn);
 }
 
 static uint64_t up_taken_mark(struct up *up)
 {
-    return conn_taken_mark(client_of(up)->conn);
+    return conn_taken_mark(h1_up_of(up)->c.conn);
 }
 
 static void up_release(struct up *up)
 {
-    struct h1_up *c = client_of(up);
+    struct h1_up *u = h1_up_of(up);
 
     up->exchange->up = NULL;
     up->exchange = NULL;
-    if (c->batch->conn == c->conn) {
-        batch_flush(c->batch);
+    if (u->c.batch->conn == u->c.conn) {
+        batch_flush(u->c.batch);
     }
     /* A read that filled its buffer to the byte leaves open whether there is more. */
-    bool clean = c->state == STATE_DONE && c->reusable && c->request_whole &&
-                 conn_is_quiet(c->conn, false) && conn_is_idle_clean(c->conn);
+    bool clean = u->state == STATE_DONE && u->reusable && u->request_whole &&
+                 conn_is_quiet(u->c.conn, false) && conn_is_idle_clean(u->c.conn);
     if (!clean) {
-        client_close(c, c->state != STATE_DONE);
+        up_close(u, u->state != STATE_DONE);
         return;
     }
-    c->state = STATE_IDLE;
-    c->idle_since_ns = loop_now_ns(c->conn->loop);
-    c->owner->on_idle(c);
+    u->state = STATE_IDLE;
+    u->c.running = 0;
+    u->c.room = 1;
+    u->c.idle_since_ns = loop_now_ns(u->c.conn->loop);
+    u->c.owner->on_room(&u->c);
 }
 
-static const struct up_ops client_up_ops = {
+static const struct up_ops h1_up_ops = {
     .head = up_head,
     .data = up_data,
     .trailer = up_trailer,
@@ -503,52 +514,62 @@ static const struct up_ops client_up_ops = {
     .release = up_release,
 };
 
-/* ---- the connection ---- */
+/* ---- the codec ---- */
 
-struct h1_up *h1_up_new(struct conn *conn, struct batch *batch, const struct http_limits *limits,
-                        const struct h1_up_owner *owner, void *user)
+static struct h1_up *h1_of(struct up_conn *c)
 {
-    struct h1_up *c = calloc(1, sizeof(*c));
-    if (c == NULL) {
-        conn_close(&conn, false);
-        return NULL;
-    }
-    c->up.ops = &client_up_ops;
-    c->conn = conn;
-    c->batch = batch;
-    c->limits = *limits;
-    c->owner = owner;
-    c->user = user;
-    c->state = STATE_IDLE;
-    conn_set_owner(conn, &client_conn_ops, c);
-    return c;
+    return container_of(c, struct h1_up, c);
 }
 
-bool h1_up_use(struct h1_up *c, struct exchange *exchange, bool probe)
+static void h1_begin(struct up_conn *c, const struct http_limits *limits)
 {
-    ASSERT(c->state == STATE_IDLE);
-    if (!conn_is_quiet(c->conn, probe && c->exchanges > 0) || !conn_is_idle_clean(c->conn)) {
-        client_close(c, true);
+    struct h1_up *u = h1_of(c);
+
+    u->up.ops = &h1_up_ops;
+    u->up.connection = c;
+    u->limits = *limits;
+    u->state = STATE_IDLE;
+    c->room = 1;
+    conn_set_owner(c->conn, &h1_up_conn_ops, u);
+}
+
+static bool h1_use(struct up_conn *c, struct exchange *exchange, bool probe)
+{
+    struct h1_up *u = h1_of(c);
+
+    ASSERT(u->state == STATE_IDLE);
+    if (!conn_is_quiet(c->conn, probe && c->served > 0) || !conn_is_idle_clean(c->conn)) {
+        up_close(u, true);
         return false;
     }
-    c->state = STATE_HEAD;
-    pace_begin(&c->pace);
-    c->exchanges++;
-    c->taken = c->conn->taken;
-    c->paused = false;
-    c->request_whole = false;
-    c->last_chunk_sent = false;
-    c->reusable = false;
-    c->answer_begun = false;
-    c->interims = 0;
-    c->scan = (struct h1_scan){0};
-    c->up.exchange = exchange;
-    exchange->up = &c->up;
+    u->state = STATE_HEAD;
+    pace_begin(&u->pace);
+    c->room = 0;
+    c->running = 1;
+    c->served++;
+    u->taken = c->conn->taken;
+    u->paused = false;
+    u->request_whole = false;
+    u->last_chunk_sent = false;
+    u->reusable = false;
+    u->answer_begun = false;
+    u->interims = 0;
+    u->scan = (struct h1_scan){0};
+    u->up.exchange = exchange;
+    exchange->up = &u->up;
     return true;
 }
 
-void h1_up_close(struct h1_up *c)
+static void h1_close(struct up_conn *c)
 {
-    ASSERT(c->up.exchange == NULL);
-    client_close(c, false);
+    ASSERT(c->running == 0);
+    up_close(h1_of(c), false);
 }
+
+const struct up_codec h1_up_codec = {
+    .size = sizeof(struct h1_up),
+    .room = 1,
+    .begin = h1_begin,
+    .use = h1_use,
+    .close = h1_close,
+};

@@ -43,7 +43,4 @@ size_t h1_response_size(const struct http_response_head *head, const struct http
 /* Writes `SIZE CRLF`; says the length. Chunk data is followed by CRLF. */
 size_t h1_write_chunk_line(char out[H1_CHUNK_LINE_SIZE], uint64_t len);
 
-/* The standard reason phrase; "" where there is none. */
-struct weir_str http_reason_phrase(unsigned status);
-
 #endif

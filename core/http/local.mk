@@ -4,6 +4,9 @@ core_libcore_a_SOURCES += \
     core/http/batch.c \
     core/http/batch.h \
     core/http/codec.h \
+    core/http/codecs.c \
+    core/http/down_conn.c \
+    core/http/down_conn.h \
     core/http/forwarded.c \
     core/http/forwarded.h \
     core/http/h1_chunk.c \
@@ -26,5 +29,7 @@ core_libcore_a_SOURCES += \
     core/http/reason.c \
     core/http/syntax.c \
     core/http/syntax.h \
+    core/http/up_conn.c \
+    core/http/up_conn.h \
     core/http/uri.c \
     core/http/uri.h

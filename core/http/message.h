@@ -201,6 +201,9 @@ struct http_response_head {
     bool keep_alive;         /* the server will take another request on this connection */
 };
 
+/* The standard reason phrase; "" where there is none. */
+struct weir_str http_reason_phrase(unsigned status);
+
 /* The same for a response's fields. A 426 keeps its Upgrade, which says what would have been right (RFC 9110
  * section 15.5.22). */
 void response_drop_hop_by_hop(struct http_response_head *head);

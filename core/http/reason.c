@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The standard reason phrases (IANA's registry of HTTP status codes). */
-#include "http/h1_write.h"
-
-#include "base/base.h"
+#include "http/message.h"
 
 #define PHRASE(status, text) \
     case status: return STR(text)

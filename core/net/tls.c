@@ -219,27 +219,40 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 
 /* ---- building ---- */
 
+static bool is_known(const struct weir_list *known, struct weir_str name)
+{
+    const struct weir_str *names = known->items;
+
+    for (size_t i = 0; i < known->count; i++) {
+        if (str_equal(names[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool set_protocols(struct choice *choice, const struct tls_listener_conf *conf,
-                          const struct tls_report *report)
+                          const struct weir_list *known, const struct tls_report *report)
 {
     const struct weir_str *names = conf->alpn.items;
-    bool ok = true;
+    const struct weir_str *words = known->items;
 
-    choice->protocols = base_zalloc(conf->alpn.count * 256 + 1);
     for (size_t i = 0; i < conf->alpn.count; i++) {
-        if (!str_equal(names[i], STR("http/1.1")) && !str_equal(names[i], STR("http/1.0"))) {
+        if (!is_known(known, names[i])) {
+            char list[128] = "";
+            for (size_t k = 0; k < known->count; k++) {
+                size_t at = strlen(list);
+                snprintf(list + at, sizeof(list) - at, "%s%.*s", k > 0 ? ", " : "",
+                         STR_ARGS(words[k]));
+            }
             tls_report_mistake(report, &conf->alpn,
-                               "the protocol `%.*s` is not spoken; `alpn` takes http/1.1 and "
-                               "http/1.0",
-                               STR_ARGS(names[i]));
-            ok = false;
-            continue;
+                               "the protocol `%.*s` is unsupported; `alpn` takes %s",
+                               STR_ARGS(names[i]), list);
+            return false;
         }
-        choice->protocols[choice->protocols_len++] = (unsigned char)names[i].len;
-        memcpy(choice->protocols + choice->protocols_len, names[i].ptr, names[i].len);
-        choice->protocols_len += (unsigned)names[i].len;
     }
-    return ok;
+    choice->protocols = tls_alpn_wire(&conf->alpn, &choice->protocols_len);
+    return true;
 }
 
 /* What is the same for all certificates of the listener. Mistakes are told once, for the first. */
@@ -371,8 +384,9 @@ static bool add_certificate(struct tls_listener *listener, const struct tls_list
     return common;
 }
 
-struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf, tls_place_fn place,
-                                      void *arg, struct mistakes *mistakes)
+struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf,
+                                      const struct weir_list *known, tls_place_fn place, void *arg,
+                                      struct mistakes *mistakes)
 {
     struct tls_report report = {.place = place, .arg = arg, .mistakes = mistakes};
     size_t count = conf->certificates.count;
@@ -391,7 +405,7 @@ struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf, tls_
     listener->count = count;
     choice->others = base_zalloc(count * sizeof(SSL_CTX *));
     choice->count = count;
-    bool ok = set_protocols(choice, conf, &report);
+    bool ok = set_protocols(choice, conf, known, &report);
     for (size_t i = 0; i < count; i++) {
         ok = add_certificate(listener, conf, (unsigned)i, &report) && ok;
     }

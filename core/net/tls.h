@@ -48,10 +48,11 @@ struct tls_listener;
 /* Places of fields, for mistakes: the caller's conf_place_of. */
 typedef struct place (*tls_place_fn)(void *arg, const void *field);
 
-/* Loads certificates and keys; every mistake (file absent or unreadable, not PEM, key does not match,
+/* `known`: the ALPN names (weir_str) that there are codecs for. Loads certificates and keys; every mistake (file absent or unreadable, not PEM, key does not match,
  * expired: a warning) is told. NULL: mistakes were added. */
-struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf, tls_place_fn place,
-                                      void *arg, struct mistakes *mistakes);
+struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf,
+                                      const struct weir_list *known, tls_place_fn place, void *arg,
+                                      struct mistakes *mistakes);
 void tls_listener_free(struct tls_listener **listener);
 /* The context that new connections begin with. */
 SSL_CTX *tls_listener_ctx(struct tls_listener *listener);
@@ -71,8 +72,9 @@ struct tls_server_conf {
 };
 extern const struct weir_options tls_server_options;
 
-SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, tls_place_fn place, void *arg,
-                            struct mistakes *mistakes);
+/* `alpn`: the protocols to offer (weir_str), best first. */
+SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, const struct weir_list *alpn,
+                            tls_place_fn place, void *arg, struct mistakes *mistakes);
 
 /* Whether connections made with one may serve where the other is asked for: the same settings, and files
  * that have not changed since. */

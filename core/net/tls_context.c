@@ -228,3 +228,18 @@ bool tls_context_load_pair(SSL_CTX *ctx, const struct weir_str *chain_path,
     EVP_PKEY_free(key);
     return ok;
 }
+
+unsigned char *tls_alpn_wire(const struct weir_list *names, unsigned *len)
+{
+    const struct weir_str *items = names->items;
+    unsigned char *wire = base_zalloc(names->count * 256 + 1);
+
+    *len = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        ASSERT(items[i].len > 0 && items[i].len < 256);
+        wire[(*len)++] = (unsigned char)items[i].len;
+        memcpy(wire + *len, items[i].ptr, items[i].len);
+        *len += (unsigned)items[i].len;
+    }
+    return wire;
+}

@@ -24,6 +24,9 @@ const char *tls_openssl_words(void);
 /* A context with what all have: versions, modes, read-ahead. NULL: no memory, told. */
 SSL_CTX *tls_context_new(const SSL_METHOD *method, const struct tls_report *report);
 
+/* ALPN names (weir_str) as TLS has them (RFC 7301 section 3.1), and a NUL; freed by the caller. */
+unsigned char *tls_alpn_wire(const struct weir_list *names, unsigned *len);
+
 /* Loads a chain (leaf first) and its key into the context, and checks that they belong together. The
  * paths are fields of the configuration, so that mistakes have places. */
 bool tls_context_load_pair(SSL_CTX *ctx, const struct weir_str *chain, const struct weir_str *key,

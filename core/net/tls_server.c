@@ -133,9 +133,11 @@ static char *add_file(char *text, struct weir_str path)
     return longer;
 }
 
-static void set_identity(SSL_CTX *ctx, const struct tls_server_conf *conf)
+/* `alpn` ends with a NUL. */
+static void set_identity(SSL_CTX *ctx, const struct tls_server_conf *conf,
+                         const unsigned char *alpn)
 {
-    char *text = base_printf("%d %.*s", conf->verify, STR_ARGS(conf->name));
+    char *text = base_printf("%d %s %.*s", conf->verify, (const char *)alpn, STR_ARGS(conf->name));
     text = add_file(text, conf->ca);
     text = add_file(text, conf->certificate);
     text = add_file(text, conf->key);
@@ -151,10 +153,9 @@ bool tls_server_ctx_equal(const SSL_CTX *a, const SSL_CTX *b)
     return x != NULL && y != NULL && strcmp(x, y) == 0;
 }
 
-SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, tls_place_fn place, void *arg,
-                            struct mistakes *mistakes)
+SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, const struct weir_list *alpn,
+                            tls_place_fn place, void *arg, struct mistakes *mistakes)
 {
-    static const unsigned char protocols[] = "\x08http/1.1";
     struct tls_report report = {.place = place, .arg = arg, .mistakes = mistakes};
     SSL_CTX *ctx = tls_context_new(TLS_client_method(), &report);
 
@@ -168,9 +169,12 @@ SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, tls_place_fn pla
         SSL_CTX_free(ctx);
         return NULL;
     }
-    SSL_CTX_set_alpn_protos(ctx, protocols, sizeof(protocols) - 1);
+    unsigned wire_len = 0;
+    unsigned char *wire = tls_alpn_wire(alpn, &wire_len);
+    SSL_CTX_set_alpn_protos(ctx, wire, wire_len);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, conn_tls_new_session);
-    set_identity(ctx, conf);
+    set_identity(ctx, conf, wire);
+    free(wire);
     return ctx;
 }

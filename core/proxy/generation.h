@@ -22,7 +22,7 @@
 
 #include "base/table.h"
 #include "conf/conf.h"
-#include "http/h1_down.h"
+#include "http/down_conn.h"
 #include "module/context.h"
 #include "module/module.h"
 #include "net/address.h"
@@ -96,7 +96,8 @@ struct pool_plan {
     struct use_list observers; /* health modules that listen to outcomes */
     double max_ejected;        /* the smallest that they allow */
     struct use_list filters;
-    SSL_CTX *tls; /* for https:// servers */
+    SSL_CTX *tls;                 /* for https:// servers */
+    const struct weir_list *alpn; /* what they are offered, best first (weir_str) */
     struct tcp_watch watch;
     struct http_limits limits;
     struct balancer *
@@ -125,7 +126,7 @@ struct listener_plan {
     const struct listener_settings *settings;
     struct listener *listener; /* referenced */
     struct tls_listener *tls;  /* NULL: plain */
-    struct h1_down_conf http;
+    struct down_conf http;
     struct tcp_watch watch;
     uint32_t connection_limit; /* over all loops */
     struct address *addresses; /* one a bind, in the file's order */

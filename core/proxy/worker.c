@@ -30,7 +30,7 @@ bool worker_drop_idle(struct worker *worker)
         for (size_t k = 0; k < plan->server_count; k++) {
             const struct list *idle = &plan->servers[k]->locals[worker->index].idle;
             if (!list_empty(idle)) {
-                h1_up_close(container_of(idle->prev, struct h1_up, link));
+                up_conn_close(container_of(idle->prev, struct up_conn, link));
                 return true;
             }
         }
@@ -289,7 +289,7 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     }
     list_each(link, &worker->clients)
     {
-        h1_down_drain(&container_of(link, struct downstream, link)->http);
+        down_conn_drain(&container_of(link, struct downstream, link)->place.c);
     }
     if (worker->generation != NULL) {
         generation_drain_handlers(worker->generation, worker);

@@ -59,7 +59,7 @@ void listener_unref(struct listener **listener)
 
 struct weir_str downstream_tls_name(const struct downstream *client)
 {
-    SSL *ssl = conn_ssl(client->http.conn);
+    SSL *ssl = conn_ssl(downstream_conn(client));
     return ssl != NULL ? str_from(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name))
                        : (struct weir_str){NULL, 0};
 }
@@ -173,23 +173,23 @@ static void client_uncount(struct downstream *client)
 
 /* ---- connections ---- */
 
-static const struct h1_down_conf *client_conf(struct h1_down *server)
+static const struct down_conf *client_conf(struct down_conn *c)
 {
-    const struct downstream *client = downstream_of(server);
+    const struct downstream *client = downstream_of(c);
     return client->local->plan != NULL ? &client->local->plan->http : NULL;
 }
 
-static void client_free(struct h1_down *server)
+static void client_free(struct down_conn *c)
 {
-    struct downstream *client = downstream_of(server);
+    struct downstream *client = downstream_of(c);
 
     free(client->rare);
     free(client);
 }
 
-static void client_closed(struct h1_down *server)
+static void client_closed(struct down_conn *c)
 {
-    struct downstream *client = downstream_of(server);
+    struct downstream *client = downstream_of(c);
     struct worker *worker = client->local->worker;
 
     list_remove(&client->link);
@@ -201,7 +201,7 @@ static void client_closed(struct h1_down *server)
     generation_unkeep(client->pin, worker);
 }
 
-static const struct h1_down_owner client_owner = {
+static const struct down_owner client_owner = {
     .events = &stream_down_events,
     .conf = client_conf,
     .on_closed = client_closed,
@@ -237,8 +237,8 @@ void downstream_ends(const struct downstream *client, struct address *peer, stru
         address_from_unix(peer, (struct weir_str){NULL, 0});
     }
     *bound = (struct address){.len = sizeof(bound->u)};
-    if (client->http.conn == NULL ||
-        getsockname(client->http.conn->fd, &bound->u.any, &bound->len) != 0) {
+    if (downstream_conn(client) == NULL ||
+        getsockname(downstream_conn(client)->fd, &bound->u.any, &bound->len) != 0) {
         bound->len = 0;
     }
 }
@@ -285,7 +285,7 @@ void downstream_open(struct listener_local *local, int fd, const struct address 
     if (client == NULL || !client_count(client, peer)) {
         downstream_refuse(local, fd);
         if (client != NULL) {
-            client_free(&client->http);
+            client_free(&client->place.c);
         }
         return;
     }
@@ -295,17 +295,17 @@ void downstream_open(struct listener_local *local, int fd, const struct address 
     if (conn == NULL) {
         client_uncount(client);
         place_give(local);
-        client_free(&client->http);
+        client_free(&client->place.c);
         return;
     }
-    h1_down_begin(&client->http, conn, &worker->batch, &client_owner);
+    down_conn_begin(&client->place.c, conn, &worker->batch, &client_owner);
     client->pin = plan->generation;
     generation_keep(client->pin, worker->index);
     list_push_back(&worker->clients, &client->link);
     worker->client_count++;
     local->client_count++;
     if (unlikely(worker->draining || local->gone)) {
-        h1_down_drain(&client->http);
+        down_conn_drain(&client->place.c);
     }
 }
 

@@ -6,7 +6,7 @@
 #ifndef PROXY_DOWNSTREAM_DOWNSTREAM_H
 #define PROXY_DOWNSTREAM_DOWNSTREAM_H
 
-#include "http/h1_down.h"
+#include "http/down_conn.h"
 #include "proxy/downstream/address_count.h"
 #include "proxy/generation.h"
 #include "proxy/worker.h"
@@ -51,8 +51,6 @@ struct listener {
 struct listener *listener_new(struct weir_str name, unsigned loops);
 void listener_unref(struct listener **listener);
 
-struct h1_up;
-
 /* Both ends of a connection, as a PROXY header told them. */
 struct downstream_ends {
     struct address peer, bound;
@@ -61,14 +59,14 @@ struct downstream_ends {
 /* What few clients need. */
 struct downstream_rare {
     struct downstream_ends told; /* peer.len 0: by nobody, the socket's ends count */
-    struct h1_up *bound_up;      /* idle, and for this client alone; see bound.h */
+    struct up_conn *bound_up;    /* idle, and for this client alone; see bound.h */
 };
 
 /* One connection of a client. Lives on one loop. Most of them wait for a request most of the time, so what
  * can be told from elsewhere is not kept. The peer's address as text lies behind the struct. */
 struct downstream {
-    struct h1_down http; /* first: an h1_down is cast to its client */
-    struct list link;    /* worker's */
+    union down_place place; /* the connection, with its codec's state */
+    struct list link;       /* worker's */
     struct listener_local *local;
     struct generation
         *pin; /* in the TLS handshake, whose callbacks refer to it; NULL: over, or plain */
@@ -80,9 +78,15 @@ struct downstream {
     bool trusted; /* the peer is in trusted_proxies */
 };
 
-static inline struct downstream *downstream_of(struct h1_down *http)
+static inline struct downstream *downstream_of(struct down_conn *c)
 {
-    return (struct downstream *)http;
+    return container_of(c, struct downstream, place.c);
+}
+
+/* Its socket; NULL: closed. */
+static inline struct conn *downstream_conn(const struct downstream *client)
+{
+    return client->place.c.conn;
 }
 
 /* The peer's address without port. Valid as long as the client. */

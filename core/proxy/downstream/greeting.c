@@ -128,7 +128,7 @@ static void greeting_heard(struct greeting *greeting)
 static void greeting_hurry(struct greeting *greeting)
 {
     struct listener_local *local = greeting->local;
-    uint64_t grace_ns = h1_down_first_grace_ns(&local->plan->http);
+    uint64_t grace_ns = down_conn_first_grace_ns(&local->plan->http);
     char byte;
 
     greeting->heard = greeting->heard || recv(greeting->fd, &byte, 1, MSG_PEEK) > 0;

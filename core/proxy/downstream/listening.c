@@ -120,7 +120,7 @@ static void clients_drain(struct listener_local *local)
     {
         struct downstream *client = container_of(link, struct downstream, link);
         if (client->local == local) {
-            h1_down_drain(&client->http);
+            down_conn_drain(&client->place.c);
         }
     }
 }
@@ -215,7 +215,7 @@ static bool clients_may_ask(const struct listener_local *local)
     list_each(link, &local->worker->clients)
     {
         const struct downstream *client = container_of(link, struct downstream, link);
-        if (client->local == local && !h1_down_is_last(&client->http)) {
+        if (client->local == local && !down_conn_is_last(&client->place.c)) {
             return true;
         }
     }

@@ -177,9 +177,9 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
     }
     const struct tls_listener_conf *tls = settings->tls.count > 0 ? settings->tls.items : NULL;
     if (tls != NULL) {
-        plan->tls = tls_listener_new(tls, build_place_for_tls, b, b->mistakes);
+        plan->tls = tls_listener_new(tls, &down_protocols, build_place_for_tls, b, b->mistakes);
     }
-    plan->http = (struct h1_down_conf){
+    plan->http = (struct down_conf){
         .limits = {.head = (uint32_t)settings->header_limit,
                    .fields = (uint32_t)settings->header_count_limit,
                    .target = (uint32_t)settings->target_limit},

@@ -3,6 +3,7 @@
  * Pools of a generation: first their blocks become plans; once no mistake is left, the plans get the pools
  * and servers that live already, or new ones.
  */
+#include "http/up_conn.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/plan/build.h"
 #include "proxy/worker.h"
@@ -216,7 +217,7 @@ void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
         plan->tls = tls;
     } else if (https) {
         plan->tls = tls_server_ctx_new(settings->tls.count > 0 ? settings->tls.items : &defaults,
-                                       build_place_for_tls, b, b->mistakes);
+                                       plan->alpn, build_place_for_tls, b, b->mistakes);
     }
 }
 
@@ -228,6 +229,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
 
     plan->generation = b->generation;
     plan->settings = settings;
+    plan->alpn = &up_protocols;
     build_fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     settings->name = node->title.text;
     table_add(&b->generation->pools_by_name, &plan->by_name, table_hash(settings->name));

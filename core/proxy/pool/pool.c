@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "http/h1_up.h"
+#include "http/up_conn.h"
 #include "proxy/generation.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/etags.h"
@@ -219,9 +219,9 @@ static void server_local_close_idle(struct server_local *mine, uint64_t before_n
 {
     list_each(link, &mine->idle)
     {
-        struct h1_up *client = container_of(link, struct h1_up, link);
-        if (client->idle_since_ns <= before_ns) {
-            h1_up_close(client);
+        struct up_conn *up = container_of(link, struct up_conn, link);
+        if (up->idle_since_ns <= before_ns) {
+            up_conn_close(up);
         }
     }
 }
@@ -271,8 +271,8 @@ static uint64_t oldest_idle(const struct server_local *mine)
 
     list_each(link, &mine->idle)
     {
-        const struct h1_up *client = container_of(link, struct h1_up, link);
-        oldest = client->idle_since_ns < oldest ? client->idle_since_ns : oldest;
+        const struct up_conn *up = container_of(link, struct up_conn, link);
+        oldest = up->idle_since_ns < oldest ? up->idle_since_ns : oldest;
     }
     return oldest;
 }

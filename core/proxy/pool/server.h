@@ -46,7 +46,7 @@ const char *server_admin_word(enum server_admin admin);
 
 /* One loop's view of a server. */
 struct server_local {
-    struct list idle; /* struct h1_up.link, most recently used first */
+    struct list idle; /* struct up_conn.link, most recently used first */
     size_t idle_count, idle_limit;
     uint32_t latency_us; /* smoothed total time */
     uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */

@@ -27,11 +27,11 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
     case WEIR_REQUEST_SERVER: return stream->server_name;
     case WEIR_REQUEST_SERVER_URL: return stream->server_url;
     case WEIR_REQUEST_TLS_VERSION:
-        return stream->client->tls && stream->client->http.conn != NULL
-                   ? str_from(SSL_get_version(conn_ssl(stream->client->http.conn)))
+        return stream->client->tls && downstream_conn(stream->client) != NULL
+                   ? str_from(SSL_get_version(conn_ssl(downstream_conn(stream->client))))
                    : none;
     case WEIR_REQUEST_TLS_NAME:
-        return stream->client->tls && stream->client->http.conn != NULL
+        return stream->client->tls && downstream_conn(stream->client) != NULL
                    ? downstream_tls_name(stream->client)
                    : none;
     case WEIR_REQUEST_ID: return stream->request_id;
@@ -52,7 +52,7 @@ static bool request_tls(const struct weir_request *req)
 static bool request_credentials(const struct weir_request *req, struct weir_credentials *out)
 {
     const struct downstream *client = stream_of_request(req)->client;
-    const struct conn *conn = client->http.conn;
+    const struct conn *conn = downstream_conn(client);
     struct ucred credentials;
     int domain = AF_UNSPEC;
     socklen_t len = sizeof(credentials), domain_len = sizeof(domain);

@@ -58,9 +58,9 @@ void stream_cache_free(struct worker *worker)
 static void stream_timer(struct timer *timer);
 static void stream_deadline(struct timer *timer);
 
-static struct exchange *down_open(struct down *down)
+static struct exchange *down_open(struct down_conn *c, struct down *down)
 {
-    struct downstream *client = downstream_of((struct h1_down *)down);
+    struct downstream *client = downstream_of(c);
     struct worker *worker = client->local->worker;
     struct stream *stream = stream_new(worker);
 
@@ -509,6 +509,6 @@ void stream_abort_all(struct worker *worker)
     }
     list_each(link2, &worker->clients)
     {
-        h1_down_abort(&container_of(link2, struct downstream, link)->http);
+        down_conn_abort(&container_of(link2, struct downstream, link)->place.c);
     }
 }

@@ -12,8 +12,7 @@
 #include <weir/weir.h>
 
 #include "http/codec.h"
-#include "http/h1_up.h"
-#include "http/h1_write.h"
+#include "http/up_conn.h"
 #include "proxy/downstream/downstream.h"
 #include "proxy/pool/attempt.h"
 #include "proxy/pool/pool.h"
@@ -139,7 +138,7 @@ void stream_cache_free(struct worker *worker);
 
 /* ---- stream_connect.c and stream_up.c: the server's half ---- */
 extern const struct up_events stream_up_events;
-extern const struct h1_up_owner stream_client_owner;
+extern const struct up_owner stream_client_owner;
 /* Chooses a server and gets a connection to it, or queues, or answers 503. */
 void stream_assign(struct stream *stream);
 extern const struct waiter_events stream_waiter_events;

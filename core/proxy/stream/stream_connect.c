@@ -63,13 +63,13 @@ static void stream_head_too_long(struct stream *stream)
     stream_break(stream, 500, filtered ? REASON_MODULE_FAILED : REASON_NO_MEMORY);
 }
 
-static void stream_send(struct stream *stream, struct h1_up *client)
+static void stream_send(struct stream *stream, struct up_conn *c)
 {
     struct exchange *exchange = &stream->exchange;
     struct up *up = exchange->up;
 
     stream->phase = PHASE_SENT;
-    stream->was_reused = client->exchanges > 1;
+    stream->was_reused = c->served > 1;
     stream->up_paused = false;
     stream_progress(stream);
     if (!stream_send_head(stream)) {
@@ -150,21 +150,21 @@ static void pending_opened(struct conn *conn, bool ok)
     stream->attempt.connect_total_ns += took_ns;
     histogram_add(&pending->server->traffic.connect, took_ns);
     stat_add(&pending->server->traffic.connections, 1);
-    struct h1_up *client =
-        h1_up_new(conn, batch, &stream->pool->limits, &stream_client_owner, pending->server);
+    struct up_conn *c = up_conn_open(NULL, conn, batch, &stream->pool->limits, &stream_client_owner,
+                                     pending->server);
     loop_free_later(pending->worker->loop, &pending->freed, pending_free);
-    if (client != NULL && stream->pool->settings->send_proxy_protocol != SEND_PROXY_OFF) {
-        pinned_to(client, stream->client);
+    if (c != NULL && stream->pool->settings->send_proxy_protocol != SEND_PROXY_OFF) {
+        pinned_to(c, stream->client);
     }
-    if (client != NULL) {
-        client->moves = pending->moves;
+    if (c != NULL) {
+        c->address_epoch = pending->moves;
     }
-    if (client == NULL) {
+    if (c == NULL) {
         stream_cannot_connect(stream, CONN_NO_MEMORY);
-    } else if (!h1_up_use(client, &stream->exchange, false)) {
+    } else if (!up_conn_use(c, &stream->exchange, false)) {
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
     } else {
-        stream_send(stream, client);
+        stream_send(stream, c);
     }
     batch_flush(batch);
 }
@@ -247,7 +247,7 @@ static void stream_go(struct stream *stream, struct server_local *mine)
 {
     const struct pool_settings *settings = stream->pool->settings;
     bool probe = !method_is_idempotent(stream->exchange.request.method);
-    struct h1_up *client = NULL;
+    struct up_conn *c = NULL;
 
     stream->attempt.assigned_ns = loop_now_ns(stream_loop(stream));
     stream->server_name = str_from(mine->server->name);
@@ -255,12 +255,11 @@ static void stream_go(struct stream *stream, struct server_local *mine)
     if (unlikely(mine->moves != mine->server->moves)) {
         pool_local_moved(mine);
     }
-    while (!stream->want_new &&
-           (client = pinned_take_idle(settings, mine, stream->client)) != NULL) {
-        if (stream->attempt.assigned_ns - client->idle_since_ns >= settings->keepalive_timeout) {
-            h1_up_close(client); /* its time is over, and it waits for the timer's next look */
-        } else if (h1_up_use(client, &stream->exchange, probe)) {
-            stream_send(stream, client);
+    while (!stream->want_new && (c = pinned_take_idle(settings, mine, stream->client)) != NULL) {
+        if (stream->attempt.assigned_ns - c->idle_since_ns >= settings->keepalive_timeout) {
+            up_conn_close(c); /* its time is over, and it waits for the timer's next look */
+        } else if (up_conn_use(c, &stream->exchange, probe)) {
+            stream_send(stream, c);
             return;
         }
     }

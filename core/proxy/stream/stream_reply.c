@@ -4,7 +4,6 @@
  */
 #include <stdio.h>
 
-#include "http/h1_write.h"
 #include "proxy/stream/stream_filter.h"
 
 /* Memory of an answer beyond what the request may use up: that it is used up may be what is to be told. */

@@ -27,7 +27,7 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
         stream_give_up_connecting(stream);
     }
     if (exchange->up != NULL) {
-        server_local_keep_session(stream->attempt.server, ((struct h1_up *)exchange->up)->conn);
+        server_local_keep_session(stream->attempt.server, exchange->up->connection->conn);
         exchange->up->ops->release(exchange->up);
     }
     if (stream->attempt.server != NULL) {
@@ -310,37 +310,37 @@ const struct up_events stream_up_events = {
 
 /* ---- connections between exchanges ---- */
 
-static void client_idle(struct h1_up *client)
+static void connection_room(struct up_conn *c)
 {
-    struct server_local *mine = client->user;
-    const SSL *ssl = conn_ssl(client->conn);
+    struct server_local *mine = c->user;
+    const SSL *ssl = conn_ssl(c->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    int reserve = worker_of(client->conn->loop)->keep_reserve;
-    bool scarce = client->conn->fd >= reserve && reserve > 0; /* another worker may need it now */
-    if (!mine->adopted || other_tls || scarce || client->moves != mine->server->moves ||
+    int reserve = worker_of(c->conn->loop)->keep_reserve;
+    bool scarce = c->conn->fd >= reserve && reserve > 0; /* another worker may need it now */
+    if (!mine->adopted || other_tls || scarce || c->address_epoch != mine->server->moves ||
         mine->idle_count >= mine->idle_limit) {
-        h1_up_close(client);
+        up_conn_close(c);
         return;
     }
-    pinned_give_idle(client, mine);
+    pinned_give_idle(c, mine);
     pool_local_kept(mine->pool);
 }
 
-static void client_closed(struct h1_up *client)
+static void connection_closed(struct up_conn *c)
 {
-    struct server_local *mine = client->user;
+    struct server_local *mine = c->user;
 
-    pinned_forget(client);
-    if (list_linked(&client->link)) {
-        list_remove(&client->link);
+    pinned_forget(c);
+    if (list_linked(&c->link)) {
+        list_remove(&c->link);
         mine->idle_count--;
     }
 }
 
-const struct h1_up_owner stream_client_owner = {
+const struct up_owner stream_client_owner = {
     .events = &stream_up_events,
-    .on_idle = client_idle,
-    .on_closed = client_closed,
+    .on_room = connection_room,
+    .on_closed = connection_closed,
 };
 
 /* ---- time ---- */

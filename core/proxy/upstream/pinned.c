@@ -28,15 +28,15 @@ bool pinned_preface(const struct pool_settings *settings, struct conn *conn,
     return conn_preface(conn, header, len);
 }
 
-static struct h1_up *bound_up(const struct downstream *client)
+static struct up_conn *bound_up(const struct downstream *client)
 {
     return client->rare != NULL ? client->rare->bound_up : NULL;
 }
 
-struct h1_up *pinned_take_idle(const struct pool_settings *settings, struct server_local *server,
-                               struct downstream *client)
+struct up_conn *pinned_take_idle(const struct pool_settings *settings, struct server_local *server,
+                                 struct downstream *client)
 {
-    struct h1_up *up = NULL;
+    struct up_conn *up = NULL;
 
     if (unlikely(settings->send_proxy_protocol != SEND_PROXY_OFF)) {
         up = bound_up(client);
@@ -45,8 +45,8 @@ struct h1_up *pinned_take_idle(const struct pool_settings *settings, struct serv
             client->rare->bound_up = NULL;
         }
     } else if (!list_empty(&server->idle)) {
-        up = container_of(server->idle.next, struct h1_up, link);
-        up = unlikely(up->bound != NULL) ? NULL : up;
+        up = container_of(server->idle.next, struct up_conn, link);
+        up = unlikely(up->pin != NULL) ? NULL : up;
     }
     if (up != NULL) {
         list_remove(&up->link);
@@ -55,9 +55,9 @@ struct h1_up *pinned_take_idle(const struct pool_settings *settings, struct serv
     return up;
 }
 
-void pinned_give_idle(struct h1_up *up, struct server_local *server)
+void pinned_give_idle(struct up_conn *up, struct server_local *server)
 {
-    struct downstream *client = up->bound;
+    struct downstream *client = up->pin;
 
     server->idle_count++;
     if (likely(client == NULL)) {
@@ -66,18 +66,18 @@ void pinned_give_idle(struct h1_up *up, struct server_local *server)
     }
     list_push_back(&server->idle, &up->link);
     if (downstream_rare(client) == NULL) {
-        h1_up_close(up);
+        up_conn_close(up);
         return;
     }
     if (client->rare->bound_up != NULL) {
-        h1_up_close(client->rare->bound_up);
+        up_conn_close(client->rare->bound_up);
     }
     client->rare->bound_up = up;
 }
 
-void pinned_forget(struct h1_up *up)
+void pinned_forget(struct up_conn *up)
 {
-    struct downstream *client = up->bound;
+    struct downstream *client = up->pin;
 
     if (unlikely(client != NULL) && bound_up(client) == up) {
         client->rare->bound_up = NULL;
@@ -87,6 +87,6 @@ void pinned_forget(struct h1_up *up)
 void pinned_close(struct downstream *client)
 {
     if (unlikely(bound_up(client) != NULL)) {
-        h1_up_close(bound_up(client));
+        up_conn_close(bound_up(client));
     }
 }

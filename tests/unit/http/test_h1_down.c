@@ -3,7 +3,7 @@
  * h1_down.c: connections of clients as a state machine, between a client's socket and streams that
  * only take notes. Notes are `METHOD path{body|trailers}close` for an exchange that went well.
  */
-#include "http/h1_down.h"
+#include "http/h1_down_parts.h"
 #include "notes.h"
 #include "runner.h"
 
@@ -30,8 +30,9 @@ typedef void (*reaction)(struct fake *fake);
 static struct loop *loop;
 static struct batch batch;
 static struct end client;
-static struct h1_down *server; /* NULL: closed */
-static struct h1_down_conf conf;
+static union down_place *place;
+static struct down_conn *server; /* NULL: closed */
+static struct down_conf conf;
 static struct notes *notes;
 static struct fake *current;
 static bool closed, conf_gone;
@@ -45,9 +46,10 @@ static struct fake *fake_of(struct exchange *exchange)
     return container_of(exchange, struct fake, exchange);
 }
 
-static struct exchange *note_open(struct down *down)
+static struct exchange *note_open(struct down_conn *of, struct down *down)
 {
     struct fake *fake = base_zalloc(sizeof(*fake));
+    ck_assert_ptr_eq(of, server);
     ck_assert_ptr_null(current);
     current = fake;
     arena_init(&fake->exchange.arena, NULL, 0);
@@ -156,26 +158,27 @@ static const struct down_events events = {
     .on_close = note_close,
 };
 
-static const struct h1_down_conf *note_conf(struct h1_down *of)
+static const struct down_conf *note_conf(struct down_conn *of)
 {
     (void)of;
     return conf_gone ? NULL : &conf;
 }
 
-static void note_closed(struct h1_down *of)
+static void note_closed(struct down_conn *of)
 {
     ck_assert_ptr_eq(of, server);
     closed = true;
     server = NULL;
 }
 
-static void note_free(struct h1_down *of)
+static void note_free(struct down_conn *of)
 {
     ck_assert(closed);
-    free(of);
+    ck_assert_ptr_eq(of, &place->c);
+    free(place);
 }
 
-static const struct h1_down_owner owner = {
+static const struct down_owner owner = {
     .events = &events,
     .conf = note_conf,
     .on_closed = note_closed,
@@ -191,7 +194,7 @@ static void set_up_with(void (*make_pair)(int fds[2]))
     ck_assert_ptr_nonnull(loop);
     batch = (struct batch){0};
     notes = base_zalloc(sizeof(*notes));
-    conf = (struct h1_down_conf){
+    conf = (struct down_conf){
         .limits = {.head = 2048, .fields = 20, .target = 512},
         .header_timeout_ns = 60 * NS_PER_SECOND,
         .body_timeout_ns = 60 * NS_PER_SECOND,
@@ -206,8 +209,9 @@ static void set_up_with(void (*make_pair)(int fds[2]))
     client = (struct end){0};
     client.conn = conn_accept(loop, fds[0], NULL, &end_ops, &client);
     struct conn *conn = conn_accept(loop, fds[1], NULL, NULL, NULL);
-    server = base_zalloc(sizeof(*server));
-    h1_down_begin(server, conn, &batch, &owner);
+    place = base_zalloc(sizeof(*place));
+    server = &place->c;
+    down_conn_begin(server, conn, &batch, &owner);
 }
 
 static void set_up(void)
@@ -231,7 +235,7 @@ static void set_up_large(void)
 static void tear_down(void)
 {
     if (!closed)
-        h1_down_abort(server);
+        down_conn_abort(server);
     ck_assert(closed);
     end_free(&client);
     run_turns(loop, 2);
@@ -271,7 +275,7 @@ START_TEST(keep_alive)
     wait_notes(loop, notes, DONE DONE);
     wait_data(loop, &client, OK OK);
     ck_assert(!closed);
-    ck_assert(h1_down_idle(server));
+    ck_assert(down_conn_idle(server));
 }
 END_TEST
 
@@ -372,12 +376,12 @@ START_TEST(empty_lines_between)
 {
     say("POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello\r\n");
     wait_notes(loop, notes, "POST /p{hello}close ");
-    ck_assert(h1_down_idle(server));
+    ck_assert(down_conn_idle(server));
     say(GET "\r\n" GET);
     wait_notes(loop, notes, "POST /p{hello}close " DONE DONE);
     say("\r\n");
     run_turns(loop, 10);
-    ck_assert(h1_down_idle(server));
+    ck_assert(down_conn_idle(server));
     say(GET);
     wait_data(loop, &client, OK OK OK OK);
 }
@@ -933,7 +937,8 @@ START_TEST(clients_that_read_slowly)
 {
     char *large = answer_large();
     for (int i = 0; i < 5; i++) {
-        while (conn_taken_mark(server->conn) == current->exchange.serving.stall_mark) {
+        while (conn_taken_mark(server->conn) ==
+               ((const struct h1_serving *)current->exchange.serving)->stall_mark) {
             take(SIZE_MAX);
             run_turns(loop, 2);
         }
@@ -986,7 +991,7 @@ START_TEST(draining_when_idle)
     conf.lame_duck_ns = SHORT_NS;
     say(GET);
     wait_data(loop, &client, OK);
-    h1_down_drain(server);
+    down_conn_drain(server);
     ck_assert(!closed);
     wait_ended(loop, &client, CONN_EOF);
     ck_assert_str_eq(client.data, OK);
@@ -998,7 +1003,7 @@ START_TEST(draining_serves_one_more)
     conf.lame_duck_ns = 60 * NS_PER_SECOND;
     say(GET);
     wait_data(loop, &client, OK);
-    h1_down_drain(server);
+    down_conn_drain(server);
     say(GET);
     wait_data(loop, &client, OK BYE);
     wait_ended(loop, &client, CONN_EOF);
@@ -1012,7 +1017,7 @@ START_TEST(idle_connections_are_read_once_more)
     say(GET);
     wait_data(loop, &client, OK);
     if (_i == 1) {
-        h1_down_drain(server);
+        down_conn_drain(server);
     }
     say(GET);
     look_at_the_clock();
@@ -1023,7 +1028,7 @@ END_TEST
 /* Who has only just come has a second for the first byte, also without a lame duck's time. */
 START_TEST(draining_when_new)
 {
-    h1_down_drain(server);
+    down_conn_drain(server);
     ck_assert(!closed);
     ck_assert_uint_ge(server->timer.deadline_ns, loop_now_ns(loop) + NS_PER_SECOND / 2);
     say(GET);
@@ -1037,7 +1042,7 @@ START_TEST(draining_serves_what_is_here)
     on_whole = answer_later;
     say(GET GET);
     wait_notes(loop, notes, "GET /{}");
-    h1_down_drain(server);
+    down_conn_drain(server);
     answer(current);
     flush();
     wait_notes(loop, notes, "GET /{}close GET /{}");
@@ -1053,7 +1058,7 @@ START_TEST(draining_when_busy)
     on_whole = answer_later;
     say(GET);
     wait_notes(loop, notes, "GET /{}");
-    h1_down_drain(server);
+    down_conn_drain(server);
     ck_assert(!closed);
     answer(current);
     flush();
@@ -1093,13 +1098,13 @@ START_TEST(a_look_at_the_client)
     on_whole = answer_later;
     say(GET);
     wait_notes(loop, notes, "GET /{}");
-    ck_assert(server->down.ops->look(&server->down));
+    ck_assert(current->exchange.down->ops->look(current->exchange.down));
     if (_i == 0) {
         client_reset();
     } else {
         client_half_close();
     }
-    ck_assert(server->down.ops->look(&server->down) == (_i == 2));
+    ck_assert(current->exchange.down->ops->look(current->exchange.down) == (_i == 2));
     ck_assert_str_eq(notes->text, _i == 2 ? "GET /{}" : "GET /{}gone closed ");
 }
 END_TEST
@@ -1122,7 +1127,7 @@ START_TEST(aborting)
     on_whole = answer_later;
     say(GET);
     wait_notes(loop, notes, "GET /{}");
-    h1_down_abort(server);
+    down_conn_abort(server);
     ck_assert(closed);
     wait_notes(loop, notes, "GET /{}gone closed cut ");
 }

@@ -4,8 +4,8 @@
  * only take notes. Notes are `status{body|trailers}` for an answer, then `idle` or `closed` for what
  * becomes of the connection.
  */
-#include "http/h1_up.h"
-#include "http/h1_write.h"
+#include "http/h1_parse.h"
+#include "http/up_conn.h"
 #include "notes.h"
 #include "runner.h"
 
@@ -21,7 +21,7 @@
 static struct loop *loop;
 static struct batch batch;
 static struct end peer; /* the server's end */
-static struct h1_up *client;
+static struct up_conn *client;
 static struct notes *notes;
 static struct exchange *exchange;
 /* When the connection is idle again it serves this exchange at once, as one that had waited. */
@@ -99,28 +99,28 @@ static const struct up_events events = {
     .on_failed = note_failed,
 };
 
-static void note_idle(struct h1_up *of)
+static void note_idle(struct up_conn *of)
 {
     ck_assert_ptr_eq(of, client);
     notes_add(notes, "idle ");
     if (queued != NULL) {
         exchange = queued;
         queued = NULL;
-        ck_assert(h1_up_use(client, exchange, false));
+        ck_assert(up_conn_use(client, exchange, false));
         ck_assert(exchange->up->ops->head(exchange->up, NULL, 0));
     }
 }
 
-static void note_closed(struct h1_up *of)
+static void note_closed(struct up_conn *of)
 {
     ck_assert_ptr_eq(of, client);
     notes_add(notes, "closed ");
     client = NULL;
 }
 
-static const struct h1_up_owner owner = {
+static const struct up_owner owner = {
     .events = &events,
-    .on_idle = note_idle,
+    .on_room = note_idle,
     .on_closed = note_closed,
 };
 
@@ -166,7 +166,7 @@ static void set_up(void)
     peer = (struct end){0};
     peer.conn = conn_accept(loop, fds[0], NULL, &end_ops, &peer);
     struct conn *conn = conn_accept(loop, fds[1], NULL, NULL, NULL);
-    client = h1_up_new(conn, &batch, &limits, &owner, NULL);
+    client = up_conn_open(NULL, conn, &batch, &limits, &owner, NULL);
     ck_assert_ptr_nonnull(client);
 }
 
@@ -176,7 +176,7 @@ static void tear_down(void)
     if (exchange->up != NULL)
         let_go();
     if (client != NULL)
-        h1_up_close(client);
+        up_conn_close(client);
     end_free(&peer);
     run_turns(loop, 2);
     loop_free(&loop);
@@ -191,7 +191,7 @@ static bool ask_with(const char *raw, bool probe)
         let_go();
     parse_request(exchange, raw);
     exchange->response = (struct http_response_head){0};
-    if (!h1_up_use(client, exchange, probe))
+    if (!up_conn_use(client, exchange, probe))
         return false;
     ck_assert(exchange->up->ops->head(exchange->up, NULL, 0));
     batch_flush(&batch);
@@ -334,7 +334,7 @@ START_TEST(one_connection_serves_many)
     }
     wait_notes(loop, notes, "200{ok} idle 200{ok} idle 200{ok} idle ");
     wait_data(loop, &peer, ASKED ASKED ASKED);
-    ck_assert_uint_eq(client->exchanges, 3);
+    ck_assert_uint_eq(client->served, 3);
 }
 END_TEST
 
@@ -545,7 +545,7 @@ START_TEST(a_long_head_that_gets_no_answer)
     value[len] = '\0';
     const struct http_extra extra = {STR("A"), {value, len}};
     parse_request(exchange, ASKED);
-    ck_assert(h1_up_use(client, exchange, false));
+    ck_assert(up_conn_use(client, exchange, false));
     ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
     batch_flush(&batch);
     run_turns(loop, 5);
@@ -694,7 +694,7 @@ END_TEST
 START_TEST(a_head_that_must_not_go_out)
 {
     parse_request(exchange, ASKED);
-    ck_assert(h1_up_use(client, exchange, false));
+    ck_assert(up_conn_use(client, exchange, false));
     exchange->request.path = STR("/ HTTP/1.1\r\nX: y");
     ck_assert(!exchange->up->ops->head(exchange->up, NULL, 0));
     let_go();
@@ -712,7 +712,7 @@ START_TEST(a_head_that_is_larger_than_the_output)
     value[len] = '\0';
     const struct http_extra extra = {STR("A"), {value, len}};
     parse_request(exchange, ASKED);
-    ck_assert(h1_up_use(client, exchange, false));
+    ck_assert(up_conn_use(client, exchange, false));
     ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
     batch_flush(&batch);
     char *wanted = base_printf("GET / HTTP/1.1\r\nHost: h\r\nA: %s\r\n\r\n", value);

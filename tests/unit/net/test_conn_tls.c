@@ -33,10 +33,13 @@ static void on_connection(struct acceptor *a, int fd, const struct address *peer
     ck_assert_ptr_nonnull(server.conn);
 }
 
+static const struct weir_str names[] = {WEIR_STR_INIT("http/1.1")};
+static const struct weir_list protocols = {names, 1};
+
 static struct tls_listener *make_listener(void)
 {
     struct mistakes mistakes = {0};
-    struct tls_listener *made = tls_listener_new(&conf, NULL, NULL, &mistakes);
+    struct tls_listener *made = tls_listener_new(&conf, &protocols, NULL, NULL, &mistakes);
 
     ck_assert_msg(made != NULL, "%s", mistakes.count > 0 ? mistakes.texts[0] : "?");
     return made;
@@ -46,7 +49,7 @@ static SSL_CTX *make_client_ctx(bool verify, const char *ca)
 {
     struct mistakes mistakes = {0};
     struct tls_server_conf server_conf = {.verify = verify, .ca = tls_path(ca)};
-    SSL_CTX *ctx = tls_server_ctx_new(&server_conf, NULL, NULL, &mistakes);
+    SSL_CTX *ctx = tls_server_ctx_new(&server_conf, &protocols, NULL, NULL, &mistakes);
 
     ck_assert_msg(ctx != NULL, "%s", mistakes.count > 0 ? mistakes.texts[0] : "?");
     return ctx;

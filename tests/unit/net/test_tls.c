@@ -38,12 +38,14 @@ static struct place place_of(void *arg, const void *field)
     return place;
 }
 
+static const struct weir_str names[] = {WEIR_STR_INIT("http/1.1"), WEIR_STR_INIT("http/1.0")};
+static const struct weir_list protocols = {names, 2};
 static char file_name[] = "listeners.conf";
 
 static struct tls_listener *make(const struct tls_listener_conf *conf)
 {
     placed = conf->certificates.items;
-    return tls_listener_new(conf, place_of, file_name, &mistakes);
+    return tls_listener_new(conf, &protocols, place_of, file_name, &mistakes);
 }
 
 /* The listener is refused, with this one mistake. `%s` stands for the folder's file. */
@@ -119,7 +121,8 @@ START_TEST(test_mistakes_of_settings_have_place_and_reason)
     expect_mistake(&conf, "7: `TLS_NONE` is not a list of cipher suites of TLS 1.3", NULL, NULL);
     conf = tls_conf(&pair, 1);
     conf.alpn = (struct weir_list){h3, 2};
-    expect_mistake(&conf, "7: the protocol `h3` is not spoken", NULL, NULL);
+    expect_mistake(&conf, "7: the protocol `h3` is unsupported; `alpn` takes http/1.1, http/1.0",
+                   NULL, NULL);
 }
 END_TEST
 
@@ -220,21 +223,21 @@ START_TEST(test_mistakes_towards_servers)
 {
     struct tls_server_conf conf = {.verify = true, .ca = tls_path("none.crt")};
 
-    ck_assert_ptr_null(tls_server_ctx_new(&conf, NULL, NULL, &mistakes));
+    ck_assert_ptr_null(tls_server_ctx_new(&conf, &protocols, NULL, NULL, &mistakes));
     ck_assert_uint_eq(mistakes.count, 1);
     ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "none.crt: No such file or directory"));
     conf.ca = tls_path("one.key");
-    ck_assert_ptr_null(tls_server_ctx_new(&conf, NULL, NULL, &mistakes));
+    ck_assert_ptr_null(tls_server_ctx_new(&conf, &protocols, NULL, NULL, &mistakes));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[1], "one.key has no certificate that can be read"));
     conf.ca = tls_path("ca.crt");
     conf.certificate = tls_path("one.crt");
-    ck_assert_ptr_null(tls_server_ctx_new(&conf, NULL, NULL, &mistakes));
+    ck_assert_ptr_null(tls_server_ctx_new(&conf, &protocols, NULL, NULL, &mistakes));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[2], "`certificate` stands without `key`"));
     conf.key = tls_path("two.key");
-    ck_assert_ptr_null(tls_server_ctx_new(&conf, NULL, NULL, &mistakes));
+    ck_assert_ptr_null(tls_server_ctx_new(&conf, &protocols, NULL, NULL, &mistakes));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[3], "does not belong to certificate"));
     conf.key = tls_path("one.key");
-    SSL_CTX *ctx = tls_server_ctx_new(&conf, NULL, NULL, &mistakes);
+    SSL_CTX *ctx = tls_server_ctx_new(&conf, &protocols, NULL, NULL, &mistakes);
     ck_assert_ptr_nonnull(ctx);
     ck_assert_uint_eq(mistakes.count, 4);
     SSL_CTX_free(ctx);
