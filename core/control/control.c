@@ -10,13 +10,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "base/lanes.h"
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/control_state.h"
 #include "control/api/sdk_stats.h"
+#include "control/api/services.h"
+#include "control/parts.h"
 #include "control/try_start.h"
+#include "control/users.h"
 #include "module/host.h"
 #include "net/conn.h"
 #include "proxy/downstream/descriptors.h"
@@ -231,7 +235,7 @@ static void tear_down(struct control *control)
             worker_join(control->runtime.loops[i]);
         }
     }
-    plane_stop(control->plane);
+    changes_stop(&control->changes);
     settle(control);
     if (control->prober != NULL) {
         prober_free(&control->prober);
@@ -243,7 +247,9 @@ static void tear_down(struct control *control)
     }
     settle(control);
     control_free_left(control);
-    plane_free(&control->plane);
+    changes_end(&control->changes);
+    users_free(&control->changes.plane.users);
+    control_services_set_plane(NULL);
     for (unsigned i = 0; control->runtime.loops != NULL && i <= control->runtime.workers; i++) {
         if (control->runtime.loops[i] != NULL) {
             worker_free(&control->runtime.loops[i]);
@@ -254,82 +260,43 @@ static void tear_down(struct control *control)
     logfile_stop();
 }
 
-/* The generation that begins, once more: as if it ran, so that its sockets are found again. */
-static struct generation *begin_again(struct control *control, struct generation *generation,
-                                      struct mistakes *mistakes)
-{
-    control->runtime.current = generation;
-    struct generation *changed = generation_derive(&control->runtime, generation, mistakes);
-    control->runtime.current = NULL;
-    if (changed != NULL) {
-        generation_free(&generation);
-    }
-    return changed;
-}
-
 /* What is kept of runtime changes is laid over the files: the generation that begins. */
 static struct generation *restore(struct control *control, struct generation *generation)
 {
-    struct mistakes mistakes = {0};
+    const char *state_dir = generation->global.state_dir.ptr;
 
-    if (plane_restore(control->plane, generation)) {
-        return generation;
-    }
-    struct generation *changed = begin_again(control, generation, &mistakes);
-    if (changed == NULL) {
-        control_log_mistakes(&mistakes);
+    mkdir(state_dir, 0750); /* what fails is told by who needs it */
+    bool changed = changes_restore(&control->changes, generation);
+    admin_token_start(users_admin_token(control->changes.plane.users), state_dir, generation);
+    struct generation *restored = changed ? control_begin_again(control, generation) : NULL;
+    if (changed && restored == NULL) {
         log_write(WEIR_LOG_ERROR, "weir",
                   "the runtime changes that are kept do not fit the files; the files alone hold");
-        mistakes_free(&mistakes);
-        return generation;
     }
-    mistakes_free(&mistakes);
-    return changed;
-}
-
-static void start_with(struct control *control, struct generation *generation)
-{
-    list_push_back(&control->generations, &generation->link);
-    names_prepare(control->names, generation, control_named, control);
-    if (control->stop_wanted) {
-        names_hurry(control->names);
-    }
+    return restored != NULL ? restored : generation;
 }
 
 /* Names stand for servers now. */
 static void start_named(void *arg)
 {
     struct control *control = arg;
-    struct mistakes mistakes = {0};
     struct generation *generation = control->starting;
-    struct generation *changed = NULL;
+    struct generation *changed =
+        control->clearing ? NULL : control_begin_again(control, generation);
 
     control->starting = NULL;
-    if (!control->clearing) {
-        changed = begin_again(control, generation, &mistakes);
-    }
-    if (changed == NULL) {
-        control_log_mistakes(&mistakes);
-    }
-    mistakes_free(&mistakes);
-    start_with(control, changed != NULL ? changed : generation);
+    control_begin(control, changed != NULL ? changed : generation);
 }
 
 static void start(struct control *control, struct generation *generation)
 {
-    const struct plane_owner owner = {
-        .refresh = control_refresh_server,
-        .apply = control_apply_change,
-        .pass = control_gate_passed,
-        .rebuild = control_rebuild,
-        .reload = control_reload,
-        .arg = control,
-    };
+    struct changes_owner owner = control_owner;
     const struct recovery_owner recovery = {
         .refresh = control_refresh_pool, .changed = control_server_changed, .arg = control};
     char error[256];
 
-    plane_start(control->plane, control->self, &owner);
+    owner.arg = control;
+    changes_start(&control->changes, control->self, &owner);
     generation = restore(control, generation);
     control->prober = prober_new(control->self, control_server_changed, control);
     control->names = names_new(control->self, generation->global.nameservers,
@@ -340,15 +307,13 @@ static void start(struct control *control, struct generation *generation)
         log_write(WEIR_LOG_ERROR, "weir", "%s", error);
         control->exit_code = 1;
     } else if (start_workers(control)) {
-        control->first = true;
-        control->applying = true;
         discovery_start(control->runtime.discovery, control->self->loop,
                         names_follower(control->names), control_names_changed, control);
         if (discovery_is_wanting(control->runtime.discovery)) {
             control->starting = generation;
             discovery_await(control->runtime.discovery, generation, start_named, control);
         } else {
-            start_with(control, generation);
+            control_begin(control, generation);
         }
         generation = NULL;
         loop_run(control->self->loop);
@@ -389,7 +354,10 @@ int control_run(const char *path)
     control_hold_signals(true);
     raise_descriptor_limit();
     runtime_init(&control, path);
-    control.plane = plane_new(&control.runtime, path);
+    changes_init(&control.changes, &control.runtime, path);
+    control.changes.plane.users = users_new();
+    parts_add(&control.changes);
+    control_services_set_plane(&control.changes.plane);
     if (!make_loops(&control)) {
         tear_down(&control);
         return 1;

@@ -8,7 +8,7 @@
 
 #include "base/mistakes.h"
 #include "control/apply.h"
-#include "control/plane.h"
+#include "control/change/changes.h"
 #include "control/privileges.h"
 #include "proxy/upstream/names.h"
 #include "proxy/upstream/probe.h"
@@ -27,18 +27,15 @@ struct control {
     struct list generations;
     struct event *signals[8];
     size_t signal_count;
-    struct plane *plane;
-    bool applying;
+    struct changes changes;
     bool naming; /* a reload waits for names */
-    /* what is being applied: a change (its gate and end), or a reload (the operation, or NULL) */
-    struct apply *gate;
-    void (*change_gate)(void *arg);
-    void (*change_done)(void *arg, const char *error);
-    void *change_arg;
-    struct operation *reload_operation;
-    bool rebuilding; /* since names have other servers */
-    bool first;      /* the start's generation */
-    bool started;    /* the first generation is in force */
+    /* What is being applied; `done` NULL: nothing is. The gate is a change's, others have none. */
+    struct apply *gate_of;
+    void (*gate)(void *arg);
+    void (*done)(void *arg, const char *error);
+    void *done_arg;
+    struct operation *reload_operation; /* of the reload that is under way; NULL: a signal's */
+    bool started;                       /* the first generation is in force */
     bool stopping;
     bool stop_wanted;     /* SIGTERM came before the start had ended */
     bool clearing;        /* no more changes; the loops let go once what is on its way has ended */
@@ -90,19 +87,18 @@ void control_leave_sockets(struct control *control, const struct generation *old
 /* The end: lets go of those that are left. */
 void control_leaving_free(struct control *control);
 
-/* A generation's servers have addresses: it comes into force. */
-void control_named(void *arg, struct generation *generation);
+/* The first generation, which was built, comes into force. */
+void control_begin(struct control *control, struct generation *generation);
+/* As if it ran: with what is changed at run time, and what names stand for. NULL: told, and nothing has changed. */
+struct generation *control_begin_again(struct control *control, struct generation *generation);
 void control_names_changed(void *arg);
 
-/* What the plane asks for (plane_owner), and health, names and recovery tell. */
+/* What health and recovery tell. */
 void control_refresh_pool(void *arg, struct pool *pool);
-void control_refresh_server(void *arg, struct server *server);
 void control_server_changed(void *arg, struct server *server);
-void control_apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
-                          void (*done)(void *gate_arg, const char *error), void *gate_arg);
-void control_gate_passed(void *arg, const char *error);
-void control_rebuild(void *arg, struct plane *plane);
-void control_reload(void *arg, struct operation *operation, struct plane *plane);
+
+/* What changes ask for; `arg` is the control. */
+extern const struct changes_owner control_owner;
 
 /* ---- stopping.c: signals and the end ---- */
 

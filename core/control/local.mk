@@ -12,13 +12,15 @@ core_libcore_a_SOURCES += \
     core/control/control.h \
     core/control/control_state.h \
     core/control/leaving.c \
+    core/control/parts.c \
+    core/control/parts.h \
     core/control/password.c \
-    core/control/plane.c \
-    core/control/plane.h \
     core/control/privileges.c \
     core/control/privileges.h \
     core/control/report.c \
     core/control/report.h \
+    core/control/status.c \
+    core/control/status.h \
     core/control/stopping.c \
     core/control/takeover.c \
     core/control/try_start.c \

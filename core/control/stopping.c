@@ -54,7 +54,7 @@ static void on_loop_clear(struct message *message)
 
 void control_settled(struct control *control)
 {
-    if (!control->clearing || control->cleared || control->applying || control->naming) {
+    if (!control->clearing || control->cleared || control->done != NULL || control->naming) {
         return;
     }
     control->cleared = true;
@@ -73,7 +73,7 @@ static void clear_all(struct control *control)
         return;
     }
     control->clearing = true;
-    plane_stop(control->plane);
+    changes_stop(&control->changes);
     names_hurry(control->names);
     discovery_hurry(control->runtime.discovery);
     control_settled(control);
@@ -139,7 +139,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     (void)what;
 
     switch (number) {
-    case SIGHUP: plane_reload(control->plane); break;
+    case SIGHUP: changes_reload(&control->changes); break;
     case SIGTERM: control_stop_gently(control); break;
     case SIGINT:
         log_write(WEIR_LOG_INFO, "weir", "stopping at once");

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "control/change/overlay.h"
+#include "control/change/reload.h"
+#include "control/users.h"
 #include "proxy/downstream/descriptors.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/pool/recovery.h"
@@ -115,7 +116,7 @@ static struct pool *look_at_server(struct control *control, struct server *serve
     return plan->pool;
 }
 
-void control_refresh_server(void *arg, struct server *server)
+static void refresh_server(void *arg, struct server *server)
 {
     struct control *control = arg;
     struct pool *pool = look_at_server(control, server);
@@ -132,7 +133,7 @@ void control_server_changed(void *arg, struct server *server)
     struct control *control = arg;
 
     if (control->runtime.current != NULL) {
-        plane_server_changed(control->plane, server);
+        plane_server_changed(&control->changes.plane, server);
     }
     struct pool *pool = look_at_server(control, server);
     if (pool != NULL) {
@@ -154,7 +155,7 @@ static void set_servers(const struct control *control, const struct generation *
             server->backup = settings[k].backup;
         }
     }
-    overlay_set_states(control->plane->overlay, generation);
+    overlay_set_states(control->changes.overlay, generation);
     for (size_t i = 0; i < generation->pool_count; i++) {
         const struct pool_plan *plan = &generation->pools[i];
         for (size_t k = 0; k < plan->server_count; k++) {
@@ -180,29 +181,6 @@ static void log_ready(const struct generation *generation)
     log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
 }
 
-/* Tells who waits for the end: a change, or the plane's reload. */
-static void tell_applied(struct control *control, const char *error)
-{
-    void (*done)(void *arg, const char *error) = control->change_done;
-    struct operation *operation = control->reload_operation;
-    bool first = control->first;
-    bool rebuilding = control->rebuilding;
-
-    control->change_done = NULL;
-    control->change_gate = NULL;
-    control->reload_operation = NULL;
-    control->first = control->rebuilding = false;
-    if (done != NULL) {
-        done(control->change_arg, error);
-    } else if (first && error == NULL) {
-        plane_started(control->plane);
-    } else if (rebuilding || first) { /* what was wanted meanwhile comes now */
-        plane_rebuilt(control->plane);
-    } else {
-        plane_reloaded(control->plane, operation, NULL, error);
-    }
-}
-
 /* Names are asked for of the nameservers that the generation names. */
 static void set_nameservers(struct control *control, const struct generation *generation)
 {
@@ -213,22 +191,28 @@ static void set_nameservers(struct control *control, const struct generation *ge
     }
 }
 
+/* Tells who waits for the end. */
+static void tell_applied(struct control *control, const char *error)
+{
+    void (*done)(void *arg, const char *error) = control->done;
+
+    control->done = NULL;
+    control_notify("READY=1");
+    done(control->done_arg, error);
+    control_settled(control);
+}
+
 static void not_applied(struct control *control, const char *error)
 {
-    if (control->change_done == NULL && !control->clearing) {
-        log_write(WEIR_LOG_ERROR, "weir", "%s: the configuration is not taken over: %s",
-                  control->started ? "reload" : "start", error);
-    }
     control_free_left(control);
-    if (!control->started && !control->clearing) {
-        control->exit_code = 1;
-        loop_stop(control->self->loop);
+    if (control->started || control->clearing) {
+        set_nameservers(control, control->runtime.current);
+        tell_applied(control, error);
         return;
     }
-    set_nameservers(control, control->runtime.current);
-    control_notify("READY=1");
-    tell_applied(control, error);
-    control_settled(control);
+    log_write(WEIR_LOG_ERROR, "weir", "start: the configuration is not taken over: %s", error);
+    control->exit_code = 1;
+    loop_stop(control->self->loop);
 }
 
 static void tickets_timer(struct timer *timer)
@@ -253,7 +237,6 @@ static void applied(void *arg, struct generation *generation, const char *error)
 {
     struct control *control = arg;
 
-    control->applying = false;
     if (error != NULL) {
         not_applied(control, error);
         return;
@@ -274,20 +257,15 @@ static void applied(void *arg, struct generation *generation, const char *error)
     discovery_adopt(control->runtime.discovery, generation);
     prober_adopt(control->prober, generation);
     recovery_adopt(control->runtime.recovery, generation);
-    plane_adopt(control->plane, generation);
+    changes_adopt(&control->changes, generation);
+    for (size_t i = 0; i < generation->modules.count; i++) {
+        generation->modules.items[i]->module->generation = generation->id;
+    }
     if (!control->started) {
         control->started = true;
         log_ready(generation);
-    } else if (control->change_done == NULL && !control->rebuilding) {
-        log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
-                  (unsigned long long)generation->id);
-        for (size_t i = 0; i < generation->restart_count; i++) {
-            log_write(WEIR_LOG_WARNING, "weir", "%s", generation->restart[i]);
-        }
     }
-    control_notify("READY=1");
     tell_applied(control, NULL);
-    control_settled(control);
     if (control->stop_wanted && !control->stopping) {
         control_stop_gently(control);
     }
@@ -316,9 +294,9 @@ static void at_gate(void *arg, struct apply *apply)
     struct control *control = arg;
     char error[256];
 
-    control->gate = apply;
-    if (control->change_gate != NULL) {
-        control->change_gate(control->change_arg);
+    control->gate_of = apply;
+    if (control->gate != NULL) {
+        control->gate(control->done_arg);
     } else if (!tune_sockets(apply_generation(apply), error, sizeof(error))) {
         apply_pass(apply, error);
     } else {
@@ -327,19 +305,19 @@ static void at_gate(void *arg, struct apply *apply)
     }
 }
 
-/* From the plane: what is changed has been made durable, or could not be. */
-void control_gate_passed(void *arg, const char *error)
+/* What is changed has been made durable, or could not be. */
+static void pass(void *arg, const char *error)
 {
     struct control *control = arg;
 
     if (error == NULL) {
-        set_servers(control, apply_generation(control->gate));
+        set_servers(control, apply_generation(control->gate_of));
     }
-    apply_pass(control->gate, error);
+    apply_pass(control->gate_of, error);
 }
 
 /* Its servers have addresses, as far as they can be had. */
-void control_named(void *arg, struct generation *generation)
+static void named(void *arg, struct generation *generation)
 {
     struct control *control = arg;
 
@@ -351,6 +329,22 @@ void control_named(void *arg, struct generation *generation)
     }
     apply_begin(&control->runtime, generation, at_gate, applied, control);
 }
+
+/* Takes a generation into force that was built. */
+static void apply(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
+                  void (*done)(void *gate_arg, const char *error), void *gate_arg)
+{
+    struct control *control = arg;
+
+    ASSERT(control->done == NULL);
+    control->gate = gate;
+    control->done = done;
+    control->done_arg = gate_arg;
+    list_push_back(&control->generations, &generation->link);
+    names_prepare(control->names, generation, named, control);
+}
+
+/* ---- mistakes, warnings, the log ---- */
 
 void control_log_mistakes(const struct mistakes *mistakes)
 {
@@ -380,25 +374,109 @@ void control_take_log(struct generation *generation)
     log_switch(&generation->log, (enum weir_log_level)generation->global.log_level);
 }
 
-/* Takes a generation into force that was built. */
-static void apply(struct control *control, struct generation *generation)
-{
-    list_push_back(&control->generations, &generation->link);
-    control->applying = true;
-    names_prepare(control->names, generation, control_named, control);
-}
+/* ---- the start ---- */
 
-/* From the plane: a change with a generation of its own. */
-void control_apply_change(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
-                          void (*done)(void *gate_arg, const char *error), void *gate_arg)
+static struct generation *derive(void *arg, struct mistakes *mistakes)
 {
     struct control *control = arg;
+    return generation_derive(&control->runtime, control->runtime.current, mistakes);
+}
 
-    ASSERT(!control->applying);
-    control->change_gate = gate;
-    control->change_done = done;
-    control->change_arg = gate_arg;
-    apply(control, generation);
+struct generation *control_begin_again(struct control *control, struct generation *generation)
+{
+    struct mistakes mistakes = {0};
+
+    control->runtime.current = generation; /* so that its sockets are found again */
+    struct generation *changed = derive(control, &mistakes);
+    control->runtime.current = NULL;
+    if (changed != NULL) {
+        generation_free(&generation);
+    }
+    control_log_mistakes(&mistakes);
+    mistakes_free(&mistakes);
+    return changed;
+}
+
+static void begun(void *arg, const char *error)
+{
+    struct control *control = arg;
+    if (error == NULL) {
+        changes_started(&control->changes);
+    } else {
+        changes_rebuilt(&control->changes);
+    }
+}
+
+void control_begin(struct control *control, struct generation *generation)
+{
+    apply(control, generation, NULL, begun, control);
+    if (control->stop_wanted) {
+        names_hurry(control->names);
+    }
+}
+
+/* ---- rebuilding: names have other servers, or the overlay has ---- */
+
+static void not_taken_over(const struct control *control, const char *error)
+{
+    if (!control->clearing) {
+        log_write(WEIR_LOG_ERROR, "weir", "reload: the configuration is not taken over: %s", error);
+    }
+}
+
+static void rebuilt(void *arg, const char *error)
+{
+    struct control *control = arg;
+    if (error != NULL) {
+        not_taken_over(control, error);
+    }
+    changes_rebuilt(&control->changes);
+}
+
+static void rebuild(void *arg, bool overlay)
+{
+    struct control *control = arg;
+    struct mistakes mistakes = {0};
+    bool wanted = !control->stopping && (overlay || discovery_is_stale(control->runtime.discovery));
+    struct generation *generation = wanted ? derive(control, &mistakes) : NULL;
+
+    control_log_mistakes(&mistakes);
+    mistakes_free(&mistakes);
+    if (generation != NULL) {
+        apply(control, generation, NULL, rebuilt, control);
+    } else {
+        changes_rebuilt(&control->changes);
+    }
+}
+
+void control_names_changed(void *arg)
+{
+    struct control *control = arg;
+    changes_rebuild(&control->changes);
+}
+
+/* ---- reloading ---- */
+
+static void reload(void *arg, struct operation *operation);
+
+static void reloaded(void *arg, const char *error)
+{
+    struct control *control = arg;
+    struct operation *operation = control->reload_operation;
+    const struct generation *current = control->runtime.current;
+
+    control->reload_operation = NULL;
+    if (error != NULL) {
+        not_taken_over(control, error);
+    } else {
+        log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
+                  (unsigned long long)current->id);
+        for (size_t i = 0; i < current->restart_count; i++) {
+            log_write(WEIR_LOG_WARNING, "weir", "%s", current->restart[i]);
+        }
+        admin_token_reread(users_admin_token(control->changes.plane.users));
+    }
+    changes_reloaded(&control->changes, operation, NULL, error);
 }
 
 static void reload_named(void *arg)
@@ -408,51 +486,17 @@ static void reload_named(void *arg)
 
     control->reload_operation = NULL;
     control->naming = false;
-    control_reload(control, operation, control->plane);
+    reload(control, operation);
     control_settled(control);
 }
 
-/* From the plane: names have other servers than in the running generation, or the overlay has. */
-void control_rebuild(void *arg, struct plane *plane)
+static void reload(void *arg, struct operation *operation)
 {
     struct control *control = arg;
     struct mistakes mistakes = {0};
 
-    ASSERT(!control->applying);
-    if (control->stopping ||
-        (!plane->overlay_late && !discovery_is_stale(control->runtime.discovery))) {
-        plane_rebuilt(plane);
-        return;
-    }
-    plane->overlay_late = false;
-    struct generation *generation =
-        generation_derive(&control->runtime, control->runtime.current, &mistakes);
-    if (generation == NULL) {
-        control_log_mistakes(&mistakes);
-        mistakes_free(&mistakes);
-        plane_rebuilt(plane);
-        return;
-    }
-    mistakes_free(&mistakes);
-    control->rebuilding = true;
-    apply(control, generation);
-}
-
-void control_names_changed(void *arg)
-{
-    struct control *control = arg;
-    plane_rebuild(control->plane);
-}
-
-/* From the plane, which lets one change after the other happen. */
-void control_reload(void *arg, struct operation *operation, struct plane *plane)
-{
-    struct control *control = arg;
-    struct mistakes mistakes = {0};
-
-    ASSERT(!control->applying);
     if (control->stopping) {
-        plane_reloaded(plane, operation, NULL, "the program stops");
+        changes_reloaded(&control->changes, operation, NULL, "the program stops");
         return;
     }
     log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
@@ -465,21 +509,29 @@ void control_reload(void *arg, struct operation *operation, struct plane *plane)
                   "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
         set_nameservers(control, control->runtime.current);
         control_notify("READY=1");
-        plane_reloaded(plane, operation, &mistakes, NULL);
+        changes_reloaded(&control->changes, operation, &mistakes, NULL);
         mistakes_free(&mistakes);
         return;
     }
     mistakes_free(&mistakes);
     set_nameservers(control, generation);
     names_ask_again(control->names);
+    control->reload_operation = operation;
     if (discovery_is_wanting(control->runtime.discovery)) {
-        control->reload_operation = operation;
         control->naming = true;
         discovery_await(control->runtime.discovery, generation, reload_named, control);
         generation_free(&generation); /* built anew once its names have been answered */
         return;
     }
     control_warn(generation);
-    control->reload_operation = operation;
-    apply(control, generation);
+    apply(control, generation, NULL, reloaded, control);
 }
+
+const struct changes_owner control_owner = {
+    .refresh = refresh_server,
+    .derive = derive,
+    .apply = apply,
+    .pass = pass,
+    .rebuild = rebuild,
+    .reload = reload,
+};

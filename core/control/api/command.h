@@ -25,17 +25,68 @@ struct command {
     enum written (*write)(struct operation *operation); /* goes through the queue of writes */
 };
 
-/* The table, ended by a row without name. */
-extern const struct command commands[];
+/* ---- rows ---- */
+
+#define ROW(name_, role_, method_, path_, body_, query_, status_, flags_, answer_, document_) \
+    .row = {.name = (name_),                                                                  \
+            .role = WEIR_ROLE_##role_,                                                        \
+            .method = (method_),                                                              \
+            .path = (path_),                                                                  \
+            .body = (body_),                                                                  \
+            .query = (query_),                                                                \
+            .status = (status_),                                                              \
+            .flags = (flags_),                                                                \
+            .answer = (answer_),                                                              \
+            .document = (document_)}
+
+/* Reads, by GET for viewers; or, named in full, as another role or by POST. */
+#define READ(name, path, query, answer, run, document) \
+    READ_AS(name, VIEWER, "GET", path, NULL, query, answer, run, document)
+#define READ_AS(name, role, method, path, body, query, answer, run, document)               \
+    {                                                                                       \
+        ROW(name, role, method, path, body, query, 200, 0, answer, document), .read = (run) \
+    }
+#define WRITE(name, role, method, path, body, query, status, flags, answer, run, document)  \
+    {                                                                                       \
+        ROW(name, role, method, path, body, query, status, WEIR_OPERATION_WRITES | (flags), \
+            answer, document),                                                              \
+            .write = (run)                                                                  \
+    }
+/* Flags of writes: see weir/control.h. */
+#define CONFIRM WEIR_OPERATION_CONFIRM
+#define MATCHED (WEIR_OPERATION_CONFIRM | WEIR_OPERATION_IF_MATCH)
+#define COMMANDS_END           \
+    {                          \
+        .row = {.name = NULL } \
+    }
+
+/* Each room has rows of its own, ended by COMMANDS_END; this is all of them. */
+#define COMMAND_LISTS_MAX 16u
+
+struct command_table {
+    const struct command *lists[COMMAND_LISTS_MAX];
+    size_t count;
+};
+
+static inline void commands_add(struct command_table *table, const struct command *rows)
+{
+    ASSERT(table->count < COMMAND_LISTS_MAX);
+    table->lists[table->count++] = rows;
+}
+
+#define commands_each(command, table)                                                          \
+    for (size_t at_ = 0; at_ < (table)->count; at_++)                                          \
+        for (const struct command *command = (table)->lists[at_]; (command)->row.name != NULL; \
+             (command)++)
 
 #define COMMAND_PREFIX "/api/v1"
 
 /* The command of a path and method. NULL: `*allow` is NULL (no such path), or the methods that there are. */
-const struct command *command_find(struct weir_str method, struct weir_str path, char **allow,
-                                   char *params[2]);
+const struct command *command_find(const struct command_table *table, struct weir_str method,
+                                   struct weir_str path, char **allow, char *params[2]);
 
 /* JSON text of the OpenAPI 3.1 document; the caller frees it. */
-char *openapi_text(void);
+char *openapi_text(const struct command_table *table);
 /* The schemas of answers, ended by a row without name. */
 extern const struct weir_schema answer_schemas[];
 

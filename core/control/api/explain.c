@@ -134,7 +134,7 @@ static bool find_listener(struct explain *explain, const struct generation *g)
     return true;
 }
 
-void run_explain(struct operation *operation)
+static void run_explain(struct operation *operation)
 {
     struct plane *plane = operation->plane;
     struct generation *g = plane->runtime->current;
@@ -157,3 +157,20 @@ void run_explain(struct operation *operation)
     arena_reset(&stream->exchange.arena);
     free(explain);
 }
+
+static const struct weir_argument explain_body[] = {
+    {"url", WEIR_ARGUMENT_STRING, true, 1, 8192, NULL, "Absolute URL of the request."},
+    {"method", WEIR_ARGUMENT_STRING, false, 1, 32, NULL, "GET if not given."},
+    {"headers", WEIR_ARGUMENT_TEXTS, false, 0, 0, NULL, "Its fields, by name."},
+    {"client", WEIR_ARGUMENT_STRING, false, 1, 64, NULL,
+     "The client's address; 127.0.0.1 if not given."},
+    {"listener", WEIR_ARGUMENT_STRING, false, 1, 256, NULL,
+     "Name of the listener; the first that fits the URL's scheme if not given."},
+    WEIR_ARGUMENTS_END,
+};
+
+const struct command explain_commands[] = {
+    READ_AS("explain", OPERATOR, "POST", "/explain", explain_body, NULL, "Explanation", run_explain,
+            "What would become of a request: route, pool, session, candidates, choice."),
+    COMMANDS_END,
+};

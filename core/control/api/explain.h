@@ -6,7 +6,7 @@
 #ifndef CONTROL_API_EXPLAIN_H
 #define CONTROL_API_EXPLAIN_H
 
-#include "control/plane.h"
+#include "control/api/plane.h"
 #include "proxy/stream/stream.h"
 
 struct explain {

@@ -38,6 +38,14 @@ void json_set_number(cJSON *object, const char *name, double number)
     cJSON_AddNumberToObject(object, name, number);
 }
 
+void json_put(cJSON *object, const char *name, cJSON *value)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(object, name);
+    if (value != NULL) {
+        cJSON_AddItemToObject(object, name, value);
+    }
+}
+
 void json_set_rate(cJSON *object, const char *name, double number)
 {
     if (isfinite(number)) {

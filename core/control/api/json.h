@@ -14,6 +14,8 @@ char *json_print(const cJSON *json);
 void json_set_str(cJSON *object, const char *name, struct weir_str text);
 void json_set(cJSON *object, const char *name, const char *text); /* NULL: null */
 void json_set_number(cJSON *object, const char *name, double number);
+/* Replaces a member, or adds it; takes the value over. NULL: removes it. */
+void json_put(cJSON *object, const char *name, cJSON *value);
 /* A number that is null where it is not finite; rounded to three decimals. */
 void json_set_rate(cJSON *object, const char *name, double number);
 

@@ -3,8 +3,8 @@
 core_libcore_a_SOURCES += \
     core/control/api/arguments.c \
     core/control/api/arguments.h \
+    core/control/api/call.c \
     core/control/api/command.h \
-    core/control/api/commands.c \
     core/control/api/config.c \
     core/control/api/config_text.c \
     core/control/api/config_text.h \
@@ -13,6 +13,8 @@ core_libcore_a_SOURCES += \
     core/control/api/explain.c \
     core/control/api/explain.h \
     core/control/api/explain_answer.c \
+    core/control/api/find.c \
+    core/control/api/find.h \
     core/control/api/history.c \
     core/control/api/history.h \
     core/control/api/history_json.c \
@@ -22,6 +24,8 @@ core_libcore_a_SOURCES += \
     core/control/api/openapi.c \
     core/control/api/operation.c \
     core/control/api/operation.h \
+    core/control/api/plane.c \
+    core/control/api/plane.h \
     core/control/api/read.c \
     core/control/api/schemas.c \
     core/control/api/sdk_stats.c \

@@ -257,7 +257,7 @@ static void add_plane_paths(cJSON *document, cJSON *paths)
                           parse_quoted(plane_responses));
 }
 
-char *openapi_text(void)
+char *openapi_text(const struct command_table *table)
 {
     cJSON *document = cJSON_CreateObject();
     json_set(document, "openapi", "3.1.0");
@@ -266,7 +266,8 @@ char *openapi_text(void)
     json_set(info, "version", PACKAGE_VERSION);
     json_set(info, "description", "The control plane of the load balancer Weir.");
     cJSON *paths = cJSON_AddObjectToObject(document, "paths");
-    for (const struct command *command = commands; command->row.name != NULL; command++) {
+    commands_each(command, table)
+    {
         add_command(paths, &command->row);
     }
     add_schemas(document);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations: a call is matched with the table, its author's role is checked (its arguments: arguments.c),
- * and what comes out becomes an answer. See operation.h.
+ * Operations: what they were given, who may, and what they answer. See operation.h; how they begin: call.c.
  */
 #include "control/api/operation.h"
 
@@ -9,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/api/arguments.h"
+#include "control/api/plane.h"
+#include "option/option_value.h"
 
 /* ---- answers ---- */
 
@@ -159,190 +159,7 @@ void operation_answer(struct operation *operation)
     operation_free(operation);
 }
 
-/* ---- the query ---- */
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'                 ? c - '0'
-           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                : -1;
-}
-
-/* Undoes percent-encoding; NULL: malformed. The caller frees it. */
-static char *decode(struct weir_str text, bool plus)
-{
-    char *out = base_alloc(text.len + 1);
-    size_t len = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c == '%') {
-            int high = i + 2 < text.len ? hex(text.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex(text.ptr[i + 2]) : -1;
-            if (low < 0 || high * 16 + low == 0) {
-                free(out);
-                return NULL;
-            }
-            c = (char)(high * 16 + low);
-            i += 2;
-        } else if (c == '+' && plus) {
-            c = ' ';
-        }
-        out[len++] = c;
-    }
-    out[len] = '\0';
-    return out;
-}
-
-static const struct weir_argument *find_argument(const struct weir_argument *arguments,
-                                                 const char *name)
-{
-    for (; arguments != NULL && arguments->name != NULL; arguments++) {
-        if (strcmp(arguments->name, name) == 0) {
-            return arguments;
-        }
-    }
-    return NULL;
-}
-
-/* A query's values are text: numbers and booleans get their type by the table. */
-static void add_parameter(cJSON *query, const struct weir_argument *arguments, const char *name,
-                          const char *value)
-{
-    const struct weir_argument *argument = find_argument(arguments, name);
-    char *end = NULL;
-
-    if (argument != NULL && argument->type == WEIR_ARGUMENT_INTEGER) {
-        long long number = strtoll(value, &end, 10);
-        if (*value != '\0' && *end == '\0') {
-            cJSON_AddNumberToObject(query, name, (double)number);
-            return;
-        }
-    } else if (argument != NULL && argument->type == WEIR_ARGUMENT_BOOLEAN) {
-        bool yes = strcmp(value, "1") == 0 || strcmp(value, "true") == 0;
-        if (yes || strcmp(value, "0") == 0 || strcmp(value, "false") == 0) {
-            cJSON_AddBoolToObject(query, name, yes);
-            return;
-        }
-    }
-    cJSON_AddStringToObject(query, name, value);
-}
-
-static bool read_query(struct operation *operation, struct weir_str query)
-{
-    operation->query = cJSON_CreateObject();
-    while (query.len > 0) {
-        const char *end = memchr(query.ptr, '&', query.len);
-        struct weir_str part = {query.ptr, end != NULL ? (size_t)(end - query.ptr) : query.len};
-        query.ptr += part.len;
-        query.len -= part.len;
-        if (query.len > 0) {
-            query.ptr++;
-            query.len--;
-        }
-        const char *equals = part.len > 0 ? memchr(part.ptr, '=', part.len) : NULL;
-        size_t name_len = equals != NULL ? (size_t)(equals - part.ptr) : part.len;
-        struct weir_str rest = {equals != NULL ? equals + 1 : "",
-                                equals != NULL ? part.len - name_len - 1 : 0};
-        char *name = decode((struct weir_str){part.ptr, name_len}, true);
-        char *value = decode(rest, true);
-        if (name != NULL && value != NULL && *name != '\0') {
-            add_parameter(operation->query, operation->command->row.query, name, value);
-        }
-        bool good = name != NULL && value != NULL;
-        free(name);
-        free(value);
-        if (!good) {
-            operation_problem(operation, 400, "the query is not percent-encoded as it should be");
-            return false;
-        }
-    }
-    return true;
-}
-
-static void take_confirm(struct operation *operation)
-{
-    static const struct weir_argument confirm = {
-        "confirm", WEIR_ARGUMENT_DURATION, false, 1, 86400, NULL, ""};
-    cJSON *item = cJSON_DetachItemFromObjectCaseSensitive(operation->query, "confirm");
-
-    if (item == NULL) {
-        return;
-    }
-    if ((operation->command->row.flags & WEIR_OPERATION_CONFIRM) == 0) {
-        operation_invalid(operation, "?confirm", "%s does not take itself back",
-                          operation->command->row.name);
-    } else {
-        argument_check(operation, &confirm, "?confirm", item);
-        parse_duration_ms(cJSON_GetStringValue(item), &operation->confirm_ms);
-    }
-    cJSON_Delete(item);
-}
-
-/* What cJSON lets pass: control characters in strings, and between them. */
-static bool is_clean_json(struct weir_str body)
-{
-    bool inside = false;
-
-    for (size_t i = 0; i < body.len; i++) {
-        unsigned char c = (unsigned char)body.ptr[i];
-        if (c < 0x20 && (inside || c == '\0' || strchr("\t\r\n", c) == NULL)) {
-            return false;
-        }
-        if (c == '"') {
-            inside = !inside;
-        } else if (c == '\\' && inside) {
-            i++;
-        }
-    }
-    return true;
-}
-
-/* \u0000 would end a text early, so that another one would be used than was sent. */
-static bool has_nul(struct weir_str body)
-{
-    for (size_t i = 0; i + 5 < body.len; i++) {
-        if (body.ptr[i] == '\\' && memcmp(body.ptr + ++i, "u0000", 5) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool read_body(struct operation *operation, struct weir_str body)
-{
-    const char *end = NULL;
-
-    while (body.len > 0 && strchr(" \t\r\n", *body.ptr) != NULL) {
-        body.ptr++;
-        body.len--;
-    }
-    if (body.len == 0) {
-        operation->body = cJSON_CreateObject();
-        return true;
-    }
-    if (is_clean_json(body)) {
-        operation->body = cJSON_ParseWithLengthOpts(body.ptr, body.len, &end, false);
-    }
-    while (operation->body != NULL && end < body.ptr + body.len &&
-           strchr(" \t\r\n", *end) != NULL) {
-        end++;
-    }
-    if (operation->body == NULL || end != body.ptr + body.len) {
-        operation_problem(operation, 400, "the body is not JSON (RFC 8259)%s",
-                          operation->body != NULL ? ": something stands behind it" : "");
-        return false;
-    }
-    if (!cJSON_IsObject(operation->body)) {
-        operation_invalid(operation, "", "the body must be a JSON object");
-        return false;
-    }
-    if (has_nul(body)) {
-        operation_invalid(operation, "", "no text here has the character NUL (\\u0000)");
-        return false;
-    }
-    return true;
-}
+/* ---- who ---- */
 
 static const char *role_word(enum weir_role role)
 {
@@ -350,7 +167,7 @@ static const char *role_word(enum weir_role role)
     return words[role <= WEIR_ROLE_ADMIN ? role : 0];
 }
 
-static bool check_role(struct operation *operation, const struct command *command)
+bool operation_check_role(struct operation *operation, const struct command *command)
 {
     if (operation->role < command->row.role) {
         operation_problem(operation, 403, "%s needs the role %s; %s has the role %s",
@@ -363,132 +180,56 @@ static bool check_role(struct operation *operation, const struct command *comman
 
 bool operation_may(struct operation *operation, const char *name)
 {
-    for (const struct command *command = commands; command->row.name != NULL; command++) {
+    commands_each(command, &operation->plane->commands)
+    {
         if (strcmp(command->row.name, name) == 0) {
-            return check_role(operation, command);
+            return operation_check_role(operation, command);
         }
     }
     return true;
 }
 
-static bool check_call(struct operation *operation, const struct weir_control_request *call)
-{
-    char *allow = NULL;
+/* ---- what was given ---- */
 
-    operation->command = command_find(call->method, call->path, &allow, operation->params);
-    if (operation->command == NULL && allow != NULL) {
-        operation_problem(operation, 405, "%.*s cannot be done here; %s can",
-                          STR_ARGS(call->method), allow);
-        operation->allow = allow;
-        return false;
-    }
-    if (operation->command == NULL) {
-        operation_problem(operation, 404, "there is nothing at this path; see /openapi.json");
-        return false;
-    }
-    if (!check_role(operation, operation->command)) {
-        return false;
-    }
-    if (call->body.len > WEIR_CONTROL_BODY_MAX) {
-        operation_problem(operation, 413, "the body has %zu bytes; up to %u are read",
-                          call->body.len, WEIR_CONTROL_BODY_MAX);
-        return false;
-    }
-    if (!read_query(operation, call->query) || !read_body(operation, call->body)) {
-        return false;
-    }
-    take_confirm(operation);
-    arguments_check(operation, operation->command->row.query, operation->query, "?");
-    arguments_check(operation, operation->command->row.body, operation->body, "/");
-    return operation->status == 0;
+const char *operation_text(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-struct operation *operation_new(struct plane *plane, const struct weir_control_request *call,
-                                weir_control_fn fn, void *arg)
+int64_t operation_integer(const cJSON *object, const char *name, int64_t fallback)
 {
-    struct operation *operation = base_zalloc(sizeof(*operation));
-
-    operation->plane = plane;
-    operation->fn = fn;
-    operation->arg = arg;
-    operation->role = call->caller.role;
-    operation->author = base_strndup(call->caller.author.ptr, call->caller.author.len);
-    if (call->if_match.len > 0) {
-        operation->if_match = base_strndup(call->if_match.ptr, call->if_match.len);
-    }
-    if (!check_call(operation, call)) {
-        operation->command = NULL;
-    }
-    return operation;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
 }
 
-/* ---- the table ---- */
-
-static bool match_path(const char *pattern, const char *path, const char **starts, size_t *lens)
+struct no_alloc {
+    struct option_alloc base;
+};
+static void *alloc_nothing(struct option_alloc *alloc, size_t len)
 {
-    size_t count = 0;
-
-    while (*pattern != '\0' && *path != '\0') {
-        if (*pattern == '{') {
-            size_t len = strcspn(path, "/");
-            if (len == 0 || count == 2) {
-                return false;
-            }
-            starts[count] = path;
-            lens[count++] = len;
-            path += len;
-            pattern = strchr(pattern, '}') + 1;
-        } else if (*pattern++ != *path++) {
-            return false;
-        }
-    }
-    return *pattern == '\0' && *path == '\0';
+    (void)alloc;
+    (void)len;
+    return NULL;
 }
 
-static void add_method(char **allow, const char *method)
+bool parse_duration_ms(const char *text, uint64_t *ms)
 {
-    char *longer = *allow == NULL ? base_strdup(method) : base_printf("%s, %s", *allow, method);
-    free(*allow);
-    *allow = longer;
+    static const struct weir_option row = {.name = "duration", .type = WEIR_TYPE_DURATION};
+    struct no_alloc alloc = {{alloc_nothing}};
+    char error[OPTION_ERROR_SIZE];
+    uint64_t ns = 0;
+
+    if (!option_value_parse(&row, WEIR_TYPE_DURATION, text, strlen(text), true, &ns, &alloc.base,
+                            error, sizeof(error))) {
+        return false;
+    }
+    *ms = ns / NS_PER_MS;
+    return true;
 }
 
-const struct command *command_find(struct weir_str method, struct weir_str path, char **allow,
-                                   char *params[2])
+uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback)
 {
-    static const size_t prefix = sizeof(COMMAND_PREFIX) - 1;
-    const struct command *found = NULL;
-    const char *starts[2] = {NULL, NULL};
-    size_t lens[2] = {0, 0};
-
-    *allow = NULL;
-    if (str_equal(path, STR("/openapi.json"))) { /* where people look for it first */
-        path = STR(COMMAND_PREFIX "/openapi.json");
-    }
-    if (path.len < prefix || memcmp(path.ptr, COMMAND_PREFIX, prefix) != 0) {
-        return NULL;
-    }
-    char *rest = base_strndup(path.ptr + prefix, path.len - prefix);
-    for (const struct command *row = commands; row->row.name != NULL && found == NULL; row++) {
-        starts[0] = starts[1] = NULL;
-        if (!match_path(row->row.path, rest, starts, lens)) {
-            continue;
-        }
-        if (str_equal(method, str_from(row->row.method))) {
-            found = row;
-        } else {
-            add_method(allow, row->row.method);
-        }
-    }
-    for (size_t i = 0; found != NULL && i < 2 && starts[i] != NULL; i++) {
-        params[i] = decode((struct weir_str){starts[i], lens[i]}, false);
-        if (params[i] == NULL) {
-            found = NULL;
-        }
-    }
-    if (found != NULL) {
-        free(*allow);
-        *allow = NULL;
-    }
-    free(rest);
-    return found;
+    const char *text = operation_text(object, name);
+    uint64_t ms = fallback;
+    return text != NULL && parse_duration_ms(text, &ms) ? ms : fallback;
 }

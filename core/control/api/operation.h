@@ -57,7 +57,8 @@ void operation_problem(struct operation *operation, unsigned status, const char 
 void operation_invalid(struct operation *operation, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Whether the caller may run the command of that name, too. false: 403 is the answer. */
+/* Whether the caller may run a command, also one of that name. false: 403 is the answer. */
+bool operation_check_role(struct operation *operation, const struct command *command);
 bool operation_may(struct operation *operation, const char *name);
 
 /* Checks If-Match against the present tag (without quotes). false: 412 is the answer. */

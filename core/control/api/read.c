@@ -9,9 +9,8 @@
 
 #include "base/log.h"
 #include "base/logfile.h"
-#include "control/change/journal.h"
+#include "control/api/find.h"
 #include "control/api/show.h"
-#include "control/change/store.h"
 #include "net/tls.h"
 #include "proxy/downstream/downstream.h"
 
@@ -22,26 +21,7 @@ static cJSON *entries_begin(struct operation *operation)
     return cJSON_AddArrayToObject(answer, "entries");
 }
 
-struct pool_plan *plane_pool(const struct plane *plane, const char *name)
-{
-    return generation_pool(plane->runtime->current, str_from(name));
-}
-
-struct server *plan_server(const struct pool_plan *plan, const char *id, size_t *index)
-{
-    return pool_plan_named(plan, str_from(id), index);
-}
-
-static struct pool_plan *the_pool(struct operation *operation)
-{
-    struct pool_plan *plan = plane_pool(operation->plane, operation->params[0]);
-    if (plan == NULL) {
-        operation_problem(operation, 404, "there is no pool \"%s\"", operation->params[0]);
-    }
-    return plan;
-}
-
-void run_pools(struct operation *operation)
+static void run_pools(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
@@ -50,9 +30,9 @@ void run_pools(struct operation *operation)
     }
 }
 
-void run_pool(struct operation *operation)
+static void run_pool(struct operation *operation)
 {
-    const struct pool_plan *plan = the_pool(operation);
+    const struct pool_plan *plan = find_pool_of(operation);
     if (plan != NULL) {
         operation_succeed(operation, 200, show_pool(operation->plane, plan));
         operation->etag = show_pool_tag(operation->plane, plan);
@@ -66,7 +46,7 @@ static void add_servers(struct operation *operation, cJSON *entries, const struc
     }
 }
 
-void run_servers(struct operation *operation)
+static void run_servers(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
@@ -75,29 +55,22 @@ void run_servers(struct operation *operation)
     }
 }
 
-void run_pool_servers(struct operation *operation)
+static void run_pool_servers(struct operation *operation)
 {
-    const struct pool_plan *plan = the_pool(operation);
+    const struct pool_plan *plan = find_pool_of(operation);
     if (plan != NULL) {
         add_servers(operation, entries_begin(operation), plan);
     }
 }
 
-void run_server(struct operation *operation)
+static void run_server(struct operation *operation)
 {
-    const struct pool_plan *plan = the_pool(operation);
-    size_t index = 0;
+    struct found found;
 
-    if (plan == NULL) {
-        return;
+    if (find_server_of(operation, &found) != NULL) {
+        operation_succeed(operation, 200, show_server(operation->plane, found.plan, found.index));
+        operation->etag = show_server_tag(operation->plane, found.plan, found.index);
     }
-    if (plan_server(plan, operation->params[1], &index) == NULL) {
-        operation_problem(operation, 404, "the pool \"%s\" has no server \"%s\"",
-                          operation->params[0], operation->params[1]);
-        return;
-    }
-    operation_succeed(operation, 200, show_server(operation->plane, plan, index));
-    operation->etag = show_server_tag(operation->plane, plan, index);
 }
 
 /* The setting of that name at that place, where no block made the route known: `default = "web"`. */
@@ -175,7 +148,7 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
     cJSON_AddItemToArray(entries, object);
 }
 
-void run_routes(struct operation *operation)
+static void run_routes(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
@@ -221,7 +194,7 @@ static void add_listener(struct operation *operation, cJSON *entries,
     cJSON_AddItemToArray(entries, object);
 }
 
-void run_listeners(struct operation *operation)
+static void run_listeners(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
@@ -259,7 +232,7 @@ static void add_module(cJSON *entries, const struct generation *g, const struct 
     cJSON_AddItemToArray(entries, object);
 }
 
-void run_modules(struct operation *operation)
+static void run_modules(struct operation *operation)
 {
     const struct runtime *runtime = operation->plane->runtime;
     cJSON *entries = entries_begin(operation);
@@ -293,7 +266,7 @@ static void add_certificate(cJSON *entries, const char *listener,
     free(names);
 }
 
-void run_certificates(struct operation *operation)
+static void run_certificates(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
@@ -309,84 +282,12 @@ void run_certificates(struct operation *operation)
     }
 }
 
-/* A pool none of whose servers is well and ready. */
-static bool degraded(const struct generation *g)
-{
-    for (size_t i = 0; i < g->pool_count; i++) {
-        if (show_servers_up(&g->pools[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void add_log(void *arg, const char *path, const struct log_state *state)
-{
-    cJSON *log = cJSON_CreateObject();
-
-    json_set(log, "log", path);
-    json_set_number(log, "dropped", (double)state->dropped);
-    json_set_number(log, "waiting", (double)state->waiting);
-    cJSON_AddBoolToObject(log, "stuck", state->stuck);
-    cJSON_AddItemToArray(arg, log);
-}
-
-/* The program's own, then the files of modules. */
-static cJSON *logs_json(void)
-{
-    cJSON *logs = cJSON_CreateArray();
-    struct log_state own = log_state();
-
-    add_log(logs, log_target_name(), &own);
-    logfile_each(add_log, logs);
-    return logs;
-}
-
-void run_status(struct operation *operation)
-{
-    const struct plane *plane = operation->plane;
-    const struct generation *g = plane->runtime->current;
-    cJSON *stats = show_stats(plane);
-    const cJSON *total = cJSON_GetObjectItem(stats, "total");
-    cJSON *answer = cJSON_CreateObject();
-
-    json_set(answer, "version", PACKAGE_VERSION);
-    json_set_number(answer, "started_at", (double)plane->started_ms);
-    json_set_number(answer, "uptime_ms",
-                    (double)((loop_now_ns(plane->self->loop) - plane->started_ns) / NS_PER_MS));
-    json_set_number(answer, "pid", getpid());
-    json_set_number(answer, "generation", (double)g->id);
-    json_set_number(answer, "workers", plane->runtime->workers);
-    json_set_number(answer, "connections",
-                    cJSON_GetNumberValue(cJSON_GetObjectItem(total, "connections")));
-    json_set_number(answer, "requests",
-                    cJSON_GetNumberValue(cJSON_GetObjectItem(total, "requests")));
-    json_set_rate(cJSON_AddObjectToObject(answer, "rates"), "requests",
-                  cJSON_GetNumberValue(cJSON_GetObjectItem(total, "rate")));
-    json_set_number(answer, "in_flight",
-                    cJSON_GetNumberValue(cJSON_GetObjectItem(total, "in_flight")));
-    json_set(answer, "config_file", plane->path);
-    json_set_str(answer, "state_dir", g->global.state_dir);
-    cJSON_AddItemToObject(answer, "restart_needed", restart_json(g));
-    cJSON_AddItemToObject(answer, "store", store_json(plane->store));
-    if (plane->last_reload != NULL) {
-        cJSON_AddItemToObject(answer, "reload", cJSON_Duplicate(plane->last_reload, true));
-    } else {
-        json_set(answer, "reload", NULL);
-    }
-    cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(plane->journal));
-    cJSON_AddItemToObject(answer, "logs", logs_json());
-    json_set(answer, "health", degraded(g) || !store_is_well(plane->store) ? "degraded" : "ok");
-    cJSON_Delete(stats);
-    operation_succeed(operation, 200, answer);
-}
-
-void run_stats(struct operation *operation)
+static void run_stats(struct operation *operation)
 {
     operation_succeed(operation, 200, show_stats(operation->plane));
 }
 
-void run_history(struct operation *operation)
+static void run_history(struct operation *operation)
 {
     const char *series = operation_text(operation->query, "series");
     int64_t seconds = operation_integer(operation->query, "seconds", 300);
@@ -400,8 +301,42 @@ void run_history(struct operation *operation)
     }
 }
 
-void run_openapi(struct operation *operation)
+static void run_openapi(struct operation *operation)
 {
     operation_succeed(operation, 200, NULL);
     operation->text = base_strdup(operation->plane->openapi);
 }
+
+/* ---- the table ---- */
+
+static const struct weir_argument history_query[] = {
+    {"series", WEIR_ARGUMENT_STRING, true, 1, 16384, NULL,
+     "Comma-separated: total.METRIC, pool:NAME.METRIC, server:POOL/ID.METRIC with requests, rate, "
+     "errors_rate, in_flight, p50, p95 or p99."},
+    {"seconds", WEIR_ARGUMENT_INTEGER, false, 1, 3600, NULL,
+     "How far back; up to 900 in steps of a second, beyond that of five. 300 if not given."},
+    WEIR_ARGUMENTS_END,
+};
+
+const struct command read_commands[] = {
+    READ("pools.list", "/pools", NULL, "Pools", run_pools,
+         "All pools with their servers, totals, rates and latency."),
+    READ("pools.show", "/pools/{pool}", NULL, "Pool", run_pool, "One pool."),
+    READ("servers.list", "/servers", NULL, "Servers", run_servers, "The servers of all pools."),
+    READ("pool.servers", "/pools/{pool}/servers", NULL, "Servers", run_pool_servers,
+         "The servers of one pool."),
+    READ("servers.show", "/pools/{pool}/servers/{server}", NULL, "Server", run_server,
+         "One server."),
+    READ("routes.list", "/routes", NULL, "Routes", run_routes, "The routes, with their traffic."),
+    READ("listeners.list", "/listeners", NULL, "Listeners", run_listeners,
+         "The listeners, with their traffic."),
+    READ("modules.list", "/modules", NULL, "Modules", run_modules, "The modules that are loaded."),
+    READ("certificates.list", "/certificates", NULL, "Certificates", run_certificates,
+         "The listeners' certificates, and when they end."),
+    READ("stats.show", "/stats", NULL, "Stats", run_stats, "The numbers of this moment."),
+    READ("stats.history", "/stats/history", history_query, "History", run_history,
+         "Numbers of the last hour."),
+    READ("openapi", "/openapi.json", NULL, "OpenApi", run_openapi,
+         "This document; also at /openapi.json."),
+    COMMANDS_END,
+};

@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/plane.h"
+#include "control/change/changes.h"
 #include "control/api/services.h"
-#include "control/change/store.h"
 #include "control/users.h"
 #include "module/context.h"
 #include "proxy/worker.h"
@@ -145,7 +144,8 @@ static struct weir_auth *control_auth_password(struct weir_context *ctx, struct 
     auth->hash = hash != NULL ? base_strdup(hash) : NULL;
     auth->fn = fn;
     auth->arg = arg;
-    if (!store_work(the_plane->store, verify, verified, auth)) {
+    if (!store_work(container_of(the_plane, struct changes, plane)->store, verify, verified,
+                    auth)) {
         auth->fn = NULL;
         verified(auth);
         return NULL;

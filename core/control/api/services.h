@@ -5,8 +5,12 @@
 #ifndef CONTROL_API_SERVICES_H
 #define CONTROL_API_SERVICES_H
 
+#include "module/host.h"
+
 struct plane;
 
+/* The services that modules call. */
+void control_services_fill(struct weir_host *host);
 /* NULL: nobody any more. */
 void control_services_set_plane(struct plane *plane);
 

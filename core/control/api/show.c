@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/change/overlay.h"
 #include "control/api/show.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/downstream/downstream.h"
@@ -92,6 +91,11 @@ static void add_probes(cJSON *health, struct server *server)
     cJSON_AddRawToObject(health, "probes", text);
 }
 
+const char *show_health_word(const struct server *server)
+{
+    return server_is_well(server) ? server_health_word((enum server_health)server->health) : "down";
+}
+
 static void add_health(cJSON *object, struct server *server, bool checked)
 {
     char reason[sizeof(server->reason)];
@@ -101,11 +105,11 @@ static void add_health(cJSON *object, struct server *server, bool checked)
     pthread_mutex_lock(&server->lock);
     uint64_t since = server->health_since_ms;
     pthread_mutex_unlock(&server->lock);
-    bool down = !server_is_well(server);
-    json_set(health, "status",
-             down ? "down" : server_health_word((enum server_health)server->health));
+    json_set(health, "status", show_health_word(server));
     json_set(health, "reason",
-             down || checked || server->health != HEALTH_UNKNOWN ? reason : "no health check");
+             !server_is_well(server) || checked || server->health != HEALTH_UNKNOWN
+                 ? reason
+                 : "no health check");
     json_set_number(health, "since", (double)since);
     add_probes(health, server);
 }
@@ -128,23 +132,27 @@ static void add_drift(cJSON *object, const struct server *server,
     }
 }
 
+static struct server_note note_of(const struct plane *plane, const struct server *server)
+{
+    return plane->note != NULL ? plane->note(plane, server) : (struct server_note){false, 0};
+}
+
 /* `drain_deadline`, where it drains towards one. */
 static void add_state(cJSON *object, const struct plane *plane, struct server *server)
 {
-    const cJSON *entry = overlay_entry(plane->overlay, server->pool_name, server->name);
-    const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(entry, "drain_deadline");
+    struct server_note note = note_of(plane, server);
 
     pthread_mutex_lock(&server->lock);
     uint64_t since = server->admin_since_ms;
     pthread_mutex_unlock(&server->lock);
     json_set(object, "state", server_admin_word((enum server_admin)server->admin));
     json_set_number(object, "state_since", (double)since);
-    if (cJSON_IsNumber(deadline) && server->admin == ADMIN_DRAIN) {
-        json_set_number(object, "drain_deadline", deadline->valuedouble);
+    if (note.drain_deadline_ms > 0 && server->admin == ADMIN_DRAIN) {
+        json_set_number(object, "drain_deadline", (double)note.drain_deadline_ms);
     } else {
         json_set(object, "drain_deadline", NULL);
     }
-    cJSON_AddBoolToObject(object, "leaving", overlay_is_leaving(entry));
+    cJSON_AddBoolToObject(object, "leaving", note.leaving);
 }
 
 cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size_t index)
@@ -275,12 +283,11 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 static uint64_t server_hash(const struct plane *plane, const struct pool_plan *plan, size_t index)
 {
     const struct server *server = plan->servers[index];
-    const cJSON *entry = overlay_entry(plane->overlay, server->pool_name, server->name);
     char text[160];
 
     snprintf(text, sizeof(text), "%u %u %u %u %d", (unsigned)server->weight,
              (unsigned)server->max_connections, (unsigned)server->admin, (unsigned)server->backup,
-             overlay_is_leaving(entry));
+             note_of(plane, server).leaving);
     uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), text);
     hash = hash_text(hash, server->name);
     return hash_text(hash, server->url.text.ptr);
@@ -325,13 +332,11 @@ static double server_requests(const struct server *server)
 static void add_server_stats(cJSON *servers, const struct plane *plane, struct server *server)
 {
     cJSON *object = cJSON_AddObjectToObject(servers, server->name);
-    bool down = !server_is_well(server);
 
     json_set_number(object, "requests", server_requests(server));
     add_recent(object, plane, server->id);
     json_set_number(object, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
-    json_set(object, "health",
-             down ? "down" : server_health_word((enum server_health)server->health));
+    json_set(object, "health", show_health_word(server));
     json_set(object, "state", server_admin_word((enum server_admin)server->admin));
     json_set_number(object, "weight", server->weight);
 }
@@ -396,4 +401,24 @@ cJSON *show_stats(const struct plane *plane)
     json_set_number(total, "in_flight", in_flight);
     json_set_number(total, "connections", (double)connections);
     return object;
+}
+
+/* ---- of configurations ---- */
+
+cJSON *show_restart(const struct generation *g)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < g->restart_count; i++) {
+        cJSON_AddItemToArray(list, cJSON_CreateString(g->restart[i]));
+    }
+    return list;
+}
+
+cJSON *show_mistakes(const struct mistakes *mistakes, size_t limit)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; mistakes != NULL && i < mistakes->count && i < limit; i++) {
+        cJSON_AddItemToArray(list, cJSON_CreateString(mistakes->texts[i]));
+    }
+    return list;
 }

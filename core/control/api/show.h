@@ -5,7 +5,7 @@
 #ifndef CONTROL_API_SHOW_H
 #define CONTROL_API_SHOW_H
 
-#include "control/plane.h"
+#include "control/api/plane.h"
 
 /* requests, responses, errors, retries, bytes. */
 void show_counters(cJSON *object, const struct traffic *traffic);
@@ -13,5 +13,18 @@ void show_counters(cJSON *object, const struct traffic *traffic);
 void show_rates(cJSON *object, const struct plane *plane, uint64_t key);
 /* Servers that are well and ready. */
 unsigned show_servers_up(const struct pool_plan *plan);
+
+/* Its health; "down" also where it is ejected, or has no address. */
+const char *show_health_word(const struct server *server);
+
+cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size_t index);
+cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan);
+/* Of what an operator may change. The caller frees it. */
+char *show_server_tag(const struct plane *plane, const struct pool_plan *plan, size_t index);
+char *show_pool_tag(const struct plane *plane, const struct pool_plan *plan);
+cJSON *show_stats(const struct plane *plane);
+/* A list of what the files say and only a restart brings, in words. */
+cJSON *show_restart(const struct generation *g);
+cJSON *show_mistakes(const struct mistakes *mistakes, size_t limit);
 
 #endif

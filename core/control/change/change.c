@@ -7,29 +7,29 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "control/change/drain.h"
-#include "control/users.h"
+#include "control/api/find.h"
 
 #define STOPS "the program stops"
 
-struct change *change_new(struct plane *plane, struct operation *operation)
+struct change *change_new(struct changes *changes, struct operation *operation)
 {
     struct change *change = base_zalloc(sizeof(*change));
-    change->plane = plane;
+    change->changes = changes;
     change->operation = operation;
     if (operation == NULL) {
-        plane->busy = true;
+        changes->busy = true;
     }
     return change;
 }
 
 static void change_free(struct change *change)
 {
+    if (change->arg_free != NULL) {
+        change->arg_free(change->arg);
+    }
     free(change->key);
     cJSON_Delete(change->entry);
     cJSON_Delete(change->journal);
-    cJSON_Delete(change->restore);
-    cJSON_Delete(change->arg_json);
     cJSON_Delete(change->settled);
     store_batch_free(&change->batch);
     cJSON_Delete(change->older_shown);
@@ -38,64 +38,64 @@ static void change_free(struct change *change)
     free(change);
 }
 
+static cJSON *or_null(cJSON *value)
+{
+    return value != NULL ? value : cJSON_CreateNull();
+}
+
 void change_note(struct change *change, const char *command, const char *target, cJSON *before,
                  cJSON *after)
 {
     const struct operation *operation = change->operation;
     change->journal =
-        journal_entry_new(change->plane->journal, operation != NULL ? operation->author : "weir",
+        journal_entry_new(change->changes->journal, operation != NULL ? operation->author : "weir",
                           command, target, operation != NULL ? operation->confirm_ms : 0);
-    cJSON_AddItemToObject(change->journal, "before", before != NULL ? before : cJSON_CreateNull());
-    cJSON_AddItemToObject(change->journal, "after", after != NULL ? after : cJSON_CreateNull());
+    cJSON_AddItemToObject(change->journal, "before", or_null(before));
+    cJSON_AddItemToObject(change->journal, "after", or_null(after));
 }
 
 /* ---- the end ---- */
 
 static void tell(struct change *change)
 {
-    struct plane *plane = change->plane;
+    struct changes *changes = change->changes;
 
     if (change->older != NULL) {
         change->older_shown = journal_show(change->older);
-        events_tell(&plane->events, "change", journal_show(change->older));
+        events_tell(&changes->plane.events, "change", journal_show(change->older));
     }
     if (change->journal != NULL) {
-        events_tell(&plane->events, "change", journal_show(change->journal));
+        events_tell(&changes->plane.events, "change", journal_show(change->journal));
         if (change->operation != NULL) {
             change->operation->journal = journal_id(change->journal);
         }
-        journal_add(plane->journal, change->journal);
+        journal_add(changes->journal, change->journal);
         change->journal = NULL;
     }
 }
 
 static void finish(struct change *change, const char *error)
 {
-    struct plane *plane = change->plane;
+    struct changes *changes = change->changes;
     struct operation *operation = change->operation;
+    bool good = error == NULL;
 
-    if (error != NULL && operation != NULL) {
+    if (!good && operation != NULL) {
         operation_problem(operation, 503, "nothing has changed: %s", error);
     }
-    if (error == NULL && change->enforce != NULL) {
+    if (good && change->enforce != NULL) {
         change->enforce(change);
     }
-    if (error == NULL) {
+    if (good) {
         tell(change);
     }
     if (change->done != NULL) {
         change->done(change, error);
     }
-    bool good = error == NULL;
     change_free(change);
-    if (operation != NULL) {
-        plane_finish(operation);
-        return;
-    }
-    plane->busy = false;
-    plane_continue(plane);
-    if (good) {
-        drain_tick(plane); /* others may be drained as well */
+    changes_finish(changes, operation);
+    if (good && operation == NULL) {
+        changes_upkeep(changes); /* others may be due as well */
     }
 }
 
@@ -110,8 +110,10 @@ static void fail(struct change *change, char *error)
 {
     change->failed = error;
     change->message.fn = on_failed;
-    loop_post(change->plane->self->loop, &change->message);
+    loop_post(change->changes->plane.self->loop, &change->message);
 }
+
+/* ---- keeping ---- */
 
 /* What becomes of the older entry: of a copy for the store, and of itself once that is kept. */
 static void set_older(const struct change *change, cJSON *entry)
@@ -123,13 +125,17 @@ static void set_older(const struct change *change, cJSON *entry)
     }
 }
 
-/* ---- keeping ---- */
-
-/* The last entry of the journal that the change's own pushes out, and with it who was removed by it; 0: none. */
-static uint64_t gone_with(const struct change *change)
+/* The entries that the change's own pushes out of the journal go, with what they alone refer to. */
+static void forget(const struct change *change, struct store_batch *batch)
 {
+    struct changes *changes = change->changes;
     uint64_t id = journal_id(change->journal);
-    return id > JOURNAL_KEPT ? id - JOURNAL_KEPT : 0;
+
+    for (size_t i = 0; id > JOURNAL_KEPT && i < changes->part_count; i++) {
+        if (changes->parts[i]->forget != NULL) {
+            changes->parts[i]->forget(changes, id - JOURNAL_KEPT, change->journal, batch);
+        }
+    }
 }
 
 static void put_entry(struct change *change, const char *key, const cJSON *entry)
@@ -140,7 +146,8 @@ static void put_entry(struct change *change, const char *key, const cJSON *entry
 
 static void prepare_batch(struct change *change)
 {
-    struct plane *plane = change->plane;
+    struct changes *changes = change->changes;
+    cJSON *journal = change->journal;
     const cJSON *settled = NULL;
 
     if (change->key != NULL) {
@@ -150,20 +157,16 @@ static void prepare_batch(struct change *change)
     {
         put_entry(change, settled->string, settled);
     }
-    if (change->journal != NULL) {
-        if (change->key != NULL) {
-            const cJSON *before = overlay_at(plane->overlay, change->key);
-            cJSON_AddStringToObject(change->journal, "overlay_key", change->key);
-            cJSON_AddItemToObject(change->journal, "overlay_before",
-                                  before != NULL ? cJSON_Duplicate(before, true)
-                                                 : cJSON_CreateNull());
-            cJSON_AddItemToObject(change->journal, "overlay_after",
-                                  change->entry != NULL ? cJSON_Duplicate(change->entry, true)
-                                                        : cJSON_CreateNull());
-        }
-        journal_prepare(plane->journal, change->journal, &change->batch);
-        users_forget_kept(plane->users, gone_with(change),
-                          operation_text(change->journal, "user_key"), &change->batch);
+    if (journal != NULL && change->key != NULL) {
+        const cJSON *before = overlay_at(changes->overlay, change->key);
+        cJSON_AddStringToObject(journal, "overlay_key", change->key);
+        cJSON_AddItemToObject(journal, "overlay_before", or_null(cJSON_Duplicate(before, true)));
+        cJSON_AddItemToObject(journal, "overlay_after",
+                              or_null(cJSON_Duplicate(change->entry, true)));
+    }
+    if (journal != NULL) {
+        journal_prepare(changes->journal, journal, &change->batch);
+        forget(change, &change->batch);
     }
     if (change->older != NULL) {
         cJSON *copy = cJSON_Duplicate(change->older, true);
@@ -173,53 +176,47 @@ static void prepare_batch(struct change *change)
     }
 }
 
+/* It is kept. */
 static void take_entry(struct change *change)
 {
     const cJSON *settled = NULL;
 
     if (change->key != NULL) {
-        overlay_set(change->plane->overlay, change->key, change->entry);
+        overlay_set(change->changes->overlay, change->key, change->entry);
         change->entry = NULL;
     }
     cJSON_ArrayForEach(settled, change->settled)
     {
-        overlay_set(change->plane->overlay, settled->string, cJSON_Duplicate(settled, true));
+        overlay_set(change->changes->overlay, settled->string, cJSON_Duplicate(settled, true));
     }
     if (change->older != NULL) {
         set_older(change, change->older);
     }
     if (change->journal != NULL) {
-        users_forget(change->plane->users, gone_with(change),
-                     operation_text(change->journal, "user_key"));
+        forget(change, NULL);
     }
 }
 
 /* ---- without a new generation ---- */
 
 /* The server's settings as overlay and files say now. */
-static void apply_to_server(struct plane *plane, const char *key)
+static void apply_to_server(struct changes *changes, const char *key)
 {
-    const char *slash = strrchr(key, '/');
-    char *pool = base_strndup(key, (size_t)(slash - key));
-    const struct pool_plan *plan = plane_pool(plane, pool);
-    const cJSON *entry = overlay_at(plane->overlay, key);
-    size_t index = 0;
-    struct server *server = plan != NULL ? plan_server(plan, slash + 1, &index) : NULL;
+    struct found found = find_by_key(changes->plane.runtime->current, key);
+    const cJSON *entry = overlay_at(changes->overlay, key);
 
-    free(pool);
-    if (server == NULL) {
+    if (found.server == NULL) {
         return;
     }
-    const struct server_settings *settings =
-        (const struct server_settings *)plan->settings->servers.items + index;
+    const struct server_settings *settings = found.settings;
     int64_t weight = settings->runtime ? 1 : settings->file_weight;
     int64_t limit = settings->runtime ? 0 : settings->file_max_connections;
-    server_set_weight(server, (uint32_t)operation_integer(entry, "weight", weight));
-    server->max_connections = (uint32_t)operation_integer(entry, "max_connections", limit);
-    bool changed = server_set_admin(server, overlay_state(entry, settings));
-    plane->owner.refresh(plane->owner.arg, server);
+    server_set_weight(found.server, (uint32_t)operation_integer(entry, "weight", weight));
+    found.server->max_connections = (uint32_t)operation_integer(entry, "max_connections", limit);
+    bool changed = server_set_admin(found.server, overlay_state(entry, settings));
+    changes->owner.refresh(changes->owner.arg, found.server);
     if (changed) {
-        plane_server_changed(plane, server);
+        plane_server_changed(&changes->plane, found.server);
     }
 }
 
@@ -230,7 +227,7 @@ static void kept(void *arg, const char *error)
     if (error == NULL) {
         take_entry(change);
         if (change->key != NULL) {
-            apply_to_server(change->plane, change->key);
+            apply_to_server(change->changes, change->key);
         }
     }
     finish(change, error);
@@ -249,41 +246,40 @@ static void kept_members(void *arg, const char *error)
     if (error == NULL) {
         take_entry(change);
     }
-    change->plane->owner.pass(change->plane->owner.arg, error);
+    change->changes->owner.pass(change->changes->owner.arg, error);
 }
 
 /* All loops are ready for the new generation. */
 static void gate(void *arg)
 {
     struct change *change = arg;
+    struct changes *changes = change->changes;
 
-    if (change->plane->ended) { /* meanwhile */
-        change->plane->owner.pass(change->plane->owner.arg, STOPS);
+    if (changes->plane.ended) { /* meanwhile */
+        changes->owner.pass(changes->owner.arg, STOPS);
         return;
     }
     prepare_batch(change);
-    store_commit(change->plane->store, &change->batch, kept_members, change);
+    store_commit(changes->store, &change->batch, kept_members, change);
 }
 
 /* The running files with the change laid over them; the overlay itself is as before. */
-static struct generation *build(struct change *change, struct mistakes *mistakes)
+static struct generation *derive(const struct change *change, struct mistakes *mistakes)
 {
-    struct plane *plane = change->plane;
-    const cJSON *now = overlay_at(plane->overlay, change->key);
-    cJSON *before = now != NULL ? cJSON_Duplicate(now, true) : NULL;
+    struct changes *changes = change->changes;
+    cJSON *before = cJSON_Duplicate(overlay_at(changes->overlay, change->key), true);
 
-    overlay_set(plane->overlay, change->key,
-                change->entry != NULL ? cJSON_Duplicate(change->entry, true) : NULL);
-    struct generation *generation =
-        generation_derive(plane->runtime, plane->runtime->current, mistakes);
-    overlay_set(plane->overlay, change->key, before);
+    overlay_set(changes->overlay, change->key, cJSON_Duplicate(change->entry, true));
+    struct generation *generation = changes->owner.derive(changes->owner.arg, mistakes);
+    overlay_set(changes->overlay, change->key, before);
     return generation;
 }
 
 static bool changes_members(const struct change *change)
 {
     static const char *const names[] = {"hidden", "url", "backup"};
-    const cJSON *now = change->key != NULL ? overlay_at(change->plane->overlay, change->key) : NULL;
+    const cJSON *now =
+        change->key != NULL ? overlay_at(change->changes->overlay, change->key) : NULL;
 
     for (size_t i = 0; change->key != NULL && i < ARRAY_COUNT(names); i++) {
         const cJSON *a = cJSON_GetObjectItemCaseSensitive(now, names[i]);
@@ -297,27 +293,26 @@ static bool changes_members(const struct change *change)
 
 void change_begin(struct change *change)
 {
-    struct plane *plane = change->plane;
+    struct changes *changes = change->changes;
     struct mistakes mistakes = {0};
 
-    if (plane->ended) {
+    if (changes->plane.ended) {
         fail(change, base_strdup(STOPS)); /* the store has stopped already */
         return;
     }
     if (!changes_members(change)) {
         prepare_batch(change);
-        store_commit(plane->store, &change->batch, kept, change);
+        store_commit(changes->store, &change->batch, kept, change);
         return;
     }
-    change->generation = build(change, &mistakes);
-    if (change->generation == NULL) {
+    struct generation *generation = derive(change, &mistakes);
+    if (generation != NULL) {
+        changes->owner.apply(changes->owner.arg, generation, gate, in_force, change);
+    } else {
         char *error = base_printf("the configuration with it is wrong: %s",
                                   mistakes.count > 0 ? mistakes.texts[0] : "no memory");
-        mistakes_free(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir", "a change at run time: %s", error);
         fail(change, error);
-        return;
     }
     mistakes_free(&mistakes);
-    plane->owner.apply(plane->owner.arg, change->generation, gate, in_force, change);
 }

@@ -6,12 +6,10 @@
 #ifndef CONTROL_CHANGE_CHANGE_H
 #define CONTROL_CHANGE_CHANGE_H
 
-#include "control/change/journal.h"
-#include "control/change/overlay.h"
-#include "control/plane.h"
+#include "control/change/changes.h"
 
 struct change {
-    struct plane *plane;
+    struct changes *changes;
     struct operation *operation; /* NULL: nobody asked for it */
     char *key;                   /* of the overlay; NULL: it does not concern it */
     cJSON *entry;                /* the overlay's new entry there; NULL: none */
@@ -24,18 +22,16 @@ struct change {
     struct store_batch batch; /* more to be kept */
     /* It is kept: brings into force what is not the overlay's, before anybody is told. Optional. */
     void (*enforce)(struct change *change);
-    /* In force, or (error) not: makes the answer. Optional. */
+    /* In force, or (error) not: makes the answer. Optional; `operation` may be NULL. */
     void (*done)(struct change *change, const char *error);
     void *arg;
-    cJSON *arg_json; /* freed with the change */
-    cJSON *restore;  /* what the overlay had */
-    struct generation *generation;
-    struct message message; /* that it cannot be; `failed` says why */
+    void (*arg_free)(void *arg); /* with the change; NULL: not to be freed */
+    struct message message;      /* that it cannot be; `failed` says why */
     char *failed;
 };
 
 /* For the operation (NULL: none), which the change finishes. */
-struct change *change_new(struct plane *plane, struct operation *operation);
+struct change *change_new(struct changes *changes, struct operation *operation);
 
 /* A new journal entry: `before` and `after` are taken over. */
 void change_note(struct change *change, const char *command, const char *target, cJSON *before,

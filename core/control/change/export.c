@@ -8,7 +8,7 @@
 
 #include "control/api/config_text.h"
 #include "control/change/overlay.h"
-#include "control/plane.h"
+#include "control/change/changes.h"
 
 static char *server_text(const struct server *server)
 {
@@ -43,25 +43,13 @@ static void widen(const struct config_text *text, size_t *from, size_t *to)
     }
 }
 
-/* A name that stands for several servers, which come and go with DNS: its block stays as it is. */
-static bool is_name(const struct conf_node *node)
-{
-    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
-        if (str_equal(child->name, STR("resolve")) && child->value_count > 0 &&
-            !str_equal(child->values[0].text, STR("first"))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void edit_server(struct config_text *text, const struct pool_plan *plan,
                         const struct conf_node *node)
 {
     const struct server_settings *settings = plan->settings->servers.items;
     size_t from = node->span.from, to = node->span.to;
 
-    if (is_name(node)) {
+    if (overlay_is_name(node)) {
         return;
     }
     for (size_t i = 0; i < plan->server_count; i++) {
@@ -141,11 +129,11 @@ static char *plain(const char *path)
     return out;
 }
 
-/* The part of a path below the folder of `main`, both plain; NULL: it is not below. */
-static const char *below(const char *path, const char *main)
+/* The part of a path below the folder of `top`, both plain; NULL: it is not below. */
+static const char *below(const char *path, const char *top)
 {
-    size_t len = (size_t)(strrchr(main, '/') - main) + 1;
-    return strncmp(path, main, len) == 0 ? path + len : NULL;
+    size_t len = (size_t)(strrchr(top, '/') - top) + 1;
+    return strncmp(path, top, len) == 0 ? path + len : NULL;
 }
 
 /* From the file `from` to `to`, both below one folder: up to it, and down. The caller's. */
@@ -164,12 +152,12 @@ static char *relative(const char *from, const char *to)
 static void include_elsewhere(struct config_text *text, const struct conf_tree *tree,
                               const char *file)
 {
-    char *main = plain(tree->files[0]), *place = plain(file);
-    const char *own = below(place, main);
+    char *top = plain(tree->files[0]), *place = plain(file);
+    const char *own = below(place, top);
 
     for (const struct conf_include *one = tree->includes; one != NULL; one = one->next) {
         char *path = plain(one->path);
-        const char *inside = below(path, main);
+        const char *inside = below(path, top);
         bool absolute = one->text.len > 0 && one->text.ptr[0] == '/';
         if (strcmp(one->place.file, file) == 0 && absolute && inside != NULL && own != NULL) {
             char *way = relative(own, inside);
@@ -180,12 +168,11 @@ static void include_elsewhere(struct config_text *text, const struct conf_tree *
         }
         free(path);
     }
-    free(main);
+    free(top);
     free(place);
 }
 
-static char *export_file(const struct plane *plane, const struct generation *g, size_t index,
-                         bool elsewhere)
+static char *export_file(const struct generation *g, size_t index, bool elsewhere)
 {
     const char *file = g->tree.files[index];
     struct config_text text;
@@ -195,7 +182,7 @@ static char *export_file(const struct plane *plane, const struct generation *g, 
         const struct pool_plan *plan = node->kind == CONF_BLOCK &&
                                                str_equal(node->name, STR("pool")) &&
                                                node->title.text.ptr != NULL
-                                           ? plane_pool(plane, node->title.text.ptr)
+                                           ? generation_pool(g, node->title.text)
                                            : NULL;
         for (const struct conf_node *child = plan != NULL ? node->children : NULL; child != NULL;
              child = child->next) {
@@ -215,7 +202,7 @@ static char *export_file(const struct plane *plane, const struct generation *g, 
     return config_text_end(&text);
 }
 
-void run_export(struct operation *operation)
+static void run_export(struct operation *operation)
 {
     bool elsewhere = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "elsewhere"));
     const struct generation *g = operation->plane->runtime->current;
@@ -224,7 +211,7 @@ void run_export(struct operation *operation)
 
     for (size_t i = 0; i < g->tree.file_count; i++) {
         cJSON *file = cJSON_CreateObject();
-        char *text = export_file(operation->plane, g, i, elsewhere);
+        char *text = export_file(g, i, elsewhere);
         char *path = elsewhere ? plain(g->tree.files[i]) : base_strdup(g->tree.files[i]);
         json_set(file, "path", path);
         free(path);
@@ -234,3 +221,17 @@ void run_export(struct operation *operation)
     }
     operation_succeed(operation, 200, answer);
 }
+
+static const struct weir_argument export_query[] = {
+    {"elsewhere", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
+     "For another folder: paths that are taken from the folder of their file are written in full."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct command commands[] = {
+    READ_AS("config.export", ADMIN, "GET", "/config/export", NULL, export_query, "Files",
+            run_export, "Files that equal the running state."),
+    COMMANDS_END,
+};
+
+const struct change_part export_part = {.commands = commands};

@@ -28,28 +28,34 @@ static void *jobs_thread(void *arg)
         struct job *job = container_of(link, struct job, link);
         pthread_mutex_unlock(&jobs->lock);
         job->run(job);
-        job->message.fn = job_is_done;
-        loop_post(jobs->loop, &job->message);
+        jobs_skip(jobs, job); /* it has been done */
         pthread_mutex_lock(&jobs->lock);
-        jobs->count--;
+        if (--jobs->count == 0) {
+            pthread_cond_signal(&jobs->none);
+        }
     }
     pthread_mutex_unlock(&jobs->lock);
     return NULL;
 }
 
-bool jobs_start(struct jobs *jobs, struct loop *loop)
+void jobs_init(struct jobs *jobs, struct loop *loop)
 {
-    sigset_t all, before;
-
-    jobs->loop = loop;
+    *jobs = (struct jobs){.loop = loop};
     list_init(&jobs->waiting);
     pthread_mutex_init(&jobs->lock, NULL);
     pthread_cond_init(&jobs->more, NULL);
+    pthread_cond_init(&jobs->none, NULL);
+}
+
+static bool start(struct jobs *jobs)
+{
+    sigset_t all, before;
+
     sigfillset(&all); /* signals are the control thread's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&jobs->thread, NULL, jobs_thread, jobs);
+    jobs->started = pthread_create(&jobs->thread, NULL, jobs_thread, jobs) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error == 0;
+    return jobs->started;
 }
 
 void jobs_stop(struct jobs *jobs)
@@ -62,17 +68,39 @@ void jobs_stop(struct jobs *jobs)
     jobs->ending = true;
     pthread_cond_signal(&jobs->more);
     pthread_mutex_unlock(&jobs->lock);
-    pthread_join(jobs->thread, NULL);
+    if (jobs->started) {
+        pthread_join(jobs->thread, NULL);
+    }
+    pthread_cond_destroy(&jobs->none);
     pthread_cond_destroy(&jobs->more);
     pthread_mutex_destroy(&jobs->lock);
 }
 
-void jobs_add(struct jobs *jobs, struct job *job)
+bool jobs_add(struct jobs *jobs, struct job *job)
 {
+    if (!jobs->started && !start(jobs)) {
+        return false;
+    }
     pthread_mutex_lock(&jobs->lock);
     list_push_back(&jobs->waiting, &job->link);
     jobs->count++;
     pthread_cond_signal(&jobs->more);
+    pthread_mutex_unlock(&jobs->lock);
+    return true;
+}
+
+void jobs_skip(struct jobs *jobs, struct job *job)
+{
+    job->message.fn = job_is_done;
+    loop_post(jobs->loop, &job->message);
+}
+
+void jobs_wait(struct jobs *jobs)
+{
+    pthread_mutex_lock(&jobs->lock);
+    while (jobs->count > 0) {
+        pthread_cond_wait(&jobs->none, &jobs->lock);
+    }
     pthread_mutex_unlock(&jobs->lock);
 }
 

@@ -3,7 +3,9 @@
 core_libcore_a_SOURCES += \
     core/control/change/change.c \
     core/control/change/change.h \
-    core/control/change/drain.h \
+    core/control/change/changes.c \
+    core/control/change/changes.h \
+    core/control/change/drain.c \
     core/control/change/export.c \
     core/control/change/jobs.c \
     core/control/change/jobs.h \
@@ -11,9 +13,12 @@ core_libcore_a_SOURCES += \
     core/control/change/journal.h \
     core/control/change/overlay.c \
     core/control/change/overlay.h \
+    core/control/change/reload.c \
+    core/control/change/reload.h \
+    core/control/change/server_part.h \
     core/control/change/store.c \
     core/control/change/store.h \
-    core/control/change/undo.h \
+    core/control/change/undo_server.c \
     core/control/change/write_admin_token.c \
     core/control/change/write_journal.c \
     core/control/change/write_server.c \

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "control/api/find.h"
 #include "option/option_value.h"
 
 /* One entry in the tables. */
@@ -82,11 +83,22 @@ const cJSON *overlay_entry(const struct overlay *overlay, const char *pool, cons
     return entry;
 }
 
-/* The pool's part of a key. */
-static struct weir_str pool_of(const char *key)
+cJSON *overlay_copy(const struct overlay *overlay, const char *key)
 {
-    const char *slash = strrchr(key, '/');
-    return (struct weir_str){key, slash != NULL ? (size_t)(slash - key) : strlen(key)};
+    const cJSON *entry = overlay_at(overlay, key);
+    return entry != NULL ? cJSON_Duplicate(entry, true) : cJSON_CreateObject();
+}
+
+cJSON *overlay_without(const struct overlay *overlay, const char *key,
+                       const struct server_settings *settings)
+{
+    if (settings->runtime && settings->file_url.len == 0 &&
+        !overlay_is_hidden(overlay_at(overlay, key))) {
+        return NULL;
+    }
+    cJSON *entry = cJSON_CreateObject();
+    cJSON_AddBoolToObject(entry, "hidden", true);
+    return entry;
 }
 
 void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
@@ -102,7 +114,7 @@ void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
         item = base_zalloc(sizeof(*item));
         item->entry = entry;
         table_add(&overlay->by_key, &item->by_key, table_hash(str_from(own)));
-        table_add(&overlay->by_pool, &item->by_pool, table_hash(pool_of(own)));
+        table_add(&overlay->by_pool, &item->by_pool, table_hash(find_pool_name(own)));
     } else {
         cJSON_Delete(entry);
     }
@@ -112,7 +124,7 @@ void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
 /* The first and the next entry of a pool; NULL: there is none. */
 static struct item *pool_item(struct table_link *link, struct weir_str pool)
 {
-    while (link != NULL && !str_equal(pool_of(item_of(link)->entry->string), pool)) {
+    while (link != NULL && !str_equal(find_pool_name(item_of(link)->entry->string), pool)) {
         link = table_next(link);
     }
     return link != NULL ? item_of(link) : NULL;
@@ -128,14 +140,9 @@ static struct item *pool_next(const struct item *item, struct weir_str pool)
     return pool_item(table_next(&item->by_pool), pool);
 }
 
-static bool is_hidden(const cJSON *entry)
-{
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "hidden"));
-}
-
 bool overlay_changes_members(const cJSON *entry)
 {
-    return is_hidden(entry) || cJSON_HasObjectItem(entry, "url");
+    return overlay_is_hidden(entry) || cJSON_HasObjectItem(entry, "url");
 }
 
 enum server_admin overlay_state(const cJSON *entry, const struct server_settings *settings)
@@ -147,16 +154,10 @@ enum server_admin overlay_state(const cJSON *entry, const struct server_settings
                                         : ADMIN_MAINTENANCE;
 }
 
-static int64_t number(const cJSON *entry, const char *name, int64_t fallback)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
-    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
-}
-
 static void adjust_numbers(struct server_settings *server, const cJSON *entry)
 {
-    server->weight = number(entry, "weight", server->weight);
-    server->max_connections = number(entry, "max_connections", server->max_connections);
+    server->weight = operation_integer(entry, "weight", server->weight);
+    server->max_connections = operation_integer(entry, "max_connections", server->max_connections);
 }
 
 /* A server that was added. false: its URL cannot be read any more. */
@@ -217,7 +218,7 @@ static bool adjust_added(struct arena *arena, const struct table *files, const c
     if ((file != NULL && is_the_files(file, entry)) || !add_server(arena, to, entry, id)) {
         return false;
     }
-    if (file != NULL && !is_hidden(entry)) {
+    if (file != NULL && !overlay_is_hidden(entry)) {
         to->file_url = file->url.text;
     }
     return true;
@@ -301,7 +302,7 @@ static bool has_title(const struct conf_node *node, const char *kind, struct wei
 }
 
 /* A name that stands for several servers, of which DNS says who they are. */
-static bool is_name(const struct conf_node *node)
+bool overlay_is_name(const struct conf_node *node)
 {
     for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
         if (str_equal(child->name, STR("resolve")) && child->value_count > 0) {
@@ -321,7 +322,7 @@ bool overlay_in_files(const struct generation *generation, const char *key)
         const struct conf_node *child = has_title(node, "pool", pool) ? node->children : NULL;
         for (; child != NULL; child = child->next) {
             if (has_title(child, "server", str_from(slash + 1)) ||
-                (str_equal(child->name, STR("server")) && is_name(child))) {
+                (str_equal(child->name, STR("server")) && overlay_is_name(child))) {
                 return true;
             }
         }
@@ -329,35 +330,18 @@ bool overlay_in_files(const struct generation *generation, const char *key)
     return false;
 }
 
-/* The server of that key, be it the files' or an added one; NULL: there is none (any more). */
-static const struct server_settings *server_of(const struct generation *generation, const char *key,
-                                               bool *pool_known)
-{
-    struct weir_str pool = pool_of(key);
-    const struct pool_plan *plan = generation_pool(generation, pool);
-    size_t index = 0;
-
-    *pool_known = plan != NULL;
-    if (plan == NULL || pool_plan_named(plan, str_from(key + pool.len + 1), &index) == NULL) {
-        return NULL;
-    }
-    return (const struct server_settings *)plan->settings->servers.items + index;
-}
-
 const struct server_settings *overlay_file_server(const struct generation *generation,
                                                   const char *key)
 {
-    bool known = false;
-    const struct server_settings *server = server_of(generation, key, &known);
-    const struct pool_plan *plan = known ? generation_pool(generation, pool_of(key)) : NULL;
+    struct found found = find_by_key(generation, key);
+    struct weir_str id = str_from(key + find_pool_name(key).len + 1);
 
-    if (server != NULL && !server->runtime) {
-        return server;
+    if (found.server != NULL && !found.settings->runtime) {
+        return found.settings;
     }
-    for (size_t i = 0; plan != NULL && i < plan->settings->configured.count; i++) {
-        const struct server_settings *files = plan->settings->configured.items;
-        if (files[i].resolve == RESOLVE_FIRST &&
-            str_equal(files[i].id, str_from(key + pool_of(key).len + 1))) {
+    for (size_t i = 0; found.plan != NULL && i < found.plan->settings->configured.count; i++) {
+        const struct server_settings *files = found.plan->settings->configured.items;
+        if (files[i].resolve == RESOLVE_FIRST && str_equal(files[i].id, id)) {
             return &files[i]; /* it was taken away, or another has its place */
         }
     }
@@ -366,7 +350,7 @@ const struct server_settings *overlay_file_server(const struct generation *gener
 
 static void settle_number(cJSON *entry, const char *name, int64_t fallback, int64_t file)
 {
-    int64_t value = number(entry, name, fallback);
+    int64_t value = operation_integer(entry, name, fallback);
     cJSON_DeleteItemFromObjectCaseSensitive(entry, name);
     if (value != file) {
         cJSON_AddNumberToObject(entry, name, (double)value);
@@ -401,11 +385,11 @@ cJSON *overlay_settle_entry(const cJSON *entry, const struct server_settings *fi
         cJSON_DeleteItemFromObjectCaseSensitive(settled, "url");
         cJSON_DeleteItemFromObjectCaseSensitive(settled, "backup");
     }
-    if (theirs || (is_hidden(entry) && !added && !in_files)) {
+    if (theirs || (overlay_is_hidden(entry) && !added && !in_files)) {
         cJSON_DeleteItemFromObjectCaseSensitive(settled, "hidden");
     }
     if (file != NULL && !overlay_changes_members(settled)) {
-        settle_values(settled, file, theirs && is_hidden(entry));
+        settle_values(settled, file, theirs && overlay_is_hidden(entry));
     }
     if (cJSON_Compare(settled, entry, true)) {
         cJSON_Delete(settled);
@@ -422,13 +406,15 @@ cJSON *overlay_settle(const struct overlay *overlay, const struct generation *ge
     cJSON_ArrayForEach(entry, overlay->entries)
     {
         const char *key = entry->string;
-        bool known = false, bare = is_hidden(entry) && !cJSON_HasObjectItem(entry, "url");
-        const struct server_settings *server = server_of(generation, key, &known);
+        bool bare = overlay_is_hidden(entry) && !cJSON_HasObjectItem(entry, "url");
+        struct found found = find_by_key(generation, key);
         /* One that was added and is the files' is not an added one any more: see overlay_adjust. */
-        const struct server_settings *file = server != NULL && !server->runtime ? server : NULL;
+        const struct server_settings *file =
+            found.server != NULL && !found.settings->runtime ? found.settings : NULL;
         cJSON *settled =
-            known ? overlay_settle_entry(entry, file, !bare || overlay_in_files(generation, key))
-                  : NULL;
+            found.plan != NULL
+                ? overlay_settle_entry(entry, file, !bare || overlay_in_files(generation, key))
+                : NULL;
         if (settled != NULL) {
             all = all != NULL ? all : cJSON_CreateObject();
             cJSON_AddItemToObject(all, key, settled);
@@ -442,25 +428,23 @@ cJSON *overlay_settle(const struct overlay *overlay, const struct generation *ge
 static void contradict(cJSON *list, const char *key, const char *field, cJSON *file,
                        const cJSON *runtime)
 {
-    const char *slash = strrchr(key, '/');
-    char *pool = base_strndup(key, (size_t)(slash - key));
+    struct weir_str pool = find_pool_name(key);
     cJSON *object = cJSON_CreateObject();
 
-    cJSON_AddStringToObject(object, "pool", pool);
-    cJSON_AddStringToObject(object, "server", slash + 1);
-    cJSON_AddStringToObject(object, "field", field);
+    json_set_str(object, "pool", pool);
+    json_set(object, "server", key + pool.len + 1);
+    json_set(object, "field", field);
     cJSON_AddItemToObject(object, "file", file);
     cJSON_AddItemToObject(object, "runtime",
                           runtime != NULL ? cJSON_Duplicate(runtime, true) : cJSON_CreateNull());
     cJSON_AddItemToArray(list, object);
-    free(pool);
 }
 
 static void contradict_number(cJSON *list, const cJSON *entry, const char *field, int64_t file)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, field);
-    if (cJSON_IsNumber(item) && (int64_t)item->valuedouble != file) {
-        contradict(list, entry->string, field, cJSON_CreateNumber((double)file), item);
+    if (operation_integer(entry, field, file) != file) {
+        contradict(list, entry->string, field, cJSON_CreateNumber((double)file),
+                   cJSON_GetObjectItemCaseSensitive(entry, field));
     }
 }
 
@@ -471,8 +455,8 @@ cJSON *overlay_contradictions(const struct overlay *overlay, const struct genera
 
     cJSON_ArrayForEach(entry, overlay->entries)
     {
-        bool pool_known = false;
-        const struct server_settings *server = server_of(generation, entry->string, &pool_known);
+        struct found found = find_by_key(generation, entry->string);
+        const struct server_settings *server = found.settings;
         if (server != NULL && !server->runtime) {
             contradict_number(list, entry, "weight", server->file_weight);
             contradict_number(list, entry, "max_connections", server->file_max_connections);
@@ -481,7 +465,7 @@ cJSON *overlay_contradictions(const struct overlay *overlay, const struct genera
             contradict(list, entry->string, "url", cJSON_CreateString(url),
                        cJSON_GetObjectItemCaseSensitive(entry, "url"));
             free(url);
-        } else if (!pool_known) {
+        } else if (found.plan == NULL) {
             contradict(list, entry->string, "pool", cJSON_CreateNull(), NULL);
         } else if (!overlay_changes_members(entry)) {
             contradict(list, entry->string, "server", cJSON_CreateNull(), NULL);

@@ -28,8 +28,20 @@ char *overlay_key(const char *pool, const char *id);
 const cJSON *overlay_entry(const struct overlay *overlay, const char *pool, const char *id);
 const cJSON *overlay_at(const struct overlay *overlay, const char *key);
 
+/* A copy to be changed, empty where there is none. */
+cJSON *overlay_copy(const struct overlay *overlay, const char *key);
+/* What stays of an entry when the server goes: that it is hidden. NULL: nothing, it was added at run time, and
+ * the files have none of its name. */
+cJSON *overlay_without(const struct overlay *overlay, const char *key,
+                       const struct server_settings *settings);
+
 /* Replaces an entry; takes it over. NULL, or an empty object: there is none any more. */
 void overlay_set(struct overlay *overlay, const char *key, cJSON *entry);
+
+static inline bool overlay_is_hidden(const cJSON *entry)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "hidden"));
+}
 
 static inline bool overlay_is_leaving(const cJSON *entry)
 {
@@ -44,6 +56,9 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
 
 /* Administrative states of the generation's servers, as the overlay or else the files say. */
 void overlay_set_states(const struct overlay *overlay, const struct generation *generation);
+
+/* A server block that stands for several servers, of which DNS says who they are. */
+bool overlay_is_name(const struct conf_node *node);
 
 /* Whether the generation's files have the server of that key, or perhaps have, since DNS names some. */
 bool overlay_in_files(const struct generation *generation, const char *key);

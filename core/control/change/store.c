@@ -4,7 +4,6 @@
  */
 #include "control/change/store.h"
 
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,9 +15,9 @@
 #define RETRY_SECONDS 5u
 #define WORK_MAX      32u
 
-enum store_state { STORE_NONE, STORE_OK, STORE_READ_ONLY, STORE_FAILED };
+#define STORE_SPACES_MAX 8u
 
-static const char *const spaces[] = {"overlay", "journal", "users", NULL};
+enum store_state { STORE_NONE, STORE_OK, STORE_READ_ONLY, STORE_FAILED };
 
 /* What is needed of a configuration outlives its generation, so that this needs no generation. */
 struct store_instance {
@@ -37,6 +36,8 @@ struct store_instance {
 struct store {
     struct loop *loop;
     struct jobs jobs, work;
+    const char *spaces[STORE_SPACES_MAX]; /* what is read at the start */
+    size_t space_count;
     struct store_instance *instance; /* the newest; NULL: none. Its hooks are the store thread's */
     enum store_state state;          /* as the last job said */
     char detail[512];
@@ -47,7 +48,6 @@ struct store {
     store_load_fn load;
     void (*late)(void *arg);
     void *load_arg;
-    sem_t ready;
 };
 
 /* ---- batches ---- */
@@ -180,7 +180,6 @@ struct store_job {
     enum store_state state;
     char detail[512]; /* why it is not OK, or a note */
     char error[512];  /* of the commit; empty: none */
-    sem_t *ready;     /* somebody waits */
 };
 
 static bool visit(void *arg, struct weir_str key, struct weir_str value)
@@ -201,9 +200,9 @@ static bool read_all(struct store_job *job)
     const struct weir_store *ops = &instance->module->store;
     const struct weir_str all = {"", 0};
 
-    for (size_t i = 0; spaces[i] != NULL; i++) {
-        job->space = spaces[i];
-        if (ops->scan(&instance->context.base, instance->data, str_from(spaces[i]), all, false, 0,
+    for (size_t i = 0; i < job->store->space_count; i++) {
+        job->space = job->store->spaces[i];
+        if (ops->scan(&instance->context.base, instance->data, str_from(job->space), all, false, 0,
                       visit, job) != WEIR_OK) {
             return false;
         }
@@ -305,9 +304,6 @@ static void store_job_run(struct job *base)
                      job->detail[0] != '\0' ? job->detail : "it was opened just now; try again");
         }
     }
-    if (job->ready != NULL) {
-        sem_post(job->ready);
-    }
 }
 
 /* ---- back on the control thread ---- */
@@ -359,10 +355,6 @@ static void store_job_done(struct job *base)
     struct store *store = job->store;
     bool was_loaded = store->loaded;
 
-    if (job->ready != NULL) { /* taken in store_open */
-        free(job);
-        return;
-    }
     take_state(job);
     give_loaded(job);
     if (job->scan) {
@@ -385,6 +377,19 @@ static void store_job_done(struct job *base)
     free(job);
 }
 
+/* On the store's thread, if there is a store. */
+static void run_job(struct store *store, struct store_job *job)
+{
+    if (job->instance == NULL && job->old == NULL) {
+        jobs_skip(&store->jobs, &job->job);
+    } else if (!jobs_add(&store->jobs, &job->job)) {
+        job->state = STORE_FAILED;
+        snprintf(job->detail, sizeof(job->detail), "there is no thread for it");
+        snprintf(job->error, sizeof(job->error), "there is no thread for the store");
+        jobs_skip(&store->jobs, &job->job);
+    }
+}
+
 static struct store_job *job_new(struct store *store)
 {
     struct store_job *job = base_zalloc(sizeof(*job));
@@ -397,11 +402,16 @@ static struct store_job *job_new(struct store *store)
     return job;
 }
 
+void store_add_space(struct store *store, const char *space)
+{
+    ASSERT(store->space_count < STORE_SPACES_MAX && !store->loaded);
+    store->spaces[store->space_count++] = space;
+}
+
 bool store_open(struct store *store, const struct generation *generation, store_load_fn load,
                 void (*late)(void *arg), void *arg)
 {
     store->load = load;
-    store->late = late;
     store->load_arg = arg;
     store->instance = instance_new(generation);
     if (store->instance == NULL) {
@@ -410,13 +420,10 @@ bool store_open(struct store *store, const struct generation *generation, store_
     }
     struct store_job *job = job_new(store);
     job->scan = true;
-    sem_init(&store->ready, 0, 0);
-    job->ready = &store->ready;
-    jobs_add(&store->jobs, &job->job);
-    while (sem_wait(&store->ready) != 0) {}
-    /* The loop does not run yet: what the job brings is taken here, and the job freed when it does. */
-    take_state(job);
-    give_loaded(job);
+    run_job(store, job);
+    jobs_wait(&store->jobs);
+    while (loop_settle(store->loop)) {} /* which does not run yet: what the job brings */
+    store->late = late;
     return store->state == STORE_OK;
 }
 
@@ -436,7 +443,7 @@ void store_adopt(struct store *store, const struct generation *generation)
     }
     struct store_job *job = job_new(store);
     job->old = old;
-    jobs_add(&store->jobs, &job->job);
+    run_job(store, job);
 }
 
 void store_commit(struct store *store, struct store_batch *batch, store_done_fn fn, void *arg)
@@ -448,7 +455,7 @@ void store_commit(struct store *store, struct store_batch *batch, store_done_fn 
     job->fn = fn;
     job->arg = arg;
     job->scan = !store->loaded;
-    jobs_add(&store->jobs, &job->job);
+    run_job(store, job);
 }
 
 void store_tick(struct store *store)
@@ -463,7 +470,7 @@ void store_tick(struct store *store)
     struct store_job *job = job_new(store);
     job->scan = !store->loaded;
     store->trying = job->scan;
-    jobs_add(&store->jobs, &job->job);
+    run_job(store, job);
 }
 
 /* ---- the rest ---- */
@@ -472,10 +479,8 @@ struct store *store_new(struct loop *loop)
 {
     struct store *store = base_zalloc(sizeof(*store));
     store->loop = loop;
-    if (!jobs_start(&store->jobs, loop) || !jobs_start(&store->work, loop)) {
-        log_write(WEIR_LOG_ERROR, "weir", "cannot start the store's threads");
-        abort();
-    }
+    jobs_init(&store->jobs, loop);
+    jobs_init(&store->work, loop);
     return store;
 }
 
@@ -551,6 +556,9 @@ bool store_work(struct store *store, void (*work)(void *arg), void (*done)(void 
     }
     struct work_job *job = base_zalloc(sizeof(*job));
     *job = (struct work_job){{.run = work_run, .done = work_done}, work, done, arg};
-    jobs_add(&store->work, &job->job);
+    if (!jobs_add(&store->work, &job->job)) {
+        free(job);
+        return false;
+    }
     return true;
 }

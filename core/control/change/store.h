@@ -40,6 +40,9 @@ void store_free(struct store **store);
 /* Gets one entry that is kept. */
 typedef void (*store_load_fn)(void *arg, const char *space, const char *key, const char *value);
 
+/* Before it is opened: what is kept in that space is to be read. */
+void store_add_space(struct store *store, const char *space);
+
 /* At the start: opens the generation's store, if it has one, and waits for it. What is kept goes to `load`
  * (now, or later, when the store could not be opened at first). false: there is a store that failed. */
 bool store_open(struct store *store, const struct generation *generation, store_load_fn load,

@@ -12,7 +12,7 @@
 static void enforce(struct change *change)
 {
     struct operation *operation = change->operation;
-    struct admin_token *token = users_admin_token(change->plane->users);
+    struct admin_token *token = users_admin_token(change->changes->plane.users);
 
     if (!admin_token_enforce(token)) {
         const char *words = strerror(errno);
@@ -26,7 +26,7 @@ static void enforce(struct change *change)
 static void in_force(struct change *change, const char *error)
 {
     struct operation *operation = change->operation;
-    struct admin_token *token = users_admin_token(change->plane->users);
+    struct admin_token *token = users_admin_token(change->changes->plane.users);
 
     if (error != NULL) {
         admin_token_drop(token);
@@ -55,7 +55,7 @@ static enum written begin(struct operation *operation, bool revoke)
                           strerror(errno));
         return WRITE_ANSWERED;
     }
-    struct change *change = change_new(operation->plane, operation);
+    struct change *change = change_new(changes_of(operation), operation);
     cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
     json_set(before, "token", was);
     json_set(after, "token", revoke ? "none" : "new");
@@ -66,12 +66,12 @@ static enum written begin(struct operation *operation, bool revoke)
     return WRITE_GOES_ON;
 }
 
-enum written run_admin_token_renew(struct operation *operation)
+static enum written run_admin_token_renew(struct operation *operation)
 {
     return begin(operation, false);
 }
 
-enum written run_admin_token_revoke(struct operation *operation)
+static enum written run_admin_token_revoke(struct operation *operation)
 {
     if (!admin_token_is_set(users_admin_token(operation->plane->users))) {
         operation_problem(operation, 404, "there is no administrator's token");
@@ -79,3 +79,15 @@ enum written run_admin_token_revoke(struct operation *operation)
     }
     return begin(operation, true);
 }
+
+static const struct command commands[] = {
+    WRITE("admin_token.renew", ADMIN, "POST", "/admin-token", NULL, NULL, 201, 0, "AdminToken",
+          run_admin_token_renew,
+          "Makes another administrator's token; the one before is good for nothing any more."),
+    WRITE("admin_token.revoke", ADMIN, "DELETE", "/admin-token", NULL, NULL, 204, 0, NULL,
+          run_admin_token_revoke,
+          "Revokes the administrator's token; none is made at the next start."),
+    COMMANDS_END,
+};
+
+const struct change_part admin_token_part = {.commands = commands};

@@ -1,76 +1,69 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands that change servers: add, patch, remove; and the end of drains.
+ * Commands that change servers: add, patch, remove.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "control/change/change.h"
-#include "control/change/drain.h"
+#include "control/api/find.h"
 #include "control/api/show.h"
+#include "control/change/change.h"
+#include "control/change/server_part.h"
 #include "option/option_value.h"
 
 #define DRAIN_DEFAULT_MS  (UINT64_C(60) * 60 * 1000) /* without stickiness: till the last request */
 #define STICKY_DEFAULT_MS (UINT64_C(5) * 60 * 1000)
 
-static cJSON *copy_entry(const struct plane *plane, const char *key)
-{
-    const cJSON *entry = overlay_at(plane->overlay, key);
-    return entry != NULL ? cJSON_Duplicate(entry, true) : cJSON_CreateObject();
-}
-
-static void set_item(cJSON *object, const char *name, cJSON *value)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(object, name);
-    if (value != NULL) {
-        cJSON_AddItemToObject(object, name, value);
-    }
-}
-
-/* The pool and server of the path; NULL: 404, or If-Match does not fit. */
-static struct server *the_server(struct operation *operation, struct pool_plan **plan,
-                                 size_t *index)
-{
-    *plan = plane_pool(operation->plane, operation->params[0]);
-    struct server *server = *plan != NULL ? plan_server(*plan, operation->params[1], index) : NULL;
-    if (server == NULL) {
-        operation_problem(operation, 404,
-                          *plan == NULL ? "there is no pool \"%s\""
-                                        : "the pool \"%s\" has no server \"%s\"",
-                          operation->params[0], operation->params[1]);
-        return NULL;
-    }
-    char *tag = show_server_tag(operation->plane, *plan, *index);
-    bool matches = operation_matches(operation, tag);
-    free(tag);
-    return matches ? server : NULL;
-}
-
 /* The answer: the server as it is now. */
 static void answer_server(struct change *change, const char *error)
 {
     struct operation *operation = change->operation;
-    const char *slash = strrchr(change->key, '/');
-    char *pool = base_strndup(change->key, (size_t)(slash - change->key));
-    const struct pool_plan *plan = plane_pool(change->plane, pool);
-    size_t index = 0;
+    const struct plane *plane = &change->changes->plane;
+    struct found found = find_by_key(plane->runtime->current, change->key);
 
-    if (error == NULL && plan != NULL && plan_server(plan, slash + 1, &index) != NULL) {
+    if (error == NULL && found.server != NULL) {
         operation_succeed(operation, operation->command->row.status,
-                          show_server(change->plane, plan, index));
-        operation->etag = show_server_tag(change->plane, plan, index);
+                          show_server(plane, found.plan, found.index));
+        operation->etag = show_server_tag(plane, found.plan, found.index);
         if (operation->command->row.status == 201) {
-            operation->location =
-                base_printf("%s/pools/%s/servers/%s", COMMAND_PREFIX, pool, slash + 1);
+            operation->location = base_printf("%s/pools/%s/servers/%s", COMMAND_PREFIX,
+                                              found.plan->pool->name, found.server->name);
         }
     } else if (error == NULL) {
         operation_succeed(operation, 204, NULL);
     }
-    free(pool);
 }
 
-/* ---- what is set of a server ---- */
+/* A change of that server, or of one that is to be; its entry is the caller's to fill. */
+static struct change *change_server(struct operation *operation, const struct pool_plan *plan,
+                                    const char *id)
+{
+    struct change *change = change_new(changes_of(operation), operation);
+    change->key = overlay_key(plan->pool->name, id);
+    change->done = answer_server;
+    return change;
+}
+
+/* Whether If-Match fits; takes the tag over. */
+static bool matches(struct operation *operation, char *tag)
+{
+    bool fits = operation_matches(operation, tag);
+    free(tag);
+    return fits;
+}
+
+/* The server of the path; NULL: 404, or If-Match does not fit. */
+static struct server *the_server(struct operation *operation, struct found *found)
+{
+    struct server *server = find_server_of(operation, found);
+    return server != NULL &&
+                   matches(operation, show_server_tag(operation->plane, found->plan, found->index))
+               ? server
+               : NULL;
+}
+
+/* ---- patch ---- */
 
 /* One number of the server: the overlay keeps it only where it is another than the files'. */
 static void patch_number(struct change *change, const char *name, uint32_t now, int64_t file,
@@ -82,20 +75,78 @@ static void patch_number(struct change *change, const char *name, uint32_t now, 
     }
     json_set_number(before, name, now);
     json_set_number(after, name, (double)wanted);
-    set_item(change->entry, name,
+    json_put(change->entry, name,
              !runtime && wanted == file ? NULL : cJSON_CreateNumber((double)wanted));
 }
 
 /* Its state; a drain or removal that was under way is not any more. */
-static void set_state(struct change *change, const struct server *server, int32_t file_state,
-                      const char *state, cJSON *before, cJSON *after)
+static void patch_state(struct change *change, const struct found *found, const char *state,
+                        cJSON *before, cJSON *after)
 {
-    json_set(before, "state", server_admin_word((enum server_admin)server->admin));
+    const char *file_state = server_admin_word((enum server_admin)found->settings->state);
+
+    json_set(before, "state", server_admin_word((enum server_admin)found->server->admin));
     json_set(after, "state", state);
-    bool as_file = strcmp(state, server_admin_word((enum server_admin)file_state)) == 0;
-    set_item(change->entry, "state", as_file ? NULL : cJSON_CreateString(state));
-    set_item(change->entry, "leaving", NULL);
-    set_item(change->entry, "drain_deadline", NULL);
+    json_put(change->entry, "state",
+             strcmp(state, file_state) == 0 ? NULL : cJSON_CreateString(state));
+    json_put(change->entry, "leaving", NULL);
+    json_put(change->entry, "drain_deadline", NULL);
+}
+
+static void patch_deadline(struct change *change, uint64_t deadline_ms, cJSON *before, cJSON *after)
+{
+    const cJSON *now = overlay_at(change->changes->overlay, change->key);
+    const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(now, "drain_deadline");
+
+    cJSON_AddItemToObject(before, "drain_deadline",
+                          deadline != NULL ? cJSON_Duplicate(deadline, true) : cJSON_CreateNull());
+    json_set_number(after, "drain_deadline", (double)deadline_ms);
+    json_put(change->entry, "drain_deadline", cJSON_CreateNumber((double)deadline_ms));
+}
+
+/* What the body says, and the state (NULL: stays). */
+static enum written patch(struct operation *operation, const struct found *found, const char *state)
+{
+    const struct server *server = found->server;
+    const struct server_settings *settings = found->settings;
+    struct change *change = change_server(operation, found->plan, server->name);
+    uint64_t drain_ms = operation_duration_ms(operation->body, "drain_timeout", 0);
+    cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
+
+    change->entry = overlay_copy(change->changes->overlay, change->key);
+    patch_number(change, "weight", server->weight, settings->file_weight, settings->runtime, before,
+                 after);
+    patch_number(change, "max_connections", server->max_connections, settings->file_max_connections,
+                 settings->runtime, before, after);
+    if (state != NULL) {
+        patch_state(change, found, state, before, after);
+    }
+    if (drain_ms > 0) {
+        patch_deadline(change, loop_wall_ms() + drain_ms, before, after);
+    }
+    change_note(change, "server.patch", change->key, before, after);
+    change_begin(change);
+    return WRITE_GOES_ON;
+}
+
+static enum written run_server_patch(struct operation *operation)
+{
+    const char *state = operation_text(operation->body, "state");
+    struct found found;
+
+    if (the_server(operation, &found) == NULL) {
+        return WRITE_ANSWERED;
+    }
+    if (operation->body->child == NULL) {
+        operation_invalid(operation, "",
+                          "nothing is to be changed; give weight, max_connections, "
+                          "state or drain_timeout");
+    } else if (operation_text(operation->body, "drain_timeout") != NULL &&
+               !(state != NULL ? strcmp(state, "drain") == 0
+                               : found.server->admin == ADMIN_DRAIN)) {
+        operation_invalid(operation, "/drain_timeout", "only a server that drains has a deadline");
+    }
+    return operation->problem ? WRITE_ANSWERED : patch(operation, &found, state);
 }
 
 /* ---- add ---- */
@@ -159,192 +210,95 @@ static char *check_url(struct operation *operation, char **id)
     return url;
 }
 
-static bool pool_has_url(const struct pool_plan *plan, const char *url, size_t *index)
+/* The pool's server of that id, or else of that URL; none: `server` is NULL. */
+static struct found find_known(struct operation *operation, const struct pool_plan *plan,
+                               const char *id, const char *url)
 {
-    for (size_t i = 0; i < plan->server_count; i++) {
+    const struct generation *current = operation->plane->runtime->current;
+    struct weir_str pool = str_from(plan->pool->name);
+    struct found found = find_server(current, pool, str_from(id));
+
+    for (size_t i = 0; found.server == NULL && i < plan->server_count; i++) {
         if (str_equal(plan->servers[i]->url.text, str_from(url))) {
-            *index = i;
-            return true;
+            found = find_server(current, pool, str_from(plan->servers[i]->name));
         }
     }
-    return false;
+    return found;
 }
 
-/* It leaves, and is to stay after all: its removal is taken back, and what is said of it is set. Undone, it
- * leaves again. */
-static enum written stay(struct operation *operation, const struct pool_plan *plan, size_t index)
+/* The pool has a server of that id, or at that URL. One that leaves, and is the same, is to stay after all: its
+ * removal is taken back, and what is said of it is set. Undone, it leaves again. */
+static enum written add_known(struct operation *operation, const struct found *found,
+                              const char *url, const char *id)
 {
-    const struct server_settings *settings =
-        (const struct server_settings *)plan->settings->servers.items + index;
-    const struct server *server = plan->servers[index];
+    const struct server *server = found->server;
+    const char *pool = found->plan->pool->name;
     const char *state = operation_text(operation->body, "state");
-    struct change *change = change_new(operation->plane, operation);
-    cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
-
-    change->key = overlay_key(plan->pool->name, server->name);
-    change->entry = copy_entry(operation->plane, change->key);
-    patch_number(change, "weight", server->weight, settings->file_weight, settings->runtime, before,
-                 after);
-    patch_number(change, "max_connections", server->max_connections, settings->file_max_connections,
-                 settings->runtime, before, after);
-    set_state(change, server, settings->state, state != NULL ? state : "ready", before, after);
-    change_note(change, "server.patch", change->key, before, after);
-    change->done = answer_server;
-    change_begin(change);
-    return WRITE_GOES_ON;
-}
-
-/* The pool has a server of that id, or at that URL. */
-static enum written add_known(struct operation *operation, const struct pool_plan *plan,
-                              size_t index, const char *url, const char *id)
-{
-    const struct server *server = plan->servers[index];
-    const cJSON *entry = overlay_entry(operation->plane->overlay, plan->pool->name, server->name);
     const cJSON *backup = cJSON_GetObjectItemCaseSensitive(operation->body, "backup");
     bool same = str_equal(server->url.text, str_from(url)) &&
                 (operation_text(operation->body, "id") == NULL || strcmp(server->name, id) == 0) &&
                 (backup == NULL || (bool)cJSON_IsTrue(backup) == (server->backup != 0));
-    bool leaving = overlay_is_leaving(entry);
+    bool leaving =
+        overlay_is_leaving(overlay_entry(changes_of(operation)->overlay, pool, server->name));
 
     if (leaving && same) {
-        return stay(operation, plan, index);
+        return patch(operation, found, state != NULL ? state : "ready");
     }
     operation_problem(
-        operation, 409, "the pool \"%s\" has a server \"%s\" (%.*s) already%s", plan->pool->name,
-        server->name, STR_ARGS(server->url.text),
+        operation, 409, "the pool \"%s\" has a server \"%s\" (%.*s) already%s", pool, server->name,
+        STR_ARGS(server->url.text),
         leaving ? ", which drains to be removed: add it as it is, or make it ready, and it "
                   "stays; remove it with now=1, and its place is free"
                 : "");
     return WRITE_ANSWERED;
 }
 
-/* A server of the files that was taken away, and is added as it was, is theirs again. */
-static void settle(struct change *change)
+static enum written add(struct operation *operation, const struct pool_plan *plan, const char *url,
+                        const char *id)
 {
-    const struct generation *g = change->plane->runtime->current;
-    cJSON *settled = overlay_settle_entry(change->entry, overlay_file_server(g, change->key), true);
+    static const char *const names[] = {"weight", "max_connections", "state", "backup"};
+    struct change *change = change_server(operation, plan, id);
+    const struct changes *changes = change->changes;
+    cJSON *entry = cJSON_CreateObject();
 
-    if (settled != NULL) {
-        cJSON_Delete(change->entry);
-        change->entry = settled;
-    }
-}
-
-static enum written add_checked(struct operation *operation, const struct pool_plan *plan,
-                                const char *url, const char *id)
-{
-    static const char *const names[] = {"weight", "max_connections", "state", "backup", NULL};
-    struct plane *plane = operation->plane;
-    size_t index = 0;
-
-    if (plan_server(plan, id, &index) != NULL || pool_has_url(plan, url, &index)) {
-        return add_known(operation, plan, index, url, id);
-    }
-    struct change *change = change_new(plane, operation);
-    change->key = overlay_key(plan->pool->name, id);
-    const cJSON *now = overlay_at(plane->overlay, change->key);
-    change->entry = cJSON_CreateObject();
-    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(now, "hidden"))) {
-        cJSON_AddBoolToObject(change->entry, "hidden", true);
-    }
-    json_set(change->entry, "url", url);
-    for (size_t i = 0; names[i] != NULL; i++) {
+    json_set(entry, "url", url);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(operation->body, names[i]);
-        if (item != NULL) {
-            set_item(change->entry, names[i], cJSON_Duplicate(item, true));
-        }
+        json_put(entry, names[i], cJSON_Duplicate(item, true));
     }
-    cJSON *after = cJSON_Duplicate(change->entry, true);
-    cJSON_DeleteItemFromObjectCaseSensitive(after, "hidden");
-    change_note(change, "server.add", change->key, NULL, after);
-    settle(change);
-    change->done = answer_server;
+    change_note(change, "server.add", change->key, NULL, cJSON_Duplicate(entry, true));
+    if (overlay_is_hidden(overlay_at(changes->overlay, change->key))) {
+        cJSON_AddBoolToObject(entry, "hidden", true);
+    }
+    /* A server of the files that was taken away, and is added as it was, is theirs again. */
+    cJSON *settled = overlay_settle_entry(
+        entry, overlay_file_server(changes->plane.runtime->current, change->key), true);
+    if (settled != NULL) {
+        cJSON_Delete(entry);
+    }
+    change->entry = settled != NULL ? settled : entry;
     change_begin(change);
     return WRITE_GOES_ON;
 }
 
-enum written run_server_add(struct operation *operation)
+static enum written run_server_add(struct operation *operation)
 {
-    const struct pool_plan *plan = plane_pool(operation->plane, operation->params[0]);
+    const struct pool_plan *plan = find_pool_of(operation);
     enum written written = WRITE_ANSWERED;
     char *id = NULL;
 
-    if (plan == NULL) {
-        operation_problem(operation, 404, "there is no pool \"%s\"", operation->params[0]);
+    if (plan == NULL || !matches(operation, show_pool_tag(operation->plane, plan))) {
         return WRITE_ANSWERED;
     }
-    char *tag = show_pool_tag(operation->plane, plan);
-    bool matches = operation_matches(operation, tag);
-    free(tag);
-    char *url = matches ? check_url(operation, &id) : NULL;
+    char *url = check_url(operation, &id);
     if (url != NULL) {
-        written = add_checked(operation, plan, url, id);
+        struct found known = find_known(operation, plan, id, url);
+        written = known.server != NULL ? add_known(operation, &known, url, id)
+                                       : add(operation, plan, url, id);
     }
     free(url);
     free(id);
     return written;
-}
-
-/* ---- patch ---- */
-
-static void patch_state(struct change *change, struct server *server, int32_t file_state,
-                        cJSON *before, cJSON *after)
-{
-    const cJSON *body = change->operation->body;
-    const char *state = operation_text(body, "state");
-    uint64_t ms = operation_duration_ms(body, "drain_timeout", 0);
-    const cJSON *old = overlay_at(change->plane->overlay, change->key);
-    const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(old, "drain_deadline");
-
-    if (state == NULL && ms == 0) {
-        return;
-    }
-    if (state != NULL) {
-        set_state(change, server, file_state, state, before, after);
-    }
-    if (ms > 0) {
-        cJSON_AddItemToObject(before, "drain_deadline",
-                              deadline != NULL ? cJSON_Duplicate(deadline, true)
-                                               : cJSON_CreateNull());
-        json_set_number(after, "drain_deadline", (double)(loop_wall_ms() + ms));
-        set_item(change->entry, "drain_deadline",
-                 cJSON_CreateNumber((double)(loop_wall_ms() + ms)));
-    }
-}
-
-enum written run_server_patch(struct operation *operation)
-{
-    struct pool_plan *plan = NULL;
-    size_t index = 0;
-    struct server *server = the_server(operation, &plan, &index);
-    const char *state = operation_text(operation->body, "state");
-
-    if (server != NULL && operation->body->child == NULL) {
-        operation_invalid(operation, "",
-                          "nothing is to be changed; give weight, max_connections, "
-                          "state or drain_timeout");
-    } else if (server != NULL && operation_text(operation->body, "drain_timeout") != NULL &&
-               !(state != NULL ? strcmp(state, "drain") == 0 : server->admin == ADMIN_DRAIN)) {
-        operation_invalid(operation, "/drain_timeout", "only a server that drains has a deadline");
-    }
-    if (server == NULL || operation->problem) {
-        return WRITE_ANSWERED;
-    }
-    const struct server_settings *settings =
-        (const struct server_settings *)plan->settings->servers.items + index;
-    struct change *change = change_new(operation->plane, operation);
-    cJSON *before = cJSON_CreateObject(), *after = cJSON_CreateObject();
-    change->key = overlay_key(plan->pool->name, server->name);
-    change->entry = copy_entry(operation->plane, change->key);
-    patch_number(change, "weight", server->weight, settings->file_weight, settings->runtime, before,
-                 after);
-    patch_number(change, "max_connections", server->max_connections, settings->file_max_connections,
-                 settings->runtime, before, after);
-    patch_state(change, server, settings->state, before, after);
-    change_note(change, "server.patch", change->key, before, after);
-    change->done = answer_server;
-    change_begin(change);
-    return WRITE_GOES_ON;
 }
 
 /* ---- remove ---- */
@@ -358,22 +312,6 @@ static cJSON *describe(const struct server *server)
     json_set(object, "state", server_admin_word((enum server_admin)server->admin));
     cJSON_AddBoolToObject(object, "backup", server->backup);
     return object;
-}
-
-/* What stays of an entry when the server goes. NULL: nothing, it was added at run time, and the files have
- * none of its name. */
-static cJSON *gone_entry(const struct plane *plane, const char *key,
-                         const struct server_settings *settings)
-{
-    const cJSON *now = overlay_at(plane->overlay, key);
-    bool hidden = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(now, "hidden"));
-
-    if (settings->runtime && settings->file_url.len == 0 && !hidden) {
-        return NULL;
-    }
-    cJSON *entry = cJSON_CreateObject();
-    cJSON_AddBoolToObject(entry, "hidden", true);
-    return entry;
 }
 
 /* Ready with a weight above 0, and (`well`) not down either. */
@@ -413,125 +351,108 @@ static bool is_last(struct operation *operation, const struct pool_plan *plan,
     return true;
 }
 
-enum written run_server_remove(struct operation *operation)
+static enum written run_server_remove(struct operation *operation)
 {
-    struct pool_plan *plan = NULL;
-    size_t index = 0;
-    struct server *server = the_server(operation, &plan, &index);
     bool now = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "now"));
+    struct found found;
+    struct server *server = the_server(operation, &found);
 
-    if (server == NULL || is_last(operation, plan, server)) {
+    if (server == NULL || is_last(operation, found.plan, server)) {
         return WRITE_ANSWERED;
     }
-    const struct server_settings *settings =
-        (const struct server_settings *)plan->settings->servers.items + index;
-    struct change *change = change_new(operation->plane, operation);
-    change->key = overlay_key(plan->pool->name, server->name);
+    struct change *change = change_server(operation, found.plan, server->name);
+    const struct overlay *overlay = change->changes->overlay;
     if (now) {
-        change->entry = gone_entry(operation->plane, change->key, settings);
+        change->entry = overlay_without(overlay, change->key, found.settings);
     } else {
-        uint64_t ms =
-            operation_duration_ms(operation->query, "timeout",
-                                  plan->sticky != NULL ? STICKY_DEFAULT_MS : DRAIN_DEFAULT_MS);
-        change->entry = copy_entry(operation->plane, change->key);
+        uint64_t fallback = found.plan->sticky != NULL ? STICKY_DEFAULT_MS : DRAIN_DEFAULT_MS;
+        uint64_t ms = operation_duration_ms(operation->query, "timeout", fallback);
+        change->entry = overlay_copy(overlay, change->key);
         if (server->admin != ADMIN_MAINTENANCE) { /* whose sessions have left already */
-            set_item(change->entry, "state", cJSON_CreateString("drain"));
+            json_put(change->entry, "state", cJSON_CreateString("drain"));
         }
-        set_item(change->entry, "leaving", cJSON_CreateTrue());
-        set_item(change->entry, "drain_deadline",
+        json_put(change->entry, "leaving", cJSON_CreateTrue());
+        json_put(change->entry, "drain_deadline",
                  cJSON_CreateNumber((double)(loop_wall_ms() + ms)));
     }
     change_note(change, "server.remove", change->key, describe(server), NULL);
-    change->done = answer_server;
     change_begin(change);
     return WRITE_GOES_ON;
 }
 
-/* ---- the end of drains ---- */
+/* ---- the part ---- */
 
-/* Sessions count as done when none has sent a request for this long. */
-#define SESSION_QUIET_SECONDS 60.0
-
-static bool is_quiet(const struct plane *plane, const struct pool_plan *plan,
-                     const struct server *server)
+static void load(struct changes *changes, const char *key, const char *value)
 {
-    if (__atomic_load_n(&server->in_flight, __ATOMIC_SEQ_CST) > 0) {
-        return false;
-    }
-    pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&server->lock);
-    double drained_s = (double)(loop_wall_ms() - server->admin_since_ms) / 1000;
-    pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&server->lock);
-    return plan->sticky == NULL || server->admin == ADMIN_MAINTENANCE ||
-           (drained_s > SESSION_QUIET_SECONDS && history_quiet(plane->history, server->id));
-}
+    cJSON *entry = cJSON_Parse(value);
 
-static void server_leaves(struct plane *plane, const char *key,
-                          const struct server_settings *settings, bool on_time)
-{
-    struct change *change = change_new(plane, NULL);
-    change->key = base_strdup(key);
-    change->entry = gone_entry(plane, key, settings);
-    log_write(WEIR_LOG_NOTICE, "weir", "server \"%s\" is removed: %s", key,
-              on_time ? "it is drained" : "its time to drain is over");
-    change_begin(change);
-}
-
-static void drain_ends(struct plane *plane, const char *key)
-{
-    struct change *change = change_new(plane, NULL);
-    change->key = base_strdup(key);
-    change->entry = copy_entry(plane, key);
-    set_item(change->entry, "state", cJSON_CreateString("maintenance"));
-    set_item(change->entry, "drain_deadline", NULL);
-    log_write(WEIR_LOG_NOTICE, "weir",
-              "server \"%s\": its time to drain is over; it takes no sessions any more", key);
-    change_begin(change);
-}
-
-/* true: a change has begun. */
-static bool look_at_drain(struct plane *plane, const cJSON *entry)
-{
-    const char *slash = strrchr(entry->string, '/');
-    const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(entry, "drain_deadline");
-    bool over = cJSON_IsNumber(deadline) && deadline->valuedouble <= (double)loop_wall_ms();
-    bool leaving = overlay_is_leaving(entry);
-    size_t index = 0;
-
-    if (slash == NULL || (!leaving && !over)) {
-        return false;
-    }
-    char *pool = base_strndup(entry->string, (size_t)(slash - entry->string));
-    const struct pool_plan *plan = plane_pool(plane, pool);
-    const struct server *server = plan != NULL ? plan_server(plan, slash + 1, &index) : NULL;
-    free(pool);
-    if (server == NULL) {
-        return false;
-    }
-    if (leaving) {
-        bool quiet = is_quiet(plane, plan, server);
-        if (quiet || over) {
-            server_leaves(plane, entry->string,
-                          (const struct server_settings *)plan->settings->servers.items + index,
-                          quiet);
-            return true;
-        }
-        return false;
-    }
-    drain_ends(plane, entry->string);
-    return true;
-}
-
-void drain_tick(struct plane *plane)
-{
-    const cJSON *entry = NULL;
-
-    if (plane->writing != NULL || plane->busy || plane->ended || !store_is_well(plane->store)) {
+    if (strchr(key, '/') == NULL) {
+        cJSON_Delete(entry);
         return;
     }
-    cJSON_ArrayForEach(entry, plane->overlay->entries)
-    {
-        if (look_at_drain(plane, entry)) {
-            return; /* one at a time; the next turn looks at the others */
-        }
+    if (entry == NULL) {
+        log_write(WEIR_LOG_ERROR, "weir",
+                  "what is kept of the server \"%s\" cannot be read; left out", key);
     }
+    overlay_set(changes->overlay, key, entry);
 }
+
+static const char *const states[] = {"ready", "drain", "maintenance", NULL};
+
+static const struct weir_argument server_add[] = {
+    {"url", WEIR_ARGUMENT_STRING, true, 1, 2048, NULL,
+     "http://HOST:PORT, https://HOST:PORT or unix:/PATH of the server."},
+    {"id", WEIR_ARGUMENT_STRING, false, 1, 64, NULL,
+     "Its name in the pool; made of the URL's host and port where it is not given."},
+    {"weight", WEIR_ARGUMENT_INTEGER, false, 0, 1000, NULL,
+     "Its share beside the others; 0: no new sessions. 1 where it is not given."},
+    {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+     "Requests that it may have at once; 0: no limit."},
+    {"state", WEIR_ARGUMENT_WORD, false, 0, 0, states, "Administrative state; ready if not given."},
+    {"backup", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
+     "Serves only when none of the others can."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct weir_argument server_patch[] = {
+    {"weight", WEIR_ARGUMENT_INTEGER, false, 0, 1000, NULL, "Its share beside the others."},
+    {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+     "Requests that it may have at once; 0: no limit."},
+    {"state", WEIR_ARGUMENT_WORD, false, 0, 0, states,
+     "ready; drain (no new sessions, those that are there stay); maintenance (none at all)."},
+    {"drain_timeout", WEIR_ARGUMENT_DURATION, false, 1, 604800, NULL,
+     "With drain: time after which sessions that are there go elsewhere."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct weir_argument server_remove[] = {
+    {"now", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
+     "Removes it at once; requests that run there are finished."},
+    {"timeout", WEIR_ARGUMENT_DURATION, false, 1, 604800, NULL,
+     "Time to drain; 1h, or 5m in a pool with stickiness, where it is not given."},
+    {"force", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
+     "Also where it leaves the pool without a server that serves; otherwise that is a 409."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct command commands[] = {
+    WRITE("server.add", OPERATOR, "POST", "/pools/{pool}/servers", server_add, NULL, 201, MATCHED,
+          "Server", run_server_add,
+          "Adds a server to a pool; one that drains to be removed stays."),
+    WRITE("server.patch", OPERATOR, "PATCH", "/pools/{pool}/servers/{server}", server_patch, NULL,
+          200, MATCHED, "Server", run_server_patch, "Changes a server's weight, limit or state."),
+    WRITE("server.remove", OPERATOR, "DELETE", "/pools/{pool}/servers/{server}", NULL,
+          server_remove, 202, MATCHED, "Server", run_server_remove,
+          "Drains a server, then removes it; 204 where it is gone at once."),
+    COMMANDS_END,
+};
+
+const struct change_part server_part = {
+    .commands = commands,
+    .space = "overlay",
+    .load = load,
+    .upkeep = drain_upkeep,
+    .mark = "overlay_key",
+    .refusal = server_undo_refusal,
+    .take_back = server_take_back,
+};

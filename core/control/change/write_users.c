@@ -6,10 +6,9 @@
 #include <stdlib.h>
 
 #include "control/change/change.h"
-#include "control/change/undo.h"
 #include "control/users.h"
 
-void run_users(struct operation *operation)
+static void run_users(struct operation *operation)
 {
     operation_succeed(operation, 200, users_show(operation->plane->users));
 }
@@ -27,8 +26,9 @@ struct user_change {
     char *token; /* shown once; NULL: none */
 };
 
-static void user_change_free(struct user_change *work)
+static void user_change_free(void *arg)
 {
+    struct user_change *work = arg;
     if (work->password != NULL) {
         OPENSSL_cleanse(work->password, strlen(work->password));
     }
@@ -55,7 +55,7 @@ static struct user_change *work_new(struct operation *operation, const char *nam
 static void enforce(struct change *change)
 {
     struct user_change *work = change->arg;
-    users_set(change->plane->users, work->name, work->user);
+    users_set(change->changes->plane.users, work->name, work->user);
     work->user = NULL;
 }
 
@@ -65,7 +65,7 @@ static void in_force(struct change *change, const char *error)
     struct operation *operation = change->operation;
 
     if (error == NULL) {
-        const cJSON *user = users_find(change->plane->users, work->name);
+        const cJSON *user = users_find(change->changes->plane.users, work->name);
         if (work->token != NULL) {
             cJSON *answer = cJSON_CreateObject();
             const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(user, "tokens");
@@ -79,7 +79,6 @@ static void in_force(struct change *change, const char *error)
             operation_succeed(operation, 204, NULL);
         }
     }
-    user_change_free(work);
 }
 
 static int token_index(const cJSON *user, const char *id)
@@ -130,7 +129,7 @@ static cJSON *brief(const cJSON *user, const char *part, bool now)
 /* Writes it down and keeps it. */
 static void note(struct change *change, struct user_change *work)
 {
-    const cJSON *before = users_find(change->plane->users, work->name);
+    const cJSON *before = users_find(change->changes->plane.users, work->name);
 
     change_note(change, work->command, work->name, brief(before, work->part, false),
                 brief(work->user, work->part, true));
@@ -142,12 +141,13 @@ static void note(struct change *change, struct user_change *work)
     }
     store_put_json(&change->batch, "users", work->name, work->user);
     change->arg = work;
+    change->arg_free = user_change_free;
     change->enforce = enforce;
 }
 
 static enum written begin(struct user_change *work)
 {
-    struct change *change = change_new(work->operation->plane, work->operation);
+    struct change *change = change_new(changes_of(work->operation), work->operation);
     note(change, work);
     change->done = in_force;
     change_begin(change);
@@ -173,7 +173,7 @@ static void hashed(void *arg)
         struct operation *operation = work->operation;
         operation_problem(operation, 503, "the password could not be hashed: no memory");
         user_change_free(work);
-        plane_finish(operation);
+        changes_finish(changes_of(operation), operation);
         return;
     }
     cJSON_DeleteItemFromObjectCaseSensitive(work->user, "password");
@@ -191,7 +191,7 @@ static enum written begin_with_password(struct user_change *work)
         return begin(work);
     }
     work->password = base_strdup(password);
-    if (!store_work(operation->plane->store, hash, hashed, work)) {
+    if (!store_work(changes_of(operation)->store, hash, hashed, work)) {
         operation_problem(operation, 429, "too many passwords are being checked; try again");
         user_change_free(work);
         return WRITE_ANSWERED;
@@ -199,7 +199,7 @@ static enum written begin_with_password(struct user_change *work)
     return WRITE_GOES_ON;
 }
 
-enum written run_user_add(struct operation *operation)
+static enum written run_user_add(struct operation *operation)
 {
     static const char legal[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
@@ -237,7 +237,7 @@ static const cJSON *the_user(struct operation *operation)
     return user;
 }
 
-enum written run_user_patch(struct operation *operation)
+static enum written run_user_patch(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
 
@@ -271,7 +271,7 @@ static struct user_change *leaving(struct user_change *work)
     return work;
 }
 
-enum written run_user_remove(struct operation *operation)
+static enum written run_user_remove(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
     if (user == NULL) {
@@ -282,7 +282,7 @@ enum written run_user_remove(struct operation *operation)
 
 #define TOKENS_MAX 32
 
-enum written run_token_add(struct operation *operation)
+static enum written run_token_add(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
     cJSON *kept = NULL;
@@ -312,7 +312,7 @@ static void drop_token(cJSON *user, const char *id)
                               token_index(user, id));
 }
 
-enum written run_token_remove(struct operation *operation)
+static enum written run_token_remove(struct operation *operation)
 {
     const cJSON *user = the_user(operation);
 
@@ -375,39 +375,88 @@ static cJSON *user_before(const struct plane *plane, const cJSON *entry, const c
     return user;
 }
 
-const char *user_undo_refusal(const struct plane *plane, const cJSON *entry)
+static const char *undo_refusal(const struct changes *changes, const cJSON *entry)
 {
     const char *refusal = NULL;
-    cJSON_Delete(user_before(plane, entry, &refusal));
+    cJSON_Delete(user_before(&changes->plane, entry, &refusal));
     return refusal;
 }
 
-static void taken_back(struct change *change, const char *error)
-{
-    struct user_change *work = change->arg;
-    struct operation *operation = change->operation;
-
-    if (error == NULL && operation != NULL) {
-        undo_answer(change);
-    }
-    user_change_free(work);
-}
-
-void user_undo_begin(struct plane *plane, struct operation *operation, cJSON *entry,
-                     const char *state)
+static void take_back(struct change *change, const cJSON *entry)
 {
     const char *refusal = NULL;
-    struct change *change = change_new(plane, operation);
-    struct user_change *work = work_new(operation, operation_text(entry, "user_key"), NULL,
+    struct user_change *work = work_new(change->operation, operation_text(entry, "user_key"), NULL,
                                         "journal.undo", operation_text(entry, "user_part"));
 
-    work->user = user_before(plane, entry, &refusal);
-    ASSERT(work->user != NULL); /* who calls has asked user_undo_refusal */
+    work->user = user_before(&change->changes->plane, entry, &refusal);
+    ASSERT(work->user != NULL); /* who calls has asked undo_refusal */
     note(change, work);
-    cJSON_ReplaceItemInObjectCaseSensitive(change->journal, "undo_of",
-                                           cJSON_CreateNumber((double)journal_id(entry)));
-    change->older = entry;
-    change->older_state = state;
-    change->done = taken_back;
-    change_begin(change);
 }
+
+/* ---- the part ---- */
+
+static void load(struct changes *changes, const char *key, const char *value)
+{
+    users_load(changes->plane.users, key, value);
+}
+
+static void forget(struct changes *changes, uint64_t last, const cJSON *entry,
+                   struct store_batch *batch)
+{
+    const char *except = operation_text(entry, "user_key");
+
+    if (batch != NULL) {
+        users_forget_kept(changes->plane.users, last, except, batch);
+    } else {
+        users_forget(changes->plane.users, last, except);
+    }
+}
+
+static const char *const roles[] = {"viewer", "operator", "admin", NULL};
+
+static const struct weir_argument user_add[] = {
+    {"name", WEIR_ARGUMENT_STRING, true, 1, 64, NULL,
+     "Name to log in with; stands in the journal."},
+    {"role", WEIR_ARGUMENT_WORD, true, 0, 0, roles, "What the user may do."},
+    {"password", WEIR_ARGUMENT_STRING, false, 8, 1024, NULL,
+     "Where the user is to log in with one."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct weir_argument user_patch[] = {
+    {"role", WEIR_ARGUMENT_WORD, false, 0, 0, roles, "What the user may do."},
+    {"password", WEIR_ARGUMENT_STRING, false, 8, 1024, NULL, "A new password."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct weir_argument token_add[] = {
+    {"ttl", WEIR_ARGUMENT_DURATION, false, 1, INT64_C(315360000), NULL,
+     "How long it is valid; for ever if not given."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct command commands[] = {
+    READ_AS("users.list", ADMIN, "GET", "/users", NULL, NULL, "Users", run_users,
+            "Users, their roles and tokens."),
+    WRITE("user.add", ADMIN, "POST", "/users", user_add, NULL, 201, CONFIRM, "User", run_user_add,
+          "Adds a user."),
+    WRITE("user.patch", ADMIN, "PATCH", "/users/{name}", user_patch, NULL, 200, CONFIRM, "User",
+          run_user_patch, "Changes a user's role or password."),
+    WRITE("user.remove", ADMIN, "DELETE", "/users/{name}", NULL, NULL, 204, CONFIRM, NULL,
+          run_user_remove, "Removes a user."),
+    WRITE("user.token", ADMIN, "POST", "/users/{name}/token", token_add, NULL, 201, 0, "Token",
+          run_token_add, "Makes a token, which is shown once."),
+    WRITE("user.token.remove", ADMIN, "DELETE", "/users/{name}/tokens/{id}", NULL, NULL, 204, 0,
+          NULL, run_token_remove, "Removes a token."),
+    COMMANDS_END,
+};
+
+const struct change_part user_part = {
+    .commands = commands,
+    .space = "users",
+    .load = load,
+    .forget = forget,
+    .mark = "user_key",
+    .refusal = undo_refusal,
+    .take_back = take_back,
+};

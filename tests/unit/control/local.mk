@@ -4,10 +4,13 @@ weir_tests += tests/unit/test_control
 tests_unit_test_control_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_control_LDADD = $(UNIT_LIBS)
 tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/control/change/change_stage.c \
+    tests/unit/control/change/change_stage.h \
     tests/unit/control/change/test_change.c \
     tests/unit/control/api/test_config_text.c \
     tests/unit/control/api/test_history.c \
     tests/unit/control/change/test_journal.c \
     tests/unit/control/api/test_operation.c \
     tests/unit/control/change/test_overlay.c \
+    tests/unit/control/test_parts.c \
     tests/unit/control/test_users.c

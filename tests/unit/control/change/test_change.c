@@ -1,133 +1,166 @@
 /* SPDX-License-Identifier: MIT */
-/* plane.c, change.c: writes of which nothing can come are answered once, and later than their function returns. */
-#include "runner.h"
+/* changes.c and change.c: one after the other; each is answered once, and none before it is kept. */
+#include "change_stage.h"
 
 #include <stdlib.h>
 
-#include "control/change/journal.h"
-#include "control/change/overlay.h"
-#include "control/plane.h"
+#define SERVERS "/api/v1/pools/web/servers"
+#define ADD     "{\"url\":\"http://127.0.0.1:9\"}"
 
-/* A running generation with one pool, from which none can be derived: its TLS wants a file, which is not there.
- * (As if the running one had needed no context until now.) */
-struct stage {
-    struct runtime runtime;
-    struct generation generation;
-    struct pool_settings settings;
-    struct tls_server_conf tls;
-    struct pool_plan plan;
-    struct pool pool;
-    struct server *no_server;
-    uint32_t no_place;
-    struct worker worker;
-    struct plane *plane;
-};
+static struct stage stage;
 
-struct answers {
-    unsigned count, status;
-    char body[512];
-};
-
-static void answered(void *arg, const struct weir_control_answer *answer)
+static void begin(void)
 {
-    struct answers *answers = arg;
-    answers->count++;
-    answers->status = answer->status;
-    snprintf(answers->body, sizeof(answers->body), "%.*s", STR_ARGS(answer->body));
+    static const struct change_part *const parts[] = {&journal_part, &server_part, &reload_part,
+                                                      NULL};
+    stage_init(&stage, parts);
 }
 
-static void stage_init(struct stage *stage)
+static void end(void)
 {
-    static const struct plane_owner owner;
-
-    *stage = (struct stage){.tls = {.ca = STR("/nowhere/ca.pem"), .verify = true},
-                            .settings = {.name = STR("web"), .tls = {NULL, 1}}};
-    stage->settings.tls.items = &stage->tls;
-    stage->pool.name = (char *)(uintptr_t) "web";
-    stage->plan = (struct pool_plan){.settings = &stage->settings,
-                                     .pool = &stage->pool,
-                                     .by_id = &stage->no_server,
-                                     .places = &stage->no_place};
-    stage->generation.base = &stage->generation;
-    stage->generation.held = 1;
-    stage->generation.pools = &stage->plan;
-    stage->generation.pool_count = 1;
-    stage->generation.runtime = &stage->runtime;
-    table_add(&stage->generation.pools_by_name, &stage->plan.by_name, table_hash(STR("web")));
-    stage->runtime.current = &stage->generation;
-    stage->worker.loop = loop_new(0);
-    stage->plane = plane_new(&stage->runtime, "weir.conf");
-    plane_start(stage->plane, &stage->worker, &owner);
-    plane_rebuilt(stage->plane); /* the start is over */
+    stage_end(&stage);
 }
 
-static void settle(struct stage *stage)
+START_TEST(what_changes_no_member_needs_no_generation)
 {
-    while (loop_settle(stage->worker.loop)) {}
+    struct answers answer = stage_do(&stage, "PATCH", SERVERS "/a", "", "{\"weight\":5}");
+    ck_assert_uint_eq(answer.status, 200);
+    ck_assert_uint_eq(answer.journal, 1);
+    ck_assert_uint_eq(stage.derived, 0);
+    ck_assert_uint_eq(stage.refreshed, 1);
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 5);
+    ck_assert(stage_entry_is(&stage, "web/a", "{\"weight\":5}"));
 }
+END_TEST
 
-static void stage_end(struct stage *stage)
+START_TEST(members_come_with_a_generation)
 {
-    plane_free(&stage->plane);
-    settle(stage);
-    loop_free(&stage->worker.loop);
-    table_end(&stage->generation.pools_by_name);
-}
+    struct answers answer = {0};
 
-static void add(struct stage *stage, struct answers *answers)
-{
-    struct weir_control_request call = {.size = sizeof(call),
-                                        .method = STR("POST"),
-                                        .path = STR("/api/v1/pools/web/servers"),
-                                        .body = STR("{\"url\":\"http://127.0.0.1:9\"}"),
-                                        .caller = {.size = sizeof(struct weir_caller),
-                                                   .role = WEIR_ROLE_OPERATOR,
-                                                   .author = STR("ann")}};
-    plane_call(stage->plane, &call, answered, answers);
+    stage.hold = true;
+    stage_ask(&stage, &answer, "POST", SERVERS, "", ADD);
+    ck_assert_uint_eq(answer.count, 0);
+    stage_settle(&stage);
+    ck_assert_uint_eq(stage.applied, 1); /* loops prepare it */
+    ck_assert_uint_eq(answer.count, 0);
+    ck_assert_ptr_null(stage.changes.overlay->entries->child);
+    stage.hold = false;
+    stage_settle(&stage);
+    ck_assert_uint_eq(answer.count, 1);
+    ck_assert_uint_eq(answer.status, 201);
+    ck_assert_ptr_nonnull(stage_server(&stage, "127.0.0.1-9"));
+    ck_assert_uint_eq(journal_last(stage.changes.journal), 1);
 }
+END_TEST
 
 START_TEST(what_cannot_be_built_is_answered_once)
 {
-    struct stage stage;
     struct answers first = {0}, second = {0};
 
-    stage_init(&stage);
-    add(&stage, &first);
-    add(&stage, &second);
+    stage.derive_error = "no such file: /nowhere/ca.pem";
+    stage_ask(&stage, &first, "POST", SERVERS, "", ADD);
+    stage_ask(&stage, &second, "POST", SERVERS, "", ADD);
     ck_assert_uint_eq(first.count, 0);
-    settle(&stage);
+    stage_settle(&stage);
     ck_assert_uint_eq(first.count, 1);
     ck_assert_uint_eq(second.count, 1);
     ck_assert_uint_eq(first.status, 503);
     ck_assert_ptr_nonnull(strstr(first.body, "/nowhere/ca.pem"));
-    ck_assert_ptr_null(stage.plane->overlay->entries->child);
-    ck_assert_uint_eq(journal_last(stage.plane->journal), 0);
-    ck_assert_uint_eq(stage.generation.held, 1);
-    stage_end(&stage);
+    ck_assert_ptr_null(stage.changes.overlay->entries->child);
+    ck_assert_uint_eq(journal_last(stage.changes.journal), 0);
+}
+END_TEST
+
+START_TEST(a_loop_that_cannot_leaves_all_as_it_was)
+{
+    stage.apply_error = "loop 1: no memory";
+    struct answers answer = stage_do(&stage, "POST", SERVERS, "", ADD);
+    ck_assert_uint_eq(answer.status, 503);
+    ck_assert_ptr_nonnull(strstr(answer.body, "loop 1: no memory"));
+    ck_assert_ptr_null(stage.changes.overlay->entries->child);
+    ck_assert_uint_eq(journal_last(stage.changes.journal), 0);
+    stage.apply_error = NULL;
+    ck_assert_uint_eq(stage_do(&stage, "POST", SERVERS, "", ADD).status, 201);
+}
+END_TEST
+
+START_TEST(they_come_one_after_the_other)
+{
+    struct answers first = {0}, second = {0};
+
+    stage.hold = true;
+    stage_ask(&stage, &first, "POST", SERVERS, "", ADD);
+    stage_ask(&stage, &second, "PATCH", SERVERS "/a", "", "{\"weight\":5}");
+    stage_settle(&stage);
+    changes_reload(&stage.changes);
+    changes_rebuild(&stage.changes);
+    ck_assert_uint_eq(second.count + stage.reloads + stage.rebuilds, 0);
+    stage.hold = false;
+    stage_settle(&stage);
+    ck_assert_uint_eq(first.count, 1);
+    ck_assert_uint_eq(stage.reloads, 1); /* a signal's goes first, and is at it */
+    ck_assert_uint_eq(second.count + stage.rebuilds, 0);
+    changes_finish(&stage.changes, NULL);
+    stage_settle(&stage);
+    ck_assert_uint_eq(stage.rebuilds, 1);
+    ck_assert_uint_eq(second.count, 1);
+}
+END_TEST
+
+START_TEST(too_many_are_refused)
+{
+    struct answers answers = {0}, last = {0};
+
+    stage.changes.busy = true; /* something goes on */
+    for (unsigned i = 0; i < 1000; i++) {
+        stage_ask(&stage, &answers, "PATCH", SERVERS "/a", "", "{\"weight\":5}");
+    }
+    stage_ask(&stage, &last, "PATCH", SERVERS "/a", "", "{\"weight\":5}");
+    stage_settle(&stage);
+    ck_assert_uint_eq(answers.count, 0);
+    ck_assert_uint_eq(last.status, 429);
+    changes_rebuilt(&stage.changes);
+    stage_settle(&stage);
+    ck_assert_uint_eq(answers.count, 1000);
+    ck_assert_uint_eq(answers.status, 200);
 }
 END_TEST
 
 START_TEST(who_waits_when_it_ends_is_answered_once)
 {
-    struct stage stage;
     struct answers waits[3] = {{0}}, late = {0};
 
-    stage_init(&stage);
-    stage.plane->busy = true; /* something goes on */
+    stage.changes.busy = true; /* something goes on */
     for (size_t i = 0; i < ARRAY_COUNT(waits); i++) {
-        add(&stage, &waits[i]);
+        stage_ask(&stage, &waits[i], "POST", SERVERS, "", ADD);
     }
-    settle(&stage);
+    stage_settle(&stage);
     ck_assert_uint_eq(waits[0].count, 0);
-    plane_stop(stage.plane);
-    add(&stage, &late);
-    settle(&stage);
+    changes_stop(&stage.changes);
+    stage_ask(&stage, &late, "POST", SERVERS, "", ADD);
+    stage_settle(&stage);
     for (size_t i = 0; i < ARRAY_COUNT(waits); i++) {
         ck_assert_uint_eq(waits[i].count, 1);
         ck_assert_uint_eq(waits[i].status, 503);
     }
     ck_assert_uint_eq(late.count, 1);
-    stage_end(&stage);
+}
+END_TEST
+
+START_TEST(what_is_prepared_when_it_ends_is_given_up)
+{
+    struct answers answer = {0};
+
+    stage.hold = true;
+    stage_ask(&stage, &answer, "POST", SERVERS, "", ADD);
+    stage_settle(&stage);
+    changes_stop(&stage.changes);
+    stage.hold = false;
+    stage_settle(&stage);
+    ck_assert_uint_eq(answer.count, 1);
+    ck_assert_uint_eq(answer.status, 503);
+    ck_assert_ptr_null(stage_server(&stage, "127.0.0.1-9"));
+    ck_assert_ptr_null(stage.changes.overlay->entries->child);
 }
 END_TEST
 
@@ -135,8 +168,15 @@ static Suite *change_suite(void)
 {
     Suite *suite = suite_create("change");
     TCase *tcase = tcase_create("change");
+    tcase_add_checked_fixture(tcase, begin, end);
+    tcase_add_test(tcase, what_changes_no_member_needs_no_generation);
+    tcase_add_test(tcase, members_come_with_a_generation);
     tcase_add_test(tcase, what_cannot_be_built_is_answered_once);
+    tcase_add_test(tcase, a_loop_that_cannot_leaves_all_as_it_was);
+    tcase_add_test(tcase, they_come_one_after_the_other);
+    tcase_add_test(tcase, too_many_are_refused);
     tcase_add_test(tcase, who_waits_when_it_ends_is_answered_once);
+    tcase_add_test(tcase, what_is_prepared_when_it_ends_is_given_up);
     suite_add_tcase(suite, tcase);
     return suite;
 }

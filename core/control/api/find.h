@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pools and servers of a generation by name: for those who read and those who write. Control thread.
+ */
+#ifndef CONTROL_API_FIND_H
+#define CONTROL_API_FIND_H
+
+#include "control/api/operation.h"
+#include "proxy/generation.h"
+
+/* What a key "pool/id", or a path, names. */
+struct found {
+    struct pool_plan *plan;                 /* NULL: there is no such pool */
+    struct server *server;                  /* NULL: it has no such server */
+    size_t index;                           /* of the server in the plan */
+    const struct server_settings *settings; /* likewise */
+};
+
+/* The pool's part of a key; its server's id stands behind the slash that follows. */
+struct weir_str find_pool_name(const char *key);
+
+struct found find_server(const struct generation *generation, struct weir_str pool,
+                         struct weir_str id);
+struct found find_by_key(const struct generation *generation, const char *key);
+
+/* Those of the operation's path in the running generation; NULL: 404 is the answer. */
+struct pool_plan *find_pool_of(struct operation *operation);
+struct server *find_server_of(struct operation *operation, struct found *found);
+
+#endif

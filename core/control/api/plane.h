@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control plane: what every operation finds when it runs. What runs, its events and history, and the
+ * commands that there are. Who stands above adds commands, queues writes and tells what is under way. All of
+ * it is the control thread's; workers see generations and the atomics of servers.
+ */
+#ifndef CONTROL_API_PLANE_H
+#define CONTROL_API_PLANE_H
+
+#include "control/api/events.h"
+#include "control/api/history.h"
+#include "control/api/operation.h"
+#include "proxy/worker.h"
+
+struct users;
+
+/* What a change under way says of a server. */
+struct server_note {
+    bool leaving;               /* to be removed once it is drained */
+    uint64_t drain_deadline_ms; /* since 1970; 0: none */
+};
+
+struct plane {
+    struct runtime *runtime;
+    struct worker *self; /* NULL: not started */
+    const char *path;
+    uint64_t started_ms;
+    uint64_t started_ns;
+    bool ended;
+    struct events events;
+    struct history *history;
+    struct users *users; /* of control/users.c */
+    struct command_table commands;
+    char *openapi;
+    struct timer tick;
+    /* Each is NULL, or set before the start: */
+    void (*write)(struct operation *operation); /* queues it */
+    struct server_note (*note)(const struct plane *plane, const struct server *server);
+    void (*on_tick)(struct plane *plane); /* once a second, while a generation runs */
+};
+
+/* Once all commands have been added; with the control loop. */
+void plane_start(struct plane *plane, struct worker *self);
+/* The loops end: no more operations, no more ticks. */
+void plane_stop(struct plane *plane);
+
+void plane_init(struct plane *plane, struct runtime *runtime, const char *path);
+void plane_end(struct plane *plane);
+
+/* A generation runs, and the program does not end. */
+static inline bool plane_is_open(const struct plane *plane)
+{
+    return plane->runtime->current != NULL && !plane->ended;
+}
+
+/* Begins an operation: the answer comes on a later turn. */
+struct operation *plane_call(struct plane *plane, const struct weir_control_request *call,
+                             weir_control_fn fn, void *arg);
+
+/* A server's health or state is another one, for events. */
+void plane_server_changed(struct plane *plane, struct server *server);
+
+/* ---- the commands of this room ---- */
+
+extern const struct command read_commands[], config_commands[], explain_commands[];
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of drains: servers are removed, or take no sessions any more, when they are quiet or their time is
+ * over.
+ */
+#include "base/log.h"
+#include "control/api/find.h"
+#include "control/change/change.h"
+#include "control/change/server_part.h"
+
+/* Sessions count as done when none has sent a request for this long. */
+#define SESSION_QUIET_SECONDS 60.0
+
+static bool is_quiet(const struct plane *plane, const struct pool_plan *plan,
+                     const struct server *server)
+{
+    if (__atomic_load_n(&server->in_flight, __ATOMIC_SEQ_CST) > 0) {
+        return false;
+    }
+    pthread_mutex_lock((pthread_mutex_t *)(uintptr_t)&server->lock);
+    double drained_s = (double)(loop_wall_ms() - server->admin_since_ms) / 1000;
+    pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&server->lock);
+    return plan->sticky == NULL || server->admin == ADMIN_MAINTENANCE ||
+           (drained_s > SESSION_QUIET_SECONDS && history_quiet(plane->history, server->id));
+}
+
+/* Something of the server changes, with this entry. */
+static void begin(struct changes *changes, const char *key, cJSON *entry)
+{
+    struct change *change = change_new(changes, NULL);
+    change->key = base_strdup(key);
+    change->entry = entry;
+    change_begin(change);
+}
+
+static void server_leaves(struct changes *changes, const char *key, const struct found *found,
+                          bool drained)
+{
+    log_write(WEIR_LOG_NOTICE, "weir", "server \"%s\" is removed: %s", key,
+              drained ? "it is drained" : "its time to drain is over");
+    begin(changes, key, overlay_without(changes->overlay, key, found->settings));
+}
+
+static void drain_ends(struct changes *changes, const char *key)
+{
+    cJSON *entry = overlay_copy(changes->overlay, key);
+
+    json_put(entry, "state", cJSON_CreateString("maintenance"));
+    json_put(entry, "drain_deadline", NULL);
+    log_write(WEIR_LOG_NOTICE, "weir",
+              "server \"%s\": its time to drain is over; it takes no sessions any more", key);
+    begin(changes, key, entry);
+}
+
+bool drain_upkeep(struct changes *changes)
+{
+    double now_ms = (double)loop_wall_ms();
+    const cJSON *entry = NULL;
+
+    cJSON_ArrayForEach(entry, changes->overlay->entries)
+    {
+        const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(entry, "drain_deadline");
+        bool over = cJSON_IsNumber(deadline) && deadline->valuedouble <= now_ms;
+        bool leaving = overlay_is_leaving(entry);
+        if (!leaving && !over) {
+            continue;
+        }
+        struct found found = find_by_key(changes->plane.runtime->current, entry->string);
+        if (found.server == NULL) {
+            continue;
+        }
+        bool quiet = leaving && is_quiet(&changes->plane, found.plan, found.server);
+        if (leaving && (quiet || over)) {
+            server_leaves(changes, entry->string, &found, quiet);
+            return true;
+        }
+        if (!leaving) {
+            drain_ends(changes, entry->string);
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reloads, as operations and the journal see them: who asked, what came of it, and which runtime changes the
+ * files have by now.
+ */
+#include "control/change/reload.h"
+
+#include "control/api/show.h"
+#include "control/change/change.h"
+
+static enum written run_reload(struct operation *operation)
+{
+    const struct changes *changes = changes_of(operation);
+    changes->owner.reload(changes->owner.arg, operation);
+    return WRITE_GOES_ON;
+}
+
+/* The servers of which nothing, or less, is set at run time now, since the files have it. */
+static cJSON *settled_names(const cJSON *settled)
+{
+    cJSON *names = cJSON_CreateArray();
+    const cJSON *entry = NULL;
+
+    cJSON_ArrayForEach(entry, settled)
+    {
+        cJSON_AddItemToArray(names, cJSON_CreateString(entry->string));
+    }
+    return names;
+}
+
+void changes_started(struct changes *changes)
+{
+    cJSON *settled = overlay_settle(changes->overlay, changes->plane.runtime->current);
+
+    if (settled != NULL && store_is_well(changes->store)) {
+        struct change *change = change_new(changes, NULL);
+        change->settled = settled;
+        change_begin(change);
+    } else {
+        cJSON_Delete(settled);
+        changes_rebuilt(changes); /* what was wanted meanwhile comes now */
+    }
+}
+
+static void json_free(void *json)
+{
+    cJSON_Delete(json);
+}
+
+/* A change that is to tell of the reload, with `arg` for its answer. */
+static struct change *change_of_reload(struct changes *changes, struct operation *operation,
+                                       cJSON *after, cJSON *arg)
+{
+    struct change *change = change_new(changes, operation);
+    change_note(change, "config.reload", changes->plane.path, NULL, after);
+    change->arg = arg;
+    change->arg_free = json_free;
+    return change;
+}
+
+static void reload_kept(struct change *change, const char *error)
+{
+    const struct generation *current = change->changes->plane.runtime->current;
+
+    /* That it is not in the journal does not undo it. */
+    if (change->operation != NULL) {
+        cJSON *answer = cJSON_CreateObject();
+        json_set_number(answer, "generation", (double)current->id);
+        cJSON_AddItemToObject(answer, "restart_needed", show_restart(current));
+        cJSON_AddItemToObject(answer, "contradictions", cJSON_Duplicate(change->arg, true));
+        cJSON_AddItemToObject(answer, "settled",
+                              settled_names(error == NULL ? change->settled : NULL));
+        operation_succeed(change->operation, 200, answer);
+    }
+}
+
+/* In force: the journal tells of it, and who asked for it hears what the files contradict. */
+static void note_reload(struct changes *changes, struct operation *operation)
+{
+    const struct generation *current = changes->plane.runtime->current;
+    cJSON *after = cJSON_CreateObject(), *settled = overlay_settle(changes->overlay, current);
+
+    json_set_number(after, "generation", (double)current->id);
+    if (settled != NULL) {
+        cJSON_AddItemToObject(after, "settled", settled_names(settled));
+    }
+    struct change *change = change_of_reload(changes, operation, after,
+                                             overlay_contradictions(changes->overlay, current));
+    change->settled = settled;
+    change->done = reload_kept;
+    change_begin(change);
+}
+
+/* The first mistakes are enough to go on with; all of them are in the log. */
+#define MISTAKES_TOLD 20u
+
+/* What came of a reload: for the status, for who listens, and (`detail` NULL: it is in force) for the metrics. */
+static void report_reload(struct changes *changes, const struct operation *operation,
+                          const char *detail, const struct mistakes *mistakes)
+{
+    struct reloads *reloads = &changes->plane.runtime->reloads;
+    cJSON *report = cJSON_CreateObject();
+
+    json_set_number(report, "generation", (double)changes->plane.runtime->current->id);
+    json_set_number(report, "time", (double)loop_wall_ms());
+    json_set(report, "author", operation != NULL ? operation->author : "weir");
+    json_set(report, "result", detail != NULL ? "refused" : "done");
+    json_set(report, "detail", detail);
+    cJSON_AddItemToObject(report, "mistakes", show_mistakes(mistakes, MISTAKES_TOLD));
+    json_set_number(report, "mistake_count", (double)(mistakes != NULL ? mistakes->count : 0));
+    cJSON_Delete(changes->last_reload);
+    changes->last_reload = report;
+    reloads->done += detail == NULL;
+    reloads->refused += detail != NULL;
+    reloads->done_wall_ms = detail == NULL ? loop_wall_ms() : reloads->done_wall_ms;
+    reloads->last_refused = detail != NULL;
+    events_tell(&changes->plane.events, "reload", cJSON_Duplicate(report, true));
+}
+
+/* Nothing has changed, be the journal kept or not. */
+static void refusal_kept(struct change *change, const char *error)
+{
+    const cJSON *report = change->arg;
+    const cJSON *mistakes = cJSON_GetObjectItemCaseSensitive(report, "mistakes");
+    bool wrong = cJSON_GetArraySize(mistakes) > 0;
+    (void)error;
+
+    if (change->operation != NULL) {
+        operation_problem(change->operation, wrong ? 422 : 503,
+                          wrong ? "the files are wrong, and the running configuration stays: %s"
+                                : "the running configuration stays: %s",
+                          operation_text(report, "detail"));
+        if (wrong) {
+            cJSON_AddItemToObject(change->operation->answer, "mistakes",
+                                  cJSON_Duplicate(mistakes, true));
+        }
+    }
+}
+
+/* The journal tells who has tried what. */
+static void note_refusal(struct changes *changes, struct operation *operation)
+{
+    cJSON *after = cJSON_CreateObject();
+
+    json_set(after, "detail", operation_text(changes->last_reload, "detail"));
+    struct change *change =
+        change_of_reload(changes, operation, after, cJSON_Duplicate(changes->last_reload, true));
+    cJSON_ReplaceItemInObjectCaseSensitive(change->journal, "state", cJSON_CreateString("refused"));
+    change->done = refusal_kept;
+    change_begin(change);
+}
+
+void changes_reloaded(struct changes *changes, struct operation *operation,
+                      const struct mistakes *mistakes, const char *error)
+{
+    const char *refused = mistakes != NULL && mistakes->count > 0 ? mistakes->texts[0] : error;
+
+    report_reload(changes, operation, refused, mistakes);
+    if (operation == NULL && !store_is_well(changes->store)) {
+        changes_finish(changes, NULL); /* nobody waits for an answer */
+    } else if (refused != NULL) {
+        note_refusal(changes, operation);
+    } else {
+        note_reload(changes, operation);
+    }
+}
+
+static const struct command commands[] = {
+    WRITE("config.reload", ADMIN, "POST", "/config/reload", NULL, NULL, 200, 0, "Reload",
+          run_reload, "Reads the files again, and takes them over if they are right."),
+    COMMANDS_END,
+};
+
+const struct change_part reload_part = {.commands = commands};

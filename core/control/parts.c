@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one list of what there is. See parts.h.
+ */
+#include "control/parts.h"
+
+#include "control/status.h"
+
+static const struct command *const commands[] = {
+    read_commands,
+    status_commands,
+    config_commands,
+    explain_commands,
+};
+
+/* In the order in which they begin what is due: an overdue change goes before a drain ends. */
+static const struct change_part *const parts[] = {
+    &journal_part, &server_part, &reload_part, &export_part, &user_part, &admin_token_part,
+};
+
+void parts_add(struct changes *changes)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {
+        commands_add(&changes->plane.commands, commands[i]);
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        changes_add_part(changes, parts[i]);
+    }
+}

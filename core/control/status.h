@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command that tells how the program is. Control thread.
+ */
+#ifndef CONTROL_STATUS_H
+#define CONTROL_STATUS_H
+
+#include "control/api/command.h"
+
+extern const struct command status_commands[];
+
+#endif
