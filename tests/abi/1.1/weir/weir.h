@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All of the SDK.
+ */
+#ifndef WEIR_WEIR_H
+#define WEIR_WEIR_H
+
+#include <weir/balancer.h>
+#include <weir/filter.h>
+#include <weir/handler.h>
+#include <weir/health.h>
+#include <weir/host.h>
+#include <weir/http.h>
+#include <weir/logger.h>
+#include <weir/module.h>
+#include <weir/option.h>
+#include <weir/router.h>
+#include <weir/sticky.h>
+
+#endif
