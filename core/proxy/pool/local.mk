@@ -15,6 +15,8 @@ core_libcore_a_SOURCES += \
     core/proxy/pool/pool.h \
     core/proxy/pool/queue.c \
     core/proxy/pool/queue.h \
+    core/proxy/pool/ranking.c \
+    core/proxy/pool/ranking.h \
     core/proxy/pool/recovery.c \
     core/proxy/pool/recovery.h \
     core/proxy/pool/retry_budget.h \

@@ -22,7 +22,10 @@
  *                    sessions (weir_stats_row)
  *   1.4  2026-11-29  options that may not be empty (WEIR_OPTION_NOT_EMPTY); filters tell a dry run what
  *                    they would do (explain); weir_check_file; log_dropped and what became of reloads
- *                    (weir_stats_row); weir_control_auth_again, token (weir_caller)
+ *                    (weir_stats_row); weir_control_auth_again, token (weir_caller); balancers may leave
+ *                    the ranking to the host (cost, choices, WEIR_BALANCER_TURNS), have slots for their
+ *                    servers (slot_size, instance_size, on_sent), and pass on what they have learnt (save,
+ *                    restore); dry_run (weir_pick); WEIR_DEFINE_MODULE
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -170,6 +173,24 @@ typedef const struct weir_module *(*weir_module_entry_fn)(void);
         return &(descriptor);                                      \
     }                                                              \
     struct weir_module_semicolon_
+
+/** Defines the descriptor and the exported symbol; write it once, at the end of the module's main file.
+ * After the texts (see weir_module) come its other members, the kinds at least:
+ *
+ *     WEIR_DEFINE_MODULE("balance_idle", "1.0", "MIT", "Takes the idlest server", .balancer = &balancer);
+ */
+#define WEIR_DEFINE_MODULE(name_, version_, license_, summary_, ...) \
+    static const struct weir_module weir_module_ = {                 \
+        .size = sizeof(struct weir_module),                          \
+        .abi_major = WEIR_ABI_MAJOR,                                 \
+        .abi_minor = WEIR_ABI_MINOR,                                 \
+        .name = (name_),                                             \
+        .version = (version_),                                       \
+        .license = (license_),                                       \
+        .summary = (summary_),                                       \
+        __VA_ARGS__,                                                 \
+    };                                                               \
+    WEIR_MODULE(weir_module_)
 
 WEIR_END_DECLS
 

@@ -10,6 +10,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/stream/test_chain.c \
     tests/unit/proxy/pool/test_etags.c \
     tests/unit/proxy/pool/test_pick.c \
+    tests/unit/proxy/pool/test_ranking.c \
     tests/unit/proxy/pool/test_retry_budget.c \
     tests/unit/proxy/pool/test_server.c \
     tests/unit/proxy/pool/test_sessions.c \

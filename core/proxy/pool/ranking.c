@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ranking by an indexed heap, or by a look at all. See ranking.h.
+ */
+#include "proxy/pool/ranking.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Ticks of virtual time between two turns of a weight of 1/256; of weight 1: 2^32. */
+#define TICKS (UINT64_C(1) << 40)
+
+/* 2^32 divided by the golden ratio: multiples of it are spread evenly over the circle, however many
+ * there are. */
+#define GOLDEN UINT32_C(0x9E3779B9)
+
+/* How many are asked again at each pick, in turn. */
+#define REFRESH 4u
+
+/* How often a pick asks the root again, whatever other loops do meanwhile. */
+#define MAX_REREADS 64u
+
+/* So many unusable candidates are passed over in order; then all are searched. */
+#define MAX_PASSED 32u
+
+/* A candidate that cannot be picked keeps its place among equals for so many picks (a retry avoids it, a
+ * limit is reached for a moment), and loses one turn then: it would be asked in vain for ever. */
+#define KEEP_PLACE 3u
+
+/* The place of one that was found at its limit: out of the heap until it is asked again. */
+#define PARKED UINT32_MAX
+
+struct member {
+    weir_server_id id;
+    double cost;    /* as it was last said; of a heap's member alone */
+    uint64_t due;   /* virtual time of its next turn */
+    uint64_t ticks; /* between two turns: the whole part; never 0 */
+    uint32_t part;  /* and the rest, part/weight */
+    uint32_t weight;
+    uint32_t carry; /* sum of the parts, below weight */
+    uint32_t skips; /* how often it was passed over since it was last picked */
+    uint32_t place; /* in the heap, or PARKED */
+};
+
+/* What is compared. A heap's entries carry it, so that sifting touches no member. */
+struct entry {
+    double cost;
+    uint64_t due;
+    uint32_t index;
+};
+
+struct ranking {
+    struct ranking_policy policy;
+    struct weir_candidates candidates;
+    struct member *members; /* members[i] is candidate i */
+    struct entry *heap;     /* heap_count entries, the first to be taken first */
+    uint64_t *
+        weight_ends; /* weight_ends[i]: the weights of 0 to i added up; only where some are drawn */
+    uint32_t count, heap_count;
+    uint32_t cursor; /* the last one that was asked again in turn */
+    uint32_t phase, arrived;
+    uint64_t now; /* virtual time: the latest turn that was taken */
+    uint64_t random;
+};
+
+static void *zalloc(size_t count, size_t size)
+{
+    void *memory = calloc(count > 0 ? count : 1, size);
+    if (memory == NULL) {
+        abort();
+    }
+    return memory;
+}
+
+struct ranking *ranking_new(uint32_t phase, uint64_t seed)
+{
+    struct ranking *ranking = zalloc(1, sizeof(*ranking));
+    ranking->phase = phase;
+    ranking->random = seed | 1; /* never 0, which xorshift could not leave */
+    return ranking;
+}
+
+void ranking_free(struct ranking **ranking)
+{
+    if (*ranking != NULL) {
+        free((*ranking)->members);
+        free((*ranking)->heap);
+        free((*ranking)->weight_ends);
+        free(*ranking);
+        *ranking = NULL;
+    }
+}
+
+void ranking_set_policy(struct ranking *ranking, const struct ranking_policy *policy)
+{
+    ranking->policy = *policy;
+}
+
+double ranking_load(struct weir_context *ctx, void *instance,
+                    const struct weir_candidate *candidate, const struct weir_pick *pick)
+{
+    (void)ctx;
+    (void)instance;
+    (void)pick;
+    return weir_candidate_in_flight(candidate) / weir_candidate_weight(candidate);
+}
+
+static bool uses_heap(const struct ranking *ranking)
+{
+    return ranking->count > RANKING_SCAN_MAX && !ranking->policy.by_request &&
+           ranking->policy.choices == 0;
+}
+
+/* ---- costs and turns ---- */
+
+static double ask(const struct ranking *ranking, uint32_t index, const struct weir_pick *pick)
+{
+    const struct ranking_policy *policy = &ranking->policy;
+
+    if (policy->cost == NULL) {
+        return 0;
+    }
+    double cost =
+        policy->cost(policy->ctx, policy->instance, weir_candidate_at(&ranking->candidates, index),
+                     policy->by_request ? pick : NULL);
+    if (cost != cost) {
+        policy->on_fault(policy->arg);
+        return INFINITY;
+    }
+    return cost;
+}
+
+/* Equals go by index, so that the order repeats exactly. */
+static bool before(const struct entry *a, const struct entry *b)
+{
+    if (a->cost != b->cost) {
+        return a->cost < b->cost;
+    }
+    int64_t ahead = (int64_t)(a->due - b->due);
+    return ahead < 0 || (ahead == 0 && a->index < b->index);
+}
+
+/* Moves a member on by one turn, exactly. */
+static void advance(struct member *member)
+{
+    uint64_t carry = (uint64_t)member->carry + member->part;
+    member->due += member->ticks;
+    if (carry >= member->weight) {
+        carry -= member->weight;
+        member->due++;
+    }
+    member->carry = (uint32_t)carry;
+}
+
+/* 2^40 / weight in lowest terms, so that weights of 5 * 256 and 256 come out even after 5 turns. */
+static void set_weight(struct member *member, uint32_t weight)
+{
+    uint64_t ticks = TICKS;
+    weight = weight > 0 ? weight : 1;
+    while (weight % 2 == 0) {
+        weight /= 2;
+        ticks /= 2;
+    }
+    member->ticks = ticks / weight;
+    member->part = (uint32_t)(ticks % weight);
+    member->weight = weight;
+    member->carry = 0;
+}
+
+/* Somewhere in its own first interval from now: many that come together do not have their turns at once. */
+static void join(struct ranking *ranking, struct member *member)
+{
+    uint32_t phase = ranking->phase + ++ranking->arrived * GOLDEN;
+    member->due = ranking->now + ((member->ticks * (phase >> 12)) >> 20);
+}
+
+/* Keeps the fraction of its turn that is still to come. */
+static void stay(const struct ranking *ranking, struct member *member, const struct member *old)
+{
+    if (old->weight == member->weight && old->ticks == member->ticks) {
+        member->due = old->due;
+        member->carry = old->carry;
+    } else {
+        int64_t left = (int64_t)(old->due - ranking->now);
+        uint64_t share = left > 0 ? ((uint64_t)left << 16) / old->ticks : 0; /* of 65536 */
+        share = share < 65536 ? share : 65536;
+        member->due = ranking->now + ((member->ticks * share) >> 16);
+    }
+    member->skips = old->skips;
+}
+
+static void take_turn(struct ranking *ranking, struct member *member)
+{
+    if ((int64_t)(member->due - ranking->now) > 0) {
+        ranking->now = member->due;
+    }
+    member->skips = 0;
+    advance(member);
+    if ((int64_t)(member->due - ranking->now) < 0) { /* dear for long: no turns to make up for */
+        member->due = ranking->now + member->ticks;
+    }
+}
+
+/* The member was passed over, as it was not usable, and another one was picked. */
+static void skip(const struct ranking *ranking, struct member *member)
+{
+    if (++member->skips > KEEP_PLACE) {
+        if ((int64_t)(member->due - ranking->now) < 0) {
+            member->due = ranking->now;
+        }
+        advance(member);
+    }
+}
+
+/* ---- the heap ---- */
+
+static void put(struct ranking *ranking, uint32_t at, struct entry entry)
+{
+    ranking->heap[at] = entry;
+    ranking->members[entry.index].place = at;
+}
+
+static void sift_up(struct ranking *ranking, uint32_t at)
+{
+    struct entry moved = ranking->heap[at];
+    while (at > 0 && before(&moved, &ranking->heap[(at - 1) / 2])) {
+        put(ranking, at, ranking->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    put(ranking, at, moved);
+}
+
+/* Below the entry all is in order. */
+static void sift_down(struct ranking *ranking, uint32_t at)
+{
+    struct entry moved = ranking->heap[at];
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= ranking->heap_count) {
+            break;
+        }
+        if (child + 1 < ranking->heap_count &&
+            before(&ranking->heap[child + 1], &ranking->heap[child])) {
+            child++;
+        }
+        if (!before(&ranking->heap[child], &moved)) {
+            break;
+        }
+        put(ranking, at, ranking->heap[child]);
+        at = child;
+    }
+    put(ranking, at, moved);
+}
+
+/* Puts a member where it belongs by its cost and turn, into the heap if it was out of it. */
+static void place(struct ranking *ranking, uint32_t index)
+{
+    const struct member *member = &ranking->members[index];
+    struct entry entry = {member->cost, member->due, index};
+
+    if (member->place == PARKED) {
+        put(ranking, ranking->heap_count, entry);
+        sift_up(ranking, ranking->heap_count++);
+        return;
+    }
+    bool sooner = before(&entry, &ranking->heap[member->place]);
+    ranking->heap[member->place] = entry;
+    if (sooner) {
+        sift_up(ranking, member->place);
+    } else {
+        sift_down(ranking, member->place);
+    }
+}
+
+/* Takes the root out. */
+static uint32_t pop(struct ranking *ranking)
+{
+    uint32_t index = ranking->heap[0].index;
+    ranking->members[index].place = PARKED;
+    if (--ranking->heap_count > 0) {
+        put(ranking, 0, ranking->heap[ranking->heap_count]);
+        sift_down(ranking, 0);
+    }
+    return index;
+}
+
+/* Asks all that are in the heap, and brings them into order, in O(n). */
+static void rebuild(struct ranking *ranking)
+{
+    for (uint32_t at = 0; at < ranking->heap_count; at++) {
+        uint32_t index = ranking->heap[at].index;
+        struct member *member = &ranking->members[index];
+        member->cost = ask(ranking, index, NULL);
+        put(ranking, at, (struct entry){member->cost, member->due, index});
+    }
+    for (uint32_t at = ranking->heap_count / 2; at-- > 0;) {
+        sift_down(ranking, at);
+    }
+}
+
+/* Asks one member. Says whether anything has changed. */
+static bool reread(struct ranking *ranking, uint32_t index)
+{
+    struct member *member = &ranking->members[index];
+    double cost = ask(ranking, index, NULL);
+
+    if (cost == member->cost && member->place != PARKED) {
+        return false;
+    }
+    member->cost = cost;
+    place(ranking, index);
+    return true;
+}
+
+void ranking_changed(struct ranking *ranking, uint32_t index)
+{
+    if (index < ranking->count && uses_heap(ranking)) {
+        reread(ranking, index); /* it may have room again: then it leaves its parking place */
+    }
+}
+
+/* ---- members ---- */
+
+static int compare_ids(const void *a, const void *b)
+{
+    weir_server_id left = ((const struct member *)a)->id;
+    weir_server_id right = ((const struct member *)b)->id;
+    return (left > right) - (left < right);
+}
+
+/* Members of before, to be found by id: mostly they come in the same order as then. */
+struct old_members {
+    struct member *members;
+    uint32_t count, next;
+    bool sorted;
+};
+
+static const struct member *find_old(struct old_members *old, const struct member *member)
+{
+    for (uint32_t i = 0; i < 2 && !old->sorted && old->next < old->count; i++) {
+        if (old->members[old->next++].id == member->id) {
+            return &old->members[old->next - 1];
+        }
+    }
+    if (!old->sorted && old->count > 0) {
+        qsort(old->members, old->count, sizeof(*old->members), compare_ids);
+        old->sorted = true;
+    }
+    return old->count > 0 ? bsearch(member, old->members, old->count, sizeof(*member), compare_ids)
+                          : NULL;
+}
+
+void ranking_set_members(struct ranking *ranking, const struct weir_candidates *members)
+{
+    uint32_t count = members->count;
+    struct old_members old = {ranking->members, ranking->count, 0, false};
+    uint64_t sum = 0;
+
+    ranking->members = zalloc(count, sizeof(*ranking->members));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct weir_candidate *candidate = weir_candidate_at(members, i);
+        struct member *member = &ranking->members[i];
+        member->id = candidate->id;
+        set_weight(member, candidate->weight);
+        const struct member *known = find_old(&old, member);
+        if (known != NULL) {
+            stay(ranking, member, known);
+        } else {
+            join(ranking, member);
+        }
+    }
+    free(old.members);
+    free(ranking->heap);
+    free(ranking->weight_ends);
+    ranking->heap = NULL;
+    ranking->weight_ends = NULL;
+    ranking->candidates = *members;
+    ranking->count = count;
+    ranking->cursor = 0;
+    if (uses_heap(ranking)) {
+        ranking->heap = zalloc(count, sizeof(*ranking->heap));
+        ranking->heap_count = count;
+        for (uint32_t i = 0; i < count; i++) {
+            ranking->heap[i].index = i;
+        }
+        rebuild(ranking);
+    }
+    if (ranking->policy.choices > 0) {
+        ranking->weight_ends = zalloc(count, sizeof(*ranking->weight_ends));
+        for (uint32_t i = 0; i < count; i++) {
+            ranking->weight_ends[i] = sum += weir_candidate_at(members, i)->weight;
+        }
+    }
+}
+
+/* ---- picking ---- */
+
+/* Those that would have been taken and were not usable. */
+struct passed {
+    struct entry entries[RANKING_SCAN_MAX];
+    uint32_t count;
+};
+
+/* Asks all; the first in order that is usable. The host is asked about those alone that would be taken;
+ * `passed` may be NULL. */
+static uint32_t scan(const struct ranking *ranking, const struct weir_pick *pick,
+                     struct passed *passed)
+{
+    struct entry best = {0, 0, WEIR_PICK_NONE};
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < ranking->count; i++) {
+        struct entry entry = {ask(ranking, i, pick), ranking->members[i].due, i};
+        if (best.index != WEIR_PICK_NONE && !before(&entry, &best)) {
+            continue;
+        }
+        if (weir_pick_usable(pick, i)) {
+            best = entry;
+        } else if (passed != NULL && passed->count < RANKING_SCAN_MAX) {
+            passed->entries[passed->count++] = entry;
+        }
+    }
+    for (uint32_t i = 0; passed != NULL && i < passed->count; i++) {
+        if (best.index != WEIR_PICK_NONE && before(&passed->entries[i], &best)) {
+            passed->entries[kept++] = passed->entries[i];
+        }
+    }
+    if (passed != NULL) {
+        passed->count = kept;
+    }
+    return best.index;
+}
+
+static uint32_t pick_by_scan(struct ranking *ranking, const struct weir_pick *pick)
+{
+    struct passed passed;
+    passed.count = 0;
+    uint32_t index = scan(ranking, pick, &passed);
+
+    if (index != WEIR_PICK_NONE) {
+        take_turn(ranking, &ranking->members[index]);
+    }
+    while (passed.count > 0) {
+        skip(ranking, &ranking->members[passed.entries[--passed.count].index]);
+    }
+    return index;
+}
+
+/*
+ * O(log n) a look; one look as a rule. Who is at a limit is parked when he is met, and met again once he
+ * was asked again: at most REFRESH a pick. On a retry it may be this request alone that cannot have him,
+ * and where there are turns alone he stays in his place as well. Where nothing but unusable ones is met,
+ * all are asked: NONE is never said while one is usable.
+ */
+static uint32_t pick_by_heap(struct ranking *ranking, const struct weir_pick *pick)
+{
+    uint32_t passed[MAX_PASSED];
+    uint32_t passed_count = 0;
+    uint32_t index = WEIR_PICK_NONE;
+    bool costs = ranking->policy.cost != NULL;
+
+    for (uint32_t i = 0; costs && i < REFRESH; i++) {
+        ranking->cursor = ranking->cursor + 1 < ranking->count ? ranking->cursor + 1 : 0;
+        reread(ranking, ranking->cursor);
+    }
+    while (ranking->heap_count > 0 && passed_count < MAX_PASSED && index == WEIR_PICK_NONE) {
+        for (uint32_t i = 0; costs && i < MAX_REREADS && reread(ranking, ranking->heap[0].index);) {
+            i++;
+        }
+        if (weir_pick_usable(pick, ranking->heap[0].index)) {
+            index = ranking->heap[0].index;
+        } else {
+            passed[passed_count++] = pop(ranking);
+        }
+    }
+    if (index == WEIR_PICK_NONE) {
+        index = scan(ranking, pick, NULL);
+        if (costs) {
+            rebuild(ranking);
+        }
+    }
+    if (index != WEIR_PICK_NONE) {
+        take_turn(ranking, &ranking->members[index]);
+        place(ranking, index);
+    }
+    while (passed_count > 0) {
+        uint32_t other = passed[--passed_count];
+        if (index != WEIR_PICK_NONE) {
+            skip(ranking, &ranking->members[other]);
+        }
+        if (!costs || pick->attempt > 0 || ranking->members[other].place != PARKED) {
+            place(ranking, other);
+        }
+    }
+    return index;
+}
+
+/* xorshift64*: an even spread, and no secret. */
+static uint64_t draw(uint64_t *random, uint64_t below)
+{
+    *random ^= *random >> 12;
+    *random ^= *random << 25;
+    *random ^= *random >> 27;
+    return (*random * UINT64_C(0x2545f4914f6cdd1d) >> 11) % below;
+}
+
+/* A candidate, each as likely as its weight says: the first whose weight ends after the draw. */
+static uint32_t draw_candidate(const struct ranking *ranking, uint64_t *random)
+{
+    uint32_t low = 0, high = ranking->count - 1;
+    uint64_t point = draw(random, ranking->weight_ends[high]);
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (ranking->weight_ends[middle] <= point) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* The cheapest usable one of those that are drawn; if there is none, the next usable one from anywhere. */
+static uint32_t pick_drawn(const struct ranking *ranking, const struct weir_pick *pick,
+                           uint64_t *random)
+{
+    uint32_t best = WEIR_PICK_NONE;
+    double least = 0;
+
+    for (uint32_t i = 0; i < ranking->policy.choices && ranking->count > 0; i++) {
+        uint32_t index = draw_candidate(ranking, random);
+        if (index != best && weir_pick_usable(pick, index)) {
+            double cost = ask(ranking, index, pick);
+            if (best == WEIR_PICK_NONE || cost < least) {
+                best = index;
+                least = cost;
+            }
+        }
+    }
+    uint32_t start =
+        ranking->count > 0 && best == WEIR_PICK_NONE ? draw_candidate(ranking, random) : 0;
+    for (uint32_t i = 0; i < ranking->count && best == WEIR_PICK_NONE; i++) {
+        uint32_t index = (start + i) % ranking->count;
+        best = weir_pick_usable(pick, index) ? index : WEIR_PICK_NONE;
+    }
+    return best;
+}
+
+uint32_t ranking_pick(struct ranking *ranking, const struct weir_pick *pick)
+{
+    if (ranking->policy.choices > 0) {
+        return pick_drawn(ranking, pick, &ranking->random);
+    }
+    return uses_heap(ranking) ? pick_by_heap(ranking, pick) : pick_by_scan(ranking, pick);
+}
+
+uint32_t ranking_peek(const struct ranking *ranking, const struct weir_pick *pick)
+{
+    uint64_t random = ranking->random;
+
+    if (ranking->policy.choices > 0) {
+        return pick_drawn(ranking, pick, &random);
+    }
+    return scan(ranking, pick, NULL);
+}
+
+bool ranking_score(const struct ranking *ranking, const struct weir_pick *pick, uint32_t index,
+                   struct weir_score *out)
+{
+    const double one = (double)(TICKS / WEIR_WEIGHT_ONE);
+    const struct member *member = &ranking->members[index];
+
+    if (ranking->policy.cost != NULL) {
+        out->value = ask(ranking, index, pick);
+        snprintf(out->text, sizeof(out->text), "costs %.6g", out->value);
+    } else {
+        out->value = (double)(int64_t)(member->due - ranking->now) / one;
+        snprintf(out->text, sizeof(out->text), "its turn %s %.2f, then one every %.2f",
+                 out->value < 0 ? "is overdue by" : "comes in", fabs(out->value),
+                 (double)member->ticks / one);
+    }
+    return isfinite(out->value);
+}
