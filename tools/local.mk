@@ -14,8 +14,8 @@ WEIRCTL_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools/weirctl \
     -DWEIR_RUNDIR='"$(weirrundir)"' \
     -DWEIR_SYSCONFDIR='"$(weirsysconfdir)"' \
     -DWEIR_SAMPLEDIR='"$(weirsampledir)"' \
-    $(OPENSSL_CFLAGS) $(CJSON_CFLAGS)
-WEIRCTL_LIBS = $(OPENSSL_LIBS) $(CJSON_LIBS) -lm
+    $(CURL_CFLAGS) $(CJSON_CFLAGS)
+WEIRCTL_LIBS = $(CURL_LIBS) $(CJSON_LIBS) -lm
 
 # All but main.c: what the unit tests link as well.
 WEIRCTL_SOURCES = \
@@ -33,7 +33,6 @@ WEIRCTL_SOURCES = \
     tools/weirctl/pools.c \
     tools/weirctl/print.c tools/weirctl/print.h \
     tools/weirctl/server.c \
-    tools/weirctl/stream.c tools/weirctl/stream.h \
     tools/weirctl/table.c \
     tools/weirctl/terminal.c tools/weirctl/terminal.h \
     tools/weirctl/top.c \

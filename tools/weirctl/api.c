@@ -12,8 +12,6 @@
 
 #include "print.h"
 
-#define BODY_LIMIT ((size_t)256 * 1024 * 1024)
-
 void api_path(struct text *out, const char *pattern, ...)
 {
     va_list args;
@@ -54,7 +52,7 @@ static void tell_problem(const struct answer *answer)
     const char *detail = json_text(answer->json, "detail", NULL);
 
     if (title == NULL && detail == NULL) {
-        complain("Weir answered with status %d", answer->status);
+        complain("Weir answered with status %d", answer->http.status);
     } else if (title == NULL || detail == NULL) {
         complain("%s", title != NULL ? title : detail);
     } else {
@@ -72,13 +70,13 @@ static void tell_problem(const struct answer *answer)
 
 static enum outcome judge(const struct api *api, const struct answer *answer, bool tell)
 {
-    if (answer->status >= 200 && answer->status < 300) {
+    if (answer->http.status >= 200 && answer->http.status < 300) {
         return DONE;
     }
-    bool forbidden = answer->status == 401 || answer->status == 403;
+    bool forbidden = answer->http.status == 401 || answer->http.status == 403;
     if (tell) {
         tell_problem(answer);
-        if (answer->status == 401 && api->token == NULL) {
+        if (answer->http.status == 401 && api->token == NULL) {
             complain("--token-file FILE gives a token; the first one is in admin.token in Weir's "
                      "state_dir");
         }
@@ -91,73 +89,48 @@ static enum outcome judge(const struct api *api, const struct answer *answer, bo
 
 /* ---- calls ---- */
 
-/* Sends a request and reads the response's head. false: `error` says why. */
-static bool begin(const struct api *api, const char *method, const char *path, const char *fields,
-                  const char *body, struct http *http, char *error, size_t size)
+/* Asks below /api/v1, with what the API wants. */
+static bool ask(const struct api *api, struct http_request request, struct answer *answer,
+                char *error, size_t size)
 {
-    struct text whole = {0};
-    struct text more = {0};
+    struct text path = {0};
+    struct text fields = {0};
 
-    http->stream = stream_open(&api->endpoint, error, size);
-    if (http->stream == NULL) {
-        return false;
+    memset(answer, 0, sizeof(*answer));
+    text_printf(&path, "/api/v1%s", request.path);
+    if (api->confirm != NULL && strcmp(request.method, "GET") != 0) {
+        text_puts(&path, strchr(request.path, '?') != NULL ? "&confirm=" : "?confirm=");
+        text_encode(&path, api->confirm);
     }
-    text_printf(&whole, "/api/v1%s", path);
-    if (api->confirm != NULL && strcmp(method, "GET") != 0) {
-        text_puts(&whole, strchr(path, '?') != NULL ? "&confirm=" : "?confirm=");
-        text_encode(&whole, api->confirm);
-    }
-    text_puts(&more, fields);
+    text_puts(&fields, request.fields);
     if (api->token != NULL) {
-        text_printf(&more, "Authorization: Bearer %s\r\n", api->token);
+        text_printf(&fields, "Authorization: Bearer %s\n", api->token);
     }
-    struct http_request request = {method, text_get(&whole), text_get(&more), body,
-                                   body != NULL ? strlen(body) : 0};
-    /* A refused body may be answered before all of it was taken: the answer counts. */
-    bool sent = http_send(http, &api->endpoint, &request, error, size);
-    bool good = http_read_head(http, sent ? error : (char[200]){0}, sent ? size : 200);
-    text_clear(&whole);
-    text_clear(&more);
+    request.path = text_get(&path);
+    request.fields = text_get(&fields);
+    bool good = http_ask(&api->endpoint, &request, &answer->http, error, size);
+    if (good && answer->http.body.len > 0) {
+        answer->json = cJSON_Parse(text_get(&answer->http.body));
+    }
+    text_clear(&path);
+    text_clear(&fields);
     return good;
-}
-
-/* The rest of the body. false: it was cut, or is larger than any of ours. */
-static bool read_body(struct http *http, struct text *body, char *error, size_t size)
-{
-    char piece[16384];
-    ssize_t got = 0;
-
-    while ((got = http_read(http, piece, sizeof(piece), error, size)) > 0) {
-        text_add(body, piece, (size_t)got);
-        if (body->len > BODY_LIMIT) {
-            snprintf(error, size, "its answer is too large");
-            return false;
-        }
-    }
-    return got == 0;
 }
 
 static bool call(const struct api *api, const char *method, const char *path, const cJSON *body,
                  struct answer *answer, char *error, size_t size)
 {
-    struct http http = {0};
     char *json = body != NULL ? cJSON_PrintUnformatted(body) : NULL;
+    struct http_request request = {
+        .method = method, .path = path, .fields = "Accept: application/json\n", .body = json};
+    bool good = ask(api, request, answer, error, size);
 
-    memset(answer, 0, sizeof(*answer));
-    bool good =
-        begin(api, method, path, "Accept: application/json\r\n", json, &http, error, size) &&
-        read_body(&http, &answer->body, error, size);
-    answer->status = http.status;
-    http_field(&http, "Weir-Journal", answer->journal, sizeof(answer->journal));
-    if (good && answer->body.len > 0) {
-        answer->json = cJSON_Parse(text_get(&answer->body));
-    }
-    if (good && answer->json == NULL && answer->status / 100 == 2 && answer->body.len > 0) {
+    if (good && answer->json == NULL && answer->http.status / 100 == 2 &&
+        answer->http.body.len > 0) {
         snprintf(error, size, "its answer is not JSON: is this Weir's admin listener?");
         good = false;
     }
     cJSON_free(json);
-    api_close(&http);
     return good;
 }
 
@@ -182,47 +155,40 @@ enum outcome api_peek(const struct api *api, const char *path, struct answer *an
     return judge(api, answer, false);
 }
 
-enum outcome api_open(const struct api *api, const char *path, const char *fields,
-                      struct http *http)
+enum outcome api_follow(const struct api *api, const char *path, const char *fields,
+                        bool (*take)(void *arg, const char *bytes, size_t len), void *arg,
+                        char *error, size_t size)
 {
-    char error[512] = "";
-    struct answer answer = {0};
+    /* A comment comes every 15 s: silence of a minute is a lost connection. */
+    struct http_request request = {.method = "GET",
+                                   .path = path,
+                                   .fields = fields,
+                                   .take = take,
+                                   .arg = arg,
+                                   .stream_ms = 60000};
+    struct answer answer;
+    bool whole = ask(api, request, &answer, error, size);
+    enum outcome outcome = DONE;
 
-    memset(http, 0, sizeof(*http));
-    if (!begin(api, "GET", path, fields, NULL, http, error, sizeof(error))) {
-        api_close(http);
-        return api_unreachable(api, error);
-    }
-    answer.status = http->status;
-    if (http->status / 100 != 2 && read_body(http, &answer.body, error, sizeof(error))) {
-        answer.json = cJSON_Parse(text_get(&answer.body));
-    }
-    enum outcome outcome = judge(api, &answer, true);
-    if (outcome != DONE) {
-        api_close(http);
+    if (!whole && answer.http.status / 100 != 2) {
+        outcome = api_unreachable(api, error);
     } else {
-        stream_set_read_ms(http->stream, -1);
+        outcome = judge(api, &answer, true);
     }
     answer_clear(&answer);
     return outcome;
-}
-
-void api_close(struct http *http)
-{
-    stream_close(&http->stream);
-    http_clear(http);
 }
 
 void answer_clear(struct answer *answer)
 {
     cJSON_Delete(answer->json);
     answer->json = NULL;
-    text_clear(&answer->body);
+    text_clear(&answer->http.body);
 }
 
 void answer_print(const struct answer *answer)
 {
-    puts(answer->json != NULL ? text_get(&answer->body) : "{}");
+    puts(answer->json != NULL ? text_get(&answer->http.body) : "{}");
 }
 
 /* ---- JSON ---- */

@@ -10,7 +10,6 @@
 #include <cjson/cJSON.h>
 
 #include "http.h"
-#include "stream.h"
 #include "util.h"
 
 /** Exit codes, as weirctl(1) documents them. */
@@ -32,10 +31,8 @@ struct api {
 
 /** A whole answer. answer_clear frees it. */
 struct answer {
-    int status;
+    struct http_answer http;
     cJSON *json; /**< NULL: no body, or one that is no JSON */
-    struct text body;
-    char journal[64]; /**< the journal's number of a write; empty: none */
 };
 
 /** Adds a path to `out`: each `{}` of `pattern` stands for a string, which is encoded. */
@@ -54,11 +51,11 @@ void answer_clear(struct answer *answer);
 /** Prints an answer for a program: its JSON as it came, `{}` where there was none. */
 void answer_print(const struct answer *answer);
 
-/** Opens a GET whose body the caller reads by http_read, with no limit on the time between two reads.
- * `fields` as in struct http_request. Not DONE: told. Afterwards: api_close. */
-enum outcome api_open(const struct api *api, const char *path, const char *fields,
-                      struct http *http);
-void api_close(struct http *http);
+/** Follows a GET whose body has no end: `take` (see struct http_request) gets it piece by piece. `fields` as
+ * there. DONE: the body ended or was cut, and `error` says how; else it has been told. */
+enum outcome api_follow(const struct api *api, const char *path, const char *fields,
+                        bool (*take)(void *arg, const char *bytes, size_t len), void *arg,
+                        char *error, size_t size);
 
 /** Says that Weir cannot be reached, and what could help. */
 enum outcome api_unreachable(const struct api *api, const char *why);

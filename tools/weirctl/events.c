@@ -127,8 +127,11 @@ static void take_line(struct follow *follow, const char *line)
     }
 }
 
-static void take_bytes(struct follow *follow, const char *bytes, size_t len)
+/* A piece of the stream; whether more is wanted. */
+static bool take_bytes(void *arg, const char *bytes, size_t len)
 {
+    struct follow *follow = arg;
+
     for (size_t i = 0; i < len && follow->left != 0; i++) {
         if (bytes[i] == '\n') {
             take_line(follow, text_get(&follow->line));
@@ -138,39 +141,29 @@ static void take_bytes(struct follow *follow, const char *bytes, size_t len)
             text_add(&follow->line, bytes + i, 1);
         }
     }
+    return follow->left != 0;
 }
 
 /* ---- following ---- */
 
-/* Reads one connection to its end. */
+/* Follows one connection to its end. */
 static enum outcome follow_once(struct follow *follow, char *error, size_t size)
 {
-    struct http http;
     struct text fields = {0};
-    char piece[4096];
-    ssize_t got = 0;
 
-    text_puts(&fields, "Accept: text/event-stream\r\n");
+    text_puts(&fields, "Accept: text/event-stream\n");
     if (follow->event.last_id[0] != '\0') {
-        text_printf(&fields, "Last-Event-ID: %s\r\n", follow->event.last_id);
+        text_printf(&fields, "Last-Event-ID: %s\n", follow->event.last_id);
     }
-    enum outcome outcome = api_open(&follow->call->api, "/events", text_get(&fields), &http);
-    text_clear(&fields);
-    if (outcome != DONE) {
-        return outcome;
-    }
-    /* A comment comes every 15 s: silence of a minute is a lost connection. */
-    stream_set_read_ms(http.stream, 60000);
     snprintf(error, size, "Weir ended the stream");
-    while (follow->left != 0 && (got = http_read(&http, piece, sizeof(piece), error, size)) > 0) {
-        take_bytes(follow, piece, (size_t)got);
-    }
-    api_close(&http);
+    enum outcome outcome = api_follow(&follow->call->api, "/events", text_get(&fields), take_bytes,
+                                      follow, error, size);
+    text_clear(&fields);
     text_clear(&follow->line);
     text_clear(&follow->event.type);
     text_clear(&follow->event.data);
     text_clear(&follow->event.id);
-    return DONE;
+    return outcome;
 }
 
 enum outcome run_events(struct call *call)

@@ -117,7 +117,7 @@ static void print_explanation(const cJSON *explanation)
     print_candidates(explanation);
     print_fact("pick", "%s", json_text(explanation, "pick", "none"));
     if (cJSON_IsObject(json_at(explanation, "answer"))) {
-        print_fact("answer", "%.0f, %s", json_number(explanation, "answer.status"),
+        print_fact("answer", "%.0f, %s", json_number(explanation, "answer.http.status"),
                    json_text(explanation, "answer.reason", ""));
     }
 }

@@ -1,273 +1,329 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP/1.1 from a client's side: one request a connection. What comes from Weir is limited and checked;
- * a body that is cut is told from one that is whole.
+ * Asking by libcurl. Where libcurl is lenient, what comes is checked once more: an answer that is cut or
+ * no HTTP/1 is told from one that is whole.
  */
 #include "http.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/un.h>
+#include <time.h>
 
-#define HEAD_LIMIT (64 * 1024)
+#include <curl/curl.h>
 
-static void say(char *error, size_t size, const char *what)
+#define BODY_LIMIT ((size_t)256 * 1024 * 1024)
+
+/* ---- endpoints ---- */
+
+bool endpoint_from_socket(struct endpoint *endpoint, const char *path, char *error, size_t size)
 {
-    snprintf(error, size, "%s", what);
+    struct sockaddr_un address;
+
+    if (path[0] == '\0' || strlen(path) >= sizeof(address.sun_path)) {
+        snprintf(error, size, "\"%s\" is no path of a Unix socket: 1 to %zu bytes", path,
+                 sizeof(address.sun_path) - 1);
+        return false;
+    }
+    endpoint->socket_path = copy_string(path);
+    endpoint->url = copy_string("http://localhost");
+    snprintf(endpoint->display, sizeof(endpoint->display), "unix:%s", path);
+    return true;
 }
 
-bool http_send(struct http *http, const struct endpoint *endpoint,
-               const struct http_request *request, char *error, size_t size)
+/* A part of a URL; NULL: it has none. The caller frees it with curl_free. */
+static char *url_part(CURLU *url, CURLUPart part)
 {
-    struct text head = {0};
+    char *text = NULL;
+    return curl_url_get(url, part, &text, 0) == CURLUE_OK ? text : NULL;
+}
 
-    text_printf(&head,
-                "%s %s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: weirctl/%s\r\nConnection: close\r\n%s",
-                request->method, endpoint->prefix, request->path, endpoint->authority,
-                PACKAGE_VERSION, request->fields);
-    if (request->body != NULL) {
-        text_printf(&head, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                    request->body_len);
-        text_add(&head, request->body, request->body_len);
+/* Takes the parts of a URL that are good for us. */
+static bool take_url(struct endpoint *endpoint, CURLU *url)
+{
+    char *user = url_part(url, CURLUPART_USER), *query = url_part(url, CURLUPART_QUERY);
+    char *fragment = url_part(url, CURLUPART_FRAGMENT), *host = url_part(url, CURLUPART_HOST);
+    char *scheme = url_part(url, CURLUPART_SCHEME), *whole = url_part(url, CURLUPART_URL);
+    bool web = scheme != NULL && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+    bool good =
+        web && whole != NULL && host != NULL && user == NULL && query == NULL && fragment == NULL;
+
+    if (good) {
+        size_t len = strlen(whole);
+        while (whole[len - 1] == '/') {
+            len--;
+        }
+        bool brackets = host[0] == '[';
+        endpoint->url = copy_slice(whole, len);
+        endpoint->host = copy_slice(host + brackets, strlen(host) - 2 * brackets);
+    }
+    char *const parts[] = {user, query, fragment, host, scheme, whole};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        curl_free(parts[i]);
+    }
+    return good;
+}
+
+bool endpoint_from_url(struct endpoint *endpoint, const char *text, char *error, size_t size)
+{
+    if (strncmp(text, "unix:", 5) == 0) {
+        return endpoint_from_socket(endpoint, text + 5, error, size);
+    }
+    CURLU *url = curl_url();
+    size_t end = strcspn(text, "?#");
+    bool good = url != NULL && strlen(text) <= 4000 && text[end] == '\0' &&
+                text[end > 0 ? end - 1 : 0] != ':' &&
+                curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK && take_url(endpoint, url);
+    curl_url_cleanup(url);
+    if (!good) {
+        snprintf(error, size,
+                 "\"%s\" is no URL of Weir: http://HOST:PORT, https://HOST:PORT or unix:PATH",
+                 text);
     } else {
-        text_puts(&head,
-                  strcmp(request->method, "GET") == 0 ? "\r\n" : "Content-Length: 0\r\n\r\n");
+        snprintf(endpoint->display, sizeof(endpoint->display), "%s", text);
     }
-    bool sent = stream_write(http->stream, text_get(&head), head.len, error, size);
-    text_clear(&head);
-    return sent;
+    return good;
 }
 
-/* Reads more into the buffer, whose taken bytes make room. 1, 0 at the end, -1. */
-static int fill(struct http *http, char *error, size_t size)
+void endpoint_clear(struct endpoint *endpoint)
 {
-    if (http->begin > 0) {
-        memmove(http->buffer, http->buffer + http->begin, http->end - http->begin);
-        http->end -= http->begin;
-        http->begin = 0;
-    }
-    if (http->end == sizeof(http->buffer)) {
-        say(error, size, "its answer is not HTTP: an endless line");
-        return -1;
-    }
-    ssize_t got = stream_read(http->stream, http->buffer + http->end,
-                              sizeof(http->buffer) - http->end, error, size);
-    if (got > 0) {
-        http->end += (size_t)got;
-    }
-    return got > 0 ? 1 : (int)got;
+    free(endpoint->socket_path);
+    free(endpoint->host);
+    free(endpoint->url);
+    memset(endpoint, 0, sizeof(*endpoint));
 }
 
-/* The next line without its end, in the buffer until the next read. NULL: error. */
-static char *take_line(struct http *http, size_t *len, char *error, size_t size)
-{
-    size_t seen = 0;
+/* ---- what comes ---- */
 
-    for (;;) {
-        char *line = http->buffer + http->begin;
-        char *lf = memchr(line + seen, '\n', http->end - http->begin - seen);
-        if (lf != NULL) {
-            http->begin = (size_t)(lf + 1 - http->buffer);
-            *len = (size_t)(lf - line);
-            if (*len > 0 && line[*len - 1] == '\r') {
-                (*len)--;
-            }
-            line[*len] = '\0';
-            return line;
-        }
-        seen = http->end - http->begin;
-        int more = fill(http, error, size);
-        if (more <= 0) {
-            if (more == 0) {
-                say(error, size, "it closed the connection in the middle of its answer");
-            }
-            return NULL;
-        }
-    }
+struct transfer {
+    CURL *curl;
+    const struct endpoint *endpoint;
+    const struct http_request *request;
+    struct http_answer *answer;
+    bool headed;         /* the final response's head is whole */
+    bool ended;          /* by the caller's wish */
+    bool progress;       /* something came or went since the last look */
+    const char *refused; /* what is wrong with the answer */
+    char detail[CURL_ERROR_SIZE];
+};
+
+static bool has_name(const char *line, const char *name)
+{
+    return strncasecmp(line, name, strlen(name)) == 0;
 }
 
-/* ---- the head ---- */
-
-static bool take_status(struct http *http, char *error, size_t size)
+/* Checks and takes one line of the head, without its line break. What is wrong; NULL: nothing. */
+static const char *take_line(struct transfer *transfer, const char *line)
 {
-    size_t len = 0;
-    char *line = take_line(http, &len, error, size);
+    struct http_answer *answer = transfer->answer;
+    const char *value = strchr(line, ':');
 
-    if (line == NULL) {
-        return false;
+    if (strncmp(line, "HTTP/", 5) == 0) {
+        bool good = strncmp(line, "HTTP/1.", 7) == 0 && isdigit((unsigned char)line[7]) &&
+                    line[8] == ' ' && strspn(line + 9, "0123456789") == 3;
+        answer->status = good ? atoi(line + 9) : 0;
+        return good ? NULL : "its answer is not HTTP/1: is this Weir's admin listener?";
     }
-    if (len < 12 || strncmp(line, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)line[7]) ||
-        line[8] != ' ' || strspn(line + 9, "0123456789") != 3) {
-        say(error, size, "its answer is not HTTP/1: is this Weir's admin listener?");
-        return false;
+    if (*line == '\0') {
+        transfer->headed = answer->status >= 200;
     }
-    http->status = atoi(line + 9);
-    return true;
+    if (value == NULL) {
+        return NULL;
+    }
+    value += 1 + strspn(value + 1, " \t");
+    if (has_name(line, "Content-Length:")) {
+        size_t digits = strspn(value, "0123456789");
+        return digits > 0 && digits < 19 && value[digits] == '\0'
+                   ? NULL
+                   : "its answer has a length that is no number";
+    }
+    if (has_name(line, "Transfer-Encoding:") && strcasecmp(value, "chunked") != 0) {
+        return "its answer has a transfer coding that is not known";
+    }
+    if (has_name(line, "Weir-Journal:")) {
+        snprintf(answer->journal, sizeof(answer->journal), "%s", value);
+    }
+    return NULL;
 }
 
-static bool take_fields(struct http *http, char *error, size_t size)
+static size_t on_header(char *bytes, size_t unit, size_t len, void *arg)
 {
-    text_clear(&http->head);
-    for (;;) {
-        size_t len = 0;
-        char *line = take_line(http, &len, error, size);
-        if (line == NULL) {
-            return false;
-        }
-        if (len == 0) {
-            return true;
-        }
-        text_add(&http->head, line, len);
-        text_puts(&http->head, "\n");
-        if (http->head.len > HEAD_LIMIT) {
-            say(error, size, "its answer's head is too large");
-            return false;
-        }
+    struct transfer *transfer = arg;
+    char *line = copy_slice(bytes, len * unit);
+    size_t end = strlen(line);
+
+    while (end > 0 && strchr(" \t\r\n", line[end - 1]) != NULL) {
+        end--;
     }
+    line[end] = '\0';
+    transfer->progress = true;
+    if (!transfer->headed) { /* what comes behind the body is nothing to us */
+        transfer->refused = take_line(transfer, line);
+    }
+    free(line);
+    return transfer->refused == NULL ? len * unit : 0;
 }
 
-bool http_field(const struct http *http, const char *name, char *out, size_t size)
+static size_t on_body(char *bytes, size_t unit, size_t len, void *arg)
 {
-    size_t name_len = strlen(name);
+    struct transfer *transfer = arg;
+    const struct http_request *request = transfer->request;
 
-    for (const char *line = text_get(&http->head); *line != '\0'; line = strchr(line, '\n') + 1) {
-        if (strncasecmp(line, name, name_len) == 0 && line[name_len] == ':') {
-            const char *value = line + name_len + 1;
-            value += strspn(value, " \t");
-            size_t len = strcspn(value, "\n");
-            while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t')) {
-                len--;
-            }
-            snprintf(out, size, "%.*s", (int)len, value);
-            return true;
-        }
+    transfer->progress = true;
+    if (request->take != NULL && transfer->answer->status / 100 == 2) {
+        transfer->ended = !request->take(request->arg, bytes, len * unit);
+        return transfer->ended ? 0 : len * unit;
     }
-    return false;
-}
-
-/* A number up to 2^60 in `base`, all of `text` but what follows a semicolon. */
-static bool parse_number(const char *text, int base, uint64_t *out)
-{
-    char *end = NULL;
-
-    if (!isxdigit((unsigned char)text[0]) || strlen(text) > 200) {
-        return false;
-    }
-    *out = strtoull(text, &end, base);
-    end += strspn(end, " \t");
-    return (*end == '\0' || *end == ';') && *out < UINT64_C(1) << 60;
-}
-
-static bool find_framing(struct http *http, char *error, size_t size)
-{
-    char value[256];
-
-    if (http->status == 204 || http->status == 304) {
-        http->done = true;
-    } else if (http_field(http, "Transfer-Encoding", value, sizeof(value))) {
-        if (strcasecmp(value, "chunked") != 0) {
-            say(error, size, "its answer has a transfer coding that is not known");
-            return false;
-        }
-        http->framing = HTTP_CHUNKED;
-    } else if (http_field(http, "Content-Length", value, sizeof(value))) {
-        http->framing = HTTP_LENGTH;
-        if (!parse_number(value, 10, &http->left)) {
-            say(error, size, "its answer has a length that is no number");
-            return false;
-        }
-        http->done = http->left == 0;
-    } else {
-        http->framing = HTTP_UNTIL_END;
-    }
-    return true;
-}
-
-bool http_read_head(struct http *http, char *error, size_t size)
-{
-    do {
-        if (!take_status(http, error, size) || !take_fields(http, error, size)) {
-            return false;
-        }
-    } while (http->status < 200);
-    return find_framing(http, error, size);
-}
-
-/* ---- the body ---- */
-
-/* Comes to the next byte of a chunk's data, or to the body's end. */
-static bool next_chunk(struct http *http, char *error, size_t size)
-{
-    size_t len = 0;
-    char *line = NULL;
-
-    if (http->in_chunk) {
-        line = take_line(http, &len, error, size);
-        if (line == NULL) {
-            return false;
-        }
-        http->in_chunk = false;
-        if (len != 0) {
-            say(error, size, "its answer's chunks are malformed");
-            return false;
-        }
-    }
-    line = take_line(http, &len, error, size);
-    if (line == NULL) {
-        return false;
-    }
-    if (!parse_number(line, 16, &http->left)) {
-        say(error, size, "its answer's chunks are malformed");
-        return false;
-    }
-    http->in_chunk = true;
-    while (http->left == 0 && !http->done) {
-        line = take_line(http, &len, error, size);
-        if (line == NULL) {
-            return false;
-        }
-        http->done = len == 0;
-    }
-    return true;
-}
-
-ssize_t http_read(struct http *http, void *out, size_t len, char *error, size_t size)
-{
-    if (!http->done && http->framing == HTTP_CHUNKED && http->left == 0 &&
-        !next_chunk(http, error, size)) {
-        return -1;
-    }
-    if (http->done) {
+    text_add(&transfer->answer->body, bytes, len * unit);
+    if (transfer->answer->body.len > BODY_LIMIT) {
+        transfer->refused = "its answer is too large";
         return 0;
     }
-    if (http->begin == http->end) {
-        int more = fill(http, error, size);
-        if (more == 0 && http->framing != HTTP_UNTIL_END) {
-            say(error, size, "it closed the connection in the middle of its answer");
-            return -1;
-        }
-        if (more <= 0) {
-            http->done = true;
-            return more;
-        }
-    }
-    size_t take = http->end - http->begin;
-    take = take < len ? take : len;
-    if (http->framing != HTTP_UNTIL_END && take > http->left) {
-        take = (size_t)http->left;
-    }
-    memcpy(out, http->buffer + http->begin, take);
-    http->begin += take;
-    if (http->framing != HTTP_UNTIL_END) {
-        http->left -= take;
-        http->done = http->framing == HTTP_LENGTH && http->left == 0;
-    }
-    return (ssize_t)take;
+    return len * unit;
 }
 
-void http_clear(struct http *http)
+/* ---- asking ---- */
+
+/* What went wrong, in the words of an operator. */
+static void explain(const struct transfer *transfer, CURLcode code, char *error, size_t size)
 {
-    text_clear(&http->head);
+    long failed = 0;
+
+    curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &failed);
+    if (transfer->refused != NULL) {
+        snprintf(error, size, "%s", transfer->refused);
+    } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        bool other_name = strstr(transfer->detail, "subject name") != NULL;
+        snprintf(error, size, "its certificate is not trusted: %s (--ca FILE names an authority)",
+                 other_name ? "hostname mismatch" : transfer->detail);
+    } else if (code == CURLE_SSL_CACERT_BADFILE) {
+        snprintf(error, size, "%s cannot be read as PEM certificates", transfer->endpoint->ca);
+    } else if (code == CURLE_OPERATION_TIMEDOUT) {
+        snprintf(error, size, "%s", strerror(ETIMEDOUT));
+    } else if ((code == CURLE_OUT_OF_MEMORY) && !transfer->headed) {
+        snprintf(error, size, "its answer is not HTTP: an endless line");
+    } else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
+        snprintf(error, size, "its answer is not HTTP/1: is this Weir's admin listener?");
+    } else if (strstr(transfer->detail, "chunk") != NULL) {
+        snprintf(error, size, "its answer's chunks are malformed");
+    } else if (code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE) {
+        snprintf(error, size, "it closed the connection in the middle of its answer");
+    } else if (failed != 0) {
+        snprintf(error, size, "%s", strerror((int)failed));
+    } else {
+        snprintf(error, size, "%s",
+                 transfer->detail[0] != '\0' ? transfer->detail : curl_easy_strerror(code));
+    }
+}
+
+/* Runs the transfer to its end, or until the peer was silent for too long. */
+static CURLcode run(struct transfer *transfer, CURLM *multi)
+{
+    const struct http_request *request = transfer->request;
+    uint64_t since = now_ms();
+    int running = 1;
+
+    while (curl_multi_perform(multi, &running) == CURLM_OK && running > 0) {
+        bool streams = request->take != NULL && transfer->headed;
+        uint64_t limit = (uint64_t)(streams ? request->stream_ms : transfer->endpoint->read_ms);
+        uint64_t now = now_ms();
+        if (transfer->progress) {
+            transfer->progress = false;
+            since = now;
+        }
+        if (now - since >= limit) {
+            return CURLE_OPERATION_TIMEDOUT;
+        }
+        curl_multi_poll(multi, NULL, 0, (int)(limit - (now - since)), NULL);
+    }
+    int left = 0;
+    const CURLMsg *message = curl_multi_info_read(multi, &left);
+    CURLcode code = message != NULL ? message->data.result : CURLE_RECV_ERROR;
+    return code == CURLE_OK && !transfer->headed ? CURLE_PARTIAL_FILE : code;
+}
+
+static struct curl_slist *fields_of(const struct http_request *request)
+{
+    /* No type of a form's, no question whether a body is welcome. */
+    struct curl_slist *list = curl_slist_append(NULL, "Connection: close");
+
+    list = curl_slist_append(list, "Expect:");
+    list = curl_slist_append(list, request->body != NULL ? "Content-Type: application/json"
+                                                         : "Content-Type:");
+    for (const char *at = request->fields; at != NULL && *at != '\0'; at = strchr(at, '\n') + 1) {
+        char *line = copy_slice(at, strcspn(at, "\n"));
+        list = curl_slist_append(list, line);
+        free(line);
+    }
+    return list;
+}
+
+/* Everything that the environment or libcurl's defaults would decide otherwise is said. */
+static void set_up(struct transfer *transfer, const char *url, struct curl_slist *fields)
+{
+    const struct endpoint *endpoint = transfer->endpoint;
+    const struct http_request *request = transfer->request;
+    CURL *curl = transfer->curl;
+
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, endpoint->socket_path);
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (endpoint->ca != NULL) {
+        curl_easy_setopt(curl, CURLOPT_CAINFO, endpoint->ca);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+    }
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)endpoint->connect_ms);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "weirctl/" PACKAGE_VERSION);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    if (strcmp(request->method, "GET") != 0) {
+        const char *body = request->body != NULL ? request->body : "";
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+    }
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, transfer->detail);
+}
+
+bool http_ask(const struct endpoint *endpoint, const struct http_request *request,
+              struct http_answer *answer, char *error, size_t size)
+{
+    struct transfer transfer = {.endpoint = endpoint, .request = request, .answer = answer};
+    struct text url = {0};
+    CURLcode code = CURLE_FAILED_INIT;
+    CURLM *multi = curl_multi_init();
+
+    transfer.curl = curl_easy_init();
+    memset(answer, 0, sizeof(*answer));
+    if (multi == NULL || transfer.curl == NULL) {
+        snprintf(error, size, "libcurl does not start");
+        curl_easy_cleanup(transfer.curl);
+        curl_multi_cleanup(multi);
+        return false;
+    }
+    text_printf(&url, "%s%s", endpoint->url, request->path);
+    struct curl_slist *fields = fields_of(request);
+    set_up(&transfer, text_get(&url), fields);
+    curl_multi_add_handle(multi, transfer.curl);
+    code = run(&transfer, multi);
+    if (code != CURLE_OK && !transfer.ended) {
+        explain(&transfer, code, error, size);
+    }
+    curl_multi_remove_handle(multi, transfer.curl);
+    curl_easy_cleanup(transfer.curl);
+    curl_multi_cleanup(multi);
+    curl_slist_free_all(fields);
+    text_clear(&url);
+    return code == CURLE_OK || transfer.ended;
 }

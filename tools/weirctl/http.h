@@ -1,57 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One HTTP/1.1 request and its response on a stream, with the body as it comes.
+ * One HTTP request to Weir's admin listener and its answer, by libcurl: over a Unix socket, TCP or TLS.
+ * Blocking, with a limit on connecting and on each silence.
  */
 #ifndef WEIRCTL_HTTP_H
 #define WEIRCTL_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#include "stream.h"
 #include "util.h"
 
-enum http_framing { HTTP_LENGTH, HTTP_CHUNKED, HTTP_UNTIL_END };
-
-/** Begin with a zeroed one that has its stream. Bytes begin .. end of the buffer are read and not yet
- * taken: 0 <= begin <= end <= sizeof(buffer). */
-struct http {
-    struct stream *stream;
-    int status;
-    struct text head; /**< the final response's field lines, each ended by LF */
-    enum http_framing framing;
-    uint64_t left; /**< of the body or of the chunk */
-    bool in_chunk; /**< a chunk's data or the CRLF behind it comes next */
-    bool done;     /**< the body has ended */
-    size_t begin;
-    size_t end;
-    char buffer[16384];
+/** Where Weir is asked. Strings are owned by the endpoint; endpoint_clear frees them. */
+struct endpoint {
+    char *socket_path;  /**< of a Unix socket; NULL: host and port of the URL are used */
+    char *host;         /**< of the URL, without brackets; NULL: a Unix socket */
+    char *url;          /**< what a request's path is appended to */
+    const char *ca;     /**< a PEM file instead of the system's authorities; NULL: the system's */
+    int connect_ms;     /**< limit for connecting, the TLS handshake included */
+    int read_ms;        /**< limit for a silence of the peer's */
+    char display[4200]; /**< for messages: unix:/run/weir/admin.sock, https://host:9000 */
 };
 
-/** What is asked. `fields`: more field lines, each ended by CRLF; may be "". `body` NULL: none. */
+/** Takes a path. false: too long for a socket's address; `error` says so. */
+bool endpoint_from_socket(struct endpoint *endpoint, const char *path, char *error, size_t size);
+
+/** Takes http://HOST[:PORT][/PREFIX], https://..., or unix:PATH. false: `error` says what is wrong. */
+bool endpoint_from_url(struct endpoint *endpoint, const char *url, char *error, size_t size);
+
+void endpoint_clear(struct endpoint *endpoint);
+
+/** What is asked. */
 struct http_request {
     const char *method;
-    const char *path; /**< with its query, encoded */
-    const char *fields;
-    const char *body;
-    size_t body_len;
+    const char *path;   /**< with its query, encoded */
+    const char *fields; /**< more field lines, each ended by LF; NULL: none */
+    const char *body;   /**< JSON; NULL: none */
+    /** Takes a piece of a successful answer's body as it comes, and says whether to go on. NULL: the body
+     * is collected in the answer. */
+    bool (*take)(void *arg, const char *bytes, size_t len);
+    void *arg;
+    int stream_ms; /**< limit for a silence once such a body has begun */
 };
 
-/** Sends a request. false: `error` says why. */
-bool http_send(struct http *http, const struct endpoint *endpoint,
-               const struct http_request *request, char *error, size_t size);
+struct http_answer {
+    int status;
+    char journal[64]; /**< the field Weir-Journal; empty: there is none */
+    struct text body; /**< text_clear frees it */
+};
 
-/** Reads the final response's head. false: `error` says why. */
-bool http_read_head(struct http *http, char *error, size_t size);
-
-/** Copies a field's value into `out`, cut to its size; false: there is none. */
-bool http_field(const struct http *http, const char *name, char *out, size_t size);
-
-/** Bytes of the body, at least one; 0: it has ended; -1: it was cut or is malformed, `error` says. */
-ssize_t http_read(struct http *http, void *out, size_t len, char *error, size_t size);
-
-/** Frees the head; the stream stays the caller's. */
-void http_clear(struct http *http);
+/** Asks. false: `error` says why there is no whole answer. The end that `take` asked for is none. */
+bool http_ask(const struct endpoint *endpoint, const struct http_request *request,
+              struct http_answer *answer, char *error, size_t size);
 
 #endif

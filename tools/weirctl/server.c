@@ -82,15 +82,15 @@ static enum outcome add_number(const struct call *call, cJSON *body, const char 
 
 void tell_journal(const struct call *call, const struct answer *answer)
 {
-    if (answer->journal[0] == '\0') {
+    if (answer->http.journal[0] == '\0') {
         return;
     }
     if (call->api.confirm != NULL) {
         print_fact("unconfirmed", "takes itself back in %s; weirctl confirm %s keeps it",
-                   call->api.confirm, answer->journal);
+                   call->api.confirm, answer->http.journal);
     } else {
-        print_fact("journal", "%s; weirctl undo %s takes it back", answer->journal,
-                   answer->journal);
+        print_fact("journal", "%s; weirctl undo %s takes it back", answer->http.journal,
+                   answer->http.journal);
     }
 }
 
@@ -206,7 +206,7 @@ enum outcome run_server_remove(struct call *call)
         outcome = remove_server(call, &path, &answer);
     }
     if (outcome == DONE && !call_printed(call, &answer)) {
-        if (answer.status == 202) {
+        if (answer.http.status == 202) {
             tell_server(call, "removing", &answer);
         } else {
             print_fact("removed", "%s%s%s", call->words[0], call->count > 1 ? "/" : "",

@@ -36,13 +36,6 @@ struct row {
     const cJSON *server; /* its name is the id */
 };
 
-static uint64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* ---- looking ---- */
 
 /* Asks for the numbers. What is not reached is shown, and asked again; what refuses ends. */

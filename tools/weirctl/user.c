@@ -11,8 +11,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <openssl/crypto.h>
-
 enum outcome run_user_list(struct call *call)
 {
     static const struct column columns[] = {
@@ -121,7 +119,7 @@ static enum outcome take_password(char out[PASSWORD_SIZE])
         complain(good ? "the two passwords differ; nothing was changed" : "there is no password");
     }
     good = good && strcmp(out, again) == 0;
-    OPENSSL_cleanse(again, sizeof(again));
+    explicit_bzero(again, sizeof(again));
     return good ? DONE : MISUSED;
 }
 
@@ -133,7 +131,7 @@ static enum outcome add_password(cJSON *body)
     if (outcome == DONE) {
         cJSON_AddStringToObject(body, "password", password);
     }
-    OPENSSL_cleanse(password, sizeof(password));
+    explicit_bzero(password, sizeof(password));
     return outcome;
 }
 

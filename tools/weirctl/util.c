@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 static void *or_end(void *memory)
 {
@@ -100,6 +101,14 @@ void text_clear(struct text *text)
 {
     free(text->data);
     memset(text, 0, sizeof(*text));
+}
+
+uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* ---- the nearest word ---- */

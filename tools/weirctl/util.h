@@ -7,6 +7,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(__GNUC__)
 #define WEIRCTL_PRINTF(string_, first_) __attribute__((format(printf, string_, first_)))
@@ -36,6 +37,9 @@ void text_encode(struct text *text, const char *string);
 /** The text; "" where nothing was added. Valid until the next change. */
 const char *text_get(const struct text *text);
 void text_clear(struct text *text);
+
+/** Milliseconds of a clock that never goes back. */
+uint64_t now_ms(void);
 
 /** The word of `words` (`count` of them) that is nearest to `word`; NULL: none is near enough to be what
  * was meant. */

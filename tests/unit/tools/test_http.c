@@ -14,7 +14,7 @@
 
 static char path[100];
 
-/* A peer in a process of its own that sends `answer` in pieces of `step` bytes, then ends. */
+/* A peer in a process of its own that takes a request, sends `answer` in pieces of `step` bytes, then ends. */
 static pid_t serve(const char *answer, size_t len, size_t step)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -27,7 +27,9 @@ static pid_t serve(const char *answer, size_t len, size_t step)
     pid_t child = fork();
     if (child == 0) {
         int fd = accept(listening, NULL, NULL);
-        for (size_t at = 0; at < len; at += step) {
+        char request[2048];
+        ssize_t got = recv(fd, request, sizeof(request), 0);
+        for (size_t at = 0; got > 0 && at < len; at += step) {
             size_t piece = len - at < step ? len - at : step;
             if (send(fd, answer + at, piece, MSG_NOSIGNAL) < 0) {
                 break;
@@ -42,30 +44,18 @@ static pid_t serve(const char *answer, size_t len, size_t step)
 /* What came of an answer: its body, or the error. */
 static char result[4096];
 
-static int ask(const char *answer, size_t step)
+static int ask(const char *text, size_t step)
 {
     struct endpoint endpoint = {.connect_ms = 5000, .read_ms = 5000};
-    struct http http = {0};
+    struct http_request request = {.method = "GET", .path = "/"};
+    struct http_answer answer;
     char error[512] = "";
-    ssize_t got = -1;
-    size_t len = 0;
-    pid_t child = serve(answer, strlen(answer), step);
+    pid_t child = serve(text, strlen(text), step);
     ck_assert(endpoint_from_socket(&endpoint, path, error, sizeof(error)));
-    http.stream = stream_open(&endpoint, error, sizeof(error));
-    ck_assert_msg(http.stream != NULL, "%s", error);
-    if (http_read_head(&http, error, sizeof(error))) {
-        while ((got = http_read(&http, result + len, sizeof(result) - 1 - len, error,
-                                sizeof(error))) > 0) {
-            len += (size_t)got;
-        }
-        result[len] = '\0';
-    }
-    if (got < 0) {
-        snprintf(result, sizeof(result), "%s", error);
-    }
-    int status = got < 0 ? -1 : http.status;
-    http_clear(&http);
-    stream_close(&http.stream);
+    bool whole = http_ask(&endpoint, &request, &answer, error, sizeof(error));
+    snprintf(result, sizeof(result), "%s", whole ? text_get(&answer.body) : error);
+    int status = whole ? answer.status : -1;
+    text_clear(&answer.body);
     endpoint_clear(&endpoint);
     waitpid(child, NULL, 0);
     unlink(path);
