@@ -38,6 +38,8 @@ bool worker_drop_idle(struct worker *worker)
     return false;
 }
 
+static void worker_look(struct down_home *home);
+
 struct worker *worker_new(unsigned index)
 {
     struct worker *worker = base_zalloc(sizeof(*worker));
@@ -49,11 +51,10 @@ struct worker *worker_new(unsigned index)
     worker->loop->owner = worker;
     worker->index = index;
     pool_home_init(&worker->pool_home, worker->loop, index, &worker->batch);
-    list_init(&worker->clients);
+    down_home_init(&worker->down, worker->loop, &worker->batch, &stream_down_events);
+    worker->down.on_look = worker_look;
     list_init(&worker->streams);
     list_init(&worker->free_streams);
-    list_init(&worker->leaving);
-    worker->leave_timer.fn = listening_tick;
     return worker;
 }
 
@@ -118,36 +119,8 @@ static bool has_listener(const struct generation *generation, const struct liste
     return false;
 }
 
-static void worker_adopt(struct worker *worker, struct generation *generation)
-{
-    struct generation *old = worker->generation;
-
-    worker->generation = generation;
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        struct pool_plan *plan = &generation->pools[i];
-        plan->pool->locals[worker->index].home = &worker->pool_home;
-        pool_local_adopt(&plan->pool->locals[worker->index], plan);
-    }
-    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
-        struct listener_plan *plan = &generation->listeners[i];
-        listener_local_adopt(&plan->listener->locals[worker->index], worker, plan);
-    }
-    for (size_t i = 0; old != NULL && i < old->listener_count; i++) {
-        struct listener *listener = old->listeners[i].listener;
-        if (!has_listener(generation, listener)) {
-            listener_local_adopt(&listener->locals[worker->index], worker, NULL);
-        }
-    }
-    if (old != NULL) {
-        generation_drain_handlers(old, worker);
-    }
-    if (old != NULL) {
-        listening_left(worker, old);
-    }
-    batch_flush(&worker->batch);
-}
-
-void worker_leave_pools(struct worker *worker, const struct generation *generation)
+/* Pools that the generation has and the loop's present one has not are left, and then the generation. */
+static void generation_let_go(struct worker *worker, struct generation *generation)
 {
     for (size_t i = 0; i < generation->pool_count; i++) {
         struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
@@ -155,6 +128,70 @@ void worker_leave_pools(struct worker *worker, const struct generation *generati
             pool_local_adopt(local, NULL);
         }
     }
+    generation_unref(generation, worker);
+}
+
+/* What was kept for listeners that are gone goes, once none is left. */
+static void bygone_forget(struct worker *worker)
+{
+    while (worker->bygone_count > 0 && !listening_goes_on(&worker->down, NULL)) {
+        generation_let_go(worker, worker->bygone[--worker->bygone_count]);
+    }
+}
+
+/* Whether a listener that is gone serves under the generation, or a pool that it may use is as that one has
+ * it. */
+static bool is_needed(const struct worker *worker, const struct generation *generation)
+{
+    for (size_t i = 0; i < generation->pool_count; i++) {
+        if (generation->pools[i].pool->locals[worker->index].plan == &generation->pools[i]) {
+            return true;
+        }
+    }
+    return listening_goes_on(&worker->down, generation);
+}
+
+/* The loop's own no more: lets go of it, or keeps it for listeners that are gone. */
+static void generation_leave(struct worker *worker, struct generation *generation)
+{
+    if (listening_goes_on(&worker->down, NULL) && is_needed(worker, generation)) {
+        worker->bygone =
+            base_realloc(worker->bygone, sizeof(struct generation *) * (worker->bygone_count + 1));
+        worker->bygone[worker->bygone_count++] = generation;
+    } else {
+        generation_let_go(worker, generation);
+        bygone_forget(worker);
+    }
+}
+
+static void worker_adopt(struct worker *worker, struct generation *generation)
+{
+    struct generation *old = worker->generation;
+
+    worker->generation = generation;
+    worker->down.generation = generation;
+    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
+        struct pool_plan *plan = &generation->pools[i];
+        plan->pool->locals[worker->index].home = &worker->pool_home;
+        pool_local_adopt(&plan->pool->locals[worker->index], plan);
+    }
+    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
+        struct listener_plan *plan = &generation->listeners[i];
+        bool control = worker->index == generation->runtime->workers;
+        listener_local_adopt(&plan->listener->locals[worker->index], &worker->down,
+                             control == listener_plan_on_control(plan) ? plan : NULL);
+    }
+    for (size_t i = 0; old != NULL && i < old->listener_count; i++) {
+        struct listener *listener = old->listeners[i].listener;
+        if (!has_listener(generation, listener)) {
+            listener_local_adopt(&listener->locals[worker->index], &worker->down, NULL);
+        }
+    }
+    if (old != NULL) {
+        generation_drain_handlers(old, worker);
+        generation_leave(worker, old);
+    }
+    batch_flush(&worker->batch);
 }
 
 void worker_commit(struct worker *worker, struct generation *generation)
@@ -241,7 +278,8 @@ void worker_clear(struct worker *worker)
 {
     stream_abort_all(worker);
     worker_adopt(worker, NULL);
-    listening_cut(worker);
+    listening_cut(&worker->down);
+    bygone_forget(worker);
     timer_cancel(worker->loop, &worker->refresh_timer);
     timer_cancel(worker->loop, &worker->drain);
 }
@@ -252,34 +290,38 @@ static void worker_patience(struct timer *timer)
 {
     struct worker *worker = container_of(timer, struct worker, drain);
 
-    if (worker->client_count > 0) {
+    if (worker->down.count > 0) {
         log_write(WEIR_LOG_WARNING, "weir",
                   "shutdown_timeout is over: %zu connections of worker %u are cut off",
-                  worker->client_count, worker->index);
+                  worker->down.count, worker->index);
         stream_abort_all(worker);
     }
-    listening_cut(worker);
+    listening_cut(&worker->down);
+    bygone_forget(worker);
     worker->cut = true;
-    timer_set(worker->loop, &worker->leave_timer, 1);
+    timer_set(worker->loop, &worker->down.leave_timer, 1);
 }
 
-void worker_look_drained(struct worker *worker)
+/* What is on its way out has been looked at. A drain ends when nobody is left; else it looks again soon. */
+static void worker_look(struct down_home *home)
 {
+    struct worker *worker = container_of(home, struct worker, down);
     /* Who lingers has an answer on its way, which the end of the process would reset. */
-    bool over = worker->client_count == 0 && listening_is_over(worker) &&
+    bool over = home->count == 0 && listening_is_over(home) &&
                 (worker->cut || conn_lingering(worker->loop) == 0);
 
-    if (over && worker->on_drained != NULL) {
+    bygone_forget(worker);
+    if (home->draining && over && worker->on_drained != NULL) {
         worker->on_drained(worker);
         worker->on_drained = NULL;
-    } else if (!over) {
-        timer_set(worker->loop, &worker->leave_timer, DRAIN_TICK_NS);
+    } else if (home->draining && !over) {
+        timer_set(worker->loop, &home->leave_timer, DRAIN_TICK_NS);
     }
 }
 
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *))
 {
-    worker->draining = true;
+    worker->down.draining = true;
     worker->on_drained = on_drained;
     worker->drain.fn = worker_patience;
     timer_set(worker->loop, &worker->drain, patience_ns > 0 ? patience_ns : 1);
@@ -287,7 +329,7 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
         struct listener_plan *plan = &worker->generation->listeners[i];
         listener_local_leave(&plan->listener->locals[worker->index]);
     }
-    list_each(link, &worker->clients)
+    list_each(link, &worker->down.connections)
     {
         down_conn_drain(&container_of(link, struct downstream, link)->place.c);
     }
@@ -295,7 +337,7 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
         generation_drain_handlers(worker->generation, worker);
     }
     batch_flush(&worker->batch);
-    timer_set(worker->loop, &worker->leave_timer, DRAIN_TICK_NS);
+    timer_set(worker->loop, &worker->down.leave_timer, DRAIN_TICK_NS);
 }
 
 struct weir_str worker_date(struct worker *worker)

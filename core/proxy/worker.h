@@ -11,28 +11,23 @@
 #include "base/random_ids.h"
 #include "http/batch.h"
 #include "net/loop.h"
+#include "proxy/downstream/listener.h"
 #include "proxy/generation.h"
 
 struct worker {
     struct loop *loop; /* loop->owner is the worker */
     struct batch batch;
     unsigned index;
-    bool draining;                 /* no new connections; each has one request more */
     bool cut;                      /* draining without more patience */
     struct generation *generation; /* current; NULL before the first commit */
-    /* Connections with this descriptor or one above are neither clients' nor kept idle; 0: all may be. */
-    int keep_reserve;
     struct pool_home pool_home;
-    struct list clients; /* struct downstream.link */
-    size_t client_count;
+    struct down_home down;
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;
     size_t free_stream_count;
     struct message refresh; /* servers have changed: pools that are stale build their candidates */
     _Atomic bool refresh_posted;
     struct timer refresh_timer; /* of those that rest until then */
-    struct list leaving;        /* struct listener_local.leaving */
-    struct timer leave_timer;   /* for those, and for the end of a drain */
     struct generation **bygone; /* kept for listeners that are gone; referenced */
     size_t bygone_count;
     struct timer drain;                        /* the end of the patience of a drain */
@@ -62,12 +57,6 @@ void worker_wake(struct worker *worker);
  * on_drained when nobody is left, or after `patience_ns` (then what is left is cut off). The sockets refuse
  * already, or will soon (listen_socket_refuse). */
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *));
-/* Draining: ends when nobody is left; looks again soon. */
-void worker_look_drained(struct worker *worker);
-
-/* Pools that the generation has and the loop's present one has not are left. */
-void worker_leave_pools(struct worker *worker, const struct generation *generation);
-
 /* On the loop: lets go of everything, before it stops. */
 void worker_clear(struct worker *worker);
 

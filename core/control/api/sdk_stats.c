@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "proxy/downstream/downstream.h"
+#include "proxy/worker.h"
 
 #define BOUNDS (HISTOGRAM_BUCKETS - 1)
 

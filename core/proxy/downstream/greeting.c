@@ -11,14 +11,13 @@
 #include <errno.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "net/proxy_header.h"
 
 struct greeting {
-    struct list link; /* the listener's local half's */
-    struct listener_local *local;
+    struct list link; /* the greeter's */
+    struct greeter *greeter;
     int fd;
     uint16_t port; /* ours */
     bool heard;    /* its header has begun to come */
@@ -28,67 +27,15 @@ struct greeting {
     struct freed freed;
 };
 
-bool greeting_wanted(const struct listener_plan *plan, const struct address *peer)
-{
-    return plan->settings->proxy_protocol != PROXY_PROTOCOL_OFF && downstream_trusts(plan, peer);
-}
-
-static void tell(const struct address *peer, const struct listener_plan *plan, const char *what,
+static void tell(const struct greeter *greeter, const struct address *peer, const char *what,
                  const char *reason)
 {
     static struct log_limit limit;
     char text[ADDRESS_TEXT_SIZE + 8];
 
     address_text_port(peer, text, sizeof(text));
-    log_limited(&limit, WEIR_LOG_WARNING, "listener", "%.*s: %s from %s%s%s; connection closed",
-                STR_ARGS(plan->settings->name), what, text, reason[0] != '\0' ? ": " : "", reason);
-}
-
-enum verdict { VERDICT_WAIT, VERDICT_OPEN, VERDICT_CLOSE };
-
-/* Looks at what has come. VERDICT_OPEN: the header, if there was one, is out of the socket, and has told
- * the ends (`told->peer.len` 0: it has not). */
-static enum verdict look(struct listener_local *local, int fd, const struct address *peer,
-                         struct downstream_ends *told)
-{
-    const struct listener_plan *plan = local->plan;
-    char data[PROXY_HEADER_MAX];
-    struct proxy_header header;
-    const char *reason = "";
-    ssize_t n;
-
-    do {
-        n = recv(fd, data, sizeof(data), MSG_PEEK);
-    } while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? VERDICT_WAIT : VERDICT_CLOSE;
-    }
-    switch (proxy_header_parse(data, (size_t)n, &header, &reason)) {
-    case PROXY_HEADER_INCOMPLETE: return VERDICT_WAIT;
-    case PROXY_HEADER_BAD:
-        tell(peer, plan, "a malformed PROXY header came", reason);
-        return VERDICT_CLOSE;
-    case PROXY_HEADER_NONE:
-        if (plan->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE) {
-            tell(peer, plan, "no PROXY header came (proxy_protocol = require)", "");
-            return VERDICT_CLOSE;
-        }
-        return VERDICT_OPEN;
-    case PROXY_HEADER_OK: break;
-    }
-    if (recv(fd, data, header.len, 0) != (ssize_t)header.len) {
-        return VERDICT_CLOSE; /* it was there a moment ago: the connection broke */
-    }
-    if (header.known) {
-        *told = (struct downstream_ends){header.source, header.destination};
-    }
-    return VERDICT_OPEN;
-}
-
-static void open_client(struct listener_local *local, int fd, const struct address *peer,
-                        uint16_t port, const struct downstream_ends *told)
-{
-    downstream_open(local, fd, peer, port, told->peer.len > 0 ? told : NULL);
+    log_limited(&limit, WEIR_LOG_WARNING, "listener", "%s: %s from %s%s%s; connection closed",
+                greeter->listener, what, text, reason[0] != '\0' ? ": " : "", reason);
 }
 
 static void greeting_freed(struct freed *freed)
@@ -97,78 +44,86 @@ static void greeting_freed(struct freed *freed)
 }
 
 /* The end of waiting; the socket is the caller's again. */
-static int greeting_end(struct greeting *greeting)
+static void greeting_end(struct greeting *greeting)
 {
-    struct loop *loop = greeting->local->worker->loop;
+    struct loop *loop = greeting->greeter->loop;
 
     event_del(&greeting->event);
     timer_cancel(loop, &greeting->timer);
     list_remove(&greeting->link);
     loop_free_later(loop, &greeting->freed, greeting_freed);
-    return greeting->fd;
 }
 
 static void greeting_close(struct greeting *greeting)
 {
-    struct listener_local *local = greeting->local;
-    downstream_refuse(local, greeting_end(greeting));
+    greeting_end(greeting);
+    greeting->greeter->refused(greeting->greeter, greeting->fd);
 }
 
-/* Part of the header is here: it has header_timeout, also where it was hurried. */
-static void greeting_heard(struct greeting *greeting)
+/* Looks at what has come, and calls back; `waiting` (NULL: none) is over then. false: the header is not here,
+ * as a whole. */
+static bool look(struct greeter *greeter, int fd, const struct address *peer, uint16_t port,
+                 struct greeting *waiting)
 {
-    struct listener_local *local = greeting->local;
+    char data[PROXY_HEADER_MAX];
+    struct proxy_header header = {.known = false};
+    const char *reason = "";
+    ssize_t n;
 
-    if (!greeting->heard) {
-        greeting->heard = true;
-        timer_set(local->worker->loop, &greeting->timer, local->plan->http.header_timeout_ns);
+    do {
+        n = recv(fd, data, sizeof(data), MSG_PEEK);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return false;
     }
-}
-
-static void greeting_hurry(struct greeting *greeting)
-{
-    struct listener_local *local = greeting->local;
-    uint64_t grace_ns = down_conn_first_grace_ns(&local->plan->http);
-    char byte;
-
-    greeting->heard = greeting->heard || recv(greeting->fd, &byte, 1, MSG_PEEK) > 0;
-    if (!greeting->heard && grace_ns < local->plan->http.header_timeout_ns) {
-        timer_set(local->worker->loop, &greeting->timer, grace_ns);
+    bool good = n > 0;
+    if (good) {
+        switch (proxy_header_parse(data, (size_t)n, &header, &reason)) {
+        case PROXY_HEADER_INCOMPLETE: return false;
+        case PROXY_HEADER_BAD:
+            tell(greeter, peer, "a malformed PROXY header came", reason);
+            good = false;
+            break;
+        case PROXY_HEADER_NONE:
+            if (greeter->required) {
+                tell(greeter, peer, "no PROXY header came (proxy_protocol = require)", "");
+                good = false;
+            }
+            header.known = false;
+            break;
+        case PROXY_HEADER_OK: /* it was there a moment ago: else the connection broke */
+            good = recv(fd, data, header.len, 0) == (ssize_t)header.len;
+            break;
+        }
     }
-}
-
-void greeting_hurry_all(struct listener_local *local)
-{
-    list_each(link, &local->greetings)
-    {
-        greeting_hurry(container_of(link, struct greeting, link));
+    if (waiting != NULL) {
+        greeting_end(waiting);
     }
-}
-
-/* false: its header is not here, as a whole. */
-static bool greeting_look(struct greeting *greeting)
-{
-    struct listener_local *local = greeting->local;
-    struct downstream_ends told = {0};
-
-    switch (look(local, greeting->fd, &greeting->peer, &told)) {
-    case VERDICT_WAIT: return false;
-    case VERDICT_OPEN:
-        open_client(local, greeting_end(greeting), &greeting->peer, greeting->port, &told);
-        return true;
-    case VERDICT_CLOSE: greeting_close(greeting); break;
+    const struct told_ends told = {header.source, header.destination};
+    if (good) {
+        greeter->begun(greeter, fd, peer, port, header.known ? &told : NULL);
+    } else {
+        greeter->refused(greeter, fd);
     }
     return true;
 }
 
+static bool greeting_look(struct greeting *greeting)
+{
+    return look(greeting->greeter, greeting->fd, &greeting->peer, greeting->port, greeting);
+}
+
+/* Part of the header is here: it has its whole time, also where it was hurried. Edge-triggered: bytes that
+ * were looked at and stay in the socket do not come up again. */
 static void greeting_event(evutil_socket_t fd, short what, void *arg)
 {
     struct greeting *greeting = arg;
     (void)fd;
     (void)what;
 
-    if (!greeting_look(greeting)) {
-        greeting_heard(greeting);
+    if (!greeting_look(greeting) && !greeting->heard) {
+        greeting->heard = true;
+        timer_set(greeting->greeter->loop, &greeting->timer, greeting->greeter->timeout_ns);
     }
 }
 
@@ -176,34 +131,43 @@ static void greeting_timer(struct timer *timer)
 {
     struct greeting *greeting = container_of(timer, struct greeting, timer);
 
-    if (greeting_look(greeting)) {
-        return; /* it came just now */
+    if (!greeting_look(greeting)) { /* nor has it come just now */
+        tell(greeting->greeter, &greeting->peer, "no whole PROXY header came in time", "");
+        greeting_close(greeting);
     }
-    tell(&greeting->peer, greeting->local->plan, "no whole PROXY header came in time", "");
-    greeting_close(greeting);
 }
 
-/* Edge-triggered: bytes that were looked at and stay in the socket do not come up again. */
-static void greeting_wait(struct listener_local *local, int fd, const struct address *peer,
-                          uint16_t port)
+static void greeting_hurry(struct greeting *greeting)
 {
-    struct loop *loop = local->worker->loop;
-    struct greeting *greeting = calloc(1, sizeof(*greeting));
+    const struct greeter *greeter = greeting->greeter;
+    char byte;
 
-    if (greeting == NULL) {
-        downstream_refuse(local, fd);
+    greeting->heard = greeting->heard || recv(greeting->fd, &byte, 1, MSG_PEEK) > 0;
+    if (!greeting->heard && greeter->hurry_ns < greeter->timeout_ns) {
+        timer_set(greeter->loop, &greeting->timer, greeter->hurry_ns);
+    }
+}
+
+void greeting_begin(struct greeter *greeter, int fd, const struct address *peer, uint16_t port)
+{
+    if (look(greeter, fd, peer, port, NULL)) {
         return;
     }
-    greeting->local = local;
+    struct greeting *greeting = calloc(1, sizeof(*greeting));
+    if (greeting == NULL) {
+        greeter->refused(greeter, fd);
+        return;
+    }
+    greeting->greeter = greeter;
     greeting->fd = fd;
     greeting->port = port;
     greeting->peer = *peer;
     greeting->timer.fn = greeting_timer;
-    list_push_back(&local->greetings, &greeting->link);
-    event_assign(&greeting->event, loop->base, fd, EV_READ | EV_ET | EV_PERSIST, greeting_event,
-                 greeting);
-    timer_set(loop, &greeting->timer, local->plan->http.header_timeout_ns);
-    if (local->gone || local->worker->draining) {
+    list_push_back(&greeter->waiting, &greeting->link);
+    event_assign(&greeting->event, greeter->loop->base, fd, EV_READ | EV_ET | EV_PERSIST,
+                 greeting_event, greeting);
+    timer_set(greeter->loop, &greeting->timer, greeter->timeout_ns);
+    if (greeter->hurried) {
         greeting_hurry(greeting);
     }
     if (event_add(&greeting->event, NULL) != 0) {
@@ -211,26 +175,24 @@ static void greeting_wait(struct listener_local *local, int fd, const struct add
     }
 }
 
-void greeting_begin(struct listener_local *local, int fd, const struct address *peer, uint16_t port)
+void greeting_refuse(struct greeter *greeter, int fd, const struct address *peer)
 {
-    struct downstream_ends told = {0};
+    tell(greeter, peer, "a connection that is not of trusted_proxies came", "");
+    greeter->refused(greeter, fd);
+}
 
-    switch (look(local, fd, peer, &told)) {
-    case VERDICT_WAIT: greeting_wait(local, fd, peer, port); break;
-    case VERDICT_OPEN: open_client(local, fd, peer, port, &told); break;
-    case VERDICT_CLOSE: downstream_refuse(local, fd); break;
+void greeting_hurry_all(struct greeter *greeter)
+{
+    greeter->hurried = true;
+    list_each(link, &greeter->waiting)
+    {
+        greeting_hurry(container_of(link, struct greeting, link));
     }
 }
 
-void greeting_refuse(struct listener_local *local, int fd, const struct address *peer)
+void greeting_close_all(struct greeter *greeter)
 {
-    tell(peer, local->plan, "a connection that is not of trusted_proxies came", "");
-    downstream_refuse(local, fd);
-}
-
-void greeting_close_all(struct listener_local *local)
-{
-    list_each(link, &local->greetings)
+    list_each(link, &greeter->waiting)
     {
         greeting_close(container_of(link, struct greeting, link));
     }

@@ -8,23 +8,39 @@
 #ifndef PROXY_DOWNSTREAM_GREETING_H
 #define PROXY_DOWNSTREAM_GREETING_H
 
-#include "proxy/downstream/downstream.h"
+#include "net/address.h"
+#include "net/loop.h"
 
-/* Whether this peer's connection is to begin with a PROXY header, or may. */
-bool greeting_wanted(const struct listener_plan *plan, const struct address *peer);
+/* Both ends of a connection, as a PROXY header tells them. */
+struct told_ends {
+    struct address peer, local;
+};
 
-/* Takes over `fd` of a trusted peer: the header is read, or its absence found out, and downstream_open
- * called; or it is bad or too slow (header_timeout), and the socket is closed. */
-void greeting_begin(struct listener_local *local, int fd, const struct address *peer,
-                    uint16_t port);
+/* Where greetings wait. `waiting` is the greeter's; the owner keeps the others up to date. */
+struct greeter {
+    struct loop *loop;
+    struct list waiting;  /* struct greeting.link */
+    const char *listener; /* its name, for the log */
+    uint64_t timeout_ns;  /* until the header is here as a whole */
+    uint64_t hurry_ns;    /* until its first byte is, once the listener goes */
+    bool required;        /* a connection without a header is closed */
+    bool hurried;         /* the listener goes */
+    /* The header is out of the socket (`told` NULL: it told nothing, or there was none): takes over `fd`. */
+    void (*begun)(struct greeter *greeter, int fd, const struct address *peer, uint16_t port,
+                  const struct told_ends *told);
+    /* It was bad, or did not come: takes over `fd`, to close it. */
+    void (*refused)(struct greeter *greeter, int fd);
+};
 
-/* Closes `fd` of a peer that is not trusted where a PROXY header is required. */
-void greeting_refuse(struct listener_local *local, int fd, const struct address *peer);
+/* Takes over `fd`, from `peer` to our `port`, which begins with a PROXY header, or may; calls back now or
+ * later, once. */
+void greeting_begin(struct greeter *greeter, int fd, const struct address *peer, uint16_t port);
+/* Refuses `fd` of a peer that is not trusted where a PROXY header is required. */
+void greeting_refuse(struct greeter *greeter, int fd, const struct address *peer);
 
-/* Those that have not begun to send their header get no longer than a new client of a listener that goes. */
-void greeting_hurry_all(struct listener_local *local);
-
-/* Closes those that are still waiting. */
-void greeting_close_all(struct listener_local *local);
+/* The listener goes: those that have not begun to send their header have hurry_ns left. */
+void greeting_hurry_all(struct greeter *greeter);
+/* Refuses those that are still waiting. */
+void greeting_close_all(struct greeter *greeter);
 
 #endif

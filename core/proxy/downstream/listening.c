@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-#include "base/log.h"
+#include "proxy/worker.h"
 #include "proxy/downstream/greeting.h"
 
 /* How often sockets that are to close are looked at; and gone listeners whose last clients are still here. */
@@ -40,15 +40,54 @@ static bool generation_has(const struct generation *generation, const struct lis
 
 /* ---- accepting ---- */
 
+static void begun(struct greeter *greeter, int fd, const struct address *peer, uint16_t port,
+                  const struct told_ends *told)
+{
+    downstream_open(container_of(greeter, struct listener_local, greeter), fd, peer, port, told);
+}
+
+static void refused(struct greeter *greeter, int fd)
+{
+    listener_refuse(container_of(greeter, struct listener_local, greeter), fd);
+}
+
+/* The port that the acceptor's socket is bound to, and so each connection that it gives. */
+static uint16_t accepting_port(const struct listener_local *local, const struct acceptor *acceptor)
+{
+    for (size_t i = 0; i < local->accepting_count; i++) {
+        if (local->accepting[i].acceptor == acceptor) {
+            return address_port(&local->accepting[i].socket->address);
+        }
+    }
+    return 0;
+}
+
+static void accepted(struct acceptor *acceptor, int fd, const struct address *peer, void *arg)
+{
+    struct listener_local *local = arg;
+    enum proxy_protocol protocol = local->plan->settings->proxy_protocol;
+    uint16_t port = accepting_port(local, acceptor);
+
+    if (likely(protocol == PROXY_PROTOCOL_OFF)) {
+        downstream_open(local, fd, peer, port, NULL);
+    } else if (downstream_trusts(local->plan, peer)) {
+        greeting_begin(&local->greeter, fd, peer, port);
+    } else if (protocol == PROXY_PROTOCOL_ACCEPT) {
+        downstream_open(local, fd, peer, port, NULL);
+    } else {
+        greeting_refuse(&local->greeter, fd, peer);
+    }
+}
+
 static void accepting_begin(struct listener_local *local, struct listen_socket *socket)
 {
-    struct worker *worker = local->worker;
-    int fd = listen_socket_enter(socket, worker->index);
-    struct acceptor *acceptor = acceptor_new(worker->loop, fd, downstream_accepted, local);
+    struct loop *loop = local->home->loop;
+    int fd = listen_socket_enter(socket, loop->index);
+    struct acceptor *acceptor = acceptor_new(loop, fd, accepted, local);
 
-    acceptor_set_gate(acceptor, downstream_place_take, downstream_place_back);
+    acceptor_set_gate(acceptor, listener_place_take, listener_place_back);
     if (!listener_plan_on_control(local->plan)) {
-        acceptor_set_reserve(acceptor, worker->keep_reserve);
+        acceptor_set_reserve(acceptor, local->home->keep_reserve);
     }
     local->accepting[local->accepting_count++] = (struct accepting){socket, acceptor, NULL};
 }
@@ -66,14 +105,13 @@ static bool accepting_has(const struct listener_local *local, const struct liste
 /* The entry's end; its place in the array is the caller's to fill. */
 static void accepting_end(struct listener_local *local, struct accepting *accepting)
 {
-    struct worker *worker = local->worker;
-
     acceptor_free(&accepting->acceptor);
     if (accepting->leaving == NULL) {
         listen_socket_pass(accepting->socket);
     } else {
-        listen_socket_leave(accepting->socket, worker->index);
-        generation_unkeep(accepting->leaving, worker);
+        struct loop *loop = local->home->loop;
+        listen_socket_leave(accepting->socket, loop->index);
+        generation_unkeep(accepting->leaving, worker_of(loop));
     }
 }
 
@@ -81,12 +119,12 @@ static void accepting_end(struct listener_local *local, struct accepting *accept
 
 static void begin_to_leave(struct listener_local *local)
 {
-    struct worker *worker = local->worker;
+    struct down_home *home = local->home;
 
     if (!list_linked(&local->leaving)) {
-        list_push_back(&worker->leaving, &local->leaving);
+        list_push_back(&home->leaving, &local->leaving);
     }
-    timer_set(worker->loop, &worker->leave_timer, LEAVE_TICK_NS);
+    timer_set(home->loop, &home->leave_timer, LEAVE_TICK_NS);
 }
 
 /* Sockets that `plan` (NULL: nothing) does not have are on their way out, or another listener's now. `from`: a
@@ -94,8 +132,8 @@ static void begin_to_leave(struct listener_local *local)
 static void accepting_leave(struct listener_local *local, const struct listener_plan *plan,
                             struct generation *from)
 {
-    struct worker *worker = local->worker;
-    const struct generation *next = worker->draining ? NULL : worker->generation;
+    const struct down_home *home = local->home;
+    const struct generation *next = home->draining ? NULL : home->generation;
     size_t kept = 0;
 
     for (size_t i = 0; i < local->accepting_count; i++) {
@@ -106,23 +144,12 @@ static void accepting_leave(struct listener_local *local, const struct listener_
                 continue;
             }
             accepting->leaving = from;
-            generation_keep(from, worker->index);
+            generation_keep(from, home->loop->index);
             begin_to_leave(local);
         }
         local->accepting[kept++] = *accepting;
     }
     local->accepting_count = kept;
-}
-
-static void clients_drain(struct listener_local *local)
-{
-    list_each(link, &local->worker->clients)
-    {
-        struct downstream *client = container_of(link, struct downstream, link);
-        if (client->local == local) {
-            down_conn_drain(&client->place.c);
-        }
-    }
 }
 
 static void local_go(struct listener_local *local)
@@ -132,28 +159,41 @@ static void local_go(struct listener_local *local)
     }
     local->gone = true;
     accepting_leave(local, NULL, local->plan->generation);
-    greeting_hurry_all(local);
-    clients_drain(local);
+    greeting_hurry_all(&local->greeter);
+    list_each(link, &local->home->connections)
+    {
+        struct downstream *downstream = container_of(link, struct downstream, link);
+        if (downstream->local == local) {
+            down_conn_drain(&downstream->place.c);
+        }
+    }
     begin_to_leave(local);
 }
 
-void listener_local_adopt(struct listener_local *local, struct worker *worker,
+void listener_local_adopt(struct listener_local *local, struct down_home *home,
                           struct listener_plan *plan)
 {
-    bool control = plan != NULL && worker->index == plan->generation->runtime->workers;
+    struct listener_plan *last = local->plan;
 
-    local->worker = worker;
-    if (plan == NULL || control != listener_plan_on_control(plan)) {
+    local->home = home;
+    if (plan == NULL) {
         local_go(local);
         return;
     }
-    struct listener_plan *last = local->plan;
     local->plan = plan;
     local->gone = false;
+    local->greeter.loop = home->loop;
+    local->greeter.listener = local->listener->name;
+    local->greeter.timeout_ns = plan->http.header_timeout_ns;
+    local->greeter.hurry_ns = down_conn_first_grace_ns(&plan->http);
+    local->greeter.required = plan->settings->proxy_protocol == PROXY_PROTOCOL_REQUIRE;
+    local->greeter.hurried = home->draining;
+    local->greeter.begun = begun;
+    local->greeter.refused = refused;
     if (last != NULL) {
-        accepting_leave(local, worker->draining ? NULL : plan, last->generation);
+        accepting_leave(local, home->draining ? NULL : plan, last->generation);
     }
-    if (!worker->draining) {
+    if (!home->draining) {
         local->accepting =
             base_realloc(local->accepting, sizeof(*local->accepting) *
                                                (local->accepting_count + plan->socket_count + 1));
@@ -163,14 +203,14 @@ void listener_local_adopt(struct listener_local *local, struct worker *worker,
             }
         }
     }
-    downstream_places_look(local); /* the limit may be another one now */
+    listener_places_look(local); /* the limit may be another one now */
 }
 
 void listener_local_leave(struct listener_local *local)
 {
     if (local->plan != NULL) {
         accepting_leave(local, NULL, local->plan->generation);
-        greeting_hurry_all(local);
+        greeting_hurry_all(&local->greeter);
         begin_to_leave(local);
     }
 }
@@ -209,128 +249,91 @@ static bool accepting_leaves(const struct listener_local *local)
 /* Whether a client of the listener may begin another request. */
 static bool clients_may_ask(const struct listener_local *local)
 {
-    if (local->client_count == 0) {
+    if (local->count == 0) {
         return false;
     }
-    list_each(link, &local->worker->clients)
+    list_each(link, &local->home->connections)
     {
-        const struct downstream *client = container_of(link, struct downstream, link);
-        if (client->local == local && !down_conn_is_last(&client->place.c)) {
+        const struct downstream *downstream = container_of(link, struct downstream, link);
+        if (downstream->local == local && !down_conn_is_last(&downstream->place.c)) {
             return true;
         }
     }
     return false;
 }
 
-static void bygone_end(struct worker *worker, struct generation *generation)
+bool listening_goes_on(const struct down_home *home, const struct generation *generation)
 {
-    worker_leave_pools(worker, generation);
-    generation_unref(generation, worker);
-}
-
-static bool any_gone(const struct worker *worker)
-{
-    for (const struct list *link = worker->leaving.next; link != &worker->leaving;
-         link = link->next) {
-        if (local_of(link)->gone) {
+    for (const struct list *link = home->leaving.next; link != &home->leaving; link = link->next) {
+        const struct listener_local *local = local_of(link);
+        if (local->gone && (generation == NULL || local->plan->generation == generation)) {
             return true;
         }
     }
     return false;
 }
 
-/* Whether a listener that is gone serves under the generation, or a pool that it may use is as that one has
- * it. */
-static bool is_needed(const struct worker *worker, const struct generation *generation)
-{
-    for (const struct list *link = worker->leaving.next; link != &worker->leaving;
-         link = link->next) {
-        if (local_of(link)->gone && local_of(link)->plan->generation == generation) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        if (generation->pools[i].pool->locals[worker->index].plan == &generation->pools[i]) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The pools of generations that were kept, and the generations, once no gone listener is left. */
-static void bygone_forget(struct worker *worker)
-{
-    while (worker->bygone_count > 0 && !any_gone(worker)) {
-        bygone_end(worker, worker->bygone[--worker->bygone_count]);
-    }
-}
-
-void listening_left(struct worker *worker, struct generation *generation)
-{
-    if (!any_gone(worker) || !is_needed(worker, generation)) {
-        bygone_end(worker, generation);
-        bygone_forget(worker);
-        return;
-    }
-    worker->bygone =
-        base_realloc(worker->bygone, sizeof(struct generation *) * (worker->bygone_count + 1));
-    worker->bygone[worker->bygone_count++] = generation;
-}
-
-/* One listener's next step out; whether sockets of it are still on their way. With its last step, generations
- * that were kept go, and the listener may go with them. */
+/* One listener's next step out; whether sockets of it are still on their way. */
 static bool local_step(struct listener_local *local)
 {
-    struct worker *worker = local->worker;
-
     accepting_close(local, false);
     bool sockets = accepting_leaves(local);
-    if (sockets || !list_empty(&local->greetings)) {
+    if (sockets || !list_empty(&local->greeter.waiting) ||
+        (local->gone && clients_may_ask(local))) {
         return sockets;
-    }
-    if (local->gone && clients_may_ask(local)) {
-        return false;
     }
     list_remove(&local->leaving);
     if (local->gone) {
-        downstream_places_look(local); /* its timer must not outlive it */
+        listener_places_look(local); /* its timer must not outlive it */
         local->gone = false;
         local->plan = NULL;
-        bygone_forget(worker);
     }
     return false;
 }
 
-bool listening_is_over(const struct worker *worker)
+bool listening_is_over(const struct down_home *home)
 {
-    return list_empty(&worker->leaving);
+    return list_empty(&home->leaving);
 }
 
-void listening_tick(struct timer *timer)
+static void listening_tick(struct timer *timer)
 {
-    struct worker *worker = container_of(timer, struct worker, leave_timer);
+    struct down_home *home = container_of(timer, struct down_home, leave_timer);
     bool sockets = false;
 
-    list_each(link, &worker->leaving)
+    list_each(link, &home->leaving)
     {
         sockets = local_step(local_of(link)) || sockets;
     }
-    batch_flush(&worker->batch);
-    if (worker->draining) {
-        worker_look_drained(worker);
-    } else if (!list_empty(&worker->leaving)) {
-        timer_set(worker->loop, timer, sockets ? LEAVE_TICK_NS : GONE_TICK_NS);
+    batch_flush(home->batch);
+    if (!list_empty(&home->leaving)) {
+        timer_set(home->loop, timer, sockets ? LEAVE_TICK_NS : GONE_TICK_NS);
     }
+    home->on_look(home);
 }
 
-void listening_cut(struct worker *worker)
+void listening_cut(struct down_home *home)
 {
-    list_each(link, &worker->leaving)
+    list_each(link, &home->leaving)
     {
         struct listener_local *local = local_of(link);
         accepting_close(local, true);
-        greeting_close_all(local);
+        greeting_close_all(&local->greeter);
         local_step(local);
     }
-    timer_cancel(worker->loop, &worker->leave_timer);
+    timer_cancel(home->loop, &home->leave_timer);
+    home->on_look(home);
+}
+
+void down_home_init(struct down_home *home, struct loop *loop, struct batch *batch,
+                    const struct down_events *events)
+{
+    *home = (struct down_home){
+        .owner = downstream_owner(events),
+        .loop = loop,
+        .batch = batch,
+        .leave_timer.fn = listening_tick,
+    };
+    list_init(&home->connections);
+    list_init(&home->leaving);
 }

@@ -9,5 +9,7 @@ core_libcore_a_SOURCES += \
     core/proxy/downstream/downstream.h \
     core/proxy/downstream/greeting.c \
     core/proxy/downstream/greeting.h \
+    core/proxy/downstream/listener.c \
+    core/proxy/downstream/listener.h \
     core/proxy/downstream/listening.c \
     core/proxy/downstream/listening.h

@@ -61,7 +61,7 @@ static void stream_deadline(struct timer *timer);
 static struct exchange *down_open(struct down_conn *c, struct down *down)
 {
     struct downstream *client = downstream_of(c);
-    struct worker *worker = client->local->worker;
+    struct worker *worker = container_of(client->local->home, struct worker, down);
     struct stream *stream = stream_new(worker);
 
     if (stream == NULL) {
@@ -507,7 +507,7 @@ void stream_abort_all(struct worker *worker)
             stream->reason = REASON_SHUTDOWN;
         }
     }
-    list_each(link2, &worker->clients)
+    list_each(link2, &worker->down.connections)
     {
         down_conn_abort(&container_of(link2, struct downstream, link)->place.c);
     }

@@ -315,7 +315,7 @@ static void connection_room(struct up_conn *c)
     struct server_local *mine = c->user;
     const SSL *ssl = conn_ssl(c->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    int reserve = worker_of(c->conn->loop)->keep_reserve;
+    int reserve = worker_of(c->conn->loop)->down.keep_reserve;
     bool scarce = c->conn->fd >= reserve && reserve > 0; /* another worker may need it now */
     if (!mine->adopted || other_tls || scarce || c->address_epoch != mine->server->moves ||
         mine->idle_count >= mine->idle_limit) {
