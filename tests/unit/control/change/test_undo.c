@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* write_journal.c and undo_server.c: what is taken back, by whom, and what stands in the way. */
+#include "change_stage.h"
+
+#include "control/change/change.h"
+
+#define SERVERS "/api/v1/pools/web/servers"
+
+static struct stage stage;
+
+/* A part of the test's own: its entries say whether they can be taken back. */
+
+static const char *refusal(const struct changes *changes, const cJSON *entry)
+{
+    (void)changes;
+    return operation_text(entry, "refusal");
+}
+
+static void take_back(struct change *change, const cJSON *entry);
+
+static const struct change_part other_part = {
+    .mark = "other_key", .refusal = refusal, .take_back = take_back};
+
+static void begin(void)
+{
+    static const struct change_part *const parts[] = {&journal_part, &server_part, &other_part,
+                                                      NULL};
+    stage_init(&stage, parts);
+}
+
+static void end(void)
+{
+    stage_end(&stage);
+}
+
+static struct answers undo(const char *id)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/api/v1/journal/%s/undo", id);
+    return stage_do(&stage, "POST", path, "", "");
+}
+
+static struct answers patch(const char *query, const char *body)
+{
+    return stage_do(&stage, "PATCH", SERVERS "/a", query, body);
+}
+
+static const char *state_of(uint64_t id)
+{
+    return operation_text(journal_find(stage.changes.journal, id), "state");
+}
+
+START_TEST(a_patch_takes_its_own_fields_back)
+{
+    patch("", "{\"weight\":5}");
+    patch("", "{\"max_connections\":7}");
+    ck_assert_uint_eq(undo("1").status, 200);
+    ck_assert(stage_entry_is(&stage, "web/a", "{\"max_connections\":7}"));
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 1);
+    ck_assert_str_eq(state_of(1), "undone");
+    ck_assert_uint_eq(undo("1").status, 409);
+    /* And again: the undo is a change too. */
+    ck_assert_uint_eq(undo("3").status, 200);
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 5);
+}
+END_TEST
+
+START_TEST(members_come_back)
+{
+    stage_do(&stage, "DELETE", SERVERS "/a", "now=1", "");
+    ck_assert_ptr_null(stage_server(&stage, "a"));
+    stage_do(&stage, "POST", SERVERS, "", "{\"url\":\"http://c:1\",\"id\":\"c\"}");
+    struct answers answer = undo("2");
+    ck_assert_uint_eq(answer.status, 200);
+    ck_assert_uint_eq(answer.journal, 3);
+    ck_assert_ptr_null(stage_server(&stage, "c"));
+}
+END_TEST
+
+START_TEST(what_the_files_lack_by_now_is_not_brought_back)
+{
+    stage_do(&stage, "DELETE", SERVERS "/a", "now=1", "");
+    /* The stage's files have no text, so that they seem not to have it. */
+    struct answers answer = undo("1");
+    ck_assert_uint_eq(answer.status, 409);
+    ck_assert_ptr_nonnull(strstr(answer.body, "the files do not have that server any more"));
+}
+END_TEST
+
+START_TEST(a_later_change_of_the_same_stands_in_the_way)
+{
+    patch("", "{\"weight\":5}");
+    patch("", "{\"weight\":6}");
+    struct answers answer = undo("1");
+    ck_assert_uint_eq(answer.status, 409);
+    ck_assert_ptr_nonnull(strstr(answer.body, "depends on it"));
+    ck_assert_uint_eq(undo("2").status, 200);
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 5);
+    ck_assert_uint_eq(undo("1").status, 200);
+    ck_assert(stage_entry_is(&stage, "web/a", NULL));
+}
+END_TEST
+
+START_TEST(what_the_files_have_changed_since_stays)
+{
+    patch("", "{\"weight\":5}");
+    server_set_weight(stage_server(&stage, "a"), 8); /* as a reload does */
+    ck_assert_uint_eq(undo("1").status, 409);
+}
+END_TEST
+
+START_TEST(the_last_one_that_can_be)
+{
+    patch("", "{\"weight\":5}");
+    stage_do(&stage, "DELETE", SERVERS "/b", "now=1", ""); /* see above: cannot be */
+    struct answers answer = undo("last");
+    ck_assert_uint_eq(answer.status, 200);
+    ck_assert_ptr_nonnull(strstr(answer.body, "\"skipped\":[{\"id\":2"));
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 1);
+    ck_assert_uint_eq(undo("last").status, 409);
+    ck_assert_uint_eq(undo("99").status, 404);
+    ck_assert_uint_eq(undo("x").status, 404);
+}
+END_TEST
+
+/* ---- changes that are to be confirmed ---- */
+
+static void overdue(uint64_t id)
+{
+    json_put(journal_find(stage.changes.journal, id), "confirm_until", cJSON_CreateNumber(1));
+    changes_upkeep(&stage.changes);
+    stage_settle(&stage);
+}
+
+START_TEST(what_nobody_confirms_is_taken_back)
+{
+    patch("confirm=60s", "{\"weight\":5}");
+    changes_upkeep(&stage.changes); /* its time is not over */
+    stage_settle(&stage);
+    ck_assert_str_eq(state_of(1), "pending");
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "expired");
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 1);
+    ck_assert_str_eq(operation_text(journal_find(stage.changes.journal, 2), "author"), "weir");
+}
+END_TEST
+
+START_TEST(what_is_confirmed_stays)
+{
+    patch("confirm=60s", "{\"weight\":5}");
+    ck_assert_uint_eq(stage_do(&stage, "POST", "/api/v1/journal/1/confirm", "", "").status, 200);
+    ck_assert_str_eq(state_of(1), "done");
+    ck_assert_uint_eq(stage_do(&stage, "POST", "/api/v1/journal/1/confirm", "", "").status, 409);
+    overdue(1);
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 5);
+}
+END_TEST
+
+START_TEST(what_others_depend_on_stays)
+{
+    patch("confirm=60s", "{\"weight\":5}");
+    patch("", "{\"weight\":6}");
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "done");
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 6);
+}
+END_TEST
+
+/* ---- other parts ---- */
+
+static void take_back(struct change *change, const cJSON *entry)
+{
+    change_note(change, "journal.undo", operation_text(entry, "target"), NULL, NULL);
+    json_set(change->journal, "other_key", operation_text(entry, "other_key"));
+}
+
+static void other(const char *key, const char *why)
+{
+    cJSON *entry = journal_entry_new(stage.changes.journal, "ann", "server.patch", key, 0);
+    json_set(entry, "other_key", key);
+    if (why != NULL) {
+        json_set(entry, "refusal", why);
+    }
+    journal_add(stage.changes.journal, entry);
+}
+
+START_TEST(an_entry_is_its_parts)
+{
+    other("one", NULL);
+    other("two", "it is gone");
+    struct answers answer = undo("2");
+    ck_assert_uint_eq(answer.status, 409);
+    ck_assert_ptr_nonnull(strstr(answer.body, "it is gone"));
+    ck_assert_uint_eq(undo("1").status, 200);
+    ck_assert_str_eq(state_of(1), "undone");
+    const cJSON *entry = journal_find(stage.changes.journal, 3);
+    ck_assert_str_eq(operation_text(entry, "other_key"), "one");
+    ck_assert_int_eq(operation_integer(entry, "undo_of", 0), 1);
+}
+END_TEST
+
+START_TEST(what_is_no_parts_cannot_be_undone)
+{
+    journal_add(stage.changes.journal,
+                journal_entry_new(stage.changes.journal, "ann", "config.reload", "weir.conf", 0));
+    struct answers answer = undo("1");
+    ck_assert_uint_eq(answer.status, 409);
+    ck_assert_ptr_nonnull(strstr(answer.body, "(config.reload) cannot be undone"));
+}
+END_TEST
+
+static Suite *undo_suite(void)
+{
+    Suite *suite = suite_create("undo");
+    TCase *tcase = tcase_create("undo");
+    tcase_add_checked_fixture(tcase, begin, end);
+    tcase_add_test(tcase, a_patch_takes_its_own_fields_back);
+    tcase_add_test(tcase, members_come_back);
+    tcase_add_test(tcase, what_the_files_lack_by_now_is_not_brought_back);
+    tcase_add_test(tcase, a_later_change_of_the_same_stands_in_the_way);
+    tcase_add_test(tcase, what_the_files_have_changed_since_stays);
+    tcase_add_test(tcase, the_last_one_that_can_be);
+    tcase_add_test(tcase, what_nobody_confirms_is_taken_back);
+    tcase_add_test(tcase, what_is_confirmed_stays);
+    tcase_add_test(tcase, what_others_depend_on_stays);
+    tcase_add_test(tcase, an_entry_is_its_parts);
+    tcase_add_test(tcase, what_is_no_parts_cannot_be_undone);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+UNIT_SUITE(undo_suite);
