@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/lanes.h"
 #include "base/log.h"
@@ -93,6 +94,19 @@ static void peek_globals(struct control *control)
     want_socket_folders(control, &tree.root);
 }
 
+static unsigned count_workers(const struct global_settings *global)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return global->workers > 0 ? (unsigned)global->workers : cpus > 0 ? (unsigned)cpus : 1;
+}
+
+static void print_mistakes(const struct mistakes *mistakes)
+{
+    for (size_t i = 0; i < mistakes->count; i++) {
+        fprintf(stderr, "weir: %s\n", mistakes->texts[i]);
+    }
+}
+
 static void runtime_init(struct control *control, const char *path)
 {
     arena_init(&control->arena, NULL, 0);
@@ -106,7 +120,7 @@ static void runtime_init(struct control *control, const char *path)
     sdk_health_fill(&control->host);
     control_services_fill(&control->host);
     control->runtime.host = &control->host;
-    control->runtime.workers = control_count_workers(global);
+    control->runtime.workers = count_workers(global);
     control->runtime.modules = module_registry_new();
     control->runtime.on_left = control_generation_left;
     control->runtime.try_start = try_start;
@@ -156,7 +170,7 @@ static struct generation *build_first(struct control *control, bool try)
         control->runtime.given_count = control->folders.count;
         generation = generation_build(&control->runtime, control->path, !try, &mistakes);
         if (try) {
-            control_print_mistakes(&mistakes);
+            print_mistakes(&mistakes);
         }
         for (size_t i = 0; !try && i < mistakes.count; i++) {
             complain(mistakes.texts[i]);
@@ -419,7 +433,7 @@ int control_print_options(const char *path, const char *name)
         struct module *module =
             module_load(control.runtime.modules, dir != NULL ? dir : WEIR_MODULEDIR, name,
                         &control.host, (struct place){NULL, 0}, &mistakes);
-        control_print_mistakes(&mistakes);
+        print_mistakes(&mistakes);
         code = module == NULL;
         if (module != NULL) {
             printf("%s %s: %s\n\n", module->name, module->descriptor.version,

@@ -40,7 +40,11 @@ struct control {
     bool stop_wanted;     /* SIGTERM came before the start had ended */
     bool clearing;        /* no more changes; the loops let go once what is on its way has ended */
     bool cleared;         /* they have been told to */
-    unsigned left;        /* loops that have not drained */
+    uint64_t patience_ns; /* of clients, while it stops */
+    _Atomic unsigned undrained;   /* loops that have not drained */
+    struct message drained, last; /* that they have; that all of them have let go */
+    struct message left;          /* generations have been left */
+    _Atomic bool left_posted;
     struct task refresh;  /* queued: pools have been touched in this turn */
     struct timer tickets; /* until the next key of TLS session tickets */
     uint64_t tickets_ns;  /* what it is set to; 0: not yet */
@@ -49,30 +53,19 @@ struct control {
     int exit_code;
 };
 
+/* The control thread around a generation. Any thread. */
+static inline struct control *control_of(const struct generation *generation)
+{
+    return container_of(generation->runtime, struct control, runtime);
+}
+
 /* ---- takeover.c: generations come into force and go ---- */
 
-/* The control thread around a generation. Any thread. */
-struct control *control_of(const struct generation *generation);
-/* Tells systemd, where there is one. */
-void control_notify(const char *state);
-
-/* A message to a loop, which may come back as the answer. Whoever gets it last frees it. */
-struct note {
-    struct message message;
-    struct control *control;
-    struct worker *worker;
-    uint64_t patience_ns;
-};
-
-struct note *control_note(struct control *control, struct worker *worker, message_fn fn);
-
 void control_log_mistakes(const struct mistakes *mistakes);
-void control_print_mistakes(const struct mistakes *mistakes);
 /* What a generation can come to lack, into the log. */
 void control_warn(const struct generation *generation);
 /* The program's log goes where the generation says from now on. */
 void control_take_log(struct generation *generation);
-unsigned control_count_workers(const struct global_settings *global);
 
 /* runtime.on_left: any loop, the last one has left. */
 void control_generation_left(struct runtime *runtime);
@@ -102,6 +95,8 @@ extern const struct changes_owner control_owner;
 
 /* ---- stopping.c: signals and the end ---- */
 
+/* Tells systemd, where there is one. */
+void control_notify(const char *state);
 void control_watch_signals(struct control *control);
 /* Until the loop takes them: a signal that comes before would end a program whose sockets have clients already.
  * SIGINT ends it at any time. */

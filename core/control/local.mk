@@ -12,6 +12,8 @@ core_libcore_a_SOURCES += \
     core/control/control.h \
     core/control/control_state.h \
     core/control/leaving.c \
+    core/control/loops.c \
+    core/control/loops.h \
     core/control/parts.c \
     core/control/parts.h \
     core/control/password.c \

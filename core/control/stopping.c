@@ -6,62 +6,61 @@
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/logfile.h"
+#include "control/loops.h"
 #include "control/report.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/pool/recovery.h"
+
+#ifdef HAVE_SYSTEMD
+#include <systemd/sd-daemon.h>
+#endif
+
+/* Tells systemd, where there is one. */
+void control_notify(const char *state)
+{
+#ifdef HAVE_SYSTEMD
+    sd_notify(0, state);
+#else
+    (void)state;
+#endif
+}
 
 /* ---- stopping ---- */
 
 /* What the loops have posted before, of generations that were left, has been dealt with. */
 static void on_last(struct message *message)
 {
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-
-    free(note);
-    loop_stop(control->self->loop);
+    loop_stop(container_of(message, struct control, last)->self->loop);
 }
 
-static void on_cleared(struct message *message)
+static void clear_loop(struct worker *worker, void *arg)
 {
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-
-    free(note);
-    if (--control->left == 0) {
-        prober_free(&control->prober);
-        discovery_free(&control->runtime.discovery);
-        names_free(&control->names);
-        recovery_free(&control->runtime.recovery);
-        control_leaving_free(control);
-        worker_clear(control->self);
-        struct note *last = control_note(control, control->self, on_last);
-        loop_post(control->self->loop, &last->message);
-    }
+    (void)arg;
+    worker_clear(worker);
 }
 
-static void on_loop_clear(struct message *message)
+static void cleared(void *arg)
 {
-    struct note *note = container_of(message, struct note, message);
-    worker_clear(note->worker);
-    note->message.fn = on_cleared;
-    loop_post(note->control->self->loop, &note->message);
+    struct control *control = arg;
+
+    prober_free(&control->prober);
+    discovery_free(&control->runtime.discovery);
+    names_free(&control->names);
+    recovery_free(&control->runtime.recovery);
+    control_leaving_free(control);
+    worker_clear(control->self);
+    control->last.fn = on_last;
+    loop_post(control->self->loop, &control->last);
 }
 
 void control_settled(struct control *control)
 {
-    if (!control->clearing || control->cleared || control->done != NULL || control->naming) {
-        return;
-    }
-    control->cleared = true;
-    control->left = control->runtime.workers;
-    for (unsigned i = 0; i < control->runtime.workers; i++) {
-        struct note *note = control_note(control, control->runtime.loops[i], on_loop_clear);
-        loop_post(note->worker->loop, &note->message);
+    if (control->clearing && !control->cleared && control->done == NULL && !control->naming) {
+        control->cleared = true;
+        loops_do(&control->runtime, control->runtime.workers, clear_loop, cleared, control);
     }
 }
 
@@ -81,29 +80,27 @@ static void clear_all(struct control *control)
 
 static void on_drained(struct message *message)
 {
-    struct note *note = container_of(message, struct note, message);
-    struct control *control = note->control;
-
-    free(note);
-    if (!control->clearing && --control->left == 0) {
-        clear_all(control);
-    }
+    clear_all(container_of(message, struct control, drained));
 }
 
 /* On a loop, once. */
 static void loop_drained(struct worker *worker)
 {
     struct control *control = control_of(worker->generation);
-    struct note *note = control_note(control, worker, on_drained);
-    loop_post(control->self->loop, &note->message);
+    if (atomic_fetch_sub(&control->undrained, 1) == 1) {
+        loop_post(control->self->loop, &control->drained);
+    }
 }
 
-static void on_loop_drain(struct message *message)
+static void drain_loop(struct worker *worker, void *arg)
 {
-    struct note *note = container_of(message, struct note, message);
+    const struct control *control = arg;
+    worker_drain(worker, control->patience_ns, loop_drained);
+}
 
-    worker_drain(note->worker, note->patience_ns, loop_drained);
-    free(note);
+static void draining(void *arg)
+{
+    (void)arg;
 }
 
 /* SIGTERM: no new connections; who has connected is served, running requests end. */
@@ -120,17 +117,14 @@ void control_stop_gently(struct control *control)
         return;
     }
     control->stopping = true;
-    uint64_t patience_ns = control->runtime.current->global.shutdown_timeout;
+    control->patience_ns = control->runtime.current->global.shutdown_timeout;
     log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
-              (unsigned long long)(patience_ns / NS_PER_SECOND));
+              (unsigned long long)(control->patience_ns / NS_PER_SECOND));
     control_notify("STOPPING=1");
     control_leave_sockets(control, control->runtime.current, NULL);
-    control->left = control->runtime.workers + 1;
-    for (unsigned i = 0; i <= control->runtime.workers; i++) {
-        struct note *note = control_note(control, control->runtime.loops[i], on_loop_drain);
-        note->patience_ns = patience_ns;
-        loop_post(note->worker->loop, &note->message);
-    }
+    control->undrained = control->runtime.workers + 1;
+    control->drained.fn = on_drained;
+    loops_do(&control->runtime, control->undrained, drain_loop, draining, control);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)

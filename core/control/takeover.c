@@ -6,8 +6,6 @@
 #include "control/control_state.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "control/change/reload.h"
@@ -16,42 +14,6 @@
 #include "proxy/upstream/discovery.h"
 #include "proxy/pool/recovery.h"
 #include "proxy/stream/stream.h"
-
-#ifdef HAVE_SYSTEMD
-#include <systemd/sd-daemon.h>
-#endif
-
-struct control *control_of(const struct generation *generation)
-{
-    return container_of(generation->runtime, struct control, runtime);
-}
-
-void control_notify(const char *state)
-{
-#ifdef HAVE_SYSTEMD
-    sd_notify(0, state);
-#else
-    (void)state;
-#endif
-}
-
-struct note *control_note(struct control *control, struct worker *worker, message_fn fn)
-{
-    struct note *note = base_zalloc(sizeof(*note));
-    note->message.fn = fn;
-    note->control = control;
-    note->worker = worker;
-    return note;
-}
-
-unsigned control_count_workers(const struct global_settings *global)
-{
-    if (global->workers > 0) {
-        return (unsigned)global->workers;
-    }
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus > 0 ? (unsigned)cpus : 1;
-}
 
 /* ---- generations ---- */
 
@@ -71,17 +33,20 @@ void control_free_left(struct control *control)
 
 static void on_generation_left(struct message *message)
 {
-    struct note *note = container_of(message, struct note, message);
-    control_free_left(note->control);
-    free(note);
+    struct control *control = container_of(message, struct control, left);
+    atomic_store(&control->left_posted, false); /* what is left from here on is told anew */
+    control_free_left(control);
 }
 
 /* Any loop: the last one has left. */
 void control_generation_left(struct runtime *runtime)
 {
     struct control *control = container_of(runtime, struct control, runtime);
-    struct note *note = control_note(control, control->self, on_generation_left);
-    loop_post(control->self->loop, &note->message);
+
+    if (!atomic_exchange(&control->left_posted, true)) {
+        control->left.fn = on_generation_left;
+        loop_post(control->self->loop, &control->left);
+    }
 }
 
 /* The end of a turn in which pools were touched: however many servers changed, each loop hears of it once. */
@@ -350,13 +315,6 @@ void control_log_mistakes(const struct mistakes *mistakes)
 {
     for (size_t i = 0; i < mistakes->count; i++) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", mistakes->texts[i]);
-    }
-}
-
-void control_print_mistakes(const struct mistakes *mistakes)
-{
-    for (size_t i = 0; i < mistakes->count; i++) {
-        fprintf(stderr, "weir: %s\n", mistakes->texts[i]);
     }
 }
 
