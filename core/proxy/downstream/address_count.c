@@ -8,21 +8,19 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define SHARDS        16u
-#define BUCKETS_FIRST 64u
+#include "base/table.h"
+
+#define SHARDS 16u
 
 struct address_count {
-    struct address_count *next; /* in its bucket */
+    struct table_link link;
     uint64_t key[2];
     uint32_t count;
 };
 
-/* Invariant: bucket_count is a power of two, or 0 with no buckets. */
 struct shard {
     pthread_mutex_t lock;
-    struct address_count **buckets;
-    size_t bucket_count;
-    size_t used;
+    struct table table;
 } __attribute__((aligned(64)));
 
 struct address_counts {
@@ -48,8 +46,7 @@ void address_counts_free(struct address_counts **counts)
 
     *counts = NULL;
     for (size_t i = 0; i < SHARDS; i++) {
-        ASSERT(c->shards[i].used == 0);
-        free(c->shards[i].buckets);
+        ASSERT(c->shards[i].table.count == 0);
         pthread_mutex_destroy(&c->shards[i].lock);
     }
     free(c);
@@ -92,61 +89,20 @@ static struct shard *shard_of(struct address_counts *counts, uint64_t hash)
     return &counts->shards[hash >> 60];
 }
 
-/* ---- one shard, locked ---- */
+/* ---- for all ---- */
 
-/* Doubles the buckets. Without memory for it chains grow instead. */
-static void grow(struct address_counts *counts, struct shard *shard)
+static struct address_count *find(const struct shard *shard, uint64_t hash, const uint64_t key[2])
 {
-    size_t count = shard->bucket_count == 0 ? BUCKETS_FIRST : shard->bucket_count * 2;
-    struct address_count **buckets = calloc(count, sizeof(*buckets));
+    struct table_link *link = table_first(&shard->table, hash);
 
-    if (buckets == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < shard->bucket_count; i++) {
-        struct address_count *entry = shard->buckets[i];
-        while (entry != NULL) {
-            struct address_count *next = entry->next;
-            struct address_count **bucket = &buckets[hash_of(counts, entry->key) & (count - 1)];
-            entry->next = *bucket;
-            *bucket = entry;
-            entry = next;
+    for (; link != NULL; link = table_next(link)) {
+        struct address_count *entry = container_of(link, struct address_count, link);
+        if (entry->key[0] == key[0] && entry->key[1] == key[1]) {
+            return entry;
         }
     }
-    free(shard->buckets);
-    shard->buckets = buckets;
-    shard->bucket_count = count;
+    return NULL;
 }
-
-/* The pointer that points to the entry, or to the NULL at its chain's end; NULL: no buckets. */
-static struct address_count **place_of(const struct shard *shard, uint64_t hash,
-                                       const uint64_t key[2])
-{
-    if (shard->bucket_count == 0) {
-        return NULL;
-    }
-    struct address_count **place = &shard->buckets[hash & (shard->bucket_count - 1)];
-    while (*place != NULL && ((*place)->key[0] != key[0] || (*place)->key[1] != key[1])) {
-        place = &(*place)->next;
-    }
-    return place;
-}
-
-static struct address_count *add(struct shard *shard, struct address_count **place,
-                                 const uint64_t key[2])
-{
-    struct address_count *entry = place != NULL ? calloc(1, sizeof(*entry)) : NULL;
-
-    if (entry != NULL) {
-        entry->key[0] = key[0];
-        entry->key[1] = key[1];
-        *place = entry;
-        shard->used++;
-    }
-    return entry;
-}
-
-/* ---- for all ---- */
 
 struct address_count *address_counts_take(struct address_counts *counts,
                                           const struct address *address, uint32_t limit)
@@ -157,33 +113,27 @@ struct address_count *address_counts_take(struct address_counts *counts,
     uint64_t hash = hash_of(counts, key);
     struct shard *shard = shard_of(counts, hash);
     pthread_mutex_lock(&shard->lock);
-    if (shard->used >= shard->bucket_count) {
-        grow(counts, shard);
+    struct address_count *entry = find(shard, hash, key);
+    if (entry == NULL && limit > 0 && (entry = calloc(1, sizeof(*entry))) != NULL) {
+        memcpy(entry->key, key, sizeof(entry->key));
+        table_add(&shard->table, &entry->link, hash);
     }
-    struct address_count **place = place_of(shard, hash, key);
-    struct address_count *entry = place != NULL ? *place : NULL;
-    if (entry == NULL) {
-        entry = add(shard, place, key);
-    }
-    if (entry != NULL && entry->count < limit) {
+    bool taken = entry != NULL && entry->count < limit;
+    if (taken) {
         entry->count++;
-    } else {
-        entry = NULL;
     }
     pthread_mutex_unlock(&shard->lock);
-    return entry;
+    return taken ? entry : NULL;
 }
 
 void address_counts_give(struct address_counts *counts, struct address_count *count)
 {
-    uint64_t hash = hash_of(counts, count->key);
-    struct shard *shard = shard_of(counts, hash);
+    struct shard *shard = shard_of(counts, count->link.hash);
 
     pthread_mutex_lock(&shard->lock);
     ASSERT(count->count > 0);
     if (--count->count == 0) {
-        *place_of(shard, hash, count->key) = count->next;
-        shard->used--;
+        table_remove(&count->link);
         free(count);
     }
     pthread_mutex_unlock(&shard->lock);
@@ -195,7 +145,7 @@ size_t address_counts_used(struct address_counts *counts)
 
     for (size_t i = 0; i < SHARDS; i++) {
         pthread_mutex_lock(&counts->shards[i].lock);
-        used += counts->shards[i].used;
+        used += counts->shards[i].table.count;
         pthread_mutex_unlock(&counts->shards[i].lock);
     }
     return used;

@@ -3,7 +3,7 @@
  * How many connections each client address has, over all workers.
  *
  * An IPv6 client owns a whole network, so that its first 64 bits are what counts. Memory: one entry of
- * 40 bytes for each address that has connections now, so never more than connections; taking and giving
+ * 64 bytes for each address that has connections now, so never more than connections; taking and giving
  * back are O(1), whatever addresses an attacker chooses (the hash is keyed).
  *
  * Thread: any; one short lock of sixteen, chosen by the address.
