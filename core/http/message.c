@@ -172,11 +172,17 @@ struct weir_str http_version_word(enum http_version version)
 
 struct http_field *fields_find(const struct http_fields *fields, enum field_id id)
 {
-    if (!fields_have(fields, id))
-        return NULL;
-    for (uint32_t i = 0; i < fields->count; i++) {
-        if (fields->items[i].id == id && !fields->items[i].dropped)
+    return fields_have(fields, id) ? fields_next(fields, id, NULL) : NULL;
+}
+
+struct http_field *fields_next(const struct http_fields *fields, enum field_id id,
+                               const struct http_field *after)
+{
+    for (size_t i = after != NULL ? (size_t)(after - fields->items) + 1 : 0; i < fields->count;
+         i++) {
+        if (fields->items[i].id == id && !fields->items[i].dropped) {
             return &fields->items[i];
+        }
     }
     return NULL;
 }

@@ -75,6 +75,9 @@ static inline bool fields_have(const struct http_fields *fields, enum field_id i
 /* First field of that id / name that is not dropped; NULL: none. */
 struct http_field *fields_find(const struct http_fields *fields, enum field_id id);
 struct http_field *fields_find_name(const struct http_fields *fields, struct weir_str name);
+/* The next one of that id; `after` NULL: the first. */
+struct http_field *fields_next(const struct http_fields *fields, enum field_id id,
+                               const struct http_field *after);
 /* Appends; slices are kept as they are (not copied). false: no memory, or the name is no token,
  * or the value has a control character. */
 bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str name,

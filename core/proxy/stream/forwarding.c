@@ -40,47 +40,6 @@ static void walk_node(struct walk *walk, struct weir_str node)
     }
 }
 
-static void walk_x_forwarded_for(struct walk *walk, struct stream *stream)
-{
-    const struct http_fields *fields = request_fields(stream);
-
-    for (uint32_t i = 0; i < fields->count; i++) {
-        struct weir_str list = fields->items[i].value;
-        struct weir_str node;
-        if (fields->items[i].id != FIELD_X_FORWARDED_FOR || fields->items[i].dropped) {
-            continue;
-        }
-        while (syntax_list_next(&list, &node)) {
-            if (node.len > 0) {
-                walk_node(walk, node);
-            }
-        }
-    }
-}
-
-/* Forwarded as a trusted proxy sent it. false: malformed, and nothing of it counts. */
-static bool walk_forwarded(struct walk *walk, struct stream *stream, struct weir_str *proto)
-{
-    const struct http_fields *fields = request_fields(stream);
-    struct forwarded_element element;
-
-    for (uint32_t i = 0; i < fields->count; i++) {
-        struct weir_str list = fields->items[i].value;
-        enum forwarded_result result = FORWARDED_ELEMENT;
-        if (fields->items[i].id != FIELD_FORWARDED || fields->items[i].dropped) {
-            continue;
-        }
-        while ((result = forwarded_next(&list, &element)) == FORWARDED_ELEMENT) {
-            walk_node(walk, element.node);
-            *proto = element.proto;
-        }
-        if (result == FORWARDED_BAD) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void take_proto(struct stream *stream, struct weir_str proto)
 {
     if (str_equal_nocase(proto, STR("https"))) {
@@ -90,63 +49,67 @@ static void take_proto(struct stream *stream, struct weir_str proto)
     }
 }
 
-/* X-Forwarded-Proto; of several the last one, which the nearest proxy has set. Several lines are one list
- * (RFC 9110 section 5.3). */
-static void take_x_forwarded_proto(struct stream *stream)
-{
-    const struct http_fields *fields = request_fields(stream);
-    struct weir_str word = {NULL, 0};
-
-    if (!fields_have(fields, FIELD_X_FORWARDED_PROTO)) {
-        return;
-    }
-    for (uint32_t i = 0; i < fields->count; i++) {
-        struct weir_str list = fields->items[i].value;
-        if (fields->items[i].id != FIELD_X_FORWARDED_PROTO || fields->items[i].dropped) {
-            continue;
-        }
-        while (syntax_list_next(&list, &word)) {
-            take_proto(stream, word);
-        }
-    }
-}
-
-static void take_peer(struct stream *stream, const struct address *address)
-{
-    char text[ADDRESS_TEXT_SIZE];
-    struct weir_str slice = {text, address_text(address, text, sizeof(text))};
-
-    slice = arena_copy(&stream->exchange.arena, slice);
-    if (slice.ptr != NULL) {
-        stream->peer = (struct weir_peer){slice, address_port(address)};
-    }
-}
-
-/* The listener believes this client's fields. */
-static void believe(struct stream *stream)
+/* Forwarded as a trusted proxy sent it. false: there is none, or it is malformed and nothing of it counts. */
+static bool believe_forwarded(struct stream *stream, struct walk *walk)
 {
     struct http_fields *fields = request_fields(stream);
-    struct walk walk = {.plan = stream->listener};
-    bool forwarded = false;
+    const struct http_field *field = fields_find(fields, FIELD_FORWARDED);
+    struct forwarded_element element;
+    struct weir_str proto = {NULL, 0};
 
-    if (stream->listener->settings->forwarded && fields_have(fields, FIELD_FORWARDED)) {
-        struct weir_str proto = {NULL, 0};
-        forwarded = walk_forwarded(&walk, stream, &proto);
-        if (forwarded) {
-            take_proto(stream, proto);
-        } else {
+    if (!stream->listener->settings->forwarded || field == NULL) {
+        return false;
+    }
+    for (; field != NULL; field = fields_next(fields, FIELD_FORWARDED, field)) {
+        struct weir_str list = field->value;
+        enum forwarded_result result = FORWARDED_ELEMENT;
+        while ((result = forwarded_next(&list, &element)) == FORWARDED_ELEMENT) {
+            walk_node(walk, element.node);
+            proto = element.proto;
+        }
+        if (result == FORWARDED_BAD) {
             fields_drop(fields, FIELD_FORWARDED);
-            walk = (struct walk){.plan = stream->listener};
+            *walk = (struct walk){.plan = walk->plan};
+            return false;
         }
     }
-    if (!forwarded) {
-        take_x_forwarded_proto(stream);
-        if (fields_have(fields, FIELD_X_FORWARDED_FOR)) {
-            walk_x_forwarded_for(&walk, stream);
+    take_proto(stream, proto);
+    return true;
+}
+
+/* The listener believes this client's fields: Forwarded, or else X-Forwarded-Proto and -For. Several lines of
+ * a field are one list (RFC 9110 section 5.3); of several schemes the last one is the nearest proxy's. */
+static void believe(struct stream *stream)
+{
+    const struct http_fields *fields = request_fields(stream);
+    struct walk walk = {.plan = stream->listener};
+
+    if (!believe_forwarded(stream, &walk)) {
+        const struct http_field *field = fields_find(fields, FIELD_X_FORWARDED_PROTO);
+        struct weir_str item;
+        for (; field != NULL; field = fields_next(fields, FIELD_X_FORWARDED_PROTO, field)) {
+            struct weir_str list = field->value;
+            while (syntax_list_next(&list, &item)) {
+                take_proto(stream, item);
+            }
+        }
+        field = fields_find(fields, FIELD_X_FORWARDED_FOR);
+        for (; field != NULL; field = fields_next(fields, FIELD_X_FORWARDED_FOR, field)) {
+            struct weir_str list = field->value;
+            while (syntax_list_next(&list, &item)) {
+                if (item.len > 0) {
+                    walk_node(&walk, item);
+                }
+            }
         }
     }
     if (walk.any) {
-        take_peer(stream, &walk.found);
+        char text[ADDRESS_TEXT_SIZE];
+        size_t len = address_text(&walk.found, text, sizeof(text));
+        struct weir_str copy = arena_copy(&stream->exchange.arena, (struct weir_str){text, len});
+        if (copy.ptr != NULL) {
+            stream->peer = (struct weir_peer){copy, address_port(&walk.found)};
+        }
     }
 }
 
@@ -194,17 +157,6 @@ static void take_id(struct stream *stream)
     make_id(stream);
 }
 
-/* What servers might take for a proxy's word, of somebody who is no proxy. */
-static void drop_identity(struct http_fields *fields)
-{
-    for (uint32_t i = 0; i < fields->count; i++) {
-        struct http_field *field = &fields->items[i];
-        if (field->id == FIELD_OTHER && field_name_identifies(field->name)) {
-            field->dropped = true;
-        }
-    }
-}
-
 void forwarding_begin(struct stream *stream)
 {
     struct http_fields *fields = request_fields(stream);
@@ -215,7 +167,10 @@ void forwarding_begin(struct stream *stream)
         fields_drop(fields, FIELD_ALIAS);
     }
     if (stream->listener->settings->drop_identity_headers && !stream->client->trusted) {
-        drop_identity(fields);
+        for (uint32_t i = 0; i < fields->count; i++) { /* a proxy's words, of who is none */
+            struct http_field *field = &fields->items[i];
+            field->dropped |= field->id == FIELD_OTHER && field_name_identifies(field->name);
+        }
     }
     if (unlikely(stream->client->trusted)) {
         believe(stream);
@@ -247,26 +202,6 @@ void forwarding_response(struct stream *stream)
 
 /* ---- what the server is told ---- */
 
-/* The values of all fields of that id as one list, with `last` behind; .ptr NULL: no memory. */
-static struct weir_str appended(struct stream *stream, enum field_id id, struct weir_str last)
-{
-    const struct http_fields *fields = request_fields(stream);
-    struct arena *arena = &stream->exchange.arena;
-    struct weir_str value = {NULL, 0};
-
-    for (uint32_t i = 0; i < fields->count; i++) {
-        const struct http_field *field = &fields->items[i];
-        if (field->id != id || field->dropped || field->value.len == 0) {
-            continue;
-        }
-        value = value.len == 0
-                    ? field->value
-                    : arena_printf(arena, "%.*s, %.*s", STR_ARGS(value), STR_ARGS(field->value));
-    }
-    return value.len == 0 ? last
-                          : arena_printf(arena, "%.*s, %.*s", STR_ARGS(value), STR_ARGS(last));
-}
-
 static void extra_add(struct stream *stream, struct weir_str name, struct weir_str value)
 {
     if (value.len > 0) {
@@ -274,86 +209,54 @@ static void extra_add(struct stream *stream, struct weir_str name, struct weir_s
     }
 }
 
+/* A list of what each proxy adds: a trusted client's own fields, as one, and `last` behind. false: no
+ * memory. */
+static bool extra_append(struct stream *stream, enum field_id id, struct weir_str name,
+                         struct weir_str last)
+{
+    struct http_fields *fields = request_fields(stream);
+    const struct http_field *field = fields_find(fields, id);
+    struct weir_str value = {NULL, 0};
+
+    if (field != NULL) {
+        for (; field != NULL && stream->client->trusted; field = fields_next(fields, id, field)) {
+            value = value.len == 0          ? field->value
+                    : field->value.len == 0 ? value
+                                            : arena_printf(&stream->exchange.arena, "%.*s, %.*s",
+                                                           STR_ARGS(value), STR_ARGS(field->value));
+        }
+        fields_drop(fields, id);
+    }
+    value = value.len == 0 ? last
+                           : arena_printf(&stream->exchange.arena, "%.*s, %.*s", STR_ARGS(value),
+                                          STR_ARGS(last));
+    extra_add(stream, name, value);
+    return value.ptr != NULL;
+}
+
 /* The client's own word counts where its address is trusted; else ours replaces it. */
 static void extra_set(struct stream *stream, enum field_id id, struct weir_str name,
                       struct weir_str value)
 {
     struct http_fields *fields = request_fields(stream);
-    if (fields_have(fields, id)) {
-        if (stream->client->trusted) {
-            return;
-        }
+
+    if (fields_have(fields, id) && !stream->client->trusted) {
         fields_drop(fields, id);
     }
-    extra_add(stream, name, value);
-}
-
-static bool add_forwarded_for(struct stream *stream)
-{
-    const struct downstream *client = stream->client;
-    struct weir_str value = downstream_peer_text(client);
-
-    if (fields_have(request_fields(stream), FIELD_X_FORWARDED_FOR)) {
-        if (client->trusted) {
-            value = appended(stream, FIELD_X_FORWARDED_FOR, value);
-        }
-        fields_drop(request_fields(stream), FIELD_X_FORWARDED_FOR);
+    if (!fields_have(fields, id)) {
+        extra_add(stream, name, value);
     }
-    extra_add(stream, STR("X-Forwarded-For"), value);
-    return value.ptr != NULL;
 }
 
-static void add_forwarded_port(struct stream *stream)
+/* Our port as digits; empty: a Unix socket. */
+static struct weir_str port_text(struct stream *stream)
 {
-    uint16_t port = stream->client->port;
     char *end = stream->port_text + sizeof(stream->port_text), *at = end;
 
-    if (port == 0) { /* a Unix socket */
-        fields_drop(request_fields(stream), FIELD_X_FORWARDED_PORT);
-        return;
-    }
-    for (; port > 0; port /= 10) {
+    for (uint16_t port = stream->client->port; port > 0; port /= 10) {
         *--at = (char)('0' + port % 10);
     }
-    extra_set(stream, FIELD_X_FORWARDED_PORT, STR("X-Forwarded-Port"),
-              (struct weir_str){at, (size_t)(end - at)});
-}
-
-/* Forwarded: a stranger's is dropped always; with the option on, ours is added. */
-static bool add_forwarded(struct stream *stream)
-{
-    struct exchange *exchange = &stream->exchange;
-    const struct downstream *client = stream->client;
-    bool there = fields_have(request_fields(stream), FIELD_FORWARDED);
-
-    if (there && !client->trusted) {
-        fields_drop(request_fields(stream), FIELD_FORWARDED);
-        there = false;
-    }
-    if (!stream->listener->settings->forwarded) {
-        return true;
-    }
-    struct address peer, bound;
-    downstream_ends(client, &peer, &bound);
-    struct weir_str value =
-        forwarded_make(&exchange->arena, &peer, client->tls ? STR("https") : STR("http"),
-                       exchange->request.authority);
-    if (value.ptr != NULL && there) {
-        value = appended(stream, FIELD_FORWARDED, value);
-        fields_drop(request_fields(stream), FIELD_FORWARDED);
-    }
-    extra_add(stream, STR("Forwarded"), value);
-    return value.ptr != NULL;
-}
-
-/* What a filter has set in its place stays. */
-static void add_request_id(struct stream *stream)
-{
-    struct weir_str name = stream->listener->settings->request_id_header;
-
-    if (stream->request_id.len > 0 && fields_find_name(request_fields(stream), name) == NULL) {
-        extra_add(stream, name, stream->request_id);
-    }
+    return (struct weir_str){at, (size_t)(end - at)};
 }
 
 bool forwarding_fields(struct stream *stream)
@@ -364,16 +267,37 @@ bool forwarding_fields(struct stream *stream)
         [HTTP_2] = WEIR_STR_INIT("2.0 weir"),
     };
     const struct http_request_head *head = &stream->exchange.request;
+    const struct listener_settings *settings = stream->listener->settings;
+    struct http_fields *fields = request_fields(stream);
+    struct weir_str scheme = stream->client->tls ? STR("https") : STR("http");
 
     stream->extra_count = 0;
-    if (!add_forwarded_for(stream) || !add_forwarded(stream)) {
+    if (!extra_append(stream, FIELD_X_FORWARDED_FOR, STR("X-Forwarded-For"),
+                      downstream_peer_text(stream->client))) {
         return false;
     }
-    extra_set(stream, FIELD_X_FORWARDED_PROTO, STR("X-Forwarded-Proto"),
-              stream->client->tls ? STR("https") : STR("http"));
+    if (settings->forwarded) {
+        struct address peer, local;
+        downstream_ends(stream->client, &peer, &local);
+        struct weir_str ours =
+            forwarded_make(&stream->exchange.arena, &peer, scheme, head->authority);
+        if (ours.ptr == NULL || !extra_append(stream, FIELD_FORWARDED, STR("Forwarded"), ours)) {
+            return false;
+        }
+    } else if (!stream->client->trusted && fields_have(fields, FIELD_FORWARDED)) {
+        fields_drop(fields, FIELD_FORWARDED);
+    }
+    extra_set(stream, FIELD_X_FORWARDED_PROTO, STR("X-Forwarded-Proto"), scheme);
     extra_set(stream, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host"), head->authority);
-    add_forwarded_port(stream);
-    add_request_id(stream);
+    if (stream->client->port == 0) {
+        fields_drop(fields, FIELD_X_FORWARDED_PORT);
+    }
+    extra_set(stream, FIELD_X_FORWARDED_PORT, STR("X-Forwarded-Port"), port_text(stream));
+    /* What a filter has set in the place of the request's id stays. */
+    if (stream->request_id.len > 0 &&
+        fields_find_name(fields, settings->request_id_header) == NULL) {
+        extra_add(stream, settings->request_id_header, stream->request_id);
+    }
     extra_add(stream, STR("Via"), vias[head->version]);
     return true;
 }
