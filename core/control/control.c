@@ -217,6 +217,7 @@ static bool start_workers(struct control *control)
 
     for (unsigned i = 0; i < control->runtime.workers; i++) {
         control->runtime.loops[i]->down.keep_reserve = kept.from_clients;
+        control->runtime.loops[i]->pool_home.keep_reserve = kept.from_clients;
         if (!conn_set_reserve(control->runtime.loops[i]->loop, kept.from_servers) ||
             !worker_start(control->runtime.loops[i])) {
             log_write(WEIR_LOG_ERROR, "weir", "cannot start worker %u: %s", i, strerror(errno));

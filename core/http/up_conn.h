@@ -14,8 +14,13 @@
 #include "base/list.h"
 #include "http/codec.h"
 
+struct pin;
+struct spares;
+
 struct up_owner {
     const struct up_events *events;
+    /* The connection is open; `took_ns`: since it was begun. */
+    void (*on_open)(struct up_conn *c, uint64_t took_ns);
     /* An exchange has let go: there is room for another one. Keep the connection (up_conn_use later) or, where
      * none runs, close it (up_conn_close). */
     void (*on_room)(struct up_conn *c);
@@ -47,9 +52,11 @@ struct up_conn {
 
     /* the owner's */
     void *user;             /* the server's local state */
-    void *pin;              /* whom alone the connection is for; NULL: anybody */
+    struct pin *pin;        /* whom alone the connection is for; NULL: anybody */
     uint32_t address_epoch; /* of the server's address that it was made to */
+    struct spares *spares;  /* among which it stands, by `link`; NULL: nowhere */
     struct list link;
+    bool spare_idle; /* counted as idle there */
 };
 
 /* Takes over a connection that is open. `codec` NULL: by ALPN. NULL: no memory; the connection is closed. */

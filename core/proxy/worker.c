@@ -28,9 +28,7 @@ bool worker_drop_idle(struct worker *worker)
     for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
         const struct pool_plan *plan = &generation->pools[i];
         for (size_t k = 0; k < plan->server_count; k++) {
-            const struct list *idle = &plan->servers[k]->locals[worker->index].idle;
-            if (!list_empty(idle)) {
-                up_conn_close(container_of(idle->prev, struct up_conn, link));
+            if (spares_close_one(&plan->servers[k]->locals[worker->index].spares)) {
                 return true;
             }
         }

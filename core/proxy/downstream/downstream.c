@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "proxy/upstream/pinned.h"
 #include "proxy/worker.h"
 
 struct weir_str downstream_tls_name(const struct downstream *downstream)
@@ -85,7 +84,9 @@ static void down_closed(struct down_conn *c)
     struct down_home *home = local->home;
 
     list_remove(&downstream->link);
-    pinned_close(downstream);
+    if (unlikely(downstream->rare != NULL)) {
+        pin_end(&downstream->rare->pin);
+    }
     uncount(downstream);
     listener_place_give(local);
     home->count--;

@@ -6,11 +6,12 @@
 #define PROXY_DOWNSTREAM_DOWNSTREAM_H
 
 #include "proxy/downstream/listener.h"
+#include "proxy/pool/spares.h"
 
 /* What few of them need. */
 struct downstream_rare {
-    struct told_ends told;    /* peer.len 0: by nobody, the socket's ends count */
-    struct up_conn *bound_up; /* idle, and for this client alone; see pinned.h */
+    struct told_ends told; /* peer.len 0: by nobody, the socket's ends count */
+    struct pin pin;        /* of connections to servers that are for this client alone */
 };
 
 /* One connection of a client. Lives on one loop. Most of them wait for a request most of the time, so what

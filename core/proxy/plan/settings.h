@@ -30,7 +30,7 @@ extern const struct weir_options global_options;
 void global_settings_copy(struct global_settings *to, struct arena *arena,
                           const struct global_settings *from);
 
-enum send_proxy_protocol { SEND_PROXY_OFF, SEND_PROXY_V1, SEND_PROXY_V2 };
+enum send_proxy_protocol { SEND_PROXY_OFF, SEND_PROXY_V1 = 1, SEND_PROXY_V2 = 2 };
 enum proxy_protocol { PROXY_PROTOCOL_OFF, PROXY_PROTOCOL_ACCEPT, PROXY_PROTOCOL_REQUIRE };
 
 struct listener_settings {

@@ -5,6 +5,8 @@ core_libcore_a_SOURCES += \
     core/proxy/pool/attempt.h \
     core/proxy/pool/balancer.c \
     core/proxy/pool/balancer.h \
+    core/proxy/pool/connections.c \
+    core/proxy/pool/connections.h \
     core/proxy/pool/etags.c \
     core/proxy/pool/etags.h \
     core/proxy/pool/outcomes.c \
@@ -23,4 +25,6 @@ core_libcore_a_SOURCES += \
     core/proxy/pool/server.c \
     core/proxy/pool/server.h \
     core/proxy/pool/sessions.c \
-    core/proxy/pool/sessions.h
+    core/proxy/pool/sessions.h \
+    core/proxy/pool/spares.c \
+    core/proxy/pool/spares.h

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "http/up_conn.h"
 #include "proxy/generation.h"
 #include "proxy/pool/balancer.h"
+#include "proxy/pool/connections.h"
 #include "proxy/pool/etags.h"
 #include "proxy/pool/outcomes.h"
 
@@ -213,101 +213,7 @@ void pool_local_refresh(struct pool_local *local)
     queue_reconsider(local);
 }
 
-/* ---- idle connections ---- */
-
-static void server_local_close_idle(struct server_local *mine, uint64_t before_ns)
-{
-    list_each(link, &mine->idle)
-    {
-        struct up_conn *up = container_of(link, struct up_conn, link);
-        if (up->idle_since_ns <= before_ns) {
-            up_conn_close(up);
-        }
-    }
-}
-
-void server_local_keep_session(struct server_local *mine, struct conn *conn)
-{
-    const SSL *ssl = conn_ssl(conn);
-
-    if (likely(ssl == NULL) || !mine->adopted || SSL_get_SSL_CTX(ssl) != mine->tls) {
-        return;
-    }
-    SSL_SESSION *session = conn_tls_session(conn);
-    if (session != NULL) {
-        SSL_SESSION_free(mine->tls_session);
-        mine->tls_session = session;
-    }
-}
-
-SSL_SESSION *server_local_session(struct server_local *mine)
-{
-    SSL_SESSION *session = mine->tls_session;
-
-    if (session != NULL && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION) {
-        SSL_SESSION_up_ref(session);
-    } else {
-        mine->tls_session = NULL;
-    }
-    return session;
-}
-
-static void server_local_forget_session(struct server_local *mine)
-{
-    SSL_SESSION_free(mine->tls_session);
-    mine->tls_session = NULL;
-}
-
-void pool_local_moved(struct server_local *mine)
-{
-    mine->moves = mine->server->moves;
-    server_local_close_idle(mine, UINT64_MAX);
-}
-
-/* When the oldest of them became idle; UINT64_MAX: there is none. */
-static uint64_t oldest_idle(const struct server_local *mine)
-{
-    uint64_t oldest = UINT64_MAX;
-
-    list_each(link, &mine->idle)
-    {
-        const struct up_conn *up = container_of(link, struct up_conn, link);
-        oldest = up->idle_since_ns < oldest ? up->idle_since_ns : oldest;
-    }
-    return oldest;
-}
-
-/* Closes what has been idle for too long, and looks again when the next one will have been, give or take a
- * sixteenth of the time: those that are in use now and then do not have it look at each moment. */
-static void idle_due(struct timer *timer)
-{
-    struct pool_local *local = container_of(timer, struct pool_local, idle_timer);
-    const struct pool_plan *plan = local->plan;
-    uint64_t now_ns = loop_now_ns(local->home->loop);
-    uint64_t age = plan->settings->keepalive_timeout;
-    uint64_t oldest = UINT64_MAX;
-
-    for (size_t i = 0; i < plan->server_count; i++) {
-        struct server_local *mine = &plan->servers[i]->locals[local->index];
-        if (mine->idle_count > 0) {
-            server_local_close_idle(mine, now_ns > age ? now_ns - age : 0);
-            uint64_t mine_oldest = oldest_idle(mine);
-            oldest = mine_oldest < oldest ? mine_oldest : oldest;
-        }
-    }
-    if (oldest != UINT64_MAX) {
-        uint64_t left = oldest + age > now_ns ? oldest + age - now_ns : 0;
-        timer_set(local->home->loop, timer, left > age / 16 ? left : age / 16 + 1);
-    }
-}
-
-void pool_local_kept(struct pool_local *local)
-{
-    if (unlikely(!timer_is_set(&local->idle_timer))) {
-        local->idle_timer.fn = idle_due;
-        timer_set(local->home->loop, &local->idle_timer, local->plan->settings->keepalive_timeout);
-    }
-}
+/* ---- plans come and go ---- */
 
 static void servers_retire(struct pool_local *local, const struct pool_plan *old,
                            const struct pool_plan *plan)
@@ -321,8 +227,7 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
         if (!kept) {
             mine->candidate = UINT32_MAX;
             outcomes_forget(mine);
-            server_local_close_idle(mine, UINT64_MAX);
-            server_local_forget_session(mine);
+            connections_drop(mine);
         }
     }
 }
@@ -351,16 +256,12 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         mine->adopted = true;
         mine->pool = local;
         if (mine->tls != plan->tls) {
-            server_local_close_idle(mine, UINT64_MAX);
-            server_local_forget_session(mine);
+            connections_drop(mine);
             mine->tls = plan->tls;
         }
-        mine->idle_limit = (size_t)plan->settings->keepalive;
+        mine->keep_limit = (size_t)plan->settings->keepalive;
     }
-    if (timer_is_set(&local->idle_timer)) {
-        timer_cancel(home->loop, &local->idle_timer);
-        idle_due(&local->idle_timer); /* keepalive_timeout may be another one */
-    }
+    connections_rule(local);
     struct balancer *next = plan->balancers[local->index];
     if (next != NULL) {
         struct balancer *last = local->balancer;

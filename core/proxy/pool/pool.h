@@ -44,7 +44,7 @@ struct pool_local {
     bool panic;                /* as the log was told; control thread's loop */
     uint32_t held;             /* servers that wait for their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */
-    struct timer idle_timer;   /* set while there are idle connections */
+    struct timer idle_timer;   /* of connections.c: set while there are idle connections */
     struct list waiters;       /* struct waiter.own: those of this loop in the pool's queue */
     struct list dirty_notes;   /* struct outcome_notes.dirty: what the next report tells */
     struct timer report_timer; /* set while there are some */
@@ -87,19 +87,5 @@ void pool_touch_now(struct pool *pool);
 
 /* The pool's numbers on this loop, for the reader. */
 struct traffic pool_total(const struct pool *pool);
-
-/* A request leaves the connection: the session that the server has given for resumption is kept for the next
- * one. Nothing where the connection is plain, or made with TLS settings of before. */
-void server_local_keep_session(struct server_local *mine, struct conn *conn);
-/* The session for a new connection; the caller frees it. One of TLS 1.3 is given out once (RFC 8446 section
- * C.4), one of TLS 1.2 as often as the server takes it. NULL: none. */
-SSL_SESSION *server_local_session(struct server_local *mine);
-
-/* The server has another address: its idle connections lead to the old one, and are closed. */
-void pool_local_moved(struct server_local *mine);
-
-/* A connection to a server of the pool is idle from now on: it will be closed when it has been so for too
- * long. The server is adopted. */
-void pool_local_kept(struct pool_local *local);
 
 #endif

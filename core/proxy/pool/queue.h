@@ -68,6 +68,8 @@ struct pool_home {
     struct loop *loop;
     unsigned index;
     struct batch *batch; /* flushed after callbacks that came by message */
+    /* Connections with this descriptor or one above are not kept idle; 0: all may be. */
+    int keep_reserve;
     /* Waiters of this loop that have been given a place by somebody else. */
     pthread_mutex_t grants_lock; /* inside a queue's lock */
     struct list grants;          /* struct waiter.link */

@@ -159,7 +159,8 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     snprintf(server->reason, sizeof(server->reason), "not probed yet");
     server->health_since_ms = server->admin_since_ms = loop_wall_ms();
     for (unsigned i = 0; i < loops; i++) {
-        list_init(&server->locals[i].idle);
+        spares_init(&server->locals[i].spares);
+        list_init(&server->locals[i].connecting);
         server->locals[i].server = server;
         server->locals[i].candidate = UINT32_MAX;
     }
@@ -203,7 +204,7 @@ void server_unref(struct server **server)
     living_remove(s);
     ASSERT(list_empty(&s->waiters));
     for (unsigned i = 0; i < s->loops; i++) {
-        ASSERT(list_empty(&s->locals[i].idle) && s->locals[i].notes == NULL);
+        ASSERT(list_empty(&s->locals[i].spares.list) && s->locals[i].notes == NULL);
         SSL_SESSION_free(s->locals[i].tls_session);
         sessions_free(s->locals[i].sessions);
     }

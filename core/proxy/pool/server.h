@@ -22,6 +22,7 @@
 #include "net/address.h"
 #include "proxy/pool/sessions.h"
 #include "proxy/plan/traffic.h"
+#include "proxy/pool/spares.h"
 
 struct outcome_notes;
 struct pool_local;
@@ -46,11 +47,12 @@ const char *server_admin_word(enum server_admin admin);
 
 /* One loop's view of a server. */
 struct server_local {
-    struct list idle; /* struct up_conn.link, most recently used first */
-    size_t idle_count, idle_limit;
-    uint32_t latency_us; /* smoothed total time */
-    uint32_t candidate;  /* index among the pool's candidates on this loop; UINT32_MAX: is none */
-    int64_t credit;      /* for its turns in the host's own choice, see pick.c */
+    struct spares spares;
+    size_t keep_limit;      /* connections that are kept while nothing runs on them */
+    struct list connecting; /* struct connecting.link: connections that are being made */
+    uint32_t latency_us;    /* smoothed total time */
+    uint32_t candidate; /* index among the pool's candidates on this loop; UINT32_MAX: is none */
+    int64_t credit;     /* for its turns in the host's own choice, see pick.c */
     _Atomic bool
         adopted;    /* in this loop's generation; else connections are not kept. Read by others */
     uint32_t moves; /* the server's, when the idle connections were last looked at */

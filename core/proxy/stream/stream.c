@@ -79,6 +79,7 @@ static struct exchange *down_open(struct down_conn *c, struct down *down)
     stream->deadline.fn = stream_deadline;
     stream->start_ns = loop_now_ns(worker->loop);
     stream->outcome = WEIR_OUTCOME_SUCCESS;
+    stream->connect.events = &stream_connect_events;
     stream->wait.events = &stream_waiter_events;
     stream->wait.tried = &stream->attempt.tried;
     arena_init(&stream->exchange.arena, &worker->loop->blocks, STREAM_ARENA_LIMIT);

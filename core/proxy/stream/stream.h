@@ -12,10 +12,10 @@
 #include <weir/weir.h>
 
 #include "http/codec.h"
-#include "http/up_conn.h"
 #include "proxy/downstream/downstream.h"
 #include "proxy/pool/attempt.h"
 #include "proxy/pool/pool.h"
+#include "proxy/upstream/connecting.h"
 #include "proxy/worker.h"
 
 /* Fields that Weir adds to a request. */
@@ -83,7 +83,7 @@ struct stream {
     struct timer deadline; /* request_timeout */
     struct freed freed;
 
-    struct pending *connecting;              /* upstream connection on its way */
+    struct connect_waiter connect;           /* for a connection to the server */
     struct weir_str server_name, server_url; /* as long as the attempt's generation is held */
 
     /* bodies */
@@ -138,7 +138,8 @@ void stream_cache_free(struct worker *worker);
 
 /* ---- stream_connect.c and stream_up.c: the server's half ---- */
 extern const struct up_events stream_up_events;
-extern const struct up_owner stream_client_owner;
+extern const struct up_owner stream_up_owner;
+extern const struct connect_events stream_connect_events;
 /* Chooses a server and gets a connection to it, or queues, or answers 503. */
 void stream_assign(struct stream *stream);
 extern const struct waiter_events stream_waiter_events;

@@ -3,22 +3,11 @@
  * How a stream comes to a server: one is chosen, or waited for; a connection is found or made; the request
  * is sent. See stream.h.
  */
-#include <stdlib.h>
-
 #include "base/log.h"
+#include "net/proxy_header.h"
+#include "proxy/pool/connections.h"
 #include "proxy/pool/pick.h"
-#include "proxy/upstream/pinned.h"
 #include "proxy/stream/stream_up.h"
-
-/* A connection to a server that is not open yet. Outlives its stream when that gives up. */
-struct pending {
-    struct conn *conn;
-    struct stream *stream; /* NULL: given up */
-    struct server_local *server;
-    struct worker *worker;
-    uint32_t moves; /* of the server, when its address was read */
-    struct freed freed;
-};
 
 /* ---- sending ---- */
 
@@ -96,174 +85,162 @@ static void stream_send(struct stream *stream, struct up_conn *c)
 
 /* ---- connecting ---- */
 
-static void pending_free(struct freed *freed)
+static void connect_failed(struct stream *stream, enum conn_error error)
 {
-    free(container_of(freed, struct pending, freed));
-}
+    enum reason reason = REASON_CONNECT_FAILED;
 
-static void pending_close(struct pending *pending)
-{
-    if (pending->stream != NULL) {
-        pending->stream->connecting = NULL;
-        pending->stream = NULL;
-    }
-    conn_close(&pending->conn, true);
-    loop_free_later(pending->worker->loop, &pending->freed, pending_free);
-}
-
-void stream_give_up_connecting(struct stream *stream)
-{
-    pending_close(stream->connecting);
-}
-
-static enum reason connect_reason(enum conn_error error)
-{
-    switch (error) {
-    case CONN_REFUSED: return REASON_CONNECT_REFUSED;
-    case CONN_TIMED_OUT: return REASON_CONNECT_TIMEOUT;
-    case CONN_TLS:
-    case CONN_TLS_VERIFY: return REASON_UPSTREAM_TLS;
-    default: return REASON_CONNECT_FAILED;
-    }
-}
-
-static void pending_opened(struct conn *conn, bool ok)
-{
-    struct pending *pending = conn->owner;
-    struct stream *stream = pending->stream;
-    struct batch *batch = &pending->worker->batch;
-
-    ASSERT(stream != NULL);
-    uint64_t took_ns = loop_now_ns(conn->loop) - stream->attempt.connect_start_ns;
-    if (!ok) {
-        enum conn_error error = (enum conn_error)conn->error;
-        pending_close(pending);
-        if (conn_error_is_own(error)) {
-            stream_cannot_connect(stream, error);
-        } else {
-            stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
-        }
-        batch_flush(batch);
+    if (conn_error_is_own(error)) {
+        stream_cannot_connect(stream, error);
         return;
     }
-    stream->connecting = NULL;
-    stream->attempt.connect_total_ns += took_ns;
-    histogram_add(&pending->server->traffic.connect, took_ns);
-    stat_add(&pending->server->traffic.connections, 1);
-    struct up_conn *c = up_conn_open(NULL, conn, batch, &stream->pool->limits, &stream_client_owner,
-                                     pending->server);
-    loop_free_later(pending->worker->loop, &pending->freed, pending_free);
-    if (c != NULL && stream->pool->settings->send_proxy_protocol != SEND_PROXY_OFF) {
-        pinned_to(c, stream->client);
+    switch (error) {
+    case CONN_REFUSED: reason = REASON_CONNECT_REFUSED; break;
+    case CONN_TIMED_OUT: reason = REASON_CONNECT_TIMEOUT; break;
+    case CONN_TLS:
+    case CONN_TLS_VERIFY: reason = REASON_UPSTREAM_TLS; break;
+    default: break;
     }
-    if (c != NULL) {
-        c->address_epoch = pending->moves;
-    }
-    if (c == NULL) {
-        stream_cannot_connect(stream, CONN_NO_MEMORY);
-    } else if (!up_conn_use(c, &stream->exchange, false)) {
-        stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
-    } else {
-        stream_send(stream, c);
-    }
-    batch_flush(batch);
+    stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
 }
 
-static void pending_quiet(struct conn *conn)
+/* Where the pool sends PROXY headers a connection is for one client alone. false: no memory. */
+static bool stream_pin(const struct stream *stream, struct pin **pin)
 {
-    (void)conn; /* nothing is read or waits before the connection is open */
+    *pin = NULL;
+    if (likely(stream->pool->settings->send_proxy_protocol == SEND_PROXY_OFF)) {
+        return true;
+    }
+    struct downstream_rare *rare = downstream_rare(stream->client);
+    *pin = rare != NULL ? &rare->pin : NULL;
+    return rare != NULL;
 }
 
-static const struct conn_ops pending_ops = {
-    .on_readable = pending_quiet,
-    .on_drained = pending_quiet,
-    .on_open = pending_opened,
-};
-
-static enum conn_error pending_connect(struct pending *pending, const struct stream *stream,
-                                       const struct pool_plan *plan, const struct server *server,
-                                       const struct address *address)
+static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
 {
-    struct server_local *mine = &server->locals[stream->worker->index];
-    struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
-    enum conn_error error = CONN_OK;
+    struct server_local *mine = stream->attempt.server;
+    struct server *server = mine->server;
+    const struct pool_plan *plan = stream_pool(stream)->plan;
+    struct loop *loop = stream_loop(stream);
+    struct address address;
+    char preface[PROXY_HEADER_WRITE_MAX];
+    struct connect_to to = {
+        .address = &address,
+        .address_epoch = server->moves, /* read before the address: one too old is not kept */
+        .watch = &plan->watch,
+        .preface = preface,
+        .limits = &stream->pool->limits,
+        .room = up_conn_expected_room(plan->alpn),
+        .plan = plan,
+        .batch = &stream->worker->batch,
+        .owner = &stream_up_owner,
+        .user = mine,
+        .pin = pin,
+    };
+    enum conn_error error = CONN_NO_DESCRIPTOR;
 
-    tls.session = server->url.tls && plan->tls == mine->tls ? server_local_session(mine) : NULL;
-    pending->conn = conn_connect(stream_loop(stream), &address->u.any, address->len,
-                                 server->url.tls ? &tls : NULL, &pending_ops, pending, &error);
-    SSL_SESSION_free(tls.session);
-    if (pending->conn != NULL && address->u.any.sa_family != AF_UNIX) {
-        tcp_watch_set(pending->conn->fd, &plan->watch);
+    if (connecting_join(&mine->connecting, &to, &stream->connect)) {
+        return CONN_OK;
     }
+    if (!server_get_address(server, &address)) {
+        return CONN_UNREACHABLE;
+    }
+    if (unlikely(pin != NULL)) {
+        struct address peer, bound;
+        downstream_ends(stream->client, &peer, &bound);
+        to.preface_len = proxy_header_write(
+            preface, (unsigned)stream->pool->settings->send_proxy_protocol, &peer, &bound);
+    }
+    do {
+        if (server->url.tls) {
+            to.tls = (struct conn_tls_client){.ctx = plan->tls,
+                                              .name = pool_plan_tls_name(plan, server),
+                                              .session = connections_session(mine, plan->tls)};
+        }
+        error = connecting_begin(&mine->connecting, loop, &to, &stream->connect);
+        SSL_SESSION_free(to.tls.session);
+    } while (error == CONN_NO_DESCRIPTOR && worker_drop_idle(stream->worker));
     return error;
 }
 
-static void stream_connect(struct stream *stream, struct server_local *mine)
-{
-    struct server *server = mine->server;
-    struct pool_plan *plan = stream_pool(stream)->plan;
-    struct address address;
-    enum conn_error error = CONN_UNREACHABLE;
-
-    if (!stream->exchange.request_whole && !stream->down_paused) {
-        stream->down_paused = true; /* the body stays with the client until somebody takes it */
-        stream->exchange.down->ops->pause(stream->exchange.down);
-    }
-    struct pending *pending = calloc(1, sizeof(*pending));
-    uint32_t moves = server->moves; /* before the address: one that is too old is not kept */
-    if (pending != NULL && server_get_address(server, &address)) {
-        error = pending_connect(pending, stream, plan, server, &address);
-    }
-    while (pending != NULL && error == CONN_NO_DESCRIPTOR && worker_drop_idle(stream->worker)) {
-        error = pending_connect(pending, stream, plan, server, &address);
-    }
-    if (pending != NULL && pending->conn != NULL &&
-        !pinned_preface(stream->pool->settings, pending->conn, stream->client)) {
-        conn_close(&pending->conn, true);
-        error = CONN_NO_MEMORY;
-    }
-    if (pending == NULL || pending->conn == NULL) {
-        error = pending == NULL ? CONN_NO_MEMORY : error;
-        free(pending);
-        if (conn_error_is_own(error)) {
-            stream_cannot_connect(stream, error);
-        } else {
-            stream_attempt_failed(stream, connect_reason(error), WEIR_OUTCOME_FAILED, true);
-        }
-        return;
-    }
-    pending->moves = moves;
-    pending->stream = stream;
-    pending->server = mine;
-    pending->worker = stream->worker;
-    stream->connecting = pending;
-    stream->phase = PHASE_CONNECTING;
-    stream->attempt.connect_start_ns = loop_now_ns(stream_loop(stream));
-    stream_set_timer(stream, stream->pool->settings->connect_timeout);
-}
-
-/* The server is chosen and a place there is taken: an idle connection, or a new one. */
-static void stream_go(struct stream *stream, struct server_local *mine)
+/* The server is chosen and a place there is taken: a connection with room, or a new one. */
+static void stream_go(struct stream *stream)
 {
     const struct pool_settings *settings = stream->pool->settings;
     bool probe = !method_is_idempotent(stream->exchange.request.method);
-    struct up_conn *c = NULL;
+    struct pin *pin = NULL;
+    enum conn_error error = CONN_NO_MEMORY;
 
-    stream->attempt.assigned_ns = loop_now_ns(stream_loop(stream));
-    stream->server_name = str_from(mine->server->name);
-    stream->server_url = mine->server->url.text;
-    if (unlikely(mine->moves != mine->server->moves)) {
-        pool_local_moved(mine);
-    }
-    while (!stream->want_new && (c = pinned_take_idle(settings, mine, stream->client)) != NULL) {
-        if (stream->attempt.assigned_ns - c->idle_since_ns >= settings->keepalive_timeout) {
-            up_conn_close(c); /* its time is over, and it waits for the timer's next look */
-        } else if (up_conn_use(c, &stream->exchange, probe)) {
+    if (likely(stream_pin(stream, &pin))) {
+        struct up_conn *c = stream->want_new
+                                ? NULL
+                                : connections_use(stream->attempt.server, pin, &stream->exchange,
+                                                  probe, settings->keepalive_timeout);
+        if (c != NULL) {
             stream_send(stream, c);
             return;
         }
+        if (!stream->exchange.request_whole && !stream->down_paused) {
+            stream->down_paused = true; /* the body stays with the client until somebody takes it */
+            stream->exchange.down->ops->pause(stream->exchange.down);
+        }
+        error = stream_connect(stream, pin);
     }
-    stream_connect(stream, mine);
+    if (error != CONN_OK) {
+        connect_failed(stream, error);
+        return;
+    }
+    stream->phase = PHASE_CONNECTING;
+    stream->attempt.connect_start_ns = loop_now_ns(stream_loop(stream));
+    stream_set_timer(stream, settings->connect_timeout);
+}
+
+static struct stream *connected(struct connect_waiter *waiter)
+{
+    struct stream *stream = container_of(waiter, struct stream, connect);
+    uint64_t took_ns = loop_now_ns(stream_loop(stream)) - stream->attempt.connect_start_ns;
+
+    stream->attempt.connect_total_ns += took_ns;
+    return stream;
+}
+
+static void stream_connected(struct connect_waiter *waiter, struct up_conn *c)
+{
+    struct stream *stream = connected(waiter);
+
+    if (connections_begin(c, &stream->exchange, false)) {
+        stream_send(stream, c);
+    } else {
+        stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
+    }
+}
+
+static void stream_no_room(struct connect_waiter *waiter)
+{
+    struct stream *stream = connected(waiter);
+
+    timer_cancel(stream_loop(stream), &stream->timer);
+    stream_go(stream);
+}
+
+static void stream_not_connected(struct connect_waiter *waiter, enum conn_error error)
+{
+    connect_failed(container_of(waiter, struct stream, connect), error);
+}
+
+const struct connect_events stream_connect_events = {
+    .opened = stream_connected,
+    .no_room = stream_no_room,
+    .failed = stream_not_connected,
+};
+
+static void stream_assigned(struct stream *stream)
+{
+    const struct server *server = stream->attempt.server->server;
+
+    stream->attempt.assigned_ns = loop_now_ns(stream_loop(stream));
+    stream->server_name = str_from(server->name);
+    stream->server_url = server->url.text;
+    stream_go(stream);
 }
 
 /* ---- choosing and waiting ---- */
@@ -299,7 +276,7 @@ void stream_assign(struct stream *stream)
         result = pool_pick(local, &stream->attempt, &only);
     }
     switch (result) {
-    case PICK_SERVER: stream_go(stream, stream->attempt.server); break;
+    case PICK_SERVER: stream_assigned(stream); break;
     case PICK_BUSY: stream_wait(stream, only); break;
     case PICK_NONE: {
         enum reason reason =
@@ -336,7 +313,7 @@ static void stream_granted(struct waiter *waiter, struct server *server, bool se
     }
     stream->attempt.sticky_known = session;
     pool_assign(local, &stream->attempt, &server->locals[local->index]);
-    stream_go(stream, stream->attempt.server);
+    stream_assigned(stream);
 }
 
 static void stream_hopeless(struct waiter *waiter)

@@ -7,7 +7,7 @@
 #include "proxy/stream/stream_up.h"
 
 #include "base/log.h"
-#include "proxy/upstream/pinned.h"
+#include "proxy/pool/connections.h"
 #include "proxy/pool/pick.h"
 #include "proxy/stream/stream_filter.h"
 
@@ -23,11 +23,9 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
             loop_now_ns(stream_loop(stream)) - stream->attempt.queued_ns;
         queue_leave(&stream->wait);
     }
-    if (stream->connecting != NULL) {
-        stream_give_up_connecting(stream);
-    }
+    connecting_leave(&stream->connect);
     if (exchange->up != NULL) {
-        server_local_keep_session(stream->attempt.server, exchange->up->connection->conn);
+        connections_keep_session(stream->attempt.server, exchange->up->connection->conn);
         exchange->up->ops->release(exchange->up);
     }
     if (stream->attempt.server != NULL) {
@@ -308,39 +306,11 @@ const struct up_events stream_up_events = {
     .on_failed = up_failed,
 };
 
-/* ---- connections between exchanges ---- */
-
-static void connection_room(struct up_conn *c)
-{
-    struct server_local *mine = c->user;
-    const SSL *ssl = conn_ssl(c->conn);
-    bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    int reserve = worker_of(c->conn->loop)->down.keep_reserve;
-    bool scarce = c->conn->fd >= reserve && reserve > 0; /* another worker may need it now */
-    if (!mine->adopted || other_tls || scarce || c->address_epoch != mine->server->moves ||
-        mine->idle_count >= mine->idle_limit) {
-        up_conn_close(c);
-        return;
-    }
-    pinned_give_idle(c, mine);
-    pool_local_kept(mine->pool);
-}
-
-static void connection_closed(struct up_conn *c)
-{
-    struct server_local *mine = c->user;
-
-    pinned_forget(c);
-    if (list_linked(&c->link)) {
-        list_remove(&c->link);
-        mine->idle_count--;
-    }
-}
-
-const struct up_owner stream_client_owner = {
+const struct up_owner stream_up_owner = {
     .events = &stream_up_events,
-    .on_room = connection_room,
-    .on_closed = connection_closed,
+    .on_open = connections_opened,
+    .on_room = connections_room,
+    .on_closed = connections_closed,
 };
 
 /* ---- time ---- */

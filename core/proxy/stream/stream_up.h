@@ -38,7 +38,4 @@ static inline void stream_progress(struct stream *stream)
 /* The status of an answer for that reason. */
 unsigned stream_reason_status(enum reason reason);
 
-/* The connection that is being made for the stream is made for nobody. */
-void stream_give_up_connecting(struct stream *stream);
-
 #endif

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "net/conn.h"
 #include "net/follow.h"
-#include "proxy/upstream/pinned.h"
+#include "net/proxy_header.h"
 #include "proxy/downstream/descriptors.h"
 
 /* What a module may send, and what it gets to judge, at most. */
@@ -408,8 +408,10 @@ static void attempt_begin(struct probe *probe)
     attempt->conn = conn_connect(probe_loop(probe), &address.u.any, address.len,
                                  server->url.tls ? &tls : NULL, &attempt_conn_ops, probe, &error);
     /* An address of its own is a service of its own, which need not know of PROXY headers. */
-    if (attempt->conn != NULL && plan->probe->address.len == 0 &&
-        !pinned_preface(plan->settings, attempt->conn, NULL)) {
+    unsigned proxy = plan->probe->address.len == 0 ? plan->settings->send_proxy_protocol : 0;
+    char header[PROXY_HEADER_WRITE_MAX];
+    if (attempt->conn != NULL && proxy != SEND_PROXY_OFF &&
+        !conn_preface(attempt->conn, header, proxy_header_write(header, proxy, NULL, NULL))) {
         conn_close(&attempt->conn, true);
         error = CONN_NO_MEMORY;
     }

@@ -15,5 +15,11 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool/test_retry_budget.c \
     tests/unit/proxy/pool/test_server.c \
     tests/unit/proxy/pool/test_sessions.c \
+    tests/unit/proxy/pool/test_spares.c \
     tests/unit/proxy/plan/test_traffic.c \
-    tests/unit/proxy/stream/test_waiting.c
+    tests/unit/proxy/upstream/test_connecting.c \
+    tests/unit/proxy/stream/test_waiting.c \
+    tests/unit/http/fake_up.c \
+    tests/unit/http/fake_up.h \
+    tests/unit/net/net_help.c \
+    tests/unit/net/net_help.h

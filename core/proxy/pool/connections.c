@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Connections to servers between exchanges. See connections.h.
+ */
+#include "proxy/pool/connections.h"
+
+#include "proxy/generation.h"
+
+/* ---- idle connections end ---- */
+
+/* Closes what has been idle for too long, and looks again when the next one will have been, give or take a
+ * sixteenth of the time: those that are in use now and then do not have it look at each moment. */
+static void idle_due(struct timer *timer)
+{
+    struct pool_local *local = container_of(timer, struct pool_local, idle_timer);
+    const struct pool_plan *plan = local->plan;
+    uint64_t now_ns = loop_now_ns(local->home->loop);
+    uint64_t age = plan->settings->keepalive_timeout;
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < plan->server_count; i++) {
+        struct spares *spares = &plan->servers[i]->locals[local->index].spares;
+        if (spares->idle > 0) {
+            uint64_t left = spares_expire(spares, now_ns > age ? now_ns - age : 0);
+            oldest = left < oldest ? left : oldest;
+        }
+    }
+    if (oldest != UINT64_MAX) {
+        uint64_t left = oldest + age > now_ns ? oldest + age - now_ns : 0;
+        timer_set(local->home->loop, timer, left > age / 16 ? left : age / 16 + 1);
+    }
+}
+
+void connections_rule(struct pool_local *local)
+{
+    if (timer_is_set(&local->idle_timer)) {
+        timer_cancel(local->home->loop, &local->idle_timer);
+        idle_due(&local->idle_timer);
+    }
+}
+
+/* ---- what an owner does ---- */
+
+void connections_opened(struct up_conn *c, uint64_t took_ns)
+{
+    struct server_local *mine = c->user;
+
+    histogram_add(&mine->traffic.connect, took_ns);
+    stat_add(&mine->traffic.connections, 1);
+}
+
+void connections_room(struct up_conn *c)
+{
+    struct server_local *mine = c->user;
+    const SSL *ssl = conn_ssl(c->conn);
+    bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
+    bool wanted = mine->adopted && !other_tls && c->address_epoch == mine->server->moves;
+
+    if (c->running == 0) {
+        struct pool_local *local = mine->pool;
+        int reserve = wanted ? local->home->keep_reserve : 0;
+        bool scarce = reserve > 0 && c->conn->fd >= reserve; /* another loop may need it now */
+        if (!wanted || scarce || mine->spares.idle >= mine->keep_limit) {
+            up_conn_close(c);
+            return;
+        }
+        if (unlikely(!timer_is_set(&local->idle_timer))) {
+            local->idle_timer.fn = idle_due;
+            timer_set(local->home->loop, &local->idle_timer,
+                      local->plan->settings->keepalive_timeout);
+        }
+    }
+    if (wanted) {
+        spares_settle(&mine->spares, c);
+    }
+}
+
+void connections_closed(struct up_conn *c)
+{
+    struct server_local *mine = c->user;
+
+    spares_remove(&mine->spares, c);
+}
+
+bool connections_begin(struct up_conn *c, struct exchange *exchange, bool probe)
+{
+    if (!up_conn_use(c, exchange, probe)) {
+        return false;
+    }
+    if (c->spares != NULL) {
+        spares_settle(c->spares, c);
+    }
+    return true;
+}
+
+struct up_conn *connections_use(struct server_local *mine, const struct pin *pin,
+                                struct exchange *exchange, bool probe, uint64_t keep_ns)
+{
+    struct up_conn *c = NULL;
+
+    if (unlikely(mine->moves != mine->server->moves)) { /* they lead to its last address */
+        mine->moves = mine->server->moves;
+        spares_drop(&mine->spares);
+    }
+    while ((c = spares_find(&mine->spares, pin)) != NULL) {
+        if (c->running == 0 && loop_now_ns(c->conn->loop) - c->idle_since_ns >= keep_ns) {
+            up_conn_close(c); /* its time is over, and it waits for the timer's next look */
+        } else if (connections_begin(c, exchange, probe)) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+/* ---- sessions ---- */
+
+void connections_keep_session(struct server_local *mine, struct conn *conn)
+{
+    const SSL *ssl = conn_ssl(conn);
+
+    if (likely(ssl == NULL) || !mine->adopted || SSL_get_SSL_CTX(ssl) != mine->tls) {
+        return;
+    }
+    SSL_SESSION *session = conn_tls_session(conn);
+    if (session != NULL) {
+        SSL_SESSION_free(mine->tls_session);
+        mine->tls_session = session;
+    }
+}
+
+SSL_SESSION *connections_session(struct server_local *mine, const SSL_CTX *tls)
+{
+    SSL_SESSION *session = tls == mine->tls ? mine->tls_session : NULL;
+
+    if (session != NULL && SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION) {
+        SSL_SESSION_up_ref(session);
+    } else if (session != NULL) {
+        mine->tls_session = NULL;
+    }
+    return session;
+}
+
+void connections_drop(struct server_local *mine)
+{
+    spares_drop(&mine->spares);
+    SSL_SESSION_free(mine->tls_session);
+    mine->tls_session = NULL;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* A codec with room for three exchanges. See fake_up.h. */
+#include "fake_up.h"
+
+static void nothing(struct conn *conn)
+{
+    (void)conn;
+}
+
+static void opened(struct conn *conn, bool ok)
+{
+    (void)conn;
+    (void)ok;
+    ASSERT(!"it is open before it is handed over");
+}
+
+static const struct conn_ops ops = {
+    .on_readable = nothing, .on_drained = nothing, .on_open = opened};
+
+static void begin(struct up_conn *c, const struct http_limits *limits)
+{
+    (void)limits;
+    c->room = FAKE_UP_ROOM;
+    conn_set_owner(c->conn, &ops, c);
+}
+
+static bool use(struct up_conn *c, struct exchange *exchange, bool probe)
+{
+    (void)exchange;
+    (void)probe;
+    ASSERT(c->room > 0 && c->conn != NULL);
+    c->room--;
+    c->running++;
+    c->served++;
+    return true;
+}
+
+static void end(struct up_conn *c)
+{
+    ASSERT(c->running == 0);
+    up_conn_end(c, END_CLOSE);
+}
+
+const struct up_codec fake_up_codec = {
+    .size = sizeof(struct up_conn),
+    .room = FAKE_UP_ROOM,
+    .begin = begin,
+    .use = use,
+    .close = end,
+};
+
+void fake_up_let_go(struct up_conn *c)
+{
+    c->room++;
+    if (--c->running == 0) {
+        c->idle_since_ns = loop_now_ns(c->conn->loop);
+    }
+    c->owner->on_room(c);
+}
+
+void fake_up_break(struct up_conn *c)
+{
+    c->running = 0;
+    up_conn_end(c, END_RESET);
+}
