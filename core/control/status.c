@@ -72,11 +72,7 @@ static void run_status(struct operation *operation)
     json_set_str(answer, "state_dir", g->global.state_dir);
     cJSON_AddItemToObject(answer, "restart_needed", show_restart(g));
     cJSON_AddItemToObject(answer, "store", store_json(changes->store));
-    if (changes->last_reload != NULL) {
-        cJSON_AddItemToObject(answer, "reload", cJSON_Duplicate(changes->last_reload, true));
-    } else {
-        json_set(answer, "reload", NULL);
-    }
+    json_set_copy(answer, "reload", changes->last_reload);
     cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(changes->journal));
     cJSON_AddItemToObject(answer, "logs", logs_json());
     json_set(answer, "health", degraded(g) || !store_is_well(changes->store) ? "degraded" : "ok");

@@ -82,7 +82,7 @@ static bool read_request(struct explain *explain)
     head->method_name = copy(explain, str_from(method != NULL ? method : "GET"));
     head->method = method_of(head->method_name);
     head->version = HTTP_1_1;
-    cJSON_ArrayForEach(field, cJSON_GetObjectItemCaseSensitive(body, "headers"))
+    cJSON_ArrayForEach(field, json_get(body, "headers"))
     {
         if (!add_field(explain, field->string, cJSON_GetStringValue(field))) {
             return false;

@@ -73,13 +73,9 @@ static bool explain_filter(struct explain *explain, const struct use *use, const
     json_set(one, "module", use->module->name);
     json_set(one, "in", where);
     json_set(one, "verdict", word);
-    if (verdict.status != 0) {
-        json_set_number(one, "status", verdict.status);
-    } else {
-        json_set(one, "status", NULL);
-    }
+    json_set_number(one, "status", verdict.status != 0 ? verdict.status : NAN);
     json_set(one, "why", why);
-    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(explain->answer, "filters"), one);
+    cJSON_AddItemToArray(json_get(explain->answer, "filters"), one);
     return verdict.status == 0;
 }
 
@@ -267,11 +263,7 @@ static void set_score(struct explain *explain, struct pool_local *local,
     struct weir_score score;
     bool known = pool_score(local, &explain->stream.attempt, server, &score);
 
-    if (known) {
-        json_set_number(one, "score", round(score.value * 1e6) / 1e6);
-    } else {
-        json_set(one, "score", NULL);
-    }
+    json_set_number(one, "score", known ? round(score.value * 1e6) / 1e6 : NAN);
     json_set(one, "score_text", known && score.text[0] != '\0' ? score.text : NULL);
 }
 

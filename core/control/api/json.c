@@ -35,7 +35,14 @@ void json_set(cJSON *object, const char *name, const char *text)
 
 void json_set_number(cJSON *object, const char *name, double number)
 {
-    cJSON_AddNumberToObject(object, name, number);
+    cJSON_AddItemToObject(object, name,
+                          isfinite(number) ? cJSON_CreateNumber(number) : cJSON_CreateNull());
+}
+
+void json_set_copy(cJSON *object, const char *name, const cJSON *item)
+{
+    cJSON_AddItemToObject(object, name,
+                          item != NULL ? cJSON_Duplicate(item, true) : cJSON_CreateNull());
 }
 
 void json_put(cJSON *object, const char *name, cJSON *value)
@@ -48,9 +55,5 @@ void json_put(cJSON *object, const char *name, cJSON *value)
 
 void json_set_rate(cJSON *object, const char *name, double number)
 {
-    if (isfinite(number)) {
-        cJSON_AddNumberToObject(object, name, round(number * 1000) / 1000);
-    } else {
-        cJSON_AddNullToObject(object, name);
-    }
+    json_set_number(object, name, round(number * 1000) / 1000);
 }

@@ -13,10 +13,23 @@
 char *json_print(const cJSON *json);
 void json_set_str(cJSON *object, const char *name, struct weir_str text);
 void json_set(cJSON *object, const char *name, const char *text); /* NULL: null */
+/* Null where it is not finite, here and below. */
 void json_set_number(cJSON *object, const char *name, double number);
+/* A copy; NULL: null. */
+void json_set_copy(cJSON *object, const char *name, const cJSON *item);
 /* Replaces a member, or adds it; takes the value over. NULL: removes it. */
 void json_put(cJSON *object, const char *name, cJSON *value);
-/* A number that is null where it is not finite; rounded to three decimals. */
+/* Rounded to three decimals. */
 void json_set_rate(cJSON *object, const char *name, double number);
+
+static inline cJSON *json_get(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static inline bool json_is_true(const cJSON *object, const char *name)
+{
+    return cJSON_IsTrue(json_get(object, name));
+}
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <weir/json.h>
+
 #include "control/api/show.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/downstream/downstream.h"
@@ -49,46 +51,28 @@ void show_rates(cJSON *object, const struct plane *plane, uint64_t key)
     json_set_rate(out, "p99", latency.p99);
 }
 
-/* A JSON string of the text, which may be cut; `to` has room for it. */
-static char *put_string(char *to, const char *text)
-{
-    static const char hex[] = "0123456789abcdef";
-
-    *to++ = '"';
-    for (const char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == '"' || *c == '\\') {
-            memcpy(to, "\\u00", 4);
-            to[4] = hex[(unsigned char)*c >> 4];
-            to[5] = hex[*c & 15];
-            to += 6;
-        } else {
-            *to++ = *c;
-        }
-    }
-    *to++ = '"';
-    return to;
-}
-
 /* As text, since there are twenty a server: as objects they would be most of what a list of ten thousand
  * servers costs. */
 static void add_probes(cJSON *health, struct server *server)
 {
     struct probe_record records[PROBE_RECORDS];
-    char text[PROBE_RECORDS * (6 * sizeof(records[0].reason) + 96)];
+    char bytes[PROBE_RECORDS * (6 * sizeof(records[0].reason) + 96)];
+    struct weir_buffer text = {bytes, 0, sizeof(bytes), true, false};
+    struct weir_json json = {&text, false};
     size_t count = server_probes(server, records);
-    char *to = text;
 
-    *to++ = '[';
+    weir_json_open(&json, NULL, '[');
     for (size_t i = 0; i < count; i++) {
-        const struct probe_record *record = &records[i];
-        to += sprintf(to, "%s{\"at\":%llu,\"ok\":%s,\"ms\":%u.%03u,\"reason\":", i > 0 ? "," : "",
-                      (unsigned long long)record->at_ms, record->good ? "true" : "false",
-                      record->took_us / 1000, record->took_us % 1000);
-        to = put_string(to, record->reason);
-        *to++ = '}';
+        weir_json_open(&json, NULL, '{');
+        weir_json_number(&json, "at", records[i].at_ms);
+        weir_json_bool(&json, "ok", records[i].good);
+        weir_json_real(&json, "ms", records[i].took_us / 1000.0);
+        weir_json_text(&json, "reason", records[i].reason);
+        weir_json_close(&json, '}');
     }
-    memcpy(to, "]", 2);
-    cJSON_AddRawToObject(health, "probes", text);
+    weir_json_close(&json, ']');
+    weir_buffer_byte(&text, '\0');
+    cJSON_AddRawToObject(health, "probes", bytes);
 }
 
 const char *show_health_word(const struct server *server)
@@ -147,11 +131,8 @@ static void add_state(cJSON *object, const struct plane *plane, struct server *s
     pthread_mutex_unlock(&server->lock);
     json_set(object, "state", server_admin_word((enum server_admin)server->admin));
     json_set_number(object, "state_since", (double)since);
-    if (note.drain_deadline_ms > 0 && server->admin == ADMIN_DRAIN) {
-        json_set_number(object, "drain_deadline", (double)note.drain_deadline_ms);
-    } else {
-        json_set(object, "drain_deadline", NULL);
-    }
+    bool until = note.drain_deadline_ms > 0 && server->admin == ADMIN_DRAIN;
+    json_set_number(object, "drain_deadline", until ? (double)note.drain_deadline_ms : NAN);
     cJSON_AddBoolToObject(object, "leaving", note.leaving);
 }
 
@@ -175,29 +156,21 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     add_health(object, server, plan->health != NULL);
     json_set_number(object, "weight", server->weight);
     json_set_rate(object, "effective_weight", (double)server->effective / WEIR_WEIGHT_ONE);
-    if (settings->runtime) {
-        json_set(object, "configured_weight", NULL);
-    } else {
-        json_set_number(object, "configured_weight", (double)settings->file_weight);
-    }
+    json_set_number(object, "configured_weight",
+                    settings->runtime ? NAN : (double)settings->file_weight);
     json_set_number(object, "max_connections", server->max_connections);
     cJSON_AddBoolToObject(object, "backup", server->backup);
     json_set_number(object, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
-    if (plan->sticky != NULL) {
-        json_set_number(object, "sessions",
-                        (double)sessions_count(server, loop_now_ns(plane->self->loop)));
-    } else {
-        json_set(object, "sessions", NULL);
-    }
+    json_set_number(object, "sessions",
+                    plan->sticky != NULL
+                        ? (double)sessions_count(server, loop_now_ns(plane->self->loop))
+                        : NAN);
     show_counters(object, &traffic);
     json_set_number(object, "connections", (double)traffic.connections);
     json_set_rate(object, "error_share", history_error_share(plane->history, server->id));
     show_rates(object, plane, server->id);
-    if (server->ejected) {
-        json_set_number(object, "ejected_until", (double)server->ejected_until_ms);
-    } else {
-        json_set(object, "ejected_until", NULL);
-    }
+    json_set_number(object, "ejected_until",
+                    server->ejected ? (double)server->ejected_until_ms : NAN);
     return object;
 }
 

@@ -118,7 +118,7 @@ static void fail(struct change *change, char *error)
 /* What becomes of the older entry: of a copy for the store, and of itself once that is kept. */
 static void set_older(const struct change *change, cJSON *entry)
 {
-    cJSON_ReplaceItemInObjectCaseSensitive(entry, "state", cJSON_CreateString(change->older_state));
+    json_put(entry, "state", cJSON_CreateString(change->older_state));
     if (change->confirmed_by != NULL) {
         cJSON_DeleteItemFromObjectCaseSensitive(entry, "confirmed_by");
         cJSON_AddStringToObject(entry, "confirmed_by", change->confirmed_by);
@@ -158,11 +158,9 @@ static void prepare_batch(struct change *change)
         put_entry(change, settled->string, settled);
     }
     if (journal != NULL && change->key != NULL) {
-        const cJSON *before = overlay_at(changes->overlay, change->key);
         cJSON_AddStringToObject(journal, "overlay_key", change->key);
-        cJSON_AddItemToObject(journal, "overlay_before", or_null(cJSON_Duplicate(before, true)));
-        cJSON_AddItemToObject(journal, "overlay_after",
-                              or_null(cJSON_Duplicate(change->entry, true)));
+        json_set_copy(journal, "overlay_before", overlay_at(changes->overlay, change->key));
+        json_set_copy(journal, "overlay_after", change->entry);
     }
     if (journal != NULL) {
         journal_prepare(changes->journal, journal, &change->batch);
@@ -220,34 +218,37 @@ static void apply_to_server(struct changes *changes, const char *key)
     }
 }
 
-static void kept(void *arg, const char *error)
-{
-    struct change *change = arg;
-
-    if (error == NULL) {
-        take_entry(change);
-        if (change->key != NULL) {
-            apply_to_server(change->changes, change->key);
-        }
-    }
-    finish(change, error);
-}
-
-/* ---- with a new generation ---- */
-
-static void in_force(void *arg, const char *error)
+static void finished(void *arg, const char *error)
 {
     finish(arg, error);
 }
 
-static void kept_members(void *arg, const char *error)
+/* What comes with a generation is in force when that is. */
+static void kept(void *arg, const char *error)
 {
     struct change *change = arg;
+    struct changes *changes = change->changes;
+
     if (error == NULL) {
         take_entry(change);
     }
-    change->changes->owner.pass(change->changes->owner.arg, error);
+    if (change->members) {
+        changes->owner.pass(changes->owner.arg, error);
+        return;
+    }
+    if (error == NULL && change->key != NULL) {
+        apply_to_server(changes, change->key);
+    }
+    finish(change, error);
 }
+
+static void keep(struct change *change)
+{
+    prepare_batch(change);
+    store_commit(change->changes->store, &change->batch, kept, change);
+}
+
+/* ---- with a new generation ---- */
 
 /* All loops are ready for the new generation. */
 static void gate(void *arg)
@@ -259,8 +260,7 @@ static void gate(void *arg)
         changes->owner.pass(changes->owner.arg, STOPS);
         return;
     }
-    prepare_batch(change);
-    store_commit(changes->store, &change->batch, kept_members, change);
+    keep(change);
 }
 
 /* The running files with the change laid over them; the overlay itself is as before. */
@@ -282,8 +282,8 @@ static bool changes_members(const struct change *change)
         change->key != NULL ? overlay_at(change->changes->overlay, change->key) : NULL;
 
     for (size_t i = 0; change->key != NULL && i < ARRAY_COUNT(names); i++) {
-        const cJSON *a = cJSON_GetObjectItemCaseSensitive(now, names[i]);
-        const cJSON *b = cJSON_GetObjectItemCaseSensitive(change->entry, names[i]);
+        const cJSON *a = json_get(now, names[i]);
+        const cJSON *b = json_get(change->entry, names[i]);
         if ((a == NULL) != (b == NULL) || (a != NULL && !cJSON_Compare(a, b, true))) {
             return true;
         }
@@ -300,14 +300,14 @@ void change_begin(struct change *change)
         fail(change, base_strdup(STOPS)); /* the store has stopped already */
         return;
     }
-    if (!changes_members(change)) {
-        prepare_batch(change);
-        store_commit(changes->store, &change->batch, kept, change);
+    change->members = changes_members(change);
+    if (!change->members) {
+        keep(change);
         return;
     }
     struct generation *generation = derive(change, &mistakes);
     if (generation != NULL) {
-        changes->owner.apply(changes->owner.arg, generation, gate, in_force, change);
+        changes->owner.apply(changes->owner.arg, generation, gate, finished, change);
     } else {
         char *error = base_printf("the configuration with it is wrong: %s",
                                   mistakes.count > 0 ? mistakes.texts[0] : "no memory");

@@ -26,6 +26,7 @@ struct change {
     void (*done)(struct change *change, const char *error);
     void *arg;
     void (*arg_free)(void *arg); /* with the change; NULL: not to be freed */
+    bool members;                /* it changes a pool's: there is a generation for it */
     struct message message;      /* that it cannot be; `failed` says why */
     char *failed;
 };

@@ -59,7 +59,7 @@ bool drain_upkeep(struct changes *changes)
 
     cJSON_ArrayForEach(entry, changes->overlay->entries)
     {
-        const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(entry, "drain_deadline");
+        const cJSON *deadline = json_get(entry, "drain_deadline");
         bool over = cJSON_IsNumber(deadline) && deadline->valuedouble <= now_ms;
         bool leaving = overlay_is_leaving(entry);
         if (!leaving && !over) {

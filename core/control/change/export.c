@@ -43,13 +43,24 @@ static void widen(const struct config_text *text, size_t *from, size_t *to)
     }
 }
 
+/* A name that stands for several servers, which come and go with DNS: its block stays as it is. */
+static bool is_name(const struct conf_node *node)
+{
+    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+        if (str_equal(child->name, STR("resolve")) && child->value_count > 0) {
+            return !str_equal(child->values[0].text, STR("first"));
+        }
+    }
+    return false;
+}
+
 static void edit_server(struct config_text *text, const struct pool_plan *plan,
                         const struct conf_node *node)
 {
     const struct server_settings *settings = plan->settings->servers.items;
     size_t from = node->span.from, to = node->span.to;
 
-    if (overlay_is_name(node)) {
+    if (is_name(node)) {
         return;
     }
     for (size_t i = 0; i < plan->server_count; i++) {
@@ -204,7 +215,7 @@ static char *export_file(const struct generation *g, size_t index, bool elsewher
 
 static void run_export(struct operation *operation)
 {
-    bool elsewhere = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "elsewhere"));
+    bool elsewhere = json_is_true(operation->query, "elsewhere");
     const struct generation *g = operation->plane->runtime->current;
     cJSON *answer = cJSON_CreateObject();
     cJSON *files = cJSON_AddArrayToObject(answer, "files");

@@ -14,6 +14,7 @@
 struct item {
     struct table_link by_key, by_pool;
     cJSON *entry;
+    const struct server_settings *file; /* the files' server of its name, while they are adjusted */
 };
 
 struct overlay *overlay_new(void)
@@ -147,7 +148,7 @@ bool overlay_changes_members(const cJSON *entry)
 
 enum server_admin overlay_state(const cJSON *entry, const struct server_settings *settings)
 {
-    const char *word = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "state"));
+    const char *word = cJSON_GetStringValue(json_get(entry, "state"));
     return word == NULL                 ? (enum server_admin)settings->state
            : strcmp(word, "ready") == 0 ? ADMIN_READY
            : strcmp(word, "drain") == 0 ? ADMIN_DRAIN
@@ -164,13 +165,13 @@ static void adjust_numbers(struct server_settings *server, const cJSON *entry)
 static bool add_server(struct arena *arena, struct server_settings *server, const cJSON *entry,
                        const char *id)
 {
-    const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "url"));
+    const char *url = cJSON_GetStringValue(json_get(entry, "url"));
     char error[OPTION_ERROR_SIZE];
     struct weir_str text = arena_copy(arena, str_from(url));
 
     *server = (struct server_settings){.runtime = true, .weight = 1};
     server->id = arena_copy(arena, str_from(id));
-    server->backup = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "backup"));
+    server->backup = json_is_true(entry, "backup");
     adjust_numbers(server, entry);
     if (!option_url_parse((char *)(uintptr_t)text.ptr, text.len, &server->url, error,
                           sizeof(error))) {
@@ -185,43 +186,9 @@ static bool add_server(struct arena *arena, struct server_settings *server, cons
  * is theirs then. */
 static bool is_the_files(const struct server_settings *server, const cJSON *entry)
 {
-    const char *url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "url"));
+    const char *url = cJSON_GetStringValue(json_get(entry, "url"));
     return url != NULL && str_equal(server->url.text, str_from(url)) &&
-           server->backup == cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "backup"));
-}
-
-/* The files' servers of a pool that has entries, by id: so that both may be many. */
-struct file_server {
-    struct table_link link;
-    const struct server_settings *settings;
-};
-
-static const struct server_settings *find_file(const struct table *files, const char *id)
-{
-    for (struct table_link *link = table_first(files, table_hash(str_from(id))); link != NULL;
-         link = table_next(link)) {
-        const struct server_settings *settings =
-            container_of(link, struct file_server, link)->settings;
-        if (str_equal(settings->id, str_from(id))) {
-            return settings;
-        }
-    }
-    return NULL;
-}
-
-/* A server of an entry that has a URL: at `to`, unless the files' own serves. */
-static bool adjust_added(struct arena *arena, const struct table *files, const cJSON *entry,
-                         const char *id, struct server_settings *to)
-{
-    const struct server_settings *file = find_file(files, id);
-
-    if ((file != NULL && is_the_files(file, entry)) || !add_server(arena, to, entry, id)) {
-        return false;
-    }
-    if (file != NULL && !overlay_is_hidden(entry)) {
-        to->file_url = file->url.text;
-    }
-    return true;
+           server->backup == json_is_true(entry, "backup");
 }
 
 /* A server of the files, with what was set of it; an added one that is the same as it is settled first. */
@@ -238,27 +205,27 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
     const struct overlay *overlay = arg;
     const struct server_settings *from = settings->servers.items;
     struct weir_str name = settings->name;
-    struct table files = {NULL, 0, 0};
     size_t room = settings->servers.count;
     size_t count = 0;
 
     for (struct item *item = pool_first(overlay, name); item != NULL;
          item = pool_next(item, name)) {
+        item->file = NULL;
         room++;
     }
     if (room == settings->servers.count) {
         return;
     }
     struct server_settings *to = arena_zalloc(arena, room * sizeof(*to));
-    struct file_server *file = base_zalloc((settings->servers.count + 1) * sizeof(*file));
     ASSERT(to != NULL);
-    char *pool = base_strndup(name.ptr, name.len);
     for (size_t i = 0; i < settings->servers.count; i++) {
-        char *id = base_strndup(from[i].id.ptr, from[i].id.len);
-        const cJSON *entry = overlay_entry(overlay, pool, id);
-        free(id);
-        file[i].settings = &from[i];
-        table_add(&files, &file[i].link, table_hash(from[i].id));
+        char *key = base_printf("%.*s/%.*s", STR_ARGS(name), STR_ARGS(from[i].id));
+        struct item *item = find_item(overlay, key);
+        const cJSON *entry = item != NULL ? item->entry : NULL;
+        free(key);
+        if (item != NULL) {
+            item->file = &from[i];
+        }
         /* A server that the files have under the name of one that was added: the added one serves. */
         if (!overlay_changes_members(entry) || is_the_files(&from[i], entry)) {
             to[count] = from[i];
@@ -267,15 +234,17 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
     }
     for (struct item *item = pool_first(overlay, name); item != NULL;
          item = pool_next(item, name)) {
-        const char *id = item->entry->string + name.len + 1;
-        if (cJSON_HasObjectItem(item->entry, "url") &&
-            adjust_added(arena, &files, item->entry, id, &to[count])) {
-            count++;
+        const cJSON *entry = item->entry;
+        bool theirs = item->file != NULL && is_the_files(item->file, entry);
+        if (!cJSON_HasObjectItem(entry, "url") || theirs ||
+            !add_server(arena, &to[count], entry, entry->string + name.len + 1)) {
+            continue;
         }
+        if (item->file != NULL && !overlay_is_hidden(entry)) {
+            to[count].file_url = item->file->url.text;
+        }
+        count++;
     }
-    table_end(&files);
-    free(file);
-    free(pool);
     settings->servers.items = to;
     settings->servers.count = count;
 }
@@ -295,36 +264,16 @@ void overlay_set_states(const struct overlay *overlay, const struct generation *
 
 /* ---- what the files have ---- */
 
-static bool has_title(const struct conf_node *node, const char *kind, struct weir_str title)
-{
-    return node->kind == CONF_BLOCK && str_equal(node->name, str_from(kind)) &&
-           str_equal(node->title.text, title);
-}
-
-/* A name that stands for several servers, of which DNS says who they are. */
-bool overlay_is_name(const struct conf_node *node)
-{
-    for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
-        if (str_equal(child->name, STR("resolve")) && child->value_count > 0) {
-            return !str_equal(child->values[0].text, STR("first"));
-        }
-    }
-    return false;
-}
-
 bool overlay_in_files(const struct generation *generation, const char *key)
 {
-    const char *slash = strrchr(key, '/');
-    struct weir_str pool = {key, (size_t)(slash - key)};
+    struct weir_str pool = find_pool_name(key);
+    const struct pool_plan *plan = generation_pool(generation, pool);
 
-    for (const struct conf_node *node = generation->tree.root.children; node != NULL;
-         node = node->next) {
-        const struct conf_node *child = has_title(node, "pool", pool) ? node->children : NULL;
-        for (; child != NULL; child = child->next) {
-            if (has_title(child, "server", str_from(slash + 1)) ||
-                (str_equal(child->name, STR("server")) && overlay_is_name(child))) {
-                return true;
-            }
+    for (size_t i = 0; plan != NULL && i < plan->settings->configured.count; i++) {
+        const struct server_settings *files = plan->settings->configured.items;
+        if (files[i].resolve != RESOLVE_FIRST ||
+            str_equal(files[i].id, str_from(key + pool.len + 1))) {
+            return true;
         }
     }
     return false;
@@ -361,7 +310,7 @@ static void settle_number(cJSON *entry, const char *name, int64_t fallback, int6
 static void settle_values(cJSON *entry, const struct server_settings *file, bool fresh)
 {
     static const char *const words[] = {"ready", "drain", "maintenance"};
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, "state"));
+    const char *state = cJSON_GetStringValue(json_get(entry, "state"));
     const char *is = words[file->state];
 
     settle_number(entry, "weight", fresh ? 1 : file->file_weight, file->file_weight);
@@ -435,8 +384,7 @@ static void contradict(cJSON *list, const char *key, const char *field, cJSON *f
     json_set(object, "server", key + pool.len + 1);
     json_set(object, "field", field);
     cJSON_AddItemToObject(object, "file", file);
-    cJSON_AddItemToObject(object, "runtime",
-                          runtime != NULL ? cJSON_Duplicate(runtime, true) : cJSON_CreateNull());
+    json_set_copy(object, "runtime", runtime);
     cJSON_AddItemToArray(list, object);
 }
 
@@ -444,7 +392,7 @@ static void contradict_number(cJSON *list, const cJSON *entry, const char *field
 {
     if (operation_integer(entry, field, file) != file) {
         contradict(list, entry->string, field, cJSON_CreateNumber((double)file),
-                   cJSON_GetObjectItemCaseSensitive(entry, field));
+                   json_get(entry, field));
     }
 }
 
@@ -462,8 +410,7 @@ cJSON *overlay_contradictions(const struct overlay *overlay, const struct genera
             contradict_number(list, entry, "max_connections", server->file_max_connections);
         } else if (server != NULL && server->file_url.len > 0) {
             char *url = base_strndup(server->file_url.ptr, server->file_url.len);
-            contradict(list, entry->string, "url", cJSON_CreateString(url),
-                       cJSON_GetObjectItemCaseSensitive(entry, "url"));
+            contradict(list, entry->string, "url", cJSON_CreateString(url), json_get(entry, "url"));
             free(url);
         } else if (found.plan == NULL) {
             contradict(list, entry->string, "pool", cJSON_CreateNull(), NULL);

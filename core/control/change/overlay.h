@@ -11,6 +11,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/table.h"
+#include "control/api/json.h"
 #include "proxy/generation.h"
 
 struct overlay {
@@ -40,12 +41,12 @@ void overlay_set(struct overlay *overlay, const char *key, cJSON *entry);
 
 static inline bool overlay_is_hidden(const cJSON *entry)
 {
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "hidden"));
+    return json_is_true(entry, "hidden");
 }
 
 static inline bool overlay_is_leaving(const cJSON *entry)
 {
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(entry, "leaving"));
+    return json_is_true(entry, "leaving");
 }
 
 /* Whether the entry makes the pool's members others than the files say. */
@@ -56,9 +57,6 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
 
 /* Administrative states of the generation's servers, as the overlay or else the files say. */
 void overlay_set_states(const struct overlay *overlay, const struct generation *generation);
-
-/* A server block that stands for several servers, of which DNS says who they are. */
-bool overlay_is_name(const struct conf_node *node);
 
 /* Whether the generation's files have the server of that key, or perhaps have, since DNS names some. */
 bool overlay_in_files(const struct generation *generation, const char *key);

@@ -121,7 +121,7 @@ static void report_reload(struct changes *changes, const struct operation *opera
 static void refusal_kept(struct change *change, const char *error)
 {
     const cJSON *report = change->arg;
-    const cJSON *mistakes = cJSON_GetObjectItemCaseSensitive(report, "mistakes");
+    const cJSON *mistakes = json_get(report, "mistakes");
     bool wrong = cJSON_GetArraySize(mistakes) > 0;
     (void)error;
 
@@ -145,7 +145,7 @@ static void note_refusal(struct changes *changes, struct operation *operation)
     json_set(after, "detail", operation_text(changes->last_reload, "detail"));
     struct change *change =
         change_of_reload(changes, operation, after, cJSON_Duplicate(changes->last_reload, true));
-    cJSON_ReplaceItemInObjectCaseSensitive(change->journal, "state", cJSON_CreateString("refused"));
+    json_put(change->journal, "state", cJSON_CreateString("refused"));
     change->done = refusal_kept;
     change_begin(change);
 }

@@ -27,7 +27,7 @@ static cJSON *entry_before(const struct changes *changes, const cJSON *done)
 {
     static const char *const state_fields[] = {"leaving", "drain_deadline", NULL};
     const char *key = operation_text(done, "overlay_key");
-    const cJSON *old = cJSON_GetObjectItemCaseSensitive(done, "overlay_before");
+    const cJSON *old = json_get(done, "overlay_before");
     const cJSON *item = NULL;
     const char *command = operation_text(done, "command");
 
@@ -36,13 +36,13 @@ static cJSON *entry_before(const struct changes *changes, const cJSON *done)
     }
     cJSON *entry = overlay_copy(changes->overlay, key);
     const struct server_settings *file = overlay_file_server(changes->plane.runtime->current, key);
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(done, "before"))
+    cJSON_ArrayForEach(item, json_get(done, "before"))
     {
         const char *const own[] = {item->string, NULL};
         for (unsigned pass = 0; pass < 2; pass++) {
             const char *const *names = pass == 0 ? own : state_fields;
             for (; *names != NULL && (pass == 0 || strcmp(item->string, "state") == 0); names++) {
-                const cJSON *value = cJSON_GetObjectItemCaseSensitive(old, *names);
+                const cJSON *value = json_get(old, *names);
                 cJSON *back = value != NULL ? cJSON_Duplicate(value, true)
                               : pass == 0   ? from_files(item, *names, file)
                                             : NULL;
@@ -55,8 +55,8 @@ static cJSON *entry_before(const struct changes *changes, const cJSON *done)
 
 void server_take_back(struct change *change, const cJSON *entry)
 {
-    const cJSON *before = cJSON_GetObjectItemCaseSensitive(entry, "before");
-    const cJSON *after = cJSON_GetObjectItemCaseSensitive(entry, "after");
+    const cJSON *before = json_get(entry, "before");
+    const cJSON *after = json_get(entry, "after");
     const char *target = operation_text(entry, "target");
 
     change->key = base_strdup(operation_text(entry, "overlay_key"));
@@ -69,8 +69,7 @@ void server_take_back(struct change *change, const cJSON *entry)
  * have, since what was exported is theirs. */
 static bool number_has_moved(const struct server *server, const cJSON *entry, const char *name)
 {
-    const cJSON *after =
-        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(entry, "after"), name);
+    const cJSON *after = json_get(json_get(entry, "after"), name);
     uint32_t now = strcmp(name, "weight") == 0 ? server->weight : server->max_connections;
     return cJSON_IsNumber(after) &&
            ((double)now < after->valuedouble || (double)now > after->valuedouble);
@@ -80,11 +79,11 @@ const char *server_undo_refusal(const struct changes *changes, const cJSON *entr
 {
     const struct generation *current = changes->plane.runtime->current;
     struct found found = find_by_key(current, operation_text(entry, "overlay_key"));
-    const cJSON *old = cJSON_GetObjectItemCaseSensitive(entry, "overlay_before");
-    bool was = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(entry, "before"));
-    bool is = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(entry, "after"));
+    const cJSON *old = json_get(entry, "overlay_before");
+    bool was = cJSON_IsObject(json_get(entry, "before"));
+    bool is = cJSON_IsObject(json_get(entry, "after"));
     bool added = cJSON_HasObjectItem(old, "url");
-    bool hidden = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(old, "hidden"));
+    bool hidden = json_is_true(old, "hidden");
     bool in_files = overlay_in_files(current, operation_text(entry, "overlay_key"));
 
     if (found.plan == NULL) {

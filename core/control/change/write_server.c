@@ -96,10 +96,8 @@ static void patch_state(struct change *change, const struct found *found, const 
 static void patch_deadline(struct change *change, uint64_t deadline_ms, cJSON *before, cJSON *after)
 {
     const cJSON *now = overlay_at(change->changes->overlay, change->key);
-    const cJSON *deadline = cJSON_GetObjectItemCaseSensitive(now, "drain_deadline");
 
-    cJSON_AddItemToObject(before, "drain_deadline",
-                          deadline != NULL ? cJSON_Duplicate(deadline, true) : cJSON_CreateNull());
+    json_set_copy(before, "drain_deadline", json_get(now, "drain_deadline"));
     json_set_number(after, "drain_deadline", (double)deadline_ms);
     json_put(change->entry, "drain_deadline", cJSON_CreateNumber((double)deadline_ms));
 }
@@ -234,7 +232,7 @@ static enum written add_known(struct operation *operation, const struct found *f
     const struct server *server = found->server;
     const char *pool = found->plan->pool->name;
     const char *state = operation_text(operation->body, "state");
-    const cJSON *backup = cJSON_GetObjectItemCaseSensitive(operation->body, "backup");
+    const cJSON *backup = json_get(operation->body, "backup");
     bool same = str_equal(server->url.text, str_from(url)) &&
                 (operation_text(operation->body, "id") == NULL || strcmp(server->name, id) == 0) &&
                 (backup == NULL || (bool)cJSON_IsTrue(backup) == (server->backup != 0));
@@ -263,7 +261,7 @@ static enum written add(struct operation *operation, const struct pool_plan *pla
 
     json_set(entry, "url", url);
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        const cJSON *item = cJSON_GetObjectItemCaseSensitive(operation->body, names[i]);
+        const cJSON *item = json_get(operation->body, names[i]);
         json_put(entry, names[i], cJSON_Duplicate(item, true));
     }
     change_note(change, "server.add", change->key, NULL, cJSON_Duplicate(entry, true));
@@ -338,8 +336,8 @@ static bool is_last(struct operation *operation, const struct pool_plan *plan,
 {
     bool well = server_is_well(server);
 
-    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "force")) ||
-        !serves(server, false) || another_serves(plan, server, well)) {
+    if (json_is_true(operation->query, "force") || !serves(server, false) ||
+        another_serves(plan, server, well)) {
         return false;
     }
     operation_problem(
@@ -353,7 +351,7 @@ static bool is_last(struct operation *operation, const struct pool_plan *plan,
 
 static enum written run_server_remove(struct operation *operation)
 {
-    bool now = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(operation->query, "now"));
+    bool now = json_is_true(operation->query, "now");
     struct found found;
     struct server *server = the_server(operation, &found);
 
