@@ -40,8 +40,10 @@ core_libcore_a_SOURCES += $(SDK_OPTION_SOURCES)
 # The fake host that modules are tested with; installed, so that a stranger's are too.
 SDK_TESTING = sdk/libweir-testing.a
 lib_LIBRARIES += $(SDK_TESTING)
-sdk_libweir_testing_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk $(CRYPTO_CFLAGS)
+sdk_libweir_testing_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk -I$(top_srcdir)/core $(CRYPTO_CFLAGS)
 sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
+    core/proxy/pool/ranking.c \
+    core/proxy/pool/ranking.h \
     sdk/testing/balancer.c \
     sdk/testing/conf.c \
     sdk/testing/control.c \

@@ -15,7 +15,7 @@ awk -v folder="$scratch" '
 count=0
 for file in "$scratch"/module*.c; do
     test -f "$file" || break
-    grep -q '^WEIR_MODULE(' "$file" || continue # a piece of one
+    grep -Eq '^WEIR_(DEFINE_)?MODULE\(' "$file" || continue # a piece of one
     ${CC:-cc} -I"$srcdir/sdk/include" -std=gnu11 -fsyntax-only -Wall -Wextra -Wpedantic \
         -Wno-unused-parameter -Werror "$file"
     count=$((count + 1))

@@ -83,6 +83,23 @@ static void take_kinds(struct module *module)
     TAKE_KIND(module, store);
 }
 
+static bool check_balancer(const struct weir_balancer *balancer, char *error, size_t error_size)
+{
+    if (balancer->slot_size > WEIR_SLOT_SIZE_MAX ||
+        balancer->instance_size > WEIR_INSTANCE_SIZE_MAX) {
+        return refuse(
+            error, error_size,
+            "its balancer wants slots of %u bytes and instances of %u, more than %u and %u",
+            balancer->slot_size, balancer->instance_size, WEIR_SLOT_SIZE_MAX,
+            WEIR_INSTANCE_SIZE_MAX);
+    }
+    return balancer->pick == NULL ||
+           (balancer->cost == NULL && !(balancer->flags & WEIR_BALANCER_TURNS)) ||
+           refuse(
+               error, error_size,
+               "its balancer has `pick` and a ranking by the host (`cost` or turns); it can have one");
+}
+
 static bool check_hooks(const struct module *module, char *error, size_t error_size)
 {
     const struct weir_module *descriptor = &module->descriptor;
@@ -92,7 +109,9 @@ static bool check_hooks(const struct module *module, char *error, size_t error_s
         bool lacks;
     } mandatory[] = {
         {"router", "route", descriptor->router != NULL && module->router.route == NULL},
-        {"balancer", "pick", descriptor->balancer != NULL && module->balancer.pick == NULL},
+        {"balancer", "pick` or `cost",
+         descriptor->balancer != NULL && module->balancer.pick == NULL &&
+             module->balancer.cost == NULL && !(module->balancer.flags & WEIR_BALANCER_TURNS)},
         {"sticky", "lookup", descriptor->sticky != NULL && module->sticky.lookup == NULL},
         {"health", "request` or `on_outcomes",
          descriptor->health != NULL && module->health.request == NULL &&
@@ -122,7 +141,7 @@ static bool check_hooks(const struct module *module, char *error, size_t error_s
                           mandatory[i].kind, mandatory[i].hook);
         }
     }
-    return true;
+    return check_balancer(&module->balancer, error, error_size);
 }
 
 bool module_abi_accept(struct module *module, const struct weir_module *given, char *error,

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_SERVERS 1000
+#define MAX_SERVERS 10000
 
 struct fixture {
     struct weir_test *host;
@@ -397,105 +397,64 @@ START_TEST(empty_pool_is_none)
 }
 END_TEST
 
-/* ---- many servers, through the hooks themselves, counting questions to the host ---- */
+/* ---- many servers, counting questions to the host ---- */
 
 #define MANY 10000
 
-struct crowd {
-    struct weir_pick pick;
-    struct weir_candidates candidates;
-    struct weir_candidate list[MANY];
-    uint32_t in_flight[MANY];
-    uint32_t latency;
-    bool usable[MANY];
-    uint64_t questions;
-    struct weir_test_instance *balancer;
-};
-
-static bool crowd_usable(const struct weir_pick *pick, uint32_t index)
+/* Those that are full are the least loaded: they get in the way. */
+static struct fixture *begin_many(bool half_full)
 {
-    struct crowd *crowd = (struct crowd *)(void *)(uintptr_t)pick; /* its first member */
-    crowd->questions++;
-    return crowd->usable[index];
-}
-
-static struct crowd *crowd_new(struct fixture *f, bool half_full)
-{
-    struct crowd *crowd = calloc(1, sizeof(*crowd));
-    ck_assert_ptr_nonnull(crowd);
+    struct fixture *f = begin(MANY, 1);
     for (uint32_t i = 0; i < MANY; i++) {
-        crowd->list[i] = (struct weir_candidate){.id = i + 1,
-                                                 .weight = WEIR_WEIGHT_ONE,
-                                                 .in_flight = &crowd->in_flight[i],
-                                                 .latency_us = &crowd->latency};
-        /* Those that are full are the least loaded: they get in the way. */
-        crowd->usable[i] = !half_full || i % 2 == 1;
-        crowd->in_flight[i] = crowd->usable[i] ? 5 : 1;
+        bool full = half_full && i % 2 == 0;
+        set_usable(f, i, !full);
+        weir_test_server_set_in_flight(f->pool, i, full ? 1 : 5);
     }
-    crowd->candidates = (struct weir_candidates){.size = sizeof(struct weir_candidates),
-                                                 .candidate_size = sizeof(struct weir_candidate),
-                                                 .count = MANY,
-                                                 .first = crowd->list};
-    crowd->pick = (struct weir_pick){
-        .size = sizeof(struct weir_pick), .candidates = &crowd->candidates, .usable = crowd_usable};
-    crowd->balancer = f->balancer;
-    ck_assert_int_eq(weir_module_entry()->balancer->on_members(
-                         weir_test_instance_context(f->balancer),
-                         weir_test_instance_data(f->balancer), &crowd->candidates),
-                     WEIR_OK);
-    return crowd;
+    ck_assert_int_eq(weir_test_pool_tell(f->pool), WEIR_OK);
+    return f;
 }
 
-/* Sends, each request ending before the next begins, or none ending at all. */
-static void crowd_send(struct crowd *crowd, uint32_t times, bool ends)
+/* Sends, each request ending before the next begins, or none ending at all. How often the host was asked. */
+static uint64_t send_many(const struct fixture *f, uint32_t times, bool ends)
 {
-    const struct weir_balancer *hooks = weir_module_entry()->balancer;
-    struct weir_context *ctx = weir_test_instance_context(crowd->balancer);
-    void *data = weir_test_instance_data(crowd->balancer);
+    struct weir_request *request = weir_test_request(f->host, "GET", "/");
+    uint64_t before = weir_test_question_count(f->balancer);
     for (uint32_t i = 0; i < times; i++) {
-        uint32_t index = hooks->pick(ctx, data, &crowd->pick);
-        if (index >= MANY || !crowd->usable[index]) { /* a passing ck_assert costs a write() */
-            ck_abort_msg("picked %u", index);
+        uint32_t server = weir_test_pick(f->balancer, request);
+        if (server >= MANY || !f->usable[server]) { /* a passing ck_assert costs a write() */
+            ck_abort_msg("picked %u", server);
         }
-        crowd->in_flight[index]++;
-        hooks->on_assign(ctx, data, index);
+        weir_test_assign(f->balancer, server);
         if (ends) {
-            struct weir_feedback feedback = {
-                .size = sizeof(feedback), .index = index, .id = index + 1, .status = 200};
-            crowd->in_flight[index]--;
-            hooks->on_complete(ctx, data, &feedback);
+            weir_test_complete(f->balancer, server, WEIR_OUTCOME_SUCCESS, 1, 2);
         }
     }
+    weir_test_request_free(&request);
+    return weir_test_question_count(f->balancer) - before;
 }
 
 START_TEST(ten_thousand_cost_one_question_a_pick)
 {
-    struct fixture *f = begin(0, 1);
-    struct crowd *crowd = crowd_new(f, false);
+    struct fixture *f = begin_many(false);
     /* A pick that walks over all would take 5 * 10^9 steps here, and the test's time would be up. */
-    crowd_send(crowd, 25 * MANY, true);
-    crowd_send(crowd, 25 * MANY, false);
-    ck_assert_uint_eq(crowd->questions, 50 * MANY);
+    ck_assert_uint_eq(send_many(f, 25 * MANY, true), 25 * MANY);
+    ck_assert_uint_eq(send_many(f, 25 * MANY, false), 25 * MANY);
     for (uint32_t i = 0; i < MANY; i++) {
-        ck_assert_uint_eq(crowd->in_flight[i], 30);
+        ck_assert(in_flight(f, i) == 30);
     }
-    free(crowd);
     end(&f);
 }
 END_TEST
 
 START_TEST(full_servers_cost_little)
 {
-    struct fixture *f = begin(0, 1);
-    struct crowd *crowd = crowd_new(f, true);
-    crowd_send(crowd, 2 * MANY, false); /* until all that are full have been met */
-    crowd->questions = 0;
-    crowd_send(crowd, 10 * MANY, false);
-    ck_assert_uint_le(crowd->questions, 5 * 10 * MANY); /* one, and the four that were read anew */
+    struct fixture *f = begin_many(true);
+    send_many(f, 2 * MANY, false); /* until all that are full have been met */
+    /* One, and the four that were asked again. */
+    ck_assert_uint_le(send_many(f, 10 * MANY, false), 5 * 10 * MANY);
     for (uint32_t i = 1; i < MANY; i += 2) {
-        ck_assert_uint_eq(crowd->in_flight[i], 5 + 24);
+        ck_assert(in_flight(f, i) == 5 + 24);
     }
-    free(crowd);
     end(&f);
 }
 END_TEST

@@ -370,102 +370,61 @@ START_TEST(scores_are_turns)
 }
 END_TEST
 
-/* ---- many servers, through the hooks themselves, counting questions to the host ---- */
+/* ---- many servers, counting questions to the host ---- */
 
 #define MANY 10000
 
-struct crowd {
-    struct weir_pick pick;
-    struct weir_candidates candidates;
-    struct weir_candidate list[MANY];
-    uint32_t in_flight[MANY];
-    uint32_t latency;
-    bool usable[MANY];
-    uint32_t picks[MANY];
-    uint64_t questions;
-};
-
-static bool crowd_usable(const struct weir_pick *pick, uint32_t index)
+static struct fixture begin_many(void)
 {
-    struct crowd *crowd = (struct crowd *)(void *)(uintptr_t)pick; /* its first member */
-    crowd->questions++;
-    return crowd->usable[index];
-}
-
-static struct crowd *crowd_new(void)
-{
-    struct crowd *crowd = calloc(1, sizeof(*crowd));
-    ck_assert_ptr_nonnull(crowd);
+    static uint32_t weights[MANY];
     for (uint32_t i = 0; i < MANY; i++) {
-        crowd->list[i] = (struct weir_candidate){.id = i + 1,
-                                                 .weight = WEIR_WEIGHT_ONE,
-                                                 .in_flight = &crowd->in_flight[i],
-                                                 .latency_us = &crowd->latency};
-        crowd->usable[i] = true;
+        weights[i] = 1;
     }
-    crowd->candidates = (struct weir_candidates){.size = sizeof(struct weir_candidates),
-                                                 .candidate_size = sizeof(struct weir_candidate),
-                                                 .count = MANY,
-                                                 .first = crowd->list};
-    crowd->pick = (struct weir_pick){
-        .size = sizeof(struct weir_pick), .candidates = &crowd->candidates, .usable = crowd_usable};
-    return crowd;
+    return begin(weights, MANY);
 }
 
-static void crowd_pick(struct crowd *crowd, struct weir_test_instance *balancer, uint32_t times)
+/* Picks so often, and counts what each server got. How often the host was asked. */
+static uint64_t pick_many(const struct fixture *f, uint32_t times, uint32_t counts[MANY])
 {
-    const struct weir_balancer *hooks = weir_module_entry()->balancer;
-    struct weir_context *ctx = weir_test_instance_context(balancer);
-    void *data = weir_test_instance_data(balancer);
+    struct weir_request *request = weir_test_request(f->host, "GET", "/");
+    uint64_t before = weir_test_question_count(f->balancer);
     for (uint32_t i = 0; i < times; i++) {
-        uint32_t index = hooks->pick(ctx, data, &crowd->pick);
-        if (index >= MANY || !crowd->usable[index]) { /* a passing ck_assert costs a write() */
-            ck_abort_msg("picked %u", index);
+        uint32_t server = weir_test_pick(f->balancer, request);
+        if (server >= MANY) { /* a passing ck_assert costs a write() */
+            ck_abort_msg("picked %u", server);
         }
-        crowd->picks[index]++;
+        counts[server]++;
     }
+    weir_test_request_free(&request);
+    return weir_test_question_count(f->balancer) - before;
 }
 
 START_TEST(ten_thousand_cost_one_question_a_pick)
 {
-    struct crowd *crowd = crowd_new();
-    struct fixture f = begin(NULL, 0);
-    ck_assert_int_eq(weir_module_entry()->balancer->on_members(
-                         weir_test_instance_context(f.balancer),
-                         weir_test_instance_data(f.balancer), &crowd->candidates),
-                     WEIR_OK);
+    struct fixture f = begin_many();
+    uint32_t counts[MANY] = {0};
     /* A pick that walks over all would take 10^10 steps here, and the test's time would be up. */
-    crowd_pick(crowd, f.balancer, 100 * MANY);
-    ck_assert_uint_eq(crowd->questions, 100 * MANY);
+    ck_assert_uint_eq(pick_many(&f, 100 * MANY, counts), 100 * MANY);
     for (uint32_t i = 0; i < MANY; i++) {
-        ck_assert_uint_eq(crowd->picks[i], 100);
+        ck_assert(counts[i] == 100);
     }
-    free(crowd);
     test_end(&f.host);
 }
 END_TEST
 
 START_TEST(full_servers_cost_little)
 {
-    struct crowd *crowd = crowd_new();
-    struct fixture f = begin(NULL, 0);
+    struct fixture f = begin_many();
+    uint32_t counts[MANY] = {0};
     for (uint32_t i = 0; i < MANY; i += 2) {
-        crowd->usable[i] = false;
+        weir_test_server_set_usable(f.pool, i, false);
     }
-    ck_assert_int_eq(weir_module_entry()->balancer->on_members(
-                         weir_test_instance_context(f.balancer),
-                         weir_test_instance_data(f.balancer), &crowd->candidates),
-                     WEIR_OK);
-    crowd_pick(crowd, f.balancer, 4 * MANY); /* until all that are full have been met */
-    memset(crowd->picks, 0, sizeof(crowd->picks));
-    crowd->questions = 0;
-    crowd_pick(crowd, f.balancer, 10 * MANY);
-    ck_assert_uint_le(crowd->questions, 25 * MANY);
+    pick_many(&f, 4 * MANY, counts); /* until all that are full have been met */
+    memset(counts, 0, sizeof(counts));
+    ck_assert_uint_le(pick_many(&f, 10 * MANY, counts), 25 * MANY);
     for (uint32_t i = 1; i < MANY; i += 2) {
-        ck_assert_uint_ge(crowd->picks[i], 19);
-        ck_assert_uint_le(crowd->picks[i], 21);
+        ck_assert(counts[i] >= 19 && counts[i] <= 21);
     }
-    free(crowd);
     test_end(&f.host);
 }
 END_TEST

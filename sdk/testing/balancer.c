@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "proxy/pool/ranking.h"
+
 /* A newer host's candidates are larger: a module that takes the array for one of its own struct, and
  * not by weir_candidate_at, is found out. */
 #define STRIDE (sizeof(struct weir_candidate) + 24)
@@ -135,26 +137,86 @@ weir_server_id weir_test_server_id(const struct weir_test_pool *pool, uint32_t s
     return server_at(pool, server)->id;
 }
 
+/* ---- instances ---- */
+
+static void on_fault(void *arg)
+{
+    fake_problem(arg, "cost gave no number");
+}
+
+void fake_balancer_begin(struct weir_test_instance *instance)
+{
+    const struct weir_balancer *ops = &instance->host->balancer;
+    uint32_t workers = instance->ctx.worker_count > 0 ? instance->ctx.worker_count : 1;
+    uint64_t seed;
+
+    if (ops->instance_size > 0) {
+        instance->data = instance->memory = fake_alloc(ops->instance_size);
+    }
+    if (ops->pick == NULL) {
+        struct ranking_policy policy = {
+            .cost = ops->cost,
+            .ctx = &instance->ctx.base,
+            .instance = instance->data,
+            .by_request = (ops->flags & WEIR_BALANCER_BY_REQUEST) != 0,
+            .on_fault = on_fault,
+            .arg = instance->host,
+        };
+        if (ops->choices != NULL) {
+            policy.choices = ops->choices(&instance->ctx.base, instance->block->conf);
+        }
+        weir_random(&instance->ctx.base, &seed, sizeof(seed));
+        instance->ranking =
+            ranking_new((uint32_t)(((uint64_t)instance->ctx.worker_index << 32) / workers), seed);
+        ranking_set_policy(instance->ranking, &policy);
+    }
+}
+
+void fake_balancer_free(struct weir_test_instance *instance)
+{
+    for (uint32_t i = 0; i < instance->assigned_count; i++) {
+        free(instance->slots[i]);
+    }
+    ranking_free(&instance->ranking);
+    free(instance->slots);
+    free(instance->candidates);
+    free(instance->numbers);
+    free(instance->indexes);
+    free(instance->assigned);
+    free(instance->memory);
+}
+
 /* ---- members ---- */
 
-/* The array with its head, in one allocation that the balancer owns; numbers by index. */
-static struct weir_candidates *candidates_new(const struct weir_test_pool *pool, uint32_t **numbers)
+static void require_pool(const struct weir_test_instance *balancer, const char *function)
 {
+    fake_require_kind(balancer, WEIR_TEST_BALANCER, function);
+    if (balancer->pool == NULL) {
+        fake_abort(function, "the balancer has no pool; use weir_test_pool_join");
+    }
+}
+
+/* The array with its head, in one allocation that the balancer owns. */
+static void candidates_new(struct weir_test_instance *balancer)
+{
+    const struct weir_test_pool *pool = balancer->pool;
     size_t head = (sizeof(struct weir_candidates) + sizeof(max_align_t) - 1) / sizeof(max_align_t) *
                   sizeof(max_align_t);
     char *memory = fake_alloc(head + pool->count * STRIDE);
     struct weir_candidates *all = (struct weir_candidates *)(void *)memory;
 
     memset(memory + head, 0xa5, pool->count * STRIDE);
-    *numbers = fake_alloc(pool->count * sizeof(**numbers));
+    balancer->numbers = fake_alloc(pool->count * sizeof(*balancer->numbers));
+    balancer->indexes = fake_grow(balancer->indexes, pool->count + 1, sizeof(*balancer->indexes));
     *all = (struct weir_candidates){.size = sizeof(*all), .candidate_size = STRIDE};
     all->first = (const struct weir_candidate *)(void *)(memory + head);
     for (uint32_t i = 0; i < pool->count; i++) {
         const struct server *server = pool->servers[i];
+        balancer->indexes[i] = server->candidate ? all->count : WEIR_PICK_NONE;
         if (!server->candidate) {
             continue;
         }
-        (*numbers)[all->count] = i;
+        balancer->numbers[all->count] = i;
         *(struct weir_candidate *)(void *)(memory + head + all->count * STRIDE) =
             (struct weir_candidate){
                 .id = server->id,
@@ -162,10 +224,26 @@ static struct weir_candidates *candidates_new(const struct weir_test_pool *pool,
                 .weight = server->weight,
                 .in_flight = &server->in_flight,
                 .latency_us = &server->latency_us,
+                .slot = balancer->slots[i],
             };
         all->count++;
     }
-    return all;
+    balancer->candidates = all;
+}
+
+/* Each server of the pool has its count and its slot. */
+static void know_servers(struct weir_test_instance *balancer)
+{
+    uint32_t count = balancer->pool->count;
+    uint32_t slot_size = balancer->host->balancer.slot_size;
+
+    balancer->assigned = fake_grow(balancer->assigned, count + 1, sizeof(*balancer->assigned));
+    balancer->slots = fake_grow(balancer->slots, count + 1, sizeof(*balancer->slots));
+    for (uint32_t i = balancer->assigned_count; i < count; i++) {
+        balancer->assigned[i] = 0;
+        balancer->slots[i] = slot_size > 0 ? fake_alloc(slot_size) : NULL;
+    }
+    balancer->assigned_count = count;
 }
 
 static enum weir_status tell_members(struct weir_test_instance *balancer)
@@ -174,16 +252,14 @@ static enum weir_status tell_members(struct weir_test_instance *balancer)
     uint32_t *old_numbers = balancer->numbers;
     enum weir_status status = WEIR_OK;
 
-    balancer->candidates = candidates_new(balancer->pool, &balancer->numbers);
-    balancer->assigned =
-        fake_grow(balancer->assigned, balancer->pool->count + 1, sizeof(*balancer->assigned));
-    for (uint32_t i = balancer->assigned_count; i < balancer->pool->count; i++) {
-        balancer->assigned[i] = 0;
-    }
-    balancer->assigned_count = balancer->pool->count;
+    know_servers(balancer);
+    candidates_new(balancer);
     if (balancer->host->balancer.on_members != NULL) {
         status = balancer->host->balancer.on_members(&balancer->ctx.base, balancer->data,
                                                      balancer->candidates);
+    }
+    if (balancer->ranking != NULL) {
+        ranking_set_members(balancer->ranking, balancer->candidates);
     }
     free(old);
     free(old_numbers);
@@ -197,6 +273,54 @@ enum weir_status weir_test_pool_join(struct weir_test_pool *pool,
     FAKE_REQUIRE(pool != NULL && balancer->pool == NULL, "the balancer has a pool already");
     balancer->pool = pool;
     return tell_members(balancer);
+}
+
+/* What `from` has learnt of itself or of a server passes over. Whether `to` refuses it. */
+static bool pass_on(struct weir_test_instance *from, struct weir_test_instance *to,
+                    struct weir_state state, void *slot)
+{
+    state.size = sizeof(state);
+    state.data = fake_alloc(state.capacity);
+    enum weir_status saved = from->host->balancer.save(&from->ctx.base, from->data, &state);
+    bool refused = false;
+    if (saved != WEIR_OK && saved != WEIR_DECLINED) {
+        fake_problem(from->host, "save said %d, and not WEIR_OK or WEIR_DECLINED", (int)saved);
+    } else if (saved == WEIR_OK && state.len > state.capacity) {
+        fake_problem(from->host, "save says that it wrote %u bytes, where %u have room", state.len,
+                     state.capacity);
+        refused = true;
+    } else if (saved == WEIR_OK) {
+        state.slot = slot;
+        refused = to->host->balancer.restore(&to->ctx.base, to->data, &state) != WEIR_OK;
+    }
+    if (refused && slot != NULL) {
+        memset(slot, 0, to->host->balancer.slot_size);
+    }
+    free(state.data);
+    return refused;
+}
+
+uint32_t weir_test_take_over(struct weir_test_instance *from, struct weir_test_instance *to)
+{
+    uint32_t refused = 0;
+    require_pool(from, __func__);
+    fake_require_kind(to, WEIR_TEST_BALANCER, __func__);
+    FAKE_REQUIRE(to->pool == NULL, "the balancer has a pool already");
+    to->pool = from->pool;
+    know_servers(to);
+    if (from->host->balancer.save != NULL && to->host->balancer.restore != NULL) {
+        refused += pass_on(from, to, (struct weir_state){.capacity = WEIR_STATE_MAX}, NULL);
+        for (uint32_t i = 0; i < from->assigned_count; i++) {
+            if (from->slots[i] != NULL && to->slots[i] != NULL) {
+                struct weir_state state = {.id = server_at(from->pool, i)->id,
+                                           .slot = from->slots[i],
+                                           .capacity = WEIR_STATE_SLOT_MAX};
+                refused += pass_on(from, to, state, to->slots[i]);
+            }
+        }
+    }
+    tell_members(to);
+    return refused;
 }
 
 enum weir_status weir_test_pool_tell(struct weir_test_pool *pool)
@@ -213,14 +337,6 @@ enum weir_status weir_test_pool_tell(struct weir_test_pool *pool)
 
 /* ---- picks ---- */
 
-static void require_pool(const struct weir_test_instance *balancer, const char *function)
-{
-    fake_require_kind(balancer, WEIR_TEST_BALANCER, function);
-    if (balancer->pool == NULL) {
-        fake_abort(function, "the balancer has no pool; use weir_test_pool_join");
-    }
-}
-
 static bool index_usable(const struct weir_test_instance *balancer, uint32_t index)
 {
     return index < balancer->candidates->count &&
@@ -229,14 +345,20 @@ static bool index_usable(const struct weir_test_instance *balancer, uint32_t ind
 
 static bool pick_usable(const struct weir_pick *pick, uint32_t index)
 {
-    const struct weir_test_instance *balancer =
-        ((const struct fake_pick *)(const void *)pick)->balancer;
+    struct weir_test_instance *balancer = ((const struct fake_pick *)(const void *)pick)->balancer;
+    balancer->questions++;
     if (index >= balancer->candidates->count) {
         fake_problem(balancer->host, "pick asked for candidate %u of %u", index,
                      balancer->candidates->count);
         return false;
     }
     return index_usable(balancer, index);
+}
+
+uint64_t weir_test_question_count(const struct weir_test_instance *balancer)
+{
+    require_pool(balancer, __func__);
+    return balancer->questions;
 }
 
 static bool any_usable(const struct weir_test_instance *balancer)
@@ -262,11 +384,21 @@ static struct fake_pick make_pick(struct weir_test_instance *balancer, struct we
     };
 }
 
+static uint32_t choose(struct weir_test_instance *balancer, const struct weir_pick *pick)
+{
+    if (balancer->ranking == NULL) {
+        return balancer->host->balancer.pick(&balancer->ctx.base, balancer->data, pick);
+    }
+    return pick->dry_run ? ranking_peek(balancer->ranking, pick)
+                         : ranking_pick(balancer->ranking, pick);
+}
+
 static uint32_t pick_once(struct weir_test_instance *balancer, struct weir_request *req,
-                          uint32_t attempt)
+                          uint32_t attempt, bool dry_run)
 {
     struct fake_pick pick = make_pick(balancer, req, attempt);
-    uint32_t index = balancer->host->balancer.pick(&balancer->ctx.base, balancer->data, &pick.base);
+    pick.base.dry_run = dry_run;
+    uint32_t index = choose(balancer, &pick.base);
     if (index == WEIR_PICK_NONE) {
         if (any_usable(balancer)) {
             fake_problem(balancer->host, "pick chose none, though a candidate is usable");
@@ -282,17 +414,23 @@ static uint32_t pick_once(struct weir_test_instance *balancer, struct weir_reque
     return balancer->numbers[index];
 }
 
+static uint32_t pick_for(struct weir_test_instance *balancer, struct weir_request *req,
+                         uint32_t attempt, bool dry_run)
+{
+    if (req != NULL) {
+        return pick_once(balancer, req, attempt, dry_run);
+    }
+    struct weir_request *own = weir_test_request(balancer->host, "GET", "/");
+    uint32_t server = pick_once(balancer, own, attempt, dry_run);
+    weir_test_request_free(&own);
+    return server;
+}
+
 uint32_t weir_test_pick_again(struct weir_test_instance *balancer, struct weir_request *req,
                               uint32_t attempt)
 {
     require_pool(balancer, __func__);
-    if (req != NULL) {
-        return pick_once(balancer, req, attempt);
-    }
-    struct weir_request *own = weir_test_request(balancer->host, "GET", "/");
-    uint32_t server = pick_once(balancer, own, attempt);
-    weir_test_request_free(&own);
-    return server;
+    return pick_for(balancer, req, attempt, false);
 }
 
 uint32_t weir_test_pick(struct weir_test_instance *balancer, struct weir_request *req)
@@ -300,23 +438,33 @@ uint32_t weir_test_pick(struct weir_test_instance *balancer, struct weir_request
     return weir_test_pick_again(balancer, req, 0);
 }
 
+uint32_t weir_test_would_pick(struct weir_test_instance *balancer, struct weir_request *req)
+{
+    require_pool(balancer, __func__);
+    return pick_for(balancer, req, 0, true);
+}
+
 /* The candidate's index of a server; WEIR_PICK_NONE: it is none now. */
 static uint32_t index_of(const struct weir_test_instance *balancer, uint32_t server)
 {
-    for (uint32_t i = 0; i < balancer->candidates->count; i++) {
-        if (balancer->numbers[i] == server) {
-            return i;
-        }
-    }
-    return WEIR_PICK_NONE;
+    return server < balancer->assigned_count ? balancer->indexes[server] : WEIR_PICK_NONE;
 }
 
 static enum weir_status score_once(struct weir_test_instance *balancer, struct weir_request *req,
                                    uint32_t index, struct weir_score *out)
 {
+    const struct weir_balancer *ops = &balancer->host->balancer;
     struct fake_pick pick = make_pick(balancer, req, 0);
-    enum weir_status status =
-        balancer->host->balancer.score(&balancer->ctx.base, balancer->data, &pick.base, index, out);
+    bool ranked = balancer->ranking != NULL;
+    if (ranked && !ranking_score(balancer->ranking, &pick.base, index, out)) {
+        return WEIR_DECLINED;
+    }
+    double value = out->value;
+    enum weir_status status = WEIR_OK;
+    if (ops->score != NULL) {
+        status = ops->score(&balancer->ctx.base, balancer->data, &pick.base, index, out);
+        out->value = ranked ? value : out->value;
+    }
     if (status != WEIR_OK && status != WEIR_DECLINED) {
         fake_problem(balancer->host, "score said %d, and not WEIR_OK or WEIR_DECLINED",
                      (int)status);
@@ -328,7 +476,7 @@ static enum weir_status score_once(struct weir_test_instance *balancer, struct w
         fake_problem(balancer->host, "score gave a text that has no end");
         out->text[sizeof(out->text) - 1] = '\0';
     }
-    return status;
+    return ranked ? WEIR_OK : status;
 }
 
 enum weir_status weir_test_score(struct weir_test_instance *balancer, struct weir_request *req,
@@ -337,7 +485,8 @@ enum weir_status weir_test_score(struct weir_test_instance *balancer, struct wei
     require_pool(balancer, __func__);
     uint32_t index = index_of(balancer, server);
     *out = (struct weir_score){.size = sizeof(*out)};
-    if (index == WEIR_PICK_NONE || balancer->host->balancer.score == NULL) {
+    if (index == WEIR_PICK_NONE ||
+        (balancer->host->balancer.score == NULL && balancer->ranking == NULL)) {
         return WEIR_DECLINED;
     }
     if (req != NULL) {
@@ -356,8 +505,15 @@ void weir_test_assign(struct weir_test_instance *balancer, uint32_t server)
     FAKE_REQUIRE(index != WEIR_PICK_NONE, "the server is no candidate");
     server_at(balancer->pool, server)->in_flight++;
     balancer->assigned[server]++;
-    if (balancer->host->balancer.on_assign != NULL) {
-        balancer->host->balancer.on_assign(&balancer->ctx.base, balancer->data, index);
+    const struct weir_balancer *ops = &balancer->host->balancer;
+    if (ops->on_sent != NULL) {
+        ops->on_sent(&balancer->ctx.base, balancer->data,
+                     weir_candidate_at(balancer->candidates, index));
+    } else if (ops->on_assign != NULL) {
+        ops->on_assign(&balancer->ctx.base, balancer->data, index);
+    }
+    if (balancer->ranking != NULL) {
+        ranking_changed(balancer->ranking, index);
     }
 }
 
@@ -384,8 +540,12 @@ void weir_test_complete(struct weir_test_instance *balancer, uint32_t server,
             .status = outcome_status(outcome),
             .first_byte_ns = first_byte_ns,
             .total_ns = total_ns,
+            .slot = balancer->slots[server],
         };
         balancer->host->balancer.on_complete(&balancer->ctx.base, balancer->data, &feedback);
+    }
+    if (balancer->ranking != NULL) {
+        ranking_changed(balancer->ranking, index_of(balancer, server));
     }
 }
 

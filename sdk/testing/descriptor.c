@@ -78,8 +78,15 @@ static bool check_hooks(const struct weir_module *module, char *error, size_t er
 
     if (!HAS_HOOK(copy.router, module->router, route)) {
         missing = "router lacks its mandatory hook `route`";
-    } else if (!HAS_HOOK(copy.balancer, module->balancer, pick)) {
-        missing = "balancer lacks its mandatory hook `pick`";
+    } else if (!HAS_HOOK(copy.balancer, module->balancer, pick) && copy.balancer.cost == NULL &&
+               !(copy.balancer.flags & WEIR_BALANCER_TURNS)) {
+        missing = "balancer lacks its mandatory hook `pick` or `cost`";
+    } else if (module->balancer != NULL && copy.balancer.pick != NULL &&
+               (copy.balancer.cost != NULL || (copy.balancer.flags & WEIR_BALANCER_TURNS))) {
+        missing = "balancer has `pick` and a ranking by the host (`cost` or turns)";
+    } else if (module->balancer != NULL && (copy.balancer.slot_size > WEIR_SLOT_SIZE_MAX ||
+                                            copy.balancer.instance_size > WEIR_INSTANCE_SIZE_MAX)) {
+        missing = "balancer's slot_size or instance_size is above what Weir gives";
     } else if (!HAS_HOOK(copy.sticky, module->sticky, lookup)) {
         missing = "sticky lacks its mandatory hook `lookup`";
     } else if (!HAS_HOOK(copy.health, module->health, request) &&

@@ -156,9 +156,14 @@ struct weir_test_instance {
     /* balancer; see balancer.c */
     struct weir_test_pool *pool;
     struct weir_candidates *candidates;
+    void *memory; /* of its instance_size */
+    struct ranking *ranking;
     uint32_t *numbers;  /* by index: the server's number */
+    uint32_t *indexes;  /* by number: WEIR_PICK_NONE: it is no candidate */
+    void **slots;       /* by number: its slot; NULL: none */
     uint32_t *assigned; /* by number: requests that it has there */
     uint32_t assigned_count;
+    uint64_t questions; /* usable */
     /* health */
     struct fake_buffer probe;
     char reason[512];
@@ -481,6 +486,10 @@ void fake_control_free(struct weir_test *host);
 void fake_rules_free(struct fake_rules *rules);
 
 /* ---- balancer.c ---- */
+/* Before create, and after destroy. */
+void fake_balancer_begin(struct weir_test_instance *instance);
+void fake_balancer_free(struct weir_test_instance *instance);
+/* Before destroy. */
 void fake_balancer_end(struct weir_test_instance *instance);
 void fake_server_pools_free(struct weir_test *host);
 

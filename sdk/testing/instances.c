@@ -57,11 +57,15 @@ struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_te
         /* These live on the control thread. */
         instance->ctx.worker_index = host->worker_count;
     }
+    if (kind == WEIR_TEST_BALANCER) {
+        fake_balancer_begin(instance);
+    }
     if (ops->create != NULL) {
-        instance->data = NULL;
+        instance->data = instance->memory;
         if (ops->create(&instance->ctx.base, block->conf, block->prepared, &instance->data) !=
             WEIR_OK) {
             fake_context_end(&instance->ctx);
+            fake_balancer_free(instance);
             free(instance);
             return NULL;
         }
@@ -102,9 +106,7 @@ void fake_instance_destroy(struct weir_test_instance *instance)
     }
     *link = instance->next;
     instance->block->instances--;
-    free(instance->candidates);
-    free(instance->numbers);
-    free(instance->assigned);
+    fake_balancer_free(instance);
     fake_buffer_free(&instance->probe);
     free(instance);
 }

@@ -8,6 +8,7 @@
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/pool.h"
+#include "proxy/pool/ranking.h"
 #include "proxy/worker.h"
 
 static void server_count(struct server_local *server, const struct attempt *attempt,
@@ -48,6 +49,7 @@ static void balancer_tell(struct pool_local *local, struct attempt *attempt,
             .status = status,
             .first_byte_ns = attempt->first_byte_ns,
             .total_ns = total_ns,
+            .slot = current ? attempt->server->slot : NULL,
         };
         balancer->ops->on_complete(&balancer->context.base, balancer->data, &feedback);
     }
@@ -64,6 +66,7 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     if (mine == NULL) {
         return;
     }
+    uint32_t candidate = mine->candidate;
     uint64_t total_ns = end->now_ns - attempt->assigned_ns;
     if (unlikely(end->blameless)) {
         outcome = WEIR_OUTCOME_CANCELED;
@@ -76,6 +79,7 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     balancer_tell(local, attempt, outcome, end->status, total_ns);
     attempt->server = NULL;
     queue_release(&local->pool->queue, mine->server);
+    ranking_changed(local->ranking, candidate); /* it has less to do from here on */
 }
 
 void attempt_forget(struct pool_home *home, struct attempt *attempt)

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "proxy/generation.h"
 #include "proxy/pool/balancer.h"
+#include "proxy/pool/ranking.h"
 #include "proxy/worker.h"
 
 struct pick {
@@ -40,57 +41,15 @@ static bool pick_usable(const struct weir_pick *pub, uint32_t index)
     return true;
 }
 
-/* Requests at a server beside its weight, as a fraction that is compared exactly. */
-struct load {
-    uint64_t in_flight, weight;
-};
-
-static struct load load_of(const struct server *server)
+static bool reserve_usable(const struct weir_pick *pub, uint32_t index)
 {
-    uint32_t weight = server->effective;
-    return (struct load){__atomic_load_n(&server->in_flight, __ATOMIC_RELAXED),
-                         weight > 0 ? weight : 1};
+    const struct pick *pick = container_of(pub, struct pick, pub);
+    return is_usable(pick->tried, pick->local->reserve_servers[index]->server);
 }
 
-/* Below 0: a is the lighter one. */
-static int load_compare(struct load a, struct load b)
+static uint32_t rank(struct ranking *ranking, const struct weir_pick *pub)
 {
-    uint64_t left = a.in_flight * b.weight;
-    uint64_t right = b.in_flight * a.weight;
-    return (left > right) - (left < right);
-}
-
-/*
- * The host's own choice: usable, and least loaded for its weight. Those that are equal, as all are where
- * requests come one after the other, have turns in proportion to their weights: each gains its weight in
- * credit, and who is picked pays for all. NULL: none is usable.
- */
-static struct server_local *pick_own(struct server_local *const *servers, uint32_t count,
-                                     const struct tried *tried)
-{
-    struct server_local *best = NULL;
-    struct load least = {UINT32_MAX, 1};
-    int64_t sum = 0;
-
-    for (uint32_t i = 0; i < count; i++) {
-        if (is_usable(tried, servers[i]->server)) {
-            struct load load = load_of(servers[i]->server);
-            least = load_compare(load, least) < 0 ? load : least;
-        }
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        struct server_local *mine = servers[i];
-        struct load load = load_of(mine->server);
-        if (is_usable(tried, mine->server) && load_compare(load, least) <= 0) {
-            mine->credit += (int64_t)load.weight;
-            sum += (int64_t)load.weight;
-            best = best == NULL || mine->credit > best->credit ? mine : best;
-        }
-    }
-    if (best != NULL) {
-        best->credit -= sum;
-    }
-    return best;
+    return pub->dry_run ? ranking_peek(ranking, pub) : ranking_pick(ranking, pub);
 }
 
 /* That another loop has taken the last place meanwhile, or given one back, is nobody's fault. */
@@ -115,36 +74,59 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
 {
     struct balancer *balancer = local->balancer;
 
-    if (unlikely(balancer->failed)) {
-        const struct server_local *own =
-            pick_own(local->servers, local->candidates.count, pick->tried);
-        return own != NULL ? own->candidate : WEIR_PICK_NONE;
+    if (likely(balancer->ops->pick == NULL) || unlikely(balancer->failed)) {
+        return rank(local->ranking, &pick->pub);
     }
     *pick->told = false;
     uint32_t index = balancer->ops->pick(&balancer->context.base, balancer->data, &pick->pub);
     if (likely(index != WEIR_PICK_NONE && pick_usable(&pick->pub, index))) {
         return index;
     }
-    const struct server_local *own = pick_own(local->servers, local->candidates.count, pick->tried);
-    if (own == NULL) {
+    bool told = *pick->told;
+    uint32_t own = rank(local->ranking, &pick->pub);
+    if (own == WEIR_PICK_NONE) {
         return WEIR_PICK_NONE;
     }
-    const char *fault = fault_of(local, pick, index, own->server);
+    *pick->told = told;
+    const char *fault = fault_of(local, pick, index, local->servers[own]->server);
     if (fault != NULL) {
         static struct log_limit limit;
         module_fault(balancer->use->module);
         log_limited(&limit, WEIR_LOG_ERROR, local->pool->name,
                     "balancer \"%s\" picked %s (%u of %u); the host chose %s",
                     balancer->context.component, fault, index, local->candidates.count,
-                    own->server->name);
+                    local->servers[own]->server->name);
     }
-    return own->candidate;
+    return own;
 }
 
 /* Without a balancer: backups, when no candidate can serve. */
-static struct server_local *pick_reserve(const struct pool_local *local, const struct tried *tried)
+static struct server_local *pick_reserve(const struct pool_local *local, const struct pick *pick)
 {
-    return pick_own(local->reserves, local->reserve_count, tried);
+    struct pick other = *pick;
+
+    other.pub.usable = reserve_usable;
+    uint32_t index = rank(local->reserve_ranking, &other.pub);
+    return index != WEIR_PICK_NONE ? local->reserve_servers[index] : NULL;
+}
+
+/* The balancer hears of it, if it ranks the server. */
+static void tell_assigned(struct pool_local *local, struct attempt *attempt)
+{
+    struct balancer *balancer = attempt->balancer;
+    const struct weir_balancer *ops = balancer->ops;
+    uint32_t index = attempt->server->candidate;
+
+    if (balancer->failed || index == UINT32_MAX) {
+        return;
+    }
+    if (ops->on_sent != NULL) {
+        ops->on_sent(&balancer->context.base, balancer->data, &local->items[index]);
+    } else if (ops->on_assign != NULL) {
+        ops->on_assign(&balancer->context.base, balancer->data, index);
+    }
+    attempt->told_balancer = ops->on_sent != NULL || ops->on_assign != NULL;
+    ranking_changed(local->ranking, index);
 }
 
 void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)
@@ -162,10 +144,7 @@ void pool_assign(struct pool_local *local, struct attempt *attempt, struct serve
     balancer->refs++;
     attempt->served_by = mine->server->id;
     attempt->served = mine;
-    if (balancer->ops->on_assign != NULL && !balancer->failed && mine->candidate != UINT32_MAX) {
-        balancer->ops->on_assign(&balancer->context.base, balancer->data, mine->candidate);
-        attempt->told_balancer = true;
-    }
+    tell_assigned(local, attempt);
 }
 
 bool pool_local_takes_session(const struct pool_local *local, const struct server *server)
@@ -183,15 +162,15 @@ bool pool_local_takes_session(const struct pool_local *local, const struct serve
 bool pool_local_has_untried(const struct pool_local *local, const struct tried *tried)
 {
     if (tried->count == 0) {
-        return local->candidates.count + local->reserve_count + local->held > 0;
+        return local->candidates.count + local->reserves.count + local->held > 0;
     }
     for (uint32_t i = 0; i < local->candidates.count; i++) {
         if (!tried_has(tried, local->items[i].id)) {
             return true;
         }
     }
-    for (uint32_t i = 0; i < local->reserve_count; i++) {
-        if (!tried_has(tried, local->reserves[i]->server->id)) {
+    for (uint32_t i = 0; i < local->reserves.count; i++) {
+        if (!tried_has(tried, local->reserve_items[i].id)) {
             return true;
         }
     }
@@ -230,14 +209,15 @@ static bool acquire_session(const struct pool_local *local, struct server *serve
 }
 
 static struct pick make_pick(const struct pool_local *local, const struct attempt *attempt,
-                             bool *told)
+                             bool dry_run, bool *told)
 {
     return (struct pick){
         .pub = {.size = sizeof(struct weir_pick),
                 .attempt = attempt->retries,
                 .candidates = &local->candidates,
                 .request = attempt->request,
-                .usable = pick_usable},
+                .usable = pick_usable,
+                .dry_run = dry_run},
         .local = local,
         .tried = &attempt->tried,
         .told = told,
@@ -247,7 +227,7 @@ static struct pick make_pick(const struct pool_local *local, const struct attemp
 static struct server_local *pick_any(struct pool_local *local, struct attempt *attempt)
 {
     bool told = false;
-    struct pick pick = make_pick(local, attempt, &told);
+    struct pick pick = make_pick(local, attempt, false, &told);
 
     /* Another loop may take the last place between usable and acquire: then choose again. */
     for (unsigned i = 0; i < 8 && local->candidates.count > 0; i++) {
@@ -259,7 +239,7 @@ static struct server_local *pick_any(struct pool_local *local, struct attempt *a
             return local->servers[index];
         }
     }
-    struct server_local *reserve = pick_reserve(local, &attempt->tried);
+    struct server_local *reserve = pick_reserve(local, &pick);
     return reserve != NULL && server_acquire(reserve->server) ? reserve : NULL;
 }
 
@@ -292,7 +272,7 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
                                      struct server **session)
 {
     bool told = false;
-    struct pick pick = make_pick(local, attempt, &told);
+    struct pick pick = make_pick(local, attempt, true, &told);
     struct server *mine = pick_session(local, attempt);
 
     *session = attempt->sticky_id != WEIR_NO_SERVER
@@ -302,7 +282,7 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
         return &mine->locals[local->index];
     }
     uint32_t index = local->candidates.count > 0 ? pick_by_balancer(local, &pick) : WEIR_PICK_NONE;
-    return index != WEIR_PICK_NONE ? local->servers[index] : pick_reserve(local, &attempt->tried);
+    return index != WEIR_PICK_NONE ? local->servers[index] : pick_reserve(local, &pick);
 }
 
 bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,
@@ -310,15 +290,26 @@ bool pool_score(struct pool_local *local, struct attempt *attempt, const struct 
 {
     struct balancer *balancer = local->balancer;
     bool told = false;
-    struct pick pick = make_pick(local, attempt, &told);
+    struct pick pick = make_pick(local, attempt, true, &told);
     uint32_t index = server->locals[local->index].candidate;
 
     *score = (struct weir_score){.size = sizeof(*score)};
-    if (balancer->failed || balancer->ops->score == NULL || index >= local->candidates.count ||
-        balancer->ops->score(&balancer->context.base, balancer->data, &pick.pub, index, score) !=
-            WEIR_OK) {
+    if (balancer->failed || index >= local->candidates.count) {
         return false;
     }
-    score->text[sizeof(score->text) - 1] = '\0';
-    return isfinite(score->value);
+    bool ranked = balancer_is_ranked(balancer);
+    if (ranked && !ranking_score(local->ranking, &pick.pub, index, score)) {
+        return false;
+    }
+    double value = score->value;
+    if (balancer->ops->score != NULL) {
+        enum weir_status status =
+            balancer->ops->score(&balancer->context.base, balancer->data, &pick.pub, index, score);
+        score->text[sizeof(score->text) - 1] = '\0';
+        if (!ranked) {
+            return status == WEIR_OK && isfinite(score->value);
+        }
+    }
+    score->value = value; /* what is ranked by, whatever the module makes of it */
+    return ranked;
 }

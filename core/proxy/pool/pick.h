@@ -20,13 +20,13 @@ enum pick_result {
  * waits for any. The plan is set. */
 enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, struct server **only);
 
-/* What pool_pick would do, without taking a place: NULL: nobody is eligible now. `session` is the server that
+/* What pool_pick would do, without taking a place or changing anything: NULL: nobody is eligible now. `session` is the server that
  * stickiness names, whether it takes the session or not; NULL: it names none. */
 struct server_local *pool_would_pick(struct pool_local *local, struct attempt *attempt,
                                      struct server **session);
 
 /* How the server ranks for the attempt, as the balancer says. false: it is no candidate, or the balancer has
- * no number for it. Changes nothing; pool_would_pick does move this loop's balancer on. */
+ * no number for it. */
 bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,
                 struct weir_score *score);
 

@@ -7,11 +7,25 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "module/secret.h"
 #include "proxy/generation.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/connections.h"
 #include "proxy/pool/etags.h"
 #include "proxy/pool/outcomes.h"
+#include "proxy/pool/ranking.h"
+
+/* Workers begin their turns as far apart as they can, or all would send their n-th request to one server. */
+static void rankings_begin(struct pool_local *local, unsigned loops)
+{
+    uint64_t workers = loops > 1 ? loops - 1 : 1;
+    uint32_t phase = (uint32_t)(((uint64_t)local->index << 32) / workers);
+    uint64_t seed;
+
+    secret_random(&seed, sizeof(seed));
+    local->ranking = ranking_new(phase, seed);
+    local->reserve_ranking = ranking_new(phase, seed);
+}
 
 struct pool *pool_new(struct weir_str name, unsigned loops)
 {
@@ -23,6 +37,7 @@ struct pool *pool_new(struct weir_str name, unsigned loops)
     for (unsigned i = 0; i < loops; i++) {
         pool->locals[i].pool = pool;
         pool->locals[i].index = i;
+        rankings_begin(&pool->locals[i], loops);
         list_init(&pool->locals[i].waiters);
         outcomes_init(&pool->locals[i]);
     }
@@ -41,9 +56,12 @@ void pool_unref(struct pool **pool)
     for (unsigned i = 0; i < p->loops; i++) {
         struct pool_local *local = &p->locals[i];
         ASSERT(local->balancer == NULL && list_empty(&local->waiters));
-        free(local->reserves);
+        ranking_free(&local->ranking);
+        ranking_free(&local->reserve_ranking);
         free(local->items);
         free(local->servers);
+        free(local->reserve_items);
+        free(local->reserve_servers);
     }
     etags_free(&p->weak_etags);
     pool_queue_end(&p->queue);
@@ -71,7 +89,8 @@ static void candidates_reserve(struct pool_local *local, uint32_t count)
     }
     local->items = base_realloc(local->items, sizeof(*local->items) * count);
     local->servers = base_realloc(local->servers, sizeof(*local->servers) * count);
-    local->reserves = base_realloc(local->reserves, sizeof(*local->reserves) * count);
+    local->reserve_items = base_realloc(local->reserve_items, sizeof(*local->items) * count);
+    local->reserve_servers = base_realloc(local->reserve_servers, sizeof(*local->servers) * count);
     local->capacity = count;
 }
 
@@ -133,15 +152,35 @@ static void tell_panic(struct pool_local *local, const struct members *members)
     }
 }
 
+static struct weir_candidate candidate_of(const struct server_local *mine)
+{
+    return (struct weir_candidate){
+        .id = mine->server->id,
+        .name = str_from(mine->server->name),
+        .weight = mine->server->effective,
+        .in_flight = &mine->server->in_flight,
+        .latency_us = &mine->latency_us,
+        .slot = mine->slot,
+    };
+}
+
+static struct weir_candidates list_of(const struct weir_candidate *items, uint32_t count)
+{
+    return (struct weir_candidates){.size = sizeof(struct weir_candidates),
+                                    .candidate_size = sizeof(*items),
+                                    .count = count,
+                                    .first = items};
+}
+
 static void candidates_build(struct pool_local *local)
 {
     struct pool_plan *plan = local->plan;
     unsigned loop = local->index;
     struct members members = members_of(plan);
-    uint32_t count = 0;
+    uint32_t count = 0, reserves = 0;
 
     candidates_reserve(local, (uint32_t)plan->server_count);
-    local->reserve_count = local->unlimited = 0;
+    local->unlimited = 0;
     local->held = members.held;
     local->pool->panic_all = members.all;
     local->pool->panic = members.panic;
@@ -156,25 +195,27 @@ static void candidates_build(struct pool_local *local)
         }
         local->unlimited += server->max_connections == 0;
         if (!member) {
-            local->reserves[local->reserve_count++] = mine;
+            local->reserve_servers[reserves] = mine;
+            local->reserve_items[reserves++] = candidate_of(mine);
             continue;
         }
         mine->candidate = count;
         local->servers[count] = mine;
-        local->items[count++] = (struct weir_candidate){
-            .id = server->id,
-            .name = str_from(server->name),
-            .weight = server->effective,
-            .in_flight = &server->in_flight,
-            .latency_us = &mine->latency_us,
-        };
+        local->items[count++] = candidate_of(mine);
     }
-    local->candidates = (struct weir_candidates){
-        .size = sizeof(local->candidates),
-        .candidate_size = sizeof(struct weir_candidate),
-        .count = count,
-        .first = local->items,
-    };
+    local->candidates = list_of(local->items, count);
+    local->reserves = list_of(local->reserve_items, reserves);
+}
+
+/* Nobody but the host ranks the reserves. */
+static void rank(struct pool_local *local, struct ranking_policy policy)
+{
+    static const struct ranking_policy by_load = {.cost = ranking_load, .by_request = true};
+
+    ranking_set_policy(local->ranking, &policy);
+    ranking_set_members(local->ranking, &local->candidates);
+    ranking_set_policy(local->reserve_ranking, &by_load);
+    ranking_set_members(local->reserve_ranking, &local->reserves);
 }
 
 void pool_touch(struct pool *pool)
@@ -210,6 +251,7 @@ void pool_local_refresh(struct pool_local *local)
     } else {
         balancer->failed = false;
     }
+    rank(local, balancer_policy(balancer));
     queue_reconsider(local);
 }
 
@@ -226,6 +268,8 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
         mine->adopted = kept;
         if (!kept) {
             mine->candidate = UINT32_MAX;
+            free(mine->slot);
+            mine->slot = NULL;
             outcomes_forget(mine);
             connections_drop(mine);
         }
@@ -246,7 +290,8 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         struct balancer *gone = local->balancer;
         timer_cancel(home->loop, &local->idle_timer);
         local->balancer = NULL;
-        local->candidates.count = local->reserve_count = local->held = 0;
+        local->candidates.count = local->reserves.count = local->held = 0;
+        rank(local, (struct ranking_policy){.cost = NULL});
         balancer_unref(gone, home);
         queue_reconsider(local);
         return;
@@ -262,11 +307,12 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         mine->keep_limit = (size_t)plan->settings->keepalive;
     }
     connections_rule(local);
+    struct balancer *last = local->balancer;
     struct balancer *next = plan->balancers[local->index];
+    plan->balancers[local->index] = NULL;
+    local->balancer = next != NULL ? next : last;
+    balancer_take_over(local, last);
     if (next != NULL) {
-        struct balancer *last = local->balancer;
-        plan->balancers[local->index] = NULL;
-        local->balancer = next;
         balancer_unref(last, home);
     }
     pool_local_refresh(local);

@@ -23,6 +23,7 @@
 struct balancer;
 struct etags;
 struct pool_plan;
+struct ranking;
 
 /* One loop's half. Thread: that loop. */
 struct pool_local {
@@ -36,11 +37,13 @@ struct pool_local {
     uint64_t rested_ns; /* not built anew before, unless the plan changes; see worker_refresh */
     struct balancer *balancer;
     struct weir_candidates candidates;
-    struct weir_candidate *items;
-    struct server_local **servers; /* by candidate index */
+    struct server_local **servers;   /* by candidate index */
+    struct ranking *ranking;         /* of the candidates */
+    struct weir_candidates reserves; /* backups that serve when no candidate can */
+    struct server_local **reserve_servers;
+    struct ranking *reserve_ranking;
+    struct weir_candidate *items, *reserve_items;
     uint32_t capacity;
-    struct server_local **reserves; /* backups that serve when no candidate can */
-    uint32_t reserve_count;
     bool panic;                /* as the log was told; control thread's loop */
     uint32_t held;             /* servers that wait for their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */

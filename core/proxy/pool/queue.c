@@ -127,8 +127,8 @@ static void serve_all_locked(struct pool_local *local)
             serve_locked(queue, local->servers[i]->server);
         }
     }
-    for (uint32_t i = 0; i < local->reserve_count && queue->waiting > 0; i++) {
-        serve_locked(queue, local->reserves[i]->server);
+    for (uint32_t i = 0; i < local->reserves.count && queue->waiting > 0; i++) {
+        serve_locked(queue, local->reserve_servers[i]->server);
     }
 }
 

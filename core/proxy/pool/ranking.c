@@ -168,10 +168,11 @@ static void set_weight(struct member *member, uint32_t weight)
     member->carry = 0;
 }
 
-/* Somewhere in its own first interval from now: many that come together do not have their turns at once. */
-static void join(struct ranking *ranking, struct member *member)
+/* Somewhere in its own first interval from now: many that come together do not have their turns at once. The
+ * first ones begin in their own order, evenly spread (`step`); those that come later lie between. */
+static void join(struct ranking *ranking, struct member *member, uint32_t step)
 {
-    uint32_t phase = ranking->phase + ++ranking->arrived * GOLDEN;
+    uint32_t phase = ranking->phase + ranking->arrived++ * (step > 0 ? step : GOLDEN);
     member->due = ranking->now + ((member->ticks * (phase >> 12)) >> 20);
 }
 
@@ -355,8 +356,10 @@ void ranking_set_members(struct ranking *ranking, const struct weir_candidates *
 {
     uint32_t count = members->count;
     struct old_members old = {ranking->members, ranking->count, 0, false};
+    uint32_t step = old.count == 0 && count > 0 ? UINT32_MAX / count : 0;
     uint64_t sum = 0;
 
+    ranking->arrived = step > 0 ? 0 : ranking->arrived;
     ranking->members = zalloc(count, sizeof(*ranking->members));
     for (uint32_t i = 0; i < count; i++) {
         const struct weir_candidate *candidate = weir_candidate_at(members, i);
@@ -367,7 +370,7 @@ void ranking_set_members(struct ranking *ranking, const struct weir_candidates *
         if (known != NULL) {
             stay(ranking, member, known);
         } else {
-            join(ranking, member);
+            join(ranking, member, step);
         }
     }
     free(old.members);

@@ -52,7 +52,7 @@ struct server_local {
     struct list connecting; /* struct connecting.link: connections that are being made */
     uint32_t latency_us;    /* smoothed total time */
     uint32_t candidate; /* index among the pool's candidates on this loop; UINT32_MAX: is none */
-    int64_t credit;     /* for its turns in the host's own choice, see pick.c */
+    void *slot;         /* the balancer's, of its slot_size; NULL: it has none. See balancer.h */
     _Atomic bool
         adopted;    /* in this loop's generation; else connections are not kept. Read by others */
     uint32_t moves; /* the server's, when the idle connections were last looked at */

@@ -307,7 +307,18 @@ uint32_t weir_test_pick(struct weir_test_instance *balancer, struct weir_request
 uint32_t weir_test_pick_again(struct weir_test_instance *balancer, struct weir_request *req,
                               uint32_t attempt);
 
-/** How a server ranks for a request, as the balancer says. `*out` is prepared as in Weir, and checked after
+/** What a pick would choose; changes nothing. */
+uint32_t weir_test_would_pick(struct weir_test_instance *balancer, struct weir_request *req);
+
+/** How often it was asked whether a candidate is usable, so far: what picks cost. */
+uint64_t weir_test_question_count(const struct weir_test_instance *balancer);
+
+/** `to`, which has no pool yet, takes over the pool of `from`, as when a reload exchanges a module or changes
+ * its options: what `from` has learnt passes over, and then `to` hears of its members. Of two hosts, the two
+ * may be of two modules. How many states `to` refused. */
+uint32_t weir_test_take_over(struct weir_test_instance *from, struct weir_test_instance *to);
+
+/** How a server ranks for a request, as the host or the balancer says. `*out` is prepared as in Weir, and checked after
  * WEIR_OK: a number that is not finite, or a text that has no end, is a problem. WEIR_DECLINED: the server is
  * no candidate, or the balancer has no hook or number. `req` may be NULL: one is made. */
 enum weir_status weir_test_score(struct weir_test_instance *balancer, struct weir_request *req,
