@@ -182,6 +182,13 @@ uint16_t address_port(const struct address *address)
     }
 }
 
+void address_set_port(struct address *address, uint16_t port)
+{
+    in_port_t *place =
+        address->u.any.sa_family == AF_INET ? &address->u.in.sin_port : &address->u.in6.sin6_port;
+    *place = htons(port);
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
     if (a->u.any.sa_family != b->u.any.sa_family) {

@@ -38,6 +38,7 @@ size_t address_text(const struct address *address, char *out, size_t size);
 /* With port: "192.0.2.1:80", "[2001:db8::1]:80", "unix:/path". */
 size_t address_text_port(const struct address *address, char *out, size_t size);
 uint16_t address_port(const struct address *address);
+void address_set_port(struct address *address, uint16_t port); /* IP alone */
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_loopback(const struct address *address);
 /* Whether the system lets only one of them be listened on: one port of one family, and the same address or

@@ -1,140 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads DNS messages. Every read is bounded by the message; names may only point backwards, so that each
- * ends. See dns_answer.h.
+ * Reads DNS messages with the C library's parser (arpa/nameser.h), which bounds every read by the message.
+ * See dns_answer.h.
  */
 #include "net/dns_answer.h"
 
+#include <arpa/nameser.h>
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-#define HEADER_SIZE    12u
-#define CLASS_INTERNET 1u
-#define RCODE_NXDOMAIN 3u
 
 /* Names from the question to the records, at most; more are a circle. */
 #define ALIASES_MAX 16u
 
 static const char malformed[] = "the answer is malformed";
 
-struct reader {
-    const uint8_t *message;
-    size_t len, at;
-    bool bad;
-};
-
-/* A name in its wire form, without pointers, in lower case. */
-struct wire_name {
-    uint8_t bytes[255];
-    size_t len;
-};
-
-/* A resource record; its data are from `data` to `data + data_len`. */
-struct rr {
-    struct wire_name owner;
-    uint16_t type;
-    uint32_t ttl_s;
-    size_t data, data_len;
-    bool internet;
-};
-
 const char *dns_type_word(enum dns_type type)
 {
     return type == DNS_A ? "A" : type == DNS_AAAA ? "AAAA" : type == DNS_SRV ? "SRV" : "?";
 }
 
-static uint32_t read_number(struct reader *reader, size_t bytes)
+static enum dns_type type_of(const ns_rr *rr)
 {
-    uint32_t value = 0;
-
-    if (reader->bad || reader->len - reader->at < bytes) {
-        reader->bad = true;
-        return 0;
-    }
-    for (size_t i = 0; i < bytes; i++) {
-        value = value << 8 | reader->message[reader->at++];
-    }
-    return value;
+    return (enum dns_type)ns_rr_type(*rr);
 }
 
-static void read_name(struct reader *reader, struct wire_name *name)
+/* The name at `at` as text; false: malformed. */
+static bool read_name(ns_msg *message, const uint8_t *at, char text[NS_MAXDNAME])
 {
-    size_t at = reader->at;
-    size_t lowest = at; /* where the part that is read now begins: pointers lead before it */
-    bool jumped = false;
-
-    name->len = 0;
-    while (!reader->bad && at < reader->len) {
-        uint8_t len = reader->message[at];
-        if (len >= 0xc0 && at + 1 < reader->len) {
-            size_t to = (size_t)(len & 0x3f) << 8 | reader->message[at + 1];
-            reader->at = jumped ? reader->at : at + 2;
-            jumped = true;
-            if (to >= lowest) {
-                break;
-            }
-            at = lowest = to;
-            continue;
-        }
-        if (len > 63 || at + 1 + len > reader->len || name->len + 1 + len > sizeof(name->bytes)) {
-            break;
-        }
-        for (size_t i = 0; i <= len; i++) {
-            uint8_t c = reader->message[at + i];
-            bool upper = i > 0 && c >= 'A' && c <= 'Z';
-            name->bytes[name->len++] = upper ? (uint8_t)(c + 'a' - 'A') : c;
-        }
-        at += 1u + len;
-        if (len == 0) {
-            reader->at = jumped ? reader->at : at;
-            return;
-        }
-    }
-    reader->bad = true;
+    return ns_name_uncompress(ns_msg_base(*message), ns_msg_end(*message), at, text, NS_MAXDNAME) >=
+           0;
 }
 
-static bool same_name(const struct wire_name *a, const struct wire_name *b)
+/* In lower case, without a dot at its end; "" for the root. NULL: it is no name of a host. */
+static char *host_text(const char *name)
 {
-    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
-}
-
-/* As text without a dot at its end; "" for the root. NULL: it is no name of a host. */
-static char *host_text(const struct wire_name *name)
-{
-    char text[DNS_NAME_SIZE];
+    char text[NS_MAXDNAME];
     size_t len = 0;
 
-    for (size_t at = 0; name->bytes[at] > 0; at += 1u + name->bytes[at]) {
-        if (len > 0) {
-            text[len++] = '.';
-        }
-        for (size_t i = 1; i <= name->bytes[at]; i++) {
-            uint8_t c = name->bytes[at + i];
-            bool right = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-            if (!right) {
-                return NULL;
-            }
-            text[len++] = (char)c;
+    for (; name[len] != '\0'; len++) {
+        text[len] = (char)tolower((unsigned char)name[len]);
+        if (!isalnum((unsigned char)text[len]) && strchr("-_.", text[len]) == NULL) {
+            return NULL;
         }
     }
-    return base_strndup(text, len);
-}
-
-static void read_rr(struct reader *reader, struct rr *rr)
-{
-    read_name(reader, &rr->owner);
-    rr->type = (uint16_t)read_number(reader, 2);
-    rr->internet = read_number(reader, 2) == CLASS_INTERNET;
-    rr->ttl_s = read_number(reader, 4);
-    if (rr->ttl_s > INT32_MAX) {
-        rr->ttl_s = 0; /* RFC 2181 section 8 */
-    }
-    rr->data_len = read_number(reader, 2);
-    rr->data = reader->at;
-    if (reader->bad || rr->data_len > reader->len - reader->at) {
-        reader->bad = true;
-    } else {
-        reader->at += rr->data_len;
-    }
+    return len < DNS_NAME_SIZE ? base_strndup(text, strcmp(name, ".") == 0 ? 0 : len) : NULL;
 }
 
 static void lower(uint32_t *ttl_s, uint32_t to)
@@ -142,71 +52,64 @@ static void lower(uint32_t *ttl_s, uint32_t to)
     *ttl_s = to < *ttl_s ? to : *ttl_s;
 }
 
-/* The record's data into `record`; false: they are malformed. */
-static bool read_record(const struct reader *message, const struct rr *rr,
-                        struct dns_record *record)
+/* RFC 2181 section 8: with the highest bit it is none. */
+static uint32_t time_to_live(uint32_t said)
 {
-    struct reader data = {message->message, rr->data + rr->data_len, rr->data, false};
-    struct wire_name target;
+    return said > INT32_MAX ? 0 : said;
+}
 
-    switch (rr->type) {
-    case DNS_A:
-        if (rr->data_len != sizeof(record->u.a)) {
-            return false;
-        }
-        memcpy(&record->u.a, message->message + rr->data, sizeof(record->u.a));
-        return true;
+/* The record's data into `record`; false: they are malformed. */
+static bool read_record(ns_msg *message, const ns_rr *rr, struct dns_record *record)
+{
+    const uint8_t *data = ns_rr_rdata(*rr);
+    size_t len = ns_rr_rdlen(*rr);
+    char target[NS_MAXDNAME];
+
+    switch (type_of(rr)) {
+    case DNS_A: memcpy(&record->u.a, data, len == NS_INADDRSZ ? len : 0); return len == NS_INADDRSZ;
     case DNS_AAAA:
-        if (rr->data_len != sizeof(record->u.aaaa)) {
+        memcpy(&record->u.aaaa, data, len == NS_IN6ADDRSZ ? len : 0);
+        return len == NS_IN6ADDRSZ;
+    default:
+        if (len < 7 || !read_name(message, data + 6, target)) {
             return false;
         }
-        memcpy(&record->u.aaaa, message->message + rr->data, sizeof(record->u.aaaa));
-        return true;
-    default:
-        record->u.srv.priority = (uint16_t)read_number(&data, 2);
-        record->u.srv.weight = (uint16_t)read_number(&data, 2);
-        record->u.srv.port = (uint16_t)read_number(&data, 2);
-        read_name(&data, &target);
-        record->u.srv.target = data.bad ? NULL : host_text(&target);
+        record->u.srv.priority = (uint16_t)ns_get16(data);
+        record->u.srv.weight = (uint16_t)ns_get16(data + 2);
+        record->u.srv.port = (uint16_t)ns_get16(data + 4);
+        record->u.srv.target = host_text(target);
         return record->u.srv.target != NULL;
     }
 }
 
-/* The records that `name` has, and its alias; false: malformed. */
-static bool read_answers(const struct reader *start, unsigned count, const struct wire_name *name,
-                         enum dns_type type, struct dns_answer *answer, struct wire_name *alias)
+/* The records that `name` has, and its alias ("": none); false: malformed. */
+static bool read_answers(ns_msg *message, const char *name, enum dns_type type,
+                         struct dns_answer *answer, char alias[NS_MAXDNAME])
 {
-    struct reader reader = *start;
-    size_t room = 0;
+    const int count = ns_msg_count(*message, ns_s_an);
     uint32_t ttl_s = DNS_NO_TTL, alias_ttl_s = DNS_NO_TTL;
+    ns_rr rr;
 
-    alias->len = 0;
-    for (unsigned i = 0; i < count; i++) {
-        struct rr rr;
-        read_rr(&reader, &rr);
-        if (reader.bad) {
+    alias[0] = '\0';
+    answer->records = base_realloc(answer->records, ((size_t)count + 1) * sizeof(*answer->records));
+    for (int i = 0; i < count; i++) {
+        if (ns_parserr(message, ns_s_an, i, &rr) != 0) {
             return false;
         }
-        if (!rr.internet || !same_name(&rr.owner, name)) {
+        if (ns_rr_class(rr) != ns_c_in || strcasecmp(ns_rr_name(rr), name) != 0) {
             continue;
         }
-        if (rr.type == DNS_CNAME) {
-            struct reader data = {reader.message, rr.data + rr.data_len, rr.data, false};
-            read_name(&data, alias);
-            alias_ttl_s = rr.ttl_s;
-            if (data.bad) {
+        if (type_of(&rr) == DNS_CNAME) {
+            alias_ttl_s = time_to_live(ns_rr_ttl(rr));
+            if (!read_name(message, ns_rr_rdata(rr), alias)) {
                 return false;
             }
-        } else if (rr.type == type) {
-            if (answer->count == room) {
-                room = room == 0 ? 4 : room * 2;
-                answer->records = base_realloc(answer->records, room * sizeof(*answer->records));
-            }
-            if (!read_record(&reader, &rr, &answer->records[answer->count])) {
+        } else if (type_of(&rr) == type) {
+            if (!read_record(message, &rr, &answer->records[answer->count])) {
                 return false;
             }
             answer->count++;
-            lower(&ttl_s, rr.ttl_s);
+            lower(&ttl_s, time_to_live(ns_rr_ttl(rr)));
         }
     }
     lower(&answer->ttl_s, answer->count > 0 ? ttl_s : alias_ttl_s);
@@ -218,101 +121,114 @@ struct authority {
     bool soa, referral;
 };
 
-static bool read_authority(struct reader *reader, unsigned answers, unsigned count,
-                           struct dns_answer *answer, struct authority *authority)
+/* When the time of a negative answer is over (RFC 2308 section 5); false: malformed. */
+static bool read_soa(const ns_rr *rr, uint32_t *minimum_s)
 {
-    struct rr rr;
+    const uint8_t *at = ns_rr_rdata(*rr);
+    const uint8_t *end = at + ns_rr_rdlen(*rr);
 
-    for (unsigned i = 0; i < answers; i++) {
-        read_rr(reader, &rr);
+    /* Two names, then serial, refresh, retry, expire and minimum. */
+    if (ns_name_skip(&at, end) != 0 || ns_name_skip(&at, end) != 0 || end - at < 5 * NS_INT32SZ) {
+        return false;
     }
-    for (unsigned i = 0; i < count && !reader->bad; i++) {
-        read_rr(reader, &rr);
-        if (reader->bad || !rr.internet) {
+    *minimum_s = time_to_live((uint32_t)ns_get32(at + 4 * NS_INT32SZ));
+    return true;
+}
+
+static bool read_authority(ns_msg *message, struct dns_answer *answer, struct authority *authority)
+{
+    ns_rr rr;
+    uint32_t minimum_s;
+
+    for (int i = 0; i < ns_msg_count(*message, ns_s_ns); i++) {
+        if (ns_parserr(message, ns_s_ns, i, &rr) != 0) {
+            return false;
+        }
+        if (ns_rr_class(rr) != ns_c_in) {
             continue;
         }
-        authority->referral = authority->referral || rr.type == DNS_NS;
-        if (rr.type == DNS_SOA) {
-            struct reader data = {reader->message, rr.data + rr.data_len, rr.data, false};
-            struct wire_name name;
-            read_name(&data, &name);
-            read_name(&data, &name);
-            for (unsigned k = 0; k < 4; k++) {
-                read_number(&data, 4); /* serial, refresh, retry, expire */
+        authority->referral = authority->referral || type_of(&rr) == DNS_NS;
+        if (type_of(&rr) == DNS_SOA) {
+            if (!read_soa(&rr, &minimum_s)) {
+                return false;
             }
-            uint32_t minimum_s = read_number(&data, 4);
-            authority->soa = !data.bad;
-            if (!data.bad) {
-                lower(&answer->ttl_s, rr.ttl_s);
-                lower(&answer->ttl_s, minimum_s > INT32_MAX ? 0 : minimum_s);
-            }
+            authority->soa = true;
+            lower(&answer->ttl_s, time_to_live(ns_rr_ttl(rr)));
+            lower(&answer->ttl_s, minimum_s);
         }
     }
-    return !reader->bad;
+    return true;
 }
 
-/* From the question's name to what has no alias. */
-static const char *follow_aliases(const struct reader *start, unsigned count, enum dns_type type,
-                                  struct dns_answer *answer, struct wire_name *name, bool *aliased)
+static const char *parse(ns_msg *message, enum dns_type type, struct dns_answer *answer)
 {
-    for (unsigned i = 0; i <= ALIASES_MAX; i++) {
-        struct wire_name alias;
-        if (!read_answers(start, count, name, type, answer, &alias)) {
+    struct authority authority = {false, false};
+    char name[NS_MAXDNAME], alias[NS_MAXDNAME];
+    unsigned aliases = 0;
+    ns_rr question;
+
+    if (!ns_msg_getflag(*message, ns_f_qr) || ns_msg_getflag(*message, ns_f_tc) ||
+        ns_msg_count(*message, ns_s_qd) != 1 || ns_parserr(message, ns_s_qd, 0, &question) != 0 ||
+        type_of(&question) != type) {
+        return malformed;
+    }
+    /* From the question's name to what has no alias. */
+    snprintf(name, sizeof(name), "%s", ns_rr_name(question));
+    for (;; memcpy(name, alias, sizeof(name))) {
+        if (!read_answers(message, name, type, answer, alias)) {
             return malformed;
         }
-        if (answer->count > 0 || alias.len == 0) {
+        if (answer->count > 0) {
             return NULL;
         }
-        *name = alias;
-        *aliased = true;
+        if (alias[0] == '\0') {
+            break;
+        }
+        if (++aliases > ALIASES_MAX) {
+            return "its aliases go in a circle";
+        }
     }
-    return "its aliases go in a circle";
-}
-
-static const char *parse(const uint8_t *message, size_t len, enum dns_type type,
-                         struct dns_answer *answer)
-{
-    struct reader reader = {message, len, 0, false};
-    struct wire_name name;
-    struct authority authority = {false, false};
-    bool aliased = false;
-
-    read_number(&reader, 2);
-    uint32_t flags = read_number(&reader, 2);
-    uint32_t questions = read_number(&reader, 2);
-    uint32_t answers = read_number(&reader, 2);
-    uint32_t authorities = read_number(&reader, 2);
-    read_number(&reader, 2);
-    read_name(&reader, &name);
-    uint32_t asked = read_number(&reader, 2);
-    read_number(&reader, 2);
-    bool is_answer = (flags & 0x8000) != 0 && (flags & 0x0200) == 0; /* whole, too */
-    if (reader.bad || !is_answer || questions != 1 || asked != (uint32_t)type) {
+    if (!read_authority(message, answer, &authority)) {
         return malformed;
     }
-    const char *error = follow_aliases(&reader, answers, type, answer, &name, &aliased);
-    if (error != NULL || answer->count > 0) {
-        return error;
-    }
-    if (!read_authority(&reader, answers, authorities, answer, &authority)) {
-        return malformed;
-    }
-    if (authority.soa || (flags & 0x000f) == RCODE_NXDOMAIN) {
+    if (authority.soa || ns_msg_getflag(*message, ns_f_rcode) == ns_r_nxdomain) {
         return NULL;
     }
-    if (aliased) {
-        answer->alias = host_text(&name);
+    if (aliases > 0) {
+        answer->alias = host_text(name);
         return answer->alias != NULL && answer->alias[0] != '\0' ? NULL : malformed;
     }
     /* RFC 2308 section 2.2: where others know the answer, this is none. */
     return authority.referral ? "the nameserver refers to others" : NULL;
 }
 
+struct address dns_record_address(const struct dns_record *record, enum dns_type type)
+{
+    const struct in6_addr *ip6 = &record->u.aaaa;
+    struct address address = {0};
+
+    if (type == DNS_A || IN6_IS_ADDR_V4MAPPED(ip6)) {
+        address.len = sizeof(address.u.in);
+        address.u.in.sin_family = AF_INET;
+        memcpy(&address.u.in.sin_addr,
+               type == DNS_A ? (const void *)&record->u.a : &ip6->s6_addr[12],
+               sizeof(address.u.in.sin_addr));
+    } else {
+        address.len = sizeof(address.u.in6);
+        address.u.in6.sin6_family = AF_INET6;
+        address.u.in6.sin6_addr = *ip6;
+    }
+    return address;
+}
+
 const char *dns_answer_parse(const uint8_t *message, size_t len, enum dns_type type,
                              struct dns_answer *answer)
 {
+    ns_msg parsed;
+
     *answer = (struct dns_answer){.ttl_s = DNS_NO_TTL};
-    const char *error = parse(message, len, type, answer);
+    const char *error =
+        ns_initparse(message, (int)len, &parsed) == 0 ? parse(&parsed, type, answer) : malformed;
     if (error != NULL) {
         dns_answer_free(answer, type);
     }

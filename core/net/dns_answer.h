@@ -6,9 +6,7 @@
 #ifndef NET_DNS_ANSWER_H
 #define NET_DNS_ANSWER_H
 
-#include <netinet/in.h>
-
-#include "base/base.h"
+#include "net/address.h"
 
 enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_AAAA = 28, DNS_SRV = 33 };
 
@@ -28,6 +26,9 @@ struct dns_record {
         } srv;
     } u;
 };
+
+/* Of an A or AAAA record, port 0; IPv4-mapped as IPv4. */
+struct address dns_record_address(const struct dns_record *record, enum dns_type type);
 
 /* Nothing in the message bounds the time. */
 #define DNS_NO_TTL UINT32_MAX

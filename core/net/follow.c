@@ -1,213 +1,103 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The followed look at record sets, a service at further hosts too. See follow.h.
+ * Names with their questions. A service also follows the hosts that its SRV records name. See follow.h.
  */
 #include "net/follow.h"
 
 #include <stdlib.h>
 
-#include "net/record_set.h"
+#include "base/table.h"
+#include "net/dns_question.h"
 
 /* Time that other questions have once something is known of a name (RFC 8305 section 3). */
 #define GRACE_NS (50 * NS_PER_MS)
 
-/* An SRV record. */
+struct follower {
+    struct loop *loop; /* NULL: it is freed once its names are */
+    struct resolver *resolver;
+    struct table table; /* struct dns_name.table_link */
+    struct list names;
+    /* Who waits. */
+    follow_wait_fn wait_fn; /* NULL: nobody */
+    void *wait_arg;
+    struct timer patience, grace;
+    struct task look;
+    bool wait_over;
+    struct list awaited; /* struct dns_name.wait_link */
+};
+
+/* Of an SRV record. */
 struct target {
-    char *name;
+    char *text;
     uint16_t priority, weight, port;
     struct followed *host;
 };
 
-enum stage { STAGE_OPEN, STAGE_PARTIAL, STAGE_SETTLED };
-
-struct followed {
+struct dns_name {
+    struct list link;
+    struct table_link table_link;
     struct follower *follower;
+    char *text;
     enum follow_kind kind;
-    uint16_t port;
-    followed_fn fn;
-    void *arg;
-    struct task news;            /* which the record sets queue */
-    struct record_hold holds[2]; /* A and AAAA, or SRV alone */
-    size_t hold_count;
+    bool absolute;
+    struct dns_question questions[2]; /* A and AAAA, or SRV alone */
+    size_t question_count;
     struct target *targets; /* a service's */
     size_t target_count;
-    uint64_t targets_version; /* of the record set that they come from */
     struct endpoint *endpoints;
     size_t count;
-    struct address chosen; /* len 0: none */
+    struct address chosen; /* a host's; len 0: none */
     bool provisional;      /* chosen before anything was said of IPv4 addresses */
-    struct follow_wait *wait;
-    struct list wait_link;
-    enum stage stage; /* as the wait has counted it */
+    bool waited;           /* for the first answer: nobody does so again */
+    struct list wait_link; /* not linked: nobody waits for it now */
+    struct list followed;  /* struct followed.link; none: it is freed */
 };
 
-/* ---- what is known ---- */
-
-struct endpoints {
-    struct endpoint *items;
-    size_t count, room;
+struct followed {
+    struct list link;
+    struct dns_name *name;
+    uint16_t port;
+    struct dns_name *service; /* whose target it is: it looks at once */
+    followed_fn fn;
+    void *arg;
+    struct task news;
 };
 
-static void add_endpoint(struct endpoints *to, const struct endpoint *endpoint)
-{
-    if (to->count == to->room) {
-        to->room = to->room == 0 ? 4 : to->room * 2;
-        to->items = base_realloc(to->items, to->room * sizeof(*to->items));
-    }
-    to->items[to->count++] = *endpoint;
-}
+static struct followed *name_follow(struct follower *follower, enum follow_kind kind,
+                                    struct weir_str text, bool absolute, uint16_t port);
 
-static struct address address_of(const struct record_set *set, const struct dns_record *record,
-                                 uint16_t port)
-{
-    const struct in6_addr *ip6 = &record->u.aaaa;
-    struct address address = {0};
+/* ---- how the questions stand ---- */
 
-    if (set->type == DNS_A || IN6_IS_ADDR_V4MAPPED(ip6)) {
-        address.len = sizeof(address.u.in);
-        address.u.in.sin_family = AF_INET;
-        address.u.in.sin_port = htons(port);
-        if (set->type == DNS_A) {
-            address.u.in.sin_addr = record->u.a;
-        } else {
-            memcpy(&address.u.in.sin_addr, &ip6->s6_addr[12], sizeof(address.u.in.sin_addr));
-        }
-    } else {
-        address.len = sizeof(address.u.in6);
-        address.u.in6.sin6_family = AF_INET6;
-        address.u.in6.sin6_port = htons(port);
-        address.u.in6.sin6_addr = *ip6;
-    }
-    return address;
-}
-
-static void collect_host(const struct followed *followed, struct endpoints *to)
-{
-    for (size_t i = 0; i < followed->hold_count; i++) {
-        const struct record_set *set = followed->holds[i].set;
-        for (size_t k = 0; k < set->count; k++) {
-            struct endpoint endpoint = {.address =
-                                            address_of(set, &set->records[k], followed->port)};
-            add_endpoint(to, &endpoint);
-        }
-    }
-}
-
-static void collect_targets(const struct followed *followed, struct endpoints *to)
-{
-    for (size_t i = 0; i < followed->target_count; i++) {
-        const struct target *target = &followed->targets[i];
-        for (size_t k = 0; k < target->host->count; k++) {
-            struct endpoint endpoint = {.address = target->host->endpoints[k].address,
-                                        .priority = target->priority,
-                                        .weight = target->weight};
-            add_endpoint(to, &endpoint);
-        }
-    }
-}
-
-/* One family has never been answered: nothing says that there is nothing. */
-static bool is_unanswered(const struct followed *host)
-{
-    return host->holds[0].set->version == 0 || host->holds[1].set->version == 0;
-}
-
-bool followed_is_settled(const struct followed *followed)
+static bool name_is_settled(const struct dns_name *name)
 {
     bool is = true;
-    for (size_t i = 0; i < followed->hold_count; i++) {
-        is = is && followed->holds[i].set->settled;
+
+    for (size_t i = 0; i < name->question_count; i++) {
+        is = is && name->questions[i].settled;
     }
-    if (followed->kind == FOLLOW_SERVICE) {
-        is = is && followed->targets_version == followed->holds[0].set->version;
-    }
-    for (size_t i = 0; i < followed->target_count; i++) {
-        is = is && followed_is_settled(followed->targets[i].host);
+    for (size_t i = 0; i < name->target_count; i++) {
+        is = is && followed_is_settled(name->targets[i].host);
     }
     return is;
 }
 
+/* Nothing is known, and something may be soon. */
+static bool name_is_open(const struct dns_name *name)
+{
+    return name->count == 0 && !name_is_settled(name);
+}
+
+bool followed_is_settled(const struct followed *followed)
+{
+    return name_is_settled(followed->name);
+}
+
 bool followed_is_answered(const struct followed *host, sa_family_t family)
 {
-    const enum dns_type type = family == AF_INET6 ? DNS_AAAA : DNS_A;
-
-    for (size_t i = 0; i < host->hold_count; i++) {
-        const struct record_set *set = host->holds[i].set;
-        if (set->type == type && set->version > 0) {
-            return true;
-        }
-    }
-    return false;
+    return host->name->questions[family == AF_INET6 ? 1 : 0].version > 0;
 }
 
-static enum stage followed_stage(const struct followed *followed)
-{
-    return followed_is_settled(followed) ? STAGE_SETTLED
-           : followed->count > 0         ? STAGE_PARTIAL
-                                         : STAGE_OPEN;
-}
-
-static void target_news(void *arg)
-{
-    struct followed *service = arg;
-    task_queue(follower_loop(service->follower), &service->news);
-}
-
-static struct followed *followed_new(struct follower *follower, enum follow_kind kind,
-                                     struct weir_str name, uint16_t port, bool absolute,
-                                     followed_fn fn, void *arg);
-
-/* The host that an old target stands for is taken over. */
-static struct followed *take_host(struct followed *service, const struct dns_record *record)
-{
-    for (size_t i = 0; i < service->target_count; i++) {
-        struct target *old = &service->targets[i];
-        if (old->host != NULL && old->port == record->u.srv.port &&
-            strcmp(old->name, record->u.srv.target) == 0) {
-            struct followed *host = old->host;
-            old->host = NULL;
-            return host;
-        }
-    }
-    return followed_new(service->follower, FOLLOW_HOST, str_from(record->u.srv.target),
-                        record->u.srv.port, true, target_news, service);
-}
-
-static void targets_free(struct followed *service)
-{
-    for (size_t i = 0; i < service->target_count; i++) {
-        follow_end(&service->targets[i].host);
-        free(service->targets[i].name);
-    }
-    free(service->targets);
-}
-
-/* The targets are those of the SRV records. */
-static void follow_targets(struct followed *service)
-{
-    const struct record_set *set = service->holds[0].set;
-
-    if (service->targets_version == set->version) {
-        return;
-    }
-    service->targets_version = set->version;
-    struct target *targets = base_zalloc((set->count + 1) * sizeof(*targets));
-    size_t count = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        const struct dns_record *record = &set->records[i];
-        if (record->u.srv.target[0] == '\0') {
-            continue; /* RFC 2782: the service is decidedly not there */
-        }
-        targets[count++] = (struct target){.name = base_strdup(record->u.srv.target),
-                                           .priority = record->u.srv.priority,
-                                           .weight = record->u.srv.weight,
-                                           .port = record->u.srv.port,
-                                           .host = take_host(service, record)};
-    }
-    targets_free(service);
-    service->targets = targets;
-    service->target_count = count;
-}
+/* ---- what is known ---- */
 
 static bool has_address(const struct endpoint *endpoints, size_t count,
                         const struct address *address)
@@ -220,262 +110,280 @@ static bool has_address(const struct endpoint *endpoints, size_t count,
     return false;
 }
 
-static void choose(struct followed *followed)
+/* `to`: room for all records. */
+static size_t collect_host(const struct dns_name *host, struct endpoint *to)
 {
-    bool answered_a = followed->holds[0].set->version > 0;
+    size_t count = 0;
 
-    if (followed->count == 0) {
-        followed->chosen.len = 0;
+    for (size_t i = 0; i < host->question_count; i++) {
+        const struct dns_question *question = &host->questions[i];
+        for (size_t k = 0; k < question->answer.count; k++) {
+            to[count++] = (struct endpoint){
+                .address = dns_record_address(&question->answer.records[k], question->type)};
+        }
+    }
+    return count;
+}
+
+static void choose(struct dns_name *host)
+{
+    bool answered_a = host->questions[0].version > 0;
+
+    if (host->count == 0) {
+        host->chosen.len = 0;
         return;
     }
-    const struct address *first = &followed->endpoints[0].address;
-    bool stays = followed->chosen.len > 0 &&
-                 has_address(followed->endpoints, followed->count, &followed->chosen) &&
-                 !(followed->provisional && first->u.any.sa_family == AF_INET);
+    const struct address *first = &host->endpoints[0].address;
+    bool stays = host->chosen.len > 0 && has_address(host->endpoints, host->count, &host->chosen) &&
+                 !(host->provisional && first->u.any.sa_family == AF_INET);
     if (!stays) {
-        followed->chosen = *first;
-        followed->provisional = first->u.any.sa_family == AF_INET6;
+        host->chosen = *first;
+        host->provisional = first->u.any.sa_family == AF_INET6;
     }
-    followed->provisional = followed->provisional && !answered_a;
+    host->provisional = host->provisional && !answered_a;
 }
 
 /* Where a service has moved, the places that it was at are kept until each of its targets has been asked
  * for, and as long as none of them is known but could be. */
-static void keep_places(const struct followed *service, struct endpoints *now)
+static size_t collect_service(const struct dns_name *service, struct endpoint *to)
 {
-    size_t known = now->count;
-    bool keep = false;
+    bool keep = false, unanswered = false;
+    size_t count = 0;
 
     for (size_t i = 0; i < service->target_count; i++) {
-        const struct followed *host = service->targets[i].host;
-        keep = keep || followed_stage(host) == STAGE_OPEN || (known == 0 && is_unanswered(host));
+        const struct target *target = &service->targets[i];
+        const struct dns_name *host = target->host->name;
+        for (size_t k = 0; k < host->count; k++) {
+            to[count] = followed_endpoint(target->host, k);
+            to[count].priority = target->priority;
+            to[count++].weight = target->weight;
+        }
+        keep = keep || name_is_open(host);
+        unanswered =
+            unanswered || host->questions[0].version == 0 || host->questions[1].version == 0;
     }
+    size_t known = count;
+    keep = keep || (known == 0 && unanswered);
     for (size_t i = 0; keep && i < service->count; i++) {
-        if (!has_address(now->items, known, &service->endpoints[i].address)) {
-            add_endpoint(now, &service->endpoints[i]);
+        if (!has_address(to, known, &service->endpoints[i].address)) {
+            to[count++] = service->endpoints[i];
         }
     }
+    return count;
 }
 
-/* What is known, anew. */
-static void followed_update(struct followed *followed)
+/* No more than that can be known. */
+static size_t endpoints_most(const struct dns_name *name)
 {
-    struct endpoints now = {0};
+    size_t most = name->count;
 
-    if (followed->kind == FOLLOW_SERVICE) {
-        follow_targets(followed);
-        collect_targets(followed, &now);
-        keep_places(followed, &now);
+    for (size_t i = 0; i < name->question_count; i++) {
+        most += name->questions[i].answer.count;
+    }
+    for (size_t i = 0; i < name->target_count; i++) {
+        most += name->targets[i].host->name->count;
+    }
+    return most;
+}
+
+/* What is known, anew; who follows the name hears of it. */
+static void name_update(struct dns_name *name)
+{
+    struct endpoint *now = base_alloc((endpoints_most(name) + 1) * sizeof(*now));
+    bool host = name->kind == FOLLOW_HOST;
+    size_t count = host ? collect_host(name, now) : collect_service(name, now);
+
+    free(name->endpoints);
+    name->endpoints = now;
+    name->count = count;
+    if (host) {
+        choose(name);
+    }
+    list_each(link, &name->followed)
+    {
+        struct followed *followed = container_of(link, struct followed, link);
+        if (followed->service != NULL) {
+            name_update(followed->service);
+        } else {
+            task_queue(name->follower->loop, &followed->news);
+        }
+    }
+    task_queue(name->follower->loop, &name->follower->look);
+}
+
+/* ---- targets ---- */
+
+/* The host that an old target stands for is taken over. */
+static struct followed *take_host(struct dns_name *service, const struct dns_record *record)
+{
+    for (size_t i = 0; i < service->target_count; i++) {
+        struct target *old = &service->targets[i];
+        if (old->host != NULL && old->port == record->u.srv.port &&
+            strcmp(old->text, record->u.srv.target) == 0) {
+            struct followed *host = old->host;
+            old->host = NULL;
+            return host;
+        }
+    }
+    struct followed *host = name_follow(service->follower, FOLLOW_HOST,
+                                        str_from(record->u.srv.target), true, record->u.srv.port);
+    host->service = service;
+    return host;
+}
+
+static void targets_free(struct dns_name *service)
+{
+    for (size_t i = 0; i < service->target_count; i++) {
+        follow_end(&service->targets[i].host);
+        free(service->targets[i].text);
+    }
+    free(service->targets);
+}
+
+/* The targets are those of the SRV records. */
+static void follow_targets(struct dns_name *service)
+{
+    const struct dns_answer *answer = &service->questions[0].answer;
+    struct target *targets = base_zalloc((answer->count + 1) * sizeof(*targets));
+    size_t count = 0;
+
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct dns_record *record = &answer->records[i];
+        if (record->u.srv.target[0] == '\0') {
+            continue; /* RFC 2782: the service is decidedly not there */
+        }
+        targets[count++] = (struct target){.text = base_strdup(record->u.srv.target),
+                                           .priority = record->u.srv.priority,
+                                           .weight = record->u.srv.weight,
+                                           .port = record->u.srv.port,
+                                           .host = take_host(service, record)};
+    }
+    targets_free(service);
+    service->targets = targets;
+    service->target_count = count;
+}
+
+static void name_answer(struct dns_question *question, bool answered)
+{
+    struct dns_name *name = question->arg;
+
+    if (answered && question->type == DNS_SRV) {
+        follow_targets(name);
+    }
+    name_update(name);
+}
+
+/* ---- names ---- */
+
+static void name_ask(struct dns_name *name, enum dns_type type)
+{
+    struct dns_question *question = &name->questions[name->question_count++];
+
+    *question = (struct dns_question){.loop = name->follower->loop,
+                                      .resolver = name->follower->resolver,
+                                      .name = name->text,
+                                      .type = type,
+                                      .absolute = name->absolute,
+                                      .fn = name_answer,
+                                      .arg = name};
+    dns_question_ask(question);
+}
+
+static struct dns_name *name_get(struct follower *follower, enum follow_kind kind,
+                                 struct weir_str text, bool absolute)
+{
+    uint64_t hash = table_hash_more((uint64_t)kind, text);
+
+    for (struct table_link *link = table_first(&follower->table, hash); link != NULL;
+         link = table_next(link)) {
+        struct dns_name *name = container_of(link, struct dns_name, table_link);
+        if (name->kind == kind && name->absolute == absolute &&
+            str_equal(str_from(name->text), text)) {
+            return name;
+        }
+    }
+    struct dns_name *name = base_zalloc(sizeof(*name));
+    name->follower = follower;
+    name->kind = kind;
+    name->text = base_strndup(text.ptr, text.len);
+    name->absolute = absolute;
+    list_init(&name->followed);
+    table_add(&follower->table, &name->table_link, hash);
+    list_push_back(&follower->names, &name->link);
+    if (kind == FOLLOW_SERVICE) {
+        name_ask(name, DNS_SRV);
     } else {
-        collect_host(followed, &now);
+        name_ask(name, DNS_A);
+        name_ask(name, DNS_AAAA);
     }
-    free(followed->endpoints);
-    followed->endpoints = now.items;
-    followed->count = now.count;
-    for (size_t i = 0; i < followed->hold_count; i++) {
-        followed->holds[i].useless = now.count == 0;
-    }
-    if (followed->kind == FOLLOW_HOST) {
-        choose(followed);
-    }
+    return name;
 }
 
-/* ---- who waits ---- */
-
-static void wait_look(struct follow_wait *wait)
+static void questions_stop(struct dns_name *name)
 {
-    if (wait->open > 0) {
-        return;
-    }
-    if (wait->partial == 0) {
-        task_queue(wait->loop, &wait->done);
-    } else if (!timer_is_set(&wait->grace)) {
-        timer_set(wait->loop, &wait->grace, GRACE_NS);
+    for (size_t i = 0; i < name->question_count; i++) {
+        dns_question_stop(&name->questions[i]);
     }
 }
 
-static void wait_count(struct follow_wait *wait, enum stage stage, bool more)
+static void follower_end(struct follower *follower)
 {
-    size_t *count = stage == STAGE_OPEN      ? &wait->open
-                    : stage == STAGE_PARTIAL ? &wait->partial
-                                             : NULL;
-    if (count != NULL) {
-        *count += more ? 1 : (size_t)-1;
+    if (list_empty(&follower->names) && follower->loop == NULL) {
+        table_end(&follower->table);
+        free(follower);
     }
 }
 
-static void wait_leave(struct followed *followed)
+static void name_free(struct dns_name *name)
 {
-    struct follow_wait *wait = followed->wait;
+    struct follower *follower = name->follower;
 
-    if (wait != NULL) {
-        wait_count(wait, followed->stage, false);
-        list_remove(&followed->wait_link);
-        followed->wait = NULL;
+    if (follower->loop != NULL) {
+        questions_stop(name);
+        list_remove(&name->wait_link);
+        task_queue(follower->loop, &follower->look);
     }
-}
-
-static void wait_update(struct followed *followed)
-{
-    struct follow_wait *wait = followed->wait;
-
-    if (wait == NULL) {
-        return;
+    targets_free(name);
+    for (size_t i = 0; i < name->question_count; i++) {
+        dns_answer_free(&name->questions[i].answer, name->questions[i].type);
     }
-    wait_count(wait, followed->stage, false);
-    followed->stage = followed_stage(followed);
-    wait_count(wait, followed->stage, true);
-    wait_look(wait);
+    table_remove(&name->table_link);
+    list_remove(&name->link);
+    free(name->endpoints);
+    free(name->text);
+    free(name);
+    follower_end(follower);
 }
-
-void follow_wait_cancel(struct follow_wait *wait)
-{
-    if (wait->fn == NULL) {
-        return;
-    }
-    wait->fn = NULL;
-    task_cancel(&wait->done);
-    timer_cancel(wait->loop, &wait->patience);
-    timer_cancel(wait->loop, &wait->grace);
-    list_each(link, &wait->members)
-    {
-        wait_leave(container_of(link, struct followed, wait_link));
-    }
-}
-
-/* The questions stay open in the background. It is the name that has been waited for: who follows it next
- * does not wait either. */
-static void set_waited(struct followed *followed)
-{
-    for (size_t i = 0; i < followed->hold_count; i++) {
-        followed->holds[i].set->waited = true;
-    }
-    for (size_t i = 0; i < followed->target_count; i++) {
-        set_waited(followed->targets[i].host);
-    }
-}
-
-static bool is_waited(const struct followed *followed)
-{
-    bool is = true;
-    for (size_t i = 0; i < followed->hold_count; i++) {
-        is = is && (followed->holds[i].set->settled || followed->holds[i].set->waited);
-    }
-    for (size_t i = 0; i < followed->target_count; i++) {
-        is = is && is_waited(followed->targets[i].host);
-    }
-    return is;
-}
-
-static void wait_done(struct task *task)
-{
-    struct follow_wait *wait = container_of(task, struct follow_wait, done);
-    follow_wait_fn fn = wait->fn;
-    size_t open = wait->open;
-
-    list_each(link, &wait->members)
-    {
-        set_waited(container_of(link, struct followed, wait_link));
-    }
-    follow_wait_cancel(wait);
-    wait->open = open;
-    fn(wait->arg);
-}
-
-static void wait_patience(struct timer *timer)
-{
-    struct follow_wait *wait = container_of(timer, struct follow_wait, patience);
-    task_queue(wait->loop, &wait->done);
-}
-
-static void wait_grace(struct timer *timer)
-{
-    struct follow_wait *wait = container_of(timer, struct follow_wait, grace);
-    task_queue(wait->loop, &wait->done);
-}
-
-void follow_wait_begin(struct follow_wait *wait, struct loop *loop, follow_wait_fn fn, void *arg)
-{
-    ASSERT(wait->fn == NULL);
-    *wait = (struct follow_wait){.loop = loop,
-                                 .fn = fn,
-                                 .arg = arg,
-                                 .patience = {.fn = wait_patience},
-                                 .grace = {.fn = wait_grace},
-                                 .done = {.fn = wait_done}};
-    list_init(&wait->members);
-}
-
-void follow_wait_add(struct follow_wait *wait, struct followed *followed)
-{
-    followed_update(followed); /* what was answered in this turn */
-    enum stage stage = followed_stage(followed);
-    if (followed->wait == NULL && !is_waited(followed)) {
-        followed->wait = wait;
-        followed->stage = stage;
-        wait_count(wait, stage, true);
-        list_push_back(&wait->members, &followed->wait_link);
-    }
-}
-
-void follow_wait_go(struct follow_wait *wait, uint64_t patience_ns)
-{
-    timer_set(wait->loop, &wait->patience, patience_ns);
-    wait_look(wait);
-}
-
-void follow_wait_hurry(struct follow_wait *wait)
-{
-    if (wait->fn != NULL) {
-        task_queue(wait->loop, &wait->done);
-    }
-}
-
-/* ---- the followed ---- */
 
 static void followed_news(struct task *task)
 {
     struct followed *followed = container_of(task, struct followed, news);
 
-    followed_update(followed);
-    wait_update(followed);
     if (followed->fn != NULL) {
         followed->fn(followed->arg);
     }
 }
 
-static void hold(struct followed *followed, struct weir_str name, enum dns_type type, bool absolute)
-{
-    record_set_hold(&followed->holds[followed->hold_count++], followed->follower, name, type,
-                    absolute, &followed->news);
-}
-
-static struct followed *followed_new(struct follower *follower, enum follow_kind kind,
-                                     struct weir_str name, uint16_t port, bool absolute,
-                                     followed_fn fn, void *arg)
+static struct followed *name_follow(struct follower *follower, enum follow_kind kind,
+                                    struct weir_str text, bool absolute, uint16_t port)
 {
     struct followed *followed = base_zalloc(sizeof(*followed));
 
-    followed->follower = follower;
-    followed->kind = kind;
+    followed->name = name_get(follower, kind, text, absolute);
     followed->port = port;
-    followed->fn = fn;
-    followed->arg = arg;
     followed->news.fn = followed_news;
-    if (kind == FOLLOW_SERVICE) {
-        hold(followed, name, DNS_SRV, true);
-    } else {
-        hold(followed, name, DNS_A, absolute);
-        hold(followed, name, DNS_AAAA, absolute);
-    }
-    followed_update(followed);
+    list_push_back(&followed->name->followed, &followed->link);
     return followed;
 }
 
 struct followed *follow(struct follower *follower, enum follow_kind kind, struct weir_str name,
                         uint16_t port, followed_fn fn, void *arg)
 {
-    return followed_new(follower, kind, name, port, false, fn, arg);
+    struct followed *followed = name_follow(follower, kind, name, kind == FOLLOW_SERVICE, port);
+
+    followed->fn = fn;
+    followed->arg = arg;
+    return followed;
 }
 
 void follow_end(struct followed **followed)
@@ -487,22 +395,201 @@ void follow_end(struct followed **followed)
     }
     *followed = NULL;
     task_cancel(&f->news);
-    wait_leave(f);
-    targets_free(f);
-    for (size_t i = 0; i < f->hold_count; i++) {
-        record_set_leave(&f->holds[i]);
+    list_remove(&f->link);
+    if (list_empty(&f->name->followed)) {
+        name_free(f->name);
     }
-    free(f->endpoints);
     free(f);
 }
 
-const struct endpoint *followed_endpoints(const struct followed *followed, size_t *count)
+size_t followed_count(const struct followed *followed)
 {
-    *count = followed->count;
-    return followed->endpoints;
+    return followed->name->count;
 }
 
-const struct address *followed_address(const struct followed *followed)
+struct endpoint followed_endpoint(const struct followed *followed, size_t index)
 {
-    return followed->chosen.len > 0 ? &followed->chosen : NULL;
+    struct endpoint endpoint = followed->name->endpoints[index];
+
+    if (followed->name->kind == FOLLOW_HOST) {
+        address_set_port(&endpoint.address, followed->port);
+    }
+    return endpoint;
+}
+
+bool followed_address(const struct followed *followed, struct address *address)
+{
+    *address = followed->name->chosen;
+    if (address->len > 0) {
+        address_set_port(address, followed->port);
+    }
+    return address->len > 0;
+}
+
+/* ---- who waits ---- */
+
+static bool name_is_waited(const struct dns_name *name)
+{
+    bool is = true;
+
+    for (size_t i = 0; i < name->question_count; i++) {
+        is = is && (name->waited || name->questions[i].settled);
+    }
+    for (size_t i = 0; i < name->target_count; i++) {
+        is = is && name_is_waited(name->targets[i].host->name);
+    }
+    return is;
+}
+
+/* The questions stay open in the background. */
+static void name_set_waited(struct dns_name *name)
+{
+    name->waited = true;
+    for (size_t i = 0; i < name->target_count; i++) {
+        name_set_waited(name->targets[i].host->name);
+    }
+}
+
+static void wait_end(struct follower *follower)
+{
+    follow_wait_fn fn = follower->wait_fn;
+    struct list *link;
+    size_t open = 0;
+
+    while ((link = list_pop_front(&follower->awaited)) != NULL) {
+        struct dns_name *name = container_of(link, struct dns_name, wait_link);
+        open += name_is_open(name);
+        name_set_waited(name);
+    }
+    timer_cancel(follower->loop, &follower->patience);
+    timer_cancel(follower->loop, &follower->grace);
+    follower->wait_fn = NULL;
+    fn(follower->wait_arg, open);
+}
+
+/* At the end of a turn in which something was answered. The first name that is open is the end of the look, so
+ * that many names cost no more than few. */
+static void wait_look(struct task *task)
+{
+    struct follower *follower = container_of(task, struct follower, look);
+    bool partial = false;
+
+    if (follower->wait_fn == NULL) {
+        return;
+    }
+    list_each(link, &follower->awaited)
+    {
+        struct dns_name *name = container_of(link, struct dns_name, wait_link);
+        if (follower->wait_over) {
+            break;
+        }
+        if (name_is_open(name)) {
+            return;
+        }
+        if (name_is_settled(name)) {
+            list_remove(link);
+        } else {
+            partial = true;
+        }
+    }
+    if (follower->wait_over || !partial) {
+        wait_end(follower);
+    } else if (!timer_is_set(&follower->grace)) {
+        timer_set(follower->loop, &follower->grace, GRACE_NS);
+    }
+}
+
+static void wait_patience(struct timer *timer)
+{
+    wait_end(container_of(timer, struct follower, patience));
+}
+
+static void wait_grace(struct timer *timer)
+{
+    wait_end(container_of(timer, struct follower, grace));
+}
+
+void follow_wait_begin(struct follower *follower, follow_wait_fn fn, void *arg)
+{
+    ASSERT(follower->wait_fn == NULL && list_empty(&follower->awaited));
+    follower->wait_fn = fn;
+    follower->wait_arg = arg;
+    follower->wait_over = false;
+}
+
+void follow_wait_add(struct followed *followed)
+{
+    struct dns_name *name = followed->name;
+
+    if (!list_linked(&name->wait_link) && !name_is_waited(name)) {
+        list_push_back(&name->follower->awaited, &name->wait_link);
+    }
+}
+
+void follow_wait_go(struct follower *follower, uint64_t patience_ns)
+{
+    timer_set(follower->loop, &follower->patience, patience_ns);
+    task_queue(follower->loop, &follower->look);
+}
+
+void follow_wait_hurry(struct follower *follower)
+{
+    if (follower->wait_fn != NULL) {
+        follower->wait_over = true;
+        task_queue(follower->loop, &follower->look);
+    }
+}
+
+/* ---- all of them ---- */
+
+struct follower *follower_new(struct loop *loop, struct resolver *resolver)
+{
+    struct follower *follower = base_zalloc(sizeof(*follower));
+
+    follower->loop = loop;
+    follower->resolver = resolver;
+    follower->patience.fn = wait_patience;
+    follower->grace.fn = wait_grace;
+    follower->look.fn = wait_look;
+    list_init(&follower->names);
+    list_init(&follower->awaited);
+    return follower;
+}
+
+void follower_ask_again(struct follower *follower)
+{
+    list_each(link, &follower->names)
+    {
+        struct dns_name *name = container_of(link, struct dns_name, link);
+        for (size_t i = 0; i < name->question_count; i++) {
+            if (name->questions[i].failed || name->count == 0) {
+                dns_question_ask(&name->questions[i]);
+            }
+        }
+    }
+}
+
+void follower_free(struct follower **follower)
+{
+    struct follower *f = *follower;
+
+    if (f == NULL) {
+        return;
+    }
+    *follower = NULL;
+    task_cancel(&f->look);
+    timer_cancel(f->loop, &f->patience);
+    timer_cancel(f->loop, &f->grace);
+    list_each(link, &f->names)
+    {
+        struct dns_name *name = container_of(link, struct dns_name, link);
+        questions_stop(name);
+        list_remove(&name->wait_link);
+        list_each(hold, &name->followed)
+        {
+            task_cancel(&container_of(hold, struct followed, link)->news);
+        }
+    }
+    f->loop = NULL;
+    follower_end(f);
 }

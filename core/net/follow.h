@@ -16,7 +16,6 @@
 
 struct follower;
 struct followed;
-struct follow_wait;
 
 /* The resolver outlives it. */
 struct follower *follower_new(struct loop *loop, struct resolver *resolver);
@@ -36,23 +35,23 @@ struct endpoint {
 typedef void (*followed_fn)(void *arg);
 
 enum follow_kind {
-    FOLLOW_HOST,    /* the addresses of a host, each with the port */
+    FOLLOW_HOST,    /* the addresses of a host */
     FOLLOW_SERVICE, /* where the SRV records (RFC 2782) lead */
 };
 
-/* `fn` may be NULL. What is known of the name already is there at once. */
+/* `fn` may be NULL. What is known of the name already is there at once. `port`: of a host's endpoints. */
 struct followed *follow(struct follower *follower, enum follow_kind kind, struct weir_str name,
                         uint16_t port, followed_fn fn, void *arg);
 /* Nothing when *followed is NULL. */
 void follow_end(struct followed **followed);
 
-/* What is known: IPv4 first, in the order of the answers, an address perhaps more than once. Valid until the
- * next turn. */
-const struct endpoint *followed_endpoints(const struct followed *followed, size_t *count);
+size_t followed_count(const struct followed *followed);
+/* One of what is known: IPv4 first, in the order of the answers, an address perhaps more than once. */
+struct endpoint followed_endpoint(const struct followed *followed, size_t index);
 
-/* One address, the same one as long as the name has it; IPv4 rather than IPv6 to begin with. NULL: none is
- * known. */
-const struct address *followed_address(const struct followed *followed);
+/* One address of a host, the same one as long as the name has it; IPv4 rather than IPv6 to begin with.
+ * false: none is known. */
+bool followed_address(const struct followed *followed, struct address *address);
 
 /* No first question is open any more: each has been answered, or has failed. */
 bool followed_is_settled(const struct followed *followed);
@@ -62,30 +61,17 @@ bool followed_is_answered(const struct followed *host, sa_family_t family);
 
 /* ---- who waits for first answers ---- */
 
-typedef void (*follow_wait_fn)(void *arg);
-
-/* Embedded; its fields are follow.c's. */
-struct follow_wait {
-    struct loop *loop;
-    follow_wait_fn fn; /* NULL: nobody waits */
-    void *arg;
-    struct timer patience, grace;
-    struct task done;
-    struct list members;  /* struct followed.wait_link */
-    size_t open, partial; /* members of which nothing is known; something, but questions are open */
-};
+/* `open`: names of which nothing is known. */
+typedef void (*follow_wait_fn)(void *arg, size_t open);
 
 /* Then what is waited for is added. One wait at a time. */
-void follow_wait_begin(struct follow_wait *wait, struct loop *loop, follow_wait_fn fn, void *arg);
-/* Nothing when it has settled, or is waited for already, or was: a name delays once. */
-void follow_wait_add(struct follow_wait *wait, struct followed *followed);
-/* Calls fn once, never inside this call: when something is known of each and, unless that takes longer than
- * a moment, all have settled; after `patience_ns` in any case. For fn, `open` says of how many nothing is
- * known. */
-void follow_wait_go(struct follow_wait *wait, uint64_t patience_ns);
+void follow_wait_begin(struct follower *follower, follow_wait_fn fn, void *arg);
+/* Nothing when the name has settled, or has been waited for before: a name delays once. */
+void follow_wait_add(struct followed *followed);
+/* Calls fn once, never inside this call: when something is known of each name and, unless that takes longer
+ * than a moment, all have settled; after `patience_ns` in any case. */
+void follow_wait_go(struct follower *follower, uint64_t patience_ns);
 /* fn is called soon, whatever is open. Nothing when nobody waits. */
-void follow_wait_hurry(struct follow_wait *wait);
-/* No call comes any more. */
-void follow_wait_cancel(struct follow_wait *wait);
+void follow_wait_hurry(struct follower *follower);
 
 #endif

@@ -13,6 +13,8 @@ core_libcore_a_SOURCES += \
     core/net/conn_tls.c \
     core/net/dns_answer.c \
     core/net/dns_answer.h \
+    core/net/dns_question.c \
+    core/net/dns_question.h \
     core/net/follow.c \
     core/net/follow.h \
     core/net/hosts.c \
@@ -23,8 +25,6 @@ core_libcore_a_SOURCES += \
     core/net/loop.h \
     core/net/proxy_header.c \
     core/net/proxy_header.h \
-    core/net/record_set.c \
-    core/net/record_set.h \
     core/net/resolver.c \
     core/net/resolver.h \
     core/net/tcp_watch.c \

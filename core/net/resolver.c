@@ -461,12 +461,12 @@ static void query_tell(struct task *task)
     if (query->fn != NULL) {
         struct resolver_answer answer = {
             .error = query->error,
-            .records = query->answer.records,
-            .count = query->answer.count,
-            .ttl_s = query->ttl_s,
+            .dns = query->answer,
             .found_at = query->answer.count > 0 ? (unsigned)query->at + 1 : 0,
         };
+        answer.dns.ttl_s = query->ttl_s;
         query->fn(query->arg, &answer);
+        query->answer = answer.dns;
     }
     query_free(query);
 }

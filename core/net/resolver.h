@@ -29,14 +29,12 @@ struct resolver_question {
  * text. */
 struct resolver_answer {
     const char *error;
-    const struct dns_record *records;
-    size_t count;
-    uint32_t ttl_s; /* how long it is good; DNS_NO_TTL: not said */
+    struct dns_answer dns;
     unsigned found_at;
 };
 
-/* Never inside resolver_ask. The answer is valid for the call. */
-typedef void (*resolver_fn)(void *arg, const struct resolver_answer *answer);
+/* Never inside resolver_ask. The answer is valid for the call; who keeps `dns` leaves an empty one. */
+typedef void (*resolver_fn)(void *arg, struct resolver_answer *answer);
 
 /* `servers`: nameservers as IPV4[:PORT], IPV6 or [IPV6][:PORT], separated by commas; empty: the system's.
  * NULL: `error` says why. */

@@ -35,7 +35,6 @@ struct discovery {
     struct follower *follower;
     discovery_fn changed, awaited;
     void *changed_arg, *awaited_arg;
-    struct follow_wait wait;
     struct task stale; /* tells of changes, once a turn */
 };
 
@@ -129,12 +128,11 @@ static void tell_left_out(struct entry *entry, size_t left_out)
 
 static void entry_update(struct entry *entry)
 {
-    size_t count = 0;
-    const struct endpoint *endpoints = followed_endpoints(entry->followed, &count);
+    size_t count = followed_count(entry->followed);
     struct endpoint *found = base_alloc((count + 1) * sizeof(*found));
 
-    if (count > 0) {
-        memcpy(found, endpoints, count * sizeof(*found));
+    for (size_t i = 0; i < count; i++) {
+        found[i] = followed_endpoint(entry->followed, i);
     }
     count = unite(found, count);
     if (count > 0) {
@@ -212,14 +210,14 @@ static void discovery_stale(struct task *task)
     }
 }
 
-static void discovery_done(void *arg)
+static void discovery_done(void *arg, size_t open)
 {
     struct discovery *discovery = arg;
 
-    if (discovery->wait.open > 0) {
+    if (open > 0) {
         log_write(WEIR_LOG_WARNING, "names",
                   "%zu names of servers have not been answered; going on without these servers",
-                  discovery->wait.open);
+                  open);
     }
     list_each(link, &discovery->entries)
     {
@@ -365,7 +363,7 @@ static void await_ahead(struct discovery *discovery, struct weir_str host, uint1
 {
     struct followed *followed = follow(discovery->follower, FOLLOW_HOST, host, port, NULL, NULL);
     discovery->ahead[discovery->ahead_count++] = followed;
-    follow_wait_add(&discovery->wait, followed);
+    follow_wait_add(followed);
 }
 
 /* The names that names.c will look at have the same time, not more behind it. */
@@ -398,22 +396,24 @@ void discovery_await(struct discovery *discovery, const struct generation *gener
 {
     discovery->awaited = fn;
     discovery->awaited_arg = arg;
-    follow_wait_begin(&discovery->wait, discovery->loop, discovery_done, discovery);
+    follow_wait_begin(discovery->follower, discovery_done, discovery);
     list_each(link, &discovery->entries)
     {
         struct entry *entry = container_of(link, struct entry, link);
         entry_follow(entry);
         if (!entry->waited) {
-            follow_wait_add(&discovery->wait, entry->followed);
+            follow_wait_add(entry->followed);
         }
     }
     follow_ahead(discovery, generation);
-    follow_wait_go(&discovery->wait, NAMES_PATIENCE_NS);
+    follow_wait_go(discovery->follower, NAMES_PATIENCE_NS);
 }
 
 void discovery_hurry(struct discovery *discovery)
 {
-    follow_wait_hurry(&discovery->wait);
+    if (discovery->follower != NULL) {
+        follow_wait_hurry(discovery->follower);
+    }
 }
 
 void discovery_adopt(struct discovery *discovery, const struct generation *generation)
@@ -478,7 +478,6 @@ void discovery_free(struct discovery **discovery)
         return;
     }
     *discovery = NULL;
-    follow_wait_cancel(&d->wait);
     task_cancel(&d->stale);
     leave_ahead(d);
     list_each(link, &d->entries)

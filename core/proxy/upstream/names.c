@@ -31,7 +31,6 @@ struct names {
     struct generation *generation;
     names_fn fn;
     void *arg;
-    struct follow_wait wait;
 };
 
 /* ---- one server ---- */
@@ -49,14 +48,12 @@ static void name_tell(struct server_name *name)
 static void name_look(struct server_name *name)
 {
     struct server *server = name->server;
-    const struct address *address = followed_address(name->followed);
-    struct address now = {0};
+    struct address address, now = {0};
     bool known = server_get_address(server, &now);
     char text[ADDRESS_TEXT_SIZE + 8];
-
     bool changed = false;
 
-    if (address == NULL) {
+    if (!followed_address(name->followed, &address)) {
         if (followed_is_settled(name->followed) && !name->told) {
             name->told = true;
             log_write(WEIR_LOG_WARNING, "names",
@@ -69,11 +66,11 @@ static void name_look(struct server_name *name)
         if (known && followed_is_answered(name->followed, now.u.any.sa_family)) {
             changed = server_set_address(server, &(struct address){0});
         }
-    } else if (!known || !address_equal(address, &now)) {
-        address_text_port(address, text, sizeof(text));
+    } else if (!known || !address_equal(&address, &now)) {
+        address_text_port(&address, text, sizeof(text));
         log_write(known ? WEIR_LOG_NOTICE : WEIR_LOG_INFO, "names", "server %s/%s: %.*s is %s",
                   server->pool_name, server->name, STR_ARGS(server->url.host), text);
-        changed = server_set_address(server, address);
+        changed = server_set_address(server, &address);
         name->told = false;
     }
     name->changed = name->changed || changed;
@@ -120,14 +117,13 @@ static void each_server(struct names *names, const struct generation *generation
     }
 }
 
-static void names_done(void *arg)
+static void names_done(void *arg, size_t open)
 {
     struct names *names = arg;
 
-    if (names->wait.open > 0) {
+    if (open > 0) {
         log_write(WEIR_LOG_WARNING, "names",
-                  "%zu host names have no address yet; going on without these servers",
-                  names->wait.open);
+                  "%zu host names have no address yet; going on without these servers", open);
     }
     list_each(link, &names->watches)
     {
@@ -145,15 +141,15 @@ static void await_server(struct names *names, struct server *server)
     if (server->name_watch == NULL) {
         name_new(names, server);
     }
-    if (followed_address(server->name_watch->followed) == NULL) {
-        follow_wait_add(&names->wait, server->name_watch->followed);
+    if (followed_count(server->name_watch->followed) == 0) {
+        follow_wait_add(server->name_watch->followed);
     }
 }
 
 static void probe_news(void *arg)
 {
     struct pool_plan *plan = arg;
-    bool known = followed_address(plan->probe_name) != NULL;
+    bool known = followed_count(plan->probe_name) > 0;
 
     if (!known && followed_is_settled(plan->probe_name) && !plan->probe_name_told) {
         log_write(WEIR_LOG_WARNING, "names",
@@ -173,7 +169,7 @@ static void await_probe(struct names *names, struct pool_plan *plan)
     if (plan->probe_name == NULL && plan->probe != NULL &&
         address_parse_name(plan->probe->address, &host, &port)) {
         plan->probe_name = follow(names->follower, FOLLOW_HOST, host, port, probe_news, plan);
-        follow_wait_add(&names->wait, plan->probe_name);
+        follow_wait_add(plan->probe_name);
     }
 }
 
@@ -182,18 +178,18 @@ void names_prepare(struct names *names, struct generation *generation, names_fn 
     names->generation = generation;
     names->fn = fn;
     names->arg = arg;
-    follow_wait_begin(&names->wait, names->self->loop, names_done, names);
+    follow_wait_begin(names->follower, names_done, names);
     each_server(names, generation, await_server);
     for (size_t i = 0; i < generation->pool_count; i++) {
         await_probe(names, &generation->pools[i]);
     }
-    follow_wait_go(&names->wait, NAMES_PATIENCE_NS);
+    follow_wait_go(names->follower, NAMES_PATIENCE_NS);
 }
 
 void names_hurry(struct names *names)
 {
     if (names != NULL) {
-        follow_wait_hurry(&names->wait);
+        follow_wait_hurry(names->follower);
     }
 }
 
@@ -264,7 +260,6 @@ void names_free(struct names **names)
         return;
     }
     *names = NULL;
-    follow_wait_cancel(&n->wait);
     list_each(link, &n->watches)
     {
         name_free(container_of(link, struct server_name, link));

@@ -358,9 +358,7 @@ static bool attempt_address(const struct probe *probe, struct address *address)
     const struct weir_str *text = &plan->probe->address;
     char error[160];
     if (plan->probe_name != NULL) {
-        const struct address *known = followed_address(plan->probe_name);
-        *address = known != NULL ? *known : (struct address){0};
-        return known != NULL;
+        return followed_address(plan->probe_name, address);
     }
     if (text->len > 0) {
         return address_parse(address, *text, error, sizeof(error));
@@ -385,7 +383,7 @@ static void attempt_begin(struct probe *probe)
     struct address address;
     enum conn_error error = CONN_OK;
 
-    if (plan->probe_name != NULL && followed_address(plan->probe_name) == NULL) {
+    if (plan->probe_name != NULL && !followed_address(plan->probe_name, &address)) {
         probe_pass(probe);
         return;
     }

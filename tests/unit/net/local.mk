@@ -10,6 +10,7 @@ tests_unit_test_net_SOURCES = $(UNIT_RUNNER) \
     tests/unit/net/test_conn.c \
     tests/unit/net/test_conn_tls.c \
     tests/unit/net/test_dns_answer.c \
+    tests/unit/net/test_follow.c \
     tests/unit/net/test_hosts.c \
     tests/unit/net/test_listener.c \
     tests/unit/net/test_loop.c \
