@@ -104,7 +104,8 @@ static void make_printable(char *text, size_t len)
 
 /* ---- target ---- */
 
-static const struct log_writer_kind own_kind = {.render = render, .own_log = true};
+static const struct log_writer_kind own_kind = {
+    .render = render, .own_log = true, .say = log_write};
 
 static void begin(void)
 {
@@ -229,10 +230,10 @@ void log_last_words(const char *text)
     }
 }
 
-struct log_state log_state(void)
+struct log_health log_state(void)
 {
     return own.writer != NULL ? log_writer_state(own.writer)
-                              : (struct log_state){.dropped = atomic_load(&own.dropped)};
+                              : (struct log_health){.dropped = atomic_load(&own.dropped)};
 }
 
 const char *log_target_name(void)

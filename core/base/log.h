@@ -41,7 +41,7 @@ void log_stop(void);
  * unless that would block. */
 void log_last_words(const char *text);
 
-struct log_state log_state(void);
+struct log_health log_state(void);
 /* What it writes to. Control thread; until the next log_switch. */
 const char *log_target_name(void);
 

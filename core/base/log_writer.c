@@ -14,7 +14,6 @@
 #include <time.h>
 
 #include "base/lanes.h"
-#include "base/log.h"
 
 /* Lines are rendered so many bytes at a time. */
 #define OUT_SIZE ((size_t)256 << 10)
@@ -128,13 +127,14 @@ static void tell_stuck(struct log_writer *writer)
     writer->told_stuck = true;
     atomic_store_explicit(&writer->stuck, true, memory_order_relaxed);
     if (!writer->kind.own_log) {
-        log_write(WEIR_LOG_WARNING, "log",
-                  "%s takes nothing (%s): lines wait, and are dropped when more than %zu MiB do",
-                  writer->target.name,
-                  writer->why == ENXIO || writer->why == EPIPE ? "nobody reads it"
-                  : writer->why != 0                           ? strerror(writer->why)
-                                     : "its reader is too slow, or stands",
-                  LOG_WRITER_WAITING_MAX >> 20);
+        writer->kind.say(
+            WEIR_LOG_WARNING, "log",
+            "%s takes nothing (%s): lines wait, and are dropped when more than %zu MiB do",
+            writer->target.name,
+            writer->why == ENXIO || writer->why == EPIPE ? "nobody reads it"
+            : writer->why != 0                           ? strerror(writer->why)
+                                                         : "its reader is too slow, or stands",
+            LOG_WRITER_WAITING_MAX >> 20);
     }
 }
 
@@ -159,12 +159,13 @@ static uint64_t tell_over(struct log_writer *writer)
     writer->told_ns = now;
     writer->told_dropped = dropped;
     if (was_stuck) {
-        log_write(lines > 0 ? WEIR_LOG_WARNING : WEIR_LOG_NOTICE, "log",
-                  "%s takes lines again, after %.1f s; %llu were dropped", writer->target.name,
-                  seconds, (unsigned long long)lines);
+        writer->kind.say(lines > 0 ? WEIR_LOG_WARNING : WEIR_LOG_NOTICE, "log",
+                         "%s takes lines again, after %.1f s; %llu were dropped",
+                         writer->target.name, seconds, (unsigned long long)lines);
     } else {
-        log_write(WEIR_LOG_WARNING, "log", "%llu lines were dropped: %s did not take them in time",
-                  (unsigned long long)lines, writer->target.name);
+        writer->kind.say(WEIR_LOG_WARNING, "log",
+                         "%llu lines were dropped: %s did not take them in time",
+                         (unsigned long long)lines, writer->target.name);
     }
     return 0;
 }
@@ -278,7 +279,7 @@ static void reopen(struct log_writer *writer)
     if (log_target_open(&target, writer->target.name, error, sizeof(error))) {
         exchange(writer, &target);
     } else {
-        log_write(WEIR_LOG_ERROR, "log", "%s; the old file stays", error);
+        writer->kind.say(WEIR_LOG_ERROR, "log", "%s; the old file stays", error);
     }
 }
 
@@ -381,8 +382,9 @@ static void give_up(struct log_writer *writer)
     } while (fill(writer, lanes_now_ns()));
     uint64_t lines = count_dropped(writer) - writer->told_dropped;
     if (lines > 0 && !writer->kind.own_log) {
-        log_write(WEIR_LOG_WARNING, "log", "%s is closed, and took no more: %llu lines are lost",
-                  writer->target.name, (unsigned long long)lines);
+        writer->kind.say(WEIR_LOG_WARNING, "log",
+                         "%s is closed, and took no more: %llu lines are lost", writer->target.name,
+                         (unsigned long long)lines);
     }
 }
 
@@ -576,9 +578,9 @@ void log_writer_free(struct log_writer **writer)
     free(freed);
 }
 
-struct log_state log_writer_state(struct log_writer *writer)
+struct log_health log_writer_state(struct log_writer *writer)
 {
-    return (struct log_state){
+    return (struct log_health){
         .dropped = count_dropped(writer),
         .waiting = lanes_held(writer->lanes),
         .stuck = atomic_load_explicit(&writer->stuck, memory_order_relaxed),

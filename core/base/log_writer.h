@@ -7,6 +7,8 @@
 #ifndef BASE_LOG_WRITER_H
 #define BASE_LOG_WRITER_H
 
+#include <weir/host.h>
+
 #include "base/log_target.h"
 
 struct log_writer;
@@ -23,6 +25,9 @@ struct log_writer_kind {
     size_t (*render)(enum log_style style, const char *record, size_t len, char *out);
     uint64_t gather_ns; /* lines wait this long for company, unless many do */
     bool own_log;       /* the program's own: what is to be said of it is said in it */
+    /* Says in the program's log what becomes of this one: log_write. */
+    void (*say)(enum weir_log_level level, const char *component, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
 };
 
 /* Takes `target`, also when it fails. NULL: `error` says why. */
@@ -56,11 +61,11 @@ void log_writer_leave(struct log_writer *writer, uint64_t patience_ns);
 void log_writer_free(struct log_writer **writer);
 
 /* Any thread. */
-struct log_state {
+struct log_health {
     uint64_t dropped; /* lines */
     size_t waiting;   /* bytes, about */
     bool stuck;       /* it takes nothing now */
 };
-struct log_state log_writer_state(struct log_writer *writer);
+struct log_health log_writer_state(struct log_writer *writer);
 
 #endif

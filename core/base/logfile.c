@@ -9,6 +9,7 @@
 
 #include "base/lanes.h"
 #include "base/list.h"
+#include "base/log.h"
 
 /* Lines wait this long for company, unless many do. */
 #define GATHER_NS (50 * NS_PER_MS)
@@ -62,7 +63,7 @@ static void reap(void)
 
 static struct logfile *open_new(const char *path, char *error, size_t error_size)
 {
-    static const struct log_writer_kind kind = {.gather_ns = GATHER_NS};
+    static const struct log_writer_kind kind = {.gather_ns = GATHER_NS, .say = log_write};
     struct log_target target;
 
     if (!log_target_open(&target, path, error, error_size)) {
@@ -154,13 +155,14 @@ void logfile_stop(void)
     pthread_mutex_unlock(&registry.lock);
 }
 
-void logfile_each(void (*fn)(void *arg, const char *path, const struct log_state *state), void *arg)
+void logfile_each(void (*fn)(void *arg, const char *path, const struct log_health *state),
+                  void *arg)
 {
     pthread_mutex_lock(&registry.lock);
     list_each(link, &registry.files)
     {
         struct logfile *file = container_of(link, struct logfile, link);
-        struct log_state state = log_writer_state(file->writer);
+        struct log_health state = log_writer_state(file->writer);
         if (file->refs > 0) {
             fn(arg, file->path, &state);
         }

@@ -32,7 +32,7 @@ void logfile_reopen_all(void);
 void logfile_stop(void);
 
 /* Visits the files that are in use. */
-void logfile_each(void (*fn)(void *arg, const char *path, const struct log_state *state),
+void logfile_each(void (*fn)(void *arg, const char *path, const struct log_health *state),
                   void *arg);
 
 /* Lines dropped since the start, all files. */

@@ -22,7 +22,7 @@ static bool degraded(const struct generation *g)
     return false;
 }
 
-static void add_log(void *arg, const char *path, const struct log_state *state)
+static void add_log(void *arg, const char *path, const struct log_health *state)
 {
     cJSON *log = cJSON_CreateObject();
 
@@ -37,7 +37,7 @@ static void add_log(void *arg, const char *path, const struct log_state *state)
 static cJSON *logs_json(void)
 {
     cJSON *logs = cJSON_CreateArray();
-    struct log_state own = log_state();
+    struct log_health own = log_state();
 
     add_log(logs, log_target_name(), &own);
     logfile_each(add_log, logs);

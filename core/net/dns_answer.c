@@ -91,7 +91,6 @@ static bool read_answers(ns_msg *message, const char *name, enum dns_type type,
     ns_rr rr;
 
     alias[0] = '\0';
-    answer->records = base_realloc(answer->records, ((size_t)count + 1) * sizeof(*answer->records));
     for (int i = 0; i < count; i++) {
         if (ns_parserr(message, ns_s_an, i, &rr) != 0) {
             return false;
@@ -105,6 +104,9 @@ static bool read_answers(ns_msg *message, const char *name, enum dns_type type,
                 return false;
             }
         } else if (type_of(&rr) == type) {
+            if (answer->records == NULL) {
+                answer->records = base_alloc((size_t)count * sizeof(*answer->records));
+            }
             if (!read_record(message, &rr, &answer->records[answer->count])) {
                 return false;
             }

@@ -20,10 +20,6 @@
 /* Blocks of 4 KiB that a loop keeps for the arenas of its streams. */
 #define BLOCKS_KEPT 1024
 
-/* Pieces of scratch: sanitizer builds take another for each read, so that what was read before is poisoned
- * for a while, though the next read would have gone to the same place. */
-#define SCRATCHES (POISON_WORKS ? 8u : 1u)
-
 /* A stack that any thread pushes onto, and that the loop takes whole and turns round. */
 struct loop_queue {
     _Atomic(struct message *) newest;
@@ -143,7 +139,7 @@ struct loop *loop_new(unsigned index)
     list_init(&loop->tasks);
     list_init(&loop->freed);
     arena_cache_init(&loop->blocks, BLOCKS_KEPT);
-    loop->scratches = malloc(SCRATCHES * LOOP_SCRATCH_SIZE);
+    loop->scratches = malloc(LOOP_SCRATCHES * LOOP_SCRATCH_SIZE);
     loop->scratch = loop->scratches;
     loop->output = malloc(LOOP_OUTPUT_SIZE);
     loop->base = base_new();
@@ -239,26 +235,6 @@ void loop_stop(struct loop *loop)
 {
     atomic_store_explicit(&loop->stopping, true, memory_order_release);
     wake(loop->queue);
-}
-
-void loop_scratch_turn(struct loop *loop, bool take)
-{
-    POISON(loop->scratch, LOOP_SCRATCH_SIZE);
-    if (take) {
-        size_t next = (size_t)(loop->scratch - loop->scratches) / LOOP_SCRATCH_SIZE + 1;
-        loop->scratch = loop->scratches + next % SCRATCHES * LOOP_SCRATCH_SIZE;
-        UNPOISON(loop->scratch, LOOP_SCRATCH_SIZE);
-    }
-}
-
-uint64_t loop_now_refresh(struct loop *loop)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    loop->now_ns_ = (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-    loop->now_fresh = true;
-    return loop->now_ns_;
 }
 
 uint64_t loop_wall_ms(void)

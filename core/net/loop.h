@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/arena.h"
 #include "base/list.h"
@@ -19,6 +20,9 @@
  * 128, and 512 no less than 256. */
 #define LOOP_SCRATCH_SIZE (256u * 1024)
 #define LOOP_OUTPUT_SIZE  (32u * 1024)
+/* Pieces of scratch: sanitizer builds take another for each read, so that what was read before is poisoned
+ * for a while, though the next read would have gone to the same place. */
+#define LOOP_SCRATCHES (POISON_WORKS ? 8u : 1u)
 
 /* ---- coarse timers: a hashed wheel on one libevent timer ---- */
 
@@ -90,9 +94,6 @@ struct loop {
     void *owner;            /* the worker around it */
 };
 
-/* Poisons scratch, and with `take` opens the next one. */
-void loop_scratch_turn(struct loop *loop, bool take);
-
 /* NULL: no memory or no descriptors; logged. */
 struct loop *loop_new(unsigned index);
 /* Ends its part; timers and messages that wait are dropped (messages: not freed). Not while it runs. */
@@ -105,27 +106,37 @@ bool loop_settle(struct loop *loop);
 /* Any thread. The loop ends at the end of its turn. */
 void loop_stop(struct loop *loop);
 
-uint64_t loop_now_refresh(struct loop *loop);
-
 /* LOOP_SCRATCH_SIZE bytes to receive into. Nothing may still point into what was taken before: the next read
  * brings what another peer sent. Sanitizer builds poison that, and what the read callback that took it
  * leaves (loop_scratch_leave), so that a slice that outlives its read is found by whoever follows it. */
 static inline char *loop_scratch_take(struct loop *loop)
 {
     if (POISON_WORKS) {
-        loop_scratch_turn(loop, true);
+        POISON(loop->scratch, LOOP_SCRATCH_SIZE);
+        size_t next = (size_t)(loop->scratch - loop->scratches) / LOOP_SCRATCH_SIZE + 1;
+        loop->scratch = loop->scratches + next % LOOP_SCRATCHES * LOOP_SCRATCH_SIZE;
+        UNPOISON(loop->scratch, LOOP_SCRATCH_SIZE);
     }
     return loop->scratch;
 }
 
 static inline void loop_scratch_leave(struct loop *loop)
 {
-    if (POISON_WORKS) {
-        loop_scratch_turn(loop, false);
-    }
+    POISON(loop->scratch, LOOP_SCRATCH_SIZE);
 }
 
-/* Monotonic nanoseconds, read at most once a turn. */
+/* Monotonic nanoseconds, read anew. */
+static inline uint64_t loop_now_refresh(struct loop *loop)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    loop->now_ns_ = (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
+    loop->now_fresh = true;
+    return loop->now_ns_;
+}
+
+/* The same, read at most once a turn. */
 static inline uint64_t loop_now_ns(struct loop *loop)
 {
     return likely(loop->now_fresh) ? loop->now_ns_ : loop_now_refresh(loop);
