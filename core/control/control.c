@@ -404,7 +404,7 @@ int control_check(const char *path)
         fprintf(stderr, "weir: warning: %s\n", warning);
     }
     if (generation != NULL) {
-        printf("weir: %s is right\n", path);
+        printf("weir: %s: configuration OK\n", path);
         generation_free(&generation);
     }
     runtime_end(&control);

@@ -11,12 +11,19 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define TIME_MS   10000
-#define TEXT_SIZE 65536u
+#define TIME_MS 10000
+
+/* In memory. NULL: errno. */
+static FILE *tmp_output(void)
+{
+    int fd = memfd_create("weir -t", MFD_CLOEXEC);
+    return fd != -1 ? fdopen(fd, "r") : NULL;
+}
 
 /* 0, or why there is no process. It reads nothing, and what it tells goes to `output`. */
 static int spawn(pid_t *pid, const char *path, int output)
@@ -43,40 +50,19 @@ static int spawn(pid_t *pid, const char *path, int output)
     return why;
 }
 
-static uint64_t now_ms(void)
+/* false: it does not end in time. */
+static bool await(pid_t pid)
 {
-    struct timespec now;
+    struct pollfd process = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+    int ready;
 
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
-}
-
-/* What comes until the end, without what is too much. false: the end does not come. */
-static bool read_text(int fd, char text[TEXT_SIZE])
-{
-    uint64_t end = now_ms() + TIME_MS;
-    char more[4096];
-    size_t len = 0;
-
-    text[0] = '\0';
-    for (;;) {
-        struct pollfd asked = {.fd = fd, .events = POLLIN};
-        uint64_t now = now_ms();
-        if (now >= end) {
-            return false;
-        }
-        if (poll(&asked, 1, (int)(end - now)) <= 0) {
-            continue;
-        }
-        ssize_t got = read(fd, more, sizeof(more));
-        if (got <= 0) {
-            return got == 0;
-        }
-        size_t kept = TEXT_SIZE - 1 - len < (size_t)got ? TEXT_SIZE - 1 - len : (size_t)got;
-        memcpy(text + len, more, kept);
-        len += kept;
-        text[len] = '\0';
+    do { /* signals are rare: that each begins the time anew does not matter */
+        ready = poll(&process, 1, TIME_MS);
+    } while (ready == -1 && errno == EINTR);
+    if (process.fd != -1) {
+        close(process.fd);
     }
+    return ready == 1;
 }
 
 static bool is_told(const struct mistakes *mistakes, const char *text)
@@ -90,14 +76,17 @@ static bool is_told(const struct mistakes *mistakes, const char *text)
 }
 
 /* Its lines are the mistakes, warnings, and what modules log. */
-static bool add_mistakes(char *text, struct mistakes *mistakes)
+static bool add_mistakes(FILE *output, struct mistakes *mistakes)
 {
     static const char mark[] = "weir: ", warning[] = "warning: ";
-    char *rest = text, *line;
+    char *line = NULL;
+    size_t room = 0;
     bool any = false;
 
-    while ((line = strsep(&rest, "\n")) != NULL) {
+    rewind(output);
+    while (getline(&line, &room, output) != -1) {
         char *what = line + sizeof(mark) - 1;
+        line[strcspn(line, "\n")] = '\0';
         if (strncmp(line, mark, sizeof(mark) - 1) != 0 ||
             strncmp(what, warning, sizeof(warning) - 1) == 0) {
             continue;
@@ -107,28 +96,25 @@ static bool add_mistakes(char *text, struct mistakes *mistakes)
             mistakes_add(mistakes, (struct place){NULL, 0}, "%s", what);
         }
     }
+    free(line);
     return any;
 }
 
 bool try_start(const char *path, struct mistakes *mistakes, char *error, size_t error_size)
 {
-    int ends[2], status = 0;
+    FILE *output = tmp_output();
+    int status = 0;
     pid_t pid = -1, waited;
+    int why = output != NULL ? spawn(&pid, path, fileno(output)) : errno;
 
-    if (pipe2(ends, O_CLOEXEC) != 0) {
-        snprintf(error, error_size, "weir -t cannot be run: %s", strerror(errno));
-        return false;
-    }
-    int why = spawn(&pid, path, ends[1]);
-    close(ends[1]);
     if (why != 0) {
-        close(ends[0]);
         snprintf(error, error_size, "weir -t cannot be run: %s", strerror(why));
+        if (output != NULL) {
+            fclose(output);
+        }
         return false;
     }
-    char *text = base_alloc(TEXT_SIZE);
-    bool ended = read_text(ends[0], text);
-    close(ends[0]);
+    bool ended = await(pid);
     if (!ended) {
         kill(pid, SIGKILL);
     }
@@ -136,10 +122,10 @@ bool try_start(const char *path, struct mistakes *mistakes, char *error, size_t 
         waited = waitpid(pid, &status, 0);
     } while (waited == -1 && errno == EINTR);
     bool right = ended && waited == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    bool told = right || (ended && add_mistakes(text, mistakes));
+    bool told = right || (ended && add_mistakes(output, mistakes));
     if (!told) {
         snprintf(error, error_size, ended ? "weir -t failed" : "weir -t does not end");
     }
-    free(text);
+    fclose(output);
     return told;
 }

@@ -357,7 +357,7 @@ def test_checking_makes_no_file(make_weir, http_server, tmp_path):
     for where, path in ((own, access), (kept, fifo), (fifo, kept)):
         weir.configure(f'log_target = "{where}"\nmodule "access_log" {{ path = "{path}" }}\n' + text)
         done = run_weir("-t", "-c", weir.conf_path)
-        assert done.returncode == 0 and "is right" in done.stdout, done.stderr
+        assert done.returncode == 0 and "configuration OK" in done.stdout, done.stderr
     assert not own.exists() and not access.exists()
     assert kept.read_text(encoding="ascii") == "old\n"
 

@@ -184,7 +184,7 @@ static char *check_url(struct operation *operation, char **id)
         operation_invalid(operation, "/url", "%s", error);
     } else if (parsed.path.len > 1 && parsed.port != 0) {
         operation_invalid(operation, "/url",
-                          "a server's URL has no path; it would be right without \"%.*s\"",
+                          "a server's URL has no path: leave out \"%.*s\"",
                           STR_ARGS(parsed.path));
     } else {
         const char *given = operation_text(operation->body, "id");
