@@ -15,8 +15,8 @@ struct apply {
     apply_gate_fn gate; /* NULL: none */
     apply_fn fn;
     void *arg;
-    atomic_flag failed; /* who sets it says why */
-    char error[512];    /* empty: nothing has failed */
+    atomic_flag failed; /* whoever sets it writes `error` */
+    char error[512];    /* empty: no failure */
 };
 
 static void fail(struct apply *apply, const char *error)

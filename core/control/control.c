@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program's beginning: settings, loops, the first generation; and what it does without running. See
- * control.h.
+ * Start: settings, loops, the first generation; and the modes that do not run. See control.h.
  */
 #include "control/control.h"
 
@@ -29,7 +28,7 @@
 #include "proxy/pool/recovery.h"
 #include "proxy/stream/stream.h"
 
-/* A folder that root makes for the user that it becomes; once. */
+/* Adds a folder that root creates for `user`, once. */
 static void want_folder(struct control *control, struct weir_str path)
 {
     struct privileges_folders *folders = &control->folders;
@@ -43,7 +42,7 @@ static void want_folder(struct control *control, struct weir_str path)
     folders->paths[folders->count++] = arena_copy(&control->arena, path).ptr;
 }
 
-/* The folder in /run that a file of that path is in. */
+/* Adds the folder in /run that contains the path, if any. */
 static void want_run_folder(struct control *control, const char *path)
 {
     char folder[108];
@@ -52,7 +51,7 @@ static void want_run_folder(struct control *control, const char *path)
     }
 }
 
-/* Those of the Unix sockets that listeners are bound to. */
+/* Adds the folders of the listeners' Unix sockets. */
 static void want_socket_folders(struct control *control, const struct conf_node *root)
 {
     for (const struct conf_node *node = root->children; node != NULL; node = node->next) {
@@ -68,8 +67,7 @@ static void want_socket_folders(struct control *control, const struct conf_node 
     }
 }
 
-/* The global settings, read before there are loops to build a whole generation for. Mistakes are told by
- * the build. */
+/* Reads the global settings, which are needed before loops exist. The build reports mistakes. */
 static void peek_globals(struct control *control)
 {
     struct mistakes ignored = {0};
@@ -138,7 +136,7 @@ static void runtime_end(struct control *control)
     arena_reset(&control->arena);
 }
 
-/* Where the secret is kept, or (`try`) would be: what root is about to give away need not be looked at. */
+/* Where the secret is kept. With `try`, a folder that a start would create is not looked at. */
 static void set_state_dir(struct control *control, bool try)
 {
     const char *path = control->at_start.state_dir.ptr;
@@ -149,7 +147,7 @@ static void set_state_dir(struct control *control, bool try)
     module_host_set_state_dir(path, try);
 }
 
-/* Why there is no start, on standard error: whoever does not read it keeps nothing from ending. */
+/* Writes to standard error why there is no start, without blocking. */
 static void complain(const char *why)
 {
     char *text = base_printf("weir: %s", why);
@@ -157,7 +155,8 @@ static void complain(const char *why)
     free(text);
 }
 
-/* The configuration with the rights that the process has from now on, or would have (`try`). NULL: told. */
+/* Builds with the rights that the process keeps, or would keep (`try`). NULL: mistakes were
+ * printed. */
 static struct generation *build_first(struct control *control, bool try)
 {
     struct mistakes mistakes = {0};
@@ -182,7 +181,7 @@ static struct generation *build_first(struct control *control, bool try)
     return generation;
 }
 
-/* Each connection costs two descriptors: as many as the system lets us have. */
+/* Raises the limit as far as the system allows: each connection needs two descriptors. */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -207,7 +206,7 @@ static bool make_loops(struct control *control)
         }
     }
     control->self = control->runtime.loops[control->runtime.workers];
-    lanes_join(control->runtime.workers + 1, NULL, NULL); /* exact: it orders what logs do */
+    lanes_join(control->runtime.workers + 1, NULL, NULL); /* exact: it orders log lines */
     return true;
 }
 
@@ -227,7 +226,7 @@ static bool start_workers(struct control *control)
     return true;
 }
 
-/* No thread runs any more: what they posted last is dealt with, so that nothing is left unanswered. */
+/* All threads have ended: handles their last messages, so that everyone gets an answer. */
 static void settle(struct control *control)
 {
     bool any = control->self != NULL;
@@ -275,12 +274,12 @@ static void tear_down(struct control *control)
     logfile_stop();
 }
 
-/* What is kept of runtime changes is laid over the files: the generation that begins. */
+/* Lays the stored runtime changes over the files. The generation to begin with. */
 static struct generation *restore(struct control *control, struct generation *generation)
 {
     const char *state_dir = generation->global.state_dir.ptr;
 
-    mkdir(state_dir, 0750); /* what fails is told by who needs it */
+    mkdir(state_dir, 0750); /* whoever needs it reports a failure */
     bool changed = changes_restore(&control->changes, generation);
     admin_token_start(users_admin_token(control->changes.plane.users), state_dir, generation);
     struct generation *restored = changed ? control_begin_again(control, generation) : NULL;
@@ -291,7 +290,7 @@ static struct generation *restore(struct control *control, struct generation *ge
     return restored != NULL ? restored : generation;
 }
 
-/* Names stand for servers now. */
+/* Names that expand to servers are resolved. */
 static void start_named(void *arg)
 {
     struct control *control = arg;
@@ -336,14 +335,14 @@ static void start(struct control *control, struct generation *generation)
         control->exit_code = 1;
     }
     if (control->starting != NULL) {
-        generation = control->starting; /* stopped while names were asked for */
+        generation = control->starting; /* stopped while names were resolved */
     }
     if (generation != NULL) {
         generation_free(&generation);
     }
 }
 
-/* What is in force with the generation and cannot be changed any more. */
+/* Applies what cannot be changed while the program runs. */
 static bool begin_for_good(struct control *control, struct generation *generation)
 {
     struct runtime *runtime = &control->runtime;
@@ -355,7 +354,7 @@ static bool begin_for_good(struct control *control, struct generation *generatio
         complain(error);
         return false;
     }
-    control_take_log(generation); /* a start that fails from here on says so there */
+    control_take_log(generation); /* a start that fails from here on is logged there */
     return true;
 }
 
@@ -364,7 +363,7 @@ int control_run(const char *path)
     struct control control = {0};
 
     signal(SIGPIPE, SIG_IGN);
-    /* A limit on the size of files is an error code, as a full disk is. */
+    /* A file size limit shows as an error code, like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
     control_hold_signals(true);
     raise_descriptor_limit();

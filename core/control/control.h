@@ -7,13 +7,14 @@
 
 #include <stdbool.h>
 
-/* Checks `path` and says what is wrong with it on standard error. 0 or 1: the exit code. Binds nothing. */
+/* Checks `path` and prints mistakes to standard error. Binds nothing. The exit code, 0 or 1. */
 int control_check(const char *path);
 
 /* Runs the program in the foreground until it is told to stop. The exit code. */
 int control_run(const char *path);
 
-/* Prints the options of the core (name NULL) or of a module; `path` tells module_dir. The exit code. */
+/* Prints the options of the core (`name` NULL) or of a module from the module_dir of `path`. The
+ * exit code. */
 int control_print_options(const char *path, const char *name);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listening sockets on their way out: none of their connections is to be lost. See net/listener.h.
+ * Listening sockets that close without losing a connection. See net/listener.h.
  */
 #include <stdlib.h>
 
 #include "control/control_state.h"
 
-/* How long a handshake may take on a socket that goes. */
+/* How long a handshake may take on a socket that closes. */
 #define HANDSHAKE_NS NS_PER_SECOND
 
 struct leaving {
@@ -35,7 +35,8 @@ static void leaving_free(struct leaving *leaving)
     free(leaving);
 }
 
-/* Not before a turn has passed: what the kernel was at when the socket began to refuse has an end then. */
+/* At least a turn later, when the kernel has finished what it was doing as the socket began to
+ * refuse. */
 static void on_timer(struct timer *timer)
 {
     struct control *control = container_of(timer, struct control, leaving_timer);

@@ -11,9 +11,9 @@ struct round {
     void (*fn)(struct worker *worker, void *arg);
     void (*done)(void *arg);
     void *arg;
-    unsigned waiting; /* loops that have not answered; the control thread's */
+    unsigned waiting; /* loops that have not answered; control thread */
     struct step {
-        struct message message; /* goes there, and comes back */
+        struct message message; /* goes to the loop and comes back */
         struct round *round;
         struct worker *worker;
     } steps[];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one list of what there is. See parts.h.
+ * The one list of commands and parts. See parts.h.
  */
 #include "control/parts.h"
 
@@ -13,7 +13,7 @@ static const struct command *const commands[] = {
     explain_commands,
 };
 
-/* In the order in which they begin what is due: an overdue change goes before a drain ends. */
+/* The order of upkeep: an overdue change is taken back before a drain ends. */
 static const struct change_part *const parts[] = {
     &journal_part, &server_part, &reload_part, &export_part, &user_part, &admin_token_part,
 };

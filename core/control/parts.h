@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the program's control plane is made of: the commands and parts of all rooms. Control thread.
+ * All commands and parts of the control plane. Control thread.
  */
 #ifndef CONTROL_PARTS_H
 #define CONTROL_PARTS_H

@@ -24,7 +24,7 @@ struct identity {
     gid_t gid;
 };
 
-/* false: root stays root, or there is no such user or group. */
+/* false: stays root, or there is no such user or group. */
 static bool find_identity(const struct global_settings *global, struct identity *out)
 {
     const struct passwd *user = NULL;
@@ -63,7 +63,8 @@ static bool is_empty(const char *path)
     return empty;
 }
 
-/* Only what is missing, or empty and nobody else's: a folder with files in it is not for us to give away. */
+/* Only a folder that is missing, or empty and root's: a folder with files is not ours to give
+ * away. */
 static bool give_folder(const char *path, const struct identity *to, bool try)
 {
     struct stat status;
@@ -73,8 +74,7 @@ static bool give_folder(const char *path, const struct identity *to, bool try)
         char *parent = base_strndup(path, slash > path ? (size_t)(slash - path) : 1);
         bool there = errno == ENOENT && stat(parent, &status) == 0 && S_ISDIR(status.st_mode);
         free(parent);
-        mode_t mode =
-            strncmp(path, "/run/", 5) == 0 ? 0755 : 0750; /* sockets are for others, too */
+        mode_t mode = strncmp(path, "/run/", 5) == 0 ? 0755 : 0750; /* others use the sockets */
         if (!there || (!try && mkdir(path, mode) != 0)) {
             return false;
         }
@@ -111,7 +111,7 @@ static bool get_capabilities(struct __user_cap_data_struct data[2])
 static void set_capabilities(struct __user_cap_data_struct data[2])
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    (void)syscall(SYS_capset, &header, data); /* without it, low ports are refused, and told */
+    (void)syscall(SYS_capset, &header, data); /* without it, low ports fail, which is reported */
 }
 
 /* ---- becoming another user ---- */
@@ -151,7 +151,7 @@ bool privileges_assume(const struct global_settings *global, struct privileges_f
     return true;
 }
 
-/* For good: no way back is kept. */
+/* For good: there is no way back. */
 static bool become(const struct global_settings *global, const struct identity *to, char *error,
                    size_t error_size)
 {

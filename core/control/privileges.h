@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Giving up root. The first configuration is built, its keys read and its sockets bound, with the rights that
- * the process has ever after: so what a reload could not do, the start refuses, with the same words.
- * CAP_NET_BIND_SERVICE stays, so that a reload may name a port below 1024. Before there are threads that
+ * Giving up root. The first configuration is built, keys read and sockets bound with the rights
+ * that the process keeps, so that the start refuses whatever a reload could not do.
+ * CAP_NET_BIND_SERVICE stays, so that a reload may bind ports below 1024. Call before other threads
  * need rights; not thread-safe.
  */
 #ifndef CONTROL_PRIVILEGES_H
@@ -10,22 +10,22 @@
 
 #include "proxy/plan/settings.h"
 
-/* Folders that Weir makes where they are missing, absolute paths. */
+/* Folders that Weir creates if they are missing, as absolute paths. */
 struct privileges_folders {
     const char **paths;
     size_t count;
 };
 
-/* Takes the rights of `user` and `group` on, in a way that privileges_drop can look behind; nothing where
- * the process is not root's or no user is set, or there is none of that name, which the check of the
- * configuration tells. Before that, `folders` that are missing, or root's and empty, are given to the user;
- * `try` true: only looked at. Those that are the user's then stay in the list, others leave it. false:
- * `error` says why. */
+/* Takes the effective ids of `user` and `group`; privileges_drop can still undo that. Does
+ * nothing if the process is not root's, no user is set, or the user does not exist (which the
+ * configuration check reports). First gives the user those `folders` that are missing, or empty
+ * and root's; with `try` it only looks. Folders that are not the user's then are dropped from
+ * the list. false: see `error`. */
 bool privileges_assume(const struct global_settings *global, struct privileges_folders *folders,
                        bool try, char *error, size_t error_size);
 
-/* Writes pid_file as who started the process, becomes `user` for good, and sees to it that no core dump
- * holds keys. `*from_root` says whether root was given up. false: `error` says what went wrong. */
+/* Writes pid_file with the original rights, becomes `user` for good, and disables core dumps,
+ * which would hold keys. `*from_root`: whether root was given up. false: see `error`. */
 bool privileges_drop(const struct global_settings *global, bool *from_root, char *error,
                      size_t error_size);
 

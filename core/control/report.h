@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Statistics in the log (SIGUSR2).
+ * Writes statistics to the log (SIGUSR2).
  */
 #ifndef CONTROL_REPORT_H
 #define CONTROL_REPORT_H

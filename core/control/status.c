@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command that tells how the program is.
+ * The command that shows the state of the program. See status.h.
  */
 #include "control/status.h"
 
@@ -11,7 +11,7 @@
 #include "control/api/show.h"
 #include "control/change/changes.h"
 
-/* A pool none of whose servers is well and ready. */
+/* Whether a pool has no server that is well and ready. */
 static bool degraded(const struct generation *g)
 {
     for (size_t i = 0; i < g->pool_count; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command that tells how the program is. Control thread.
+ * The command that shows the state of the program. Control thread.
  */
 #ifndef CONTROL_STATUS_H
 #define CONTROL_STATUS_H

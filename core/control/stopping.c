@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals, and how the program ends. See control_state.h.
+ * Signals, and the end of the program. See control_state.h.
  */
 #include "control/control_state.h"
 
@@ -18,7 +18,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-/* Tells systemd, where there is one. */
+/* Notifies systemd, if there is one. */
 void control_notify(const char *state)
 {
 #ifdef HAVE_SYSTEMD
@@ -30,7 +30,7 @@ void control_notify(const char *state)
 
 /* ---- stopping ---- */
 
-/* What the loops have posted before, of generations that were left, has been dealt with. */
+/* Messages that loops posted before this one have been handled. */
 static void on_last(struct message *message)
 {
     loop_stop(container_of(message, struct control, last)->self->loop);
@@ -64,8 +64,8 @@ void control_settled(struct control *control)
     }
 }
 
-/* A change or reload that is on its way ends first, one way or the other: loops that have let go could take
- * no generation any more, and who asked for it hears what became of it. */
+/* A change or reload under way ends first: cleared loops cannot take a generation, and its
+ * caller gets an answer. */
 static void clear_all(struct control *control)
 {
     if (control->clearing) {
@@ -83,7 +83,7 @@ static void on_drained(struct message *message)
     clear_all(container_of(message, struct control, drained));
 }
 
-/* On a loop, once. */
+/* On each loop, once. */
 static void loop_drained(struct worker *worker)
 {
     struct control *control = control_of(worker->generation);
@@ -103,14 +103,14 @@ static void draining(void *arg)
     (void)arg;
 }
 
-/* SIGTERM: no new connections; who has connected is served, running requests end. */
+/* SIGTERM: no new connections; clients that are connected are served, running requests end. */
 void control_stop_gently(struct control *control)
 {
     if (control->stopping) {
         log_write(WEIR_LOG_INFO, "weir", "stopping already; SIGINT stops at once");
         return;
     }
-    if (!control->started) { /* clients may have connected: they are served first */
+    if (!control->started) { /* clients may be connected already: they are served first */
         control->stop_wanted = true;
         names_hurry(control->names);
         discovery_hurry(control->runtime.discovery);

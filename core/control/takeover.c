@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Generations come into force and go: on a reload, on a change of the plane, when names have other servers.
- * See control_state.h.
+ * Generations come into force and are freed: at start, on a reload, on a runtime change, and when
+ * DNS changes members. See control_state.h.
  */
 #include "control/control_state.h"
 
@@ -34,11 +34,11 @@ void control_free_left(struct control *control)
 static void on_generation_left(struct message *message)
 {
     struct control *control = container_of(message, struct control, left);
-    atomic_store(&control->left_posted, false); /* what is left from here on is told anew */
+    atomic_store(&control->left_posted, false); /* from here on it is posted anew */
     control_free_left(control);
 }
 
-/* Any loop: the last one has left. */
+/* On any loop, the last one to leave. */
 void control_generation_left(struct runtime *runtime)
 {
     struct control *control = container_of(runtime, struct control, runtime);
@@ -49,7 +49,7 @@ void control_generation_left(struct runtime *runtime)
     }
 }
 
-/* The end of a turn in which pools were touched: however many servers changed, each loop hears of it once. */
+/* At the end of a turn that touched pools: wakes each loop once, however many servers changed. */
 static void wake_workers(struct task *task)
 {
     struct control *control = container_of(task, struct control, refresh);
@@ -67,7 +67,7 @@ void control_refresh_pool(void *arg, struct pool *pool)
     task_queue(control->self->loop, &control->refresh);
 }
 
-/* The server's pool, once what its change means for others is known; NULL: it is in none. */
+/* Updates recovery after a change of the server. The server's pool; NULL: none. */
 static struct pool *look_at_server(struct control *control, struct server *server)
 {
     const struct generation *current = control->runtime.current;
@@ -87,7 +87,7 @@ static void refresh_server(void *arg, struct server *server)
     struct pool *pool = look_at_server(control, server);
 
     if (pool != NULL) {
-        /* Workers are told before the operator's answer goes out. */
+        /* Workers hear of it before the operator's answer is sent. */
         pool_touch_now(pool);
         wake_workers(&control->refresh);
     }
@@ -106,8 +106,8 @@ void control_server_changed(void *arg, struct server *server)
     }
 }
 
-/* What the files (and runtime changes) say of servers, laid over their live state. Before the commit:
- * workers read it then. */
+/* Copies the settings of files and overlay to the live servers. Before the commit, when workers
+ * read them. */
 static void set_servers(const struct control *control, const struct generation *generation)
 {
     for (size_t i = 0; i < generation->pool_count; i++) {
@@ -146,7 +146,7 @@ static void log_ready(const struct generation *generation)
     log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
 }
 
-/* Names are asked for of the nameservers that the generation names. */
+/* Switches to the generation's nameservers. */
 static void set_nameservers(struct control *control, const struct generation *generation)
 {
     char error[256];
@@ -156,7 +156,7 @@ static void set_nameservers(struct control *control, const struct generation *ge
     }
 }
 
-/* Tells who waits for the end. */
+/* Calls whoever waits for the outcome. */
 static void tell_applied(struct control *control, const char *error)
 {
     void (*done)(void *arg, const char *error) = control->done;
@@ -187,7 +187,7 @@ static void tickets_timer(struct timer *timer)
     timer_set(control->self->loop, timer, control->tickets_ns);
 }
 
-/* A reload does not put the next key off; a shorter time holds at once. */
+/* A reload does not delay the next key; a shorter lifetime takes effect at once. */
 static void set_tickets_timer(struct control *control, uint64_t lifetime_ns)
 {
     control->tickets_ns = lifetime_ns;
@@ -214,7 +214,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     control_take_log(generation);
     if (control->stopping) {
         control_leave_sockets(control, generation,
-                              NULL); /* it came between: nobody accepts there */
+                              NULL); /* SIGTERM came meanwhile: nobody accepts there */
     }
     /* Also while it stops: these hold the generation that `current` points to. */
     set_tickets_timer(control, generation->global.ticket_key_lifetime);
@@ -236,7 +236,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     }
 }
 
-/* Sockets that stay are as the files say now. false: `error` says what could not be. */
+/* Applies socket options of the files to sockets that stay. false: see `error`. */
 static bool tune_sockets(const struct generation *generation, char *error, size_t error_size)
 {
     for (size_t i = 0; i < generation->listener_count; i++) {
@@ -252,8 +252,7 @@ static bool tune_sockets(const struct generation *generation, char *error, size_
     return true;
 }
 
-/* All loops are ready: settings of sockets and servers are laid over their live state as the last thing
- * before. */
+/* All loops are ready. Settings of sockets and servers are applied last. */
 static void at_gate(void *arg, struct apply *apply)
 {
     struct control *control = arg;
@@ -270,7 +269,7 @@ static void at_gate(void *arg, struct apply *apply)
     }
 }
 
-/* What is changed has been made durable, or could not be. */
+/* The change is durable, or could not be kept. */
 static void pass(void *arg, const char *error)
 {
     struct control *control = arg;
@@ -281,12 +280,12 @@ static void pass(void *arg, const char *error)
     apply_pass(control->gate_of, error);
 }
 
-/* Its servers have addresses, as far as they can be had. */
+/* Its names are resolved, as far as possible. */
 static void named(void *arg, struct generation *generation)
 {
     struct control *control = arg;
 
-    if (control->clearing) { /* no loop has it */
+    if (control->clearing) { /* no loop has prepared it */
         list_remove(&generation->link);
         generation_free(&generation);
         applied(control, NULL, "the program stops");
@@ -295,7 +294,7 @@ static void named(void *arg, struct generation *generation)
     apply_begin(&control->runtime, generation, at_gate, applied, control);
 }
 
-/* Takes a generation into force that was built. */
+/* Brings a generation into force. */
 static void apply(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
                   void (*done)(void *gate_arg, const char *error), void *gate_arg)
 {
@@ -478,7 +477,7 @@ static void reload(void *arg, struct operation *operation)
     if (discovery_is_wanting(control->runtime.discovery)) {
         control->naming = true;
         discovery_await(control->runtime.discovery, generation, reload_named, control);
-        generation_free(&generation); /* built anew once its names have been answered */
+        generation_free(&generation); /* built again once its names are resolved */
         return;
     }
     control_warn(generation);

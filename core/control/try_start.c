@@ -18,14 +18,14 @@
 
 #define TIME_MS 10000
 
-/* In memory. NULL: errno. */
+/* A file in memory. NULL: see errno. */
 static FILE *tmp_output(void)
 {
     int fd = memfd_create("weir -t", MFD_CLOEXEC);
     return fd != -1 ? fdopen(fd, "r") : NULL;
 }
 
-/* 0, or why there is no process. It reads nothing, and what it tells goes to `output`. */
+/* 0 or an errno. The process reads nothing and writes standard error to `output`. */
 static int spawn(pid_t *pid, const char *path, int output)
 {
     static char program[] = "weir", check[] = "-t", config[] = "-c";
@@ -50,13 +50,13 @@ static int spawn(pid_t *pid, const char *path, int output)
     return why;
 }
 
-/* false: it does not end in time. */
+/* false: it did not end in time. */
 static bool await(pid_t pid)
 {
     struct pollfd process = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
     int ready;
 
-    do { /* signals are rare: that each begins the time anew does not matter */
+    do { /* a signal restarts the timeout, which is rare */
         ready = poll(&process, 1, TIME_MS);
     } while (ready == -1 && errno == EINTR);
     if (process.fd != -1) {
@@ -75,7 +75,7 @@ static bool is_told(const struct mistakes *mistakes, const char *text)
     return false;
 }
 
-/* Its lines are the mistakes, warnings, and what modules log. */
+/* Its lines are mistakes, warnings, and what modules log. */
 static bool add_mistakes(FILE *output, struct mistakes *mistakes)
 {
     static const char mark[] = "weir: ", warning[] = "warning: ";

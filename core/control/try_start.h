@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A start that is only tried, by a process of its own: with rights that this one has not, or has too many to
- * know. Control thread; it waits for the process, which is rare (another `user` in the files of a running root).
+ * Tries a start in a process of its own, which has rights that this one lacks or cannot test.
+ * Control thread; it waits for the process. Rare: only when the files of a running root name
+ * another `user`.
  */
 #ifndef CONTROL_TRY_START_H
 #define CONTROL_TRY_START_H
 
 #include "base/mistakes.h"
 
-/* Runs this program's `-t` on the file, and adds what it refuses and the mistakes do not tell yet. false:
- * `error` says why that is not known. */
+/* Runs `weir -t` on the file and adds its mistakes, without repeating any. false: it could not
+ * be run, see `error`. */
 bool try_start(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
 
 #endif

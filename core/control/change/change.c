@@ -95,7 +95,7 @@ static void finish(struct change *change, const char *error)
     change_free(change);
     changes_finish(changes, operation);
     if (good && operation == NULL) {
-        changes_upkeep(changes); /* others may be due as well */
+        changes_upkeep(changes); /* another may be due */
     }
 }
 
@@ -105,7 +105,7 @@ static void on_failed(struct message *message)
     finish(change, change->failed);
 }
 
-/* Nothing comes of it; takes `error` over. */
+/* Ends the change on the next turn; takes ownership of `error`. */
 static void fail(struct change *change, char *error)
 {
     change->failed = error;
@@ -115,7 +115,7 @@ static void fail(struct change *change, char *error)
 
 /* ---- keeping ---- */
 
-/* What becomes of the older entry: of a copy for the store, and of itself once that is kept. */
+/* Updates the older entry: first a copy for the store, then the entry itself. */
 static void set_older(const struct change *change, cJSON *entry)
 {
     json_put(entry, "state", cJSON_CreateString(change->older_state));
@@ -125,7 +125,7 @@ static void set_older(const struct change *change, cJSON *entry)
     }
 }
 
-/* The entries that the change's own pushes out of the journal go, with what they alone refer to. */
+/* Drops what only those entries refer to that the new one pushes out of the journal. */
 static void forget(const struct change *change, struct store_batch *batch)
 {
     struct changes *changes = change->changes;
@@ -174,7 +174,7 @@ static void prepare_batch(struct change *change)
     }
 }
 
-/* It is kept. */
+/* The change is durable. */
 static void take_entry(struct change *change)
 {
     const cJSON *settled = NULL;
@@ -197,7 +197,7 @@ static void take_entry(struct change *change)
 
 /* ---- without a new generation ---- */
 
-/* The server's settings as overlay and files say now. */
+/* Applies the settings of overlay and files to the live server. */
 static void apply_to_server(struct changes *changes, const char *key)
 {
     struct found found = find_by_key(changes->plane.runtime->current, key);
@@ -223,7 +223,7 @@ static void finished(void *arg, const char *error)
     finish(arg, error);
 }
 
-/* What comes with a generation is in force when that is. */
+/* A change of members is in force when its generation is. */
 static void kept(void *arg, const char *error)
 {
     struct change *change = arg;
@@ -250,20 +250,20 @@ static void keep(struct change *change)
 
 /* ---- with a new generation ---- */
 
-/* All loops are ready for the new generation. */
+/* All loops have prepared the generation. */
 static void gate(void *arg)
 {
     struct change *change = arg;
     struct changes *changes = change->changes;
 
-    if (changes->plane.ended) { /* meanwhile */
+    if (changes->plane.ended) { /* since change_begin */
         changes->owner.pass(changes->owner.arg, STOPS);
         return;
     }
     keep(change);
 }
 
-/* The running files with the change laid over them; the overlay itself is as before. */
+/* The generation with the change; the overlay itself stays as it was. */
 static struct generation *derive(const struct change *change, struct mistakes *mistakes)
 {
     struct changes *changes = change->changes;
@@ -297,7 +297,7 @@ void change_begin(struct change *change)
     struct mistakes mistakes = {0};
 
     if (changes->plane.ended) {
-        fail(change, base_strdup(STOPS)); /* the store has stopped already */
+        fail(change, base_strdup(STOPS)); /* the store has stopped */
         return;
     }
     change->members = changes_members(change);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One runtime change on its way: worked out, made durable, in force, told. Nothing has changed until the
- * store has it; what changes a pool's members also waits until every loop is ready for it. Control thread.
+ * One runtime change: planned, made durable, in force, announced. Nothing changes until the store
+ * has kept it; a change of members also waits until every loop has prepared the new generation.
+ * Control thread.
  */
 #ifndef CONTROL_CHANGE_CHANGE_H
 #define CONTROL_CHANGE_CHANGE_H
@@ -10,36 +11,36 @@
 
 struct change {
     struct changes *changes;
-    struct operation *operation; /* NULL: nobody asked for it */
-    char *key;                   /* of the overlay; NULL: it does not concern it */
-    cJSON *entry;                /* the overlay's new entry there; NULL: none */
-    cJSON *journal;              /* NULL: is not written down */
-    cJSON *older;                /* an entry of the journal that changes with it; NULL: none */
+    struct operation *operation; /* NULL: begun by a part */
+    char *key;                   /* of the overlay; NULL: none */
+    cJSON *entry;                /* its new entry in the overlay; NULL: removed */
+    cJSON *journal;              /* the new entry; NULL: none */
+    cJSON *older;                /* a journal entry that changes with it; NULL: none */
     const char *older_state;     /* its new state */
-    char *confirmed_by;          /* likewise; NULL: nobody has */
-    cJSON *older_shown; /* a copy for the answer, once it is kept: the journal may have let it go */
-    cJSON *settled;     /* entries of the overlay, by key, that the files have now; NULL: none */
-    struct store_batch batch; /* more to be kept */
-    /* It is kept: brings into force what is not the overlay's, before anybody is told. Optional. */
+    char *confirmed_by;          /* likewise; NULL: not confirmed */
+    cJSON *older_shown;          /* a copy for the answer, since the journal may drop it */
+    cJSON *settled;           /* overlay entries, by key, that the files now contain; NULL: none */
+    struct store_batch batch; /* more to keep */
+    /* The change is durable: applies what is not the overlay's, before events. Optional. */
     void (*enforce)(struct change *change);
-    /* In force, or (error) not: makes the answer. Optional; `operation` may be NULL. */
+    /* In force, or (error) not: sets the answer. Optional; `operation` may be NULL. */
     void (*done)(struct change *change, const char *error);
     void *arg;
-    void (*arg_free)(void *arg); /* with the change; NULL: not to be freed */
-    bool members;                /* it changes a pool's: there is a generation for it */
-    struct message message;      /* that it cannot be; `failed` says why */
+    void (*arg_free)(void *arg); /* frees `arg`; NULL: not needed */
+    bool members;                /* it changes members and needs a generation */
+    struct message message;      /* posted when it fails early; `failed` says why */
     char *failed;
 };
 
-/* For the operation (NULL: none), which the change finishes. */
+/* For the operation (NULL: none), which the change answers. */
 struct change *change_new(struct changes *changes, struct operation *operation);
 
-/* A new journal entry: `before` and `after` are taken over. */
+/* Adds a journal entry; takes ownership of `before` and `after`. */
 void change_note(struct change *change, const char *command, const char *target, cJSON *before,
                  cJSON *after);
 
-/* Makes it so. From here on the change and its operation are its own: both are answered and freed on a later
- * turn, never before this returns, be it that nothing can come of it. */
+/* Begins the change and takes ownership of it and its operation: both are answered and freed on
+ * a later turn, also if it fails at once. */
 void change_begin(struct change *change);
 
 #endif

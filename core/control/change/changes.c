@@ -51,7 +51,7 @@ void changes_add_part(struct changes *changes, const struct change_part *part)
 void changes_start(struct changes *changes, struct worker *self, const struct changes_owner *owner)
 {
     changes->owner = *owner;
-    changes->busy = true; /* with the start, until changes_rebuilt */
+    changes->busy = true; /* the start, until changes_rebuilt */
     plane_start(&changes->plane, self);
     changes->store = store_new(self->loop);
 }
@@ -97,13 +97,13 @@ static void load(void *arg, const char *space, const char *key, const char *valu
     }
 }
 
-/* The store could not be opened at the start, and now it can: what it keeps is laid over the files. */
+/* The store failed at the start and works now: lays what it keeps over the files. */
 static void late(void *arg)
 {
     struct changes *changes = arg;
     log_write(WEIR_LOG_NOTICE, "weir", "the store is back: what it keeps is taken over");
     changes->overlay_late = true;
-    changes_rebuild(changes); /* no reload, which would take new files into force */
+    changes_rebuild(changes); /* not a reload, which would bring new files into force */
 }
 
 bool changes_restore(struct changes *changes, const struct generation *generation)
@@ -135,7 +135,7 @@ void changes_adopt(struct changes *changes, const struct generation *generation)
 
 #define WRITES_MAX 1000u
 
-/* What waits, the most urgent first. false: nothing does. */
+/* Begins what waits, the most urgent first. false: nothing waits. */
 static bool begin_next(struct changes *changes)
 {
     struct list *link = NULL;
@@ -166,11 +166,11 @@ static bool is_idle(const struct changes *changes)
     return changes->writing == NULL && !changes->busy && !changes->plane.ended;
 }
 
-/* Begins the next, if none runs. */
+/* Begins what waits, until something runs. */
 static void go_on(struct changes *changes)
 {
     if (changes->continuing) {
-        return; /* who is at it looks again: writes that are refused at once do not pile up on the stack */
+        return; /* the outer call loops: refused writes do not pile up on the stack */
     }
     changes->continuing = true;
     while (is_idle(changes) && begin_next(changes)) {}

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The end of drains: servers are removed, or take no sessions any more, when they are quiet or their time is
- * over.
+ * The end of drains: a server that is quiet or whose deadline has passed is removed, or takes no
+ * more sessions.
  */
 #include "base/log.h"
 #include "control/api/find.h"
 #include "control/change/change.h"
 #include "control/change/server_part.h"
 
-/* Sessions count as done when none has sent a request for this long. */
+/* Sessions count as over when no request came for this long. */
 #define SESSION_QUIET_SECONDS 60.0
 
 static bool is_quiet(const struct plane *plane, const struct pool_plan *plan,
@@ -24,7 +24,7 @@ static bool is_quiet(const struct plane *plane, const struct pool_plan *plan,
            (drained_s > SESSION_QUIET_SECONDS && history_quiet(plane->history, server->id));
 }
 
-/* Something of the server changes, with this entry. */
+/* Changes the server's entry. */
 static void begin(struct changes *changes, const char *key, cJSON *entry)
 {
     struct change *change = change_new(changes, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that equal the running state: the texts as they were read, with the servers that differ written
- * anew, those that were added put at their pool's end, and those that are gone taken out. For another folder,
- * what is named from the folder of its file is named in full; files that include each other keep their places.
+ * Export: files that equal the running state. The texts as they were read, with changed servers
+ * rewritten, added ones at the end of their pool, and removed ones taken out. For another folder,
+ * relative paths are written in full; files that include each other keep their relative places.
  */
 #include <stdlib.h>
 
@@ -26,7 +26,7 @@ static bool differs(const struct server *server, const struct server_settings *s
            server->admin != (uint32_t)settings->state;
 }
 
-/* The whole line goes where nothing else is on it. */
+/* Removes the whole line if nothing else is on it. */
 static void widen(const struct config_text *text, size_t *from, size_t *to)
 {
     size_t start = *from, end = *to;
@@ -43,7 +43,7 @@ static void widen(const struct config_text *text, size_t *from, size_t *to)
     }
 }
 
-/* A name that stands for several servers, which come and go with DNS: its block stays as it is. */
+/* A block that DNS expands to several servers stays as it is. */
 static bool is_name(const struct conf_node *node)
 {
     for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
@@ -79,7 +79,7 @@ static void add_servers(struct config_text *text, const struct pool_plan *plan,
                         const struct conf_node *node)
 {
     const struct server_settings *settings = plan->settings->servers.items;
-    size_t brace = node->span.to - 1; /* the new ones come before it, on lines of their own */
+    size_t brace = node->span.to - 1; /* new servers go before it, on lines of their own */
     bool own_line = true;
     for (size_t at = brace; at > node->span.from && text->text.ptr[at - 1] != '\n'; at--) {
         own_line = own_line && strchr(" \t", text->text.ptr[at - 1]) != NULL;
@@ -118,7 +118,7 @@ static void name_in_full(struct config_text *text, const struct conf_node *node,
     }
 }
 
-/* Without `.` and `..` in it: where the file lies among the others, by their names. The caller's. */
+/* The path without `.` and `..`, by its text alone. The caller frees it. */
 static char *plain(const char *path)
 {
     char *out = base_alloc(strlen(path) + 2);
@@ -140,14 +140,14 @@ static char *plain(const char *path)
     return out;
 }
 
-/* The part of a path below the folder of `top`, both plain; NULL: it is not below. */
+/* The part of a path below the folder of `top`, both plain; NULL: not below. */
 static const char *below(const char *path, const char *top)
 {
     size_t len = (size_t)(strrchr(top, '/') - top) + 1;
     return strncmp(path, top, len) == 0 ? path + len : NULL;
 }
 
-/* From the file `from` to `to`, both below one folder: up to it, and down. The caller's. */
+/* The relative path from file `from` to `to`, both below one folder. The caller frees it. */
 static char *relative(const char *from, const char *to)
 {
     char *path = base_strdup(to);
@@ -159,7 +159,7 @@ static char *relative(const char *from, const char *to)
     return path;
 }
 
-/* What is exported too is found beside; what is not stays where it is. */
+/* Includes of exported files become relative; others become absolute. */
 static void include_elsewhere(struct config_text *text, const struct conf_tree *tree,
                               const char *file)
 {

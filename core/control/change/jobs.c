@@ -28,7 +28,7 @@ static void *jobs_thread(void *arg)
         struct job *job = container_of(link, struct job, link);
         pthread_mutex_unlock(&jobs->lock);
         job->run(job);
-        jobs_skip(jobs, job); /* it has been done */
+        jobs_skip(jobs, job); /* it has run */
         pthread_mutex_lock(&jobs->lock);
         if (--jobs->count == 0) {
             pthread_cond_signal(&jobs->none);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that does jobs one after the other, and posts each back to the loop that ordered it.
+ * A thread that runs jobs one after the other and posts each back to the loop that queued it.
  */
 #ifndef CONTROL_CHANGE_JOBS_H
 #define CONTROL_CHANGE_JOBS_H
@@ -19,24 +19,24 @@ struct job {
 struct jobs {
     struct loop *loop;
     pthread_t thread;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* protects the members below */
     pthread_cond_t more, none;
     struct list waiting;
-    size_t count; /* waiting, and the running one */
+    size_t count; /* queued or running */
     bool ending;
-    bool started, ended; /* the loop's */
+    bool started, ended; /* used by the loop only */
 };
 
 /* The thread starts with the first job. */
 void jobs_init(struct jobs *jobs, struct loop *loop);
-/* After what waits. What has been posted back is the loop's, which must have a turn left for it. Nothing when
- * it has stopped already. */
+/* Finishes queued jobs and ends the thread. Jobs posted back still need a turn of the loop. May
+ * be called twice. */
 void jobs_stop(struct jobs *jobs);
-/* false: the system gives no thread. */
+/* false: no thread could be started. */
 bool jobs_add(struct jobs *jobs, struct job *job);
-/* One that is not to run: it comes back on the next turn, as if it had. */
+/* Posts a job back without running it. */
 void jobs_skip(struct jobs *jobs, struct job *job);
-/* Until none is left. What they have posted back is still to come. */
+/* Waits until all jobs have run. Their `done` is still to come. */
 void jobs_wait(struct jobs *jobs);
 size_t jobs_count(struct jobs *jobs);
 

@@ -14,7 +14,7 @@
 struct item {
     struct table_link by_key, by_pool;
     cJSON *entry;
-    const struct server_settings *file; /* the files' server of its name, while they are adjusted */
+    const struct server_settings *file; /* the files' server; only in overlay_adjust */
 };
 
 struct overlay *overlay_new(void)
@@ -105,7 +105,7 @@ cJSON *overlay_without(const struct overlay *overlay, const char *key,
 void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
 {
     struct item *item = find_item(overlay, key);
-    char *own = base_strdup(key); /* it may be the entry's own */
+    char *own = base_strdup(key); /* `key` may be the entry's own */
 
     if (item != NULL) {
         item_free(overlay, item);
@@ -122,7 +122,7 @@ void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
     free(own);
 }
 
-/* The first and the next entry of a pool; NULL: there is none. */
+/* The first and next entry of a pool; NULL: none. */
 static struct item *pool_item(struct table_link *link, struct weir_str pool)
 {
     while (link != NULL && !str_equal(find_pool_name(item_of(link)->entry->string), pool)) {
@@ -161,7 +161,7 @@ static void adjust_numbers(struct server_settings *server, const cJSON *entry)
     server->max_connections = operation_integer(entry, "max_connections", server->max_connections);
 }
 
-/* A server that was added. false: its URL cannot be read any more. */
+/* A server added at run time. false: its URL no longer parses. */
 static bool add_server(struct arena *arena, struct server_settings *server, const cJSON *entry,
                        const char *id)
 {
@@ -182,8 +182,8 @@ static bool add_server(struct arena *arena, struct server_settings *server, cons
     return true;
 }
 
-/* Whether the files have the server that was added: as after an export that was put in their place. It
- * is theirs then. */
+/* Whether the files define the same server, as they do after an export replaced them. The entry
+ * is redundant then. */
 static bool is_the_files(const struct server_settings *server, const cJSON *entry)
 {
     const char *url = cJSON_GetStringValue(json_get(entry, "url"));
@@ -191,7 +191,8 @@ static bool is_the_files(const struct server_settings *server, const cJSON *entr
            server->backup == json_is_true(entry, "backup");
 }
 
-/* A server of the files, with what was set of it; an added one that is the same as it is settled first. */
+/* A server from the files with its runtime settings. An added server that equals it is settled
+ * first. */
 static void adjust_file_server(struct server_settings *server, const cJSON *entry)
 {
     cJSON *settled =
@@ -226,7 +227,7 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
         if (item != NULL) {
             item->file = &from[i];
         }
-        /* A server that the files have under the name of one that was added: the added one serves. */
+        /* Where the files and a runtime addition use the same id, the addition wins. */
         if (!overlay_changes_members(entry) || is_the_files(&from[i], entry)) {
             to[count] = from[i];
             adjust_file_server(&to[count++], entry);
@@ -291,7 +292,7 @@ const struct server_settings *overlay_file_server(const struct generation *gener
     for (size_t i = 0; found.plan != NULL && i < found.plan->settings->configured.count; i++) {
         const struct server_settings *files = found.plan->settings->configured.items;
         if (files[i].resolve == RESOLVE_FIRST && str_equal(files[i].id, id)) {
-            return &files[i]; /* it was taken away, or another has its place */
+            return &files[i]; /* it is hidden or replaced */
         }
     }
     return NULL;
@@ -306,7 +307,8 @@ static void settle_number(cJSON *entry, const char *name, int64_t fallback, int6
     }
 }
 
-/* What is set of a server that is the files'. `fresh`: it was added beside theirs, with values of its own. */
+/* The settings of a server that the files define. `fresh`: it was added beside theirs, with its
+ * own values. */
 static void settle_values(cJSON *entry, const struct server_settings *file, bool fresh)
 {
     static const char *const words[] = {"ready", "drain", "maintenance"};
@@ -357,7 +359,7 @@ cJSON *overlay_settle(const struct overlay *overlay, const struct generation *ge
         const char *key = entry->string;
         bool bare = overlay_is_hidden(entry) && !cJSON_HasObjectItem(entry, "url");
         struct found found = find_by_key(generation, key);
-        /* One that was added and is the files' is not an added one any more: see overlay_adjust. */
+        /* An added server that equals the files' no longer counts as added: see overlay_adjust. */
         const struct server_settings *file =
             found.server != NULL && !found.settings->runtime ? found.settings : NULL;
         cJSON *settled =

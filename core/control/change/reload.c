@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reloads, as operations and the journal see them: who asked, what came of it, and which runtime changes the
- * files have by now.
+ * Reloads as operations and the journal see them: who asked, what came of it, and which runtime
+ * changes the files now contain.
  */
 #include "control/change/reload.h"
 
@@ -15,7 +15,7 @@ static enum written run_reload(struct operation *operation)
     return WRITE_GOES_ON;
 }
 
-/* The servers of which nothing, or less, is set at run time now, since the files have it. */
+/* The servers whose runtime settings the files now contain, in whole or in part. */
 static cJSON *settled_names(const cJSON *settled)
 {
     cJSON *names = cJSON_CreateArray();
@@ -38,7 +38,7 @@ void changes_started(struct changes *changes)
         change_begin(change);
     } else {
         cJSON_Delete(settled);
-        changes_rebuilt(changes); /* what was wanted meanwhile comes now */
+        changes_rebuilt(changes); /* starts what was queued meanwhile */
     }
 }
 
@@ -47,7 +47,7 @@ static void json_free(void *json)
     cJSON_Delete(json);
 }
 
-/* A change that is to tell of the reload, with `arg` for its answer. */
+/* A change that records the reload; `arg` is for its answer. */
 static struct change *change_of_reload(struct changes *changes, struct operation *operation,
                                        cJSON *after, cJSON *arg)
 {
@@ -62,7 +62,7 @@ static void reload_kept(struct change *change, const char *error)
 {
     const struct generation *current = change->changes->plane.runtime->current;
 
-    /* That it is not in the journal does not undo it. */
+    /* The reload is in force even if the journal could not be written. */
     if (change->operation != NULL) {
         cJSON *answer = cJSON_CreateObject();
         json_set_number(answer, "generation", (double)current->id);
@@ -74,7 +74,7 @@ static void reload_kept(struct change *change, const char *error)
     }
 }
 
-/* In force: the journal tells of it, and who asked for it hears what the files contradict. */
+/* The reload is in force: records it and answers with what the files contradict. */
 static void note_reload(struct changes *changes, struct operation *operation)
 {
     const struct generation *current = changes->plane.runtime->current;
@@ -91,10 +91,10 @@ static void note_reload(struct changes *changes, struct operation *operation)
     change_begin(change);
 }
 
-/* The first mistakes are enough to go on with; all of them are in the log. */
+/* The log has all mistakes; the report the first ones. */
 #define MISTAKES_TOLD 20u
 
-/* What came of a reload: for the status, for who listens, and (`detail` NULL: it is in force) for the metrics. */
+/* Reports the outcome to status, events and metrics. `detail` NULL: it is in force. */
 static void report_reload(struct changes *changes, const struct operation *operation,
                           const char *detail, const struct mistakes *mistakes)
 {
@@ -117,7 +117,7 @@ static void report_reload(struct changes *changes, const struct operation *opera
     events_tell(&changes->plane.events, "reload", cJSON_Duplicate(report, true));
 }
 
-/* Nothing has changed, be the journal kept or not. */
+/* Nothing has changed, whether or not the journal could be written. */
 static void refusal_kept(struct change *change, const char *error)
 {
     const cJSON *report = change->arg;
@@ -137,7 +137,7 @@ static void refusal_kept(struct change *change, const char *error)
     }
 }
 
-/* The journal tells who has tried what. */
+/* Records who tried what. */
 static void note_refusal(struct changes *changes, struct operation *operation)
 {
     cJSON *after = cJSON_CreateObject();

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What makes up the part of changes that is about servers; see changes.h. Control thread.
+ * The part of changes that is about servers; see changes.h. Control thread.
  */
 #ifndef CONTROL_CHANGE_SERVER_PART_H
 #define CONTROL_CHANGE_SERVER_PART_H
 
 #include "control/change/changes.h"
 
-/* Those that drain: the next one that is quiet, or whose time is over. */
+/* Ends the next drain that is quiet or past its deadline. */
 bool drain_upkeep(struct changes *changes);
 
 /* undo_server.c */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taking changes of servers back: whether that would bring back what was, and what was.
+ * Taking back changes to servers.
  */
 #include "control/api/find.h"
 #include "control/change/change.h"
 #include "control/change/server_part.h"
 
-/* What was before, where the overlay said nothing of it: the files did, and need not any more. */
+/* The earlier value where the overlay had none: it came from the files, which may have changed
+ * since. NULL: the files still say it. */
 static cJSON *from_files(const cJSON *was, const char *name, const struct server_settings *file)
 {
     bool same = true;
@@ -22,7 +23,7 @@ static cJSON *from_files(const cJSON *was, const char *name, const struct server
     return same ? NULL : cJSON_Duplicate(was, true);
 }
 
-/* The overlay's entry with what the change did taken back: of a patch its own fields alone. */
+/* The overlay's entry without the change; of a patch, only its own fields are reverted. */
 static cJSON *entry_before(const struct changes *changes, const cJSON *done)
 {
     static const char *const state_fields[] = {"leaving", "drain_deadline", NULL};
@@ -65,8 +66,8 @@ void server_take_back(struct change *change, const cJSON *entry)
                 cJSON_Duplicate(before, true));
 }
 
-/* Whether a number that a patch set is another one by now, though no later entry has changed it: the files
- * have, since what was exported is theirs. */
+/* Whether a number set by a patch has a different value now. No later entry changed it, so the
+ * files did. */
 static bool number_has_moved(const struct server *server, const cJSON *entry, const char *name)
 {
     const cJSON *after = json_get(json_get(entry, "after"), name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands on the journal: list, undo, confirm; and what becomes of changes that nobody confirmed. How an entry is
- * taken back is its part's.
+ * Journal commands: list, undo, confirm; and changes whose confirmation is overdue. How an entry is
+ * taken back is up to its part (see changes.h).
  */
 #include <stdlib.h>
 
@@ -28,7 +28,7 @@ static cJSON *the_entry(struct operation *operation)
     return entry;
 }
 
-/* The part that an entry is of, so that it can be taken back; NULL: it is none. */
+/* The part that can take the entry back; NULL: none. */
 static const struct change_part *part_of(const struct changes *changes, const cJSON *entry)
 {
     for (size_t i = 0; i < changes->part_count; i++) {
@@ -56,7 +56,7 @@ static void answer_undone(struct change *change, const char *error)
     operation_succeed(operation, 200, answer);
 }
 
-/* Takes the entry back; its state is `state` then. */
+/* Takes the entry back and sets its state to `state`. */
 static void undo_begin(struct changes *changes, struct operation *operation, cJSON *entry,
                        const char *state)
 {
@@ -70,7 +70,7 @@ static void undo_begin(struct changes *changes, struct operation *operation, cJS
     change_begin(change);
 }
 
-/* Who takes a change back, or lets it stay, must be one who may make it. */
+/* Undoing or confirming a change needs the authority to make it. */
 static bool may(struct operation *operation, const cJSON *entry)
 {
     const struct journal *journal = changes_of(operation)->journal;
@@ -82,12 +82,12 @@ static bool may(struct operation *operation, const cJSON *entry)
     }
     const char *name = operation_text(first, "command");
     if (first == NULL && operation_text(entry, "overlay_key") != NULL) {
-        return true; /* so old that it is not known; of a server */
+        return true; /* the original is too old to be in the journal; it changed a server */
     }
     return operation_may(operation, name != NULL ? name : "user.remove");
 }
 
-/* Why the entry cannot be taken back now; NULL: it can. The caller's. */
+/* Why the entry cannot be taken back; NULL: it can. The caller frees it. */
 static char *undo_refusal(const struct changes *changes, const cJSON *entry)
 {
     const struct change_part *part = part_of(changes, entry);
@@ -141,7 +141,8 @@ static void skipped_free(void *skipped)
     cJSON_Delete(skipped);
 }
 
-/* The last change that stands, is no undo, and can be taken back; those that cannot, are told. NULL: 409. */
+/* The newest live change that can be taken back, other than undos. Those that cannot are listed
+ * as skipped. NULL: 409 is the answer. */
 static cJSON *last_undoable(struct operation *operation)
 {
     const struct journal *journal = changes_of(operation)->journal;
@@ -158,7 +159,7 @@ static cJSON *last_undoable(struct operation *operation)
         }
         char *refusal = may(operation, entry) ? undo_refusal(changes_of(operation), entry)
                                               : base_strdup("it needs another role");
-        operation_succeed(operation, 0, NULL); /* that one may not be taken back is no answer */
+        operation_succeed(operation, 0, NULL); /* one refusal is not the answer */
         if (refusal == NULL) {
             return entry;
         }

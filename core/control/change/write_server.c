@@ -12,10 +12,10 @@
 #include "control/change/server_part.h"
 #include "option/option_value.h"
 
-#define DRAIN_DEFAULT_MS  (UINT64_C(60) * 60 * 1000) /* without stickiness: till the last request */
+#define DRAIN_DEFAULT_MS  (UINT64_C(60) * 60 * 1000) /* without stickiness */
 #define STICKY_DEFAULT_MS (UINT64_C(5) * 60 * 1000)
 
-/* The answer: the server as it is now. */
+/* Answers with the server as it is now. */
 static void answer_server(struct change *change, const char *error)
 {
     struct operation *operation = change->operation;
@@ -35,7 +35,7 @@ static void answer_server(struct change *change, const char *error)
     }
 }
 
-/* A change of that server, or of one that is to be; its entry is the caller's to fill. */
+/* A change to an existing or new server. The caller fills in its entry. */
 static struct change *change_server(struct operation *operation, const struct pool_plan *plan,
                                     const char *id)
 {
@@ -45,7 +45,7 @@ static struct change *change_server(struct operation *operation, const struct po
     return change;
 }
 
-/* Whether If-Match fits; takes the tag over. */
+/* Whether If-Match matches; frees the tag. */
 static bool matches(struct operation *operation, char *tag)
 {
     bool fits = operation_matches(operation, tag);
@@ -53,7 +53,7 @@ static bool matches(struct operation *operation, char *tag)
     return fits;
 }
 
-/* The server of the path; NULL: 404, or If-Match does not fit. */
+/* The server of the path; NULL: 404 or 412 is the answer. */
 static struct server *the_server(struct operation *operation, struct found *found)
 {
     struct server *server = find_server_of(operation, found);
@@ -65,7 +65,7 @@ static struct server *the_server(struct operation *operation, struct found *foun
 
 /* ---- patch ---- */
 
-/* One number of the server: the overlay keeps it only where it is another than the files'. */
+/* Sets a number. The overlay keeps it only if it differs from the files. */
 static void patch_number(struct change *change, const char *name, uint32_t now, int64_t file,
                          bool runtime, cJSON *before, cJSON *after)
 {
@@ -79,7 +79,7 @@ static void patch_number(struct change *change, const char *name, uint32_t now, 
              !runtime && wanted == file ? NULL : cJSON_CreateNumber((double)wanted));
 }
 
-/* Its state; a drain or removal that was under way is not any more. */
+/* Sets the state and ends a drain or removal that is under way. */
 static void patch_state(struct change *change, const struct found *found, const char *state,
                         cJSON *before, cJSON *after)
 {
@@ -102,7 +102,7 @@ static void patch_deadline(struct change *change, uint64_t deadline_ms, cJSON *b
     json_put(change->entry, "drain_deadline", cJSON_CreateNumber((double)deadline_ms));
 }
 
-/* What the body says, and the state (NULL: stays). */
+/* Applies the body and the state (NULL: unchanged). */
 static enum written patch(struct operation *operation, const struct found *found, const char *state)
 {
     const struct server *server = found->server;
@@ -173,7 +173,7 @@ static char *id_of_url(const struct weir_url *url)
     return id;
 }
 
-/* A checked copy of the URL, host in lower case; NULL: 422 is the answer. */
+/* A checked copy of the URL with the host in lower case; NULL: 422 is the answer. */
 static char *check_url(struct operation *operation, char **id)
 {
     char *url = base_strdup(operation_text(operation->body, "url"));
@@ -183,8 +183,7 @@ static char *check_url(struct operation *operation, char **id)
     if (!option_url_parse(url, strlen(url), &parsed, error, sizeof(error))) {
         operation_invalid(operation, "/url", "%s", error);
     } else if (parsed.path.len > 1 && parsed.port != 0) {
-        operation_invalid(operation, "/url",
-                          "a server's URL has no path: leave out \"%.*s\"",
+        operation_invalid(operation, "/url", "a server's URL has no path: leave out \"%.*s\"",
                           STR_ARGS(parsed.path));
     } else {
         const char *given = operation_text(operation->body, "id");
@@ -203,12 +202,12 @@ static char *check_url(struct operation *operation, char **id)
         return NULL;
     }
     if (parsed.port != 0 && parsed.path.len == 1) {
-        url[strlen(url) - 1] = '\0'; /* as without the slash */
+        url[strlen(url) - 1] = '\0'; /* drops the slash */
     }
     return url;
 }
 
-/* The pool's server of that id, or else of that URL; none: `server` is NULL. */
+/* The pool's server with that id, or else with that URL; `server` is NULL if there is none. */
 static struct found find_known(struct operation *operation, const struct pool_plan *plan,
                                const char *id, const char *url)
 {
@@ -224,8 +223,8 @@ static struct found find_known(struct operation *operation, const struct pool_pl
     return found;
 }
 
-/* The pool has a server of that id, or at that URL. One that leaves, and is the same, is to stay after all: its
- * removal is taken back, and what is said of it is set. Undone, it leaves again. */
+/* The pool already has the server. If it is the same and about to be removed, the removal is
+ * cancelled and the body applied; undoing that removes it again. Otherwise 409. */
 static enum written add_known(struct operation *operation, const struct found *found,
                               const char *url, const char *id)
 {
@@ -268,7 +267,7 @@ static enum written add(struct operation *operation, const struct pool_plan *pla
     if (overlay_is_hidden(overlay_at(changes->overlay, change->key))) {
         cJSON_AddBoolToObject(entry, "hidden", true);
     }
-    /* A server of the files that was taken away, and is added as it was, is theirs again. */
+    /* A hidden server of the files that is added as it was becomes theirs again. */
     cJSON *settled = overlay_settle_entry(
         entry, overlay_file_server(changes->plane.runtime->current, change->key), true);
     if (settled != NULL) {
@@ -312,7 +311,7 @@ static cJSON *describe(const struct server *server)
     return object;
 }
 
-/* Ready with a weight above 0, and (`well`) not down either. */
+/* Ready with a weight above 0, and, if `well`, not down. */
 static bool serves(const struct server *server, bool well)
 {
     return server->admin == ADMIN_READY && atomic_load(&server->weight) > 0 &&
@@ -330,7 +329,7 @@ static bool another_serves(const struct pool_plan *plan, const struct server *se
     return false;
 }
 
-/* Without it the pool would have no server that serves, and nobody has said that this is meant: 409. */
+/* Whether removing it would leave no server that serves, without `force`: 409 is the answer. */
 static bool is_last(struct operation *operation, const struct pool_plan *plan,
                     const struct server *server)
 {
@@ -366,7 +365,7 @@ static enum written run_server_remove(struct operation *operation)
         uint64_t fallback = found.plan->sticky != NULL ? STICKY_DEFAULT_MS : DRAIN_DEFAULT_MS;
         uint64_t ms = operation_duration_ms(operation->query, "timeout", fallback);
         change->entry = overlay_copy(overlay, change->key);
-        if (server->admin != ADMIN_MAINTENANCE) { /* whose sessions have left already */
+        if (server->admin != ADMIN_MAINTENANCE) { /* in maintenance sessions have left already */
             json_put(change->entry, "state", cJSON_CreateString("drain"));
         }
         json_put(change->entry, "leaving", cJSON_CreateTrue());
