@@ -24,7 +24,8 @@ struct arena_block {
     char data[] __attribute__((aligned(ALIGNMENT)));
 };
 
-#define BLOCK_ROOM (ARENA_BLOCK_SIZE - sizeof(struct arena_block))
+#define BLOCK_ROOM ARENA_BLOCK_ROOM
+_Static_assert(BLOCK_ROOM == ARENA_BLOCK_SIZE - sizeof(struct arena_block), "one block's");
 
 /* What needs more than this gets a block of its own when the newest one has no room. */
 #define OWN_BLOCK_FROM (BLOCK_ROOM / 4)
@@ -99,7 +100,8 @@ void arena_reset(struct arena *arena)
     arena->total = 0;
 }
 
-/* A block for this piece alone; the head, if there is one, keeps its room. */
+/* A block for this piece alone; the head, if there is one, keeps its room. Where blocks are kept for reuse it
+ * is one of those, as far as they are large enough. */
 static void *own_block(struct arena *arena, size_t len)
 {
     size_t head = sizeof(struct arena_block);
@@ -108,7 +110,9 @@ static void *own_block(struct arena *arena, size_t len)
     if (len > (size_t)PTRDIFF_MAX - head - ALIGNMENT) {
         return NULL;
     }
-    block = block_new(arena, head + ((len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1)));
+    size_t size = head + ((len + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+    block =
+        block_new(arena, arena->cache != NULL && size < ARENA_BLOCK_SIZE ? ARENA_BLOCK_SIZE : size);
     if (block == NULL) {
         return NULL;
     }

@@ -14,6 +14,8 @@
 struct arena_block;
 
 #define ARENA_BLOCK_SIZE 4096u
+/* The largest piece that a block has room for. */
+#define ARENA_BLOCK_ROOM (ARENA_BLOCK_SIZE - 16u)
 
 /* Free blocks of ARENA_BLOCK_SIZE, at most `limit` of them. */
 struct arena_cache {

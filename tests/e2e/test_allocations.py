@@ -9,8 +9,9 @@ from weirtest import conf
 from weirtest.wait import SANITIZED
 from weirtest.weir import shim
 
-WARM_UP = 1000
-REQUESTS = 1000
+# Requests to warm up, and once more to count.
+GETS = 1000
+OTHERS = 300
 # What happens once a second and not for each request: the history's first samples, the log's writer.
 HANDFUL = 50
 
@@ -28,12 +29,30 @@ class Mallocs:
         return struct.unpack("=Q", self.path.read_bytes())[0]
 
 
+PIECE = bytes(2048)
+# What a request is made of, beside its method; a body of several pieces is chunked. The small ones are kept
+# until they are answered, so that they can be sent again.
+REQUESTS_OF = {
+    "get": {},
+    "large_head": {"headers": [("Cookie", "c" * 3000)]},
+    "upload": {"method": "POST", "body": PIECE * 4},
+    "chunked_upload": {"method": "POST", "body": [PIECE] * 4},
+    "large_chunked_upload": {"method": "POST", "body": [PIECE] * 12},
+}
+
+
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own")
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme):
+@pytest.mark.parametrize("scheme, what", [("https", "get")] + [("http", what) for what in REQUESTS_OF])
+def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme, what):
     """Twice as many requests need no more allocations, access log, stickiness and all."""
     tls = f"tls {{ {certs.block('localhost')} }}" if scheme == "https" else ""
-    web = http_server("a", lambda request: bytes(1024), keep=False)
+
+    def answer(request):
+        for _ in request.pieces:
+            pass
+        return bytes(1024)
+
+    web = http_server("a", answer, keep=False)
     mallocs = Mallocs(tmp_path / "mallocs")
     weir = make_weir(workers=1)
     weir.configure(conf.one_pool({"a": web}, 'sticky "cookie" {}', listener_options=tls))
@@ -45,15 +64,16 @@ def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme):
         def allocations(requests):
             before = mallocs.read()
             for _ in range(requests):
-                response = client.get("/")
+                response = client.get("/", **REQUESTS_OF[what])
                 assert response.status == 200 and not response.closes
             return mallocs.read() - before
 
-        allocations(WARM_UP)
-        once = allocations(REQUESTS)
-        twice = allocations(2 * REQUESTS)
+        many = GETS if what == "get" else OTHERS
+        allocations(many)
+        once = allocations(many)
+        twice = allocations(2 * many)
 
     assert web.accepted == 1, "the connection to the server was not kept"
-    assert len(weir.access(WARM_UP + 3 * REQUESTS)) == WARM_UP + 3 * REQUESTS
+    assert len(weir.access(4 * many)) == 4 * many
     assert once <= HANDFUL and twice <= HANDFUL, \
-        f"{once} allocations for {REQUESTS} requests, {twice} for {2 * REQUESTS}"
+        f"{once} allocations for {many} requests, {twice} for {2 * many}"

@@ -5,6 +5,8 @@ core_libcore_a_SOURCES += \
     core/proxy/stream/chain.h \
     core/proxy/stream/forwarding.c \
     core/proxy/stream/forwarding.h \
+    core/proxy/stream/replay.c \
+    core/proxy/stream/replay.h \
     core/proxy/stream/sdk_request.c \
     core/proxy/stream/stream.c \
     core/proxy/stream/stream.h \

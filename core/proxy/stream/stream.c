@@ -301,29 +301,6 @@ static void down_refused(struct exchange *exchange)
 
 /* ---- the request's body ---- */
 
-/* Keeps what passes of a small body, so that it can be sent again. */
-static void stream_keep_replay(struct stream *stream, const char *data, size_t len)
-{
-    const struct http_request_head *head = &stream->exchange.request;
-
-    if (stream->replay_broken) {
-        return;
-    }
-    if (stream->replay == NULL && stream->body_in == 0) {
-        uint64_t size = head->body == BODY_LENGTH ? head->content_length : STREAM_REPLAY_MAX;
-        stream->replay_size = size <= STREAM_REPLAY_MAX ? (size_t)size : 0;
-        if (stream->replay_size > 0) {
-            stream->replay = arena_bytes(&stream->exchange.arena, stream->replay_size);
-        }
-    }
-    if (stream->replay == NULL || stream->replay_size - stream->replay_len < len) {
-        stream->replay_broken = true;
-        return;
-    }
-    memcpy(stream->replay + stream->replay_len, data, len);
-    stream->replay_len += len;
-}
-
 static void down_data(struct exchange *exchange, const char *data, size_t len)
 {
     struct stream *stream = stream_of(exchange);
@@ -343,16 +320,17 @@ static void down_data(struct exchange *exchange, const char *data, size_t len)
     }
     stream->last_progress_ns = loop_now_ns(stream->worker->loop);
     if (stream->phase == PHASE_SENT && exchange->request.body != BODY_NONE) {
-        stream_keep_replay(stream, data, len);
+        replay_add(&stream->replay, &exchange->request, &exchange->arena, data, len);
+    } else {
+        replay_skip(&stream->replay, len);
     }
-    stream->body_in += len;
     exchange->up->ops->data(exchange->up, data, len);
 }
 
 static void down_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
 {
     struct stream *stream = stream_of(exchange);
-    stream->replay_broken = true; /* trailers are not kept */
+    replay_break(&stream->replay); /* trailers are not kept */
     if (exchange->up != NULL) {
         exchange->up->ops->trailer(exchange->up, name, value);
     }

@@ -15,6 +15,7 @@
 #include "proxy/downstream/downstream.h"
 #include "proxy/pool/attempt.h"
 #include "proxy/pool/pool.h"
+#include "proxy/stream/replay.h"
 #include "proxy/upstream/connecting.h"
 #include "proxy/worker.h"
 
@@ -22,10 +23,6 @@
 #define STREAM_EXTRAS 8
 
 #define STREAM_MAGIC 0x5354524du
-
-/* A request body up to this size is kept until the response begins, so that the request can be sent again
- * whole. */
-#define STREAM_REPLAY_MAX 16384u
 
 /* What modules keep in a request: a pointer a copy, found by the copy's number. Copies of several generations
  * meet in one request, where a balancer outlives a reload, or a request does. */
@@ -87,11 +84,8 @@ struct stream {
     struct weir_str server_name, server_url; /* as long as the attempt's generation is held */
 
     /* bodies */
-    char *replay; /* request body so far; NULL: not kept */
-    size_t replay_len, replay_size;
-    bool replay_broken; /* body bytes have passed that were not kept */
-    uint64_t body_in;   /* request body bytes passed on */
-    uint64_t up_taken;  /* the server's mark at the last look at a body that stands */
+    struct replay replay; /* the request's body */
+    uint64_t up_taken;    /* the server's mark at the last look at a body that stands */
 
     /* who the client is, and what the request is called; see forwarding.h */
     struct weir_peer peer; /* .address.ptr NULL: the connection's */

@@ -65,9 +65,7 @@ static void stream_send(struct stream *stream, struct up_conn *c)
         stream_head_too_long(stream);
         return;
     }
-    if (stream->replay_len > 0) {
-        up->ops->data(up, stream->replay, stream->replay_len);
-    }
+    replay_send(&stream->replay, up);
     if (exchange->request_whole) {
         if (exchange->request.body != BODY_NONE) {
             up->ops->end(up);

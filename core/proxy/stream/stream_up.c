@@ -58,17 +58,11 @@ unsigned stream_reason_status(enum reason reason)
     }
 }
 
-/* All of the request's body that has left the client is here to be sent again. */
-static bool stream_body_whole(const struct stream *stream)
-{
-    return !stream->replay_broken && stream->body_in == stream->replay_len;
-}
-
 static bool stream_may_retry(struct stream *stream, bool nothing_sent)
 {
     const struct pool_settings *settings = stream->pool->settings;
 
-    if (stream->exchange.response_begun || !stream_body_whole(stream)) {
+    if (stream->exchange.response_begun || !replay_is_whole(&stream->replay)) {
         return false;
     }
     if (!nothing_sent && !method_is_idempotent(stream->exchange.request.method)) {
@@ -128,8 +122,9 @@ void stream_cannot_connect(struct stream *stream, enum conn_error error)
     stream->blameless = true;
     stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
     /* Ports are taken by address, and there may be idle connections. */
-    if (error == CONN_NO_PORT && !stream->exchange.response_begun && stream_body_whole(stream) &&
-        !tried_is_full(&stream->attempt.tried) && stream_pool(stream)->plan != NULL &&
+    if (error == CONN_NO_PORT && !stream->exchange.response_begun &&
+        replay_is_whole(&stream->replay) && !tried_is_full(&stream->attempt.tried) &&
+        stream_pool(stream)->plan != NULL &&
         pool_local_has_untried(stream_pool(stream), &stream->attempt.tried)) {
         stream_again(stream);
         return;
@@ -149,7 +144,7 @@ static void stream_stale(struct stream *stream, enum reason reason, bool nothing
     bool safe = nothing_sent || method_is_idempotent(stream->exchange.request.method);
 
     stream->blameless = true;
-    if (!safe || stream->exchange.response_begun || !stream_body_whole(stream)) {
+    if (!safe || stream->exchange.response_begun || !replay_is_whole(&stream->replay)) {
         stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, false);
         return;
     }

@@ -27,7 +27,7 @@ static inline bool stream_server_owes(const struct stream *stream)
 {
     const struct exchange *exchange = &stream->exchange;
     return unlikely(exchange->request.expect_continue) && !exchange->request_whole &&
-           !stream->continued && stream->body_in == 0;
+           !stream->continued && stream->replay.passed == 0;
 }
 
 static inline void stream_progress(struct stream *stream)

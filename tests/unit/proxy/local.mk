@@ -9,6 +9,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/downstream/test_address_count.c \
     tests/unit/proxy/downstream/test_greeting.c \
     tests/unit/proxy/stream/test_chain.c \
+    tests/unit/proxy/stream/test_replay.c \
     tests/unit/proxy/pool/test_etags.c \
     tests/unit/proxy/pool/test_pick.c \
     tests/unit/proxy/pool/test_ranking.c \
