@@ -180,8 +180,8 @@ static void tell_unusable(const char *path, enum found found)
 /* A listener by which the pages can be reached with TCP; where there is none, no link is worth printing. */
 static void print_link(const struct admin_token *token, const struct generation *g)
 {
-    for (size_t i = 0; i < g->listener_count; i++) {
-        const struct listener_plan *plan = &g->listeners[i];
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        const struct listener_plan *plan = &g->plan->listeners[i];
         for (size_t k = 0; plan->handler_count > 0 && k < plan->socket_count; k++) {
             const char *text = plan->sockets[k]->text;
             if (strncmp(text, "unix:", 5) != 0) {
@@ -221,8 +221,8 @@ void admin_token_start(struct admin_token *token, const char *state_dir, const s
 
     token->path = base_printf("%s/admin.token", state_dir);
     token->staged = base_printf("%s/admin.token.new", state_dir);
-    for (size_t i = 0; i < g->listener_count; i++) {
-        handled |= g->listeners[i].handler_count > 0;
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        handled |= g->plan->listeners[i].handler_count > 0;
     }
     enum found found = read_file(token->path, token->text);
     tell_unusable(token->path, found);

@@ -8,7 +8,7 @@
 #define CONTROL_ADMIN_TOKEN_H
 
 #include "base/base.h"
-#include "proxy/generation.h"
+#include "proxy/runtime.h"
 
 /* What the journal and callers' authors say for it. */
 #define ADMIN_TOKEN_NAME "admin.token"

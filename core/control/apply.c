@@ -29,7 +29,7 @@ static void fail(struct apply *apply, const char *error)
 static void commit(struct worker *worker, void *arg)
 {
     const struct apply *apply = arg;
-    worker_commit(worker, apply->generation);
+    worker_commit(worker, apply->generation->plan);
 }
 
 static void abandon(struct worker *worker, void *arg)

@@ -6,6 +6,7 @@
 #ifndef CONTROL_APPLY_H
 #define CONTROL_APPLY_H
 
+#include "proxy/runtime.h"
 #include "proxy/worker.h"
 
 /* `error` NULL: the generation is in force on every loop. Else it is in force on none and

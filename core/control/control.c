@@ -23,7 +23,7 @@
 #include "control/users.h"
 #include "module/host.h"
 #include "net/conn.h"
-#include "proxy/downstream/descriptors.h"
+#include "proxy/plan/descriptors.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/pool/recovery.h"
 #include "proxy/stream/stream.h"
@@ -206,6 +206,7 @@ static bool make_loops(struct control *control)
         }
     }
     control->self = control->runtime.loops[control->runtime.workers];
+    runtime_begin(&control->runtime);
     lanes_join(control->runtime.workers + 1, NULL, NULL); /* exact: it orders log lines */
     return true;
 }
@@ -277,7 +278,7 @@ static void tear_down(struct control *control)
 /* Lays the stored runtime changes over the files. The generation to begin with. */
 static struct generation *restore(struct control *control, struct generation *generation)
 {
-    const char *state_dir = generation->global.state_dir.ptr;
+    const char *state_dir = generation->plan->global.state_dir.ptr;
 
     mkdir(state_dir, 0750); /* whoever needs it reports a failure */
     bool changed = changes_restore(&control->changes, generation);
@@ -312,10 +313,11 @@ static void start(struct control *control, struct generation *generation)
     owner.arg = control;
     changes_start(&control->changes, control->self, &owner);
     generation = restore(control, generation);
-    control->prober = prober_new(control->self, control_server_changed, control);
-    control->names = names_new(control->self, generation->global.nameservers,
+    control->prober =
+        prober_new(control->self->loop, control->self->index, control_server_changed, control);
+    control->names = names_new(control->self->loop, generation->plan->global.nameservers,
                                control_server_changed, control, error, sizeof(error));
-    control->runtime.recovery = recovery_new(control->self, &recovery);
+    control->runtime.recovery = recovery_new(control->self->loop, control->self->index, &recovery);
     control_watch_signals(control);
     if (control->names == NULL) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", error);
@@ -325,7 +327,7 @@ static void start(struct control *control, struct generation *generation)
                         names_follower(control->names), control_names_changed, control);
         if (discovery_is_wanting(control->runtime.discovery)) {
             control->starting = generation;
-            discovery_await(control->runtime.discovery, generation, start_named, control);
+            discovery_await(control->runtime.discovery, generation->plan, start_named, control);
         } else {
             control_begin(control, generation);
         }
@@ -348,7 +350,7 @@ static bool begin_for_good(struct control *control, struct generation *generatio
     struct runtime *runtime = &control->runtime;
     char error[512];
 
-    global_settings_copy(&control->at_start, &control->arena, &generation->global);
+    global_settings_copy(&control->at_start, &control->arena, &generation->plan->global);
     runtime->started = &control->at_start;
     if (!privileges_drop(&control->at_start, &runtime->from_root, error, sizeof(error))) {
         complain(error);
@@ -399,7 +401,7 @@ int control_check(const char *path)
     runtime_init(&control, path);
     struct generation *generation = build_first(&control, true);
     int code = generation != NULL ? 0 : 1;
-    if (generation != NULL && descriptors_are_short(generation, warning, sizeof(warning))) {
+    if (generation != NULL && descriptors_are_short(generation->plan, warning, sizeof(warning))) {
         fprintf(stderr, "weir: warning: %s\n", warning);
     }
     if (generation != NULL) {

@@ -17,8 +17,8 @@ struct leaving {
 
 static bool has_socket(const struct generation *generation, const struct listen_socket *socket)
 {
-    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
-        const struct listener_plan *plan = &generation->listeners[i];
+    for (size_t i = 0; generation != NULL && i < generation->plan->listener_count; i++) {
+        const struct listener_plan *plan = &generation->plan->listeners[i];
         for (size_t k = 0; k < plan->socket_count; k++) {
             if (plan->sockets[k] == socket) {
                 return true;
@@ -60,8 +60,8 @@ void control_leave_sockets(struct control *control, const struct generation *old
 {
     struct loop *loop = control->self->loop;
 
-    for (size_t i = 0; i < old->listener_count; i++) {
-        const struct listener_plan *plan = &old->listeners[i];
+    for (size_t i = 0; i < old->plan->listener_count; i++) {
+        const struct listener_plan *plan = &old->plan->listeners[i];
         for (size_t k = 0; k < plan->socket_count; k++) {
             if (has_socket(now, plan->sockets[k])) {
                 continue;

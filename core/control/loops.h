@@ -5,6 +5,7 @@
 #ifndef CONTROL_LOOPS_H
 #define CONTROL_LOOPS_H
 
+#include "proxy/runtime.h"
 #include "proxy/worker.h"
 
 /* Runs `fn` on one of the next turns of each of the first `count` loops (the control thread's is

@@ -67,23 +67,24 @@ void report_statistics(const struct generation *g)
     if (g == NULL) {
         return;
     }
-    for (size_t i = 0; i < g->listener_count; i++) {
-        const struct listener *listener = g->listeners[i].listener;
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        const struct listener *listener = g->plan->listeners[i].listener;
         struct traffic total = {0};
         for (unsigned k = 0; k < listener->loops; k++) {
             traffic_sum(&total, &listener->locals[k].traffic);
         }
         write_line("listener", listener->name, &total, "");
     }
-    for (size_t i = 0; i < g->route_count; i++) {
-        struct traffic total = traffic_total(g->routes[i]->traffic, g->routes[i]->loops);
-        write_line("route", g->routes[i]->name, &total, "");
+    for (size_t i = 0; i < g->plan->route_count; i++) {
+        struct traffic total =
+            traffic_total(g->plan->routes[i]->route->traffic, g->plan->routes[i]->route->loops);
+        write_line("route", g->plan->routes[i]->route->name, &total, "");
     }
-    for (size_t i = 0; i < g->pool_count; i++) {
-        struct traffic total = pool_total(g->pools[i].pool);
+    for (size_t i = 0; i < g->plan->pool_count; i++) {
+        struct traffic total = pool_total(g->plan->pools[i].pool);
         char rest[64];
-        snprintf(rest, sizeof(rest), " waiting=%u", g->pools[i].pool->queue.waiting);
-        write_line("pool", g->pools[i].pool->name, &total, rest);
-        report_servers(&g->pools[i]);
+        snprintf(rest, sizeof(rest), " waiting=%u", g->plan->pools[i].pool->queue.waiting);
+        write_line("pool", g->plan->pools[i].pool->name, &total, rest);
+        report_servers(&g->plan->pools[i]);
     }
 }

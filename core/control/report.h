@@ -5,7 +5,7 @@
 #ifndef CONTROL_REPORT_H
 #define CONTROL_REPORT_H
 
-#include "proxy/generation.h"
+#include "proxy/runtime.h"
 
 /* One line each for listeners, routes, pools and servers. Control thread. */
 void report_statistics(const struct generation *generation);

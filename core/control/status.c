@@ -14,8 +14,8 @@
 /* Whether a pool has no server that is well and ready. */
 static bool degraded(const struct generation *g)
 {
-    for (size_t i = 0; i < g->pool_count; i++) {
-        if (show_servers_up(&g->pools[i]) == 0) {
+    for (size_t i = 0; i < g->plan->pool_count; i++) {
+        if (show_servers_up(&g->plan->pools[i]) == 0) {
             return true;
         }
     }
@@ -69,7 +69,7 @@ static void run_status(struct operation *operation)
     json_set_number(answer, "in_flight",
                     cJSON_GetNumberValue(cJSON_GetObjectItem(total, "in_flight")));
     json_set(answer, "config_file", plane->path);
-    json_set_str(answer, "state_dir", g->global.state_dir);
+    json_set_str(answer, "state_dir", g->plan->global.state_dir);
     cJSON_AddItemToObject(answer, "restart_needed", show_restart(g));
     cJSON_AddItemToObject(answer, "store", store_json(changes->store));
     json_set_copy(answer, "reload", changes->last_reload);

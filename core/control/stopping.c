@@ -86,7 +86,7 @@ static void on_drained(struct message *message)
 /* On each loop, once. */
 static void loop_drained(struct worker *worker)
 {
-    struct control *control = control_of(worker->generation);
+    struct control *control = control_of(generation_of(worker->plan));
     if (atomic_fetch_sub(&control->undrained, 1) == 1) {
         loop_post(control->self->loop, &control->drained);
     }
@@ -117,7 +117,7 @@ void control_stop_gently(struct control *control)
         return;
     }
     control->stopping = true;
-    control->patience_ns = control->runtime.current->global.shutdown_timeout;
+    control->patience_ns = control->runtime.current->plan->global.shutdown_timeout;
     log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
               (unsigned long long)(control->patience_ns / NS_PER_SECOND));
     control_notify("STOPPING=1");

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "control/change/reload.h"
 #include "control/users.h"
-#include "proxy/downstream/descriptors.h"
+#include "proxy/plan/descriptors.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/pool/recovery.h"
 #include "proxy/stream/stream.h"
@@ -22,10 +22,10 @@ void control_free_left(struct control *control)
     list_each(link, &control->generations)
     {
         struct generation *generation = container_of(link, struct generation, link);
-        if (atomic_load(&generation->loops_kept) == 0) {
+        if (atomic_load(&generation->life.loops_kept) == 0) {
             list_remove(link);
             generation_free(&generation);
-        } else if (atomic_load(&generation->loops_left) == 0) {
+        } else if (atomic_load(&generation->life.loops_left) == 0) {
             generation_retire(generation);
         }
     }
@@ -54,7 +54,7 @@ static void wake_workers(struct task *task)
 {
     struct control *control = container_of(task, struct control, refresh);
     for (unsigned i = 0; i <= control->runtime.workers; i++) {
-        worker_wake(control->runtime.loops[i]);
+        pool_home_wake(&control->runtime.loops[i]->pool_home);
     }
 }
 
@@ -72,7 +72,7 @@ static struct pool *look_at_server(struct control *control, struct server *serve
 {
     const struct generation *current = control->runtime.current;
     const struct pool_plan *plan =
-        current != NULL ? generation_pool(current, str_from(server->pool_name)) : NULL;
+        current != NULL ? plan_pool(current->plan, str_from(server->pool_name)) : NULL;
 
     if (plan == NULL) {
         return NULL;
@@ -110,8 +110,8 @@ void control_server_changed(void *arg, struct server *server)
  * read them. */
 static void set_servers(const struct control *control, const struct generation *generation)
 {
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
+    for (size_t i = 0; i < generation->plan->pool_count; i++) {
+        const struct pool_plan *plan = &generation->plan->pools[i];
         const struct server_settings *settings = plan->settings->servers.items;
         for (size_t k = 0; k < plan->server_count; k++) {
             struct server *server = plan->servers[k];
@@ -121,8 +121,8 @@ static void set_servers(const struct control *control, const struct generation *
         }
     }
     overlay_set_states(control->changes.overlay, generation);
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
+    for (size_t i = 0; i < generation->plan->pool_count; i++) {
+        const struct pool_plan *plan = &generation->plan->pools[i];
         for (size_t k = 0; k < plan->server_count; k++) {
             recovery_look(control->runtime.recovery, plan, plan->servers[k]);
         }
@@ -135,8 +135,8 @@ static void log_ready(const struct generation *generation)
     size_t at = 0;
 
     text[0] = '\0';
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct listener_plan *plan = &generation->listeners[i];
+    for (size_t i = 0; i < generation->plan->listener_count; i++) {
+        const struct listener_plan *plan = &generation->plan->listeners[i];
         for (size_t k = 0; k < plan->socket_count && at < sizeof(text) - 1; k++) {
             int n = snprintf(text + at, sizeof(text) - at, "%s %s=%s", at > 0 ? "," : "",
                              plan->listener->name, plan->sockets[k]->text);
@@ -151,7 +151,8 @@ static void set_nameservers(struct control *control, const struct generation *ge
 {
     char error[256];
     if (generation != NULL &&
-        !names_set_servers(control->names, generation->global.nameservers, error, sizeof(error))) {
+        !names_set_servers(control->names, generation->plan->global.nameservers, error,
+                           sizeof(error))) {
         log_write(WEIR_LOG_ERROR, "names", "the nameservers stay as they were: %s", error);
     }
 }
@@ -217,14 +218,14 @@ static void applied(void *arg, struct generation *generation, const char *error)
                               NULL); /* SIGTERM came meanwhile: nobody accepts there */
     }
     /* Also while it stops: these hold the generation that `current` points to. */
-    set_tickets_timer(control, generation->global.ticket_key_lifetime);
-    names_adopt(control->names, generation);
-    discovery_adopt(control->runtime.discovery, generation);
-    prober_adopt(control->prober, generation);
-    recovery_adopt(control->runtime.recovery, generation);
+    set_tickets_timer(control, generation->plan->global.ticket_key_lifetime);
+    names_adopt(control->names, generation->plan);
+    discovery_adopt(control->runtime.discovery, generation->plan);
+    prober_adopt(control->prober, generation->plan);
+    recovery_adopt(control->runtime.recovery, generation->plan);
     changes_adopt(&control->changes, generation);
-    for (size_t i = 0; i < generation->modules.count; i++) {
-        generation->modules.items[i]->module->generation = generation->id;
+    for (size_t i = 0; i < generation->plan->modules.count; i++) {
+        generation->plan->modules.items[i]->module->generation = generation->id;
     }
     if (!control->started) {
         control->started = true;
@@ -239,8 +240,8 @@ static void applied(void *arg, struct generation *generation, const char *error)
 /* Applies socket options of the files to sockets that stay. false: see `error`. */
 static bool tune_sockets(const struct generation *generation, char *error, size_t error_size)
 {
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct listener_plan *plan = &generation->listeners[i];
+    for (size_t i = 0; i < generation->plan->listener_count; i++) {
+        const struct listener_plan *plan = &generation->plan->listeners[i];
         for (size_t k = 0; k < plan->socket_count; k++) {
             if (!listen_socket_tune(plan->sockets[k], (int)plan->settings->backlog,
                                     plan->socket_mode, error, error_size)) {
@@ -281,9 +282,10 @@ static void pass(void *arg, const char *error)
 }
 
 /* Its names are resolved, as far as possible. */
-static void named(void *arg, struct generation *generation)
+static void named(void *arg, struct plan *plan)
 {
     struct control *control = arg;
+    struct generation *generation = generation_of(plan);
 
     if (control->clearing) { /* no loop has prepared it */
         list_remove(&generation->link);
@@ -305,7 +307,7 @@ static void apply(void *arg, struct generation *generation, void (*gate)(void *g
     control->done = done;
     control->done_arg = gate_arg;
     list_push_back(&control->generations, &generation->link);
-    names_prepare(control->names, generation, named, control);
+    names_prepare(control->names, generation->plan, named, control);
 }
 
 /* ---- mistakes, warnings, the log ---- */
@@ -321,14 +323,14 @@ void control_warn(const struct generation *generation)
 {
     char warning[512];
 
-    if (descriptors_are_short(generation, warning, sizeof(warning))) {
+    if (descriptors_are_short(generation->plan, warning, sizeof(warning))) {
         log_write(WEIR_LOG_WARNING, "weir", "%s", warning);
     }
 }
 
 void control_take_log(struct generation *generation)
 {
-    log_switch(&generation->log, (enum weir_log_level)generation->global.log_level);
+    log_switch(&generation->log, (enum weir_log_level)generation->plan->global.log_level);
 }
 
 /* ---- the start ---- */
@@ -428,8 +430,8 @@ static void reloaded(void *arg, const char *error)
     } else {
         log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
                   (unsigned long long)current->id);
-        for (size_t i = 0; i < current->restart_count; i++) {
-            log_write(WEIR_LOG_WARNING, "weir", "%s", current->restart[i]);
+        for (size_t i = 0; i < current->plan->restart_count; i++) {
+            log_write(WEIR_LOG_WARNING, "weir", "%s", current->plan->restart[i]);
         }
         admin_token_reread(users_admin_token(control->changes.plane.users));
     }
@@ -476,7 +478,7 @@ static void reload(void *arg, struct operation *operation)
     control->reload_operation = operation;
     if (discovery_is_wanting(control->runtime.discovery)) {
         control->naming = true;
-        discovery_await(control->runtime.discovery, generation, reload_named, control);
+        discovery_await(control->runtime.discovery, generation->plan, reload_named, control);
         generation_free(&generation); /* built again once its names are resolved */
         return;
     }

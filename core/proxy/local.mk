@@ -9,5 +9,7 @@ include core/proxy/stream/local.mk
 core_libcore_a_SOURCES += \
     core/proxy/generation.c \
     core/proxy/generation.h \
+    core/proxy/runtime.c \
+    core/proxy/runtime.h \
     core/proxy/worker.c \
     core/proxy/worker.h

@@ -20,23 +20,24 @@
 
 bool worker_drop_idle(struct worker *worker)
 {
-    const struct generation *generation = worker->generation;
-
     if (conn_close_waiting(worker->loop)) {
         return true;
     }
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        for (size_t k = 0; k < plan->server_count; k++) {
-            if (spares_close_one(&plan->servers[k]->locals[worker->index].spares)) {
-                return true;
-            }
+    list_each(link, &worker->pool_home.pools)
+    {
+        if (pool_local_drop_idle(container_of(link, struct pool_local, at_home))) {
+            return true;
         }
     }
     return false;
 }
 
 static void worker_look(struct down_home *home);
+
+static void pools_called(struct pool_home *home)
+{
+    batch_flush(&container_of(home, struct worker, pool_home)->batch);
+}
 
 struct worker *worker_new(unsigned index)
 {
@@ -48,7 +49,7 @@ struct worker *worker_new(unsigned index)
     }
     worker->loop->owner = worker;
     worker->index = index;
-    pool_home_init(&worker->pool_home, worker->loop, index, &worker->batch);
+    pool_home_init(&worker->pool_home, worker->loop, pools_called);
     down_home_init(&worker->down, worker->loop, &worker->batch, &stream_down_events);
     worker->down.on_look = worker_look;
     list_init(&worker->streams);
@@ -105,172 +106,105 @@ void worker_join(struct worker *worker)
     }
 }
 
-/* ---- generations ---- */
+/* ---- plans ---- */
 
-static bool has_listener(const struct generation *generation, const struct listener *listener)
+static bool has_listener(const struct plan *plan, const struct listener *listener)
 {
-    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
-        if (generation->listeners[i].listener == listener) {
+    for (size_t i = 0; plan != NULL && i < plan->listener_count; i++) {
+        if (plan->listeners[i].listener == listener) {
             return true;
         }
     }
     return false;
 }
 
-/* Pools that the generation has and the loop's present one has not are left, and then the generation. */
-static void generation_let_go(struct worker *worker, struct generation *generation)
+static bool has_pool(const struct plan *plan, const struct pool *pool)
 {
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
-        if (local->plan != NULL && generation_plan_of(worker->generation, local->pool) == NULL) {
+    const struct pool_plan *found = plan != NULL ? plan_pool(plan, str_from(pool->name)) : NULL;
+    return found != NULL && found->pool == pool;
+}
+
+/* Pools that the plan has and the loop's present one has not are left, and then the plan. */
+static void plan_let_go(struct worker *worker, struct plan *plan)
+{
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        struct pool_local *local = &plan->pools[i].pool->locals[worker->index];
+        if (local->plan != NULL && !has_pool(worker->plan, local->pool)) {
             pool_local_adopt(local, NULL);
         }
     }
-    generation_unref(generation, worker);
+    lifetime_unref(plan->life, worker->index);
 }
 
 /* What was kept for listeners that are gone goes, once none is left. */
 static void bygone_forget(struct worker *worker)
 {
     while (worker->bygone_count > 0 && !listening_goes_on(&worker->down, NULL)) {
-        generation_let_go(worker, worker->bygone[--worker->bygone_count]);
+        plan_let_go(worker, worker->bygone[--worker->bygone_count]);
     }
 }
 
-/* Whether a listener that is gone serves under the generation, or a pool that it may use is as that one has
+/* Whether a listener that is gone serves under the plan, or a pool that it may use is as that one has
  * it. */
-static bool is_needed(const struct worker *worker, const struct generation *generation)
+static bool is_needed(const struct worker *worker, const struct plan *plan)
 {
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        if (generation->pools[i].pool->locals[worker->index].plan == &generation->pools[i]) {
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        if (plan->pools[i].pool->locals[worker->index].plan == &plan->pools[i]) {
             return true;
         }
     }
-    return listening_goes_on(&worker->down, generation);
+    return listening_goes_on(&worker->down, plan);
 }
 
 /* The loop's own no more: lets go of it, or keeps it for listeners that are gone. */
-static void generation_leave(struct worker *worker, struct generation *generation)
+static void plan_leave(struct worker *worker, struct plan *plan)
 {
-    if (listening_goes_on(&worker->down, NULL) && is_needed(worker, generation)) {
+    if (listening_goes_on(&worker->down, NULL) && is_needed(worker, plan)) {
         worker->bygone =
-            base_realloc(worker->bygone, sizeof(struct generation *) * (worker->bygone_count + 1));
-        worker->bygone[worker->bygone_count++] = generation;
+            base_realloc(worker->bygone, sizeof(struct plan *) * (worker->bygone_count + 1));
+        worker->bygone[worker->bygone_count++] = plan;
     } else {
-        generation_let_go(worker, generation);
+        plan_let_go(worker, plan);
         bygone_forget(worker);
     }
 }
 
-static void worker_adopt(struct worker *worker, struct generation *generation)
+static void worker_adopt(struct worker *worker, struct plan *plan)
 {
-    struct generation *old = worker->generation;
+    struct plan *old = worker->plan;
 
-    worker->generation = generation;
-    worker->down.generation = generation;
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        struct pool_plan *plan = &generation->pools[i];
-        plan->pool->locals[worker->index].home = &worker->pool_home;
-        pool_local_adopt(&plan->pool->locals[worker->index], plan);
+    worker->plan = plan;
+    worker->down.plan = plan;
+    for (size_t i = 0; plan != NULL && i < plan->pool_count; i++) {
+        struct pool_local *local = &plan->pools[i].pool->locals[worker->index];
+        local->home = &worker->pool_home;
+        pool_local_adopt(local, &plan->pools[i]);
     }
-    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
-        struct listener_plan *plan = &generation->listeners[i];
-        bool control = worker->index == generation->runtime->workers;
-        listener_local_adopt(&plan->listener->locals[worker->index], &worker->down,
-                             control == listener_plan_on_control(plan) ? plan : NULL);
+    for (size_t i = 0; plan != NULL && i < plan->listener_count; i++) {
+        struct listener_plan *listener = &plan->listeners[i];
+        bool control = worker->index == plan->workers;
+        listener_local_adopt(&listener->listener->locals[worker->index], &worker->down,
+                             control == listener_plan_on_control(listener) ? listener : NULL);
     }
     for (size_t i = 0; old != NULL && i < old->listener_count; i++) {
         struct listener *listener = old->listeners[i].listener;
-        if (!has_listener(generation, listener)) {
+        if (!has_listener(plan, listener)) {
             listener_local_adopt(&listener->locals[worker->index], &worker->down, NULL);
         }
     }
     if (old != NULL) {
-        generation_drain_handlers(old, worker);
-        generation_leave(worker, old);
+        plan_drain_handlers(old, worker->index);
+        plan_leave(worker, old);
     }
     batch_flush(&worker->batch);
 }
 
-void worker_commit(struct worker *worker, struct generation *generation)
+void worker_commit(struct worker *worker, struct plan *plan)
 {
-    worker_adopt(worker, generation);
+    worker_adopt(worker, plan);
 }
 
-/* ---- servers change ---- */
-
-/* A pool rests for so many times as long as its candidates took to build, at most; a rest that is shorter
- * than the wheel's grain is none. */
-#define REST_TIMES  16u
-#define REST_MIN_NS (2 * NS_PER_MS)
-#define REST_MAX_NS (250 * NS_PER_MS)
-
-/* Of this thread alone: that others had the processor meanwhile does not make a small pool a large one. */
-static uint64_t worked_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
-}
-
-static void refresh_pool(struct pool_local *local)
-{
-    uint64_t began_ns = worked_ns();
-
-    pool_local_refresh(local);
-    uint64_t rest_ns = (worked_ns() - began_ns) * REST_TIMES;
-    rest_ns = rest_ns < REST_MAX_NS ? rest_ns : REST_MAX_NS;
-    local->rested_ns = loop_now_refresh(local->home->loop) + (rest_ns >= REST_MIN_NS ? rest_ns : 0);
-}
-
-static void refresh_due(struct timer *timer);
-
-static void worker_refresh(struct worker *worker)
-{
-    const struct generation *generation = worker->generation;
-    uint64_t next_ns = UINT64_MAX;
-
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        struct pool_local *local = &generation->pools[i].pool->locals[worker->index];
-        if (!atomic_load(&local->stale)) {
-            continue;
-        }
-        if (atomic_exchange(&local->hurry, false) ||
-            local->rested_ns <= loop_now_ns(worker->loop)) {
-            refresh_pool(local);
-        } else if (local->rested_ns < next_ns) {
-            next_ns = local->rested_ns;
-        }
-    }
-    if (next_ns != UINT64_MAX) {
-        uint64_t now_ns = loop_now_ns(worker->loop);
-        worker->refresh_timer.fn = refresh_due;
-        timer_set(worker->loop, &worker->refresh_timer, next_ns > now_ns ? next_ns - now_ns : 1);
-    }
-    batch_flush(&worker->batch);
-}
-
-static void refresh_due(struct timer *timer)
-{
-    worker_refresh(container_of(timer, struct worker, refresh_timer));
-}
-
-static void refresh_received(struct message *message)
-{
-    struct worker *worker = container_of(message, struct worker, refresh);
-    atomic_store(&worker->refresh_posted,
-                 false); /* first: what is touched from here on wakes anew */
-    worker_refresh(worker);
-}
-
-void worker_wake(struct worker *worker)
-{
-    if (!atomic_exchange(&worker->refresh_posted, true)) {
-        worker->refresh.fn = refresh_received;
-        loop_post(worker->loop, &worker->refresh);
-    }
-}
+/* ---- the end ---- */
 
 void worker_clear(struct worker *worker)
 {
@@ -278,11 +212,8 @@ void worker_clear(struct worker *worker)
     worker_adopt(worker, NULL);
     listening_cut(&worker->down);
     bygone_forget(worker);
-    timer_cancel(worker->loop, &worker->refresh_timer);
     timer_cancel(worker->loop, &worker->drain);
 }
-
-/* ---- the end ---- */
 
 static void worker_patience(struct timer *timer)
 {
@@ -323,16 +254,16 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     worker->on_drained = on_drained;
     worker->drain.fn = worker_patience;
     timer_set(worker->loop, &worker->drain, patience_ns > 0 ? patience_ns : 1);
-    for (size_t i = 0; worker->generation != NULL && i < worker->generation->listener_count; i++) {
-        struct listener_plan *plan = &worker->generation->listeners[i];
+    for (size_t i = 0; worker->plan != NULL && i < worker->plan->listener_count; i++) {
+        struct listener_plan *plan = &worker->plan->listeners[i];
         listener_local_leave(&plan->listener->locals[worker->index]);
     }
     list_each(link, &worker->down.connections)
     {
         down_conn_drain(&container_of(link, struct downstream, link)->place.c);
     }
-    if (worker->generation != NULL) {
-        generation_drain_handlers(worker->generation, worker);
+    if (worker->plan != NULL) {
+        plan_drain_handlers(worker->plan, worker->index);
     }
     batch_flush(&worker->batch);
     timer_set(worker->loop, &worker->down.leave_timer, DRAIN_TICK_NS);

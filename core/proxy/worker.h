@@ -12,23 +12,21 @@
 #include "http/batch.h"
 #include "net/loop.h"
 #include "proxy/downstream/listener.h"
-#include "proxy/generation.h"
+#include "proxy/plan/plan.h"
+#include "proxy/pool/pool.h"
 
 struct worker {
     struct loop *loop; /* loop->owner is the worker */
     struct batch batch;
     unsigned index;
-    bool cut;                      /* draining without more patience */
-    struct generation *generation; /* current; NULL before the first commit */
+    bool cut;          /* draining without more patience */
+    struct plan *plan; /* current, referenced; NULL before the first commit */
     struct pool_home pool_home;
     struct down_home down;
     struct list streams; /* struct stream.worker_link: all that run */
     struct list free_streams;
     size_t free_stream_count;
-    struct message refresh; /* servers have changed: pools that are stale build their candidates */
-    _Atomic bool refresh_posted;
-    struct timer refresh_timer; /* of those that rest until then */
-    struct generation **bygone; /* kept for listeners that are gone; referenced */
+    struct plan **bygone; /* kept for listeners that are gone; referenced */
     size_t bygone_count;
     struct timer drain;                        /* the end of the patience of a drain */
     void (*on_drained)(struct worker *worker); /* draining; NULL: called */
@@ -46,13 +44,8 @@ void worker_free(struct worker **worker);
 bool worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 
-/* On the loop: takes the prepared generation as the current one. */
-void worker_commit(struct worker *worker, struct generation *generation);
-/* Any thread: pools have been touched (pool_touch): the loop builds the candidates of each anew, once, on one
- * of its next turns. A pool for which that takes long rests for some time in between, so that the loop spends
- * a small part of its time on it, however many servers change. */
-void worker_wake(struct worker *worker);
-
+/* On the loop: takes the prepared plan as the current one. */
+void worker_commit(struct worker *worker, struct plan *plan);
 /* On the loop: takes who has connected, serves who is here, with one request each, and closes; calls
  * on_drained when nobody is left, or after `patience_ns` (then what is left is cut off). The sockets refuse
  * already, or will soon (listen_socket_refuse). */

@@ -63,16 +63,16 @@ static void run_config(struct operation *operation)
     collect(&secrets, &global_options, 0);
     collect(&secrets, &listener_options, 0);
     collect(&secrets, &pool_options, 0);
-    for (size_t i = 0; i < g->modules.count; i++) {
-        collect(&secrets, g->modules.items[i]->module->descriptor.options, 0);
+    for (size_t i = 0; i < g->plan->modules.count; i++) {
+        collect(&secrets, g->plan->modules.items[i]->module->descriptor.options, 0);
     }
-    for (size_t i = 0; i < g->tree.file_count; i++) {
+    for (size_t i = 0; i < g->plan->tree.file_count; i++) {
         struct config_text text;
         cJSON *file = cJSON_CreateObject();
-        config_text_init(&text, g->tree.texts[i]);
-        mask_nodes(&text, &secrets, g->tree.files[i], g->tree.root.children);
+        config_text_init(&text, g->plan->tree.texts[i]);
+        mask_nodes(&text, &secrets, g->plan->tree.files[i], g->plan->tree.root.children);
         char *shown = config_text_end(&text);
-        json_set(file, "path", g->tree.files[i]);
+        json_set(file, "path", g->plan->tree.files[i]);
         json_set(file, "text", shown);
         free(shown);
         cJSON_AddItemToArray(files, file);

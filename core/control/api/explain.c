@@ -112,8 +112,8 @@ static bool find_listener(struct explain *explain, const struct generation *g)
     const char *name = operation_text(explain->operation->body, "listener");
 
     for (unsigned pass = 0; pass < 2 && explain->stream.listener == NULL; pass++) {
-        for (size_t i = 0; i < g->listener_count && explain->stream.listener == NULL; i++) {
-            struct listener_plan *plan = &g->listeners[i];
+        for (size_t i = 0; i < g->plan->listener_count && explain->stream.listener == NULL; i++) {
+            struct listener_plan *plan = &g->plan->listeners[i];
             bool fits = name != NULL
                             ? strcmp(plan->listener->name, name) == 0
                             : plan->handler_count == 0 &&
@@ -146,7 +146,7 @@ static void run_explain(struct operation *operation)
     stream->request_open = true; /* filters may change it */
     stream->worker = plane->self;
     stream->client = &explain->client;
-    stream->generation = g;
+    stream->plan = g->plan;
     stream->request_handle.host = plane->runtime->host;
     stream->response_handle.host = plane->runtime->host;
     stream->start_ns = loop_now_ns(plane->self->loop);

@@ -172,7 +172,7 @@ static bool judge_route(struct explain *explain, const struct generation *g,
 
     if (status == WEIR_DECLINED) {
         set_answer(explain, 404, "no_route");
-    } else if (status != WEIR_OK || (route->status == 0 && route->pool >= g->pool_count)) {
+    } else if (status != WEIR_OK || (route->status == 0 && route->pool >= g->plan->pool_count)) {
         set_answer(explain, 500, "module_failed");
     } else if (route->status != 0) {
         char *text = base_printf("%s%.*s", route->location.len > 0 ? "redirect to " : "rule",
@@ -198,14 +198,15 @@ static bool explain_route(struct explain *explain, struct generation *g)
 
     explain->route = (struct weir_route_result){
         .size = sizeof(explain->route), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
-    for (size_t i = 0; i < g->routers.count && status == WEIR_DECLINED; i++) {
-        status = try_router(explain, g->routers.items[i], &list);
+    for (size_t i = 0; i < g->plan->routers.count && status == WEIR_DECLINED; i++) {
+        status = try_router(explain, g->plan->routers.items[i], &list);
     }
-    bool known = status == WEIR_OK && explain->route.route < g->route_count;
-    json_set(route, "name", known ? g->routes[explain->route.route]->name : NULL);
+    bool known = status == WEIR_OK && explain->route.route < g->plan->route_count;
+    json_set(route, "name", known ? g->plan->routes[explain->route.route]->route->name : NULL);
     cJSON_AddItemToObject(route, "tried", list.tried);
     json_set_number(route, "left_out", list.left_out);
-    if (known && !explain_filters(explain, &g->route_filters[explain->route.route], "route")) {
+    if (known &&
+        !explain_filters(explain, &g->plan->routes[explain->route.route]->filters, "route")) {
         return false;
     }
     return judge_route(explain, g, status);
@@ -289,7 +290,7 @@ static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
 
 static void explain_pick(struct explain *explain, struct generation *g)
 {
-    struct pool_plan *plan = &g->pools[explain->route.pool];
+    struct pool_plan *plan = &g->plan->pools[explain->route.pool];
     struct pool_local *local = &plan->pool->locals[explain->stream.worker->index];
     struct server *session = NULL;
 

@@ -15,7 +15,7 @@ struct weir_str find_pool_name(const char *key)
 struct found find_server(const struct generation *generation, struct weir_str pool,
                          struct weir_str id)
 {
-    struct found found = {.plan = generation_pool(generation, pool)};
+    struct found found = {.plan = plan_pool(generation->plan, pool)};
 
     if (found.plan != NULL) {
         found.server = pool_plan_named(found.plan, id, &found.index);
@@ -36,7 +36,7 @@ struct found find_by_key(const struct generation *generation, const char *key)
 struct pool_plan *find_pool_of(struct operation *operation)
 {
     const char *name = operation->params[0];
-    struct pool_plan *plan = generation_pool(operation->plane->runtime->current, str_from(name));
+    struct pool_plan *plan = plan_pool(operation->plane->runtime->current->plan, str_from(name));
     if (plan == NULL) {
         operation_problem(operation, 404, "there is no pool \"%s\"", name);
     }

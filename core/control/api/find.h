@@ -6,7 +6,7 @@
 #define CONTROL_API_FIND_H
 
 #include "control/api/operation.h"
-#include "proxy/generation.h"
+#include "proxy/runtime.h"
 
 /* What a key "pool/id", or a path, names. */
 struct found {

@@ -257,8 +257,8 @@ static void sample_server(struct history *history, struct server *server)
 
 static void sample_pools(struct history *history, const struct generation *g, uint32_t *in_flight)
 {
-    for (size_t i = 0; i < g->pool_count; i++) {
-        const struct pool_plan *plan = &g->pools[i];
+    for (size_t i = 0; i < g->plan->pool_count; i++) {
+        const struct pool_plan *plan = &g->plan->pools[i];
         struct mark now = {{0, 0, 0, 0}, {0}};
         uint32_t running = 0;
         for (size_t k = 0; k < plan->server_count; k++) {
@@ -279,8 +279,8 @@ static void sample_pools(struct history *history, const struct generation *g, ui
 
 static void sample_routes(struct history *history, const struct generation *g)
 {
-    for (size_t i = 0; i < g->route_count; i++) {
-        struct route *route = g->routes[i];
+    for (size_t i = 0; i < g->plan->route_count; i++) {
+        struct route *route = g->plan->routes[i]->route;
         struct series *series = series_of(history, history_key_route(route->name), SERIES_OTHER);
         struct mark now = {{0, 0, 0, 0}, {0}};
         for (unsigned k = 0; k < route->loops; k++) {
@@ -306,8 +306,8 @@ static void add_to_total(struct mark *total, const struct mark *from, const stru
 
 static void sample_listeners(struct history *history, const struct generation *g)
 {
-    for (size_t i = 0; i < g->listener_count; i++) {
-        const struct listener *listener = g->listeners[i].listener;
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        const struct listener *listener = g->plan->listeners[i].listener;
         struct series *series =
             series_of(history, history_key_listener(listener->name), SERIES_OTHER);
         struct mark now = {{0, 0, 0, 0}, {0}};
@@ -318,7 +318,7 @@ static void sample_listeners(struct history *history, const struct generation *g
             continue;
         }
         notice_successor(series, &now);
-        if (!listener_plan_on_control(&g->listeners[i])) {
+        if (!listener_plan_on_control(&g->plan->listeners[i])) {
             add_to_total(&history->total, &series->last, &now);
         }
         series_take(history, series, &now, 0);

@@ -13,7 +13,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "proxy/generation.h"
+#include "proxy/runtime.h"
 
 #define HISTORY_SECONDS     900u
 #define HISTORY_COARSE      720u /* of HISTORY_STEP seconds */

@@ -10,6 +10,7 @@
 #include "control/api/events.h"
 #include "control/api/history.h"
 #include "control/api/operation.h"
+#include "proxy/runtime.h"
 #include "proxy/worker.h"
 
 struct users;

@@ -25,8 +25,8 @@ static void run_pools(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
-    for (size_t i = 0; i < g->pool_count; i++) {
-        cJSON_AddItemToArray(entries, show_pool(operation->plane, &g->pools[i]));
+    for (size_t i = 0; i < g->plan->pool_count; i++) {
+        cJSON_AddItemToArray(entries, show_pool(operation->plane, &g->plan->pools[i]));
     }
 }
 
@@ -50,8 +50,8 @@ static void run_servers(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
-    for (size_t i = 0; i < g->pool_count; i++) {
-        add_servers(operation, entries, &g->pools[i]);
+    for (size_t i = 0; i < g->plan->pool_count; i++) {
+        add_servers(operation, entries, &g->plan->pools[i]);
     }
 }
 
@@ -125,8 +125,8 @@ static void add_rule(cJSON *object, const struct conf_node *block)
 static void add_route(struct operation *operation, cJSON *entries, const struct generation *g,
                       size_t index)
 {
-    const struct route *route = g->routes[index];
-    const struct place *place = &g->route_places[index];
+    const struct route *route = g->plan->routes[index]->route;
+    const struct place *place = &g->plan->routes[index]->place;
     struct traffic traffic = traffic_total(route->traffic, route->loops);
     cJSON *object = cJSON_CreateObject();
     char where[512] = "";
@@ -135,9 +135,9 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
         snprintf(where, sizeof(where), "%s:%u", place->file, place->line);
     }
     json_set(object, "name", route->name);
-    add_rule(object, g->route_blocks[index]);
-    if (g->route_blocks[index] == NULL) {
-        char *pool = values_text(setting_at(g->tree.root.children, route->name, place));
+    add_rule(object, g->plan->routes[index]->block);
+    if (g->plan->routes[index]->block == NULL) {
+        char *pool = values_text(setting_at(g->plan->tree.root.children, route->name, place));
         cJSON_ReplaceItemInObjectCaseSensitive(
             object, "pool", pool != NULL ? cJSON_CreateString(pool) : cJSON_CreateNull());
         free(pool);
@@ -152,7 +152,7 @@ static void run_routes(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
-    for (size_t i = 0; i < g->route_count; i++) {
+    for (size_t i = 0; i < g->plan->route_count; i++) {
         add_route(operation, entries, g, i);
     }
 }
@@ -198,8 +198,8 @@ static void run_listeners(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
-    for (size_t i = 0; i < g->listener_count; i++) {
-        add_listener(operation, entries, &g->listeners[i]);
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        add_listener(operation, entries, &g->plan->listeners[i]);
     }
 }
 
@@ -210,8 +210,8 @@ static void add_module(cJSON *entries, const struct generation *g, const struct 
     bool active = false;
     char abi[24];
 
-    for (size_t i = 0; i < g->modules.count; i++) {
-        active |= g->modules.items[i]->module == module;
+    for (size_t i = 0; i < g->plan->modules.count; i++) {
+        active |= g->plan->modules.items[i]->module == module;
     }
     snprintf(abi, sizeof(abi), "%u.%u", descriptor->abi_major, descriptor->abi_minor);
     json_set(object, "name", module->name);
@@ -271,13 +271,13 @@ static void run_certificates(struct operation *operation)
     const struct generation *g = operation->plane->runtime->current;
     cJSON *entries = entries_begin(operation);
 
-    for (size_t i = 0; i < g->listener_count; i++) {
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
         const struct tls_certificate_info *infos = NULL;
-        size_t count = g->listeners[i].tls != NULL
-                           ? tls_listener_certificates(g->listeners[i].tls, &infos)
+        size_t count = g->plan->listeners[i].tls != NULL
+                           ? tls_listener_certificates(g->plan->listeners[i].tls, &infos)
                            : 0;
         for (size_t k = 0; k < count; k++) {
-            add_certificate(entries, g->listeners[i].listener->name, &infos[k]);
+            add_certificate(entries, g->plan->listeners[i].listener->name, &infos[k]);
         }
     }
 }

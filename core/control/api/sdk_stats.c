@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "proxy/downstream/downstream.h"
+#include "proxy/runtime.h"
 #include "proxy/worker.h"
 
 #define BOUNDS (HISTOGRAM_BUCKETS - 1)
@@ -93,12 +94,12 @@ static uint64_t in_flight_of(const struct server *server)
 static bool show_process(struct view *view, const struct generation *g)
 {
     view_begin(view, WEIR_STATS_PROCESS, PACKAGE_VERSION);
-    for (size_t i = 0; i < g->listener_count; i++) {
-        sum_listener(&view->sum, g->listeners[i].listener);
-        view->row.open += g->listeners[i].listener->open;
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        sum_listener(&view->sum, g->plan->listeners[i].listener);
+        view->row.open += g->plan->listeners[i].listener->open;
     }
-    for (size_t i = 0; i < g->pool_count; i++) {
-        const struct pool_plan *plan = &g->pools[i];
+    for (size_t i = 0; i < g->plan->pool_count; i++) {
+        const struct pool_plan *plan = &g->plan->pools[i];
         view->row.queued += plan->pool->queue.waiting;
         for (size_t k = 0; k < plan->server_count; k++) {
             view->row.in_flight += in_flight_of(plan->servers[k]);
@@ -117,8 +118,8 @@ static bool show_process(struct view *view, const struct generation *g)
 
 static bool show_listeners(struct view *view, const struct generation *g)
 {
-    for (size_t i = 0; i < g->listener_count; i++) {
-        const struct listener_plan *plan = &g->listeners[i];
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        const struct listener_plan *plan = &g->plan->listeners[i];
         view_begin(view, WEIR_STATS_LISTENER, plan->listener->name);
         sum_listener(&view->sum, plan->listener);
         view->row.open = plan->listener->open;
@@ -133,9 +134,10 @@ static bool show_listeners(struct view *view, const struct generation *g)
 
 static bool show_routes(struct view *view, const struct generation *g)
 {
-    for (size_t i = 0; i < g->route_count; i++) {
-        view_begin(view, WEIR_STATS_ROUTE, g->routes[i]->name);
-        view->sum = traffic_total(g->routes[i]->traffic, g->routes[i]->loops);
+    for (size_t i = 0; i < g->plan->route_count; i++) {
+        view_begin(view, WEIR_STATS_ROUTE, g->plan->routes[i]->route->name);
+        view->sum =
+            traffic_total(g->plan->routes[i]->route->traffic, g->plan->routes[i]->route->loops);
         if (!view_show(view)) {
             return false;
         }
@@ -195,7 +197,7 @@ static bool show_pool(struct view *view, const struct pool_plan *plan)
 static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, void *arg)
 {
     const struct worker *worker = worker_of(module_context_of(ctx)->loop);
-    const struct generation *g = worker->generation;
+    const struct generation *g = generation_of(worker->plan);
     struct view *view = calloc(1, sizeof(*view));
 
     if (view == NULL) {
@@ -209,8 +211,8 @@ static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, 
     }
     bool more =
         g != NULL && show_process(view, g) && show_listeners(view, g) && show_routes(view, g);
-    for (size_t i = 0; more && i < g->pool_count; i++) {
-        more = show_pool(view, &g->pools[i]);
+    for (size_t i = 0; more && i < g->plan->pool_count; i++) {
+        more = show_pool(view, &g->plan->pools[i]);
     }
     free(view);
     return WEIR_OK;

@@ -360,14 +360,14 @@ cJSON *show_stats(const struct plane *plane)
     json_set_number(object, "time", (double)loop_wall_ms());
     cJSON *total = cJSON_AddObjectToObject(object, "total");
     cJSON *listeners = cJSON_AddObjectToObject(object, "listeners");
-    for (size_t i = 0; i < g->listener_count; i++) {
-        uint64_t here = add_listener_stats(listeners, plane, g->listeners[i].listener);
-        requests += listener_plan_on_control(&g->listeners[i]) ? 0 : here;
-        connections += g->listeners[i].listener->open;
+    for (size_t i = 0; i < g->plan->listener_count; i++) {
+        uint64_t here = add_listener_stats(listeners, plane, g->plan->listeners[i].listener);
+        requests += listener_plan_on_control(&g->plan->listeners[i]) ? 0 : here;
+        connections += g->plan->listeners[i].listener->open;
     }
     cJSON *pools = cJSON_AddObjectToObject(object, "pools");
-    for (size_t i = 0; i < g->pool_count; i++) {
-        in_flight += add_pool_stats(pools, plane, &g->pools[i]);
+    for (size_t i = 0; i < g->plan->pool_count; i++) {
+        in_flight += add_pool_stats(pools, plane, &g->plan->pools[i]);
     }
     json_set_number(total, "requests", (double)requests);
     add_recent(total, plane, HISTORY_TOTAL);
@@ -381,8 +381,8 @@ cJSON *show_stats(const struct plane *plane)
 cJSON *show_restart(const struct generation *g)
 {
     cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < g->restart_count; i++) {
-        cJSON_AddItemToArray(list, cJSON_CreateString(g->restart[i]));
+    for (size_t i = 0; i < g->plan->restart_count; i++) {
+        cJSON_AddItemToArray(list, cJSON_CreateString(g->plan->restart[i]));
     }
     return list;
 }

@@ -185,15 +185,16 @@ static void include_elsewhere(struct config_text *text, const struct conf_tree *
 
 static char *export_file(const struct generation *g, size_t index, bool elsewhere)
 {
-    const char *file = g->tree.files[index];
+    const char *file = g->plan->tree.files[index];
     struct config_text text;
 
-    config_text_init(&text, g->tree.texts[index]);
-    for (const struct conf_node *node = g->tree.root.children; node != NULL; node = node->next) {
+    config_text_init(&text, g->plan->tree.texts[index]);
+    for (const struct conf_node *node = g->plan->tree.root.children; node != NULL;
+         node = node->next) {
         const struct pool_plan *plan = node->kind == CONF_BLOCK &&
                                                str_equal(node->name, STR("pool")) &&
                                                node->title.text.ptr != NULL
-                                           ? generation_pool(g, node->title.text)
+                                           ? plan_pool(g->plan, node->title.text)
                                            : NULL;
         for (const struct conf_node *child = plan != NULL ? node->children : NULL; child != NULL;
              child = child->next) {
@@ -207,8 +208,8 @@ static char *export_file(const struct generation *g, size_t index, bool elsewher
         }
     }
     if (elsewhere) {
-        name_in_full(&text, g->tree.root.children, file);
-        include_elsewhere(&text, &g->tree, file);
+        name_in_full(&text, g->plan->tree.root.children, file);
+        include_elsewhere(&text, &g->plan->tree, file);
     }
     return config_text_end(&text);
 }
@@ -220,10 +221,11 @@ static void run_export(struct operation *operation)
     cJSON *answer = cJSON_CreateObject();
     cJSON *files = cJSON_AddArrayToObject(answer, "files");
 
-    for (size_t i = 0; i < g->tree.file_count; i++) {
+    for (size_t i = 0; i < g->plan->tree.file_count; i++) {
         cJSON *file = cJSON_CreateObject();
         char *text = export_file(g, i, elsewhere);
-        char *path = elsewhere ? plain(g->tree.files[i]) : base_strdup(g->tree.files[i]);
+        char *path =
+            elsewhere ? plain(g->plan->tree.files[i]) : base_strdup(g->plan->tree.files[i]);
         json_set(file, "path", path);
         free(path);
         json_set(file, "text", text);

@@ -252,8 +252,8 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
 
 void overlay_set_states(const struct overlay *overlay, const struct generation *generation)
 {
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
+    for (size_t i = 0; i < generation->plan->pool_count; i++) {
+        const struct pool_plan *plan = &generation->plan->pools[i];
         const struct server_settings *settings = plan->settings->servers.items;
         for (size_t k = 0; k < plan->server_count; k++) {
             struct server *server = plan->servers[k];
@@ -268,7 +268,7 @@ void overlay_set_states(const struct overlay *overlay, const struct generation *
 bool overlay_in_files(const struct generation *generation, const char *key)
 {
     struct weir_str pool = find_pool_name(key);
-    const struct pool_plan *plan = generation_pool(generation, pool);
+    const struct pool_plan *plan = plan_pool(generation->plan, pool);
 
     for (size_t i = 0; plan != NULL && i < plan->settings->configured.count; i++) {
         const struct server_settings *files = plan->settings->configured.items;

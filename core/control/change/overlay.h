@@ -13,7 +13,7 @@
 
 #include "base/table.h"
 #include "control/api/json.h"
-#include "proxy/generation.h"
+#include "proxy/runtime.h"
 
 struct overlay {
     cJSON *entries;               /* by "pool/id" */

@@ -82,9 +82,9 @@ void store_batch_free(struct store_batch *batch)
 
 static const struct use *store_use(const struct generation *generation)
 {
-    for (size_t i = 0; i < generation->modules.count; i++) {
-        if (module_has_kind(generation->modules.items[i]->module, MODULE_STORE)) {
-            return generation->modules.items[i];
+    for (size_t i = 0; i < generation->plan->modules.count; i++) {
+        if (module_has_kind(generation->plan->modules.items[i]->module, MODULE_STORE)) {
+            return generation->plan->modules.items[i];
         }
     }
     return NULL;
@@ -143,14 +143,14 @@ static struct store_instance *instance_new(const struct generation *generation)
         return NULL;
     }
     struct store_instance *instance = base_zalloc(sizeof(*instance));
-    const struct weir_host *host = generation->runtime->host;
+    const struct weir_host *host = generation->plan->host;
     instance->module = module_ref(use->module);
     arena_init(&instance->arena, NULL, 0);
     instance->block = conf_node_copy(&instance->arena, use->block);
     module_context_init(&instance->conf_context, host, instance->module, NULL);
     module_context_init(&instance->context, host, instance->module, NULL);
-    instance->context.worker_index = generation->runtime->workers;
-    instance->context.worker_count = generation->runtime->workers;
+    instance->context.worker_index = generation->plan->workers;
+    instance->context.worker_count = generation->plan->workers;
     if (!instance_configure(instance)) {
         instance_free(instance);
         return NULL;

@@ -11,7 +11,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "proxy/generation.h"
+#include "proxy/runtime.h"
 
 struct store;
 

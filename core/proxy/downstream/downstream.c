@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "proxy/worker.h"
 
 struct weir_str downstream_tls_name(const struct downstream *downstream)
 {
@@ -91,7 +90,7 @@ static void down_closed(struct down_conn *c)
     listener_place_give(local);
     home->count--;
     local->count--;
-    generation_unkeep(downstream->pin, worker_of(home->loop));
+    lifetime_unkeep(downstream->pin, home->loop->index);
 }
 
 struct down_owner downstream_owner(const struct down_events *events)
@@ -178,8 +177,8 @@ void downstream_open(struct listener_local *local, int fd, const struct address 
         return;
     }
     down_conn_begin(&downstream->place.c, conn, home->batch, &home->owner);
-    downstream->pin = plan->generation;
-    generation_keep(downstream->pin, home->loop->index);
+    downstream->pin = plan->owner->life;
+    lifetime_keep(downstream->pin, home->loop->index);
     list_push_back(&home->connections, &downstream->link);
     home->count++;
     local->count++;

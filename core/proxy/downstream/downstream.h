@@ -20,7 +20,7 @@ struct downstream {
     union down_place place; /* the connection, with its codec's state */
     struct list link;       /* the home's */
     struct listener_local *local;
-    struct generation *pin;        /* kept: what the listener was when it began; TLS refers to it */
+    struct lifetime *pin;          /* kept: what the listener was when it began; TLS refers to it */
     struct address_count *counted; /* NULL: this peer's connections are not counted */
     struct downstream_rare *rare;  /* owned; NULL: nothing of it */
     uint16_t peer_port, port;      /* the peer's, ours; 0: a Unix socket */

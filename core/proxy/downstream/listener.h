@@ -9,9 +9,10 @@
 #include "http/down_conn.h"
 #include "proxy/downstream/address_count.h"
 #include "proxy/downstream/greeting.h"
-#include "proxy/generation.h"
-
-struct generation;
+#include "net/listener.h"
+#include "proxy/plan/lifetime.h"
+#include "proxy/plan/plan.h"
+#include "proxy/plan/traffic.h"
 
 /* A loop, as its listeners and their connections see it; its worker embeds one. */
 struct down_home {
@@ -20,9 +21,9 @@ struct down_home {
     struct batch *batch;
     /* Descriptors from this number on are not for clients; 0: all may be. */
     int keep_reserve;
-    bool draining;                 /* no new connections; each has one request more */
-    struct generation *generation; /* the loop's; NULL: none (yet, or any more) */
-    struct list connections;       /* struct downstream.link */
+    bool draining;           /* no new connections; each has one request more */
+    const struct plan *plan; /* the loop's; NULL: none (yet, or any more) */
+    struct list connections; /* struct downstream.link */
     size_t count;
     struct list leaving;      /* struct listener_local.leaving */
     struct timer leave_timer; /* for those, and for the end of a drain */
@@ -34,7 +35,7 @@ struct down_home {
 struct accepting {
     struct listen_socket *socket;
     struct acceptor *acceptor;
-    struct generation *leaving; /* kept: the socket is its; NULL: the socket stays */
+    struct lifetime *leaving; /* kept: the socket is its; NULL: the socket stays */
 };
 
 /* One loop's half of a listener. See listening.c. */

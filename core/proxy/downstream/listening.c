@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 
-#include "proxy/worker.h"
 #include "proxy/downstream/greeting.h"
 
 /* How often sockets that are to close are looked at; and gone listeners whose last clients are still here. */
@@ -28,10 +27,10 @@ static bool plan_has(const struct listener_plan *plan, const struct listen_socke
     return false;
 }
 
-static bool generation_has(const struct generation *generation, const struct listen_socket *socket)
+static bool any_has(const struct plan *plan, const struct listen_socket *socket)
 {
-    for (size_t i = 0; generation != NULL && i < generation->listener_count; i++) {
-        if (plan_has(&generation->listeners[i], socket)) {
+    for (size_t i = 0; plan != NULL && i < plan->listener_count; i++) {
+        if (plan_has(&plan->listeners[i], socket)) {
             return true;
         }
     }
@@ -111,7 +110,7 @@ static void accepting_end(struct listener_local *local, struct accepting *accept
     } else {
         struct loop *loop = local->home->loop;
         listen_socket_leave(accepting->socket, loop->index);
-        generation_unkeep(accepting->leaving, worker_of(loop));
+        lifetime_unkeep(accepting->leaving, loop->index);
     }
 }
 
@@ -128,23 +127,23 @@ static void begin_to_leave(struct listener_local *local)
 }
 
 /* Sockets that `plan` (NULL: nothing) does not have are on their way out, or another listener's now. `from`: a
- * generation that has them. */
+ * plan that has them. */
 static void accepting_leave(struct listener_local *local, const struct listener_plan *plan,
-                            struct generation *from)
+                            struct lifetime *from)
 {
     const struct down_home *home = local->home;
-    const struct generation *next = home->draining ? NULL : home->generation;
+    const struct plan *next = home->draining ? NULL : home->plan;
     size_t kept = 0;
 
     for (size_t i = 0; i < local->accepting_count; i++) {
         struct accepting *accepting = &local->accepting[i];
         if (accepting->leaving == NULL && !plan_has(plan, accepting->socket)) {
-            if (generation_has(next, accepting->socket)) {
+            if (any_has(next, accepting->socket)) {
                 accepting_end(local, accepting);
                 continue;
             }
             accepting->leaving = from;
-            generation_keep(from, home->loop->index);
+            lifetime_keep(from, home->loop->index);
             begin_to_leave(local);
         }
         local->accepting[kept++] = *accepting;
@@ -158,7 +157,7 @@ static void local_go(struct listener_local *local)
         return; /* it never was here, or is on its way */
     }
     local->gone = true;
-    accepting_leave(local, NULL, local->plan->generation);
+    accepting_leave(local, NULL, local->plan->owner->life);
     greeting_hurry_all(&local->greeter);
     list_each(link, &local->home->connections)
     {
@@ -191,7 +190,7 @@ void listener_local_adopt(struct listener_local *local, struct down_home *home,
     local->greeter.begun = begun;
     local->greeter.refused = refused;
     if (last != NULL) {
-        accepting_leave(local, home->draining ? NULL : plan, last->generation);
+        accepting_leave(local, home->draining ? NULL : plan, last->owner->life);
     }
     if (!home->draining) {
         local->accepting =
@@ -209,7 +208,7 @@ void listener_local_adopt(struct listener_local *local, struct down_home *home,
 void listener_local_leave(struct listener_local *local)
 {
     if (local->plan != NULL) {
-        accepting_leave(local, NULL, local->plan->generation);
+        accepting_leave(local, NULL, local->plan->owner->life);
         greeting_hurry_all(&local->greeter);
         begin_to_leave(local);
     }
@@ -262,11 +261,11 @@ static bool clients_may_ask(const struct listener_local *local)
     return false;
 }
 
-bool listening_goes_on(const struct down_home *home, const struct generation *generation)
+bool listening_goes_on(const struct down_home *home, const struct plan *plan)
 {
     for (const struct list *link = home->leaving.next; link != &home->leaving; link = link->next) {
         const struct listener_local *local = local_of(link);
-        if (local->gone && (generation == NULL || local->plan->generation == generation)) {
+        if (local->gone && (plan == NULL || local->plan->owner == plan)) {
             return true;
         }
     }

@@ -5,7 +5,7 @@
  * A socket that a reload takes away, or all of them at the end of the program, is accepted on until the
  * control thread says that it is dry (net/listener.h); then its queue is emptied, and it closes. A listener
  * that is gone serves who has come to it, shakes hands or stands in those queues, each with one request, under
- * the last generation that had it, which the home's owner keeps as long (on_look).
+ * the last plan that had it, which the home's owner keeps as long (on_look).
  */
 #ifndef PROXY_DOWNSTREAM_LISTENING_H
 #define PROXY_DOWNSTREAM_LISTENING_H
@@ -23,8 +23,8 @@ void listener_local_adopt(struct listener_local *local, struct down_home *home,
 /* The program ends: all sockets of the listener leave. */
 void listener_local_leave(struct listener_local *local);
 
-/* Whether a listener that is gone goes on under the generation (NULL: under any). */
-bool listening_goes_on(const struct down_home *home, const struct generation *generation);
+/* Whether a listener that is gone goes on under the plan (NULL: under any). */
+bool listening_goes_on(const struct down_home *home, const struct plan *plan);
 
 /* Nothing is accepted any more, and nobody is on the way in. */
 bool listening_is_over(const struct down_home *home);

@@ -3,8 +3,6 @@
 core_libcore_a_SOURCES += \
     core/proxy/downstream/address_count.c \
     core/proxy/downstream/address_count.h \
-    core/proxy/downstream/descriptors.c \
-    core/proxy/downstream/descriptors.h \
     core/proxy/downstream/downstream.c \
     core/proxy/downstream/downstream.h \
     core/proxy/downstream/greeting.c \

@@ -1,39 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files that build a generation tell each other; nobody else includes it. Control thread. What
- * they allocate is in the generation's arena; mistakes go to build.mistakes, and building goes on, so that
+ * What the files that build a plan tell each other; nobody else includes it. Control thread. What
+ * they allocate is in the plan's arena; mistakes go to build.mistakes, and building goes on, so that
  * one run tells them all.
  */
 #ifndef PROXY_PLAN_BUILD_H
 #define PROXY_PLAN_BUILD_H
 
-#include "proxy/generation.h"
+#include "proxy/plan/plan.h"
 
 /* One build, from start to end. */
 struct build {
-    struct runtime *runtime;
-    struct generation *generation; /* the one that is made */
+    const struct plan_input *input;
+    struct plan *plan; /* the one that is made */
     struct mistakes *mistakes;
-    bool open_sockets;         /* false: addresses and files are checked, not opened (weir -t) */
-    struct wanted_file *files; /* log files that modules name */
+    struct table routes; /* struct route_plan.by_name */
     /* Whom root would become at the next start, and has not; else empty. */
     struct weir_str next_user;
 };
 
-/* ---- tools (generation_build.c) ---- */
+/* ---- tools (build_tools.c) ---- */
 
 /* One without anything in it, of the base's configuration; NULL: it is to be a base itself. */
-struct generation *build_generation(struct runtime *runtime, struct generation *base);
+struct plan *build_plan(const struct plan_input *input, struct plan *base);
 
-/* Once no mistake is left: all plans get their live objects. */
-void build_attach(struct build *b);
-
-/* Zeroed, in the generation's arena; never NULL. */
+/* Zeroed, in the plan's arena; never NULL. */
 void *build_alloc(struct build *b, size_t len);
 
-/* Where a field of a conf struct was set. */
 /* What is addressed by its name: in a URL's path, and as POOL/SERVER. `kind` for the message. */
 void build_check_name(struct build *b, struct place place, const char *kind, struct weir_str name);
+
+/* Where a field of a conf struct was set. */
 struct place build_place_of(struct build *b, const void *field);
 
 /* The same, as TLS asks for it; `arg` is the struct build. */
@@ -41,6 +38,8 @@ struct place build_place_for_tls(void *arg, const void *field);
 
 bool build_is_block(const struct conf_node *node, const char *name);
 size_t build_count_blocks(const struct conf_node *parent, const char *name);
+
+void build_list_append(struct build *b, struct use_list *list, struct use *use);
 
 /* Fills the targets with what the block says, as conf_fill_block does. */
 void build_fill(struct build *b, const struct conf_node *block, uint32_t context,
@@ -60,8 +59,6 @@ void build_try_start(struct build *b, const char *path);
 bool build_is_given(const struct build *b, const char *folder);
 
 /* ---- modules and uses (build_uses.c) ---- */
-
-void build_list_append(struct build *b, struct use_list *list, struct use *use);
 
 /* A module block: loads the module, fills its options. */
 void build_module(struct build *b, const struct conf_node *node);
@@ -92,10 +89,7 @@ void build_name_filters(struct build *b, const struct use_list *filters, const c
 /* Checks where the program's log goes. */
 void build_check_log(struct build *b);
 
-/* Once no mistake is left: opens it, and the log files that modules named; one that cannot be is a mistake. */
-void build_open_logs(struct build *b);
-
-/* Calls conf_create; that may make routes, whose filters are uses at the end of generation.uses. */
+/* Calls conf_create; that may make routes, whose filters are uses at the end of plan.uses. */
 void build_check_use(struct build *b, struct use *use);
 
 /* ---- pools (build_pools.c) and listeners (build_listeners.c) ---- */
@@ -109,10 +103,5 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
 
 /* All listeners' addresses: each once, and one that can be listened on. Needs all plans. */
 void build_check_binds(struct build *b);
-
-/* Once no mistake is left: the plan's live objects, found again by name or new, each with a reference
- * that generation_free gives back. Sockets are opened; one that cannot be is a mistake. */
-void build_attach_pool(struct build *b, struct pool_plan *plan);
-void build_attach_listener(struct build *b, struct listener_plan *plan);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A generation that is derived: the configuration of the one that runs, with the servers of now. What the files
- * said is not copied: it is the base's, which stays for as long. What a generation has of its own is made
- * anew: uses, since each has instances on the loops, and plans, since each has references to what lives.
- * Nothing may point into the generation that it is derived from, which goes before.
+ * A plan that is derived: the configuration of the one that runs, with the servers of now. What the files said
+ * is not copied: it is the base's, which stays for as long. What a plan has of its own is made anew: uses,
+ * since each has instances on the loops, and pools and listeners, since each refers to what lives. Nothing
+ * may point into the plan that it is derived from, which goes before.
  */
 #include "proxy/plan/build.h"
 
@@ -11,7 +11,7 @@
 
 static struct use *use_of(struct build *b, const struct use *from)
 {
-    return from != NULL ? b->generation->uses.items[from->index] : NULL;
+    return from != NULL ? b->plan->uses.items[from->index] : NULL;
 }
 
 static void derive_list(struct build *b, struct use_list *to, const struct use_list *from)
@@ -24,37 +24,32 @@ static void derive_list(struct build *b, struct use_list *to, const struct use_l
 }
 
 /* Names, modules and what was prepared are shared; instances are not. */
-static void derive_use(struct build *b, struct use *use, const struct generation *from)
+static void derive_use(struct build *b, struct use *use, const struct plan *from)
 {
-    struct generation *g = b->generation;
-
-    use->generation = g;
+    use->plan = b->plan;
     use->base = use_of(b, use->base);
-    use->instances = build_alloc(b, sizeof(*use->instances) * g->loops);
+    use->instances = build_alloc(b, sizeof(*use->instances) * b->plan->loops);
     if (use->listener != NULL) {
-        use->listener = &g->listeners[use->listener - from->listeners];
+        use->listener = &b->plan->listeners[use->listener - from->listeners];
     }
 }
 
-static void derive_uses(struct build *b, const struct generation *from)
+static void derive_uses(struct build *b, const struct plan *from)
 {
-    struct generation *g = b->generation;
-
-    g->uses.count = from->uses.count;
-    g->uses.items = build_alloc(b, from->uses.count * sizeof(*g->uses.items));
+    b->plan->uses.count = from->uses.count;
+    b->plan->uses.items = build_alloc(b, from->uses.count * sizeof(*b->plan->uses.items));
     for (size_t i = 0; i < from->uses.count; i++) {
-        g->uses.items[i] = build_alloc(b, sizeof(*g->uses.items[i]));
-        *g->uses.items[i] = *from->uses.items[i];
+        b->plan->uses.items[i] = build_alloc(b, sizeof(*b->plan->uses.items[i]));
+        *b->plan->uses.items[i] = *from->uses.items[i];
     }
     for (size_t i = 0; i < from->uses.count; i++) {
-        derive_use(b, g->uses.items[i], from);
+        derive_use(b, b->plan->uses.items[i], from);
     }
-    derive_list(b, &g->modules, &from->modules);
-    derive_list(b, &g->routers, &from->routers);
-    derive_list(b, &g->loggers, &from->loggers);
-    for (size_t i = 0; i < g->modules.count; i++) {
-        g->modules.items[i]->loops_kept = g->loops;
-        g->base->modules.items[i]->sharers++;
+    derive_list(b, &b->plan->modules, &from->modules);
+    derive_list(b, &b->plan->routers, &from->routers);
+    derive_list(b, &b->plan->loggers, &from->loggers);
+    for (size_t i = 0; i < b->plan->modules.count; i++) {
+        b->plan->base->modules.items[i]->sharers++;
     }
 }
 
@@ -66,7 +61,7 @@ static void derive_pool(struct build *b, struct pool_plan *plan, const struct po
 
     *settings = *from->settings;
     *plan = *from;
-    plan->generation = b->generation;
+    plan->owner = b->plan;
     plan->settings = settings;
     plan->balance = use_of(b, from->balance);
     plan->sticky = use_of(b, from->sticky);
@@ -79,8 +74,8 @@ static void derive_pool(struct build *b, struct pool_plan *plan, const struct po
     plan->by_id = NULL;
     plan->probe_name = NULL;
     plan->tls = NULL;
-    plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->generation->loops);
-    table_add(&b->generation->pools_by_name, &plan->by_name, table_hash(settings->name));
+    plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->plan->loops);
+    table_add(&b->plan->pools_by_name, &plan->by_name, table_hash(settings->name));
     build_pool_servers(b, plan, from->tls);
 }
 
@@ -88,7 +83,7 @@ static void derive_listener(struct build *b, struct listener_plan *plan,
                             const struct listener_plan *from)
 {
     *plan = *from; /* its TLS is the base's */
-    plan->generation = b->generation;
+    plan->owner = b->plan;
     plan->listener = NULL;
     plan->sockets = NULL;
     plan->socket_count = 0;
@@ -100,48 +95,43 @@ static void derive_listener(struct build *b, struct listener_plan *plan,
     }
 }
 
-static void derive_routes(struct build *b, const struct generation *from)
+static void derive_routes(struct build *b, const struct plan *from)
 {
-    struct generation *g = b->generation;
-
-    g->routes = build_alloc(b, from->route_count * sizeof(struct route *));
-    g->route_filters = build_alloc(b, from->route_count * sizeof(*g->route_filters));
-    g->route_places = from->route_places;
-    g->route_blocks = from->route_blocks;
+    b->plan->routes = build_alloc(b, from->route_count * sizeof(struct route_plan *));
     for (size_t i = 0; i < from->route_count; i++) {
-        g->routes[i] = from->routes[i];
-        g->routes[i]->refs++;
-        derive_list(b, &g->route_filters[i], &from->route_filters[i]);
+        struct route_plan *route = build_alloc(b, sizeof(*route));
+        *route = *from->routes[i];
+        route->route = NULL;
+        derive_list(b, &route->filters, &from->routes[i]->filters);
+        b->plan->routes[i] = route;
     }
-    g->route_count = g->route_capacity = from->route_count;
+    b->plan->route_count = from->route_count;
 }
 
-struct generation *generation_derive(struct runtime *runtime, const struct generation *from,
-                                     struct mistakes *mistakes)
+struct plan *plan_derive(const struct plan_input *input, const struct plan *from,
+                         struct mistakes *mistakes)
 {
-    struct generation *g = build_generation(runtime, from->base);
-    struct build b = {runtime, g, mistakes, true, NULL, {NULL, 0}};
+    struct plan *plan = build_plan(input, from->base);
+    struct build b = {.input = input, .plan = plan, .mistakes = mistakes};
 
-    g->tree = from->tree;
-    g->places = from->places;
-    g->global = from->global;
-    g->restart = from->restart;
-    g->restart_count = from->restart_count;
-    g->pools = build_alloc(&b, from->pool_count * sizeof(*g->pools));
-    g->listeners = build_alloc(&b, from->listener_count * sizeof(*g->listeners));
+    plan->tree = from->tree;
+    plan->places = from->places;
+    plan->global = from->global;
+    plan->restart = from->restart;
+    plan->restart_count = from->restart_count;
+    plan->pools = build_alloc(&b, from->pool_count * sizeof(*plan->pools));
+    plan->listeners = build_alloc(&b, from->listener_count * sizeof(*plan->listeners));
     derive_uses(&b, from);
     derive_routes(&b, from);
-    for (; g->pool_count < from->pool_count; g->pool_count++) {
-        derive_pool(&b, &g->pools[g->pool_count], &from->pools[g->pool_count]);
+    for (; plan->pool_count < from->pool_count; plan->pool_count++) {
+        derive_pool(&b, &plan->pools[plan->pool_count], &from->pools[plan->pool_count]);
     }
-    for (; g->listener_count < from->listener_count; g->listener_count++) {
-        derive_listener(&b, &g->listeners[g->listener_count], &from->listeners[g->listener_count]);
-    }
-    if (mistakes->count == 0) {
-        build_attach(&b);
+    for (; plan->listener_count < from->listener_count; plan->listener_count++) {
+        derive_listener(&b, &plan->listeners[plan->listener_count],
+                        &from->listeners[plan->listener_count]);
     }
     if (mistakes->count > 0) {
-        generation_free(&g);
+        plan_unref(&plan);
     }
-    return g;
+    return plan;
 }

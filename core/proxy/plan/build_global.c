@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The global settings of a generation: that the next start can do what they say, and which of them wait for
+ * The global settings of a plan: that the next start can do what they say, and which of them wait for
  * it. Whatever the start refuses is a mistake here, so that weir -t and a reload tell it as well.
  */
 #include <dirent.h>
@@ -30,7 +30,7 @@ static bool value_equal(const struct weir_option *row, const void *a, const void
 
 static struct weir_str value_text(struct build *b, const struct weir_option *row, const void *field)
 {
-    struct arena *arena = &b->generation->arena;
+    struct arena *arena = &b->plan->arena;
 
     if (row->type == WEIR_TYPE_INTEGER) {
         return arena_printf(arena, "%lld", (long long)*(const int64_t *)field);
@@ -43,33 +43,32 @@ static struct weir_str value_text(struct build *b, const struct weir_option *row
 static void tell_restart(struct build *b, const struct weir_option *row, const void *wanted,
                          const void *runs)
 {
-    struct generation *g = b->generation;
     struct place place = build_place_of(b, wanted);
     char where[16] = "";
-    const char **grown = build_alloc(b, (g->restart_count + 1) * sizeof(*grown));
+    const char **grown = build_alloc(b, (b->plan->restart_count + 1) * sizeof(*grown));
 
     if (place.line > 0) {
         snprintf(where, sizeof(where), ":%u", place.line);
     }
     struct weir_str text =
-        arena_printf(&g->arena, "%s%s: %s = %.*s needs a restart; until then it is %.*s",
+        arena_printf(&b->plan->arena, "%s%s: %s = %.*s needs a restart; until then it is %.*s",
                      place.file != NULL ? place.file : "?", where, row->name,
                      STR_ARGS(value_text(b, row, wanted)), STR_ARGS(value_text(b, row, runs)));
-    if (g->restart_count > 0) {
-        memcpy(grown, g->restart, g->restart_count * sizeof(*grown));
+    if (b->plan->restart_count > 0) {
+        memcpy(grown, b->plan->restart, b->plan->restart_count * sizeof(*grown));
     }
-    grown[g->restart_count++] = text.ptr;
-    g->restart = grown;
+    grown[b->plan->restart_count++] = text.ptr;
+    b->plan->restart = grown;
 }
 
 /* What can only be set at the start stays as it was then, for all that read it; the difference is told. */
 static void keep_started(struct build *b)
 {
-    const struct global_settings *started = b->runtime->started;
+    const struct global_settings *started = b->input->started;
 
     for (uint32_t i = 0; started != NULL && i < global_options.count; i++) {
         const struct weir_option *row = option_row(&global_options, i);
-        char *wanted = (char *)&b->generation->global + row->offset;
+        char *wanted = (char *)&b->plan->global + row->offset;
         const char *runs = (const char *)started + row->offset;
         if ((row->flags & WEIR_OPTION_RELOADABLE) == 0 && !value_equal(row, wanted, runs)) {
             tell_restart(b, row, wanted, runs);
@@ -83,8 +82,8 @@ static void keep_started(struct build *b)
 /* Whether it has the value that the start has been through already. */
 static bool is_started(const struct build *b, const struct weir_str *field)
 {
-    const struct global_settings *started = b->runtime->started;
-    size_t offset = (size_t)((const char *)field - (const char *)&b->generation->global);
+    const struct global_settings *started = b->input->started;
+    size_t offset = (size_t)((const char *)field - (const char *)&b->plan->global);
 
     return started != NULL &&
            str_equal(*field,
@@ -116,7 +115,7 @@ static const char *folder_of(struct build *b, struct weir_str path)
 {
     const char *slash = strrchr(path.ptr, '/');
     int len = slash == NULL || slash == path.ptr ? 1 : (int)(slash - path.ptr);
-    return arena_printf(&b->generation->arena, "%.*s", len, slash != NULL ? path.ptr : ".").ptr;
+    return arena_printf(&b->plan->arena, "%.*s", len, slash != NULL ? path.ptr : ".").ptr;
 }
 
 /* Whether something can be made in the folder of `path`, which is not there itself. */
@@ -133,7 +132,7 @@ static bool check_folder(struct build *b, const char *option, const struct weir_
                      option, folder);
     } else if (!S_ISDIR(status.st_mode)) {
         mistakes_add(b->mistakes, build_place_of(b, path), "%s: %s is no folder", option, folder);
-    } else if (!b->runtime->from_root &&
+    } else if (!b->input->from_root &&
                faccessat(AT_FDCWD, folder, W_OK | X_OK, access_flags) != 0) {
         mistakes_add(b->mistakes, build_place_of(b, path),
                      "%s: the folder %s must be writable for this user", option, folder);
@@ -157,7 +156,7 @@ static void check_pid_file(struct build *b, const struct weir_str *path)
         mistakes_add(b->mistakes, build_place_of(b, path),
                      "pid_file: %s is a folder; write for example %s/weir.pid", path->ptr,
                      path->ptr);
-    } else if (!b->runtime->from_root && access(path->ptr, W_OK) != 0) {
+    } else if (!b->input->from_root && access(path->ptr, W_OK) != 0) {
         mistakes_add(b->mistakes, build_place_of(b, path),
                      "pid_file: %s must be writable for this user", path->ptr);
     }
@@ -165,8 +164,8 @@ static void check_pid_file(struct build *b, const struct weir_str *path)
 
 bool build_is_given(const struct build *b, const char *folder)
 {
-    for (size_t i = 0; i < b->runtime->given_count; i++) {
-        if (strcmp(b->runtime->given[i], folder) == 0) {
+    for (size_t i = 0; i < b->input->given_count; i++) {
+        if (strcmp(b->input->given[i], folder) == 0) {
             return true;
         }
     }
@@ -195,9 +194,8 @@ static bool may_be_given(const char *path)
 /* Whether this process may do with the folder what the next start may. */
 static bool has_rights_of_start(const struct build *b, const struct global_settings *global)
 {
-    return !b->runtime->from_root ||
-           (is_started(b, &global->user) && is_started(b, &global->group) &&
-            !may_be_given(global->state_dir.ptr));
+    return !b->input->from_root || (is_started(b, &global->user) && is_started(b, &global->group) &&
+                                    !may_be_given(global->state_dir.ptr));
 }
 
 /* Who sets no state_dir and no user may do without: then those who need it say what they lack. */
@@ -225,19 +223,19 @@ static void check_state_dir(struct build *b, const struct global_settings *globa
             path->ptr, user, path->ptr);
     }
     if (b->mistakes->count == before) {
-        module_host_set_next_state_dir(b->runtime->started != NULL && alike ? path->ptr : NULL);
-    } else if (b->runtime->started == NULL) {
+        module_host_set_next_state_dir(b->input->started != NULL && alike ? path->ptr : NULL);
+    } else if (b->input->started == NULL) {
         module_host_set_state_dir(NULL, true); /* who needs it need not tell it again */
     }
 }
 
 void build_try_start(struct build *b, const char *path)
 {
-    const struct weir_str *user = &b->generation->global.user;
+    const struct weir_str *user = &b->plan->global.user;
     char error[256];
 
-    if (b->next_user.len > 0 && b->runtime->try_start != NULL &&
-        !b->runtime->try_start(path, b->mistakes, error, sizeof(error))) {
+    if (b->next_user.len > 0 && b->input->try_start != NULL &&
+        !b->input->try_start(path, b->mistakes, error, sizeof(error))) {
         mistakes_add(b->mistakes, build_place_of(b, user),
                      "user: it cannot be checked what %s may: %s", b->next_user.ptr, error);
     }
@@ -245,7 +243,7 @@ void build_try_start(struct build *b, const char *path)
 
 void build_globals(struct build *b)
 {
-    struct global_settings *global = &b->generation->global;
+    struct global_settings *global = &b->plan->global;
 
     if (global->workers == 0) {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -254,7 +252,7 @@ void build_globals(struct build *b)
     check_user(b, global);
     check_pid_file(b, &global->pid_file);
     check_state_dir(b, global);
-    if (b->runtime->started != NULL && geteuid() == 0 &&
+    if (b->input->started != NULL && geteuid() == 0 &&
         !(is_started(b, &global->user) && is_started(b, &global->group))) {
         b->next_user = global->user;
     }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners of a generation: first their blocks become plans; once no mistake is left, the plans get the
- * listeners that live already, or new ones, and their sockets are opened.
+ * Listeners of a plan: their blocks become settings, addresses and uses.
  */
 #include <stdlib.h>
 
-#include "proxy/downstream/downstream.h"
-#include "proxy/downstream/descriptors.h"
+#include "net/listener.h"
 #include "proxy/plan/build.h"
+#include "proxy/plan/descriptors.h"
 
 static void build_trusted(struct build *b, struct listener_plan *plan)
 {
@@ -26,22 +25,6 @@ static void build_trusted(struct build *b, struct listener_plan *plan)
                 STR_ARGS(texts[i]));
         }
     }
-}
-
-/* connection_limit, or half of the descriptors: a client in need of a server always finds one then. */
-static uint32_t listener_connections(const struct build *b,
-                                     const struct listener_settings *settings)
-{
-    uint64_t limit = descriptors_limit();
-    uint64_t own = descriptors_own(b->generation->loops);
-
-    if (settings->connection_limit > 0) {
-        return (uint32_t)settings->connection_limit;
-    }
-    if (limit / 2 > UINT32_MAX / 2) {
-        return UINT32_MAX / 2;
-    }
-    return limit > own + 16 ? (uint32_t)((limit - own) / 2) : 8;
 }
 
 /* The field may not be one that frames a message, says where it goes, or is Weir's own. */
@@ -113,13 +96,6 @@ static void build_listener_use(struct build *b, struct listener_plan *plan,
     }
 }
 
-static struct place place_of_bind(struct build *b, const struct listener_plan *plan, size_t index)
-{
-    const struct weir_list *bind = &plan->settings->bind;
-    struct place place = build_place_of(b, (const struct weir_str *)bind->items + index);
-    return place.file != NULL ? place : build_place_of(b, bind);
-}
-
 /* Texts become addresses; one that is none has no length. */
 static void build_addresses(struct build *b, struct listener_plan *plan)
 {
@@ -131,7 +107,7 @@ static void build_addresses(struct build *b, struct listener_plan *plan)
     for (size_t i = 0; i < settings->bind.count; i++) {
         char error[512];
         if (!address_parse(&plan->addresses[i], texts[i], error, sizeof(error))) {
-            mistakes_add(b->mistakes, place_of_bind(b, plan, i), "bind: %s", error);
+            mistakes_add(b->mistakes, listener_plan_place(plan, i), "bind: %s", error);
             plan->addresses[i].len = 0;
         }
     }
@@ -150,7 +126,7 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
     struct listener_settings *settings = build_alloc(b, sizeof(*settings));
     struct conf_target target = {&listener_options, settings};
 
-    plan->generation = b->generation;
+    plan->owner = b->plan;
     plan->settings = settings;
     build_fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     settings->name = node->title.text;
@@ -169,7 +145,9 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
     build_trusted(b, plan);
     build_request_id(b, settings);
     plan->watch = (struct tcp_watch){settings->tcp_keepalive, settings->tcp_user_timeout};
-    plan->connection_limit = listener_connections(b, settings);
+    plan->connection_limit = settings->connection_limit > 0
+                                 ? (uint32_t)settings->connection_limit
+                                 : descriptors_for_listener(b->plan->loops);
     if (settings->proxy_protocol != PROXY_PROTOCOL_OFF && settings->trusted_proxies.count == 0) {
         mistakes_add(b->mistakes, build_place_of(b, &settings->proxy_protocol),
                      "proxy_protocol believes trusted_proxies, and none are set; write for example "
@@ -195,73 +173,11 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
     };
 }
 
-static struct listener *listener_find(struct build *b, struct weir_str name)
-{
-    list_each(link, &b->runtime->listeners)
-    {
-        struct listener *listener = container_of(link, struct listener, link);
-        if (str_equal(str_from(listener->name), name)) {
-            listener->refs++;
-            return listener;
-        }
-    }
-    struct listener *listener = listener_new(name, b->generation->loops);
-    list_push_back(&b->runtime->listeners, &listener->link);
-    return listener;
-}
-
-/* ---- sockets ---- */
+/* ---- addresses ---- */
 
 static bool is_local(const struct address *address)
 {
     return address->u.any.sa_family == AF_UNIX;
-}
-
-/* Whether a socket can be what the plan needs: the workers' or the control thread's; a Unix socket is
- * shared by whoever accepts there. */
-static bool socket_serves(const struct listen_socket *socket, const struct listener_plan *plan)
-{
-    size_t count = listener_plan_on_control(plan) ? 1 : plan->generation->runtime->workers;
-    return is_local(&socket->address) || socket->count == count;
-}
-
-static bool socket_is_taken(const struct build *b, const struct listen_socket *socket)
-{
-    for (size_t i = 0; i < b->generation->listener_count; i++) {
-        const struct listener_plan *plan = &b->generation->listeners[i];
-        for (size_t k = 0; k < plan->socket_count; k++) {
-            if (plan->sockets[k] == socket) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* A socket that the running generation has on the address; the listener's own before another's, which
- * matters where the system chose the port. NULL: none. */
-static struct listen_socket *socket_find(const struct build *b, const struct listener_plan *plan,
-                                         const struct address *address)
-{
-    const struct generation *current = b->runtime->current;
-    struct listen_socket *found = NULL;
-
-    for (size_t i = 0; current != NULL && i < current->listener_count; i++) {
-        const struct listener_plan *last = &current->listeners[i];
-        bool own = str_equal(last->settings->name, plan->settings->name);
-        for (size_t k = 0; k < last->socket_count; k++) {
-            bool same = is_local(address) ? address_overlaps(&last->addresses[k], address)
-                                          : address_equal(&last->addresses[k], address);
-            if (same && (found == NULL || own) && socket_serves(last->sockets[k], plan) &&
-                !socket_is_taken(b, last->sockets[k])) {
-                found = last->sockets[k];
-                if (own) {
-                    return found;
-                }
-            }
-        }
-    }
-    return found;
 }
 
 /* The addresses that the earlier of two listeners, or of one, leaves to nobody else. */
@@ -269,7 +185,7 @@ static bool check_overlap(struct build *b, const struct listener_plan *plan, siz
 {
     const struct address *address = &plan->addresses[index];
 
-    for (const struct listener_plan *other = b->generation->listeners; other <= plan; other++) {
+    for (const struct listener_plan *other = b->plan->listeners; other <= plan; other++) {
         size_t count = other == plan ? index : other->settings->bind.count;
         for (size_t k = 0; k < count; k++) {
             if (other->addresses[k].len == 0 || !address_overlaps(&other->addresses[k], address)) {
@@ -277,15 +193,15 @@ static bool check_overlap(struct build *b, const struct listener_plan *plan, siz
             }
             const struct weir_str *texts = plan->settings->bind.items;
             const struct weir_str *others = other->settings->bind.items;
-            struct place place = place_of_bind(b, other, k);
+            struct place place = listener_plan_place(other, k);
             if (is_local(address) || address_equal(&other->addresses[k], address)) {
-                mistakes_add(b->mistakes, place_of_bind(b, plan, index),
+                mistakes_add(b->mistakes, listener_plan_place(plan, index),
                              "bind: listener \"%.*s\" has %.*s already, at %s:%u; take one of them "
                              "away",
                              STR_ARGS(other->settings->name), STR_ARGS(others[k]), place.file,
                              place.line);
             } else {
-                mistakes_add(b->mistakes, place_of_bind(b, plan, index),
+                mistakes_add(b->mistakes, listener_plan_place(plan, index),
                              "bind: %.*s and %.*s of listener \"%.*s\", at %s:%u, have one port, "
                              "and one of them is all addresses; take one away",
                              STR_ARGS(texts[index]), STR_ARGS(others[k]),
@@ -299,55 +215,24 @@ static bool check_overlap(struct build *b, const struct listener_plan *plan, siz
 
 void build_check_binds(struct build *b)
 {
-    bool strangers = b->open_sockets || b->runtime->current != NULL;
+    bool strangers = !b->input->check_only || b->input->running;
     char folder[sizeof(((struct sockaddr_un *)0)->sun_path)];
 
-    for (size_t i = 0; i < b->generation->listener_count; i++) {
-        const struct listener_plan *plan = &b->generation->listeners[i];
+    for (size_t i = 0; i < b->plan->listener_count; i++) {
+        const struct listener_plan *plan = &b->plan->listeners[i];
         for (size_t k = 0; k < plan->settings->bind.count; k++) {
             const struct address *address = &plan->addresses[k];
             char error[512];
             if (address->len == 0 || !check_overlap(b, plan, k) ||
-                socket_find(b, plan, address) != NULL ||
+                (b->input->listens != NULL && b->input->listens(b->input->arg, plan, address)) ||
                 (is_local(address) &&
                  listen_run_folder(address->u.un.sun_path, folder, sizeof(folder)) &&
                  build_is_given(b, folder))) {
                 continue;
             }
             if (!listen_socket_check(address, strangers, error, sizeof(error))) {
-                mistakes_add(b->mistakes, place_of_bind(b, plan, k), "bind: %s", error);
+                mistakes_add(b->mistakes, listener_plan_place(plan, k), "bind: %s", error);
             }
         }
-    }
-}
-
-static void open_socket(struct build *b, struct listener_plan *plan, size_t index)
-{
-    const struct address *address = &plan->addresses[index];
-    struct listen_socket *socket = socket_find(b, plan, address);
-    char error[512];
-
-    if (socket != NULL) {
-        listen_socket_ref(socket);
-    } else {
-        bool one = listener_plan_on_control(plan) && !is_local(address);
-        socket =
-            listen_socket_open(address, one ? 1 : b->runtime->workers, (int)plan->settings->backlog,
-                               plan->socket_mode, error, sizeof(error));
-    }
-    if (socket == NULL) {
-        mistakes_add(b->mistakes, place_of_bind(b, plan, index), "bind: %s", error);
-        return;
-    }
-    plan->sockets[plan->socket_count++] = socket;
-}
-
-void build_attach_listener(struct build *b, struct listener_plan *plan)
-{
-    size_t count = plan->settings->bind.count;
-    plan->listener = listener_find(b, plan->settings->name);
-    plan->sockets = build_alloc(b, count * sizeof(struct listen_socket *));
-    for (size_t i = 0; b->open_sockets && i < count; i++) {
-        open_socket(b, plan, i);
     }
 }

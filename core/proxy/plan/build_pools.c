@@ -1,33 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools of a generation: first their blocks become plans; once no mistake is left, the plans get the pools
- * and servers that live already, or new ones.
+ * Pools of a plan: their blocks become settings and uses.
  */
 #include "http/up_conn.h"
-#include "proxy/upstream/discovery.h"
 #include "proxy/plan/build.h"
-#include "proxy/worker.h"
 
-static void plan_index(struct build *b, struct pool_plan *plan)
-{
-    size_t slots = 4;
-    while (slots < plan->server_count * 2) {
-        slots *= 2;
-    }
-    plan->by_id = build_alloc(b, slots * sizeof(*plan->by_id));
-    plan->places = build_alloc(b, slots * sizeof(*plan->places));
-    plan->by_id_mask = slots - 1;
-    for (size_t i = 0; i < plan->server_count; i++) {
-        size_t at = plan->servers[i]->id & plan->by_id_mask;
-        while (plan->by_id[at] != NULL) {
-            at = (at + 1) & plan->by_id_mask;
-        }
-        plan->by_id[at] = plan->servers[i];
-        plan->places[at] = (uint32_t)i;
-    }
-}
-
-/* A name is looked up once the generation is to come into force (names.c). */
+/* A name is looked up once the plan is to come into force. */
 static void check_probe_address(struct build *b, const struct probe_settings *probe)
 {
     char error[256];
@@ -130,26 +108,6 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
     }
 }
 
-void build_check_name(struct build *b, struct place place, const char *kind, struct weir_str name)
-{
-    const char *wrong = NULL;
-
-    if (name.len > 128) {
-        wrong = "is longer than 128 bytes";
-    } else if (name.len > 0 && memchr(name.ptr, '/', name.len) != NULL) {
-        wrong = "has a '/', which stands between pool and server";
-    } else if (str_equal(name, STR(".")) || str_equal(name, STR(".."))) {
-        wrong = "means a folder in a path";
-    }
-    if (wrong != NULL) {
-        mistakes_add(b->mistakes, place,
-                     "\"%.*s%s\" cannot name a %s: it %s; letters, digits, '-', '_' and '.' are "
-                     "always right",
-                     (int)(name.len < 64 ? name.len : 64), name.ptr, name.len > 64 ? "..." : "",
-                     kind, wrong);
-    }
-}
-
 /* The block with `resolve` of that id; NULL: there is none. */
 static const struct server_settings *find_resolving(const struct pool_settings *settings,
                                                     struct weir_str id)
@@ -202,11 +160,8 @@ void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
         memcpy(own, settings->configured.items, size);
         settings->servers.items = own;
     }
-    /* A mere check asks for no names. */
-    discovery_expand(b->open_sockets ? b->runtime->discovery : NULL, &b->generation->arena,
-                     settings);
-    if (b->runtime->adjust != NULL) {
-        b->runtime->adjust(b->runtime->adjust_arg, &b->generation->arena, settings);
+    if (b->input->expand != NULL) {
+        b->input->expand(b->input->arg, &b->plan->arena, settings);
     }
     const struct server_settings *servers = settings->servers.items;
     for (size_t i = 0; i < settings->servers.count; i++) {
@@ -227,12 +182,12 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     struct pool_settings *settings = build_alloc(b, sizeof(*settings));
     struct conf_target target = {&pool_options, settings};
 
-    plan->generation = b->generation;
+    plan->owner = b->plan;
     plan->settings = settings;
     plan->alpn = &up_protocols;
     build_fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     settings->name = node->title.text;
-    table_add(&b->generation->pools_by_name, &plan->by_name, table_hash(settings->name));
+    table_add(&b->plan->pools_by_name, &plan->by_name, table_hash(settings->name));
     if (settings->name.len == 0) {
         mistakes_add(b->mistakes, node->place, "a pool needs a name: pool \"api_servers\" { ... }");
     }
@@ -272,74 +227,5 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
         (struct http_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
     build_pool_blocks(b, plan, node, settings->name);
     build_pool_servers(b, plan, NULL);
-    plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->generation->loops);
-}
-
-static struct pool *pool_find(struct build *b, struct weir_str name)
-{
-    uint64_t hash = table_hash(name);
-
-    for (struct table_link *link = table_first(&b->runtime->pools, hash); link != NULL;
-         link = table_next(link)) {
-        struct pool *pool = container_of(link, struct pool, link);
-        if (str_equal(str_from(pool->name), name)) {
-            pool->refs++;
-            return pool;
-        }
-    }
-    struct pool *pool = pool_new(name, b->generation->loops);
-    for (unsigned i = 0; i < b->generation->loops && b->runtime->loops != NULL; i++) {
-        pool->locals[i].home = &b->runtime->loops[i]->pool_home;
-    }
-    table_add(&b->runtime->pools, &pool->link, hash);
-    return pool;
-}
-
-/* The server that lives, or a new one. `running`: the plan of the pool that runs; NULL: none does. */
-static struct server *attach_server(struct build *b, const struct pool_plan *plan,
-                                    const struct pool_plan *running,
-                                    const struct server_settings *settings)
-{
-    struct weir_str pool = str_from(plan->pool->name);
-    struct server *server = server_find(pool, settings->id, &settings->url, settings->called);
-
-    if (server == NULL) {
-        server = server_new(pool, settings->id, &settings->url, b->generation->loops);
-        if (settings->called.len > 0) {
-            server_set_called(server, settings->called);
-        }
-    }
-    if (running != NULL && running->generation->in_force &&
-        pool_plan_server(running, server->id) != server) {
-        server->held = plan->health != NULL; /* a newcomer shows that it is well first */
-        server->back = !server->held;        /* and begins slowly then, or now */
-    }
-    return server;
-}
-
-/* The same settings as before: the same context, by which the loops see that their idle connections may
- * stay. */
-static void share_tls(struct pool_plan *plan, const struct pool_plan *running)
-{
-    if (running != NULL && tls_server_ctx_equal(running->tls, plan->tls)) {
-        SSL_CTX_free(plan->tls);
-        plan->tls = running->tls;
-        SSL_CTX_up_ref(plan->tls);
-    }
-}
-
-void build_attach_pool(struct build *b, struct pool_plan *plan)
-{
-    const struct server_settings *settings = plan->settings->servers.items;
-    size_t count = plan->settings->servers.count;
-
-    plan->pool = pool_find(b, plan->settings->name);
-    const struct pool_plan *running = generation_plan_of(b->runtime->current, plan->pool);
-    plan->servers = build_alloc(b, count * sizeof(struct server *));
-    for (size_t i = 0; i < count; i++) {
-        plan->servers[i] = attach_server(b, plan, running, &settings[i]);
-        plan->server_count++;
-    }
-    plan_index(b, plan);
-    share_tls(plan, running);
+    plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->plan->loops);
 }

@@ -5,36 +5,20 @@
  */
 #include "proxy/plan/build.h"
 
-void build_list_append(struct build *b, struct use_list *list, struct use *use)
-{
-    /* Doubling in the arena: what is left behind is freed with it. */
-    if ((list->count & (list->count - 1)) == 0) {
-        size_t capacity = list->count == 0 ? 1 : list->count * 2;
-        struct use **items = build_alloc(b, capacity * sizeof(*items));
-        if (list->count > 0) {
-            memcpy(items, list->items, list->count * sizeof(*items));
-        }
-        list->items = items;
-    }
-    list->items[list->count++] = use;
-    list->transforms |=
-        use->kind == MODULE_FILTER && use->module->descriptor.filter->on_response_data != NULL;
-}
-
 static struct use *use_new(struct build *b, struct module *module, enum module_kind kind,
                            const struct conf_node *block)
 {
     struct use *use = build_alloc(b, sizeof(*use));
-    use->index = b->generation->uses.count;
+    use->index = b->plan->uses.count;
     use->module = module;
     use->kind = kind;
-    use->generation = b->generation;
+    use->plan = b->plan;
     use->block = block;
-    use->instances = build_alloc(b, sizeof(*use->instances) * b->generation->loops);
-    module_context_init(&use->context, b->runtime->host, module, NULL);
-    use->context.worker_index = b->runtime->workers;
-    use->context.worker_count = b->runtime->workers;
-    build_list_append(b, &b->generation->uses, use);
+    use->instances = build_alloc(b, sizeof(*use->instances) * b->plan->loops);
+    module_context_init(&use->context, b->input->host, module, NULL);
+    use->context.worker_index = b->input->workers;
+    use->context.worker_count = b->input->workers;
+    build_list_append(b, &b->plan->uses, use);
     return use;
 }
 
@@ -48,7 +32,6 @@ static const struct weir_options *module_options(const struct module *module)
 
 void build_module(struct build *b, const struct conf_node *node)
 {
-    struct generation *g = b->generation;
     struct module *module = NULL;
 
     if (node->title.text.len == 0) {
@@ -56,17 +39,17 @@ void build_module(struct build *b, const struct conf_node *node)
                      "a module block needs a name: module \"route_path\" { }");
         return;
     }
-    module = module_load(b->runtime->modules, g->global.module_dir.ptr, node->title.text.ptr,
-                         b->runtime->host, node->place, b->mistakes);
+    module = module_load(b->input->modules, b->plan->global.module_dir.ptr, node->title.text.ptr,
+                         b->input->host, node->place, b->mistakes);
     if (module == NULL) {
         return;
     }
-    for (size_t i = 0; i < g->modules.count; i++) {
-        if (g->modules.items[i]->module == module) {
+    for (size_t i = 0; i < b->plan->modules.count; i++) {
+        if (b->plan->modules.items[i]->module == module) {
             mistakes_add(b->mistakes, node->place,
                          "module \"%s\" is enabled twice; the first time at %s:%u", module->name,
-                         g->modules.items[i]->block->place.file,
-                         g->modules.items[i]->block->place.line);
+                         b->plan->modules.items[i]->block->place.file,
+                         b->plan->modules.items[i]->block->place.line);
             module_unref(&module);
             return;
         }
@@ -74,11 +57,11 @@ void build_module(struct build *b, const struct conf_node *node)
     const struct weir_options *options = module_options(module);
     struct use *use = use_new(b, module, MODULE_KIND_COUNT, node);
     use->base = use;
-    use->loops_kept = g->loops;
+    use->module_number = b->plan->modules.count;
     use->kept = module;
     use->sharers = 1;
     use->conf = build_alloc(b, options->conf_size);
-    build_list_append(b, &g->modules, use);
+    build_list_append(b, &b->plan->modules, use);
     struct conf_target target = {options, use->conf};
     build_fill(b, node, WEIR_CONTEXT_MODULE, &target, 1, NULL, true);
 
@@ -87,8 +70,10 @@ void build_module(struct build *b, const struct conf_node *node)
         if (module_has_kind(module, by_block[i])) {
             struct use *part = use_new(b, module, by_block[i], node);
             part->base = use;
+            part->module_number = use->module_number;
             part->conf = use->conf;
-            build_list_append(b, by_block[i] == MODULE_ROUTER ? &g->routers : &g->loggers, part);
+            build_list_append(
+                b, by_block[i] == MODULE_ROUTER ? &b->plan->routers : &b->plan->loggers, part);
         }
     }
 }
@@ -96,17 +81,17 @@ void build_module(struct build *b, const struct conf_node *node)
 /* Whether the module has a block and could not be loaded, which was told there. */
 static bool is_refused(const struct build *b, enum module_kind kind, struct weir_str title)
 {
-    const struct generation *g = b->generation;
     char name[256];
     bool wanted = false;
 
     module_full_name(kind, title, name, sizeof(name));
-    for (const struct conf_node *node = g->tree.root.children; node != NULL; node = node->next) {
+    for (const struct conf_node *node = b->plan->tree.root.children; node != NULL;
+         node = node->next) {
         wanted = wanted ||
                  (build_is_block(node, "module") && str_equal(node->title.text, str_from(name)));
     }
-    for (size_t i = 0; i < g->modules.count; i++) {
-        wanted = wanted && strcmp(g->modules.items[i]->module->name, name) != 0;
+    for (size_t i = 0; i < b->plan->modules.count; i++) {
+        wanted = wanted && strcmp(b->plan->modules.items[i]->module->name, name) != 0;
     }
     return wanted;
 }
@@ -114,17 +99,16 @@ static bool is_refused(const struct build *b, enum module_kind kind, struct weir
 struct use *build_begin_use(struct build *b, const struct conf_node *node, enum module_kind kind,
                             struct weir_str pool)
 {
-    struct generation *g = b->generation;
     struct module *enabled[256] = {NULL};
     size_t count = 0;
 
-    for (; count < g->modules.count && count < ARRAY_COUNT(enabled); count++) {
-        enabled[count] = g->modules.items[count]->module;
+    for (; count < b->plan->modules.count && count < ARRAY_COUNT(enabled); count++) {
+        enabled[count] = b->plan->modules.items[count]->module;
     }
     if (is_refused(b, kind, node->title.text)) {
         return NULL;
     }
-    struct module *module = module_find(b->generation->global.module_dir.ptr, enabled, count, kind,
+    struct module *module = module_find(b->plan->global.module_dir.ptr, enabled, count, kind,
                                         node->title.text, node->place, b->mistakes);
     if (module == NULL) {
         return NULL;
@@ -132,12 +116,13 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
     const struct use *base = NULL;
     for (size_t i = 0; i < count; i++) {
         if (enabled[i] == module) {
-            base = g->modules.items[i];
+            base = b->plan->modules.items[i];
         }
     }
     const struct weir_options *options = module_options(module);
     struct use *use = use_new(b, module, kind, node);
     use->base = base;
+    use->module_number = base->module_number;
     use->pool = pool;
     use->context.pool = pool;
     use->conf = build_alloc(b, options->conf_size);
@@ -179,7 +164,7 @@ static void name_use(struct build *b, struct use *use, const char *where, struct
 {
     if (use != NULL) {
         use->context.block_name =
-            arena_printf(&b->generation->arena, "%s %.*s %s %zu", where, STR_ARGS(name),
+            arena_printf(&b->plan->arena, "%s %.*s %s %zu", where, STR_ARGS(name),
                          module_kind_block(use->kind), number);
     }
 }
@@ -198,10 +183,8 @@ void build_name_filters(struct build *b, const struct use_list *filters, const c
 
 void build_name_uses(struct build *b)
 {
-    const struct generation *g = b->generation;
-
-    for (size_t i = 0; i < g->pool_count; i++) {
-        const struct pool_plan *plan = &g->pools[i];
+    for (size_t i = 0; i < b->plan->pool_count; i++) {
+        const struct pool_plan *plan = &b->plan->pools[i];
         struct weir_str name = plan->settings->name;
         name_use(b, plan->balance, "pool", name, 1);
         name_use(b, plan->sticky, "pool", name, 1);
@@ -209,7 +192,8 @@ void build_name_uses(struct build *b)
         build_name_filters(b, &plan->observers, "pool", name);
         build_name_filters(b, &plan->filters, "pool", name);
     }
-    for (size_t i = 0; i < g->listener_count; i++) {
-        build_name_filters(b, &g->listeners[i].filters, "listener", g->listeners[i].settings->name);
+    for (size_t i = 0; i < b->plan->listener_count; i++) {
+        build_name_filters(b, &b->plan->listeners[i].filters, "listener",
+                           b->plan->listeners[i].settings->name);
     }
 }

@@ -4,12 +4,11 @@
  */
 #include "proxy/pool/attempt.h"
 
-#include "proxy/generation.h"
+#include "proxy/plan/lifetime.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/pool.h"
 #include "proxy/pool/ranking.h"
-#include "proxy/worker.h"
 
 static void server_count(struct server_local *server, const struct attempt *attempt,
                          const struct attempt_end *end, uint64_t total_ns)
@@ -82,10 +81,10 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     ranking_changed(local->ranking, candidate); /* it has less to do from here on */
 }
 
-void attempt_forget(struct pool_home *home, struct attempt *attempt)
+void attempt_forget(struct attempt *attempt, unsigned loop)
 {
-    if (attempt->generation != NULL) {
-        generation_unref(attempt->generation, worker_of(home->loop));
-        attempt->generation = NULL;
+    if (attempt->life != NULL) {
+        lifetime_unref(attempt->life, loop);
+        attempt->life = NULL;
     }
 }

@@ -13,8 +13,7 @@
 #include "proxy/plan/traffic.h"
 
 struct balancer;
-struct generation;
-struct pool_home;
+struct lifetime;
 struct pool_local;
 struct server_local;
 struct use;
@@ -56,12 +55,13 @@ struct attempt {
     const struct use *sticky;     /* of the request's own generation; NULL: its pool has none */
 
     /* the server; set by pool_assign, ended by pool_leave */
-    struct server_local *server;   /* NULL: none; a place is held while set */
-    struct balancer *balancer;     /* referenced while `server` is set */
-    bool told_balancer;            /* on_assign has run; on_complete is owed */
-    struct generation *generation; /* referenced from the first assignment on: names stay valid */
-    weir_server_id served_by;      /* the last one assigned */
-    struct server_local *served;   /* the same; valid as long as `generation` is held */
+    struct server_local *server; /* NULL: none; a place is held while set */
+    struct balancer *balancer;   /* referenced while `server` is set */
+    bool told_balancer;          /* on_assign has run; on_complete is owed */
+    struct lifetime
+        *life; /* referenced from the first assignment on: its plan's names stay valid */
+    weir_server_id served_by;    /* the last one assigned */
+    struct server_local *served; /* the same; valid as long as `life` is referenced */
 
     /* tries so far */
     struct tried tried;
@@ -102,6 +102,6 @@ struct attempt_end {
 void pool_leave(struct pool_local *local, struct attempt *attempt, const struct attempt_end *end);
 
 /* The request is over, and at no server: what held its servers' names goes. */
-void attempt_forget(struct pool_home *home, struct attempt *attempt);
+void attempt_forget(struct attempt *attempt, unsigned loop);
 
 #endif

@@ -7,15 +7,16 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "proxy/generation.h"
-#include "proxy/worker.h"
+#include "proxy/plan/lifetime.h"
+#include "proxy/plan/plan.h"
+#include "proxy/pool/pool.h"
 
 struct balancer *balancer_new(const struct pool_plan *plan, struct pool_home *home)
 {
     const struct use *use = plan->balance;
     struct balancer *balancer = base_zalloc(sizeof(*balancer));
 
-    use_context_init(&balancer->context, use, worker_of(home->loop));
+    use_context_init(&balancer->context, use, home->loop, home->index);
     balancer->use = use;
     balancer->ops = use->module->descriptor.balancer;
     balancer->refs = 1;
@@ -34,8 +35,7 @@ struct balancer *balancer_new(const struct pool_plan *plan, struct pool_home *ho
         free(balancer);
         return NULL;
     }
-    balancer->generation = plan->generation;
-    generation_keep_balancer(use, worker_of(home->loop));
+    lifetime_keep_module(use->plan->life, use->module_number, home->index);
     return balancer;
 }
 
@@ -44,11 +44,12 @@ void balancer_unref(struct balancer *balancer, struct pool_home *home)
     if (balancer == NULL || --balancer->refs > 0) {
         return;
     }
+    const struct use *use = balancer->use;
     if (balancer->ops->destroy != NULL) {
         balancer->ops->destroy(&balancer->context.base, balancer->data);
     }
     module_context_end(&balancer->context);
-    generation_unkeep_balancer(balancer->use, worker_of(home->loop));
+    lifetime_unkeep_module(use->plan->life, use->module_number, home->index);
     free(balancer->memory);
     free(balancer);
 }

@@ -10,7 +10,6 @@
 #include "module/context.h"
 #include "proxy/pool/ranking.h"
 
-struct generation;
 struct pool_home;
 struct pool_local;
 struct pool_plan;
@@ -20,12 +19,11 @@ struct balancer {
     struct module_context context;
     const struct weir_balancer *ops;
     void *data;
-    void *memory;     /* of its instance_size, zeroed at first; NULL: it makes its own */
-    uint32_t choices; /* how many candidates are drawn; 0: all are ranked */
-    struct generation *generation; /* kept on this loop: conf and prepared are its */
-    const struct use *use;         /* of that generation */
-    uint32_t refs;                 /* pool_local and attempts assigned by it */
-    bool failed;                   /* on_members failed: the host chooses */
+    void *memory;          /* of its instance_size, zeroed at first; NULL: it makes its own */
+    uint32_t choices;      /* how many candidates are drawn; 0: all are ranked */
+    const struct use *use; /* whose plan is kept on this loop: conf and prepared are its */
+    uint32_t refs;         /* pool_local and attempts assigned by it */
+    bool failed;           /* on_members failed: the host chooses */
 };
 
 /* NULL: its create failed. Loop. */

@@ -4,7 +4,7 @@
  */
 #include "proxy/pool/connections.h"
 
-#include "proxy/generation.h"
+#include "proxy/plan/plan.h"
 
 /* ---- idle connections end ---- */
 

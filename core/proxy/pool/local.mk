@@ -9,6 +9,10 @@ core_libcore_a_SOURCES += \
     core/proxy/pool/connections.h \
     core/proxy/pool/etags.c \
     core/proxy/pool/etags.h \
+    core/proxy/pool/home.c \
+    core/proxy/pool/home.h \
+    core/proxy/pool/members.c \
+    core/proxy/pool/members.h \
     core/proxy/pool/outcomes.c \
     core/proxy/pool/outcomes.h \
     core/proxy/pool/pick.c \

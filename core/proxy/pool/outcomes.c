@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-#include "proxy/pool/recovery.h"
+#include "proxy/plan/plan.h"
+#include "proxy/pool/pool.h"
 
 #define REPORT_NS (100 * NS_PER_MS)
 
@@ -18,15 +19,13 @@ static void report_received(struct message *message)
 {
     struct outcome_report *report = container_of(message, struct outcome_report, message);
 
-    if (report->runtime->recovery != NULL) {
-        recovery_report(report->runtime->recovery, report);
-    }
+    report->sink->report(report->sink, report);
     free(report);
 }
 
 static void report_send(struct pool_local *local)
 {
-    struct runtime *runtime = local->plan->generation->runtime;
+    const struct outcome_sink *sink = local->home->outcomes;
     size_t count = 0;
 
     if (list_empty(&local->dirty_notes)) {
@@ -40,7 +39,7 @@ static void report_send(struct pool_local *local)
         base_zalloc(sizeof(*report) + count * sizeof(report->entries[0]));
 
     report->message.fn = report_received;
-    report->runtime = runtime;
+    report->sink = sink;
     report->pool = local->pool;
     report->worker = local->index;
     struct list *link = NULL;
@@ -55,7 +54,7 @@ static void report_send(struct pool_local *local)
     timer_cancel(local->home->loop, &local->report_timer);
     local->report_soon = false;
     local->reported_ns = loop_now_ns(local->home->loop);
-    loop_post(runtime->loops[runtime->workers]->loop, &report->message);
+    loop_post(sink->loop, &report->message);
 }
 
 static void report_due(struct timer *timer)

@@ -35,14 +35,22 @@ struct outcome_entry {
     struct weir_outcome_run runs[OUTCOME_RUNS];
 };
 
+struct outcome_sink;
+
 /* From a worker to the control thread, which frees it. */
 struct outcome_report {
     struct message message;
-    struct runtime *runtime;
+    const struct outcome_sink *sink;
     const struct pool *pool; /* only to be compared: it may be gone */
     uint32_t worker;
     size_t count;
     struct outcome_entry entries[];
+};
+
+/* Where reports go: the control thread's. */
+struct outcome_sink {
+    struct loop *loop;
+    void (*report)(const struct outcome_sink *sink, const struct outcome_report *report);
 };
 
 /* Begins or ends noting for all servers of the pool on its loop, as the plan wants it. */

@@ -11,10 +11,10 @@
 #include <math.h>
 
 #include "base/log.h"
-#include "proxy/generation.h"
+#include "proxy/plan/lifetime.h"
 #include "proxy/pool/balancer.h"
+#include "proxy/pool/members.h"
 #include "proxy/pool/ranking.h"
-#include "proxy/worker.h"
 
 struct pick {
     struct weir_pick pub;
@@ -132,13 +132,13 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
 void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)
 {
     struct balancer *balancer = local->balancer;
-    struct generation *before = attempt->generation;
+    struct lifetime *before = attempt->life;
 
     attempt->server = mine;
-    attempt->generation = local->plan->generation;
-    generation_ref(attempt->generation, local->index);
+    attempt->life = local->plan->owner->life;
+    lifetime_ref(attempt->life, local->index);
     if (before != NULL) {
-        generation_unref(before, worker_of(local->home->loop));
+        lifetime_unref(before, local->index);
     }
     attempt->balancer = balancer;
     balancer->refs++;

@@ -8,10 +8,10 @@
 
 #include "base/log.h"
 #include "module/secret.h"
-#include "proxy/generation.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/connections.h"
 #include "proxy/pool/etags.h"
+#include "proxy/pool/members.h"
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/ranking.h"
 
@@ -257,6 +257,16 @@ void pool_local_refresh(struct pool_local *local)
 
 /* ---- plans come and go ---- */
 
+bool pool_local_drop_idle(struct pool_local *local)
+{
+    for (size_t i = 0; i < local->plan->server_count; i++) {
+        if (spares_close_one(&local->plan->servers[i]->locals[local->index].spares)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void servers_retire(struct pool_local *local, const struct pool_plan *old,
                            const struct pool_plan *plan)
 {
@@ -282,6 +292,9 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     struct pool_plan *old = local->plan;
 
     local->plan = plan;
+    if (!list_linked(&local->at_home)) {
+        list_push_back(&home->pools, &local->at_home);
+    }
     if (old != NULL) {
         servers_retire(local, old, plan);
     }
@@ -292,6 +305,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         local->balancer = NULL;
         local->candidates.count = local->reserves.count = local->held = 0;
         rank(local, (struct ranking_policy){.cost = NULL});
+        list_remove(&local->at_home);
         balancer_unref(gone, home);
         queue_reconsider(local);
         return;

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/table.h"
 #include "net/conn.h"
+#include "proxy/pool/home.h"
 #include "proxy/pool/queue.h"
 #include "proxy/pool/retry_budget.h"
 #include "proxy/pool/server.h"
@@ -30,11 +31,12 @@ struct pool_local {
     struct pool *pool;
     unsigned index;         /* of the loop */
     struct pool_home *home; /* NULL: only checking */
-    struct pool_plan *plan; /* current; NULL: the pool is not in this loop's generation */
+    struct list at_home;    /* in pool_home.pools, while it has a plan */
+    struct pool_plan *plan; /* current; NULL: the pool is not in this loop's plan */
     /* Servers have changed since the candidates were built; an operator has changed one: no rest. Any
      * thread sets them. */
     _Atomic bool stale, hurry;
-    uint64_t rested_ns; /* not built anew before, unless the plan changes; see worker_refresh */
+    uint64_t rested_ns; /* not built anew before, unless the plan changes; see home.c */
     struct balancer *balancer;
     struct weir_candidates candidates;
     struct server_local **servers;   /* by candidate index */
@@ -75,14 +77,14 @@ void pool_unref(struct pool **pool);
 
 /* ---- one loop's pool ---- */
 
-/* Takes over the plan (commit), or NULL (the pool is gone from this loop's generation). Servers that are
+/* Takes over the plan (commit), or NULL (the pool is gone from this loop's plan). Servers that are
  * gone lose their idle connections. */
 void pool_local_adopt(struct pool_local *local, struct pool_plan *plan);
 
 /* Servers' health, state or weight have changed: builds the candidates anew. */
 void pool_local_refresh(struct pool_local *local);
 
-/* The same to all loops, which do it once however often this is said before: at their next worker_wake. Any
+/* The same to all loops, which do it once however often this is said before: at their next pool_home_wake. Any
  * thread that holds the pool. */
 void pool_touch(struct pool *pool);
 /* The same for what an operator has changed: it holds for requests that come after his answer. */
@@ -90,5 +92,8 @@ void pool_touch_now(struct pool *pool);
 
 /* The pool's numbers on this loop, for the reader. */
 struct traffic pool_total(const struct pool *pool);
+
+/* Closes an idle connection to a server, the one that has been so for longest there. false: there is none. */
+bool pool_local_drop_idle(struct pool_local *local);
 
 #endif

@@ -4,8 +4,8 @@
  */
 #include "proxy/pool/queue.h"
 
-#include "proxy/generation.h"
 #include "proxy/pool/attempt.h"
+#include "proxy/pool/members.h"
 #include "proxy/pool/pick.h"
 
 static struct waiter *waiter_of(const struct list *link)
@@ -205,8 +205,7 @@ void queue_release(struct pool_queue *queue, struct server *server)
     }
 }
 
-/* On the loop: places have been given to waiters of its own. */
-static void grants_received(struct message *message)
+void queue_take_grants(struct message *message)
 {
     struct pool_home *home = container_of(message, struct pool_home, grants_message);
 
@@ -226,7 +225,7 @@ static void grants_received(struct message *message)
         waiter->events->granted(waiter, server, session);
         server_unref(&server);
     }
-    batch_flush(home->batch);
+    home->after(home);
 }
 
 /* ---- servers change ---- */
@@ -286,17 +285,4 @@ void pool_queue_end(struct pool_queue *queue)
 {
     ASSERT(queue->waiting == 0 && list_empty(&queue->any));
     pthread_mutex_destroy(&queue->lock);
-}
-
-void pool_home_init(struct pool_home *home, struct loop *loop, unsigned index, struct batch *batch)
-{
-    *home = (struct pool_home){.loop = loop, .index = index, .batch = batch};
-    pthread_mutex_init(&home->grants_lock, NULL);
-    list_init(&home->grants);
-    home->grants_message.fn = grants_received;
-}
-
-void pool_home_end(struct pool_home *home)
-{
-    pthread_mutex_destroy(&home->grants_lock);
 }

@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "http/batch.h"
 #include "net/loop.h"
 
 struct pool_local;
@@ -63,24 +62,10 @@ struct waiter {
     _Atomic uint8_t state;
 };
 
-/* A loop, as pools see it; its worker embeds one. */
-struct pool_home {
-    struct loop *loop;
-    unsigned index;
-    struct batch *batch; /* flushed after callbacks that came by message */
-    /* Connections with this descriptor or one above are not kept idle; 0: all may be. */
-    int keep_reserve;
-    /* Waiters of this loop that have been given a place by somebody else. */
-    pthread_mutex_t grants_lock; /* inside a queue's lock */
-    struct list grants;          /* struct waiter.link */
-    struct message grants_message;
-    bool grants_posted;
-};
-
 void pool_queue_init(struct pool_queue *queue);
 void pool_queue_end(struct pool_queue *queue);
-void pool_home_init(struct pool_home *home, struct loop *loop, unsigned index, struct batch *batch);
-void pool_home_end(struct pool_home *home);
+/* On a loop: places have been given to waiters of its own (pool_home.grants_message). */
+void queue_take_grants(struct message *message);
 
 /* Puts the waiter at the end, or where it stood when it has waited before. `only`: the server that it must
  * have; NULL: any. The pool's plan is set. false: the queue is full. */

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proxy/plan/lifetime.h"
+#include "proxy/pool/members.h"
 #include "proxy/pool/outcomes.h"
 
 /* Steps of a slow start, the shortest of them, and the longest time between two. */
@@ -19,9 +21,10 @@
 #define STEP_MIN_NS (50 * NS_PER_MS)
 
 struct recovery {
-    struct worker *self;
+    struct loop *loop;
+    unsigned index; /* of the loop */
     struct recovery_owner owner;
-    struct generation *generation; /* referenced; NULL: none yet */
+    struct plan *plan; /* referenced; NULL: none yet */
     struct timer timer;
     /* While one report is told, nobody else changes a server: then its pool is counted once (count_out). */
     bool reporting, counted;
@@ -30,16 +33,16 @@ struct recovery {
 
 static uint64_t now_of(const struct recovery *recovery)
 {
-    return loop_now_ns(recovery->self->loop);
+    return loop_now_ns(recovery->loop);
 }
 
 /* The pool is only compared: it may be gone. */
 static const struct pool_plan *plan_of(const struct recovery *recovery, const struct pool *pool)
 {
-    const struct generation *generation = recovery->generation;
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        if (generation->pools[i].pool == pool) {
-            return &generation->pools[i];
+    const struct plan *plan = recovery->plan;
+    for (size_t i = 0; plan != NULL && i < plan->pool_count; i++) {
+        if (plan->pools[i].pool == pool) {
+            return &plan->pools[i];
         }
     }
     return NULL;
@@ -113,7 +116,7 @@ enum weir_status recovery_eject(struct recovery *recovery, const struct pool_pla
     struct server *server = pool_plan_server(plan, id);
     char text[sizeof(server->eject_reason)];
 
-    if (server == NULL || plan->generation != recovery->generation) {
+    if (server == NULL || plan->owner != recovery->plan) {
         return WEIR_INVALID;
     }
     if (duration_ns == 0) {
@@ -145,7 +148,7 @@ enum weir_status recovery_eject(struct recovery *recovery, const struct pool_pla
     log_write(WEIR_LOG_WARNING, "health", "server %s/%s is %s", server->pool_name, server->name,
               text);
     if (!timer_is_set(&recovery->timer) || recovery->timer.deadline_ns > server->eject_end_ns) {
-        timer_set(recovery->self->loop, &recovery->timer, duration_ns);
+        timer_set(recovery->loop, &recovery->timer, duration_ns);
     }
     recovery->owner.changed(recovery->owner.arg, server);
     return WEIR_OK;
@@ -184,15 +187,15 @@ static void pool_due(struct recovery *recovery, const struct pool_plan *plan, ui
 static void recovery_due(struct timer *timer)
 {
     struct recovery *recovery = container_of(timer, struct recovery, timer);
-    const struct generation *generation = recovery->generation;
+    const struct plan *plan = recovery->plan;
     uint64_t next = UINT64_MAX;
 
-    for (size_t i = 0; generation != NULL && i < generation->pool_count; i++) {
-        pool_due(recovery, &generation->pools[i], &next);
+    for (size_t i = 0; plan != NULL && i < plan->pool_count; i++) {
+        pool_due(recovery, &plan->pools[i], &next);
     }
     if (next != UINT64_MAX) {
         uint64_t now = now_of(recovery);
-        timer_set(recovery->self->loop, timer, next > now ? next - now : 1);
+        timer_set(recovery->loop, timer, next > now ? next - now : 1);
     }
 }
 
@@ -206,7 +209,7 @@ void recovery_look(struct recovery *recovery, const struct pool_plan *plan, stru
         uint64_t delay = step_ns(plan);
         uint64_t now = now_of(recovery);
         if (!timer_is_set(&recovery->timer) || recovery->timer.deadline_ns > now + delay) {
-            timer_set(recovery->self->loop, &recovery->timer, delay);
+            timer_set(recovery->loop, &recovery->timer, delay);
         }
     }
 }
@@ -223,7 +226,7 @@ void recovery_report(struct recovery *recovery, const struct outcome_report *rep
         const struct server *server = pool_plan_server(plan, entry->id);
         for (size_t k = 0; server != NULL && k < plan->observers.count; k++) {
             const struct use *use = plan->observers.items[k];
-            struct instance *instance = use_on(use, recovery->self->index);
+            struct instance *instance = use_on(use, recovery->index);
             struct weir_outcomes outcomes = {.size = sizeof(outcomes),
                                              .worker = report->worker,
                                              .id = entry->id,
@@ -258,28 +261,28 @@ static bool adopt_pool(const struct pool_plan *plan)
     return changed;
 }
 
-void recovery_adopt(struct recovery *recovery, struct generation *generation)
+void recovery_adopt(struct recovery *recovery, struct plan *plan)
 {
-    struct generation *last = recovery->generation;
+    struct plan *last = recovery->plan;
 
-    generation_ref(generation, recovery->self->index);
-    recovery->generation = generation;
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        if (adopt_pool(plan)) {
-            recovery->owner.refresh(recovery->owner.arg, plan->pool);
+    lifetime_ref(plan->life, recovery->index);
+    recovery->plan = plan;
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        if (adopt_pool(&plan->pools[i])) {
+            recovery->owner.refresh(recovery->owner.arg, plan->pools[i].pool);
         }
     }
     if (last != NULL) {
-        generation_unref(last, recovery->self);
+        lifetime_unref(last->life, recovery->index);
     }
     recovery_due(&recovery->timer);
 }
 
-struct recovery *recovery_new(struct worker *self, const struct recovery_owner *owner)
+struct recovery *recovery_new(struct loop *loop, unsigned index, const struct recovery_owner *owner)
 {
     struct recovery *recovery = base_zalloc(sizeof(*recovery));
-    recovery->self = self;
+    recovery->loop = loop;
+    recovery->index = index;
     recovery->owner = *owner;
     recovery->timer.fn = recovery_due;
     return recovery;
@@ -289,31 +292,9 @@ void recovery_free(struct recovery **recovery)
 {
     struct recovery *r = *recovery;
     *recovery = NULL;
-    timer_cancel(r->self->loop, &r->timer);
-    if (r->generation != NULL) {
-        generation_unref(r->generation, r->self);
+    timer_cancel(r->loop, &r->timer);
+    if (r->plan != NULL) {
+        lifetime_unref(r->plan->life, r->index);
     }
     free(r);
-}
-
-/* ---- the services ---- */
-
-static enum weir_status health_eject(struct weir_context *ctx, weir_server_id id,
-                                     uint64_t duration_ns, const char *reason)
-{
-    const struct use *use = module_context_of(ctx)->scope; /* NULL: not an instance's */
-    const struct pool_plan *plan = use != NULL ? generation_pool(use->generation, use->pool) : NULL;
-
-    for (size_t k = 0; plan != NULL && k < plan->observers.count; k++) {
-        if (plan->observers.items[k] == use) {
-            return recovery_eject(use->generation->runtime->recovery, plan, id, duration_ns,
-                                  reason);
-        }
-    }
-    return WEIR_INVALID;
-}
-
-void sdk_health_fill(struct weir_host *host)
-{
-    host->health_eject = health_eject;
 }

@@ -14,7 +14,9 @@
 #ifndef PROXY_POOL_RECOVERY_H
 #define PROXY_POOL_RECOVERY_H
 
-#include "proxy/worker.h"
+#include "net/loop.h"
+#include "proxy/plan/plan.h"
+#include "proxy/pool/server.h"
 
 struct recovery;
 
@@ -26,10 +28,11 @@ struct recovery_owner {
     void *arg;
 };
 
-struct recovery *recovery_new(struct worker *self, const struct recovery_owner *owner);
+struct recovery *recovery_new(struct loop *loop, unsigned index,
+                              const struct recovery_owner *owner);
 
-/* Looks after the generation's servers from now on. Holds a reference to it. */
-void recovery_adopt(struct recovery *recovery, struct generation *generation);
+/* Looks after the plan's servers from now on. Holds a reference to it. */
+void recovery_adopt(struct recovery *recovery, struct plan *plan);
 
 /* A server of the plan has changed: one that has come back begins slowly. Nothing where `recovery` is NULL. */
 void recovery_look(struct recovery *recovery, const struct pool_plan *plan, struct server *server);
@@ -43,10 +46,7 @@ enum weir_status recovery_eject(struct recovery *recovery, const struct pool_pla
 struct outcome_report;
 void recovery_report(struct recovery *recovery, const struct outcome_report *report);
 
-/* Gives the generation back. */
+/* Gives the plan back. */
 void recovery_free(struct recovery **recovery);
-
-/* The services of health modules in the host's table. */
-void sdk_health_fill(struct weir_host *host);
 
 #endif

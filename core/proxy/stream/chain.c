@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "proxy/generation.h"
+#include "proxy/plan/use.h"
 
 /* Filters that may transform one response. */
 #define CHAIN_STAGES 8

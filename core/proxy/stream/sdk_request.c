@@ -23,7 +23,7 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
     case WEIR_REQUEST_PROTOCOL: return http_version_word(head->version);
     case WEIR_REQUEST_LISTENER: return stream->listener->settings->name;
     case WEIR_REQUEST_POOL: return stream->pool != NULL ? stream->pool->settings->name : none;
-    case WEIR_REQUEST_ROUTE: return stream->route != NULL ? str_from(stream->route->name) : none;
+    case WEIR_REQUEST_ROUTE: return stream->route != NULL ? stream->route->name : none;
     case WEIR_REQUEST_SERVER: return stream->server_name;
     case WEIR_REQUEST_SERVER_URL: return stream->server_url;
     case WEIR_REQUEST_TLS_VERSION:

@@ -71,9 +71,9 @@ static struct exchange *down_open(struct down_conn *c, struct down *down)
     stream->worker = worker;
     stream->client = client;
     stream->listener = client->local->plan;
-    stream->generation = stream->listener->generation;
-    generation_ref(stream->generation, worker->index);
-    stream->request_handle.host = stream->generation->runtime->host;
+    stream->plan = stream->listener->owner;
+    lifetime_ref(stream->plan->life, worker->index);
+    stream->request_handle.host = stream->plan->host;
     stream->response_handle.host = stream->request_handle.host;
     stream->timer.fn = stream_timer;
     stream->deadline.fn = stream_deadline;
@@ -158,14 +158,14 @@ static bool stream_check_max_forwards(struct stream *stream)
 /* false: answered here. */
 static bool stream_route(struct stream *stream)
 {
-    struct generation *generation = stream->generation;
+    const struct plan *plan = stream->plan;
     struct weir_route_result result = {
         .size = sizeof(result), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
     enum weir_status status = WEIR_DECLINED;
     const struct use *use = NULL;
 
-    for (size_t i = 0; i < generation->routers.count && status == WEIR_DECLINED; i++) {
-        use = generation->routers.items[i];
+    for (size_t i = 0; i < plan->routers.count && status == WEIR_DECLINED; i++) {
+        use = plan->routers.items[i];
         struct instance *instance = use_on(use, stream->worker->index);
         status = use->module->descriptor.router->route(&instance->context.base, instance->data,
                                                        &stream->request_handle, &result);
@@ -174,14 +174,14 @@ static bool stream_route(struct stream *stream)
         stream_reply_error(stream, 404, REASON_NO_ROUTE);
         return false;
     }
-    if (status != WEIR_OK || (result.status == 0 && result.pool >= generation->pool_count)) {
+    if (status != WEIR_OK || (result.status == 0 && result.pool >= plan->pool_count)) {
         module_fault(use->module);
         stream_reply_error(stream, 500, REASON_MODULE_FAILED);
         return false;
     }
-    if (result.route < generation->route_count) {
-        const struct use_list *filters = &generation->route_filters[result.route];
-        stream->route = generation->routes[result.route];
+    if (result.route < plan->route_count) {
+        const struct use_list *filters = &plan->routes[result.route]->filters;
+        stream->route = plan->routes[result.route];
         if (filters->count > 0) {
             stream->route_filters = filters;
             if (!stream_run_filters(stream, filters)) {
@@ -197,7 +197,7 @@ static bool stream_route(struct stream *stream)
         stream_reply_error(stream, result.status, REASON_REFUSED_BY_RULE);
         return false;
     }
-    stream->pool = &generation->pools[result.pool];
+    stream->pool = &plan->pools[result.pool];
     attempt_begin(&stream->attempt, &stream->request_handle, stream->pool->sticky);
     return true;
 }
@@ -439,8 +439,8 @@ static void down_close(struct exchange *exchange, bool complete)
     timer_cancel(worker->loop, &stream->deadline);
     list_remove(&stream->worker_link);
     arena_reset(&exchange->arena);
-    attempt_forget(&worker->pool_home, &stream->attempt);
-    generation_unref(stream->generation, worker);
+    attempt_forget(&stream->attempt, worker->index);
+    lifetime_unref(stream->plan->life, worker->index);
     stream->magic = 0;
     loop_free_later(worker->loop, &stream->freed, stream_free);
 }

@@ -4,7 +4,7 @@
  * happens between: filters, route, sticky, balancer, queue, connection, retries, reply, record.
  *
  * Owner: the worker. A stream begins when the first byte of a request has come and ends with the codec's
- * on_close. It holds a reference to the generation it started on.
+ * on_close. It holds a reference to the plan it started on.
  */
 #ifndef PROXY_STREAM_STREAM_H
 #define PROXY_STREAM_STREAM_H
@@ -68,11 +68,11 @@ struct stream {
     struct exchange exchange;
     struct worker *worker;
     struct downstream *client;
-    struct generation *generation;
+    struct plan *plan; /* referenced */
     struct listener_plan *listener;
     struct use *handler;    /* NULL: none answers it */
     struct pool_plan *pool; /* NULL: not routed (yet) */
-    struct route *route;
+    const struct route_plan *route;
     struct list worker_link;
     struct waiter wait; /* for a place at a server */
     struct attempt attempt;
@@ -81,7 +81,7 @@ struct stream {
     struct freed freed;
 
     struct connect_waiter connect;           /* for a connection to the server */
-    struct weir_str server_name, server_url; /* as long as the attempt's generation is held */
+    struct weir_str server_name, server_url; /* as long as the attempt holds its plan */
 
     /* bodies */
     struct replay replay; /* the request's body */

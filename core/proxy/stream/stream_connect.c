@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "net/proxy_header.h"
 #include "proxy/pool/connections.h"
+#include "proxy/pool/members.h"
 #include "proxy/pool/pick.h"
 #include "proxy/stream/stream_up.h"
 

@@ -30,7 +30,7 @@ static void server_bytes(struct stream *stream)
 void stream_record(struct stream *stream, bool complete)
 {
     struct exchange *exchange = &stream->exchange;
-    struct generation *generation = stream->generation;
+    const struct plan *plan = stream->plan;
     unsigned loop = stream->worker->index;
     uint64_t total_ns = loop_now_ns(stream->worker->loop) - stream->start_ns;
 
@@ -40,7 +40,7 @@ void stream_record(struct stream *stream, bool complete)
     }
     count(stream, &stream->client->local->traffic, total_ns);
     if (stream->route != NULL) {
-        count(stream, traffic_on(stream->route->traffic, loop), total_ns);
+        count(stream, traffic_on(stream->route->route->traffic, loop), total_ns);
     }
     if (stream->pool != NULL) {
         struct traffic *traffic = &stream->pool->pool->locals[loop].traffic;
@@ -53,7 +53,7 @@ void stream_record(struct stream *stream, bool complete)
         }
         server_bytes(stream);
     }
-    if (generation->loggers.count == 0) {
+    if (plan->loggers.count == 0) {
         return;
     }
     struct weir_record record = {
@@ -72,8 +72,8 @@ void stream_record(struct stream *stream, bool complete)
         .reason = reason_word(stream->reason),
         .detail = stream->detail,
     };
-    for (size_t i = 0; i < generation->loggers.count; i++) {
-        const struct use *use = generation->loggers.items[i];
+    for (size_t i = 0; i < plan->loggers.count; i++) {
+        const struct use *use = plan->loggers.items[i];
         struct instance *instance = use_on(use, loop);
         use->module->descriptor.logger->log(
             &instance->context.base, instance->data, &stream->request_handle,

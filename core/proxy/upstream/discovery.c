@@ -367,32 +367,33 @@ static void await_ahead(struct discovery *discovery, struct weir_str host, uint1
 }
 
 /* The names that names.c will look at have the same time, not more behind it. */
-static void follow_ahead(struct discovery *discovery, const struct generation *generation)
+static void follow_ahead(struct discovery *discovery, const struct plan *plan)
 {
-    size_t most = generation->pool_count;
+    size_t most = plan->pool_count;
     struct weir_str host;
     uint16_t port = 0;
 
     leave_ahead(discovery);
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        most += generation->pools[i].server_count;
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        most += plan->pools[i].server_count;
     }
     discovery->ahead = base_alloc((most + 1) * sizeof(struct followed *));
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        for (size_t k = 0; k < plan->server_count; k++) {
-            if (plan->servers[k]->named) {
-                await_ahead(discovery, plan->servers[k]->url.host, plan->servers[k]->url.port);
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        const struct pool_plan *pool = &plan->pools[i];
+        for (size_t k = 0; k < pool->server_count; k++) {
+            const struct server *server = pool->servers[k];
+            if (server->named) {
+                await_ahead(discovery, server->url.host, server->url.port);
             }
         }
-        if (plan->probe != NULL && address_parse_name(plan->probe->address, &host, &port)) {
+        if (pool->probe != NULL && address_parse_name(pool->probe->address, &host, &port)) {
             await_ahead(discovery, host, port);
         }
     }
 }
 
-void discovery_await(struct discovery *discovery, const struct generation *generation,
-                     discovery_fn fn, void *arg)
+void discovery_await(struct discovery *discovery, const struct plan *plan, discovery_fn fn,
+                     void *arg)
 {
     discovery->awaited = fn;
     discovery->awaited_arg = arg;
@@ -405,7 +406,7 @@ void discovery_await(struct discovery *discovery, const struct generation *gener
             follow_wait_add(entry->followed);
         }
     }
-    follow_ahead(discovery, generation);
+    follow_ahead(discovery, plan);
     follow_wait_go(discovery->follower, NAMES_PATIENCE_NS);
 }
 
@@ -416,15 +417,15 @@ void discovery_hurry(struct discovery *discovery)
     }
 }
 
-void discovery_adopt(struct discovery *discovery, const struct generation *generation)
+void discovery_adopt(struct discovery *discovery, const struct plan *plan)
 {
     leave_ahead(discovery); /* names.c follows them now */
     list_each(link, &discovery->entries)
     {
         container_of(link, struct entry, link)->wanted = false;
     }
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct weir_list *list = &generation->pools[i].settings->blocks;
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        const struct weir_list *list = &plan->pools[i].settings->blocks;
         const struct server_settings *blocks = list->items;
         for (size_t k = 0; k < list->count; k++) {
             if (blocks[k].resolve != RESOLVE_FIRST) {

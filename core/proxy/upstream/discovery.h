@@ -11,7 +11,7 @@
 #define PROXY_UPSTREAM_DISCOVERY_H
 
 #include "net/follow.h"
-#include "proxy/generation.h"
+#include "proxy/plan/plan.h"
 
 struct discovery;
 
@@ -23,19 +23,19 @@ typedef void (*discovery_fn)(void *arg);
 /* Servers that a block stands for at most: the first in order of priority and address. */
 #define DISCOVERY_SERVERS_MAX 256
 
-/* From now on names are asked for. `changed`: some name of the running generation has other servers than it
+/* From now on names are asked for. `changed`: some name of the running plan has other servers than it
  * knows of. The follower outlives it. */
 void discovery_start(struct discovery *discovery, struct loop *loop, struct follower *follower,
                      discovery_fn changed, void *arg);
 
-/* Whether a name that a built generation needs has not been asked for yet. */
+/* Whether a name that a built plan needs has not been asked for yet. */
 bool discovery_is_wanting(const struct discovery *discovery);
 
-/* Asks for those, and for all other names of the generation, which need not live on; calls `fn` when
+/* Asks for those, and for all other names of the plan, which need not live on; calls `fn` when
  * something is known of all, or they could not be resolved, or after NAMES_PATIENCE: never inside this call.
  * One at a time. */
-void discovery_await(struct discovery *discovery, const struct generation *generation,
-                     discovery_fn fn, void *arg);
+void discovery_await(struct discovery *discovery, const struct plan *plan, discovery_fn fn,
+                     void *arg);
 /* Whoever waits there waits no longer. */
 void discovery_hurry(struct discovery *discovery);
 
@@ -44,7 +44,7 @@ void discovery_hurry(struct discovery *discovery);
 void discovery_expand(struct discovery *discovery, struct arena *arena,
                       struct pool_settings *settings);
 
-/* The servers of some name are not those that the generation in force has. */
+/* The servers of some name are not those that the plan in force has. */
 bool discovery_is_stale(const struct discovery *discovery);
 
 /* What a block stands for now; for operators. */
@@ -55,7 +55,7 @@ struct discovery_report {
 struct discovery_report discovery_report(struct discovery *discovery,
                                          const struct server_settings *block);
 
-/* The generation is in force: names that its pools do not have are forgotten. */
-void discovery_adopt(struct discovery *discovery, const struct generation *generation);
+/* The plan is in force: names that its pools do not have are forgotten. */
+void discovery_adopt(struct discovery *discovery, const struct plan *plan);
 
 #endif

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "proxy/worker.h"
 
 struct server_name {
     struct list link;
@@ -21,14 +20,14 @@ struct server_name {
 };
 
 struct names {
-    struct worker *self;
+    struct loop *loop;
     struct resolver *resolver;
     struct follower *follower;
     struct list watches;
     names_changed_fn changed;
     void *changed_arg;
     /* names_prepare's */
-    struct generation *generation;
+    struct plan *plan;
     names_fn fn;
     void *arg;
 };
@@ -107,12 +106,12 @@ static void name_free(struct server_name *name)
 
 typedef void (*server_fn)(struct names *names, struct server *server);
 
-static void each_server(struct names *names, const struct generation *generation, server_fn fn)
+static void each_server(struct names *names, const struct plan *plan, server_fn fn)
 {
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        for (size_t k = 0; k < plan->server_count; k++) {
-            fn(names, plan->servers[k]);
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        const struct pool_plan *pool = &plan->pools[i];
+        for (size_t k = 0; k < pool->server_count; k++) {
+            fn(names, pool->servers[k]);
         }
     }
 }
@@ -130,7 +129,7 @@ static void names_done(void *arg, size_t open)
         struct server_name *name = container_of(link, struct server_name, link);
         name->changed = name->changed && name->in_force; /* the loops see it when they take over */
     }
-    names->fn(names->arg, names->generation);
+    names->fn(names->arg, names->plan);
 }
 
 static void await_server(struct names *names, struct server *server)
@@ -173,15 +172,15 @@ static void await_probe(struct names *names, struct pool_plan *plan)
     }
 }
 
-void names_prepare(struct names *names, struct generation *generation, names_fn fn, void *arg)
+void names_prepare(struct names *names, struct plan *plan, names_fn fn, void *arg)
 {
-    names->generation = generation;
+    names->plan = plan;
     names->fn = fn;
     names->arg = arg;
     follow_wait_begin(names->follower, names_done, names);
-    each_server(names, generation, await_server);
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        await_probe(names, &generation->pools[i]);
+    each_server(names, plan, await_server);
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        await_probe(names, &plan->pools[i]);
     }
     follow_wait_go(names->follower, NAMES_PATIENCE_NS);
 }
@@ -201,9 +200,9 @@ static void want_server(struct names *names, struct server *server)
     }
 }
 
-void names_adopt(struct names *names, const struct generation *generation)
+void names_adopt(struct names *names, const struct plan *plan)
 {
-    each_server(names, generation, want_server);
+    each_server(names, plan, want_server);
     list_each(link, &names->watches)
     {
         struct server_name *name = container_of(link, struct server_name, link);
@@ -219,19 +218,19 @@ void names_adopt(struct names *names, const struct generation *generation)
 
 /* ---- all of them ---- */
 
-struct names *names_new(struct worker *self, struct weir_str nameservers, names_changed_fn changed,
+struct names *names_new(struct loop *loop, struct weir_str nameservers, names_changed_fn changed,
                         void *arg, char *error, size_t error_size)
 {
-    struct resolver *resolver = resolver_new(self->loop, nameservers, error, error_size);
+    struct resolver *resolver = resolver_new(loop, nameservers, error, error_size);
     if (resolver == NULL) {
         return NULL;
     }
     struct names *names = base_zalloc(sizeof(*names));
-    names->self = self;
+    names->loop = loop;
     names->changed = changed;
     names->changed_arg = arg;
     names->resolver = resolver;
-    names->follower = follower_new(self->loop, resolver);
+    names->follower = follower_new(loop, resolver);
     list_init(&names->watches);
     return names;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Servers whose URLs have host names, and names that are probed instead of servers: what DNS says of them
- * goes into the servers and plans, before a generation comes into force and whenever it changes. How names
+ * goes into the servers and plans, before a plan comes into force and whenever it changes. How names
  * are kept up with: net/follow.h.
  *
  * Thread: the control thread's loop.
@@ -10,18 +10,19 @@
 #define PROXY_UPSTREAM_NAMES_H
 
 #include "net/follow.h"
-#include "proxy/generation.h"
+#include "proxy/plan/plan.h"
+#include "proxy/pool/server.h"
 
 struct names;
 
-/* Time that a generation waits for names of which nothing is known yet. */
+/* Time that a plan waits for names of which nothing is known yet. */
 #define NAMES_PATIENCE_NS (3 * NS_PER_SECOND)
 
 /* A server can be reached, or can no longer. */
 typedef void (*names_changed_fn)(void *arg, struct server *server);
 
 /* `nameservers`: see resolver_new. NULL: `error` says why. */
-struct names *names_new(struct worker *self, struct weir_str nameservers, names_changed_fn changed,
+struct names *names_new(struct loop *loop, struct weir_str nameservers, names_changed_fn changed,
                         void *arg, char *error, size_t error_size);
 void names_free(struct names **names);
 struct follower *names_follower(const struct names *names);
@@ -33,16 +34,16 @@ bool names_set_servers(struct names *names, struct weir_str nameservers, char *e
 /* Asks now for what could not be had. */
 void names_ask_again(struct names *names);
 
-typedef void (*names_fn)(void *arg, struct generation *generation);
+typedef void (*names_fn)(void *arg, struct plan *plan);
 
-/* Follows the names of the generation; calls `fn` when all that have never been asked for have an address,
+/* Follows the names of the plan; calls `fn` when all that have never been asked for have an address,
  * or could not be resolved, or the patience is over: never inside this call. One at a time. */
-void names_prepare(struct names *names, struct generation *generation, names_fn fn, void *arg);
+void names_prepare(struct names *names, struct plan *plan, names_fn fn, void *arg);
 
 /* Whoever waits in names_prepare waits no longer: `fn` is called with what is known. NULL is legal. */
 void names_hurry(struct names *names);
 
-/* From now on keeps up with the names of this generation, and of no other. */
-void names_adopt(struct names *names, const struct generation *generation);
+/* From now on keeps up with the names of this plan, and of no other. */
+void names_adopt(struct names *names, const struct plan *plan);
 
 #endif

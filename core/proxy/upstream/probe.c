@@ -14,7 +14,9 @@
 #include "net/conn.h"
 #include "net/follow.h"
 #include "net/proxy_header.h"
-#include "proxy/downstream/descriptors.h"
+#include "proxy/plan/descriptors.h"
+#include "proxy/plan/lifetime.h"
+#include "proxy/pool/members.h"
 
 /* What a module may send, and what it gets to judge, at most. */
 #define PROBE_REQUEST_MAX 8192u
@@ -25,10 +27,9 @@
 #define PROBE_SPREAD_NS (200 * NS_PER_MS)
 #define PROBE_APART_NS  (100 * NS_PER_MS / 1000)
 
-/* One connection that asks. Holds its generation until it ends, since its module's instance is there. */
-struct attempt {
-    struct generation *generation;
-    const struct pool_plan *plan;
+/* One connection that asks. Holds its plan until it ends, since its module's instance is there. */
+struct probing {
+    const struct pool_plan *plan; /* its owner is referenced */
     struct weir_probe_target target;
     struct conn *conn;
     char *answer;
@@ -37,13 +38,13 @@ struct attempt {
     bool active;
 };
 
-/* What the prober has of one server, from its first to its last generation. */
+/* What the prober has of one server, from its first to its last plan. */
 struct probe {
     struct list link;
     struct prober *prober;
     struct server *server;        /* referenced */
-    const struct pool_plan *plan; /* of the prober's generation; NULL while a new one is adopted */
-    struct attempt attempt;
+    const struct pool_plan *plan; /* of the prober's plan; NULL while a new one is adopted */
+    struct probing attempt;
     struct timer timer; /* the next attempt, or the end of this one's time */
     struct list turn;   /* in prober.waiting: it is due, and too many ask already */
     int64_t good, bad;  /* in a row */
@@ -51,8 +52,9 @@ struct probe {
 };
 
 struct prober {
-    struct worker *self;
-    struct generation *generation; /* referenced on the control thread's loop; NULL: none yet */
+    struct loop *loop;
+    unsigned index;    /* of the loop */
+    struct plan *plan; /* referenced on the control thread's loop; NULL: none yet */
     probe_changed_fn changed;
     void *arg;
     struct list probes;
@@ -76,7 +78,7 @@ static double probe_random(void)
 
 static struct loop *probe_loop(const struct probe *probe)
 {
-    return probe->prober->self->loop;
+    return probe->prober->loop;
 }
 
 /* Whether the next answers may change what the server is. */
@@ -177,7 +179,7 @@ static void probe_count(struct probe *probe, bool good, bool timed_out, const ch
 
 static void attempt_free(struct probe *probe)
 {
-    struct attempt *attempt = &probe->attempt;
+    struct probing *attempt = &probe->attempt;
     if (!attempt->active) {
         return;
     }
@@ -185,9 +187,9 @@ static void attempt_free(struct probe *probe)
         conn_close(&attempt->conn, false);
     }
     free(attempt->answer);
-    struct generation *generation = attempt->generation;
-    *attempt = (struct attempt){0};
-    generation_unref(generation, probe->prober->self);
+    struct lifetime *life = attempt->plan->owner->life;
+    *attempt = (struct probing){0};
+    lifetime_unref(life, probe->prober->index);
     probe->prober->asking--;
     if (!list_empty(&probe->prober->waiting)) {
         task_queue(probe_loop(probe), &probe->prober->next);
@@ -226,7 +228,7 @@ static void attempt_void(struct probe *probe, const char *why, const char *advic
 
 static struct instance *attempt_instance(const struct probe *probe)
 {
-    return use_on(probe->attempt.plan->health, probe->prober->self->index);
+    return use_on(probe->attempt.plan->health, probe->prober->index);
 }
 
 static const struct weir_health *attempt_ops(const struct probe *probe)
@@ -237,7 +239,7 @@ static const struct weir_health *attempt_ops(const struct probe *probe)
 /* false: the attempt has ended. */
 static bool attempt_judge(struct probe *probe, bool eof)
 {
-    struct attempt *attempt = &probe->attempt;
+    struct probing *attempt = &probe->attempt;
     struct instance *instance = attempt_instance(probe);
     char reason[160] = "";
 
@@ -277,7 +279,7 @@ static void attempt_broken(struct probe *probe, const char *doing)
 static void attempt_readable(struct conn *conn)
 {
     struct probe *probe = conn->owner;
-    struct attempt *attempt = &probe->attempt;
+    struct probing *attempt = &probe->attempt;
     char *data = NULL;
     size_t len = 0;
 
@@ -310,7 +312,7 @@ static void attempt_drained(struct conn *conn)
 
 static void attempt_send(struct probe *probe)
 {
-    struct attempt *attempt = &probe->attempt;
+    struct probing *attempt = &probe->attempt;
     struct instance *instance = attempt_instance(probe);
     const struct weir_health *ops = attempt_ops(probe);
     char request[PROBE_REQUEST_MAX];
@@ -377,7 +379,7 @@ static void probe_pass(struct probe *probe)
 
 static void attempt_begin(struct probe *probe)
 {
-    struct attempt *attempt = &probe->attempt;
+    struct probing *attempt = &probe->attempt;
     struct server *server = probe->server;
     const struct pool_plan *plan = probe->plan;
     struct address address;
@@ -387,16 +389,14 @@ static void attempt_begin(struct probe *probe)
         probe_pass(probe);
         return;
     }
-    *attempt = (struct attempt){.generation = plan->generation,
-                                .plan = plan,
-                                .start_ns = loop_now_ns(probe_loop(probe)),
-                                .active = true};
+    *attempt =
+        (struct probing){.plan = plan, .start_ns = loop_now_ns(probe_loop(probe)), .active = true};
     attempt->target = (struct weir_probe_target){.size = sizeof(attempt->target),
                                                  .tls = server->url.tls,
                                                  .id = server->id,
                                                  .name = str_from(server->name),
                                                  .authority = str_from(probe->server->authority)};
-    generation_ref(attempt->generation, probe->prober->self->index);
+    lifetime_ref(plan->owner->life, probe->prober->index);
     probe->prober->asking++;
     if (!attempt_address(probe, &address)) {
         attempt_done(probe, false, false, "probe: the host name has no known address");
@@ -457,7 +457,7 @@ static void probes_continue(struct task *task)
         attempt_begin(container_of(link, struct probe, turn));
     }
     if (prober->asking < prober->asking_most && !list_empty(&prober->waiting)) {
-        task_queue(prober->self->loop, &prober->next);
+        task_queue(prober->loop, &prober->next);
     }
 }
 
@@ -540,18 +540,18 @@ static void adopt_pool(struct prober *prober, const struct pool_plan *plan)
     }
 }
 
-void prober_adopt(struct prober *prober, struct generation *generation)
+void prober_adopt(struct prober *prober, struct plan *plan)
 {
-    struct generation *last = prober->generation;
+    struct plan *last = prober->plan;
 
-    generation_ref(generation, prober->self->index);
-    prober->generation = generation;
+    lifetime_ref(plan->life, prober->index);
+    prober->plan = plan;
     list_each(link, &prober->probes)
     {
         container_of(link, struct probe, link)->plan = NULL;
     }
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        adopt_pool(prober, &generation->pools[i]);
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        adopt_pool(prober, &plan->pools[i]);
     }
     list_each(link2, &prober->probes)
     {
@@ -561,14 +561,15 @@ void prober_adopt(struct prober *prober, struct generation *generation)
         }
     }
     if (last != NULL) {
-        generation_unref(last, prober->self);
+        lifetime_unref(last->life, prober->index);
     }
 }
 
-struct prober *prober_new(struct worker *self, probe_changed_fn changed, void *arg)
+struct prober *prober_new(struct loop *loop, unsigned index, probe_changed_fn changed, void *arg)
 {
     struct prober *prober = base_zalloc(sizeof(*prober));
-    prober->self = self;
+    prober->loop = loop;
+    prober->index = index;
     prober->changed = changed;
     prober->arg = arg;
     list_init(&prober->probes);
@@ -587,8 +588,8 @@ void prober_free(struct prober **prober)
         probe_free(container_of(link, struct probe, link));
     }
     task_cancel(&p->next);
-    if (p->generation != NULL) {
-        generation_unref(p->generation, p->self);
+    if (p->plan != NULL) {
+        lifetime_unref(p->plan->life, p->index);
     }
     free(p);
 }

@@ -7,11 +7,13 @@
 
 #include "control/api/history.h"
 #include "proxy/downstream/downstream.h"
+#include "proxy/runtime.h"
 
 #define SERVERS 600u
 #define START   UINT64_C(100000) /* seconds: a machine that has run for long */
 
 struct stage {
+    struct plan whole;
     struct generation generation;
     struct pool_plan plan;
     struct server *servers[SERVERS];
@@ -33,8 +35,9 @@ static void stage_init(struct stage *stage)
     stage->plan.pool = pool_new(STR("web"), 1);
     stage->plan.servers = stage->servers;
     stage->plan.server_count = SERVERS;
-    stage->generation.pools = &stage->plan;
-    stage->generation.pool_count = 1;
+    stage->generation.plan = &stage->whole;
+    stage->whole.pools = &stage->plan;
+    stage->whole.pool_count = 1;
     stage->history = history_new();
     stage->second = START;
 }
@@ -215,9 +218,9 @@ START_TEST(the_total_outlives_listeners)
     struct listener *listeners[2] = {listener_new(STR("a"), 1), listener_new(STR("b"), 1)};
     struct listener_plan plans[2] = {{.listener = listeners[0]}, {.listener = listeners[1]}};
     stage_init(&stage);
-    stage.generation.listeners = plans;
+    stage.whole.listeners = plans;
     for (unsigned i = 0; i < 40; i++) {
-        stage.generation.listener_count = i >= 10 && i < 20 ? 1 : 2;
+        stage.whole.listener_count = i >= 10 && i < 20 ? 1 : 2;
         for (unsigned k = 0; k < 2; k++) {
             stat_add(&listeners[k]->locals[0].traffic.requests, 100);
             histogram_add(&listeners[k]->locals[0].traffic.total, 20 * NS_PER_MS);

@@ -162,10 +162,11 @@ void stage_init(struct stage *stage, const struct change_part *const *parts)
                                      .by_id_mask = ARRAY_COUNT(stage->by_id) - 1,
                                      .places = stage->places};
     stage->generation.id = 7;
-    stage->generation.pools = &stage->plan;
-    stage->generation.pool_count = 1;
+    stage->generation.plan = &stage->whole;
+    stage->whole.pools = &stage->plan;
+    stage->whole.pool_count = 1;
     stage->generation.runtime = &stage->runtime;
-    table_add(&stage->generation.pools_by_name, &stage->plan.by_name, table_hash(STR("web")));
+    table_add(&stage->whole.pools_by_name, &stage->plan.by_name, table_hash(STR("web")));
     stage->worker.loop = loop_new(0);
     stage->runtime.current = &stage->generation;
     changes_init(&stage->changes, &stage->runtime, "weir.conf");
@@ -194,7 +195,7 @@ void stage_end(struct stage *stage)
     stage_settle(stage);
     drop_servers(stage);
     loop_free(&stage->worker.loop);
-    table_end(&stage->generation.pools_by_name);
+    table_end(&stage->whole.pools_by_name);
     arena_reset(&stage->arena);
 }
 

@@ -14,6 +14,7 @@
 struct stage {
     struct arena arena;
     struct runtime runtime;
+    struct plan whole;
     struct generation generation; /* the one that runs */
     struct server_settings files[2];
     struct pool_settings settings; /* of the files, with the runtime changes laid over them */

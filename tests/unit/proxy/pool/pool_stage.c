@@ -90,22 +90,26 @@ static void put_by_id(struct stage *stage, struct server *server)
     stage->by_id[at] = server;
 }
 
+static void after(struct pool_home *home)
+{
+    container_of(home, struct stage, home)->afters++;
+}
+
 void stage_begin(struct stage *stage)
 {
     memset(stage, 0, sizeof(*stage));
-    stage->worker.loop = loop_new(0);
-    stage->worker.loop->owner = &stage->worker;
-    pool_home_init(&stage->worker.pool_home, stage->worker.loop, 0, &stage->worker.batch);
-    stage->generation.runtime = &stage->runtime;
-    stage->generation.locals = &stage->generation_local;
-    stage->generation_local.refs = 1000; /* it never ends */
+    stage->loop = loop_new(0);
+    pool_home_init(&stage->home, stage->loop, after);
+    lifetime_init(&stage->life, 1, 0, &(struct lifetime_owner){0});
+    stage->life.locals[0].refs = 1; /* the loop's own: it never ends */
+    stage->whole.life = &stage->life;
     stage->settings.queue_limit = 2;
     stage->settings.keepalive = 4;
     stage->pool = pool_new(STR("pool"), 1);
     stage->local = &stage->pool->locals[0];
-    stage->local->home = &stage->worker.pool_home;
+    stage->local->home = &stage->home;
     stage->plan = (struct pool_plan){
-        .generation = &stage->generation,
+        .owner = &stage->whole,
         .settings = &stage->settings,
         .pool = stage->pool,
         .servers = stage->servers,
@@ -123,7 +127,6 @@ void stage_begin(struct stage *stage)
     stage->balancer.use = &stage->use;
     stage->balancer.ops = &ops;
     stage->balancer.data = &stage->fake;
-    stage->balancer.generation = &stage->generation;
     stage->balancer.context.component = "fake";
     stage->balancer.refs = 1000; /* nor does this one */
     stage->next = &stage->balancer;
@@ -138,8 +141,9 @@ void stage_end(struct stage *stage)
         server_unref(&stage->servers[i]);
     }
     pool_unref(&stage->pool);
-    pool_home_end(&stage->worker.pool_home);
-    loop_free(&stage->worker.loop);
+    pool_home_end(&stage->home);
+    lifetime_end(&stage->life);
+    loop_free(&stage->loop);
 }
 
 void stage_refresh(struct stage *stage)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool on one loop, with a balancer of the test's own, and no generation, module or network around it.
+ * A pool on one loop, with a balancer of the test's own, and no configuration, module or network around it.
  */
 #ifndef WEIR_TESTS_UNIT_PROXY_POOL_STAGE_H
 #define WEIR_TESTS_UNIT_PROXY_POOL_STAGE_H
 
 #include <check.h>
 
-#include "proxy/generation.h"
+#include "proxy/plan/lifetime.h"
+#include "proxy/plan/plan.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/pick.h"
-#include "proxy/worker.h"
 
 #define STAGE_SERVERS 5
 
@@ -29,10 +29,11 @@ struct stage_balancer {
 };
 
 struct stage {
-    struct runtime runtime;
-    struct generation generation;
-    struct generation_local generation_local;
-    struct worker worker;
+    struct plan whole;
+    struct lifetime life;
+    struct loop *loop;
+    struct pool_home home;
+    unsigned afters; /* calls of home.after */
     struct pool_settings settings;
     struct pool *pool;
     struct pool_plan plan;

@@ -368,21 +368,18 @@ END_TEST
 static void stop_loop(struct task *task)
 {
     (void)task;
-    loop_stop(stage.worker.loop);
+    loop_stop(stage.loop);
 }
 
 static void turn(void)
 {
     struct task task = {.fn = stop_loop};
-    task_queue(stage.worker.loop, &task);
-    loop_run(stage.worker.loop);
+    task_queue(stage.loop, &task);
+    loop_run(stage.loop);
 }
 
 static void turn_pool_in(void)
 {
-    stage.generation.pools = &stage.plan;
-    stage.generation.pool_count = 1;
-    stage.worker.generation = &stage.generation;
     stage.fake.told = 0;
 }
 
@@ -390,7 +387,7 @@ static void change(enum server_health health)
 {
     server_set_health(stage.servers[1], health, "changed");
     pool_touch(stage.pool);
-    worker_wake(&stage.worker);
+    pool_home_wake(&stage.home);
 }
 
 START_TEST(many_changes_of_a_turn_are_one)
@@ -416,9 +413,9 @@ START_TEST(a_pool_that_takes_long_rests)
 {
     turn_pool_in();
     stage.fake.slow_ns = 5 * NS_PER_MS;
-    uint64_t began_ns = loop_now_refresh(stage.worker.loop);
+    uint64_t began_ns = loop_now_refresh(stage.loop);
     unsigned turns = 0;
-    while (loop_now_refresh(stage.worker.loop) - began_ns < 200 * NS_PER_MS) {
+    while (loop_now_refresh(stage.loop) - began_ns < 200 * NS_PER_MS) {
         change(turns++ % 2 == 0 ? HEALTH_UP : HEALTH_DOWN);
         turn();
     }
@@ -429,7 +426,7 @@ START_TEST(a_pool_that_takes_long_rests)
         turn();
     }
     ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
-    timer_cancel(stage.worker.loop, &stage.worker.refresh_timer);
+    timer_cancel(stage.loop, &stage.home.refresh_timer);
 }
 END_TEST
 
@@ -437,11 +434,10 @@ START_TEST(a_pool_that_was_left_is_not_refreshed)
 {
     turn_pool_in();
     change(HEALTH_DOWN);
-    stage.worker.generation = NULL;
+    pool_local_adopt(stage.local, NULL);
     turn();
     ck_assert_uint_eq(stage.fake.told, 0);
     /* Who takes it in again builds from what is so then. */
-    pool_local_adopt(stage.local, NULL);
     stage.next = &stage.balancer;
     stage.balancer.refs++;
     pool_local_adopt(stage.local, &stage.plan);

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "proxy/generation.h"
+#include "proxy/plan/use.h"
 #include "runner.h"
 
 #define FILTERS 9

@@ -5,11 +5,13 @@
 #include "runner.h"
 
 static struct stage stage;
+static struct worker worker;
 static struct stream streams[2];
 
 static void set_up(void)
 {
     stage_begin(&stage);
+    worker.loop = stage.loop;
 }
 
 static void tear_down(void)
@@ -30,12 +32,11 @@ START_TEST(waiting_goes_on)
     for (unsigned i = 0; i < ARRAY_COUNT(streams); i++) {
         memset(&streams[i], 0, sizeof(streams[i]));
         streams[i].pool = &stage.plan;
-        streams[i].worker = &stage.worker;
+        streams[i].worker = &worker;
         streams[i].wait.events = &stream_waiter_events;
         streams[i].wait.tried = &streams[i].attempt.tried;
     }
     stage.settings.queue_timeout = NS_PER_SECOND;
-    stage.generation.pools = &stage.plan;
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         stage.servers[i]->max_connections = 1;
         ck_assert(server_acquire(stage.servers[i]));
@@ -46,7 +47,7 @@ START_TEST(waiting_goes_on)
     stream_assign(second);
     ck_assert(queue_waits(&first->wait) && queue_waits(&second->wait));
     uint64_t deadline_ns = first->timer.deadline_ns;
-    while (loop_now_refresh(stage.worker.loop) < deadline_ns - NS_PER_SECOND + 30 * NS_PER_MS) {
+    while (loop_now_refresh(stage.loop) < deadline_ns - NS_PER_SECOND + 30 * NS_PER_MS) {
         continue;
     }
     choose_anew(first);
@@ -54,7 +55,7 @@ START_TEST(waiting_goes_on)
     ck_assert_uint_le(first->timer.deadline_ns, deadline_ns);
     ck_assert_ptr_eq(stage.pool->queue.any.next, &first->wait.link);
     ck_assert_ptr_eq(stage.pool->queue.any.prev, &second->wait.link);
-    while (loop_now_refresh(stage.worker.loop) < deadline_ns) {
+    while (loop_now_refresh(stage.loop) < deadline_ns) {
         continue;
     }
     choose_anew(first); /* its time is over: the timer says so at once */

@@ -3,12 +3,12 @@
  * File descriptors: how many there are, what Weir itself needs of them, and what a configuration allows its
  * clients to take.
  */
-#ifndef PROXY_DOWNSTREAM_DESCRIPTORS_H
-#define PROXY_DOWNSTREAM_DESCRIPTORS_H
+#ifndef PROXY_PLAN_DESCRIPTORS_H
+#define PROXY_PLAN_DESCRIPTORS_H
 
 #include "base/base.h"
 
-struct generation;
+struct plan;
 
 /* What may be open at once (RLIMIT_NOFILE); UINT64_MAX: no limit. */
 uint64_t descriptors_limit(void);
@@ -30,7 +30,11 @@ struct descriptors_kept {
  * least. */
 struct descriptors_kept descriptors_keep_back(void);
 
+/* Connections of a listener that sets no limit: half of them. A client in need of a server always finds one
+ * then. */
+uint32_t descriptors_for_listener(unsigned loops);
+
 /* Whether what is configured can need more than there are; then what and what to do about it, in words. */
-bool descriptors_are_short(const struct generation *generation, char *out, size_t size);
+bool descriptors_are_short(const struct plan *plan, char *out, size_t size);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * File descriptors. See descriptors.h.
  */
-#include "proxy/downstream/descriptors.h"
+#include "proxy/plan/descriptors.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "net/conn.h"
-#include "proxy/generation.h"
+#include "proxy/plan/plan.h"
 
 #define OWN    32u
 #define A_LOOP 8u
@@ -60,45 +60,45 @@ struct descriptors_kept descriptors_keep_back(void)
 }
 
 /* Connections to servers at once: no more than there are clients, or than the servers' limits allow. */
-static uint64_t to_servers(const struct generation *generation, uint64_t clients)
+static uint64_t to_servers(const struct plan *plan, uint64_t clients)
 {
     uint64_t most = 0;
 
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        const struct pool_plan *plan = &generation->pools[i];
-        for (size_t k = 0; k < plan->server_count; k++) {
-            uint32_t limit = plan->servers[k]->max_connections;
-            if (limit == 0) {
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        const struct weir_list *list = &plan->pools[i].settings->servers;
+        const struct server_settings *servers = list->items;
+        for (size_t k = 0; k < list->count; k++) {
+            if (servers[k].max_connections == 0) {
                 return clients;
             }
-            most += limit;
+            most += (uint64_t)servers[k].max_connections;
         }
     }
     return most < clients ? most : clients;
 }
 
-static uint64_t probed(const struct generation *generation)
+static uint64_t probed(const struct plan *plan)
 {
     uint64_t count = 0;
 
-    for (size_t i = 0; i < generation->pool_count; i++) {
-        count += generation->pools[i].health != NULL ? generation->pools[i].server_count : 0;
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        count += plan->pools[i].health != NULL ? plan->pools[i].settings->servers.count : 0;
     }
     return count < descriptors_for_probes() ? count : descriptors_for_probes();
 }
 
-bool descriptors_are_short(const struct generation *generation, char *out, size_t size)
+bool descriptors_are_short(const struct plan *plan, char *out, size_t size)
 {
     uint64_t limit = descriptors_limit();
-    uint64_t own = descriptors_own(generation->loops) + probed(generation);
+    uint64_t own = descriptors_own(plan->loops) + probed(plan);
     uint64_t clients = 0;
     const char *raise = "raise the limit of open files (`ulimit -n`, LimitNOFILE= of the unit)";
 
-    for (size_t i = 0; i < generation->listener_count; i++) {
+    for (size_t i = 0; i < plan->listener_count; i++) {
         /* The others take what is there. */
-        clients += (uint64_t)generation->listeners[i].settings->connection_limit;
+        clients += (uint64_t)plan->listeners[i].settings->connection_limit;
     }
-    uint64_t servers = to_servers(generation, clients);
+    uint64_t servers = to_servers(plan, clients);
     if (clients > 0 && own + clients + servers > limit) {
         snprintf(out, size,
                  "%" PRIu64 " connections of clients (connection_limit) and %" PRIu64
@@ -111,8 +111,19 @@ bool descriptors_are_short(const struct generation *generation, char *out, size_
         snprintf(out, size,
                  "%u workers and %" PRIu64 " probes at once can need %" PRIu64
                  " file descriptors before the first client comes, and there are %" PRIu64 "; %s",
-                 generation->loops - 1, probed(generation), own, limit, raise);
+                 plan->loops - 1, probed(plan), own, limit, raise);
         return true;
     }
     return false;
+}
+
+uint32_t descriptors_for_listener(unsigned loops)
+{
+    uint64_t limit = descriptors_limit();
+    uint64_t own = descriptors_own(loops);
+
+    if (limit / 2 > UINT32_MAX / 2) {
+        return UINT32_MAX / 2;
+    }
+    return limit > own + 16 ? (uint32_t)((limit - own) / 2) : 8;
 }

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How long a plan is used. See lifetime.h.
+ */
+#include "proxy/plan/lifetime.h"
+
+#include <stdlib.h>
+
+void lifetime_init(struct lifetime *life, unsigned loops, size_t modules,
+                   const struct lifetime_owner *owner)
+{
+    *life = (struct lifetime){.owner = *owner, .loops = loops, .modules = modules};
+    life->loops_left = life->loops_kept = loops;
+    life->module_loops = base_zalloc((modules + 1) * sizeof(*life->module_loops));
+    life->locals = base_zalloc_lines(loops * sizeof(*life->locals));
+    for (size_t i = 0; i < modules; i++) {
+        life->module_loops[i] = loops;
+    }
+    for (unsigned i = 0; i < loops; i++) {
+        life->locals[i].balancers = base_zalloc((modules + 1) * sizeof(uint32_t));
+    }
+}
+
+void lifetime_end(struct lifetime *life)
+{
+    for (unsigned i = 0; i < life->loops; i++) {
+        free(life->locals[i].balancers);
+    }
+    free(life->locals);
+    free(life->module_loops);
+}
+
+/* One loop less. With the last one the owner may free the lifetime: it is told by a copy. */
+static void loop_less(_Atomic unsigned *loops, const struct lifetime_owner *owner)
+{
+    void (*changed)(void *) = owner->changed;
+    void *arg = owner->changed_arg;
+
+    if (atomic_fetch_sub(loops, 1) == 1) {
+        changed(arg);
+    }
+}
+
+/* From here on the control thread may give the module back. */
+static void module_left(struct lifetime *life, size_t module, unsigned loop)
+{
+    life->owner.module_left(life->owner.arg, module, loop);
+    loop_less(&life->module_loops[module], &life->owner);
+}
+
+void lifetime_unref(struct lifetime *life, unsigned loop)
+{
+    struct lifetime_local *local = &life->locals[loop];
+
+    ASSERT(local->refs > 0);
+    if (likely(--local->refs > 0)) {
+        return;
+    }
+    bool kept = local->kept > 0;
+    for (size_t i = life->modules; i > 0; i--) {
+        if (local->balancers[i - 1] == 0) {
+            module_left(life, i - 1, loop);
+        }
+    }
+    loop_less(&life->loops_left, &life->owner);
+    if (!kept) {
+        loop_less(&life->loops_kept, &life->owner);
+    }
+}
+
+void lifetime_unkeep(struct lifetime *life, unsigned loop)
+{
+    struct lifetime_local *local = &life->locals[loop];
+
+    ASSERT(local->kept > 0);
+    if (--local->kept == 0 && local->refs == 0) {
+        loop_less(&life->loops_kept, &life->owner);
+    }
+}
+
+void lifetime_keep_module(struct lifetime *life, size_t module, unsigned loop)
+{
+    life->locals[loop].balancers[module]++;
+    lifetime_keep(life, loop);
+}
+
+void lifetime_unkeep_module(struct lifetime *life, size_t module, unsigned loop)
+{
+    struct lifetime_local *local = &life->locals[loop];
+
+    ASSERT(local->balancers[module] > 0);
+    if (--local->balancers[module] == 0 && local->refs == 0) {
+        module_left(life, module, loop);
+    }
+    lifetime_unkeep(life, loop);
+}

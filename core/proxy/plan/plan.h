@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A plan: what the configuration says, complete, checked and immutable, with the modules that it uses. It
+ * opens no socket and makes no server; what lives is found or made for it by the rooms above, which set the
+ * pointers to it (struct pool, struct server and their like: nothing here looks into them).
+ *
+ * A plan is *built* from files, or *derived*: the configuration of a built one, its base, with other servers
+ * in its pools. All that files said stays the base's (settings, certificates, modules, what modules have
+ * prepared), so that a change at run time takes no new file into force, and needs none to be there. A base
+ * goes when neither itself nor what was derived from it is referenced.
+ *
+ * Thread: the control thread makes and ends it; loops read it while they hold it (lifetime.h).
+ */
+#ifndef PROXY_PLAN_PLAN_H
+#define PROXY_PLAN_PLAN_H
+
+#include "base/table.h"
+#include "conf/conf.h"
+#include "http/down_conn.h"
+#include "net/address.h"
+#include "net/tcp_watch.h"
+#include "proxy/plan/settings.h"
+#include "proxy/plan/use.h"
+
+struct balancer;
+struct followed;
+struct lifetime;
+struct listen_socket;
+struct listener;
+struct pool;
+struct server;
+struct traffic;
+
+/* A pool as one plan has it. */
+struct pool_plan {
+    struct plan *owner;
+    const struct pool_settings *settings;
+    const struct probe_settings *probe; /* NULL: no health block */
+    struct table_link by_name;          /* in the plan's pools_by_name */
+    struct use *balance;
+    struct use *sticky;        /* NULL: none */
+    struct use *health;        /* that probes; NULL: none */
+    struct use_list observers; /* health modules that listen to outcomes */
+    double max_ejected;        /* the smallest that they allow */
+    struct use_list filters;
+    SSL_CTX *tls;                 /* for https:// servers */
+    const struct weir_list *alpn; /* what they are offered, best first (weir_str) */
+    struct tcp_watch watch;
+    struct http_limits limits;
+
+    /* what lives; see pool/members.h */
+    struct pool *pool;       /* referenced */
+    struct server **servers; /* referenced, in the file's order */
+    size_t server_count;
+    struct server **by_id; /* open-addressed by id, by_id_mask + 1 slots */
+    size_t by_id_mask;
+    uint32_t *places; /* of those of `by_id` in `servers`, by slot */
+    struct balancer *
+        *balancers; /* one a loop: made by prepare, taken by commit; NULL: keep the old */
+    struct followed *probe_name; /* that its probes' address has (names.c); NULL: it has none */
+    bool probe_name_told;        /* that it has no address */
+};
+
+/* A handler of a listener, and the requests that it gets. */
+struct handler_plan {
+    struct weir_str path; /* a prefix, on whole segments, without a slash at its end; empty: all */
+    struct use *use;
+};
+
+/* A listener as one plan has it. */
+struct listener_plan {
+    struct plan *owner;
+    const struct listener_settings *settings;
+    struct tls_listener *tls; /* NULL: plain */
+    struct down_conf http;
+    struct tcp_watch watch;
+    uint32_t connection_limit; /* over all loops */
+    struct address *addresses; /* one a bind, in the file's order */
+    unsigned socket_mode;      /* of Unix sockets */
+    struct network *trusted;
+    size_t trusted_count;
+    struct use_list filters;
+    struct handler_plan *handlers; /* longest path first; none: requests are routed */
+    size_t handler_count;
+
+    /* what lives */
+    struct listener *listener;      /* referenced */
+    struct listen_socket **sockets; /* referenced, one an address, in the file's order */
+    size_t socket_count;
+};
+
+/* Listeners with handlers live on the control thread, others on all workers. */
+static inline bool listener_plan_on_control(const struct listener_plan *plan)
+{
+    return plan->handler_count > 0;
+}
+
+/* The handler of a path; NULL: none has it. */
+struct use *listener_plan_handler(const struct listener_plan *plan, struct weir_str path);
+
+/* Where its `bind` number `index` was set. */
+struct place listener_plan_place(const struct listener_plan *plan, size_t index);
+
+/* A route, known for its numbers; lives over plans by name. */
+struct route {
+    char *name;
+    unsigned refs;
+    unsigned loops;
+    struct table_link link;  /* in the registry */
+    struct traffic *traffic; /* see traffic_on */
+};
+
+/* A route as one plan has it. */
+struct route_plan {
+    struct weir_str name;
+    struct place place;
+    const struct conf_node *block; /* NULL: it is no block, but a setting at its place */
+    struct use_list filters;
+    struct table_link by_name; /* while the plan is built */
+    struct route *route;       /* lives; referenced */
+};
+
+/* A log file that a module named in conf_create. */
+struct wanted_file {
+    struct wanted_file *next;
+    const char *path;
+    struct place place;
+};
+
+struct plan {
+    struct arena arena;
+    struct conf_tree tree;
+    struct conf_places *places;
+    struct global_settings global;
+    const char **restart; /* settings of the files that wait for a restart, in words */
+    size_t restart_count;
+    struct use_list modules; /* module blocks, in the file's order */
+    struct use_list routers; /* those of them that are routers */
+    struct use_list loggers;
+    struct use_list uses; /* all, module blocks and others */
+    struct pool_plan *pools;
+    size_t pool_count;
+    struct table pools_by_name; /* struct pool_plan.by_name */
+    struct listener_plan *listeners;
+    size_t listener_count;
+    struct route_plan **routes; /* by number */
+    size_t route_count;
+    struct wanted_file *log_files;
+    const struct weir_host *host;
+    unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
+    unsigned loops;
+    struct plan *base; /* whose configuration it has, referenced; itself: built from files */
+    unsigned refs;
+    struct lifetime *life; /* who counts what loops have of it; set once it is to be used */
+};
+
+/* The plan of a pool; NULL: it has none. Any thread. */
+struct pool_plan *plan_pool(const struct plan *plan, struct weir_str name);
+
+/* On a loop: tells its handlers that they get no more requests. */
+void plan_drain_handlers(const struct plan *plan, unsigned loop);
+
+/* What building needs to know of the program. */
+struct plan_input {
+    struct module_registry *modules;
+    const struct weir_host *host;
+    unsigned workers;
+    bool check_only; /* addresses and files are checked, not opened (weir -t) */
+    bool running; /* some configuration is in force: addresses are checked against other programs */
+    const struct global_settings *started; /* what the process began with; NULL: it has not yet */
+    bool from_root;                        /* started by root, and not root any more */
+    const char *const *given;              /* folders that a start as root gives to `user` */
+    size_t given_count;
+    /* Puts servers in the place of names, and what was changed at run time over them (`servers`, in the
+     * arena). NULL: nothing. */
+    void (*expand)(void *arg, struct arena *arena, struct pool_settings *settings);
+    /* The program listens on the listener's address already, and can go on. NULL: it does not. */
+    bool (*listens)(void *arg, const struct listener_plan *plan, const struct address *address);
+    /* Adds what a start with `path` would refuse, where it would have other rights than this process. false:
+     * `error` says why that is not known. NULL: nobody asks. */
+    bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
+    void *arg;
+};
+
+/* Reads and checks `path`. NULL: mistakes were added. Referenced. */
+struct plan *plan_build(const struct plan_input *input, const char *path,
+                        struct mistakes *mistakes);
+
+/* The configuration of `from` once more, with the servers that input.expand says now: no file is read, no
+ * module asked. NULL: mistakes were added. Referenced. */
+struct plan *plan_derive(const struct plan_input *input, const struct plan *from,
+                         struct mistakes *mistakes);
+
+/* No instance of the plan uses the module block's module any more: the last plan of the configuration frees
+ * what the module made of its blocks, and gives it back. Nothing the second time. */
+void plan_leave_module(struct plan *plan, size_t module);
+
+/* The last reference frees it, its modules first. What lives is not its own: it was detached before. */
+void plan_unref(struct plan **plan);
+
+#endif
