@@ -3,13 +3,18 @@
  * reads the command line, lets them in, and ends. */
 #include "visitors.h"
 
-#include <getopt.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <unistd.h>
 
-enum { VISITOR_LIMIT = 1000, SECONDS_LIMIT = 86400, THINK_LIMIT_MS = 60000, STOP_CHECK_MS = 10 };
+enum {
+    VISITOR_LIMIT = 1000,
+    SECONDS_LIMIT = 86400,
+    THINK_LIMIT_MS = 60000,
+    STACK_SIZE = 256 * 1024
+};
 
 static const char usage[] =
     "Usage: weir-visitors [OPTION]...\n"
@@ -29,190 +34,96 @@ static const char usage[] =
     "R is not. A cart that is lost is a failure, unless the server that kept it is gone: it is\n"
     "never heard of again.\n";
 
-struct options {
-    const char *url;
-    const char *ca_file;
-    unsigned visitors;
-    unsigned seconds; /* 0: no end */
-    uint64_t seed;
-};
-
-struct run {
-    struct world world;
-    struct event *tick;       /* the live line */
-    struct event *end;        /* --seconds */
-    struct event *stop_check; /* looks whether all have their answers */
-    struct event *interrupted[2];
-    size_t count;
-    struct visitor *visitors[VISITOR_LIMIT];
-};
-
-static void bad_option(const char *option, const char *value, const char *wanted)
+static bool read_think(const char *value, void *to)
 {
-    fprintf(stderr, "weir-visitors: %s \"%s\": wanted %s\n", option, value, wanted);
-    exit(2);
+    struct world *world = to;
+    char end;
+    return sscanf(value, "%u-%u%c", &world->think_min_ms, &world->think_max_ms, &end) == 2 &&
+           world->think_min_ms <= world->think_max_ms && world->think_max_ms <= THINK_LIMIT_MS;
 }
 
-static unsigned read_number(const char *option, const char *value, unsigned min, unsigned max)
+/* Begins to live; false: no memory. They do not all come through the door in the same moment. */
+static bool let_in(struct world *world, struct visitor *visitor, unsigned number, uint64_t seed)
 {
-    size_t digits = strspn(value, "0123456789");
-    unsigned long number = strtoul(value, NULL, 10);
-    if (digits == 0 || digits > 9 || value[digits] != '\0' || number < min || number > max) {
-        char wanted[60];
-        snprintf(wanted, sizeof wanted, "a number from %u to %u", min, max);
-        bad_option(option, value, wanted);
+    *visitor = (struct visitor){.world = world,
+                                .number = number,
+                                .random_state = (seed + number) * UINT64_C(0x9e3779b97f4a7c15) | 1};
+    return become_stranger(visitor) &&
+           pthread_create(&visitor->thread, NULL, visitor_live, visitor) == 0;
+}
+
+static void let_out(struct world *world, struct visitor *visitors, unsigned count)
+{
+    pthread_mutex_lock(&world->lock);
+    world->stopping = true;
+    pthread_cond_broadcast(&world->stop);
+    pthread_mutex_unlock(&world->lock);
+    for (unsigned i = 0; i < count; i++) {
+        pthread_join(visitors[i].thread, NULL);
     }
-    return (unsigned)number;
 }
 
-static void read_think(const char *value, struct world *world)
+/* Tells the live line each second, until a signal comes or the time is over. */
+static void watch(struct world *world, const sigset_t *signals, unsigned seconds)
 {
-    char *end;
-    unsigned long min = strtoul(value, &end, 10);
-    unsigned long max = *end == '-' ? strtoul(end + 1, &end, 10) : min;
-    if (*value < '0' || *value > '9' || *end != '\0' || min > max || max > THINK_LIMIT_MS) {
-        bad_option("--think", value, "MIN-MAX in milliseconds, such as 50-400");
-    }
-    world->think_min_ms = (unsigned)min;
-    world->think_max_ms = (unsigned)max;
-}
-
-static void read_options(int argc, char **argv, struct world *world, struct options *options)
-{
-    static const struct option names[] = {
-        {"url", required_argument, NULL, 'u'},      {"ca", required_argument, NULL, 'c'},
-        {"visitors", required_argument, NULL, 'v'}, {"seconds", required_argument, NULL, 's'},
-        {"think", required_argument, NULL, 't'},    {"timeout", required_argument, NULL, 'o'},
-        {"seed", required_argument, NULL, 'r'},     {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {
-        switch (option) {
-        case 'u': options->url = optarg; break;
-        case 'c': options->ca_file = optarg; break;
-        case 'v': options->visitors = read_number("--visitors", optarg, 1, VISITOR_LIMIT); break;
-        case 's': options->seconds = read_number("--seconds", optarg, 1, SECONDS_LIMIT); break;
-        case 't': read_think(optarg, world); break;
-        case 'o': world->timeout_ms = read_number("--timeout", optarg, 1, 600000); break;
-        case 'r': options->seed = read_number("--seed", optarg, 0, 999999999); break;
-        case 'q': world->quiet = true; break;
-        case 'h': fputs(usage, stdout); exit(0);
-        default: fputs("Try: weir-visitors --help\n", stderr); exit(2);
+    static const struct timespec second = {.tv_sec = 1};
+    for (unsigned i = 0; seconds == 0 || i < seconds; i++) {
+        if (sigtimedwait(signals, NULL, &second) > 0) {
+            return;
         }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "weir-visitors: \"%s\" is not an option; try --help\n", argv[optind]);
-        exit(2);
-    }
-}
-
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct run *run = arg;
-    report_second(&run->world);
-}
-
-/* Ends the loop once every request that was begun has its answer, or has failed. */
-static void on_stop_check(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct run *run = arg;
-    static const struct timeval soon = {.tv_usec = STOP_CHECK_MS * 1000};
-    bool busy = false;
-    for (size_t i = 0; i < run->count; i++) {
-        busy |= run->visitors[i]->busy;
-    }
-    if (busy) {
-        evtimer_add(run->stop_check, &soon);
-    } else {
-        event_base_loopbreak(run->world.base);
-    }
-}
-
-static void on_end(evutil_socket_t fd, short what, void *arg)
-{
-    struct run *run = arg;
-    if (!run->world.stopping) {
-        run->world.stopping = true;
-        on_stop_check(fd, what, run);
-    }
-}
-
-static bool run_prepare(struct run *run, const struct options *options)
-{
-    static const struct timeval second = {.tv_sec = 1};
-    struct event_base *base = run->world.base;
-    const struct timeval end = {.tv_sec = options->seconds};
-    run->tick = event_new(base, -1, EV_PERSIST, on_tick, run);
-    run->end = evtimer_new(base, on_end, run);
-    run->stop_check = evtimer_new(base, on_stop_check, run);
-    run->interrupted[0] = evsignal_new(base, SIGINT, on_end, run);
-    run->interrupted[1] = evsignal_new(base, SIGTERM, on_end, run);
-    if (run->tick == NULL || run->end == NULL || run->stop_check == NULL ||
-        run->interrupted[0] == NULL || run->interrupted[1] == NULL) {
-        return false;
-    }
-    for (unsigned i = 0; i < options->visitors; i++) {
-        run->visitors[i] = visitor_new(&run->world, i + 1, options->seed);
-        if (run->visitors[i] == NULL) {
-            return false;
-        }
-        run->count++;
-    }
-    if (options->seconds > 0) {
-        evtimer_add(run->end, &end);
-    }
-    event_add(run->interrupted[0], NULL);
-    event_add(run->interrupted[1], NULL);
-    return event_add(run->tick, &second) == 0;
-}
-
-static void run_clean(struct run *run)
-{
-    struct event *events[] = {run->tick, run->end, run->stop_check, run->interrupted[0],
-                              run->interrupted[1]};
-    for (size_t i = 0; i < run->count; i++) {
-        visitor_free(&run->visitors[i]);
-    }
-    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
-        if (events[i] != NULL) {
-            event_free(events[i]);
-        }
-    }
-    target_close(&run->world.target);
-    if (run->world.base != NULL) {
-        event_base_free(run->world.base);
+        report_second(world);
     }
 }
 
 int main(int argc, char **argv)
 {
-    static struct run run = {
-        .world = {.think_min_ms = 50, .think_max_ms = 400, .timeout_ms = 10000}};
-    struct options options = {.url = "https://localhost:8443", .visitors = 8};
-    struct world *world = &run.world;
-    int status = 2;
-    if (getrandom(&options.seed, sizeof options.seed, 0) < 0) {
-        options.seed = now_ns();
-    }
+    static struct world world = {.url = "https://localhost:8443",
+                                 .think_min_ms = 50,
+                                 .think_max_ms = 400,
+                                 .timeout_ms = 10000,
+                                 .lock = PTHREAD_MUTEX_INITIALIZER};
+    static struct visitor visitors[VISITOR_LIMIT];
+    unsigned wanted = 8, seconds = 0, count = 0, seed = (unsigned)now_ns() % 1000000000;
+    const struct demo_option rows[] = {
+        {"url", &world.url, option_text, 0, 0, NULL},
+        {"ca", &world.ca_file, option_text, 0, 0, NULL},
+        {"visitors", &wanted, NULL, 1, VISITOR_LIMIT, "a number from 1 to 1000"},
+        {"seconds", &seconds, NULL, 1, 86400, "a number from 1 to 86400"},
+        {"think", &world, read_think, 0, 0, "MIN-MAX in milliseconds, such as 50-400"},
+        {"timeout", &world.timeout_ms, NULL, 1, 600000, "a number from 1 to 600000"},
+        {"seed", &seed, NULL, 0, 999999999, "a number from 0 to 999999999"},
+        {"quiet", &world.quiet, NULL, 0, 0, NULL},
+        {NULL, NULL, NULL, 0, 0, NULL},
+    };
+    pthread_condattr_t clock;
+    sigset_t signals;
+    options_read(argc, argv, usage, rows);
     signal(SIGPIPE, SIG_IGN);
-    read_options(argc, argv, world, &options);
-    world->base = event_base_new();
-    world->started_ns = now_ns();
-    if (!target_open(&world->target, options.url, options.ca_file)) {
-        status = 2;
-    } else if (world->base == NULL || !run_prepare(&run, &options)) {
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&world.stop, &clock);
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    world.started_ns = now_ns();
+    while (count < wanted && let_in(&world, &visitors[count], count + 1, seed)) {
+        count++;
+    }
+    if (count < wanted) {
         fputs("weir-visitors: not enough memory\n", stderr);
     } else {
-        event_base_dispatch(world->base);
-        world_settle(world);
-        report_end(world);
-        status = world->failed == 0 && world->requests > 0 ? 0 : 1;
+        watch(&world, &signals, seconds);
     }
-    run_clean(&run);
-    return status;
+    let_out(&world, visitors, count);
+    world_settle(&world);
+    report_end(&world);
+    for (unsigned i = 0; i < wanted; i++) {
+        curl_easy_cleanup(visitors[i].curl);
+        free(visitors[i].body);
+    }
+    cJSON_Delete(world.goods);
+    curl_global_cleanup();
+    return count < wanted ? 2 : world.failed == 0 && world.requests > 0 ? 0 : 1;
 }

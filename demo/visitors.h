@@ -1,56 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* The demo's visitors: what their files share. All runs on one thread.
+/* The demo's visitors: what their files share. Each visitor is a thread that asks by libcurl;
+ * what they all know is behind the world's lock.
  *
- * What is a failure: no connection, no whole answer in time, an answer that breaks HTTP, a status or
- * content that does not belong to the request, a cart that is not exactly what was put in.
- * A cart is kept by one process of the shop. When another process answers for it, the cart is lost;
- * that is a failure too, unless the process that kept it is gone: it never answers anybody again. */
+ * What is a failure: no connection, no whole answer in time, a status or content that does not
+ * belong to the request, a cart that is not exactly what was put in. A cart is kept by one
+ * process of the shop. When another process answers for it, the cart is lost; that is a failure
+ * too, unless the process that kept it is gone: it never answers anybody again. */
 #ifndef WEIR_DEMO_VISITORS_H
 #define WEIR_DEMO_VISITORS_H
 
-#include <stdbool.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 
-#include <event2/event.h>
+#include <curl/curl.h>
 
-#include "visitors_channel.h"
-#include "visitors_cookies.h"
-#include "visitors_http.h"
+#include "demo.h"
 
 enum {
-    GOODS_LIMIT = 128,
-    CATEGORY_LIMIT = 16,
     PROCESS_LIMIT = 64,
     BASKET_LIMIT = 16,
     BASKET_QUANTITY = 99, /* pieces of one thing that the shop takes */
-    PLAN_LIMIT = 64,
-    PATH_LIMIT = 320,
-    REQUEST_BODY_LIMIT = 320,
-    PROBLEM_LIMIT = 240,
-    BUCKETS_PER_DOUBLING = 16,
-    HISTOGRAM_BUCKETS = 64 * BUCKETS_PER_DOUBLING,
-};
-
-/* --- visitors_world.c: what all visitors know ------------------------------------------------ */
-
-struct good {
-    unsigned id;
-    uint64_t price_cents;
-    char slug[64];
-    char name[96];
-    char category[32];
-    char about[256];
-};
-
-/* One process of the shop, known by X-Served-By and X-Shop-Instance; or, with an empty instance,
- * what answered without naming itself. */
-struct process {
-    char name[48];
-    char instance[24];
-    uint64_t lost_pending; /* carts lost with it, which are failures if it ever answers again */
-    uint64_t lost_first_ns;
+    HISTOGRAM_BUCKETS = 64 * 16,
 };
 
 /* Times by the logarithm: each bucket is 1/16 of a doubling of nanoseconds. */
@@ -59,50 +30,85 @@ struct histogram {
     uint64_t buckets[HISTOGRAM_BUCKETS];
 };
 
-/* One row of the table: all processes of one name together. */
-struct server_row {
-    char name[48];
-    uint64_t requests;
-    uint64_t failed;
-    uint64_t second_requests;
-    uint64_t bytes;
+/* One process of the shop, known by X-Served-By and X-Shop-Instance; or, with an empty instance,
+ * what answered without naming itself. A row of the table. */
+struct process {
+    char name[48], instance[24];
+    uint64_t requests, failed, second_requests, bytes;
     struct histogram times;
+    uint64_t lost_pending; /* carts lost with it, which are failures if it ever answers again */
+    uint64_t lost_first_ns;
 };
 
 struct world {
-    struct event_base *base;
-    struct target target;
-    unsigned think_min_ms;
-    unsigned think_max_ms;
-    unsigned timeout_ms;
-    bool stopping; /* no new request is begun */
+    const char *url; /* without a last slash */
+    const char *ca_file;
+    unsigned think_min_ms, think_max_ms, timeout_ms;
     bool quiet;
+    pthread_mutex_t lock; /* of all that follows */
+    pthread_cond_t stop;
+    atomic_bool stopping; /* no new request is begun */
     uint64_t started_ns;
-
-    size_t good_count; /* 0 until the first visitor has read the catalogue */
-    struct good goods[GOODS_LIMIT];
+    cJSON *goods; /* the catalogue, as the first visitor has read it; never changes then */
     size_t process_count;
     struct process processes[PROCESS_LIMIT];
-    size_t row_count;
-    struct server_row rows[PROCESS_LIMIT];
-
-    uint64_t requests;
-    uint64_t failed;
-    uint64_t second_requests;
+    uint64_t requests, failed, second_requests;
+    atomic_ullong connections, resumed, carts_checked, orders;
     struct histogram second_times;
-    uint64_t carts_checked;
     uint64_t carts_lost;       /* with their process */
     uint64_t carts_lost_alive; /* while their process lives: failures */
-    uint64_t orders;
-    unsigned complaints; /* failures told in words so far */
+    unsigned complaints;       /* failures told in words so far */
 };
 
-uint64_t now_ns(void);
-/* The index of the process that sent `response`; the one without a name when there is none. */
-size_t world_process(struct world *world, const struct response *response);
-/* Counts a finished exchange; `process` as above. */
-void world_count(struct world *world, size_t process, uint64_t began_ns, uint64_t time_ns,
-                 size_t bytes);
+/* What a visitor expects one side of the shop to know of it. */
+struct basket {
+    size_t count;
+    struct {
+        const cJSON *good;
+        unsigned quantity;
+    } lines[BASKET_LIMIT];
+    int keeper;     /* the process that keeps it; -1 while there is nothing to keep */
+    char user[32];  /* logged in as; "" when not */
+    char order[32]; /* the last order's number; "" without one */
+    double order_cents;
+};
+
+enum side { API, WEB, ANYWHERE }; /* whose memory of the visitor a request needs */
+
+struct visitor {
+    struct world *world;
+    unsigned number;
+    pthread_t thread;
+    uint64_t random_state;
+    struct basket baskets[2]; /* by side */
+    const cJSON *good;        /* what was looked at last */
+    char style_tag[64];
+    CURL *curl; /* connection, cookies and TLS sessions with it */
+    const char *doing;
+    size_t process; /* that answered last */
+    bool resumed;   /* the connection has an earlier one's TLS session */
+    uint64_t sent_count;
+    long status;
+    char *body; /* of the last answer, ended by NUL */
+    size_t body_len, body_room;
+};
+
+/* A request. `body` NULL or empty: there is none; it is JSON for the API and a form for the
+ * pages. */
+struct asked {
+    const char *doing; /* in words, for messages */
+    enum side side;
+    bool hurried; /* no thinking before it: a browser does it by itself */
+    const char *method, *path, *field;
+    char *body;
+};
+
+/* --- visitors_world.c: what all visitors know; each function takes the lock
+ * --------------------- */
+
+/* Counts a finished exchange of that process; the process's index. */
+size_t world_count(struct world *world, const char *name, const char *instance, uint64_t began_ns,
+                   size_t bytes);
 /* Counts a failure of a process, and tells it on standard error unless there were many. */
 void world_fail(struct world *world, size_t process, unsigned visitor, const char *what,
                 const char *why);
@@ -110,124 +116,39 @@ void world_fail(struct world *world, size_t process, unsigned visitor, const cha
 void world_lose_cart(struct world *world, size_t process);
 /* Judges the lost carts whose process never answered again, at the end. */
 void world_settle(struct world *world);
-const struct good *world_good(const struct world *world, unsigned id);
-/* Goods that the shop should find for a category ("" for all) and a word ("" for any). */
-size_t world_count_goods(const struct world *world, const char *category, const char *word);
+void report_second(struct world *world); /* the live line */
+void report_end(struct world *world);    /* the table and the last line */
 
-/* --- visitors_report.c ----------------------------------------------------------------------- */
+/* --- visitors_web.c: asking
+ * ---------------------------------------------------------------------- */
 
-void histogram_add(struct histogram *histogram, uint64_t value_ns);
-double histogram_ms(const struct histogram *histogram, double share);
-/* The live line, once a second. */
-void report_second(struct world *world);
-/* The table and the last line. */
-void report_end(struct world *world);
+/* Nothing of what was before is brought along: a new person. false: no memory. */
+bool become_stranger(struct visitor *visitor);
+/* Thinks, asks, and takes the answer. false: there is none, or not to this request, or the
+ * visitor's cart was lost (which has all been counted), or the visitors are to end. */
+bool ask(struct visitor *visitor, const struct asked *asked);
+/* Counts a failure; false. */
+bool wrong(struct visitor *visitor, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *header(struct visitor *visitor, const char *name); /* "": there is none */
 
-/* --- visitors_life.c: one visitor ------------------------------------------------------------ */
+/* --- visitors_life.c
+ * ----------------------------------------------------------------------------- */
 
-/* What a visitor expects one side of the shop to know of it. */
-struct basket {
-    size_t count;
-    struct {
-        const struct good *good;
-        unsigned quantity;
-    } lines[BASKET_LIMIT];
-    int keeper;     /* the process that keeps it; -1 while there is nothing to keep */
-    char user[32];  /* logged in as; "" when not */
-    char order[32]; /* the last order's number; "" without one */
-    uint64_t order_cents;
-};
+unsigned visitor_random(struct visitor *visitor, unsigned below); /* uniform in [0, below) */
+void *visitor_live(void *visitor);                                /* until all are to end */
 
-struct visitor;
+/* --- visitors_cart.c: what is done with a cart, by the API or by the pages' forms; false: it
+ * went wrong --- */
 
-/* A request as an act prepares it. */
-struct asked {
-    const char *method;
-    const char *type; /* of the body; NULL without one */
-    char path[PATH_LIMIT];
-    char body[REQUEST_BODY_LIMIT];
-    const char *etag; /* for If-None-Match; NULL without */
-};
-
-enum act_side {
-    ANYWHERE, /* needs nothing of what the shop remembers */
-    ON_API,   /* needs the API side's memory of this visitor */
-    ON_WEB,   /* needs the web side's */
-};
-
-/* Something a visitor does, with what must come of it. */
-struct act {
-    const char *name;
-    enum act_side side;
-    bool hurried; /* no thinking before it: a browser does it by itself */
-    /* Fills `asked`; false when there is nothing to be done. */
-    bool (*prepare)(struct visitor *visitor, struct asked *asked);
-    /* False, with `problem` (PROBLEM_LIMIT bytes) written, when the answer is not right. */
-    bool (*check)(struct visitor *visitor, const struct response *response, char *problem);
-};
-
-struct visitor {
-    struct world *world;
-    unsigned number;
-    uint64_t random_state;
-    struct channel *channel;
-    struct event *timer;
-    struct cookie_jar jar;
-    struct basket api;
-    struct basket web;
-    size_t plan_len;
-    size_t plan_at;
-    const struct act *plan[PLAN_LIMIT];
-    /* What the present act is about. */
-    const struct act *act;
-    bool on_web; /* this journey's cart is on the web side */
-    const struct good *good;
-    unsigned quantity;
-    char word[32];
-    char style_tag[64];
-    uint64_t sent_count;
-    char visit_id[40];
-    uint64_t began_ns;
-    bool busy;
-};
-
-/* NULL when there is no memory. The visitor begins at once, and lives until visitor_free(). */
-struct visitor *visitor_new(struct world *world, unsigned number, uint64_t seed);
-void visitor_free(struct visitor **visitor);
-/* The basket that the present act is about; NULL when it needs none. */
-struct basket *visitor_basket(struct visitor *visitor);
-/* Uniform in [0, below). */
-unsigned visitor_random(struct visitor *visitor, unsigned below);
-
-/* --- visitors_acts.c: acts that need no memory, and helpers --------------------------- */
-
-extern const struct act act_learn, act_home, act_style, act_picture, act_shelf, act_find, act_look,
-    act_api_find, act_api_look, act_stray;
-
-/* --- visitors_api.c and visitors_web.c: acts on a cart ---------------------------------------- */
-
-extern const struct act act_api_add, act_api_cart, act_api_change, act_api_remove, act_api_order,
-    act_api_receipt, act_api_login, act_api_me, act_api_logout;
-extern const struct act act_web_add, act_web_cart, act_web_change, act_web_remove, act_web_checkout,
-    act_web_order, act_web_receipt, act_web_login, act_web_me, act_web_logout;
-
-/* Writes `problem` and returns false. */
-bool wrong(char *problem, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool cart_add(struct visitor *visitor, enum side side);
+bool cart_look(struct visitor *visitor, enum side side);
+bool cart_change(struct visitor *visitor, enum side side, unsigned quantity); /* 0 removes a line */
+bool cart_order(struct visitor *visitor, enum side side);
+bool log_in(struct visitor *visitor, enum side side);
+bool log_out(struct visitor *visitor, enum side side);
 /* Whether status and the beginning of Content-Type are these. */
-bool expect(const struct response *response, int status, const char *type, char *problem);
-
-/* --- visitors_basket.c ----------------------------------------------------------------------- */
-
-/* Whether a few more pieces of a good surely fit into the shop's cart and this basket. */
-bool basket_has_room(const struct basket *basket, const struct good *good);
-void basket_add(struct basket *basket, const struct good *good, unsigned quantity);
-void basket_set(struct basket *basket, const struct good *good, unsigned quantity);
-uint64_t basket_cents(const struct basket *basket);
-/* Whether that line of the cart is this; the shop lists things in the order they were put in. */
-bool basket_holds(const struct basket *basket, size_t position, double id, double quantity);
-/* Picks one of its lines into visitor->good; false when it is empty. */
-bool pick_line(struct visitor *visitor, const struct basket *basket);
-/* The users that the shop knows, by a visitor's number. */
-const char *user_of(const struct visitor *visitor);
+bool expect(struct visitor *visitor, long status, const char *type);
+/* Whether it is a whole page of the shop with that part. */
+bool expect_page(struct visitor *visitor, const char *part);
 
 #endif

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* One visitor: makes a plan, carries it out one request after the other, and judges each answer. */
+/* One visitor's life: journeys through the shop, one after the other, each step of which is
+ * checked. */
+#define _GNU_SOURCE /* strcasestr */
 #include "visitors.h"
 
-#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-enum { WIRE_LIMIT = 8192, COOKIES_ROOM = 4096 };
+enum { LIST_PAGE = 12 }; /* goods on one page of the shop's lists */
 
 unsigned visitor_random(struct visitor *visitor, unsigned below)
 {
@@ -17,307 +19,244 @@ unsigned visitor_random(struct visitor *visitor, unsigned below)
     return (unsigned)((visitor->random_state * UINT64_C(2685821657736338717) >> 33) % below);
 }
 
-struct basket *visitor_basket(struct visitor *visitor)
-{
-    switch (visitor->act->side) {
-    case ON_API: return &visitor->api;
-    case ON_WEB: return &visitor->web;
-    default: return NULL;
-    }
-}
-
-/* --- Plans ----------------------------------------------------------------------------------- */
-
 static bool chance(struct visitor *visitor, unsigned percent)
 {
     return visitor_random(visitor, 100) < percent;
 }
 
-static void plan(struct visitor *visitor, const struct act *act)
+/* Asks for a path that needs nothing of what the shop remembers. */
+static bool get(struct visitor *visitor, const char *doing, bool hurried, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static bool get(struct visitor *visitor, const char *doing, bool hurried, const char *format, ...)
 {
-    assert(visitor->plan_len < PLAN_LIMIT);
-    visitor->plan[visitor->plan_len++] = act;
+    char path[320];
+    struct asked asked = {
+        .doing = doing, .side = ANYWHERE, .hurried = hurried, .method = "GET", .path = path};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(path, sizeof path, format, args);
+    va_end(args);
+    return ask(visitor, &asked);
 }
 
-/* Looks around until something was found; the last look decides what may go into the cart. */
-static void plan_looking(struct visitor *visitor)
+/* ---- the catalogue ---- */
+
+/* A list of products by the API; `wanted` is how many there must be, 0: all. The first one that
+ * comes says what there is, and from then on each product must be as it was. */
+static bool is_list(struct visitor *visitor, int wanted)
+{
+    struct world *world = visitor->world;
+    int count = 0;
+    bool same = true;
+    const cJSON *entry;
+    if (!expect(visitor, 200, "application/json")) {
+        return false;
+    }
+    cJSON *json = cJSON_ParseWithLength(visitor->body, visitor->body_len);
+    cJSON *entries = cJSON_GetObjectItemCaseSensitive(json, "entries");
+    double total = number_in(json, "total");
+    pthread_mutex_lock(&world->lock);
+    if (world->goods == NULL) {
+        world->goods = cJSON_DetachItemViaPointer(json, entries);
+    }
+    pthread_mutex_unlock(&world->lock);
+    cJSON_ArrayForEach(entry, entries)
+    {
+        int id = (int)number_in(entry, "id");
+        same = same && cJSON_Compare(entry, cJSON_GetArrayItem(world->goods, id - 1), true);
+        count++;
+    }
+    wanted = wanted > 0 ? wanted : cJSON_GetArraySize(world->goods);
+    cJSON_Delete(json);
+    return (same && count == wanted && total == wanted && count > 0) ||
+           wrong(visitor, "%d products of %g, wanted %d%s", count, total, wanted,
+                 same ? "" : ", and as they were");
+}
+
+static bool learn(struct visitor *visitor)
+{
+    return get(visitor, "read the catalogue", false, "/api/products?per_page=100") &&
+           is_list(visitor, 0);
+}
+
+/* Goods that the shop should find for a category ("" for all) and a word ("" for any). */
+static int count_goods(const struct world *world, const char *category, const char *word)
+{
+    int count = 0;
+    const cJSON *good;
+    cJSON_ArrayForEach(good, world->goods)
+    {
+        count += (*category == '\0' || strcmp(text_in(good, "category"), category) == 0) &&
+                 (strcasestr(text_in(good, "name"), word) != NULL ||
+                  strcasestr(text_in(good, "category"), word) != NULL ||
+                  strcasestr(text_in(good, "about"), word) != NULL);
+    }
+    return count;
+}
+
+/* ---- browsing ---- */
+
+static int count_links(const struct visitor *visitor)
+{
+    static const char part[] = "href=\"/product/";
+    int count = 0;
+    for (const char *at = strstr(visitor->body, part); at != NULL; at = strstr(at + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+static bool enter(struct visitor *visitor)
+{
+    struct asked style = {.doing = "load the style",
+                          .side = ANYWHERE,
+                          .hurried = true,
+                          .method = "GET",
+                          .path = "/style.css"};
+    char field[96];
+    if (!get(visitor, "open the shop", false, "/") ||
+        !expect_page(visitor, "<h1>Things that last</h1>") ||
+        (count_links(visitor) != 8 && !wrong(visitor, "a home page without its eight products"))) {
+        return false;
+    }
+    bool known = *visitor->style_tag != '\0';
+    snprintf(field, sizeof field, "If-None-Match: %s", visitor->style_tag);
+    style.field = known ? field : NULL;
+    if (!ask(visitor, &style) || !expect(visitor, known ? 304 : 200, known ? NULL : "text/css")) {
+        return false;
+    }
+    if (!known && strstr(visitor->body, "color-scheme") == NULL) {
+        return wrong(visitor, "no style sheet");
+    }
+    snprintf(visitor->style_tag, sizeof visitor->style_tag, "%s", header(visitor, "ETag"));
+    return *visitor->style_tag != '\0' || wrong(visitor, "a style sheet without a tag");
+}
+
+/* A page of a list, of which as many must be shown as fit. */
+static bool is_goods_page(struct visitor *visitor, const char *title, int wanted)
+{
+    char part[160];
+    int shown = wanted < LIST_PAGE ? wanted : LIST_PAGE;
+    snprintf(part, sizeof part, "<h1>%s</h1><p class=\"count\">%d found</p>", title, wanted);
+    return expect_page(visitor, part) &&
+           (count_links(visitor) == shown ||
+            wrong(visitor, "a list that shows not all of %d products", shown));
+}
+
+/* Finds something, on a shelf or by a word of its name. */
+static bool find(struct visitor *visitor)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const struct world *world = visitor->world;
+    char word[32], title[64];
+    int size = cJSON_GetArraySize(world->goods);
+    visitor->good = cJSON_GetArrayItem(world->goods, (int)visitor_random(visitor, (unsigned)size));
+    const char *name = text_in(visitor->good, "name"), *shelf = text_in(visitor->good, "category");
+    name += strcspn(name, letters);
+    snprintf(word, sizeof word, "%.*s", (int)strspn(name, letters), name);
+    snprintf(title, sizeof title, "Search: %s", word);
+    switch (visitor_random(visitor, 4)) {
+    case 0:
+        return get(visitor, "search", false, "/search?q=%s", word) &&
+               is_goods_page(visitor, title, count_goods(world, "", word));
+    case 1:
+        return get(visitor, "search by the API", false, "/api/search?q=%s&per_page=100", word) &&
+               is_list(visitor, count_goods(world, "", word));
+    default:
+        return get(visitor, "look at a shelf", false, "/products?category=%s", shelf) &&
+               is_goods_page(visitor, shelf, count_goods(world, shelf, ""));
+    }
+}
+
+static bool look(struct visitor *visitor)
+{
+    char price[96];
+    const char *slug = text_in(visitor->good, "slug");
+    int cents = (int)number_in(visitor->good, "price_cents");
+    snprintf(price, sizeof price, "<p class=\"price\">\xe2\x82\xac\xc2\xa0%d.%02d</p>", cents / 100,
+             cents % 100);
+    if (!get(visitor, "look at a product", false, "/product/%s", slug) ||
+        !expect_page(visitor, price)) {
+        return false;
+    }
+    if (chance(visitor, 60) && (!get(visitor, "load a picture", true, "/img/%s.svg", slug) ||
+                                !expect(visitor, 200, "image/svg+xml") ||
+                                (strstr(visitor->body, "</svg>\n") == NULL &&
+                                 !wrong(visitor, "a picture without its end")))) {
+        return false;
+    }
+    if (!chance(visitor, 40)) {
+        return true;
+    }
+    if (!get(visitor, "look by the API", true, "/api/products/%s", slug) ||
+        !expect(visitor, 200, "application/json")) {
+        return false;
+    }
+    cJSON *json = cJSON_ParseWithLength(visitor->body, visitor->body_len);
+    bool same = cJSON_Compare(json, visitor->good, true);
+    cJSON_Delete(json);
+    return same || wrong(visitor, "%s is not as it was", slug);
+}
+
+/* A mistyped address: the shop's own 404 must come through as it is. */
+static bool stray(struct visitor *visitor)
+{
+    return get(visitor, "mistype an address", false, "%s/product/no-such-thing-%u",
+               chance(visitor, 50) ? "/api" : "", visitor_random(visitor, 1000)) &&
+           expect(visitor, 404, NULL) &&
+           (*header(visitor, "X-Visit-Id") != '\0' ||
+            wrong(visitor, "a 404 that is not the shop's own"));
+}
+
+/* ---- journeys ---- */
+
+static bool fill_cart(struct visitor *visitor, enum side side)
 {
     for (unsigned looks = 1 + visitor_random(visitor, 3); looks > 0; looks--) {
-        switch (visitor_random(visitor, 4)) {
-        case 0: plan(visitor, &act_find); break;
-        case 1: plan(visitor, &act_api_find); break;
-        default: plan(visitor, &act_shelf); break;
-        }
-        plan(visitor, &act_look);
-        if (chance(visitor, 60)) {
-            plan(visitor, &act_picture);
-        }
-        if (chance(visitor, 40)) {
-            plan(visitor, &act_api_look);
+        if (!find(visitor) || !look(visitor)) {
+            return false;
         }
     }
+    return cart_add(visitor, side) && cart_look(visitor, side) &&
+           (!chance(visitor, 30) || (cart_change(visitor, side, 1 + visitor_random(visitor, 5)) &&
+                                     cart_look(visitor, side))) &&
+           (!chance(visitor, 15) || (cart_change(visitor, side, 0) && cart_look(visitor, side)));
 }
 
-static void plan_cart(struct visitor *visitor)
+/* false: something was wrong, and nobody knows what the shop now remembers. */
+static bool journey(struct visitor *visitor)
 {
-    bool web = visitor->on_web;
-    plan(visitor, web ? &act_web_add : &act_api_add);
-    plan(visitor, web ? &act_web_cart : &act_api_cart);
-    if (chance(visitor, 30)) {
-        plan(visitor, web ? &act_web_change : &act_api_change);
-        plan(visitor, web ? &act_web_cart : &act_api_cart);
-    }
-    if (chance(visitor, 15)) {
-        plan(visitor, web ? &act_web_remove : &act_api_remove);
-        plan(visitor, web ? &act_web_cart : &act_api_cart);
-    }
-}
-
-static void plan_checkout(struct visitor *visitor)
-{
-    bool web = visitor->on_web;
-    if (chance(visitor, 50)) {
-        plan(visitor, web ? &act_web_login : &act_api_login);
-        plan(visitor, web ? &act_web_me : &act_api_me);
-        plan(visitor, web ? &act_web_cart : &act_api_cart); /* logging in must not lose it */
-    }
-    if (web) {
-        plan(visitor, &act_web_checkout);
-    }
-    plan(visitor, web ? &act_web_order : &act_api_order);
-    plan(visitor, web ? &act_web_receipt : &act_api_receipt);
-    plan(visitor, web ? &act_web_cart : &act_api_cart); /* must be empty now */
-    if (chance(visitor, 50)) {
-        plan(visitor, web ? &act_web_logout : &act_api_logout);
-    }
-}
-
-/* A new person: nothing of what was before is brought along. */
-static void become_stranger(struct visitor *visitor)
-{
-    memset(&visitor->jar, 0, sizeof visitor->jar);
-    memset(&visitor->api, 0, sizeof visitor->api);
-    memset(&visitor->web, 0, sizeof visitor->web);
-    visitor->api.keeper = -1;
-    visitor->web.keeper = -1;
-    *visitor->style_tag = '\0';
-    visitor->plan_len = 0;
-    visitor->plan_at = 0;
-}
-
-static void make_plan(struct visitor *visitor)
-{
-    /* Carts left behind by earlier journeys stay and are looked for again, within reason. */
-    bool full = visitor->api.count > BASKET_LIMIT / 2 || visitor->web.count > BASKET_LIMIT / 2;
-    if (visitor->plan_at > 0 && (full || chance(visitor, 35))) {
-        become_stranger(visitor);
-        channel_forget(visitor->channel);
-    } else if (visitor->plan_at > 0 && chance(visitor, 35)) {
-        channel_hang_up(visitor->channel);
-    }
-    visitor->plan_len = 0;
-    visitor->plan_at = 0;
-    visitor->on_web = chance(visitor, 30);
-    if (visitor->world->good_count == 0) {
-        plan(visitor, &act_learn);
-    }
-    plan(visitor, &act_home);
-    plan(visitor, &act_style);
-    if (chance(visitor, 10)) {
-        plan(visitor, &act_stray);
-    }
-    if (chance(visitor, 20)) {
-        plan(visitor, &act_learn);
+    enum side side = chance(visitor, 30) ? WEB : API;
+    bool first = visitor->sent_count == 0; /* somebody must read the catalogue first */
+    if (!enter(visitor) || (chance(visitor, 10) && !stray(visitor)) ||
+        ((first || chance(visitor, 20)) && !learn(visitor))) {
+        return false;
     }
     for (unsigned rounds = 1 + visitor_random(visitor, 3); rounds > 0; rounds--) {
-        plan_looking(visitor);
-        plan_cart(visitor);
-    }
-    if (chance(visitor, 65)) {
-        plan_checkout(visitor);
-    }
-}
-
-/* --- One act --------------------------------------------------------------------------------- */
-
-/* Writes the request as it goes over the wire. */
-static size_t write_request(struct visitor *visitor, const struct asked *asked, char *wire)
-{
-    char cookies[COOKIES_ROOM];
-    const struct target *target = &visitor->world->target;
-    size_t body_len = strlen(asked->body);
-    cookies_for(&visitor->jar, asked->path, target->tls, cookies, sizeof cookies);
-    snprintf(visitor->visit_id, sizeof visitor->visit_id, "v%u-%llu", visitor->number,
-             (unsigned long long)++visitor->sent_count);
-    int len = snprintf(wire, WIRE_LIMIT,
-                       "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: weir-visitors/1.0\r\n"
-                       "Accept: */*\r\nX-Visit-Id: %s\r\n",
-                       asked->method, asked->path, target->authority, visitor->visit_id);
-    if (*cookies != '\0') {
-        len += snprintf(wire + len, WIRE_LIMIT - (size_t)len, "Cookie: %s\r\n", cookies);
-    }
-    if (asked->etag != NULL) {
-        len += snprintf(wire + len, WIRE_LIMIT - (size_t)len, "If-None-Match: %s\r\n", asked->etag);
-    }
-    if (asked->type != NULL) {
-        len += snprintf(wire + len, WIRE_LIMIT - (size_t)len,
-                        "Content-Type: %s\r\nContent-Length: %zu\r\n", asked->type, body_len);
-    }
-    len += snprintf(wire + len, WIRE_LIMIT - (size_t)len, "\r\n%s", asked->body);
-    assert(len < WIRE_LIMIT);
-    return (size_t)len;
-}
-
-static void think(struct visitor *visitor, const struct act *before)
-{
-    const struct world *world = visitor->world;
-    unsigned ms = world->think_min_ms +
-                  visitor_random(visitor, world->think_max_ms - world->think_min_ms + 1);
-    if (before != NULL && before->hurried) {
-        ms = ms / 20;
-    }
-    struct timeval pause = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-    evtimer_add(visitor->timer, &pause);
-}
-
-static void on_act(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    struct visitor *visitor = arg;
-    struct world *world = visitor->world;
-    char wire[WIRE_LIMIT];
-    if (world->stopping) {
-        return;
-    }
-    for (;;) {
-        if (visitor->plan_at == visitor->plan_len) {
-            make_plan(visitor);
-        }
-        struct asked asked = {.method = "GET"};
-        visitor->act = visitor->plan[visitor->plan_at++];
-        if (visitor->act->prepare(visitor, &asked)) {
-            size_t len = write_request(visitor, &asked, wire);
-            visitor->began_ns = now_ns();
-            visitor->busy = true;
-            channel_send(visitor->channel, wire, len, strcmp(asked.method, "HEAD") == 0,
-                         world->timeout_ms);
-            return;
+        if (!fill_cart(visitor, side)) {
+            return false;
         }
     }
+    if (!chance(visitor, 65)) {
+        return true; /* the cart is left behind, and looked for again by a later journey */
+    }
+    return (!chance(visitor, 50) || log_in(visitor, side)) && cart_order(visitor, side) &&
+           (!chance(visitor, 50) || log_out(visitor, side));
 }
 
-static bool take_cookies(struct visitor *visitor, const struct response *response, char *problem)
-{
-    for (size_t i = 0; i < response->header_count; i++) {
-        if (strcasecmp(response->headers[i].name, "Set-Cookie") == 0 &&
-            !cookies_set(&visitor->jar, response->headers[i].value)) {
-            return wrong(problem, "a cookie that cannot be kept: %.100s",
-                         response->headers[i].value);
-        }
-    }
-    return true;
-}
-
-/* The shop repeats each request's id: an answer that belongs to another request is found out. */
-static bool is_own_answer(const struct visitor *visitor, const struct response *response,
-                          char *problem)
-{
-    const char *id = response_header(response, "X-Visit-Id");
-    if (id != NULL && strcmp(id, visitor->visit_id) != 0) {
-        return wrong(problem, "the answer to request %.40s instead of %s", id, visitor->visit_id);
-    }
-    if (id == NULL && response->status < 400) {
-        return wrong(problem, "status %d without the request's id", response->status);
-    }
-    return true;
-}
-
-static bool keeps_something(const struct basket *basket)
-{
-    return basket->count > 0 || *basket->user != '\0' || *basket->order != '\0';
-}
-
-/* Judges a whole answer. True when the visitor goes on as the same person. */
-static bool judge(struct visitor *visitor, const struct response *response, size_t process)
-{
-    char problem[PROBLEM_LIMIT] = "";
-    struct world *world = visitor->world;
-    struct basket *basket = visitor_basket(visitor);
-    bool elsewhere = basket != NULL && basket->keeper >= 0 && keeps_something(basket) &&
-                     (size_t)basket->keeper != process &&
-                     *world->processes[process].instance != '\0';
-    bool well = is_own_answer(visitor, response, problem);
-    if (well && elsewhere && response->status < 500) {
-        world_lose_cart(world, (size_t)basket->keeper);
-        return false;
-    }
-    well = well && take_cookies(visitor, response, problem) &&
-           visitor->act->check(visitor, response, problem);
-    if (!well) {
-        world_fail(world, process, visitor->number, visitor->act->name, problem);
-        return false;
-    }
-    if (basket != NULL) {
-        basket->keeper = keeps_something(basket) ? (int)process : -1;
-    }
-    return true;
-}
-
-static void on_answer(void *arg, enum exchange_result result, const struct response *response,
-                      const char *why)
+void *visitor_live(void *arg)
 {
     struct visitor *visitor = arg;
-    struct world *world = visitor->world;
-    uint64_t time_ns = now_ns() - visitor->began_ns;
-    static const struct response nothing;
-    size_t process = world_process(world, result == EXCHANGE_OK ? response : &nothing);
-    visitor->busy = false;
-    world_count(world, process, visitor->began_ns, time_ns, response->body_len);
-    bool same = result == EXCHANGE_OK && judge(visitor, response, process);
-    if (result != EXCHANGE_OK) {
-        world_fail(world, process, visitor->number, visitor->act->name, why);
-    }
-    if (!same) {
-        /* Nobody knows what the shop now remembers: go on as somebody else. */
-        become_stranger(visitor);
-    }
-    if (!world->stopping) {
-        think(visitor,
-              visitor->plan_at < visitor->plan_len ? visitor->plan[visitor->plan_at] : NULL);
-    }
-}
-
-struct visitor *visitor_new(struct world *world, unsigned number, uint64_t seed)
-{
-    struct visitor *visitor = calloc(1, sizeof *visitor);
-    if (visitor == NULL) {
-        return NULL;
-    }
-    visitor->world = world;
-    visitor->number = number;
-    visitor->random_state = (seed + number) * UINT64_C(0x9e3779b97f4a7c15) | 1;
-    visitor->channel = channel_new(world->base, &world->target, on_answer, visitor);
-    visitor->timer = evtimer_new(world->base, on_act, visitor);
-    if (visitor->channel == NULL || visitor->timer == NULL) {
-        visitor_free(&visitor);
-        return NULL;
-    }
-    become_stranger(visitor);
-    /* They do not all come through the door in the same moment. */
-    struct timeval pause = {.tv_usec = (suseconds_t)visitor_random(visitor, 200) * 1000};
-    evtimer_add(visitor->timer, &pause);
-    return visitor;
-}
-
-void visitor_free(struct visitor **visitor)
-{
-    if (*visitor != NULL) {
-        channel_free(&(*visitor)->channel);
-        if ((*visitor)->timer != NULL) {
-            event_free((*visitor)->timer);
+    bool well = true;
+    while (!visitor->world->stopping && visitor->curl != NULL) {
+        bool same = well && visitor->baskets[API].count <= BASKET_LIMIT / 2 &&
+                    visitor->baskets[WEB].count <= BASKET_LIMIT / 2 && !chance(visitor, 35);
+        if (!same) {
+            become_stranger(visitor);
+        } else if (chance(visitor, 35)) { /* hangs up: another connection, the same TLS session */
+            curl_easy_setopt(visitor->curl, CURLOPT_FRESH_CONNECT, 1L);
         }
-        free(*visitor);
-        *visitor = NULL;
+        well = journey(visitor);
     }
+    return NULL;
 }

@@ -1,275 +1,180 @@
 /* SPDX-License-Identifier: MIT */
-/* What visitors do with a cart by the pages' forms. */
+/* One request by libcurl, and whether its answer is an answer to it. */
 #include "visitors.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-static bool expect_page(const struct response *response, int status, char *problem)
+#include <openssl/ssl.h>
+
+bool wrong(struct visitor *visitor, const char *format, ...)
 {
-    return expect(response, status, "text/html", problem) &&
-           (strstr(response->body, "</html>") != NULL || wrong(problem, "a page without its end"));
+    char why[240];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, sizeof why, format, args);
+    va_end(args);
+    world_fail(visitor->world, visitor->process, visitor->number, visitor->doing, why);
+    return false;
 }
 
-/* A form is answered with a redirection, whose place is returned; NULL when it is none. */
-static const char *redirected(const struct response *response, char *problem)
+const char *header(struct visitor *visitor, const char *name)
 {
-    if (!expect(response, 303, NULL, problem)) {
-        return NULL;
-    }
-    const char *where = response_header(response, "Location");
-    if (where == NULL) {
-        wrong(problem, "a redirection to nowhere");
-    }
-    return where;
+    struct curl_header *found;
+    return curl_easy_header(visitor->curl, name, 0, CURLH_HEADER, -1, &found) == CURLHE_OK
+               ? found->value
+               : "";
 }
 
-static bool redirected_to(const struct response *response, const char *where, char *problem)
+static size_t on_body(char *bytes, size_t unit, size_t len, void *arg)
 {
-    const char *is = redirected(response, problem);
-    return is != NULL &&
-           (strcmp(is, where) == 0 || wrong(problem, "sent to %.80s, wanted %s", is, where));
-}
-
-static void ask_form(struct asked *asked, const char *path)
-{
-    asked->method = "POST";
-    asked->type = "application/x-www-form-urlencoded";
-    snprintf(asked->path, PATH_LIMIT, "%s", path);
-}
-
-/* The rows of a cart on a page must be exactly the basket. */
-static bool check_rows(const char *page, const struct basket *basket, char *problem)
-{
-    static const char row[] = "<tr data-product=\"";
-    static const char pieces[] = "\" data-quantity=\"";
-    size_t count = 0;
-    for (page = strstr(page, row); page != NULL; page = strstr(page, row)) {
-        char *end;
-        unsigned long id = strtoul(page + sizeof row - 1, &end, 10);
-        bool formed = strncmp(end, pieces, sizeof pieces - 1) == 0;
-        unsigned long quantity = formed ? strtoul(end + sizeof pieces - 1, &end, 10) : 0;
-        if (!basket_holds(basket, count++, (double)id, (double)quantity)) {
-            return wrong(problem, "line %zu of the cart is not what was put in (%lu pieces of %lu)",
-                         count, quantity, id);
+    struct visitor *visitor = arg;
+    const struct curl_tlssessioninfo *tls = NULL;
+    len *= unit;
+    curl_easy_getinfo(visitor->curl, CURLINFO_TLS_SSL_PTR, &tls);
+    visitor->resumed =
+        tls != NULL && tls->internals != NULL && SSL_session_reused((SSL *)tls->internals) != 0;
+    if (visitor->body_len + len >= visitor->body_room) {
+        size_t room = (visitor->body_len + len) * 2 + 4096;
+        char *grown = realloc(visitor->body, room);
+        if (grown == NULL) {
+            return 0;
         }
-        page = end;
+        visitor->body = grown;
+        visitor->body_room = room;
     }
-    return count == basket->count ||
-           wrong(problem, "a cart of %zu things, wanted %zu", count, basket->count);
+    memcpy(visitor->body + visitor->body_len, bytes, len);
+    visitor->body_len += len;
+    visitor->body[visitor->body_len] = '\0';
+    return len;
 }
 
-static bool check_total(const char *page, uint64_t cents, char *problem)
+bool become_stranger(struct visitor *visitor)
 {
-    char part[64];
-    snprintf(part, sizeof part, "data-cents=\"%llu\"", (unsigned long long)cents);
-    return strstr(page, part) != NULL ||
-           wrong(problem, "the total is not %llu cents", (unsigned long long)cents);
-}
-
-static bool check_cart(struct visitor *visitor, const struct response *response, char *problem)
-{
-    const struct basket *basket = &visitor->web;
-    if (!expect_page(response, 200, problem)) {
+    const struct world *world = visitor->world;
+    curl_easy_cleanup(visitor->curl);
+    memset(visitor->baskets, 0, sizeof visitor->baskets);
+    visitor->baskets[API].keeper = visitor->baskets[WEB].keeper = -1;
+    *visitor->style_tag = '\0';
+    visitor->good = NULL;
+    visitor->curl = curl_easy_init();
+    if (visitor->curl == NULL) {
         return false;
     }
-    visitor->world->carts_checked++;
-    if (!check_rows(response->body, basket, problem)) {
+    curl_easy_setopt(visitor->curl, CURLOPT_COOKIEFILE, ""); /* cookies are kept, in memory */
+    curl_easy_setopt(visitor->curl, CURLOPT_MAXCONNECTS, 1L);
+    curl_easy_setopt(visitor->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(visitor->curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(visitor->curl, CURLOPT_USERAGENT, "weir-visitors/1.0");
+    curl_easy_setopt(visitor->curl, CURLOPT_TIMEOUT_MS, (long)world->timeout_ms);
+    if (world->ca_file != NULL) {
+        curl_easy_setopt(visitor->curl, CURLOPT_CAINFO, world->ca_file);
+    }
+    curl_easy_setopt(visitor->curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(visitor->curl, CURLOPT_WRITEDATA, visitor);
+    return true;
+}
+
+/* Waits as people do; false: the visitors are to end. */
+static bool think(struct visitor *visitor, bool hurried)
+{
+    struct world *world = visitor->world;
+    unsigned ms = world->think_min_ms +
+                  visitor_random(visitor, world->think_max_ms - world->think_min_ms + 1);
+    uint64_t until = now_ns() + (uint64_t)ms * 1000000 / (hurried ? 20 : 1);
+    struct timespec at = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
+    pthread_mutex_lock(&world->lock);
+    while (!world->stopping && now_ns() < until) {
+        pthread_cond_timedwait(&world->stop, &world->lock, &at);
+    }
+    pthread_mutex_unlock(&world->lock);
+    return !world->stopping;
+}
+
+/* Sends the request with that id, and has the answer in the visitor. */
+static CURLcode perform(struct visitor *visitor, const struct asked *asked, const char *id)
+{
+    char url[600], field[80];
+    struct curl_slist *fields = NULL;
+    CURL *curl = visitor->curl;
+    snprintf(url, sizeof url, "%s%s", visitor->world->url, asked->path);
+    snprintf(field, sizeof field, "X-Visit-Id: %s", id);
+    fields = curl_slist_append(fields, field);
+    if (asked->field != NULL) {
+        fields = curl_slist_append(fields, asked->field);
+    }
+    curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+    if (asked->body != NULL && *asked->body != '\0') {
+        fields = curl_slist_append(fields, asked->side == API
+                                               ? "Content-Type: application/json"
+                                               : "Content-Type: application/x-www-form-urlencoded");
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, asked->body);
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, asked->method);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    visitor->body_len = 0;
+    CURLcode code = curl_easy_perform(curl);
+    if (visitor->body_len == 0) {
+        on_body("", 1, 0, visitor);
+    }
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 0L);
+    curl_slist_free_all(fields);
+    return code;
+}
+
+static bool keeps_something(const struct basket *basket)
+{
+    return basket->count > 0 || *basket->user != '\0' || *basket->order != '\0';
+}
+
+/* Whether the answer is by the process that keeps the visitor's basket, if it names itself. */
+static bool is_keeper(struct visitor *visitor, enum side side)
+{
+    struct basket *basket = side != ANYWHERE ? &visitor->baskets[side] : NULL;
+    if (basket == NULL || visitor->status >= 500 || *header(visitor, "X-Shop-Instance") == '\0') {
+        return true;
+    }
+    if (keeps_something(basket) && basket->keeper >= 0 &&
+        (size_t)basket->keeper != visitor->process) {
+        world_lose_cart(visitor->world, (size_t)basket->keeper);
         return false;
     }
-    if (basket->count == 0) {
-        return strstr(response->body, "Your cart is empty.") != NULL ||
-               wrong(problem, "an empty cart that does not say so");
-    }
-    return check_total(response->body, basket_cents(basket), problem);
-}
-
-static bool prepare_cart(struct visitor *visitor, struct asked *asked)
-{
-    (void)visitor;
-    snprintf(asked->path, PATH_LIMIT, "/cart");
+    basket->keeper = (int)visitor->process;
     return true;
 }
 
-static bool prepare_add(struct visitor *visitor, struct asked *asked)
+bool ask(struct visitor *visitor, const struct asked *asked)
 {
-    if (visitor->good == NULL || !basket_has_room(&visitor->web, visitor->good)) {
+    char id[40];
+    long connections = 0;
+    if (!think(visitor, asked->hurried)) {
         return false;
     }
-    visitor->quantity = 1 + visitor_random(visitor, 3);
-    ask_form(asked, "/cart/add");
-    snprintf(asked->body, REQUEST_BODY_LIMIT, "product=%u&quantity=%u", visitor->good->id,
-             visitor->quantity);
-    return true;
-}
-
-static bool check_add(struct visitor *visitor, const struct response *response, char *problem)
-{
-    if (!redirected_to(response, "/cart", problem)) {
-        return false;
+    snprintf(id, sizeof id, "v%u-%llu", visitor->number, (unsigned long long)++visitor->sent_count);
+    uint64_t began_ns = now_ns();
+    visitor->doing = asked->doing;
+    visitor->status = 0;
+    CURLcode code = perform(visitor, asked, id);
+    curl_easy_getinfo(visitor->curl, CURLINFO_RESPONSE_CODE, &visitor->status);
+    visitor->process = world_count(
+        visitor->world, code == CURLE_OK ? header(visitor, "X-Served-By") : "",
+        code == CURLE_OK ? header(visitor, "X-Shop-Instance") : "", began_ns, visitor->body_len);
+    curl_easy_getinfo(visitor->curl, CURLINFO_NUM_CONNECTS, &connections);
+    visitor->world->connections += (unsigned long long)connections;
+    visitor->world->resumed += connections > 0 && visitor->resumed;
+    if (code != CURLE_OK) {
+        return wrong(visitor, "%s", curl_easy_strerror(code));
     }
-    basket_add(&visitor->web, visitor->good, visitor->quantity);
-    return true;
-}
-
-static bool ask_change(struct visitor *visitor, struct asked *asked, unsigned quantity)
-{
-    if (!pick_line(visitor, &visitor->web)) {
-        return false;
+    /* The shop repeats each request's id: an answer that belongs to another request is found
+     * out. */
+    const char *answered = header(visitor, "X-Visit-Id");
+    if (*answered != '\0' ? strcmp(answered, id) != 0 : visitor->status < 400) {
+        return wrong(visitor, "status %ld to request %.40s instead of %s", visitor->status,
+                     answered, id);
     }
-    visitor->quantity = quantity;
-    ask_form(asked, "/cart/set");
-    snprintf(asked->body, REQUEST_BODY_LIMIT, "product=%u&quantity=%u", visitor->good->id,
-             quantity);
-    return true;
+    return is_keeper(visitor, asked->side);
 }
-
-static bool prepare_change(struct visitor *visitor, struct asked *asked)
-{
-    return ask_change(visitor, asked, 1 + visitor_random(visitor, 5));
-}
-
-static bool prepare_remove(struct visitor *visitor, struct asked *asked)
-{
-    return ask_change(visitor, asked, 0);
-}
-
-static bool check_change(struct visitor *visitor, const struct response *response, char *problem)
-{
-    if (!redirected_to(response, "/cart", problem)) {
-        return false;
-    }
-    basket_set(&visitor->web, visitor->good, visitor->quantity);
-    return true;
-}
-
-static bool prepare_checkout(struct visitor *visitor, struct asked *asked)
-{
-    snprintf(asked->path, PATH_LIMIT, "/checkout");
-    return visitor->web.count > 0;
-}
-
-static bool check_checkout(struct visitor *visitor, const struct response *response, char *problem)
-{
-    return expect_page(response, 200, problem) &&
-           check_rows(response->body, &visitor->web, problem) &&
-           check_total(response->body, basket_cents(&visitor->web), problem);
-}
-
-static bool prepare_order(struct visitor *visitor, struct asked *asked)
-{
-    ask_form(asked, "/checkout");
-    snprintf(asked->body, REQUEST_BODY_LIMIT, "name=Visitor+%%3C%u%%3E", visitor->number);
-    return visitor->web.count > 0;
-}
-
-static bool check_order(struct visitor *visitor, const struct response *response, char *problem)
-{
-    struct basket *basket = &visitor->web;
-    const char *where = redirected(response, problem);
-    if (where == NULL) {
-        return false;
-    }
-    if (strncmp(where, "/order/", 7) != 0 || where[7] == '\0' ||
-        strlen(where + 7) >= sizeof basket->order) {
-        return wrong(problem, "sent to %.80s, wanted an order", where);
-    }
-    memcpy(basket->order, where + 7, strlen(where + 7) + 1);
-    basket->order_cents = basket_cents(basket);
-    basket->count = 0;
-    visitor->world->orders++;
-    return true;
-}
-
-static bool prepare_receipt(struct visitor *visitor, struct asked *asked)
-{
-    snprintf(asked->path, PATH_LIMIT, "/order/%s", visitor->web.order);
-    return *visitor->web.order != '\0';
-}
-
-static bool check_receipt(struct visitor *visitor, const struct response *response, char *problem)
-{
-    char part[80];
-    snprintf(part, sizeof part, "Thank you, Visitor &lt;%u&gt;</h1>", visitor->number);
-    return expect_page(response, 200, problem) &&
-           (strstr(response->body, part) != NULL || wrong(problem, "thanks to somebody else")) &&
-           (strstr(response->body, visitor->web.order) != NULL ||
-            wrong(problem, "another order's receipt")) &&
-           check_total(response->body, visitor->web.order_cents, problem);
-}
-
-static bool prepare_login(struct visitor *visitor, struct asked *asked)
-{
-    ask_form(asked, "/login");
-    snprintf(asked->body, REQUEST_BODY_LIMIT, "user=%s&password=millrace", user_of(visitor));
-    return true;
-}
-
-static bool check_login(struct visitor *visitor, const struct response *response, char *problem)
-{
-    if (!redirected_to(response, "/", problem)) {
-        return false;
-    }
-    snprintf(visitor->web.user, sizeof visitor->web.user, "%s", user_of(visitor));
-    return true;
-}
-
-static bool prepare_me(struct visitor *visitor, struct asked *asked)
-{
-    (void)visitor;
-    snprintf(asked->path, PATH_LIMIT, "/");
-    return true;
-}
-
-static bool check_me(struct visitor *visitor, const struct response *response, char *problem)
-{
-    char part[64];
-    snprintf(part, sizeof part, "<b id=\"user\">%s</b>", visitor->web.user);
-    return expect_page(response, 200, problem) &&
-           (strstr(response->body, part) != NULL || wrong(problem, "not known after logging in"));
-}
-
-static bool prepare_logout(struct visitor *visitor, struct asked *asked)
-{
-    ask_form(asked, "/logout");
-    return *visitor->web.user != '\0';
-}
-
-static bool check_logout(struct visitor *visitor, const struct response *response, char *problem)
-{
-    if (!redirected_to(response, "/", problem)) {
-        return false;
-    }
-    memset(&visitor->web, 0, sizeof visitor->web);
-    return true;
-}
-
-const struct act act_web_add = {
-    .name = "POST /cart/add", .side = ON_WEB, .prepare = prepare_add, .check = check_add};
-const struct act act_web_cart = {.name = "GET /cart",
-                                 .side = ON_WEB,
-                                 .hurried = true,
-                                 .prepare = prepare_cart,
-                                 .check = check_cart};
-const struct act act_web_change = {
-    .name = "POST /cart/set", .side = ON_WEB, .prepare = prepare_change, .check = check_change};
-const struct act act_web_remove = {
-    .name = "POST /cart/set", .side = ON_WEB, .prepare = prepare_remove, .check = check_change};
-const struct act act_web_checkout = {
-    .name = "GET /checkout", .side = ON_WEB, .prepare = prepare_checkout, .check = check_checkout};
-const struct act act_web_order = {
-    .name = "POST /checkout", .side = ON_WEB, .prepare = prepare_order, .check = check_order};
-const struct act act_web_receipt = {.name = "GET /order/N",
-                                    .side = ON_WEB,
-                                    .hurried = true,
-                                    .prepare = prepare_receipt,
-                                    .check = check_receipt};
-const struct act act_web_login = {
-    .name = "POST /login", .side = ON_WEB, .prepare = prepare_login, .check = check_login};
-const struct act act_web_me = {.name = "GET / after login",
-                               .side = ON_WEB,
-                               .hurried = true,
-                               .prepare = prepare_me,
-                               .check = check_me};
-const struct act act_web_logout = {
-    .name = "POST /logout", .side = ON_WEB, .prepare = prepare_logout, .check = check_logout};

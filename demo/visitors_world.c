@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What all visitors know together: the goods, the shop's processes, and the counts. */
-#define _GNU_SOURCE /* strcasestr */
+/* What all visitors know together: the shop's processes, the counts, and what people see of
+ * them. */
 #include "visitors.h"
 
-#include <stdarg.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
-#include <time.h>
 
 enum { COMPLAINTS_TOLD = 20 };
 
@@ -14,137 +14,157 @@ enum { COMPLAINTS_TOLD = 20 };
  * lives is heard of far sooner, by another visitor. */
 static const uint64_t gone_ns = UINT64_C(1000000000);
 
-uint64_t now_ns(void)
+/* ---- times ---- */
+
+static void histogram_add(struct histogram *histogram, uint64_t ns)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    histogram->count++;
+    histogram->buckets[(size_t)(16 * log2((double)ns + 1))]++;
 }
 
-size_t world_process(struct world *world, const struct response *response)
+/* The middle of the bucket where that share of the times is below. */
+static double histogram_ms(const struct histogram *histogram, double share)
 {
-    const char *name = response_header(response, "X-Served-By");
-    const char *instance = response_header(response, "X-Shop-Instance");
-    name = name != NULL && *name != '\0' ? name : "(none)";
-    instance = instance != NULL ? instance : "";
-    size_t i = 0;
-    while (i < world->process_count &&
-           (strncmp(world->processes[i].name, name, sizeof world->processes[i].name - 1) != 0 ||
-            strncmp(world->processes[i].instance, instance,
-                    sizeof world->processes[i].instance - 1) != 0)) {
-        i++;
+    uint64_t wanted = (uint64_t)((double)histogram->count * share), seen = 0;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        seen += histogram->buckets[i];
+        if (seen > wanted || (seen > 0 && seen == histogram->count)) {
+            return exp2(((double)i + 0.5) / 16) / 1e6;
+        }
     }
-    if (i < world->process_count) {
-        return i;
-    }
-    /* A shop whose processes die and come back this often is told of as its latest one. */
-    i = i < PROCESS_LIMIT ? world->process_count++ : PROCESS_LIMIT - 1;
-    struct process *process = &world->processes[i];
-    memset(process, 0, sizeof *process);
-    snprintf(process->name, sizeof process->name, "%s", name);
-    snprintf(process->instance, sizeof process->instance, "%s", instance);
-    return i;
+    return 0;
 }
 
-static struct server_row *row_of(struct world *world, size_t process)
+/* ---- processes ---- */
+
+static struct process *process_of(struct world *world, const char *name, const char *instance)
 {
-    size_t i = 0;
-    while (i < world->row_count &&
-           strcmp(world->rows[i].name, world->processes[process].name) != 0) {
-        i++;
+    struct process *at = world->processes;
+    name = *name != '\0' ? name : "(none)";
+    while (at < world->processes + world->process_count &&
+           (strncmp(at->name, name, sizeof at->name - 1) != 0 ||
+            strncmp(at->instance, instance, sizeof at->instance - 1) != 0)) {
+        at++;
     }
-    if (i == PROCESS_LIMIT) {
-        return &world->rows[PROCESS_LIMIT -
-                            1]; /* the table has an end: the last row takes the rest */
+    if (at == world->processes + PROCESS_LIMIT) {
+        return at - 1; /* too many died and came back: they are told of as the latest one */
     }
-    if (i == world->row_count) {
-        world->row_count++;
-        memcpy(world->rows[i].name, world->processes[process].name, sizeof world->rows[i].name);
+    if (at == world->processes + world->process_count) {
+        world->process_count++;
+        snprintf(at->name, sizeof at->name, "%s", name);
+        snprintf(at->instance, sizeof at->instance, "%s", instance);
     }
-    return &world->rows[i];
+    return at;
 }
 
-void world_count(struct world *world, size_t process, uint64_t began_ns, uint64_t time_ns,
-                 size_t bytes)
+/* The carts that were lost while their process lives. */
+static void lost_alive(struct world *world, struct process *process, const char *why)
 {
-    struct server_row *row = row_of(world, process);
-    struct process *by = &world->processes[process];
+    fprintf(stderr, "%s %s: %" PRIu64 " lost cart(s) fail\n", process->name, why,
+            process->lost_pending);
+    world->failed += process->lost_pending;
+    world->carts_lost_alive += process->lost_pending;
+    process->failed += process->lost_pending;
+    process->lost_pending = 0;
+}
+
+size_t world_count(struct world *world, const char *name, const char *instance, uint64_t began_ns,
+                   size_t bytes)
+{
+    uint64_t time_ns = now_ns() - began_ns;
+    pthread_mutex_lock(&world->lock);
+    struct process *by = process_of(world, name, instance);
     world->requests++;
     world->second_requests++;
     histogram_add(&world->second_times, time_ns);
-    row->requests++;
-    row->second_requests++;
-    row->bytes += bytes;
-    histogram_add(&row->times, time_ns);
+    by->requests++;
+    by->second_requests++;
+    by->bytes += bytes;
+    histogram_add(&by->times, time_ns);
     if (by->lost_pending > 0 && began_ns > by->lost_first_ns) {
-        fprintf(stderr, "%s lives, yet %llu cart(s) that it keeps were asked for elsewhere\n",
-                by->name, (unsigned long long)by->lost_pending);
-        world->failed += by->lost_pending;
-        world->carts_lost_alive += by->lost_pending;
-        row->failed += by->lost_pending;
-        by->lost_pending = 0;
+        lost_alive(world, by, "lives, and carts that it keeps were asked for elsewhere");
     }
+    pthread_mutex_unlock(&world->lock);
+    return (size_t)(by - world->processes);
 }
 
 void world_fail(struct world *world, size_t process, unsigned visitor, const char *what,
                 const char *why)
 {
+    pthread_mutex_lock(&world->lock);
     world->failed++;
-    row_of(world, process)->failed++;
+    world->processes[process].failed++;
     if (world->complaints++ < COMPLAINTS_TOLD) {
         fprintf(stderr, "visitor %u: %s: %s (served by %s)%s\n", visitor, what, why,
                 world->processes[process].name,
                 world->complaints == COMPLAINTS_TOLD ? "; more are counted, not told" : "");
     }
+    pthread_mutex_unlock(&world->lock);
 }
 
 void world_lose_cart(struct world *world, size_t process)
 {
     struct process *keeper = &world->processes[process];
+    pthread_mutex_lock(&world->lock);
     if (keeper->lost_pending++ == 0) {
         keeper->lost_first_ns = now_ns();
     }
+    pthread_mutex_unlock(&world->lock);
 }
 
 void world_settle(struct world *world)
 {
     for (size_t i = 0; i < world->process_count; i++) {
         struct process *process = &world->processes[i];
-        if (process->lost_pending == 0) {
-            continue;
+        if (process->lost_pending > 0 && now_ns() - process->lost_first_ns < gone_ns) {
+            lost_alive(world, process, "may be gone, but it is too late to tell");
         }
-        if (now_ns() - process->lost_first_ns >= gone_ns) {
-            world->carts_lost += process->lost_pending;
-        } else {
-            fprintf(stderr, "%s: too late to tell whether it is gone: %llu lost cart(s) fail\n",
-                    process->name, (unsigned long long)process->lost_pending);
-            world->failed += process->lost_pending;
-            world->carts_lost_alive += process->lost_pending;
-            row_of(world, i)->failed += process->lost_pending;
-        }
-        process->lost_pending = 0;
+        world->carts_lost += process->lost_pending;
     }
 }
 
-const struct good *world_good(const struct world *world, unsigned id)
+/* ---- what people see ---- */
+
+void report_second(struct world *world)
 {
-    for (size_t i = 0; i < world->good_count; i++) {
-        if (world->goods[i].id == id) {
-            return &world->goods[i];
+    pthread_mutex_lock(&world->lock);
+    if (!world->quiet) {
+        printf("%4" PRIu64 " s %6" PRIu64 " req/s %5" PRIu64
+               " failed   p50 %6.1f ms  p99 %6.1f ms ",
+               (now_ns() - world->started_ns) / 1000000000, world->second_requests, world->failed,
+               histogram_ms(&world->second_times, 0.5), histogram_ms(&world->second_times, 0.99));
+        for (size_t i = 0; i < world->process_count; i++) {
+            if (world->processes[i].second_requests > 0) {
+                printf("  %s %" PRIu64, world->processes[i].name,
+                       world->processes[i].second_requests);
+            }
         }
+        putchar('\n');
+        fflush(stdout);
     }
-    return NULL;
+    world->second_requests = 0;
+    memset(&world->second_times, 0, sizeof world->second_times);
+    for (size_t i = 0; i < world->process_count; i++) {
+        world->processes[i].second_requests = 0;
+    }
+    pthread_mutex_unlock(&world->lock);
 }
 
-size_t world_count_goods(const struct world *world, const char *category, const char *word)
+void report_end(struct world *world)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < world->good_count; i++) {
-        const struct good *good = &world->goods[i];
-        count +=
-            (*category == '\0' || strcmp(good->category, category) == 0) &&
-            (strcasestr(good->name, word) != NULL || strcasestr(good->category, word) != NULL ||
-             strcasestr(good->about, word) != NULL);
+    printf("\n%-16s %10s %7s %8s %10s %10s %12s\n", "server", "requests", "share", "failed",
+           "p50 ms", "p99 ms", "KiB");
+    for (size_t i = 0; i < world->process_count; i++) {
+        const struct process *row = &world->processes[i];
+        printf("%-16s %10" PRIu64 " %6.1f%% %8" PRIu64 " %10.2f %10.2f %12" PRIu64 "\n", row->name,
+               row->requests, 100.0 * (double)row->requests / (double)world->requests, row->failed,
+               histogram_ms(&row->times, 0.5), histogram_ms(&row->times, 0.99), row->bytes / 1024);
     }
-    return count;
+    printf("carts: %llu times looked for, %llu orders, %" PRIu64 " lost with their server, %" PRIu64
+           " lost while it lived (failures)\n",
+           world->carts_checked, world->orders, world->carts_lost, world->carts_lost_alive);
+    printf("connections: %llu, %llu of them resumed a TLS session\n", world->connections,
+           world->resumed);
+    printf("visitors: %" PRIu64 " requests, %" PRIu64 " failed\n", world->requests, world->failed);
+    fflush(stdout);
 }
