@@ -18,8 +18,10 @@
 /* How often a loop that drains looks whether it is over. */
 #define DRAIN_TICK_NS (LOOP_TICK_MS * NS_PER_MS)
 
-bool worker_drop_idle(struct worker *worker)
+static bool worker_drop_idle(struct stream_home *streams)
 {
+    const struct worker *worker = container_of(streams, struct worker, streams);
+
     if (conn_close_waiting(worker->loop)) {
         return true;
     }
@@ -50,10 +52,11 @@ struct worker *worker_new(unsigned index)
     worker->loop->owner = worker;
     worker->index = index;
     pool_home_init(&worker->pool_home, worker->loop, pools_called);
-    down_home_init(&worker->down, worker->loop, &worker->batch, &stream_down_events);
+    stream_home_init(&worker->streams, worker->loop, &worker->batch);
+    worker->streams.drop_idle = worker_drop_idle;
+    down_home_init(&worker->down, worker->loop, &worker->batch, &stream_down_events,
+                   &worker->streams);
     worker->down.on_look = worker_look;
-    list_init(&worker->streams);
-    list_init(&worker->free_streams);
     return worker;
 }
 
@@ -61,7 +64,7 @@ void worker_free(struct worker **worker)
 {
     struct worker *w = *worker;
     *worker = NULL;
-    stream_cache_free(w);
+    stream_home_end(&w->streams);
     pool_home_end(&w->pool_home);
     free(w->bygone);
     loop_free(&w->loop);
@@ -206,9 +209,25 @@ void worker_commit(struct worker *worker, struct plan *plan)
 
 /* ---- the end ---- */
 
+/* An answer that ends without a byte on its way to a client that may never read: cut. */
+static void cut_connections(struct worker *worker)
+{
+    list_each(link, &worker->streams.running)
+    {
+        struct stream *stream = container_of(link, struct stream, link);
+        if (stream->reason == REASON_NONE) {
+            stream->reason = REASON_SHUTDOWN;
+        }
+    }
+    list_each(connection, &worker->down.connections)
+    {
+        down_conn_abort(&container_of(connection, struct downstream, link)->place.c);
+    }
+}
+
 void worker_clear(struct worker *worker)
 {
-    stream_abort_all(worker);
+    cut_connections(worker);
     worker_adopt(worker, NULL);
     listening_cut(&worker->down);
     bygone_forget(worker);
@@ -223,7 +242,7 @@ static void worker_patience(struct timer *timer)
         log_write(WEIR_LOG_WARNING, "weir",
                   "shutdown_timeout is over: %zu connections of worker %u are cut off",
                   worker->down.count, worker->index);
-        stream_abort_all(worker);
+        cut_connections(worker);
     }
     listening_cut(&worker->down);
     bygone_forget(worker);
@@ -267,23 +286,4 @@ void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained
     }
     batch_flush(&worker->batch);
     timer_set(worker->loop, &worker->down.leave_timer, DRAIN_TICK_NS);
-}
-
-struct weir_str worker_date(struct worker *worker)
-{
-    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    uint64_t second = loop_wall_ms() / 1000;
-
-    if (worker->date_second != second) {
-        time_t now = (time_t)second;
-        struct tm tm;
-        gmtime_r(&now, &tm);
-        snprintf(worker->date, sizeof(worker->date), "%s, %02d %s %04d %02d:%02d:%02d GMT",
-                 days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], (tm.tm_year + 1900) % 10000,
-                 tm.tm_hour, tm.tm_min, tm.tm_sec);
-        worker->date_second = second;
-    }
-    return str_from(worker->date);
 }

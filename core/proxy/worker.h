@@ -8,12 +8,12 @@
 
 #include <pthread.h>
 
-#include "base/random_ids.h"
 #include "http/batch.h"
 #include "net/loop.h"
 #include "proxy/downstream/listener.h"
 #include "proxy/plan/plan.h"
 #include "proxy/pool/pool.h"
+#include "proxy/stream/home.h"
 
 struct worker {
     struct loop *loop; /* loop->owner is the worker */
@@ -23,18 +23,13 @@ struct worker {
     struct plan *plan; /* current, referenced; NULL before the first commit */
     struct pool_home pool_home;
     struct down_home down;
-    struct list streams; /* struct stream.worker_link: all that run */
-    struct list free_streams;
-    size_t free_stream_count;
+    struct stream_home streams;
     struct plan **bygone; /* kept for listeners that are gone; referenced */
     size_t bygone_count;
     struct timer drain;                        /* the end of the patience of a drain */
     void (*on_drained)(struct worker *worker); /* draining; NULL: called */
     pthread_t thread;
     bool running;
-    struct random_ids ids; /* of requests */
-    uint64_t date_second;  /* cached Date field */
-    char date[32];
 };
 
 struct worker *worker_new(unsigned index);
@@ -52,12 +47,6 @@ void worker_commit(struct worker *worker, struct plan *plan);
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *));
 /* On the loop: lets go of everything, before it stops. */
 void worker_clear(struct worker *worker);
-
-/* On the loop: closes an idle connection to a server, when descriptors are out. false: there is none. */
-bool worker_drop_idle(struct worker *worker);
-
-/* The value of a Date field (RFC 9110 section 6.6.1), made once a second. */
-struct weir_str worker_date(struct worker *worker);
 
 static inline struct worker *worker_of(const struct loop *loop)
 {

@@ -130,7 +130,7 @@ static bool find_listener(struct explain *explain, const struct generation *g)
         return false;
     }
     explain->client.local =
-        &explain->stream.listener->listener->locals[explain->stream.worker->index];
+        &explain->stream.listener->listener->locals[stream_loop(&explain->stream)->index];
     return true;
 }
 
@@ -144,8 +144,8 @@ static void run_explain(struct operation *operation)
     explain->operation = operation;
     stream->magic = STREAM_MAGIC;
     stream->request_open = true; /* filters may change it */
-    stream->worker = plane->self;
-    stream->client = &explain->client;
+    stream->home = &plane->self->streams;
+    stream->downstream = &explain->client;
     stream->plan = g->plan;
     stream->request_handle.host = plane->runtime->host;
     stream->response_handle.host = plane->runtime->host;

@@ -43,7 +43,7 @@ static void end_at_filter(struct explain *explain, const char *module,
 static bool explain_filter(struct explain *explain, const struct use *use, const char *where)
 {
     const struct weir_filter *filter = use->module->descriptor.filter;
-    struct instance *instance = use_on(use, explain->stream.worker->index);
+    struct instance *instance = use_on(use, stream_loop(&explain->stream)->index);
     struct weir_filter_verdict verdict = {.size = sizeof(verdict)};
     const char *word = "passes", *why = NULL;
     enum weir_status status = WEIR_OK;
@@ -148,7 +148,7 @@ static enum weir_status try_router(struct explain *explain, const struct use *us
                                    struct rule_list *list)
 {
     const struct weir_router *router = use->module->descriptor.router;
-    struct instance *instance = use_on(use, explain->stream.worker->index);
+    struct instance *instance = use_on(use, stream_loop(&explain->stream)->index);
     struct weir_request *request = &explain->stream.request_handle;
     enum weir_status status =
         router->route(&instance->context.base, instance->data, request, &explain->route);
@@ -291,7 +291,7 @@ static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
 static void explain_pick(struct explain *explain, struct generation *g)
 {
     struct pool_plan *plan = &g->plan->pools[explain->route.pool];
-    struct pool_local *local = &plan->pool->locals[explain->stream.worker->index];
+    struct pool_local *local = &plan->pool->locals[stream_loop(&explain->stream)->index];
     struct server *session = NULL;
 
     explain->stream.pool = plan;

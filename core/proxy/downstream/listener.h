@@ -17,6 +17,7 @@
 /* A loop, as its listeners and their connections see it; its worker embeds one. */
 struct down_home {
     struct down_owner owner; /* of its connections: what becomes of their requests, too */
+    void *user;              /* the events' */
     struct loop *loop;
     struct batch *batch;
     /* Descriptors from this number on are not for clients; 0: all may be. */

@@ -325,10 +325,11 @@ void listening_cut(struct down_home *home)
 }
 
 void down_home_init(struct down_home *home, struct loop *loop, struct batch *batch,
-                    const struct down_events *events)
+                    const struct down_events *events, void *user)
 {
     *home = (struct down_home){
         .owner = downstream_owner(events),
+        .user = user,
         .loop = loop,
         .batch = batch,
         .leave_timer.fn = listening_tick,

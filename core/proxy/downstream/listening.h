@@ -12,9 +12,9 @@
 
 #include "proxy/downstream/downstream.h"
 
-/* A loop without connections yet; what clients ask becomes `events`. */
+/* A loop without connections yet; what clients ask becomes `events`, which find `user` in the home. */
 void down_home_init(struct down_home *home, struct loop *loop, struct batch *batch,
-                    const struct down_events *events);
+                    const struct down_events *events, void *user);
 
 /* Begins, goes on, or (`plan` NULL) ends to accept. */
 void listener_local_adopt(struct listener_local *local, struct down_home *home,

@@ -115,12 +115,12 @@ static void believe(struct stream *stream)
 
 struct weir_peer forwarding_peer(const struct stream *stream)
 {
-    const struct downstream *client = stream->client;
+    const struct downstream *downstream = stream->downstream;
 
     if (stream->peer.address.ptr != NULL) {
         return stream->peer;
     }
-    return (struct weir_peer){downstream_peer_text(client), client->peer_port};
+    return (struct weir_peer){downstream_peer_text(downstream), downstream->peer_port};
 }
 
 /* ---- the request's id ---- */
@@ -134,7 +134,7 @@ static bool id_well_formed(struct weir_str id)
 
 static void make_id(struct stream *stream)
 {
-    random_ids_next(&stream->worker->ids, stream->request_id_text);
+    random_ids_next(&stream->home->ids, stream->request_id_text);
     stream->request_id = (struct weir_str){stream->request_id_text, RANDOM_ID_SIZE};
 }
 
@@ -149,7 +149,7 @@ static void take_id(struct stream *stream)
     if (field_id_of(name) == FIELD_OTHER) { /* those of X-Request-Id are gone */
         fields_drop_aliases(fields, name);
     }
-    if (field != NULL && fields_drop_name(fields, name) == 1 && stream->client->trusted &&
+    if (field != NULL && fields_drop_name(fields, name) == 1 && stream->downstream->trusted &&
         id_well_formed(id)) {
         stream->request_id = id; /* sent on as one of the extras */
         return;
@@ -161,18 +161,18 @@ void forwarding_begin(struct stream *stream)
 {
     struct http_fields *fields = request_fields(stream);
 
-    stream->https = stream->client->tls;
+    stream->https = stream->downstream->tls;
     /* Nobody's alias is passed on, a trusted proxy's neither: it may come from whoever stands before it. */
     if (unlikely(fields_have(fields, FIELD_ALIAS))) {
         fields_drop(fields, FIELD_ALIAS);
     }
-    if (stream->listener->settings->drop_identity_headers && !stream->client->trusted) {
+    if (stream->listener->settings->drop_identity_headers && !stream->downstream->trusted) {
         for (uint32_t i = 0; i < fields->count; i++) { /* a proxy's words, of who is none */
             struct http_field *field = &fields->items[i];
             field->dropped |= field->id == FIELD_OTHER && field_name_identifies(field->name);
         }
     }
-    if (unlikely(stream->client->trusted)) {
+    if (unlikely(stream->downstream->trusted)) {
         believe(stream);
     }
     if (stream->listener->settings->request_id_header.len > 0) {
@@ -182,7 +182,7 @@ void forwarding_begin(struct stream *stream)
 
 void forwarding_begin_refused(struct stream *stream)
 {
-    stream->https = stream->client->tls;
+    stream->https = stream->downstream->tls;
     if (stream->listener->settings->request_id_header.len > 0) {
         make_id(stream);
     }
@@ -219,7 +219,8 @@ static bool extra_append(struct stream *stream, enum field_id id, struct weir_st
     struct weir_str value = {NULL, 0};
 
     if (field != NULL) {
-        for (; field != NULL && stream->client->trusted; field = fields_next(fields, id, field)) {
+        for (; field != NULL && stream->downstream->trusted;
+             field = fields_next(fields, id, field)) {
             value = value.len == 0          ? field->value
                     : field->value.len == 0 ? value
                                             : arena_printf(&stream->exchange.arena, "%.*s, %.*s",
@@ -240,7 +241,7 @@ static void extra_set(struct stream *stream, enum field_id id, struct weir_str n
 {
     struct http_fields *fields = request_fields(stream);
 
-    if (fields_have(fields, id) && !stream->client->trusted) {
+    if (fields_have(fields, id) && !stream->downstream->trusted) {
         fields_drop(fields, id);
     }
     if (!fields_have(fields, id)) {
@@ -253,7 +254,7 @@ static struct weir_str port_text(struct stream *stream)
 {
     char *end = stream->port_text + sizeof(stream->port_text), *at = end;
 
-    for (uint16_t port = stream->client->port; port > 0; port /= 10) {
+    for (uint16_t port = stream->downstream->port; port > 0; port /= 10) {
         *--at = (char)('0' + port % 10);
     }
     return (struct weir_str){at, (size_t)(end - at)};
@@ -269,27 +270,27 @@ bool forwarding_fields(struct stream *stream)
     const struct http_request_head *head = &stream->exchange.request;
     const struct listener_settings *settings = stream->listener->settings;
     struct http_fields *fields = request_fields(stream);
-    struct weir_str scheme = stream->client->tls ? STR("https") : STR("http");
+    struct weir_str scheme = stream->downstream->tls ? STR("https") : STR("http");
 
     stream->extra_count = 0;
     if (!extra_append(stream, FIELD_X_FORWARDED_FOR, STR("X-Forwarded-For"),
-                      downstream_peer_text(stream->client))) {
+                      downstream_peer_text(stream->downstream))) {
         return false;
     }
     if (settings->forwarded) {
         struct address peer, local;
-        downstream_ends(stream->client, &peer, &local);
+        downstream_ends(stream->downstream, &peer, &local);
         struct weir_str ours =
             forwarded_make(&stream->exchange.arena, &peer, scheme, head->authority);
         if (ours.ptr == NULL || !extra_append(stream, FIELD_FORWARDED, STR("Forwarded"), ours)) {
             return false;
         }
-    } else if (!stream->client->trusted && fields_have(fields, FIELD_FORWARDED)) {
+    } else if (!stream->downstream->trusted && fields_have(fields, FIELD_FORWARDED)) {
         fields_drop(fields, FIELD_FORWARDED);
     }
     extra_set(stream, FIELD_X_FORWARDED_PROTO, STR("X-Forwarded-Proto"), scheme);
     extra_set(stream, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host"), head->authority);
-    if (stream->client->port == 0) {
+    if (stream->downstream->port == 0) {
         fields_drop(fields, FIELD_X_FORWARDED_PORT);
     }
     extra_set(stream, FIELD_X_FORWARDED_PORT, STR("X-Forwarded-Port"), port_text(stream));

@@ -5,6 +5,8 @@ core_libcore_a_SOURCES += \
     core/proxy/stream/chain.h \
     core/proxy/stream/forwarding.c \
     core/proxy/stream/forwarding.h \
+    core/proxy/stream/home.c \
+    core/proxy/stream/home.h \
     core/proxy/stream/replay.c \
     core/proxy/stream/replay.h \
     core/proxy/stream/sdk_request.c \
@@ -17,5 +19,5 @@ core_libcore_a_SOURCES += \
     core/proxy/stream/stream_filter.h \
     core/proxy/stream/stream_log.c \
     core/proxy/stream/stream_reply.c \
-    core/proxy/stream/stream_up.c \
-    core/proxy/stream/stream_up.h
+    core/proxy/stream/stream_time.c \
+    core/proxy/stream/stream_up.c

@@ -27,12 +27,12 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
     case WEIR_REQUEST_SERVER: return stream->server_name;
     case WEIR_REQUEST_SERVER_URL: return stream->server_url;
     case WEIR_REQUEST_TLS_VERSION:
-        return stream->client->tls && downstream_conn(stream->client) != NULL
-                   ? str_from(SSL_get_version(conn_ssl(downstream_conn(stream->client))))
+        return stream->downstream->tls && downstream_conn(stream->downstream) != NULL
+                   ? str_from(SSL_get_version(conn_ssl(downstream_conn(stream->downstream))))
                    : none;
     case WEIR_REQUEST_TLS_NAME:
-        return stream->client->tls && downstream_conn(stream->client) != NULL
-                   ? downstream_tls_name(stream->client)
+        return stream->downstream->tls && downstream_conn(stream->downstream) != NULL
+                   ? downstream_tls_name(stream->downstream)
                    : none;
     case WEIR_REQUEST_ID: return stream->request_id;
     }
@@ -46,19 +46,19 @@ static struct weir_peer request_peer(const struct weir_request *req)
 
 static bool request_tls(const struct weir_request *req)
 {
-    return stream_of_request(req)->client->tls;
+    return stream_of_request(req)->downstream->tls;
 }
 
 static bool request_credentials(const struct weir_request *req, struct weir_credentials *out)
 {
-    const struct downstream *client = stream_of_request(req)->client;
-    const struct conn *conn = downstream_conn(client);
+    const struct downstream *downstream = stream_of_request(req)->downstream;
+    const struct conn *conn = downstream_conn(downstream);
     struct ucred credentials;
     int domain = AF_UNSPEC;
     socklen_t len = sizeof(credentials), domain_len = sizeof(domain);
 
     /* Who came through a proxy is not the one at the socket's other end. */
-    if (downstream_is_told(client) || conn == NULL ||
+    if (downstream_is_told(downstream) || conn == NULL ||
         getsockopt(conn->fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) != 0 ||
         domain != AF_UNIX ||
         getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &len) != 0) {

@@ -3,88 +3,49 @@
  * The client's half of streams: a request comes, is filtered and routed, its body passes; the client may
  * go away. See stream.h.
  */
-#include "proxy/stream/stream_etags.h"
-#include "proxy/stream/forwarding.h"
 #include "proxy/stream/stream.h"
 
-#include <stdlib.h>
-
-#include "base/log.h"
+#include "proxy/plan/lifetime.h"
+#include "proxy/stream/forwarding.h"
+#include "proxy/stream/stream_etags.h"
 #include "proxy/stream/stream_filter.h"
-
-/* Streams that a worker keeps for reuse. */
-#define FREE_STREAMS_MAX 512
 
 /* A stream's memory beyond the struct: heads of both messages, slots, small bodies kept for retries. */
 #define STREAM_ARENA_LIMIT (512u * 1024)
 
-static struct stream *stream_new(struct worker *worker)
-{
-    struct list *link = list_pop_front(&worker->free_streams);
-    struct stream *stream = NULL;
-
-    if (link != NULL) {
-        worker->free_stream_count--;
-        stream = container_of(link, struct stream, worker_link);
-        memset(stream, 0, sizeof(*stream));
-    } else {
-        stream = calloc(1, sizeof(*stream));
-    }
-    return stream;
-}
-
 static void stream_free(struct freed *freed)
 {
     struct stream *stream = container_of(freed, struct stream, freed);
-    struct worker *worker = stream->worker;
-
-    if (!POISON_WORKS && worker->free_stream_count < FREE_STREAMS_MAX) {
-        worker->free_stream_count++;
-        list_push_front(&worker->free_streams, &stream->worker_link);
-    } else {
-        free(stream);
-    }
+    stream_home_give(stream->home, stream);
 }
-
-void stream_cache_free(struct worker *worker)
-{
-    struct list *link = NULL;
-    while ((link = list_pop_front(&worker->free_streams)) != NULL) {
-        free(container_of(link, struct stream, worker_link));
-    }
-    worker->free_stream_count = 0;
-}
-
-static void stream_timer(struct timer *timer);
-static void stream_deadline(struct timer *timer);
 
 static struct exchange *down_open(struct down_conn *c, struct down *down)
 {
-    struct downstream *client = downstream_of(c);
-    struct worker *worker = container_of(client->local->home, struct worker, down);
-    struct stream *stream = stream_new(worker);
+    struct downstream *downstream = downstream_of(c);
+    struct stream_home *home = downstream->local->home->user;
+    struct stream *stream = stream_home_take(home);
 
     if (stream == NULL) {
         return NULL;
     }
     stream->magic = STREAM_MAGIC;
-    stream->worker = worker;
-    stream->client = client;
-    stream->listener = client->local->plan;
+    stream->home = home;
+    stream->downstream = downstream;
+    stream->listener = downstream->local->plan;
     stream->plan = stream->listener->owner;
-    lifetime_ref(stream->plan->life, worker->index);
+    lifetime_ref(stream->plan->life, home->loop->index);
     stream->request_handle.host = stream->plan->host;
     stream->response_handle.host = stream->request_handle.host;
-    stream->timer.fn = stream_timer;
-    stream->deadline.fn = stream_deadline;
-    stream->start_ns = loop_now_ns(worker->loop);
+    stream->timer.fn = stream_timeout;
+    stream->deadline.fn = stream_overdue;
+    stream->start_ns = loop_now_ns(home->loop);
     stream->outcome = WEIR_OUTCOME_SUCCESS;
     stream->connect.events = &stream_connect_events;
     stream->wait.events = &stream_waiter_events;
     stream->wait.tried = &stream->attempt.tried;
-    arena_init(&stream->exchange.arena, &worker->loop->blocks, STREAM_ARENA_LIMIT);
+    arena_init(&stream->exchange.arena, &home->loop->blocks, STREAM_ARENA_LIMIT);
     stream->exchange.down = down;
-    list_push_back(&worker->streams, &stream->worker_link);
+    list_push_back(&home->running, &stream->link);
     return &stream->exchange;
 }
 
@@ -100,7 +61,7 @@ static bool stream_misdirected(const struct stream *stream)
     if (tls == NULL || tls_listener_certificates(tls, &infos) < 2) {
         return false;
     }
-    struct weir_str name = downstream_tls_name(stream->client);
+    struct weir_str name = downstream_tls_name(stream->downstream);
     struct weir_str host = stream->exchange.request.host;
     if (name.len == 0 || host.len == 0 || str_equal(name, host)) {
         return false;
@@ -110,39 +71,24 @@ static bool stream_misdirected(const struct stream *stream)
     return wanted >= 0 && wanted != (shown >= 0 ? shown : 0); /* none has it: the first was shown */
 }
 
-/* The field's number; false: there are two fields, or it is no number that a sane client sends. */
-static bool read_max_forwards(const struct http_fields *fields, const struct http_field *field,
-                              uint64_t *left)
-{
-    const struct http_field *end = fields->items + fields->count;
-    for (const struct http_field *other = field + 1; other < end; other++) {
-        if (other->id == FIELD_MAX_FORWARDS && !other->dropped) {
-            return false;
-        }
-    }
-    *left = 0;
-    for (size_t i = 0; i < field->value.len; i++) {
-        char c = field->value.ptr[i];
-        if (c < '0' || c > '9' || *left > 1000000) {
-            return false;
-        }
-        *left = *left * 10 + (uint64_t)(c - '0');
-    }
-    return field->value.len > 0;
-}
-
 /* TRACE and OPTIONS that may go no further (RFC 9110 section 7.6.2). false: it has been answered. */
 static bool stream_check_max_forwards(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;
+    struct http_field *field = fields_find(&head->fields, FIELD_MAX_FORWARDS);
     uint64_t left = 0;
 
-    if (likely(!fields_have(&head->fields, FIELD_MAX_FORWARDS)) ||
-        (head->method != METHOD_TRACE && head->method != METHOD_OPTIONS)) {
+    if (likely(field == NULL) || (head->method != METHOD_TRACE && head->method != METHOD_OPTIONS)) {
         return true;
     }
-    struct http_field *field = fields_find(&head->fields, FIELD_MAX_FORWARDS);
-    if (!read_max_forwards(&head->fields, field, &left)) {
+    bool good =
+        field->value.len > 0 && fields_next(&head->fields, FIELD_MAX_FORWARDS, field) == NULL;
+    for (size_t i = 0; good && i < field->value.len; i++) {
+        char c = field->value.ptr[i];
+        good = c >= '0' && c <= '9' && left <= 1000000; /* no sane client sends more */
+        left = left * 10 + (uint64_t)(c - '0');
+    }
+    if (!good) {
         stream_reply_error(stream, 400, REASON_BAD_REQUEST);
         return false;
     }
@@ -166,7 +112,7 @@ static bool stream_route(struct stream *stream)
 
     for (size_t i = 0; i < plan->routers.count && status == WEIR_DECLINED; i++) {
         use = plan->routers.items[i];
-        struct instance *instance = use_on(use, stream->worker->index);
+        struct instance *instance = stream_instance(stream, use);
         status = use->module->descriptor.router->route(&instance->context.base, instance->data,
                                                        &stream->request_handle, &result);
     }
@@ -202,68 +148,70 @@ static bool stream_route(struct stream *stream)
     return true;
 }
 
+/* The hooks of the handler that answers, and its instance; NULL: none does. */
+static const struct weir_handler *stream_handler(const struct stream *stream,
+                                                 struct instance **instance)
+{
+    if (likely(!stream->handler_running)) {
+        return NULL;
+    }
+    *instance = stream_instance(stream, stream->handler);
+    return stream->handler->module->descriptor.handler;
+}
+
 static void stream_handle(struct stream *stream)
 {
-    struct use *use = listener_plan_handler(stream->listener, stream->exchange.request.path);
-    if (use == NULL) {
+    struct exchange *exchange = &stream->exchange;
+    struct instance *instance = NULL;
+
+    stream->handler = listener_plan_handler(stream->listener, exchange->request.path);
+    if (stream->handler == NULL) {
         stream_reply_error(stream, 404, REASON_NO_ROUTE);
         return;
     }
-    struct instance *instance = use_on(use, stream->worker->index);
-    const struct weir_handler *ops = use->module->descriptor.handler;
-
-    stream->handler = use;
     stream->phase = PHASE_LOCAL;
     stream->handler_running = true;
-    enum weir_status status =
-        ops->on_request(&instance->context.base, instance->data, &stream->request_handle);
-    if (status != WEIR_OK) {
-        module_fault(use->module);
+    const struct weir_handler *ops = stream_handler(stream, &instance);
+    if (ops->on_request(&instance->context.base, instance->data, &stream->request_handle) !=
+        WEIR_OK) {
+        module_fault(stream->handler->module);
         stream->handler_running = false;
         stream_break(stream, 500, REASON_MODULE_FAILED);
-        return;
-    }
-    if (stream->exchange.request.expect_continue && !stream->exchange.request_whole &&
-        !stream->exchange.response_begun) {
-        struct http_response_head interim = {.status = 100, .version = HTTP_1_1};
-        stream->exchange.down->ops->interim(stream->exchange.down, &interim);
+    } else if (exchange->request.expect_continue && !exchange->request_whole &&
+               !exchange->response_begun) {
+        const struct http_response_head interim = {.status = 100, .version = HTTP_1_1};
+        exchange->down->ops->interim(exchange->down, &interim);
     }
 }
 
-/* request_timeout, from the first byte on. */
-static void stream_set_deadline(struct stream *stream)
-{
-    uint64_t limit_ns = stream->listener->settings->request_timeout;
-
-    if (unlikely(limit_ns > 0)) {
-        uint64_t spent_ns = loop_now_ns(stream->worker->loop) - stream->start_ns;
-        timer_set(stream->worker->loop, &stream->deadline,
-                  spent_ns < limit_ns ? limit_ns - spent_ns : 1);
-    }
-}
-
+/* Each step may answer. */
 static void down_request(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
+    const struct listener_plan *listener = stream->listener;
+    uint64_t limit_ns = listener->settings->request_timeout;
+    uint64_t spent_ns = loop_now_ns(stream_loop(stream)) - stream->start_ns;
 
     stream->request_open = true;
     stream->start_wall_ms = loop_wall_ms();
-    stream_set_deadline(stream);
+    if (unlikely(limit_ns > 0)) { /* from the first byte on */
+        timer_set(stream_loop(stream), &stream->deadline,
+                  spent_ns < limit_ns ? limit_ns - spent_ns : 1);
+    }
     forwarding_begin(stream);
     if (stream_misdirected(stream)) {
         stream_reply_error(stream, 421, REASON_MISDIRECTED);
         return;
     }
-    if (!listener_plan_on_control(stream->listener)) {
+    if (!listener_plan_on_control(listener)) {
         /* Before anybody adds to them: what the client names in Connection is the client's alone, and
          * cannot take away what Weir or a filter says (RFC 9110 section 7.6.1). */
         fields_drop_hop_by_hop(&exchange->request.fields);
     }
-    if (!stream_check_max_forwards(stream) ||
-        !stream_run_filters(stream, &stream->listener->filters)) {
+    if (!stream_check_max_forwards(stream) || !stream_run_filters(stream, &listener->filters)) {
         return;
     }
-    if (listener_plan_on_control(stream->listener)) {
+    if (listener_plan_on_control(listener)) {
         stream_restore_etags(stream);
         stream_handle(stream);
         return;
@@ -277,8 +225,7 @@ static void down_request(struct exchange *exchange)
         return;
     }
     stream->request_open = false;
-    retry_budget_request(&stream->pool->pool->locals[stream->worker->index].retries,
-                         loop_now_ns(stream->worker->loop));
+    retry_budget_request(&stream_pool(stream)->retries, loop_now_ns(stream_loop(stream)));
     stream_assign(stream);
 }
 
@@ -287,11 +234,12 @@ static void down_refused(struct exchange *exchange)
     struct stream *stream = stream_of(exchange);
     enum reason reason = REASON_BAD_REQUEST;
 
-    if (exchange->error.status == 408) {
-        reason = REASON_HEADER_TIMEOUT;
-    } else if (exchange->error.status == 413 || exchange->error.status == 414 ||
-               exchange->error.status == 431) {
-        reason = REASON_TOO_LARGE;
+    switch (exchange->error.status) {
+    case 408: reason = REASON_HEADER_TIMEOUT; break;
+    case 413:
+    case 414:
+    case 431: reason = REASON_TOO_LARGE; break;
+    default: break;
     }
     stream->start_wall_ms = loop_wall_ms();
     forwarding_begin_refused(stream);
@@ -304,32 +252,29 @@ static void down_refused(struct exchange *exchange)
 static void down_data(struct exchange *exchange, const char *data, size_t len)
 {
     struct stream *stream = stream_of(exchange);
+    struct instance *instance = NULL;
+    const struct weir_handler *ops = stream_handler(stream, &instance);
 
-    if (stream->handler_running) {
-        const struct use *use = stream->handler;
-        const struct weir_handler *ops = use->module->descriptor.handler;
-        struct instance *instance = use_on(use, stream->worker->index);
+    if (ops != NULL) {
         if (ops->on_data != NULL) {
             ops->on_data(&instance->context.base, instance->data, &stream->request_handle, data,
                          len, false);
         }
-        return;
+    } else if (exchange->up != NULL) { /* else answered already: dropped until the codec closes */
+        stream_progress(stream);
+        if (stream->phase == PHASE_SENT && exchange->request.body != BODY_NONE) {
+            replay_add(&stream->replay, &exchange->request, &exchange->arena, data, len);
+        } else {
+            replay_skip(&stream->replay, len);
+        }
+        exchange->up->ops->data(exchange->up, data, len);
     }
-    if (exchange->up == NULL) {
-        return; /* answered already: read and dropped until the codec closes */
-    }
-    stream->last_progress_ns = loop_now_ns(stream->worker->loop);
-    if (stream->phase == PHASE_SENT && exchange->request.body != BODY_NONE) {
-        replay_add(&stream->replay, &exchange->request, &exchange->arena, data, len);
-    } else {
-        replay_skip(&stream->replay, len);
-    }
-    exchange->up->ops->data(exchange->up, data, len);
 }
 
 static void down_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
 {
     struct stream *stream = stream_of(exchange);
+
     replay_break(&stream->replay); /* trailers are not kept */
     if (exchange->up != NULL) {
         exchange->up->ops->trailer(exchange->up, name, value);
@@ -339,11 +284,10 @@ static void down_trailer(struct exchange *exchange, struct weir_str name, struct
 static void down_request_end(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
+    struct instance *instance = NULL;
+    const struct weir_handler *ops = stream_handler(stream, &instance);
 
-    if (stream->handler_running) {
-        const struct use *use = stream->handler;
-        const struct weir_handler *ops = use->module->descriptor.handler;
-        struct instance *instance = use_on(use, stream->worker->index);
+    if (ops != NULL) {
         if (ops->on_data != NULL) {
             ops->on_data(&instance->context.base, instance->data, &stream->request_handle, NULL, 0,
                          true);
@@ -359,6 +303,7 @@ static void down_request_end(struct exchange *exchange)
 static void down_flushed(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
+
     if (exchange->up != NULL && !stream->down_paused &&
         exchange->up->ops->waiting(exchange->up) > 0) {
         stream->down_paused = true;
@@ -369,21 +314,18 @@ static void down_flushed(struct exchange *exchange)
 static void down_drained(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
+    struct instance *instance = NULL;
 
-    stream->last_progress_ns = loop_now_ns(stream->worker->loop);
+    stream_progress(stream);
     if (unlikely(stream->chain != NULL) && !chain_drained(stream->chain)) {
         return;
     }
-    if (stream->handler_running) {
-        const struct use *use = stream->handler;
-        const struct weir_handler *ops = use->module->descriptor.handler;
-        struct instance *instance = use_on(use, stream->worker->index);
+    const struct weir_handler *ops = stream_handler(stream, &instance);
+    if (ops != NULL) {
         if (ops->on_writable != NULL && !exchange->response_whole) {
             ops->on_writable(&instance->context.base, instance->data, &stream->request_handle);
         }
-        return;
-    }
-    if (stream->up_paused && exchange->up != NULL) {
+    } else if (stream->up_paused && exchange->up != NULL) {
         stream->up_paused = false;
         exchange->up->ops->resume(exchange->up);
     }
@@ -413,21 +355,17 @@ static void down_gone(struct exchange *exchange, enum down_gone why)
 static void down_close(struct exchange *exchange, bool complete)
 {
     struct stream *stream = stream_of(exchange);
-    struct worker *worker = stream->worker;
+    struct loop *loop = stream_loop(stream);
+    struct instance *instance = NULL;
+    const struct weir_handler *ops = stream_handler(stream, &instance);
 
     ASSERT(stream->magic == STREAM_MAGIC);
     if (!complete && stream->reason == REASON_NONE) {
         stream->reason = REASON_CLIENT_GONE;
     }
-    if (stream->handler_running) {
-        const struct use *use = stream->handler;
-        const struct weir_handler *ops = use->module->descriptor.handler;
-        struct instance *instance = use_on(use, worker->index);
-        stream->handler_running = false;
-        if (ops->on_end != NULL) {
-            ops->on_end(&instance->context.base, instance->data, &stream->request_handle,
-                        !complete);
-        }
+    stream->handler_running = false;
+    if (ops != NULL && ops->on_end != NULL) {
+        ops->on_end(&instance->context.base, instance->data, &stream->request_handle, !complete);
     }
     stream_leave_server(stream, complete ? stream->outcome : WEIR_OUTCOME_CANCELED);
     if (stream->start_wall_ms != 0) { /* there was a request, or what was taken for one */
@@ -435,14 +373,14 @@ static void down_close(struct exchange *exchange, bool complete)
     }
     chain_close(&stream->chain);
     exchange->down = NULL;
-    timer_cancel(worker->loop, &stream->timer);
-    timer_cancel(worker->loop, &stream->deadline);
-    list_remove(&stream->worker_link);
+    timer_cancel(loop, &stream->timer);
+    timer_cancel(loop, &stream->deadline);
+    list_remove(&stream->link);
     arena_reset(&exchange->arena);
-    attempt_forget(&stream->attempt, worker->index);
-    lifetime_unref(stream->plan->life, worker->index);
+    attempt_forget(&stream->attempt, loop->index);
+    lifetime_unref(stream->plan->life, loop->index);
     stream->magic = 0;
-    loop_free_later(worker->loop, &stream->freed, stream_free);
+    loop_free_later(loop, &stream->freed, stream_free);
 }
 
 const struct down_events stream_down_events = {
@@ -457,37 +395,3 @@ const struct down_events stream_down_events = {
     .on_gone = down_gone,
     .on_close = down_close,
 };
-
-/* ---- time ---- */
-
-static void stream_timer(struct timer *timer)
-{
-    struct stream *stream = container_of(timer, struct stream, timer);
-    struct batch *batch = &stream->worker->batch;
-    stream_timeout(stream);
-    batch_flush(batch);
-}
-
-static void stream_deadline(struct timer *timer)
-{
-    struct stream *stream = container_of(timer, struct stream, deadline);
-    struct batch *batch = &stream->worker->batch;
-    stream_overdue(stream);
-    batch_flush(batch);
-}
-
-/* An answer that ends without a byte on its way to a client that may never read: cut. */
-void stream_abort_all(struct worker *worker)
-{
-    list_each(link, &worker->streams)
-    {
-        struct stream *stream = container_of(link, struct stream, worker_link);
-        if (stream->reason == REASON_NONE) {
-            stream->reason = REASON_SHUTDOWN;
-        }
-    }
-    list_each(link2, &worker->down.connections)
-    {
-        down_conn_abort(&container_of(link2, struct downstream, link)->place.c);
-    }
-}

@@ -3,8 +3,8 @@
  * Streams: one request and its response, from the client's half of an exchange to the server's, with what
  * happens between: filters, route, sticky, balancer, queue, connection, retries, reply, record.
  *
- * Owner: the worker. A stream begins when the first byte of a request has come and ends with the codec's
- * on_close. It holds a reference to the plan it started on.
+ * Owner: its loop's stream_home. A stream begins when the first byte of a request has come and ends with the
+ * codec's on_close. It holds a reference to the plan it started on.
  */
 #ifndef PROXY_STREAM_STREAM_H
 #define PROXY_STREAM_STREAM_H
@@ -15,9 +15,9 @@
 #include "proxy/downstream/downstream.h"
 #include "proxy/pool/attempt.h"
 #include "proxy/pool/pool.h"
+#include "proxy/stream/home.h"
 #include "proxy/stream/replay.h"
 #include "proxy/upstream/connecting.h"
-#include "proxy/worker.h"
 
 /* Fields that Weir adds to a request. */
 #define STREAM_EXTRAS 8
@@ -47,7 +47,7 @@ enum stream_phase {
 };
 
 struct stream {
-    struct weir_request request_handle; /* first: SDK handles are cast to streams */
+    struct weir_request request_handle;
     struct weir_response response_handle;
     uint32_t magic;
     uint8_t phase;
@@ -66,14 +66,14 @@ struct stream {
     bool was_reused;                      /* the upstream connection had served before */
     bool continued;                       /* a server has told the client to send its body */
     struct exchange exchange;
-    struct worker *worker;
-    struct downstream *client;
+    struct stream_home *home;
+    struct downstream *downstream;
     struct plan *plan; /* referenced */
     struct listener_plan *listener;
     struct use *handler;    /* NULL: none answers it */
     struct pool_plan *pool; /* NULL: not routed (yet) */
     const struct route_plan *route;
-    struct list worker_link;
+    struct list link;   /* the home's */
     struct waiter wait; /* for a place at a server */
     struct attempt attempt;
     struct timer timer;
@@ -117,26 +117,81 @@ static inline struct stream *stream_of(struct exchange *exchange)
 }
 static inline struct stream *stream_of_request(const struct weir_request *req)
 {
-    return (struct stream *)(uintptr_t)req;
+    return container_of((struct weir_request *)(uintptr_t)req, struct stream, request_handle);
 }
 static inline struct stream *stream_of_response(const struct weir_response *resp)
 {
     return container_of((struct weir_response *)(uintptr_t)resp, struct stream, response_handle);
 }
 
-/* ---- stream.c: the client's half ---- */
-extern const struct down_events stream_down_events;
-/* Cuts off a stream's client (shutdown without more patience). */
-void stream_abort_all(struct worker *worker);
-void stream_cache_free(struct worker *worker);
+static inline struct loop *stream_loop(const struct stream *stream)
+{
+    return stream->home->loop;
+}
+/* The pool that it is routed to, on its loop. */
+static inline struct pool_local *stream_pool(const struct stream *stream)
+{
+    return &stream->pool->pool->locals[stream->home->loop->index];
+}
+/* A use's instance on its loop. */
+static inline struct instance *stream_instance(const struct stream *stream, const struct use *use)
+{
+    return use_on(use, stream->home->loop->index);
+}
 
-/* ---- stream_connect.c and stream_up.c: the server's half ---- */
-extern const struct up_events stream_up_events;
-extern const struct up_owner stream_up_owner;
+static inline void stream_set_timer(struct stream *stream, uint64_t delay_ns)
+{
+    timer_set(stream_loop(stream), &stream->timer, delay_ns);
+}
+
+static inline void stream_progress(struct stream *stream)
+{
+    stream->last_progress_ns = loop_now_ns(stream_loop(stream));
+}
+
+/* The request's body stays with the client until somebody takes it; and goes on. */
+static inline void stream_hold_body(struct stream *stream)
+{
+    struct down *down = stream->exchange.down;
+
+    if (!stream->exchange.request_whole && !stream->down_paused) {
+        stream->down_paused = true;
+        down->ops->pause(down);
+    }
+}
+static inline void stream_take_body(struct stream *stream)
+{
+    struct down *down = stream->exchange.down;
+
+    if (stream->down_paused) {
+        stream->down_paused = false;
+        down->ops->resume(down);
+    }
+}
+
+/* The client holds its body back until the server says 100, or answers. */
+static inline bool stream_server_owes(const struct stream *stream)
+{
+    const struct exchange *exchange = &stream->exchange;
+    return unlikely(exchange->request.expect_continue) && !exchange->request_whole &&
+           !stream->continued && stream->replay.passed == 0;
+}
+
+/* ---- stream.c: the client's half ---- */
+/* Of a home whose connections have the stream_home as `user`. */
+extern const struct down_events stream_down_events;
+
+/* ---- stream_connect.c: on its way to a server ---- */
+extern const struct waiter_events stream_waiter_events;
 extern const struct connect_events stream_connect_events;
 /* Chooses a server and gets a connection to it, or queues, or answers 503. */
 void stream_assign(struct stream *stream);
-extern const struct waiter_events stream_waiter_events;
+/* The whole request has been handed to the server. */
+void stream_request_sent(struct stream *stream);
+
+/* ---- stream_up.c: the server's half ---- */
+extern const struct up_events stream_up_events;
+extern const struct up_owner stream_up_owner;
 /* Lets go of server, connection, queue place and timer; tells the balancer how it went. */
 void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
 /* The attempt has failed before a response began: tries another server, or answers. */
@@ -145,12 +200,17 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
 /* No connection to the server for want of something of Weir's own (conn_error_is_own): that is no failure of
  * the server and no retry. Another server may do, or 503. */
 void stream_cannot_connect(struct stream *stream, enum conn_error error);
-/* The whole request has been handed to the server. */
-void stream_request_sent(struct stream *stream);
-/* stream->deadline fired: the request has had its time. */
-void stream_overdue(struct stream *stream);
-/* stream->timer fired: what that means depends on the phase. */
-void stream_timeout(struct stream *stream);
+/* The attempt has failed, and the request with it: leaves the server, and answers or breaks the response off. */
+void stream_fail(struct stream *stream, unsigned status, enum reason reason,
+                 enum weir_outcome outcome);
+/* The status of an answer for that reason. */
+unsigned stream_reason_status(enum reason reason);
+
+/* ---- stream_time.c ---- */
+/* stream->timer: what it means depends on the phase. */
+void stream_timeout(struct timer *timer);
+/* stream->deadline: the request has had its time. */
+void stream_overdue(struct timer *timer);
 
 /* ---- stream_reply.c: answering oneself ---- */
 /* A short answer in HTML or JSON, as Accept asks; the reason goes into log and counters. */

@@ -8,7 +8,7 @@
 #include "proxy/pool/connections.h"
 #include "proxy/pool/members.h"
 #include "proxy/pool/pick.h"
-#include "proxy/stream/stream_up.h"
+#include "proxy/stream/stream.h"
 
 /* ---- sending ---- */
 
@@ -76,10 +76,7 @@ static void stream_send(struct stream *stream, struct up_conn *c)
     }
     stream_set_timer(stream, stream_server_owes(stream) ? stream->pool->settings->response_timeout
                                                         : stream->pool->settings->idle_timeout);
-    if (stream->down_paused) {
-        stream->down_paused = false;
-        exchange->down->ops->resume(exchange->down);
-    }
+    stream_take_body(stream);
 }
 
 /* ---- connecting ---- */
@@ -109,7 +106,7 @@ static bool stream_pin(const struct stream *stream, struct pin **pin)
     if (likely(stream->pool->settings->send_proxy_protocol == SEND_PROXY_OFF)) {
         return true;
     }
-    struct downstream_rare *rare = downstream_rare(stream->client);
+    struct downstream_rare *rare = downstream_rare(stream->downstream);
     *pin = rare != NULL ? &rare->pin : NULL;
     return rare != NULL;
 }
@@ -130,7 +127,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
         .limits = &stream->pool->limits,
         .room = up_conn_expected_room(plan->alpn),
         .plan = plan,
-        .batch = &stream->worker->batch,
+        .batch = stream->home->batch,
         .owner = &stream_up_owner,
         .user = mine,
         .pin = pin,
@@ -145,7 +142,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     }
     if (unlikely(pin != NULL)) {
         struct address peer, bound;
-        downstream_ends(stream->client, &peer, &bound);
+        downstream_ends(stream->downstream, &peer, &bound);
         to.preface_len = proxy_header_write(
             preface, (unsigned)stream->pool->settings->send_proxy_protocol, &peer, &bound);
     }
@@ -157,7 +154,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
         }
         error = connecting_begin(&mine->connecting, loop, &to, &stream->connect);
         SSL_SESSION_free(to.tls.session);
-    } while (error == CONN_NO_DESCRIPTOR && worker_drop_idle(stream->worker));
+    } while (error == CONN_NO_DESCRIPTOR && stream->home->drop_idle(stream->home));
     return error;
 }
 
@@ -178,10 +175,7 @@ static void stream_go(struct stream *stream)
             stream_send(stream, c);
             return;
         }
-        if (!stream->exchange.request_whole && !stream->down_paused) {
-            stream->down_paused = true; /* the body stays with the client until somebody takes it */
-            stream->exchange.down->ops->pause(stream->exchange.down);
-        }
+        stream_hold_body(stream);
         error = stream_connect(stream, pin);
     }
     if (error != CONN_OK) {
@@ -253,10 +247,7 @@ static void stream_wait(struct stream *stream, struct server *only)
         stream_break(stream, 503, REASON_QUEUE_FULL);
         return;
     }
-    if (!stream->exchange.request_whole && !stream->down_paused) {
-        stream->down_paused = true;
-        stream->exchange.down->ops->pause(stream->exchange.down);
-    }
+    stream_hold_body(stream);
     stream->phase = PHASE_QUEUED;
     stream->attempt.queued_ns = loop_now_ns(stream_loop(stream));
     /* What it has waited already counts: it may be here again since servers have come or gone. */

@@ -14,7 +14,7 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
     for (size_t i = 0; i < filters->count; i++) {
         const struct use *use = filters->items[i];
         const struct weir_filter *ops = use->module->descriptor.filter;
-        struct instance *instance = use_on(use, stream->worker->index);
+        struct instance *instance = stream_instance(stream, use);
         if (ops->on_request == NULL) {
             continue;
         }
@@ -46,7 +46,7 @@ static void run_response_filters(struct stream *stream, const struct use_list *f
     for (size_t i = filters->count; i > 0 && likely(!stream->response_failed); i--) {
         const struct use *use = filters->items[i - 1];
         const struct weir_filter *ops = use->module->descriptor.filter;
-        struct instance *instance = use_on(use, stream->worker->index);
+        struct instance *instance = stream_instance(stream, use);
         if (ops->on_response != NULL) {
             stream->filtering = instance;
             ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
@@ -101,7 +101,7 @@ static void filter_response(struct stream *stream)
 static void run_sticky(struct stream *stream)
 {
     const struct use *use = stream->pool->sticky;
-    struct instance *instance = use_on(use, stream->worker->index);
+    struct instance *instance = stream_instance(stream, use);
     const struct weir_sticky *ops = use->module->descriptor.sticky;
 
     if (ops->on_response != NULL) {
@@ -132,7 +132,7 @@ bool stream_prepare_response(struct stream *stream)
         response_drop_hop_by_hop(head);
         if (!fields_have(&head->fields, FIELD_DATE)) { /* RFC 9110 section 6.6.1 */
             fields_add(&head->fields, &stream->exchange.arena, STR("Date"),
-                       worker_date(stream->worker));
+                       stream_home_date(stream->home));
         }
     }
     forwarding_response(stream);
@@ -148,7 +148,7 @@ bool stream_prepare_response(struct stream *stream)
     }
     if (of_server && stream->attempt.session != 0) {
         sessions_note(&stream->attempt.server->sessions, stream->attempt.session,
-                      loop_now_ns(stream->worker->loop));
+                      loop_now_ns(stream_loop(stream)));
     }
     filter_response(stream);
     stream->response_open = false;
@@ -194,7 +194,7 @@ enum weir_status stream_transform(struct weir_response *resp, void *state)
     if (stream->chain == NULL) {
         const struct chain_sink sink = {exchange->down, body_ended, body_failed, stream};
         stream->chain =
-            chain_new(stream->worker->loop, &stream->worker->batch, &exchange->arena, &sink);
+            chain_new(stream_loop(stream), stream->home->batch, &exchange->arena, &sink);
     }
     if (stream->chain == NULL) {
         return WEIR_NO_MEMORY;

@@ -31,14 +31,14 @@ void stream_record(struct stream *stream, bool complete)
 {
     struct exchange *exchange = &stream->exchange;
     const struct plan *plan = stream->plan;
-    unsigned loop = stream->worker->index;
-    uint64_t total_ns = loop_now_ns(stream->worker->loop) - stream->start_ns;
+    unsigned loop = stream_loop(stream)->index;
+    uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->start_ns;
 
     if (!complete) {
         stream->outcome =
             stream->outcome == WEIR_OUTCOME_SUCCESS ? WEIR_OUTCOME_CANCELED : stream->outcome;
     }
-    count(stream, &stream->client->local->traffic, total_ns);
+    count(stream, &stream->downstream->local->traffic, total_ns);
     if (stream->route != NULL) {
         count(stream, traffic_on(stream->route->route->traffic, loop), total_ns);
     }

@@ -52,7 +52,7 @@ static void reply_fields(struct stream *stream, unsigned status)
 
     arena_allow(arena, REPLY_MEMORY);
     *head = (struct http_response_head){.status = (uint16_t)status, .version = HTTP_1_1};
-    fields_add(&head->fields, arena, STR("Date"), worker_date(stream->worker));
+    fields_add(&head->fields, arena, STR("Date"), stream_home_date(stream->home));
 }
 
 /* A body of known length, which HEAD only gets told of. */

@@ -4,7 +4,7 @@
  * again elsewhere where that is safe; the server is left. How a stream comes to a server is in
  * stream_connect.c. See stream.h.
  */
-#include "proxy/stream/stream_up.h"
+#include "proxy/stream/stream.h"
 
 #include "base/log.h"
 #include "proxy/pool/connections.h"
@@ -58,29 +58,23 @@ unsigned stream_reason_status(enum reason reason)
     }
 }
 
-static bool stream_may_retry(struct stream *stream, bool nothing_sent)
+/* All of the request's body that has left the client is here to be sent again, and no response stands in the
+ * way. */
+static bool stream_can_resend(const struct stream *stream)
 {
-    const struct pool_settings *settings = stream->pool->settings;
+    return !stream->exchange.response_begun && replay_is_whole(&stream->replay);
+}
 
-    if (stream->exchange.response_begun || !replay_is_whole(&stream->replay)) {
-        return false;
-    }
-    if (!nothing_sent && !method_is_idempotent(stream->exchange.request.method)) {
-        return false;
-    }
-    return stream->attempt.retries < settings->retries && !tried_is_full(&stream->attempt.tried) &&
-           stream_pool(stream)->plan != NULL &&
-           pool_local_has_untried(stream_pool(stream), &stream->attempt.tried) &&
-           retry_budget_take(&stream_pool(stream)->retries, loop_now_ns(stream_loop(stream)),
-                             settings->retry_budget, stream_pool(stream)->pool->loops - 1);
+static bool stream_can_go_elsewhere(const struct stream *stream)
+{
+    const struct pool_local *local = stream_pool(stream);
+    return stream_can_resend(stream) && !tried_is_full(&stream->attempt.tried) &&
+           local->plan != NULL && pool_local_has_untried(local, &stream->attempt.tried);
 }
 
 static void stream_again(struct stream *stream)
 {
-    if (!stream->down_paused && !stream->exchange.request_whole) {
-        stream->down_paused = true;
-        stream->exchange.down->ops->pause(stream->exchange.down);
-    }
+    stream_hold_body(stream);
     stream->up_paused = false;
     stream->attempt.first_byte_ns = 0;
     stream->attempt_reason = REASON_NONE;
@@ -88,22 +82,29 @@ static void stream_again(struct stream *stream)
     stream_assign(stream);
 }
 
-/* The server that the stream is at will not be chosen for it again. */
-static void stream_note_try(struct stream *stream, enum reason reason)
+/* Leaves the server, which will not be chosen for it again. */
+static void stream_reject_server(struct stream *stream, enum reason reason,
+                                 enum weir_outcome outcome)
 {
     stream->attempt_reason = reason;
     stream->last_failure = reason;
     tried_add(&stream->attempt.tried, stream->attempt.served_by);
+    stream_leave_server(stream, outcome);
 }
 
 void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
                            bool nothing_sent)
 {
-    stream_note_try(stream, reason);
-    stream_leave_server(stream, outcome);
-    if (stream_may_retry(stream, nothing_sent)) {
+    const struct pool_settings *settings = stream->pool->settings;
+    struct pool_local *local = stream_pool(stream);
+    bool safe = nothing_sent || method_is_idempotent(stream->exchange.request.method);
+
+    stream_reject_server(stream, reason, outcome);
+    if (safe && stream->attempt.retries < settings->retries && stream_can_go_elsewhere(stream) &&
+        retry_budget_take(&local->retries, loop_now_ns(stream_loop(stream)), settings->retry_budget,
+                          local->pool->loops - 1)) {
         stream->attempt.retries++;
-        stat_add(&stream_pool(stream)->traffic.retries, 1);
+        stat_add(&local->traffic.retries, 1);
         stream_again(stream);
         return;
     }
@@ -118,19 +119,24 @@ void stream_cannot_connect(struct stream *stream, enum conn_error error)
 
     log_limited(&limit, WEIR_LOG_ERROR, server->pool_name, "cannot connect to server %s/%s: %s%s",
                 server->pool_name, server->name, conn_error_word(error), conn_error_advice(error));
-    stream_note_try(stream, REASON_NO_RESOURCES);
     stream->blameless = true;
-    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+    stream_reject_server(stream, REASON_NO_RESOURCES, WEIR_OUTCOME_CANCELED);
     /* Ports are taken by address, and there may be idle connections. */
-    if (error == CONN_NO_PORT && !stream->exchange.response_begun &&
-        replay_is_whole(&stream->replay) && !tried_is_full(&stream->attempt.tried) &&
-        stream_pool(stream)->plan != NULL &&
-        pool_local_has_untried(stream_pool(stream), &stream->attempt.tried)) {
+    if (error == CONN_NO_PORT && stream_can_go_elsewhere(stream)) {
         stream_again(stream);
         return;
     }
     stream->outcome = WEIR_OUTCOME_FAILED;
     stream_break(stream, 503, REASON_NO_RESOURCES);
+}
+
+void stream_fail(struct stream *stream, unsigned status, enum reason reason,
+                 enum weir_outcome outcome)
+{
+    stream->attempt_reason = reason;
+    stream->outcome = outcome;
+    stream_leave_server(stream, outcome);
+    stream_break(stream, status, reason);
 }
 
 /* An idle connection turned out to be dead, or to have nonsense in it, when it was used: nothing of that is the
@@ -144,7 +150,7 @@ static void stream_stale(struct stream *stream, enum reason reason, bool nothing
     bool safe = nothing_sent || method_is_idempotent(stream->exchange.request.method);
 
     stream->blameless = true;
-    if (!safe || stream->exchange.response_begun || !replay_is_whole(&stream->replay)) {
+    if (!safe || !stream_can_resend(stream)) {
         stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, false);
         return;
     }
@@ -234,59 +240,35 @@ static void up_flushed(struct exchange *exchange)
 static void up_drained(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
+
     stream_progress(stream);
-    if (stream->down_paused) {
-        stream->down_paused = false;
-        exchange->down->ops->resume(exchange->down);
-    }
+    stream_take_body(stream);
 }
 
 static void up_failed(struct exchange *exchange, enum up_failure why)
 {
     struct stream *stream = stream_of(exchange);
+    enum reason reason = REASON_UPSTREAM_RESET;
 
     switch (why) {
-    case UP_STALE: stream_stale(stream, REASON_UPSTREAM_RESET, false); break;
     case UP_STRAY:
+    case UP_MALFORMED:
+        reason = REASON_UPSTREAM_MALFORMED;
         stream->detail = str_from(exchange->error.reason);
-        stream_stale(stream, REASON_UPSTREAM_MALFORMED, false);
         break;
-    case UP_OVERLONG:
-        stream->blameless = true; /* what the client sends must not take servers out */
-        stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
-        break;
-    case UP_UNREAD:
-        if (stream->was_reused) {
-            stream_stale(stream, REASON_UPSTREAM_RESET, true);
-        } else {
-            stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, true);
-        }
-        break;
-    case UP_RESET:
-        stream_attempt_failed(stream, REASON_UPSTREAM_RESET, WEIR_OUTCOME_FAILED, false);
-        break;
-    case UP_OVER:
+    case UP_TRUNCATED: reason = REASON_UPSTREAM_TRUNCATED; break;
+    case UP_OVERLONG: stream->blameless = true; break; /* what clients send takes no server out */
+    default: break;
+    }
+    if (why == UP_OVER) {
         stream_leave_server(stream, stream->outcome);
         exchange->down->ops->end(exchange->down);
-        break;
-    case UP_MALFORMED:
-        stream->detail = str_from(exchange->error.reason);
-        if (stream->phase == PHASE_SENT) {
-            /* Nonsense in place of a head is no response: another server may have the request. */
-            stream_attempt_failed(stream, REASON_UPSTREAM_MALFORMED, WEIR_OUTCOME_FAILED, false);
-            break;
-        }
-        stream->attempt_reason = REASON_UPSTREAM_MALFORMED;
-        stream->outcome = WEIR_OUTCOME_FAILED;
-        stream_leave_server(stream, WEIR_OUTCOME_FAILED);
-        stream_break(stream, 502, REASON_UPSTREAM_MALFORMED);
-        break;
-    case UP_TRUNCATED:
-        stream->attempt_reason = REASON_UPSTREAM_TRUNCATED;
-        stream->outcome = WEIR_OUTCOME_FAILED;
-        stream_leave_server(stream, WEIR_OUTCOME_FAILED);
-        stream_break(stream, 502, REASON_UPSTREAM_TRUNCATED);
-        break;
+    } else if (why == UP_STALE || why == UP_STRAY || (why == UP_UNREAD && stream->was_reused)) {
+        stream_stale(stream, reason, why == UP_UNREAD);
+    } else if (why == UP_TRUNCATED || (why == UP_MALFORMED && stream->phase != PHASE_SENT)) {
+        stream_fail(stream, 502, reason, WEIR_OUTCOME_FAILED);
+    } else { /* nonsense in the place of a head is no response: another server may have the request */
+        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, why == UP_UNREAD);
     }
 }
 
@@ -307,75 +289,3 @@ const struct up_owner stream_up_owner = {
     .on_room = connections_room,
     .on_closed = connections_closed,
 };
-
-/* ---- time ---- */
-
-/* Bodies move, or the stream ends; which side stands still decides who is to blame. */
-static void stream_check_progress(struct stream *stream)
-{
-    uint64_t limit = stream->pool->settings->idle_timeout;
-    uint64_t idle = loop_now_ns(stream_loop(stream)) - stream->last_progress_ns;
-
-    if (idle < limit) {
-        stream_set_timer(stream, limit - idle);
-        return;
-    }
-    bool server_reads =
-        stream->exchange.up == NULL || stream->exchange.up->ops->waiting(stream->exchange.up) == 0;
-    if (!stream->tunnel && (stream->up_paused || (stream->phase == PHASE_SENT && server_reads))) {
-        stream_set_timer(stream, limit); /* the client is slow: its own clock runs */
-        return;
-    }
-    if (!stream->tunnel && stream->phase == PHASE_SENT) {
-        /* The kernel holds much for a server that reads slowly, and tells of room late. */
-        uint64_t taken = stream->exchange.up->ops->taken_mark(stream->exchange.up);
-        if (taken != stream->up_taken) {
-            stream->up_taken = taken;
-            stream_set_timer(stream, limit);
-            return;
-        }
-    }
-    stream->attempt_reason = REASON_IDLE_TIMEOUT;
-    stream->outcome = WEIR_OUTCOME_TIMEOUT;
-    stream_leave_server(stream, WEIR_OUTCOME_TIMEOUT);
-    stream_break(stream, 504, REASON_IDLE_TIMEOUT);
-}
-
-void stream_timeout(struct stream *stream)
-{
-    switch ((enum stream_phase)stream->phase) {
-    case PHASE_QUEUED:
-        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
-        stream_break(stream, 503, REASON_QUEUE_TIMEOUT);
-        break;
-    case PHASE_CONNECTING:
-        stream_attempt_failed(stream, REASON_CONNECT_TIMEOUT, WEIR_OUTCOME_TIMEOUT, true);
-        break;
-    case PHASE_SENT:
-        if (!stream->exchange.request_whole && !stream_server_owes(stream)) {
-            stream_check_progress(stream);
-            break;
-        }
-        stream->attempt_reason = REASON_RESPONSE_TIMEOUT;
-        stream->outcome = WEIR_OUTCOME_TIMEOUT;
-        stream_leave_server(stream, WEIR_OUTCOME_TIMEOUT);
-        stream_break(stream, 504, REASON_RESPONSE_TIMEOUT);
-        break;
-    case PHASE_RESPONSE: stream_check_progress(stream); break;
-    default: break;
-    }
-}
-
-void stream_overdue(struct stream *stream)
-{
-    bool client_owes = !stream->exchange.request_whole;
-    enum weir_outcome outcome = client_owes ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_TIMEOUT;
-
-    if (stream->phase == PHASE_DONE || stream->tunnel) {
-        return; /* all is handed over, or it is no request any more */
-    }
-    stream->attempt_reason = REASON_REQUEST_TIMEOUT;
-    stream->outcome = outcome;
-    stream_leave_server(stream, outcome);
-    stream_break(stream, client_owes ? 408 : 504, REASON_REQUEST_TIMEOUT);
-}

@@ -5,13 +5,14 @@
 #include "runner.h"
 
 static struct stage stage;
-static struct worker worker;
 static struct stream streams[2];
+static struct stream_home home;
+static struct batch batch;
 
 static void set_up(void)
 {
     stage_begin(&stage);
-    worker.loop = stage.loop;
+    stream_home_init(&home, stage.loop, &batch);
 }
 
 static void tear_down(void)
@@ -32,7 +33,7 @@ START_TEST(waiting_goes_on)
     for (unsigned i = 0; i < ARRAY_COUNT(streams); i++) {
         memset(&streams[i], 0, sizeof(streams[i]));
         streams[i].pool = &stage.plan;
-        streams[i].worker = &worker;
+        streams[i].home = &home;
         streams[i].wait.events = &stream_waiter_events;
         streams[i].wait.tried = &streams[i].attempt.tried;
     }
