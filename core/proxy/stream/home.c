@@ -15,7 +15,7 @@
 
 void stream_home_init(struct stream_home *home, struct loop *loop, struct batch *batch)
 {
-    *home = (struct stream_home){.loop = loop, .batch = batch};
+    *home = (struct stream_home){.loop = loop, .batch = batch, .connect = connecting_begin};
     list_init(&home->running);
     list_init(&home->spare);
 }

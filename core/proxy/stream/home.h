@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/random_ids.h"
 #include "http/batch.h"
+#include "proxy/upstream/connecting.h"
 
 struct stream;
 
@@ -21,6 +22,9 @@ struct stream_home {
     struct random_ids ids; /* of requests */
     uint64_t date_second;  /* cached Date field */
     char date[32];
+    /* connecting_begin; a test has its own. */
+    enum conn_error (*connect)(struct list *under_way, struct loop *loop,
+                               const struct connect_to *to, struct connect_waiter *waiter);
     /* Closes an idle connection to a server, when descriptors are out. false: there is none. */
     bool (*drop_idle)(struct stream_home *home);
 };

@@ -152,7 +152,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
                                               .name = pool_plan_tls_name(plan, server),
                                               .session = connections_session(mine, plan->tls)};
         }
-        error = connecting_begin(&mine->connecting, loop, &to, &stream->connect);
+        error = stream->home->connect(&mine->connecting, loop, &to, &stream->connect);
         SSL_SESSION_free(to.tls.session);
     } while (error == CONN_NO_DESCRIPTOR && stream->home->drop_idle(stream->home));
     return error;

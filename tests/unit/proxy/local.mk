@@ -8,8 +8,13 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool/pool_stage.h \
     tests/unit/proxy/downstream/test_address_count.c \
     tests/unit/proxy/downstream/test_greeting.c \
+    tests/unit/proxy/stream/script.c \
+    tests/unit/proxy/stream/script.h \
     tests/unit/proxy/stream/test_chain.c \
     tests/unit/proxy/stream/test_replay.c \
+    tests/unit/proxy/stream/test_stream.c \
+    tests/unit/proxy/stream/test_stream_failures.c \
+    tests/unit/proxy/stream/test_stream_phases.c \
     tests/unit/proxy/pool/test_etags.c \
     tests/unit/proxy/pool/test_pick.c \
     tests/unit/proxy/pool/test_ranking.c \

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Attempts that fail, and what becomes of the request. */
+#include "script.h"
+
+#include "runner.h"
+
+/* ---- attempts that fail ---- */
+
+START_TEST(a_refused_connection_is_tried_elsewhere)
+{
+    request("POST");
+    not_connected(CONN_REFUSED);
+    connected();
+    expect("connect s0; connect s1; 0: POST /");
+    respond_whole(200);
+    ck_assert_uint_eq(stream->attempt.retries, 1);
+    ck_assert_uint_eq(stage.servers[0]->locals[0].traffic.errors[REASON_CONNECT_REFUSED], 1);
+    ck_assert_uint_eq(stage.local->traffic.retries, 1);
+    expect_reason(REASON_NONE);
+}
+END_TEST
+
+START_TEST(retries_are_bounded)
+{
+    request("GET");
+    not_connected(CONN_REFUSED);
+    not_connected(CONN_REFUSED);
+    not_connected(CONN_TIMED_OUT);
+    expect("connect s0; connect s1; connect s2; answer 504; end");
+    expect_reason(REASON_CONNECT_TIMEOUT);
+}
+END_TEST
+
+START_TEST(no_resources_are_no_failure_of_the_server)
+{
+    connect_error = CONN_NO_DESCRIPTOR;
+    request("GET");
+    expect("connect s0; answer 503; end");
+    expect_reason(REASON_NO_RESOURCES);
+    ck_assert_uint_eq(server_requests(0), 0);
+}
+END_TEST
+
+START_TEST(no_port_is_free_towards_one_server)
+{
+    connect_error = CONN_NO_PORT;
+    request("GET");
+    expect("connect s0; connect s1; connect s2; connect s3; connect s4; answer 503; end");
+    ck_assert_uint_eq(stream->attempt.retries, 0);
+}
+END_TEST
+
+/* What a server may have begun to act on is sent again only where that does no harm. */
+static const struct {
+    const char *method;
+    enum up_failure why;
+    const char *told;
+    enum reason reason;
+} breaks[] = {
+    {"GET", UP_RESET, "connect s1", REASON_NONE},
+    {"POST", UP_RESET, "answer 502; end", REASON_UPSTREAM_RESET},
+    {"POST", UP_UNREAD, "connect s1", REASON_NONE},
+    {"GET", UP_MALFORMED, "connect s1", REASON_NONE},
+    {"POST", UP_MALFORMED, "answer 502; end", REASON_UPSTREAM_MALFORMED},
+    {"POST", UP_OVERLONG, "answer 502; end", REASON_UPSTREAM_RESET},
+};
+
+START_TEST(a_connection_breaks_before_the_answer)
+{
+    request(breaks[_i].method);
+    connected();
+    skip();
+    break_off(breaks[_i].why);
+    expect(breaks[_i].told);
+    expect_reason(breaks[_i].reason);
+    ck_assert_uint_eq(server_requests(0), breaks[_i].why != UP_OVERLONG);
+}
+END_TEST
+
+/* One that was idle was dead: nobody's fault, and the same server may have the request. */
+static const struct {
+    const char *method;
+    enum up_failure why;
+    const char *told;
+} stale[] = {
+    {"GET", UP_STALE, "connect s0"},
+    {"GET", UP_STRAY, "connect s0"},
+    {"POST", UP_UNREAD, "connect s0"},
+    {"POST", UP_STALE, "answer 502; end"},
+};
+
+START_TEST(an_idle_connection_was_dead)
+{
+    idle_connection();
+    request(stale[_i].method);
+    skip();
+    break_off(stale[_i].why);
+    expect(stale[_i].told);
+    ck_assert_uint_eq(stream->attempt.retries, 0);
+    ck_assert_uint_eq(server_requests(0), 0);
+}
+END_TEST
+
+START_TEST(a_dead_one_may_show_when_it_is_used)
+{
+    idle_connection()->dead = true;
+    request("POST");
+    expect("connect s0");
+}
+END_TEST
+
+START_TEST(a_small_body_is_sent_again)
+{
+    request_with_body("PUT");
+    connected();
+    body("one");
+    body("two");
+    request_end();
+    skip();
+    break_off(UP_RESET);
+    expect("connect s1");
+    connected();
+    expect("1: PUT /; 1: data onetwo; 1: end");
+    respond_whole(200);
+}
+END_TEST
+
+START_TEST(a_body_that_is_not_here_whole_is_not)
+{
+    static char large[REPLAY_MAX + 1];
+    memset(large, 'x', sizeof(large) - 1);
+    request_with_body("PUT");
+    connected();
+    body(large);
+    body("y");
+    skip();
+    break_off(UP_RESET);
+    expect("answer 502; end");
+}
+END_TEST
+
+START_TEST(a_cut_response_breaks_the_clients)
+{
+    request("GET");
+    connected();
+    respond(200);
+    skip();
+    break_off(UP_TRUNCATED);
+    expect("reset");
+    expect_reason(REASON_UPSTREAM_TRUNCATED);
+    ck_assert_uint_eq(stage.servers[0]->locals[0].traffic.errors[REASON_UPSTREAM_TRUNCATED], 1);
+}
+END_TEST
+
+static Suite *stream_failures_suite(void)
+{
+    Suite *suite = suite_create("proxy/stream_failures");
+    TCase *tcase = tcase_create("stream_failures");
+    tcase_add_checked_fixture(tcase, script_begin, script_end);
+    tcase_add_test(tcase, a_refused_connection_is_tried_elsewhere);
+    tcase_add_test(tcase, retries_are_bounded);
+    tcase_add_test(tcase, no_resources_are_no_failure_of_the_server);
+    tcase_add_test(tcase, no_port_is_free_towards_one_server);
+    tcase_add_loop_test(tcase, a_connection_breaks_before_the_answer, 0, ARRAY_COUNT(breaks));
+    tcase_add_loop_test(tcase, an_idle_connection_was_dead, 0, ARRAY_COUNT(stale));
+    tcase_add_test(tcase, a_dead_one_may_show_when_it_is_used);
+    tcase_add_test(tcase, a_small_body_is_sent_again);
+    tcase_add_test(tcase, a_body_that_is_not_here_whole_is_not);
+    tcase_add_test(tcase, a_cut_response_breaks_the_clients);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+UNIT_SUITE(stream_failures_suite);
