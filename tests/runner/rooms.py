@@ -25,6 +25,8 @@ FUNCTION = re.compile(r"^(?!static\b|typedef\b)[A-Za-z_][^;{}()=\n]*?\b(\w+)\([^
 TABLE = re.compile(r"^(?!static\b|typedef\b|extern\b)[A-Za-z_][\w \t*]*?\b(\w+)(?:\[\w*\])?\s*=",
                    re.MULTILINE)
 INLINE = re.compile(r"^static inline [^;{}]*?\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+OWN = re.compile(r"^static\b[^;{}()=\n]*?\b(\w+)(?:\([^;{}]*\)\s*\n\{|(?:\[\w*\])?\s*=)",
+                 re.MULTILINE)
 WORD = re.compile(r"\b[A-Za-z_]\w*\b")
 
 
@@ -75,7 +77,7 @@ class File:
         text = NOISE.sub(" ", text)
         if name.endswith(".c"):
             self.defines = set(FUNCTION.findall(text)) | set(TABLE.findall(text))
-            self.words = set(WORD.findall(text)) - self.defines
+            self.words = set(WORD.findall(text)) - self.defines - set(OWN.findall(text))
         else:  # what a header declares, it does not call
             self.defines = set()
             self.words = set(WORD.findall(" ".join(INLINE.findall(text))))
