@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "proxy/downstream/downstream.h"
+#include "control/api/totals.h"
 
 static void write_line(const char *kind, const char *name, const struct traffic *t,
                        const char *rest)
@@ -42,16 +42,12 @@ static void report_servers(const struct pool_plan *plan)
 {
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server *server = plan->servers[i];
-        struct traffic total = {0};
-        char name[256];
-        char rest[320];
-        char reason[sizeof(server->reason)];
-        for (unsigned k = 0; k < server->loops; k++) {
-            traffic_sum(&total, &server->locals[k].traffic);
-        }
+        struct traffic total = totals_server(server);
+        char name[256], rest[320], reason[sizeof(server->reason)];
+
         server_reason(server, reason, sizeof(reason));
         snprintf(rest, sizeof(rest), " in_flight=%u health=%s%s state=%s reason=\"%s\"",
-                 __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED),
+                 totals_server_in_flight(server),
                  server_health_word((enum server_health)server->health),
                  server->ejected     ? " ejected=yes"
                  : server->placeless ? " address=none"
@@ -64,27 +60,22 @@ static void report_servers(const struct pool_plan *plan)
 
 void report_statistics(const struct generation *g)
 {
-    if (g == NULL) {
-        return;
+    struct traffic total;
+    char rest[64];
+
+    for (size_t i = 0; g != NULL && i < g->plan->listener_count; i++) {
+        total = totals_listener(g->plan->listeners[i].listener);
+        write_line("listener", g->plan->listeners[i].listener->name, &total, "");
     }
-    for (size_t i = 0; i < g->plan->listener_count; i++) {
-        const struct listener *listener = g->plan->listeners[i].listener;
-        struct traffic total = {0};
-        for (unsigned k = 0; k < listener->loops; k++) {
-            traffic_sum(&total, &listener->locals[k].traffic);
-        }
-        write_line("listener", listener->name, &total, "");
+    for (size_t i = 0; g != NULL && i < g->plan->route_count; i++) {
+        total = traffic_total(g->plan->routes[i]->traffic, g->plan->routes[i]->loops);
+        write_line("route", g->plan->routes[i]->name, &total, "");
     }
-    for (size_t i = 0; i < g->plan->route_count; i++) {
-        struct traffic total =
-            traffic_total(g->plan->routes[i]->route->traffic, g->plan->routes[i]->route->loops);
-        write_line("route", g->plan->routes[i]->route->name, &total, "");
-    }
-    for (size_t i = 0; i < g->plan->pool_count; i++) {
-        struct traffic total = pool_total(g->plan->pools[i].pool);
-        char rest[64];
-        snprintf(rest, sizeof(rest), " waiting=%u", g->plan->pools[i].pool->queue.waiting);
-        write_line("pool", g->plan->pools[i].pool->name, &total, rest);
+    for (size_t i = 0; g != NULL && i < g->plan->pool_count; i++) {
+        const struct pool *pool = g->plan->pools[i].pool;
+        total = pool_total(pool);
+        snprintf(rest, sizeof(rest), " waiting=%u", pool->queue.waiting);
+        write_line("pool", pool->name, &total, rest);
         report_servers(&g->plan->pools[i]);
     }
 }

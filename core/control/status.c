@@ -9,13 +9,14 @@
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/api/show.h"
+#include "control/api/totals.h"
 #include "control/change/changes.h"
 
 /* Whether a pool has no server that is well and ready. */
 static bool degraded(const struct generation *g)
 {
     for (size_t i = 0; i < g->plan->pool_count; i++) {
-        if (show_servers_up(&g->plan->pools[i]) == 0) {
+        if (totals_servers_up(&g->plan->pools[i]) == 0) {
             return true;
         }
     }

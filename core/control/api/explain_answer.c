@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "control/api/totals.h"
 #include "proxy/pool/pick.h"
 
 /* Rules of one router that are shown. */
@@ -280,7 +281,7 @@ static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
         cJSON_AddBoolToObject(one, "eligible", why == NULL);
         json_set(one, "why", why != NULL ? why : "it can serve");
         json_set_rate(one, "weight", (double)server->effective / WEIR_WEIGHT_ONE);
-        json_set_number(one, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
+        json_set_number(one, "in_flight", totals_server_in_flight(server));
         json_set_rate(one, "latency_ms", latency_ms(server));
         set_score(explain, local, server, one);
         cJSON_AddItemToArray(candidates, one);

@@ -33,4 +33,6 @@ core_libcore_a_SOURCES += \
     core/control/api/services.c \
     core/control/api/services.h \
     core/control/api/show.c \
-    core/control/api/show.h
+    core/control/api/show.h \
+    core/control/api/totals.c \
+    core/control/api/totals.h

@@ -11,8 +11,8 @@
 #include "base/logfile.h"
 #include "control/api/find.h"
 #include "control/api/show.h"
+#include "control/api/totals.h"
 #include "net/tls.h"
-#include "proxy/downstream/downstream.h"
 
 static cJSON *entries_begin(struct operation *operation)
 {
@@ -173,12 +173,9 @@ static char *handler_names(const struct listener_plan *plan)
 static void add_listener(struct operation *operation, cJSON *entries,
                          const struct listener_plan *plan)
 {
-    struct traffic traffic = {0};
+    struct traffic traffic = totals_listener(plan->listener);
     cJSON *object = cJSON_CreateObject();
 
-    for (unsigned i = 0; i < plan->listener->loops; i++) {
-        traffic_sum(&traffic, &plan->listener->locals[i].traffic);
-    }
     json_set(object, "name", plan->listener->name);
     cJSON *addresses = cJSON_AddArrayToObject(object, "addresses");
     for (size_t i = 0; i < plan->socket_count; i++) {

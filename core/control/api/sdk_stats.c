@@ -10,7 +10,7 @@
 
 #include "base/log.h"
 #include "base/logfile.h"
-#include "proxy/downstream/downstream.h"
+#include "control/api/totals.h"
 #include "proxy/runtime.h"
 #include "proxy/worker.h"
 
@@ -77,33 +77,20 @@ static void view_begin(struct view *view, enum weir_stats_kind kind, const char 
     view->row = (struct weir_stats_row){.kind = kind, .name = str_from(name)};
 }
 
-static void sum_listener(struct traffic *to, const struct listener *listener)
-{
-    for (unsigned i = 0; i < listener->loops; i++) {
-        traffic_sum(to, &listener->locals[i].traffic);
-    }
-}
-
-static uint64_t in_flight_of(const struct server *server)
-{
-    return __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED);
-}
-
 /* ---- one kind after the other; false: enough ---- */
 
 static bool show_process(struct view *view, const struct generation *g)
 {
     view_begin(view, WEIR_STATS_PROCESS, PACKAGE_VERSION);
     for (size_t i = 0; i < g->plan->listener_count; i++) {
-        sum_listener(&view->sum, g->plan->listeners[i].listener);
+        struct traffic here = totals_listener(g->plan->listeners[i].listener);
+        traffic_sum(&view->sum, &here);
         view->row.open += g->plan->listeners[i].listener->open;
     }
     for (size_t i = 0; i < g->plan->pool_count; i++) {
         const struct pool_plan *plan = &g->plan->pools[i];
         view->row.queued += plan->pool->queue.waiting;
-        for (size_t k = 0; k < plan->server_count; k++) {
-            view->row.in_flight += in_flight_of(plan->servers[k]);
-        }
+        view->row.in_flight += totals_in_flight(plan);
     }
     view->row.start_wall_ms = g->runtime->start_wall_ms;
     view->row.generation = g->id;
@@ -121,7 +108,7 @@ static bool show_listeners(struct view *view, const struct generation *g)
     for (size_t i = 0; i < g->plan->listener_count; i++) {
         const struct listener_plan *plan = &g->plan->listeners[i];
         view_begin(view, WEIR_STATS_LISTENER, plan->listener->name);
-        sum_listener(&view->sum, plan->listener);
+        view->sum = totals_listener(plan->listener);
         view->row.open = plan->listener->open;
         view->row.tls = plan->tls != NULL;
         view->row.handler = listener_plan_on_control(plan);
@@ -149,12 +136,10 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
                         const struct server *server)
 {
     view_begin(view, WEIR_STATS_SERVER, server->name);
-    for (unsigned i = 0; i < server->loops; i++) {
-        traffic_sum(&view->sum, &server->locals[i].traffic);
-    }
+    view->sum = totals_server(server);
     view->row.pool = str_from(server->pool_name);
     view->row.url = server->url.text;
-    view->row.in_flight = in_flight_of(server);
+    view->row.in_flight = totals_server_in_flight(server);
     view->row.health = server->health == HEALTH_UP ? WEIR_STATS_HEALTH_UP
                        : !server_is_well(server)   ? WEIR_STATS_HEALTH_DOWN
                                                    : WEIR_STATS_HEALTH_UNKNOWN;
@@ -178,11 +163,8 @@ static bool show_pool(struct view *view, const struct pool_plan *plan)
     view->sum = pool_total(plan->pool);
     view->row.queued = plan->pool->queue.waiting;
     view->row.servers = (uint32_t)plan->server_count;
-    for (size_t i = 0; i < plan->server_count; i++) {
-        const struct server *server = plan->servers[i];
-        view->row.in_flight += in_flight_of(server);
-        view->row.servers_up += server_is_well(server) && server->admin == ADMIN_READY;
-    }
+    view->row.in_flight = totals_in_flight(plan);
+    view->row.servers_up = totals_servers_up(plan);
     if (!view_show(view)) {
         return false;
     }

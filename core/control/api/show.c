@@ -9,8 +9,8 @@
 #include <weir/json.h>
 
 #include "control/api/show.h"
+#include "control/api/totals.h"
 #include "proxy/upstream/discovery.h"
-#include "proxy/downstream/downstream.h"
 
 static void add_reasons(cJSON *object, const struct traffic *traffic)
 {
@@ -141,12 +141,9 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     struct server *server = plan->servers[index];
     const struct server_settings *settings =
         (const struct server_settings *)plan->settings->servers.items + index;
-    struct traffic traffic = {0};
+    struct traffic traffic = totals_server(server);
     cJSON *object = cJSON_CreateObject();
 
-    for (unsigned i = 0; i < server->loops; i++) {
-        traffic_sum(&traffic, &server->locals[i].traffic);
-    }
     json_set(object, "id", server->name);
     json_set(object, "pool", server->pool_name);
     json_set_str(object, "url", server->url.text);
@@ -160,7 +157,7 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
                     settings->runtime ? NAN : (double)settings->file_weight);
     json_set_number(object, "max_connections", server->max_connections);
     cJSON_AddBoolToObject(object, "backup", server->backup);
-    json_set_number(object, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
+    json_set_number(object, "in_flight", totals_server_in_flight(server));
     json_set_number(object, "sessions",
                     plan->sticky != NULL
                         ? (double)sessions_count(server, loop_now_ns(plane->self->loop))
@@ -172,25 +169,6 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     json_set_number(object, "ejected_until",
                     server->ejected ? (double)server->ejected_until_ms : NAN);
     return object;
-}
-
-static uint32_t pool_in_flight(const struct pool_plan *plan)
-{
-    uint32_t sum = 0;
-    for (size_t i = 0; i < plan->server_count; i++) {
-        sum += __atomic_load_n(&plan->servers[i]->in_flight, __ATOMIC_RELAXED);
-    }
-    return sum;
-}
-
-unsigned show_servers_up(const struct pool_plan *plan)
-{
-    unsigned up = 0;
-    for (size_t i = 0; i < plan->server_count; i++) {
-        const struct server *server = plan->servers[i];
-        up += server_is_well(server) && server->admin == ADMIN_READY;
-    }
-    return up;
 }
 
 /* "least_conn" of the module balance_least_conn. */
@@ -234,9 +212,9 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
         cJSON_AddItemToArray(servers, show_server(plane, plan, i));
     }
     add_names(object, plane, plan);
-    json_set_number(object, "up", show_servers_up(plan));
+    json_set_number(object, "up", totals_servers_up(plan));
     json_set_number(object, "total", (double)plan->server_count);
-    json_set_number(object, "in_flight", pool_in_flight(plan));
+    json_set_number(object, "in_flight", totals_in_flight(plan));
     json_set_number(object, "queued", plan->pool->queue.waiting);
     show_counters(cJSON_AddObjectToObject(object, "totals"), &traffic);
     show_rates(object, plane, history_key_pool(plan->pool->name));
@@ -308,7 +286,7 @@ static void add_server_stats(cJSON *servers, const struct plane *plane, struct s
 
     json_set_number(object, "requests", server_requests(server));
     add_recent(object, plane, server->id);
-    json_set_number(object, "in_flight", __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED));
+    json_set_number(object, "in_flight", totals_server_in_flight(server));
     json_set(object, "health", show_health_word(server));
     json_set(object, "state", server_admin_word((enum server_admin)server->admin));
     json_set_number(object, "weight", server->weight);
@@ -318,7 +296,7 @@ static uint32_t add_pool_stats(cJSON *pools, const struct plane *plane,
                                const struct pool_plan *plan)
 {
     cJSON *object = cJSON_AddObjectToObject(pools, plan->pool->name);
-    uint32_t in_flight = pool_in_flight(plan);
+    uint32_t in_flight = totals_in_flight(plan);
     uint64_t requests = 0;
 
     for (unsigned i = 0; i < plan->pool->loops; i++) {

@@ -11,8 +11,6 @@
 void show_counters(cJSON *object, const struct traffic *traffic);
 /* rates and latency_ms. */
 void show_rates(cJSON *object, const struct plane *plane, uint64_t key);
-/* Servers that are well and ready. */
-unsigned show_servers_up(const struct pool_plan *plan);
 
 /* Its health; "down" also where it is ejected, or has no address. */
 const char *show_health_word(const struct server *server);
