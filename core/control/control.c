@@ -195,15 +195,16 @@ static bool make_loops(struct control *control)
 {
     unsigned count = control->runtime.workers + 1;
     control->runtime.loops = base_zalloc(sizeof(struct worker *) * count);
-    for (unsigned i = 0; i < count; i++) {
-        control->runtime.loops[i] = worker_new(i);
-        if (control->runtime.loops[i] == NULL) {
+    for (; control->loop_count < count; control->loop_count++) {
+        struct worker *worker = worker_new(control->loop_count);
+        if (worker == NULL) {
             fprintf(stderr,
                     "weir: cannot make loop %u of %u: %s; raise the limit of open files, or set "
                     "fewer workers\n",
-                    i + 1, count, strerror(errno));
+                    control->loop_count + 1, count, strerror(errno));
             return false;
         }
+        control->runtime.loops[control->loop_count] = worker;
     }
     control->self = control->runtime.loops[control->runtime.workers];
     runtime_begin(&control->runtime);
@@ -230,14 +231,14 @@ static bool start_workers(struct control *control)
 /* All threads have ended: handles their last messages, so that everyone gets an answer. */
 static void settle(struct control *control)
 {
-    bool any = control->self != NULL;
+    bool any;
 
-    while (any) {
+    do {
         any = false;
-        for (unsigned i = 0; i <= control->runtime.workers; i++) {
+        for (unsigned i = 0; i < control->loop_count; i++) {
             any = loop_settle(control->runtime.loops[i]->loop) || any;
         }
-    }
+    } while (any);
 }
 
 static void tear_down(struct control *control)
@@ -245,30 +246,19 @@ static void tear_down(struct control *control)
     for (size_t i = 0; i < control->signal_count; i++) {
         event_free(control->signals[i]);
     }
-    for (unsigned i = 0; control->runtime.loops != NULL && i < control->runtime.workers; i++) {
-        if (control->runtime.loops[i] != NULL) {
-            worker_join(control->runtime.loops[i]);
-        }
+    for (unsigned i = 0; i < control->loop_count; i++) {
+        worker_join(control->runtime.loops[i]);
     }
     changes_stop(&control->changes);
     settle(control);
-    if (control->prober != NULL) {
-        prober_free(&control->prober);
-    }
-    discovery_free(&control->runtime.discovery);
-    names_free(&control->names);
-    if (control->runtime.recovery != NULL) {
-        recovery_free(&control->runtime.recovery);
-    }
+    control_release(control);
     settle(control);
     control_free_left(control);
     changes_end(&control->changes);
     users_free(&control->changes.plane.users);
     control_services_set_plane(NULL);
-    for (unsigned i = 0; control->runtime.loops != NULL && i <= control->runtime.workers; i++) {
-        if (control->runtime.loops[i] != NULL) {
-            worker_free(&control->runtime.loops[i]);
-        }
+    for (unsigned i = 0; i < control->loop_count; i++) {
+        worker_free(&control->runtime.loops[i]);
     }
     free(control->runtime.loops);
     runtime_end(control);
@@ -414,22 +404,26 @@ int control_check(const char *path)
 
 int control_print_options(const char *path, const char *name)
 {
+    static const struct {
+        const struct weir_options *options;
+        const char *title;
+    } blocks[] = {
+        {&global_options, "weir.conf"},
+        {&listener_options, "listener \"NAME\" { }"},
+        {&handler_options, "handler \"NAME\" { } of a listener, beside the module's own"},
+        {&pool_options, "pool \"NAME\" { }"},
+        {&probe_options, "health \"NAME\" { } of a pool that probes, beside the module's own"},
+        {&passive_options, "health \"NAME\" { } of a pool that listens, beside the module's own"},
+    };
     struct control control = {0};
     struct mistakes mistakes = {0};
     int code = 0;
 
     runtime_init(&control, path);
     if (name == NULL) {
-        conf_print_options(&global_options, "weir.conf", 0);
-        conf_print_options(&listener_options, "listener \"NAME\" { }", 0);
-        conf_print_options(&handler_options,
-                           "handler \"NAME\" { } of a listener, beside the module's own", 0);
-        conf_print_options(&pool_options, "pool \"NAME\" { }", 0);
-        conf_print_options(&probe_options,
-                           "health \"NAME\" { } of a pool that probes, beside the module's own", 0);
-        conf_print_options(&passive_options,
-                           "health \"NAME\" { } of a pool that listens, beside the module's own",
-                           0);
+        for (size_t i = 0; i < ARRAY_COUNT(blocks); i++) {
+            conf_print_options(blocks[i].options, blocks[i].title, 0);
+        }
     } else {
         const char *dir = control.at_start.module_dir.ptr;
         struct module *module =

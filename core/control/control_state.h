@@ -20,6 +20,7 @@ struct control {
     struct privileges_folders folders;
     struct runtime runtime;
     struct weir_host host;
+    unsigned loop_count; /* of runtime.loops, made so far */
     struct worker *self; /* the control thread's loop */
     struct prober *prober;
     struct names *names;
@@ -96,6 +97,8 @@ extern const struct changes_owner control_owner;
 
 /* ---- stopping.c: signals and the end ---- */
 
+/* Frees what follows servers: probes, names, recovery. May be called twice. */
+void control_release(struct control *control);
 /* Notifies systemd, if there is one. */
 void control_notify(const char *state);
 void control_watch_signals(struct control *control);

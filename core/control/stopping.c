@@ -42,14 +42,23 @@ static void clear_loop(struct worker *worker, void *arg)
     worker_clear(worker);
 }
 
+void control_release(struct control *control)
+{
+    if (control->prober != NULL) {
+        prober_free(&control->prober);
+    }
+    if (control->runtime.recovery != NULL) {
+        recovery_free(&control->runtime.recovery);
+    }
+    discovery_free(&control->runtime.discovery);
+    names_free(&control->names);
+}
+
 static void cleared(void *arg)
 {
     struct control *control = arg;
 
-    prober_free(&control->prober);
-    discovery_free(&control->runtime.discovery);
-    names_free(&control->names);
-    recovery_free(&control->runtime.recovery);
+    control_release(control);
     control_leaving_free(control);
     worker_clear(control->self);
     control->last.fn = on_last;
