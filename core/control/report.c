@@ -68,8 +68,9 @@ void report_statistics(const struct generation *g)
         write_line("listener", g->plan->listeners[i].listener->name, &total, "");
     }
     for (size_t i = 0; g != NULL && i < g->plan->route_count; i++) {
-        total = traffic_total(g->plan->routes[i]->traffic, g->plan->routes[i]->loops);
-        write_line("route", g->plan->routes[i]->name, &total, "");
+        const struct route *route = g->plan->routes[i]->route;
+        total = traffic_total(route->traffic, route->loops);
+        write_line("route", route->name, &total, "");
     }
     for (size_t i = 0; g != NULL && i < g->plan->pool_count; i++) {
         const struct pool *pool = g->plan->pools[i].pool;

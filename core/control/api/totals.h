@@ -6,7 +6,8 @@
 #define CONTROL_API_TOTALS_H
 
 #include "proxy/downstream/downstream.h"
-#include "proxy/generation.h"
+#include "proxy/pool/server.h"
+#include "proxy/runtime.h"
 
 static inline uint32_t totals_server_in_flight(const struct server *server)
 {
