@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A batch: what goes out on one connection during one callback, gathered so that a head, chunk lines and
- * body slices leave in one system call. One a loop: adding to another connection sends the first one's.
+ * A batch: what goes out on one connection during one callback, gathered so that a head, chunk
+ * lines and body slices leave in one system call. One a loop: adding to another connection sends
+ * the first one's.
  *
- * Slices handed in stay valid until the running read callback ends, which flushes. Thread: the loop's.
+ * Slices handed in stay valid until the running read callback ends, which flushes. Thread: the
+ * loop's.
  */
 #ifndef HTTP_BATCH_H
 #define HTTP_BATCH_H
@@ -23,8 +25,8 @@ struct batch {
 /* Adds a slice without copying. */
 void batch_add(struct batch *batch, struct conn *conn, const void *data, size_t len);
 
-/* `len` bytes of the loop's output memory to write a head or chunk line into, then batch_commit with the
- * length written. NULL: `len` is above LOOP_OUTPUT_SIZE. */
+/* `len` bytes of the loop's output memory to write a head or chunk line into, then batch_commit
+ * with the length written. NULL: `len` is above LOOP_OUTPUT_SIZE. */
 char *batch_reserve(struct batch *batch, struct conn *conn, size_t len);
 void batch_commit(struct batch *batch, size_t len);
 

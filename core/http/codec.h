@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between codecs and streams. A codec turns a connection's bytes into events of an exchange (one request
- * and its response) and back; the stream that embeds the exchange joins a client's half (`down`) and a
- * server's half (`up`) and knows no protocol. Everything runs on one loop.
+ * Between codecs and streams. A codec turns a connection's bytes into events of an exchange (one
+ * request and its response) and back; the stream that embeds the exchange joins a client's half
+ * (`down`) and a server's half (`up`) and knows no protocol. Everything runs on one loop.
  *
- * Flow: both halves deliver slices that are valid for the call. The receiver takes all of a slice, but
- * may ask for no more by down_pause / up_pause; the codec then keeps what it has read already (bounded by
- * one read) and reads no more until resumed.
+ * Flow: both halves deliver slices that are valid for the call. The receiver takes all of a slice,
+ * but may ask for no more by down_pause / up_pause; the codec then keeps what it has read already
+ * (bounded by one read) and reads no more until resumed.
  */
 #ifndef HTTP_CODEC_H
 #define HTTP_CODEC_H
@@ -19,10 +19,11 @@ struct down_conn;
 struct up_conn;
 
 /*
- * How much is read at once. A piece that was read and that the other side's socket does not take has to be
- * kept, so a side that is slow, or not known yet to be fast, is read for in small pieces: what one exchange
- * can hold then fits a 64 KiB buffer, with TLS and chunk framing. Only who has taken more than any socket
- * buffer holds, without ever refusing, gets the large reads that cost least.
+ * How much is read at once. A piece that was read and that the other side's socket does not take
+ * has to be kept, so a side that is slow, or not known yet to be fast, is read for in small pieces:
+ * what one exchange can hold then fits a 64 KiB buffer, with TLS and chunk framing. Only who has
+ * taken more than any socket buffer holds, without ever refusing, gets the large reads that cost
+ * least.
  */
 #define PACE_SMALL (60u * 1024)
 #define PACE_TRUST (8u * 1024 * 1024)
@@ -63,12 +64,13 @@ struct down;
 struct down_ops {
     /* A 1xx response; not for HTTP/1.0 clients (dropped). */
     void (*interim)(struct down *down, const struct http_response_head *head);
-    /* The final response's head. The codec chooses the framing by head->body. `tunnel`: a 101 that both
-     * sides agreed on; data goes both ways as it is from here. */
+    /* The final response's head. The codec chooses the framing by head->body. `tunnel`: a 101 that
+     * both sides agreed on; data goes both ways as it is from here. */
     void (*head)(struct down *down, const struct http_response_head *head, bool tunnel);
     void (*data)(struct down *down, const char *data, size_t len);
     void (*trailer)(struct down *down, struct weir_str name, struct weir_str value);
-    /* The response is whole. In a tunnel: the server has ended its side; the second time: takes no more. */
+    /* The response is whole. In a tunnel: the server has ended its side; the second time: takes no
+     * more. */
     void (*end)(struct down *down);
     /* Breaks the response visibly: RST, or a close without the last chunk. */
     void (*reset)(struct down *down);
@@ -94,7 +96,8 @@ enum down_gone {
 
 /* What the client's half tells. */
 struct down_events {
-    /* The first bytes of a request: makes an exchange, zeroed but for its arena. NULL: no memory. */
+    /* The first bytes of a request: makes an exchange, zeroed but for its arena. NULL: no
+     * memory. */
     struct exchange *(*on_open)(struct down_conn *c, struct down *down);
     /* exchange->request is complete (its body may follow). */
     void (*on_request)(struct exchange *exchange);
@@ -104,16 +107,16 @@ struct down_events {
     void (*on_trailer)(struct exchange *exchange, struct weir_str name, struct weir_str value);
     /* The request is whole. In a tunnel: the client ended its side. */
     void (*on_request_end)(struct exchange *exchange);
-    /* What one read gave has been handed on and sent as far as the socket took it: the place to look
-     * whether the other side keeps up. */
+    /* What one read gave has been handed on and sent as far as the socket took it: the place to
+     * look whether the other side keeps up. */
     void (*on_flushed)(struct exchange *exchange);
     /* What waited for the client's socket has gone. */
     void (*on_drained)(struct exchange *exchange);
-    /* No more from this client. The stream may still call ops->head..end when no head has gone out (for
-     * 400 and 408; `why` PROTOCOL or TIMEOUT); with CLOSED only on_close follows. */
+    /* No more from this client. The stream may still call ops->head..end when no head has gone out
+     * (for 400 and 408; `why` PROTOCOL or TIMEOUT); with CLOSED only on_close follows. */
     void (*on_gone)(struct exchange *exchange, enum down_gone why);
-    /* The last event: the exchange's memory may go. `complete`: the whole response was handed to the
-     * socket. */
+    /* The last event: the exchange's memory may go. `complete`: the whole response was handed to
+     * the socket. */
     void (*on_close)(struct exchange *exchange, bool complete);
 };
 
@@ -133,8 +136,8 @@ struct up_ops {
     size_t (*waiting)(struct up *up);
     /* Changes whenever the server has taken something of what was sent; for now and then. */
     uint64_t (*taken_mark)(struct up *up);
-    /* Lets go of the exchange: no more events. The connection is kept for the next request when its state
-     * allows, else closed. */
+    /* Lets go of the exchange: no more events. The connection is kept for the next request when its
+     * state allows, else closed. */
     void (*release)(struct up *up);
 };
 
@@ -150,7 +153,8 @@ enum up_failure {
     UP_MALFORMED, /* nonsense: exchange->error */
     UP_TRUNCATED, /* the body was cut after the response began */
     UP_UNREAD,    /* as UP_RESET, and the server cannot have read a byte of the request */
-    UP_STRAY, /* nonsense in place of an answer, on a connection that was idle before: exchange->error */
+    /* nonsense in place of an answer, on a connection that was idle before: exchange->error */
+    UP_STRAY,
     UP_OVERLONG, /* as UP_RESET, behind a request head that is too long for many servers */
     UP_OVER,     /* a tunnel's server, which had ended its side before, takes nothing any more */
 };

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The codecs of both sides, by ALPN name, and how a connection comes to its own: towards a client the TLS
- * handshake stands before it. See down_conn.h and up_conn.h.
+ * The codecs of both sides, by ALPN name, and how a connection comes to its own: towards a client
+ * the TLS handshake stands before it. See down_conn.h and up_conn.h.
  */
 #include <stdlib.h>
 
 #include "http/h1_down.h"
 #include "http/h1_up.h"
 
-/* By place in the lists of names. The first of each serves who names none, and plain connections. */
+/* By place in the lists of names. The first of each serves who names none, and plain
+ * connections. */
 static const struct weir_str down_names[] = {WEIR_STR_INIT("http/1.1"), WEIR_STR_INIT("http/1.0")};
 static const struct down_codec *const downs[] = {&h1_down_codec, &h1_down_codec};
 const struct weir_list down_protocols = {down_names, ARRAY_COUNT(down_names)};

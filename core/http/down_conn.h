@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client's connection, whatever protocol it speaks. A connection begins in its TLS handshake; when that is
- * over, the codec that ALPN named takes it (the table in codecs.c). What stands above calls the codec's
- * functions by down_conn_drain and its kin, and hears of exchanges by events (codec.h).
+ * A client's connection, whatever protocol it speaks. A connection begins in its TLS handshake;
+ * when that is over, the codec that ALPN named takes it (the table in codecs.c). What stands above
+ * calls the codec's functions by down_conn_drain and its kin, and hears of exchanges by events
+ * (codec.h).
  *
  * Everything runs on the connection's loop.
  */
@@ -13,7 +14,8 @@
 
 #include "http/codec.h"
 
-/* What a listener sets for its connections. Shared by them, may be replaced between two requests. */
+/* What a listener sets for its connections. Shared by them, may be replaced between two
+ * requests. */
 struct down_conf {
     struct http_limits limits;
     uint64_t header_timeout_ns; /* from a request's first byte to its head's end */
@@ -63,22 +65,22 @@ struct down_conn {
     bool hurried;  /* the timer has less time left, by down_conn_hurry */
 };
 
-/* Memory for a connection, with the codec's own behind struct down_conn; each codec asserts that it fits. An
- * idle connection is that large, so what belongs to a request lies in its exchange, and what is large (a
- * session of HTTP/2) behind a pointer. */
+/* Memory for a connection, with the codec's own behind struct down_conn; each codec asserts that it
+ * fits. An idle connection is that large, so what belongs to a request lies in its exchange, and
+ * what is large (a session of HTTP/2) behind a pointer. */
 union down_place {
     struct down_conn c;
     char room[sizeof(struct down_conn) + 32];
 };
 
-/* Takes over an accepted connection (TLS handshake possibly under way); `c` is zeroed memory, a down_place of
- * the owner's, who must have settings. */
+/* Takes over an accepted connection (TLS handshake possibly under way); `c` is zeroed memory, a
+ * down_place of the owner's, who must have settings. */
 void down_conn_begin(struct down_conn *c, struct conn *conn, struct batch *batch,
                      const struct down_owner *owner);
 
-/* Once: the next answer says that the connection ends, unless more requests are known to be here. Who is idle
- * has lame_duck for one more request, who is new (in a handshake, too) at least DOWN_CONN_FIRST_GRACE_NS for the
- * first. Before the connection closes it is read once more. */
+/* Once: the next answer says that the connection ends, unless more requests are known to be here.
+ * Who is idle has lame_duck for one more request, who is new (in a handshake, too) at least
+ * DOWN_CONN_FIRST_GRACE_NS for the first. Before the connection closes it is read once more. */
 #define DOWN_CONN_FIRST_GRACE_NS NS_PER_SECOND
 static inline void down_conn_drain(struct down_conn *c)
 {

@@ -40,7 +40,8 @@ static struct weir_str token(struct reader *reader)
     return (struct weir_str){begin, (size_t)(reader->at - begin)};
 }
 
-/* The content of a quoted string (RFC 9110 section 5.6.4), at its first quote. false: it does not end. */
+/* The content of a quoted string (RFC 9110 section 5.6.4), at its first quote. false: it does not
+ * end. */
 static bool quoted(struct reader *reader, struct weir_str *value)
 {
     const char *begin = ++reader->at;

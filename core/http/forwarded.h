@@ -9,8 +9,8 @@
 #include "base/arena.h"
 #include "net/address.h"
 
-/* One element of Forwarded: what one proxy saw. Slices of the field's value, without quotes; escapes in
- * them are left as they are (no address or scheme needs one). Empty: not said. */
+/* One element of Forwarded: what one proxy saw. Slices of the field's value, without quotes;
+ * escapes in them are left as they are (no address or scheme needs one). Empty: not said. */
 struct forwarded_element {
     struct weir_str node; /* for= */
     struct weir_str proto;
@@ -25,13 +25,13 @@ enum forwarded_result {
 /* The next element of the list; `*rest` moves on. */
 enum forwarded_result forwarded_next(struct weir_str *rest, struct forwarded_element *element);
 
-/* The address of a node: 192.0.2.1, 192.0.2.1:80, [2001:db8::1], [2001:db8::1]:80; also 2001:db8::1, as
- * X-Forwarded-For has it. A port that is a name (_p) counts as 0. false: unknown, a made-up name, or
- * malformed. */
+/* The address of a node: 192.0.2.1, 192.0.2.1:80, [2001:db8::1], [2001:db8::1]:80; also
+ * 2001:db8::1, as X-Forwarded-For has it. A port that is a name (_p) counts as 0. false: unknown, a
+ * made-up name, or malformed. */
 bool forwarded_node_address(struct weir_str node, struct address *address);
 
-/* `for=...;proto=...;host=...` for a client's address and what it asked for; values are quoted where
- * the grammar wants it. `host` may be empty. .ptr NULL: no memory. */
+/* `for=...;proto=...;host=...` for a client's address and what it asked for; values are quoted
+ * where the grammar wants it. `host` may be empty. .ptr NULL: no memory. */
 struct weir_str forwarded_make(struct arena *arena, const struct address *client,
                                struct weir_str proto, struct weir_str host);
 

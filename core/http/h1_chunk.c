@@ -61,8 +61,9 @@ static bool take_size_byte(struct h1_chunked *state, char c, struct http_error *
         ok = syntax_blank(c) && state->state != AT_SIZE;
         state->state = AFTER_SIZE;
     }
-    if (!ok)
+    if (!ok) {
         h1_refuse(error, 400, c == '\n' ? "bare_lf" : "bad_chunk_size");
+    }
     return ok;
 }
 
@@ -94,8 +95,9 @@ static bool take_byte(struct h1_chunked *state, char c, struct http_error *error
     case AT_DATA_LF: state->state = AT_SIZE; break;
     default: return take_size_byte(state, c, error);
     }
-    if (c == (state->state == AT_DATA_LF ? '\r' : '\n'))
+    if (c == (state->state == AT_DATA_LF ? '\r' : '\n')) {
         return true;
+    }
     h1_refuse(error, 400, "bad_chunk_end");
     return false;
 }
@@ -116,13 +118,16 @@ static bool may_trail(const struct http_field *field)
         WEIR_STR_INIT("warning"),       WEIR_STR_INIT("www-authenticate"),
     };
     /* Of the names that the core knows only one is about the message's end. */
-    if (field->id != FIELD_OTHER)
+    if (field->id != FIELD_OTHER) {
         return false;
-    if (field->name.len > 3 && strncasecmp(field->name.ptr, "if-", 3) == 0)
+    }
+    if (field->name.len > 3 && strncasecmp(field->name.ptr, "if-", 3) == 0) {
         return false;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(forbidden); i++) {
-        if (field_name_folds(field->name, forbidden[i]))
+        if (field_name_folds(field->name, forbidden[i])) {
             return false;
+        }
     }
     return !field_name_identifies(field->name);
 }
@@ -135,21 +140,26 @@ static enum h1_chunk_event next_trailer(struct h1_chunked *state, const char **p
         const char *line = *pos;
         enum h1_line found = h1_parse_line(pos, end, field, error);
         size_t len = (size_t)((found == H1_LINE_INCOMPLETE ? end : *pos) - line);
-        if (found == H1_LINE_ERROR)
+        if (found == H1_LINE_ERROR) {
             return H1_CHUNK_ERROR;
-        if (len > limits->head || state->line > limits->head - len)
+        }
+        if (len > limits->head || state->line > limits->head - len) {
             return fail(error, 431, "trailers_too_long");
-        if (found == H1_LINE_INCOMPLETE)
+        }
+        if (found == H1_LINE_INCOMPLETE) {
             return H1_CHUNK_MORE;
+        }
         if (found == H1_LINE_EMPTY) {
             state->state = AT_END;
             return H1_CHUNK_END;
         }
         state->line += (uint32_t)len;
-        if (++state->trailer_lines > limits->fields)
+        if (++state->trailer_lines > limits->fields) {
             return fail(error, 431, "too_many_trailers");
-        if (may_trail(field))
+        }
+        if (may_trail(field)) {
             return H1_CHUNK_TRAILER;
+        }
     }
 }
 
@@ -173,8 +183,9 @@ enum h1_chunk_event h1_chunk_next(struct h1_chunked *state, const char *data, si
         *out_len = state->left < have ? (size_t)state->left : have;
         pos += *out_len;
         state->left -= *out_len;
-        if (state->left == 0)
+        if (state->left == 0) {
             state->state = AT_DATA_CR;
+        }
         event = H1_CHUNK_DATA;
     } else if (state->state == IN_TRAILER && pos < end) {
         event = next_trailer(state, &pos, end, limits, field, error);

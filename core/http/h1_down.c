@@ -2,13 +2,15 @@
 /*
  * HTTP/1 towards clients (RFC 9112). See h1_down.h.
  *
- * One exchange at a time. Its end is always a task at the end of the loop's turn, so that no callback
- * loses the exchange under its feet; the task closes the exchange and looks for the next request.
+ * One exchange at a time. Its end is always a task at the end of the loop's turn, so that no
+ * callback loses the exchange under its feet; the task closes the exchange and looks for the next
+ * request.
  */
 #include "http/h1_down_parts.h"
 
-/* Bytes that may be kept of a client that sends on while it waits for an answer (pipelined requests, the
- * beginning of a body), beyond the longest head that it may send. What is more stays in the socket. */
+/* Bytes that may be kept of a client that sends on while it waits for an answer (pipelined
+ * requests, the beginning of a body), beyond the longest head that it may send. What is more stays
+ * in the socket. */
 #define PIPELINE_MORE (16u * 1024)
 
 /* Reads in one callback, so that one connection does not starve the others. */
@@ -55,7 +57,8 @@ static uint64_t down_idle_ns(const struct h1_down *s, const struct down_conf *co
     return idle_ns;
 }
 
-/* The client has promised to send nothing more (RFC 9112 section 9.6), and all of its request was read. */
+/* The client has promised to send nothing more (RFC 9112 section 9.6), and all of its request was
+ * read. */
 static bool down_was_last(const struct h1_down *s, const struct exchange *exchange)
 {
     const struct http_request_head *head = &exchange->request;
@@ -165,8 +168,9 @@ static size_t down_kept_room(struct h1_down *s)
     return kept < most ? most - kept : 1;
 }
 
-/* Reads no more than could be kept: a body may have to wait behind its head until a server is found, and
- * any number of requests may stand behind a body. What surely belongs to a body is used at once. */
+/* Reads no more than could be kept: a body may have to wait behind its head until a server is
+ * found, and any number of requests may stand behind a body. What surely belongs to a body is used
+ * at once. */
 static enum conn_result down_next_bytes(struct h1_down *s, char **data, size_t *len)
 {
     uint64_t room = down_kept_room(s);
@@ -231,9 +235,9 @@ static void down_read(struct h1_down *s)
     }
 }
 
-/* While an answer is being made nothing is read, but an end that the kernel tells of is looked at: a reset
- * means that nobody waits for the answer; a plain end of the client's side is legal. A reset may show in
- * a failed write alone. */
+/* While an answer is being made nothing is read, but an end that the kernel tells of is looked at:
+ * a reset means that nobody waits for the answer; a plain end of the client's side is legal. A
+ * reset may show in a failed write alone. */
 static void down_watch(struct h1_down *s)
 {
     if (s->c.conn->write_failed && !s->broken) {
@@ -252,7 +256,8 @@ static void down_watch(struct h1_down *s)
     }
 }
 
-/* abort_on_close: the client's end, with a body before it, it may be, that nobody has asked for yet. */
+/* abort_on_close: the client's end, with a body before it, it may be, that nobody has asked for
+ * yet. */
 static void down_watch_end(struct h1_down *s)
 {
     if (s->state == STATE_CLOSED || likely(!s->c.conn->eof_hint) || down_wants_bytes(s) ||
@@ -372,9 +377,9 @@ static void down_check_stall(struct h1_down *s)
     down_set_stall_timer(s);
 }
 
-/* Read once more: a request may have come that no turn has heard of yet. Without one the connection ends
- * without lingering, so that the kernel acknowledges nothing that comes from now on: a client then knows that
- * nobody has read it. */
+/* Read once more: a request may have come that no turn has heard of yet. Without one the connection
+ * ends without lingering, so that the kernel acknowledges nothing that comes from now on: a client
+ * then knows that nobody has read it. */
 static void down_idle_over(struct h1_down *s)
 {
     conn_look_again(s->c.conn);

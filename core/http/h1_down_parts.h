@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of h1_down know of each other: h1_down.c has the connection and its clocks,
- * h1_down_request.c makes requests of what it reads, h1_down_response.c writes the responses. Private to
- * them; everything runs on the connection's loop.
+ * h1_down_request.c makes requests of what it reads, h1_down_response.c writes the responses.
+ * Private to them; everything runs on the connection's loop.
  */
 #ifndef HTTP_H1_DOWN_PARTS_H
 #define HTTP_H1_DOWN_PARTS_H
@@ -32,8 +32,8 @@ struct h1_down {
     bool served;       /* a request has come */
 };
 
-/* What is known of the running exchange. In its arena, so that a connection that waits for a request does not
- * hold it. */
+/* What is known of the running exchange. In its arena, so that a connection that waits for a
+ * request does not hold it. */
 struct h1_serving {
     const struct down_conf *conf; /* settings of the time when the request began */
     struct h1_scan scan;
@@ -69,14 +69,16 @@ static inline struct h1_serving *serving_of(const struct h1_down *s)
 
 /* No exchange runs. */
 void h1_down_close(struct h1_down *s, enum codec_end how);
-/* The response has been handed over, or nothing more will come of it: a task at the turn's end goes on. */
+/* The response has been handed over, or nothing more will come of it: a task at the turn's end goes
+ * on. */
 void h1_down_finish(struct h1_down *s);
 /* The client is gone, or what it sends cannot be understood any more. */
 void h1_down_gone(struct h1_down *s, enum down_gone why);
 
 /* Its end, a FIN alone too, means that the client does not wait for the answer (abort_on_close). */
 bool h1_down_aborts(const struct h1_down *s);
-/* Something may wait for the client: the clock of its reading begins, unless its sending is timed. */
+/* Something may wait for the client: the clock of its reading begins, unless its sending is
+ * timed. */
 void h1_down_watch_stall(struct h1_down *s);
 
 /* ---- h1_down_request.c ---- */

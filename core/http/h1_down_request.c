@@ -13,8 +13,8 @@ static void down_request_whole(struct h1_down *s)
     s->c.owner->events->on_request_end(exchange);
 }
 
-/* The answer to a head that is refused. What is known of the request is its own (request_head_own), since
- * filters and loggers look at it later than whoever read it. */
+/* The answer to a head that is refused. What is known of the request is its own (request_head_own),
+ * since filters and loggers look at it later than whoever read it. */
 static void down_refuse(struct h1_down *s, struct http_error error)
 {
     s->down.exchange->error = error;
@@ -72,7 +72,8 @@ static bool down_open(struct h1_down *s, size_t here)
     return true;
 }
 
-/* The head is parsed: it moves from scratch into the exchange's arena, and the stream hears of it. */
+/* The head is parsed: it moves from scratch into the exchange's arena, and the stream hears of
+ * it. */
 static void down_request_begin(struct h1_down *s, const char *data, size_t used)
 {
     struct exchange *exchange = s->down.exchange;
@@ -189,8 +190,8 @@ void h1_down_body_clock(struct h1_down *s)
     x->rate_mark = s->c.conn->received;
 }
 
-/* Bytes of a body have come. A client that sends one now and then keeps the clock between two reads quiet;
- * this one looks at what came in each body_rate_period. */
+/* Bytes of a body have come. A client that sends one now and then keeps the clock between two reads
+ * quiet; this one looks at what came in each body_rate_period. */
 void h1_down_body_progress(struct h1_down *s)
 {
     const struct h1_serving *x = serving_of(s);

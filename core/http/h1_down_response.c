@@ -9,7 +9,7 @@ static void down_write_head(struct h1_down *s, const struct http_response_head *
                             const struct h1_response_shape *shape)
 {
     struct exchange *exchange = s->down.exchange;
-    size_t size = h1_response_size(head, NULL, 0), len = 0;
+    size_t size = h1_response_size(head), len = 0;
     char *out = batch_reserve(s->c.batch, s->c.conn, size);
 
     if (out == NULL &&
@@ -17,10 +17,10 @@ static void down_write_head(struct h1_down *s, const struct http_response_head *
         arena_allow(&exchange->arena, size + ARENA_BLOCK_SIZE);
     }
     if (out != NULL) {
-        len = h1_write_response(out, size, head, shape, NULL, 0);
+        len = h1_write_response(out, size, head, shape);
         batch_commit(s->c.batch, len);
     } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
-        len = h1_write_response(out, size, head, shape, NULL, 0);
+        len = h1_write_response(out, size, head, shape);
         batch_add(s->c.batch, s->c.conn, out, len);
     }
     if (len == 0) { /* no memory, or a head that must not go out */
@@ -71,8 +71,8 @@ static void down_head(struct down *down, const struct http_response_head *head, 
         x->chunking = shape.client_version >= HTTP_1_1;
         s->keep_alive = s->keep_alive && x->chunking;
     }
-    /* Whether a body will come that nobody waits for is not known where the client was not told to go
-     * on (RFC 9110 section 10.1.1). */
+    /* Whether a body will come that nobody waits for is not known where the client was not told to
+     * go on (RFC 9110 section 10.1.1). */
     bool unasked = exchange->request.expect_continue && !x->continued;
     bool unread = !exchange->request_whole && (head->status >= 300 || unasked);
     /* Nothing more is wanted, but for requests that are here already. */

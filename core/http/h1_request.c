@@ -24,15 +24,19 @@ static enum h1_status parse_method(const char **pos, const char *end,
                                    struct http_request_head *head, struct http_error *error)
 {
     const char *at = *pos;
-    while (at < end && syntax_is(*at, SYNTAX_TOKEN))
+    while (at < end && syntax_is(*at, SYNTAX_TOKEN)) {
         at++;
+    }
     size_t len = (size_t)(at - *pos);
-    if (len > METHOD_LIMIT)
+    if (len > METHOD_LIMIT) {
         return h1_refuse(error, 501, "method_too_long");
-    if (at == end)
+    }
+    if (at == end) {
         return H1_INCOMPLETE;
-    if (*at != ' ' || len == 0)
+    }
+    if (*at != ' ' || len == 0) {
         return h1_refuse(error, 400, *at == '\n' ? "bare_lf" : "bad_method");
+    }
     head->method_name = (struct weir_str){*pos, len};
     head->method = method_of(head->method_name);
     *pos = at + 1;
@@ -49,14 +53,18 @@ static enum h1_status parse_target(const char **pos, const char *end, uint32_t l
     size_t len = space != NULL ? (size_t)(space - *pos) : window;
     /* Judged before the form is, and before all of it is there: a line without version (HTTP/0.9)
      * must not wait for a space that comes lines later. */
-    if (unlikely(!syntax_visible((struct weir_str){*pos, len}, '\0')))
+    if (unlikely(!syntax_visible((struct weir_str){*pos, len}, '\0'))) {
         return h1_refuse(error, 400, "bad_request_line");
-    if (len > limit)
+    }
+    if (len > limit) {
         return h1_refuse(error, 414, "target_too_long");
-    if (space == NULL)
+    }
+    if (space == NULL) {
         return H1_INCOMPLETE;
-    if (len == 0)
+    }
+    if (len == 0) {
         return h1_refuse(error, 400, "bad_request_line");
+    }
     head->target = (struct weir_str){*pos, len};
     *pos = space + 1;
     return H1_DONE;
@@ -68,16 +76,20 @@ static enum h1_status parse_request_line(const char **pos, const char *end, uint
     /* One empty line before a request is robustness (RFC 9112 section 2.2); more are not. */
     if (*pos < end && **pos == '\r') {
         enum h1_status status = h1_parse_crlf(pos, end, error);
-        if (status != H1_DONE)
+        if (status != H1_DONE) {
             return status;
+        }
     }
     enum h1_status status = parse_method(pos, end, head, error);
-    if (status == H1_DONE)
+    if (status == H1_DONE) {
         status = parse_target(pos, end, target_limit, head, error);
-    if (status == H1_DONE)
+    }
+    if (status == H1_DONE) {
         status = h1_parse_version(pos, end, &head->version, error);
-    if (status == H1_DONE)
+    }
+    if (status == H1_DONE) {
         status = h1_parse_crlf(pos, end, error);
+    }
     return status;
 }
 
@@ -87,11 +99,13 @@ static enum h1_status parse_request_line(const char **pos, const char *end, uint
 static size_t scheme_length(struct weir_str target)
 {
     if (target.len >= 7 && syntax_same(target.ptr, "http", 4) &&
-        memcmp(target.ptr + 4, "://", 3) == 0)
+        memcmp(target.ptr + 4, "://", 3) == 0) {
         return 7;
+    }
     if (target.len >= 8 && syntax_same(target.ptr, "https", 5) &&
-        memcmp(target.ptr + 5, "://", 3) == 0)
+        memcmp(target.ptr + 5, "://", 3) == 0) {
         return 8;
+    }
     return 0;
 }
 
@@ -105,13 +119,15 @@ static bool judge_path(struct weir_str text, struct arena *arena, struct http_re
         path.len = (size_t)(mark - text.ptr);
         head->has_query = true;
         head->query = (struct weir_str){mark + 1, text.len - path.len - 1};
-        if (!uri_query_valid(head->query))
+        if (!uri_query_valid(head->query)) {
             return refuse(error, 400, "bad_target");
+        }
     }
-    if (path.len == 0)
+    if (path.len == 0) {
         head->path = STR("/");
-    else if (!uri_normalise_path(path, arena, &head->path))
+    } else if (!uri_normalise_path(path, arena, &head->path)) {
         return refuse(error, 400, "bad_target");
+    }
     return true;
 }
 
@@ -120,17 +136,20 @@ static bool judge_absolute(struct arena *arena, struct http_request_head *head,
                            struct http_error *error)
 {
     size_t scheme = scheme_length(head->target);
-    if (scheme == 0)
+    if (scheme == 0) {
         return refuse(error, 400, "bad_target");
+    }
     struct weir_str rest = {head->target.ptr + scheme, head->target.len - scheme};
     size_t len = 0;
-    while (len < rest.len && rest.ptr[len] != '/' && rest.ptr[len] != '?')
+    while (len < rest.len && rest.ptr[len] != '/' && rest.ptr[len] != '?') {
         len++;
+    }
     uint16_t port;
     head->form = TARGET_ABSOLUTE;
     head->authority = (struct weir_str){rest.ptr, len};
-    if (!uri_parse_authority(head->authority, arena, &head->host, &port))
+    if (!uri_parse_authority(head->authority, arena, &head->host, &port)) {
         return refuse(error, 400, "bad_target");
+    }
     rest = (struct weir_str){rest.ptr + len, rest.len - len};
     /* To ask for a server's own options takes the asterisk on the last leg (section 3.2.4). */
     if (head->method == METHOD_OPTIONS && rest.len == 0) {
@@ -144,15 +163,17 @@ static bool judge_target(struct arena *arena, struct http_request_head *head,
                          struct http_error *error)
 {
     /* Weir is no tunnel: whatever the target, the method is one that it does not implement. */
-    if (unlikely(head->method == METHOD_CONNECT))
+    if (unlikely(head->method == METHOD_CONNECT)) {
         return refuse(error, 501, "connect_not_spoken");
+    }
     if (likely(head->target.ptr[0] == '/')) {
         head->form = TARGET_ORIGIN;
         return judge_path(head->target, arena, head, error);
     }
     if (head->target.len == 1 && head->target.ptr[0] == '*') {
-        if (head->method != METHOD_OPTIONS)
+        if (head->method != METHOD_OPTIONS) {
             return refuse(error, 400, "bad_target");
+        }
         head->form = TARGET_ASTERISK;
         head->path = head->target;
         return true;
@@ -168,14 +189,18 @@ static bool judge_host(struct arena *arena, struct http_request_head *head, uint
     const struct http_field *field = fields_find(&head->fields, FIELD_HOST);
     struct weir_str host;
     uint16_t port;
-    if (field == NULL)
+    if (field == NULL) {
         return head->version < HTTP_1_1 || refuse(error, 400, "host_missing");
-    if (unlikely((repeated & BIT(FIELD_HOST)) != 0))
+    }
+    if (unlikely((repeated & BIT(FIELD_HOST)) != 0)) {
         return refuse(error, 400, "host_repeated");
-    if (field->value.len == 0)
+    }
+    if (field->value.len == 0) {
         return head->version < HTTP_1_1 || refuse(error, 400, "host_empty");
-    if (!uri_parse_authority(field->value, arena, &host, &port))
+    }
+    if (!uri_parse_authority(field->value, arena, &host, &port)) {
         return refuse(error, 400, "bad_host");
+    }
     if (head->form != TARGET_ABSOLUTE) {
         head->authority = field->value;
         head->host = host;
@@ -195,8 +220,9 @@ static void judge_body(struct http_request_head *head, const struct h1_framing *
     if (framing->has_coding) {
         head->body = BODY_CHUNKED;
         head->close_after = framing->has_length || head->version < HTTP_1_1;
-        if (framing->has_length)
+        if (framing->has_length) {
             fields_drop(&head->fields, FIELD_CONTENT_LENGTH);
+        }
     } else if (framing->has_length) {
         head->body = BODY_LENGTH;
         head->content_length = framing->length;
@@ -212,26 +238,31 @@ static bool judge_expect(struct http_request_head *head, struct http_error *erro
 {
     for (uint32_t i = 0; i < head->fields.count; i++) {
         const struct http_field *field = &head->fields.items[i];
-        if (field->id == FIELD_EXPECT && !syntax_equals(field->value, "100-continue"))
+        if (field->id == FIELD_EXPECT && !syntax_equals(field->value, "100-continue")) {
             return refuse(error, 417, "expectation_unknown");
+        }
     }
     bool body = head->body == BODY_CHUNKED || head->content_length > 0;
     head->expect_continue = head->version >= HTTP_1_1 && body;
-    if (!head->expect_continue)
+    if (!head->expect_continue) {
         fields_drop(&head->fields, FIELD_EXPECT);
+    }
     return true;
 }
 
 static bool judge_fields(struct http_request_head *head, struct http_error *error)
 {
     struct h1_framing framing;
-    if (!h1_read_framing(&head->fields, &framing, error))
+    if (!h1_read_framing(&head->fields, &framing, error)) {
         return false;
+    }
     judge_body(head, &framing);
-    if (fields_have(&head->fields, FIELD_EXPECT) && !judge_expect(head, error))
+    if (fields_have(&head->fields, FIELD_EXPECT) && !judge_expect(head, error)) {
         return false;
-    if (head->version < HTTP_1_1)
+    }
+    if (head->version < HTTP_1_1) {
         return true;
+    }
     head->te_trailers = fields_list_has(&head->fields, FIELD_TE, STR("trailers"));
     head->upgrade_websocket = framing.upgrade && head->method == METHOD_GET &&
                               head->body != BODY_CHUNKED && head->content_length == 0 &&
@@ -245,8 +276,9 @@ static bool judge_fields(struct http_request_head *head, struct http_error *erro
 static enum h1_status too_long(const char *data, size_t len, struct http_error *error)
 {
     size_t start = len >= 2 && data[0] == '\r' && data[1] == '\n' ? 2 : 0;
-    if (memchr(data + start, '\n', len - start) == NULL)
+    if (memchr(data + start, '\n', len - start) == NULL) {
         return h1_refuse(error, 414, "target_too_long");
+    }
     return h1_refuse(error, 431, "head_too_long");
 }
 
@@ -259,24 +291,28 @@ enum h1_status h1_parse_request(const char *data, size_t len, const struct http_
     const char *pos = data, *end = data + window;
     uint64_t repeated = 0;
     enum h1_status status = H1_INCOMPLETE;
-    if (len == 0)
+    if (len == 0) {
         return H1_INCOMPLETE;
+    }
     if (h1_worth_parsing(data, window, scan)) {
         memset(head, 0, sizeof(*head));
         status = parse_request_line(&pos, end, limits->target, head, error);
-        if (likely(status == H1_DONE))
+        if (likely(status == H1_DONE)) {
             status =
                 h1_parse_section(&pos, end, limits->fields, arena, &head->fields, &repeated, error);
+        }
     }
     if (status == H1_INCOMPLETE) {
         scan->scanned = (uint32_t)window;
         return window < limits->head ? H1_INCOMPLETE : too_long(data, window, error);
     }
-    if (status == H1_ERROR)
+    if (status == H1_ERROR) {
         return H1_ERROR;
+    }
     if (!judge_target(arena, head, error) || !judge_host(arena, head, repeated, error) ||
-        !judge_fields(head, error))
+        !judge_fields(head, error)) {
         return H1_ERROR;
+    }
     scan->scanned = 0;
     *used = (size_t)(pos - data);
     return H1_DONE;

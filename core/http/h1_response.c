@@ -13,19 +13,23 @@ static enum h1_status parse_code(const char **pos, const char *end, struct http_
     const char *at = *pos;
     unsigned status = 0;
     for (size_t i = 0; i < 4; i++, at++) {
-        if (at == end)
+        if (at == end) {
             return H1_INCOMPLETE;
-        if (i == 0 ? *at != ' ' : *at < '0' || *at > '9')
+        }
+        if (i == 0 ? *at != ' ' : *at < '0' || *at > '9') {
             return h1_refuse(error, 400, "bad_status_line");
+        }
         status = i == 0 ? 0 : status * 10 + (unsigned)(*at - '0');
     }
-    if (status < 100 || status > 599)
+    if (status < 100 || status > 599) {
         return h1_refuse(error, 400, "bad_status");
+    }
     head->status = (uint16_t)status;
-    if (at < end && *at == ' ')
+    if (at < end && *at == ' ') {
         at++;
-    else if (at < end && *at != '\r' && *at != '\n')
+    } else if (at < end && *at != '\r' && *at != '\n') {
         return h1_refuse(error, 400, "bad_status_line");
+    }
     *pos = at;
     return H1_DONE;
 }
@@ -34,10 +38,12 @@ static enum h1_status parse_status_line(const char **pos, const char *end,
                                         struct http_response_head *head, struct http_error *error)
 {
     enum h1_status status = h1_parse_version(pos, end, &head->version, error);
-    if (status == H1_DONE)
+    if (status == H1_DONE) {
         status = parse_code(pos, end, head, error);
-    if (status != H1_DONE)
+    }
+    if (status != H1_DONE) {
         return status;
+    }
     const char *reason = *pos;
     *pos = syntax_skip_value(reason, end);
     head->reason = syntax_trim((struct weir_str){reason, (size_t)(*pos - reason)});
@@ -65,8 +71,9 @@ static void judge_no_body(struct http_response_head *head, const struct h1_frami
     }
     fields_drop(&head->fields, FIELD_CONTENT_LENGTH);
     fields_drop(&head->fields, FIELD_TRANSFER_ENCODING);
-    if (framing->has_coding || framing->length > 0)
+    if (framing->has_coding || framing->length > 0) {
         head->keep_alive = false;
+    }
 }
 
 /*
@@ -84,19 +91,25 @@ static enum h1_status judge(enum http_method method, struct http_response_head *
                             struct http_error *error)
 {
     struct h1_framing framing;
-    if (!h1_read_framing(&head->fields, &framing, error))
+    if (!h1_read_framing(&head->fields, &framing, error)) {
         return H1_ERROR;
-    if (framing.has_coding && framing.has_length)
+    }
+    if (framing.has_coding && framing.has_length) {
         return h1_refuse(error, 400, "both_lengths");
-    if (framing.has_coding && head->version < HTTP_1_1)
+    }
+    if (framing.has_coding && head->version < HTTP_1_1) {
         return h1_refuse(error, 400, "coding_in_http_1_0");
-    /* A switch answers a GET by HTTP/1.1, and goes to WebSocket; that it was asked for the codec knows. */
+    }
+    /* A switch answers a GET by HTTP/1.1, and goes to WebSocket; that it was asked for the codec
+     * knows. */
     if (head->status == 101 &&
         (head->version < HTTP_1_1 || method != METHOD_GET || !framing.upgrade ||
-         !fields_list_has(&head->fields, FIELD_UPGRADE, STR("websocket"))))
+         !fields_list_has(&head->fields, FIELD_UPGRADE, STR("websocket")))) {
         return h1_refuse(error, 400, "bad_switch");
-    if (head->status == 205 && framing.length > 0)
+    }
+    if (head->status == 205 && framing.length > 0) {
         return h1_refuse(error, 400, "content_in_205");
+    }
 
     head->keep_alive = !framing.close && (head->version >= HTTP_1_1 || framing.keep_alive);
     if (has_no_body(method, head->status)) {
@@ -125,23 +138,27 @@ enum h1_status h1_parse_response(const char *data, size_t len, const struct http
     const char *pos = data, *end = data + window;
     uint64_t repeated = 0;
     enum h1_status status = H1_INCOMPLETE;
-    if (len == 0)
+    if (len == 0) {
         return H1_INCOMPLETE;
+    }
     if (h1_worth_parsing(data, window, scan)) {
         memset(head, 0, sizeof(*head));
         status = parse_status_line(&pos, end, head, error);
-        if (likely(status == H1_DONE))
+        if (likely(status == H1_DONE)) {
             status =
                 h1_parse_section(&pos, end, limits->fields, arena, &head->fields, &repeated, error);
+        }
     }
     if (status == H1_INCOMPLETE) {
         scan->scanned = (uint32_t)window;
-        if (window < limits->head)
+        if (window < limits->head) {
             return H1_INCOMPLETE;
+        }
         status = h1_refuse(error, 431, "head_too_long");
     }
-    if (status == H1_DONE)
+    if (status == H1_DONE) {
         status = judge(method, head, error);
+    }
     if (unlikely(status == H1_ERROR)) {
         /* Whatever is wrong, it is the server's fault. */
         error->status = 502;

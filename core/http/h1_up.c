@@ -2,8 +2,8 @@
 /*
  * HTTP/1 towards servers (RFC 9112). See h1_up.h.
  *
- * The server is not trusted either: what it sends is parsed as strictly as what clients send, bytes after
- * a response end the connection and reach nobody.
+ * The server is not trusted either: what it sends is parsed as strictly as what clients send, bytes
+ * after a response end the connection and reach nobody.
  */
 #include "http/h1_up.h"
 
@@ -26,7 +26,8 @@ enum state {
 /* Some servers close without a word behind a head that is longer than this (uWSGI's default). */
 #define H1_HEAD_COMMON 4096
 
-/* 1xx responses that one exchange may have before it is nonsense; some servers tell progress by them. */
+/* 1xx responses that one exchange may have before it is nonsense; some servers tell progress by
+ * them. */
 #define INTERIM_MAX 100
 
 struct h1_up {
@@ -80,8 +81,8 @@ static void up_fail(struct h1_up *u, enum up_failure why)
     }
 }
 
-/* The connection has served before, and no interim answer has come: nonsense, or its end, may be older than
- * the request. */
+/* The connection has served before, and no interim answer has come: nonsense, or its end, may be
+ * older than the request. */
 static bool up_stale(const struct h1_up *u)
 {
     return u->c.served > 1 && u->interims == 0;
@@ -109,15 +110,15 @@ static void up_malformed(struct h1_up *u, const char *reason)
     up_fail(u, up_stale(u) ? UP_STRAY : UP_MALFORMED);
 }
 
-/* 408 and the end, on an idle connection: a server that waited in vain for the next request, which has crossed
- * this on its way. It may be sent again (RFC 9110 section 15.5.9). */
+/* 408 and the end, on an idle connection: a server that waited in vain for the next request, which
+ * has crossed this on its way. It may be sent again (RFC 9110 section 15.5.9). */
 static bool up_crossed(const struct h1_up *u, const struct http_response_head *head)
 {
     return head->status == 408 && !head->keep_alive && up_stale(u) && u->request_whole;
 }
 
-/* `surplus`: bytes behind the response. Said before the stream hears of its end and lets go, when the
- * connection might serve the next request at once. */
+/* `surplus`: bytes behind the response. Said before the stream hears of its end and lets go, when
+ * the connection might serve the next request at once. */
 static void up_response_whole(struct h1_up *u, size_t surplus)
 {
     u->state = STATE_DONE;
@@ -127,21 +128,18 @@ static void up_response_whole(struct h1_up *u, size_t surplus)
 
 /* ---- responses ---- */
 
-/* The head is complete: moves it into the arena and tells the stream, which has it in exchange->response from
- * then on, and nothing of one that is refused. */
+/* The head is complete: moves it into the arena and tells the stream, which has it in
+ * exchange->response from then on, and nothing of one that is refused. */
 static void up_begin(struct h1_up *u, struct http_response_head *head, const char *data,
                      size_t used, size_t surplus)
 {
     struct exchange *exchange = u->up.exchange;
     bool interim = head->status < 200 && head->status != 101;
-    char *copy = arena_bytes(&exchange->arena, used);
 
-    if (copy == NULL) {
+    if (!response_head_own(head, &exchange->arena, data, used)) {
         up_malformed(u, "response_head_too_large");
         return;
     }
-    memcpy(copy, data, used);
-    response_head_rebase(head, data, used, copy);
     u->scan = (struct h1_scan){0};
     if (unlikely(up_crossed(u, head))) {
         up_fail(u, UP_UNREAD);
@@ -284,8 +282,8 @@ static bool up_read_once(struct h1_up *u)
     struct batch *batch = u->c.batch;
     size_t at = 0;
     pace_passed(&u->pace, len);
-    /* All of one read is handed on, also when the stream has asked for a pause in between: it is bounded,
-     * and would have to be kept. */
+    /* All of one read is handed on, also when the stream has asked for a pause in between: it is
+     * bounded, and would have to be kept. */
     while (at < len && u->up.exchange == exchange) {
         size_t used = up_take(u, data + at, len - at);
         if (used == 0) {
@@ -298,7 +296,8 @@ static bool up_read_once(struct h1_up *u)
         return false;
     }
     if (u->up.exchange != exchange) {
-        /* Released inside, with no byte left behind: the connection is idle, or has its next exchange. */
+        /* Released inside, with no byte left behind: the connection is idle, or has its next
+         * exchange. */
         ASSERT(at == len);
         return false;
     }
@@ -315,7 +314,8 @@ static void up_readable(struct conn *conn)
     if (u->state == STATE_IDLE) {
         char *data = NULL;
         size_t len = 0;
-        /* Its end, or bytes that nobody asked for; but TLS may have something of its own to read. */
+        /* Its end, or bytes that nobody asked for; but TLS may have something of its own to
+         * read. */
         if (conn_read(conn, &data, &len, 0) != CONN_AGAIN) {
             up_close(u, true);
         }

@@ -39,8 +39,9 @@ static inline char *take(struct writer *writer, size_t len)
 static inline void put(struct writer *writer, struct weir_str text)
 {
     char *at = take(writer, text.len);
-    if (likely(at != NULL && text.len > 0))
+    if (likely(at != NULL && text.len > 0)) {
         memcpy(at, text.ptr, text.len);
+    }
 }
 
 #define PUT(writer, literal) put(writer, STR(literal))
@@ -48,14 +49,16 @@ static inline void put(struct writer *writer, struct weir_str text)
 static inline void put_field(struct writer *writer, struct weir_str name, struct weir_str value)
 {
     char *at = take(writer, name.len + value.len + 4);
-    if (unlikely(at == NULL))
+    if (unlikely(at == NULL)) {
         return;
+    }
     memcpy(at, name.ptr, name.len);
     at += name.len;
     *at++ = ':';
     *at++ = ' ';
-    if (value.len > 0)
+    if (value.len > 0) {
         memcpy(at, value.ptr, value.len);
+    }
     at += value.len;
     *at++ = '\r';
     *at = '\n';
@@ -66,8 +69,9 @@ static inline void put_field(struct writer *writer, struct weir_str name, struct
 static inline void put_whole_field(struct writer *writer, struct weir_str name, size_t value_len)
 {
     char *at = take(writer, name.len + value_len + 4);
-    if (unlikely(at == NULL))
+    if (unlikely(at == NULL)) {
         return;
+    }
     memcpy(at, name.ptr, name.len + 2 + value_len);
     memcpy(at + name.len, ": ", 2);
     memcpy(at + name.len + 2 + value_len, "\r\n", 2);
@@ -96,23 +100,27 @@ static void put_fields(struct writer *writer, const struct http_fields *fields, 
 {
     for (uint32_t i = 0; i < fields->count; i++) {
         const struct http_field *field = &fields->items[i];
-        if (field->dropped || (without & BIT(field->id)) != 0)
+        if (field->dropped || (without & BIT(field->id)) != 0) {
             continue;
-        if ((uintptr_t)field->value.ptr - (uintptr_t)field->name.ptr == field->name.len + 2)
+        }
+        if ((uintptr_t)field->value.ptr - (uintptr_t)field->name.ptr == field->name.len + 2) {
             put_whole_field(writer, field->name, field->value.len);
-        else
+        } else {
             put_field(writer, field->name, field->value);
+        }
     }
 }
 
-/* What the core adds is checked here, at the border: text from a peer may be in it. */
+/* What the core adds is checked here, at the border, where text from a peer may be in it. */
 static void put_extra(struct writer *writer, const struct http_extra *extra, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (field_name_valid(extra[i].name) && field_value_valid(extra[i].value))
+        if (extra[i].known ||
+            (field_name_valid(extra[i].name) && field_value_valid(extra[i].value))) {
             put_field(writer, extra[i].name, extra[i].value);
-        else
+        } else {
             writer->full = true;
+        }
     }
 }
 
@@ -144,16 +152,18 @@ size_t h1_write_request(char *out, size_t size, const struct http_request_head *
     PUT(&writer, " HTTP/1.1\r\n");
     put_field(&writer, STR("Host"), head->authority);
     put_fields(&writer, &head->fields, NEVER_COPIED | BIT(FIELD_HOST));
-    if (head->body == BODY_CHUNKED)
+    if (head->body == BODY_CHUNKED) {
         PUT(&writer, "Transfer-Encoding: chunked\r\n");
-    else if (head->body == BODY_LENGTH)
+    } else if (head->body == BODY_LENGTH) {
         put_content_length(&writer, head->content_length);
+    }
     put_extra(&writer, extra, extra_count);
     /* What belongs to this connection is named (RFC 9110 section 7.6.1). */
-    if (upgrade)
+    if (upgrade) {
         PUT(&writer, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
-    else if (head->te_trailers)
+    } else if (head->te_trailers) {
         PUT(&writer, "Connection: TE\r\nTE: trailers\r\n");
+    }
     return finish(&writer, out);
 }
 
@@ -162,11 +172,13 @@ size_t h1_write_request(char *out, size_t size, const struct http_request_head *
 static void put_response_framing(struct writer *writer, const struct http_response_head *head,
                                  const struct h1_response_shape *shape)
 {
-    if (head->status < 200 || head->status == 204)
+    if (head->status < 200 || head->status == 204) {
         return;
+    }
     if (head->body == BODY_NONE) {
-        if (head->has_content_length)
+        if (head->has_content_length) {
             put_content_length(writer, head->content_length);
+        }
     } else if (shape->chunked && shape->client_version >= HTTP_1_1) {
         PUT(writer, "Transfer-Encoding: chunked\r\n");
     } else if (head->body == BODY_LENGTH) {
@@ -183,19 +195,22 @@ static void put_response_connection(struct writer *writer, const struct http_res
         PUT(writer, "Connection: Upgrade\r\nUpgrade: websocket\r\n");
         return;
     }
-    if (likely(!said && !to_what))
+    if (likely(!said && !to_what)) {
         return;
+    }
     PUT(writer, "Connection: ");
-    if (said)
+    if (said) {
         put(writer, shape->close ? STR("close") : STR("keep-alive"));
-    if (to_what) /* the field itself is copied; who sends it names it here (RFC 9110 section 7.8) */
+    }
+    if (to_what) { /* the field itself is copied; who sends it names it here (RFC 9110 section 7.8)
+                    */
         put(writer, said ? STR(", Upgrade") : STR("Upgrade"));
+    }
     PUT(writer, "\r\n");
 }
 
 size_t h1_write_response(char *out, size_t size, const struct http_response_head *head,
-                         const struct h1_response_shape *shape, const struct http_extra *extra,
-                         size_t extra_count)
+                         const struct h1_response_shape *shape)
 {
     struct writer writer = {.at = out, .end = out + size, .full = !field_value_valid(head->reason)};
     ASSERT(head->status >= 100 && head->status <= 999);
@@ -207,7 +222,6 @@ size_t h1_write_response(char *out, size_t size, const struct http_response_head
     put_fields(&writer, &head->fields,
                head->status == 426 ? NEVER_COPIED & ~BIT(FIELD_UPGRADE) : NEVER_COPIED);
     put_response_framing(&writer, head, shape);
-    put_extra(&writer, extra, extra_count);
     put_response_connection(&writer, head, shape);
     return finish(&writer, out);
 }
@@ -216,10 +230,12 @@ static size_t fields_size(const struct http_fields *fields, const struct http_ex
                           size_t extra_count)
 {
     size_t size = FIXED_SIZE;
-    for (uint32_t i = 0; i < fields->count; i++)
+    for (uint32_t i = 0; i < fields->count; i++) {
         size += fields->items[i].name.len + fields->items[i].value.len + 4;
-    for (size_t i = 0; i < extra_count; i++)
+    }
+    for (size_t i = 0; i < extra_count; i++) {
         size += extra[i].name.len + extra[i].value.len + 4;
+    }
     return size;
 }
 
@@ -230,18 +246,18 @@ size_t h1_request_size(const struct http_request_head *head, const struct http_e
            head->query.len + head->authority.len;
 }
 
-size_t h1_response_size(const struct http_response_head *head, const struct http_extra *extra,
-                        size_t extra_count)
+size_t h1_response_size(const struct http_response_head *head)
 {
-    return fields_size(&head->fields, extra, extra_count) + head->reason.len;
+    return fields_size(&head->fields, NULL, 0) + head->reason.len;
 }
 
 size_t h1_write_chunk_line(char out[H1_CHUNK_LINE_SIZE], uint64_t len)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned count = len > 0 ? (67u - (unsigned)__builtin_clzll(len)) / 4 : 1;
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         out[i] = digits[len >> (4 * (count - 1 - i)) & 15];
+    }
     out[count] = '\r';
     out[count + 1] = '\n';
     return count + 2;

@@ -45,8 +45,9 @@ static bool folds_to(const char *name, const char *other, size_t len)
         bool same = alphanumeric(other[i])
                         ? ((name[i] ^ other[i]) & ~0x20) == 0 && alphanumeric(name[i])
                         : !alphanumeric(name[i]);
-        if (!same)
+        if (!same) {
             return false;
+        }
     }
     return true;
 }
@@ -135,8 +136,9 @@ enum http_method method_of(struct weir_str name)
     };
     /* Methods are told apart by case (RFC 9110 section 9.1). */
     for (unsigned method = METHOD_GET; method < ARRAY_COUNT(names); method++) {
-        if (name.len == names[method].len && memcmp(name.ptr, names[method].name, name.len) == 0)
+        if (name.len == names[method].len && memcmp(name.ptr, names[method].name, name.len) == 0) {
             return (enum http_method)method;
+        }
     }
     return METHOD_OTHER;
 }
@@ -190,12 +192,14 @@ struct http_field *fields_next(const struct http_fields *fields, enum field_id i
 struct http_field *fields_find_name(const struct http_fields *fields, struct weir_str name)
 {
     enum field_id id = field_id_of(name);
-    if (id != FIELD_OTHER && id != FIELD_ALIAS)
+    if (id != FIELD_OTHER && id != FIELD_ALIAS) {
         return fields_find(fields, id);
+    }
     for (uint32_t i = 0; i < fields->count; i++) {
         struct http_field *field = &fields->items[i];
-        if (field->id == id && !field->dropped && str_equal_nocase(field->name, name))
+        if (field->id == id && !field->dropped && str_equal_nocase(field->name, name)) {
             return field;
+        }
     }
     return NULL;
 }
@@ -207,23 +211,27 @@ bool field_name_valid(struct weir_str name)
 
 bool field_value_valid(struct weir_str value)
 {
-    if (value.len == 0)
+    if (value.len == 0) {
         return true;
+    }
     const char *end = value.ptr + value.len;
     return syntax_skip_value(value.ptr, end) == end;
 }
 
 bool fields_list_has(const struct http_fields *fields, enum field_id id, struct weir_str token)
 {
-    if (!fields_have(fields, id))
+    if (!fields_have(fields, id)) {
         return false;
+    }
     for (uint32_t i = 0; i < fields->count; i++) {
-        if (fields->items[i].id != id || fields->items[i].dropped)
+        if (fields->items[i].id != id || fields->items[i].dropped) {
             continue;
+        }
         struct weir_str rest = fields->items[i].value, element;
         while (syntax_list_next(&rest, &element)) {
-            if (str_equal_nocase(element, token))
+            if (str_equal_nocase(element, token)) {
                 return true;
+            }
         }
     }
     return false;
@@ -235,10 +243,12 @@ static bool grow(struct http_fields *fields, struct arena *arena)
 {
     uint32_t capacity = fields->capacity > 0 ? fields->capacity * 2 : FIRST_CAPACITY;
     struct http_field *items = arena_alloc(arena, capacity * sizeof(*items));
-    if (items == NULL)
+    if (items == NULL) {
         return false;
-    if (fields->count > 0)
+    }
+    if (fields->count > 0) {
         memcpy(items, fields->items, fields->count * sizeof(*items));
+    }
     fields->items = items;
     fields->capacity = capacity;
     return true;
@@ -246,22 +256,26 @@ static bool grow(struct http_fields *fields, struct arena *arena)
 
 struct http_field *fields_append(struct http_fields *fields, struct arena *arena)
 {
-    if (unlikely(fields->count == fields->capacity) && !grow(fields, arena))
+    if (unlikely(fields->count == fields->capacity) && !grow(fields, arena)) {
         return NULL;
+    }
     return &fields->items[fields->count++];
 }
 
 bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str name,
                 struct weir_str value)
 {
-    if (!field_name_valid(name) || !field_value_valid(value))
+    if (!field_name_valid(name) || !field_value_valid(value)) {
         return false;
+    }
     struct http_field *field = fields_append(fields, arena);
-    if (field == NULL)
+    if (field == NULL) {
         return false;
+    }
     *field = (struct http_field){.name = name, .value = value, .id = (uint16_t)field_id_of(name)};
-    if (field->id != FIELD_OTHER)
+    if (field->id != FIELD_OTHER) {
         fields->seen |= BIT(field->id);
+    }
     return true;
 }
 
@@ -269,14 +283,16 @@ bool fields_set(struct http_fields *fields, struct arena *arena, struct weir_str
                 struct weir_str value)
 {
     uint32_t before = fields->count;
-    if (!fields_add(fields, arena, name, value))
+    if (!fields_add(fields, arena, name, value)) {
         return false;
+    }
     const struct http_field *added = &fields->items[before];
     bool known = added->id != FIELD_OTHER && added->id != FIELD_ALIAS;
     for (uint32_t i = 0; i < before; i++) {
         struct http_field *field = &fields->items[i];
-        if (field->id == added->id && (known || str_equal_nocase(field->name, name)))
+        if (field->id == added->id && (known || str_equal_nocase(field->name, name))) {
             field->dropped = true;
+        }
     }
     return true;
 }
@@ -285,8 +301,9 @@ size_t fields_drop(struct http_fields *fields, enum field_id id)
 {
     ASSERT(id != FIELD_OTHER);
     size_t count = 0;
-    if (!fields_have(fields, id))
+    if (!fields_have(fields, id)) {
         return 0;
+    }
     for (uint32_t i = 0; i < fields->count; i++) {
         struct http_field *field = &fields->items[i];
         if (field->id == id && !field->dropped) {
@@ -303,16 +320,18 @@ static void look_for_aliases(struct http_fields *fields)
 {
     fields->seen &= ~BIT(FIELD_ALIAS);
     for (uint32_t i = 0; i < fields->count; i++) {
-        if (fields->items[i].id == FIELD_ALIAS && !fields->items[i].dropped)
+        if (fields->items[i].id == FIELD_ALIAS && !fields->items[i].dropped) {
             fields->seen |= BIT(FIELD_ALIAS);
+        }
     }
 }
 
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name)
 {
     enum field_id id = field_id_of(name);
-    if (id != FIELD_OTHER && id != FIELD_ALIAS)
+    if (id != FIELD_OTHER && id != FIELD_ALIAS) {
         return fields_drop(fields, id);
+    }
     size_t count = 0;
     for (uint32_t i = 0; i < fields->count; i++) {
         struct http_field *field = &fields->items[i];
@@ -321,8 +340,9 @@ size_t fields_drop_name(struct http_fields *fields, struct weir_str name)
             count++;
         }
     }
-    if (count > 0 && fields_have(fields, FIELD_ALIAS))
+    if (count > 0 && fields_have(fields, FIELD_ALIAS)) {
         look_for_aliases(fields);
+    }
     return count;
 }
 
@@ -362,11 +382,13 @@ bool field_name_identifies(struct weir_str name)
         WEIR_STR_INIT("x-scheme"),
         WEIR_STR_INIT("x-url-scheme"),
     };
-    if (name.len > prefix.len && folds_to(name.ptr, prefix.ptr, prefix.len))
+    if (name.len > prefix.len && folds_to(name.ptr, prefix.ptr, prefix.len)) {
         return true;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (field_name_folds(name, names[i]))
+        if (field_name_folds(name, names[i])) {
             return true;
+        }
     }
     return false;
 }
@@ -384,8 +406,9 @@ size_t fields_drop_aliases(struct http_fields *fields, struct weir_str name)
             count++;
         }
     }
-    if (count > 0 && fields_have(fields, FIELD_ALIAS))
+    if (count > 0 && fields_have(fields, FIELD_ALIAS)) {
         look_for_aliases(fields);
+    }
     return count;
 }
 
@@ -394,24 +417,28 @@ static void drop_named(struct http_fields *fields, struct weir_str list)
 {
     struct weir_str option;
     while (syntax_list_next(&list, &option)) {
-        if (option.len > 0 && (NOT_BY_CONNECTION & BIT(field_id_of(option))) == 0)
+        if (option.len > 0 && (NOT_BY_CONNECTION & BIT(field_id_of(option))) == 0) {
             fields_drop_name(fields, option);
+        }
     }
 }
 
 void fields_drop_hop_by_hop(struct http_fields *fields)
 {
-    if ((fields->seen & HOP_BY_HOP) == 0)
+    if ((fields->seen & HOP_BY_HOP) == 0) {
         return;
+    }
     if (fields_have(fields, FIELD_CONNECTION)) {
         for (uint32_t i = 0; i < fields->count; i++) {
-            if (fields->items[i].id == FIELD_CONNECTION && !fields->items[i].dropped)
+            if (fields->items[i].id == FIELD_CONNECTION && !fields->items[i].dropped) {
                 drop_named(fields, fields->items[i].value);
+            }
         }
     }
     for (uint32_t i = 0; i < fields->count; i++) {
-        if ((HOP_BY_HOP & BIT(fields->items[i].id)) != 0)
+        if ((HOP_BY_HOP & BIT(fields->items[i].id)) != 0) {
             fields->items[i].dropped = true;
+        }
     }
     fields->seen &= ~HOP_BY_HOP;
 }
@@ -442,8 +469,9 @@ static inline void move_slice(struct weir_str *slice, const struct move *move)
 {
     /* Unsigned wrap-around puts pointers below `from` out of range as well. */
     size_t offset = (size_t)((uintptr_t)slice->ptr - (uintptr_t)move->from);
-    if (offset < move->len)
+    if (offset < move->len) {
         slice->ptr = move->to + offset;
+    }
 }
 
 static void move_fields(struct http_fields *fields, const struct move *move)
@@ -475,16 +503,39 @@ void response_head_rebase(struct http_response_head *head, const char *from, siz
     move_fields(&head->fields, &move);
 }
 
+/* The one place where bytes of scratch are copied to be kept. NULL: no memory. */
+static const char *keep(struct arena *arena, const char *from, size_t len)
+{
+    char *copy = arena_bytes(arena, len);
+
+    if (copy != NULL && len > 0) {
+        memcpy(copy, from, len);
+    }
+    return copy;
+}
+
 bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
                       size_t len)
 {
-    char *copy = arena_bytes(arena, len);
+    const char *copy = keep(arena, from, len);
+
     if (copy == NULL) {
         *head = (struct http_request_head){.method = head->method, .version = head->version};
         return false;
     }
-    if (len > 0)
-        memcpy(copy, from, len);
     request_head_rebase(head, from, len, copy);
+    return true;
+}
+
+bool response_head_own(struct http_response_head *head, struct arena *arena, const char *from,
+                       size_t len)
+{
+    const char *copy = keep(arena, from, len);
+
+    if (copy == NULL) {
+        *head = (struct http_response_head){.status = head->status};
+        return false;
+    }
+    response_head_rebase(head, from, len, copy);
     return true;
 }

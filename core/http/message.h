@@ -92,17 +92,17 @@ struct http_field *fields_append(struct http_fields *fields, struct arena *arena
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name);
 size_t fields_drop(struct http_fields *fields, enum field_id id);
 /*
- * Drops what servers that hand fields on as CGI does (RFC 3875 section 4.1.18: '-' becomes '_'; many fold
- * all other punctuation as well) cannot tell from `name`: X_Forwarded_For beside X-Forwarded-For. `name`
- * itself stays. The aliases of the fields that say who the client is, or frame the message, are known by
- * FIELD_ALIAS already; this finds those of any other name.
+ * Drops what servers that hand fields on as CGI does (RFC 3875 section 4.1.18: '-' becomes '_';
+ * many fold all other punctuation as well) cannot tell from `name`: X_Forwarded_For beside
+ * X-Forwarded-For. `name` itself stays. The aliases of the fields that say who the client is, or
+ * frame the message, are known by FIELD_ALIAS already; this finds those of any other name.
  */
 size_t fields_drop_aliases(struct http_fields *fields, struct weir_str name);
 /* Whether CGI gives both names one variable; equal names do. */
 bool field_name_folds(struct weir_str name, struct weir_str other);
-/* Whether servers take a field of that name, or of an alias, for a proxy's word on who the client is or how it
- * came: X-Forwarded-*, and what products have for the same (X-Real-IP, True-Client-IP, ...). Not Forwarded
- * and not the fields that Weir sets, which it replaces in any case. */
+/* Whether servers take a field of that name, or of an alias, for a proxy's word on who the client
+ * is or how it came: X-Forwarded-*, and what products have for the same (X-Real-IP, True-Client-IP,
+ * ...). Not Forwarded and not the fields that Weir sets, which it replaces in any case. */
 bool field_name_identifies(struct weir_str name);
 /* A token (RFC 9110 section 5.6.2); a value without CR, LF, NUL or other controls (but HTAB). */
 bool field_name_valid(struct weir_str name);
@@ -157,16 +157,19 @@ struct http_limits {
     uint32_t target; /* bytes of the request target */
 };
 
-/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; 502 is made of
- * all of them for responses) and a fixed word for logs and counters, such as `bad_field_name`. */
+/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; 502 is
+ * made of all of them for responses) and a fixed word for logs and counters, such as
+ * `bad_field_name`. */
 struct http_error {
     uint16_t status;
     const char *reason;
 };
 
-/* A field that Weir adds to a head, after those that are passed on. */
+/* A field that Weir adds to a head, after those that are passed on. `known`: both are known to be
+ * legal, since they are constant or made here: the writer does not look again. */
 struct http_extra {
     struct weir_str name, value;
+    bool known;
 };
 
 enum target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_ASTERISK, TARGET_AUTHORITY };
@@ -207,8 +210,8 @@ struct http_response_head {
 /* The standard reason phrase; "" where there is none. */
 struct weir_str http_reason_phrase(unsigned status);
 
-/* The same for a response's fields. A 426 keeps its Upgrade, which says what would have been right (RFC 9110
- * section 15.5.22). */
+/* Drops a response's hop-by-hop fields. A 426 keeps its Upgrade, which says what is asked for
+ * (RFC 9110 section 15.5.22). */
 void response_drop_hop_by_hop(struct http_response_head *head);
 
 /* After the bytes that the slices point into, from[0..len), were copied to `to`. */
@@ -217,9 +220,11 @@ void request_head_rebase(struct http_request_head *head, const char *from, size_
 void response_head_rebase(struct http_response_head *head, const char *from, size_t len,
                           const char *to);
 
-/* Copies from[0..len), where the head was read, into the arena, so that the head outlives that memory. false:
- * no memory; then nothing is known but the method and the version. */
+/* Copies from[0..len), where the head was read, into the arena, so that the head outlives that
+ * memory. false: no memory; then nothing is known but the method and the version, or the status. */
 bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
                       size_t len);
+bool response_head_own(struct http_response_head *head, struct arena *arena, const char *from,
+                       size_t len);
 
 #endif

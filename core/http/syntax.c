@@ -36,8 +36,9 @@ const uint8_t syntax_class[256] = {CLASS64(0), CLASS64(64), CLASS64(128), CLASS6
 bool syntax_all(struct weir_str text, unsigned classes)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!syntax_is(text.ptr[i], classes))
+        if (!syntax_is(text.ptr[i], classes)) {
             return false;
+        }
     }
     return true;
 }

@@ -35,8 +35,9 @@ bool syntax_all(struct weir_str text, unsigned classes);
 /* Value of a hexadecimal digit; -1: it is none. */
 static inline int syntax_hex(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (c >= '0' && c <= '9') {
         return c - '0';
+    }
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -53,8 +54,9 @@ static inline struct weir_str syntax_trim(struct weir_str text)
         text.ptr++;
         text.len--;
     }
-    while (text.len > 0 && syntax_blank(text.ptr[text.len - 1]))
+    while (text.len > 0 && syntax_blank(text.ptr[text.len - 1])) {
         text.len--;
+    }
     return text;
 }
 
@@ -69,13 +71,15 @@ static inline const char *syntax_skip_value(const char *pos, const char *end)
         __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), control),
                                    _mm_cmpeq_epi8(bytes, del));
         int mask = _mm_movemask_epi8(bad);
-        if (mask != 0)
+        if (mask != 0) {
             return pos + __builtin_ctz((unsigned)mask);
+        }
         pos += 16;
     }
 #endif
-    while (pos < end && syntax_is(*pos, SYNTAX_VALUE))
+    while (pos < end && syntax_is(*pos, SYNTAX_VALUE)) {
         pos++;
+    }
     return pos;
 }
 
@@ -91,13 +95,15 @@ static inline bool syntax_visible(struct weir_str text, char not_this)
         /* Compared with signs: bytes above 0x7f are below the space. */
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text.ptr + at));
         __m128i bad = _mm_or_si128(_mm_cmpeq_epi8(bytes, del), _mm_cmpeq_epi8(bytes, other));
-        if (_mm_movemask_epi8(_mm_andnot_si128(bad, _mm_cmpgt_epi8(bytes, space))) != 0xffff)
+        if (_mm_movemask_epi8(_mm_andnot_si128(bad, _mm_cmpgt_epi8(bytes, space))) != 0xffff) {
             return false;
+        }
     }
 #endif
     for (; at < text.len; at++) {
-        if (!syntax_is(text.ptr[at], SYNTAX_VISIBLE) || text.ptr[at] == not_this)
+        if (!syntax_is(text.ptr[at], SYNTAX_VISIBLE) || text.ptr[at] == not_this) {
             return false;
+        }
     }
     return true;
 }
@@ -130,8 +136,9 @@ static inline const char *syntax_skip_token(const char *pos, const char *end)
         pos += __builtin_ctz(~(unsigned)mask);
     }
 #endif
-    while (pos < end && syntax_is(*pos, SYNTAX_TOKEN))
+    while (pos < end && syntax_is(*pos, SYNTAX_TOKEN)) {
         pos++;
+    }
     return pos;
 }
 
@@ -139,8 +146,9 @@ static inline const char *syntax_skip_token(const char *pos, const char *end)
  * comma. false: the list is over. An empty list has one empty element. */
 static inline bool syntax_list_next(struct weir_str *rest, struct weir_str *element)
 {
-    if (rest->ptr == NULL)
+    if (rest->ptr == NULL) {
         return false;
+    }
     const char *comma = rest->len > 0 ? memchr(rest->ptr, ',', rest->len) : NULL;
     if (comma == NULL) {
         *element = syntax_trim(*rest);
@@ -174,16 +182,18 @@ static inline __attribute__((always_inline)) bool syntax_same(const char *text, 
     size_t at = 0;
     for (; at + 8 <= len; at += 8) {
         uint64_t want = syntax_load(lower + at);
-        if ((syntax_load(text + at) | (want & letters) >> 1) != want)
+        if ((syntax_load(text + at) | (want & letters) >> 1) != want) {
             return false;
+        }
     }
     if (at < len && len >= 8) {
         uint64_t want = syntax_load(lower + len - 8);
         return (syntax_load(text + len - 8) | (want & letters) >> 1) == want;
     }
     for (; at < len; at++) {
-        if ((uint8_t)(text[at] | (lower[at] & 0x40) >> 1) != (uint8_t)lower[at])
+        if ((uint8_t)(text[at] | (lower[at] & 0x40) >> 1) != (uint8_t)lower[at]) {
             return false;
+        }
     }
     return true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection to a server, whatever protocol it speaks: how many exchanges it has room for, and what becomes
- * of it between them. The codec is the one that ALPN named (the table in codecs.c). HTTP/1 has room for one
- * exchange while none runs; others may have room for many.
+ * A connection to a server, whatever protocol it speaks: how many exchanges it has room for, and
+ * what becomes of it between them. The codec is the one that ALPN named (the table in codecs.c).
+ * HTTP/1 has room for one exchange while none runs; others may have room for many.
  *
  * Everything runs on the connection's loop.
  */
@@ -21,8 +21,8 @@ struct up_owner {
     const struct up_events *events;
     /* The connection is open; `took_ns`: since it was begun. */
     void (*on_open)(struct up_conn *c, uint64_t took_ns);
-    /* An exchange has let go: there is room for another one. Keep the connection (up_conn_use later) or, where
-     * none runs, close it (up_conn_close). */
+    /* An exchange has let go: there is room for another one. Keep the connection (up_conn_use
+     * later) or, where none runs, close it (up_conn_close). */
     void (*on_room)(struct up_conn *c);
     /* The connection has ended (while idle, or when an exchange ended or failed); the last call. */
     void (*on_closed)(struct up_conn *c);
@@ -59,14 +59,16 @@ struct up_conn {
     bool spare_idle; /* counted as idle there */
 };
 
-/* Takes over a connection that is open. `codec` NULL: by ALPN. NULL: no memory; the connection is closed. */
+/* Takes over a connection that is open. `codec` NULL: by ALPN. NULL: no memory; the connection is
+ * closed. */
 struct up_conn *up_conn_open(const struct up_codec *codec, struct conn *conn, struct batch *batch,
                              const struct http_limits *limits, const struct up_owner *owner,
                              void *user);
 
-/* Begins an exchange where there is room; ops->head follows. false: the connection turned out to be closed,
- * or to have bytes that nobody asked for (it is gone now; on_closed was called). What the loop knows of it is
- * looked at always; `probe`: ask the kernel, too, for requests that cannot be sent twice. */
+/* Begins an exchange where there is room; ops->head follows. false: the connection turned out to be
+ * closed, or to have bytes that nobody asked for (it is gone now; on_closed was called). What the
+ * loop knows of it is looked at always; `probe`: ask the kernel, too, for requests that cannot be
+ * sent twice. */
 static inline bool up_conn_use(struct up_conn *c, struct exchange *exchange, bool probe)
 {
     return c->codec->use(c, exchange, probe);
@@ -81,8 +83,8 @@ static inline void up_conn_close(struct up_conn *c)
 /* ALPN names of the protocols that there are codecs for, best first (weir_str). */
 extern const struct weir_list up_protocols;
 
-/* Exchanges that a new connection to a server that is offered these can be expected to have room for: so
- * many requests wait for one connection that is being made. */
+/* Exchanges that a new connection to a server that is offered these can be expected to have room
+ * for: so many requests wait for one connection that is being made. */
 uint32_t up_conn_expected_room(const struct weir_list *protocols);
 
 /* ---- for codecs ---- */

@@ -24,12 +24,14 @@ static bool end_segment(struct path *path)
     size_t len = path->len - path->segment;
     bool one = len == 1 && segment[0] == '.';
     bool two = len == 2 && segment[0] == '.' && segment[1] == '.';
-    if (!one && !two)
+    if (!one && !two) {
         return true;
+    }
     if (two && path->segment > 1) {
         path->segment--;
-        while (path->out[path->segment - 1] != '/')
+        while (path->out[path->segment - 1] != '/') {
             path->segment--;
+        }
     }
     path->len = path->segment;
     return false;
@@ -46,16 +48,19 @@ static void put_encoded(struct path *path, unsigned byte)
 /* One %XX at in[at]. false: malformed, or %00. */
 static bool put_triplet(struct path *path, struct weir_str in, size_t at)
 {
-    if (in.len - at < 3)
+    if (in.len - at < 3) {
         return false;
+    }
     int high = syntax_hex(in.ptr[at + 1]), low = syntax_hex(in.ptr[at + 2]);
-    if (high < 0 || low < 0 || (high | low) == 0)
+    if (high < 0 || low < 0 || (high | low) == 0) {
         return false;
+    }
     unsigned byte = (unsigned)high << 4 | (unsigned)low;
-    if (syntax_is((char)byte, SYNTAX_UNRESERVED))
+    if (syntax_is((char)byte, SYNTAX_UNRESERVED)) {
         path->out[path->len++] = (char)byte;
-    else
+    } else {
         put_encoded(path, byte);
+    }
     return true;
 }
 
@@ -67,14 +72,16 @@ static bool rewrite(struct weir_str in, struct path *path)
     for (size_t i = 1; i < in.len; i++) {
         char c = in.ptr[i];
         if (c == '/') {
-            if (end_segment(path))
+            if (end_segment(path)) {
                 path->out[path->len++] = '/';
+            }
             path->segment = path->len;
         } else if (syntax_is(c, SYNTAX_PATH)) {
             path->out[path->len++] = c;
         } else if (c == '%') {
-            if (!put_triplet(path, in, i))
+            if (!put_triplet(path, in, i)) {
                 return false;
+            }
             i += 2;
         } else if (syntax_is(c, SYNTAX_PATH_RAW)) {
             put_encoded(path, (uint8_t)c);
@@ -90,8 +97,9 @@ static bool rewrite(struct weir_str in, struct path *path)
 static bool is_normal_part(const char *in, size_t at, size_t end)
 {
     for (; at < end; at++) {
-        if (!syntax_is(in[at], SYNTAX_PATH) || (in[at] == '.' && in[at - 1] == '/'))
+        if (!syntax_is(in[at], SYNTAX_PATH) || (in[at] == '.' && in[at - 1] == '/')) {
             return false;
+        }
     }
     return true;
 }
@@ -117,8 +125,9 @@ static bool is_normal(struct weir_str in)
     size_t at = 1;
 #ifdef __SSE2__
     for (; in.len - at >= 16; at += 16) {
-        if (!is_plain_16(in.ptr + at) && !is_normal_part(in.ptr, at, at + 16))
+        if (!is_plain_16(in.ptr + at) && !is_normal_part(in.ptr, at, at + 16)) {
             return false;
+        }
     }
 #endif
     return is_normal_part(in.ptr, at, in.len);
@@ -126,18 +135,21 @@ static bool is_normal(struct weir_str in)
 
 bool uri_normalise_path(struct weir_str in, struct arena *arena, struct weir_str *out)
 {
-    if (in.len == 0 || in.ptr[0] != '/')
+    if (in.len == 0 || in.ptr[0] != '/') {
         return false;
+    }
     if (likely(is_normal(in))) {
         *out = in;
         return true;
     }
     size_t grows = 0;
-    for (size_t i = 0; i < in.len; i++)
+    for (size_t i = 0; i < in.len; i++) {
         grows += syntax_is(in.ptr[i], SYNTAX_PATH_RAW) ? 2 : 0;
+    }
     struct path path = {.out = arena_bytes(arena, in.len + grows)};
-    if (path.out == NULL || !rewrite(in, &path))
+    if (path.out == NULL || !rewrite(in, &path)) {
         return false;
+    }
     *out = (struct weir_str){path.out, path.len};
     return true;
 }
@@ -156,11 +168,13 @@ static size_t ipv6_length(struct weir_str text)
     char address[INET6_ADDRSTRLEN];
     struct in6_addr parsed;
     const char *close = memchr(text.ptr, ']', text.len);
-    if (close == NULL)
+    if (close == NULL) {
         return 0;
+    }
     size_t len = (size_t)(close - text.ptr) - 1;
-    if (len == 0 || len >= sizeof(address) || memchr(text.ptr, '\0', len + 1) != NULL)
+    if (len == 0 || len >= sizeof(address) || memchr(text.ptr, '\0', len + 1) != NULL) {
         return 0;
+    }
     memcpy(address, text.ptr + 1, len);
     address[len] = '\0';
     return inet_pton(AF_INET6, address, &parsed) == 1 ? len + 2 : 0;
@@ -169,8 +183,9 @@ static size_t ipv6_length(struct weir_str text)
 static size_t reg_name_length(struct weir_str text)
 {
     size_t len = 0;
-    while (len < text.len && syntax_is(text.ptr[len], SYNTAX_HOST))
+    while (len < text.len && syntax_is(text.ptr[len], SYNTAX_HOST)) {
         len++;
+    }
     return len;
 }
 
@@ -179,17 +194,21 @@ static bool parse_port(struct weir_str text, uint16_t *port)
 {
     unsigned value = 0;
     *port = 0;
-    if (text.len == 0)
+    if (text.len == 0) {
         return true;
-    if (text.ptr[0] != ':' || text.len > 6)
+    }
+    if (text.ptr[0] != ':' || text.len > 6) {
         return false;
+    }
     for (size_t i = 1; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9')
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
             return false;
+        }
         value = value * 10 + (unsigned)(text.ptr[i] - '0');
     }
-    if (value > UINT16_MAX || (value == 0 && text.len > 1))
+    if (value > UINT16_MAX || (value == 0 && text.len > 1)) {
         return false;
+    }
     *port = (uint16_t)value;
     return true;
 }
@@ -197,14 +216,17 @@ static bool parse_port(struct weir_str text, uint16_t *port)
 static bool lower_case(struct weir_str in, struct arena *arena, struct weir_str *out)
 {
     size_t at = 0;
-    while (at < in.len && !(in.ptr[at] >= 'A' && in.ptr[at] <= 'Z'))
+    while (at < in.len && !(in.ptr[at] >= 'A' && in.ptr[at] <= 'Z')) {
         at++;
+    }
     *out = in;
-    if (likely(at == in.len))
+    if (likely(at == in.len)) {
         return true;
+    }
     char *copy = arena_bytes(arena, in.len);
-    if (copy == NULL)
+    if (copy == NULL) {
         return false;
+    }
     for (size_t i = 0; i < in.len; i++) {
         char c = in.ptr[i];
         copy[i] = c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
@@ -216,16 +238,19 @@ static bool lower_case(struct weir_str in, struct arena *arena, struct weir_str 
 bool uri_parse_authority(struct weir_str authority, struct arena *arena, struct weir_str *host,
                          uint16_t *port)
 {
-    if (authority.len == 0)
+    if (authority.len == 0) {
         return false;
+    }
     bool literal = authority.ptr[0] == '[';
     size_t len = literal ? ipv6_length(authority) : reg_name_length(authority);
     struct weir_str name = {authority.ptr, len};
     struct weir_str rest = {authority.ptr + len, authority.len - len};
     /* `example.com.` is the same host; what it is compared with has no dot at its end. */
-    if (name.len > 1 && name.ptr[name.len - 1] == '.')
+    if (name.len > 1 && name.ptr[name.len - 1] == '.') {
         name.len--;
-    if (name.len == 0 || name.ptr[name.len - 1] == '.')
+    }
+    if (name.len == 0 || name.ptr[name.len - 1] == '.') {
         return false;
+    }
     return parse_port(rest, port) && lower_case(name, arena, host);
 }

@@ -8,8 +8,9 @@
 
 /* ---- idle connections end ---- */
 
-/* Closes what has been idle for too long, and looks again when the next one will have been, give or take a
- * sixteenth of the time: those that are in use now and then do not have it look at each moment. */
+/* Closes what has been idle for too long, and looks again when the next one will have been, give or
+ * take a sixteenth of the time: those that are in use now and then do not have it look at each
+ * moment. */
 static void idle_due(struct timer *timer)
 {
     struct pool_local *local = container_of(timer, struct pool_local, idle_timer);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections with capacity: those of one loop to one server that have room for another exchange. HTTP/1 has
- * room while nothing runs on it, other protocols until they have as many exchanges as their peer allows.
+ * Connections with capacity: those of one loop to one server that have room for another exchange.
+ * HTTP/1 has room while nothing runs on it, other protocols until they have as many exchanges as
+ * their peer allows.
  *
  * Thread: the loop.
  */
@@ -10,15 +11,17 @@
 
 #include "http/up_conn.h"
 
-/* The most recently used first. Those that are pinned stand behind the others: one look at the front tells
- * whether there is one for everybody, and reloads and the clock find them all. Zeroed, then spares_init. */
+/* The most recently used first. Those that are pinned stand behind the others: one look at the
+ * front tells whether there is one for everybody, and reloads and the clock find them all. Zeroed,
+ * then spares_init. */
 struct spares {
     struct list list; /* struct up_conn.link */
     size_t idle;      /* of them, those on which nothing runs */
 };
 
-/* A client that connections are pinned to, as those that began with a PROXY header are: they speak for that
- * client alone. The last one with room is kept between its requests. The client embeds one; zeroed. */
+/* A client that connections are pinned to, as those that began with a PROXY header are: they speak
+ * for that client alone. The last one with room is kept between its requests. The client embeds
+ * one; zeroed. */
 struct pin {
     struct up_conn *spare; /* NULL: none */
 };
@@ -31,18 +34,19 @@ static inline void spares_init(struct spares *spares)
 /* One for the next exchange; NULL: none. `pin` NULL: one that is nobody's. */
 struct up_conn *spares_find(const struct spares *spares, const struct pin *pin);
 
-/* An exchange has begun or ended on the connection, or it is new: it stands among the spares exactly as long
- * as it has room. */
+/* An exchange has begun or ended on the connection, or it is new: it stands among the spares
+ * exactly as long as it has room. */
 void spares_settle(struct spares *spares, struct up_conn *c);
 
 /* It is no spare any more: it has ended, or nobody is to get it. */
 void spares_remove(struct spares *spares, struct up_conn *c);
 
-/* Closes those that have been idle since `before_ns` or earlier. Says when the oldest of the others became
- * idle; UINT64_MAX: none is. */
+/* Closes those that have been idle since `before_ns` or earlier. Says when the oldest of the others
+ * became idle; UINT64_MAX: none is. */
 uint64_t spares_expire(struct spares *spares, uint64_t before_ns);
 
-/* Nobody is to get any of them: closes those that are idle. The others stay with their exchanges. */
+/* Nobody is to get any of them: closes those that are idle. The others stay with their
+ * exchanges. */
 void spares_drop(struct spares *spares);
 
 /* Closes the one that was used least recently. false: none is idle. */

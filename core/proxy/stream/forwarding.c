@@ -202,10 +202,12 @@ void forwarding_response(struct stream *stream)
 
 /* ---- what the server is told ---- */
 
-static void extra_add(struct stream *stream, struct weir_str name, struct weir_str value)
+/* `known`: constant or made here, with no text of a peer's that a filter may have changed. */
+static void extra_add(struct stream *stream, struct weir_str name, struct weir_str value,
+                      bool known)
 {
     if (value.len > 0) {
-        stream->extras[stream->extra_count++] = (struct http_extra){name, value};
+        stream->extras[stream->extra_count++] = (struct http_extra){name, value, known};
     }
 }
 
@@ -231,13 +233,13 @@ static bool extra_append(struct stream *stream, enum field_id id, struct weir_st
     value = value.len == 0 ? last
                            : arena_printf(&stream->exchange.arena, "%.*s, %.*s", STR_ARGS(value),
                                           STR_ARGS(last));
-    extra_add(stream, name, value);
+    extra_add(stream, name, value, value.ptr == last.ptr && id == FIELD_X_FORWARDED_FOR);
     return value.ptr != NULL;
 }
 
 /* The client's own word counts where its address is trusted; else ours replaces it. */
 static void extra_set(struct stream *stream, enum field_id id, struct weir_str name,
-                      struct weir_str value)
+                      struct weir_str value, bool known)
 {
     struct http_fields *fields = request_fields(stream);
 
@@ -245,7 +247,7 @@ static void extra_set(struct stream *stream, enum field_id id, struct weir_str n
         fields_drop(fields, id);
     }
     if (!fields_have(fields, id)) {
-        extra_add(stream, name, value);
+        extra_add(stream, name, value, known);
     }
 }
 
@@ -288,17 +290,17 @@ bool forwarding_fields(struct stream *stream)
     } else if (!stream->downstream->trusted && fields_have(fields, FIELD_FORWARDED)) {
         fields_drop(fields, FIELD_FORWARDED);
     }
-    extra_set(stream, FIELD_X_FORWARDED_PROTO, STR("X-Forwarded-Proto"), scheme);
-    extra_set(stream, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host"), head->authority);
+    extra_set(stream, FIELD_X_FORWARDED_PROTO, STR("X-Forwarded-Proto"), scheme, true);
+    extra_set(stream, FIELD_X_FORWARDED_HOST, STR("X-Forwarded-Host"), head->authority, false);
     if (stream->downstream->port == 0) {
         fields_drop(fields, FIELD_X_FORWARDED_PORT);
     }
-    extra_set(stream, FIELD_X_FORWARDED_PORT, STR("X-Forwarded-Port"), port_text(stream));
+    extra_set(stream, FIELD_X_FORWARDED_PORT, STR("X-Forwarded-Port"), port_text(stream), true);
     /* What a filter has set in the place of the request's id stays. */
     if (stream->request_id.len > 0 &&
         fields_find_name(fields, settings->request_id_header) == NULL) {
-        extra_add(stream, settings->request_id_header, stream->request_id);
+        extra_add(stream, settings->request_id_header, stream->request_id, true);
     }
-    extra_add(stream, STR("Via"), vias[head->version]);
+    extra_add(stream, STR("Via"), vias[head->version], true);
     return true;
 }

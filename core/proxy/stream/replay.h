@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has passed of a request's body, kept until the response begins, so that the request can be sent again
- * whole. In pieces that fit the arena's blocks, which the loop keeps for reuse.
+ * What has passed of a request's body, kept until the response begins, so that the request can be
+ * sent again whole. In pieces that fit the arena's blocks, which the loop keeps for reuse.
  */
 #ifndef PROXY_STREAM_REPLAY_H
 #define PROXY_STREAM_REPLAY_H

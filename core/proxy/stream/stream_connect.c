@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a stream comes to a server: one is chosen, or waited for; a connection is found or made; the request
- * is sent. See stream.h.
+ * How a stream comes to a server: one is chosen, or waited for; a connection is found or made; the
+ * request is sent. See stream.h.
  */
 #include "base/log.h"
 #include "net/proxy_header.h"
@@ -19,7 +19,8 @@ void stream_request_sent(struct stream *stream)
     }
 }
 
-/* A client of HTTP/1.0 need not name a host. Servers refuse an empty one (nginx does): they get their own. */
+/* A client of HTTP/1.0 need not name a host. Servers refuse an empty one (nginx does): they get
+ * their own. */
 static bool stream_send_head(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;

@@ -59,8 +59,8 @@ static void fail_all(struct connecting *connecting, enum conn_error error)
     }
 }
 
-/* In their order; what a waiter does may end the connection. Then, or when it is full, the others look for
- * another one. What room is left is for whoever comes. */
+/* In their order; what a waiter does may end the connection. Then, or when it is full, the others
+ * look for another one. What room is left is for whoever comes. */
 static void serve_all(struct connecting *connecting, struct up_conn *c)
 {
     struct connect_waiter *waiter = NULL;

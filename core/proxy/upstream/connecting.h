@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections that are being made, and the requests that wait for them. Several may wait for one connection,
- * as many as it can be expected to have room for (HTTP/1: one). When it is open it serves them in their
- * order as far as it has room; the others look for another one.
+ * Connections that are being made, and the requests that wait for them. Several may wait for one
+ * connection, as many as it can be expected to have room for (HTTP/1: one). When it is open it
+ * serves them in their order as far as it has room; the others look for another one.
  *
  * Thread: the loop.
  */
@@ -21,7 +21,8 @@ struct connect_waiter {
     struct list link;              /* in its waiters */
 };
 
-/* What a waiter's owner hears, once, not inside connecting_begin or connecting_join. It waits no more then. */
+/* What a waiter's owner hears, once, not inside connecting_begin or connecting_join. It waits no
+ * more then. */
 struct connect_events {
     /* The connection is open and has room: the owner begins its exchange. */
     void (*opened)(struct connect_waiter *waiter, struct up_conn *c);
@@ -30,8 +31,8 @@ struct connect_events {
     void (*failed)(struct connect_waiter *waiter, enum conn_error error);
 };
 
-/* Where a connection goes, and what becomes of it. What is pointed to is not kept, but for `owner`, `user`,
- * `pin`, `plan` and `tls.ctx`. */
+/* Where a connection goes, and what becomes of it. What is pointed to is not kept, but for `owner`,
+ * `user`, `pin`, `plan` and `tls.ctx`. */
 struct connect_to {
     const struct address *address;
     uint32_t address_epoch;
@@ -49,12 +50,13 @@ struct connect_to {
     struct pin *pin; /* nobody joins one that is pinned */
 };
 
-/* Waits for a connection of the list that is being made already. false: none can be expected to have room. */
+/* Waits for a connection of the list that is being made already. false: none can be expected to
+ * have room. */
 bool connecting_join(struct list *under_way, const struct connect_to *to,
                      struct connect_waiter *waiter);
 
-/* Begins to connect, and adds the connection to the list. CONN_OK: the waiter hears of the end; else it does
- * not wait. The time limit is the waiter's. */
+/* Begins to connect, and adds the connection to the list. CONN_OK: the waiter hears of the end;
+ * else it does not wait. The time limit is the waiter's. */
 enum conn_error connecting_begin(struct list *under_way, struct loop *loop,
                                  const struct connect_to *to, struct connect_waiter *waiter);
 

@@ -74,8 +74,8 @@ static int by_priority(const void *a, const void *b)
     return order != 0 ? order : compare_addresses(&x->address, &y->address);
 }
 
-/* Each address and port once. Where several SRV records lead to one, the best priority counts, and the
- * weights of that add up: it gets the share that it would have had as several. */
+/* Each address and port once. Where several SRV records lead to one, the best priority counts, and
+ * the weights of that add up: it gets the share that it would have had as several. */
 static size_t unite(struct endpoint *found, size_t count)
 {
     size_t kept = 0;

@@ -43,7 +43,8 @@ static void name_tell(struct server_name *name)
     }
 }
 
-/* Nothing in DNS says that an address is gone as long as its question fails: then it is still known. */
+/* Nothing in DNS says that an address is gone as long as its question fails: then it is still
+ * known. */
 static void name_look(struct server_name *name)
 {
     struct server *server = name->server;
@@ -60,8 +61,8 @@ static void name_look(struct server_name *name)
                       server->pool_name, server->name, STR_ARGS(server->url.host),
                       known ? " any more" : "");
         }
-        /* Who comes back while a request still ran there has the address of before, which goes when its own
-         * family's question is answered: the other one's says nothing of it. */
+        /* Who comes back while a request still ran there has the address of before, which goes when
+         * its own family's question is answered: the other one's says nothing of it. */
         if (known && followed_is_answered(name->followed, now.u.any.sa_family)) {
             changed = server_set_address(server, &(struct address){0});
         }

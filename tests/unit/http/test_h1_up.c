@@ -543,7 +543,7 @@ START_TEST(a_long_head_that_gets_no_answer)
     char *value = base_alloc(len + 1);
     memset(value, 'v', len);
     value[len] = '\0';
-    const struct http_extra extra = {STR("A"), {value, len}};
+    const struct http_extra extra = {STR("A"), {value, len}, false};
     parse_request(exchange, ASKED);
     ck_assert(up_conn_use(client, exchange, false));
     ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
@@ -710,7 +710,7 @@ START_TEST(a_head_that_is_larger_than_the_output)
     char *value = base_alloc(len + 1);
     memset(value, 'v', len);
     value[len] = '\0';
-    const struct http_extra extra = {STR("A"), {value, len}};
+    const struct http_extra extra = {STR("A"), {value, len}, false};
     parse_request(exchange, ASKED);
     ck_assert(up_conn_use(client, exchange, false));
     ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
