@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of core/proxy. A new file is one more line at the end.
 weir_tests += tests/unit/test_proxy
-tests_unit_test_proxy_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_proxy_CPPFLAGS = $(UNIT_CPPFLAGS) \
+    -DWEIR_MODULES='"$(abs_top_builddir)/modules/built"'
 tests_unit_test_proxy_LDADD = $(UNIT_LIBS)
 tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool/pool_stage.c \
@@ -17,11 +18,16 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/stream/test_stream_phases.c \
     tests/unit/proxy/pool/test_etags.c \
     tests/unit/proxy/pool/test_pick.c \
+    tests/unit/proxy/pool/test_queue.c \
     tests/unit/proxy/pool/test_ranking.c \
+    tests/unit/proxy/pool/test_recovery.c \
     tests/unit/proxy/pool/test_retry_budget.c \
     tests/unit/proxy/pool/test_server.c \
     tests/unit/proxy/pool/test_sessions.c \
     tests/unit/proxy/pool/test_spares.c \
+    tests/unit/temporary.h \
+    tests/unit/proxy/plan/test_build.c \
+    tests/unit/proxy/plan/test_lifetime.c \
     tests/unit/proxy/plan/test_traffic.c \
     tests/unit/proxy/upstream/test_connecting.c \
     tests/unit/proxy/stream/test_waiting.c \

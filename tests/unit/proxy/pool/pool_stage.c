@@ -77,7 +77,7 @@ static struct server *make_server(unsigned number)
                            .host = {text + 7, 9},
                            .port = (uint16_t)(3000 + number)};
     snprintf(name, sizeof(name), "s%u", number);
-    struct server *server = server_new(STR("pool"), str_from(name), &url, 1);
+    struct server *server = server_new(STR("pool"), str_from(name), &url, 2);
     server_set_health(server, HEALTH_UP, "up");
     return server;
 }
@@ -92,7 +92,33 @@ static void put_by_id(struct stage *stage, struct server *server)
 
 static void after(struct pool_home *home)
 {
-    container_of(home, struct stage, home)->afters++;
+    (void)home;
+}
+
+void stage_add_loop(struct stage *stage)
+{
+    stage->other_loop = loop_new(1);
+    pool_home_init(&stage->other_home, stage->other_loop, after);
+    stage->other = &stage->pool->locals[1];
+    stage->other->home = &stage->other_home;
+    stage->next[1] = &stage->balancer;
+    pool_local_adopt(stage->other, &stage->plan);
+}
+
+static struct loop *turning;
+
+static void stop_loop(struct task *task)
+{
+    (void)task;
+    loop_stop(turning);
+}
+
+void stage_turn(struct loop *loop)
+{
+    struct task task = {.fn = stop_loop};
+    turning = loop;
+    task_queue(loop, &task);
+    loop_run(loop);
 }
 
 void stage_begin(struct stage *stage)
@@ -100,12 +126,12 @@ void stage_begin(struct stage *stage)
     memset(stage, 0, sizeof(*stage));
     stage->loop = loop_new(0);
     pool_home_init(&stage->home, stage->loop, after);
-    lifetime_init(&stage->life, 1, 0, &(struct lifetime_owner){0});
-    stage->life.locals[0].refs = 1; /* the loop's own: it never ends */
+    lifetime_init(&stage->life, 2, 0, &(struct lifetime_owner){0});
+    stage->life.locals[0].refs = stage->life.locals[1].refs = 1; /* the loops' own */
     stage->whole.life = &stage->life;
     stage->settings.queue_limit = 2;
     stage->settings.keepalive = 4;
-    stage->pool = pool_new(STR("pool"), 1);
+    stage->pool = pool_new(STR("pool"), 2);
     stage->local = &stage->pool->locals[0];
     stage->local->home = &stage->home;
     stage->plan = (struct pool_plan){
@@ -116,7 +142,7 @@ void stage_begin(struct stage *stage)
         .server_count = STAGE_SERVERS,
         .by_id = stage->by_id,
         .by_id_mask = ARRAY_COUNT(stage->by_id) - 1,
-        .balancers = &stage->next,
+        .balancers = stage->next,
     };
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         stage->servers[i] = make_server(i);
@@ -129,12 +155,16 @@ void stage_begin(struct stage *stage)
     stage->balancer.data = &stage->fake;
     stage->balancer.context.component = "fake";
     stage->balancer.refs = 1000; /* nor does this one */
-    stage->next = &stage->balancer;
+    stage->next[0] = &stage->balancer;
     pool_local_adopt(stage->local, &stage->plan);
 }
 
 void stage_end(struct stage *stage)
 {
+    if (stage->other_loop != NULL) {
+        pool_local_adopt(stage->other, NULL);
+        pool_home_end(&stage->other_home);
+    }
     pool_local_adopt(stage->local, NULL);
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         ck_assert_uint_eq(stage->servers[i]->in_flight, 0);
@@ -144,6 +174,9 @@ void stage_end(struct stage *stage)
     pool_home_end(&stage->home);
     lifetime_end(&stage->life);
     loop_free(&stage->loop);
+    if (stage->other_loop != NULL) {
+        loop_free(&stage->other_loop);
+    }
 }
 
 void stage_refresh(struct stage *stage)
@@ -168,7 +201,7 @@ static void on_granted(struct waiter *waiter, struct server *server, bool sessio
     struct stage_request *request = container_of(waiter, struct stage_request, wait);
     request->granted++;
     request->session = session;
-    pool_assign(waiter->local, &request->attempt, &server->locals[0]);
+    pool_assign(waiter->local, &request->attempt, &server->locals[waiter->local->index]);
 }
 
 static void on_hopeless(struct waiter *waiter)

@@ -31,16 +31,15 @@ struct stage_balancer {
 struct stage {
     struct plan whole;
     struct lifetime life;
-    struct loop *loop;
-    struct pool_home home;
-    unsigned afters; /* calls of home.after */
+    struct loop *loop, *other_loop; /* NULL: see stage_add_loop */
+    struct pool_home home, other_home;
     struct pool_settings settings;
     struct pool *pool;
     struct pool_plan plan;
-    struct pool_local *local;
+    struct pool_local *local, *other;
     struct module module;
     struct use use;
-    struct balancer balancer, *next;
+    struct balancer balancer, *next[2];
     struct stage_balancer fake;
     struct server *servers[STAGE_SERVERS];
     struct server *by_id[16];
@@ -49,6 +48,12 @@ struct stage {
 /* Servers "s0" to "s4", of weight 1, all up. */
 void stage_begin(struct stage *stage);
 void stage_end(struct stage *stage);
+
+/* The pool is on a second loop, too, the test's thread its thread as well. */
+void stage_add_loop(struct stage *stage);
+
+/* One turn of a loop: what was posted to it arrives. */
+void stage_turn(struct loop *loop);
 
 /* A server's state has changed. */
 void stage_refresh(struct stage *stage);

@@ -365,17 +365,9 @@ END_TEST
 
 /* ---- servers change ---- */
 
-static void stop_loop(struct task *task)
-{
-    (void)task;
-    loop_stop(stage.loop);
-}
-
 static void turn(void)
 {
-    struct task task = {.fn = stop_loop};
-    task_queue(stage.loop, &task);
-    loop_run(stage.loop);
+    stage_turn(stage.loop);
 }
 
 static void turn_pool_in(void)
@@ -438,7 +430,7 @@ START_TEST(a_pool_that_was_left_is_not_refreshed)
     turn();
     ck_assert_uint_eq(stage.fake.told, 0);
     /* Who takes it in again builds from what is so then. */
-    stage.next = &stage.balancer;
+    stage.next[0] = &stage.balancer;
     stage.balancer.refs++;
     pool_local_adopt(stage.local, &stage.plan);
     ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");

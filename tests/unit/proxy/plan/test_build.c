@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* build*.c: plans from files. No socket is opened, no server made, no name asked for. */
+#include "proxy/plan/plan.h"
+#include "runner.h"
+
+#include "base/log.h"
+#include "module/host.h"
+#include "temporary.h"
+
+static struct weir_host host;
+static struct mistakes mistakes;
+static struct plan_input input;
+static struct plan *plan;
+static const char *folder;
+
+static void set_up(void)
+{
+    folder = temporary_folder();
+    module_host_fill(&host);
+    log_set_level(WEIR_LOG_ERROR);
+    input = (struct plan_input){
+        .modules = module_registry_new(), .host = &host, .workers = 2, .check_only = true};
+}
+
+static void tear_down(void)
+{
+    if (plan != NULL) {
+        plan_unref(&plan);
+    }
+    ck_assert_ptr_null(module_next(input.modules, NULL)); /* all have been given back */
+    module_registry_free(&input.modules);
+    mistakes_free(&mistakes);
+    temporary_remove(folder);
+}
+
+static void build(const char *text)
+{
+    char all[8192];
+    const char *path = temporary_path(folder, "weir.conf");
+    int len = snprintf(all, sizeof(all), "module_dir = \"%s\"\nstate_dir = \"%s\"\n%s",
+                       WEIR_MODULES, folder, text);
+    temporary_write_bytes(path, all, (size_t)len);
+    plan = plan_build(&input, path, &mistakes);
+}
+
+static void build_well(const char *text)
+{
+    build(text);
+    ck_assert_msg(plan != NULL, "%s", mistakes.count > 0 ? mistakes.texts[0] : "no mistake told");
+    ck_assert_uint_eq(mistakes.count, 0);
+}
+
+/* The text has one mistake, on the line (the two that build() adds included). */
+static void expect_mistake(const char *text, unsigned line, const char *mistake)
+{
+    char place[64];
+    mistakes_free(&mistakes);
+    build(text);
+    ck_assert_ptr_null(plan);
+    ck_assert_msg(mistakes.count == 1, "%zu mistakes: %s", mistakes.count, mistakes.texts[0]);
+    snprintf(place, sizeof(place), line > 0 ? "weir.conf:%u:" : "weir.conf:", line);
+    ck_assert_msg(strstr(mistakes.texts[0], place) != NULL, "%s", mistakes.texts[0]);
+    ck_assert_msg(strstr(mistakes.texts[0], mistake) != NULL, "%s", mistakes.texts[0]);
+}
+
+#define LISTENER "listener \"public\" { bind = {\"127.0.0.1:8080\", \"[::1]:8081\"} }\n"
+#define ROUTES                                                                             \
+    "module \"route_path\" {\n"                                                            \
+    "  route \"/\" { pool = \"web\" filter \"headers\" { request_set = {\"X-A: b\"} } }\n" \
+    "}\nmodule \"headers\" {}\n"
+#define WEB                                                           \
+    "pool \"web\" {\n"                                                \
+    "  server \"a\" { url = \"http://127.0.0.1:3001\" weight = 3 }\n" \
+    "  server \"b\" { url = \"https://example.org\" backup = on }\n"  \
+    "  balance \"least_conn\" {}\n"                                   \
+    "}\nmodule \"balance_least_conn\" {}\n"
+
+START_TEST(files_become_a_plan)
+{
+    build_well(LISTENER WEB);
+    ck_assert_uint_eq(plan->loops, 3);
+    ck_assert_uint_eq(plan->modules.count, 1);
+    struct pool_plan *pool = plan_pool(plan, STR("web"));
+    ck_assert_ptr_eq(pool, &plan->pools[0]);
+    ck_assert_ptr_null(plan_pool(plan, STR("we")));
+    ck_assert_ptr_eq(pool->owner, plan);
+    ck_assert_ptr_nonnull(pool->tls); /* a server is https:// */
+    ck_assert_uint_eq(pool->settings->servers.count, 2);
+    const struct server_settings *servers = pool->settings->servers.items;
+    ck_assert_int_eq(servers[0].weight, 3);
+    ck_assert(servers[1].backup && servers[1].url.tls);
+    /* What lives is nobody's business here. */
+    ck_assert_ptr_null(pool->pool);
+    ck_assert_ptr_null(pool->servers);
+    ck_assert_ptr_null(plan->listeners[0].listener);
+    ck_assert_ptr_null(plan->life);
+    ck_assert_uint_eq(plan->listeners[0].settings->bind.count, 2);
+    ck_assert_uint_eq(address_port(&plan->listeners[0].addresses[1]), 8081);
+    /* Uses know their block's module and their names. */
+    ck_assert_ptr_eq(pool->balance->base, plan->modules.items[0]);
+    ck_assert_str_eq(pool->balance->module->name, "balance_least_conn");
+    ck_assert(str_equal(pool->balance->pool, STR("web")));
+}
+END_TEST
+
+START_TEST(routes_have_numbers_places_and_filters)
+{
+    build_well(LISTENER WEB ROUTES);
+    ck_assert_uint_eq(plan->routers.count, 1);
+    ck_assert_uint_eq(plan->route_count, 1);
+    const struct route_plan *route = plan->routes[0];
+    ck_assert(str_equal(route->name, STR("/")));
+    ck_assert_uint_eq(route->filters.count, 1);
+    ck_assert_ptr_nonnull(route->block);
+    ck_assert_uint_eq(route->place.line, 11);
+    ck_assert_ptr_null(route->route);
+}
+END_TEST
+
+START_TEST(each_mistake_has_its_place)
+{
+    expect_mistake(LISTENER "pool \"web\" { server \"a\" { url = \"http://127.0.0.1:3001\" } }", 4,
+                   "no balance block");
+    expect_mistake(WEB, 0, "no listener is configured");
+    expect_mistake(LISTENER "pool \"a/b\" {\n server \"a\" { url = \"http://127.0.0.1:3001\" }\n"
+                            "balance \"least_conn\" {} }\nmodule \"balance_least_conn\" {}",
+                   4, "stands between pool and server");
+    expect_mistake("listener \"a\" { bind = {\"127.0.0.1:8080\"} }\n"
+                   "listener \"b\" { bind = {\"127.0.0.1:8080\"} }\n",
+                   4, "listener \"a\" has 127.0.0.1:8080 already");
+    expect_mistake(LISTENER "module \"nothing_like_it\" {}", 4, "nothing_like_it");
+    expect_mistake(LISTENER WEB "module \"route_path\" { route \"/\" { pool = \"wob\" } }", 10,
+                   "wob");
+}
+END_TEST
+
+static void rewrite(void *arg, struct arena *arena, struct pool_settings *settings)
+{
+    struct server_settings *servers = arena_zalloc(arena, sizeof(*servers));
+    (void)arg;
+    servers[0] = *(const struct server_settings *)settings->servers.items;
+    servers[0].weight = 7;
+    settings->servers.items = servers;
+    settings->servers.count = 1;
+}
+
+/* Names and what operators changed come in as a function; what the files said stays to be seen. */
+START_TEST(servers_are_rewritten)
+{
+    input.expand = rewrite;
+    build_well(LISTENER WEB);
+    const struct pool_settings *settings = plan->pools[0].settings;
+    ck_assert_uint_eq(settings->servers.count, 1);
+    ck_assert_int_eq(((const struct server_settings *)settings->servers.items)->weight, 7);
+    ck_assert_uint_eq(settings->configured.count, 2);
+    ck_assert_int_eq(((const struct server_settings *)settings->configured.items)->weight, 3);
+}
+END_TEST
+
+/* Another plan of the same configuration, which outlives the one that it was made of. */
+START_TEST(plans_are_derived)
+{
+    build_well(LISTENER WEB ROUTES);
+    input.expand = rewrite;
+    struct plan *derived = plan_derive(&input, plan, &mistakes);
+    ck_assert_ptr_nonnull(derived);
+    ck_assert_ptr_eq(derived->base, plan);
+    ck_assert_uint_eq(derived->pools[0].settings->servers.count, 1);
+    ck_assert_ptr_ne(derived->pools[0].balance, plan->pools[0].balance);
+    ck_assert_ptr_eq(derived->pools[0].balance->base, derived->modules.items[0]);
+    ck_assert(use_equal(derived->pools[0].balance, plan->pools[0].balance));
+    ck_assert_ptr_eq(derived->pools[0].tls, plan->pools[0].tls);
+    ck_assert_ptr_ne(derived->routes[0], plan->routes[0]);
+    ck_assert_ptr_eq(derived->routes[0]->filters.items[0]->plan, derived);
+    /* Of the first only its configuration is left; its modules are the second's. */
+    for (size_t i = plan->modules.count; i > 0; i--) {
+        plan_leave_module(plan, i - 1);
+    }
+    plan_unref(&plan);
+    ck_assert_ptr_nonnull(module_next(input.modules, NULL));
+    input.expand = NULL;
+    plan = plan_derive(&input, derived, &mistakes); /* and a third of that */
+    ck_assert_ptr_nonnull(plan);
+    plan_unref(&derived);
+    ck_assert_uint_eq(plan->pools[0].settings->servers.count, 2);
+    ck_assert(str_equal(plan->routes[0]->name, STR("/")));
+}
+END_TEST
+
+static bool taken;
+
+static bool listens(void *arg, const struct listener_plan *listener, const struct address *address)
+{
+    (void)arg;
+    ck_assert(str_equal(listener->settings->name, STR("public")));
+    return taken && address_port(address) != 0;
+}
+
+/* An address that another program has is a mistake; one that this one has is none. */
+START_TEST(addresses_are_checked)
+{
+    char text[256], error[256];
+    struct address address;
+    socklen_t len = sizeof(address.u);
+    ck_assert(address_parse(&address, STR("127.0.0.1:0"), error, sizeof(error)));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ck_assert(bind(fd, &address.u.any, address.len) == 0 && listen(fd, 1) == 0);
+    ck_assert(getsockname(fd, &address.u.any, &len) == 0);
+    snprintf(text, sizeof(text), "listener \"public\" { bind = {\"127.0.0.1:%u\"} }",
+             address_port(&address));
+    input.check_only = false;
+    input.listens = listens;
+    expect_mistake(text, 3, "bind:");
+    mistakes_free(&mistakes);
+    taken = true;
+    build_well(text);
+    close(fd);
+}
+END_TEST
+
+static Suite *build_suite(void)
+{
+    Suite *suite = suite_create("proxy/plan/build");
+    TCase *tcase = tcase_create("build");
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_add_test(tcase, files_become_a_plan);
+    tcase_add_test(tcase, routes_have_numbers_places_and_filters);
+    tcase_add_test(tcase, each_mistake_has_its_place);
+    tcase_add_test(tcase, servers_are_rewritten);
+    tcase_add_test(tcase, plans_are_derived);
+    tcase_add_test(tcase, addresses_are_checked);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+UNIT_SUITE(build_suite);

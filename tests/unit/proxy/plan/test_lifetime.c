@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* lifetime.c: what loops have of a plan, and who is told when they let go. Loops 0 and 1, modules 0 and 1. */
+#include "proxy/plan/lifetime.h"
+#include "runner.h"
+
+#include <stdio.h>
+
+static struct lifetime life;
+static char told[256];
+
+static void on_module_left(void *arg, size_t module, unsigned loop)
+{
+    ck_assert_ptr_eq(arg, &life);
+    size_t len = strlen(told);
+    snprintf(told + len, sizeof(told) - len, "m%zu@%u ", module, loop);
+}
+
+static void on_changed(void *arg)
+{
+    ck_assert_ptr_eq(arg, told);
+    strcat(told, "! ");
+}
+
+static void set_up(void)
+{
+    const struct lifetime_owner owner = {on_module_left, on_changed, &life, told};
+    told[0] = '\0';
+    lifetime_init(&life, 2, 2, &owner);
+    lifetime_ref(&life, 0);
+    lifetime_ref(&life, 1);
+}
+
+static void tear_down(void)
+{
+    lifetime_end(&life);
+}
+
+/* What was told since the last time. */
+static void expect(const char *wanted)
+{
+    ck_assert_str_eq(told, wanted);
+    told[0] = '\0';
+}
+
+START_TEST(the_last_reference_of_the_last_loop_ends_it)
+{
+    lifetime_ref(&life, 0);
+    lifetime_unref(&life, 0);
+    expect("");
+    lifetime_unref(&life, 0);
+    expect("m1@0 m0@0 "); /* in the reverse order */
+    ck_assert_uint_eq(life.loops_left, 1);
+    lifetime_unref(&life, 1);
+    expect("m1@1 ! m0@1 ! ! ! "); /* each module, the references, all of it */
+    ck_assert_uint_eq(life.loops_kept, 0);
+}
+END_TEST
+
+START_TEST(clients_keep_it)
+{
+    lifetime_keep(&life, 0);
+    lifetime_unref(&life, 0);
+    lifetime_unref(&life, 1);
+    expect("m1@0 m0@0 m1@1 ! m0@1 ! ! "); /* left by all, and kept */
+    ck_assert_uint_eq(life.loops_left, 0);
+    ck_assert_uint_eq(life.loops_kept, 1);
+    lifetime_unkeep(&life, 0);
+    expect("! ");
+}
+END_TEST
+
+START_TEST(balancers_keep_their_module)
+{
+    lifetime_keep_module(&life, 1, 0);
+    lifetime_keep_module(&life, 1, 0);
+    lifetime_unref(&life, 0);
+    expect("m0@0 ");
+    lifetime_unref(&life, 1);
+    expect("m1@1 m0@1 ! ! ");
+    ck_assert_uint_eq(life.module_loops[1], 1);
+    lifetime_unkeep_module(&life, 1, 0);
+    expect("");
+    lifetime_unkeep_module(&life, 1, 0);
+    expect("m1@0 ! ! ");
+    ck_assert_uint_eq(life.loops_kept, 0);
+}
+END_TEST
+
+START_TEST(what_ends_before_the_references_ends_nothing)
+{
+    lifetime_keep_module(&life, 0, 1);
+    lifetime_unkeep_module(&life, 0, 1);
+    lifetime_keep(&life, 1);
+    lifetime_unkeep(&life, 1);
+    expect("");
+    ck_assert_uint_eq(life.loops_kept, 2);
+}
+END_TEST
+
+static Suite *lifetime_suite(void)
+{
+    Suite *suite = suite_create("proxy/plan/lifetime");
+    TCase *tcase = tcase_create("lifetime");
+    tcase_add_checked_fixture(tcase, set_up, tear_down);
+    tcase_add_test(tcase, the_last_reference_of_the_last_loop_ends_it);
+    tcase_add_test(tcase, clients_keep_it);
+    tcase_add_test(tcase, balancers_keep_their_module);
+    tcase_add_test(tcase, what_ends_before_the_references_ends_nothing);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+
+UNIT_SUITE(lifetime_suite);
