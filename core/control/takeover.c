@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include <weir/json.h>
+
 #include "base/log.h"
 #include "control/change/reload.h"
 #include "control/users.h"
@@ -131,19 +133,19 @@ static void set_servers(const struct control *control, const struct generation *
 
 static void log_ready(const struct generation *generation)
 {
-    char text[1024];
-    size_t at = 0;
+    struct weir_buffer text = {NULL, 0, 0, false, false};
 
-    text[0] = '\0';
     for (size_t i = 0; i < generation->plan->listener_count; i++) {
         const struct listener_plan *plan = &generation->plan->listeners[i];
-        for (size_t k = 0; k < plan->socket_count && at < sizeof(text) - 1; k++) {
-            int n = snprintf(text + at, sizeof(text) - at, "%s %s=%s", at > 0 ? "," : "",
-                             plan->listener->name, plan->sockets[k]->text);
-            at += n > 0 ? (size_t)n : 0;
+        for (size_t k = 0; k < plan->socket_count; k++) {
+            weir_buffer_text(&text, text.len > 0 ? ", " : " ");
+            weir_buffer_text(&text, plan->listener->name);
+            weir_buffer_byte(&text, '=');
+            weir_buffer_text(&text, plan->sockets[k]->text);
         }
     }
-    log_write(WEIR_LOG_INFO, "weir", "ready:%s", text);
+    log_write(WEIR_LOG_INFO, "weir", "ready:%.*s", (int)text.len, text.len > 0 ? text.data : "");
+    weir_buffer_free(&text);
 }
 
 /* Switches to the generation's nameservers. */

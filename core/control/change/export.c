@@ -6,6 +6,8 @@
  */
 #include <stdlib.h>
 
+#include <weir/json.h>
+
 #include "control/api/config_text.h"
 #include "control/change/overlay.h"
 #include "control/change/changes.h"
@@ -17,13 +19,6 @@ static char *server_text(const struct server *server)
                        server->name, STR_ARGS(server->url.text), (unsigned)server->weight,
                        (unsigned)server->max_connections, server->backup ? "  backup = on" : "",
                        states[server->admin]);
-}
-
-static bool differs(const struct server *server, const struct server_settings *settings)
-{
-    return server->weight != settings->file_weight ||
-           server->max_connections != settings->file_max_connections ||
-           server->admin != (uint32_t)settings->state;
 }
 
 /* Removes the whole line if nothing else is on it. */
@@ -65,8 +60,11 @@ static void edit_server(struct config_text *text, const struct pool_plan *plan,
     }
     for (size_t i = 0; i < plan->server_count; i++) {
         if (!settings[i].runtime && str_equal(settings[i].id, node->title.text)) {
-            if (differs(plan->servers[i], &settings[i])) {
-                config_text_replace(text, from, to, server_text(plan->servers[i]));
+            const struct server *server = plan->servers[i];
+            if (server->weight != settings[i].file_weight ||
+                server->max_connections != settings[i].file_max_connections ||
+                server->admin != (uint32_t)settings[i].state) {
+                config_text_replace(text, from, to, server_text(server));
             }
             return;
         }
@@ -80,18 +78,17 @@ static void add_servers(struct config_text *text, const struct pool_plan *plan,
 {
     const struct server_settings *settings = plan->settings->servers.items;
     size_t brace = node->span.to - 1; /* new servers go before it, on lines of their own */
-    bool own_line = true;
-    for (size_t at = brace; at > node->span.from && text->text.ptr[at - 1] != '\n'; at--) {
-        own_line = own_line && strchr(" \t", text->text.ptr[at - 1]) != NULL;
+    size_t line = brace;
+    while (line > node->span.from && strchr(" \t", text->text.ptr[line - 1]) != NULL) {
+        line--;
     }
-    bool first = true;
+    const char *before = text->text.ptr[line - 1] == '\n' ? "" : "\n";
     for (size_t i = 0; i < plan->server_count; i++) {
         if (settings[i].runtime) {
             char *server = server_text(plan->servers[i]);
-            config_text_replace(text, brace, brace,
-                                base_printf("%s    %s\n", first && !own_line ? "\n" : "", server));
+            config_text_replace(text, brace, brace, base_printf("%s    %s\n", before, server));
             free(server);
-            first = false;
+            before = "";
         }
     }
 }
@@ -147,18 +144,6 @@ static const char *below(const char *path, const char *top)
     return strncmp(path, top, len) == 0 ? path + len : NULL;
 }
 
-/* The relative path from file `from` to `to`, both below one folder. The caller frees it. */
-static char *relative(const char *from, const char *to)
-{
-    char *path = base_strdup(to);
-    for (const char *slash = strchr(from, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-        char *longer = base_printf("../%s", path);
-        free(path);
-        path = longer;
-    }
-    return path;
-}
-
 /* Includes of exported files become relative; others become absolute. */
 static void include_elsewhere(struct config_text *text, const struct conf_tree *tree,
                               const char *file)
@@ -171,9 +156,13 @@ static void include_elsewhere(struct config_text *text, const struct conf_tree *
         const char *inside = below(path, top);
         bool absolute = one->text.len > 0 && one->text.ptr[0] == '/';
         if (strcmp(one->place.file, file) == 0 && absolute && inside != NULL && own != NULL) {
-            char *way = relative(own, inside);
-            config_text_set(text, one->span, str_from(way));
-            free(way);
+            struct weir_buffer way = {NULL, 0, 0, false, false};
+            for (const char *up = strchr(own, '/'); up != NULL; up = strchr(up + 1, '/')) {
+                weir_buffer_text(&way, "../");
+            }
+            weir_buffer_text(&way, inside);
+            config_text_set(text, one->span, weir_buffer_str(&way));
+            weir_buffer_free(&way);
         } else if (strcmp(one->place.file, file) == 0 && !absolute && inside == NULL) {
             config_text_set(text, one->span, str_from(path));
         }
