@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A codec towards servers that sends nothing: connections with room for three exchanges, which the test
- * lets go.
+ * A codec towards servers that sends nothing: connections with room for three exchanges, which the
+ * test lets go.
  */
 #ifndef WEIR_TESTS_UNIT_HTTP_FAKE_UP_H
 #define WEIR_TESTS_UNIT_HTTP_FAKE_UP_H

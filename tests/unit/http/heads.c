@@ -15,8 +15,9 @@ const struct http_limits heads_limits = {.head = 1024, .fields = 10, .target = 1
 static const char *body_word(enum http_body body, uint64_t length, char out[32])
 {
     static const char *const words[] = {"none", "length", "chunked", "close", "tunnel"};
-    if (body != BODY_LENGTH)
+    if (body != BODY_LENGTH) {
         return words[body];
+    }
     snprintf(out, 32, "length=%llu", (unsigned long long)length);
     return out;
 }
@@ -39,8 +40,9 @@ static void request_words(const struct http_request_head *head, char *out)
 static void response_words(const struct http_response_head *head, char *out)
 {
     char body[32], said[32] = "";
-    if (head->has_content_length && head->body != BODY_LENGTH)
+    if (head->has_content_length && head->body != BODY_LENGTH) {
         snprintf(said, sizeof(said), " said=%llu", (unsigned long long)head->content_length);
+    }
     snprintf(out, WORDS_SIZE, "%u '%.*s' 1.%u %s%s%s", head->status, STR_ARGS(head->reason),
              head->version - HTTP_1_0, body_word(head->body, head->content_length, body), said,
              head->keep_alive ? " keep" : "");
@@ -69,14 +71,15 @@ static struct parsed parse(const struct head_case *it, bool response, size_t len
                                                  &answer, &parsed.used, &error)
                              : h1_parse_request(copy, len, &heads_limits, scan, &arena, &request,
                                                 &parsed.used, &error);
-    if (parsed.status == H1_ERROR)
+    if (parsed.status == H1_ERROR) {
         snprintf(parsed.words, sizeof(parsed.words), "%u %s", error.status, error.reason);
-    else if (parsed.status == H1_INCOMPLETE)
+    } else if (parsed.status == H1_INCOMPLETE) {
         snprintf(parsed.words, sizeof(parsed.words), "incomplete");
-    else if (response)
+    } else if (response) {
         response_words(&answer, parsed.words);
-    else
+    } else {
         request_words(&request, parsed.words);
+    }
     arena_reset(&arena);
     free(copy);
     return parsed;
@@ -89,8 +92,9 @@ static void check_case(const struct head_case *it, bool response)
     struct parsed whole = parse(it, response, len, &fresh);
     ck_assert_msg(strcmp(whole.words, it->expected) == 0, "%s:\n  got    %s\n  wanted %s", it->rule,
                   whole.words, it->expected);
-    if (whole.status == H1_DONE)
+    if (whole.status == H1_DONE) {
         ck_assert_msg(whole.used <= len, "%s: used %zu of %zu", it->rule, whole.used, len);
+    }
 
     for (size_t have = 1; have <= len; have++) {
         struct h1_scan none = {0};
@@ -108,8 +112,9 @@ static void check_case(const struct head_case *it, bool response)
             ck_assert_msg(prefix.status != H1_DONE, "%s: prefix of %zu", it->rule, have);
             ck_assert_msg(grown.status != H1_DONE, "%s: grown to %zu", it->rule, have);
         }
-        if (grown.status == H1_ERROR)
+        if (grown.status == H1_ERROR) {
             break;
+        }
     }
 }
 

@@ -10,8 +10,14 @@ tests_unit_test_http_SOURCES = $(UNIT_RUNNER) \
     tests/unit/http/notes.h \
     tests/unit/http/test_chunk.c \
     tests/unit/http/test_forwarded.c \
-    tests/unit/http/test_h1_up.c \
+    tests/unit/http/down_stage.h \
+    tests/unit/http/up_stage.h \
     tests/unit/http/test_h1_down.c \
+    tests/unit/http/test_h1_down_ends.c \
+    tests/unit/http/test_h1_down_responses.c \
+    tests/unit/http/test_h1_up.c \
+    tests/unit/http/test_h1_up_ends.c \
+    tests/unit/http/test_h1_up_requests.c \
     tests/unit/http/test_message.c \
     tests/unit/http/test_request.c \
     tests/unit/http/test_response.c \

@@ -10,8 +10,9 @@
 void notes_add_bytes(struct notes *notes, const char *data, size_t len)
 {
     ck_assert_uint_lt(notes->len + len, NOTES_SIZE);
-    if (len > 0)
+    if (len > 0) {
         memcpy(notes->text + notes->len, data, len);
+    }
     notes->len += len;
     notes->text[notes->len] = '\0';
 }

@@ -75,8 +75,9 @@ static void feed(struct decoded *out, struct h1_chunked *state, const char *data
             break;
         }
         free(copy);
-        if (event == H1_CHUNK_MORE)
+        if (event == H1_CHUNK_MORE) {
             return;
+        }
     }
 }
 
@@ -86,22 +87,25 @@ static void check_cut(const struct body_case *it, size_t cut)
     struct h1_chunked state = {0};
     struct decoded out = {0};
     if (cut == 0) {
-        for (size_t have = 1; have <= it->len; have++)
+        for (size_t have = 1; have <= it->len; have++) {
             feed(&out, &state, it->raw, have);
+        }
     } else {
         feed(&out, &state, it->raw, cut);
         feed(&out, &state, it->raw, it->len);
     }
     ck_assert_msg(strcmp(out.text, it->expected) == 0, "%s, cut at %zu:\n  got    %s\n  wanted %s",
                   it->rule, cut, out.text, it->expected);
-    if (out.over)
+    if (out.over) {
         ck_assert_uint_eq(out.used, it->len - it->rest);
+    }
 }
 
 static void check_body(const struct body_case *it)
 {
-    for (size_t cut = 0; cut <= it->len; cut++)
+    for (size_t cut = 0; cut <= it->len; cut++) {
         check_cut(it, cut);
+    }
 }
 
 #define END "0\r\n\r\n"
@@ -204,10 +208,12 @@ static const char *refusal_of(const char *data, size_t len, size_t *used_up)
                                                   &piece, &piece_len, &field, &error);
         at += used;
         *used_up = at;
-        if (event == H1_CHUNK_ERROR)
+        if (event == H1_CHUNK_ERROR) {
             return error.reason;
-        if (event == H1_CHUNK_END || event == H1_CHUNK_MORE)
+        }
+        if (event == H1_CHUNK_END || event == H1_CHUNK_MORE) {
             return "";
+        }
     }
 }
 
@@ -216,8 +222,9 @@ START_TEST(framing_may_not_cost_more_than_the_data)
 {
     size_t size = 1 << 20, len = 0, used;
     char *data = malloc(size);
-    while (len + 64 < size)
+    while (len + 64 < size) {
         len += (size_t)sprintf(data + len, "1;%050d\r\nx\r\n", 0);
+    }
     ck_assert_str_eq(refusal_of(data, len, &used), "chunks_too_small");
     ck_assert_uint_lt(used, 64 * 1024);
 
@@ -230,8 +237,9 @@ START_TEST(framing_may_not_cost_more_than_the_data)
     }
     ck_assert_str_eq(refusal_of(data, len, &used), "");
     ck_assert_uint_eq(used, len);
-    for (len = 0; len + 6 < size; len += 6)
+    for (len = 0; len + 6 < size; len += 6) {
         memcpy(data + len, "1\r\nx\r\n", 6);
+    }
     ck_assert_str_eq(refusal_of(data, len, &used), "");
     ck_assert_uint_eq(used, len);
 
@@ -249,8 +257,9 @@ START_TEST(trailers_have_the_heads_limit)
     memset(data + len, 'a', sizeof(data) - len);
     ck_assert_str_eq(refusal_of(data, sizeof(data), &used), "trailers_too_long");
     /* Also where each line is short. */
-    for (len = 3; len + 310 < sizeof(data);)
+    for (len = 3; len + 310 < sizeof(data);) {
         len += (size_t)sprintf(data + len, "A: %0300d\r\n", 0);
+    }
     ck_assert_str_eq(refusal_of(data, len, &used), "trailers_too_long");
 }
 END_TEST

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* All elements as "node/proto" with a blank between; "BAD" where it stops. Reads from memory of exactly that
- * length. */
+/* All elements as "node/proto" with a blank between; "BAD" where it stops. Reads from memory of
+ * exactly that length. */
 static const char *elements(const char *text)
 {
     static char out[512];

@@ -1,228 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * h1_up.c: connections to servers as a state machine, between a server's socket and streams that
- * only take notes. Notes are `status{body|trailers}` for an answer, then `idle` or `closed` for what
- * becomes of the connection.
- */
-#include "http/h1_parse.h"
-#include "http/up_conn.h"
-#include "notes.h"
-#include "runner.h"
-
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "base/base.h"
-
-#define OK    "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define ASKED "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-
-static struct loop *loop;
-static struct batch batch;
-static struct end peer; /* the server's end */
-static struct up_conn *client;
-static struct notes *notes;
-static struct exchange *exchange;
-/* When the connection is idle again it serves this exchange at once, as one that had waited. */
-static struct exchange *queued;
-static bool stays; /* the stream does not let go at the response's end */
-
-/* ---- streams ---- */
-
-static void note_interim(struct exchange *of, struct http_response_head *head)
-{
-    ck_assert_ptr_eq(of, exchange);
-    notes_add(notes, "%u ", head->status);
-}
-
-static void note_response(struct exchange *of)
-{
-    ck_assert_ptr_eq(of, exchange);
-    notes_add(notes, "%u{", of->response.status);
-}
-
-static void note_data(struct exchange *of, const char *data, size_t len)
-{
-    ck_assert_ptr_eq(of, exchange);
-    ck_assert_uint_gt(len, 0);
-    notes_add_bytes(notes, data, len);
-}
-
-static void note_trailer(struct exchange *of, struct weir_str name, struct weir_str value)
-{
-    ck_assert_ptr_eq(of, exchange);
-    notes_add(notes, "|%.*s: %.*s", STR_ARGS(name), STR_ARGS(value));
-}
-
-static void let_go(void)
-{
-    struct exchange *of = exchange; /* the next one may get the connection at once */
-    if (of->up != NULL)
-        of->up->ops->release(of->up);
-    ck_assert_ptr_null(of->up);
-}
-
-static void note_response_end(struct exchange *of)
-{
-    ck_assert_ptr_eq(of, exchange);
-    notes_add(notes, "} ");
-    if (!stays)
-        let_go();
-}
-
-static void note_flushed(struct exchange *of)
-{
-    ck_assert_ptr_eq(of, exchange);
-    ck_assert_ptr_nonnull(of->up);
-}
-
-static void note_failed(struct exchange *of, enum up_failure why)
-{
-    static const char *const words[] = {"reset",  "stale", "malformed", "truncated",
-                                        "unread", "stray", "overlong"};
-    ck_assert_ptr_eq(of, exchange);
-    ck_assert_ptr_null(of->up);
-    notes_add(notes, "failed %s ", words[why]);
-    if (why == UP_MALFORMED || why == UP_STRAY)
-        notes_add(notes, "%s ", of->error.reason);
-}
-
-static const struct up_events events = {
-    .on_interim = note_interim,
-    .on_response = note_response,
-    .on_data = note_data,
-    .on_trailer = note_trailer,
-    .on_response_end = note_response_end,
-    .on_flushed = note_flushed,
-    .on_drained = note_flushed,
-    .on_failed = note_failed,
-};
-
-static void note_idle(struct up_conn *of)
-{
-    ck_assert_ptr_eq(of, client);
-    notes_add(notes, "idle ");
-    if (queued != NULL) {
-        exchange = queued;
-        queued = NULL;
-        ck_assert(up_conn_use(client, exchange, false));
-        ck_assert(exchange->up->ops->head(exchange->up, NULL, 0));
-    }
-}
-
-static void note_closed(struct up_conn *of)
-{
-    ck_assert_ptr_eq(of, client);
-    notes_add(notes, "closed ");
-    client = NULL;
-}
-
-static const struct up_owner owner = {
-    .events = &events,
-    .on_room = note_idle,
-    .on_closed = note_closed,
-};
-
-/* ---- the stage ---- */
-
-static void parse_request(struct exchange *of, const char *raw)
-{
-    const struct http_limits limits = {.head = 2048, .fields = 20, .target = 512};
-    struct h1_scan scan = {0};
-    size_t used;
-    arena_reset(&of->arena);
-    ck_assert_int_eq(h1_parse_request(raw, strlen(raw), &limits, &scan, &of->arena, &of->request,
-                                      &used, &of->error),
-                     H1_DONE);
-    fields_drop_hop_by_hop(&of->request.fields);
-}
-
-static struct exchange *exchange_new(void)
-{
-    struct exchange *made = base_zalloc(sizeof(*made));
-    arena_init(&made->arena, NULL, 0);
-    return made;
-}
-
-static void exchange_free(struct exchange *of)
-{
-    arena_reset(&of->arena);
-    free(of);
-}
-
-static void set_up(void)
-{
-    const struct http_limits limits = {.head = 2048, .fields = 20, .target = 1};
-    int fds[2];
-    loop = loop_new(0);
-    ck_assert_ptr_nonnull(loop);
-    batch = (struct batch){0};
-    notes = base_zalloc(sizeof(*notes));
-    exchange = exchange_new();
-    queued = NULL;
-    stays = false;
-    tcp_pair(fds);
-    peer = (struct end){0};
-    peer.conn = conn_accept(loop, fds[0], NULL, &end_ops, &peer);
-    struct conn *conn = conn_accept(loop, fds[1], NULL, NULL, NULL);
-    client = up_conn_open(NULL, conn, &batch, &limits, &owner, NULL);
-    ck_assert_ptr_nonnull(client);
-}
-
-static void tear_down(void)
-{
-    stays = false;
-    if (exchange->up != NULL)
-        let_go();
-    if (client != NULL)
-        up_conn_close(client);
-    end_free(&peer);
-    run_turns(loop, 2);
-    loop_free(&loop);
-    exchange_free(exchange);
-    free(notes);
-}
-
-/* Sends a request; false: the connection turned out to be closed. */
-static bool ask_with(const char *raw, bool probe)
-{
-    if (exchange->up != NULL)
-        let_go();
-    parse_request(exchange, raw);
-    exchange->response = (struct http_response_head){0};
-    if (!up_conn_use(client, exchange, probe))
-        return false;
-    ck_assert(exchange->up->ops->head(exchange->up, NULL, 0));
-    batch_flush(&batch);
-    return true;
-}
-
-static void ask(const char *raw)
-{
-    ck_assert(ask_with(raw, false));
-}
-
-static void say(const char *text)
-{
-    ck_assert(end_send(&peer, text));
-}
-
-static void peer_close(void)
-{
-    conn_shutdown(peer.conn);
-}
-
-static void peer_reset(void)
-{
-    conn_close(&peer.conn, true);
-}
-
-/* Reads no more either. */
-static void peer_leave(void)
-{
-    conn_close(&peer.conn, false);
-}
+/* h1_up.c: answers. */
+#include "up_stage.h"
 
 /* ---- answers ---- */
 
@@ -294,10 +72,12 @@ START_TEST(answer)
 {
     ask(answers[_i].asked);
     wait_data(loop, &peer, answers[_i].asked);
-    if (answers[_i].said[0] != '\0')
+    if (answers[_i].said[0] != '\0') {
         say(answers[_i].said);
-    if (answers[_i].end)
+    }
+    if (answers[_i].end) {
         peer_close();
+    }
     wait_notes(loop, notes, answers[_i].noted);
 }
 END_TEST
@@ -311,10 +91,12 @@ START_TEST(answer_in_pieces)
         ask(answers[_i].asked);
         say(first);
         run_turns(loop, 5);
-        if (peer.conn != NULL && client != NULL)
+        if (peer.conn != NULL && client != NULL) {
             end_send(&peer, answers[_i].said + cut);
-        if (answers[_i].end)
+        }
+        if (answers[_i].end) {
             peer_close();
+        }
         wait_notes(loop, notes, answers[_i].noted);
         free(first);
         tear_down();
@@ -329,8 +111,9 @@ START_TEST(one_connection_serves_many)
         ask(ASKED);
         say(OK);
         run_turns(loop, 2);
-        while (exchange->up != NULL)
+        while (exchange->up != NULL) {
             run_turns(loop, 2);
+        }
     }
     wait_notes(loop, notes, "200{ok} idle 200{ok} idle 200{ok} idle ");
     wait_data(loop, &peer, ASKED ASKED ASKED);
@@ -338,8 +121,8 @@ START_TEST(one_connection_serves_many)
 }
 END_TEST
 
-/* Another request waits for the connection and gets it in the same turn; what the server sent too much
- * is not taken for its answer, and does not pull the connection from under it. */
+/* Another request waits for the connection and gets it in the same turn; what the server sent too
+ * much is not taken for its answer, and does not pull the connection from under it. */
 START_TEST(surplus_is_no_answer_to_the_next)
 {
     struct exchange *first = exchange;
@@ -374,8 +157,8 @@ START_TEST(too_many_interim_answers)
 }
 END_TEST
 
-/* A read that fills its buffer to the byte leaves open whether more is there: that costs a look, and not the
- * connection, unless there is more. */
+/* A read that fills its buffer to the byte leaves open whether more is there: that costs a look,
+ * and not the connection, unless there is more. */
 START_TEST(a_last_read_that_is_full)
 {
     const char *head = "HTTP/1.1 200 OK\r\nContent-Length: ";
@@ -390,8 +173,9 @@ START_TEST(a_last_read_that_is_full)
     wait_data(loop, &peer, ASKED);
     say(said);
     /* All of it is there before the first read: what is written first is read with it. */
-    while (conn_waiting(peer.conn) > 0)
+    while (conn_waiting(peer.conn) > 0) {
         run_turns(loop, 1);
+    }
     char *wanted = base_printf("200{%s} %s ", bytes, _i == 0 ? "idle" : "closed");
     wait_notes(loop, notes, wanted);
     free(wanted);
@@ -412,407 +196,10 @@ START_TEST(an_endless_head)
 }
 END_TEST
 
-/* ---- connections that end ---- */
-
-START_TEST(a_reset_before_the_answer)
-{
-    ask(ASKED);
-    wait_data(loop, &peer, ASKED);
-    peer_reset();
-    wait_notes(loop, notes, "closed failed reset ");
-}
-END_TEST
-
-/* Idle connections end; whoever finds out by using one may try again without harm. */
-START_TEST(a_connection_that_was_idle)
-{
-    ask(ASKED);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-    ask(ASKED);
-    peer_close();
-    wait_notes(loop, notes, "200{ok} idle closed failed stale ");
-}
-END_TEST
-
-/* The server's FIN was on its way before the request came: whoever it was meant for, it was not read. */
-START_TEST(a_request_that_nobody_can_have_read)
-{
-    ask(ASKED);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-    peer_leave();
-    ask(ASKED);
-    wait_notes(loop, notes, "200{ok} idle closed failed unread ");
-}
-END_TEST
-
-/* The same on a new connection; and where the reset has overtaken what the kernel would take. */
-START_TEST(a_request_that_was_never_sent)
-{
-    peer_leave();
-    ask(ASKED);
-    exchange->up->ops->data(exchange->up, "more", 4);
-    batch_flush(&batch);
-    exchange->up->ops->data(exchange->up, "more", 4);
-    batch_flush(&batch);
-    wait_notes(loop, notes, "closed failed unread ");
-}
-END_TEST
-
-/* It was read, and then the server ended in good order: it may have acted. */
-START_TEST(a_request_that_was_read)
-{
-    ask(ASKED);
-    wait_data(loop, &peer, ASKED);
-    peer_leave();
-    wait_notes(loop, notes, "closed failed reset ");
-}
-END_TEST
-
-/* A reset alone tells nothing: what it followed may have been read, and its acknowledgement be late. */
-START_TEST(a_reset_tells_nothing)
-{
-    ask(ASKED);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-    ask(ASKED);
-    peer_reset();
-    wait_notes(loop, notes, "200{ok} idle closed failed stale ");
-}
-END_TEST
-
-START_TEST(a_connection_that_was_idle_and_began_to_answer)
-{
-    ask(ASKED);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-    ask(ASKED);
-    say("HTTP/1.1 2");
-    run_turns(loop, 5);
-    peer_close();
-    wait_notes(loop, notes, "200{ok} idle closed failed reset ");
-}
-END_TEST
-
-static void serve_once(void)
-{
-    ask(ASKED);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-}
-
-/* What it says is not about this request: whoever was meant, another connection will tell. */
-START_TEST(nonsense_on_a_connection_that_was_idle)
-{
-    static const struct {
-        const char *said, *noted;
-    } rows[] = {
-        {"0\r\n\r\n", "closed failed stray bad_version "},
-        {"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-         "closed failed stray upgrade_not_asked "},
-        {"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-         "closed failed unread "},
-        /* An answer is one. */
-        {"HTTP/1.1 408 Request Timeout\r\nContent-Length: 2\r\n\r\nno", "408{no} idle "},
-        {"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
-         "400{no} closed "},
-        {"HTTP/1.1 100 Continue\r\n\r\n0\r\n\r\n", "100 closed failed malformed bad_version "},
-    };
-    serve_once();
-    ask(ASKED);
-    say(rows[_i].said);
-    char *wanted = base_printf("200{ok} idle %s", rows[_i].noted);
-    wait_notes(loop, notes, wanted);
-    free(wanted);
-}
-END_TEST
-
-START_TEST(a_408_is_an_answer_on_a_new_connection)
-{
-    ask(ASKED);
-    say("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-    wait_notes(loop, notes, "408{} closed ");
-}
-END_TEST
-
-/* Some servers close behind a head that they find too long, whoever sent it. */
-START_TEST(a_long_head_that_gets_no_answer)
-{
-    size_t len = _i == 0 ? 3000 : 5000;
-    char *value = base_alloc(len + 1);
-    memset(value, 'v', len);
-    value[len] = '\0';
-    const struct http_extra extra = {STR("A"), {value, len}, false};
-    parse_request(exchange, ASKED);
-    ck_assert(up_conn_use(client, exchange, false));
-    ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
-    batch_flush(&batch);
-    run_turns(loop, 5);
-    peer_leave();
-    wait_notes(loop, notes, _i == 0 ? "closed failed reset " : "closed failed overlong ");
-    free(value);
-}
-END_TEST
-
-START_TEST(an_idle_connection_ends)
-{
-    ask(ASKED);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-    if (_i == 0)
-        peer_close();
-    else if (_i == 1)
-        peer_reset();
-    else
-        say("HTTP/1.1 408 Request Timeout\r\n\r\n");
-    wait_notes(loop, notes, "200{ok} idle closed ");
-}
-END_TEST
-
-/* Looked at before it is used: what has come since is found without a turn of the loop. */
-START_TEST(a_dead_connection_is_found_by_looking)
-{
-    ask(ASKED);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-    ck_assert_int_eq(send(peer.conn->fd, "x", 1, MSG_NOSIGNAL), 1);
-    ck_assert(!ask_with(ASKED, true));
-    ck_assert_ptr_null(client);
-    ck_assert_str_eq(notes->text, "200{ok} idle closed ");
-}
-END_TEST
-
-/* Found by the loop in this turn, and not told yet: known all the same, and without a system call. */
-static bool used_at_once;
-
-static void use_at_once(struct conn *conn)
-{
-    char *data;
-    size_t len;
-    ck_assert_int_eq(conn_read(conn, &data, &len, 0), CONN_DATA);
-    ck_assert_ptr_nonnull(client);
-    used_at_once = true;
-    ck_assert(!ask_with(ASKED, false));
-    ck_assert_ptr_null(client);
-}
-
-START_TEST(bytes_that_wait_for_their_turn)
-{
-    const struct conn_ops ops = {.on_readable = use_at_once};
-    int fds[2];
-    serve_once();
-    tcp_pair(fds);
-    struct conn *other = conn_accept(loop, fds[0], NULL, &ops, NULL);
-    run_turns(loop, 2);
-    ck_assert_int_eq(send(fds[1], "x", 1, MSG_NOSIGNAL), 1);
-    if (_i == 0)
-        ck_assert_int_eq(send(peer.conn->fd, OK, strlen(OK), MSG_NOSIGNAL), (int)strlen(OK));
-    else
-        shutdown(peer.conn->fd, SHUT_WR);
-    used_at_once = false;
-    run_until_true(loop, &used_at_once);
-    ck_assert_str_eq(notes->text, "200{ok} idle closed ");
-    conn_close(&other, false);
-    close(fds[1]);
-}
-END_TEST
-
-/* What the server said before it ended is still an answer, although the request could not all go out. */
-START_TEST(an_early_answer_and_a_reset)
-{
-    char *large = pattern(8u << 20);
-    peer.deaf = true;
-    ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8388608\r\n\r\n");
-    exchange->up->ops->data(exchange->up, large, 8u << 20);
-    ck_assert_uint_gt(exchange->up->ops->waiting(exchange->up), 0);
-    say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
-    run_turns(loop, 1);
-    wait_notes(loop, notes, "413{no} closed ");
-    free(large);
-}
-END_TEST
-
-/* ---- requests ---- */
-
-START_TEST(bodies_of_requests)
-{
-    struct up *up;
-    if (_i == 0) {
-        ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
-        up = exchange->up;
-        up->ops->data(up, "he", 2);
-        up->ops->data(up, "llo", 3);
-    } else {
-        ask("POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
-        up = exchange->up;
-        up->ops->data(up, "hello world, ", 13);
-        up->ops->data(up, "", 0); /* an empty chunk would be the last one */
-        up->ops->data(up, "hello", 5);
-        if (_i == 2) {
-            up->ops->trailer(up, STR("A"), STR("b"));
-            up->ops->trailer(up, STR("C"), STR(""));
-        }
-    }
-    up->ops->end(up);
-    batch_flush(&batch);
-    wait_data(loop, &peer,
-              _i == 0 ? "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
-              : _i == 1
-                  ? "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nd\r\nhello "
-                    "world, \r\n5\r\nhello\r\n0\r\n\r\n"
-                  : "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nd\r\nhello "
-                    "world, \r\n5\r\nhello\r\n0\r\nA: b\r\nC: \r\n\r\n");
-    say(OK);
-    wait_notes(loop, notes, "200{ok} idle ");
-}
-END_TEST
-
-/* The answer came first: what is still to be sent will not be, so that the connection is of no more use. */
-START_TEST(an_answer_before_the_request_is_whole)
-{
-    ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
-    exchange->up->ops->data(exchange->up, "he", 2);
-    batch_flush(&batch);
-    say(OK);
-    wait_notes(loop, notes, "200{ok} closed ");
-}
-END_TEST
-
-START_TEST(letting_go_early)
-{
-    ask(ASKED);
-    say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
-    wait_notes(loop, notes, "200{he");
-    let_go();
-    wait_notes(loop, notes, "200{heclosed ");
-    wait_ended(loop, &peer, CONN_ERROR);
-}
-END_TEST
-
-/* Whatever was put into the head: it cannot be two. */
-START_TEST(a_head_that_must_not_go_out)
-{
-    parse_request(exchange, ASKED);
-    ck_assert(up_conn_use(client, exchange, false));
-    exchange->request.path = STR("/ HTTP/1.1\r\nX: y");
-    ck_assert(!exchange->up->ops->head(exchange->up, NULL, 0));
-    let_go();
-    batch_flush(&batch);
-    wait_ended(loop, &peer, CONN_ERROR);
-    ck_assert_uint_eq(peer.len, 0);
-}
-END_TEST
-
-START_TEST(a_head_that_is_larger_than_the_output)
-{
-    size_t len = 40000;
-    char *value = base_alloc(len + 1);
-    memset(value, 'v', len);
-    value[len] = '\0';
-    const struct http_extra extra = {STR("A"), {value, len}, false};
-    parse_request(exchange, ASKED);
-    ck_assert(up_conn_use(client, exchange, false));
-    ck_assert(exchange->up->ops->head(exchange->up, &extra, 1));
-    batch_flush(&batch);
-    char *wanted = base_printf("GET / HTTP/1.1\r\nHost: h\r\nA: %s\r\n\r\n", value);
-    wait_data(loop, &peer, wanted);
-    free(wanted);
-    free(value);
-}
-END_TEST
-
-/* ---- flow and tunnels ---- */
-
-START_TEST(paused_answers_wait)
-{
-    ask(ASKED);
-    say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
-    wait_notes(loop, notes, "200{he");
-    exchange->up->ops->pause(exchange->up);
-    say("llo");
-    run_turns(loop, 10);
-    ck_assert_str_eq(notes->text, "200{he");
-    exchange->up->ops->resume(exchange->up);
-    wait_notes(loop, notes, "200{hello} idle ");
-}
-END_TEST
-
-#define UPGRADE "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-#define SWITCH \
-    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-
-START_TEST(tunnel)
-{
-    stays = true;
-    ask(UPGRADE);
-    wait_data(loop, &peer, UPGRADE);
-    say(SWITCH "hi");
-    wait_notes(loop, notes, "101{hi");
-    struct up *up = exchange->up;
-    up->ops->data(up, "hello", 5);
-    batch_flush(&batch);
-    wait_data(loop, &peer, UPGRADE "hello");
-    if (_i == 0) { /* the server ends first */
-        peer_close();
-        wait_notes(loop, notes, "101{hi} ");
-        up->ops->data(up, "bye", 3);
-        up->ops->end(up);
-    } else {
-        up->ops->data(up, "bye", 3);
-        up->ops->end(up);
-        wait_ended(loop, &peer, CONN_EOF);
-        say("more");
-        peer_close();
-        wait_notes(loop, notes, "101{himore} ");
-    }
-    let_go();
-    wait_ended(loop, &peer, CONN_EOF);
-    ck_assert_str_eq(peer.data, UPGRADE "hellobye");
-    wait_notes(loop, notes, _i == 0 ? "101{hi} closed " : "101{himore} closed ");
-}
-END_TEST
-
-/* The server has ended its side; what the client said last still reaches it. */
-START_TEST(last_words_in_a_tunnel)
-{
-    size_t len = 8u << 20;
-    char *large = pattern(len);
-    stays = true;
-    ask(UPGRADE);
-    wait_data(loop, &peer, UPGRADE);
-    say(SWITCH);
-    wait_notes(loop, notes, "101{");
-    peer_close();
-    wait_notes(loop, notes, "101{} ");
-    peer.deaf = true;
-    exchange->up->ops->data(exchange->up, large, len);
-    ck_assert_uint_gt(exchange->up->ops->waiting(exchange->up), 0);
-    exchange->up->ops->end(exchange->up);
-    let_go();
-    peer.deaf = false;
-    conn_resume_read(peer.conn);
-    wait_ended(loop, &peer, CONN_EOF);
-    ck_assert_uint_eq(peer.len, strlen(UPGRADE) + len);
-    ck_assert_str_eq(peer.data + strlen(UPGRADE), large);
-    free(large);
-}
-END_TEST
-
-START_TEST(a_switch_is_declined)
-{
-    ask(UPGRADE);
-    say("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno");
-    wait_notes(loop, notes, "426{no} idle ");
-}
-END_TEST
-
-static Suite *client_suite(void)
+static Suite *h1_up_suite(void)
 {
     Suite *suite = suite_create("h1_up");
-    TCase *answered = tcase_create("answers");
-    tcase_add_checked_fixture(answered, set_up, tear_down);
-    tcase_set_timeout(answered, 30);
+    TCase *answered = group(suite, "answers", set_up);
     tcase_add_loop_test(answered, answer, 0, ARRAY_COUNT(answers));
     tcase_add_loop_test(answered, answer_in_pieces, 0, 12);
     tcase_add_test(answered, one_connection_serves_many);
@@ -820,43 +207,7 @@ static Suite *client_suite(void)
     tcase_add_test(answered, too_many_interim_answers);
     tcase_add_loop_test(answered, a_last_read_that_is_full, 0, 2);
     tcase_add_test(answered, an_endless_head);
-    suite_add_tcase(suite, answered);
-    TCase *ends = tcase_create("ends");
-    tcase_add_checked_fixture(ends, set_up, tear_down);
-    tcase_set_timeout(ends, 30);
-    tcase_add_test(ends, a_reset_before_the_answer);
-    tcase_add_test(ends, a_connection_that_was_idle);
-    tcase_add_test(ends, a_request_that_nobody_can_have_read);
-    tcase_add_test(ends, a_request_that_was_never_sent);
-    tcase_add_test(ends, a_request_that_was_read);
-    tcase_add_test(ends, a_reset_tells_nothing);
-    tcase_add_test(ends, a_connection_that_was_idle_and_began_to_answer);
-    tcase_add_loop_test(ends, nonsense_on_a_connection_that_was_idle, 0, 6);
-    tcase_add_test(ends, a_408_is_an_answer_on_a_new_connection);
-    tcase_add_loop_test(ends, a_long_head_that_gets_no_answer, 0, 2);
-    tcase_add_loop_test(ends, an_idle_connection_ends, 0, 3);
-    tcase_add_test(ends, a_dead_connection_is_found_by_looking);
-    tcase_add_loop_test(ends, bytes_that_wait_for_their_turn, 0, 2);
-    tcase_add_test(ends, an_early_answer_and_a_reset);
-    suite_add_tcase(suite, ends);
-    TCase *requests = tcase_create("requests");
-    tcase_add_checked_fixture(requests, set_up, tear_down);
-    tcase_set_timeout(requests, 30);
-    tcase_add_loop_test(requests, bodies_of_requests, 0, 3);
-    tcase_add_test(requests, an_answer_before_the_request_is_whole);
-    tcase_add_test(requests, letting_go_early);
-    tcase_add_test(requests, a_head_that_must_not_go_out);
-    tcase_add_test(requests, a_head_that_is_larger_than_the_output);
-    suite_add_tcase(suite, requests);
-    TCase *flow = tcase_create("flow");
-    tcase_add_checked_fixture(flow, set_up, tear_down);
-    tcase_set_timeout(flow, 30);
-    tcase_add_test(flow, paused_answers_wait);
-    tcase_add_loop_test(flow, tunnel, 0, 2);
-    tcase_add_test(flow, last_words_in_a_tunnel);
-    tcase_add_test(flow, a_switch_is_declined);
-    suite_add_tcase(suite, flow);
     return suite;
 }
 
-UNIT_SUITE(client_suite);
+UNIT_SUITE(h1_up_suite);

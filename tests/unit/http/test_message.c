@@ -58,11 +58,13 @@ START_TEST(names_have_no_case)
     char other[32];
     const char *name = names[_i].name;
     ck_assert_int_eq(id_of(name), names[_i].id);
-    for (size_t i = 0; i <= strlen(name); i++)
+    for (size_t i = 0; i <= strlen(name); i++) {
         other[i] = (char)toupper((unsigned char)name[i]);
+    }
     ck_assert_int_eq(id_of(other), names[_i].id);
-    for (size_t i = 0; i < strlen(name); i++)
+    for (size_t i = 0; i < strlen(name); i++) {
         other[i] = (char)tolower((unsigned char)name[i]);
+    }
     ck_assert_int_eq(id_of(other), names[_i].id);
 }
 END_TEST
@@ -112,10 +114,12 @@ START_TEST(names_that_are_nearly_known_are_others)
     size_t len = strlen(name);
     for (size_t at = 0; at < len; at++) {
         for (unsigned byte = 0; byte < 256; byte++) {
-            if (tolower((int)byte) == tolower((unsigned char)name[at]))
+            if (tolower((int)byte) == tolower((unsigned char)name[at])) {
                 continue;
-            if (name[at] == '-' && !isalnum((int)byte))
+            }
+            if (name[at] == '-' && !isalnum((int)byte)) {
                 continue; /* an alias, perhaps */
+            }
             memcpy(other, name, len + 1);
             other[at] = (char)byte;
             ck_assert_msg(field_id_of((struct weir_str){other, len}) == FIELD_OTHER,
@@ -131,10 +135,12 @@ END_TEST
 START_TEST(every_id_has_a_name)
 {
     bool found[FIELD_ID_COUNT] = {[FIELD_OTHER] = true, [FIELD_ALIAS] = true};
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         found[names[i].id] = true;
-    for (size_t id = 0; id < FIELD_ID_COUNT; id++)
+    }
+    for (size_t id = 0; id < FIELD_ID_COUNT; id++) {
         ck_assert_msg(found[id], "no name of id %zu in this table", id);
+    }
 }
 END_TEST
 
@@ -212,9 +218,10 @@ static const char *words(void)
     out[0] = '\0';
     for (uint32_t i = 0; i < fields.count; i++) {
         const struct http_field *field = &fields.items[i];
-        if (!field->dropped)
+        if (!field->dropped) {
             at += (size_t)snprintf(out + at, sizeof(out) - at, "%.*s=%.*s;", STR_ARGS(field->name),
                                    STR_ARGS(field->value));
+        }
     }
     return out;
 }
@@ -341,8 +348,9 @@ START_TEST(hop_by_hop)
     /* `seen` tells the truth afterwards. */
     for (unsigned id = 1; id < FIELD_ID_COUNT; id++) {
         bool there = false;
-        for (uint32_t i = 0; i < fields.count; i++)
+        for (uint32_t i = 0; i < fields.count; i++) {
             there = there || (fields.items[i].id == id && !fields.items[i].dropped);
+        }
         ck_assert(fields_have(&fields, (enum field_id)id) == there);
     }
     free(text);

@@ -358,8 +358,9 @@ static void check_growth(const char *prefix, char filler, size_t len, const char
         size_t used;
         enum h1_status status =
             h1_parse_request(data, have, &heads_limits, &scan, &arena, &head, &used, &error);
-        if (status == H1_INCOMPLETE)
+        if (status == H1_INCOMPLETE) {
             continue;
+        }
         ck_assert_int_eq(status, H1_ERROR);
         ck_assert_str_eq(error.reason, expected);
         ck_assert_uint_eq(have, refused_at);

@@ -350,14 +350,16 @@ START_TEST(phrases)
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
     };
-    for (size_t i = 0; i < ARRAY_COUNT(known); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(known); i++) {
         ck_assert(str_equal(http_reason_phrase(known[i].status), str_from(known[i].phrase)));
+    }
     for (unsigned status = 0; status < 1000; status++) {
         struct weir_str phrase = http_reason_phrase(status);
         ck_assert_ptr_nonnull(phrase.ptr);
         ck_assert(field_value_valid(phrase));
-        if (phrase.len > 0)
+        if (phrase.len > 0) {
             ck_assert(status >= 100 && status < 600 && isupper((unsigned char)phrase.ptr[0]));
+        }
     }
     ck_assert_uint_eq(http_reason_phrase(418).len, 0);
     ck_assert_uint_eq(http_reason_phrase(599).len, 0);
