@@ -76,6 +76,7 @@ static void pool_free(struct freed *freed)
         free(container_of(link, struct conn, doubt));
     }
     buffers_free(pool);
+    BIO_free(pool->bio);
     free(pool->staging);
     free(pool->gather);
     pool->loop->part = NULL;

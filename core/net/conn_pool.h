@@ -50,6 +50,8 @@ struct conn_pool {
      * pieces on their way into one record. Invariant: staged is 0 outside conn_tls.c. */
     char *staging;
     char *gather;
+    BIO *bio;              /* of all connections */
+    struct conn *tls_conn; /* whose it is during a call of OpenSSL */
     size_t staged;
     size_t warm; /* connections with tls->warm */
     struct freed freed;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS on a connection: OpenSSL behind a BIO of our own on the socket.
+ * TLS on a connection: OpenSSL behind a BIO of our own, which all connections of a loop share: while OpenSSL
+ * is called it is that connection's (enter), so that one that is idle has no BIO.
  *
  * Reading, the BIO receives as much as OpenSSL's read-ahead buffer takes, and after a short read it says
  * "retry" without a system call. Writing never blocks: records go into the loop's staging memory, are
@@ -52,8 +53,8 @@ static void staging_flush(struct conn *conn)
 /* Always takes all; a broken connection shows as write_failed. */
 static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
 {
-    struct conn *conn = BIO_get_data(bio);
-    struct conn_pool *pool = conn_pool_of(conn->loop);
+    struct conn_pool *pool = BIO_get_data(bio);
+    struct conn *conn = pool->tls_conn;
 
     *written = len;
     if (conn->tls->direct || len > TLS_STAGING_SIZE) {
@@ -71,7 +72,8 @@ static int bio_write(BIO *bio, const char *data, size_t len, size_t *written)
 
 static int bio_read(BIO *bio, char *out, size_t room, size_t *got)
 {
-    struct conn *conn = BIO_get_data(bio);
+    const struct conn_pool *pool = BIO_get_data(bio);
+    struct conn *conn = pool->tls_conn;
     struct conn_tls *tls = conn->tls;
     ssize_t n;
 
@@ -139,16 +141,27 @@ static bool pool_prepare(struct conn_pool *pool)
     if (pool->gather == NULL) {
         pool->gather = malloc(TLS_RECORD_MAX);
     }
-    return pool->staging != NULL && pool->gather != NULL;
+    if (pool->bio == NULL && bio_method != NULL && (pool->bio = BIO_new(bio_method)) != NULL) {
+        BIO_set_data(pool->bio, pool);
+        BIO_set_init(pool->bio, 1);
+    }
+    return pool->staging != NULL && pool->gather != NULL && pool->bio != NULL;
+}
+
+/* Before each call that may read or write. */
+static SSL *enter(struct conn *conn)
+{
+    conn_pool_of(conn->loop)->tls_conn = conn;
+    return conn->tls->ssl;
 }
 
 /* conn->tls; what was made before a failure goes with conn_tls_free. */
 static bool tls_new(struct conn *conn, SSL_CTX *ctx, bool client)
 {
-    BIO *bio;
+    struct conn_pool *pool = conn_pool_of(conn->loop);
 
     pthread_once(&bio_once, bio_method_make);
-    if (bio_method == NULL || !pool_prepare(conn_pool_of(conn->loop))) {
+    if (!pool_prepare(pool)) {
         return false;
     }
     conn->tls = calloc(1, sizeof(*conn->tls));
@@ -159,15 +172,11 @@ static bool tls_new(struct conn *conn, SSL_CTX *ctx, bool client)
     conn->tls->error_words = "";
     conn->tls->end = CONN_DATA;
     conn->tls->ssl = SSL_new(ctx);
-    bio = conn->tls->ssl != NULL ? BIO_new(bio_method) : NULL;
-    if (bio == NULL) {
+    if (conn->tls->ssl == NULL || BIO_up_ref(pool->bio) != 1) {
         ERR_clear_error();
         return false;
     }
-    BIO_set_data(bio, conn);
-    BIO_set_init(bio, 1);
-    SSL_set_bio(conn->tls->ssl, bio, bio);
-    SSL_set_app_data(conn->tls->ssl, conn);
+    SSL_set_bio(conn->tls->ssl, pool->bio, pool->bio);
     return true;
 }
 
@@ -282,7 +291,7 @@ void conn_tls_handshake(struct conn *conn)
     struct conn_tls *tls = conn->tls;
 
     tls->blocked = false;
-    bool done = SSL_do_handshake(conn->tls->ssl) == 1;
+    bool done = SSL_do_handshake(enter(conn)) == 1;
     if (!done && !tls->blocked) {
         note_error(conn);
     } else if (!done && tls->socket_eof && conn->error == CONN_OK) {
@@ -339,7 +348,7 @@ enum conn_result conn_tls_read(struct conn *conn, char *out, size_t room, size_t
             break;
         }
         tls->blocked = false;
-        if (SSL_read_ex(conn->tls->ssl, out + total, room - total, &n) == 1) {
+        if (SSL_read_ex(enter(conn), out + total, room - total, &n) == 1) {
             total += n;
         } else {
             result = read_end(conn);
@@ -406,7 +415,7 @@ bool conn_tls_write(struct conn *conn, const struct iovec *iov, int count, size_
             data = pool->gather;
         }
         total -= len;
-        ok = SSL_write_ex(conn->tls->ssl, data, len, &written) == 1;
+        ok = SSL_write_ex(enter(conn), data, len, &written) == 1;
     }
     tls->direct = false;
     if (!ok) {
@@ -423,7 +432,7 @@ void conn_tls_shutdown(struct conn *conn)
         return;
     }
     conn->tls->direct = true;
-    if (SSL_shutdown(conn->tls->ssl) < 0) {
+    if (SSL_shutdown(enter(conn)) < 0) {
         ERR_clear_error();
     }
     conn->tls->direct = false;
@@ -452,7 +461,8 @@ void conn_tls_free(struct conn *conn)
 
 int conn_tls_new_session(SSL *ssl, SSL_SESSION *session)
 {
-    struct conn *conn = SSL_get_app_data(ssl);
+    const struct conn_pool *pool = BIO_get_data(SSL_get_rbio(ssl));
+    struct conn *conn = pool->tls_conn;
 
     SSL_SESSION_free(conn->tls->session);
     conn->tls->session = session;
