@@ -70,7 +70,7 @@ struct down_conn {
  * what is large (a session of HTTP/2) behind a pointer. */
 union down_place {
     struct down_conn c;
-    char room[sizeof(struct down_conn) + 32];
+    char room[sizeof(struct down_conn) + 24];
 };
 
 /* Takes over an accepted connection (TLS handshake possibly under way); `c` is zeroed memory, a
