@@ -6,49 +6,49 @@
 #include "control/change/change.h"
 #include "control/change/server_part.h"
 
-/* The earlier value where the overlay had none: it came from the files, which may have changed
- * since. NULL: the files still say it. */
-static cJSON *from_files(const cJSON *was, const char *name, const struct server_settings *file)
+/* Whether the files say the value of before, which the overlay then need not have. Where they are
+ * unknown, or it is another setting, it came with the overlay and goes with it. */
+static bool is_of_files(const cJSON *was, const char *name, const struct server_settings *file)
 {
-    bool same = true;
-
     if (file != NULL && strcmp(name, "weight") == 0) {
-        same = (int64_t)cJSON_GetNumberValue(was) == file->file_weight;
-    } else if (file != NULL && strcmp(name, "max_connections") == 0) {
-        same = (int64_t)cJSON_GetNumberValue(was) == file->file_max_connections;
-    } else if (file != NULL && strcmp(name, "state") == 0 && cJSON_IsString(was)) {
-        same = strcmp(cJSON_GetStringValue(was),
-                      server_admin_word((enum server_admin)file->state)) == 0;
+        return (int64_t)cJSON_GetNumberValue(was) == file->file_weight;
     }
-    return same ? NULL : cJSON_Duplicate(was, true);
+    if (file != NULL && strcmp(name, "max_connections") == 0) {
+        return (int64_t)cJSON_GetNumberValue(was) == file->file_max_connections;
+    }
+    if (file != NULL && strcmp(name, "state") == 0 && cJSON_IsString(was)) {
+        return strcmp(was->valuestring, server_admin_word((enum server_admin)file->state)) == 0;
+    }
+    return true;
+}
+
+/* Sets a member to a copy; NULL: removes it. */
+static void revert(cJSON *entry, const char *name, const cJSON *value)
+{
+    json_put(entry, name, value != NULL ? cJSON_Duplicate(value, true) : NULL);
 }
 
 /* The overlay's entry without the change; of a patch, only its own fields are reverted. */
 static cJSON *entry_before(const struct changes *changes, const cJSON *done)
 {
-    static const char *const state_fields[] = {"leaving", "drain_deadline", NULL};
     const char *key = operation_text(done, "overlay_key");
-    const cJSON *old = json_get(done, "overlay_before");
-    const cJSON *item = NULL;
     const char *command = operation_text(done, "command");
+    const cJSON *old = json_get(done, "overlay_before");
+    const cJSON *was = NULL;
 
     if (command == NULL || strcmp(command, "server.patch") != 0) {
         return cJSON_IsObject(old) ? cJSON_Duplicate(old, true) : NULL;
     }
     cJSON *entry = overlay_copy(changes->overlay, key);
     const struct server_settings *file = overlay_file_server(changes->plane.runtime->current, key);
-    cJSON_ArrayForEach(item, json_get(done, "before"))
+    cJSON_ArrayForEach(was, json_get(done, "before"))
     {
-        const char *const own[] = {item->string, NULL};
-        for (unsigned pass = 0; pass < 2; pass++) {
-            const char *const *names = pass == 0 ? own : state_fields;
-            for (; *names != NULL && (pass == 0 || strcmp(item->string, "state") == 0); names++) {
-                const cJSON *value = json_get(old, *names);
-                cJSON *back = value != NULL ? cJSON_Duplicate(value, true)
-                              : pass == 0   ? from_files(item, *names, file)
-                                            : NULL;
-                json_put(entry, *names, back);
-            }
+        const char *name = was->string;
+        const cJSON *value = json_get(old, name);
+        revert(entry, name, value != NULL || is_of_files(was, name, file) ? value : was);
+        if (strcmp(name, "state") == 0) {
+            revert(entry, "leaving", json_get(old, "leaving"));
+            revert(entry, "drain_deadline", json_get(old, "drain_deadline"));
         }
     }
     return entry;
