@@ -202,19 +202,25 @@ modules_metrics_prometheus_test_metrics_prometheus_LDADD = $(MODULE_TEST_LIBS) -
 
 ADMIN_SOURCES = \
     modules/admin/admin.c modules/admin/admin.h \
+    modules/admin/admin_token.c modules/admin/admin_token.h \
     modules/admin/api.c modules/admin/api.h \
     modules/admin/assets.c modules/admin/assets.h \
     modules/admin/check.c modules/admin/check.h \
-    modules/admin/describe.c modules/admin/describe.h \
+    modules/admin/control.c modules/admin/control.h \
     modules/admin/events.c modules/admin/events.h \
     modules/admin/login.c modules/admin/login.h \
+    modules/admin/openapi.c \
     modules/admin/pages.c modules/admin/pages.h \
+    modules/admin/password.c \
     modules/admin/reply.c modules/admin/reply.h \
     modules/admin/session.c modules/admin/session.h \
     modules/admin/text.c modules/admin/text.h \
     modules/admin/throttle.c modules/admin/throttle.h \
+    modules/admin/user_changes.c \
+    modules/admin/users.c modules/admin/users.h \
     modules/admin/who.c modules/admin/who.h
-ADMIN_CPPFLAGS = $(AM_CPPFLAGS) -DADMIN_WEB_DIR='"$(pkgdatadir)/web"'
+ADMIN_LIBS = $(ZLIB_LIBS) $(CJSON_LIBS) $(CRYPTO_LIBS)
+ADMIN_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS) $(CRYPTO_CFLAGS) -DADMIN_WEB_DIR='"$(pkgdatadir)/web"'
 if HAVE_ZLIB
 ADMIN_CPPFLAGS += -DADMIN_GZIP $(ZLIB_CFLAGS)
 endif
@@ -222,9 +228,10 @@ pkgmodule_PROGRAMS += modules/built/admin.so
 modules_built_admin_so_SOURCES = $(ADMIN_SOURCES)
 modules_built_admin_so_CPPFLAGS = $(ADMIN_CPPFLAGS)
 modules_built_admin_so_LDFLAGS = $(MODULE_LINK)
-modules_built_admin_so_LDADD = $(ZLIB_LIBS)
+modules_built_admin_so_LDADD = $(ADMIN_LIBS)
 weir_tests += modules/admin/test_admin
 modules_admin_test_admin_SOURCES = $(ADMIN_SOURCES) $(MODULE_TEST_SOURCES) \
-    modules/admin/test_admin.c modules/admin/test_parts.c modules/admin/test_parts.h
+    modules/admin/test_admin.c modules/admin/test_parts.c modules/admin/test_parts.h \
+    modules/admin/test_users.c
 modules_admin_test_admin_CPPFLAGS = $(ADMIN_CPPFLAGS) $(CHECK_CFLAGS)
-modules_admin_test_admin_LDADD = $(MODULE_TEST_LIBS) $(ZLIB_LIBS)
+modules_admin_test_admin_LDADD = $(MODULE_TEST_LIBS) $(ADMIN_LIBS)

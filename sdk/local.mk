@@ -59,6 +59,7 @@ sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
     sdk/testing/instances.c \
     sdk/testing/loop.c \
     sdk/testing/memory.c \
+    sdk/testing/operations.c \
     sdk/testing/outside.c \
     sdk/testing/reader.c \
     sdk/testing/reader.h \

@@ -18,9 +18,9 @@
 #include "control/control_state.h"
 #include "control/api/sdk_stats.h"
 #include "control/api/services.h"
+#include "control/change/module_part.h"
 #include "control/parts.h"
 #include "control/try_start.h"
-#include "control/users.h"
 #include "module/host.h"
 #include "net/conn.h"
 #include "proxy/plan/descriptors.h"
@@ -117,6 +117,7 @@ static void runtime_init(struct control *control, const char *path)
     control->runtime.start_wall_ms = control->runtime.reloads.done_wall_ms = loop_wall_ms();
     sdk_health_fill(&control->host);
     control_services_fill(&control->host);
+    module_part_fill(&control->host);
     control->runtime.host = &control->host;
     control->runtime.workers = count_workers(global);
     control->runtime.modules = module_registry_new();
@@ -255,7 +256,6 @@ static void tear_down(struct control *control)
     settle(control);
     control_free_left(control);
     changes_end(&control->changes);
-    users_free(&control->changes.plane.users);
     control_services_set_plane(NULL);
     for (unsigned i = 0; i < control->loop_count; i++) {
         worker_free(&control->runtime.loops[i]);
@@ -272,7 +272,6 @@ static struct generation *restore(struct control *control, struct generation *ge
 
     mkdir(state_dir, 0750); /* whoever needs it reports a failure */
     bool changed = changes_restore(&control->changes, generation);
-    admin_token_start(users_admin_token(control->changes.plane.users), state_dir, generation);
     struct generation *restored = changed ? control_begin_again(control, generation) : NULL;
     if (changed && restored == NULL) {
         log_write(WEIR_LOG_ERROR, "weir",
@@ -361,7 +360,6 @@ int control_run(const char *path)
     raise_descriptor_limit();
     runtime_init(&control, path);
     changes_init(&control.changes, &control.runtime, path);
-    control.changes.plane.users = users_new();
     parts_add(&control.changes);
     control_services_set_plane(&control.changes.plane);
     if (!make_loops(&control)) {

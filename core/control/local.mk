@@ -4,8 +4,6 @@ include core/control/api/local.mk
 include core/control/change/local.mk
 
 core_libcore_a_SOURCES += \
-    core/control/admin_token.c \
-    core/control/admin_token.h \
     core/control/apply.c \
     core/control/apply.h \
     core/control/control.c \
@@ -16,7 +14,6 @@ core_libcore_a_SOURCES += \
     core/control/loops.h \
     core/control/parts.c \
     core/control/parts.h \
-    core/control/password.c \
     core/control/privileges.c \
     core/control/privileges.h \
     core/control/report.c \
@@ -26,6 +23,4 @@ core_libcore_a_SOURCES += \
     core/control/stopping.c \
     core/control/takeover.c \
     core/control/try_start.c \
-    core/control/try_start.h \
-    core/control/users.c \
-    core/control/users.h
+    core/control/try_start.h

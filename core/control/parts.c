@@ -4,6 +4,7 @@
  */
 #include "control/parts.h"
 
+#include "control/change/module_part.h"
 #include "control/status.h"
 
 static const struct command *const commands[] = {
@@ -15,7 +16,7 @@ static const struct command *const commands[] = {
 
 /* The order of upkeep: an overdue change is taken back before a drain ends. */
 static const struct change_part *const parts[] = {
-    &journal_part, &server_part, &reload_part, &export_part, &user_part, &admin_token_part,
+    &journal_part, &server_part, &reload_part, &export_part, &module_part,
 };
 
 void parts_add(struct changes *changes)

@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 #include "control/change/reload.h"
-#include "control/users.h"
 #include "proxy/plan/descriptors.h"
 #include "proxy/upstream/discovery.h"
 #include "proxy/pool/recovery.h"
@@ -435,7 +434,7 @@ static void reloaded(void *arg, const char *error)
         for (size_t i = 0; i < current->plan->restart_count; i++) {
             log_write(WEIR_LOG_WARNING, "weir", "%s", current->plan->restart[i]);
         }
-        admin_token_reread(users_admin_token(control->changes.plane.users));
+        providers_reloaded(&control->changes.plane.providers);
     }
     changes_reloaded(&control->changes, operation, NULL, error);
 }

@@ -28,8 +28,9 @@ enum module_kind {
     MODULE_HANDLER,
     MODULE_LOGGER,
     MODULE_STORE,
+    MODULE_CONTROL,
 };
-#define MODULE_KIND_COUNT (MODULE_STORE + 1)
+#define MODULE_KIND_COUNT (MODULE_CONTROL + 1)
 
 /* One loaded copy. Everything may be read; module.c writes, but for the last two numbers. */
 struct module {
@@ -44,6 +45,7 @@ struct module {
     struct weir_handler handler;
     struct weir_logger logger;
     struct weir_store store;
+    struct weir_control control;
 
     uint64_t number; /* of this copy, and of no other as long as the process lives */
     char *name;

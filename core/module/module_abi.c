@@ -81,6 +81,7 @@ static void take_kinds(struct module *module)
     TAKE_KIND(module, handler);
     TAKE_KIND(module, logger);
     TAKE_KIND(module, store);
+    TAKE_KIND(module, control);
 }
 
 static bool check_balancer(const struct weir_balancer *balancer, char *error, size_t error_size)
@@ -133,7 +134,7 @@ static bool check_hooks(const struct module *module, char *error, size_t error_s
     if (!any) {
         return refuse(error, error_size,
                       "it is of no kind: its descriptor has neither router nor "
-                      "balancer, sticky, health, filter, handler, logger or store");
+                      "balancer, sticky, health, filter, handler, logger, store or control");
     }
     for (size_t i = 0; i < ARRAY_COUNT(mandatory); i++) {
         if (mandatory[i].lacks) {
@@ -142,6 +143,47 @@ static bool check_hooks(const struct module *module, char *error, size_t error_s
         }
     }
     return check_balancer(&module->balancer, error, error_size);
+}
+
+static bool is_operation(const struct weir_operation *row)
+{
+    static const char *const methods[] = {"GET", "POST", "PATCH", "DELETE"};
+    bool known = false;
+
+    for (size_t i = 0; row->method != NULL && i < ARRAY_COUNT(methods); i++) {
+        known |= strcmp(row->method, methods[i]) == 0;
+    }
+    return known && row->name != NULL && row->path != NULL && row->path[0] == '/' &&
+           row->document != NULL && row->run != NULL && row->role >= WEIR_ROLE_VIEWER &&
+           row->role <= WEIR_ROLE_ADMIN;
+}
+
+static bool check_operations(const struct weir_control *control, char *error, size_t error_size)
+{
+    if (control->operation_count > 0 &&
+        !REACHES(control->operation_size, struct weir_operation, run)) {
+        return refuse(error, error_size, "its operations have %u bytes each, too few for any",
+                      control->operation_size);
+    }
+    for (size_t i = 0; i < control->operation_count; i++) {
+        struct weir_operation row;
+        module_operation(control, i, &row);
+        if (!is_operation(&row)) {
+            return refuse(error, error_size,
+                          "its operation %zu (%s) lacks a name, role, method, path, document or "
+                          "function",
+                          i + 1, row.name != NULL ? row.name : "no name");
+        }
+    }
+    return true;
+}
+
+void module_operation(const struct weir_control *control, size_t index, struct weir_operation *out)
+{
+    size_t size = control->operation_size < sizeof(*out) ? control->operation_size : sizeof(*out);
+
+    memset(out, 0, sizeof(*out));
+    memcpy(out, (const char *)control->operations + index * control->operation_size, size);
 }
 
 bool module_abi_accept(struct module *module, const struct weir_module *given, char *error,
@@ -168,7 +210,8 @@ bool module_abi_accept(struct module *module, const struct weir_module *given, c
     descriptor->license = descriptor->license != NULL ? descriptor->license : "";
     descriptor->summary = descriptor->summary != NULL ? descriptor->summary : "";
     take_kinds(module);
-    if (!check_hooks(module, error, error_size)) {
+    if (!check_hooks(module, error, error_size) ||
+        !check_operations(&module->control, error, error_size)) {
         return false;
     }
     if (descriptor->options != NULL &&

@@ -12,4 +12,7 @@
 bool module_abi_accept(struct module *module, const struct weir_module *descriptor, char *error,
                        size_t error_size);
 
+/* The row of that index, with zero for what an older one lacks. */
+void module_operation(const struct weir_control *control, size_t index, struct weir_operation *out);
+
 #endif

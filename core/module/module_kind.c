@@ -23,6 +23,7 @@ static const struct {
     [MODULE_HANDLER] = {"handler", "handler", "", offsetof(struct weir_module, handler)},
     [MODULE_LOGGER] = {"logger", NULL, "", offsetof(struct weir_module, logger)},
     [MODULE_STORE] = {"store", NULL, "store_", offsetof(struct weir_module, store)},
+    [MODULE_CONTROL] = {"control", NULL, "", offsetof(struct weir_module, control)},
 };
 
 bool module_has_kind(const struct module *module, enum module_kind kind)

@@ -8,12 +8,13 @@
  */
 #include "admin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "api.h"
 #include "check.h"
-#include "describe.h"
+#include "control.h"
 #include "events.h"
 #include "login.h"
 #include "pages.h"
@@ -88,26 +89,44 @@ static void check_names(struct weir_context *ctx, struct weir_check *check, cons
     }
 }
 
+/* Where the first start may tell people to log in: by TCP. */
+static void note_way(struct admin_token_state *token, const struct weir_listener *listener)
+{
+    token->served = true;
+    for (size_t i = 0; i < listener->bind_count && token->reached[0] == '\0'; i++) {
+        const struct weir_bind *bind = &listener->binds[i];
+        if (!bind->unix_socket) {
+            snprintf(token->reached, sizeof(token->reached), "%s://%.*s",
+                     listener->tls ? "https" : "http", (int)bind->address.len, bind->address.ptr);
+        }
+    }
+}
+
 static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
                                     const void *conf_struct, void **prepared)
 {
     const struct conf *conf = conf_struct;
+    struct prepared *p = calloc(1, sizeof(*p));
     struct weir_listener listener;
     char error[600];
 
-    if (!weir_check_listener(ctx, check, &listener)) {
-        return WEIR_OK; /* the module block: only blocks in listeners serve */
+    if (p == NULL) {
+        return WEIR_NO_MEMORY;
     }
+    *prepared = p;
+    p->token = weir_shared(ctx, "admin_token", sizeof(*p->token));
+    if (!weir_check_listener(ctx, check, &listener)) { /* the module block: see control.c */
+        struct weir_str state_dir = weir_state_dir(ctx);
+        snprintf(p->state_dir, sizeof(p->state_dir), "%.*s", (int)state_dir.len, state_dir.ptr);
+        return WEIR_OK;
+    }
+    note_way(p->token, &listener);
     check_reach(ctx, check, conf, &listener);
     check_names(ctx, check, conf);
     if (conf->session_idle_timeout > conf->session_lifetime) {
         weir_check_error(ctx, check, &conf->session_idle_timeout,
                          "session_idle_timeout is longer than session_lifetime, and has no effect; "
                          "make it shorter");
-    }
-    struct prepared *p = calloc(1, sizeof(*p));
-    if (p == NULL) {
-        return WEIR_NO_MEMORY;
     }
     p->sessions = weir_shared(ctx, "sessions", sizeof(*p->sessions));
     p->throttle = weir_shared(ctx, "throttle", sizeof(*p->throttle));
@@ -122,7 +141,6 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
                          "web_dir = \"\" for an API without pages",
                          error);
     }
-    *prepared = p;
     return WEIR_OK;
 }
 
@@ -250,9 +268,8 @@ static void dispatch(struct exchange *exchange)
         login_begin(exchange);
     } else if (text_is(path, "/api/v1/events")) {
         events_begin(exchange);
-    } else if (text_is(path, "/openapi.json") || text_is(path, "/api/v1/openapi.json")) {
-        describe_serve(exchange);
-    } else if (text_is(path, "/api") || text_begins(path, "/api/")) {
+    } else if (text_is(path, "/api") || text_begins(path, "/api/") ||
+               text_is(path, "/openapi.json")) {
         api_begin(exchange);
     } else {
         serve_page(exchange);
@@ -381,6 +398,7 @@ static const struct weir_module module = {
     .conf_create = conf_create,
     .conf_free = conf_free,
     .handler = &handler,
+    .control = &admin_control,
 };
 
 WEIR_MODULE(module);

@@ -8,6 +8,7 @@
 
 #include <weir/weir.h>
 
+#include "admin_token.h"
 #include "assets.h"
 #include "reply.h"
 #include "session.h"
@@ -22,8 +23,10 @@ struct conf {
     int64_t event_clients;
 };
 
-/* Of one handler block, made by conf_create. */
+/* Made by conf_create. */
 struct prepared {
+    struct admin_token_state *token; /* shared, as those below */
+    char state_dir[4096];            /* of the module block; the rest is of a handler block */
     struct assets assets;
     struct sessions *sessions; /* shared: outlives this generation */
     struct throttle *throttle;

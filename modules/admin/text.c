@@ -227,6 +227,17 @@ size_t text_put_json(char *out, size_t at, size_t size, struct weir_str text)
     return at;
 }
 
+void text_hex(const uint8_t *bytes, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < len; i++) {
+        out[2 * i] = digits[bytes[i] >> 4];
+        out[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    out[2 * len] = '\0';
+}
+
 size_t text_base64(const uint8_t *bytes, size_t len, char *out)
 {
     static const char letters[] =

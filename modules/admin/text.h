@@ -40,6 +40,9 @@ size_t text_put_json(char *out, size_t at, size_t size, struct weir_str text);
 #define TEXT_BASE64_SIZE(len) (((len)*4 + 2) / 3 + 1)
 size_t text_base64(const uint8_t *bytes, size_t len, char *out);
 
+/* Hexadecimal digits, and NUL. */
+void text_hex(const uint8_t *bytes, size_t len, char *out);
+
 /* A member of a flat JSON object of strings; values point into `*body`, which is unescaped in place. */
 struct text_member {
     const char *name;

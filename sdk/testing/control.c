@@ -14,15 +14,6 @@ struct fake_script {
     struct weir_control_answer answer; /* strings owned */
 };
 
-/* A call that a handler has made; kept to the end, for the test to look at. */
-struct weir_control_operation {
-    struct weir_control_operation *next; /* older */
-    struct weir_test *host;
-    struct weir_control_request call; /* strings owned */
-    weir_control_fn fn;               /* NULL: cancelled or answered */
-    void *arg;
-};
-
 struct weir_subscription {
     struct weir_subscription *next;
     struct weir_test *host;

@@ -124,7 +124,7 @@ bool weir_test_validate(const struct weir_module *module, char *error, size_t er
     }
     if (copy.router == NULL && copy.balancer == NULL && copy.sticky == NULL &&
         copy.health == NULL && copy.filter == NULL && copy.handler == NULL && copy.logger == NULL &&
-        copy.store == NULL) {
+        copy.store == NULL && copy.control == NULL) {
         return refuse(error, error_size, "%s: it is of no kind (router, balancer, ...)", copy.name);
     }
     if (!check_hooks(&copy, error, error_size)) {
@@ -155,4 +155,10 @@ void fake_kinds_fill(struct weir_test *host)
     FILL_KIND(host, WEIR_TEST_HANDLER, handler, "the handler instance", WEIR_CONTEXT_LISTENER);
     FILL_KIND(host, WEIR_TEST_LOGGER, logger, "the logger instance", WEIR_CONTEXT_MODULE);
     FILL_KIND(host, WEIR_TEST_STORE, store, "the store instance", WEIR_CONTEXT_MODULE);
+    if (host->module.control != NULL) {
+        fake_copy_sized(&host->control_kind, sizeof(host->control_kind), host->module.control);
+        host->kinds[WEIR_TEST_CONTROL] =
+            (struct fake_kind){"the control instance", WEIR_CONTEXT_MODULE, true,
+                               host->control_kind.create, host->control_kind.destroy};
+    }
 }

@@ -144,7 +144,7 @@ struct fake_kind {
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 };
-#define FAKE_KIND_COUNT (WEIR_TEST_STORE + 1)
+#define FAKE_KIND_COUNT (WEIR_TEST_CONTROL + 1)
 
 struct weir_test_instance {
     struct weir_test_instance *next;
@@ -179,6 +179,23 @@ struct fake_fields {
     size_t count;
 };
 
+/* A call that a handler has made (control.c), or an operation of the module that runs (operations.c); kept to the
+ * end, for the test to look at. */
+struct weir_control_operation {
+    struct weir_control_operation *next; /* older */
+    struct weir_test *host;
+    struct weir_control_request call; /* strings owned */
+    weir_control_fn fn;               /* NULL: cancelled or answered */
+    void *arg;
+    /* of one that runs */
+    const char *const *arguments;
+    bool over;
+    struct weir_test_answer answer; /* strings owned */
+    struct weir_change change;      /* on its way; strings owned */
+    void (*done)(void *arg, struct weir_control_operation *operation, const char *error);
+    void *done_arg;
+};
+
 struct fake_route {
     char *name;
     uint64_t block; /* number of the block that made it known */
@@ -202,6 +219,7 @@ struct weir_test {
     struct weir_handler handler;
     struct weir_logger logger;
     struct weir_store store;
+    struct weir_control control_kind;
     struct fake_kind kinds[FAKE_KIND_COUNT];
 
     struct weir_test_ejection ejection; /* the last one */
@@ -253,7 +271,8 @@ struct weir_test {
     struct fake_log_line *log;
     size_t log_count;
 
-    struct fake_control *control; /* control.c's; NULL: not used yet */
+    struct fake_control *control;       /* control.c's; NULL: not used yet */
+    struct fake_operations *operations; /* operations.c's; likewise */
 };
 
 struct fake_reply {
@@ -481,6 +500,31 @@ enum weir_status fake_stats_visit(struct weir_context *ctx, weir_stats_fn fn, vo
 struct weir_str fake_reason_name(struct weir_context *ctx, uint32_t reason);
 /* Also tells what is left behind. */
 void fake_control_free(struct weir_test *host);
+
+/* ---- operations.c ---- */
+void fake_operation_caller(struct weir_control_operation *operation, struct weir_caller *out);
+struct weir_str fake_operation_text(struct weir_control_operation *operation, const char *name);
+int64_t fake_operation_number(struct weir_control_operation *operation, const char *name,
+                              int64_t fallback);
+void fake_operation_answer(struct weir_control_operation *operation,
+                           const struct weir_control_answer *answer);
+void fake_operation_problem(struct weir_control_operation *operation, uint32_t status,
+                            const char *pointer, const char *format, va_list args);
+bool fake_operation_matches(struct weir_control_operation *operation, const char *etag);
+void fake_operation_change(struct weir_control_operation *operation,
+                           const struct weir_change *change,
+                           void (*done)(void *arg, struct weir_control_operation *operation,
+                                        const char *error),
+                           void *arg);
+void fake_operation_finish(struct weir_control_operation *operation);
+bool fake_control_work(struct weir_context *ctx, void (*work)(void *arg), void (*done)(void *arg),
+                       void *arg);
+void fake_control_event(struct weir_context *ctx, const char *name, struct weir_str data);
+void fake_control_operations(struct weir_context *ctx,
+                             void (*operation)(void *arg, const struct weir_operation *operation),
+                             void (*schema)(void *arg, const struct weir_schema *schema),
+                             void *arg);
+void fake_operations_free(struct weir_test *host);
 
 /* ---- explain.c ---- */
 void fake_rules_free(struct fake_rules *rules);

@@ -129,6 +129,7 @@ struct weir_test *weir_test_new(const struct weir_module *module)
             fake_files_free(host);
             fake_outside_free(host);
             fake_control_free(host);
+            fake_operations_free(host);
             host_release(host);
             return NULL;
         }
@@ -165,6 +166,7 @@ bool weir_test_free(struct weir_test **host_ptr)
     fake_files_free(host);
     fake_outside_free(host);
     fake_control_free(host);
+    fake_operations_free(host);
     bool clean = host->problem_count == 0;
     host_release(host);
     *host_ptr = NULL;

@@ -53,7 +53,7 @@ struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_te
     instance->data = block->prepared;
     fake_context_init(&instance->ctx, host, ops->name, block->ctx.pool_name);
     memcpy(instance->ctx.block_name, block->ctx.block_name, sizeof(instance->ctx.block_name));
-    if (kind == WEIR_TEST_HEALTH || kind == WEIR_TEST_HANDLER) {
+    if (kind == WEIR_TEST_HEALTH || kind == WEIR_TEST_HANDLER || kind == WEIR_TEST_CONTROL) {
         /* These live on the control thread. */
         instance->ctx.worker_index = host->worker_count;
     }

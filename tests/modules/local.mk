@@ -38,3 +38,7 @@ tests_modules_built_balance_slots_b_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/balance_counts.so
 tests_modules_built_balance_counts_so_SOURCES = tests/modules/balance_counts.c
 tests_modules_built_balance_counts_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/notes.so
+tests_modules_built_notes_so_SOURCES = tests/modules/notes.c
+tests_modules_built_notes_so_LDFLAGS = $(MODULE_LINK)

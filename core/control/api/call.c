@@ -241,6 +241,8 @@ struct operation *operation_new(struct plane *plane, const struct weir_control_r
     }
     if (!check_call(operation, call)) {
         operation->command = NULL;
+    } else if (operation->command->provider != NULL) {
+        provider_ref(operation->command->provider);
     }
     return operation;
 }

@@ -11,6 +11,7 @@
 #include "base/base.h"
 
 struct operation;
+struct provider;
 
 /* What a write says when it returns. */
 enum written {
@@ -23,6 +24,7 @@ struct command {
     struct weir_operation row;
     void (*read)(struct operation *operation);          /* its answer is there when it returns */
     enum written (*write)(struct operation *operation); /* goes through the queue of writes */
+    struct provider *provider; /* the module's whose it is; NULL: the core's */
 };
 
 /* ---- rows ---- */
@@ -61,11 +63,12 @@ struct command {
     }
 
 /* Each room has rows of its own, ended by COMMANDS_END; this is all of them. */
-#define COMMAND_LISTS_MAX 16u
+#define COMMAND_LISTS_MAX 64u
 
 struct command_table {
     const struct command *lists[COMMAND_LISTS_MAX];
     size_t count;
+    size_t core; /* the first ones, which stay; those behind them are of modules */
 };
 
 static inline void commands_add(struct command_table *table, const struct command *rows)
@@ -85,8 +88,6 @@ static inline void commands_add(struct command_table *table, const struct comman
 const struct command *command_find(const struct command_table *table, struct weir_str method,
                                    struct weir_str path, char **allow, char *params[2]);
 
-/* JSON text of the OpenAPI 3.1 document; the caller frees it. */
-char *openapi_text(const struct command_table *table);
 /* The schemas of answers, ended by a row without name. */
 extern const struct weir_schema answer_schemas[];
 

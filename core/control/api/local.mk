@@ -21,12 +21,16 @@ core_libcore_a_SOURCES += \
     core/control/api/history_series.h \
     core/control/api/json.c \
     core/control/api/json.h \
-    core/control/api/openapi.c \
     core/control/api/operation.c \
     core/control/api/operation.h \
     core/control/api/plane.c \
     core/control/api/plane.h \
+    core/control/api/provider.c \
+    core/control/api/provider.h \
+    core/control/api/provider_services.c \
     core/control/api/read.c \
+    core/control/api/resident.c \
+    core/control/api/resident.h \
     core/control/api/schemas.c \
     core/control/api/sdk_stats.c \
     core/control/api/sdk_stats.h \

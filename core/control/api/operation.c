@@ -116,6 +116,9 @@ static void operation_free(struct operation *operation)
     for (size_t i = 0; i < ARRAY_COUNT(operation->params); i++) {
         free(operation->params[i]);
     }
+    if (operation->command != NULL && operation->command->provider != NULL) {
+        provider_unref(operation->command->provider);
+    }
     if (operation->state_free != NULL) {
         operation->state_free(operation->state);
     }
@@ -186,7 +189,9 @@ bool operation_may(struct operation *operation, const char *name)
             return operation_check_role(operation, command);
         }
     }
-    return true;
+    /* A module's that is not loaded. */
+    const struct command unknown = {.row = {.name = name, .role = WEIR_ROLE_ADMIN}};
+    return operation_check_role(operation, &unknown);
 }
 
 /* ---- what was given ---- */

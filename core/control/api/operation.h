@@ -31,6 +31,7 @@ struct operation {
     /* a command's own, while it goes on */
     void *state;
     void (*state_free)(void *state);
+    bool later; /* a read whose answer comes after it has returned */
     /* the answer */
     unsigned status;
     cJSON *answer; /* NULL: no body */
@@ -39,6 +40,16 @@ struct operation {
     char *etag, *location, *allow;
     uint64_t journal;
 };
+
+/* weir_control_operation is struct operation. */
+static inline struct operation *operation_of(struct weir_control_operation *handle)
+{
+    return (struct operation *)(void *)handle;
+}
+static inline struct weir_control_operation *operation_handle(struct operation *operation)
+{
+    return (struct weir_control_operation *)(void *)operation;
+}
 
 /* Checks who, what and how; never NULL. One that is refused has its answer and no command. */
 struct operation *operation_new(struct plane *plane, const struct weir_control_request *call,

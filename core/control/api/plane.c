@@ -12,6 +12,7 @@ void plane_init(struct plane *plane, struct runtime *runtime, const char *path)
 {
     *plane = (struct plane){.runtime = runtime, .path = path};
     plane->history = history_new();
+    providers_init(&plane->providers, plane);
 }
 
 static void tick(struct timer *timer)
@@ -41,7 +42,7 @@ void plane_start(struct plane *plane, struct worker *self)
     plane->self = self;
     plane->started_ms = loop_wall_ms();
     plane->started_ns = loop_now_ns(self->loop);
-    plane->openapi = openapi_text(&plane->commands);
+    plane->commands.core = plane->commands.count;
     events_init(&plane->events, self->loop);
     plane->tick.fn = tick;
     timer_set(self->loop, &plane->tick, NS_PER_SECOND);
@@ -60,8 +61,8 @@ void plane_end(struct plane *plane)
     if (plane->self != NULL) {
         events_end(&plane->events);
     }
+    providers_end(&plane->providers);
     history_free(&plane->history);
-    free(plane->openapi);
 }
 
 /* On a turn of its own: the caller has its handle by then. */
@@ -77,6 +78,9 @@ static void begin(struct message *message)
         return;
     } else if (command != NULL && operation->fn != NULL) {
         command->read(operation);
+        if (operation->later) {
+            return; /* a module's: it answers by weir_operation_finish */
+        }
     }
     operation_answer(operation);
 }

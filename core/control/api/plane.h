@@ -10,10 +10,9 @@
 #include "control/api/events.h"
 #include "control/api/history.h"
 #include "control/api/operation.h"
+#include "control/api/provider.h"
 #include "proxy/runtime.h"
 #include "proxy/worker.h"
-
-struct users;
 
 /* What a change under way says of a server. */
 struct server_note {
@@ -30,9 +29,8 @@ struct plane {
     bool ended;
     struct events events;
     struct history *history;
-    struct users *users; /* of control/users.c */
     struct command_table commands;
-    char *openapi;
+    struct providers providers;
     struct timer tick;
     /* Each is NULL, or set before the start: */
     void (*write)(struct operation *operation); /* queues it */

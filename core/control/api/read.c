@@ -300,12 +300,6 @@ static void run_history(struct operation *operation)
     }
 }
 
-static void run_openapi(struct operation *operation)
-{
-    operation_succeed(operation, 200, NULL);
-    operation->text = base_strdup(operation->plane->openapi);
-}
-
 /* ---- the table ---- */
 
 static const struct weir_argument history_query[] = {
@@ -335,7 +329,5 @@ const struct command read_commands[] = {
     READ("stats.show", "/stats", NULL, "Stats", run_stats, "The numbers of this moment."),
     READ("stats.history", "/stats/history", history_query, "History", run_history,
          "Numbers of the last hour."),
-    READ("openapi", "/openapi.json", NULL, "OpenApi", run_openapi,
-         "This document; also at /openapi.json."),
     COMMANDS_END,
 };

@@ -153,17 +153,5 @@ const struct weir_schema answer_schemas[] = {
      "number, or the server is no candidate. Turns are those of the loop that answers; each worker "
      "keeps its own.'},'score_text':" OR_TEXT "}}},'pick':" OR_TEXT
      ",'answer':{'type':['object','null'],'properties':{'status':" COUNT ",'reason':" TEXT "}}}}"},
-    {"User", "{'type':'object','properties':{'name':" TEXT
-             ",'role':{'enum':['viewer','operator','admin']},'has_password':" BOOLEAN
-             ",'tokens':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
-             ",'created_at':" TIME ",'expires_at':" OR_TIME "}}}}}"},
-    {"Users", LIST(REF("User"))},
-    {"Token",
-     "{'type':'object','required':['token','id'],'properties':{'token':" TEXT ",'id':" TEXT "}}"},
-    {"AdminToken", "{'type':'object','required':['token','file'],'properties':{'token':" TEXT
-                   ",'file':" TEXT "}}"},
-    {"OpenApi", "{'type':'object','required':['openapi','info','paths']}"},
-    {"Login", "{'type':'object','properties':{'author':" TEXT
-              ",'role':{'enum':['viewer','operator','admin']},'csrf':" TEXT "}}"},
     {NULL, NULL},
 };

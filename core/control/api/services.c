@@ -2,14 +2,12 @@
 /*
  * The services of control.h, for handler modules.
  */
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/change/changes.h"
+#include "control/api/plane.h"
 #include "control/api/services.h"
-#include "control/users.h"
 #include "module/context.h"
 #include "proxy/worker.h"
 #include <weir/http.h>
@@ -22,18 +20,22 @@ void control_services_set_plane(struct plane *plane)
     the_plane = plane;
 }
 
-/* weir_control_operation is struct operation. */
+struct plane *control_services_plane(void)
+{
+    return the_plane;
+}
+
 static struct weir_control_operation *control_call(struct weir_context *ctx,
                                                    const struct weir_control_request *call,
                                                    weir_control_fn fn, void *arg)
 {
     (void)ctx;
-    return (struct weir_control_operation *)(void *)plane_call(the_plane, call, fn, arg);
+    return operation_handle(plane_call(the_plane, call, fn, arg));
 }
 
 static void control_cancel(struct weir_control_operation *operation)
 {
-    ((struct operation *)(void *)operation)->fn = NULL;
+    operation_of(operation)->fn = NULL;
 }
 
 static struct weir_subscription *control_subscribe(struct weir_context *ctx, uint64_t last_id,
@@ -48,34 +50,54 @@ static void control_unsubscribe(struct weir_subscription *subscription)
     events_unsubscribe(subscription);
 }
 
-/* ---- who ---- */
+/* ---- who: a module knows ---- */
+
+/* An older module's struct ends before `since`, or before `token`. */
+static bool give_caller(const struct weir_caller *known, struct weir_caller *out)
+{
+    size_t size = out->size < sizeof(*out) ? out->size : sizeof(*out);
+    memcpy((char *)out + sizeof(out->size), (const char *)known + sizeof(out->size),
+           size - sizeof(out->size));
+    return true;
+}
+
+/* Asks the first module that has the hook. */
+#define ASK(hook, what, out)                                                                \
+    do {                                                                                    \
+        struct provider *provider_ = provider_with(&the_plane->providers, hook);            \
+        struct weir_caller known_ = {.size = sizeof(known_)};                               \
+        return provider_ != NULL &&                                                         \
+               provider_->ops->hook(provider_context(provider_), provider_->instance, what, \
+                                    &known_) &&                                             \
+               give_caller(&known_, out);                                                   \
+    } while (0)
 
 static bool control_auth_token(struct weir_context *ctx, struct weir_str token,
                                struct weir_caller *out)
 {
     (void)ctx;
-    return users_by_token(the_plane->users, token, out);
+    ASK(auth_token, token, out);
 }
 
 static bool control_auth_link(struct weir_context *ctx, struct weir_str link,
                               struct weir_caller *out)
 {
     (void)ctx;
-    return users_by_link(the_plane->users, link, out);
+    ASK(auth_link, link, out);
 }
 
 static bool control_auth_user(struct weir_context *ctx, struct weir_str author,
                               struct weir_caller *out)
 {
     (void)ctx;
-    return users_by_author(the_plane->users, author, out);
+    ASK(auth_user, author, out);
 }
 
 static bool control_auth_again(struct weir_context *ctx, const struct weir_caller *before,
                                struct weir_caller *out)
 {
     (void)ctx;
-    return users_again(the_plane->users, before, out);
+    ASK(auth_again, before, out);
 }
 
 static bool control_auth_peer(struct weir_context *ctx, const struct weir_request *req,
@@ -91,63 +113,38 @@ static bool control_auth_peer(struct weir_context *ctx, const struct weir_reques
     }
     snprintf(author, sizeof(author), "uid:%u%s", credentials.uid,
              credentials.uid == 0 ? " (root)" : "");
-    return caller_set(out, WEIR_ROLE_ADMIN, str_from(author), 0, STR(""));
+    const struct weir_caller peer = {
+        .size = sizeof(peer), .role = WEIR_ROLE_ADMIN, .author = str_from(author)};
+    return give_caller(&peer, out);
 }
 
+/* Between who asks, who may forget it, and the module, which answers in any case. */
 struct weir_auth {
-    char *name, *password;
-    char *hash; /* NULL: nobody has that name, or a password */
-    bool good;
     weir_auth_fn fn; /* NULL: nobody waits any more */
     void *arg;
 };
 
-static void verify(void *arg)
+static void answered(void *arg, const struct weir_caller *caller)
 {
     struct weir_auth *auth = arg;
-    auth->good = password_verify(auth->password, auth->hash);
-}
-
-/* Whether the password that was good is his still. */
-static bool is_password_of(const struct weir_auth *auth)
-{
-    const char *hash = operation_text(users_find(the_plane->users, auth->name), "password");
-    return auth->good && hash != NULL && strcmp(hash, auth->hash) == 0;
-}
-
-static void verified(void *arg)
-{
-    struct weir_auth *auth = arg;
-    struct weir_caller caller = {.size = sizeof(caller)};
-
     if (auth->fn != NULL) {
-        bool good = is_password_of(auth) &&
-                    users_by_author(the_plane->users, str_from(auth->name), &caller);
-        auth->fn(auth->arg, good ? &caller : NULL);
+        auth->fn(auth->arg, caller);
     }
-    OPENSSL_cleanse(auth->password, strlen(auth->password));
-    free(auth->password);
-    free(auth->name);
-    free(auth->hash);
     free(auth);
 }
 
 static struct weir_auth *control_auth_password(struct weir_context *ctx, struct weir_str name,
                                                struct weir_str password, weir_auth_fn fn, void *arg)
 {
-    struct weir_auth *auth = base_zalloc(sizeof(*auth));
+    struct provider *provider = provider_with(&the_plane->providers, auth_password);
+    struct weir_auth *auth = base_alloc(sizeof(*auth));
     (void)ctx;
 
-    auth->name = base_strndup(name.len > 0 ? name.ptr : "", name.len);
-    auth->password = base_strndup(password.len > 0 ? password.ptr : "", password.len);
-    const char *hash = operation_text(users_find(the_plane->users, auth->name), "password");
-    auth->hash = hash != NULL ? base_strdup(hash) : NULL;
-    auth->fn = fn;
-    auth->arg = arg;
-    if (!store_work(container_of(the_plane, struct changes, plane)->store, verify, verified,
-                    auth)) {
-        auth->fn = NULL;
-        verified(auth);
+    *auth = (struct weir_auth){fn, arg};
+    if (provider == NULL ||
+        !provider->ops->auth_password(provider_context(provider), provider->instance, name,
+                                      password, answered, auth)) {
+        free(auth);
         return NULL;
     }
     return auth;
@@ -158,10 +155,26 @@ static void control_auth_cancel(struct weir_auth *auth)
     auth->fn = NULL;
 }
 
+/* Each that was given is kept: it is valid as long as the program runs. */
 static struct weir_str control_openapi(struct weir_context *ctx)
 {
+    struct provider *provider = provider_with(&the_plane->providers, openapi);
+    cJSON *all = the_plane->providers.documents;
+    const char *last = cJSON_GetStringValue(cJSON_GetArrayItem(all, cJSON_GetArraySize(all) - 1));
     (void)ctx;
-    return str_from(the_plane->openapi);
+
+    if (provider == NULL) {
+        return STR("");
+    }
+    struct weir_str text = provider->ops->openapi(provider_context(provider), provider->instance);
+    if (last == NULL || !str_equal(text, str_from(last))) {
+        char *copy = base_strndup(text.ptr, text.len);
+        cJSON *item = cJSON_CreateString(copy);
+        free(copy);
+        last = item->valuestring;
+        cJSON_AddItemToArray(all, item);
+    }
+    return str_from(last);
 }
 
 void control_services_fill(struct weir_host *host)
@@ -178,4 +191,5 @@ void control_services_fill(struct weir_host *host)
     host->control_auth_peer = control_auth_peer;
     host->control_openapi = control_openapi;
     host->control_auth_again = control_auth_again;
+    provider_services_fill(host);
 }

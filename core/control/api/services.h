@@ -13,5 +13,9 @@ struct plane;
 void control_services_fill(struct weir_host *host);
 /* NULL: nobody any more. */
 void control_services_set_plane(struct plane *plane);
+struct plane *control_services_plane(void);
+
+/* Part of control_services_fill: those for the kind `control` (provider_services.c). */
+void provider_services_fill(struct weir_host *host);
 
 #endif

@@ -27,6 +27,27 @@ static void on_tick(struct plane *plane)
     changes_upkeep(changes);
 }
 
+static void space_is_read(void *arg, const char *space)
+{
+    struct changes *changes = arg;
+    providers_ready(&changes->plane.providers, space);
+}
+
+/* What a module needs: at the start it comes with the rest. */
+static void load_space(struct plane *plane, const char *space)
+{
+    struct changes *changes = container_of(plane, struct changes, plane);
+    if (!store_add_space(changes->store, space, space_is_read)) {
+        providers_ready(&plane->providers, space);
+    }
+}
+
+static bool work_elsewhere(struct plane *plane, void (*work)(void *arg), void (*done)(void *arg),
+                           void *arg)
+{
+    return store_work(container_of(plane, struct changes, plane)->store, work, done, arg);
+}
+
 void changes_init(struct changes *changes, struct runtime *runtime, const char *path)
 {
     *changes = (struct changes){.overlay = overlay_new(), .journal = journal_new()};
@@ -34,6 +55,8 @@ void changes_init(struct changes *changes, struct runtime *runtime, const char *
     changes->plane.write = queue_write;
     changes->plane.note = note_of;
     changes->plane.on_tick = on_tick;
+    changes->plane.providers.load = load_space;
+    changes->plane.providers.work = work_elsewhere;
     list_init(&changes->writes);
     runtime->adjust = overlay_adjust;
     runtime->adjust_arg = changes->overlay;
@@ -93,8 +116,10 @@ static void load(void *arg, const char *space, const char *key, const char *valu
         const struct change_part *part = changes->parts[i];
         if (part->space != NULL && strcmp(part->space, space) == 0) {
             part->load(changes, key, value);
+            return;
         }
     }
+    providers_keep(&changes->plane.providers, space, key, value);
 }
 
 /* The store failed at the start and works now: lays what it keeps over the files. */
@@ -110,9 +135,10 @@ bool changes_restore(struct changes *changes, const struct generation *generatio
 {
     for (size_t i = 0; i < changes->part_count; i++) {
         if (changes->parts[i]->space != NULL) {
-            store_add_space(changes->store, changes->parts[i]->space);
+            store_add_space(changes->store, changes->parts[i]->space, NULL);
         }
     }
+    providers_adopt(&changes->plane.providers, generation);
     store_open(changes->store, generation, load, late, changes);
     cJSON *contradictions = overlay_contradictions(changes->overlay, generation);
     const cJSON *item = NULL;
@@ -129,6 +155,7 @@ bool changes_restore(struct changes *changes, const struct generation *generatio
 void changes_adopt(struct changes *changes, const struct generation *generation)
 {
     store_adopt(changes->store, generation);
+    providers_adopt(&changes->plane.providers, generation);
 }
 
 /* ---- the queue ---- */

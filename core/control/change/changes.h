@@ -2,7 +2,7 @@
 /*
  * Everything that changes what runs goes through one queue: writing operations, reloads, DNS
  * updates, and what parts begin themselves. Control thread. What can be changed comes in parts
- * (servers, the journal, reloads, users): each brings its commands, what it keeps in the store, and
+ * (servers, the journal, reloads, modules): each brings its commands, what it keeps in the store, and
  * how journal entries about it are taken back. This room calls no part by name.
  */
 #ifndef CONTROL_CHANGE_CHANGES_H
@@ -116,6 +116,5 @@ void changes_rebuilt(struct changes *changes);
 /* ---- the parts of this room ---- */
 
 extern const struct change_part server_part, journal_part, reload_part, export_part;
-extern const struct change_part user_part, admin_token_part;
 
 #endif

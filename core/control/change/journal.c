@@ -68,6 +68,22 @@ void journal_add(struct journal *journal, cJSON *entry)
     journal->last_id = id > journal->last_id ? id : journal->last_id;
 }
 
+/* An earlier Weir wrote `user_key` and `user_part` about users, who are a module's now. */
+static void take_older_names(cJSON *entry)
+{
+    cJSON *name = cJSON_DetachItemFromObjectCaseSensitive(entry, "user_key");
+    cJSON *part = cJSON_DetachItemFromObjectCaseSensitive(entry, "user_part");
+
+    if (cJSON_IsString(name)) {
+        char *key = base_printf("users/%s", name->valuestring);
+        cJSON_AddStringToObject(entry, "kept_key", key);
+        cJSON_AddStringToObject(entry, "kept_part", part != NULL ? part->valuestring : "password");
+        free(key);
+    }
+    cJSON_Delete(name);
+    cJSON_Delete(part);
+}
+
 void journal_load(struct journal *journal, const char *value)
 {
     cJSON *entry = cJSON_Parse(value);
@@ -76,6 +92,7 @@ void journal_load(struct journal *journal, const char *value)
         cJSON_Delete(entry);
         return;
     }
+    take_older_names(entry);
     journal_add(journal, entry);
 }
 
@@ -139,11 +156,11 @@ static bool interferes(const cJSON *entry, const cJSON *later)
     const cJSON *fields = cJSON_GetObjectItemCaseSensitive(later, "before");
 
     if (strcmp(text_of(entry, "overlay_key"), text_of(later, "overlay_key")) != 0 ||
-        strcmp(text_of(entry, "user_key"), text_of(later, "user_key")) != 0) {
+        strcmp(text_of(entry, "kept_key"), text_of(later, "kept_key")) != 0) {
         return false;
     }
-    if (text_of(entry, "user_key")[0] != '\0') {
-        const char *a = text_of(entry, "user_part"), *b = text_of(later, "user_part");
+    if (text_of(entry, "kept_key")[0] != '\0') {
+        const char *a = text_of(entry, "kept_part"), *b = text_of(later, "kept_part");
         return strcmp(a, b) == 0 || strcmp(a, "all") == 0 || strcmp(b, "all") == 0;
     }
     if (strcmp(text_of(entry, "command"), "server.patch") != 0 ||
@@ -212,8 +229,8 @@ cJSON *journal_overdue(const struct journal *journal, uint64_t now_ms)
 
 cJSON *journal_show(const cJSON *entry)
 {
-    static const char *const ours[] = {"overlay_key", "overlay_before", "overlay_after", "user_key",
-                                       "user_part"};
+    static const char *const ours[] = {"overlay_key", "overlay_before", "overlay_after",
+                                       "kept_key",    "kept_part",      "kept_gone"};
     cJSON *copy = cJSON_Duplicate(entry, true);
     for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
         cJSON_DeleteItemFromObjectCaseSensitive(copy, ours[i]);

@@ -4,8 +4,9 @@
  * The last JOURNAL_KEPT entries are kept, in memory and in the store; older ones go. Control thread.
  *
  * An entry is a JSON object as the API shows it, and beside what it shows `overlay_key`, `overlay_before`
- * and `overlay_after` (the overlay's entry of the target), by which it is undone; or, about a user,
- * `user_key` and `user_part` (`all`: his being there, `role`, `password`, `token:ID`). It holds no secret.
+ * and `overlay_after` (the overlay's entry of the target), by which it is undone; or, about what
+ * a module keeps, `kept_key` (SPACE/KEY), `kept_part` (of it; `all`: its being there) and `kept_gone` (what was
+ * there, where it went). What it shows holds no secret.
  */
 #ifndef CONTROL_CHANGE_JOURNAL_H
 #define CONTROL_CHANGE_JOURNAL_H

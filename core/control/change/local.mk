@@ -11,6 +11,8 @@ core_libcore_a_SOURCES += \
     core/control/change/jobs.h \
     core/control/change/journal.c \
     core/control/change/journal.h \
+    core/control/change/module_part.c \
+    core/control/change/module_part.h \
     core/control/change/overlay.c \
     core/control/change/overlay.h \
     core/control/change/reload.c \
@@ -19,7 +21,5 @@ core_libcore_a_SOURCES += \
     core/control/change/store.c \
     core/control/change/store.h \
     core/control/change/undo_server.c \
-    core/control/change/write_admin_token.c \
     core/control/change/write_journal.c \
-    core/control/change/write_server.c \
-    core/control/change/write_users.c
+    core/control/change/write_server.c

@@ -10,24 +10,18 @@
 #include "base/log.h"
 #include "control/change/jobs.h"
 #include "control/api/json.h"
-#include "module/check.h"
+#include "control/api/resident.h"
 
 #define RETRY_SECONDS 5u
 #define WORK_MAX      32u
 
-#define STORE_SPACES_MAX 8u
+#define STORE_SPACES_MAX 64u
 
 enum store_state { STORE_NONE, STORE_OK, STORE_READ_ONLY, STORE_FAILED };
 
-/* What is needed of a configuration outlives its generation, so that this needs no generation. */
+/* Outlives generations. */
 struct store_instance {
-    struct module *module; /* referenced */
-    struct arena arena;
-    struct conf_node *block;
-    void *conf, *prepared;
-    bool conf_created;
-    struct module_context conf_context; /* control thread */
-    struct module_context context;      /* store thread */
+    struct resident *resident;
     /* store thread */
     bool created, open;
     void *data;
@@ -36,7 +30,7 @@ struct store_instance {
 struct store {
     struct loop *loop;
     struct jobs jobs, work;
-    const char *spaces[STORE_SPACES_MAX]; /* what is read at the start */
+    char *spaces[STORE_SPACES_MAX]; /* what is read */
     size_t space_count;
     struct store_instance *instance; /* the newest; NULL: none. Its hooks are the store thread's */
     enum store_state state;          /* as the last job said */
@@ -92,70 +86,32 @@ static const struct use *store_use(const struct generation *generation)
 
 static void instance_free(struct store_instance *instance)
 {
-    const struct weir_module *descriptor = &instance->module->descriptor;
-    if (instance->conf_created && descriptor->conf_free != NULL) {
-        descriptor->conf_free(&instance->conf_context.base, instance->prepared);
-    }
-    module_context_end(&instance->conf_context);
-    module_context_end(&instance->context);
-    module_unref(&instance->module);
-    arena_reset(&instance->arena);
+    resident_free(&instance->resident);
     free(instance);
-}
-
-/* Fills the options anew: the same block was right in the generation. */
-static bool instance_configure(struct store_instance *instance)
-{
-    static const char *const no_blocks[] = {NULL};
-    const struct weir_options *options = instance->module->descriptor.options;
-    struct mistakes mistakes = {0};
-    struct weir_check check = {.mistakes = &mistakes, .block_place = instance->block->place};
-    struct conf_fill filling = {.arena = &instance->arena,
-                                .places = conf_places_new(&instance->arena),
-                                .mistakes = &mistakes,
-                                .context = WEIR_CONTEXT_MODULE};
-
-    if (options != NULL) {
-        instance->conf = arena_zalloc(&instance->arena, options->conf_size + 1);
-        struct conf_target target = {options, instance->conf};
-        conf_fill_block(&filling, instance->block, &target, 1, no_blocks, true);
-    }
-    check.places = filling.places;
-    if (mistakes.count == 0 && instance->module->descriptor.conf_create != NULL) {
-        instance->conf_created = instance->module->descriptor.conf_create(
-                                     &instance->conf_context.base, &check, instance->conf,
-                                     &instance->prepared) == WEIR_OK;
-    }
-    for (size_t i = 0; i < mistakes.count; i++) {
-        log_write(WEIR_LOG_ERROR, "weir", "store: %s", mistakes.texts[i]);
-    }
-    bool good = mistakes.count == 0 &&
-                (instance->conf_created || instance->module->descriptor.conf_create == NULL);
-    mistakes_free(&mistakes);
-    return good;
 }
 
 /* NULL: the generation has no store, or it could not be configured. */
 static struct store_instance *instance_new(const struct generation *generation)
 {
     const struct use *use = store_use(generation);
-    if (use == NULL) {
+    struct resident *resident = use != NULL ? resident_new(use, generation->plan, NULL) : NULL;
+
+    if (resident == NULL) {
         return NULL;
     }
     struct store_instance *instance = base_zalloc(sizeof(*instance));
-    const struct weir_host *host = generation->plan->host;
-    instance->module = module_ref(use->module);
-    arena_init(&instance->arena, NULL, 0);
-    instance->block = conf_node_copy(&instance->arena, use->block);
-    module_context_init(&instance->conf_context, host, instance->module, NULL);
-    module_context_init(&instance->context, host, instance->module, NULL);
-    instance->context.worker_index = generation->plan->workers;
-    instance->context.worker_count = generation->plan->workers;
-    if (!instance_configure(instance)) {
-        instance_free(instance);
-        return NULL;
-    }
+    instance->resident = resident;
     return instance;
+}
+
+static const struct weir_store *ops_of(const struct store_instance *instance)
+{
+    return &instance->resident->module->store;
+}
+
+static struct weir_context *context_of(struct store_instance *instance)
+{
+    return &instance->resident->context.base;
 }
 
 /* ---- on the store thread ---- */
@@ -174,8 +130,11 @@ struct store_job {
     struct store_batch batch;
     store_done_fn fn;
     void *arg;
-    bool scan; /* what is kept is wanted */
+    bool scan;                                  /* what is kept is wanted */
+    const char *more;                           /* or of this space alone; NULL: none */
+    void (*read)(void *arg, const char *space); /* it has been, as far as it could be */
     struct loaded *loaded, **tail;
+    size_t space_count; /* of the store, when the job began: others may be added meanwhile */
     const char *space;
     enum store_state state;
     char detail[512]; /* why it is not OK, or a note */
@@ -194,16 +153,20 @@ static bool visit(void *arg, struct weir_str key, struct weir_str value)
     return true;
 }
 
-static bool read_all(struct store_job *job)
+static bool read_space(struct store_job *job, const char *space)
 {
     struct store_instance *instance = job->instance;
-    const struct weir_store *ops = &instance->module->store;
     const struct weir_str all = {"", 0};
 
-    for (size_t i = 0; i < job->store->space_count; i++) {
-        job->space = job->store->spaces[i];
-        if (ops->scan(&instance->context.base, instance->data, str_from(job->space), all, false, 0,
-                      visit, job) != WEIR_OK) {
+    job->space = space;
+    return ops_of(instance)->scan(context_of(instance), instance->data, str_from(space), all, false,
+                                  0, visit, job) == WEIR_OK;
+}
+
+static bool read_all(struct store_job *job)
+{
+    for (size_t i = 0; i < job->space_count; i++) {
+        if (!read_space(job, job->store->spaces[i])) {
             return false;
         }
     }
@@ -212,8 +175,8 @@ static bool read_all(struct store_job *job)
 
 static void close_instance(struct store_instance *instance)
 {
-    if (instance->created && instance->module->store.destroy != NULL) {
-        instance->module->store.destroy(&instance->context.base, instance->data);
+    if (instance->created && ops_of(instance)->destroy != NULL) {
+        ops_of(instance)->destroy(context_of(instance), instance->data);
     }
     instance->created = instance->open = false;
 }
@@ -221,15 +184,16 @@ static void close_instance(struct store_instance *instance)
 static bool create_instance(struct store_job *job)
 {
     struct store_instance *instance = job->instance;
-    const struct weir_store *ops = &instance->module->store;
+    const struct weir_store *ops = ops_of(instance);
 
     if (!instance->created) {
-        instance->data = instance->prepared;
-        if (ops->create != NULL && ops->create(&instance->context.base, instance->conf,
-                                               instance->prepared, &instance->data) != WEIR_OK) {
+        instance->data = instance->resident->prepared;
+        if (ops->create != NULL &&
+            ops->create(context_of(instance), instance->resident->conf,
+                        instance->resident->prepared, &instance->data) != WEIR_OK) {
             job->state = STORE_FAILED;
             snprintf(job->detail, sizeof(job->detail), "module \"%s\": create failed",
-                     instance->module->name);
+                     instance->resident->module->name);
             return false;
         }
         instance->created = true;
@@ -241,7 +205,7 @@ static bool create_instance(struct store_job *job)
 static void open_instance(struct store_job *job)
 {
     struct store_instance *instance = job->instance;
-    const struct weir_store *ops = &instance->module->store;
+    const struct weir_store *ops = ops_of(instance);
     enum weir_status status = WEIR_OK;
 
     job->state = STORE_OK;
@@ -249,8 +213,7 @@ static void open_instance(struct store_job *job)
         return;
     }
     if (ops->open != NULL) {
-        status =
-            ops->open(&instance->context.base, instance->data, job->detail, sizeof(job->detail));
+        status = ops->open(context_of(instance), instance->data, job->detail, sizeof(job->detail));
     }
     if (status != WEIR_OK && status != WEIR_DECLINED) {
         job->state = STORE_FAILED;
@@ -278,12 +241,11 @@ static void commit_batch(struct store_job *job)
                                                 .key = str_from(item->key),
                                                 .value = str_from(item->value)};
     }
-    if (instance->module->store.commit(&instance->context.base, instance->data, changes,
-                                       job->batch.count, job->error,
-                                       sizeof(job->error)) != WEIR_OK &&
+    if (ops_of(instance)->commit(context_of(instance), instance->data, changes, job->batch.count,
+                                 job->error, sizeof(job->error)) != WEIR_OK &&
         job->error[0] == '\0') {
         snprintf(job->error, sizeof(job->error), "module \"%s\" did not say why",
-                 instance->module->name);
+                 instance->resident->module->name);
     }
     free(changes);
 }
@@ -297,6 +259,9 @@ static void store_job_run(struct job *base)
     }
     if (job->instance != NULL) {
         open_instance(job);
+        if (job->more != NULL && job->state != STORE_FAILED) {
+            read_space(job, job->more);
+        }
         if (job->fn != NULL && job->state == STORE_OK && !job->scan) {
             commit_batch(job);
         } else if (job->fn != NULL) {
@@ -308,10 +273,14 @@ static void store_job_run(struct job *base)
 
 /* ---- back on the control thread ---- */
 
+static void read_more(struct store *store, const char *space,
+                      void (*read)(void *arg, const char *space));
+
 static void give_loaded(struct store_job *job)
 {
     struct store *store = job->store;
-    bool give = !store->loaded && (job->state == STORE_OK || job->state == STORE_READ_ONLY);
+    bool give = (!store->loaded || job->more != NULL) &&
+                (job->state == STORE_OK || job->state == STORE_READ_ONLY);
 
     while (job->loaded != NULL) {
         struct loaded *loaded = job->loaded;
@@ -367,6 +336,12 @@ static void store_job_done(struct job *base)
         snprintf(store->detail, sizeof(store->detail), "the last change: %.480s", job->error);
         log_write(WEIR_LOG_ERROR, "weir", "store: a change was not kept: %s", job->error);
     }
+    for (size_t i = job->space_count; job->scan && store->loaded && i < store->space_count; i++) {
+        read_more(store, store->spaces[i], NULL); /* was added meanwhile */
+    }
+    if (job->read != NULL) {
+        job->read(store->load_arg, job->more);
+    }
     if (!was_loaded && store->loaded && store->late != NULL) {
         store->late(store->load_arg);
     }
@@ -397,15 +372,40 @@ static struct store_job *job_new(struct store *store)
     job->job.done = store_job_done;
     job->store = store;
     job->instance = store->instance;
+    job->space_count = store->space_count;
     job->tail = &job->loaded;
     job->state = STORE_NONE;
     return job;
 }
 
-void store_add_space(struct store *store, const char *space)
+static void read_more(struct store *store, const char *space,
+                      void (*read)(void *arg, const char *space))
 {
-    ASSERT(store->space_count < STORE_SPACES_MAX && !store->loaded);
-    store->spaces[store->space_count++] = space;
+    struct store_job *job = job_new(store);
+    job->more = space;
+    job->read = read;
+    run_job(store, job);
+}
+
+bool store_add_space(struct store *store, const char *space,
+                     void (*read)(void *arg, const char *space))
+{
+    for (size_t i = 0; i < store->space_count; i++) {
+        if (strcmp(store->spaces[i], space) == 0) {
+            return false;
+        }
+    }
+    if (store->space_count == STORE_SPACES_MAX) {
+        log_write(WEIR_LOG_ERROR, "weir", "store: more than %u spaces; \"%s\" is not read",
+                  STORE_SPACES_MAX, space);
+        return false;
+    }
+    char *copy = store->spaces[store->space_count++] = base_strdup(space);
+    if (!store->loaded || store->instance == NULL || store->stopped) {
+        return false;
+    }
+    read_more(store, copy, read);
+    return true;
 }
 
 bool store_open(struct store *store, const struct generation *generation, store_load_fn load,
@@ -433,8 +433,7 @@ void store_adopt(struct store *store, const struct generation *generation)
     struct store_instance *old = store->instance;
 
     if (store->stopped || (use == NULL && old == NULL) ||
-        (use != NULL && old != NULL && use->module == old->module &&
-         conf_nodes_equal(use->block->children, old->block->children))) {
+        (use != NULL && old != NULL && resident_is(old->resident, use))) {
         return;
     }
     store->instance = instance_new(generation);
@@ -500,6 +499,9 @@ void store_free(struct store **store)
         close_instance(s->instance); /* its thread has ended */
         instance_free(s->instance);
     }
+    for (size_t k = 0; k < s->space_count; k++) {
+        free(s->spaces[k]);
+    }
     free(s);
 }
 
@@ -512,7 +514,7 @@ cJSON *store_json(const struct store *store)
 {
     static const char *const words[] = {"none", "ok", "read_only", "failed"};
     cJSON *object = cJSON_CreateObject();
-    const char *name = store->instance != NULL ? store->instance->module->name : NULL;
+    const char *name = store->instance != NULL ? store->instance->resident->module->name : NULL;
 
     if (name != NULL && strncmp(name, "store_", 6) == 0) {
         name += 6;

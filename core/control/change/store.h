@@ -40,8 +40,10 @@ void store_free(struct store **store);
 /* Gets one entry that is kept. */
 typedef void (*store_load_fn)(void *arg, const char *space, const char *key, const char *value);
 
-/* Before it is opened: what is kept in that space is to be read. */
-void store_add_space(struct store *store, const char *space);
+/* What is kept in that space is to be read: with the rest, when the store is opened; or now, where it was: then
+ * true, and `read` (with the `arg` of store_open) follows `load`. */
+bool store_add_space(struct store *store, const char *space,
+                     void (*read)(void *arg, const char *space));
 
 /* At the start: opens the generation's store, if it has one, and waits for it. What is kept goes to `load`
  * (now, or later, when the store could not be opened at first). false: there is a store that failed. */

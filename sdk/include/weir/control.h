@@ -11,7 +11,9 @@
 #ifndef WEIR_CONTROL_H
 #define WEIR_CONTROL_H
 
-#include <weir/host.h>
+#include <string.h>
+
+#include <weir/stats.h>
 
 WEIR_BEGIN_DECLS
 
@@ -59,7 +61,6 @@ struct weir_control_answer {
     uint64_t journal;         /**< number of the change's entry; 0: nothing was changed */
 };
 
-struct weir_control_operation;
 typedef void (*weir_control_fn)(void *arg, const struct weir_control_answer *answer);
 
 /** Something that happened. All strings are valid for the callback. */
@@ -75,7 +76,6 @@ typedef void (*weir_event_fn)(void *arg, const struct weir_event *event);
 
 /** Asked for a password: `caller` NULL: wrong name or password. */
 typedef void (*weir_auth_fn)(void *arg, const struct weir_caller *caller);
-struct weir_auth;
 
 /* ---- the kind `control`, since 1.4 ---- */
 
@@ -135,6 +135,93 @@ struct weir_operation {
 struct weir_schema {
     const char *name; /**< NULL ends the list */
     const char *json; /**< JSON in which ' stands for " */
+};
+
+/** What an operation is to change, and what the journal tells of it. The host copies all of it. */
+struct weir_change {
+    uint32_t size;
+    struct weir_str target;        /**< what is changed, for people */
+    struct weir_str before, after; /**< JSON for the journal, without secrets; empty: null */
+    struct weir_str key;           /**< in the module's space; empty: nothing is kept, nor undone */
+    struct weir_str value;         /**< what is kept there from now on; ptr NULL: the key goes */
+    /** What of the key is changed: a later change of the same part is in the way of an undo, and `all` is
+     * in the way of every part. Empty: all. */
+    struct weir_str part;
+};
+
+/** A change of the module's that is to be taken back. All strings are valid for the hook. */
+struct weir_undo {
+    uint32_t size;
+    struct weir_str key, part;
+    struct weir_str before, after; /**< JSON, as the change gave it; empty: null */
+    struct weir_str now;           /**< what is kept under the key; ptr NULL: nothing */
+    struct weir_str
+        gone; /**< what the change removed, by the removal of the key; ptr NULL: nothing */
+};
+
+/** What traffic was lately. */
+struct weir_rates {
+    uint32_t size;
+    double requests, errors, bytes_in, bytes_out; /**< a second, over the last five or so */
+    double minute[3];   /**< p50, p95, p99 of the last minute, ms; NaN: nothing was measured */
+    double recent[3];   /**< of the last five seconds or so */
+    double error_share; /**< of the last minute's requests; NaN: there were none */
+};
+
+/**
+ * Operations of a module, what they keep, and what the control plane asks of it. Enabled by the module block;
+ * there is one instance, on the control thread, for as long as module and block are the same: it outlives
+ * reloads. With another block, or another copy of the module, a new one is made before the old one goes, which
+ * ends what it has begun.
+ *
+ * What is kept is text under keys, in a space of the module's own; the host holds it in memory too, so that
+ * it is there without a store. Everything that is NULL is not offered.
+ */
+struct weir_control {
+    uint32_t size;
+    uint32_t operation_size; /**< sizeof(struct weir_operation): the stride of `operations` */
+    const struct weir_operation *operations;
+    size_t operation_count;
+    const struct weir_schema *schemas; /**< of their answers, ended by a NULL name */
+    const char *space;                 /**< NULL: nothing is kept */
+
+    enum weir_status (*create)(struct weir_context *ctx, const void *conf, void *prepared,
+                               void **instance);
+    void (*destroy)(struct weir_context *ctx, void *instance);
+
+    /** What is kept under a key is `value` now (ptr NULL: nothing): once for each key after `create`, and
+     * whenever it has changed, durably, before the change is answered. */
+    void (*take)(struct weir_context *ctx, void *instance, struct weir_str key,
+                 struct weir_str value);
+    /** Fills `key`... of a change that takes another one back; `key` and `part` are those of `undo`. The
+     * strings are valid until the instance's next callback. NULL: it is filled; else why it cannot be taken
+     * back (static, without a full stop). Asked more than once. NULL hook: nothing can be undone. */
+    const char *(*undo)(struct weir_context *ctx, void *instance, const struct weir_undo *undo,
+                        struct weir_change *change);
+    /** New files have come into force. */
+    void (*on_reload)(struct weir_context *ctx, void *instance);
+    /** Once a second, before `statistics` is told. `second` is a monotonic clock's. */
+    void (*on_second)(struct weir_context *ctx, void *instance, uint64_t second, uint64_t wall_ms);
+
+    /* Who somebody is: of all modules the first that has these is asked. See weir_control_auth_token and so
+     * on; `out` has its size. */
+    bool (*auth_token)(struct weir_context *ctx, void *instance, struct weir_str token,
+                       struct weir_caller *out);
+    bool (*auth_link)(struct weir_context *ctx, void *instance, struct weir_str link,
+                      struct weir_caller *out);
+    bool (*auth_user)(struct weir_context *ctx, void *instance, struct weir_str author,
+                      struct weir_caller *out);
+    bool (*auth_again)(struct weir_context *ctx, void *instance, const struct weir_caller *before,
+                       struct weir_caller *out);
+    /** Answers by fn(arg, ...), once, later. false: too many are waiting. */
+    bool (*auth_password)(struct weir_context *ctx, void *instance, struct weir_str name,
+                          struct weir_str password, weir_auth_fn fn, void *arg);
+
+    /** The OpenAPI document, of weir_control_operations; valid until the instance's next callback. */
+    struct weir_str (*openapi)(struct weir_context *ctx, void *instance);
+    /** Rates of a listener, route, pool or server (with its pool), or of the process. false: not known. */
+    bool (*rates)(struct weir_context *ctx, void *instance, enum weir_stats_kind kind,
+                  struct weir_str pool, struct weir_str name, struct weir_rates *out);
 };
 
 /* ---- services ---- */
@@ -232,10 +319,117 @@ static inline bool weir_control_auth_peer(struct weir_context *ctx, const struct
     return ctx->host->control_auth_peer(ctx, req, out);
 }
 
-/** The OpenAPI 3.1 document of all operations, JSON. Valid as long as the program runs. */
+/** The OpenAPI 3.1 document of all operations, JSON, by the module that makes it; empty: none does. Valid as
+ * long as the program runs. */
 static inline struct weir_str weir_control_openapi(struct weir_context *ctx)
 {
     return ctx->host->control_openapi(ctx);
+}
+
+/* ---- services of the kind `control`, since 1.4 ---- */
+
+/** Who asks for the operation: role and author. */
+static inline struct weir_caller weir_operation_caller(struct weir_context *ctx,
+                                                       struct weir_control_operation *operation)
+{
+    struct weir_caller caller;
+    memset(&caller, 0, sizeof(caller));
+    caller.size = sizeof(caller);
+    ctx->host->operation_caller(operation, &caller);
+    return caller;
+}
+
+/** An argument that is text, of the path, the query or the body; valid until the answer. ptr NULL: it was not
+ * given. */
+static inline struct weir_str weir_operation_text(struct weir_context *ctx,
+                                                  struct weir_control_operation *operation,
+                                                  const char *name)
+{
+    return ctx->host->operation_text(operation, name);
+}
+
+/** An argument that is a number: an integer, a boolean (0, 1), or a duration (milliseconds); `confirm` is how
+ * long ?confirm gives. `fallback` where it was not given. */
+static inline int64_t weir_operation_number(struct weir_context *ctx,
+                                            struct weir_control_operation *operation,
+                                            const char *name, int64_t fallback)
+{
+    return ctx->host->operation_number(operation, name, fallback);
+}
+
+/** The answer: status, JSON (`body`; empty: none), `etag` with its quotes, `location`. Copied; it replaces an
+ * earlier one. */
+static inline void weir_operation_answer(struct weir_context *ctx,
+                                         struct weir_control_operation *operation,
+                                         const struct weir_control_answer *answer)
+{
+    ctx->host->operation_answer(operation, answer);
+}
+
+/** A problem document as answer. `pointer` (status 422) names what is wrong: "/weight", "?limit"; several are
+ * collected. NULL: it concerns the whole, and replaces an earlier answer. */
+static inline void weir_operation_problem(struct weir_context *ctx,
+                                          struct weir_control_operation *operation, uint32_t status,
+                                          const char *pointer, const char *format, ...)
+    WEIR_PRINTF(5, 6);
+static inline void weir_operation_problem(struct weir_context *ctx,
+                                          struct weir_control_operation *operation, uint32_t status,
+                                          const char *pointer, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    ctx->host->operation_problem(operation, status, pointer, format, args);
+    va_end(args);
+}
+
+/** Checks If-Match against the present tag (without quotes). false: 412 is the answer. */
+static inline bool weir_operation_matches(struct weir_context *ctx,
+                                          struct weir_control_operation *operation,
+                                          const char *etag)
+{
+    return ctx->host->operation_matches(operation, etag);
+}
+
+/** Makes a change of an operation that writes: in the journal, and durable before `done` is called, once, later.
+ * It makes the answer, or (`error`: why nothing has changed) cleans up: that is answered already. The
+ * operation's function returns WEIR_LATER. */
+static inline enum weir_operation_end weir_operation_change(
+    struct weir_context *ctx, struct weir_control_operation *operation,
+    const struct weir_change *change,
+    void (*done)(void *arg, struct weir_control_operation *operation, const char *error), void *arg)
+{
+    ctx->host->operation_change(operation, change, done, arg);
+    return WEIR_LATER;
+}
+
+/** Sends the answer of an operation whose function has said WEIR_LATER. Not from within that function. */
+static inline void weir_operation_finish(struct weir_context *ctx,
+                                         struct weir_control_operation *operation)
+{
+    ctx->host->operation_finish(operation);
+}
+
+/** Runs `work` on another thread, then `done` on this one; the instance waits for it. false: too many
+ * wait already. For what takes long, as hashing a password does. */
+static inline bool weir_control_work(struct weir_context *ctx, void (*work)(void *arg),
+                                     void (*done)(void *arg), void *arg)
+{
+    return ctx->host->control_work(ctx, work, done, arg);
+}
+
+/** Tells who listens of something: `data` is JSON. */
+static inline void weir_control_event(struct weir_context *ctx, const char *name,
+                                      struct weir_str data)
+{
+    ctx->host->control_event(ctx, name, data);
+}
+
+/** Visits all operations that there are, and the schemas of their answers. */
+static inline void weir_control_operations(
+    struct weir_context *ctx, void (*operation)(void *arg, const struct weir_operation *operation),
+    void (*schema)(void *arg, const struct weir_schema *schema), void *arg)
+{
+    ctx->host->control_operations(ctx, operation, schema, arg);
 }
 
 WEIR_END_DECLS

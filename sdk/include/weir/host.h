@@ -36,6 +36,9 @@ struct weir_file;
 
 /* control.h */
 struct weir_auth;
+struct weir_change;
+struct weir_operation;
+struct weir_schema;
 struct weir_caller;
 struct weir_control_answer;
 struct weir_control_request;
@@ -229,6 +232,28 @@ struct weir_host {
     bool (*check_file)(struct weir_check *check, const struct weir_str *path);
     bool (*control_auth_again)(struct weir_context *ctx, const struct weir_caller *before,
                                struct weir_caller *out);
+    void (*operation_caller)(struct weir_control_operation *operation, struct weir_caller *out);
+    struct weir_str (*operation_text)(struct weir_control_operation *operation, const char *name);
+    int64_t (*operation_number)(struct weir_control_operation *operation, const char *name,
+                                int64_t fallback);
+    void (*operation_answer)(struct weir_control_operation *operation,
+                             const struct weir_control_answer *answer);
+    void (*operation_problem)(struct weir_control_operation *operation, uint32_t status,
+                              const char *pointer, const char *format, va_list args);
+    bool (*operation_matches)(struct weir_control_operation *operation, const char *etag);
+    void (*operation_change)(struct weir_control_operation *operation,
+                             const struct weir_change *change,
+                             void (*done)(void *arg, struct weir_control_operation *operation,
+                                          const char *error),
+                             void *arg);
+    void (*operation_finish)(struct weir_control_operation *operation);
+    bool (*control_work)(struct weir_context *ctx, void (*work)(void *arg), void (*done)(void *arg),
+                         void *arg);
+    void (*control_event)(struct weir_context *ctx, const char *name, struct weir_str data);
+    void (*control_operations)(struct weir_context *ctx,
+                               void (*operation)(void *arg, const struct weir_operation *operation),
+                               void (*schema)(void *arg, const struct weir_schema *schema),
+                               void *arg);
 };
 
 /* ---- services of an instance ---- */

@@ -25,7 +25,8 @@
  *                    (weir_stats_row); weir_control_auth_again, token (weir_caller); balancers may leave
  *                    the ranking to the host (cost, choices, WEIR_BALANCER_TURNS), have slots for their
  *                    servers (slot_size, instance_size, on_sent), and pass on what they have learnt (save,
- *                    restore); dry_run (weir_pick); WEIR_DEFINE_MODULE
+ *                    restore); dry_run (weir_pick); WEIR_DEFINE_MODULE; the kind `control`: operations of
+ *                    modules, what they keep, who somebody is
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -86,6 +87,7 @@ struct weir_filter;
 struct weir_handler;
 struct weir_logger;
 struct weir_store;
+struct weir_control;
 
 /**
  * The place of one instance of a module: one use in the configuration (the module block itself, or a
@@ -150,7 +152,8 @@ struct weir_module {
     const struct weir_filter *filter;
     const struct weir_handler *handler;
     const struct weir_logger *logger;
-    const struct weir_store *store; /* since 1.2 */
+    const struct weir_store *store;     /* since 1.2 */
+    const struct weir_control *control; /* since 1.4 */
 };
 
 /** The one symbol that a module exports. Owner of what it returns: the module. */

@@ -134,6 +134,7 @@ enum weir_test_kind {
     WEIR_TEST_HANDLER,
     WEIR_TEST_LOGGER,
     WEIR_TEST_STORE,
+    WEIR_TEST_CONTROL,
 };
 
 /** Makes an instance of that kind; before the first one on a loop, worker_start runs. NULL: create or
@@ -501,6 +502,36 @@ void weir_test_person_set_token(struct weir_test *host, const char *author, cons
  * connect_refused, 2 response_timeout, 3 client_gone. */
 void weir_test_stats_add(struct weir_test *host, const struct weir_stats_row *row);
 void weir_test_stats_clear(struct weir_test *host);
+
+/* ---- control: operations of the module ---- */
+
+/** What came of an operation. Texts are NULL where there is none; they live as long as the host. */
+struct weir_test_answer {
+    uint32_t status; /**< 0: there is no answer yet */
+    const char *body, *etag, *location;
+    const char *problem; /**< its detail; of several, the last */
+    const char *pointer; /**< of that */
+};
+
+/** Runs the operation of that name as an administrator called `test`, and the loop until nothing is left to do.
+ * `arguments` are names and values in turn, ended by NULL: numbers as decimals, booleans as 0 and 1, durations in
+ * milliseconds. They are not checked. A name that the module does not have aborts. */
+const struct weir_test_answer *weir_test_operation(struct weir_test_instance *control,
+                                                   const char *name, const char *const *arguments);
+
+/** What is kept under a key of the module's space; NULL: nothing. The hook `take` is told of what is set. */
+const char *weir_test_kept(const struct weir_test *host, const char *key);
+void weir_test_keep(struct weir_test_instance *control, const char *key, const char *value);
+
+/** The last change that was made; texts are NULL where they were empty. `gone`: what a removal removed. */
+struct weir_test_change {
+    const char *target, *before, *after, *key, *part, *gone;
+};
+const struct weir_test_change *weir_test_last_change(struct weir_test *host);
+/** Takes the last change back. NULL: it is; else why the module refuses. */
+const char *weir_test_undo(struct weir_test_instance *control);
+/** Changes are refused with that error from now on; NULL: they are not. Static. */
+void weir_test_refuse_changes(struct weir_test *host, const char *error);
 
 WEIR_END_DECLS
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* parts.c, the rows of all rooms, and openapi.c: who may is checked; the document says the same. */
+/* parts.c, the rows of all rooms: who may is checked, and what is answered is described. */
 #include "runner.h"
 
 #include <stdlib.h>
@@ -76,40 +76,18 @@ START_TEST(roles_are_checked_by_the_table)
 }
 END_TEST
 
-/* Every row is in the document, with its method, its arguments and an answer that has a schema. */
-START_TEST(document_is_the_table)
+/* What a row answers has a schema. */
+START_TEST(answers_have_schemas)
 {
-    char *text = openapi_text(&changes.plane.commands);
-    cJSON *document = cJSON_Parse(text);
-    const cJSON *paths = cJSON_GetObjectItem(document, "paths");
-    const cJSON *schemas =
-        cJSON_GetObjectItem(cJSON_GetObjectItem(document, "components"), "schemas");
-    static const char *const methods[] = {"get", "post", "patch", "delete"};
-    size_t rows = 0, described = 0;
-
     commands_each(command, &changes.plane.commands)
     {
-        rows++;
-        const struct weir_operation *row = &command->row;
-        char *path = base_printf("%s%s", COMMAND_PREFIX, row->path);
-        const cJSON *item = cJSON_GetObjectItemCaseSensitive(paths, path);
-        const cJSON *operation = cJSON_GetObjectItem(item, row->method);
-        ck_assert_str_eq(cJSON_GetStringValue(cJSON_GetObjectItem(operation, "operationId")),
-                         row->name);
-        ck_assert_msg(row->answer == NULL || cJSON_HasObjectItem(schemas, row->answer), "%s",
-                      row->name);
-        free(path);
-    }
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, paths)
-    {
-        for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
-            described += cJSON_HasObjectItem(item, methods[i]);
+        const struct weir_schema *schema = answer_schemas;
+        while (schema->name != NULL && command->row.answer != NULL &&
+               strcmp(schema->name, command->row.answer) != 0) {
+            schema++;
         }
+        ck_assert_msg(schema->name != NULL || command->row.answer == NULL, "%s", command->row.name);
     }
-    ck_assert_uint_eq(described, rows + 4); /* events and sessions are an admin plane's own */
-    cJSON_Delete(document);
-    free(text);
 }
 END_TEST
 
@@ -120,7 +98,7 @@ static Suite *parts_suite(void)
     tcase_add_checked_fixture(tcase, fill, NULL);
     tcase_add_test(tcase, each_command_reads_or_writes);
     tcase_add_test(tcase, roles_are_checked_by_the_table);
-    tcase_add_test(tcase, document_is_the_table);
+    tcase_add_test(tcase, answers_have_schemas);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control/users.h"
+#include "text.h"
+#include "users.h"
 
 #define SALT_LEN 16u
 #define HASH_LEN 32u
@@ -42,13 +43,6 @@ static bool derive(const char *password, const uint8_t *salt, size_t salt_len, u
     return good;
 }
 
-static void to_hex(const uint8_t *bytes, size_t len, char *out)
-{
-    for (size_t i = 0; i < len; i++) {
-        sprintf(out + 2 * i, "%02x", bytes[i]);
-    }
-}
-
 static bool from_hex(const char *text, size_t len, uint8_t *out)
 {
     for (size_t i = 0; i < len; i++) {
@@ -70,8 +64,8 @@ bool password_hash(const char *password, char out[PASSWORD_HASH_SIZE])
         !derive(password, salt, sizeof(salt), COST_N, COST_R, COST_P, hash)) {
         return false;
     }
-    to_hex(salt, sizeof(salt), salt_text);
-    to_hex(hash, sizeof(hash), hash_text);
+    text_hex(salt, sizeof(salt), salt_text);
+    text_hex(hash, sizeof(hash), hash_text);
     snprintf(out, PASSWORD_HASH_SIZE, "scrypt$%llu$%u$%u$%s$%s", (unsigned long long)COST_N, COST_R,
              COST_P, salt_text, hash_text);
     return true;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The OpenAPI 3.1 document, made from the command table.
+ * The OpenAPI 3.1 document: the operations of the command table, and what this module serves with HTTP itself.
  */
+#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "control/api/operation.h"
+#include "control.h"
 
 static cJSON *argument_schema(const struct weir_argument *argument)
 {
@@ -13,21 +15,23 @@ static cJSON *argument_schema(const struct weir_argument *argument)
 
     switch (argument->type) {
     case WEIR_ARGUMENT_INTEGER:
-        json_set(schema, "type", "integer");
-        json_set_number(schema, "minimum", (double)argument->minimum);
-        json_set_number(schema, "maximum", (double)argument->maximum);
+        cJSON_AddStringToObject(schema, "type", "integer");
+        cJSON_AddNumberToObject(schema, "minimum", (double)argument->minimum);
+        cJSON_AddNumberToObject(schema, "maximum", (double)argument->maximum);
         break;
-    case WEIR_ARGUMENT_BOOLEAN: json_set(schema, "type", "boolean"); break;
+    case WEIR_ARGUMENT_BOOLEAN: cJSON_AddStringToObject(schema, "type", "boolean"); break;
     case WEIR_ARGUMENT_TEXTS:
-        json_set(schema, "type", "object");
-        json_set(cJSON_AddObjectToObject(schema, "additionalProperties"), "type", "string");
+        cJSON_AddStringToObject(schema, "type", "object");
+        cJSON_AddStringToObject(cJSON_AddObjectToObject(schema, "additionalProperties"), "type",
+                                "string");
         break;
     case WEIR_ARGUMENT_DURATION:
-        json_set(schema, "type", "string");
-        json_set(schema, "pattern", "^[0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h|d)?( *[0-9.]+[a-z]+)*$");
+        cJSON_AddStringToObject(schema, "type", "string");
+        cJSON_AddStringToObject(schema, "pattern",
+                                "^[0-9]+(\\.[0-9]+)?(ns|us|ms|s|m|h|d)?( *[0-9.]+[a-z]+)*$");
         break;
     case WEIR_ARGUMENT_WORD: {
-        json_set(schema, "type", "string");
+        cJSON_AddStringToObject(schema, "type", "string");
         cJSON *words = cJSON_AddArrayToObject(schema, "enum");
         for (const char *const *word = argument->words; *word != NULL; word++) {
             cJSON_AddItemToArray(words, cJSON_CreateString(*word));
@@ -35,9 +39,9 @@ static cJSON *argument_schema(const struct weir_argument *argument)
         break;
     }
     default:
-        json_set(schema, "type", "string");
-        json_set_number(schema, "minLength", (double)argument->minimum);
-        json_set_number(schema, "maxLength", (double)argument->maximum);
+        cJSON_AddStringToObject(schema, "type", "string");
+        cJSON_AddNumberToObject(schema, "minLength", (double)argument->minimum);
+        cJSON_AddNumberToObject(schema, "maxLength", (double)argument->maximum);
         break;
     }
     return schema;
@@ -46,10 +50,10 @@ static cJSON *argument_schema(const struct weir_argument *argument)
 static void add_parameter(cJSON *parameters, const char *in, const struct weir_argument *argument)
 {
     cJSON *parameter = cJSON_CreateObject();
-    json_set(parameter, "name", argument->name);
-    json_set(parameter, "in", in);
+    cJSON_AddStringToObject(parameter, "name", argument->name);
+    cJSON_AddStringToObject(parameter, "in", in);
     cJSON_AddBoolToObject(parameter, "required", argument->required);
-    json_set(parameter, "description", argument->document);
+    cJSON_AddStringToObject(parameter, "description", argument->document);
     cJSON_AddItemToObject(parameter, "schema", argument_schema(argument));
     cJSON_AddItemToArray(parameters, parameter);
 }
@@ -57,7 +61,7 @@ static void add_parameter(cJSON *parameters, const char *in, const struct weir_a
 static void add_path_parameters(cJSON *parameters, const char *path)
 {
     for (const char *at = strchr(path, '{'); at != NULL; at = strchr(at + 1, '{')) {
-        char *name = base_strndup(at + 1, strcspn(at + 1, "}"));
+        char *name = strndup(at + 1, strcspn(at + 1, "}"));
         struct weir_argument argument = {name, WEIR_ARGUMENT_STRING, true, 1, 1024,
                                          NULL, "Which one."};
         add_parameter(parameters, "path", &argument);
@@ -108,13 +112,13 @@ static void add_body(cJSON *operation, const struct weir_operation *row)
     cJSON *content = cJSON_AddObjectToObject(body, "content");
     cJSON *media = cJSON_AddObjectToObject(content, "application/json");
     cJSON *schema = cJSON_AddObjectToObject(media, "schema");
-    json_set(schema, "type", "object");
+    cJSON_AddStringToObject(schema, "type", "object");
     cJSON_AddBoolToObject(schema, "additionalProperties", false);
     cJSON *properties = cJSON_AddObjectToObject(schema, "properties");
     cJSON *required = cJSON_CreateArray();
     for (const struct weir_argument *a = row->body; a->name != NULL; a++) {
         cJSON *property = argument_schema(a);
-        json_set(property, "description", a->document);
+        cJSON_AddStringToObject(property, "description", a->document);
         cJSON_AddItemToObject(properties, a->name, property);
         if (a->required) {
             cJSON_AddItemToArray(required, cJSON_CreateString(a->name));
@@ -133,12 +137,12 @@ static void add_answer(cJSON *responses, const char *status, const char *descrip
                        const char *type, const char *schema)
 {
     cJSON *answer = cJSON_AddObjectToObject(responses, status);
-    json_set(answer, "description", description);
+    cJSON_AddStringToObject(answer, "description", description);
     if (schema != NULL) {
-        char *reference = base_printf("#/components/schemas/%s", schema);
+        char reference[96];
+        snprintf(reference, sizeof(reference), "#/components/schemas/%s", schema);
         cJSON *media = cJSON_AddObjectToObject(cJSON_AddObjectToObject(answer, "content"), type);
-        json_set(cJSON_AddObjectToObject(media, "schema"), "$ref", reference);
-        free(reference);
+        cJSON_AddStringToObject(cJSON_AddObjectToObject(media, "schema"), "$ref", reference);
     }
 }
 
@@ -156,80 +160,47 @@ static void add_answers(cJSON *operation, const struct weir_operation *row)
                "application/problem+json", "Problem");
 }
 
-static void add_command(cJSON *paths, const struct weir_operation *row)
+static void add_operation(cJSON *paths, const struct weir_operation *row)
 {
     static const char *const roles[] = {"none", "viewer", "operator", "admin"};
     static const struct {
         const char *from, *to;
     } methods[] = {{"GET", "get"}, {"POST", "post"}, {"PATCH", "patch"}, {"DELETE", "delete"}};
-    char *path = base_printf("%s%s", COMMAND_PREFIX, row->path);
+    char path[256];
+    snprintf(path, sizeof(path), "/api/v1%s", row->path);
     cJSON *item = cJSON_GetObjectItemCaseSensitive(paths, path);
 
     if (item == NULL) {
         item = cJSON_AddObjectToObject(paths, path);
     }
-    free(path);
     cJSON *operation = cJSON_CreateObject();
-    json_set(operation, "operationId", row->name);
-    json_set(operation, "summary", row->document);
-    json_set(operation, "x-weir-role", roles[row->role]);
+    cJSON_AddStringToObject(operation, "operationId", row->name);
+    cJSON_AddStringToObject(operation, "summary", row->document);
+    cJSON_AddStringToObject(operation, "x-weir-role", roles[row->role]);
     add_parameters(operation, row);
     add_body(operation, row);
     add_answers(operation, row);
-    for (size_t i = 0; i < ARRAY_COUNT(methods); i++) {
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         if (strcmp(methods[i].from, row->method) == 0) {
             cJSON_AddItemToObject(item, methods[i].to, operation);
-            return;
         }
     }
-    ASSERT(false);
 }
 
 static cJSON *parse_quoted(const char *text)
 {
-    char *copy = base_strdup(text);
+    char *copy = strdup(text);
     for (char *c = copy; *c != '\0'; c++) {
         *c = *c == '\'' ? '"' : *c;
     }
     cJSON *object = cJSON_Parse(copy);
-    ASSERT(object != NULL);
     free(copy);
     return object;
 }
 
-static void add_schemas(cJSON *document)
-{
-    cJSON *components = cJSON_AddObjectToObject(document, "components");
-    cJSON *schemas = cJSON_AddObjectToObject(components, "schemas");
-
-    for (const struct weir_schema *row = answer_schemas; row->name != NULL; row++) {
-        cJSON *schema = parse_quoted(row->json);
-        cJSON_AddItemToObject(schemas, row->name, schema);
-    }
-    cJSON *security = cJSON_AddObjectToObject(components, "securitySchemes");
-    cJSON *bearer = cJSON_AddObjectToObject(security, "token");
-    json_set(bearer, "type", "http");
-    json_set(bearer, "scheme", "bearer");
-    cJSON *cookie = cJSON_AddObjectToObject(security, "session");
-    json_set(cookie, "type", "apiKey");
-    json_set(cookie, "in", "cookie");
-    json_set(cookie, "name", "weir_admin");
-    cJSON *list = cJSON_AddArrayToObject(document, "security");
-    cJSON *one = cJSON_CreateObject();
-    cJSON_AddArrayToObject(one, "token");
-    cJSON_AddItemToArray(list, one);
-    one = cJSON_CreateObject();
-    cJSON_AddArrayToObject(one, "session");
-    cJSON_AddItemToArray(list, one);
-}
-
-/* What an admin plane serves with HTTP itself, by the services of control.h. ' stands for ". */
-static const char plane_paths[] =
-    "{'/api/v1/events':{'get':{'operationId':'events','summary':'Events as they happen: statistics "
-    "each second, change, server, reload. Last-Event-ID is honoured.','x-weir-role':'viewer',"
-    "'responses':{'200':{'description':'Server-sent events.','content':{'text/event-stream':"
-    "{'schema':{'type':'string'}}}},'default':{'$ref':'#/components/responses/Problem'}}}},"
-    "'/api/v1/session':{'get':{'operationId':'session.show','summary':'Who is logged in.',"
+/* What is served with HTTP itself, before the operations. ' stands for ". */
+static const char own_paths[] =
+    "{'/api/v1/session':{'get':{'operationId':'session.show','summary':'Who is logged in.',"
     "'responses':{'200':{'$ref':'#/components/responses/Login'},'default':"
     "{'$ref':'#/components/responses/Problem'}}},'post':{'operationId':'session.begin','summary':"
     "'Logs in by name and password, a token or a one-time link; sets a cookie.','security':[],"
@@ -238,41 +209,88 @@ static const char plane_paths[] =
     "},'token':{'type':'string'},'link':{'type':'string'}}}}}},'responses':{'200':"
     "{'$ref':'#/components/responses/Login'},'default':{'$ref':'#/components/responses/Problem'}}},"
     "'delete':{'operationId':'session.end','summary':'Logs out.','responses':{'204':{'description':"
-    "'Logged out.'},'default':{'$ref':'#/components/responses/Problem'}}}}}";
-static const char plane_responses[] =
+    "'Logged out.'},'default':{'$ref':'#/components/responses/Problem'}}}},"
+    "'/api/v1/events':{'get':{'operationId':'events','summary':'Events as they happen: statistics "
+    "each second, change, server, reload. Last-Event-ID is honoured.','x-weir-role':'viewer',"
+    "'responses':{'200':{'description':'Server-sent events.','content':{'text/event-stream':"
+    "{'schema':{'type':'string'}}}},'default':{'$ref':'#/components/responses/Problem'}}}},"
+    "'/api/v1/openapi.json':{},"
+    "'/openapi.json':{'get':{'operationId':'openapi.show','summary':'This document.',"
+    "'x-weir-role':'viewer','responses':{'200':{'description':'OpenAPI 3.1.','content':"
+    "{'application/json':{'schema':{'type':'object'}}}},'default':"
+    "{'$ref':'#/components/responses/Problem'}}}}}";
+static const char responses[] =
     "{'Problem':{'description':'A problem (RFC 9457).','content':{'application/problem+json':"
     "{'schema':{'$ref':'#/components/schemas/Problem'}}}},'Login':{'description':'Who is logged in, "
     "and the token that writes carry in X-CSRF-Token.','content':{'application/json':{'schema':"
     "{'$ref':'#/components/schemas/Login'}}}}}";
+static const char security_schemes[] =
+    "{'token':{'type':'http','scheme':'bearer'},"
+    "'session':{'type':'apiKey','in':'cookie','name':'weir_admin'}}";
 
-static void add_plane_paths(cJSON *document, cJSON *paths)
+#define TEXT "{'type':'string'}"
+#define TIME "{'type':'integer','description':'Milliseconds since 1970.'}"
+
+const struct weir_schema admin_schemas[] = {
+    {"User", "{'type':'object','properties':{'name':" TEXT
+             ",'role':{'enum':['viewer','operator','admin']},'has_password':{'type':'boolean'}"
+             ",'tokens':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
+             ",'created_at':" TIME ",'expires_at':{'type':['integer','null']}}}}}}"},
+    {"Users", "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array',"
+              "'items':{'$ref':'#/components/schemas/User'}}}}"},
+    {"Token",
+     "{'type':'object','required':['token','id'],'properties':{'token':" TEXT ",'id':" TEXT "}}"},
+    {"AdminToken", "{'type':'object','required':['token','file'],'properties':{'token':" TEXT
+                   ",'file':" TEXT "}}"},
+    {"OpenApi", "{'type':'object','required':['openapi','info','paths']}"},
+    {"Login", "{'type':'object','properties':{'author':" TEXT
+              ",'role':{'enum':['viewer','operator','admin']},'csrf':" TEXT "}}"},
+    {NULL, NULL},
+};
+
+struct document {
+    cJSON *root, *paths, *schemas;
+};
+
+static void take_operation(void *arg, const struct weir_operation *row)
 {
-    cJSON *more = parse_quoted(plane_paths);
-    while (more->child != NULL) {
-        cJSON *item = cJSON_DetachItemViaPointer(more, more->child);
-        cJSON_AddItemToObject(paths, item->string, item);
-    }
-    cJSON_Delete(more);
-    cJSON_AddItemToObject(cJSON_GetObjectItemCaseSensitive(document, "components"), "responses",
-                          parse_quoted(plane_responses));
+    const struct document *document = arg;
+    add_operation(document->paths, row);
 }
 
-char *openapi_text(const struct command_table *table)
+static void take_schema(void *arg, const struct weir_schema *schema)
 {
-    cJSON *document = cJSON_CreateObject();
-    json_set(document, "openapi", "3.1.0");
-    cJSON *info = cJSON_AddObjectToObject(document, "info");
-    json_set(info, "title", "Weir");
-    json_set(info, "version", PACKAGE_VERSION);
-    json_set(info, "description", "The control plane of the load balancer Weir.");
-    cJSON *paths = cJSON_AddObjectToObject(document, "paths");
-    commands_each(command, table)
-    {
-        add_command(paths, &command->row);
-    }
-    add_schemas(document);
-    add_plane_paths(document, paths);
-    char *text = json_print(document);
-    cJSON_Delete(document);
+    const struct document *document = arg;
+    cJSON_AddItemToObject(document->schemas, schema->name, parse_quoted(schema->json));
+}
+
+/* Of the process, whose row is the first. */
+static bool take_version(void *arg, const struct weir_stats_row *row)
+{
+    char *text = strndup(row->name.ptr, row->name.len);
+    cJSON_AddStringToObject(arg, "version", text);
+    free(text);
+    return false;
+}
+
+char *openapi_text(struct weir_context *ctx)
+{
+    struct document document = {.root = cJSON_CreateObject()};
+
+    cJSON_AddStringToObject(document.root, "openapi", "3.1.0");
+    cJSON *info = cJSON_AddObjectToObject(document.root, "info");
+    cJSON_AddStringToObject(info, "title", "Weir");
+    weir_stats_visit(ctx, take_version, info);
+    cJSON_AddStringToObject(info, "description", "The control plane of the load balancer Weir.");
+    document.paths = parse_quoted(own_paths);
+    cJSON_AddItemToObject(document.root, "paths", document.paths);
+    cJSON *components = cJSON_AddObjectToObject(document.root, "components");
+    document.schemas = cJSON_AddObjectToObject(components, "schemas");
+    weir_control_operations(ctx, take_operation, take_schema, &document);
+    cJSON_AddItemToObject(components, "securitySchemes", parse_quoted(security_schemes));
+    cJSON_AddItemToObject(components, "responses", parse_quoted(responses));
+    cJSON_AddItemToObject(document.root, "security", parse_quoted("[{'token':[]},{'session':[]}]"));
+    char *text = cJSON_PrintUnformatted(document.root);
+    cJSON_Delete(document.root);
     return text;
 }

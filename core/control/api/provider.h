@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Modules of the kind `control` (see weir/control.h): their instances, the operations that they add to the
+ * table, what they keep, and what the plane asks of them. Control thread.
+ *
+ * An instance lives as long as module and block are the same, and until the last operation or work that it has
+ * begun has ended. What is kept is here, not with the instances, so that a new one finds it.
+ */
+#ifndef CONTROL_API_PROVIDER_H
+#define CONTROL_API_PROVIDER_H
+
+#include <cjson/cJSON.h>
+#include <weir/control.h>
+
+#include "base/list.h"
+#include "control/api/command.h"
+#include "net/loop.h"
+
+struct generation;
+struct plane;
+struct resident;
+
+struct provider {
+    struct list link;
+    struct providers *all;
+    struct resident *resident;
+    const struct weir_control *ops;
+    void *instance;
+    struct command *commands; /* a copy of its rows, ended as all lists are */
+    bool
+        ready; /* what is kept in its space is known: the instance is made, and its rows are in the table */
+    bool left;     /* no configuration has it any more; it goes with the last of `refs` */
+    unsigned refs; /* operations and work that go on */
+    struct task destruction;
+};
+
+struct providers {
+    struct plane *plane;
+    struct list
+        list; /* struct provider.link, in the order of their blocks; those that have left, last */
+    cJSON *kept;      /* text, by space and key */
+    cJSON *documents; /* all that weir_control_openapi has given */
+    /* Set before the start: */
+    /* What is kept in a space is needed: it comes by providers_keep, and then providers_ready. */
+    void (*load)(struct plane *plane, const char *space);
+    /* Runs `work` on another thread, then `done` on this one. false: too much waits. */
+    bool (*work)(struct plane *plane, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+};
+
+void providers_init(struct providers *providers, struct plane *plane);
+/* Nothing goes on any more. */
+void providers_end(struct providers *providers);
+
+/* The modules of the generation add their operations, others take theirs away. */
+void providers_adopt(struct providers *providers, const struct generation *generation);
+/* All that is kept in the space is here. */
+void providers_ready(struct providers *providers, const char *space);
+/* New files have come into force. */
+void providers_reloaded(struct providers *providers);
+
+/* What is kept under a key of a space; `value` NULL: nothing. Its module is told. */
+void providers_keep(struct providers *providers, const char *space, const char *key,
+                    const char *value);
+/* NULL: nothing. */
+const char *providers_kept(const struct providers *providers, const char *space, const char *key);
+
+/* The next provider behind `after` (NULL: the first) that is ready, and has the hook at `offset` of struct
+ * weir_control. NULL: there is none. */
+struct provider *providers_next(const struct providers *providers, const struct provider *after,
+                                size_t offset);
+#define provider_with(providers, hook) \
+    providers_next((providers), NULL, offsetof(struct weir_control, hook))
+/* The one whose space that is; NULL: none is loaded. */
+struct provider *provider_of_space(const struct providers *providers, const char *space);
+
+struct weir_context *provider_context(const struct provider *provider);
+void provider_ref(struct provider *provider);
+void provider_unref(struct provider *provider);
+
+#endif

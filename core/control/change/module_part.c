@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What operations of modules change: text under keys in a space of the module's, with an entry in the journal
+ * that the module can take back. See weir/control.h.
+ */
+#include "control/change/module_part.h"
+
+#include <stdlib.h>
+
+#include "control/change/change.h"
+
+/* A change of a module's on its way. */
+struct module_change {
+    char *space, *key; /* NULL: nothing is kept */
+    char *value;       /* NULL: the key goes */
+    void (*done)(void *arg, struct weir_control_operation *operation, const char *error);
+    void *arg;
+};
+
+static void module_change_free(void *arg)
+{
+    struct module_change *work = arg;
+    free(work->space);
+    free(work->key);
+    free(work->value);
+    free(work);
+}
+
+/* It is kept: whoever is told of the change, or asks, finds it in force. */
+static void enforce(struct change *change)
+{
+    struct module_change *work = change->arg;
+
+    if (work->key != NULL) {
+        providers_keep(&change->changes->plane.providers, work->space, work->key, work->value);
+    }
+    if (work->done != NULL) {
+        work->done(work->arg, operation_handle(change->operation), NULL);
+    }
+}
+
+static void refused(struct change *change, const char *error)
+{
+    struct module_change *work = change->arg;
+
+    if (error != NULL && work->done != NULL) {
+        work->done(work->arg, operation_handle(change->operation), error);
+    }
+}
+
+static char *copy(struct weir_str text)
+{
+    return text.ptr != NULL ? base_strndup(text.ptr, text.len) : NULL;
+}
+
+static cJSON *parse(struct weir_str json)
+{
+    return json.len > 0 ? cJSON_ParseWithLength(json.ptr, json.len) : NULL;
+}
+
+/* Writes it down, and what is to be kept. The journal's entry knows the key as SPACE/KEY, and what was kept under
+ * one that goes, which is how it comes back; it is not shown. */
+static void note(struct change *change, const char *command, const char *space,
+                 const struct weir_change *what)
+{
+    struct module_change *work = base_zalloc(sizeof(*work));
+    char *target = copy(what->target);
+
+    change->arg = work;
+    change->arg_free = module_change_free;
+    change->enforce = enforce;
+    change_note(change, command, target != NULL ? target : "", parse(what->before),
+                parse(what->after));
+    free(target);
+    if (space == NULL || what->key.len == 0) {
+        return;
+    }
+    work->space = base_strdup(space);
+    work->key = copy(what->key);
+    work->value = copy(what->value);
+    char *name = base_printf("%s/%s", space, work->key);
+    char *part = copy(what->part);
+    const char *before = providers_kept(&change->changes->plane.providers, space, work->key);
+    json_set(change->journal, "kept_key", name);
+    json_set(change->journal, "kept_part", part != NULL && *part != '\0' ? part : "all");
+    if (work->value == NULL && before != NULL) {
+        json_set(change->journal, "kept_gone", before);
+    }
+    store_put(&change->batch, space, work->key, work->value);
+    free(name);
+    free(part);
+}
+
+static void operation_change(struct weir_control_operation *given, const struct weir_change *what,
+                             void (*done)(void *arg, struct weir_control_operation *operation,
+                                          const char *error),
+                             void *arg)
+{
+    struct operation *operation = operation_of(given);
+    struct change *change = change_new(changes_of(operation), operation);
+
+    note(change, operation->command->row.name, operation->command->provider->ops->space, what);
+    struct module_change *work = change->arg;
+    work->done = done;
+    work->arg = arg;
+    change->done = refused;
+    change_begin(change);
+}
+
+static void operation_finish(struct weir_control_operation *given)
+{
+    struct operation *operation = operation_of(given);
+
+    if (operation->command->write != NULL) {
+        changes_finish(changes_of(operation), operation);
+    } else {
+        operation_answer(operation);
+    }
+}
+
+void module_part_fill(struct weir_host *host)
+{
+    host->operation_change = operation_change;
+    host->operation_finish = operation_finish;
+}
+
+/* ---- undo ---- */
+
+static char *print_member(const cJSON *entry, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
+    return item != NULL && !cJSON_IsNull(item) ? json_print(item) : NULL;
+}
+
+/* What the module says of the entry's undo: fills `change`, or says why it cannot be. */
+static const char *ask(const struct changes *changes, const cJSON *entry, char **space,
+                       struct weir_change *change)
+{
+    const char *name = operation_text(entry, "kept_key");
+    const char *part = operation_text(entry, "kept_part"),
+               *gone = operation_text(entry, "kept_gone");
+    const char *slash = strchr(name, '/');
+
+    *space = base_strndup(name, (size_t)(slash - name));
+    const struct provider *provider = provider_of_space(&changes->plane.providers, *space);
+    if (provider == NULL) {
+        return "the module that made it is not loaded";
+    }
+    if (provider->ops->undo == NULL) {
+        return "the module that made it takes nothing back";
+    }
+    const char *now = providers_kept(&changes->plane.providers, *space, slash + 1);
+    char *before = print_member(entry, "before"), *after = print_member(entry, "after");
+    struct weir_undo undo = {
+        .size = sizeof(undo),
+        .key = str_from(slash + 1),
+        .part = str_from(part),
+        .before = str_from(before),
+        .after = str_from(after),
+        .now = now != NULL ? str_from(now) : (struct weir_str){NULL, 0},
+        .gone = gone != NULL ? str_from(gone) : (struct weir_str){NULL, 0},
+    };
+    *change = (struct weir_change){.size = sizeof(*change),
+                                   .target = str_from(operation_text(entry, "target")),
+                                   .key = undo.key,
+                                   .part = undo.part};
+    const char *refusal =
+        provider->ops->undo(provider_context(provider), provider->instance, &undo, change);
+    free(before);
+    free(after);
+    return refusal;
+}
+
+static const char *refusal(const struct changes *changes, const cJSON *entry)
+{
+    struct weir_change unused;
+    char *space = NULL;
+    const char *why = ask(changes, entry, &space, &unused);
+    free(space);
+    return why;
+}
+
+static void take_back(struct change *change, const cJSON *entry)
+{
+    struct weir_change what;
+    char *space = NULL;
+    const char *why = ask(change->changes, entry, &space, &what);
+
+    ASSERT(why == NULL); /* who calls has asked refusal */
+    note(change, "journal.undo", space, &what);
+    free(space);
+}
+
+const struct change_part module_part = {
+    .mark = "kept_key",
+    .refusal = refusal,
+    .take_back = take_back,
+};

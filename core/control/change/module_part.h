@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What operations of modules change, and the services for it. Control thread.
+ */
+#ifndef CONTROL_CHANGE_MODULE_PART_H
+#define CONTROL_CHANGE_MODULE_PART_H
+
+#include "control/change/changes.h"
+
+extern const struct change_part module_part;
+
+void module_part_fill(struct weir_host *host);
+
+#endif

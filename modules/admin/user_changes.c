@@ -1,0 +1,510 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations on users, their tokens and the administrator's.
+ */
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control.h"
+#include "text.h"
+#include "users.h"
+
+/* ---- answers ---- */
+
+/* Takes the object over. */
+static void answer(struct weir_context *ctx, struct weir_control_operation *operation,
+                   uint32_t status, cJSON *object, const char *location)
+{
+    char *text = cJSON_PrintUnformatted(object);
+    struct weir_control_answer what = {
+        .size = sizeof(what),
+        .status = status,
+        .body = text_of(text != NULL ? text : ""),
+        .location = text_of(location != NULL ? location : ""),
+    };
+    weir_operation_answer(ctx, operation, &what);
+    cJSON_free(text);
+    cJSON_Delete(object);
+}
+
+static enum weir_operation_end list(struct weir_context *ctx, void *instance,
+                                    struct weir_control_operation *operation)
+{
+    const struct users *users = instance;
+    cJSON *object = cJSON_CreateObject();
+    cJSON *entries = cJSON_AddArrayToObject(object, "entries");
+    const cJSON *user = NULL;
+
+    cJSON_ArrayForEach(user, users->all)
+    {
+        cJSON_AddItemToArray(entries, user_show(user));
+    }
+    answer(ctx, operation, 200, object, NULL);
+    return WEIR_ANSWERED;
+}
+
+/* ---- a change on its way ---- */
+
+/* What is to become of a user. */
+struct user_change {
+    struct users *users;
+    struct weir_control_operation *operation;
+    char *name;
+    cJSON *user;    /* as he will be; NULL: he goes */
+    char part[32];  /* all (his being there), role, password, token:ID */
+    char *password; /* to be hashed; NULL: none */
+    bool hashed;
+    char hash[PASSWORD_HASH_SIZE];
+    char *token;         /* shown once; NULL: none */
+    bool added, changed; /* shown, with 201 or 200; else 204 */
+};
+
+static struct user_change *change_new(struct users *users, struct weir_control_operation *operation,
+                                      const char *name, cJSON *user, const char *part)
+{
+    struct user_change *change = calloc(1, sizeof(*change));
+    change->users = users;
+    change->operation = operation;
+    change->name = strdup(name);
+    change->user = user;
+    snprintf(change->part, sizeof(change->part), "%s", part);
+    return change;
+}
+
+static void change_free(struct user_change *change)
+{
+    if (change->password != NULL) {
+        OPENSSL_cleanse(change->password, strlen(change->password));
+    }
+    free(change->password);
+    cJSON_Delete(change->user);
+    free(change->name);
+    free(change->token);
+    free(change);
+}
+
+static int token_index(const cJSON *user, const char *id)
+{
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(user, "tokens");
+    int index = 0;
+    const cJSON *token = NULL;
+
+    cJSON_ArrayForEach(token, tokens)
+    {
+        const char *own = user_text(token, "id");
+        if (own != NULL && strcmp(own, id) == 0) {
+            return index;
+        }
+        index++;
+    }
+    return -1;
+}
+
+/* `part` of the user for the journal, nothing of what is secret, as text for cJSON_free; "": null. `now`: after
+ * the change. */
+static char *brief(const cJSON *user, const char *part, bool now)
+{
+    cJSON *object = user != NULL || strcmp(part, "all") != 0 ? cJSON_CreateObject() : NULL;
+
+    if (strcmp(part, "role") == 0) {
+        cJSON_AddStringToObject(object, "role", user_text(user, "role"));
+    } else if (strcmp(part, "password") == 0) {
+        bool had = user_text(user, "password") != NULL;
+        cJSON_AddStringToObject(object, "password", now ? "new" : had ? "old" : "none");
+    } else if (strncmp(part, "token:", 6) == 0 && token_index(user, part + 6) >= 0) {
+        cJSON_AddStringToObject(object, "token", part + 6);
+    } else if (strncmp(part, "token:", 6) == 0) {
+        cJSON_AddNullToObject(object, "token");
+    } else if (user != NULL) {
+        cJSON_AddStringToObject(object, "role", user_text(user, "role"));
+        cJSON_AddBoolToObject(object, "has_password", user_text(user, "password") != NULL);
+        cJSON_AddNumberToObject(
+            object, "tokens", cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(user, "tokens")));
+    }
+    char *text = object != NULL ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    return text;
+}
+
+static struct weir_str maybe(const char *text)
+{
+    return text != NULL ? text_of(text) : (struct weir_str){NULL, 0};
+}
+
+static void in_force(void *arg, struct weir_control_operation *operation, const char *error)
+{
+    struct user_change *change = arg;
+    struct weir_context *ctx = change->users->ctx;
+    const cJSON *user = users_find(change->users, change->name);
+
+    if (error == NULL && change->token != NULL) {
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "token", change->token);
+        cJSON_AddStringToObject(object, "id", change->part + 6);
+        answer(ctx, operation, 201, object, NULL);
+    } else if (error == NULL && change->added) {
+        char location[160];
+        snprintf(location, sizeof(location), "/api/v1/users/%s", change->name);
+        answer(ctx, operation, 201, user_show(user), location);
+    } else if (error == NULL) {
+        answer(ctx, operation, change->changed ? 200 : 204,
+               change->changed ? user_show(user) : NULL, NULL);
+    }
+    change_free(change);
+}
+
+static enum weir_operation_end begin(struct user_change *change)
+{
+    struct users *users = change->users;
+    char *before = brief(users_find(users, change->name), change->part, false);
+    char *after = brief(change->user, change->part, true);
+    char *value = change->user != NULL ? cJSON_PrintUnformatted(change->user) : NULL;
+    const struct weir_change what = {
+        .size = sizeof(what),
+        .target = text_of(change->name),
+        .before = maybe(before),
+        .after = maybe(after),
+        .key = text_of(change->name),
+        .value = maybe(value),
+        .part = text_of(change->part),
+    };
+    enum weir_operation_end end =
+        weir_operation_change(users->ctx, change->operation, &what, in_force, change);
+
+    cJSON_free(before);
+    cJSON_free(after);
+    cJSON_free(value);
+    return end;
+}
+
+static void set_since(struct weir_context *ctx, cJSON *user)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(user, "since");
+    cJSON_AddNumberToObject(user, "since", (double)weir_wall_ms(ctx));
+}
+
+static void hash(void *arg)
+{
+    struct user_change *change = arg;
+    change->hashed = password_hash(change->password, change->hash);
+}
+
+static void hashed(void *arg)
+{
+    struct user_change *change = arg;
+    struct weir_context *ctx = change->users->ctx;
+
+    if (!change->hashed) {
+        weir_operation_problem(ctx, change->operation, 503, NULL,
+                               "the password could not be hashed: no memory");
+        weir_operation_finish(ctx, change->operation);
+        change_free(change);
+        return;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(change->user, "password");
+    cJSON_AddStringToObject(change->user, "password", change->hash);
+    set_since(ctx, change->user); /* the sessions that there are end */
+    begin(change);
+}
+
+static enum weir_operation_end begin_with_password(struct user_change *change)
+{
+    struct weir_context *ctx = change->users->ctx;
+    struct weir_str password = weir_operation_text(ctx, change->operation, "password");
+
+    if (password.ptr == NULL) {
+        return begin(change);
+    }
+    change->password = strndup(password.ptr, password.len);
+    if (!weir_control_work(ctx, hash, hashed, change)) {
+        weir_operation_problem(ctx, change->operation, 429, NULL,
+                               "too many passwords are being checked; try again");
+        change_free(change);
+        return WEIR_ANSWERED;
+    }
+    return WEIR_LATER;
+}
+
+/* ---- the operations ---- */
+
+static enum weir_operation_end add(struct weir_context *ctx, void *instance,
+                                   struct weir_control_operation *operation)
+{
+    static const char legal[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
+    struct users *users = instance;
+    const char *name = weir_operation_text(ctx, operation, "name").ptr;
+
+    if (strcmp(name, ADMIN_TOKEN_NAME) == 0 || strcmp(name, "weir") == 0) {
+        weir_operation_problem(ctx, operation, 422, "/name",
+                               "\"%s\" stands in the journal for what is no user", name);
+        return WEIR_ANSWERED;
+    }
+    if (strspn(name, legal) != strlen(name)) {
+        weir_operation_problem(ctx, operation, 422, "/name",
+                               "a name is made of letters, digits, '.', '_', '@' and '-'");
+        return WEIR_ANSWERED;
+    }
+    if (users_find(users, name) != NULL) {
+        weir_operation_problem(ctx, operation, 409, NULL, "there is a user \"%s\" already", name);
+        return WEIR_ANSWERED;
+    }
+    cJSON *user = cJSON_CreateObject();
+    cJSON_AddStringToObject(user, "role", weir_operation_text(ctx, operation, "role").ptr);
+    cJSON_AddArrayToObject(user, "tokens");
+    set_since(ctx, user);
+    struct user_change *change = change_new(users, operation, name, user, "all");
+    change->added = true;
+    return begin_with_password(change);
+}
+
+/* A copy of the user whom the path names; NULL: 404 is the answer. */
+static cJSON *the_user(struct users *users, struct weir_control_operation *operation,
+                       const char **name)
+{
+    *name = weir_operation_text(users->ctx, operation, "name").ptr;
+    const cJSON *user = users_find(users, *name);
+    if (user == NULL) {
+        weir_operation_problem(users->ctx, operation, 404, NULL, "there is no user \"%s\"", *name);
+    }
+    return cJSON_Duplicate(user, true);
+}
+
+static enum weir_operation_end patch(struct weir_context *ctx, void *instance,
+                                     struct weir_control_operation *operation)
+{
+    const char *name = NULL;
+    const char *role = weir_operation_text(ctx, operation, "role").ptr;
+    const char *password = weir_operation_text(ctx, operation, "password").ptr;
+    cJSON *user = the_user(instance, operation, &name);
+
+    if (user == NULL) {
+        return WEIR_ANSWERED;
+    }
+    bool confirmed = password != NULL && weir_operation_number(ctx, operation, "confirm", 0) > 0;
+    if (confirmed || (password == NULL && role == NULL)) {
+        weir_operation_problem(ctx, operation, 422, confirmed ? "?confirm" : "", "%s",
+                               confirmed ? "a password does not take itself back"
+                                         : "nothing is to be changed; give role or password");
+        cJSON_Delete(user);
+        return WEIR_ANSWERED;
+    }
+    if (role != NULL) {
+        cJSON_ReplaceItemInObjectCaseSensitive(user, "role", cJSON_CreateString(role));
+    }
+    struct user_change *change = change_new(instance, operation, name, user,
+                                            role == NULL       ? "password"
+                                            : password == NULL ? "role"
+                                                               : "all");
+    change->changed = true;
+    return begin_with_password(change);
+}
+
+static enum weir_operation_end remove_user(struct weir_context *ctx, void *instance,
+                                           struct weir_control_operation *operation)
+{
+    const char *name = NULL;
+    cJSON *user = the_user(instance, operation, &name);
+    (void)ctx;
+
+    if (user == NULL) {
+        return WEIR_ANSWERED;
+    }
+    cJSON_Delete(user);
+    return begin(change_new(instance, operation, name, NULL, "all"));
+}
+
+#define TOKENS_MAX 32
+
+static enum weir_operation_end add_token(struct weir_context *ctx, void *instance,
+                                         struct weir_control_operation *operation)
+{
+    const char *name = NULL;
+    cJSON *user = the_user(instance, operation, &name), *kept = NULL;
+    cJSON *tokens = cJSON_GetObjectItemCaseSensitive(user, "tokens");
+
+    if (cJSON_GetArraySize(tokens) >= TOKENS_MAX) {
+        weir_operation_problem(ctx, operation, 409, NULL, "\"%s\" has %d tokens; remove one first",
+                               name, TOKENS_MAX);
+        cJSON_Delete(user);
+        user = NULL;
+    }
+    if (user == NULL) {
+        return WEIR_ANSWERED;
+    }
+    char *token =
+        users_token_new(ctx, &kept, (uint64_t)weir_operation_number(ctx, operation, "ttl", 0));
+    struct user_change *change = change_new(instance, operation, name, user, "token:");
+    snprintf(change->part, sizeof(change->part), "token:%s", user_text(kept, "id"));
+    change->token = token;
+    cJSON_AddItemToArray(tokens, kept);
+    return begin(change);
+}
+
+static void drop_token(cJSON *user, const char *id)
+{
+    cJSON_DeleteItemFromArray(cJSON_GetObjectItemCaseSensitive(user, "tokens"),
+                              token_index(user, id));
+}
+
+static enum weir_operation_end remove_token(struct weir_context *ctx, void *instance,
+                                            struct weir_control_operation *operation)
+{
+    const char *name = NULL, *id = weir_operation_text(ctx, operation, "id").ptr;
+    cJSON *user = the_user(instance, operation, &name);
+
+    if (user != NULL && token_index(user, id) < 0) {
+        weir_operation_problem(ctx, operation, 404, NULL, "\"%s\" has no token \"%s\"", name, id);
+        cJSON_Delete(user);
+        user = NULL;
+    }
+    if (user == NULL) {
+        return WEIR_ANSWERED;
+    }
+    struct user_change *change = change_new(instance, operation, name, user, "token:");
+    snprintf(change->part, sizeof(change->part), "token:%s", id);
+    drop_token(user, id);
+    return begin(change);
+}
+
+/* ---- undo ---- */
+
+/* The user as he was before the change; NULL: he was not there, or `*refusal` says why that is not known. */
+static cJSON *user_before(const struct users *users, const char *part, const cJSON *before,
+                          const cJSON *after, const char *name, struct weir_str gone,
+                          const char **refusal)
+{
+    const cJSON *now = users_find(users, name);
+    const char *token = user_text(after, "token");
+    bool all = strcmp(part, "all") == 0;
+
+    if (strcmp(part, "password") == 0 || (all && cJSON_IsObject(before) && cJSON_IsObject(after))) {
+        *refusal = "a password that was replaced is not kept; set a new one";
+    } else if (all && cJSON_IsObject(before)) {
+        cJSON *user = gone.ptr != NULL ? cJSON_ParseWithLength(gone.ptr, gone.len) : NULL;
+        *refusal = user == NULL ? "how the user was is not kept any more; add a new one" : NULL;
+        if (user != NULL) {
+            set_since(users->ctx, user);
+        }
+        return user;
+    } else if (!all && strcmp(part, "role") != 0 && token == NULL) {
+        *refusal = "a token that was taken back stays so; make a new one";
+    } else if (now == NULL) {
+        *refusal = "the user is not there any more";
+    }
+    if (*refusal != NULL || all) {
+        return NULL;
+    }
+    cJSON *user = cJSON_Duplicate(now, true);
+    if (strcmp(part, "role") == 0) {
+        cJSON_ReplaceItemInObjectCaseSensitive(user, "role",
+                                               cJSON_CreateString(user_text(before, "role")));
+    } else {
+        drop_token(user, token);
+    }
+    return user;
+}
+
+const char *users_undo(struct users *users, const struct weir_undo *undo,
+                       struct weir_change *change)
+{
+    const char *refusal = NULL;
+    char *name = strndup(undo->key.ptr, undo->key.len);
+    char *part = strndup(undo->part.ptr, undo->part.len);
+    cJSON *before = cJSON_ParseWithLength(undo->before.ptr, undo->before.len);
+    cJSON *after = cJSON_ParseWithLength(undo->after.ptr, undo->after.len);
+    cJSON *user = user_before(users, part, before, after, name, undo->gone, &refusal);
+
+    for (size_t i = 0; i < 3; i++) {
+        cJSON_free(users->told[i]);
+    }
+    users->told[0] = brief(users_find(users, name), part, false);
+    users->told[1] = brief(user, part, true);
+    users->told[2] = user != NULL ? cJSON_PrintUnformatted(user) : NULL;
+    change->before = maybe(users->told[0]);
+    change->after = maybe(users->told[1]);
+    change->value = maybe(users->told[2]);
+    cJSON_Delete(user);
+    cJSON_Delete(before);
+    cJSON_Delete(after);
+    free(name);
+    free(part);
+    return refusal;
+}
+
+/* ---- the document ---- */
+
+static enum weir_operation_end show_openapi(struct weir_context *ctx, void *instance,
+                                            struct weir_control_operation *operation)
+{
+    char *text = openapi_text(ctx);
+    struct weir_control_answer what = {
+        .size = sizeof(what), .status = 200, .body = text_of(text != NULL ? text : "{}")};
+    (void)instance;
+
+    weir_operation_answer(ctx, operation, &what);
+    cJSON_free(text);
+    return WEIR_ANSWERED;
+}
+
+/* ---- the table ---- */
+
+static const char *const roles[] = {"viewer", "operator", "admin", NULL};
+
+static const struct weir_argument user_add[] = {
+    {"name", WEIR_ARGUMENT_STRING, true, 1, 64, NULL,
+     "Name to log in with; stands in the journal."},
+    {"role", WEIR_ARGUMENT_WORD, true, 0, 0, roles, "What the user may do."},
+    {"password", WEIR_ARGUMENT_STRING, false, 8, 1024, NULL,
+     "Where the user is to log in with one."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct weir_argument user_patch[] = {
+    {"role", WEIR_ARGUMENT_WORD, false, 0, 0, roles, "What the user may do."},
+    {"password", WEIR_ARGUMENT_STRING, false, 8, 1024, NULL, "A new password."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct weir_argument token_add[] = {
+    {"ttl", WEIR_ARGUMENT_DURATION, false, 1, INT64_C(315360000), NULL,
+     "How long it is valid; for ever if not given."},
+    WEIR_ARGUMENTS_END,
+};
+
+#define ROW(name_, method_, path_, body_, status_, flags_, answer_, run_, document_)    \
+    {                                                                                   \
+        .name = (name_), .role = WEIR_ROLE_ADMIN, .method = (method_), .path = (path_), \
+        .body = (body_), .status = (status_), .flags = (flags_), .answer = (answer_),   \
+        .document = (document_), .run = (run_)                                          \
+    }
+#define WRITES  WEIR_OPERATION_WRITES
+#define CONFIRM (WEIR_OPERATION_WRITES | WEIR_OPERATION_CONFIRM)
+
+const struct weir_operation user_operations[USER_OPERATIONS] = {
+    ROW("users.list", "GET", "/users", NULL, 200, 0, "Users", list,
+        "Users, their roles and tokens."),
+    ROW("user.add", "POST", "/users", user_add, 201, CONFIRM, "User", add, "Adds a user."),
+    ROW("user.patch", "PATCH", "/users/{name}", user_patch, 200, CONFIRM, "User", patch,
+        "Changes a user's role or password."),
+    ROW("user.remove", "DELETE", "/users/{name}", NULL, 204, CONFIRM, NULL, remove_user,
+        "Removes a user."),
+    ROW("user.token", "POST", "/users/{name}/token", token_add, 201, WRITES, "Token", add_token,
+        "Makes a token, which is shown once."),
+    ROW("user.token.remove", "DELETE", "/users/{name}/tokens/{id}", NULL, 204, WRITES, NULL,
+        remove_token, "Removes a token."),
+    ROW("admin_token.renew", "POST", "/admin-token", NULL, 201, WRITES, "AdminToken",
+        admin_token_renew,
+        "Makes another administrator's token; the one before is good for nothing any more."),
+    ROW("admin_token.revoke", "DELETE", "/admin-token", NULL, 204, WRITES, NULL, admin_token_revoke,
+        "Revokes the administrator's token; none is made at the next start."),
+    {.name = "openapi",
+     .role = WEIR_ROLE_VIEWER,
+     .method = "GET",
+     .path = "/openapi.json",
+     .status = 200,
+     .answer = "OpenApi",
+     .document = "This document; also at /openapi.json.",
+     .run = show_openapi},
+};
