@@ -284,12 +284,11 @@ static struct generation *restore(struct control *control, struct generation *ge
 static void start_named(void *arg)
 {
     struct control *control = arg;
-    struct generation *generation = control->starting;
     struct generation *changed =
-        control->clearing ? NULL : control_begin_again(control, generation);
+        control->clearing ? NULL : control_begin_again(control, control->starting);
 
-    control->starting = NULL;
-    control_begin(control, changed != NULL ? changed : generation);
+    control->starting = changed != NULL ? changed : control->starting;
+    control_begin(control);
 }
 
 static void start(struct control *control, struct generation *generation)
@@ -301,7 +300,7 @@ static void start(struct control *control, struct generation *generation)
 
     owner.arg = control;
     changes_start(&control->changes, control->self, &owner);
-    generation = restore(control, generation);
+    control->starting = generation = restore(control, generation);
     control->prober =
         prober_new(control->self->loop, control->self->index, control_server_changed, control);
     control->names = names_new(control->self->loop, generation->plan->global.nameservers,
@@ -311,25 +310,20 @@ static void start(struct control *control, struct generation *generation)
     if (control->names == NULL) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", error);
         control->exit_code = 1;
-    } else if (start_workers(control)) {
+    } else if (!start_workers(control)) {
+        control->exit_code = 1;
+    } else {
         discovery_start(control->runtime.discovery, control->self->loop,
                         names_follower(control->names), control_names_changed, control);
         if (discovery_is_wanting(control->runtime.discovery)) {
-            control->starting = generation;
             discovery_await(control->runtime.discovery, generation->plan, start_named, control);
         } else {
-            control_begin(control, generation);
+            control_begin(control);
         }
-        generation = NULL;
         loop_run(control->self->loop);
-    } else {
-        control->exit_code = 1;
     }
-    if (control->starting != NULL) {
-        generation = control->starting; /* stopped while names were resolved */
-    }
-    if (generation != NULL) {
-        generation_free(&generation);
+    if (control->starting != NULL) { /* it has not begun */
+        generation_free(&control->starting);
     }
 }
 

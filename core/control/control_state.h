@@ -24,7 +24,7 @@ struct control {
     struct worker *self; /* the control thread's loop */
     struct prober *prober;
     struct names *names;
-    struct generation *starting; /* waiting for names; NULL: none */
+    struct generation *starting; /* the first one, until it begins */
     struct list generations;
     struct event *signals[8];
     size_t signal_count;
@@ -81,8 +81,8 @@ void control_leave_sockets(struct control *control, const struct generation *old
 /* At the end: frees those that are left. */
 void control_leaving_free(struct control *control);
 
-/* Brings the first generation into force. */
-void control_begin(struct control *control, struct generation *generation);
+/* Brings the first generation, `starting`, into force. */
+void control_begin(struct control *control);
 /* Derives the first generation again, with runtime changes and the servers that names expand to.
  * NULL: mistakes were logged; the old one is still valid. */
 struct generation *control_begin_again(struct control *control, struct generation *generation);

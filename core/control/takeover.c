@@ -367,8 +367,11 @@ static void begun(void *arg, const char *error)
     }
 }
 
-void control_begin(struct control *control, struct generation *generation)
+void control_begin(struct control *control)
 {
+    struct generation *generation = control->starting;
+
+    control->starting = NULL;
     apply(control, generation, NULL, begun, control);
     if (control->stop_wanted) {
         names_hurry(control->names);
