@@ -2,9 +2,9 @@
 /*
  * How many connections each client address has, over all workers.
  *
- * An IPv6 client owns a whole network, so that its first 64 bits are what counts. Memory: one entry of
- * 64 bytes for each address that has connections now, so never more than connections; taking and giving
- * back are O(1), whatever addresses an attacker chooses (the hash is keyed).
+ * An IPv6 client owns a whole network, so that its first 64 bits are what counts. Memory: one entry
+ * of 64 bytes for each address that has connections now, so never more than connections; taking and
+ * giving back are O(1), whatever addresses an attacker chooses (the hash is keyed).
  *
  * Thread: any; one short lock of sixteen, chosen by the address.
  */
@@ -20,8 +20,8 @@ struct address_counts *address_counts_new(void);
 /* All must have been given back. */
 void address_counts_free(struct address_counts **counts);
 
-/* One more connection of this address (IPv4 or IPv6); give it back by address_counts_give. NULL: it has
- * `limit` already, or no memory. */
+/* One more connection of this address (IPv4 or IPv6); give it back by address_counts_give. NULL: it
+ * has `limit` already, or no memory. */
 struct address_count *address_counts_take(struct address_counts *counts,
                                           const struct address *address, uint32_t limit);
 void address_counts_give(struct address_counts *counts, struct address_count *count);

@@ -128,8 +128,8 @@ static struct downstream *downstream_new(struct listener_local *local, const str
     return downstream;
 }
 
-/* connections_per_address. Trusted proxies, and who comes over a Unix socket, have as many as they like.
- * false: this one is too many. */
+/* connections_per_address. Trusted proxies, and who comes over a Unix socket, have as many as they
+ * like. false: this one is too many. */
 static bool count(struct downstream *downstream, const struct address *peer)
 {
     static struct log_limit limit;

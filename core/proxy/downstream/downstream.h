@@ -14,8 +14,9 @@ struct downstream_rare {
     struct pin pin;        /* of connections to servers that are for this client alone */
 };
 
-/* One connection of a client. Lives on one loop. Most of them wait for a request most of the time, so what
- * can be told from elsewhere is not kept. The peer's address as text lies behind the struct. */
+/* One connection of a client. Lives on one loop. Most of them wait for a request most of the time,
+ * so what can be told from elsewhere is not kept. The peer's address as text lies behind the
+ * struct. */
 struct downstream {
     union down_place place; /* the connection, with its codec's state */
     struct list link;       /* the home's */
@@ -65,8 +66,8 @@ bool downstream_trusts(const struct listener_plan *plan, const struct address *a
 /* The owner of a home's connections, whose requests become `events`. */
 struct down_owner downstream_owner(const struct down_events *events);
 
-/* Takes over an accepted socket, whose place in connection_limit is taken. `peer` is the socket's other end,
- * `port` the one that it came to (0: a Unix socket); `told` (or NULL) replaces both. */
+/* Takes over an accepted socket, whose place in connection_limit is taken. `peer` is the socket's
+ * other end, `port` the one that it came to (0: a Unix socket); `told` (or NULL) replaces both. */
 void downstream_open(struct listener_local *local, int fd, const struct address *peer,
                      uint16_t port, const struct told_ends *told);
 

@@ -2,9 +2,9 @@
 /*
  * Waiting for PROXY headers. See greeting.h.
  *
- * The bytes are looked at in the socket (MSG_PEEK) and only the header is taken out, so that what follows
- * is read by the connection as if nothing had come before. A header is at most 4 KiB and mostly there
- * with the connection: then nothing is allocated and no event is made.
+ * The bytes are looked at in the socket (MSG_PEEK) and only the header is taken out, so that what
+ * follows is read by the connection as if nothing had come before. A header is at most 4 KiB and
+ * mostly there with the connection: then nothing is allocated and no event is made.
  */
 #include "proxy/downstream/greeting.h"
 
@@ -60,8 +60,8 @@ static void greeting_close(struct greeting *greeting)
     greeting->greeter->refused(greeting->greeter, greeting->fd);
 }
 
-/* Looks at what has come, and calls back; `waiting` (NULL: none) is over then. false: the header is not here,
- * as a whole. */
+/* Looks at what has come, and calls back; `waiting` (NULL: none) is over then. false: the header is
+ * not here, as a whole. */
 static bool look(struct greeter *greeter, int fd, const struct address *peer, uint16_t port,
                  struct greeting *waiting)
 {
@@ -113,8 +113,8 @@ static bool greeting_look(struct greeting *greeting)
     return look(greeting->greeter, greeting->fd, &greeting->peer, greeting->port, greeting);
 }
 
-/* Part of the header is here: it has its whole time, also where it was hurried. Edge-triggered: bytes that
- * were looked at and stay in the socket do not come up again. */
+/* Part of the header is here: it has its whole time, also where it was hurried. Edge-triggered:
+ * bytes that were looked at and stay in the socket do not come up again. */
 static void greeting_event(evutil_socket_t fd, short what, void *arg)
 {
     struct greeting *greeting = arg;

@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 
-/* How often a listener at its connection_limit looks whether a place is free again: those that other
- * loops give back are seen by this. */
+/* How often a listener at its connection_limit looks whether a place is free again: those that
+ * other loops give back are seen by this. */
 #define FULL_LOOK_NS (LOOP_TICK_MS * NS_PER_MS)
 /* How often that is told, by each loop, as long as it comes again and again. */
 #define FULL_TELL_NS (10 * NS_PER_SECOND)

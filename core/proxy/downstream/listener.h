@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The live half of listeners: what outlives generations, how many connections there may be, and what each
- * loop has of them.
+ * The live half of listeners: what outlives generations, how many connections there may be, and
+ * what each loop has of them.
  */
 #ifndef PROXY_DOWNSTREAM_LISTENER_H
 #define PROXY_DOWNSTREAM_LISTENER_H

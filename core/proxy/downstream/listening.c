@@ -8,7 +8,8 @@
 
 #include "proxy/downstream/greeting.h"
 
-/* How often sockets that are to close are looked at; and gone listeners whose last clients are still here. */
+/* How often sockets that are to close are looked at; and gone listeners whose last clients are
+ * still here. */
 #define LEAVE_TICK_NS (LOOP_TICK_MS * NS_PER_MS)
 #define GONE_TICK_NS  (NS_PER_SECOND / 4)
 
@@ -126,8 +127,8 @@ static void begin_to_leave(struct listener_local *local)
     timer_set(home->loop, &home->leave_timer, LEAVE_TICK_NS);
 }
 
-/* Sockets that `plan` (NULL: nothing) does not have are on their way out, or another listener's now. `from`: a
- * plan that has them. */
+/* Sockets that `plan` (NULL: nothing) does not have are on their way out, or another listener's
+ * now. `from`: a plan that has them. */
 static void accepting_leave(struct listener_local *local, const struct listener_plan *plan,
                             struct lifetime *from)
 {
@@ -151,14 +152,22 @@ static void accepting_leave(struct listener_local *local, const struct listener_
     local->accepting_count = kept;
 }
 
+void listener_local_leave(struct listener_local *local)
+{
+    if (local->plan != NULL) {
+        accepting_leave(local, NULL, local->plan->owner->life);
+        greeting_hurry_all(&local->greeter);
+        begin_to_leave(local);
+    }
+}
+
 static void local_go(struct listener_local *local)
 {
     if (local->plan == NULL || local->gone) {
         return; /* it never was here, or is on its way */
     }
     local->gone = true;
-    accepting_leave(local, NULL, local->plan->owner->life);
-    greeting_hurry_all(&local->greeter);
+    listener_local_leave(local);
     list_each(link, &local->home->connections)
     {
         struct downstream *downstream = container_of(link, struct downstream, link);
@@ -166,7 +175,6 @@ static void local_go(struct listener_local *local)
             down_conn_drain(&downstream->place.c);
         }
     }
-    begin_to_leave(local);
 }
 
 void listener_local_adopt(struct listener_local *local, struct down_home *home,
@@ -205,44 +213,28 @@ void listener_local_adopt(struct listener_local *local, struct down_home *home,
     listener_places_look(local); /* the limit may be another one now */
 }
 
-void listener_local_leave(struct listener_local *local)
-{
-    if (local->plan != NULL) {
-        accepting_leave(local, NULL, local->plan->owner->life);
-        greeting_hurry_all(&local->greeter);
-        begin_to_leave(local);
-    }
-}
-
 /* ---- the end ---- */
 
-/* Takes who is left in the queues of sockets that are dry, and closes those. `cut`: all, and whoever is in
- * them is reset. */
-static void accepting_close(struct listener_local *local, bool cut)
+/* Takes who is left in the queues of sockets that are dry, and closes those. `cut`: all, and
+ * whoever is in them is reset. Says whether sockets are still on their way out. */
+static bool accepting_close(struct listener_local *local, bool cut)
 {
     size_t kept = 0;
+    bool leaving = false;
 
     for (size_t i = 0; i < local->accepting_count; i++) {
         struct accepting *accepting = &local->accepting[i];
-        bool over = accepting->leaving != NULL && atomic_load(&accepting->socket->dry) &&
-                    acceptor_finish(accepting->acceptor);
-        if (over || cut) {
+        bool leaves = accepting->leaving != NULL;
+        bool dry = leaves && atomic_load(&accepting->socket->dry);
+        if ((dry && acceptor_finish(accepting->acceptor)) || cut) {
             accepting_end(local, accepting);
         } else {
+            leaving |= leaves;
             local->accepting[kept++] = *accepting;
         }
     }
     local->accepting_count = kept;
-}
-
-static bool accepting_leaves(const struct listener_local *local)
-{
-    for (size_t i = 0; i < local->accepting_count; i++) {
-        if (local->accepting[i].leaving != NULL) {
-            return true;
-        }
-    }
-    return false;
+    return leaving;
 }
 
 /* Whether a client of the listener may begin another request. */
@@ -275,8 +267,8 @@ bool listening_goes_on(const struct down_home *home, const struct plan *plan)
 /* One listener's next step out; whether sockets of it are still on their way. */
 static bool local_step(struct listener_local *local)
 {
-    accepting_close(local, false);
-    bool sockets = accepting_leaves(local);
+    bool sockets = accepting_close(local, false);
+
     if (sockets || !list_empty(&local->greeter.waiting) ||
         (local->gone && clients_may_ask(local))) {
         return sockets;
@@ -321,7 +313,6 @@ void listening_cut(struct down_home *home)
         local_step(local);
     }
     timer_cancel(home->loop, &home->leave_timer);
-    home->on_look(home);
 }
 
 void down_home_init(struct down_home *home, struct loop *loop, struct batch *batch,

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners on loops: what they accept on, and how they leave with nobody lost. Everything runs on the loop.
+ * Listeners on loops: what they accept on, and how they leave with nobody lost. Everything runs on
+ * the loop.
  *
- * A socket that a reload takes away, or all of them at the end of the program, is accepted on until the
- * control thread says that it is dry (net/listener.h); then its queue is emptied, and it closes. A listener
- * that is gone serves who has come to it, shakes hands or stands in those queues, each with one request, under
- * the last plan that had it, which the home's owner keeps as long (on_look).
+ * A socket that a reload takes away, or all of them at the end of the program, is accepted on until
+ * the control thread says that it is dry (net/listener.h); then its queue is emptied, and it
+ * closes. A listener that is gone serves who has come to it, shakes hands or stands in those
+ * queues, each with one request, under the last plan that had it, which the home's owner keeps as
+ * long (on_look).
  */
 #ifndef PROXY_DOWNSTREAM_LISTENING_H
 #define PROXY_DOWNSTREAM_LISTENING_H
 
 #include "proxy/downstream/downstream.h"
 
-/* A loop without connections yet; what clients ask becomes `events`, which find `user` in the home. */
+/* A loop without connections yet; what clients ask becomes `events`, which find `user` in the
+ * home. */
 void down_home_init(struct down_home *home, struct loop *loop, struct batch *batch,
                     const struct down_events *events, void *user);
 

@@ -18,15 +18,16 @@
 /* With this much on its way to the client a stage that waited goes on waiting. */
 #define CHAIN_HIGH (64u * 1024)
 
-/* What a stage may have in the kept input of the next one: a filter that does not stop when it is told
- * that its output waits is broken. */
+/* What a stage may have in the kept input of the next one: a filter that does not stop when it is
+ * told that its output waits is broken. */
 #define CHAIN_KEPT_MAX (4u * 1024 * 1024)
 
-/* A server that sends a little now and then is passed on at once; one that sends a little all the time
- * is flushed so often at most, since each flush costs bytes and work. */
+/* A server that sends a little now and then is passed on at once; one that sends a little all the
+ * time is flushed so often at most, since each flush costs bytes and work. */
 #define CHAIN_FLUSH_NS (20u * NS_PER_MS)
 
-/* A filter in the chain. Invariant: kept_at <= kept_len <= kept_size; input is kept only while blocked. */
+/* A filter in the chain. Invariant: kept_at <= kept_len <= kept_size; input is kept only while
+ * blocked. */
 struct stage {
     struct weir_transform handle;
     struct chain *chain;
@@ -37,11 +38,6 @@ struct stage {
     size_t kept_at, kept_len, kept_size;
     enum weir_flow flow; /* that goes with the kept input */
     bool blocked;        /* its output waits, or its input does */
-};
-
-struct chain_trailer {
-    struct chain_trailer *next;
-    struct weir_str name, value;
 };
 
 struct chain {
@@ -61,14 +57,15 @@ struct chain {
     uint64_t flushed_ns;
     struct task flush_task;
     struct timer flush_timer;
-    struct chain_trailer *trailers, **trailers_end;
+    struct http_fields trailers;
     size_t output_len;
     char output[CHAIN_OUTPUT];
 };
 
 /* ---- the end of the chain ---- */
 
-/* Data goes to the codec, and as far as the socket takes it out: the bytes are not the codec's to keep. */
+/* Data goes to the codec, and as far as the socket takes it out: the bytes are not the codec's to
+ * keep. */
 static void sink_data(struct chain *chain, const char *data, size_t len)
 {
     struct down *down = chain->sink.down;
@@ -106,9 +103,8 @@ static void sink_end(struct chain *chain)
     if (chain->output_len > 0) {
         down->ops->data(down, chain->output, chain->output_len);
     }
-    for (const struct chain_trailer *trailer = chain->trailers; trailer != NULL;
-         trailer = trailer->next) {
-        down->ops->trailer(down, trailer->name, trailer->value);
+    for (uint32_t i = 0; i < chain->trailers.count; i++) {
+        down->ops->trailer(down, chain->trailers.items[i].name, chain->trailers.items[i].value);
     }
     chain->sink.on_end(chain->sink.owner);
     down->ops->waiting(down); /* sends: the output goes with the chain */
@@ -256,6 +252,9 @@ static void chain_settle(struct chain *chain)
 
 static void chain_flush(struct chain *chain)
 {
+    if (!chain->unflushed || chain->stopped) {
+        return;
+    }
     timer_cancel(chain->loop, &chain->flush_timer);
     chain->flushed_ns = loop_now_ns(chain->loop);
     chain->unflushed = false;
@@ -269,12 +268,9 @@ static void chain_flush_task(struct task *task)
     struct chain *chain = container_of(task, struct chain, flush_task);
     uint64_t since = loop_now_ns(chain->loop) - chain->flushed_ns;
 
-    if (!chain->unflushed || chain->stopped || timer_is_set(&chain->flush_timer)) {
-        return;
-    }
     if (chain->flushed_ns == 0 || since >= CHAIN_FLUSH_NS) {
         chain_flush(chain);
-    } else {
+    } else if (chain->unflushed && !timer_is_set(&chain->flush_timer)) {
         timer_set(chain->loop, &chain->flush_timer, CHAIN_FLUSH_NS - since);
     }
 }
@@ -284,9 +280,7 @@ static void chain_flush_timer(struct timer *timer)
     struct chain *chain = container_of(timer, struct chain, flush_timer);
     struct batch *batch = chain->batch;
 
-    if (chain->unflushed && !chain->stopped) {
-        chain_flush(chain);
-    }
+    chain_flush(chain);
     batch_flush(batch);
 }
 
@@ -305,16 +299,10 @@ void chain_data(struct chain *chain, const char *data, size_t len)
 
 void chain_trailer(struct chain *chain, struct weir_str name, struct weir_str value)
 {
-    struct chain_trailer *trailer = arena_zalloc(chain->arena, sizeof(*trailer));
-
-    if (trailer == NULL) {
-        return; /* trailers may be dropped (RFC 9110 section 6.5.1) */
-    }
-    trailer->name = arena_copy(chain->arena, name);
-    trailer->value = arena_copy(chain->arena, value);
-    if (trailer->name.ptr != NULL && trailer->value.ptr != NULL) {
-        *chain->trailers_end = trailer;
-        chain->trailers_end = &trailer->next;
+    name = arena_copy(chain->arena, name);
+    value = arena_copy(chain->arena, value);
+    if (name.ptr != NULL && value.ptr != NULL) { /* they may be dropped (RFC 9110 section 6.5.1) */
+        fields_add(&chain->trailers, chain->arena, name, value);
     }
 }
 
@@ -387,7 +375,6 @@ struct chain *chain_new(struct loop *loop, struct batch *batch, struct arena *ar
     chain->arena = arena;
     chain->flush_task.fn = chain_flush_task;
     chain->flush_timer.fn = chain_flush_timer;
-    chain->trailers_end = &chain->trailers;
     return chain;
 }
 

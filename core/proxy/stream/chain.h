@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A chain of filters that transform one response's body, on its way from a server (or from Weir itself) to
- * the client's codec.
+ * A chain of filters that transform one response's body, on its way from a server (or from Weir
+ * itself) to the client's codec.
  *
- * Flow: a stage takes each piece at once, or says that its output waits; then what it left is kept here and
- * the owner reads the server no further, so a chain holds at most one read of input a stage, what a stage
- * makes of one piece, and one block of output. Owner: who made it, until chain_close. Thread: its loop's.
+ * Flow: a stage takes each piece at once, or says that its output waits; then what it left is kept
+ * here and the owner reads the server no further, so a chain holds at most one read of input a
+ * stage, what a stage makes of one piece, and one block of output. Owner: who made it, until
+ * chain_close. Thread: its loop's.
  */
 #ifndef PROXY_STREAM_CHAIN_H
 #define PROXY_STREAM_CHAIN_H
@@ -35,7 +36,8 @@ void chain_data(struct chain *chain, const char *data, size_t len);
 void chain_trailer(struct chain *chain, struct weir_str name, struct weir_str value);
 /* No more will come. */
 void chain_end(struct chain *chain);
-/* What waited for the client has gone: goes on with what was kept. true: nothing is kept any more. */
+/* What waited for the client has gone: goes on with what was kept. true: nothing is kept any
+ * more. */
 bool chain_drained(struct chain *chain);
 /* Whether a stage has input that it could not take. */
 bool chain_blocked(const struct chain *chain);

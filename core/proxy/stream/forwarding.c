@@ -17,8 +17,8 @@ static struct http_fields *request_fields(struct stream *stream)
 
 /* ---- who the client is ---- */
 
-/* A list of addresses, walked from its beginning. The answer is what a walk from its end, which stops at the
- * first address that is not trusted (or makes no sense), would find. */
+/* A list of addresses, walked from its beginning. The answer is what a walk from its end, which
+ * stops at the first address that is not trusted (or makes no sense), would find. */
 struct walk {
     const struct listener_plan *plan;
     struct address found;
@@ -49,7 +49,8 @@ static void take_proto(struct stream *stream, struct weir_str proto)
     }
 }
 
-/* Forwarded as a trusted proxy sent it. false: there is none, or it is malformed and nothing of it counts. */
+/* Forwarded as a trusted proxy sent it. false: there is none, or it is malformed and nothing of it
+ * counts. */
 static bool believe_forwarded(struct stream *stream, struct walk *walk)
 {
     struct http_fields *fields = request_fields(stream);
@@ -77,8 +78,9 @@ static bool believe_forwarded(struct stream *stream, struct walk *walk)
     return true;
 }
 
-/* The listener believes this client's fields: Forwarded, or else X-Forwarded-Proto and -For. Several lines of
- * a field are one list (RFC 9110 section 5.3); of several schemes the last one is the nearest proxy's. */
+/* The listener believes this client's fields: Forwarded, or else X-Forwarded-Proto and -For.
+ * Several lines of a field are one list (RFC 9110 section 5.3); of several schemes the last one is
+ * the nearest proxy's. */
 static void believe(struct stream *stream)
 {
     const struct http_fields *fields = request_fields(stream);
@@ -116,75 +118,56 @@ static void believe(struct stream *stream)
 struct weir_peer forwarding_peer(const struct stream *stream)
 {
     const struct downstream *downstream = stream->downstream;
-
-    if (stream->peer.address.ptr != NULL) {
-        return stream->peer;
-    }
-    return (struct weir_peer){downstream_peer_text(downstream), downstream->peer_port};
+    return stream->peer.address.ptr != NULL
+               ? stream->peer
+               : (struct weir_peer){downstream_peer_text(downstream), downstream->peer_port};
 }
 
-/* ---- the request's id ---- */
-
-static bool id_well_formed(struct weir_str id)
-{
-    return id.len > 0 && id.len <= REQUEST_ID_MAX && syntax_all(id, SYNTAX_VISIBLE) &&
-           memchr(id.ptr, '"', id.len) == NULL && memchr(id.ptr, '\\', id.len) == NULL &&
-           memchr(id.ptr, ',', id.len) == NULL;
-}
-
-static void make_id(struct stream *stream)
-{
-    random_ids_next(&stream->home->ids, stream->request_id_text);
-    stream->request_id = (struct weir_str){stream->request_id_text, RANDOM_ID_SIZE};
-}
-
-/* A trusted proxy's id is kept, where it is one and well-formed; else it is made anew. */
-static void take_id(struct stream *stream)
+/* A trusted proxy's request id is kept, where it is one and well-formed. */
+static bool take_id(struct stream *stream)
 {
     struct http_fields *fields = request_fields(stream);
     struct weir_str name = stream->listener->settings->request_id_header;
-    struct http_field *field = fields_find_name(fields, name);
+    const struct http_field *field = fields_find_name(fields, name);
     struct weir_str id = field != NULL ? field->value : (struct weir_str){NULL, 0};
 
     if (field_id_of(name) == FIELD_OTHER) { /* those of X-Request-Id are gone */
         fields_drop_aliases(fields, name);
     }
-    if (field != NULL && fields_drop_name(fields, name) == 1 && stream->downstream->trusted &&
-        id_well_formed(id)) {
-        stream->request_id = id; /* sent on as one of the extras */
-        return;
+    if (field == NULL || fields_drop_name(fields, name) != 1 || !stream->downstream->trusted ||
+        id.len == 0 || id.len > REQUEST_ID_MAX || !syntax_all(id, SYNTAX_VISIBLE) ||
+        memchr(id.ptr, '"', id.len) != NULL || memchr(id.ptr, '\\', id.len) != NULL ||
+        memchr(id.ptr, ',', id.len) != NULL) {
+        return false;
     }
-    make_id(stream);
+    stream->request_id = id; /* sent on as one of the extras */
+    return true;
 }
 
-void forwarding_begin(struct stream *stream)
+void forwarding_begin(struct stream *stream, bool readable)
 {
     struct http_fields *fields = request_fields(stream);
+    const struct listener_settings *settings = stream->listener->settings;
+    bool trusted = stream->downstream->trusted;
 
     stream->https = stream->downstream->tls;
-    /* Nobody's alias is passed on, a trusted proxy's neither: it may come from whoever stands before it. */
-    if (unlikely(fields_have(fields, FIELD_ALIAS))) {
+    /* Nobody's alias is passed on, a trusted proxy's neither: it may come from whoever stands
+     * before it. */
+    if (unlikely(fields_have(fields, FIELD_ALIAS)) && readable) {
         fields_drop(fields, FIELD_ALIAS);
     }
-    if (stream->listener->settings->drop_identity_headers && !stream->downstream->trusted) {
+    if (settings->drop_identity_headers && !trusted && readable) {
         for (uint32_t i = 0; i < fields->count; i++) { /* a proxy's words, of who is none */
             struct http_field *field = &fields->items[i];
             field->dropped |= field->id == FIELD_OTHER && field_name_identifies(field->name);
         }
     }
-    if (unlikely(stream->downstream->trusted)) {
+    if (unlikely(trusted) && readable) {
         believe(stream);
     }
-    if (stream->listener->settings->request_id_header.len > 0) {
-        take_id(stream);
-    }
-}
-
-void forwarding_begin_refused(struct stream *stream)
-{
-    stream->https = stream->downstream->tls;
-    if (stream->listener->settings->request_id_header.len > 0) {
-        make_id(stream);
+    if (settings->request_id_header.len > 0 && !(readable && take_id(stream))) {
+        random_ids_next(&stream->home->ids, stream->request_id_text);
+        stream->request_id = (struct weir_str){stream->request_id_text, RANDOM_ID_SIZE};
     }
 }
 
@@ -211,8 +194,8 @@ static void extra_add(struct stream *stream, struct weir_str name, struct weir_s
     }
 }
 
-/* A list of what each proxy adds: a trusted client's own fields, as one, and `last` behind. false: no
- * memory. */
+/* A list of what each proxy adds: a trusted client's own fields, as one, and `last` behind. false:
+ * no memory. */
 static bool extra_append(struct stream *stream, enum field_id id, struct weir_str name,
                          struct weir_str last)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A loop, as its streams see it: those that run, memory of those that have ended, and what a loop makes once
- * for many of them. Its worker embeds one. Thread: the loop's.
+ * A loop, as its streams see it: those that run, memory of those that have ended, and what a loop
+ * makes once for many of them. Its worker embeds one. Thread: the loop's.
  */
 #ifndef PROXY_STREAM_HOME_H
 #define PROXY_STREAM_HOME_H

@@ -114,7 +114,8 @@ static bool may_change(struct weir_str name)
     }
 }
 
-/* Adds a field, or sets it in the place of those of its name; without memory nothing has changed. */
+/* Adds a field, or sets it in the place of those of its name; without memory nothing has
+ * changed. */
 static enum weir_status put_field(struct exchange *exchange, struct http_fields *fields, bool open,
                                   bool set, struct weir_str name, struct weir_str value)
 {
@@ -147,8 +148,8 @@ static struct weir_field request_field(const struct weir_request *req, size_t in
     return live_field(&stream_of_request(req)->exchange.request.fields, index);
 }
 
-/* What a module says or takes away of the request, servers that cannot tell '-' from '_' must not read of the
- * client after all. */
+/* What a module says or takes away of the request, servers that cannot tell '-' from '_' must not
+ * read of the client after all. */
 static void drop_aliases(struct stream *stream, struct weir_str name)
 {
     if (memchr(name.ptr, '-', name.len) != NULL) {
@@ -272,8 +273,8 @@ static struct weir_field response_field(const struct weir_response *resp, size_t
     return live_field(&stream_of_response(resp)->exchange.response.fields, index);
 }
 
-/* A response without a field that it should have must not go out: it may be what keeps a browser from
- * harm. Whether the module looks at the result or not. */
+/* A response without a field that it should have must not go out: it may be what keeps a browser
+ * from harm. Whether the module looks at the result or not. */
 static enum weir_status response_put(struct weir_response *resp, bool set, struct weir_str name,
                                      struct weir_str value)
 {

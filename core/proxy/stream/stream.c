@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client's half of streams: a request comes, is filtered and routed, its body passes; the client may
- * go away. See stream.h.
+ * The client's half of streams: a request comes, is filtered and routed, its body passes; the
+ * client may go away. See stream.h.
  */
 #include "proxy/stream/stream.h"
 
@@ -10,7 +10,8 @@
 #include "proxy/stream/stream_etags.h"
 #include "proxy/stream/stream_filter.h"
 
-/* A stream's memory beyond the struct: heads of both messages, slots, small bodies kept for retries. */
+/* A stream's memory beyond the struct: heads of both messages, slots, small bodies kept for
+ * retries. */
 #define STREAM_ARENA_LIMIT (512u * 1024)
 
 static void stream_free(struct freed *freed)
@@ -51,8 +52,8 @@ static struct exchange *down_open(struct down_conn *c, struct down *down)
 
 /* ---- the way of a request ---- */
 
-/* TLS name and Host may point to different certificates of the listener: then the client has reused a
- * connection for a host that it was not made for (RFC 9110 section 15.5.20). */
+/* TLS name and Host may point to different certificates of the listener: then the client has reused
+ * a connection for a host that it was not made for (RFC 9110 section 15.5.20). */
 static bool stream_misdirected(const struct stream *stream)
 {
     const struct tls_listener *tls = stream->listener->tls;
@@ -71,7 +72,8 @@ static bool stream_misdirected(const struct stream *stream)
     return wanted >= 0 && wanted != (shown >= 0 ? shown : 0); /* none has it: the first was shown */
 }
 
-/* TRACE and OPTIONS that may go no further (RFC 9110 section 7.6.2). false: it has been answered. */
+/* TRACE and OPTIONS that may go no further (RFC 9110 section 7.6.2). false: it has been
+ * answered. */
 static bool stream_check_max_forwards(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;
@@ -198,14 +200,14 @@ static void down_request(struct exchange *exchange)
         timer_set(stream_loop(stream), &stream->deadline,
                   spent_ns < limit_ns ? limit_ns - spent_ns : 1);
     }
-    forwarding_begin(stream);
+    forwarding_begin(stream, true);
     if (stream_misdirected(stream)) {
         stream_reply_error(stream, 421, REASON_MISDIRECTED);
         return;
     }
     if (!listener_plan_on_control(listener)) {
-        /* Before anybody adds to them: what the client names in Connection is the client's alone, and
-         * cannot take away what Weir or a filter says (RFC 9110 section 7.6.1). */
+        /* Before anybody adds to them: what the client names in Connection is the client's alone,
+         * and cannot take away what Weir or a filter says (RFC 9110 section 7.6.1). */
         fields_drop_hop_by_hop(&exchange->request.fields);
     }
     if (!stream_check_max_forwards(stream) || !stream_run_filters(stream, &listener->filters)) {
@@ -242,7 +244,7 @@ static void down_refused(struct exchange *exchange)
     default: break;
     }
     stream->start_wall_ms = loop_wall_ms();
-    forwarding_begin_refused(stream);
+    forwarding_begin(stream, false);
     stream->detail = str_from(exchange->error.reason);
     stream_reply_error(stream, exchange->error.status, reason);
 }

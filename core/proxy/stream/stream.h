@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams: one request and its response, from the client's half of an exchange to the server's, with what
- * happens between: filters, route, sticky, balancer, queue, connection, retries, reply, record.
+ * Streams: one request and its response, from the client's half of an exchange to the server's,
+ * with what happens between: filters, route, sticky, balancer, queue, connection, retries, reply,
+ * record.
  *
- * Owner: its loop's stream_home. A stream begins when the first byte of a request has come and ends with the
- * codec's on_close. It holds a reference to the plan it started on.
+ * Owner: its loop's stream_home. A stream begins when the first byte of a request has come and ends
+ * with the codec's on_close. It holds a reference to the plan it started on.
  */
 #ifndef PROXY_STREAM_STREAM_H
 #define PROXY_STREAM_STREAM_H
@@ -24,8 +25,8 @@
 
 #define STREAM_MAGIC 0x5354524du
 
-/* What modules keep in a request: a pointer a copy, found by the copy's number. Copies of several generations
- * meet in one request, where a balancer outlives a reload, or a request does. */
+/* What modules keep in a request: a pointer a copy, found by the copy's number. Copies of several
+ * generations meet in one request, where a balancer outlives a reload, or a request does. */
 #define STREAM_SLOTS 6
 struct stream_slots {
     struct stream_slots *next;
@@ -197,10 +198,11 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
 /* The attempt has failed before a response began: tries another server, or answers. */
 void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
                            bool nothing_sent);
-/* No connection to the server for want of something of Weir's own (conn_error_is_own): that is no failure of
- * the server and no retry. Another server may do, or 503. */
+/* No connection to the server for want of something of Weir's own (conn_error_is_own): that is no
+ * failure of the server and no retry. Another server may do, or 503. */
 void stream_cannot_connect(struct stream *stream, enum conn_error error);
-/* The attempt has failed, and the request with it: leaves the server, and answers or breaks the response off. */
+/* The attempt has failed, and the request with it: leaves the server, and answers or breaks the
+ * response off. */
 void stream_fail(struct stream *stream, unsigned status, enum reason reason,
                  enum weir_outcome outcome);
 /* The status of an answer for that reason. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hooks that see a stream's heads, and what a proxy must take out of these and put into them (RFC 9110
- * section 7.6). See stream_filter.h.
+ * The hooks that see a stream's heads, and what a proxy must take out of these and put into them
+ * (RFC 9110 section 7.6). See stream_filter.h.
  */
 #include "proxy/stream/stream_filter.h"
 
@@ -59,8 +59,8 @@ static void run_response_filters(struct stream *stream, const struct use_list *f
     stream->filtering = NULL;
 }
 
-/* A body that is not byte for byte the server's has neither its length nor its strong validator, nor
- * what describes its bytes (RFC 9110 sections 8.8.3 and 14.3, RFC 9530). */
+/* A body that is not byte for byte the server's has neither its length nor its strong validator,
+ * nor what describes its bytes (RFC 9110 sections 8.8.3 and 14.3, RFC 9530). */
 static void chain_fit_head(struct stream *stream)
 {
     static const struct weir_str gone[] = {
@@ -76,25 +76,6 @@ static void chain_fit_head(struct stream *stream)
     head->has_content_length = false;
     if (head->body == BODY_LENGTH) {
         head->body = BODY_CHUNKED;
-    }
-}
-
-static void filter_response(struct stream *stream)
-{
-    if (stream->pool != NULL) {
-        run_response_filters(stream, &stream->pool->filters);
-    }
-    if (unlikely(stream->route_filters != NULL)) {
-        run_response_filters(stream, stream->route_filters);
-    }
-    run_response_filters(stream, &stream->listener->filters);
-    if (unlikely(stream->chain != NULL)) {
-        chain_fit_head(stream);
-        if (stream->exchange.response.body == BODY_NONE || stream->response_failed) {
-            chain_close(&stream->chain);
-        }
-    } else if (unlikely(stream->asked_weak != NULL) && stream->exchange.response.status == 304) {
-        stream_soften_etag(stream);
     }
 }
 
@@ -114,17 +95,9 @@ static void run_sticky(struct stream *stream)
     }
 }
 
-static void tell_failed(const struct stream *stream)
-{
-    static struct log_limit limit;
-    log_limited(&limit, WEIR_LOG_ERROR, "stream",
-                "module \"%.*s\" could not make a response's fields, which may be too long; the "
-                "client gets 500",
-                STR_ARGS(stream->detail));
-}
-
 bool stream_prepare_response(struct stream *stream)
 {
+    static struct log_limit limit;
     struct http_response_head *head = &stream->exchange.response;
     bool of_server = stream->phase == PHASE_RESPONSE;
 
@@ -150,13 +123,29 @@ bool stream_prepare_response(struct stream *stream)
         sessions_note(&stream->attempt.server->sessions, stream->attempt.session,
                       loop_now_ns(stream_loop(stream)));
     }
-    filter_response(stream);
+    if (stream->pool != NULL) {
+        run_response_filters(stream, &stream->pool->filters);
+    }
+    if (unlikely(stream->route_filters != NULL)) {
+        run_response_filters(stream, stream->route_filters);
+    }
+    run_response_filters(stream, &stream->listener->filters);
+    if (unlikely(stream->chain != NULL)) {
+        chain_fit_head(stream);
+        if (head->body == BODY_NONE || stream->response_failed) {
+            chain_close(&stream->chain);
+        }
+    } else if (unlikely(stream->asked_weak != NULL) && head->status == 304) {
+        stream_soften_etag(stream);
+    }
     stream->response_open = false;
     if (unlikely(stream->response_failed)) {
-        tell_failed(stream);
-        return false;
+        log_limited(&limit, WEIR_LOG_ERROR, "stream",
+                    "module \"%.*s\" could not make a response's fields, which may be too long; "
+                    "the client gets 500",
+                    STR_ARGS(stream->detail));
     }
-    return true;
+    return !stream->response_failed;
 }
 
 /* ---- transforming bodies ---- */

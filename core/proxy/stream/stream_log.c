@@ -19,14 +19,6 @@ static void count(struct stream *stream, struct traffic *traffic, uint64_t total
     }
 }
 
-static void server_bytes(struct stream *stream)
-{
-    if (stream->attempt.served != NULL) {
-        stat_add(&stream->attempt.served->traffic.bytes_in, stream->exchange.request_bytes);
-        stat_add(&stream->attempt.served->traffic.bytes_out, stream->exchange.response_bytes);
-    }
-}
-
 void stream_record(struct stream *stream, bool complete)
 {
     struct exchange *exchange = &stream->exchange;
@@ -34,9 +26,8 @@ void stream_record(struct stream *stream, bool complete)
     unsigned loop = stream_loop(stream)->index;
     uint64_t total_ns = loop_now_ns(stream_loop(stream)) - stream->start_ns;
 
-    if (!complete) {
-        stream->outcome =
-            stream->outcome == WEIR_OUTCOME_SUCCESS ? WEIR_OUTCOME_CANCELED : stream->outcome;
+    if (!complete && stream->outcome == WEIR_OUTCOME_SUCCESS) {
+        stream->outcome = WEIR_OUTCOME_CANCELED;
     }
     count(stream, &stream->downstream->local->traffic, total_ns);
     if (stream->route != NULL) {
@@ -51,7 +42,10 @@ void stream_record(struct stream *stream, bool complete)
         if (stream->attempt.connect_total_ns > 0) {
             histogram_add(&traffic->connect, stream->attempt.connect_total_ns);
         }
-        server_bytes(stream);
+    }
+    if (stream->attempt.served != NULL) { /* the rest is counted by attempt */
+        stat_add(&stream->attempt.served->traffic.bytes_in, exchange->request_bytes);
+        stat_add(&stream->attempt.served->traffic.bytes_out, exchange->response_bytes);
     }
     if (plan->loggers.count == 0) {
         return;

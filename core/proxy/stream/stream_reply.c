@@ -6,7 +6,8 @@
 
 #include "proxy/stream/stream_filter.h"
 
-/* Memory of an answer beyond what the request may use up: that it is used up may be what is to be told. */
+/* Memory of an answer beyond what the request may use up: that it is used up may be what is to be
+ * told. */
 #define REPLY_MEMORY 4096u
 
 static void stream_note(struct stream *stream, enum reason reason)
@@ -20,14 +21,12 @@ static void stream_note(struct stream *stream, enum reason reason)
 static bool wants_json(const struct stream *stream)
 {
     const struct http_fields *fields = &stream->exchange.request.fields;
+    const struct http_field *accept = fields_find(fields, FIELD_ACCEPT);
     bool json = false, html = false;
 
-    for (uint32_t i = 0; fields_have(fields, FIELD_ACCEPT) && i < fields->count; i++) {
-        struct weir_str value = fields->items[i].value;
-        if (fields->items[i].id == FIELD_ACCEPT && !fields->items[i].dropped) {
-            json |= memmem(value.ptr, value.len, "json", 4) != NULL;
-            html |= memmem(value.ptr, value.len, "text/html", 9) != NULL;
-        }
+    for (; accept != NULL; accept = fields_next(fields, FIELD_ACCEPT, accept)) {
+        json |= memmem(accept->value.ptr, accept->value.len, "json", 4) != NULL;
+        html |= memmem(accept->value.ptr, accept->value.len, "text/html", 9) != NULL;
     }
     return json && !html;
 }
@@ -168,7 +167,8 @@ void stream_break(struct stream *stream, unsigned status, enum reason reason)
 
 /* ---- the services by which filters and handlers answer ---- */
 
-/* The head of a module's answer, with its fields. Not WEIR_OK: it has none to make, or not this one. */
+/* The head of a module's answer, with its fields. Not WEIR_OK: it has none to make, or not this
+ * one. */
 static enum weir_status reply_open(struct stream *stream, uint32_t status, uint32_t least,
                                    const struct weir_field *fields, size_t count)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's half of streams, once it has the request: the response is passed on; failures are tried
- * again elsewhere where that is safe; the server is left. How a stream comes to a server is in
- * stream_connect.c. See stream.h.
+ * The server's half of streams, once it has the request: the response is passed on; failures are
+ * tried again elsewhere where that is safe; the server is left. How a stream comes to a server is
+ * in stream_connect.c. See stream.h.
  */
 #include "proxy/stream/stream.h"
 
@@ -58,8 +58,8 @@ unsigned stream_reason_status(enum reason reason)
     }
 }
 
-/* All of the request's body that has left the client is here to be sent again, and no response stands in the
- * way. */
+/* All of the request's body that has left the client is here to be sent again, and no response
+ * stands in the way. */
 static bool stream_can_resend(const struct stream *stream)
 {
     return !stream->exchange.response_begun && replay_is_whole(&stream->replay);
@@ -139,12 +139,13 @@ void stream_fail(struct stream *stream, unsigned status, enum reason reason,
     stream_break(stream, status, reason);
 }
 
-/* An idle connection turned out to be dead, or to have nonsense in it, when it was used: nothing of that is the
- * client's fault or the server's, so it costs no retry, counts as no failure of the server, whether the request
- * is saved or not, and the same server may have the request on a new connection. A request
- * that is not idempotent goes there only where the server cannot have read any of it (RFC 9110 section
- * 9.2.2): nothing was sent, or the server's FIN was on its way before the request came (conn_unread), so
- * that a server that keeps to RFC 9112 section 9.6 acts on nothing more from that connection. */
+/* An idle connection turned out to be dead, or to have nonsense in it, when it was used: nothing of
+ * that is the client's fault or the server's, so it costs no retry, counts as no failure of the
+ * server, whether the request is saved or not, and the same server may have the request on a new
+ * connection. A request that is not idempotent goes there only where the server cannot have read
+ * any of it (RFC 9110 section 9.2.2): nothing was sent, or the server's FIN was on its way before
+ * the request came (conn_unread), so that a server that keeps to RFC 9112 section 9.6 acts on
+ * nothing more from that connection. */
 static void stream_stale(struct stream *stream, enum reason reason, bool nothing_sent)
 {
     bool safe = nothing_sent || method_is_idempotent(stream->exchange.request.method);
@@ -267,7 +268,7 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
         stream_stale(stream, reason, why == UP_UNREAD);
     } else if (why == UP_TRUNCATED || (why == UP_MALFORMED && stream->phase != PHASE_SENT)) {
         stream_fail(stream, 502, reason, WEIR_OUTCOME_FAILED);
-    } else { /* nonsense in the place of a head is no response: another server may have the request */
+    } else { /* nonsense in the place of a head is no response, and may be another server's turn */
         stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, why == UP_UNREAD);
     }
 }

@@ -8,6 +8,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool/pool_stage.c \
     tests/unit/proxy/pool/pool_stage.h \
     tests/unit/proxy/downstream/test_address_count.c \
+    tests/unit/proxy/downstream/test_downstream.c \
     tests/unit/proxy/downstream/test_greeting.c \
     tests/unit/proxy/stream/script.c \
     tests/unit/proxy/stream/script.h \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams with both halves scripted: a client's and servers' codecs that write down what they are told, and
- * functions that play what comes. There is no socket.
+ * Streams with both halves scripted: a client's and servers' codecs that write down what they are
+ * told, and functions that play what comes. There is no socket.
  */
 #ifndef WEIR_TESTS_UNIT_PROXY_STREAM_SCRIPT_H
 #define WEIR_TESTS_UNIT_PROXY_STREAM_SCRIPT_H
