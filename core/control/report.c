@@ -49,9 +49,9 @@ static void report_servers(const struct pool_plan *plan)
         snprintf(rest, sizeof(rest), " in_flight=%u health=%s%s state=%s reason=\"%s\"",
                  totals_server_in_flight(server),
                  server_health_word((enum server_health)server->health),
-                 server->ejected     ? " ejected=yes"
-                 : server->placeless ? " address=none"
-                                     : "",
+                 server->ejected      ? " ejected=yes"
+                 : server->no_address ? " address=none"
+                                      : "",
                  server_admin_word((enum server_admin)server->admin), reason);
         snprintf(name, sizeof(name), "%s/%s", server->pool_name, server->name);
         write_line("server", name, &total, rest);

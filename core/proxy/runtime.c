@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lives, by name: plans get the pools, servers, routes, listeners and sockets that are there already, or
- * new ones. See runtime.h.
+ * What lives, by name: plans get the pools, servers, routes, listeners and sockets that are there
+ * already, or new ones. See runtime.h.
  */
 #include "proxy/runtime.h"
 
@@ -93,8 +93,8 @@ static bool is_local(const struct address *address)
     return address->u.any.sa_family == AF_UNIX;
 }
 
-/* Whether a socket can be what the plan needs: the workers' or the control thread's; a Unix socket is
- * shared by whoever accepts there. */
+/* Whether a socket can be what the plan needs: the workers' or the control thread's; a Unix socket
+ * is shared by whoever accepts there. */
 static bool socket_serves(const struct listen_socket *socket, const struct listener_plan *plan)
 {
     size_t count = listener_plan_on_control(plan) ? 1 : plan->owner->workers;
@@ -115,8 +115,8 @@ static bool socket_is_taken(const struct plan *whole, const struct listen_socket
     return false;
 }
 
-/* A socket that the running generation has on the address; the listener's own before another's, which
- * matters where the system chose the port. NULL: none. */
+/* A socket that the running generation has on the address; the listener's own before another's,
+ * which matters where the system chose the port. NULL: none. */
 static struct listen_socket *socket_find(const struct runtime *runtime,
                                          const struct listener_plan *plan,
                                          const struct address *address)

@@ -42,34 +42,37 @@ struct runtime {
     struct recovery *recovery;  /* NULL before the start and after the end */
     struct outcome_sink outcomes;
     struct worker **loops; /* workers, then the control thread's */
-    /* Lays what was changed at run time over a pool's settings (`servers`, in the arena); NULL: nothing. */
+    /* Lays what was changed at run time over a pool's settings (`servers`, in the arena); NULL:
+     * nothing. */
     void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
     void *adjust_arg;
     void *plane; /* the control plane's; services find it here */
     /* See plan_input. */
     bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
-    /* Called on a loop (any) when the last one has left a generation, or has no balancer of a module of one any
-     * more; posts to the control thread. The generation may be gone already. */
+    /* Called on a loop (any) when the last one has left a generation, or has no balancer of a
+     * module of one any more; posts to the control thread. The generation may be gone already. */
     void (*on_left)(struct runtime *runtime);
 };
 
 /* The loops are there: what they hear of requests' outcomes goes to `recovery`. */
 void runtime_begin(struct runtime *runtime);
 
-/* Finds or makes what a new generation's plan needs; sockets are opened, and one that cannot be is a mistake.
- * `open`: false: they are not. runtime_detach gives it back. */
+/* Finds or makes what a new generation's plan needs; sockets are opened, and one that cannot be is
+ * a mistake. `open`: false: they are not. runtime_detach gives it back. */
 void runtime_attach(struct runtime *runtime, struct plan *plan, bool open,
                     struct mistakes *mistakes);
 
-/* Gives back what was attached, but the listeners, who go on until the plan's last client is gone. */
+/* Gives back what was attached, but the listeners, who go on until the plan's last client is
+ * gone. */
 void runtime_detach(struct plan *plan);
 void runtime_detach_listeners(struct plan *plan);
 
-/* The generation's plan of a pool; NULL: it has none, or of another pool of that name. `generation` may be
- * NULL. */
+/* The generation's plan of a pool; NULL: it has none, or of another pool of that name. `generation`
+ * may be NULL. */
 struct pool_plan *generation_plan_of(const struct generation *generation, const struct pool *pool);
 
-/* The program listens on the address already, with sockets that can go on for the listener (plan_input). */
+/* The program listens on the address already, with sockets that can go on for the listener
+ * (plan_input). */
 bool runtime_listens(void *arg, const struct listener_plan *plan, const struct address *address);
 
 /* The services of health modules in the host's table. */

@@ -147,8 +147,8 @@ static void bygone_forget(struct worker *worker)
     }
 }
 
-/* Whether a listener that is gone serves under the plan, or a pool that it may use is as that one has
- * it. */
+/* Whether a listener that is gone serves under the plan, or a pool that it may use is as that one
+ * has it. */
 static bool is_needed(const struct worker *worker, const struct plan *plan)
 {
     for (size_t i = 0; i < plan->pool_count; i++) {
@@ -250,7 +250,8 @@ static void worker_patience(struct timer *timer)
     timer_set(worker->loop, &worker->down.leave_timer, 1);
 }
 
-/* What is on its way out has been looked at. A drain ends when nobody is left; else it looks again soon. */
+/* What is on its way out has been looked at. A drain ends when nobody is left; else it looks again
+ * soon. */
 static void worker_look(struct down_home *home)
 {
     struct worker *worker = container_of(home, struct worker, down);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers: a loop with the connections and streams on it. The control thread is one as well (its number
- * is the number of workers), for listeners that have a handler.
+ * Workers: a loop with the connections and streams on it. The control thread is one as well (its
+ * number is the number of workers), for listeners that have a handler.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -41,9 +41,9 @@ void worker_join(struct worker *worker);
 
 /* On the loop: takes the prepared plan as the current one. */
 void worker_commit(struct worker *worker, struct plan *plan);
-/* On the loop: takes who has connected, serves who is here, with one request each, and closes; calls
- * on_drained when nobody is left, or after `patience_ns` (then what is left is cut off). The sockets refuse
- * already, or will soon (listen_socket_refuse). */
+/* On the loop: takes who has connected, serves who is here, with one request each, and closes;
+ * calls on_drained when nobody is left, or after `patience_ns` (then what is left is cut off). The
+ * sockets refuse already, or will soon (listen_socket_refuse). */
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *));
 /* On the loop: lets go of everything, before it stops. */
 void worker_clear(struct worker *worker);

@@ -48,7 +48,7 @@ CASES = {
                           tail=more('"127.0.0.1:@p@"', options='tls { certificate "d" { '
                                     "chain = 'y'  key = 'y' } }"), only=True),
     "nobody answers at port 0": Case(
-        r"address: nobody can be asked at port 0; write the port that answers probes",
+        r"address: port 0 cannot be probed; write the port that answers probes",
         change=[('server "a"', 'health "http" { address = "127.0.0.1:0" } server "a"')],
         head='module "health_http" {}\n'),
     # addresses

@@ -226,7 +226,7 @@ static const char *why_not(const struct pool_local *local, const struct server *
     if (server->effective == 0) {
         return "its weight is 0";
     }
-    if (server->placeless) {
+    if (server->no_address) {
         return "its host name has no known address";
     }
     if (server->ejected) {
@@ -235,7 +235,7 @@ static const char *why_not(const struct pool_local *local, const struct server *
     if (server->health == HEALTH_DOWN) {
         return "it is down";
     }
-    if (server->held) {
+    if (server->awaiting_probe) {
         return "it waits for its first probe";
     }
     if (!server_has_room(server)) {

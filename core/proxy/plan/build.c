@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Building a plan, in order: files are read, blocks become settings (build_pools.c, build_listeners.c),
- * modules are loaded (build_uses.c) and asked (build_check.c). Every mistake is told; one is enough to give
- * the whole up. Nothing that runs has changed by then. Control thread.
+ * Building a plan, in order: files are read, blocks become settings (build_pools.c,
+ * build_listeners.c), modules are loaded (build_uses.c) and asked (build_check.c). Every mistake is
+ * told; one is enough to give the whole up. Nothing that runs has changed by then. Control thread.
  */
 #include "proxy/plan/build.h"
 

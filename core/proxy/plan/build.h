@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files that build a plan tell each other; nobody else includes it. Control thread. What
- * they allocate is in the plan's arena; mistakes go to build.mistakes, and building goes on, so that
- * one run tells them all.
+ * they allocate is in the plan's arena; mistakes go to build.mistakes, and building goes on, so
+ * that one run tells them all.
  */
 #ifndef PROXY_PLAN_BUILD_H
 #define PROXY_PLAN_BUILD_H
@@ -48,11 +48,11 @@ void build_fill(struct build *b, const struct conf_node *block, uint32_t context
 
 /* ---- global settings (build_global.c) ---- */
 
-/* Checks them, those that a start alone sets as the next start would; then these become as the process was
- * started with. */
+/* Checks them, those that a start alone sets as the next start would; then these become as the
+ * process was started with. */
 void build_globals(struct build *b);
-/* What root may tells nothing of what the user may that root is to become: another process tries it. Last,
- * adds mistakes that have not been told. */
+/* What root may tells nothing of what the user may that root is to become: another process tries
+ * it. Last, adds mistakes that have not been told. */
 void build_try_start(struct build *b, const char *path);
 
 /* Whether the start gives that folder to the user that it becomes. */
@@ -63,8 +63,8 @@ bool build_is_given(const struct build *b, const char *folder);
 /* A module block: loads the module, fills its options. */
 void build_module(struct build *b, const struct conf_node *node);
 
-/* The use of a module in a `balance`, `sticky`, `health`, `filter` or `handler` block, whose options are
- * those of the module block so far. NULL: a mistake. */
+/* The use of a module in a `balance`, `sticky`, `health`, `filter` or `handler` block, whose
+ * options are those of the module block so far. NULL: a mistake. */
 struct use *build_begin_use(struct build *b, const struct conf_node *node, enum module_kind kind,
                             struct weir_str pool);
 
@@ -72,8 +72,8 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
 void build_fill_use(struct build *b, struct use *use, uint32_t context,
                     const struct conf_target *own, size_t count);
 
-/* Both in one; `own` is filled with the host's options of such a block, where it has any (options NULL:
- * none). NULL: a mistake. */
+/* Both in one; `own` is filled with the host's options of such a block, where it has any (options
+ * NULL: none). NULL: a mistake. */
 struct use *build_use(struct build *b, const struct conf_node *node, enum module_kind kind,
                       uint32_t context, struct weir_str pool, struct conf_target own);
 
@@ -96,8 +96,9 @@ void build_check_use(struct build *b, struct use *use);
 
 /* A block becomes the plan, which is zeroed. */
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node);
-/* The servers that the plan has just now: what the files say, with names in their place, and with what was
- * changed at run time laid over it. `tls`: the context towards them; NULL: made if one is needed. */
+/* The servers that the plan has just now: what the files say, with names in their place, and with
+ * what was changed at run time laid over it. `tls`: the context towards them; NULL: made if one is
+ * needed. */
 void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls);
 void build_listener(struct build *b, struct listener_plan *plan, const struct conf_node *node);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Modules look at their blocks (conf_create): the host finds the pools and makes the routes that they name,
- * looks at the files that they will log to, and takes the mistakes that they find.
+ * Modules look at their blocks (conf_create): the host finds the pools and makes the routes that
+ * they name, looks at the files that they will log to, and takes the mistakes that they find.
  */
 #include "base/log.h"
 #include "base/logfile.h"

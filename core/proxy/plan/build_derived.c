@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plan that is derived: the configuration of the one that runs, with the servers of now. What the files said
- * is not copied: it is the base's, which stays for as long. What a plan has of its own is made anew: uses,
- * since each has instances on the loops, and pools and listeners, since each refers to what lives. Nothing
- * may point into the plan that it is derived from, which goes before.
+ * A plan that is derived: the configuration of the one that runs, with the servers of now. What the
+ * files said is not copied: it is the base's, which stays for as long. What a plan has of its own
+ * is made anew: uses, since each has instances on the loops, and pools and listeners, since each
+ * refers to what lives. Nothing may point into the plan that it is derived from, which goes before.
  */
 #include "proxy/plan/build.h"
 

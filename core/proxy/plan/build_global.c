@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The global settings of a plan: that the next start can do what they say, and which of them wait for
- * it. Whatever the start refuses is a mistake here, so that weir -t and a reload tell it as well.
+ * The global settings of a plan: that the next start can do what they say, and which of them wait
+ * for it. Whatever the start refuses is a mistake here, so that weir -t and a reload tell it as
+ * well.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -61,7 +62,8 @@ static void tell_restart(struct build *b, const struct weir_option *row, const v
     b->plan->restart = grown;
 }
 
-/* What can only be set at the start stays as it was then, for all that read it; the difference is told. */
+/* What can only be set at the start stays as it was then, for all that read it; the difference is
+ * told. */
 static void keep_started(struct build *b)
 {
     const struct global_settings *started = b->input->started;
@@ -172,7 +174,8 @@ bool build_is_given(const struct build *b, const char *folder)
     return false;
 }
 
-/* Whether a start as root would make it, or give it away, as far as can be seen from here (privileges.c). */
+/* Whether a start as root would make it, or give it away, as far as can be seen from here
+ * (privileges.c). */
 static bool may_be_given(const char *path)
 {
     struct stat status;

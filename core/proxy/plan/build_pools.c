@@ -22,7 +22,7 @@ static void check_probe_address(struct build *b, const struct probe_settings *pr
     } else if (named ? port == 0
                      : address.u.any.sa_family != AF_UNIX && address_port(&address) == 0) {
         mistakes_add(b->mistakes, build_place_of(b, &probe->address),
-                     "address: nobody can be asked at port 0; write the port that answers probes");
+                     "address: port 0 cannot be probed; write the port that answers probes");
     }
 }
 
@@ -50,8 +50,8 @@ static void build_health(struct build *b, struct pool_plan *plan, const struct c
     build_fill_use(b, use, WEIR_CONTEXT_POOL, own, count);
     if (probe != NULL && plan->health != NULL) {
         mistakes_add(b->mistakes, node->place,
-                     "pool \"%.*s\" is probed by health \"%.*s\" already; one block that probes is "
-                     "right",
+                     "pool \"%.*s\" is probed by health \"%.*s\" already; keep one "
+                     "of the blocks",
                      STR_ARGS(name), STR_ARGS(plan->health->block->title.text));
         return;
     }
@@ -88,7 +88,7 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
         }
         if (single != NULL && *single != NULL) {
             mistakes_add(b->mistakes, child->place,
-                         "pool \"%.*s\" has a second %.*s block; one is right", STR_ARGS(name),
+                         "pool \"%.*s\" has a second %.*s block; remove one", STR_ARGS(name),
                          STR_ARGS(child->name));
             continue;
         }
@@ -217,7 +217,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
         own[i].file_max_connections = own[i].max_connections;
         if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {
             mistakes_add(b->mistakes, build_place_of(b, &servers[i].url),
-                         "a server's URL has no path; \"%.*s\" would be right without \"%.*s\"",
+                         "the URL \"%.*s\" of a server cannot have a path; remove \"%.*s\"",
                          STR_ARGS(servers[i].url.text), STR_ARGS(servers[i].url.path));
         }
     }

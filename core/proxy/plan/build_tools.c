@@ -91,8 +91,8 @@ void build_check_name(struct build *b, struct place place, const char *kind, str
     }
     if (wrong != NULL) {
         mistakes_add(b->mistakes, place,
-                     "\"%.*s%s\" cannot name a %s: it %s; letters, digits, '-', '_' and '.' are "
-                     "always right",
+                     "\"%.*s%s\" cannot name a %s: it %s; use letters, digits, '-', '_' and "
+                     "'.'",
                      (int)(name.len < 64 ? name.len : 64), name.ptr, name.len > 64 ? "..." : "",
                      kind, wrong);
     }

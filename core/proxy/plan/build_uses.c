@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Modules and their uses in the configuration: module blocks are loaded, `balance`, `sticky`, `health`,
- * `filter` and `handler` blocks find their module and get its options, and each use gets its name.
+ * Modules and their uses in the configuration: module blocks are loaded, `balance`, `sticky`,
+ * `health`, `filter` and `handler` blocks find their module and get its options, and each use gets
+ * its name.
  */
 #include "proxy/plan/build.h"
 

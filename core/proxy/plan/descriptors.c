@@ -59,7 +59,8 @@ struct descriptors_kept descriptors_keep_back(void)
     return (struct descriptors_kept){(int)(limit - kept), (int)(limit - kept / 2)};
 }
 
-/* Connections to servers at once: no more than there are clients, or than the servers' limits allow. */
+/* Connections to servers at once: no more than there are clients, or than the servers' limits
+ * allow. */
 static uint64_t to_servers(const struct plan *plan, uint64_t clients)
 {
     uint64_t most = 0;

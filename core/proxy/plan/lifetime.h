@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long a plan is used: what each loop has of it is counted there, without atomics, and the last thing that
- * a loop lets go of is told.
+ * How long a plan is used: what each loop has of it is counted there, without atomics, and the last
+ * thing that a loop lets go of is told.
  *
- * References are of requests, and of the loop itself while the plan is its current one. Balancers and clients
- * whose options do not change go on under later plans; these keep the plan beyond its last reference: reload
- * after reload they may be all that is left of the one that made them.
+ * References are of requests, and of the loop itself while the plan is its current one. Balancers
+ * and clients whose options do not change go on under later plans; these keep the plan beyond its
+ * last reference: reload after reload they may be all that is left of the one that made them.
  */
 #ifndef PROXY_PLAN_LIFETIME_H
 #define PROXY_PLAN_LIFETIME_H
@@ -18,8 +18,8 @@
 struct lifetime_owner {
     /* On a loop: nothing there uses the module block's module from here on. */
     void (*module_left)(void *arg, size_t module, unsigned loop);
-    /* On any loop: the last one has no reference any more, uses a module no more, or has nothing of the plan.
-     * The owner may be about to be freed. */
+    /* On any loop: the last one has no reference any more, uses a module no more, or has nothing of
+     * the plan. The owner may be about to be freed. */
     void (*changed)(void *changed_arg);
     void *arg, *changed_arg;
 };

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plan: what the configuration says, complete, checked and immutable, with the modules that it uses. It
- * opens no socket and makes no server; what lives is found or made for it by the rooms above, which set the
- * pointers to it (struct pool, struct server and their like: nothing here looks into them).
+ * A plan: what the configuration says, complete, checked and immutable, with the modules that it
+ * uses. It opens no socket and makes no server; what lives is found or made for it by the rooms
+ * above, which set the pointers to it (struct pool, struct server and their like: nothing here
+ * looks into them).
  *
- * A plan is *built* from files, or *derived*: the configuration of a built one, its base, with other servers
- * in its pools. All that files said stays the base's (settings, certificates, modules, what modules have
- * prepared), so that a change at run time takes no new file into force, and needs none to be there. A base
- * goes when neither itself nor what was derived from it is referenced.
+ * A plan is *built* from files, or *derived*: the configuration of a built one, its base, with
+ * other servers in its pools. All that files said stays the base's (settings, certificates,
+ * modules, what modules have prepared), so that a change at run time takes no new file into force,
+ * and needs none to be there. A base goes when neither itself nor what was derived from it is
+ * referenced.
  *
  * Thread: the control thread makes and ends it; loops read it while they hold it (lifetime.h).
  */
@@ -171,13 +173,13 @@ struct plan_input {
     bool from_root;                        /* started by root, and not root any more */
     const char *const *given;              /* folders that a start as root gives to `user` */
     size_t given_count;
-    /* Puts servers in the place of names, and what was changed at run time over them (`servers`, in the
-     * arena). NULL: nothing. */
+    /* Puts servers in the place of names, and what was changed at run time over them (`servers`, in
+     * the arena). NULL: nothing. */
     void (*expand)(void *arg, struct arena *arena, struct pool_settings *settings);
     /* The program listens on the listener's address already, and can go on. NULL: it does not. */
     bool (*listens)(void *arg, const struct listener_plan *plan, const struct address *address);
-    /* Adds what a start with `path` would refuse, where it would have other rights than this process. false:
-     * `error` says why that is not known. NULL: nobody asks. */
+    /* Adds what a start with `path` would refuse, where it would have other rights than this
+     * process. false: `error` says why that is not known. NULL: nobody asks. */
     bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
     void *arg;
 };
@@ -186,16 +188,18 @@ struct plan_input {
 struct plan *plan_build(const struct plan_input *input, const char *path,
                         struct mistakes *mistakes);
 
-/* The configuration of `from` once more, with the servers that input.expand says now: no file is read, no
- * module asked. NULL: mistakes were added. Referenced. */
+/* The configuration of `from` once more, with the servers that input.expand says now: no file is
+ * read, no module asked. NULL: mistakes were added. Referenced. */
 struct plan *plan_derive(const struct plan_input *input, const struct plan *from,
                          struct mistakes *mistakes);
 
-/* No instance of the plan uses the module block's module any more: the last plan of the configuration frees
- * what the module made of its blocks, and gives it back. Nothing the second time. */
+/* No instance of the plan uses the module block's module any more: the last plan of the
+ * configuration frees what the module made of its blocks, and gives it back. Nothing the second
+ * time. */
 void plan_leave_module(struct plan *plan, size_t module);
 
-/* The last reference frees it, its modules first. What lives is not its own: it was detached before. */
+/* The last reference frees it, its modules first. What lives is not its own: it was detached
+ * before. */
 void plan_unref(struct plan **plan);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be set of the program, listeners, pools and servers: the structs that option tables fill, and
- * the tables. Immutable once checked.
+ * What can be set of the program, listeners, pools and servers: the structs that option tables
+ * fill, and the tables. Immutable once checked.
  */
 #ifndef PROXY_PLAN_SETTINGS_H
 #define PROXY_PLAN_SETTINGS_H
@@ -75,11 +75,12 @@ struct server_settings {
     bool backup;
     int32_t state;   /* enum server_admin */
     int32_t resolve; /* enum resolve */
-    /* not options: where it comes from, and what the files say of it (runtime.adjust may say else) */
+    /* not options: where it comes from, and what the files say of it (runtime.adjust may say
+     * else) */
     bool runtime;
     int64_t file_weight, file_max_connections;
     struct weir_str file_url; /* of the files' server whose place an added one has; empty: none */
-    struct weir_str called;   /* the host name that stood for it; empty: none */
+    struct weir_str dns_name; /* that it was found by; empty: none */
     uint64_t
         found_version; /* of a block with `resolve`: which of its servers these are (discovery.c) */
 };

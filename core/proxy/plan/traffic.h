@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is counted of listeners, routes, pools and servers. Each worker writes numbers of its
- * own; the reader sums them. Numbers live as long as what they count, over generations.
+ * What is counted of listeners, routes, pools and servers. Each worker writes numbers of its own;
+ * the reader sums them. Numbers live as long as what they count, over generations.
  *
- * Thread: a `struct traffic` is written by one loop; any thread may read it (relaxed atomics: on the
- * machines that matter a plain add and store).
+ * Thread: a `struct traffic` is written by one loop; any thread may read it (relaxed atomics: on
+ * the machines that matter a plain add and store).
  */
 #ifndef PROXY_PLAN_TRAFFIC_H
 #define PROXY_PLAN_TRAFFIC_H
@@ -70,7 +70,8 @@ static inline void stat_add(uint64_t *counter, uint64_t n)
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
-/* The value below which `share` (0..1) of what was added lies, milliseconds; 0: nothing was added. */
+/* The value below which `share` (0..1) of what was added lies, milliseconds; 0: nothing was
+ * added. */
 double histogram_quantile_ms(const struct histogram *histogram, double share);
 /* Lower bound of a bucket, microseconds. */
 uint64_t histogram_bound_us(unsigned bucket);

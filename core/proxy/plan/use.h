@@ -12,7 +12,8 @@
 struct listener_plan;
 struct plan;
 
-/* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ... block. */
+/* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ...
+ * block. */
 struct use {
     size_t index;          /* in plan.uses, the same in those that are derived */
     size_t module_number;  /* of its module block, in plan.modules */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attempts: a request's tries at the servers of a pool, one after the other, and the one that runs. It knows
- * the request by its SDK handle alone, which it shows to balancers and sticky modules.
+ * Attempts: a request's tries at the servers of a pool, one after the other, and the one that runs.
+ * It knows the request by its SDK handle alone, which it shows to balancers and sticky modules.
  *
  * Owner: the request's stream. Thread: its loop.
  */
@@ -93,12 +93,11 @@ struct attempt_end {
     enum reason reason; /* counted, where the outcome is none of a whole response */
     unsigned status;    /* of the response; 0: none came */
     uint64_t now_ns;
-    bool
-        blameless; /* says nothing about the server: nothing is counted, and listeners hear CANCELED */
+    bool blameless; /* says nothing about the server: not counted, listeners hear CANCELED */
 };
 
-/* The request leaves its server: statistics, health modules and the balancer hear how it ended, and the
- * place goes to who waits for it. Nothing where it is at none. */
+/* The request leaves its server: statistics, health modules and the balancer hear how it ended, and
+ * the place goes to who waits for it. Nothing where it is at none. */
 void pool_leave(struct pool_local *local, struct attempt *attempt, const struct attempt_end *end);
 
 /* The request is over, and at no server: what held its servers' names goes. */

@@ -86,7 +86,8 @@ struct ranking_policy balancer_policy(struct balancer *balancer)
 
 /* ---- slots, and what was learnt ---- */
 
-/* From one instance to the next: its own state (both slots NULL), or that of a slot. false: it is refused. */
+/* From one instance to the next: its own state (both slots NULL), or that of a slot. false: it is
+ * refused. */
 static bool pass_on(struct balancer *last, struct balancer *next, struct weir_state state,
                     void *slot)
 {

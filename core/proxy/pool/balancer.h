@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Instances of balancers, one a pool and loop: replaced on reload only when module or options changed.
+ * Instances of balancers, one a pool and loop: replaced on reload only when module or options
+ * changed.
  */
 #ifndef PROXY_POOL_BALANCER_H
 #define PROXY_POOL_BALANCER_H
@@ -39,8 +40,9 @@ static inline bool balancer_is_ranked(const struct balancer *balancer)
 /* How the host ranks: as the balancer says, or, where that picks itself or has failed, by load. */
 struct ranking_policy balancer_policy(struct balancer *balancer);
 
-/* The pool's balancer has taken over from `last` (the same one: the plan has changed; NULL: from none): each
- * server of the plan has its slot, and what `last` has learnt passes over, if both can do that. */
+/* The pool's balancer has taken over from `last` (the same one: the plan has changed; NULL: from
+ * none): each server of the plan has its slot, and what `last` has learnt passes over, if both can
+ * do that. */
 void balancer_take_over(struct pool_local *local, struct balancer *last);
 
 #endif

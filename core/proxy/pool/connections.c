@@ -55,7 +55,7 @@ void connections_room(struct up_conn *c)
     struct server_local *mine = c->user;
     const SSL *ssl = conn_ssl(c->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    bool wanted = mine->adopted && !other_tls && c->address_epoch == mine->server->moves;
+    bool wanted = mine->adopted && !other_tls && c->address_epoch == mine->server->address_epoch;
 
     if (c->running == 0) {
         struct pool_local *local = mine->pool;
@@ -99,8 +99,9 @@ struct up_conn *connections_use(struct server_local *mine, const struct pin *pin
 {
     struct up_conn *c = NULL;
 
-    if (unlikely(mine->moves != mine->server->moves)) { /* they lead to its last address */
-        mine->moves = mine->server->moves;
+    if (unlikely(mine->address_epoch !=
+                 mine->server->address_epoch)) { /* they lead to its last address */
+        mine->address_epoch = mine->server->address_epoch;
         spares_drop(&mine->spares);
     }
     while ((c = spares_find(&mine->spares, pin)) != NULL) {

@@ -92,8 +92,8 @@ void etags_forget(struct etags *etags, struct weir_str tag)
 
 /* ---- tags ---- */
 
-/* The length of "tag" at the beginning, quotes included; 0: there is none. A tag has no escapes, and may have
- * commas (RFC 9110 section 8.8.3). */
+/* The length of "tag" at the beginning, quotes included; 0: there is none. A tag has no escapes,
+ * and may have commas (RFC 9110 section 8.8.3). */
 static size_t opaque_len(struct weir_str text)
 {
     const char *end = NULL;

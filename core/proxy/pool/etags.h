@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entity tags of bodies that filters transform. A strong tag of the server's goes out weak (RFC 9110 section
- * 8.8.3: the bytes are others), and comes back weak in If-None-Match and If-Match; the server gets what it
- * gave, or it would take no client's copy for its own: If-Match never matches a weak tag (section 13.1.1),
- * and many servers compare texts in If-None-Match, too.
+ * Entity tags of bodies that filters transform. A strong tag of the server's goes out weak (RFC
+ * 9110 section 8.8.3: the bytes are others), and comes back weak in If-None-Match and If-Match; the
+ * server gets what it gave, or it would take no client's copy for its own: If-Match never matches a
+ * weak tag (section 13.1.1), and many servers compare texts in If-None-Match, too.
  *
- * A weak tag that the server gave itself goes back as it is. Those are remembered, a few thousand a pool, the
- * newest ones: servers give one kind or the other.
+ * A weak tag that the server gave itself goes back as it is. Those are remembered, a few thousand a
+ * pool, the newest ones: servers give one kind or the other.
  */
 #ifndef PROXY_POOL_ETAGS_H
 #define PROXY_POOL_ETAGS_H
 
 #include "base/arena.h"
 
-/* Weak tags that a pool's servers gave. Any thread; what is forgotten costs a client's copy at most. */
+/* Weak tags that a pool's servers gave. Any thread; what is forgotten costs a client's copy at
+ * most. */
 struct etags;
 
 /* Those of a place that begins as NULL, made now if need be; NULL: no memory. Any thread. */
@@ -31,8 +32,9 @@ struct etag_list {
     struct weir_str tag;
 };
 
-/* A list of tags as the client sent it, to one as the server gave them; *restored gets those that changed in
- * front. What is no list of tags (`*`, what is malformed) stays as it is, and so does all without memory. */
+/* A list of tags as the client sent it, to one as the server gave them; *restored gets those that
+ * changed in front. What is no list of tags (`*`, what is malformed) stays as it is, and so does
+ * all without memory. */
 struct weir_str etags_restore(const struct etags *etags, struct weir_str list, struct arena *arena,
                               struct etag_list **restored);
 

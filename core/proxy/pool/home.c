@@ -8,13 +8,14 @@
 
 #include "proxy/pool/pool.h"
 
-/* A pool rests for so many times as long as its candidates took to build, at most; a rest that is shorter
- * than the wheel's grain is none. */
+/* A pool rests for so many times as long as its candidates took to build, at most; a rest that is
+ * shorter than the wheel's grain is none. */
 #define REST_TIMES  16u
 #define REST_MIN_NS (2 * NS_PER_MS)
 #define REST_MAX_NS (250 * NS_PER_MS)
 
-/* Of this thread alone: that others had the processor meanwhile does not make a small pool a large one. */
+/* Of this thread alone: that others had the processor meanwhile does not make a small pool a large
+ * one. */
 static uint64_t worked_ns(void)
 {
     struct timespec now;

@@ -37,9 +37,9 @@ void pool_home_init(struct pool_home *home, struct loop *loop, void (*after)(str
 /* Once no pool is in the loop's plan. */
 void pool_home_end(struct pool_home *home);
 
-/* Any thread: pools have been touched (pool_touch): the loop builds the candidates of each anew, once, on one
- * of its next turns. A pool for which that takes long rests for some time in between, so that the loop spends
- * a small part of its time on it, however many servers change. */
+/* Any thread: pools have been touched (pool_touch): the loop builds the candidates of each anew,
+ * once, on one of its next turns. A pool for which that takes long rests for some time in between,
+ * so that the loop spends a small part of its time on it, however many servers change. */
 void pool_home_wake(struct pool_home *home);
 
 #endif

@@ -77,17 +77,17 @@ static struct server *find_server(const struct pool_plan *plan, const struct poo
                                   bool in_force, const struct server_settings *settings)
 {
     struct weir_str pool = str_from(plan->pool->name);
-    struct server *server = server_find(pool, settings->id, &settings->url, settings->called);
+    struct server *server = server_find(pool, settings->id, &settings->url, settings->dns_name);
 
     if (server == NULL) {
         server = server_new(pool, settings->id, &settings->url, plan->pool->loops);
-        if (settings->called.len > 0) {
-            server_set_called(server, settings->called);
+        if (settings->dns_name.len > 0) {
+            server_set_dns_name(server, settings->dns_name);
         }
     }
     if (running != NULL && in_force && pool_plan_server(running, server->id) != server) {
-        server->held = plan->health != NULL; /* a newcomer shows that it is well first */
-        server->back = !server->held;        /* and begins slowly then, or now */
+        server->awaiting_probe = plan->health != NULL; /* a newcomer shows that it is well first */
+        server->back = !server->awaiting_probe;        /* and begins slowly then, or now */
     }
     return server;
 }
@@ -104,8 +104,8 @@ void members_attach(struct pool_plan *plan, const struct pool_plan *running, boo
     }
     index_servers(plan);
     plan->balancers = plan_alloc(plan, plan->pool->loops, sizeof(*plan->balancers));
-    /* The same settings as before: the same context, by which the loops see that their idle connections may
-     * stay. */
+    /* The same settings as before: the same context, by which the loops see that their idle
+     * connections may stay. */
     if (running != NULL && tls_server_ctx_equal(running->tls, plan->tls)) {
         SSL_CTX_free(plan->tls);
         plan->tls = running->tls;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The servers of a pool as one plan has it: found by what lives, or made, and looked up. Control thread, but
- * for looking up.
+ * The servers of a pool as one plan has it: found by what lives, or made, and looked up. Control
+ * thread, but for looking up.
  */
 #ifndef PROXY_POOL_MEMBERS_H
 #define PROXY_POOL_MEMBERS_H
@@ -9,9 +9,9 @@
 #include "proxy/plan/plan.h"
 #include "proxy/pool/server.h"
 
-/* Gives the plan, whose pool is set, the servers of its settings. `running`: the pool as the
- * plan of now has it; NULL: there is none. Where that is in force, a server that it lacks is a newcomer: it
- * shows that it is well first, and begins slowly. */
+/* Gives the plan, whose pool is set, the servers of its settings. `running`: the pool as the plan
+ * of now has it; NULL: there is none. Where that is in force, a server that it lacks is a newcomer:
+ * it shows that it is well first, and begins slowly. */
 void members_attach(struct pool_plan *plan, const struct pool_plan *running, bool in_force);
 
 /* Gives back what the plan has of what lives, but the pool. */

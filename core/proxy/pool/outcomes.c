@@ -11,8 +11,9 @@
 
 #define REPORT_NS (100 * NS_PER_MS)
 
-/* A failure is told at the end of the turn, if the last report is that long ago, else at the next tick: so
- * not many follow it to the same server, and a pool that has failed as a whole floods nobody. */
+/* A failure is told at the end of the turn, if the last report is that long ago, else at the next
+ * tick: so not many follow it to the same server, and a pool that has failed as a whole floods
+ * nobody. */
 #define SOON_NS NS_PER_MS
 
 static void report_received(struct message *message)

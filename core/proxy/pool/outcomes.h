@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What became of requests, told to health modules that listen (on_outcomes). Each loop notes the outcomes
- * of each server in their order, as runs of equal ones, and sends them to the control thread: at once with a
- * failure, else ten times a second. A pool without such a module has no
- * notes, and a request there costs one look at a pointer.
+ * Reports outcomes of requests to health modules (on_outcomes). Each loop notes the outcomes of
+ * each server in order, as runs of equal ones, and sends them to the control thread: at once with a
+ * failure, else ten times a second. A pool without such a module has no notes; a request there
+ * costs one look at a pointer.
  */
 #ifndef PROXY_POOL_OUTCOMES_H
 #define PROXY_POOL_OUTCOMES_H
@@ -17,14 +17,13 @@ struct pool_local;
 struct server;
 struct server_local;
 
-/* Runs that are kept apart between two reports; what comes beyond them is added to the last one of its
- * kind. */
+/* Runs a report can hold; further outcomes are added to the latest run of their kind. */
 #define OUTCOME_RUNS 24
 
 /* One loop's notes on one server since its last report. Thread: that loop. */
 struct outcome_notes {
     const struct server *server;
-    struct list dirty; /* in pool_local.dirty_notes: there is something */
+    struct list dirty; /* in pool_local.dirty_notes: it is not empty */
     uint32_t run_count;
     struct weir_outcome_run runs[OUTCOME_RUNS];
 };
@@ -41,24 +40,24 @@ struct outcome_sink;
 struct outcome_report {
     struct message message;
     const struct outcome_sink *sink;
-    const struct pool *pool; /* only to be compared: it may be gone */
+    const struct pool *pool; /* compared only: it may be gone */
     uint32_t worker;
     size_t count;
     struct outcome_entry entries[];
 };
 
-/* Where reports go: the control thread's. */
+/* The control thread's receiver of reports. */
 struct outcome_sink {
     struct loop *loop;
     void (*report)(const struct outcome_sink *sink, const struct outcome_report *report);
 };
 
-/* Begins or ends noting for all servers of the pool on its loop, as the plan wants it. */
+/* Starts or stops noting for the pool's servers on its loop, as the plan says. */
 void outcomes_adopt(struct pool_local *local);
-/* The server leaves this loop's generation. */
+/* The server leaves this loop's plan. */
 void outcomes_forget(struct server_local *server);
 
-/* `server->notes` is there. */
+/* `server->notes` is not NULL. */
 void outcomes_note(struct pool_local *local, struct server_local *server,
                    enum weir_outcome outcome);
 

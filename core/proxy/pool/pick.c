@@ -3,8 +3,8 @@
  * Choosing a server for an attempt. See pick.h.
  *
  * A candidate is usable for a request that has not tried it, while it is under its limit. What a
- * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our own. So is
- * none where there is one.
+ * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our
+ * own. So is none where there is one.
  */
 #include "proxy/pool/pick.h"
 
@@ -151,7 +151,7 @@ bool pool_local_takes_session(const struct pool_local *local, const struct serve
 {
     const struct pool *pool = local->pool;
 
-    if (server->admin == ADMIN_MAINTENANCE || server->held ||
+    if (server->admin == ADMIN_MAINTENANCE || server->awaiting_probe ||
         (!server_is_well(server) && !pool->panic_all)) {
         return false;
     }
@@ -162,7 +162,7 @@ bool pool_local_takes_session(const struct pool_local *local, const struct serve
 bool pool_local_has_untried(const struct pool_local *local, const struct tried *tried)
 {
     if (tried->count == 0) {
-        return local->candidates.count + local->reserves.count + local->held > 0;
+        return local->candidates.count + local->reserves.count + local->awaiting_probe > 0;
     }
     for (uint32_t i = 0; i < local->candidates.count; i++) {
         if (!tried_has(tried, local->items[i].id)) {
@@ -174,11 +174,12 @@ bool pool_local_has_untried(const struct pool_local *local, const struct tried *
             return true;
         }
     }
-    return local->held > 0;
+    return local->awaiting_probe > 0;
 }
 
-/* The server of the request's session, if it has one and that takes it. Who looks it up is of the request's own
- * generation, as who names it in the response: the two tell each other by the request. */
+/* The server of the request's session, if it has one and that takes it. Who looks it up is of the
+ * request's own generation, as who names it in the response: the two tell each other by the
+ * request. */
 static struct server *pick_session(const struct pool_local *local, struct attempt *attempt)
 {
     const struct use *use = attempt->sticky;

@@ -15,18 +15,19 @@ enum pick_result {
     PICK_NONE,   /* nobody is eligible */
 };
 
-/* Sticky first, then the balancer, then reserves; takes a place at the server (server_acquire) and gives it
- * to the attempt (pool_assign). BUSY: `*only` is the server that the request's session waits for; NULL: it
- * waits for any. The plan is set. */
+/* Sticky first, then the balancer, then reserves; takes a place at the server (server_acquire) and
+ * gives it to the attempt (pool_assign). BUSY: `*only` is the server that the request's session
+ * waits for; NULL: it waits for any. The plan is set. */
 enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, struct server **only);
 
-/* What pool_pick would do, without taking a place or changing anything: NULL: nobody is eligible now. `session` is the server that
- * stickiness names, whether it takes the session or not; NULL: it names none. */
+/* What pool_pick would do, without taking a place or changing anything: NULL: nobody is eligible
+ * now. `session` is the server that stickiness names, whether it takes the session or not; NULL: it
+ * names none. */
 struct server_local *pool_would_pick(struct pool_local *local, struct attempt *attempt,
                                      struct server **session);
 
-/* How the server ranks for the attempt, as the balancer says. false: it is no candidate, or the balancer has
- * no number for it. */
+/* How the server ranks for the attempt, as the balancer says. false: it is no candidate, or the
+ * balancer has no number for it. */
 bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,
                 struct weir_score *score);
 

@@ -15,7 +15,8 @@
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/ranking.h"
 
-/* Workers begin their turns as far apart as they can, or all would send their n-th request to one server. */
+/* Workers begin their turns as far apart as they can, or all would send their n-th request to one
+ * server. */
 static void rankings_begin(struct pool_local *local, unsigned loops)
 {
     uint64_t workers = loops > 1 ? loops - 1 : 1;
@@ -98,7 +99,7 @@ static void candidates_reserve(struct pool_local *local, uint32_t count)
 struct members {
     uint32_t wanted[2]; /* by backup: those that are to serve */
     uint32_t well[2];   /* and of them those that can */
-    uint32_t held;
+    uint32_t awaiting_probe;
     bool panic, all; /* see `panic` and `panic_mode` */
     bool backups;    /* the backups are the candidates */
 };
@@ -111,8 +112,8 @@ static struct members members_of(const struct pool_plan *plan)
     for (size_t i = 0; i < plan->server_count; i++) {
         const struct server *server = plan->servers[i];
         if (server_is_wanted(server)) {
-            members.held += server->held != 0;
-            members.wanted[server->backup != 0] += server->held == 0;
+            members.awaiting_probe += server->awaiting_probe != 0;
+            members.wanted[server->backup != 0] += server->awaiting_probe == 0;
             members.well[server->backup != 0] += server_is_candidate(server);
         }
     }
@@ -128,7 +129,7 @@ static struct members members_of(const struct pool_plan *plan)
 static bool is_member(const struct members *members, const struct server *server)
 {
     if (members->all && !server->backup) {
-        return server_is_wanted(server) && !server->held && !server->placeless;
+        return server_is_wanted(server) && !server->awaiting_probe && !server->no_address;
     }
     return (server->backup != 0) == members->backups && server_is_candidate(server);
 }
@@ -181,7 +182,7 @@ static void candidates_build(struct pool_local *local)
 
     candidates_reserve(local, (uint32_t)plan->server_count);
     local->unlimited = 0;
-    local->held = members.held;
+    local->awaiting_probe = members.awaiting_probe;
     local->pool->panic_all = members.all;
     local->pool->panic = members.panic;
     tell_panic(local, &members);
@@ -303,7 +304,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         struct balancer *gone = local->balancer;
         timer_cancel(home->loop, &local->idle_timer);
         local->balancer = NULL;
-        local->candidates.count = local->reserves.count = local->held = 0;
+        local->candidates.count = local->reserves.count = local->awaiting_probe = 0;
         rank(local, (struct ranking_policy){.cost = NULL});
         list_remove(&local->at_home);
         balancer_unref(gone, home);

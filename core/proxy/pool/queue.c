@@ -66,8 +66,9 @@ static void queue_remove(struct pool_queue *queue, struct waiter *waiter)
 static bool takes_anybody(const struct pool_queue *queue, const struct server *server)
 {
     const struct pool *pool = container_of(queue, struct pool, queue);
-    return server_is_candidate(server) || (pool->panic_all && server_is_wanted(server) &&
-                                           !server->held && !server->backup && !server->placeless);
+    return server_is_candidate(server) ||
+           (pool->panic_all && server_is_wanted(server) && !server->awaiting_probe &&
+            !server->backup && !server->no_address);
 }
 
 /* The oldest one that may have a place at the server; NULL: none. */
@@ -143,7 +144,8 @@ bool queue_join(struct pool_local *local, struct waiter *waiter, struct server *
         pthread_mutex_unlock(&queue->lock);
         return false;
     }
-    /* Behind another fresh one nothing can be free: who freed a place meanwhile has seen that one. */
+    /* Behind another fresh one nothing can be free: who freed a place meanwhile has seen that
+     * one. */
     bool alone = queue->fresh == 0 || waiter->tried->count > 0 || local->unlimited > 0;
     waiter->local = local;
     waiter->only = only != NULL ? server_ref(only) : NULL;
@@ -230,8 +232,8 @@ void queue_take_grants(struct message *message)
 
 /* ---- servers change ---- */
 
-/* It will never be served: its session's server takes no sessions any more, or there is no server left
- * that it has not tried. */
+/* It will never be served: its session's server takes no sessions any more, or there is no server
+ * left that it has not tried. */
 static bool is_hopeless(const struct pool_local *local, const struct waiter *waiter)
 {
     const struct server *only = waiter->only;

@@ -2,8 +2,9 @@
 /*
  * Servers on their way back. See recovery.h.
  *
- * There is one timer for all: it is set to the next thing that will happen, a step of a slow start or the
- * end of an ejection, and looks through the servers then. While nobody is on the way back, it is not set.
+ * There is one timer for all: it is set to the next thing that will happen, a step of a slow start
+ * or the end of an ejection, and looks through the servers then. While nobody is on the way back,
+ * it is not set.
  */
 #include "proxy/pool/recovery.h"
 
@@ -26,7 +27,8 @@ struct recovery {
     struct recovery_owner owner;
     struct plan *plan; /* referenced; NULL: none yet */
     struct timer timer;
-    /* While one report is told, nobody else changes a server: then its pool is counted once (count_out). */
+    /* While one report is told, nobody else changes a server: then its pool is counted once
+     * (count_out). */
     bool reporting, counted;
     size_t out, wanted;
 };
@@ -83,8 +85,9 @@ static bool slow_step(const struct recovery *recovery, const struct pool_plan *p
 
 /* ---- ejections ---- */
 
-/* Servers that are to serve, and how many of them do not, whoever found that: probes, or an ejection. Those
- * that an operator has taken out, or that wait for their first probe, are neither. */
+/* Servers that are to serve, and how many of them do not, whoever found that: probes, or an
+ * ejection. Those that an operator has taken out, or that wait for their first probe, are
+ * neither. */
 static void count_out(struct recovery *recovery, const struct pool_plan *plan)
 {
     if (recovery->counted) {
@@ -93,7 +96,7 @@ static void count_out(struct recovery *recovery, const struct pool_plan *plan)
     recovery->out = recovery->wanted = 0;
     for (size_t i = 0; i < plan->server_count; i++) {
         const struct server *server = plan->servers[i];
-        if (server_is_wanted(server) && !server->held) {
+        if (server_is_wanted(server) && !server->awaiting_probe) {
             recovery->wanted++;
             recovery->out += !server_is_well(server);
         }

@@ -2,12 +2,13 @@
 /*
  * Servers on their way back: slow start, and the end of ejections.
  *
- * A server that comes back (from down, from maintenance or a drain, from an ejection, or as a newcomer of
- * a running pool) begins with a twentieth of its weight, which grows in twenty equal steps to the whole in
- * the pool's `slow_start`. Weight is what every balancer ranks by, so it works with each.
+ * A server that comes back (from down, from maintenance or a drain, from an ejection, or as a
+ * newcomer of a running pool) begins with a twentieth of its weight, which grows in twenty equal
+ * steps to the whole in the pool's `slow_start`. Weight is what every balancer ranks by, so it
+ * works with each.
  *
- * An ejection takes a server out for a time, at a health module's wish (weir_health_eject); how many of a
- * pool may be out at once is decided here.
+ * An ejection takes a server out for a time, at a health module's request (weir_health_eject). The
+ * limit on how many of a pool may be out at once is enforced here.
  *
  * Thread: the control thread's loop.
  */
@@ -34,15 +35,15 @@ struct recovery *recovery_new(struct loop *loop, unsigned index,
 /* Looks after the plan's servers from now on. Holds a reference to it. */
 void recovery_adopt(struct recovery *recovery, struct plan *plan);
 
-/* A server of the plan has changed: one that has come back begins slowly. Nothing where `recovery` is NULL. */
+/* Starts the slow start of a server that came back. Nothing where `recovery` is NULL. */
 void recovery_look(struct recovery *recovery, const struct pool_plan *plan, struct server *server);
 
-/* Takes a server out for `duration_ns` from now (0: it may come back now). `reason` is why, as in "5
- * failures in a row". What weir_health_eject says. */
+/* Takes a server out for `duration_ns` from now (0: it may come back now). `reason`: as in "5
+ * failures in a row". Returns what weir_health_eject does. */
 enum weir_status recovery_eject(struct recovery *recovery, const struct pool_plan *plan,
                                 weir_server_id id, uint64_t duration_ns, const char *reason);
 
-/* A worker's news of a pool's servers: tells the health modules that listen. */
+/* Passes a worker's report to the pool's health modules. */
 struct outcome_report;
 void recovery_report(struct recovery *recovery, const struct outcome_report *report);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool's retry budget on one loop: retries may be a share of the requests of the last ten seconds, and a
- * few more, so that a pool with little traffic can retry at all. A server that is lost then costs its
- * neighbours no more than that share, however many requests meet it.
+ * A pool's retry budget on one loop: retries may be a share of the requests of the last ten
+ * seconds, and a few more, so that a pool with little traffic can retry at all. A server that is
+ * lost then costs its neighbours no more than that share, however many requests meet it.
  *
- * Each worker keeps the share of its own requests: so it is kept over all workers, and no cache line is
- * shared for it. The few more are one a second for the pool, divided among the workers (one in the window
- * at least).
+ * Each worker keeps the share of its own requests: so it is kept over all workers, and no cache
+ * line is shared for it. The few more are one a second for the pool, divided among the workers (one
+ * in the window at least).
  */
 #ifndef PROXY_POOL_RETRY_BUDGET_H
 #define PROXY_POOL_RETRY_BUDGET_H

@@ -21,7 +21,8 @@ const char *server_admin_word(enum server_admin admin)
     return words[admin];
 }
 
-/* FNV-1a with a final mix (the one of SplitMix64), so that ids are fit for open addressing as they are. */
+/* FNV-1a with a final mix (the one of SplitMix64), so that ids are fit for open addressing as they
+ * are. */
 static uint64_t hash_bytes(uint64_t hash, struct weir_str text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -56,7 +57,8 @@ static struct weir_url url_copy(const struct weir_url *url)
     return copy;
 }
 
-/* As a Host field wants it (RFC 9110 section 7.2): brackets for IPv6, no port where it is the scheme's. */
+/* As a Host field wants it (RFC 9110 section 7.2): brackets for IPv6, no port where it is the
+ * scheme's. */
 static char *make_authority(const struct weir_url *url, struct weir_str host)
 {
     char text[300];
@@ -76,7 +78,8 @@ static char *make_authority(const struct weir_url *url, struct weir_str host)
 
 /* ---- all that live ---- */
 
-/* Under the lock an entry's count may be 0, and its end wait for the lock: such a one is not found. */
+/* Under the lock an entry's count may be 0, and its end wait for the lock: such a one is not
+ * found. */
 static struct {
     pthread_mutex_t lock;
     struct table table; /* struct server.living */
@@ -114,7 +117,7 @@ static bool ref_if_living(struct server *server)
 }
 
 struct server *server_find(struct weir_str pool, struct weir_str name, const struct weir_url *url,
-                           struct weir_str called)
+                           struct weir_str dns_name)
 {
     struct server *found = NULL;
 
@@ -124,7 +127,7 @@ struct server *server_find(struct weir_str pool, struct weir_str name, const str
         struct server *server = container_of(link, struct server, living);
         if (str_equal(str_from(server->pool_name), pool) &&
             str_equal(str_from(server->name), name) && str_equal(server->url.text, url->text) &&
-            str_equal(str_from(server->called), called) && ref_if_living(server)) {
+            str_equal(str_from(server->dns_name), dns_name) && ref_if_living(server)) {
             found = server;
         }
     }
@@ -169,16 +172,16 @@ struct server *server_new(struct weir_str pool, struct weir_str name, const stru
     } else {
         server->named = !address_from_host(&server->address, server->url.host, server->url.port);
     }
-    server->placeless = server->named;
+    server->no_address = server->named;
     living_add(server);
     return server;
 }
 
-void server_set_called(struct server *server, struct weir_str name)
+void server_set_dns_name(struct server *server, struct weir_str name)
 {
-    free(server->called);
+    free(server->dns_name);
     free(server->authority);
-    server->called = base_strndup(name.ptr, name.len);
+    server->dns_name = base_strndup(name.ptr, name.len);
     server->authority = make_authority(&server->url, name);
     if (server->url.tls) {
         free(server->tls_name);
@@ -211,7 +214,7 @@ void server_unref(struct server **server)
     pthread_mutex_destroy(&s->lock);
     free((char *)(uintptr_t)s->url.text.ptr);
     free(s->tls_name);
-    free(s->called);
+    free(s->dns_name);
     free(s->authority);
     free(s->probes);
     free(s->pool_name);
@@ -229,20 +232,18 @@ bool server_set_health(struct server *server, enum server_health health, const c
         server->health_since_ms = loop_wall_ms();
     }
     pthread_mutex_unlock(&server->lock);
-    server->back =
-        server->back || (health == HEALTH_UP && (server->held || server->health == HEALTH_DOWN));
+    server->back = server->back || (health == HEALTH_UP &&
+                                    (server->awaiting_probe || server->health == HEALTH_DOWN));
     server->health = health;
     if (health != HEALTH_UNKNOWN) {
-        changed = server_end_hold(server) || changed;
+        changed = server_end_wait(server) || changed;
     }
     return changed;
 }
 
-bool server_end_hold(struct server *server)
+bool server_end_wait(struct server *server)
 {
-    bool held = server->held != 0;
-    server->held = 0;
-    return held;
+    return atomic_exchange(&server->awaiting_probe, 0) != 0;
 }
 
 static bool server_set_effective(struct server *server)
@@ -282,7 +283,7 @@ void server_reason(struct server *server, char *out, size_t size)
 {
     pthread_mutex_lock(&server->lock);
     snprintf(out, size, "%s",
-             server->placeless                 ? "its host name has no known address"
+             server->no_address                ? "its host name has no known address"
              : server->eject_reason[0] != '\0' ? server->eject_reason
                                                : server->reason);
     pthread_mutex_unlock(&server->lock);
@@ -330,13 +331,13 @@ size_t server_probes(struct server *server, struct probe_record records[PROBE_RE
 bool server_set_address(struct server *server, const struct address *address)
 {
     bool placeless = address->len == 0;
-    bool changed = placeless != (server->placeless != 0);
+    bool changed = placeless != (server->no_address != 0);
 
     pthread_mutex_lock(&server->lock);
     server->address = *address;
     pthread_mutex_unlock(&server->lock);
-    server->moves++;
-    server->placeless = placeless;
+    server->address_epoch++;
+    server->no_address = placeless;
     return changed;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Servers: one backend address of a pool, with its live state. A server outlives generations: as long as
- * its pool, id and URL stay, a reload keeps its health, its counters and its idle connections.
+ * Servers: one backend address of a pool, with its live state. A server outlives generations: as
+ * long as its pool, id and URL stay, a reload keeps its health, its counters and its idle
+ * connections.
  *
- * Owner: the generations that name it, by reference count. State is written by the
- * control thread in atomics and read by workers; `locals[i]` belongs to loop i.
+ * Owner: the generations that name it, by reference count. State is written by the control thread
+ * in atomics and read by workers; `locals[i]` belongs to loop i.
  */
 #ifndef PROXY_POOL_SERVER_H
 #define PROXY_POOL_SERVER_H
@@ -28,7 +29,7 @@ struct outcome_notes;
 struct pool_local;
 struct probe;
 
-/* One answer to a probe, for people. */
+/* One answer to a probe, for operators. */
 struct probe_record {
     uint64_t at_ms; /* wall clock */
     uint32_t took_us;
@@ -36,7 +37,7 @@ struct probe_record {
     char reason[64];
 };
 
-/* The last ones that are kept of each server that is probed. */
+/* Kept of each probed server: the latest ones. */
 #define PROBE_RECORDS 20
 
 enum server_health { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
@@ -51,63 +52,62 @@ struct server_local {
     size_t keep_limit;      /* connections that are kept while nothing runs on them */
     struct list connecting; /* struct connecting.link: connections that are being made */
     uint32_t latency_us;    /* smoothed total time */
-    uint32_t candidate; /* index among the pool's candidates on this loop; UINT32_MAX: is none */
-    void *slot;         /* the balancer's, of its slot_size; NULL: it has none. See balancer.h */
-    _Atomic bool
-        adopted;    /* in this loop's generation; else connections are not kept. Read by others */
-    uint32_t moves; /* the server's, when the idle connections were last looked at */
-    const SSL_CTX *tls; /* of this loop's generation; what was made with another is not kept */
-    SSL_SESSION *tls_session;    /* its newest, for the next connection; owned; NULL: none */
-    struct outcome_notes *notes; /* for health modules; NULL: nobody listens */
-    struct session_marks *_Atomic sessions; /* NULL: none was here. Read by others */
+    uint32_t candidate;     /* index among the pool's candidates on this loop; UINT32_MAX: none */
+    void *slot;           /* the balancer's, of its slot_size; NULL: it has none. See balancer.h */
+    _Atomic bool adopted; /* in this loop's plan; else connections are not kept. Read by others */
+    uint32_t address_epoch;      /* the server's at the last look at the idle connections */
+    const SSL_CTX *tls;          /* of this loop's plan; connections of another are not kept */
+    SSL_SESSION *tls_session;    /* the newest, for the next connection; owned; NULL: none */
+    struct outcome_notes *notes; /* for health modules; NULL: none listens */
+    struct session_marks *_Atomic sessions; /* NULL: no session yet. Read by others */
     struct server *server;
     struct pool_local *pool; /* of this loop, while it is adopted */
     struct traffic traffic;
 } __attribute__((aligned(64)));
 
 struct server {
-    struct table_link living; /* in the table of all that live; its lock */
+    struct table_link living; /* in the table of all servers; its lock */
     /* read on each request, changed rarely */
     weir_server_id id;
     char *pool_name;
     char *name;          /* its id in the configuration */
     struct weir_url url; /* of the server's own memory */
-    char *called;        /* the host name in DNS that stands for it; NULL: its URL has its host */
+    char *dns_name;      /* that it was found by; NULL: its URL has its host */
     char *tls_name;      /* SNI and host check; NULL: neither */
     char *authority;     /* host and port for a Host field: of probes, and of clients without one */
     unsigned loops;
-    _Atomic unsigned refs;          /* any thread: a place that is given on has one, see queue.h */
+    _Atomic unsigned refs;          /* any thread: a granted place holds one, see queue.h */
     struct probe *probe;            /* control thread; NULL: it is not probed */
     bool named;                     /* its URL has a host name: DNS says where it is */
-    struct server_name *name_watch; /* control thread; NULL: nobody keeps up with its name */
+    struct server_name *name_watch; /* control thread; NULL: its name is not followed */
     _Atomic uint32_t health;
     _Atomic uint32_t admin;
     _Atomic uint32_t weight;          /* as configured (or changed at run time) */
-    _Atomic uint32_t effective;       /* times 256, and times its share (server_set_share) */
+    _Atomic uint32_t effective;       /* weight times 256 times share (server_set_share) */
     _Atomic uint32_t max_connections; /* 0: no limit */
     _Atomic uint32_t backup;          /* serves only when no other can */
-    _Atomic uint32_t held;            /* came while the pool ran, and waits for its first probe */
-    _Atomic uint32_t ejected;         /* taken out for a time, see recovery.h */
-    _Atomic uint32_t placeless;       /* its host name has no known address */
-    _Atomic uint32_t moves;           /* changes of its address; older connections are not kept */
+    _Atomic uint32_t awaiting_probe; /* joined a running pool: no requests before its first probe */
+    _Atomic uint32_t ejected;        /* taken out for a time, see recovery.h */
+    _Atomic uint32_t no_address;     /* its host name has no known address */
+    _Atomic uint32_t address_epoch;  /* changes of its address; older connections are not kept */
     struct server_local *locals;
 
     /* the one shared line that requests write */
     uint32_t in_flight __attribute__((aligned(64)));
-    _Atomic uint32_t waiting; /* streams in `waiters` */
+    _Atomic uint32_t waiting; /* number of `waiters` */
     struct list waiters; /* struct waiter.link: sessions that wait for a place; the queue's lock */
 
     /* control thread */
     uint32_t share __attribute__((aligned(64))); /* of its weight, of SERVER_SHARE_ONE */
-    bool back;              /* it can serve again since the last recovery_look */
-    uint64_t slow_since_ns; /* its slow start has begun; 0: none runs */
+    bool back;              /* it became able to serve since the last recovery_look */
+    uint64_t slow_since_ns; /* begin of its slow start; 0: none runs */
     uint64_t eject_end_ns;  /* 0: it is not ejected */
 
     /* slow path */
     _Atomic uint64_t ejected_until_ms;                 /* wall clock; 0: it is not ejected */
     pthread_mutex_t lock __attribute__((aligned(64))); /* of what follows */
     struct address address;                            /* len 0: not resolved (yet) */
-    char reason[160];                                  /* of the health, in words */
+    char reason[160];                                  /* of its health, in words */
     char eject_reason[160];                            /* in words; empty: it is not ejected */
     uint64_t health_since_ms;                          /* wall clock */
     uint64_t admin_since_ms;
@@ -120,54 +120,53 @@ weir_server_id server_id_of(struct weir_str pool, struct weir_str name);
 
 struct server *server_new(struct weir_str pool, struct weir_str name, const struct weir_url *url,
                           unsigned loops);
-/* The one that lives: while a generation has it, or a request runs there, though no configuration may have it
- * any more. So who is removed and comes back still knows of the requests that it has. `called` as in
- * server_set_called; empty: none. Referenced; NULL: none lives. Any thread. */
+/* Finds a live server: one that a plan has, or where a request still runs. So a server that is
+ * removed and added again keeps count of its requests. `dns_name`: see server_set_dns_name; empty:
+ * none. Referenced; NULL: there is none. Any thread. */
 struct server *server_find(struct weir_str pool, struct weir_str name, const struct weir_url *url,
-                           struct weir_str called);
+                           struct weir_str dns_name);
 struct server *server_ref(struct server *server);
-/* The host name that the server was found by: for TLS and for probes, while its URL has the address. Before
- * it is used. */
-void server_set_called(struct server *server, struct weir_str name);
-/* The last one frees: no loop has connections to it any more (pool_local_leave saw to that). */
+/* Sets the host name that DNS resolved to this server, for TLS and probes; its URL has the address.
+ * Before its first use. */
+void server_set_dns_name(struct server *server, struct weir_str name);
+/* The last reference frees it; no loop has connections to it by then (pool_local_adopt). */
 void server_unref(struct server **server);
 
-/* The one place where health changes. `reason` is copied. true: it differs from before. A newcomer that was
- * held for its first verdict is so no more. Control thread. */
+/* The one place where health changes. `reason` is copied. true: it differs from before. Ends the
+ * wait for the first probe. Control thread. */
 bool server_set_health(struct server *server, enum server_health health, const char *reason);
 bool server_set_admin(struct server *server, enum server_admin admin);
 
-/* A newcomer of a running pool waits for its first verdict no more, whatever it is. true: it had waited.
- * Control thread. */
-bool server_end_hold(struct server *server);
+/* Ends the wait for the first probe, whatever its result. true: it was waiting. Control thread. */
+bool server_end_wait(struct server *server);
 
-/* Weight as configured; the share of it that slow start allows. What balancers see changes with the next
- * refresh of the pool. true: that is something else than before. Control thread. */
+/* The configured weight, and the share of it that slow start allows. Balancers see the change at
+ * the next refresh of the pool. true: the effective weight changed. Control thread. */
 #define SERVER_SHARE_ONE 1000u
 bool server_set_weight(struct server *server, uint32_t weight);
 bool server_set_share(struct server *server, uint32_t share);
 
-/* Out until `end_ns` (monotonic) or `until_ms` (wall clock), or, with 0, in again. Control thread; see
- * recovery_eject. */
+/* Ejects it until `end_ns` (monotonic; `until_ms` on the wall clock); 0 ends an ejection. Control
+ * thread; see recovery_eject. */
 void server_set_ejected(struct server *server, uint64_t end_ns, uint64_t until_ms,
                         const char *reason);
 
-/* Why it is well or not, in words; the ejection's reason while there is one, and before it that
- * nobody knows where it is. Copies. Any thread. */
+/* Copies the reason for its health in words: a missing address first, then an ejection. Any
+ * thread. */
 void server_reason(struct server *server, char *out, size_t size);
 
-/* Keeps what a probe found out. Control thread. */
+/* Records a probe's result. Control thread. */
 void server_note_probe(struct server *server, bool good, uint64_t took_ns, const char *reason);
-/* Copies the last ones, oldest first; says how many. Any thread. */
+/* Copies the latest records, oldest first, and returns their number. Any thread. */
 size_t server_probes(struct server *server, struct probe_record records[PROBE_RECORDS]);
 
-/* Where its host name leads; len 0: nowhere. true: it can be reached and could not, or the reverse; balancers
- * see that with the next refresh of the pool. Control thread. */
+/* Sets the address of its host name; len 0: unknown. true: it became reachable or unreachable,
+ * which balancers see at the next refresh of the pool. Control thread. */
 bool server_set_address(struct server *server, const struct address *address);
 /* false: the name has no known address. Any thread. */
 bool server_get_address(struct server *server, struct address *address);
 
-/* Its administrator wants it to have new sessions. */
+/* The operator wants it to get new sessions. */
 static inline bool server_is_wanted(const struct server *server)
 {
     return server->admin == ADMIN_READY && server->effective > 0;
@@ -175,13 +174,13 @@ static inline bool server_is_wanted(const struct server *server)
 
 static inline bool server_is_well(const struct server *server)
 {
-    return server->health != HEALTH_DOWN && !server->ejected && !server->placeless;
+    return server->health != HEALTH_DOWN && !server->ejected && !server->no_address;
 }
 
-/* May be picked for new sessions, as far as it is concerned itself. */
+/* Its own state allows new sessions. */
 static inline bool server_is_candidate(const struct server *server)
 {
-    return server_is_wanted(server) && server_is_well(server) && !server->held;
+    return server_is_wanted(server) && server_is_well(server) && !server->awaiting_probe;
 }
 
 /* Takes a place at the server; false: it is at its limit. Any loop. */
@@ -196,7 +195,7 @@ static inline bool server_acquire(struct server *server)
     return true;
 }
 
-/* Sequentially consistent, as who waits looks at it (queue.h). */
+/* Sequentially consistent, for the queue (queue.h). */
 static inline void server_release(struct server *server)
 {
     __atomic_fetch_sub(&server->in_flight, 1, __ATOMIC_SEQ_CST);
@@ -209,7 +208,7 @@ static inline bool server_has_place(const struct server *server)
     return limit == 0 || __atomic_load_n(&server->in_flight, __ATOMIC_SEQ_CST) < limit;
 }
 
-/* The same for who has not waited: a place that others wait for is none. */
+/* The same for a request that has not waited: places that others wait for do not count. */
 static inline bool server_has_room(const struct server *server)
 {
     uint32_t limit = server->max_connections;

@@ -20,8 +20,8 @@ struct bitmap {
     _Atomic uint64_t words[WORDS];
 };
 
-/* The sessions of one slice of time. `number` is that slice's since the clock began, plus 1; 0: it is being
- * cleared. */
+/* The sessions of one slice of time. `number` is that slice's since the clock began, plus 1; 0: it
+ * is being cleared. */
 struct slice {
     _Atomic uint64_t number;
     struct bitmap *_Atomic bitmap; /* NULL: the marks are in `few`; once there, it stays */
@@ -96,7 +96,8 @@ static bool few_mark(struct slice *slice, uint64_t bit)
     return true;
 }
 
-/* The list's marks become a bitmap's. Without memory the list stays, and what is beyond it is not counted. */
+/* The list's marks become a bitmap's. Without memory the list stays, and what is beyond it is not
+ * counted. */
 static void slice_widen(struct slice *slice, uint64_t bit)
 {
     struct bitmap *bitmap = calloc(1, sizeof(*bitmap));

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many sessions a server has: those that sticky modules name and that had a response of it lately.
+ * How many sessions a server has: those that sticky modules name and that had a response of it
+ * lately.
  *
- * Counted by marks in a bitmap, one a loop, whose union tells about how many different ones there were
- * (linear counting: Whang, Vander-Zanden and Taylor, "A linear-time probabilistic counting algorithm",
- * 1990): nothing is written twice, visitors whose connections are spread over loops count once, and memory
- * has an end: a list of marks while they are few, some 300 bytes a loop, for there may be ten thousand servers
- * with a few sessions each; the bitmap, 2 KiB a slice, from there on. A few are counted right but for one in some hundred cases, 10,000 within one per
- * cent or so, 100,000 within three.
+ * Counted by marks in a bitmap, one a loop, whose union tells about how many different ones there
+ * were (linear counting: Whang, Vander-Zanden and Taylor, "A linear-time probabilistic counting
+ * algorithm", 1990): nothing is written twice, visitors whose connections are spread over loops
+ * count once, and memory has an end: a list of marks while they are few, some 300 bytes a loop, for
+ * there may be ten thousand servers with a few sessions each; the bitmap, 2 KiB a slice, from there
+ * on. A few are counted right but for one in some hundred cases, 10,000 within one per cent or so,
+ * 100,000 within three.
  */
 #ifndef PROXY_POOL_SESSIONS_H
 #define PROXY_POOL_SESSIONS_H

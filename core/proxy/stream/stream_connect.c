@@ -122,7 +122,8 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     char preface[PROXY_HEADER_WRITE_MAX];
     struct connect_to to = {
         .address = &address,
-        .address_epoch = server->moves, /* read before the address: one too old is not kept */
+        .address_epoch =
+            server->address_epoch, /* read before the address: one too old is not kept */
         .watch = &plan->watch,
         .preface = preface,
         .limits = &stream->pool->limits,

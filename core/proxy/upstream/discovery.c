@@ -296,7 +296,7 @@ static struct server_settings expand_one(struct arena *arena, const struct serve
     one.url.host = (struct weir_str){strstr(url->ptr, host), strlen(host)};
     one.url.path = (struct weir_str){NULL, 0};
     one.url.port = address_port(&found->address);
-    one.called = block->url.host;
+    one.dns_name = block->url.host;
     if (block->resolve == RESOLVE_SRV) {
         uint32_t weight = found->weight;
         if (is.weight > WEIGHT_MAX) {

@@ -371,7 +371,7 @@ static bool attempt_address(const struct probe *probe, struct address *address)
 /* Where to knock is not known, which says nothing of the server: no verdict, and nobody waits for one. */
 static void probe_pass(struct probe *probe)
 {
-    if (server_end_hold(probe->server)) {
+    if (server_end_wait(probe->server)) {
         probe->prober->changed(probe->prober->arg, probe->server);
     }
     probe_schedule(probe);
@@ -492,10 +492,10 @@ static void probe_end(struct probe *probe)
     struct server *server = server_ref(probe->server);
 
     probe_free(probe);
-    bool held = server_end_hold(server);
+    bool waited = server_end_wait(server);
     if (server->health != HEALTH_UNKNOWN) {
         server_set_health(server, HEALTH_UNKNOWN, "not probed");
-    } else if (!held) {
+    } else if (!waited) {
         server_unref(&server);
         return;
     }

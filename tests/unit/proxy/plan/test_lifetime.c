@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* lifetime.c: what loops have of a plan, and who is told when they let go. Loops 0 and 1, modules 0 and 1. */
+/* lifetime.c: what loops have of a plan, and who is told when they let go. Loops 0 and 1, modules 0
+ * and 1. */
 #include "proxy/plan/lifetime.h"
 #include "runner.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool on one loop, with a balancer of the test's own, and no configuration, module or network around it.
+ * A pool on one loop, with a balancer of the test's own, and no configuration, module or network
+ * around it.
  */
 #ifndef WEIR_TESTS_UNIT_PROXY_POOL_STAGE_H
 #define WEIR_TESTS_UNIT_PROXY_POOL_STAGE_H
@@ -69,8 +70,8 @@ struct stage_request {
     bool session;               /* as it was granted */
 };
 void stage_request(struct stage_request *request);
-/* Picks for it: the name of who it got, "busy", "busy for NAME" or "none". What it got it gives back, but
- * for `keep`. */
+/* Picks for it: the name of who it got, "busy", "busy for NAME" or "none". What it got it gives
+ * back, but for `keep`. */
 const char *stage_pick(struct stage *stage, struct stage_request *request, bool keep);
 void stage_give_back(struct stage *stage, struct stage_request *request);
 

@@ -103,8 +103,8 @@ START_TEST(the_balancer_ranks)
 }
 END_TEST
 
-/* An index that is none, a server that was tried, a full one: the host chooses, and the request does not
- * notice. The last is no fault of the balancer's: another loop may have been faster. */
+/* An index that is none, a server that was tried, a full one: the host chooses, and the request
+ * does not notice. The last is no fault of the balancer's: another loop may have been faster. */
 START_TEST(bad_picks_are_mended)
 {
     stage.fake.asks_usable = false;
@@ -174,7 +174,8 @@ static void set_weights(uint32_t first, uint32_t rest)
     stage_refresh(&stage);
 }
 
-/* Picks so often, and keeps what it gets or gives it back: so often it is s0, or one more or less. */
+/* Picks so often, and keeps what it gets or gives it back: so often it is s0, or one more or
+ * less. */
 static void expect_of_first(unsigned times, bool keep, unsigned wanted)
 {
     struct stage_request requests[80];
@@ -190,8 +191,8 @@ static void expect_of_first(unsigned times, bool keep, unsigned wanted)
     ck_assert_uint_le(first, wanted + 1);
 }
 
-/* Whether requests come one after the other or stay: of a balancer that fails, that is wrong, that has no
- * answer; and of backups, which no balancer ranks. */
+/* Whether requests come one after the other or stay: of a balancer that fails, that is wrong, that
+ * has no answer; and of backups, which no balancer ranks. */
 START_TEST(the_hosts_choice_goes_by_weight)
 {
     stage.fake.asks_usable = false;
@@ -337,8 +338,8 @@ START_TEST(nobody_overtakes)
 }
 END_TEST
 
-/* The word that a server has changed may come to a loop that has left the pool, when nothing holds the
- * pool any more: it is compared, and never looked into. */
+/* The word that a server has changed may come to a loop that has left the pool, when nothing holds
+ * the pool any more: it is compared, and never looked into. */
 START_TEST(candidates_have_scores)
 {
     struct weir_score told;

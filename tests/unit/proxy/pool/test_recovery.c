@@ -158,7 +158,8 @@ START_TEST(an_ejection_is_taken_back)
 }
 END_TEST
 
-/* Half of five is two; those that probes have found down count; those that an operator took out do not. */
+/* Half of five is two; those that probes have found down count; those that an operator took out do
+ * not. */
 START_TEST(not_too_many_are_out)
 {
     ck_assert_int_eq(eject(0, 60000), WEIR_OK);

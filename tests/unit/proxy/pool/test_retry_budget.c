@@ -39,8 +39,8 @@ START_TEST(few_are_divided)
 }
 END_TEST
 
-/* Whatever the traffic: in no ten seconds are there more retries than the share of the requests of the
- * twenty seconds around them, and the few. */
+/* Whatever the traffic: in no ten seconds are there more retries than the share of the requests of
+ * the twenty seconds around them, and the few. */
 START_TEST(bounded_in_every_window)
 {
     struct retry_budget budget = {0};
