@@ -37,13 +37,32 @@ SDK_OPTION_SOURCES = \
     sdk/option/option_value.h
 core_libcore_a_SOURCES += $(SDK_OPTION_SOURCES)
 
-# The fake host that modules are tested with; installed, so that a stranger's are too.
+# What reads the configuration, and what it stands on: the fake host has the program's own.
+SDK_TESTING_CORE = \
+    core/base/arena.c core/base/arena.h \
+    core/base/base.c core/base/base.h \
+    core/base/file_open.c core/base/file_open.h \
+    core/base/mistakes.c core/base/mistakes.h \
+    core/base/poison.h \
+    core/base/utf8.c core/base/utf8.h \
+    core/conf/conf.h \
+    core/conf/conf_fill.c \
+    core/conf/conf_lex.c core/conf/conf_lex.h \
+    core/conf/conf_parse.c core/conf/conf_parse.h \
+    core/conf/conf_path.c core/conf/conf_path.h \
+    core/conf/conf_places.c core/conf/conf_places.h \
+    core/conf/conf_read.c \
+    core/conf/conf_value.c core/conf/conf_value.h \
+    core/proxy/pool/ranking.c core/proxy/pool/ranking.h
+
+# The fake host that modules are tested with; installed, so that a stranger's are too. It is one object
+# in which only weir_ names are global: a module's test may have functions called like ours.
 SDK_TESTING = sdk/libweir-testing.a
-lib_LIBRARIES += $(SDK_TESTING)
-sdk_libweir_testing_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk -I$(top_srcdir)/core $(CRYPTO_CFLAGS)
-sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
-    core/proxy/pool/ranking.c \
-    core/proxy/pool/ranking.h \
+SDK_TESTING_PARTS = sdk/libtesting.a
+noinst_LIBRARIES += $(SDK_TESTING_PARTS)
+sdk_libtesting_a_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk -I$(top_srcdir)/core \
+    -include $(top_builddir)/config.h $(CRYPTO_CFLAGS)
+sdk_libtesting_a_SOURCES = $(SDK_OPTION_SOURCES) $(SDK_TESTING_CORE) \
     sdk/testing/balancer.c \
     sdk/testing/conf.c \
     sdk/testing/control.c \
@@ -52,8 +71,6 @@ sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
     sdk/testing/fake.h \
     sdk/testing/fields.c \
     sdk/testing/files.c \
-    sdk/testing/fill.c \
-    sdk/testing/fill.h \
     sdk/testing/health.c \
     sdk/testing/host.c \
     sdk/testing/instances.c \
@@ -61,12 +78,19 @@ sdk_libweir_testing_a_SOURCES = $(SDK_OPTION_SOURCES) \
     sdk/testing/memory.c \
     sdk/testing/operations.c \
     sdk/testing/outside.c \
-    sdk/testing/reader.c \
-    sdk/testing/reader.h \
     sdk/testing/reply.c \
     sdk/testing/request.c \
     sdk/testing/services.c \
     sdk/testing/transform.c
+sdk/testing.o: $(SDK_TESTING_PARTS)
+	$(AM_V_GEN)$(CC) -r -nostdlib -o $@.tmp -Wl,--whole-archive $(SDK_TESTING_PARTS) \
+	    -Wl,--no-whole-archive && $(OBJCOPY) -w --keep-global-symbol='weir_*' $@.tmp $@ && \
+	    rm -f $@.tmp
+$(SDK_TESTING): sdk/testing.o
+	$(AM_V_AR)rm -f $@ && $(AR) $(ARFLAGS) $@ sdk/testing.o && $(RANLIB) $@
+weirlibdir = $(libdir)
+weirlib_DATA = $(SDK_TESTING)
+CLEANFILES += $(SDK_TESTING) sdk/testing.o
 
 # What the test of a module links.
 MODULE_TEST_LIBS = $(SDK_TESTING) $(CRYPTO_LIBS) $(CHECK_LIBS) $(SYSTEM_LIBS)

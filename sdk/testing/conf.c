@@ -1,47 +1,78 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Configuration blocks: text through the module's option table to conf_create, with the services that
- * conf_create has.
+ * conf_create has. The text is read and the options are filled by core/conf, as in the program: a test
+ * cannot pass on a grammar that the program does not have.
  */
 #include "fake.h"
 
 #include <stdlib.h>
 
-#include "fill.h"
+#include "conf/conf.h"
 #include "option/option_value.h"
 
-static bool parse_nodes(struct weir_test_block *block, const struct reader_node *nodes)
+/* Stands for the file: relative paths in it are taken from there. Messages leave the folder out. */
+#define FOLDER "/etc/weir/"
+static const char file[] = FOLDER "conf";
+
+struct fake_reading {
+    struct arena arena;
+    struct conf_places *places;
+};
+
+/* What a file calls the block, for messages. */
+static struct weir_str block_word(const struct weir_test_block *block)
 {
-    const struct weir_options *table = block->host->module.options;
-    if (table == NULL) {
-        if (nodes != NULL) {
-            fake_buffer_printf(&block->host->mistakes, "conf:%u: the module has no options",
-                               nodes->line);
+    static const char *const words[FAKE_KIND_COUNT] = {
+        [WEIR_TEST_BALANCER] = "balance", [WEIR_TEST_STICKY] = "sticky",
+        [WEIR_TEST_HEALTH] = "health",    [WEIR_TEST_FILTER] = "filter",
+        [WEIR_TEST_HANDLER] = "handler",
+    };
+    for (size_t i = 0; block->context != WEIR_CONTEXT_MODULE && i < FAKE_KIND_COUNT; i++) {
+        const struct fake_kind *kind = &block->host->kinds[i];
+        if (kind->present && kind->context == block->context && words[i] != NULL) {
+            return str_from(words[i]);
         }
-        return nodes == NULL;
     }
-    return fill_block(block, table, nodes);
+    return STR("module");
+}
+
+static void tell_mistakes(struct weir_test *host, struct mistakes *mistakes)
+{
+    for (size_t i = 0; i < mistakes->count; i++) {
+        const char *text = mistakes->texts[i];
+        text += strncmp(text, FOLDER, strlen(FOLDER)) == 0 ? strlen(FOLDER) : 0;
+        fake_buffer_printf(&host->mistakes, "%s%s", host->mistakes.len > 0 ? "\n" : "", text);
+    }
+    mistakes_free(mistakes);
 }
 
 static bool parse(struct weir_test_block *block, const char *text)
 {
+    static const struct weir_options none = {.size = sizeof(none), .title_offset = WEIR_NO_TITLE};
     struct weir_test *host = block->host;
+    struct fake_reading *reading = block->reading;
     const struct weir_options *table = host->module.options;
     const struct weir_test_block *base =
         block->context != WEIR_CONTEXT_MODULE ? host->module_block : NULL;
-    struct reader_node *nodes;
+    struct mistakes mistakes = {0};
+    struct conf_fill fill = {&reading->arena, reading->places, &mistakes, (uint32_t)block->context};
+    struct conf_target target = {table != NULL ? table : &none, reading};
+    struct conf_tree tree;
 
     if (table != NULL) {
-        block->conf = fake_arena_alloc(&block->arena, table->conf_size);
-        block->set = fake_arena_alloc(&block->arena, table->count * sizeof(*block->set));
-        if (base != NULL) {
-            memcpy(block->conf, base->conf, table->conf_size);
-            memcpy(block->set, base->set, table->count * sizeof(*block->set));
-        } else if (!fill_defaults(block, table, block->conf)) {
-            return false;
-        }
+        target.conf = block->conf = arena_zalloc(&reading->arena, table->conf_size);
     }
-    return reader_read(text, &block->arena, &host->mistakes, &nodes) && parse_nodes(block, nodes);
+    if (base != NULL && base->conf != NULL) {
+        memcpy(block->conf, base->conf, table->conf_size);
+    }
+    bool ok = conf_read_text(&tree, &reading->arena, file, text, strlen(text), &mistakes);
+    tree.root.name = block_word(block);
+    tree.root.title.text = str_from(host->module.name);
+    tree.root.place = (struct place){file, 1};
+    ok = ok && conf_fill_block(&fill, &tree.root, &target, 1, NULL, base == NULL);
+    tell_mistakes(host, &mistakes);
+    return ok;
 }
 
 static bool run_create(struct weir_test_block *block)
@@ -51,7 +82,7 @@ static bool run_create(struct weir_test_block *block)
     enum weir_status status = WEIR_OK;
 
     if (block->conf != NULL) {
-        block->snapshot = fake_arena_alloc(&block->arena, host->module.options->conf_size);
+        block->snapshot = arena_zalloc(&block->reading->arena, host->module.options->conf_size);
         memcpy(block->snapshot, block->conf, host->module.options->conf_size);
     }
     if (host->module.conf_create != NULL) {
@@ -92,8 +123,8 @@ void fake_block_destroy(struct weir_test_block *block)
     if (host->module_block == block) {
         host->module_block = NULL;
     }
-    fake_arena_free(&block->arena);
-    free(block->places);
+    arena_reset(&block->reading->arena);
+    free(block->reading);
     free(block);
 }
 
@@ -104,6 +135,9 @@ static struct weir_test_block *block_new(struct weir_test *host, enum weir_optio
     block->host = host;
     block->context = context;
     block->number = ++host->block_count;
+    block->reading = fake_alloc(sizeof(*block->reading));
+    arena_init(&block->reading->arena, NULL, 0);
+    block->reading->places = conf_places_new(&block->reading->arena);
     fake_context_init(&block->ctx, host, "the block",
                       context == WEIR_CONTEXT_POOL ? host->pool_name : NULL);
     if (context != WEIR_CONTEXT_MODULE) {
@@ -220,9 +254,10 @@ void weir_test_set_state_dir(struct weir_test *host, const char *path)
 void fake_check_error(struct weir_check *check, const void *field, const char *format, va_list args)
 {
     struct fake_buffer *out = &check->host->mistakes;
+    struct place place = conf_place_of(check->block->reading->places, field);
     check->failed = true;
     fake_buffer_printf(out, "%sconf:%u: ", out->len > 0 ? "\n" : "",
-                       fill_line(check->block, field));
+                       place.line > 0 ? place.line : 1);
     fake_buffer_vprintf(out, format, args);
 }
 
@@ -234,11 +269,6 @@ static void tell(struct weir_check *check, const void *field, const char *format
     va_start(args, format);
     fake_check_error(check, field, format, args);
     va_end(args);
-}
-
-static bool str_is(struct weir_str str, const char *text)
-{
-    return strlen(text) == str.len && memcmp(text, str.ptr, str.len) == 0;
 }
 
 bool fake_check_file(struct weir_check *check, const struct weir_str *path)
@@ -254,7 +284,7 @@ weir_pool_ref fake_check_pool(struct weir_check *check, const struct weir_str *n
 {
     const struct weir_test *host = check->host;
     for (size_t i = 0; i < host->pool_count; i++) {
-        if (str_is(*name, host->pools[i])) {
+        if (weir_str_is(*name, host->pools[i])) {
             return (weir_pool_ref)i;
         }
     }
@@ -273,7 +303,8 @@ weir_route_ref fake_check_route(struct weir_check *check, const void *field, str
 {
     struct weir_test *host = check->host;
     for (size_t i = 0; i < host->route_count; i++) {
-        if (host->routes[i].block == check->block->number && str_is(name, host->routes[i].name)) {
+        if (host->routes[i].block == check->block->number &&
+            weir_str_is(name, host->routes[i].name)) {
             tell(check, field, "there is already a route `%.*s`", (int)name.len, name.ptr);
             return WEIR_NO_REF;
         }

@@ -104,28 +104,18 @@ struct weir_file {
     struct fake_buffer content;
 };
 
-/* Where something of a configuration was written. A setting has size 0, a block the struct's. */
-struct fake_place {
-    const void *field;
-    size_t size;
-    unsigned line;
-};
-
 struct weir_test_block {
     struct weir_test_block *next;
     struct weir_test *host;
     enum weir_option_context context;
-    struct fake_arena arena;
-    void *conf;     /* NULL: the module has no options */
-    void *snapshot; /* as it was before the module saw it */
-    bool *set;      /* by row: given here, or in the block that this one started from */
+    struct fake_reading *reading; /* what core/conf made of the text; conf.c's */
+    void *conf;                   /* NULL: the module has no options */
+    void *snapshot;               /* as it was before the module saw it */
     void *prepared;
     uint64_t number; /* 1 for the host's first block */
     bool created;    /* conf_create has succeeded: conf_free is due */
     struct fake_context ctx;
     size_t instances;
-    struct fake_place *places;
-    size_t place_count;
 };
 
 /* The check that conf_create gets. */

@@ -78,19 +78,6 @@ void fake_fields_free(struct fake_fields *fields)
     *fields = (struct fake_fields){0};
 }
 
-/* RFC 9110 section 5.6.2. */
-static bool is_token(struct weir_str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = name.ptr[i];
-        bool alnum = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL)) {
-            return false;
-        }
-    }
-    return name.len > 0;
-}
-
 static bool is_value(struct weir_str value)
 {
     for (size_t i = 0; i < value.len; i++) {
@@ -114,5 +101,5 @@ bool fake_field_is_legal(struct weir_str name, struct weir_str value)
             return false;
         }
     }
-    return is_token(name) && is_value(value);
+    return weir_is_token(name) && is_value(value);
 }

@@ -14,7 +14,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 # What is built against the SDK alone, and would no longer be a stranger's example otherwise.
 OUTSIDERS = ("modules", "sdk", "demo")
 # What the fake host is built with as well, so that a module's test finds what the program does.
-SHARED = ("proxy/pool/ranking.h",)
+SHARED = ("conf/conf.h", "proxy/pool/ranking.h")
 
 
 def c_files(source):

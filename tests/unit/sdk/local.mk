@@ -3,7 +3,7 @@
 weir_tests += tests/unit/test_sdk
 tests_unit_test_sdk_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/sdk -I$(top_srcdir)/tests/unit \
     $(CHECK_CFLAGS)
-tests_unit_test_sdk_LDADD = $(MODULE_TEST_LIBS)
+tests_unit_test_sdk_LDADD = $(SDK_TESTING_PARTS) $(MODULE_TEST_LIBS)
 tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
     tests/unit/sdk/mock_module.c \
     tests/unit/sdk/mock_module.h \
