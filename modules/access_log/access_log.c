@@ -2,8 +2,8 @@
 /*
  * Writes a line for each finished request, in Apache's combined format or as JSON.
  *
- * The host owns the file and writes it from a thread of its own, reopens it on SIGUSR1, and drops lines
- * rather than wait for a disk. A line is built in the instance's own buffer: no allocation.
+ * The host owns the file and writes it from a thread of its own, reopens it on SIGUSR1, and drops
+ * lines rather than wait for a disk. A line is built in the instance's own buffer: no allocation.
  */
 #include <weir/weir.h>
 
@@ -49,8 +49,8 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
 
 /* ---- instance: one a worker ---- */
 
-/* The longest line, and the bytes that a text in it may take after escaping. Whatever a request can hold, its line
- * fits: at most 16 names beside the long texts, and 1 KiB of ours. */
+/* The longest line, and the bytes that a text in it may take after escaping. Whatever a request
+ * can hold, its line fits: at most 16 names beside the long texts, and 1 KiB of ours. */
 #define LINE_MAX_SIZE ((size_t)16 * 1024)
 #define TEXT_TARGET   4096
 #define TEXT_REFERRER 2048
@@ -171,7 +171,8 @@ static void put_bare(struct weir_buffer *line, struct weir_str text)
     }
 }
 
-/* "GET /x HTTP/1.1"; of a head that was cut or refused as much of it as was there, "-" for nothing. */
+/* "GET /x HTTP/1.1"; of a head that was cut or refused as much of it as was there, "-" for
+ * nothing. */
 static void put_request_line(struct weir_buffer *line, const struct weir_request *req)
 {
     struct weir_str method = weir_request_method(req);

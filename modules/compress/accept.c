@@ -33,7 +33,8 @@ void accept_read(struct accept *accept, struct weir_str value)
 enum encoding accept_choose(const struct accept *accept, const enum encoding *order, size_t count)
 {
     enum encoding best = ENCODING_NONE;
-    /* Not named, the body as it is is acceptable, and nobody's wish; named, it is one among others. */
+    /* Not named, the body as it is is acceptable, and nobody's wish; named, it is one among
+     * others. */
     int most = accept->identity >= 0 ? accept->identity : accept->any > 0 ? accept->any : 0;
 
     for (size_t i = 0; i < count; i++) {

@@ -2,9 +2,9 @@
 /*
  * Compresses response bodies with gzip or brotli, as the client's Accept-Encoding asks.
  *
- * A body is compressed as it passes, in bounded memory, and what the server sends is flushed to the client
- * when the server pauses. What must not be touched passes as it is: encoded bodies, parts, bodies that
- * are small or of other types, and what Cache-Control forbids.
+ * A body is compressed as it passes, in bounded memory, and what the server sends is flushed to the
+ * client when the server pauses. What must not be touched passes as it is: encoded bodies, parts,
+ * bodies that are small or of other types, and what Cache-Control forbids.
  */
 #include <weir/weir.h>
 

@@ -10,8 +10,8 @@
 /* zlib's output is written in pieces of this size. */
 #define GZIP_OUTPUT 16384
 
-/* The largest window of brotli, twice zlib's: larger ones cost each response many megabytes at the higher
- * levels, and web pages nothing to speak of. */
+/* The largest window of brotli, twice zlib's: larger ones cost each response many megabytes at
+ * the higher levels, and web pages nothing to speak of. */
 #define BROTLI_WINDOW 16
 
 /* What an encoder is expected to take before it has taken it. */
@@ -45,7 +45,8 @@ struct weir_str encoding_name(enum encoding encoding)
 
 /* ---- memory ---- */
 
-/* A kept piece of just that size; NULL: there is none. Libraries ask for the same sizes each time. */
+/* A kept piece of just that size; NULL: there is none. Libraries ask for the same sizes each
+ * time. */
 static struct piece *take_kept(struct memory *memory, size_t len)
 {
     for (struct piece **link = &memory->kept; *link != NULL; link = &(*link)->next) {
@@ -116,7 +117,8 @@ static void gzip_free(voidpf opaque, voidpf memory)
 
 /* ---- making ---- */
 
-/* Bits of a window that holds the whole body, where its length is known; within the library's limits. */
+/* Bits of a window that holds the whole body, where its length is known; within the library's
+ * limits. */
 static int window_bits(int64_t length, int least, int most)
 {
     int bits = most;

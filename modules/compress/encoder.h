@@ -2,7 +2,8 @@
 /*
  * Encoders: a body in pieces to gzip (zlib) or brotli, and what their memory may be in all.
  *
- * Thread: an encoder and the memory behind it belong to their worker; a budget is counted by all of them.
+ * Thread: an encoder and the memory behind it belong to their worker; a budget is counted by all of
+ * them.
  */
 #ifndef COMPRESS_ENCODER_H
 #define COMPRESS_ENCODER_H
@@ -29,8 +30,9 @@ struct budget {
 
 struct piece;
 
-/* Where the encoders of one worker have their memory from: large pieces that are given back are kept for the
- * next one, since asking the system for them anew costs as much as a short body. Outlives its encoders. */
+/* Where the encoders of one worker have their memory from: large pieces that are given back are
+ * kept for the next one, since asking the system for them anew costs as much as a short body.
+ * Outlives its encoders. */
 struct memory {
     struct budget *budget;
     struct piece *kept;
@@ -42,8 +44,8 @@ void memory_clear(struct memory *memory);
 
 struct encoder;
 
-/* An encoder for a body of `length` bytes (-1: not known; a short one takes less memory). NULL: the budget
- * is spent, or there is no memory. Owner: the caller. */
+/* An encoder for a body of `length` bytes (-1: not known; a short one takes less memory). NULL:
+ * the budget is spent, or there is no memory. Owner: the caller. */
 struct encoder *encoder_new(enum encoding encoding, int level, int64_t length,
                             struct memory *memory);
 /* NULL is legal. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compress: what is compressed and how it is marked, Accept-Encoding by its grammar, and bodies that come
- * back byte for byte from the libraries' own decoders.
+ * compress: what is compressed and how it is marked, Accept-Encoding by its grammar, and bodies
+ * that come back byte for byte from the libraries' own decoders.
  */
 #include "../test_main.h"
 
@@ -222,7 +222,8 @@ static char *make_body(size_t len, uint64_t seed)
     return body;
 }
 
-/* Decodes what came out so far; says how many bytes it gave. `*ended`: the coding's end was seen. */
+/* Decodes what came out so far; says how many bytes it gave. `*ended`: the coding's end was
+ * seen. */
 static size_t decode(bool gzip, const char *coded, size_t coded_len, char *out, size_t out_len,
                      bool *ended)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sets, adds and removes fields of requests and responses; redirects; takes a path's prefix away or puts
- * another in its place. Each filter block is one rule, with its conditions.
+ * Sets, adds and removes fields of requests and responses; redirects; takes a path's prefix away or
+ * puts another in its place. Each filter block is one rule, with its conditions.
  *
- * All is compiled once a configuration: names are checked, templates cut into pieces. What would frame a
- * message or belongs to a connection is refused there, and again by the host.
+ * All is compiled once a configuration: names are checked, templates cut into pieces. What would
+ * frame a message or belongs to a connection is refused there, and again by the host.
  */
 #include <stdio.h>
 #include <weir/weir.h>
@@ -83,8 +83,8 @@ static void conf_free(struct weir_context *ctx, void *prepared)
 
 /* ---- conditions ---- */
 
-/* What a rule found out about a request, while its path was what the client sent; in the request's slot,
- * one after the other for all rules of this module. */
+/* What a rule found out about a request, while its path was what the client sent; in the
+ * request's slot, one after the other for all rules of this module. */
 struct verdict {
     struct verdict *next;
     const struct rule *rule;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rules: what a filter block says, checked and compiled. Made by conf_create, shared by all workers and
- * never changed.
+ * Rules: what a filter block says, checked and compiled. Made by conf_create, shared by all workers
+ * and never changed.
  */
 #ifndef HEADERS_RULE_H
 #define HEADERS_RULE_H

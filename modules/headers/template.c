@@ -131,7 +131,8 @@ static const char *compile_text(struct template_piece *piece, struct weir_str *t
     return NULL;
 }
 
-/* What a request puts in never decides where the host of a redirect begins or ends, but for {host}. */
+/* What a request puts in never decides where the host of a redirect begins or ends, but for
+ * {host}. */
 static const char *check_redirect(struct weir_str text)
 {
     size_t host = weir_str_starts(text, "https://") ? 8 : weir_str_starts(text, "http://") ? 7 : 0;

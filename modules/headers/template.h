@@ -29,8 +29,8 @@ struct template_source {
     struct weir_str rest;             /* of the path, below the prefix that matched */
 };
 
-/* Compiles; the text must live as long as the template. NULL: done; else what is wrong, static text or
- * `error`, which holds `size` bytes. */
+/* Compiles; the text must live as long as the template. NULL: done; else what is wrong, static
+ * text or `error`, which holds `size` bytes. */
 const char *template_compile(struct compiled *out, struct weir_str text, enum template_use use,
                              char *error, size_t size);
 void template_free(struct compiled *text);

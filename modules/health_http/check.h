@@ -22,8 +22,8 @@ struct conf {
 
 /* Whether the probe asks for the head alone. */
 bool conf_is_head(const struct conf *conf);
-/* Whether content has a meaning in the method: that there is none is said then (RFC 9110 section 8.6), or some
- * servers answer 411. */
+/* Whether content has a meaning in the method: that there is none is said then (RFC 9110 section
+ * 8.6), or some servers answer 411. */
 bool conf_wants_length(const struct conf *conf);
 
 /* Tells all mistakes, and marks in `expect` the statuses that say that a server is well. */

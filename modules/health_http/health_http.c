@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Probes a server by an HTTP request: status, and on demand a text in the body, say whether it is up.
+ * Probes a server by an HTTP request: status, and on demand a text in the body, say whether it is
+ * up.
  *
  * Connections, TLS, intervals, time limits, rise and fall are the host's.
  */

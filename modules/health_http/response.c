@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads a response from its first byte each time more has come: it is small, and so nothing has to be
- * kept between the calls.
+ * Reads a response from its first byte each time more has come: it is small, and so nothing has to
+ * be kept between the calls.
  */
 #include "response.h"
 

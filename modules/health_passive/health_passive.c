@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Watches what becomes of the visitors' requests and takes out, for a time, a server that fails them: so
- * many failures in a row, or too large a share of the requests of a window. Who is taken out again soon
- * after stays out longer each time.
+ * Watches what becomes of the visitors' requests and takes out, for a time, a server that fails
+ * them: so many failures in a row, or too large a share of the requests of a window. Who is taken
+ * out again soon after stays out longer each time.
  *
- * Outcomes of all workers, the ejection itself, and how many of a pool may be out at once are the host's.
+ * Outcomes of all workers, the ejection itself, and how many of a pool may be out at once are the
+ * host's.
  */
 #include <weir/weir.h>
 
@@ -70,8 +71,8 @@ struct watched {
     struct bucket buckets[BUCKETS]; /* by number; those of the window up to `newest` */
 };
 
-/* Slots of a pool, and how many of them a server may be in: beyond that, who was not seen for longest is
- * forgotten. Memory that nobody is in costs none, it is never touched. */
+/* Slots of a pool, and how many of them a server may be in: beyond that, who was not seen for
+ * longest is forgotten. Memory that nobody is in costs none, it is never touched. */
 #define SLOTS 16384
 #define REACH 32
 
@@ -153,8 +154,8 @@ static void window_sum(const struct watched *watched, uint64_t *total, uint64_t 
 
 /* ---- judging ---- */
 
-/* Twice as long as the last time for each that is not yet forgotten: a server that has been back for
- * `eject_time` is forgiven one. */
+/* Twice as long as the last time for each that is not yet forgotten: a server that has been back
+ * for `eject_time` is forgiven one. */
 static uint64_t eject_time(const struct conf *conf, struct watched *watched, uint64_t now_ns)
 {
     uint64_t back_ns = watched->out_until_ns > 0 ? now_ns - watched->out_until_ns : 0;

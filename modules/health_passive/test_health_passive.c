@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * health_passive: what counts as a failure, when a server goes out, for how long, and what is forgiven.
+ * health_passive: what counts as a failure, when a server goes out, for how long, and what is
+ * forgiven.
  */
 #include "../test_main.h"
 

@@ -2,14 +2,15 @@
 /*
  * Token buckets, in a table of fixed size that all workers share.
  *
- * A bucket is kept as the time at which it will be full again (the "theoretical arrival time" of the
- * generic cell rate algorithm): one number, nothing to refill. A full bucket needs no entry, so an entry
- * whose time has come is free.
+ * A bucket is kept as the time at which it will be full again (the "theoretical arrival time" of
+ * the generic cell rate algorithm): one number, nothing to refill. A full bucket needs no entry, so
+ * an entry whose time has come is free.
  *
- * The table is made of small sets, each with a lock of its own that is held for some ten instructions. A
- * key belongs to one set, chosen by a keyed hash that clients cannot foresee. Where a set is full of
- * buckets that are not, the fullest one gives way: a flood of new keys pushes out other new ones, not those
- * that have used up what they had; and a key that was pushed out begins with a full bucket.
+ * The table is made of small sets, each with a lock of its own that is held for some ten
+ * instructions. A key belongs to one set, chosen by a keyed hash that clients cannot foresee. Where
+ * a set is full of buckets that are not, the fullest one gives way: a flood of new keys pushes out
+ * other new ones, not those that have used up what they had; and a key that was pushed out begins
+ * with a full bucket.
  */
 #ifndef RATE_LIMIT_BUCKETS_H
 #define RATE_LIMIT_BUCKETS_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Limits how many requests a client may send: token buckets by address, header or cookie, shared by all
- * workers; what is too much is answered with 429 and Retry-After.
+ * Limits how many requests a client may send: token buckets by address, header or cookie, shared by
+ * all workers; what is too much is answered with 429 and Retry-After.
  *
- * Buckets live in memory of fixed size that outlives the configuration: a reload that leaves the filter's
- * options as they are changes nothing for anybody.
+ * Buckets live in memory of fixed size that outlives the configuration: a reload that leaves the
+ * filter's options as they are changes nothing for anybody.
  */
 #include <weir/weir.h>
 
@@ -93,7 +93,8 @@ struct limit {
 /* Of the buckets' layout in shared memory. */
 #define LAYOUT 1
 
-/* What the buckets depend on: with another answer to any of it they are others. Names may be long. */
+/* What the buckets depend on: with another answer to any of it they are others. Names may be
+ * long. */
 static void shared_name(struct weir_context *ctx, const struct conf *conf,
                         const struct bucket_rate *rate, char *out, size_t size)
 {

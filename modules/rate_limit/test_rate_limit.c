@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * rate_limit: buckets by their arithmetic, keys, the table under floods and threads, and what clients and
- * operators are told.
+ * rate_limit: buckets by their arithmetic, keys, the table under floods and threads, and what
+ * clients and operators are told.
  */
 #include "../test_main.h"
 
@@ -97,8 +97,8 @@ START_TEST(a_clock_of_another_worker_may_be_behind)
 }
 END_TEST
 
-/* A million new keys: those that have used up their bucket stay limited, and whoever is pushed out begins
- * with a full one: nobody is locked out. */
+/* A million new keys: those that have used up their bucket stay limited, and whoever is pushed
+ * out begins with a full one: nobody is locked out. */
 START_TEST(a_flood_of_keys_locks_nobody_out)
 {
     void *memory;

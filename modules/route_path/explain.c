@@ -2,10 +2,10 @@
 /*
  * Tells which rules a request met, and why each of them did or did not get it.
  *
- * The lookup itself goes from segment to segment and never sees the rules beside its way. Here each rule
- * is held against the request, one by one, as an operator does who asks why it was not that one. Of many
- * rules those are told that come nearest to the request; all in the order in which they go before each
- * other: host, then exact path, then length of the path.
+ * The lookup itself goes from segment to segment and never sees the rules beside its way. Here each
+ * rule is held against the request, one by one, as an operator does who asks why it was not that
+ * one. Of many rules those are told that come nearest to the request; all in the order in which
+ * they go before each other: host, then exact path, then length of the path.
  */
 #include "route_path.h"
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Brings the paths and hosts of rules into the form in which requests' come: RFC 3986 section 6.2.2.
+ * Brings the paths and hosts of rules into the form in which requests' come: RFC 3986 section
+ * 6.2.2.
  */
 #include "table.h"
 
 #include <weir/text.h>
 
-/* Beside letters and digits: what never needs an escape, and what else stands in a path as it is. */
+/* Beside letters and digits: what never needs an escape, and what else stands in a path as it
+ * is. */
 #define UNRESERVED "-._~"
 #define IN_PATH    "/!$&'()*+,;=:@"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Redirect targets. What a request puts in never decides where the target's host begins or ends, but
- * for {host} itself: so a client cannot make a link of ours lead to a stranger's site.
+ * Redirect targets. What a request puts in never decides where the target's host begins or ends,
+ * but for {host} itself: so a client cannot make a link of ours lead to a stranger's site.
  */
 #include "redirect.h"
 #include "table.h"

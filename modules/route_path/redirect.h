@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Redirect targets: a URL with {host}, {path}, {rest} and {query} in it. Parsed once, filled in for each
- * request.
+ * Redirect targets: a URL with {host}, {path}, {rest} and {query} in it. Parsed once, filled in for
+ * each request.
  */
 #ifndef ROUTE_PATH_REDIRECT_H
 #define ROUTE_PATH_REDIRECT_H

@@ -2,9 +2,9 @@
 /*
  * Routes requests by host and path to pools, or redirects them.
  *
- * The path of a request comes normalised from the host, and the rules' paths are brought into the same
- * form here, so that no way of writing a path gets round a rule. All is prepared once a configuration
- * and shared by the workers; a lookup allocates nothing.
+ * The path of a request comes normalised from the host, and the rules' paths are brought into the
+ * same form here, so that no way of writing a path gets round a rule. All is prepared once a
+ * configuration and shared by the workers; a lookup allocates nothing.
  */
 #include <weir/weir.h>
 

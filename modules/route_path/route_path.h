@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a configuration of routes becomes. Made by route_path.c, then only read, by any number of threads.
+ * What a configuration of routes becomes. Made by route_path.c, then only read, by any number of
+ * threads.
  */
 #ifndef ROUTE_PATH_H
 #define ROUTE_PATH_H
@@ -51,7 +52,8 @@ struct router {
  * name_size bytes. */
 struct weir_str route_name(const struct route_conf *conf, struct weir_str path, char *buffer);
 
-/* Tells the rules that the request met on its way to `winner` (TABLE_NONE: none fits). See explain.c. */
+/* Tells the rules that the request met on its way to `winner` (TABLE_NONE: none fits). See
+ * explain.c. */
 void explain_rules(const struct router *router, struct weir_request *req, uint32_t winner,
                    const struct weir_rule_sink *sink);
 

@@ -2,9 +2,9 @@
 /*
  * The rules' lookup table.
  *
- * Every set of rules with one host is a tree of path segments. The edges of all trees are in one hash
- * table, keyed by parent node and segment, so that a path is walked at the cost of a probe a segment
- * however many rules there are, and a walk ends where no rule goes deeper.
+ * Every set of rules with one host is a tree of path segments. The edges of all trees are in one
+ * hash table, keyed by parent node and segment, so that a path is walked at the cost of a probe a
+ * segment however many rules there are, and a walk ends where no rule goes deeper.
  */
 #include "table.h"
 
@@ -118,7 +118,8 @@ static uint64_t edge_hash(uint32_t parent, struct weir_str segment)
     return hash ^ hash >> 32; /* a product's low bits know nothing of its high ones */
 }
 
-/* The slot of the edge, or the free one where it would be. Workers look at the same time: no writing. */
+/* The slot of the edge, or the free one where it would be. Workers look at the same time: no
+ * writing. */
 static struct edge *edge_slot(const struct table *table, uint32_t parent, struct weir_str segment)
 {
     uint64_t hash = edge_hash(parent, segment);

@@ -202,7 +202,8 @@ static struct weir_request *random_request(uint64_t *random, struct weir_test *h
     return request(host, hosts[test_random(random, 5)], target[0] != '\0' ? target : "/");
 }
 
-/* The rules are judged one by one, the lookup knows nothing of that: the winner is the first that fits. */
+/* The rules are judged one by one, the lookup knows nothing of that: the winner is the first
+ * that fits. */
 START_TEST(the_winner_is_the_first_that_fits)
 {
     char conf[4096];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * route_path: which rule wins, by path and by host; ways of writing a path; redirects; mistakes; many
- * routes against a plain search.
+ * route_path: which rule wins, by path and by host; ways of writing a path; redirects; mistakes;
+ * many routes against a plain search.
  */
 #include "test_route_path.h"
 
@@ -408,7 +408,8 @@ START_TEST(many_routes_as_a_plain_search)
 }
 END_TEST
 
-/* Ten million lookups: were each to look at all rules, the test's time would be up a thousand times. */
+/* Ten million lookups: were each to look at all rules, the test's time would be up a thousand
+ * times. */
 START_TEST(many_routes_cost_no_more_than_few)
 {
     struct table *table = table_new(1, 3 * MANY);

@@ -8,8 +8,8 @@
 #include <weir/host.h>
 #include <weir/text.h>
 
-/* Names that browsers take only with certain attributes (RFC 6265bis section 4.1.3): others would be
- * dropped without a word. */
+/* Names that browsers take only with certain attributes (RFC 6265bis section 4.1.3): others
+ * would be dropped without a word. */
 static void check_prefix(struct weir_context *ctx, struct weir_check *check,
                          const struct conf *conf)
 {

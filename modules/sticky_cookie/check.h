@@ -25,8 +25,8 @@ struct conf {
     bool hide;
 };
 
-/* Tells all mistakes; where there is none, browsers take the cookie, and names and attributes are within
- * the lengths above. */
+/* Tells all mistakes; where there is none, browsers take the cookie, and names and attributes
+ * are within the lengths above. */
 void check_conf(struct weir_context *ctx, struct weir_check *check, const struct conf *conf);
 
 #endif

@@ -14,7 +14,8 @@
 /* name=value, and all attributes. */
 #define SET_COOKIE_MAX (NAME_MAX_LEN + 1 + TOKEN_LEN + PATH_MAX_LEN + DOMAIN_MAX_LEN + 128)
 
-/* So many values of our name are tried in one request; a browser sends one, or a few of several paths. */
+/* So many values of our name are tried in one request; a browser sends one, or a few of several
+ * paths. */
 #define MAX_TRIES 4
 
 /* Values that were opened before, by a hash of them: a visitor's next request costs no HMAC. */
@@ -219,8 +220,8 @@ static bool find_token(struct weir_context *ctx, struct sticky *self, struct wei
     return false;
 }
 
-/* Whether the browser is to get a new value for the same server: half of its time has passed, or the
- * option was changed since it was made. */
+/* Whether the browser is to get a new value for the same server: half of its time has passed, or
+ * the option was changed since it was made. */
 static bool is_due(const struct policy *policy, const struct token *token, uint64_t now_s)
 {
     if (policy->ttl_s == 0 || token->expires_s == 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sticky_cookie: round trips, forgeries, expiry and renewal, attributes, how Cookie fields are read, and
- * mistakes.
+ * sticky_cookie: round trips, forgeries, expiry and renewal, attributes, how Cookie fields are
+ * read, and mistakes.
  */
 #include "../test_main.h"
 
@@ -68,7 +68,8 @@ static weir_server_id lookup(struct fixture *f, const char *cookie)
     return server;
 }
 
-/* What the host is told, of a visitor with that cookie, who stays; renewed: how the browser's goes on. */
+/* What the host is told, of a visitor with that cookie, who stays; renewed: how the browser's
+ * goes on. */
 static uint64_t session_of(struct fixture *f, const char *cookie, char **renewed)
 {
     struct weir_request *req = weir_test_request(f->host, "GET", "/");

@@ -7,8 +7,8 @@
  *     text  = (server | expiry | session) xor HMAC(mask key, tag)
  *     value = base64url(version | tag | text)         1 + 16 + 19 bytes, 48 characters, no padding
  *
- * The tag is a nonce that depends on all that is sealed; so one mask covers two texts only where they are the
- * same.
+ * The tag is a nonce that depends on all that is sealed; so one mask covers two texts only where
+ * they are the same.
  */
 #include "token.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The value of the session cookie: a server's id, an expiry and the session's number, sealed so that only who
- * holds the keys can read it or make one.
+ * The value of the session cookie: a server's id, an expiry and the session's number, sealed so
+ * that only who holds the keys can read it or make one.
  */
 #ifndef STICKY_COOKIE_TOKEN_H
 #define STICKY_COOKIE_TOKEN_H
@@ -30,7 +30,8 @@ void token_derive_keys(struct weir_context *ctx, const uint8_t secret[32], struc
 void token_seal(struct weir_context *ctx, const struct token_keys *keys, const struct token *token,
                 char out[TOKEN_LEN]);
 
-/* false: it was not sealed with these keys, or was changed since. Takes as long for every wrong one. */
+/* false: it was not sealed with these keys, or was changed since. Takes as long for every wrong
+ * one. */
 bool token_open(struct weir_context *ctx, const struct token_keys *keys, const char text[TOKEN_LEN],
                 struct token *out);
 

@@ -3,9 +3,9 @@
  * The database on SQLite: opening with every check, setting aside what is damaged, migrations,
  * transactions.
  *
- * The connection holds the file's lock for as long as it is open (locking_mode EXCLUSIVE), so that two
- * Weirs never share one; SQLite then keeps the log's index in memory, and there is no -shm file that
- * could be damaged. synchronous FULL: a commit returns once it is on disk.
+ * The connection holds the file's lock for as long as it is open (locking_mode EXCLUSIVE), so that
+ * two Weirs never share one; SQLite then keeps the log's index in memory, and there is no -shm file
+ * that could be damaged. synchronous FULL: a commit returns once it is on disk.
  */
 #include "db.h"
 
@@ -48,7 +48,8 @@ struct db {
     char error[256];
 };
 
-/* Step i brings version i to i + 1. Each runs in one transaction with the change of user_version. */
+/* Step i brings version i to i + 1. Each runs in one transaction with the change of
+ * user_version. */
 static const char *const migrations[DB_VERSION] = {
     "CREATE TABLE entries (space TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
     " PRIMARY KEY (space, key)) WITHOUT ROWID",
@@ -56,8 +57,8 @@ static const char *const migrations[DB_VERSION] = {
 
 /* ---- errors ---- */
 
-/* What the system said to the last call. SQLite keeps it for some failures only, not for a commit's; it
- * is in errno then, which `run` and its like have cleared before. */
+/* What the system said to the last call. SQLite keeps it for some failures only, not for a
+ * commit's; it is in errno then, which `run` and its like have cleared before. */
 static int system_error(sqlite3 *handle)
 {
     int kept = sqlite3_system_errno(handle);
@@ -291,8 +292,8 @@ static void make_uri(char *out, size_t size, const char *path)
     snprintf(out + at, size - at, "?immutable=1");
 }
 
-/* Opens what cannot be written. SQLite then cannot read a log either: what is only there is missed, and
- * so such a file is refused. */
+/* Opens what cannot be written. SQLite then cannot read a log either: what is only there is
+ * missed, and so such a file is refused. */
 static enum db_status open_for_reading(struct db *db, const char *path, struct db_report *report)
 {
     char name[3 * 4200];
@@ -370,8 +371,8 @@ static void sync_folder(const char *path)
     }
 }
 
-/* Renames the file and its log to names that nothing has yet; the file last, so that a crash between
- * leaves no log beside a file that it does not belong to. */
+/* Renames the file and its log to names that nothing has yet; the file last, so that a crash
+ * between leaves no log beside a file that it does not belong to. */
 static bool set_aside(const char *path, struct db_report *report, char *error, size_t size)
 {
     static const char *const endings[] = {"-shm", "-wal", ""};

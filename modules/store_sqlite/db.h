@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The database: values by space and key in one SQLite file, changed in transactions that are on disk
- * once they are committed. It knows nothing of Weir.
+ * The database: values by space and key in one SQLite file, changed in transactions that are on
+ * disk once they are committed. It knows nothing of Weir.
  *
  * Thread: one at a time.
  */
@@ -36,8 +36,9 @@ struct db_report {
     int migrated_from;   /**< the version that the file had; -1: it was made, or is up to date */
 };
 
-/** Opens the file, or makes it (mode 0600). A damaged one is set aside as PATH.damaged-TIME, with its
- * log, and a fresh one is begun. NULL: `*status` and `report->error` say why. Owner: the caller. */
+/** Opens the file, or makes it (mode 0600). A damaged one is set aside as PATH.damaged-TIME, with
+ * its log, and a fresh one is begun. NULL: `*status` and `report->error` say why. Owner: the
+ * caller. */
 struct db *db_open(const char *path, enum db_status *status, struct db_report *report);
 
 /** Closes; what is not committed is gone. Sets *db to NULL; NULL is let be. */

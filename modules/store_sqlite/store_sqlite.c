@@ -31,7 +31,8 @@ static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
 /* ---- configuration ---- */
 
-/* A file that cannot be there is told when the configuration is checked, not when the store opens it. */
+/* A file that cannot be there is told when the configuration is checked, not when the store
+ * opens it. */
 static void check_place(struct weir_context *ctx, struct weir_check *check, const struct conf *conf,
                         const char *path)
 {

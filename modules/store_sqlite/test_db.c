@@ -350,8 +350,8 @@ START_TEST(another_process_is_told)
 }
 END_TEST
 
-/* On a file system that is mounted for reading, where root cannot write either: after a crash, the log
- * cannot be taken over, and the message is of that. */
+/* On a file system that is mounted for reading, where root cannot write either: after a crash,
+ * the log cannot be taken over, and the message is of that. */
 START_TEST(read_only_file_systems_are_told)
 {
     const char *path = scratch_begin("weir.db");

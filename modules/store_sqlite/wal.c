@@ -78,9 +78,9 @@ static bool read_header(struct reader *reader)
 }
 
 /*
- * Goes through the frames of this log (older ones, which a restarted log still has behind its end, have
- * another salt). A transaction is acknowledged only after its last frame is on disk, so at most one
- * transaction behind a bad frame can be an unfinished one.
+ * Goes through the frames of this log (older ones, which a restarted log still has behind its end,
+ * have another salt). A transaction is acknowledged only after its last frame is on disk, so at
+ * most one transaction behind a bad frame can be an unfinished one.
  */
 static bool lost_transactions(struct reader *reader, char *why, size_t size)
 {

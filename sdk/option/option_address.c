@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Addresses, networks and URLs: what may be written, and what a user is told who wrote something else.
+ * Addresses, networks and URLs: what may be written, and what a user is told who wrote something
+ * else.
  */
 #include "option_value.h"
 
@@ -60,7 +61,8 @@ static bool ipv6_is_valid(const char *text, size_t len)
     return numeric_parse(AF_INET6, text, address_len, bytes);
 }
 
-/* A name whose last label is a number would be read as an IPv4 address by some and not by others. */
+/* A name whose last label is a number would be read as an IPv4 address by some and not by
+ * others. */
 static bool host_name_is_valid(const char *text, size_t len)
 {
     size_t label = 0;

@@ -8,8 +8,9 @@
 
 #include "option_value.h"
 
-/** Checks sizes, names, types, offsets, words, limits, defaults and nested tables. false: `error` says
- * which row is wrong and why. Defaults of lists are left to the reader, which knows their syntax. */
+/** Checks sizes, names, types, offsets, words, limits, defaults and nested tables. false: `error`
+ * says which row is wrong and why. Defaults of lists are left to the reader, which knows their
+ * syntax. */
 bool option_table_check(const struct weir_options *table, char *error, size_t error_size);
 
 #endif

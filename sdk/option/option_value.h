@@ -21,14 +21,14 @@ struct option_alloc {
 };
 
 /**
- * Parses `text` as `type`, a scalar type, checks it against the row's minimum and maximum, and stores
- * it in `field`, which is what option.h says for the type. `type` is the row's own, or its `element`
- * for one item of a list. Limits of a STRING are its length in bytes.
+ * Parses `text` as `type`, a scalar type, checks it against the row's minimum and maximum, and
+ * stores it in `field`, which is what option.h says for the type. `type` is the row's own, or its
+ * `element` for one item of a list. Limits of a STRING are its length in bytes.
  *
- * `quoted`: the text stood in quotes (already taken off); only then may it be empty, and where neither
- * REQUIRED nor NOT_EMPTY forbid it.
- * false: `field` is untouched, and `error` says what is wrong and what would be right, in one line
- * without a full stop and without the option's name. The value of a SECRET is never shown in it.
+ * `quoted`: the text stood in quotes (already taken off); only then may it be empty, and where
+ * neither REQUIRED nor NOT_EMPTY forbid it. false: `field` is untouched, and `error` says what is
+ * wrong and what would be right, in one line without a full stop and without the option's name. The
+ * value of a SECRET is never shown in it.
  */
 bool option_value_parse(const struct weir_option *row, enum weir_option_type type, const char *text,
                         size_t len, bool quoted, void *field, struct option_alloc *alloc,
@@ -37,7 +37,8 @@ bool option_value_parse(const struct weir_option *row, enum weir_option_type typ
 /** Whether a list of `count` values may stand for the row. false: `error` as above. */
 bool option_list_check(const struct weir_option *row, size_t count, char *error, size_t error_size);
 
-/** Size of the field of `type` (LIST and BLOCK too): the stride of a list's items. 0: no such type. */
+/** Size of the field of `type` (LIST and BLOCK too): the stride of a list's items. 0: no such
+ * type. */
 size_t option_value_size(enum weir_option_type type);
 
 /** A type in words for messages and references: "a duration". Never NULL. */
@@ -57,7 +58,8 @@ struct option_network {
     uint8_t bytes[16]; /**< the first 4 for AF_INET */
 };
 
-/** Parses ADDRESS/BITS, or ADDRESS alone, which means all its bits. Bits beyond BITS must be zero. */
+/** Parses ADDRESS/BITS, or ADDRESS alone, which means all its bits. Bits beyond BITS must be
+ * zero. */
 bool option_network_parse(const char *text, size_t len, struct option_network *out, char *error,
                           size_t error_size);
 
@@ -73,8 +75,8 @@ struct option_address {
 bool option_address_parse(const char *text, size_t len, struct option_address *out, char *error,
                           size_t error_size);
 
-/** Parses a URL in place: scheme and host in `text` are put into lower case, and `out` gets slices of
- * it. Strict: http://HOST[:PORT][/PATH], https likewise, or unix:/PATH. */
+/** Parses a URL in place: scheme and host in `text` are put into lower case, and `out` gets
+ * slices of it. Strict: http://HOST[:PORT][/PATH], https likewise, or unix:/PATH. */
 bool option_url_parse(char *text, size_t len, struct weir_url *out, char *error, size_t error_size);
 
 /* ---- the nearest known name, for "did you mean" ---- */

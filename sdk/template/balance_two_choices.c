@@ -4,8 +4,8 @@
  * requests in flight for its weight. Nearly as even as least connections, and a pick costs the same
  * whether there are three servers or ten thousand.
  *
- * The host draws, ranks, and keeps off servers that are full or were tried: the module says how many to
- * draw, and what one of them costs.
+ * The host draws, ranks, and keeps off servers that are full or were tried: the module says how
+ * many to draw, and what one of them costs.
  */
 #include <weir/weir.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The balancer on the SDK's fake host: shares by weight, keeps off the loaded, and never fails while a
- * server is usable.
+ * The balancer on the SDK's fake host: shares by weight, keeps off the loaded, and never fails
+ * while a server is usable.
  */
 #include <check.h>
 #include <stdio.h>
@@ -51,7 +51,8 @@ START_TEST(idle_servers_share_by_weight)
 }
 END_TEST
 
-/* With one choice the fullest of 100 servers has some 9 more than the mean of 10; with two, some 2. */
+/* With one choice the fullest of 100 servers has some 9 more than the mean of 10; with two, some
+ * 2. */
 START_TEST(two_choices_even_the_load_out)
 {
     uint32_t fullest = 0;

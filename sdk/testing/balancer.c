@@ -2,8 +2,8 @@
 /*
  * Pools of fake servers, and what balancers do with them.
  *
- * A balancer sees its own array of candidates, as on a worker of its own; the counts that candidates
- * point to are the server's, shared by all balancers of the pool.
+ * A balancer sees its own array of candidates, as on a worker of its own; the counts that
+ * candidates point to are the server's, shared by all balancers of the pool.
  */
 #include "fake.h"
 
@@ -12,8 +12,8 @@
 
 #include "proxy/pool/ranking.h"
 
-/* A newer host's candidates are larger: a module that takes the array for one of its own struct, and
- * not by weir_candidate_at, is found out. */
+/* A newer host's candidates are larger: a module that takes the array for one of its own struct,
+ * and not by weir_candidate_at, is found out. */
 #define STRIDE (sizeof(struct weir_candidate) + 24)
 
 struct server {

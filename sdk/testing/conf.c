@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Configuration blocks: text through the module's option table to conf_create, with the services that
- * conf_create has. The text is read and the options are filled by core/conf, as in the program: a test
- * cannot pass on a grammar that the program does not have.
+ * Configuration blocks: text through the module's option table to conf_create, with the services
+ * that conf_create has. The text is read and the options are filled by core/conf, as in the
+ * program: a test cannot pass on a grammar that the program does not have.
  */
 #include "fake.h"
 

@@ -2,8 +2,8 @@
 /*
  * The fake host from the inside: its objects, and what its files ask of each other. Not installed.
  *
- * All objects belong to the host and stand in its lists; all is driven by one thread, but posts and log
- * lines, which `lock` guards.
+ * All objects belong to the host and stand in its lists; all is driven by one thread, but posts and
+ * log lines, which `lock` guards.
  */
 #ifndef FAKE_H
 #define FAKE_H

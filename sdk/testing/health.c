@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Probes: the bytes that a health module sends, and its judgement of what comes back. Outcomes: what it
- * listens to, and the ejections that it asks for.
+ * Probes: the bytes that a health module sends, and its judgement of what comes back. Outcomes:
+ * what it listens to, and the ejections that it asks for.
  */
 #include "fake.h"
 

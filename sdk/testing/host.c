@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The fake host itself: made, asked for problems, and taken down in the order in which Weir does it.
+ * The fake host itself: made, asked for problems, and taken down in the order in which Weir does
+ * it.
  */
 #include "fake.h"
 

@@ -2,8 +2,8 @@
 /*
  * Time, timers and posts. Time stands still but for weir_test_advance.
  *
- * A freed timer stays in the list until the end of the test, without its context, so that a second use
- * is told and not a crash.
+ * A freed timer stays in the list until the end of the test, without its context, so that a second
+ * use is told and not a crash.
  */
 #include "fake.h"
 

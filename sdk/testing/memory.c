@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of the fake host: arenas whose every allocation is a malloc of its own, and growing buffers.
+ * Memory of the fake host: arenas whose every allocation is a malloc of its own, and growing
+ * buffers.
  */
 #include "fake.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is around a block and outlives it: its listener, and memory that later generations find again.
+ * What is around a block and outlives it: its listener, and memory that later generations find
+ * again.
  */
 #include "fake.h"
 

@@ -38,8 +38,8 @@ struct answer {
 /** Adds a path to `out`: each `{}` of `pattern` stands for a string, which is encoded. */
 void api_path(struct text *out, const char *pattern, ...);
 
-/** Asks, with `body` as JSON where it is not NULL. Anything but a 2xx is told on standard error (and,
- * for programs, its problem document on standard output). `path` is below /api/v1. */
+/** Asks, with `body` as JSON where it is not NULL. Anything but a 2xx is told on standard error
+ * (and, for programs, its problem document on standard output). `path` is below /api/v1. */
 enum outcome api_call(const struct api *api, const char *method, const char *path,
                       const cJSON *body, struct answer *answer);
 
@@ -51,8 +51,9 @@ void answer_clear(struct answer *answer);
 /** Prints an answer for a program: its JSON as it came, `{}` where there was none. */
 void answer_print(const struct answer *answer);
 
-/** Follows a GET whose body has no end: `take` (see struct http_request) gets it piece by piece. `fields` as
- * there. DONE: the body ended or was cut, and `error` says how; else it has been told. */
+/** Follows a GET whose body has no end: `take` (see struct http_request) gets it piece by piece.
+ * `fields` as there. DONE: the body ended or was cut, and `error` says how; else it has been
+ * told. */
 enum outcome api_follow(const struct api *api, const char *path, const char *fields,
                         bool (*take)(void *arg, const char *bytes, size_t len), void *arg,
                         char *error, size_t size);

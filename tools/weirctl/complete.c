@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Completion: what could stand at the end of an unfinished command line, from the command table and,
- * for names, from the running Weir.
+ * Completion: what could stand at the end of an unfinished command line, from the command table
+ * and, for names, from the running Weir.
  */
 #include "command.h"
 

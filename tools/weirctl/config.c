@@ -21,20 +21,27 @@ void print_restart(const cJSON *answer)
     }
 }
 
+/* Complains of each text of an array. */
+void complain_all(const cJSON *texts)
+{
+    const cJSON *each = NULL;
+
+    cJSON_ArrayForEach(each, texts)
+    {
+        complain("%s", cJSON_IsString(each) ? each->valuestring : "?");
+    }
+}
+
 enum outcome run_check(struct call *call)
 {
     struct answer answer;
-    const cJSON *each = NULL;
     enum outcome outcome = api_call(&call->api, "POST", "/config/check", NULL, &answer);
 
     if (outcome == DONE) {
         bool good = json_true(answer.json, "ok");
         outcome = good ? DONE : REFUSED;
         if (!call_printed(call, &answer)) {
-            cJSON_ArrayForEach(each, json_at(answer.json, "mistakes"))
-            {
-                complain("%s", cJSON_IsString(each) ? each->valuestring : "?");
-            }
+            complain_all(json_at(answer.json, "mistakes"));
             print_restart(answer.json);
             puts(good ? "the configuration is right" : "the configuration is wrong");
         }
@@ -61,27 +68,30 @@ static void tell_contradiction(const cJSON *one)
     cJSON_free(runtime);
 }
 
+static void tell_reload(const struct call *call, const struct answer *answer)
+{
+    const cJSON *each = NULL;
+
+    (void)call;
+    print_fact("reloaded", "generation %.0f", json_number(answer->json, "generation"));
+    print_restart(answer->json);
+    cJSON_ArrayForEach(each, json_at(answer->json, "settled"))
+    {
+        print_fact("the files'", "%s: what was changed of it at run time stands in them now",
+                   cJSON_IsString(each) ? each->valuestring : "?");
+    }
+    cJSON_ArrayForEach(each, json_at(answer->json, "contradictions"))
+    {
+        tell_contradiction(each);
+    }
+}
+
 enum outcome run_reload(struct call *call)
 {
-    struct answer answer;
-    const cJSON *each = NULL;
-    enum outcome outcome = api_call(&call->api, "POST", "/config/reload", NULL, &answer);
+    struct text path = {0};
 
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        print_fact("reloaded", "generation %.0f", json_number(answer.json, "generation"));
-        print_restart(answer.json);
-        cJSON_ArrayForEach(each, json_at(answer.json, "settled"))
-        {
-            print_fact("the files'", "%s: what was changed of it at run time stands in them now",
-                       cJSON_IsString(each) ? each->valuestring : "?");
-        }
-        cJSON_ArrayForEach(each, json_at(answer.json, "contradictions"))
-        {
-            tell_contradiction(each);
-        }
-    }
-    answer_clear(&answer);
-    return outcome;
+    text_puts(&path, "/config/reload");
+    return call_send(call, "POST", &path, NULL, tell_reload);
 }
 
 /* ---- export ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looks through a configuration file for a module's block. It understands comments, strings and braces,
- * which is all that is needed; what the file means is Weir's to say.
+ * Looks through a configuration file for a module's block. It understands comments, strings and
+ * braces, which is all that is needed; what the file means is Weir's to say.
  */
 #ifndef WEIRCTL_CONFSCAN_H
 #define WEIRCTL_CONFSCAN_H

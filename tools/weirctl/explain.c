@@ -29,28 +29,42 @@ static enum outcome add_headers(const struct call *call, cJSON *headers)
     return DONE;
 }
 
-/* The rules that were looked at, the winner marked, in the order in which they go before each other. */
+static bool fits(const cJSON *rule)
+{
+    return json_true(rule, "match") || strcmp(json_text(rule, "verdict", ""), "fits") == 0;
+}
+
+static void add_winner(struct table *table, const cJSON *rule)
+{
+    table_add(table, GREEN, "%s", json_true(rule, "match") ? "->" : " ");
+}
+
+static void add_fits(struct table *table, const cJSON *rule)
+{
+    table_add(table, fits(rule) ? GREEN : PLAIN, "%s", fits(rule) ? "yes" : "no");
+}
+
+static void add_why(struct table *table, const cJSON *object)
+{
+    const char *score = json_text(object, "score_text", "");
+    table_add(table, PLAIN, "%s%s%s", json_text(object, "why", ""), *score != '\0' ? "; " : "",
+              score);
+}
+
+/* The rules that were looked at, the winner marked, in the order in which they go before each
+ * other. */
 static void print_routes(const cJSON *explanation)
 {
     static const struct column columns[] = {
-        {"", false}, {"RULE", false}, {"MODULE", false}, {"FITS", false}, {"WHY", false}};
+        {"", SHOW_TEXT, NULL, add_winner},     {"RULE", SHOW_TEXT, "name", NULL},
+        {"MODULE", SHOW_TEXT, "module", NULL}, {"FITS", SHOW_TEXT, NULL, add_fits},
+        {"WHY", SHOW_TEXT, NULL, add_why},
+    };
     const cJSON *tried = json_at(explanation, "route.tried");
-    const cJSON *each = NULL;
     double left_out = json_number(explanation, "route.left_out");
 
     if (cJSON_GetArraySize(tried) > 0) {
-        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-        cJSON_ArrayForEach(each, tried)
-        {
-            bool wins = json_true(each, "match");
-            bool fits = wins || strcmp(json_text(each, "verdict", ""), "fits") == 0;
-            table_add(table, GREEN, "%s", wins ? "->" : " ");
-            table_add(table, PLAIN, "%s", json_text(each, "name", "?"));
-            table_add(table, PLAIN, "%s", json_text(each, "module", "-"));
-            table_add(table, fits ? GREEN : PLAIN, "%s", fits ? "yes" : "no");
-            table_add(table, PLAIN, "%s", json_text(each, "why", ""));
-        }
-        table_print(&table);
+        print_list(columns, sizeof(columns) / sizeof(columns[0]), tried);
     }
     if (left_out > 0) {
         printf("and %.0f more, which are further from the request\n", left_out);
@@ -72,42 +86,55 @@ static void print_filters(const cJSON *explanation)
     }
 }
 
-static void print_candidates(const cJSON *explanation)
+static void add_eligible(struct table *table, const cJSON *candidate)
 {
-    static const struct column columns[] = {
-        {"", false},         {"SERVER", false},    {"ELIGIBLE", false}, {"WEIGHT", true},
-        {"IN FLIGHT", true}, {"LATENCY ms", true}, {"SCORE", true},     {"WHY", false},
-    };
-    const cJSON *candidates = json_at(explanation, "candidates");
-    const cJSON *each = NULL;
-    const char *pick = json_text(explanation, "pick", "");
-
-    if (cJSON_GetArraySize(candidates) == 0) {
-        return;
-    }
-    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-    cJSON_ArrayForEach(each, candidates)
-    {
-        const char *id = json_text(each, "id", "?");
-        bool eligible = json_true(each, "eligible");
-        const char *score = json_text(each, "score_text", "");
-        table_add(table, GREEN, "%s", strcmp(id, pick) == 0 ? "->" : " ");
-        table_add(table, PLAIN, "%s", id);
-        table_add(table, eligible ? GREEN : RED, "%s", eligible ? "yes" : "no");
-        table_number(table, json_number(each, "weight"), 2);
-        table_number(table, json_number(each, "in_flight"), 0);
-        table_ms(table, json_number(each, "latency_ms"));
-        table_number(table, json_number(each, "score"), 4);
-        table_add(table, PLAIN, "%s%s%s", json_text(each, "why", ""), *score != '\0' ? "; " : "",
-                  score);
-    }
-    table_print(&table);
+    bool eligible = json_true(candidate, "eligible");
+    table_add(table, eligible ? GREEN : RED, "%s", eligible ? "yes" : "no");
 }
 
-static void print_explanation(const cJSON *explanation)
+static void add_weight(struct table *table, const cJSON *candidate)
 {
+    table_number(table, json_number(candidate, "weight"), 2);
+}
+
+static void add_score(struct table *table, const cJSON *candidate)
+{
+    table_number(table, json_number(candidate, "score"), 4);
+}
+
+/* The pick is marked as `match`, as the rule that wins is. */
+static void print_candidates(cJSON *explanation)
+{
+    static const struct column columns[] = {
+        {"", SHOW_TEXT, NULL, add_winner},
+        {"SERVER", SHOW_TEXT, "id", NULL},
+        {"ELIGIBLE", SHOW_TEXT, NULL, add_eligible},
+        {"WEIGHT", SHOW_COUNT, NULL, add_weight},
+        {"IN FLIGHT", SHOW_COUNT, "in_flight", NULL},
+        {"LATENCY ms", SHOW_MS, "latency_ms", NULL},
+        {"SCORE", SHOW_COUNT, NULL, add_score},
+        {"WHY", SHOW_TEXT, NULL, add_why},
+    };
+    cJSON *candidates = cJSON_GetObjectItemCaseSensitive(explanation, "candidates"), *each = NULL;
+    const char *pick = json_text(explanation, "pick", "");
+
+    cJSON_ArrayForEach(each, candidates)
+    {
+        if (strcmp(json_text(each, "id", "?"), pick) == 0) {
+            cJSON_AddTrueToObject(each, "match");
+        }
+    }
+    if (cJSON_GetArraySize(candidates) > 0) {
+        print_list(columns, sizeof(columns) / sizeof(columns[0]), candidates);
+    }
+}
+
+static void tell_explanation(const struct call *call, const struct answer *answer)
+{
+    cJSON *explanation = answer->json;
     const char *server = json_text(explanation, "sticky.server", NULL);
 
+    (void)call;
     print_fact("listener", "%s", json_text(explanation, "listener", "-"));
     print_filters(explanation);
     print_routes(explanation);
@@ -124,8 +151,8 @@ static void print_explanation(const cJSON *explanation)
 
 enum outcome run_explain(struct call *call)
 {
-    static const char *const texts[] = {"client", "listener"};
-    struct answer answer = {0};
+    static const char *const texts[] = {"client", "listener", NULL};
+    struct text path = {0};
     cJSON *body = cJSON_CreateObject();
     cJSON *headers = cJSON_CreateObject();
 
@@ -133,24 +160,17 @@ enum outcome run_explain(struct call *call)
         cJSON_AddStringToObject(body, "method", call->words[0]);
     }
     cJSON_AddStringToObject(body, "url", call->words[call->count - 1]);
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (call_option(call, texts[i]) != NULL) {
-            cJSON_AddStringToObject(body, texts[i], call_option(call, texts[i]));
-        }
-    }
+    call_add_texts(call, body, texts);
     enum outcome outcome = add_headers(call, headers);
     if (cJSON_GetArraySize(headers) > 0) {
         cJSON_AddItemToObject(body, "headers", headers);
     } else {
         cJSON_Delete(headers);
     }
-    if (outcome == DONE) {
-        outcome = api_call(&call->api, "POST", "/explain", body, &answer);
+    if (outcome != DONE) {
+        cJSON_Delete(body);
+        return outcome;
     }
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        print_explanation(answer.json);
-    }
-    cJSON_Delete(body);
-    answer_clear(&answer);
-    return outcome;
+    text_puts(&path, "/explain");
+    return call_send(call, "POST", &path, body, tell_explanation);
 }

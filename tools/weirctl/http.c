@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking by libcurl. Where libcurl is lenient, what comes is checked once more: an answer that is cut or
- * no HTTP/1 is told from one that is whole.
+ * Asking by libcurl. Where libcurl is lenient, what comes is checked once more: an answer that is
+ * cut or no HTTP/1 is told from one that is whole.
  */
 #include "http.h"
 

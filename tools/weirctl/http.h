@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One HTTP request to Weir's admin listener and its answer, by libcurl: over a Unix socket, TCP or TLS.
- * Blocking, with a limit on connecting and on each silence.
+ * One HTTP request to Weir's admin listener and its answer, by libcurl: over a Unix socket, TCP or
+ * TLS. Blocking, with a limit on connecting and on each silence.
  */
 #ifndef WEIRCTL_HTTP_H
 #define WEIRCTL_HTTP_H
@@ -25,7 +25,8 @@ struct endpoint {
 /** Takes a path. false: too long for a socket's address; `error` says so. */
 bool endpoint_from_socket(struct endpoint *endpoint, const char *path, char *error, size_t size);
 
-/** Takes http://HOST[:PORT][/PREFIX], https://..., or unix:PATH. false: `error` says what is wrong. */
+/** Takes http://HOST[:PORT][/PREFIX], https://..., or unix:PATH. false: `error` says what is
+ * wrong. */
 bool endpoint_from_url(struct endpoint *endpoint, const char *url, char *error, size_t size);
 
 void endpoint_clear(struct endpoint *endpoint);
@@ -36,8 +37,8 @@ struct http_request {
     const char *path;   /**< with its query, encoded */
     const char *fields; /**< more field lines, each ended by LF; NULL: none */
     const char *body;   /**< JSON; NULL: none */
-    /** Takes a piece of a successful answer's body as it comes, and says whether to go on. NULL: the body
-     * is collected in the answer. */
+    /** Takes a piece of a successful answer's body as it comes, and says whether to go on. NULL:
+     * the body is collected in the answer. */
     bool (*take)(void *arg, const char *bytes, size_t len);
     void *arg;
     int stream_ms; /**< limit for a silence once such a body has begun */

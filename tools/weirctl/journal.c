@@ -44,22 +44,20 @@ static void describe(const cJSON *entry, struct text *out)
     }
 }
 
-static void add_entry(struct table *table, const cJSON *entry)
+static void add_state(struct table *table, const cJSON *entry)
 {
-    char value[VALUE_SIZE];
-    struct text change = {0};
     const char *state = json_text(entry, "state", "-");
+    table_add(table, strcmp(state, "pending") == 0 ? YELLOW : PLAIN, "%s", state);
+}
+
+static void add_change(struct table *table, const cJSON *entry)
+{
+    struct text change = {0};
 
     describe(entry, &change);
     if (isfinite(json_number(entry, "undo_of"))) {
         text_printf(&change, " (takes %.0f back)", json_number(entry, "undo_of"));
     }
-    table_number(table, json_number(entry, "id"), 0);
-    table_add(table, PLAIN, "%s", show_time(value, json_number(entry, "time")));
-    table_add(table, PLAIN, "%s", json_text(entry, "author", "-"));
-    table_add(table, PLAIN, "%s", json_text(entry, "command", "-"));
-    table_add(table, PLAIN, "%s", json_text(entry, "target", "-"));
-    table_add(table, strcmp(state, "pending") == 0 ? YELLOW : PLAIN, "%s", state);
     table_add(table, PLAIN, "%s", text_get(&change));
     text_clear(&change);
 }
@@ -67,12 +65,13 @@ static void add_entry(struct table *table, const cJSON *entry)
 enum outcome run_journal(struct call *call)
 {
     static const struct column columns[] = {
-        {"ID", true},      {"TIME", false},  {"AUTHOR", false}, {"COMMAND", false},
-        {"TARGET", false}, {"STATE", false}, {"CHANGE", false},
+        {"ID", SHOW_COUNT, "id", NULL},          {"TIME", SHOW_TIME, "time", NULL},
+        {"AUTHOR", SHOW_TEXT, "author", NULL},   {"COMMAND", SHOW_TEXT, "command", NULL},
+        {"TARGET", SHOW_TEXT, "target", NULL},   {"STATE", SHOW_TEXT, NULL, add_state},
+        {"CHANGE", SHOW_TEXT, NULL, add_change},
     };
     struct answer answer;
     struct text path = {0};
-    const cJSON *each = NULL;
     const char *limit = call_option(call, "limit");
     const char *before = call_option(call, "before");
 
@@ -82,12 +81,7 @@ enum outcome run_journal(struct call *call)
     }
     enum outcome outcome = call_get(call, text_get(&path), &answer);
     if (outcome == DONE && answer.json != NULL) {
-        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-        cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
-        {
-            add_entry(table, each);
-        }
-        table_print(&table);
+        print_list(columns, sizeof(columns) / sizeof(columns[0]), json_at(answer.json, "entries"));
         double cursor = json_number(answer.json, "cursor");
         if (isfinite(cursor)) {
             printf("there are older ones: weirctl journal --before %.0f\n", cursor);
@@ -109,41 +103,38 @@ static void print_entry(const char *did, const cJSON *entry)
     text_clear(&change);
 }
 
+static void tell_undo(const struct call *call, const struct answer *answer)
+{
+    const cJSON *undone = json_at(answer->json, "undone"), *each = NULL;
+
+    cJSON_ArrayForEach(each, json_at(answer->json, "skipped"))
+    {
+        print_fact("passed by", "%.0f (%s %s): %s", json_number(each, "id"),
+                   json_text(each, "command", "change"), json_text(each, "target", ""),
+                   json_text(each, "why", ""));
+    }
+    print_entry("taken back", undone != NULL ? undone : answer->json);
+    tell_journal(call, answer);
+}
+
 enum outcome run_undo(struct call *call)
 {
-    struct answer answer;
     struct text path = {0};
-    const cJSON *each = NULL;
 
     api_path(&path, "/journal/{}/undo", call->words[0]);
-    enum outcome outcome = api_call(&call->api, "POST", text_get(&path), NULL, &answer);
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        cJSON_ArrayForEach(each, json_at(answer.json, "skipped"))
-        {
-            print_fact("passed by", "%.0f (%s %s): %s", json_number(each, "id"),
-                       json_text(each, "command", "change"), json_text(each, "target", ""),
-                       json_text(each, "why", ""));
-        }
-        const cJSON *undone = json_at(answer.json, "undone");
-        print_entry("taken back", undone != NULL ? undone : answer.json);
-        tell_journal(call, &answer);
-    }
-    text_clear(&path);
-    answer_clear(&answer);
-    return outcome;
+    return call_send(call, "POST", &path, NULL, tell_undo);
+}
+
+static void tell_confirm(const struct call *call, const struct answer *answer)
+{
+    (void)call;
+    print_entry("kept", answer->json);
 }
 
 enum outcome run_confirm(struct call *call)
 {
-    struct answer answer;
     struct text path = {0};
 
     api_path(&path, "/journal/{}/confirm", call->words[0]);
-    enum outcome outcome = api_call(&call->api, "POST", text_get(&path), NULL, &answer);
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        print_entry("kept", answer.json);
-    }
-    text_clear(&path);
-    answer_clear(&answer);
-    return outcome;
+    return call_send(call, "POST", &path, NULL, tell_confirm);
 }

@@ -91,158 +91,92 @@ enum outcome run_status(struct call *call)
 
 /* ---- lists ---- */
 
-static double responses(const cJSON *object, const char *family)
+static void add_target(struct table *table, const cJSON *route)
 {
-    char path[32];
+    const char *redirect = json_text(route, "redirect", NULL);
+    table_add(table, PLAIN, "%s%s", redirect != NULL ? "-> " : "",
+              redirect != NULL ? redirect : json_text(route, "pool", "-"));
+}
 
-    snprintf(path, sizeof(path), "responses.%s", family);
+static void add_count(struct table *table, const cJSON *object, const char *path)
+{
     double count = json_number(object, path);
-    return isfinite(count) ? count : 0;
+    table_number(table, isfinite(count) ? count : 0, 0);
+}
+
+static void add_4xx(struct table *table, const cJSON *object)
+{
+    add_count(table, object, "responses.4xx");
+}
+
+static void add_5xx(struct table *table, const cJSON *object)
+{
+    add_count(table, object, "responses.5xx");
 }
 
 enum outcome run_routes(struct call *call)
 {
     static const struct column columns[] = {
-        {"ROUTE", false}, {"HOST", false},  {"PATH", false},    {"POOL", false}, {"REQ/S", true},
-        {"P50 ms", true}, {"P95 ms", true}, {"REQUESTS", true}, {"4XX", true},   {"5XX", true},
+        {"ROUTE", SHOW_TEXT, "name", NULL},
+        {"HOST", SHOW_TEXT, "host", NULL},
+        {"PATH", SHOW_TEXT, "path", NULL},
+        {"POOL", SHOW_TEXT, NULL, add_target},
+        {"REQ/S", SHOW_TENTHS, "rates.requests", NULL},
+        {"P50 ms", SHOW_MS, "latency_ms.p50", NULL},
+        {"P95 ms", SHOW_MS, "latency_ms.p95", NULL},
+        {"REQUESTS", SHOW_COUNT, "requests", NULL},
+        {"4XX", SHOW_COUNT, NULL, add_4xx},
+        {"5XX", SHOW_COUNT, NULL, add_5xx},
     };
-    struct answer answer;
-    const cJSON *each = NULL;
-    enum outcome outcome = call_get(call, "/routes", &answer);
-
-    if (outcome == DONE && answer.json != NULL) {
-        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-        cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
-        {
-            table_add(table, PLAIN, "%s", json_text(each, "name", "-"));
-            table_add(table, PLAIN, "%s", json_text(each, "host", "-"));
-            table_add(table, PLAIN, "%s", json_text(each, "path", "-"));
-            const char *redirect = json_text(each, "redirect", NULL);
-            table_add(table, PLAIN, "%s%s", redirect != NULL ? "-> " : "",
-                      redirect != NULL ? redirect : json_text(each, "pool", "-"));
-            table_number(table, json_number(each, "rates.requests"), 1);
-            table_ms(table, json_number(each, "latency_ms.p50"));
-            table_ms(table, json_number(each, "latency_ms.p95"));
-            table_number(table, json_number(each, "requests"), 0);
-            table_number(table, responses(each, "4xx"), 0);
-            table_number(table, responses(each, "5xx"), 0);
-        }
-        table_print(&table);
-    }
-    answer_clear(&answer);
-    return outcome;
+    return CALL_LIST(call, "/routes", columns);
 }
 
-/* A JSON array of strings, with commas; `out` is cleared by the caller. */
-static const char *join(const cJSON *list, struct text *out)
+static void add_tls(struct table *table, const cJSON *listener)
 {
-    const cJSON *each = NULL;
-
-    cJSON_ArrayForEach(each, list)
-    {
-        text_printf(out, "%s%s", out->len > 0 ? ", " : "",
-                    cJSON_IsString(each) ? each->valuestring : "?");
-    }
-    return text_get(out);
+    table_add(table, PLAIN, "%s", json_true(listener, "tls") ? "yes" : "no");
 }
 
 enum outcome run_listeners(struct call *call)
 {
     static const struct column columns[] = {
-        {"LISTENER", false}, {"TLS", false},       {"HANDLER", false}, {"CONNECTIONS", true},
-        {"REQ/S", true},     {"IN/S", true},       {"OUT/S", true},    {"REQUESTS", true},
-        {"5XX", true},       {"ADDRESSES", false},
+        {"LISTENER", SHOW_TEXT, "name", NULL},
+        {"TLS", SHOW_TEXT, NULL, add_tls},
+        {"HANDLER", SHOW_TEXT, "handler", NULL},
+        {"CONNECTIONS", SHOW_COUNT, "connections", NULL},
+        {"REQ/S", SHOW_TENTHS, "rates.requests", NULL},
+        {"IN/S", SHOW_BYTES, "rates.bytes_in", NULL},
+        {"OUT/S", SHOW_BYTES, "rates.bytes_out", NULL},
+        {"REQUESTS", SHOW_COUNT, "requests", NULL},
+        {"5XX", SHOW_COUNT, NULL, add_5xx},
+        {"ADDRESSES", SHOW_LIST, "addresses", NULL},
     };
-    struct answer answer;
-    const cJSON *each = NULL;
-    enum outcome outcome = call_get(call, "/listeners", &answer);
+    return CALL_LIST(call, "/listeners", columns);
+}
 
-    if (outcome == DONE && answer.json != NULL) {
-        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-        cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
-        {
-            struct text addresses = {0};
-            table_add(table, PLAIN, "%s", json_text(each, "name", "-"));
-            table_add(table, PLAIN, "%s", json_true(each, "tls") ? "yes" : "no");
-            table_add(table, PLAIN, "%s", json_text(each, "handler", "-"));
-            table_number(table, json_number(each, "connections"), 0);
-            table_number(table, json_number(each, "rates.requests"), 1);
-            table_bytes(table, json_number(each, "rates.bytes_in"));
-            table_bytes(table, json_number(each, "rates.bytes_out"));
-            table_number(table, json_number(each, "requests"), 0);
-            table_number(table, responses(each, "5xx"), 0);
-            table_add(table, PLAIN, "%s", join(json_at(each, "addresses"), &addresses));
-            text_clear(&addresses);
-        }
-        table_print(&table);
-    }
-    answer_clear(&answer);
-    return outcome;
+static void add_days(struct table *table, const cJSON *certificate)
+{
+    double days = json_number(certificate, "days_left");
+    enum colour colour = days < 7 ? RED : days < 30 ? YELLOW : PLAIN;
+    table_add(table, colour, "%.0f%s", days, days < 0 ? " (ended)" : "");
 }
 
 enum outcome run_certificates(struct call *call)
 {
     static const struct column columns[] = {
-        {"LISTENER", false}, {"CERTIFICATE", false}, {"DAYS LEFT", true},
-        {"UNTIL", false},    {"ISSUER", false},      {"NAMES", false},
+        {"LISTENER", SHOW_TEXT, "listener", NULL}, {"CERTIFICATE", SHOW_TEXT, "name", NULL},
+        {"DAYS LEFT", SHOW_COUNT, NULL, add_days}, {"UNTIL", SHOW_TIME, "not_after", NULL},
+        {"ISSUER", SHOW_TEXT, "issuer", NULL},     {"NAMES", SHOW_LIST, "names", NULL},
     };
-    struct answer answer;
-    const cJSON *each = NULL;
-    char until[VALUE_SIZE];
-    enum outcome outcome = call_get(call, "/certificates", &answer);
-
-    if (outcome == DONE && answer.json != NULL) {
-        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-        cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
-        {
-            struct text names = {0};
-            double days = json_number(each, "days_left");
-            table_add(table, PLAIN, "%s", json_text(each, "listener", "-"));
-            table_add(table, PLAIN, "%s", json_text(each, "name", "-"));
-            table_add(table,
-                      days < 7    ? RED
-                      : days < 30 ? YELLOW
-                                  : PLAIN,
-                      "%.0f%s", days, days < 0 ? " (ended)" : "");
-            table_add(table, PLAIN, "%s", show_time(until, json_number(each, "not_after")));
-            table_add(table, PLAIN, "%s", json_text(each, "issuer", "-"));
-            table_add(table, PLAIN, "%s", join(json_at(each, "names"), &names));
-            text_clear(&names);
-        }
-        table_print(&table);
-    }
-    answer_clear(&answer);
-    return outcome;
+    return CALL_LIST(call, "/certificates", columns);
 }
 
 enum outcome run_modules(struct call *call)
 {
     static const struct column columns[] = {
-        {"MODULE", false}, {"VERSION", false},   {"ABI", false},   {"KINDS", false},
-        {"STATE", false},  {"GENERATION", true}, {"FAULTS", true}, {"SUMMARY", false},
+        {"MODULE", SHOW_TEXT, "name", NULL},    {"VERSION", SHOW_TEXT, "version", NULL},
+        {"ABI", SHOW_TEXT, "abi", NULL},        {"KINDS", SHOW_LIST, "kinds", NULL},
+        {"STATE", SHOW_STATE, "state", NULL},   {"GENERATION", SHOW_COUNT, "generation", NULL},
+        {"FAULTS", SHOW_COUNT, "faults", NULL}, {"SUMMARY", SHOW_TEXT, "summary", NULL},
     };
-    struct answer answer;
-    const cJSON *each = NULL;
-    enum outcome outcome = call_get(call, "/modules", &answer);
-
-    if (outcome == DONE && answer.json != NULL) {
-        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-        cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
-        {
-            struct text kinds = {0};
-            const char *state = json_text(each, "state", "-");
-            table_add(table, PLAIN, "%s", json_text(each, "name", "-"));
-            table_add(table, PLAIN, "%s", json_text(each, "version", "-"));
-            table_add(table, PLAIN, "%s", json_text(each, "abi", "-"));
-            table_add(table, PLAIN, "%s", join(json_at(each, "kinds"), &kinds));
-            table_add(table, health_colour(state), "%s", state);
-            table_number(table, json_number(each, "generation"), 0);
-            table_number(table, json_number(each, "faults"), 0);
-            table_add(table, PLAIN, "%s", json_text(each, "summary", "-"));
-            text_clear(&kinds);
-        }
-        table_print(&table);
-    }
-    answer_clear(&answer);
-    return outcome;
+    return CALL_LIST(call, "/modules", columns);
 }

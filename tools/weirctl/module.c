@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Enabling and disabling a module: its file goes into conf.d or out of it, Weir checks the whole, and
- * takes it over; what Weir refuses is put back.
+ * Enabling and disabling a module: its file goes into conf.d or out of it, Weir checks the whole,
+ * and takes it over; what Weir refuses is put back.
  */
 #include "command.h"
 
@@ -62,8 +62,8 @@ static bool has_ending(const char *name, const char *ending)
     return len > ending_len && strcmp(name + len - ending_len, ending) == 0;
 }
 
-/* Finds the file of `folder` with that ending that has the module's block; the path is in `path`, empty
- * where there is none. */
+/* Finds the file of `folder` with that ending that has the module's block; the path is in
+ * `path`, empty where there is none. */
 static enum conf_blocks find_file(const char *folder, const char *ending, const char *module,
                                   struct text *path)
 {
@@ -174,7 +174,6 @@ static bool put_file(const char *folder, const char *module, struct step *step)
 static enum outcome apply(struct call *call, struct step *step, bool running)
 {
     struct answer answer;
-    const cJSON *each = NULL;
 
     if (!running) {
         complain("Weir does not run: weir -t checks the files");
@@ -183,10 +182,7 @@ static enum outcome apply(struct call *call, struct step *step, bool running)
     enum outcome outcome = api_call(&call->api, "POST", "/config/check", NULL, &answer);
     if (outcome == DONE && !json_true(answer.json, "ok")) {
         outcome = REFUSED;
-        cJSON_ArrayForEach(each, json_at(answer.json, "mistakes"))
-        {
-            complain("%s", cJSON_IsString(each) ? each->valuestring : "?");
-        }
+        complain_all(json_at(answer.json, "mistakes"));
     }
     answer_clear(&answer);
     if (outcome != DONE) {

@@ -9,50 +9,31 @@
 
 /* ---- pools ---- */
 
-static struct table *pools_table(void)
-{
-    static const struct column columns[] = {
-        {"POOL", false},    {"POLICY", false},   {"STICKY", false}, {"CHECK", false},
-        {"UP", true},       {"IN FLIGHT", true}, {"QUEUED", true},  {"REQ/S", true},
-        {"ERR/S", true},    {"P50 ms", true},    {"P95 ms", true},  {"P99 ms", true},
-        {"REQUESTS", true}, {"5XX", true},
-    };
-    return table_new(columns, sizeof(columns) / sizeof(columns[0]));
-}
-
-static void add_pool(struct table *table, const cJSON *pool)
+static void add_up(struct table *table, const cJSON *pool)
 {
     double up = json_number(pool, "up");
     double total = json_number(pool, "total");
-
-    table_add(table, PLAIN, "%s", json_text(pool, "name", "-"));
-    table_add(table, PLAIN, "%s", json_text(pool, "policy", "-"));
-    table_add(table, PLAIN, "%s", json_text(pool, "sticky", "-"));
-    table_add(table, PLAIN, "%s", json_text(pool, "health_check", "-"));
     table_add(table, up < total ? RED : GREEN, "%.0f/%.0f", up, total);
-    table_number(table, json_number(pool, "in_flight"), 0);
-    table_number(table, json_number(pool, "queued"), 0);
-    table_number(table, json_number(pool, "rates.requests"), 1);
-    table_number(table, json_number(pool, "rates.errors"), 1);
-    table_ms(table, json_number(pool, "latency_ms.p50"));
-    table_ms(table, json_number(pool, "latency_ms.p95"));
-    table_ms(table, json_number(pool, "latency_ms.p99"));
-    table_number(table, json_number(pool, "totals.requests"), 0);
-    table_number(table, json_number(pool, "totals.responses.5xx"), 0);
 }
+
+static const struct column pool_columns[] = {
+    {"POOL", SHOW_TEXT, "name", NULL},
+    {"POLICY", SHOW_TEXT, "policy", NULL},
+    {"STICKY", SHOW_TEXT, "sticky", NULL},
+    {"CHECK", SHOW_TEXT, "health_check", NULL},
+    {"UP", SHOW_COUNT, NULL, add_up},
+    {"IN FLIGHT", SHOW_COUNT, "in_flight", NULL},
+    {"QUEUED", SHOW_COUNT, "queued", NULL},
+    {"REQ/S", SHOW_TENTHS, "rates.requests", NULL},
+    {"ERR/S", SHOW_TENTHS, "rates.errors", NULL},
+    {"P50 ms", SHOW_MS, "latency_ms.p50", NULL},
+    {"P95 ms", SHOW_MS, "latency_ms.p95", NULL},
+    {"P99 ms", SHOW_MS, "latency_ms.p99", NULL},
+    {"REQUESTS", SHOW_COUNT, "totals.requests", NULL},
+    {"5XX", SHOW_COUNT, "totals.responses.5xx", NULL},
+};
 
 /* ---- servers ---- */
-
-static struct table *servers_table(void)
-{
-    static const struct column columns[] = {
-        {"POOL", false},    {"SERVER", false}, {"URL", false},      {"STATE", false},
-        {"HEALTH", false},  {"WEIGHT", true},  {"IN FLIGHT", true}, {"SESSIONS", true},
-        {"REQ/S", true},    {"ERR %", true},   {"P50 ms", true},    {"P95 ms", true},
-        {"REQUESTS", true}, {"ORIGIN", false}, {"REASON", false},
-    };
-    return table_new(columns, sizeof(columns) / sizeof(columns[0]));
-}
 
 /* The configured weight, and the effective one where it differs. */
 static void add_weight(struct table *table, const cJSON *server)
@@ -78,28 +59,39 @@ static void add_in_flight(struct table *table, const cJSON *server)
     }
 }
 
-static void add_server(struct table *table, const cJSON *server)
+static void add_error_share(struct table *table, const cJSON *server)
 {
-    const char *state = json_text(server, "state", "-");
-    const char *status = json_text(server, "health.status", "-");
-    bool drifts = cJSON_GetArraySize(json_at(server, "drift")) > 0;
-
-    table_add(table, PLAIN, "%s", json_text(server, "pool", "-"));
-    table_add(table, PLAIN, "%s", json_text(server, "id", "-"));
-    table_add(table, PLAIN, "%s", json_text(server, "url", "-"));
-    table_add(table, health_colour(state), "%s", state);
-    table_add(table, health_colour(status), "%s", status);
-    add_weight(table, server);
-    add_in_flight(table, server);
-    table_number(table, json_number(server, "sessions"), 0);
-    table_number(table, json_number(server, "rates.requests"), 1);
     table_number(table, json_number(server, "error_share") * 100, 1);
-    table_ms(table, json_number(server, "latency_ms.p50"));
-    table_ms(table, json_number(server, "latency_ms.p95"));
-    table_number(table, json_number(server, "requests"), 0);
+}
+
+static void add_origin(struct table *table, const cJSON *server)
+{
+    bool drifts = cJSON_GetArraySize(json_at(server, "drift")) > 0;
     table_add(table, PLAIN, "%s%s", json_text(server, "origin", "-"), drifts ? ", changed" : "");
+}
+
+static void add_reason(struct table *table, const cJSON *server)
+{
     table_add(table, PLAIN, "%s", json_text(server, "health.reason", ""));
 }
+
+static const struct column server_columns[] = {
+    {"POOL", SHOW_TEXT, "pool", NULL},
+    {"SERVER", SHOW_TEXT, "id", NULL},
+    {"URL", SHOW_TEXT, "url", NULL},
+    {"STATE", SHOW_STATE, "state", NULL},
+    {"HEALTH", SHOW_STATE, "health.status", NULL},
+    {"WEIGHT", SHOW_COUNT, NULL, add_weight},
+    {"IN FLIGHT", SHOW_COUNT, NULL, add_in_flight},
+    {"SESSIONS", SHOW_COUNT, "sessions", NULL},
+    {"REQ/S", SHOW_TENTHS, "rates.requests", NULL},
+    {"ERR %", SHOW_TENTHS, NULL, add_error_share},
+    {"P50 ms", SHOW_MS, "latency_ms.p50", NULL},
+    {"P95 ms", SHOW_MS, "latency_ms.p95", NULL},
+    {"REQUESTS", SHOW_COUNT, "requests", NULL},
+    {"ORIGIN", SHOW_TEXT, NULL, add_origin},
+    {"REASON", SHOW_TEXT, NULL, add_reason},
+};
 
 static bool is_unhealthy(const cJSON *server)
 {
@@ -109,13 +101,14 @@ static bool is_unhealthy(const cJSON *server)
 
 static void print_servers(const cJSON *servers, bool unhealthy)
 {
-    struct table *table = servers_table();
+    struct table *table =
+        table_new(server_columns, sizeof(server_columns) / sizeof(*server_columns));
     const cJSON *each = NULL;
 
     cJSON_ArrayForEach(each, servers)
     {
         if (!unhealthy || is_unhealthy(each)) {
-            add_server(table, each);
+            table_row(table, each);
         }
     }
     table_print(&table);
@@ -132,13 +125,13 @@ enum outcome run_pools(struct call *call)
     }
     enum outcome outcome = call_get(call, call->count > 0 ? text_get(&path) : "/pools", &answer);
     if (outcome == DONE && answer.json != NULL) {
-        struct table *table = pools_table();
+        struct table *table = table_new(pool_columns, sizeof(pool_columns) / sizeof(*pool_columns));
         if (call->count > 0) {
-            add_pool(table, answer.json);
+            table_row(table, answer.json);
         }
         cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
         {
-            add_pool(table, each);
+            table_row(table, each);
         }
         table_print(&table);
         if (call->count > 0) {
@@ -185,15 +178,12 @@ static void print_counts(const char *name, const cJSON *object)
 
 static void print_drift(const cJSON *server)
 {
-    const cJSON *each = NULL;
+    const cJSON *drift = json_at(server, "drift");
     struct text text = {0};
 
-    cJSON_ArrayForEach(each, json_at(server, "drift"))
-    {
-        text_printf(&text, "%s%s", text.len > 0 ? ", " : "; differs from the files in ",
-                    cJSON_IsString(each) ? each->valuestring : "?");
-    }
-    print_fact("origin", "%s%s", json_text(server, "origin", "-"), text_get(&text));
+    text_join(&text, drift);
+    print_fact("origin", "%s%s%s", json_text(server, "origin", "-"),
+               text.len > 0 ? "; differs from the files in " : "", text_get(&text));
     text_clear(&text);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What people read: messages, tables, lists of facts, and numbers, times and sizes in them. Whatever
- * comes from Weir loses its control characters on the way, so that it cannot command a terminal.
+ * What people read: messages, tables, lists of facts, and numbers, times and sizes in them.
+ * Whatever comes from Weir loses its control characters on the way, so that it cannot command a
+ * terminal.
  */
 #ifndef WEIRCTL_PRINT_H
 #define WEIRCTL_PRINT_H
@@ -33,15 +34,39 @@ void text_clean(struct text *out, const char *string);
 
 /* ---- tables ---- */
 
-struct column {
-    const char *title;
-    bool right; /**< numbers stand right */
+struct table;
+
+/** What a column shows of an object; numbers stand right. */
+enum show {
+    SHOW_TEXT,
+    SHOW_STATE, /**< a health status or administrative state, in its colour */
+    SHOW_TIME,  /**< local time of unix milliseconds */
+    SHOW_LIST,  /**< an array of texts, with commas */
+    SHOW_COUNT, /**< a number; the same with one digit behind the point, as milliseconds, as bytes */
+    SHOW_TENTHS,
+    SHOW_MS,
+    SHOW_BYTES,
 };
 
-struct table;
+struct column {
+    const char *title;
+    enum show show;
+    const char *path; /**< of the object's member, as in json_at */
+    /** Adds the cell instead, where a path is not enough; NULL: the path is. */
+    void (*add)(struct table *table, const cJSON *object);
+};
 
 /** A table without rows. `columns` must outlive it. */
 struct table *table_new(const struct column *columns, size_t count);
+
+/** Adds a row: what the columns show of an object. */
+void table_row(struct table *table, const cJSON *object);
+
+/** Prints a table of the objects of an array. */
+void print_list(const struct column *columns, size_t count, const cJSON *array);
+
+/** Adds the texts of an array to `out`, with commas. */
+void text_join(struct text *out, const cJSON *array);
 
 /** Adds a cell: the next of the row, or the first of the next row. */
 void table_add(struct table *table, enum colour colour, const char *format, ...)
@@ -54,8 +79,8 @@ void table_ms(struct table *table, double ms);
 /** Adds bytes: 512, 1.4k, 20.3M. */
 void table_bytes(struct table *table, double bytes);
 
-/** Renders: a line of titles, then a line a row. Where `width` is not 0, the last column is cut so that
- * lines fit. */
+/** Renders: a line of titles, then a line a row. Where `width` is not 0, the last column is cut
+ * so that lines fit. */
 void table_render(const struct table *table, bool colours, int width, struct text *out);
 
 /** Prints on standard output, fitting its terminal; then frees the table. */

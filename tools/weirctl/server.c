@@ -94,10 +94,14 @@ void tell_journal(const struct call *call, const struct answer *answer)
     }
 }
 
-static void tell_server(const struct call *call, const char *did, const struct answer *answer)
+/* What was done: the command's, or that the server goes when it is drained. */
+static void tell_server(const struct call *call, const struct answer *answer)
 {
     const cJSON *server = answer->json;
     const char *reason = json_text(server, "health.reason", "");
+    const char *did = strcmp(call->command->name, "server add") == 0 ? "added"
+                      : answer->http.status == 202                   ? "removing"
+                                                                     : "changed";
     char at[VALUE_SIZE];
 
     print_fact(did, "%s/%s (%s)", json_text(server, "pool", "-"), json_text(server, "id", "-"),
@@ -118,20 +122,15 @@ static void tell_server(const struct call *call, const char *did, const struct a
 
 enum outcome run_server_add(struct call *call)
 {
-    static const char *const texts[] = {"id", "state"};
-    struct answer answer = {0};
+    static const char *const texts[] = {"id", "state", NULL};
     struct text path = {0};
     cJSON *body = cJSON_CreateObject();
-    enum outcome outcome = DONE;
     const char *weight = call_option(call, "weight");
     const char *limit = call_option(call, "max-connections");
+    enum outcome outcome = DONE;
 
     cJSON_AddStringToObject(body, "url", call->words[1]);
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (call_option(call, texts[i]) != NULL) {
-            cJSON_AddStringToObject(body, texts[i], call_option(call, texts[i]));
-        }
-    }
+    call_add_texts(call, body, texts);
     if (call_option(call, "backup") != NULL) {
         cJSON_AddTrueToObject(body, "backup");
     }
@@ -141,17 +140,12 @@ enum outcome run_server_add(struct call *call)
     if (outcome == DONE && limit != NULL) {
         outcome = add_number(call, body, "max_connections", limit);
     }
-    if (outcome == DONE) {
-        api_path(&path, "/pools/{}/servers", call->words[0]);
-        outcome = api_call(&call->api, "POST", text_get(&path), body, &answer);
+    if (outcome != DONE) {
+        cJSON_Delete(body);
+        return outcome;
     }
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        tell_server(call, "added", &answer);
-    }
-    cJSON_Delete(body);
-    text_clear(&path);
-    answer_clear(&answer);
-    return outcome;
+    api_path(&path, "/pools/{}/servers", call->words[0]);
+    return call_send(call, "POST", &path, body, tell_server);
 }
 
 /* Asks whoever sits there. false: no, or nobody does. */
@@ -207,7 +201,7 @@ enum outcome run_server_remove(struct call *call)
     }
     if (outcome == DONE && !call_printed(call, &answer)) {
         if (answer.http.status == 202) {
-            tell_server(call, "removing", &answer);
+            tell_server(call, &answer);
         } else {
             print_fact("removed", "%s%s%s", call->words[0], call->count > 1 ? "/" : "",
                        call->count > 1 ? call->words[1] : "");
@@ -222,67 +216,41 @@ enum outcome run_server_remove(struct call *call)
 /* PATCHes the server that the words name. Takes over `body`. */
 static enum outcome patch(struct call *call, int more, cJSON *body)
 {
-    struct answer answer = {0};
     struct text path = {0};
     enum outcome outcome = take_server(call, more, &path);
 
-    if (outcome == DONE) {
-        outcome = api_call(&call->api, "PATCH", text_get(&path), body, &answer);
+    if (outcome != DONE) {
+        cJSON_Delete(body);
+        text_clear(&path);
+        return outcome;
     }
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        tell_server(call, "changed", &answer);
-    }
-    cJSON_Delete(body);
-    text_clear(&path);
-    answer_clear(&answer);
-    return outcome;
+    return call_send(call, "PATCH", &path, body, tell_server);
 }
 
-static enum outcome set_state(struct call *call, const char *state)
+/* The command's second word is the state. */
+enum outcome run_server_state(struct call *call)
 {
     cJSON *body = cJSON_CreateObject();
-    const struct option_row *own = call->command->options;
+    const char *timeout =
+        call->command->options != NULL ? call_option(call, "timeout") : NULL; /* of its own */
 
-    cJSON_AddStringToObject(body, "state", state);
-    if (own != NULL && call_option(call, "timeout") != NULL) {
-        cJSON_AddStringToObject(body, "drain_timeout", call_option(call, "timeout"));
+    cJSON_AddStringToObject(body, "state", strchr(call->command->name, ' ') + 1);
+    if (timeout != NULL) {
+        cJSON_AddStringToObject(body, "drain_timeout", timeout);
     }
     return patch(call, 0, body);
 }
 
-enum outcome run_server_drain(struct call *call)
+enum outcome run_server_number(struct call *call)
 {
-    return set_state(call, "drain");
-}
-
-enum outcome run_server_ready(struct call *call)
-{
-    return set_state(call, "ready");
-}
-
-enum outcome run_server_maintenance(struct call *call)
-{
-    return set_state(call, "maintenance");
-}
-
-static enum outcome set_number(struct call *call, const char *name)
-{
+    bool weight = strcmp(call->command->name, "server weight") == 0;
     cJSON *body = cJSON_CreateObject();
-    enum outcome outcome = add_number(call, body, name, call->words[call->count - 1]);
+    enum outcome outcome =
+        add_number(call, body, weight ? "weight" : "max_connections", call->words[call->count - 1]);
 
     if (outcome != DONE) {
         cJSON_Delete(body);
         return outcome;
     }
     return patch(call, 1, body);
-}
-
-enum outcome run_server_weight(struct call *call)
-{
-    return set_number(call, "weight");
-}
-
-enum outcome run_server_limit(struct call *call)
-{
-    return set_number(call, "max_connections");
 }

@@ -2,6 +2,7 @@
 /*
  * Tables: columns as wide as their widest cell, numbers right, the last column cut to the terminal.
  */
+#include "api.h"
 #include "print.h"
 
 #include <assert.h>
@@ -80,7 +81,70 @@ void table_bytes(struct table *table, double bytes)
     table_add(table, PLAIN, "%.1f%c", bytes, units[unit]);
 }
 
+void text_join(struct text *out, const cJSON *array)
+{
+    const cJSON *each = NULL;
+
+    cJSON_ArrayForEach(each, array)
+    {
+        text_printf(out, "%s%s", out->len > 0 ? ", " : "",
+                    cJSON_IsString(each) ? each->valuestring : "?");
+    }
+}
+
+static void add_shown(struct table *table, enum show show, const cJSON *object, const char *path)
+{
+    double number = json_number(object, path);
+    const char *text = json_text(object, path, "-");
+    char time[VALUE_SIZE];
+    struct text list = {0};
+
+    switch (show) {
+    case SHOW_TEXT: table_add(table, PLAIN, "%s", text); break;
+    case SHOW_STATE: table_add(table, health_colour(text), "%s", text); break;
+    case SHOW_TIME: table_add(table, PLAIN, "%s", show_time(time, number)); break;
+    case SHOW_LIST:
+        text_join(&list, json_at(object, path));
+        table_add(table, PLAIN, "%s", text_get(&list));
+        text_clear(&list);
+        break;
+    case SHOW_COUNT: table_number(table, number, 0); break;
+    case SHOW_TENTHS: table_number(table, number, 1); break;
+    case SHOW_MS: table_ms(table, number); break;
+    case SHOW_BYTES: table_bytes(table, number); break;
+    }
+}
+
+void table_row(struct table *table, const cJSON *object)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct column *column = &table->columns[i];
+        if (column->add != NULL) {
+            column->add(table, object);
+        } else {
+            add_shown(table, column->show, object, column->path);
+        }
+    }
+}
+
+void print_list(const struct column *columns, size_t count, const cJSON *array)
+{
+    struct table *table = table_new(columns, count);
+    const cJSON *each = NULL;
+
+    cJSON_ArrayForEach(each, array)
+    {
+        table_row(table, each);
+    }
+    table_print(&table);
+}
+
 /* ---- rendering ---- */
+
+static bool is_right(const struct column *column)
+{
+    return column->show >= SHOW_COUNT;
+}
 
 static void add_spaces(struct text *out, size_t count)
 {
@@ -129,12 +193,12 @@ static void add_line(const struct table *table, const struct cell *cells, const 
     for (size_t i = 0; i < table->column_count; i++) {
         bool last = i + 1 == table->column_count;
         size_t pad = widths[i] - cells[i].width;
-        if (table->columns[i].right) {
+        if (is_right(&table->columns[i])) {
             add_spaces(out, pad);
         }
         add_cell(out, &cells[i], colours, last ? last_limit : 0);
         if (!last) {
-            add_spaces(out, (table->columns[i].right ? 0 : pad) + 2);
+            add_spaces(out, (is_right(&table->columns[i]) ? 0 : pad) + 2);
         }
     }
     text_puts(out, "\n");
@@ -158,7 +222,7 @@ void table_render(const struct table *table, bool colours, int width, struct tex
         before_last += i + 1 < columns ? widths[i] + 2 : 0;
     }
     size_t limit = 0;
-    if (width > 0 && !table->columns[columns - 1].right) {
+    if (width > 0 && !is_right(&table->columns[columns - 1])) {
         limit = (size_t)width > before_last + 8 ? (size_t)width - before_last : 8;
     }
     add_line(table, titles, widths, colours, limit, out);

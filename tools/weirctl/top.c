@@ -112,58 +112,61 @@ static struct row *collect(const struct view *view, size_t *count)
     return rows;
 }
 
-static void add_numbers(struct table *table, const cJSON *object)
+static void add_name(struct table *table, const cJSON *object)
+{
+    table_add(table, PLAIN, "%s", object->string);
+}
+
+static void add_errors(struct table *table, const cJSON *object)
 {
     double errors = json_number(object, "errors_rate");
-
-    table_number(table, json_number(object, "rate"), 1);
     table_add(table, errors > 0 ? RED : PLAIN, "%.1f", isfinite(errors) ? errors : 0);
-    table_number(table, json_number(object, "in_flight"), 0);
-    table_ms(table, json_number(object, "p50"));
-    table_ms(table, json_number(object, "p95"));
-    table_ms(table, json_number(object, "p99"));
-    table_number(table, json_number(object, "requests"), 0);
 }
+
+/* What pools and servers have alike. */
+#define NUMBERS                                                                         \
+    {"REQ/S", SHOW_TENTHS, "rate", NULL}, {"ERR/S", SHOW_TENTHS, NULL, add_errors},     \
+        {"IN FLIGHT", SHOW_COUNT, "in_flight", NULL}, {"P50 ms", SHOW_MS, "p50", NULL}, \
+        {"P95 ms", SHOW_MS, "p95", NULL}, {"P99 ms", SHOW_MS, "p99", NULL},             \
+    {                                                                                   \
+        "REQUESTS", SHOW_COUNT, "requests", NULL                                        \
+    }
 
 static struct table *pools_table(const struct view *view)
 {
     static const struct column columns[] = {
-        {"POOL", false},  {"QUEUED", true},    {"REQ/S", true},
-        {"ERR/S", true},  {"IN FLIGHT", true}, {"P50 ms", true},
-        {"P95 ms", true}, {"P99 ms", true},    {"REQUESTS", true},
-    };
+        {"POOL", SHOW_TEXT, NULL, add_name}, {"QUEUED", SHOW_COUNT, "queued", NULL}, NUMBERS};
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     const cJSON *pool = NULL;
 
     cJSON_ArrayForEach(pool, json_at(view->stats, "pools"))
     {
-        table_add(table, PLAIN, "%s", pool->string);
-        table_number(table, json_number(pool, "queued"), 0);
-        add_numbers(table, pool);
+        table_row(table, pool);
     }
     return table;
+}
+
+/* The server's pool, which its object does not name: the last one that was added. */
+static const char *row_pool;
+
+static void add_pool(struct table *table, const cJSON *server)
+{
+    (void)server;
+    table_add(table, PLAIN, "%s", row_pool);
 }
 
 static struct table *servers_table(const struct view *view, size_t *count)
 {
     static const struct column columns[] = {
-        {"POOL", false},  {"SERVER", false}, {"STATE", false}, {"HEALTH", false},
-        {"WEIGHT", true}, {"REQ/S", true},   {"ERR/S", true},  {"IN FLIGHT", true},
-        {"P50 ms", true}, {"P95 ms", true},  {"P99 ms", true}, {"REQUESTS", true},
-    };
+        {"POOL", SHOW_TEXT, NULL, add_pool},    {"SERVER", SHOW_TEXT, NULL, add_name},
+        {"STATE", SHOW_STATE, "state", NULL},   {"HEALTH", SHOW_STATE, "health", NULL},
+        {"WEIGHT", SHOW_COUNT, "weight", NULL}, NUMBERS};
     struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
     struct row *rows = collect(view, count);
 
     for (size_t i = 0; i < *count; i++) {
-        const cJSON *server = rows[i].server;
-        const char *state = json_text(server, "state", "-");
-        const char *health = json_text(server, "health", "-");
-        table_add(table, PLAIN, "%s", rows[i].pool);
-        table_add(table, PLAIN, "%s", server->string);
-        table_add(table, health_colour(state), "%s", state);
-        table_add(table, health_colour(health), "%s", health);
-        table_number(table, json_number(server, "weight"), 0);
-        add_numbers(table, server);
+        row_pool = rows[i].pool;
+        table_row(table, rows[i].server);
     }
     free(rows);
     return table;
@@ -204,8 +207,8 @@ static void render(struct view *view, bool colours, struct text *out, size_t *he
     table_free(&servers);
 }
 
-/* Draws what fits: all lines above the servers, then the servers from `first`. The terminal does not
- * wrap, and so cuts lines itself. */
+/* Draws what fits: all lines above the servers, then the servers from `first`. The terminal does
+ * not wrap, and so cuts lines itself. */
 static void draw(struct view *view)
 {
     struct text all = {0};

@@ -11,50 +11,44 @@
 #include <termios.h>
 #include <unistd.h>
 
+static void add_token_count(struct table *table, const cJSON *user)
+{
+    table_number(table, cJSON_GetArraySize(json_at(user, "tokens")), 0);
+}
+
+static void add_token_ids(struct table *table, const cJSON *user)
+{
+    struct text ids = {0};
+    char until[VALUE_SIZE];
+    const cJSON *token = NULL;
+
+    cJSON_ArrayForEach(token, json_at(user, "tokens"))
+    {
+        double expires = json_number(token, "expires_at");
+        double number = json_number(token, "id");
+        text_puts(&ids, ids.len > 0 ? ", " : "");
+        if (isfinite(number)) {
+            text_printf(&ids, "%.0f", number);
+        } else {
+            text_puts(&ids, json_text(token, "id", "?"));
+        }
+        if (isfinite(expires)) {
+            text_printf(&ids, " (until %s)", show_time(until, expires));
+        }
+    }
+    table_add(table, PLAIN, "%s", ids.len > 0 ? text_get(&ids) : "-");
+    text_clear(&ids);
+}
+
 enum outcome run_user_list(struct call *call)
 {
     static const struct column columns[] = {
-        {"USER", false},
-        {"ROLE", false},
-        {"TOKENS", true},
-        {"TOKEN IDS", false},
+        {"USER", SHOW_TEXT, "name", NULL},
+        {"ROLE", SHOW_TEXT, "role", NULL},
+        {"TOKENS", SHOW_COUNT, NULL, add_token_count},
+        {"TOKEN IDS", SHOW_TEXT, NULL, add_token_ids},
     };
-    struct answer answer;
-    const cJSON *each = NULL;
-    const cJSON *token = NULL;
-    enum outcome outcome = call_get(call, "/users", &answer);
-
-    if (outcome == DONE && answer.json != NULL) {
-        struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
-        cJSON_ArrayForEach(each, json_at(answer.json, "entries"))
-        {
-            struct text ids = {0};
-            char until[VALUE_SIZE];
-            const cJSON *tokens = json_at(each, "tokens");
-            cJSON_ArrayForEach(token, tokens)
-            {
-                double expires = json_number(token, "expires_at");
-                double number = json_number(token, "id");
-                text_puts(&ids, ids.len > 0 ? ", " : "");
-                if (isfinite(number)) {
-                    text_printf(&ids, "%.0f", number);
-                } else {
-                    text_puts(&ids, json_text(token, "id", "?"));
-                }
-                if (isfinite(expires)) {
-                    text_printf(&ids, " (until %s)", show_time(until, expires));
-                }
-            }
-            table_add(table, PLAIN, "%s", json_text(each, "name", "-"));
-            table_add(table, PLAIN, "%s", json_text(each, "role", "-"));
-            table_number(table, cJSON_GetArraySize(tokens), 0);
-            table_add(table, PLAIN, "%s", ids.len > 0 ? text_get(&ids) : "-");
-            text_clear(&ids);
-        }
-        table_print(&table);
-    }
-    answer_clear(&answer);
-    return outcome;
+    return CALL_LIST(call, "/users", columns);
 }
 
 /* ---- passwords ---- */
@@ -137,24 +131,23 @@ static enum outcome add_password(cJSON *body)
 
 /* ---- changes ---- */
 
-/* Sends a change of a user and tells `did`. Takes over `body`. */
-static enum outcome change(struct call *call, const char *method, struct text *path, cJSON *body,
-                           const char *did)
+/* What was done, by the command's last word. */
+static void tell_user(const struct call *call, const struct answer *answer)
 {
-    struct answer answer;
-    enum outcome outcome = api_call(&call->api, method, text_get(path), body, &answer);
+    static const struct {
+        const char *command, *did;
+    } rows[] = {{"add", "added"}, {"remove", "removed"}, {"revoke", "token of"}};
+    const char *verb = strchr(call->command->name, ' ') + 1;
+    const char *role = json_text(answer->json, "role", "");
+    const char *did = "changed";
 
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        const char *role = json_text(answer.json, "role", "");
-        print_fact(did, "%s%s%s", call->words[0], *role != '\0' ? ", " : "", role);
-        if (call->command->writes) { /* and can be taken back */
-            tell_journal(call, &answer);
-        }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        did = strcmp(rows[i].command, verb) == 0 ? rows[i].did : did;
     }
-    cJSON_Delete(body);
-    text_clear(path);
-    answer_clear(&answer);
-    return outcome;
+    print_fact(did, "%s%s%s", call->words[0], *role != '\0' ? ", " : "", role);
+    if (call->command->writes) { /* and can be taken back */
+        tell_journal(call, answer);
+    }
 }
 
 enum outcome run_user_add(struct call *call)
@@ -173,7 +166,7 @@ enum outcome run_user_add(struct call *call)
         }
     }
     text_puts(&path, "/users");
-    return change(call, "POST", &path, body, "added");
+    return call_send(call, "POST", &path, body, tell_user);
 }
 
 enum outcome run_user_remove(struct call *call)
@@ -181,7 +174,7 @@ enum outcome run_user_remove(struct call *call)
     struct text path = {0};
 
     api_path(&path, "/users/{}", call->words[0]);
-    return change(call, "DELETE", &path, NULL, "removed");
+    return call_send(call, "DELETE", &path, NULL, tell_user);
 }
 
 enum outcome run_user_role(struct call *call)
@@ -191,7 +184,7 @@ enum outcome run_user_role(struct call *call)
 
     cJSON_AddStringToObject(body, "role", call->words[1]);
     api_path(&path, "/users/{}", call->words[0]);
-    return change(call, "PATCH", &path, body, "changed");
+    return call_send(call, "PATCH", &path, body, tell_user);
 }
 
 enum outcome run_user_password(struct call *call)
@@ -205,37 +198,26 @@ enum outcome run_user_password(struct call *call)
         return outcome;
     }
     api_path(&path, "/users/{}", call->words[0]);
-    return change(call, "PATCH", &path, body, "changed");
+    return call_send(call, "PATCH", &path, body, tell_user);
 }
 
-/* Sends what makes a token, and prints it alone on standard output, so that it can be sent into a file. */
-static enum outcome make_token(struct call *call, const char *path, cJSON *body)
+/* The token stands alone on standard output, so that it can be sent into a file. */
+static void tell_token(const struct call *call, const struct answer *answer)
 {
-    struct answer answer;
-    enum outcome outcome = api_call(&call->api, "POST", path, body, &answer);
-
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        puts(json_text(answer.json, "token", ""));
-        complain("keep it safe: it is not shown again");
-    }
-    answer_clear(&answer);
-    return outcome;
+    (void)call;
+    puts(json_text(answer->json, "token", ""));
+    complain("keep it safe: it is not shown again");
 }
 
 enum outcome run_user_token(struct call *call)
 {
+    static const char *const names[] = {"ttl", NULL};
     struct text path = {0};
-    const char *ttl = call_option(call, "ttl");
     cJSON *body = cJSON_CreateObject();
 
-    if (ttl != NULL) {
-        cJSON_AddStringToObject(body, "ttl", ttl);
-    }
+    call_add_texts(call, body, names);
     api_path(&path, "/users/{}/token", call->words[0]);
-    enum outcome outcome = make_token(call, text_get(&path), body);
-    cJSON_Delete(body);
-    text_clear(&path);
-    return outcome;
+    return call_send(call, "POST", &path, body, tell_token);
 }
 
 enum outcome run_user_revoke(struct call *call)
@@ -243,22 +225,28 @@ enum outcome run_user_revoke(struct call *call)
     struct text path = {0};
 
     api_path(&path, "/users/{}/tokens/{}", call->words[0], call->words[1]);
-    return change(call, "DELETE", &path, NULL, "token of");
+    return call_send(call, "DELETE", &path, NULL, tell_user);
 }
 
 enum outcome run_admin_token_renew(struct call *call)
 {
-    return make_token(call, "/admin-token", NULL);
+    struct text path = {0};
+
+    text_puts(&path, "/admin-token");
+    return call_send(call, "POST", &path, NULL, tell_token);
+}
+
+static void tell_revoked(const struct call *call, const struct answer *answer)
+{
+    (void)call;
+    (void)answer;
+    puts("revoked: who logs in needs a user's token or password, or the Unix socket");
 }
 
 enum outcome run_admin_token_revoke(struct call *call)
 {
-    struct answer answer;
-    enum outcome outcome = api_call(&call->api, "DELETE", "/admin-token", NULL, &answer);
+    struct text path = {0};
 
-    if (outcome == DONE && !call_printed(call, &answer)) {
-        puts("revoked: who logs in needs a user's token or password, or the Unix socket");
-    }
-    answer_clear(&answer);
-    return outcome;
+    text_puts(&path, "/admin-token");
+    return call_send(call, "DELETE", &path, NULL, tell_revoked);
 }

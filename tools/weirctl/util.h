@@ -41,8 +41,8 @@ void text_clear(struct text *text);
 /** Milliseconds of a clock that never goes back. */
 uint64_t now_ms(void);
 
-/** The word of `words` (`count` of them) that is nearest to `word`; NULL: none is near enough to be what
- * was meant. */
+/** The word of `words` (`count` of them) that is nearest to `word`; NULL: none is near enough to
+ * be what was meant. */
 const char *nearest_word(const char *word, const char *const *words, size_t count);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Balancer: ranks candidates. Policy is the host's: who is healthy, enabled, under its limit and not
- * yet tried by this request is decided by it alone.
+ * Balancer: ranks candidates. Policy is the host's: who is healthy, enabled, under its limit and
+ * not yet tried by this request is decided by it alone.
  *
- * A balancer gives the `cost` of one candidate, and the host ranks: it takes the lowest, in O(log n),
- * and gives those of equal cost their turns, each as often as its weight says. What is no ranking has
- * `pick` instead, which names a candidate itself.
+ * A balancer gives the `cost` of one candidate, and the host ranks: it takes the lowest, in O(log
+ * n), and gives those of equal cost their turns, each as often as its weight says. What is no
+ * ranking has `pick` instead, which names a candidate itself.
  *
  * State is per worker and per pool: no locks.
  */
@@ -17,8 +17,8 @@
 
 WEIR_BEGIN_DECLS
 
-/** A server that may be picked. Owner: the host; the array and what it points to are valid until the
- * next on_members, or destroy. */
+/** A server that may be picked. Owner: the host; the array and what it points to are valid until
+ * the next on_members, or destroy. */
 struct weir_candidate {
     weir_server_id id;
     struct weir_str name; /**< its id in the configuration */
@@ -28,9 +28,9 @@ struct weir_candidate {
     const uint32_t *in_flight;
     /** Smoothed total time of its requests on this worker, microseconds; 0: none seen yet. */
     const uint32_t *latency_us;
-    /** The instance's own memory for this server, of the size that it names (slot_size); NULL: it names
-     * none. Zeroed when the instance first sees the server, and kept as long as the pool has it, whether it
-     * is a candidate or not. Since 1.4. */
+    /** The instance's own memory for this server, of the size that it names (slot_size); NULL: it
+     * names none. Zeroed when the instance first sees the server, and kept as long as the pool
+     * has it, whether it is a candidate or not. Since 1.4. */
     void *slot;
 };
 
@@ -72,10 +72,11 @@ struct weir_pick {
     uint32_t attempt; /**< 0 first, 1 for the first retry, ... */
     const struct weir_candidates *candidates;
     struct weir_request *request;
-    /** Whether candidate `index` may serve this request: not tried yet by it, and under its limit. */
+    /** Whether candidate `index` may serve this request: not tried yet by it, and under its
+     * limit. */
     bool (*usable)(const struct weir_pick *pick, uint32_t index);
-    /** Nothing will be sent: an operator asks where the request would go. `pick` answers as it would, and
-     * changes nothing. Since 1.4. */
+    /** Nothing will be sent: an operator asks where the request would go. `pick` answers as it
+     * would, and changes nothing. Since 1.4. */
     bool dry_run;
 };
 
@@ -113,10 +114,11 @@ struct weir_feedback {
 struct weir_score {
     uint32_t size;
     uint32_t reserved;
-    /** Lower is taken first, whatever the policy. Finite. Its unit is the policy's own: it compares the
-     * candidates of one pool, and nothing else. */
+    /** Lower is taken first, whatever the policy. Finite. Its unit is the policy's own: it
+     * compares the candidates of one pool, and nothing else. */
     double value;
-    /** What the number says, in a few words, ended by NUL: "3 in flight over weight 2". Empty at first. */
+    /** What the number says, in a few words, ended by NUL: "3 in flight over weight 2". Empty at
+     * first. */
     char text[96];
 };
 
@@ -139,9 +141,10 @@ struct weir_state {
 
 /** Flags of weir_balancer. */
 enum {
-    /** The cost depends on the request: all candidates are asked at each pick (or those that are drawn, see
-     * `choices`), and `pick` is never NULL in `cost`. Without it the cost is the server's: the host keeps
-     * it, and asks again when the server gets or loses a request, and now and then. */
+    /** The cost depends on the request: all candidates are asked at each pick (or those that are
+     * drawn, see `choices`), and `pick` is never NULL in `cost`. Without it the cost is the
+     * server's: the host keeps it, and asks again when the server gets or loses a request, and
+     * now and then. */
     WEIR_BALANCER_BY_REQUEST = 1u << 0,
     /** No cost and no pick: all candidates take turns, each as often as its weight says. */
     WEIR_BALANCER_TURNS = 1u << 1,
@@ -157,60 +160,64 @@ struct weir_balancer {
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 
-    /** Who can be picked from now on; after create, and whenever health, state or weight of a server,
-     * or the pool, changes. What was known of a server that stays is found again by its id, or in its
-     * slot. Optional. */
+    /** Who can be picked from now on; after create, and whenever health, state or weight of a
+     * server, or the pool, changes. What was known of a server that stays is found again by its
+     * id, or in its slot. Optional. */
     enum weir_status (*on_members)(struct weir_context *ctx, void *instance,
                                    const struct weir_candidates *candidates);
 
-    /** The index of a usable candidate, or WEIR_PICK_NONE where none is usable. An index that is out of
-     * range or not usable, and NONE where a candidate is, is counted as a fault of the module, logged, and
-     * replaced by the host's own choice: the least loaded for its weight. At most O(log n). Mandatory
-     * where there is neither `cost` nor WEIR_BALANCER_TURNS. */
+    /** The index of a usable candidate, or WEIR_PICK_NONE where none is usable. An index that is
+     * out of range or not usable, and NONE where a candidate is, is counted as a fault of the
+     * module, logged, and replaced by the host's own choice: the least loaded for its weight. At
+     * most O(log n). Mandatory where there is neither `cost` nor WEIR_BALANCER_TURNS. */
     uint32_t (*pick)(struct weir_context *ctx, void *instance, const struct weir_pick *pick);
 
     /** The server got the request: picked, or sent there by stickiness. Its in-flight count already
      * includes it. Optional. */
     void (*on_assign)(struct weir_context *ctx, void *instance, uint32_t index);
 
-    /** The request has left the server. Exactly one for each on_assign of this instance. Optional. */
+    /** The request has left the server. Exactly one for each on_assign of this instance.
+     * Optional. */
     void (*on_complete)(struct weir_context *ctx, void *instance,
                         const struct weir_feedback *feedback);
 
-    /** How candidate `index` of `pick` ranks now, whether it is usable or not. WEIR_DECLINED: this policy
-     * has no number for it. For an operator who asks where a request would go: on the control thread's
-     * instance, for all candidates one after the other, before a pick for the same request. Must change
-     * nothing. O(log n). Optional: no score is shown. Since 1.3.
-     * Where the host ranks, it sets the value and a text itself, and `score` may give a better text. */
+    /** How candidate `index` of `pick` ranks now, whether it is usable or not. WEIR_DECLINED:
+     * this policy has no number for it. For an operator who asks where a request would go: on
+     * the control thread's instance, for all candidates one after the other, before a pick for
+     * the same request. Must change nothing. O(log n). Optional: no score is shown. Since 1.3.
+     * Where the host ranks, it sets the value and a text itself, and `score` may give a better
+     * text. */
     enum weir_status (*score)(struct weir_context *ctx, void *instance,
                               const struct weir_pick *pick, uint32_t index, struct weir_score *out);
 
     /* since 1.4 */
 
-    /** What it costs to send a request to the candidate: the lowest is picked. Its unit is the policy's own;
-     * INFINITY: only where nothing else is usable. No number (NAN) is a fault, and taken for that. Changes
-     * nothing, and is quick: it is asked several times a pick. `pick` is NULL but for policies with
-     * WEIR_BALANCER_BY_REQUEST. Instead of `pick`. */
+    /** What it costs to send a request to the candidate: the lowest is picked. Its unit is the
+     * policy's own; INFINITY: only where nothing else is usable. No number (NAN) is a fault, and
+     * taken for that. Changes nothing, and is quick: it is asked several times a pick. `pick` is
+     * NULL but for policies with WEIR_BALANCER_BY_REQUEST. Instead of `pick`. */
     double (*cost)(struct weir_context *ctx, void *instance, const struct weir_candidate *candidate,
                    const struct weir_pick *pick);
 
-    /** How many candidates are drawn at random, each as likely as its weight says, of which the one of the
-     * lowest cost is picked: 2 is the power of two choices. 0: all are ranked. Asked once, before create.
-     * Optional: 0. */
+    /** How many candidates are drawn at random, each as likely as its weight says, of which the
+     * one of the lowest cost is picked: 2 is the power of two choices. 0: all are ranked. Asked
+     * once, before create. Optional: 0. */
     uint32_t (*choices)(struct weir_context *ctx, const void *conf);
 
-    /** As on_assign, which is not called then, with the candidate, and so with its slot. Optional. */
+    /** As on_assign, which is not called then, with the candidate, and so with its slot.
+     * Optional. */
     void (*on_sent)(struct weir_context *ctx, void *instance,
                     const struct weir_candidate *candidate);
 
     /**
-     * What was learnt passes over to the next instance of this module for the pool: when the file of the
-     * module is exchanged, or its options change, by a reload. The host asks the old instance to save, and
-     * the new one to restore, on their own loop, before the new one hears of members: once for the instance
-     * (`id` is WEIR_NO_SERVER), and then for each server where both have slots. Old and new may be different
-     * versions: `version` tells the layout, and pointers to code or static data have no place in it.
-     * WEIR_DECLINED: save has nothing to tell, or restore does not take that version: then the slot is
-     * zeroed, as at first, and one line in the log says how many were refused. Optional: all begins anew.
+     * What was learnt passes over to the next instance of this module for the pool: when the file
+     * of the module is exchanged, or its options change, by a reload. The host asks the old
+     * instance to save, and the new one to restore, on their own loop, before the new one hears of
+     * members: once for the instance (`id` is WEIR_NO_SERVER), and then for each server where both
+     * have slots. Old and new may be different versions: `version` tells the layout, and pointers
+     * to code or static data have no place in it. WEIR_DECLINED: save has nothing to tell, or
+     * restore does not take that version: then the slot is zeroed, as at first, and one line in the
+     * log says how many were refused. Optional: all begins anew.
      */
     enum weir_status (*save)(struct weir_context *ctx, void *instance, struct weir_state *state);
     enum weir_status (*restore)(struct weir_context *ctx, void *instance,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Control: what an admin plane is made of, from both sides. A handler module that serves operators calls
- * operations of the command table, hears of events, and asks who somebody is; HTTP, sessions and pages are
- * its own. A module of the kind `control` adds operations to that table, keeps what they change in the store,
- * and may say who somebody is.
+ * Control: what an admin plane is made of, from both sides. A handler module that serves operators
+ * calls operations of the command table, hears of events, and asks who somebody is; HTTP, sessions
+ * and pages are its own. A module of the kind `control` adds operations to that table, keeps what
+ * they change in the store, and may say who somebody is.
  *
- * Thread: the control thread's loop, where both live. Privilege, schema and state are checked in the core,
- * once, from the command table. Since ABI 1.2; the kind `control` since 1.4.
+ * Thread: the control thread's loop, where both live. Privilege, schema and state are checked in
+ * the core, once, from the command table. Since ABI 1.2; the kind `control` since 1.4.
  */
 #ifndef WEIR_CONTROL_H
 #define WEIR_CONTROL_H
@@ -30,10 +30,11 @@ struct weir_caller {
     uint32_t size;
     enum weir_role role;
     struct weir_str author; /**< stands in the journal: a user's name, `uid:0 (root)` */
-    /** When the user was added or got another password, in ms since 1970; 0: not known. A session that was
-     * begun under another number is not this user's any more. */
+    /** When the user was added or got another password, in ms since 1970; 0: not known. A session
+     * that was begun under another number is not this user's any more. */
     uint64_t since;
-    /** Name of the user's token by which he came, which is no secret; empty: not by one. Since 1.4. */
+    /** Name of the user's token by which he came, which is no secret; empty: not by one. Since
+     * 1.4. */
     struct weir_str token;
 };
 
@@ -226,9 +227,9 @@ struct weir_control {
 
 /* ---- services ---- */
 
-/** Begins an operation. `fn` is called once, later, never inside this call: after a change it is durable
- * and in force when the answer comes. The handle is valid until then. NULL: no memory, `fn` is not
- * called. */
+/** Begins an operation. `fn` is called once, later, never inside this call: after a change it is
+ * durable and in force when the answer comes. The handle is valid until then. NULL: no memory,
+ * `fn` is not called. */
 static inline struct weir_control_operation *weir_control_call(
     struct weir_context *ctx, const struct weir_control_request *call, weir_control_fn fn,
     void *arg)
@@ -236,17 +237,18 @@ static inline struct weir_control_operation *weir_control_call(
     return ctx->host->control_call(ctx, call, fn, arg);
 }
 
-/** `fn` will not be called. The operation itself goes on: a change that was begun is finished. To be done
- * before the instance is destroyed. */
+/** `fn` will not be called. The operation itself goes on: a change that was begun is finished. To
+ * be done before the instance is destroyed. */
 static inline void weir_control_cancel(struct weir_context *ctx,
                                        struct weir_control_operation *operation)
 {
     ctx->host->control_cancel(operation);
 }
 
-/** Hears of events from now on, and first (on the next turn of the loop) of those that are kept and newer
- * than `last_id`; 0: of new ones alone. The last 256 are kept. `statistics` comes each second. Owner: the
- * caller, who ends it before the instance is destroyed; ending it inside `fn` is legal. NULL: no memory. */
+/** Hears of events from now on, and first (on the next turn of the loop) of those that are kept
+ * and newer than `last_id`; 0: of new ones alone. The last 256 are kept. `statistics` comes each
+ * second. Owner: the caller, who ends it before the instance is destroyed; ending it inside `fn`
+ * is legal. NULL: no memory. */
 static inline struct weir_subscription *weir_control_subscribe(struct weir_context *ctx,
                                                                uint64_t last_id, weir_event_fn fn,
                                                                void *arg)
@@ -260,17 +262,18 @@ static inline void weir_control_unsubscribe(struct weir_context *ctx,
     ctx->host->control_unsubscribe(subscription);
 }
 
-/** Whose token that is (`weir_...`, of a user or of state_dir/admin.token). false: nobody's, or it has
- * run out; `*out` is untouched but for its `size`, which who asks has set. `out->author` is valid until the running callback returns. */
+/** Whose token that is (`weir_...`, of a user or of state_dir/admin.token). false: nobody's, or
+ * it has run out; `*out` is untouched but for its `size`, which who asks has set. `out->author`
+ * is valid until the running callback returns. */
 static inline bool weir_control_auth_token(struct weir_context *ctx, struct weir_str token,
                                            struct weir_caller *out)
 {
     return ctx->host->control_auth_token(ctx, token, out);
 }
 
-/** Checks a password; it costs some 50 ms and 32 MiB of another thread, so throttle who asks. `fn` is
- * called later, once, never inside this call. A name that is not known takes as long. NULL: too many are
- * waiting, `fn` is not called. */
+/** Checks a password; it costs some 50 ms and 32 MiB of another thread, so throttle who asks.
+ * `fn` is called later, once, never inside this call. A name that is not known takes as long.
+ * NULL: too many are waiting, `fn` is not called. */
 static inline struct weir_auth *weir_control_auth_password(struct weir_context *ctx,
                                                            struct weir_str name,
                                                            struct weir_str password,
@@ -292,18 +295,18 @@ static inline bool weir_control_auth_link(struct weir_context *ctx, struct weir_
     return ctx->host->control_auth_link(ctx, link, out);
 }
 
-/** What that author may do now: for a session, with each request, since users go and change. false: there
- * is no such user any more. */
+/** What that author may do now: for a session, with each request, since users go and change.
+ * false: there is no such user any more. */
 static inline bool weir_control_auth_user(struct weir_context *ctx, struct weir_str author,
                                           struct weir_caller *out)
 {
     return ctx->host->control_auth_user(ctx, author, out);
 }
 
-/** Whether somebody who was recognised by token, password or link still is who he was, and what he may do
- * now: for whatever lasts, sessions and streams. What counts of `before` is `author`, `since` and `token`.
- * false: he has gone or got another password, or the token was taken back or has run out; `*out` is
- * untouched. Since 1.4. */
+/** Whether somebody who was recognised by token, password or link still is who he was, and what
+ * he may do now: for whatever lasts, sessions and streams. What counts of `before` is `author`,
+ * `since` and `token`. false: he has gone or got another password, or the token was taken back
+ * or has run out; `*out` is untouched. Since 1.4. */
 static inline bool weir_control_auth_again(struct weir_context *ctx,
                                            const struct weir_caller *before,
                                            struct weir_caller *out)
@@ -311,8 +314,8 @@ static inline bool weir_control_auth_again(struct weir_context *ctx,
     return ctx->host->control_auth_again(ctx, before, out);
 }
 
-/** Who is at the other end of a Unix socket: root and the process's own user are admin. false: somebody
- * else, or no Unix socket. `out->author` is valid until the running callback returns. */
+/** Who is at the other end of a Unix socket: root and the process's own user are admin. false:
+ * somebody else, or no Unix socket. `out->author` is valid until the running callback returns. */
 static inline bool weir_control_auth_peer(struct weir_context *ctx, const struct weir_request *req,
                                           struct weir_caller *out)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Filter: sees each request and each response before it goes on; may change fields, answer itself, or
- * transform the response's body. Named in a listener (all its requests, before routing), in a route (the
- * requests that it takes) or in a pool (requests routed there).
+ * Filter: sees each request and each response before it goes on; may change fields, answer itself,
+ * or transform the response's body. Named in a listener (all its requests, before routing), in a
+ * route (the requests that it takes) or in a pool (requests routed there).
  */
 #ifndef WEIR_FILTER_H
 #define WEIR_FILTER_H
@@ -29,44 +29,45 @@ struct weir_filter {
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 
-    /** The head of a request has come. WEIR_OK: go on; WEIR_DONE: answered by weir_reply... within
-     * this call. Anything else is answered with 500. A listener's filters run before routing, then the
-     * route's, then the pool's. Optional. */
+    /** The head of a request has come. WEIR_OK: go on; WEIR_DONE: answered by weir_reply...
+     * within this call. Anything else is answered with 500. A listener's filters run before
+     * routing, then the route's, then the pool's. Optional. */
     enum weir_status (*on_request)(struct weir_context *ctx, void *instance,
                                    struct weir_request *req);
 
-    /** The head of a response is about to go out: a server's, or Weir's own. In the reverse order of
-     * on_request; not for 1xx. Optional. */
+    /** The head of a response is about to go out: a server's, or Weir's own. In the reverse order
+     * of on_request; not for 1xx. Optional. */
     void (*on_response)(struct weir_context *ctx, void *instance, struct weir_request *req,
                         struct weir_response *resp);
 
     /* ---- since 1.1: bodies ---- */
 
     /**
-     * A piece of the body of a response that on_response said it transforms, valid for the call; what
-     * becomes of it goes on by weir_transform_write. `state` is what weir_response_transform was given.
+     * A piece of the body of a response that on_response said it transforms, valid for the call;
+     * what becomes of it goes on by weir_transform_write. `state` is what weir_response_transform
+     * was given.
      *
-     * WEIR_OK: all of it was taken. WEIR_DECLINED: the output waits (see weir_transform_write), and of
-     * the `len` bytes `*used` (`len` beforehand) were taken; the host keeps the rest, reads no more from
-     * the server, and gives it again, with the same flow, when the client has read. A filter whose output
-     * is not much longer than its input need not bother. Anything else breaks the response off.
-     * Mandatory for filters that transform.
+     * WEIR_OK: all of it was taken. WEIR_DECLINED: the output waits (see weir_transform_write), and
+     * of the `len` bytes `*used` (`len` beforehand) were taken; the host keeps the rest, reads no
+     * more from the server, and gives it again, with the same flow, when the client has read. A
+     * filter whose output is not much longer than its input need not bother. Anything else breaks
+     * the response off. Mandatory for filters that transform.
      */
     enum weir_status (*on_response_data)(struct weir_context *ctx, void *instance, void *state,
                                          struct weir_transform *transform, const void *data,
                                          size_t len, enum weir_flow flow, size_t *used);
 
-    /** The response is over, whole or broken, and `state` will not be used any more. Exactly one for each
-     * weir_response_transform that said WEIR_OK. Optional. */
+    /** The response is over, whole or broken, and `state` will not be used any more. Exactly one
+     * for each weir_response_transform that said WEIR_OK. Optional. */
     void (*on_response_close)(struct weir_context *ctx, void *instance, void *state);
 
     /* ---- since 1.4: dry runs ---- */
 
     /**
-     * Tells what on_request would do, on the control thread's instance. `req` is a dry run's: what on_request
-     * would change of it (fields, path) is changed here as well, so that those behind see it; nothing is
-     * answered, counted or kept. Anything but WEIR_OK: it would fail. Optional: without it the operator is
-     * told that this filter was not asked.
+     * Tells what on_request would do, on the control thread's instance. `req` is a dry run's: what
+     * on_request would change of it (fields, path) is changed here as well, so that those behind
+     * see it; nothing is answered, counted or kept. Anything but WEIR_OK: it would fail. Optional:
+     * without it the operator is told that this filter was not asked.
      */
     enum weir_status (*explain)(struct weir_context *ctx, void *instance, struct weir_request *req,
                                 struct weir_filter_verdict *verdict);

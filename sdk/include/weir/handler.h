@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Handler: answers requests itself, on a listener that names it; its body may stream for as long as it
- * likes (server-sent events). It lives on the control thread: all listeners with a handler do. A listener
- * may have several, each for a path and what is below it (the host's option `path` of a handler block).
+ * Handler: answers requests itself, on a listener that names it; its body may stream for as long as
+ * it likes (server-sent events). It lives on the control thread: all listeners with a handler do. A
+ * listener may have several, each for a path and what is below it (the host's option `path` of a
+ * handler block).
  */
 #ifndef WEIR_HANDLER_H
 #define WEIR_HANDLER_H
@@ -20,8 +21,8 @@ struct weir_handler {
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 
-    /** The head of a request has come, after the filters. The answer may begin now or later. Anything
-     * but WEIR_OK is answered with 500. Mandatory. */
+    /** The head of a request has come, after the filters. The answer may begin now or later.
+     * Anything but WEIR_OK is answered with 500. Mandatory. */
     enum weir_status (*on_request)(struct weir_context *ctx, void *instance,
                                    struct weir_request *req);
 
@@ -38,10 +39,10 @@ struct weir_handler {
     void (*on_end)(struct weir_context *ctx, void *instance, struct weir_request *req,
                    bool aborted);
 
-    /** This instance gets no more requests but those of clients that have come already: its generation
-     * was replaced, or the program stops. Answers that would last for ever (events) are to be ended now,
-     * and later ones at once, so that their clients come back to its successor; all others go on. May be
-     * called twice. Optional. Since ABI 1.1. */
+    /** This instance gets no more requests but those of clients that have come already: its
+     * generation was replaced, or the program stops. Answers that would last for ever (events)
+     * are to be ended now, and later ones at once, so that their clients come back to its
+     * successor; all others go on. May be called twice. Optional. Since ABI 1.1. */
     void (*on_drain)(struct weir_context *ctx, void *instance);
 };
 

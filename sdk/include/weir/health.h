@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Health: an active probe, or a listener to what becomes of the visitors' requests, or both. Runs on the
- * control thread.
+ * Health: an active probe, or a listener to what becomes of the visitors' requests, or both. Runs
+ * on the control thread.
  *
- * Probing (`request`, `judge`): the host owns sockets, TLS, timers, jitter, rise and fall; the module gives
- * the request's bytes and judges the response. Listening (`on_outcomes`): the host gathers the outcomes of
- * all workers; the module asks for a server to be ejected (weir_health_eject), and the host says how many
- * of a pool may be.
+ * Probing (`request`, `judge`): the host owns sockets, TLS, timers, jitter, rise and fall; the
+ * module gives the request's bytes and judges the response. Listening (`on_outcomes`): the host
+ * gathers the outcomes of all workers; the module asks for a server to be ejected
+ * (weir_health_eject), and the host says how many of a pool may be.
  *
- * A pool may have several `health` blocks of different modules; at most one of them probes. The host adds
- * its own options to each: for probing interval, fast_interval, timeout, rise, fall, address (probe another
- * address than the server's); for listening max_ejected.
+ * A pool may have several `health` blocks of different modules; at most one of them probes. The
+ * host adds its own options to each: for probing interval, fast_interval, timeout, rise, fall,
+ * address (probe another address than the server's); for listening max_ejected.
  */
 #ifndef WEIR_HEALTH_H
 #define WEIR_HEALTH_H
@@ -62,31 +62,33 @@ struct weir_health {
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 
-    /** The bytes to send once the connection stands, written into `out`; says how many. 0: nothing to
-     * send, a connection that stands is enough to be up unless `judge` wants more. Above `capacity`:
-     * the probe fails. Mandatory, unless there is on_outcomes: then the module may only listen. */
+    /** The bytes to send once the connection stands, written into `out`; says how many. 0:
+     * nothing to send, a connection that stands is enough to be up unless `judge` wants more.
+     * Above `capacity`: the probe fails. Mandatory, unless there is on_outcomes: then the module
+     * may only listen. */
     size_t (*request)(struct weir_context *ctx, void *instance,
                       const struct weir_probe_target *target, char *out, size_t capacity);
 
-    /** All that has come so far (at most 16 KiB; then `eof` is true as well); `eof`: the server ended
-     * its side. Writes why into `reason` (NUL-ended) with UP or DOWN. MORE with `eof` counts as down.
-     * Optional: a connection that stands is up. */
+    /** All that has come so far (at most 16 KiB; then `eof` is true as well); `eof`: the server
+     * ended its side. Writes why into `reason` (NUL-ended) with UP or DOWN. MORE with `eof`
+     * counts as down. Optional: a connection that stands is up. */
     enum weir_verdict (*judge)(struct weir_context *ctx, void *instance,
                                const struct weir_probe_target *target, const char *data, size_t len,
                                bool eof, char *reason, size_t reason_size);
 
-    /** What became of requests to one server, as one worker has seen it since its last report; reports
-     * of several workers come one after the other. A failure is told within about 20 ms, successes
-     * within 100 ms. Requests that say nothing about the server (WEIR_OUTCOME_CANCELED) are left out.
-     * Optional. Since 1.2. */
+    /** What became of requests to one server, as one worker has seen it since its last report;
+     * reports of several workers come one after the other. A failure is told within about 20 ms,
+     * successes within 100 ms. Requests that say nothing about the server
+     * (WEIR_OUTCOME_CANCELED) are left out. Optional. Since 1.2. */
     void (*on_outcomes)(struct weir_context *ctx, void *instance,
                         const struct weir_outcomes *outcomes);
 };
 
-/** Takes a server of the instance's pool out for `duration_ns` from now; `reason` says why ("5 failures in
- * a row"), and is copied. On a server that is out already it sets the time anew; 0 lets it come back now.
- * WEIR_DECLINED: too many of the pool would be out (max_ejected); it stays. WEIR_INVALID: the pool has no
- * such server (any more), or this is no instance that listens. Since 1.2. */
+/** Takes a server of the instance's pool out for `duration_ns` from now; `reason` says why ("5
+ * failures in a row"), and is copied. On a server that is out already it sets the time anew; 0
+ * lets it come back now. WEIR_DECLINED: too many of the pool would be out (max_ejected); it
+ * stays. WEIR_INVALID: the pool has no such server (any more), or this is no instance that
+ * listens. Since 1.2. */
 static inline enum weir_status weir_health_eject(struct weir_context *ctx, weir_server_id server,
                                                  uint64_t duration_ns, const char *reason)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The host's services: one size-tagged table of functions, reached through a context or a request.
- * Modules call the inline wrappers (weir_log, weir_now_ns, ...; for requests those of http.h); a test
- * hands in a table of its own. A module has no undefined symbol of the program.
+ * Modules call the inline wrappers (weir_log, weir_now_ns, ...; for requests those of http.h); a
+ * test hands in a table of its own. A module has no undefined symbol of the program.
  *
- * Threads: unless a comment says otherwise a service is called on the loop on which the context lives.
+ * Threads: unless a comment says otherwise a service is called on the loop on which the context
+ * lives.
  */
 #ifndef WEIR_HOST_H
 #define WEIR_HOST_H
@@ -296,15 +297,16 @@ static inline uint32_t weir_worker_count(struct weir_context *ctx)
     return ctx->host->worker_count(ctx);
 }
 
-/** The pool in whose block the module was named; empty: not in a pool. Valid as long as the context. */
+/** The pool in whose block the module was named; empty: not in a pool. Valid as long as the
+ * context. */
 static inline struct weir_str weir_pool_name(struct weir_context *ctx)
 {
     return ctx->host->pool_name(ctx);
 }
 
-/** Names the block in which the module stands, the same after a reload: `listener public filter 2` is the
- * second filter of this module there; empty for a module block. Fit for the names of weir_shared. Valid as
- * long as the context. */
+/** Names the block in which the module stands, the same after a reload: `listener public filter
+ * 2` is the second filter of this module there; empty for a module block. Fit for the names of
+ * weir_shared. Valid as long as the context. */
 static inline struct weir_str weir_block_name(struct weir_context *ctx)
 {
     return ctx->host->block_name(ctx);
@@ -332,15 +334,17 @@ static inline enum weir_status weir_secret(struct weir_context *ctx, const char 
     return ctx->host->secret(ctx, purpose, out);
 }
 
-/** The folder state_dir, where a store keeps its file by default; ended by NUL. Empty: none is known (the
- * configuration is only checked). Control thread only (conf_create); valid until it returns. Since 1.2. */
+/** The folder state_dir, where a store keeps its file by default; ended by NUL. Empty: none is
+ * known (the configuration is only checked). Control thread only (conf_create); valid until it
+ * returns. Since 1.2. */
 static inline struct weir_str weir_state_dir(struct weir_context *ctx)
 {
     return ctx->host->state_dir(ctx);
 }
 
 /** A timer of this instance's loop, not yet set; NULL: no memory. Owner: the caller, who frees it
- * before the instance is destroyed; freeing it in its own callback is legal. Precision: about 16 ms. */
+ * before the instance is destroyed; freeing it in its own callback is legal. Precision: about 16
+ * ms. */
 static inline struct weir_timer *weir_timer_new(struct weir_context *ctx, weir_timer_fn fn,
                                                 void *arg)
 {
@@ -364,25 +368,25 @@ static inline void weir_timer_free(struct weir_context *ctx, struct weir_timer *
     ctx->host->timer_free(timer);
 }
 
-/** Calls fn(arg) on this instance's loop, soon. The one service that any thread may call, as long as
- * the instance lives. WEIR_NO_MEMORY: it will not be called. */
+/** Calls fn(arg) on this instance's loop, soon. The one service that any thread may call, as long
+ * as the instance lives. WEIR_NO_MEMORY: it will not be called. */
 static inline enum weir_status weir_post(struct weir_context *ctx, weir_post_fn fn, void *arg)
 {
     return ctx->host->post(ctx, fn, arg);
 }
 
-/** Opens a file for appending (made with mode 0640; "-": standard output; a FIFO may be without a reader).
- * The host reopens it by its path on SIGUSR1, for log rotation. NULL: could not; logged. Opening the same
- * path again gives the same file. A module whose conf_create has asked weir_check_file for the path gets it
- * at once. */
+/** Opens a file for appending (made with mode 0640; "-": standard output; a FIFO may be without a
+ * reader). The host reopens it by its path on SIGUSR1, for log rotation. NULL: could not;
+ * logged. Opening the same path again gives the same file. A module whose conf_create has asked
+ * weir_check_file for the path gets it at once. */
 static inline struct weir_file *weir_file_open(struct weir_context *ctx, struct weir_str path)
 {
     return ctx->host->file_open(ctx, path);
 }
 
 /** Appends `len` bytes, whole or not at all, by a thread of the host's: never blocks. Any thread.
- * false: too much is waiting (disk full or slow, a reader that stands); it was dropped and counted, and the
- * host says so in its own log. */
+ * false: too much is waiting (disk full or slow, a reader that stands); it was dropped and
+ * counted, and the host says so in its own log. */
 static inline bool weir_file_write(struct weir_context *ctx, struct weir_file *file,
                                    const void *data, size_t len)
 {
@@ -396,9 +400,10 @@ static inline void weir_file_close(struct weir_context *ctx, struct weir_file *f
 
 /* ---- services of conf_create ---- */
 
-/** Tells a mistake in the configuration; the generation will be refused. `field` is the address of the
- * field of the option struct (or of a block's struct) that is wrong: the host finds its file and line.
- * NULL: the block itself. The text says what is wrong and what would be right, without a full stop. */
+/** Tells a mistake in the configuration; the generation will be refused. `field` is the address
+ * of the field of the option struct (or of a block's struct) that is wrong: the host finds its
+ * file and line. NULL: the block itself. The text says what is wrong and what would be right,
+ * without a full stop. */
 static inline void weir_check_error(struct weir_context *ctx, struct weir_check *check,
                                     const void *field, const char *format, ...) WEIR_PRINTF(4, 5);
 static inline void weir_check_error(struct weir_context *ctx, struct weir_check *check,
@@ -426,28 +431,29 @@ static inline weir_route_ref weir_check_route(struct weir_context *ctx, struct w
     return ctx->host->check_route(check, field, name);
 }
 
-/** The listener in whose `handler` or `filter` block the module is named; what it points to lives as long
- * as the configuration's generation. false: the block stands elsewhere, and `*out` is untouched. */
+/** The listener in whose `handler` or `filter` block the module is named; what it points to lives
+ * as long as the configuration's generation. false: the block stands elsewhere, and `*out` is
+ * untouched. */
 static inline bool weir_check_listener(struct weir_context *ctx, struct weir_check *check,
                                        struct weir_listener *out)
 {
     return ctx->host->check_listener(check, out);
 }
 
-/** A file that an instance will open by weir_file_open: whether it can be. When the configuration is only
- * checked, the file is neither made nor opened. `path` is the option's own field, so that a mistake can be
- * placed. false: the mistake has been told. Since 1.4. */
+/** A file that an instance will open by weir_file_open: whether it can be. When the configuration
+ * is only checked, the file is neither made nor opened. `path` is the option's own field, so
+ * that a mistake can be placed. false: the mistake has been told. Since 1.4. */
 static inline bool weir_check_file(struct weir_context *ctx, struct weir_check *check,
                                    const struct weir_str *path)
 {
     return ctx->host->check_file(check, path);
 }
 
-/** `size` bytes that outlive the generation: zeroed when first asked for, and found again by the same
- * module (also a newer copy of it) that asks for the same name and size in a later generation's
- * conf_create. They go when no generation that asked for them is left. Control thread; what happens in
- * them between threads is the module's own to order. Never fails. A module's code may have gone before
- * its bytes: no pointers to functions or static data in them. */
+/** `size` bytes that outlive the generation: zeroed when first asked for, and found again by the
+ * same module (also a newer copy of it) that asks for the same name and size in a later
+ * generation's conf_create. They go when no generation that asked for them is left. Control
+ * thread; what happens in them between threads is the module's own to order. Never fails. A
+ * module's code may have gone before its bytes: no pointers to functions or static data in them. */
 static inline void *weir_shared(struct weir_context *ctx, const char *name, size_t size)
 {
     return ctx->host->shared(ctx, name, size);

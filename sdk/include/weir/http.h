@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests and responses, as modules see them: opaque, with accessors. All strings are valid for the
- * callback, unless copied with weir_request_copy; what was set lives as long as the request.
+ * Requests and responses, as modules see them: opaque, with accessors. All strings are valid for
+ * the callback, unless copied with weir_request_copy; what was set lives as long as the request.
  *
- * Thread: the worker (or control thread) that carries the request; all callbacks about one request run
- * there.
+ * Thread: the worker (or control thread) that carries the request; all callbacks about one request
+ * run there.
  */
 #ifndef WEIR_HTTP_H
 #define WEIR_HTTP_H
@@ -62,8 +62,8 @@ static inline bool weir_request_tls(const struct weir_request *req)
     return req->host->request_tls(req);
 }
 
-/** Who the client is on this machine; false: it did not come by a Unix socket. A proxy that passes on
- * what others say is itself the client here. */
+/** Who the client is on this machine; false: it did not come by a Unix socket. A proxy that
+ * passes on what others say is itself the client here. */
 static inline bool weir_request_credentials(const struct weir_request *req,
                                             struct weir_credentials *out)
 {
@@ -90,11 +90,12 @@ static inline struct weir_field weir_request_field(const struct weir_request *re
     return req->host->request_field(req, index);
 }
 
-/** Replaces all fields of that name by one. Of a name with `-`, what the client wrote with other punctuation
- * (X_User beside X-User) goes too: servers that read fields as CGI does cannot tell them apart (RFC 3875
- * section 4.1.18). Copies both strings. WEIR_INVALID: the name is no token, or
- * the value has a control character, or the field is one that frames the message or belongs to the
- * connection (Content-Length, Transfer-Encoding, Connection, Upgrade, ...). Before the request is sent. */
+/** Replaces all fields of that name by one. Of a name with `-`, what the client wrote with other
+ * punctuation (X_User beside X-User) goes too: servers that read fields as CGI does cannot tell
+ * them apart (RFC 3875 section 4.1.18). Copies both strings. WEIR_INVALID: the name is no token,
+ * or the value has a control character, or the field is one that frames the message or belongs
+ * to the connection (Content-Length, Transfer-Encoding, Connection, Upgrade, ...). Before the
+ * request is sent. */
 static inline enum weir_status weir_request_set_header(struct weir_request *req,
                                                        struct weir_str name, struct weir_str value)
 {
@@ -108,24 +109,24 @@ static inline enum weir_status weir_request_add_header(struct weir_request *req,
     return req->host->request_add_header(req, name, value);
 }
 
-/** Removes all fields of that name, and its aliases as weir_request_set_header does; says how many there were
- * of the name itself. */
+/** Removes all fields of that name, and its aliases as weir_request_set_header does; says how
+ * many there were of the name itself. */
 static inline size_t weir_request_remove_header(struct weir_request *req, struct weir_str name)
 {
     return req->host->request_remove_header(req, name);
 }
 
-/** Gives the request another path: what routers and filters see from here, and what the server gets. The
- * host brings it into the normal form; the query stays. WEIR_INVALID: it does not begin with `/`, has a
- * byte that a path cannot have (`?` and `#` too), or the request is not for a path (`*`). Inside a
- * filter's on_request. */
+/** Gives the request another path: what routers and filters see from here, and what the server
+ * gets. The host brings it into the normal form; the query stays. WEIR_INVALID: it does not
+ * begin with `/`, has a byte that a path cannot have (`?` and `#` too), or the request is not
+ * for a path (`*`). Inside a filter's on_request. */
 static inline enum weir_status weir_request_set_path(struct weir_request *req, struct weir_str path)
 {
     return req->host->request_set_path(req, path);
 }
 
-/** Memory that lives as long as the request, aligned for any type, not zeroed; NULL: none left. There
- * is no free. */
+/** Memory that lives as long as the request, aligned for any type, not zeroed; NULL: none left.
+ * There is no free. */
 static inline void *weir_request_alloc(struct weir_request *req, size_t len)
 {
     return req->host->request_alloc(req, len);
@@ -137,9 +138,9 @@ static inline bool weir_field_name_is(struct weir_str name, const char *other)
     return weir_str_is_nocase(name, other);
 }
 
-/** The whole list: all fields of that name in one, joined by ", " (RFC 9110 section 5.3), for fields whose
- * value is a list. `*value` is a field's own or made in the request's pool; false: there is none, or no memory,
- * `*value` untouched. */
+/** The whole list: all fields of that name in one, joined by ", " (RFC 9110 section 5.3), for
+ * fields whose value is a list. `*value` is a field's own or made in the request's pool; false:
+ * there is none, or no memory, `*value` untouched. */
 static inline bool weir_request_header_list(struct weir_request *req, const char *name,
                                             struct weir_str *value)
 {
@@ -195,17 +196,17 @@ static inline struct weir_str weir_request_copy(struct weir_request *req, struct
     return to;
 }
 
-/** Of a sticky module, in lookup or on_response: a number that tells this user's session from all others of the
- * pool, the same as long as it lasts; not 0. By it the host counts the sessions of each server. The last one
- * counts. */
+/** Of a sticky module, in lookup or on_response: a number that tells this user's session from all
+ * others of the pool, the same as long as it lasts; not 0. By it the host counts the sessions of
+ * each server. The last one counts. */
 static inline void weir_request_session(struct weir_request *req, uint64_t session)
 {
     req->host->request_session(req, session);
 }
 
-/** A place for one pointer of this instance's module in this request; NULL at first. All instances of the
- * module share it, also those of an older or newer configuration; another copy of the module, from a file that
- * was replaced, has its own. */
+/** A place for one pointer of this instance's module in this request; NULL at first. All
+ * instances of the module share it, also those of an older or newer configuration; another copy
+ * of the module, from a file that was replaced, has its own. */
 static inline void **weir_request_slot(struct weir_request *req, struct weir_context *ctx)
 {
     return req->host->request_slot(req, ctx);
@@ -251,8 +252,8 @@ static inline size_t weir_response_remove_header(struct weir_response *resp, str
     return resp->host->response_remove_header(resp, name);
 }
 
-/** Length of the body as it is before any filter transforms it; -1: not known. For HEAD and 304 that of
- * the body that GET would have had. */
+/** Length of the body as it is before any filter transforms it; -1: not known. For HEAD and 304
+ * that of the body that GET would have had. */
 static inline int64_t weir_response_content_length(const struct weir_response *resp)
 {
     return resp->host->response_content_length(resp);
@@ -266,20 +267,21 @@ struct weir_transform {
 };
 
 /**
- * Inside on_response: the calling filter transforms the body, which comes to its on_response_data. Filters
- * that said so earlier are nearer to the server. `state` is the filter's own, for its hooks. The host
- * drops Content-Length and what describes the bytes that the server sent (Accept-Ranges, digests), and
- * makes a strong ETag weak. WEIR_DECLINED: there is no body to transform (204, 304, 101). WEIR_INVALID:
- * not inside on_response, a second time, or the filter has no on_response_data. For HEAD the fields change
- * alike, and on_response_close follows without any data.
+ * Inside on_response: the calling filter transforms the body, which comes to its on_response_data.
+ * Filters that said so earlier are nearer to the server. `state` is the filter's own, for its
+ * hooks. The host drops Content-Length and what describes the bytes that the server sent
+ * (Accept-Ranges, digests), and makes a strong ETag weak. WEIR_DECLINED: there is no body to
+ * transform (204, 304, 101). WEIR_INVALID: not inside on_response, a second time, or the filter has
+ * no on_response_data. For HEAD the fields change alike, and on_response_close follows without any
+ * data.
  */
 static inline enum weir_status weir_response_transform(struct weir_response *resp, void *state)
 {
     return resp->host->response_transform(resp, state);
 }
 
-/** Inside on_response_data: hands on bytes, which are copied where they have to wait. Says how many wait:
- * above some 64 KiB a filter that makes much of little stops, and says WEIR_DECLINED. */
+/** Inside on_response_data: hands on bytes, which are copied where they have to wait. Says how
+ * many wait: above some 64 KiB a filter that makes much of little stops, and says WEIR_DECLINED. */
 static inline size_t weir_transform_write(struct weir_transform *transform, const void *data,
                                           size_t len)
 {
@@ -288,8 +290,8 @@ static inline size_t weir_transform_write(struct weir_transform *transform, cons
 
 /* ---- answering oneself: handlers at any time, filters inside on_request ---- */
 
-/** Begins the answer. `content_length` -1: not known, the body is chunked or ends with the connection.
- * The fields are copied. WEIR_INVALID: already begun, or a field is malformed. */
+/** Begins the answer. `content_length` -1: not known, the body is chunked or ends with the
+ * connection. The fields are copied. WEIR_INVALID: already begun, or a field is malformed. */
 static inline enum weir_status weir_reply_begin(struct weir_request *req, uint32_t status,
                                                 const struct weir_field *fields, size_t count,
                                                 int64_t content_length)
@@ -297,30 +299,32 @@ static inline enum weir_status weir_reply_begin(struct weir_request *req, uint32
     return req->host->reply_begin(req, status, fields, count, content_length);
 }
 
-/** Takes body bytes; copies what the socket does not. Says how many bytes wait to be sent: above some
- * 64 KiB a handler stops and goes on in its on_writable. */
+/** Takes body bytes; copies what the socket does not. Says how many bytes wait to be sent: above
+ * some 64 KiB a handler stops and goes on in its on_writable. */
 static inline size_t weir_reply_write(struct weir_request *req, const void *data, size_t len)
 {
     return req->host->reply_write(req, data, len);
 }
 
-/** Ends the answer. The request may be freed once the running callback returns; the handler's on_end
- * says when. */
+/** Ends the answer. The request may be freed once the running callback returns; the handler's
+ * on_end says when. */
 static inline void weir_reply_end(struct weir_request *req)
 {
     req->host->reply_end(req);
 }
 
-/** Breaks the answer off, so that the client sees that it is not whole. Inside on_response, of a server's response
- * as well: the client gets 500 in its place. A weir_response_set_header or weir_response_add_header there that
- * is without memory, since fields got too long, does so by itself. */
+/** Breaks the answer off, so that the client sees that it is not whole. Inside on_response, of a
+ * server's response as well: the client gets 500 in its place. A weir_response_set_header or
+ * weir_response_add_header there that is without memory, since fields got too long, does so by
+ * itself. */
 static inline void weir_reply_abort(struct weir_request *req)
 {
     req->host->reply_abort(req);
 }
 
-/** A whole answer that looks like Weir's own: a short page or a problem document (RFC 9457), as Accept
- * asks. `status` 400 to 599; `fields` are added, and copied. Failures as weir_reply_begin's. */
+/** A whole answer that looks like Weir's own: a short page or a problem document (RFC 9457), as
+ * Accept asks. `status` 400 to 599; `fields` are added, and copied. Failures as
+ * weir_reply_begin's. */
 static inline enum weir_status weir_reply_error(struct weir_request *req, uint32_t status,
                                                 const struct weir_field *fields, size_t count)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text that is put together: a buffer, escaping, and a writer of JSON (RFC 8259). One thread at a time.
- * Compiled into the module: no ABI.
+ * Text that is put together: a buffer, escaping, and a writer of JSON (RFC 8259). One thread at a
+ * time. Compiled into the module: no ABI.
  */
 #ifndef WEIR_JSON_H
 #define WEIR_JSON_H
@@ -14,9 +14,9 @@
 WEIR_BEGIN_DECLS
 
 /**
- * Bytes that grow by realloc, or, where `fixed`, an array of the owner's. Begin with a zeroed one, or with
- * {array, 0, sizeof(array), true, false}. Invariant: len <= room. What has no room is left out, whole, and
- * from then on `failed` is true and nothing is added.
+ * Bytes that grow by realloc, or, where `fixed`, an array of the owner's. Begin with a zeroed one,
+ * or with {array, 0, sizeof(array), true, false}. Invariant: len <= room. What has no room is left
+ * out, whole, and from then on `failed` is true and nothing is added.
  */
 struct weir_buffer {
     char *data;
@@ -143,8 +143,8 @@ static inline size_t weir_escape_plain(struct weir_str text, enum weir_escape ho
                                     : (byte >= 0x20 && byte < 0x7f ? len : 0);
 }
 
-/** Adds a text, escaped. It may take `limit` bytes (SIZE_MAX: any number); what is longer is cut, and ends
- * in "...". */
+/** Adds a text, escaped. It may take `limit` bytes (SIZE_MAX: any number); what is longer is cut,
+ * and ends in "...". */
 static inline void weir_buffer_escaped(struct weir_buffer *out, struct weir_str text,
                                        enum weir_escape how, size_t limit)
 {
@@ -177,8 +177,8 @@ static inline void weir_buffer_escaped(struct weir_buffer *out, struct weir_str 
 
 /* ---- JSON ---- */
 
-/** Writes values one after the other; commas are its own. Begin with {buffer, false}. `name` is a member's
- * name inside an object, and NULL in an array and for the outermost value. */
+/** Writes values one after the other; commas are its own. Begin with {buffer, false}. `name` is a
+ * member's name inside an object, and NULL in an array and for the outermost value. */
 struct weir_json {
     struct weir_buffer *out;
     bool comma; /**< the next value needs one before it */
@@ -220,7 +220,8 @@ static inline void weir_json_raw(struct weir_json *json, const char *name, struc
     weir_buffer_add(json->out, text.ptr, text.len);
 }
 
-/** A member whose name comes from elsewhere is opened by this, and its value written without a name. */
+/** A member whose name comes from elsewhere is opened by this, and its value written without a
+ * name. */
 static inline void weir_json_key(struct weir_json *json, struct weir_str name)
 {
     weir_json_name(json, NULL);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a module is: strings, status codes, the descriptor, and the one symbol that a module exports.
+ * What a module is: strings, status codes, the descriptor, and the one symbol that a module
+ * exports.
  *
  * ABI rule. A module is loaded when its major number equals the host's and its minor number is not
- * above the host's. Each struct that crosses the border begins with `uint32_t size`, set by the side
- * that fills it; the other side reads what is there and takes zero for the rest. Fields are added at
- * the end only, and no new hook is ever mandatory.
+ * above the host's. Each struct that crosses the border begins with `uint32_t size`, set by the
+ * side that fills it; the other side reads what is there and takes zero for the rest. Fields are
+ * added at the end only, and no new hook is ever mandatory.
  *
  * History of the ABI:
  *   1.0  2026-11-24  first: router, balancer, sticky, health, filter, handler, logger
@@ -48,8 +49,8 @@ WEIR_BEGIN_DECLS
 #define WEIR_ABI_MAJOR 1
 #define WEIR_ABI_MINOR 4
 
-/** A string that is not ended by NUL. `ptr` may be NULL where `len` is 0. Valid for the callback that
- * it was given to, unless its declaration says otherwise. */
+/** A string that is not ended by NUL. `ptr` may be NULL where `len` is 0. Valid for the callback
+ * that it was given to, unless its declaration says otherwise. */
 struct weir_str {
     const char *ptr;
     size_t len;
@@ -90,10 +91,11 @@ struct weir_store;
 struct weir_control;
 
 /**
- * The place of one instance of a module: one use in the configuration (the module block itself, or a
- * `balance`, `sticky`, `health`, `filter`, `handler` block), and, for the hooks of a kind, one loop.
- * Owner: the host. Valid from the hook that gets it until the matching destroy, stop or free hook has
- * returned. Only `host` may be read; what follows it is private. Services take it as first argument.
+ * The place of one instance of a module: one use in the configuration (the module block itself, or
+ * a `balance`, `sticky`, `health`, `filter`, `handler` block), and, for the hooks of a kind, one
+ * loop. Owner: the host. Valid from the hook that gets it until the matching destroy, stop or free
+ * hook has returned. Only `host` may be read; what follows it is private. Services take it as first
+ * argument.
  */
 struct weir_context {
     const struct weir_host *host;
@@ -113,23 +115,23 @@ struct weir_module {
     const char *license; /**< SPDX identifier */
     const char *summary; /**< one line for `weir --options` and the module list */
 
-    /** Options of all contexts in which the module may be named; NULL: it has none. One struct holds
-     * them: the `module` block fills it first, and each `balance`, `sticky`, ... block starts from a
-     * copy of what the module block said and overrides it. */
+    /** Options of all contexts in which the module may be named; NULL: it has none. One struct
+     * holds them: the `module` block fills it first, and each `balance`, `sticky`, ... block
+     * starts from a copy of what the module block said and overrides it. */
     const struct weir_options *options;
 
-    /** Runs once after loading, on the control thread, before any other hook. No I/O. Not WEIR_OK: the
-     * module is refused. Optional. */
+    /** Runs once after loading, on the control thread, before any other hook. No I/O. Not
+     * WEIR_OK: the module is refused. Optional. */
     enum weir_status (*load)(struct weir_context *ctx);
 
     /**
-     * Runs for each block that names the module in a new configuration (the module block too), at the
-     * start and at each reload, on the control thread, before any worker sees it. The place to read
-     * files: generations that only have other servers share what was prepared. `conf` is the option
-     * struct, checked against the table. Checks what the table cannot, resolves names (weir_check_pool, ...), and may prepare
-     * immutable data, returned by `*prepared` and shared by all workers' instances. Says mistakes by
-     * weir_check_error; one of those, or a status other than WEIR_OK, refuses the generation, and the
-     * old one goes on. Optional.
+     * Runs for each block that names the module in a new configuration (the module block too), at
+     * the start and at each reload, on the control thread, before any worker sees it. The place to
+     * read files: generations that only have other servers share what was prepared. `conf` is the
+     * option struct, checked against the table. Checks what the table cannot, resolves names
+     * (weir_check_pool, ...), and may prepare immutable data, returned by `*prepared` and shared by
+     * all workers' instances. Says mistakes by weir_check_error; one of those, or a status other
+     * than WEIR_OK, refuses the generation, and the old one goes on. Optional.
      */
     enum weir_status (*conf_create)(struct weir_context *ctx, struct weir_check *check,
                                     const void *conf, void **prepared);
@@ -138,9 +140,9 @@ struct weir_module {
      * configuration has ended and all instances are destroyed. Optional. */
     void (*conf_free)(struct weir_context *ctx, void *prepared);
 
-    /** Run once a worker (and once for the control thread) and generation, on that thread, before the
-     * first and after the last of the kind's calls there. A failing start refuses the generation.
-     * `conf` and `prepared` are those of the module block. Optional. */
+    /** Run once a worker (and once for the control thread) and generation, on that thread, before
+     * the first and after the last of the kind's calls there. A failing start refuses the
+     * generation. `conf` and `prepared` are those of the module block. Optional. */
     enum weir_status (*worker_start)(struct weir_context *ctx, const void *conf, void *prepared);
     void (*worker_stop)(struct weir_context *ctx);
 
@@ -177,8 +179,8 @@ typedef const struct weir_module *(*weir_module_entry_fn)(void);
     }                                                              \
     struct weir_module_semicolon_
 
-/** Defines the descriptor and the exported symbol; write it once, at the end of the module's main file.
- * After the texts (see weir_module) come its other members, the kinds at least:
+/** Defines the descriptor and the exported symbol; write it once, at the end of the module's main
+ * file. After the texts (see weir_module) come its other members, the kinds at least:
  *
  *     WEIR_DEFINE_MODULE("balance_idle", "1.0", "MIT", "Takes the idlest server", .balancer = &balancer);
  */

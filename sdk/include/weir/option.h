@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Options: one table row an option. The same rows drive parsing, checking, error text,
- * `weir --options`, the option reference, the API's schema and the forms of the user interface.
+ * Options: one table row an option. The same rows drive parsing, checking, error text, `weir
+ * --options`, the option reference, the API's schema and the forms of the user interface.
  *
- * The host parses each block into a struct of `conf_size` zeroed bytes by the rows' types and offsets.
- * All memory that it points to lives as long as the configuration's generation, and never changes.
+ * The host parses each block into a struct of `conf_size` zeroed bytes by the rows' types and
+ * offsets. All memory that it points to lives as long as the configuration's generation, and never
+ * changes.
  */
 #ifndef WEIR_OPTION_H
 #define WEIR_OPTION_H

@@ -62,24 +62,25 @@ static inline void weir_rule_leave_out(const struct weir_rule_sink *sink, uint32
 struct weir_router {
     uint32_t size;
 
-    /** Makes the instance of one worker; `conf` and `prepared` are the module block's. Optional: the
-     * instance is then `prepared` itself. */
+    /** Makes the instance of one worker; `conf` and `prepared` are the module block's. Optional:
+     * the instance is then `prepared` itself. */
     enum weir_status (*create)(struct weir_context *ctx, const void *conf, void *prepared,
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 
-    /** Runs once a request, after the filters. WEIR_OK: `*out` says where it goes; WEIR_DECLINED: no
-     * rule of mine. Anything else is answered with 500. Mandatory. */
+    /** Runs once a request, after the filters. WEIR_OK: `*out` says where it goes; WEIR_DECLINED:
+     * no rule of mine. Anything else is answered with 500. Mandatory. */
     enum weir_status (*route)(struct weir_context *ctx, void *instance, struct weir_request *req,
                               struct weir_route_result *out);
 
     /**
-     * Tells `sink` the rules that were looked at for the request, in the order in which they go before
-     * each other, each with its verdict and why. Which of them wins, and whether one does, is as `route`
-     * says for this request; `route` has run just before, and has decided. For an operator who asks
-     * where a request would go: on the control thread's instance, never for a visitor's request, so that
-     * a look at every rule is no harm. Of many rules tell the nearest ones, and how many were left out.
-     * Must change nothing. Optional: the module is shown as one rule. Since 1.3.
+     * Tells `sink` the rules that were looked at for the request, in the order in which they go
+     * before each other, each with its verdict and why. Which of them wins, and whether one does,
+     * is as `route` says for this request; `route` has run just before, and has decided. For an
+     * operator who asks where a request would go: on the control thread's instance, never for a
+     * visitor's request, so that a look at every rule is no harm. Of many rules tell the nearest
+     * ones, and how many were left out. Must change nothing. Optional: the module is shown as one
+     * rule. Since 1.3.
      */
     void (*explain)(struct weir_context *ctx, void *instance, struct weir_request *req,
                     const struct weir_rule_sink *sink);

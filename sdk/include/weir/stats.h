@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Statistics: the numbers of the process, listeners, routes, pools and servers, summed over all workers.
- * For handlers that export them. Since ABI 1.2.
+ * Statistics: the numbers of the process, listeners, routes, pools and servers, summed over all
+ * workers. For handlers that export them. Since ABI 1.2.
  *
- * Thread: the control thread's loop. Reading costs some microseconds a row; workers are not disturbed.
+ * Thread: the control thread's loop. Reading costs some microseconds a row; workers are not
+ * disturbed.
  */
 #ifndef WEIR_STATS_H
 #define WEIR_STATS_H
@@ -100,8 +101,8 @@ struct weir_stats_row {
 /** false: enough. */
 typedef bool (*weir_stats_fn)(void *arg, const struct weir_stats_row *row);
 
-/** Visits all rows that the running configuration has: process, listeners, routes, then each pool with its
- * servers. WEIR_NO_MEMORY: none was visited. */
+/** Visits all rows that the running configuration has: process, listeners, routes, then each pool
+ * with its servers. WEIR_NO_MEMORY: none was visited. */
 static inline enum weir_status weir_stats_visit(struct weir_context *ctx, weir_stats_fn fn,
                                                 void *arg)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sticky: keeps a user on a server. Runs before the balancer; the host decides whether the server that
- * it names can take the request (a server that drains still can, until its deadline).
+ * Sticky: keeps a user on a server. Runs before the balancer; the host decides whether the server
+ * that it names can take the request (a server that drains still can, until its deadline).
  */
 #ifndef WEIR_STICKY_H
 #define WEIR_STICKY_H
@@ -22,8 +22,8 @@ struct weir_sticky {
     /** The server that the request's user belongs to, or WEIR_NO_SERVER. Mandatory. */
     weir_server_id (*lookup)(struct weir_context *ctx, void *instance, struct weir_request *req);
 
-    /** The response of `server` passes: the place to add Set-Cookie. `known`: lookup named this very
-     * server. Optional. */
+    /** The response of `server` passes: the place to add Set-Cookie. `known`: lookup named this
+     * very server. Optional. */
     void (*on_response)(struct weir_context *ctx, void *instance, struct weir_request *req,
                         struct weir_response *resp, weir_server_id server, bool known);
 };

@@ -10,14 +10,14 @@
  *     ...
  *     ck_assert(weir_test_free(&host));
  *
- * It holds a module to its contract. What breaks it is a *problem*: a bad index, an illegal field, a
- * reply that is cut, changed options, a timer or file that outlives its instance. Problems are printed
- * to standard error when they happen, and make weir_test_free return false. A test that uses this
- * header wrongly (NULL, freed or foreign objects) is aborted with a message.
+ * It holds a module to its contract. What breaks it is a *problem*: a bad index, an illegal field,
+ * a reply that is cut, changed options, a timer or file that outlives its instance. Problems are
+ * printed to standard error when they happen, and make weir_test_free return false. A test that
+ * uses this header wrongly (NULL, freed or foreign objects) is aborted with a message.
  *
- * Owner: the host owns all that it makes, and weir_test_free frees what is left; every other free here
- * is there to test it at a chosen moment. Strings that are given are copied; strings that come out are
- * NUL-ended, and live as long as the object they were asked of, unless said otherwise.
+ * Owner: the host owns all that it makes, and weir_test_free frees what is left; every other free
+ * here is there to test it at a chosen moment. Strings that are given are copied; strings that come
+ * out are NUL-ended, and live as long as the object they were asked of, unless said otherwise.
  * Thread: one thread drives a host; weir_post and weir_log may be called from others, as in Weir.
  * No test framework is needed.
  */
@@ -41,16 +41,18 @@ struct weir_test_pool;
 
 /* ---- the host ---- */
 
-/** Whether Weir would take the descriptor: ABI, sizes, name, mandatory hooks, option tables. false: the
- * reason, as the operator would read it, is in `error` (NUL-ended, cut to error_size). */
+/** Whether Weir would take the descriptor: ABI, sizes, name, mandatory hooks, option tables.
+ * false: the reason, as the operator would read it, is in `error` (NUL-ended, cut to
+ * error_size). */
 bool weir_test_validate(const struct weir_module *module, char *error, size_t error_size);
 
-/** Validates and loads (`load`) a module. NULL: refused; the reason is on standard error. Time begins at
- * 1000 s, wall-clock time at 2026-01-01T00:00:00Z; one worker, number 0. */
+/** Validates and loads (`load`) a module. NULL: refused; the reason is on standard error. Time
+ * begins at 1000 s, wall-clock time at 2026-01-01T00:00:00Z; one worker, number 0. */
 struct weir_test *weir_test_new(const struct weir_module *module);
 
-/** Destroys instances (newest first), frees configurations, stops the worker, looks for what the module
- * left behind, and frees the host. Sets *host to NULL. false: there were problems, now or before. */
+/** Destroys instances (newest first), frees configurations, stops the worker, looks for what the
+ * module left behind, and frees the host. Sets *host to NULL. false: there were problems, now or
+ * before. */
 bool weir_test_free(struct weir_test **host) WEIR_TEST_CHECKED;
 
 /** Problems so far. */
@@ -62,15 +64,15 @@ const char *weir_test_problems(const struct weir_test *host);
 /** Forgets the problems so far: for a test that breaks the contract on purpose. */
 void weir_test_forgive(struct weir_test *host);
 
-/** The loop that instances created from now on live on, as weir_worker_index and weir_worker_count say.
- * index == count: the control thread. */
+/** The loop that instances created from now on live on, as weir_worker_index and
+ * weir_worker_count say. index == count: the control thread. */
 void weir_test_set_worker(struct weir_test *host, uint32_t index, uint32_t count);
 
 /** Begins the sequence of weir_random anew. The same seed gives the same bytes. */
 void weir_test_seed(struct weir_test *host, uint64_t seed);
 
-/** Lets the allocation after the next `skip` ones fail, once: of a request's memory, a timer, a post or
- * a file. */
+/** Lets the allocation after the next `skip` ones fail, once: of a request's memory, a timer, a
+ * post or a file. */
 void weir_test_fail_alloc(struct weir_test *host, size_t skip);
 
 /** Lets weir_secret fail (or work again). */
@@ -85,12 +87,12 @@ weir_pool_ref weir_test_add_pool(struct weir_test *host, const char *name);
 const char *weir_test_pool_name(const struct weir_test *host, weir_pool_ref pool);
 const char *weir_test_route_name(const struct weir_test *host, weir_route_ref route);
 
-/** Routes that the module made known by weir_check_route, of all configurations. Two of one name in one
- * block are a mistake, as in Weir. */
+/** Routes that the module made known by weir_check_route, of all configurations. Two of one name
+ * in one block are a mistake, as in Weir. */
 size_t weir_test_route_count(const struct weir_test *host);
 
-/** The listener around blocks of handlers and filters of a listener, from now on: its addresses, ended by
- * NULL. At first "public" on 127.0.0.1:8080, without TLS. */
+/** The listener around blocks of handlers and filters of a listener, from now on: its addresses,
+ * ended by NULL. At first "public" on 127.0.0.1:8080, without TLS. */
 void weir_test_set_listener(struct weir_test *host, const char *const *addresses, bool tls);
 
 /** Name that weir_pool_name gives in configurations made from now on for a pool; "pool" at first. */
@@ -100,20 +102,20 @@ void weir_test_set_pool_name(struct weir_test *host, const char *name);
 void weir_test_set_state_dir(struct weir_test *host, const char *path);
 
 /**
- * Parses `text`, the inside of one block in the language of weir.conf, by the module's option table,
- * and runs conf_create. The block is the one that the module's kind stands in: the module block for a
- * router or logger, a pool's for balancer, sticky, health and filter, a listener's for a handler. For
- * another, use weir_test_conf_in. NULL: refused, and weir_test_mistakes says why.
+ * Parses `text`, the inside of one block in the language of weir.conf, by the module's option
+ * table, and runs conf_create. The block is the one that the module's kind stands in: the module
+ * block for a router or logger, a pool's for balancer, sticky, health and filter, a listener's for
+ * a handler. For another, use weir_test_conf_in. NULL: refused, and weir_test_mistakes says why.
  *
- * Blocks other than the module's start from what the latest module block said; where there was none,
- * an empty one is made first, as in Weir, where nothing runs without it.
+ * Blocks other than the module's start from what the latest module block said; where there was
+ * none, an empty one is made first, as in Weir, where nothing runs without it.
  */
 struct weir_test_block *weir_test_conf(struct weir_test *host, const char *text) WEIR_TEST_CHECKED;
 struct weir_test_block *weir_test_conf_in(struct weir_test *host, enum weir_option_context context,
                                           const char *text) WEIR_TEST_CHECKED;
 
-/** Mistakes of the last configuration, one a line: `conf:LINE: what is wrong`; empty: none. Valid until
- * the next configuration. */
+/** Mistakes of the last configuration, one a line: `conf:LINE: what is wrong`; empty: none. Valid
+ * until the next configuration. */
 const char *weir_test_mistakes(const struct weir_test *host);
 
 /** The option struct, and what conf_create prepared. */
@@ -137,8 +139,8 @@ enum weir_test_kind {
     WEIR_TEST_CONTROL,
 };
 
-/** Makes an instance of that kind; before the first one on a loop, worker_start runs. NULL: create or
- * worker_start failed. A module without that kind aborts. */
+/** Makes an instance of that kind; before the first one on a loop, worker_start runs. NULL:
+ * create or worker_start failed. A module without that kind aborts. */
 struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_test_kind kind,
                                             struct weir_test_block *block) WEIR_TEST_CHECKED;
 
@@ -177,8 +179,8 @@ const char *weir_test_log_line(const struct weir_test *host, size_t index,
 /** Whether a line of that level contains `text`. */
 bool weir_test_logged(const struct weir_test *host, enum weir_log_level level, const char *text);
 
-/** What was written to the file of that path, in memory; NULL: it was never opened. Valid until the next
- * write to it. `len` may be NULL. */
+/** What was written to the file of that path, in memory; NULL: it was never opened. Valid until
+ * the next write to it. `len` may be NULL. */
 const char *weir_test_file(const struct weir_test *host, const char *path, size_t *len);
 
 /** How often the file is open now. */
@@ -237,14 +239,14 @@ struct weir_test_reply {
 struct weir_test_reply weir_test_reply_of(const struct weir_request *req);
 const char *weir_test_reply_header(const struct weir_request *req, const char *name);
 
-/** Lets the client read nothing (written bytes wait) or everything. After a client that read nothing,
- * weir_test_writable lets it read all that waits, and tells the handler. */
+/** Lets the client read nothing (written bytes wait) or everything. After a client that read
+ * nothing, weir_test_writable lets it read all that waits, and tells the handler. */
 void weir_test_reply_hold(struct weir_request *req, bool hold);
 
 /* ---- router ---- */
 
-/** Asks the router. `*out` is prepared as in Weir, and checked after WEIR_OK: neither a known pool nor a
- * legal status is a problem. The request then knows its pool and route. */
+/** Asks the router. `*out` is prepared as in Weir, and checked after WEIR_OK: neither a known
+ * pool nor a legal status is a problem. The request then knows its pool and route. */
 enum weir_status weir_test_route(struct weir_test_instance *router, struct weir_request *req,
                                  struct weir_route_result *out);
 
@@ -256,23 +258,24 @@ struct weir_test_rule {
     weir_route_ref route;
 };
 
-/** Asks the router where the request goes, and then for its rules, of which `limit` are shown. Returns what
- * `route` said. Problems: a winner where `route` declined, none or two where it did not, a winner of
- * another route than `route` gave, no name or reason. A router without the hook tells nothing. */
+/** Asks the router where the request goes, and then for its rules, of which `limit` are shown.
+ * Returns what `route` said. Problems: a winner where `route` declined, none or two where it did
+ * not, a winner of another route than `route` gave, no name or reason. A router without the hook
+ * tells nothing. */
 enum weir_status weir_test_explain(struct weir_test_instance *router, struct weir_request *req,
                                    uint32_t limit);
 
-/** The rules that the last weir_test_explain told, and how many it left out. Valid until the next one; out
- * of range: NULL. */
+/** The rules that the last weir_test_explain told, and how many it left out. Valid until the next
+ * one; out of range: NULL. */
 size_t weir_test_rule_count(const struct weir_test *host);
 const struct weir_test_rule *weir_test_rule_at(const struct weir_test *host, size_t index);
 uint32_t weir_test_rules_left_out(const struct weir_test *host);
 
 /* ---- balancer ---- */
 
-/** A pool of servers for balancers; several (one a worker) may share it, as they share its in-flight
- * counts. Servers are numbered 0, 1, ... in the order of adding, for ever: unlike a candidate's index,
- * a number does not change when others go. */
+/** A pool of servers for balancers; several (one a worker) may share it, as they share its
+ * in-flight counts. Servers are numbered 0, 1, ... in the order of adding, for ever: unlike a
+ * candidate's index, a number does not change when others go. */
 struct weir_test_pool *weir_test_pool_new(struct weir_test *host);
 
 /** Adds a server of that weight (1, 2, ...). Balancers hear of it by weir_test_pool_tell. */
@@ -296,13 +299,14 @@ weir_server_id weir_test_server_id(const struct weir_test_pool *pool, uint32_t s
 enum weir_status weir_test_pool_join(struct weir_test_pool *pool,
                                      struct weir_test_instance *balancer);
 
-/** on_members for every balancer of the pool. The array moves each time, its stride is larger than
- * struct weir_candidate, and the order of candidates is that of their numbers. The first status that is
- * not WEIR_OK. */
+/** on_members for every balancer of the pool. The array moves each time, its stride is larger
+ * than struct weir_candidate, and the order of candidates is that of their numbers. The first
+ * status that is not WEIR_OK. */
 enum weir_status weir_test_pool_tell(struct weir_test_pool *pool);
 
-/** One choice: the server's number, or WEIR_PICK_NONE. An index that is out of range or not usable is a
- * problem, and so is WEIR_PICK_NONE where a candidate is usable. `req` may be NULL: one is made. */
+/** One choice: the server's number, or WEIR_PICK_NONE. An index that is out of range or not
+ * usable is a problem, and so is WEIR_PICK_NONE where a candidate is usable. `req` may be NULL:
+ * one is made. */
 uint32_t weir_test_pick(struct weir_test_instance *balancer, struct weir_request *req);
 /** The same for retry number `attempt`. */
 uint32_t weir_test_pick_again(struct weir_test_instance *balancer, struct weir_request *req,
@@ -314,14 +318,15 @@ uint32_t weir_test_would_pick(struct weir_test_instance *balancer, struct weir_r
 /** How often it was asked whether a candidate is usable, so far: what picks cost. */
 uint64_t weir_test_question_count(const struct weir_test_instance *balancer);
 
-/** `to`, which has no pool yet, takes over the pool of `from`, as when a reload exchanges a module or changes
- * its options: what `from` has learnt passes over, and then `to` hears of its members. Of two hosts, the two
- * may be of two modules. How many states `to` refused. */
+/** `to`, which has no pool yet, takes over the pool of `from`, as when a reload exchanges a
+ * module or changes its options: what `from` has learnt passes over, and then `to` hears of its
+ * members. Of two hosts, the two may be of two modules. How many states `to` refused. */
 uint32_t weir_test_take_over(struct weir_test_instance *from, struct weir_test_instance *to);
 
-/** How a server ranks for a request, as the host or the balancer says. `*out` is prepared as in Weir, and checked after
- * WEIR_OK: a number that is not finite, or a text that has no end, is a problem. WEIR_DECLINED: the server is
- * no candidate, or the balancer has no hook or number. `req` may be NULL: one is made. */
+/** How a server ranks for a request, as the host or the balancer says. `*out` is prepared as in
+ * Weir, and checked after WEIR_OK: a number that is not finite, or a text that has no end, is a
+ * problem. WEIR_DECLINED: the server is no candidate, or the balancer has no hook or number.
+ * `req` may be NULL: one is made. */
 enum weir_status weir_test_score(struct weir_test_instance *balancer, struct weir_request *req,
                                  uint32_t server, struct weir_score *out);
 
@@ -335,8 +340,8 @@ void weir_test_complete(struct weir_test_instance *balancer, uint32_t server,
 /** Picks and assigns; the number, or WEIR_PICK_NONE. */
 uint32_t weir_test_send(struct weir_test_instance *balancer);
 
-/** Sends `requests` one after the other, each ended before the next, and adds to counts[server] how many
- * each got. `count`: length of `counts`. The number that was sent. */
+/** Sends `requests` one after the other, each ended before the next, and adds to counts[server]
+ * how many each got. `count`: length of `counts`. The number that was sent. */
 uint32_t weir_test_spread(struct weir_test_instance *balancer, uint32_t requests, uint32_t *counts,
                           uint32_t count);
 
@@ -360,20 +365,20 @@ void weir_test_sticky_response(struct weir_test_instance *sticky, struct weir_re
 /** A target named "server", at `authority`. */
 struct weir_probe_target weir_test_target(const char *authority, bool tls);
 
-/** The bytes of a probe; NUL-ended. NULL: the module asked for more room than Weir gives (8 KiB). Valid
- * until the next probe. */
+/** The bytes of a probe; NUL-ended. NULL: the module asked for more room than Weir gives (8 KiB).
+ * Valid until the next probe. */
 const char *weir_test_probe(struct weir_test_instance *health,
                             const struct weir_probe_target *target, size_t *len);
 
-/** Lets a response come in steps of `step` bytes (0: all at once), then, where `eof`, its end. The
- * verdict, which stays WEIR_VERDICT_MORE where the module wants more. `*reason`: what it wrote, valid
- * until the next; may be NULL. A verdict without reason is a problem. */
+/** Lets a response come in steps of `step` bytes (0: all at once), then, where `eof`, its end.
+ * The verdict, which stays WEIR_VERDICT_MORE where the module wants more. `*reason`: what it
+ * wrote, valid until the next; may be NULL. A verdict without reason is a problem. */
 enum weir_verdict weir_test_judge(struct weir_test_instance *health,
                                   const struct weir_probe_target *target, const char *data,
                                   size_t len, size_t step, bool eof, const char **reason);
 
-/** What became of requests to a server: `count` that ended in one way, or several runs; at the present
- * time, from worker 0. A module that does not listen aborts. */
+/** What became of requests to a server: `count` that ended in one way, or several runs; at the
+ * present time, from worker 0. A module that does not listen aborts. */
 void weir_test_outcome(struct weir_test_instance *health, weir_server_id server,
                        enum weir_outcome outcome, uint32_t count);
 void weir_test_outcomes(struct weir_test_instance *health, weir_server_id server,
@@ -411,16 +416,17 @@ void weir_test_response_set_length(struct weir_response *resp, int64_t content_l
 /** Whether the filter has said that it transforms the body. */
 bool weir_test_transformed(const struct weir_response *resp);
 
-/** A piece of the body comes to the filter that transforms it; what it says. What it declines is kept, as
- * in Weir. Declining without having taken or written anything is a problem. */
+/** A piece of the body comes to the filter that transforms it; what it says. What it declines is
+ * kept, as in Weir. Declining without having taken or written anything is a problem. */
 enum weir_status weir_test_filter_data(struct weir_response *resp, const void *data, size_t len,
                                        enum weir_flow flow);
 
-/** Lets the client read nothing (what the filter writes waits), or everything: then the filter gets what
- * it declined; what it says of that. */
+/** Lets the client read nothing (what the filter writes waits), or everything: then the filter
+ * gets what it declined; what it says of that. */
 enum weir_status weir_test_filter_hold(struct weir_response *resp, bool hold);
 
-/** What the filter has written so far, ended by NUL. Valid until it writes more. `len` may be NULL. */
+/** What the filter has written so far, ended by NUL. Valid until it writes more. `len` may be
+ * NULL. */
 const char *weir_test_filter_output(const struct weir_response *resp, size_t *len);
 
 /* ---- handler ---- */
@@ -469,16 +475,16 @@ enum weir_status weir_test_store_scan(struct weir_test_instance *store, const ch
 
 /* ---- control: what handlers ask of the core ---- */
 
-/** What weir_control_call answers for that method and path (without query), from now on; copied. Calls
- * that no script fits get 404. Answers come on the next turn of the loop. */
+/** What weir_control_call answers for that method and path (without query), from now on; copied.
+ * Calls that no script fits get 404. Answers come on the next turn of the loop. */
 void weir_test_script_answer(struct weir_test *host, const char *method, const char *path,
                              const struct weir_control_answer *answer);
 
 /** Lets answers wait; `false` gives those that wait at once. */
 void weir_test_control_hold(struct weir_test *host, bool hold);
 
-/** Calls that the module has made, oldest first; NULL: out of range. A call without role or author is a
- * problem. */
+/** Calls that the module has made, oldest first; NULL: out of range. A call without role or
+ * author is a problem. */
 size_t weir_test_control_count(struct weir_test *host);
 const struct weir_control_request *weir_test_control_call(struct weir_test *host, size_t index);
 
@@ -498,8 +504,8 @@ void weir_test_person_set_role(struct weir_test *host, const char *author, enum 
 /** Another token instead of the one that there is; NULL: none. */
 void weir_test_person_set_token(struct weir_test *host, const char *author, const char *token);
 
-/** A row for weir_stats_visit, after those before it. Copied, but not what it points to. Reasons are 1
- * connect_refused, 2 response_timeout, 3 client_gone. */
+/** A row for weir_stats_visit, after those before it. Copied, but not what it points to. Reasons
+ * are 1 connect_refused, 2 response_timeout, 3 client_gone. */
 void weir_test_stats_add(struct weir_test *host, const struct weir_stats_row *row);
 void weir_test_stats_clear(struct weir_test *host);
 

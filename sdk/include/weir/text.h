@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Text: comparing, cutting, lists and tokens of header fields, weights, UTF-8, base64url. Strings that
- * come out point into those that went in. Pure; any thread. Compiled into the module: no ABI.
+ * Text: comparing, cutting, lists and tokens of header fields, weights, UTF-8, base64url. Strings
+ * that come out point into those that went in. Pure; any thread. Compiled into the module: no ABI.
  */
 #ifndef WEIR_TEXT_H
 #define WEIR_TEXT_H
@@ -139,8 +139,8 @@ static inline struct weir_str weir_str_take(struct weir_str *rest, size_t len)
     return weir_str_trim(part);
 }
 
-/** Takes what is before the first `mark` off `*rest`, and the mark with it: all of it where there is no
- * mark. Trimmed. */
+/** Takes what is before the first `mark` off `*rest`, and the mark with it: all of it where there
+ * is no mark. Trimmed. */
 static inline struct weir_str weir_str_cut(struct weir_str *rest, char mark)
 {
     const char *at = rest->len > 0 ? (const char *)memchr(rest->ptr, mark, rest->len) : NULL;
@@ -175,8 +175,8 @@ static inline bool weir_list_next(struct weir_str *rest, struct weir_str *elemen
     return element->len > 0;
 }
 
-/** The next parameter of an element, from what is behind its name. `value` is empty where it has none.
- * false: there is none. */
+/** The next parameter of an element, from what is behind its name. `value` is empty where it has
+ * none. false: there is none. */
 static inline bool weir_list_parameter(struct weir_str *rest, struct weir_str *name,
                                        struct weir_str *value)
 {
@@ -189,7 +189,8 @@ static inline bool weir_list_parameter(struct weir_str *rest, struct weir_str *n
     return true;
 }
 
-/** Whether a list has an element of that name, in whatever case and with whatever parameters or value. */
+/** Whether a list has an element of that name, in whatever case and with whatever parameters or
+ * value. */
 static inline bool weir_list_has(struct weir_str list, const char *word)
 {
     struct weir_str element;
@@ -244,8 +245,8 @@ static inline int weir_list_weight(struct weir_str parameters)
 
 /* ---- UTF-8 ---- */
 
-/** Bytes of the character (RFC 3629) that `text` begins with, 1 to 4; 0: it begins with none, that is, it
- * is empty, cut, too long a form, a surrogate, or above U+10FFFF. */
+/** Bytes of the character (RFC 3629) that `text` begins with, 1 to 4; 0: it begins with none,
+ * that is, it is empty, cut, too long a form, a surrogate, or above U+10FFFF. */
 static inline size_t weir_utf8_len(struct weir_str text)
 {
     const unsigned char *at = (const unsigned char *)text.ptr;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A module of every kind that does what the test says, and counts its calls: what the fake host itself
- * is tested with. One test at a time: state is file-scope, which no real module may have.
+ * A module of every kind that does what the test says, and counts its calls: what the fake host
+ * itself is tested with. One test at a time: state is file-scope, which no real module may have.
  */
 #ifndef MOCK_MODULE_H
 #define MOCK_MODULE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Configuration of the fake host: the language, the tables, where mistakes are placed, and the order of
- * the hooks around it.
+ * Configuration of the fake host: the language, the tables, where mistakes are placed, and the
+ * order of the hooks around it.
  */
 #include <check.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Time, timers, posts, files, the log, random bytes and secrets of the fake host, and what it tells of
- * those that are left behind.
+ * Time, timers, posts, files, the log, random bytes and secrets of the fake host, and what it tells
+ * of those that are left behind.
  */
 #include <check.h>
 #include <pthread.h>

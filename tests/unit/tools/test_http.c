@@ -14,7 +14,8 @@
 
 static char path[100];
 
-/* A peer in a process of its own that takes a request, sends `answer` in pieces of `step` bytes, then ends. */
+/* A peer in a process of its own that takes a request, sends `answer` in pieces of `step` bytes,
+ * then ends. */
 static pid_t serve(const char *answer, size_t len, size_t step)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -25,7 +25,9 @@ END_TEST
 
 START_TEST(tables_are_aligned)
 {
-    static const struct column columns[] = {{"NAME", false}, {"N", true}, {"WHY", false}};
+    static const struct column columns[] = {{"NAME", SHOW_TEXT, NULL, NULL},
+                                            {"N", SHOW_COUNT, NULL, NULL},
+                                            {"WHY", SHOW_TEXT, NULL, NULL}};
     struct text text = {0};
     struct table *table = table_new(columns, 3);
     setlocale(LC_CTYPE, "C.UTF-8");
@@ -49,7 +51,10 @@ END_TEST
 
 START_TEST(numbers_are_short)
 {
-    static const struct column columns[] = {{"A", true}, {"B", true}, {"C", true}, {"D", true}};
+    static const struct column columns[] = {{"A", SHOW_COUNT, NULL, NULL},
+                                            {"B", SHOW_COUNT, NULL, NULL},
+                                            {"C", SHOW_COUNT, NULL, NULL},
+                                            {"D", SHOW_COUNT, NULL, NULL}};
     struct text text = {0};
     struct table *table = table_new(columns, 4);
     table_ms(table, 0.1234);
