@@ -125,19 +125,6 @@ static void set_older(const struct change *change, cJSON *entry)
     }
 }
 
-/* Drops what only those entries refer to that the new one pushes out of the journal. */
-static void forget(const struct change *change, struct store_batch *batch)
-{
-    struct changes *changes = change->changes;
-    uint64_t id = journal_id(change->journal);
-
-    for (size_t i = 0; id > JOURNAL_KEPT && i < changes->part_count; i++) {
-        if (changes->parts[i]->forget != NULL) {
-            changes->parts[i]->forget(changes, id - JOURNAL_KEPT, change->journal, batch);
-        }
-    }
-}
-
 static void put_entry(struct change *change, const char *key, const cJSON *entry)
 {
     bool empty = entry == NULL || entry->child == NULL;
@@ -164,7 +151,6 @@ static void prepare_batch(struct change *change)
     }
     if (journal != NULL) {
         journal_prepare(changes->journal, journal, &change->batch);
-        forget(change, &change->batch);
     }
     if (change->older != NULL) {
         cJSON *copy = cJSON_Duplicate(change->older, true);
@@ -189,9 +175,6 @@ static void take_entry(struct change *change)
     }
     if (change->older != NULL) {
         set_older(change, change->older);
-    }
-    if (change->journal != NULL) {
-        forget(change, NULL);
     }
 }
 

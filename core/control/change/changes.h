@@ -26,10 +26,6 @@ struct change_part {
     /* Begins a change that is due. Called when nothing else runs: once a second, and after each
      * such change. true: one has begun. */
     bool (*upkeep)(struct changes *changes);
-    /* Journal entries up to `last` are dropped as `entry` is added: drop what only they refer
-     * to. With a batch: add the removals to it. NULL: the batch is durable. */
-    void (*forget)(struct changes *changes, uint64_t last, const cJSON *entry,
-                   struct store_batch *batch);
     /* The member that marks journal entries of this part; with it, the next two are required. */
     const char *mark;
     /* Why the entry cannot be taken back; NULL: it can. */

@@ -4,10 +4,12 @@
  */
 #include "control/change/journal.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "control/api/json.h"
 #include "net/loop.h"
 
 struct journal {
@@ -34,13 +36,13 @@ void journal_free(struct journal **journal)
 
 static const char *text_of(const cJSON *entry, const char *name)
 {
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(entry, name));
+    const char *text = cJSON_GetStringValue(json_get(entry, name));
     return text != NULL ? text : "";
 }
 
 static double number_of(const cJSON *entry, const char *name)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
+    const cJSON *item = json_get(entry, name);
     return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
@@ -55,9 +57,18 @@ cJSON *journal_find(const struct journal *journal, uint64_t id)
     return id > 0 ? at(journal, id) : NULL;
 }
 
-uint64_t journal_last(const struct journal *journal)
+cJSON *journal_older(const struct journal *journal, uint64_t id)
 {
-    return journal->last_id;
+    uint64_t first = journal->last_id > JOURNAL_KEPT ? journal->last_id - JOURNAL_KEPT : 0;
+
+    id = id == 0 || id > journal->last_id ? journal->last_id + 1 : id;
+    while (--id > first) {
+        cJSON *entry = at(journal, id);
+        if (entry != NULL) {
+            return entry;
+        }
+    }
+    return NULL;
 }
 
 void journal_add(struct journal *journal, cJSON *entry)
@@ -108,11 +119,7 @@ cJSON *journal_entry_new(const struct journal *journal, const char *author, cons
     cJSON_AddStringToObject(entry, "command", command);
     cJSON_AddStringToObject(entry, "target", target);
     cJSON_AddStringToObject(entry, "state", confirm_ms > 0 ? "pending" : "done");
-    if (confirm_ms > 0) {
-        cJSON_AddNumberToObject(entry, "confirm_until", (double)(now + confirm_ms));
-    } else {
-        cJSON_AddNullToObject(entry, "confirm_until");
-    }
+    json_set_number(entry, "confirm_until", confirm_ms > 0 ? (double)(now + confirm_ms) : NAN);
     cJSON_AddNullToObject(entry, "undo_of");
     return entry;
 }
@@ -143,17 +150,21 @@ void journal_prepare(const struct journal *journal, const cJSON *entry, struct s
 
 /* ---- undoing ---- */
 
+static bool is_pending(const cJSON *entry)
+{
+    return strcmp(text_of(entry, "state"), "pending") == 0;
+}
+
 bool journal_is_live(const cJSON *entry)
 {
-    const char *state = text_of(entry, "state");
-    return strcmp(state, "done") == 0 || strcmp(state, "pending") == 0;
+    return is_pending(entry) || strcmp(text_of(entry, "state"), "done") == 0;
 }
 
 /* Both change one server or user, and one of them its being there, or both the same of its settings. */
 static bool interferes(const cJSON *entry, const cJSON *later)
 {
     const cJSON *item = NULL;
-    const cJSON *fields = cJSON_GetObjectItemCaseSensitive(later, "before");
+    const cJSON *fields = json_get(later, "before");
 
     if (strcmp(text_of(entry, "overlay_key"), text_of(later, "overlay_key")) != 0 ||
         strcmp(text_of(entry, "kept_key"), text_of(later, "kept_key")) != 0) {
@@ -167,9 +178,9 @@ static bool interferes(const cJSON *entry, const cJSON *later)
         strcmp(text_of(later, "command"), "server.patch") != 0) {
         return true;
     }
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(entry, "before"))
+    cJSON_ArrayForEach(item, json_get(entry, "before"))
     {
-        if (cJSON_GetObjectItemCaseSensitive(fields, item->string) != NULL) {
+        if (json_get(fields, item->string) != NULL) {
             return true;
         }
     }
@@ -212,17 +223,14 @@ const cJSON *journal_conflict(const struct journal *journal, const cJSON *entry)
 
 cJSON *journal_overdue(const struct journal *journal, uint64_t now_ms)
 {
-    uint64_t first = journal->last_id > JOURNAL_KEPT ? journal->last_id - JOURNAL_KEPT : 0;
+    cJSON *entry = journal_older(journal, 0);
 
     /* The newest first: what was built on an overdue change goes before it. */
-    for (uint64_t id = journal->last_id; id > first; id--) {
-        cJSON *entry = at(journal, id);
-        if (entry != NULL && strcmp(text_of(entry, "state"), "pending") == 0 &&
-            number_of(entry, "confirm_until") <= (double)now_ms) {
-            return entry;
-        }
+    while (entry != NULL &&
+           !(is_pending(entry) && number_of(entry, "confirm_until") <= (double)now_ms)) {
+        entry = journal_older(journal, journal_id(entry));
     }
-    return NULL;
+    return entry;
 }
 
 /* ---- showing ---- */
@@ -242,36 +250,27 @@ cJSON *journal_list(const struct journal *journal, size_t limit, uint64_t before
 {
     cJSON *answer = cJSON_CreateObject();
     cJSON *entries = cJSON_AddArrayToObject(answer, "entries");
-    uint64_t id = before > 0 && before <= journal->last_id ? before - 1 : journal->last_id;
-    uint64_t first = journal->last_id > JOURNAL_KEPT ? journal->last_id - JOURNAL_KEPT : 0;
-    size_t count = 0;
+    const cJSON *entry = journal_older(journal, before);
 
-    for (; id > first && count < limit; id--) {
-        const cJSON *entry = at(journal, id);
-        if (entry != NULL) {
-            cJSON_AddItemToArray(entries, journal_show(entry));
-            count++;
-        }
+    for (size_t count = 0; entry != NULL && count < limit; count++) {
+        cJSON_AddItemToArray(entries, journal_show(entry));
+        before = journal_id(entry);
+        entry = journal_older(journal, before);
     }
-    if (id > first && count == limit) {
-        cJSON_AddNumberToObject(answer, "cursor", (double)(id + 1));
-    } else {
-        cJSON_AddNullToObject(answer, "cursor");
-    }
+    json_set_number(answer, "cursor", entry != NULL ? (double)before : NAN);
     return answer;
 }
 
 cJSON *journal_pending_json(const struct journal *journal)
 {
     cJSON *list = cJSON_CreateArray();
-    uint64_t first = journal->last_id > JOURNAL_KEPT ? journal->last_id - JOURNAL_KEPT : 0;
 
-    for (uint64_t id = journal->last_id; id > first; id--) {
-        const cJSON *entry = at(journal, id);
-        if (entry != NULL && strcmp(text_of(entry, "state"), "pending") == 0) {
+    for (const cJSON *entry = journal_older(journal, 0); entry != NULL;
+         entry = journal_older(journal, journal_id(entry))) {
+        if (is_pending(entry)) {
             cJSON *item = cJSON_CreateObject();
-            cJSON_AddNumberToObject(item, "id", (double)id);
-            cJSON_AddNumberToObject(item, "until", number_of(entry, "confirm_until"));
+            json_set_number(item, "id", (double)journal_id(entry));
+            json_set_number(item, "until", number_of(entry, "confirm_until"));
             cJSON_AddItemToArray(list, item);
         }
     }

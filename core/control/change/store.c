@@ -46,19 +46,25 @@ struct store {
 
 /* ---- batches ---- */
 
+/* Takes ownership of key and value. */
+static void put(struct store_batch *batch, const char *space, char *key, char *value)
+{
+    if ((batch->count & (batch->count - 1)) == 0) { /* full: the room is a power of two */
+        size_t room = batch->count > 0 ? 2 * batch->count : 1;
+        batch->items = base_realloc(batch->items, room * sizeof(*batch->items));
+    }
+    batch->items[batch->count++] = (struct store_item){base_strdup(space), key, value};
+}
+
 void store_put(struct store_batch *batch, const char *space, const char *key, const char *value)
 {
-    batch->items = base_realloc(batch->items, (batch->count + 1) * sizeof(*batch->items));
-    batch->items[batch->count++] = (struct store_item){base_strdup(space), base_strdup(key),
-                                                       value != NULL ? base_strdup(value) : NULL};
+    put(batch, space, base_strdup(key), value != NULL ? base_strdup(value) : NULL);
 }
 
 void store_put_json(struct store_batch *batch, const char *space, const char *key,
                     const cJSON *value)
 {
-    char *text = value != NULL ? json_print(value) : NULL;
-    store_put(batch, space, key, text);
-    free(text);
+    put(batch, space, base_strdup(key), value != NULL ? json_print(value) : NULL);
 }
 
 void store_batch_free(struct store_batch *batch)
@@ -116,12 +122,6 @@ static struct weir_context *context_of(struct store_instance *instance)
 
 /* ---- on the store thread ---- */
 
-/* One entry that was read. */
-struct loaded {
-    struct loaded *next;
-    char *space, *key, *value;
-};
-
 struct store_job {
     struct job job;
     struct store *store;
@@ -133,7 +133,7 @@ struct store_job {
     bool scan;                                  /* what is kept is wanted */
     const char *more;                           /* or of this space alone; NULL: none */
     void (*read)(void *arg, const char *space); /* it has been, as far as it could be */
-    struct loaded *loaded, **tail;
+    struct store_batch loaded;                  /* what was read */
     size_t space_count; /* of the store, when the job began: others may be added meanwhile */
     const char *space;
     enum store_state state;
@@ -144,12 +144,8 @@ struct store_job {
 static bool visit(void *arg, struct weir_str key, struct weir_str value)
 {
     struct store_job *job = arg;
-    struct loaded *loaded = base_zalloc(sizeof(*loaded));
-    loaded->space = base_strdup(job->space);
-    loaded->key = base_strndup(key.ptr, key.len);
-    loaded->value = base_strndup(value.len > 0 ? value.ptr : "", value.len);
-    *job->tail = loaded;
-    job->tail = &loaded->next;
+    put(&job->loaded, job->space, base_strndup(key.ptr, key.len),
+        base_strndup(value.len > 0 ? value.ptr : "", value.len));
     return true;
 }
 
@@ -282,17 +278,11 @@ static void give_loaded(struct store_job *job)
     bool give = (!store->loaded || job->more != NULL) &&
                 (job->state == STORE_OK || job->state == STORE_READ_ONLY);
 
-    while (job->loaded != NULL) {
-        struct loaded *loaded = job->loaded;
-        job->loaded = loaded->next;
-        if (give) {
-            store->load(store->load_arg, loaded->space, loaded->key, loaded->value);
-        }
-        free(loaded->space);
-        free(loaded->key);
-        free(loaded->value);
-        free(loaded);
+    for (size_t i = 0; give && i < job->loaded.count; i++) {
+        const struct store_item *item = &job->loaded.items[i];
+        store->load(store->load_arg, item->space, item->key, item->value);
     }
+    store_batch_free(&job->loaded);
     store->loaded |= give && job->scan;
 }
 
@@ -373,7 +363,6 @@ static struct store_job *job_new(struct store *store)
     job->store = store;
     job->instance = store->instance;
     job->space_count = store->space_count;
-    job->tail = &job->loaded;
     job->state = STORE_NONE;
     return job;
 }
@@ -519,15 +508,10 @@ cJSON *store_json(const struct store *store)
     if (name != NULL && strncmp(name, "store_", 6) == 0) {
         name += 6;
     }
-    if (name != NULL) {
-        cJSON_AddStringToObject(object, "kind", name);
-    } else {
-        cJSON_AddNullToObject(object, "kind");
-    }
-    cJSON_AddStringToObject(object, "state", words[store->state]);
-    cJSON_AddStringToObject(object, "detail",
-                            store->instance != NULL ? store->detail
-                                                    : "no store module: changes are not kept");
+    json_set(object, "kind", name);
+    json_set(object, "state", words[store->state]);
+    json_set(object, "detail",
+             name != NULL ? store->detail : "no store module: changes are not kept");
     return object;
 }
 

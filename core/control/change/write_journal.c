@@ -145,19 +145,17 @@ static void skipped_free(void *skipped)
  * as skipped. NULL: 409 is the answer. */
 static cJSON *last_undoable(struct operation *operation)
 {
-    const struct journal *journal = changes_of(operation)->journal;
-    uint64_t last = journal_last(journal);
+    const struct changes *changes = changes_of(operation);
     cJSON *skipped = cJSON_CreateArray();
 
     operation->state = skipped;
     operation->state_free = skipped_free;
-    for (uint64_t id = last; id > 0 && last - id < JOURNAL_KEPT; id--) {
-        cJSON *entry = journal_find(journal, id);
-        if (entry == NULL || !journal_is_live(entry) ||
-            operation_integer(entry, "undo_of", 0) > 0) {
+    for (cJSON *entry = journal_older(changes->journal, 0); entry != NULL;
+         entry = journal_older(changes->journal, journal_id(entry))) {
+        if (!journal_is_live(entry) || operation_integer(entry, "undo_of", 0) > 0) {
             continue;
         }
-        char *refusal = may(operation, entry) ? undo_refusal(changes_of(operation), entry)
+        char *refusal = may(operation, entry) ? undo_refusal(changes, entry)
                                               : base_strdup("it needs another role");
         operation_succeed(operation, 0, NULL); /* one refusal is not the answer */
         if (refusal == NULL) {

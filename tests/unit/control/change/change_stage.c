@@ -232,6 +232,12 @@ struct answers stage_do(struct stage *stage, const char *method, const char *pat
     return answers;
 }
 
+uint64_t stage_last_entry(const struct stage *stage)
+{
+    const cJSON *entry = journal_older(stage->changes.journal, 0);
+    return entry != NULL ? journal_id(entry) : 0;
+}
+
 bool stage_entry_is(const struct stage *stage, const char *key, const char *text)
 {
     const cJSON *entry = overlay_at(stage->changes.overlay, key);

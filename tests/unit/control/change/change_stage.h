@@ -59,6 +59,8 @@ struct answers stage_do(struct stage *stage, const char *method, const char *pat
 
 /* The live server; NULL: the pool has none of that id. */
 struct server *stage_server(const struct stage *stage, const char *id);
+/* The id of the newest entry of the journal; 0: it has none. */
+uint64_t stage_last_entry(const struct stage *stage);
 /* Whether the overlay's entry of a key has this text; NULL: there is none. */
 bool stage_entry_is(const struct stage *stage, const char *key, const char *text);
 

@@ -49,7 +49,7 @@ START_TEST(members_come_with_a_generation)
     ck_assert_uint_eq(answer.count, 1);
     ck_assert_uint_eq(answer.status, 201);
     ck_assert_ptr_nonnull(stage_server(&stage, "127.0.0.1-9"));
-    ck_assert_uint_eq(journal_last(stage.changes.journal), 1);
+    ck_assert_uint_eq(stage_last_entry(&stage), 1);
 }
 END_TEST
 
@@ -67,7 +67,7 @@ START_TEST(what_cannot_be_built_is_answered_once)
     ck_assert_uint_eq(first.status, 503);
     ck_assert_ptr_nonnull(strstr(first.body, "/nowhere/ca.pem"));
     ck_assert_ptr_null(stage.changes.overlay->entries->child);
-    ck_assert_uint_eq(journal_last(stage.changes.journal), 0);
+    ck_assert_uint_eq(stage_last_entry(&stage), 0);
 }
 END_TEST
 
@@ -78,7 +78,7 @@ START_TEST(a_loop_that_cannot_leaves_all_as_it_was)
     ck_assert_uint_eq(answer.status, 503);
     ck_assert_ptr_nonnull(strstr(answer.body, "loop 1: no memory"));
     ck_assert_ptr_null(stage.changes.overlay->entries->child);
-    ck_assert_uint_eq(journal_last(stage.changes.journal), 0);
+    ck_assert_uint_eq(stage_last_entry(&stage), 0);
     stage.apply_error = NULL;
     ck_assert_uint_eq(stage_do(&stage, "POST", SERVERS, "", ADD).status, 201);
 }

@@ -152,7 +152,7 @@ START_TEST(a_removed_server_goes_when_nothing_runs_there)
     changes_upkeep(&stage.changes);
     stage_settle(&stage);
     ck_assert_ptr_null(stage_server(&stage, "a"));
-    ck_assert_uint_eq(journal_last(stage.changes.journal), 1); /* nobody did this */
+    ck_assert_uint_eq(stage_last_entry(&stage), 1); /* nobody did this */
     server_unref(&server);
 }
 END_TEST
