@@ -132,63 +132,70 @@ static char *print_member(const cJSON *entry, const char *name)
     return item != NULL && !cJSON_IsNull(item) ? json_print(item) : NULL;
 }
 
-/* What the module says of the entry's undo: fills `change`, or says why it cannot be. */
-static const char *ask(const struct changes *changes, const cJSON *entry, char **space,
-                       struct weir_change *change)
+/* What a module was asked of an undo, and its answer, which may refer to any of it. */
+struct asked {
+    char *space, *before, *after;
+    struct weir_change change;
+};
+
+static void asked_free(struct asked *asked)
+{
+    free(asked->space);
+    free(asked->before);
+    free(asked->after);
+}
+
+/* NULL: `asked` has the change that takes the entry back; else why it cannot be. Freed in either case. */
+static const char *ask(const struct changes *changes, const cJSON *entry, struct asked *asked)
 {
     const char *name = operation_text(entry, "kept_key");
-    const char *part = operation_text(entry, "kept_part"),
-               *gone = operation_text(entry, "kept_gone");
+    const char *gone = operation_text(entry, "kept_gone");
     const char *slash = strchr(name, '/');
 
-    *space = base_strndup(name, (size_t)(slash - name));
-    const struct provider *provider = provider_of_space(&changes->plane.providers, *space);
+    *asked = (struct asked){.space = base_strndup(name, (size_t)(slash - name))};
+    const struct provider *provider = provider_of_space(&changes->plane.providers, asked->space);
     if (provider == NULL) {
         return "the module that made it is not loaded";
     }
     if (provider->ops->undo == NULL) {
         return "the module that made it takes nothing back";
     }
-    const char *now = providers_kept(&changes->plane.providers, *space, slash + 1);
-    char *before = print_member(entry, "before"), *after = print_member(entry, "after");
+    const char *now = providers_kept(&changes->plane.providers, asked->space, slash + 1);
+    asked->before = print_member(entry, "before");
+    asked->after = print_member(entry, "after");
     struct weir_undo undo = {
         .size = sizeof(undo),
         .key = str_from(slash + 1),
-        .part = str_from(part),
-        .before = str_from(before),
-        .after = str_from(after),
+        .part = str_from(operation_text(entry, "kept_part")),
+        .before = str_from(asked->before),
+        .after = str_from(asked->after),
         .now = now != NULL ? str_from(now) : (struct weir_str){NULL, 0},
         .gone = gone != NULL ? str_from(gone) : (struct weir_str){NULL, 0},
     };
-    *change = (struct weir_change){.size = sizeof(*change),
-                                   .target = str_from(operation_text(entry, "target")),
-                                   .key = undo.key,
-                                   .part = undo.part};
-    const char *refusal =
-        provider->ops->undo(provider_context(provider), provider->instance, &undo, change);
-    free(before);
-    free(after);
-    return refusal;
+    asked->change = (struct weir_change){.size = sizeof(asked->change),
+                                         .target = str_from(operation_text(entry, "target")),
+                                         .key = undo.key,
+                                         .part = undo.part};
+    return provider->ops->undo(provider_context(provider), provider->instance, &undo,
+                               &asked->change);
 }
 
 static const char *refusal(const struct changes *changes, const cJSON *entry)
 {
-    struct weir_change unused;
-    char *space = NULL;
-    const char *why = ask(changes, entry, &space, &unused);
-    free(space);
+    struct asked asked;
+    const char *why = ask(changes, entry, &asked);
+    asked_free(&asked);
     return why;
 }
 
 static void take_back(struct change *change, const cJSON *entry)
 {
-    struct weir_change what;
-    char *space = NULL;
-    const char *why = ask(change->changes, entry, &space, &what);
+    struct asked asked;
+    const char *why = ask(change->changes, entry, &asked);
 
     ASSERT(why == NULL); /* who calls has asked refusal */
-    note(change, "journal.undo", space, &what);
-    free(space);
+    note(change, "journal.undo", asked.space, &asked.change);
+    asked_free(&asked);
 }
 
 const struct change_part module_part = {
