@@ -67,6 +67,21 @@ void batch_commit(struct batch *batch, size_t len)
     batch_add(batch, conn, at, len);
 }
 
+char *batch_room(struct batch *batch, struct conn *conn, struct arena *arena, size_t len)
+{
+    return likely(len <= LOOP_OUTPUT_SIZE) ? batch_reserve(batch, conn, len)
+                                           : arena_bytes(arena, len);
+}
+
+void batch_put(struct batch *batch, struct conn *conn, const char *out, size_t len)
+{
+    if (likely(out == conn->loop->output + batch->used)) {
+        batch_commit(batch, len);
+    } else {
+        batch_add(batch, conn, out, len);
+    }
+}
+
 bool batch_flush(struct batch *batch)
 {
     bool ok = batch->count == 0 || conn_write(batch->conn, batch->slices, batch->count);

@@ -30,6 +30,12 @@ void batch_add(struct batch *batch, struct conn *conn, const void *data, size_t 
 char *batch_reserve(struct batch *batch, struct conn *conn, size_t len);
 void batch_commit(struct batch *batch, size_t len);
 
+/* The same where `len` may be larger: then it is the arena's, and what is written there is valid as
+ * long as that. NULL: no memory. batch_put with what batch_room gave; `len` 0: nothing was
+ * written. */
+char *batch_room(struct batch *batch, struct conn *conn, struct arena *arena, size_t len);
+void batch_put(struct batch *batch, struct conn *conn, const char *out, size_t len);
+
 /* Sends what is gathered. false: that connection is broken (its readable event tells as well). */
 bool batch_flush(struct batch *batch);
 

@@ -308,17 +308,10 @@ static void down_drained(struct conn *conn)
     batch_flush(batch);
 }
 
-static void down_opened(struct conn *conn, bool ok)
-{
-    (void)conn;
-    (void)ok;
-    ASSERT(!"a client's connection is open before it is handed over");
-}
-
+/* It is open before it is handed over. */
 static const struct conn_ops down_conn_ops = {
     .on_readable = down_readable,
     .on_drained = down_drained,
-    .on_open = down_opened,
 };
 
 /* The client waits for 100, and nobody has said it: no byte of its body is late (RFC 9110 section

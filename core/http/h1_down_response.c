@@ -3,25 +3,22 @@
  * Responses to HTTP/1 clients: what a stream does to its client's half. See h1_down_parts.h.
  */
 #include "http/h1_down_parts.h"
+#include "http/h1_send.h"
 #include "http/h1_write.h"
 
 static void down_write_head(struct h1_down *s, const struct http_response_head *head,
                             const struct h1_response_shape *shape)
 {
-    struct exchange *exchange = s->down.exchange;
+    struct arena *arena = &s->down.exchange->arena;
     size_t size = h1_response_size(head), len = 0;
-    char *out = batch_reserve(s->c.batch, s->c.conn, size);
 
-    if (out == NULL &&
-        head->status >= 200) { /* its fields are within the limit: so may their text */
-        arena_allow(&exchange->arena, size + ARENA_BLOCK_SIZE);
+    if (size > LOOP_OUTPUT_SIZE && head->status >= 200) {
+        arena_allow(arena, size + ARENA_BLOCK_SIZE); /* its fields are within the limit already */
     }
+    char *out = batch_room(s->c.batch, s->c.conn, arena, size);
     if (out != NULL) {
         len = h1_write_response(out, size, head, shape);
-        batch_commit(s->c.batch, len);
-    } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
-        len = h1_write_response(out, size, head, shape);
-        batch_add(s->c.batch, s->c.conn, out, len);
+        batch_put(s->c.batch, s->c.conn, out, len);
     }
     if (len == 0) { /* no memory, or a head that must not go out */
         s->broken = true;
@@ -106,48 +103,21 @@ static void down_data(struct down *down, const char *data, size_t len)
     default: break;
     }
     down->exchange->response_body_bytes += len;
-    if (!x->chunking) {
+    if (x->chunking) {
+        h1_send_chunk(s->c.batch, s->c.conn, data, len);
+    } else {
         batch_add(s->c.batch, s->c.conn, data, len);
-        return;
-    }
-    char *line = batch_reserve(s->c.batch, s->c.conn, H1_CHUNK_LINE_SIZE);
-    batch_commit(s->c.batch, h1_write_chunk_line(line, len));
-    batch_add(s->c.batch, s->c.conn, data, len);
-    batch_add(s->c.batch, s->c.conn, "\r\n", 2);
-}
-
-static void down_last_chunk(struct h1_down *s)
-{
-    struct h1_serving *x = serving_of(s);
-    if (!x->last_chunk_sent) {
-        x->last_chunk_sent = true;
-        batch_add(s->c.batch, s->c.conn, "0\r\n", 3);
     }
 }
 
 static void down_trailer(struct down *down, struct weir_str name, struct weir_str value)
 {
     struct h1_down *s = h1_down_of(down);
-    if (!serving_of(s)->chunking || s->broken) {
-        return; /* no place for trailers (RFC 9110 section 6.5.1): they may be dropped */
-    }
-    down_last_chunk(s);
-    size_t size = name.len + value.len + 4;
-    char *out = batch_reserve(s->c.batch, s->c.conn, size);
-    bool reserved = out != NULL;
-    if (!reserved && (out = arena_bytes(&down->exchange->arena, size)) == NULL) {
-        return;
-    }
-    memcpy(out, name.ptr, name.len);
-    memcpy(out + name.len, ": ", 2);
-    if (value.len > 0) {
-        memcpy(out + name.len + 2, value.ptr, value.len);
-    }
-    memcpy(out + size - 2, "\r\n", 2);
-    if (reserved) {
-        batch_commit(s->c.batch, size);
-    } else {
-        batch_add(s->c.batch, s->c.conn, out, size);
+    struct h1_serving *x = serving_of(s);
+
+    if (x->chunking && !s->broken) { /* else there is no place for it: it may be dropped */
+        h1_send_trailer(s->c.batch, s->c.conn, &down->exchange->arena, &x->last_chunk_sent, name,
+                        value);
     }
 }
 
@@ -177,8 +147,7 @@ static void down_end(struct down *down)
         return;
     }
     if (serving_of(s)->chunking) {
-        down_last_chunk(s);
-        batch_add(s->c.batch, s->c.conn, "\r\n", 2);
+        h1_send_end(s->c.batch, s->c.conn, &serving_of(s)->last_chunk_sent);
     }
     exchange->response_whole = true;
     s->keep_alive = s->keep_alive && exchange->request_whole;

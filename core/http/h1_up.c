@@ -8,6 +8,7 @@
 #include "http/h1_up.h"
 
 #include "http/h1_parse.h"
+#include "http/h1_send.h"
 #include "http/h1_write.h"
 
 enum state {
@@ -346,17 +347,10 @@ static void up_drained(struct conn *conn)
     batch_flush(batch);
 }
 
-static void up_opened(struct conn *conn, bool ok)
-{
-    (void)conn;
-    (void)ok;
-    ASSERT(!"a client connection is open before it is handed over");
-}
-
+/* It is open before it is handed over. */
 static const struct conn_ops h1_up_conn_ops = {
     .on_readable = up_readable,
     .on_drained = up_drained,
-    .on_open = up_opened,
 };
 
 /* ---- requests ---- */
@@ -364,10 +358,9 @@ static const struct conn_ops h1_up_conn_ops = {
 static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_count)
 {
     struct h1_up *u = h1_up_of(up);
-    struct exchange *exchange = up->exchange;
-    const struct http_request_head *head = &exchange->request;
+    const struct http_request_head *head = &up->exchange->request;
     size_t size = h1_request_size(head, extra, extra_count);
-    char *out = batch_reserve(u->c.batch, u->c.conn, size);
+    char *out = batch_room(u->c.batch, u->c.conn, &up->exchange->arena, size);
     size_t len = 0;
 
     u->long_head = size > H1_HEAD_COMMON;
@@ -375,10 +368,7 @@ static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_
     u->request_whole = head->body == BODY_NONE;
     if (out != NULL) {
         len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
-        batch_commit(u->c.batch, len);
-    } else if ((out = arena_bytes(&exchange->arena, size)) != NULL) {
-        len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
-        batch_add(u->c.batch, u->c.conn, out, len);
+        batch_put(u->c.batch, u->c.conn, out, len);
     }
     return len > 0; /* 0: no memory, or a head that must not go out */
 }
@@ -386,50 +376,21 @@ static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_
 static void up_data(struct up *up, const char *data, size_t len)
 {
     struct h1_up *u = h1_up_of(up);
-    if (len == 0) {
-        return;
-    }
-    if (!u->request_chunked || u->state == STATE_TUNNEL) {
+
+    if (u->request_chunked && u->state != STATE_TUNNEL && len > 0) {
+        h1_send_chunk(u->c.batch, u->c.conn, data, len);
+    } else {
         batch_add(u->c.batch, u->c.conn, data, len);
-        return;
     }
-    char *line = batch_reserve(u->c.batch, u->c.conn, H1_CHUNK_LINE_SIZE);
-    batch_commit(u->c.batch, h1_write_chunk_line(line, len));
-    batch_add(u->c.batch, u->c.conn, data, len);
-    batch_add(u->c.batch, u->c.conn, "\r\n", 2);
 }
 
 static void up_trailer(struct up *up, struct weir_str name, struct weir_str value)
 {
     struct h1_up *u = h1_up_of(up);
-    if (!u->request_chunked) {
-        return;
-    }
-    size_t size = name.len + value.len + 4;
-    char *out = batch_reserve(u->c.batch, u->c.conn, size + 3);
-    bool reserved = out != NULL;
-    if (!reserved && (out = arena_bytes(&up->exchange->arena, size + 3)) == NULL) {
-        return;
-    }
-    size_t at = 0;
-    if (!u->last_chunk_sent) {
-        u->last_chunk_sent = true;
-        memcpy(out, "0\r\n", 3);
-        at = 3;
-    }
-    memcpy(out + at, name.ptr, name.len);
-    at += name.len;
-    memcpy(out + at, ": ", 2);
-    at += 2;
-    if (value.len > 0) {
-        memcpy(out + at, value.ptr, value.len);
-        at += value.len;
-    }
-    memcpy(out + at, "\r\n", 2);
-    if (reserved) {
-        batch_commit(u->c.batch, at + 2);
-    } else {
-        batch_add(u->c.batch, u->c.conn, out, at + 2);
+
+    if (u->request_chunked) {
+        h1_send_trailer(u->c.batch, u->c.conn, &up->exchange->arena, &u->last_chunk_sent, name,
+                        value);
     }
 }
 
@@ -442,10 +403,7 @@ static void up_end(struct up *up)
         return;
     }
     if (u->request_chunked && !u->request_whole) {
-        if (!u->last_chunk_sent) {
-            batch_add(u->c.batch, u->c.conn, "0\r\n", 3);
-        }
-        batch_add(u->c.batch, u->c.conn, "\r\n", 2);
+        h1_send_end(u->c.batch, u->c.conn, &u->last_chunk_sent);
     }
     u->request_whole = true;
 }

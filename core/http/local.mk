@@ -20,6 +20,8 @@ core_libcore_a_SOURCES += \
     core/http/h1_parse.h \
     core/http/h1_request.c \
     core/http/h1_response.c \
+    core/http/h1_send.c \
+    core/http/h1_send.h \
     core/http/h1_up.c \
     core/http/h1_up.h \
     core/http/h1_write.c \

@@ -122,13 +122,13 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     char preface[PROXY_HEADER_WRITE_MAX];
     struct connect_to to = {
         .address = &address,
-        .address_epoch =
-            server->address_epoch, /* read before the address: one too old is not kept */
+        /* Read before the address: one that is too old is not kept. */
+        .address_epoch = server->address_epoch,
+        .tls.ctx = server->url.tls ? plan->tls : NULL,
         .watch = &plan->watch,
         .preface = preface,
         .limits = &stream->pool->limits,
         .room = up_conn_expected_room(plan->alpn),
-        .plan = plan,
         .batch = stream->home->batch,
         .owner = &stream_up_owner,
         .user = mine,
@@ -150,9 +150,8 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     }
     do {
         if (server->url.tls) {
-            to.tls = (struct conn_tls_client){.ctx = plan->tls,
-                                              .name = pool_plan_tls_name(plan, server),
-                                              .session = connections_session(mine, plan->tls)};
+            to.tls.name = pool_plan_tls_name(plan, server);
+            to.tls.session = connections_session(mine, plan->tls);
         }
         error = stream->home->connect(&mine->connecting, loop, &to, &stream->connect);
         SSL_SESSION_free(to.tls.session);

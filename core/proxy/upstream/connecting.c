@@ -16,7 +16,7 @@ struct connecting {
     struct conn *conn;
     struct http_limits limits;
     const struct up_codec *codec;
-    const void *plan;
+    const SSL_CTX *tls; /* NULL: plain. It lives as long as the connection that uses it */
     struct batch *batch;
     const struct up_owner *owner;
     void *user;
@@ -121,7 +121,7 @@ bool connecting_join(struct list *under_way, const struct connect_to *to,
     list_each(link, under_way)
     {
         struct connecting *connecting = container_of(link, struct connecting, link);
-        if (connecting->waiting < connecting->room && connecting->plan == to->plan &&
+        if (connecting->waiting < connecting->room && connecting->tls == to->tls.ctx &&
             connecting->address_epoch == to->address_epoch && connecting->pin == NULL &&
             to->pin == NULL) {
             add_waiter(connecting, waiter);
@@ -146,7 +146,7 @@ enum conn_error connecting_begin(struct list *under_way, struct loop *loop,
         .address_epoch = to->address_epoch,
         .limits = *to->limits,
         .codec = to->codec,
-        .plan = to->plan,
+        .tls = to->tls.ctx,
         .batch = to->batch,
         .owner = to->owner,
         .user = to->user,

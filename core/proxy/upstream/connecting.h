@@ -32,7 +32,7 @@ struct connect_events {
 };
 
 /* Where a connection goes, and what becomes of it. What is pointed to is not kept, but for `owner`,
- * `user`, `pin`, `plan` and `tls.ctx`. */
+ * `user`, `pin` and `tls.ctx`. */
 struct connect_to {
     const struct address *address;
     uint32_t address_epoch;
@@ -43,15 +43,14 @@ struct connect_to {
     const struct http_limits *limits;
     const struct up_codec *codec; /* NULL: what ALPN says */
     uint32_t room;                /* exchanges that it can be expected to have room for */
-    const void *plan;             /* who waits joins connections of the same plan alone */
     struct batch *batch;
     const struct up_owner *owner;
     void *user;
     struct pin *pin; /* nobody joins one that is pinned */
 };
 
-/* Waits for a connection of the list that is being made already. false: none can be expected to
- * have room. */
+/* Waits for a connection of the list that is being made already, to the same address with the same
+ * TLS settings. false: none can be expected to have room. */
 bool connecting_join(struct list *under_way, const struct connect_to *to,
                      struct connect_waiter *waiter);
 

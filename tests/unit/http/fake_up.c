@@ -7,15 +7,7 @@ static void nothing(struct conn *conn)
     (void)conn;
 }
 
-static void opened(struct conn *conn, bool ok)
-{
-    (void)conn;
-    (void)ok;
-    ASSERT(!"it is open before it is handed over");
-}
-
-static const struct conn_ops ops = {
-    .on_readable = nothing, .on_drained = nothing, .on_open = opened};
+static const struct conn_ops ops = {.on_readable = nothing, .on_drained = nothing};
 
 static void begin(struct up_conn *c, const struct http_limits *limits)
 {

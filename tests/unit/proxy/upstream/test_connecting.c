@@ -127,7 +127,6 @@ static void set_up(void)
         .limits = &limits,
         .codec = &fake_up_codec,
         .room = FAKE_UP_ROOM,
-        .plan = &limits,
         .batch = &batch,
         .owner = &owner,
     };
@@ -282,9 +281,9 @@ START_TEST(what_leads_elsewhere_is_not_joined)
     to.address_epoch++;
     ck_assert(!connecting_join(&under_way, &to, &askers[1].waiter));
     to.address_epoch--;
-    to.plan = &watch;
+    to.tls.ctx = (SSL_CTX *)(void *)&watch;
     ck_assert(!connecting_join(&under_way, &to, &askers[1].waiter));
-    to.plan = &limits;
+    to.tls.ctx = NULL;
     to.pin = pin;
     ck_assert(!connecting_join(&under_way, &to, &askers[1].waiter));
     ck_assert(connecting_begin(&under_way, loop, &to, &askers[1].waiter) == CONN_OK);
