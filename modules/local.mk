@@ -17,7 +17,8 @@
 weir_dist_dirs += modules
 
 # What every test of a module shares.
-MODULE_TEST_SOURCES = modules/test_main.c modules/test_main.h
+MODULE_TEST_SOURCES = modules/test_main.c modules/test_main.h tests/unit/runner.c \
+    tests/unit/runner.h
 
 # --- route_path ----------------------------------------------------------------------------------
 
@@ -186,7 +187,6 @@ METRICS_PROMETHEUS_SOURCES = \
     modules/metrics_prometheus/accept.c modules/metrics_prometheus/accept.h \
     modules/metrics_prometheus/families.c modules/metrics_prometheus/families.h \
     modules/metrics_prometheus/metrics_prometheus.c \
-    modules/metrics_prometheus/out.c modules/metrics_prometheus/out.h \
     modules/metrics_prometheus/process.c modules/metrics_prometheus/process.h \
     modules/metrics_prometheus/snapshot.c modules/metrics_prometheus/snapshot.h
 pkgmodule_PROGRAMS += modules/built/metrics_prometheus.so

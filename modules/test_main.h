@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of our modules share: a main function, and short names for common steps.
+ * What the tests of our modules share: short names for common steps. Tests register themselves, as
+ * unit tests do.
  */
 #ifndef MODULES_TEST_MAIN_H
 #define MODULES_TEST_MAIN_H
 
-#include <check.h>
-
 #include <weir/testing.h>
+
+#include "../tests/unit/runner.h"
 
 /* Of the module that the test is linked with. */
 const struct weir_module *weir_module_entry(void);
 
-/* Each test program defines its suite. */
+/* A test program that has no UNIT_TEST defines its suite. */
 Suite *module_suite(void);
 
 /* A fake host with the module that is linked in; and the end of it, which fails the test where the

@@ -44,7 +44,7 @@ static const char *logged(struct fixture *f, const char *path)
     return text;
 }
 
-START_TEST(combined_line)
+UNIT_TEST(combined_line)
 {
     setenv("TZ", "UTC-1", 1);
     tzset();
@@ -59,9 +59,8 @@ START_TEST(combined_line)
         "\"https://www.example/start\" \"Mozilla/5.0 (X11)\" 12.345 web-1 web - 5c1e\n");
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(combined_line_without_anything)
+UNIT_TEST(combined_line_without_anything)
 {
     setenv("TZ", "UTC", 1);
     tzset();
@@ -79,9 +78,8 @@ START_TEST(combined_line_without_anything)
                      "\"-\" \"-\" 0.000 - - client_gone r-2\n");
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(combined_line_of_a_head_that_was_cut)
+UNIT_TEST(combined_line_of_a_head_that_was_cut)
 {
     struct fixture f = begin("");
     weir_test_request_set_str(f.req, WEIR_REQUEST_METHOD, "");
@@ -89,9 +87,8 @@ START_TEST(combined_line_of_a_head_that_was_cut)
     ck_assert_ptr_nonnull(strstr(logged(&f, "-"), "] \"-\" 200 "));
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(json_line)
+UNIT_TEST(json_line)
 {
     struct fixture f = begin("format = json");
     static const struct weir_str reason = WEIR_STR_INIT("response_timeout");
@@ -116,9 +113,8 @@ START_TEST(json_line)
         "\"queue_ms\":0.000,\"connect_ms\":0.000,\"first_byte_ms\":9.000,\"total_ms\":12.345}\n");
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(json_says_more_precisely_what_was_refused)
+UNIT_TEST(json_says_more_precisely_what_was_refused)
 {
     struct fixture f = begin("format = json");
     f.record.reason = (struct weir_str)WEIR_STR_INIT("bad_request");
@@ -127,9 +123,8 @@ START_TEST(json_says_more_precisely_what_was_refused)
         strstr(logged(&f, "-"), "\"reason\":\"bad_request\",\"detail\":\"bad_host\","));
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(each_second_has_its_own_time)
+UNIT_TEST(each_second_has_its_own_time)
 {
     struct fixture f = begin("format = json");
     static const char *const times[] = {"02:10:05.999Z", "02:10:06.000Z", "02:10:05.001Z"};
@@ -140,7 +135,6 @@ START_TEST(each_second_has_its_own_time)
     }
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- text from strangers ---- */
 
@@ -173,7 +167,7 @@ static void expect_bounded(const char *conf, char filling)
     test_end(&f.host);
 }
 
-START_TEST(lines_are_bounded)
+UNIT_TEST(lines_are_bounded)
 {
     expect_bounded("", 'x');
     expect_bounded("", '\n');
@@ -182,11 +176,10 @@ START_TEST(lines_are_bounded)
     expect_bounded("format = json", '\x01');
     expect_bounded("format = json", '\\');
 }
-END_TEST
 
 /* ---- files ---- */
 
-START_TEST(workers_share_the_file)
+UNIT_TEST(workers_share_the_file)
 {
     struct fixture f = begin("path = \"/var/log/weir.log\"");
     weir_test_set_worker(f.host, 1, 2);
@@ -203,9 +196,8 @@ START_TEST(workers_share_the_file)
     ck_assert_uint_eq(weir_test_file_open_count(f.host, "/var/log/weir.log"), 0);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(full_disk_stops_nothing)
+UNIT_TEST(full_disk_stops_nothing)
 {
     struct fixture f = begin("");
     weir_test_fail_files(f.host, false, true);
@@ -215,9 +207,8 @@ START_TEST(full_disk_stops_nothing)
     ck_assert_uint_eq(strcspn(text, "\n") + 1, strlen(text));
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(file_that_cannot_be_opened_refuses_the_generation)
+UNIT_TEST(file_that_cannot_be_opened_refuses_the_generation)
 {
     struct weir_test *host = test_begin();
     struct weir_test_block *block = test_conf(host, "path = \"/a/log\"");
@@ -226,33 +217,12 @@ START_TEST(file_that_cannot_be_opened_refuses_the_generation)
     test_refused(host, "path = \"/a/log\"", "conf:1: cannot open the log file /a/log");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(mistakes_are_told)
+UNIT_TEST(mistakes_are_told)
 {
     struct weir_test *host = test_begin();
     test_refused(host, "path = \"\"", "\"-\" for standard output");
     test_refused(host, "format = common", "combined");
     test_refused(host, "file = x", "file");
     test_end(&host);
-}
-END_TEST
-
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("access_log");
-    TCase *tcase = tcase_create("access_log");
-    tcase_add_test(tcase, combined_line);
-    tcase_add_test(tcase, combined_line_without_anything);
-    tcase_add_test(tcase, combined_line_of_a_head_that_was_cut);
-    tcase_add_test(tcase, json_line);
-    tcase_add_test(tcase, json_says_more_precisely_what_was_refused);
-    tcase_add_test(tcase, each_second_has_its_own_time);
-    tcase_add_test(tcase, lines_are_bounded);
-    tcase_add_test(tcase, workers_share_the_file);
-    tcase_add_test(tcase, full_disk_stops_nothing);
-    tcase_add_test(tcase, file_that_cannot_be_opened_refuses_the_generation);
-    tcase_add_test(tcase, mistakes_are_told);
-    suite_add_tcase(suite, tcase);
-    return suite;
 }

@@ -2,9 +2,9 @@
 /*
  * The admin plane over HTTP: pages, the REST API, server-sent events, logins.
  *
- * What it says and does is the control plane's, asked through the SDK; here is HTTP: who may come in, what
- * a request must look like, and how an answer goes out. Runs on the control thread, as all handlers do;
- * nothing of it is on the way of a proxied request.
+ * What it says and does is the control plane's, asked through the SDK; here is HTTP: who may come
+ * in, what a request must look like, and how an answer goes out. Runs on the control thread, as all
+ * handlers do; nothing of it is on the way of a proxied request.
  */
 #include "admin.h"
 
@@ -55,7 +55,8 @@ static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
 /* ---- configuration ---- */
 
-/* Whoever can reach the listener sees what passes: that is to be wanted, where it is not this machine. */
+/* Whoever can reach the listener sees what passes: that is to be wanted, where it is not this
+ * machine. */
 static void check_reach(struct weir_context *ctx, struct weir_check *check, const struct conf *conf,
                         const struct weir_listener *listener)
 {
@@ -130,7 +131,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     }
     p->sessions = weir_shared(ctx, "sessions", sizeof(*p->sessions));
     p->throttle = weir_shared(ctx, "throttle", sizeof(*p->throttle));
-    bool by_default = text_is(conf->web_dir, ADMIN_WEB_DIR);
+    bool by_default = weir_str_is(conf->web_dir, ADMIN_WEB_DIR);
     if (by_default && access(ADMIN_WEB_DIR, F_OK) != 0) {
         weir_log(ctx, WEIR_LOG_WARNING, "there are no pages, the API alone: %s is not installed",
                  ADMIN_WEB_DIR);
@@ -240,8 +241,8 @@ static void serve_page(struct exchange *exchange)
     struct weir_str path = weir_request_path(req);
     const struct asset *asset = assets_find(&admin->prepared->assets, path);
 
-    if (asset == NULL && text_is(path, "/favicon.ico")) {
-        asset = assets_find(&admin->prepared->assets, text_of("/web/favicon.ico"));
+    if (asset == NULL && weir_str_is(path, "/favicon.ico")) {
+        asset = assets_find(&admin->prepared->assets, weir_str_of("/web/favicon.ico"));
     }
     if (asset == NULL) {
         reply_problem(req, 404,
@@ -264,12 +265,12 @@ static void dispatch(struct exchange *exchange)
 {
     struct weir_str path = weir_request_path(exchange->req);
 
-    if (text_is(path, "/api/v1/session")) {
+    if (weir_str_is(path, "/api/v1/session")) {
         login_begin(exchange);
-    } else if (text_is(path, "/api/v1/events")) {
+    } else if (weir_str_is(path, "/api/v1/events")) {
         events_begin(exchange);
-    } else if (text_is(path, "/api") || text_begins(path, "/api/") ||
-               text_is(path, "/openapi.json")) {
+    } else if (weir_str_is(path, "/api") || weir_str_starts(path, "/api/") ||
+               weir_str_is(path, "/openapi.json")) {
         api_begin(exchange);
     } else {
         serve_page(exchange);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The admin plane from the inside: its options, what a generation prepares, its instance, and what its
- * files ask of each other. All of it runs on the control thread.
+ * The admin plane from the inside: its options, what a generation prepares, its instance, and what
+ * its files ask of each other. All of it runs on the control thread.
  */
 #ifndef ADMIN_H
 #define ADMIN_H
@@ -55,8 +55,8 @@ struct caller {
 /* What is being done for a request. */
 enum task { TASK_NONE, TASK_CALL, TASK_LOGIN, TASK_EVENTS };
 
-/* A request that is not over. Owner: the instance; freed by on_end, or when the control plane has answered
- * if that comes later. */
+/* A request that is not over. Owner: the instance; freed by on_end, or when the control plane
+ * has answered if that comes later. */
 struct exchange {
     struct admin *admin;
     struct weir_request *req; /* NULL: the client is gone */

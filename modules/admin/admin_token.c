@@ -28,14 +28,14 @@ bool admin_token_is_set(const struct admin_token *token)
 
 bool admin_token_is(const struct admin_token *token, struct weir_str text)
 {
-    return admin_token_is_set(token) && text_equal_secret(text, text_of(token->state->text));
+    return admin_token_is_set(token) && text_equal_secret(text, weir_str_of(token->state->text));
 }
 
 bool admin_token_take_link(struct admin_token *token, struct weir_str link)
 {
     struct admin_token_state *state = token->state;
 
-    if (state->link[0] == '\0' || !text_equal_secret(link, text_of(state->link))) {
+    if (state->link[0] == '\0' || !text_equal_secret(link, weir_str_of(state->link))) {
         return false;
     }
     OPENSSL_cleanse(state->link, sizeof(state->link));
@@ -211,8 +211,8 @@ void admin_token_reread(struct admin_token *token)
     OPENSSL_cleanse(text, sizeof(text));
 }
 
-/* ---- changes at run time: the file that is to be is written before the journal's entry is kept, and takes its
- * place when that is durable ---- */
+/* ---- changes at run time: the file that is to be is written before the journal's entry is
+ * kept, and takes its place when that is durable ---- */
 
 static bool stage(struct admin_token *token, bool revoke)
 {
@@ -236,7 +236,7 @@ static void answer_token(struct admin_token *token, struct weir_control_operatio
         text = cJSON_PrintUnformatted(object);
         cJSON_Delete(object);
         answer.status = 201;
-        answer.body = text_of(text);
+        answer.body = weir_str_of(text);
     }
     weir_operation_answer(token->ctx, operation, &answer);
     cJSON_free(text);
@@ -269,10 +269,10 @@ static enum weir_operation_end replace(struct admin_token *token,
 {
     struct weir_change change = {
         .size = sizeof(change),
-        .target = text_of(ADMIN_TOKEN_NAME),
+        .target = weir_str_of(ADMIN_TOKEN_NAME),
         .before =
-            text_of(admin_token_is_set(token) ? "{\"token\":\"old\"}" : "{\"token\":\"none\"}"),
-        .after = text_of(revoke ? "{\"token\":\"none\"}" : "{\"token\":\"new\"}"),
+            weir_str_of(admin_token_is_set(token) ? "{\"token\":\"old\"}" : "{\"token\":\"none\"}"),
+        .after = weir_str_of(revoke ? "{\"token\":\"none\"}" : "{\"token\":\"new\"}"),
     };
 
     if (!stage(token, revoke)) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The administrator's token: a file of state_dir, made at the first start, with a link that logs in once. The
- * file rules: it is read at the start and at each reload, so that one that is taken away, or replaced, is in
- * force no longer. Operations make another token, or none. Control thread.
+ * The administrator's token: a file of state_dir, made at the first start, with a link that logs in
+ * once. The file rules: it is read at the start and at each reload, so that one that is taken away,
+ * or replaced, is in force no longer. Operations make another token, or none. Control thread.
  */
 #ifndef ADMIN_TOKEN_H
 #define ADMIN_TOKEN_H
@@ -35,8 +35,8 @@ struct admin_token {
     char staged_text[ADMIN_TOKEN_SIZE]; /* empty: none is to be */
 };
 
-/* Reads STATE_DIR/admin.token, or makes it where it is not there at the first start and an admin plane is
- * served. */
+/* Reads STATE_DIR/admin.token, or makes it where it is not there at the first start and an admin
+ * plane is served. */
 void admin_token_start(struct admin_token *token, struct weir_context *ctx,
                        struct admin_token_state *state, const char *state_dir);
 /* Reads it again. Not there: the token is revoked. It cannot be read: what was known stays. */

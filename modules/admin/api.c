@@ -10,8 +10,7 @@
 
 static bool is_json(struct weir_str type)
 {
-    struct weir_str media;
-    return text_next(&type, ';', &media) && text_is_nocase(media, "application/json");
+    return weir_str_is_nocase(weir_str_cut(&type, ';'), "application/json");
 }
 
 /* Digits of Content-Length are the core's to check. */
@@ -33,7 +32,7 @@ bool api_check_body(struct exchange *exchange)
     struct weir_str length = {NULL, 0}, type = {NULL, 0}, coding;
     bool has_length = weir_request_header(req, "Content-Length", &length);
 
-    if (!(has_length && !text_is(length, "0")) &&
+    if (!(has_length && !weir_str_is(length, "0")) &&
         !weir_request_header(req, "Transfer-Encoding", &coding)) {
         return true;
     }
@@ -62,7 +61,7 @@ static struct weir_str with_head(struct weir_str allow, char *out, size_t size)
         return allow;
     }
     snprintf(out, size, "GET, HEAD%.*s", (int)allow.len - 3, allow.ptr + 3);
-    return text_of(out);
+    return weir_str_of(out);
 }
 
 static void answer(struct weir_request *req, const struct weir_control_answer *answer)
@@ -71,7 +70,7 @@ static void answer(struct weir_request *req, const struct weir_control_answer *a
     char journal[24], allow[128];
 
     reply_begin(&reply, req);
-    reply_add(&reply, "Cache-Control", text_of("no-store"));
+    reply_add(&reply, "Cache-Control", weir_str_of("no-store"));
     if (answer->content_type.len > 0) {
         reply_add(&reply, "Content-Type", answer->content_type);
     }
@@ -86,10 +85,10 @@ static void answer(struct weir_request *req, const struct weir_control_answer *a
     }
     if (answer->journal > 0) {
         snprintf(journal, sizeof(journal), "%llu", (unsigned long long)answer->journal);
-        reply_add(&reply, "Weir-Journal", text_of(journal));
+        reply_add(&reply, "Weir-Journal", weir_str_of(journal));
     }
     if (answer->status == 503 || answer->status == 429) {
-        reply_add(&reply, "Retry-After", text_of("1"));
+        reply_add(&reply, "Retry-After", weir_str_of("1"));
     }
     reply_send(&reply, answer->status, answer->body);
 }
@@ -121,14 +120,15 @@ void api_run(struct exchange *exchange)
         .path = weir_request_path(req),
         .query = weir_request_str(req, WEIR_REQUEST_QUERY),
         .body = {exchange->body, exchange->len},
-        .caller = {sizeof(call.caller), exchange->caller.role, text_of(exchange->caller.who.name)},
+        .caller = {sizeof(call.caller), exchange->caller.role,
+                   weir_str_of(exchange->caller.who.name)},
     };
-    if (!text_is_utf8(call.body)) {
+    if (!weir_str_is_utf8(call.body)) {
         reply_problem(req, 400, "the body is not UTF-8, as JSON must be");
         return;
     }
-    if (text_is(call.method, "HEAD")) {
-        call.method = text_of("GET");
+    if (weir_str_is(call.method, "HEAD")) {
+        call.method = weir_str_of("GET");
     }
     weir_request_header_list(req, "If-Match", &call.if_match);
     exchange->operation = weir_control_call(exchange->admin->ctx, &call, on_answer, exchange);

@@ -54,7 +54,8 @@ static const struct {
 static size_t type_of(const char *path)
 {
     size_t i = 0;
-    while (i < sizeof(types) / sizeof(types[0]) && !text_ends(text_of(path), types[i].ending)) {
+    while (i < sizeof(types) / sizeof(types[0]) &&
+           !weir_str_ends(weir_str_of(path), types[i].ending)) {
         i++;
     }
     return i;
@@ -101,10 +102,10 @@ static void tag_asset(struct weir_context *ctx, struct asset *asset)
 {
     static const char key[] = "etag";
     uint8_t digest[32];
-    char text[TEXT_BASE64_SIZE(15)];
+    char text[WEIR_BASE64_SIZE(15)];
 
     weir_hmac_sha256(ctx, key, sizeof(key), asset->bytes, asset->len, digest);
-    text_base64(digest, 15, text);
+    weir_base64_encode(digest, 15, text);
     snprintf(asset->etag, sizeof(asset->etag), "\"%s\"", text);
     snprintf(asset->gzip_etag, sizeof(asset->gzip_etag), "\"%s.gz\"", text);
 }
@@ -207,7 +208,7 @@ static bool load_file(struct loading *l, int folder, const char *name, const cha
         free(asset.gzip);
         return false;
     }
-    return inside[0] != '\0' || !text_ends(text_of(name), ".html") || add_page(l, name);
+    return inside[0] != '\0' || !weir_str_ends(weir_str_of(name), ".html") || add_page(l, name);
 }
 
 /* ---- folders ---- */

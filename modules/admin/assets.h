@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pages: all files of a folder, read into memory when the configuration is made, so that nothing is
- * read from disk while requests run, and a generation serves one consistent set. Immutable after that.
+ * The pages: all files of a folder, read into memory when the configuration is made, so that
+ * nothing is read from disk while requests run, and a generation serves one consistent set.
+ * Immutable after that.
  */
 #ifndef ADMIN_ASSETS_H
 #define ADMIN_ASSETS_H
@@ -25,7 +26,8 @@ struct assets {
     size_t total; /* bytes on disk */
 };
 
-/* Reads folder NAME.html as /NAME (index.html as /), everything as /web/FILE. false: `error` says why. */
+/* Reads folder NAME.html as /NAME (index.html as /), everything as /web/FILE. false: `error`
+ * says why. */
 bool assets_load(struct assets *assets, struct weir_context *ctx, const char *folder, char *error,
                  size_t error_size);
 void assets_free(struct assets *assets);

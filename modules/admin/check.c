@@ -30,11 +30,11 @@ bool check_host(struct weir_str host, const struct weir_list *allowed)
     if (host.len > 0 && host.ptr[host.len - 1] == '.') {
         host.len--;
     }
-    if (text_is_nocase(host, "localhost") || check_is_address(host)) {
+    if (weir_str_is_nocase(host, "localhost") || check_is_address(host)) {
         return true;
     }
     for (size_t i = 0; i < allowed->count; i++) {
-        if (text_is_nocase(host, names[i].ptr)) {
+        if (weir_str_is_nocase(host, names[i].ptr)) {
             return true;
         }
     }
@@ -67,8 +67,8 @@ bool check_origin(const struct weir_request *req)
 {
     struct weir_str value;
 
-    if (weir_request_header(req, "Sec-Fetch-Site", &value) && !text_is(value, "same-origin") &&
-        !text_is(value, "none")) {
+    if (weir_request_header(req, "Sec-Fetch-Site", &value) && !weir_str_is(value, "same-origin") &&
+        !weir_str_is(value, "none")) {
         return false;
     }
     return !weir_request_header(req, "Origin", &value) || is_own_origin(req, value);
@@ -80,11 +80,12 @@ bool check_cookie(const struct weir_request *req, const char *name, struct weir_
 
     for (size_t i = 0; i < weir_request_field_count(req); i++) {
         struct weir_field field = weir_request_field(req, i);
-        struct weir_str rest = field.value, pair;
-        if (!text_is_nocase(field.name, "cookie")) {
+        struct weir_str rest = field.value;
+        if (!weir_str_is_nocase(field.name, "cookie")) {
             continue;
         }
-        while (text_next(&rest, ';', &pair)) {
+        while (rest.len > 0) {
+            struct weir_str pair = weir_str_cut(&rest, ';');
             if (pair.len > name_len && memcmp(pair.ptr, name, name_len) == 0 &&
                 pair.ptr[name_len] == '=') {
                 *value = (struct weir_str){pair.ptr + name_len + 1, pair.len - name_len - 1};

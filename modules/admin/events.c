@@ -146,11 +146,11 @@ static size_t format_event(struct events *events, const struct weir_event *event
 
     if (event->id > 0) {
         snprintf(id, sizeof(id), "id: %llu\n", (unsigned long long)event->id);
-        good = put(events, &at, text_of(id));
+        good = put(events, &at, weir_str_of(id));
     }
-    good = good && put(events, &at, text_of("event: ")) && put(events, &at, event->name) &&
-           put(events, &at, text_of("\ndata: ")) && put(events, &at, event->data) &&
-           put(events, &at, text_of("\n\n"));
+    good = good && put(events, &at, weir_str_of("event: ")) && put(events, &at, event->name) &&
+           put(events, &at, weir_str_of("\ndata: ")) && put(events, &at, event->data) &&
+           put(events, &at, weir_str_of("\n\n"));
     return good ? at : 0;
 }
 
@@ -222,8 +222,8 @@ static bool start_stream(struct weir_request *req)
 {
     struct reply reply;
     reply_begin(&reply, req);
-    reply_add(&reply, "Content-Type", text_of("text/event-stream"));
-    reply_add(&reply, "Cache-Control", text_of("no-store"));
+    reply_add(&reply, "Content-Type", weir_str_of("text/event-stream"));
+    reply_add(&reply, "Cache-Control", weir_str_of("no-store"));
     return reply_stream(&reply, 200);
 }
 
@@ -265,7 +265,7 @@ void events_begin(struct exchange *exchange)
     struct events *events = exchange->admin->events;
     struct weir_request *req = exchange->req;
 
-    if (!text_is(weir_request_method(req), "GET")) {
+    if (!weir_str_is(weir_request_method(req), "GET")) {
         reply_method(req, "GET");
     } else if (!who_enter(exchange)) {
         return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /api/v1/events: server-sent events. Each client has a subscription of its own, and what waits for it is
- * bounded: statistics are left out for whoever is slow, and who is slower still is cut off, and hears what
- * it missed when it comes back with Last-Event-ID.
+ * /api/v1/events: server-sent events. Each client has a subscription of its own, and what waits for
+ * it is bounded: statistics are left out for whoever is slow, and who is slower still is cut off,
+ * and hears what it missed when it comes back with Last-Event-ID.
  */
 #ifndef ADMIN_EVENTS_H
 #define ADMIN_EVENTS_H

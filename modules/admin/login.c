@@ -2,7 +2,8 @@
 /*
  * Logging in and out. See login.h.
  *
- * A login counts as failed from its start until it has gone well, so that many at once gain nothing.
+ * A login counts as failed from its start until it has gone well, so that many at once gain
+ * nothing.
  */
 #include "login.h"
 
@@ -24,20 +25,20 @@ static void send_session(struct weir_request *req, const struct caller *caller, 
     struct reply reply;
     size_t at = (size_t)snprintf(body, sizeof(body), "{\"author\":");
 
-    at = text_put_json(body, at, sizeof(body), text_of(caller->who.name));
+    at = text_put_json(body, at, sizeof(body), weir_str_of(caller->who.name));
     at += (size_t)snprintf(body + at, sizeof(body) - at,
                            ",\"role\":\"%s\",\"csrf\":", who_role_word(caller->role));
     if (csrf != NULL) {
-        at = text_put_json(body, at, sizeof(body), text_of(csrf));
+        at = text_put_json(body, at, sizeof(body), weir_str_of(csrf));
     } else {
         at += (size_t)snprintf(body + at, sizeof(body) - at, "null");
     }
     at += (size_t)snprintf(body + at, sizeof(body) - at, "}\n");
     reply_begin(&reply, req);
-    reply_add(&reply, "Content-Type", text_of("application/json"));
-    reply_add(&reply, "Cache-Control", text_of("no-store"));
+    reply_add(&reply, "Content-Type", weir_str_of("application/json"));
+    reply_add(&reply, "Cache-Control", weir_str_of("no-store"));
     if (cookie != NULL) {
-        reply_add(&reply, "Set-Cookie", text_of(cookie));
+        reply_add(&reply, "Set-Cookie", weir_str_of(cookie));
     }
     reply_send(&reply, 200, (struct weir_str){body, at});
 }
@@ -173,7 +174,7 @@ void login_run(struct exchange *exchange)
     bool malformed = false;
 
     exchange->answered = true;
-    if (!text_is_utf8((struct weir_str){exchange->body, exchange->len})) {
+    if (!weir_str_is_utf8((struct weir_str){exchange->body, exchange->len})) {
         reply_problem(req, 400, "the body is not UTF-8, as JSON must be");
         return;
     }
@@ -214,8 +215,8 @@ static void log_out(struct exchange *exchange)
         events_review(exchange->admin->events);
     }
     reply_begin(&reply, exchange->req);
-    reply_add(&reply, "Cache-Control", text_of("no-store"));
-    reply_add(&reply, "Set-Cookie", text_of(cookie));
+    reply_add(&reply, "Cache-Control", weir_str_of("no-store"));
+    reply_add(&reply, "Set-Cookie", weir_str_of(cookie));
     reply_send(&reply, 204, (struct weir_str){NULL, 0});
 }
 
@@ -224,16 +225,17 @@ void login_begin(struct exchange *exchange)
     struct weir_request *req = exchange->req;
     struct weir_str method = weir_request_method(req);
 
-    if (text_is(method, "POST")) {
+    if (weir_str_is(method, "POST")) {
         if (!check_origin(req)) {
             reply_problem(req, 403, "another site's page sent this login");
         } else if (api_check_body(exchange)) {
             exchange->task = TASK_LOGIN;
         }
-    } else if (!text_is(method, "GET") && !text_is(method, "HEAD") && !text_is(method, "DELETE")) {
+    } else if (!weir_str_is(method, "GET") && !weir_str_is(method, "HEAD") &&
+               !weir_str_is(method, "DELETE")) {
         reply_method(req, "GET, HEAD, POST, DELETE");
     } else if (who_enter(exchange)) {
-        if (text_is(method, "DELETE")) {
+        if (weir_str_is(method, "DELETE")) {
             log_out(exchange);
         } else {
             struct session *session = exchange->caller.session;

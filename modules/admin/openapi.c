@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The OpenAPI 3.1 document: the operations of the command table, and what this module serves with HTTP itself.
+ * The OpenAPI 3.1 document: the operations of the command table, and what this module serves with
+ * HTTP itself.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>

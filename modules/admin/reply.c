@@ -33,7 +33,7 @@ void reply_begin(struct reply *reply, struct weir_request *req)
 void reply_add(struct reply *reply, const char *name, struct weir_str value)
 {
     if (reply->count < REPLY_FIELDS_MAX) {
-        reply->fields[reply->count++] = (struct weir_field){text_of(name), value};
+        reply->fields[reply->count++] = (struct weir_field){weir_str_of(name), value};
     }
 }
 
@@ -49,7 +49,7 @@ void reply_send(struct reply *reply, uint32_t status, struct weir_str body)
     if (begun != WEIR_OK) {
         return;
     }
-    if (!none && body.len > 0 && !text_is(weir_request_method(req), "HEAD")) {
+    if (!none && body.len > 0 && !weir_str_is(weir_request_method(req), "HEAD")) {
         weir_reply_write(req, body.ptr, body.len);
     }
     weir_reply_end(req);
@@ -89,7 +89,7 @@ static bool wants_page(struct weir_request *req)
 {
     struct weir_str accept = {NULL, 0};
     weir_request_header_list(req, "Accept", &accept);
-    return text_has(accept, "text/html") && !text_begins(weir_request_path(req), "/api/");
+    return text_has(accept, "text/html") && !weir_str_starts(weir_request_path(req), "/api/");
 }
 
 /* Text for HTML: our own words, but for what they quote of the request. */
@@ -131,15 +131,15 @@ static void send_problem(struct weir_request *req, uint32_t status, const char *
         at = (size_t)snprintf(
             body, sizeof(body),
             "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"detail\":", title, status);
-        at = text_put_json(body, at, sizeof(body) - 4, text_of(detail));
+        at = text_put_json(body, at, sizeof(body) - 4, weir_str_of(detail));
         at += (size_t)snprintf(body + at, sizeof(body) - at, "}\n");
     }
     reply_begin(&reply, req);
     reply_add(&reply, "Content-Type",
-              text_of(page ? "text/html; charset=utf-8" : "application/problem+json"));
-    reply_add(&reply, "Cache-Control", text_of("no-store"));
+              weir_str_of(page ? "text/html; charset=utf-8" : "application/problem+json"));
+    reply_add(&reply, "Cache-Control", weir_str_of("no-store"));
     if (field != NULL) {
-        reply_add(&reply, field, text_of(value));
+        reply_add(&reply, field, weir_str_of(value));
     }
     reply_send(&reply, status, (struct weir_str){body, at});
 }
@@ -169,8 +169,8 @@ void reply_redirect(struct weir_request *req, const char *location)
 {
     struct reply reply;
     reply_begin(&reply, req);
-    reply_add(&reply, "Location", text_of(location));
-    reply_add(&reply, "Cache-Control", text_of("no-store"));
+    reply_add(&reply, "Location", weir_str_of(location));
+    reply_add(&reply, "Cache-Control", weir_str_of("no-store"));
     reply_send(&reply, 303, (struct weir_str){NULL, 0});
 }
 

@@ -26,7 +26,8 @@ void reply_send(struct reply *reply, uint32_t status, struct weir_str body);
 /* Begins an answer whose end is not known. */
 bool reply_stream(struct reply *reply, uint32_t status);
 
-/* A problem document (RFC 9457); a short page where a browser asked for a page. Cached by nobody. */
+/* A problem document (RFC 9457); a short page where a browser asked for a page. Cached by
+ * nobody. */
 void reply_problem(struct weir_request *req, uint32_t status, const char *format, ...)
     WEIR_PRINTF(3, 4);
 /* The same with one more field. */

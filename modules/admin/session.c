@@ -59,7 +59,7 @@ static void random_text(struct weir_context *ctx, char out[SESSION_TOKEN])
 {
     uint8_t bytes[32];
     weir_random(ctx, bytes, sizeof(bytes));
-    text_base64(bytes, sizeof(bytes), out);
+    weir_base64_encode(bytes, sizeof(bytes), out);
 }
 
 struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
@@ -72,7 +72,7 @@ struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
     memset(session, 0, sizeof(*session));
     random_text(ctx, token);
     random_text(ctx, session->csrf);
-    digest_of(sessions, ctx, text_of(token), session->digest);
+    digest_of(sessions, ctx, weir_str_of(token), session->digest);
     known_set(&session->who, who);
     session->created_ns = session->seen_ns = now_ns;
     return session;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sessions of browsers: a table of fixed size in shared memory, so that they outlive reloads and their
- * number is bounded. A token is 256 random bits; the table keeps only its keyed digest. Control thread.
+ * Sessions of browsers: a table of fixed size in shared memory, so that they outlive reloads and
+ * their number is bounded. A token is 256 random bits; the table keeps only its keyed digest.
+ * Control thread.
  */
 #ifndef ADMIN_SESSION_H
 #define ADMIN_SESSION_H
@@ -41,8 +42,8 @@ struct session_limits {
     uint64_t idle_ns, lifetime_ns;
 };
 
-/* Makes a session for `who`; `token` is what the cookie is to carry. The one that was idle for longest
- * makes place. Never fails. */
+/* Makes a session for `who`; `token` is what the cookie is to carry. The one that was idle for
+ * longest makes place. Never fails. */
 struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
                             const struct session_limits *limits, const struct weir_caller *who,
                             char token[SESSION_TOKEN]);

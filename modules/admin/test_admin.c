@@ -251,12 +251,12 @@ START_TEST(calls_and_answers_pass)
     weir_test_request_add(req, "If-Match", "\"6\"");
     ck_assert_uint_eq(send(req, "{\"url\":\"http://a:1\"}"), 201);
     const struct weir_control_request *call = weir_test_control_call(host, 0);
-    ck_assert(text_is(call->method, "POST"));
-    ck_assert(text_is(call->path, "/api/v1/pools/web/servers"));
-    ck_assert(text_is(call->query, "confirm=60s"));
-    ck_assert(text_is(call->body, "{\"url\":\"http://a:1\"}"));
-    ck_assert(text_is(call->if_match, "\"6\""));
-    ck_assert(text_is(call->caller.author, "ann"));
+    ck_assert(weir_str_is(call->method, "POST"));
+    ck_assert(weir_str_is(call->path, "/api/v1/pools/web/servers"));
+    ck_assert(weir_str_is(call->query, "confirm=60s"));
+    ck_assert(weir_str_is(call->body, "{\"url\":\"http://a:1\"}"));
+    ck_assert(weir_str_is(call->if_match, "\"6\""));
+    ck_assert(weir_str_is(call->caller.author, "ann"));
     ck_assert_int_eq(call->caller.role, WEIR_ROLE_OPERATOR);
     ck_assert_str_eq(weir_test_reply_of(req).body, "{\"id\":\"x\"}");
     ck_assert_str_eq(weir_test_reply_header(req, "ETag"), "\"7\"");

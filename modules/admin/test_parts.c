@@ -49,7 +49,7 @@ START_TEST(accept_encoding)
         {"gzip ;q=0.001", true}, {"gzipped", false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        ck_assert_msg(text_accepts_gzip(text_of(cases[i].field)) == cases[i].gzip, "%s",
+        ck_assert_msg(text_accepts_gzip(weir_str_of(cases[i].field)) == cases[i].gzip, "%s",
                       cases[i].field);
     }
 }
@@ -57,25 +57,25 @@ END_TEST
 
 START_TEST(etags)
 {
-    struct weir_str etag = text_of("\"abc\"");
-    ck_assert(text_matches_etag(text_of("\"abc\""), etag));
-    ck_assert(text_matches_etag(text_of("\"x\", W/\"abc\""), etag));
-    ck_assert(text_matches_etag(text_of("*"), etag));
-    ck_assert(!text_matches_etag(text_of("\"abcd\""), etag));
-    ck_assert(!text_matches_etag(text_of("abc"), etag));
+    struct weir_str etag = weir_str_of("\"abc\"");
+    ck_assert(text_matches_etag(weir_str_of("\"abc\""), etag));
+    ck_assert(text_matches_etag(weir_str_of("\"x\", W/\"abc\""), etag));
+    ck_assert(text_matches_etag(weir_str_of("*"), etag));
+    ck_assert(!text_matches_etag(weir_str_of("\"abcd\""), etag));
+    ck_assert(!text_matches_etag(weir_str_of("abc"), etag));
 }
 END_TEST
 
 START_TEST(json_is_escaped_and_cut)
 {
     char out[32];
-    size_t len = text_put_json(out, 0, sizeof(out), text_of("\xc3\xa9\xff\xe2\x82"));
+    size_t len = text_put_json(out, 0, sizeof(out), weir_str_of("\xc3\xa9\xff\xe2\x82"));
     ck_assert_str_eq(out, "\"\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
-    len = text_put_json(out, 0, sizeof(out), text_of("a\"\\\n\x7f"));
+    len = text_put_json(out, 0, sizeof(out), weir_str_of("a\"\\\n\x7f"));
     ck_assert_str_eq(out, "\"a\\\"\\\\\\u000a\\u007f\"");
     ck_assert_uint_eq(len, strlen(out));
-    len =
-        text_put_json(out, 0, sizeof(out), text_of("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+    len = text_put_json(out, 0, sizeof(out),
+                        weir_str_of("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
     ck_assert_uint_lt(len, sizeof(out));
     ck_assert_int_eq(out[len - 1], '"');
 }
@@ -102,10 +102,10 @@ START_TEST(utf8)
                                       "\xc3(",
                                       "\xf5\x80\x80\x80"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        ck_assert_msg(text_is_utf8(text_of(good[i])), "%zu", i);
+        ck_assert_msg(weir_str_is_utf8(weir_str_of(good[i])), "%zu", i);
     }
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        ck_assert_msg(!text_is_utf8(text_of(bad[i])), "%zu", i);
+        ck_assert_msg(!weir_str_is_utf8(weir_str_of(bad[i])), "%zu", i);
     }
 }
 END_TEST
@@ -113,11 +113,11 @@ END_TEST
 START_TEST(base64)
 {
     char out[16];
-    ck_assert_uint_eq(text_base64((const uint8_t *)"\xff\xef\xbe", 3, out), 4);
+    ck_assert_uint_eq(weir_base64_encode((const uint8_t *)"\xff\xef\xbe", 3, out), 4);
     ck_assert_str_eq(out, "_---");
-    text_base64((const uint8_t *)"a", 1, out);
+    weir_base64_encode((const uint8_t *)"a", 1, out);
     ck_assert_str_eq(out, "YQ");
-    text_base64((const uint8_t *)"ab", 2, out);
+    weir_base64_encode((const uint8_t *)"ab", 2, out);
     ck_assert_str_eq(out, "YWI");
 }
 END_TEST
@@ -168,8 +168,8 @@ START_TEST(objects_are_read)
     ck_assert(read_object(
         " { \"name\" : \"J\\u00fcrgen \\ud83d\\ude00\" , \"password\":\"\\\"\\/\\t\" } ", members,
         &malformed));
-    ck_assert(text_is(members[0].value, "J\xc3\xbcrgen \xf0\x9f\x98\x80"));
-    ck_assert(text_is(members[1].value, "\"/\t"));
+    ck_assert(weir_str_is(members[0].value, "J\xc3\xbcrgen \xf0\x9f\x98\x80"));
+    ck_assert(weir_str_is(members[1].value, "\"/\t"));
     free((void *)(uintptr_t)members[0].value.ptr);
     free((void *)(uintptr_t)members[1].value.ptr);
     ck_assert(read_object("{}", members, &malformed));
@@ -193,10 +193,10 @@ START_TEST(hosts)
         "",      "evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "weir.example.evil",
         "1.2.3", "127.0.0.1x"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        ck_assert_msg(check_host(text_of(good[i]), &allowed), "%s", good[i]);
+        ck_assert_msg(check_host(weir_str_of(good[i]), &allowed), "%s", good[i]);
     }
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        ck_assert_msg(!check_host(text_of(wrong[i]), &allowed), "%s", wrong[i]);
+        ck_assert_msg(!check_host(weir_str_of(wrong[i]), &allowed), "%s", wrong[i]);
     }
 }
 END_TEST
@@ -241,7 +241,7 @@ START_TEST(cookies)
     ck_assert(!check_cookie(req, "weir_admin", &value));
     weir_test_request_add(req, "Cookie", "c=d;weir_admin=yes; e=f");
     ck_assert(check_cookie(req, "weir_admin", &value));
-    ck_assert(text_is(value, "yes"));
+    ck_assert(weir_str_is(value, "yes"));
 }
 END_TEST
 
@@ -253,7 +253,7 @@ static const struct weir_caller *who(const char *name)
 {
     static struct weir_caller caller;
     caller = (struct weir_caller){
-        .size = sizeof(caller), .role = WEIR_ROLE_VIEWER, .author = text_of(name)};
+        .size = sizeof(caller), .role = WEIR_ROLE_VIEWER, .author = weir_str_of(name)};
     return &caller;
 }
 
@@ -268,23 +268,23 @@ START_TEST(sessions_end)
     ck_assert(!text_has((struct weir_str){(const char *)sessions, sizeof(*sessions)}, token));
     session_new(sessions, ctx, &limits, who("bob"), other);
     ck_assert_str_ne(token, other);
-    ck_assert_ptr_eq(session_find(sessions, ctx, &limits, text_of(token)), session);
-    ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of("")));
+    ck_assert_ptr_eq(session_find(sessions, ctx, &limits, weir_str_of(token)), session);
+    ck_assert_ptr_null(session_find(sessions, ctx, &limits, weir_str_of("")));
     other[3] = other[3] == 'A' ? 'B' : 'A';
-    ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of(other)));
+    ck_assert_ptr_null(session_find(sessions, ctx, &limits, weir_str_of(other)));
     /* Idle. */
     weir_test_advance(host, 59 * SECOND);
-    ck_assert_ptr_eq(session_find(sessions, ctx, &limits, text_of(token)), session);
+    ck_assert_ptr_eq(session_find(sessions, ctx, &limits, weir_str_of(token)), session);
     weir_test_advance(host, 60 * SECOND);
-    ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of(token)));
+    ck_assert_ptr_null(session_find(sessions, ctx, &limits, weir_str_of(token)));
     /* In the end, whatever happens. */
     session_new(sessions, ctx, &limits, who("ann"), token);
     for (int i = 0; i < 19; i++) {
         weir_test_advance(host, 30 * SECOND);
-        ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, text_of(token)));
+        ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, weir_str_of(token)));
     }
     weir_test_advance(host, 30 * SECOND);
-    ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of(token)));
+    ck_assert_ptr_null(session_find(sessions, ctx, &limits, weir_str_of(token)));
     free(sessions);
 }
 END_TEST
@@ -301,9 +301,9 @@ START_TEST(the_oldest_session_makes_place)
         weir_test_advance(host, SECOND / 1000);
         session_new(sessions, ctx, &limits, who("c"), token);
     }
-    ck_assert_ptr_null(session_find(sessions, ctx, &limits, text_of(first)));
-    ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, text_of(second)));
-    ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, text_of(token)));
+    ck_assert_ptr_null(session_find(sessions, ctx, &limits, weir_str_of(first)));
+    ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, weir_str_of(second)));
+    ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, weir_str_of(token)));
     free(sessions);
 }
 END_TEST
@@ -312,13 +312,13 @@ END_TEST
 
 static uint64_t wait_s(struct throttle *throttle, const char *address, const char *name)
 {
-    uint64_t ns = throttle_login_wait_ns(throttle, ctx, text_of(address), text_of(name));
+    uint64_t ns = throttle_login_wait_ns(throttle, ctx, weir_str_of(address), weir_str_of(name));
     return (ns + SECOND - 1) / SECOND;
 }
 
 static void fail_login(struct throttle *throttle, const char *address, const char *name)
 {
-    throttle_login(throttle, ctx, text_of(address), text_of(name), false);
+    throttle_login(throttle, ctx, weir_str_of(address), weir_str_of(name), false);
 }
 
 START_TEST(failed_logins_wait_longer_each_time)
@@ -343,7 +343,7 @@ START_TEST(failed_logins_wait_longer_each_time)
     }
     ck_assert_uint_eq(wait_s(throttle, "192.0.2.1", "ann"), 900);
     ck_assert_uint_eq(wait_s(throttle, "192.0.2.2", "ann"), 30);
-    throttle_login(throttle, ctx, text_of("192.0.2.1"), text_of("ann"), true);
+    throttle_login(throttle, ctx, weir_str_of("192.0.2.1"), weir_str_of("ann"), true);
     ck_assert_uint_eq(wait_s(throttle, "192.0.2.1", "ann"), 0);
     free(throttle);
 }
@@ -386,15 +386,15 @@ START_TEST(requests_come_from_a_bucket)
 {
     struct throttle *throttle = calloc(1, sizeof(*throttle));
     int taken = 0;
-    while (taken < 1000 && throttle_take(throttle, ctx, text_of("ann"), 10)) {
+    while (taken < 1000 && throttle_take(throttle, ctx, weir_str_of("ann"), 10)) {
         taken++;
     }
     ck_assert_int_eq(taken, 20);
-    ck_assert(throttle_take(throttle, ctx, text_of("bob"), 10));
+    ck_assert(throttle_take(throttle, ctx, weir_str_of("bob"), 10));
     weir_test_advance(host, SECOND / 2);
-    for (taken = 0; throttle_take(throttle, ctx, text_of("ann"), 10); taken++) {}
+    for (taken = 0; throttle_take(throttle, ctx, weir_str_of("ann"), 10); taken++) {}
     ck_assert_int_eq(taken, 5);
-    ck_assert(throttle_take(throttle, ctx, text_of("ann"), 0));
+    ck_assert(throttle_take(throttle, ctx, weir_str_of("ann"), 0));
     free(throttle);
 }
 END_TEST

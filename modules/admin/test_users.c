@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * admin: users, their tokens and passwords, the administrator's token, and the OpenAPI document, as operations.
+ * admin: users, their tokens and passwords, the administrator's token, and the OpenAPI document, as
+ * operations.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,25 +88,25 @@ START_TEST(tokens_tell_who_somebody_is)
     ck_assert_ptr_null(
         strstr(weir_test_kept(host, "ann"), token)); /* what is kept does not tell it */
     ck_assert_ptr_null(strstr(weir_test_last_change(host)->after, token));
-    ck_assert(users_by_token(users, text_of(token), &caller));
+    ck_assert(users_by_token(users, weir_str_of(token), &caller));
     ck_assert_int_eq(caller.role, WEIR_ROLE_OPERATOR);
-    ck_assert(text_is(caller.author, "ann") && text_is(caller.token, id));
+    ck_assert(weir_str_is(caller.author, "ann") && weir_str_is(caller.token, id));
     ck_assert(users_again(users, &caller, &again));
-    ck_assert(!users_by_token(users, text_of(""), &caller));
-    ck_assert(!users_by_token(users, text_of("weir_"), &caller));
-    ck_assert(!users_by_link(users, text_of(""), &caller));
-    ck_assert(!users_by_author(users, text_of("bob"), &caller));
+    ck_assert(!users_by_token(users, weir_str_of(""), &caller));
+    ck_assert(!users_by_token(users, weir_str_of("weir_"), &caller));
+    ck_assert(!users_by_link(users, weir_str_of(""), &caller));
+    ck_assert(!users_by_author(users, weir_str_of("bob"), &caller));
     ck_assert_uint_eq(RUN("user.token.remove", "name", "ann", "id", id)->status, 204);
-    ck_assert(!users_by_token(users, text_of(token), &caller));
+    ck_assert(!users_by_token(users, weir_str_of(token), &caller));
     ck_assert(!users_again(users, &again, &caller));
     ck_assert_uint_eq(RUN("user.token.remove", "name", "ann", "id", id)->status, 404);
     free(token);
     free(id);
     made = RUN("user.token", "name", "ann", "ttl", "1000");
     token = member(made->body, "token");
-    ck_assert(users_by_token(users, text_of(token), &caller));
+    ck_assert(users_by_token(users, weir_str_of(token), &caller));
     weir_test_advance(host, UINT64_C(1500000000));
-    ck_assert(!users_by_token(users, text_of(token), &caller));
+    ck_assert(!users_by_token(users, weir_str_of(token), &caller));
     free(token);
 }
 END_TEST
@@ -127,16 +128,16 @@ START_TEST(whoever_was_recognised_is_looked_at_again)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct weir_caller before = {.size = sizeof(before),
-                                     .author = text_of(rows[i].name),
+                                     .author = weir_str_of(rows[i].name),
                                      .since = rows[i].was,
-                                     .token = text_of(rows[i].token)};
+                                     .token = weir_str_of(rows[i].token)};
         struct weir_caller now = {.size = sizeof(now)};
         char text[256];
         snprintf(text, sizeof(text), ann, rows[i].since, rows[i].expires);
         weir_test_keep(control, "ann", text);
         ck_assert_msg(users_again(users, &before, &now) == rows[i].good, "row %zu", i);
         ck_assert_int_eq(now.role, rows[i].good ? WEIR_ROLE_VIEWER : WEIR_ROLE_NONE);
-        ck_assert(!rows[i].good || text_equal(now.token, before.token));
+        ck_assert(!rows[i].good || weir_str_equal(now.token, before.token));
     }
     weir_test_keep(control, "ann", "{\"role\":\"admin\",\"tokens\":[],\"gone\":9}");
     ck_assert_ptr_null(users_find(users, "ann")); /* an earlier Weir kept who was removed */
@@ -155,7 +156,8 @@ static void on_password(void *arg, const struct weir_caller *caller)
 static enum weir_role role_by(const char *name, const char *password)
 {
     bool answered = false;
-    ck_assert(users_by_password(users, text_of(name), text_of(password), on_password, &answered));
+    ck_assert(
+        users_by_password(users, weir_str_of(name), weir_str_of(password), on_password, &answered));
     ck_assert(!answered);
     weir_test_run(host);
     ck_assert(answered);
@@ -242,26 +244,26 @@ START_TEST(admin_token_is_a_file)
     char first[128], second[128], path[128];
 
     read_token(first, sizeof(first));
-    ck_assert(users_by_token(users, text_of(first), &caller));
+    ck_assert(users_by_token(users, weir_str_of(first), &caller));
     ck_assert_int_eq(caller.role, WEIR_ROLE_ADMIN);
     ck_assert_uint_eq(RUN("admin_token.renew", "", "")->status, 201);
     read_token(second, sizeof(second));
-    ck_assert(!users_by_token(users, text_of(first), &caller));
-    ck_assert(users_by_token(users, text_of(second), &caller));
+    ck_assert(!users_by_token(users, weir_str_of(first), &caller));
+    ck_assert(users_by_token(users, weir_str_of(second), &caller));
     weir_test_refuse_changes(host, "the disk is full");
     ck_assert_uint_eq(RUN("admin_token.renew", "", "")->status, 503);
-    ck_assert(users_by_token(users, text_of(second), &caller));
+    ck_assert(users_by_token(users, weir_str_of(second), &caller));
     weir_test_refuse_changes(host, NULL);
     weir_test_destroy(&control); /* another copy of the module, say */
     begin();
-    ck_assert(users_by_token(users, text_of(second), &caller));
+    ck_assert(users_by_token(users, weir_str_of(second), &caller));
     ck_assert_uint_eq(RUN("admin_token.revoke", "", "")->status, 204);
-    ck_assert(!users_by_token(users, text_of(second), &caller));
+    ck_assert(!users_by_token(users, weir_str_of(second), &caller));
     ck_assert_uint_eq(RUN("admin_token.revoke", "", "")->status, 404);
     snprintf(path, sizeof(path), "%s/admin.token", folder);
     ck_assert_int_eq(unlink(path), 0);
     admin_control.on_reload(weir_test_instance_context(control), users);
-    ck_assert(!users_by_author(users, text_of("admin.token"), &caller));
+    ck_assert(!users_by_author(users, weir_str_of("admin.token"), &caller));
 }
 END_TEST
 
@@ -273,9 +275,9 @@ START_TEST(the_first_start_gives_a_link)
     memcpy(link, users->admin.state->link, sizeof(link));
     ck_assert_uint_eq(strlen(link), ADMIN_TOKEN_HEX);
     ck_assert(weir_test_logged(host, WEIR_LOG_NOTICE, link));
-    ck_assert(!users_by_link(users, text_of("x"), &caller));
-    ck_assert(users_by_link(users, text_of(link), &caller));
-    ck_assert(!users_by_link(users, text_of(link), &caller));
+    ck_assert(!users_by_link(users, weir_str_of("x"), &caller));
+    ck_assert(users_by_link(users, weir_str_of(link), &caller));
+    ck_assert(!users_by_link(users, weir_str_of(link), &caller));
 }
 END_TEST
 

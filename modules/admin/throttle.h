@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slowing down: failed logins make those after them wait, longer each time; requests of one caller come
- * from a bucket. Tables of fixed size in shared memory; what was quiet for longest makes place. Keys are
- * 64-bit hashes under a random key. Control thread.
+ * Slowing down: failed logins make those after them wait, longer each time; requests of one caller
+ * come from a bucket. Tables of fixed size in shared memory; what was quiet for longest makes
+ * place. Keys are 64-bit hashes under a random key. Control thread.
  */
 #ifndef ADMIN_THROTTLE_H
 #define ADMIN_THROTTLE_H
@@ -39,8 +39,8 @@ uint64_t throttle_login_wait_ns(struct throttle *throttle, struct weir_context *
 void throttle_login(struct throttle *throttle, struct weir_context *ctx, struct weir_str address,
                     struct weir_str name, bool good);
 
-/* Takes one of the caller's requests, `rate` a second (0: no limit), twice as many at once; false: none
- * is left. */
+/* Takes one of the caller's requests, `rate` a second (0: no limit), twice as many at once;
+ * false: none is left. */
 bool throttle_take(struct throttle *throttle, struct weir_context *ctx, struct weir_str caller,
                    double rate);
 

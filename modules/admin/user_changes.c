@@ -20,8 +20,8 @@ static void answer(struct weir_context *ctx, struct weir_control_operation *oper
     struct weir_control_answer what = {
         .size = sizeof(what),
         .status = status,
-        .body = text_of(text != NULL ? text : ""),
-        .location = text_of(location != NULL ? location : ""),
+        .body = weir_str_of(text != NULL ? text : ""),
+        .location = weir_str_of(location != NULL ? location : ""),
     };
     weir_operation_answer(ctx, operation, &what);
     cJSON_free(text);
@@ -101,8 +101,8 @@ static int token_index(const cJSON *user, const char *id)
     return -1;
 }
 
-/* `part` of the user for the journal, nothing of what is secret, as text for cJSON_free; "": null. `now`: after
- * the change. */
+/* `part` of the user for the journal, nothing of what is secret, as text for cJSON_free; "":
+ * null. `now`: after the change. */
 static char *brief(const cJSON *user, const char *part, bool now)
 {
     cJSON *object = user != NULL || strcmp(part, "all") != 0 ? cJSON_CreateObject() : NULL;
@@ -129,7 +129,7 @@ static char *brief(const cJSON *user, const char *part, bool now)
 
 static struct weir_str maybe(const char *text)
 {
-    return text != NULL ? text_of(text) : (struct weir_str){NULL, 0};
+    return text != NULL ? weir_str_of(text) : (struct weir_str){NULL, 0};
 }
 
 static void in_force(void *arg, struct weir_control_operation *operation, const char *error)
@@ -162,12 +162,12 @@ static enum weir_operation_end begin(struct user_change *change)
     char *value = change->user != NULL ? cJSON_PrintUnformatted(change->user) : NULL;
     const struct weir_change what = {
         .size = sizeof(what),
-        .target = text_of(change->name),
+        .target = weir_str_of(change->name),
         .before = maybe(before),
         .after = maybe(after),
-        .key = text_of(change->name),
+        .key = weir_str_of(change->name),
         .value = maybe(value),
-        .part = text_of(change->part),
+        .part = weir_str_of(change->part),
     };
     enum weir_operation_end end =
         weir_operation_change(users->ctx, change->operation, &what, in_force, change);
@@ -370,7 +370,8 @@ static enum weir_operation_end remove_token(struct weir_context *ctx, void *inst
 
 /* ---- undo ---- */
 
-/* The user as he was before the change; NULL: he was not there, or `*refusal` says why that is not known. */
+/* The user as he was before the change; NULL: he was not there, or `*refusal` says why that is
+ * not known. */
 static cJSON *user_before(const struct users *users, const char *part, const cJSON *before,
                           const cJSON *after, const char *name, struct weir_str gone,
                           const char **refusal)
@@ -440,7 +441,7 @@ static enum weir_operation_end show_openapi(struct weir_context *ctx, void *inst
 {
     char *text = openapi_text(ctx);
     struct weir_control_answer what = {
-        .size = sizeof(what), .status = 200, .body = text_of(text != NULL ? text : "{}")};
+        .size = sizeof(what), .status = 200, .body = weir_str_of(text != NULL ? text : "{}")};
     (void)instance;
 
     weir_operation_answer(ctx, operation, &what);

@@ -75,7 +75,7 @@ char *users_token_new(struct weir_context *ctx, cJSON **kept, uint64_t ttl_ms)
     uint8_t random[4];
 
     admin_token_random(ctx, token);
-    digest_hex(text_of(token), digest);
+    digest_hex(weir_str_of(token), digest);
     weir_random(ctx, random, sizeof(random));
     text_hex(random, sizeof(random), id);
     *kept = cJSON_CreateObject();
@@ -99,7 +99,7 @@ static bool has_expired(const struct users *users, const cJSON *token)
 static struct weir_str token_name(const cJSON *token)
 {
     const char *id = user_text(token, "id");
-    return text_of(id != NULL ? id : "");
+    return weir_str_of(id != NULL ? id : "");
 }
 
 /* ---- who somebody is ---- */
@@ -107,12 +107,13 @@ static struct weir_str token_name(const cJSON *token)
 static void set_caller(struct weir_caller *out, enum weir_role role, const char *author,
                        uint64_t since, struct weir_str token)
 {
-    *out = (struct weir_caller){sizeof(*out), role, text_of(author), since, token};
+    *out = (struct weir_caller){sizeof(*out), role, weir_str_of(author), since, token};
 }
 
 static bool set_admin(const struct users *users, struct weir_caller *out)
 {
-    set_caller(out, WEIR_ROLE_ADMIN, ADMIN_TOKEN_NAME, users->admin.state->since_ms, text_of(""));
+    set_caller(out, WEIR_ROLE_ADMIN, ADMIN_TOKEN_NAME, users->admin.state->since_ms,
+               weir_str_of(""));
     return true;
 }
 
@@ -165,13 +166,13 @@ bool users_by_link(struct users *users, struct weir_str link, struct weir_caller
 
 bool users_by_author(const struct users *users, struct weir_str author, struct weir_caller *out)
 {
-    if (text_is(author, ADMIN_TOKEN_NAME)) {
+    if (weir_str_is(author, ADMIN_TOKEN_NAME)) {
         return admin_token_is_set(&users->admin) && set_admin(users, out);
     }
     char *name = strndup(author.len > 0 ? author.ptr : "", author.len);
     const cJSON *user = users_find(users, name);
     free(name);
-    return user != NULL && recognise(user, text_of(""), out);
+    return user != NULL && recognise(user, weir_str_of(""), out);
 }
 
 /* Whether the user has a token of that name which has not run out. */
@@ -181,7 +182,7 @@ static bool has_token(const struct users *users, const cJSON *user, struct weir_
 
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(user, "tokens"))
     {
-        if (text_equal(token_name(item), name)) {
+        if (weir_str_equal(token_name(item), name)) {
             return !has_expired(users, item);
         }
     }
@@ -235,7 +236,7 @@ static void verified(void *arg)
     /* The password that was good is to be his still. */
     const char *hash = user_text(users_find(login->users, login->name), "password");
     bool good = login->good && hash != NULL && strcmp(hash, login->hash) == 0 &&
-                users_by_author(login->users, text_of(login->name), &caller);
+                users_by_author(login->users, weir_str_of(login->name), &caller);
 
     login->fn(login->arg, good ? &caller : NULL);
     login_free(login);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Users: names, roles, passwords, tokens, and who somebody is by them. Kept by the host in the space `users`.
- * Control thread; passwords are hashed on another one.
+ * Users: names, roles, passwords, tokens, and who somebody is by them. Kept by the host in the
+ * space `users`. Control thread; passwords are hashed on another one.
  *
- * A user is a JSON object: `role`, `password` (scrypt$N$r$p$salt$hash, in hexadecimal) or null, `tokens`:
- * [{id, sha256, created_at, expires_at}], `since` (see weir_caller).
+ * A user is a JSON object: `role`, `password` (scrypt$N$r$p$salt$hash, in hexadecimal) or null,
+ * `tokens`: [{id, sha256, created_at, expires_at}], `since` (see weir_caller).
  */
 #ifndef ADMIN_USERS_H
 #define ADMIN_USERS_H

@@ -17,21 +17,21 @@ static void set_caller(struct caller *caller, enum proof proof, const struct wei
 static struct weir_str bearer_token(struct weir_str field)
 {
     struct weir_str scheme = {field.ptr, 7};
-    if (field.len < 8 || !text_is_nocase(scheme, "bearer ")) {
+    if (field.len < 8 || !weir_str_is_nocase(scheme, "bearer ")) {
         return (struct weir_str){NULL, 0};
     }
-    return text_trim((struct weir_str){field.ptr + 7, field.len - 7});
+    return weir_str_trim((struct weir_str){field.ptr + 7, field.len - 7});
 }
 
-/* Whether he is there, and the same still: not one who was added again, or whose password was changed
- * since, or whose token is none any more. */
+/* Whether he is there, and the same still: not one who was added again, or whose password was
+ * changed since, or whose token is none any more. */
 static bool is_still(struct admin *admin, const struct known *who, struct weir_caller *now)
 {
     struct weir_caller before = {
         .size = sizeof(before),
-        .author = text_of(who->name),
+        .author = weir_str_of(who->name),
         .since = who->since,
-        .token = text_of(who->token),
+        .token = weir_str_of(who->token),
     };
     return weir_control_auth_again(admin->ctx, &before, now) && now->role != WEIR_ROLE_NONE;
 }
@@ -93,7 +93,8 @@ void who_unknown(struct weir_request *req)
 
 static bool is_write(struct weir_str method)
 {
-    return !text_is(method, "GET") && !text_is(method, "HEAD") && !text_is(method, "OPTIONS");
+    return !weir_str_is(method, "GET") && !weir_str_is(method, "HEAD") &&
+           !weir_str_is(method, "OPTIONS");
 }
 
 /* A cookie goes along with what any page sends: one of ours has to have asked. */
@@ -108,7 +109,7 @@ static bool check_page(struct exchange *exchange)
     }
     if (is_write(weir_request_method(req)) &&
         (!weir_request_header(req, "X-CSRF-Token", &token) ||
-         !text_equal_secret(token, text_of(exchange->caller.session->csrf)))) {
+         !text_equal_secret(token, weir_str_of(exchange->caller.session->csrf)))) {
         reply_problem(req, 403, "X-CSRF-Token is %s; send the csrf that GET /api/v1/session gives",
                       token.len == 0 ? "missing" : "wrong");
         return false;
@@ -124,7 +125,7 @@ bool who_enter(struct exchange *exchange)
 
     who_identify(admin, req, caller);
     bool known = caller->proof != PROOF_NONE;
-    struct weir_str bucket = known ? text_of(caller->who.name) : weir_request_peer(req).address;
+    struct weir_str bucket = known ? weir_str_of(caller->who.name) : weir_request_peer(req).address;
     if (!throttle_take(admin->prepared->throttle, admin->ctx, bucket,
                        (double)admin->conf->request_limit)) {
         reply_problem_with(

@@ -29,7 +29,7 @@ static struct fixture begin(const char *conf)
 
 /* ---- Accept-Encoding ---- */
 
-START_TEST(accept_encoding_is_weighed)
+UNIT_TEST(accept_encoding_is_weighed)
 {
     static const struct {
         const char *value;
@@ -82,9 +82,8 @@ START_TEST(accept_encoding_is_weighed)
         ck_assert_msg(best == cases[i].best, "\"%s\" gave %d", cases[i].value, (int)best);
     }
 }
-END_TEST
 
-START_TEST(several_fields_are_one_list)
+UNIT_TEST(several_fields_are_one_list)
 {
     struct fixture f = begin("encodings = {\"gzip\", \"br\"}");
     struct weir_request *req = weir_test_request(f.host, "GET", "/");
@@ -96,7 +95,6 @@ START_TEST(several_fields_are_one_list)
     ck_assert_str_eq(weir_test_response_header(resp, "Content-Encoding", 0), "gzip");
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- what is compressed ---- */
 
@@ -130,7 +128,7 @@ static void expect(const struct response_case *c)
     test_end(&f.host);
 }
 
-START_TEST(what_is_compressed)
+UNIT_TEST(what_is_compressed)
 {
     static const struct response_case cases[] = {
         {{"Content-Type", "text/html"}, 0, 0, {NULL}, true},
@@ -174,9 +172,8 @@ START_TEST(what_is_compressed)
         expect(&cases[i]);
     }
 }
-END_TEST
 
-START_TEST(vary_is_said_to_all_and_once)
+UNIT_TEST(vary_is_said_to_all_and_once)
 {
     struct fixture f = begin("");
     struct weir_request *req = weir_test_request(f.host, "GET", "/");
@@ -193,9 +190,8 @@ START_TEST(vary_is_said_to_all_and_once)
     ck_assert_ptr_null(weir_test_response_header(resp, "Vary", 2));
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(head_is_like_get)
+UNIT_TEST(head_is_like_get)
 {
     struct fixture f = begin("");
     struct weir_request *req = weir_test_request(f.host, "HEAD", "/");
@@ -208,7 +204,6 @@ START_TEST(head_is_like_get)
     ck_assert_str_eq(weir_test_response_header(resp, "Content-Encoding", 0), "gzip");
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- bodies ---- */
 
@@ -283,7 +278,7 @@ static void round_trip(const char *encoding, const char *conf, size_t len, size_
     test_end(&f.host);
 }
 
-START_TEST(bodies_come_back)
+UNIT_TEST(bodies_come_back)
 {
     static const char *const encodings[] = {"gzip", "br"};
     for (size_t i = 0; i < 2; i++) {
@@ -296,16 +291,14 @@ START_TEST(bodies_come_back)
         round_trip(encodings[i], "gzip_level = 9  brotli_level = 11", 200000, 65536, false);
     }
 }
-END_TEST
 
-START_TEST(an_empty_body_has_its_end)
+UNIT_TEST(an_empty_body_has_its_end)
 {
     round_trip("gzip", "", 0, 1, false);
     round_trip("br", "", 0, 1, false);
 }
-END_TEST
 
-START_TEST(a_flush_brings_all_that_came)
+UNIT_TEST(a_flush_brings_all_that_came)
 {
     static const char *const encodings[] = {"gzip", "br"};
     for (size_t i = 0; i < 2; i++) {
@@ -329,11 +322,10 @@ START_TEST(a_flush_brings_all_that_came)
         test_end(&f.host);
     }
 }
-END_TEST
 
 /* ---- memory ---- */
 
-START_TEST(memory_is_limited)
+UNIT_TEST(memory_is_limited)
 {
     struct fixture f = begin("memory_limit = 2m");
     size_t compressed = 0;
@@ -355,9 +347,8 @@ START_TEST(memory_is_limited)
     ck_assert_uint_eq(weir_test_log_count(f.host), 1);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(memory_comes_back)
+UNIT_TEST(memory_comes_back)
 {
     struct fixture f = begin("memory_limit = 2m");
     for (size_t i = 0; i < 100; i++) {
@@ -374,9 +365,8 @@ START_TEST(memory_comes_back)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(no_memory_for_a_field_means_no_coding)
+UNIT_TEST(no_memory_for_a_field_means_no_coding)
 {
     for (size_t skip = 0; skip < 3; skip++) {
         struct fixture f = begin("");
@@ -391,9 +381,8 @@ START_TEST(no_memory_for_a_field_means_no_coding)
         test_end(&f.host);
     }
 }
-END_TEST
 
-START_TEST(mistakes_are_told)
+UNIT_TEST(mistakes_are_told)
 {
     struct weir_test *host = test_begin();
     test_refused(host, "encodings = {\"br\", \"deflate\"}", "\"deflate\" is no coding");
@@ -404,25 +393,5 @@ START_TEST(mistakes_are_told)
     test_refused(host, "gzip_level = 10", "gzip_level");
     test_end(&host);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("compress");
-    TCase *tests = tcase_create("compress");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, accept_encoding_is_weighed);
-    tcase_add_test(tests, several_fields_are_one_list);
-    tcase_add_test(tests, what_is_compressed);
-    tcase_add_test(tests, vary_is_said_to_all_and_once);
-    tcase_add_test(tests, head_is_like_get);
-    tcase_add_test(tests, bodies_come_back);
-    tcase_add_test(tests, an_empty_body_has_its_end);
-    tcase_add_test(tests, a_flush_brings_all_that_came);
-    tcase_add_test(tests, memory_is_limited);
-    tcase_add_test(tests, memory_comes_back);
-    tcase_add_test(tests, no_memory_for_a_field_means_no_coding);
-    tcase_add_test(tests, mistakes_are_told);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
+UNIT_TIMEOUT(60);

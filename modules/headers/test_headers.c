@@ -32,7 +32,7 @@ static struct weir_request *pass(struct fixture *f, const char *method, const ch
 
 /* ---- fields ---- */
 
-START_TEST(request_fields_change)
+UNIT_TEST(request_fields_change)
 {
     struct fixture f = begin("request_set = {\"X-A: new\", \"X-Client:{client}:{client_port}\"}"
                              "  request_add = {\"X-B: two\"}"
@@ -50,9 +50,8 @@ START_TEST(request_fields_change)
     ck_assert_uint_eq(weir_request_field_count(req), 5); /* Host, X-A, X-Client, X-B twice */
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(variables_are_filled_in)
+UNIT_TEST(variables_are_filled_in)
 {
     static const struct {
         const char *value, *expected;
@@ -84,9 +83,8 @@ START_TEST(variables_are_filled_in)
         test_end(&f.host);
     }
 }
-END_TEST
 
-START_TEST(a_variable_without_value_leaves_no_field)
+UNIT_TEST(a_variable_without_value_leaves_no_field)
 {
     struct fixture f =
         begin("request_set = {\"X-Tls: {tls_version}\"}  request_add = {\"X-Q: {query}\"}");
@@ -97,9 +95,8 @@ START_TEST(a_variable_without_value_leaves_no_field)
     ck_assert_ptr_null(weir_test_request_header(req, "X-Q"));
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(response_fields_change)
+UNIT_TEST(response_fields_change)
 {
     struct fixture f =
         begin("response_set = {\"X-Frame-Options: DENY\", \"X-Status: {status}\"}"
@@ -118,11 +115,10 @@ START_TEST(response_fields_change)
     ck_assert_str_eq(weir_test_response_header(resp, "X-Status", 0), "404");
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- conditions ---- */
 
-START_TEST(conditions_hold_or_do_not)
+UNIT_TEST(conditions_hold_or_do_not)
 {
     static const struct {
         const char *conf, *method, *target;
@@ -165,9 +161,8 @@ START_TEST(conditions_hold_or_do_not)
         test_end(&f.host);
     }
 }
-END_TEST
 
-START_TEST(statuses_choose_responses)
+UNIT_TEST(statuses_choose_responses)
 {
     static const struct {
         uint32_t status;
@@ -184,10 +179,9 @@ START_TEST(statuses_choose_responses)
     }
     test_end(&f.host);
 }
-END_TEST
 
 /* The path is stripped on its way in; what the client asked for still decides on the way out. */
-START_TEST(responses_remember_the_client_s_path)
+UNIT_TEST(responses_remember_the_client_s_path)
 {
     struct fixture f = begin("path = {\"/api\"}  strip_prefix = \"/api\""
                              "  response_set = {\"X-Rest: {rest}\"}");
@@ -203,11 +197,10 @@ START_TEST(responses_remember_the_client_s_path)
     ck_assert_str_eq(weir_test_response_header(resp, "X-Rest", 0), "/other");
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- paths ---- */
 
-START_TEST(paths_change)
+UNIT_TEST(paths_change)
 {
     static const struct {
         const char *conf, *target, *expected;
@@ -237,7 +230,6 @@ START_TEST(paths_change)
         test_end(&f.host);
     }
 }
-END_TEST
 
 /* ---- redirects ---- */
 
@@ -251,7 +243,7 @@ static void expect_redirect(const char *conf, const char *target, const char *lo
     test_end(&f.host);
 }
 
-START_TEST(redirects_are_answered)
+UNIT_TEST(redirects_are_answered)
 {
     expect_redirect("redirect = \"https://{host}{path}{query}\"  redirect_status = 308", "/a?b=c",
                     "https://www.example/a?b=c");
@@ -264,9 +256,8 @@ START_TEST(redirects_are_answered)
     expect_redirect("redirect = \"{scheme}://www.{host}{path}\"  redirect_status = 308", "/x",
                     "http://www.www.example/x");
 }
-END_TEST
 
-START_TEST(a_redirect_has_a_host_or_none_is_sent)
+UNIT_TEST(a_redirect_has_a_host_or_none_is_sent)
 {
     struct fixture f = begin("redirect = \"https://{host}/\"  scheme = http");
     struct weir_request *req = weir_test_request(f.host, "GET", "/");
@@ -282,11 +273,10 @@ START_TEST(a_redirect_has_a_host_or_none_is_sent)
     ck_assert_int_eq(weir_test_filter_request(f.filter, req), WEIR_OK);
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- mistakes ---- */
 
-START_TEST(mistakes_are_told)
+UNIT_TEST(mistakes_are_told)
 {
     static const struct {
         const char *conf, *text;
@@ -335,9 +325,8 @@ START_TEST(mistakes_are_told)
     }
     test_end(&host);
 }
-END_TEST
 
-START_TEST(memory_that_runs_out_is_told)
+UNIT_TEST(memory_that_runs_out_is_told)
 {
     for (size_t skip = 0; skip < 6; skip++) {
         struct fixture f = begin("request_set = {\"X-A: {host}\"}  request_add = {\"X-B: {path}\"}"
@@ -349,25 +338,4 @@ START_TEST(memory_that_runs_out_is_told)
         ck_assert(status != WEIR_OK || weir_test_request_header(req, "X-B") != NULL);
         test_end(&f.host);
     }
-}
-END_TEST
-
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("headers");
-    TCase *tests = tcase_create("headers");
-    tcase_add_test(tests, request_fields_change);
-    tcase_add_test(tests, variables_are_filled_in);
-    tcase_add_test(tests, a_variable_without_value_leaves_no_field);
-    tcase_add_test(tests, response_fields_change);
-    tcase_add_test(tests, conditions_hold_or_do_not);
-    tcase_add_test(tests, statuses_choose_responses);
-    tcase_add_test(tests, responses_remember_the_client_s_path);
-    tcase_add_test(tests, paths_change);
-    tcase_add_test(tests, redirects_are_answered);
-    tcase_add_test(tests, a_redirect_has_a_host_or_none_is_sent);
-    tcase_add_test(tests, mistakes_are_told);
-    tcase_add_test(tests, memory_that_runs_out_is_told);
-    suite_add_tcase(suite, tests);
-    return suite;
 }

@@ -37,7 +37,7 @@ static void expect_request(const char *conf, const char *request)
     test_end(&f.host);
 }
 
-START_TEST(request_follows_options)
+UNIT_TEST(request_follows_options)
 {
     expect_request("", "GET / HTTP/1.1\r\nHost: 10.0.0.1:8080\r\nUser-Agent: weir-health/1\r\n"
                        "Accept: */*\r\nConnection: close\r\n\r\n");
@@ -60,10 +60,9 @@ START_TEST(request_follows_options)
         expect_request(conf, wanted);
     }
 }
-END_TEST
 
 /* A room too small is never written beyond. */
-START_TEST(request_respects_capacity)
+UNIT_TEST(request_respects_capacity)
 {
     struct fixture f = begin("");
     const struct weir_health *hooks = weir_module_entry()->health;
@@ -79,7 +78,6 @@ START_TEST(request_respects_capacity)
     free(out);
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- the answer ---- */
 
@@ -106,7 +104,7 @@ static void expect_answer(const char *conf, const char *answer, bool eof, enum w
 #define DOWN(conf, answer, reason) expect_answer(conf, answer, true, WEIR_VERDICT_DOWN, reason)
 #define MORE(conf, answer)         expect_answer(conf, answer, false, WEIR_VERDICT_MORE, NULL)
 
-START_TEST(status_decides)
+UNIT_TEST(status_decides)
 {
     UP("", "HTTP/1.1 200 OK\r\n\r\n", "probe: status 200");
     UP("", "HTTP/1.0 204\r\n\r\n", "probe: status 204");
@@ -121,9 +119,8 @@ START_TEST(status_decides)
        "probe: status 200");
     DOWN("", "HTTP/1.1 101 Switching\r\n\r\n", "status 101");
 }
-END_TEST
 
-START_TEST(what_is_no_http_is_down)
+UNIT_TEST(what_is_no_http_is_down)
 {
     DOWN("", "SSH-2.0-OpenSSH_9.2\r\n", "probe: answer is not HTTP");
     DOWN("", "HTTP/2 200\r\n\r\n", "answer is not HTTP");
@@ -141,9 +138,8 @@ START_TEST(what_is_no_http_is_down)
     DOWN("", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "Content-Length");
     DOWN("", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "transfer coding");
 }
-END_TEST
 
-START_TEST(cut_answers_are_down)
+UNIT_TEST(cut_answers_are_down)
 {
     DOWN("", "", "probe: closed without an answer");
     DOWN("", "HTTP/1.1 200 OK\r\n", "probe: the answer was cut short");
@@ -153,9 +149,8 @@ START_TEST(cut_answers_are_down)
     MORE("", "HTTP/1.1 200 OK\r\nServer: x\r\n");
     MORE("body = ok", "HTTP/1.1 200 OK\r\n\r\nno");
 }
-END_TEST
 
-START_TEST(body_is_searched)
+UNIT_TEST(body_is_searched)
 {
     static const char conf[] = "body = \"all well\"";
     UP(conf, "HTTP/1.1 200 OK\r\n\r\nit is all well here", "has what is expected");
@@ -169,9 +164,8 @@ START_TEST(body_is_searched)
     DOWN(conf, "HTTP/1.1 204 No Content\r\n\r\nall well", "lacks");
     UP("body = \"aab\"", "HTTP/1.1 200 OK\r\n\r\naaaaab", "status 200");
 }
-END_TEST
 
-START_TEST(chunks_are_joined)
+UNIT_TEST(chunks_are_joined)
 {
     static const char conf[] = "body = \"all well\"";
 #define HEAD "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n"
@@ -188,10 +182,9 @@ START_TEST(chunks_are_joined)
     UP("", HEAD "x\r\n", "probe: status 200");
 #undef HEAD
 }
-END_TEST
 
 /* Of an endless answer no more than 16 KiB is read. */
-START_TEST(long_answers_end)
+UNIT_TEST(long_answers_end)
 {
     char *text = malloc(40001);
     memset(text, 'x', 40000);
@@ -205,10 +198,9 @@ START_TEST(long_answers_end)
     DOWN("", text, "longer than 16 KiB");
     free(text);
 }
-END_TEST
 
 /* Whatever comes: a verdict, a reason, and no byte read beyond what is there. */
-START_TEST(random_answers_do_no_harm)
+UNIT_TEST(random_answers_do_no_harm)
 {
     static const char base[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
                                "Content-Length: 12\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
@@ -228,15 +220,13 @@ START_TEST(random_answers_do_no_harm)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(head_has_no_body)
+UNIT_TEST(head_has_no_body)
 {
     UP("method = HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", "status 200");
 }
-END_TEST
 
-START_TEST(pool_block_overrides_module_block)
+UNIT_TEST(pool_block_overrides_module_block)
 {
     struct weir_test *host = test_begin();
     ck_assert_ptr_nonnull(
@@ -249,9 +239,8 @@ START_TEST(pool_block_overrides_module_block)
     ck_assert_ptr_nonnull(strstr(bytes, "User-Agent: all\r\n"));
     test_end(&host);
 }
-END_TEST
 
-START_TEST(mistakes_are_told)
+UNIT_TEST(mistakes_are_told)
 {
     struct weir_test *host = test_begin();
     static const struct {
@@ -293,25 +282,5 @@ START_TEST(mistakes_are_told)
     free(conf);
     test_end(&host);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("health_http");
-    TCase *tcase = tcase_create("health_http");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, request_follows_options);
-    tcase_add_test(tcase, request_respects_capacity);
-    tcase_add_test(tcase, status_decides);
-    tcase_add_test(tcase, what_is_no_http_is_down);
-    tcase_add_test(tcase, cut_answers_are_down);
-    tcase_add_test(tcase, body_is_searched);
-    tcase_add_test(tcase, chunks_are_joined);
-    tcase_add_test(tcase, long_answers_end);
-    tcase_add_test(tcase, random_answers_do_no_harm);
-    tcase_add_test(tcase, head_has_no_body);
-    tcase_add_test(tcase, pool_block_overrides_module_block);
-    tcase_add_test(tcase, mistakes_are_told);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
+UNIT_TIMEOUT(60);

@@ -31,7 +31,7 @@ static void expect_ejected(struct weir_test *host, size_t count, weir_server_id 
     ck_assert_str_eq(last.reason, reason);
 }
 
-START_TEST(failures_in_a_row)
+UNIT_TEST(failures_in_a_row)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health = begin(&host, "failures = 5  share = 0%");
@@ -49,9 +49,8 @@ START_TEST(failures_in_a_row)
     expect_ejected(host, 2, TWO, 30, "6 failures in a row");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(row_in_the_middle_of_a_report)
+UNIT_TEST(row_in_the_middle_of_a_report)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health = begin(&host, "failures = 3");
@@ -69,9 +68,8 @@ START_TEST(row_in_the_middle_of_a_report)
     expect_ejected(host, 1, ONE, 30, "3 failures in a row");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(errors_count_on_demand)
+UNIT_TEST(errors_count_on_demand)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health = begin(&host, "failures = 2  errors = off");
@@ -86,9 +84,8 @@ START_TEST(errors_count_on_demand)
     ck_assert_uint_eq(weir_test_ejection_count(host), 1);
     test_end(&host);
 }
-END_TEST
 
-START_TEST(share_of_the_window)
+UNIT_TEST(share_of_the_window)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health =
@@ -108,9 +105,8 @@ START_TEST(share_of_the_window)
     expect_ejected(host, 1, ONE, 30, "9 of 22 requests failed within 10 s");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(longer_each_time_and_forgiven)
+UNIT_TEST(longer_each_time_and_forgiven)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health =
@@ -133,9 +129,8 @@ START_TEST(longer_each_time_and_forgiven)
     expect_ejected(host, 7, ONE, 10, "1 failure");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(refused_is_asked_again)
+UNIT_TEST(refused_is_asked_again)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health = begin(&host, "failures = 3");
@@ -148,9 +143,8 @@ START_TEST(refused_is_asked_again)
     expect_ejected(host, 1, ONE, 30, "11 failures in a row");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(many_servers)
+UNIT_TEST(many_servers)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health = begin(&host, "failures = 2");
@@ -165,10 +159,9 @@ START_TEST(many_servers)
     }
     test_end(&host);
 }
-END_TEST
 
 /* A later configuration's instance knows what the one before it knew, whatever its options are. */
-START_TEST(a_reload_forgives_nobody)
+UNIT_TEST(a_reload_forgives_nobody)
 {
     struct weir_test *host = NULL;
     struct weir_test_instance *health =
@@ -195,30 +188,11 @@ START_TEST(a_reload_forgives_nobody)
     expect_ejected(host, 3, TWO, 10, "2 failures in a row");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(senseless_options_are_refused)
+UNIT_TEST(senseless_options_are_refused)
 {
     struct weir_test *host = test_begin();
     test_refused(host, "failures = 0  share = 0%", "failures and share are both 0");
     test_refused(host, "eject_time = 10m", "max_eject_time is shorter than eject_time");
     test_end(&host);
-}
-END_TEST
-
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("health_passive");
-    TCase *tcase = tcase_create("health_passive");
-    tcase_add_test(tcase, failures_in_a_row);
-    tcase_add_test(tcase, row_in_the_middle_of_a_report);
-    tcase_add_test(tcase, errors_count_on_demand);
-    tcase_add_test(tcase, share_of_the_window);
-    tcase_add_test(tcase, longer_each_time_and_forgiven);
-    tcase_add_test(tcase, refused_is_asked_again);
-    tcase_add_test(tcase, many_servers);
-    tcase_add_test(tcase, a_reload_forgives_nobody);
-    tcase_add_test(tcase, senseless_options_are_refused);
-    suite_add_tcase(suite, tcase);
-    return suite;
 }

@@ -9,8 +9,8 @@
 
 #include <weir/module.h>
 
-/** Whether an Accept field names OpenMetrics (version 1.0.0, or none) with a quality above nought, and at
- * least that of text/plain. Who names neither gets the older format. */
+/** Whether an Accept field names OpenMetrics (version 1.0.0, or none) with a quality above
+ * nought, and at least that of text/plain. Who names neither gets the older format. */
 bool accept_openmetrics(struct weir_str accept);
 
 #endif

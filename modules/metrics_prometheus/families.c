@@ -2,8 +2,8 @@
 /*
  * The table of metrics, and how each type is written.
  *
- * One request is counted once a level: by listener, by route, by pool and by server. Each level has metrics
- * of its own, so that a sum over all labels of any metric means something.
+ * One request is counted once a level: by listener, by route, by pool and by server. Each level has
+ * metrics of its own, so that a sum over all labels of any metric means something.
  */
 #include "families.h"
 
@@ -16,7 +16,7 @@ enum type { COUNTER, GAUGE, HISTOGRAM, INFO };
 
 /* What a family is being written to. */
 struct writing {
-    struct out *out;
+    struct weir_buffer *out;
     const struct snapshot *snapshot;
     const struct family *family;
     enum format format;
@@ -32,28 +32,37 @@ struct family {
 
 /* ---- samples ---- */
 
+void out_real(struct weir_buffer *out, double number)
+{
+    if (isfinite(number)) {
+        weir_buffer_real(out, number);
+    } else {
+        weir_buffer_text(out, isnan(number) ? "NaN" : number > 0 ? "+Inf" : "-Inf");
+    }
+}
+
 static void begin_sample(const struct writing *w, const char *ending, const struct object *object,
                          const char *label, struct weir_str value)
 {
-    struct out *out = w->out;
+    struct weir_buffer *out = w->out;
     const char *before = "{";
 
-    out_text(out, w->family->name);
-    out_text(out, ending);
+    weir_buffer_text(out, w->family->name);
+    weir_buffer_text(out, ending);
     if (object->label_len > 0) {
-        out_text(out, before);
-        out_add(out, w->snapshot->labels.data + object->label_at, object->label_len);
+        weir_buffer_text(out, before);
+        weir_buffer_add(out, w->snapshot->labels.data + object->label_at, object->label_len);
         before = ",";
     }
     if (label != NULL) {
-        out_text(out, before);
-        out_text(out, label);
-        out_text(out, "=\"");
-        out_add(out, value.ptr, value.len);
-        out_text(out, "\"");
+        weir_buffer_text(out, before);
+        weir_buffer_text(out, label);
+        weir_buffer_text(out, "=\"");
+        weir_buffer_add(out, value.ptr, value.len);
+        weir_buffer_text(out, "\"");
         before = ",";
     }
-    out_text(out, *before == ',' ? "} " : " ");
+    weir_buffer_text(out, *before == ',' ? "} " : " ");
 }
 
 static void sample(const struct writing *w, const struct object *object, const char *label,
@@ -63,15 +72,15 @@ static void sample(const struct writing *w, const struct object *object, const c
 
     begin_sample(w, w->family->type == COUNTER ? "_total" : "", object, label, text);
     out_real(w->out, number);
-    out_text(w->out, "\n");
+    weir_buffer_text(w->out, "\n");
 }
 
 static void counter(const struct writing *w, const struct object *object, const char *label,
                     struct weir_str value, uint64_t number)
 {
     begin_sample(w, "_total", object, label, value);
-    out_number(w->out, number);
-    out_text(w->out, "\n");
+    weir_buffer_number(w->out, number);
+    weir_buffer_text(w->out, "\n");
 }
 
 static void plain_counter(const struct writing *w, const struct object *object, uint64_t number)
@@ -90,37 +99,37 @@ static void add_bound(const struct writing *w, double bound)
 {
     out_real(w->out, bound);
     if (w->format == FORMAT_OPENMETRICS && bound == floor(bound)) {
-        out_text(w->out, ".0");
+        weir_buffer_text(w->out, ".0");
     }
 }
 
 static void histogram(const struct writing *w, const struct object *object,
                       const struct buckets *buckets)
 {
-    struct out *out = w->out;
+    struct weir_buffer *out = w->out;
     struct weir_str none = {NULL, 0};
 
     for (size_t i = 0; i <= w->snapshot->bound_count; i++) {
         bool last = i == w->snapshot->bound_count;
-        out_text(out, w->family->name);
-        out_text(out, "_bucket{");
-        out_add(out, w->snapshot->labels.data + object->label_at, object->label_len);
-        out_text(out, object->label_len > 0 ? ",le=\"" : "le=\"");
+        weir_buffer_text(out, w->family->name);
+        weir_buffer_text(out, "_bucket{");
+        weir_buffer_add(out, w->snapshot->labels.data + object->label_at, object->label_len);
+        weir_buffer_text(out, object->label_len > 0 ? ",le=\"" : "le=\"");
         if (last) {
-            out_text(out, "+Inf");
+            weir_buffer_text(out, "+Inf");
         } else {
             add_bound(w, w->snapshot->bounds[i]);
         }
-        out_text(out, "\"} ");
-        out_number(out, last ? buckets->count : buckets->below[i]);
-        out_text(out, "\n");
+        weir_buffer_text(out, "\"} ");
+        weir_buffer_number(out, last ? buckets->count : buckets->below[i]);
+        weir_buffer_text(out, "\n");
     }
     begin_sample(w, "_sum", object, NULL, none);
     out_real(out, buckets->sum);
-    out_text(out, "\n");
+    weir_buffer_text(out, "\n");
     begin_sample(w, "_count", object, NULL, none);
-    out_number(out, buckets->count);
-    out_text(out, "\n");
+    weir_buffer_number(out, buckets->count);
+    weir_buffer_text(out, "\n");
 }
 
 /* ---- what each family takes from an object ---- */
@@ -261,9 +270,10 @@ static void write_sessions(const struct writing *w, const struct object *object)
 static void write_build(const struct writing *w, const struct object *object)
 {
     (void)object;
-    out_text(w->out, "weir_build_info{version=\"");
-    out_add(w->out, w->snapshot->labels.data + w->snapshot->version_at, w->snapshot->version_len);
-    out_text(w->out, "\"} 1\n");
+    weir_buffer_text(w->out, "weir_build_info{version=\"");
+    weir_buffer_add(w->out, w->snapshot->labels.data + w->snapshot->version_at,
+                    w->snapshot->version_len);
+    weir_buffer_text(w->out, "\"} 1\n");
 }
 
 static void write_generation(const struct writing *w, const struct object *object)
@@ -431,33 +441,33 @@ static void write_head(const struct writing *w)
                                                    : "";
     const char *type = family->type == INFO && !open ? "gauge" : types[family->type];
 
-    out_text(w->out, "# HELP ");
-    out_text(w->out, family->name);
-    out_text(w->out, ending);
-    out_text(w->out, " ");
+    weir_buffer_text(w->out, "# HELP ");
+    weir_buffer_text(w->out, family->name);
+    weir_buffer_text(w->out, ending);
+    weir_buffer_text(w->out, " ");
     for (const char *at = family->help; *at != '\0'; at++) {
         /* Only OpenMetrics escapes quotes here. */
-        out_text(w->out, *at == '"' && open ? "\\" : "");
-        out_add(w->out, at, 1);
+        weir_buffer_text(w->out, *at == '"' && open ? "\\" : "");
+        weir_buffer_add(w->out, at, 1);
     }
-    out_text(w->out, "\n# TYPE ");
-    out_text(w->out, family->name);
-    out_text(w->out, ending);
-    out_text(w->out, " ");
-    out_text(w->out, type);
-    out_text(w->out, "\n");
+    weir_buffer_text(w->out, "\n# TYPE ");
+    weir_buffer_text(w->out, family->name);
+    weir_buffer_text(w->out, ending);
+    weir_buffer_text(w->out, " ");
+    weir_buffer_text(w->out, type);
+    weir_buffer_text(w->out, "\n");
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && open; i++) {
         if (ends_with(family->name, units[i])) {
-            out_text(w->out, "# UNIT ");
-            out_text(w->out, family->name);
-            out_text(w->out, " ");
-            out_text(w->out, units[i]);
-            out_text(w->out, "\n");
+            weir_buffer_text(w->out, "# UNIT ");
+            weir_buffer_text(w->out, family->name);
+            weir_buffer_text(w->out, " ");
+            weir_buffer_text(w->out, units[i]);
+            weir_buffer_text(w->out, "\n");
         }
     }
 }
 
-void families_write(struct out *out, const struct snapshot *snapshot, enum format format,
+void families_write(struct weir_buffer *out, const struct snapshot *snapshot, enum format format,
                     struct position *position, size_t enough)
 {
     for (; position->family < FAMILY_COUNT; position->family++, position->object = 0) {
@@ -481,7 +491,7 @@ void families_write(struct out *out, const struct snapshot *snapshot, enum forma
         }
     }
     if (!position->done && format == FORMAT_OPENMETRICS) {
-        out_text(out, "# EOF\n");
+        weir_buffer_text(out, "# EOF\n");
     }
     position->done = true;
 }

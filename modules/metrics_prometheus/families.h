@@ -16,8 +16,12 @@ struct position {
     bool done;
 };
 
-/** Adds metrics to `out` until it has some `enough` bytes or all have been written (position->done). */
-void families_write(struct out *out, const struct snapshot *snapshot, enum format format,
+/** A number as Prometheus writes it: as short as it reads back the same; NaN, +Inf, -Inf. */
+void out_real(struct weir_buffer *out, double number);
+
+/** Adds metrics to `out` until it has some `enough` bytes or all have been written
+ * (position->done). */
+void families_write(struct weir_buffer *out, const struct snapshot *snapshot, enum format format,
                     struct position *position, size_t enough);
 
 #endif

@@ -49,7 +49,7 @@ struct scrape {
 /* Writes as much as the client takes. The pieces' buffer lives for this call alone. */
 static void pump(struct exporter *exporter, struct scrape *scrape, struct weir_request *req)
 {
-    struct out out = {0};
+    struct weir_buffer out = {0};
     size_t waiting = 0;
 
     if (scrape->snapshot == NULL || scrape->ended) {
@@ -72,7 +72,7 @@ static void pump(struct exporter *exporter, struct scrape *scrape, struct weir_r
             weir_reply_end(req);
         }
     }
-    out_free(&out);
+    weir_buffer_free(&out);
 }
 
 static bool is_metrics(struct weir_str path)

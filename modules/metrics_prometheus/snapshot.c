@@ -21,8 +21,8 @@ struct taking {
 
 /* ---- histograms ---- */
 
-/* Takes bounds from the host's that are a power of two or so apart, from a millisecond on: each of the
- * host's buckets lies in one of ours as a whole, so that no count is estimated. */
+/* Takes bounds from the host's that are a power of two or so apart, from a millisecond on: each
+ * of the host's buckets lies in one of ours as a whole, so that no count is estimated. */
 static void choose_bounds(struct snapshot *snapshot, const struct weir_histogram *histogram)
 {
     double wanted = 0.001;
@@ -116,19 +116,19 @@ static void add_labels(struct snapshot *snapshot, struct object *object, struct 
         [WEIR_STATS_ROUTE] = "route",   [WEIR_STATS_POOL] = "pool",
         [WEIR_STATS_SERVER] = "server",
     };
-    struct out *out = &snapshot->labels;
+    struct weir_buffer *out = &snapshot->labels;
 
     object->label_at = out->len;
     if (object->kind == WEIR_STATS_SERVER) {
-        out_text(out, "pool=\"");
-        out_escaped(out, pool);
-        out_text(out, "\",");
+        weir_buffer_text(out, "pool=\"");
+        weir_buffer_escaped(out, pool, WEIR_ESCAPE_LABEL, SIZE_MAX);
+        weir_buffer_text(out, "\",");
     }
     if (object->kind != WEIR_STATS_PROCESS) {
-        out_text(out, labels[object->kind]);
-        out_text(out, "=\"");
-        out_escaped(out, name);
-        out_text(out, "\"");
+        weir_buffer_text(out, labels[object->kind]);
+        weir_buffer_text(out, "=\"");
+        weir_buffer_escaped(out, name, WEIR_ESCAPE_LABEL, SIZE_MAX);
+        weir_buffer_text(out, "\"");
     }
     object->label_len = out->len - object->label_at;
 }
@@ -153,7 +153,7 @@ static void take_gauges(struct object *object, const struct weir_stats_row *row)
 static void take_process(struct snapshot *snapshot, const struct weir_stats_row *row)
 {
     snapshot->version_at = snapshot->labels.len;
-    out_escaped(&snapshot->labels, row->name);
+    weir_buffer_escaped(&snapshot->labels, row->name, WEIR_ESCAPE_LABEL, SIZE_MAX);
     snapshot->version_len = snapshot->labels.len - snapshot->version_at;
     snapshot->start_wall_ms = row->start_wall_ms;
     snapshot->generation = row->generation;
@@ -170,7 +170,8 @@ static bool is_named(const struct weir_stats_row *row, struct weir_str name)
     return row->name.len == name.len && memcmp(row->name.ptr, name.ptr, name.len) == 0;
 }
 
-/* One that is called like the rest is put there too: two series of one name would spoil the scrape. */
+/* One that is called like the rest is put there too: two series of one name would spoil the
+ * scrape. */
 static bool take_row(void *arg, const struct weir_stats_row *row)
 {
     struct taking *taking = arg;
@@ -265,7 +266,7 @@ struct snapshot *snapshot_take(struct weir_context *ctx, uint64_t limit)
 void snapshot_free(struct snapshot **snapshot)
 {
     if (*snapshot != NULL) {
-        out_free(&(*snapshot)->labels);
+        weir_buffer_free(&(*snapshot)->labels);
         free((*snapshot)->objects);
         free(*snapshot);
         *snapshot = NULL;

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The numbers of one scrape, copied at one moment, so that they stay together while a slow client reads
- * them. What is above the limit of a kind is summed into one more object of that kind.
+ * The numbers of one scrape, copied at one moment, so that they stay together while a slow client
+ * reads them. What is above the limit of a kind is summed into one more object of that kind.
  */
 #ifndef METRICS_SNAPSHOT_H
 #define METRICS_SNAPSHOT_H
 
 #include <weir/weir.h>
-
-#include "out.h"
 
 #define KIND_COUNT   (WEIR_STATS_SERVER + 1)
 #define BUCKET_LIMIT 24
@@ -43,7 +41,7 @@ struct object {
 };
 
 struct snapshot {
-    struct out labels;
+    struct weir_buffer labels;
     struct object *objects;
     size_t count;
     size_t room;
@@ -60,8 +58,8 @@ struct snapshot {
     uint32_t workers;
 };
 
-/** Copies what runs; at most `limit` objects a kind have a name of their own. NULL: no memory. Owner: the
- * caller. */
+/** Copies what runs; at most `limit` objects a kind have a name of their own. NULL: no memory.
+ * Owner: the caller. */
 struct snapshot *snapshot_take(struct weir_context *ctx, uint64_t limit);
 
 void snapshot_free(struct snapshot **snapshot);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "accept.h"
-#include "out.h"
+#include "families.h"
 
 /* ---- rows ---- */
 
@@ -409,12 +409,12 @@ START_TEST(numbers_are_short_and_exact)
         {1764000000.5, "1764000000.5"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct out out = {0};
+        struct weir_buffer out = {0};
         out_real(&out, cases[i].number);
         ck_assert_msg(out.len == strlen(cases[i].text) &&
                           memcmp(out.data, cases[i].text, out.len) == 0,
                       "%.*s instead of %s", (int)out.len, out.data, cases[i].text);
-        out_free(&out);
+        weir_buffer_free(&out);
     }
 }
 END_TEST

@@ -37,7 +37,7 @@ static unsigned take_many(struct buckets *buckets, const struct bucket_rate *rat
     return granted;
 }
 
-START_TEST(a_bucket_holds_its_burst_and_fills)
+UNIT_TEST(a_bucket_holds_its_burst_and_fills)
 {
     void *memory;
     struct buckets *buckets = table_new(64, &memory);
@@ -64,10 +64,9 @@ START_TEST(a_bucket_holds_its_burst_and_fills)
     ck_assert_uint_eq(take_many(buckets, &rate, 8, 100, now), 5);
     free(memory);
 }
-END_TEST
 
 /* Over any time a client gets its burst and what fills meanwhile, and not one more. */
-START_TEST(the_rate_is_exact)
+UNIT_TEST(the_rate_is_exact)
 {
     void *memory;
     struct buckets *buckets = table_new(64, &memory);
@@ -83,9 +82,8 @@ START_TEST(the_rate_is_exact)
     ck_assert_uint_ge(granted, filled);
     free(memory);
 }
-END_TEST
 
-START_TEST(a_clock_of_another_worker_may_be_behind)
+UNIT_TEST(a_clock_of_another_worker_may_be_behind)
 {
     void *memory;
     struct buckets *buckets = table_new(64, &memory);
@@ -95,11 +93,10 @@ START_TEST(a_clock_of_another_worker_may_be_behind)
               !buckets_take(buckets, &rate, 1, 1000 * S - 5 * MS).granted);
     free(memory);
 }
-END_TEST
 
 /* A million new keys: those that have used up their bucket stay limited, and whoever is pushed
  * out begins with a full one: nobody is locked out. */
-START_TEST(a_flood_of_keys_locks_nobody_out)
+UNIT_TEST(a_flood_of_keys_locks_nobody_out)
 {
     void *memory;
     struct buckets *buckets = table_new(1024, &memory);
@@ -118,9 +115,8 @@ START_TEST(a_flood_of_keys_locks_nobody_out)
     ck_assert(buckets_take(buckets, &rate, buckets_id(buckets, "known", 5), now).granted);
     free(memory);
 }
-END_TEST
 
-START_TEST(ids_are_siphash)
+UNIT_TEST(ids_are_siphash)
 {
     /* The reference's vectors: key 00 01 .. 0f, messages 00 01 .. */
     static const uint64_t expected[] = {
@@ -142,7 +138,6 @@ START_TEST(ids_are_siphash)
     ck_assert_uint_eq(buckets_id(buckets, message, 1), expected[1]);
     free(memory);
 }
-END_TEST
 
 struct thread {
     pthread_t id;
@@ -161,7 +156,7 @@ static void *take_in_thread(void *arg)
     return NULL;
 }
 
-START_TEST(threads_share_to_the_token)
+UNIT_TEST(threads_share_to_the_token)
 {
     void *memory;
     struct thread threads[4];
@@ -179,7 +174,6 @@ START_TEST(threads_share_to_the_token)
     ck_assert_uint_eq(granted, 3000);
     free(memory);
 }
-END_TEST
 
 /* ---- keys ---- */
 
@@ -191,7 +185,7 @@ static bool same_key(const char *a, const char *b, unsigned ipv4, unsigned ipv6)
            memcmp(one, other, len) == 0;
 }
 
-START_TEST(addresses_are_cut_to_their_prefix)
+UNIT_TEST(addresses_are_cut_to_their_prefix)
 {
     ck_assert(same_key("192.0.2.1", "192.0.2.1", 32, 64));
     ck_assert(!same_key("192.0.2.1", "192.0.2.2", 32, 64));
@@ -208,7 +202,6 @@ START_TEST(addresses_are_cut_to_their_prefix)
     ck_assert(!same_key("unix", "0.0.0.0", 32, 64));
     ck_assert(!same_key("::", "0.0.0.0", 32, 64));
 }
-END_TEST
 
 static bool in_network(const char *network_text, const char *address)
 {
@@ -219,7 +212,7 @@ static bool in_network(const char *network_text, const char *address)
     return network_has(&network, key, len);
 }
 
-START_TEST(networks_have_their_addresses)
+UNIT_TEST(networks_have_their_addresses)
 {
     static const char *const bad[] = {"",           "10.0.0.0/33", "10.0.0.1/8", "10.0.0/8",
                                       "10.0.0.0/",  "::/129",      "::1/64",     "unixx",
@@ -241,7 +234,6 @@ START_TEST(networks_have_their_addresses)
                       bad[i]);
     }
 }
-END_TEST
 
 /* ---- the filter ---- */
 
@@ -285,7 +277,7 @@ static unsigned sent_many(struct fixture *f, unsigned count, const char *address
     return through;
 }
 
-START_TEST(clients_are_told_apart_by_address)
+UNIT_TEST(clients_are_told_apart_by_address)
 {
     struct fixture f = begin("rate = 2  per = 1s  burst = 3");
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", NULL, NULL), 3);
@@ -296,9 +288,8 @@ START_TEST(clients_are_told_apart_by_address)
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", NULL, NULL), 2);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(some_are_exempt)
+UNIT_TEST(some_are_exempt)
 {
     struct fixture f = begin("rate = 1  exempt = {\"192.0.2.0/24\", \"unix\"}  fields = on");
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", NULL, NULL), 10);
@@ -311,9 +302,8 @@ START_TEST(some_are_exempt)
     ck_assert_ptr_null(weir_test_response_header(resp, "RateLimit", 0));
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(clients_are_told_apart_by_header)
+UNIT_TEST(clients_are_told_apart_by_header)
 {
     struct fixture f = begin("rate = 2  key = header  name = \"X-Api-Key\"");
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", "x-api-key", "one"), 2);
@@ -324,9 +314,8 @@ START_TEST(clients_are_told_apart_by_header)
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.2", NULL, NULL), 2);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(clients_are_told_apart_by_cookie)
+UNIT_TEST(clients_are_told_apart_by_cookie)
 {
     struct fixture f = begin("rate = 2  key = cookie  name = \"id\"");
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", "Cookie", "a=b; id=one; c=d"), 2);
@@ -336,18 +325,16 @@ START_TEST(clients_are_told_apart_by_cookie)
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.3", NULL, NULL), 0);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(all_may_share_one_bucket)
+UNIT_TEST(all_may_share_one_bucket)
 {
     struct fixture f = begin("rate = 5  key = all");
     ck_assert_uint_eq(sent_many(&f, 3, "192.0.2.1", NULL, NULL), 3);
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.2", NULL, NULL), 2);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(routes_may_have_buckets_of_their_own)
+UNIT_TEST(routes_may_have_buckets_of_their_own)
 {
     struct fixture f = begin("rate = 2  per_route = on");
     unsigned through = 0;
@@ -359,9 +346,8 @@ START_TEST(routes_may_have_buckets_of_their_own)
     ck_assert_uint_eq(through, 4);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(the_answer_says_when_to_come_back)
+UNIT_TEST(the_answer_says_when_to_come_back)
 {
     struct fixture f = begin("rate = 1  per = 1m  burst = 2  fields = on  zone = \"login\"");
     struct weir_request *req = NULL;
@@ -385,10 +371,9 @@ START_TEST(the_answer_says_when_to_come_back)
     ck_assert_str_eq(weir_test_reply_header(req, "Retry-After"), "1");
     test_end(&f.host);
 }
-END_TEST
 
 /* Two workers' instances of one block, and those of the block after a reload. */
-START_TEST(buckets_are_shared_and_outlive_a_reload)
+UNIT_TEST(buckets_are_shared_and_outlive_a_reload)
 {
     struct weir_test *host = test_begin();
     struct weir_test_block *block = test_conf(host, "rate = 4");
@@ -412,9 +397,8 @@ START_TEST(buckets_are_shared_and_outlive_a_reload)
     ck_assert_uint_eq(sent_many(&fresh, 9, "192.0.2.1", NULL, NULL), 5);
     test_end(&host);
 }
-END_TEST
 
-START_TEST(a_zone_is_shared_by_blocks)
+UNIT_TEST(a_zone_is_shared_by_blocks)
 {
     struct weir_test *host = test_begin();
     struct weir_test_block *a =
@@ -430,9 +414,8 @@ START_TEST(a_zone_is_shared_by_blocks)
     ck_assert_uint_eq(sent_many(&three, 9, "192.0.2.1", NULL, NULL), 4);
     test_end(&host);
 }
-END_TEST
 
-START_TEST(mistakes_are_told)
+UNIT_TEST(mistakes_are_told)
 {
     struct weir_test *host = test_begin();
     test_refused(host, "", "rate is missing; write for example: rate = 100  per = 1m");
@@ -446,31 +429,5 @@ START_TEST(mistakes_are_told)
     test_refused(host, "rate = 1  zone = \"a b\"", "zone: \"a b\" is no name");
     test_end(&host);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("rate_limit");
-    TCase *tests = tcase_create("rate_limit");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, a_bucket_holds_its_burst_and_fills);
-    tcase_add_test(tests, the_rate_is_exact);
-    tcase_add_test(tests, a_clock_of_another_worker_may_be_behind);
-    tcase_add_test(tests, a_flood_of_keys_locks_nobody_out);
-    tcase_add_test(tests, ids_are_siphash);
-    tcase_add_test(tests, threads_share_to_the_token);
-    tcase_add_test(tests, addresses_are_cut_to_their_prefix);
-    tcase_add_test(tests, networks_have_their_addresses);
-    tcase_add_test(tests, clients_are_told_apart_by_address);
-    tcase_add_test(tests, some_are_exempt);
-    tcase_add_test(tests, clients_are_told_apart_by_header);
-    tcase_add_test(tests, clients_are_told_apart_by_cookie);
-    tcase_add_test(tests, all_may_share_one_bucket);
-    tcase_add_test(tests, routes_may_have_buckets_of_their_own);
-    tcase_add_test(tests, the_answer_says_when_to_come_back);
-    tcase_add_test(tests, buckets_are_shared_and_outlive_a_reload);
-    tcase_add_test(tests, a_zone_is_shared_by_blocks);
-    tcase_add_test(tests, mistakes_are_told);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
+UNIT_TIMEOUT(60);

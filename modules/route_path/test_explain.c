@@ -41,7 +41,7 @@ static void expect_told(struct weir_test *host, struct weir_test_instance *r, co
 #define FITS    WEIR_RULE_FITS
 #define WINS    WEIR_RULE_WINS
 
-START_TEST(paths_are_explained)
+UNIT_TEST(paths_are_explained)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r = router(host, "route \"/\" { pool = root }\n"
@@ -74,9 +74,8 @@ START_TEST(paths_are_explained)
                 });
     test_end(&host);
 }
-END_TEST
 
-START_TEST(hosts_are_explained)
+UNIT_TEST(hosts_are_explained)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r =
@@ -114,9 +113,8 @@ START_TEST(hosts_are_explained)
                 });
     test_end(&host);
 }
-END_TEST
 
-START_TEST(no_route_is_explained)
+UNIT_TEST(no_route_is_explained)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r = router(host, "route \"/a\" { pool = api }");
@@ -132,10 +130,9 @@ START_TEST(no_route_is_explained)
                 (const struct told[]){{"/", WINS, "the longest prefix"}, {.name = NULL}});
     test_end(&host);
 }
-END_TEST
 
 /* Of many rules the nearest are told: those that fit, and what nearly does. */
-START_TEST(many_routes_are_explained_by_the_nearest)
+UNIT_TEST(many_routes_are_explained_by_the_nearest)
 {
     struct weir_test *host = begin();
     size_t size = (size_t)SOME * 80;
@@ -164,7 +161,6 @@ START_TEST(many_routes_are_explained_by_the_nearest)
     free(conf);
     test_end(&host);
 }
-END_TEST
 
 /* ---- against the lookup ---- */
 
@@ -204,7 +200,7 @@ static struct weir_request *random_request(uint64_t *random, struct weir_test *h
 
 /* The rules are judged one by one, the lookup knows nothing of that: the winner is the first
  * that fits. */
-START_TEST(the_winner_is_the_first_that_fits)
+UNIT_TEST(the_winner_is_the_first_that_fits)
 {
     char conf[4096];
     uint64_t random = 5;
@@ -228,18 +224,5 @@ START_TEST(the_winner_is_the_first_that_fits)
         test_end(&host);
     }
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("route_path/explain");
-    TCase *tcase = tcase_create("explain");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, paths_are_explained);
-    tcase_add_test(tcase, hosts_are_explained);
-    tcase_add_test(tcase, no_route_is_explained);
-    tcase_add_test(tcase, many_routes_are_explained_by_the_nearest);
-    tcase_add_test(tcase, the_winner_is_the_first_that_fits);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
+UNIT_TIMEOUT(60);

@@ -28,7 +28,7 @@ static void expect(struct weir_test *host, struct weir_test_instance *instance, 
     weir_test_request_free(&req);
 }
 
-START_TEST(prefixes_end_at_segments)
+UNIT_TEST(prefixes_end_at_segments)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r = router(host, "route \"/api\" { pool = api }\n"
@@ -67,9 +67,8 @@ START_TEST(prefixes_end_at_segments)
     }
     test_end(&host);
 }
-END_TEST
 
-START_TEST(exact_beats_prefix)
+UNIT_TEST(exact_beats_prefix)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r = router(host, "route \"/api\" { pool = exact  exact = on }\n"
@@ -85,9 +84,8 @@ START_TEST(exact_beats_prefix)
     expect(host, r, "a", "/else", "root");
     test_end(&host);
 }
-END_TEST
 
-START_TEST(nearer_host_wins)
+UNIT_TEST(nearer_host_wins)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r =
@@ -126,9 +124,8 @@ START_TEST(nearer_host_wins)
     }
     test_end(&host);
 }
-END_TEST
 
-START_TEST(default_takes_what_is_left)
+UNIT_TEST(default_takes_what_is_left)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r =
@@ -139,9 +136,8 @@ START_TEST(default_takes_what_is_left)
     expect(host, empty, "a", "/", NULL);
     test_end(&host);
 }
-END_TEST
 
-START_TEST(asterisk_is_the_root)
+UNIT_TEST(asterisk_is_the_root)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r = router(host, "route \"/\" { pool = root }");
@@ -151,9 +147,8 @@ START_TEST(asterisk_is_the_root)
     ck_assert_int_eq(weir_test_route(r, req, &result), WEIR_OK);
     test_end(&host);
 }
-END_TEST
 
-START_TEST(routes_have_names)
+UNIT_TEST(routes_have_names)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r =
@@ -171,11 +166,10 @@ START_TEST(routes_have_names)
     ck_assert_str_eq(weir_test_route_name(host, result.route), names[2]);
     test_end(&host);
 }
-END_TEST
 
 /* ---- normal forms ---- */
 
-START_TEST(paths_are_normalised)
+UNIT_TEST(paths_are_normalised)
 {
     static const struct {
         const char *in;
@@ -221,7 +215,6 @@ START_TEST(paths_are_normalised)
         free(buffer);
     }
 }
-END_TEST
 
 /* ---- redirects ---- */
 
@@ -243,7 +236,7 @@ static void expect_redirect(const char *route, const char *name, const char *tar
     test_end(&host);
 }
 
-START_TEST(redirects_are_filled_in)
+UNIT_TEST(redirects_are_filled_in)
 {
     expect_redirect("route \"/\" { redirect = \"https://x.example/\" }", "a", "/y?z", 302,
                     "https://x.example/");
@@ -260,9 +253,8 @@ START_TEST(redirects_are_filled_in)
                     "/new//evil.example");
     expect_redirect("route \"/\" { redirect = \"https://{host}/\" }", "", "/", 400, NULL);
 }
-END_TEST
 
-START_TEST(out_of_memory_is_told)
+UNIT_TEST(out_of_memory_is_told)
 {
     struct weir_test *host = begin();
     struct weir_test_instance *r = router(host, "route \"/\" { redirect = \"/x{path}\" }");
@@ -272,11 +264,10 @@ START_TEST(out_of_memory_is_told)
     ck_assert_int_eq(weir_test_route(r, req, &result), WEIR_NO_MEMORY);
     test_end(&host);
 }
-END_TEST
 
 /* ---- mistakes ---- */
 
-START_TEST(mistakes_are_told)
+UNIT_TEST(mistakes_are_told)
 {
     struct weir_test *host = begin();
     static const struct {
@@ -314,9 +305,8 @@ START_TEST(mistakes_are_told)
     }
     test_end(&host);
 }
-END_TEST
 
-START_TEST(all_mistakes_are_told_at_once)
+UNIT_TEST(all_mistakes_are_told_at_once)
 {
     struct weir_test *host = begin();
     ck_assert_ptr_null(weir_test_conf(host, "route \"a\" { pool = api }\n"
@@ -327,7 +317,6 @@ START_TEST(all_mistakes_are_told_at_once)
     ck_assert_ptr_nonnull(strstr(weir_test_mistakes(host), "conf:3:"));
     test_end(&host);
 }
-END_TEST
 
 /* ---- many routes ---- */
 
@@ -376,7 +365,7 @@ static uint32_t plain_search(const struct many *many, struct weir_str name, stru
     return best;
 }
 
-START_TEST(many_routes_as_a_plain_search)
+UNIT_TEST(many_routes_as_a_plain_search)
 {
     static const char *const hosts[] = {"", "a.example", "b.example"};
     struct many *many = calloc(1, sizeof(*many));
@@ -406,11 +395,10 @@ START_TEST(many_routes_as_a_plain_search)
     table_free(many->table);
     free(many);
 }
-END_TEST
 
 /* Ten million lookups: were each to look at all rules, the test's time would be up a thousand
  * times. */
-START_TEST(many_routes_cost_no_more_than_few)
+UNIT_TEST(many_routes_cost_no_more_than_few)
 {
     struct table *table = table_new(1, 3 * MANY);
     char(*paths)[32] = calloc(MANY, sizeof(*paths));
@@ -430,9 +418,8 @@ START_TEST(many_routes_cost_no_more_than_few)
     table_free(table);
     free(paths);
 }
-END_TEST
 
-START_TEST(many_routes_are_configured)
+UNIT_TEST(many_routes_are_configured)
 {
     struct weir_test *host = begin();
     size_t size = (size_t)SOME * 48;
@@ -448,27 +435,5 @@ START_TEST(many_routes_are_configured)
     free(conf);
     test_end(&host);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("route_path");
-    TCase *tcase = tcase_create("route_path");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, prefixes_end_at_segments);
-    tcase_add_test(tcase, exact_beats_prefix);
-    tcase_add_test(tcase, nearer_host_wins);
-    tcase_add_test(tcase, default_takes_what_is_left);
-    tcase_add_test(tcase, asterisk_is_the_root);
-    tcase_add_test(tcase, routes_have_names);
-    tcase_add_test(tcase, paths_are_normalised);
-    tcase_add_test(tcase, redirects_are_filled_in);
-    tcase_add_test(tcase, out_of_memory_is_told);
-    tcase_add_test(tcase, mistakes_are_told);
-    tcase_add_test(tcase, all_mistakes_are_told_at_once);
-    tcase_add_test(tcase, many_routes_as_a_plain_search);
-    tcase_add_test(tcase, many_routes_cost_no_more_than_few);
-    tcase_add_test(tcase, many_routes_are_configured);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
+UNIT_TIMEOUT(60);

@@ -93,7 +93,7 @@ static bool is_renewed(struct fixture *f, const char *cookie)
 
 /* ---- values ---- */
 
-START_TEST(cookie_leads_back)
+UNIT_TEST(cookie_leads_back)
 {
     struct fixture f = begin("");
     static const weir_server_id servers[] = {1, SERVER, UINT64_MAX};
@@ -106,9 +106,8 @@ START_TEST(cookie_leads_back)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(known_visitor_gets_no_new_cookie)
+UNIT_TEST(known_visitor_gets_no_new_cookie)
 {
     struct fixture f = begin("");
     char *pair = issue_pair(&f, SERVER);
@@ -116,9 +115,8 @@ START_TEST(known_visitor_gets_no_new_cookie)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(lost_server_means_a_new_cookie)
+UNIT_TEST(lost_server_means_a_new_cookie)
 {
     struct fixture f = begin("");
     char *pair = issue_pair(&f, SERVER);
@@ -133,10 +131,9 @@ START_TEST(lost_server_means_a_new_cookie)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
 /* Nothing of the id can be read from the value, and two ids share no part of theirs. */
-START_TEST(value_is_opaque)
+UNIT_TEST(value_is_opaque)
 {
     struct fixture f = begin("");
     uint64_t same = 0;
@@ -152,9 +149,8 @@ START_TEST(value_is_opaque)
     ck_assert_uint_lt(same, 200 * 38 / 64 * 2); /* one in 64 is chance */
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(forged_values_are_refused)
+UNIT_TEST(forged_values_are_refused)
 {
     struct fixture f = begin("ttl = 1h");
     char *pair = issue_pair(&f, SERVER);
@@ -182,9 +178,8 @@ START_TEST(forged_values_are_refused)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(other_pools_values_are_refused)
+UNIT_TEST(other_pools_values_are_refused)
 {
     struct fixture f = begin("");
     char *pair = issue_pair(&f, SERVER);
@@ -199,11 +194,10 @@ START_TEST(other_pools_values_are_refused)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- time ---- */
 
-START_TEST(value_expires)
+UNIT_TEST(value_expires)
 {
     struct fixture f = begin("ttl = 1h");
     char *pair = issue_pair(&f, SERVER);
@@ -214,9 +208,8 @@ START_TEST(value_expires)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(value_is_renewed_after_half_its_time)
+UNIT_TEST(value_is_renewed_after_half_its_time)
 {
     struct fixture f = begin("ttl = 1h");
     char *pair = issue_pair(&f, SERVER);
@@ -228,9 +221,8 @@ START_TEST(value_is_renewed_after_half_its_time)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(each_visitor_is_a_session_that_lasts)
+UNIT_TEST(each_visitor_is_a_session_that_lasts)
 {
     struct fixture f = begin("ttl = 1h");
     char *one = issue_pair(&f, SERVER), *two = issue_pair(&f, SERVER), *renewed = NULL;
@@ -253,10 +245,9 @@ START_TEST(each_visitor_is_a_session_that_lasts)
     free(two);
     test_end(&f.host);
 }
-END_TEST
 
 /* A visitor's first response counts too. */
-START_TEST(a_new_visitor_is_a_session)
+UNIT_TEST(a_new_visitor_is_a_session)
 {
     struct fixture f = begin("");
     struct weir_request *req = weir_test_request(f.host, "GET", "/");
@@ -271,9 +262,8 @@ START_TEST(a_new_visitor_is_a_session)
     free(value);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(session_value_never_expires)
+UNIT_TEST(session_value_never_expires)
 {
     struct fixture f = begin("");
     char *pair = issue_pair(&f, SERVER);
@@ -282,10 +272,9 @@ START_TEST(session_value_never_expires)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
 /* A value that was made under another ttl holds, and is replaced by one of this ttl. */
-START_TEST(changed_ttl_renews)
+UNIT_TEST(changed_ttl_renews)
 {
     static const char *const before[] = {"", "ttl = 1h", "ttl = 30d"};
     static const char *const after[] = {"ttl = 1h", "", "ttl = 1h"};
@@ -299,7 +288,6 @@ START_TEST(changed_ttl_renews)
         test_end(&f.host);
     }
 }
-END_TEST
 
 /* ---- attributes ---- */
 
@@ -312,7 +300,7 @@ static void expect_attributes(const char *conf, bool tls, const char *attributes
     test_end(&f.host);
 }
 
-START_TEST(attributes_follow_options)
+UNIT_TEST(attributes_follow_options)
 {
     expect_attributes("", false, "; Path=/; HttpOnly; SameSite=Lax");
     expect_attributes("", true, "; Path=/; HttpOnly; Secure; SameSite=Lax");
@@ -324,9 +312,8 @@ START_TEST(attributes_follow_options)
     expect_attributes("path = \"/shop\"  domain = \"shop.example\"  ttl = 90m", false,
                       "; Path=/shop; Domain=shop.example; Max-Age=5400; HttpOnly; SameSite=Lax");
 }
-END_TEST
 
-START_TEST(longest_attributes_fit)
+UNIT_TEST(longest_attributes_fit)
 {
     char conf[1024];
     char name[129] = "";
@@ -344,10 +331,9 @@ START_TEST(longest_attributes_fit)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
 /* A proxy before Weir that took the TLS off says so by the scheme. */
-START_TEST(scheme_decides_as_tls_does)
+UNIT_TEST(scheme_decides_as_tls_does)
 {
     struct fixture f = begin("");
     struct weir_request *req = weir_test_request(f.host, "GET", "/");
@@ -357,11 +343,10 @@ START_TEST(scheme_decides_as_tls_does)
     free(value);
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- Cookie fields ---- */
 
-START_TEST(cookie_is_found_among_others)
+UNIT_TEST(cookie_is_found_among_others)
 {
     struct fixture f = begin("name = id");
     char *pair = issue_pair(&f, SERVER);
@@ -388,9 +373,8 @@ START_TEST(cookie_is_found_among_others)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(first_valid_of_several_fields_wins)
+UNIT_TEST(first_valid_of_several_fields_wins)
 {
     struct fixture f = begin("");
     char *one = issue_pair(&f, 1);
@@ -406,10 +390,9 @@ START_TEST(first_valid_of_several_fields_wins)
     free(two);
     test_end(&f.host);
 }
-END_TEST
 
 /* A client that sends thousands of wrong values costs a handful of checks, and is not served. */
-START_TEST(tries_are_bounded)
+UNIT_TEST(tries_are_bounded)
 {
     struct fixture f = begin("");
     char *pair = issue_pair(&f, SERVER);
@@ -423,10 +406,9 @@ START_TEST(tries_are_bounded)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
 /* What is not a value of ours never opens, whatever the field looks like. */
-START_TEST(random_fields_do_no_harm)
+UNIT_TEST(random_fields_do_no_harm)
 {
     static const char letters[] = "weir_session=;;;; \t\"=AB\x80\xff";
     struct fixture f = begin("hide = on");
@@ -451,9 +433,8 @@ START_TEST(random_fields_do_no_harm)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(cookie_can_be_hidden)
+UNIT_TEST(cookie_can_be_hidden)
 {
     struct fixture f = begin("hide = on");
     char *pair = issue_pair(&f, SERVER);
@@ -479,11 +460,10 @@ START_TEST(cookie_can_be_hidden)
     free(pair);
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- mistakes ---- */
 
-START_TEST(mistakes_are_told)
+UNIT_TEST(mistakes_are_told)
 {
     struct weir_test *host = test_begin();
     static const struct {
@@ -513,34 +493,5 @@ START_TEST(mistakes_are_told)
     weir_test_fail_secret(host, false);
     test_end(&host);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("sticky_cookie");
-    TCase *tcase = tcase_create("sticky_cookie");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, cookie_leads_back);
-    tcase_add_test(tcase, known_visitor_gets_no_new_cookie);
-    tcase_add_test(tcase, lost_server_means_a_new_cookie);
-    tcase_add_test(tcase, value_is_opaque);
-    tcase_add_test(tcase, forged_values_are_refused);
-    tcase_add_test(tcase, other_pools_values_are_refused);
-    tcase_add_test(tcase, value_expires);
-    tcase_add_test(tcase, value_is_renewed_after_half_its_time);
-    tcase_add_test(tcase, each_visitor_is_a_session_that_lasts);
-    tcase_add_test(tcase, a_new_visitor_is_a_session);
-    tcase_add_test(tcase, session_value_never_expires);
-    tcase_add_test(tcase, changed_ttl_renews);
-    tcase_add_test(tcase, attributes_follow_options);
-    tcase_add_test(tcase, longest_attributes_fit);
-    tcase_add_test(tcase, scheme_decides_as_tls_does);
-    tcase_add_test(tcase, cookie_is_found_among_others);
-    tcase_add_test(tcase, first_valid_of_several_fields_wins);
-    tcase_add_test(tcase, tries_are_bounded);
-    tcase_add_test(tcase, random_fields_do_no_harm);
-    tcase_add_test(tcase, cookie_can_be_hidden);
-    tcase_add_test(tcase, mistakes_are_told);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
+UNIT_TIMEOUT(60);

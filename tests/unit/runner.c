@@ -1,14 +1,60 @@
 /* SPDX-License-Identifier: MIT */
-/* The main function of every program of unit tests: runs the suites that its files registered. */
+/* The main function of every program of unit tests: runs what its files registered. */
 #include "runner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* What automake takes for "skipped". */
 #define EXIT_SKIPPED 77
 
+/* One file's tests. */
+struct unit_file {
+    const char *file;
+    struct unit_test *first, **last;
+    void (*setup)(void), (*teardown)(void);
+    double timeout; /* 0: Check's */
+    struct unit_file *next;
+};
+
+static struct unit_file *files;
 static struct unit_suite *registered;
+
+static struct unit_file *file_of(const char *name)
+{
+    struct unit_file *file = files;
+
+    while (file != NULL && strcmp(file->file, name) != 0) {
+        file = file->next;
+    }
+    if (file == NULL) {
+        file = calloc(1, sizeof(*file)); /* for as long as the program runs */
+        file->file = name;
+        file->last = &file->first;
+        file->next = files;
+        files = file;
+    }
+    return file;
+}
+
+void unit_add(const char *file, struct unit_test *test)
+{
+    struct unit_file *of = file_of(file);
+    *of->last = test;
+    of->last = &test->next;
+}
+
+void unit_set_fixture(const char *file, void (*setup)(void), void (*teardown)(void))
+{
+    file_of(file)->setup = setup;
+    file_of(file)->teardown = teardown;
+}
+
+void unit_set_timeout(const char *file, double seconds)
+{
+    file_of(file)->timeout = seconds;
+}
 
 void unit_register(struct unit_suite *suite)
 {
@@ -16,20 +62,62 @@ void unit_register(struct unit_suite *suite)
     registered = suite;
 }
 
+/* The file's suite, named as the file is: test_uri.c is uri. */
+static Suite *make_suite(const struct unit_file *file)
+{
+    char name[80];
+    const char *slash = strrchr(file->file, '/');
+    const char *begin = slash != NULL ? slash + 1 : file->file;
+    begin += strncmp(begin, "test_", 5) == 0 ? 5 : 0;
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(begin, "."), begin);
+    char *kept = strdup(name); /* Check keeps the pointer */
+    Suite *suite = suite_create(kept);
+    TCase *tests = tcase_create(kept);
+
+    if (file->setup != NULL || file->teardown != NULL) {
+        tcase_add_checked_fixture(tests, file->setup, file->teardown);
+    }
+    if (file->timeout > 0) {
+        tcase_set_timeout(tests, file->timeout);
+    }
+    for (const struct unit_test *test = file->first; test != NULL; test = test->next) {
+        if (test->signal != 0) {
+            tcase_add_test_raise_signal(tests, &test->test, test->signal);
+        } else {
+            tcase_add_loop_test(tests, &test->test, 0, test->count);
+        }
+    }
+    suite_add_tcase(suite, tests);
+    return suite;
+}
+
+static void add(SRunner **runner, Suite *suite)
+{
+    if (*runner == NULL) {
+        *runner = srunner_create(suite);
+    } else {
+        srunner_add_suite(*runner, suite);
+    }
+}
+
 int main(void)
 {
     const char *match = getenv("WEIR_TEST_MATCH");
     SRunner *runner = NULL;
-    for (const struct unit_suite *suite = registered; suite != NULL; suite = suite->next) {
-        if (match != NULL && strstr(suite->file, match) == NULL)
-            continue;
-        if (runner == NULL)
-            runner = srunner_create(suite->make());
-        else
-            srunner_add_suite(runner, suite->make());
+
+    for (const struct unit_file *file = files; file != NULL; file = file->next) {
+        if (match == NULL || strstr(file->file, match) != NULL) {
+            add(&runner, make_suite(file));
+        }
     }
-    if (runner == NULL)
+    for (const struct unit_suite *suite = registered; suite != NULL; suite = suite->next) {
+        if (match == NULL || strstr(suite->file, match) != NULL) {
+            add(&runner, suite->make());
+        }
+    }
+    if (runner == NULL) {
         return EXIT_SKIPPED;
+    }
     srunner_run_all(runner, CK_ENV);
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);

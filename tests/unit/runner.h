@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a file of unit tests offers its suite to the program that its folder's tests are linked into.
+ * Tests that register themselves with the program that their folder's tests are linked into. A file
+ * is a suite; a test is run in the order in which it stands there.
  *
- *     static Suite *reader_suite(void) { ... suite_create, tcase_create, ... }
- *     UNIT_SUITE(reader_suite);
+ *     UNIT_TEST(a_pool_is_empty)
+ *     {
+ *         ck_assert_uint_eq(pool_count(), 0);
+ *     }
  *
  * Check's own variables work: CK_RUN_SUITE, CK_RUN_CASE, CK_FORK=no, CK_VERBOSITY=verbose.
  * WEIR_TEST_MATCH=TEXT runs the files whose name contains TEXT, and skips the program (exit 77)
@@ -14,14 +17,61 @@
 
 #include <check.h>
 
-/* One file's suite; lives as long as the program. */
+/* One test; the runner keeps it, and runs it with _i from 0 to `count` - 1. */
+struct unit_test {
+    TTest test;
+    int count;
+    int signal; /* which ends it; 0: none may */
+    struct unit_test *next;
+};
+
+/* Called before main; keep their pointers. */
+void unit_add(const char *file, struct unit_test *test);
+void unit_set_fixture(const char *file, void (*setup)(void), void (*teardown)(void));
+void unit_set_timeout(const char *file, double seconds);
+
+#define UNIT_REGISTERED(name, count_, signal_)                                                    \
+    static void name##_fn(int _i CK_ATTRIBUTE_UNUSED);                                            \
+    static void __attribute__((constructor)) unit_register_##name(void)                           \
+    {                                                                                             \
+        static struct unit_test test = {                                                          \
+            {#name, name##_fn, __FILE__, __LINE__}, .count = (int)(count_), .signal = (signal_)}; \
+        unit_add(__FILE__, &test);                                                                \
+    }                                                                                             \
+    static void name##_fn(int _i CK_ATTRIBUTE_UNUSED)
+
+#define UNIT_TEST(name) UNIT_REGISTERED(name, 1, 0)
+/* Once for each _i below `count`: a row of a table. */
+#define UNIT_LOOP_TEST(name, count) UNIT_REGISTERED(name, count, 0)
+/* The test must be ended by that signal. */
+#define UNIT_SIGNAL_TEST(name, signal) UNIT_REGISTERED(name, 1, signal)
+
+/* Before and after each test of the file. */
+#define UNIT_FIXTURE(setup, teardown)                                    \
+    static void __attribute__((constructor)) unit_register_fixture(void) \
+    {                                                                    \
+        unit_set_fixture(__FILE__, setup, teardown);                     \
+    }                                                                    \
+    struct unit_test
+
+/* How long each test of the file may take. */
+#define UNIT_TIMEOUT(seconds)                                            \
+    static void __attribute__((constructor)) unit_register_timeout(void) \
+    {                                                                    \
+        unit_set_timeout(__FILE__, seconds);                             \
+    }                                                                    \
+    struct unit_test
+
+/* A file that makes its suite by hand, which has several cases:
+ *
+ *     static Suite *reader_suite(void) { ... suite_create, tcase_create, ... }
+ *     UNIT_SUITE(reader_suite);
+ */
 struct unit_suite {
     const char *file;
     Suite *(*make)(void);
     struct unit_suite *next;
 };
-
-/* Called before main, once a file; keeps the pointer. */
 void unit_register(struct unit_suite *suite);
 
 #define UNIT_SUITE(make_suite)                                                     \

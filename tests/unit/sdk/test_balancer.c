@@ -82,7 +82,7 @@ static bool problem(const char *text)
     return found;
 }
 
-START_TEST(members_change_and_numbers_stay)
+UNIT_TEST(members_change_and_numbers_stay)
 {
     ck_assert_uint_eq(mock.members, 1);
     ck_assert_uint_eq(mock.member_count, 3);
@@ -100,9 +100,8 @@ START_TEST(members_change_and_numbers_stay)
     ck_assert_uint_eq(weir_test_pick_again(balancer, NULL, 1), 3);
     ck_assert_uint_ne(weir_test_server_id(pool, 0), weir_test_server_id(pool, 1));
 }
-END_TEST
 
-START_TEST(feedback_tells_how_it_ended)
+UNIT_TEST(feedback_tells_how_it_ended)
 {
     ck_assert_uint_eq(weir_test_send(balancer), 0);
     ck_assert_uint_eq(weir_test_server_in_flight(pool, 0), 1);
@@ -122,9 +121,8 @@ START_TEST(feedback_tells_how_it_ended)
     ck_assert_uint_eq(mock.feedback.index, WEIR_PICK_NONE);
     ck_assert_uint_eq(mock.feedback.status, 200);
 }
-END_TEST
 
-START_TEST(workers_share_the_counts)
+UNIT_TEST(workers_share_the_counts)
 {
     uint32_t counts[3] = {0};
     weir_test_set_worker(host, 1, 2);
@@ -143,9 +141,8 @@ START_TEST(workers_share_the_counts)
     weir_test_complete_all(balancer);
     ck_assert_uint_eq(mock.assigns, mock.completes);
 }
-END_TEST
 
-START_TEST(a_spread_ends_each_request)
+UNIT_TEST(a_spread_ends_each_request)
 {
     uint32_t counts[3] = {0};
     ck_assert_uint_eq(weir_test_spread(balancer, 100, counts, 3), 100);
@@ -157,9 +154,8 @@ START_TEST(a_spread_ends_each_request)
     }
     ck_assert_uint_eq(weir_test_spread(balancer, 100, counts, 3), 0);
 }
-END_TEST
 
-START_TEST(bad_picks_are_problems)
+UNIT_TEST(bad_picks_are_problems)
 {
     mock.pick = pick_beyond;
     ck_assert_uint_eq(weir_test_pick(balancer, NULL), WEIR_PICK_NONE);
@@ -178,15 +174,13 @@ START_TEST(bad_picks_are_problems)
     weir_test_pick(balancer, NULL);
     ck_assert(problem("asked for candidate 3 of 3"));
 }
-END_TEST
 
-START_TEST(requests_left_at_the_end_are_a_problem)
+UNIT_TEST(requests_left_at_the_end_are_a_problem)
 {
     weir_test_send(balancer);
     weir_test_destroy(&balancer);
     ck_assert(problem("1 requests assigned and not completed"));
 }
-END_TEST
 
 static uint32_t pick_checked(const struct weir_pick *pick)
 {
@@ -200,7 +194,7 @@ static uint32_t pick_checked(const struct weir_pick *pick)
     return 1;
 }
 
-START_TEST(candidates_carry_what_was_set)
+UNIT_TEST(candidates_carry_what_was_set)
 {
     weir_test_server_set_weight(pool, 1, WEIR_WEIGHT_ONE / 2);
     weir_test_pool_tell(pool);
@@ -210,7 +204,6 @@ START_TEST(candidates_carry_what_was_set)
     struct weir_request *req = weir_test_request(host, "GET", "/");
     ck_assert_uint_eq(weir_test_pick_again(balancer, req, 2), 1);
 }
-END_TEST
 
 static enum weir_status score_weight(const struct weir_pick *pick, uint32_t index,
                                      struct weir_score *out)
@@ -229,7 +222,7 @@ static enum weir_status score_nonsense(const struct weir_pick *pick, uint32_t in
     return index == 2 ? WEIR_ERROR : WEIR_OK;
 }
 
-START_TEST(candidates_have_scores)
+UNIT_TEST(candidates_have_scores)
 {
     struct weir_score score;
     mock.score = score_weight;
@@ -253,23 +246,5 @@ START_TEST(candidates_have_scores)
     weir_test_score(balancer, NULL, 2, &score);
     ck_assert(problem("not WEIR_OK"));
 }
-END_TEST
 
-static Suite *balancer_suite(void)
-{
-    Suite *suite = suite_create("sdk/testing/balancer");
-    TCase *tests = tcase_create("balancer");
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, members_change_and_numbers_stay);
-    tcase_add_test(tests, feedback_tells_how_it_ended);
-    tcase_add_test(tests, workers_share_the_counts);
-    tcase_add_test(tests, a_spread_ends_each_request);
-    tcase_add_test(tests, bad_picks_are_problems);
-    tcase_add_test(tests, requests_left_at_the_end_are_a_problem);
-    tcase_add_test(tests, candidates_carry_what_was_set);
-    tcase_add_test(tests, candidates_have_scores);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(balancer_suite);
+UNIT_FIXTURE(setup, teardown);

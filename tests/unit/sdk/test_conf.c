@@ -37,7 +37,7 @@ static void refused(const char *text, const char *mistakes)
     ck_assert_str_eq(weir_test_mistakes(host), mistakes);
 }
 
-START_TEST(defaults_are_set)
+UNIT_TEST(defaults_are_set)
 {
     const struct mock_conf *conf = conf_of("");
     ck_assert_str_eq(conf->name.ptr, "weir session");
@@ -47,9 +47,8 @@ START_TEST(defaults_are_set)
     ck_assert_int_eq(((const int64_t *)conf->codes.items)[1], 204);
     ck_assert_uint_eq(conf->rules.count, 0);
 }
-END_TEST
 
-START_TEST(the_language_is_that_of_the_files)
+UNIT_TEST(the_language_is_that_of_the_files)
 {
     setenv("WEIR_TEST_TTL", "2m", 1);
     unsetenv("WEIR_TEST_UNSET");
@@ -76,9 +75,8 @@ START_TEST(the_language_is_that_of_the_files)
     ck_assert_uint_eq(conf->inner.count, 1);
     ck_assert_int_eq(*(const int64_t *)conf->inner.items, 9);
 }
-END_TEST
 
-START_TEST(mistakes_have_lines_and_all_are_told)
+UNIT_TEST(mistakes_have_lines_and_all_are_told)
 {
     refused("name = x\nttll = 1h\n\nttl = 10x\nmode = fasst",
             "conf:2: unknown option `ttll` in `balance \"mock\"`; did you mean `ttl`?\n"
@@ -102,7 +100,6 @@ START_TEST(mistakes_have_lines_and_all_are_told)
         "key = k",
         "conf:1: key cannot stand in `balance \"mock\"`; it belongs into: a block of a listener");
 }
-END_TEST
 
 /* What the words are is core/conf's to say and to test. */
 static void refused_in_line_1(const char *text)
@@ -112,7 +109,7 @@ static void refused_in_line_1(const char *text)
                   weir_test_mistakes(host));
 }
 
-START_TEST(wrong_syntax_is_told)
+UNIT_TEST(wrong_syntax_is_told)
 {
     refused_in_line_1("name = \"x");
     refused_in_line_1("name = \"\\q\"");
@@ -128,16 +125,14 @@ START_TEST(wrong_syntax_is_told)
     refused_in_line_1("name = ${WEIR_TEST_UNSET}");
     refused_in_line_1("name = \"${1-}\"");
 }
-END_TEST
 
-START_TEST(titles_may_be_alike)
+UNIT_TEST(titles_may_be_alike)
 {
     /* Two rules may have one path and other hosts: the module decides. */
     ck_assert_uint_eq(conf_of("rule \"/\" { pool = a }\nrule \"/\" { pool = b }")->rules.count, 2);
 }
-END_TEST
 
-START_TEST(a_block_starts_from_the_module_block)
+UNIT_TEST(a_block_starts_from_the_module_block)
 {
     ck_assert_ptr_nonnull(
         weir_test_conf_in(host, WEIR_CONTEXT_MODULE, "name = base  ttl = 1m codes = {7}"));
@@ -147,16 +142,14 @@ START_TEST(a_block_starts_from_the_module_block)
     ck_assert_uint_eq(conf->codes.count, 1);
     ck_assert_uint_eq(mock.conf_creates, 2);
 }
-END_TEST
 
-START_TEST(required_options_are_demanded_where_they_may_stand)
+UNIT_TEST(required_options_are_demanded_where_they_may_stand)
 {
     ck_assert_ptr_null(weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, ""));
     ck_assert_str_eq(weir_test_mistakes(host),
                      "conf:1: key is missing in `handler \"mock\"`; add: key = ...");
     ck_assert_ptr_nonnull(weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, "key = k"));
 }
-END_TEST
 
 static void check_pools(struct weir_context *ctx, struct weir_check *check,
                         const struct mock_conf *conf)
@@ -178,7 +171,7 @@ static void check_pools(struct weir_context *ctx, struct weir_check *check,
     }
 }
 
-START_TEST(mistakes_of_conf_create_are_placed)
+UNIT_TEST(mistakes_of_conf_create_are_placed)
 {
     mock.check = check_pools;
     weir_test_add_pool(host, "api_servers");
@@ -194,7 +187,6 @@ START_TEST(mistakes_of_conf_create_are_placed)
             "conf:1: no code");
     ck_assert_uint_eq(mock.conf_frees, 1);
 }
-END_TEST
 
 static void check_twice(struct weir_context *ctx, struct weir_check *check,
                         const struct mock_conf *conf)
@@ -208,14 +200,13 @@ static void check_twice(struct weir_context *ctx, struct weir_check *check,
     }
 }
 
-START_TEST(routes_of_one_name_are_mistakes)
+UNIT_TEST(routes_of_one_name_are_mistakes)
 {
     mock.check = check_twice;
     refused("\nrule \"/a\" {\n pool = x\n}", "conf:2: there is already a route `/a`");
 }
-END_TEST
 
-START_TEST(secrets_and_paths_are_as_in_weir)
+UNIT_TEST(secrets_and_paths_are_as_in_weir)
 {
     char path[] = "/tmp/weir-sdk-XXXXXX";
     char text[128];
@@ -234,9 +225,8 @@ START_TEST(secrets_and_paths_are_as_in_weir)
     ck_assert_str_eq(conf->log.ptr, "/var/log/x");
     ck_assert_str_eq(conf_of("log = -")->log.ptr, "-");
 }
-END_TEST
 
-START_TEST(routes_and_pools_have_refs)
+UNIT_TEST(routes_and_pools_have_refs)
 {
     mock.check = check_pools;
     weir_pool_ref pool = weir_test_add_pool(host, "web");
@@ -249,18 +239,16 @@ START_TEST(routes_and_pools_have_refs)
     /* A second configuration may name them again, as a reload does. */
     conf_of("rule \"/a\" { pool = web }");
 }
-END_TEST
 
-START_TEST(a_refused_conf_create_refuses)
+UNIT_TEST(a_refused_conf_create_refuses)
 {
     ck_assert_ptr_nonnull(weir_test_conf_in(host, WEIR_CONTEXT_MODULE, ""));
     mock.conf_create = WEIR_ERROR;
     refused("", "conf:0: conf_create returned -3");
     ck_assert_uint_eq(mock.conf_frees, 0);
 }
-END_TEST
 
-START_TEST(hooks_come_in_order)
+UNIT_TEST(hooks_come_in_order)
 {
     struct weir_test_instance *balancer = mock_instance(host, WEIR_TEST_BALANCER);
     ck_assert_ptr_nonnull(mock_instance(host, WEIR_TEST_STICKY));
@@ -276,9 +264,8 @@ START_TEST(hooks_come_in_order)
     ck_assert_str_eq(mock.trace, "lccwicicwidddWWffff");
     host = mock_host();
 }
-END_TEST
 
-START_TEST(failing_starts_give_no_instance)
+UNIT_TEST(failing_starts_give_no_instance)
 {
     struct weir_test_block *block = weir_test_conf_in(host, WEIR_CONTEXT_POOL, "");
     mock.worker_start = WEIR_ERROR;
@@ -290,9 +277,8 @@ START_TEST(failing_starts_give_no_instance)
     ck_assert_uint_eq(mock.destroys, 0);
     ck_assert_uint_eq(mock.conf_frees, 1);
 }
-END_TEST
 
-START_TEST(changed_options_are_a_problem)
+UNIT_TEST(changed_options_are_a_problem)
 {
     struct weir_test_block *block = weir_test_conf_in(host, WEIR_CONTEXT_POOL, "");
     struct mock_conf *conf = (struct mock_conf *)(uintptr_t)weir_test_block_conf(block);
@@ -302,7 +288,6 @@ START_TEST(changed_options_are_a_problem)
     ck_assert_ptr_nonnull(strstr(weir_test_problems(host), "changed its options"));
     weir_test_forgive(host);
 }
-END_TEST
 
 static struct weir_listener seen;
 static void *kept[2];
@@ -318,7 +303,7 @@ static void look_around(struct weir_context *ctx, struct weir_check *check,
     }
 }
 
-START_TEST(a_block_knows_its_listener)
+UNIT_TEST(a_block_knows_its_listener)
 {
     static const char *const addresses[] = {"0.0.0.0:1", "unix:/run/x", "[::1]:2", NULL};
     mock.check = look_around;
@@ -333,9 +318,8 @@ START_TEST(a_block_knows_its_listener)
     ck_assert(seen.tls && !seen.binds[0].loopback && !seen.binds[0].unix_socket);
     ck_assert(seen.binds[1].unix_socket && !seen.binds[1].loopback && seen.binds[2].loopback);
 }
-END_TEST
 
-START_TEST(shared_memory_outlives_its_block)
+UNIT_TEST(shared_memory_outlives_its_block)
 {
     mock.check = look_around;
     struct weir_test_block *block = weir_test_conf_in(host, WEIR_CONTEXT_LISTENER, "key = k");
@@ -349,32 +333,5 @@ START_TEST(shared_memory_outlives_its_block)
     ck_assert_ptr_eq(kept[0], bytes);
     ck_assert_int_eq(bytes[99], 7);
 }
-END_TEST
 
-static Suite *conf_suite(void)
-{
-    Suite *suite = suite_create("sdk/testing/conf");
-    TCase *tests = tcase_create("conf");
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, defaults_are_set);
-    tcase_add_test(tests, the_language_is_that_of_the_files);
-    tcase_add_test(tests, mistakes_have_lines_and_all_are_told);
-    tcase_add_test(tests, wrong_syntax_is_told);
-    tcase_add_test(tests, titles_may_be_alike);
-    tcase_add_test(tests, a_block_starts_from_the_module_block);
-    tcase_add_test(tests, required_options_are_demanded_where_they_may_stand);
-    tcase_add_test(tests, mistakes_of_conf_create_are_placed);
-    tcase_add_test(tests, routes_of_one_name_are_mistakes);
-    tcase_add_test(tests, secrets_and_paths_are_as_in_weir);
-    tcase_add_test(tests, routes_and_pools_have_refs);
-    tcase_add_test(tests, a_refused_conf_create_refuses);
-    tcase_add_test(tests, hooks_come_in_order);
-    tcase_add_test(tests, failing_starts_give_no_instance);
-    tcase_add_test(tests, changed_options_are_a_problem);
-    tcase_add_test(tests, a_block_knows_its_listener);
-    tcase_add_test(tests, shared_memory_outlives_its_block);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(conf_suite);
+UNIT_FIXTURE(setup, teardown);

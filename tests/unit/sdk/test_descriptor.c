@@ -21,7 +21,7 @@ static bool refused(const struct weir_module *module, const char *expected)
     return !valid(module) && strstr(error, expected) != NULL;
 }
 
-START_TEST(wrong_versions_are_refused_with_both_numbers)
+UNIT_TEST(wrong_versions_are_refused_with_both_numbers)
 {
     struct weir_module module = mock_module;
     char expected[64];
@@ -36,9 +36,8 @@ START_TEST(wrong_versions_are_refused_with_both_numbers)
     ck_assert_msg(refused(&module, expected), "%s", error);
     ck_assert(refused(NULL, "no descriptor"));
 }
-END_TEST
 
-START_TEST(what_is_mandatory_is_demanded)
+UNIT_TEST(what_is_mandatory_is_demanded)
 {
     struct weir_module module = mock_module;
     struct weir_balancer no_pick = *mock_module.balancer;
@@ -75,9 +74,8 @@ START_TEST(what_is_mandatory_is_demanded)
         .size = sizeof(none), .abi_major = WEIR_ABI_MAJOR, .name = "none", .version = "1"};
     ck_assert(refused(&none, "of no kind"));
 }
-END_TEST
 
-START_TEST(an_older_shorter_module_works)
+UNIT_TEST(an_older_shorter_module_works)
 {
     /* Just as long as it says, so that a sanitizer sees who reads on. */
     const size_t size = offsetof(struct weir_module, balancer);
@@ -94,27 +92,11 @@ START_TEST(an_older_shorter_module_works)
     ck_assert(weir_test_free(&host));
     free(module);
 }
-END_TEST
 
-START_TEST(a_failing_load_is_refused)
+UNIT_TEST(a_failing_load_is_refused)
 {
     mock_reset();
     mock.load = WEIR_ERROR;
     ck_assert_ptr_null(weir_test_new(&mock_module));
     ck_assert_uint_eq(mock.loads, 1);
 }
-END_TEST
-
-static Suite *descriptor_suite(void)
-{
-    Suite *suite = suite_create("sdk/testing/descriptor");
-    TCase *tests = tcase_create("descriptor");
-    tcase_add_test(tests, wrong_versions_are_refused_with_both_numbers);
-    tcase_add_test(tests, what_is_mandatory_is_demanded);
-    tcase_add_test(tests, an_older_shorter_module_works);
-    tcase_add_test(tests, a_failing_load_is_refused);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(descriptor_suite);

@@ -16,7 +16,7 @@ static void expect_text(const char *text, size_t len, enum weir_escape how, size
     weir_buffer_free(&buffer);
 }
 
-START_TEST(text_is_escaped)
+UNIT_TEST(text_is_escaped)
 {
     static const struct {
         const char *in;
@@ -49,9 +49,8 @@ START_TEST(text_is_escaped)
                 "a\xef\xbf\xbd\xef\xbf\xbd\\\"\\u007f\\u000a");
     expect_text("a\xff\"\\\n\t", 6, WEIR_ESCAPE_LABEL, 100, "a\xef\xbf\xbd\\\"\\\\\\n\t");
 }
-END_TEST
 
-START_TEST(text_is_cut)
+UNIT_TEST(text_is_cut)
 {
     expect_text("1234567890", 10, WEIR_ESCAPE_QUOTED, 10, "1234567890");
     expect_text("12345678901", 11, WEIR_ESCAPE_QUOTED, 10, "1234567...");
@@ -60,7 +59,6 @@ START_TEST(text_is_cut)
     expect_text("123456\xe2\x82\xac\xe2\x82\xac", 12, WEIR_ESCAPE_QUOTED, 10, "123456...");
     expect_text("\n\n", 2, WEIR_ESCAPE_JSON_BYTES, 6, "...");
 }
-END_TEST
 
 static void expect_real(double number, const char *out)
 {
@@ -71,7 +69,7 @@ static void expect_real(double number, const char *out)
     weir_buffer_free(&buffer);
 }
 
-START_TEST(reals_are_short)
+UNIT_TEST(reals_are_short)
 {
     expect_real(0, "0");
     expect_real(12345678901234, "12345678901234");
@@ -80,9 +78,8 @@ START_TEST(reals_are_short)
     expect_real(1.0 / 3, "0.3333333333333333");
     expect_real(1e300, "1e+300");
 }
-END_TEST
 
-START_TEST(values_have_their_commas)
+UNIT_TEST(values_have_their_commas)
 {
     struct weir_buffer buffer = {0};
     struct weir_json json = {&buffer, false};
@@ -107,9 +104,8 @@ START_TEST(values_have_their_commas)
                                   "\"a\\u000akey\":true,\"raw\":[1]}");
     weir_buffer_free(&buffer);
 }
-END_TEST
 
-START_TEST(fixed_buffers_take_what_fits)
+UNIT_TEST(fixed_buffers_take_what_fits)
 {
     char room[8];
     struct weir_buffer buffer = {room, 0, sizeof(room), true, false};
@@ -122,19 +118,3 @@ START_TEST(fixed_buffers_take_what_fits)
     weir_buffer_free(&buffer);
     ck_assert_uint_eq(buffer.len, 0);
 }
-END_TEST
-
-static Suite *json_suite(void)
-{
-    Suite *suite = suite_create("sdk/json");
-    TCase *tcase = tcase_create("json");
-    tcase_add_test(tcase, text_is_escaped);
-    tcase_add_test(tcase, text_is_cut);
-    tcase_add_test(tcase, reals_are_short);
-    tcase_add_test(tcase, values_have_their_commas);
-    tcase_add_test(tcase, fixed_buffers_take_what_fits);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(json_suite);

@@ -30,7 +30,7 @@ static bool problem(const char *text)
 
 /* ---- router ---- */
 
-START_TEST(a_router_s_answer_is_checked)
+UNIT_TEST(a_router_s_answer_is_checked)
 {
     weir_pool_ref pool = weir_test_add_pool(host, "web");
     struct weir_test_instance *router = mock_instance(host, WEIR_TEST_ROUTER);
@@ -67,7 +67,6 @@ START_TEST(a_router_s_answer_is_checked)
     mock.route = WEIR_DECLINED;
     ck_assert_int_eq(weir_test_route(router, req, &out), WEIR_DECLINED);
 }
-END_TEST
 
 static struct weir_rule rule(enum weir_rule_verdict verdict, const char *name, weir_route_ref route)
 {
@@ -114,7 +113,7 @@ static void explain_without_reason(const struct weir_rule_sink *sink)
     weir_rule_tell(sink, &told);
 }
 
-START_TEST(a_router_tells_its_rules)
+UNIT_TEST(a_router_tells_its_rules)
 {
     struct weir_test_instance *router = mock_instance(host, WEIR_TEST_ROUTER);
     struct weir_request *req = weir_test_request(host, "GET", "/");
@@ -152,11 +151,10 @@ START_TEST(a_router_tells_its_rules)
     ck_assert_int_eq(weir_test_explain(router, req, 2), WEIR_DECLINED);
     ck_assert_uint_eq(weir_test_problem_count(host), 0);
 }
-END_TEST
 
 /* ---- sticky and logger ---- */
 
-START_TEST(sticky_and_logger_are_called)
+UNIT_TEST(sticky_and_logger_are_called)
 {
     struct weir_test_instance *sticky = mock_instance(host, WEIR_TEST_STICKY);
     struct weir_test_instance *logger = mock_instance(host, WEIR_TEST_LOGGER);
@@ -169,7 +167,6 @@ START_TEST(sticky_and_logger_are_called)
     ck_assert_uint_eq(record.start_wall_ms, UINT64_C(1767225600000));
     weir_test_log_request(logger, req, NULL, &record);
 }
-END_TEST
 
 /* ---- filter ---- */
 
@@ -179,7 +176,7 @@ static void answer(struct weir_context *ctx, struct weir_request *req)
     weir_reply(req, 403, (struct weir_str){"", 0}, (struct weir_str){"", 0});
 }
 
-START_TEST(a_filter_answers_or_does_not)
+UNIT_TEST(a_filter_answers_or_does_not)
 {
     struct weir_test_instance *filter = mock_instance(host, WEIR_TEST_FILTER);
     ck_assert_int_eq(weir_test_filter_request(filter, weir_test_request(host, "GET", "/")),
@@ -197,11 +194,10 @@ START_TEST(a_filter_answers_or_does_not)
     weir_test_filter_request(filter, weir_test_request(host, "GET", "/"));
     ck_assert(problem("without a whole reply"));
 }
-END_TEST
 
 /* ---- handler ---- */
 
-START_TEST(a_handler_gets_head_body_and_end)
+UNIT_TEST(a_handler_gets_head_body_and_end)
 {
     struct weir_test_instance *handler = mock_instance(host, WEIR_TEST_HANDLER);
     struct weir_request *req = weir_test_request(host, "POST", "/");
@@ -221,7 +217,6 @@ START_TEST(a_handler_gets_head_body_and_end)
     ck_assert_uint_eq(mock.data_calls, 2);
     ck_assert_uint_eq(mock.ends, 1);
 }
-END_TEST
 
 static void begin_stream(struct weir_context *ctx, struct weir_request *req)
 {
@@ -229,7 +224,7 @@ static void begin_stream(struct weir_context *ctx, struct weir_request *req)
     weir_reply_begin(req, 200, NULL, 0, -1);
 }
 
-START_TEST(a_handler_streams_and_clients_go_away)
+UNIT_TEST(a_handler_streams_and_clients_go_away)
 {
     struct weir_test_instance *handler = mock_instance(host, WEIR_TEST_HANDLER);
     struct weir_request *req = weir_test_request(host, "GET", "/events");
@@ -278,9 +273,8 @@ START_TEST(a_handler_streams_and_clients_go_away)
     weir_test_destroy(&handler);
     ck_assert_uint_eq(mock.aborted_ends, 3);
 }
-END_TEST
 
-START_TEST(a_handler_knows_who_comes_by_a_unix_socket)
+UNIT_TEST(a_handler_knows_who_comes_by_a_unix_socket)
 {
     struct weir_request *req = weir_test_request(host, "GET", "/");
     struct weir_credentials credentials = {1, 2, 3}, got = {0, 0, 0};
@@ -295,11 +289,10 @@ START_TEST(a_handler_knows_who_comes_by_a_unix_socket)
     weir_test_request_set_credentials(req, NULL);
     ck_assert(!weir_request_credentials(req, &got));
 }
-END_TEST
 
 /* ---- health ---- */
 
-START_TEST(a_probe_is_sent_and_judged)
+UNIT_TEST(a_probe_is_sent_and_judged)
 {
     struct weir_test_instance *health = mock_instance(host, WEIR_TEST_HEALTH);
     struct weir_probe_target target = weir_test_target("10.0.0.1:80", false);
@@ -333,9 +326,8 @@ START_TEST(a_probe_is_sent_and_judged)
     mock.verdict = WEIR_VERDICT_MORE; /* the mock asks for too much room */
     ck_assert_ptr_null(weir_test_probe(health, &target, NULL));
 }
-END_TEST
 
-START_TEST(a_pool_has_its_name)
+UNIT_TEST(a_pool_has_its_name)
 {
     struct weir_test_instance *sticky = mock_instance(host, WEIR_TEST_STICKY);
     ck_assert_str_eq(weir_pool_name(weir_test_instance_context(sticky)).ptr, "pool");
@@ -345,32 +337,11 @@ START_TEST(a_pool_has_its_name)
     struct weir_test_instance *handler = mock_instance(host, WEIR_TEST_HANDLER);
     ck_assert_uint_eq(weir_pool_name(weir_test_instance_context(handler)).len, 0);
 }
-END_TEST
 
-START_TEST(wrong_use_aborts)
+UNIT_SIGNAL_TEST(wrong_use_aborts, 6)
 {
     struct weir_test_instance *sticky = mock_instance(host, WEIR_TEST_STICKY);
     weir_test_complete_all(sticky);
 }
-END_TEST
 
-static Suite *kinds_suite(void)
-{
-    Suite *suite = suite_create("sdk/testing/kinds");
-    TCase *tests = tcase_create("kinds");
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, a_router_s_answer_is_checked);
-    tcase_add_test(tests, a_router_tells_its_rules);
-    tcase_add_test(tests, sticky_and_logger_are_called);
-    tcase_add_test(tests, a_filter_answers_or_does_not);
-    tcase_add_test(tests, a_handler_gets_head_body_and_end);
-    tcase_add_test(tests, a_handler_streams_and_clients_go_away);
-    tcase_add_test(tests, a_handler_knows_who_comes_by_a_unix_socket);
-    tcase_add_test(tests, a_probe_is_sent_and_judged);
-    tcase_add_test(tests, a_pool_has_its_name);
-    tcase_add_test_raise_signal(tests, wrong_use_aborts, 6);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(kinds_suite);
+UNIT_FIXTURE(setup, teardown);

@@ -36,7 +36,7 @@ static void note(void *arg)
     order[len + 1] = '\0';
 }
 
-START_TEST(timers_fire_in_time_and_in_order)
+UNIT_TEST(timers_fire_in_time_and_in_order)
 {
     struct weir_timer *timers[3];
     order[0] = '\0';
@@ -62,7 +62,6 @@ START_TEST(timers_fire_in_time_and_in_order)
     }
     ck_assert_uint_eq(weir_test_timer_count(host), 0);
 }
-END_TEST
 
 struct ticker {
     struct weir_timer *timer;
@@ -81,7 +80,7 @@ static void tick(void *arg)
     }
 }
 
-START_TEST(a_timer_may_set_and_free_itself)
+UNIT_TEST(a_timer_may_set_and_free_itself)
 {
     struct ticker ticker = {0};
     uint64_t start_ns = weir_test_now_ns(host);
@@ -92,9 +91,8 @@ START_TEST(a_timer_may_set_and_free_itself)
     ck_assert_uint_eq(ticker.last_ns - start_ns, 5000);
     ck_assert_uint_eq(weir_test_now_ns(host) - start_ns, 1000000);
 }
-END_TEST
 
-START_TEST(a_timer_left_behind_is_a_problem)
+UNIT_TEST(a_timer_left_behind_is_a_problem)
 {
     struct weir_timer *timer = weir_timer_new(ctx, note, "x");
     weir_timer_set(ctx, timer, 10);
@@ -109,14 +107,13 @@ START_TEST(a_timer_left_behind_is_a_problem)
     ck_assert_ptr_nonnull(strstr(weir_test_problems(host), "after it was freed"));
     weir_test_forgive(host);
 }
-END_TEST
 
 static void spin(void *arg)
 {
     weir_timer_set(ctx, *(struct weir_timer **)arg, 0);
 }
 
-START_TEST(a_timer_that_spins_is_a_problem_and_not_a_hang)
+UNIT_TEST(a_timer_that_spins_is_a_problem_and_not_a_hang)
 {
     struct weir_timer *timer = weir_timer_new(ctx, spin, &timer);
     weir_timer_set(ctx, timer, 0);
@@ -125,7 +122,6 @@ START_TEST(a_timer_that_spins_is_a_problem_and_not_a_hang)
     weir_timer_free(ctx, timer);
     weir_test_forgive(host);
 }
-END_TEST
 
 static void *post_from_thread(void *arg)
 {
@@ -135,7 +131,7 @@ static void *post_from_thread(void *arg)
     return NULL;
 }
 
-START_TEST(posts_run_in_order_and_from_any_thread)
+UNIT_TEST(posts_run_in_order_and_from_any_thread)
 {
     pthread_t thread;
     order[0] = '\0';
@@ -154,9 +150,8 @@ START_TEST(posts_run_in_order_and_from_any_thread)
     weir_test_destroy(&instance);
     ck_assert_str_eq(order, "12te");
 }
-END_TEST
 
-START_TEST(allocations_fail_on_demand)
+UNIT_TEST(allocations_fail_on_demand)
 {
     weir_test_fail_alloc(host, 1);
     struct weir_timer *timer = weir_timer_new(ctx, note, "x");
@@ -166,9 +161,8 @@ START_TEST(allocations_fail_on_demand)
     weir_test_run(host);
     weir_timer_free(ctx, timer);
 }
-END_TEST
 
-START_TEST(the_wall_clock_may_jump)
+UNIT_TEST(the_wall_clock_may_jump)
 {
     ck_assert_uint_eq(weir_wall_ms(ctx), UINT64_C(1767225600000));
     weir_test_advance(host, 5000000);
@@ -177,9 +171,8 @@ START_TEST(the_wall_clock_may_jump)
     weir_test_advance(host, 2000000);
     ck_assert_uint_eq(weir_wall_ms(ctx), 1002);
 }
-END_TEST
 
-START_TEST(files_are_kept_in_memory)
+UNIT_TEST(files_are_kept_in_memory)
 {
     struct weir_str path = WEIR_STR_INIT("/var/log/x.log");
     size_t len = 0;
@@ -204,18 +197,16 @@ START_TEST(files_are_kept_in_memory)
     ck_assert_uint_eq(weir_test_problem_count(host), 2);
     weir_test_forgive(host);
 }
-END_TEST
 
-START_TEST(an_open_file_is_a_problem)
+UNIT_TEST(an_open_file_is_a_problem)
 {
     struct weir_str path = WEIR_STR_INIT("-");
     ck_assert_ptr_nonnull(weir_file_open(ctx, path));
     ck_assert(!weir_test_free(&host));
     setup();
 }
-END_TEST
 
-START_TEST(lines_are_logged)
+UNIT_TEST(lines_are_logged)
 {
     enum weir_log_level level = WEIR_LOG_DEBUG;
     weir_log(ctx, WEIR_LOG_WARNING, "%d of %d", 1, 2);
@@ -229,9 +220,8 @@ START_TEST(lines_are_logged)
     ck_assert_uint_eq(weir_test_problem_count(host), 1);
     weir_test_forgive(host);
 }
-END_TEST
 
-START_TEST(random_bytes_are_a_sequence)
+UNIT_TEST(random_bytes_are_a_sequence)
 {
     uint8_t a[20], b[20], c[20];
     weir_test_seed(host, 7);
@@ -242,10 +232,9 @@ START_TEST(random_bytes_are_a_sequence)
     ck_assert_mem_eq(a, c, sizeof(a));
     ck_assert_mem_ne(a, b, sizeof(a));
 }
-END_TEST
 
 /* RFC 4231, test cases 1, 2 and 6. */
-START_TEST(hmac_is_that_of_the_rfc)
+UNIT_TEST(hmac_is_that_of_the_rfc)
 {
     static const uint8_t expected[3][32] = {
         {0xb0, 0x34, 0x4c, 0x61, 0xd8, 0xdb, 0x38, 0x53, 0x5c, 0xa8, 0xaf,
@@ -270,7 +259,6 @@ START_TEST(hmac_is_that_of_the_rfc)
     ck_assert_mem_eq(out, expected[2], 32);
     weir_hmac_sha256(ctx, NULL, 0, NULL, 0, out);
 }
-END_TEST
 
 static uint8_t secrets[2][32];
 static enum weir_status secret_status;
@@ -284,7 +272,7 @@ static void ask_secrets(struct weir_context *where, struct weir_check *check,
     weir_secret(where, "two", secrets[1]);
 }
 
-START_TEST(secrets_are_the_same_for_a_purpose)
+UNIT_TEST(secrets_are_the_same_for_a_purpose)
 {
     uint8_t first[32];
     mock.check = ask_secrets;
@@ -300,28 +288,5 @@ START_TEST(secrets_are_the_same_for_a_purpose)
     ck_assert_ptr_nonnull(strstr(weir_test_problems(host), "outside conf_create"));
     weir_test_forgive(host);
 }
-END_TEST
 
-static Suite *loop_suite(void)
-{
-    Suite *suite = suite_create("sdk/testing/loop");
-    TCase *tests = tcase_create("loop");
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, timers_fire_in_time_and_in_order);
-    tcase_add_test(tests, a_timer_may_set_and_free_itself);
-    tcase_add_test(tests, a_timer_left_behind_is_a_problem);
-    tcase_add_test(tests, a_timer_that_spins_is_a_problem_and_not_a_hang);
-    tcase_add_test(tests, posts_run_in_order_and_from_any_thread);
-    tcase_add_test(tests, allocations_fail_on_demand);
-    tcase_add_test(tests, the_wall_clock_may_jump);
-    tcase_add_test(tests, files_are_kept_in_memory);
-    tcase_add_test(tests, an_open_file_is_a_problem);
-    tcase_add_test(tests, lines_are_logged);
-    tcase_add_test(tests, random_bytes_are_a_sequence);
-    tcase_add_test(tests, hmac_is_that_of_the_rfc);
-    tcase_add_test(tests, secrets_are_the_same_for_a_purpose);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(loop_suite);
+UNIT_FIXTURE(setup, teardown);

@@ -22,7 +22,7 @@ static bool address_is(const char *text, const char *host, uint16_t port, bool n
            out.port == port && out.numeric == numeric && out.local == local;
 }
 
-START_TEST(addresses)
+UNIT_TEST(addresses)
 {
     ck_assert(address_is("127.0.0.1:80", "127.0.0.1", 80, true, false));
     ck_assert(address_is("0.0.0.0:0", "0.0.0.0", 0, true, false));
@@ -33,9 +33,8 @@ START_TEST(addresses)
     ck_assert(address_is("unix:/run/weir.sock", "/run/weir.sock", 0, false, true));
     ck_assert(address_is("unix:app.sock", "app.sock", 0, false, true));
 }
-END_TEST
 
-START_TEST(wrong_addresses)
+UNIT_TEST(wrong_addresses)
 {
     static const char *const cases[][2] = {
         {"127.0.0.1", "has no port"},
@@ -74,9 +73,8 @@ START_TEST(wrong_addresses)
         ck_assert_msg(strstr(error, cases[i][1]) != NULL, "%s: %s", cases[i][0], error);
     }
 }
-END_TEST
 
-START_TEST(a_label_may_have_63_letters_and_no_more)
+UNIT_TEST(a_label_may_have_63_letters_and_no_more)
 {
     char text[80];
     struct option_address out;
@@ -87,9 +85,8 @@ START_TEST(a_label_may_have_63_letters_and_no_more)
     memcpy(text + 64, ":80", 4);
     ck_assert(!option_address_parse(text, strlen(text), &out, error, sizeof(error)));
 }
-END_TEST
 
-START_TEST(networks)
+UNIT_TEST(networks)
 {
     static const struct {
         const char *text, *address;
@@ -115,9 +112,8 @@ START_TEST(networks)
         ck_assert_str_eq(inet_ntop(out.family, out.bytes, shown, sizeof(shown)), cases[i].address);
     }
 }
-END_TEST
 
-START_TEST(wrong_networks)
+UNIT_TEST(wrong_networks)
 {
     static const char *const cases[][2] = {
         {"10.0.0.1/8", "write 10.0.0.0/8"},
@@ -140,14 +136,13 @@ START_TEST(wrong_networks)
         ck_assert_msg(strstr(error, cases[i][1]) != NULL, "%s: %s", cases[i][0], error);
     }
 }
-END_TEST
 
 static bool str_is(struct weir_str str, const char *text)
 {
     return str.len == strlen(text) && (str.len == 0 || memcmp(str.ptr, text, str.len) == 0);
 }
 
-START_TEST(urls)
+UNIT_TEST(urls)
 {
     static const struct {
         const char *text, *scheme, *host, *path;
@@ -175,9 +170,8 @@ START_TEST(urls)
         ck_assert_uint_eq(url.tls, cases[i].tls);
     }
 }
-END_TEST
 
-START_TEST(wrong_urls)
+UNIT_TEST(wrong_urls)
 {
     static const char *const cases[][2] = {
         {"", "is not a URL"},
@@ -214,21 +208,3 @@ START_TEST(wrong_urls)
         ck_assert_ptr_null(strstr(error, "password@"));
     }
 }
-END_TEST
-
-static Suite *option_address_suite(void)
-{
-    Suite *suite = suite_create("sdk/option_address");
-    TCase *tests = tcase_create("addresses");
-    tcase_add_test(tests, addresses);
-    tcase_add_test(tests, wrong_addresses);
-    tcase_add_test(tests, a_label_may_have_63_letters_and_no_more);
-    tcase_add_test(tests, networks);
-    tcase_add_test(tests, wrong_networks);
-    tcase_add_test(tests, urls);
-    tcase_add_test(tests, wrong_urls);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(option_address_suite);

@@ -35,13 +35,12 @@ static bool check_with(struct weir_option row)
     return option_table_check(&table, error, sizeof(error));
 }
 
-START_TEST(a_good_table_passes)
+UNIT_TEST(a_good_table_passes)
 {
     ck_assert_msg(check_with(good[2]), "%s", error);
 }
-END_TEST
 
-START_TEST(wrong_rows_are_named)
+UNIT_TEST(wrong_rows_are_named)
 {
     static const struct {
         const char *expected;
@@ -104,9 +103,8 @@ START_TEST(wrong_rows_are_named)
         ck_assert_msg(strstr(error, cases[i].expected) != NULL, "case %zu: %s", i, error);
     }
 }
-END_TEST
 
-START_TEST(wrong_tables_are_refused)
+UNIT_TEST(wrong_tables_are_refused)
 {
     struct weir_options table = WEIR_OPTIONS(struct conf, good);
     table.option_size = 8;
@@ -119,7 +117,6 @@ START_TEST(wrong_tables_are_refused)
     table.rows = NULL;
     ck_assert(!option_table_check(&table, error, sizeof(error)));
 }
-END_TEST
 
 /* A table that contains itself would be walked for ever. */
 static const struct weir_options endless;
@@ -128,23 +125,8 @@ static const struct weir_option endless_rows[] = {
 };
 static const struct weir_options endless = WEIR_OPTIONS(struct conf, endless_rows);
 
-START_TEST(a_table_that_contains_itself_is_refused)
+UNIT_TEST(a_table_that_contains_itself_is_refused)
 {
     ck_assert(!option_table_check(&endless, error, sizeof(error)));
     ck_assert_ptr_nonnull(strstr(error, "nested"));
 }
-END_TEST
-
-static Suite *option_table_suite(void)
-{
-    Suite *suite = suite_create("sdk/option_table");
-    TCase *tests = tcase_create("tables");
-    tcase_add_test(tests, a_good_table_passes);
-    tcase_add_test(tests, wrong_rows_are_named);
-    tcase_add_test(tests, wrong_tables_are_refused);
-    tcase_add_test(tests, a_table_that_contains_itself_is_refused);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(option_table_suite);

@@ -54,7 +54,7 @@ struct natural_case {
     uint64_t value;
 };
 
-START_TEST(durations_are_nanoseconds)
+UNIT_TEST(durations_are_nanoseconds)
 {
     static const struct natural_case cases[] = {
         {"0", 0},
@@ -79,9 +79,8 @@ START_TEST(durations_are_nanoseconds)
         ck_assert_uint_eq(value, cases[i].value);
     }
 }
-END_TEST
 
-START_TEST(wrong_durations_are_refused)
+UNIT_TEST(wrong_durations_are_refused)
 {
     static const char *const cases[] = {
         "10x",
@@ -107,9 +106,8 @@ START_TEST(wrong_durations_are_refused)
         ck_assert_ptr_nonnull(strstr(error, cases[i]));
     }
 }
-END_TEST
 
-START_TEST(messages_say_what_would_be_right)
+UNIT_TEST(messages_say_what_would_be_right)
 {
     uint64_t value;
     struct weir_option minimum = {.name = "x", .type = WEIR_TYPE_INTEGER, .minimum = "1"};
@@ -130,9 +128,8 @@ START_TEST(messages_say_what_would_be_right)
     ck_assert(!parse(WEIR_TYPE_INTEGER, "", &value));
     ck_assert_str_eq(error, "a value is missing: a whole number must stand here");
 }
-END_TEST
 
-START_TEST(sizes_are_bytes)
+UNIT_TEST(sizes_are_bytes)
 {
     static const struct natural_case cases[] = {
         {"0", 0},
@@ -157,9 +154,8 @@ START_TEST(sizes_are_bytes)
         ck_assert_msg(!parse(WEIR_TYPE_SIZE, wrong[i], &value), "%s was taken", wrong[i]);
     }
 }
-END_TEST
 
-START_TEST(whole_numbers)
+UNIT_TEST(whole_numbers)
 {
     static const char *const wrong[] = {
         "1.5",  "1.0",
@@ -178,9 +174,8 @@ START_TEST(whole_numbers)
     }
     ck_assert_int_eq(value, INT64_MAX);
 }
-END_TEST
 
-START_TEST(reals_and_percentages_are_the_nearest_double)
+UNIT_TEST(reals_and_percentages_are_the_nearest_double)
 {
     double value = 0;
     ck_assert(parse(WEIR_TYPE_REAL, "0.1", &value) && value == 0.1);
@@ -198,9 +193,8 @@ START_TEST(reals_and_percentages_are_the_nearest_double)
     ck_assert(!parse(WEIR_TYPE_PERCENTAGE, "-1%", &value));
     ck_assert(!parse(WEIR_TYPE_PERCENTAGE, "%", &value));
 }
-END_TEST
 
-START_TEST(limits_are_inclusive)
+UNIT_TEST(limits_are_inclusive)
 {
     struct weir_option row = {
         .name = "x", .type = WEIR_TYPE_PERCENTAGE, .minimum = "1%", .maximum = "99.5%"};
@@ -224,9 +218,8 @@ START_TEST(limits_are_inclusive)
     ck_assert(!parse_row(&broken, "1s", &natural));
     ck_assert_ptr_nonnull(strstr(error, "table"));
 }
-END_TEST
 
-START_TEST(booleans_are_words)
+UNIT_TEST(booleans_are_words)
 {
     static const char *const yes[] = {"on", "true", "yes"};
     static const char *const no[] = {"off", "false", "no"};
@@ -240,9 +233,8 @@ START_TEST(booleans_are_words)
     ck_assert(!parse(WEIR_TYPE_BOOLEAN, "ON", &value));
     ck_assert(!parse(WEIR_TYPE_BOOLEAN, "offf", &value));
 }
-END_TEST
 
-START_TEST(words_are_chosen_and_the_nearest_is_told)
+UNIT_TEST(words_are_chosen_and_the_nearest_is_told)
 {
     static const char *const words[] = {"off", "accept", "require", NULL};
     struct weir_option row = {.name = "x", .type = WEIR_TYPE_ENUM, .names = words};
@@ -256,9 +248,8 @@ START_TEST(words_are_chosen_and_the_nearest_is_told)
     ck_assert_str_eq(error, "`never` is not one of off, accept, require");
     ck_assert_int_eq(value, 2);
 }
-END_TEST
 
-START_TEST(strings_are_copied_and_ended)
+UNIT_TEST(strings_are_copied_and_ended)
 {
     struct weir_option row = {.name = "x", .type = WEIR_TYPE_STRING};
     struct option_alloc alloc = {test_alloc};
@@ -282,9 +273,8 @@ START_TEST(strings_are_copied_and_ended)
                                   sizeof(error)));
     ck_assert_str_eq(error, "there is no memory left");
 }
-END_TEST
 
-START_TEST(what_may_not_be_empty_is_refused)
+UNIT_TEST(what_may_not_be_empty_is_refused)
 {
     static const uint32_t flags[] = {0, WEIR_OPTION_NOT_EMPTY, WEIR_OPTION_REQUIRED};
     struct option_alloc alloc = {test_alloc};
@@ -303,9 +293,8 @@ START_TEST(what_may_not_be_empty_is_refused)
         ck_assert(option_list_check(&row, 1, error, sizeof(error)));
     }
 }
-END_TEST
 
-START_TEST(secrets_stay_secret)
+UNIT_TEST(secrets_stay_secret)
 {
     static const char *const words[] = {"hunter1", NULL};
     static const enum weir_option_type types[] = {
@@ -330,9 +319,8 @@ START_TEST(secrets_stay_secret)
     ck_assert(!parse_row(&number, "31337", &field));
     ck_assert_ptr_null(strstr(error, "31337"));
 }
-END_TEST
 
-START_TEST(shown_text_is_printable_and_short)
+UNIT_TEST(shown_text_is_printable_and_short)
 {
     char shown[80];
     char text[400];
@@ -354,9 +342,8 @@ START_TEST(shown_text_is_printable_and_short)
     option_show(shown, 4, "abc", 3);
     ck_assert_str_eq(shown, "");
 }
-END_TEST
 
-START_TEST(the_nearest_name_is_found)
+UNIT_TEST(the_nearest_name_is_found)
 {
     static const char *const names[] = {"timeout", "interval", "rise", "fall", "least_conn"};
     static const char *const cases[][2] = {
@@ -383,29 +370,5 @@ START_TEST(the_nearest_name_is_found)
     memset(long_name, 'a', sizeof(long_name));
     ck_assert_ptr_null(option_nearest(long_name, sizeof(long_name), names, 5));
 }
-END_TEST
 
-static Suite *option_value_suite(void)
-{
-    Suite *suite = suite_create("sdk/option_value");
-    TCase *tests = tcase_create("values");
-    tcase_add_checked_fixture(tests, NULL, free_kept);
-    tcase_add_test(tests, durations_are_nanoseconds);
-    tcase_add_test(tests, wrong_durations_are_refused);
-    tcase_add_test(tests, messages_say_what_would_be_right);
-    tcase_add_test(tests, sizes_are_bytes);
-    tcase_add_test(tests, whole_numbers);
-    tcase_add_test(tests, reals_and_percentages_are_the_nearest_double);
-    tcase_add_test(tests, limits_are_inclusive);
-    tcase_add_test(tests, booleans_are_words);
-    tcase_add_test(tests, words_are_chosen_and_the_nearest_is_told);
-    tcase_add_test(tests, strings_are_copied_and_ended);
-    tcase_add_test(tests, what_may_not_be_empty_is_refused);
-    tcase_add_test(tests, secrets_stay_secret);
-    tcase_add_test(tests, shown_text_is_printable_and_short);
-    tcase_add_test(tests, the_nearest_name_is_found);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(option_value_suite);
+UNIT_FIXTURE(NULL, free_kept);

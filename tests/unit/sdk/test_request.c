@@ -30,7 +30,7 @@ static struct weir_str str(const char *text)
     return (struct weir_str){text, strlen(text)};
 }
 
-START_TEST(a_request_is_as_a_client_sent_it)
+UNIT_TEST(a_request_is_as_a_client_sent_it)
 {
     struct weir_request *req = weir_test_request(host, "POST", "/a/b?x=1&y");
     struct weir_str value = {NULL, 0};
@@ -61,9 +61,8 @@ START_TEST(a_request_is_as_a_client_sent_it)
     ck_assert_uint_eq(weir_request_field(req, 3).name.len, 0);
     ck_assert(!weir_request_header(req, "Accept", &value));
 }
-END_TEST
 
-START_TEST(fields_are_set_added_and_removed)
+UNIT_TEST(fields_are_set_added_and_removed)
 {
     struct weir_request *req = weir_test_request(host, "GET", "/");
     char text[] = "one";
@@ -82,9 +81,8 @@ START_TEST(fields_are_set_added_and_removed)
     ck_assert_uint_eq(weir_request_remove_header(req, str("X-a")), 1);
     ck_assert_ptr_null(weir_test_request_header(req, "X-A"));
 }
-END_TEST
 
-START_TEST(illegal_fields_are_refused)
+UNIT_TEST(illegal_fields_are_refused)
 {
     static const char *const names[] = {"",
                                         "X Y",
@@ -108,9 +106,8 @@ START_TEST(illegal_fields_are_refused)
     ck_assert_int_eq(weir_request_add_header(req, str("X-A"), str("t\tb \xc3\xa4")), WEIR_OK);
     ck_assert_uint_eq(weir_request_field_count(req), 2);
 }
-END_TEST
 
-START_TEST(memory_lives_with_the_request)
+UNIT_TEST(memory_lives_with_the_request)
 {
     struct weir_request *req = weir_test_request(host, "GET", "/path");
     struct weir_test_instance *sticky = mock_instance(host, WEIR_TEST_STICKY);
@@ -129,7 +126,6 @@ START_TEST(memory_lives_with_the_request)
     weir_test_request_free(&req);
     ck_assert_ptr_null(req);
 }
-END_TEST
 
 static enum weir_status changed;
 
@@ -142,7 +138,7 @@ static void change_response(struct weir_context *ctx, struct weir_response *resp
     ck_assert_uint_eq(weir_response_remove_header(resp, str("X-Gone")), 1);
 }
 
-START_TEST(responses_change_in_on_response_alone)
+UNIT_TEST(responses_change_in_on_response_alone)
 {
     struct weir_test_instance *filter = mock_instance(host, WEIR_TEST_FILTER);
     struct weir_request *req = weir_test_request(host, "GET", "/");
@@ -166,9 +162,8 @@ START_TEST(responses_change_in_on_response_alone)
     ck_assert_uint_eq(weir_test_problem_count(host), 2);
     weir_test_forgive(host);
 }
-END_TEST
 
-START_TEST(a_reply_is_recorded)
+UNIT_TEST(a_reply_is_recorded)
 {
     struct weir_request *req = weir_test_request(host, "GET", "/");
     ck_assert_int_eq(weir_reply(req, 403, str("text/plain"), str("no\n")), WEIR_OK);
@@ -180,9 +175,8 @@ START_TEST(a_reply_is_recorded)
     ck_assert_uint_eq(reply.body_len, 3);
     ck_assert_str_eq(weir_test_reply_header(req, "content-type"), "text/plain");
 }
-END_TEST
 
-START_TEST(illegal_replies_are_refused)
+UNIT_TEST(illegal_replies_are_refused)
 {
     struct weir_request *req = weir_test_request(host, "GET", "/");
     struct weir_field framing = {WEIR_STR_INIT("Content-Length"), WEIR_STR_INIT("3")};
@@ -192,7 +186,6 @@ START_TEST(illegal_replies_are_refused)
     ck_assert_uint_eq(weir_test_problem_count(host), 0);
     ck_assert_uint_eq(weir_test_reply_of(req).status, 0);
 }
-END_TEST
 
 static void cut_reply(struct weir_request *req)
 {
@@ -230,7 +223,7 @@ static void bodiless(struct weir_request *req)
     weir_reply(req, 204, str(""), str("x"));
 }
 
-START_TEST(replies_that_break_the_contract_are_problems)
+UNIT_TEST(replies_that_break_the_contract_are_problems)
 {
     static void (*const cases[])(struct weir_request *) = {
         cut_reply, long_reply, double_reply, early_write, late_write, bodiless,
@@ -247,23 +240,5 @@ START_TEST(replies_that_break_the_contract_are_problems)
     ck_assert_int_eq(weir_reply_begin(head, 200, NULL, 0, 100), WEIR_OK);
     weir_reply_end(head);
 }
-END_TEST
 
-static Suite *request_suite(void)
-{
-    Suite *suite = suite_create("sdk/testing/request");
-    TCase *tests = tcase_create("request");
-    tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_test(tests, a_request_is_as_a_client_sent_it);
-    tcase_add_test(tests, fields_are_set_added_and_removed);
-    tcase_add_test(tests, illegal_fields_are_refused);
-    tcase_add_test(tests, memory_lives_with_the_request);
-    tcase_add_test(tests, responses_change_in_on_response_alone);
-    tcase_add_test(tests, a_reply_is_recorded);
-    tcase_add_test(tests, illegal_replies_are_refused);
-    tcase_add_test(tests, replies_that_break_the_contract_are_problems);
-    suite_add_tcase(suite, tests);
-    return suite;
-}
-
-UNIT_SUITE(request_suite);
+UNIT_FIXTURE(setup, teardown);

@@ -11,7 +11,7 @@ static void expect_str(struct weir_str text, const char *out)
     ck_assert_msg(weir_str_is(text, out), "\"%.*s\" for \"%s\"", (int)text.len, text.ptr, out);
 }
 
-START_TEST(texts_are_compared)
+UNIT_TEST(texts_are_compared)
 {
     struct weir_str none = {NULL, 0}, text = weir_str_of("Keep-Alive");
 
@@ -24,9 +24,8 @@ START_TEST(texts_are_compared)
     ck_assert(weir_bytes_equal_secret("abc", "abc", 3) &&
               !weir_bytes_equal_secret("abc", "abd", 3));
 }
-END_TEST
 
-START_TEST(tokens_are_told)
+UNIT_TEST(tokens_are_told)
 {
     ck_assert(weir_is_token(weir_str_of("X-Api_Key.1~|`^")));
     ck_assert(!weir_is_token(weir_str_of("")) && !weir_is_token(weir_str_of("a b")));
@@ -36,9 +35,8 @@ START_TEST(tokens_are_told)
     ck_assert_int_eq(weir_hex_digit('A'), 10);
     ck_assert_int_eq(weir_hex_digit('g'), -1);
 }
-END_TEST
 
-START_TEST(texts_are_cut)
+UNIT_TEST(texts_are_cut)
 {
     struct weir_str rest = weir_str_of(" a = 1 ;; b=\"x;y\" ");
 
@@ -51,9 +49,8 @@ START_TEST(texts_are_cut)
     expect_str(weir_str_cut(&rest, ';'), "");
     expect_str(weir_str_cut_unquoted(&quoted, ';'), "b=\"x;y\"");
 }
-END_TEST
 
-START_TEST(lists_are_read)
+UNIT_TEST(lists_are_read)
 {
     struct weir_str list = weir_str_of(",, a;x=\"1, \\\" 2\" ,\tb , "), element, name, value;
 
@@ -71,9 +68,8 @@ START_TEST(lists_are_read)
     ck_assert(weir_list_has(weir_str_of("max-age = 5"), "max-age"));
     ck_assert(!weir_list_has(weir_str_of("private=\"no-transform, b\""), "no-transform"));
 }
-END_TEST
 
-START_TEST(weights_are_read)
+UNIT_TEST(weights_are_read)
 {
     static const struct {
         const char *parameters;
@@ -89,9 +85,8 @@ START_TEST(weights_are_read)
     ck_assert_int_eq(weir_weight(weir_str_of("0.")), 0);
     ck_assert_int_eq(weir_weight(weir_str_of("2")), -1);
 }
-END_TEST
 
-START_TEST(utf8_is_told)
+UNIT_TEST(utf8_is_told)
 {
     static const char *const bad[] = {
         "\xff", "\xc3", "\xc3(", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
@@ -103,9 +98,8 @@ START_TEST(utf8_is_told)
         ck_assert_uint_eq(weir_utf8_len(weir_str_of(bad[i])), 0);
     }
 }
-END_TEST
 
-START_TEST(base64_goes_there_and_back)
+UNIT_TEST(base64_goes_there_and_back)
 {
     uint8_t bytes[64], back[64];
     char text[WEIR_BASE64_SIZE(sizeof(bytes))];
@@ -126,21 +120,3 @@ START_TEST(base64_goes_there_and_back)
     ck_assert_int_eq(weir_base64_decode(weir_str_of("abcde"), back), -1);
     ck_assert_int_eq(weir_base64_decode(weir_str_of("ab"), back), -1); /* bits that say nothing */
 }
-END_TEST
-
-static Suite *text_suite(void)
-{
-    Suite *suite = suite_create("sdk/text");
-    TCase *tcase = tcase_create("text");
-    tcase_add_test(tcase, texts_are_compared);
-    tcase_add_test(tcase, tokens_are_told);
-    tcase_add_test(tcase, texts_are_cut);
-    tcase_add_test(tcase, lists_are_read);
-    tcase_add_test(tcase, weights_are_read);
-    tcase_add_test(tcase, utf8_is_told);
-    tcase_add_test(tcase, base64_goes_there_and_back);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(text_suite);

@@ -150,7 +150,7 @@ static struct weir_test_instance *filter_of(const char *conf)
     return filter;
 }
 
-START_TEST(a_body_passes_in_pieces)
+UNIT_TEST(a_body_passes_in_pieces)
 {
     struct weir_test_instance *filter = filter_of("times = 3");
     struct weir_request *req = weir_test_request(host, "GET", "/");
@@ -171,9 +171,8 @@ START_TEST(a_body_passes_in_pieces)
     weir_test_request_free(&req);
     ck_assert_uint_eq(closes, 1);
 }
-END_TEST
 
-START_TEST(what_is_declined_comes_again)
+UNIT_TEST(what_is_declined_comes_again)
 {
     struct weir_test_instance *filter = filter_of("times = 60");
     struct weir_request *req = weir_test_request(host, "GET", "/");
@@ -193,9 +192,8 @@ START_TEST(what_is_declined_comes_again)
         ck_assert_int_eq(out[i], "abcd"[i / 60]);
     }
 }
-END_TEST
 
-START_TEST(declining_without_reason_is_a_problem)
+UNIT_TEST(declining_without_reason_is_a_problem)
 {
     struct weir_test_instance *filter = filter_of("");
     struct weir_request *req = weir_test_request(host, "GET", "/");
@@ -207,9 +205,8 @@ START_TEST(declining_without_reason_is_a_problem)
     ck_assert_uint_eq(weir_test_problem_count(host), 1);
     weir_test_forgive(host);
 }
-END_TEST
 
-START_TEST(no_body_is_not_transformed)
+UNIT_TEST(no_body_is_not_transformed)
 {
     struct weir_test_instance *filter = filter_of("");
     struct weir_request *req = weir_test_request(host, "GET", "/");
@@ -223,9 +220,8 @@ START_TEST(no_body_is_not_transformed)
     weir_test_request_free(&req);
     ck_assert_uint_eq(closes, 0);
 }
-END_TEST
 
-START_TEST(a_path_is_set_and_checked)
+UNIT_TEST(a_path_is_set_and_checked)
 {
     struct weir_test_instance *filter = filter_of("path = \"/new/%C3%A4\"");
     struct weir_request *req = weir_test_request(host, "GET", "/old?a=b");
@@ -242,20 +238,5 @@ START_TEST(a_path_is_set_and_checked)
     ck_assert_uint_eq(weir_test_problem_count(host), 1);
     weir_test_forgive(host);
 }
-END_TEST
 
-static Suite *transform_suite(void)
-{
-    Suite *suite = suite_create("sdk/testing/transform");
-    TCase *tcase = tcase_create("transform");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, a_body_passes_in_pieces);
-    tcase_add_test(tcase, what_is_declined_comes_again);
-    tcase_add_test(tcase, declining_without_reason_is_a_problem);
-    tcase_add_test(tcase, no_body_is_not_transformed);
-    tcase_add_test(tcase, a_path_is_set_and_checked);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(transform_suite);
+UNIT_FIXTURE(setup, teardown);

@@ -15,7 +15,7 @@ static size_t words_in(const char *text)
     return count;
 }
 
-START_TEST(rows_are_whole)
+UNIT_TEST(rows_are_whole)
 {
     for (size_t i = 0; i < command_count; i++) {
         const struct command *c = &commands[i];
@@ -29,9 +29,8 @@ START_TEST(rows_are_whole)
         }
     }
 }
-END_TEST
 
-START_TEST(each_command_is_found)
+UNIT_TEST(each_command_is_found)
 {
     for (size_t i = 0; i < command_count; i++) {
         char name[64];
@@ -53,9 +52,8 @@ START_TEST(each_command_is_found)
     ck_assert_ptr_null(find_command(unknown, 1, &used));
     ck_assert_ptr_null(find_command(unknown, 0, &used));
 }
-END_TEST
 
-START_TEST(options_are_apart)
+UNIT_TEST(options_are_apart)
 {
     for (size_t i = 0; i < command_count; i++) {
         const struct option_row *rows = commands[i].options;
@@ -69,16 +67,3 @@ START_TEST(options_are_apart)
         }
     }
 }
-END_TEST
-
-static Suite *command_suite(void)
-{
-    Suite *suite = suite_create("weirctl command");
-    TCase *tcase = tcase_create("command");
-    tcase_add_test(tcase, rows_are_whole);
-    tcase_add_test(tcase, each_command_is_found);
-    tcase_add_test(tcase, options_are_apart);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(command_suite);

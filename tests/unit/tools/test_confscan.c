@@ -4,7 +4,7 @@
 
 #include "confscan.h"
 
-START_TEST(blocks_are_found)
+UNIT_TEST(blocks_are_found)
 {
     static const struct {
         const char *text;
@@ -36,14 +36,3 @@ START_TEST(blocks_are_found)
         ck_assert_msg(found == cases[i].found, "%s: %d", cases[i].text, (int)found);
     }
 }
-END_TEST
-
-static Suite *confscan_suite(void)
-{
-    Suite *suite = suite_create("weirctl confscan");
-    TCase *tcase = tcase_create("confscan");
-    tcase_add_test(tcase, blocks_are_found);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(confscan_suite);

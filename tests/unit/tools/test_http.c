@@ -63,7 +63,7 @@ static int ask(const char *text, size_t step)
     return status;
 }
 
-START_TEST(whole_answers_are_taken)
+UNIT_TEST(whole_answers_are_taken)
 {
     static const struct {
         const char *answer, *body;
@@ -87,9 +87,8 @@ START_TEST(whole_answers_are_taken)
         }
     }
 }
-END_TEST
 
-START_TEST(broken_answers_are_told)
+UNIT_TEST(broken_answers_are_told)
 {
     static const char *const answers[] = {
         "",
@@ -115,16 +114,5 @@ START_TEST(broken_answers_are_told)
         }
     }
 }
-END_TEST
 
-static Suite *http_suite(void)
-{
-    Suite *suite = suite_create("weirctl http");
-    TCase *tcase = tcase_create("http");
-    tcase_add_test(tcase, whole_answers_are_taken);
-    tcase_add_test(tcase, broken_answers_are_told);
-    tcase_set_timeout(tcase, 30);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(http_suite);
+UNIT_TIMEOUT(30);

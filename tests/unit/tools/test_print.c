@@ -9,7 +9,7 @@
 
 #include "print.h"
 
-START_TEST(control_characters_go)
+UNIT_TEST(control_characters_go)
 {
     struct text text = {0};
     setlocale(LC_CTYPE, "C.UTF-8");
@@ -21,9 +21,8 @@ START_TEST(control_characters_go)
                                     "a"),
                       4);
 }
-END_TEST
 
-START_TEST(tables_are_aligned)
+UNIT_TEST(tables_are_aligned)
 {
     static const struct column columns[] = {{"NAME", SHOW_TEXT, NULL, NULL},
                                             {"N", SHOW_COUNT, NULL, NULL},
@@ -47,9 +46,8 @@ START_TEST(tables_are_aligned)
     text_clear(&text);
     table_free(&table);
 }
-END_TEST
 
-START_TEST(numbers_are_short)
+UNIT_TEST(numbers_are_short)
 {
     static const struct column columns[] = {{"A", SHOW_COUNT, NULL, NULL},
                                             {"B", SHOW_COUNT, NULL, NULL},
@@ -71,9 +69,8 @@ START_TEST(numbers_are_short)
     text_clear(&text);
     table_free(&table);
 }
-END_TEST
 
-START_TEST(durations_are_in_words)
+UNIT_TEST(durations_are_in_words)
 {
     static const struct {
         double ms;
@@ -96,23 +93,10 @@ START_TEST(durations_are_in_words)
     ck_assert_str_eq(show_time(out, (double)NAN), "-");
     ck_assert_str_eq(show_time(out, 1e300), "1970-01-01 00:00:00");
 }
-END_TEST
 
 static void in_utc(void)
 {
     setenv("TZ", "UTC", 1);
 }
 
-static Suite *print_suite(void)
-{
-    Suite *suite = suite_create("weirctl print");
-    TCase *tcase = tcase_create("print");
-    tcase_add_checked_fixture(tcase, in_utc, NULL);
-    tcase_add_test(tcase, control_characters_go);
-    tcase_add_test(tcase, tables_are_aligned);
-    tcase_add_test(tcase, numbers_are_short);
-    tcase_add_test(tcase, durations_are_in_words);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(print_suite);
+UNIT_FIXTURE(in_utc, NULL);

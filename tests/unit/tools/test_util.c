@@ -8,7 +8,7 @@
 #include "http.h"
 #include "util.h"
 
-START_TEST(text_grows)
+UNIT_TEST(text_grows)
 {
     struct text text = {0};
     ck_assert_str_eq(text_get(&text), "");
@@ -22,9 +22,8 @@ START_TEST(text_grows)
     ck_assert_str_eq(text_get(&text), "a%20b%2F%C3%A4%3F%25~-._");
     text_clear(&text);
 }
-END_TEST
 
-START_TEST(the_nearest_word_is_found_or_none)
+UNIT_TEST(the_nearest_word_is_found_or_none)
 {
     static const char *const words[] = {"servers", "server add", "status", "pools", "undo"};
     static const struct {
@@ -48,9 +47,8 @@ START_TEST(the_nearest_word_is_found_or_none)
                       "%s: %s", cases[i].word, found != NULL ? found : "none");
     }
 }
-END_TEST
 
-START_TEST(urls_are_taken_apart)
+UNIT_TEST(urls_are_taken_apart)
 {
     static const struct {
         const char *url, *host, *base;
@@ -71,9 +69,8 @@ START_TEST(urls_are_taken_apart)
         endpoint_clear(&endpoint);
     }
 }
-END_TEST
 
-START_TEST(wrong_urls_are_refused)
+UNIT_TEST(wrong_urls_are_refused)
 {
     static const char *const urls[] = {
         "",
@@ -108,17 +105,3 @@ START_TEST(wrong_urls_are_refused)
     path[sizeof(path) - 1] = '\0';
     ck_assert(!endpoint_from_socket(&endpoint, path, error, sizeof(error)));
 }
-END_TEST
-
-static Suite *util_suite(void)
-{
-    Suite *suite = suite_create("weirctl util");
-    TCase *tcase = tcase_create("util");
-    tcase_add_test(tcase, text_grows);
-    tcase_add_test(tcase, the_nearest_word_is_found_or_none);
-    tcase_add_test(tcase, urls_are_taken_apart);
-    tcase_add_test(tcase, wrong_urls_are_refused);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(util_suite);
