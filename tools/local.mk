@@ -20,6 +20,7 @@ WEIRCTL_LIBS = $(CURL_LIBS) $(CJSON_LIBS) -lm
 # All but main.c: what the unit tests link as well.
 WEIRCTL_SOURCES = \
     tools/weirctl/api.c tools/weirctl/api.h \
+    tools/weirctl/call.c \
     tools/weirctl/command.c tools/weirctl/command.h \
     tools/weirctl/complete.c \
     tools/weirctl/config.c \

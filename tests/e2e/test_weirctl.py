@@ -483,6 +483,46 @@ def test_https_is_verified(admin, certs):
     assert not wrong.requests
 
 
+# -- any operation --
+
+DOCUMENT = {"openapi": "3.1.0", "paths": {
+    "/api/v1/notes": {"get": {"operationId": "note.list", "summary": "All notes.",
+                              "x-weir-role": "viewer",
+                              "parameters": [{"name": "limit", "in": "query"}]}},
+    "/api/v1/notes/{note}": {"patch": {
+        "operationId": "note.set", "summary": "Changes a note.", "x-weir-role": "operator",
+        "parameters": [{"name": "note", "in": "path"}, {"name": "confirm", "in": "query"}],
+        "requestBody": {"content": {"application/json": {"schema": {"properties": {
+            "text": {"type": "string"}, "rank": {"type": "integer"}}}}}}}},
+    "/openapi.json": {"get": {"operationId": "openapi.show"}}}}
+
+
+def test_operations_of_modules_are_called_by_name(admin):
+    asked = []
+
+    def change(request):
+        asked.append(json.loads(request.body))
+        return {"note": "a b", "text": "1", "evil": "\u009b31m"}
+
+    def listed(request):
+        asked.append(request.target)
+        return {"entries": []}
+
+    peer = admin({"GET /openapi.json": DOCUMENT, "PATCH /notes/a%20b": change,
+                  "GET /notes": listed})
+    text = good(peer.run("call"))
+    assert "note.set" in text and "operator" in text and "openapi.show" not in text
+    text = good(peer.run("call", "note.set", "note=a b", "text=1", "rank=7"))
+    assert '"note": "a b"' in text and "\x9b" not in text
+    good(peer.run("call", "note.list", "limit=3"))
+    assert asked[0] == {"text": "1", "rank": 7} and asked[1].endswith("/notes?limit=3")
+    for arguments, said in ((["note.get"], "no operation"), (["note.set", "text=1"], "note=VALUE"),
+                            (["note.set", "note=a", "x=1"], 'no argument "x"'),
+                            (["note.set", "note"], "NAME=VALUE")):
+        done = peer.run("call", *arguments)
+        assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
 # -- the command line --
 
 @pytest.mark.parametrize("arguments,said", [

@@ -170,6 +170,8 @@ const struct command commands[] = {
         run_admin_token_renew, 0, 0, WORD_NONE, WORD_NONE, false, NULL),
     ROW("admin-token revoke", "", "Revoke the administrator's token", run_admin_token_revoke, 0, 0,
         WORD_NONE, WORD_NONE, false, NULL),
+    ROW("call", "[OPERATION [NAME=VALUE ...]]", "Any operation of the API, a module's too",
+        run_call, 0, CALL_WORDS, WORD_ANY, WORD_ANY, true, NULL),
     ROW("top", "", "Watch pools and servers live", run_top, 0, 0, WORD_NONE, WORD_NONE, false,
         top_options),
     ROW("help", "[COMMAND]", "How a command is used", run_help, 0, 2, WORD_COMMAND, WORD_COMMAND,

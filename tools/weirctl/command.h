@@ -54,12 +54,13 @@ extern const size_t command_count;
 extern const struct option_row global_options[];
 
 #define CALL_OPTIONS 64
+#define CALL_WORDS   15
 
 /** One call: a command with its words and options. */
 struct call {
     const struct command *command;
     struct api api;
-    const char *words[COMMAND_WORDS];
+    const char *words[CALL_WORDS];
     int count;
     struct given {
         const struct option_row *row;
@@ -143,6 +144,7 @@ enum outcome run_user_token(struct call *call);
 enum outcome run_user_revoke(struct call *call);
 enum outcome run_admin_token_renew(struct call *call);
 enum outcome run_admin_token_revoke(struct call *call);
+enum outcome run_call(struct call *call); /* call.c */
 enum outcome run_top(struct call *call);  /* top.c */
 enum outcome run_help(struct call *call); /* command.c */
 

@@ -21,7 +21,7 @@ UNIT_TEST(rows_are_whole)
         const struct command *c = &commands[i];
         ck_assert_msg(c->run != NULL && strlen(c->summary) > 5, "%s", c->name);
         ck_assert_msg(words_in(c->name) <= 2, "%s", c->name);
-        ck_assert_msg(c->minimum <= c->maximum && c->maximum <= COMMAND_WORDS, "%s", c->name);
+        ck_assert_msg(c->minimum <= c->maximum && c->maximum <= CALL_WORDS, "%s", c->name);
         ck_assert_msg((c->maximum == 0) == (*c->arguments == '\0'), "%s", c->name);
         ck_assert_msg(c->summary[strlen(c->summary) - 1] != '.', "%s", c->name);
         for (size_t j = 0; j < i; j++) {
