@@ -42,3 +42,14 @@ tests_modules_built_balance_counts_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/notes.so
 tests_modules_built_notes_so_SOURCES = tests/modules/notes.c
 tests_modules_built_notes_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_learns.so
+tests_modules_built_balance_learns_so_SOURCES = tests/modules/balance_learns.c
+tests_modules_built_balance_learns_so_CPPFLAGS = $(AM_CPPFLAGS) -DLEARNS_VERSION=1
+tests_modules_built_balance_learns_so_LDFLAGS = $(MODULE_LINK)
+
+# Another version of it, under its name when a test has put it there.
+weir_test_programs += tests/modules/built/balance_learns_2.so
+tests_modules_built_balance_learns_2_so_SOURCES = tests/modules/balance_learns.c
+tests_modules_built_balance_learns_2_so_CPPFLAGS = $(AM_CPPFLAGS) -DLEARNS_VERSION=2
+tests_modules_built_balance_learns_2_so_LDFLAGS = $(MODULE_LINK)

@@ -125,7 +125,7 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
     } else if (ops->on_assign != NULL) {
         ops->on_assign(&balancer->context.base, balancer->data, index);
     }
-    attempt->told_balancer = ops->on_sent != NULL || ops->on_assign != NULL;
+    attempt->told_balancer = true;
     ranking_changed(local->ranking, index);
 }
 

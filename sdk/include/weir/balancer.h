@@ -176,8 +176,8 @@ struct weir_balancer {
      * includes it. Optional. */
     void (*on_assign)(struct weir_context *ctx, void *instance, uint32_t index);
 
-    /** The request has left the server. Exactly one for each on_assign of this instance.
-     * Optional. */
+    /** The request has left the server. Exactly one for each on_assign of this instance (or
+     * on_sent, whether it has such a hook or not). Optional. */
     void (*on_complete)(struct weir_context *ctx, void *instance,
                         const struct weir_feedback *feedback);
 

@@ -18,6 +18,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/stream/test_stream_failures.c \
     tests/unit/proxy/stream/test_stream_phases.c \
     tests/unit/proxy/pool/test_etags.c \
+    tests/unit/proxy/pool/test_balancer.c \
     tests/unit/proxy/pool/test_pick.c \
     tests/unit/proxy/pool/test_queue.c \
     tests/unit/proxy/pool/test_ranking.c \
