@@ -13,7 +13,7 @@ static double cost(struct weir_context *ctx, void *instance, const struct weir_c
     (void)ctx;
     (void)instance;
     (void)pick;
-    return weir_candidate_in_flight(candidate) / weir_candidate_weight(candidate);
+    return weir_candidate_load(candidate);
 }
 
 /* The words for it. */

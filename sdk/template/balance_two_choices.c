@@ -35,7 +35,7 @@ static double cost(struct weir_context *ctx, void *instance, const struct weir_c
     (void)ctx;
     (void)instance;
     (void)pick;
-    return weir_candidate_in_flight(candidate) / weir_candidate_weight(candidate);
+    return weir_candidate_load(candidate);
 }
 
 /* The cost in words, for an operator who asks where a request would go. */

@@ -13,3 +13,9 @@ tests_bench_load_LDADD = $(OPENSSL_LIBS)
 bench: all $(weir_bench_programs)
 	$(srcdir)/tests/bench/run --build-dir '$(abs_top_builddir)' $(BENCH_OPTIONS)
 .PHONY: bench
+
+# What a pick costs: `make tests/bench/picks`, then tests/bench/picks MODULE.so ...
+weir_test_programs += tests/bench/picks
+tests_bench_picks_SOURCES = tests/bench/picks.c core/proxy/pool/ranking.c core/proxy/pool/ranking.h
+tests_bench_picks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/core
+tests_bench_picks_LDADD = -ldl -lm

@@ -78,7 +78,9 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     balancer_tell(local, attempt, outcome, end->status, total_ns);
     attempt->server = NULL;
     queue_release(&local->pool->queue, mine->server);
-    ranking_changed(local->ranking, candidate); /* it has less to do from here on */
+    if (local->keeps_costs) {
+        ranking_changed(local->ranking, candidate); /* it has less to do from here on */
+    }
 }
 
 void attempt_forget(struct attempt *attempt, unsigned loop)

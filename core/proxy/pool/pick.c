@@ -126,7 +126,9 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
         ops->on_assign(&balancer->context.base, balancer->data, index);
     }
     attempt->told_balancer = true;
-    ranking_changed(local->ranking, index);
+    if (local->keeps_costs) {
+        ranking_changed(local->ranking, index);
+    }
 }
 
 void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)

@@ -215,6 +215,7 @@ static void rank(struct pool_local *local, struct ranking_policy policy)
 
     ranking_set_policy(local->ranking, &policy);
     ranking_set_members(local->ranking, &local->candidates);
+    local->keeps_costs = ranking_keeps_costs(local->ranking);
     ranking_set_policy(local->reserve_ranking, &by_load);
     ranking_set_members(local->reserve_ranking, &local->reserves);
 }

@@ -42,6 +42,7 @@ struct pool_local {
     struct weir_candidates candidates;
     struct server_local **servers;   /* by candidate index */
     struct ranking *ranking;         /* of the candidates */
+    bool keeps_costs;                /* see ranking_keeps_costs */
     struct weir_candidates reserves; /* backups that serve when no candidate can */
     struct server_local **reserve_servers;
     struct ranking *reserve_ranking;

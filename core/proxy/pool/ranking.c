@@ -33,14 +33,12 @@
 
 struct member {
     weir_server_id id;
-    double cost;    /* as it was last said; of a heap's member alone */
     uint64_t due;   /* virtual time of its next turn */
     uint64_t ticks; /* between two turns: the whole part; never 0 */
     uint32_t part;  /* and the rest, part/weight */
     uint32_t weight;
     uint32_t carry; /* sum of the parts, below weight */
     uint32_t skips; /* how often it was passed over since it was last picked */
-    uint32_t place; /* in the heap, or PARKED */
 };
 
 /* What is compared. A heap's entries carry it, so that sifting touches no member. */
@@ -55,6 +53,7 @@ struct ranking {
     struct weir_candidates candidates;
     struct member *members; /* members[i] is candidate i */
     struct entry *heap;     /* heap_count entries, the first to be taken first */
+    uint32_t *places;       /* of each member in the heap, or PARKED; NULL: there are turns alone */
     uint64_t *
         weight_ends; /* weight_ends[i]: the weights of 0 to i added up; only where some are drawn */
     uint32_t count, heap_count;
@@ -86,6 +85,7 @@ void ranking_free(struct ranking **ranking)
     if (*ranking != NULL) {
         free((*ranking)->members);
         free((*ranking)->heap);
+        free((*ranking)->places);
         free((*ranking)->weight_ends);
         free(*ranking);
         *ranking = NULL;
@@ -103,32 +103,41 @@ double ranking_load(struct weir_context *ctx, void *instance,
     (void)ctx;
     (void)instance;
     (void)pick;
-    return weir_candidate_in_flight(candidate) / weir_candidate_weight(candidate);
+    return weir_candidate_load(candidate);
 }
 
 static bool uses_heap(const struct ranking *ranking)
 {
-    return ranking->count > RANKING_SCAN_MAX && !ranking->policy.by_request &&
-           ranking->policy.choices == 0;
+    const struct ranking_policy *policy = &ranking->policy;
+    return policy->choices == 0 &&
+           (policy->cost == NULL || (ranking->count > RANKING_SCAN_MAX && !policy->by_request));
 }
 
 /* ---- costs and turns ---- */
 
-static double ask(const struct ranking *ranking, uint32_t index, const struct weir_pick *pick)
+static inline double cost_of(const struct ranking_policy *policy, const char *candidate,
+                             const struct weir_pick *pick)
 {
-    const struct ranking_policy *policy = &ranking->policy;
+    double cost = policy->cost(policy->ctx, policy->instance,
+                               (const struct weir_candidate *)(const void *)candidate, pick);
 
-    if (policy->cost == NULL) {
-        return 0;
-    }
-    double cost =
-        policy->cost(policy->ctx, policy->instance, weir_candidate_at(&ranking->candidates, index),
-                     policy->by_request ? pick : NULL);
-    if (cost != cost) {
+    if (__builtin_expect(isnan(cost), 0)) {
         policy->on_fault(policy->arg);
         return INFINITY;
     }
     return cost;
+}
+
+static double ask_cost(const struct ranking *ranking, uint32_t index, const struct weir_pick *pick)
+{
+    const void *candidate = weir_candidate_at(&ranking->candidates, index);
+    return cost_of(&ranking->policy, candidate, ranking->policy.by_request ? pick : NULL);
+}
+
+static struct entry ask(const struct ranking *ranking, uint32_t index, const struct weir_pick *pick)
+{
+    double cost = ranking->policy.cost != NULL ? ask_cost(ranking, index, pick) : 0;
+    return (struct entry){cost, ranking->members[index].due, index};
 }
 
 /* Equals go by index, so that the order repeats exactly. */
@@ -216,74 +225,54 @@ static void skip(const struct ranking *ranking, struct member *member)
 
 /* ---- the heap ---- */
 
-static void put(struct ranking *ranking, uint32_t at, struct entry entry)
+static void put(struct entry *heap, uint32_t *places, uint32_t at, const struct entry *entry)
 {
-    ranking->heap[at] = entry;
-    ranking->members[entry.index].place = at;
+    heap[at] = *entry;
+    if (places != NULL) {
+        places[entry->index] = at;
+    }
 }
 
-static void sift_up(struct ranking *ranking, uint32_t at)
+/* Puts the entry at `at`, whose old entry is no more, or further towards the root. */
+static void sift_up(struct ranking *ranking, uint32_t at, struct entry entry)
 {
-    struct entry moved = ranking->heap[at];
-    while (at > 0 && before(&moved, &ranking->heap[(at - 1) / 2])) {
-        put(ranking, at, ranking->heap[(at - 1) / 2]);
+    struct entry *heap = ranking->heap;
+    while (at > 0 && before(&entry, &heap[(at - 1) / 2])) {
+        put(heap, ranking->places, at, &heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    put(ranking, at, moved);
+    put(heap, ranking->places, at, &entry);
 }
 
-/* Below the entry all is in order. */
-static void sift_down(struct ranking *ranking, uint32_t at)
+/* The same away from the root; below `at` all is in order. */
+static inline __attribute__((always_inline)) void sift_down(struct ranking *ranking, uint32_t at,
+                                                            struct entry entry)
 {
-    struct entry moved = ranking->heap[at];
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= ranking->heap_count) {
+    struct entry *heap = ranking->heap;
+    uint32_t *places = ranking->places, count = ranking->heap_count;
+
+    for (uint32_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+        child += child + 1 < count && before(&heap[child + 1], &heap[child]);
+        if (!before(&heap[child], &entry)) {
             break;
         }
-        if (child + 1 < ranking->heap_count &&
-            before(&ranking->heap[child + 1], &ranking->heap[child])) {
-            child++;
-        }
-        if (!before(&ranking->heap[child], &moved)) {
-            break;
-        }
-        put(ranking, at, ranking->heap[child]);
+        put(heap, places, at, &heap[child]);
         at = child;
     }
-    put(ranking, at, moved);
-}
-
-/* Puts a member where it belongs by its cost and turn, into the heap if it was out of it. */
-static void place(struct ranking *ranking, uint32_t index)
-{
-    const struct member *member = &ranking->members[index];
-    struct entry entry = {member->cost, member->due, index};
-
-    if (member->place == PARKED) {
-        put(ranking, ranking->heap_count, entry);
-        sift_up(ranking, ranking->heap_count++);
-        return;
-    }
-    bool sooner = before(&entry, &ranking->heap[member->place]);
-    ranking->heap[member->place] = entry;
-    if (sooner) {
-        sift_up(ranking, member->place);
-    } else {
-        sift_down(ranking, member->place);
-    }
+    put(heap, places, at, &entry);
 }
 
 /* Takes the root out. */
-static uint32_t pop(struct ranking *ranking)
+static struct entry pop(struct ranking *ranking)
 {
-    uint32_t index = ranking->heap[0].index;
-    ranking->members[index].place = PARKED;
-    if (--ranking->heap_count > 0) {
-        put(ranking, 0, ranking->heap[ranking->heap_count]);
-        sift_down(ranking, 0);
+    struct entry root = ranking->heap[0];
+    if (ranking->places != NULL) {
+        ranking->places[root.index] = PARKED;
     }
-    return index;
+    if (--ranking->heap_count > 0) {
+        sift_down(ranking, 0, ranking->heap[ranking->heap_count]);
+    }
+    return root;
 }
 
 /* Asks all that are in the heap, and brings them into order, in O(n). */
@@ -291,32 +280,43 @@ static void rebuild(struct ranking *ranking)
 {
     for (uint32_t at = 0; at < ranking->heap_count; at++) {
         uint32_t index = ranking->heap[at].index;
-        struct member *member = &ranking->members[index];
-        member->cost = ask(ranking, index, NULL);
-        put(ranking, at, (struct entry){member->cost, member->due, index});
+        struct entry entry = ask(ranking, index, NULL);
+        put(ranking->heap, ranking->places, at, &entry);
     }
     for (uint32_t at = ranking->heap_count / 2; at-- > 0;) {
-        sift_down(ranking, at);
+        sift_down(ranking, at, ranking->heap[at]);
     }
 }
 
-/* Asks one member. Says whether anything has changed. */
+/* Asks one member: it goes to where it belongs, into the heap if it was parked. Says whether anything has
+ * changed. */
 static bool reread(struct ranking *ranking, uint32_t index)
 {
-    struct member *member = &ranking->members[index];
-    double cost = ask(ranking, index, NULL);
+    double cost = ask_cost(ranking, index, NULL);
+    uint32_t at = ranking->places[index];
 
-    if (cost == member->cost && member->place != PARKED) {
+    if (at != PARKED && cost == ranking->heap[at].cost) {
         return false;
     }
-    member->cost = cost;
-    place(ranking, index);
+    struct entry entry = {cost, ranking->members[index].due, index};
+    if (at == PARKED) {
+        sift_up(ranking, ranking->heap_count++, entry);
+    } else if (before(&entry, &ranking->heap[at])) {
+        sift_up(ranking, at, entry);
+    } else {
+        sift_down(ranking, at, entry);
+    }
     return true;
+}
+
+bool ranking_keeps_costs(const struct ranking *ranking)
+{
+    return ranking->places != NULL;
 }
 
 void ranking_changed(struct ranking *ranking, uint32_t index)
 {
-    if (index < ranking->count && uses_heap(ranking)) {
+    if (index < ranking->count && ranking->places != NULL) {
         reread(ranking, index); /* it may have room again: then it leaves its parking place */
     }
 }
@@ -375,14 +375,19 @@ void ranking_set_members(struct ranking *ranking, const struct weir_candidates *
     }
     free(old.members);
     free(ranking->heap);
+    free(ranking->places);
     free(ranking->weight_ends);
     ranking->heap = NULL;
+    ranking->places = NULL;
     ranking->weight_ends = NULL;
     ranking->candidates = *members;
     ranking->count = count;
     ranking->cursor = 0;
     if (uses_heap(ranking)) {
         ranking->heap = zalloc(count, sizeof(*ranking->heap));
+        if (ranking->policy.cost != NULL) {
+            ranking->places = zalloc(count, sizeof(*ranking->places));
+        }
         ranking->heap_count = count;
         for (uint32_t i = 0; i < count; i++) {
             ranking->heap[i].index = i;
@@ -405,16 +410,36 @@ struct passed {
     uint32_t count;
 };
 
-/* Asks all; the first in order that is usable. The host is asked about those alone that would be taken;
- * `passed` may be NULL. */
-static uint32_t scan(const struct ranking *ranking, const struct weir_pick *pick,
-                     struct passed *passed)
+/* Asks all; the first in order, usable or not. There is one. */
+static uint32_t first_of_all(const struct ranking *ranking, const struct weir_pick *pick)
+{
+    const struct ranking_policy policy = ranking->policy;
+    const struct weir_pick *asked = policy.by_request ? pick : NULL;
+    const char *candidate = (const char *)ranking->candidates.first;
+    const struct member *members = ranking->members;
+    size_t step = ranking->candidates.candidate_size;
+    uint32_t best = 0;
+    double least = cost_of(&policy, candidate, asked);
+
+    for (uint32_t i = 1, count = ranking->count; i < count; i++) {
+        double cost = cost_of(&policy, candidate += step, asked);
+        if (cost < least || (cost == least && (int64_t)(members[i].due - members[best].due) < 0)) {
+            least = cost;
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* Asks all; the first in order that is usable, or WEIR_PICK_NONE. The host is asked about those alone that
+ * would be taken; `passed` may be NULL. */
+static struct entry scan(const struct ranking *ranking, const struct weir_pick *pick,
+                         struct passed *passed)
 {
     struct entry best = {0, 0, WEIR_PICK_NONE};
-    uint32_t kept = 0;
 
     for (uint32_t i = 0; i < ranking->count; i++) {
-        struct entry entry = {ask(ranking, i, pick), ranking->members[i].due, i};
+        struct entry entry = ask(ranking, i, pick);
         if (best.index != WEIR_PICK_NONE && !before(&entry, &best)) {
             continue;
         }
@@ -424,79 +449,115 @@ static uint32_t scan(const struct ranking *ranking, const struct weir_pick *pick
             passed->entries[passed->count++] = entry;
         }
     }
-    for (uint32_t i = 0; passed != NULL && i < passed->count; i++) {
-        if (best.index != WEIR_PICK_NONE && before(&passed->entries[i], &best)) {
-            passed->entries[kept++] = passed->entries[i];
-        }
+    return best;
+}
+
+/* Somebody who would have been taken is not usable. */
+static uint32_t pick_usable(struct ranking *ranking, const struct weir_pick *pick)
+{
+    struct passed passed;
+    passed.count = 0;
+    struct entry best = scan(ranking, pick, &passed);
+
+    if (best.index == WEIR_PICK_NONE) {
+        return WEIR_PICK_NONE;
     }
-    if (passed != NULL) {
-        passed->count = kept;
+    take_turn(ranking, &ranking->members[best.index]);
+    for (uint32_t i = 0; i < passed.count; i++) {
+        if (before(&passed.entries[i], &best)) {
+            skip(ranking, &ranking->members[passed.entries[i].index]);
+        }
     }
     return best.index;
 }
 
 static uint32_t pick_by_scan(struct ranking *ranking, const struct weir_pick *pick)
 {
-    struct passed passed;
-    passed.count = 0;
-    uint32_t index = scan(ranking, pick, &passed);
-
-    if (index != WEIR_PICK_NONE) {
-        take_turn(ranking, &ranking->members[index]);
+    if (ranking->count == 0) {
+        return WEIR_PICK_NONE;
     }
-    while (passed.count > 0) {
-        skip(ranking, &ranking->members[passed.entries[--passed.count].index]);
+    uint32_t index = first_of_all(ranking, pick);
+    if (!weir_pick_usable(pick, index)) {
+        return pick_usable(ranking, pick);
+    }
+    take_turn(ranking, &ranking->members[index]);
+    return index;
+}
+
+static uint32_t take_root(struct ranking *ranking)
+{
+    uint32_t index = ranking->heap[0].index;
+    struct member *member = &ranking->members[index];
+
+    take_turn(ranking, member);
+    sift_down(ranking, 0, (struct entry){ranking->heap[0].cost, member->due, index});
+    return index;
+}
+
+static bool root_is_usable(struct ranking *ranking, const struct weir_pick *pick)
+{
+    for (uint32_t i = 0; ranking->places != NULL && i < MAX_REREADS; i++) {
+        if (!reread(ranking, ranking->heap[0].index)) {
+            break;
+        }
+    }
+    return weir_pick_usable(pick, ranking->heap[0].index);
+}
+
+/* The root is not usable. Who is at a limit is parked when he is met, and met again once he was asked again;
+ * on a retry it may be this request alone that cannot have him, and where there are turns alone nobody is asked
+ * again: he stays in his place. Where nothing but unusable ones is first in line, all are asked: NONE is never
+ * said while one is usable. */
+static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick *pick)
+{
+    struct member *members = ranking->members;
+    struct entry passed[MAX_PASSED];
+    uint32_t passed_count = 0, index = WEIR_PICK_NONE;
+    bool found = false, parks = ranking->places != NULL && pick->attempt == 0;
+
+    while (!found && ranking->heap_count > 0 && passed_count < MAX_PASSED) {
+        passed[passed_count++] = pop(ranking);
+        found = ranking->heap_count > 0 && root_is_usable(ranking, pick);
+    }
+    if (found) {
+        index = take_root(ranking);
+    } else {
+        index = scan(ranking, pick, NULL).index;
+    }
+    if (!found && index != WEIR_PICK_NONE) {
+        take_turn(ranking, &members[index]);
+    }
+    while (passed_count > 0) {
+        struct entry other = passed[--passed_count];
+        if (index != WEIR_PICK_NONE && index != other.index) {
+            skip(ranking, &members[other.index]);
+        }
+        if (!parks) {
+            other.due = members[other.index].due;
+            sift_up(ranking, ranking->heap_count++, other);
+        }
+    }
+    if (!found) {
+        if (parks && index != WEIR_PICK_NONE && ranking->places[index] == PARKED) {
+            sift_up(ranking, ranking->heap_count++, (struct entry){0, members[index].due, index});
+        }
+        rebuild(ranking);
     }
     return index;
 }
 
-/*
- * O(log n) a look; one look as a rule. Who is at a limit is parked when he is met, and met again once he
- * was asked again: at most REFRESH a pick. On a retry it may be this request alone that cannot have him,
- * and where there are turns alone he stays in his place as well. Where nothing but unusable ones is met,
- * all are asked: NONE is never said while one is usable.
- */
+/* O(log n) a look; one look as a rule, and one more for each full one of the four that are asked again. */
 static uint32_t pick_by_heap(struct ranking *ranking, const struct weir_pick *pick)
 {
-    uint32_t passed[MAX_PASSED];
-    uint32_t passed_count = 0;
-    uint32_t index = WEIR_PICK_NONE;
-    bool costs = ranking->policy.cost != NULL;
-
-    for (uint32_t i = 0; costs && i < REFRESH; i++) {
-        ranking->cursor = ranking->cursor + 1 < ranking->count ? ranking->cursor + 1 : 0;
+    for (uint32_t i = 0; ranking->places != NULL && i < REFRESH; i++) {
+        uint32_t next = ranking->cursor + 1;
+        ranking->cursor = next < ranking->count ? next : 0;
         reread(ranking, ranking->cursor);
     }
-    while (ranking->heap_count > 0 && passed_count < MAX_PASSED && index == WEIR_PICK_NONE) {
-        for (uint32_t i = 0; costs && i < MAX_REREADS && reread(ranking, ranking->heap[0].index);) {
-            i++;
-        }
-        if (weir_pick_usable(pick, ranking->heap[0].index)) {
-            index = ranking->heap[0].index;
-        } else {
-            passed[passed_count++] = pop(ranking);
-        }
+    if (ranking->heap_count > 0 && root_is_usable(ranking, pick)) {
+        return take_root(ranking);
     }
-    if (index == WEIR_PICK_NONE) {
-        index = scan(ranking, pick, NULL);
-        if (costs) {
-            rebuild(ranking);
-        }
-    }
-    if (index != WEIR_PICK_NONE) {
-        take_turn(ranking, &ranking->members[index]);
-        place(ranking, index);
-    }
-    while (passed_count > 0) {
-        uint32_t other = passed[--passed_count];
-        if (index != WEIR_PICK_NONE) {
-            skip(ranking, &ranking->members[other]);
-        }
-        if (!costs || pick->attempt > 0 || ranking->members[other].place != PARKED) {
-            place(ranking, other);
-        }
-    }
-    return index;
+    return ranking->count > 0 ? pick_behind_root(ranking, pick) : WEIR_PICK_NONE;
 }
 
 /* xorshift64*: an even spread, and no secret. */
@@ -535,7 +596,7 @@ static uint32_t pick_drawn(const struct ranking *ranking, const struct weir_pick
     for (uint32_t i = 0; i < ranking->policy.choices && ranking->count > 0; i++) {
         uint32_t index = draw_candidate(ranking, random);
         if (index != best && weir_pick_usable(pick, index)) {
-            double cost = ask(ranking, index, pick);
+            double cost = ask(ranking, index, pick).cost;
             if (best == WEIR_PICK_NONE || cost < least) {
                 best = index;
                 least = cost;
@@ -566,7 +627,7 @@ uint32_t ranking_peek(const struct ranking *ranking, const struct weir_pick *pic
     if (ranking->policy.choices > 0) {
         return pick_drawn(ranking, pick, &random);
     }
-    return scan(ranking, pick, NULL);
+    return scan(ranking, pick, NULL).index;
 }
 
 bool ranking_score(const struct ranking *ranking, const struct weir_pick *pick, uint32_t index,
@@ -576,7 +637,7 @@ bool ranking_score(const struct ranking *ranking, const struct weir_pick *pick, 
     const struct member *member = &ranking->members[index];
 
     if (ranking->policy.cost != NULL) {
-        out->value = ask(ranking, index, pick);
+        out->value = ask_cost(ranking, index, pick);
         snprintf(out->text, sizeof(out->text), "costs %.6g", out->value);
     } else {
         out->value = (double)(int64_t)(member->due - ranking->now) / one;

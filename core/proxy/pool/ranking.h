@@ -57,7 +57,10 @@ uint32_t ranking_pick(struct ranking *ranking, const struct weir_pick *pick);
 /* What ranking_pick would say; changes nothing. O(n). */
 uint32_t ranking_peek(const struct ranking *ranking, const struct weir_pick *pick);
 
-/* The candidate's cost may be another one: it got or lost a request. */
+/* Whether what candidates cost is kept from pick to pick, as it is with many; until the members are set again. */
+bool ranking_keeps_costs(const struct ranking *ranking);
+
+/* The candidate's cost may be another one: it got or lost a request. Nothing where costs are not kept. */
 void ranking_changed(struct ranking *ranking, uint32_t index);
 
 /* How the candidate ranks: its cost, or where there is none how far ahead its turn lies, and that in words.

@@ -66,6 +66,14 @@ static inline double weir_candidate_weight(const struct weir_candidate *candidat
     return candidate->weight / (double)WEIR_WEIGHT_ONE;
 }
 
+/** Requests now at the server for its weight: a cost for many a policy. */
+static inline double weir_candidate_load(const struct weir_candidate *candidate)
+{
+    uint32_t in_flight = weir_candidate_in_flight(candidate);
+    return candidate->weight == WEIR_WEIGHT_ONE ? in_flight
+                                                : in_flight / weir_candidate_weight(candidate);
+}
+
 /** One choice to make. */
 struct weir_pick {
     uint32_t size;
