@@ -17,10 +17,12 @@ struct weir_check {
 
     /* The pool of that name; WEIR_NO_REF: there is none. */
     weir_pool_ref (*find_pool)(void *arg, struct weir_str name);
-    /* The pool's name that `name` was meant to be; NULL: none is near. NULL itself: no suggestions. */
+    /* The pool's name that `name` was meant to be; NULL: none is near. NULL itself: no
+     * suggestions. */
     const char *(*suggest_pool)(void *arg, struct weir_str name);
-    /* Makes a route known; `field` is the module's, in the route's block. WEIR_NO_REF: there is one of
-     * that name, made known at `*first`. `name` lives as long as the configuration's generation. */
+    /* Makes a route known; `field` is the module's, in the route's block. WEIR_NO_REF: there is
+     * one of that name, made known at `*first`. `name` lives as long as the configuration's
+     * generation. */
     weir_route_ref (*add_route)(void *arg, const void *field, struct weir_str name,
                                 struct place place, struct place *first);
     /* A file that will be logged to, named at `place`. false: `error` says why it cannot be. */

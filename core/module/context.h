@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The place of one instance of a module, as the host sees it: what a struct weir_context really is.
+ * The place of one instance of a module, as the host sees it: what a weir_context really is.
  *
- * Thread: the loop's, but for what post does; a context without a loop belongs to the control thread.
+ * Thread: the loop's, but for what post does; a context without a loop belongs to the control
+ * thread.
  */
 #ifndef MODULE_CONTEXT_H
 #define MODULE_CONTEXT_H
@@ -15,10 +16,10 @@ struct loop;
 struct module;
 struct module_mailbox;
 
-/* Embed it or keep it; it never moves between init and end. After init the owner sets what it has of
- * the fields in the middle, and leaves the rest zero. */
+/* Embed it or keep it; it never moves between init and end. After init the owner sets what it
+ * has of the fields in the middle, and leaves the rest zero. */
 struct module_context {
-    struct weir_context base; /* first: modules get its address */
+    struct weir_context base; /* modules get its address */
     struct module *module;    /* the owner keeps a reference to it; NULL: a test */
 
     const char *component; /* who logs; init: the module's name */
@@ -37,15 +38,15 @@ struct module_context {
 
 static inline struct module_context *module_context_of(struct weir_context *ctx)
 {
-    return (struct module_context *)(void *)ctx;
+    return container_of(ctx, struct module_context, base);
 }
 
 /* Sets all fields; `loop` may be NULL. */
 void module_context_init(struct module_context *ctx, const struct weir_host *host,
                          struct module *module, struct loop *loop);
 
-/* After the destroy, stop or free hook. Timers that the module forgot are freed, and that is logged;
- * posts on their way are dropped. On the loop's thread, or when that has stopped. */
+/* After the destroy, stop or free hook. Timers that the module forgot are freed, and that is
+ * logged; posts on their way are dropped. On the loop's thread, or when that has stopped. */
 void module_context_end(struct module_context *ctx);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HMAC-SHA-256 on OpenSSL's own SHA-256 functions. Those are called deprecated, but what is to replace
- * them takes and frees memory with each digest that it begins, even on a context that is used again.
+ * HMAC-SHA-256 on OpenSSL's own SHA-256 functions. Those are called deprecated, but what is to
+ * replace them takes and frees memory with each digest that it begins, even on a context that is
+ * used again.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "module/hmac.h"

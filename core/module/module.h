@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Loaded modules. A module's file is read, and loaded from a private copy, so that the file on disk can
- * be replaced under a running program: the same contents are loaded once and shared by generations, other
- * contents are loaded beside. The last reference unloads.
+ * Loaded modules. A module's file is read, and loaded from a private copy, so that the file on
+ * disk can be replaced under a running program: the same contents are loaded once and shared by
+ * generations, other contents are loaded beside. The last reference unloads.
  *
  * Thread: control thread; workers only read a module that their generation holds.
  */
@@ -34,8 +34,8 @@ enum module_kind {
 
 /* One loaded copy. Everything may be read; module.c writes, but for the last two numbers. */
 struct module {
-    /* The descriptor as this host knows it: hooks that an older module lacks are NULL, the kinds' tables
-     * are those below, and no text is NULL. */
+    /* The descriptor as this host knows it: hooks that an older module lacks are NULL, the
+     * kinds' tables are those below, and no text is NULL. */
     struct weir_module descriptor;
     struct weir_router router;
     struct weir_balancer balancer;
@@ -65,11 +65,12 @@ struct module {
 struct module_registry *module_registry_new(void);
 /* All references must have been given back. */
 void module_registry_free(struct module_registry **registry);
-/* The name of the nearest file in a folder of modules, for the caller to free. NULL: none is near. */
+/* The name of the nearest file in a folder of modules, for the caller to free. NULL: none is
+ * near. */
 char *module_nearest_file(const char *module_dir, const char *name);
 
-/* The module of that name in the folder `module_dir`, with a reference for the caller. NULL: a mistake at
- * `place` says why. */
+/* The module of that name in the folder `module_dir`, with a reference for the caller. NULL: a
+ * mistake at `place` says why. */
 struct module *module_load(struct module_registry *registry, const char *module_dir,
                            const char *name, const struct weir_host *host, struct place place,
                            struct mistakes *mistakes);
@@ -100,9 +101,9 @@ void module_kinds_text(const struct module *module, char *out, size_t size);
 /* The file's name for `balance "least_conn"`: "balance_least_conn". */
 void module_full_name(enum module_kind kind, struct weir_str title, char *out, size_t size);
 
-/* The module, among a generation's `enabled` ones, that `BLOCK "title"` names. NULL: a mistake at `place`
- * says which module block is missing, that there is no such module in the folder `module_dir`, or that it
- * is not of that kind. */
+/* The module, among a generation's `enabled` ones, that `BLOCK "title"` names. NULL: a mistake
+ * at `place` says which module block is missing, that there is no such module in the folder
+ * `module_dir`, or that it is not of that kind. */
 struct module *module_find(const char *module_dir, struct module *const *enabled, size_t count,
                            enum module_kind kind, struct weir_str title, struct place place,
                            struct mistakes *mistakes);

@@ -23,7 +23,8 @@ static bool refuse(char *error, size_t error_size, const char *format, ...)
     return false;
 }
 
-/* Copies a struct that begins with its size; what it lacks becomes zero, what is unknown is left. */
+/* Copies a struct that begins with its size; what it lacks becomes zero, what is unknown is
+ * left. */
 static void copy_sized(void *to, size_t to_size, const void *from)
 {
     uint32_t from_size;
@@ -62,7 +63,8 @@ static bool check_version(const struct weir_module *descriptor, char *error, siz
     return true;
 }
 
-/* Copies the table of one kind, if the module has it, and makes the descriptor point to the copy. */
+/* Copies the table of one kind, if the module has it, and makes the descriptor point to the
+ * copy. */
 #define TAKE_KIND(module, kind)                                                             \
     do {                                                                                    \
         if ((module)->descriptor.kind != NULL) {                                            \
@@ -96,9 +98,8 @@ static bool check_balancer(const struct weir_balancer *balancer, char *error, si
     }
     return balancer->pick == NULL ||
            (balancer->cost == NULL && !(balancer->flags & WEIR_BALANCER_TURNS)) ||
-           refuse(
-               error, error_size,
-               "its balancer has `pick` and a ranking by the host (`cost` or turns); it can have one");
+           refuse(error, error_size,
+                  "its balancer has both `pick` and a ranking by the host (`cost` or turns)");
 }
 
 static bool check_hooks(const struct module *module, char *error, size_t error_size)

@@ -7,8 +7,8 @@
 
 #include "module/module.h"
 
-/* Copies what a module's entry gave into `module` (whose name is set already). false: `error` says what
- * is wrong with it. Runs nothing of the module. */
+/* Copies what a module's entry gave into `module` (whose name is set already). false: `error`
+ * says what is wrong with it. Runs nothing of the module. */
 bool module_abi_accept(struct module *module, const struct weir_module *descriptor, char *error,
                        size_t error_size);
 

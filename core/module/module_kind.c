@@ -64,7 +64,8 @@ void module_full_name(enum module_kind kind, struct weir_str title, char *out, s
     snprintf(out, size, "%s%.*s", kinds[kind].prefix, STR_ARGS(title));
 }
 
-/* What is enabled and was perhaps meant; NULL: nothing near. Without the prefix, as a block names it. */
+/* What is enabled and was perhaps meant; NULL: nothing near. Without the prefix, as a block
+ * names it. */
 static const char *suggest(struct module *const *enabled, size_t count, enum module_kind kind,
                            struct weir_str title)
 {
@@ -81,8 +82,8 @@ static const char *suggest(struct module *const *enabled, size_t count, enum mod
     return search.best;
 }
 
-/* Whether the module could be enabled. If not, `meant` is the nearest one that could, as a block names it, for
- * the caller to free; NULL: none is near. */
+/* Whether the module could be enabled. If not, `meant` is the nearest one that could, as a block
+ * names it, for the caller to free; NULL: none is near. */
 static bool is_installed(const char *module_dir, enum module_kind kind, const char *name,
                          char **meant)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A shared object is copied into memory that has a descriptor and no name on disk, sealed, and loaded
- * from there: whoever overwrites the file changes nothing that runs, and two versions have two inodes,
- * so that the loader keeps them apart.
+ * A shared object is copied into memory that has a descriptor and no name on disk, sealed, and
+ * loaded from there: whoever overwrites the file changes nothing that runs, and two versions
+ * have two inodes, so that the loader keeps them apart.
  *
- * The descriptor stays open as long as the object: the loader knows objects by their path, which is the
- * descriptor's under /proc, and debuggers find symbols there.
+ * The descriptor stays open as long as the object: the loader knows objects by their path, which
+ * is the descriptor's under /proc, and debuggers find symbols there.
  */
 #include "module/module_library.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weighted least connections: the server with the fewest requests in flight for its weight, counted
- * over all workers. The host gives those that are equal their turns, each as often as its weight says.
+ * Weighted least connections: the server with the fewest requests in flight for its weight,
+ * counted over all workers. The host gives those that are equal their turns, each as often as
+ * its weight says.
  */
 #include <weir/weir.h>
 

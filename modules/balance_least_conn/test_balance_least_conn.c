@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * balance_least_conn: never a server that is more loaded than another, turns among equals, what other
- * workers do, limits, and the cost of a pick.
+ * balance_least_conn: never a server that is more loaded than another, turns among equals, what
+ * other workers do, limits, and the cost of a pick.
  */
 #include "../test_main.h"
 
@@ -146,8 +146,8 @@ START_TEST(sees_what_other_workers_add)
 }
 END_TEST
 
-/* What ends on other workers is seen within a quarter of the servers' number of picks, and at once up to
- * 64 servers. */
+/* What ends on other workers is seen within a quarter of the servers' number of picks, and at
+ * once up to 64 servers. */
 START_TEST(sees_what_other_workers_end)
 {
     struct fixture *f = begin(sizes[_i], 1);
@@ -414,7 +414,8 @@ static struct fixture *begin_many(bool half_full)
     return f;
 }
 
-/* Sends, each request ending before the next begins, or none ending at all. How often the host was asked. */
+/* Sends, each request ending before the next begins, or none ending at all. How often the host
+ * was asked. */
 static uint64_t send_many(const struct fixture *f, uint32_t times, bool ends)
 {
     struct weir_request *request = weir_test_request(f->host, "GET", "/");
@@ -436,7 +437,8 @@ static uint64_t send_many(const struct fixture *f, uint32_t times, bool ends)
 START_TEST(ten_thousand_cost_one_question_a_pick)
 {
     struct fixture *f = begin_many(false);
-    /* A pick that walks over all would take 5 * 10^9 steps here, and the test's time would be up. */
+    /* A pick that walks over all would take 5 * 10^9 steps here, and the test's time would be
+     * up. */
     ck_assert_uint_eq(send_many(f, 25 * MANY, true), 25 * MANY);
     ck_assert_uint_eq(send_many(f, 25 * MANY, false), 25 * MANY);
     for (uint32_t i = 0; i < MANY; i++) {

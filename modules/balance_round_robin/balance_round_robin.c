@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weighted round robin, smooth: over any run of (sum of weights) picks each server gets exactly its
- * weight, and its picks lie as far apart as they can. That is how the host gives turns to servers of
- * equal cost; here all cost the same.
+ * Weighted round robin, smooth: over any run of (sum of weights) picks each server gets exactly
+ * its weight, and its picks lie as far apart as they can. That is how the host gives turns to
+ * servers of equal cost; here all cost the same.
  */
 #include <weir/weir.h>
 

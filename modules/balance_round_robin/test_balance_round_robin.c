@@ -92,7 +92,8 @@ START_TEST(every_window_has_each_weight)
 }
 END_TEST
 
-/* At no moment has a server had more than one request more or less than its share of the others'. */
+/* At no moment has a server had more than one request more or less than its share of the
+ * others'. */
 START_TEST(picks_are_spread)
 {
     static const uint32_t weights[] = {5, 1, 1};

@@ -83,7 +83,7 @@ static bool check_hooks(const struct weir_module *module, char *error, size_t er
         missing = "balancer lacks its mandatory hook `pick` or `cost`";
     } else if (module->balancer != NULL && copy.balancer.pick != NULL &&
                (copy.balancer.cost != NULL || (copy.balancer.flags & WEIR_BALANCER_TURNS))) {
-        missing = "balancer has `pick` and a ranking by the host (`cost` or turns)";
+        missing = "balancer has both `pick` and a ranking by the host (`cost` or turns)";
     } else if (module->balancer != NULL && (copy.balancer.slot_size > WEIR_SLOT_SIZE_MAX ||
                                             copy.balancer.instance_size > WEIR_INSTANCE_SIZE_MAX)) {
         missing = "balancer's slot_size or instance_size is above what Weir gives";

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A module of every kind that a minor number of the ABI had, using what that had to offer. Built against the
- * headers of before, under the name OLD_NAME; see README.md.
+ * A module of every kind that a minor number of the ABI had, using what that had to offer. Built
+ * against the headers of before, under the name OLD_NAME; see README.md.
  *
- * As a filter it names itself and its word in each request and response; as a router it sends all to the
- * pool that its option names; as a balancer it takes the usable server with the fewest requests of its own
- * count; as a sticky module it reads the cookie `old`; the logger writes one line a request.
+ * As a filter it names itself and its word in each request and response; as a router it sends
+ * all to the pool that its option names; as a balancer it takes the usable server with the
+ * fewest requests of its own count; as a sticky module it reads the cookie `old`; the logger
+ * writes one line a request.
  */
 #include <weir/weir.h>
 

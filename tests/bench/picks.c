@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a pick costs: loads balancer modules, and times pick, assignment and completion of a request with 3, 100
- * and 10,000 servers, on one core. What the host ranks for goes through its ranking, what picks itself is
- * called; so a module of before and one of today compare. Nanoseconds a request, the best of ten runs.
+ * What a pick costs: loads balancer modules, and times pick, assignment and completion of a
+ * request with 3, 100 and 10,000 servers, on one core. What the host ranks for goes through its
+ * ranking, what picks itself is called; so a module of before and one of today compare.
+ * Nanoseconds a request, the best of ten runs.
  *
  *     tests/bench/picks modules/built/balance_least_conn.so /old/balance_least_conn.so ...
  */
@@ -174,7 +175,8 @@ static void members(struct stage *stage, uint32_t count)
     }
 }
 
-/* One after the other, or with two requests a server under way, of which any ends for each that begins. */
+/* One after the other, or with two requests a server under way, of which any ends for each that
+ * begins. */
 static double run(struct stage *stage, uint32_t count, bool busy)
 {
     uint32_t requests = 200000, held = busy ? 2 * count : 0;

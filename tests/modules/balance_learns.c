@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A balancer that keeps off servers which have answered with an error, for ever: what it has learnt shows in
- * where requests go. Built twice: the second one (LEARNS_VERSION 2) refuses what the first has learnt.
+ * A balancer that keeps off servers which have answered with an error, for ever: what it has
+ * learnt shows in where requests go. Built twice: the second one (LEARNS_VERSION 2) refuses what
+ * the first has learnt.
  */
 #include <weir/weir.h>
 

@@ -24,8 +24,9 @@
 /* So many unusable candidates are passed over in order; then all are searched. */
 #define MAX_PASSED 32u
 
-/* A candidate that cannot be picked keeps its place among equals for so many picks (a retry avoids it, a
- * limit is reached for a moment), and loses one turn then: it would be asked in vain for ever. */
+/* A candidate that cannot be picked keeps its place among equals for so many picks (a retry
+ * avoids it, a limit is reached for a moment), and loses one turn then: it would be asked in
+ * vain for ever. */
 #define KEEP_PLACE 3u
 
 /* The place of one that was found at its limit: out of the heap until it is asked again. */
@@ -177,8 +178,9 @@ static void set_weight(struct member *member, uint32_t weight)
     member->carry = 0;
 }
 
-/* Somewhere in its own first interval from now: many that come together do not have their turns at once. The
- * first ones begin in their own order, evenly spread (`step`); those that come later lie between. */
+/* Somewhere in its own first interval from now: many that come together do not have their turns
+ * at once. The first ones begin in their own order, evenly spread (`step`); those that come
+ * later lie between. */
 static void join(struct ranking *ranking, struct member *member, uint32_t step)
 {
     uint32_t phase = ranking->phase + ranking->arrived++ * (step > 0 ? step : GOLDEN);
@@ -288,8 +290,8 @@ static void rebuild(struct ranking *ranking)
     }
 }
 
-/* Asks one member: it goes to where it belongs, into the heap if it was parked. Says whether anything has
- * changed. */
+/* Asks one member: it goes to where it belongs, into the heap if it was parked. Says whether
+ * anything has changed. */
 static bool reread(struct ranking *ranking, uint32_t index)
 {
     double cost = ask_cost(ranking, index, NULL);
@@ -431,8 +433,8 @@ static uint32_t first_of_all(const struct ranking *ranking, const struct weir_pi
     return best;
 }
 
-/* Asks all; the first in order that is usable, or WEIR_PICK_NONE. The host is asked about those alone that
- * would be taken; `passed` may be NULL. */
+/* Asks all; the first in order that is usable, or WEIR_PICK_NONE. The host is asked about those
+ * alone that would be taken; `passed` may be NULL. */
 static struct entry scan(const struct ranking *ranking, const struct weir_pick *pick,
                          struct passed *passed)
 {
@@ -504,10 +506,10 @@ static bool root_is_usable(struct ranking *ranking, const struct weir_pick *pick
     return weir_pick_usable(pick, ranking->heap[0].index);
 }
 
-/* The root is not usable. Who is at a limit is parked when he is met, and met again once he was asked again;
- * on a retry it may be this request alone that cannot have him, and where there are turns alone nobody is asked
- * again: he stays in his place. Where nothing but unusable ones is first in line, all are asked: NONE is never
- * said while one is usable. */
+/* The root is not usable. Who is at a limit is parked when he is met, and met again once he was
+ * asked again; on a retry it may be this request alone that cannot have him, and where there are
+ * turns alone nobody is asked again: he stays in his place. Where nothing but unusable ones is
+ * first in line, all are asked: NONE is never said while one is usable. */
 static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick *pick)
 {
     struct member *members = ranking->members;
@@ -546,7 +548,8 @@ static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick
     return index;
 }
 
-/* O(log n) a look; one look as a rule, and one more for each full one of the four that are asked again. */
+/* O(log n) a look; one look as a rule, and one more for each full one of the four that are asked
+ * again. */
 static uint32_t pick_by_heap(struct ranking *ranking, const struct weir_pick *pick)
 {
     for (uint32_t i = 0; ranking->places != NULL && i < REFRESH; i++) {
@@ -586,7 +589,8 @@ static uint32_t draw_candidate(const struct ranking *ranking, uint64_t *random)
     return low;
 }
 
-/* The cheapest usable one of those that are drawn; if there is none, the next usable one from anywhere. */
+/* The cheapest usable one of those that are drawn; if there is none, the next usable one from
+ * anywhere. */
 static uint32_t pick_drawn(const struct ranking *ranking, const struct weir_pick *pick,
                            uint64_t *random)
 {

@@ -519,17 +519,20 @@ struct weir_test_answer {
     const char *pointer; /**< of that */
 };
 
-/** Runs the operation of that name as an administrator called `test`, and the loop until nothing is left to do.
- * `arguments` are names and values in turn, ended by NULL: numbers as decimals, booleans as 0 and 1, durations in
- * milliseconds. They are not checked. A name that the module does not have aborts. */
+/** Runs the operation of that name as an administrator called `test`, and the loop until nothing
+ * is left to do. `arguments` are names and values in turn, ended by NULL: numbers as decimals,
+ * booleans as 0 and 1, durations in milliseconds. They are not checked. A name that the module
+ * does not have aborts. */
 const struct weir_test_answer *weir_test_operation(struct weir_test_instance *control,
                                                    const char *name, const char *const *arguments);
 
-/** What is kept under a key of the module's space; NULL: nothing. The hook `take` is told of what is set. */
+/** What is kept under a key of the module's space; NULL: nothing. The hook `take` is told of what
+ * is set. */
 const char *weir_test_kept(const struct weir_test *host, const char *key);
 void weir_test_keep(struct weir_test_instance *control, const char *key, const char *value);
 
-/** The last change that was made; texts are NULL where they were empty. `gone`: what a removal removed. */
+/** The last change that was made; texts are NULL where they were empty. `gone`: what a removal
+ * removed. */
 struct weir_test_change {
     const char *target, *before, *after, *key, *part, *gone;
 };

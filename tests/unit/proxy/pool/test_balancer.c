@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* balancer.c, pick.c: balancers that the host ranks for: costs, slots, dry runs, and what passes over. */
+/* balancer.c, pick.c: balancers that the host ranks for: costs, slots, dry runs, and what passes
+ * over. */
 #include "pool_stage.h"
 #include "runner.h"
 
@@ -106,7 +107,7 @@ static struct balancer *make(struct balancer *balancer, const struct weir_balanc
 
 static void adopt(struct balancer *balancer)
 {
-    stage.next = balancer;
+    stage.next[0] = balancer;
     pool_local_adopt(stage.local, &stage.plan);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ranking: beside a look at all, what a naive balancer would do; turns; what changes underneath; draws; and
- * what a pick costs.
+ * Ranking: beside a look at all, what a naive balancer would do; turns; what changes underneath;
+ * draws; and what a pick costs.
  */
 #include "proxy/pool/ranking.h"
 
@@ -163,7 +163,8 @@ START_TEST(picks_as_a_look_at_all)
 }
 END_TEST
 
-/* Others make servers dearer and tell nobody; what they make cheaper is seen a quarter of a round later. */
+/* Others make servers dearer and tell nobody; what they make cheaper is seen a quarter of a
+ * round later. */
 START_TEST(sees_what_is_not_told)
 {
     struct stage *s = begin_even(NULL, 1, sizes[_i]);
