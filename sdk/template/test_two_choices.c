@@ -137,7 +137,8 @@ START_TEST(mistakes_are_told)
     ck_assert_str_eq(weir_test_mistakes(host), "conf:1: choices: 0 is below the minimum of 1");
     ck_assert_ptr_null(weir_test_conf(host, "choice = 3"));
     ck_assert_str_eq(weir_test_mistakes(host),
-                     "conf:1: unknown option `choice`; did you mean `choices`?");
+                     "conf:1: unknown option `choice` in `balance \"two_choices\"`; "
+                     "did you mean `choices`?");
 }
 END_TEST
 

@@ -67,8 +67,13 @@ static bool parse(struct weir_test_block *block, const char *text)
         memcpy(block->conf, base->conf, table->conf_size);
     }
     bool ok = conf_read_text(&tree, &reading->arena, file, text, strlen(text), &mistakes);
-    tree.root.name = block_word(block);
-    tree.root.title.text = str_from(host->module.name);
+    struct weir_str word = block_word(block), name = str_from(host->module.name);
+    tree.root.name = word;
+    tree.root.title.text = name;
+    if (name.len > word.len && memcmp(name.ptr, word.ptr, word.len) == 0 &&
+        name.ptr[word.len] == '_') { /* a file writes balance "least_conn" */
+        tree.root.title.text = weir_str_skip(name, word.len + 1);
+    }
     tree.root.place = (struct place){file, 1};
     ok = ok && conf_fill_block(&fill, &tree.root, &target, 1, NULL, base == NULL);
     tell_mistakes(host, &mistakes);
