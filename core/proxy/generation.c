@@ -101,6 +101,8 @@ static bool pool_prepare(struct pool_plan *plan, struct worker *worker, char *er
     struct balancer *running = plan->pool->locals[worker->index].balancer;
 
     if (running != NULL && use_equal(running->use, plan->balance)) {
+        running->refs++; /* the pool may leave the loop before the commit */
+        plan->balancers[worker->index] = running;
         return true;
     }
     plan->balancers[worker->index] = balancer_new(plan, &worker->pool_home);

@@ -57,8 +57,8 @@ struct pool_plan {
     struct server **by_id; /* open-addressed by id, by_id_mask + 1 slots */
     size_t by_id_mask;
     uint32_t *places; /* of those of `by_id` in `servers`, by slot */
-    struct balancer *
-        *balancers; /* one a loop: made by prepare, taken by commit; NULL: keep the old */
+    /* One a loop: made or held by prepare, taken by commit; NULL: the pool's own goes on. */
+    struct balancer **balancers;
     struct followed *probe_name; /* that its probes' address has (names.c); NULL: it has none */
     bool probe_name_told;        /* that it has no address */
 };

@@ -33,6 +33,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/plan/test_traffic.c \
     tests/unit/proxy/upstream/test_connecting.c \
     tests/unit/proxy/stream/test_waiting.c \
+    tests/unit/proxy/test_generation.c \
     tests/unit/http/fake_up.c \
     tests/unit/http/fake_up.h \
     tests/unit/net/net_help.c \
