@@ -58,6 +58,8 @@ void spares_settle(struct spares *spares, struct up_conn *c)
     c->pin->spare = c;
     if (other != NULL && other->running == 0) {
         up_conn_close(other);
+    } else if (other != NULL) {
+        spares_remove(other->spares, other); /* until nothing runs there any more */
     }
 }
 

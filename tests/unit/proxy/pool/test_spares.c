@@ -158,6 +158,24 @@ START_TEST(a_pinned_one_is_for_its_client_alone)
 }
 END_TEST
 
+/* Else it would know of its client when that is gone. */
+START_TEST(of_pinned_ones_that_served_together_one_is_kept)
+{
+    struct pin mine = {0};
+
+    conns[0]->pin = conns[1]->pin = &mine;
+    spares_settle(&spares, conns[0]);
+    ck_assert_ptr_eq(take(&mine), conns[0]);
+    spares_settle(&spares, conns[1]);
+    ck_assert_ptr_eq(take(&mine), conns[1]);
+    fake_up_let_go(conns[0]);
+    fake_up_let_go(conns[1]);
+    ck_assert(conns[0] == NULL && conns[1] != NULL);
+    pin_end(&mine);
+    ck_assert_ptr_null(conns[1]);
+}
+END_TEST
+
 static Suite *spares_suite(void)
 {
     Suite *suite = suite_create("proxy/pool/spares");
@@ -168,6 +186,7 @@ static Suite *spares_suite(void)
     tcase_add_test(tcase, only_idle_ones_expire);
     tcase_add_test(tcase, what_is_dropped_serves_nobody_else);
     tcase_add_test(tcase, a_pinned_one_is_for_its_client_alone);
+    tcase_add_test(tcase, of_pinned_ones_that_served_together_one_is_kept);
     suite_add_tcase(suite, tcase);
     return suite;
 }
