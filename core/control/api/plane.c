@@ -58,10 +58,10 @@ void plane_stop(struct plane *plane)
 
 void plane_end(struct plane *plane)
 {
+    providers_end(&plane->providers); /* whose last hooks may tell events */
     if (plane->self != NULL) {
         events_end(&plane->events);
     }
-    providers_end(&plane->providers);
     history_free(&plane->history);
 }
 

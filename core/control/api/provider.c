@@ -92,7 +92,11 @@ static void destroy(struct provider *provider)
 
 static void destroy_later(struct task *task)
 {
-    destroy(container_of(task, struct provider, destruction));
+    struct provider *provider = container_of(task, struct provider, destruction);
+
+    if (provider->refs == 0) { /* it has begun nothing meanwhile */
+        destroy(provider);
+    }
 }
 
 void provider_ref(struct provider *provider)

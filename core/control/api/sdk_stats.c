@@ -179,7 +179,7 @@ static bool show_pool(struct view *view, const struct pool_plan *plan)
 static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, void *arg)
 {
     const struct worker *worker = worker_of(module_context_of(ctx)->loop);
-    const struct generation *g = generation_of(worker->plan);
+    const struct generation *g = worker->plan != NULL ? generation_of(worker->plan) : NULL;
     struct view *view = calloc(1, sizeof(*view));
 
     if (view == NULL) {

@@ -16,4 +16,6 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/change/test_undo.c \
     tests/unit/control/change/test_write_server.c \
     tests/unit/control/test_loops.c \
-    tests/unit/control/test_parts.c
+    tests/unit/control/test_parts.c \
+    tests/unit/control/api/test_sdk_stats.c \
+    tests/unit/control/change/test_instances.c

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* sdk_stats.c: what a module may ask before and after there is something to show. */
+#include "runner.h"
+
+#include "control/api/sdk_stats.h"
+#include "module/context.h"
+#include "proxy/worker.h"
+
+static bool seen(void *arg, const struct weir_stats_row *row)
+{
+    unsigned *rows = arg;
+    (void)row;
+    (*rows)++;
+    return true;
+}
+
+/* An instance of the kind `control` is there before the first configuration is in force. */
+START_TEST(nothing_to_show_without_a_configuration)
+{
+    static struct weir_host host;
+    static struct worker worker;
+    unsigned rows = 0;
+
+    sdk_stats_fill(&host);
+    worker.loop = loop_new(0);
+    worker.loop->owner = &worker;
+    struct module_context ctx = {.base = {.host = &host}, .loop = worker.loop};
+    ck_assert_int_eq(host.stats_visit(&ctx.base, seen, &rows), WEIR_OK);
+    ck_assert_uint_eq(rows, 0);
+    loop_free(&worker.loop);
+}
+END_TEST
+
+static Suite *sdk_stats_suite(void)
+{
+    Suite *suite = suite_create("control/api/sdk_stats");
+    TCase *tcase = tcase_create("sdk_stats");
+    tcase_add_test(tcase, nothing_to_show_without_a_configuration);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
+UNIT_SUITE(sdk_stats_suite);
