@@ -90,6 +90,10 @@ static const struct weir_balancer short_balancer = {
 /* Ends before pick. */
 static const struct weir_balancer cut_balancer = {.size = offsetof(struct weir_balancer, pick),
                                                   .pick = pick};
+static const struct weir_balancer big_slots = {
+    .size = sizeof(struct weir_balancer), .pick = pick, .slot_size = WEIR_SLOT_SIZE_MAX + 1};
+static const struct weir_balancer two_ways = {
+    .size = sizeof(struct weir_balancer), .pick = pick, .flags = WEIR_BALANCER_TURNS};
 static const struct weir_filter filter = {.size = sizeof(struct weir_filter),
                                           .on_response = on_response};
 static const struct weir_filter empty_filter = {.size = sizeof(struct weir_filter)};
@@ -109,6 +113,8 @@ static const struct weir_module descriptors[] = {
     DESCRIPTOR("no_kind", .load = load),
     DESCRIPTOR("no_pick", .balancer = &no_pick),
     DESCRIPTOR("cut_table", .balancer = &cut_balancer),
+    DESCRIPTOR("big_slots", .balancer = &big_slots),
+    DESCRIPTOR("two_ways", .balancer = &two_ways),
     DESCRIPTOR("short_table", .balancer = &short_balancer),
     DESCRIPTOR("empty_filter", .filter = &empty_filter),
     DESCRIPTOR("load_fails", .load = load_fails, .balancer = &balancer),

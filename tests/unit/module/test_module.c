@@ -236,6 +236,8 @@ START_TEST(wrong_descriptors_are_refused)
         {"no_kind", "it is of no kind"},
         {"no_pick", "its balancer lacks the mandatory hook `pick`"},
         {"cut_table", "its balancer lacks the mandatory hook `pick`"},
+        {"big_slots", "its balancer wants slots of 4097 bytes"},
+        {"two_ways", "its balancer has both `pick` and a ranking by the host"},
         {"empty_filter", "its filter lacks the mandatory hook `on_request` or `on_response`"},
         {"load_fails", "its load hook failed with status -2"},
         {"bad_options", "its option `factor` does not lie within the option struct"},

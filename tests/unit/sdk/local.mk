@@ -16,6 +16,7 @@ tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
     tests/unit/sdk/test_option_address.c \
     tests/unit/sdk/test_option_table.c \
     tests/unit/sdk/test_option_value.c \
+    tests/unit/sdk/test_ranked.c \
     tests/unit/sdk/test_request.c \
     tests/unit/sdk/test_text.c \
     tests/unit/sdk/test_transform.c
