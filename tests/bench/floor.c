@@ -116,7 +116,8 @@ static void pass_end(struct side *from, struct side *to)
 }
 
 /* Moves bytes from one side to the other until the one is drained or the other is full. A short
- * read means drained, unless the end of the stream was announced, which only a further read sees. */
+ * read means drained, unless the end of the stream was announced, which only a further read
+ * sees. */
 static void relay(struct side *from, bool ended)
 {
     struct side *to = from->other;

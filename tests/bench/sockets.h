@@ -54,8 +54,8 @@ static inline struct sockaddr_in sock_loopback(uint16_t port)
     return addr;
 }
 
-/* A non-blocking listening socket on an IPv4 address; port 0 takes a free one. Says on standard output
- * which port it is, so that whoever started the program can wait for that line. */
+/* A non-blocking listening socket on an IPv4 address; port 0 takes a free one. Says on standard
+ * output which port it is, so that whoever started the program can wait for that line. */
 static inline int sock_listen(uint16_t port, const char *address)
 {
     struct sockaddr_in addr = sock_loopback(port);

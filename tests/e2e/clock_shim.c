@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A system clock that a test sets back and forth, for one process: loaded by LD_PRELOAD, it adds to what the
- * real clock says the seconds that stand in the file that WEIR_TEST_CLOCK names (eight bytes, in the
- * machine's order). The monotonic clock is left alone, as the kernel does.
+ * A system clock that a test sets back and forth, for one process: loaded by LD_PRELOAD, it adds to
+ * what the real clock says the seconds that stand in the file that WEIR_TEST_CLOCK names (eight
+ * bytes, in the machine's order). The monotonic clock is left alone, as the kernel does.
  */
 #include <fcntl.h>
 #include <pthread.h>

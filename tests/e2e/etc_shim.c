@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Another /etc for one process: loaded by LD_PRELOAD, it lets /etc/hosts and /etc/resolv.conf be the files of
- * those names in the folder that WEIR_TEST_ETC names.
+ * Another /etc for one process: loaded by LD_PRELOAD, it lets /etc/hosts and /etc/resolv.conf be
+ * the files of those names in the folder that WEIR_TEST_ETC names.
  */
 #define _LARGEFILE64_SOURCE /* fopen64: the C library's own fopen, by another name */
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An allocator that counts, for one process: loaded by LD_PRELOAD, it adds up the allocations of all
- * threads in the file that WEIR_TEST_MALLOCS names (a number of eight bytes, in the machine's order).
+ * An allocator that counts, for one process: loaded by LD_PRELOAD, it adds up the allocations of
+ * all threads in the file that WEIR_TEST_MALLOCS names (a number of eight bytes, in the machine's
+ * order).
  *
  * The memory comes from the C library, so its free() needs no wrapper.
  */

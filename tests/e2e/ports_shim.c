@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A system without free ports, for one process: loaded by LD_PRELOAD, it lets TCP connects fail with
- * EADDRNOTAVAIL as long as the file that WEIR_TEST_PORTS names is there.
+ * A system without free ports, for one process: loaded by LD_PRELOAD, it lets TCP connects fail
+ * with EADDRNOTAVAIL as long as the file that WEIR_TEST_PORTS names is there.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -24,8 +24,9 @@ static struct verdict_slice slice_of(struct weir_str text)
 
 static bool add_body(struct verdict *verdict, const char *data, size_t len)
 {
-    if (len > VERDICT_BODY_LIMIT - verdict->body_len)
+    if (len > VERDICT_BODY_LIMIT - verdict->body_len) {
         return false;
+    }
     memcpy(verdict->body + verdict->body_len, data, len);
     verdict->body_len += len;
     return true;
@@ -42,10 +43,12 @@ static void read_chunked(const char *data, size_t len, size_t at, struct verdict
         enum h1_chunk_event event = h1_chunk_next(&state, data + at, len - at, &limits, &used, &out,
                                                   &out_len, &field, &error);
         at += used;
-        if (event == H1_CHUNK_DATA && !add_body(verdict, out, out_len))
+        if (event == H1_CHUNK_DATA && !add_body(verdict, out, out_len)) {
             abort();
-        if (event == H1_CHUNK_DATA || event == H1_CHUNK_TRAILER)
+        }
+        if (event == H1_CHUNK_DATA || event == H1_CHUNK_TRAILER) {
             continue;
+        }
         verdict->used = at;
         verdict->outcome = event == H1_CHUNK_END    ? TAKEN
                            : event == H1_CHUNK_MORE ? INCOMPLETE
@@ -67,13 +70,15 @@ static void read_body(const struct comparison *it, enum http_body body, uint64_t
     case BODY_CHUNKED: read_chunked(it->data, it->len, at, verdict); break;
     case BODY_CLOSE: length = have; /* fallthrough */
     case BODY_LENGTH:
-        if (length > have)
+        if (length > have) {
             verdict->outcome = INCOMPLETE;
-        else
+        } else {
             have = (size_t)length;
+        }
         verdict->used = at + have;
-        if (!add_body(verdict, it->data + at, have))
+        if (!add_body(verdict, it->data + at, have)) {
             abort();
+        }
         break;
     }
 }
@@ -102,8 +107,9 @@ static void read_ours(struct comparison *it, struct arena *arena)
                                                    &it->request, &used, &error);
     verdict->outcome = status == H1_INCOMPLETE ? INCOMPLETE : REFUSED;
     verdict->why = error.reason;
-    if (status != H1_DONE)
+    if (status != H1_DONE) {
         return;
+    }
     verdict->head = true;
     if (it->response) {
         const struct http_response_head *head = &it->answer;
@@ -134,19 +140,24 @@ static bool same(struct verdict_slice a, struct verdict_slice b)
 
 static const char *difference(const struct verdict *a, const struct verdict *b)
 {
-    if (!same(a->method, b->method) || !same(a->target, b->target) || a->status != b->status)
+    if (!same(a->method, b->method) || !same(a->target, b->target) || a->status != b->status) {
         return "first line";
-    if (a->field_count != b->field_count)
+    }
+    if (a->field_count != b->field_count) {
         return "fields";
+    }
     for (size_t i = 0; i < a->field_count; i++) {
         if (!same(a->fields[i].name, b->fields[i].name) ||
-            !same(a->fields[i].value, b->fields[i].value))
+            !same(a->fields[i].value, b->fields[i].value)) {
             return "fields";
+        }
     }
-    if (a->body_len != b->body_len || memcmp(a->body, b->body, a->body_len) != 0)
+    if (a->body_len != b->body_len || memcmp(a->body, b->body, a->body_len) != 0) {
         return "body";
-    if (a->used != b->used)
+    }
+    if (a->used != b->used) {
         return "length";
+    }
     return a->keep_alive != b->keep_alive ? "keep-alive" : NULL;
 }
 
@@ -157,14 +168,15 @@ static void print_message(const struct comparison *it)
     fputs("  ", stderr);
     for (size_t i = 0; i < it->len; i++) {
         unsigned char c = (unsigned char)it->data[i];
-        if (c == '\r')
+        if (c == '\r') {
             fputs("\\r", stderr);
-        else if (c == '\n')
+        } else if (c == '\n') {
             fputs("\\n\n  ", stderr);
-        else if (c < 0x20 || c >= 0x7f || c == '\\')
+        } else if (c < 0x20 || c >= 0x7f || c == '\\') {
             fprintf(stderr, "\\x%02x", c);
-        else
+        } else {
             fputc(c, stderr);
+        }
     }
     fputc('\n', stderr);
 }
@@ -181,8 +193,9 @@ static bool compare(struct comparison *it)
     struct arena arena;
     arena_init(&arena, NULL, 0);
     char *copy = malloc(it->len > 0 ? it->len : 1);
-    if (copy == NULL)
+    if (copy == NULL) {
         abort();
+    }
     memcpy(copy, it->data, it->len);
     it->data = copy;
     read_ours(it, &arena);
@@ -224,8 +237,9 @@ static bool read_seed(const char *path, struct seeds *seeds)
     }
     size_t at = seeds->count++;
     seeds->response[at] = strstr(path, "/response/") != NULL;
-    if (seeds->response[at])
+    if (seeds->response[at]) {
         fgetc(file);
+    }
     seeds->len[at] = fread(seeds->data[at], 1, INPUT_LIMIT, file);
     fclose(file);
     return true;
@@ -258,19 +272,21 @@ int main(int argc, char **argv)
                           .len = calloc((size_t)argc, sizeof(size_t)),
                           .response = calloc((size_t)argc, sizeof(bool))};
     uint64_t failed = 0, failures = 20;
-    if (seeds.data == NULL || seeds.len == NULL || seeds.response == NULL)
+    if (seeds.data == NULL || seeds.len == NULL || seeds.response == NULL) {
         return 2;
+    }
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
+        if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
             seconds = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc)
+        } else if (strcmp(argv[i], "--count") == 0 && i + 1 < argc) {
             count = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+        } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
             source.state = strtoull(argv[++i], NULL, 10);
-        else if (strcmp(argv[i], "--failures") == 0 && i + 1 < argc)
+        } else if (strcmp(argv[i], "--failures") == 0 && i + 1 < argc) {
             failures = strtoull(argv[++i], NULL, 10);
-        else if (!read_seed(argv[i], &seeds))
+        } else if (!read_seed(argv[i], &seeds)) {
             return 2;
+        }
     }
     time_t end = time(NULL) + (time_t)seconds;
     while (failed < failures && (done < count || (seconds > 0 && time(NULL) < end))) {

@@ -138,8 +138,9 @@ uint32_t source_below(struct source *source, uint32_t bound)
 static size_t put(char *out, size_t at, const char *text)
 {
     size_t len = strlen(text);
-    if (len > INPUT_LIMIT - at)
+    if (len > INPUT_LIMIT - at) {
         len = INPUT_LIMIT - at;
+    }
     memcpy(out + at, text, len);
     return at + len;
 }
@@ -161,8 +162,9 @@ static const char *mostly(struct source *source, const char *const *table, uint3
 size_t input_generate(struct source *source, bool response, char *out)
 {
     size_t at = 0;
-    if (source_below(source, 50) == 0)
+    if (source_below(source, 50) == 0) {
         at = put_line_end(source, out, at);
+    }
     if (response) {
         at = put(out, at, mostly(source, versions, COUNT(versions), 5));
         at = put(out, at, " ");
@@ -197,8 +199,9 @@ static size_t mutate_once(struct source *source, char *out, size_t len)
     case 1: out[at] = (char)(out[at] ^ 1 << source_below(source, 8)); return len;
     case 2: memmove(out + at, out + at + 1, len - at - 1); return len - 1;
     case 3:
-        if (len == INPUT_LIMIT)
+        if (len == INPUT_LIMIT) {
             return len;
+        }
         memmove(out + at + 1, out + at, len - at);
         out[at] = byte;
         return len + 1;
@@ -206,10 +209,12 @@ static size_t mutate_once(struct source *source, char *out, size_t len)
     }
     /* A piece of it once more, somewhere else. */
     size_t piece = 1 + source_below(source, 30), from = source_below(source, (uint32_t)len);
-    if (piece > len - from)
+    if (piece > len - from) {
         piece = len - from;
-    if (piece > INPUT_LIMIT - len)
+    }
+    if (piece > INPUT_LIMIT - len) {
         return len;
+    }
     char copy[32];
     memcpy(copy, out + from, piece);
     memmove(out + at + piece, out + at, len - at);
@@ -219,7 +224,8 @@ static size_t mutate_once(struct source *source, char *out, size_t len)
 
 size_t input_mutate(struct source *source, char *out, size_t len)
 {
-    for (uint32_t count = 1 + source_below(source, 3); count > 0 && len > 0; count--)
+    for (uint32_t count = 1 + source_below(source, 3); count > 0 && len > 0; count--) {
         len = mutate_once(source, out, len);
+    }
     return len;
 }

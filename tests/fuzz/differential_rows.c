@@ -22,8 +22,9 @@ typedef bool (*byte_test)(const struct comparison *it, size_t at);
 static bool has(const struct comparison *it, byte_test test)
 {
     for (size_t at = 0; at < it->len; at++) {
-        if (test(it, at))
+        if (test(it, at)) {
             return true;
+        }
     }
     return false;
 }
@@ -117,14 +118,17 @@ static bool strange_host(const struct comparison *it)
 {
     size_t count, at = 0;
     struct verdict_slice host = field(it, "host", &count);
-    while (at < host.len && (isalnum((unsigned char)host.ptr[at]) || host.ptr[at] == '-'))
+    while (at < host.len && (isalnum((unsigned char)host.ptr[at]) || host.ptr[at] == '-')) {
         at++;
-    if (at == host.len && at > 0)
+    }
+    if (at == host.len && at > 0) {
         return false;
+    }
     if (at > 0 && at < host.len && host.ptr[at] == ':') {
         size_t digits = 0;
-        while (at + 1 + digits < host.len && isdigit((unsigned char)host.ptr[at + 1 + digits]))
+        while (at + 1 + digits < host.len && isdigit((unsigned char)host.ptr[at + 1 + digits])) {
             digits++;
+        }
         return at + 1 + digits != host.len || digits > 4 || host.ptr[at + 1] == '0';
     }
     return true;
@@ -133,17 +137,21 @@ static bool strange_host(const struct comparison *it)
 static bool strange_target(const struct comparison *it)
 {
     struct verdict_slice target = it->oracle.target;
-    if (target.len == 0 || target.ptr[0] != '/')
+    if (target.len == 0 || target.ptr[0] != '/') {
         return true;
+    }
     for (size_t i = 0; i < target.len; i++) {
         unsigned char c = (unsigned char)target.ptr[i];
-        if (c == '#' || c == '\\' || c <= 0x20 || c >= 0x7f)
+        if (c == '#' || c == '\\' || c <= 0x20 || c >= 0x7f) {
             return true;
-        if (c != '%')
+        }
+        if (c != '%') {
             continue;
+        }
         if (target.len - i < 3 || !isxdigit((unsigned char)target.ptr[i + 1]) ||
-            !isxdigit((unsigned char)target.ptr[i + 2]) || memcmp(target.ptr + i, "%00", 3) == 0)
+            !isxdigit((unsigned char)target.ptr[i + 2]) || memcmp(target.ptr + i, "%00", 3) == 0) {
             return true;
+        }
     }
     return false;
 }
@@ -153,23 +161,28 @@ static bool strange_target(const struct comparison *it)
 static bool strange_first_line(const struct comparison *it)
 {
     const char *at = it->data, *end = it->data + it->len;
-    if (it->response && (*at == '\r' || *at == '\n'))
+    if (it->response && (*at == '\r' || *at == '\n')) {
         return true;
-    while (at < end && (*at == '\r' || *at == '\n'))
+    }
+    while (at < end && (*at == '\r' || *at == '\n')) {
         at++;
+    }
     const char *lf = memchr(at, '\n', (size_t)(end - at));
     const char *line_end = lf != NULL && lf > at && lf[-1] == '\r' ? lf - 1 : lf;
     size_t spaces = 0;
-    if (line_end == NULL || line_end - at < 10)
+    if (line_end == NULL || line_end - at < 10) {
         return true;
+    }
     for (const char *byte = at; byte < line_end; byte++) {
         spaces += *byte == ' ' ? 1 : 0;
-        if (*byte < ' ' || *byte == 0x7f || (*byte == ' ' && byte[1] == ' '))
+        if (*byte < ' ' || *byte == 0x7f || (*byte == ' ' && byte[1] == ' ')) {
             return true;
+        }
     }
     const char *version = it->response ? at : line_end - 8;
-    if (!it->response && (spaces != 2 || version[-1] != ' '))
+    if (!it->response && (spaces != 2 || version[-1] != ' ')) {
         return true;
+    }
     return memcmp(version, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)version[7]);
 }
 
@@ -178,11 +191,13 @@ static bool strange_first_line(const struct comparison *it)
 static bool strange_status(const struct comparison *it)
 {
     const char *at = it->data, *end = it->data + it->len;
-    while (at < end && *at != ' ' && *at != '\n')
+    while (at < end && *at != ' ' && *at != '\n') {
         at++;
+    }
     if (end - at < 5 || !isdigit((unsigned char)at[1]) || !isdigit((unsigned char)at[2]) ||
-        !isdigit((unsigned char)at[3]) || isgraph((unsigned char)at[4]))
+        !isdigit((unsigned char)at[3]) || isgraph((unsigned char)at[4])) {
         return true;
+    }
     return at[1] < '1' || at[1] > '5' || (at[4] != ' ' && at[4] != '\r');
 }
 
@@ -206,7 +221,8 @@ static bool is_205(const struct comparison *it)
     return it->oracle.status == 205;
 }
 
-/* What follows is no content: ours does not look at it, the other reads it as chunks, or to the end. */
+/* What follows is no content: ours does not look at it, the other reads it as chunks, or to the
+ * end. */
 static bool behind_205(const struct comparison *it)
 {
     return is_205(it) && it->ours.head && it->oracle.head;
@@ -230,8 +246,9 @@ static bool strange_coding(const struct comparison *it)
 static bool longer_name(const struct comparison *it)
 {
     for (size_t at = 0; at + 18 <= it->len; at++) {
-        if (strncasecmp(it->data + at, "transfer-encoding", 17) == 0 && it->data[at + 17] != ':')
+        if (strncasecmp(it->data + at, "transfer-encoding", 17) == 0 && it->data[at + 17] != ':') {
             return true;
+        }
     }
     return false;
 }
@@ -253,8 +270,9 @@ static bool repeated_length(const struct comparison *it)
         if (strncasecmp(it->data + at, "content-length:", 15) == 0) {
             const char *lf = memchr(it->data + at, '\n', it->len - at);
             lengths++;
-            if (lf != NULL && memchr(it->data + at, ',', (size_t)(lf - it->data) - at) != NULL)
+            if (lf != NULL && memchr(it->data + at, ',', (size_t)(lf - it->data) - at) != NULL) {
                 lists++;
+            }
         }
         codings += strncasecmp(it->data + at, "transfer-encoding:", 18) == 0 ? 1 : 0;
     }
@@ -271,13 +289,16 @@ static bool huge_length(const struct comparison *it)
 static bool blank_before_colon(const struct comparison *it)
 {
     for (size_t at = 1; at < it->len; at++) {
-        if (it->data[at - 1] != '\n')
+        if (it->data[at - 1] != '\n') {
             continue;
+        }
         size_t end = at;
-        while (end < it->len && isgraph((unsigned char)it->data[end]) && it->data[end] != ':')
+        while (end < it->len && isgraph((unsigned char)it->data[end]) && it->data[end] != ':') {
             end++;
-        if (end < it->len && (it->data[end] == ' ' || it->data[end] == '\t'))
+        }
+        if (end < it->len && (it->data[end] == ' ' || it->data[end] == '\t')) {
             return true;
+        }
     }
     return false;
 }
@@ -307,14 +328,16 @@ static bool plain_keep_alive(const struct comparison *it)
     bool close = false, keep_alive = false;
     for (size_t i = 0; i < it->oracle.field_count; i++) {
         struct verdict_slice name = it->oracle.fields[i].name, value = it->oracle.fields[i].value;
-        if (name.len != 10 || strncasecmp(name.ptr, "connection", 10) != 0)
+        if (name.len != 10 || strncasecmp(name.ptr, "connection", 10) != 0) {
             continue;
+        }
         for (size_t from = 0, to; from <= value.len; from = to + 1) {
             char option[16];
             size_t len = 0;
             for (to = from; to < value.len && value.ptr[to] != ','; to++) {
-                if (value.ptr[to] != ' ' && value.ptr[to] != '\t' && len < sizeof(option))
+                if (value.ptr[to] != ' ' && value.ptr[to] != '\t' && len < sizeof(option)) {
                     option[len++] = value.ptr[to];
+                }
             }
             close = close || (len == 5 && strncasecmp(option, "close", 5) == 0);
             keep_alive = keep_alive || (len == 10 && strncasecmp(option, "keep-alive", 10) == 0);
@@ -340,8 +363,9 @@ static bool tab_in_coding(const struct comparison *it)
     for (size_t at = 0; at + 18 <= it->len; at++) {
         const char *lf = memchr(it->data + at, '\n', it->len - at);
         if (lf != NULL && strncasecmp(it->data + at, "transfer-encoding:", 18) == 0 &&
-            memchr(it->data + at, '\t', (size_t)(lf - it->data) - at) != NULL)
+            memchr(it->data + at, '\t', (size_t)(lf - it->data) - at) != NULL) {
             return !it->oracle.chunked;
+        }
     }
     return false;
 }
@@ -434,8 +458,9 @@ static struct row difference_rows[] = {
 /* Whether a row's text is about this verdict. */
 static bool is_about(const char *text, const struct verdict *verdict)
 {
-    if (verdict->outcome != REFUSED || text == NULL)
+    if (verdict->outcome != REFUSED || text == NULL) {
         return verdict->outcome != REFUSED && text == NULL;
+    }
     return strcmp(text, "*") == 0 || strcmp(text, verdict->why) == 0;
 }
 
@@ -468,9 +493,10 @@ bool differential_explain(const struct comparison *it)
 
 static void print_table(const struct row *table, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         printf("%8lu  %-28s %-30s %s\n", table[i].count, table[i].ours ? table[i].ours : "taken",
                table[i].oracle ? table[i].oracle : "taken", table[i].text);
+    }
 }
 
 void differential_print(void)

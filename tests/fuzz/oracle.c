@@ -15,8 +15,9 @@ struct reading {
 static int take_piece(struct verdict_slice *slice, const char *at, size_t len)
 {
     /* A folded value comes in pieces with the line end between them. */
-    if (slice->ptr == NULL)
+    if (slice->ptr == NULL) {
         slice->ptr = at;
+    }
     slice->len = (size_t)(at + len - slice->ptr);
     return 0;
 }
@@ -31,11 +32,13 @@ static int on_field(http_parser *parser, const char *at, size_t len)
 {
     struct reading *reading = parser->data;
     struct verdict *verdict = reading->verdict;
-    if (verdict->head)
+    if (verdict->head) {
         return 0;
+    }
     if (verdict->field_count == 0 || reading->in_value) {
-        if (verdict->field_count == VERDICT_FIELDS)
+        if (verdict->field_count == VERDICT_FIELDS) {
             return 1;
+        }
         verdict->field_count++;
         reading->in_value = false;
     }
@@ -46,8 +49,9 @@ static int on_value(http_parser *parser, const char *at, size_t len)
 {
     struct reading *reading = parser->data;
     struct verdict *verdict = reading->verdict;
-    if (verdict->head)
+    if (verdict->head) {
         return 0;
+    }
     reading->in_value = true;
     return take_piece(&verdict->fields[verdict->field_count - 1].value, at, len);
 }
@@ -70,8 +74,9 @@ static int on_head(http_parser *parser)
 static int on_body(http_parser *parser, const char *at, size_t len)
 {
     struct verdict *verdict = ((struct reading *)parser->data)->verdict;
-    if (len > VERDICT_BODY_LIMIT - verdict->body_len)
+    if (len > VERDICT_BODY_LIMIT - verdict->body_len) {
         return 1;
+    }
     memcpy(verdict->body + verdict->body_len, at, len);
     verdict->body_len += len;
     return 0;
@@ -95,8 +100,9 @@ static void trim_values(struct verdict *verdict)
             value->len--;
         }
         while (value->len > 0 &&
-               (value->ptr[value->len - 1] == ' ' || value->ptr[value->len - 1] == '\t'))
+               (value->ptr[value->len - 1] == ' ' || value->ptr[value->len - 1] == '\t')) {
             value->len--;
+        }
     }
 }
 
@@ -118,8 +124,9 @@ void oracle_read(const char *data, size_t len, bool response, bool head_answer,
     parser.data = &reading;
 
     size_t used = len > 0 ? http_parser_execute(&parser, &settings, data, len) : 0;
-    if (!reading.complete && HTTP_PARSER_ERRNO(&parser) == HPE_OK && verdict->head && response)
+    if (!reading.complete && HTTP_PARSER_ERRNO(&parser) == HPE_OK && verdict->head && response) {
         http_parser_execute(&parser, &settings, data + len, 0);
+    }
     enum http_errno error = HTTP_PARSER_ERRNO(&parser);
     if (reading.complete) {
         verdict->outcome = TAKEN;

@@ -15,9 +15,11 @@ void property_broken(const char *condition, const char *file, int line)
 char *property_copy(const void *data, size_t len)
 {
     char *copy = malloc(len > 0 ? len : 1);
-    if (copy == NULL)
+    if (copy == NULL) {
         abort();
-    if (len > 0)
+    }
+    if (len > 0) {
         memcpy(copy, data, len);
+    }
     return copy;
 }

@@ -26,18 +26,21 @@ void property_fields(const uint8_t *data, size_t len);
 /* The first byte chooses path, query or authority. A path's normal form equals that of a slow and
  * simple reference, and is its own normal form. */
 void property_uri(const uint8_t *data, size_t len);
-/* A header of the PROXY protocol: decided once, in pieces too; its addresses are written and read alike. */
+/* A header of the PROXY protocol: decided once, in pieces too; its addresses are written and read
+ * alike. */
 void property_proxy(const uint8_t *data, size_t len);
 /* Forwarded: elements alone and together, addresses and hosts written and read alike. */
 void property_forwarded(const uint8_t *data, size_t len);
 /* A configuration: mistakes have their place, what is taken is in its range. */
 void property_conf(const uint8_t *data, size_t len);
-/* Cookie fields, one a line; '@' stands for a value that Weir has made: nothing else leads to a server. */
+/* Cookie fields, one a line; '@' stands for a value that Weir has made: nothing else leads to a
+ * server. */
 void property_cookie(const uint8_t *data, size_t len);
 /* Accept-Encoding, as compress reads it. */
 void property_accept(const uint8_t *data, size_t len);
-/* Three lines: a redirect's template, a value's, and a request's target with a field behind a blank. What is
- * taken as configuration gives whole fields, and addresses that lead to no other site. */
+/* Three lines: a redirect's template, a value's, and a request's target with a field behind a
+ * blank. What is taken as configuration gives whole fields, and addresses that lead to no other
+ * site. */
 void property_template(const uint8_t *data, size_t len);
 
 #define HOLDS(condition)                                     \

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties of compress's reading of Accept-Encoding: what is chosen was named or is covered by `*`, white
- * space and the case of letters change nothing, and a field is read like its elements one by one.
+ * Properties of compress's reading of Accept-Encoding: what is chosen was named or is covered by
+ * `*`, white space and the case of letters change nothing, and a field is read like its elements
+ * one by one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,9 @@ static enum encoding choose(const char *text, size_t len)
     struct accept accept;
     accept_begin(&accept);
     accept_read(&accept, (struct weir_str){text, len});
-    for (size_t i = 0; i < ENCODING_COUNT; i++)
+    for (size_t i = 0; i < ENCODING_COUNT; i++) {
         HOLDS(accept.weight[i] >= -1 && accept.weight[i] <= 1000);
+    }
     HOLDS(accept.identity >= -1 && accept.identity <= 1000);
     return accept_choose(&accept, order, 2);
 }
@@ -28,8 +30,9 @@ static bool has(const char *text, size_t len, const char *word)
 {
     size_t word_len = strlen(word);
     for (size_t at = 0; at + word_len <= len; at++) {
-        if (text_is((struct weir_str){text + at, word_len}, word))
+        if (text_is((struct weir_str){text + at, word_len}, word)) {
             return true;
+        }
     }
     return false;
 }
@@ -55,10 +58,11 @@ void property_accept(const uint8_t *data, size_t len)
     HOLDS(chosen == ENCODING_NONE || has(text, len, words[chosen]) || has(text, len, "*"));
     HOLDS(choose_by_elements(text, len) == chosen);
     for (size_t i = 0; i < len; i++) {
-        if (text[i] >= 'a' && text[i] <= 'z')
+        if (text[i] >= 'a' && text[i] <= 'z') {
             text[i] = (char)(text[i] - 'a' + 'A');
-        else if (text[i] == ' ')
+        } else if (text[i] == ' ') {
             text[i] = '\t';
+        }
     }
     HOLDS(choose(text, len) == chosen);
     free(text);

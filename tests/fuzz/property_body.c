@@ -21,8 +21,9 @@ static void append(char **text, size_t *len, const char *from, size_t from_len)
 {
     *text = realloc(*text, *len + from_len + 1);
     HOLDS(*text != NULL);
-    if (from_len > 0)
+    if (from_len > 0) {
         memcpy(*text + *len, from, from_len);
+    }
     *len += from_len;
 }
 
@@ -71,8 +72,9 @@ static struct decoded decode(const char *data, size_t len, size_t step)
         out.used += at;
         free(piece);
     }
-    if (out.verdict == H1_CHUNK_ERROR)
+    if (out.verdict == H1_CHUNK_ERROR) {
         HOLDS(error.status >= 400 && error.reason != NULL);
+    }
     return out;
 }
 
@@ -88,8 +90,9 @@ static void decoded_alike(const struct decoded *a, const struct decoded *b)
     HOLDS(a->body_len == b->body_len && a->trailers_len == b->trailers_len);
     HOLDS(a->body_len == 0 || memcmp(a->body, b->body, a->body_len) == 0);
     HOLDS(a->trailers_len == 0 || memcmp(a->trailers, b->trailers, a->trailers_len) == 0);
-    if (a->verdict == H1_CHUNK_END)
+    if (a->verdict == H1_CHUNK_END) {
         HOLDS(a->used == b->used);
+    }
 }
 
 /* The body in chunks of `size` bytes, decoded again. */
@@ -146,18 +149,24 @@ static bool named(const struct http_fields *fields, struct weir_str name)
 {
     for (uint32_t i = 0; i < fields->count; i++) {
         struct weir_str value = fields->items[i].value;
-        if (fields->items[i].id != FIELD_CONNECTION)
+        if (fields->items[i].id != FIELD_CONNECTION) {
             continue;
+        }
         for (size_t from = 0, to; from <= value.len; from = to + 1) {
-            for (to = from; to < value.len && value.ptr[to] != ','; to++)
+            for (to = from; to < value.len && value.ptr[to] != ','; to++) {
                 continue;
+            }
             size_t first = from, last = to;
-            while (first < last && (value.ptr[first] == ' ' || value.ptr[first] == '\t'))
+            while (first < last && (value.ptr[first] == ' ' || value.ptr[first] == '\t')) {
                 first++;
-            while (first < last && (value.ptr[last - 1] == ' ' || value.ptr[last - 1] == '\t'))
+            }
+            while (first < last && (value.ptr[last - 1] == ' ' || value.ptr[last - 1] == '\t')) {
                 last--;
-            if (last - first == name.len && strncasecmp(value.ptr + first, name.ptr, name.len) == 0)
+            }
+            if (last - first == name.len &&
+                strncasecmp(value.ptr + first, name.ptr, name.len) == 0) {
                 return true;
+            }
         }
     }
     return false;
@@ -197,8 +206,9 @@ void property_fields(const uint8_t *data, size_t len)
         HOLDS((repeated & ~fields.seen) == 0);
         drop_is_exact(&fields);
     }
-    for (uint32_t i = 0; i < fields.count; i++)
+    for (uint32_t i = 0; i < fields.count; i++) {
         HOLDS(fields_drop_name(&fields, fields.items[i].name) > 0 || fields.items[i].dropped);
+    }
     HOLDS(fields.seen == 0);
     arena_reset(&arena);
     free(copy);

@@ -34,13 +34,15 @@ static void block_sound(const struct conf_node *block, unsigned depth)
         text_sound(node->name);
         HOLDS(node->name.len > 0 && node->place.line > 0);
         if (node->kind == CONF_BLOCK) {
-            if (node->title.text.ptr != NULL)
+            if (node->title.text.ptr != NULL) {
                 text_sound(node->title.text);
+            }
             block_sound(node, depth + 1);
             continue;
         }
-        for (size_t i = 0; i < node->value_count; i++)
+        for (size_t i = 0; i < node->value_count; i++) {
             text_sound(node->values[i].text);
+        }
         HOLDS(node->is_list || node->value_count <= 1);
     }
 }
@@ -112,8 +114,9 @@ static void fill(struct arena *arena, const struct conf_node *root, struct mista
     bool ok = conf_fill_block(&how, root, &target, 1, NULL, true);
     /* What could not be read has been told of before. */
     HOLDS(ok ? mistakes->count == before : mistakes->count > 0);
-    if (!ok)
+    if (!ok) {
         return;
+    }
     HOLDS(settings.integer >= -3 && settings.integer <= 100);
     HOLDS(settings.real >= 0 && settings.real <= 2);
     HOLDS(settings.percentage >= 0 && settings.percentage <= 1);
@@ -130,8 +133,9 @@ static void fill(struct arena *arena, const struct conf_node *root, struct mista
 void property_conf(const uint8_t *data, size_t len)
 {
     /* Files are not for a fuzzer to choose. */
-    if (len > 0 && memmem(data, len, "include", 7) != NULL)
+    if (len > 0 && memmem(data, len, "include", 7) != NULL) {
         return;
+    }
     struct arena arena;
     struct conf_tree tree;
     struct mistakes mistakes = {0};

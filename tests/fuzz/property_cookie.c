@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties of sticky_cookie, the module as it is, on the SDK's fake host: whatever cookies a client
- * sends, it gets to a server only by a value that Weir has made, and others' cookies pass unharmed.
+ * Properties of sticky_cookie, the module as it is, on the SDK's fake host: whatever cookies a
+ * client sends, it gets to a server only by a value that Weir has made, and others' cookies pass
+ * unharmed.
  */
 #include <weir/testing.h>
 
@@ -26,8 +27,9 @@ struct stage {
 static const struct stage *stage(void)
 {
     static struct stage made;
-    if (made.host != NULL)
+    if (made.host != NULL) {
         return &made;
+    }
     made.host = weir_test_new(weir_module_entry());
     HOLDS(made.host != NULL);
     made.shown =
@@ -44,15 +46,17 @@ static const struct stage *stage(void)
     return &made;
 }
 
-/* A client's Cookie field: what no field can hold is a dot here, and '@' the value that Weir made. */
+/* A client's Cookie field: what no field can hold is a dot here, and '@' the value that Weir
+ * made. */
 static void make_field(const uint8_t *data, size_t len, const char *token, char out[TEXT_MAX])
 {
     size_t at = 0;
     for (size_t i = 0; i < len && at + 64 < TEXT_MAX; i++) {
-        if (data[i] == '@')
+        if (data[i] == '@') {
             at += (size_t)sprintf(out + at, "%s", token);
-        else
+        } else {
             out[at++] = data[i] < ' ' || data[i] == 0x7f ? '.' : (char)data[i];
+        }
     }
     out[at] = '\0';
 }
@@ -78,16 +82,18 @@ static void nothing_of_ours(const char *field)
     while (field != NULL && *field != '\0') {
         field += strspn(field, "; \t");
         size_t len = strlen(NAME);
-        if (strncmp(field, NAME, len) == 0)
+        if (strncmp(field, NAME, len) == 0) {
             HOLDS(field[len + strspn(field + len, " \t")] != '=');
+        }
         field = strchr(field, ';');
     }
 }
 
 void property_cookie(const uint8_t *data, size_t len)
 {
-    if (len > 2000)
+    if (len > 2000) {
         return;
+    }
     bool may = len > 0 && memchr(data, '@', len) != NULL;
     const struct stage *at = stage();
     struct weir_request *req = request_of(data, len);

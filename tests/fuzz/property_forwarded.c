@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties of Forwarded and the addresses in it: reading ends, in slices of the field; elements read alike
- * in fields of their own; an address is written and read alike; whatever host a client names, what is
- * written of it is one element.
+ * Properties of Forwarded and the addresses in it: reading ends, in slices of the field; elements
+ * read alike in fields of their own; an address is written and read alike; whatever host a client
+ * names, what is written of it is one element.
  */
 #include <stdlib.h>
 #include <string.h>

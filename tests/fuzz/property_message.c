@@ -24,9 +24,10 @@ static enum h1_status parse(struct subject *subject, const char *data, size_t le
                             struct h1_scan *scan)
 {
     subject->error = (struct http_error){0};
-    if (subject->response)
+    if (subject->response) {
         return h1_parse_response(data, len, &limits, scan, &subject->arena, subject->method,
                                  &subject->head, &subject->used, &subject->error);
+    }
     return h1_parse_request(data, len, &limits, scan, &subject->arena, &subject->request,
                             &subject->used, &subject->error);
 }
@@ -54,16 +55,20 @@ static void grows_alike(struct subject *whole, enum h1_status expected, const ch
         have = len - have > step ? have + step : len;
         char *copy = property_copy(data, have);
         status = parse(&piece, copy, have, &scan);
-        if (expected == H1_DONE)
+        if (expected == H1_DONE) {
             HOLDS(status == (have < whole->used ? H1_INCOMPLETE : H1_DONE));
-        else
+        } else {
             HOLDS(status != H1_DONE);
-        if (expected == H1_INCOMPLETE)
+        }
+        if (expected == H1_INCOMPLETE) {
             HOLDS(status == H1_INCOMPLETE);
-        if (status == H1_DONE)
+        }
+        if (status == H1_DONE) {
             HOLDS(piece.used == whole->used);
-        if (status == H1_ERROR)
+        }
+        if (status == H1_ERROR) {
             HOLDS(piece.error.status >= 400 && piece.error.reason != NULL);
+        }
         free(copy);
     }
     arena_reset(&piece.arena);
@@ -87,8 +92,9 @@ static void fields_sound(const struct http_fields *fields, const char *data, siz
             char first = field->value.ptr[0], last = field->value.ptr[field->value.len - 1];
             HOLDS(first != ' ' && first != '\t' && last != ' ' && last != '\t');
         }
-        if (field->id != FIELD_OTHER && !field->dropped)
+        if (field->id != FIELD_OTHER && !field->dropped) {
             seen |= UINT64_C(1) << field->id;
+        }
     }
     HOLDS(fields->seen == seen);
 }
@@ -115,8 +121,9 @@ static const struct http_field *next_passed(const struct http_fields *fields, ui
 {
     while (*at < fields->count) {
         const struct http_field *field = &fields->items[(*at)++];
-        if (!is_own(field, response))
+        if (!is_own(field, response)) {
             return field;
+        }
     }
     return NULL;
 }
@@ -128,8 +135,9 @@ static void fields_alike(const struct http_fields *a, const struct http_fields *
         const struct http_field *x = next_passed(a, &at_a, response);
         const struct http_field *y = next_passed(b, &at_b, response);
         HOLDS((x == NULL) == (y == NULL));
-        if (x == NULL)
+        if (x == NULL) {
             return;
+        }
         HOLDS(str_equal(x->name, y->name) && str_equal(x->value, y->value));
     }
 }
@@ -140,12 +148,13 @@ static void lines_clean(const char *text, size_t len)
     HOLDS(len >= 4 && memcmp(text + len - 4, "\r\n\r\n", 4) == 0);
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c == '\r')
+        if (c == '\r') {
             HOLDS(i + 1 < len && text[i + 1] == '\n');
-        else if (c == '\n')
+        } else if (c == '\n') {
             HOLDS(i > 0 && text[i - 1] == '\r' && (i < 3 || i + 1 == len || text[i - 2] != '\n'));
-        else
+        } else {
             HOLDS(c != 0x7f && (c >= 0x20 || c == '\t'));
+        }
     }
 }
 
@@ -221,13 +230,15 @@ static void request_sound(struct subject *subject, const char *data)
 static void moves(struct subject *subject, const char *data, size_t len)
 {
     char *moved = property_copy(data, len);
-    if (subject->response)
+    if (subject->response) {
         response_head_rebase(&subject->head, data, len, moved);
-    else
+    } else {
         request_head_rebase(&subject->request, data, len, moved);
+    }
     fields_sound(subject->response ? &subject->head.fields : &subject->request.fields, moved, len);
-    if (!subject->response)
+    if (!subject->response) {
         request_round_trip(&subject->request);
+    }
     free(moved);
 }
 
@@ -297,16 +308,18 @@ static void response_sound(const struct subject *subject, const char *data)
     HOLDS(field_value_valid(head->reason));
     HOLDS(head->body != BODY_CLOSE || !head->keep_alive);
     HOLDS((head->body == BODY_TUNNEL) == (head->status == 101));
-    if (subject->method == METHOD_HEAD || head->status == 204 || head->status == 304)
+    if (subject->method == METHOD_HEAD || head->status == 204 || head->status == 304) {
         HOLDS(head->body == BODY_NONE || head->body == BODY_TUNNEL);
+    }
     fields_sound(&head->fields, data, subject->used);
 }
 
 void property_response(const uint8_t *data, size_t len)
 {
     static const enum http_method methods[] = {METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_GET};
-    if (len == 0)
+    if (len == 0) {
         return;
+    }
     struct subject subject = {.response = true, .method = methods[data[0] & 3]};
     char *copy = property_copy(data + 1, len - 1);
     enum h1_status status = parse_whole(&subject, copy, len - 1);

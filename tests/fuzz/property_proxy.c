@@ -58,8 +58,9 @@ void property_proxy(const uint8_t *data, size_t len)
         }
         result = now;
         whole = header;
-        if (have > 600 && have < len)
+        if (have > 600 && have < len) {
             have += len - have > 97 ? 96 : 0;
+        }
     }
     if (result == PROXY_HEADER_OK && whole.known) {
         address_sound(&whole.source);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Properties of headers, the module as it is, on the SDK's fake host: whatever a template says and a request
- * brings, a field stays one field, and a redirect leads where it was written to or to the request's own host.
+ * Properties of headers, the module as it is, on the SDK's fake host: whatever a template says and
+ * a request brings, a field stays one field, and a redirect leads where it was written to or to the
+ * request's own host.
  */
 #include <weir/testing.h>
 
@@ -20,8 +21,9 @@ static const uint8_t *take_line(const uint8_t *data, const uint8_t *end, char ou
 {
     size_t at = 0;
     for (; data < end && *data != '\n'; data++) {
-        if (*data >= ' ' && *data != 0x7f && at + 1 < TEXT_MAX)
+        if (*data >= ' ' && *data != 0x7f && at + 1 < TEXT_MAX) {
             out[at++] = (char)*data;
+        }
     }
     out[at] = '\0';
     return data < end ? data + 1 : data;
@@ -32,8 +34,9 @@ static void quote(const char *text, char *out)
 {
     *out++ = '"';
     for (; *text != '\0'; text++) {
-        if (strchr("\"\\$", *text) != NULL)
+        if (strchr("\"\\$", *text) != NULL) {
             *out++ = '\\';
+        }
         *out++ = *text;
     }
     *out++ = '"';
@@ -63,8 +66,9 @@ static struct weir_request *request_of(struct weir_test *host, const char *line)
     size_t at = 1;
     for (size_t i = skip; i < len && at + 1 < TEXT_MAX; i++) {
         /* What a target can hold: the core refuses the rest. */
-        if ((unsigned char)line[i] > ' ' && (unsigned char)line[i] < 0x7f && line[i] != '#')
+        if ((unsigned char)line[i] > ' ' && (unsigned char)line[i] < 0x7f && line[i] != '#') {
             target[at++] = line[i];
+        }
     }
     target[at] = '\0';
     struct weir_request *req = weir_test_request(host, "GET", target);
@@ -74,8 +78,9 @@ static struct weir_request *request_of(struct weir_test *host, const char *line)
 
 static void whole_field(const char *value)
 {
-    for (; value != NULL && *value != '\0'; value++)
+    for (; value != NULL && *value != '\0'; value++) {
         HOLDS((unsigned char)*value >= ' ' && *value != 0x7f);
+    }
 }
 
 /* The part of an address up to where its host ends. */
@@ -122,8 +127,9 @@ void property_template(const uint8_t *data, size_t len)
     char redirect[TEXT_MAX], value[TEXT_MAX], field[TEXT_MAX + 8], line[TEXT_MAX];
     const uint8_t *end = data + len;
 
-    if (len > 2000)
+    if (len > 2000) {
         return;
+    }
     data = take_line(data, end, redirect);
     data = take_line(data, end, value);
     take_line(data, end, line);

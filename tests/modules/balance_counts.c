@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A balancer that counts how often it is told of its members, and says so for each candidate's score: on the
- * control thread's loop, whose instance explains. It picks the first usable candidate.
+ * A balancer that counts how often it is told of its members, and says so for each candidate's
+ * score: on the control thread's loop, whose instance explains. It picks the first usable
+ * candidate.
  */
 #include <weir/weir.h>
 

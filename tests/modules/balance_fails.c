@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A balancer and filter that fails where it is told to: at = {"create"}, say. What it does not fail in, it
- * does well enough: it takes the first usable candidate.
+ * A balancer and filter that fails where it is told to: at = {"create"}, say. What it does not fail
+ * in, it does well enough: it takes the first usable candidate.
  */
 #include <weir/weir.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A filter and balancer that keeps a pointer of its own in each request, and logs an error where another's
- * lies in its place. Built under two names.
+ * A filter and balancer that keeps a pointer of its own in each request, and logs an error where
+ * another's lies in its place. Built under two names.
  */
 #include <weir/weir.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Adds operations to the control plane: notes by name, which are kept, tagged, and taken back; one whose answer is
- * worked out on another thread; and two that the core has already, which are left out.
+ * Adds operations to the control plane: notes by name, which are kept, tagged, and taken back; one
+ * whose answer is worked out on another thread; and two that the core has already, which are left
+ * out.
  */
 #include <weir/json.h>
 #include <weir/weir.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A handler that answers with `size` bytes of text, as fast as the client takes them and no faster. For
- * tests of answers that pass filters.
+ * A handler that answers with `size` bytes of text, as fast as the client takes them and no faster.
+ * For tests of answers that pass filters.
  */
 #include <weir/weir.h>
 

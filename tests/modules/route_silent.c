@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A router of ABI 1.2, from before routers told their rules: sends what begins with `prefix` to a pool, fails
- * at "/broken", and declines the rest.
+ * A router of ABI 1.2, from before routers told their rules: sends what begins with `prefix` to a
+ * pool, fails at "/broken", and declines the rest.
  */
 #include <weir/weir.h>
 

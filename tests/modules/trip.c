@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A logger that logs nothing, and that cannot be made while a file is there: trips where it is told to.
+ * A logger that logs nothing, and that cannot be made while a file is there: trips where it is told
+ * to.
  */
 #include <weir/weir.h>
 

@@ -2,8 +2,8 @@
 /*
  * Everything that changes what runs goes through one queue: writing operations, reloads, DNS
  * updates, and what parts begin themselves. Control thread. What can be changed comes in parts
- * (servers, the journal, reloads, modules): each brings its commands, what it keeps in the store, and
- * how journal entries about it are taken back. This room calls no part by name.
+ * (servers, the journal, reloads, modules): each brings its commands, what it keeps in the store,
+ * and how journal entries about it are taken back. This room calls no part by name.
  */
 #ifndef CONTROL_CHANGE_CHANGES_H
 #define CONTROL_CHANGE_CHANGES_H

@@ -160,7 +160,8 @@ bool journal_is_live(const cJSON *entry)
     return is_pending(entry) || strcmp(text_of(entry, "state"), "done") == 0;
 }
 
-/* Both change one server or user, and one of them its being there, or both the same of its settings. */
+/* Both change one server or user, and one of them its being there, or both the same of its
+ * settings. */
 static bool interferes(const cJSON *entry, const cJSON *later)
 {
     const cJSON *item = NULL;
@@ -187,8 +188,8 @@ static bool interferes(const cJSON *entry, const cJSON *later)
     return false;
 }
 
-/* Whether it takes back something that came after `id`, so that both together change nothing: an undo, or
- * the undo of an undo of an undo. */
+/* Whether it takes back something that came after `id`, so that both together change nothing: an
+ * undo, or the undo of an undo of an undo. */
 static bool cancels_out(const struct journal *journal, const cJSON *entry, uint64_t id)
 {
     bool back = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What operations of modules change: text under keys in a space of the module's, with an entry in the journal
- * that the module can take back. See weir/control.h.
+ * What operations of modules change: text under keys in a space of the module's, with an entry in
+ * the journal that the module can take back. See weir/control.h.
  */
 #include "control/change/module_part.h"
 
@@ -58,8 +58,8 @@ static cJSON *parse(struct weir_str json)
     return json.len > 0 ? cJSON_ParseWithLength(json.ptr, json.len) : NULL;
 }
 
-/* Writes it down, and what is to be kept. The journal's entry knows the key as SPACE/KEY, and what was kept under
- * one that goes, which is how it comes back; it is not shown. */
+/* Writes it down, and what is to be kept. The journal's entry knows the key as SPACE/KEY, and what
+ * was kept under one that goes, which is how it comes back; it is not shown. */
 static void note(struct change *change, const char *command, const char *space,
                  const struct weir_change *what)
 {
@@ -145,7 +145,8 @@ static void asked_free(struct asked *asked)
     free(asked->after);
 }
 
-/* NULL: `asked` has the change that takes the entry back; else why it cannot be. Freed in either case. */
+/* NULL: `asked` has the change that takes the entry back; else why it cannot be. Freed in either
+ * case. */
 static const char *ask(const struct changes *changes, const cJSON *entry, struct asked *asked)
 {
     const char *name = operation_text(entry, "kept_key");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Servers whose URLs have host names, and names that are probed instead of servers: what DNS says of them
- * goes into the servers and plans, before a plan comes into force and whenever it changes. How names
- * are kept up with: net/follow.h.
+ * Servers whose URLs have host names, and names that are probed instead of servers: what DNS says
+ * of them goes into the servers and plans, before a plan comes into force and whenever it changes.
+ * How names are kept up with: net/follow.h.
  *
  * Thread: the control thread's loop.
  */
@@ -36,11 +36,13 @@ void names_ask_again(struct names *names);
 
 typedef void (*names_fn)(void *arg, struct plan *plan);
 
-/* Follows the names of the plan; calls `fn` when all that have never been asked for have an address,
- * or could not be resolved, or the patience is over: never inside this call. One at a time. */
+/* Follows the names of the plan; calls `fn` when all that have never been asked for have an
+ * address, or could not be resolved, or the patience is over: never inside this call. One at a
+ * time. */
 void names_prepare(struct names *names, struct plan *plan, names_fn fn, void *arg);
 
-/* Whoever waits in names_prepare waits no longer: `fn` is called with what is known. NULL is legal. */
+/* Whoever waits in names_prepare waits no longer: `fn` is called with what is known. NULL is
+ * legal. */
 void names_hurry(struct names *names);
 
 /* From now on keeps up with the names of this plan, and of no other. */

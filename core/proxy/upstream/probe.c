@@ -22,8 +22,8 @@
 #define PROBE_REQUEST_MAX 8192u
 #define PROBE_ANSWER_MAX  16384u
 
-/* The first probes of a few servers are spread over at most this time; those of many come this far apart, but
- * within their interval. */
+/* The first probes of a few servers are spread over at most this time; those of many come this far
+ * apart, but within their interval. */
 #define PROBE_SPREAD_NS (200 * NS_PER_MS)
 #define PROBE_APART_NS  (100 * NS_PER_MS / 1000)
 
@@ -208,7 +208,8 @@ static void attempt_done(struct probe *probe, bool good, bool timed_out, const c
     probe_schedule(probe);
 }
 
-/* It failed for want of something of Weir's own: that is no verdict. Who has none yet is told as much. */
+/* It failed for want of something of Weir's own: that is no verdict. Who has none yet is told as
+ * much. */
 static void attempt_void(struct probe *probe, const char *why, const char *advice)
 {
     static struct log_limit limit;
@@ -368,7 +369,8 @@ static bool attempt_address(const struct probe *probe, struct address *address)
     return server_get_address(probe->server, address);
 }
 
-/* Where to knock is not known, which says nothing of the server: no verdict, and nobody waits for one. */
+/* Where to knock is not known, which says nothing of the server: no verdict, and nobody waits for
+ * one. */
 static void probe_pass(struct probe *probe)
 {
     if (server_end_wait(probe->server)) {
@@ -433,7 +435,8 @@ static void probe_timer(struct timer *timer)
         }
         return;
     }
-    /* Nobody looked for an answer while the loop stood still: the machine slept, or the process was stopped. */
+    /* Nobody looked for an answer while the loop stood still: the machine slept, or the process was
+     * stopped. */
     if (loop_now_ns(probe_loop(probe)) - probe->attempt.start_ns >
         2 * probe->attempt.plan->probe->timeout) {
         attempt_void(probe, "Weir itself stood still", "");
@@ -445,8 +448,8 @@ static void probe_timer(struct timer *timer)
     attempt_done(probe, false, true, reason);
 }
 
-/* Attempts have ended: those whose turn it is begin, and the others where one of them has ended inside its
- * beginning, or does not ask. */
+/* Attempts have ended: those whose turn it is begin, and the others where one of them has ended
+ * inside its beginning, or does not ask. */
 static void probes_continue(struct task *task)
 {
     struct prober *prober = container_of(task, struct prober, next);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Active health checks: asks each server of a pool with a `health` block, again and again, and says what
- * came out. The module gives the bytes and judges the answer; sockets, TLS, clocks, jitter, rise and
- * fall are here.
+ * Active health checks: asks each server of a pool with a `health` block, again and again, and says
+ * what came out. The module gives the bytes and judges the answer; sockets, TLS, clocks, jitter,
+ * rise and fall are here.
  *
  * Thread: the control thread's loop.
  */

@@ -145,8 +145,8 @@ struct weir_change {
     struct weir_str before, after; /**< JSON for the journal, without secrets; empty: null */
     struct weir_str key;           /**< in the module's space; empty: nothing is kept, nor undone */
     struct weir_str value;         /**< what is kept there from now on; ptr NULL: the key goes */
-    /** What of the key is changed: a later change of the same part is in the way of an undo, and `all` is
-     * in the way of every part. Empty: all. */
+    /** What of the key is changed: a later change of the same part is in the way of an undo, and
+     * `all` is in the way of every part. Empty: all. */
     struct weir_str part;
 };
 
@@ -170,13 +170,13 @@ struct weir_rates {
 };
 
 /**
- * Operations of a module, what they keep, and what the control plane asks of it. Enabled by the module block;
- * there is one instance, on the control thread, for as long as module and block are the same: it outlives
- * reloads. With another block, or another copy of the module, a new one is made before the old one goes, which
- * ends what it has begun.
+ * Operations of a module, what they keep, and what the control plane asks of it. Enabled by the
+ * module block; there is one instance, on the control thread, for as long as module and block are
+ * the same: it outlives reloads. With another block, or another copy of the module, a new one is
+ * made before the old one goes, which ends what it has begun.
  *
- * What is kept is text under keys, in a space of the module's own; the host holds it in memory too, so that
- * it is there without a store. Everything that is NULL is not offered.
+ * What is kept is text under keys, in a space of the module's own; the host holds it in memory too,
+ * so that it is there without a store. Everything that is NULL is not offered.
  */
 struct weir_control {
     uint32_t size;
@@ -190,13 +190,14 @@ struct weir_control {
                                void **instance);
     void (*destroy)(struct weir_context *ctx, void *instance);
 
-    /** What is kept under a key is `value` now (ptr NULL: nothing): once for each key after `create`, and
-     * whenever it has changed, durably, before the change is answered. */
+    /** What is kept under a key is `value` now (ptr NULL: nothing): once for each key after
+     * `create`, and whenever it has changed, durably, before the change is answered. */
     void (*take)(struct weir_context *ctx, void *instance, struct weir_str key,
                  struct weir_str value);
-    /** Fills `key`... of a change that takes another one back; `key` and `part` are those of `undo`. The
-     * strings are valid until the instance's next callback. NULL: it is filled; else why it cannot be taken
-     * back (static, without a full stop). Asked more than once. NULL hook: nothing can be undone. */
+    /** Fills `key`... of a change that takes another one back; `key` and `part` are those of
+     * `undo`. The strings are valid until the instance's next callback. NULL: it is filled; else
+     * why it cannot be taken back (static, without a full stop). Asked more than once. NULL hook:
+     * nothing can be undone. */
     const char *(*undo)(struct weir_context *ctx, void *instance, const struct weir_undo *undo,
                         struct weir_change *change);
     /** New files have come into force. */
@@ -204,8 +205,8 @@ struct weir_control {
     /** Once a second, before `statistics` is told. `second` is a monotonic clock's. */
     void (*on_second)(struct weir_context *ctx, void *instance, uint64_t second, uint64_t wall_ms);
 
-    /* Who somebody is: of all modules the first that has these is asked. See weir_control_auth_token and so
-     * on; `out` has its size. */
+    /* Who somebody is: of all modules the first that has these is asked. See
+     * weir_control_auth_token and so on; `out` has its size. */
     bool (*auth_token)(struct weir_context *ctx, void *instance, struct weir_str token,
                        struct weir_caller *out);
     bool (*auth_link)(struct weir_context *ctx, void *instance, struct weir_str link,
@@ -218,9 +219,11 @@ struct weir_control {
     bool (*auth_password)(struct weir_context *ctx, void *instance, struct weir_str name,
                           struct weir_str password, weir_auth_fn fn, void *arg);
 
-    /** The OpenAPI document, of weir_control_operations; valid until the instance's next callback. */
+    /** The OpenAPI document, of weir_control_operations; valid until the instance's next
+     * callback. */
     struct weir_str (*openapi)(struct weir_context *ctx, void *instance);
-    /** Rates of a listener, route, pool or server (with its pool), or of the process. false: not known. */
+    /** Rates of a listener, route, pool or server (with its pool), or of the process. false: not
+     * known. */
     bool (*rates)(struct weir_context *ctx, void *instance, enum weir_stats_kind kind,
                   struct weir_str pool, struct weir_str name, struct weir_rates *out);
 };
@@ -322,8 +325,8 @@ static inline bool weir_control_auth_peer(struct weir_context *ctx, const struct
     return ctx->host->control_auth_peer(ctx, req, out);
 }
 
-/** The OpenAPI 3.1 document of all operations, JSON, by the module that makes it; empty: none does. Valid as
- * long as the program runs. */
+/** The OpenAPI 3.1 document of all operations, JSON, by the module that makes it; empty: none does.
+ * Valid as long as the program runs. */
 static inline struct weir_str weir_control_openapi(struct weir_context *ctx)
 {
     return ctx->host->control_openapi(ctx);
@@ -342,8 +345,8 @@ static inline struct weir_caller weir_operation_caller(struct weir_context *ctx,
     return caller;
 }
 
-/** An argument that is text, of the path, the query or the body; valid until the answer. ptr NULL: it was not
- * given. */
+/** An argument that is text, of the path, the query or the body; valid until the answer. ptr NULL:
+ * it was not given. */
 static inline struct weir_str weir_operation_text(struct weir_context *ctx,
                                                   struct weir_control_operation *operation,
                                                   const char *name)
@@ -351,8 +354,8 @@ static inline struct weir_str weir_operation_text(struct weir_context *ctx,
     return ctx->host->operation_text(operation, name);
 }
 
-/** An argument that is a number: an integer, a boolean (0, 1), or a duration (milliseconds); `confirm` is how
- * long ?confirm gives. `fallback` where it was not given. */
+/** An argument that is a number: an integer, a boolean (0, 1), or a duration (milliseconds);
+ * `confirm` is how long ?confirm gives. `fallback` where it was not given. */
 static inline int64_t weir_operation_number(struct weir_context *ctx,
                                             struct weir_control_operation *operation,
                                             const char *name, int64_t fallback)
@@ -360,8 +363,8 @@ static inline int64_t weir_operation_number(struct weir_context *ctx,
     return ctx->host->operation_number(operation, name, fallback);
 }
 
-/** The answer: status, JSON (`body`; empty: none), `etag` with its quotes, `location`. Copied; it replaces an
- * earlier one. */
+/** The answer: status, JSON (`body`; empty: none), `etag` with its quotes, `location`. Copied; it
+ * replaces an earlier one. */
 static inline void weir_operation_answer(struct weir_context *ctx,
                                          struct weir_control_operation *operation,
                                          const struct weir_control_answer *answer)
@@ -369,8 +372,8 @@ static inline void weir_operation_answer(struct weir_context *ctx,
     ctx->host->operation_answer(operation, answer);
 }
 
-/** A problem document as answer. `pointer` (status 422) names what is wrong: "/weight", "?limit"; several are
- * collected. NULL: it concerns the whole, and replaces an earlier answer. */
+/** A problem document as answer. `pointer` (status 422) names what is wrong: "/weight", "?limit";
+ * several are collected. NULL: it concerns the whole, and replaces an earlier answer. */
 static inline void weir_operation_problem(struct weir_context *ctx,
                                           struct weir_control_operation *operation, uint32_t status,
                                           const char *pointer, const char *format, ...)
@@ -393,9 +396,9 @@ static inline bool weir_operation_matches(struct weir_context *ctx,
     return ctx->host->operation_matches(operation, etag);
 }
 
-/** Makes a change of an operation that writes: in the journal, and durable before `done` is called, once, later.
- * It makes the answer, or (`error`: why nothing has changed) cleans up: that is answered already. The
- * operation's function returns WEIR_LATER. */
+/** Makes a change of an operation that writes: in the journal, and durable before `done` is called,
+ * once, later. It makes the answer, or (`error`: why nothing has changed) cleans up: that is
+ * answered already. The operation's function returns WEIR_LATER. */
 static inline enum weir_operation_end weir_operation_change(
     struct weir_context *ctx, struct weir_control_operation *operation,
     const struct weir_change *change,
@@ -405,15 +408,16 @@ static inline enum weir_operation_end weir_operation_change(
     return WEIR_LATER;
 }
 
-/** Sends the answer of an operation whose function has said WEIR_LATER. Not from within that function. */
+/** Sends the answer of an operation whose function has said WEIR_LATER. Not from within that
+ * function. */
 static inline void weir_operation_finish(struct weir_context *ctx,
                                          struct weir_control_operation *operation)
 {
     ctx->host->operation_finish(operation);
 }
 
-/** Runs `work` on another thread, then `done` on this one; the instance waits for it. false: too many
- * wait already. For what takes long, as hashing a password does. */
+/** Runs `work` on another thread, then `done` on this one; the instance waits for it. false: too
+ * many wait already. For what takes long, as hashing a password does. */
 static inline bool weir_control_work(struct weir_context *ctx, void (*work)(void *arg),
                                      void (*done)(void *arg), void *arg)
 {

@@ -184,7 +184,8 @@ struct weir_json {
     bool comma; /**< the next value needs one before it */
 };
 
-/** What comes before a value: a comma, and the name. Names are the caller's own, and not escaped. */
+/** What comes before a value: a comma, and the name. Names are the caller's own, and not
+ * escaped. */
 static inline void weir_json_name(struct weir_json *json, const char *name)
 {
     if (json->comma) {

@@ -21,12 +21,13 @@
  *   1.3  2026-11-26  routers tell their rules (explain), balancers how a candidate ranks (score),
  *                    sticky modules name sessions (weir_request_session); since (weir_caller),
  *                    sessions (weir_stats_row)
- *   1.4  2026-11-29  options that may not be empty (WEIR_OPTION_NOT_EMPTY); filters tell a dry run what
- *                    they would do (explain); weir_check_file; log_dropped and what became of reloads
- *                    (weir_stats_row); weir_control_auth_again, token (weir_caller); balancers may leave
- *                    the ranking to the host (cost, choices, WEIR_BALANCER_TURNS), have slots for their
- *                    servers (slot_size, instance_size, on_sent), and pass on what they have learnt (save,
- *                    restore); dry_run (weir_pick); WEIR_DEFINE_MODULE; the kind `control`: operations of
+ *   1.4  2026-11-29  options that may not be empty (WEIR_OPTION_NOT_EMPTY); filters tell a dry
+ *                    run what they would do (explain); weir_check_file; log_dropped and what
+ *                    became of reloads (weir_stats_row); weir_control_auth_again, token
+ *                    (weir_caller); balancers may leave the ranking to the host (cost, choices,
+ *                    WEIR_BALANCER_TURNS), have slots for their servers (slot_size,
+ *                    instance_size, on_sent), and pass on what they have learnt (save, restore);
+ *                    dry_run (weir_pick); WEIR_DEFINE_MODULE; the kind `control`: operations of
  *                    modules, what they keep, who somebody is
  */
 #ifndef WEIR_MODULE_H
@@ -182,7 +183,8 @@ typedef const struct weir_module *(*weir_module_entry_fn)(void);
 /** Defines the descriptor and the exported symbol; write it once, at the end of the module's main
  * file. After the texts (see weir_module) come its other members, the kinds at least:
  *
- *     WEIR_DEFINE_MODULE("balance_idle", "1.0", "MIT", "Takes the idlest server", .balancer = &balancer);
+ *     WEIR_DEFINE_MODULE("balance_idle", "1.0", "MIT", "Takes the idlest server",
+ *                        .balancer = &balancer);
  */
 #define WEIR_DEFINE_MODULE(name_, version_, license_, summary_, ...) \
     static const struct weir_module weir_module_ = {                 \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A module with many faces: the environment variable WEIR_SAMPLE says which descriptor it shows, so that
- * one file on disk, under different names, is every module that test_module.c needs.
+ * A module with many faces: the environment variable WEIR_SAMPLE says which descriptor it shows, so
+ * that one file on disk, under different names, is every module that test_module.c needs.
  */
 #include <stdio.h>
 #include <stdlib.h>

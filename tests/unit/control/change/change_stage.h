@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stage for what changes at run time: a generation with the pool "web", whose servers "a" and "b" the files
- * name; an owner that does what a test tells it; a store without module, so that nothing has a thread.
+ * A stage for what changes at run time: a generation with the pool "web", whose servers "a" and "b"
+ * the files name; an owner that does what a test tells it; a store without module, so that nothing
+ * has a thread.
  */
 #ifndef CHANGE_STAGE_H
 #define CHANGE_STAGE_H

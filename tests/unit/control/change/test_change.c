@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* changes.c and change.c: one after the other; each is answered once, and none before it is kept. */
+/* changes.c and change.c: one after the other; each is answered once, and none before it is
+ * kept. */
 #include "change_stage.h"
 
 #include <stdlib.h>

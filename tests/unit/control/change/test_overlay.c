@@ -111,7 +111,8 @@ START_TEST(added_one_is_the_files_once_they_have_it)
 }
 END_TEST
 
-/* An entry, what the files say of its server (weight 6, limit 9, drain), and what is left. NULL: as it was. */
+/* An entry, what the files say of its server (weight 6, limit 9, drain), and what is left. NULL: as
+ * it was. */
 static const struct settling {
     const char *entry;
     bool has_file;
@@ -136,7 +137,8 @@ static const struct settling {
     /* Taken away and added anew: with values of its own, not the files'. */
     {"{\"hidden\":true,\"url\":\"http://file:1\"}", true,
      "{\"weight\":1,\"max_connections\":0,\"state\":\"ready\"}"},
-    {"{\"hidden\":true,\"url\":\"http://file:1\",\"weight\":6,\"max_connections\":9,\"state\":\"drain\"}",
+    {"{\"hidden\":true,\"url\":\"http://file:1\",\"weight\":6,\"max_connections\":9,"
+     "\"state\":\"drain\"}",
      true, "{}"},
     {"{\"hidden\":true,\"url\":\"http://other:1\"}", true, NULL},
 };

@@ -16,10 +16,12 @@ START_TEST(every_reason_has_its_word)
     for (unsigned a = 1; a < REASON_COUNT; a++) {
         struct weir_str word = reason_word((enum reason)a);
         ck_assert_msg(word.len > 0, "reason %u has no word", a);
-        for (size_t i = 0; i < word.len; i++)
+        for (size_t i = 0; i < word.len; i++) {
             ck_assert((word.ptr[i] >= 'a' && word.ptr[i] <= 'z') || word.ptr[i] == '_');
-        for (unsigned b = 1; b < a; b++)
+        }
+        for (unsigned b = 1; b < a; b++) {
             ck_assert_msg(!str_equal(word, reason_word((enum reason)b)), "%u and %u", a, b);
+        }
     }
     ck_assert_uint_eq(reason_word(REASON_NONE).len, 0);
 }
@@ -51,8 +53,9 @@ START_TEST(bounds_rise_without_gaps)
         ck_assert_uint_eq(bucket_of(bound * US), i);
         ck_assert_uint_eq(bucket_of(bound * US - 1), i - 1);
         /* No bucket is wider than a quarter of its bound: quantiles are that exact. */
-        if (i > 1)
+        if (i > 1) {
             ck_assert_uint_le(4 * (bound - histogram_bound_us(i - 1)), histogram_bound_us(i - 1));
+        }
     }
     ck_assert_uint_eq(bucket_of(0), 0);
     ck_assert_uint_eq(bucket_of(UINT64_MAX), HISTOGRAM_BUCKETS - 1);
@@ -72,8 +75,9 @@ START_TEST(quantiles)
 {
     struct histogram histogram = {0};
     ck_assert(histogram_quantile_ms(&histogram, 0.5) == 0);
-    for (uint64_t ms = 1; ms <= 1000; ms++)
+    for (uint64_t ms = 1; ms <= 1000; ms++) {
         histogram_add(&histogram, ms * MS);
+    }
     ck_assert_uint_eq(histogram.count, 1000);
     ck_assert_uint_eq(histogram.sum_us, 500500 * MS / US);
     expect_quantile(&histogram, 0.5, 500);
@@ -92,8 +96,9 @@ END_TEST
 START_TEST(one_slow_one_among_many)
 {
     struct histogram histogram = {0};
-    for (int i = 0; i < 999; i++)
+    for (int i = 0; i < 999; i++) {
         histogram_add(&histogram, 2 * MS);
+    }
     histogram_add(&histogram, 30 * S);
     expect_quantile(&histogram, 0.5, 2);
     expect_quantile(&histogram, 0.99, 2);

@@ -22,8 +22,9 @@ static enum weir_status on_members(struct weir_context *ctx, void *instance,
     (void)ctx;
     fake->members = candidates->count;
     fake->told++;
-    for (uint64_t end = now_ns() + fake->slow_ns; now_ns() < end;)
+    for (uint64_t end = now_ns() + fake->slow_ns; now_ns() < end;) {
         continue;
+    }
     return fake->takes;
 }
 
@@ -32,11 +33,13 @@ static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir
     struct stage_balancer *fake = instance;
     (void)ctx;
     fake->picks++;
-    if (!fake->asks_usable)
+    if (!fake->asks_usable) {
         return fake->answer;
+    }
     for (uint32_t i = 0; i < asked->candidates->count; i++) {
-        if (asked->usable(asked, i))
+        if (asked->usable(asked, i)) {
             return i;
+        }
     }
     return WEIR_PICK_NONE;
 }
@@ -85,8 +88,9 @@ static struct server *make_server(unsigned number)
 static void put_by_id(struct stage *stage, struct server *server)
 {
     size_t at = server->id & stage->plan.by_id_mask;
-    while (stage->by_id[at] != NULL)
+    while (stage->by_id[at] != NULL) {
         at = (at + 1) & stage->plan.by_id_mask;
+    }
     stage->by_id[at] = server;
 }
 
@@ -190,9 +194,10 @@ const char *stage_candidates(const struct stage *stage)
     const struct weir_candidates *candidates = &stage->local->candidates;
     size_t len = 0;
     text[0] = '\0';
-    for (uint32_t i = 0; i < candidates->count; i++)
+    for (uint32_t i = 0; i < candidates->count; i++) {
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s", i > 0 ? " " : "",
                                 STR_ARGS(stage->local->items[i].name));
+    }
     return text;
 }
 
@@ -241,8 +246,9 @@ const char *stage_pick(struct stage *stage, struct stage_request *request, bool 
     }
     struct server *server = request->attempt.server->server;
     ck_assert_uint_eq(request->attempt.served_by, server->id);
-    if (!keep)
+    if (!keep) {
         stage_give_back(stage, request);
+    }
     snprintf(text, sizeof(text), "%s", server->name);
     return text;
 }

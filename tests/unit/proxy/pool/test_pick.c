@@ -79,8 +79,9 @@ START_TEST(backups_serve_when_no_other_can)
     stage.servers[0]->backup = 1;
     stage.servers[1]->backup = 1;
     expect_candidates("s2 s3 s4");
-    for (int i = 2; i < 5; i++)
+    for (int i = 2; i < 5; i++) {
         server_set_health(stage.servers[i], HEALTH_DOWN, "down");
+    }
     expect_candidates("s0 s1");
     server_set_health(stage.servers[3], HEALTH_UP, "back");
     expect_candidates("s3");
@@ -134,23 +135,27 @@ START_TEST(nobody_is_a_fault_where_some_are_surely_usable)
 {
     stage.fake.asks_usable = false;
     stage.fake.answer = WEIR_PICK_NONE;
-    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         stage.servers[i]->max_connections = 8;
+    }
     for (unsigned k = 0; k < 7; k++) {
-        for (unsigned i = 0; i < STAGE_SERVERS; i++)
+        for (unsigned i = 0; i < STAGE_SERVERS; i++) {
             ck_assert(server_acquire(stage.servers[i]));
+        }
         uint64_t before = stage.module.faults;
         ck_assert_str_ne(stage_pick(&stage, &request, false), "none");
         ck_assert_uint_eq(stage.module.faults - before, k < 4);
     }
-    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         ck_assert(server_acquire(stage.servers[i]));
+    }
     uint64_t before = stage.module.faults;
     expect_pick("busy");
     ck_assert_uint_eq(stage.module.faults, before);
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
-        for (unsigned k = 0; k < 8; k++)
+        for (unsigned k = 0; k < 8; k++) {
             server_release(stage.servers[i]);
+        }
     }
 }
 END_TEST
@@ -159,18 +164,21 @@ START_TEST(the_hosts_choice_is_the_least_loaded)
 {
     stage.fake.asks_usable = false;
     stage.fake.answer = WEIR_PICK_NONE;
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
         ck_assert(server_acquire(stage.servers[i]));
+    }
     expect_pick("s3");
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 3; i++) {
         server_release(stage.servers[i]);
+    }
 }
 END_TEST
 
 static void set_weights(uint32_t first, uint32_t rest)
 {
-    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         server_set_weight(stage.servers[i], i == 0 ? first : rest);
+    }
     stage_refresh(&stage);
 }
 
@@ -185,8 +193,9 @@ static void expect_of_first(unsigned times, bool keep, unsigned wanted)
         stage_request(&requests[i]);
         first += strcmp(stage_pick(&stage, &requests[i], keep), "s0") == 0;
     }
-    for (unsigned i = 0; keep && i < times; i++)
+    for (unsigned i = 0; keep && i < times; i++) {
         stage_give_back(&stage, &requests[i]);
+    }
     ck_assert_uint_ge(first + 1, wanted);
     ck_assert_uint_le(first, wanted + 1);
 }
@@ -211,8 +220,9 @@ END_TEST
 
 START_TEST(backups_serve_by_weight)
 {
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         stage.servers[i]->backup = 1;
+    }
     stage.servers[4]->max_connections = 1;
     ck_assert(server_acquire(stage.servers[4]));
     set_weights(5, 1);
@@ -253,8 +263,9 @@ START_TEST(full_servers_are_waited_for)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         stage.servers[i]->max_connections = 1;
-        if (i < STAGE_SERVERS - 1)
+        if (i < STAGE_SERVERS - 1) {
             ck_assert(server_acquire(stage.servers[i]));
+        }
     }
     stage_refresh(&stage);
     ck_assert_str_eq(stage_pick(&stage, &other, true), "s4");
@@ -263,12 +274,14 @@ START_TEST(full_servers_are_waited_for)
     expect_pick("s4");
     /* Not for those that were tried. */
     ck_assert_str_eq(stage_pick(&stage, &other, true), "s4");
-    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         tried_add(&request.attempt.tried, stage.servers[i]->id);
+    }
     expect_pick("none");
     stage_give_back(&stage, &other);
-    for (unsigned i = 0; i < STAGE_SERVERS - 1; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS - 1; i++) {
         server_release(stage.servers[i]);
+    }
 }
 END_TEST
 
@@ -282,8 +295,9 @@ START_TEST(backups_serve_when_all_others_are_full)
     expect_candidates("s0 s1 s2 s3");
     expect_pick("s4");
     ck_assert_uint_eq(stage.fake.assigned, UINT32_MAX); /* none of the balancer's */
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 4; i++) {
         server_release(stage.servers[i]);
+    }
     expect_pick("s0");
 }
 END_TEST
@@ -301,8 +315,9 @@ static void fill_all(void)
 
 static void empty_all(void)
 {
-    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         server_release(stage.servers[i]);
+    }
 }
 
 START_TEST(the_queue_has_a_limit)

@@ -69,10 +69,12 @@ START_TEST(ids_are_spread)
         low[ids[i] & 15]++;
     }
     qsort(ids, COUNT, sizeof(*ids), compare_ids);
-    for (int i = 1; i < COUNT; i++)
+    for (int i = 1; i < COUNT; i++) {
         ck_assert_uint_ne(ids[i], ids[i - 1]);
-    for (int i = 0; i < 16; i++) /* fit for tables as they are */
+    }
+    for (int i = 0; i < 16; i++) { /* fit for tables as they are */
         ck_assert(low[i] > COUNT / 16 * 9 / 10 && low[i] < COUNT / 16 * 11 / 10);
+    }
     free(ids);
 }
 END_TEST
@@ -111,10 +113,12 @@ END_TEST
 START_TEST(places)
 {
     struct server *server = make("http", "127.0.0.1");
-    for (int i = 0; i < 1000; i++)
+    for (int i = 0; i < 1000; i++) {
         ck_assert(server_acquire(server)); /* no limit */
-    for (int i = 0; i < 1000; i++)
+    }
+    for (int i = 0; i < 1000; i++) {
         server_release(server);
+    }
     ck_assert_uint_eq(server->in_flight, 0);
 
     server->max_connections = 2;
@@ -144,8 +148,9 @@ static void *come_and_go(void *arg)
 {
     struct crowd *crowd = arg;
     for (int i = 0; i < 20000; i++) {
-        if (!server_acquire(crowd->server))
+        if (!server_acquire(crowd->server)) {
             continue;
+        }
         int inside = ++crowd->inside;
         int most = crowd->most;
         while (inside > most && !atomic_compare_exchange_weak(&crowd->most, &most, inside)) {}
@@ -160,10 +165,12 @@ START_TEST(places_over_all_loops)
     struct crowd crowd = {.server = make("http", "127.0.0.1")};
     pthread_t threads[8];
     crowd.server->max_connections = LIMIT;
-    for (size_t i = 0; i < ARRAY_COUNT(threads); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++) {
         ck_assert_int_eq(pthread_create(&threads[i], NULL, come_and_go, &crowd), 0);
-    for (size_t i = 0; i < ARRAY_COUNT(threads); i++)
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(threads); i++) {
         pthread_join(threads[i], NULL);
+    }
     ck_assert_int_le(crowd.most, LIMIT);
     ck_assert_int_ge(crowd.most, 1);
     ck_assert_uint_eq(crowd.server->in_flight, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* spares.c: connections that have room for another exchange, with a codec that takes three at a time. */
+/* spares.c: connections that have room for another exchange, with a codec that takes three at a
+ * time. */
 #include "proxy/pool/spares.h"
 
 #include "../../http/fake_up.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* connecting.c: requests that wait for a connection that is being made, between a listening socket and a codec
- * that takes three exchanges at a time, or HTTP/1's, which takes one. */
+/* connecting.c: requests that wait for a connection that is being made, between a listening socket
+ * and a codec that takes three exchanges at a time, or HTTP/1's, which takes one. */
 #include "proxy/upstream/connecting.h"
 
 #include "../../http/fake_up.h"
