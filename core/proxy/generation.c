@@ -25,7 +25,7 @@ struct kind_hooks {
     destroy_fn destroy;
 };
 
-/* The hooks of the kind that a use is of; balancers are pool.c's. */
+/* The hooks of the use's kind; balancers are handled in pool.c. */
 static struct kind_hooks use_hooks(const struct use *use)
 {
     const struct weir_module *module = &use->module->descriptor;
@@ -137,7 +137,7 @@ void generation_abandon(struct generation *generation, struct worker *worker)
 {
     const struct plan *plan = generation->plan;
 
-    for (size_t i = 0; i < plan->pool_count; i++) { /* made for a commit that does not come */
+    for (size_t i = 0; i < plan->pool_count; i++) { /* made for a commit that will not come */
         struct balancer *balancer = plan->pools[i].balancers[worker->index];
         plan->pools[i].balancers[worker->index] = NULL;
         balancer_unref(balancer, &worker->pool_home);
@@ -190,7 +190,7 @@ static void open_logs(struct generation *g, struct mistakes *mistakes)
     }
 }
 
-/* Takes the plan over. NULL: mistakes were added. `logs`: they are opened. */
+/* Takes over the plan. NULL: mistakes were added. `logs`: opens the log files. */
 static struct generation *generation_new(struct runtime *runtime, struct plan *plan, bool sockets,
                                          bool logs, struct mistakes *mistakes)
 {
@@ -212,12 +212,12 @@ static struct generation *generation_new(struct runtime *runtime, struct plan *p
     return g;
 }
 
-/* What DNS says stands in the place of names, and what operators have changed lies over that. */
+/* Names are replaced by what DNS says, and operators' changes are applied over that. */
 static void expand_checked(void *arg, struct arena *arena, struct pool_settings *settings)
 {
     const struct runtime *runtime = arg;
 
-    discovery_expand(NULL, arena, settings); /* a mere check asks for no names */
+    discovery_expand(NULL, arena, settings); /* a check resolves no names */
     if (runtime->adjust != NULL) {
         runtime->adjust(runtime->adjust_arg, arena, settings);
     }

@@ -3,12 +3,12 @@
  * Generations: a plan with the live objects and the instances that were made of it.
  *
  * Life: the control thread builds it (reads, checks, loads modules, opens sockets); every loop
- * prepares its instances; when all could, every loop commits, and the generation before it is left
- * by each loop when its last stream there has ended; when all have left, the control thread frees
- * it. A failure at any step frees the new one and changes nothing.
+ * prepares its instances; when all succeed, every loop commits. Each loop leaves the generation
+ * before when its last stream there ends; when all have left, the control thread frees that one. A
+ * failure at any step frees the new one and changes nothing.
  *
- * What outlives generations (pools, servers, listeners, routes) is found again by name (runtime.h)
- * and shared by reference count.
+ * What outlives generations (pools, servers, listeners, routes) is found by name (runtime.h) and
+ * shared by reference count.
  */
 #ifndef PROXY_GENERATION_H
 #define PROXY_GENERATION_H
@@ -27,7 +27,7 @@ struct generation {
     struct plan *plan;    /* referenced */
     struct lifetime life; /* plan->life */
     struct runtime *runtime;
-    bool in_force; /* it has been; control thread */
+    bool in_force; /* it has been committed; control thread */
     bool retired;
     struct log_next *log;       /* the program's log, until the commit takes it */
     struct logfile **log_files; /* those that modules named, referenced: loops find them open */
@@ -35,34 +35,33 @@ struct generation {
 };
 
 /* Reads and checks `path`. NULL: mistakes were added, nothing has changed. With `open_sockets`
- * false (weir -t) addresses and log files are checked but not opened. */
+ * false (weir -t), addresses and log files are checked but not opened. */
 struct generation *generation_build(struct runtime *runtime, const char *path, bool open_sockets,
                                     struct mistakes *mistakes);
 
-/* The configuration of `from` (which runs, or begins) once more, with the servers that
- * runtime.adjust and names say now: no file is read, no module asked. */
+/* The configuration of `from` (running or starting) again, with the servers that runtime.adjust and
+ * DNS give now: no file is read and no module is asked. */
 struct generation *generation_derive(struct runtime *runtime, const struct generation *from,
                                      struct mistakes *mistakes);
 
-/* The end of a generation comes in two steps, since clients and balancers go on under later
- * ones. */
+/* A generation ends in two steps, since clients and balancers may go on under later ones. */
 
-/* Control thread, when every loop has left it: gives back all but its listeners and those modules
- * of which a balancer goes on, so that modules and files that are not configured any more are
- * closed. Again when such a balancer has ended. */
+/* Control thread, when every loop has left it: gives back everything except its listeners and the
+ * modules whose balancers go on, so that modules and files no longer configured are closed. Called
+ * again when such a balancer has ended. */
 void generation_retire(struct generation *generation);
-/* Control thread, when no loop has anything of it, or none has prepared it. */
+/* Control thread, when no loop holds anything of it, or none has prepared it. */
 void generation_free(struct generation **generation);
 
-/* On a loop: makes the instances there, and takes a reference for it (plan->life). false: a hook
- * failed, `error` says which; then undo by generation_abandon. */
+/* On a loop: creates the instances there and takes a reference for it (plan->life). false: a hook
+ * failed, `error` says which; undo with generation_abandon. */
 bool generation_prepare(struct generation *generation, struct worker *worker, char *error,
                         size_t error_size);
 
-/* On a loop: undoes a prepare, also one that failed. */
+/* On a loop: undoes a prepare, even a failed one. */
 void generation_abandon(struct generation *generation, struct worker *worker);
 
-/* The one of a plan that has its life. */
+/* The generation that owns the plan's lifetime. */
 static inline struct generation *generation_of(const struct plan *plan)
 {
     return container_of(plan->life, struct generation, life);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What lives, by name: plans get the pools, servers, routes, listeners and sockets that are there
- * already, or new ones. See runtime.h.
+ * Live objects by name: plans get the existing pools, servers, routes, listeners and sockets, or
+ * new ones. See runtime.h.
  */
 #include "proxy/runtime.h"
 
@@ -93,15 +93,15 @@ static bool is_local(const struct address *address)
     return address->u.any.sa_family == AF_UNIX;
 }
 
-/* Whether a socket can be what the plan needs: the workers' or the control thread's; a Unix socket
- * is shared by whoever accepts there. */
+/* Whether a socket suits the plan: the workers' or the control thread's; any loop may accept on a
+ * Unix socket. */
 static bool socket_serves(const struct listen_socket *socket, const struct listener_plan *plan)
 {
     size_t count = listener_plan_on_control(plan) ? 1 : plan->owner->workers;
     return is_local(&socket->address) || socket->count == count;
 }
 
-/* A listener of the plan has it already. */
+/* Another listener of the plan has it already. */
 static bool socket_is_taken(const struct plan *whole, const struct listen_socket *socket)
 {
     for (size_t i = 0; i < whole->listener_count; i++) {
@@ -115,8 +115,8 @@ static bool socket_is_taken(const struct plan *whole, const struct listen_socket
     return false;
 }
 
-/* A socket that the running generation has on the address; the listener's own before another's,
- * which matters where the system chose the port. NULL: none. */
+/* A socket of the running generation on the address; the listener's own first, which matters where
+ * the system chose the port. NULL: none. */
 static struct listen_socket *socket_find(const struct runtime *runtime,
                                          const struct listener_plan *plan,
                                          const struct address *address)
@@ -248,7 +248,7 @@ void runtime_detach_listeners(struct plan *plan)
 static enum weir_status health_eject(struct weir_context *ctx, weir_server_id id,
                                      uint64_t duration_ns, const char *reason)
 {
-    const struct use *use = module_context_of(ctx)->scope; /* NULL: not an instance's */
+    const struct use *use = module_context_of(ctx)->scope; /* NULL: not of an instance */
     const struct pool_plan *plan = use != NULL ? plan_pool(use->plan, use->pool) : NULL;
 
     for (size_t k = 0; plan != NULL && k < plan->observers.count; k++) {

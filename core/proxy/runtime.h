@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the process has: live objects by name, and what building needs to know. Control thread.
+ * The state of the process: live objects by name, and input for building plans. Control thread.
  */
 #ifndef PROXY_RUNTIME_H
 #define PROXY_RUNTIME_H
@@ -17,10 +17,10 @@ struct discovery;
 struct listener;
 struct recovery;
 
-/* What became of reloads since the start. */
+/* Reloads since the start, by result. */
 struct reloads {
     uint64_t done, refused;
-    uint64_t done_wall_ms; /* when the last came into force; the start: none did */
+    uint64_t done_wall_ms; /* when the last one came into force; the start if none did */
     bool last_refused;
 };
 
@@ -31,9 +31,9 @@ struct runtime {
     struct table pools, routes; /* by name */
     struct list listeners;
     struct discovery *discovery;
-    uint64_t start_wall_ms;                /* of the program, since 1970 */
-    const struct global_settings *started; /* what the process began with; NULL: it has not yet */
-    bool from_root;                        /* started by root, and not root any more */
+    uint64_t start_wall_ms;                /* of the process, since 1970 */
+    const struct global_settings *started; /* what the process started with; NULL: not started */
+    bool from_root;                        /* started as root, and root no longer */
     const char *const *given;              /* folders that a start as root gives to `user` */
     size_t given_count;
     uint64_t last_id;
@@ -42,36 +42,35 @@ struct runtime {
     struct recovery *recovery;  /* NULL before the start and after the end */
     struct outcome_sink outcomes;
     struct worker **loops; /* workers, then the control thread's */
-    /* Lays what was changed at run time over a pool's settings (`servers`, in the arena); NULL:
-     * nothing. */
+    /* Applies run-time changes to a pool's settings (`servers`, in the arena); NULL: none. */
     void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
     void *adjust_arg;
     void *plane; /* the control plane's; services find it here */
     /* See plan_input. */
     bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
-    /* Called on a loop (any) when the last one has left a generation, or has no balancer of a
-     * module of one any more; posts to the control thread. The generation may be gone already. */
+    /* Called on any loop when the last loop has left a generation, or its last balancer of a module
+     * has ended; posts to the control thread. The generation may be freed already. */
     void (*on_left)(struct runtime *runtime);
 };
 
-/* The loops are there: what they hear of requests' outcomes goes to `recovery`. */
+/* The loops exist: their reports of outcomes go to `recovery`. */
 void runtime_begin(struct runtime *runtime);
 
-/* Finds or makes what a new generation's plan needs; sockets are opened, and one that cannot be is
- * a mistake. `open`: false: they are not. runtime_detach gives it back. */
+/* Finds or creates what a new generation's plan needs and opens its sockets; one that cannot be
+ * opened is a mistake. `open` false: opens none. Undone by runtime_detach. */
 void runtime_attach(struct runtime *runtime, struct plan *plan, bool open,
                     struct mistakes *mistakes);
 
-/* Gives back what was attached, but the listeners, who go on until the plan's last client is
+/* Drops what was attached, except the listeners, which go on until the plan's last client is
  * gone. */
 void runtime_detach(struct plan *plan);
 void runtime_detach_listeners(struct plan *plan);
 
-/* The generation's plan of a pool; NULL: it has none, or of another pool of that name. `generation`
- * may be NULL. */
+/* The generation's plan of a pool; NULL: it has none, or one of another pool of that name.
+ * `generation` may be NULL. */
 struct pool_plan *generation_plan_of(const struct generation *generation, const struct pool *pool);
 
-/* The program listens on the address already, with sockets that can go on for the listener
+/* Whether this program already listens on the address with sockets that suit the listener
  * (plan_input). */
 bool runtime_listens(void *arg, const struct listener_plan *plan, const struct address *address);
 

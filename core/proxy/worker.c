@@ -15,7 +15,7 @@
 #include "proxy/downstream/listening.h"
 #include "proxy/stream/stream.h"
 
-/* How often a loop that drains looks whether it is over. */
+/* How often a draining loop checks whether it is done. */
 #define DRAIN_TICK_NS (LOOP_TICK_MS * NS_PER_MS)
 
 static bool worker_drop_idle(struct stream_home *streams)
@@ -88,7 +88,7 @@ bool worker_start(struct worker *worker)
 {
     sigset_t all;
     sigset_t before;
-    sigfillset(&all); /* signals are the control thread's */
+    sigfillset(&all); /* the control thread takes signals */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     worker->running = pthread_create(&worker->thread, NULL, worker_main, worker) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -127,7 +127,7 @@ static bool has_pool(const struct plan *plan, const struct pool *pool)
     return found != NULL && found->pool == pool;
 }
 
-/* Pools that the plan has and the loop's present one has not are left, and then the plan. */
+/* Leaves the pools of the plan that the loop's current one lacks, then the plan. */
 static void plan_let_go(struct worker *worker, struct plan *plan)
 {
     for (size_t i = 0; i < plan->pool_count; i++) {
@@ -139,7 +139,7 @@ static void plan_let_go(struct worker *worker, struct plan *plan)
     lifetime_unref(plan->life, worker->index);
 }
 
-/* What was kept for listeners that are gone goes, once none is left. */
+/* Drops plans kept for removed listeners once none of these is left. */
 static void bygone_forget(struct worker *worker)
 {
     while (worker->bygone_count > 0 && !listening_goes_on(&worker->down, NULL)) {
@@ -147,8 +147,7 @@ static void bygone_forget(struct worker *worker)
     }
 }
 
-/* Whether a listener that is gone serves under the plan, or a pool that it may use is as that one
- * has it. */
+/* Whether a removed listener runs under the plan, or a pool that it may use is still the plan's. */
 static bool is_needed(const struct worker *worker, const struct plan *plan)
 {
     for (size_t i = 0; i < plan->pool_count; i++) {
@@ -159,7 +158,7 @@ static bool is_needed(const struct worker *worker, const struct plan *plan)
     return listening_goes_on(&worker->down, plan);
 }
 
-/* The loop's own no more: lets go of it, or keeps it for listeners that are gone. */
+/* No longer the loop's current plan: drops it, or keeps it for removed listeners. */
 static void plan_leave(struct worker *worker, struct plan *plan)
 {
     if (listening_goes_on(&worker->down, NULL) && is_needed(worker, plan)) {
@@ -209,7 +208,7 @@ void worker_commit(struct worker *worker, struct plan *plan)
 
 /* ---- the end ---- */
 
-/* An answer that ends without a byte on its way to a client that may never read: cut. */
+/* An answer without a byte in flight to a client that may never read: cut off. */
 static void cut_connections(struct worker *worker)
 {
     list_each(link, &worker->streams.running)
@@ -250,12 +249,11 @@ static void worker_patience(struct timer *timer)
     timer_set(worker->loop, &worker->down.leave_timer, 1);
 }
 
-/* What is on its way out has been looked at. A drain ends when nobody is left; else it looks again
- * soon. */
+/* Leaving sockets were checked. A drain ends when no client is left; else checks again soon. */
 static void worker_look(struct down_home *home)
 {
     struct worker *worker = container_of(home, struct worker, down);
-    /* Who lingers has an answer on its way, which the end of the process would reset. */
+    /* A lingering connection has an answer in flight, which the end of the process would reset. */
     bool over = home->count == 0 && listening_is_over(home) &&
                 (worker->cut || conn_lingering(worker->loop) == 0);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Workers: a loop with the connections and streams on it. The control thread is one as well (its
- * number is the number of workers), for listeners that have a handler.
+ * Workers: a loop with its connections and streams. The control thread is one too (its number is
+ * the number of workers), for listeners with a handler.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -19,14 +19,14 @@ struct worker {
     struct loop *loop; /* loop->owner is the worker */
     struct batch batch;
     unsigned index;
-    bool cut;          /* draining without more patience */
+    bool cut;          /* draining, out of patience */
     struct plan *plan; /* current, referenced; NULL before the first commit */
     struct pool_home pool_home;
     struct down_home down;
     struct stream_home streams;
-    struct plan **bygone; /* kept for listeners that are gone; referenced */
+    struct plan **bygone; /* kept for removed listeners; referenced */
     size_t bygone_count;
-    struct timer drain;                        /* the end of the patience of a drain */
+    struct timer drain;                        /* when the drain's patience ends */
     void (*on_drained)(struct worker *worker); /* draining; NULL: called */
     pthread_t thread;
     bool running;
@@ -39,13 +39,13 @@ void worker_free(struct worker **worker);
 bool worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 
-/* On the loop: takes the prepared plan as the current one. */
+/* On the loop: makes the prepared plan the current one. */
 void worker_commit(struct worker *worker, struct plan *plan);
-/* On the loop: takes who has connected, serves who is here, with one request each, and closes;
- * calls on_drained when nobody is left, or after `patience_ns` (then what is left is cut off). The
- * sockets refuse already, or will soon (listen_socket_refuse). */
+/* On the loop: accepts who has connected, serves each client one more request, and closes; calls
+ * on_drained when none is left, or after `patience_ns` (then the rest is cut off). The sockets
+ * refuse already, or will soon (listen_socket_refuse). */
 void worker_drain(struct worker *worker, uint64_t patience_ns, void (*on_drained)(struct worker *));
-/* On the loop: lets go of everything, before it stops. */
+/* On the loop: drops everything before it stops. */
 void worker_clear(struct worker *worker);
 
 static inline struct worker *worker_of(const struct loop *loop)

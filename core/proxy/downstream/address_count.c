@@ -32,7 +32,7 @@ struct address_counts *address_counts_new(void)
 {
     struct address_counts *counts = base_zalloc_lines(sizeof(*counts));
 
-    /* Never short nor interrupted for so few bytes, once the system is up. */
+    /* A read this small is never short or interrupted once the system is up. */
     ASSERT(getrandom(counts->secret, sizeof(counts->secret), 0) == sizeof(counts->secret));
     for (size_t i = 0; i < SHARDS; i++) {
         pthread_mutex_init(&counts->shards[i].lock, NULL);

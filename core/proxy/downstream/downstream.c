@@ -100,7 +100,7 @@ struct down_owner downstream_owner(const struct down_events *events)
 
 /* ---- the beginning ---- */
 
-/* One whose connection is not made yet; NULL: no memory. */
+/* A client without its connection yet; NULL: out of memory. */
 static struct downstream *downstream_new(struct listener_local *local, const struct address *peer,
                                          uint16_t port, const struct told_ends *told)
 {
@@ -128,8 +128,8 @@ static struct downstream *downstream_new(struct listener_local *local, const str
     return downstream;
 }
 
-/* connections_per_address. Trusted proxies, and who comes over a Unix socket, have as many as they
- * like. false: this one is too many. */
+/* Applies connections_per_address; trusted proxies and Unix sockets are exempt. false: over the
+ * limit. */
 static bool count(struct downstream *downstream, const struct address *peer)
 {
     static struct log_limit limit;

@@ -8,23 +8,22 @@
 #include "proxy/downstream/listener.h"
 #include "proxy/pool/spares.h"
 
-/* What few of them need. */
+/* State that few connections need. */
 struct downstream_rare {
-    struct told_ends told; /* peer.len 0: by nobody, the socket's ends count */
-    struct pin pin;        /* of connections to servers that are for this client alone */
+    struct told_ends told; /* peer.len 0: none, the socket's addresses count */
+    struct pin pin;        /* connections to servers that are pinned to this client */
 };
 
-/* One connection of a client. Lives on one loop. Most of them wait for a request most of the time,
- * so what can be told from elsewhere is not kept. The peer's address as text lies behind the
- * struct. */
+/* One connection of a client, on one loop. Most are idle most of the time, so nothing is stored
+ * that can be derived. The peer's address as text follows the struct. */
 struct downstream {
     union down_place place; /* the connection, with its codec's state */
     struct list link;       /* the home's */
     struct listener_local *local;
-    struct lifetime *pin;          /* kept: what the listener was when it began; TLS refers to it */
+    struct lifetime *pin;          /* kept: the listener's plan when it began; TLS refers to it */
     struct address_count *counted; /* NULL: this peer's connections are not counted */
-    struct downstream_rare *rare;  /* owned; NULL: nothing of it */
-    uint16_t peer_port, port;      /* the peer's, ours; 0: a Unix socket */
+    struct downstream_rare *rare;  /* owned; NULL: none */
+    uint16_t peer_port, port;      /* peer and local port; 0: a Unix socket */
     uint8_t peer_len;              /* of its text */
     bool tls;
     bool trusted; /* the peer is in trusted_proxies */
@@ -47,16 +46,16 @@ static inline struct weir_str downstream_peer_text(const struct downstream *down
     return (struct weir_str){(const char *)(downstream + 1), downstream->peer_len};
 }
 
-/* Made now if need be; NULL: no memory. */
+/* Allocated on first use; NULL: out of memory. */
 struct downstream_rare *downstream_rare(struct downstream *downstream);
 
-/* A PROXY header has told who it is. */
+/* A PROXY header has named the client. */
 static inline bool downstream_is_told(const struct downstream *downstream)
 {
     return downstream->rare != NULL && downstream->rare->told.peer.len > 0;
 }
 
-/* The connection's ends, a PROXY header's if one came. `local->len` 0: not known any more. */
+/* The connection's addresses, or those of its PROXY header. `local->len` 0: no longer known. */
 void downstream_ends(const struct downstream *downstream, struct address *peer,
                      struct address *local);
 
@@ -66,12 +65,13 @@ bool downstream_trusts(const struct listener_plan *plan, const struct address *a
 /* The owner of a home's connections, whose requests become `events`. */
 struct down_owner downstream_owner(const struct down_events *events);
 
-/* Takes over an accepted socket, whose place in connection_limit is taken. `peer` is the socket's
- * other end, `port` the one that it came to (0: a Unix socket); `told` (or NULL) replaces both. */
+/* Takes over an accepted socket, already counted in connection_limit. `peer` is the remote address,
+ * `port` the local port (0: a Unix socket); `told`, from a PROXY header, replaces both (NULL:
+ * none). */
 void downstream_open(struct listener_local *local, int fd, const struct address *peer,
                      uint16_t port, const struct told_ends *told);
 
-/* Name that the client asked for in TLS (SNI); empty: none, or plain. */
+/* The name that the client sent in SNI; empty: none, or plain. */
 struct weir_str downstream_tls_name(const struct downstream *downstream);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Waiting for PROXY headers. See greeting.h.
  *
- * The bytes are looked at in the socket (MSG_PEEK) and only the header is taken out, so that what
- * follows is read by the connection as if nothing had come before. A header is at most 4 KiB and
- * mostly there with the connection: then nothing is allocated and no event is made.
+ * Bytes are peeked at in the socket (MSG_PEEK) and only the header is consumed, so the connection
+ * reads what follows as if there had been no header. A header is at most 4 KiB and mostly arrives
+ * with the connection: then nothing is allocated and no event is created.
  */
 #include "proxy/downstream/greeting.h"
 
@@ -20,7 +20,7 @@ struct greeting {
     struct greeter *greeter;
     int fd;
     uint16_t port; /* ours */
-    bool heard;    /* its header has begun to come */
+    bool heard;    /* part of its header has arrived */
     struct address peer;
     struct event event;
     struct timer timer;
@@ -43,7 +43,7 @@ static void greeting_freed(struct freed *freed)
     free(container_of(freed, struct greeting, freed));
 }
 
-/* The end of waiting; the socket is the caller's again. */
+/* Ends the wait; the caller owns the socket again. */
 static void greeting_end(struct greeting *greeting)
 {
     struct loop *loop = greeting->greeter->loop;
@@ -60,8 +60,8 @@ static void greeting_close(struct greeting *greeting)
     greeting->greeter->refused(greeting->greeter, greeting->fd);
 }
 
-/* Looks at what has come, and calls back; `waiting` (NULL: none) is over then. false: the header is
- * not here, as a whole. */
+/* Peeks, and calls back when the header is complete, which ends `waiting` (NULL: none). false: it
+ * is not complete. */
 static bool look(struct greeter *greeter, int fd, const struct address *peer, uint16_t port,
                  struct greeting *waiting)
 {
@@ -91,7 +91,7 @@ static bool look(struct greeter *greeter, int fd, const struct address *peer, ui
             }
             header.known = false;
             break;
-        case PROXY_HEADER_OK: /* it was there a moment ago: else the connection broke */
+        case PROXY_HEADER_OK: /* it was there when peeked at: else the connection broke */
             good = recv(fd, data, header.len, 0) == (ssize_t)header.len;
             break;
         }
@@ -113,8 +113,8 @@ static bool greeting_look(struct greeting *greeting)
     return look(greeting->greeter, greeting->fd, &greeting->peer, greeting->port, greeting);
 }
 
-/* Part of the header is here: it has its whole time, also where it was hurried. Edge-triggered:
- * bytes that were looked at and stay in the socket do not come up again. */
+/* Part of the header has arrived: it gets the full time again, even if it was hurried.
+ * Edge-triggered: bytes left in the socket do not raise the event again. */
 static void greeting_event(evutil_socket_t fd, short what, void *arg)
 {
     struct greeting *greeting = arg;
@@ -131,7 +131,7 @@ static void greeting_timer(struct timer *timer)
 {
     struct greeting *greeting = container_of(timer, struct greeting, timer);
 
-    if (!greeting_look(greeting)) { /* nor has it come just now */
+    if (!greeting_look(greeting)) { /* nor has it arrived meanwhile */
         tell(greeting->greeter, &greeting->peer, "no whole PROXY header came in time", "");
         greeting_close(greeting);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners, and how many connections they may have. See listener.h.
+ * Listeners and their connection limits. See listener.h.
  */
 #include "proxy/downstream/listener.h"
 
@@ -9,10 +9,10 @@
 
 #include "base/log.h"
 
-/* How often a listener at its connection_limit looks whether a place is free again: those that
- * other loops give back are seen by this. */
+/* How often a listener at its connection_limit checks for a free place: this notices those that
+ * other loops give back. */
 #define FULL_LOOK_NS (LOOP_TICK_MS * NS_PER_MS)
-/* How often that is told, by each loop, as long as it comes again and again. */
+/* How often each loop logs that, at most. */
 #define FULL_TELL_NS (10 * NS_PER_SECOND)
 
 static void full_look(struct timer *timer)

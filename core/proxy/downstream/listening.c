@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners on loops: accepting begins, goes on, and ends. See listening.h.
+ * Listeners on loops: they start, continue and stop accepting. See listening.h.
  */
 #include "proxy/downstream/listening.h"
 
@@ -8,8 +8,7 @@
 
 #include "proxy/downstream/greeting.h"
 
-/* How often sockets that are to close are looked at; and gone listeners whose last clients are
- * still here. */
+/* How often leaving sockets are checked, and removed listeners that still have clients. */
 #define LEAVE_TICK_NS (LOOP_TICK_MS * NS_PER_MS)
 #define GONE_TICK_NS  (NS_PER_SECOND / 4)
 
@@ -51,7 +50,7 @@ static void refused(struct greeter *greeter, int fd)
     listener_refuse(container_of(greeter, struct listener_local, greeter), fd);
 }
 
-/* The port that the acceptor's socket is bound to, and so each connection that it gives. */
+/* The port that the acceptor's socket, and so each of its connections, is bound to. */
 static uint16_t accepting_port(const struct listener_local *local, const struct acceptor *acceptor)
 {
     for (size_t i = 0; i < local->accepting_count; i++) {
@@ -102,7 +101,7 @@ static bool accepting_has(const struct listener_local *local, const struct liste
     return false;
 }
 
-/* The entry's end; its place in the array is the caller's to fill. */
+/* Ends the entry; the caller fills its place in the array. */
 static void accepting_end(struct listener_local *local, struct accepting *accepting)
 {
     acceptor_free(&accepting->acceptor);
@@ -127,8 +126,8 @@ static void begin_to_leave(struct listener_local *local)
     timer_set(home->loop, &home->leave_timer, LEAVE_TICK_NS);
 }
 
-/* Sockets that `plan` (NULL: nothing) does not have are on their way out, or another listener's
- * now. `from`: a plan that has them. */
+/* Sockets that `plan` lacks (NULL: it lacks all) are leaving, or have passed to another listener.
+ * `from`: a plan that has them. */
 static void accepting_leave(struct listener_local *local, const struct listener_plan *plan,
                             struct lifetime *from)
 {
@@ -164,7 +163,7 @@ void listener_local_leave(struct listener_local *local)
 static void local_go(struct listener_local *local)
 {
     if (local->plan == NULL || local->gone) {
-        return; /* it never was here, or is on its way */
+        return; /* it never was on this loop, or is leaving */
     }
     local->gone = true;
     listener_local_leave(local);
@@ -210,13 +209,13 @@ void listener_local_adopt(struct listener_local *local, struct down_home *home,
             }
         }
     }
-    listener_places_look(local); /* the limit may be another one now */
+    listener_places_look(local); /* the limit may have changed */
 }
 
 /* ---- the end ---- */
 
-/* Takes who is left in the queues of sockets that are dry, and closes those. `cut`: all, and
- * whoever is in them is reset. Says whether sockets are still on their way out. */
+/* Accepts what is left in the queues of dry sockets and closes them. `cut`: closes all, which
+ * resets whoever is queued. Returns whether sockets are still leaving. */
 static bool accepting_close(struct listener_local *local, bool cut)
 {
     size_t kept = 0;
@@ -237,7 +236,7 @@ static bool accepting_close(struct listener_local *local, bool cut)
     return leaving;
 }
 
-/* Whether a client of the listener may begin another request. */
+/* Whether clients of the listener may begin another request. */
 static bool clients_may_ask(const struct listener_local *local)
 {
     if (local->count == 0) {
@@ -264,7 +263,7 @@ bool listening_goes_on(const struct down_home *home, const struct plan *plan)
     return false;
 }
 
-/* One listener's next step out; whether sockets of it are still on their way. */
+/* One listener's next step out; returns whether sockets of it are still leaving. */
 static bool local_step(struct listener_local *local)
 {
     bool sockets = accepting_close(local, false);

@@ -2,7 +2,7 @@
 /*
  * Building a plan, in order: files are read, blocks become settings (build_pools.c,
  * build_listeners.c), modules are loaded (build_uses.c) and asked (build_check.c). Every mistake is
- * told; one is enough to give the whole up. Nothing that runs has changed by then. Control thread.
+ * reported; one is enough to refuse the plan. Nothing that runs is changed. Control thread.
  */
 #include "proxy/plan/build.h"
 
@@ -45,7 +45,7 @@ struct plan *plan_build(const struct plan_input *input, const char *path, struct
 
     plan->places = conf_places_new(&plan->arena);
     conf_read(&plan->tree, &plan->arena, path, mistakes);
-    if (plan->tree.broken) { /* whatever else would be told follows from that */
+    if (plan->tree.broken) { /* other mistakes would only follow from it */
         plan_unref(&plan);
         return NULL;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Modules look at their blocks (conf_create): the host finds the pools and makes the routes that
- * they name, looks at the files that they will log to, and takes the mistakes that they find.
+ * Modules check their blocks (conf_create): the host finds the pools and creates the routes that
+ * they name, checks the files that they log to, and collects their mistakes.
  */
 #include "base/log.h"
 #include "base/logfile.h"
@@ -28,7 +28,7 @@ static const char *suggest_pool(void *arg, struct weir_str name)
     return search.best;
 }
 
-/* The filter blocks that stand in a route's own block. */
+/* The filter blocks inside a route's block. */
 static void add_route_filters(struct build *b, struct use_list *filters,
                               const struct conf_node *block, struct weir_str name)
 {
@@ -70,7 +70,7 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
         *first = route->place;
         return WEIR_NO_REF;
     }
-    /* Doubling in the arena, as lists of uses do. */
+    /* Doubles in the arena, as lists of uses do. */
     if ((plan->route_count & (plan->route_count - 1)) == 0) {
         size_t capacity = plan->route_count == 0 ? 1 : plan->route_count * 2;
         struct route_plan **routes = build_alloc(b, capacity * sizeof(struct route_plan *));
@@ -112,7 +112,7 @@ void build_check_log(struct build *b)
     }
 }
 
-/* The listener as modules are shown it. */
+/* The listener as modules see it. */
 static struct weir_listener *describe_listener(struct build *b, const struct listener_plan *plan)
 {
     const struct listener_settings *settings = plan->settings;
@@ -121,7 +121,7 @@ static struct weir_listener *describe_listener(struct build *b, const struct lis
     struct weir_bind *binds = build_alloc(b, settings->bind.count * sizeof(*binds));
 
     for (size_t i = 0; i < settings->bind.count; i++) {
-        const struct address *address = &plan->addresses[i]; /* without length: told elsewhere */
+        const struct address *address = &plan->addresses[i]; /* no length: reported elsewhere */
         binds[i].address = texts[i];
         binds[i].unix_socket = address->len > 0 && address->u.any.sa_family == AF_UNIX;
         binds[i].loopback =

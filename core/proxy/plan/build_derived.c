@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plan that is derived: the configuration of the one that runs, with the servers of now. What the
- * files said is not copied: it is the base's, which stays for as long. What a plan has of its own
- * is made anew: uses, since each has instances on the loops, and pools and listeners, since each
- * refers to what lives. Nothing may point into the plan that it is derived from, which goes before.
+ * Derived plans: the configuration of the running one with the current servers. What the files say
+ * is not copied: it belongs to the base, which lives as long. Everything else is created anew:
+ * uses, since each has instances on the loops, and pools and listeners, since each refers to live
+ * objects. Nothing may point into the plan that it is derived from, which is freed earlier.
  */
 #include "proxy/plan/build.h"
 
@@ -68,7 +68,7 @@ static void derive_pool(struct build *b, struct pool_plan *plan, const struct po
     plan->health = use_of(b, from->health);
     derive_list(b, &plan->observers, &from->observers);
     derive_list(b, &plan->filters, &from->filters);
-    plan->pool = NULL; /* what it has a reference to comes when it is attached */
+    plan->pool = NULL; /* references are taken when it is attached */
     plan->servers = NULL;
     plan->server_count = 0;
     plan->by_id = NULL;

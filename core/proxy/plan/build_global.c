@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The global settings of a plan: that the next start can do what they say, and which of them wait
- * for it. Whatever the start refuses is a mistake here, so that weir -t and a reload tell it as
- * well.
+ * The global settings of a plan: whether the next start can apply them, and which of them wait for
+ * it. What a start refuses is a mistake here, so weir -t and a reload report it too.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -62,8 +61,8 @@ static void tell_restart(struct build *b, const struct weir_option *row, const v
     b->plan->restart = grown;
 }
 
-/* What can only be set at the start stays as it was then, for all that read it; the difference is
- * told. */
+/* Settings that only a start can apply keep their old values for all readers; the difference is
+ * reported. */
 static void keep_started(struct build *b)
 {
     const struct global_settings *started = b->input->started;
@@ -81,7 +80,7 @@ static void keep_started(struct build *b)
 
 /* ---- what the next start does ---- */
 
-/* Whether it has the value that the start has been through already. */
+/* Whether it has the value that this process started with. */
 static bool is_started(const struct build *b, const struct weir_str *field)
 {
     const struct global_settings *started = b->input->started;
@@ -120,7 +119,7 @@ static const char *folder_of(struct build *b, struct weir_str path)
     return arena_printf(&b->plan->arena, "%.*s", len, slash != NULL ? path.ptr : ".").ptr;
 }
 
-/* Whether something can be made in the folder of `path`, which is not there itself. */
+/* Whether a file can be created in the folder of `path`, which does not exist itself. */
 static bool check_folder(struct build *b, const char *option, const struct weir_str *path,
                          int access_flags)
 {
@@ -144,7 +143,7 @@ static bool check_folder(struct build *b, const char *option, const struct weir_
     return false;
 }
 
-/* Written by who starts Weir, before it becomes `user`. */
+/* Written before Weir switches to `user`. */
 static void check_pid_file(struct build *b, const struct weir_str *path)
 {
     struct stat status;
@@ -174,7 +173,7 @@ bool build_is_given(const struct build *b, const char *folder)
     return false;
 }
 
-/* Whether a start as root would make it, or give it away, as far as can be seen from here
+/* Whether a start as root would create it or change its owner, as far as can be seen here
  * (privileges.c). */
 static bool may_be_given(const char *path)
 {
@@ -185,7 +184,7 @@ static bool may_be_given(const char *path)
         return errno == ENOENT;
     }
     DIR *dir = opendir(path);
-    for (int i = 0; dir != NULL && i < 3; i++) { /* `.` and `..` are there always */
+    for (int i = 0; dir != NULL && i < 3; i++) { /* `.` and `..` are always there */
         full = readdir(dir) != NULL;
     }
     if (dir != NULL) {
@@ -213,7 +212,7 @@ static void check_state_dir(struct build *b, const struct global_settings *globa
     }
     bool alike = has_rights_of_start(b, global);
     if (build_place_of(b, path).line == 0 && global->user.len == 0) {
-        /* nobody may need it */
+        /* it may not be needed */
     } else if (stat(path->ptr, &status) != 0) {
         check_folder(b, "state_dir", path, AT_EACCESS);
     } else if (!S_ISDIR(status.st_mode)) {
@@ -228,7 +227,7 @@ static void check_state_dir(struct build *b, const struct global_settings *globa
     if (b->mistakes->count == before) {
         module_host_set_next_state_dir(b->input->started != NULL && alike ? path->ptr : NULL);
     } else if (b->input->started == NULL) {
-        module_host_set_state_dir(NULL, true); /* who needs it need not tell it again */
+        module_host_set_state_dir(NULL, true); /* its users need not report it again */
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners of a plan: their blocks become settings, addresses and uses.
+ * Listeners of a plan: blocks become settings, addresses and uses.
  */
 #include <stdlib.h>
 
@@ -27,7 +27,7 @@ static void build_trusted(struct build *b, struct listener_plan *plan)
     }
 }
 
-/* The field may not be one that frames a message, says where it goes, or is Weir's own. */
+/* Refuses fields that frame or route a message, and Weir's own. */
 static void build_request_id(struct build *b, const struct listener_settings *settings)
 {
     struct weir_str name = settings->request_id_header;
@@ -96,7 +96,7 @@ static void build_listener_use(struct build *b, struct listener_plan *plan,
     }
 }
 
-/* Texts become addresses; one that is none has no length. */
+/* Parses addresses; one that is malformed has no length. */
 static void build_addresses(struct build *b, struct listener_plan *plan)
 {
     const struct listener_settings *settings = plan->settings;
@@ -180,7 +180,7 @@ static bool is_local(const struct address *address)
     return address->u.any.sa_family == AF_UNIX;
 }
 
-/* The addresses that the earlier of two listeners, or of one, leaves to nobody else. */
+/* The addresses that an earlier `bind` takes for itself. */
 static bool check_overlap(struct build *b, const struct listener_plan *plan, size_t index)
 {
     const struct address *address = &plan->addresses[index];

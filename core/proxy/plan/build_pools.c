@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools of a plan: their blocks become settings and uses.
+ * Pools of a plan: blocks become settings and uses.
  */
 #include "http/up_conn.h"
 #include "proxy/plan/build.h"
 
-/* A name is looked up once the plan is to come into force. */
+/* Names are resolved before the plan comes into force. */
 static void check_probe_address(struct build *b, const struct probe_settings *probe)
 {
     char error[256];
@@ -26,7 +26,8 @@ static void check_probe_address(struct build *b, const struct probe_settings *pr
     }
 }
 
-/* One `health` block: it probes, listens, or both; the host has options of its own for each. */
+/* One `health` block: it probes, listens to outcomes, or both; the host has its own options for
+ * each. */
 static void build_health(struct build *b, struct pool_plan *plan, const struct conf_node *node,
                          struct weir_str name)
 {
@@ -121,7 +122,8 @@ static const struct server_settings *find_resolving(const struct pool_settings *
     return NULL;
 }
 
-/* BLOCK-ADDRESS:PORT is what a server at one of the block's addresses is named: no other may be. */
+/* A server at one of the block's addresses is named BLOCK-ADDRESS:PORT: no other may have such a
+ * name. */
 static void check_id(struct build *b, const struct pool_settings *settings,
                      const struct server_settings *server)
 {
@@ -150,12 +152,12 @@ static void check_id(struct build *b, const struct pool_settings *settings,
 void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
 {
     static const struct tls_server_conf defaults = {.verify = true};
-    struct pool_settings *settings = (void *)(uintptr_t)plan->settings; /* ours, in the arena */
+    struct pool_settings *settings = (void *)(uintptr_t)plan->settings; /* writable, in the arena */
     size_t size = settings->configured.count * sizeof(struct server_settings);
     bool https = settings->tls.count > 0;
 
     settings->servers = settings->configured;
-    if (size > 0) { /* what is done to them is not done to what the files say */
+    if (size > 0) { /* changes do not reach the settings of the files */
         void *own = build_alloc(b, size);
         memcpy(own, settings->configured.items, size);
         settings->servers.items = own;
@@ -198,7 +200,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
                      "\"http://127.0.0.1:3001\" }",
                      STR_ARGS(settings->name));
     }
-    /* Ours, in the arena: filled a moment ago. */
+    /* Writable, in the arena: filled just before. */
     struct server_settings *own = (void *)(uintptr_t)settings->servers.items;
     const struct server_settings *servers = own;
     for (size_t i = 0; i < settings->servers.count; i++) {

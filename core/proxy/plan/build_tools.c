@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tools of those who build a plan. See build.h.
+ * Helpers for building a plan. See build.h.
  */
 #include "proxy/plan/build.h"
 
@@ -64,7 +64,7 @@ void build_fill(struct build *b, const struct conf_node *block, uint32_t context
 
 void build_list_append(struct build *b, struct use_list *list, struct use *use)
 {
-    /* Doubling in the arena: what is left behind is freed with it. */
+    /* Doubles in the arena: the old array is freed with it. */
     if ((list->count & (list->count - 1)) == 0) {
         size_t capacity = list->count == 0 ? 1 : list->count * 2;
         struct use **items = build_alloc(b, capacity * sizeof(*items));

@@ -79,7 +79,7 @@ void build_module(struct build *b, const struct conf_node *node)
     }
 }
 
-/* Whether the module has a block and could not be loaded, which was told there. */
+/* Whether the module has a block but could not be loaded, which is reported already. */
 static bool is_refused(const struct build *b, enum module_kind kind, struct weir_str title)
 {
     char name[256];
@@ -143,7 +143,7 @@ void build_fill_use(struct build *b, struct use *use, uint32_t context,
     for (size_t i = 0; i < count; i++) {
         targets[i + 1] = own[i];
     }
-    if (count > 0) { /* the host's part has defaults of its own */
+    if (count > 0) { /* the host's options have their own defaults */
         build_fill(b, &nothing, context, &targets[1], count, NULL, true);
     }
     build_fill(b, use->block, context, targets, count + 1, NULL, false);
@@ -159,7 +159,7 @@ struct use *build_use(struct build *b, const struct conf_node *node, enum module
     return use;
 }
 
-/* Names that stay over reloads: `listener public filter 2` is the second of that module there. */
+/* Names that survive reloads: `listener public filter 2` is the second use of that module there. */
 static void name_use(struct build *b, struct use *use, const char *where, struct weir_str name,
                      size_t number)
 {

@@ -15,7 +15,7 @@
 #define OWN    32u
 #define A_LOOP 8u
 
-/* One of so many is kept back, within these bounds. */
+/* One in this many is kept back, within these bounds. */
 #define RESERVE_SHARE 8u
 #define RESERVE_LEAST 16u
 #define RESERVE_MOST  1024u
@@ -59,8 +59,7 @@ struct descriptors_kept descriptors_keep_back(void)
     return (struct descriptors_kept){(int)(limit - kept), (int)(limit - kept / 2)};
 }
 
-/* Connections to servers at once: no more than there are clients, or than the servers' limits
- * allow. */
+/* Concurrent connections to servers: at most one per client, and what the servers' limits allow. */
 static uint64_t to_servers(const struct plan *plan, uint64_t clients)
 {
     uint64_t most = 0;
@@ -96,7 +95,7 @@ bool descriptors_are_short(const struct plan *plan, char *out, size_t size)
     const char *raise = "raise the limit of open files (`ulimit -n`, LimitNOFILE= of the unit)";
 
     for (size_t i = 0; i < plan->listener_count; i++) {
-        /* The others take what is there. */
+        /* The others take what is left. */
         clients += (uint64_t)plan->listeners[i].settings->connection_limit;
     }
     uint64_t servers = to_servers(plan, clients);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * File descriptors: how many there are, what Weir itself needs of them, and what a configuration
- * allows its clients to take.
+ * File descriptors: how many there are, how many Weir itself needs, and how many a configuration
+ * lets clients take.
  */
 #ifndef PROXY_PLAN_DESCRIPTORS_H
 #define PROXY_PLAN_DESCRIPTORS_H
@@ -10,33 +10,32 @@
 
 struct plan;
 
-/* What may be open at once (RLIMIT_NOFILE); UINT64_MAX: no limit. */
+/* The limit on open descriptors (RLIMIT_NOFILE); UINT64_MAX: none. */
 uint64_t descriptors_limit(void);
 
-/* What Weir needs beside its connections, with so many loops: logs, store, listening sockets; what
- * belongs to a loop, and the connections that end there. */
+/* What Weir needs besides its connections with this many loops: logs, store, listening sockets, the
+ * loops' own descriptors, and connections that are closing. */
 uint64_t descriptors_own(unsigned loops);
 
-/* So many probes ask at once at most, a share of the descriptors: others wait for their turn. */
+/* The most probes that run at once, a share of the descriptors; others queue. */
 uint64_t descriptors_for_probes(void);
 
-/* The first numbers that connections cannot have that are clients' or kept idle, and those that
- * serve a request: what is above is kept back for these, and for probes and the control plane. 0:
- * they can have all. */
+/* Bounds on descriptor numbers: the first for clients and idle connections, the second for
+ * connections that serve a request. Those above are reserved for the latter, for probes and for the
+ * control plane. 0: no bound. */
 struct descriptors_kept {
     int from_clients, from_servers;
 };
 
-/* When nothing is open but what Weir needs itself, which is not counted: of the rest, half is for
- * clients at least. */
+/* Assumes that only what Weir itself needs is open, which is not counted: clients get at least half
+ * of the rest. */
 struct descriptors_kept descriptors_keep_back(void);
 
-/* Connections of a listener that sets no limit: half of them. A client in need of a server always
- * finds one then. */
+/* Default limit of a listener: half of the descriptors, so that a connection to a server is always
+ * possible. */
 uint32_t descriptors_for_listener(unsigned loops);
 
-/* Whether what is configured can need more than there are; then what and what to do about it, in
- * words. */
+/* Whether the configuration can need more than there are; if so, describes what and the remedy. */
 bool descriptors_are_short(const struct plan *plan, char *out, size_t size);
 
 #endif

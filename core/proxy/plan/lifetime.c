@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long a plan is used. See lifetime.h.
+ * Lifetimes of plans. See lifetime.h.
  */
 #include "proxy/plan/lifetime.h"
 
@@ -30,7 +30,8 @@ void lifetime_end(struct lifetime *life)
     free(life->module_loops);
 }
 
-/* One loop less. With the last one the owner may free the lifetime: it is told by a copy. */
+/* One loop less. After the last one the owner may free the lifetime, so its callbacks are copied
+ * first. */
 static void loop_less(_Atomic unsigned *loops, const struct lifetime_owner *owner)
 {
     void (*changed)(void *) = owner->changed;
@@ -41,7 +42,7 @@ static void loop_less(_Atomic unsigned *loops, const struct lifetime_owner *owne
     }
 }
 
-/* From here on the control thread may give the module back. */
+/* From here on the control thread may unload the module. */
 static void module_left(struct lifetime *life, size_t module, unsigned loop)
 {
     life->owner.module_left(life->owner.arg, module, loop);

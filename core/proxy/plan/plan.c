@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plans: looking things up, and their end. See plan.h; building is in build.c.
+ * Plans: lookups and release. See plan.h; building is in build.c.
  */
 #include "proxy/plan/plan.h"
 

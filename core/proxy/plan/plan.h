@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A plan: what the configuration says, complete, checked and immutable, with the modules that it
- * uses. It opens no socket and makes no server; what lives is found or made for it by the rooms
- * above, which set the pointers to it (struct pool, struct server and their like: nothing here
- * looks into them).
+ * A plan: the configuration, complete, checked and immutable, with the modules that it uses. It
+ * opens no socket and creates no server; live objects are found or created by the rooms above,
+ * which set the pointers to them (struct pool, struct server and so on, opaque here).
  *
  * A plan is *built* from files, or *derived*: the configuration of a built one, its base, with
- * other servers in its pools. All that files said stays the base's (settings, certificates,
- * modules, what modules have prepared), so that a change at run time takes no new file into force,
- * and needs none to be there. A base goes when neither itself nor what was derived from it is
- * referenced.
+ * other servers in its pools. Everything read from files belongs to the base (settings,
+ * certificates, modules, what modules have prepared), so a change at run time neither reads nor
+ * needs a file. A base is freed when neither it nor any plan derived from it is referenced.
  *
- * Thread: the control thread makes and ends it; loops read it while they hold it (lifetime.h).
+ * Thread: the control thread builds and frees it; loops read it while they hold it (lifetime.h).
  */
 #ifndef PROXY_PLAN_PLAN_H
 #define PROXY_PLAN_PLAN_H
@@ -41,29 +39,29 @@ struct pool_plan {
     struct table_link by_name;          /* in the plan's pools_by_name */
     struct use *balance;
     struct use *sticky;        /* NULL: none */
-    struct use *health;        /* that probes; NULL: none */
+    struct use *health;        /* the probing one; NULL: none */
     struct use_list observers; /* health modules that listen to outcomes */
-    double max_ejected;        /* the smallest that they allow */
+    double max_ejected;        /* the smallest of theirs */
     struct use_list filters;
     SSL_CTX *tls;                 /* for https:// servers */
-    const struct weir_list *alpn; /* what they are offered, best first (weir_str) */
+    const struct weir_list *alpn; /* offered by ALPN, best first (weir_str) */
     struct tcp_watch watch;
     struct http_limits limits;
 
-    /* what lives; see pool/members.h */
+    /* the live one; see pool/members.h */
     struct pool *pool;       /* referenced */
     struct server **servers; /* referenced, in the file's order */
     size_t server_count;
     struct server **by_id; /* open-addressed by id, by_id_mask + 1 slots */
     size_t by_id_mask;
-    uint32_t *places; /* of those of `by_id` in `servers`, by slot */
-    /* One a loop: made or held by prepare, taken by commit; NULL: the pool's own goes on. */
+    uint32_t *places; /* index in `servers`, by slot of `by_id` */
+    /* One per loop: made or held by prepare, taken by commit; NULL: the pool's own goes on. */
     struct balancer **balancers;
-    struct followed *probe_name; /* that its probes' address has (names.c); NULL: it has none */
-    bool probe_name_told;        /* that it has no address */
+    struct followed *probe_name; /* of its probes' address (names.c); NULL: not a name */
+    bool probe_name_told;        /* that the name has no address */
 };
 
-/* A handler of a listener, and the requests that it gets. */
+/* A handler of a listener and its path. */
 struct handler_plan {
     struct weir_str path; /* a prefix, on whole segments, without a slash at its end; empty: all */
     struct use *use;
@@ -77,7 +75,7 @@ struct listener_plan {
     struct down_conf http;
     struct tcp_watch watch;
     uint32_t connection_limit; /* over all loops */
-    struct address *addresses; /* one a bind, in the file's order */
+    struct address *addresses; /* one per `bind`, in the file's order */
     unsigned socket_mode;      /* of Unix sockets */
     struct network *trusted;
     size_t trusted_count;
@@ -91,7 +89,7 @@ struct listener_plan {
     size_t socket_count;
 };
 
-/* Listeners with handlers live on the control thread, others on all workers. */
+/* Listeners with handlers run on the control thread, others on all workers. */
 static inline bool listener_plan_on_control(const struct listener_plan *plan)
 {
     return plan->handler_count > 0;
@@ -100,10 +98,10 @@ static inline bool listener_plan_on_control(const struct listener_plan *plan)
 /* The handler of a path; NULL: none has it. */
 struct use *listener_plan_handler(const struct listener_plan *plan, struct weir_str path);
 
-/* Where its `bind` number `index` was set. */
+/* The place of its `bind` number `index`. */
 struct place listener_plan_place(const struct listener_plan *plan, size_t index);
 
-/* A route, known for its numbers; lives over plans by name. */
+/* A route's live half, found by name: its statistics. */
 struct route {
     char *name;
     unsigned refs;
@@ -116,7 +114,7 @@ struct route {
 struct route_plan {
     struct weir_str name;
     struct place place;
-    const struct conf_node *block; /* NULL: it is no block, but a setting at its place */
+    const struct conf_node *block; /* NULL: not a block but a setting at `place` */
     struct use_list filters;
     struct table_link by_name; /* while the plan is built */
     struct route *route;       /* lives; referenced */
@@ -134,7 +132,7 @@ struct plan {
     struct conf_tree tree;
     struct conf_places *places;
     struct global_settings global;
-    const char **restart; /* settings of the files that wait for a restart, in words */
+    const char **restart; /* settings that wait for a restart, as text */
     size_t restart_count;
     struct use_list modules; /* module blocks, in the file's order */
     struct use_list routers; /* those of them that are routers */
@@ -151,15 +149,15 @@ struct plan {
     const struct weir_host *host;
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
     unsigned loops;
-    struct plan *base; /* whose configuration it has, referenced; itself: built from files */
+    struct plan *base; /* its base, referenced; itself: built from files */
     unsigned refs;
-    struct lifetime *life; /* who counts what loops have of it; set once it is to be used */
+    struct lifetime *life; /* counts the loops' references; set before use */
 };
 
 /* The plan of a pool; NULL: it has none. Any thread. */
 struct pool_plan *plan_pool(const struct plan *plan, struct weir_str name);
 
-/* On a loop: tells its handlers that they get no more requests. */
+/* On a loop: tells its handlers that no more requests will come. */
 void plan_drain_handlers(const struct plan *plan, unsigned loop);
 
 /* What building needs to know of the program. */
@@ -168,18 +166,19 @@ struct plan_input {
     const struct weir_host *host;
     unsigned workers;
     bool check_only; /* addresses and files are checked, not opened (weir -t) */
-    bool running; /* some configuration is in force: addresses are checked against other programs */
-    const struct global_settings *started; /* what the process began with; NULL: it has not yet */
-    bool from_root;                        /* started by root, and not root any more */
+    bool running;    /* a configuration is in force: addresses are checked against other programs */
+    const struct global_settings *started; /* what the process started with; NULL: not started */
+    bool from_root;                        /* started as root, and root no longer */
     const char *const *given;              /* folders that a start as root gives to `user` */
     size_t given_count;
-    /* Puts servers in the place of names, and what was changed at run time over them (`servers`, in
-     * the arena). NULL: nothing. */
+    /* Replaces names by their servers and applies run-time changes (`servers`, in the arena). NULL:
+     * no changes. */
     void (*expand)(void *arg, struct arena *arena, struct pool_settings *settings);
-    /* The program listens on the listener's address already, and can go on. NULL: it does not. */
+    /* Whether this program already listens on the listener's address and can go on. NULL: it does
+     * not. */
     bool (*listens)(void *arg, const struct listener_plan *plan, const struct address *address);
-    /* Adds what a start with `path` would refuse, where it would have other rights than this
-     * process. false: `error` says why that is not known. NULL: nobody asks. */
+    /* Adds the mistakes that a start with `path` would find with other rights than this process
+     * has. false: it could not be tried, `error` says why. NULL: not tried. */
     bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
     void *arg;
 };
@@ -188,18 +187,17 @@ struct plan_input {
 struct plan *plan_build(const struct plan_input *input, const char *path,
                         struct mistakes *mistakes);
 
-/* The configuration of `from` once more, with the servers that input.expand says now: no file is
- * read, no module asked. NULL: mistakes were added. Referenced. */
+/* The configuration of `from` again, with the servers that input.expand gives now: no file is read
+ * and no module is asked. NULL: mistakes were added. Referenced. */
 struct plan *plan_derive(const struct plan_input *input, const struct plan *from,
                          struct mistakes *mistakes);
 
 /* No instance of the plan uses the module block's module any more: the last plan of the
- * configuration frees what the module made of its blocks, and gives it back. Nothing the second
- * time. */
+ * configuration frees what the module made of its blocks and unloads it. The second call does
+ * nothing. */
 void plan_leave_module(struct plan *plan, size_t module);
 
-/* The last reference frees it, its modules first. What lives is not its own: it was detached
- * before. */
+/* The last reference frees it, its modules first. Live objects must be detached already. */
 void plan_unref(struct plan **plan);
 
 #endif

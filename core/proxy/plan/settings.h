@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be set of the program, listeners, pools and servers: the structs that option tables
- * fill, and the tables. Immutable once checked.
+ * The settings of the program, listeners, pools and servers: the structs that option tables fill,
+ * and the tables. Immutable once checked.
  */
 #ifndef PROXY_PLAN_SETTINGS_H
 #define PROXY_PLAN_SETTINGS_H
@@ -12,7 +12,7 @@
 #include "net/tls.h"
 
 struct global_settings {
-    int64_t workers; /* 0: one a CPU */
+    int64_t workers; /* 0: one per CPU */
     struct weir_str state_dir;
     struct weir_str module_dir;
     struct weir_str user;
@@ -64,7 +64,7 @@ struct handler_settings {
 };
 extern const struct weir_options handler_options;
 
-/* What a server block whose URL has a host name stands for. */
+/* What the host name in a server block's URL stands for. */
 enum resolve { RESOLVE_FIRST, RESOLVE_ALL, RESOLVE_SRV };
 
 struct server_settings {
@@ -75,14 +75,12 @@ struct server_settings {
     bool backup;
     int32_t state;   /* enum server_admin */
     int32_t resolve; /* enum resolve */
-    /* not options: where it comes from, and what the files say of it (runtime.adjust may say
-     * else) */
+    /* not options: its origin, and what the files say of it (runtime.adjust may differ) */
     bool runtime;
     int64_t file_weight, file_max_connections;
-    struct weir_str file_url; /* of the files' server whose place an added one has; empty: none */
-    struct weir_str dns_name; /* that it was found by; empty: none */
-    uint64_t
-        found_version; /* of a block with `resolve`: which of its servers these are (discovery.c) */
+    struct weir_str file_url; /* of the files' server that it replaces; empty: none */
+    struct weir_str dns_name; /* that resolved to it; empty: none */
+    uint64_t found_version;   /* of a block with `resolve`: its servers (discovery.c) */
 };
 
 enum panic_mode { PANIC_ALL, PANIC_NONE };
@@ -97,14 +95,14 @@ struct pool_settings {
     uint64_t slow_start; /* 0: off */
     double panic;        /* share of servers; 0: off */
     int32_t panic_mode;  /* enum panic_mode */
-    int64_t keepalive;   /* idle connections kept a server and worker */
+    int64_t keepalive;   /* idle connections kept per server and worker */
     uint64_t keepalive_timeout;
     uint64_t tcp_keepalive, tcp_user_timeout; /* 0: off, the system's */
     uint64_t header_limit;
     int32_t send_proxy_protocol; /* enum send_proxy_protocol */
     struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */
     struct weir_list servers;    /* struct server_settings */
-    struct weir_list blocks; /* not an option: `servers` before names were put into their place */
+    struct weir_list blocks;     /* not an option: `servers` before names are resolved */
     struct weir_list configured; /* not an option: `servers` as the files say */
 };
 extern const struct weir_options pool_options;
@@ -117,7 +115,7 @@ struct probe_settings {
 };
 extern const struct weir_options probe_options;
 
-/* And of those whose module listens to outcomes. */
+/* And of those blocks whose module listens to outcomes. */
 struct passive_settings {
     double max_ejected; /* share of the pool */
 };

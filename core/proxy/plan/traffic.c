@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is counted. See traffic.h.
+ * Statistics counters. See traffic.h.
  */
 #include "proxy/plan/traffic.h"
 

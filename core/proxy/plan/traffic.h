@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is counted of listeners, routes, pools and servers. Each worker writes numbers of its own;
- * the reader sums them. Numbers live as long as what they count, over generations.
+ * Counters of listeners, routes, pools and servers. Each worker writes its own; the reader sums
+ * them. They live as long as what they count, over generations.
  *
- * Thread: a `struct traffic` is written by one loop; any thread may read it (relaxed atomics: on
- * the machines that matter a plain add and store).
+ * Thread: one loop writes a `struct traffic`; any thread may read it (relaxed atomics: a plain add
+ * and store on common machines).
  */
 #ifndef PROXY_PLAN_TRAFFIC_H
 #define PROXY_PLAN_TRAFFIC_H
 
 #include "base/base.h"
 
-/* Why Weir answered itself, or broke a response off. The words are in reason_words (traffic.c). */
+/* Why Weir answered itself or aborted a response. The words are in reason_words (traffic.c). */
 enum reason {
     REASON_NONE = 0,
     REASON_BAD_REQUEST,
@@ -28,7 +28,7 @@ enum reason {
     REASON_CONNECT_REFUSED,
     REASON_CONNECT_TIMEOUT,
     REASON_CONNECT_FAILED,
-    REASON_NO_RESOURCES, /* no descriptor, local port or memory of Weir's own for a connection */
+    REASON_NO_RESOURCES, /* Weir had no descriptor, local port or memory for a connection */
     REASON_UPSTREAM_TLS,
     REASON_UPSTREAM_RESET,
     REASON_UPSTREAM_MALFORMED,
@@ -43,7 +43,7 @@ enum reason {
 };
 struct weir_str reason_word(enum reason reason);
 
-/* Times in buckets: four a power of two, from 16 us to 70 s; the last takes all above. */
+/* Histogram: four buckets per power of two, from 16 us to 70 s; the last takes all above. */
 #define HISTOGRAM_BUCKETS 90
 struct histogram {
     uint32_t buckets[HISTOGRAM_BUCKETS];
@@ -53,7 +53,7 @@ struct histogram {
 
 struct traffic {
     uint64_t requests;  /* finished */
-    uint64_t status[6]; /* [1]..[5]: by class; [0]: ended without any */
+    uint64_t status[6]; /* [1]..[5]: by class; [0]: ended without a status */
     uint64_t bytes_in, bytes_out;
     uint64_t retries;
     uint64_t connections; /* accepted, or opened to the server */
@@ -70,16 +70,15 @@ static inline void stat_add(uint64_t *counter, uint64_t n)
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
-/* The value below which `share` (0..1) of what was added lies, milliseconds; 0: nothing was
- * added. */
+/* The quantile `share` (0..1) in milliseconds; 0: empty. */
 double histogram_quantile_ms(const struct histogram *histogram, double share);
 /* Lower bound of a bucket, microseconds. */
 uint64_t histogram_bound_us(unsigned bucket);
 
-/* Adds `from`, as another thread may be writing it, to `to`. */
+/* Adds `from`, which another thread may be writing, to `to`. */
 void traffic_sum(struct traffic *to, const struct traffic *from);
 
-/* A `struct traffic` a loop, each on cache lines of its own, zeroed. Freed by free(). */
+/* One zeroed `struct traffic` per loop, each on its own cache lines. Freed by free(). */
 struct traffic *traffic_new(unsigned loops);
 struct traffic *traffic_on(struct traffic *all, unsigned loop);
 struct traffic traffic_total(const struct traffic *all, unsigned loops);

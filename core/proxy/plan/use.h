@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Uses of modules in a configuration, and the places of their instances on the loops.
+ * Uses of modules in a configuration, and their instances on the loops.
  */
 #ifndef PROXY_PLAN_USE_H
 #define PROXY_PLAN_USE_H
@@ -15,26 +15,26 @@ struct plan;
 /* One use of a module in the configuration: its module block, or a `balance`, `sticky`, ...
  * block. */
 struct use {
-    size_t index;          /* in plan.uses, the same in those that are derived */
+    size_t index;          /* in plan.uses, the same in derived plans */
     size_t module_number;  /* of its module block, in plan.modules */
-    struct module *module; /* NULL: given back */
+    struct module *module; /* NULL: unloaded */
     enum module_kind kind; /* what it is used as */
     struct plan *plan;
     const struct conf_node *block;
-    const struct use *base; /* the module block's use; itself there */
+    const struct use *base; /* the module block's use; for that one, itself */
     void *conf;
     void *prepared;
-    struct weir_str pool;                 /* whose block it stands in; empty: none */
+    struct weir_str pool;                 /* whose block it is in; empty: none */
     const struct listener_plan *listener; /* likewise; NULL: none */
-    struct module_context context;        /* of conf_create and conf_free: the control thread */
+    struct module_context context;        /* for conf_create and conf_free, on the control thread */
     bool conf_created;
-    struct instance *instances; /* one a loop, for routers, loggers, filters, sticky, handlers */
+    struct instance *instances; /* one per loop, for routers, loggers, filters, sticky, handlers */
     /* Of a module block of a base; control thread: */
-    struct module *kept; /* the reference; NULL: nobody of these uses it any more */
-    unsigned sharers;    /* plans with the configuration that have not given the module back */
+    struct module *kept; /* referenced; NULL: no longer used by them */
+    unsigned sharers;    /* plans of this configuration that still use the module */
 };
 
-/* A use on one loop; whoever prepares the loop makes it. */
+/* A use on one loop; made by generation_prepare. */
 struct instance {
     const struct use *use;
     struct module_context context;
@@ -60,7 +60,7 @@ static inline struct instance *use_on(const struct use *use, unsigned loop)
 void use_context_init(struct module_context *context, const struct use *use, struct loop *loop,
                       unsigned index);
 
-/* Same module, same options: an instance of one can go on for the other. */
+/* Same module, same options: an instance of one can serve the other. */
 bool use_equal(const struct use *a, const struct use *b);
 
 #endif

@@ -36,7 +36,7 @@ static void balancer_tell(struct pool_local *local, struct attempt *attempt,
                           enum weir_outcome outcome, unsigned status, uint64_t total_ns)
 {
     struct balancer *balancer = attempt->balancer;
-    /* Else it knows others by these numbers, or nobody. */
+    /* Another instance numbers its servers differently. */
     bool current = local->balancer == balancer && !balancer->failed;
 
     if (attempt->told_balancer && balancer->ops->on_complete != NULL) {
@@ -79,7 +79,7 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     attempt->server = NULL;
     queue_release(&local->pool->queue, mine->server);
     if (local->keeps_costs) {
-        ranking_changed(local->ranking, candidate); /* it has less to do from here on */
+        ranking_changed(local->ranking, candidate); /* the server has one request less */
     }
 }
 

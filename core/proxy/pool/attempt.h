@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Attempts: a request's tries at the servers of a pool, one after the other, and the one that runs.
- * It knows the request by its SDK handle alone, which it shows to balancers and sticky modules.
+ * Attempts: a request's tries at the servers of a pool, one after the other. An attempt knows its
+ * request only as an SDK handle, which it passes to balancers and sticky modules.
  *
  * Owner: the request's stream. Thread: its loop.
  */
@@ -21,7 +21,7 @@ struct use;
 /* Servers that one request may be tried on. */
 #define TRIED_MAX 12u
 
-/* Servers that have failed the request: none of them is asked again. */
+/* Servers that have failed the request; none is tried again. */
 struct tried {
     weir_server_id ids[TRIED_MAX];
     uint8_t count;
@@ -51,15 +51,15 @@ static inline void tried_add(struct tried *tried, weir_server_id id)
 
 /* Zeroed, then attempt_begin. */
 struct attempt {
-    struct weir_request *request; /* as modules are shown it */
-    const struct use *sticky;     /* of the request's own generation; NULL: its pool has none */
+    struct weir_request *request; /* as modules see it */
+    const struct use *sticky;     /* of the request's generation; NULL: its pool has none */
 
     /* the server; set by pool_assign, ended by pool_leave */
     struct server_local *server; /* NULL: none; a place is held while set */
     struct balancer *balancer;   /* referenced while `server` is set */
-    bool told_balancer;          /* on_assign has run; on_complete is owed */
+    bool told_balancer;          /* on_assign has run; on_complete is still to come */
     struct lifetime
-        *life; /* referenced from the first assignment on: its plan's names stay valid */
+        *life; /* referenced from the first assignment on: keeps its plan's names valid */
     weir_server_id served_by;    /* the last one assigned */
     struct server_local *served; /* the same; valid as long as `life` is referenced */
 
@@ -71,15 +71,15 @@ struct attempt {
     bool sticky_asked; /* lookup has run */
     bool sticky_known; /* the server is the one that the sticky module named */
     weir_server_id sticky_id;
-    uint64_t session; /* what the sticky module calls it; 0: nothing */
+    uint64_t session; /* the sticky module's number of it; 0: none */
 
     /* times, monotonic ns */
     uint64_t assigned_ns, queued_ns, connect_start_ns;
     uint64_t queue_total_ns, connect_total_ns;
-    uint64_t first_byte_ns; /* from the assignment; 0: none has come */
+    uint64_t first_byte_ns; /* from the assignment; 0: no response yet */
 };
 
-/* The request has a pool. `sticky`: see above. */
+/* The request is routed to a pool. `sticky`: see above. */
 static inline void attempt_begin(struct attempt *attempt, struct weir_request *request,
                                  const struct use *sticky)
 {
@@ -90,17 +90,17 @@ static inline void attempt_begin(struct attempt *attempt, struct weir_request *r
 /* How an attempt ended. */
 struct attempt_end {
     enum weir_outcome outcome;
-    enum reason reason; /* counted, where the outcome is none of a whole response */
+    enum reason reason; /* counted unless the outcome is a whole response */
     unsigned status;    /* of the response; 0: none came */
     uint64_t now_ns;
-    bool blameless; /* says nothing about the server: not counted, listeners hear CANCELED */
+    bool blameless; /* says nothing about the server: not counted, reported as CANCELED */
 };
 
-/* The request leaves its server: statistics, health modules and the balancer hear how it ended, and
- * the place goes to who waits for it. Nothing where it is at none. */
+/* The request leaves its server: statistics, health modules and the balancer are given the outcome,
+ * and the place goes to the next waiter. Does nothing if it has no server. */
 void pool_leave(struct pool_local *local, struct attempt *attempt, const struct attempt_end *end);
 
-/* The request is over, and at no server: what held its servers' names goes. */
+/* The request has ended and left its server: drops what kept the servers' names valid. */
 void attempt_forget(struct attempt *attempt, unsigned loop);
 
 #endif

@@ -86,15 +86,14 @@ struct ranking_policy balancer_policy(struct balancer *balancer)
 
 /* ---- slots, and what was learnt ---- */
 
-/* From one instance to the next: its own state (both slots NULL), or that of a slot. false: it is
- * refused. */
+/* Hands over the instance's state (both slots NULL), or that of a slot. false: refused. */
 static bool pass_on(struct balancer *last, struct balancer *next, struct weir_state state,
                     void *slot)
 {
     state.size = sizeof(state);
     memset(state.data, 0, state.capacity);
     if (last->ops->save(&last->context.base, last->data, &state) != WEIR_OK) {
-        return true; /* it has nothing to tell */
+        return true; /* nothing to hand over */
     }
     if (state.len > state.capacity) {
         module_fault(last->use->module);

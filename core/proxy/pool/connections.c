@@ -8,9 +8,8 @@
 
 /* ---- idle connections end ---- */
 
-/* Closes what has been idle for too long, and looks again when the next one will have been, give or
- * take a sixteenth of the time: those that are in use now and then do not have it look at each
- * moment. */
+/* Closes connections that were idle for too long and sets the timer for the next one, rounded up by
+ * a sixteenth of the time so that connections in frequent use do not wake it all the time. */
 static void idle_due(struct timer *timer)
 {
     struct pool_local *local = container_of(timer, struct pool_local, idle_timer);
@@ -60,7 +59,7 @@ void connections_room(struct up_conn *c)
     if (c->running == 0) {
         struct pool_local *local = mine->pool;
         int reserve = wanted ? local->home->keep_reserve : 0;
-        bool scarce = reserve > 0 && c->conn->fd >= reserve; /* another loop may need it now */
+        bool scarce = reserve > 0 && c->conn->fd >= reserve; /* other loops may need it */
         if (!wanted || scarce || mine->spares.idle >= mine->keep_limit) {
             up_conn_close(c);
             return;
@@ -100,13 +99,13 @@ struct up_conn *connections_use(struct server_local *mine, const struct pin *pin
     struct up_conn *c = NULL;
 
     if (unlikely(mine->address_epoch !=
-                 mine->server->address_epoch)) { /* they lead to its last address */
+                 mine->server->address_epoch)) { /* they lead to its previous address */
         mine->address_epoch = mine->server->address_epoch;
         spares_drop(&mine->spares);
     }
     while ((c = spares_find(&mine->spares, pin)) != NULL) {
         if (c->running == 0 && loop_now_ns(c->conn->loop) - c->idle_since_ns >= keep_ns) {
-            up_conn_close(c); /* its time is over, and it waits for the timer's next look */
+            up_conn_close(c); /* it has timed out, but the timer has not run yet */
         } else if (connections_begin(c, exchange, probe)) {
             return c;
         }

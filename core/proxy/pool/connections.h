@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections to a server on one loop: which of them are kept, for how long, and the TLS session of
- * the next. Those with room for another exchange are the server's spares.
+ * Connections to a server on one loop: which are kept and how long, and the TLS session for the
+ * next one. Those with room for another exchange are the server's spares.
  *
  * Thread: the loop.
  */
@@ -10,7 +10,7 @@
 
 #include "proxy/pool/pool.h"
 
-/* Begins the exchange on a spare connection. What was idle for `keep_ns` or longer is closed, not
+/* Begins the exchange on a spare connection. Those idle for `keep_ns` or longer are closed, not
  * used. `probe`: see up_conn_use. NULL: there is none. */
 struct up_conn *connections_use(struct server_local *mine, const struct pin *pin,
                                 struct exchange *exchange, bool probe, uint64_t keep_ns);
@@ -18,24 +18,24 @@ struct up_conn *connections_use(struct server_local *mine, const struct pin *pin
 /* Begins the exchange on this one, which has room. false: as up_conn_use. */
 bool connections_begin(struct up_conn *c, struct exchange *exchange, bool probe);
 
-/* What the owner of connections to servers does (struct up_owner; its events are the stream's).
- * `user` is the struct server_local. */
+/* Callbacks of the owner of connections to servers (struct up_owner; the exchange's events are the
+ * stream's). `user` is the struct server_local. */
 void connections_opened(struct up_conn *c, uint64_t took_ns);
 void connections_room(struct up_conn *c);
 void connections_closed(struct up_conn *c);
 
-/* A request leaves the connection: the session that the server has given for resumption is kept for
- * the next one. Nothing where the connection is plain, or made with TLS settings of before. */
+/* A request leaves the connection: keeps the server's resumption session for the next one. Does
+ * nothing if the connection is plain or has earlier TLS settings. */
 void connections_keep_session(struct server_local *mine, struct conn *conn);
 /* The session for a new connection with these settings; the caller frees it. One of TLS 1.3 is
  * given out once (RFC 8446 section C.4), one of TLS 1.2 as often as the server takes it. NULL:
  * none. */
 SSL_SESSION *connections_session(struct server_local *mine, const SSL_CTX *tls);
 
-/* No connection and no session that was made before is for anybody's use. */
+/* Existing connections and sessions are not used any more. */
 void connections_drop(struct server_local *mine);
 
-/* The pool's keepalive_timeout may be another one. */
+/* The pool's keepalive_timeout may have changed. */
 void connections_rule(struct pool_local *local);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entity tags that go out weaker than they came, and come back. See etags.h.
+ * Entity tags that are weakened on the way out and restored on the way back. See etags.h.
  */
 #include "proxy/pool/etags.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Remembered by a hash, in pairs: the newer one first. A power of 2. */
+/* Hash table of pairs, the newer tag first. A power of 2. */
 #define ETAGS 16384u
 
 struct etags {
@@ -25,7 +25,7 @@ struct etags *etags_of(struct etags *_Atomic *place)
         if (atomic_compare_exchange_strong(place, &etags, made)) {
             return made;
         }
-        free(made); /* another loop was faster: `etags` is its */
+        free(made); /* another loop was faster: `etags` is now its table */
     }
     return etags;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A loop, as pools see it: candidates are built anew when servers have changed. See home.h.
+ * The pools' part of a loop: rebuilds candidates when servers have changed. See home.h.
  */
 #include "proxy/pool/home.h"
 
@@ -8,14 +8,13 @@
 
 #include "proxy/pool/pool.h"
 
-/* A pool rests for so many times as long as its candidates took to build, at most; a rest that is
- * shorter than the wheel's grain is none. */
+/* A pool rests for at most this many times as long as its candidates took to build; rests below the
+ * timer's resolution are skipped. */
 #define REST_TIMES  16u
 #define REST_MIN_NS (2 * NS_PER_MS)
 #define REST_MAX_NS (250 * NS_PER_MS)
 
-/* Of this thread alone: that others had the processor meanwhile does not make a small pool a large
- * one. */
+/* CPU time of this thread: being preempted does not make a small pool a large one. */
 static uint64_t worked_ns(void)
 {
     struct timespec now;
@@ -65,7 +64,7 @@ static void refresh_due(struct timer *timer)
 static void refresh_received(struct message *message)
 {
     struct pool_home *home = container_of(message, struct pool_home, refresh);
-    /* First: what is touched from here on wakes anew. */
+    /* First: touches from here on wake the loop again. */
     atomic_store(&home->refresh_posted, false);
     home_refresh(home);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The servers of a pool as one plan has it. See members.h.
+ * The servers of a pool in one plan. See members.h.
  */
 #include "proxy/pool/members.h"
 
@@ -9,7 +9,7 @@
 
 /* ---- looking up ---- */
 
-/* The slot of the id, or the free one where it would be. */
+/* The slot of the id, or the free slot where it belongs. */
 static size_t slot_of(const struct pool_plan *plan, weir_server_id id)
 {
     size_t slot = id & plan->by_id_mask;
@@ -72,7 +72,7 @@ static void index_servers(struct pool_plan *plan)
     }
 }
 
-/* The server that lives, or a new one. */
+/* The live server, or a new one. */
 static struct server *find_server(const struct pool_plan *plan, const struct pool_plan *running,
                                   bool in_force, const struct server_settings *settings)
 {
@@ -86,8 +86,8 @@ static struct server *find_server(const struct pool_plan *plan, const struct poo
         }
     }
     if (running != NULL && in_force && pool_plan_server(running, server->id) != server) {
-        server->awaiting_probe = plan->health != NULL; /* a newcomer shows that it is well first */
-        server->back = !server->awaiting_probe;        /* and begins slowly then, or now */
+        server->awaiting_probe = plan->health != NULL; /* a newcomer needs a probe first */
+        server->back = !server->awaiting_probe;        /* or starts slowly now */
     }
     return server;
 }
@@ -104,8 +104,7 @@ void members_attach(struct pool_plan *plan, const struct pool_plan *running, boo
     }
     index_servers(plan);
     plan->balancers = plan_alloc(plan, plan->pool->loops, sizeof(*plan->balancers));
-    /* The same settings as before: the same context, by which the loops see that their idle
-     * connections may stay. */
+    /* Same settings, same context: this tells the loops that their idle connections may stay. */
     if (running != NULL && tls_server_ctx_equal(running->tls, plan->tls)) {
         SSL_CTX_free(plan->tls);
         plan->tls = running->tls;

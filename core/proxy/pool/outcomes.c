@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What became of requests, told to health modules. See outcomes.h.
+ * Outcomes of requests, reported to health modules. See outcomes.h.
  */
 #include "proxy/pool/outcomes.h"
 
@@ -11,9 +11,9 @@
 
 #define REPORT_NS (100 * NS_PER_MS)
 
-/* A failure is told at the end of the turn, if the last report is that long ago, else at the next
- * tick: so not many follow it to the same server, and a pool that has failed as a whole floods
- * nobody. */
+/* A failure is reported at the end of the turn if the last report is at least this old, else at the
+ * next tick: few requests follow it to the same server, and a pool that fails as a whole causes no
+ * flood. */
 #define SOON_NS NS_PER_MS
 
 static void report_received(struct message *message)
@@ -68,7 +68,7 @@ static void report_at_end(struct task *task)
     report_send(container_of(task, struct pool_local, report_task));
 }
 
-/* The run that one more outcome belongs to. */
+/* The run that the outcome extends. */
 static struct weir_outcome_run *run_for(struct outcome_notes *notes, enum weir_outcome outcome)
 {
     if (notes->run_count > 0 && notes->runs[notes->run_count - 1].outcome == (uint32_t)outcome) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reports outcomes of requests to health modules (on_outcomes). Each loop notes the outcomes of
- * each server in order, as runs of equal ones, and sends them to the control thread: at once with a
- * failure, else ten times a second. A pool without such a module has no notes; a request there
- * costs one look at a pointer.
+ * Reports outcomes of requests to health modules (on_outcomes). Each loop records the outcomes of
+ * each server in order, as runs of equal ones, and sends them to the control thread: at once after
+ * a failure, else ten times a second. A pool without such a module has no notes; a request there
+ * costs one check of a pointer.
  */
 #ifndef PROXY_POOL_OUTCOMES_H
 #define PROXY_POOL_OUTCOMES_H
@@ -23,7 +23,7 @@ struct server_local;
 /* One loop's notes on one server since its last report. Thread: that loop. */
 struct outcome_notes {
     const struct server *server;
-    struct list dirty; /* in pool_local.dirty_notes: it is not empty */
+    struct list dirty; /* in pool_local.dirty_notes: there is something to report */
     uint32_t run_count;
     struct weir_outcome_run runs[OUTCOME_RUNS];
 };
@@ -40,7 +40,7 @@ struct outcome_sink;
 struct outcome_report {
     struct message message;
     const struct outcome_sink *sink;
-    const struct pool *pool; /* compared only: it may be gone */
+    const struct pool *pool; /* compared only: it may be freed */
     uint32_t worker;
     size_t count;
     struct outcome_entry entries[];
@@ -52,7 +52,7 @@ struct outcome_sink {
     void (*report)(const struct outcome_sink *sink, const struct outcome_report *report);
 };
 
-/* Starts or stops noting for the pool's servers on its loop, as the plan says. */
+/* Starts or stops recording for the pool's servers on its loop, as the plan asks. */
 void outcomes_adopt(struct pool_local *local);
 /* The server leaves this loop's plan. */
 void outcomes_forget(struct server_local *server);

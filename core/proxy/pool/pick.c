@@ -2,9 +2,9 @@
 /*
  * Choosing a server for an attempt. See pick.h.
  *
- * A candidate is usable for a request that has not tried it, while it is under its limit. What a
- * balancer returns is checked; a wrong index is its fault, counted, and mended by a choice of our
- * own. So is none where there is one.
+ * A candidate is usable if the request has not tried it and it is under its limit. A balancer's
+ * choice is checked: an invalid index, or none although one is usable, is counted as its fault and
+ * replaced by the host's choice.
  */
 #include "proxy/pool/pick.h"
 
@@ -20,7 +20,7 @@ struct pick {
     struct weir_pick pub;
     const struct pool_local *local;
     const struct tried *tried;
-    bool *told; /* set when the balancer has heard of one that is usable */
+    bool *told; /* set when the balancer has seen a usable one */
 };
 
 static bool is_usable(const struct tried *tried, const struct server *server)
@@ -52,7 +52,8 @@ static uint32_t rank(struct ranking *ranking, const struct weir_pick *pub)
     return pub->dry_run ? ranking_peek(ranking, pub) : ranking_pick(ranking, pub);
 }
 
-/* That another loop has taken the last place meanwhile, or given one back, is nobody's fault. */
+/* If another loop has taken or released the last place meanwhile, it is not the balancer's
+ * fault. */
 static const char *fault_of(const struct pool_local *local, const struct pick *pick, uint32_t index,
                             const struct server *own)
 {
@@ -100,7 +101,7 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
     return own;
 }
 
-/* Without a balancer: backups, when no candidate can serve. */
+/* Without a balancer: the backups, when no candidate can serve. */
 static struct server_local *pick_reserve(const struct pool_local *local, const struct pick *pick)
 {
     struct pick other = *pick;
@@ -110,7 +111,7 @@ static struct server_local *pick_reserve(const struct pool_local *local, const s
     return index != WEIR_PICK_NONE ? local->reserve_servers[index] : NULL;
 }
 
-/* The balancer hears of it, if it ranks the server. */
+/* Tells the balancer, if it ranks the server. */
 static void tell_assigned(struct pool_local *local, struct attempt *attempt)
 {
     struct balancer *balancer = attempt->balancer;
@@ -157,7 +158,7 @@ bool pool_local_takes_session(const struct pool_local *local, const struct serve
         (!server_is_well(server) && !pool->panic_all)) {
         return false;
     }
-    /* A session that began at a backup goes back to the others as soon as they can serve. */
+    /* A session that began at a backup returns to the primaries as soon as they can serve. */
     return !server->backup || server->locals[local->index].candidate != UINT32_MAX;
 }
 
@@ -179,8 +180,8 @@ bool pool_local_has_untried(const struct pool_local *local, const struct tried *
     return local->awaiting_probe > 0;
 }
 
-/* The server of the request's session, if it has one and that takes it. Who looks it up is of the
- * request's own generation, as who names it in the response: the two tell each other by the
+/* The server of the request's session, if there is one that accepts it. Lookup and naming in the
+ * response use the instance of the request's generation: the two share state through the
  * request. */
 static struct server *pick_session(const struct pool_local *local, struct attempt *attempt)
 {
@@ -202,7 +203,7 @@ static struct server *pick_session(const struct pool_local *local, struct attemp
     return server != NULL && pool_local_takes_session(local, server) ? server : NULL;
 }
 
-/* A place at the session's server, unless others have waited for one there, or anywhere, before. */
+/* A place at the session's server, unless earlier requests wait for one, there or anywhere. */
 static bool acquire_session(const struct pool_local *local, struct server *server)
 {
     if (server->max_connections > 0 && atomic_load(&local->pool->queue.waiting) > 0) {
@@ -232,7 +233,7 @@ static struct server_local *pick_any(struct pool_local *local, struct attempt *a
     bool told = false;
     struct pick pick = make_pick(local, attempt, false, &told);
 
-    /* Another loop may take the last place between usable and acquire: then choose again. */
+    /* Another loop may take the last place after the check: then choose again. */
     for (unsigned i = 0; i < 8 && local->candidates.count > 0; i++) {
         uint32_t index = pick_by_balancer(local, &pick);
         if (index == WEIR_PICK_NONE) {
@@ -255,7 +256,7 @@ enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, st
     if (session != NULL) {
         if (!acquire_session(local, session)) {
             *only = session;
-            return PICK_BUSY; /* the user's data are there: better to wait than to go elsewhere */
+            return PICK_BUSY; /* its data is there: waiting beats another server */
         }
         pool_assign(local, attempt, &session->locals[local->index]);
         return PICK_SERVER;
@@ -313,6 +314,6 @@ bool pool_score(struct pool_local *local, struct attempt *attempt, const struct 
             return status == WEIR_OK && isfinite(score->value);
         }
     }
-    score->value = value; /* what is ranked by, whatever the module makes of it */
+    score->value = value; /* the ranking in use, whatever the module answers */
     return ranked;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools on one loop: candidates, idle connections. See pool.h.
+ * Pools on one loop: candidates and idle connections. See pool.h.
  */
 #include "proxy/pool/pool.h"
 
@@ -15,7 +15,7 @@
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/ranking.h"
 
-/* Workers begin their turns as far apart as they can, or all would send their n-th request to one
+/* Workers start their turns spread apart, or all would send their n-th request to the same
  * server. */
 static void rankings_begin(struct pool_local *local, unsigned loops)
 {
@@ -97,7 +97,7 @@ static void candidates_reserve(struct pool_local *local, uint32_t count)
 
 /* Which of a pool's servers are candidates. */
 struct members {
-    uint32_t wanted[2]; /* by backup: those that are to serve */
+    uint32_t wanted[2]; /* by backup: those meant to serve */
     uint32_t well[2];   /* and of them those that can */
     uint32_t awaiting_probe;
     bool panic, all; /* see `panic` and `panic_mode` */
@@ -134,7 +134,7 @@ static bool is_member(const struct members *members, const struct server *server
     return (server->backup != 0) == members->backups && server_is_candidate(server);
 }
 
-/* Once, by the control thread's loop. */
+/* Logged once, by the control thread's loop. */
 static void tell_panic(struct pool_local *local, const struct members *members)
 {
     const struct pool_settings *settings = local->plan->settings;
@@ -208,7 +208,7 @@ static void candidates_build(struct pool_local *local)
     local->reserves = list_of(local->reserve_items, reserves);
 }
 
-/* Nobody but the host ranks the reserves. */
+/* Only the host ranks the backups. */
 static void rank(struct pool_local *local, struct ranking_policy policy)
 {
     static const struct ranking_policy by_load = {.cost = ranking_load, .by_request = true};
@@ -240,7 +240,7 @@ void pool_local_refresh(struct pool_local *local)
     if (local->plan == NULL) {
         return;
     }
-    atomic_store(&local->stale, false); /* first: what changes from here on is told again */
+    atomic_store(&local->stale, false); /* first: later changes mark the pool again */
     candidates_build(local);
     struct balancer *balancer = local->balancer;
     if (balancer->ops->on_members != NULL &&

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Pools: servers that can answer the same requests. The live half outlives generations; each loop
- * has a local half with its candidates, its balancer and its queue.
+ * has a local half with its candidates, balancer and queue.
  *
- * Policy is here, once: who is eligible, who waits, who may be tried again. Balancers only rank.
+ * Policy is here alone: what is eligible, what waits, what may be retried. Balancers only rank.
  */
 #ifndef PROXY_POOL_POOL_H
 #define PROXY_POOL_POOL_H
@@ -33,11 +33,10 @@ struct pool_local {
     struct pool_home *home; /* NULL: only checking */
     struct list at_home;    /* in pool_home.pools, while it has a plan */
     struct pool_plan *plan; /* current; NULL: the pool is not in this loop's plan */
-    /* Servers have changed since the candidates were built; one was changed by an operator, whose
-     * change does not wait for the end of a rest. Any thread sets them. */
+    /* Servers have changed since the candidates were built; an operator has changed one, which does
+     * not wait for the end of a rest. Any thread sets them. */
     _Atomic bool stale, hurry;
-    uint64_t
-        rested_ns; /* the candidates are not rebuilt before, unless the plan changes; see home.c */
+    uint64_t rested_ns; /* the candidates rest until then, unless the plan changes; see home.c */
     struct balancer *balancer;
     struct weir_candidates candidates;
     struct server_local **servers;   /* by candidate index */
@@ -48,12 +47,12 @@ struct pool_local {
     struct ranking *reserve_ranking;
     struct weir_candidate *items, *reserve_items;
     uint32_t capacity;
-    bool panic;                /* as last logged; control thread's loop */
-    uint32_t awaiting_probe;   /* servers that wait for their first probe */
+    bool panic;                /* last logged state; control thread's loop */
+    uint32_t awaiting_probe;   /* servers that await their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */
-    struct timer idle_timer;   /* of connections.c: set while there are idle connections */
-    struct list waiters;       /* struct waiter.own: those of this loop in the pool's queue */
-    struct list dirty_notes;   /* struct outcome_notes.dirty: what the next report tells */
+    struct timer idle_timer;   /* in connections.c: set while there are idle connections */
+    struct list waiters;       /* struct waiter.own: this loop's waiters in the pool's queue */
+    struct list dirty_notes;   /* struct outcome_notes.dirty: for the next report */
     struct timer report_timer; /* set while there are dirty notes */
     struct task report_task;
     uint64_t reported_ns; /* time of the last report */
@@ -69,9 +68,9 @@ struct pool {
     unsigned loops;
     struct pool_local *locals;
     _Atomic bool panic;     /* too few servers are healthy (`panic`) */
-    _Atomic bool panic_all; /* and all are used, healthy or not */
+    _Atomic bool panic_all; /* and all servers are used, healthy or not */
     struct pool_queue queue;
-    struct etags *_Atomic weak_etags; /* NULL: no server has given one */
+    struct etags *_Atomic weak_etags; /* NULL: no server has sent a weak tag */
 };
 
 struct pool *pool_new(struct weir_str name, unsigned loops);
@@ -79,24 +78,23 @@ void pool_unref(struct pool **pool);
 
 /* ---- one loop's pool ---- */
 
-/* Adopts the plan (commit); NULL: the loop's plan lacks the pool. Idle connections of servers that
- * are gone are closed. */
+/* Adopts the plan (commit); NULL: the loop's plan lacks the pool. Closes idle connections of
+ * removed servers. */
 void pool_local_adopt(struct pool_local *local, struct pool_plan *plan);
 
 /* Rebuilds the candidates after a change of servers' health, state or weight. */
 void pool_local_refresh(struct pool_local *local);
 
-/* Marks the pool for a rebuild on all loops, one each at their next pool_home_wake. Any thread that
- * holds the pool. */
+/* Marks the pool for a rebuild on each loop at its next pool_home_wake. Any thread that holds the
+ * pool. */
 void pool_touch(struct pool *pool);
-/* The same for an operator's change, which holds for every request after its answer. */
+/* The same for an operator's change, which applies to every request after its answer. */
 void pool_touch_now(struct pool *pool);
 
 /* The pool's numbers, summed over the loops. */
 struct traffic pool_total(const struct pool *pool);
 
-/* Closes an idle connection to a server, the one that has been so for longest there. false: there
- * is none. */
+/* Closes a server's longest-idle connection. false: there is none. */
 bool pool_local_drop_idle(struct pool_local *local);
 
 #endif

@@ -13,7 +13,7 @@ static struct waiter *waiter_of(const struct list *link)
     return container_of(link, struct waiter, link);
 }
 
-/* No server has failed it: new arrivals have no right that it has not. */
+/* No server has failed it: it may go wherever a new request may. */
 static bool is_fresh(const struct waiter *waiter)
 {
     return waiter->only == NULL && waiter->tried->count == 0;
@@ -21,13 +21,13 @@ static bool is_fresh(const struct waiter *waiter)
 
 /* ---- under the queue's lock ---- */
 
-/* Before those that came later: as a rule at the end. */
+/* Before later ones: usually at the end. */
 static void insert_by_ticket(struct list *list, struct waiter *waiter)
 {
     struct list *at = list->prev;
 
     if (at != list && waiter_of(at)->ticket > waiter->ticket) {
-        at = list; /* it has waited before: it belongs to the oldest */
+        at = list; /* it has waited before: search from the oldest */
         while (waiter_of(at->next)->ticket < waiter->ticket) {
             at = at->next;
         }
@@ -62,7 +62,7 @@ static void queue_remove(struct pool_queue *queue, struct waiter *waiter)
     atomic_fetch_sub(&queue->waiting, 1);
 }
 
-/* The server may have those that wait for any. */
+/* The server may serve those that wait for any. */
 static bool takes_anybody(const struct pool_queue *queue, const struct server *server)
 {
     const struct pool *pool = container_of(queue, struct pool, queue);
@@ -71,7 +71,7 @@ static bool takes_anybody(const struct pool_queue *queue, const struct server *s
             !server->backup && !server->no_address);
 }
 
-/* The oldest one that may have a place at the server; NULL: none. */
+/* The oldest waiter that may have a place at the server; NULL: none. */
 static struct waiter *queue_first(const struct pool_queue *queue, const struct server *server)
 {
     struct waiter *first = NULL;
@@ -92,7 +92,7 @@ static struct waiter *queue_first(const struct pool_queue *queue, const struct s
     return first;
 }
 
-/* The server's place is taken for the waiter; its loop will hear of it. */
+/* Takes the server's place for the waiter and tells its loop. */
 static void queue_grant(struct pool_queue *queue, struct waiter *waiter, struct server *server)
 {
     struct pool_home *home = waiter->local->home;
@@ -118,7 +118,7 @@ static void serve_locked(struct pool_queue *queue, struct server *server)
     }
 }
 
-/* Every server of the loop's that has room. */
+/* Grants places at every server of the loop that has room. */
 static void serve_all_locked(struct pool_local *local)
 {
     struct pool_queue *queue = &local->pool->queue;
@@ -144,8 +144,7 @@ bool queue_join(struct pool_local *local, struct waiter *waiter, struct server *
         pthread_mutex_unlock(&queue->lock);
         return false;
     }
-    /* Behind another fresh one nothing can be free: who freed a place meanwhile has seen that
-     * one. */
+    /* Behind another fresh waiter nothing can be free: whoever freed a place has seen that one. */
     bool alone = queue->fresh == 0 || waiter->tried->count > 0 || local->unlimited > 0;
     waiter->local = local;
     waiter->only = only != NULL ? server_ref(only) : NULL;
@@ -160,7 +159,7 @@ bool queue_join(struct pool_local *local, struct waiter *waiter, struct server *
     return true;
 }
 
-/* It waits no more: what it held of the queue's goes. */
+/* Ends the wait and drops what it holds of the queue. */
 static struct server *waiter_end(struct waiter *waiter)
 {
     struct server *granted = waiter->granted;
@@ -232,8 +231,8 @@ void queue_take_grants(struct message *message)
 
 /* ---- servers change ---- */
 
-/* It will never be served: its session's server takes no sessions any more, or there is no server
- * left that it has not tried. */
+/* It will never be served: its session's server accepts no sessions any more, or it has tried every
+ * server. */
 static bool is_hopeless(const struct pool_local *local, const struct waiter *waiter)
 {
     const struct server *only = waiter->only;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for a place at a server: one queue a pool, over all loops, first come first served.
+ * Waiting for a place at a server: one queue per pool over all loops, first come first served.
  *
- * A request waits for any server, or for the one that has its session. A place that is freed goes
- * to the waiter that has waited longest among those that may have it, on whichever loop: the place
- * is taken on its behalf, and a message tells its loop. So no waiter starves, and a new request
- * never takes a place that another waits for.
+ * A request waits for any server, or for the one that has its session. A freed place goes to the
+ * oldest waiter that may have it, on whichever loop: the place is taken on its behalf and a message
+ * tells its loop. So no waiter starves, and a new request never takes a place that another waits
+ * for.
  *
- * No wake-up is lost: a release gives the place back, then looks for waiters; a waiter joins the
- * queue, then looks for free places. Both orders are sequentially consistent, so one sees the
- * other. While the queue is empty, all this costs a release one load.
+ * No wake-up is lost: a release gives the place back, then checks for waiters; a waiter joins the
+ * queue, then checks for free places. Both are sequentially consistent, so one sees the other.
+ * While the queue is empty this costs a release one load.
  *
  * The queue's length (`queue_limit`, over all loops) is the pool's limit of pending requests.
  */
@@ -32,31 +32,31 @@ struct pool_queue {
     pthread_mutex_t lock;
     struct list any;          /* struct waiter.link: for any server; the oldest first */
     uint64_t tickets;         /* issued */
-    _Atomic uint32_t waiting; /* all that wait, for any server or for one */
+    _Atomic uint32_t waiting; /* all waiters, for any server or for one */
     _Atomic uint32_t
-        fresh; /* those of `any` that no server has failed: no new request overtakes them */
+        fresh; /* waiters of `any` that no server has failed: no new request overtakes them */
 };
 
 enum wait_state { WAIT_NONE, WAIT_QUEUED, WAIT_GRANTED };
 
 /* Callbacks to a waiter's owner, on its loop. The wait is over by then. */
 struct waiter_events {
-    /* A place at the server is taken for it; the owner gives it back (queue_release). `session`: it
-     * waited for just this server. */
+    /* It has a place at the server; the owner gives it back (queue_release). `session`: it waited
+     * for this server alone. */
     void (*granted)(struct waiter *waiter, struct server *server, bool session);
     /* It will never get a place. */
     void (*hopeless)(struct waiter *waiter);
 };
 
-/* A waiting request. Thread: its loop, but for what the queue's lock guards. Starts zeroed; the
- * owner sets `events` and `tried`. */
+/* A waiting request. Thread: its loop, except for what the queue's lock guards. Zeroed at first;
+ * the owner sets `events` and `tried`. */
 struct waiter {
     const struct waiter_events *events;
-    const struct tried *tried; /* does not change while it waits */
+    const struct tried *tried; /* constant while it waits */
     struct pool_local *local;  /* where it waits, or has waited */
     struct list link;          /* in pool_queue.any, server.waiters, or its loop's grants */
     struct list own;           /* in pool_local.waiters */
-    uint64_t ticket;           /* its place in the order, kept over several waits; 0: none yet */
+    uint64_t ticket;           /* its position, kept over several waits; 0: none yet */
     struct server *only;       /* referenced; the server of its session; NULL: any */
     struct server *granted;    /* referenced; holds a place there */
     /* enum wait_state. Another thread changes it under the lock, and never to or from NONE. */
@@ -65,15 +65,15 @@ struct waiter {
 
 void pool_queue_init(struct pool_queue *queue);
 void pool_queue_end(struct pool_queue *queue);
-/* On a loop: tells its waiters of their places (pool_home.grants_message). */
+/* On a loop: hands its waiters their places (pool_home.grants_message). */
 void queue_take_grants(struct message *message);
 
-/* Joins at the end, or at its old place when it has waited before. `only`: the server that it
- * needs; NULL: any. The pool's plan is set. false: the queue is full. */
+/* Joins at the end, or at its old position if it has waited before. `only`: the server it needs;
+ * NULL: any. The pool's plan is set. false: the queue is full. */
 bool queue_join(struct pool_local *local, struct waiter *waiter, struct server *only);
 
-/* Leaves the queue; a place that was granted already goes to the next waiter. Nothing when it does
- * not wait. */
+/* Leaves the queue; a place already granted goes to the next waiter. Does nothing if it does not
+ * wait. */
 void queue_leave(struct waiter *waiter);
 
 static inline bool queue_waits(const struct waiter *waiter)
@@ -81,11 +81,11 @@ static inline bool queue_waits(const struct waiter *waiter)
     return atomic_load_explicit(&waiter->state, memory_order_relaxed) != WAIT_NONE;
 }
 
-/* Gives a place at the server back, to the next waiter if there is one. Any loop. */
+/* Releases a place at the server, to the next waiter if there is one. Any loop. */
 void queue_release(struct pool_queue *queue, struct server *server);
 
-/* Servers have come, gone or changed: grants what is free, and tells those of this loop's waiters
- * that can never be served. */
+/* Servers were added, removed or changed: grants free places and ends the wait of this loop's
+ * waiters that can never be served. */
 void queue_reconsider(struct pool_local *local);
 
 #endif

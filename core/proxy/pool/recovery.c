@@ -2,9 +2,8 @@
 /*
  * Servers on their way back. See recovery.h.
  *
- * There is one timer for all: it is set to the next thing that will happen, a step of a slow start
- * or the end of an ejection, and looks through the servers then. While nobody is on the way back,
- * it is not set.
+ * One timer serves all: it is set to the next event, a step of a slow start or the end of an
+ * ejection, and then checks the servers. It is not set while no server is recovering.
  */
 #include "proxy/pool/recovery.h"
 
@@ -27,7 +26,7 @@ struct recovery {
     struct recovery_owner owner;
     struct plan *plan; /* referenced; NULL: none yet */
     struct timer timer;
-    /* While one report is told, nobody else changes a server: then its pool is counted once
+    /* While one report is handled nothing else changes a server, so its pool is counted once
      * (count_out). */
     bool reporting, counted;
     size_t out, wanted;
@@ -38,7 +37,7 @@ static uint64_t now_of(const struct recovery *recovery)
     return loop_now_ns(recovery->loop);
 }
 
-/* The pool is only compared: it may be gone. */
+/* The pool is only compared: it may be freed. */
 static const struct pool_plan *plan_of(const struct recovery *recovery, const struct pool *pool)
 {
     const struct plan *plan = recovery->plan;
@@ -85,9 +84,8 @@ static bool slow_step(const struct recovery *recovery, const struct pool_plan *p
 
 /* ---- ejections ---- */
 
-/* Servers that are to serve, and how many of them do not, whoever found that: probes, or an
- * ejection. Those that an operator has taken out, or that wait for their first probe, are
- * neither. */
+/* Servers meant to serve, and how many of them do not, by probes or ejection. Those that an
+ * operator has taken out or that await their first probe count as neither. */
 static void count_out(struct recovery *recovery, const struct pool_plan *plan)
 {
     if (recovery->counted) {
@@ -164,7 +162,7 @@ static void sooner(uint64_t *next, uint64_t time_ns)
     *next = time_ns < *next ? time_ns : *next;
 }
 
-/* What is due in one pool; `*next`: when something will be. */
+/* Does what is due in one pool; `*next`: the time of the next event. */
 static void pool_due(struct recovery *recovery, const struct pool_plan *plan, uint64_t *next)
 {
     uint64_t now = now_of(recovery);
@@ -245,7 +243,7 @@ void recovery_report(struct recovery *recovery, const struct outcome_report *rep
 
 /* ---- life ---- */
 
-/* Ends what no longer holds: ejections where nobody ejects, slow starts where there is none. */
+/* Ends ejections and slow starts that the plan does not configure any more. */
 static bool adopt_pool(const struct pool_plan *plan)
 {
     bool changed = false;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Servers on their way back: slow start, and the end of ejections.
+ * Recovering servers: slow start, and the end of ejections.
  *
- * A server that comes back (from down, from maintenance or a drain, from an ejection, or as a
- * newcomer of a running pool) begins with a twentieth of its weight, which grows in twenty equal
- * steps to the whole in the pool's `slow_start`. Weight is what every balancer ranks by, so it
- * works with each.
+ * A server that returns (from down, maintenance, a drain or an ejection, or as a newcomer of a
+ * running pool) starts with a twentieth of its weight, which grows in twenty equal steps over the
+ * pool's `slow_start`. Every balancer ranks by weight, so it works with each.
  *
  * An ejection takes a server out for a time, at a health module's request (weir_health_eject). The
- * limit on how many of a pool may be out at once is enforced here.
+ * limit on ejections per pool is enforced here.
  *
  * Thread: the control thread's loop.
  */
@@ -32,14 +31,14 @@ struct recovery_owner {
 struct recovery *recovery_new(struct loop *loop, unsigned index,
                               const struct recovery_owner *owner);
 
-/* Looks after the plan's servers from now on. Holds a reference to it. */
+/* Handles the plan's servers from now on. Holds a reference to it. */
 void recovery_adopt(struct recovery *recovery, struct plan *plan);
 
-/* Starts the slow start of a server that came back. Nothing where `recovery` is NULL. */
+/* Begins the slow start of a server that has returned. Does nothing if `recovery` is NULL. */
 void recovery_look(struct recovery *recovery, const struct pool_plan *plan, struct server *server);
 
-/* Takes a server out for `duration_ns` from now (0: it may come back now). `reason`: as in "5
- * failures in a row". Returns what weir_health_eject does. */
+/* Ejects a server for `duration_ns` from now (0: it may return now). `reason`: as in "5 failures in
+ * a row". Returns what weir_health_eject does. */
 enum weir_status recovery_eject(struct recovery *recovery, const struct pool_plan *plan,
                                 weir_server_id id, uint64_t duration_ns, const char *reason);
 
@@ -47,7 +46,7 @@ enum weir_status recovery_eject(struct recovery *recovery, const struct pool_pla
 struct outcome_report;
 void recovery_report(struct recovery *recovery, const struct outcome_report *report);
 
-/* Gives the plan back. */
+/* Drops the plan. */
 void recovery_free(struct recovery **recovery);
 
 #endif

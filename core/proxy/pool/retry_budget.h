@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool's retry budget on one loop: retries may be a share of the requests of the last ten
- * seconds, and a few more, so that a pool with little traffic can retry at all. A server that is
- * lost then costs its neighbours no more than that share, however many requests meet it.
+ * A pool's retry budget on one loop: retries may be a share of the requests of the last ten seconds
+ * plus a few, so that a pool with little traffic can retry at all. A lost server then costs its
+ * neighbours no more than that share, however many requests meet it.
  *
- * Each worker keeps the share of its own requests: so it is kept over all workers, and no cache
- * line is shared for it. The few more are one a second for the pool, divided among the workers (one
- * in the window at least).
+ * Each worker keeps to the share of its own requests, so it holds over all workers without a shared
+ * cache line. The few extra are one per second for the pool, divided among the workers (at least
+ * one per window).
  */
 #ifndef PROXY_POOL_RETRY_BUDGET_H
 #define PROXY_POOL_RETRY_BUDGET_H
@@ -22,7 +22,7 @@ struct retry_budget {
     uint32_t request_sum, retry_sum;
 };
 
-/* Lets slots go that have left the window. */
+/* Drops slots that have left the window. */
 static inline void retry_budget_advance(struct retry_budget *budget, uint64_t now_ns)
 {
     uint64_t second = now_ns / NS_PER_SECOND;
@@ -47,7 +47,7 @@ static inline void retry_budget_request(struct retry_budget *budget, uint64_t no
     budget->request_sum++;
 }
 
-/* Takes a retry out; false: they are used up. `share` of the requests, among so many workers. */
+/* Takes a retry; false: the budget is used up. `share` of the requests, with `workers` workers. */
 static inline bool retry_budget_take(struct retry_budget *budget, uint64_t now_ns, double share,
                                      unsigned workers)
 {

@@ -21,8 +21,7 @@ const char *server_admin_word(enum server_admin admin)
     return words[admin];
 }
 
-/* FNV-1a with a final mix (the one of SplitMix64), so that ids are fit for open addressing as they
- * are. */
+/* FNV-1a with SplitMix64's final mix, so that ids suit open addressing directly. */
 static uint64_t hash_bytes(uint64_t hash, struct weir_str text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -42,7 +41,7 @@ weir_server_id server_id_of(struct weir_str pool, struct weir_str name)
     return hash != WEIR_NO_SERVER ? hash : 1;
 }
 
-/* The URL's slices lie in its text: a copy of the text moves them along. */
+/* The URL's slices point into its text: rebase them to the copy. */
 static struct weir_url url_copy(const struct weir_url *url)
 {
     struct weir_url copy = *url;
@@ -57,8 +56,7 @@ static struct weir_url url_copy(const struct weir_url *url)
     return copy;
 }
 
-/* As a Host field wants it (RFC 9110 section 7.2): brackets for IPv6, no port where it is the
- * scheme's. */
+/* In the form of a Host field (RFC 9110 section 7.2): brackets for IPv6, no default port. */
 static char *make_authority(const struct weir_url *url, struct weir_str host)
 {
     char text[300];
@@ -78,8 +76,7 @@ static char *make_authority(const struct weir_url *url, struct weir_str host)
 
 /* ---- all that live ---- */
 
-/* Under the lock an entry's count may be 0, and its end wait for the lock: such a one is not
- * found. */
+/* An entry whose count is 0 waits for the lock to be freed: it is not found. */
 static struct {
     pthread_mutex_t lock;
     struct table table; /* struct server.living */

@@ -13,18 +13,18 @@
 #define WORDS 256u
 #define BITS  (WORDS * 64u)
 
-/* As many marks as a list is searched for. */
+/* The longest list that is searched linearly. */
 #define FEW 28u
 
 struct bitmap {
     _Atomic uint64_t words[WORDS];
 };
 
-/* The sessions of one slice of time. `number` is that slice's since the clock began, plus 1; 0: it
- * is being cleared. */
+/* The sessions of one slice of time. `number` counts slices since the clock began, plus 1; 0: being
+ * cleared. */
 struct slice {
     _Atomic uint64_t number;
-    struct bitmap *_Atomic bitmap; /* NULL: the marks are in `few`; once there, it stays */
+    struct bitmap *_Atomic bitmap; /* NULL: the marks are in `few`; once allocated, it stays */
     _Atomic uint32_t few_count;
     _Atomic uint16_t few[FEW];
 };
@@ -43,7 +43,7 @@ static void store(_Atomic uint64_t *word, uint64_t value)
     atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
-/* The finaliser of MurmurHash3: modules may number their sessions as they like. */
+/* MurmurHash3's finaliser: modules may number sessions as they like. */
 static uint64_t spread(uint64_t key)
 {
     key = (key ^ key >> 33) * UINT64_C(0xff51afd7ed558ccd);
@@ -78,7 +78,7 @@ static uint16_t few_at(const struct slice *slice, uint32_t i)
     return atomic_load_explicit(&slice->few[i], memory_order_relaxed);
 }
 
-/* false: there are as many as there is room for. */
+/* false: the list is full. */
 static bool few_mark(struct slice *slice, uint64_t bit)
 {
     uint32_t count = atomic_load_explicit(&slice->few_count, memory_order_relaxed);
@@ -96,7 +96,7 @@ static bool few_mark(struct slice *slice, uint64_t bit)
     return true;
 }
 
-/* The list's marks become a bitmap's. Without memory the list stays, and what is beyond it is not
+/* Moves the list's marks to a bitmap. Out of memory: the list stays, and marks beyond it are not
  * counted. */
 static void slice_widen(struct slice *slice, uint64_t bit)
 {
@@ -145,7 +145,7 @@ void sessions_free(struct session_marks *marks)
     free(marks);
 }
 
-/* Adds the marks of the slices that are not too old. */
+/* Adds the marks of recent slices. */
 static void add_marks(uint64_t all[WORDS], const struct session_marks *marks, uint64_t number)
 {
     for (unsigned i = 0; i < SESSIONS_SLICES; i++) {
@@ -181,7 +181,7 @@ uint64_t sessions_count(const struct server *server, uint64_t now_ns)
         marked += (unsigned)__builtin_popcountll(all[k]);
     }
     if (marked == BITS) {
-        marked--; /* more than can be told */
+        marked--; /* more than can be estimated */
     }
     return (uint64_t)llround(-(double)BITS * log1p(-(double)marked / BITS));
 }

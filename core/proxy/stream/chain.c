@@ -15,15 +15,15 @@
 /* Output is gathered to this much before it goes to the codec. */
 #define CHAIN_OUTPUT 16384u
 
-/* With this much on its way to the client a stage that waited goes on waiting. */
+/* A blocked stage stays blocked while this much is on its way to the client. */
 #define CHAIN_HIGH (64u * 1024)
 
-/* What a stage may have in the kept input of the next one: a filter that does not stop when it is
- * told that its output waits is broken. */
+/* Limit of a stage's output kept for the next one: a filter that goes on although its output waits
+ * is broken. */
 #define CHAIN_KEPT_MAX (4u * 1024 * 1024)
 
-/* A server that sends a little now and then is passed on at once; one that sends a little all the
- * time is flushed so often at most, since each flush costs bytes and work. */
+/* Occasional small pieces are passed on at once; a steady trickle is flushed at most this often,
+ * since each flush costs bytes and work. */
 #define CHAIN_FLUSH_NS (20u * NS_PER_MS)
 
 /* A filter in the chain. Invariant: kept_at <= kept_len <= kept_size; input is kept only while
@@ -36,7 +36,7 @@ struct stage {
     void *state;
     char *kept; /* input not yet taken */
     size_t kept_at, kept_len, kept_size;
-    enum weir_flow flow; /* that goes with the kept input */
+    enum weir_flow flow; /* the flow of the kept input */
     bool blocked;        /* its output waits, or its input does */
 };
 
@@ -47,13 +47,13 @@ struct chain {
     struct arena *arena;
     struct stage stages[CHAIN_STAGES];
     unsigned count;
-    unsigned depth;   /* hooks that run */
+    unsigned depth;   /* running hooks */
     bool unflushed;   /* data since the last flush */
-    bool ended;       /* the last flow has been given to the first stage */
-    bool stopped;     /* ended towards the client, or broken off */
-    bool failed;      /* a hook failed: broken off once no hook runs */
+    bool ended;       /* the first stage has got the last flow */
+    bool stopped;     /* ended or aborted towards the client */
+    bool failed;      /* a hook failed: abort once no hook runs */
     uint64_t written; /* bytes that stages have made */
-    size_t waiting;   /* for the client's socket, when it was last asked */
+    size_t waiting;   /* bytes waiting for the client's socket, when last checked */
     uint64_t flushed_ns;
     struct task flush_task;
     struct timer flush_timer;
@@ -64,8 +64,8 @@ struct chain {
 
 /* ---- the end of the chain ---- */
 
-/* Data goes to the codec, and as far as the socket takes it out: the bytes are not the codec's to
- * keep. */
+/* Passes data to the codec and writes what the socket takes: the codec must not keep these
+ * bytes. */
 static void sink_data(struct chain *chain, const char *data, size_t len)
 {
     struct down *down = chain->sink.down;
@@ -107,7 +107,7 @@ static void sink_end(struct chain *chain)
         down->ops->trailer(down, chain->trailers.items[i].name, chain->trailers.items[i].value);
     }
     chain->sink.on_end(chain->sink.owner);
-    down->ops->waiting(down); /* sends: the output goes with the chain */
+    down->ops->waiting(down); /* sends now: the output is freed with the chain */
 }
 
 /* ---- stages ---- */
@@ -151,7 +151,7 @@ static void stage_keep(struct stage *stage, const char *data, size_t len)
 static void stage_feed(struct chain *chain, unsigned index, const char *data, size_t len,
                        enum weir_flow flow);
 
-/* Calls the hook and says whether it took all; what it took is in *used. */
+/* Calls the hook and returns whether it took everything; *used is what it took. */
 static bool stage_call(struct stage *stage, const char *data, size_t len, enum weir_flow flow,
                        size_t *used)
 {
@@ -204,7 +204,7 @@ static void stage_feed(struct chain *chain, unsigned index, const char *data, si
     }
 }
 
-/* Gives a blocked stage what was kept for it. false: it is as far as it was. */
+/* Gives a blocked stage its kept input. false: no progress. */
 static bool stage_retry(struct stage *stage)
 {
     struct chain *chain = stage->chain;
@@ -222,7 +222,7 @@ static bool stage_retry(struct stage *stage)
     }
     stage->kept_at += used <= len ? used : 0;
     if (used == 0 && chain->written == before) {
-        chain->failed = true; /* neither took nor made anything, with room for both */
+        chain->failed = true; /* neither took nor produced anything, with room for both */
     }
     return false;
 }
@@ -237,7 +237,7 @@ size_t chain_write(struct weir_transform *transform, const void *data, size_t le
     return chain->stopped ? 0 : waiting_behind(chain, stage);
 }
 
-/* After hooks have run: a failed one breaks the response. */
+/* After hooks have run: a failed one aborts the response. */
 static void chain_settle(struct chain *chain)
 {
     if (chain->failed && !chain->stopped && chain->depth == 0) {
@@ -262,7 +262,7 @@ static void chain_flush(struct chain *chain)
     chain_settle(chain);
 }
 
-/* At the end of a turn in which data has come, and not the end. */
+/* At the end of a turn with data but no end. */
 static void chain_flush_task(struct task *task)
 {
     struct chain *chain = container_of(task, struct chain, flush_task);
@@ -317,7 +317,7 @@ void chain_end(struct chain *chain)
     chain_settle(chain);
 }
 
-/* Goes on with what is blocked, the nearest to the client first, as long as the client reads. */
+/* Resumes blocked stages, the nearest to the client first, while the client reads. */
 bool chain_drained(struct chain *chain)
 {
     struct down *down = chain->sink.down;
@@ -330,7 +330,7 @@ bool chain_drained(struct chain *chain)
         } else if (waiting_behind(chain, stage) >= CHAIN_HIGH) {
             break;
         } else if (stage_retry(stage)) {
-            i = chain->count; /* what it made may have blocked those behind it */
+            i = chain->count; /* its output may have blocked the stages behind it */
         }
     }
     chain_settle(chain);

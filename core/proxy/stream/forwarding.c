@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client behind proxies, and what servers are told. See forwarding.h.
+ * The client behind proxies, and the fields for servers. See forwarding.h.
  */
 #include "proxy/stream/forwarding.h"
 
 #include "http/forwarded.h"
 #include "http/syntax.h"
 
-/* The longest request id that is taken from a proxy. */
+/* The longest request id accepted from a proxy. */
 #define REQUEST_ID_MAX 128u
 
 static struct http_fields *request_fields(struct stream *stream)
@@ -17,8 +17,8 @@ static struct http_fields *request_fields(struct stream *stream)
 
 /* ---- who the client is ---- */
 
-/* A list of addresses, walked from its beginning. The answer is what a walk from its end, which
- * stops at the first address that is not trusted (or makes no sense), would find. */
+/* Walks a list of addresses from its start. The result is that of a walk from its end that stops at
+ * the first address that is not trusted (or malformed). */
 struct walk {
     const struct listener_plan *plan;
     struct address found;
@@ -30,7 +30,7 @@ static void walk_node(struct walk *walk, struct weir_str node)
     struct address address;
 
     if (!forwarded_node_address(node, &address)) {
-        walk->any = walk->untrusted = false; /* who stands before it cannot be known */
+        walk->any = walk->untrusted = false; /* what is before it cannot be known */
     } else if (!downstream_trusts(walk->plan, &address)) {
         walk->found = address;
         walk->any = walk->untrusted = true;
@@ -49,8 +49,7 @@ static void take_proto(struct stream *stream, struct weir_str proto)
     }
 }
 
-/* Forwarded as a trusted proxy sent it. false: there is none, or it is malformed and nothing of it
- * counts. */
+/* Reads a trusted proxy's Forwarded. false: there is none, or it is malformed and ignored. */
 static bool believe_forwarded(struct stream *stream, struct walk *walk)
 {
     struct http_fields *fields = request_fields(stream);
@@ -78,9 +77,8 @@ static bool believe_forwarded(struct stream *stream, struct walk *walk)
     return true;
 }
 
-/* The listener believes this client's fields: Forwarded, or else X-Forwarded-Proto and -For.
- * Several lines of a field are one list (RFC 9110 section 5.3); of several schemes the last one is
- * the nearest proxy's. */
+/* The client is trusted: reads Forwarded, else X-Forwarded-Proto and -For. Several lines of a field
+ * are one list (RFC 9110 section 5.3); of several schemes the last one is the nearest proxy's. */
 static void believe(struct stream *stream)
 {
     const struct http_fields *fields = request_fields(stream);
@@ -123,7 +121,7 @@ struct weir_peer forwarding_peer(const struct stream *stream)
                : (struct weir_peer){downstream_peer_text(downstream), downstream->peer_port};
 }
 
-/* A trusted proxy's request id is kept, where it is one and well-formed. */
+/* Keeps a trusted proxy's request id if there is exactly one and it is well-formed. */
 static bool take_id(struct stream *stream)
 {
     struct http_fields *fields = request_fields(stream);
@@ -131,7 +129,7 @@ static bool take_id(struct stream *stream)
     const struct http_field *field = fields_find_name(fields, name);
     struct weir_str id = field != NULL ? field->value : (struct weir_str){NULL, 0};
 
-    if (field_id_of(name) == FIELD_OTHER) { /* those of X-Request-Id are gone */
+    if (field_id_of(name) == FIELD_OTHER) { /* other spellings of X-Request-Id are removed */
         fields_drop_aliases(fields, name);
     }
     if (field == NULL || fields_drop_name(fields, name) != 1 || !stream->downstream->trusted ||
@@ -140,7 +138,7 @@ static bool take_id(struct stream *stream)
         memchr(id.ptr, ',', id.len) != NULL) {
         return false;
     }
-    stream->request_id = id; /* sent on as one of the extras */
+    stream->request_id = id; /* sent as one of the extras */
     return true;
 }
 
@@ -151,13 +149,13 @@ void forwarding_begin(struct stream *stream, bool readable)
     bool trusted = stream->downstream->trusted;
 
     stream->https = stream->downstream->tls;
-    /* Nobody's alias is passed on, a trusted proxy's neither: it may come from whoever stands
-     * before it. */
+    /* Aliases are never passed on, not even a trusted proxy's: they may come from someone before
+     * it. */
     if (unlikely(fields_have(fields, FIELD_ALIAS)) && readable) {
         fields_drop(fields, FIELD_ALIAS);
     }
     if (settings->drop_identity_headers && !trusted && readable) {
-        for (uint32_t i = 0; i < fields->count; i++) { /* a proxy's words, of who is none */
+        for (uint32_t i = 0; i < fields->count; i++) { /* such fields are a proxy's to send */
             struct http_field *field = &fields->items[i];
             field->dropped |= field->id == FIELD_OTHER && field_name_identifies(field->name);
         }
@@ -185,7 +183,7 @@ void forwarding_response(struct stream *stream)
 
 /* ---- what the server is told ---- */
 
-/* `known`: constant or made here, with no text of a peer's that a filter may have changed. */
+/* `known`: constant or built here, free of peer text that a filter may have changed. */
 static void extra_add(struct stream *stream, struct weir_str name, struct weir_str value,
                       bool known)
 {
@@ -194,8 +192,8 @@ static void extra_add(struct stream *stream, struct weir_str name, struct weir_s
     }
 }
 
-/* A list of what each proxy adds: a trusted client's own fields, as one, and `last` behind. false:
- * no memory. */
+/* A list that each proxy extends: a trusted client's own fields, joined, then `last`. false: out of
+ * memory. */
 static bool extra_append(struct stream *stream, enum field_id id, struct weir_str name,
                          struct weir_str last)
 {
@@ -220,7 +218,7 @@ static bool extra_append(struct stream *stream, enum field_id id, struct weir_st
     return value.ptr != NULL;
 }
 
-/* The client's own word counts where its address is trusted; else ours replaces it. */
+/* The client's own value stays if its address is trusted; else ours replaces it. */
 static void extra_set(struct stream *stream, enum field_id id, struct weir_str name,
                       struct weir_str value, bool known)
 {
@@ -234,7 +232,7 @@ static void extra_set(struct stream *stream, enum field_id id, struct weir_str n
     }
 }
 
-/* Our port as digits; empty: a Unix socket. */
+/* The local port in digits; empty: a Unix socket. */
 static struct weir_str port_text(struct stream *stream)
 {
     char *end = stream->port_text + sizeof(stream->port_text), *at = end;
@@ -279,7 +277,7 @@ bool forwarding_fields(struct stream *stream)
         fields_drop(fields, FIELD_X_FORWARDED_PORT);
     }
     extra_set(stream, FIELD_X_FORWARDED_PORT, STR("X-Forwarded-Port"), port_text(stream), true);
-    /* What a filter has set in the place of the request's id stays. */
+    /* A request id that a filter has set stays. */
     if (stream->request_id.len > 0 &&
         fields_find_name(fields, settings->request_id_header) == NULL) {
         extra_add(stream, settings->request_id_header, stream->request_id, true);

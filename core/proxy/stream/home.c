@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a loop has of streams. See home.h.
+ * The streams' part of a loop. See home.h.
  */
 #include "proxy/stream/home.h"
 
@@ -10,7 +10,7 @@
 
 #include "proxy/stream/stream.h"
 
-/* Streams that a loop keeps for reuse. */
+/* Free streams that a loop keeps for reuse. */
 #define SPARE_MAX 512
 
 void stream_home_init(struct stream_home *home, struct loop *loop, struct batch *batch)

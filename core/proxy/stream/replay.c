@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bodies that are kept to be sent again. See replay.h.
+ * Request bodies kept for a retry. See replay.h.
  */
 #include "proxy/stream/replay.h"
 
@@ -12,7 +12,7 @@ struct replay_piece {
 
 #define PIECE_ROOM (ARENA_BLOCK_ROOM - sizeof(struct replay_piece))
 
-/* `most`: bytes that are still to come, at most. false: no memory. */
+/* `most`: upper bound of the bytes still to come. false: out of memory. */
 static bool piece_new(struct replay *replay, struct arena *arena, uint64_t most)
 {
     size_t size = most < PIECE_ROOM ? (size_t)most : PIECE_ROOM;

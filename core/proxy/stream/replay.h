@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What has passed of a request's body, kept until the response begins, so that the request can be
- * sent again whole. In pieces that fit the arena's blocks, which the loop keeps for reuse.
+ * The part of a request's body that has passed, kept until the response begins so that the request
+ * can be sent again. Stored in pieces that fit the arena's blocks, which the loop reuses.
  */
 #ifndef PROXY_STREAM_REPLAY_H
 #define PROXY_STREAM_REPLAY_H
@@ -18,26 +18,26 @@ struct replay {
     struct replay_piece *first, *last;
     uint64_t passed; /* body bytes in all */
     size_t kept;
-    bool broken; /* something has passed that is not kept */
+    bool broken; /* something has passed that was not kept */
 };
 
 /* A part of the body passes. */
 void replay_add(struct replay *replay, const struct http_request_head *head, struct arena *arena,
                 const char *data, size_t len);
 
-/* A part passes when it is too late to send it again. */
+/* A part passes when a retry is no longer possible. */
 static inline void replay_skip(struct replay *replay, size_t len)
 {
     replay->passed += len;
 }
 
-/* Something has passed that cannot be sent again. */
+/* Whether something has passed that cannot be sent again. */
 static inline void replay_break(struct replay *replay)
 {
     replay->broken = true;
 }
 
-/* All that has passed is here. */
+/* Whether everything that has passed is kept. */
 static inline bool replay_is_whole(const struct replay *replay)
 {
     return !replay->broken && replay->passed == replay->kept;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The request half of the host's table: what http.h promises, on streams.
+ * The request half of the host's table: implements http.h on streams.
  */
 #include "http/uri.h"
 #include "proxy/stream/forwarding.h"
@@ -57,7 +57,7 @@ static bool request_credentials(const struct weir_request *req, struct weir_cred
     int domain = AF_UNSPEC;
     socklen_t len = sizeof(credentials), domain_len = sizeof(domain);
 
-    /* Who came through a proxy is not the one at the socket's other end. */
+    /* A client behind a proxy is not the socket's peer. */
     if (downstream_is_told(downstream) || conn == NULL ||
         getsockopt(conn->fd, SOL_SOCKET, SO_DOMAIN, &domain, &domain_len) != 0 ||
         domain != AF_UNIX ||
@@ -98,7 +98,7 @@ static struct weir_field live_field(const struct http_fields *fields, size_t ind
     return (struct weir_field){{NULL, 0}, {NULL, 0}};
 }
 
-/* Fields that frame the message or belong to one connection are the core's alone. */
+/* Only the core sets fields that frame the message or belong to one connection. */
 static bool may_change(struct weir_str name)
 {
     switch (field_id_of(name)) {
@@ -114,8 +114,7 @@ static bool may_change(struct weir_str name)
     }
 }
 
-/* Adds a field, or sets it in the place of those of its name; without memory nothing has
- * changed. */
+/* Adds a field, or replaces those of its name; out of memory: changes nothing. */
 static enum weir_status put_field(struct exchange *exchange, struct http_fields *fields, bool open,
                                   bool set, struct weir_str name, struct weir_str value)
 {
@@ -148,8 +147,8 @@ static struct weir_field request_field(const struct weir_request *req, size_t in
     return live_field(&stream_of_request(req)->exchange.request.fields, index);
 }
 
-/* What a module says or takes away of the request, servers that cannot tell '-' from '_' must not
- * read of the client after all. */
+/* Where a module sets or removes a field, also drops the client's aliases, which servers that take
+ * '_' for '-' would read in its place. */
 static void drop_aliases(struct stream *stream, struct weir_str name)
 {
     if (memchr(name.ptr, '-', name.len) != NULL) {
@@ -241,7 +240,7 @@ static void **request_slot(struct weir_request *req, struct weir_context *ctx)
     slots = stream->slots;
     if (slots == NULL || slots->count == STREAM_SLOTS) {
         slots = arena_zalloc(&stream->exchange.arena, sizeof(*slots));
-        if (slots == NULL) { /* no memory: what is put there is not found again */
+        if (slots == NULL) { /* out of memory: what is stored there is lost */
             nowhere = NULL;
             return &nowhere;
         }
@@ -273,8 +272,8 @@ static struct weir_field response_field(const struct weir_response *resp, size_t
     return live_field(&stream_of_response(resp)->exchange.response.fields, index);
 }
 
-/* A response without a field that it should have must not go out: it may be what keeps a browser
- * from harm. Whether the module looks at the result or not. */
+/* A response that lacks a field must not go out, since the field may protect browsers, whether or
+ * not the module checks the result. */
 static enum weir_status response_put(struct weir_response *resp, bool set, struct weir_str name,
                                      struct weir_str value)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client's half of streams: a request comes, is filtered and routed, its body passes; the
- * client may go away. See stream.h.
+ * The client's half of streams: a request arrives, is filtered and routed, and its body passes; the
+ * client may leave. See stream.h.
  */
 #include "proxy/stream/stream.h"
 
@@ -10,8 +10,7 @@
 #include "proxy/stream/stream_etags.h"
 #include "proxy/stream/stream_filter.h"
 
-/* A stream's memory beyond the struct: heads of both messages, slots, small bodies kept for
- * retries. */
+/* A stream's memory besides the struct: both heads, slots, small bodies kept for retries. */
 #define STREAM_ARENA_LIMIT (512u * 1024)
 
 static void stream_free(struct freed *freed)
@@ -52,8 +51,8 @@ static struct exchange *down_open(struct down_conn *c, struct down *down)
 
 /* ---- the way of a request ---- */
 
-/* TLS name and Host may point to different certificates of the listener: then the client has reused
- * a connection for a host that it was not made for (RFC 9110 section 15.5.20). */
+/* If SNI and Host select different certificates of the listener, the client has reused a connection
+ * for another host (RFC 9110 section 15.5.20). */
 static bool stream_misdirected(const struct stream *stream)
 {
     const struct tls_listener *tls = stream->listener->tls;
@@ -69,11 +68,10 @@ static bool stream_misdirected(const struct stream *stream)
     }
     int wanted = tls_listener_certificate_for(tls, host);
     int shown = tls_listener_certificate_for(tls, name);
-    return wanted >= 0 && wanted != (shown >= 0 ? shown : 0); /* none has it: the first was shown */
+    return wanted >= 0 && wanted != (shown >= 0 ? shown : 0); /* none has it: the first was sent */
 }
 
-/* TRACE and OPTIONS that may go no further (RFC 9110 section 7.6.2). false: it has been
- * answered. */
+/* TRACE and OPTIONS with Max-Forwards 0 (RFC 9110 section 7.6.2). false: answered here. */
 static bool stream_check_max_forwards(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;
@@ -150,7 +148,7 @@ static bool stream_route(struct stream *stream)
     return true;
 }
 
-/* The hooks of the handler that answers, and its instance; NULL: none does. */
+/* The hooks of the handler that answers, and its instance; NULL: none. */
 static const struct weir_handler *stream_handler(const struct stream *stream,
                                                  struct instance **instance)
 {
@@ -206,8 +204,8 @@ static void down_request(struct exchange *exchange)
         return;
     }
     if (!listener_plan_on_control(listener)) {
-        /* Before anybody adds to them: what the client names in Connection is the client's alone,
-         * and cannot take away what Weir or a filter says (RFC 9110 section 7.6.1). */
+        /* Before fields are added: Connection may remove only the client's own fields, not those of
+         * Weir or a filter (RFC 9110 section 7.6.1). */
         fields_drop_hop_by_hop(&exchange->request.fields);
     }
     if (!stream_check_max_forwards(stream) || !stream_run_filters(stream, &listener->filters)) {
@@ -262,7 +260,7 @@ static void down_data(struct exchange *exchange, const char *data, size_t len)
             ops->on_data(&instance->context.base, instance->data, &stream->request_handle, data,
                          len, false);
         }
-    } else if (exchange->up != NULL) { /* else answered already: dropped until the codec closes */
+    } else if (exchange->up != NULL) { /* else answered: dropped until the codec closes */
         stream_progress(stream);
         if (stream->phase == PHASE_SENT && exchange->request.body != BODY_NONE) {
             replay_add(&stream->replay, &exchange->request, &exchange->arena, data, len);
@@ -370,7 +368,7 @@ static void down_close(struct exchange *exchange, bool complete)
         ops->on_end(&instance->context.base, instance->data, &stream->request_handle, !complete);
     }
     stream_leave_server(stream, complete ? stream->outcome : WEIR_OUTCOME_CANCELED);
-    if (stream->start_wall_ms != 0) { /* there was a request, or what was taken for one */
+    if (stream->start_wall_ms != 0) { /* there was a request, or an attempt at one */
         stream_record(stream, complete);
     }
     chain_close(&stream->chain);

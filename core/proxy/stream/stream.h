@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams: one request and its response, from the client's half of an exchange to the server's,
- * with what happens between: filters, route, sticky, balancer, queue, connection, retries, reply,
- * record.
+ * Streams: one request and its response, from the client's half to the server's, with everything
+ * between: filters, route, sticky, balancer, queue, connection, retries, reply, record.
  *
- * Owner: its loop's stream_home. A stream begins when the first byte of a request has come and ends
- * with the codec's on_close. It holds a reference to the plan it started on.
+ * Owner: its loop's stream_home. A stream begins with the first byte of a request and ends with the
+ * codec's on_close. It holds a reference to the plan it started on.
  */
 #ifndef PROXY_STREAM_STREAM_H
 #define PROXY_STREAM_STREAM_H
@@ -25,8 +24,8 @@
 
 #define STREAM_MAGIC 0x5354524du
 
-/* What modules keep in a request: a pointer a copy, found by the copy's number. Copies of several
- * generations meet in one request, where a balancer outlives a reload, or a request does. */
+/* Modules' slots in a request: one pointer per loaded copy, found by the copy's number. A request
+ * may meet copies of several generations, where it or a balancer outlives a reload. */
 #define STREAM_SLOTS 6
 struct stream_slots {
     struct stream_slots *next;
@@ -38,13 +37,13 @@ struct stream_slots {
 };
 
 enum stream_phase {
-    PHASE_REQUEST, /* the head is coming */
+    PHASE_REQUEST, /* reading the head */
     PHASE_LOCAL,   /* answered by Weir itself or a handler */
-    PHASE_QUEUED,  /* waits for a place at a server */
+    PHASE_QUEUED,  /* waiting for a place at a server */
     PHASE_CONNECTING,
-    PHASE_SENT,     /* the request is at the server, the response's head is not here */
+    PHASE_SENT,     /* the request is at the server, the response's head is still to come */
     PHASE_RESPONSE, /* the response passes */
-    PHASE_DONE,     /* handed over to the client's codec; on_close will come */
+    PHASE_DONE,     /* handed over to the client's codec; on_close follows */
 };
 
 struct stream {
@@ -56,16 +55,16 @@ struct stream {
     uint8_t outcome; /* enum weir_outcome */
     bool up_paused, down_paused;
     bool response_open;   /* on_response hooks run: response fields may change */
-    bool response_failed; /* one of them could not make what it should */
-    bool bare;            /* no hook sees the answer, since one has failed on the response before */
+    bool response_failed; /* one of them could not set what it should */
+    bool bare;            /* no hook sees the answer, since one has failed on an earlier response */
     bool request_open;    /* request fields may change */
     bool handler_running; /* its on_request was WEIR_OK, on_end has not been called */
-    bool want_new;        /* no idle connection: one was dead already */
-    uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, of the last */
-    bool tunnel;                          /* 101 has gone out */
-    bool blameless;                       /* how the attempt ended says nothing about the server */
-    bool was_reused;                      /* the upstream connection had served before */
-    bool continued;                       /* a server has told the client to send its body */
+    bool want_new;        /* no idle connection: one was dead before */
+    uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, or the last */
+    bool tunnel;                          /* 101 was sent */
+    bool blameless;                       /* the attempt's end says nothing about the server */
+    bool was_reused;                      /* the upstream connection had been used before */
+    bool continued;                       /* a server has sent 100 */
     struct exchange exchange;
     struct stream_home *home;
     struct downstream *downstream;
@@ -86,30 +85,30 @@ struct stream {
 
     /* bodies */
     struct replay replay; /* the request's body */
-    uint64_t up_taken;    /* the server's mark at the last look at a body that stands */
+    uint64_t up_taken;    /* the server's progress when the stalled body was last checked */
 
-    /* who the client is, and what the request is called; see forwarding.h */
+    /* the client and the request id; see forwarding.h */
     struct weir_peer peer; /* .address.ptr NULL: the connection's */
-    bool https;            /* as the client used it */
+    bool https;            /* the client's scheme */
     struct weir_str request_id;
     char request_id_text[RANDOM_ID_SIZE];
     char port_text[5]; /* X-Forwarded-Port, at its end */
 
-    /* fields that Weir adds, made once a request */
+    /* fields that Weir adds, built once per request */
     struct http_extra extras[STREAM_EXTRAS];
     uint8_t extra_count;
 
     /* times, monotonic ns */
     uint64_t start_ns, last_progress_ns;
     uint64_t start_wall_ms;
-    struct weir_str detail;       /* why a message was refused: a fixed word; empty: see reason */
+    struct weir_str detail;       /* why a message was refused: a constant; empty: see reason */
     struct etag_list *asked_weak; /* of the request; see etags.h */
     struct stream_slots *slots;   /* newest first, from the arena; sdk_request.c's */
 
     /* filters: stream_filter.c's */
     const struct use_list *route_filters; /* NULL: no route (yet), or it has none */
-    struct instance *filtering;           /* whose on_response runs */
-    struct chain *chain;                  /* of those that transform the body; NULL: none does */
+    struct instance *filtering;           /* whose on_response is running */
+    struct chain *chain;                  /* of filters that transform the body; NULL: none */
 };
 
 static inline struct stream *stream_of(struct exchange *exchange)
@@ -129,7 +128,7 @@ static inline struct loop *stream_loop(const struct stream *stream)
 {
     return stream->home->loop;
 }
-/* The pool that it is routed to, on its loop. */
+/* Its pool on its loop. */
 static inline struct pool_local *stream_pool(const struct stream *stream)
 {
     return &stream->pool->pool->locals[stream->home->loop->index];
@@ -150,7 +149,7 @@ static inline void stream_progress(struct stream *stream)
     stream->last_progress_ns = loop_now_ns(stream_loop(stream));
 }
 
-/* The request's body stays with the client until somebody takes it; and goes on. */
+/* Pauses the request's body until something takes it, and resumes it. */
 static inline void stream_hold_body(struct stream *stream)
 {
     struct down *down = stream->exchange.down;
@@ -170,7 +169,7 @@ static inline void stream_take_body(struct stream *stream)
     }
 }
 
-/* The client holds its body back until the server says 100, or answers. */
+/* The client waits with its body for 100 or an answer. */
 static inline bool stream_server_owes(const struct stream *stream)
 {
     const struct exchange *exchange = &stream->exchange;
@@ -179,7 +178,7 @@ static inline bool stream_server_owes(const struct stream *stream)
 }
 
 /* ---- stream.c: the client's half ---- */
-/* Of a home whose connections have the stream_home as `user`. */
+/* For a home whose connections have the stream_home as `user`. */
 extern const struct down_events stream_down_events;
 
 /* ---- stream_connect.c: on its way to a server ---- */
@@ -193,36 +192,36 @@ void stream_request_sent(struct stream *stream);
 /* ---- stream_up.c: the server's half ---- */
 extern const struct up_events stream_up_events;
 extern const struct up_owner stream_up_owner;
-/* Lets go of server, connection, queue place and timer; tells the balancer how it went. */
+/* Leaves server, connection, queue and timer, and tells the balancer the outcome. */
 void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
 /* The attempt has failed before a response began: tries another server, or answers. */
 void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
                            bool nothing_sent);
-/* No connection to the server for want of something of Weir's own (conn_error_is_own): that is no
- * failure of the server and no retry. Another server may do, or 503. */
+/* No connection for lack of Weir's own resources (conn_error_is_own): not a failure of the server
+ * and not a retry. Tries another server or answers 503. */
 void stream_cannot_connect(struct stream *stream, enum conn_error error);
-/* The attempt has failed, and the request with it: leaves the server, and answers or breaks the
- * response off. */
+/* The attempt has failed, and the request with it: leaves the server, and answers or aborts the
+ * response. */
 void stream_fail(struct stream *stream, unsigned status, enum reason reason,
                  enum weir_outcome outcome);
-/* The status of an answer for that reason. */
+/* The status for the reason. */
 unsigned stream_reason_status(enum reason reason);
 
 /* ---- stream_time.c ---- */
 /* stream->timer: what it means depends on the phase. */
 void stream_timeout(struct timer *timer);
-/* stream->deadline: the request has had its time. */
+/* stream->deadline: request_timeout has passed. */
 void stream_overdue(struct timer *timer);
 
 /* ---- stream_reply.c: answering oneself ---- */
 /* A short answer in HTML or JSON, as Accept asks; the reason goes into log and counters. */
 void stream_reply_error(struct stream *stream, unsigned status, enum reason reason);
-/* Breaks the response off, or answers `status` when none has begun. */
+/* Aborts the response, or answers `status` if none has begun. */
 void stream_break(struct stream *stream, unsigned status, enum reason reason);
-/* 500, in the place of a response that hooks could not make; none sees this one. */
+/* 500 in place of a response on which a hook failed; no hook sees this one. */
 void stream_reply_failed(struct stream *stream);
 void stream_redirect(struct stream *stream, unsigned status, struct weir_str location);
-/* What http.h says of weir_reply_begin and its kin. */
+/* Implements weir_reply_begin and the like of http.h. */
 enum weir_status stream_reply_begin(struct weir_request *req, uint32_t status,
                                     const struct weir_field *fields, size_t count,
                                     int64_t content_length);
@@ -233,7 +232,7 @@ enum weir_status stream_reply_refusal(struct weir_request *req, uint32_t status,
                                       const struct weir_field *fields, size_t count);
 
 /* ---- stream_log.c: the end ---- */
-/* Statistics and loggers. Once a stream that had a request. */
+/* Statistics and loggers. Once per stream that had a request. */
 void stream_record(struct stream *stream, bool complete);
 
 /* ---- sdk_request.c: the request half of the host's table ---- */

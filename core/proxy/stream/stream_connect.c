@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a stream comes to a server: one is chosen, or waited for; a connection is found or made; the
- * request is sent. See stream.h.
+ * How a stream reaches a server: one is chosen or waited for, a connection is found or established,
+ * the request is sent. See stream.h.
  */
 #include "base/log.h"
 #include "net/proxy_header.h"
@@ -19,8 +19,8 @@ void stream_request_sent(struct stream *stream)
     }
 }
 
-/* A client of HTTP/1.0 need not name a host. Servers refuse an empty one (nginx does): they get
- * their own. */
+/* An HTTP/1.0 client need not send Host. Some servers (nginx) refuse an empty one, so they get
+ * their own name. */
 static bool stream_send_head(struct stream *stream)
 {
     struct http_request_head *head = &stream->exchange.request;
@@ -37,7 +37,7 @@ static bool stream_send_head(struct stream *stream)
     return sent;
 }
 
-/* There is no memory for the head: mostly since filters made it longer than a stream may hold. */
+/* Out of memory for the head: mostly because filters made it longer than a stream may hold. */
 static void stream_head_too_long(struct stream *stream)
 {
     static struct log_limit limit;
@@ -100,7 +100,7 @@ static void connect_failed(struct stream *stream, enum conn_error error)
     stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
 }
 
-/* Where the pool sends PROXY headers a connection is for one client alone. false: no memory. */
+/* If the pool sends PROXY headers, a connection is pinned to one client. false: out of memory. */
 static bool stream_pin(const struct stream *stream, struct pin **pin)
 {
     *pin = NULL;
@@ -122,7 +122,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     char preface[PROXY_HEADER_WRITE_MAX];
     struct connect_to to = {
         .address = &address,
-        /* Read before the address: one that is too old is not kept. */
+        /* Read before the address: a connection with an old epoch is not kept. */
         .address_epoch = server->address_epoch,
         .tls.ctx = server->url.tls ? plan->tls : NULL,
         .watch = &plan->watch,
@@ -159,7 +159,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     return error;
 }
 
-/* The server is chosen and a place there is taken: a connection with room, or a new one. */
+/* The server is chosen and a place taken: finds a connection with room, or makes a new one. */
 static void stream_go(struct stream *stream)
 {
     const struct pool_settings *settings = stream->pool->settings;
@@ -251,7 +251,7 @@ static void stream_wait(struct stream *stream, struct server *only)
     stream_hold_body(stream);
     stream->phase = PHASE_QUEUED;
     stream->attempt.queued_ns = loop_now_ns(stream_loop(stream));
-    /* What it has waited already counts: it may be here again since servers have come or gone. */
+    /* Earlier waiting counts: it may queue again after servers were added or removed. */
     stream_set_timer(stream, stream->attempt.queue_total_ns < patience_ns
                                  ? patience_ns - stream->attempt.queue_total_ns
                                  : 1);
@@ -261,7 +261,7 @@ void stream_assign(struct stream *stream)
 {
     struct server *only = NULL;
     struct pool_local *local = stream_pool(stream);
-    enum pick_result result = PICK_NONE; /* the pool is gone from the running configuration */
+    enum pick_result result = PICK_NONE; /* the running configuration lacks the pool */
 
     if (likely(local->plan != NULL)) {
         result = pool_pick(local, &stream->attempt, &only);
@@ -278,7 +278,7 @@ void stream_assign(struct stream *stream)
     }
 }
 
-/* Out of the queue; its time there is added up. */
+/* It has left the queue: adds up its waiting time. */
 static void stream_waited(struct stream *stream)
 {
     timer_cancel(stream_loop(stream), &stream->timer);
@@ -292,12 +292,11 @@ static void stream_granted(struct waiter *waiter, struct server *server, bool se
     bool known = local->plan != NULL && pool_plan_server(local->plan, server->id) == server;
 
     stream_waited(stream);
-    if (!stream->exchange.down->ops->look(
-            stream->exchange.down)) { /* nobody waits for the answer */
+    if (!stream->exchange.down->ops->look(stream->exchange.down)) { /* the client is gone */
         queue_release(&local->pool->queue, server);
         return;
     }
-    if (!known) { /* it has left, or not yet come, in this loop's generation */
+    if (!known) { /* not, or not yet, in this loop's generation */
         queue_release(&local->pool->queue, server);
         stream_assign(stream);
         return;

@@ -13,7 +13,7 @@ bool stream_may_transform(const struct stream *stream)
            (stream->route_filters != NULL && stream->route_filters->transforms);
 }
 
-/* NULL: no server of the pool has given a weak tag, or there is no pool. */
+/* NULL: no server of the pool has sent a weak tag, or there is no pool. */
 static struct etags *stream_etags(const struct stream *stream)
 {
     return stream->pool != NULL ? atomic_load(&stream->pool->pool->weak_etags) : NULL;
@@ -51,7 +51,7 @@ void stream_note_etag(struct stream *stream)
     }
 }
 
-/* A filter weakens the tag: the server gives strong ones. */
+/* A filter weakens the tag: the server sends strong ones. */
 void stream_weaken_etag(struct stream *stream)
 {
     struct exchange *exchange = &stream->exchange;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The hooks that see a stream's heads, and what a proxy must take out of these and put into them
- * (RFC 9110 section 7.6). See stream_filter.h.
+ * Hooks on a stream's heads, and the fields that a proxy must remove and add (RFC 9110 section
+ * 7.6). See stream_filter.h.
  */
 #include "proxy/stream/stream_filter.h"
 
@@ -59,8 +59,8 @@ static void run_response_filters(struct stream *stream, const struct use_list *f
     stream->filtering = NULL;
 }
 
-/* A body that is not byte for byte the server's has neither its length nor its strong validator,
- * nor what describes its bytes (RFC 9110 sections 8.8.3 and 14.3, RFC 9530). */
+/* A transformed body loses the server's length, strong validator, and fields that describe its
+ * bytes (RFC 9110 sections 8.8.3 and 14.3, RFC 9530). */
 static void chain_fit_head(struct stream *stream)
 {
     static const struct weir_str gone[] = {

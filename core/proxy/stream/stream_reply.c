@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Answers of Weir's own: short, in HTML or JSON as Accept asks, with nothing internal in them.
+ * Weir's own answers: short, in HTML or JSON as Accept asks, without internals.
  */
 #include <stdio.h>
 
 #include "proxy/stream/stream_filter.h"
 
-/* Memory of an answer beyond what the request may use up: that it is used up may be what is to be
- * told. */
+/* Memory for an answer beyond the request's limit, which may be the reason for the answer. */
 #define REPLY_MEMORY 4096u
 
 static void stream_note(struct stream *stream, enum reason reason)
@@ -17,7 +16,7 @@ static void stream_note(struct stream *stream, enum reason reason)
     }
 }
 
-/* Whether the client would rather have JSON: it names a JSON type and not HTML. */
+/* Whether the client prefers JSON: it names a JSON type and not HTML. */
 static bool wants_json(const struct stream *stream)
 {
     const struct http_fields *fields = &stream->exchange.request.fields;
@@ -31,7 +30,7 @@ static bool wants_json(const struct stream *stream)
     return json && !html;
 }
 
-/* Begins the response: hooks, then out. false: a hook has failed, and 500 is out. */
+/* Begins the response: runs hooks, then sends the head. false: a hook failed and 500 was sent. */
 static bool reply_head(struct stream *stream)
 {
     struct exchange *exchange = &stream->exchange;
@@ -54,7 +53,7 @@ static void reply_fields(struct stream *stream, unsigned status)
     fields_add(&head->fields, arena, STR("Date"), stream_home_date(stream->home));
 }
 
-/* A body of known length, which HEAD only gets told of. */
+/* A body of known length; HEAD gets the length alone. */
 static void reply_body(struct stream *stream, struct weir_str body)
 {
     struct exchange *exchange = &stream->exchange;
@@ -95,7 +94,7 @@ static enum weir_status reply_add(struct stream *stream, const struct weir_field
     return WEIR_OK;
 }
 
-/* The rest of an error's answer, whose head has been begun. */
+/* Completes an error answer whose head has been begun. */
 static void reply_page(struct stream *stream, unsigned status, enum reason reason)
 {
     struct exchange *exchange = &stream->exchange;
@@ -167,8 +166,8 @@ void stream_break(struct stream *stream, unsigned status, enum reason reason)
 
 /* ---- the services by which filters and handlers answer ---- */
 
-/* The head of a module's answer, with its fields. Not WEIR_OK: it has none to make, or not this
- * one. */
+/* The head of a module's answer, with its fields. Not WEIR_OK: an answer is not possible here, or
+ * not this one. */
 static enum weir_status reply_open(struct stream *stream, uint32_t status, uint32_t least,
                                    const struct weir_field *fields, size_t count)
 {
@@ -215,7 +214,7 @@ enum weir_status stream_reply_begin(struct weir_request *req, uint32_t status,
     return reply_head(stream) ? WEIR_OK : WEIR_NO_MEMORY;
 }
 
-/* A module's answer is on its way. */
+/* A module's answer is being sent. */
 static bool reply_runs(const struct stream *stream)
 {
     const struct exchange *exchange = &stream->exchange;

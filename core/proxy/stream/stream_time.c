@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What becomes of streams whose time is over. See stream.h.
+ * Timeouts of streams. See stream.h.
  */
 #include "proxy/stream/stream.h"
 
-/* Bodies move, or the stream ends; which side stands still decides who is to blame. */
+/* If no body has moved, the stream ends; the stalled side is to blame. */
 static void stream_check_progress(struct stream *stream)
 {
     struct up *up = stream->exchange.up;
@@ -13,13 +13,13 @@ static void stream_check_progress(struct stream *stream)
     bool waits = idle < limit;
 
     if (!waits && !stream->tunnel) {
-        /* The client is slow: its own clock runs. */
+        /* The client is slow: its own timeout applies. */
         waits = stream->up_paused ||
                 (stream->phase == PHASE_SENT && (up == NULL || up->ops->waiting(up) == 0));
         idle = 0;
     }
     if (!waits && !stream->tunnel && stream->phase == PHASE_SENT) {
-        /* The kernel holds much for a server that reads slowly, and tells of room late. */
+        /* The kernel buffers much for a slow server and reports room late. */
         uint64_t taken = up->ops->taken_mark(up);
         waits = taken != stream->up_taken;
         stream->up_taken = taken;
@@ -64,7 +64,7 @@ void stream_overdue(struct timer *timer)
     bool client_owes = !stream->exchange.request_whole;
 
     if (stream->phase != PHASE_DONE &&
-        !stream->tunnel) { /* else all is handed over, or it is no request */
+        !stream->tunnel) { /* else everything is handed over, or there is no request */
         stream_fail(stream, client_owes ? 408 : 504, REASON_REQUEST_TIMEOUT,
                     client_owes ? WEIR_OUTCOME_CANCELED : WEIR_OUTCOME_TIMEOUT);
     }

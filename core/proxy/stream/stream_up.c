@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's half of streams, once it has the request: the response is passed on; failures are
- * tried again elsewhere where that is safe; the server is left. How a stream comes to a server is
- * in stream_connect.c. See stream.h.
+ * The server's half of streams, from the request sent to the end: the response passes, failures are
+ * retried elsewhere where that is safe, and the server is left. How a stream reaches a server is in
+ * stream_connect.c. See stream.h.
  */
 #include "proxy/stream/stream.h"
 
@@ -58,8 +58,7 @@ unsigned stream_reason_status(enum reason reason)
     }
 }
 
-/* All of the request's body that has left the client is here to be sent again, and no response
- * stands in the way. */
+/* The request's body so far is kept and can be sent again, and no response has begun. */
 static bool stream_can_resend(const struct stream *stream)
 {
     return !stream->exchange.response_begun && replay_is_whole(&stream->replay);
@@ -82,7 +81,7 @@ static void stream_again(struct stream *stream)
     stream_assign(stream);
 }
 
-/* Leaves the server, which will not be chosen for it again. */
+/* Leaves the server, which is not chosen for the request again. */
 static void stream_reject_server(struct stream *stream, enum reason reason,
                                  enum weir_outcome outcome)
 {
@@ -121,7 +120,7 @@ void stream_cannot_connect(struct stream *stream, enum conn_error error)
                 server->pool_name, server->name, conn_error_word(error), conn_error_advice(error));
     stream->blameless = true;
     stream_reject_server(stream, REASON_NO_RESOURCES, WEIR_OUTCOME_CANCELED);
-    /* Ports are taken by address, and there may be idle connections. */
+    /* Local ports are used up per address, and there may be idle connections. */
     if (error == CONN_NO_PORT && stream_can_go_elsewhere(stream)) {
         stream_again(stream);
         return;
@@ -139,12 +138,11 @@ void stream_fail(struct stream *stream, unsigned status, enum reason reason,
     stream_break(stream, status, reason);
 }
 
-/* An idle connection turned out to be dead, or to have nonsense in it, when it was used: nothing of
- * that is the client's fault or the server's, so it costs no retry, counts as no failure of the
- * server, whether the request is saved or not, and the same server may have the request on a new
- * connection. A request that is not idempotent goes there only where the server cannot have read
- * any of it (RFC 9110 section 9.2.2): nothing was sent, or the server's FIN was on its way before
- * the request came (conn_unread), so that a server that keeps to RFC 9112 section 9.6 acts on
+/* A reused connection was dead or held stray bytes. Neither client nor server is to blame, so it
+ * costs no retry, never counts as a failure of the server, and the same server may get the request
+ * on a new connection. A request that is not idempotent goes there only if the server cannot have
+ * read any of it (RFC 9110 section 9.2.2): nothing was sent, or the server's FIN was on its way
+ * before the request (conn_unread), after which a server that follows RFC 9112 section 9.6 acts on
  * nothing more from that connection. */
 static void stream_stale(struct stream *stream, enum reason reason, bool nothing_sent)
 {
@@ -184,7 +182,7 @@ static void up_response(struct exchange *exchange)
     stream->phase = PHASE_RESPONSE;
     stream->attempt.first_byte_ns = stream->last_progress_ns - stream->attempt.assigned_ns;
     if (stream->attempt.first_byte_ns == 0) {
-        stream->attempt.first_byte_ns = 1; /* the same turn: it came all the same */
+        stream->attempt.first_byte_ns = 1; /* in the same turn: it arrived anyway */
     }
     stream_set_timer(stream, stream->pool->settings->idle_timeout);
     if (!stream_prepare_response(stream)) {
@@ -221,7 +219,7 @@ static void up_response_end(struct exchange *exchange)
     struct stream *stream = stream_of(exchange);
 
     stream->outcome = exchange->response.status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
-    stream_out_end(stream); /* a chain may go on without the server */
+    stream_out_end(stream); /* a chain may continue without the server */
     if (!stream->tunnel) {
         stream_leave_server(stream, stream->outcome);
     }
@@ -258,7 +256,7 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
         stream->detail = str_from(exchange->error.reason);
         break;
     case UP_TRUNCATED: reason = REASON_UPSTREAM_TRUNCATED; break;
-    case UP_OVERLONG: stream->blameless = true; break; /* what clients send takes no server out */
+    case UP_OVERLONG: stream->blameless = true; break; /* the client's doing */
     default: break;
     }
     if (why == UP_OVER) {
@@ -268,7 +266,7 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
         stream_stale(stream, reason, why == UP_UNREAD);
     } else if (why == UP_TRUNCATED || (why == UP_MALFORMED && stream->phase != PHASE_SENT)) {
         stream_fail(stream, 502, reason, WEIR_OUTCOME_FAILED);
-    } else { /* nonsense in the place of a head is no response, and may be another server's turn */
+    } else { /* a malformed head is no response, so another server may be tried */
         stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, why == UP_UNREAD);
     }
 }

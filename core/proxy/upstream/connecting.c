@@ -9,14 +9,14 @@
 #include "net/tcp_watch.h"
 
 struct connecting {
-    struct list link; /* in the list of those under way */
+    struct list link; /* in the list of connections being established */
     struct list waiters;
     uint32_t waiting;
     uint32_t room, address_epoch;
     struct conn *conn;
     struct http_limits limits;
     const struct up_codec *codec;
-    const SSL_CTX *tls; /* NULL: plain. It lives as long as the connection that uses it */
+    const SSL_CTX *tls; /* NULL: plain. Lives as long as its connection */
     struct batch *batch;
     const struct up_owner *owner;
     void *user;
@@ -37,7 +37,7 @@ static void add_waiter(struct connecting *connecting, struct connect_waiter *wai
     connecting->waiting++;
 }
 
-/* The one that has waited longest, which waits no more; NULL: nobody waits. */
+/* Removes and returns the oldest waiter; NULL: none. */
 static struct connect_waiter *next_waiter(struct connecting *connecting)
 {
     struct list *link = list_pop_front(&connecting->waiters);
@@ -59,8 +59,8 @@ static void fail_all(struct connecting *connecting, enum conn_error error)
     }
 }
 
-/* In their order; what a waiter does may end the connection. Then, or when it is full, the others
- * look for another one. What room is left is for whoever comes. */
+/* Serves waiters in order; one may end the connection. Then, or when it is full, the others must
+ * find another one. Room left over is for later requests. */
 static void serve_all(struct connecting *connecting, struct up_conn *c)
 {
     struct connect_waiter *waiter = NULL;
@@ -106,7 +106,7 @@ static void connecting_opened(struct conn *conn, bool ok)
 
 static void connecting_quiet(struct conn *conn)
 {
-    (void)conn; /* nothing is read or waits before the connection is open */
+    (void)conn; /* nothing is read or queued before the connection is open */
 }
 
 static const struct conn_ops connecting_ops = {

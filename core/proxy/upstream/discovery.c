@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One entry a name and way of resolving, shared by the blocks that have it. See discovery.h.
+ * One entry per name and `resolve` mode, shared by its blocks. See discovery.h.
  */
 #include "proxy/upstream/discovery.h"
 
@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "proxy/upstream/names.h"
 
-/* Weights of servers end here (settings.c). */
+/* The largest weight of a server (settings.c). */
 #define WEIGHT_MAX 1000u
 
 struct entry {
@@ -22,20 +22,20 @@ struct entry {
     struct endpoint *found;    /* sorted, each address once */
     size_t count, left_out;
     uint64_t version;  /* of `found` */
-    uint64_t in_force; /* the version that the generation in force has */
-    bool waited;       /* for its first answer, as long as one does */
-    bool wanted;       /* by the generation in force */
+    uint64_t in_force; /* the version in the running generation */
+    bool waited;       /* a timer waits for its first answer */
+    bool wanted;       /* by the running generation */
 };
 
 struct discovery {
     struct list entries;
-    struct followed **ahead; /* what else the generation that waits will ask for */
+    struct followed **ahead; /* what else the waiting generation will ask for */
     size_t ahead_count;
     struct loop *loop; /* NULL: not started */
     struct follower *follower;
     discovery_fn changed, awaited;
     void *changed_arg, *awaited_arg;
-    struct task stale; /* tells of changes, once a turn */
+    struct task stale; /* reports changes, once per turn */
 };
 
 /* ---- endpoints to servers ---- */
@@ -74,8 +74,8 @@ static int by_priority(const void *a, const void *b)
     return order != 0 ? order : compare_addresses(&x->address, &y->address);
 }
 
-/* Each address and port once. Where several SRV records lead to one, the best priority counts, and
- * the weights of that add up: it gets the share that it would have had as several. */
+/* Each address and port once. If several SRV records lead to one, the best priority counts, and the
+ * weights of that priority add up, so it keeps its total share. */
 static size_t unite(struct endpoint *found, size_t count)
 {
     size_t kept = 0;
@@ -276,7 +276,7 @@ static struct extremes entry_extremes(const struct entry *entry)
     return is;
 }
 
-/* The block's settings, at one address: SCHEME://ADDRESS:PORT, named ID-ADDRESS:PORT. */
+/* The block's settings for one address: SCHEME://ADDRESS:PORT, named ID-ADDRESS:PORT. */
 static struct server_settings expand_one(struct arena *arena, const struct server_settings *block,
                                          const struct entry *entry, size_t index)
 {
@@ -312,7 +312,7 @@ static struct server_settings expand_one(struct arena *arena, const struct serve
 void discovery_expand(struct discovery *discovery, struct arena *arena,
                       struct pool_settings *settings)
 {
-    /* Ours, in the arena: filled a moment ago. */
+    /* Writable, in the arena: filled just before. */
     struct server_settings *blocks = (void *)(uintptr_t)settings->servers.items;
     size_t count = 0;
     bool any = false;
@@ -366,7 +366,7 @@ static void await_ahead(struct discovery *discovery, struct weir_str host, uint1
     follow_wait_add(followed);
 }
 
-/* The names that names.c will look at have the same time, not more behind it. */
+/* The names that names.c will resolve share this time rather than add to it. */
 static void follow_ahead(struct discovery *discovery, const struct plan *plan)
 {
     size_t most = plan->pool_count;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One watch a server with a host name. See names.h.
+ * One watch per server with a host name. See names.h.
  */
 #include "proxy/upstream/names.h"
 
@@ -13,9 +13,9 @@ struct server_name {
     struct names *names;
     struct server *server; /* referenced */
     struct followed *followed;
-    bool wanted;   /* by the generation that is being adopted */
-    bool in_force; /* its server is in the generation that is */
-    bool changed;  /* it can be reached or not, which has not been told */
+    bool wanted;   /* by the generation being adopted */
+    bool in_force; /* its server is in the running generation */
+    bool changed;  /* its reachability has changed, not reported yet */
     bool told;     /* that it has no address */
 };
 
@@ -34,7 +34,7 @@ struct names {
 
 /* ---- one server ---- */
 
-/* Before its generation is in force nobody looks at the server. */
+/* Before its generation is in force nothing uses the server. */
 static void name_tell(struct server_name *name)
 {
     if (name->changed && name->in_force) {
@@ -43,8 +43,7 @@ static void name_tell(struct server_name *name)
     }
 }
 
-/* Nothing in DNS says that an address is gone as long as its question fails: then it is still
- * known. */
+/* A failed query does not mean that an address is gone: it stays known. */
 static void name_look(struct server_name *name)
 {
     struct server *server = name->server;
@@ -61,8 +60,8 @@ static void name_look(struct server_name *name)
                       server->pool_name, server->name, STR_ARGS(server->url.host),
                       known ? " any more" : "");
         }
-        /* Who comes back while a request still ran there has the address of before, which goes when
-         * its own family's question is answered: the other one's says nothing of it. */
+        /* A server added again while a request still runs there keeps its address until the query
+         * of that address family is answered: the other family's says nothing of it. */
         if (known && followed_is_answered(name->followed, now.u.any.sa_family)) {
             changed = server_set_address(server, &(struct address){0});
         }
@@ -128,7 +127,7 @@ static void names_done(void *arg, size_t open)
     list_each(link, &names->watches)
     {
         struct server_name *name = container_of(link, struct server_name, link);
-        name->changed = name->changed && name->in_force; /* the loops see it when they take over */
+        name->changed = name->changed && name->in_force; /* the loops see it when they commit */
     }
     names->fn(names->arg, names->plan);
 }
@@ -160,7 +159,7 @@ static void probe_news(void *arg)
     plan->probe_name_told = !known && followed_is_settled(plan->probe_name);
 }
 
-/* A name that is probed. */
+/* A probed name. */
 static void await_probe(struct names *names, struct pool_plan *plan)
 {
     struct weir_str host;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Servers whose URLs have host names, and names that are probed instead of servers: what DNS says
- * of them goes into the servers and plans, before a plan comes into force and whenever it changes.
- * How names are kept up with: net/follow.h.
+ * Servers whose URLs have host names, and names that are probed instead of servers: their addresses
+ * go into servers and plans, before a plan comes into force and whenever they change. How names are
+ * followed: net/follow.h.
  *
  * Thread: the control thread's loop.
  */
@@ -15,10 +15,10 @@
 
 struct names;
 
-/* Time that a plan waits for names of which nothing is known yet. */
+/* How long a plan waits for names that are not resolved yet. */
 #define NAMES_PATIENCE_NS (3 * NS_PER_SECOND)
 
-/* A server can be reached, or can no longer. */
+/* A server became reachable or unreachable. */
 typedef void (*names_changed_fn)(void *arg, struct server *server);
 
 /* `nameservers`: see resolver_new. NULL: `error` says why. */
@@ -27,25 +27,23 @@ struct names *names_new(struct loop *loop, struct weir_str nameservers, names_ch
 void names_free(struct names **names);
 struct follower *names_follower(const struct names *names);
 
-/* Other nameservers from now on. false: the old ones stay, `error` says why. */
+/* Changes the nameservers. false: the old ones stay, `error` says why. */
 bool names_set_servers(struct names *names, struct weir_str nameservers, char *error,
                        size_t error_size);
 
-/* Asks now for what could not be had. */
+/* Retries failed names now. */
 void names_ask_again(struct names *names);
 
 typedef void (*names_fn)(void *arg, struct plan *plan);
 
-/* Follows the names of the plan; calls `fn` when all that have never been asked for have an
- * address, or could not be resolved, or the patience is over: never inside this call. One at a
- * time. */
+/* Follows the names of the plan; calls `fn`, never inside this call, when all new names have an
+ * address or have failed, or the patience is over. One at a time. */
 void names_prepare(struct names *names, struct plan *plan, names_fn fn, void *arg);
 
-/* Whoever waits in names_prepare waits no longer: `fn` is called with what is known. NULL is
- * legal. */
+/* Ends the wait of names_prepare: calls `fn` with what is known. NULL is legal. */
 void names_hurry(struct names *names);
 
-/* From now on keeps up with the names of this plan, and of no other. */
+/* Follows the names of this plan alone from now on. */
 void names_adopt(struct names *names, const struct plan *plan);
 
 #endif

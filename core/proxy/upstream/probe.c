@@ -18,16 +18,16 @@
 #include "proxy/plan/lifetime.h"
 #include "proxy/pool/members.h"
 
-/* What a module may send, and what it gets to judge, at most. */
+/* Limits of what a module sends and gets to judge. */
 #define PROBE_REQUEST_MAX 8192u
 #define PROBE_ANSWER_MAX  16384u
 
-/* The first probes of a few servers are spread over at most this time; those of many come this far
- * apart, but within their interval. */
+/* The first probes of a few servers are spread over at most this time; those of many are this far
+ * apart, within their interval. */
 #define PROBE_SPREAD_NS (200 * NS_PER_MS)
 #define PROBE_APART_NS  (100 * NS_PER_MS / 1000)
 
-/* One connection that asks. Holds its plan until it ends, since its module's instance is there. */
+/* One probe connection. Holds its plan until it ends, for its module's instance. */
 struct probing {
     const struct pool_plan *plan; /* its owner is referenced */
     struct weir_probe_target target;
@@ -38,15 +38,15 @@ struct probing {
     bool active;
 };
 
-/* What the prober has of one server, from its first to its last plan. */
+/* The prober's state of one server, from its first to its last plan. */
 struct probe {
     struct list link;
     struct prober *prober;
     struct server *server;        /* referenced */
     const struct pool_plan *plan; /* of the prober's plan; NULL while a new one is adopted */
     struct probing attempt;
-    struct timer timer; /* the next attempt, or the end of this one's time */
-    struct list turn;   /* in prober.waiting: it is due, and too many ask already */
+    struct timer timer; /* the next attempt, or this one's timeout */
+    struct list turn;   /* in prober.waiting: due, but too many are running */
     int64_t good, bad;  /* in a row */
     bool timed_out;     /* all of `bad` */
 };
@@ -59,9 +59,9 @@ struct prober {
     void *arg;
     struct list probes;
     struct list waiting; /* struct probe.turn, the oldest first */
-    size_t asking;       /* attempts that are active */
+    size_t asking;       /* running attempts */
     size_t asking_most;
-    struct task next; /* queued: attempts have ended, others may begin */
+    struct task next; /* queued: attempts have ended and others may begin */
 };
 
 /* ---- clocks ---- */
@@ -81,7 +81,7 @@ static struct loop *probe_loop(const struct probe *probe)
     return probe->prober->loop;
 }
 
-/* Whether the next answers may change what the server is. */
+/* Whether the next answers may change the server's health. */
 static bool probe_undecided(const struct probe *probe)
 {
     switch (probe->server->health) {
@@ -101,7 +101,7 @@ static uint64_t probe_interval(const struct probe *probe)
                : settings->interval;
 }
 
-/* Anywhere within the time. */
+/* A random point within the time. */
 static void probe_set_within(struct probe *probe, uint64_t from_ns, uint64_t to_ns)
 {
     timer_set(probe_loop(probe), &probe->timer,
@@ -114,7 +114,7 @@ static void probe_schedule(struct probe *probe)
     probe_set_within(probe, interval / 10 * 9, interval / 10 * 11);
 }
 
-/* A new generation does not put off what is due; an interval that is shorter now holds at once. */
+/* A new generation does not delay what is due; a shorter interval applies at once. */
 static void probe_go_on(struct probe *probe)
 {
     uint64_t latest_ns = probe_interval(probe) / 10 * 11;
@@ -127,7 +127,7 @@ static void probe_go_on(struct probe *probe)
 
 /* ---- what an answer means ---- */
 
-/* Modules say "probe: status 503"; in our sentence the first word stands already. */
+/* Modules say "probe: status 503"; the log line has that prefix already. */
 static const char *without_prefix(const char *reason)
 {
     return strncmp(reason, "probe: ", 7) == 0 ? reason + 7 : reason;
@@ -141,7 +141,7 @@ static void probe_tell(struct probe *probe, enum server_health health, const cha
     if (!server_set_health(server, health, reason)) {
         return;
     }
-    /* A server's first good answer is no news worth a line for each of a thousand. */
+    /* A first good answer is not logged: there may be a thousand servers. */
     enum weir_log_level level = health == HEALTH_DOWN      ? WEIR_LOG_WARNING
                                 : before == HEALTH_UNKNOWN ? WEIR_LOG_DEBUG
                                                            : WEIR_LOG_NOTICE;
@@ -208,8 +208,8 @@ static void attempt_done(struct probe *probe, bool good, bool timed_out, const c
     probe_schedule(probe);
 }
 
-/* It failed for want of something of Weir's own: that is no verdict. Who has none yet is told as
- * much. */
+/* It failed for lack of Weir's own resources: no verdict. A server without one yet gets this as its
+ * reason. */
 static void attempt_void(struct probe *probe, const char *why, const char *advice)
 {
     static struct log_limit limit;
@@ -354,7 +354,7 @@ static const struct conn_ops attempt_conn_ops = {
     .on_open = attempt_open,
 };
 
-/* Where to knock; false: the host name has not been resolved. */
+/* The address to probe; false: the host name is not resolved. */
 static bool attempt_address(const struct probe *probe, struct address *address)
 {
     const struct pool_plan *plan = probe->attempt.plan;
@@ -369,8 +369,8 @@ static bool attempt_address(const struct probe *probe, struct address *address)
     return server_get_address(probe->server, address);
 }
 
-/* Where to knock is not known, which says nothing of the server: no verdict, and nobody waits for
- * one. */
+/* The address is unknown, which says nothing about the server: no verdict, and requests do not wait
+ * for one. */
 static void probe_pass(struct probe *probe)
 {
     if (server_end_wait(probe->server)) {
@@ -407,7 +407,7 @@ static void attempt_begin(struct probe *probe)
     struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
     attempt->conn = conn_connect(probe_loop(probe), &address.u.any, address.len,
                                  server->url.tls ? &tls : NULL, &attempt_conn_ops, probe, &error);
-    /* An address of its own is a service of its own, which need not know of PROXY headers. */
+    /* A separate probe address is a separate service, which need not support PROXY headers. */
     unsigned proxy = plan->probe->address.len == 0 ? plan->settings->send_proxy_protocol : 0;
     char header[PROXY_HEADER_WRITE_MAX];
     if (attempt->conn != NULL && proxy != SEND_PROXY_OFF &&
@@ -435,7 +435,7 @@ static void probe_timer(struct timer *timer)
         }
         return;
     }
-    /* Nobody looked for an answer while the loop stood still: the machine slept, or the process was
+    /* The loop did not run, so answers went unread: the machine slept, or the process was
      * stopped. */
     if (loop_now_ns(probe_loop(probe)) - probe->attempt.start_ns >
         2 * probe->attempt.plan->probe->timeout) {
@@ -448,8 +448,8 @@ static void probe_timer(struct timer *timer)
     attempt_done(probe, false, true, reason);
 }
 
-/* Attempts have ended: those whose turn it is begin, and the others where one of them has ended
- * inside its beginning, or does not ask. */
+/* Attempts have ended: begins queued ones while there is room, more if one ends at once or does not
+ * run. */
 static void probes_continue(struct task *task)
 {
     struct prober *prober = container_of(task, struct prober, next);
@@ -488,7 +488,7 @@ static void probe_free(struct probe *probe)
     free(probe);
 }
 
-/* A server that nobody asks any more is not held down by what was last heard of it. */
+/* A server that is not probed any more does not stay down because of its last probe. */
 static void probe_end(struct probe *probe)
 {
     struct prober *prober = probe->prober;
@@ -506,7 +506,7 @@ static void probe_end(struct probe *probe)
     server_unref(&server);
 }
 
-/* The time in which so many servers of the plan get their first probe. */
+/* The time over which `count` servers of the plan get their first probe. */
 static uint64_t first_probes_ns(const struct pool_plan *plan, size_t count)
 {
     const struct probe_settings *settings = plan->probe;

@@ -95,10 +95,12 @@ size_t weir_test_route_count(const struct weir_test *host);
  * ended by NULL. At first "public" on 127.0.0.1:8080, without TLS. */
 void weir_test_set_listener(struct weir_test *host, const char *const *addresses, bool tls);
 
-/** Name that weir_pool_name gives in configurations made from now on for a pool; "pool" at first. */
+/** Name that weir_pool_name gives in configurations made from now on for a pool; "pool" at
+ * first. */
 void weir_test_set_pool_name(struct weir_test *host, const char *name);
 
-/** Folder that weir_state_dir gives in configurations made from now on; "/var/lib/weir" at first. */
+/** Folder that weir_state_dir gives in configurations made from now on; "/var/lib/weir" at
+ * first. */
 void weir_test_set_state_dir(struct weir_test *host, const char *path);
 
 /**
@@ -496,7 +498,8 @@ void weir_test_event(struct weir_test *host, uint64_t id, const char *name, cons
 size_t weir_test_subscription_count(struct weir_test *host);
 uint64_t weir_test_subscription_last_id(struct weir_test *host);
 
-/** Somebody whom the core knows, by any of token, password and one-time link (NULL: not by that). */
+/** Somebody whom the core knows, by any of token, password and one-time link (NULL: not by
+ * that). */
 void weir_test_person(struct weir_test *host, const char *author, enum weir_role role,
                       const char *token, const char *password, const char *link);
 /** WEIR_ROLE_NONE: is gone. */
