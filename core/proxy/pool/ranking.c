@@ -616,12 +616,31 @@ static uint32_t pick_drawn(const struct ranking *ranking, const struct weir_pick
     return best;
 }
 
+/* A retry took its turn in the place of those that had failed the request: each pays its share of
+ * that, or a dead one of a few would be first again for each request. */
+static void pay_for_retry(struct ranking *ranking, const struct weir_pick *pick, uint32_t picked)
+{
+    for (uint32_t i = 0; i < ranking->count; i++) {
+        if (i != picked && !weir_pick_usable(pick, i)) {
+            ranking->members[i].due += ranking->members[i].ticks / (ranking->count - 1);
+        }
+    }
+    if (uses_heap(ranking)) {
+        rebuild(ranking);
+    }
+}
+
 uint32_t ranking_pick(struct ranking *ranking, const struct weir_pick *pick)
 {
     if (ranking->policy.choices > 0) {
         return pick_drawn(ranking, pick, &ranking->random);
     }
-    return uses_heap(ranking) ? pick_by_heap(ranking, pick) : pick_by_scan(ranking, pick);
+    uint32_t picked =
+        uses_heap(ranking) ? pick_by_heap(ranking, pick) : pick_by_scan(ranking, pick);
+    if (pick->attempt > 0 && picked != WEIR_PICK_NONE && ranking->count <= RANKING_SCAN_MAX) {
+        pay_for_retry(ranking, pick, picked);
+    }
+    return picked;
 }
 
 uint32_t ranking_peek(const struct ranking *ranking, const struct weir_pick *pick)

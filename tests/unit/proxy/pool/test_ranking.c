@@ -209,6 +209,35 @@ START_TEST(passes_over_the_unusable)
 }
 END_TEST
 
+/* One of two or three fails each request that it gets, which then goes to another: it is first no
+ * more often than its weight says, and the others share what it does not serve. */
+START_TEST(who_fails_is_not_first_again)
+{
+    uint32_t count = _i < 2 ? 2 : 3;
+    struct stage *s = begin_even(_i % 2 == 0 ? NULL : &turns, 1, count);
+    uint32_t failed = 0, served[3] = {0};
+    for (uint32_t turn = 0; turn < 600; turn++) {
+        s->pick.attempt = 0;
+        uint32_t picked = pick(s);
+        if (picked == 0) {
+            failed++;
+            s->usable[0] = false;
+            s->pick.attempt = 1;
+            picked = pick(s);
+            s->usable[0] = true;
+        }
+        ck_assert_uint_ne(picked, 0);
+        served[picked]++;
+    }
+    ck_assert_uint_le(failed, 600 / count + 2);
+    ck_assert_uint_ge(failed, 600 / (count + 1));
+    for (uint32_t i = 1; i < count; i++) {
+        ck_assert_uint_ge(served[i], 600 / (count - 1) - 60);
+    }
+    end(s);
+}
+END_TEST
+
 START_TEST(no_number_is_a_fault)
 {
     struct stage *s = begin_even(NULL, 1, sizes[_i]);
@@ -430,6 +459,7 @@ static Suite *ranking_suite(void)
     tcase_add_loop_test(tcase, picks_as_a_look_at_all, 0, SIZES);
     tcase_add_loop_test(tcase, sees_what_is_not_told, 0, SIZES);
     tcase_add_loop_test(tcase, passes_over_the_unusable, 0, SIZES);
+    tcase_add_loop_test(tcase, who_fails_is_not_first_again, 0, 4);
     tcase_add_loop_test(tcase, no_number_is_a_fault, 0, SIZES);
     tcase_add_loop_test(tcase, a_cost_by_request_is_asked_for_it, 0, SIZES);
     tcase_add_loop_test(tcase, equals_have_their_weight_in_every_window, 0, 2 * SIZES);
