@@ -301,6 +301,10 @@ static void explain_pick(struct explain *explain, struct generation *g)
     if (!explain_filters(explain, &plan->filters, "pool")) {
         return;
     }
+    if (local->plan == NULL) { /* the loop has the next generation already, which lacks it */
+        set_answer(explain, 503, "no_server");
+        return;
+    }
     cJSON *candidates = list_candidates(explain, local); /* a pick moves the balancer on */
     struct server_local *chosen = pool_would_pick(local, &explain->stream.attempt, &session);
     bool named = explain->stream.attempt.sticky_id != WEIR_NO_SERVER;
