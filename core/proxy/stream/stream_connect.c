@@ -213,6 +213,11 @@ static void stream_no_room(struct connect_waiter *waiter)
     struct stream *stream = connected(waiter);
 
     timer_cancel(stream_loop(stream), &stream->timer);
+    if (unlikely(stream_pool(stream)->plan == NULL)) { /* the pool has left meanwhile */
+        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+        stream_assign(stream);
+        return;
+    }
     stream_go(stream);
 }
 

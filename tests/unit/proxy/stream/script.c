@@ -460,6 +460,14 @@ void not_connected(enum conn_error error)
     waiter->events->failed(waiter, error);
 }
 
+void no_room(void)
+{
+    struct connect_waiter *waiter = connecting;
+    ck_assert_ptr_nonnull(waiter);
+    connecting = NULL;
+    waiter->events->no_room(waiter);
+}
+
 /* An idle connection to the first server, which has served before. */
 struct fake_server *idle_connection(void)
 {

@@ -59,6 +59,8 @@ void refuse_all(void);
 /* The connection that is being made is open, or is not to be had. */
 struct fake_server *connected(void);
 void not_connected(enum conn_error error);
+/* It is open, and others have it. */
+void no_room(void);
 /* An idle connection to the first server, which has served before. */
 struct fake_server *idle_connection(void);
 

@@ -49,6 +49,30 @@ START_TEST(a_place_is_waited_for)
 }
 END_TEST
 
+START_TEST(a_connection_that_is_full_is_followed_by_another)
+{
+    request("GET");
+    expect("connect s0");
+    no_room();
+    expect("connect s0");
+    ck_assert_uint_eq(stream->phase, PHASE_CONNECTING);
+    connected();
+    expect("0: GET /");
+}
+END_TEST
+
+START_TEST(nobody_connects_for_a_pool_that_has_left_meanwhile)
+{
+    request("GET");
+    expect("connect s0");
+    pool_local_adopt(stage.local, NULL);
+    no_room();
+    expect("answer 503; end");
+    expect_reason(REASON_NO_SERVER);
+    ck_assert_uint_eq(stage.servers[0]->in_flight, 0);
+}
+END_TEST
+
 START_TEST(who_is_gone_gets_no_place)
 {
     fill();
@@ -201,6 +225,8 @@ static Suite *stream_phases_suite(void)
     TCase *tcase = tcase_create("stream_phases");
     tcase_add_checked_fixture(tcase, script_begin, script_end);
     tcase_add_test(tcase, a_place_is_waited_for);
+    tcase_add_test(tcase, a_connection_that_is_full_is_followed_by_another);
+    tcase_add_test(tcase, nobody_connects_for_a_pool_that_has_left_meanwhile);
     tcase_add_test(tcase, who_is_gone_gets_no_place);
     tcase_add_test(tcase, a_queue_may_be_full);
     tcase_add_loop_test(tcase, each_phase_has_its_time, 0, ARRAY_COUNT(phases));
