@@ -15,7 +15,7 @@
 #define RETRY_SECONDS 5u
 #define WORK_MAX      32u
 
-#define STORE_SPACES_MAX 64u
+#define STORE_SPACES_MAX 64u /* as many as there are bits in `unread` */
 
 enum store_state { STORE_NONE, STORE_OK, STORE_READ_ONLY, STORE_FAILED };
 
@@ -32,6 +32,7 @@ struct store {
     struct jobs jobs, work;
     char *spaces[STORE_SPACES_MAX]; /* what is read */
     size_t space_count;
+    uint64_t unread;                 /* those that could not be read when they were added, by bit */
     struct store_instance *instance; /* the newest; NULL: none. Its hooks are the store thread's */
     enum store_state state;          /* as the last job said */
     char detail[512];
@@ -131,6 +132,7 @@ struct store_job {
     store_done_fn fn;
     void *arg;
     bool scan;                                  /* what is kept is wanted */
+    bool early;                                 /* something that is kept is not known yet */
     const char *more;                           /* or of this space alone; NULL: none */
     void (*read)(void *arg, const char *space); /* it has been, as far as it could be */
     struct store_batch loaded;                  /* what was read */
@@ -197,6 +199,13 @@ static bool create_instance(struct store_job *job)
     return true;
 }
 
+static void cannot_read(struct store_job *job)
+{
+    job->state = STORE_FAILED;
+    job->instance->open = false;
+    snprintf(job->detail, sizeof(job->detail), "what it keeps cannot be read; see the log");
+}
+
 /* Opens the instance if it is not open. */
 static void open_instance(struct store_job *job)
 {
@@ -218,9 +227,7 @@ static void open_instance(struct store_job *job)
     job->state = status == WEIR_OK ? STORE_OK : STORE_READ_ONLY;
     instance->open = status == WEIR_OK; /* one for reading is tried again */
     if (job->scan && !read_all(job)) {
-        job->state = STORE_FAILED;
-        instance->open = false;
-        snprintf(job->detail, sizeof(job->detail), "what it keeps cannot be read; see the log");
+        cannot_read(job);
     }
 }
 
@@ -255,10 +262,10 @@ static void store_job_run(struct job *base)
     }
     if (job->instance != NULL) {
         open_instance(job);
-        if (job->more != NULL && job->state != STORE_FAILED) {
-            read_space(job, job->more);
+        if (job->more != NULL && job->state != STORE_FAILED && !read_space(job, job->more)) {
+            cannot_read(job);
         }
-        if (job->fn != NULL && job->state == STORE_OK && !job->scan) {
+        if (job->fn != NULL && job->state == STORE_OK && !job->scan && !job->early) {
             commit_batch(job);
         } else if (job->fn != NULL) {
             snprintf(job->error, sizeof(job->error), "%s",
@@ -284,6 +291,24 @@ static void give_loaded(struct store_job *job)
     }
     store_batch_free(&job->loaded);
     store->loaded |= give && job->scan;
+}
+
+/* Spaces that could not be read are asked for again once the store is well. */
+static void read_missed(const struct store_job *job)
+{
+    struct store *store = job->store;
+
+    for (size_t i = 0; i < store->space_count; i++) {
+        uint64_t bit = UINT64_C(1) << i;
+        if (job->more == store->spaces[i]) {
+            bool failed = job->state != STORE_OK && job->state != STORE_READ_ONLY;
+            store->unread = failed ? store->unread | bit : store->unread & ~bit;
+        } else if (job->more == NULL && job->state == STORE_OK && (store->unread & bit) != 0 &&
+                   !store->stopped) {
+            store->unread &= ~bit;
+            read_more(store, store->spaces[i], NULL);
+        }
+    }
 }
 
 static void take_state(struct store_job *job)
@@ -316,6 +341,7 @@ static void store_job_done(struct job *base)
 
     take_state(job);
     give_loaded(job);
+    read_missed(job);
     if (job->scan) {
         store->trying = false;
     }
@@ -326,7 +352,8 @@ static void store_job_done(struct job *base)
         snprintf(store->detail, sizeof(store->detail), "the last change: %.480s", job->error);
         log_write(WEIR_LOG_ERROR, "weir", "store: a change was not kept: %s", job->error);
     }
-    for (size_t i = job->space_count; job->scan && store->loaded && i < store->space_count; i++) {
+    bool missed = job->scan && store->loaded && !store->stopped;
+    for (size_t i = job->space_count; missed && i < store->space_count; i++) {
         read_more(store, store->spaces[i], NULL); /* was added meanwhile */
     }
     if (job->read != NULL) {
@@ -443,6 +470,7 @@ void store_commit(struct store *store, struct store_batch *batch, store_done_fn 
     job->fn = fn;
     job->arg = arg;
     job->scan = !store->loaded;
+    job->early = store->unread != 0;
     run_job(store, job);
 }
 

@@ -19,4 +19,5 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/test_parts.c \
     tests/unit/control/api/test_sdk_stats.c \
     tests/unit/control/change/test_instances.c \
-    tests/unit/control/api/test_explain.c
+    tests/unit/control/api/test_explain.c \
+    tests/unit/control/change/test_store.c
