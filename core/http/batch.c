@@ -4,7 +4,7 @@
  */
 #include "http/batch.h"
 
-/* Nothing is gathered any more; sanitizer builds see who still looks at what was written for it. */
+/* Empties the batch; sanitizer builds catch later reads of its output memory. */
 static void batch_empty(struct batch *batch)
 {
     if (batch->used > 0) {
@@ -37,7 +37,7 @@ void batch_add(struct batch *batch, struct conn *conn, const void *data, size_t 
     }
     struct iovec *last = batch->count > 0 ? &batch->slices[batch->count - 1] : NULL;
     if (last != NULL && (char *)last->iov_base + last->iov_len == (const char *)data) {
-        last->iov_len += len; /* a chunk line behind a head, and the like */
+        last->iov_len += len; /* such as a chunk line after a head */
         return;
     }
     batch->slices[batch->count++] = (struct iovec){(void *)(uintptr_t)data, len};

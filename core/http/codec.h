@@ -4,9 +4,9 @@
  * request and its response) and back; the stream that embeds the exchange joins a client's half
  * (`down`) and a server's half (`up`) and knows no protocol. Everything runs on one loop.
  *
- * Flow: both halves deliver slices that are valid for the call. The receiver takes all of a slice,
- * but may ask for no more by down_pause / up_pause; the codec then keeps what it has read already
- * (bounded by one read) and reads no more until resumed.
+ * Flow: both halves deliver slices that are valid for the call. The receiver takes each slice
+ * whole, but may pause the half; the codec then keeps what it has read already (bounded by one
+ * read) and reads no more until resumed.
  */
 #ifndef HTTP_CODEC_H
 #define HTTP_CODEC_H
@@ -19,21 +19,20 @@ struct down_conn;
 struct up_conn;
 
 /*
- * How much is read at once. A piece that was read and that the other side's socket does not take
- * has to be kept, so a side that is slow, or not known yet to be fast, is read for in small pieces:
- * what one exchange can hold then fits a 64 KiB buffer, with TLS and chunk framing. Only who has
- * taken more than any socket buffer holds, without ever refusing, gets the large reads that cost
- * least.
+ * How much is read at once. What the other side's socket does not take must be kept, so reads are
+ * small while the receiver is slow or not known to be fast: what one exchange holds then fits a 64
+ * KiB buffer, with TLS and chunk framing. Large reads, which cost least, begin once the receiver
+ * has taken more than any socket buffer holds without blocking.
  */
 #define PACE_SMALL (60u * 1024)
 #define PACE_TRUST (8u * 1024 * 1024)
 
 struct pace {
-    uint32_t max;    /* bytes of the next read; 0: as much as scratch holds */
+    uint32_t max;    /* size of the next read; 0: all of scratch */
     uint64_t passed; /* since the last refusal */
 };
 
-/* A new exchange, or the other side has refused. */
+/* A new exchange, or the other side has blocked. */
 static inline void pace_begin(struct pace *pace)
 {
     pace->max = PACE_SMALL;
@@ -48,38 +47,38 @@ static inline void pace_passed(struct pace *pace, size_t len)
     }
 }
 
-/* How a connection is closed. */
+/* How to close a connection. */
 enum codec_end {
     END_CLOSE,
-    END_LINGER, /* what waits goes out, and the peer has time to read it */
-    END_RESET,  /* so that a cut message never passes for a whole one */
+    END_LINGER, /* pending output goes out and the peer gets time to read it */
+    END_RESET,  /* a truncated message never passes for a whole one */
 };
 
 /* ---- the client's half ---- */
 
 struct down;
 
-/* What a stream does to its client's half. After `end` or `reset` the codec closes the exchange by
- * events->on_close, at the end of the turn at the latest. */
+/* A stream's operations on its client's half. After `end` or `reset` the codec closes the exchange
+ * by events->on_close, at the end of the turn at the latest. */
 struct down_ops {
     /* A 1xx response; not for HTTP/1.0 clients (dropped). */
     void (*interim)(struct down *down, const struct http_response_head *head);
     /* The final response's head. The codec chooses the framing by head->body. `tunnel`: a 101 that
-     * both sides agreed on; data goes both ways as it is from here. */
+     * both sides agreed on; from here raw data passes both ways. */
     void (*head)(struct down *down, const struct http_response_head *head, bool tunnel);
     void (*data)(struct down *down, const char *data, size_t len);
     void (*trailer)(struct down *down, struct weir_str name, struct weir_str value);
-    /* The response is whole. In a tunnel: the server has ended its side; the second time: takes no
-     * more. */
+    /* The response is complete. In a tunnel: the server has ended its side; the second call: it
+     * takes no more. */
     void (*end)(struct down *down);
-    /* Breaks the response visibly: RST, or a close without the last chunk. */
+    /* Aborts the response visibly: RST, or a close without the last chunk. */
     void (*reset)(struct down *down);
-    /* Request body: no more for now; go on. */
+    /* Pauses and resumes the request's body. */
     void (*pause)(struct down *down);
     void (*resume)(struct down *down);
     /* Asks the kernel whether the client is still there. false: on_gone has been called. */
     bool (*look)(struct down *down);
-    /* Bytes of the response that wait for the client's socket; sends what the batch holds first. */
+    /* Bytes of the response that wait for the client's socket; sends the batch first. */
     size_t (*waiting)(struct down *down);
 };
 
@@ -94,9 +93,9 @@ enum down_gone {
     DOWN_GONE_PROTOCOL, /* the body's framing is broken; exchange->error says how */
 };
 
-/* What the client's half tells. */
+/* Events of the client's half. */
 struct down_events {
-    /* The first bytes of a request: makes an exchange, zeroed but for its arena. NULL: no
+    /* The first bytes of a request: creates an exchange, zeroed except its arena. NULL: out of
      * memory. */
     struct exchange *(*on_open)(struct down_conn *c, struct down *down);
     /* exchange->request is complete (its body may follow). */
@@ -105,18 +104,18 @@ struct down_events {
     void (*on_refused)(struct exchange *exchange);
     void (*on_data)(struct exchange *exchange, const char *data, size_t len);
     void (*on_trailer)(struct exchange *exchange, struct weir_str name, struct weir_str value);
-    /* The request is whole. In a tunnel: the client ended its side. */
+    /* The request is complete. In a tunnel: the client has ended its side. */
     void (*on_request_end)(struct exchange *exchange);
-    /* What one read gave has been handed on and sent as far as the socket took it: the place to
-     * look whether the other side keeps up. */
+    /* The data of one read was passed on and sent as far as the socket took it: the time to check
+     * whether the other side keeps up. */
     void (*on_flushed)(struct exchange *exchange);
-    /* What waited for the client's socket has gone. */
+    /* The client's socket has taken what waited. */
     void (*on_drained)(struct exchange *exchange);
     /* No more from this client. The stream may still call ops->head..end when no head has gone out
      * (for 400 and 408; `why` PROTOCOL or TIMEOUT); with CLOSED only on_close follows. */
     void (*on_gone)(struct exchange *exchange, enum down_gone why);
-    /* The last event: the exchange's memory may go. `complete`: the whole response was handed to
-     * the socket. */
+    /* The last event: the exchange may be freed. `complete`: the whole response was handed to the
+     * socket. */
     void (*on_close)(struct exchange *exchange, bool complete);
 };
 
@@ -126,7 +125,7 @@ struct up;
 
 struct up_ops {
     /* Sends the request's head (exchange->request and the extras). false: the connection is broken,
-     * and no event will follow; nothing was sent. */
+     * no event will follow and nothing was sent. */
     bool (*head)(struct up *up, const struct http_extra *extra, size_t extra_count);
     void (*data)(struct up *up, const char *data, size_t len);
     void (*trailer)(struct up *up, struct weir_str name, struct weir_str value);
@@ -134,9 +133,9 @@ struct up_ops {
     void (*pause)(struct up *up);
     void (*resume)(struct up *up);
     size_t (*waiting)(struct up *up);
-    /* Changes whenever the server has taken something of what was sent; for now and then. */
+    /* Changes whenever the server has taken sent bytes; for occasional calls. */
     uint64_t (*taken_mark)(struct up *up);
-    /* Lets go of the exchange: no more events. The connection is kept for the next request when its
+    /* Releases the exchange: no more events. The connection is kept for the next request if its
      * state allows, else closed. */
     void (*release)(struct up *up);
 };
@@ -150,13 +149,13 @@ struct up {
 enum up_failure {
     UP_RESET,     /* reset or closed without an answer */
     UP_STALE,     /* the same, on a connection that was idle before */
-    UP_MALFORMED, /* nonsense: exchange->error */
-    UP_TRUNCATED, /* the body was cut after the response began */
+    UP_MALFORMED, /* malformed: exchange->error */
+    UP_TRUNCATED, /* truncated after the response began */
     UP_UNREAD,    /* as UP_RESET, and the server cannot have read a byte of the request */
-    /* nonsense in place of an answer, on a connection that was idle before: exchange->error */
+    /* malformed answer on a connection that was idle before: exchange->error */
     UP_STRAY,
-    UP_OVERLONG, /* as UP_RESET, behind a request head that is too long for many servers */
-    UP_OVER,     /* a tunnel's server, which had ended its side before, takes nothing any more */
+    UP_OVERLONG, /* as UP_RESET, after a request head that is too long for many servers */
+    UP_OVER,     /* a tunnel's server that had ended its side takes nothing any more */
 };
 
 struct up_events {
@@ -165,7 +164,7 @@ struct up_events {
     void (*on_response)(struct exchange *exchange);
     void (*on_data)(struct exchange *exchange, const char *data, size_t len);
     void (*on_trailer)(struct exchange *exchange, struct weir_str name, struct weir_str value);
-    /* The response is whole. In a tunnel: the server ended its side. */
+    /* The response is complete. In a tunnel: the server has ended its side. */
     void (*on_response_end)(struct exchange *exchange);
     /* As down_events.on_flushed. */
     void (*on_flushed)(struct exchange *exchange);
@@ -174,7 +173,7 @@ struct up_events {
     void (*on_failed)(struct exchange *exchange, enum up_failure why);
 };
 
-/* ---- what both speak about ---- */
+/* ---- shared by both ---- */
 
 struct exchange {
     struct arena arena;
@@ -183,14 +182,14 @@ struct exchange {
     struct http_error error;
     struct down *down; /* NULL after on_close */
     struct up *up;     /* NULL: none (yet, or any more) */
-    void *serving;     /* what the client's codec knows of it, in the arena; the codec's alone */
+    void *serving;     /* private state of the client's codec, in the arena */
 
-    /* counted by the client's codec, on_close has them all */
+    /* counted by the client's codec, complete at on_close */
     uint64_t request_bytes; /* on the wire, heads and framing included */
     uint64_t response_bytes;
     uint64_t response_body_bytes;
 
-    bool request_whole;  /* all of the request has been delivered */
+    bool request_whole;  /* the request has been delivered completely */
     bool response_begun; /* ops->head was called */
     bool response_whole; /* ops->end was called */
 };

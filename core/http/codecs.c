@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The codecs of both sides, by ALPN name, and how a connection comes to its own: towards a client
- * the TLS handshake stands before it. See down_conn.h and up_conn.h.
+ * The codecs of both sides by ALPN name, and how a connection gets its codec: towards a client,
+ * after the TLS handshake. See down_conn.h and up_conn.h.
  */
 #include <stdlib.h>
 
 #include "http/h1_down.h"
 #include "http/h1_up.h"
 
-/* By place in the lists of names. The first of each serves who names none, and plain
- * connections. */
+/* By index in the lists of names. The first of each serves plain connections and peers without
+ * ALPN. */
 static const struct weir_str down_names[] = {WEIR_STR_INIT("http/1.1"), WEIR_STR_INIT("http/1.0")};
 static const struct down_codec *const downs[] = {&h1_down_codec, &h1_down_codec};
 const struct weir_list down_protocols = {down_names, ARRAY_COUNT(down_names)};
@@ -18,7 +18,7 @@ static const struct weir_str up_names[] = {WEIR_STR_INIT("http/1.1")};
 static const struct up_codec *const ups[] = {&h1_up_codec};
 const struct weir_list up_protocols = {up_names, ARRAY_COUNT(up_names)};
 
-/* The place of a name; 0: it is none of them. */
+/* The index of a name; 0 for an unknown one. */
 static size_t place_of(const struct weir_list *protocols, struct weir_str name)
 {
     const struct weir_str *names = protocols->items;
@@ -37,7 +37,7 @@ uint32_t up_conn_expected_room(const struct weir_list *protocols)
     return ups[place_of(&up_protocols, names[0])]->room;
 }
 
-/* What ALPN has agreed on; empty: nothing, or a plain connection. */
+/* What ALPN has selected; empty: nothing, or a plain connection. */
 static struct weir_str protocol_of(const struct conn *conn)
 {
     const unsigned char *name = NULL;
@@ -87,7 +87,7 @@ static const struct down_codec opening = {
     .idle = opening_idle,
 };
 
-/* A handshake takes too long. One that has begun since it was hurried has its time all the same. */
+/* A handshake takes too long. One that has begun since it was hurried still gets its full time. */
 static void opening_late(struct timer *timer)
 {
     struct down_conn *c = container_of(timer, struct down_conn, timer);
@@ -117,7 +117,7 @@ static void opening_opened(struct conn *conn, bool ok)
 
 static void opening_quiet(struct conn *conn)
 {
-    (void)conn; /* nothing is read or waits before the handshake is over */
+    (void)conn; /* nothing is read or queued before the handshake is done */
 }
 
 static const struct conn_ops opening_ops = {

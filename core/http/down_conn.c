@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the codecs of clients' connections share: how one ends. See down_conn.h.
+ * Shared by the codecs of clients' connections: the end of a connection. See down_conn.h.
  */
 #include "http/down_conn.h"
 

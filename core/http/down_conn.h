@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A client's connection, whatever protocol it speaks. A connection begins in its TLS handshake;
- * when that is over, the codec that ALPN named takes it (the table in codecs.c). What stands above
- * calls the codec's functions by down_conn_drain and its kin, and hears of exchanges by events
- * (codec.h).
+ * when that is over, the codec that ALPN named takes it (the table in codecs.c). The layer above
+ * calls the codec through down_conn_drain and the like, and gets exchanges as events (codec.h).
  *
  * Everything runs on the connection's loop.
  */
@@ -14,7 +13,7 @@
 
 #include "http/codec.h"
 
-/* What a listener sets for its connections. Shared by them, may be replaced between two
+/* A listener's settings for its connections. Shared by them; may be replaced between two
  * requests. */
 struct down_conf {
     struct http_limits limits;
@@ -26,17 +25,17 @@ struct down_conf {
     uint64_t lame_duck_ns;    /* instead of idle_timeout once it drains */
     uint64_t handshake_timeout_ns;
     uint64_t body_limit; /* bytes; 0: none */
-    bool abort_on_close; /* the end of a client's side is its end, before a response has begun */
+    bool abort_on_close; /* a client's FIN before the response begins ends the exchange */
 };
 
-/* The connection's owner, in whose memory it lies. */
+/* The connection's owner, which embeds it. */
 struct down_owner {
     const struct down_events *events;
-    /* The settings for the next request; NULL: the listener is gone, close when idle. */
+    /* The settings for the next request; NULL: the listener was removed, close when idle. */
     const struct down_conf *(*conf)(struct down_conn *c);
     /* The last call about the connection. */
     void (*on_closed)(struct down_conn *c);
-    /* The end of that turn: nothing refers to the object any more. */
+    /* The end of that turn: nothing refers to the object. */
     void (*on_free)(struct down_conn *c);
 };
 
@@ -50,7 +49,7 @@ struct down_codec {
     bool (*idle)(const struct down_conn *c);
 };
 
-/* Fields are read by the owner, written by down_conn.c and the codec. */
+/* The owner reads the fields; down_conn.c and the codec write them. */
 struct down_conn {
     const struct down_codec *codec;
     const struct down_owner *owner;
@@ -61,26 +60,26 @@ struct down_conn {
         struct task task; /* the codec's */
         struct freed freed;
     };
-    bool draining; /* one request more */
-    bool hurried;  /* the timer has less time left, by down_conn_hurry */
+    bool draining; /* one more request */
+    bool hurried;  /* down_conn_hurry has shortened the timer */
 };
 
-/* Memory for a connection, with the codec's own behind struct down_conn; each codec asserts that it
- * fits. An idle connection is that large, so what belongs to a request lies in its exchange, and
- * what is large (a session of HTTP/2) behind a pointer. */
+/* Memory for a connection, with the codec's part after struct down_conn; each codec asserts that it
+ * fits. This is the size of an idle connection, so a request's state is in its exchange, and
+ * anything large (an HTTP/2 session) behind a pointer. */
 union down_place {
     struct down_conn c;
     char room[sizeof(struct down_conn) + 24];
 };
 
-/* Takes over an accepted connection (TLS handshake possibly under way); `c` is zeroed memory, a
- * down_place of the owner's, who must have settings. */
+/* Takes over an accepted connection (TLS handshake possibly under way); `c` is a zeroed down_place
+ * of the owner, which must have settings. */
 void down_conn_begin(struct down_conn *c, struct conn *conn, struct batch *batch,
                      const struct down_owner *owner);
 
-/* Once: the next answer says that the connection ends, unless more requests are known to be here.
- * Who is idle has lame_duck for one more request, who is new (in a handshake, too) at least
- * DOWN_CONN_FIRST_GRACE_NS for the first. Before the connection closes it is read once more. */
+/* Called once: the next answer announces the close, unless more requests are known to have arrived.
+ * An idle client has lame_duck for one more request, a new one (even in a handshake) at least
+ * DOWN_CONN_FIRST_GRACE_NS for its first. The connection is read once more before it closes. */
 #define DOWN_CONN_FIRST_GRACE_NS NS_PER_SECOND
 static inline void down_conn_drain(struct down_conn *c)
 {
@@ -93,7 +92,7 @@ static inline void down_conn_abort(struct down_conn *c)
     c->codec->abort(c);
 }
 
-/* No request will come behind those that run. */
+/* No request will follow the running ones. */
 static inline bool down_conn_is_last(const struct down_conn *c)
 {
     return c->codec->is_last(c);
@@ -105,19 +104,19 @@ static inline bool down_conn_idle(const struct down_conn *c)
     return c->codec->idle(c);
 }
 
-/* The time that a new client of a listener that goes has for its first byte. */
+/* How long a new client of a leaving listener has for its first byte. */
 static inline uint64_t down_conn_first_grace_ns(const struct down_conf *conf)
 {
     return conf->lame_duck_ns > DOWN_CONN_FIRST_GRACE_NS ? conf->lame_duck_ns
                                                          : DOWN_CONN_FIRST_GRACE_NS;
 }
 
-/* ALPN names of the protocols that there are codecs for, best first (weir_str). */
+/* ALPN names of the supported protocols, best first (weir_str). */
 extern const struct weir_list down_protocols;
 
 /* ---- for codecs ---- */
 
-/* The connection's end: the one place where it is closed. No exchange runs. */
+/* Ends the connection: the only place that closes it. No exchange runs. */
 void down_conn_close(struct down_conn *c, enum codec_end how);
 /* Makes the timer fire in `delay_ns`, unless it does so earlier. */
 void down_conn_hurry(struct down_conn *c, uint64_t delay_ns);

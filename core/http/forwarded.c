@@ -8,7 +8,7 @@
 
 /* ---- reading ---- */
 
-/* Text that is being read. Invariant: at <= end. */
+/* Text being parsed. Invariant: at <= end. */
 struct reader {
     const char *at, *end;
 };
@@ -40,8 +40,8 @@ static struct weir_str token(struct reader *reader)
     return (struct weir_str){begin, (size_t)(reader->at - begin)};
 }
 
-/* The content of a quoted string (RFC 9110 section 5.6.4), at its first quote. false: it does not
- * end. */
+/* The content of a quoted string (RFC 9110 section 5.6.4), at its opening quote. false:
+ * unterminated. */
 static bool quoted(struct reader *reader, struct weir_str *value)
 {
     const char *begin = ++reader->at;
@@ -57,7 +57,7 @@ static bool quoted(struct reader *reader, struct weir_str *value)
     return true;
 }
 
-/* name=value; each name once an element (section 4). */
+/* name=value; each name once per element (section 4). */
 static bool pair(struct reader *reader, struct forwarded_element *element, unsigned *seen)
 {
     static const struct weir_str names[] = {WEIR_STR_INIT("for"), WEIR_STR_INIT("proto"),
@@ -103,7 +103,7 @@ enum forwarded_result forwarded_next(struct weir_str *rest, struct forwarded_ele
     }
     struct reader reader = {rest->ptr, rest->ptr + rest->len};
     skip_blanks(&reader);
-    while (next_is(&reader, ',')) { /* empty elements count for nothing (RFC 9110 section 5.6.1) */
+    while (next_is(&reader, ',')) { /* empty elements are ignored (RFC 9110 section 5.6.1) */
         reader.at++;
         skip_blanks(&reader);
     }
@@ -128,7 +128,7 @@ enum forwarded_result forwarded_next(struct weir_str *rest, struct forwarded_ele
 
 /* ---- nodes ---- */
 
-/* 1 to 5 digits, or an underscore and a name (section 6.3), which is port 0. */
+/* 1 to 5 digits, or an underscore and a name (section 6.3), which counts as port 0. */
 static bool node_port(struct weir_str text, uint16_t *port)
 {
     unsigned value = 0;

@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The chunked coding (RFC 9112 section 7.1), decoded in place from pieces of any size. Only a
- * trailer field has to be whole before it is taken.
+ * trailer field must be complete before it is taken.
  */
 #include "http/h1_fields.h"
 #include "http/syntax.h"
 
-/* Digits of a size, leading zeros too. */
+/* Digits of a size, including leading zeros. */
 #define DIGITS_LIMIT 16u
 #define SIZE_LIMIT   (UINT64_C(1) << 60)
 /* Bytes of one size line. */
 #define LINE_LIMIT 4096u
-/* What framing may cost: a chunk is granted a size line of ordinary length and twice its data;
- * what is beyond adds up, so that a peer cannot keep us busy with extensions to chunks of one
- * byte. */
+/* Limit of framing overhead: a chunk is allowed a size line of ordinary length and twice its data;
+ * the excess accumulates, so a peer cannot waste time with extensions to one-byte chunks. */
 #define OVERHEAD_LIMIT 16384u
 #define LINE_GRANT     16u
 
 enum state {
     AT_SIZE, /* before the first digit */
     IN_SIZE,
-    AFTER_SIZE, /* white space: only an extension may follow */
+    AFTER_SIZE, /* after white space: only an extension may follow */
     IN_EXTENSION,
     AT_SIZE_LF,
     IN_DATA,
@@ -36,7 +35,7 @@ static enum h1_chunk_event fail(struct http_error *error, uint16_t status, const
     return H1_CHUNK_ERROR;
 }
 
-/* One byte of a size line, but for its LF. false: refused. */
+/* One byte of a size line except its LF. false: refused. */
 static bool take_size_byte(struct h1_chunked *state, char c, struct http_error *error)
 {
     int digit = state->state <= IN_SIZE ? syntax_hex(c) : -1;
@@ -67,7 +66,7 @@ static bool take_size_byte(struct h1_chunked *state, char c, struct http_error *
     return ok;
 }
 
-/* The LF behind a size line. */
+/* The LF after a size line. */
 static bool end_size_line(struct h1_chunked *state, char c, struct http_error *error)
 {
     uint64_t grant = LINE_GRANT + 2 * state->left;
@@ -103,9 +102,9 @@ static bool take_byte(struct h1_chunked *state, char c, struct http_error *error
 }
 
 /*
- * Whether a field may come behind the body (RFC 9110 section 6.5.1): not what frames, routes,
- * identifies, authenticates, or tells how to take what was already processed; some receivers merge
- * trailers into the head's fields.
+ * Whether a field may be a trailer (RFC 9110 section 6.5.1): not one that frames, routes,
+ * identifies, authenticates, or describes content already processed; some receivers merge trailers
+ * into the head's fields.
  */
 static bool may_trail(const struct http_field *field)
 {
@@ -117,7 +116,7 @@ static bool may_trail(const struct http_field *field)
         WEIR_STR_INIT("set-cookie2"),   WEIR_STR_INIT("vary"),
         WEIR_STR_INIT("warning"),       WEIR_STR_INIT("www-authenticate"),
     };
-    /* Of the names that the core knows only one is about the message's end. */
+    /* Of the known names only one is legal as a trailer. */
     if (field->id != FIELD_OTHER) {
         return false;
     }

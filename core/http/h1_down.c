@@ -2,21 +2,19 @@
 /*
  * HTTP/1 towards clients (RFC 9112). See h1_down.h.
  *
- * One exchange at a time. Its end is always a task at the end of the loop's turn, so that no
- * callback loses the exchange under its feet; the task closes the exchange and looks for the next
- * request.
+ * One exchange at a time. It always ends in a task at the end of the loop's turn, so no callback
+ * sees its exchange freed; the task closes the exchange and looks for the next request.
  */
 #include "http/h1_down_parts.h"
 
-/* Bytes that may be kept of a client that sends on while it waits for an answer (pipelined
- * requests, the beginning of a body), beyond the longest head that it may send. What is more stays
- * in the socket. */
+/* Bytes kept of a client that keeps sending while it waits for an answer (pipelined requests, the
+ * start of a body), beyond the longest legal head. The rest stays in the socket. */
 #define PIPELINE_MORE (16u * 1024)
 
-/* Reads in one callback, so that one connection does not starve the others. */
+/* Reads per callback, so that one connection does not starve the others. */
 #define READS_PER_TURN 16
 
-/* Looks at a client that takes nothing, in an idle_timeout. */
+/* Checks per idle_timeout of a client that takes nothing. */
 #define STALL_LOOKS 8
 
 void h1_down_close(struct h1_down *s, enum codec_end how)
@@ -32,7 +30,7 @@ void h1_down_finish(struct h1_down *s)
     task_queue(down_conn_loop(&s->c), &s->c.task);
 }
 
-/* Of the running exchange, or for what comes next; NULL: the listener is gone. */
+/* Settings of the running exchange, or for the next one; NULL: the listener was removed. */
 static const struct down_conf *conf_now(struct h1_down *s)
 {
     return s->down.exchange != NULL ? serving_of(s)->conf : s->c.owner->conf(&s->c);
@@ -159,7 +157,7 @@ static void down_eof(struct h1_down *s)
     }
 }
 
-/* How much more may be kept; at least a byte, so that a read is one. */
+/* How much more may be kept; at least one byte, so that a read is possible. */
 static size_t down_kept_room(struct h1_down *s)
 {
     const struct down_conf *conf = conf_now(s);
@@ -168,9 +166,8 @@ static size_t down_kept_room(struct h1_down *s)
     return kept < most ? most - kept : 1;
 }
 
-/* Reads no more than could be kept: a body may have to wait behind its head until a server is
- * found, and any number of requests may stand behind a body. What surely belongs to a body is used
- * at once. */
+/* Reads no more than can be kept: a body may have to wait until a server is found, and any number
+ * of requests may follow a body. Bytes known to be body are used at once. */
 static enum conn_result down_next_bytes(struct h1_down *s, char **data, size_t *len)
 {
     uint64_t room = down_kept_room(s);
@@ -235,9 +232,9 @@ static void down_read(struct h1_down *s)
     }
 }
 
-/* While an answer is being made nothing is read, but an end that the kernel tells of is looked at:
- * a reset means that nobody waits for the answer; a plain end of the client's side is legal. A
- * reset may show in a failed write alone. */
+/* Nothing is read while an answer is in progress, but an end that the kernel reports is checked:
+ * after a reset nobody waits for the answer; a FIN is legal. A reset may show only in a failed
+ * write. */
 static void down_watch(struct h1_down *s)
 {
     if (s->c.conn->write_failed && !s->broken) {
@@ -256,8 +253,7 @@ static void down_watch(struct h1_down *s)
     }
 }
 
-/* abort_on_close: the client's end, with a body before it, it may be, that nobody has asked for
- * yet. */
+/* abort_on_close: the client's FIN, possibly behind body bytes that nothing has asked for yet. */
 static void down_watch_end(struct h1_down *s)
 {
     if (s->state == STATE_CLOSED || likely(!s->c.conn->eof_hint) || down_wants_bytes(s) ||
@@ -314,8 +310,8 @@ static const struct conn_ops down_conn_ops = {
     .on_drained = down_drained,
 };
 
-/* The client waits for 100, and nobody has said it: no byte of its body is late (RFC 9110 section
- * 10.1.1). How long the server may take is the stream's to say. */
+/* The client waits for 100, not sent yet: its body is not late (RFC 9110 section 10.1.1). The
+ * stream limits the server's time. */
 static bool down_awaits_go_ahead(const struct h1_down *s)
 {
     const struct http_request_head *head = &s->down.exchange->request;
@@ -324,7 +320,7 @@ static bool down_awaits_go_ahead(const struct h1_down *s)
     return head->expect_continue && !x->continued && !begun;
 }
 
-/* The next byte of a body is the client's to send. */
+/* Whether the client is the one to send the next byte of a body. */
 static bool down_body_due(const struct h1_down *s)
 {
     return (s->state == STATE_LENGTH || s->state == STATE_CHUNKED) && !s->finishing &&
@@ -349,14 +345,14 @@ void h1_down_watch_stall(struct h1_down *s)
     down_set_stall_timer(s);
 }
 
-/* Whether the client has taken something of what waits for it since the last look. */
+/* Whether the client has taken some pending output since the last check. */
 static void down_check_stall(struct h1_down *s)
 {
     struct h1_serving *x = serving_of(s);
     uint64_t now_ns = loop_now_ns(down_conn_loop(&s->c));
 
     if (x->stall_ns == 0) {
-        return; /* a clock of what was before: nothing waits */
+        return; /* a leftover timer: nothing waits */
     }
     uint64_t taken = conn_taken_mark(s->c.conn);
     if (taken != x->stall_mark) {
@@ -370,9 +366,9 @@ static void down_check_stall(struct h1_down *s)
     down_set_stall_timer(s);
 }
 
-/* Read once more: a request may have come that no turn has heard of yet. Without one the connection
- * ends without lingering, so that the kernel acknowledges nothing that comes from now on: a client
- * then knows that nobody has read it. */
+/* Reads once more: a request may have arrived unnoticed. If none has, the connection closes without
+ * lingering, so the kernel acknowledges nothing that arrives later and the client knows that it was
+ * not read. */
 static void down_idle_over(struct h1_down *s)
 {
     conn_look_again(s->c.conn);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of HTTP/1 clients: heads, bodies, and how fast these come. See h1_down_parts.h.
+ * Requests of HTTP/1 clients: heads, bodies, and their rate. See h1_down_parts.h.
  */
 #include "http/h1_down_parts.h"
 
@@ -13,8 +13,8 @@ static void down_request_whole(struct h1_down *s)
     s->c.owner->events->on_request_end(exchange);
 }
 
-/* The answer to a head that is refused. What is known of the request is its own (request_head_own),
- * since filters and loggers look at it later than whoever read it. */
+/* Answers a refused head. What is known of the request is copied (request_head_own), since filters
+ * and loggers read it later. */
 static void down_refuse(struct h1_down *s, struct http_error error)
 {
     s->down.exchange->error = error;
@@ -34,13 +34,13 @@ void h1_down_refuse_cut(struct h1_down *s, struct http_error error)
     struct http_error ignored = {0};
 
     len = len < limits->head ? len : limits->head;
-    /* All of it is read once more: as far as it goes it tells who asked for what. */
+    /* Parses it again as far as possible, to log the request. */
     h1_parse_request(data, len, limits, &scan, &exchange->arena, head, &used, &ignored);
     request_head_own(head, &exchange->arena, data, len);
     down_refuse(s, error);
 }
 
-/* `here`: bytes that have been read and not used, its first among them. */
+/* `here`: bytes read and not used, its first included. */
 static bool down_open(struct h1_down *s, size_t here)
 {
     const struct down_conf *conf = s->c.owner->conf(&s->c);
@@ -72,8 +72,7 @@ static bool down_open(struct h1_down *s, size_t here)
     return true;
 }
 
-/* The head is parsed: it moves from scratch into the exchange's arena, and the stream hears of
- * it. */
+/* The head is parsed: copies it from scratch into the exchange's arena and tells the stream. */
 static void down_request_begin(struct h1_down *s, const char *data, size_t used)
 {
     struct exchange *exchange = s->down.exchange;
@@ -117,7 +116,7 @@ static size_t down_take_head(struct h1_down *s, const char *data, size_t len)
 
     switch (h1_parse_request(data, len, limits, &x->scan, &exchange->arena, head, &used, &error)) {
     case H1_INCOMPLETE:
-        *head = (struct http_request_head){0}; /* what was read moves before more of it comes */
+        *head = (struct http_request_head){0}; /* copied before more is read */
         if (!x->header_timed) {
             x->header_timed = true;
             timer_set(down_conn_loop(&s->c), &s->c.timer, x->conf->header_timeout_ns);
@@ -185,19 +184,19 @@ void h1_down_body_clock(struct h1_down *s)
 {
     struct h1_serving *x = serving_of(s);
     timer_set(down_conn_loop(&s->c), &s->c.timer, x->conf->body_timeout_ns);
-    x->stall_ns = 0; /* the timer is the body's now */
+    x->stall_ns = 0; /* the timer now serves the body */
     x->rate_since_ns = loop_now_ns(down_conn_loop(&s->c));
     x->rate_mark = s->c.conn->received;
 }
 
-/* Bytes of a body have come. A client that sends one now and then keeps the clock between two reads
- * quiet; this one looks at what came in each body_rate_period. */
+/* Bytes of a body have arrived. A client that trickles bytes satisfies the timer between reads;
+ * this checks the bytes of each body_rate_period. */
 void h1_down_body_progress(struct h1_down *s)
 {
     const struct h1_serving *x = serving_of(s);
     uint64_t spent_ns = loop_now_ns(down_conn_loop(&s->c)) - x->rate_since_ns;
 
-    if (x->rate_since_ns == 0) { /* the first read of it */
+    if (x->rate_since_ns == 0) { /* its first read */
         h1_down_body_clock(s);
         return;
     }
@@ -222,8 +221,8 @@ size_t h1_down_consume(struct h1_down *s, const char *data, size_t len)
         size_t used = 0;
         switch (s->state) {
         case STATE_IDLE:
-            /* Some clients send an empty line behind a body: by itself it begins no request, and no
-             * request's clock (RFC 9112 section 2.2). */
+            /* Some clients send an empty line after a body: alone it starts neither a request nor
+             * its timer (RFC 9112 section 2.2). */
             if (len - at == 2 && memcmp(data + at, "\r\n", 2) == 0) {
                 return len;
             }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Responses to HTTP/1 clients: what a stream does to its client's half. See h1_down_parts.h.
+ * Responses to HTTP/1 clients: a stream's operations on its client's half. See h1_down_parts.h.
  */
 #include "http/h1_down_parts.h"
 #include "http/h1_send.h"
@@ -20,7 +20,7 @@ static void down_write_head(struct h1_down *s, const struct http_response_head *
         len = h1_write_response(out, size, head, shape);
         batch_put(s->c.batch, s->c.conn, out, len);
     }
-    if (len == 0) { /* no memory, or a head that must not go out */
+    if (len == 0) { /* out of memory, or a head that must not go out */
         s->broken = true;
         h1_down_finish(s);
     }
@@ -68,11 +68,11 @@ static void down_head(struct down *down, const struct http_response_head *head, 
         x->chunking = shape.client_version >= HTTP_1_1;
         s->keep_alive = s->keep_alive && x->chunking;
     }
-    /* Whether a body will come that nobody waits for is not known where the client was not told to
-     * go on (RFC 9110 section 10.1.1). */
+    /* Without 100 the client may or may not send the body that nothing waits for (RFC 9110 section
+     * 10.1.1). */
     bool unasked = exchange->request.expect_continue && !x->continued;
     bool unread = !exchange->request_whole && (head->status >= 300 || unasked);
-    /* Nothing more is wanted, but for requests that are here already. */
+    /* No more requests are wanted, except those that have arrived already. */
     bool ended = (s->client_ended || s->c.draining) && conn_kept(s->c.conn) == 0 && x->behind == 0;
     if (unread || ended || s->c.owner->conf(&s->c) == NULL) {
         s->keep_alive = false;
@@ -115,7 +115,7 @@ static void down_trailer(struct down *down, struct weir_str name, struct weir_st
     struct h1_down *s = h1_down_of(down);
     struct h1_serving *x = serving_of(s);
 
-    if (x->chunking && !s->broken) { /* else there is no place for it: it may be dropped */
+    if (x->chunking && !s->broken) { /* else it cannot be sent and may be dropped */
         h1_send_trailer(s->c.batch, s->c.conn, &down->exchange->arena, &x->last_chunk_sent, name,
                         value);
     }
@@ -141,7 +141,7 @@ static void down_end(struct down *down)
         }
         return;
     }
-    if (serving_of(s)->response_left > 0) { /* less than announced must not pass for whole */
+    if (serving_of(s)->response_left > 0) { /* less than announced must not pass for complete */
         s->broken = true;
         h1_down_finish(s);
         return;

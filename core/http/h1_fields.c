@@ -8,7 +8,7 @@
 /* More than any honest peer names; bounds what fields_drop_hop_by_hop has to look for. */
 #define CONNECTION_OPTIONS_LIMIT 64u
 
-/* Lengths are handed to code that counts in signed 64 bits (off_t). */
+/* Lengths reach code that counts in signed 64 bits (off_t). */
 #define LENGTH_LIMIT ((uint64_t)INT64_MAX)
 
 enum h1_status h1_parse_crlf(const char **pos, const char *end, struct http_error *error)
@@ -47,7 +47,7 @@ enum h1_status h1_parse_version(const char **pos, const char *end, enum http_ver
         return H1_INCOMPLETE;
     }
     if (at[5] != '1') {
-        return h1_refuse(error, 505, "version_not_spoken");
+        return h1_refuse(error, 505, "version_unsupported");
     }
     *version = at[7] == '0' ? HTTP_1_0 : HTTP_1_1;
     *pos = at + sizeof(form) - 1;
@@ -56,7 +56,7 @@ enum h1_status h1_parse_version(const char **pos, const char *end, enum http_ver
 
 /* ---- one line ---- */
 
-/* What is wrong where a field name, or the colon behind it, should stand. */
+/* What is wrong with a field name or the colon after it. */
 static enum h1_line name_error(const char *name, const char *at, struct http_error *error)
 {
     const char *reason = "bad_field_name";
@@ -158,8 +158,7 @@ bool h1_worth_parsing(const char *data, size_t len, struct h1_scan *scan)
     if (scan->scanned == 0 || scan->scanned > len) {
         return true;
     }
-    /* The first line is parsed again whenever it grew: that is short, and its faults are told at
-     * once. */
+    /* The first line is parsed again whenever it grows: it is short, and errors show at once. */
     size_t start = len >= 2 && data[0] == '\r' && data[1] == '\n' ? 2 : 0;
     if (memchr(data + start, '\n', len - start) == NULL) {
         return true;
@@ -178,7 +177,7 @@ bool h1_worth_parsing(const char *data, size_t len, struct h1_scan *scan)
 
 /* ---- framing ---- */
 
-/* One element of a Content-Length. Signs, spaces and what is above the limit are refused. */
+/* One element of a Content-Length. Signs, spaces and values above the limit are refused. */
 static bool parse_length(struct weir_str text, uint64_t *length)
 {
     uint64_t value = 0;
@@ -216,11 +215,11 @@ static bool read_length(struct weir_str value, struct h1_framing *framing, struc
     return true;
 }
 
-/* What was seen of the transfer codings so far. */
+/* The transfer codings seen so far. */
 struct codings {
     unsigned count;
     bool chunked; /* the last one was `chunked` */
-    bool twice;   /* something came behind `chunked` */
+    bool twice;   /* another coding followed `chunked` */
     bool malformed, unknown;
 };
 
@@ -245,22 +244,22 @@ static void read_codings(struct weir_str value, struct codings *codings)
 }
 
 /*
- * RFC 9112 section 6.3: where `chunked` is not the last coding the end of a request cannot be known
- * (400). Where it is, but others come before it, the message could be relayed only with them (501).
+ * RFC 9112 section 6.3: if `chunked` is not the last coding, the end of a request is unknown (400).
+ * If others precede it, they are unsupported (501).
  */
 static bool judge_codings(const struct codings *codings, struct http_error *error)
 {
     if (codings->malformed || codings->twice || !codings->chunked) {
         h1_refuse(error, 400, "bad_transfer_encoding");
     } else if (codings->unknown) {
-        h1_refuse(error, 501, "transfer_coding_not_spoken");
+        h1_refuse(error, 501, "transfer_coding_unsupported");
     } else {
         return true;
     }
     return false;
 }
 
-/* false: more options than are looked at. */
+/* false: too many options. */
 static bool read_connection(struct weir_str value, struct h1_framing *framing, unsigned *count)
 {
     struct weir_str option;

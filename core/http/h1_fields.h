@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parsers of HTTP/1 requests, responses and trailers share: field lines, the search for a
- * head that comes in pieces, and the fields that frame a message and rule its connection.
+ * Shared by the parsers of HTTP/1 requests, responses and trailers: field lines, the search for the
+ * end of a head that arrives in pieces, and the fields that frame a message and control its
+ * connection.
  */
 #ifndef HTTP_H1_FIELDS_H
 #define HTTP_H1_FIELDS_H
@@ -19,14 +20,13 @@ enum h1_line {
 enum h1_line h1_parse_line(const char **pos, const char *end, struct http_field *field,
                            struct http_error *error);
 
-/* Parses lines up to and with the empty one. `*repeated` has the bits of known fields that came
- * more than once. */
+/* Parses lines up to and including the empty one. `*repeated` has the bits of known fields that
+ * occur more than once. */
 enum h1_status h1_parse_section(const char **pos, const char *end, uint32_t count_limit,
                                 struct arena *arena, struct http_fields *fields, uint64_t *repeated,
                                 struct http_error *error);
 
-/* What Content-Length, Transfer-Encoding and Connection say, taken together over all their
- * fields. */
+/* Content-Length, Transfer-Encoding and Connection, combined over all their fields. */
 struct h1_framing {
     bool has_length, has_coding; /* the fields are there */
     uint64_t length;
@@ -37,15 +37,15 @@ struct h1_framing {
 bool h1_read_framing(const struct http_fields *fields, struct h1_framing *framing,
                      struct http_error *error);
 
-/* Where a line has to go on with CR LF at `pos`: sets *pos behind it. */
+/* Expects CR LF at `pos` and sets *pos after it. */
 enum h1_status h1_parse_crlf(const char **pos, const char *end, struct http_error *error);
 
 /* `HTTP/1.x` at *pos; RFC 9112 section 2.3. 1.x above 1.1 is 1.1. */
 enum h1_status h1_parse_version(const char **pos, const char *end, enum http_version *version,
                                 struct http_error *error);
 
-/* Whether a head that was incomplete at its last parsing, at data[0..scan->scanned), is to be
- * parsed again: its first line or all of it is there, or it surely is wrong. */
+/* Whether to parse again a head that was incomplete at data[0..scan->scanned): its first line or
+ * all of it has arrived, or it is certainly malformed. */
 bool h1_worth_parsing(const char *data, size_t len, struct h1_scan *scan);
 
 static inline enum h1_status h1_refuse(struct http_error *error, uint16_t status,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests of HTTP/1: the request line (RFC 9112 section 3), Host and the target's forms, and what
- * the fields say about the body and the connection.
+ * HTTP/1 requests: the request line (RFC 9112 section 3), Host, the target's forms, and the fields
+ * about body and connection.
  */
 #include "http/h1_fields.h"
 #include "http/syntax.h"
@@ -43,7 +43,7 @@ static enum h1_status parse_method(const char **pos, const char *end,
     return H1_DONE;
 }
 
-/* Finds the target's end; what it says is judged with its form. */
+/* Finds the target's end; the content is checked with its form. */
 static enum h1_status parse_target(const char **pos, const char *end, uint32_t limit,
                                    struct http_request_head *head, struct http_error *error)
 {
@@ -51,8 +51,8 @@ static enum h1_status parse_target(const char **pos, const char *end, uint32_t l
     size_t window = have <= limit ? have : (size_t)limit + 1;
     const char *space = window > 0 ? memchr(*pos, ' ', window) : NULL;
     size_t len = space != NULL ? (size_t)(space - *pos) : window;
-    /* Judged before the form is, and before all of it is there: a line without version (HTTP/0.9)
-     * must not wait for a space that comes lines later. */
+    /* Checked before the form and before the line is complete: a line without version (HTTP/0.9)
+     * must not wait for a space on a later line. */
     if (unlikely(!syntax_visible((struct weir_str){*pos, len}, '\0'))) {
         return h1_refuse(error, 400, "bad_request_line");
     }
@@ -73,7 +73,7 @@ static enum h1_status parse_target(const char **pos, const char *end, uint32_t l
 static enum h1_status parse_request_line(const char **pos, const char *end, uint32_t target_limit,
                                          struct http_request_head *head, struct http_error *error)
 {
-    /* One empty line before a request is robustness (RFC 9112 section 2.2); more are not. */
+    /* One empty line before a request is tolerated (RFC 9112 section 2.2), no more. */
     if (*pos < end && **pos == '\r') {
         enum h1_status status = h1_parse_crlf(pos, end, error);
         if (status != H1_DONE) {
@@ -95,7 +95,7 @@ static enum h1_status parse_request_line(const char **pos, const char *end, uint
 
 /* ---- target and host ---- */
 
-/* Length of `http://` or `https://` at the start; 0: neither is there. */
+/* Length of `http://` or `https://` at the start; 0: neither. */
 static size_t scheme_length(struct weir_str target)
 {
     if (target.len >= 7 && syntax_same(target.ptr, "http", 4) &&
@@ -131,7 +131,7 @@ static bool judge_path(struct weir_str text, struct arena *arena, struct http_re
     return true;
 }
 
-/* The absolute form, which each server must take (RFC 9112 section 3.2.2). */
+/* The absolute form, which every server must accept (RFC 9112 section 3.2.2). */
 static bool judge_absolute(struct arena *arena, struct http_request_head *head,
                            struct http_error *error)
 {
@@ -151,7 +151,7 @@ static bool judge_absolute(struct arena *arena, struct http_request_head *head,
         return refuse(error, 400, "bad_target");
     }
     rest = (struct weir_str){rest.ptr + len, rest.len - len};
-    /* To ask for a server's own options takes the asterisk on the last leg (section 3.2.4). */
+    /* OPTIONS for the server itself becomes `*` on the last hop (section 3.2.4). */
     if (head->method == METHOD_OPTIONS && rest.len == 0) {
         head->path = STR("*");
         return true;
@@ -162,9 +162,9 @@ static bool judge_absolute(struct arena *arena, struct http_request_head *head,
 static bool judge_target(struct arena *arena, struct http_request_head *head,
                          struct http_error *error)
 {
-    /* Weir is no tunnel: whatever the target, the method is one that it does not implement. */
+    /* CONNECT is unsupported, whatever the target. */
     if (unlikely(head->method == METHOD_CONNECT)) {
-        return refuse(error, 501, "connect_not_spoken");
+        return refuse(error, 501, "connect_unsupported");
     }
     if (likely(head->target.ptr[0] == '/')) {
         head->form = TARGET_ORIGIN;
@@ -181,8 +181,7 @@ static bool judge_target(struct arena *arena, struct http_request_head *head,
     return judge_absolute(arena, head, error);
 }
 
-/* Host must be there once and be valid (RFC 9112 section 3.2), also where the target overrules
- * it. */
+/* There must be one valid Host (RFC 9112 section 3.2), even if the target overrides it. */
 static bool judge_host(struct arena *arena, struct http_request_head *head, uint64_t repeated,
                        struct http_error *error)
 {
@@ -211,9 +210,8 @@ static bool judge_host(struct arena *arena, struct http_request_head *head, uint
 /* ---- body and connection ---- */
 
 /*
- * Both lengths, or a coding from HTTP/1.0, may be an attempt at smuggling: the coding is what
- * counts, the length is not passed on, and nothing more is read from the connection (RFC 9112
- * sections 6.1, 6.3).
+ * Both a length and a coding, or a coding from HTTP/1.0, may be a smuggling attempt: the coding
+ * wins, the length is dropped, and the connection is not read further (RFC 9112 sections 6.1, 6.3).
  */
 static void judge_body(struct http_request_head *head, const struct h1_framing *framing)
 {
@@ -232,8 +230,7 @@ static void judge_body(struct http_request_head *head, const struct h1_framing *
     head->keep_alive = persistent && !head->close_after;
 }
 
-/* RFC 9110 section 10.1.1: of HTTP/1.0 it is ignored, and without a body there is nothing to
- * wait for. Then it is not passed on. */
+/* RFC 9110 section 10.1.1: ignored from HTTP/1.0 and without a body; not passed on then. */
 static bool judge_expect(struct http_request_head *head, struct http_error *error)
 {
     for (uint32_t i = 0; i < head->fields.count; i++) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Responses of HTTP/1: the status line (RFC 9112 section 4) and how the body is framed (section
- * 6.3). What a server may have meant in two ways is refused, and the client gets 502.
+ * 6.3). Ambiguous responses are refused, and the client gets 502.
  */
 #include "http/h1_fields.h"
 #include "http/syntax.h"
 
-/* ` 200 OK`, ` 200 ` or, from servers that forget the last space, ` 200`. */
+/* ` 200 OK`, ` 200 ` or, from servers that omit the last space, ` 200`. */
 static enum h1_status parse_code(const char **pos, const char *end, struct http_response_head *head,
                                  struct http_error *error)
 {
@@ -57,9 +57,9 @@ static bool has_no_body(enum http_method method, unsigned status)
 }
 
 /*
- * Where there is no body the fields tell of another one (HEAD, 304), which is passed on, or they
- * must not be there (1xx, 204): then they go, and a server that announced bytes is not trusted with
- * another request.
+ * Without a body, the length fields either describe another one (HEAD, 304) and are passed on, or
+ * are illegal (1xx, 204): then they are dropped, and if bytes were announced the connection is not
+ * reused.
  */
 static void judge_no_body(struct http_response_head *head, const struct h1_framing *framing)
 {
@@ -77,8 +77,8 @@ static void judge_no_body(struct http_response_head *head, const struct h1_frami
 }
 
 /*
- * 205 has no content (RFC 9110 section 15.3.6), but its head does not end it for every parser: the
- * client is told so by a length. What a server sends behind it all the same reaches nobody.
+ * 205 has no content (RFC 9110 section 15.3.6), but not every parser ends it at its head, so the
+ * client gets a length. Content that a server sends anyway is discarded.
  */
 static void judge_reset_content(struct http_response_head *head, const struct h1_framing *framing)
 {
@@ -100,8 +100,8 @@ static enum h1_status judge(enum http_method method, struct http_response_head *
     if (framing.has_coding && head->version < HTTP_1_1) {
         return h1_refuse(error, 400, "coding_in_http_1_0");
     }
-    /* A switch answers a GET by HTTP/1.1, and goes to WebSocket; that it was asked for the codec
-     * knows. */
+    /* A 101 must answer a GET of HTTP/1.1 and switch to WebSocket; the codec checks that it was
+     * requested. */
     if (head->status == 101 &&
         (head->version < HTTP_1_1 || method != METHOD_GET || !framing.upgrade ||
          !fields_list_has(&head->fields, FIELD_UPGRADE, STR("websocket")))) {
@@ -160,7 +160,7 @@ enum h1_status h1_parse_response(const char *data, size_t len, const struct http
         status = judge(method, head, error);
     }
     if (unlikely(status == H1_ERROR)) {
-        /* Whatever is wrong, it is the server's fault. */
+        /* Every error is the server's. */
         error->status = 502;
         return H1_ERROR;
     }

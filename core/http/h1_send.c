@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chunks and trailers, sent. See h1_send.h.
+ * Sends chunks and trailers. See h1_send.h.
  */
 #include "http/h1_send.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The chunked coding on its way out (RFC 9112 section 7.1), which both sides send alike.
+ * Sending the chunked coding (RFC 9112 section 7.1), for both sides.
  */
 #ifndef HTTP_H1_SEND_H
 #define HTTP_H1_SEND_H
@@ -10,8 +10,8 @@
 /* One chunk; `len` is not 0, which would be the last one. */
 void h1_send_chunk(struct batch *batch, struct conn *conn, const char *data, size_t len);
 
-/* A trailer, behind the last chunk, which goes out first unless `*last_sent`. Without memory it is
- * dropped, as trailers may be (RFC 9110 section 6.5.1). */
+/* A trailer; the last chunk goes out first unless `*last_sent`. Dropped when out of memory, as
+ * trailers may be (RFC 9110 section 6.5.1). */
 void h1_send_trailer(struct batch *batch, struct conn *conn, struct arena *arena, bool *last_sent,
                      struct weir_str name, struct weir_str value);
 

@@ -2,8 +2,8 @@
 /*
  * HTTP/1 towards servers (RFC 9112). See h1_up.h.
  *
- * The server is not trusted either: what it sends is parsed as strictly as what clients send, bytes
- * after a response end the connection and reach nobody.
+ * Servers are not trusted either: their messages are parsed as strictly as clients', and bytes
+ * after a response end the connection and are discarded.
  */
 #include "http/h1_up.h"
 
@@ -17,22 +17,21 @@ enum state {
     STATE_LENGTH,
     STATE_CHUNKED,
     STATE_CLOSE, /* body until the connection ends */
-    STATE_DONE,  /* the response is whole; the request may not be */
+    STATE_DONE,  /* the response is complete; the request may not be */
     STATE_TUNNEL,
     STATE_GONE,
 };
 
 #define READS_PER_TURN 16
 
-/* Some servers close without a word behind a head that is longer than this (uWSGI's default). */
+/* Some servers silently close after a longer head than this (uWSGI's default). */
 #define H1_HEAD_COMMON 4096
 
-/* 1xx responses that one exchange may have before it is nonsense; some servers tell progress by
- * them. */
+/* The most 1xx responses per exchange; some servers report progress by them. */
 #define INTERIM_MAX 100
 
 struct h1_up {
-    struct up_conn c; /* first: up_conn_open makes the one with the other */
+    struct up_conn c; /* first: up_conn_open allocates both as one */
     struct up up;
     struct http_limits limits;
     struct h1_scan scan;
@@ -46,10 +45,10 @@ struct h1_up {
     bool last_chunk_sent;
     bool request_whole;
     bool request_chunked;
-    bool reusable;     /* as far as is known now */
-    bool answer_begun; /* a byte of the answer to this exchange has come */
+    bool reusable;     /* as known so far */
+    bool answer_begun; /* a byte of this exchange's answer has arrived */
     bool long_head;    /* of the request: see H1_HEAD_COMMON */
-    bool tunnel;       /* switched: bytes both ways */
+    bool tunnel;       /* switched: raw bytes both ways */
 };
 _Static_assert(offsetof(struct h1_up, c) == 0, "up_conn_open allocates both as one");
 
@@ -60,7 +59,7 @@ static struct h1_up *h1_up_of(struct up *up)
 
 static void up_close(struct h1_up *u, bool reset)
 {
-    /* A tunnel's last bytes are the client's last words. */
+    /* A tunnel's last bytes end the client's side. */
     bool linger = !reset && u->tunnel && conn_waiting(u->c.conn) > 0;
 
     u->state = STATE_GONE;
@@ -82,14 +81,14 @@ static void up_fail(struct h1_up *u, enum up_failure why)
     }
 }
 
-/* The connection has served before, and no interim answer has come: nonsense, or its end, may be
+/* The connection was used before and no interim answer has arrived: stray bytes or its end may be
  * older than the request. */
 static bool up_stale(const struct h1_up *u)
 {
     return u->c.served > 1 && u->interims == 0;
 }
 
-/* The connection ended or broke while an exchange was on it. */
+/* The connection ended or broke during an exchange. */
 static void up_lost(struct h1_up *u)
 {
     if (u->state == STATE_HEAD) {
@@ -111,15 +110,15 @@ static void up_malformed(struct h1_up *u, const char *reason)
     up_fail(u, up_stale(u) ? UP_STRAY : UP_MALFORMED);
 }
 
-/* 408 and the end, on an idle connection: a server that waited in vain for the next request, which
- * has crossed this on its way. It may be sent again (RFC 9110 section 15.5.9). */
+/* 408 and a close on an idle connection: the server gave up waiting for the next request, which
+ * crossed this answer. It may be sent again (RFC 9110 section 15.5.9). */
 static bool up_crossed(const struct h1_up *u, const struct http_response_head *head)
 {
     return head->status == 408 && !head->keep_alive && up_stale(u) && u->request_whole;
 }
 
-/* `surplus`: bytes behind the response. Said before the stream hears of its end and lets go, when
- * the connection might serve the next request at once. */
+/* `surplus`: bytes follow the response. Set before the stream is told of the end and releases the
+ * connection, which might then be reused at once. */
 static void up_response_whole(struct h1_up *u, size_t surplus)
 {
     u->state = STATE_DONE;
@@ -129,8 +128,8 @@ static void up_response_whole(struct h1_up *u, size_t surplus)
 
 /* ---- responses ---- */
 
-/* The head is complete: moves it into the arena and tells the stream, which has it in
- * exchange->response from then on, and nothing of one that is refused. */
+/* The head is complete: copies it into the arena and tells the stream, which finds it in
+ * exchange->response; of a refused one it gets nothing. */
 static void up_begin(struct h1_up *u, struct http_response_head *head, const char *data,
                      size_t used, size_t surplus)
 {
@@ -176,7 +175,7 @@ static void up_begin(struct h1_up *u, struct http_response_head *head, const cha
         break;
     }
     bool done = u->state == STATE_DONE;
-    u->reusable = u->reusable && (!done || surplus == 0); /* the stream may let go at once */
+    u->reusable = u->reusable && (!done || surplus == 0); /* the stream may release at once */
     u->c.owner->events->on_response(exchange);
     if (done && u->up.exchange == exchange) {
         up_response_whole(u, surplus);
@@ -237,7 +236,7 @@ static size_t up_take(struct h1_up *u, const char *data, size_t len)
     case STATE_CHUNKED: return up_take_chunked(u, data, len);
     case STATE_CLOSE:
     case STATE_TUNNEL: u->c.owner->events->on_data(exchange, data, len); return len;
-    default: /* bytes after the response: nobody asked for them */ u->reusable = false; return len;
+    default: /* unsolicited bytes after the response */ u->reusable = false; return len;
     }
 }
 
@@ -283,8 +282,8 @@ static bool up_read_once(struct h1_up *u)
     struct batch *batch = u->c.batch;
     size_t at = 0;
     pace_passed(&u->pace, len);
-    /* All of one read is handed on, also when the stream has asked for a pause in between: it is
-     * bounded, and would have to be kept. */
+    /* Delivers one read completely, even if the stream pauses meanwhile: it is bounded and would
+     * have to be kept. */
     while (at < len && u->up.exchange == exchange) {
         size_t used = up_take(u, data + at, len - at);
         if (used == 0) {
@@ -297,7 +296,7 @@ static bool up_read_once(struct h1_up *u)
         return false;
     }
     if (u->up.exchange != exchange) {
-        /* Released inside, with no byte left behind: the connection is idle, or has its next
+        /* Released inside without leftover bytes: the connection is idle or has its next
          * exchange. */
         ASSERT(at == len);
         return false;
@@ -315,15 +314,14 @@ static void up_readable(struct conn *conn)
     if (u->state == STATE_IDLE) {
         char *data = NULL;
         size_t len = 0;
-        /* Its end, or bytes that nobody asked for; but TLS may have something of its own to
-         * read. */
+        /* Its end or unsolicited bytes; but TLS may have records of its own to read. */
         if (conn_read(conn, &data, &len, 0) != CONN_AGAIN) {
             up_close(u, true);
         }
         return;
     }
     if (u->tunnel && u->state == STATE_DONE && conn_is_broken(conn)) {
-        up_fail(u, UP_OVER); /* nothing is read of it any more: only this tells */
+        up_fail(u, UP_OVER); /* it is not read any more: only this reports it */
     }
     for (int i = 0; up_wants_bytes(u); i++) {
         if (i == READS_PER_TURN) {
@@ -370,7 +368,7 @@ static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_
         len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
         batch_put(u->c.batch, u->c.conn, out, len);
     }
-    return len > 0; /* 0: no memory, or a head that must not go out */
+    return len > 0; /* 0: out of memory, or a head that must not go out */
 }
 
 static void up_data(struct up *up, const char *data, size_t len)
@@ -446,7 +444,7 @@ static void up_release(struct up *up)
     if (u->c.batch->conn == u->c.conn) {
         batch_flush(u->c.batch);
     }
-    /* A read that filled its buffer to the byte leaves open whether there is more. */
+    /* After a read that filled its buffer exactly there may be more. */
     bool clean = u->state == STATE_DONE && u->reusable && u->request_whole &&
                  conn_is_quiet(u->c.conn, false) && conn_is_idle_clean(u->c.conn);
     if (!clean) {

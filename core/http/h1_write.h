@@ -8,11 +8,11 @@
 
 #include "http/message.h"
 
-/* Writes a request head: `METHOD path?query HTTP/1.1`, Host first (made from head->authority),
- * the fields that are not dropped, the framing fields from head->body, then `extra`,
- * `Connection: Upgrade` and `Upgrade: websocket` where `upgrade`, else `TE: trailers`, named in
- * Connection, where the client takes trailers, and the empty line. Connection is left out otherwise
- * (keep-alive is 1.1's default). Says the length; 0: `size` is too small. */
+/* Writes a request head: `METHOD path?query HTTP/1.1`, Host first (made from head->authority), the
+ * fields that are not dropped, the framing fields from head->body, then `extra`, `Connection:
+ * Upgrade` and `Upgrade: websocket` where `upgrade`, else `TE: trailers`, named in Connection,
+ * where the client takes trailers, and the empty line. Connection is left out otherwise (keep-alive
+ * is 1.1's default). Returns the length; 0: `size` is too small. */
 size_t h1_write_request(char *out, size_t size, const struct http_request_head *head,
                         const struct http_extra *extra, size_t extra_count, bool upgrade);
 
@@ -31,14 +31,14 @@ struct h1_response_shape {
 size_t h1_write_response(char *out, size_t size, const struct http_response_head *head,
                          const struct h1_response_shape *shape);
 
-/* Upper bounds of what the two write, to size the memory. */
+/* Upper bounds of the two, to size the memory. */
 size_t h1_request_size(const struct http_request_head *head, const struct http_extra *extra,
                        size_t extra_count);
 size_t h1_response_size(const struct http_response_head *head);
 
 /* Longest chunk size line, CRLF included. */
 #define H1_CHUNK_LINE_SIZE 18
-/* Writes `SIZE CRLF`; says the length. Chunk data is followed by CRLF. */
+/* Writes `SIZE CRLF` and returns the length. Chunk data is followed by CRLF. */
 size_t h1_write_chunk_line(char out[H1_CHUNK_LINE_SIZE], uint64_t len);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages in parsed form: fields, heads of requests and responses, and what frames their bodies.
- * Both codecs read into these and write from them.
+ * Messages in parsed form: fields, heads of requests and responses, and body framing. Both codecs
+ * read into these and write from them.
  *
  * Slices point into the stream's arena (the head was copied there once) or into static text.
  */
@@ -15,7 +15,7 @@
 /* Fields that the core itself looks at; others are FIELD_OTHER. */
 enum field_id {
     FIELD_OTHER = 0,
-    FIELD_ALIAS, /* one that CGI reads as a field of Weir's own; see fields_drop_aliases */
+    FIELD_ALIAS, /* CGI takes it for one of Weir's own fields; see fields_drop_aliases */
     FIELD_ACCEPT,
     FIELD_CONNECTION,
     FIELD_CONTENT_LENGTH,
@@ -82,37 +82,36 @@ struct http_field *fields_next(const struct http_fields *fields, enum field_id i
  * or the value has a control character. */
 bool fields_add(struct http_fields *fields, struct arena *arena, struct weir_str name,
                 struct weir_str value);
-/* The same in the place of all fields of that name; false: nothing has changed. */
+/* Replaces all fields of that name; false: nothing has changed. */
 bool fields_set(struct http_fields *fields, struct arena *arena, struct weir_str name,
                 struct weir_str value);
 /* For parsers: one more item, not initialised, whose caller also sets its bit in `seen`; NULL:
  * no memory. */
 struct http_field *fields_append(struct http_fields *fields, struct arena *arena);
-/* Drops all of that name (or known id); says how many. */
+/* Drops all of that name (or known id) and returns how many. */
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name);
 size_t fields_drop(struct http_fields *fields, enum field_id id);
 /*
- * Drops what servers that hand fields on as CGI does (RFC 3875 section 4.1.18: '-' becomes '_';
- * many fold all other punctuation as well) cannot tell from `name`: X_Forwarded_For beside
- * X-Forwarded-For. `name` itself stays. The aliases of the fields that say who the client is, or
- * frame the message, are known by FIELD_ALIAS already; this finds those of any other name.
+ * Drops aliases of `name`: fields that CGI-like servers (RFC 3875 section 4.1.18: '-' becomes '_';
+ * many fold all other punctuation too) cannot tell from it, such as X_Forwarded_For beside
+ * X-Forwarded-For. `name` itself stays. Aliases of fields that identify the client or frame the
+ * message already have FIELD_ALIAS; this finds those of any other name.
  */
 size_t fields_drop_aliases(struct http_fields *fields, struct weir_str name);
-/* Whether CGI gives both names one variable; equal names do. */
+/* Whether CGI gives both names the same variable; true for equal names. */
 bool field_name_folds(struct weir_str name, struct weir_str other);
-/* Whether servers take a field of that name, or of an alias, for a proxy's word on who the client
- * is or how it came: X-Forwarded-*, and what products have for the same (X-Real-IP, True-Client-IP,
- * ...). Not Forwarded and not the fields that Weir sets, which it replaces in any case. */
+/* Whether servers take a field of that name, or an alias, as a proxy's statement about the client:
+ * X-Forwarded-* and products' equivalents (X-Real-IP, True-Client-IP, ...). Not Forwarded and not
+ * the fields that Weir sets, which it replaces in any case. */
 bool field_name_identifies(struct weir_str name);
 /* A token (RFC 9110 section 5.6.2); a value without CR, LF, NUL or other controls (but HTAB). */
 bool field_name_valid(struct weir_str name);
 bool field_value_valid(struct weir_str value);
-/* Whether the comma-separated list in all fields of `id` has `token` (no regard to case). */
+/* Whether the comma-separated list in all fields of `id` has `token` (case-insensitive). */
 bool fields_list_has(const struct http_fields *fields, enum field_id id, struct weir_str token);
-/* Drops hop-by-hop fields (RFC 9110 section 7.6.1): Connection and what it names (never framing
- * fields or Host by that road), Keep-Alive, Proxy-Connection, TE, Trailer is kept,
- * Transfer-Encoding, Upgrade, HTTP2-Settings. Also Content-Length, which the writer states anew
- * from the body's length. */
+/* Drops hop-by-hop fields (RFC 9110 section 7.6.1): Connection and what it names (except framing
+ * fields and Host), Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade, HTTP2-Settings;
+ * Trailer is kept. Also Content-Length, which the writer generates from the body's length. */
 void fields_drop_hop_by_hop(struct http_fields *fields);
 
 enum http_method {
@@ -139,9 +138,9 @@ enum http_body {
     BODY_TUNNEL,  /* after 101: bytes both ways until both ends */
 };
 
-/* In order: what a version lacks, those before it lack too. */
+/* In order: a version has what those before it have. */
 enum http_version {
-    HTTP_VERSION_NONE = 0, /* a head that was refused or cut before its version */
+    HTTP_VERSION_NONE = 0, /* a head refused or truncated before its version */
     HTTP_1_0,
     HTTP_1_1,
     HTTP_2,
@@ -150,23 +149,22 @@ enum http_version {
 /* "HTTP/1.1", as the request line of HTTP/1 has it; empty: no version. */
 struct weir_str http_version_word(enum http_version version);
 
-/* What a peer may send; 0 never means "no limit" here. */
+/* Limits of what a peer may send; 0 does not mean "no limit". */
 struct http_limits {
     uint32_t head;   /* bytes of the head, first line included */
     uint32_t fields; /* number of fields */
     uint32_t target; /* bytes of the request target */
 };
 
-/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; 502 is
- * made of all of them for responses) and a fixed word for logs and counters, such as
- * `bad_field_name`. */
+/* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; always
+ * 502 for responses) and a constant word for logs and counters, such as `bad_field_name`. */
 struct http_error {
     uint16_t status;
     const char *reason;
 };
 
-/* A field that Weir adds to a head, after those that are passed on. `known`: both are known to be
- * legal, since they are constant or made here: the writer does not look again. */
+/* A field that Weir adds to a head after those passed on. `known`: both strings are constant or
+ * built here, so the writer need not check them. */
 struct http_extra {
     struct weir_str name, value;
     bool known;
@@ -177,7 +175,7 @@ enum target_form { TARGET_ORIGIN, TARGET_ABSOLUTE, TARGET_ASTERISK, TARGET_AUTHO
 struct http_request_head {
     struct weir_str method_name;
     struct weir_str target; /* as sent */
-    struct weir_str path;   /* normalised (RFC 3986 section 6.2.2): what is routed and passed on */
+    struct weir_str path;   /* normalised (RFC 3986 section 6.2.2), for routing and the server */
     struct weir_str query;  /* without '?' */
     bool has_query;         /* "/x?" has an empty one */
     struct weir_str
@@ -189,7 +187,7 @@ struct http_request_head {
     enum http_version version;
     enum http_body body;
     uint64_t content_length; /* with BODY_LENGTH */
-    bool keep_alive;         /* the client will take another request on this connection */
+    bool keep_alive;         /* the client may send another request on this connection */
     bool expect_continue;
     bool upgrade_websocket; /* Upgrade: websocket, named in Connection, GET on HTTP/1.1 */
     bool te_trailers;
@@ -201,27 +199,26 @@ struct http_response_head {
     struct weir_str reason; /* may be empty */
     struct http_fields fields;
     enum http_version version;
-    enum http_body body; /* knows the request's method: HEAD, 204, 304 have BODY_NONE */
+    enum http_body body; /* considers the request's method: HEAD, 204, 304 have BODY_NONE */
     uint64_t content_length;
     bool has_content_length; /* also where body is BODY_NONE (HEAD) */
     bool keep_alive;         /* the server will take another request on this connection */
 };
 
-/* The standard reason phrase; "" where there is none. */
+/* The standard reason phrase; "" if there is none. */
 struct weir_str http_reason_phrase(unsigned status);
 
-/* Drops a response's hop-by-hop fields. A 426 keeps its Upgrade, which says what is asked for
- * (RFC 9110 section 15.5.22). */
+/* Drops a response's hop-by-hop fields. A 426 keeps its Upgrade (RFC 9110 section 15.5.22). */
 void response_drop_hop_by_hop(struct http_response_head *head);
 
-/* After the bytes that the slices point into, from[0..len), were copied to `to`. */
+/* Rebases slices after from[0..len), which they point into, was copied to `to`. */
 void request_head_rebase(struct http_request_head *head, const char *from, size_t len,
                          const char *to);
 void response_head_rebase(struct http_response_head *head, const char *from, size_t len,
                           const char *to);
 
 /* Copies from[0..len), where the head was read, into the arena, so that the head outlives that
- * memory. false: no memory; then nothing is known but the method and the version, or the status. */
+ * memory. false: out of memory; then only method and version, or the status, remain. */
 bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
                       size_t len);
 bool response_head_own(struct http_response_head *head, struct arena *arena, const char *from,

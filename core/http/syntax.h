@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP's character classes, as a table that is made from the grammar, and the searches over them
- * that the hot path needs. Pure; any thread.
+ * HTTP's character classes, as a table generated from the grammar, and searches over them for the
+ * hot path. Pure; any thread.
  */
 #ifndef HTTP_SYNTAX_H
 #define HTTP_SYNTAX_H
@@ -15,7 +15,7 @@
 enum {
     SYNTAX_TOKEN = 1,       /* tchar, RFC 9110 section 5.6.2 */
     SYNTAX_PATH = 2,        /* pchar and '/', without '%', RFC 3986 section 3.3 */
-    SYNTAX_PATH_RAW = 4,    /* outside the grammar, but sent by clients: percent-encoded by us */
+    SYNTAX_PATH_RAW = 4,    /* outside the grammar but sent by clients; Weir percent-encodes it */
     SYNTAX_HOST = 16,       /* reg-name without '%' and ',', RFC 3986 section 3.2.2 */
     SYNTAX_UNRESERVED = 32, /* RFC 3986 section 2.3 */
     SYNTAX_VALUE = 64,      /* VCHAR, SP, HTAB, obs-text, RFC 9110 section 5.5 */
@@ -29,10 +29,10 @@ static inline bool syntax_is(char c, unsigned classes)
     return (syntax_class[(uint8_t)c] & classes) != 0;
 }
 
-/* Whether all bytes are of the class. The empty string is. */
+/* Whether all bytes are of the class; true for the empty string. */
 bool syntax_all(struct weir_str text, unsigned classes);
 
-/* Value of a hexadecimal digit; -1: it is none. */
+/* Value of a hexadecimal digit; -1: not one. */
 static inline int syntax_hex(char c)
 {
     if (c >= '0' && c <= '9') {
@@ -60,7 +60,7 @@ static inline struct weir_str syntax_trim(struct weir_str text)
     return text;
 }
 
-/* The first byte from `pos` that a field value may not hold; `end` where there is none. */
+/* The first byte from `pos` that a field value may not hold; `end` if there is none. */
 static inline const char *syntax_skip_value(const char *pos, const char *end)
 {
 #ifdef __SSE2__
@@ -83,8 +83,8 @@ static inline const char *syntax_skip_value(const char *pos, const char *end)
     return pos;
 }
 
-/* Whether all bytes are visible US-ASCII, and none is `not_this` (which is visible, or NUL for
- * any). The empty string is. */
+/* Whether all bytes are visible US-ASCII and none is `not_this` (visible, or NUL for any); true for
+ * the empty string. */
 static inline bool syntax_visible(struct weir_str text, char not_this)
 {
     size_t at = 0;
@@ -122,12 +122,12 @@ static inline __m128i syntax_letters(__m128i bytes)
 }
 #endif
 
-/* The first byte from `pos` that a token may not hold; `end` where there is none. */
+/* The first byte from `pos` that a token may not hold; `end` if there is none. */
 static inline const char *syntax_skip_token(const char *pos, const char *end)
 {
 #ifdef __SSE2__
-    /* Field names are letters, digits and '-', and nearly all have less than 16 bytes: what is
-     * none of these ends the step, and the table goes on from there. */
+    /* Field names are letters, digits and '-', mostly below 16 bytes: any other byte ends the
+     * vector step and the table continues. */
     if (end - pos >= 16) {
         __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)pos);
         __m128i plain = _mm_or_si128(syntax_in_range(bytes, '0', '9'),
@@ -143,7 +143,7 @@ static inline const char *syntax_skip_token(const char *pos, const char *end)
 }
 
 /* The next element of a comma-separated list, trimmed, possibly empty; `*rest` is what follows its
- * comma. false: the list is over. An empty list has one empty element. */
+ * comma. false: the end. An empty list has one empty element. */
 static inline bool syntax_list_next(struct weir_str *rest, struct weir_str *element)
 {
     if (rest->ptr == NULL) {
@@ -170,10 +170,9 @@ static inline uint64_t syntax_load(const char *from)
 }
 
 /*
- * Whether `text` equals a literal of letters, digits and '-', given in lower case, without regard
- * to its case. Letters alone differ from '-' and digits in bit 0x40, and only they may differ in
- * 0x20. The literal's side folds to constants, so that a name costs two or three comparisons of
- * words.
+ * Whether `text` equals a lower-case literal of letters, digits and '-', ignoring case. Only
+ * letters have bit 0x40, and only they may differ in 0x20. The literal's side folds to constants,
+ * so a name costs two or three word comparisons.
  */
 static inline __attribute__((always_inline)) bool syntax_same(const char *text, const char *lower,
                                                               size_t len)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the codecs of connections to servers share: how one ends. See up_conn.h.
+ * Shared by the codecs of connections to servers: the end of a connection. See up_conn.h.
  */
 #include "http/up_conn.h"
 

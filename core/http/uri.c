@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Request targets: paths are brought to one form, queries and authorities are checked. */
+/* Request targets: paths are normalised, queries and authorities checked. */
 #include "http/uri.h"
 
 #include <arpa/inet.h>
@@ -16,8 +16,8 @@ struct path {
     size_t segment;
 };
 
-/* Ends the running segment: `.` goes, `..` goes and takes the one before it along, and at the
- * root there is none before it. Says whether a segment is left to be followed by '/'. */
+/* Ends the current segment: removes `.`, and `..` with the segment before it (none at the root).
+ * Returns whether a segment is left to be followed by '/'. */
 static bool end_segment(struct path *path)
 {
     const char *segment = path->out + path->segment;
@@ -64,7 +64,7 @@ static bool put_triplet(struct path *path, struct weir_str in, size_t at)
     return true;
 }
 
-/* Writes the normal form of `in` to path->out, which is long enough. false: refused. */
+/* Writes the normal form of `in` to path->out, which is large enough. false: refused. */
 static bool rewrite(struct weir_str in, struct path *path)
 {
     path->out[0] = '/';
@@ -105,12 +105,12 @@ static bool is_normal_part(const char *in, size_t at, size_t end)
 }
 
 #ifdef __SSE2__
-/* The same for 16 bytes; true is sure, false is not. */
+/* The same for 16 bytes; true is certain, false is not. */
 static bool is_plain_16(const char *in)
 {
     __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)in);
     __m128i before = _mm_loadu_si128((const __m128i *)(const void *)(in - 1));
-    /* '-', '.', '/' and the digits stand side by side. */
+    /* '-', '.', '/' and the digits are adjacent. */
     __m128i plain = _mm_or_si128(syntax_in_range(bytes, '-', '9'), syntax_letters(bytes));
     __m128i dots = _mm_and_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')),
                                  _mm_cmpeq_epi8(before, _mm_set1_epi8('/')));
@@ -118,8 +118,8 @@ static bool is_plain_16(const char *in)
 }
 #endif
 
-/* Whether nothing can have to be done: no %XX, nothing to encode, no segment that begins with a
- * dot. in[0] is '/'. */
+/* Whether the path is surely normal: no %XX, nothing to encode, no segment that begins with a dot.
+ * in[0] is '/'. */
 static bool is_normal(struct weir_str in)
 {
     size_t at = 1;
@@ -161,8 +161,8 @@ bool uri_query_valid(struct weir_str query)
 
 /* ---- authorities ---- */
 
-/* Length of `[IPv6]` at the start of `text`; 0: there is none. Zones and future versions are not
- * known to anybody behind us. */
+/* Length of `[IPv6]` at the start of `text`; 0: there is none. Zones and future versions mean
+ * nothing to servers. */
 static size_t ipv6_length(struct weir_str text)
 {
     char address[INET6_ADDRSTRLEN];
@@ -245,7 +245,7 @@ bool uri_parse_authority(struct weir_str authority, struct arena *arena, struct 
     size_t len = literal ? ipv6_length(authority) : reg_name_length(authority);
     struct weir_str name = {authority.ptr, len};
     struct weir_str rest = {authority.ptr + len, authority.len - len};
-    /* `example.com.` is the same host; what it is compared with has no dot at its end. */
+    /* `example.com.` is the same host; names to compare with have no trailing dot. */
     if (name.len > 1 && name.ptr[name.len - 1] == '.') {
         name.len--;
     }

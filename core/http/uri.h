@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Request targets: split and normalised before anything is decided by them, so that the routing
- * decision and what is passed on agree.
+ * Request targets: split and normalised before any decision, so that routing and the server see the
+ * same.
  */
 #ifndef HTTP_URI_H
 #define HTTP_URI_H
@@ -12,9 +12,9 @@
 /*
  * Normalises the path of a target (RFC 3986 section 6.2.2): %XX of unreserved characters is
  * decoded, other %XX get upper-case digits, dot segments are removed (also those written %2e),
- * empty segments and %2F stay as they are. Refuses (false): bytes outside the grammar of a path,
- * malformed %XX, %00, and a path that climbs above the root is clamped there. `*out` is `in` itself
- * where nothing had to change.
+ * empty segments and %2F stay as they are. Refuses (false) bytes outside the grammar of a path,
+ * malformed %XX and %00; a path that climbs above the root is clamped there. `*out` is `in` itself
+ * if nothing changes.
  */
 bool uri_normalise_path(struct weir_str in, struct arena *arena, struct weir_str *out);
 

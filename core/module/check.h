@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a module's conf_create gets for telling mistakes and resolving names. Control thread.
+ * Services of a module's conf_create: reporting mistakes and resolving names. Control thread.
  */
 #ifndef MODULE_CHECK_H
 #define MODULE_CHECK_H
@@ -9,7 +9,7 @@
 
 #include "conf/conf.h"
 
-/* The maker fills all but `failed`, and lets it live for the one call of conf_create. */
+/* The creator fills everything except `failed`; lives for one call of conf_create. */
 struct weir_check {
     struct mistakes *mistakes;
     const struct conf_places *places; /* NULL: every mistake is at block_place */
@@ -25,13 +25,13 @@ struct weir_check {
      * generation. */
     weir_route_ref (*add_route)(void *arg, const void *field, struct weir_str name,
                                 struct place place, struct place *first);
-    /* A file that will be logged to, named at `place`. false: `error` says why it cannot be. */
+    /* A log file, named at `place`. false: `error` says why it cannot be opened. */
     bool (*add_file)(void *arg, struct weir_str path, struct place place, char *error,
                      size_t error_size);
     void *arg;
     const struct weir_listener *listener; /* in whose block the module is named; NULL: in none */
 
-    bool failed; /* a mistake was told: the generation is refused whatever conf_create returns */
+    bool failed; /* a mistake was reported, which refuses the generation */
 };
 
 /* The place of a field for messages: its own, its block's, or that of the block being checked. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The place of one instance of a module, as the host sees it: what a weir_context really is.
+ * The host's side of struct weir_context: the context of one instance of a module.
  *
  * Thread: the loop's, but for what post does; a context without a loop belongs to the control
  * thread.
@@ -22,7 +22,7 @@ struct module_context {
     struct weir_context base; /* modules get its address */
     struct module *module;    /* the owner keeps a reference to it; NULL: a test */
 
-    const char *component; /* who logs; init: the module's name */
+    const char *component; /* the name in the log; init: the module's name */
     struct loop *loop;     /* NULL: no timers and no posts (load, or only checking) */
     uint32_t worker_index;
     uint32_t worker_count;
@@ -33,7 +33,7 @@ struct module_context {
     /* host.c's */
     struct module_mailbox *mailbox;
     struct list timers;
-    struct shared_use *shared; /* what it has asked for; see shared.c */
+    struct shared_use *shared; /* the blocks it uses; see shared.c */
 };
 
 static inline struct module_context *module_context_of(struct weir_context *ctx)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HMAC-SHA-256 on OpenSSL's own SHA-256 functions. Those are called deprecated, but what is to
- * replace them takes and frees memory with each digest that it begins, even on a context that is
- * used again.
+ * HMAC-SHA-256 on OpenSSL's own SHA-256 functions. Those are deprecated, but their replacement
+ * allocates for each digest, even on a reused context.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "module/hmac.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HMAC-SHA-256 (RFC 2104) that takes no memory: a cookie is checked with each request. Private to
+ * HMAC-SHA-256 (RFC 2104) that does not allocate: a cookie is checked on each request. Private to
  * core/module. Any thread.
  */
 #ifndef MODULE_HMAC_H

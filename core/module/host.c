@@ -18,10 +18,10 @@
 #include "module/shared.h"
 #include "net/loop.h"
 
-/* Between a context and its posts on their way, which may outlive it. */
+/* Links a context and its pending posts, which may outlive it. */
 struct module_mailbox {
-    _Atomic unsigned refs; /* the context's, and one a post */
-    bool open;             /* the loop's thread: the context has not ended */
+    _Atomic unsigned refs; /* one for the context, and one per post */
+    bool open;             /* loop thread: the context has not ended */
 };
 
 struct posted {

@@ -53,7 +53,7 @@ struct module {
     uint8_t identity[32]; /* SHA-256 of the file */
     unsigned refs;        /* one a generation, as long as each loads a module once */
     uint64_t generation;  /* the newest that was in force with it; 0: none yet */
-    /* Breaches of its contract, and hooks that failed, since it was loaded. Any thread. */
+    /* Breaches of contract and failed hooks since loading. Any thread. */
     _Atomic uint64_t faults;
 
     struct list link; /* in the registry */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor checks. What comes from the module is read with the size that it says, and no further.
+ * Descriptor checks. A module's struct is read up to the size that it gives, no further.
  */
 #include "module/module_abi.h"
 

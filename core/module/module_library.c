@@ -57,7 +57,7 @@ static bool read_whole(struct library_image *image, int fd)
     }
     size_t capacity = (size_t)status.st_size;
     image->bytes = base_alloc(capacity);
-    /* A file that grows meanwhile is read as long as it was. */
+    /* Of a file that grows meanwhile, the original length is read. */
     while (image->len < capacity) {
         ssize_t got = read(fd, image->bytes + image->len, capacity - image->len);
         if (got == 0) {
@@ -102,7 +102,7 @@ void library_image_free(struct library_image *image)
 
 /* ---- is it a whole shared object for this machine? ---- */
 
-/* The loader maps what the headers say; of a file that is cut short that ends in a signal. */
+/* The loader maps what the headers say, which would raise a signal for a truncated file. */
 static const char *check_elf(const struct library_image *image)
 {
     ElfW(Ehdr) head;
@@ -168,7 +168,7 @@ static int private_copy(const struct library_image *image, const char *name)
     return fd;
 }
 
-/* The loader's words for people: without the path of the copy, and with what to do. */
+/* The loader's message without the copy's path, and with a remedy. */
 static void explain(const char *words, const char *path, char *error)
 {
     static const char undefined[] = "undefined symbol: ";
@@ -208,7 +208,7 @@ struct module_library *library_open(const struct library_image *image, const cha
                  strerror(errno));
         return NULL;
     }
-    /* Not /proc/self: a debugger has a self of its own. */
+    /* Not /proc/self, which is another process in a debugger. */
     snprintf(path, sizeof(path), "/proc/%ld/fd/%d", (long)getpid(), fd);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {

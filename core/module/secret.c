@@ -38,8 +38,8 @@ static int open_secret(int folder)
     return openat(folder, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 }
 
-/* Writes a new secret beside its place, and links it there; another process may be faster, and then
- * its file stays. */
+/* Writes a new secret to a temporary file and links it in place; if another process is faster, its
+ * file stays. */
 static bool make_secret(int folder, const char *path, char *error, size_t error_size)
 {
     uint8_t secret[SECRET_LEN];
@@ -49,7 +49,7 @@ static bool make_secret(int folder, const char *path, char *error, size_t error_
 
     secret_random(secret, sizeof(secret));
     snprintf(name, sizeof(name), ".secret.%ld", (long)getpid());
-    unlinkat(folder, name, 0); /* left by a process of this number that was killed here */
+    unlinkat(folder, name, 0); /* left by a killed process with this number */
     int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd == -1) {
         return fail(error, error_size, "cannot make", path);

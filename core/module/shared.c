@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks of memory, found again by name as long as somebody keeps them. See shared.h.
+ * Blocks of memory, found by name while in use. See shared.h.
  */
 #include "module/shared.h"
 
@@ -19,7 +19,7 @@ struct shared {
     max_align_t bytes[];
 };
 
-/* One keeper's hold on one block. */
+/* One user's reference to a block. */
 struct shared_use {
     struct shared_use *next;
     struct shared *shared;

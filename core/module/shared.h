@@ -9,9 +9,9 @@
 
 struct shared_use;
 
-/* The block of that owner, name and size, zeroed when it is new; `uses` keeps it from then on. */
+/* The block of that owner, name and size, zeroed when new; `uses` holds it from then on. */
 void *shared_get(struct shared_use **uses, const char *owner, const char *name, size_t size);
-/* Lets go of all; a block that nobody keeps is freed. */
+/* Drops all; a block without users is freed. */
 void shared_release(struct shared_use **uses);
 
 #endif

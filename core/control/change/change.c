@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changes on their way. See change.h.
+ * Changes in progress. See change.h.
  */
 #include "control/change/change.h"
 

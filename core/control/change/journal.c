@@ -79,7 +79,7 @@ void journal_add(struct journal *journal, cJSON *entry)
     journal->last_id = id > journal->last_id ? id : journal->last_id;
 }
 
-/* An earlier Weir wrote `user_key` and `user_part` about users, who are a module's now. */
+/* Earlier versions wrote `user_key` and `user_part` for users, which a module keeps now. */
 static void take_older_names(cJSON *entry)
 {
     cJSON *name = cJSON_DetachItemFromObjectCaseSensitive(entry, "user_key");
@@ -160,8 +160,8 @@ bool journal_is_live(const cJSON *entry)
     return is_pending(entry) || strcmp(text_of(entry, "state"), "done") == 0;
 }
 
-/* Both change one server or user, and one of them its being there, or both the same of its
- * settings. */
+/* Both change the same server or user, and one of them adds or removes it, or both change the same
+ * setting. */
 static bool interferes(const cJSON *entry, const cJSON *later)
 {
     const cJSON *item = NULL;
@@ -188,8 +188,8 @@ static bool interferes(const cJSON *entry, const cJSON *later)
     return false;
 }
 
-/* Whether it takes back something that came after `id`, so that both together change nothing: an
- * undo, or the undo of an undo of an undo. */
+/* Whether it takes back an entry later than `id`, so that both cancel out: an undo, or the undo of
+ * an undo of an undo. */
 static bool cancels_out(const struct journal *journal, const cJSON *entry, uint64_t id)
 {
     bool back = false;
@@ -226,7 +226,7 @@ cJSON *journal_overdue(const struct journal *journal, uint64_t now_ms)
 {
     cJSON *entry = journal_older(journal, 0);
 
-    /* The newest first: what was built on an overdue change goes before it. */
+    /* The newest first: changes that depend on an overdue one are undone before it. */
     while (entry != NULL &&
            !(is_pending(entry) && number_of(entry, "confirm_until") <= (double)now_ms)) {
         entry = journal_older(journal, journal_id(entry));

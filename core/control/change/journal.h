@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The journal: every runtime change, with who made it, what was before and after, and how to take
- * it back. Keeps the last JOURNAL_KEPT entries, in memory and in the store. Control thread. An
- * entry is a JSON object as the API shows it, with members that are not shown: `overlay_key`,
+ * The journal: every runtime change, with its author, the state before and after, and how to undo
+ * it. Keeps the last JOURNAL_KEPT entries, in memory and in the store. Control thread. An entry is
+ * a JSON object as the API shows it, with members that are not shown: `overlay_key`,
  * `overlay_before` and `overlay_after` (the overlay's entry of the target) for undo; or, about what
  * a module keeps, `kept_key` (SPACE/KEY), `kept_part` (a part of it; `all`: its existence) and
  * `kept_gone` (the value that was removed). What is shown holds no secret.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What operations of modules change: text under keys in a space of the module's, with an entry in
- * the journal that the module can take back. See weir/control.h.
+ * Changes by modules' operations: text under keys in the module's space, each with a journal entry
+ * that the module can undo. See weir/control.h.
  */
 #include "control/change/module_part.h"
 
@@ -9,7 +9,7 @@
 
 #include "control/change/change.h"
 
-/* A change of a module's on its way. */
+/* A module's change in progress. */
 struct module_change {
     char *space, *key; /* NULL: nothing is kept */
     char *value;       /* NULL: the key goes */
@@ -26,7 +26,7 @@ static void module_change_free(void *arg)
     free(work);
 }
 
-/* It is kept: whoever is told of the change, or asks, finds it in force. */
+/* It is durable: everyone who learns of the change finds it in force. */
 static void enforce(struct change *change)
 {
     struct module_change *work = change->arg;
@@ -58,8 +58,8 @@ static cJSON *parse(struct weir_str json)
     return json.len > 0 ? cJSON_ParseWithLength(json.ptr, json.len) : NULL;
 }
 
-/* Writes it down, and what is to be kept. The journal's entry knows the key as SPACE/KEY, and what
- * was kept under one that goes, which is how it comes back; it is not shown. */
+/* Adds the journal entry and the value to keep. The entry has the key as SPACE/KEY and, for undo,
+ * the value of a removed key; both are not shown. */
 static void note(struct change *change, const char *command, const char *space,
                  const struct weir_change *what)
 {
@@ -132,7 +132,7 @@ static char *print_member(const cJSON *entry, const char *name)
     return item != NULL && !cJSON_IsNull(item) ? json_print(item) : NULL;
 }
 
-/* What a module was asked of an undo, and its answer, which may refer to any of it. */
+/* The question to a module about an undo, and its answer, which may point into it. */
 struct asked {
     char *space, *before, *after;
     struct weir_change change;
@@ -145,7 +145,7 @@ static void asked_free(struct asked *asked)
     free(asked->after);
 }
 
-/* NULL: `asked` has the change that takes the entry back; else why it cannot be. Freed in either
+/* NULL: `asked` has the change that undoes the entry; else why it cannot be undone. Freed in either
  * case. */
 static const char *ask(const struct changes *changes, const cJSON *entry, struct asked *asked)
 {
@@ -194,7 +194,7 @@ static void take_back(struct change *change, const cJSON *entry)
     struct asked asked;
     const char *why = ask(change->changes, entry, &asked);
 
-    ASSERT(why == NULL); /* who calls has asked refusal */
+    ASSERT(why == NULL); /* the caller has checked `refusal` */
     note(change, "journal.undo", asked.space, &asked.change);
     asked_free(&asked);
 }

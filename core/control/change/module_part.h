@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What operations of modules change, and the services for it. Control thread.
+ * Changes by modules' operations, and their services. Control thread.
  */
 #ifndef CONTROL_CHANGE_MODULE_PART_H
 #define CONTROL_CHANGE_MODULE_PART_H

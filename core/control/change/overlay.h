@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The overlay: runtime changes to pools, laid over the files at start, at reload and when members
- * change. One entry a server, a JSON object: `hidden` (removes the files' server of that id), `url`
- * and `backup` (added at run time), `weight`, `max_connections`, `state`, `drain_deadline` (ms
- * since 1970), `leaving` (removed once drained). The store keeps entries as they are. Control
+ * change. One entry per server, a JSON object: `hidden` (removes the files' server of that id),
+ * `url` and `backup` (added at run time), `weight`, `max_connections`, `state`, `drain_deadline`
+ * (ms since 1970), `leaving` (removed once drained). The store keeps entries as they are. Control
  * thread.
  */
 #ifndef CONTROL_CHANGE_OVERLAY_H

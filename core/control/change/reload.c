@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reloads as operations and the journal see them: who asked, what came of it, and which runtime
- * changes the files now contain.
+ * Reloads for operations and the journal: their author, their outcome, and which runtime changes
+ * the files now contain.
  */
 #include "control/change/reload.h"
 
@@ -137,7 +137,7 @@ static void refusal_kept(struct change *change, const char *error)
     }
 }
 
-/* Records who tried what. */
+/* Records the attempt and its author. */
 static void note_refusal(struct changes *changes, struct operation *operation)
 {
     cJSON *after = cJSON_CreateObject();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of changes that is about servers; see changes.h. Control thread.
+ * The part of changes for servers; see changes.h. Control thread.
  */
 #ifndef CONTROL_CHANGE_SERVER_PART_H
 #define CONTROL_CHANGE_SERVER_PART_H

@@ -6,8 +6,8 @@
 #include "control/change/change.h"
 #include "control/change/server_part.h"
 
-/* Whether the files say the value of before, which the overlay then need not have. Where they are
- * unknown, or it is another setting, it came with the overlay and goes with it. */
+/* Whether the files have the earlier value, so that the overlay need not. A value that the files
+ * cannot have came with the overlay and is dropped with it. */
 static bool is_of_files(const cJSON *was, const char *name, const struct server_settings *file)
 {
     if (file != NULL && strcmp(name, "weight") == 0) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Balancer: ranks candidates. Policy is the host's: who is healthy, enabled, under its limit and
- * not yet tried by this request is decided by it alone.
+ * Balancer: ranks candidates. Policy is the host's: it alone decides which servers are healthy,
+ * enabled, under their limit and not yet tried by this request.
  *
  * A balancer gives the `cost` of one candidate, and the host ranks: it takes the lowest, in O(log
- * n), and gives those of equal cost their turns, each as often as its weight says. What is no
- * ranking has `pick` instead, which names a candidate itself.
+ * n), and rotates among equal costs in proportion to their weights. A policy that is not a ranking
+ * has `pick` instead, which chooses a candidate itself.
  *
  * State is per worker and per pool: no locks.
  */
@@ -54,7 +54,7 @@ static inline const struct weir_candidate *weir_candidate_at(const struct weir_c
                                                          (size_t)index * all->candidate_size);
 }
 
-/** Requests now at the server, counted over all workers; a moment old. */
+/** Requests now at the server, over all workers; may lag slightly. */
 static inline uint32_t weir_candidate_in_flight(const struct weir_candidate *candidate)
 {
     return __atomic_load_n(candidate->in_flight, __ATOMIC_RELAXED);
@@ -66,7 +66,7 @@ static inline double weir_candidate_weight(const struct weir_candidate *candidat
     return candidate->weight / (double)WEIR_WEIGHT_ONE;
 }
 
-/** Requests now at the server for its weight: a cost for many a policy. */
+/** Requests now at the server per weight: the cost of many policies. */
 static inline double weir_candidate_load(const struct weir_candidate *candidate)
 {
     uint32_t in_flight = weir_candidate_in_flight(candidate);
@@ -83,8 +83,8 @@ struct weir_pick {
     /** Whether candidate `index` may serve this request: not tried yet by it, and under its
      * limit. */
     bool (*usable)(const struct weir_pick *pick, uint32_t index);
-    /** Nothing will be sent: an operator asks where the request would go. `pick` answers as it
-     * would, and changes nothing. Since 1.4. */
+    /** A dry run: an operator asks where the request would go. `pick` must change nothing. Since
+     * 1.4. */
     bool dry_run;
 };
 
@@ -99,16 +99,16 @@ static inline bool weir_pick_usable(const struct weir_pick *pick, uint32_t index
 enum weir_outcome {
     WEIR_OUTCOME_SUCCESS = 0,  /**< a whole response, status below 500 */
     WEIR_OUTCOME_ERROR = 1,    /**< a whole response, status 500 or above */
-    WEIR_OUTCOME_FAILED = 2,   /**< refused, reset, nonsense, cut */
+    WEIR_OUTCOME_FAILED = 2,   /**< refused, reset, malformed, truncated */
     WEIR_OUTCOME_TIMEOUT = 3,  /**< connect or response timeout */
-    WEIR_OUTCOME_CANCELED = 4, /**< says nothing about the server: the client went away first, the
-                                    kept connection was dead, Weir lacked something itself */
+    WEIR_OUTCOME_CANCELED = 4, /**< says nothing about the server: the client left first, an idle
+                                * connection was dead, Weir lacked a resource */
 };
 
 /** How a request to a picked server ended. */
 struct weir_feedback {
     uint32_t size;
-    uint32_t index; /**< among today's candidates; WEIR_PICK_NONE: it is no candidate any more */
+    uint32_t index; /**< among the current candidates; WEIR_PICK_NONE: not a candidate any more */
     weir_server_id id;
     enum weir_outcome outcome;
     uint32_t status;        /**< of the response; 0: none */
@@ -122,10 +122,10 @@ struct weir_feedback {
 struct weir_score {
     uint32_t size;
     uint32_t reserved;
-    /** Lower is taken first, whatever the policy. Finite. Its unit is the policy's own: it
-     * compares the candidates of one pool, and nothing else. */
+    /** Lower is taken first, whatever the policy. Finite. The unit is the policy's own: only
+     * candidates of one pool compare. */
     double value;
-    /** What the number says, in a few words, ended by NUL: "3 in flight over weight 2". Empty at
+    /** What the number means, in a few words, NUL-terminated: "3 in flight over weight 2". Empty at
      * first. */
     char text[96];
 };
@@ -134,7 +134,7 @@ struct weir_score {
 struct weir_state {
     uint32_t size;
     uint32_t version;  /**< of the layout of `data`, as the module counts them */
-    weir_server_id id; /**< whose slot it is about; WEIR_NO_SERVER: the instance itself */
+    weir_server_id id; /**< the server of the slot; WEIR_NO_SERVER: the instance itself */
     void *slot;        /**< that slot; NULL: the instance itself */
     void *data;   /**< save: `capacity` zeroed bytes; restore: `len` bytes, aligned for any type */
     uint32_t len; /**< save: how much was written, at first 0 */
@@ -151,8 +151,8 @@ struct weir_state {
 enum {
     /** The cost depends on the request: all candidates are asked at each pick (or those that are
      * drawn, see `choices`), and `pick` is never NULL in `cost`. Without it the cost is the
-     * server's: the host keeps it, and asks again when the server gets or loses a request, and
-     * now and then. */
+     * server's: the host caches it, and asks again when the server gets or loses a request, and now
+     * and then. */
     WEIR_BALANCER_BY_REQUEST = 1u << 0,
     /** No cost and no pick: all candidates take turns, each as often as its weight says. */
     WEIR_BALANCER_TURNS = 1u << 1,
@@ -218,14 +218,14 @@ struct weir_balancer {
                     const struct weir_candidate *candidate);
 
     /**
-     * What was learnt passes over to the next instance of this module for the pool: when the file
-     * of the module is exchanged, or its options change, by a reload. The host asks the old
-     * instance to save, and the new one to restore, on their own loop, before the new one hears of
-     * members: once for the instance (`id` is WEIR_NO_SERVER), and then for each server where both
-     * have slots. Old and new may be different versions: `version` tells the layout, and pointers
-     * to code or static data have no place in it. WEIR_DECLINED: save has nothing to tell, or
-     * restore does not take that version: then the slot is zeroed, as at first, and one line in the
-     * log says how many were refused. Optional: all begins anew.
+     * Hands over what was learnt to the next instance of this module for the pool, when a reload
+     * replaces the module's file or changes its options. The host asks the old instance to save,
+     * and the new one to restore, on their own loop, before the new one hears of members: once for
+     * the instance (`id` is WEIR_NO_SERVER), and then for each server where both have slots. Old
+     * and new may be different versions: `version` tells the layout, and pointers to code or static
+     * data have no place in it. WEIR_DECLINED: save has nothing to hand over, or restore does not
+     * accept that version: then the slot is zeroed, as at first, and one log line says how many
+     * were refused. Optional: all begins anew.
      */
     enum weir_status (*save)(struct weir_context *ctx, void *instance, struct weir_state *state);
     enum weir_status (*restore)(struct weir_context *ctx, void *instance,

@@ -12,7 +12,7 @@
 
 WEIR_BEGIN_DECLS
 
-/** What a filter would make of a request; the host sets the size and zeroes the rest. */
+/** What a filter would do to a request; the host sets the size and zeroes the rest. */
 struct weir_filter_verdict {
     uint32_t size;
     uint32_t status; /**< it would answer with that; 0: the request goes on */
@@ -43,22 +43,21 @@ struct weir_filter {
     /* ---- since 1.1: bodies ---- */
 
     /**
-     * A piece of the body of a response that on_response said it transforms, valid for the call;
-     * what becomes of it goes on by weir_transform_write. `state` is what weir_response_transform
-     * was given.
+     * A piece of the body of a response that on_response chose to transform, valid for the call;
+     * output goes on by weir_transform_write. `state` is what weir_response_transform was given.
      *
      * WEIR_OK: all of it was taken. WEIR_DECLINED: the output waits (see weir_transform_write), and
      * of the `len` bytes `*used` (`len` beforehand) were taken; the host keeps the rest, reads no
      * more from the server, and gives it again, with the same flow, when the client has read. A
-     * filter whose output is not much longer than its input need not bother. Anything else breaks
-     * the response off. Mandatory for filters that transform.
+     * filter whose output is not much longer than its input need not do this. Anything else aborts
+     * the response. Mandatory for filters that transform.
      */
     enum weir_status (*on_response_data)(struct weir_context *ctx, void *instance, void *state,
                                          struct weir_transform *transform, const void *data,
                                          size_t len, enum weir_flow flow, size_t *used);
 
-    /** The response is over, whole or broken, and `state` will not be used any more. Exactly one
-     * for each weir_response_transform that said WEIR_OK. Optional. */
+    /** The response has ended, complete or aborted, and `state` is no longer used. Exactly one for
+     * each weir_response_transform that returned WEIR_OK. Optional. */
     void (*on_response_close)(struct weir_context *ctx, void *instance, void *state);
 
     /* ---- since 1.4: dry runs ---- */

@@ -31,10 +31,10 @@ struct weir_handler {
     void (*on_data)(struct weir_context *ctx, void *instance, struct weir_request *req,
                     const void *data, size_t len, bool end);
 
-    /** What waited has been sent; go on writing. Optional. */
+    /** The pending output was sent; continue writing. Optional. */
     void (*on_writable)(struct weir_context *ctx, void *instance, struct weir_request *req);
 
-    /** The request is over: answered, or (`aborted`) the client went away. The last call about it.
+    /** The request has ended: answered, or (`aborted`) the client left. The last call about it.
      * Exactly one for each on_request that returned WEIR_OK. Optional. */
     void (*on_end)(struct weir_context *ctx, void *instance, struct weir_request *req,
                    bool aborted);

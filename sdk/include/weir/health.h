@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Health: an active probe, or a listener to what becomes of the visitors' requests, or both. Runs
- * on the control thread.
+ * Health: an active probe, or a listener to the outcomes of clients' requests, or both. Runs on the
+ * control thread.
  *
  * Probing (`request`, `judge`): the host owns sockets, TLS, timers, jitter, rise and fall; the
  * module gives the request's bytes and judges the response. Listening (`on_outcomes`): the host
@@ -36,13 +36,13 @@ enum weir_verdict {
     WEIR_VERDICT_DOWN = 2,
 };
 
-/** So many requests, one after the other, ended in the same way. */
+/** A run of consecutive requests with the same outcome. */
 struct weir_outcome_run {
     uint32_t outcome; /**< enum weir_outcome */
     uint32_t count;   /**< at least 1 */
 };
 
-/** What became of requests to one server. Valid for the callback. */
+/** Outcomes of requests to one server. Valid for the callback. */
 struct weir_outcomes {
     uint32_t size;
     uint32_t worker; /**< whose requests they were */
@@ -76,10 +76,10 @@ struct weir_health {
                                const struct weir_probe_target *target, const char *data, size_t len,
                                bool eof, char *reason, size_t reason_size);
 
-    /** What became of requests to one server, as one worker has seen it since its last report;
-     * reports of several workers come one after the other. A failure is told within about 20 ms,
-     * successes within 100 ms. Requests that say nothing about the server
-     * (WEIR_OUTCOME_CANCELED) are left out. Optional. Since 1.2. */
+    /** Outcomes of requests to one server on one worker since its last report; workers report one
+     * after the other. A failure is reported within about 20 ms, successes within 100 ms. Requests
+     * that say nothing about the server (WEIR_OUTCOME_CANCELED) are left out. Optional. Since
+     * 1.2. */
     void (*on_outcomes)(struct weir_context *ctx, void *instance,
                         const struct weir_outcomes *outcomes);
 };

@@ -24,7 +24,7 @@ enum weir_log_level {
     WEIR_LOG_DEBUG = 4,
 };
 
-/** What a configuration names: numbers that mean the same on all workers of one generation. */
+/** References to named objects: numbers with the same meaning on all workers of one generation. */
 typedef uint32_t weir_pool_ref;
 typedef uint32_t weir_route_ref;
 #define WEIR_NO_REF UINT32_MAX
@@ -64,7 +64,7 @@ struct weir_peer {
     uint16_t port;           /**< 0 for a Unix socket */
 };
 
-/** What comes after a piece of a body that passes. */
+/** What follows a piece of a body. */
 enum weir_flow {
     WEIR_FLOW_MORE = 0,  /**< more comes at once: bytes may be held back */
     WEIR_FLOW_FLUSH = 1, /**< nothing more for now: what is held back has to go on */
@@ -86,7 +86,7 @@ struct weir_listener {
     bool tls;
 };
 
-/** Who is at the other end of a Unix socket, by the kernel's word, when the connection was made. */
+/** The peer of a Unix socket, from the kernel, when the connection was made. */
 struct weir_credentials {
     uint32_t uid;
     uint32_t gid;
@@ -96,7 +96,7 @@ struct weir_credentials {
 /** Strings of a request, for the host's `request_str`. New ones are added at the end. */
 enum weir_request_str {
     WEIR_REQUEST_METHOD = 0,
-    WEIR_REQUEST_SCHEME = 1,    /**< http or https, as the client used it; trusted proxies say */
+    WEIR_REQUEST_SCHEME = 1,    /**< http or https, the client's or a trusted proxy's */
     WEIR_REQUEST_HOST = 2,      /**< lower case, without port; empty: none was given (HTTP/1.0) */
     WEIR_REQUEST_AUTHORITY = 3, /**< host and port as given */
     WEIR_REQUEST_PATH = 4,      /**< normalised: dot segments gone, needless %XX decoded */
@@ -110,7 +110,7 @@ enum weir_request_str {
     WEIR_REQUEST_SERVER_URL = 12,
     WEIR_REQUEST_TLS_VERSION = 13, /**< TLSv1.3; empty: plain */
     WEIR_REQUEST_TLS_NAME = 14,    /**< SNI; empty: none */
-    WEIR_REQUEST_ID = 15,          /**< of this request, as servers and logs see it; empty: none */
+    WEIR_REQUEST_ID = 15,          /**< the request id for servers and logs; empty: none */
 };
 
 /**
@@ -326,17 +326,17 @@ static inline void weir_hmac_sha256(struct weir_context *ctx, const void *key, s
 }
 
 /** 32 secret bytes for `purpose` (of this module), the same after a restart: derived from the file
- * `secret` in state_dir. WEIR_ERROR: it could be neither read nor made; logged. Control thread only
- * (conf_create). */
+ * `secret` in state_dir. WEIR_ERROR: it could be neither read nor created; logged. Control thread
+ * only (conf_create). */
 static inline enum weir_status weir_secret(struct weir_context *ctx, const char *purpose,
                                            uint8_t out[32])
 {
     return ctx->host->secret(ctx, purpose, out);
 }
 
-/** The folder state_dir, where a store keeps its file by default; ended by NUL. Empty: none is
- * known (the configuration is only checked). Control thread only (conf_create); valid until it
- * returns. Since 1.2. */
+/** The folder state_dir, where a store keeps its file by default; ended by NUL. Empty: unknown (the
+ * configuration is only checked). Control thread only (conf_create); valid until it returns. Since
+ * 1.2. */
 static inline struct weir_str weir_state_dir(struct weir_context *ctx)
 {
     return ctx->host->state_dir(ctx);
@@ -385,8 +385,8 @@ static inline struct weir_file *weir_file_open(struct weir_context *ctx, struct 
 }
 
 /** Appends `len` bytes, whole or not at all, by a thread of the host's: never blocks. Any thread.
- * false: too much is waiting (disk full or slow, a reader that stands); it was dropped and
- * counted, and the host says so in its own log. */
+ * false: too much is waiting (disk full or slow, a stalled reader); it was dropped and counted,
+ * which the host logs. */
 static inline bool weir_file_write(struct weir_context *ctx, struct weir_file *file,
                                    const void *data, size_t len)
 {
@@ -400,10 +400,10 @@ static inline void weir_file_close(struct weir_context *ctx, struct weir_file *f
 
 /* ---- services of conf_create ---- */
 
-/** Tells a mistake in the configuration; the generation will be refused. `field` is the address
- * of the field of the option struct (or of a block's struct) that is wrong: the host finds its
- * file and line. NULL: the block itself. The text says what is wrong and what would be right,
- * without a full stop. */
+/** Reports a mistake in the configuration; the generation will be refused. `field` is the address
+ * of the wrong field of the option struct (or of a block's struct): the host finds its file and
+ * line. NULL: the block itself. The text says what is wrong and what to write, without a full
+ * stop. */
 static inline void weir_check_error(struct weir_context *ctx, struct weir_check *check,
                                     const void *field, const char *format, ...) WEIR_PRINTF(4, 5);
 static inline void weir_check_error(struct weir_context *ctx, struct weir_check *check,
@@ -416,7 +416,7 @@ static inline void weir_check_error(struct weir_context *ctx, struct weir_check 
 }
 
 /** The pool of that name. `name` is the option's own field, so that a mistake can be placed.
- * WEIR_NO_REF: there is none, and the mistake has been told. */
+ * WEIR_NO_REF: there is none, and the mistake is reported. */
 static inline weir_pool_ref weir_check_pool(struct weir_context *ctx, struct weir_check *check,
                                             const struct weir_str *name)
 {
@@ -424,7 +424,7 @@ static inline weir_pool_ref weir_check_pool(struct weir_context *ctx, struct wei
 }
 
 /** Makes a route known under `name`, for statistics and explanations; `field` places a mistake (two
- * routes of one name). WEIR_NO_REF: the mistake has been told. */
+ * routes of one name). WEIR_NO_REF: the mistake is reported. */
 static inline weir_route_ref weir_check_route(struct weir_context *ctx, struct weir_check *check,
                                               const void *field, struct weir_str name)
 {
@@ -440,9 +440,9 @@ static inline bool weir_check_listener(struct weir_context *ctx, struct weir_che
     return ctx->host->check_listener(check, out);
 }
 
-/** A file that an instance will open by weir_file_open: whether it can be. When the configuration
- * is only checked, the file is neither made nor opened. `path` is the option's own field, so
- * that a mistake can be placed. false: the mistake has been told. Since 1.4. */
+/** Checks a file that an instance will open with weir_file_open. When the configuration is only
+ * checked, the file is neither created nor opened. `path` is the option's own field, so that a
+ * mistake can be placed. false: the mistake is reported. Since 1.4. */
 static inline bool weir_check_file(struct weir_context *ctx, struct weir_check *check,
                                    const struct weir_str *path)
 {
@@ -451,9 +451,9 @@ static inline bool weir_check_file(struct weir_context *ctx, struct weir_check *
 
 /** `size` bytes that outlive the generation: zeroed when first asked for, and found again by the
  * same module (also a newer copy of it) that asks for the same name and size in a later
- * generation's conf_create. They go when no generation that asked for them is left. Control
- * thread; what happens in them between threads is the module's own to order. Never fails. A
- * module's code may have gone before its bytes: no pointers to functions or static data in them. */
+ * generation's conf_create. They are freed with the last generation that asked for them. Control
+ * thread; the module synchronises access from other threads. Never fails. They may outlive the
+ * module's code: no pointers to functions or static data in them. */
 static inline void *weir_shared(struct weir_context *ctx, const char *name, size_t size)
 {
     return ctx->host->shared(ctx, name, size);

@@ -62,8 +62,8 @@ static inline bool weir_request_tls(const struct weir_request *req)
     return req->host->request_tls(req);
 }
 
-/** Who the client is on this machine; false: it did not come by a Unix socket. A proxy that
- * passes on what others say is itself the client here. */
+/** The client process on this machine; false: not a Unix socket. Behind a proxy this is the
+ * proxy. */
 static inline bool weir_request_credentials(const struct weir_request *req,
                                             struct weir_credentials *out)
 {
@@ -109,23 +109,23 @@ static inline enum weir_status weir_request_add_header(struct weir_request *req,
     return req->host->request_add_header(req, name, value);
 }
 
-/** Removes all fields of that name, and its aliases as weir_request_set_header does; says how
+/** Removes all fields of that name, and its aliases as weir_request_set_header does; returns how
  * many there were of the name itself. */
 static inline size_t weir_request_remove_header(struct weir_request *req, struct weir_str name)
 {
     return req->host->request_remove_header(req, name);
 }
 
-/** Gives the request another path: what routers and filters see from here, and what the server
- * gets. The host brings it into the normal form; the query stays. WEIR_INVALID: it does not
- * begin with `/`, has a byte that a path cannot have (`?` and `#` too), or the request is not
- * for a path (`*`). Inside a filter's on_request. */
+/** Changes the request's path: what routers and filters see from here, and what the server gets.
+ * The host brings it into the normal form; the query stays. WEIR_INVALID: it does not begin with
+ * `/`, has a byte that a path cannot have (`?` and `#` too), or the request is not for a path
+ * (`*`). Inside a filter's on_request. */
 static inline enum weir_status weir_request_set_path(struct weir_request *req, struct weir_str path)
 {
     return req->host->request_set_path(req, path);
 }
 
-/** Memory that lives as long as the request, aligned for any type, not zeroed; NULL: none left.
+/** Memory that lives as long as the request, aligned for any type, not zeroed; NULL: out of memory.
  * There is no free. */
 static inline void *weir_request_alloc(struct weir_request *req, size_t len)
 {
@@ -196,9 +196,9 @@ static inline struct weir_str weir_request_copy(struct weir_request *req, struct
     return to;
 }
 
-/** Of a sticky module, in lookup or on_response: a number that tells this user's session from all
- * others of the pool, the same as long as it lasts; not 0. By it the host counts the sessions of
- * each server. The last one counts. */
+/** For a sticky module, in lookup or on_response: a number, not 0, that identifies this user's
+ * session in the pool as long as it lasts. The host uses it to count the sessions of each server.
+ * The last call counts. */
 static inline void weir_request_session(struct weir_request *req, uint64_t session)
 {
     req->host->request_session(req, session);
@@ -280,8 +280,8 @@ static inline enum weir_status weir_response_transform(struct weir_response *res
     return resp->host->response_transform(resp, state);
 }
 
-/** Inside on_response_data: hands on bytes, which are copied where they have to wait. Says how
- * many wait: above some 64 KiB a filter that makes much of little stops, and says WEIR_DECLINED. */
+/** Inside on_response_data: hands on bytes, which are copied where they have to wait. Returns how
+ * many wait: above some 64 KiB a filter that expands its input stops and returns WEIR_DECLINED. */
 static inline size_t weir_transform_write(struct weir_transform *transform, const void *data,
                                           size_t len)
 {
@@ -290,7 +290,7 @@ static inline size_t weir_transform_write(struct weir_transform *transform, cons
 
 /* ---- answering oneself: handlers at any time, filters inside on_request ---- */
 
-/** Begins the answer. `content_length` -1: not known, the body is chunked or ends with the
+/** Begins the answer. `content_length` -1: unknown, the body is chunked or ends with the
  * connection. The fields are copied. WEIR_INVALID: already begun, or a field is malformed. */
 static inline enum weir_status weir_reply_begin(struct weir_request *req, uint32_t status,
                                                 const struct weir_field *fields, size_t count,
@@ -299,8 +299,8 @@ static inline enum weir_status weir_reply_begin(struct weir_request *req, uint32
     return req->host->reply_begin(req, status, fields, count, content_length);
 }
 
-/** Takes body bytes; copies what the socket does not. Says how many bytes wait to be sent: above
- * some 64 KiB a handler stops and goes on in its on_writable. */
+/** Takes body bytes; copies what the socket does not take. Returns how many bytes wait: above some
+ * 64 KiB a handler stops and continues in its on_writable. */
 static inline size_t weir_reply_write(struct weir_request *req, const void *data, size_t len)
 {
     return req->host->reply_write(req, data, len);
@@ -313,10 +313,9 @@ static inline void weir_reply_end(struct weir_request *req)
     req->host->reply_end(req);
 }
 
-/** Breaks the answer off, so that the client sees that it is not whole. Inside on_response, of a
- * server's response as well: the client gets 500 in its place. A weir_response_set_header or
- * weir_response_add_header there that is without memory, since fields got too long, does so by
- * itself. */
+/** Aborts the answer visibly for the client. Inside on_response also a server's response: the
+ * client gets 500 in its place. A weir_response_set_header or weir_response_add_header there that
+ * runs out of memory, since fields are too long, does so by itself. */
 static inline void weir_reply_abort(struct weir_request *req)
 {
     req->host->reply_abort(req);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Logger: hears of each finished request. Enabled by its module block.
+ * Logger: gets a record of each finished request. Enabled by its module block.
  */
 #ifndef WEIR_LOGGER_H
 #define WEIR_LOGGER_H
@@ -11,10 +11,10 @@
 
 WEIR_BEGIN_DECLS
 
-/** One finished request. Times in nanoseconds; 0: did not come to it. */
+/** One finished request. Times in nanoseconds; 0: never reached. */
 struct weir_record {
     uint32_t size;
-    uint32_t status;         /**< sent to the client; 0: it went away before any */
+    uint32_t status;         /**< sent to the client; 0: it left before any */
     uint64_t request_bytes;  /**< received from the client, heads and framing included */
     uint64_t response_bytes; /**< sent to the client, likewise */
     uint64_t body_bytes;     /**< of the response's body alone */
@@ -25,11 +25,11 @@ struct weir_record {
     uint64_t first_byte_ns;  /**< from assignment to the response's first byte */
     uint32_t retries;
     enum weir_outcome outcome;
-    /** Why Weir answered itself or broke off: a fixed word such as `no_route`, `connect_refused`,
-     * `response_timeout`, `client_gone`; empty: the server's own answer went out whole. */
+    /** Why Weir answered itself or aborted: a constant such as `no_route`, `connect_refused`,
+     * `response_timeout`, `client_gone`; empty: the server's own answer was sent completely. */
     struct weir_str reason;
-    /** More precisely, where a message was refused: a fixed word such as `bad_host` or
-     * `chunks_too_small`; else empty. */
+    /** The detail if a message was refused: a constant such as `bad_host` or `chunks_too_small`;
+     * else empty. */
     struct weir_str detail;
 };
 

@@ -63,18 +63,18 @@ struct weir_str {
         (literal), sizeof(literal) - 1 \
     }
 
-/** What a hook or a service says. Zero is success. */
+/** Status of a hook or a service. Zero is success. */
 enum weir_status {
     WEIR_OK = 0,       /**< done; for filters: go on with the next */
     WEIR_DECLINED = 1, /**< not mine; for routers: ask the next router */
     WEIR_DONE = 2,     /**< for filters: I have answered the request, go no further */
     WEIR_INVALID = -1, /**< the caller's input is wrong */
     WEIR_NO_MEMORY = -2,
-    WEIR_ERROR = -3, /**< anything else that failed; what happened was logged */
+    WEIR_ERROR = -3, /**< any other failure; it was logged */
 };
 
-/** Identifies a server for ever: a hash of its pool's name and its own id, the same over restarts,
- * reloads and machines. Never 0. */
+/** A stable identifier of a server: a hash of its pool's name and its own id, the same over
+ * restarts, reloads and machines. Never 0. */
 typedef uint64_t weir_server_id;
 #define WEIR_NO_SERVER ((weir_server_id)0)
 
@@ -92,8 +92,8 @@ struct weir_store;
 struct weir_control;
 
 /**
- * The place of one instance of a module: one use in the configuration (the module block itself, or
- * a `balance`, `sticky`, `health`, `filter`, `handler` block), and, for the hooks of a kind, one
+ * The context of one instance of a module: one use in the configuration (the module block itself,
+ * or a `balance`, `sticky`, `health`, `filter`, `handler` block), and, for the hooks of a kind, one
  * loop. Owner: the host. Valid from the hook that gets it until the matching destroy, stop or free
  * hook has returned. Only `host` may be read; what follows it is private. Services take it as first
  * argument.
@@ -131,7 +131,7 @@ struct weir_module {
      * read files: generations that only have other servers share what was prepared. `conf` is the
      * option struct, checked against the table. Checks what the table cannot, resolves names
      * (weir_check_pool, ...), and may prepare immutable data, returned by `*prepared` and shared by
-     * all workers' instances. Says mistakes by weir_check_error; one of those, or a status other
+     * all workers' instances. Reports mistakes by weir_check_error; one of those, or a status other
      * than WEIR_OK, refuses the generation, and the old one goes on. Optional.
      */
     enum weir_status (*conf_create)(struct weir_context *ctx, struct weir_check *check,

@@ -20,14 +20,14 @@ struct weir_route_result {
     struct weir_str location; /**< from the request's pool or the configuration */
 };
 
-/** What a router says of one of its rules, for a request. */
+/** A router's verdict on one of its rules, for a request. */
 enum weir_rule_verdict {
     WEIR_RULE_DIFFERS = 0, /**< it is not for such requests */
-    WEIR_RULE_FITS = 1,    /**< it is, but another rule went before it */
+    WEIR_RULE_FITS = 1,    /**< it is, but another rule takes precedence */
     WEIR_RULE_WINS = 2,    /**< it decides; at most one a request */
 };
 
-/** One rule, told to the operator. Since 1.3. */
+/** One rule, shown to the operator. Since 1.3. */
 struct weir_rule {
     uint32_t size;
     enum weir_rule_verdict verdict;
@@ -36,22 +36,22 @@ struct weir_rule {
     weir_route_ref route; /**< from weir_check_route; WEIR_NO_REF: it has none */
 };
 
-/** Where rules are told. Owner: the host; valid until the hook returns. Since 1.3. */
+/** Receives rules. Owner: the host; valid until the hook returns. Since 1.3. */
 struct weir_rule_sink {
     uint32_t size;
-    /** So many rules are shown, at least one; of more that are told, the winner alone. */
+    /** The number of rules shown, at least one; beyond it only the winner is. */
     uint32_t limit;
     void (*tell)(const struct weir_rule_sink *sink, const struct weir_rule *rule);
     void (*leave_out)(const struct weir_rule_sink *sink, uint32_t count);
 };
 
-/** Tells one rule. Its strings are copied. */
+/** Reports one rule. Its strings are copied. */
 static inline void weir_rule_tell(const struct weir_rule_sink *sink, const struct weir_rule *rule)
 {
     sink->tell(sink, rule);
 }
 
-/** Says that `count` more rules were looked at, and are not told one by one. */
+/** Reports that `count` more rules were checked, without details. */
 static inline void weir_rule_leave_out(const struct weir_rule_sink *sink, uint32_t count)
 {
     sink->leave_out(sink, count);
@@ -74,13 +74,12 @@ struct weir_router {
                               struct weir_route_result *out);
 
     /**
-     * Tells `sink` the rules that were looked at for the request, in the order in which they go
-     * before each other, each with its verdict and why. Which of them wins, and whether one does,
-     * is as `route` says for this request; `route` has run just before, and has decided. For an
-     * operator who asks where a request would go: on the control thread's instance, never for a
-     * visitor's request, so that a look at every rule is no harm. Of many rules tell the nearest
-     * ones, and how many were left out. Must change nothing. Optional: the module is shown as one
-     * rule. Since 1.3.
+     * Reports to `sink` the rules checked for the request, in order of precedence, each with its
+     * verdict and reason. Which of them wins, and whether one does, is as `route` says for this
+     * request; `route` has run just before, and has decided. For an operator who asks where a
+     * request would go: on the control thread's instance, never for a visitor's request, so that a
+     * look at every rule is no harm. Of many rules tell the nearest ones, and how many were left
+     * out. Must change nothing. Optional: the module is shown as one rule. Since 1.3.
      */
     void (*explain)(struct weir_context *ctx, void *instance, struct weir_request *req,
                     const struct weir_rule_sink *sink);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sticky: keeps a user on a server. Runs before the balancer; the host decides whether the server
- * that it names can take the request (a server that drains still can, until its deadline).
+ * Sticky: keeps a user on a server. Runs before the balancer; the host decides whether the named
+ * server can take the request (a draining one can until its deadline).
  */
 #ifndef WEIR_STICKY_H
 #define WEIR_STICKY_H
@@ -23,7 +23,7 @@ struct weir_sticky {
     weir_server_id (*lookup)(struct weir_context *ctx, void *instance, struct weir_request *req);
 
     /** The response of `server` passes: the place to add Set-Cookie. `known`: lookup named this
-     * very server. Optional. */
+     * server. Optional. */
     void (*on_response)(struct weir_context *ctx, void *instance, struct weir_request *req,
                         struct weir_response *resp, weir_server_id server, bool known);
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Store: keeps what operators change at run time, and the journal of it, over crashes. Small
- * values, each under a space and a key, all text; within a space ordered by the bytes of the key.
+ * Store: keeps operators' run-time changes and their journal across crashes. Small values, each
+ * under a space and a key, all text; within a space ordered by the bytes of the key.
  *
  * Enabled by its module block (`module "store_sqlite" { path = ... }`), at most one in a
  * configuration. An instance lives on the core's store thread, alone: all its hooks run there, one
@@ -48,12 +48,12 @@ struct weir_store {
     void (*destroy)(struct weir_context *ctx, void *instance);
 
     /**
-     * Opens what is kept: checks that it is whole, brings an older layout up to date. What is
-     * damaged is set aside under another name, never deleted, and the store starts empty. Called
-     * once before the others, and again (every few seconds) after a failure, until it is WEIR_OK.
-     * WEIR_OK: open; a note for the operator may be in `text` (damaged and set aside: where), else
-     * it is empty. WEIR_DECLINED: open for reading alone, `text` says why. Else: not open, `text`
-     * says why. `text` is ended by NUL and empty at first.
+     * Opens the store: checks its integrity and updates an older layout. A damaged store is set
+     * aside under another name, never deleted, and a new one starts empty. Called once before the
+     * others, and again (every few seconds) after a failure, until it is WEIR_OK. WEIR_OK: open; a
+     * note for the operator may be in `text` (damaged and set aside: where), else it is empty.
+     * WEIR_DECLINED: open for reading alone, `text` says why. Else: not open, `text` says why.
+     * `text` is ended by NUL and empty at first.
      */
     enum weir_status (*open)(struct weir_context *ctx, void *instance, char *text,
                              size_t text_size);

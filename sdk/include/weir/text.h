@@ -64,7 +64,7 @@ static inline struct weir_str weir_str_skip(struct weir_str text, size_t len)
     return rest;
 }
 
-/** Whether the time that a comparison takes depends on nothing but `len`. For secrets. */
+/** Compares in time that depends on `len` alone. For secrets. */
 static inline bool weir_bytes_equal_secret(const void *a, const void *b, size_t len)
 {
     const volatile uint8_t *left = (const volatile uint8_t *)a;
