@@ -179,7 +179,9 @@ static void worker_adopt(struct worker *worker, struct plan *plan)
     worker->down.plan = plan;
     for (size_t i = 0; plan != NULL && i < plan->pool_count; i++) {
         struct pool_local *local = &plan->pools[i].pool->locals[worker->index];
-        local->home = &worker->pool_home;
+        if (local->home == NULL) { /* once: others read it to grant a place to a waiter here */
+            local->home = &worker->pool_home;
+        }
         pool_local_adopt(local, &plan->pools[i]);
     }
     for (size_t i = 0; plan != NULL && i < plan->listener_count; i++) {
