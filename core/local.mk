@@ -2,7 +2,7 @@
 # The program weir, and libcore.a: all of it but main.c, so that unit tests can link it.
 # Each folder of the core lists its own sources in its own local.mk.
 
-# Headers are named from core/ ("conf/reader.h"); config.h comes first in every file by itself.
+# Headers are named from core/ ("conf/conf.h"); config.h comes first in every file by itself.
 # WEIR_SYSCONFDIR holds weir.conf and conf.d/, WEIR_MODULEDIR the modules, WEIR_STATEDIR the state.
 CORE_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/core -I$(top_srcdir)/sdk -include $(top_builddir)/config.h \
     -DWEIR_SYSCONFDIR='"$(weirsysconfdir)"' \

@@ -20,7 +20,7 @@ struct demo_option {
     void *to;
     bool (*read)(const char *value, void *to);
     unsigned min, max;
-    const char *wanted; /* what would be right */
+    const char *wanted; /* what to write */
 };
 
 /* Reads all, --help too. A mistake is told, and ends the program with 2. `rows` end with one

@@ -109,7 +109,8 @@ UNIT_TEST(json_line)
         "\"target\":\"/a?b=c\",\"protocol\":\"HTTP/1.1\",\"tls\":\"TLSv1.3\",\"referer\":\"\","
         "\"user_agent\":\"curl/7.88\",\"request_id\":\"r-1\",\"status\":504,\"bytes\":2326,"
         "\"request_bytes\":100,\"response_bytes\":2500,\"route\":\"/\",\"pool\":\"web\","
-        "\"server\":\"web-1\",\"outcome\":\"timeout\",\"reason\":\"response_timeout\",\"retries\":2,"
+        "\"server\":\"web-1\",\"outcome\":\"timeout\",\"reason\":\"response_timeout\","
+        "\"retries\":2,"
         "\"queue_ms\":0.000,\"connect_ms\":0.000,\"first_byte_ms\":9.000,\"total_ms\":12.345}\n");
     test_end(&f.host);
 }

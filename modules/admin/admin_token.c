@@ -120,7 +120,7 @@ static enum found read_file(const struct admin_token *token, char text[ADMIN_TOK
     int error = errno;
     if (fstat(fd, &status) == 0 && (status.st_mode & 077) != 0) {
         weir_log(token->ctx, WEIR_LOG_WARNING,
-                 "%s can be read by others (mode %04o); 0600 would be right", token->path,
+                 "%s can be read by others (mode %04o); set its mode to 0600", token->path,
                  (unsigned)status.st_mode & 07777);
     }
     close(fd);

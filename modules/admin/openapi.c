@@ -157,7 +157,7 @@ static void add_answers(cJSON *operation, const struct weir_operation *row)
     if (row->status == 202) {
         add_answer(responses, "204", "It is gone.", NULL, NULL);
     }
-    add_answer(responses, "default", "A problem (RFC 9457): what is wrong, what would be right.",
+    add_answer(responses, "default", "A problem (RFC 9457): what is wrong, and what to send.",
                "application/problem+json", "Problem");
 }
 
@@ -206,7 +206,8 @@ static const char own_paths[] =
     "{'$ref':'#/components/responses/Problem'}}},'post':{'operationId':'session.begin','summary':"
     "'Logs in by name and password, a token or a one-time link; sets a cookie.','security':[],"
     "'requestBody':{'required':true,'content':{'application/json':{'schema':{'type':'object',"
-    "'additionalProperties':false,'properties':{'name':{'type':'string'},'password':{'type':'string'"
+    "'additionalProperties':false,'properties':{'name':{'type':'string'},"
+    "'password':{'type':'string'"
     "},'token':{'type':'string'},'link':{'type':'string'}}}}}},'responses':{'200':"
     "{'$ref':'#/components/responses/Login'},'default':{'$ref':'#/components/responses/Problem'}}},"
     "'delete':{'operationId':'session.end','summary':'Logs out.','responses':{'204':{'description':"
@@ -222,7 +223,8 @@ static const char own_paths[] =
     "{'$ref':'#/components/responses/Problem'}}}}}";
 static const char responses[] =
     "{'Problem':{'description':'A problem (RFC 9457).','content':{'application/problem+json':"
-    "{'schema':{'$ref':'#/components/schemas/Problem'}}}},'Login':{'description':'Who is logged in, "
+    "{'schema':{'$ref':'#/components/schemas/Problem'}}}},'Login':{'description':'Who is logged "
+    "in, "
     "and the token that writes carry in X-CSRF-Token.','content':{'application/json':{'schema':"
     "{'$ref':'#/components/schemas/Login'}}}}}";
 static const char security_schemes[] =

@@ -62,7 +62,8 @@ static void digest_hex(struct weir_str text, char out[SECRET_HEX + 1])
     unsigned len = 0;
 
     if (EVP_Digest(text.ptr, text.len, digest, &len, EVP_sha256(), NULL) != 1) {
-        abort(); /* OpenSSL has no memory: whoever is let in by a digest is to be let in by the right one */
+        abort(); /* OpenSSL has no memory: whoever is let in by a digest is to be let in by the
+                  * right one */
     }
     text_hex(digest, SECRET_HEX / 2, out);
 }

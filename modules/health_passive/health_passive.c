@@ -252,8 +252,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     }
     if (conf->max_eject_time < conf->eject_time) {
         weir_check_error(ctx, check, &conf->max_eject_time,
-                         "max_eject_time is shorter than eject_time; it would be right from "
-                         "%" PRIu64 "ms on",
+                         "max_eject_time is shorter than eject_time; write %" PRIu64 "ms or more",
                          conf->eject_time / 1000000);
     }
     snprintf(name, sizeof(name), KNOWN_NAME " %.*s", (int)place.len, place.ptr);

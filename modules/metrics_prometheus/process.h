@@ -5,7 +5,8 @@
 #ifndef METRICS_PROCESS_H
 #define METRICS_PROCESS_H
 
-/** The value of process_cpu_seconds and its like; NAN: not known. Reads /proc, which never waits. */
+/** The value of process_cpu_seconds and its like; NAN: not known. Reads /proc, which never
+ * waits. */
 double process_value(const char *name);
 
 #endif

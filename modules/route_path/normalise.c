@@ -52,7 +52,8 @@ const char *table_path(struct weir_str text, char *buffer, struct weir_str *out)
     for (size_t i = 1; i < text.len; i++) {
         unsigned char byte = (unsigned char)text.ptr[i];
         if (byte == '?' || byte == '#') {
-            return "a path has neither query nor fragment: leave out \"?\" and \"#\" and what follows";
+            return "a path has neither query nor fragment: leave out \"?\" and \"#\" and what "
+                   "follows";
         }
         if (byte < 0x20 || byte == 0x7f) {
             return "a path has no control characters";

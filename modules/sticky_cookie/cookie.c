@@ -47,7 +47,8 @@ void cookie_remove(struct weir_request *req, struct weir_str name)
     }
     char *text = size > 0 ? weir_request_alloc(req, size) : NULL;
     if (text == NULL) {
-        return; /* no cookie; or no memory, and the server gets to see a value that it cannot read */
+        return; /* no cookie; or no memory, and the server gets to see a value that it cannot
+                 * read */
     }
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);

@@ -27,7 +27,7 @@ struct option_alloc {
  *
  * `quoted`: the text stood in quotes (already taken off); only then may it be empty, and where
  * neither REQUIRED nor NOT_EMPTY forbid it. false: `field` is untouched, and `error` says what is
- * wrong and what would be right, in one line without a full stop and without the option's name. The
+ * wrong and what to write, in one line without a full stop and without the option's name. The
  * value of a SECRET is never shown in it.
  */
 bool option_value_parse(const struct weir_option *row, enum weir_option_type type, const char *text,

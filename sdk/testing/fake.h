@@ -169,8 +169,8 @@ struct fake_fields {
     size_t count;
 };
 
-/* A call that a handler has made (control.c), or an operation of the module that runs (operations.c); kept to the
- * end, for the test to look at. */
+/* A call that a handler has made (control.c), or an operation of the module that runs
+ * (operations.c); kept to the end, for the test to look at. */
 struct weir_control_operation {
     struct weir_control_operation *next; /* older */
     struct weir_test *host;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations of a module of the kind `control`: they run, what they change is kept, and is taken back.
+ * Operations of a module of the kind `control`: they run, what they change is kept, and is taken
+ * back.
  */
 #include "fake.h"
 

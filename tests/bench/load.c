@@ -26,7 +26,7 @@
 #define CLIENTS_MAX       4096
 #define EVENT_BATCH       256
 #define CLIENT_TIMEOUT_NS (5 * 1000000000ULL)
-#define SUB_BUCKETS       64 /* a power of two: the histogram is right to 1 in 64 */
+#define SUB_BUCKETS       64 /* a power of two: the histogram is exact to 1 in 64 */
 #define BUCKETS           (SUB_BUCKETS * 40)
 
 enum phase { PHASE_IDLE, PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_READ };
@@ -142,7 +142,7 @@ static void client_reset(struct client *client)
     client->started_ns = now_ns();
 }
 
-/* Ends this request, whatever came of it, and its connection; begins the client's next one. */
+/* Ends this request and its connection, and begins the client's next one. */
 static void client_done(struct client *client, uint64_t *fault)
 {
     count(client, fault);

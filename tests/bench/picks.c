@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a pick costs: loads balancer modules, and times pick, assignment and completion of a
- * request with 3, 100 and 10,000 servers, on one core. What the host ranks for goes through its
- * ranking, what picks itself is called; so a module of before and one of today compare.
- * Nanoseconds a request, the best of ten runs.
+ * What a pick costs: loads balancer modules, and times pick, assignment and completion of a request
+ * with 3, 100 and 10,000 servers, on one core. Balancers that leave the ranking to the host go
+ * through its ranking, others are called; so older and newer modules compare. Nanoseconds a
+ * request, the best of ten runs.
  *
  *     tests/bench/picks modules/built/balance_least_conn.so /old/balance_least_conn.so ...
  */

@@ -46,7 +46,7 @@ def good(web, extra=""):
     return conf.one_pool({"a": web}, extra=extra)
 
 
-# The module's name, and what its message has to say: what is wrong, and what would be right.
+# The module's name, and what its message has to say: what is wrong, and what to do.
 REFUSED = [
     ("other_major", ["ABI 2.3", "build it again"]),
     ("newer_minor", ["newer than this Weir's ABI"]),

@@ -59,7 +59,7 @@ def test_everything_can_be_looked_at(live):
     modules = live.text("modules")
     assert all(name in modules for name in ("store_sqlite", "admin", "route_path"))
     live.text("certificates")
-    assert "the configuration is right" in live.text("check")
+    assert "configuration OK" in live.text("check")
     assert "s042" not in live.text("top", "--count", "1")
 
 

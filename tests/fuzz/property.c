@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the properties share. */
+/* Shared by the properties. */
 #include "fuzz/property.h"
 
 #include <stdio.h>

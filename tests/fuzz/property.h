@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What holds for the parsers and writers whatever the input is. Each function tries its
- * properties on one input and aborts, saying which, when one does not hold. The fuzz targets and
- * the unit tests' mutation loops call them.
+ * Properties of the parsers and writers for any input. Each function checks its properties on one
+ * input and aborts with the name of one that fails. The fuzz targets and the unit tests' mutation
+ * loops call them.
  */
 #ifndef WEIR_TESTS_FUZZ_PROPERTY_H
 #define WEIR_TESTS_FUZZ_PROPERTY_H

@@ -41,7 +41,7 @@ static enum h1_status parse_whole(struct subject *subject, const char *data, siz
 
 /*
  * The same bytes in growing pieces. A whole head is found at its last byte and not before; a fault
- * is found at some time, and never in what is right; a head in pieces may tell of a fault later.
+ * is found eventually, and never in a valid head; a head in pieces may report it later.
  */
 static void grows_alike(struct subject *whole, enum h1_status expected, const char *data,
                         size_t len)

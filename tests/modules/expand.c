@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A filter that makes much of little: each byte of a response's body is written `times` times. For
- * tests of the chain of filters: it stops where its output waits, and fails after `fail_after`
- * bytes.
+ * A filter that expands: each byte of a response's body is written `times` times. For tests of the
+ * chain of filters: it stops where its output waits, and fails after `fail_after` bytes.
  */
 #include <weir/weir.h>
 

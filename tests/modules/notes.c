@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Adds operations to the control plane: notes by name, which are kept, tagged, and taken back; one
- * whose answer is worked out on another thread; and two that the core has already, which are left
- * out.
+ * Adds operations to the control plane: notes by name, which are kept, tagged and undone; one whose
+ * answer is computed on another thread; and two that the core has already, which are left out.
  */
 #include <weir/json.h>
 #include <weir/weir.h>

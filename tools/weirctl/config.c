@@ -43,7 +43,7 @@ enum outcome run_check(struct call *call)
         if (!call_printed(call, &answer)) {
             complain_all(json_at(answer.json, "mistakes"));
             print_restart(answer.json);
-            puts(good ? "the configuration is right" : "the configuration is wrong");
+            puts(good ? "configuration OK" : "configuration refused");
         }
     }
     answer_clear(&answer);

@@ -50,7 +50,8 @@ struct http_answer {
     struct text body; /**< text_clear frees it */
 };
 
-/** Asks. false: `error` says why there is no whole answer. The end that `take` asked for is none. */
+/** Asks. false: `error` says why there is no whole answer. The end that `take` asked for is
+ * none. */
 bool http_ask(const struct endpoint *endpoint, const struct http_request *request,
               struct http_answer *answer, char *error, size_t size);
 

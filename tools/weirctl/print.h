@@ -42,7 +42,8 @@ enum show {
     SHOW_STATE, /**< a health status or administrative state, in its colour */
     SHOW_TIME,  /**< local time of unix milliseconds */
     SHOW_LIST,  /**< an array of texts, with commas */
-    SHOW_COUNT, /**< a number; the same with one digit behind the point, as milliseconds, as bytes */
+    SHOW_COUNT, /**< a number; the same with one digit behind the point, as milliseconds, as
+                 * bytes */
     SHOW_TENTHS,
     SHOW_MS,
     SHOW_BYTES,

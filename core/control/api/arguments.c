@@ -35,8 +35,8 @@ static void check_duration(struct operation *operation, const struct weir_argume
         operation_invalid(operation, pointer, "\"%.40s\" is no duration; write for example \"30s\"",
                           text);
     } else if (ms < (uint64_t)argument->minimum * 1000 || ms > (uint64_t)argument->maximum * 1000) {
-        operation_invalid(operation, pointer, "%s is out of range; %llds to %llds would be right",
-                          text, (long long)argument->minimum, (long long)argument->maximum);
+        operation_invalid(operation, pointer, "%s is out of range (%llds..%llds)", text,
+                          (long long)argument->minimum, (long long)argument->maximum);
     }
 }
 
@@ -47,8 +47,8 @@ static void check_integer(struct operation *operation, const struct weir_argumen
     if (!cJSON_IsNumber(value) || number != (double)(int64_t)number) {
         operation_invalid(operation, pointer, "it must be an integer");
     } else if (number < (double)argument->minimum || number > (double)argument->maximum) {
-        operation_invalid(operation, pointer, "%.0f is out of range; %lld to %lld would be right",
-                          number, (long long)argument->minimum, (long long)argument->maximum);
+        operation_invalid(operation, pointer, "%.0f is out of range (%lld..%lld)", number,
+                          (long long)argument->minimum, (long long)argument->maximum);
     }
 }
 
@@ -93,9 +93,8 @@ void argument_check(struct operation *operation, const struct weir_argument *arg
     } else if (argument->type == WEIR_ARGUMENT_STRING &&
                (strlen(text) < (size_t)argument->minimum ||
                 strlen(text) > (size_t)argument->maximum)) {
-        operation_invalid(operation, pointer, "it has %zu character%s; %lld to %lld would be right",
-                          strlen(text), strlen(text) == 1 ? "" : "s", (long long)argument->minimum,
-                          (long long)argument->maximum);
+        operation_invalid(operation, pointer, "its length %zu is out of range (%lld..%lld)",
+                          strlen(text), (long long)argument->minimum, (long long)argument->maximum);
     }
 }
 

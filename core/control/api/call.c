@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How an operation begins: a call is matched with the table, its author's role is checked, its query and body
- * are read, and checked by the row (arguments.c).
+ * How an operation begins: a call is matched with the table, its author's role is checked, its
+ * query and body are read, and checked by the row (arguments.c).
  */
 #include <stdlib.h>
 

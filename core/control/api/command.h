@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command table: every operation of the control plane is one row. From it come the REST API, its
- * checks, the OpenAPI document and the reference; who may is checked here and nowhere else.
+ * The command table: every operation of the control plane is one row. From it come the REST API,
+ * its checks, the OpenAPI document and the reference; who may is checked here and nowhere else.
  */
 #ifndef CONTROL_API_COMMAND_H
 #define CONTROL_API_COMMAND_H
@@ -84,7 +84,8 @@ static inline void commands_add(struct command_table *table, const struct comman
 
 #define COMMAND_PREFIX "/api/v1"
 
-/* The command of a path and method. NULL: `*allow` is NULL (no such path), or the methods that there are. */
+/* The command of a path and method. NULL: `*allow` is NULL (no such path), or the methods that
+ * there are. */
 const struct command *command_find(const struct command_table *table, struct weir_str method,
                                    struct weir_str path, char **allow, char *params[2]);
 

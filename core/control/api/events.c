@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events. See events.h. A subscription that is ended while events are told stays until the end of the turn.
+ * Events. See events.h. A subscription that is ended while events are told stays until the end of
+ * the turn.
  */
 #include "control/api/events.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events: what has happened, told to whoever subscribes. The last EVENTS_KEPT are kept, so that a client
- * that comes back misses none. Control thread.
+ * Events: what has happened, told to whoever subscribes. The last EVENTS_KEPT are kept, so that a
+ * client that comes back misses none. Control thread.
  */
 #ifndef CONTROL_API_EVENTS_H
 #define CONTROL_API_EVENTS_H

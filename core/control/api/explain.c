@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A dry run of a request: reads what is asked. The control thread is a loop as the workers are, with
- * instances of its own of routers, stickiness and balancers, so that asking them changes nothing for
- * anybody. Filters are asked by a hook of their own; one that has none is left aside, and named: it may count
- * what it sees.
+ * A dry run of a request: reads what is asked. The control thread is a loop as the workers are,
+ * with instances of its own of routers, stickiness and balancers, so that asking them changes
+ * nothing for anybody. Filters are asked by a hook of their own; one that has none is left aside,
+ * and named: it may count what it sees.
  */
 #include "control/api/explain.h"
 

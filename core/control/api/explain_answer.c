@@ -2,8 +2,8 @@
 /*
  * What would become of a request: routes, session, candidates, pick. See explain.h.
  *
- * Counts in flight are over all workers; what else a balancer keeps, whose turn it is above all, is this
- * loop's own, and each worker's may stand elsewhere.
+ * Counts in flight are over all workers; what else a balancer keeps, whose turn it is above all, is
+ * this loop's own, and each worker's may stand elsewhere.
  */
 #include "control/api/explain.h"
 

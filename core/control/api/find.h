@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools and servers of a generation by name: for those who read and those who write. Control thread.
+ * Pools and servers of a generation by name: for those who read and those who write. Control
+ * thread.
  */
 #ifndef CONTROL_API_FIND_H
 #define CONTROL_API_FIND_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sampling and keeping. See history.h. A series is found by its key in an open-addressed table; one that is
- * not seen for an hour goes.
+ * Sampling and keeping. See history.h. A series is found by its key in an open-addressed table; one
+ * that is not seen for an hour goes.
  */
 #include "control/api/history.h"
 
@@ -146,8 +146,8 @@ static void read_traffic(struct mark *now, const struct traffic *traffic, bool b
     }
 }
 
-/* What was counted between two readings; none where the later one is smaller, which it may be by a request
- * that was just being counted. */
+/* What was counted between two readings; none where the later one is smaller, which it may be by a
+ * request that was just being counted. */
 static uint64_t since(uint64_t from, uint64_t to)
 {
     return to > from ? to - from : 0;
@@ -184,8 +184,8 @@ static struct sample sample_between(const struct mark *from, const struct mark *
     };
 }
 
-/* Who bears the name now is not who bore it before: a server that was removed and added again, say, began to
- * count at zero. What is kept of the hour stays; differences begin anew. */
+/* Who bears the name now is not who bore it before: a server that was removed and added again, say,
+ * began to count at zero. What is kept of the hour stays; differences begin anew. */
 static void notice_successor(struct series *series, const struct mark *now)
 {
     const struct counters *last = &series->last.counters;
@@ -268,7 +268,8 @@ static void sample_pools(struct history *history, const struct generation *g, ui
         for (unsigned k = 0; k < plan->pool->loops; k++) {
             read_traffic(&now, &plan->pool->locals[k].traffic, true);
         }
-        /* Only now: a new series of a server may have made the table anew, and freed what looked gone. */
+        /* Only now: a new series of a server may have made the table anew, and freed what looked
+         * gone. */
         struct series *series = series_of(history, history_key_pool(plan->pool->name), SERIES_POOL);
         if (series != NULL) {
             series_take(history, series, &now, running);

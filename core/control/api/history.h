@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the counters did lately: rates, percentiles, and the last hour. Sampled once a second by the control
- * thread, which only reads what the workers count.
+ * What the counters did lately: rates, percentiles, and the last hour. Sampled once a second by the
+ * control thread, which only reads what the workers count.
  *
- * Memory is fixed. The total and each pool keep 900 samples of a second and 720 of five seconds (38 KiB);
- * each server keeps 720 of five seconds (17 KiB); each of these, listeners and routes also keeps 13 marks of
- * its histogram (6 KiB) for the percentiles of the last minute. At most HISTORY_POOLS_MAX pools and
- * HISTORY_SERVERS_MAX servers have a history: 1,000 servers take 23 MiB. Those beyond have rates alone.
+ * Memory is fixed. The total and each pool keep 900 samples of a second and 720 of five seconds (38
+ * KiB); each server keeps 720 of five seconds (17 KiB); each of these, listeners and routes also
+ * keeps 13 marks of its histogram (6 KiB) for the percentiles of the last minute. At most
+ * HISTORY_POOLS_MAX pools and HISTORY_SERVERS_MAX servers have a history: 1,000 servers take 23
+ * MiB. Those beyond have rates alone.
  */
 #ifndef CONTROL_API_HISTORY_H
 #define CONTROL_API_HISTORY_H

@@ -9,8 +9,8 @@
 
 #include "base/utf8.h"
 
-/* JSON is UTF-8 (RFC 8259 section 8.1), and cJSON prints what bytes it was given: those of a request's path,
- * or of a message that was cut. */
+/* JSON is UTF-8 (RFC 8259 section 8.1), and cJSON prints what bytes it was given: those of a
+ * request's path, or of a message that was cut. */
 char *json_print(const cJSON *json)
 {
     char *text = cJSON_PrintUnformatted(json);

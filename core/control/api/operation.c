@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations: what they were given, who may, and what they answer. See operation.h; how they begin: call.c.
+ * Operations: what they were given, who may, and what they answer. See operation.h; how they begin:
+ * call.c.
  */
 #include "control/api/operation.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control plane: what every operation finds when it runs. What runs, its events and history, and the
- * commands that there are. Who stands above adds commands, queues writes and tells what is under way. All of
- * it is the control thread's; workers see generations and the atomics of servers.
+ * The control plane: what every operation finds when it runs. What runs, its events and history,
+ * and the commands that there are. Who stands above adds commands, queues writes and tells what is
+ * under way. All of it is the control thread's; workers see generations and the atomics of servers.
  */
 #ifndef CONTROL_API_PLANE_H
 #define CONTROL_API_PLANE_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Modules of the kind `control` (see weir/control.h): their instances, the operations that they add to the
- * table, what they keep, and what the plane asks of them. Control thread.
+ * Modules of the kind `control` (see weir/control.h): their instances, the operations that they add
+ * to the table, what they keep, and what the plane asks of them. Control thread.
  *
- * An instance lives as long as module and block are the same, and until the last operation or work that it has
- * begun has ended. What is kept is here, not with the instances, so that a new one finds it.
+ * An instance lives as long as module and block are the same, and until the last operation or work
+ * that it has begun has ended. What is kept is here, not with the instances, so that a new one
+ * finds it.
  */
 #ifndef CONTROL_API_PROVIDER_H
 #define CONTROL_API_PROVIDER_H
@@ -27,9 +28,9 @@ struct provider {
     const struct weir_control *ops;
     void *instance;
     struct command *commands; /* a copy of its rows, ended as all lists are */
-    bool
-        ready; /* what is kept in its space is known: the instance is made, and its rows are in the table */
-    bool left;     /* no configuration has it any more; it goes with the last of `refs` */
+    bool ready; /* what is kept in its space is known: the instance is made, and its rows are in the
+                * table */
+    bool left;  /* no configuration has it any more; it goes with the last of `refs` */
     unsigned refs; /* operations and work that go on */
     struct task destruction;
 };
@@ -64,8 +65,8 @@ void providers_keep(struct providers *providers, const char *space, const char *
 /* NULL: nothing. */
 const char *providers_kept(const struct providers *providers, const char *space, const char *key);
 
-/* The next provider behind `after` (NULL: the first) that is ready, and has the hook at `offset` of struct
- * weir_control. NULL: there is none. */
+/* The next provider behind `after` (NULL: the first) that is ready, and has the hook at `offset` of
+ * struct weir_control. NULL: there is none. */
 struct provider *providers_next(const struct providers *providers, const struct provider *after,
                                 size_t offset);
 #define provider_with(providers, hook) \

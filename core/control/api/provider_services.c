@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The services of control.h for modules of the kind `control`: what an operation was asked, and what it answers;
- * the table of all of them.
+ * The services of control.h for modules of the kind `control`: what an operation was asked, and
+ * what it answers; the table of all of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,7 +179,8 @@ static bool same_folder(const struct command *a, const struct command *b)
            strncmp(a->row.path + 1, b->row.path + 1, len) == 0;
 }
 
-/* The core's rows, and behind those of a folder the modules' of the same; then what is left of them. */
+/* The core's rows, and behind those of a folder the modules' of the same; then what is left of
+ * them. */
 static void control_operations(struct weir_context *ctx,
                                void (*operation)(void *arg, const struct weir_operation *operation),
                                void (*schema)(void *arg, const struct weir_schema *schema),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reading commands: pools, servers, routes, listeners, modules, certificates, status, statistics.
+ * The reading commands: pools, servers, routes, listeners, modules, certificates, status,
+ * statistics.
  */
 #include <math.h>
 #include <stdio.h>
@@ -73,7 +74,8 @@ static void run_server(struct operation *operation)
     }
 }
 
-/* The setting of that name at that place, where no block made the route known: `default = "web"`. */
+/* The setting of that name at that place, where no block made the route known: `default =
+ * "web"`. */
 static const struct conf_node *setting_at(const struct conf_node *nodes, const char *name,
                                           const struct place *place)
 {
@@ -109,7 +111,8 @@ static char *values_text(const struct conf_node *setting)
     return text;
 }
 
-/* What any router calls host, match, pool and redirect in its own block, and the block's title, the path. */
+/* What any router calls host, match, pool and redirect in its own block, and the block's title, the
+ * path. */
 static void add_rule(cJSON *object, const struct conf_node *block)
 {
     static const char *const names[] = {"host", "match", "pool", "redirect"};
@@ -162,7 +165,8 @@ static void run_routes(struct operation *operation)
     }
 }
 
-/* The modules of its handlers: `admin, metrics_prometheus`; the caller frees it. NULL: it is a proxy. */
+/* The modules of its handlers: `admin, metrics_prometheus`; the caller frees it. NULL: it is a
+ * proxy. */
 static char *handler_names(const struct listener_plan *plan)
 {
     char *names = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a module's instance needs that outlives generations, as that of a store does: its options, filled anew
- * from a copy of the module block, and what conf_create has prepared of them. Control thread.
+ * What a module's instance needs that outlives generations, as that of a store does: its options,
+ * filled anew from a copy of the module block, and what conf_create has prepared of them. Control
+ * thread.
  */
 #ifndef CONTROL_API_RESIDENT_H
 #define CONTROL_API_RESIDENT_H
@@ -18,7 +19,8 @@ struct resident {
     struct module_context context; /* the instance's */
 };
 
-/* Of a module block; `loop` NULL: its instance has none. NULL: the options cannot be used, which is logged. */
+/* Of a module block; `loop` NULL: its instance has none. NULL: the options cannot be used, which is
+ * logged. */
 struct resident *resident_new(const struct use *use, const struct plan *plan, struct loop *loop);
 /* After the instance's destroy hook. */
 void resident_free(struct resident **resident);

@@ -34,27 +34,29 @@ const struct weir_schema answer_schemas[] = {
      ",'detail':" TEXT "}}},'mistakes':" STRINGS
      ",'needs':{'enum':['force'],'description':'Asked again with force=1, it is done.'}}}"},
     {"Server",
-     "{'type':'object','required':['id','pool','url','origin','state','health','weight'],'properties':"
+     "{'type':'object','required':['id','pool','url','origin','state','health','weight'],"
+     "'properties':"
      "{'id':" TEXT ",'pool':" TEXT ",'url':" TEXT
      ",'origin':{'enum':['file','runtime']},'drift':" STRINGS
      ",'state':{'enum':['ready','drain','maintenance']},'state_since':" TIME
      ",'drain_deadline':" OR_TIME ",'leaving':" BOOLEAN
-     ",'health':{'type':'object','properties':{'status':{'enum':['up','down','unknown']},'reason':" TEXT
-     ",'since':" TIME ",'probes':{'type':'array','items':{'type':'object','properties':{'at':" TIME
-     ",'ok':" BOOLEAN ",'ms':" MAYBE ",'reason':" TEXT "}}}}},'weight':" COUNT
-     ",'effective_weight':" NUMBER
+     ",'health':{'type':'object','properties':{'status':{'enum':['up','down','unknown']},"
+     "'reason':" TEXT ",'since':" TIME
+     ",'probes':{'type':'array','items':{'type':'object','properties':{'at':" TIME ",'ok':" BOOLEAN
+     ",'ms':" MAYBE ",'reason':" TEXT "}}}}},'weight':" COUNT ",'effective_weight':" NUMBER
      ",'configured_weight':{'type':['integer','null']},'max_connections':" COUNT
      ",'backup':" BOOLEAN ",'in_flight':" COUNT
      ",'sessions':{'type':['integer','null'],'description':'About how many sessions "
-     "had a response of it within the last five minutes; null where the pool is not sticky.'}," TRAFFIC
-     ",'connections':" COUNT ",'error_share':" MAYBE ",'rates':" RATES ",'latency_ms':" LATENCY
-     ",'ejected_until':" OR_TIME "}}"},
+     "had a response of it within the last five minutes; null where the pool is not "
+     "sticky.'}," TRAFFIC ",'connections':" COUNT ",'error_share':" MAYBE ",'rates':" RATES
+     ",'latency_ms':" LATENCY ",'ejected_until':" OR_TIME "}}"},
     {"Servers", LIST(REF("Server"))},
     {"Pool",
      "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT
      ",'policy':" OR_TEXT ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
      ",'servers':{'type':'array','items':" REF(
-         "Server") "},'names':{'type':'array','description':'Server blocks with resolve = all or srv:"
+         "Server") "},'names':{'type':'array','description':'Server blocks with resolve = all "
+                   "or srv:"
                    " servers that the name has, and those beyond the first 256.','items':"
                    "{'type':'object','properties':{'id':" TEXT ",'host':" TEXT
                    ",'resolve':{'enum':['all','srv']},'servers':" COUNT ",'left_out':" COUNT
@@ -63,21 +65,21 @@ const struct weir_schema answer_schemas[] = {
                    ",'latency_ms':" LATENCY "}}"},
     {"Pools", LIST(REF("Pool"))},
     {"Routes",
-     LIST(
-         "{'type':'object','properties':{'name':" TEXT ",'path':" OR_TEXT
-         ",'host':{'type':['string','null'],'description':'Its hosts, with commas; null: every host.'}"
-         ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'redirect':" OR_TEXT ",'place':" TEXT "," TRAFFIC
-         ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
+     LIST("{'type':'object','properties':{'name':" TEXT ",'path':" OR_TEXT
+          ",'host':{'type':['string','null'],'description':'Its hosts, with commas; null: every "
+          "host.'}"
+          ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'redirect':" OR_TEXT ",'place':" TEXT "," TRAFFIC
+          ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
     {"Listeners", LIST("{'type':'object','properties':{'name':" TEXT ",'addresses':" STRINGS
                        ",'tls':" BOOLEAN ",'handler':" OR_TEXT ",'connections':" COUNT "," TRAFFIC
                        ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
-    {"Modules",
-     LIST(
-         "{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
-         ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
-         ",'state':{'enum':['active','draining']},'generation':{'type':'integer','description':'The "
-         "newest that was in force with this copy.'},'faults':{'type':'integer','description':'Wrong answers "
-         "and failed hooks of this copy, over all workers, since it was loaded.'}}}")},
+    {"Modules", LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
+                     ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
+                     ",'state':{'enum':['active','draining']},'generation':{'type':'integer',"
+                     "'description':'The "
+                     "newest that was in force with this copy.'},'faults':{'type':'integer',"
+                     "'description':'Wrong answers "
+                     "and failed hooks of this copy, over all workers, since it was loaded.'}}}")},
     {"Certificates",
      LIST("{'type':'object','properties':{'listener':" TEXT ",'name':" TEXT ",'subject':" TEXT
           ",'issuer':" TEXT ",'serial':" TEXT ",'names':" STRINGS ",'not_before':" TIME
@@ -89,7 +91,8 @@ const struct weir_schema answer_schemas[] = {
      "}},'in_flight':" COUNT ",'config_file':" TEXT ",'state_dir':" TEXT
      ",'restart_needed':" STRINGS ",'store':{'type':'object','properties':{'kind':" OR_TEXT
      ",'state':{'enum':['ok','failed','read_only','none']},'detail':" TEXT
-     "}},'reload':{'type':['object','null'],'description':'The last reload; null: there was none. A "
+     "}},'reload':{'type':['object','null'],'description':'The last reload; null: there was "
+     "none. A "
      "refused one has changed nothing.','properties':{'generation':" COUNT ",'time':" TIME
      ",'author':" TEXT ",'result':{'enum':['done','refused']},'detail':" OR_TEXT
      ",'mistakes':" STRINGS ",'mistake_count':" COUNT
@@ -112,7 +115,8 @@ const struct weir_schema answer_schemas[] = {
      "{'type':'object','properties':{'generation':" COUNT ",'restart_needed':" STRINGS
      ",'contradictions':{'type':'array','items':{'type':'object','properties':{'pool':" TEXT
      ",'server':" TEXT ",'field':" TEXT
-     ",'file':{},'runtime':{}}}},'settled':{'type':'array','description':'Servers, as POOL/ID, whose "
+     ",'file':{},'runtime':{}}}},'settled':{'type':'array','description':'Servers, as POOL/ID, "
+     "whose "
      "changes at run time the files have by now: only the files say it from then on.','items':" TEXT
      "}}}"},
     {"Entry",
@@ -131,25 +135,31 @@ const struct weir_schema answer_schemas[] = {
      "'items':" REF("Entry") "},'cursor':{'type':['integer','null']}}}"},
     {"Explanation",
      "{'type':'object','properties':{'listener':" TEXT
-     ",'filters':{'type':'array','description':'Filters in the order in which they see the request, up to "
+     ",'filters':{'type':'array','description':'Filters in the order in which they see the "
+     "request, up to "
      "the one that would answer it.','items':{'type':'object','properties':{'module':" TEXT
-     ",'in':{'enum':['listener','route','pool']},'verdict':{'enum':['passes','answers','fails','unknown'],"
+     ",'in':{'enum':['listener','route','pool']},'verdict':{'enum':['passes','answers','fails',"
+     "'unknown'],"
      "'description':'unknown: the filter cannot be asked without a side effect.'},'status':"
      "{'type':['integer','null']},'why':" OR_TEXT "}}}"
      ",'route':{'type':['object','null'],'properties':{'name':" OR_TEXT
-     ",'tried':{'type':'array','description':'Rules that were looked at, in the order in which they "
-     "go before each other; a router that does not tell its rules is one.','items':{'type':'object',"
+     ",'tried':{'type':'array','description':'Rules that were looked at, in the order in which "
+     "they "
+     "go before each other; a router that does not tell its rules is one.',"
+     "'items':{'type':'object',"
      "'properties':{'module':" TEXT ",'name':" TEXT
      ",'match':{'type':'boolean','description':'Whether it decides.'},"
      "'verdict':{'enum':['wins','fits','differs'],'description':'fits: it would, but another goes "
      "before it.'},'why':" TEXT "}}},"
      "'left_out':{'type':'integer','minimum':0,'description':'More rules, further from the "
      "request than those that are told.'}}},'pool':" OR_TEXT
-     ",'sticky':{'type':'object','properties':{'verdict':{'enum':['none','known','lost']},'server':" OR_TEXT
+     ",'sticky':{'type':'object','properties':{'verdict':{'enum':['none','known','lost']},"
+     "'server':" OR_TEXT
      "}},'candidates':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
      ",'eligible':" BOOLEAN ",'why':" TEXT ",'weight':" NUMBER ",'in_flight':" COUNT
      ",'latency_ms':" MAYBE
-     ",'score':{'type':['number','null'],'description':'The balancer takes the lowest. null: it has no "
+     ",'score':{'type':['number','null'],'description':'The balancer takes the lowest. null: it "
+     "has no "
      "number, or the server is no candidate. Turns are those of the loop that answers; each worker "
      "keeps its own.'},'score_text':" OR_TEXT "}}},'pick':" OR_TEXT
      ",'answer':{'type':['object','null'],'properties':{'status':" COUNT ",'reason':" TEXT "}}}}"},

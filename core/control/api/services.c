@@ -12,7 +12,8 @@
 #include "proxy/worker.h"
 #include <weir/http.h>
 
-/* The program has one; services of instances are called on its thread, from plane_new to plane_free. */
+/* The program has one; services of instances are called on its thread until its
+ * end. */
 static struct plane *the_plane;
 
 void control_services_set_plane(struct plane *plane)

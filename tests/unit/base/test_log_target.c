@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where logs go: what can be opened and what not, that checking makes nothing, and that nobody's terminal is
- * changed. */
+/* Where logs go: what can be opened and what not, that checking makes nothing, and that nobody's
+ * terminal is changed. */
 #include "runner.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Random identifiers: of the right form, and none twice, over more than one filling of the supply. */
+/* Random identifiers: of the right form, and none twice, over more than one filling of the
+ * supply. */
 #include "base/random_ids.h"
 #include "runner.h"
 

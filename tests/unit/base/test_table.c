@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Hash tables: what was added is found, equal hashes are told apart by the caller, and growth loses nothing. */
+/* Hash tables: what was added is found, equal hashes are told apart by the caller, and growth loses
+ * nothing. */
 #include "runner.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* loops.c: each loop does it once, and the end comes when all have. */
+/* loops.c: each loop runs it once, and it ends when all have. */
 #include "runner.h"
 
 #include "control/loops.h"

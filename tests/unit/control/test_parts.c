@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* parts.c, the rows of all rooms: who may is checked, and what is answered is described. */
+/* parts.c, the rows of all rooms: roles are checked, and answers are described. */
 #include "runner.h"
 
 #include <stdlib.h>

@@ -235,7 +235,7 @@ static inline void set_up(void)
     set_up_with(tcp_pair);
 }
 
-/* Sockets that hold more than may be kept. */
+/* Sockets that buffer more than may be kept. */
 static inline void large_pair(int fds[2])
 {
     const int size = 1 << 20;
@@ -265,7 +265,7 @@ static inline void say(const char *text)
     ck_assert(end_send(&client, text));
 }
 
-/* The answer is made outside of a callback: what was gathered goes out as it would at its end. */
+/* The answer is made outside a callback: flushes the batch as a callback's end would. */
 static inline void flush(void)
 {
     batch_flush(&batch);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_down.c: requests, one behind the other, and those that are refused. */
+/* h1_down.c: pipelined requests, and refused ones. */
 #include "down_stage.h"
 
 /* ---- requests, one behind the other ---- */
@@ -45,7 +45,7 @@ static const char pipeline[] = "\r\nPOST /a HTTP/1.1\r\n" H "Content-Length: 5\r
                                "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
                                "2\r\nhe\r\n3;x\r\nllo\r\n0\r\nA: b\r\n\r\n" GET;
 
-/* Two pieces, cut anywhere: the second one is sent when the first has been looked at. */
+/* Two pieces, cut anywhere: the second is sent after the first was parsed. */
 START_TEST(requests_cut_at_every_position)
 {
     char *text = base_strdup(pipeline);
@@ -74,8 +74,8 @@ START_TEST(requests_in_single_bytes)
 }
 END_TEST
 
-/* A lot of requests behind a body that comes in two pieces: they are kept, as far as may be kept,
- * and the rest stays in the socket. */
+/* Many requests after a body in two pieces: they are kept up to the limit, and the rest stays in
+ * the socket. */
 START_TEST(a_long_pipeline_behind_a_body)
 {
     const size_t count = 12000, len = strlen(GET);
@@ -131,8 +131,7 @@ START_TEST(close_is_kept)
 }
 END_TEST
 
-/* A client that has promised to send nothing more, and did not, needs no lingering; any other
- * does. */
+/* A client that announced its last request and kept to it needs no lingering; any other does. */
 static const struct {
     const char *request;
     bool lingers;
@@ -157,7 +156,7 @@ START_TEST(lingering_where_more_may_come)
 }
 END_TEST
 
-/* What has come behind the request, and was not read, would turn the close into a reset. */
+/* Unread bytes after the request would turn the close into a reset. */
 START_TEST(lingering_where_more_came)
 {
     on_whole = answer_later;

@@ -101,7 +101,7 @@ START_TEST(a_cut_body_is_no_request)
 }
 END_TEST
 
-/* Nobody waits for the answer any more, whatever else was sent. */
+/* The client is gone, whatever else it sent. */
 START_TEST(a_reset_is_heard_while_the_answer_is_made)
 {
     on_whole = answer_later;
@@ -183,7 +183,7 @@ static size_t take(size_t most)
     return n > 0 ? (size_t)n : 0;
 }
 
-/* The turn's time, as if so much had passed. */
+/* Advances the turn's time. */
 static void pass_time(uint64_t ns)
 {
     (void)loop_now_ns(loop);
@@ -232,7 +232,7 @@ START_TEST(clients_that_read_slowly)
 }
 END_TEST
 
-/* Nothing waits for the client: no clock of what came before is one of the response's. */
+/* Nothing waits for the client: an earlier timer must not hit the response. */
 START_TEST(clocks_of_before)
 {
     on_whole = answer_later;
@@ -249,7 +249,7 @@ START_TEST(clocks_of_before)
 }
 END_TEST
 
-/* The kernel holds what it can: the answer to a refused request has to wait, and not for ever. */
+/* The kernel's buffers are full: the answer to a refused request waits, but not for ever. */
 START_TEST(refused_clients_that_do_not_read)
 {
     char *large = answer_large();
@@ -291,8 +291,8 @@ START_TEST(draining_serves_one_more)
 }
 END_TEST
 
-/* The time is over, and a request lies in the socket of which no turn has heard: of who drains, and
- * of who was idle for long. */
+/* The time is over while an unread request is in the socket: when draining, and when idle for
+ * long. */
 START_TEST(idle_connections_are_read_once_more)
 {
     say(GET);
@@ -306,7 +306,7 @@ START_TEST(idle_connections_are_read_once_more)
 }
 END_TEST
 
-/* Who has only just come has a second for the first byte, also without a lame duck's time. */
+/* A new client has a second for its first byte, even without lame_duck. */
 START_TEST(draining_when_new)
 {
     down_conn_drain(server);
@@ -372,7 +372,7 @@ START_TEST(ends_before_the_answer)
 }
 END_TEST
 
-/* Before a request goes on after a wait: no turn has heard of the client's end yet. */
+/* When a request resumes after a wait, the client's end may not be reported yet. */
 START_TEST(a_look_at_the_client)
 {
     conf.abort_on_close = _i == 1;

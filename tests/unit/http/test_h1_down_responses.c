@@ -96,7 +96,7 @@ START_TEST(trailers)
 }
 END_TEST
 
-/* A body of another length than announced is broken visibly, and never longer. */
+/* A body of the wrong length is aborted visibly, and is never longer than announced. */
 START_TEST(too_little_is_cut)
 {
     on_whole = answer_later;
@@ -196,7 +196,7 @@ START_TEST(early_answer)
 }
 END_TEST
 
-/* Whether a client that was not told to go on sends its body cannot be known: no more requests. */
+/* Without 100 it is unknown whether the client sends its body: no more requests. */
 START_TEST(early_answer_to_an_expectation)
 {
     on_head = answer;

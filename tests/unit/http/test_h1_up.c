@@ -32,7 +32,8 @@ static const struct {
     {"9110 15.2: interim ones before", ASKED,
      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: l\r\n\r\n" OK,
      "100 103 200{ok} idle ", false},
-    /* Surplus bytes reach nobody (RFC 9112 section 6.3, and 9.2: responses are paired by order). */
+    /* Surplus bytes are discarded (RFC 9112 section 6.3, and 9.2: responses are paired by
+     * order). */
     {"9112 6.3: HEAD of a server that sends a body", "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", OK,
      "200{} closed ", false},
     {"surplus behind a length", ASKED, OK "x", "200{ok} closed ", false},
@@ -40,7 +41,7 @@ static const struct {
     {"surplus behind no body", ASKED, "HTTP/1.1 204 No Content\r\n\r\nx", "204{} closed ", false},
     {"surplus behind chunks", ASKED,
      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\r\n", "200{} closed ", false},
-    /* Nonsense before a response. */
+    /* Stray bytes before a response. */
     {"no HTTP", ASKED, "hello\r\n\r\n", "closed failed malformed bad_version ", false},
     {"both lengths", ASKED,
      "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -121,8 +122,8 @@ START_TEST(one_connection_serves_many)
 }
 END_TEST
 
-/* Another request waits for the connection and gets it in the same turn; what the server sent too
- * much is not taken for its answer, and does not pull the connection from under it. */
+/* A waiting request gets the connection in the same turn; surplus bytes are not taken for its
+ * answer and do not close the connection under it. */
 START_TEST(surplus_is_no_answer_to_the_next)
 {
     struct exchange *first = exchange;
@@ -157,8 +158,8 @@ START_TEST(too_many_interim_answers)
 }
 END_TEST
 
-/* A read that fills its buffer to the byte leaves open whether more is there: that costs a look,
- * and not the connection, unless there is more. */
+/* After a read that fills its buffer exactly there may be more: this costs a check, and the
+ * connection only if there is more. */
 START_TEST(a_last_read_that_is_full)
 {
     const char *head = "HTTP/1.1 200 OK\r\nContent-Length: ";

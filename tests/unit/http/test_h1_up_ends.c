@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* h1_up.c: connections that end, and how it is told what that means. */
+/* h1_up.c: connections that end, and how that is reported. */
 #include "up_stage.h"
 
 /* ---- connections that end ---- */
@@ -13,7 +13,7 @@ START_TEST(a_reset_before_the_answer)
 }
 END_TEST
 
-/* Idle connections end; whoever finds out by using one may try again without harm. */
+/* Idle connections end; a request that finds one dead may safely be tried again. */
 START_TEST(a_connection_that_was_idle)
 {
     ask(ASKED);
@@ -61,7 +61,7 @@ START_TEST(a_request_that_was_read)
 }
 END_TEST
 
-/* A reset alone tells nothing: what it followed may have been read, and its acknowledgement be
+/* A reset alone proves nothing: earlier bytes may have been read, and their acknowledgement be
  * late. */
 START_TEST(a_reset_tells_nothing)
 {
@@ -94,7 +94,7 @@ static void serve_once(void)
     wait_notes(loop, notes, "200{ok} idle ");
 }
 
-/* What it says is not about this request: whoever was meant, another connection will tell. */
+/* Its answer is not for this request, which goes to another connection. */
 START_TEST(nonsense_on_a_connection_that_was_idle)
 {
     static const struct {

@@ -69,7 +69,7 @@ START_TEST(names_have_no_case)
 }
 END_TEST
 
-/* What CGI reads as a field of Weir's own is known for that; see RFC 3875 section 4.1.18. */
+/* Aliases of Weir's own fields under CGI are recognised; see RFC 3875 section 4.1.18. */
 START_TEST(aliases_are_known)
 {
     static const char *const own[] = {"Content-Length",   "Transfer-Encoding", "X-Forwarded-For",
@@ -345,7 +345,7 @@ START_TEST(hop_by_hop)
     fields_drop_hop_by_hop(&fields);
     ck_assert_msg(strcmp(words(), hops[_i].after) == 0, "%s:\n  got    %s\n  wanted %s",
                   hops[_i].rule, words(), hops[_i].after);
-    /* `seen` tells the truth afterwards. */
+    /* `seen` is correct afterwards. */
     for (unsigned id = 1; id < FIELD_ID_COUNT; id++) {
         bool there = false;
         for (uint32_t i = 0; i < fields.count; i++) {
@@ -420,7 +420,7 @@ START_TEST(slices_move_with_their_bytes)
 }
 END_TEST
 
-/* Without memory nothing points to what was read. */
+/* Out of memory: nothing points to what was read. */
 START_TEST(a_head_has_its_own_bytes_or_none)
 {
     bool room = _i == 0;

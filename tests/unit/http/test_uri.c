@@ -106,7 +106,7 @@ START_TEST(path)
     if (taken) {
         ck_assert_msg(str_equal(out, str_from(paths[_i].out)), "%s: got %.*s, wanted %s",
                       paths[_i].in, STR_ARGS(out), paths[_i].out);
-        /* What is normal stays as it is: no second decoding by whoever comes behind us. */
+        /* A normal path stays as it is: a second decoding must not change it. */
         ck_assert(uri_normalise_path(out, &arena, &again));
         ck_assert(str_equal(out, again));
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What conf_create is told with: places of mistakes, pools, routes. */
+/* The services of conf_create: places of mistakes, pools, routes. */
 #include "runner.h"
 
 #include "module/check.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* generation.c: what is prepared holds what it will go on with. */
+/* generation.c: a prepared generation holds the balancers that go on. */
 #include "pool/pool_stage.h"
 #include "runner.h"
 

@@ -60,8 +60,8 @@ UNIT_TEST(wrong_addresses)
         {"a..b:80", "neither an IP address nor a host name"},
         {"a b:80", "neither an IP address nor a host name"},
         {"unix:", "names no socket"},
-        {"unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-         "aaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        {"unix:/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
          "at most 107"},
         {"", "neither an IP address nor a host name"},
     };

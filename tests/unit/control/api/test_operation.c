@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* call.c, arguments.c and operation.c: who, what and how is checked by the rows. */
+/* call.c, arguments.c and operation.c: roles, arguments and methods are checked by the rows. */
 #include "runner.h"
 
 #include <stdlib.h>

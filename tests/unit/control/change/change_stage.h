@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stage for what changes at run time: a generation with the pool "web", whose servers "a" and "b"
- * the files name; an owner that does what a test tells it; a store without module, so that nothing
- * has a thread.
+ * A stage for runtime changes: a generation with the pool "web", whose servers "a" and "b" are in
+ * the files; an owner that a test directs; a store without module, so there is no thread.
  */
 #ifndef CHANGE_STAGE_H
 #define CHANGE_STAGE_H

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* changes.c and change.c: one after the other; each is answered once, and none before it is
- * kept. */
+/* changes.c and change.c: one at a time; each is answered once, and none before it is durable. */
 #include "change_stage.h"
 
 #include <stdlib.h>

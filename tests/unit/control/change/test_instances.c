@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* provider.c: an instance of the kind `control` lives as long as something goes on that it has begun. */
+/* provider.c: an instance of the kind `control` lives as long as something goes on that it has
+ * begun. */
 #include "change_stage.h"
 
 #include <stdatomic.h>

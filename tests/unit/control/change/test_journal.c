@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* journal.c: numbers, pages, what stands in the way of an undo, what is overdue. */
+/* journal.c: ids, pages, what blocks an undo, what is overdue. */
 #include "runner.h"
 
 #include <stdlib.h>
@@ -43,7 +43,7 @@ START_TEST(numbers_follow_one_another)
     ck_assert_ptr_null(journal_find(journal, JOURNAL_KEPT + 6));
     cJSON *entry = journal_entry_new(journal, "ann", "server.patch", "web/a", 0);
     ck_assert_uint_eq(journal_id(entry), JOURNAL_KEPT + 6);
-    journal_prepare(journal, entry, &batch); /* the oldest makes place */
+    journal_prepare(journal, entry, &batch); /* the oldest is dropped */
     ck_assert_uint_eq(batch.count, 2);
     ck_assert_ptr_nonnull(batch.items[0].value);
     ck_assert_ptr_null(batch.items[1].value);
@@ -103,7 +103,7 @@ END_TEST
 static void add_user(struct journal *journal, const char *name, const char *part)
 {
     cJSON *entry = journal_entry_new(journal, "ann", "user.patch", name, 0);
-    json_set(entry, "user_key", name); /* as an earlier Weir wrote it */
+    json_set(entry, "user_key", name); /* as earlier versions wrote it */
     json_set(entry, "user_part", part);
     char *text = json_print(entry);
     journal_load(journal, text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* reload.c: what came of a reload, for who asked, for the status and for the journal. */
+/* reload.c: the outcome of a reload, for the caller, the status and the journal. */
 #include "change_stage.h"
 
 #include "control/change/reload.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* write_journal.c and undo_server.c: what is taken back, by whom, and what stands in the way. */
+/* write_journal.c and undo_server.c: what is undone, by whom, and what blocks it. */
 #include "change_stage.h"
 
 #include "control/change/change.h"

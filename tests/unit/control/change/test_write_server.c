@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* write_server.c and drain.c: what commands make of a server, of the overlay, and of the
- * journal. */
+/* write_server.c and drain.c: the effect of commands on server, overlay and journal. */
 #include "change_stage.h"
 
 #define SERVERS "/api/v1/pools/web/servers"

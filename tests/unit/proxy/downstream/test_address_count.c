@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections by client address: limits, who counts as one, memory that comes back. */
+/* Connections by client address: limits, addresses that count as one, memory that is released. */
 #include "proxy/downstream/address_count.h"
 #include "runner.h"
 

@@ -211,7 +211,7 @@ END_TEST
 
 START_TEST(who_has_begun_keeps_his_time)
 {
-    greeter.hurried = true; /* of a listener that goes */
+    greeter.hurried = true; /* of a leaving listener */
     say("PROXY ");
     begin();
     /* Longer than the hurry. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* build*.c: plans from files. No socket is opened, no server made, no name asked for. */
+/* build*.c: plans from files. Opens no socket, makes no server, resolves no name. */
 #include "proxy/plan/plan.h"
 #include "runner.h"
 
@@ -89,7 +89,7 @@ START_TEST(files_become_a_plan)
     const struct server_settings *servers = pool->settings->servers.items;
     ck_assert_int_eq(servers[0].weight, 3);
     ck_assert(servers[1].backup && servers[1].url.tls);
-    /* What lives is nobody's business here. */
+    /* Live objects do not matter here. */
     ck_assert_ptr_null(pool->pool);
     ck_assert_ptr_null(pool->servers);
     ck_assert_ptr_null(plan->listeners[0].listener);
@@ -144,7 +144,7 @@ static void rewrite(void *arg, struct arena *arena, struct pool_settings *settin
     settings->servers.count = 1;
 }
 
-/* Names and what operators changed come in as a function; what the files said stays to be seen. */
+/* Resolved names and operators' changes come in by a function; the files' settings stay visible. */
 START_TEST(servers_are_rewritten)
 {
     input.expand = rewrite;
@@ -172,7 +172,7 @@ START_TEST(plans_are_derived)
     ck_assert_ptr_eq(derived->pools[0].tls, plan->pools[0].tls);
     ck_assert_ptr_ne(derived->routes[0], plan->routes[0]);
     ck_assert_ptr_eq(derived->routes[0]->filters.items[0]->plan, derived);
-    /* Of the first only its configuration is left; its modules are the second's. */
+    /* Only the first one's configuration is left; the second one holds its modules. */
     for (size_t i = plan->modules.count; i > 0; i--) {
         plan_leave_module(plan, i - 1);
     }

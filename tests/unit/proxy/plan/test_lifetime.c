@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* lifetime.c: what loops have of a plan, and who is told when they let go. Loops 0 and 1, modules 0
- * and 1. */
+/* lifetime.c: the loops' references to a plan, and the callbacks when they drop them. Loops 0 and
+ * 1, modules 0 and 1. */
 #include "proxy/plan/lifetime.h"
 #include "runner.h"
 
@@ -36,7 +36,7 @@ static void tear_down(void)
     lifetime_end(&life);
 }
 
-/* What was told since the last time. */
+/* The callbacks since the last time. */
 static void expect(const char *wanted)
 {
     ck_assert_str_eq(told, wanted);

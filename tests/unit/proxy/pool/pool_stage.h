@@ -15,7 +15,7 @@
 
 #define STAGE_SERVERS 5
 
-/* What the balancer was told and asked, and what it is to say. */
+/* What the balancer was called with, and what it answers. */
 struct stage_balancer {
     uint32_t answer;        /* of pick: an index, or WEIR_PICK_NONE */
     bool asks_usable;       /* pick: the first that is usable */
@@ -70,8 +70,8 @@ struct stage_request {
     bool session;               /* as it was granted */
 };
 void stage_request(struct stage_request *request);
-/* Picks for it: the name of who it got, "busy", "busy for NAME" or "none". What it got it gives
- * back, but for `keep`. */
+/* Picks for it: the server's name, "busy", "busy for NAME" or "none". The place is released unless
+ * `keep`. */
 const char *stage_pick(struct stage *stage, struct stage_request *request, bool keep);
 void stage_give_back(struct stage *stage, struct stage_request *request);
 

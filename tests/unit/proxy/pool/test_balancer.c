@@ -139,8 +139,9 @@ static void expect_pick(const char *wanted)
 
 START_TEST(the_lowest_cost_is_taken)
 {
-    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         slot(i)->cost = i == 3 ? -1.0 : (double)i;
+    }
     expect_pick("s3");
     stage.servers[3]->max_connections = 1;
     ck_assert(server_acquire(stage.servers[3]));
@@ -155,8 +156,9 @@ END_TEST
 
 START_TEST(no_number_is_a_fault)
 {
-    for (unsigned i = 0; i < STAGE_SERVERS; i++)
+    for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         slot(i)->cost = i == 2 ? 100 : (double)NAN;
+    }
     expect_pick("s2");
     ck_assert_uint_ge(stage.module.faults, STAGE_SERVERS - 1);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pick.c, pool.c: who is a candidate, who is chosen, and what a balancer cannot get wrong. */
+/* pick.c, pool.c: candidates, choices, and a balancer's faults. */
 #include "pool_stage.h"
 #include "runner.h"
 
@@ -341,7 +341,7 @@ START_TEST(the_queue_has_a_limit)
 }
 END_TEST
 
-/* Who comes while another waits does not get the place before him. */
+/* A new request does not overtake a waiting one. */
 START_TEST(nobody_overtakes)
 {
     fill_all();
@@ -353,8 +353,8 @@ START_TEST(nobody_overtakes)
 }
 END_TEST
 
-/* The word that a server has changed may come to a loop that has left the pool, when nothing holds
- * the pool any more: it is compared, and never looked into. */
+/* A loop that has left the pool may still get the message that a server changed, after the pool is
+ * freed: the pointer is only compared. */
 START_TEST(candidates_have_scores)
 {
     struct weir_score told;
@@ -416,7 +416,7 @@ START_TEST(many_changes_of_a_turn_are_one)
 }
 END_TEST
 
-/* What takes long is done seldom, and yet in the end all is as it should be. */
+/* Slow rebuilds are rare, and the result is still correct in the end. */
 START_TEST(a_pool_that_takes_long_rests)
 {
     turn_pool_in();

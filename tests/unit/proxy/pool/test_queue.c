@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* queue.c: who gets a place, in which order, on which loop. Two loops, one thread. */
+/* queue.c: which waiter gets a place, in which order, on which loop. Two loops, one thread. */
 #include "pool_stage.h"
 #include "runner.h"
 
@@ -100,7 +100,7 @@ START_TEST(a_free_place_is_had_at_once)
 }
 END_TEST
 
-/* Who waits for one server gets no other; for that one, the older of both kinds is first. */
+/* A waiter for one server gets no other; for that server, the older of both kinds is first. */
 START_TEST(sessions_wait_for_their_server)
 {
     join(&a, stage.servers[1]);
@@ -158,7 +158,7 @@ START_TEST(no_server_is_had_twice)
 }
 END_TEST
 
-/* A place that is freed on one loop is given to who waits on another, and arrives there. */
+/* A place freed on one loop goes to a waiter on another, and arrives there. */
 START_TEST(places_cross_loops)
 {
     ck_assert(queue_join(stage.other, &a.wait, NULL));
@@ -181,7 +181,7 @@ START_TEST(places_cross_loops)
 }
 END_TEST
 
-/* The client goes while the word of its place is on the way. */
+/* The client leaves while the message about its place is in flight. */
 START_TEST(a_place_that_nobody_takes_passes_on)
 {
     join(&a, NULL);

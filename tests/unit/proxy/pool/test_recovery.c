@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* recovery.c: slow starts, ejections and their limit, and who hears of outcomes. */
+/* recovery.c: slow starts, ejections and their limit, and reports of outcomes. */
 #include "pool_stage.h"
 #include "runner.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* server.c: what a server is known by, its places, its states, its probes. */
+/* server.c: a server's id, places, states and probes. */
 #include "runner.h"
 
 #include <pthread.h>

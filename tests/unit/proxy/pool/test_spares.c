@@ -159,7 +159,7 @@ START_TEST(a_pinned_one_is_for_its_client_alone)
 }
 END_TEST
 
-/* Else it would know of its client when that is gone. */
+/* Else it would refer to its client after that is gone. */
 START_TEST(of_pinned_ones_that_served_together_one_is_kept)
 {
     struct pin mine = {0};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams with both halves scripted: a client's and servers' codecs that write down what they are
- * told, and functions that play what comes. There is no socket.
+ * Streams with both halves scripted: codecs of a client and servers that record their calls, and
+ * functions that play events. There is no socket.
  */
 #ifndef WEIR_TESTS_UNIT_PROXY_STREAM_SCRIPT_H
 #define WEIR_TESTS_UNIT_PROXY_STREAM_SCRIPT_H
@@ -38,7 +38,7 @@ void script_begin(void);
 /* The request ends, if it has not; nothing may be left of it. */
 void script_end(void);
 
-/* What both halves were told since it was last asked, in order, separated by "; ". */
+/* The calls to both halves since the last query, in order, separated by "; ". */
 void expect(const char *text);
 void expect_reason(enum reason reason);
 const char *told(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Attempts that fail, and what becomes of the request. */
+/* Failed attempts, and the outcome for the request. */
 #include "script.h"
 
 #include "runner.h"
@@ -50,7 +50,7 @@ START_TEST(no_port_is_free_towards_one_server)
 }
 END_TEST
 
-/* What a server may have begun to act on is sent again only where that does no harm. */
+/* A request that a server may have begun to process is sent again only where that is safe. */
 static const struct {
     const char *method;
     enum up_failure why;
@@ -77,7 +77,7 @@ START_TEST(a_connection_breaks_before_the_answer)
 }
 END_TEST
 
-/* One that was idle was dead: nobody's fault, and the same server may have the request. */
+/* An idle connection was dead: not a failure, and the same server may get the request. */
 static const struct {
     const char *method;
     enum up_failure why;

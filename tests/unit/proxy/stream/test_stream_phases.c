@@ -186,7 +186,7 @@ START_TEST(a_client_that_sends_no_body_is_told)
 }
 END_TEST
 
-/* While a body is on its way, who stands still is to blame. */
+/* While a body passes, the stalled side is to blame. */
 START_TEST(a_slow_client_is_not_the_servers_fault)
 {
     request_with_body("POST");

@@ -26,7 +26,7 @@ static void choose_anew(struct stream *stream)
     stream->wait.events->hopeless(&stream->wait);
 }
 
-/* Who is assigned anew keeps his deadline and his place. */
+/* A request assigned again keeps its deadline and its position. */
 START_TEST(waiting_goes_on)
 {
     struct stream *first = &streams[0], *second = &streams[1];

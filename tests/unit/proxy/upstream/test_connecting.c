@@ -35,9 +35,8 @@ static struct connect_to to;
 static struct asker askers[WAITERS];
 static struct up_conn *made[WAITERS]; /* NULL: it has ended */
 static unsigned made_count, spare_count;
-static bool spoils; /* the first one that is served breaks its connection */
-static struct asker
-    *leaves_too; /* when the first one is served, this one does not want it any more */
+static bool spoils;              /* the first one that is served breaks its connection */
+static struct asker *leaves_too; /* when the first one is served, this one stops waiting */
 
 /* ---- connections ---- */
 
@@ -245,10 +244,10 @@ START_TEST(it_is_made_as_long_as_one_waits)
     ck_assert(wait_for_one(&askers[1]));
     connecting_leave(&askers[0].waiter);
     ck_assert(!list_empty(&under_way));
-    ck_assert(wait_for_one(&askers[2])); /* in the place of who has left */
+    ck_assert(wait_for_one(&askers[2])); /* in place of the one that left */
     ck_assert(wait_for_one(&askers[3]));
     ck_assert(!wait_for_one(&askers[4]));
-    connecting_leave(&askers[4].waiter); /* given up: nobody hears of it */
+    connecting_leave(&askers[4].waiter); /* abandoned, without a callback */
     run_until(loop, none_under_way, NULL);
     ck_assert_uint_eq(made_count, 1);
     ck_assert_int_eq(askers[0].heard, NOTHING);
