@@ -117,6 +117,7 @@ static void runtime_init(struct control *control, const char *path)
     control->runtime.start_wall_ms = control->runtime.reloads.done_wall_ms = loop_wall_ms();
     sdk_health_fill(&control->host);
     control_services_fill(&control->host);
+    provider_services_fill(&control->host);
     module_part_fill(&control->host);
     control->runtime.host = &control->host;
     control->runtime.workers = count_workers(global);

@@ -4,7 +4,6 @@
  */
 #include "module/module.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,39 +87,11 @@ static bool is_legal_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == len;
 }
 
-char *module_nearest_file(const char *module_dir, const char *name)
-{
-    struct option_nearest search;
-    DIR *folder = opendir(module_dir);
-    struct dirent *entry;
-    char *best = NULL;
-
-    option_nearest_begin(&search, name, strlen(name));
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        size_t len = strlen(entry->d_name);
-        if (len <= 3 || strcmp(entry->d_name + len - 3, ".so") != 0) {
-            continue;
-        }
-        char *offered = base_strndup(entry->d_name, len - 3);
-        option_nearest_offer(&search, offered);
-        if (search.best == offered) {
-            free(best);
-            best = offered;
-        } else {
-            free(offered);
-        }
-    }
-    if (folder != NULL) {
-        closedir(folder);
-    }
-    return best;
-}
-
 /* There is no such file: says so, with the nearest that there is. */
 static void tell_missing(const char *module_dir, const char *name, const char *path,
                          struct place place, struct mistakes *mistakes)
 {
-    char *best = module_nearest_file(module_dir, name);
+    char *best = library_nearest(module_dir, name);
 
     if (best != NULL) {
         mistakes_add(mistakes, place, "module \"%s\": there is no %s; did you mean \"%s\"?", name,

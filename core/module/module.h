@@ -65,9 +65,6 @@ struct module {
 struct module_registry *module_registry_new(void);
 /* All references must have been given back. */
 void module_registry_free(struct module_registry **registry);
-/* The name of the nearest file in a folder of modules, for the caller to free. NULL: none is
- * near. */
-char *module_nearest_file(const char *module_dir, const char *name);
 
 /* The module of that name in the folder `module_dir`, with a reference for the caller. NULL: a
  * mistake at `place` says why. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "module/module.h"
+#include "module/module_library.h"
 #include "option/option_value.h"
 
 static const struct {
@@ -90,7 +91,7 @@ static bool is_installed(const char *module_dir, enum module_kind kind, const ch
     size_t prefix = strlen(kinds[kind].prefix);
     char *path = base_printf("%s/%s.so", module_dir, name);
     bool there = access(path, F_OK) == 0;
-    char *near = there ? NULL : module_nearest_file(module_dir, name);
+    char *near = there ? NULL : library_nearest(module_dir, name);
 
     *meant = near != NULL && strncmp(near, kinds[kind].prefix, prefix) == 0
                  ? base_strdup(near + prefix)

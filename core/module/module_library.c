@@ -9,6 +9,7 @@
  */
 #include "module/module_library.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
@@ -20,6 +21,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "option/option_value.h"
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -236,4 +239,32 @@ void library_close(struct module_library **library)
         close(closed->fd);
     }
     free(closed);
+}
+
+char *library_nearest(const char *module_dir, const char *name)
+{
+    struct option_nearest search;
+    DIR *folder = opendir(module_dir);
+    struct dirent *entry;
+    char *best = NULL;
+
+    option_nearest_begin(&search, name, strlen(name));
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        size_t len = strlen(entry->d_name);
+        if (len <= 3 || strcmp(entry->d_name + len - 3, ".so") != 0) {
+            continue;
+        }
+        char *offered = base_strndup(entry->d_name, len - 3);
+        option_nearest_offer(&search, offered);
+        if (search.best == offered) {
+            free(best);
+            best = offered;
+        } else {
+            free(offered);
+        }
+    }
+    if (folder != NULL) {
+        closedir(folder);
+    }
+    return best;
 }

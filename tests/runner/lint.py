@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from build import source_files
+from rooms import rooms
 
 SOURCE_SUFFIXES = {".ac", ".am", ".c", ".cc", ".cpp", ".css", ".h", ".html", ".js", ".m4", ".mjs",
                    ".mk", ".py", ".sh"}
@@ -77,4 +78,4 @@ def is_source(path):
         return handle.read(2) == b"#!"
 
 
-CHECKS = (formatting, core_includes, licences)
+CHECKS = (formatting, core_includes, rooms, licences)

@@ -192,5 +192,4 @@ void control_services_fill(struct weir_host *host)
     host->control_auth_peer = control_auth_peer;
     host->control_openapi = control_openapi;
     host->control_auth_again = control_auth_again;
-    provider_services_fill(host);
 }

@@ -15,7 +15,7 @@ void control_services_fill(struct weir_host *host);
 void control_services_set_plane(struct plane *plane);
 struct plane *control_services_plane(void);
 
-/* Part of control_services_fill: those for the kind `control` (provider_services.c). */
+/* And those of the kind `control` (provider_services.c). */
 void provider_services_fill(struct weir_host *host);
 
 #endif

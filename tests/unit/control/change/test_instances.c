@@ -60,6 +60,7 @@ static void begin(void)
     use = (struct use){.module = &module, .block = &block, .plan = &stage.whole};
     module_host_fill(&host);
     control_services_fill(&host);
+    provider_services_fill(&host);
     stage_init(&stage, parts);
     stage.whole.host = &host;
     control_services_set_plane(&stage.changes.plane);
