@@ -13,7 +13,7 @@
 enum state {
     STATE_IDLE,    /* between requests */
     STATE_HEAD,    /* reading a request's head */
-    STATE_LENGTH,  /* reading its body, with a length */
+    STATE_LENGTH,  /* reading its body of a known length */
     STATE_CHUNKED, /* reading its body, chunked */
     STATE_WAIT,    /* the request is complete (or refused), the response is not */
     STATE_TUNNEL,

@@ -7,9 +7,9 @@
 
 #include "control/api/operation.h"
 
-/* Every member is known, of its type and in its range; and none that is required lacks. What is
- * wrong becomes the operation's answer (422); `prefix` begins its pointers: "/" for bodies, "?" for
- * queries. */
+/* Checks that every member is known, of its type and in range, and that no required one is missing.
+ * Mistakes become the operation's answer (422); `prefix` begins their pointers: "/" for bodies, "?"
+ * for queries. */
 void arguments_check(struct operation *operation, const struct weir_argument *arguments,
                      const cJSON *object, const char *prefix);
 

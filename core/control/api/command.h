@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command table: every operation of the control plane is one row. From it come the REST API,
- * its checks, the OpenAPI document and the reference; who may is checked here and nowhere else.
+ * The command table: every operation of the control plane is one row. The REST API, its checks, the
+ * OpenAPI document and the reference come from it; roles are checked here alone.
  */
 #ifndef CONTROL_API_COMMAND_H
 #define CONTROL_API_COMMAND_H
@@ -13,18 +13,18 @@
 struct operation;
 struct provider;
 
-/* What a write says when it returns. */
+/* What a write returns. */
 enum written {
-    WRITE_ANSWERED = WEIR_ANSWERED, /* nothing goes on: the plane sends the operation's answer */
+    WRITE_ANSWERED = WEIR_ANSWERED, /* done: the plane sends the operation's answer */
     WRITE_GOES_ON = WEIR_LATER, /* a change has the operation, and answers it after this returns */
 };
 
-/* A row, and one of the two that do it. */
+/* A row, with one of the two functions. */
 struct command {
     struct weir_operation row;
-    void (*read)(struct operation *operation);          /* its answer is there when it returns */
+    void (*read)(struct operation *operation);          /* its answer is complete when it returns */
     enum written (*write)(struct operation *operation); /* goes through the queue of writes */
-    struct provider *provider; /* the module's whose it is; NULL: the core's */
+    struct provider *provider; /* the module that owns it; NULL: the core */
 };
 
 /* ---- rows ---- */
@@ -68,7 +68,7 @@ struct command {
 struct command_table {
     const struct command *lists[COMMAND_LISTS_MAX];
     size_t count;
-    size_t core; /* the first ones, which stay; those behind them are of modules */
+    size_t core; /* the first ones, which stay; modules' rows follow */
 };
 
 static inline void commands_add(struct command_table *table, const struct command *rows)
@@ -84,8 +84,7 @@ static inline void commands_add(struct command_table *table, const struct comman
 
 #define COMMAND_PREFIX "/api/v1"
 
-/* The command of a path and method. NULL: `*allow` is NULL (no such path), or the methods that
- * there are. */
+/* The command of a path and method. NULL: `*allow` is NULL (no such path), or lists the methods. */
 const struct command *command_find(const struct command_table *table, struct weir_str method,
                                    struct weir_str path, char **allow, char *params[2]);
 

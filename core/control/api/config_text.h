@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Edits in the text of a configuration file: what is not edited stays as it is, comments too.
+ * Edits in the text of a configuration file: the rest stays as it is, including comments.
  */
 #ifndef CONTROL_API_CONFIG_TEXT_H
 #define CONTROL_API_CONFIG_TEXT_H
@@ -21,14 +21,14 @@ struct config_text {
 
 void config_text_init(struct config_text *text, struct weir_str original);
 
-/* Puts `replacement` (which is taken over) in place of a range. */
+/* Replaces a range by `replacement`, which it takes over. */
 void config_text_replace(struct config_text *text, size_t from, size_t to, char *replacement);
-/* Shows stars instead of a setting's values. */
+/* Replaces a setting's values by stars. */
 void config_text_mask(struct config_text *text, const struct conf_node *setting);
-/* Puts a string in place of a value, or of the path that is included. */
+/* Replaces a value, or an included path, by a string. */
 void config_text_set(struct config_text *text, struct conf_span span, struct weir_str value);
 
-/* The edited text, the caller's; ends the edits. */
+/* The edited text, which the caller frees; ends the edits. */
 char *config_text_end(struct config_text *text);
 
 #endif

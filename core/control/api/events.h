@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Events: what has happened, told to whoever subscribes. The last EVENTS_KEPT are kept, so that a
- * client that comes back misses none. Control thread.
+ * Events, sent to subscribers. The last EVENTS_KEPT are kept, so that a client that reconnects
+ * misses none. Control thread.
  */
 #ifndef CONTROL_API_EVENTS_H
 #define CONTROL_API_EVENTS_H
@@ -28,15 +28,15 @@ struct events {
 };
 
 void events_init(struct events *events, struct loop *loop);
-/* Whoever still subscribes hears of nothing any more. */
+/* Ends remaining subscriptions: they get no more events. */
 void events_end(struct events *events);
 
-/* Tells and keeps; takes the data over. */
+/* Sends and keeps an event; takes over the data. */
 void events_tell(struct events *events, const char *name, cJSON *data);
-/* Tells `statistics`, which are not kept. */
+/* Sends `statistics`, which are not kept. */
 void events_tell_statistics(struct events *events, const char *data);
 
-/* Whether anybody would hear. */
+/* Whether there are subscribers. */
 static inline bool events_heard(const struct events *events)
 {
     return !list_empty(&events->subscriptions);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A dry run of a request: explain.c reads what is asked, explain_answer.c says what would become of
- * it. Control thread.
+ * A dry run of a request: explain.c reads the request, explain_answer.c reports what would happen.
+ * Control thread.
  */
 #ifndef CONTROL_API_EXPLAIN_H
 #define CONTROL_API_EXPLAIN_H

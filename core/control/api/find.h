@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools and servers of a generation by name: for those who read and those who write. Control
- * thread.
+ * Pools and servers of a generation by name, for reads and writes. Control thread.
  */
 #ifndef CONTROL_API_FIND_H
 #define CONTROL_API_FIND_H
@@ -9,7 +8,7 @@
 #include "control/api/operation.h"
 #include "proxy/runtime.h"
 
-/* What a key "pool/id", or a path, names. */
+/* The target of a key "pool/id" or a path. */
 struct found {
     struct pool_plan *plan;                 /* NULL: there is no such pool */
     struct server *server;                  /* NULL: it has no such server */
@@ -17,7 +16,7 @@ struct found {
     const struct server_settings *settings; /* likewise */
 };
 
-/* The pool's part of a key; its server's id stands behind the slash that follows. */
+/* The pool's part of a key; a slash and the server's id follow. */
 struct weir_str find_pool_name(const char *key);
 
 struct found find_server(const struct generation *generation, struct weir_str pool,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the counters did lately: rates, percentiles, and the last hour. Sampled once a second by the
- * control thread, which only reads what the workers count.
+ * Recent statistics: rates, percentiles, and the last hour. Sampled once a second by the control
+ * thread, which only reads the workers' counters.
  *
  * Memory is fixed. The total and each pool keep 900 samples of a second and 720 of five seconds (38
  * KiB); each server keeps 720 of five seconds (17 KiB); each of these, listeners and routes also
@@ -26,13 +26,13 @@
 
 struct history;
 
-/* One second, or HISTORY_STEP of them. NaN: there was nothing to know. */
+/* One second, or HISTORY_STEP of them. NaN: no data. */
 struct sample {
     float rate, errors_rate, in_flight, p50, p95, p99;
 };
 
 struct rates {
-    double requests, errors, bytes_in, bytes_out; /* a second, over the last five or so */
+    double requests, errors, bytes_in, bytes_out; /* per second, over about the last five */
 };
 
 struct latency {
@@ -46,14 +46,14 @@ void history_free(struct history **history);
 void history_sample(struct history *history, const struct generation *generation, uint64_t second,
                     uint64_t wall_ms);
 
-/* What is kept under: the same object has the same key as long as it has its name. */
+/* Keys of series: an object has the same key as long as it keeps its name. */
 #define HISTORY_TOTAL UINT64_C(1)
 uint64_t history_key_pool(const char *pool);
 uint64_t history_key_listener(const char *name);
 uint64_t history_key_route(const char *name);
 /* Servers: their id. */
 
-/* Zeros and NaNs where the key is not known (yet). */
+/* Zeros and NaNs if the key is unknown. */
 struct rates history_rates(const struct history *history, uint64_t key);
 struct latency history_minute(const struct history *history, uint64_t key);
 /* Of the last five seconds or so. */
@@ -61,7 +61,7 @@ struct latency history_recent(const struct history *history, uint64_t key);
 /* Errors as a share of the last minute's requests; NaN: there were none. */
 double history_error_share(const struct history *history, uint64_t key);
 
-/* No request has ended there in the last minute. */
+/* Whether no request has ended there in the last minute. */
 bool history_quiet(const struct history *history, uint64_t key);
 
 /* The answer of /stats/history; NULL: `error` says which series is wrong. */

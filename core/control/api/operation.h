@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One run of a command: what was asked, and what is answered. Owner: the plane, until the answer.
- * Control thread.
+ * One run of a command: its arguments and its answer. Owner: the plane, until the answer. Control
+ * thread.
  */
 #ifndef CONTROL_API_OPERATION_H
 #define CONTROL_API_OPERATION_H
@@ -16,17 +16,17 @@
 struct plane;
 
 struct operation {
-    struct list link; /* among the writes that wait */
+    struct list link; /* in the queue of writes */
     struct message message;
     struct plane *plane;
-    const struct command *command; /* NULL: there is none, the answer is made */
+    const struct command *command; /* NULL: none, refused with an answer */
     char *params[2];               /* of the path, decoded; NULL: none */
     cJSON *query, *body;           /* objects that were checked; never NULL while it runs */
     char *if_match;                /* NULL: none */
     char *author;
     enum weir_role role;
     uint64_t confirm_ms; /* 0: not asked for */
-    weir_control_fn fn;  /* NULL: nobody waits any more */
+    weir_control_fn fn;  /* NULL: the caller is gone */
     void *arg;
     /* a command's own, while it goes on */
     void *state;
@@ -51,14 +51,14 @@ static inline struct weir_control_operation *operation_handle(struct operation *
     return (struct weir_control_operation *)(void *)operation;
 }
 
-/* Checks who, what and how; never NULL. One that is refused has its answer and no command. */
+/* Checks role, arguments and method; never NULL. A refused one has its answer and no command. */
 struct operation *operation_new(struct plane *plane, const struct weir_control_request *call,
                                 weir_control_fn fn, void *arg);
 
-/* Tells the answer and frees the operation. */
+/* Sends the answer and frees the operation. */
 void operation_answer(struct operation *operation);
 
-/* A success with a body, which is taken over (NULL: none). */
+/* A success with a body, which it takes over (NULL: none). */
 void operation_succeed(struct operation *operation, unsigned status, cJSON *answer);
 
 /* A problem document. It replaces an earlier answer. */
@@ -68,14 +68,14 @@ void operation_problem(struct operation *operation, unsigned status, const char 
 void operation_invalid(struct operation *operation, const char *pointer, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Whether the caller may run a command, also one of that name. false: 403 is the answer. */
+/* Whether the caller may run a command, or one by name. false: 403 is the answer. */
 bool operation_check_role(struct operation *operation, const struct command *command);
 bool operation_may(struct operation *operation, const char *name);
 
-/* Checks If-Match against the present tag (without quotes). false: 412 is the answer. */
+/* Checks If-Match against the current tag (without quotes). false: 412 is the answer. */
 bool operation_matches(struct operation *operation, const char *etag);
 
-/* Members that were given, NULL or `fallback` where not. */
+/* Members of the arguments; NULL or `fallback` if not given. */
 const char *operation_text(const cJSON *object, const char *name);
 int64_t operation_integer(const cJSON *object, const char *name, int64_t fallback);
 /* A duration's milliseconds. */

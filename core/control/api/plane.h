@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control plane: what every operation finds when it runs. What runs, its events and history,
- * and the commands that there are. Who stands above adds commands, queues writes and tells what is
- * under way. All of it is the control thread's; workers see generations and the atomics of servers.
+ * The control plane: the context of every operation. The running state, events, history, and
+ * commands. Rooms above add commands, queue writes and report changes under way. All of it is the
+ * control thread's; workers see generations and the atomics of servers.
  */
 #ifndef CONTROL_API_PLANE_H
 #define CONTROL_API_PLANE_H
@@ -14,7 +14,7 @@
 #include "proxy/runtime.h"
 #include "proxy/worker.h"
 
-/* What a change under way says of a server. */
+/* A server's state by a change under way. */
 struct server_note {
     bool leaving;               /* to be removed once it is drained */
     uint64_t drain_deadline_ms; /* since 1970; 0: none */
@@ -40,23 +40,23 @@ struct plane {
 
 /* Once all commands have been added; with the control loop. */
 void plane_start(struct plane *plane, struct worker *self);
-/* The loops end: no more operations, no more ticks. */
+/* The loops are ending: no more operations, no more ticks. */
 void plane_stop(struct plane *plane);
 
 void plane_init(struct plane *plane, struct runtime *runtime, const char *path);
 void plane_end(struct plane *plane);
 
-/* A generation runs, and the program does not end. */
+/* Whether a generation runs and the program is not stopping. */
 static inline bool plane_is_open(const struct plane *plane)
 {
     return plane->runtime->current != NULL && !plane->ended;
 }
 
-/* Begins an operation: the answer comes on a later turn. */
+/* Begins an operation: the answer follows on a later turn. */
 struct operation *plane_call(struct plane *plane, const struct weir_control_request *call,
                              weir_control_fn fn, void *arg);
 
-/* A server's health or state is another one, for events. */
+/* A server's health or state has changed: sends an event. */
 void plane_server_changed(struct plane *plane, struct server *server);
 
 /* ---- the commands of this room ---- */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Modules of the kind `control` (see weir/control.h): their instances, the operations that they add
- * to the table, what they keep, and what the plane asks of them. Control thread.
+ * to the table, the data that they keep, and their hooks for the plane. Control thread.
  *
- * An instance lives as long as module and block are the same, and until the last operation or work
- * that it has begun has ended. What is kept is here, not with the instances, so that a new one
- * finds it.
+ * An instance lives as long as module and block stay the same, and until its last operation or work
+ * has ended. Data is kept here, not in the instances, so a new one finds it.
  */
 #ifndef CONTROL_API_PROVIDER_H
 #define CONTROL_API_PROVIDER_H
@@ -27,11 +26,10 @@ struct provider {
     struct resident *resident;
     const struct weir_control *ops;
     void *instance;
-    struct command *commands; /* a copy of its rows, ended as all lists are */
-    bool ready; /* what is kept in its space is known: the instance is made, and its rows are in the
-                * table */
-    bool left;  /* no configuration has it any more; it goes with the last of `refs` */
-    unsigned refs; /* operations and work that go on */
+    struct command *commands; /* a copy of its rows, terminated */
+    bool ready;    /* its space is loaded: the instance exists, and its rows are in the table */
+    bool left;     /* no configuration has it any more; freed with the last of `refs` */
+    unsigned refs; /* running operations and work */
     struct task destruction;
 };
 
@@ -40,26 +38,26 @@ struct providers {
     struct list
         list; /* struct provider.link, in the order of their blocks; those that have left, last */
     cJSON *kept;      /* text, by space and key */
-    cJSON *documents; /* all that weir_control_openapi has given */
+    cJSON *documents; /* everything that weir_control_openapi has returned */
     /* Set before the start: */
-    /* What is kept in a space is needed: it comes by providers_keep, and then providers_ready. */
+    /* Loads a space: its data follows by providers_keep, then providers_ready. */
     void (*load)(struct plane *plane, const char *space);
-    /* Runs `work` on another thread, then `done` on this one. false: too much waits. */
+    /* Runs `work` on another thread, then `done` on this one. false: too many are queued. */
     bool (*work)(struct plane *plane, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 };
 
 void providers_init(struct providers *providers, struct plane *plane);
-/* Nothing goes on any more. */
+/* Nothing is running any more. */
 void providers_end(struct providers *providers);
 
 /* The modules of the generation add their operations, others take theirs away. */
 void providers_adopt(struct providers *providers, const struct generation *generation);
-/* All that is kept in the space is here. */
+/* The space is loaded completely. */
 void providers_ready(struct providers *providers, const char *space);
 /* New files have come into force. */
 void providers_reloaded(struct providers *providers);
 
-/* What is kept under a key of a space; `value` NULL: nothing. Its module is told. */
+/* Sets the value of a key in a space and tells its module; `value` NULL: none. */
 void providers_keep(struct providers *providers, const char *space, const char *key,
                     const char *value);
 /* NULL: nothing. */
@@ -71,7 +69,7 @@ struct provider *providers_next(const struct providers *providers, const struct 
                                 size_t offset);
 #define provider_with(providers, hook) \
     providers_next((providers), NULL, offsetof(struct weir_control, hook))
-/* The one whose space that is; NULL: none is loaded. */
+/* The owner of the space; NULL: not loaded. */
 struct provider *provider_of_space(const struct providers *providers, const char *space);
 
 struct weir_context *provider_context(const struct provider *provider);

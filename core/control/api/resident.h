@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a module's instance needs that outlives generations, as that of a store does: its options,
- * filled anew from a copy of the module block, and what conf_create has prepared of them. Control
- * thread.
+ * What an instance that outlives generations needs, such as a store's: its options, filled from a
+ * copy of the module block, and what conf_create has prepared from them. Control thread.
  */
 #ifndef CONTROL_API_RESIDENT_H
 #define CONTROL_API_RESIDENT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who serves the services of control.h. Private to core/control.
+ * The plane behind the services of control.h. Private to core/control.
  */
 #ifndef CONTROL_API_SERVICES_H
 #define CONTROL_API_SERVICES_H
@@ -11,7 +11,7 @@ struct plane;
 
 /* The services that modules call. */
 void control_services_fill(struct weir_host *host);
-/* NULL: nobody any more. */
+/* NULL: none any more. */
 void control_services_set_plane(struct plane *plane);
 struct plane *control_services_plane(void);
 

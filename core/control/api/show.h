@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parts of what is shown, shared by the reading commands. Control thread.
+ * Parts of answers shared by the reading commands. Control thread.
  */
 #ifndef CONTROL_API_SHOW_H
 #define CONTROL_API_SHOW_H
@@ -12,16 +12,16 @@ void show_counters(cJSON *object, const struct traffic *traffic);
 /* rates and latency_ms. */
 void show_rates(cJSON *object, const struct plane *plane, uint64_t key);
 
-/* Its health; "down" also where it is ejected, or has no address. */
+/* Its health; "down" also if it is ejected or has no address. */
 const char *show_health_word(const struct server *server);
 
 cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size_t index);
 cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan);
-/* Of what an operator may change. The caller frees it. */
+/* Covers what an operator may change. The caller frees it. */
 char *show_server_tag(const struct plane *plane, const struct pool_plan *plan, size_t index);
 char *show_pool_tag(const struct plane *plane, const struct pool_plan *plan);
 cJSON *show_stats(const struct plane *plane);
-/* A list of what the files say and only a restart brings, in words. */
+/* Settings of the files that need a restart, as a list of texts. */
 cJSON *show_restart(const struct generation *g);
 cJSON *show_mistakes(const struct mistakes *mistakes, size_t limit);
 

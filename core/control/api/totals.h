@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums over loops and servers, for those who show them. Control thread; workers go on counting.
+ * Sums over loops and servers. Control thread; workers go on counting.
  */
 #ifndef CONTROL_API_TOTALS_H
 #define CONTROL_API_TOTALS_H
@@ -19,7 +19,7 @@ struct traffic totals_listener(const struct listener *listener);
 
 /* Requests on the pool's servers. */
 uint32_t totals_in_flight(const struct pool_plan *plan);
-/* Servers that are well and ready. */
+/* Healthy and ready servers. */
 unsigned totals_servers_up(const struct pool_plan *plan);
 
 #endif

@@ -49,7 +49,7 @@ struct listener_local {
     struct greeter greeter;
     size_t count;        /* its connections */
     struct list leaving; /* in the home: it, or one of its sockets, is leaving */
-    bool gone;           /* not in the loop's generation; `plan` is from the last one that had it */
+    bool gone;           /* not in the loop's plan; `plan` is the last one that had it */
     bool full;           /* connection_limit is reached: nothing is accepted here */
     struct timer full_timer;
     uint64_t full_told_ns; /* when that was last logged */

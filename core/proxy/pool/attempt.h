@@ -52,7 +52,7 @@ static inline void tried_add(struct tried *tried, weir_server_id id)
 /* Zeroed, then attempt_begin. */
 struct attempt {
     struct weir_request *request; /* as modules see it */
-    const struct use *sticky;     /* of the request's generation; NULL: its pool has none */
+    const struct use *sticky;     /* of the request's plan; NULL: its pool has none */
 
     /* the server; set by pool_assign, ended by pool_leave */
     struct server_local *server; /* NULL: none; a place is held while set */

@@ -181,8 +181,7 @@ bool pool_local_has_untried(const struct pool_local *local, const struct tried *
 }
 
 /* The server of the request's session, if there is one that accepts it. Lookup and naming in the
- * response use the instance of the request's generation: the two share state through the
- * request. */
+ * response use the instance of the request's plan: the two share state through the request. */
 static struct server *pick_session(const struct pool_local *local, struct attempt *attempt)
 {
     const struct use *use = attempt->sticky;

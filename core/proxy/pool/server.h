@@ -3,8 +3,8 @@
  * Servers: a backend address of a pool, with its live state. A server outlives generations: while
  * its pool, id and URL stay, a reload keeps its health, counters and idle connections.
  *
- * Owner: the generations that name it, by reference count. State is written by the control thread
- * in atomics and read by workers; `locals[i]` belongs to loop i.
+ * Owner: the plans that name it, by reference count. State is written by the control thread in
+ * atomics and read by workers; `locals[i]` belongs to loop i.
  */
 #ifndef PROXY_POOL_SERVER_H
 #define PROXY_POOL_SERVER_H

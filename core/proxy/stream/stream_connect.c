@@ -301,7 +301,7 @@ static void stream_granted(struct waiter *waiter, struct server *server, bool se
         queue_release(&local->pool->queue, server);
         return;
     }
-    if (!known) { /* not, or not yet, in this loop's generation */
+    if (!known) { /* not, or not yet, in this loop's plan */
         queue_release(&local->pool->queue, server);
         stream_assign(stream);
         return;

@@ -114,7 +114,7 @@ static void probe_schedule(struct probe *probe)
     probe_set_within(probe, interval / 10 * 9, interval / 10 * 11);
 }
 
-/* A new generation does not delay what is due; a shorter interval applies at once. */
+/* A new plan does not delay what is due; a shorter interval applies at once. */
 static void probe_go_on(struct probe *probe)
 {
     uint64_t latest_ns = probe_interval(probe) / 10 * 11;
