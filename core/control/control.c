@@ -24,7 +24,7 @@
 #include "module/host.h"
 #include "net/conn.h"
 #include "proxy/plan/descriptors.h"
-#include "proxy/upstream/discovery.h"
+#include "proxy/upstream/names.h"
 #include "proxy/pool/recovery.h"
 #include "proxy/stream/stream.h"
 
@@ -127,12 +127,12 @@ static void runtime_init(struct control *control, const char *path)
     list_init(&control->runtime.listeners);
     list_init(&control->generations);
     list_init(&control->leaving);
-    control->runtime.discovery = discovery_new();
+    control->runtime.names = names_new();
 }
 
 static void runtime_end(struct control *control)
 {
-    discovery_free(&control->runtime.discovery);
+    names_free(&control->runtime.names);
     module_registry_free(&control->runtime.modules);
     free(control->folders.paths);
     arena_reset(&control->arena);
@@ -282,9 +282,10 @@ static struct generation *restore(struct control *control, struct generation *ge
 }
 
 /* Names that expand to servers are resolved. */
-static void start_named(void *arg)
+static void start_named(void *arg, struct plan *plan)
 {
     struct control *control = arg;
+    (void)plan;
     struct generation *changed =
         control->clearing ? NULL : control_begin_again(control, control->starting);
 
@@ -297,6 +298,9 @@ static void start(struct control *control, struct generation *generation)
     struct changes_owner owner = control_owner;
     const struct recovery_owner recovery = {
         .refresh = control_refresh_pool, .changed = control_server_changed, .arg = control};
+    const struct names_owner names = {.server_changed = control_server_changed,
+                                      .blocks_changed = control_names_changed,
+                                      .arg = control};
     char error[256];
 
     owner.arg = control;
@@ -304,20 +308,17 @@ static void start(struct control *control, struct generation *generation)
     control->starting = generation = restore(control, generation);
     control->prober =
         prober_new(control->self->loop, control->self->index, control_server_changed, control);
-    control->names = names_new(control->self->loop, generation->plan->global.nameservers,
-                               control_server_changed, control, error, sizeof(error));
     control->runtime.recovery = recovery_new(control->self->loop, control->self->index, &recovery);
     control_watch_signals(control);
-    if (control->names == NULL) {
+    if (!names_start(control->runtime.names, control->self->loop,
+                     generation->plan->global.nameservers, &names, error, sizeof(error))) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", error);
         control->exit_code = 1;
     } else if (!start_workers(control)) {
         control->exit_code = 1;
     } else {
-        discovery_start(control->runtime.discovery, control->self->loop,
-                        names_follower(control->names), control_names_changed, control);
-        if (discovery_is_wanting(control->runtime.discovery)) {
-            discovery_await(control->runtime.discovery, generation->plan, start_named, control);
+        if (names_is_wanting(control->runtime.names)) {
+            names_await(control->runtime.names, generation->plan, start_named, control);
         } else {
             control_begin(control);
         }

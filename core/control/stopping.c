@@ -11,7 +11,7 @@
 #include "base/logfile.h"
 #include "control/loops.h"
 #include "control/report.h"
-#include "proxy/upstream/discovery.h"
+#include "proxy/upstream/names.h"
 #include "proxy/pool/recovery.h"
 
 #ifdef HAVE_SYSTEMD
@@ -50,8 +50,7 @@ void control_release(struct control *control)
     if (control->runtime.recovery != NULL) {
         recovery_free(&control->runtime.recovery);
     }
-    discovery_free(&control->runtime.discovery);
-    names_free(&control->names);
+    names_free(&control->runtime.names);
 }
 
 static void cleared(void *arg)
@@ -82,8 +81,7 @@ static void clear_all(struct control *control)
     }
     control->clearing = true;
     changes_stop(&control->changes);
-    names_hurry(control->names);
-    discovery_hurry(control->runtime.discovery);
+    names_hurry(control->runtime.names);
     control_settled(control);
 }
 
@@ -121,8 +119,7 @@ void control_stop_gently(struct control *control)
     }
     if (!control->started) { /* clients may be connected already: they are served first */
         control->stop_wanted = true;
-        names_hurry(control->names);
-        discovery_hurry(control->runtime.discovery);
+        names_hurry(control->runtime.names);
         return;
     }
     control->stopping = true;

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "control/change/reload.h"
 #include "proxy/plan/descriptors.h"
-#include "proxy/upstream/discovery.h"
+#include "proxy/upstream/names.h"
 #include "proxy/pool/recovery.h"
 #include "proxy/stream/stream.h"
 
@@ -152,7 +152,7 @@ static void set_nameservers(struct control *control, const struct generation *ge
 {
     char error[256];
     if (generation != NULL &&
-        !names_set_servers(control->names, generation->plan->global.nameservers, error,
+        !names_set_servers(control->runtime.names, generation->plan->global.nameservers, error,
                            sizeof(error))) {
         log_write(WEIR_LOG_ERROR, "names", "the nameservers stay as they were: %s", error);
     }
@@ -220,8 +220,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
     }
     /* Also while it stops: these hold the generation that `current` points to. */
     set_tickets_timer(control, generation->plan->global.ticket_key_lifetime);
-    names_adopt(control->names, generation->plan);
-    discovery_adopt(control->runtime.discovery, generation->plan);
+    names_adopt(control->runtime.names, generation->plan);
     prober_adopt(control->prober, generation->plan);
     recovery_adopt(control->runtime.recovery, generation->plan);
     changes_adopt(&control->changes, generation);
@@ -308,7 +307,7 @@ static void apply(void *arg, struct generation *generation, void (*gate)(void *g
     control->done = done;
     control->done_arg = gate_arg;
     list_push_back(&control->generations, &generation->link);
-    names_prepare(control->names, generation->plan, named, control);
+    names_await(control->runtime.names, generation->plan, named, control);
 }
 
 /* ---- mistakes, warnings, the log ---- */
@@ -374,7 +373,7 @@ void control_begin(struct control *control)
     control->starting = NULL;
     apply(control, generation, NULL, begun, control);
     if (control->stop_wanted) {
-        names_hurry(control->names);
+        names_hurry(control->runtime.names);
     }
 }
 
@@ -400,7 +399,7 @@ static void rebuild(void *arg, bool overlay)
 {
     struct control *control = arg;
     struct mistakes mistakes = {0};
-    bool wanted = !control->stopping && (overlay || discovery_is_stale(control->runtime.discovery));
+    bool wanted = !control->stopping && (overlay || names_is_stale(control->runtime.names));
     struct generation *generation = wanted ? derive(control, &mistakes) : NULL;
 
     control_log_mistakes(&mistakes);
@@ -442,10 +441,11 @@ static void reloaded(void *arg, const char *error)
     changes_reloaded(&control->changes, operation, NULL, error);
 }
 
-static void reload_named(void *arg)
+static void reload_named(void *arg, struct plan *gone)
 {
     struct control *control = arg;
     struct operation *operation = control->reload_operation;
+    (void)gone;
 
     control->reload_operation = NULL;
     control->naming = false;
@@ -478,11 +478,11 @@ static void reload(void *arg, struct operation *operation)
     }
     mistakes_free(&mistakes);
     set_nameservers(control, generation);
-    names_ask_again(control->names);
+    names_ask_again(control->runtime.names);
     control->reload_operation = operation;
-    if (discovery_is_wanting(control->runtime.discovery)) {
+    if (names_is_wanting(control->runtime.names)) {
         control->naming = true;
-        discovery_await(control->runtime.discovery, generation->plan, reload_named, control);
+        names_await(control->runtime.names, generation->plan, reload_named, control);
         generation_free(&generation); /* built again once its names are resolved */
         return;
     }

@@ -12,7 +12,7 @@
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/pool.h"
 #include "proxy/runtime.h"
-#include "proxy/upstream/discovery.h"
+#include "proxy/upstream/names.h"
 #include "proxy/worker.h"
 
 /* ---- instances on a loop ---- */
@@ -217,7 +217,6 @@ static void expand_checked(void *arg, struct arena *arena, struct pool_settings 
 {
     const struct runtime *runtime = arg;
 
-    discovery_expand(NULL, arena, settings); /* a check resolves no names */
     if (runtime->adjust != NULL) {
         runtime->adjust(runtime->adjust_arg, arena, settings);
     }
@@ -227,7 +226,7 @@ static void expand(void *arg, struct arena *arena, struct pool_settings *setting
 {
     const struct runtime *runtime = arg;
 
-    discovery_expand(runtime->discovery, arena, settings);
+    names_expand(runtime->names, arena, settings);
     if (runtime->adjust != NULL) {
         runtime->adjust(runtime->adjust_arg, arena, settings);
     }

@@ -13,7 +13,7 @@
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/pool.h"
 
-struct discovery;
+struct names;
 struct listener;
 struct recovery;
 
@@ -30,7 +30,7 @@ struct runtime {
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
     struct table pools, routes; /* by name */
     struct list listeners;
-    struct discovery *discovery;
+    struct names *names;
     uint64_t start_wall_ms;                /* of the process, since 1970 */
     const struct global_settings *started; /* what the process started with; NULL: not started */
     bool from_root;                        /* started as root, and root no longer */

@@ -10,7 +10,7 @@
 
 #include "control/api/show.h"
 #include "control/api/totals.h"
-#include "proxy/upstream/discovery.h"
+#include "proxy/upstream/names.h"
 
 static void add_reasons(cJSON *object, const struct traffic *traffic)
 {
@@ -187,7 +187,7 @@ static void add_names(cJSON *object, const struct plane *plane, const struct poo
         if (blocks[i].resolve == RESOLVE_FIRST) {
             continue;
         }
-        struct discovery_report report = discovery_report(plane->runtime->discovery, &blocks[i]);
+        struct names_report report = names_report(plane->runtime->names, &blocks[i]);
         cJSON *name = cJSON_CreateObject();
         json_set_str(name, "id", blocks[i].id);
         json_set_str(name, "host", blocks[i].url.host);

@@ -12,6 +12,8 @@ core_libcore_a_SOURCES += \
     core/proxy/plan/build_uses.c \
     core/proxy/plan/descriptors.c \
     core/proxy/plan/descriptors.h \
+    core/proxy/plan/expand.c \
+    core/proxy/plan/expand.h \
     core/proxy/plan/lifetime.c \
     core/proxy/plan/lifetime.h \
     core/proxy/plan/plan.c \

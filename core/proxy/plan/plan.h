@@ -57,8 +57,7 @@ struct pool_plan {
     uint32_t *places; /* index in `servers`, by slot of `by_id` */
     /* One per loop: made or held by prepare, taken by commit; NULL: the pool's own goes on. */
     struct balancer **balancers;
-    struct followed *probe_name; /* of its probes' address (names.c); NULL: not a name */
-    bool probe_name_told;        /* that the name has no address */
+    struct followed *probe_name; /* of its probes' address; owned by names.c; NULL: not a name */
 };
 
 /* A handler of a listener and its path. */

@@ -80,7 +80,7 @@ struct server_settings {
     int64_t file_weight, file_max_connections;
     struct weir_str file_url; /* of the files' server that it replaces; empty: none */
     struct weir_str dns_name; /* that resolved to it; empty: none */
-    uint64_t found_version;   /* of a block with `resolve`: its servers (discovery.c) */
+    uint64_t found_version;   /* of a block with `resolve`: its servers (names.c) */
 };
 
 enum panic_mode { PANIC_ALL, PANIC_NONE };

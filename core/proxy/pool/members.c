@@ -4,7 +4,6 @@
  */
 #include "proxy/pool/members.h"
 
-#include "net/follow.h"
 #include "proxy/pool/pool.h"
 
 /* ---- looking up ---- */
@@ -120,5 +119,4 @@ void members_detach(struct pool_plan *plan)
     plan->server_count = 0;
     SSL_CTX_free(plan->tls);
     plan->tls = NULL;
-    follow_end(&plan->probe_name);
 }

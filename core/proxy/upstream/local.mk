@@ -3,8 +3,6 @@
 core_libcore_a_SOURCES += \
     core/proxy/upstream/connecting.c \
     core/proxy/upstream/connecting.h \
-    core/proxy/upstream/discovery.c \
-    core/proxy/upstream/discovery.h \
     core/proxy/upstream/names.c \
     core/proxy/upstream/names.h \
     core/proxy/upstream/probe.c \
