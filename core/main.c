@@ -52,7 +52,6 @@ int main(int argc, char **argv)
     int c;
 
     open_standard();
-    tls_memory_init();
     while ((c = getopt_long(argc, argv, "c:tVh", options, NULL)) != -1) {
         switch (c) {
         case 'c': path = optarg; break;

@@ -35,7 +35,6 @@ core_libcore_a_SOURCES += \
     core/net/tls.h \
     core/net/tls_context.c \
     core/net/tls_context.h \
-    core/net/tls_memory.c \
     core/net/tls_names.c \
     core/net/tls_names.h \
     core/net/tls_server.c \

@@ -80,9 +80,6 @@ SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, const struct wei
  * that have not changed since. */
 bool tls_server_ctx_equal(const SSL_CTX *a, const SSL_CTX *b);
 
-/* Before anything else of OpenSSL: it gets its memory in a way that costs no allocation a record. */
-void tls_memory_init(void);
-
 /* A new key seals session tickets from now on (the first is made at first use); the last two are still taken.
  * The caller has the clock. Thread-safe. */
 void tls_tickets_rotate(void);

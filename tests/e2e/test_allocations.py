@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Steady state: a keep-alive request allocates nothing, on any thread."""
+"""Steady state: a keep-alive request allocates nothing, on any thread, but what OpenSSL does over TLS."""
 
 import struct
 
@@ -14,6 +14,8 @@ GETS = 1000
 OTHERS = 300
 # What happens once a second and not for each request: the history's first samples, the log's writer.
 HANDFUL = 50
+# OpenSSL 3.0 allocates three small blocks for a record that it writes and one for a record that it reads.
+OF_OPENSSL = 4
 
 
 class Mallocs:
@@ -75,5 +77,6 @@ def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme, what)
 
     assert web.accepted == 1, "the connection to the server was not kept"
     assert len(weir.access(4 * many)) == 4 * many
-    assert once <= HANDFUL and twice <= HANDFUL, \
+    each = OF_OPENSSL if tls else 0
+    assert once <= each * many + HANDFUL and twice <= each * 2 * many + HANDFUL, \
         f"{once} allocations for {many} requests, {twice} for {2 * many}"
