@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arenas on chains of blocks. The newest block is at the head and the only one that is taken from; a
- * piece that would waste much of it gets a block of its own behind the head.
+ * Arenas on chains of blocks. The newest block is at the head and the only one that is taken from;
+ * a piece that would waste much of it gets a block of its own behind the head.
  *
- * Under AddressSanitizer what is not handed out is poisoned, blocks in a cache included, so that the use
- * of a stream's memory after the stream is found although nothing was freed.
+ * Under AddressSanitizer what is not handed out is poisoned, blocks in a cache included, so that
+ * the use of a stream's memory after the stream is found although nothing was freed.
  */
 #include "base/arena.h"
 
@@ -16,8 +16,8 @@
 
 #define ALIGNMENT 16u
 
-/* `size` includes this head, and is a multiple of ALIGNMENT: so the end of a block is aligned as well,
- * and aligning a position can never leave the block. */
+/* `size` includes this head, and is a multiple of ALIGNMENT: so the end of a block is aligned as
+ * well, and aligning a position can never leave the block. */
 struct arena_block {
     struct arena_block *next;
     size_t size;
@@ -100,8 +100,8 @@ void arena_reset(struct arena *arena)
     arena->total = 0;
 }
 
-/* A block for this piece alone; the head, if there is one, keeps its room. Where blocks are kept for reuse it
- * is one of those, as far as they are large enough. */
+/* A block for this piece alone; the head, if there is one, keeps its room. Where blocks are kept
+ * for reuse it is one of those, as far as they are large enough. */
 static void *own_block(struct arena *arena, size_t len)
 {
     size_t head = sizeof(struct arena_block);

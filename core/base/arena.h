@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Arenas: memory with one lifetime, taken piece by piece, given back whole. A stream has one, on blocks
- * that its loop keeps for reuse; a generation has one, on plain blocks.
+ * Arenas: memory with one lifetime, taken piece by piece, given back whole. A stream has one, on
+ * blocks that its loop keeps for reuse; a generation has one, on plain blocks.
  *
- * Thread: an arena and its cache belong to one thread (a generation's: the control thread until it is
- * published, read-only afterwards).
+ * Thread: an arena and its cache belong to one thread (a generation's: the control thread until it
+ * is published, read-only afterwards).
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H

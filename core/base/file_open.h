@@ -7,9 +7,9 @@
 
 #include "base/base.h"
 
-/* Opens a regular file to be read. Whatever else has the name (a FIFO, a device, a folder) is refused: who reads
- * it may stand for as long as nobody writes there, and the control thread has others to serve. -1: `*why` says
- * why not, static or strerror's. Any thread. */
+/* Opens a regular file to be read. Whatever else has the name (a FIFO, a device, a folder) is
+ * refused: who reads it may stand for as long as nobody writes there, and the control thread has
+ * others to serve. -1: `*why` says why not, static or strerror's. Any thread. */
 int file_open(const char *path, const char **why);
 
 #endif

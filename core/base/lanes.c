@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lanes: each is a list of chunks with one end a thread. The putting thread fills the last chunk and says
- * how far (`end`); the reader takes from the first. A chunk that is read goes back to its lane as a spare,
- * so that in steady state nothing is allocated.
+ * Lanes: each is a list of chunks with one end a thread. The putting thread fills the last chunk
+ * and says how far (`end`); the reader takes from the first. A chunk that is read goes back to its
+ * lane as a spare, so that in steady state nothing is allocated.
  */
 #include "base/lanes.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Intrusive doubly linked lists. A head is a link that points to itself; an unlinked link has NULLs.
+ * Intrusive doubly linked lists. A head is a link that points to itself; an unlinked link has
+ * NULLs.
  */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The program's own log: one line an event, to standard error, journald or a file. Any thread; nobody waits
- * for it: a thread of the log's own writes the lines (log_writer.h). It begins with the first line, on standard
- * error.
+ * The program's own log: one line an event, to standard error, journald or a file. Any thread;
+ * nobody waits for it: a thread of the log's own writes the lines (log_writer.h). It begins with
+ * the first line, on standard error.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -13,8 +13,8 @@
 
 #include "base/log_writer.h"
 
-/* A target that is opened and not yet in use, so that what cannot be opened is known before it matters.
- * `name`: "stderr", "journal" or a path. NULL: `error` says why. Control thread. */
+/* A target that is opened and not yet in use, so that what cannot be opened is known before it
+ * matters. `name`: "stderr", "journal" or a path. NULL: `error` says why. Control thread. */
 struct log_next;
 struct log_next *log_prepare(const char *name, char *error, size_t error_size);
 /* Whether it could be, as far as can be told without making anything. */
@@ -37,8 +37,8 @@ bool log_flush(uint64_t patience_ns);
 #define LOG_STOP_NS NS_PER_SECOND
 void log_stop(void);
 
-/* For a program that dies: what was logged, for a moment, then `text` and a line break to standard error,
- * unless that would block. */
+/* For a program that dies: what was logged, for a moment, then `text` and a line break to standard
+ * error, unless that would block. */
 void log_last_words(const char *text);
 
 struct log_health log_state(void);
@@ -48,8 +48,8 @@ const char *log_target_name(void);
 void log_set_level(enum weir_log_level level);
 bool log_enabled(enum weir_log_level level);
 
-/* Writes `LEVEL component: text`. A line that repeats within a second from the same call may not flood:
- * use log_limited for what a peer can cause. */
+/* Writes `LEVEL component: text`. A line that repeats within a second from the same call may not
+ * flood: use log_limited for what a peer can cause. */
 void log_write(enum weir_log_level level, const char *component, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void log_vwrite(enum weir_log_level level, const char *component, const char *format, va_list args)

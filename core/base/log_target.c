@@ -112,7 +112,8 @@ static int standard_fd(const char *name)
     return strcmp(name, LOG_TARGET_STDERR) == 0 ? STDERR_FILENO : STDOUT_FILENO;
 }
 
-/* journald's socket for fields: systemd.io/JOURNAL_NATIVE_PROTOCOL. Not through its library, which waits. */
+/* journald's socket for fields: systemd.io/JOURNAL_NATIVE_PROTOCOL. Not through its library, which
+ * waits. */
 static const struct sockaddr_un journal_address = {AF_UNIX, "/run/systemd/journal/socket"};
 
 /* 0, or why no journal is there. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the lines of a log go: standard error or output, the journal, a file, a FIFO, a device. Opened and
- * written without waiting for whoever reads it.
+ * Where the lines of a log go: standard error or output, the journal, a file, a FIFO, a device.
+ * Opened and written without waiting for whoever reads it.
  *
  * The open file descriptions behind standard error and output belong to others too (a shell and its
- * terminal), so they are never made non-blocking: a pipe or a terminal is opened once more, a socket is asked
- * not to wait with each send.
+ * terminal), so they are never made non-blocking: a pipe or a terminal is opened once more, a
+ * socket is asked not to wait with each send.
  */
 #ifndef BASE_LOG_TARGET_H
 #define BASE_LOG_TARGET_H
@@ -35,9 +35,9 @@ struct log_target {
     bool standard;     /* of standard error or output: is not opened again */
     bool socket;       /* sent to */
     bool line_by_line; /* one at a time */
-    bool
-        atomic_pieces; /* whole lines, as many as a pipe takes in one piece: others write there too */
-    bool may_block;    /* could not be made non-blocking: is asked before each write */
+    /* Whole lines, as many as a pipe takes in one piece: others write there too. */
+    bool atomic_pieces;
+    bool may_block; /* could not be made non-blocking: is asked before each write */
 };
 
 enum log_written {
@@ -47,12 +47,13 @@ enum log_written {
     LOG_GONE,   /* the same, and nobody will ever read it */
 };
 
-/* Opens (files are made with mode 0640, and appended to). false: cannot be, `error` names it and says why. A
- * FIFO that nobody reads is no error: it is opened with the first write that finds a reader. */
+/* Opens (files are made with mode 0640, and appended to). false: cannot be, `error` names it and
+ * says why. A FIFO that nobody reads is no error: it is opened with the first write that finds a
+ * reader. */
 bool log_target_open(struct log_target *target, const char *name, char *error, size_t error_size);
 
-/* Whether it could be opened, as far as can be told without making or opening it. `open_already`: a log of
- * this process has it, whatever the process may do today. */
+/* Whether it could be opened, as far as can be told without making or opening it. `open_already`: a
+ * log of this process has it, whatever the process may do today. */
 bool log_target_check(const char *name, bool open_already, char *error, size_t error_size);
 
 void log_target_close(struct log_target *target);

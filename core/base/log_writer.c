@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A log's thread. It sleeps until something is put, gathers for a moment, and writes what was put until then;
- * orders (open again, another target, end) come between. Nothing here is held while it writes.
+ * A log's thread. It sleeps until something is put, gathers for a moment, and writes what was put
+ * until then; orders (open again, another target, end) come between. Nothing here is held while it
+ * writes.
  */
 #include "base/log_writer.h"
 
@@ -18,8 +19,8 @@
 /* Lines are rendered so many bytes at a time. */
 #define OUT_SIZE ((size_t)256 << 10)
 
-/* After a failed write; how long a target that takes nothing is asked before orders are looked at; and from
- * when on that is worth a line. */
+/* After a failed write; how long a target that takes nothing is asked before orders are looked at;
+ * and from when on that is worth a line. */
 #define RETRY_NS   (200 * NS_PER_MS)
 #define FULL_MS    50u
 #define STUCK_NS   NS_PER_SECOND
@@ -241,8 +242,8 @@ static enum outcome write_until(struct log_writer *writer, uint64_t until_ns)
 
 /* ---- orders ---- */
 
-/* The rest of a line whose beginning went to the old file has no place in the new one; nor have lines in
- * another style. */
+/* The rest of a line whose beginning went to the old file has no place in the new one; nor have
+ * lines in another style. */
 static void leave_old(struct log_writer *writer, bool all)
 {
     const char *rest = writer->out + writer->out_pos;
@@ -300,8 +301,8 @@ static bool is_ordered(const struct log_writer *writer, const struct orders *kno
            orders->end_by_ns != known->end_by_ns;
 }
 
-/* Sleeps until `until_ns` (0: for ever), an order, or, with `for_work`, something that was put; then a
- * moment longer, so that lines go together. */
+/* Sleeps until `until_ns` (0: for ever), an order, or, with `for_work`, something that was put;
+ * then a moment longer, so that lines go together. */
 static void sleep_until(struct log_writer *writer, uint64_t until_ns, bool for_work,
                         const struct orders *known)
 {
@@ -329,8 +330,8 @@ static void sleep_until(struct log_writer *writer, uint64_t until_ns, bool for_w
 /* One turn. false: it is to end. */
 static bool turn(struct log_writer *writer)
 {
-    /* In this order: what is put after the first wakes the thread again, and orders that are taken later are
-     * for what is put after `until_ns`. */
+    /* In this order: what is put after the first wakes the thread again, and orders that are taken
+     * later are for what is put after `until_ns`. */
     atomic_store(&writer->awake, false);
     atomic_store(&writer->urgent, false);
     uint64_t until_ns = lanes_now_ns();

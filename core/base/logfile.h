@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Log files by their paths, for modules: access logs. Each is a writer (log_writer.h): whole lines are handed over, a
- * thread of the file's own writes them, and what finds no room is dropped and counted.
+ * Log files by their paths, for modules: access logs. Each is a writer (log_writer.h): whole lines
+ * are handed over, a thread of the file's own writes them, and what finds no room is dropped and
+ * counted.
  */
 #ifndef BASE_LOGFILE_H
 #define BASE_LOGFILE_H
@@ -10,8 +11,8 @@
 
 struct logfile;
 
-/* The file of that path (made with mode 0640; "-": standard output), opened once however often asked. A
- * FIFO may be without a reader. Any thread. NULL: `error` says why. */
+/* The file of that path (made with mode 0640; "-": standard output), opened once however often
+ * asked. A FIFO may be without a reader. Any thread. NULL: `error` says why. */
 struct logfile *logfile_open(const char *path, char *error, size_t error_size);
 
 /* Whether it is open already, or could be opened as far as can be told without making it. */
@@ -23,8 +24,8 @@ void logfile_close(struct logfile *file);
 /* Appends `len` bytes whole or not at all. Any thread, never waits. false: dropped. */
 bool logfile_write(struct logfile *file, const void *data, size_t len);
 
-/* Opens all files again by their paths (SIGUSR1): what was written before goes to the old ones. By their own
- * threads, soon. */
+/* Opens all files again by their paths (SIGUSR1): what was written before goes to the old ones. By
+ * their own threads, soon. */
 void logfile_reopen_all(void);
 
 /* The end: what waits is written, for at most LOGFILE_STOP_NS in all. */

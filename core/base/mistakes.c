@@ -10,8 +10,8 @@
 /* Nobody reads more, and a binary file given by accident must not fill memory. */
 #define MISTAKES_MAX 1000u
 
-/* A copy in which control characters are escaped: what is quoted from a file neither ends the line nor
- * speaks to the reader's terminal. */
+/* A copy in which control characters are escaped: what is quoted from a file neither ends the line
+ * nor speaks to the reader's terminal. */
 static char *one_line(const char *what)
 {
     char *out = base_alloc(4 * strlen(what) + 1), *at = out;

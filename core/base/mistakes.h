@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mistakes: what is wrong with a configuration (or another input), collected so that all can be told in
- * one run. Each reads `FILE:LINE: what is wrong, what would be right`.
+ * Mistakes: what is wrong with a configuration (or another input), collected so that all can be
+ * told in one run. Each reads `FILE:LINE: what is wrong, what would be right`.
  */
 #ifndef BASE_MISTAKES_H
 #define BASE_MISTAKES_H

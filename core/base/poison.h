@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory that is kept although its contents are done with: sanitizer builds poison it, so that whoever still
- * looks at it is found, although nothing was freed. Other builds do nothing. Lists of free objects do better:
- * where POISON_WORKS they keep none, and the sanitizer sees each of them freed.
+ * Memory that is kept although its contents are done with: sanitizer builds poison it, so that
+ * whoever still looks at it is found, although nothing was freed. Other builds do nothing. Lists of
+ * free objects do better: where POISON_WORKS they keep none, and the sanitizer sees each of them
+ * freed.
  */
 #ifndef BASE_POISON_H
 #define BASE_POISON_H

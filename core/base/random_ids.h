@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Identifiers that nobody can guess: 128 bits from the system's generator, as text. A supply is filled by
- * one system call for many of them, so that one costs some tens of nanoseconds.
+ * Identifiers that nobody can guess: 128 bits from the system's generator, as text. A supply is
+ * filled by one system call for many of them, so that one costs some tens of nanoseconds.
  */
 #ifndef BASE_RANDOM_IDS_H
 #define BASE_RANDOM_IDS_H
@@ -18,8 +18,8 @@ struct random_ids {
 
 void random_ids_next(struct random_ids *ids, char out[RANDOM_ID_SIZE]);
 
-/* A secret: `digits` (even, at most 128) hexadecimal digits and NUL, straight from the system, no copy of
- * which is left. Any thread. */
+/* A secret: `digits` (even, at most 128) hexadecimal digits and NUL, straight from the system, no
+ * copy of which is left. Any thread. */
 void random_hex(char *out, size_t digits);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Intrusive hash tables, for what is found by name: entries are found by their hash, and the caller compares.
- * A table grows with its entries, and finds each in constant time.
+ * Intrusive hash tables, for what is found by name: entries are found by their hash, and the caller
+ * compares. A table grows with its entries, and finds each in constant time.
  */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
@@ -22,8 +22,8 @@ struct table_link {
     uint64_t hash;
 };
 
-/* Hashes of names, fit for tables and for open addressing. table_hash_more goes on from another hash, so
- * that ("a", "bc") is not ("ab", "c"). */
+/* Hashes of names, fit for tables and for open addressing. table_hash_more goes on from another
+ * hash, so that ("a", "bc") is not ("ab", "c"). */
 uint64_t table_hash(struct weir_str text);
 uint64_t table_hash_more(uint64_t hash, struct weir_str text);
 

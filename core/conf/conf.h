@@ -3,7 +3,8 @@
  * Configuration: files to a tree of settings and blocks, and blocks to structs by option tables.
  *
  * Reading knows nothing of what names mean; filling knows nothing of files but the places it tells.
- * Both collect mistakes and go on, so that one run tells them all. Control thread (or before threads).
+ * Both collect mistakes and go on, so that one run tells them all. Control thread (or before
+ * threads).
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -24,10 +25,9 @@ struct conf_value {
     struct place place;
     struct conf_span span; /* its quotes too */
     bool quoted;
-    bool
-        bad; /* reading it was a mistake, which has been told: nothing more is to be said about it */
-    /* Of a path that is taken from the folder of its file: what says the same in any other; set when a field is
-     * filled by it. ptr NULL: the text itself does. */
+    bool bad; /* reading it was a mistake, which has been told: there is nothing more to say */
+    /* Of a path that is taken from the folder of its file: what says the same in any other; set
+     * when a field is filled by it. ptr NULL: the text itself does. */
     struct weir_str elsewhere;
 };
 
@@ -70,9 +70,9 @@ struct conf_tree {
     bool broken; /* a file, or the end of a block, string or comment, is missing */
 };
 
-/* Reads `path` and then conf.d/NAME.conf beside it in lexical order (`include "path"` reads another in
- * place; loops are mistakes). Memory is the arena's. false: mistakes were added; the tree holds what
- * could be read. */
+/* Reads `path` and then conf.d/NAME.conf beside it in lexical order (`include "path"` reads another
+ * in place; loops are mistakes). Memory is the arena's. false: mistakes were added; the tree holds
+ * what could be read. */
 bool conf_read(struct conf_tree *tree, struct arena *arena, const char *path,
                struct mistakes *mistakes);
 
@@ -105,15 +105,17 @@ struct conf_fill {
     struct arena *arena;
     struct conf_places *places;
     struct mistakes *mistakes;
-    /* enum weir_option_context bits: rows of other contexts are unknown here. With WEIR_CONTEXT_GLOBAL the
-     * block is the core's, and blocks in it of one name may not have one title. */
+    /* enum weir_option_context bits: rows of other contexts are unknown here. With
+     * WEIR_CONTEXT_GLOBAL the block is the core's, and blocks in it of one name may not have one
+     * title. */
     uint32_t context;
 };
 
-/* Fills the targets from a block: each setting goes to the target whose table has its name (first wins).
- * `known_blocks`, NULL-ended, are names of child blocks that the caller handles itself. Defaults are
- * set first where `defaults` is true. Mistakes: unknown name (with the nearest known), wrong type, out
- * of range, given twice, required but absent, list for a scalar, setting for a block... */
+/* Fills the targets from a block: each setting goes to the target whose table has its name (first
+ * wins). `known_blocks`, NULL-ended, are names of child blocks that the caller handles itself.
+ * Defaults are set first where `defaults` is true. Mistakes: unknown name (with the nearest known),
+ * wrong type, out of range, given twice, required but absent, list for a scalar, setting for a
+ * block... */
 bool conf_fill_block(const struct conf_fill *fill, const struct conf_node *block,
                      const struct conf_target *targets, size_t target_count,
                      const char *const *known_blocks, bool defaults);

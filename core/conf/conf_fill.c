@@ -264,7 +264,8 @@ static void fill_child(struct filling *filling, const struct conf_node *node,
     struct row_state *state = found->state;
     struct conf_fill inner = *filling->fill;
 
-    /* The items' array is made for all of them when the first one comes: places are addresses in it. */
+    /* The items' array is made for all of them when the first one comes: places are addresses in
+     * it. */
     if (state->items.items == NULL) {
         state->items.count = is_titled(found->row) ? count_siblings(node) : 1;
         state->items.items =
@@ -374,8 +375,9 @@ static const struct conf_node **title_slot(const struct conf_node **slots, size_
     return &slots[index];
 }
 
-/* Blocks of one name and one title, whoever fills them. In the core's blocks titles are names, and may
- * not be alike; in a module's they are what it says: two routes may have one path and other hosts. */
+/* Blocks of one name and one title, whoever fills them. In the core's blocks titles are names, and
+ * may not be alike; in a module's they are what it says: two routes may have one path and other
+ * hosts. */
 static void check_titles(struct filling *filling)
 {
     size_t count = 0, capacity = 8;
@@ -433,8 +435,8 @@ static bool is_zero(const char *bytes, size_t len)
     return true;
 }
 
-/* What is required and neither here nor in the block that this one starts from. A module's block may
- * leave to others what may stand there too. */
+/* What is required and neither here nor in the block that this one starts from. A module's block
+ * may leave to others what may stand there too. */
 static void check_required(struct filling *filling)
 {
     const struct row_state *state = filling->states;

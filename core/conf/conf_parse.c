@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The parser: settings, lists, blocks, includes. After a mistake it goes on where the next item can
- * begin, so that one run tells what else is wrong; what could not be read stays in the tree as bad, so
- * that nobody calls it missing.
+ * begin, so that one run tells what else is wrong; what could not be read stays in the tree as bad,
+ * so that nobody calls it missing.
  */
 #include "conf/conf_parse.h"
 
@@ -42,8 +42,8 @@ static void put_back(struct conf_parser *parser, const struct conf_token *token)
 
 /* ---- braces ---- */
 
-/* `token` begins a line further left than what is open: that has probably lost its `}`. One is enough: what
- * comes later follows from it. */
+/* `token` begins a line further left than what is open: that has probably lost its `}`. One is
+ * enough: what comes later follows from it. */
 static void suspect(struct conf_parser *parser, const struct conf_token *opened, const char *kind,
                     unsigned left_of, const struct conf_token *token)
 {
@@ -155,8 +155,8 @@ static void skip_nested(struct conf_parser *parser)
     }
 }
 
-/* Whether the word that was just read begins a setting or a block: then the list around it lacks its
- * end. Nothing is consumed, no mistake is told. */
+/* Whether the word that was just read begins a setting or a block: then the list around it lacks
+ * its end. Nothing is consumed, no mistake is told. */
 static bool begins_item(struct conf_parser *parser)
 {
     struct conf_lexer *lexer = &parser->lexer;

@@ -26,8 +26,8 @@ static void *alloc_from_arena(struct option_alloc *alloc, size_t len)
     return arena_alloc(container_of(alloc, struct arena_alloc_base, base)->arena, len);
 }
 
-/* Notes what a path means, where it was taken from the folder of its file. `value` is the tree's, whose owner
- * fills from it. */
+/* Notes what a path means, where it was taken from the folder of its file. `value` is the tree's,
+ * whose owner fills from it. */
 static void note_elsewhere(const struct conf_value *value, struct weir_str meaning)
 {
     if (!str_equal(value->text, meaning)) {
@@ -37,8 +37,8 @@ static void note_elsewhere(const struct conf_value *value, struct weir_str meani
 
 /* ---- secrets in files ---- */
 
-/* The contents of the file without the line break at its end, ended by NUL, for the caller to wipe and
- * free; NULL: `*why` says why. */
+/* The contents of the file without the line break at its end, ended by NUL, for the caller to wipe
+ * and free; NULL: `*why` says why. */
 static char *read_secret(const char *path, size_t *len, const char **why)
 {
     size_t used = 0;

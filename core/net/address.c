@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Socket addresses from text and back, and networks. Text is read by the rules of the option tables, so
- * that an address means the same wherever it is written.
+ * Socket addresses from text and back, and networks. Text is read by the rules of the option
+ * tables, so that an address means the same wherever it is written.
  */
 #include "net/address.h"
 

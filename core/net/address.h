@@ -41,8 +41,9 @@ uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port); /* IP alone */
 bool address_equal(const struct address *a, const struct address *b);
 bool address_is_loopback(const struct address *address);
-/* Whether the system lets only one of them be listened on: one port of one family, and the same address or
- * one that is all of them. Port 0 is a new one each time. Unix: one name in one folder, however written. */
+/* Whether the system lets only one of them be listened on: one port of one family, and the same
+ * address or one that is all of them. Port 0 is a new one each time. Unix: one name in one folder,
+ * however written. */
 bool address_overlaps(const struct address *a, const struct address *b);
 
 /* A network: address and prefix length. */

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A connection: one stream socket, plain or TLS, on one loop. It is registered once, edge-triggered, for
- * reading and writing. What cannot be written is kept; what cannot be used of what was read is kept by
- * the reader's wish. An idle connection holds no buffer.
+ * A connection: one stream socket, plain or TLS, on one loop. It is registered once,
+ * edge-triggered, for reading and writing. What cannot be written is kept; what cannot be used of
+ * what was read is kept by the reader's wish. An idle connection holds no buffer.
  *
- * Reading: on_readable is called when there may be something to read; the owner calls conn_read until it
- * says CONN_AGAIN, or stops earlier and calls conn_resume_read when it wants to go on (edge-triggered:
- * nothing reminds it otherwise). on_readable may come without need.
+ * Reading: on_readable is called when there may be something to read; the owner calls conn_read
+ * until it says CONN_AGAIN, or stops earlier and calls conn_resume_read when it wants to go on
+ * (edge-triggered: nothing reminds it otherwise). on_readable may come without need.
  *
- * A short read means that the socket is empty, and no second call is made to hear so. Two things break
- * this. A FIN that came with the data: EPOLLRDHUP has told of it (eof_hint), and reading goes on to the
- * end. A RST (or urgent data) that came with the data: libevent does not tell of it and no edge comes
- * again; such a connection is in doubt, and half a second after its last edge it is read once more.
+ * A short read means that the socket is empty, and no second call is made to hear so. Two things
+ * break this. A FIN that came with the data: EPOLLRDHUP has told of it (eof_hint), and reading goes
+ * on to the end. A RST (or urgent data) that came with the data: libevent does not tell of it and
+ * no edge comes again; such a connection is in doubt, and half a second after its last edge it is
+ * read once more.
  */
 #ifndef NET_CONN_H
 #define NET_CONN_H
@@ -67,8 +68,8 @@ struct conn_buffer {
     char data[];
 };
 
-/* There may be tens of thousands that wait for a request: what only some need some of the time lies behind
- * a pointer, and half of the rest is libevent's. */
+/* There may be tens of thousands that wait for a request: what only some need some of the time lies
+ * behind a pointer, and half of the rest is libevent's. */
 struct conn {
     uint16_t magic;
     uint16_t error : 4;           /* enum conn_error */
@@ -101,9 +102,9 @@ struct conn {
     uint64_t taken;          /* bytes that the kernel took; with TLS: of its records */
 };
 
-/* Takes over an accepted socket (non-blocking). With `ctx` a TLS handshake begins, and on_open tells its
- * end; else the connection is open. No callback comes inside this call. NULL: no memory, the socket was
- * closed. */
+/* Takes over an accepted socket (non-blocking). With `ctx` a TLS handshake begins, and on_open
+ * tells its end; else the connection is open. No callback comes inside this call. NULL: no memory,
+ * the socket was closed. */
 struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct conn_ops *ops,
                          void *owner);
 
@@ -117,27 +118,28 @@ struct conn_tls_client {
     SSL_SESSION *session; /* to resume; may be NULL; stays the caller's */
 };
 
-/* Begins to connect; on_open tells the end, never inside this call. Nothing may be written before. NULL:
- * one of our own failures (conn_error_is_own), by *error. The time limit is the owner's. */
+/* Begins to connect; on_open tells the end, never inside this call. Nothing may be written before.
+ * NULL: one of our own failures (conn_error_is_own), by *error. The time limit is the owner's. */
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t address_len,
                           const struct conn_tls_client *tls, const struct conn_ops *ops,
                           void *owner, enum conn_error *error);
 
-/* Bytes that go out before everything else, TLS too, once the connection is made: a PROXY header. Only right
- * after conn_connect. false: no memory. */
+/* Bytes that go out before everything else, TLS too, once the connection is made: a PROXY header.
+ * Only right after conn_connect. false: no memory. */
 bool conn_preface(struct conn *conn, const char *data, size_t len);
 
 /* Hands the connection to another owner. */
 void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
 
 /*
- * Receives into the loop's scratch, behind what was kept. On CONN_DATA `*data`, `*len` is all of it,
- * valid until the next conn_read on this loop and no longer than on_readable runs; the owner uses what it
- * can and calls conn_keep with the rest (also with the whole, to wait for more). On CONN_EOF and CONN_ERROR
- * `*len` is 0 and what was kept stays kept. Reads at most `max` bytes (0: as much as scratch holds).
+ * Receives into the loop's scratch, behind what was kept. On CONN_DATA `*data`, `*len` is all of
+ * it, valid until the next conn_read on this loop and no longer than on_readable runs; the owner
+ * uses what it can and calls conn_keep with the rest (also with the whole, to wait for more). On
+ * CONN_EOF and CONN_ERROR `*len` is 0 and what was kept stays kept. Reads at most `max` bytes (0:
+ * as much as scratch holds).
  *
- * What is kept alone is given again only once after each conn_resume_read; otherwise only together with
- * something new. CONN_EOF and CONN_ERROR repeat.
+ * What is kept alone is given again only once after each conn_resume_read; otherwise only together
+ * with something new. CONN_EOF and CONN_ERROR repeat.
  */
 enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max);
 
@@ -157,14 +159,14 @@ static inline const char *conn_kept_data(const struct conn *conn)
     return conn->in != NULL ? conn->in->data + conn->in->head : NULL;
 }
 
-/* Calls on_readable at the end of the turn if there can be anything: kept bytes, a socket not known to
- * be empty, or an end or error. */
+/* Calls on_readable at the end of the turn if there can be anything: kept bytes, a socket not known
+ * to be empty, or an end or error. */
 void conn_resume_read(struct conn *conn);
 
-/* Writes now what the socket takes, in order behind what waits, and keeps a copy of the rest. Errors
- * show as conn->error and on_readable at the end of the turn (what the peer had sent can still be read);
- * false: the connection is broken, nothing more will be sent. Not before the connection is open, nor
- * after conn_shutdown. */
+/* Writes now what the socket takes, in order behind what waits, and keeps a copy of the rest.
+ * Errors show as conn->error and on_readable at the end of the turn (what the peer had sent can
+ * still be read); false: the connection is broken, nothing more will be sent. Not before the
+ * connection is open, nor after conn_shutdown. */
 bool conn_write(struct conn *conn, const struct iovec *iov, int count);
 
 /* Bytes that wait to be sent (TLS: of its records). */
@@ -173,66 +175,69 @@ static inline size_t conn_waiting(const struct conn *conn)
     return conn->out != NULL ? conn->out->tail - conn->out->head : 0;
 }
 
-/* A mark that changes whenever the peer has taken something of what was sent (acknowledged it, on TCP): the
- * kernel holds megabytes for a slow peer, and tells of room only when a third of them has gone. Asks the
- * kernel; for now and then. */
+/* A mark that changes whenever the peer has taken something of what was sent (acknowledged it, on
+ * TCP): the kernel holds megabytes for a slow peer, and tells of room only when a third of them has
+ * gone. Asks the kernel; for now and then. */
 uint64_t conn_taken_mark(const struct conn *conn);
 
 /* Ends our side once what waits is sent (TLS: close_notify; then FIN). Reading goes on. */
 void conn_shutdown(struct conn *conn);
 
-/* Closes; what waits is lost. `*conn` becomes NULL, no callback comes any more, memory is freed at the end
- * of a turn. With `reset` the peer sees RST, so that a cut body never passes for a whole one; without, TLS
- * says close_notify where all was sent. Where many are closed in one turn, the peers of some hear of it in
- * one of the next. */
+/* Closes; what waits is lost. `*conn` becomes NULL, no callback comes any more, memory is freed at
+ * the end of a turn. With `reset` the peer sees RST, so that a cut body never passes for a whole
+ * one; without, TLS says close_notify where all was sent. Where many are closed in one turn, the
+ * peers of some hear of it in one of the next. */
 void conn_close(struct conn **conn, bool reset);
 /* Ends one socket of those that wait so, to have its descriptor. false: none waits. */
 bool conn_close_waiting(struct loop *loop);
 
-/* Gives the connection away to end well (RFC 9112 section 9.6): what waits is sent, then FIN; what still
- * comes is read and dropped, so that no RST kills the last answer before the peer has read it. Closed at
- * the peer's end, when nothing has come for CONN_LINGER_NS, after CONN_LINGER_MOST_NS, or when too many do
- * (conn_linger_most).
- * No callback comes any more. */
+/* Gives the connection away to end well (RFC 9112 section 9.6): what waits is sent, then FIN; what
+ * still comes is read and dropped, so that no RST kills the last answer before the peer has read
+ * it. Closed at the peer's end, when nothing has come for CONN_LINGER_NS, after
+ * CONN_LINGER_MOST_NS, or when too many do (conn_linger_most). No callback comes any more. */
 #define CONN_LINGER_NS      (2 * NS_PER_SECOND)
 #define CONN_LINGER_MOST_NS (30 * NS_PER_SECOND)
 void conn_close_lingering(struct conn **conn);
-/* Whether conn_close does as well, towards a peer that has promised to send nothing more: all was sent, and
- * nothing has come that was not read, so the kernel sends FIN behind the last answer, and no RST. A byte that
- * comes later would break the promise; the peer's FIN alone brings no RST. Never with TLS, where the peer's
- * close_notify is still to come. No system call. */
+/* Whether conn_close does as well, towards a peer that has promised to send nothing more: all was
+ * sent, and nothing has come that was not read, so the kernel sends FIN behind the last answer, and
+ * no RST. A byte that comes later would break the promise; the peer's FIN alone brings no RST.
+ * Never with TLS, where the peer's close_notify is still to come. No system call. */
 bool conn_closes_cleanly(struct conn *conn);
 /* Connections of one loop that may end so at the same time: a share of the descriptors. */
 size_t conn_linger_most(void);
 /* Connections of the loop that do. */
 size_t conn_lingering(const struct loop *loop);
 
-/* Calls on_readable, where conn_read asks the socket: it may have something of which no event has told yet. */
+/* Calls on_readable, where conn_read asks the socket: it may have something of which no event has
+ * told yet. */
 void conn_look_again(struct conn *conn);
 
 /* Whether a TLS handshake is under way of which the peer has sent something. May ask the kernel. */
 bool conn_is_shaking_hands(const struct conn *conn);
 
-/* Asks the kernel what it may not have told yet: a reset (write_failed), or the peer's end (eof_hint). */
+/* Asks the kernel what it may not have told yet: a reset (write_failed), or the peer's end
+ * (eof_hint). */
 void conn_look_at_peer(struct conn *conn);
 
-/* Whether the peer has reset the connection (or it broke otherwise), without reading: for an owner who does
- * not want to read now. A system call. */
+/* Whether the peer has reset the connection (or it broke otherwise), without reading: for an owner
+ * who does not want to read now. A system call. */
 bool conn_is_broken(struct conn *conn);
 
-/* Whether nothing has come that was not read. What the loop has found in this turn counts, also where
- * on_readable has not told of it yet, and costs nothing to know; with `ask` the kernel is asked as well, for
- * what came since. Records that are TLS's own are read on the way. false: close it. */
+/* Whether nothing has come that was not read. What the loop has found in this turn counts, also
+ * where on_readable has not told of it yet, and costs nothing to know; with `ask` the kernel is
+ * asked as well, for what came since. Records that are TLS's own are read on the way. false: close
+ * it. */
 bool conn_is_quiet(struct conn *conn, bool ask);
 
 /* True when nothing is amiss: open, nothing kept or waiting, nothing to read, no end seen. For idle
  * upstream ones. */
 bool conn_is_idle_clean(const struct conn *conn);
 
-/* Whether the peer cannot have read a byte of what the kernel took since `since` (a value of conn->taken),
- * now that the connection has ended: none was taken, or the peer had ended its side before its kernel got
- * any. The latter is known of TCP where the end came as a FIN (also one with a RST behind it): its
- * acknowledgement tells what had arrived. A RST alone tells nothing. Asks the kernel. */
+/* Whether the peer cannot have read a byte of what the kernel took since `since` (a value of
+ * conn->taken), now that the connection has ended: none was taken, or the peer had ended its side
+ * before its kernel got any. The latter is known of TCP where the end came as a FIN (also one with
+ * a RST behind it): its acknowledgement tells what had arrived. A RST alone tells nothing. Asks the
+ * kernel. */
 bool conn_unread(const struct conn *conn, uint64_t since);
 
 /* OpenSSL's connection, for questions; NULL: plain. */
@@ -241,16 +246,18 @@ SSL *conn_ssl(const struct conn *conn);
 /* OpenSSL's words about what went wrong, static text; "": nothing, or plain. */
 const char *conn_tls_error(const struct conn *conn);
 
-/* The newest session that the server has given for resumption, since the last call; the caller frees it
- * (SSL_SESSION_free). NULL: none, or plain. TLS 1.3 servers send it behind the handshake: ask when the
- * connection is done with. Each is for one connection: OpenSSL does not resume it again (TLS 1.3). */
+/* The newest session that the server has given for resumption, since the last call; the caller
+ * frees it (SSL_SESSION_free). NULL: none, or plain. TLS 1.3 servers send it behind the handshake:
+ * ask when the connection is done with. Each is for one connection: OpenSSL does not resume it
+ * again (TLS 1.3). */
 SSL_SESSION *conn_tls_session(struct conn *conn);
 
 const char *conn_error_word(enum conn_error error); /* "refused", "reset", ... */
 
 /* It failed for want of something here: that says nothing about the peer. */
 bool conn_error_is_own(enum conn_error error);
-/* What an operator can do about one of our own, behind its word: "; raise the limit ..."; else "". */
+/* What an operator can do about one of our own, behind its word: "; raise the limit ..."; else
+ * "". */
 const char *conn_error_advice(enum conn_error error);
 
 #endif

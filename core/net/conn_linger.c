@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lingering close (RFC 9112 section 9.6). A socket that is closed with unread bytes sends RST, and RST
- * makes the peer's system drop what it had not read yet: the answer that told why. So the last bytes
- * are sent, then FIN, and what comes is dropped until the peer's end, while something comes.
+ * Lingering close (RFC 9112 section 9.6). A socket that is closed with unread bytes sends RST, and
+ * RST makes the peer's system drop what it had not read yet: the answer that told why. So the last
+ * bytes are sent, then FIN, and what comes is dropped until the peer's end, while something comes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,7 +70,8 @@ static void on_timer(struct timer *timer)
     finish(container_of(timer, struct linger_close, timer));
 }
 
-/* The peer is at it still: many clients look for an answer only when all of their request is sent. */
+/* The peer is at it still: many clients look for an answer only when all of their request is
+ * sent. */
 static void go_on(struct linger_close *lingering)
 {
     struct loop *loop = lingering->conn->loop;
@@ -82,7 +83,8 @@ static void go_on(struct linger_close *lingering)
     }
 }
 
-/* Drops what came: below TLS, nobody wants to know what it says. MSG_TRUNC: not even copied (TCP). */
+/* Drops what came: below TLS, nobody wants to know what it says. MSG_TRUNC: not even copied
+ * (TCP). */
 static void on_readable(struct conn *conn)
 {
     struct linger_close *lingering = conn->owner;

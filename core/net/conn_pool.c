@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the connections of one loop share: free structs and buffers, and the sweep over those in doubt.
+ * What the connections of one loop share: free structs and buffers, and the sweep over those in
+ * doubt.
  */
 #include "net/conn_pool.h"
 
@@ -42,7 +43,8 @@ static void look_again(struct conn *conn)
     }
 }
 
-/* Those that had an edge since the last sweep stay; those that were quiet are looked at and leave. */
+/* Those that had an edge since the last sweep stay; those that were quiet are looked at and
+ * leave. */
 static void sweep(struct timer *timer)
 {
     struct conn_pool *pool = container_of(timer, struct conn_pool, doubt_timer);

@@ -17,13 +17,13 @@
 /* TLS connections whose OpenSSL buffers stay between requests; see conn_tls_quiet. */
 #define TLS_WARM_MAX 256u
 
-/* Plain text of one record at most, and room for four whole ones on their way out: one send for four
- * costs 15 % less for large bodies than one for each; more gain nothing. */
+/* Plain text of one record at most, and room for four whole ones on their way out: one send for
+ * four costs 15 % less for large bodies than one for each; more gain nothing. */
 #define TLS_RECORD_MAX   16384u
 #define TLS_STAGING_SIZE (4u * (TLS_RECORD_MAX + 256))
 
-/* Sockets that a loop closes in one turn: each costs some 20 us, and a server that goes may leave thousands;
- * the others have their turn between. */
+/* Sockets that a loop closes in one turn: each costs some 20 us, and a server that goes may leave
+ * thousands; the others have their turn between. */
 #define CLOSES_A_TURN 64u
 
 /* How long after its last edge a connection in doubt is read once more. */
@@ -57,8 +57,8 @@ struct conn_pool {
     struct freed freed;
 };
 
-/* The loop's pool; NULL: no connection has been made there yet. It ends with the loop, and closes then what
- * lingers; all other connections must have been closed by their owners. */
+/* The loop's pool; NULL: no connection has been made there yet. It ends with the loop, and closes
+ * then what lingers; all other connections must have been closed by their owners. */
 static inline struct conn_pool *conn_pool_of(const struct loop *loop)
 {
     return loop->part != NULL ? container_of(loop->part, struct conn_pool, part) : NULL;

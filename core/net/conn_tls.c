@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS on a connection: OpenSSL behind a BIO of our own, which all connections of a loop share: while OpenSSL
- * is called it is that connection's (enter), so that one that is idle has no BIO.
+ * TLS on a connection: OpenSSL behind a BIO of our own, which all connections of a loop share:
+ * while OpenSSL is called it is that connection's (enter), so that one that is idle has no BIO.
  *
- * Reading, the BIO receives as much as OpenSSL's read-ahead buffer takes, and after a short read it says
- * "retry" without a system call. Writing never blocks: records go into the loop's staging memory, are
- * sent together when OpenSSL returns, and what the socket refuses waits in conn->out, encrypted already.
- * So OpenSSL never has to be called again with the same bytes, and conn->out is sent the same way for
- * plain and TLS.
+ * Reading, the BIO receives as much as OpenSSL's read-ahead buffer takes, and after a short read it
+ * says "retry" without a system call. Writing never blocks: records go into the loop's staging
+ * memory, are sent together when OpenSSL returns, and what the socket refuses waits in conn->out,
+ * encrypted already. So OpenSSL never has to be called again with the same bytes, and conn->out is
+ * sent the same way for plain and TLS.
  *
- * OpenSSL's buffers (16 KiB and more, each way) stay while requests follow each other, on TLS_WARM_MAX
- * connections a loop; others give them back after each call, and quiet ones within a second.
+ * OpenSSL's buffers (16 KiB and more, each way) stay while requests follow each other, on
+ * TLS_WARM_MAX connections a loop; others give them back after each call, and quiet ones within a
+ * second.
  */
 #include <errno.h>
 #include <openssl/err.h>

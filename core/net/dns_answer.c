@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reads DNS messages with the C library's parser (arpa/nameser.h), which bounds every read by the message.
- * See dns_answer.h.
+ * Reads DNS messages with the C library's parser (arpa/nameser.h), which bounds every read by the
+ * message. See dns_answer.h.
  */
 #include "net/dns_answer.h"
 

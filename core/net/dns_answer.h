@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a DNS message (RFC 1035) answers to its one question: the records of one type at the end of the
- * chain of aliases that leads to them, and how long that is good. A pure function of the message's bytes.
+ * What a DNS message (RFC 1035) answers to its one question: the records of one type at the end of
+ * the chain of aliases that leads to them, and how long that is good. A pure function of the
+ * message's bytes.
  */
 #ifndef NET_DNS_ANSWER_H
 #define NET_DNS_ANSWER_H
@@ -34,10 +35,10 @@ struct address dns_record_address(const struct dns_record *record, enum dns_type
 #define DNS_NO_TTL UINT32_MAX
 
 /*
- * No records: the message says that there are none (a name that does not exist, or has nothing of this
- * type); with `alias`, only that the name is another one, which is still to be asked for.
- * `ttl_s`: the least of the aliases and records that led here (RFC 2181 section 5.2), and of the negative
- * answer (RFC 2308 section 5).
+ * No records: the message says that there are none (a name that does not exist, or has nothing of
+ * this type); with `alias`, only that the name is another one, which is still to be asked for.
+ * `ttl_s`: the least of the aliases and records that led here (RFC 2181 section 5.2), and of the
+ * negative answer (RFC 2308 section 5).
  */
 struct dns_answer {
     struct dns_record *records;
@@ -46,8 +47,8 @@ struct dns_answer {
     uint32_t ttl_s;
 };
 
-/* NULL: `answer` is filled, and freed by dns_answer_free. Else what is wrong, static text: the message is no
- * answer. */
+/* NULL: `answer` is filled, and freed by dns_answer_free. Else what is wrong, static text: the
+ * message is no answer. */
 const char *dns_answer_parse(const uint8_t *message, size_t len, enum dns_type type,
                              struct dns_answer *answer);
 /* Leaves an empty one, which may be freed again. */

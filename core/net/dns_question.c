@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* When a question is asked again, and what an answer or a failure makes of what is known. See dns_question.h. */
+/* When a question is asked again, and what an answer or a failure makes of what is known. See
+ * dns_question.h. */
 #include "net/dns_question.h"
 
 #include "base/log.h"
 
-/* Time to the next question: a record of time to live 0 is not to be kept, and yet must not make a storm of
- * questions; a negative answer is good for as long as it says, but a name that is made is to be seen. */
+/* Time to the next question: a record of time to live 0 is not to be kept, and yet must not make a
+ * storm of questions; a negative answer is good for as long as it says, but a name that is made is
+ * to be seen. */
 #define TTL_MIN          1u
 #define TTL_MAX          86400u
 #define TTL_MAX_NEGATIVE 300u

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One question to DNS that is asked again and again, each time when what was answered is no longer good. For
- * follow.c alone.
+ * One question to DNS that is asked again and again, each time when what was answered is no longer
+ * good. For follow.c alone.
  *
  * Thread: the loop's.
  */

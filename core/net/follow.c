@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names with their questions. A service also follows the hosts that its SRV records name. See follow.h.
+ * Names with their questions. A service also follows the hosts that its SRV records name. See
+ * follow.h.
  */
 #include "net/follow.h"
 
@@ -143,8 +144,8 @@ static void choose(struct dns_name *host)
     host->provisional = host->provisional && !answered_a;
 }
 
-/* Where a service has moved, the places that it was at are kept until each of its targets has been asked
- * for, and as long as none of them is known but could be. */
+/* Where a service has moved, the places that it was at are kept until each of its targets has been
+ * asked for, and as long as none of them is known but could be. */
 static size_t collect_service(const struct dns_name *service, struct endpoint *to)
 {
     bool keep = false, unanswered = false;
@@ -467,8 +468,8 @@ static void wait_end(struct follower *follower)
     fn(follower->wait_arg, open);
 }
 
-/* At the end of a turn in which something was answered. The first name that is open is the end of the look, so
- * that many names cost no more than few. */
+/* At the end of a turn in which something was answered. The first name that is open is the end of
+ * the look, so that many names cost no more than few. */
 static void wait_look(struct task *task)
 {
     struct follower *follower = container_of(task, struct follower, look);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keeps up with names in DNS. Each kind of record that a name has (its IPv4 addresses, its IPv6 addresses,
- * its SRV records, and both kinds of address of each SRV record's target) is asked for by itself, again when
- * its own time to live is over, and once for all who follow the name. What is known of one kind is there at
- * once, whatever becomes of the others; only an answer takes it away (one that says that there is none is
- * one), never a failure.
+ * Keeps up with names in DNS. Each kind of record that a name has (its IPv4 addresses, its IPv6
+ * addresses, its SRV records, and both kinds of address of each SRV record's target) is asked for
+ * by itself, again when its own time to live is over, and once for all who follow the name. What is
+ * known of one kind is there at once, whatever becomes of the others; only an answer takes it away
+ * (one that says that there is none is one), never a failure.
  *
  * Thread: the loop's.
  */
@@ -30,8 +30,8 @@ struct endpoint {
     uint16_t priority, weight;
 };
 
-/* What is known, or how the questions stand, may be something else than before. Never inside follow; may
- * follow and end whatever it likes. */
+/* What is known, or how the questions stand, may be something else than before. Never inside
+ * follow; may follow and end whatever it likes. */
 typedef void (*followed_fn)(void *arg);
 
 enum follow_kind {
@@ -39,24 +39,27 @@ enum follow_kind {
     FOLLOW_SERVICE, /* where the SRV records (RFC 2782) lead */
 };
 
-/* `fn` may be NULL. What is known of the name already is there at once. `port`: of a host's endpoints. */
+/* `fn` may be NULL. What is known of the name already is there at once. `port`: of a host's
+ * endpoints. */
 struct followed *follow(struct follower *follower, enum follow_kind kind, struct weir_str name,
                         uint16_t port, followed_fn fn, void *arg);
 /* Nothing when *followed is NULL. */
 void follow_end(struct followed **followed);
 
 size_t followed_count(const struct followed *followed);
-/* One of what is known: IPv4 first, in the order of the answers, an address perhaps more than once. */
+/* One of what is known: IPv4 first, in the order of the answers, an address perhaps more than
+ * once. */
 struct endpoint followed_endpoint(const struct followed *followed, size_t index);
 
-/* One address of a host, the same one as long as the name has it; IPv4 rather than IPv6 to begin with.
- * false: none is known. */
+/* One address of a host, the same one as long as the name has it; IPv4 rather than IPv6 to begin
+ * with. false: none is known. */
 bool followed_address(const struct followed *followed, struct address *address);
 
 /* No first question is open any more: each has been answered, or has failed. */
 bool followed_is_settled(const struct followed *followed);
 
-/* The question for a host's addresses of that family has been answered, be it that there are none. */
+/* The question for a host's addresses of that family has been answered, be it that there are
+ * none. */
 bool followed_is_answered(const struct followed *host, sa_family_t family);
 
 /* ---- who waits for first answers ---- */
@@ -68,8 +71,8 @@ typedef void (*follow_wait_fn)(void *arg, size_t open);
 void follow_wait_begin(struct follower *follower, follow_wait_fn fn, void *arg);
 /* Nothing when the name has settled, or has been waited for before: a name delays once. */
 void follow_wait_add(struct followed *followed);
-/* Calls fn once, never inside this call: when something is known of each name and, unless that takes longer
- * than a moment, all have settled; after `patience_ns` in any case. */
+/* Calls fn once, never inside this call: when something is known of each name and, unless that
+ * takes longer than a moment, all have settled; after `patience_ns` in any case. */
 void follow_wait_go(struct follower *follower, uint64_t patience_ns);
 /* fn is called soon, whatever is open. Nothing when nobody waits. */
 void follow_wait_hurry(struct follower *follower);

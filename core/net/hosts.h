@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /etc/hosts, kept in memory and read again when it has changed: a file of many lines is not read for each
- * question.
+ * /etc/hosts, kept in memory and read again when it has changed: a file of many lines is not read
+ * for each question.
  *
  * Thread: the owner's.
  */
@@ -30,9 +30,9 @@ void hosts_free(struct hosts **hosts);
 /* Reads the file if it is not as it was last. */
 void hosts_look(struct hosts *hosts);
 
-/* The addresses that the name has there, of both families and in the file's order, port 0, valid until the
- * next look; NULL: it does not stand there. "localhost" and what is below it is here in any case (RFC 6761
- * section 6.3). */
+/* The addresses that the name has there, of both families and in the file's order, port 0, valid
+ * until the next look; NULL: it does not stand there. "localhost" and what is below it is here in
+ * any case (RFC 6761 section 6.3). */
 const struct address *hosts_find(const struct hosts *hosts, struct weir_str name, size_t *count);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Listening sockets and accepting. The control thread opens one socket a loop and address
- * (SO_REUSEPORT); each loop accepts on its own. Sockets outlive generations: a reload that names the
- * same address keeps them.
+ * (SO_REUSEPORT); each loop accepts on its own. Sockets outlive generations: a reload that names
+ * the same address keeps them.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -18,11 +18,11 @@
  * The sockets of one address, one for each loop that accepts there (Unix: one, shared). Owner: the
  * control thread; refcounted by it.
  *
- * The end, with nobody lost. A socket that closes resets whoever stands in its queue, or is just shaking
- * hands (SO_REUSEPORT: even where siblings go on). So first it takes no new connection any more
- * (listen_socket_refuse), while the loops accept on; when no handshake is under way
- * (listen_socket_is_settled), it is `dry`: what stands in the queues then is all that ever will. Each loop
- * takes that, and closes (listen_socket_leave).
+ * The end, with nobody lost. A socket that closes resets whoever stands in its queue, or is just
+ * shaking hands (SO_REUSEPORT: even where siblings go on). So first it takes no new connection any
+ * more (listen_socket_refuse), while the loops accept on; when no handshake is under way
+ * (listen_socket_is_settled), it is `dry`: what stands in the queues then is all that ever will.
+ * Each loop takes that, and closes (listen_socket_leave).
  */
 struct listen_socket {
     struct address address; /* as bound: with the real port where 0 was asked */
@@ -39,23 +39,23 @@ struct listen_socket {
     struct list link;      /* all that are open */
 };
 
-/* Opens, binds and listens; a port on which another socket listens is refused, one of the same user with
- * SO_REUSEPORT too; but where sockets of this process are in the way (a reload takes their address away
- * and gives a part of it, or more, to another listener), both listen until those are shut. `count` 1 for
- * the control thread alone. NULL: `error` says what and why in full ("cannot listen on 127.0.0.1:80:
- * address already in use"). Unix: a dead socket file is replaced, a living one is a mistake; `mode` (e.g.
- * 0660) is set. */
+/* Opens, binds and listens; a port on which another socket listens is refused, one of the same user
+ * with SO_REUSEPORT too; but where sockets of this process are in the way (a reload takes their
+ * address away and gives a part of it, or more, to another listener), both listen until those are
+ * shut. `count` 1 for the control thread alone. NULL: `error` says what and why in full ("cannot
+ * listen on 127.0.0.1:80: address already in use"). Unix: a dead socket file is replaced, a living
+ * one is a mistake; `mode` (e.g. 0660) is set. */
 struct listen_socket *listen_socket_open(const struct address *address, size_t count, int backlog,
                                          unsigned mode, char *error, size_t error_size);
 
-/* Whether listen_socket_open would do, as far as can be known without it: nothing listens, nothing is
- * made. `error` as there. `strangers` false: what another program listens on is left out, as it may be the
- * Weir that is to be replaced. */
+/* Whether listen_socket_open would do, as far as can be known without it: nothing listens, nothing
+ * is made. `error` as there. `strangers` false: what another program listens on is left out, as it
+ * may be the Weir that is to be replaced. */
 bool listen_socket_check(const struct address *address, bool strangers, char *error,
                          size_t error_size);
 
-/* The folder of a Unix socket, or other file, that is made where it is missing: one in /run, which is empty
- * after each boot. false: this is none. */
+/* The folder of a Unix socket, or other file, that is made where it is missing: one in /run, which
+ * is empty after each boot. false: this is none. */
 bool listen_run_folder(const char *path, char *folder, size_t size);
 
 /* Sets what may change while it listens. false: the file's mode could not be, `error` says why. */
@@ -63,8 +63,8 @@ bool listen_socket_tune(struct listen_socket *socket, int backlog, unsigned mode
                         size_t error_size);
 
 struct listen_socket *listen_socket_ref(struct listen_socket *socket);
-/* From now on no connection begins here: a Unix socket refuses at once, its file goes; on TCP what asks is
- * not answered, asks again after a second, and is refused then. Loops go on accepting. */
+/* From now on no connection begins here: a Unix socket refuses at once, its file goes; on TCP what
+ * asks is not answered, asks again after a second, and is refused then. Loops go on accepting. */
 void listen_socket_refuse(struct listen_socket *socket);
 /* What connections that come from now on are watched by. Control thread. */
 void listen_socket_watch(struct listen_socket *socket, const struct tcp_watch *watch);
@@ -74,34 +74,10 @@ bool listen_socket_is_settled(const struct listen_socket *socket);
 int listen_socket_enter(struct listen_socket *socket, unsigned loop);
 /* The loop accepts on it by another acceptor from now on: the socket stays. */
 void listen_socket_pass(struct listen_socket *socket);
-/* The loop accepts no more: its own socket is closed, a Unix one by the last loop. Whoever is in the queue
- * is reset, unless acceptor_finish came before. */
+/* The loop accepts no more: its own socket is closed, a Unix one by the last loop. Whoever is in
+ * the queue is reset, unless acceptor_finish came before. */
 void listen_socket_leave(struct listen_socket *socket, unsigned loop);
 /* Closes at the last one and removes a Unix socket's file. */
 void listen_socket_unref(struct listen_socket **socket);
-
-/* Accepting on one loop. */
-struct acceptor;
-/* `fd` accepted and non-blocking, TCP_NODELAY set; the callee owns it. */
-typedef void (*acceptor_fn)(struct acceptor *acceptor, int fd, const struct address *peer,
-                            void *arg);
-
-/* Begins to accept on `fd` (not owned). Out of descriptors: pauses 100 ms, logs once a while, goes on.
- * The callee may pause or free the acceptor. */
-struct acceptor *acceptor_new(struct loop *loop, int fd, acceptor_fn fn, void *arg);
-void acceptor_free(struct acceptor **acceptor);
-/* Takes all connections that the kernel has made already. false: some may be left, for want of a place (the
- * gate) or of descriptors; to be tried again. */
-bool acceptor_finish(struct acceptor *acceptor);
-/* Asked before each connection is taken: false, and none is (the gate pauses the acceptor, or it is asked
- * again at once). `back` undoes a yes when no connection was there after all. Set before the first one. */
-typedef bool (*acceptor_gate_fn)(struct acceptor *acceptor, void *arg);
-typedef void (*acceptor_back_fn)(struct acceptor *acceptor, void *arg);
-void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, acceptor_back_fn back);
-/* Descriptors from this number on are not for connections that it takes: as the kernel gives the lowest number
- * that is free, one that is given says how many are in use. Pauses as without descriptors. 0: all may be. */
-void acceptor_set_reserve(struct acceptor *acceptor, int from_fd);
-/* Stops and starts taking connections, e.g. at a limit. */
-void acceptor_pause(struct acceptor *acceptor, bool pause);
 
 #endif

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/net, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/net/acceptor.c \
+    core/net/acceptor.h \
     core/net/address.c \
     core/net/address.h \
     core/net/conn.c \
     core/net/conn.h \
     core/net/conn_buffer.c \
     core/net/conn_close.c \
+    core/net/conn_error.c \
     core/net/conn_linger.c \
     core/net/conn_pool.c \
     core/net/conn_pool.h \
@@ -23,6 +26,8 @@ core_libcore_a_SOURCES += \
     core/net/listener.h \
     core/net/loop.c \
     core/net/loop.h \
+    core/net/nameservers.c \
+    core/net/nameservers.h \
     core/net/proxy_header.c \
     core/net/proxy_header.h \
     core/net/resolver.c \

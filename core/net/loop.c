@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop: turns of one libevent base, tasks and frees at their end, and messages from other threads.
+ * The loop: turns of one libevent base, tasks and frees at their end, and messages from other
+ * threads.
  *
- * A turn is one event_base_loop(EVLOOP_ONCE): poll, then all callbacks of what came. The base has no
- * locks: other threads reach it only through the queue below and its eventfd.
+ * A turn is one event_base_loop(EVLOOP_ONCE): poll, then all callbacks of what came. The base has
+ * no locks: other threads reach it only through the queue below and its eventfd.
  */
 #include "net/loop.h"
 
@@ -74,7 +75,8 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     uint64_t count;
     (void)what;
 
-    /* Read before taking: a message posted after the taking finds the queue empty and wakes anew. */
+    /* Read before taking: a message posted after the taking finds the queue empty and wakes
+     * anew. */
     while (read(fd, &count, sizeof(count)) == -1 && errno == EINTR) {}
     take_messages(arg);
 }

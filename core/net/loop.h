@@ -16,26 +16,26 @@
 #include "base/list.h"
 #include "base/poison.h"
 
-/* Scratch: large enough that one recv takes what a socket holds: for large bodies 256 KiB cost 12 % less than
- * 128, and 512 no less than 256. */
+/* Scratch: large enough that one recv takes what a socket holds: for large bodies 256 KiB cost 12 %
+ * less than 128, and 512 no less than 256. */
 #define LOOP_SCRATCH_SIZE (256u * 1024)
 #define LOOP_OUTPUT_SIZE  (32u * 1024)
-/* Pieces of scratch: sanitizer builds take another for each read, so that what was read before is poisoned
- * for a while, though the next read would have gone to the same place. */
+/* Pieces of scratch: sanitizer builds take another for each read, so that what was read before is
+ * poisoned for a while, though the next read would have gone to the same place. */
 #define LOOP_SCRATCHES (POISON_WORKS ? 8u : 1u)
 
 /* ---- coarse timers: a hashed wheel on one libevent timer ---- */
 
-/* Milliseconds a tick. A timer fires up to one tick (and the grain of the kernel's coarse clock) late,
- * never early. */
+/* Milliseconds a tick. A timer fires up to one tick (and the grain of the kernel's coarse clock)
+ * late, never early. */
 #define LOOP_TICK_MS 16u
 
 struct timer;
 typedef void (*timer_fn)(struct timer *timer);
 
-/* Embedded in what it times out. Zeroed is unset. Setting it to a later time than it is filed under only
- * writes the deadline: it is filed anew when the old slot comes up, so a timeout that is pushed on with
- * every request costs a store. */
+/* Embedded in what it times out. Zeroed is unset. Setting it to a later time than it is filed under
+ * only writes the deadline: it is filed anew when the old slot comes up, so a timeout that is
+ * pushed on with every request costs a store. */
 struct timer {
     struct list link;     /* in its slot */
     uint64_t deadline_ns; /* 0: not set */
@@ -96,7 +96,8 @@ struct loop {
 
 /* NULL: no memory or no descriptors; logged. */
 struct loop *loop_new(unsigned index);
-/* Ends its part; timers and messages that wait are dropped (messages: not freed). Not while it runs. */
+/* Ends its part; timers and messages that wait are dropped (messages: not freed). Not while it
+ * runs. */
 void loop_free(struct loop **loop);
 
 /* Turns until loop_stop. */
@@ -106,9 +107,10 @@ bool loop_settle(struct loop *loop);
 /* Any thread. The loop ends at the end of its turn. */
 void loop_stop(struct loop *loop);
 
-/* LOOP_SCRATCH_SIZE bytes to receive into. Nothing may still point into what was taken before: the next read
- * brings what another peer sent. Sanitizer builds poison that, and what the read callback that took it
- * leaves (loop_scratch_leave), so that a slice that outlives its read is found by whoever follows it. */
+/* LOOP_SCRATCH_SIZE bytes to receive into. Nothing may still point into what was taken before: the
+ * next read brings what another peer sent. Sanitizer builds poison that, and what the read callback
+ * that took it leaves (loop_scratch_leave), so that a slice that outlives its read is found by
+ * whoever follows it. */
 static inline char *loop_scratch_take(struct loop *loop)
 {
     if (POISON_WORKS) {
@@ -145,7 +147,8 @@ static inline uint64_t loop_now_ns(struct loop *loop)
 /* Wall clock, milliseconds since 1970, read anew. */
 uint64_t loop_wall_ms(void);
 
-/* Sets (or moves) a timer to fire `delay_ns` from now. `timer->fn` is set by the owner beforehand. */
+/* Sets (or moves) a timer to fire `delay_ns` from now. `timer->fn` is set by the owner
+ * beforehand. */
 void timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ns);
 /* Unsets it; nothing when it is not set. The timer's memory may be freed afterwards. */
 void timer_cancel(struct loop *loop, struct timer *timer);
@@ -154,13 +157,13 @@ static inline bool timer_is_set(const struct timer *timer)
     return timer->deadline_ns != 0;
 }
 
-/* Queues a task for the end of this turn (or of the next, when tasks are already running); nothing when
- * it is queued. Never starves I/O: tasks queued by tasks wait for the next turn. */
+/* Queues a task for the end of this turn (or of the next, when tasks are already running); nothing
+ * when it is queued. Never starves I/O: tasks queued by tasks wait for the next turn. */
 void task_queue(struct loop *loop, struct task *task);
 void task_cancel(struct task *task);
 
-/* Frees memory at the end of the turn, when no callback can still hold it. `link` lies in the object;
- * fn gets it. */
+/* Frees memory at the end of the turn, when no callback can still hold it. `link` lies in the
+ * object; fn gets it. */
 struct freed {
     struct list link;
     void (*fn)(struct freed *freed);

@@ -156,8 +156,8 @@ static uint32_t get_u32(const char *data)
     return (uint32_t)get_u16(data) << 16 | (uint32_t)get_u16(data + 2);
 }
 
-/* CRC-32C (Castagnoli) continued over some bytes, four bits at a time; begin and end are the caller's
- * inversions. */
+/* CRC-32C (Castagnoli) continued over some bytes, four bits at a time; begin and end are the
+ * caller's inversions. */
 static uint32_t crc32c(uint32_t crc, const char *data, size_t len)
 {
     static const uint32_t table[16] = {
@@ -229,8 +229,8 @@ static void v2_ipv6(const char *data, const char *port, struct address *address)
     memcpy(&address->u.in6.sin6_port, port, 2);
 }
 
-/* Defined, and not served: the receiver takes it as it takes UNSPEC, and goes by the connection's real ends
- * (section 2.2). All others are to be refused. */
+/* Defined, and not served: the receiver takes it as it takes UNSPEC, and goes by the connection's
+ * real ends (section 2.2). All others are to be refused. */
 static bool v2_unspecified(unsigned family)
 {
     return family == V2_UNSPEC || family == V2_UDP4 || family == V2_UDP6 ||

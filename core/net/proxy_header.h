@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PROXY protocol, versions 1 and 2: a header in front of everything else on a connection, by which a
- * proxy tells whose connection it passes on. Parsing is strict: what is not exactly a header is none, or
- * a bad one.
+ * The PROXY protocol, versions 1 and 2: a header in front of everything else on a connection, by
+ * which a proxy tells whose connection it passes on. Parsing is strict: what is not exactly a
+ * header is none, or a bad one.
  *
  * Specification: https://www.haproxy.org/download/2.8/doc/proxy-protocol.txt
  */
@@ -36,10 +36,10 @@ struct proxy_header {
 enum proxy_header_result proxy_header_parse(const char *data, size_t len,
                                             struct proxy_header *header, const char **reason);
 
-/* Writes a header of that version (1 or 2) and says its length. `source` NULL: the connection is Weir's
- * own (LOCAL, UNKNOWN). An IPv4 end beside an IPv6 one is written as IPv4-mapped; Unix sockets are
- * UNKNOWN in version 1, which has no words for them. A `destination` with len 0 is not known: zeros in
- * version 2, and all UNKNOWN in version 1. */
+/* Writes a header of that version (1 or 2) and says its length. `source` NULL: the connection is
+ * Weir's own (LOCAL, UNKNOWN). An IPv4 end beside an IPv6 one is written as IPv4-mapped; Unix
+ * sockets are UNKNOWN in version 1, which has no words for them. A `destination` with len 0 is not
+ * known: zeros in version 2, and all UNKNOWN in version 1. */
 size_t proxy_header_write(char out[PROXY_HEADER_WRITE_MAX], unsigned version,
                           const struct address *source, const struct address *destination);
 

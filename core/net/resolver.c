@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * c-ares on a loop: its sockets are libevent's, its clock is one timer. It carries the messages; what they
- * say, which names a short one stands for and where an alias leads is looked at here, since c-ares tells
- * neither times to live nor which of several questions failed. See resolver.h.
+ * c-ares on a loop: its sockets are libevent's, its clock is one timer. It carries the messages;
+ * what they say, which names a short one stands for and where an alias leads is looked at here,
+ * since c-ares tells neither times to live nor which of several questions failed. See resolver.h.
  */
 #include "net/resolver.h"
 
@@ -15,20 +15,22 @@
 
 #include "base/log.h"
 #include "net/hosts.h"
-#include "option/option_value.h"
+#include "net/nameservers.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
 #define ETC_HOSTS   "/etc/hosts"
 
-/* Questions on their way at once: their answers find room in a socket's buffer, and c-ares, which looks
- * through all of them for its clock, is quick. Who is silent for longer than this is not counted any more. */
+/* Questions on their way at once: their answers find room in a socket's buffer, and c-ares, which
+ * looks through all of them for its clock, is quick. Who is silent for longer than this is not
+ * counted any more. */
 #define ASKING_MAX    128u
 #define ASKING_MAX_NS NS_PER_SECOND
 
 /* /etc/hosts has no times to live: it is looked at again after this. */
 #define TTL_OF_FILE 10u
 
-/* Questions from alias to alias, when the nameserver does not ask them itself; more are a circle. */
+/* Questions from alias to alias, when the nameserver does not ask them itself; more are a
+ * circle. */
 #define ALIASES_MAX 8u
 
 struct watch {
@@ -167,92 +169,6 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
 
 /* ---- which servers ---- */
 
-/* One of the list: "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:53". */
-static bool parse_server(struct weir_str text, struct ares_addr_port_node *node, char *error,
-                         size_t error_size)
-{
-    char full[ADDRESS_TEXT_SIZE + 8];
-    struct address address;
-    bool alone = memchr(text.ptr, ']', text.len) == NULL ? memchr(text.ptr, ':', text.len) == NULL
-                                                         : text.ptr[text.len - 1] == ']';
-
-    if (!address_from_host(&address, text, 53)) {
-        int len = snprintf(full, sizeof(full), "%.*s%s", STR_ARGS(text), alone ? ":53" : "");
-        char why[OPTION_ERROR_SIZE] = "it is too long";
-        if (len < 0 || (size_t)len >= sizeof(full) ||
-            !address_parse(&address, str_from(full), why, sizeof(why)) ||
-            address.u.any.sa_family == AF_UNIX || address_port(&address) == 0 ||
-            text.ptr[0] == '*') {
-            snprintf(error, error_size,
-                     "nameserver `%.*s` is no ADDRESS[:PORT], such as 192.0.2.53, 192.0.2.53:53 or "
-                     "[2001:db8::53]:53",
-                     STR_ARGS(text));
-            return false;
-        }
-    }
-    /* c-ares takes no interface with it. */
-    if (address.u.any.sa_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address.u.in6.sin6_addr)) {
-        snprintf(error, error_size,
-                 "nameserver `%.*s` is link-local, which cannot be asked; name one of its other "
-                 "addresses",
-                 STR_ARGS(text));
-        return false;
-    }
-    *node = (struct ares_addr_port_node){.family = address.u.any.sa_family,
-                                         .udp_port = address_port(&address),
-                                         .tcp_port = address_port(&address)};
-    if (node->family == AF_INET) {
-        node->addr.addr4 = address.u.in.sin_addr;
-    } else {
-        memcpy(&node->addr.addr6, &address.u.in6.sin6_addr, sizeof(node->addr.addr6));
-    }
-    return true;
-}
-
-static void servers_free(struct ares_addr_port_node *nodes)
-{
-    while (nodes != NULL) {
-        struct ares_addr_port_node *next = nodes->next;
-        free(nodes);
-        nodes = next;
-    }
-}
-
-/* NULL without an error: the list is empty. */
-static struct ares_addr_port_node *parse_servers(struct weir_str servers, char *error,
-                                                 size_t error_size)
-{
-    struct ares_addr_port_node *first = NULL;
-    struct ares_addr_port_node **end = &first;
-
-    error[0] = '\0';
-    for (size_t at = 0; servers.len > 0 && at <= servers.len;) {
-        const char *comma = memchr(servers.ptr + at, ',', servers.len - at);
-        size_t to = comma != NULL ? (size_t)(comma - servers.ptr) : servers.len;
-        struct weir_str text = {servers.ptr + at, to - at};
-        while (text.len > 0 && text.ptr[0] == ' ') {
-            text = (struct weir_str){text.ptr + 1, text.len - 1};
-        }
-        while (text.len > 0 && text.ptr[text.len - 1] == ' ') {
-            text.len--;
-        }
-        *end = base_zalloc(sizeof(**end));
-        if (!parse_server(text, *end, error, error_size)) {
-            servers_free(first);
-            return NULL;
-        }
-        end = &(*end)->next;
-        at = to + 1;
-    }
-    return first;
-}
-
-bool resolver_check_servers(struct weir_str servers, char *error, size_t error_size)
-{
-    servers_free(parse_servers(servers, error, error_size));
-    return error[0] == '\0';
-}
-
 static void domains_free(struct resolver *resolver)
 {
     for (size_t i = 0; i < resolver->domain_count; i++) {
@@ -292,7 +208,7 @@ static bool open_channel(struct resolver *resolver, struct weir_str servers, cha
                                    .sock_state_cb = on_socket_state,
                                    .sock_state_cb_data = resolver};
     int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
-    struct ares_addr_port_node *nodes = parse_servers(servers, error, error_size);
+    struct ares_addr_port_node *nodes = nameservers_parse(servers, error, error_size);
     ares_channel channel = NULL;
     if (error[0] != '\0') {
         return false;
@@ -303,7 +219,7 @@ static bool open_channel(struct resolver *resolver, struct weir_str servers, cha
     if (status == ARES_SUCCESS && nodes != NULL) {
         status = ares_set_servers_ports(channel, nodes);
     }
-    servers_free(nodes);
+    nameservers_free(nodes);
     if (status != ARES_SUCCESS) {
         snprintf(error, error_size, "cannot set up the resolver of host names: %s",
                  ares_strerror(status));

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Coarse timers: a hierarchical wheel of four levels with 64 slots each, driven by one libevent timer.
+ * Coarse timers: a hierarchical wheel of four levels with 64 slots each, driven by one libevent
+ * timer.
  *
  * Level k has slots of 64^k ticks: 16 ms, 1 s, 66 s, 70 min. A timer lies in the finest level whose
- * slots reach as far as its deadline. When its slot comes up it fires, or is filed anew: nearer, because
- * the slot was a coarse one, or farther, because its deadline was pushed on meanwhile. A bit a slot tells
- * which are in use, so that an idle loop sleeps until there is something to do. Bits of slots that were
- * emptied by timer_cancel stay set until they come up: one needless look, no search on each cancel.
+ * slots reach as far as its deadline. When its slot comes up it fires, or is filed anew: nearer,
+ * because the slot was a coarse one, or farther, because its deadline was pushed on meanwhile. A
+ * bit a slot tells which are in use, so that an idle loop sleeps until there is something to do.
+ * Bits of slots that were emptied by timer_cancel stay set until they come up: one needless look,
+ * no search on each cancel.
  */
 #include "net/timer.h"
 
@@ -23,8 +25,8 @@
 /* A wheel that is so late stood still with the whole process, or had no processor. */
 #define STOOD_NS (4 * TICK_NS)
 
-/* Invariant: each timer is filed under a tick above `tick`, at a level where that is less than SLOTS
- * slots away. */
+/* Invariant: each timer is filed under a tick above `tick`, at a level where that is less than
+ * SLOTS slots away. */
 struct loop_wheel {
     struct loop *loop;
     uint64_t tick;     /* all slots up to here have been looked at */
@@ -99,8 +101,8 @@ static uint64_t next_tick(const struct loop_wheel *wheel)
     return next;
 }
 
-/* Where nothing was filed in between, time has passed without us: what is filed now must count from the
- * present, or it would lie in a coarser level than it needs. */
+/* Where nothing was filed in between, time has passed without us: what is filed now must count from
+ * the present, or it would lie in a coarser level than it needs. */
 static void catch_up(struct loop_wheel *wheel)
 {
     uint64_t now_tick = loop_now_ns(wheel->loop) / TICK_NS;
@@ -110,7 +112,8 @@ static void catch_up(struct loop_wheel *wheel)
     }
 }
 
-/* Takes the timers of one slot: those that are due at `now` go to `due`, the others are filed anew. */
+/* Takes the timers of one slot: those that are due at `now` go to `due`, the others are filed
+ * anew. */
 static void empty_slot(struct loop_wheel *wheel, struct list *slot, struct list *due, uint64_t now)
 {
     struct list later, *link;
@@ -183,8 +186,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct loop_wheel *wheel = arg;
     (void)fd;
     (void)what;
-    /* What came meanwhile came in time: sockets first, in the next turn. (The poll that a SIGSTOP broke off
-     * told of none.) */
+    /* What came meanwhile came in time: sockets first, in the next turn. (The poll that a SIGSTOP
+     * broke off told of none.) */
     if (!wheel->looked && loop_now_ns(wheel->loop) > wheel->armed * TICK_NS + STOOD_NS) {
         wheel->looked = true;
         arm(wheel, wheel->armed);

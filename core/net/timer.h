@@ -16,7 +16,8 @@ void timer_wheel_free(struct loop_wheel **wheel);
 /* Fires what is due at the loop's present time. */
 void timer_wheel_advance(struct loop *loop);
 
-/* Nanoseconds (on the loop's clock) at which the wheel must be looked at next; TIMER_NEVER: no timer. */
+/* Nanoseconds (on the loop's clock) at which the wheel must be looked at next; TIMER_NEVER: no
+ * timer. */
 uint64_t timer_wheel_next_ns(const struct loop_wheel *wheel);
 
 #endif

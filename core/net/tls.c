@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS for listeners: a context for each certificate. Connections begin with the first, and change to
- * another one when the client has named it (SNI).
+ * TLS for listeners: a context for each certificate. Connections begin with the first, and change
+ * to another one when the client has named it (SNI).
  *
- * What the callbacks of a handshake need (names, contexts, protocols) belongs to the first context and
- * goes with it: a connection may still be in its handshake when the generation that it came with is gone.
+ * What the callbacks of a handshake need (names, contexts, protocols) belongs to the first context
+ * and goes with it: a connection may still be in its handshake when the generation that it came
+ * with is gone.
  */
 #include "net/tls.h"
 
@@ -149,8 +150,8 @@ static int find_any_case(const struct choice *choice, struct weir_str name)
     return len > 0 ? tls_names_find(&choice->names, (struct weir_str){lower, len}) : -1;
 }
 
-/* The name in a ClientHello's server_name extension (RFC 6066 section 3); .len 0: there is none. OpenSSL
- * refuses what is malformed when it comes to it. */
+/* The name in a ClientHello's server_name extension (RFC 6066 section 3); .len 0: there is none.
+ * OpenSSL refuses what is malformed when it comes to it. */
 static struct weir_str hello_name(SSL *ssl)
 {
     const unsigned char *data = NULL;
@@ -165,10 +166,11 @@ static struct weir_str hello_name(SSL *ssl)
 }
 
 /*
- * Ties the session to what it may be resumed for: the same certificates, and the same server name. In
- * TLS 1.2 a session carries its name on, so resuming it for another one must not happen (RFC 6066
- * section 3); OpenSSL compares the two only to tell the client. The connection's session context is set
- * before OpenSSL looks for a session, and a session of another context makes a whole handshake.
+ * Ties the session to what it may be resumed for: the same certificates, and the same server name.
+ * In TLS 1.2 a session carries its name on, so resuming it for another one must not happen (RFC
+ * 6066 section 3); OpenSSL compares the two only to tell the client. The connection's session
+ * context is set before OpenSSL looks for a session, and a session of another context makes a whole
+ * handshake.
  */
 static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
@@ -187,7 +189,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-/* A name that no certificate has is served by the first: the client shall judge, and be told 421. */
+/* A name that no certificate has is served by the first: the client shall judge, and be told
+ * 421. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct choice *choice = arg;
@@ -344,7 +347,8 @@ static void fill_info(struct tls_certificate_info *info, const struct tls_certif
     info->not_after = seconds_of(X509_get0_notAfter(certificate));
 }
 
-/* What sessions are tied to beside the name: all certificates that the client could have been shown. */
+/* What sessions are tied to beside the name: all certificates that the client could have been
+ * shown. */
 static bool digest_certificates(const struct tls_listener *listener)
 {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS contexts: for listeners (certificates by SNI, ALPN, tickets shared by all workers and kept over
- * reloads) and for servers (verification, SNI). Built by the control thread, immutable afterwards, used
- * by all workers.
+ * TLS contexts: for listeners (certificates by SNI, ALPN, tickets shared by all workers and kept
+ * over reloads) and for servers (verification, SNI). Built by the control thread, immutable
+ * afterwards, used by all workers.
  */
 #ifndef NET_TLS_H
 #define NET_TLS_H
@@ -48,8 +48,9 @@ struct tls_listener;
 /* Places of fields, for mistakes: the caller's conf_place_of. */
 typedef struct place (*tls_place_fn)(void *arg, const void *field);
 
-/* `known`: the ALPN names (weir_str) that there are codecs for. Loads certificates and keys; every mistake (file absent or unreadable, not PEM, key does not match,
- * expired: a warning) is told. NULL: mistakes were added. */
+/* `known`: the ALPN names (weir_str) that there are codecs for. Loads certificates and keys; every
+ * mistake (file absent or unreadable, not PEM, key does not match, expired: a warning) is told.
+ * NULL: mistakes were added. */
 struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf,
                                       const struct weir_list *known, tls_place_fn place, void *arg,
                                       struct mistakes *mistakes);
@@ -58,8 +59,8 @@ void tls_listener_free(struct tls_listener **listener);
 SSL_CTX *tls_listener_ctx(struct tls_listener *listener);
 size_t tls_listener_certificates(const struct tls_listener *listener,
                                  const struct tls_certificate_info **infos);
-/* Index of the certificate that serves `name` (in any case); exact, then wildcard; -1: none matches. For
- * 421: two names are interchangeable when they have the same one. */
+/* Index of the certificate that serves `name` (in any case); exact, then wildcard; -1: none
+ * matches. For 421: two names are interchangeable when they have the same one. */
 int tls_listener_certificate_for(const struct tls_listener *listener, struct weir_str name);
 
 /* tls { } of a pool or server, for https:// servers. */
@@ -76,12 +77,12 @@ extern const struct weir_options tls_server_options;
 SSL_CTX *tls_server_ctx_new(const struct tls_server_conf *conf, const struct weir_list *alpn,
                             tls_place_fn place, void *arg, struct mistakes *mistakes);
 
-/* Whether connections made with one may serve where the other is asked for: the same settings, and files
- * that have not changed since. */
+/* Whether connections made with one may serve where the other is asked for: the same settings, and
+ * files that have not changed since. */
 bool tls_server_ctx_equal(const SSL_CTX *a, const SSL_CTX *b);
 
-/* A new key seals session tickets from now on (the first is made at first use); the last two are still taken.
- * The caller has the clock. Thread-safe. */
+/* A new key seals session tickets from now on (the first is made at first use); the last two are
+ * still taken. The caller has the clock. Thread-safe. */
 void tls_tickets_rotate(void);
 
 #endif

@@ -13,7 +13,8 @@
 #include "base/file_open.h"
 #include "base/log.h"
 
-/* What one recv may bring: several records of a large upload. Only touched as far as it is filled. */
+/* What one recv may bring: several records of a large upload. Only touched as far as it is
+ * filled. */
 #define READ_BUFFER_LEN (size_t)(4 * (16384 + 256) + 8)
 
 void tls_report_mistake(const struct tls_report *report, const void *field, const char *format, ...)

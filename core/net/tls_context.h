@@ -27,8 +27,8 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method, const struct tls_report *repo
 /* ALPN names (weir_str) as TLS has them (RFC 7301 section 3.1), and a NUL; freed by the caller. */
 unsigned char *tls_alpn_wire(const struct weir_list *names, unsigned *len);
 
-/* Loads a chain (leaf first) and its key into the context, and checks that they belong together. The
- * paths are fields of the configuration, so that mistakes have places. */
+/* Loads a chain (leaf first) and its key into the context, and checks that they belong together.
+ * The paths are fields of the configuration, so that mistakes have places. */
 bool tls_context_load_pair(SSL_CTX *ctx, const struct weir_str *chain, const struct weir_str *key,
                            const struct tls_report *report);
 

@@ -20,7 +20,8 @@ struct tls_names {
     size_t count;
 };
 
-/* Adds the names of a certificate: its DNS alternative names, or its common name where there is none. */
+/* Adds the names of a certificate: its DNS alternative names, or its common name where there is
+ * none. */
 void tls_names_add(struct tls_names *names, X509 *certificate, unsigned index);
 /* To be called once after all were added. Of equal names the first certificate's stays. */
 void tls_names_sort(struct tls_names *names);

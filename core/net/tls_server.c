@@ -35,8 +35,8 @@ static const struct weir_option rows[] = {
 
 const struct weir_options tls_server_options = WEIR_OPTIONS(struct tls_server_conf, rows);
 
-/* OpenSSL reads a certificate's extensions when it first needs them. Let it be now: the workers share these,
- * and the first handshakes would do it for each other behind a lock. */
+/* OpenSSL reads a certificate's extensions when it first needs them. Let it be now: the workers
+ * share these, and the first handshakes would do it for each other behind a lock. */
 static void read_extensions(SSL_CTX *ctx)
 {
     const STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx));

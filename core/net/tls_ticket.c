@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Session tickets (RFC 5077, RFC 8446 section 4.6.1): the keys that seal them, one ring for the whole
- * process, so that a session goes on at any worker and over any reload.
+ * Session tickets (RFC 5077, RFC 8446 section 4.6.1): the keys that seal them, one ring for the
+ * whole process, so that a session goes on at any worker and over any reload.
  *
  * The newest key seals; the ring's older ones still open. Whoever had a key could read the TLS 1.2
  * sessions that it sealed, so keys live in memory alone, and are wiped when they leave the ring.
@@ -94,8 +94,8 @@ static bool prepare(struct ticket_key *key, const unsigned char *iv, EVP_CIPHER_
            EVP_CipherInit_ex2(cipher, ring.cipher, key->aes, iv, sealing, NULL) == 1;
 }
 
-/* SSL_CTX_set_tlsext_ticket_key_evp_cb: -1 failure, 0 no such key (a whole handshake follows), 1 done, 2
- * done, and the client shall get a new ticket. */
+/* SSL_CTX_set_tlsext_ticket_key_evp_cb: -1 failure, 0 no such key (a whole handshake follows), 1
+ * done, 2 done, and the client shall get a new ticket. */
 static int on_ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                          EVP_MAC_CTX *mac, int sealing)
 {

@@ -9,6 +9,7 @@
 #include "http/down_conn.h"
 #include "proxy/downstream/address_count.h"
 #include "proxy/downstream/greeting.h"
+#include "net/acceptor.h"
 #include "net/listener.h"
 #include "proxy/plan/lifetime.h"
 #include "proxy/plan/plan.h"

@@ -7,7 +7,7 @@
 #include "proxy/plan/build.h"
 
 #include "module/host.h"
-#include "net/resolver.h"
+#include "net/nameservers.h"
 
 static void build_blocks(struct build *b)
 {
@@ -52,7 +52,7 @@ struct plan *plan_build(const struct plan_input *input, const char *path, struct
     struct conf_target target = {&global_options, &plan->global};
     build_fill(&b, &plan->tree.root, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     char error[256];
-    if (!resolver_check_servers(plan->global.nameservers, error, sizeof(error))) {
+    if (!nameservers_check(plan->global.nameservers, error, sizeof(error))) {
         mistakes_add(mistakes, build_place_of(&b, &plan->global.nameservers), "%s", error);
     }
     build_globals(&b);

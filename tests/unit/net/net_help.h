@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of core/net share: turning a loop until a condition holds, and an end of a connection
- * that collects what comes.
+ * What the tests of core/net share: turning a loop until a condition holds, and an end of a
+ * connection that collects what comes.
  */
 #ifndef TESTS_UNIT_NET_HELP_H
 #define TESTS_UNIT_NET_HELP_H

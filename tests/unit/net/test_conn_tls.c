@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "net/conn_pool.h"
+#include "net/acceptor.h"
 #include "net/listener.h"
 #include "net/tls.h"
 #include "net_help.h"

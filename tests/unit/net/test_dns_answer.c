@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading DNS messages: which records lead to the answer, how long it is good, and what is no answer.
+ * Reading DNS messages: which records lead to the answer, how long it is good, and what is no
+ * answer.
  */
 #include <check.h>
 #include <stdio.h>
@@ -227,7 +228,8 @@ START_TEST(test_what_is_no_answer)
 }
 END_TEST
 
-/* Every beginning of a message is malformed, and every byte may be any other: nothing is read outside. */
+/* Every beginning of a message is malformed, and every byte may be any other: nothing is read
+ * outside. */
 START_TEST(test_any_bytes_will_do)
 {
     begin(0, "_http._tcp.test", DNS_SRV);

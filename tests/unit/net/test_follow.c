@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Names that are followed, with a resolver of this file's: a test answers each question as it likes.
+ * Names that are followed, with a resolver of this file's: a test answers each question as it
+ * likes.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -60,8 +61,8 @@ static struct resolver_query *find(const char *name, enum dns_type type)
     return NULL;
 }
 
-/* Ends the question, which must be open. `text`: addresses, or PRIORITY PORT TARGET, each ended by a comma; "":
- * none; NULL: a failure. */
+/* Ends the question, which must be open. `text`: addresses, or PRIORITY PORT TARGET, each ended by
+ * a comma; "": none; NULL: a failure. */
 static void answer(const char *name, enum dns_type type, const char *text)
 {
     struct resolver_query *query = find(name, type);
@@ -249,8 +250,8 @@ START_TEST(a_service_is_where_its_targets_are)
 }
 END_TEST
 
-/* Until the new targets are known, the places of before are kept. The next question comes by its time to
- * live, which is a second here. */
+/* Until the new targets are known, the places of before are kept. The next question comes by its
+ * time to live, which is a second here. */
 START_TEST(a_service_that_moves_keeps_its_places_for_a_while)
 {
     struct followed *service =

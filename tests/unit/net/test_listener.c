@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "net/acceptor.h"
 #include "net/listener.h"
 #include "net_help.h"
 #include "runner.h"
@@ -269,7 +270,8 @@ START_TEST(test_own_sockets_are_not_in_the_way)
     struct listen_socket *first = open_text(_i == 0 ? "127.0.0.1:0" : "0.0.0.0:0", 2);
 
     ck_assert_ptr_nonnull(first);
-    /* A reload gives the port to the other kind of address: both listen until the old one is shut. */
+    /* A reload gives the port to the other kind of address: both listen until the old one is
+     * shut. */
     snprintf(text, sizeof(text), "%s:%u", _i == 0 ? "0.0.0.0" : "127.0.0.1",
              address_port(&first->address));
     struct address address = address_of(text);

@@ -167,8 +167,8 @@ START_TEST(version_2)
     expect_known(data, v2(data, 0x20, 0x11, IPV4_BLOCK, 12), NULL, NULL);
     expect_known(data, v2(data, 0x20, 0xff, "junk", 4), NULL, NULL);
     expect_known(data, v2(data, 0x21, 0x00, "junk", 4), NULL, NULL);
-    /* Datagrams, which a receiver takes as UNSPEC where it does not serve them (section 2.2): the block is
-     * passed over by its length, TLVs and all. */
+    /* Datagrams, which a receiver takes as UNSPEC where it does not serve them (section 2.2): the
+     * block is passed over by its length, TLVs and all. */
     static const unsigned datagrams[] = {0x12, 0x22, 0x32};
     memset(block, 0x5a, sizeof(block));
     for (size_t i = 0; i < ARRAY_COUNT(datagrams); i++) {

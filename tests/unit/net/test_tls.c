@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* TLS contexts: what is told of wrong files and settings, and which certificate serves which name. */
+/* TLS contexts: what is told of wrong files and settings, and which certificate serves which
+ * name. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -18,9 +18,9 @@ struct weir_str tls_path(const char *name);
 void tls_write_text(const char *name, const char *text);
 
 /*
- * Writes NAME.crt and NAME.key: a P-256 certificate for `names` ("DNS:a.example,IP:127.0.0.1"; NULL: the
- * common name alone, which is NAME), signed by itself or by `issuer` (a NAME made before), valid from now
- * for `days` (negative: it has expired).
+ * Writes NAME.crt and NAME.key: a P-256 certificate for `names` ("DNS:a.example,IP:127.0.0.1";
+ * NULL: the common name alone, which is NAME), signed by itself or by `issuer` (a NAME made
+ * before), valid from now for `days` (negative: it has expired).
  */
 void tls_make(const char *name, const char *names, const char *issuer, int days);
 /* NAME.key again, encrypted, as NAME.enc. */
