@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where the lines of a log go: standard error or output, the journal, a file, a FIFO, a device.
- * Opened and written without waiting for whoever reads it.
+ * Opened and written without waiting for a reader.
  *
  * The open file descriptions behind standard error and output belong to others too (a shell and its
  * terminal), so they are never made non-blocking: a pipe or a terminal is opened once more, a
@@ -42,7 +42,7 @@ struct log_target {
 
 enum log_written {
     LOG_WRITTEN,
-    LOG_FULL,   /* takes nothing for now: log_target_wait */
+    LOG_FULL,   /* blocked for now: log_target_wait */
     LOG_FAILED, /* errno says why; may be tried again */
     LOG_GONE,   /* the same, and nobody will ever read it */
 };

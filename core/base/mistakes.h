@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mistakes: what is wrong with a configuration (or another input), collected so that all can be
- * told in one run. Each reads `FILE:LINE: what is wrong, what would be right`.
+ * Mistakes in a configuration (or another input), collected so that one run reports all. Each reads
+ * `FILE:LINE: what is wrong, what to write`.
  */
 #ifndef BASE_MISTAKES_H
 #define BASE_MISTAKES_H

@@ -20,18 +20,17 @@ typedef void (*acceptor_fn)(struct acceptor *acceptor, int fd, const struct addr
  * on. The callee may pause or free the acceptor. */
 struct acceptor *acceptor_new(struct loop *loop, int fd, acceptor_fn fn, void *arg);
 void acceptor_free(struct acceptor **acceptor);
-/* Takes all connections that the kernel has made already. false: some may be left, for want of a
- * place (the gate) or of descriptors; to be tried again. */
+/* Accepts all queued connections. false: some may be left, for lack of places (the gate) or
+ * descriptors; try again. */
 bool acceptor_finish(struct acceptor *acceptor);
-/* Asked before each connection is taken: false, and none is (the gate pauses the acceptor, or it is
- * asked again at once). `back` undoes a yes when no connection was there after all. Set before the
- * first one. */
+/* Called before each accept; false: none is accepted (the gate pauses the acceptor, or is called
+ * again at once). `back` undoes a true if there was no connection after all. Set before the first
+ * one. */
 typedef bool (*acceptor_gate_fn)(struct acceptor *acceptor, void *arg);
 typedef void (*acceptor_back_fn)(struct acceptor *acceptor, void *arg);
 void acceptor_set_gate(struct acceptor *acceptor, acceptor_gate_fn gate, acceptor_back_fn back);
-/* Descriptors from this number on are not for connections that it takes: as the kernel gives the
- * lowest number that is free, one that is given says how many are in use. Pauses as without
- * descriptors. 0: all may be. */
+/* Descriptors from this number on are not for its connections: the kernel gives the lowest free
+ * number, so a number tells how many are in use. Pauses as without descriptors. 0: no bound. */
 void acceptor_set_reserve(struct acceptor *acceptor, int from_fd);
 /* Stops and starts taking connections, e.g. at a limit. */
 void acceptor_pause(struct acceptor *acceptor, bool pause);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A connection: one stream socket, plain or TLS, on one loop. It is registered once,
- * edge-triggered, for reading and writing. What cannot be written is kept; what cannot be used of
- * what was read is kept by the reader's wish. An idle connection holds no buffer.
+ * edge-triggered, for reading and writing. Output that the socket does not take is buffered; input
+ * that the owner cannot use yet is kept on request (conn_keep). An idle connection holds no buffer.
  *
  * Reading: on_readable is called when there may be something to read; the owner calls conn_read
  * until it says CONN_AGAIN, or stops earlier and calls conn_resume_read when it wants to go on
@@ -27,7 +27,7 @@
 #define CONN_MAGIC 0xc077u
 
 enum conn_result {
-    CONN_DATA,  /* bytes came */
+    CONN_DATA,  /* bytes were received */
     CONN_AGAIN, /* none now; on_readable will say */
     CONN_EOF,   /* the peer ended its side (TLS: with close_notify) */
     CONN_ERROR, /* reset, or TLS cut off without close_notify or broken; conn->error says */
@@ -39,7 +39,7 @@ struct conn;
 struct conn_ops {
     /* There may be something to read. */
     void (*on_readable)(struct conn *conn);
-    /* What waited has been written: conn_waiting is 0 again. */
+    /* The pending output was written: conn_waiting is 0 again. */
     void (*on_drained)(struct conn *conn);
     /* connect and TLS handshake are done (`ok`), or failed: conn->error says why; close it. */
     void (*on_open)(struct conn *conn, bool ok);
@@ -68,8 +68,8 @@ struct conn_buffer {
     char data[];
 };
 
-/* There may be tens of thousands that wait for a request: what only some need some of the time lies
- * behind a pointer, and half of the rest is libevent's. */
+/* There may be tens of thousands of idle ones: rarely needed state is behind a pointer, and half of
+ * the rest is libevent's. */
 struct conn {
     uint16_t magic;
     uint16_t error : 4;           /* enum conn_error */
@@ -82,8 +82,8 @@ struct conn {
     uint16_t fin_first : 1;       /* a reset came behind the peer's end */
     uint16_t eof_hint : 1;        /* the kernel has said that an end is there (EPOLLRDHUP) */
     uint16_t shutdown_sent : 1;   /* our side has ended */
-    uint16_t shutdown_wanted : 1; /* after what waits */
-    uint16_t offer_kept : 1; /* the next conn_read gives what is kept, without asking the socket */
+    uint16_t shutdown_wanted : 1; /* after the pending output */
+    uint16_t offer_kept : 1; /* the next conn_read returns the kept bytes without a system call */
     uint16_t edge_seen : 1;  /* since the last sweep over the doubtful */
     int fd;                  /* -1: closed */
     struct loop *loop;
@@ -92,10 +92,10 @@ struct conn {
     struct conn_tls *tls; /* NULL: plain; conn_tls.c's */
     struct event event;
     struct conn_buffer *in;  /* kept by conn_keep; NULL: nothing */
-    struct conn_buffer *out; /* waits for the socket; NULL: nothing */
+    struct conn_buffer *out; /* pending output; NULL: none */
     union {
         struct task resume; /* conn_resume_read */
-        struct freed freed; /* closed: nothing is resumed any more */
+        struct freed freed; /* closed: do not resume */
     };
     struct list doubt;       /* in the pool's doubts, or among those to close */
     uint64_t received, sent; /* bytes of the stream; with TLS: of its content */
@@ -103,12 +103,12 @@ struct conn {
 };
 
 /* Takes over an accepted socket (non-blocking). With `ctx` a TLS handshake begins, and on_open
- * tells its end; else the connection is open. No callback comes inside this call. NULL: no memory,
+ * reports its end; else the connection is open. No callback inside this call. NULL: out of memory,
  * the socket was closed. */
 struct conn *conn_accept(struct loop *loop, int fd, SSL_CTX *ctx, const struct conn_ops *ops,
                          void *owner);
 
-/* Descriptors from this number on are not for conn_connect on this loop. false: no memory. */
+/* Descriptors from this number on are not for conn_connect on this loop. false: out of memory. */
 bool conn_set_reserve(struct loop *loop, int from);
 
 /* TLS towards a server. */
@@ -118,14 +118,14 @@ struct conn_tls_client {
     SSL_SESSION *session; /* to resume; may be NULL; stays the caller's */
 };
 
-/* Begins to connect; on_open tells the end, never inside this call. Nothing may be written before.
- * NULL: one of our own failures (conn_error_is_own), by *error. The time limit is the owner's. */
+/* Begins to connect; on_open reports the end, never inside this call. Nothing may be written
+ * before. NULL: a failure of our own (conn_error_is_own) in *error. Timeouts are the owner's. */
 struct conn *conn_connect(struct loop *loop, const struct sockaddr *address, socklen_t address_len,
                           const struct conn_tls_client *tls, const struct conn_ops *ops,
                           void *owner, enum conn_error *error);
 
-/* Bytes that go out before everything else, TLS too, once the connection is made: a PROXY header.
- * Only right after conn_connect. false: no memory. */
+/* Bytes to send before everything else, even TLS, once connected: a PROXY header. Only right after
+ * conn_connect. false: out of memory. */
 bool conn_preface(struct conn *conn, const char *data, size_t len);
 
 /* Hands the connection to another owner. */
@@ -159,42 +159,42 @@ static inline const char *conn_kept_data(const struct conn *conn)
     return conn->in != NULL ? conn->in->data + conn->in->head : NULL;
 }
 
-/* Calls on_readable at the end of the turn if there can be anything: kept bytes, a socket not known
- * to be empty, or an end or error. */
+/* Calls on_readable at the end of the turn if there may be something: kept bytes, a socket not
+ * known to be empty, an end or an error. */
 void conn_resume_read(struct conn *conn);
 
-/* Writes now what the socket takes, in order behind what waits, and keeps a copy of the rest.
- * Errors show as conn->error and on_readable at the end of the turn (what the peer had sent can
- * still be read); false: the connection is broken, nothing more will be sent. Not before the
- * connection is open, nor after conn_shutdown. */
+/* Writes what the socket takes, after pending output, and buffers a copy of the rest. Errors show
+ * as conn->error and on_readable at the end of the turn (what the peer had sent can still be read);
+ * false: the connection is broken, nothing more will be sent. Not before the connection is open,
+ * nor after conn_shutdown. */
 bool conn_write(struct conn *conn, const struct iovec *iov, int count);
 
-/* Bytes that wait to be sent (TLS: of its records). */
+/* Bytes of pending output (TLS: of its records). */
 static inline size_t conn_waiting(const struct conn *conn)
 {
     return conn->out != NULL ? conn->out->tail - conn->out->head : 0;
 }
 
-/* A mark that changes whenever the peer has taken something of what was sent (acknowledged it, on
- * TCP): the kernel holds megabytes for a slow peer, and tells of room only when a third of them has
- * gone. Asks the kernel; for now and then. */
+/* A value that changes whenever the peer has taken (on TCP: acknowledged) sent bytes: the kernel
+ * buffers megabytes for a slow peer and reports room only when a third is free. A system call; for
+ * occasional use. */
 uint64_t conn_taken_mark(const struct conn *conn);
 
-/* Ends our side once what waits is sent (TLS: close_notify; then FIN). Reading goes on. */
+/* Ends our side after pending output is sent (TLS: close_notify; then FIN). Reading goes on. */
 void conn_shutdown(struct conn *conn);
 
-/* Closes; what waits is lost. `*conn` becomes NULL, no callback comes any more, memory is freed at
- * the end of a turn. With `reset` the peer sees RST, so that a cut body never passes for a whole
- * one; without, TLS says close_notify where all was sent. Where many are closed in one turn, the
- * peers of some hear of it in one of the next. */
+/* Closes and drops pending output. `*conn` becomes NULL, no callback follows, memory is freed at
+ * the end of a turn. With `reset` the peer gets RST, so that a truncated body never passes for a
+ * complete one; without, TLS sends close_notify if everything was sent. If many close in one turn,
+ * some sockets are closed in one of the next turns. */
 void conn_close(struct conn **conn, bool reset);
-/* Ends one socket of those that wait so, to have its descriptor. false: none waits. */
+/* Closes one of those sockets for its descriptor. false: there is none. */
 bool conn_close_waiting(struct loop *loop);
 
-/* Gives the connection away to end well (RFC 9112 section 9.6): what waits is sent, then FIN; what
- * still comes is read and dropped, so that no RST kills the last answer before the peer has read
- * it. Closed at the peer's end, when nothing has come for CONN_LINGER_NS, after
- * CONN_LINGER_MOST_NS, or when too many do (conn_linger_most). No callback comes any more. */
+/* Hands over the connection to close gracefully (RFC 9112 section 9.6): pending output is sent,
+ * then FIN; further input is read and dropped, so that no RST destroys the last answer before the
+ * peer has read it. Closed at the peer's FIN, after CONN_LINGER_NS without input, after
+ * CONN_LINGER_MOST_NS, or when too many linger (conn_linger_most). No callback follows. */
 #define CONN_LINGER_NS      (2 * NS_PER_SECOND)
 #define CONN_LINGER_MOST_NS (30 * NS_PER_SECOND)
 void conn_close_lingering(struct conn **conn);
@@ -203,9 +203,9 @@ void conn_close_lingering(struct conn **conn);
  * no RST. A byte that comes later would break the promise; the peer's FIN alone brings no RST.
  * Never with TLS, where the peer's close_notify is still to come. No system call. */
 bool conn_closes_cleanly(struct conn *conn);
-/* Connections of one loop that may end so at the same time: a share of the descriptors. */
+/* The most lingering connections per loop: a share of the descriptors. */
 size_t conn_linger_most(void);
-/* Connections of the loop that do. */
+/* Lingering connections of the loop. */
 size_t conn_lingering(const struct loop *loop);
 
 /* Calls on_readable, where conn_read asks the socket: it may have something of which no event has
@@ -215,18 +215,17 @@ void conn_look_again(struct conn *conn);
 /* Whether a TLS handshake is under way of which the peer has sent something. May ask the kernel. */
 bool conn_is_shaking_hands(const struct conn *conn);
 
-/* Asks the kernel what it may not have told yet: a reset (write_failed), or the peer's end
+/* Asks the kernel for what it may not have reported yet: a reset (write_failed), or the peer's FIN
  * (eof_hint). */
 void conn_look_at_peer(struct conn *conn);
 
 /* Whether the peer has reset the connection (or it broke otherwise), without reading: for an owner
- * who does not want to read now. A system call. */
+ * that must not read now. A system call. */
 bool conn_is_broken(struct conn *conn);
 
-/* Whether nothing has come that was not read. What the loop has found in this turn counts, also
- * where on_readable has not told of it yet, and costs nothing to know; with `ask` the kernel is
- * asked as well, for what came since. Records that are TLS's own are read on the way. false: close
- * it. */
+/* Whether there is no unread input. What the loop has found in this turn counts, even before
+ * on_readable, and costs nothing; with `ask`, asks the kernel too. TLS's own records are read on
+ * the way. false: close it. */
 bool conn_is_quiet(struct conn *conn, bool ask);
 
 /* True when nothing is amiss: open, nothing kept or waiting, nothing to read, no end seen. For idle
@@ -240,10 +239,10 @@ bool conn_is_idle_clean(const struct conn *conn);
  * kernel. */
 bool conn_unread(const struct conn *conn, uint64_t since);
 
-/* OpenSSL's connection, for questions; NULL: plain. */
+/* OpenSSL's connection, for queries; NULL: plain. */
 SSL *conn_ssl(const struct conn *conn);
 
-/* OpenSSL's words about what went wrong, static text; "": nothing, or plain. */
+/* OpenSSL's error text, static; "": none, or plain. */
 const char *conn_tls_error(const struct conn *conn);
 
 /* The newest session that the server has given for resumption, since the last call; the caller
@@ -254,10 +253,9 @@ SSL_SESSION *conn_tls_session(struct conn *conn);
 
 const char *conn_error_word(enum conn_error error); /* "refused", "reset", ... */
 
-/* It failed for want of something here: that says nothing about the peer. */
+/* It failed for lack of our own resources, which says nothing about the peer. */
 bool conn_error_is_own(enum conn_error error);
-/* What an operator can do about one of our own, behind its word: "; raise the limit ..."; else
- * "". */
+/* The remedy for an error of our own, to append: "; raise the limit ..."; else "". */
 const char *conn_error_advice(enum conn_error error);
 
 #endif

@@ -69,7 +69,7 @@ static const char *advice(int error, const struct address *address)
                    : "permission denied";
     case EINVAL: return advice_on_address(address);
     case EADDRNOTAVAIL: return "no network interface of this machine has this address";
-    case EAFNOSUPPORT: return "this machine does not speak this kind of address";
+    case EAFNOSUPPORT: return "address family unsupported on this machine";
     case EMFILE:
     case ENFILE: return "no file descriptor is left; raise the limit (`ulimit -n`)";
     case ENOENT: return "the folder of the socket is not there";

@@ -18,9 +18,9 @@
  * The sockets of one address, one for each loop that accepts there (Unix: one, shared). Owner: the
  * control thread; refcounted by it.
  *
- * The end, with nobody lost. A socket that closes resets whoever stands in its queue, or is just
- * shaking hands (SO_REUSEPORT: even where siblings go on). So first it takes no new connection any
- * more (listen_socket_refuse), while the loops accept on; when no handshake is under way
+ * Closing without losing a client: a socket that closes resets the connections in its queue and in
+ * handshakes (SO_REUSEPORT: even if siblings go on). So first it takes no new connection any more
+ * (listen_socket_refuse), while the loops accept on; when no handshake is under way
  * (listen_socket_is_settled), it is `dry`: what stands in the queues then is all that ever will.
  * Each loop takes that, and closes (listen_socket_leave).
  */
@@ -28,7 +28,7 @@ struct listen_socket {
     struct address address; /* as bound: with the real port where 0 was asked */
     char text[ADDRESS_TEXT_SIZE + 8];
     int *fds;
-    size_t count; /* one a loop; one for all: Unix, and the control thread's */
+    size_t count; /* one per loop; one for all: Unix, and the control thread's */
     unsigned refs;
     int backlog;
     unsigned mode;          /* of a Unix socket's file */
@@ -58,7 +58,8 @@ bool listen_socket_check(const struct address *address, bool strangers, char *er
  * is empty after each boot. false: this is none. */
 bool listen_run_folder(const char *path, char *folder, size_t size);
 
-/* Sets what may change while it listens. false: the file's mode could not be, `error` says why. */
+/* Applies settings that may change while it listens. false: the file's mode could not be set,
+ * `error` says why. */
 bool listen_socket_tune(struct listen_socket *socket, int backlog, unsigned mode, char *error,
                         size_t error_size);
 
@@ -66,16 +67,16 @@ struct listen_socket *listen_socket_ref(struct listen_socket *socket);
 /* From now on no connection begins here: a Unix socket refuses at once, its file goes; on TCP what
  * asks is not answered, asks again after a second, and is refused then. Loops go on accepting. */
 void listen_socket_refuse(struct listen_socket *socket);
-/* What connections that come from now on are watched by. Control thread. */
+/* TCP timeouts of connections accepted from now on. Control thread. */
 void listen_socket_watch(struct listen_socket *socket, const struct tcp_watch *watch);
-/* Whether no TCP handshake is under way here. Asks the kernel; false where it does not say. */
+/* Whether no TCP handshake is under way. Asks the kernel; false if unknown. */
 bool listen_socket_is_settled(const struct listen_socket *socket);
-/* Any loop: begins to accept on it; where. */
+/* Any loop: begins to accept on it; returns the descriptor. */
 int listen_socket_enter(struct listen_socket *socket, unsigned loop);
-/* The loop accepts on it by another acceptor from now on: the socket stays. */
+/* The loop accepts on it with another acceptor from now on: the socket stays. */
 void listen_socket_pass(struct listen_socket *socket);
-/* The loop accepts no more: its own socket is closed, a Unix one by the last loop. Whoever is in
- * the queue is reset, unless acceptor_finish came before. */
+/* The loop stops accepting: closes its own socket; a Unix one is closed by the last loop. Resets
+ * queued connections unless acceptor_finish was called. */
 void listen_socket_leave(struct listen_socket *socket, unsigned loop);
 /* Closes at the last one and removes a Unix socket's file. */
 void listen_socket_unref(struct listen_socket **socket);

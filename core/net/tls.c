@@ -54,7 +54,7 @@ static const struct weir_option rows[] = {
                       "A certificate and its key. Of several the client's server name (SNI) "
                       "chooses; the first one serves all names that are in none."),
     WEIR_OPTION_ENUM(struct tls_listener_conf, minimum_version, versions, "1.2", CONTEXTS,
-                     WEIR_OPTION_RELOADABLE, "The oldest version of TLS that is spoken."),
+                     WEIR_OPTION_RELOADABLE, "The oldest supported version of TLS."),
     WEIR_OPTION(struct tls_listener_conf, ciphers, STRING, NULL, CONTEXTS,
                 WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "Cipher suites of TLS 1.2 in OpenSSL's notation, best first. Without it: ECDHE "

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Modules that misbehave, or do odd things, on purpose, for the end-to-end tests; they are never installed. One is
 #
-#   weir_test_programs += tests/modules/built/bad_major.so
-#   tests_modules_built_bad_major_so_SOURCES = tests/modules/bad_major.c
-#   tests_modules_built_bad_major_so_LDFLAGS = $(MODULE_LINK)
+#   weir_test_programs += tests/modules/built/trip.so
+#   tests_modules_built_trip_so_SOURCES = tests/modules/trip.c
+#   tests_modules_built_trip_so_LDFLAGS = $(MODULE_LINK)
 
 weir_test_programs += tests/modules/built/expand.so
 tests_modules_built_expand_so_SOURCES = tests/modules/expand.c

@@ -51,8 +51,8 @@ void show_rates(cJSON *object, const struct plane *plane, uint64_t key)
     json_set_rate(out, "p99", latency.p99);
 }
 
-/* As text, since there are twenty a server: as objects they would be most of what a list of ten thousand
- * servers costs. */
+/* As text, since there are twenty a server: as objects they would be most of what a list of ten
+ * thousand servers costs. */
 static void add_probes(cJSON *health, struct server *server)
 {
     struct probe_record records[PROBE_RECORDS];

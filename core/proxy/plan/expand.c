@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-/* Weights of servers end here (settings.c). */
+/* The largest weight of a server (settings.c). */
 #define WEIGHT_MAX 1000u
 
 static int compare_numbers(uint32_t a, uint32_t b)
@@ -41,8 +41,8 @@ static int by_priority(const void *a, const void *b)
     return order != 0 ? order : compare_addresses(&x->address, &y->address);
 }
 
-/* Where several SRV records lead to one address, the best priority counts, and the weights of that
- * add up: it gets the share that it would have had as several. */
+/* If several SRV records lead to one address, the best priority counts, and the weights of that
+ * priority add up, so it keeps its total share. */
 size_t expand_order(struct endpoint *endpoints, size_t count)
 {
     size_t kept = 0;
@@ -100,7 +100,7 @@ static struct server_settings expand_one(struct arena *arena, const struct serve
 
 void expand_blocks(struct arena *arena, struct pool_settings *settings, expand_fn fn, void *arg)
 {
-    /* Ours, in the arena: filled a moment ago. */
+    /* Writable, in the arena: filled just before. */
     struct server_settings *blocks = (void *)(uintptr_t)settings->servers.items;
     size_t blocks_count = settings->servers.count;
     size_t most = 0, count = 0;

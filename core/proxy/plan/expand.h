@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Blocks that stand for several servers: with `resolve = all` for as many as their host has
- * addresses, with `resolve = srv` for those of its SRV records (RFC 2782). Pure functions of what
- * DNS has said.
+ * Blocks that stand for several servers: with `resolve = all` one per address of their host, with
+ * `resolve = srv` those of its SRV records (RFC 2782). Pure functions of DNS results.
  */
 #ifndef PROXY_PLAN_EXPAND_H
 #define PROXY_PLAN_EXPAND_H
@@ -10,23 +9,22 @@
 #include "net/follow.h"
 #include "proxy/plan/settings.h"
 
-/* Servers that a block stands for at most: the first in order of priority and address. */
+/* The most servers that a block stands for: the first by priority and address. */
 #define EXPAND_SERVERS_MAX 256
 
-/* What a block stands for. */
+/* The servers of a block. */
 struct expansion {
     const struct endpoint *endpoints; /* as expand_order leaves them */
     size_t count;
     uint64_t version; /* the plan keeps it: settings' found_version */
 };
 
-/* Each address and port once, by priority and address. Returns how many there are. */
+/* Sorts by priority and address, each address and port once. Returns how many there are. */
 size_t expand_order(struct endpoint *endpoints, size_t count);
 
 typedef struct expansion (*expand_fn)(void *arg, const struct server_settings *block);
 
-/* Puts servers in the place of the pool's blocks that say `resolve`: the settings' list is
- * replaced, in the arena. */
+/* Replaces the pool's `resolve` blocks by servers: the settings' list is replaced, in the arena. */
 void expand_blocks(struct arena *arena, struct pool_settings *settings, expand_fn fn, void *arg);
 
 #endif

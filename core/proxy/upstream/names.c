@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One entry for each server with a host name, for each name and way of resolving of blocks, and for
- * each name that a pool's probes go to. See names.h.
+ * One entry per server with a host name, per name and `resolve` mode of blocks, and per probed
+ * name. See names.h.
  */
 #include "proxy/upstream/names.h"
 
@@ -29,7 +29,7 @@ struct probe_name {
     bool told; /* reported that it has no address */
 };
 
-/* Shared by the blocks that have the same name, port and way of resolving. */
+/* Shared by the blocks with the same name, port and `resolve` mode. */
 struct block_name {
     struct list link;
     struct names *names;
@@ -60,7 +60,7 @@ struct names {
 
 /* ---- servers ---- */
 
-/* Before its plan is in force nobody looks at the server. */
+/* Before its plan is in force nothing uses the server. */
 static void server_tell(struct server_name *name)
 {
     const struct names_owner *owner = &name->names->owner;
@@ -71,8 +71,7 @@ static void server_tell(struct server_name *name)
     }
 }
 
-/* Nothing in DNS says that an address is gone as long as its question fails: then it is still
- * known. */
+/* A failed query does not mean that an address is gone: it stays known. */
 static void server_news(void *arg)
 {
     struct server_name *name = arg;
@@ -90,8 +89,8 @@ static void server_news(void *arg)
                       server->pool_name, server->name, STR_ARGS(server->url.host),
                       known ? " any more" : "");
         }
-        /* A server that comes back while a request still ran there has the address of before, which
-         * goes when its own family's question is answered: the other one's says nothing of it. */
+        /* A server added again while a request still runs there keeps its address until the query
+         * of that address family is answered: the other family's says nothing of it. */
         if (known && followed_is_answered(name->followed, now.u.any.sa_family)) {
             changed = server_set_address(server, &(struct address){0});
         }
