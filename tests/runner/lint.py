@@ -11,6 +11,7 @@ from rooms import rooms
 SOURCE_SUFFIXES = {".ac", ".am", ".c", ".cc", ".cpp", ".css", ".h", ".html", ".js", ".m4", ".mjs",
                    ".mk", ".py", ".sh"}
 SPDX_LINES = 5
+COLUMNS = 100
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 # What is built against the SDK alone, and would no longer be a stranger's example otherwise.
 OUTSIDERS = ("modules", "sdk", "demo")
@@ -39,6 +40,17 @@ def formatting(source):
             yield f"{name}:{number}: not formatted; run clang-format-14 -i {name}"
     if done.returncode != 0 and not findings:
         yield done.stderr.strip()
+
+
+def columns(source):
+    """lines of C, comments too, have at most 100 columns"""
+    for name in c_files(source):
+        if name.parts[:2] == ("tests", "abi"):
+            continue
+        text = (source / name).read_text(encoding="utf-8")
+        for number, line in enumerate(text.split("\n"), 1):
+            if len(line) > COLUMNS:
+                yield f"{name}:{number}: {len(line)} columns, of at most {COLUMNS}"
 
 
 def core_includes(source):
@@ -78,4 +90,4 @@ def is_source(path):
         return handle.read(2) == b"#!"
 
 
-CHECKS = (formatting, core_includes, rooms, licences)
+CHECKS = (formatting, columns, core_includes, rooms, licences)
