@@ -92,6 +92,8 @@ START_TEST(tokens_tell_who_somebody_is)
     ck_assert_int_eq(caller.role, WEIR_ROLE_OPERATOR);
     ck_assert(weir_str_is(caller.author, "ann") && weir_str_is(caller.token, id));
     ck_assert(users_again(users, &caller, &again));
+    again.author = weir_str_of("ann"); /* what it said lasts until the next change */
+    again.token = weir_str_of(id);
     ck_assert(!users_by_token(users, weir_str_of(""), &caller));
     ck_assert(!users_by_token(users, weir_str_of("weir_"), &caller));
     ck_assert(!users_by_link(users, weir_str_of(""), &caller));

@@ -12,6 +12,7 @@
 /* One file's tests. */
 struct unit_file {
     const char *file;
+    char name[80]; /* of its suite */
     struct unit_test *first, **last;
     void (*setup)(void), (*teardown)(void);
     double timeout; /* 0: Check's */
@@ -63,16 +64,14 @@ void unit_register(struct unit_suite *suite)
 }
 
 /* The file's suite, named as the file is: test_uri.c is uri. */
-static Suite *make_suite(const struct unit_file *file)
+static Suite *make_suite(struct unit_file *file)
 {
-    char name[80];
     const char *slash = strrchr(file->file, '/');
     const char *begin = slash != NULL ? slash + 1 : file->file;
     begin += strncmp(begin, "test_", 5) == 0 ? 5 : 0;
-    snprintf(name, sizeof(name), "%.*s", (int)strcspn(begin, "."), begin);
-    char *kept = strdup(name); /* Check keeps the pointer */
-    Suite *suite = suite_create(kept);
-    TCase *tests = tcase_create(kept);
+    snprintf(file->name, sizeof(file->name), "%.*s", (int)strcspn(begin, "."), begin);
+    Suite *suite = suite_create(file->name); /* Check keeps the pointer */
+    TCase *tests = tcase_create(file->name);
 
     if (file->setup != NULL || file->teardown != NULL) {
         tcase_add_checked_fixture(tests, file->setup, file->teardown);
@@ -105,7 +104,7 @@ int main(void)
     const char *match = getenv("WEIR_TEST_MATCH");
     SRunner *runner = NULL;
 
-    for (const struct unit_file *file = files; file != NULL; file = file->next) {
+    for (struct unit_file *file = files; file != NULL; file = file->next) {
         if (match == NULL || strstr(file->file, match) != NULL) {
             add(&runner, make_suite(file));
         }

@@ -118,9 +118,11 @@ static struct learnt *slot(unsigned server)
 
 static void set_up(void)
 {
+    static char name[] = "balance_learns";
+
     stage_begin(&stage);
     stage_request(&request);
-    stage.module.name = (char[]){"balance_learns"};
+    stage.module.name = name;
     first_data = second_data = (struct learner){0};
     adopt(make(&first, &ops, &first_data));
 }
