@@ -55,14 +55,16 @@ def test_sessions_of_each_server_are_counted(start_weir, http_server):
     def sessions():
         return {one["id"]: one["sessions"] for one in root.get(SERVERS).json["entries"]}
 
-    assert sessions() == {"a": 6, "b": 6}
+    a_sessions, b_sessions = len(visitors["a"]), len(visitors["b"])
+    assert sessions() == {"a": a_sessions, "b": b_sessions}
+    assert min(a_sessions, b_sessions) >= 4, "two workers take turns on their own"
     root.patch(f"{SERVERS}/a", {"state": "drain"})
     for name, cookies in visitors.items():
         for cookie in cookies * 3:  # each time on a connection, and so a worker, of its own
             again = weir.get("/", [("Cookie", cookie)])
             assert again.server == name and again.headers.get("Set-Cookie") is None
     assert weir.get("/").server == "b"
-    assert sessions() == {"a": 6, "b": 7}
+    assert sessions() == {"a": a_sessions, "b": b_sessions + 1}
 
 
 def test_no_sessions_where_nobody_is_kept(start_weir, http_server):
