@@ -30,7 +30,7 @@ static bool has(const char *text, size_t len, const char *word)
 {
     size_t word_len = strlen(word);
     for (size_t at = 0; at + word_len <= len; at++) {
-        if (text_is((struct weir_str){text + at, word_len}, word)) {
+        if (weir_str_is_nocase((struct weir_str){text + at, word_len}, word)) {
             return true;
         }
     }
@@ -43,7 +43,7 @@ static enum encoding choose_by_elements(const char *text, size_t len)
     struct weir_str rest = {text, len}, element;
     struct accept accept;
     accept_begin(&accept);
-    while (list_next(&rest, &element)) {
+    while (weir_list_next(&rest, &element)) {
         HOLDS(element.len > 0 && element.ptr >= text && element.ptr + element.len <= text + len);
         accept_read(&accept, element);
     }
