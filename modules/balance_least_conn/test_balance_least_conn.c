@@ -91,7 +91,7 @@ static void expect_least(const struct fixture *f, uint32_t picked)
 static const uint32_t sizes[] = {1, 2, 3, 10, 64, 65, 100, 1000};
 #define SIZES ((int)(sizeof(sizes) / sizeof(sizes[0])))
 
-START_TEST(picks_the_least_loaded)
+UNIT_LOOP_TEST(picks_the_least_loaded, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 5);
     uint32_t assigned[4096];
@@ -111,10 +111,9 @@ START_TEST(picks_the_least_loaded)
     }
     end(&f);
 }
-END_TEST
 
 /* Sent by stickiness: assigned without a pick. */
-START_TEST(sees_what_was_not_picked)
+UNIT_LOOP_TEST(sees_what_was_not_picked, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 3);
     uint64_t random = (uint64_t)_i + 1;
@@ -126,10 +125,9 @@ START_TEST(sees_what_was_not_picked)
     }
     end(&f);
 }
-END_TEST
 
 /* Other workers send as well: a server is never taken for less loaded than it is. */
-START_TEST(sees_what_other_workers_add)
+UNIT_LOOP_TEST(sees_what_other_workers_add, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 4);
     uint64_t random = (uint64_t)_i + 1;
@@ -144,11 +142,10 @@ START_TEST(sees_what_other_workers_add)
     }
     end(&f);
 }
-END_TEST
 
 /* What ends on other workers is seen within a quarter of the servers' number of picks, and at
  * once up to 64 servers. */
-START_TEST(sees_what_other_workers_end)
+UNIT_LOOP_TEST(sees_what_other_workers_end, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 1);
     uint32_t patience = sizes[_i] <= 64 ? 1 : sizes[_i] / 4 + 1;
@@ -168,11 +165,10 @@ START_TEST(sees_what_other_workers_end)
     }
     end(&f);
 }
-END_TEST
 
 /* ---- among equals ---- */
 
-START_TEST(equals_take_turns)
+UNIT_LOOP_TEST(equals_take_turns, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 1);
     uint32_t counts[MAX_SERVERS] = {0};
@@ -182,9 +178,8 @@ START_TEST(equals_take_turns)
     }
     end(&f);
 }
-END_TEST
 
-START_TEST(idle_servers_get_their_weight)
+UNIT_LOOP_TEST(idle_servers_get_their_weight, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 4);
     uint32_t counts[MAX_SERVERS] = {0};
@@ -199,10 +194,9 @@ START_TEST(idle_servers_get_their_weight)
     }
     end(&f);
 }
-END_TEST
 
 /* Many at once: as many for each as its weight says, exactly, whenever the sum comes out even. */
-START_TEST(load_follows_weight)
+UNIT_LOOP_TEST(load_follows_weight, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 4);
     uint32_t counts[MAX_SERVERS] = {0};
@@ -216,10 +210,9 @@ START_TEST(load_follows_weight)
     }
     end(&f);
 }
-END_TEST
 
 /* Workers that all begin at once must not all begin with the same server. */
-START_TEST(changes_do_not_favour_anyone)
+UNIT_TEST(changes_do_not_favour_anyone)
 {
     struct fixture *f = begin(10, 1);
     uint32_t counts[10] = {0};
@@ -233,11 +226,10 @@ START_TEST(changes_do_not_favour_anyone)
     }
     end(&f);
 }
-END_TEST
 
 /* ---- who cannot be picked ---- */
 
-START_TEST(respects_limits)
+UNIT_LOOP_TEST(respects_limits, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 2);
     uint64_t random = (uint64_t)_i + 1;
@@ -259,9 +251,8 @@ START_TEST(respects_limits)
     }
     end(&f);
 }
-END_TEST
 
-START_TEST(all_full_is_none)
+UNIT_LOOP_TEST(all_full_is_none, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 1);
     for (uint32_t s = 0; s < f->count; s++) {
@@ -274,10 +265,9 @@ START_TEST(all_full_is_none)
     ck_assert_uint_eq(weir_test_pick(f->balancer, NULL), f->count / 2);
     end(&f);
 }
-END_TEST
 
 /* A server that was full is picked again as soon as one of its requests has ended. */
-START_TEST(freed_server_is_found)
+UNIT_LOOP_TEST(freed_server_is_found, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 1);
     uint32_t full = f->count - 1;
@@ -299,10 +289,9 @@ START_TEST(freed_server_is_found)
     ck_assert_uint_eq(weir_test_pick(f->balancer, NULL), full);
     end(&f);
 }
-END_TEST
 
 /* A retry passes a server over; the next request finds it again. */
-START_TEST(retry_does_not_hide_a_server)
+UNIT_LOOP_TEST(retry_does_not_hide_a_server, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 1);
     uint32_t idle = f->count / 2;
@@ -319,9 +308,8 @@ START_TEST(retry_does_not_hide_a_server)
     ck_assert_uint_eq(weir_test_pick(f->balancer, NULL), idle);
     end(&f);
 }
-END_TEST
 
-START_TEST(members_come_and_go)
+UNIT_LOOP_TEST(members_come_and_go, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 3);
     uint64_t random = (uint64_t)_i + 1;
@@ -340,7 +328,6 @@ START_TEST(members_come_and_go)
     }
     end(&f);
 }
-END_TEST
 
 static double score_of(const struct fixture *f, uint32_t server)
 {
@@ -349,7 +336,7 @@ static double score_of(const struct fixture *f, uint32_t server)
     return score.value;
 }
 
-START_TEST(lowest_score_is_picked)
+UNIT_LOOP_TEST(lowest_score_is_picked, SIZES)
 {
     struct fixture *f = begin(sizes[_i], 5);
     for (uint32_t turn = 0; turn < 200; turn++) {
@@ -364,9 +351,8 @@ START_TEST(lowest_score_is_picked)
     }
     end(&f);
 }
-END_TEST
 
-START_TEST(scores_are_loads)
+UNIT_TEST(scores_are_loads)
 {
     struct fixture *f = begin(3, 3);
     struct weir_score score;
@@ -387,15 +373,13 @@ START_TEST(scores_are_loads)
     ck_assert_int_eq(weir_test_score(f->balancer, NULL, 0, &score), WEIR_DECLINED);
     end(&f);
 }
-END_TEST
 
-START_TEST(empty_pool_is_none)
+UNIT_TEST(empty_pool_is_none)
 {
     struct fixture *f = begin(0, 1);
     ck_assert_uint_eq(weir_test_pick(f->balancer, NULL), WEIR_PICK_NONE);
     end(&f);
 }
-END_TEST
 
 /* ---- many servers, counting questions to the host ---- */
 
@@ -434,7 +418,7 @@ static uint64_t send_many(const struct fixture *f, uint32_t times, bool ends)
     return weir_test_question_count(f->balancer) - before;
 }
 
-START_TEST(ten_thousand_cost_one_question_a_pick)
+UNIT_TEST(ten_thousand_cost_one_question_a_pick)
 {
     struct fixture *f = begin_many(false);
     /* A pick that walks over all would take 5 * 10^9 steps here, and the test's time would be
@@ -446,9 +430,8 @@ START_TEST(ten_thousand_cost_one_question_a_pick)
     }
     end(&f);
 }
-END_TEST
 
-START_TEST(full_servers_cost_little)
+UNIT_TEST(full_servers_cost_little)
 {
     struct fixture *f = begin_many(true);
     send_many(f, 2 * MANY, false); /* until all that are full have been met */
@@ -459,31 +442,5 @@ START_TEST(full_servers_cost_little)
     }
     end(&f);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("balance_least_conn");
-    TCase *tcase = tcase_create("balance_least_conn");
-    tcase_set_timeout(tcase, 20);
-    tcase_add_loop_test(tcase, picks_the_least_loaded, 0, SIZES);
-    tcase_add_loop_test(tcase, sees_what_was_not_picked, 0, SIZES);
-    tcase_add_loop_test(tcase, sees_what_other_workers_add, 0, SIZES);
-    tcase_add_loop_test(tcase, sees_what_other_workers_end, 0, SIZES);
-    tcase_add_loop_test(tcase, equals_take_turns, 0, SIZES);
-    tcase_add_loop_test(tcase, idle_servers_get_their_weight, 0, SIZES);
-    tcase_add_loop_test(tcase, load_follows_weight, 0, SIZES);
-    tcase_add_test(tcase, changes_do_not_favour_anyone);
-    tcase_add_loop_test(tcase, respects_limits, 0, SIZES);
-    tcase_add_loop_test(tcase, all_full_is_none, 0, SIZES);
-    tcase_add_loop_test(tcase, freed_server_is_found, 0, SIZES);
-    tcase_add_loop_test(tcase, retry_does_not_hide_a_server, 0, SIZES);
-    tcase_add_loop_test(tcase, members_come_and_go, 0, SIZES);
-    tcase_add_loop_test(tcase, lowest_score_is_picked, 0, SIZES);
-    tcase_add_test(tcase, scores_are_loads);
-    tcase_add_test(tcase, empty_pool_is_none);
-    tcase_add_test(tcase, ten_thousand_cost_one_question_a_pick);
-    tcase_add_test(tcase, full_servers_cost_little);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
+UNIT_TIMEOUT(20);

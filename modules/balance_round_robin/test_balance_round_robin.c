@@ -73,7 +73,7 @@ static void expect_exact_windows(const uint32_t *weights, uint32_t count)
     test_end(&f.host);
 }
 
-START_TEST(every_window_has_each_weight)
+UNIT_TEST(every_window_has_each_weight)
 {
     static const uint32_t one[] = {1};
     static const uint32_t equal[] = {1, 1, 1};
@@ -90,11 +90,10 @@ START_TEST(every_window_has_each_weight)
     expect_exact_windows(far, 2);
     expect_exact_windows(stairs, 13);
 }
-END_TEST
 
 /* At no moment has a server had more than one request more or less than its share of the
  * others'. */
-START_TEST(picks_are_spread)
+UNIT_TEST(picks_are_spread)
 {
     static const uint32_t weights[] = {5, 1, 1};
     struct fixture f = begin(weights, 3);
@@ -105,9 +104,8 @@ START_TEST(picks_are_spread)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(no_server_waits_longer_than_its_share)
+UNIT_TEST(no_server_waits_longer_than_its_share)
 {
     static const uint32_t weights[] = {8, 4, 2, 1, 1, 16};
     struct fixture f = begin(weights, 6);
@@ -122,9 +120,8 @@ START_TEST(no_server_waits_longer_than_its_share)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(passed_server_keeps_its_place)
+UNIT_TEST(passed_server_keeps_its_place)
 {
     static const uint32_t weights[] = {1, 1, 1, 1};
     struct fixture f = begin(weights, 4);
@@ -146,9 +143,8 @@ START_TEST(passed_server_keeps_its_place)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(full_server_comes_back_without_a_burst)
+UNIT_TEST(full_server_comes_back_without_a_burst)
 {
     static const uint32_t weights[] = {2, 2, 2, 2};
     struct fixture f = begin(weights, 4);
@@ -170,9 +166,8 @@ START_TEST(full_server_comes_back_without_a_burst)
     ck_assert_uint_le(counts[2], 3);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(none_usable_is_none)
+UNIT_TEST(none_usable_is_none)
 {
     static const uint32_t weights[] = {3, 1, 2};
     struct fixture f = begin(weights, 3);
@@ -194,17 +189,15 @@ START_TEST(none_usable_is_none)
     ck_assert_uint_eq(counts[2], 2);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(empty_pool_is_none)
+UNIT_TEST(empty_pool_is_none)
 {
     struct fixture f = begin(NULL, 0);
     ck_assert_uint_eq(next(&f), WEIR_PICK_NONE);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(newcomers_get_no_burst)
+UNIT_TEST(newcomers_get_no_burst)
 {
     static const uint32_t weights[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
     struct fixture f = begin(weights, 10);
@@ -224,9 +217,8 @@ START_TEST(newcomers_get_no_burst)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(who_leaves_is_never_picked)
+UNIT_TEST(who_leaves_is_never_picked)
 {
     static const uint32_t weights[] = {1, 2, 3, 4, 5, 6};
     struct fixture f = begin(weights, 6);
@@ -248,10 +240,9 @@ START_TEST(who_leaves_is_never_picked)
     }
     test_end(&f.host);
 }
-END_TEST
 
 /* on_members comes often (slow start changes weights every second): it must not move who stays. */
-START_TEST(hearing_nothing_new_changes_nothing)
+UNIT_TEST(hearing_nothing_new_changes_nothing)
 {
     static const uint32_t weights[] = {5, 1, 3, 2};
     struct fixture a = begin(weights, 4);
@@ -263,9 +254,8 @@ START_TEST(hearing_nothing_new_changes_nothing)
     test_end(&a.host);
     test_end(&b.host);
 }
-END_TEST
 
-START_TEST(weight_can_rise_slowly)
+UNIT_TEST(weight_can_rise_slowly)
 {
     static const uint32_t weights[] = {1, 1};
     struct fixture f = begin(weights, 2);
@@ -283,9 +273,8 @@ START_TEST(weight_can_rise_slowly)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(workers_do_not_walk_in_step)
+UNIT_TEST(workers_do_not_walk_in_step)
 {
     struct fixture f;
     struct weir_test_instance *workers[4];
@@ -310,7 +299,6 @@ START_TEST(workers_do_not_walk_in_step)
     }
     test_end(&f.host);
 }
-END_TEST
 
 static double score_of(const struct fixture *f, uint32_t server)
 {
@@ -321,7 +309,7 @@ static double score_of(const struct fixture *f, uint32_t server)
 }
 
 /* Whoever has the lowest score is picked, and to ask for scores moves nobody. */
-START_TEST(lowest_score_is_picked)
+UNIT_TEST(lowest_score_is_picked)
 {
     static const uint32_t weights[] = {5, 1, 3, 2};
     struct fixture f = begin(weights, 4);
@@ -346,9 +334,8 @@ START_TEST(lowest_score_is_picked)
     test_end(&f.host);
     test_end(&silent.host);
 }
-END_TEST
 
-START_TEST(scores_are_turns)
+UNIT_TEST(scores_are_turns)
 {
     static const uint32_t weights[] = {1, 4};
     struct fixture f = begin(weights, 2);
@@ -369,7 +356,6 @@ START_TEST(scores_are_turns)
     ck_assert_int_eq(weir_test_score(f.balancer, NULL, 0, &score), WEIR_DECLINED);
     test_end(&f.host);
 }
-END_TEST
 
 /* ---- many servers, counting questions to the host ---- */
 
@@ -400,7 +386,7 @@ static uint64_t pick_many(const struct fixture *f, uint32_t times, uint32_t coun
     return weir_test_question_count(f->balancer) - before;
 }
 
-START_TEST(ten_thousand_cost_one_question_a_pick)
+UNIT_TEST(ten_thousand_cost_one_question_a_pick)
 {
     struct fixture f = begin_many();
     uint32_t counts[MANY] = {0};
@@ -411,9 +397,8 @@ START_TEST(ten_thousand_cost_one_question_a_pick)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(full_servers_cost_little)
+UNIT_TEST(full_servers_cost_little)
 {
     struct fixture f = begin_many();
     uint32_t counts[MANY] = {0};
@@ -428,29 +413,5 @@ START_TEST(full_servers_cost_little)
     }
     test_end(&f.host);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("balance_round_robin");
-    TCase *tcase = tcase_create("balance_round_robin");
-    tcase_set_timeout(tcase, 20);
-    tcase_add_test(tcase, every_window_has_each_weight);
-    tcase_add_test(tcase, picks_are_spread);
-    tcase_add_test(tcase, no_server_waits_longer_than_its_share);
-    tcase_add_test(tcase, passed_server_keeps_its_place);
-    tcase_add_test(tcase, full_server_comes_back_without_a_burst);
-    tcase_add_test(tcase, none_usable_is_none);
-    tcase_add_test(tcase, empty_pool_is_none);
-    tcase_add_test(tcase, newcomers_get_no_burst);
-    tcase_add_test(tcase, who_leaves_is_never_picked);
-    tcase_add_test(tcase, hearing_nothing_new_changes_nothing);
-    tcase_add_test(tcase, weight_can_rise_slowly);
-    tcase_add_test(tcase, workers_do_not_walk_in_step);
-    tcase_add_test(tcase, lowest_score_is_picked);
-    tcase_add_test(tcase, scores_are_turns);
-    tcase_add_test(tcase, ten_thousand_cost_one_question_a_pick);
-    tcase_add_test(tcase, full_servers_cost_little);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
+UNIT_TIMEOUT(20);

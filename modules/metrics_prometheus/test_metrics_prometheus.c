@@ -128,7 +128,7 @@ static void expect_none(const char *body, const char *text)
 
 #define OPENMETRICS "application/openmetrics-text; version=1.0.0"
 
-START_TEST(every_level_has_its_metrics)
+UNIT_TEST(every_level_has_its_metrics)
 {
     struct fixture f;
     begin(&f, "");
@@ -161,10 +161,9 @@ START_TEST(every_level_has_its_metrics)
     expect_none(body, "# EOF");
     test_end(&f.host);
 }
-END_TEST
 
 /* Each bucket of ours holds whole ones of the host's, and the last is the count. */
-START_TEST(histograms_are_cumulative)
+UNIT_TEST(histograms_are_cumulative)
 {
     struct fixture f;
     begin(&f, "");
@@ -180,9 +179,8 @@ START_TEST(histograms_are_cumulative)
     expect_none(body, "le=\"0.0015\"");
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(openmetrics_where_it_is_asked_for)
+UNIT_TEST(openmetrics_where_it_is_asked_for)
 {
     struct fixture f;
     begin(&f, "");
@@ -199,9 +197,8 @@ START_TEST(openmetrics_where_it_is_asked_for)
     ck_assert_str_eq(body + strlen(body) - 7, "\n# EOF\n");
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(accept_is_read_as_it_is_meant)
+UNIT_TEST(accept_is_read_as_it_is_meant)
 {
     static const struct {
         const char *accept;
@@ -230,9 +227,8 @@ START_TEST(accept_is_read_as_it_is_meant)
                       cases[i].accept);
     }
 }
-END_TEST
 
-START_TEST(labels_are_escaped)
+UNIT_TEST(labels_are_escaped)
 {
     struct fixture f;
     begin(&f, "");
@@ -243,9 +239,8 @@ START_TEST(labels_are_escaped)
                       "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"} 511");
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(above_the_limit_is_summed)
+UNIT_TEST(above_the_limit_is_summed)
 {
     struct fixture f;
     begin(&f, "series_limit = 3");
@@ -267,10 +262,9 @@ START_TEST(above_the_limit_is_summed)
     expect_line(body, "weir_metrics_summed{kind=\"pool\"} 0");
     test_end(&f.host);
 }
-END_TEST
 
 /* Two series of one name would make Prometheus drop the scrape. */
-START_TEST(what_is_called_other_is_put_there)
+UNIT_TEST(what_is_called_other_is_put_there)
 {
     struct fixture f;
     begin(&f, "series_limit = 1");
@@ -285,9 +279,8 @@ START_TEST(what_is_called_other_is_put_there)
     ck_assert_ptr_null(strstr(first + 1, "weir_pool_requests_total{pool=\"other\"}"));
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(slow_readers_get_it_all_in_pieces)
+UNIT_TEST(slow_readers_get_it_all_in_pieces)
 {
     static char names[1000][24];
     struct fixture f;
@@ -322,9 +315,8 @@ START_TEST(slow_readers_get_it_all_in_pieces)
     free(whole);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(clients_that_go_away_leave_nothing)
+UNIT_TEST(clients_that_go_away_leave_nothing)
 {
     struct fixture f;
     begin(&f, "");
@@ -349,9 +341,8 @@ START_TEST(clients_that_go_away_leave_nothing)
     scrape(&f, NULL);
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(other_paths_and_methods_are_refused)
+UNIT_TEST(other_paths_and_methods_are_refused)
 {
     static const struct {
         const char *method, *target;
@@ -372,10 +363,9 @@ START_TEST(other_paths_and_methods_are_refused)
     }
     test_end(&f.host);
 }
-END_TEST
 
 /* Prometheus's own checker, where it is installed. */
-START_TEST(promtool_has_nothing_to_say)
+UNIT_TEST(promtool_has_nothing_to_say)
 {
     struct fixture f;
     begin(&f, "series_limit = 1");
@@ -391,9 +381,8 @@ START_TEST(promtool_has_nothing_to_say)
     }
     test_end(&f.host);
 }
-END_TEST
 
-START_TEST(numbers_are_short_and_exact)
+UNIT_TEST(numbers_are_short_and_exact)
 {
     static const struct {
         double number;
@@ -417,35 +406,13 @@ START_TEST(numbers_are_short_and_exact)
         weir_buffer_free(&out);
     }
 }
-END_TEST
 
-START_TEST(wrong_limits_are_refused)
+UNIT_TEST(wrong_limits_are_refused)
 {
     struct weir_test *host = test_begin();
     test_refused(host, "series_limit = 0", "series_limit");
     test_refused(host, "series_limit = many", "series_limit");
     test_end(&host);
 }
-END_TEST
 
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("metrics_prometheus");
-    TCase *tcase = tcase_create("metrics");
-    tcase_add_test(tcase, every_level_has_its_metrics);
-    tcase_add_test(tcase, histograms_are_cumulative);
-    tcase_add_test(tcase, openmetrics_where_it_is_asked_for);
-    tcase_add_test(tcase, accept_is_read_as_it_is_meant);
-    tcase_add_test(tcase, labels_are_escaped);
-    tcase_add_test(tcase, above_the_limit_is_summed);
-    tcase_add_test(tcase, what_is_called_other_is_put_there);
-    tcase_add_test(tcase, slow_readers_get_it_all_in_pieces);
-    tcase_add_test(tcase, clients_that_go_away_leave_nothing);
-    tcase_add_test(tcase, other_paths_and_methods_are_refused);
-    tcase_add_test(tcase, promtool_has_nothing_to_say);
-    tcase_add_test(tcase, numbers_are_short_and_exact);
-    tcase_add_test(tcase, wrong_limits_are_refused);
-    tcase_set_timeout(tcase, 30);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
+UNIT_TIMEOUT(30);

@@ -117,7 +117,7 @@ static void expect(const char *path, const char *content)
 
 /* ---- what it is for ---- */
 
-START_TEST(what_is_committed_stays)
+UNIT_TEST(what_is_committed_stays)
 {
     const char *path = scratch_begin("weir.db");
     struct stat info;
@@ -157,7 +157,6 @@ START_TEST(what_is_committed_stays)
     db_close(&db);
     scratch_end();
 }
-END_TEST
 
 /* ---- damage ---- */
 
@@ -215,7 +214,7 @@ static void expect_set_aside(const char *path)
     expect(path, "new=1 ");
 }
 
-START_TEST(damaged_files_are_set_aside)
+UNIT_LOOP_TEST(damaged_files_are_set_aside, 6)
 {
     static const char garbage[64] = "this is not what stood here, and nobody can read it any more";
     const char *path = scratch_begin("weir.db");
@@ -231,9 +230,8 @@ START_TEST(damaged_files_are_set_aside)
     expect_set_aside(path);
     scratch_end();
 }
-END_TEST
 
-START_TEST(damaged_logs_are_set_aside)
+UNIT_LOOP_TEST(damaged_logs_are_set_aside, 3)
 {
     static const char garbage[64] = "garbage";
     char wal[600];
@@ -248,10 +246,9 @@ START_TEST(damaged_logs_are_set_aside)
     ck_assert_ptr_nonnull(scratch_find(".damaged-"));
     scratch_end();
 }
-END_TEST
 
 /* A log whose end was being written when the power went: what was acknowledged is there. */
-START_TEST(unfinished_logs_are_taken)
+UNIT_TEST(unfinished_logs_are_taken)
 {
     char wal[600];
     const char *path = scratch_begin("weir.db");
@@ -270,9 +267,8 @@ START_TEST(unfinished_logs_are_taken)
     ck_assert_ptr_null(scratch_find("damaged"));
     scratch_end();
 }
-END_TEST
 
-START_TEST(stray_shm_does_no_harm)
+UNIT_TEST(stray_shm_does_no_harm)
 {
     char shm[600];
     const char *path = scratch_begin("weir.db");
@@ -286,7 +282,6 @@ START_TEST(stray_shm_does_no_harm)
     db_close(&db);
     scratch_end();
 }
-END_TEST
 
 /* ---- versions ---- */
 
@@ -307,7 +302,7 @@ static void expect_refused(const char *path, enum db_status wanted, const char *
     ck_assert_msg(strstr(report.error, text) != NULL, "%s", report.error);
 }
 
-START_TEST(newer_and_foreign_files_are_left_alone)
+UNIT_TEST(newer_and_foreign_files_are_left_alone)
 {
     const char *path = scratch_begin("weir.db");
     make_file(path, false);
@@ -320,11 +315,10 @@ START_TEST(newer_and_foreign_files_are_left_alone)
     run_sql(path, "SELECT * FROM theirs");
     scratch_end();
 }
-END_TEST
 
 /* ---- other processes ---- */
 
-START_TEST(another_process_is_told)
+UNIT_TEST(another_process_is_told)
 {
     const char *path = scratch_begin("weir.db");
     int ready[2];
@@ -348,11 +342,10 @@ START_TEST(another_process_is_told)
     close(ready[1]);
     scratch_end();
 }
-END_TEST
 
 /* On a file system that is mounted for reading, where root cannot write either: after a crash,
  * the log cannot be taken over, and the message is of that. */
-START_TEST(read_only_file_systems_are_told)
+UNIT_LOOP_TEST(read_only_file_systems_are_told, 2)
 {
     const char *path = scratch_begin("weir.db");
     if (_i == 0) {
@@ -382,9 +375,8 @@ START_TEST(read_only_file_systems_are_told)
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %d", status);
     scratch_end();
 }
-END_TEST
 
-START_TEST(read_only_folders_are_told)
+UNIT_LOOP_TEST(read_only_folders_are_told, 2)
 {
     const char *path = scratch_begin("weir.db");
     make_file(path, false);
@@ -420,7 +412,6 @@ START_TEST(read_only_folders_are_told)
     chmod(folder, 0755);
     scratch_end();
 }
-END_TEST
 
 /* ---- full ---- */
 
@@ -431,7 +422,7 @@ static void limit_files(rlim_t limit)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &rlimit), 0);
 }
 
-START_TEST(a_full_disk_loses_nothing_and_passes)
+UNIT_TEST(a_full_disk_loses_nothing_and_passes)
 {
     char value[2000];
     char key[16];
@@ -470,7 +461,6 @@ START_TEST(a_full_disk_loses_nothing_and_passes)
     db_close(&db);
     scratch_end();
 }
-END_TEST
 
 /* ---- SIGKILL ---- */
 
@@ -504,7 +494,7 @@ static bool count_entries(void *arg, const void *key, size_t key_len, const void
     return true;
 }
 
-START_TEST(sigkill_loses_nothing_acknowledged)
+UNIT_LOOP_TEST(sigkill_loses_nothing_acknowledged, 12)
 {
     const char *path = scratch_begin("weir.db");
     int told[2];
@@ -539,22 +529,5 @@ START_TEST(sigkill_loses_nothing_acknowledged)
     db_close(&db);
     scratch_end();
 }
-END_TEST
 
-void db_tests(Suite *suite)
-{
-    TCase *tcase = tcase_create("db");
-    tcase_add_test(tcase, what_is_committed_stays);
-    tcase_add_loop_test(tcase, damaged_files_are_set_aside, 0, 6);
-    tcase_add_loop_test(tcase, damaged_logs_are_set_aside, 0, 3);
-    tcase_add_test(tcase, unfinished_logs_are_taken);
-    tcase_add_test(tcase, stray_shm_does_no_harm);
-    tcase_add_test(tcase, newer_and_foreign_files_are_left_alone);
-    tcase_add_test(tcase, another_process_is_told);
-    tcase_add_loop_test(tcase, read_only_folders_are_told, 0, 2);
-    tcase_add_loop_test(tcase, read_only_file_systems_are_told, 0, 2);
-    tcase_add_test(tcase, a_full_disk_loses_nothing_and_passes);
-    tcase_add_loop_test(tcase, sigkill_loses_nothing_acknowledged, 0, 12);
-    tcase_set_timeout(tcase, 60);
-    suite_add_tcase(suite, tcase);
-}
+UNIT_TIMEOUT(60);

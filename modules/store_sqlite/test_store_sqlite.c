@@ -61,7 +61,7 @@ static const char *scan(struct fixture *f, const char *from, bool reverse, size_
     return out;
 }
 
-START_TEST(changes_are_kept)
+UNIT_TEST(changes_are_kept)
 {
     struct fixture f;
     const char *path = scratch_begin("weir.db");
@@ -88,9 +88,8 @@ START_TEST(changes_are_kept)
     test_end(&f.host);
     scratch_end();
 }
-END_TEST
 
-START_TEST(scans_go_both_ways)
+UNIT_TEST(scans_go_both_ways)
 {
     struct fixture f;
     begin(&f, scratch_begin("weir.db"));
@@ -110,10 +109,9 @@ START_TEST(scans_go_both_ways)
     test_end(&f.host);
     scratch_end();
 }
-END_TEST
 
 /* The stride of changes is the host's, who may be newer. */
-START_TEST(changes_of_another_size_are_taken)
+UNIT_TEST(changes_of_another_size_are_taken)
 {
     struct fixture f;
     struct {
@@ -129,9 +127,8 @@ START_TEST(changes_of_another_size_are_taken)
     test_end(&f.host);
     scratch_end();
 }
-END_TEST
 
-START_TEST(damage_is_told_and_survived)
+UNIT_TEST(damage_is_told_and_survived)
 {
     struct fixture f;
     const char *path = scratch_begin("weir.db");
@@ -152,9 +149,8 @@ START_TEST(damage_is_told_and_survived)
     test_end(&f.host);
     scratch_end();
 }
-END_TEST
 
-START_TEST(what_cannot_be_there_is_told_by_the_check)
+UNIT_TEST(what_cannot_be_there_is_told_by_the_check)
 {
     struct weir_test *host = test_begin();
     ck_assert_ptr_null(weir_test_conf(host, "path = \"/no/such/folder/weir.db\""));
@@ -163,9 +159,8 @@ START_TEST(what_cannot_be_there_is_told_by_the_check)
     ck_assert_ptr_nonnull(strstr(weir_test_mistakes(host), "/dev is no plain file"));
     test_end(&host);
 }
-END_TEST
 
-START_TEST(what_cannot_be_opened_says_why)
+UNIT_TEST(what_cannot_be_opened_says_why)
 {
     char folder[600], path[620];
     struct fixture f;
@@ -182,9 +177,8 @@ START_TEST(what_cannot_be_opened_says_why)
     test_end(&f.host);
     scratch_end();
 }
-END_TEST
 
-START_TEST(the_default_is_in_state_dir)
+UNIT_TEST(the_default_is_in_state_dir)
 {
     char path[600];
     struct fixture f;
@@ -199,21 +193,4 @@ START_TEST(the_default_is_in_state_dir)
     ck_assert_int_eq(access(wanted, F_OK), 0);
     test_end(&f.host);
     scratch_end();
-}
-END_TEST
-
-Suite *module_suite(void)
-{
-    Suite *suite = suite_create("store_sqlite");
-    TCase *tcase = tcase_create("store");
-    tcase_add_test(tcase, changes_are_kept);
-    tcase_add_test(tcase, scans_go_both_ways);
-    tcase_add_test(tcase, changes_of_another_size_are_taken);
-    tcase_add_test(tcase, damage_is_told_and_survived);
-    tcase_add_test(tcase, what_cannot_be_there_is_told_by_the_check);
-    tcase_add_test(tcase, what_cannot_be_opened_says_why);
-    tcase_add_test(tcase, the_default_is_in_state_dir);
-    suite_add_tcase(suite, tcase);
-    db_tests(suite);
-    return suite;
 }

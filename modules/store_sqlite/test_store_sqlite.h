@@ -5,7 +5,7 @@
 #ifndef TEST_STORE_SQLITE_H
 #define TEST_STORE_SQLITE_H
 
-#include <check.h>
+#include "../test_main.h"
 
 /* A path in a fresh folder; the folder goes by scratch_end. */
 const char *scratch_begin(const char *name);
@@ -13,7 +13,5 @@ void scratch_end(void);
 
 /* The path of a file beside it that has `part` in its name; NULL: there is none. */
 const char *scratch_find(const char *part);
-
-void db_tests(Suite *suite);
 
 #endif

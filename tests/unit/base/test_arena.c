@@ -11,7 +11,7 @@ static bool is_aligned(const void *ptr)
     return ((uintptr_t)ptr & 15) == 0;
 }
 
-START_TEST(pieces_are_aligned_and_apart)
+UNIT_TEST(pieces_are_aligned_and_apart)
 {
     struct arena arena;
     uint8_t *pieces[500];
@@ -34,9 +34,8 @@ START_TEST(pieces_are_aligned_and_apart)
     ck_assert_uint_eq(arena.total, 0);
     ck_assert_ptr_null(arena.blocks);
 }
-END_TEST
 
-START_TEST(nothing_is_taken_before_the_first_piece)
+UNIT_TEST(nothing_is_taken_before_the_first_piece)
 {
     struct arena arena;
 
@@ -47,9 +46,8 @@ START_TEST(nothing_is_taken_before_the_first_piece)
     ck_assert_ptr_ne(arena_alloc(&arena, 0), arena_alloc(&arena, 0));
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(large_pieces_leave_the_newest_block_alone)
+UNIT_TEST(large_pieces_leave_the_newest_block_alone)
 {
     struct arena arena;
 
@@ -69,9 +67,8 @@ START_TEST(large_pieces_leave_the_newest_block_alone)
     ck_assert_ptr_nonnull(arena_alloc(&arena, 10));
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(sizes_that_overflow_are_refused)
+UNIT_TEST(sizes_that_overflow_are_refused)
 {
     struct arena arena;
 
@@ -82,9 +79,8 @@ START_TEST(sizes_that_overflow_are_refused)
     ck_assert_ptr_null(arena_copy(&arena, (struct weir_str){"", SIZE_MAX}).ptr);
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(the_limit_holds_and_a_reset_lifts_it)
+UNIT_TEST(the_limit_holds_and_a_reset_lifts_it)
 {
     struct arena arena;
     size_t count = 0;
@@ -100,9 +96,8 @@ START_TEST(the_limit_holds_and_a_reset_lifts_it)
     ck_assert_ptr_nonnull(arena_alloc(&arena, 1000));
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(the_cache_keeps_blocks_up_to_its_limit)
+UNIT_TEST(the_cache_keeps_blocks_up_to_its_limit)
 {
     struct arena_cache cache;
     struct arena arena;
@@ -129,9 +124,8 @@ START_TEST(the_cache_keeps_blocks_up_to_its_limit)
     ck_assert_uint_eq(cache.count, 0);
     ck_assert_ptr_null(cache.free);
 }
-END_TEST
 
-START_TEST(zeroed_memory_is_zero_when_reused)
+UNIT_TEST(zeroed_memory_is_zero_when_reused)
 {
     struct arena_cache cache;
     struct arena arena;
@@ -147,9 +141,8 @@ START_TEST(zeroed_memory_is_zero_when_reused)
     arena_reset(&arena);
     arena_cache_free(&cache);
 }
-END_TEST
 
-START_TEST(texts_end_with_nul)
+UNIT_TEST(texts_end_with_nul)
 {
     struct arena arena;
 
@@ -165,22 +158,3 @@ START_TEST(texts_end_with_nul)
     ck_assert_str_eq(copy.ptr, "pool-12");
     arena_reset(&arena);
 }
-END_TEST
-
-static Suite *arena_suite(void)
-{
-    Suite *suite = suite_create("base/arena");
-    TCase *tcase = tcase_create("arena");
-
-    tcase_add_test(tcase, pieces_are_aligned_and_apart);
-    tcase_add_test(tcase, nothing_is_taken_before_the_first_piece);
-    tcase_add_test(tcase, large_pieces_leave_the_newest_block_alone);
-    tcase_add_test(tcase, sizes_that_overflow_are_refused);
-    tcase_add_test(tcase, the_limit_holds_and_a_reset_lifts_it);
-    tcase_add_test(tcase, the_cache_keeps_blocks_up_to_its_limit);
-    tcase_add_test(tcase, zeroed_memory_is_zero_when_reused);
-    tcase_add_test(tcase, texts_end_with_nul);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(arena_suite);

@@ -58,7 +58,7 @@ static void expect_first(const char *text)
     lanes_remove_first(lanes);
 }
 
-START_TEST(records_come_in_the_order_of_time)
+UNIT_TEST(records_come_in_the_order_of_time)
 {
     static const unsigned order[] = {3, 0, 1, 3, 2, 0, 0, 259, 1, 2};
     char text[16];
@@ -73,9 +73,8 @@ START_TEST(records_come_in_the_order_of_time)
     }
     ck_assert_ptr_null(lanes_first(lanes, lanes_now_ns()));
 }
-END_TEST
 
-START_TEST(what_comes_later_waits)
+UNIT_TEST(what_comes_later_waits)
 {
     put(1, "before", 6);
     uint64_t until_ns = lanes_now_ns();
@@ -87,7 +86,6 @@ START_TEST(what_comes_later_waits)
     expect_first("after");
     expect_first("after");
 }
-END_TEST
 
 static uint64_t told_ns;
 
@@ -97,7 +95,7 @@ static uint64_t clock_that_is_told(void *arg)
     return told_ns;
 }
 
-START_TEST(a_loop_says_what_time_it_is)
+UNIT_TEST(a_loop_says_what_time_it_is)
 {
     told_ns = lanes_now_ns();
     lanes_put(lanes, "second", 6);
@@ -110,9 +108,8 @@ START_TEST(a_loop_says_what_time_it_is)
     expect_first("first");
     expect_first("second");
 }
-END_TEST
 
-START_TEST(the_bound_holds_and_drops_are_counted)
+UNIT_TEST(the_bound_holds_and_drops_are_counted)
 {
     static char block[1000];
     size_t kept = 0;
@@ -136,9 +133,8 @@ START_TEST(the_bound_holds_and_drops_are_counted)
     ck_assert_uint_le(lanes_held(lanes), LANES_CHUNK);
     ck_assert_int_ne(lanes_put(lanes, block, sizeof(block)), LANES_DROPPED);
 }
-END_TEST
 
-START_TEST(large_records)
+UNIT_TEST(large_records)
 {
     size_t len = 3 * LANES_CHUNK + 1;
     char *large = malloc(len);
@@ -161,7 +157,6 @@ START_TEST(large_records)
     ck_assert_uint_eq(lanes_dropped(lanes), 1);
     free(large);
 }
-END_TEST
 
 /* ---- at the same time ---- */
 
@@ -188,7 +183,7 @@ static void *put_in_turn(void *arg)
     return NULL;
 }
 
-START_TEST(what_happens_before_comes_first)
+UNIT_TEST(what_happens_before_comes_first)
 {
     pthread_t threads[THREADS];
     unsigned next = 0;
@@ -210,7 +205,6 @@ START_TEST(what_happens_before_comes_first)
         pthread_join(threads[i], NULL);
     }
 }
-END_TEST
 
 static void *put_fast(void *arg)
 {
@@ -225,7 +219,7 @@ static void *put_fast(void *arg)
     return NULL;
 }
 
-START_TEST(nothing_is_lost_unseen_at_full_speed)
+UNIT_TEST(nothing_is_lost_unseen_at_full_speed)
 {
     pthread_t threads[THREADS];
     unsigned next[THREADS] = {0};
@@ -256,23 +250,6 @@ START_TEST(nothing_is_lost_unseen_at_full_speed)
     }
     ck_assert_uint_eq(seen + lanes_dropped(lanes), THREADS * (uint64_t)RECORDS);
 }
-END_TEST
 
-static Suite *lanes_suite(void)
-{
-    Suite *suite = suite_create("base/lanes");
-    TCase *tcase = tcase_create("lanes");
-
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, records_come_in_the_order_of_time);
-    tcase_add_test(tcase, what_comes_later_waits);
-    tcase_add_test(tcase, a_loop_says_what_time_it_is);
-    tcase_add_test(tcase, the_bound_holds_and_drops_are_counted);
-    tcase_add_test(tcase, large_records);
-    tcase_add_test(tcase, what_happens_before_comes_first);
-    tcase_add_test(tcase, nothing_is_lost_unseen_at_full_speed);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(lanes_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(60);

@@ -23,7 +23,7 @@ static int number_of(const struct list *link)
     return container_of(link, const struct item, link)->number;
 }
 
-START_TEST(both_ends)
+UNIT_TEST(both_ends)
 {
     struct list head;
     struct item items[3] = {{0}};
@@ -44,9 +44,8 @@ START_TEST(both_ends)
     }
     ck_assert(list_empty(&head));
 }
-END_TEST
 
-START_TEST(removing_twice_is_nothing)
+UNIT_TEST(removing_twice_is_nothing)
 {
     struct list head;
     struct item items[2];
@@ -57,9 +56,8 @@ START_TEST(removing_twice_is_nothing)
     ck_assert_int_eq(number_of(head.next), 1);
     ck_assert_ptr_eq(head.next, head.prev);
 }
-END_TEST
 
-START_TEST(a_walk_may_remove_the_running_link)
+UNIT_TEST(a_walk_may_remove_the_running_link)
 {
     struct list head;
     struct item items[10];
@@ -82,17 +80,3 @@ START_TEST(a_walk_may_remove_the_running_link)
     }
     ck_assert_int_eq(expected, 11);
 }
-END_TEST
-
-static Suite *list_suite(void)
-{
-    Suite *suite = suite_create("base/list");
-    TCase *tcase = tcase_create("list");
-
-    tcase_add_test(tcase, both_ends);
-    tcase_add_test(tcase, removing_twice_is_nothing);
-    tcase_add_test(tcase, a_walk_may_remove_the_running_link);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(list_suite);

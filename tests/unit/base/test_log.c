@@ -62,7 +62,7 @@ static void check_time(const char *line)
     }
 }
 
-START_TEST(form_of_a_line)
+UNIT_TEST(form_of_a_line)
 {
     log_write(WEIR_LOG_WARNING, "pool api", "server %s is down: %d of %d", "a", 3, 3);
     char *text = logged(NULL);
@@ -70,9 +70,8 @@ START_TEST(form_of_a_line)
     ck_assert_str_eq(text + 25, "warning pool api: server a is down: 3 of 3\n");
     free(text);
 }
-END_TEST
 
-START_TEST(levels)
+UNIT_TEST(levels)
 {
     log_set_level(WEIR_LOG_NOTICE);
     ck_assert(log_enabled(WEIR_LOG_ERROR));
@@ -85,9 +84,8 @@ START_TEST(levels)
     ck_assert_ptr_nonnull(strstr(text, "notice a: this\n"));
     free(text);
 }
-END_TEST
 
-START_TEST(what_a_peer_sends_cannot_forge_a_line)
+UNIT_TEST(what_a_peer_sends_cannot_forge_a_line)
 {
     log_write(WEIR_LOG_INFO, "http", "bad header %s", "x\n2026-01-01 error weir: \x1b[31mred\x7f");
     char *text = logged(NULL);
@@ -97,9 +95,8 @@ START_TEST(what_a_peer_sends_cannot_forge_a_line)
     ck_assert_ptr_nonnull(strstr(text, "x 2026-01-01 error weir: ?[31mred?"));
     free(text);
 }
-END_TEST
 
-START_TEST(long_lines_are_cut)
+UNIT_TEST(long_lines_are_cut)
 {
     size_t len;
     char *longest = base_alloc(100000);
@@ -125,9 +122,8 @@ START_TEST(long_lines_are_cut)
     }
     free(longest);
 }
-END_TEST
 
-START_TEST(reopening_follows_a_rotation)
+UNIT_TEST(reopening_follows_a_rotation)
 {
     const char *old = temporary_path(folder, "log.1");
 
@@ -145,9 +141,8 @@ START_TEST(reopening_follows_a_rotation)
     ck_assert_ptr_nonnull(strstr(text, "third"));
     free(text);
 }
-END_TEST
 
-START_TEST(a_target_that_cannot_be_opened_changes_nothing)
+UNIT_TEST(a_target_that_cannot_be_opened_changes_nothing)
 {
     char error[256] = "";
 
@@ -160,9 +155,8 @@ START_TEST(a_target_that_cannot_be_opened_changes_nothing)
     ck_assert_ptr_nonnull(strstr(text, "still here"));
     free(text);
 }
-END_TEST
 
-START_TEST(a_prepared_target_waits_for_the_switch)
+UNIT_TEST(a_prepared_target_waits_for_the_switch)
 {
     const char *other = temporary_path(folder, "other");
     char error[256];
@@ -192,9 +186,8 @@ START_TEST(a_prepared_target_waits_for_the_switch)
     log_switch(&next, WEIR_LOG_ERROR);
     ck_assert(!log_enabled(WEIR_LOG_WARNING));
 }
-END_TEST
 
-START_TEST(nobody_waits_for_a_stuck_log)
+UNIT_TEST(nobody_waits_for_a_stuck_log)
 {
     int ends[2];
     char error[256];
@@ -241,9 +234,8 @@ START_TEST(nobody_waits_for_a_stuck_log)
     close(ends[0]);
     close(STDERR_FILENO);
 }
-END_TEST
 
-START_TEST(one_place_writes_ten_lines_a_second)
+UNIT_TEST(one_place_writes_ten_lines_a_second)
 {
     static struct log_limit limit;
 
@@ -266,7 +258,6 @@ START_TEST(one_place_writes_ten_lines_a_second)
     ck_assert_ptr_nonnull(strstr(text, "more lines like the next were left out"));
     free(text);
 }
-END_TEST
 
 static _Atomic unsigned signals;
 
@@ -276,7 +267,7 @@ static void on_pipe(int number)
     signals++;
 }
 
-START_TEST(a_reader_that_has_gone_is_no_signal)
+UNIT_TEST(a_reader_that_has_gone_is_no_signal)
 {
     int pipe_ends[2];
     char error[256];
@@ -298,9 +289,8 @@ START_TEST(a_reader_that_has_gone_is_no_signal)
     raise(SIGPIPE);
     ck_assert_uint_eq(signals, 1);
 }
-END_TEST
 
-START_TEST(journald_gets_priorities_instead_of_times)
+UNIT_TEST(journald_gets_priorities_instead_of_times)
 {
     int pipe_ends[2];
     char error[256], stream[64], line[256];
@@ -322,7 +312,6 @@ START_TEST(journald_gets_priorities_instead_of_times)
     close(pipe_ends[0]);
     close(pipe_ends[1]);
 }
-END_TEST
 
 static void *write_many(void *arg)
 {
@@ -332,7 +321,7 @@ static void *write_many(void *arg)
     return NULL;
 }
 
-START_TEST(threads_write_whole_lines)
+UNIT_TEST(threads_write_whole_lines)
 {
     pthread_t threads[4];
     static char letters[4][200];
@@ -360,28 +349,6 @@ START_TEST(threads_write_whole_lines)
     ck_assert_uint_eq(lines, 4 * 500);
     free(text);
 }
-END_TEST
 
-static Suite *log_suite(void)
-{
-    Suite *suite = suite_create("base/log");
-    TCase *tcase = tcase_create("log");
-
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, form_of_a_line);
-    tcase_add_test(tcase, levels);
-    tcase_add_test(tcase, what_a_peer_sends_cannot_forge_a_line);
-    tcase_add_test(tcase, long_lines_are_cut);
-    tcase_add_test(tcase, reopening_follows_a_rotation);
-    tcase_add_test(tcase, a_target_that_cannot_be_opened_changes_nothing);
-    tcase_add_test(tcase, a_prepared_target_waits_for_the_switch);
-    tcase_add_test(tcase, nobody_waits_for_a_stuck_log);
-    tcase_add_test(tcase, one_place_writes_ten_lines_a_second);
-    tcase_add_test(tcase, a_reader_that_has_gone_is_no_signal);
-    tcase_add_test(tcase, journald_gets_priorities_instead_of_times);
-    tcase_add_test(tcase, threads_write_whole_lines);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(log_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(60);

@@ -47,7 +47,7 @@ static void expect_refused(const char *path, const char *why)
     ck_assert_msg(strstr(error, path) != NULL && strstr(error, why) != NULL, "%s", error);
 }
 
-START_TEST(what_cannot_be_opened)
+UNIT_TEST(what_cannot_be_opened)
 {
     const char *socket_path = temporary_path(folder, "socket");
     const char *loop = temporary_path(folder, "loop");
@@ -71,9 +71,8 @@ START_TEST(what_cannot_be_opened)
         ck_assert_int_eq(chmod(folder, 0700), 0);
     }
 }
-END_TEST
 
-START_TEST(checking_makes_and_changes_nothing)
+UNIT_TEST(checking_makes_and_changes_nothing)
 {
     const char *absent = temporary_path(folder, "absent");
     const char *there = temporary_path(folder, "there");
@@ -92,9 +91,8 @@ START_TEST(checking_makes_and_changes_nothing)
     ck_assert_str_eq(text, "old\n");
     free(text);
 }
-END_TEST
 
-START_TEST(a_fifo_waits_for_a_reader)
+UNIT_TEST(a_fifo_waits_for_a_reader)
 {
     const char *fifo = temporary_path(folder, "fifo");
     char text[16];
@@ -118,7 +116,6 @@ START_TEST(a_fifo_waits_for_a_reader)
     close(reader);
     log_target_close(&target);
 }
-END_TEST
 
 /* Fills it; whole lines, as long as it says so. */
 static size_t fill(size_t line_len)
@@ -141,7 +138,7 @@ static size_t fill(size_t line_len)
     }
 }
 
-START_TEST(a_pipe_that_nobody_reads_is_full_and_whole)
+UNIT_TEST(a_pipe_that_nobody_reads_is_full_and_whole)
 {
     int ends[2];
 
@@ -160,9 +157,8 @@ START_TEST(a_pipe_that_nobody_reads_is_full_and_whole)
     close(ends[0]);
     close(ends[1]);
 }
-END_TEST
 
-START_TEST(a_socket_that_nobody_reads_is_full)
+UNIT_TEST(a_socket_that_nobody_reads_is_full)
 {
     int ends[2];
     size_t written;
@@ -181,9 +177,8 @@ START_TEST(a_socket_that_nobody_reads_is_full)
     close(saved);
     close(ends[1]);
 }
-END_TEST
 
-START_TEST(devices)
+UNIT_TEST(devices)
 {
     size_t written;
 
@@ -195,9 +190,8 @@ START_TEST(devices)
     ck_assert_int_eq(log_target_write(&target, "x\n", 2, &written), LOG_WRITTEN);
     log_target_close(&target);
 }
-END_TEST
 
-START_TEST(a_line_without_an_end_is_not_continued)
+UNIT_TEST(a_line_without_an_end_is_not_continued)
 {
     const char *path = temporary_path(folder, "log");
     size_t written;
@@ -213,7 +207,6 @@ START_TEST(a_line_without_an_end_is_not_continued)
     ck_assert_str_eq(text, "whole\ncut\nnext\nlast\n");
     free(text);
 }
-END_TEST
 
 /* A journald of the test's own, where none runs. false: not here. */
 static bool make_journal(int *out)
@@ -236,7 +229,7 @@ static bool make_journal(int *out)
     return true;
 }
 
-START_TEST(the_journal)
+UNIT_TEST(the_journal)
 {
     static const char line[] = "<4>health\0health: server a is down\n<6>weir\0weir: more\n";
     char got[512];
@@ -271,9 +264,8 @@ START_TEST(the_journal)
     log_target_close(&target);
     close(journal);
 }
-END_TEST
 
-START_TEST(a_file_that_was_moved_is_another)
+UNIT_TEST(a_file_that_was_moved_is_another)
 {
     const char *path = temporary_path(folder, "log");
 
@@ -285,24 +277,5 @@ START_TEST(a_file_that_was_moved_is_another)
     ck_assert(!log_target_in_place(&target));
     log_target_close(&target);
 }
-END_TEST
 
-static Suite *log_target_suite(void)
-{
-    Suite *suite = suite_create("base/log_target");
-    TCase *tcase = tcase_create("log_target");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, what_cannot_be_opened);
-    tcase_add_test(tcase, checking_makes_and_changes_nothing);
-    tcase_add_test(tcase, a_fifo_waits_for_a_reader);
-    tcase_add_test(tcase, a_pipe_that_nobody_reads_is_full_and_whole);
-    tcase_add_test(tcase, a_socket_that_nobody_reads_is_full);
-    tcase_add_test(tcase, devices);
-    tcase_add_test(tcase, a_line_without_an_end_is_not_continued);
-    tcase_add_test(tcase, the_journal);
-    tcase_add_test(tcase, a_file_that_was_moved_is_another);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(log_target_suite);
+UNIT_FIXTURE(set_up, tear_down);

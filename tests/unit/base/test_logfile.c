@@ -51,7 +51,7 @@ static void write_line(struct logfile *file, const char *text)
     ck_assert(logfile_write(file, text, strlen(text)));
 }
 
-START_TEST(lines_arrive_in_order)
+UNIT_TEST(lines_arrive_in_order)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
     char line[32];
@@ -75,9 +75,8 @@ START_TEST(lines_arrive_in_order)
     logfile_close(file);
     logfile_stop();
 }
-END_TEST
 
-START_TEST(stopping_writes_what_waits)
+UNIT_TEST(stopping_writes_what_waits)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
 
@@ -88,9 +87,8 @@ START_TEST(stopping_writes_what_waits)
     free(text);
     logfile_close(file);
 }
-END_TEST
 
-START_TEST(closing_writes_what_waits)
+UNIT_TEST(closing_writes_what_waits)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
 
@@ -101,9 +99,8 @@ START_TEST(closing_writes_what_waits)
     ck_assert_str_eq(text, "early\n");
     free(text);
 }
-END_TEST
 
-START_TEST(one_path_is_one_file)
+UNIT_TEST(one_path_is_one_file)
 {
     struct logfile *a = logfile_open(path, error, sizeof(error));
     struct logfile *b = logfile_open(path, error, sizeof(error));
@@ -115,17 +112,15 @@ START_TEST(one_path_is_one_file)
     logfile_close(b);
     logfile_stop();
 }
-END_TEST
 
-START_TEST(a_file_that_cannot_be_opened_is_named)
+UNIT_TEST(a_file_that_cannot_be_opened_is_named)
 {
     ck_assert_ptr_null(logfile_open(temporary_path(folder, "no/folder/x"), error, sizeof(error)));
     ck_assert_ptr_nonnull(strstr(error, "no/folder/x"));
     ck_assert_ptr_nonnull(strstr(error, "No such file"));
 }
-END_TEST
 
-START_TEST(rotation_loses_nothing)
+UNIT_TEST(rotation_loses_nothing)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
     const char *old = temporary_path(folder, "access.log.1");
@@ -147,7 +142,6 @@ START_TEST(rotation_loses_nothing)
     logfile_close(file);
     logfile_stop();
 }
-END_TEST
 
 /* A limit on the size of files stands for a full disk: a write is cut short, then fails. */
 static void limit_file_size(rlim_t size)
@@ -157,7 +151,7 @@ static void limit_file_size(rlim_t size)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-START_TEST(a_full_disk_is_waited_for)
+UNIT_TEST(a_full_disk_is_waited_for)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
 
@@ -174,9 +168,8 @@ START_TEST(a_full_disk_is_waited_for)
     logfile_close(file);
     logfile_stop();
 }
-END_TEST
 
-START_TEST(a_line_that_was_cut_is_not_continued_in_a_new_file)
+UNIT_TEST(a_line_that_was_cut_is_not_continued_in_a_new_file)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
     const char *old = temporary_path(folder, "access.log.1");
@@ -195,7 +188,6 @@ START_TEST(a_line_that_was_cut_is_not_continued_in_a_new_file)
     logfile_close(file);
     logfile_stop();
 }
-END_TEST
 
 /* ---- readers that stand, or are not there ---- */
 
@@ -214,7 +206,7 @@ static size_t read_lines(int fd, char *out, size_t len)
     return used;
 }
 
-START_TEST(a_fifo_without_a_reader_keeps_lines_for_it)
+UNIT_TEST(a_fifo_without_a_reader_keeps_lines_for_it)
 {
     char got[12];
 
@@ -235,7 +227,6 @@ START_TEST(a_fifo_without_a_reader_keeps_lines_for_it)
     logfile_stop();
     close(fd);
 }
-END_TEST
 
 /* A line of 64 KiB, numbered. */
 static bool write_large(struct logfile *file, unsigned number)
@@ -248,7 +239,7 @@ static bool write_large(struct logfile *file, unsigned number)
     return logfile_write(file, line, sizeof(line));
 }
 
-START_TEST(what_waits_is_bounded_and_drops_are_counted_and_told)
+UNIT_TEST(what_waits_is_bounded_and_drops_are_counted_and_told)
 {
     const char *own = temporary_path(folder, "own.log");
     static char line[65536];
@@ -286,7 +277,6 @@ START_TEST(what_waits_is_bounded_and_drops_are_counted_and_told)
     logfile_stop();
     close(fd);
 }
-END_TEST
 
 /* The end comes, whatever stands; what is lost is counted. */
 static void expect_bounded_end(const char *name)
@@ -310,29 +300,26 @@ static void expect_bounded_end(const char *name)
     logfile_close(file);
 }
 
-START_TEST(the_end_does_not_wait_for_a_fifo_without_a_reader)
+UNIT_TEST(the_end_does_not_wait_for_a_fifo_without_a_reader)
 {
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     expect_bounded_end(path);
 }
-END_TEST
 
-START_TEST(the_end_does_not_wait_for_a_reader_that_stands)
+UNIT_TEST(the_end_does_not_wait_for_a_reader_that_stands)
 {
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     int fd = open(path, O_RDONLY | O_NONBLOCK);
     expect_bounded_end(path);
     close(fd);
 }
-END_TEST
 
-START_TEST(the_end_does_not_wait_for_a_full_device)
+UNIT_TEST(the_end_does_not_wait_for_a_full_device)
 {
     expect_bounded_end("/dev/full");
 }
-END_TEST
 
-START_TEST(the_end_does_not_wait_for_standard_output)
+UNIT_TEST(the_end_does_not_wait_for_standard_output)
 {
     int ends[2];
 
@@ -342,9 +329,8 @@ START_TEST(the_end_does_not_wait_for_standard_output)
     close(ends[0]);
     close(ends[1]);
 }
-END_TEST
 
-START_TEST(a_file_that_is_closed_and_opened_again)
+UNIT_TEST(a_file_that_is_closed_and_opened_again)
 {
     char got[16];
 
@@ -364,9 +350,8 @@ START_TEST(a_file_that_is_closed_and_opened_again)
     logfile_stop();
     close(fd);
 }
-END_TEST
 
-START_TEST(standard_output)
+UNIT_TEST(standard_output)
 {
     int pipe_ends[2];
     char line[64];
@@ -385,7 +370,6 @@ START_TEST(standard_output)
     logfile_close(file);
     close(pipe_ends[1]);
 }
-END_TEST
 
 struct writer {
     struct logfile *file;
@@ -407,7 +391,7 @@ static void *write_many(void *arg)
     return NULL;
 }
 
-START_TEST(lines_of_threads_stay_whole_through_rotations)
+UNIT_TEST(lines_of_threads_stay_whole_through_rotations)
 {
     struct logfile *file = logfile_open(path, error, sizeof(error));
     struct writer writers[2] = {{file, 'a'}, {file, 'b'}};
@@ -445,33 +429,6 @@ START_TEST(lines_of_threads_stay_whole_through_rotations)
     }
     ck_assert_uint_eq(lines, 10000);
 }
-END_TEST
 
-static Suite *logfile_suite(void)
-{
-    Suite *suite = suite_create("base/logfile");
-    TCase *tcase = tcase_create("logfile");
-
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, lines_arrive_in_order);
-    tcase_add_test(tcase, stopping_writes_what_waits);
-    tcase_add_test(tcase, closing_writes_what_waits);
-    tcase_add_test(tcase, one_path_is_one_file);
-    tcase_add_test(tcase, a_file_that_cannot_be_opened_is_named);
-    tcase_add_test(tcase, rotation_loses_nothing);
-    tcase_add_test(tcase, a_full_disk_is_waited_for);
-    tcase_add_test(tcase, a_line_that_was_cut_is_not_continued_in_a_new_file);
-    tcase_add_test(tcase, a_fifo_without_a_reader_keeps_lines_for_it);
-    tcase_add_test(tcase, what_waits_is_bounded_and_drops_are_counted_and_told);
-    tcase_add_test(tcase, the_end_does_not_wait_for_a_fifo_without_a_reader);
-    tcase_add_test(tcase, the_end_does_not_wait_for_a_reader_that_stands);
-    tcase_add_test(tcase, the_end_does_not_wait_for_a_full_device);
-    tcase_add_test(tcase, the_end_does_not_wait_for_standard_output);
-    tcase_add_test(tcase, a_file_that_is_closed_and_opened_again);
-    tcase_add_test(tcase, standard_output);
-    tcase_add_test(tcase, lines_of_threads_stay_whole_through_rotations);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(logfile_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(60);

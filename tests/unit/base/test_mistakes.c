@@ -4,7 +4,7 @@
 
 #include "base/mistakes.h"
 
-START_TEST(file_line_text)
+UNIT_TEST(file_line_text)
 {
     struct mistakes mistakes = {0};
 
@@ -19,10 +19,9 @@ START_TEST(file_line_text)
     ck_assert_uint_eq(mistakes.count, 0);
     ck_assert_ptr_null(mistakes.texts);
 }
-END_TEST
 
 /* What is quoted from a file may be anything. */
-START_TEST(one_line_each)
+UNIT_TEST(one_line_each)
 {
     struct mistakes mistakes = {0};
 
@@ -30,9 +29,8 @@ START_TEST(one_line_each)
     ck_assert_str_eq(mistakes.texts[0], "f:1: \"8\\x0a0\\x1b[2J\\x7f\xc3\xa4\" is no port");
     mistakes_free(&mistakes);
 }
-END_TEST
 
-START_TEST(there_is_an_end)
+UNIT_TEST(there_is_an_end)
 {
     struct mistakes mistakes = {0};
 
@@ -44,17 +42,3 @@ START_TEST(there_is_an_end)
     ck_assert_ptr_nonnull(strstr(mistakes.texts[1000], "more than 1000 mistakes"));
     mistakes_free(&mistakes);
 }
-END_TEST
-
-static Suite *mistakes_suite(void)
-{
-    Suite *suite = suite_create("base/mistakes");
-    TCase *tcase = tcase_create("mistakes");
-
-    tcase_add_test(tcase, file_line_text);
-    tcase_add_test(tcase, one_line_each);
-    tcase_add_test(tcase, there_is_an_end);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(mistakes_suite);

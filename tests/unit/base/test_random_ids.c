@@ -13,7 +13,7 @@ static int compare(const void *a, const void *b)
     return memcmp(a, b, RANDOM_ID_SIZE);
 }
 
-START_TEST(form_and_difference)
+UNIT_TEST(form_and_difference)
 {
     static char all[COUNT][RANDOM_ID_SIZE];
     static struct random_ids ids;
@@ -29,14 +29,3 @@ START_TEST(form_and_difference)
         ck_assert_int_ne(compare(all[i - 1], all[i]), 0);
     }
 }
-END_TEST
-
-static Suite *random_ids_suite(void)
-{
-    Suite *suite = suite_create("base/random_ids");
-    TCase *tcase = tcase_create("random_ids");
-    tcase_add_test(tcase, form_and_difference);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(random_ids_suite);

@@ -36,7 +36,7 @@ static void fill(struct table *table, struct item *items, unsigned count)
 
 #define MANY 5000
 
-START_TEST(many_are_found_and_go)
+UNIT_TEST(many_are_found_and_go)
 {
     struct table table = {NULL, 0, 0};
     struct item *items = base_zalloc(MANY * sizeof(*items));
@@ -63,9 +63,8 @@ START_TEST(many_are_found_and_go)
     ck_assert_ptr_null(table.buckets); /* an empty one has no memory */
     free(items);
 }
-END_TEST
 
-START_TEST(equal_hashes_come_one_after_the_other)
+UNIT_TEST(equal_hashes_come_one_after_the_other)
 {
     struct table table = {NULL, 0, 0};
     struct item items[4] = {{{0}, {{0}, NULL, 0}}};
@@ -80,26 +79,11 @@ START_TEST(equal_hashes_come_one_after_the_other)
     ck_assert_ptr_eq(table_first(&table, 7), &items[2].link);
     table_end(&table);
 }
-END_TEST
 
-START_TEST(parts_of_names_are_apart)
+UNIT_TEST(parts_of_names_are_apart)
 {
     uint64_t one = table_hash_more(table_hash(STR("a")), STR("bc"));
     uint64_t other = table_hash_more(table_hash(STR("ab")), STR("c"));
     ck_assert_uint_ne(one, other);
     ck_assert_uint_eq(one, table_hash_more(table_hash(STR("a")), STR("bc")));
 }
-END_TEST
-
-static Suite *table_suite(void)
-{
-    Suite *suite = suite_create("base/table");
-    TCase *tcase = tcase_create("table");
-
-    tcase_add_test(tcase, many_are_found_and_go);
-    tcase_add_test(tcase, equal_hashes_come_one_after_the_other);
-    tcase_add_test(tcase, parts_of_names_are_apart);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(table_suite);

@@ -26,7 +26,7 @@ static const struct {
     {"\xc3\xc3\xbc", "\xef\xbf\xbd\xc3\xbc"},
 };
 
-START_TEST(repairs)
+UNIT_LOOP_TEST(repairs, ARRAY_COUNT(rows))
 {
     bool good = rows[_i].repaired == NULL;
     char *text = utf8_repair(base_strdup(rows[_i].text));
@@ -36,14 +36,3 @@ START_TEST(repairs)
     ck_assert(utf8_valid(str_from(text)));
     free(text);
 }
-END_TEST
-
-static Suite *utf8_suite(void)
-{
-    Suite *suite = suite_create("base/utf8");
-    TCase *tcase = tcase_create("utf8");
-    tcase_add_loop_test(tcase, repairs, 0, ARRAY_COUNT(rows));
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(utf8_suite);

@@ -58,7 +58,7 @@ static void expect_mistake(const char *text)
     ck_assert_msg(strstr(mistakes.texts[0], text) != NULL, "it is: %s", mistakes.texts[0]);
 }
 
-START_TEST(conf_d_is_read_in_lexical_order)
+UNIT_TEST(conf_d_is_read_in_lexical_order)
 {
     write_file("weir.conf", "a = 1\n");
     make_folder("conf.d");
@@ -77,17 +77,15 @@ START_TEST(conf_d_is_read_in_lexical_order)
     ck_assert_str_eq(tree.root.children->next->place.file,
                      temporary_path(folder, "conf.d/10-b.conf"));
 }
-END_TEST
 
-START_TEST(without_conf_d)
+UNIT_TEST(without_conf_d)
 {
     write_file("weir.conf", "a = 1\n");
     ck_assert(read_main());
     ck_assert_str_eq(names(), "a ");
 }
-END_TEST
 
-START_TEST(paths_become_absolute)
+UNIT_TEST(paths_become_absolute)
 {
     write_file("weir.conf", "a = 1\n");
     ck_assert_int_eq(chdir(folder), 0);
@@ -95,9 +93,8 @@ START_TEST(paths_become_absolute)
     ck_assert_str_eq(tree.files[0], temporary_path(folder, "weir.conf"));
     ck_assert_int_eq(chdir("/"), 0);
 }
-END_TEST
 
-START_TEST(includes_stand_in_place)
+UNIT_TEST(includes_stand_in_place)
 {
     make_folder("sub");
     write_file("weir.conf", "a = 1\ninclude \"sub/one.conf\"\nd = 1\nblock { include \"two\" }\n");
@@ -113,9 +110,8 @@ START_TEST(includes_stand_in_place)
     ck_assert_str_eq(node->children->name.ptr, "y");
     ck_assert_str_eq(node->children->place.file, temporary_path(folder, "two"));
 }
-END_TEST
 
-START_TEST(loops_are_found)
+UNIT_TEST(loops_are_found)
 {
     write_file("weir.conf", "a = 1\ninclude \"one\"\nz = 1\n");
     write_file("one", "b = 1\n\ninclude \"./weir.conf\"\nc = 1\n");
@@ -130,9 +126,8 @@ START_TEST(loops_are_found)
     ck_assert(!read_main());
     expect_mistake("/one:1: ");
 }
-END_TEST
 
-START_TEST(a_file_is_read_once)
+UNIT_TEST(a_file_is_read_once)
 {
     write_file("weir.conf", "include \"one\"\ninclude \"one\"\n");
     write_file("one", "a = 1\n");
@@ -141,9 +136,8 @@ START_TEST(a_file_is_read_once)
     expect_mistake("/one was read already, named in ");
     ck_assert_str_eq(names(), "a ");
 }
-END_TEST
 
-START_TEST(an_include_ends_its_own_blocks)
+UNIT_TEST(an_include_ends_its_own_blocks)
 {
     write_file("weir.conf", "x { include \"one\" }\nb = 1\n");
     write_file("one", "y {\n a = 1\n");
@@ -151,9 +145,8 @@ START_TEST(an_include_ends_its_own_blocks)
     expect_mistake("/one:1: the block `y` that begins here is not ended");
     ck_assert_str_eq(names(), "x b ");
 }
-END_TEST
 
-START_TEST(mistakes_of_all_files_are_told)
+UNIT_TEST(mistakes_of_all_files_are_told)
 {
     write_file("weir.conf", "a\n");
     make_folder("conf.d");
@@ -167,9 +160,8 @@ START_TEST(mistakes_of_all_files_are_told)
     ck_assert_ptr_nonnull(strstr(mistakes.texts[2], "/conf.d/2.conf:1: "));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[3], "/conf.d/3.conf: it is a folder"));
 }
-END_TEST
 
-START_TEST(files_that_cannot_be_read)
+UNIT_TEST(files_that_cannot_be_read)
 {
     ck_assert(!read_main());
     expect_mistake("cannot open ");
@@ -178,9 +170,8 @@ START_TEST(files_that_cannot_be_read)
     ck_assert(!read_main());
     expect_mistake("it is a folder");
 }
-END_TEST
 
-START_TEST(files_are_bounded)
+UNIT_TEST(files_are_bounded)
 {
     const char *path = temporary_path(folder, "weir.conf");
 
@@ -189,25 +180,5 @@ START_TEST(files_are_bounded)
     ck_assert(!read_main());
     expect_mistake("it has more than 16 MiB");
 }
-END_TEST
 
-static Suite *conf_files_suite(void)
-{
-    Suite *suite = suite_create("conf/conf_read files");
-    TCase *tcase = tcase_create("files");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, conf_d_is_read_in_lexical_order);
-    tcase_add_test(tcase, without_conf_d);
-    tcase_add_test(tcase, paths_become_absolute);
-    tcase_add_test(tcase, includes_stand_in_place);
-    tcase_add_test(tcase, loops_are_found);
-    tcase_add_test(tcase, a_file_is_read_once);
-    tcase_add_test(tcase, an_include_ends_its_own_blocks);
-    tcase_add_test(tcase, mistakes_of_all_files_are_told);
-    tcase_add_test(tcase, files_that_cannot_be_read);
-    tcase_add_test(tcase, files_are_bounded);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(conf_files_suite);
+UNIT_FIXTURE(set_up, tear_down);

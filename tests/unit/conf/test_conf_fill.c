@@ -127,7 +127,7 @@ static void expect_list(const struct weir_list *list, const char *const *texts, 
     }
 }
 
-START_TEST(defaults_of_all_rows)
+UNIT_TEST(defaults_of_all_rows)
 {
     fill_well("host = h");
     expect_list(&pool.expect, (const char *[]){"200-399", "404"}, 2);
@@ -139,9 +139,8 @@ START_TEST(defaults_of_all_rows)
     ck_assert_uint_eq(pool.servers.count, 0);
     ck_assert_ptr_null(pool.secret.ptr);
 }
-END_TEST
 
-START_TEST(blocks_become_arrays)
+UNIT_TEST(blocks_become_arrays)
 {
     fill_well(
         "server \"a\" { url = \"http://127.0.0.1:3001\" weight = 7 }\nhost = h\n"
@@ -161,9 +160,8 @@ START_TEST(blocks_become_arrays)
     ck_assert_int_eq(tls->version, 1);
     ck_assert_str_eq(tls->certificate.ptr, temporary_path(folder, "c.pem"));
 }
-END_TEST
 
-START_TEST(lists_of_values)
+UNIT_TEST(lists_of_values)
 {
     fill_well("host = h expect = {\"200\", 204}\nlimits = {1k, 2m}\nfiles = {a, \"/b\", -}");
     expect_list(&pool.expect, (const char *[]){"200", "204"}, 2);
@@ -177,9 +175,8 @@ START_TEST(lists_of_values)
     fill_well("host = h expect = {}");
     ck_assert_uint_eq(pool.expect.count, 0);
 }
-END_TEST
 
-START_TEST(a_copy_is_overridden_only_where_it_is_said)
+UNIT_TEST(a_copy_is_overridden_only_where_it_is_said)
 {
     fill.context = WEIR_CONTEXT_MODULE;
     fill_well("timeout = 5s retries = 9 expect = {\"1\"}");
@@ -190,9 +187,8 @@ START_TEST(a_copy_is_overridden_only_where_it_is_said)
     expect_list(&pool.expect, (const char *[]){"1"}, 1);
     ck_assert_str_eq(pool.host.ptr, "h");
 }
-END_TEST
 
-START_TEST(required_may_come_from_the_copy)
+UNIT_TEST(required_may_come_from_the_copy)
 {
     fill.context = WEIR_CONTEXT_MODULE;
     fill_well("host = h"); /* and a module's block may leave it to others: */
@@ -206,9 +202,8 @@ START_TEST(required_may_come_from_the_copy)
     ck_assert_ptr_nonnull(
         strstr(mistakes.texts[0], "host is missing at the top level; add: host ="));
 }
-END_TEST
 
-START_TEST(secrets_from_files)
+UNIT_TEST(secrets_from_files)
 {
     temporary_write(temporary_path(folder, "key"), "s3cret word\r\n");
     fill_well("host = h secret = \"@key\"");
@@ -227,9 +222,8 @@ START_TEST(secrets_from_files)
     ck_assert_int_eq(truncate(temporary_path(folder, "key"), 70000), 0);
     expect_only("host = h secret = \"@key\"", "it has more than 64 KiB");
 }
-END_TEST
 
-START_TEST(each_mistake)
+UNIT_TEST(each_mistake)
 {
     static const struct {
         const char *text;
@@ -282,24 +276,21 @@ START_TEST(each_mistake)
         expect_only(cases[i].text, cases[i].mistake);
     }
 }
-END_TEST
 
-START_TEST(titles_of_a_module_may_be_alike)
+UNIT_TEST(titles_of_a_module_may_be_alike)
 {
     fill.context = WEIR_CONTEXT_MODULE;
     fill_well("server \"/\" { url = \"http://a\" }\nserver \"/\" { url = \"http://b\" }");
     ck_assert_uint_eq(pool.servers.count, 2);
 }
-END_TEST
 
-START_TEST(all_mistakes_in_one_run)
+UNIT_TEST(all_mistakes_in_one_run)
 {
     ck_assert(!fill_text("timeout = x\nbudget = y\nserver \"a\" { weight = z }\nfoo = 1\n", true));
     ck_assert_uint_eq(mistakes.count, 6); /* with the url and the host that are missing */
 }
-END_TEST
 
-START_TEST(what_reading_told_is_not_told_again)
+UNIT_TEST(what_reading_told_is_not_told_again)
 {
     const struct conf_target target = {&pool_options, &pool};
     static const char text[] = "host =\ntimeout = \"x\nbudget = ${WEIR_NOT_SET_AT_ALL}\n"
@@ -312,9 +303,8 @@ START_TEST(what_reading_told_is_not_told_again)
     ck_assert_uint_eq(mistakes.count, told);
     ck_assert_uint_eq(pool.timeout, 30 * NS_PER_SECOND);
 }
-END_TEST
 
-START_TEST(places_of_fields)
+UNIT_TEST(places_of_fields)
 {
     fill_well("host = h\nserver \"a\" {\n  url = \"http://h\"\n}\nlimits = {1k,\n 2k}\n");
     const struct server *server = pool.servers.items;
@@ -333,9 +323,8 @@ START_TEST(places_of_fields)
     ck_assert_ptr_null(conf_place_of(fill.places, &fill).file);
     ck_assert_ptr_null(conf_place_of(NULL, &pool.host).file);
 }
-END_TEST
 
-START_TEST(thousands_of_blocks)
+UNIT_TEST(thousands_of_blocks)
 {
     enum { COUNT = 20000 };
     char *text = base_zalloc(COUNT * 64), *end = text;
@@ -354,9 +343,8 @@ START_TEST(thousands_of_blocks)
     }
     free(text);
 }
-END_TEST
 
-START_TEST(several_targets_share_a_block)
+UNIT_TEST(several_targets_share_a_block)
 {
     struct server server = {.weight = 0};
     const struct conf_target targets[] = {{&pool_options, &pool}, {&server_options, &server}};
@@ -368,9 +356,8 @@ START_TEST(several_targets_share_a_block)
     ck_assert_int_eq(server.weight, 3);
     ck_assert_uint_eq(pool.timeout, NS_PER_SECOND);
 }
-END_TEST
 
-START_TEST(options_are_printed_for_people)
+UNIT_TEST(options_are_printed_for_people)
 {
     const char *path = temporary_path(folder, "options");
     int saved = dup(STDOUT_FILENO);
@@ -402,30 +389,6 @@ START_TEST(options_are_printed_for_people)
     }
     free(text);
 }
-END_TEST
 
-static Suite *conf_fill_suite(void)
-{
-    Suite *suite = suite_create("conf/conf_fill");
-    TCase *tcase = tcase_create("fill");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_set_timeout(tcase, 30);
-    tcase_add_test(tcase, defaults_of_all_rows);
-    tcase_add_test(tcase, blocks_become_arrays);
-    tcase_add_test(tcase, lists_of_values);
-    tcase_add_test(tcase, a_copy_is_overridden_only_where_it_is_said);
-    tcase_add_test(tcase, required_may_come_from_the_copy);
-    tcase_add_test(tcase, secrets_from_files);
-    tcase_add_test(tcase, each_mistake);
-    tcase_add_test(tcase, titles_of_a_module_may_be_alike);
-    tcase_add_test(tcase, all_mistakes_in_one_run);
-    tcase_add_test(tcase, what_reading_told_is_not_told_again);
-    tcase_add_test(tcase, places_of_fields);
-    tcase_add_test(tcase, thousands_of_blocks);
-    tcase_add_test(tcase, several_targets_share_a_block);
-    tcase_add_test(tcase, options_are_printed_for_people);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(conf_fill_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

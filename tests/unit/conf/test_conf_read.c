@@ -82,7 +82,7 @@ static void expect_setting(const struct conf_node *node, const char *name, const
 
 /* ---- what is right ---- */
 
-START_TEST(settings_share_a_line)
+UNIT_TEST(settings_share_a_line)
 {
     read_well("header_timeout = 10s   body_timeout=30s\nname = \"a b\" # end\n");
     expect_setting(top(0), "header_timeout", "10s", 1);
@@ -92,9 +92,8 @@ START_TEST(settings_share_a_line)
     ck_assert(top(2)->values[0].quoted);
     ck_assert_ptr_null(top(2)->next);
 }
-END_TEST
 
-START_TEST(blocks_nest)
+UNIT_TEST(blocks_nest)
 {
     read_well("pool \"api\" {\n  balance \"rr\" {}\n"
               "  server \"a\" { url = \"http://127.0.0.1:1\"  weight = 1 } server \"b\" {\n}\n}\n"
@@ -110,9 +109,8 @@ START_TEST(blocks_nest)
     ck_assert_ptr_null(top(1)->title.text.ptr);
     expect_setting(child(top(1), 0), "x", "1", 6);
 }
-END_TEST
 
-START_TEST(lists)
+UNIT_TEST(lists)
 {
     read_well("a = {1, \"two, three\" , 4}\nb = {}\nc = {\n  x,\n  y, # comment\n}\n");
     ck_assert(top(0)->is_list);
@@ -124,9 +122,8 @@ START_TEST(lists)
     ck_assert_uint_eq(top(2)->value_count, 2);
     ck_assert_uint_eq(top(2)->values[1].place.line, 5);
 }
-END_TEST
 
-START_TEST(comments_begin_where_a_token_could)
+UNIT_TEST(comments_begin_where_a_token_could)
 {
     read_well("# one\n// two\n/* three\n * a = \"} */ a = http://h/x#y // four\n"
               "b = \"# // /* no */\"/**/c = d/*e");
@@ -134,16 +131,14 @@ START_TEST(comments_begin_where_a_token_could)
     expect_setting(top(1), "b", "# // /* no */", 5);
     expect_setting(top(2), "c", "d/*e", 5);
 }
-END_TEST
 
-START_TEST(escapes)
+UNIT_TEST(escapes)
 {
     read_well("a = \"tab\\t quote\\\" back\\\\slash line\\n cr\\r \\${WEIR_SET}\"");
     expect_setting(top(0), "a", "tab\t quote\" back\\slash line\n cr\r ${WEIR_SET}", 1);
 }
-END_TEST
 
-START_TEST(variables)
+UNIT_TEST(variables)
 {
     read_well("a = ${WEIR_SET}\nb = \"<${WEIR_SET}>\"\nc = x${WEIR_UNSET:-80}y\n"
               "d = \"${WEIR_UNSET:-a b}\"\ne = \"${WEIR_EMPTY:-default}\"\nf = \"${WEIR_EMPTY}\"\n"
@@ -161,9 +156,8 @@ START_TEST(variables)
     ck_assert_str_eq(top(8)->title.text.ptr, "from outside");
     ck_assert_str_eq(top(9)->values[1].text.ptr, "2");
 }
-END_TEST
 
-START_TEST(byte_order_mark_and_line_ends)
+UNIT_TEST(byte_order_mark_and_line_ends)
 {
     read_well("\xef\xbb\xbf"
               "a = 1\r\n\r\nb = \"x\"\r\n");
@@ -174,9 +168,8 @@ START_TEST(byte_order_mark_and_line_ends)
     read_well("\xef\xbb\xbf");
     ck_assert_ptr_null(tree.root.children);
 }
-END_TEST
 
-START_TEST(texts_may_be_long)
+UNIT_TEST(texts_may_be_long)
 {
     size_t len = 300000;
     char *text = calloc(1, len + 10);
@@ -188,11 +181,10 @@ START_TEST(texts_may_be_long)
     ck_assert_uint_eq(top(0)->values[0].text.len, len);
     free(text);
 }
-END_TEST
 
 /* ---- what is wrong ---- */
 
-START_TEST(each_mistake_has_its_line_and_its_advice)
+UNIT_TEST(each_mistake_has_its_line_and_its_advice)
 {
     static const struct {
         const char *text;
@@ -249,9 +241,8 @@ START_TEST(each_mistake_has_its_line_and_its_advice)
         expect_only(cases[i].text, cases[i].mistake);
     }
 }
-END_TEST
 
-START_TEST(reading_goes_on_after_mistakes)
+UNIT_TEST(reading_goes_on_after_mistakes)
 {
     ck_assert(!read_text("a = \"x\nb 2\npool \"p\" {\n  c =\n  d = {1 2}\n  e = 5\n}\nf = 6\n"));
     ck_assert_uint_eq(mistakes.count, 4);
@@ -266,9 +257,8 @@ START_TEST(reading_goes_on_after_mistakes)
     expect_setting(child(top(2), 2), "e", "5", 6);
     expect_setting(top(3), "f", "6", 8);
 }
-END_TEST
 
-START_TEST(an_unclosed_list_does_not_swallow_what_follows)
+UNIT_TEST(an_unclosed_list_does_not_swallow_what_follows)
 {
     ck_assert(!read_text("a = {1, 2,\nb = 3\nserver \"x\" { c = 4 }\n"));
     ck_assert_uint_eq(mistakes.count, 1);
@@ -276,10 +266,9 @@ START_TEST(an_unclosed_list_does_not_swallow_what_follows)
     expect_setting(top(1), "b", "3", 2);
     expect_setting(child(top(2), 0), "c", "4", 3);
 }
-END_TEST
 
 /* One brace or quote too few or too many is one mistake, at the place where it is. */
-START_TEST(a_missing_brace_is_one_mistake)
+UNIT_TEST(a_missing_brace_is_one_mistake)
 {
     static const struct {
         const char *text, *mistake;
@@ -309,9 +298,8 @@ START_TEST(a_missing_brace_is_one_mistake)
         expect_mistake(0, rows[i].mistake);
     }
 }
-END_TEST
 
-START_TEST(depth_is_bounded)
+UNIT_TEST(depth_is_bounded)
 {
     char text[1024] = "";
 
@@ -328,18 +316,16 @@ START_TEST(depth_is_bounded)
     }
     ck_assert(!read_text(text));
 }
-END_TEST
 
-START_TEST(a_zero_byte_is_no_text)
+UNIT_TEST(a_zero_byte_is_no_text)
 {
     static const char text[] = "a = 1\nb = \0x\n";
     ck_assert(!conf_read_text(&tree, &arena, "t.conf", text, sizeof(text) - 1, &mistakes));
     expect_mistake(0, "t.conf:2: a zero byte stands here");
 }
-END_TEST
 
 /* Nothing that is cut off anywhere, or has any byte changed, may do more than be a mistake. */
-START_TEST(mangled_text_is_survived)
+UNIT_TEST(mangled_text_is_survived)
 {
     static const char text[] = "pool \"a\" { x = {1, \"b\\n${V:-d}\"} /* c */ y = ${V:-z} } // e\n"
                                "include \"/no/file\" w = http://h";
@@ -360,30 +346,5 @@ START_TEST(mangled_text_is_survived)
         arena_reset(&arena);
     }
 }
-END_TEST
 
-static Suite *conf_read_suite(void)
-{
-    Suite *suite = suite_create("conf/conf_read");
-    TCase *tcase = tcase_create("text");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, settings_share_a_line);
-    tcase_add_test(tcase, blocks_nest);
-    tcase_add_test(tcase, lists);
-    tcase_add_test(tcase, comments_begin_where_a_token_could);
-    tcase_add_test(tcase, escapes);
-    tcase_add_test(tcase, variables);
-    tcase_add_test(tcase, byte_order_mark_and_line_ends);
-    tcase_add_test(tcase, texts_may_be_long);
-    tcase_add_test(tcase, each_mistake_has_its_line_and_its_advice);
-    tcase_add_test(tcase, reading_goes_on_after_mistakes);
-    tcase_add_test(tcase, an_unclosed_list_does_not_swallow_what_follows);
-    tcase_add_test(tcase, a_missing_brace_is_one_mistake);
-    tcase_add_test(tcase, depth_is_bounded);
-    tcase_add_test(tcase, a_zero_byte_is_no_text);
-    tcase_add_test(tcase, mangled_text_is_survived);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(conf_read_suite);
+UNIT_FIXTURE(set_up, tear_down);

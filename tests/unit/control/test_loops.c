@@ -41,7 +41,7 @@ static void done(void *arg)
     seen->done++;
 }
 
-START_TEST(all_loops_then_the_end)
+UNIT_TEST(all_loops_then_the_end)
 {
     struct seen seen = {{0}, 0};
 
@@ -54,9 +54,8 @@ START_TEST(all_loops_then_the_end)
     loop_settle(workers[LOOPS - 1].loop);
     ck_assert_uint_eq(seen.done, 1);
 }
-END_TEST
 
-START_TEST(only_the_workers)
+UNIT_TEST(only_the_workers)
 {
     struct seen seen = {{0}, 0};
 
@@ -69,16 +68,5 @@ START_TEST(only_the_workers)
     ck_assert_uint_eq(seen.done, 1);
     ck_assert_uint_eq(seen.turns[LOOPS - 1], 0);
 }
-END_TEST
 
-static Suite *loops_suite(void)
-{
-    Suite *suite = suite_create("loops");
-    TCase *tcase = tcase_create("loops");
-    tcase_add_checked_fixture(tcase, begin, end);
-    tcase_add_test(tcase, all_loops_then_the_end);
-    tcase_add_test(tcase, only_the_workers);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(loops_suite);
+UNIT_FIXTURE(begin, end);

@@ -47,7 +47,7 @@ static struct seen ask(const struct weir_control_request *call)
     return seen;
 }
 
-START_TEST(each_command_reads_or_writes)
+UNIT_TEST(each_command_reads_or_writes)
 {
     commands_each(command, &changes.plane.commands)
     {
@@ -56,9 +56,8 @@ START_TEST(each_command_reads_or_writes)
         ck_assert_msg((command->write != NULL) == writes, "%s", command->row.name);
     }
 }
-END_TEST
 
-START_TEST(roles_are_checked_by_the_table)
+UNIT_TEST(roles_are_checked_by_the_table)
 {
     commands_each(command, &changes.plane.commands)
     {
@@ -74,10 +73,9 @@ START_TEST(roles_are_checked_by_the_table)
         }
     }
 }
-END_TEST
 
 /* What a row answers has a schema. */
-START_TEST(answers_have_schemas)
+UNIT_TEST(answers_have_schemas)
 {
     commands_each(command, &changes.plane.commands)
     {
@@ -89,17 +87,5 @@ START_TEST(answers_have_schemas)
         ck_assert_msg(schema->name != NULL || command->row.answer == NULL, "%s", command->row.name);
     }
 }
-END_TEST
 
-static Suite *parts_suite(void)
-{
-    Suite *suite = suite_create("parts");
-    TCase *tcase = tcase_create("parts");
-    tcase_add_checked_fixture(tcase, fill, NULL);
-    tcase_add_test(tcase, each_command_reads_or_writes);
-    tcase_add_test(tcase, roles_are_checked_by_the_table);
-    tcase_add_test(tcase, answers_have_schemas);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(parts_suite);
+UNIT_FIXTURE(fill, NULL);

@@ -294,13 +294,4 @@ static inline void begin_answer(struct fake *fake)
     down->ops->head(down, &fake->exchange.response, false);
 }
 
-static inline TCase *group(Suite *suite, const char *name, void (*begin)(void))
-{
-    TCase *tcase = tcase_create(name);
-    tcase_add_checked_fixture(tcase, begin, tear_down);
-    tcase_set_timeout(tcase, 30);
-    suite_add_tcase(suite, tcase);
-    return tcase;
-}
-
 #endif

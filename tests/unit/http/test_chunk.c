@@ -183,17 +183,15 @@ static const struct body_case trailers[] = {
      "!too_many_trailers", 0},
 };
 
-START_TEST(chunk_bodies)
+UNIT_LOOP_TEST(chunk_bodies, ARRAY_COUNT(bodies))
 {
     check_body(&bodies[_i]);
 }
-END_TEST
 
-START_TEST(chunk_trailers)
+UNIT_LOOP_TEST(chunk_trailers, ARRAY_COUNT(trailers))
 {
     check_body(&trailers[_i]);
 }
-END_TEST
 
 /* Decodes all of it at once; the refusal's word, "" where there is none. */
 static const char *refusal_of(const char *data, size_t len, size_t *used_up)
@@ -218,7 +216,7 @@ static const char *refusal_of(const char *data, size_t len, size_t *used_up)
 }
 
 /* CVE-2023-39326 and its kin: a peer that pays one byte of content with kilobytes of framing. */
-START_TEST(framing_may_not_cost_more_than_the_data)
+UNIT_TEST(framing_may_not_cost_more_than_the_data)
 {
     size_t size = 1 << 20, len = 0, used;
     char *data = malloc(size);
@@ -248,9 +246,8 @@ START_TEST(framing_may_not_cost_more_than_the_data)
     ck_assert_str_eq(refusal_of(data, len + 8000, &used), "chunk_extension_too_long");
     free(data);
 }
-END_TEST
 
-START_TEST(trailers_have_the_heads_limit)
+UNIT_TEST(trailers_have_the_heads_limit)
 {
     char data[3000];
     size_t len = (size_t)sprintf(data, "0\r\nA: "), used;
@@ -262,20 +259,3 @@ START_TEST(trailers_have_the_heads_limit)
     }
     ck_assert_str_eq(refusal_of(data, len, &used), "trailers_too_long");
 }
-END_TEST
-
-static Suite *chunk_suite(void)
-{
-    Suite *suite = suite_create("chunk");
-    TCase *tables = tcase_create("tables");
-    tcase_add_loop_test(tables, chunk_bodies, 0, ARRAY_COUNT(bodies));
-    tcase_add_loop_test(tables, chunk_trailers, 0, ARRAY_COUNT(trailers));
-    suite_add_tcase(suite, tables);
-    TCase *limits = tcase_create("limits");
-    tcase_add_test(limits, framing_may_not_cost_more_than_the_data);
-    tcase_add_test(limits, trailers_have_the_heads_limit);
-    suite_add_tcase(suite, limits);
-    return suite;
-}
-
-UNIT_SUITE(chunk_suite);

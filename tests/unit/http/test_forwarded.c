@@ -33,7 +33,7 @@ static const char *elements(const char *text)
     return out;
 }
 
-START_TEST(elements_are_read)
+UNIT_TEST(elements_are_read)
 {
     static const char *const rows[][2] = {
         {"", ""},
@@ -74,9 +74,8 @@ START_TEST(elements_are_read)
                       elements(rows[i][0]));
     }
 }
-END_TEST
 
-START_TEST(nodes_are_addresses)
+UNIT_TEST(nodes_are_addresses)
 {
     static const struct {
         const char *node, *text;
@@ -118,9 +117,8 @@ START_TEST(nodes_are_addresses)
         }
     }
 }
-END_TEST
 
-START_TEST(elements_are_written)
+UNIT_TEST(elements_are_written)
 {
     static const struct {
         const char *client, *host, *text;
@@ -148,16 +146,3 @@ START_TEST(elements_are_written)
         arena_reset(&arena);
     }
 }
-END_TEST
-
-static Suite *forwarded_suite(void)
-{
-    Suite *suite = suite_create("http/forwarded");
-    TCase *tcase = tcase_create("forwarded");
-    tcase_add_test(tcase, elements_are_read);
-    tcase_add_test(tcase, nodes_are_addresses);
-    tcase_add_test(tcase, elements_are_written);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(forwarded_suite);

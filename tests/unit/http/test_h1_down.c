@@ -4,7 +4,7 @@
 
 /* ---- requests, one behind the other ---- */
 
-START_TEST(keep_alive)
+UNIT_TEST(keep_alive)
 {
     say(GET);
     wait_notes(loop, notes, DONE);
@@ -15,9 +15,8 @@ START_TEST(keep_alive)
     ck_assert(!closed);
     ck_assert(down_conn_idle(server));
 }
-END_TEST
 
-START_TEST(pipelined_requests_wait_for_their_turn)
+UNIT_TEST(pipelined_requests_wait_for_their_turn)
 {
     on_whole = answer_later;
     say(GET "GET /b HTTP/1.1\r\n" H "\r\nPOST /c HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc");
@@ -32,36 +31,34 @@ START_TEST(pipelined_requests_wait_for_their_turn)
     flush();
     wait_data(loop, &client, OK OK OK);
 }
-END_TEST
 
-START_TEST(pipelined_requests_answered_at_once)
+UNIT_TEST(pipelined_requests_answered_at_once)
 {
     say(GET GET GET GET);
     wait_data(loop, &client, OK OK OK OK);
 }
-END_TEST
 
 static const char pipeline[] = "\r\nPOST /a HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello"
                                "POST /b HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
                                "2\r\nhe\r\n3;x\r\nllo\r\n0\r\nA: b\r\n\r\n" GET;
 
 /* Two pieces, cut anywhere: the second is sent after the first was parsed. */
-START_TEST(requests_cut_at_every_position)
+UNIT_LOOP_TEST(requests_cut_at_every_position, sizeof(pipeline) - 2)
 {
     char *text = base_strdup(pipeline);
-    char first = text[_i];
-    text[_i] = '\0';
+    char *second = text + 1 + _i;
+    char first = *second;
+    *second = '\0';
     say(text);
     run_turns(loop, 6);
-    text[_i] = first;
-    say(text + _i);
+    *second = first;
+    say(second);
     wait_notes(loop, notes, "POST /a{hello}close POST /b{hello|A: b}close " DONE);
     wait_data(loop, &client, OK OK OK);
     free(text);
 }
-END_TEST
 
-START_TEST(requests_in_single_bytes)
+UNIT_TEST(requests_in_single_bytes)
 {
     char one[2] = "";
     for (size_t i = 0; i < sizeof(pipeline) - 1; i++) {
@@ -72,12 +69,13 @@ START_TEST(requests_in_single_bytes)
     wait_notes(loop, notes, "POST /a{hello}close POST /b{hello|A: b}close " DONE);
     wait_data(loop, &client, OK OK OK);
 }
-END_TEST
 
 /* Many requests after a body in two pieces: they are kept up to the limit, and the rest stays in
  * the socket. */
-START_TEST(a_long_pipeline_behind_a_body)
+UNIT_LOOP_TEST(a_long_pipeline_behind_a_body, 2)
 {
+    tear_down();
+    set_up_large();
     const size_t count = 12000, len = strlen(GET);
     char *text = base_alloc(count * len);
     for (size_t i = 0; i < count; i++) {
@@ -103,10 +101,9 @@ START_TEST(a_long_pipeline_behind_a_body)
     ck_assert_uint_eq(client.len, wanted);
     free(text);
 }
-END_TEST
 
 /* RFC 9112 section 2.2: behind a body, say. By itself it begins no request, and no clock. */
-START_TEST(empty_lines_between)
+UNIT_TEST(empty_lines_between)
 {
     say("POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nhello\r\n");
     wait_notes(loop, notes, "POST /p{hello}close ");
@@ -119,9 +116,8 @@ START_TEST(empty_lines_between)
     say(GET);
     wait_data(loop, &client, OK OK OK OK);
 }
-END_TEST
 
-START_TEST(close_is_kept)
+UNIT_TEST(close_is_kept)
 {
     say("GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n" GET);
     wait_data(loop, &client, BYE);
@@ -129,7 +125,6 @@ START_TEST(close_is_kept)
     wait_ended(loop, &client, CONN_EOF);
     ck_assert(closed);
 }
-END_TEST
 
 /* A client that announced its last request and kept to it needs no lingering; any other does. */
 static const struct {
@@ -145,7 +140,7 @@ static const struct {
      true},
 };
 
-START_TEST(lingering_where_more_may_come)
+UNIT_LOOP_TEST(lingering_where_more_may_come, ARRAY_COUNT(last_requests))
 {
     say(last_requests[_i].request);
     run_until_true(loop, &closed);
@@ -154,10 +149,9 @@ START_TEST(lingering_where_more_may_come)
     wait_notes(loop, notes, DONE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
 /* Unread bytes after the request would turn the close into a reset. */
-START_TEST(lingering_where_more_came)
+UNIT_LOOP_TEST(lingering_where_more_came, 2)
 {
     on_whole = answer_later;
     say("GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
@@ -173,11 +167,10 @@ START_TEST(lingering_where_more_came)
     wait_data(loop, &client, BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
 /* ---- requests that are refused ---- */
 
-START_TEST(what_follows_a_refused_request_is_not_read)
+UNIT_TEST(what_follows_a_refused_request_is_not_read)
 {
     say("GET / HTTP/1.1\r\nHost : h\r\n\r\n" GET);
     wait_data(loop, &client, REFUSED("400 Bad Request"));
@@ -186,9 +179,8 @@ START_TEST(what_follows_a_refused_request_is_not_read)
     wait_ended(loop, &client, CONN_EOF);
     wait_notes(loop, notes, "refused space_before_colon close ");
 }
-END_TEST
 
-START_TEST(what_follows_both_lengths_is_not_read)
+UNIT_TEST(what_follows_both_lengths_is_not_read)
 {
     say("POST /p HTTP/1.1\r\n" H
         "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nX" GET);
@@ -196,27 +188,24 @@ START_TEST(what_follows_both_lengths_is_not_read)
     wait_ended(loop, &client, CONN_EOF);
     wait_notes(loop, notes, "POST /p{}close ");
 }
-END_TEST
 
-START_TEST(broken_chunks)
+UNIT_TEST(broken_chunks)
 {
     say("POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\nx");
     wait_data(loop, &client, REFUSED("400 Bad Request"));
     wait_notes(loop, notes, "POST /p{abgone protocol close ");
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(broken_chunks_when_the_answer_has_begun)
+UNIT_TEST(broken_chunks_when_the_answer_has_begun)
 {
     on_head = begin_answer;
     say("POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\nx");
     wait_notes(loop, notes, "POST /p{abgone protocol cut ");
     wait_ended(loop, &client, CONN_ERROR);
 }
-END_TEST
 
-START_TEST(announced_bodies_above_the_limit)
+UNIT_TEST(announced_bodies_above_the_limit)
 {
     conf.body_limit = 4;
     say("POST /p HTTP/1.1\r\n" H "Content-Length: 4\r\n\r\nabcd"
@@ -224,40 +213,14 @@ START_TEST(announced_bodies_above_the_limit)
     wait_data(loop, &client, OK REFUSED("413 Content Too Large"));
     wait_notes(loop, notes, "POST /p{abcd}close refused body_too_large close ");
 }
-END_TEST
 
-START_TEST(bodies_that_grow_above_the_limit)
+UNIT_TEST(bodies_that_grow_above_the_limit)
 {
     conf.body_limit = 4;
     say("POST /p HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n1\r\ne\r\n");
     wait_data(loop, &client, REFUSED("413 Content Too Large"));
     wait_notes(loop, notes, "POST /p{abcdgone protocol close ");
 }
-END_TEST
 
-static Suite *h1_down_suite(void)
-{
-    Suite *suite = suite_create("h1_down");
-    TCase *requests = group(suite, "requests", set_up);
-    tcase_add_test(requests, keep_alive);
-    tcase_add_test(requests, pipelined_requests_wait_for_their_turn);
-    tcase_add_test(requests, pipelined_requests_answered_at_once);
-    tcase_add_loop_test(requests, requests_cut_at_every_position, 1, sizeof(pipeline) - 1);
-    tcase_add_test(requests, requests_in_single_bytes);
-    tcase_add_test(requests, empty_lines_between);
-    tcase_add_test(requests, close_is_kept);
-    tcase_add_loop_test(requests, lingering_where_more_may_come, 0, ARRAY_COUNT(last_requests));
-    tcase_add_loop_test(requests, lingering_where_more_came, 0, 2);
-    TCase *large = group(suite, "large", set_up_large);
-    tcase_add_loop_test(large, a_long_pipeline_behind_a_body, 0, 2);
-    TCase *refused = group(suite, "refused", set_up);
-    tcase_add_test(refused, what_follows_a_refused_request_is_not_read);
-    tcase_add_test(refused, what_follows_both_lengths_is_not_read);
-    tcase_add_test(refused, broken_chunks);
-    tcase_add_test(refused, broken_chunks_when_the_answer_has_begun);
-    tcase_add_test(refused, announced_bodies_above_the_limit);
-    tcase_add_test(refused, bodies_that_grow_above_the_limit);
-    return suite;
-}
-
-UNIT_SUITE(h1_down_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

@@ -4,7 +4,7 @@
 
 /* ---- clients that go away ---- */
 
-START_TEST(a_half_closed_client_gets_its_answer)
+UNIT_TEST(a_half_closed_client_gets_its_answer)
 {
     on_whole = answer_later;
     say(GET);
@@ -17,9 +17,8 @@ START_TEST(a_half_closed_client_gets_its_answer)
     wait_notes(loop, notes, DONE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(a_half_closed_client_gets_all_its_answers)
+UNIT_LOOP_TEST(a_half_closed_client_gets_all_its_answers, 2)
 {
     on_whole = _i == 0 ? answer : answer_later;
     say(GET GET GET);
@@ -39,10 +38,9 @@ START_TEST(a_half_closed_client_gets_all_its_answers)
     wait_ended(loop, &client, CONN_EOF);
     ck_assert_uint_ge(client.len, strlen(OK OK BYE) - strlen("Connection: close\r\n"));
 }
-END_TEST
 
 /* The same where the end is known before the second request is looked at. */
-START_TEST(a_half_closed_client_gets_its_answers_at_once)
+UNIT_TEST(a_half_closed_client_gets_its_answers_at_once)
 {
     on_whole = answer_later;
     say(GET GET GET);
@@ -56,9 +54,8 @@ START_TEST(a_half_closed_client_gets_its_answers_at_once)
     wait_data(loop, &client, OK OK BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(an_idle_client_may_end)
+UNIT_TEST(an_idle_client_may_end)
 {
     say(GET);
     wait_data(loop, &client, OK);
@@ -67,18 +64,16 @@ START_TEST(an_idle_client_may_end)
     ck_assert(closed);
     wait_notes(loop, notes, DONE);
 }
-END_TEST
 
-START_TEST(a_client_that_ends_before_it_has_asked)
+UNIT_TEST(a_client_that_ends_before_it_has_asked)
 {
     client_half_close();
     wait_ended(loop, &client, CONN_EOF);
     ck_assert(closed);
     wait_notes(loop, notes, "");
 }
-END_TEST
 
-START_TEST(a_cut_head_is_no_request)
+UNIT_TEST(a_cut_head_is_no_request)
 {
     say("GET / HTTP/1.1\r\nHost: h\r\n");
     run_turns(loop, 6);
@@ -87,9 +82,8 @@ START_TEST(a_cut_head_is_no_request)
     wait_notes(loop, notes, "refused head_cut close ");
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(a_cut_body_is_no_request)
+UNIT_LOOP_TEST(a_cut_body_is_no_request, 2)
 {
     say("POST /p HTTP/1.1\r\n" H);
     say(bodies_to_come[_i]);
@@ -99,10 +93,9 @@ START_TEST(a_cut_body_is_no_request)
     wait_notes(loop, notes, "POST /p{gone protocol close ");
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
 /* The client is gone, whatever else it sent. */
-START_TEST(a_reset_is_heard_while_the_answer_is_made)
+UNIT_LOOP_TEST(a_reset_is_heard_while_the_answer_is_made, 2)
 {
     on_whole = answer_later;
     say(_i == 0 ? GET : GET GET);
@@ -111,9 +104,8 @@ START_TEST(a_reset_is_heard_while_the_answer_is_made)
     wait_notes(loop, notes, "GET /{}gone closed cut ");
     ck_assert(closed);
 }
-END_TEST
 
-START_TEST(a_reset_is_heard_in_a_body)
+UNIT_TEST(a_reset_is_heard_in_a_body)
 {
     say("POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nab");
     wait_notes(loop, notes, "POST /p{ab");
@@ -121,13 +113,12 @@ START_TEST(a_reset_is_heard_in_a_body)
     wait_notes(loop, notes, "POST /p{abgone closed cut ");
     ck_assert(closed);
 }
-END_TEST
 
 /* ---- time ---- */
 
 #define SHORT_NS (30 * NS_PER_MS)
 
-START_TEST(idle_connections_are_closed)
+UNIT_TEST(idle_connections_are_closed)
 {
     conf.idle_timeout_ns = SHORT_NS;
     say(GET);
@@ -135,9 +126,8 @@ START_TEST(idle_connections_are_closed)
     wait_ended(loop, &client, CONN_EOF);
     ck_assert_str_eq(client.data, OK);
 }
-END_TEST
 
-START_TEST(slow_heads)
+UNIT_TEST(slow_heads)
 {
     conf.header_timeout_ns = SHORT_NS;
     say("GET / HT");
@@ -145,9 +135,8 @@ START_TEST(slow_heads)
     wait_notes(loop, notes, "refused header_timeout close ");
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(slow_bodies)
+UNIT_TEST(slow_bodies)
 {
     conf.body_timeout_ns = SHORT_NS;
     say("POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nab");
@@ -155,7 +144,6 @@ START_TEST(slow_bodies)
     wait_notes(loop, notes, "POST /p{abgone timeout close ");
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
 /* A response that no socket holds, to a client that does not read. */
 static char *answer_large(void)
@@ -195,7 +183,7 @@ static void look_at_the_clock(void)
     server->timer.fn(&server->timer);
 }
 
-START_TEST(clients_that_do_not_read)
+UNIT_TEST(clients_that_do_not_read)
 {
     char *large = answer_large();
     look_at_the_clock(); /* of the head, say: it is not the response's */
@@ -209,12 +197,11 @@ START_TEST(clients_that_do_not_read)
     ck_assert(closed);
     free(large);
 }
-END_TEST
 
 /* All of the response has been handed over; some of it goes from time to time. What counts is what
  * the client's kernel has acknowledged, which may come a little later than the client takes
  * something. */
-START_TEST(clients_that_read_slowly)
+UNIT_TEST(clients_that_read_slowly)
 {
     char *large = answer_large();
     for (int i = 0; i < 5; i++) {
@@ -230,10 +217,9 @@ START_TEST(clients_that_read_slowly)
     }
     free(large);
 }
-END_TEST
 
 /* Nothing waits for the client: an earlier timer must not hit the response. */
-START_TEST(clocks_of_before)
+UNIT_TEST(clocks_of_before)
 {
     on_whole = answer_later;
     say(GET);
@@ -247,10 +233,9 @@ START_TEST(clocks_of_before)
     flush();
     wait_data(loop, &client, OK);
 }
-END_TEST
 
 /* The kernel's buffers are full: the answer to a refused request waits, but not for ever. */
-START_TEST(refused_clients_that_do_not_read)
+UNIT_TEST(refused_clients_that_do_not_read)
 {
     char *large = answer_large();
     conf.header_timeout_ns = conf.idle_timeout_ns = SHORT_NS;
@@ -262,12 +247,11 @@ START_TEST(refused_clients_that_do_not_read)
     run_until_true(loop, &closed);
     free(large);
 }
-END_TEST
 
 /* ---- drain and abort ---- */
 
 /* A time for one more request, and then the end. */
-START_TEST(draining_when_idle)
+UNIT_TEST(draining_when_idle)
 {
     conf.lame_duck_ns = SHORT_NS;
     say(GET);
@@ -277,9 +261,8 @@ START_TEST(draining_when_idle)
     wait_ended(loop, &client, CONN_EOF);
     ck_assert_str_eq(client.data, OK);
 }
-END_TEST
 
-START_TEST(draining_serves_one_more)
+UNIT_TEST(draining_serves_one_more)
 {
     conf.lame_duck_ns = 60 * NS_PER_SECOND;
     say(GET);
@@ -289,11 +272,10 @@ START_TEST(draining_serves_one_more)
     wait_data(loop, &client, OK BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
 /* The time is over while an unread request is in the socket: when draining, and when idle for
  * long. */
-START_TEST(idle_connections_are_read_once_more)
+UNIT_LOOP_TEST(idle_connections_are_read_once_more, 2)
 {
     say(GET);
     wait_data(loop, &client, OK);
@@ -304,10 +286,9 @@ START_TEST(idle_connections_are_read_once_more)
     look_at_the_clock();
     wait_data(loop, &client, _i == 1 ? OK BYE : OK OK);
 }
-END_TEST
 
 /* A new client has a second for its first byte, even without lame_duck. */
-START_TEST(draining_when_new)
+UNIT_TEST(draining_when_new)
 {
     down_conn_drain(server);
     ck_assert(!closed);
@@ -316,9 +297,8 @@ START_TEST(draining_when_new)
     wait_data(loop, &client, BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(draining_serves_what_is_here)
+UNIT_TEST(draining_serves_what_is_here)
 {
     on_whole = answer_later;
     say(GET GET);
@@ -332,9 +312,8 @@ START_TEST(draining_serves_what_is_here)
     wait_data(loop, &client, OK BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(draining_when_busy)
+UNIT_TEST(draining_when_busy)
 {
     on_whole = answer_later;
     say(GET);
@@ -346,10 +325,9 @@ START_TEST(draining_when_busy)
     wait_data(loop, &client, BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
 /* Its end comes with the request, or behind it; off, it is half a close. */
-START_TEST(ends_before_the_answer)
+UNIT_LOOP_TEST(ends_before_the_answer, 4)
 {
     conf.abort_on_close = _i >= 2;
     on_whole = answer_later;
@@ -370,10 +348,9 @@ START_TEST(ends_before_the_answer)
     wait_ended(loop, &client, CONN_EOF);
     ck_assert_int_eq(strncmp(client.data, "HTTP/1.1 200 OK", 15), 0);
 }
-END_TEST
 
 /* When a request resumes after a wait, the client's end may not be reported yet. */
-START_TEST(a_look_at_the_client)
+UNIT_LOOP_TEST(a_look_at_the_client, 3)
 {
     conf.abort_on_close = _i == 1;
     on_whole = answer_later;
@@ -388,9 +365,8 @@ START_TEST(a_look_at_the_client)
     ck_assert(current->exchange.down->ops->look(current->exchange.down) == (_i == 2));
     ck_assert_str_eq(notes->text, _i == 2 ? "GET /{}" : "GET /{}gone closed ");
 }
-END_TEST
 
-START_TEST(a_listener_that_is_gone)
+UNIT_TEST(a_listener_that_is_gone)
 {
     on_whole = answer_later;
     say(GET);
@@ -401,9 +377,8 @@ START_TEST(a_listener_that_is_gone)
     wait_data(loop, &client, BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(aborting)
+UNIT_TEST(aborting)
 {
     on_whole = answer_later;
     say(GET);
@@ -412,40 +387,6 @@ START_TEST(aborting)
     ck_assert(closed);
     wait_notes(loop, notes, "GET /{}gone closed cut ");
 }
-END_TEST
 
-static Suite *h1_down_ends_suite(void)
-{
-    Suite *suite = suite_create("h1_down_ends");
-    TCase *gone = group(suite, "gone", set_up);
-    tcase_add_test(gone, a_half_closed_client_gets_its_answer);
-    tcase_add_loop_test(gone, a_half_closed_client_gets_all_its_answers, 0, 2);
-    tcase_add_test(gone, a_half_closed_client_gets_its_answers_at_once);
-    tcase_add_test(gone, an_idle_client_may_end);
-    tcase_add_test(gone, a_client_that_ends_before_it_has_asked);
-    tcase_add_test(gone, a_cut_head_is_no_request);
-    tcase_add_loop_test(gone, a_cut_body_is_no_request, 0, 2);
-    tcase_add_loop_test(gone, a_reset_is_heard_while_the_answer_is_made, 0, 2);
-    tcase_add_test(gone, a_reset_is_heard_in_a_body);
-    TCase *time = group(suite, "time", set_up);
-    tcase_add_test(time, idle_connections_are_closed);
-    tcase_add_test(time, slow_heads);
-    tcase_add_test(time, slow_bodies);
-    tcase_add_test(time, clients_that_do_not_read);
-    tcase_add_test(time, clients_that_read_slowly);
-    tcase_add_test(time, clocks_of_before);
-    tcase_add_test(time, refused_clients_that_do_not_read);
-    tcase_add_test(time, draining_when_idle);
-    tcase_add_test(time, draining_serves_one_more);
-    tcase_add_loop_test(time, idle_connections_are_read_once_more, 0, 2);
-    tcase_add_test(time, draining_when_new);
-    tcase_add_test(time, draining_serves_what_is_here);
-    tcase_add_test(time, draining_when_busy);
-    tcase_add_loop_test(time, ends_before_the_answer, 0, 4);
-    tcase_add_loop_test(time, a_look_at_the_client, 0, 3);
-    tcase_add_test(time, a_listener_that_is_gone);
-    tcase_add_test(time, aborting);
-    return suite;
-}
-
-UNIT_SUITE(h1_down_ends_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

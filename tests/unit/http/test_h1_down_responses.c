@@ -14,7 +14,7 @@ static void answer_until_close(struct fake *fake)
     answer_as(fake, 200, BODY_CLOSE, "hello");
 }
 
-START_TEST(chunked)
+UNIT_TEST(chunked)
 {
     on_whole = answer_chunked;
     say(GET);
@@ -24,9 +24,8 @@ START_TEST(chunked)
         "0\r\n\r\n");
     ck_assert(!closed);
 }
-END_TEST
 
-START_TEST(chunked_where_the_server_meant_its_end)
+UNIT_TEST(chunked_where_the_server_meant_its_end)
 {
     on_whole = answer_until_close;
     say(GET);
@@ -34,35 +33,31 @@ START_TEST(chunked_where_the_server_meant_its_end)
               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
     ck_assert(!closed);
 }
-END_TEST
 
 /* RFC 9112 section 7.1: HTTP/1.0 has no chunks; its body ends with the connection. */
-START_TEST(http_1_0_gets_no_chunks)
+UNIT_TEST(http_1_0_gets_no_chunks)
 {
     on_whole = answer_chunked;
     say("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     wait_data(loop, &client, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello world 0123456789");
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(http_1_0_may_keep_its_connection)
+UNIT_TEST(http_1_0_may_keep_its_connection)
 {
     say("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n");
     wait_data(loop, &client,
               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok" BYE);
     wait_ended(loop, &client, CONN_EOF);
 }
-END_TEST
 
-START_TEST(head_has_no_body)
+UNIT_TEST(head_has_no_body)
 {
     say("HEAD / HTTP/1.1\r\n" H "\r\n" GET);
     wait_data(loop, &client, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" OK);
 }
-END_TEST
 
-START_TEST(no_content_has_no_body)
+UNIT_TEST(no_content_has_no_body)
 {
     on_whole = answer_later;
     say(GET);
@@ -72,7 +67,6 @@ START_TEST(no_content_has_no_body)
     wait_data(loop, &client, "HTTP/1.1 204 No Content\r\n\r\n");
     ck_assert(!closed);
 }
-END_TEST
 
 static void answer_with_trailers(struct fake *fake)
 {
@@ -86,7 +80,7 @@ static void answer_with_trailers(struct fake *fake)
     down->ops->end(down);
 }
 
-START_TEST(trailers)
+UNIT_TEST(trailers)
 {
     on_whole = answer_with_trailers;
     say(GET "GET / HTTP/1.0\r\n\r\n");
@@ -94,10 +88,9 @@ START_TEST(trailers)
               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nA: b\r\nC: \r\n"
               "\r\nHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nx");
 }
-END_TEST
 
 /* A body of the wrong length is aborted visibly, and is never longer than announced. */
-START_TEST(too_little_is_cut)
+UNIT_TEST(too_little_is_cut)
 {
     on_whole = answer_later;
     say(GET);
@@ -108,9 +101,8 @@ START_TEST(too_little_is_cut)
     wait_notes(loop, notes, "GET /{}cut ");
     wait_ended(loop, &client, CONN_ERROR);
 }
-END_TEST
 
-START_TEST(too_much_is_cut)
+UNIT_TEST(too_much_is_cut)
 {
     on_whole = answer_later;
     say(GET);
@@ -123,9 +115,8 @@ START_TEST(too_much_is_cut)
     wait_notes(loop, notes, "GET /{}cut ");
     wait_ended(loop, &client, CONN_ERROR);
 }
-END_TEST
 
-START_TEST(reset_is_seen)
+UNIT_TEST(reset_is_seen)
 {
     on_whole = answer_later;
     say(GET);
@@ -137,7 +128,6 @@ START_TEST(reset_is_seen)
     wait_ended(loop, &client, CONN_ERROR);
     ck_assert_str_eq(client.data, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc");
 }
-END_TEST
 
 /* ---- 1xx and early answers ---- */
 
@@ -149,13 +139,12 @@ static void interim_then_answer(struct fake *fake)
     answer(fake);
 }
 
-START_TEST(interim_responses)
+UNIT_TEST(interim_responses)
 {
     on_whole = interim_then_answer;
     say(GET "GET / HTTP/1.0\r\n\r\n");
     wait_data(loop, &client, "HTTP/1.1 103 Early Hints\r\nLink: l\r\n\r\n" OK BYE);
 }
-END_TEST
 
 static void say_continue(struct fake *fake)
 {
@@ -164,7 +153,7 @@ static void say_continue(struct fake *fake)
     fake->exchange.down->ops->interim(fake->exchange.down, &head);
 }
 
-START_TEST(continue_and_go_on)
+UNIT_TEST(continue_and_go_on)
 {
     on_head = say_continue;
     say("POST /p HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n");
@@ -174,7 +163,6 @@ START_TEST(continue_and_go_on)
     wait_data(loop, &client, "HTTP/1.1 100 Continue\r\n\r\n" OK OK);
     wait_notes(loop, notes, "POST /p{hello}close " DONE);
 }
-END_TEST
 
 static void refuse_body(struct fake *fake)
 {
@@ -182,7 +170,7 @@ static void refuse_body(struct fake *fake)
 }
 
 /* A final answer before the body goes out at once; what comes then is no request. */
-START_TEST(early_answer)
+UNIT_LOOP_TEST(early_answer, 2)
 {
     on_head = refuse_body;
     say("POST /p HTTP/1.1\r\n" H);
@@ -194,10 +182,9 @@ START_TEST(early_answer)
     wait_ended(loop, &client, CONN_EOF);
     wait_notes(loop, notes, "POST /p{close ");
 }
-END_TEST
 
 /* Without 100 it is unknown whether the client sends its body: no more requests. */
-START_TEST(early_answer_to_an_expectation)
+UNIT_LOOP_TEST(early_answer_to_an_expectation, 2)
 {
     on_head = answer;
     say("POST /p HTTP/1.1\r\n" H "Expect: 100-continue\r\n");
@@ -207,7 +194,6 @@ START_TEST(early_answer_to_an_expectation)
     wait_ended(loop, &client, CONN_EOF);
     wait_notes(loop, notes, "POST /p{close ");
 }
-END_TEST
 
 /* ---- flow ---- */
 
@@ -216,7 +202,7 @@ static void pause_body(struct fake *fake)
     fake->exchange.down->ops->pause(fake->exchange.down);
 }
 
-START_TEST(paused_bodies_wait)
+UNIT_TEST(paused_bodies_wait)
 {
     on_head = pause_body;
     say("POST /p HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nab");
@@ -231,9 +217,8 @@ START_TEST(paused_bodies_wait)
     say(GET);
     wait_data(loop, &client, OK OK);
 }
-END_TEST
 
-START_TEST(what_waits_is_sent_when_the_client_reads)
+UNIT_TEST(what_waits_is_sent_when_the_client_reads)
 {
     size_t len = 8u << 20;
     char *large = pattern(len);
@@ -254,7 +239,6 @@ START_TEST(what_waits_is_sent_when_the_client_reads)
     ck_assert_str_eq(client.data + client.len - len, large);
     free(large);
 }
-END_TEST
 
 /* ---- tunnels ---- */
 
@@ -271,7 +255,7 @@ static void switch_over(struct fake *fake)
 #define SWITCHED \
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
-START_TEST(tunnel)
+UNIT_LOOP_TEST(tunnel, 2)
 {
     on_whole = switch_over;
     say(UPGRADE "early ");
@@ -304,9 +288,8 @@ START_TEST(tunnel)
     wait_ended(loop, &client, CONN_EOF);
     ck_assert(closed);
 }
-END_TEST
 
-START_TEST(tunnel_that_the_client_breaks)
+UNIT_TEST(tunnel_that_the_client_breaks)
 {
     on_whole = switch_over;
     say(UPGRADE);
@@ -315,32 +298,6 @@ START_TEST(tunnel_that_the_client_breaks)
     wait_notes(loop, notes, "GET /w{}gone closed cut ");
     ck_assert(closed);
 }
-END_TEST
 
-static Suite *h1_down_responses_suite(void)
-{
-    Suite *suite = suite_create("h1_down_responses");
-    TCase *responses = group(suite, "responses", set_up);
-    tcase_add_test(responses, chunked);
-    tcase_add_test(responses, chunked_where_the_server_meant_its_end);
-    tcase_add_test(responses, http_1_0_gets_no_chunks);
-    tcase_add_test(responses, http_1_0_may_keep_its_connection);
-    tcase_add_test(responses, head_has_no_body);
-    tcase_add_test(responses, no_content_has_no_body);
-    tcase_add_test(responses, trailers);
-    tcase_add_test(responses, too_little_is_cut);
-    tcase_add_test(responses, too_much_is_cut);
-    tcase_add_test(responses, reset_is_seen);
-    tcase_add_test(responses, interim_responses);
-    tcase_add_test(responses, continue_and_go_on);
-    tcase_add_loop_test(responses, early_answer, 0, 2);
-    tcase_add_loop_test(responses, early_answer_to_an_expectation, 0, 2);
-    TCase *flow = group(suite, "flow", set_up);
-    tcase_add_test(flow, paused_bodies_wait);
-    tcase_add_test(flow, what_waits_is_sent_when_the_client_reads);
-    tcase_add_loop_test(flow, tunnel, 0, 2);
-    tcase_add_test(flow, tunnel_that_the_client_breaks);
-    return suite;
-}
-
-UNIT_SUITE(h1_down_responses_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

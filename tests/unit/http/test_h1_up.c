@@ -69,7 +69,7 @@ static const struct {
      "200{okclosed failed malformed bad_chunk_end ", false},
 };
 
-START_TEST(answer)
+UNIT_LOOP_TEST(answer, ARRAY_COUNT(answers))
 {
     ask(answers[_i].asked);
     wait_data(loop, &peer, answers[_i].asked);
@@ -81,10 +81,9 @@ START_TEST(answer)
     }
     wait_notes(loop, notes, answers[_i].noted);
 }
-END_TEST
 
 /* The same in two pieces, cut anywhere. Surplus may come late: then the connection was idle. */
-START_TEST(answer_in_pieces)
+UNIT_LOOP_TEST(answer_in_pieces, 12)
 {
     size_t len = strlen(answers[_i].said);
     for (size_t cut = 1; cut < len; cut++) {
@@ -104,9 +103,8 @@ START_TEST(answer_in_pieces)
         set_up();
     }
 }
-END_TEST
 
-START_TEST(one_connection_serves_many)
+UNIT_TEST(one_connection_serves_many)
 {
     for (int i = 0; i < 3; i++) {
         ask(ASKED);
@@ -120,11 +118,10 @@ START_TEST(one_connection_serves_many)
     wait_data(loop, &peer, ASKED ASKED ASKED);
     ck_assert_uint_eq(client->served, 3);
 }
-END_TEST
 
 /* A waiting request gets the connection in the same turn; surplus bytes are not taken for its
  * answer and do not close the connection under it. */
-START_TEST(surplus_is_no_answer_to_the_next)
+UNIT_LOOP_TEST(surplus_is_no_answer_to_the_next, 2)
 {
     struct exchange *first = exchange;
     queued = exchange_new();
@@ -144,9 +141,8 @@ START_TEST(surplus_is_no_answer_to_the_next)
         exchange_free(second);
     }
 }
-END_TEST
 
-START_TEST(too_many_interim_answers)
+UNIT_TEST(too_many_interim_answers)
 {
     ask(ASKED);
     for (int i = 0; i < 200 && client != NULL; i++) {
@@ -156,11 +152,10 @@ START_TEST(too_many_interim_answers)
     ck_assert_ptr_null(client);
     ck_assert_ptr_nonnull(strstr(notes->text, "failed malformed too_many_interim_responses "));
 }
-END_TEST
 
 /* After a read that fills its buffer exactly there may be more: this costs a check, and the
  * connection only if there is more. */
-START_TEST(a_last_read_that_is_full)
+UNIT_LOOP_TEST(a_last_read_that_is_full, 2)
 {
     const char *head = "HTTP/1.1 200 OK\r\nContent-Length: ";
     char *said = NULL;
@@ -183,9 +178,8 @@ START_TEST(a_last_read_that_is_full)
     free(said);
     free(bytes);
 }
-END_TEST
 
-START_TEST(an_endless_head)
+UNIT_TEST(an_endless_head)
 {
     ask(ASKED);
     say("HTTP/1.1 200 OK\r\nX: ");
@@ -195,20 +189,6 @@ START_TEST(an_endless_head)
     }
     wait_notes(loop, notes, "closed failed malformed head_too_long ");
 }
-END_TEST
 
-static Suite *h1_up_suite(void)
-{
-    Suite *suite = suite_create("h1_up");
-    TCase *answered = group(suite, "answers", set_up);
-    tcase_add_loop_test(answered, answer, 0, ARRAY_COUNT(answers));
-    tcase_add_loop_test(answered, answer_in_pieces, 0, 12);
-    tcase_add_test(answered, one_connection_serves_many);
-    tcase_add_loop_test(answered, surplus_is_no_answer_to_the_next, 0, 2);
-    tcase_add_test(answered, too_many_interim_answers);
-    tcase_add_loop_test(answered, a_last_read_that_is_full, 0, 2);
-    tcase_add_test(answered, an_endless_head);
-    return suite;
-}
-
-UNIT_SUITE(h1_up_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

@@ -4,17 +4,16 @@
 
 /* ---- connections that end ---- */
 
-START_TEST(a_reset_before_the_answer)
+UNIT_TEST(a_reset_before_the_answer)
 {
     ask(ASKED);
     wait_data(loop, &peer, ASKED);
     peer_reset();
     wait_notes(loop, notes, "closed failed reset ");
 }
-END_TEST
 
 /* Idle connections end; a request that finds one dead may safely be tried again. */
-START_TEST(a_connection_that_was_idle)
+UNIT_TEST(a_connection_that_was_idle)
 {
     ask(ASKED);
     say(OK);
@@ -23,11 +22,10 @@ START_TEST(a_connection_that_was_idle)
     peer_close();
     wait_notes(loop, notes, "200{ok} idle closed failed stale ");
 }
-END_TEST
 
 /* The server's FIN was on its way before the request came: whoever it was meant for, it was not
  * read. */
-START_TEST(a_request_that_nobody_can_have_read)
+UNIT_TEST(a_request_that_nobody_can_have_read)
 {
     ask(ASKED);
     say(OK);
@@ -36,10 +34,9 @@ START_TEST(a_request_that_nobody_can_have_read)
     ask(ASKED);
     wait_notes(loop, notes, "200{ok} idle closed failed unread ");
 }
-END_TEST
 
 /* The same on a new connection; and where the reset has overtaken what the kernel would take. */
-START_TEST(a_request_that_was_never_sent)
+UNIT_TEST(a_request_that_was_never_sent)
 {
     peer_leave();
     ask(ASKED);
@@ -49,21 +46,19 @@ START_TEST(a_request_that_was_never_sent)
     batch_flush(&batch);
     wait_notes(loop, notes, "closed failed unread ");
 }
-END_TEST
 
 /* It was read, and then the server ended in good order: it may have acted. */
-START_TEST(a_request_that_was_read)
+UNIT_TEST(a_request_that_was_read)
 {
     ask(ASKED);
     wait_data(loop, &peer, ASKED);
     peer_leave();
     wait_notes(loop, notes, "closed failed reset ");
 }
-END_TEST
 
 /* A reset alone proves nothing: earlier bytes may have been read, and their acknowledgement be
  * late. */
-START_TEST(a_reset_tells_nothing)
+UNIT_TEST(a_reset_tells_nothing)
 {
     ask(ASKED);
     say(OK);
@@ -72,9 +67,8 @@ START_TEST(a_reset_tells_nothing)
     peer_reset();
     wait_notes(loop, notes, "200{ok} idle closed failed stale ");
 }
-END_TEST
 
-START_TEST(a_connection_that_was_idle_and_began_to_answer)
+UNIT_TEST(a_connection_that_was_idle_and_began_to_answer)
 {
     ask(ASKED);
     say(OK);
@@ -85,7 +79,6 @@ START_TEST(a_connection_that_was_idle_and_began_to_answer)
     peer_close();
     wait_notes(loop, notes, "200{ok} idle closed failed reset ");
 }
-END_TEST
 
 static void serve_once(void)
 {
@@ -95,7 +88,7 @@ static void serve_once(void)
 }
 
 /* Its answer is not for this request, which goes to another connection. */
-START_TEST(nonsense_on_a_connection_that_was_idle)
+UNIT_LOOP_TEST(nonsense_on_a_connection_that_was_idle, 6)
 {
     static const struct {
         const char *said, *noted;
@@ -118,18 +111,16 @@ START_TEST(nonsense_on_a_connection_that_was_idle)
     wait_notes(loop, notes, wanted);
     free(wanted);
 }
-END_TEST
 
-START_TEST(a_408_is_an_answer_on_a_new_connection)
+UNIT_TEST(a_408_is_an_answer_on_a_new_connection)
 {
     ask(ASKED);
     say("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     wait_notes(loop, notes, "408{} closed ");
 }
-END_TEST
 
 /* Some servers close behind a head that they find too long, whoever sent it. */
-START_TEST(a_long_head_that_gets_no_answer)
+UNIT_LOOP_TEST(a_long_head_that_gets_no_answer, 2)
 {
     size_t len = _i == 0 ? 3000 : 5000;
     char *value = base_alloc(len + 1);
@@ -145,9 +136,8 @@ START_TEST(a_long_head_that_gets_no_answer)
     wait_notes(loop, notes, _i == 0 ? "closed failed reset " : "closed failed overlong ");
     free(value);
 }
-END_TEST
 
-START_TEST(an_idle_connection_ends)
+UNIT_LOOP_TEST(an_idle_connection_ends, 3)
 {
     ask(ASKED);
     say(OK);
@@ -161,10 +151,9 @@ START_TEST(an_idle_connection_ends)
     }
     wait_notes(loop, notes, "200{ok} idle closed ");
 }
-END_TEST
 
 /* Looked at before it is used: what has come since is found without a turn of the loop. */
-START_TEST(a_dead_connection_is_found_by_looking)
+UNIT_TEST(a_dead_connection_is_found_by_looking)
 {
     ask(ASKED);
     say(OK);
@@ -174,7 +163,6 @@ START_TEST(a_dead_connection_is_found_by_looking)
     ck_assert_ptr_null(client);
     ck_assert_str_eq(notes->text, "200{ok} idle closed ");
 }
-END_TEST
 
 /* Found by the loop in this turn, and not told yet: known all the same, and without a system
  * call. */
@@ -191,7 +179,7 @@ static void use_at_once(struct conn *conn)
     ck_assert_ptr_null(client);
 }
 
-START_TEST(bytes_that_wait_for_their_turn)
+UNIT_LOOP_TEST(bytes_that_wait_for_their_turn, 2)
 {
     const struct conn_ops ops = {.on_readable = use_at_once};
     int fds[2];
@@ -211,11 +199,10 @@ START_TEST(bytes_that_wait_for_their_turn)
     conn_close(&other, false);
     close(fds[1]);
 }
-END_TEST
 
 /* What the server said before it ended is still an answer, although the request could not all go
  * out. */
-START_TEST(an_early_answer_and_a_reset)
+UNIT_TEST(an_early_answer_and_a_reset)
 {
     char *large = pattern(8u << 20);
     peer.deaf = true;
@@ -227,27 +214,6 @@ START_TEST(an_early_answer_and_a_reset)
     wait_notes(loop, notes, "413{no} closed ");
     free(large);
 }
-END_TEST
 
-static Suite *h1_up_ends_suite(void)
-{
-    Suite *suite = suite_create("h1_up_ends");
-    TCase *ends = group(suite, "ends", set_up);
-    tcase_add_test(ends, a_reset_before_the_answer);
-    tcase_add_test(ends, a_connection_that_was_idle);
-    tcase_add_test(ends, a_request_that_nobody_can_have_read);
-    tcase_add_test(ends, a_request_that_was_never_sent);
-    tcase_add_test(ends, a_request_that_was_read);
-    tcase_add_test(ends, a_reset_tells_nothing);
-    tcase_add_test(ends, a_connection_that_was_idle_and_began_to_answer);
-    tcase_add_loop_test(ends, nonsense_on_a_connection_that_was_idle, 0, 6);
-    tcase_add_test(ends, a_408_is_an_answer_on_a_new_connection);
-    tcase_add_loop_test(ends, a_long_head_that_gets_no_answer, 0, 2);
-    tcase_add_loop_test(ends, an_idle_connection_ends, 0, 3);
-    tcase_add_test(ends, a_dead_connection_is_found_by_looking);
-    tcase_add_loop_test(ends, bytes_that_wait_for_their_turn, 0, 2);
-    tcase_add_test(ends, an_early_answer_and_a_reset);
-    return suite;
-}
-
-UNIT_SUITE(h1_up_ends_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

@@ -4,7 +4,7 @@
 
 /* ---- requests ---- */
 
-START_TEST(bodies_of_requests)
+UNIT_LOOP_TEST(bodies_of_requests, 3)
 {
     struct up *up;
     if (_i == 0) {
@@ -35,11 +35,10 @@ START_TEST(bodies_of_requests)
     say(OK);
     wait_notes(loop, notes, "200{ok} idle ");
 }
-END_TEST
 
 /* The answer came first: what is still to be sent will not be, so that the connection is of no more
  * use. */
-START_TEST(an_answer_before_the_request_is_whole)
+UNIT_TEST(an_answer_before_the_request_is_whole)
 {
     ask("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
     exchange->up->ops->data(exchange->up, "he", 2);
@@ -47,9 +46,8 @@ START_TEST(an_answer_before_the_request_is_whole)
     say(OK);
     wait_notes(loop, notes, "200{ok} closed ");
 }
-END_TEST
 
-START_TEST(letting_go_early)
+UNIT_TEST(letting_go_early)
 {
     ask(ASKED);
     say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
@@ -58,10 +56,9 @@ START_TEST(letting_go_early)
     wait_notes(loop, notes, "200{heclosed ");
     wait_ended(loop, &peer, CONN_ERROR);
 }
-END_TEST
 
 /* Whatever was put into the head: it cannot be two. */
-START_TEST(a_head_that_must_not_go_out)
+UNIT_TEST(a_head_that_must_not_go_out)
 {
     parse_request(exchange, ASKED);
     ck_assert(up_conn_use(client, exchange, false));
@@ -72,9 +69,8 @@ START_TEST(a_head_that_must_not_go_out)
     wait_ended(loop, &peer, CONN_ERROR);
     ck_assert_uint_eq(peer.len, 0);
 }
-END_TEST
 
-START_TEST(a_head_that_is_larger_than_the_output)
+UNIT_TEST(a_head_that_is_larger_than_the_output)
 {
     size_t len = 40000;
     char *value = base_alloc(len + 1);
@@ -90,11 +86,10 @@ START_TEST(a_head_that_is_larger_than_the_output)
     free(wanted);
     free(value);
 }
-END_TEST
 
 /* ---- flow and tunnels ---- */
 
-START_TEST(paused_answers_wait)
+UNIT_TEST(paused_answers_wait)
 {
     ask(ASKED);
     say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
@@ -106,13 +101,12 @@ START_TEST(paused_answers_wait)
     exchange->up->ops->resume(exchange->up);
     wait_notes(loop, notes, "200{hello} idle ");
 }
-END_TEST
 
 #define UPGRADE "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 #define SWITCH \
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
-START_TEST(tunnel)
+UNIT_LOOP_TEST(tunnel, 2)
 {
     stays = true;
     ask(UPGRADE);
@@ -141,10 +135,9 @@ START_TEST(tunnel)
     ck_assert_str_eq(peer.data, UPGRADE "hellobye");
     wait_notes(loop, notes, _i == 0 ? "101{hi} closed " : "101{himore} closed ");
 }
-END_TEST
 
 /* The server has ended its side; what the client said last still reaches it. */
-START_TEST(last_words_in_a_tunnel)
+UNIT_TEST(last_words_in_a_tunnel)
 {
     size_t len = 8u << 20;
     char *large = pattern(len);
@@ -167,31 +160,13 @@ START_TEST(last_words_in_a_tunnel)
     ck_assert_str_eq(peer.data + strlen(UPGRADE), large);
     free(large);
 }
-END_TEST
 
-START_TEST(a_switch_is_declined)
+UNIT_TEST(a_switch_is_declined)
 {
     ask(UPGRADE);
     say("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\n\r\nno");
     wait_notes(loop, notes, "426{no} idle ");
 }
-END_TEST
 
-static Suite *h1_up_requests_suite(void)
-{
-    Suite *suite = suite_create("h1_up_requests");
-    TCase *requests = group(suite, "requests", set_up);
-    tcase_add_loop_test(requests, bodies_of_requests, 0, 3);
-    tcase_add_test(requests, an_answer_before_the_request_is_whole);
-    tcase_add_test(requests, letting_go_early);
-    tcase_add_test(requests, a_head_that_must_not_go_out);
-    tcase_add_test(requests, a_head_that_is_larger_than_the_output);
-    TCase *flow = group(suite, "flow", set_up);
-    tcase_add_test(flow, paused_answers_wait);
-    tcase_add_loop_test(flow, tunnel, 0, 2);
-    tcase_add_test(flow, last_words_in_a_tunnel);
-    tcase_add_test(flow, a_switch_is_declined);
-    return suite;
-}
-
-UNIT_SUITE(h1_up_requests_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

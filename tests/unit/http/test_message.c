@@ -53,7 +53,7 @@ static enum field_id id_of(const char *name)
     return field_id_of(str_from(name));
 }
 
-START_TEST(names_have_no_case)
+UNIT_LOOP_TEST(names_have_no_case, ARRAY_COUNT(names))
 {
     char other[32];
     const char *name = names[_i].name;
@@ -67,10 +67,9 @@ START_TEST(names_have_no_case)
     }
     ck_assert_int_eq(id_of(other), names[_i].id);
 }
-END_TEST
 
 /* Aliases of Weir's own fields under CGI are recognised; see RFC 3875 section 4.1.18. */
-START_TEST(aliases_are_known)
+UNIT_TEST(aliases_are_known)
 {
     static const char *const own[] = {"Content-Length",   "Transfer-Encoding", "X-Forwarded-For",
                                       "X-Forwarded-Host", "X-Forwarded-Port",  "X-Forwarded-Proto",
@@ -89,14 +88,13 @@ START_TEST(aliases_are_known)
     }
     ck_assert_int_eq(id_of("Keep_Alive"), FIELD_OTHER);
 }
-END_TEST
 
 static bool identifies(const char *name)
 {
     return field_name_identifies(str_from(name));
 }
 
-START_TEST(names_that_say_who_the_client_is)
+UNIT_TEST(names_that_say_who_the_client_is)
 {
     ck_assert(identifies("X-Real-IP") && identifies("x_real-ip") && identifies("X-REAL_IP"));
     ck_assert(identifies("True-Client-IP") && identifies("X-Forwarded-Ssl"));
@@ -104,10 +102,9 @@ START_TEST(names_that_say_who_the_client_is)
     ck_assert(!identifies("X-Real-IPs") && !identifies("X-Real") && !identifies(""));
     ck_assert(!identifies("X-Forwardedness") && !identifies("Forwarded") && !identifies("Via"));
 }
-END_TEST
 
 /* A letter is compared by a bit that other bytes have too: none of them may pass for it. */
-START_TEST(names_that_are_nearly_known_are_others)
+UNIT_LOOP_TEST(names_that_are_nearly_known_are_others, ARRAY_COUNT(names))
 {
     char other[32];
     const char *name = names[_i].name;
@@ -130,9 +127,8 @@ START_TEST(names_that_are_nearly_known_are_others)
     snprintf(other, sizeof(other), "%sx", name);
     ck_assert_int_eq(id_of(other), FIELD_OTHER);
 }
-END_TEST
 
-START_TEST(every_id_has_a_name)
+UNIT_TEST(every_id_has_a_name)
 {
     bool found[FIELD_ID_COUNT] = {[FIELD_OTHER] = true, [FIELD_ALIAS] = true};
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
@@ -142,7 +138,6 @@ START_TEST(every_id_has_a_name)
         ck_assert_msg(found[id], "no name of id %zu in this table", id);
     }
 }
-END_TEST
 
 static const struct {
     const char *name;
@@ -158,14 +153,13 @@ static const struct {
     {"PROPFIND", METHOD_OTHER, false}, {"", METHOD_OTHER, false},
 };
 
-START_TEST(methods_have_a_case)
+UNIT_LOOP_TEST(methods_have_a_case, ARRAY_COUNT(methods))
 {
     ck_assert_int_eq(method_of(str_from(methods[_i].name)), methods[_i].method);
     ck_assert(method_is_idempotent(methods[_i].method) == methods[_i].idempotent);
 }
-END_TEST
 
-START_TEST(bytes_of_names_and_values)
+UNIT_LOOP_TEST(bytes_of_names_and_values, 40)
 {
     static const char token[] = "!#$%&'*+-.^_`|~";
     for (unsigned byte = 0; byte < 256; byte++) {
@@ -187,7 +181,6 @@ START_TEST(bytes_of_names_and_values)
     ck_assert(!field_name_valid((struct weir_str){NULL, 0}));
     ck_assert(field_value_valid((struct weir_str){NULL, 0}));
 }
-END_TEST
 
 /* ---- lists ---- */
 
@@ -226,7 +219,7 @@ static const char *words(void)
     return out;
 }
 
-START_TEST(finding)
+UNIT_TEST(finding)
 {
     add("a", "1");
     add("Via", "2");
@@ -239,9 +232,8 @@ START_TEST(finding)
     ck_assert_ptr_null(fields_find_name(&fields, STR("b")));
     ck_assert(fields_have(&fields, FIELD_VIA) && !fields_have(&fields, FIELD_HOST));
 }
-END_TEST
 
-START_TEST(dropping)
+UNIT_TEST(dropping)
 {
     add("a", "1");
     add("Via", "2");
@@ -258,9 +250,8 @@ START_TEST(dropping)
     ck_assert_str_eq(fields_find(&fields, FIELD_VIA)->value.ptr, "5");
     ck_assert_uint_eq(fields_drop_name(&fields, STR("VIA")), 1);
 }
-END_TEST
 
-START_TEST(what_would_break_a_message_is_not_added)
+UNIT_TEST(what_would_break_a_message_is_not_added)
 {
     ck_assert(!fields_add(&fields, &arena, STR(""), STR("x")));
     ck_assert(!fields_add(&fields, &arena, STR("a b"), STR("x")));
@@ -269,9 +260,8 @@ START_TEST(what_would_break_a_message_is_not_added)
     ck_assert(!fields_add(&fields, &arena, STR("a"), STR("x\0")));
     ck_assert_uint_eq(fields.count, 0);
 }
-END_TEST
 
-START_TEST(the_array_grows)
+UNIT_TEST(the_array_grows)
 {
     char name[16];
     for (int i = 0; i < 1000; i++) {
@@ -284,9 +274,8 @@ START_TEST(the_array_grows)
         ck_assert_ptr_nonnull(fields_find_name(&fields, str_from(name)));
     }
 }
-END_TEST
 
-START_TEST(memory_that_is_out_is_told)
+UNIT_TEST(memory_that_is_out_is_told)
 {
     struct arena small;
     arena_init(&small, NULL, 64);
@@ -294,9 +283,8 @@ START_TEST(memory_that_is_out_is_told)
     ck_assert_uint_eq(fields.count, 0);
     arena_reset(&small);
 }
-END_TEST
 
-START_TEST(tokens_of_lists)
+UNIT_TEST(tokens_of_lists)
 {
     add("TE", "a,  trailers\t");
     add("te", "B");
@@ -306,7 +294,6 @@ START_TEST(tokens_of_lists)
     ck_assert(!fields_list_has(&fields, FIELD_TE, STR("trailer")));
     ck_assert(!fields_list_has(&fields, FIELD_CONNECTION, STR("a")));
 }
-END_TEST
 
 /* ---- hop by hop ---- */
 
@@ -333,7 +320,7 @@ static const struct {
     {"nothing to do", "Host=a;X=y;", "Host=a;X=y;"},
 };
 
-START_TEST(hop_by_hop)
+UNIT_LOOP_TEST(hop_by_hop, ARRAY_COUNT(hops))
 {
     char *text = base_strdup(hops[_i].before), *rest = text;
     while (*rest != '\0') {
@@ -355,9 +342,8 @@ START_TEST(hop_by_hop)
     }
     free(text);
 }
-END_TEST
 
-START_TEST(setting_replaces_or_changes_nothing)
+UNIT_TEST(setting_replaces_or_changes_nothing)
 {
     struct arena small;
     struct http_fields few = {0};
@@ -387,11 +373,10 @@ START_TEST(setting_replaces_or_changes_nothing)
     ck_assert(str_equal(fields_find_name(&few, STR("A"))->value, STR("old")));
     arena_reset(&small);
 }
-END_TEST
 
 /* ---- moving ---- */
 
-START_TEST(slices_move_with_their_bytes)
+UNIT_TEST(slices_move_with_their_bytes)
 {
     char from[] = "GET /x?q HTTP/1.1\r\nHost: h\r\n\r\n";
     size_t len = sizeof(from) - 1;
@@ -418,10 +403,9 @@ START_TEST(slices_move_with_their_bytes)
     ck_assert(str_equal(head.fields.items[0].value, STR("h")));
     free(to);
 }
-END_TEST
 
 /* Out of memory: nothing points to what was read. */
-START_TEST(a_head_has_its_own_bytes_or_none)
+UNIT_LOOP_TEST(a_head_has_its_own_bytes_or_none, 2)
 {
     bool room = _i == 0;
     struct arena small;
@@ -448,34 +432,5 @@ START_TEST(a_head_has_its_own_bytes_or_none)
     ck_assert(!room || str_equal(head.fields.items[0].value, STR("h")));
     arena_reset(&small);
 }
-END_TEST
 
-static Suite *message_suite(void)
-{
-    Suite *suite = suite_create("message");
-    TCase *tables = tcase_create("tables");
-    tcase_add_loop_test(tables, names_have_no_case, 0, ARRAY_COUNT(names));
-    tcase_add_loop_test(tables, names_that_are_nearly_known_are_others, 0, ARRAY_COUNT(names));
-    tcase_add_test(tables, aliases_are_known);
-    tcase_add_test(tables, names_that_say_who_the_client_is);
-    tcase_add_test(tables, every_id_has_a_name);
-    tcase_add_loop_test(tables, methods_have_a_case, 0, ARRAY_COUNT(methods));
-    tcase_add_loop_test(tables, bytes_of_names_and_values, 0, 40);
-    suite_add_tcase(suite, tables);
-    TCase *lists = tcase_create("lists");
-    tcase_add_checked_fixture(lists, set_up, tear_down);
-    tcase_add_test(lists, finding);
-    tcase_add_test(lists, dropping);
-    tcase_add_test(lists, setting_replaces_or_changes_nothing);
-    tcase_add_test(lists, what_would_break_a_message_is_not_added);
-    tcase_add_test(lists, the_array_grows);
-    tcase_add_test(lists, memory_that_is_out_is_told);
-    tcase_add_test(lists, tokens_of_lists);
-    tcase_add_loop_test(lists, hop_by_hop, 0, ARRAY_COUNT(hops));
-    tcase_add_test(lists, slices_move_with_their_bytes);
-    tcase_add_loop_test(lists, a_head_has_its_own_bytes_or_none, 0, 2);
-    suite_add_tcase(suite, lists);
-    return suite;
-}
-
-UNIT_SUITE(message_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -326,12 +326,11 @@ static const struct head_case connections[] = {
     {"what follows is not the head's", RAW(G H "\r\nGET /next HTTP/1.1\r\n"), FINE, 0},
 };
 
-#define TABLE_TEST(name, table)           \
-    START_TEST(name)                      \
-    {                                     \
-        check_request_case(&(table)[_i]); \
-    }                                     \
-    END_TEST
+#define TABLE_TEST(name, table)              \
+    UNIT_LOOP_TEST(name, ARRAY_COUNT(table)) \
+    {                                        \
+        check_request_case(&(table)[_i]);    \
+    }
 
 TABLE_TEST(request_lines, lines)
 TABLE_TEST(request_versions, versions)
@@ -370,16 +369,15 @@ static void check_growth(const char *prefix, char filler, size_t len, const char
     free(data);
 }
 
-START_TEST(limits_are_told_at_once)
+UNIT_TEST(limits_are_told_at_once)
 {
     /* Without waiting for the line's or the head's end. */
     check_growth("GET /", 'a', 2000, "target_too_long", 4 + 101);
     check_growth("GET / HTTP/1.1\r\nX: ", 'a', 2000, "head_too_long", 1024);
     check_growth("", 'A', 2000, "method_too_long", 65);
 }
-END_TEST
 
-START_TEST(limits_are_exact)
+UNIT_TEST(limits_are_exact)
 {
     char data[2048];
     struct http_limits limits = heads_limits;
@@ -406,9 +404,8 @@ START_TEST(limits_are_exact)
     ck_assert_uint_eq(error.status, 414);
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(memory_that_is_out_refuses)
+UNIT_TEST(memory_that_is_out_refuses)
 {
     const char data[] = "GET / HTTP/1.1\r\n" H "\r\n";
     struct http_request_head head;
@@ -423,10 +420,9 @@ START_TEST(memory_that_is_out_refuses)
     ck_assert_uint_eq(error.status, 503);
     arena_reset(&arena);
 }
-END_TEST
 
 /* What the dubious request's writer sees: no length, and what Connection names is known. */
-START_TEST(dropped_fields_are_gone)
+UNIT_TEST(dropped_fields_are_gone)
 {
     const char data[] =
         "POST / HTTP/1.0\r\n" H CL "5\r\n" TE "chunked\r\nExpect: 100-continue\r\n\r\n";
@@ -444,27 +440,3 @@ START_TEST(dropped_fields_are_gone)
     ck_assert(fields_have(&head.fields, FIELD_TRANSFER_ENCODING));
     arena_reset(&arena);
 }
-END_TEST
-
-static Suite *request_suite(void)
-{
-    Suite *suite = suite_create("request");
-    TCase *tables = tcase_create("tables");
-    tcase_add_loop_test(tables, request_lines, 0, ARRAY_COUNT(lines));
-    tcase_add_loop_test(tables, request_versions, 0, ARRAY_COUNT(versions));
-    tcase_add_loop_test(tables, request_targets, 0, ARRAY_COUNT(targets));
-    tcase_add_loop_test(tables, request_hosts, 0, ARRAY_COUNT(hosts));
-    tcase_add_loop_test(tables, request_fields, 0, ARRAY_COUNT(fields));
-    tcase_add_loop_test(tables, request_framing, 0, ARRAY_COUNT(framing));
-    tcase_add_loop_test(tables, request_connections, 0, ARRAY_COUNT(connections));
-    suite_add_tcase(suite, tables);
-    TCase *limits = tcase_create("limits");
-    tcase_add_test(limits, limits_are_told_at_once);
-    tcase_add_test(limits, limits_are_exact);
-    tcase_add_test(limits, memory_that_is_out_refuses);
-    tcase_add_test(limits, dropped_fields_are_gone);
-    suite_add_tcase(suite, limits);
-    return suite;
-}
-
-UNIT_SUITE(request_suite);

@@ -156,12 +156,11 @@ static const struct head_case connections[] = {
      "200 'OK' 1.0 length=0", 0},
 };
 
-#define TABLE_TEST(name, table)            \
-    START_TEST(name)                       \
-    {                                      \
-        check_response_case(&(table)[_i]); \
-    }                                      \
-    END_TEST
+#define TABLE_TEST(name, table)              \
+    UNIT_LOOP_TEST(name, ARRAY_COUNT(table)) \
+    {                                        \
+        check_response_case(&(table)[_i]);   \
+    }
 
 TABLE_TEST(response_lines, lines)
 TABLE_TEST(response_fields, fields)
@@ -169,7 +168,7 @@ TABLE_TEST(response_bodies, bodies)
 TABLE_TEST(response_connections, connections)
 
 /* A head that never ends is refused where the limit is, not later. */
-START_TEST(an_endless_head_is_refused_at_the_limit)
+UNIT_TEST(an_endless_head_is_refused_at_the_limit)
 {
     static const char begin[] = OK "X: ";
     char *data = malloc(2000);
@@ -193,10 +192,9 @@ START_TEST(an_endless_head_is_refused_at_the_limit)
     arena_reset(&arena);
     free(data);
 }
-END_TEST
 
 /* What must not be there is not passed on (RFC 9110 section 8.6, RFC 9112 section 6.1). */
-START_TEST(framing_of_no_body_is_dropped)
+UNIT_TEST(framing_of_no_body_is_dropped)
 {
     static const char raw[] = "HTTP/1.1 204 No Content\r\n" CL "5\r\nX: y\r\n\r\n";
     struct http_response_head head;
@@ -213,22 +211,3 @@ START_TEST(framing_of_no_body_is_dropped)
     ck_assert_ptr_nonnull(fields_find_name(&head.fields, STR("x")));
     arena_reset(&arena);
 }
-END_TEST
-
-static Suite *response_suite(void)
-{
-    Suite *suite = suite_create("response");
-    TCase *tables = tcase_create("tables");
-    tcase_add_loop_test(tables, response_lines, 0, ARRAY_COUNT(lines));
-    tcase_add_loop_test(tables, response_fields, 0, ARRAY_COUNT(fields));
-    tcase_add_loop_test(tables, response_bodies, 0, ARRAY_COUNT(bodies));
-    tcase_add_loop_test(tables, response_connections, 0, ARRAY_COUNT(connections));
-    suite_add_tcase(suite, tables);
-    TCase *more = tcase_create("more");
-    tcase_add_test(more, an_endless_head_is_refused_at_the_limit);
-    tcase_add_test(more, framing_of_no_body_is_dropped);
-    suite_add_tcase(suite, more);
-    return suite;
-}
-
-UNIT_SUITE(response_suite);

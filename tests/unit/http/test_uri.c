@@ -96,7 +96,7 @@ static const struct {
     {"/\xc3\xa4", NULL},
 };
 
-START_TEST(path)
+UNIT_LOOP_TEST(path, ARRAY_COUNT(paths))
 {
     struct arena arena;
     struct weir_str in = exact(paths[_i].in), out, again;
@@ -113,10 +113,9 @@ START_TEST(path)
     arena_reset(&arena);
     free((char *)(uintptr_t)in.ptr);
 }
-END_TEST
 
 /* Bytes that browsers send raw are encoded, so that the next one reads them in one way. */
-START_TEST(raw_bytes_are_encoded)
+UNIT_TEST(raw_bytes_are_encoded)
 {
     static const struct {
         const char *in, *out;
@@ -136,9 +135,8 @@ START_TEST(raw_bytes_are_encoded)
     }
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(normal_paths_are_not_copied)
+UNIT_TEST(normal_paths_are_not_copied)
 {
     struct weir_str in = STR("/static/app-1.2.3/main.js"), out;
     struct arena arena;
@@ -147,9 +145,8 @@ START_TEST(normal_paths_are_not_copied)
     ck_assert_ptr_eq(out.ptr, in.ptr);
     ck_assert_uint_eq(arena.total, 0);
 }
-END_TEST
 
-START_TEST(queries)
+UNIT_TEST(queries)
 {
     for (unsigned byte = 1; byte < 256; byte++) {
         char c = (char)byte;
@@ -160,7 +157,6 @@ START_TEST(queries)
     ck_assert(!uri_query_valid(STR("a\0b")));
     ck_assert(uri_query_valid(STR("a=/?b&c[]=%zz")));
 }
-END_TEST
 
 static const struct {
     const char *in, *host; /* host NULL: refused */
@@ -206,7 +202,7 @@ static const struct {
     {"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000]", NULL, 0},
 };
 
-START_TEST(authority)
+UNIT_LOOP_TEST(authority, ARRAY_COUNT(authorities))
 {
     struct arena arena;
     struct weir_str in = exact(authorities[_i].in), host;
@@ -223,19 +219,3 @@ START_TEST(authority)
     arena_reset(&arena);
     free((char *)(uintptr_t)in.ptr);
 }
-END_TEST
-
-static Suite *uri_suite(void)
-{
-    Suite *suite = suite_create("uri");
-    TCase *cases = tcase_create("uri");
-    tcase_add_loop_test(cases, path, 0, ARRAY_COUNT(paths));
-    tcase_add_test(cases, raw_bytes_are_encoded);
-    tcase_add_test(cases, normal_paths_are_not_copied);
-    tcase_add_test(cases, queries);
-    tcase_add_loop_test(cases, authority, 0, ARRAY_COUNT(authorities));
-    suite_add_tcase(suite, cases);
-    return suite;
-}
-
-UNIT_SUITE(uri_suite);

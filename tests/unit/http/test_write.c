@@ -131,7 +131,7 @@ static const struct {
      "M-SEARCH / HTTP/1.1\r\nHost: h\r\n\r\n"},
 };
 
-START_TEST(request_heads)
+UNIT_LOOP_TEST(request_heads, ARRAY_COUNT(requests))
 {
     struct http_request_head head = request_of(requests[_i].in);
     fields_drop_hop_by_hop(&head.fields);
@@ -139,9 +139,8 @@ START_TEST(request_heads)
     ck_assert_msg(strcmp(written, requests[_i].out) == 0, "%s:\n%s\nwanted\n%s", requests[_i].rule,
                   written, requests[_i].out);
 }
-END_TEST
 
-START_TEST(request_with_additions)
+UNIT_TEST(request_with_additions)
 {
     struct http_request_head head =
         request_of("GET /c HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
@@ -154,10 +153,9 @@ START_TEST(request_with_additions)
                      "GET /c HTTP/1.1\r\nHost: h\r\nOrigin: o\r\nVia: 1.1 weir\r\nX-Empty: \r\n"
                      "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
 }
-END_TEST
 
 /* Whatever a filter or the core has put into a head: it cannot end a line. */
-START_TEST(nothing_splits_a_request)
+UNIT_TEST(nothing_splits_a_request)
 {
     static const char raw[] = "GET /c HTTP/1.1\r\nHost: h\r\n\r\n";
     static const struct weir_str bad[] = {WEIR_STR_INIT("/a\r\nX: y"), WEIR_STR_INIT("/a b"),
@@ -188,7 +186,6 @@ START_TEST(nothing_splits_a_request)
     head.path = STR("/a?b");
     ck_assert_uint_eq(h1_write_request(out, OUT_SIZE, &head, NULL, 0, false), 0);
 }
-END_TEST
 
 /* ---- responses ---- */
 
@@ -275,7 +272,7 @@ static const struct {
      "HTTP/1.1 200 OK\r\nSet-Cookie: c\r\nContent-Length: 0\r\n\r\n", KEEP, METHOD_GET},
 };
 
-START_TEST(response_heads)
+UNIT_LOOP_TEST(response_heads, ARRAY_COUNT(responses))
 {
     struct http_response_head head = response_of(responses[_i].in, responses[_i].method);
     response_drop_hop_by_hop(&head);
@@ -283,20 +280,18 @@ START_TEST(response_heads)
     ck_assert_msg(strcmp(written, responses[_i].out) == 0, "%s:\n%s\nwanted\n%s",
                   responses[_i].rule, written, responses[_i].out);
 }
-END_TEST
 
-START_TEST(nothing_splits_a_response)
+UNIT_TEST(nothing_splits_a_response)
 {
     struct http_response_head head = response_of("HTTP/1.1 200 OK\r\n\r\n", METHOD_GET);
     struct h1_response_shape shape = {.client_version = HTTP_1_1};
     head.reason = STR("OK\r\nA: b");
     ck_assert_uint_eq(h1_write_response(out, OUT_SIZE, &head, &shape), 0);
 }
-END_TEST
 
 /* ---- chunk lines ---- */
 
-START_TEST(chunk_lines)
+UNIT_TEST(chunk_lines)
 {
     static const struct {
         uint64_t len;
@@ -319,11 +314,10 @@ START_TEST(chunk_lines)
         ck_assert_mem_eq(line, lines[i].line, len);
     }
 }
-END_TEST
 
 /* ---- reason phrases ---- */
 
-START_TEST(phrases)
+UNIT_TEST(phrases)
 {
     static const struct {
         unsigned status;
@@ -364,24 +358,5 @@ START_TEST(phrases)
     ck_assert_uint_eq(http_reason_phrase(418).len, 0);
     ck_assert_uint_eq(http_reason_phrase(599).len, 0);
 }
-END_TEST
 
-static Suite *write_suite(void)
-{
-    Suite *suite = suite_create("write");
-    TCase *heads = tcase_create("heads");
-    tcase_add_checked_fixture(heads, set_up, tear_down);
-    tcase_add_loop_test(heads, request_heads, 0, ARRAY_COUNT(requests));
-    tcase_add_test(heads, request_with_additions);
-    tcase_add_test(heads, nothing_splits_a_request);
-    tcase_add_loop_test(heads, response_heads, 0, ARRAY_COUNT(responses));
-    tcase_add_test(heads, nothing_splits_a_response);
-    suite_add_tcase(suite, heads);
-    TCase *small = tcase_create("small");
-    tcase_add_test(small, chunk_lines);
-    tcase_add_test(small, phrases);
-    suite_add_tcase(suite, small);
-    return suite;
-}
-
-UNIT_SUITE(write_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -81,7 +81,7 @@ static void tear_down(void)
     arena_reset(&arena);
 }
 
-START_TEST(mistakes_find_their_line)
+UNIT_TEST(mistakes_find_their_line)
 {
     weir_check_error(&ctx.base, &check, &rules.pool, "pool %d is wrong", 1);
     weir_check_error(&ctx.base, &check, &rules.limit, "not set");
@@ -93,9 +93,8 @@ START_TEST(mistakes_find_their_line)
     ck_assert_str_eq(mistakes.texts[2], "r.conf:1: the block");
     ck_assert_str_eq(mistakes.texts[3], "r.conf:1: not of the configuration");
 }
-END_TEST
 
-START_TEST(pools)
+UNIT_TEST(pools)
 {
     struct weir_str right = STR("web_servers"), other = STR("api");
 
@@ -112,9 +111,8 @@ START_TEST(pools)
     ck_assert_uint_eq(weir_check_pool(&ctx.base, &check, &rules.pool), WEIR_NO_REF);
     ck_assert_ptr_nonnull(strstr(mistakes.texts[2], "add: pool \"web_severs\""));
 }
-END_TEST
 
-START_TEST(routes_have_names_of_their_own)
+UNIT_TEST(routes_have_names_of_their_own)
 {
     ck_assert_uint_eq(weir_check_route(&ctx.base, &check, &rules.pool, STR("/api")), 0);
     ck_assert_uint_eq(weir_check_route(&ctx.base, &check, &rules.pool, STR("/")), 1);
@@ -124,9 +122,8 @@ START_TEST(routes_have_names_of_their_own)
     ck_assert_str_eq(mistakes.texts[0], "r.conf:3: there is a route \"/taken\" already, in "
                                         "other.conf:9; each needs its own name");
 }
-END_TEST
 
-START_TEST(listeners)
+UNIT_TEST(listeners)
 {
     struct weir_bind bind = {STR("127.0.0.1:1"), false, true};
     struct weir_listener listener = {STR("admin"), &bind, 1, true},
@@ -138,10 +135,9 @@ START_TEST(listeners)
     ck_assert(weir_check_listener(&ctx.base, &check, &seen));
     ck_assert(seen.tls && seen.bind_count == 1 && seen.binds == &bind);
 }
-END_TEST
 
 /* Two generations and a third that begins when both are over. */
-START_TEST(shared_memory_goes_with_its_last_keeper)
+UNIT_TEST(shared_memory_goes_with_its_last_keeper)
 {
     struct module_context next;
     char *bytes = weir_shared(&ctx.base, "a", 8);
@@ -162,20 +158,5 @@ START_TEST(shared_memory_goes_with_its_last_keeper)
     module_context_init(&ctx, &host, NULL, NULL);
     ck_assert_int_eq(((char *)weir_shared(&ctx.base, "a", 8))[7], 0);
 }
-END_TEST
 
-static Suite *check_suite(void)
-{
-    Suite *suite = suite_create("module/check");
-    TCase *tcase = tcase_create("check");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, mistakes_find_their_line);
-    tcase_add_test(tcase, pools);
-    tcase_add_test(tcase, routes_have_names_of_their_own);
-    tcase_add_test(tcase, listeners);
-    tcase_add_test(tcase, shared_memory_goes_with_its_last_keeper);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(check_suite);
+UNIT_FIXTURE(set_up, tear_down);

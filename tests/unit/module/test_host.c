@@ -43,7 +43,7 @@ static void log_to(const char *path)
 
 /* ---- facts ---- */
 
-START_TEST(facts_of_the_context)
+UNIT_TEST(facts_of_the_context)
 {
     ctx.worker_index = 1;
     ctx.worker_count = 4;
@@ -57,9 +57,8 @@ START_TEST(facts_of_the_context)
     ck_assert_uint_eq(host.abi_major, WEIR_ABI_MAJOR);
     ck_assert_ptr_eq(module_context_of(&ctx.base), &ctx);
 }
-END_TEST
 
-START_TEST(lines_bear_the_modules_name)
+UNIT_TEST(lines_bear_the_modules_name)
 {
     const char *path = temporary_path(folder, "log");
 
@@ -74,7 +73,6 @@ START_TEST(lines_bear_the_modules_name)
     ck_assert_ptr_nonnull(strstr(text, " error pool api: none\n"));
     free(text);
 }
-END_TEST
 
 /* ---- digests and random bytes ---- */
 
@@ -88,7 +86,7 @@ static void expect_hex(const uint8_t *bytes, const char *hex)
 }
 
 /* RFC 4231, cases 1, 2, 6 and 7. */
-START_TEST(hmac_of_the_rfc)
+UNIT_TEST(hmac_of_the_rfc)
 {
     uint8_t key[131], out[32];
     static const char long_data[] =
@@ -110,9 +108,8 @@ START_TEST(hmac_of_the_rfc)
     weir_hmac_sha256(&ctx.base, NULL, 0, NULL, 0, out);
     expect_hex(out, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
-END_TEST
 
-START_TEST(random_bytes_differ)
+UNIT_TEST(random_bytes_differ)
 {
     uint8_t a[64] = {0}, b[64] = {0};
 
@@ -121,11 +118,10 @@ START_TEST(random_bytes_differ)
     ck_assert_int_ne(memcmp(a, b, sizeof(a)), 0);
     weir_random(&ctx.base, a, 0);
 }
-END_TEST
 
 /* ---- secrets ---- */
 
-START_TEST(secrets_survive_a_restart)
+UNIT_TEST(secrets_survive_a_restart)
 {
     uint8_t first[32], again[32], other[32];
     struct stat status;
@@ -152,9 +148,8 @@ START_TEST(secrets_survive_a_restart)
     ck_assert_int_ne(memcmp(content, first, 32), 0);
     free(content);
 }
-END_TEST
 
-START_TEST(secrets_without_a_folder_last_as_long_as_the_process)
+UNIT_TEST(secrets_without_a_folder_last_as_long_as_the_process)
 {
     uint8_t first[32], again[32];
 
@@ -165,7 +160,6 @@ START_TEST(secrets_without_a_folder_last_as_long_as_the_process)
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", again), WEIR_OK);
     ck_assert_int_ne(memcmp(first, again, 32), 0);
 }
-END_TEST
 
 static void expect_no_secret(const char *why)
 {
@@ -182,7 +176,7 @@ static void expect_no_secret(const char *why)
     free(text);
 }
 
-START_TEST(a_secret_that_is_not_safe_is_refused)
+UNIT_TEST(a_secret_that_is_not_safe_is_refused)
 {
     const char *path = temporary_path(folder, "secret");
     uint8_t out[32];
@@ -200,7 +194,6 @@ START_TEST(a_secret_that_is_not_safe_is_refused)
     module_host_set_state_dir(temporary_path(folder, "no/such"), false);
     ck_assert_int_eq(weir_secret(&ctx.base, "cookie", out), WEIR_ERROR);
 }
-END_TEST
 
 /* ---- timers ---- */
 
@@ -223,7 +216,7 @@ static void on_timer_frees_itself(void *arg)
     loop_stop(loop);
 }
 
-START_TEST(timers_fire_once_and_not_early)
+UNIT_TEST(timers_fire_once_and_not_early)
 {
     struct weir_timer *timer = weir_timer_new(&ctx.base, on_timer, loop);
     uint64_t start = loop_now_ns(loop);
@@ -235,9 +228,8 @@ START_TEST(timers_fire_once_and_not_early)
     ck_assert_uint_ge(loop_now_refresh(loop) - start, 30 * NS_PER_MS);
     weir_timer_free(&ctx.base, timer);
 }
-END_TEST
 
-START_TEST(a_canceled_timer_stays_silent)
+UNIT_TEST(a_canceled_timer_stays_silent)
 {
     struct weir_timer *silent = weir_timer_new(&ctx.base, on_timer, NULL);
     struct weir_timer *last = weir_timer_new(&ctx.base, on_timer, loop);
@@ -250,9 +242,8 @@ START_TEST(a_canceled_timer_stays_silent)
     weir_timer_free(&ctx.base, silent);
     weir_timer_free(&ctx.base, last);
 }
-END_TEST
 
-START_TEST(a_timer_may_free_itself)
+UNIT_TEST(a_timer_may_free_itself)
 {
     own = weir_timer_new(&ctx.base, on_timer_frees_itself, &ctx.base);
     weir_timer_set(&ctx.base, own, NS_PER_MS);
@@ -261,9 +252,8 @@ START_TEST(a_timer_may_free_itself)
     ck_assert_ptr_null(own);
     ck_assert(list_empty(&ctx.timers));
 }
-END_TEST
 
-START_TEST(forgotten_timers_are_freed_and_told)
+UNIT_TEST(forgotten_timers_are_freed_and_told)
 {
     const char *path = temporary_path(folder, "log");
     struct module_context forgetful;
@@ -285,9 +275,8 @@ START_TEST(forgotten_timers_are_freed_and_told)
     ck_assert_uint_eq(fired, 1);
     weir_timer_free(&ctx.base, last);
 }
-END_TEST
 
-START_TEST(without_a_loop_there_are_no_timers_and_posts)
+UNIT_TEST(without_a_loop_there_are_no_timers_and_posts)
 {
     struct module_context bare;
 
@@ -300,7 +289,6 @@ START_TEST(without_a_loop_there_are_no_timers_and_posts)
     module_context_end(&bare);
     log_to("stderr");
 }
-END_TEST
 
 /* ---- posts ---- */
 
@@ -332,7 +320,7 @@ static void *post_last(void *arg)
     return NULL;
 }
 
-START_TEST(posts_arrive_on_the_loop)
+UNIT_TEST(posts_arrive_on_the_loop)
 {
     pthread_t threads[3], last;
     void *failed;
@@ -350,9 +338,8 @@ START_TEST(posts_arrive_on_the_loop)
     pthread_join(last, NULL);
     ck_assert_uint_eq(arrived, 3001);
 }
-END_TEST
 
-START_TEST(posts_to_an_ended_context_are_dropped)
+UNIT_TEST(posts_to_an_ended_context_are_dropped)
 {
     struct module_context short_lived;
 
@@ -367,11 +354,10 @@ START_TEST(posts_to_an_ended_context_are_dropped)
     loop_run(loop);
     ck_assert_uint_eq(arrived, 1);
 }
-END_TEST
 
 /* ---- files ---- */
 
-START_TEST(files_are_log_files)
+UNIT_TEST(files_are_log_files)
 {
     char path[512];
     struct weir_str slice;
@@ -399,30 +385,5 @@ START_TEST(files_are_log_files)
         strstr(text, "error balance_test: cannot open the log file /no/such/folder/x"));
     free(text);
 }
-END_TEST
 
-static Suite *host_suite(void)
-{
-    Suite *suite = suite_create("module/host");
-    TCase *tcase = tcase_create("host");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, facts_of_the_context);
-    tcase_add_test(tcase, lines_bear_the_modules_name);
-    tcase_add_test(tcase, hmac_of_the_rfc);
-    tcase_add_test(tcase, random_bytes_differ);
-    tcase_add_test(tcase, secrets_survive_a_restart);
-    tcase_add_test(tcase, secrets_without_a_folder_last_as_long_as_the_process);
-    tcase_add_test(tcase, a_secret_that_is_not_safe_is_refused);
-    tcase_add_test(tcase, timers_fire_once_and_not_early);
-    tcase_add_test(tcase, a_canceled_timer_stays_silent);
-    tcase_add_test(tcase, a_timer_may_free_itself);
-    tcase_add_test(tcase, forgotten_timers_are_freed_and_told);
-    tcase_add_test(tcase, without_a_loop_there_are_no_timers_and_posts);
-    tcase_add_test(tcase, posts_arrive_on_the_loop);
-    tcase_add_test(tcase, posts_to_an_ended_context_are_dropped);
-    tcase_add_test(tcase, files_are_log_files);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(host_suite);
+UNIT_FIXTURE(set_up, tear_down);

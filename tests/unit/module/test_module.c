@@ -91,7 +91,7 @@ static uint32_t pick_of(const struct module *module)
     return picked;
 }
 
-START_TEST(a_module_is_loaded)
+UNIT_TEST(a_module_is_loaded)
 {
     char kinds[64];
 
@@ -114,9 +114,8 @@ START_TEST(a_module_is_loaded)
     ck_assert_ptr_null(module);
     ck_assert_ptr_null(module_next(registry, NULL));
 }
-END_TEST
 
-START_TEST(the_same_contents_are_shared)
+UNIT_TEST(the_same_contents_are_shared)
 {
     install_as("sample", "balance_sample", "");
     struct module *first = load_well("balance_sample");
@@ -132,9 +131,8 @@ START_TEST(the_same_contents_are_shared)
     module_unref(&third);
     ck_assert_ptr_null(module_next(registry, NULL));
 }
-END_TEST
 
-START_TEST(new_contents_are_loaded_beside_the_old)
+UNIT_TEST(new_contents_are_loaded_beside_the_old)
 {
     install_as("sample", "balance_sample", "");
     struct module *old = load_well("balance_sample");
@@ -156,9 +154,8 @@ START_TEST(new_contents_are_loaded_beside_the_old)
     module_unref(&new);
     module_unref(&again);
 }
-END_TEST
 
-START_TEST(the_file_may_be_destroyed_under_us)
+UNIT_TEST(the_file_may_be_destroyed_under_us)
 {
     char path[512];
 
@@ -172,7 +169,6 @@ START_TEST(the_file_may_be_destroyed_under_us)
     ck_assert_uint_eq(pick_of(module), 7);
     module_unref(&module);
 }
-END_TEST
 
 /* Descriptors of this process. */
 static size_t count_descriptors(void)
@@ -184,7 +180,7 @@ static size_t count_descriptors(void)
     return count;
 }
 
-START_TEST(unloading_leaves_nothing)
+UNIT_TEST(unloading_leaves_nothing)
 {
     install_as("sample", "balance_sample", "");
     struct module *module = load_well("balance_sample");
@@ -201,9 +197,8 @@ START_TEST(unloading_leaves_nothing)
     size_t left = count_descriptors();
     ck_assert_uint_eq(left, before + (STAYS_LOADED ? 50 : 0));
 }
-END_TEST
 
-START_TEST(an_older_module_lacks_what_was_added)
+UNIT_TEST(an_older_module_lacks_what_was_added)
 {
     install_as("sample", "short_table", "");
     struct module *module = load_well("short_table");
@@ -220,9 +215,8 @@ START_TEST(an_older_module_lacks_what_was_added)
     ck_assert_str_eq(module->descriptor.summary, "");
     module_unref(&module);
 }
-END_TEST
 
-START_TEST(wrong_descriptors_are_refused)
+UNIT_TEST(wrong_descriptors_are_refused)
 {
     static const struct {
         const char *name;
@@ -254,9 +248,8 @@ START_TEST(wrong_descriptors_are_refused)
     expect_refused("some_name",
                    "it calls itself \"wrong_name_inside\"; file and module must have one");
 }
-END_TEST
 
-START_TEST(wrong_files_are_refused)
+UNIT_TEST(wrong_files_are_refused)
 {
     char path[512];
     size_t len;
@@ -295,9 +288,8 @@ START_TEST(wrong_files_are_refused)
     ck_assert_int_eq(symlink("/proc/self/exe", path), 0);
     expect_refused("program", "/program.so cannot be used: ");
 }
-END_TEST
 
-START_TEST(names_are_plain_words)
+UNIT_TEST(names_are_plain_words)
 {
     static const char *const names[] = {
         "",       "../x",
@@ -309,9 +301,8 @@ START_TEST(names_are_plain_words)
         expect_refused(names[i], "is not a module's name");
     }
 }
-END_TEST
 
-START_TEST(a_missing_file_is_named_and_the_nearest_offered)
+UNIT_TEST(a_missing_file_is_named_and_the_nearest_offered)
 {
     expect_refused("balance_sampel", "/balance_sampel.so; install the module, or set module_dir");
     install_as("sample", "balance_sample", "");
@@ -320,7 +311,6 @@ START_TEST(a_missing_file_is_named_and_the_nearest_offered)
     module_dir = "/no/such/folder";
     expect_refused("balance_sample", "there is no /no/such/folder/balance_sample.so");
 }
-END_TEST
 
 static struct module *find(struct module *module, enum module_kind kind, const char *title)
 {
@@ -329,7 +319,7 @@ static struct module *find(struct module *module, enum module_kind kind, const c
                        &mistakes);
 }
 
-START_TEST(blocks_name_modules_by_kind)
+UNIT_TEST(blocks_name_modules_by_kind)
 {
     char name[64];
 
@@ -365,27 +355,6 @@ START_TEST(blocks_name_modules_by_kind)
     ck_assert_str_eq(module_kind_name(MODULE_HEALTH), "health");
     module_unref(&module);
 }
-END_TEST
 
-static Suite *module_suite(void)
-{
-    Suite *suite = suite_create("module/module");
-    TCase *tcase = tcase_create("module");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_set_timeout(tcase, 30);
-    tcase_add_test(tcase, a_module_is_loaded);
-    tcase_add_test(tcase, the_same_contents_are_shared);
-    tcase_add_test(tcase, new_contents_are_loaded_beside_the_old);
-    tcase_add_test(tcase, the_file_may_be_destroyed_under_us);
-    tcase_add_test(tcase, unloading_leaves_nothing);
-    tcase_add_test(tcase, an_older_module_lacks_what_was_added);
-    tcase_add_test(tcase, wrong_descriptors_are_refused);
-    tcase_add_test(tcase, wrong_files_are_refused);
-    tcase_add_test(tcase, names_are_plain_words);
-    tcase_add_test(tcase, a_missing_file_is_named_and_the_nearest_offered);
-    tcase_add_test(tcase, blocks_name_modules_by_kind);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(module_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);

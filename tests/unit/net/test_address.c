@@ -11,7 +11,7 @@ static bool parse(struct address *address, const char *text)
     return address_parse(address, str_from(text), error, sizeof(error));
 }
 
-START_TEST(test_text_and_back)
+UNIT_TEST(test_text_and_back)
 {
     static const struct {
         const char *in, *host, *full;
@@ -41,9 +41,8 @@ START_TEST(test_text_and_back)
         ck_assert(address_equal(&address, &again));
     }
 }
-END_TEST
 
-START_TEST(test_what_is_refused_is_explained)
+UNIT_TEST(test_what_is_refused_is_explained)
 {
     static const char *const rows[][2] = {
         {"", "has neither an IP address nor a host name"},
@@ -66,9 +65,8 @@ START_TEST(test_what_is_refused_is_explained)
         ck_assert_msg(strstr(error, rows[i][1]) != NULL, "%s: %s", rows[i][0], error);
     }
 }
-END_TEST
 
-START_TEST(test_a_socket_path_may_be_as_long_as_it_can)
+UNIT_TEST(test_a_socket_path_may_be_as_long_as_it_can)
 {
     struct address address;
     char text[5 + sizeof(address.u.un.sun_path) + 1] = "unix:/";
@@ -82,9 +80,8 @@ START_TEST(test_a_socket_path_may_be_as_long_as_it_can)
     text[5 + sizeof(address.u.un.sun_path) - 1] = 'x';
     ck_assert(!parse(&address, text));
 }
-END_TEST
 
-START_TEST(test_hosts)
+UNIT_TEST(test_hosts)
 {
     struct address address;
     char text[ADDRESS_TEXT_SIZE + 8];
@@ -99,9 +96,8 @@ START_TEST(test_hosts)
     ck_assert(!address_from_host(&address, STR(""), 7));
     ck_assert(!address_from_host(&address, STR("1.2.3"), 7));
 }
-END_TEST
 
-START_TEST(test_short_room_is_not_overrun)
+UNIT_TEST(test_short_room_is_not_overrun)
 {
     struct address address;
     char text[8];
@@ -110,9 +106,8 @@ START_TEST(test_short_room_is_not_overrun)
     ck_assert_uint_eq(address_text_port(&address, text, sizeof(text)), sizeof(text) - 1);
     ck_assert_str_eq(text, "[2001:d");
 }
-END_TEST
 
-START_TEST(test_equal_means_all_of_it)
+UNIT_TEST(test_equal_means_all_of_it)
 {
     static const char *const different[] = {"127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:80",
                                             "[::1]:80",     "[::1]:81",     "[::2]:80",
@@ -126,9 +121,8 @@ START_TEST(test_equal_means_all_of_it)
         }
     }
 }
-END_TEST
 
-START_TEST(test_networks)
+UNIT_TEST(test_networks)
 {
     static const struct {
         const char *network, *address;
@@ -169,9 +163,8 @@ START_TEST(test_networks)
         ck_assert_msg(!network_parse(&network, str_from(wrong[i])), "%s was taken", wrong[i]);
     }
 }
-END_TEST
 
-START_TEST(test_what_only_one_can_listen_on)
+UNIT_TEST(test_what_only_one_can_listen_on)
 {
     static const struct {
         const char *a, *b;
@@ -200,22 +193,3 @@ START_TEST(test_what_only_one_can_listen_on)
                       "%s and %s", rows[i].a, rows[i].b);
     }
 }
-END_TEST
-
-static Suite *address_suite(void)
-{
-    Suite *suite = suite_create("net/address");
-    TCase *tcase = tcase_create("address");
-
-    tcase_add_test(tcase, test_text_and_back);
-    tcase_add_test(tcase, test_what_only_one_can_listen_on);
-    tcase_add_test(tcase, test_what_is_refused_is_explained);
-    tcase_add_test(tcase, test_a_socket_path_may_be_as_long_as_it_can);
-    tcase_add_test(tcase, test_hosts);
-    tcase_add_test(tcase, test_short_room_is_not_overrun);
-    tcase_add_test(tcase, test_equal_means_all_of_it);
-    tcase_add_test(tcase, test_networks);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(address_suite);

@@ -12,7 +12,7 @@
 
 /* ---- reading ---- */
 
-START_TEST(test_reads_what_comes)
+UNIT_TEST(test_reads_what_comes)
 {
     open_pair(tcp_pair);
     there_sends("hello");
@@ -24,9 +24,8 @@ START_TEST(test_reads_what_comes)
     wait_for_bytes(11);
     ck_assert_str_eq(here.data, "hello again");
 }
-END_TEST
 
-START_TEST(test_an_end_that_comes_with_the_data_is_seen_at_once)
+UNIT_LOOP_TEST(test_an_end_that_comes_with_the_data_is_seen_at_once, 2)
 {
     open_pair(_i == 0 ? tcp_pair : unix_pair);
     there_sends("GET /");
@@ -39,9 +38,8 @@ START_TEST(test_an_end_that_comes_with_the_data_is_seen_at_once)
     char answer[8] = "";
     ck_assert_int_eq(recv(there, answer, sizeof(answer), 0), 2);
 }
-END_TEST
 
-START_TEST(test_a_close_that_comes_with_the_data_is_seen_at_once)
+UNIT_LOOP_TEST(test_a_close_that_comes_with_the_data_is_seen_at_once, 2)
 {
     open_pair(_i == 0 ? tcp_pair : unix_pair);
     there_sends("HTTP/1.0 200 OK");
@@ -51,9 +49,8 @@ START_TEST(test_a_close_that_comes_with_the_data_is_seen_at_once)
     ck_assert_str_eq(here.data, "HTTP/1.0 200 OK");
     ck_assert_int_eq(here.result, CONN_EOF);
 }
-END_TEST
 
-START_TEST(test_an_end_after_the_data_is_seen)
+UNIT_TEST(test_an_end_after_the_data_is_seen)
 {
     open_pair(tcp_pair);
     there_sends("x");
@@ -62,7 +59,6 @@ START_TEST(test_an_end_after_the_data_is_seen)
     run_until_true(loop, &here.ended);
     ck_assert_int_eq(here.result, CONN_EOF);
 }
-END_TEST
 
 static void there_resets(void)
 {
@@ -72,7 +68,7 @@ static void there_resets(void)
     there = -1;
 }
 
-START_TEST(test_a_reset_that_comes_with_the_data_is_found_by_the_sweep)
+UNIT_TEST(test_a_reset_that_comes_with_the_data_is_found_by_the_sweep)
 {
     open_pair(tcp_pair);
     timer_cancel(loop, &conn_pool_get(loop)->doubt_timer);
@@ -84,7 +80,6 @@ START_TEST(test_a_reset_that_comes_with_the_data_is_found_by_the_sweep)
     ck_assert_int_eq(here.conn->error, CONN_RESET);
     ck_assert_str_eq(conn_error_word(here.conn->error), "reset");
 }
-END_TEST
 
 static bool not_in_doubt(void *arg)
 {
@@ -92,7 +87,7 @@ static bool not_in_doubt(void *arg)
     return !list_linked(&here.conn->doubt);
 }
 
-START_TEST(test_the_sweep_leaves_quiet_connections_alone)
+UNIT_TEST(test_the_sweep_leaves_quiet_connections_alone)
 {
     open_pair(tcp_pair);
     timer_cancel(loop, &conn_pool_get(loop)->doubt_timer);
@@ -106,9 +101,8 @@ START_TEST(test_the_sweep_leaves_quiet_connections_alone)
     there_sends("y");
     wait_for_bytes(2);
 }
-END_TEST
 
-START_TEST(test_a_reset_is_an_error)
+UNIT_TEST(test_a_reset_is_an_error)
 {
     open_pair(tcp_pair);
     run_turns(loop, 2);
@@ -118,9 +112,8 @@ START_TEST(test_a_reset_is_an_error)
     ck_assert_int_eq(here.conn->error, CONN_RESET);
     ck_assert(!end_send(&here, "x"));
 }
-END_TEST
 
-START_TEST(test_reads_no_more_than_asked)
+UNIT_TEST(test_reads_no_more_than_asked)
 {
     char *data;
     size_t len;
@@ -142,7 +135,6 @@ START_TEST(test_reads_no_more_than_asked)
         ck_assert_uint_eq(len, 0);
     }
 }
-END_TEST
 
 static const char *lent[2];
 
@@ -163,7 +155,7 @@ static void read_twice(struct conn *conn)
 }
 
 /* In sanitizer builds, which then find in any test a slice that outlives its read. */
-START_TEST(test_what_was_read_is_lent_for_the_callback)
+UNIT_TEST(test_what_was_read_is_lent_for_the_callback)
 {
     static const struct conn_ops ops = {.on_readable = read_twice};
     open_pair(tcp_pair);
@@ -175,9 +167,8 @@ START_TEST(test_what_was_read_is_lent_for_the_callback)
     }
     ck_assert(POISONED(lent[0]) == POISON_WORKS && POISONED(lent[1]) == POISON_WORKS);
 }
-END_TEST
 
-START_TEST(test_kept_bytes_come_again_before_the_new_ones)
+UNIT_TEST(test_kept_bytes_come_again_before_the_new_ones)
 {
     char *data;
     size_t len;
@@ -196,9 +187,8 @@ START_TEST(test_kept_bytes_come_again_before_the_new_ones)
     ck_assert_uint_eq(conn_kept(here.conn), 0);
     ck_assert_ptr_null(here.conn->in);
 }
-END_TEST
 
-START_TEST(test_resuming_gives_kept_bytes_once)
+UNIT_TEST(test_resuming_gives_kept_bytes_once)
 {
     open_pair(tcp_pair);
     here.keep = 100;
@@ -216,9 +206,8 @@ START_TEST(test_resuming_gives_kept_bytes_once)
     wait_for_bytes(9);
     ck_assert_str_eq(here.data, "pipelined");
 }
-END_TEST
 
-START_TEST(test_an_end_leaves_what_is_kept)
+UNIT_TEST(test_an_end_leaves_what_is_kept)
 {
     open_pair(tcp_pair);
     here.keep = 100;
@@ -229,9 +218,8 @@ START_TEST(test_an_end_leaves_what_is_kept)
     ck_assert_uint_eq(conn_kept(here.conn), 4);
     ck_assert(!conn_is_idle_clean(here.conn));
 }
-END_TEST
 
-START_TEST(test_a_reader_that_stopped_goes_on_when_it_resumes)
+UNIT_TEST(test_a_reader_that_stopped_goes_on_when_it_resumes)
 {
     open_pair(tcp_pair);
     here.deaf = true;
@@ -246,11 +234,10 @@ START_TEST(test_a_reader_that_stopped_goes_on_when_it_resumes)
     wait_for_bytes(5);
     ck_assert_str_eq(here.data, "later");
 }
-END_TEST
 
 /* ---- writing ---- */
 
-START_TEST(test_what_the_socket_refuses_goes_later_in_order)
+UNIT_LOOP_TEST(test_what_the_socket_refuses_goes_later_in_order, 2)
 {
     const size_t len = 8u << 20;
     char *data = pattern(len);
@@ -271,9 +258,8 @@ START_TEST(test_what_the_socket_refuses_goes_later_in_order)
     free(data);
     free(drain.data);
 }
-END_TEST
 
-START_TEST(test_shutdown_goes_behind_what_waits)
+UNIT_TEST(test_shutdown_goes_behind_what_waits)
 {
     const size_t len = 6u << 20;
     char *data = pattern(len);
@@ -293,9 +279,8 @@ START_TEST(test_shutdown_goes_behind_what_waits)
     free(data);
     free(drain.data);
 }
-END_TEST
 
-START_TEST(test_after_a_failed_write_the_early_answer_can_be_read)
+UNIT_TEST(test_after_a_failed_write_the_early_answer_can_be_read)
 {
     open_pair(tcp_pair);
     run_turns(loop, 2);
@@ -311,9 +296,8 @@ START_TEST(test_after_a_failed_write_the_early_answer_can_be_read)
     ck_assert_int_eq(here.result, CONN_ERROR);
     ck_assert_str_eq(here.data, "413 too large");
 }
-END_TEST
 
-START_TEST(test_an_idle_connection_is_clean_and_holds_nothing)
+UNIT_TEST(test_an_idle_connection_is_clean_and_holds_nothing)
 {
     open_pair(tcp_pair);
     ck_assert(conn_is_idle_clean(here.conn));
@@ -328,7 +312,6 @@ START_TEST(test_an_idle_connection_is_clean_and_holds_nothing)
         run_turns(loop, 1);
     }
 }
-END_TEST
 
 /* ---- connecting ---- */
 
@@ -356,7 +339,7 @@ static void connect_to(const void *address, size_t len)
     run_until_true(loop, &here.opened);
 }
 
-START_TEST(test_connects)
+UNIT_TEST(test_connects)
 {
     int listening;
     struct sockaddr_in address = listen_on_loopback(&listening);
@@ -371,9 +354,8 @@ START_TEST(test_connects)
     wait_for_bytes(2);
     close(listening);
 }
-END_TEST
 
-START_TEST(test_a_preface_goes_before_everything_else)
+UNIT_TEST(test_a_preface_goes_before_everything_else)
 {
     int listening;
     struct sockaddr_in address = listen_on_loopback(&listening);
@@ -394,9 +376,8 @@ START_TEST(test_a_preface_goes_before_everything_else)
     ck_assert(conn_is_idle_clean(here.conn));
     close(listening);
 }
-END_TEST
 
-START_TEST(test_a_refused_connect_says_so)
+UNIT_TEST(test_a_refused_connect_says_so)
 {
     int listening;
     struct sockaddr_in address = listen_on_loopback(&listening);
@@ -406,9 +387,8 @@ START_TEST(test_a_refused_connect_says_so)
     ck_assert(!here.open_ok);
     ck_assert_int_eq(here.conn->error, CONN_REFUSED);
 }
-END_TEST
 
-START_TEST(test_an_absent_unix_socket_is_refused)
+UNIT_TEST(test_an_absent_unix_socket_is_refused)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/nonexistent/socket"};
 
@@ -416,9 +396,8 @@ START_TEST(test_an_absent_unix_socket_is_refused)
     ck_assert(!here.open_ok);
     ck_assert_int_eq(here.conn->error, CONN_REFUSED);
 }
-END_TEST
 
-START_TEST(test_without_descriptors_there_is_no_connection)
+UNIT_TEST(test_without_descriptors_there_is_no_connection)
 {
     struct rlimit old, none;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(9)};
@@ -434,38 +413,6 @@ START_TEST(test_without_descriptors_there_is_no_connection)
     ck_assert_ptr_null(here.conn);
     ck_assert_int_eq(error, CONN_NO_DESCRIPTOR);
 }
-END_TEST
 
-static Suite *conn_suite(void)
-{
-    Suite *suite = suite_create("net/conn");
-    TCase *tcase = tcase_create("conn");
-
-    tcase_add_checked_fixture(tcase, conn_stage_set_up, conn_stage_tear_down);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_reads_what_comes);
-    tcase_add_loop_test(tcase, test_an_end_that_comes_with_the_data_is_seen_at_once, 0, 2);
-    tcase_add_loop_test(tcase, test_a_close_that_comes_with_the_data_is_seen_at_once, 0, 2);
-    tcase_add_test(tcase, test_an_end_after_the_data_is_seen);
-    tcase_add_test(tcase, test_a_reset_that_comes_with_the_data_is_found_by_the_sweep);
-    tcase_add_test(tcase, test_the_sweep_leaves_quiet_connections_alone);
-    tcase_add_test(tcase, test_a_reset_is_an_error);
-    tcase_add_test(tcase, test_reads_no_more_than_asked);
-    tcase_add_test(tcase, test_what_was_read_is_lent_for_the_callback);
-    tcase_add_test(tcase, test_kept_bytes_come_again_before_the_new_ones);
-    tcase_add_test(tcase, test_resuming_gives_kept_bytes_once);
-    tcase_add_test(tcase, test_an_end_leaves_what_is_kept);
-    tcase_add_test(tcase, test_a_reader_that_stopped_goes_on_when_it_resumes);
-    tcase_add_loop_test(tcase, test_what_the_socket_refuses_goes_later_in_order, 0, 2);
-    tcase_add_test(tcase, test_shutdown_goes_behind_what_waits);
-    tcase_add_test(tcase, test_after_a_failed_write_the_early_answer_can_be_read);
-    tcase_add_test(tcase, test_an_idle_connection_is_clean_and_holds_nothing);
-    tcase_add_test(tcase, test_connects);
-    tcase_add_test(tcase, test_a_preface_goes_before_everything_else);
-    tcase_add_test(tcase, test_a_refused_connect_says_so);
-    tcase_add_test(tcase, test_an_absent_unix_socket_is_refused);
-    tcase_add_test(tcase, test_without_descriptors_there_is_no_connection);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(conn_suite);
+UNIT_FIXTURE(conn_stage_set_up, conn_stage_tear_down);
+UNIT_TIMEOUT(60);

@@ -11,7 +11,7 @@
 
 /* ---- closing ---- */
 
-START_TEST(test_close_is_an_end_and_reset_is_none)
+UNIT_LOOP_TEST(test_close_is_an_end_and_reset_is_none, 2)
 {
     char byte;
 
@@ -26,7 +26,6 @@ START_TEST(test_close_is_an_end_and_reset_is_none)
         ck_assert_int_eq(n, 0);
     }
 }
-END_TEST
 
 static struct conn *doomed[2];
 
@@ -40,7 +39,7 @@ static void close_both(struct conn *conn)
 
 static const struct conn_ops close_both_ops = {.on_readable = close_both};
 
-START_TEST(test_callbacks_may_close_any_connection)
+UNIT_TEST(test_callbacks_may_close_any_connection)
 {
     int fds[2];
 
@@ -56,7 +55,6 @@ START_TEST(test_callbacks_may_close_any_connection)
     ck_assert_ptr_null(doomed[1]);
     run_turns(loop, 2);
 }
-END_TEST
 
 /* ---- closing many ---- */
 
@@ -110,7 +108,7 @@ static void hear_nothing(int from)
     }
 }
 
-START_TEST(test_many_are_closed_over_some_turns)
+UNIT_TEST(test_many_are_closed_over_some_turns)
 {
     const int part = (int)CLOSES_A_TURN;
 
@@ -125,9 +123,8 @@ START_TEST(test_many_are_closed_over_some_turns)
     run_turns(loop, 1);
     hear(2 * part, MANY);
 }
-END_TEST
 
-START_TEST(test_those_that_wait_are_closed_without_turns)
+UNIT_LOOP_TEST(test_those_that_wait_are_closed_without_turns, 3)
 {
     close_many();
     switch (_i) {
@@ -141,9 +138,8 @@ START_TEST(test_those_that_wait_are_closed_without_turns)
     }
     hear(0, MANY);
 }
-END_TEST
 
-START_TEST(test_structs_and_buffers_are_used_again)
+UNIT_TEST(test_structs_and_buffers_are_used_again)
 {
     open_pair(tcp_pair);
     struct conn *first = here.conn;
@@ -159,7 +155,6 @@ START_TEST(test_structs_and_buffers_are_used_again)
     ck_assert(!kept || here.conn->in == buffer);
     ck_assert_uint_eq(here.conn->received, 0);
 }
-END_TEST
 
 /* ---- lingering ---- */
 
@@ -169,7 +164,7 @@ static bool none_lingers(void *arg)
     return list_empty(&conn_pool_get(loop)->lingering);
 }
 
-START_TEST(test_a_lingering_close_saves_the_answer)
+UNIT_TEST(test_a_lingering_close_saves_the_answer)
 {
     char *body = pattern(300000);
     char answer[64] = "";
@@ -195,9 +190,8 @@ START_TEST(test_a_lingering_close_saves_the_answer)
     run_until(loop, none_lingers, NULL);
     free(body);
 }
-END_TEST
 
-START_TEST(test_what_was_not_read_keeps_a_close_from_being_clean)
+UNIT_TEST(test_what_was_not_read_keeps_a_close_from_being_clean)
 {
     open_pair(tcp_pair);
     there_sends("request");
@@ -216,9 +210,8 @@ START_TEST(test_what_was_not_read_keeps_a_close_from_being_clean)
     conn_keep(here.conn, "more", 4);
     ck_assert(!conn_closes_cleanly(here.conn));
 }
-END_TEST
 
-START_TEST(test_lingering_ends_by_time)
+UNIT_TEST(test_lingering_ends_by_time)
 {
     open_pair(tcp_pair);
     uint64_t begin = loop_now_refresh(loop);
@@ -226,7 +219,6 @@ START_TEST(test_lingering_ends_by_time)
     run_until(loop, none_lingers, NULL); /* the peer does nothing */
     ck_assert_uint_ge(loop_now_refresh(loop) - begin, CONN_LINGER_NS);
 }
-END_TEST
 
 /* The peer sends on; false once it cannot. */
 static bool push(size_t *pushed)
@@ -247,7 +239,7 @@ static bool pushed_much(void *arg)
 }
 
 /* A client that looks for its answer only when all of its body is sent. */
-START_TEST(test_lingering_takes_a_whole_upload)
+UNIT_TEST(test_lingering_takes_a_whole_upload)
 {
     size_t pushed = 0;
     open_pair(tcp_pair);
@@ -258,7 +250,6 @@ START_TEST(test_lingering_takes_a_whole_upload)
     there = -1;
     run_until(loop, none_lingers, NULL);
 }
-END_TEST
 
 static bool push_until_closed(void *arg)
 {
@@ -267,7 +258,7 @@ static bool push_until_closed(void *arg)
     return none_lingers(arg);
 }
 
-START_TEST(test_lingering_ends_whatever_comes)
+UNIT_TEST(test_lingering_ends_whatever_comes)
 {
     open_pair(tcp_pair);
     conn_pool_get(loop)->linger_most_ns = NS_PER_SECOND / 4;
@@ -276,9 +267,8 @@ START_TEST(test_lingering_ends_whatever_comes)
     run_until(loop, push_until_closed, NULL);
     ck_assert_uint_lt(loop_now_refresh(loop) - begin, CONN_LINGER_NS);
 }
-END_TEST
 
-START_TEST(test_lingering_sends_what_waits)
+UNIT_TEST(test_lingering_sends_what_waits)
 {
     const size_t len = 4u << 20;
     char *data = pattern(len);
@@ -298,37 +288,14 @@ START_TEST(test_lingering_sends_what_waits)
     free(data);
     free(drain.data);
 }
-END_TEST
 
-START_TEST(test_a_loop_that_ends_closes_those_that_linger)
+UNIT_TEST(test_a_loop_that_ends_closes_those_that_linger)
 {
     open_pair(tcp_pair);
     conn_close_lingering(&here.conn);
     ck_assert(!none_lingers(NULL));
     /* teardown frees the loop; the sanitizers look on */
 }
-END_TEST
 
-static Suite *conn_close_suite(void)
-{
-    Suite *suite = suite_create("net/conn_close");
-    TCase *tcase = tcase_create("conn_close");
-
-    tcase_add_checked_fixture(tcase, conn_stage_set_up, conn_stage_tear_down);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_close_is_an_end_and_reset_is_none, 0, 2);
-    tcase_add_test(tcase, test_callbacks_may_close_any_connection);
-    tcase_add_test(tcase, test_many_are_closed_over_some_turns);
-    tcase_add_loop_test(tcase, test_those_that_wait_are_closed_without_turns, 0, 3);
-    tcase_add_test(tcase, test_structs_and_buffers_are_used_again);
-    tcase_add_test(tcase, test_a_lingering_close_saves_the_answer);
-    tcase_add_test(tcase, test_what_was_not_read_keeps_a_close_from_being_clean);
-    tcase_add_test(tcase, test_lingering_ends_by_time);
-    tcase_add_test(tcase, test_lingering_takes_a_whole_upload);
-    tcase_add_test(tcase, test_lingering_ends_whatever_comes);
-    tcase_add_test(tcase, test_lingering_sends_what_waits);
-    tcase_add_test(tcase, test_a_loop_that_ends_closes_those_that_linger);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(conn_close_suite);
+UNIT_FIXTURE(conn_stage_set_up, conn_stage_tear_down);
+UNIT_TIMEOUT(60);

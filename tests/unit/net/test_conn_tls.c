@@ -151,7 +151,7 @@ static void set_version(int index)
     SSL_CTX_set_max_proto_version(client_ctx, index == 0 ? TLS1_2_VERSION : TLS1_3_VERSION);
 }
 
-START_TEST(test_bytes_go_both_ways)
+UNIT_LOOP_TEST(test_bytes_go_both_ways, 2)
 {
     set_version(_i);
     put_sweep_off();
@@ -171,9 +171,8 @@ START_TEST(test_bytes_go_both_ways)
     ck_assert_uint_eq(server.conn->sent, 24);
     ck_assert_uint_eq(server.conn->received, 21);
 }
-END_TEST
 
-START_TEST(test_large_bodies_arrive_whole)
+UNIT_LOOP_TEST(test_large_bodies_arrive_whole, 2)
 {
     const size_t len = 5u << 20;
     char *data = pattern(len);
@@ -191,7 +190,6 @@ START_TEST(test_large_bodies_arrive_whole)
     ck_assert_uint_eq(conn_waiting(server.conn), 0);
     free(data);
 }
-END_TEST
 
 static unsigned records;
 
@@ -208,7 +206,7 @@ static void count_records(int writing, int version, int type, const void *data, 
     }
 }
 
-START_TEST(test_head_and_body_share_a_record)
+UNIT_TEST(test_head_and_body_share_a_record)
 {
     char *data = pattern(50000);
     struct iovec small[] = {{data, 300}, {data + 300, 0}, {data + 300, 1024}};
@@ -226,11 +224,10 @@ START_TEST(test_head_and_body_share_a_record)
     ck_assert_uint_le(records, 1 + 4);
     free(data);
 }
-END_TEST
 
 /* ---- ends ---- */
 
-START_TEST(test_an_end_that_comes_with_the_data_is_seen_at_once)
+UNIT_LOOP_TEST(test_an_end_that_comes_with_the_data_is_seen_at_once, 2)
 {
     set_version(_i);
     put_sweep_off();
@@ -247,9 +244,8 @@ START_TEST(test_an_end_that_comes_with_the_data_is_seen_at_once)
     ck_assert_str_eq(client.data, "answer");
     ck_assert_int_eq(client.result, CONN_EOF);
 }
-END_TEST
 
-START_TEST(test_an_end_without_close_notify_is_an_error)
+UNIT_LOOP_TEST(test_an_end_without_close_notify_is_an_error, 2)
 {
     set_version(_i);
     put_sweep_off();
@@ -264,9 +260,8 @@ START_TEST(test_an_end_without_close_notify_is_an_error)
     ck_assert(end_send(&server, "answer"));
     wait_for_bytes(&client, 6);
 }
-END_TEST
 
-START_TEST(test_a_reset_is_an_error)
+UNIT_TEST(test_a_reset_is_an_error)
 {
     open_both("one.example", NULL);
     conn_close(&server.conn, true);
@@ -274,9 +269,8 @@ START_TEST(test_a_reset_is_an_error)
     ck_assert_int_eq(client.result, CONN_ERROR);
     ck_assert_int_eq(client.conn->error, CONN_RESET);
 }
-END_TEST
 
-START_TEST(test_shutdown_goes_behind_what_waits)
+UNIT_TEST(test_shutdown_goes_behind_what_waits)
 {
     const size_t len = 6u << 20;
     char *data = pattern(len);
@@ -296,7 +290,6 @@ START_TEST(test_shutdown_goes_behind_what_waits)
     ck_assert_mem_eq(client.data, data, len);
     free(data);
 }
-END_TEST
 
 static bool none_lingers(void *arg)
 {
@@ -304,7 +297,7 @@ static bool none_lingers(void *arg)
     return list_empty(&conn_pool_get(loop)->lingering);
 }
 
-START_TEST(test_a_lingering_close_saves_the_answer)
+UNIT_TEST(test_a_lingering_close_saves_the_answer)
 {
     char *data = pattern(400000);
     struct iovec iov = {data, 400000};
@@ -322,7 +315,6 @@ START_TEST(test_a_lingering_close_saves_the_answer)
     run_until(loop, none_lingers, NULL);
     free(data);
 }
-END_TEST
 
 /* ---- names and trust ---- */
 
@@ -336,7 +328,7 @@ static char *subject_seen(void)
     return subject;
 }
 
-START_TEST(test_the_name_chooses_the_certificate)
+UNIT_LOOP_TEST(test_the_name_chooses_the_certificate, 2)
 {
     static const char *const rows[][2] = {
         {"one.example", "/CN=one"}, {"two.example", "/CN=two"}, {"a.two.example", "/CN=two"},
@@ -359,7 +351,6 @@ START_TEST(test_the_name_chooses_the_certificate)
     open_both(NULL, NULL);
     ck_assert_str_eq(subject_seen(), "/CN=one");
 }
-END_TEST
 
 static void expect_failure(enum conn_error client_error, const char *client_words,
                            const char *server_words)
@@ -377,16 +368,15 @@ static void expect_failure(enum conn_error client_error, const char *client_word
                   conn_tls_error(server.conn));
 }
 
-START_TEST(test_a_wrong_name_is_not_trusted)
+UNIT_TEST(test_a_wrong_name_is_not_trusted)
 {
     SSL_CTX_set_max_proto_version(client_ctx, TLS1_2_VERSION);
     begin("three.example", NULL);
     expect_failure(CONN_TLS_VERIFY, "hostname mismatch", "bad certificate");
     ck_assert_str_eq(conn_error_word(client.conn->error), "certificate not trusted");
 }
-END_TEST
 
-START_TEST(test_an_unknown_authority_is_not_trusted)
+UNIT_TEST(test_an_unknown_authority_is_not_trusted)
 {
     SSL_CTX_free(client_ctx);
     client_ctx = make_client_ctx(true, "other_ca.crt");
@@ -394,9 +384,8 @@ START_TEST(test_an_unknown_authority_is_not_trusted)
     begin("one.example", NULL);
     expect_failure(CONN_TLS_VERIFY, "unable to get local issuer certificate", "unknown ca");
 }
-END_TEST
 
-START_TEST(test_an_old_version_is_refused)
+UNIT_TEST(test_an_old_version_is_refused)
 {
     tls_listener_free(&listener);
     conf.minimum_version = 1;
@@ -405,9 +394,8 @@ START_TEST(test_an_old_version_is_refused)
     begin("one.example", NULL);
     expect_failure(CONN_TLS, "protocol version", "unsupported protocol");
 }
-END_TEST
 
-START_TEST(test_no_common_protocol_is_refused)
+UNIT_TEST(test_no_common_protocol_is_refused)
 {
     SSL_CTX_set_alpn_protos(client_ctx, (const unsigned char *)"\x02h3", 3);
     begin("one.example", NULL);
@@ -417,7 +405,6 @@ START_TEST(test_no_common_protocol_is_refused)
     SSL_CTX_set_alpn_protos(client_ctx, NULL, 0);
     open_both("one.example", NULL);
 }
-END_TEST
 
 /* ---- handshakes that go wrong ---- */
 
@@ -429,7 +416,7 @@ static void open_raw(void)
     ck_assert_int_eq(connect(raw, &listening->address.u.any, listening->address.len), 0);
 }
 
-START_TEST(test_plain_http_on_a_tls_port_fails)
+UNIT_TEST(test_plain_http_on_a_tls_port_fails)
 {
     open_raw();
     ck_assert_int_eq(send(raw, "GET / HTTP/1.1\r\n\r\n", 18, 0), 18);
@@ -439,9 +426,8 @@ START_TEST(test_plain_http_on_a_tls_port_fails)
     ck_assert_str_eq(conn_tls_error(server.conn), "http request");
     close(raw);
 }
-END_TEST
 
-START_TEST(test_a_peer_that_goes_away_in_the_handshake)
+UNIT_TEST(test_a_peer_that_goes_away_in_the_handshake)
 {
     open_raw();
     ck_assert_int_eq(send(raw, "\x16\x03\x01", 3, 0), 3);
@@ -453,7 +439,6 @@ START_TEST(test_a_peer_that_goes_away_in_the_handshake)
     ck_assert_str_eq(conn_tls_error(server.conn),
                      "the peer closed the connection during the handshake");
 }
-END_TEST
 
 static void close_at_once(struct conn *conn, bool ok)
 {
@@ -465,7 +450,7 @@ static void close_at_once(struct conn *conn, bool ok)
 
 static const struct conn_ops closing_ops = {.on_open = close_at_once};
 
-START_TEST(test_the_owner_may_close_when_it_opens)
+UNIT_TEST(test_the_owner_may_close_when_it_opens)
 {
     server_ops = &closing_ops;
     begin("one.example", NULL);
@@ -473,9 +458,8 @@ START_TEST(test_the_owner_may_close_when_it_opens)
     run_until_true(loop, &client.ended);
     ck_assert_int_eq(client.result, CONN_EOF);
 }
-END_TEST
 
-START_TEST(test_connections_outlive_their_listener)
+UNIT_TEST(test_connections_outlive_their_listener)
 {
     begin("two.example", NULL);
     while (server.conn == NULL) {
@@ -490,7 +474,6 @@ START_TEST(test_connections_outlive_their_listener)
     ck_assert(end_send(&client, "x"));
     wait_for_bytes(&server, 1);
 }
-END_TEST
 
 /* ---- resumption ---- */
 
@@ -508,7 +491,7 @@ static SSL_SESSION *session_of(const char *name, SSL_SESSION *session, bool *reu
     return next;
 }
 
-START_TEST(test_sessions_are_resumed)
+UNIT_LOOP_TEST(test_sessions_are_resumed, 2)
 {
     bool reused;
 
@@ -536,9 +519,8 @@ START_TEST(test_sessions_are_resumed)
     SSL_SESSION_free(second);
     SSL_SESSION_free(third);
 }
-END_TEST
 
-START_TEST(test_sessions_of_other_certificates_are_not_resumed)
+UNIT_LOOP_TEST(test_sessions_of_other_certificates_are_not_resumed, 2)
 {
     bool reused;
 
@@ -551,9 +533,8 @@ START_TEST(test_sessions_of_other_certificates_are_not_resumed)
     ck_assert(!reused);
     SSL_SESSION_free(session);
 }
-END_TEST
 
-START_TEST(test_without_tickets_nothing_is_resumed)
+UNIT_LOOP_TEST(test_without_tickets_nothing_is_resumed, 2)
 {
     bool reused;
 
@@ -568,7 +549,6 @@ START_TEST(test_without_tickets_nothing_is_resumed)
     }
     SSL_SESSION_free(session);
 }
-END_TEST
 
 /* ---- memory ---- */
 
@@ -578,7 +558,7 @@ static bool none_warm(void *arg)
     return conn_pool_get(loop)->warm == 0;
 }
 
-START_TEST(test_quiet_connections_give_their_buffers_back)
+UNIT_TEST(test_quiet_connections_give_their_buffers_back)
 {
     open_both("one.example", NULL);
     ck_assert(end_send(&client, "request"));
@@ -591,9 +571,8 @@ START_TEST(test_quiet_connections_give_their_buffers_back)
     drop_ends();
     ck_assert_uint_eq(conn_pool_get(loop)->warm, 0);
 }
-END_TEST
 
-START_TEST(test_beyond_the_limit_buffers_are_not_kept)
+UNIT_TEST(test_beyond_the_limit_buffers_are_not_kept)
 {
     conn_pool_get(loop)->warm = TLS_WARM_MAX;
     open_both("one.example", NULL);
@@ -605,38 +584,6 @@ START_TEST(test_beyond_the_limit_buffers_are_not_kept)
     drop_ends();
     ck_assert_uint_eq(conn_pool_get(loop)->warm, TLS_WARM_MAX);
 }
-END_TEST
 
-static Suite *conn_tls_suite(void)
-{
-    Suite *suite = suite_create("net/conn_tls");
-    TCase *tcase = tcase_create("conn_tls");
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_bytes_go_both_ways, 0, 2);
-    tcase_add_loop_test(tcase, test_large_bodies_arrive_whole, 0, 2);
-    tcase_add_test(tcase, test_head_and_body_share_a_record);
-    tcase_add_loop_test(tcase, test_an_end_that_comes_with_the_data_is_seen_at_once, 0, 2);
-    tcase_add_loop_test(tcase, test_an_end_without_close_notify_is_an_error, 0, 2);
-    tcase_add_test(tcase, test_a_reset_is_an_error);
-    tcase_add_test(tcase, test_shutdown_goes_behind_what_waits);
-    tcase_add_test(tcase, test_a_lingering_close_saves_the_answer);
-    tcase_add_loop_test(tcase, test_the_name_chooses_the_certificate, 0, 2);
-    tcase_add_test(tcase, test_a_wrong_name_is_not_trusted);
-    tcase_add_test(tcase, test_an_unknown_authority_is_not_trusted);
-    tcase_add_test(tcase, test_an_old_version_is_refused);
-    tcase_add_test(tcase, test_no_common_protocol_is_refused);
-    tcase_add_test(tcase, test_plain_http_on_a_tls_port_fails);
-    tcase_add_test(tcase, test_a_peer_that_goes_away_in_the_handshake);
-    tcase_add_test(tcase, test_the_owner_may_close_when_it_opens);
-    tcase_add_test(tcase, test_connections_outlive_their_listener);
-    tcase_add_loop_test(tcase, test_sessions_are_resumed, 0, 2);
-    tcase_add_loop_test(tcase, test_sessions_of_other_certificates_are_not_resumed, 0, 2);
-    tcase_add_loop_test(tcase, test_without_tickets_nothing_is_resumed, 0, 2);
-    tcase_add_test(tcase, test_quiet_connections_give_their_buffers_back);
-    tcase_add_test(tcase, test_beyond_the_limit_buffers_are_not_kept);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(conn_tls_suite);
+UNIT_FIXTURE(setup, teardown);
+UNIT_TIMEOUT(60);

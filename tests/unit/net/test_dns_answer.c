@@ -104,7 +104,7 @@ static const char *parse(enum dns_type type)
     return dns_answer_parse(message, len, type, &answer);
 }
 
-START_TEST(test_the_least_time_of_the_chain_counts)
+UNIT_TEST(test_the_least_time_of_the_chain_counts)
 {
     begin(0, "shop.test", DNS_A);
     a_record("Two.Test", 300, 0x7f000002);
@@ -127,9 +127,8 @@ START_TEST(test_the_least_time_of_the_chain_counts)
     ck_assert_ptr_null(parse(DNS_A));
     ck_assert_uint_eq(answer.ttl_s, 0);
 }
-END_TEST
 
-START_TEST(test_services)
+UNIT_TEST(test_services)
 {
     begin(0, "_http._tcp.test", DNS_SRV);
     for (uint32_t i = 0; i < 2; i++) {
@@ -148,9 +147,8 @@ START_TEST(test_services)
     ck_assert_uint_eq(answer.records[1].u.srv.priority, 1);
     ck_assert_str_eq(answer.records[1].u.srv.target, "");
 }
-END_TEST
 
-START_TEST(test_there_is_none)
+UNIT_TEST(test_there_is_none)
 {
     begin(3, "shop.test", DNS_A); /* no such name: the lesser of the SOA's two times */
     authority(DNS_SOA, 600, 20);
@@ -170,9 +168,8 @@ START_TEST(test_there_is_none)
     ck_assert_ptr_null(parse(DNS_A));
     ck_assert_uint_eq(answer.ttl_s, DNS_NO_TTL);
 }
-END_TEST
 
-START_TEST(test_an_alias_alone_is_to_be_asked_for)
+UNIT_TEST(test_an_alias_alone_is_to_be_asked_for)
 {
     begin(0, "shop.test", DNS_A);
     alias("shop.test", 10, "One.Test");
@@ -181,9 +178,8 @@ START_TEST(test_an_alias_alone_is_to_be_asked_for)
     ck_assert_str_eq(answer.alias, "one.test");
     ck_assert_uint_eq(answer.ttl_s, 10);
 }
-END_TEST
 
-START_TEST(test_what_is_no_answer)
+UNIT_TEST(test_what_is_no_answer)
 {
     begin(0, "shop.test", DNS_A);
     alias("shop.test", 10, "one.test");
@@ -226,11 +222,10 @@ START_TEST(test_what_is_no_answer)
     number(1, 4);
     ck_assert_ptr_nonnull(parse(DNS_A));
 }
-END_TEST
 
 /* Every beginning of a message is malformed, and every byte may be any other: nothing is read
  * outside. */
-START_TEST(test_any_bytes_will_do)
+UNIT_TEST(test_any_bytes_will_do)
 {
     begin(0, "_http._tcp.test", DNS_SRV);
     alias("_http._tcp.test", 9, "a.test");
@@ -263,20 +258,3 @@ START_TEST(test_any_bytes_will_do)
     dns_answer_free(&answer, DNS_SRV);
     free(copy);
 }
-END_TEST
-
-static Suite *dns_answer_suite(void)
-{
-    Suite *suite = suite_create("net/dns_answer");
-    TCase *tcase = tcase_create("dns_answer");
-
-    tcase_add_test(tcase, test_the_least_time_of_the_chain_counts);
-    tcase_add_test(tcase, test_services);
-    tcase_add_test(tcase, test_there_is_none);
-    tcase_add_test(tcase, test_an_alias_alone_is_to_be_asked_for);
-    tcase_add_test(tcase, test_what_is_no_answer);
-    tcase_add_test(tcase, test_any_bytes_will_do);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(dns_answer_suite);

@@ -176,7 +176,7 @@ static const char *chosen(const struct followed *followed)
     return text;
 }
 
-START_TEST(one_question_serves_all_who_follow_a_name)
+UNIT_TEST(one_question_serves_all_who_follow_a_name)
 {
     struct followed *one = host("shop.test");
     struct followed *two = follow(follower, FOLLOW_HOST, str_from("shop.test"), 81, tell, NULL);
@@ -196,9 +196,8 @@ START_TEST(one_question_serves_all_who_follow_a_name)
     follow_end(&two); /* the last one ends the questions, too */
     ck_assert_ptr_null(two);
 }
-END_TEST
 
-START_TEST(a_failure_takes_nothing_away_and_an_answer_does)
+UNIT_TEST(a_failure_takes_nothing_away_and_an_answer_does)
 {
     struct followed *shop = host("shop.test");
 
@@ -215,9 +214,8 @@ START_TEST(a_failure_takes_nothing_away_and_an_answer_does)
     ck_assert(list_empty(&asked));
     follow_end(&shop);
 }
-END_TEST
 
-START_TEST(an_address_is_kept_as_long_as_the_name_has_it)
+UNIT_TEST(an_address_is_kept_as_long_as_the_name_has_it)
 {
     struct followed *shop = host("shop.test");
 
@@ -230,9 +228,8 @@ START_TEST(an_address_is_kept_as_long_as_the_name_has_it)
     ck_assert_str_eq(chosen(shop), "192.0.2.2:80");
     follow_end(&shop);
 }
-END_TEST
 
-START_TEST(a_service_is_where_its_targets_are)
+UNIT_TEST(a_service_is_where_its_targets_are)
 {
     struct followed *service =
         follow(follower, FOLLOW_SERVICE, str_from("_http._tcp.test"), 0, tell, NULL);
@@ -248,11 +245,10 @@ START_TEST(a_service_is_where_its_targets_are)
     ck_assert_uint_eq(followed_endpoint(service, 1).priority, 2);
     follow_end(&service);
 }
-END_TEST
 
 /* Until the new targets are known, the places of before are kept. The next question comes by its
  * time to live, which is a second here. */
-START_TEST(a_service_that_moves_keeps_its_places_for_a_while)
+UNIT_TEST(a_service_that_moves_keeps_its_places_for_a_while)
 {
     struct followed *service =
         follow(follower, FOLLOW_SERVICE, str_from("_http._tcp.test"), 0, NULL, NULL);
@@ -274,7 +270,6 @@ START_TEST(a_service_that_moves_keeps_its_places_for_a_while)
     ck_assert_str_eq(known(service), "192.0.2.2:8002 ");
     follow_end(&service);
 }
-END_TEST
 
 static void wait_for_names(void)
 {
@@ -282,7 +277,7 @@ static void wait_for_names(void)
     settle();
 }
 
-START_TEST(who_waits_waits_for_each_name_once)
+UNIT_TEST(who_waits_waits_for_each_name_once)
 {
     struct followed *one = host("one.test"), *two = host("two.test");
 
@@ -311,10 +306,9 @@ START_TEST(who_waits_waits_for_each_name_once)
     follow_end(&one);
     follow_end(&two);
 }
-END_TEST
 
 /* RFC 8305: once something is known, the other family has a moment. */
-START_TEST(who_waits_gives_the_other_family_a_moment)
+UNIT_TEST(who_waits_gives_the_other_family_a_moment)
 {
     struct followed *one = host("one.test");
 
@@ -328,9 +322,8 @@ START_TEST(who_waits_gives_the_other_family_a_moment)
     ck_assert_uint_eq(left_open, 0);
     follow_end(&one);
 }
-END_TEST
 
-START_TEST(who_is_followed_may_outlive_the_follower)
+UNIT_TEST(who_is_followed_may_outlive_the_follower)
 {
     struct followed *one = host("one.test");
 
@@ -347,23 +340,5 @@ START_TEST(who_is_followed_may_outlive_the_follower)
     ck_assert_uint_eq(told, 0);
     follow_end(&one);
 }
-END_TEST
 
-static Suite *follow_suite(void)
-{
-    Suite *suite = suite_create("net/follow");
-    TCase *tcase = tcase_create("follow");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, one_question_serves_all_who_follow_a_name);
-    tcase_add_test(tcase, a_failure_takes_nothing_away_and_an_answer_does);
-    tcase_add_test(tcase, an_address_is_kept_as_long_as_the_name_has_it);
-    tcase_add_test(tcase, a_service_is_where_its_targets_are);
-    tcase_add_test(tcase, a_service_that_moves_keeps_its_places_for_a_while);
-    tcase_add_test(tcase, who_waits_waits_for_each_name_once);
-    tcase_add_test(tcase, who_waits_gives_the_other_family_a_moment);
-    tcase_add_test(tcase, who_is_followed_may_outlive_the_follower);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(follow_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -57,7 +57,7 @@ static const char *of(const char *name)
     return text;
 }
 
-START_TEST(test_lines)
+UNIT_TEST(test_lines)
 {
     put("# a comment\n"
         "\n"
@@ -75,9 +75,8 @@ START_TEST(test_lines)
     ck_assert_str_eq(of("last.test"), "192.0.2.5");
     ck_assert_str_eq(of(""), "-");
 }
-END_TEST
 
-START_TEST(test_localhost_is_here)
+UNIT_TEST(test_localhost_is_here)
 {
     ck_assert_str_eq(of("localhost"), "127.0.0.1 ::1"); /* there is no file */
     ck_assert_str_eq(of("a.localhost"), "127.0.0.1 ::1");
@@ -87,9 +86,8 @@ START_TEST(test_localhost_is_here)
     ck_assert_str_eq(of("a.localhost"), "127.0.0.1");
     ck_assert_str_eq(of("b.localhost"), "127.0.0.2");
 }
-END_TEST
 
-START_TEST(test_changes)
+UNIT_TEST(test_changes)
 {
     put("192.0.2.1 a.test\n");
     put("192.0.2.2 b.test\n");
@@ -100,18 +98,5 @@ START_TEST(test_changes)
     ck_assert_str_eq(of("b.test"), "-");
     ck_assert_str_eq(of("localhost"), "127.0.0.1 ::1");
 }
-END_TEST
 
-static Suite *hosts_suite(void)
-{
-    Suite *suite = suite_create("net/hosts");
-    TCase *tcase = tcase_create("hosts");
-
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, test_lines);
-    tcase_add_test(tcase, test_localhost_is_here);
-    tcase_add_test(tcase, test_changes);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(hosts_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -97,7 +97,7 @@ static void close_accepted(void)
     pause_after_first = false;
 }
 
-START_TEST(test_accepts_on_every_socket_of_a_port)
+UNIT_LOOP_TEST(test_accepts_on_every_socket_of_a_port, 2)
 {
     enum { SOCKETS = 3, CLIENTS = 40 };
     struct acceptor *acceptors[SOCKETS];
@@ -133,9 +133,8 @@ START_TEST(test_accepts_on_every_socket_of_a_port)
     close_accepted();
     listen_socket_unref(&listening);
 }
-END_TEST
 
-START_TEST(test_a_paused_acceptor_takes_none)
+UNIT_TEST(test_a_paused_acceptor_takes_none)
 {
     struct listen_socket *listening = open_text("127.0.0.1:0", 1);
     struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
@@ -158,7 +157,6 @@ START_TEST(test_a_paused_acceptor_takes_none)
     close_accepted();
     listen_socket_unref(&listening);
 }
-END_TEST
 
 static unsigned gate_places, gate_backs;
 
@@ -182,7 +180,7 @@ static void gate_back(struct acceptor *acceptor, void *arg)
 }
 
 /* Asked before each connection: never one more than there are places, and none is lost. */
-START_TEST(test_a_gate_is_asked_first)
+UNIT_TEST(test_a_gate_is_asked_first)
 {
     struct listen_socket *listening = open_text("127.0.0.1:0", 1);
     struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
@@ -210,10 +208,9 @@ START_TEST(test_a_gate_is_asked_first)
     close_accepted();
     listen_socket_unref(&listening);
 }
-END_TEST
 
 /* It stops at those that are kept back, and goes on when others are free again. */
-START_TEST(test_descriptors_are_kept_back)
+UNIT_TEST(test_descriptors_are_kept_back)
 {
     struct listen_socket *listening = open_text("127.0.0.1:0", 1);
     struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
@@ -237,9 +234,8 @@ START_TEST(test_descriptors_are_kept_back)
     close_accepted();
     listen_socket_unref(&listening);
 }
-END_TEST
 
-START_TEST(test_without_descriptors_it_waits_and_goes_on)
+UNIT_TEST(test_without_descriptors_it_waits_and_goes_on)
 {
     struct listen_socket *listening = open_text("127.0.0.1:0", 1);
     struct acceptor *acceptor = acceptor_new(loop, listening->fds[0], on_connection, accepted);
@@ -260,11 +256,10 @@ START_TEST(test_without_descriptors_it_waits_and_goes_on)
     close_accepted();
     listen_socket_unref(&listening);
 }
-END_TEST
 
 /* ---- messages ---- */
 
-START_TEST(test_own_sockets_are_not_in_the_way)
+UNIT_LOOP_TEST(test_own_sockets_are_not_in_the_way, 2)
 {
     char text[ADDRESS_TEXT_SIZE + 8];
     struct listen_socket *first = open_text(_i == 0 ? "127.0.0.1:0" : "0.0.0.0:0", 2);
@@ -287,9 +282,8 @@ START_TEST(test_own_sockets_are_not_in_the_way)
     listen_socket_unref(&second);
     ck_assert_int_eq(connect_to(&address), -1);
 }
-END_TEST
 
-START_TEST(test_a_foreign_listener_is_refused)
+UNIT_TEST(test_a_foreign_listener_is_refused)
 {
     int one = 1;
     struct address address = address_of("127.0.0.1:0");
@@ -313,9 +307,8 @@ START_TEST(test_a_foreign_listener_is_refused)
     ck_assert(listen_socket_check(&address, false, error, sizeof(error)));
     close(fd);
 }
-END_TEST
 
-START_TEST(test_both_families_on_one_port)
+UNIT_TEST(test_both_families_on_one_port)
 {
     char text[64];
     struct listen_socket *six = NULL, *four = NULL;
@@ -334,9 +327,8 @@ START_TEST(test_both_families_on_one_port)
     listen_socket_unref(&six);
     listen_socket_unref(&four);
 }
-END_TEST
 
-START_TEST(test_an_address_of_another_machine_is_refused)
+UNIT_TEST(test_an_address_of_another_machine_is_refused)
 {
     struct address address = address_of("192.0.2.1:8080");
 
@@ -351,12 +343,11 @@ START_TEST(test_an_address_of_another_machine_is_refused)
         error[0] = '\0';
     }
 }
-END_TEST
 
 /* ---- the end ---- */
 
 /* Whoever has connected comes in, nobody after that; then the port is free. */
-START_TEST(test_a_socket_that_refuses_loses_nobody)
+UNIT_LOOP_TEST(test_a_socket_that_refuses_loses_nobody, 2)
 {
     char text[128];
 
@@ -400,11 +391,10 @@ START_TEST(test_a_socket_that_refuses_loses_nobody)
     close(late);
     close_accepted();
 }
-END_TEST
 
 /* ---- Unix sockets ---- */
 
-START_TEST(test_unix_socket_has_its_mode_and_goes_with_the_last_reference)
+UNIT_TEST(test_unix_socket_has_its_mode_and_goes_with_the_last_reference)
 {
     char text[128];
     struct stat status;
@@ -437,9 +427,8 @@ START_TEST(test_unix_socket_has_its_mode_and_goes_with_the_last_reference)
     listen_socket_unref(&listening);
     ck_assert_int_eq(lstat(path, &status), -1);
 }
-END_TEST
 
-START_TEST(test_a_dead_socket_file_is_replaced_and_a_living_one_is_not)
+UNIT_TEST(test_a_dead_socket_file_is_replaced_and_a_living_one_is_not)
 {
     char text[128];
 
@@ -462,9 +451,8 @@ START_TEST(test_a_dead_socket_file_is_replaced_and_a_living_one_is_not)
     close(client);
     listen_socket_unref(&second);
 }
-END_TEST
 
-START_TEST(test_a_file_that_is_no_socket_is_left_alone)
+UNIT_TEST(test_a_file_that_is_no_socket_is_left_alone)
 {
     char text[128];
     struct stat status;
@@ -479,9 +467,8 @@ START_TEST(test_a_file_that_is_no_socket_is_left_alone)
     ck_assert_str_eq(
         error, "cannot listen on unix:/nonexistent/s: there is no folder /nonexistent; make it");
 }
-END_TEST
 
-START_TEST(test_mode_and_backlog_change_while_it_listens)
+UNIT_TEST(test_mode_and_backlog_change_while_it_listens)
 {
     char text[128];
     struct stat status;
@@ -504,9 +491,8 @@ START_TEST(test_mode_and_backlog_change_while_it_listens)
     unlink(text + 5);
     listen_socket_unref(&listening);
 }
-END_TEST
 
-START_TEST(test_a_look_leaves_no_trace)
+UNIT_TEST(test_a_look_leaves_no_trace)
 {
     char text[128];
     struct stat status;
@@ -520,31 +506,6 @@ START_TEST(test_a_look_leaves_no_trace)
     ck_assert_str_eq(
         error, "cannot listen on unix:/nonexistent/s: there is no folder /nonexistent; make it");
 }
-END_TEST
 
-static Suite *listener_suite(void)
-{
-    Suite *suite = suite_create("net/listener");
-    TCase *tcase = tcase_create("listener");
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, test_accepts_on_every_socket_of_a_port, 0, 2);
-    tcase_add_test(tcase, test_a_paused_acceptor_takes_none);
-    tcase_add_test(tcase, test_a_gate_is_asked_first);
-    tcase_add_test(tcase, test_descriptors_are_kept_back);
-    tcase_add_test(tcase, test_without_descriptors_it_waits_and_goes_on);
-    tcase_add_loop_test(tcase, test_own_sockets_are_not_in_the_way, 0, 2);
-    tcase_add_test(tcase, test_a_foreign_listener_is_refused);
-    tcase_add_test(tcase, test_both_families_on_one_port);
-    tcase_add_test(tcase, test_an_address_of_another_machine_is_refused);
-    tcase_add_loop_test(tcase, test_a_socket_that_refuses_loses_nobody, 0, 2);
-    tcase_add_test(tcase, test_unix_socket_has_its_mode_and_goes_with_the_last_reference);
-    tcase_add_test(tcase, test_a_dead_socket_file_is_replaced_and_a_living_one_is_not);
-    tcase_add_test(tcase, test_a_file_that_is_no_socket_is_left_alone);
-    tcase_add_test(tcase, test_mode_and_backlog_change_while_it_listens);
-    tcase_add_test(tcase, test_a_look_leaves_no_trace);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(listener_suite);
+UNIT_FIXTURE(setup, teardown);
+UNIT_TIMEOUT(60);

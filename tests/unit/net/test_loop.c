@@ -65,7 +65,7 @@ static bool all_seen(void *arg)
     return seen_total == THREADS * MESSAGES;
 }
 
-START_TEST(test_messages_of_each_thread_come_in_order)
+UNIT_TEST(test_messages_of_each_thread_come_in_order)
 {
     pthread_t threads[THREADS];
 
@@ -79,7 +79,6 @@ START_TEST(test_messages_of_each_thread_come_in_order)
         pthread_join(threads[i], NULL);
     }
 }
-END_TEST
 
 static void stop_by_message(struct message *message)
 {
@@ -94,7 +93,7 @@ static void *post_late(void *arg)
     return NULL;
 }
 
-START_TEST(test_a_message_wakes_a_sleeping_loop)
+UNIT_TEST(test_a_message_wakes_a_sleeping_loop)
 {
     struct message message = {.fn = stop_by_message};
     pthread_t thread;
@@ -103,7 +102,6 @@ START_TEST(test_a_message_wakes_a_sleeping_loop)
     loop_run(loop);
     pthread_join(thread, NULL);
 }
-END_TEST
 
 static unsigned settled;
 
@@ -121,7 +119,7 @@ static void post_it(struct task *task)
     loop_post(loop, &message);
 }
 
-START_TEST(test_what_waits_is_settled_without_running)
+UNIT_TEST(test_what_waits_is_settled_without_running)
 {
     struct task task = {.fn = post_it};
 
@@ -131,7 +129,6 @@ START_TEST(test_what_waits_is_settled_without_running)
     while (loop_settle(loop)) {}
     ck_assert_uint_eq(settled, 3);
 }
-END_TEST
 
 static void *stop_late(void *arg)
 {
@@ -141,7 +138,7 @@ static void *stop_late(void *arg)
     return NULL;
 }
 
-START_TEST(test_stop_from_another_thread)
+UNIT_TEST(test_stop_from_another_thread)
 {
     pthread_t thread;
 
@@ -151,7 +148,6 @@ START_TEST(test_stop_from_another_thread)
     /* It can run again. */
     run_turns(loop, 2);
 }
-END_TEST
 
 /* ---- tasks and frees ---- */
 
@@ -199,7 +195,7 @@ static void later(struct task *task)
     loop_stop(loop);
 }
 
-START_TEST(test_tasks_then_frees_and_new_tasks_a_turn_later)
+UNIT_TEST(test_tasks_then_frees_and_new_tasks_a_turn_later)
 {
     memset(order, 0, sizeof(order));
     thing = (struct freed){0};
@@ -212,9 +208,8 @@ START_TEST(test_tasks_then_frees_and_new_tasks_a_turn_later)
     ck_assert_str_eq(order, "12f3");
     ck_assert_uint_eq(later_turn, first_turn + 1);
 }
-END_TEST
 
-START_TEST(test_a_cancelled_task_does_not_run)
+UNIT_TEST(test_a_cancelled_task_does_not_run)
 {
     memset(order, 0, sizeof(order));
     second_task = (struct task){.fn = second};
@@ -223,7 +218,6 @@ START_TEST(test_a_cancelled_task_does_not_run)
     run_turns(loop, 2);
     ck_assert_str_eq(order, "");
 }
-END_TEST
 
 static void part_end(struct loop *of, struct loop_part *part)
 {
@@ -232,7 +226,7 @@ static void part_end(struct loop *of, struct loop_part *part)
     loop_free_later(of, &thing, on_freed);
 }
 
-START_TEST(test_the_part_ends_with_the_loop_and_may_free_later)
+UNIT_TEST(test_the_part_ends_with_the_loop_and_may_free_later)
 {
     struct loop_part part = {part_end};
     memset(order, 0, sizeof(order));
@@ -242,7 +236,6 @@ START_TEST(test_the_part_ends_with_the_loop_and_may_free_later)
     loop_free(&loop);
     ck_assert_str_eq(order, "ef");
 }
-END_TEST
 
 static bool posted_seen;
 
@@ -261,7 +254,7 @@ static void forever(struct task *task)
     }
 }
 
-START_TEST(test_tasks_that_queue_themselves_do_not_starve_events)
+UNIT_TEST(test_tasks_that_queue_themselves_do_not_starve_events)
 {
     struct task task = {.fn = forever};
     struct message message = {.fn = on_posted};
@@ -272,7 +265,6 @@ START_TEST(test_tasks_that_queue_themselves_do_not_starve_events)
     loop_run(loop);
     ck_assert(posted_seen);
 }
-END_TEST
 
 /* ---- time ---- */
 
@@ -286,7 +278,7 @@ static void read_time(struct task *task)
     times[1] = loop_now_ns(loop);
 }
 
-START_TEST(test_time_is_read_once_a_turn)
+UNIT_TEST(test_time_is_read_once_a_turn)
 {
     struct task task = {.fn = read_time};
 
@@ -299,25 +291,6 @@ START_TEST(test_time_is_read_once_a_turn)
     ck_assert_uint_ge(times[0], times[2] + 2 * NS_PER_MS);
     ck_assert_uint_gt(loop_wall_ms(), UINT64_C(1577836800000)); /* 2020 */
 }
-END_TEST
 
-static Suite *loop_suite(void)
-{
-    Suite *suite = suite_create("net/loop");
-    TCase *tcase = tcase_create("loop");
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_messages_of_each_thread_come_in_order);
-    tcase_add_test(tcase, test_a_message_wakes_a_sleeping_loop);
-    tcase_add_test(tcase, test_stop_from_another_thread);
-    tcase_add_test(tcase, test_what_waits_is_settled_without_running);
-    tcase_add_test(tcase, test_tasks_then_frees_and_new_tasks_a_turn_later);
-    tcase_add_test(tcase, test_a_cancelled_task_does_not_run);
-    tcase_add_test(tcase, test_the_part_ends_with_the_loop_and_may_free_later);
-    tcase_add_test(tcase, test_tasks_that_queue_themselves_do_not_starve_events);
-    tcase_add_test(tcase, test_time_is_read_once_a_turn);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(loop_suite);
+UNIT_FIXTURE(setup, teardown);
+UNIT_TIMEOUT(60);

@@ -52,7 +52,7 @@ static void expect_known(const char *data, size_t len, const char *source, const
     }
 }
 
-START_TEST(version_1)
+UNIT_TEST(version_1)
 {
     static const struct {
         const char *line, *source, *destination;
@@ -71,9 +71,8 @@ START_TEST(version_1)
         expect_known(rows[i].line, strlen(rows[i].line), rows[i].source, rows[i].destination);
     }
 }
-END_TEST
 
-START_TEST(version_1_malformed)
+UNIT_TEST(version_1_malformed)
 {
     static const char *const rows[] = {
         "PROXY \r\n",
@@ -110,9 +109,8 @@ START_TEST(version_1_malformed)
     static const char nul[] = "PROXY TCP4 192.0.2.1\0 192.0.2.2 1 2\r\n";
     ck_assert_int_eq(parse(nul, sizeof(nul) - 1, &header), PROXY_HEADER_BAD);
 }
-END_TEST
 
-START_TEST(something_else)
+UNIT_TEST(something_else)
 {
     static const char *const rows[] = {
         "GET / HTTP/1.1\r\n", "POST / HTTP/1.1\r\n", "PROPFIND / HTTP/1.1\r\n", "proxy TCP4",
@@ -126,7 +124,6 @@ START_TEST(something_else)
     ck_assert_int_eq(parse("P", 1, &header), PROXY_HEADER_INCOMPLETE);
     ck_assert_int_eq(parse("\r\n", 2, &header), PROXY_HEADER_INCOMPLETE);
 }
-END_TEST
 
 /* A header of version 2 with `len` bytes behind its fixed part. */
 static size_t v2(char *out, unsigned command, unsigned family, const char *block, size_t len)
@@ -142,7 +139,7 @@ static size_t v2(char *out, unsigned command, unsigned family, const char *block
 
 #define IPV4_BLOCK "\xc0\x00\x02\x01\xc6\x33\x64\x07\xdc\x04\x01\xbb"
 
-START_TEST(version_2)
+UNIT_TEST(version_2)
 {
     char data[512];
     char block[256] = {0};
@@ -177,9 +174,8 @@ START_TEST(version_2)
         expect_known(data, v2(data, 0x21, datagrams[i], "", 0), NULL, NULL);
     }
 }
-END_TEST
 
-START_TEST(version_2_malformed)
+UNIT_TEST(version_2_malformed)
 {
     static const struct {
         unsigned command, family;
@@ -220,9 +216,8 @@ START_TEST(version_2_malformed)
     ck_assert_int_eq(parse(all, 16, &header), PROXY_HEADER_BAD);
     free(all);
 }
-END_TEST
 
-START_TEST(checksums_and_other_tlvs)
+UNIT_TEST(checksums_and_other_tlvs)
 {
     /* Computed by another implementation of CRC-32C over the whole header. */
     static const char block[] = IPV4_BLOCK "\x02\x00\x04shop"
@@ -244,7 +239,6 @@ START_TEST(checksums_and_other_tlvs)
         data[i] ^= 1;
     }
 }
-END_TEST
 
 static struct address address(const char *text)
 {
@@ -254,7 +248,7 @@ static struct address address(const char *text)
     return parsed;
 }
 
-START_TEST(what_is_written_is_read)
+UNIT_TEST(what_is_written_is_read)
 {
     static const struct {
         const char *source, *destination, *read_source, *read_destination;
@@ -286,9 +280,8 @@ START_TEST(what_is_written_is_read)
         }
     }
 }
-END_TEST
 
-START_TEST(exact_bytes)
+UNIT_TEST(exact_bytes)
 {
     char out[PROXY_HEADER_WRITE_MAX];
     struct address source = address("192.0.2.1:56324");
@@ -308,21 +301,3 @@ START_TEST(exact_bytes)
     ck_assert_mem_eq(out + 16, "\xc0\x00\x02\x01\x00\x00\x00\x00\xdc\x04\x00\x00", 12);
     ck_assert_uint_eq(proxy_header_write(out, 1, &source, &nothing), 15);
 }
-END_TEST
-
-static Suite *proxy_header_suite(void)
-{
-    Suite *suite = suite_create("net/proxy_header");
-    TCase *tcase = tcase_create("proxy_header");
-    tcase_add_test(tcase, version_1);
-    tcase_add_test(tcase, version_1_malformed);
-    tcase_add_test(tcase, something_else);
-    tcase_add_test(tcase, version_2);
-    tcase_add_test(tcase, version_2_malformed);
-    tcase_add_test(tcase, checksums_and_other_tlvs);
-    tcase_add_test(tcase, what_is_written_is_read);
-    tcase_add_test(tcase, exact_bytes);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(proxy_header_suite);

@@ -69,7 +69,7 @@ static void check_came_in_time(const struct alarm *alarm)
     ck_assert_uint_lt(alarm->fired_ns, alarm->wanted_ns + 2 * TICK_NS);
 }
 
-START_TEST(test_never_early_and_a_tick_late_at_most)
+UNIT_TEST(test_never_early_and_a_tick_late_at_most)
 {
     /* All levels, and the borders between them. */
     static const uint64_t delays_ms[] = {0,     1,     15,      16,      17,      1000,
@@ -87,9 +87,8 @@ START_TEST(test_never_early_and_a_tick_late_at_most)
         check_came_in_time(&alarms[i]);
     }
 }
-END_TEST
 
-START_TEST(test_random_timers_all_come_in_time)
+UNIT_TEST(test_random_timers_all_come_in_time)
 {
     const size_t count = 100000;
     struct alarm *alarms = calloc(count, sizeof(*alarms));
@@ -110,9 +109,8 @@ START_TEST(test_random_timers_all_come_in_time)
     }
     free(alarms);
 }
-END_TEST
 
-START_TEST(test_pushing_on_does_not_file_anew)
+UNIT_TEST(test_pushing_on_does_not_file_anew)
 {
     struct alarm alarm = {0};
 
@@ -131,9 +129,8 @@ START_TEST(test_pushing_on_does_not_file_anew)
     advance_to(START_NS + 15 * NS_PER_SECOND + TICK_NS);
     check_came_in_time(&alarm);
 }
-END_TEST
 
-START_TEST(test_pulling_in_comes_earlier)
+UNIT_TEST(test_pulling_in_comes_earlier)
 {
     struct alarm alarm = {0};
 
@@ -144,9 +141,8 @@ START_TEST(test_pulling_in_comes_earlier)
     advance_to(START_NS + 700 * NS_PER_SECOND);
     ck_assert_uint_eq(alarm.fired, 1);
 }
-END_TEST
 
-START_TEST(test_cancelled_does_not_come)
+UNIT_TEST(test_cancelled_does_not_come)
 {
     struct alarm *alarm = calloc(1, sizeof(*alarm)), other = {0};
 
@@ -159,7 +155,6 @@ START_TEST(test_cancelled_does_not_come)
     advance_to(START_NS + NS_PER_SECOND);
     ck_assert_uint_eq(other.fired, 1);
 }
-END_TEST
 
 static struct alarm victim;
 
@@ -169,7 +164,7 @@ static void cancel_victim(struct timer *timer)
     timer_cancel(loop, &victim.timer);
 }
 
-START_TEST(test_callback_cancels_one_of_the_same_slot)
+UNIT_TEST(test_callback_cancels_one_of_the_same_slot)
 {
     struct timer killer = {.fn = cancel_victim};
 
@@ -180,7 +175,6 @@ START_TEST(test_callback_cancels_one_of_the_same_slot)
     ck_assert_uint_eq(victim.fired, 0);
     ck_assert(!timer_is_set(&killer));
 }
-END_TEST
 
 static unsigned repeats;
 
@@ -190,7 +184,7 @@ static void again_at_once(struct timer *timer)
     timer_set(loop, timer, 0);
 }
 
-START_TEST(test_setting_itself_does_not_hold_the_loop)
+UNIT_TEST(test_setting_itself_does_not_hold_the_loop)
 {
     struct timer timer = {.fn = again_at_once};
 
@@ -202,9 +196,8 @@ START_TEST(test_setting_itself_does_not_hold_the_loop)
     ck_assert_uint_eq(repeats, 2);
     timer_cancel(loop, &timer);
 }
-END_TEST
 
-START_TEST(test_an_idle_wheel_sleeps_long)
+UNIT_TEST(test_an_idle_wheel_sleeps_long)
 {
     struct alarm alarm = {0};
 
@@ -220,9 +213,8 @@ START_TEST(test_an_idle_wheel_sleeps_long)
     check_came_in_time(&alarm);
     ck_assert_uint_eq(timer_wheel_next_ns(loop->wheel), TIMER_NEVER);
 }
-END_TEST
 
-START_TEST(test_after_idle_hours_a_timer_is_still_exact)
+UNIT_TEST(test_after_idle_hours_a_timer_is_still_exact)
 {
     struct alarm alarm = {0};
 
@@ -234,9 +226,8 @@ START_TEST(test_after_idle_hours_a_timer_is_still_exact)
     advance_to(next);
     check_came_in_time(&alarm);
 }
-END_TEST
 
-START_TEST(test_beyond_the_last_level)
+UNIT_TEST(test_beyond_the_last_level)
 {
     struct alarm alarm = {0};
     const uint64_t days = 30;
@@ -248,9 +239,8 @@ START_TEST(test_beyond_the_last_level)
     }
     check_came_in_time(&alarm);
 }
-END_TEST
 
-START_TEST(test_on_the_real_clock)
+UNIT_TEST(test_on_the_real_clock)
 {
     struct alarm alarm = {0};
     uint64_t begin;
@@ -265,27 +255,6 @@ START_TEST(test_on_the_real_clock)
     }
     ck_assert_uint_ge(alarm.fired_ns, begin + 40 * NS_PER_MS);
 }
-END_TEST
 
-static Suite *timer_suite(void)
-{
-    Suite *suite = suite_create("net/timer");
-    TCase *tcase = tcase_create("timer");
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_never_early_and_a_tick_late_at_most);
-    tcase_add_test(tcase, test_random_timers_all_come_in_time);
-    tcase_add_test(tcase, test_pushing_on_does_not_file_anew);
-    tcase_add_test(tcase, test_pulling_in_comes_earlier);
-    tcase_add_test(tcase, test_cancelled_does_not_come);
-    tcase_add_test(tcase, test_callback_cancels_one_of_the_same_slot);
-    tcase_add_test(tcase, test_setting_itself_does_not_hold_the_loop);
-    tcase_add_test(tcase, test_an_idle_wheel_sleeps_long);
-    tcase_add_test(tcase, test_after_idle_hours_a_timer_is_still_exact);
-    tcase_add_test(tcase, test_beyond_the_last_level);
-    tcase_add_test(tcase, test_on_the_real_clock);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(timer_suite);
+UNIT_FIXTURE(setup, teardown);
+UNIT_TIMEOUT(60);

@@ -78,7 +78,7 @@ static void expect_pair_mistake(const char *chain, const char *key, const char *
     expect_mistake(&conf, format, file, other);
 }
 
-START_TEST(test_mistakes_of_files_have_place_and_reason)
+UNIT_TEST(test_mistakes_of_files_have_place_and_reason)
 {
     expect_pair_mistake("none.crt", "one.key",
                         "11: cannot read certificate %s: No such file or directory", "none.crt",
@@ -105,9 +105,8 @@ START_TEST(test_mistakes_of_files_have_place_and_reason)
                         "11: %s has the certificate of key %s in place 2; it must come first",
                         "two.crt", "one.key");
 }
-END_TEST
 
-START_TEST(test_mistakes_of_settings_have_place_and_reason)
+UNIT_TEST(test_mistakes_of_settings_have_place_and_reason)
 {
     struct tls_certificate_conf pair = tls_pair("one.crt", "one.key");
     struct tls_listener_conf conf = tls_conf(NULL, 0);
@@ -125,9 +124,8 @@ START_TEST(test_mistakes_of_settings_have_place_and_reason)
     expect_mistake(&conf, "7: the protocol `h3` is unsupported; `alpn` takes http/1.1, http/1.0",
                    NULL, NULL);
 }
-END_TEST
 
-START_TEST(test_all_mistakes_are_told_in_one_run)
+UNIT_TEST(test_all_mistakes_are_told_in_one_run)
 {
     struct tls_certificate_conf pairs[] = {tls_pair("none.crt", "none.key"),
                                            tls_pair("one.crt", "two.key")};
@@ -137,9 +135,8 @@ START_TEST(test_all_mistakes_are_told_in_one_run)
     ck_assert_ptr_null(make(&conf));
     ck_assert_uint_eq(mistakes.count, 4);
 }
-END_TEST
 
-START_TEST(test_an_expired_certificate_still_serves)
+UNIT_TEST(test_an_expired_certificate_still_serves)
 {
     tls_make("old", "DNS:old.example", NULL, -3);
     struct tls_certificate_conf pair = tls_pair("old.crt", "old.key");
@@ -150,9 +147,8 @@ START_TEST(test_an_expired_certificate_still_serves)
     ck_assert_uint_eq(mistakes.count, 0);
     tls_listener_free(&listener);
 }
-END_TEST
 
-START_TEST(test_names_choose_certificates)
+UNIT_TEST(test_names_choose_certificates)
 {
     static const struct {
         const char *name;
@@ -197,9 +193,8 @@ START_TEST(test_names_choose_certificates)
         tls_listener_certificate_for(listener, (struct weir_str){longest, sizeof(longest)}), -1);
     tls_listener_free(&listener);
 }
-END_TEST
 
-START_TEST(test_what_is_shown_of_a_certificate)
+UNIT_TEST(test_what_is_shown_of_a_certificate)
 {
     struct tls_certificate_conf pairs[] = {tls_pair("one.crt", "one.key"),
                                            tls_pair("ca.crt", "ca.key")};
@@ -218,9 +213,8 @@ START_TEST(test_what_is_shown_of_a_certificate)
     ck_assert_uint_gt(strlen(infos[0].serial), 0);
     tls_listener_free(&listener);
 }
-END_TEST
 
-START_TEST(test_mistakes_towards_servers)
+UNIT_TEST(test_mistakes_towards_servers)
 {
     struct tls_server_conf conf = {.verify = true, .ca = tls_path("none.crt")};
 
@@ -243,23 +237,6 @@ START_TEST(test_mistakes_towards_servers)
     ck_assert_uint_eq(mistakes.count, 4);
     SSL_CTX_free(ctx);
 }
-END_TEST
 
-static Suite *tls_suite(void)
-{
-    Suite *suite = suite_create("net/tls");
-    TCase *tcase = tcase_create("contexts");
-
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, test_mistakes_of_files_have_place_and_reason);
-    tcase_add_test(tcase, test_mistakes_of_settings_have_place_and_reason);
-    tcase_add_test(tcase, test_all_mistakes_are_told_in_one_run);
-    tcase_add_test(tcase, test_an_expired_certificate_still_serves);
-    tcase_add_test(tcase, test_names_choose_certificates);
-    tcase_add_test(tcase, test_what_is_shown_of_a_certificate);
-    tcase_add_test(tcase, test_mistakes_towards_servers);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(tls_suite);
+UNIT_FIXTURE(setup, teardown);
+UNIT_TIMEOUT(60);

@@ -43,7 +43,7 @@ static bool prepare(void)
 
 /* The pool leaves the loop's configuration before it comes back: the last client of a listener that
  * is gone ends meanwhile. */
-START_TEST(a_balancer_that_goes_on_outlives_its_pool)
+UNIT_TEST(a_balancer_that_goes_on_outlives_its_pool)
 {
     unsigned refs = stage.balancer.refs;
 
@@ -54,9 +54,8 @@ START_TEST(a_balancer_that_goes_on_outlives_its_pool)
     ck_assert_uint_eq(stage.balancer.refs, refs);
     ck_assert_str_eq(stage_candidates(&stage), "s0 s1 s2 s3 s4");
 }
-END_TEST
 
-START_TEST(a_balancer_that_goes_on_is_counted_once)
+UNIT_TEST(a_balancer_that_goes_on_is_counted_once)
 {
     unsigned refs = stage.balancer.refs;
 
@@ -68,17 +67,5 @@ START_TEST(a_balancer_that_goes_on_is_counted_once)
     ck_assert_ptr_eq(stage.local->balancer, &stage.balancer);
     ck_assert_uint_eq(stage.balancer.refs, refs);
 }
-END_TEST
 
-static Suite *generation_suite(void)
-{
-    Suite *suite = suite_create("proxy/generation");
-    TCase *tcase = tcase_create("generation");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, a_balancer_that_goes_on_outlives_its_pool);
-    tcase_add_test(tcase, a_balancer_that_goes_on_is_counted_once);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(generation_suite);
+UNIT_FIXTURE(set_up, tear_down);

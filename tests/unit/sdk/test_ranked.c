@@ -116,7 +116,7 @@ static void teardown(void)
     ck_assert(weir_test_free(&host));
 }
 
-START_TEST(the_lowest_cost_is_picked)
+UNIT_TEST(the_lowest_cost_is_picked)
 {
     struct weir_score score;
     uint32_t counts[3] = {0};
@@ -134,9 +134,8 @@ START_TEST(the_lowest_cost_is_picked)
     weir_test_pool_tell(pool);
     ck_assert_uint_eq(weir_test_pick(first, NULL), 2);
 }
-END_TEST
 
-START_TEST(what_was_learnt_passes_over)
+UNIT_TEST(what_was_learnt_passes_over)
 {
     weir_test_spread(first, 30, NULL, 0);
     ck_assert_uint_eq(weir_test_take_over(first, second), 0);
@@ -145,9 +144,8 @@ START_TEST(what_was_learnt_passes_over)
     ck_assert_double_eq(score.value, 10);
     ck_assert_uint_eq(*(uint32_t *)weir_test_instance_data(second), 30);
 }
-END_TEST
 
-START_TEST(what_is_refused_begins_anew)
+UNIT_TEST(what_is_refused_begins_anew)
 {
     weir_test_spread(first, 30, NULL, 0);
     refuses = 1;
@@ -156,9 +154,8 @@ START_TEST(what_is_refused_begins_anew)
     weir_test_score(second, NULL, 1, &score);
     ck_assert_double_eq(score.value, 0);
 }
-END_TEST
 
-START_TEST(breaches_are_problems)
+UNIT_TEST(breaches_are_problems)
 {
     nothing = 0.0 / 0.0;
     weir_test_pick(first, NULL);
@@ -170,7 +167,6 @@ START_TEST(breaches_are_problems)
     ck_assert_ptr_nonnull(strstr(weir_test_problems(host), "have room"));
     weir_test_forgive(host);
 }
-END_TEST
 
 static void expect_refused(const char *text)
 {
@@ -187,7 +183,7 @@ static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir
     return WEIR_PICK_NONE;
 }
 
-START_TEST(wrong_tables_are_refused)
+UNIT_TEST(wrong_tables_are_refused)
 {
     other = balancer;
     other.cost = NULL;
@@ -200,19 +196,5 @@ START_TEST(wrong_tables_are_refused)
     other.slot_size = WEIR_SLOT_SIZE_MAX + 1;
     expect_refused("slot_size");
 }
-END_TEST
 
-static Suite *ranked_suite(void)
-{
-    Suite *suite = suite_create("ranked");
-    TCase *tcase = tcase_create("ranked");
-    tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, the_lowest_cost_is_picked);
-    tcase_add_test(tcase, what_was_learnt_passes_over);
-    tcase_add_test(tcase, what_is_refused_begins_anew);
-    tcase_add_test(tcase, breaches_are_problems);
-    tcase_add_test(tcase, wrong_tables_are_refused);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(ranked_suite);
+UNIT_FIXTURE(setup, teardown);

@@ -48,7 +48,7 @@ static void check_block(const char *pool, const char *server, const char *expect
     ck_assert(str_equal(found, str_from(expected)));
 }
 
-START_TEST(blocks_are_found_by_place)
+UNIT_TEST(blocks_are_found_by_place)
 {
     read_text(text);
     check_block("p", "a", "server \"a\" { url = \"http://a:1/}\" }");
@@ -58,9 +58,8 @@ START_TEST(blocks_are_found_by_place)
     check_block("q", "b", "server \"b\" { key = 2 }");
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(secrets_are_masked)
+UNIT_TEST(secrets_are_masked)
 {
     struct config_text edit;
 
@@ -78,9 +77,8 @@ START_TEST(secrets_are_masked)
     free(out);
     arena_reset(&arena);
 }
-END_TEST
 
-START_TEST(values_are_set)
+UNIT_TEST(values_are_set)
 {
     static const char from[] = "ca = \"../ca\"  # ca = \"no\"\n"
                                "bind = { # \"no\"\n"
@@ -104,16 +102,3 @@ START_TEST(values_are_set)
     free(out);
     arena_reset(&arena);
 }
-END_TEST
-
-static Suite *config_text_suite(void)
-{
-    Suite *suite = suite_create("config_text");
-    TCase *tcase = tcase_create("config_text");
-    tcase_add_test(tcase, blocks_are_found_by_place);
-    tcase_add_test(tcase, secrets_are_masked);
-    tcase_add_test(tcase, values_are_set);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(config_text_suite);

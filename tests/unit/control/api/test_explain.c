@@ -66,7 +66,7 @@ static void tear_down(void)
 }
 
 /* The loop has committed the next generation already, which lacks the pool, and others have not. */
-START_TEST(a_pool_that_has_left_the_loop_serves_nobody)
+UNIT_TEST(a_pool_that_has_left_the_loop_serves_nobody)
 {
     struct operation operation = {.plane = &plane, .role = WEIR_ROLE_ADMIN};
 
@@ -81,15 +81,5 @@ START_TEST(a_pool_that_has_left_the_loop_serves_nobody)
     cJSON_Delete(operation.query);
     cJSON_Delete(operation.body);
 }
-END_TEST
 
-static Suite *explain_suite(void)
-{
-    Suite *suite = suite_create("control/api/explain");
-    TCase *tcase = tcase_create("explain");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, a_pool_that_has_left_the_loop_serves_nobody);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(explain_suite);
+UNIT_FIXTURE(set_up, tear_down);

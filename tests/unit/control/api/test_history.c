@@ -68,7 +68,7 @@ static void second(struct stage *stage, unsigned requests, unsigned ms)
     history_sample(stage->history, &stage->generation, stage->second, stage->second * 1000);
 }
 
-START_TEST(many_series_have_their_rates)
+UNIT_TEST(many_series_have_their_rates)
 {
     struct stage stage;
     stage_init(&stage);
@@ -86,9 +86,8 @@ START_TEST(many_series_have_their_rates)
     }
     stage_end(&stage);
 }
-END_TEST
 
-START_TEST(first_second_counts)
+UNIT_TEST(first_second_counts)
 {
     struct stage stage;
     stage_init(&stage);
@@ -108,7 +107,6 @@ START_TEST(first_second_counts)
     ck_assert(isnan(history_rates(stage.history, 12345).requests) == 0);
     stage_end(&stage);
 }
-END_TEST
 
 static double value(struct stage *stage, const char *series, unsigned seconds, int index)
 {
@@ -124,7 +122,7 @@ static double value(struct stage *stage, const char *series, unsigned seconds, i
     return found;
 }
 
-START_TEST(seconds_and_steps)
+UNIT_TEST(seconds_and_steps)
 {
     struct stage stage;
     char error[256];
@@ -143,9 +141,8 @@ START_TEST(seconds_and_steps)
     ck_assert_ptr_null(history_json(stage.history, "x.rate", 60, error, sizeof(error)));
     stage_end(&stage);
 }
-END_TEST
 
-START_TEST(missed_seconds_are_not_known)
+UNIT_TEST(missed_seconds_are_not_known)
 {
     struct stage stage;
     stage_init(&stage);
@@ -157,10 +154,9 @@ START_TEST(missed_seconds_are_not_known)
     ck_assert_double_eq_tol(value(&stage, "pool:web.rate", 60, 10), 10, 0.001);
     stage_end(&stage);
 }
-END_TEST
 
 /* The clock of the seconds begins when the machine is started: an hour back lies before it. */
-START_TEST(a_machine_that_was_just_started)
+UNIT_TEST(a_machine_that_was_just_started)
 {
     struct stage stage;
     char error[256];
@@ -180,10 +176,9 @@ START_TEST(a_machine_that_was_just_started)
     cJSON_Delete(answer);
     stage_end(&stage);
 }
-END_TEST
 
 /* A server that was removed and added again, while none of its name lived, counts from zero. */
-START_TEST(a_successor_begins_at_zero)
+UNIT_TEST(a_successor_begins_at_zero)
 {
     struct stage stage;
     stage_init(&stage);
@@ -209,10 +204,9 @@ START_TEST(a_successor_begins_at_zero)
     ck_assert_double_eq_tol(value(&stage, "server:web/s7.rate", 3600, 3), 10, 0.001);
     stage_end(&stage);
 }
-END_TEST
 
 /* Listeners that go, and come back, make neither holes nor heaps in the total. */
-START_TEST(the_total_outlives_listeners)
+UNIT_TEST(the_total_outlives_listeners)
 {
     struct stage stage;
     struct listener *listeners[2] = {listener_new(STR("a"), 1), listener_new(STR("b"), 1)};
@@ -235,20 +229,3 @@ START_TEST(the_total_outlives_listeners)
     listener_unref(&listeners[1]);
     stage_end(&stage);
 }
-END_TEST
-
-static Suite *history_suite(void)
-{
-    Suite *suite = suite_create("history");
-    TCase *tcase = tcase_create("history");
-    tcase_add_test(tcase, many_series_have_their_rates);
-    tcase_add_test(tcase, first_second_counts);
-    tcase_add_test(tcase, seconds_and_steps);
-    tcase_add_test(tcase, missed_seconds_are_not_known);
-    tcase_add_test(tcase, a_machine_that_was_just_started);
-    tcase_add_test(tcase, a_successor_begins_at_zero);
-    tcase_add_test(tcase, the_total_outlives_listeners);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(history_suite);

@@ -112,15 +112,14 @@ static struct seen try(const char *method, const char *path, const char *body)
 
 #define SERVERS "/api/v1/pools/web/servers"
 
-START_TEST(right_calls_run)
+UNIT_TEST(right_calls_run)
 {
     ck_assert_uint_eq(try("GET", "/api/v1/pools", "").status, 0);
     ck_assert_uint_eq(try("POST", SERVERS, " {\"url\":\"http://a:1\",\"weight\":0}\n").status, 0);
     ck_assert_uint_eq(try("PATCH", SERVERS "/web%2d1", "{\"drain_timeout\":\"30s\"}").status, 0);
 }
-END_TEST
 
-START_TEST(wrong_paths_and_methods)
+UNIT_TEST(wrong_paths_and_methods)
 {
     ck_assert_uint_eq(try("GET", "/api/v1/nothing", "").status, 404);
     ck_assert_uint_eq(try("GET", "/", "").status, 404);
@@ -130,9 +129,8 @@ START_TEST(wrong_paths_and_methods)
     ck_assert_uint_eq(seen.status, 405);
     ck_assert_str_eq(seen.allow, "GET, PATCH, DELETE");
 }
-END_TEST
 
-START_TEST(roles_are_checked_by_the_row)
+UNIT_TEST(roles_are_checked_by_the_row)
 {
     static const struct {
         enum weir_role role;
@@ -150,9 +148,8 @@ START_TEST(roles_are_checked_by_the_row)
         ck_assert_uint_eq(ask(&call).status, rows[i].status);
     }
 }
-END_TEST
 
-START_TEST(bodies_are_checked)
+UNIT_TEST(bodies_are_checked)
 {
     static const struct {
         const char *body;
@@ -187,9 +184,8 @@ START_TEST(bodies_are_checked)
     /* What takes no body refuses members. */
     ck_assert_uint_eq(try("POST", "/api/v1/config/check", "{\"a\":1}").status, 422);
 }
-END_TEST
 
-START_TEST(large_bodies_are_refused)
+UNIT_TEST(large_bodies_are_refused)
 {
     char *body = malloc(WEIR_CONTROL_BODY_MAX + 2);
     memset(body, ' ', WEIR_CONTROL_BODY_MAX + 1);
@@ -199,9 +195,8 @@ START_TEST(large_bodies_are_refused)
     ck_assert_uint_eq(try("POST", "/api/v1/config/check", body).status, 0);
     free(body);
 }
-END_TEST
 
-START_TEST(queries_are_checked)
+UNIT_TEST(queries_are_checked)
 {
     static const struct {
         const char *query;
@@ -224,29 +219,11 @@ START_TEST(queries_are_checked)
     call.query = STR("confirm=60s");
     ck_assert_uint_eq(ask(&call).status, 422);
 }
-END_TEST
 
-START_TEST(durations)
+UNIT_TEST(durations)
 {
     uint64_t ms = 0;
     ck_assert(parse_duration_ms("90s", &ms) && ms == 90000);
     ck_assert(parse_duration_ms("2h", &ms) && ms == 7200000);
     ck_assert(!parse_duration_ms("soon", &ms) && !parse_duration_ms("", &ms));
 }
-END_TEST
-
-static Suite *operation_suite(void)
-{
-    Suite *suite = suite_create("operation");
-    TCase *tcase = tcase_create("operation");
-    tcase_add_test(tcase, right_calls_run);
-    tcase_add_test(tcase, wrong_paths_and_methods);
-    tcase_add_test(tcase, roles_are_checked_by_the_row);
-    tcase_add_test(tcase, bodies_are_checked);
-    tcase_add_test(tcase, large_bodies_are_refused);
-    tcase_add_test(tcase, queries_are_checked);
-    tcase_add_test(tcase, durations);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(operation_suite);

@@ -15,7 +15,7 @@ static bool seen(void *arg, const struct weir_stats_row *row)
 }
 
 /* An instance of the kind `control` is there before the first configuration is in force. */
-START_TEST(nothing_to_show_without_a_configuration)
+UNIT_TEST(nothing_to_show_without_a_configuration)
 {
     static struct weir_host host;
     static struct worker worker;
@@ -29,14 +29,3 @@ START_TEST(nothing_to_show_without_a_configuration)
     ck_assert_uint_eq(rows, 0);
     loop_free(&worker.loop);
 }
-END_TEST
-
-static Suite *sdk_stats_suite(void)
-{
-    Suite *suite = suite_create("control/api/sdk_stats");
-    TCase *tcase = tcase_create("sdk_stats");
-    tcase_add_test(tcase, nothing_to_show_without_a_configuration);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(sdk_stats_suite);

@@ -21,7 +21,7 @@ static void end(void)
     stage_end(&stage);
 }
 
-START_TEST(what_changes_no_member_needs_no_generation)
+UNIT_TEST(what_changes_no_member_needs_no_generation)
 {
     struct answers answer = stage_do(&stage, "PATCH", SERVERS "/a", "", "{\"weight\":5}");
     ck_assert_uint_eq(answer.status, 200);
@@ -31,9 +31,8 @@ START_TEST(what_changes_no_member_needs_no_generation)
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 5);
     ck_assert(stage_entry_is(&stage, "web/a", "{\"weight\":5}"));
 }
-END_TEST
 
-START_TEST(members_come_with_a_generation)
+UNIT_TEST(members_come_with_a_generation)
 {
     struct answers answer = {0};
 
@@ -51,9 +50,8 @@ START_TEST(members_come_with_a_generation)
     ck_assert_ptr_nonnull(stage_server(&stage, "127.0.0.1-9"));
     ck_assert_uint_eq(stage_last_entry(&stage), 1);
 }
-END_TEST
 
-START_TEST(what_cannot_be_built_is_answered_once)
+UNIT_TEST(what_cannot_be_built_is_answered_once)
 {
     struct answers first = {0}, second = {0};
 
@@ -69,9 +67,8 @@ START_TEST(what_cannot_be_built_is_answered_once)
     ck_assert_ptr_null(stage.changes.overlay->entries->child);
     ck_assert_uint_eq(stage_last_entry(&stage), 0);
 }
-END_TEST
 
-START_TEST(a_loop_that_cannot_leaves_all_as_it_was)
+UNIT_TEST(a_loop_that_cannot_leaves_all_as_it_was)
 {
     stage.apply_error = "loop 1: no memory";
     struct answers answer = stage_do(&stage, "POST", SERVERS, "", ADD);
@@ -82,9 +79,8 @@ START_TEST(a_loop_that_cannot_leaves_all_as_it_was)
     stage.apply_error = NULL;
     ck_assert_uint_eq(stage_do(&stage, "POST", SERVERS, "", ADD).status, 201);
 }
-END_TEST
 
-START_TEST(they_come_one_after_the_other)
+UNIT_TEST(they_come_one_after_the_other)
 {
     struct answers first = {0}, second = {0};
 
@@ -105,9 +101,8 @@ START_TEST(they_come_one_after_the_other)
     ck_assert_uint_eq(stage.rebuilds, 1);
     ck_assert_uint_eq(second.count, 1);
 }
-END_TEST
 
-START_TEST(too_many_are_refused)
+UNIT_TEST(too_many_are_refused)
 {
     struct answers answers = {0}, last = {0};
 
@@ -124,9 +119,8 @@ START_TEST(too_many_are_refused)
     ck_assert_uint_eq(answers.count, 1000);
     ck_assert_uint_eq(answers.status, 200);
 }
-END_TEST
 
-START_TEST(who_waits_when_it_ends_is_answered_once)
+UNIT_TEST(who_waits_when_it_ends_is_answered_once)
 {
     struct answers waits[3] = {{0}}, late = {0};
 
@@ -145,9 +139,8 @@ START_TEST(who_waits_when_it_ends_is_answered_once)
     }
     ck_assert_uint_eq(late.count, 1);
 }
-END_TEST
 
-START_TEST(what_is_prepared_when_it_ends_is_given_up)
+UNIT_TEST(what_is_prepared_when_it_ends_is_given_up)
 {
     struct answers answer = {0};
 
@@ -162,22 +155,5 @@ START_TEST(what_is_prepared_when_it_ends_is_given_up)
     ck_assert_ptr_null(stage_server(&stage, "127.0.0.1-9"));
     ck_assert_ptr_null(stage.changes.overlay->entries->child);
 }
-END_TEST
 
-static Suite *change_suite(void)
-{
-    Suite *suite = suite_create("change");
-    TCase *tcase = tcase_create("change");
-    tcase_add_checked_fixture(tcase, begin, end);
-    tcase_add_test(tcase, what_changes_no_member_needs_no_generation);
-    tcase_add_test(tcase, members_come_with_a_generation);
-    tcase_add_test(tcase, what_cannot_be_built_is_answered_once);
-    tcase_add_test(tcase, a_loop_that_cannot_leaves_all_as_it_was);
-    tcase_add_test(tcase, they_come_one_after_the_other);
-    tcase_add_test(tcase, too_many_are_refused);
-    tcase_add_test(tcase, who_waits_when_it_ends_is_answered_once);
-    tcase_add_test(tcase, what_is_prepared_when_it_ends_is_given_up);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(change_suite);
+UNIT_FIXTURE(begin, end);

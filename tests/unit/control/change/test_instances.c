@@ -106,7 +106,7 @@ static void settle_until_done(struct seen *seen)
     stage_settle(&stage);
 }
 
-START_TEST(work_keeps_an_instance_that_is_configured_no_more)
+UNIT_TEST(work_keeps_an_instance_that_is_configured_no_more)
 {
     struct seen seen = {0};
 
@@ -117,10 +117,9 @@ START_TEST(work_keeps_an_instance_that_is_configured_no_more)
     ck_assert_uint_eq(seen.destroyed_then, 0);
     ck_assert_uint_eq(destroyed, 1);
 }
-END_TEST
 
 /* A timer of the instance comes between its leaving and the end of that turn. */
-START_TEST(work_that_begins_as_it_leaves_keeps_it)
+UNIT_TEST(work_that_begins_as_it_leaves_keeps_it)
 {
     struct seen seen = {0};
 
@@ -130,10 +129,9 @@ START_TEST(work_that_begins_as_it_leaves_keeps_it)
     ck_assert_uint_eq(seen.destroyed_then, 0);
     ck_assert_uint_eq(destroyed, 1);
 }
-END_TEST
 
 /* More events than are kept have been told, and the program ends. */
-START_TEST(the_last_hook_may_tell_an_event)
+UNIT_TEST(the_last_hook_may_tell_an_event)
 {
     for (unsigned i = 0; i < 300; i++) {
         weir_control_event(context, "news", STR("{}"));
@@ -141,17 +139,5 @@ START_TEST(the_last_hook_may_tell_an_event)
     stage_settle(&stage);
     ck_assert_uint_eq(destroyed, 0);
 }
-END_TEST
 
-static Suite *instances_suite(void)
-{
-    Suite *suite = suite_create("control/change/instances");
-    TCase *tcase = tcase_create("instances");
-    tcase_add_checked_fixture(tcase, begin, end);
-    tcase_add_test(tcase, work_keeps_an_instance_that_is_configured_no_more);
-    tcase_add_test(tcase, work_that_begins_as_it_leaves_keeps_it);
-    tcase_add_test(tcase, the_last_hook_may_tell_an_event);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(instances_suite);
+UNIT_FIXTURE(begin, end);

@@ -31,7 +31,7 @@ static uint64_t conflict(const struct journal *journal, uint64_t id)
     return later != NULL ? journal_id(later) : 0;
 }
 
-START_TEST(numbers_follow_one_another)
+UNIT_TEST(numbers_follow_one_another)
 {
     struct journal *journal = journal_new();
     struct store_batch batch = {NULL, 0};
@@ -52,9 +52,8 @@ START_TEST(numbers_follow_one_another)
     cJSON_Delete(entry);
     journal_free(&journal);
 }
-END_TEST
 
-START_TEST(pages_end)
+UNIT_TEST(pages_end)
 {
     struct journal *journal = journal_new();
     for (unsigned i = 0; i < 7; i++) {
@@ -77,9 +76,8 @@ START_TEST(pages_end)
     ck_assert_uint_eq(seen, 7);
     journal_free(&journal);
 }
-END_TEST
 
-START_TEST(undo_waits_for_what_depends_on_it)
+UNIT_TEST(undo_waits_for_what_depends_on_it)
 {
     struct journal *journal = journal_new();
     add(journal, "server.patch", "web/a", "weight", 0, 0);          /* 1 */
@@ -98,7 +96,6 @@ START_TEST(undo_waits_for_what_depends_on_it)
     ck_assert_uint_eq(conflict(journal, 3), 8);
     journal_free(&journal);
 }
-END_TEST
 
 static void add_user(struct journal *journal, const char *name, const char *part)
 {
@@ -111,7 +108,7 @@ static void add_user(struct journal *journal, const char *name, const char *part
     cJSON_Delete(entry);
 }
 
-START_TEST(users_depend_on_their_being_there)
+UNIT_TEST(users_depend_on_their_being_there)
 {
     struct journal *journal = journal_new();
     add_user(journal, "bob", "all");      /* 1 */
@@ -131,9 +128,8 @@ START_TEST(users_depend_on_their_being_there)
     cJSON_Delete(shown);
     journal_free(&journal);
 }
-END_TEST
 
-START_TEST(newest_overdue_first)
+UNIT_TEST(newest_overdue_first)
 {
     struct journal *journal = journal_new();
     add(journal, "server.patch", "web/a", "weight", 1000, 0);
@@ -143,9 +139,8 @@ START_TEST(newest_overdue_first)
     ck_assert_uint_eq(journal_id(journal_overdue(journal, UINT64_MAX)), 2);
     journal_free(&journal);
 }
-END_TEST
 
-START_TEST(nonsense_from_the_store_is_left_out)
+UNIT_TEST(nonsense_from_the_store_is_left_out)
 {
     struct journal *journal = journal_new();
     journal_load(journal, "{");
@@ -158,19 +153,3 @@ START_TEST(nonsense_from_the_store_is_left_out)
     cJSON_Delete(entry);
     journal_free(&journal);
 }
-END_TEST
-
-static Suite *journal_suite(void)
-{
-    Suite *suite = suite_create("journal");
-    TCase *tcase = tcase_create("journal");
-    tcase_add_test(tcase, numbers_follow_one_another);
-    tcase_add_test(tcase, pages_end);
-    tcase_add_test(tcase, undo_waits_for_what_depends_on_it);
-    tcase_add_test(tcase, users_depend_on_their_being_there);
-    tcase_add_test(tcase, newest_overdue_first);
-    tcase_add_test(tcase, nonsense_from_the_store_is_left_out);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(journal_suite);

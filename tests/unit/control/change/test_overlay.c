@@ -42,7 +42,7 @@ static void stage_end(struct stage *stage)
     overlay_free(&stage->overlay);
 }
 
-START_TEST(nothing_changed)
+UNIT_TEST(nothing_changed)
 {
     struct stage stage;
     stage_init(&stage);
@@ -51,9 +51,8 @@ START_TEST(nothing_changed)
     ck_assert(!servers[0].runtime);
     stage_end(&stage);
 }
-END_TEST
 
-START_TEST(numbers_servers_and_hiding)
+UNIT_TEST(numbers_servers_and_hiding)
 {
     struct stage stage;
     stage_init(&stage);
@@ -71,9 +70,8 @@ START_TEST(numbers_servers_and_hiding)
     ck_assert(str_equal(servers[1].url.host, STR("c")));
     stage_end(&stage);
 }
-END_TEST
 
-START_TEST(added_one_hides_the_files_of_that_name)
+UNIT_TEST(added_one_hides_the_files_of_that_name)
 {
     struct stage stage;
     stage_init(&stage);
@@ -84,10 +82,9 @@ START_TEST(added_one_hides_the_files_of_that_name)
     ck_assert(str_equal(servers[1].file_url, STR("http://file:1")));
     stage_end(&stage);
 }
-END_TEST
 
 /* As after an export that was put in the files' place. */
-START_TEST(added_one_is_the_files_once_they_have_it)
+UNIT_TEST(added_one_is_the_files_once_they_have_it)
 {
     struct stage stage;
     stage_init(&stage);
@@ -109,7 +106,6 @@ START_TEST(added_one_is_the_files_once_they_have_it)
     ck_assert_uint_eq(servers[1].file_url.len, 0);
     stage_end(&stage);
 }
-END_TEST
 
 /* An entry, what the files say of its server (weight 6, limit 9, drain), and what is left. NULL: as
  * it was. */
@@ -143,7 +139,7 @@ static const struct settling {
     {"{\"hidden\":true,\"url\":\"http://other:1\"}", true, NULL},
 };
 
-START_TEST(what_the_files_say_too_is_theirs)
+UNIT_LOOP_TEST(what_the_files_say_too_is_theirs, ARRAY_COUNT(settling))
 {
     const struct settling *row = &settling[_i];
     const struct server_settings file = {.id = STR("a"),
@@ -169,9 +165,8 @@ START_TEST(what_the_files_say_too_is_theirs)
     cJSON_Delete(left);
     cJSON_Delete(entry);
 }
-END_TEST
 
-START_TEST(nonsense_is_left_out)
+UNIT_TEST(nonsense_is_left_out)
 {
     struct stage stage;
     stage_init(&stage);
@@ -179,9 +174,8 @@ START_TEST(nonsense_is_left_out)
     adjusted(&stage, 2);
     stage_end(&stage);
 }
-END_TEST
 
-START_TEST(empty_entries_are_none)
+UNIT_TEST(empty_entries_are_none)
 {
     struct overlay *overlay = overlay_new();
     put(overlay, "web/a", "{\"weight\":7}");
@@ -190,12 +184,11 @@ START_TEST(empty_entries_are_none)
     ck_assert_ptr_null(overlay_entry(overlay, "web", "a"));
     overlay_free(&overlay);
 }
-END_TEST
 
 #define MANY 30000
 
 /* As many entries as servers: each finds its own at once, or this would take its time squared. */
-START_TEST(many_entries)
+UNIT_TEST(many_entries)
 {
     struct overlay *overlay = overlay_new();
     struct server_settings *files = base_zalloc(MANY * sizeof(*files));
@@ -225,21 +218,3 @@ START_TEST(many_entries)
     free(ids);
     free(files);
 }
-END_TEST
-
-static Suite *overlay_suite(void)
-{
-    Suite *suite = suite_create("overlay");
-    TCase *tcase = tcase_create("overlay");
-    tcase_add_test(tcase, nothing_changed);
-    tcase_add_test(tcase, numbers_servers_and_hiding);
-    tcase_add_test(tcase, added_one_hides_the_files_of_that_name);
-    tcase_add_test(tcase, added_one_is_the_files_once_they_have_it);
-    tcase_add_loop_test(tcase, what_the_files_say_too_is_theirs, 0, ARRAY_COUNT(settling));
-    tcase_add_test(tcase, nonsense_is_left_out);
-    tcase_add_test(tcase, empty_entries_are_none);
-    tcase_add_test(tcase, many_entries);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(overlay_suite);

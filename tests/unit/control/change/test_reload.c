@@ -32,7 +32,7 @@ static const cJSON *entry(uint64_t id)
     return journal_find(stage.changes.journal, id);
 }
 
-START_TEST(one_that_is_in_force)
+UNIT_TEST(one_that_is_in_force)
 {
     struct answers answer = {0};
 
@@ -50,9 +50,8 @@ START_TEST(one_that_is_in_force)
     ck_assert_str_eq(operation_text(entry(1), "state"), "done");
     ck_assert_uint_eq(stage.runtime.reloads.done, 1);
 }
-END_TEST
 
-START_TEST(one_with_mistakes)
+UNIT_TEST(one_with_mistakes)
 {
     struct answers answer = {0};
     struct mistakes mistakes = {0};
@@ -68,9 +67,8 @@ START_TEST(one_with_mistakes)
     ck_assert_str_eq(operation_text(stage.changes.last_reload, "result"), "refused");
     ck_assert(stage.runtime.reloads.last_refused);
 }
-END_TEST
 
-START_TEST(one_that_a_loop_could_not_take)
+UNIT_TEST(one_that_a_loop_could_not_take)
 {
     struct answers answer = {0};
 
@@ -80,9 +78,8 @@ START_TEST(one_that_a_loop_could_not_take)
     ck_assert_uint_eq(answer.status, 503);
     ck_assert_ptr_nonnull(strstr(answer.body, "loop 1: no memory"));
 }
-END_TEST
 
-START_TEST(a_signals_goes_into_the_journal_too)
+UNIT_TEST(a_signals_goes_into_the_journal_too)
 {
     changes_reload(&stage.changes);
     ck_assert_uint_eq(stage.reloads, 1);
@@ -98,18 +95,5 @@ START_TEST(a_signals_goes_into_the_journal_too)
     ck_assert_str_eq(operation_text(entry(2), "state"), "refused");
     ck_assert(!stage.changes.busy);
 }
-END_TEST
 
-static Suite *reload_suite(void)
-{
-    Suite *suite = suite_create("reload");
-    TCase *tcase = tcase_create("reload");
-    tcase_add_checked_fixture(tcase, begin, end);
-    tcase_add_test(tcase, one_that_is_in_force);
-    tcase_add_test(tcase, one_with_mistakes);
-    tcase_add_test(tcase, one_that_a_loop_could_not_take);
-    tcase_add_test(tcase, a_signals_goes_into_the_journal_too);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(reload_suite);
+UNIT_FIXTURE(begin, end);

@@ -115,14 +115,13 @@ static void settle_until(const unsigned *count, unsigned wanted)
 
 /* ---- tests ---- */
 
-START_TEST(a_space_is_read_when_it_is_asked_for)
+UNIT_TEST(a_space_is_read_when_it_is_asked_for)
 {
     ck_assert(store_add_space(store, "users", read_it));
     settle_until(&told, 1);
     ck_assert_uint_eq(loaded, 1);
     ck_assert(!store_add_space(store, "users", read_it));
 }
-END_TEST
 
 /* Else it would be overwritten by whoever believes that nothing is there. */
 static unsigned refused;
@@ -134,7 +133,7 @@ static void on_refused(void *arg, const char *error)
     refused++;
 }
 
-START_TEST(nothing_is_kept_before_that_is_known)
+UNIT_TEST(nothing_is_kept_before_that_is_known)
 {
     struct store_batch batch = {0};
 
@@ -148,9 +147,8 @@ START_TEST(nothing_is_kept_before_that_is_known)
     settle_until(&refused, 1);
     settle_until(&loaded, 1);
 }
-END_TEST
 
-START_TEST(a_space_that_could_not_be_read_is_read_later)
+UNIT_TEST(a_space_that_could_not_be_read_is_read_later)
 {
     broken = true;
     ck_assert(store_add_space(store, "users", read_it));
@@ -165,17 +163,5 @@ START_TEST(a_space_that_could_not_be_read_is_read_later)
     ck_assert(store_is_well(store));
     ck_assert_uint_eq(told, 1);
 }
-END_TEST
 
-static Suite *store_suite(void)
-{
-    Suite *suite = suite_create("control/change/store");
-    TCase *tcase = tcase_create("store");
-    tcase_add_checked_fixture(tcase, begin, end);
-    tcase_add_test(tcase, a_space_is_read_when_it_is_asked_for);
-    tcase_add_test(tcase, nothing_is_kept_before_that_is_known);
-    tcase_add_test(tcase, a_space_that_could_not_be_read_is_read_later);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(store_suite);
+UNIT_FIXTURE(begin, end);

@@ -50,7 +50,7 @@ static const char *state_of(uint64_t id)
     return operation_text(journal_find(stage.changes.journal, id), "state");
 }
 
-START_TEST(a_patch_takes_its_own_fields_back)
+UNIT_TEST(a_patch_takes_its_own_fields_back)
 {
     patch("", "{\"weight\":5}");
     patch("", "{\"max_connections\":7}");
@@ -63,9 +63,8 @@ START_TEST(a_patch_takes_its_own_fields_back)
     ck_assert_uint_eq(undo("3").status, 200);
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 5);
 }
-END_TEST
 
-START_TEST(members_come_back)
+UNIT_TEST(members_come_back)
 {
     stage_do(&stage, "DELETE", SERVERS "/a", "now=1", "");
     ck_assert_ptr_null(stage_server(&stage, "a"));
@@ -77,9 +76,8 @@ START_TEST(members_come_back)
     ck_assert_uint_eq(undo("1").status, 200);
     ck_assert_ptr_nonnull(stage_server(&stage, "a"));
 }
-END_TEST
 
-START_TEST(what_the_files_lack_by_now_is_not_brought_back)
+UNIT_TEST(what_the_files_lack_by_now_is_not_brought_back)
 {
     stage_do(&stage, "DELETE", SERVERS "/a", "now=1", "");
     stage.settings.configured.count = 0;
@@ -87,9 +85,8 @@ START_TEST(what_the_files_lack_by_now_is_not_brought_back)
     ck_assert_uint_eq(answer.status, 409);
     ck_assert_ptr_nonnull(strstr(answer.body, "the files do not have that server any more"));
 }
-END_TEST
 
-START_TEST(a_later_change_of_the_same_stands_in_the_way)
+UNIT_TEST(a_later_change_of_the_same_stands_in_the_way)
 {
     patch("", "{\"weight\":5}");
     patch("", "{\"weight\":6}");
@@ -101,17 +98,15 @@ START_TEST(a_later_change_of_the_same_stands_in_the_way)
     ck_assert_uint_eq(undo("1").status, 200);
     ck_assert(stage_entry_is(&stage, "web/a", NULL));
 }
-END_TEST
 
-START_TEST(what_the_files_have_changed_since_stays)
+UNIT_TEST(what_the_files_have_changed_since_stays)
 {
     patch("", "{\"weight\":5}");
     server_set_weight(stage_server(&stage, "a"), 8); /* as a reload does */
     ck_assert_uint_eq(undo("1").status, 409);
 }
-END_TEST
 
-START_TEST(the_last_one_that_can_be)
+UNIT_TEST(the_last_one_that_can_be)
 {
     patch("", "{\"weight\":5}");
     stage_do(&stage, "DELETE", SERVERS "/b", "now=1", "");
@@ -124,7 +119,6 @@ START_TEST(the_last_one_that_can_be)
     ck_assert_uint_eq(undo("99").status, 404);
     ck_assert_uint_eq(undo("x").status, 404);
 }
-END_TEST
 
 /* ---- changes that are to be confirmed ---- */
 
@@ -135,7 +129,7 @@ static void overdue(uint64_t id)
     stage_settle(&stage);
 }
 
-START_TEST(what_nobody_confirms_is_taken_back)
+UNIT_TEST(what_nobody_confirms_is_taken_back)
 {
     patch("confirm=60s", "{\"weight\":5}");
     changes_upkeep(&stage.changes); /* its time is not over */
@@ -146,9 +140,8 @@ START_TEST(what_nobody_confirms_is_taken_back)
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 1);
     ck_assert_str_eq(operation_text(journal_find(stage.changes.journal, 2), "author"), "weir");
 }
-END_TEST
 
-START_TEST(what_is_confirmed_stays)
+UNIT_TEST(what_is_confirmed_stays)
 {
     patch("confirm=60s", "{\"weight\":5}");
     ck_assert_uint_eq(stage_do(&stage, "POST", "/api/v1/journal/1/confirm", "", "").status, 200);
@@ -157,9 +150,8 @@ START_TEST(what_is_confirmed_stays)
     overdue(1);
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 5);
 }
-END_TEST
 
-START_TEST(what_others_depend_on_stays)
+UNIT_TEST(what_others_depend_on_stays)
 {
     patch("confirm=60s", "{\"weight\":5}");
     patch("", "{\"weight\":6}");
@@ -167,7 +159,6 @@ START_TEST(what_others_depend_on_stays)
     ck_assert_str_eq(state_of(1), "done");
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 6);
 }
-END_TEST
 
 /* ---- other parts ---- */
 
@@ -187,7 +178,7 @@ static void other(const char *key, const char *why)
     journal_add(stage.changes.journal, entry);
 }
 
-START_TEST(an_entry_is_its_parts)
+UNIT_TEST(an_entry_is_its_parts)
 {
     other("one", NULL);
     other("two", "it is gone");
@@ -200,9 +191,8 @@ START_TEST(an_entry_is_its_parts)
     ck_assert_str_eq(operation_text(entry, "other_key"), "one");
     ck_assert_int_eq(operation_integer(entry, "undo_of", 0), 1);
 }
-END_TEST
 
-START_TEST(what_is_no_parts_cannot_be_undone)
+UNIT_TEST(what_is_no_parts_cannot_be_undone)
 {
     journal_add(stage.changes.journal,
                 journal_entry_new(stage.changes.journal, "ann", "config.reload", "weir.conf", 0));
@@ -210,25 +200,5 @@ START_TEST(what_is_no_parts_cannot_be_undone)
     ck_assert_uint_eq(answer.status, 409);
     ck_assert_ptr_nonnull(strstr(answer.body, "(config.reload) cannot be undone"));
 }
-END_TEST
 
-static Suite *undo_suite(void)
-{
-    Suite *suite = suite_create("undo");
-    TCase *tcase = tcase_create("undo");
-    tcase_add_checked_fixture(tcase, begin, end);
-    tcase_add_test(tcase, a_patch_takes_its_own_fields_back);
-    tcase_add_test(tcase, members_come_back);
-    tcase_add_test(tcase, what_the_files_lack_by_now_is_not_brought_back);
-    tcase_add_test(tcase, a_later_change_of_the_same_stands_in_the_way);
-    tcase_add_test(tcase, what_the_files_have_changed_since_stays);
-    tcase_add_test(tcase, the_last_one_that_can_be);
-    tcase_add_test(tcase, what_nobody_confirms_is_taken_back);
-    tcase_add_test(tcase, what_is_confirmed_stays);
-    tcase_add_test(tcase, what_others_depend_on_stays);
-    tcase_add_test(tcase, an_entry_is_its_parts);
-    tcase_add_test(tcase, what_is_no_parts_cannot_be_undone);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(undo_suite);
+UNIT_FIXTURE(begin, end);

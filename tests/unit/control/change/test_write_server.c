@@ -36,7 +36,7 @@ static struct answers drop(const char *id, const char *query)
     return stage_do(&stage, "DELETE", path, query, "");
 }
 
-START_TEST(a_server_is_added)
+UNIT_TEST(a_server_is_added)
 {
     ck_assert_uint_eq(add("{\"url\":\"http://New:80/\",\"weight\":3,\"backup\":true}").status, 201);
     const struct server *server = stage_server(&stage, "new-80");
@@ -46,9 +46,8 @@ START_TEST(a_server_is_added)
     ck_assert(stage_entry_is(&stage, "web/new-80",
                              "{\"url\":\"http://new:80\",\"weight\":3,\"backup\":true}"));
 }
-END_TEST
 
-START_TEST(what_is_no_server_is_refused)
+UNIT_TEST(what_is_no_server_is_refused)
 {
     static const struct {
         const char *body;
@@ -73,9 +72,8 @@ START_TEST(what_is_no_server_is_refused)
     ck_assert_uint_eq(drop("no", "").status, 404);
     ck_assert_uint_eq(stage.derived, 0);
 }
-END_TEST
 
-START_TEST(the_overlay_has_what_differs_from_the_files)
+UNIT_TEST(the_overlay_has_what_differs_from_the_files)
 {
     ck_assert_uint_eq(patch("b", "{\"weight\":9,\"max_connections\":4}").status, 200);
     ck_assert(stage_entry_is(&stage, "web/b", "{\"weight\":9,\"max_connections\":4}"));
@@ -86,9 +84,8 @@ START_TEST(the_overlay_has_what_differs_from_the_files)
     ck_assert_uint_eq(patch("b", "{\"max_connections\":0}").status, 200);
     ck_assert(stage_entry_is(&stage, "web/b", NULL));
 }
-END_TEST
 
-START_TEST(states_and_their_deadlines)
+UNIT_TEST(states_and_their_deadlines)
 {
     ck_assert_uint_eq(patch("a", "{}").status, 422);
     ck_assert_uint_eq(patch("a", "{\"drain_timeout\":\"5s\"}").status, 422);
@@ -101,9 +98,8 @@ START_TEST(states_and_their_deadlines)
     ck_assert_uint_eq(stage_server(&stage, "a")->admin, ADMIN_READY);
     ck_assert(stage_entry_is(&stage, "web/a", NULL));
 }
-END_TEST
 
-START_TEST(one_of_the_files_is_hidden_when_it_is_removed)
+UNIT_TEST(one_of_the_files_is_hidden_when_it_is_removed)
 {
     ck_assert_uint_eq(drop("a", "now=1").status, 204);
     ck_assert_ptr_null(stage_server(&stage, "a"));
@@ -113,18 +109,16 @@ START_TEST(one_of_the_files_is_hidden_when_it_is_removed)
     ck_assert(stage_entry_is(&stage, "web/a", NULL));
     ck_assert_ptr_nonnull(stage_server(&stage, "a"));
 }
-END_TEST
 
-START_TEST(nothing_stays_of_one_that_was_added)
+UNIT_TEST(nothing_stays_of_one_that_was_added)
 {
     ck_assert_uint_eq(add("{\"url\":\"http://c:1\",\"id\":\"c\"}").status, 201);
     ck_assert_uint_eq(drop("c", "now=1").status, 204);
     ck_assert(stage_entry_is(&stage, "web/c", NULL));
     ck_assert_ptr_null(stage_server(&stage, "c"));
 }
-END_TEST
 
-START_TEST(the_last_one_that_serves_is_kept)
+UNIT_TEST(the_last_one_that_serves_is_kept)
 {
     ck_assert_uint_eq(patch("b", "{\"state\":\"maintenance\"}").status, 200);
     struct answers answer = drop("a", "now=1");
@@ -134,11 +128,10 @@ START_TEST(the_last_one_that_serves_is_kept)
     ck_assert_uint_eq(drop("a", "now=1&force=1").status, 204);
     ck_assert_uint_eq(stage.plan.server_count, 0);
 }
-END_TEST
 
 /* ---- drains ---- */
 
-START_TEST(a_removed_server_goes_when_nothing_runs_there)
+UNIT_TEST(a_removed_server_goes_when_nothing_runs_there)
 {
     struct server *server = server_ref(stage_server(&stage, "a"));
 
@@ -155,9 +148,8 @@ START_TEST(a_removed_server_goes_when_nothing_runs_there)
     ck_assert_uint_eq(stage_last_entry(&stage), 1); /* nobody did this */
     server_unref(&server);
 }
-END_TEST
 
-START_TEST(one_that_leaves_may_stay_after_all)
+UNIT_TEST(one_that_leaves_may_stay_after_all)
 {
     stage_server(&stage, "a")->in_flight = 1;
     ck_assert_uint_eq(drop("a", "").status, 202);
@@ -170,9 +162,8 @@ START_TEST(one_that_leaves_may_stay_after_all)
     stage_settle(&stage);
     ck_assert_ptr_nonnull(stage_server(&stage, "a"));
 }
-END_TEST
 
-START_TEST(drains_end_at_their_deadline_one_after_the_other)
+UNIT_TEST(drains_end_at_their_deadline_one_after_the_other)
 {
     static const char over[] = "{\"state\":\"drain\",\"drain_deadline\":1}";
 
@@ -187,9 +178,8 @@ START_TEST(drains_end_at_their_deadline_one_after_the_other)
     ck_assert_uint_eq(stage_server(&stage, "b")->admin, ADMIN_MAINTENANCE);
     ck_assert(stage_entry_is(&stage, "web/a", "{\"state\":\"maintenance\"}"));
 }
-END_TEST
 
-START_TEST(nothing_is_due_while_something_runs)
+UNIT_TEST(nothing_is_due_while_something_runs)
 {
     overlay_set(stage.changes.overlay, "web/a", cJSON_Parse("{\"leaving\":true}"));
     stage.changes.busy = true;
@@ -202,25 +192,5 @@ START_TEST(nothing_is_due_while_something_runs)
     stage_settle(&stage);
     ck_assert_uint_eq(stage.derived, 1); /* what fails is tried a second later, not at once */
 }
-END_TEST
 
-static Suite *write_server_suite(void)
-{
-    Suite *suite = suite_create("write_server");
-    TCase *tcase = tcase_create("write_server");
-    tcase_add_checked_fixture(tcase, begin, end);
-    tcase_add_test(tcase, a_server_is_added);
-    tcase_add_test(tcase, what_is_no_server_is_refused);
-    tcase_add_test(tcase, the_overlay_has_what_differs_from_the_files);
-    tcase_add_test(tcase, states_and_their_deadlines);
-    tcase_add_test(tcase, one_of_the_files_is_hidden_when_it_is_removed);
-    tcase_add_test(tcase, nothing_stays_of_one_that_was_added);
-    tcase_add_test(tcase, the_last_one_that_serves_is_kept);
-    tcase_add_test(tcase, a_removed_server_goes_when_nothing_runs_there);
-    tcase_add_test(tcase, one_that_leaves_may_stay_after_all);
-    tcase_add_test(tcase, drains_end_at_their_deadline_one_after_the_other);
-    tcase_add_test(tcase, nothing_is_due_while_something_runs);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(write_server_suite);
+UNIT_FIXTURE(begin, end);

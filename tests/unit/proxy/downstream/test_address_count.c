@@ -13,7 +13,7 @@ static struct address address(const char *text)
     return parsed;
 }
 
-START_TEST(limit_is_kept)
+UNIT_TEST(limit_is_kept)
 {
     struct address_counts *counts = address_counts_new();
     struct address one = address("192.0.2.1");
@@ -39,7 +39,6 @@ START_TEST(limit_is_kept)
     address_counts_free(&counts);
     ck_assert_ptr_null(counts);
 }
-END_TEST
 
 /* Whether two addresses are counted as one client. */
 static bool same(const char *a, const char *b)
@@ -58,7 +57,7 @@ static bool same(const char *a, const char *b)
     return two == NULL;
 }
 
-START_TEST(who_is_one_client)
+UNIT_TEST(who_is_one_client)
 {
     ck_assert(same("192.0.2.1", "192.0.2.1"));
     ck_assert(!same("192.0.2.1", "192.0.2.2"));
@@ -68,11 +67,10 @@ START_TEST(who_is_one_client)
     ck_assert(!same("2001:db8:0:1::1", "2001:db8:0:2::1"));
     ck_assert(!same("::1", "0.0.0.1"));
 }
-END_TEST
 
 #define MANY 20000
 
-START_TEST(many_addresses)
+UNIT_TEST(many_addresses)
 {
     static struct address_count *taken[MANY];
     struct address_counts *counts = address_counts_new();
@@ -93,7 +91,6 @@ START_TEST(many_addresses)
     ck_assert_uint_eq(address_counts_used(counts), 0);
     address_counts_free(&counts);
 }
-END_TEST
 
 #define ROUNDS 20000
 
@@ -111,7 +108,7 @@ static void *take_and_give(void *arg)
     return NULL;
 }
 
-START_TEST(threads_share_it)
+UNIT_TEST(threads_share_it)
 {
     struct address_counts *counts = address_counts_new();
     pthread_t threads[4];
@@ -125,17 +122,3 @@ START_TEST(threads_share_it)
     ck_assert_uint_eq(address_counts_used(counts), 0);
     address_counts_free(&counts);
 }
-END_TEST
-
-static Suite *address_count_suite(void)
-{
-    Suite *suite = suite_create("proxy/address_count");
-    TCase *tcase = tcase_create("address_count");
-    tcase_add_test(tcase, limit_is_kept);
-    tcase_add_test(tcase, who_is_one_client);
-    tcase_add_test(tcase, many_addresses);
-    tcase_add_test(tcase, threads_share_it);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(address_count_suite);

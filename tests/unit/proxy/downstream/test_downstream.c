@@ -119,7 +119,7 @@ static struct downstream *newest(void)
     return container_of(home.connections.prev, struct downstream, link);
 }
 
-START_TEST(requests_become_the_events_that_were_handed_in)
+UNIT_TEST(requests_become_the_events_that_were_handed_in)
 {
     ck_assert(come(NULL));
     struct downstream *mine = newest();
@@ -136,9 +136,8 @@ START_TEST(requests_become_the_events_that_were_handed_in)
     turn();
     ck_assert_uint_eq(home.count, 0);
 }
-END_TEST
 
-START_TEST(an_address_has_so_many)
+UNIT_TEST(an_address_has_so_many)
 {
     settings.connections_per_address = 2;
     ck_assert(come(NULL) && come(NULL) && come(NULL));
@@ -151,9 +150,8 @@ START_TEST(an_address_has_so_many)
     ck_assert(come(NULL));
     ck_assert_uint_eq(home.count, 2);
 }
-END_TEST
 
-START_TEST(a_trusted_proxy_has_as_many_as_it_likes)
+UNIT_TEST(a_trusted_proxy_has_as_many_as_it_likes)
 {
     settings.connections_per_address = 1;
     listener_plan.trusted_count = 1;
@@ -162,9 +160,8 @@ START_TEST(a_trusted_proxy_has_as_many_as_it_likes)
     ck_assert_uint_eq(home.count, 2);
     ck_assert(newest()->trusted);
 }
-END_TEST
 
-START_TEST(a_proxy_header_tells_the_ends)
+UNIT_TEST(a_proxy_header_tells_the_ends)
 {
     struct told_ends told;
     struct address from, to;
@@ -177,9 +174,8 @@ START_TEST(a_proxy_header_tells_the_ends)
     downstream_ends(newest(), &from, &to);
     ck_assert(address_equal(&from, &told.peer) && address_equal(&to, &told.local));
 }
-END_TEST
 
-START_TEST(the_limit_makes_the_next_ones_wait)
+UNIT_TEST(the_limit_makes_the_next_ones_wait)
 {
     for (unsigned i = 0; i < listener_plan.connection_limit; i++) {
         ck_assert(come(NULL));
@@ -196,9 +192,8 @@ START_TEST(the_limit_makes_the_next_ones_wait)
     ck_assert(!local->full);
     ck_assert(come(NULL));
 }
-END_TEST
 
-START_TEST(a_listener_that_goes_waits_for_its_last_client)
+UNIT_TEST(a_listener_that_goes_waits_for_its_last_client)
 {
     ck_assert(come(NULL));
     listener_local_adopt(local, &home, NULL);
@@ -211,21 +206,5 @@ START_TEST(a_listener_that_goes_waits_for_its_last_client)
     ck_assert(listening_is_over(&home));
     ck_assert_ptr_null(local->plan);
 }
-END_TEST
 
-static Suite *downstream_suite(void)
-{
-    Suite *suite = suite_create("proxy/downstream");
-    TCase *tcase = tcase_create("downstream");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, requests_become_the_events_that_were_handed_in);
-    tcase_add_test(tcase, an_address_has_so_many);
-    tcase_add_test(tcase, a_trusted_proxy_has_as_many_as_it_likes);
-    tcase_add_test(tcase, a_proxy_header_tells_the_ends);
-    tcase_add_test(tcase, the_limit_makes_the_next_ones_wait);
-    tcase_add_test(tcase, a_listener_that_goes_waits_for_its_last_client);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(downstream_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -120,16 +120,15 @@ static void expect_told(void)
     ck_assert_str_eq(text, "198.51.100.2:443");
 }
 
-START_TEST(a_header_that_is_here_is_taken_at_once)
+UNIT_TEST(a_header_that_is_here_is_taken_at_once)
 {
     say(HEADER "GET /");
     begin();
     expect_told();
     expect_rest("GET /");
 }
-END_TEST
 
-START_TEST(one_that_comes_in_pieces_is_waited_for)
+UNIT_TEST(one_that_comes_in_pieces_is_waited_for)
 {
     begin();
     say("PROXY TC");
@@ -140,9 +139,8 @@ START_TEST(one_that_comes_in_pieces_is_waited_for)
     expect_told();
     expect_rest("rest");
 }
-END_TEST
 
-START_TEST(none_is_as_good_where_none_is_required)
+UNIT_TEST(none_is_as_good_where_none_is_required)
 {
     say("GET / HTTP/1.1\r\n");
     begin();
@@ -150,9 +148,8 @@ START_TEST(none_is_as_good_where_none_is_required)
     ck_assert(!was_told);
     expect_rest("GET / HTTP/1.1\r\n");
 }
-END_TEST
 
-START_TEST(none_is_refused_where_one_is_required)
+UNIT_TEST(none_is_refused_where_one_is_required)
 {
     greeter.required = true;
     say("GET / HTTP/1.1\r\n");
@@ -160,9 +157,8 @@ START_TEST(none_is_refused_where_one_is_required)
     ck_assert_uint_eq(refused, 1);
     ck_assert_uint_eq(begun, 0);
 }
-END_TEST
 
-START_TEST(unknown_tells_nothing)
+UNIT_TEST(unknown_tells_nothing)
 {
     greeter.required = true;
     say("PROXY UNKNOWN\r\n");
@@ -170,17 +166,15 @@ START_TEST(unknown_tells_nothing)
     ck_assert_uint_eq(begun, 1);
     ck_assert(!was_told);
 }
-END_TEST
 
-START_TEST(a_bad_one_is_refused)
+UNIT_TEST(a_bad_one_is_refused)
 {
     say("PROXY TCP4 nonsense\r\n");
     begin();
     ck_assert_uint_eq(refused, 1);
 }
-END_TEST
 
-START_TEST(an_end_before_it_is_refused)
+UNIT_TEST(an_end_before_it_is_refused)
 {
     begin();
     close(theirs);
@@ -188,9 +182,8 @@ START_TEST(an_end_before_it_is_refused)
     wait_over();
     ck_assert_uint_eq(refused, 1);
 }
-END_TEST
 
-START_TEST(a_slow_one_is_refused)
+UNIT_TEST(a_slow_one_is_refused)
 {
     greeter.timeout_ns = 20 * NS_PER_MS;
     say("PROXY ");
@@ -198,18 +191,16 @@ START_TEST(a_slow_one_is_refused)
     wait_over();
     ck_assert_uint_eq(refused, 1);
 }
-END_TEST
 
-START_TEST(who_has_sent_nothing_is_hurried)
+UNIT_TEST(who_has_sent_nothing_is_hurried)
 {
     begin();
     greeting_hurry_all(&greeter);
     wait_over();
     ck_assert_uint_eq(refused, 1);
 }
-END_TEST
 
-START_TEST(who_has_begun_keeps_his_time)
+UNIT_TEST(who_has_begun_keeps_his_time)
 {
     greeter.hurried = true; /* of a leaving listener */
     say("PROXY ");
@@ -226,33 +217,11 @@ START_TEST(who_has_begun_keeps_his_time)
     wait_over();
     ck_assert_uint_eq(begun, 1);
 }
-END_TEST
 
-START_TEST(a_stranger_is_refused)
+UNIT_TEST(a_stranger_is_refused)
 {
     greeting_refuse(&greeter, ours, &peer);
     ck_assert_uint_eq(refused, 1);
 }
-END_TEST
 
-static Suite *greeting_suite(void)
-{
-    Suite *suite = suite_create("greeting");
-    TCase *tcase = tcase_create("greeting");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, a_header_that_is_here_is_taken_at_once);
-    tcase_add_test(tcase, one_that_comes_in_pieces_is_waited_for);
-    tcase_add_test(tcase, none_is_as_good_where_none_is_required);
-    tcase_add_test(tcase, none_is_refused_where_one_is_required);
-    tcase_add_test(tcase, unknown_tells_nothing);
-    tcase_add_test(tcase, a_bad_one_is_refused);
-    tcase_add_test(tcase, an_end_before_it_is_refused);
-    tcase_add_test(tcase, a_slow_one_is_refused);
-    tcase_add_test(tcase, who_has_sent_nothing_is_hurried);
-    tcase_add_test(tcase, who_has_begun_keeps_his_time);
-    tcase_add_test(tcase, a_stranger_is_refused);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(greeting_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -75,7 +75,7 @@ static void expect_mistake(const char *text, unsigned line, const char *mistake)
     "  balance \"least_conn\" {}\n"                                   \
     "}\nmodule \"balance_least_conn\" {}\n"
 
-START_TEST(files_become_a_plan)
+UNIT_TEST(files_become_a_plan)
 {
     build_well(LISTENER WEB);
     ck_assert_uint_eq(plan->loops, 3);
@@ -101,9 +101,8 @@ START_TEST(files_become_a_plan)
     ck_assert_str_eq(pool->balance->module->name, "balance_least_conn");
     ck_assert(str_equal(pool->balance->pool, STR("web")));
 }
-END_TEST
 
-START_TEST(routes_have_numbers_places_and_filters)
+UNIT_TEST(routes_have_numbers_places_and_filters)
 {
     build_well(LISTENER WEB ROUTES);
     ck_assert_uint_eq(plan->routers.count, 1);
@@ -115,9 +114,8 @@ START_TEST(routes_have_numbers_places_and_filters)
     ck_assert_uint_eq(route->place.line, 11);
     ck_assert_ptr_null(route->route);
 }
-END_TEST
 
-START_TEST(each_mistake_has_its_place)
+UNIT_TEST(each_mistake_has_its_place)
 {
     expect_mistake(LISTENER "pool \"web\" { server \"a\" { url = \"http://127.0.0.1:3001\" } }", 4,
                    "no balance block");
@@ -132,7 +130,6 @@ START_TEST(each_mistake_has_its_place)
     expect_mistake(LISTENER WEB "module \"route_path\" { route \"/\" { pool = \"wob\" } }", 10,
                    "wob");
 }
-END_TEST
 
 static void rewrite(void *arg, struct arena *arena, struct pool_settings *settings)
 {
@@ -145,7 +142,7 @@ static void rewrite(void *arg, struct arena *arena, struct pool_settings *settin
 }
 
 /* Resolved names and operators' changes come in by a function; the files' settings stay visible. */
-START_TEST(servers_are_rewritten)
+UNIT_TEST(servers_are_rewritten)
 {
     input.expand = rewrite;
     build_well(LISTENER WEB);
@@ -155,10 +152,9 @@ START_TEST(servers_are_rewritten)
     ck_assert_uint_eq(settings->configured.count, 2);
     ck_assert_int_eq(((const struct server_settings *)settings->configured.items)->weight, 3);
 }
-END_TEST
 
 /* Another plan of the same configuration, which outlives the one that it was made of. */
-START_TEST(plans_are_derived)
+UNIT_TEST(plans_are_derived)
 {
     build_well(LISTENER WEB ROUTES);
     input.expand = rewrite;
@@ -185,7 +181,6 @@ START_TEST(plans_are_derived)
     ck_assert_uint_eq(plan->pools[0].settings->servers.count, 2);
     ck_assert(str_equal(plan->routes[0]->name, STR("/")));
 }
-END_TEST
 
 static bool taken;
 
@@ -197,7 +192,7 @@ static bool listens(void *arg, const struct listener_plan *listener, const struc
 }
 
 /* An address that another program has is a mistake; one that this one has is none. */
-START_TEST(addresses_are_checked)
+UNIT_TEST(addresses_are_checked)
 {
     char text[256], error[256];
     struct address address;
@@ -216,21 +211,5 @@ START_TEST(addresses_are_checked)
     build_well(text);
     close(fd);
 }
-END_TEST
 
-static Suite *build_suite(void)
-{
-    Suite *suite = suite_create("proxy/plan/build");
-    TCase *tcase = tcase_create("build");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, files_become_a_plan);
-    tcase_add_test(tcase, routes_have_numbers_places_and_filters);
-    tcase_add_test(tcase, each_mistake_has_its_place);
-    tcase_add_test(tcase, servers_are_rewritten);
-    tcase_add_test(tcase, plans_are_derived);
-    tcase_add_test(tcase, addresses_are_checked);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(build_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -18,7 +18,7 @@ static struct endpoint endpoint(const char *ip, uint16_t port, uint16_t priority
     return made;
 }
 
-START_TEST(each_address_once_by_priority_and_address)
+UNIT_TEST(each_address_once_by_priority_and_address)
 {
     struct endpoint all[] = {
         endpoint("2001:db8::1", 80, 1, 5), endpoint("192.0.2.2", 80, 1, 5),
@@ -35,7 +35,6 @@ START_TEST(each_address_once_by_priority_and_address)
     ck_assert_uint_eq(address_port(&all[2].address), 80);
     ck_assert_uint_eq(address_port(&all[3].address), 81);
 }
-END_TEST
 
 static struct endpoint found[] = {{.weight = 0}, {.weight = 0}};
 
@@ -46,7 +45,7 @@ static struct expansion expansion(void *arg, const struct server_settings *block
     return (struct expansion){found, block->resolve == RESOLVE_SRV ? 2 : 1, 7};
 }
 
-START_TEST(servers_take_the_places_of_blocks)
+UNIT_TEST(servers_take_the_places_of_blocks)
 {
     struct server_settings blocks[] = {
         {.id = str_from("one"), .resolve = RESOLVE_FIRST},
@@ -83,16 +82,3 @@ START_TEST(servers_take_the_places_of_blocks)
     ck_assert_int_eq(servers[3].weight, 3);
     arena_reset(&arena);
 }
-END_TEST
-
-static Suite *expand_suite(void)
-{
-    Suite *suite = suite_create("proxy/plan/expand");
-    TCase *tcase = tcase_create("expand");
-
-    tcase_add_test(tcase, each_address_once_by_priority_and_address);
-    tcase_add_test(tcase, servers_take_the_places_of_blocks);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(expand_suite);

@@ -43,7 +43,7 @@ static void expect(const char *wanted)
     told[0] = '\0';
 }
 
-START_TEST(the_last_reference_of_the_last_loop_ends_it)
+UNIT_TEST(the_last_reference_of_the_last_loop_ends_it)
 {
     lifetime_ref(&life, 0);
     lifetime_unref(&life, 0);
@@ -55,9 +55,8 @@ START_TEST(the_last_reference_of_the_last_loop_ends_it)
     expect("m1@1 ! m0@1 ! ! ! "); /* each module, the references, all of it */
     ck_assert_uint_eq(life.loops_kept, 0);
 }
-END_TEST
 
-START_TEST(clients_keep_it)
+UNIT_TEST(clients_keep_it)
 {
     lifetime_keep(&life, 0);
     lifetime_unref(&life, 0);
@@ -68,9 +67,8 @@ START_TEST(clients_keep_it)
     lifetime_unkeep(&life, 0);
     expect("! ");
 }
-END_TEST
 
-START_TEST(balancers_keep_their_module)
+UNIT_TEST(balancers_keep_their_module)
 {
     lifetime_keep_module(&life, 1, 0);
     lifetime_keep_module(&life, 1, 0);
@@ -85,9 +83,8 @@ START_TEST(balancers_keep_their_module)
     expect("m1@0 ! ! ");
     ck_assert_uint_eq(life.loops_kept, 0);
 }
-END_TEST
 
-START_TEST(what_ends_before_the_references_ends_nothing)
+UNIT_TEST(what_ends_before_the_references_ends_nothing)
 {
     lifetime_keep_module(&life, 0, 1);
     lifetime_unkeep_module(&life, 0, 1);
@@ -96,19 +93,5 @@ START_TEST(what_ends_before_the_references_ends_nothing)
     expect("");
     ck_assert_uint_eq(life.loops_kept, 2);
 }
-END_TEST
 
-static Suite *lifetime_suite(void)
-{
-    Suite *suite = suite_create("proxy/plan/lifetime");
-    TCase *tcase = tcase_create("lifetime");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, the_last_reference_of_the_last_loop_ends_it);
-    tcase_add_test(tcase, clients_keep_it);
-    tcase_add_test(tcase, balancers_keep_their_module);
-    tcase_add_test(tcase, what_ends_before_the_references_ends_nothing);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(lifetime_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -11,7 +11,7 @@
 #define MS UINT64_C(1000000)
 #define S  UINT64_C(1000000000)
 
-START_TEST(every_reason_has_its_word)
+UNIT_TEST(every_reason_has_its_word)
 {
     for (unsigned a = 1; a < REASON_COUNT; a++) {
         struct weir_str word = reason_word((enum reason)a);
@@ -25,7 +25,6 @@ START_TEST(every_reason_has_its_word)
     }
     ck_assert_uint_eq(reason_word(REASON_NONE).len, 0);
 }
-END_TEST
 
 /* The only bucket that has something. */
 static unsigned bucket_of(uint64_t ns)
@@ -44,7 +43,7 @@ static unsigned bucket_of(uint64_t ns)
     return found;
 }
 
-START_TEST(bounds_rise_without_gaps)
+UNIT_TEST(bounds_rise_without_gaps)
 {
     ck_assert_uint_eq(histogram_bound_us(0), 0);
     for (unsigned i = 1; i < HISTOGRAM_BUCKETS; i++) {
@@ -63,7 +62,6 @@ START_TEST(bounds_rise_without_gaps)
     ck_assert_uint_eq(histogram_bound_us(1), 16);
     ck_assert_uint_ge(histogram_bound_us(HISTOGRAM_BUCKETS - 1), 60 * S / US);
 }
-END_TEST
 
 static void expect_quantile(const struct histogram *histogram, double share, double ms)
 {
@@ -71,7 +69,7 @@ static void expect_quantile(const struct histogram *histogram, double share, dou
     ck_assert_msg(got >= ms / 1.25 && got <= ms * 1.25, "%g: got %g ms, wanted %g", share, got, ms);
 }
 
-START_TEST(quantiles)
+UNIT_TEST(quantiles)
 {
     struct histogram histogram = {0};
     ck_assert(histogram_quantile_ms(&histogram, 0.5) == 0);
@@ -91,9 +89,8 @@ START_TEST(quantiles)
         last = ms;
     }
 }
-END_TEST
 
-START_TEST(one_slow_one_among_many)
+UNIT_TEST(one_slow_one_among_many)
 {
     struct histogram histogram = {0};
     for (int i = 0; i < 999; i++) {
@@ -104,9 +101,8 @@ START_TEST(one_slow_one_among_many)
     expect_quantile(&histogram, 0.99, 2);
     expect_quantile(&histogram, 1, 30000);
 }
-END_TEST
 
-START_TEST(sums_over_loops)
+UNIT_TEST(sums_over_loops)
 {
     struct traffic *all = traffic_new(3);
     for (unsigned i = 0; i < 3; i++) {
@@ -136,7 +132,6 @@ START_TEST(sums_over_loops)
     ck_assert_uint_eq(total.total.sum_us, 9000);
     free(all);
 }
-END_TEST
 
 /* A reader sees numbers that only grow, whatever the writer is at. */
 static void *write_numbers(void *arg)
@@ -149,7 +144,7 @@ static void *write_numbers(void *arg)
     return NULL;
 }
 
-START_TEST(reading_while_another_writes)
+UNIT_TEST(reading_while_another_writes)
 {
     struct traffic *all = traffic_new(1);
     pthread_t writer;
@@ -165,20 +160,3 @@ START_TEST(reading_while_another_writes)
     ck_assert_uint_eq(total.total.count, 100000);
     free(all);
 }
-END_TEST
-
-static Suite *stats_suite(void)
-{
-    Suite *suite = suite_create("proxy/stats");
-    TCase *tcase = tcase_create("stats");
-    tcase_add_test(tcase, every_reason_has_its_word);
-    tcase_add_test(tcase, bounds_rise_without_gaps);
-    tcase_add_test(tcase, quantiles);
-    tcase_add_test(tcase, one_slow_one_among_many);
-    tcase_add_test(tcase, sums_over_loops);
-    tcase_add_test(tcase, reading_while_another_writes);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(stats_suite);

@@ -139,7 +139,7 @@ static void expect_pick(const char *wanted)
 
 /* ---- ranking ---- */
 
-START_TEST(the_lowest_cost_is_taken)
+UNIT_TEST(the_lowest_cost_is_taken)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         slot(i)->cost = i == 3 ? -1.0 : (double)i;
@@ -154,9 +154,8 @@ START_TEST(the_lowest_cost_is_taken)
     expect_pick("s1");
     ck_assert_uint_eq(first_data.total, 3);
 }
-END_TEST
 
-START_TEST(no_number_is_a_fault)
+UNIT_TEST(no_number_is_a_fault)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         slot(i)->cost = i == 2 ? 100 : (double)NAN;
@@ -164,10 +163,9 @@ START_TEST(no_number_is_a_fault)
     expect_pick("s2");
     ck_assert_uint_ge(stage.module.faults, STAGE_SERVERS - 1);
 }
-END_TEST
 
 /* Explain: the same number, and no turn is taken. */
-START_TEST(a_dry_run_changes_nothing)
+UNIT_LOOP_TEST(a_dry_run_changes_nothing, 2)
 {
     struct weir_score score;
     struct server *session;
@@ -185,11 +183,10 @@ START_TEST(a_dry_run_changes_nothing)
         ck_assert_double_eq(score.value, 2.5);
     }
 }
-END_TEST
 
 /* ---- slots ---- */
 
-START_TEST(slots_stay_as_long_as_the_server)
+UNIT_TEST(slots_stay_as_long_as_the_server)
 {
     struct learnt *mine = slot(1);
     ck_assert(mine->sent == 0 && mine->done == 0 && mine->cost == 0);
@@ -207,9 +204,8 @@ START_TEST(slots_stay_as_long_as_the_server)
     adopt(make(&first, &ops, &first_data));
     ck_assert_double_eq(slot(1)->cost, 0);
 }
-END_TEST
 
-START_TEST(feedback_has_the_slot)
+UNIT_TEST(feedback_has_the_slot)
 {
     struct stage_request other;
     expect_pick("s0");
@@ -223,11 +219,10 @@ START_TEST(feedback_has_the_slot)
     adopt(make(&first, &turns, NULL));
     ck_assert_ptr_null(slot(0));
 }
-END_TEST
 
 /* ---- what passes over ---- */
 
-START_TEST(what_was_learnt_passes_over)
+UNIT_TEST(what_was_learnt_passes_over)
 {
     expect_pick("s0");
     expect_pick("s1");
@@ -242,9 +237,8 @@ START_TEST(what_was_learnt_passes_over)
     adopt(NULL); /* the same one: nothing is saved */
     ck_assert_uint_eq(second_data.saved, 0);
 }
-END_TEST
 
-START_TEST(refused_states_begin_anew)
+UNIT_TEST(refused_states_begin_anew)
 {
     expect_pick("s0");
     second_data.refuses = 1;
@@ -253,9 +247,8 @@ START_TEST(refused_states_begin_anew)
     ck_assert_uint_eq(slot(0)->sent, 0); /* though restore had written there */
     ck_assert_uint_eq(stage.module.faults, 0);
 }
-END_TEST
 
-START_TEST(states_have_a_limit)
+UNIT_LOOP_TEST(states_have_a_limit, 2)
 {
     expect_pick("s0");
     first_data.len = _i == 0 ? WEIR_STATE_MAX + 1 : WEIR_STATE_SLOT_MAX + 1;
@@ -264,9 +257,8 @@ START_TEST(states_have_a_limit)
     ck_assert_uint_eq(stage.module.faults, _i == 0 ? 2 : 1);
     ck_assert_uint_eq(slot(0)->sent, 0);
 }
-END_TEST
 
-START_TEST(another_module_gets_nothing)
+UNIT_TEST(another_module_gets_nothing)
 {
     struct module other = {.name = (char[]){"balance_other"}};
     struct use use = stage.use;
@@ -278,23 +270,5 @@ START_TEST(another_module_gets_nothing)
     ck_assert_uint_eq(slot(0)->sent, 0);
     adopt(&first);
 }
-END_TEST
 
-static Suite *balancer_suite(void)
-{
-    Suite *suite = suite_create("balancer");
-    TCase *tcase = tcase_create("balancer");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, the_lowest_cost_is_taken);
-    tcase_add_test(tcase, no_number_is_a_fault);
-    tcase_add_loop_test(tcase, a_dry_run_changes_nothing, 0, 2);
-    tcase_add_test(tcase, slots_stay_as_long_as_the_server);
-    tcase_add_test(tcase, feedback_has_the_slot);
-    tcase_add_test(tcase, what_was_learnt_passes_over);
-    tcase_add_test(tcase, refused_states_begin_anew);
-    tcase_add_loop_test(tcase, states_have_a_limit, 0, 2);
-    tcase_add_test(tcase, another_module_gets_nothing);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(balancer_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -48,7 +48,7 @@ static const struct {
     {"W/W/\"a\"", "W/W/\"a\"", 0},
 };
 
-START_TEST(lists_come_back)
+UNIT_LOOP_TEST(lists_come_back, ARRAY_COUNT(lists))
 {
     struct etag_list *changed = NULL;
     unsigned count = 0;
@@ -63,9 +63,8 @@ START_TEST(lists_come_back)
     }
     ck_assert_uint_eq(count, lists[_i].changed);
 }
-END_TEST
 
-START_TEST(without_memory_nothing_changes)
+UNIT_TEST(without_memory_nothing_changes)
 {
     struct arena small;
     struct etag_list *changed = NULL;
@@ -75,9 +74,8 @@ START_TEST(without_memory_nothing_changes)
     ck_assert_ptr_null(changed);
     arena_reset(&small);
 }
-END_TEST
 
-START_TEST(what_is_remembered)
+UNIT_TEST(what_is_remembered)
 {
     ck_assert(!etags_know(NULL, STR("\"a\"")));
     etags_forget(NULL, STR("\"a\""));
@@ -91,10 +89,9 @@ START_TEST(what_is_remembered)
     etags_forget(etags, STR("\"a\""));
     ck_assert(!etags_know(etags, STR("\"a\"")));
 }
-END_TEST
 
 /* The newest thousand are there, whatever came before. */
-START_TEST(the_newest_are_remembered)
+UNIT_TEST(the_newest_are_remembered)
 {
     enum { ALL = 100000, NEWEST = 1000 };
     char text[32];
@@ -110,9 +107,8 @@ START_TEST(the_newest_are_remembered)
     }
     ck_assert_uint_ge(known, NEWEST * 95 / 100);
 }
-END_TEST
 
-START_TEST(weak_tags)
+UNIT_TEST(weak_tags)
 {
     struct weir_str tag = {NULL, 0};
     ck_assert(etag_is_weak(STR("W/\"a\""), &tag) && str_equal(tag, STR("\"a\"")));
@@ -122,20 +118,5 @@ START_TEST(weak_tags)
     ck_assert(!etag_is_weak(STR(""), &tag));
     ck_assert(str_equal(etag_weaken(STR("\"a\""), &arena), STR("W/\"a\"")));
 }
-END_TEST
 
-static Suite *etags_suite(void)
-{
-    Suite *suite = suite_create("etags");
-    TCase *tcase = tcase_create("etags");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_loop_test(tcase, lists_come_back, 0, ARRAY_COUNT(lists));
-    tcase_add_test(tcase, without_memory_nothing_changes);
-    tcase_add_test(tcase, what_is_remembered);
-    tcase_add_test(tcase, the_newest_are_remembered);
-    tcase_add_test(tcase, weak_tags);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(etags_suite);
+UNIT_FIXTURE(set_up, tear_down);

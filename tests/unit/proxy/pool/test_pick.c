@@ -44,16 +44,15 @@ static void expect_candidates(const char *wanted)
 
 /* ---- candidates ---- */
 
-START_TEST(candidates_in_order)
+UNIT_TEST(candidates_in_order)
 {
     expect_candidates("s0 s1 s2 s3 s4");
     stage.servers[1]->effective = 3 * WEIR_WEIGHT_ONE;
     expect_candidates("s0 s1 s2 s3 s4");
     ck_assert_uint_eq(stage.local->items[1].weight, 3 * WEIR_WEIGHT_ONE);
 }
-END_TEST
 
-START_TEST(who_is_no_candidate)
+UNIT_TEST(who_is_no_candidate)
 {
     server_set_health(stage.servers[0], HEALTH_DOWN, "probe: refused");
     expect_candidates("s1 s2 s3 s4");
@@ -72,9 +71,8 @@ START_TEST(who_is_no_candidate)
     expect_candidates("s0");
     expect_pick("s0");
 }
-END_TEST
 
-START_TEST(backups_serve_when_no_other_can)
+UNIT_TEST(backups_serve_when_no_other_can)
 {
     stage.servers[0]->backup = 1;
     stage.servers[1]->backup = 1;
@@ -86,11 +84,10 @@ START_TEST(backups_serve_when_no_other_can)
     server_set_health(stage.servers[3], HEALTH_UP, "back");
     expect_candidates("s3");
 }
-END_TEST
 
 /* ---- choosing ---- */
 
-START_TEST(the_balancer_ranks)
+UNIT_TEST(the_balancer_ranks)
 {
     stage.fake.asks_usable = false;
     for (uint32_t i = 0; i < STAGE_SERVERS; i++) {
@@ -102,11 +99,10 @@ START_TEST(the_balancer_ranks)
     }
     ck_assert_uint_eq(stage.module.faults, 0);
 }
-END_TEST
 
 /* An index that is none, a server that was tried, a full one: the host chooses, and the request
  * does not notice. The last is no fault of the balancer's: another loop may have been faster. */
-START_TEST(bad_picks_are_mended)
+UNIT_TEST(bad_picks_are_mended)
 {
     stage.fake.asks_usable = false;
     stage.fake.answer = STAGE_SERVERS;
@@ -128,10 +124,9 @@ START_TEST(bad_picks_are_mended)
     expect_pick("s4");
     ck_assert_uint_eq(stage.module.faults, 4);
 }
-END_TEST
 
 /* Each server takes 8; nobody knows whether one gave a place back while the balancer looked. */
-START_TEST(nobody_is_a_fault_where_some_are_surely_usable)
+UNIT_TEST(nobody_is_a_fault_where_some_are_surely_usable)
 {
     stage.fake.asks_usable = false;
     stage.fake.answer = WEIR_PICK_NONE;
@@ -158,9 +153,8 @@ START_TEST(nobody_is_a_fault_where_some_are_surely_usable)
         }
     }
 }
-END_TEST
 
-START_TEST(the_hosts_choice_is_the_least_loaded)
+UNIT_TEST(the_hosts_choice_is_the_least_loaded)
 {
     stage.fake.asks_usable = false;
     stage.fake.answer = WEIR_PICK_NONE;
@@ -172,7 +166,6 @@ START_TEST(the_hosts_choice_is_the_least_loaded)
         server_release(stage.servers[i]);
     }
 }
-END_TEST
 
 static void set_weights(uint32_t first, uint32_t rest)
 {
@@ -202,7 +195,7 @@ static void expect_of_first(unsigned times, bool keep, unsigned wanted)
 
 /* Whether requests come one after the other or stay: of a balancer that fails, that is wrong, that
  * has no answer; and of backups, which no balancer ranks. */
-START_TEST(the_hosts_choice_goes_by_weight)
+UNIT_LOOP_TEST(the_hosts_choice_goes_by_weight, 3)
 {
     stage.fake.asks_usable = false;
     stage.fake.answer = _i == 0 ? WEIR_PICK_NONE : STAGE_SERVERS;
@@ -216,9 +209,8 @@ START_TEST(the_hosts_choice_goes_by_weight)
     expect_of_first(80, false, 16);
     expect_of_first(80, true, 16);
 }
-END_TEST
 
-START_TEST(backups_serve_by_weight)
+UNIT_TEST(backups_serve_by_weight)
 {
     for (unsigned i = 0; i < 4; i++) {
         stage.servers[i]->backup = 1;
@@ -231,9 +223,8 @@ START_TEST(backups_serve_by_weight)
     expect_of_first(80, true, 50);
     server_release(stage.servers[4]);
 }
-END_TEST
 
-START_TEST(a_balancer_that_fails_is_not_asked)
+UNIT_TEST(a_balancer_that_fails_is_not_asked)
 {
     stage.fake.takes = WEIR_NO_MEMORY;
     stage_refresh(&stage);
@@ -246,9 +237,8 @@ START_TEST(a_balancer_that_fails_is_not_asked)
     expect_pick("s0");
     ck_assert_uint_eq(stage.fake.picks, 1);
 }
-END_TEST
 
-START_TEST(no_server_is_tried_twice)
+UNIT_TEST(no_server_is_tried_twice)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         const char *name = stage_pick(&stage, &request, false);
@@ -257,9 +247,8 @@ START_TEST(no_server_is_tried_twice)
     }
     expect_pick("none");
 }
-END_TEST
 
-START_TEST(full_servers_are_waited_for)
+UNIT_TEST(full_servers_are_waited_for)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         stage.servers[i]->max_connections = 1;
@@ -283,9 +272,8 @@ START_TEST(full_servers_are_waited_for)
         server_release(stage.servers[i]);
     }
 }
-END_TEST
 
-START_TEST(backups_serve_when_all_others_are_full)
+UNIT_TEST(backups_serve_when_all_others_are_full)
 {
     stage.servers[4]->backup = 1;
     for (unsigned i = 0; i < 4; i++) {
@@ -300,7 +288,6 @@ START_TEST(backups_serve_when_all_others_are_full)
     }
     expect_pick("s0");
 }
-END_TEST
 
 /* ---- waiting ---- */
 
@@ -320,7 +307,7 @@ static void empty_all(void)
     }
 }
 
-START_TEST(the_queue_has_a_limit)
+UNIT_TEST(the_queue_has_a_limit)
 {
     struct stage_request third;
     stage_request(&third);
@@ -339,10 +326,9 @@ START_TEST(the_queue_has_a_limit)
     ck_assert_uint_eq(stage.pool->queue.waiting, 0);
     empty_all();
 }
-END_TEST
 
 /* A new request does not overtake a waiting one. */
-START_TEST(nobody_overtakes)
+UNIT_TEST(nobody_overtakes)
 {
     fill_all();
     ck_assert(queue_join(stage.local, &other.wait, NULL));
@@ -351,11 +337,10 @@ START_TEST(nobody_overtakes)
     queue_leave(&other.wait);
     expect_pick("s0");
 }
-END_TEST
 
 /* A loop that has left the pool may still get the message that a server changed, after the pool is
  * freed: the pointer is only compared. */
-START_TEST(candidates_have_scores)
+UNIT_TEST(candidates_have_scores)
 {
     struct weir_score told;
     stage.fake.score = 1.5;
@@ -377,7 +362,6 @@ START_TEST(candidates_have_scores)
     ck_assert(!pool_score(stage.local, &request.attempt, stage.servers[2], &told));
     ck_assert_uint_eq(stage.fake.picks, 0);
 }
-END_TEST
 
 /* ---- servers change ---- */
 
@@ -398,7 +382,7 @@ static void change(enum server_health health)
     pool_home_wake(&stage.home);
 }
 
-START_TEST(many_changes_of_a_turn_are_one)
+UNIT_TEST(many_changes_of_a_turn_are_one)
 {
     turn_pool_in();
     for (unsigned i = 0; i < 10000; i++) {
@@ -414,10 +398,9 @@ START_TEST(many_changes_of_a_turn_are_one)
     ck_assert_uint_eq(stage.fake.told, 2);
     ck_assert_str_eq(stage_candidates(&stage), "s0 s1 s2 s3 s4");
 }
-END_TEST
 
 /* Slow rebuilds are rare, and the result is still correct in the end. */
-START_TEST(a_pool_that_takes_long_rests)
+UNIT_TEST(a_pool_that_takes_long_rests)
 {
     turn_pool_in();
     stage.fake.slow_ns = 5 * NS_PER_MS;
@@ -436,9 +419,8 @@ START_TEST(a_pool_that_takes_long_rests)
     ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
     timer_cancel(stage.loop, &stage.home.refresh_timer);
 }
-END_TEST
 
-START_TEST(a_pool_that_was_left_is_not_refreshed)
+UNIT_TEST(a_pool_that_was_left_is_not_refreshed)
 {
     turn_pool_in();
     change(HEALTH_DOWN);
@@ -452,34 +434,5 @@ START_TEST(a_pool_that_was_left_is_not_refreshed)
     ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
     ck_assert(!stage.local->stale);
 }
-END_TEST
 
-static Suite *pick_suite(void)
-{
-    Suite *suite = suite_create("proxy/pick");
-    TCase *tcase = tcase_create("pick");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, candidates_in_order);
-    tcase_add_test(tcase, who_is_no_candidate);
-    tcase_add_test(tcase, backups_serve_when_no_other_can);
-    tcase_add_test(tcase, the_balancer_ranks);
-    tcase_add_test(tcase, bad_picks_are_mended);
-    tcase_add_test(tcase, nobody_is_a_fault_where_some_are_surely_usable);
-    tcase_add_test(tcase, the_hosts_choice_is_the_least_loaded);
-    tcase_add_loop_test(tcase, the_hosts_choice_goes_by_weight, 0, 3);
-    tcase_add_test(tcase, backups_serve_by_weight);
-    tcase_add_test(tcase, a_balancer_that_fails_is_not_asked);
-    tcase_add_test(tcase, no_server_is_tried_twice);
-    tcase_add_test(tcase, full_servers_are_waited_for);
-    tcase_add_test(tcase, backups_serve_when_all_others_are_full);
-    tcase_add_test(tcase, the_queue_has_a_limit);
-    tcase_add_test(tcase, nobody_overtakes);
-    tcase_add_test(tcase, candidates_have_scores);
-    tcase_add_test(tcase, many_changes_of_a_turn_are_one);
-    tcase_add_test(tcase, a_pool_that_takes_long_rests);
-    tcase_add_test(tcase, a_pool_that_was_left_is_not_refreshed);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(pick_suite);
+UNIT_FIXTURE(set_up, tear_down);

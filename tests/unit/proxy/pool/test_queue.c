@@ -63,7 +63,7 @@ static void end(struct stage_request *request)
     ck_assert(server_acquire(server));
 }
 
-START_TEST(first_come_first_served)
+UNIT_TEST(first_come_first_served)
 {
     join(&a, NULL);
     join(&b, NULL);
@@ -82,9 +82,8 @@ START_TEST(first_come_first_served)
     end(&b);
     release_all();
 }
-END_TEST
 
-START_TEST(a_free_place_is_had_at_once)
+UNIT_TEST(a_free_place_is_had_at_once)
 {
     release(2);
     join(&a, NULL); /* it looked for a place before it said that it waits: one was freed between */
@@ -98,10 +97,9 @@ START_TEST(a_free_place_is_had_at_once)
     }
     server_release(stage.servers[2]);
 }
-END_TEST
 
 /* A waiter for one server gets no other; for that server, the older of both kinds is first. */
-START_TEST(sessions_wait_for_their_server)
+UNIT_TEST(sessions_wait_for_their_server)
 {
     join(&a, stage.servers[1]);
     join(&b, NULL);
@@ -122,9 +120,8 @@ START_TEST(sessions_wait_for_their_server)
     end(&c);
     release_all();
 }
-END_TEST
 
-START_TEST(the_oldest_of_all_is_first)
+UNIT_TEST(the_oldest_of_all_is_first)
 {
     join(&a, NULL);
     join(&b, stage.servers[1]);
@@ -138,9 +135,8 @@ START_TEST(the_oldest_of_all_is_first)
     end(&b);
     release_all();
 }
-END_TEST
 
-START_TEST(no_server_is_had_twice)
+UNIT_TEST(no_server_is_had_twice)
 {
     tried_add(&a.attempt.tried, stage.servers[0]->id);
     join(&a, NULL);
@@ -156,10 +152,9 @@ START_TEST(no_server_is_had_twice)
     end(&b);
     release_all();
 }
-END_TEST
 
 /* A place freed on one loop goes to a waiter on another, and arrives there. */
-START_TEST(places_cross_loops)
+UNIT_TEST(places_cross_loops)
 {
     ck_assert(queue_join(stage.other, &a.wait, NULL));
     join(&b, NULL);
@@ -179,10 +174,9 @@ START_TEST(places_cross_loops)
         release(i);
     }
 }
-END_TEST
 
 /* The client leaves while the message about its place is in flight. */
-START_TEST(a_place_that_nobody_takes_passes_on)
+UNIT_TEST(a_place_that_nobody_takes_passes_on)
 {
     join(&a, NULL);
     join(&b, NULL);
@@ -195,9 +189,8 @@ START_TEST(a_place_that_nobody_takes_passes_on)
     end(&b);
     release_all();
 }
-END_TEST
 
-START_TEST(who_comes_back_stands_where_he_stood)
+UNIT_TEST(who_comes_back_stands_where_he_stood)
 {
     join(&a, NULL);
     join(&b, NULL);
@@ -217,9 +210,8 @@ START_TEST(who_comes_back_stands_where_he_stood)
     end(&b);
     release_all();
 }
-END_TEST
 
-START_TEST(the_hopeless_hear_of_it)
+UNIT_TEST(the_hopeless_hear_of_it)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         tried_add(&b.attempt.tried, i == 0 ? stage.servers[4]->id : stage.servers[i]->id);
@@ -237,9 +229,8 @@ START_TEST(the_hopeless_hear_of_it)
     queue_leave(&c.wait);
     release_all();
 }
-END_TEST
 
-START_TEST(nobody_waits_in_a_pool_that_is_gone)
+UNIT_TEST(nobody_waits_in_a_pool_that_is_gone)
 {
     join(&a, NULL);
     ck_assert(queue_join(stage.other, &b.wait, NULL));
@@ -252,10 +243,9 @@ START_TEST(nobody_waits_in_a_pool_that_is_gone)
     queue_leave(&b.wait);
     release_all();
 }
-END_TEST
 
 /* A loop that is not told of the server yet cannot have it. */
-START_TEST(a_loop_gets_what_its_plan_has)
+UNIT_TEST(a_loop_gets_what_its_plan_has)
 {
     stage.servers[0]->locals[1].adopted = false;
     ck_assert(queue_join(stage.other, &a.wait, NULL));
@@ -270,26 +260,5 @@ START_TEST(a_loop_gets_what_its_plan_has)
     release_all();
     stage.servers[0]->locals[1].adopted = true;
 }
-END_TEST
 
-static Suite *queue_suite(void)
-{
-    Suite *suite = suite_create("proxy/pool/queue");
-    TCase *tcase = tcase_create("queue");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, first_come_first_served);
-    tcase_add_test(tcase, a_free_place_is_had_at_once);
-    tcase_add_test(tcase, sessions_wait_for_their_server);
-    tcase_add_test(tcase, the_oldest_of_all_is_first);
-    tcase_add_test(tcase, no_server_is_had_twice);
-    tcase_add_test(tcase, places_cross_loops);
-    tcase_add_test(tcase, a_place_that_nobody_takes_passes_on);
-    tcase_add_test(tcase, who_comes_back_stands_where_he_stood);
-    tcase_add_test(tcase, the_hopeless_hear_of_it);
-    tcase_add_test(tcase, nobody_waits_in_a_pool_that_is_gone);
-    tcase_add_test(tcase, a_loop_gets_what_its_plan_has);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(queue_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -150,7 +150,7 @@ static const uint32_t sizes[] = {1, 2, 3, 10, 64, 65, 100, 1000};
 /* ---- the lowest cost ---- */
 
 /* All that changes is told, and nobody is at a limit: then the heap is exact as well. */
-START_TEST(picks_as_a_look_at_all)
+UNIT_LOOP_TEST(picks_as_a_look_at_all, SIZES)
 {
     struct stage *s = begin_even(NULL, 4, sizes[_i]);
     for (uint32_t turn = 0; turn < 3000; turn++) {
@@ -161,11 +161,10 @@ START_TEST(picks_as_a_look_at_all)
     }
     end(s);
 }
-END_TEST
 
 /* Others make servers dearer and tell nobody; what they make cheaper is seen a quarter of a
  * round later. */
-START_TEST(sees_what_is_not_told)
+UNIT_LOOP_TEST(sees_what_is_not_told, SIZES)
 {
     struct stage *s = begin_even(NULL, 1, sizes[_i]);
     uint32_t patience = sizes[_i] <= RANKING_SCAN_MAX ? 0 : sizes[_i] / 4;
@@ -187,10 +186,9 @@ START_TEST(sees_what_is_not_told)
     }
     end(s);
 }
-END_TEST
 
 /* Limits come and go: always a usable one, NONE where there is none, and of few the cheapest. */
-START_TEST(passes_over_the_unusable)
+UNIT_LOOP_TEST(passes_over_the_unusable, SIZES)
 {
     struct stage *s = begin_even(NULL, 2, sizes[_i]);
     for (uint32_t turn = 0; turn < 2000; turn++) {
@@ -207,11 +205,10 @@ START_TEST(passes_over_the_unusable)
     }
     end(s);
 }
-END_TEST
 
 /* One of two or three fails each request that it gets, which then goes to another: it is first no
  * more often than its weight says, and the others share what it does not serve. */
-START_TEST(who_fails_is_not_first_again)
+UNIT_LOOP_TEST(who_fails_is_not_first_again, 4)
 {
     uint32_t count = _i < 2 ? 2 : 3;
     struct stage *s = begin_even(_i % 2 == 0 ? NULL : &turns, 1, count);
@@ -236,9 +233,8 @@ START_TEST(who_fails_is_not_first_again)
     }
     end(s);
 }
-END_TEST
 
-START_TEST(no_number_is_a_fault)
+UNIT_LOOP_TEST(no_number_is_a_fault, SIZES)
 {
     struct stage *s = begin_even(NULL, 1, sizes[_i]);
     uint32_t last = s->candidates.count - 1;
@@ -256,9 +252,8 @@ START_TEST(no_number_is_a_fault)
     }
     end(s);
 }
-END_TEST
 
-START_TEST(a_cost_by_request_is_asked_for_it)
+UNIT_LOOP_TEST(a_cost_by_request_is_asked_for_it, SIZES)
 {
     static const struct ranking_policy by_request = {.cost = cost, .by_request = true};
     struct stage *s = begin_even(&by_request, 1, sizes[_i]);
@@ -273,12 +268,11 @@ START_TEST(a_cost_by_request_is_asked_for_it)
     end(s);
     end(other);
 }
-END_TEST
 
 /* ---- turns ---- */
 
 /* In each run of as many picks as all weights together everybody has his weight. */
-START_TEST(equals_have_their_weight_in_every_window)
+UNIT_LOOP_TEST(equals_have_their_weight_in_every_window, 2 * SIZES)
 {
     struct stage *s = begin_even(_i % 2 == 0 ? NULL : &turns, 5, sizes[_i / 2]);
     uint32_t total = 0;
@@ -300,9 +294,8 @@ START_TEST(equals_have_their_weight_in_every_window)
     free(picks);
     end(s);
 }
-END_TEST
 
-START_TEST(members_keep_their_turns)
+UNIT_LOOP_TEST(members_keep_their_turns, SIZES)
 {
     uint32_t count = sizes[_i];
     uint64_t *ids = calloc(count, sizeof(*ids));
@@ -326,9 +319,8 @@ START_TEST(members_keep_their_turns)
     end(a);
     end(b);
 }
-END_TEST
 
-START_TEST(who_was_dear_or_full_gets_no_burst)
+UNIT_TEST(who_was_dear_or_full_gets_no_burst)
 {
     struct stage *s = begin_even(NULL, 1, 4);
     for (uint32_t round = 0; round < 2; round++) {
@@ -347,9 +339,8 @@ START_TEST(who_was_dear_or_full_gets_no_burst)
     }
     end(s);
 }
-END_TEST
 
-START_TEST(a_peek_changes_nothing)
+UNIT_LOOP_TEST(a_peek_changes_nothing, 3 * SIZES)
 {
     static const struct ranking_policy drawn = {.cost = cost, .choices = 2};
     static const struct ranking_policy *const policies[] = {NULL, &turns, &drawn};
@@ -371,11 +362,10 @@ START_TEST(a_peek_changes_nothing)
     end(a);
     end(b);
 }
-END_TEST
 
 /* ---- draws ---- */
 
-START_TEST(draws_go_by_weight)
+UNIT_TEST(draws_go_by_weight)
 {
     static const struct ranking_policy one = {.cost = cost, .choices = 1};
     static const uint32_t weights[] = {1, 2, 5};
@@ -393,7 +383,6 @@ START_TEST(draws_go_by_weight)
     ck_assert_uint_eq(pick(s), WEIR_PICK_NONE);
     end(s);
 }
-END_TEST
 
 /* ---- what a pick costs ---- */
 
@@ -415,7 +404,7 @@ static void send(struct stage *s, uint32_t times, bool ends)
     }
 }
 
-START_TEST(ten_thousand_cost_one_question_a_pick)
+UNIT_TEST(ten_thousand_cost_one_question_a_pick)
 {
     struct stage *s = begin_even(NULL, 1, MAX);
     s->asked = 0;
@@ -429,9 +418,8 @@ START_TEST(ten_thousand_cost_one_question_a_pick)
     }
     end(s);
 }
-END_TEST
 
-START_TEST(full_ones_cost_little)
+UNIT_LOOP_TEST(full_ones_cost_little, 2)
 {
     struct stage *s = begin_even(_i == 0 ? NULL : &turns, 1, MAX);
     for (uint32_t i = 0; i < MAX; i++) { /* the full ones are the cheapest: they get in the way */
@@ -449,27 +437,5 @@ START_TEST(full_ones_cost_little)
     }
     end(s);
 }
-END_TEST
 
-static Suite *ranking_suite(void)
-{
-    Suite *suite = suite_create("ranking");
-    TCase *tcase = tcase_create("ranking");
-    tcase_set_timeout(tcase, 20);
-    tcase_add_loop_test(tcase, picks_as_a_look_at_all, 0, SIZES);
-    tcase_add_loop_test(tcase, sees_what_is_not_told, 0, SIZES);
-    tcase_add_loop_test(tcase, passes_over_the_unusable, 0, SIZES);
-    tcase_add_loop_test(tcase, who_fails_is_not_first_again, 0, 4);
-    tcase_add_loop_test(tcase, no_number_is_a_fault, 0, SIZES);
-    tcase_add_loop_test(tcase, a_cost_by_request_is_asked_for_it, 0, SIZES);
-    tcase_add_loop_test(tcase, equals_have_their_weight_in_every_window, 0, 2 * SIZES);
-    tcase_add_loop_test(tcase, members_keep_their_turns, 0, SIZES);
-    tcase_add_test(tcase, who_was_dear_or_full_gets_no_burst);
-    tcase_add_loop_test(tcase, a_peek_changes_nothing, 0, 3 * SIZES);
-    tcase_add_test(tcase, draws_go_by_weight);
-    tcase_add_test(tcase, ten_thousand_cost_one_question_a_pick);
-    tcase_add_loop_test(tcase, full_ones_cost_little, 0, 2);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(ranking_suite);
+UNIT_TIMEOUT(20);

@@ -93,7 +93,7 @@ static void come_back(struct server *server)
     recovery_look(recovery, &stage.plan, server);
 }
 
-START_TEST(a_server_that_comes_back_begins_slowly)
+UNIT_TEST(a_server_that_comes_back_begins_slowly)
 {
     struct server *server = stage.servers[2];
     stage.settings.slow_start = 200 * NS_PER_MS;
@@ -111,17 +111,15 @@ START_TEST(a_server_that_comes_back_begins_slowly)
     ck_assert_uint_eq(server->slow_since_ns, 0);
     ck_assert_uint_eq(server->effective, 2 * WEIR_WEIGHT_ONE);
 }
-END_TEST
 
-START_TEST(without_slow_start_it_is_back_whole)
+UNIT_TEST(without_slow_start_it_is_back_whole)
 {
     come_back(stage.servers[2]);
     ck_assert_uint_eq(stage.servers[2]->share, SERVER_SHARE_ONE);
     ck_assert(!stage.servers[2]->back);
 }
-END_TEST
 
-START_TEST(a_plan_without_slow_start_ends_it)
+UNIT_TEST(a_plan_without_slow_start_ends_it)
 {
     stage.settings.slow_start = NS_PER_SECOND;
     come_back(stage.servers[2]);
@@ -130,9 +128,8 @@ START_TEST(a_plan_without_slow_start_ends_it)
     ck_assert_uint_eq(stage.servers[2]->share, SERVER_SHARE_ONE);
     ck_assert_uint_eq(refreshed, 1);
 }
-END_TEST
 
-START_TEST(an_ejection_ends)
+UNIT_TEST(an_ejection_ends)
 {
     char reason[160];
     ck_assert_int_eq(eject(1, 50), WEIR_OK);
@@ -146,9 +143,8 @@ START_TEST(an_ejection_ends)
     ck_assert_uint_eq(changed, 2);
     ck_assert(server_is_well(stage.servers[1]));
 }
-END_TEST
 
-START_TEST(an_ejection_is_taken_back)
+UNIT_TEST(an_ejection_is_taken_back)
 {
     ck_assert_int_eq(eject(1, 60000), WEIR_OK);
     ck_assert_int_eq(eject(1, 0), WEIR_OK);
@@ -156,11 +152,10 @@ START_TEST(an_ejection_is_taken_back)
     ck_assert_int_eq(eject(1, 0), WEIR_OK); /* nothing */
     ck_assert_uint_eq(changed, 2);
 }
-END_TEST
 
 /* Half of five is two; those that probes have found down count; those that an operator took out do
  * not. */
-START_TEST(not_too_many_are_out)
+UNIT_TEST(not_too_many_are_out)
 {
     ck_assert_int_eq(eject(0, 60000), WEIR_OK);
     ck_assert_int_eq(eject(1, 60000), WEIR_OK);
@@ -176,9 +171,8 @@ START_TEST(not_too_many_are_out)
     ck_assert_int_eq(eject(2, 60000), WEIR_OK);
     ck_assert_int_eq(eject(4, 60000), WEIR_DECLINED);
 }
-END_TEST
 
-START_TEST(who_is_not_there_is_not_ejected)
+UNIT_TEST(who_is_not_there_is_not_ejected)
 {
     struct plan whole = stage.whole;
     struct pool_plan plan = stage.plan;
@@ -187,9 +181,8 @@ START_TEST(who_is_not_there_is_not_ejected)
     ck_assert_int_eq(recovery_eject(recovery, &plan, stage.servers[0]->id, NS_PER_SECOND, "x"),
                      WEIR_INVALID);
 }
-END_TEST
 
-START_TEST(ejections_end_where_nobody_ejects)
+UNIT_TEST(ejections_end_where_nobody_ejects)
 {
     ck_assert_int_eq(eject(0, 60000), WEIR_OK);
     stage.plan.observers.count = 0;
@@ -197,10 +190,9 @@ START_TEST(ejections_end_where_nobody_ejects)
     ck_assert(!stage.servers[0]->ejected);
     ck_assert_uint_eq(refreshed, 1);
 }
-END_TEST
 
 /* Notes of a loop become a report, which arrives at the observers. */
-START_TEST(observers_hear_of_outcomes)
+UNIT_TEST(observers_hear_of_outcomes)
 {
     pool_local_adopt(stage.local, &stage.plan); /* begins to note */
     for (unsigned i = 0; i < 3; i++) {
@@ -217,24 +209,5 @@ START_TEST(observers_hear_of_outcomes)
     pool_local_adopt(stage.local, &stage.plan); /* ends */
     ck_assert_ptr_null(stage.servers[0]->locals[0].notes);
 }
-END_TEST
 
-static Suite *recovery_suite(void)
-{
-    Suite *suite = suite_create("proxy/pool/recovery");
-    TCase *tcase = tcase_create("recovery");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, a_server_that_comes_back_begins_slowly);
-    tcase_add_test(tcase, without_slow_start_it_is_back_whole);
-    tcase_add_test(tcase, a_plan_without_slow_start_ends_it);
-    tcase_add_test(tcase, an_ejection_ends);
-    tcase_add_test(tcase, an_ejection_is_taken_back);
-    tcase_add_test(tcase, not_too_many_are_out);
-    tcase_add_test(tcase, who_is_not_there_is_not_ejected);
-    tcase_add_test(tcase, ejections_end_where_nobody_ejects);
-    tcase_add_test(tcase, observers_hear_of_outcomes);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(recovery_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -15,7 +15,7 @@ static unsigned take_all(struct retry_budget *budget, uint64_t now_ns, double sh
     return taken;
 }
 
-START_TEST(share_of_requests)
+UNIT_TEST(share_of_requests)
 {
     struct retry_budget budget = {0};
     for (int i = 0; i < 1000; i++) {
@@ -26,9 +26,8 @@ START_TEST(share_of_requests)
     /* Requests and retries have left the window: the few are there again. */
     ck_assert_uint_eq(take_all(&budget, 7010 * SECOND, 0.2, 1), 10);
 }
-END_TEST
 
-START_TEST(few_are_divided)
+UNIT_TEST(few_are_divided)
 {
     for (unsigned workers = 1; workers <= 64; workers++) {
         struct retry_budget budget = {0};
@@ -37,11 +36,10 @@ START_TEST(few_are_divided)
         ck_assert_uint_eq(take_all(&budget, 5 * SECOND, 0, workers), 0);
     }
 }
-END_TEST
 
 /* Whatever the traffic: in no ten seconds are there more retries than the share of the requests of
  * the twenty seconds around them, and the few. */
-START_TEST(bounded_in_every_window)
+UNIT_TEST(bounded_in_every_window)
 {
     struct retry_budget budget = {0};
     unsigned requests[400] = {0};
@@ -70,10 +68,9 @@ START_TEST(bounded_in_every_window)
         ck_assert_uint_le(sum, around / 10 + 10);
     }
 }
-END_TEST
 
 /* A clock that stands still for years, and one that never ran. */
-START_TEST(long_pauses)
+UNIT_TEST(long_pauses)
 {
     struct retry_budget budget = {0};
     retry_budget_request(&budget, 0);
@@ -82,17 +79,3 @@ START_TEST(long_pauses)
     ck_assert_uint_eq(budget.request_sum, 0);
     ck_assert_uint_eq(budget.retry_sum, 1);
 }
-END_TEST
-
-static Suite *retry_budget_suite(void)
-{
-    Suite *suite = suite_create("proxy/retry_budget");
-    TCase *tcase = tcase_create("retry_budget");
-    tcase_add_test(tcase, share_of_requests);
-    tcase_add_test(tcase, few_are_divided);
-    tcase_add_test(tcase, bounded_in_every_window);
-    tcase_add_test(tcase, long_pauses);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-UNIT_SUITE(retry_budget_suite);

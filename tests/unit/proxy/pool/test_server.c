@@ -37,7 +37,7 @@ static weir_server_id id_of(const char *pool, const char *name)
     return server_id_of(str_from(pool), str_from(name));
 }
 
-START_TEST(ids_stay)
+UNIT_TEST(ids_stay)
 {
     /* Cookies in browsers hold them: a new release gives the same. */
     ck_assert_uint_eq(id_of("web", "web-1"), UINT64_C(0x69e4ec82c5d996a0));
@@ -46,7 +46,6 @@ START_TEST(ids_stay)
     ck_assert_uint_ne(id_of("a", "bc"), id_of("ab", "c"));
     ck_assert_uint_ne(id_of("", "ab"), id_of("ab", ""));
 }
-END_TEST
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -56,7 +55,7 @@ static int compare_ids(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-START_TEST(ids_are_spread)
+UNIT_TEST(ids_are_spread)
 {
     enum { COUNT = 100000 };
     weir_server_id *ids = base_alloc(COUNT * sizeof(*ids));
@@ -77,11 +76,10 @@ START_TEST(ids_are_spread)
     }
     free(ids);
 }
-END_TEST
 
 /* ---- addresses ---- */
 
-START_TEST(addresses)
+UNIT_TEST(addresses)
 {
     struct address address;
     char text[ADDRESS_TEXT_SIZE + 8];
@@ -106,11 +104,10 @@ START_TEST(addresses)
     ck_assert(address_equal(&address, &again));
     server_unref(&server);
 }
-END_TEST
 
 /* ---- places ---- */
 
-START_TEST(places)
+UNIT_TEST(places)
 {
     struct server *server = make("http", "127.0.0.1");
     for (int i = 0; i < 1000; i++) {
@@ -134,7 +131,6 @@ START_TEST(places)
     server_release(server);
     server_unref(&server);
 }
-END_TEST
 
 /* Over its limit by nobody, on any loop. */
 #define LIMIT 3
@@ -160,7 +156,7 @@ static void *come_and_go(void *arg)
     return NULL;
 }
 
-START_TEST(places_over_all_loops)
+UNIT_TEST(places_over_all_loops)
 {
     struct crowd crowd = {.server = make("http", "127.0.0.1")};
     pthread_t threads[8];
@@ -176,11 +172,10 @@ START_TEST(places_over_all_loops)
     ck_assert_uint_eq(crowd.server->in_flight, 0);
     server_unref(&crowd.server);
 }
-END_TEST
 
 /* ---- states ---- */
 
-START_TEST(states)
+UNIT_TEST(states)
 {
     struct server *server = make("http", "127.0.0.1");
     ck_assert(server_is_candidate(server)); /* not probed yet: it may serve */
@@ -205,9 +200,8 @@ START_TEST(states)
     ck_assert(!server_is_candidate(server));
     server_unref(&server);
 }
-END_TEST
 
-START_TEST(long_reasons_are_cut)
+UNIT_TEST(long_reasons_are_cut)
 {
     struct server *server = make("http", "127.0.0.1");
     char reason[1000];
@@ -218,9 +212,8 @@ START_TEST(long_reasons_are_cut)
     server_note_probe(server, false, 0, reason);
     server_unref(&server);
 }
-END_TEST
 
-START_TEST(words)
+UNIT_TEST(words)
 {
     ck_assert_str_eq(server_health_word(HEALTH_UNKNOWN), "unknown");
     ck_assert_str_eq(server_health_word(HEALTH_UP), "up");
@@ -229,11 +222,10 @@ START_TEST(words)
     ck_assert_str_eq(server_admin_word(ADMIN_DRAIN), "drain");
     ck_assert_str_eq(server_admin_word(ADMIN_MAINTENANCE), "maintenance");
 }
-END_TEST
 
 /* ---- probes ---- */
 
-START_TEST(probes_are_kept_oldest_first)
+UNIT_TEST(probes_are_kept_oldest_first)
 {
     struct server *server = make("http", "127.0.0.1");
     struct probe_record records[PROBE_RECORDS];
@@ -253,11 +245,10 @@ START_TEST(probes_are_kept_oldest_first)
     }
     server_unref(&server);
 }
-END_TEST
 
 /* ---- who lives is found again ---- */
 
-START_TEST(who_lives_is_found)
+UNIT_TEST(who_lives_is_found)
 {
     char text[128], other_text[128];
     struct weir_url url = url_of("http", "127.0.0.1", 3001, "/x", text);
@@ -280,7 +271,6 @@ START_TEST(who_lives_is_found)
     server_unref(&held);
     ck_assert_ptr_null(server_find(STR("web"), STR("a"), &url, none));
 }
-END_TEST
 
 /* A request's end on one thread, a generation on another: each finds it alive, or not at all. */
 static void *find_again(void *arg)
@@ -298,7 +288,7 @@ static void *find_again(void *arg)
     return NULL;
 }
 
-START_TEST(finding_and_ending_at_once)
+UNIT_TEST(finding_and_ending_at_once)
 {
     pthread_t thread;
     unsigned found = 0;
@@ -309,26 +299,5 @@ START_TEST(finding_and_ending_at_once)
     }
     pthread_join(thread, NULL);
 }
-END_TEST
 
-static Suite *server_suite(void)
-{
-    Suite *suite = suite_create("proxy/server");
-    TCase *tcase = tcase_create("server");
-    tcase_set_timeout(tcase, 30);
-    tcase_add_test(tcase, ids_stay);
-    tcase_add_test(tcase, ids_are_spread);
-    tcase_add_test(tcase, addresses);
-    tcase_add_test(tcase, places);
-    tcase_add_test(tcase, places_over_all_loops);
-    tcase_add_test(tcase, states);
-    tcase_add_test(tcase, long_reasons_are_cut);
-    tcase_add_test(tcase, words);
-    tcase_add_test(tcase, probes_are_kept_oldest_first);
-    tcase_add_test(tcase, who_lives_is_found);
-    tcase_add_test(tcase, finding_and_ending_at_once);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(server_suite);
+UNIT_TIMEOUT(30);

@@ -26,7 +26,7 @@ static void note(unsigned loop, uint64_t session, uint64_t now_ns)
     sessions_note(&server->locals[loop].sessions, session, now_ns);
 }
 
-START_TEST(a_few_are_counted_right)
+UNIT_TEST(a_few_are_counted_right)
 {
     ck_assert_uint_eq(sessions_count(server, START), 0);
     for (uint64_t i = 1; i <= 12; i++) {
@@ -35,10 +35,9 @@ START_TEST(a_few_are_counted_right)
         ck_assert_uint_eq(sessions_count(server, START + 1), i);
     }
 }
-END_TEST
 
 /* A browser's connections are spread over the loops. */
-START_TEST(a_session_on_several_loops_is_one)
+UNIT_TEST(a_session_on_several_loops_is_one)
 {
     for (uint64_t i = 1; i <= 10; i++) {
         note((unsigned)(i % LOOPS), i, START);
@@ -46,10 +45,9 @@ START_TEST(a_session_on_several_loops_is_one)
     }
     ck_assert_uint_eq(sessions_count(server, START), 10);
 }
-END_TEST
 
 /* Numbers that follow each other, and such as differ in their high bits alone. */
-START_TEST(many_are_counted_nearly)
+UNIT_TEST(many_are_counted_nearly)
 {
     static const uint64_t counts[] = {100, 1000, 10000, 100000};
     static const double slack[] = {0.03, 0.03, 0.03, 0.06};
@@ -65,19 +63,17 @@ START_TEST(many_are_counted_nearly)
         }
     }
 }
-END_TEST
 
-START_TEST(more_than_can_be_told_is_many)
+UNIT_TEST(more_than_can_be_told_is_many)
 {
     for (uint64_t k = 1; k <= 1000000; k++) {
         note(0, k, START);
     }
     ck_assert_uint_gt(sessions_count(server, START), 100000);
 }
-END_TEST
 
 /* Who was not here for SESSIONS_SLICES slices has left; who comes again stays. */
-START_TEST(sessions_leave)
+UNIT_TEST(sessions_leave)
 {
     for (uint64_t i = 1; i <= 8; i++) {
         note(0, i, START);
@@ -94,21 +90,6 @@ START_TEST(sessions_leave)
     ck_assert_uint_eq(sessions_count(server, last_ns + SESSIONS_SLICE_NS), 4);
     ck_assert_uint_eq(sessions_count(server, last_ns + 100 * SESSIONS_SLICE_NS), 0);
 }
-END_TEST
 
-static Suite *sessions_suite(void)
-{
-    Suite *suite = suite_create("proxy/sessions");
-    TCase *tcase = tcase_create("sessions");
-    tcase_set_timeout(tcase, 60);
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, a_few_are_counted_right);
-    tcase_add_test(tcase, a_session_on_several_loops_is_one);
-    tcase_add_test(tcase, many_are_counted_nearly);
-    tcase_add_test(tcase, more_than_can_be_told_is_many);
-    tcase_add_test(tcase, sessions_leave);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(sessions_suite);
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(60);

@@ -76,7 +76,7 @@ static struct up_conn *take(const struct pin *pin)
     return c;
 }
 
-START_TEST(one_connection_has_room_for_many)
+UNIT_TEST(one_connection_has_room_for_many)
 {
     ck_assert_ptr_null(take(NULL));
     spares_settle(&spares, conns[0]);
@@ -94,9 +94,8 @@ START_TEST(one_connection_has_room_for_many)
     fake_up_let_go(conns[0]);
     ck_assert_uint_eq(spares.idle, 1);
 }
-END_TEST
 
-START_TEST(one_that_ends_is_no_spare)
+UNIT_TEST(one_that_ends_is_no_spare)
 {
     spares_settle(&spares, conns[0]);
     spares_settle(&spares, conns[1]);
@@ -106,9 +105,8 @@ START_TEST(one_that_ends_is_no_spare)
     fake_up_break(conns[0]);
     ck_assert_ptr_null(take(NULL));
 }
-END_TEST
 
-START_TEST(only_idle_ones_expire)
+UNIT_TEST(only_idle_ones_expire)
 {
     for (unsigned i = 0; i < CONNS; i++) {
         conns[i]->idle_since_ns = i + 1;
@@ -124,10 +122,9 @@ START_TEST(only_idle_ones_expire)
     ck_assert(spares_close_one(&spares));
     ck_assert_ptr_null(conns[2]);
 }
-END_TEST
 
 /* Its exchanges go on, and nobody begins another one on it. */
-START_TEST(what_is_dropped_serves_nobody_else)
+UNIT_TEST(what_is_dropped_serves_nobody_else)
 {
     spares_settle(&spares, conns[0]);
     spares_settle(&spares, conns[1]);
@@ -137,9 +134,8 @@ START_TEST(what_is_dropped_serves_nobody_else)
     ck_assert_ptr_null(take(NULL));
     ck_assert_uint_eq(conns[1]->running, 1);
 }
-END_TEST
 
-START_TEST(a_pinned_one_is_for_its_client_alone)
+UNIT_TEST(a_pinned_one_is_for_its_client_alone)
 {
     struct pin mine = {0}, other = {0};
 
@@ -157,10 +153,9 @@ START_TEST(a_pinned_one_is_for_its_client_alone)
     ck_assert_ptr_null(conns[1]);
     ck_assert_ptr_null(mine.spare);
 }
-END_TEST
 
 /* Else it would refer to its client after that is gone. */
-START_TEST(of_pinned_ones_that_served_together_one_is_kept)
+UNIT_TEST(of_pinned_ones_that_served_together_one_is_kept)
 {
     struct pin mine = {0};
 
@@ -175,21 +170,5 @@ START_TEST(of_pinned_ones_that_served_together_one_is_kept)
     pin_end(&mine);
     ck_assert_ptr_null(conns[1]);
 }
-END_TEST
 
-static Suite *spares_suite(void)
-{
-    Suite *suite = suite_create("proxy/pool/spares");
-    TCase *tcase = tcase_create("spares");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, one_connection_has_room_for_many);
-    tcase_add_test(tcase, one_that_ends_is_no_spare);
-    tcase_add_test(tcase, only_idle_ones_expire);
-    tcase_add_test(tcase, what_is_dropped_serves_nobody_else);
-    tcase_add_test(tcase, a_pinned_one_is_for_its_client_alone);
-    tcase_add_test(tcase, of_pinned_ones_that_served_together_one_is_kept);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(spares_suite);
+UNIT_FIXTURE(set_up, tear_down);

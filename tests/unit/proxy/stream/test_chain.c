@@ -219,7 +219,7 @@ static void expect_out(const char *text)
     ck_assert_str_eq(client.out != NULL ? client.out : "", text);
 }
 
-START_TEST(gathers_until_the_end_of_the_turn)
+UNIT_TEST(gathers_until_the_end_of_the_turn)
 {
     add(0, COPIES);
     give("one");
@@ -239,9 +239,8 @@ START_TEST(gathers_until_the_end_of_the_turn)
     chain_close(&chain);
     ck_assert_uint_eq(fakes[0].closes, 1);
 }
-END_TEST
 
-START_TEST(flushes_no_oftener_than_it_may)
+UNIT_TEST(flushes_no_oftener_than_it_may)
 {
     add(0, COPIES);
     give("a");
@@ -255,9 +254,8 @@ START_TEST(flushes_no_oftener_than_it_may)
     chain_end(chain);
     expect_out("ab");
 }
-END_TEST
 
-START_TEST(nearer_to_the_server_comes_first)
+UNIT_TEST(nearer_to_the_server_comes_first)
 {
     add(0, MARKS);
     add(1, MARKS);
@@ -266,9 +264,8 @@ START_TEST(nearer_to_the_server_comes_first)
     expect_out("babx"); /* the second one gets a letter, then the text */
     ck_assert_uint_eq(fakes[0].ends + fakes[1].ends, 2);
 }
-END_TEST
 
-START_TEST(trailers_stand_behind_what_was_kept_back)
+UNIT_TEST(trailers_stand_behind_what_was_kept_back)
 {
     add(0, GATHERS);
     give("body");
@@ -278,9 +275,8 @@ START_TEST(trailers_stand_behind_what_was_kept_back)
     expect_out("body");
     ck_assert_str_eq(client.order, "dte");
 }
-END_TEST
 
-START_TEST(what_is_large_is_not_copied_together)
+UNIT_TEST(what_is_large_is_not_copied_together)
 {
     static char large[40000];
     memset(large, 'x', sizeof(large));
@@ -290,9 +286,8 @@ START_TEST(what_is_large_is_not_copied_together)
     ck_assert_uint_eq(client.pieces, 2);
     ck_assert_uint_eq(client.out_len, 1 + sizeof(large));
 }
-END_TEST
 
-START_TEST(a_slow_client_stops_a_filter_that_waits)
+UNIT_TEST(a_slow_client_stops_a_filter_that_waits)
 {
     add(0, COPIES);
     add(1, WAITS);
@@ -312,9 +307,8 @@ START_TEST(a_slow_client_stops_a_filter_that_waits)
     ck_assert_uint_eq(ended, 1);
     ck_assert_uint_eq(fakes[1].ends, 1);
 }
-END_TEST
 
-START_TEST(a_filter_that_waits_takes_piece_by_piece)
+UNIT_TEST(a_filter_that_waits_takes_piece_by_piece)
 {
     add(0, WAITS);
     fakes[0].waits = true;
@@ -326,11 +320,10 @@ START_TEST(a_filter_that_waits_takes_piece_by_piece)
     expect_out("abc");
     ck_assert_uint_eq(failed, 0);
 }
-END_TEST
 
 static const enum habit faulty[] = {FAILS, LIES};
 
-START_TEST(a_failed_filter_breaks_the_response)
+UNIT_LOOP_TEST(a_failed_filter_breaks_the_response, ARRAY_COUNT(faulty))
 {
     add(0, COPIES);
     add(1, faulty[_i]);
@@ -346,9 +339,8 @@ START_TEST(a_failed_filter_breaks_the_response)
     chain_close(&chain);
     ck_assert_uint_eq(fakes[0].closes + fakes[1].closes, 2);
 }
-END_TEST
 
-START_TEST(a_filter_that_never_goes_on_breaks_it)
+UNIT_TEST(a_filter_that_never_goes_on_breaks_it)
 {
     add(0, STUCK);
     give("x");
@@ -357,9 +349,8 @@ START_TEST(a_filter_that_never_goes_on_breaks_it)
     chain_drained(chain);
     ck_assert_uint_eq(failed, 1);
 }
-END_TEST
 
-START_TEST(a_filter_that_does_not_listen_breaks_it)
+UNIT_TEST(a_filter_that_does_not_listen_breaks_it)
 {
     add(0, FLOODS);
     add(1, STUCK);
@@ -370,9 +361,8 @@ START_TEST(a_filter_that_does_not_listen_breaks_it)
     give("x");
     ck_assert_uint_eq(failed, 1);
 }
-END_TEST
 
-START_TEST(nothing_goes_out_of_one_that_was_stopped)
+UNIT_TEST(nothing_goes_out_of_one_that_was_stopped)
 {
     add(0, COPIES);
     give("x");
@@ -383,9 +373,8 @@ START_TEST(nothing_goes_out_of_one_that_was_stopped)
     expect_out("");
     ck_assert_uint_eq(ended + failed, 0);
 }
-END_TEST
 
-START_TEST(filters_are_bounded_and_differ)
+UNIT_TEST(filters_are_bounded_and_differ)
 {
     add(0, COPIES);
     ck_assert(!chain_add(chain, &filters[0], &fakes[0]));
@@ -397,27 +386,5 @@ START_TEST(filters_are_bounded_and_differ)
     chain_end(chain);
     expect_out("x");
 }
-END_TEST
 
-static Suite *chain_suite(void)
-{
-    Suite *suite = suite_create("chain");
-    TCase *tcase = tcase_create("chain");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, gathers_until_the_end_of_the_turn);
-    tcase_add_test(tcase, flushes_no_oftener_than_it_may);
-    tcase_add_test(tcase, nearer_to_the_server_comes_first);
-    tcase_add_test(tcase, trailers_stand_behind_what_was_kept_back);
-    tcase_add_test(tcase, what_is_large_is_not_copied_together);
-    tcase_add_test(tcase, a_slow_client_stops_a_filter_that_waits);
-    tcase_add_test(tcase, a_filter_that_waits_takes_piece_by_piece);
-    tcase_add_loop_test(tcase, a_failed_filter_breaks_the_response, 0, ARRAY_COUNT(faulty));
-    tcase_add_test(tcase, a_filter_that_never_goes_on_breaks_it);
-    tcase_add_test(tcase, a_filter_that_does_not_listen_breaks_it);
-    tcase_add_test(tcase, nothing_goes_out_of_one_that_was_stopped);
-    tcase_add_test(tcase, filters_are_bounded_and_differ);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(chain_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -61,7 +61,7 @@ static void check_sent(size_t len)
     }
 }
 
-START_TEST(all_is_sent_again)
+UNIT_LOOP_TEST(all_is_sent_again, 6)
 {
     static const size_t pieces[] = {1, 100, 4095, 4096, 5000, REPLAY_MAX};
     pass(REPLAY_MAX, pieces[_i]);
@@ -70,17 +70,15 @@ START_TEST(all_is_sent_again)
     arena_reset(&arena);
     ck_assert_uint_gt(cache.count, 3); /* the blocks are kept for the next one */
 }
-END_TEST
 
-START_TEST(what_is_larger_is_not_kept)
+UNIT_TEST(what_is_larger_is_not_kept)
 {
     pass(REPLAY_MAX + 1, 1000);
     ck_assert(!replay_is_whole(&replay));
     ck_assert_uint_eq(replay.passed, REPLAY_MAX + 1);
 }
-END_TEST
 
-START_TEST(what_is_announced_as_larger_costs_nothing)
+UNIT_TEST(what_is_announced_as_larger_costs_nothing)
 {
     head.body = BODY_LENGTH;
     head.content_length = REPLAY_MAX + 1;
@@ -88,9 +86,8 @@ START_TEST(what_is_announced_as_larger_costs_nothing)
     ck_assert(!replay_is_whole(&replay));
     ck_assert_uint_eq(arena.total, 0);
 }
-END_TEST
 
-START_TEST(a_small_body_takes_little)
+UNIT_TEST(a_small_body_takes_little)
 {
     head.body = BODY_LENGTH;
     head.content_length = 10;
@@ -99,9 +96,8 @@ START_TEST(a_small_body_takes_little)
     check_sent(10);
     ck_assert_uint_le(arena.total, ARENA_BLOCK_SIZE);
 }
-END_TEST
 
-START_TEST(what_is_not_kept_breaks_it)
+UNIT_TEST(what_is_not_kept_breaks_it)
 {
     ck_assert(replay_is_whole(&replay)); /* nothing has passed */
     pass(10, 10);
@@ -111,20 +107,5 @@ START_TEST(what_is_not_kept_breaks_it)
     replay_break(&replay);
     ck_assert(!replay_is_whole(&replay));
 }
-END_TEST
 
-static Suite *replay_suite(void)
-{
-    Suite *suite = suite_create("proxy/stream/replay");
-    TCase *tcase = tcase_create("replay");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_loop_test(tcase, all_is_sent_again, 0, 6);
-    tcase_add_test(tcase, what_is_larger_is_not_kept);
-    tcase_add_test(tcase, what_is_announced_as_larger_costs_nothing);
-    tcase_add_test(tcase, a_small_body_takes_little);
-    tcase_add_test(tcase, what_is_not_kept_breaks_it);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(replay_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -6,7 +6,7 @@
 
 /* ---- requests that are answered ---- */
 
-START_TEST(a_request_is_answered)
+UNIT_TEST(a_request_is_answered)
 {
     request("GET");
     expect("connect s0");
@@ -24,9 +24,8 @@ START_TEST(a_request_is_answered)
     ck_assert_uint_eq(stage.local->traffic.status[2], 1);
     ck_assert_uint_eq(listener_local.traffic.requests, 1);
 }
-END_TEST
 
-START_TEST(an_idle_connection_is_used)
+UNIT_TEST(an_idle_connection_is_used)
 {
     idle_connection();
     request("GET");
@@ -34,9 +33,8 @@ START_TEST(an_idle_connection_is_used)
     respond_whole(200);
     expect("answer 200; data ok; end; 0: left");
 }
-END_TEST
 
-START_TEST(a_body_passes_both_ways_as_it_comes)
+UNIT_TEST(a_body_passes_both_ways_as_it_comes)
 {
     request_with_body("POST");
     expect("hold; connect s0"); /* until somebody takes it */
@@ -64,9 +62,8 @@ START_TEST(a_body_passes_both_ways_as_it_comes)
     stream_up_events.on_response_end(exchange);
     expect("end; 0: left");
 }
-END_TEST
 
-START_TEST(a_server_may_answer_early)
+UNIT_TEST(a_server_may_answer_early)
 {
     request_with_body("POST");
     connected();
@@ -78,9 +75,8 @@ START_TEST(a_server_may_answer_early)
     request_end();
     expect("");
 }
-END_TEST
 
-START_TEST(an_awaited_100_passes)
+UNIT_TEST(an_awaited_100_passes)
 {
     open_stream("POST");
     exchange->request.body = BODY_CHUNKED;
@@ -97,7 +93,6 @@ START_TEST(an_awaited_100_passes)
     respond_whole(200);
     expect("0: data x; 0: end; answer 200; data ok; end; 0: left");
 }
-END_TEST
 
 /* ---- requests that Weir answers ---- */
 
@@ -115,7 +110,7 @@ static const struct {
     {WEIR_OK, 7, 410, "answer 410; end", REASON_REFUSED_BY_RULE},
 };
 
-START_TEST(a_router_may_have_no_pool)
+UNIT_LOOP_TEST(a_router_may_have_no_pool, ARRAY_COUNT(routes))
 {
     route_status = routes[_i].status;
     route_result.pool = routes[_i].pool;
@@ -126,9 +121,8 @@ START_TEST(a_router_may_have_no_pool)
     expect_reason(routes[_i].reason);
     ck_assert_uint_eq(router_module.faults, routes[_i].reason == REASON_MODULE_FAILED);
 }
-END_TEST
 
-START_TEST(a_filter_answers_before_a_server_is_asked)
+UNIT_TEST(a_filter_answers_before_a_server_is_asked)
 {
     refuse_all();
     request("GET");
@@ -136,9 +130,8 @@ START_TEST(a_filter_answers_before_a_server_is_asked)
     expect_reason(REASON_REFUSED_BY_RULE);
     ck_assert(str_equal(stream->detail, STR("filter")));
 }
-END_TEST
 
-START_TEST(a_refused_head_is_answered)
+UNIT_TEST(a_refused_head_is_answered)
 {
     open_stream("GET");
     exchange->error = (struct http_error){431, "fields_too_many"};
@@ -146,9 +139,8 @@ START_TEST(a_refused_head_is_answered)
     expect("answer 431; end");
     expect_reason(REASON_TOO_LARGE);
 }
-END_TEST
 
-START_TEST(nobody_is_eligible)
+UNIT_TEST(nobody_is_eligible)
 {
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         server_set_health(stage.servers[i], HEALTH_DOWN, "test");
@@ -158,24 +150,5 @@ START_TEST(nobody_is_eligible)
     expect("answer 503; end");
     expect_reason(REASON_NO_SERVER);
 }
-END_TEST
 
-static Suite *stream_suite(void)
-{
-    Suite *suite = suite_create("proxy/stream");
-    TCase *tcase = tcase_create("stream");
-    tcase_add_checked_fixture(tcase, script_begin, script_end);
-    tcase_add_test(tcase, a_request_is_answered);
-    tcase_add_test(tcase, an_idle_connection_is_used);
-    tcase_add_test(tcase, a_body_passes_both_ways_as_it_comes);
-    tcase_add_test(tcase, a_server_may_answer_early);
-    tcase_add_test(tcase, an_awaited_100_passes);
-    tcase_add_loop_test(tcase, a_router_may_have_no_pool, 0, ARRAY_COUNT(routes));
-    tcase_add_test(tcase, a_filter_answers_before_a_server_is_asked);
-    tcase_add_test(tcase, a_refused_head_is_answered);
-    tcase_add_test(tcase, nobody_is_eligible);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(stream_suite);
+UNIT_FIXTURE(script_begin, script_end);

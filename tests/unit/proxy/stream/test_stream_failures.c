@@ -6,7 +6,7 @@
 
 /* ---- attempts that fail ---- */
 
-START_TEST(a_refused_connection_is_tried_elsewhere)
+UNIT_TEST(a_refused_connection_is_tried_elsewhere)
 {
     request("POST");
     not_connected(CONN_REFUSED);
@@ -18,9 +18,8 @@ START_TEST(a_refused_connection_is_tried_elsewhere)
     ck_assert_uint_eq(stage.local->traffic.retries, 1);
     expect_reason(REASON_NONE);
 }
-END_TEST
 
-START_TEST(retries_are_bounded)
+UNIT_TEST(retries_are_bounded)
 {
     request("GET");
     not_connected(CONN_REFUSED);
@@ -29,9 +28,8 @@ START_TEST(retries_are_bounded)
     expect("connect s0; connect s1; connect s2; answer 504; end");
     expect_reason(REASON_CONNECT_TIMEOUT);
 }
-END_TEST
 
-START_TEST(no_resources_are_no_failure_of_the_server)
+UNIT_TEST(no_resources_are_no_failure_of_the_server)
 {
     connect_error = CONN_NO_DESCRIPTOR;
     request("GET");
@@ -39,16 +37,14 @@ START_TEST(no_resources_are_no_failure_of_the_server)
     expect_reason(REASON_NO_RESOURCES);
     ck_assert_uint_eq(server_requests(0), 0);
 }
-END_TEST
 
-START_TEST(no_port_is_free_towards_one_server)
+UNIT_TEST(no_port_is_free_towards_one_server)
 {
     connect_error = CONN_NO_PORT;
     request("GET");
     expect("connect s0; connect s1; connect s2; connect s3; connect s4; answer 503; end");
     ck_assert_uint_eq(stream->attempt.retries, 0);
 }
-END_TEST
 
 /* A request that a server may have begun to process is sent again only where that is safe. */
 static const struct {
@@ -65,7 +61,7 @@ static const struct {
     {"POST", UP_OVERLONG, "answer 502; end", REASON_UPSTREAM_RESET},
 };
 
-START_TEST(a_connection_breaks_before_the_answer)
+UNIT_LOOP_TEST(a_connection_breaks_before_the_answer, ARRAY_COUNT(breaks))
 {
     request(breaks[_i].method);
     connected();
@@ -75,7 +71,6 @@ START_TEST(a_connection_breaks_before_the_answer)
     expect_reason(breaks[_i].reason);
     ck_assert_uint_eq(server_requests(0), breaks[_i].why != UP_OVERLONG);
 }
-END_TEST
 
 /* An idle connection was dead: not a failure, and the same server may get the request. */
 static const struct {
@@ -89,7 +84,7 @@ static const struct {
     {"POST", UP_STALE, "answer 502; end"},
 };
 
-START_TEST(an_idle_connection_was_dead)
+UNIT_LOOP_TEST(an_idle_connection_was_dead, ARRAY_COUNT(stale))
 {
     idle_connection();
     request(stale[_i].method);
@@ -99,17 +94,15 @@ START_TEST(an_idle_connection_was_dead)
     ck_assert_uint_eq(stream->attempt.retries, 0);
     ck_assert_uint_eq(server_requests(0), 0);
 }
-END_TEST
 
-START_TEST(a_dead_one_may_show_when_it_is_used)
+UNIT_TEST(a_dead_one_may_show_when_it_is_used)
 {
     idle_connection()->dead = true;
     request("POST");
     expect("connect s0");
 }
-END_TEST
 
-START_TEST(a_small_body_is_sent_again)
+UNIT_TEST(a_small_body_is_sent_again)
 {
     request_with_body("PUT");
     connected();
@@ -123,9 +116,8 @@ START_TEST(a_small_body_is_sent_again)
     expect("1: PUT /; 1: data onetwo; 1: end");
     respond_whole(200);
 }
-END_TEST
 
-START_TEST(a_body_that_is_not_here_whole_is_not)
+UNIT_TEST(a_body_that_is_not_here_whole_is_not)
 {
     static char large[REPLAY_MAX + 1];
     memset(large, 'x', sizeof(large) - 1);
@@ -137,9 +129,8 @@ START_TEST(a_body_that_is_not_here_whole_is_not)
     break_off(UP_RESET);
     expect("answer 502; end");
 }
-END_TEST
 
-START_TEST(a_cut_response_breaks_the_clients)
+UNIT_TEST(a_cut_response_breaks_the_clients)
 {
     request("GET");
     connected();
@@ -150,25 +141,5 @@ START_TEST(a_cut_response_breaks_the_clients)
     expect_reason(REASON_UPSTREAM_TRUNCATED);
     ck_assert_uint_eq(stage.servers[0]->locals[0].traffic.errors[REASON_UPSTREAM_TRUNCATED], 1);
 }
-END_TEST
 
-static Suite *stream_failures_suite(void)
-{
-    Suite *suite = suite_create("proxy/stream_failures");
-    TCase *tcase = tcase_create("stream_failures");
-    tcase_add_checked_fixture(tcase, script_begin, script_end);
-    tcase_add_test(tcase, a_refused_connection_is_tried_elsewhere);
-    tcase_add_test(tcase, retries_are_bounded);
-    tcase_add_test(tcase, no_resources_are_no_failure_of_the_server);
-    tcase_add_test(tcase, no_port_is_free_towards_one_server);
-    tcase_add_loop_test(tcase, a_connection_breaks_before_the_answer, 0, ARRAY_COUNT(breaks));
-    tcase_add_loop_test(tcase, an_idle_connection_was_dead, 0, ARRAY_COUNT(stale));
-    tcase_add_test(tcase, a_dead_one_may_show_when_it_is_used);
-    tcase_add_test(tcase, a_small_body_is_sent_again);
-    tcase_add_test(tcase, a_body_that_is_not_here_whole_is_not);
-    tcase_add_test(tcase, a_cut_response_breaks_the_clients);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(stream_failures_suite);
+UNIT_FIXTURE(script_begin, script_end);

@@ -30,7 +30,7 @@ static void free_places(unsigned but)
     }
 }
 
-START_TEST(a_place_is_waited_for)
+UNIT_TEST(a_place_is_waited_for)
 {
     fill();
     request_with_body("POST");
@@ -47,9 +47,8 @@ START_TEST(a_place_is_waited_for)
     respond_whole(200);
     free_places(3);
 }
-END_TEST
 
-START_TEST(a_connection_that_is_full_is_followed_by_another)
+UNIT_TEST(a_connection_that_is_full_is_followed_by_another)
 {
     request("GET");
     expect("connect s0");
@@ -59,9 +58,8 @@ START_TEST(a_connection_that_is_full_is_followed_by_another)
     connected();
     expect("0: GET /");
 }
-END_TEST
 
-START_TEST(nobody_connects_for_a_pool_that_has_left_meanwhile)
+UNIT_TEST(nobody_connects_for_a_pool_that_has_left_meanwhile)
 {
     request("GET");
     expect("connect s0");
@@ -71,9 +69,8 @@ START_TEST(nobody_connects_for_a_pool_that_has_left_meanwhile)
     expect_reason(REASON_NO_SERVER);
     ck_assert_uint_eq(stage.servers[0]->in_flight, 0);
 }
-END_TEST
 
-START_TEST(who_is_gone_gets_no_place)
+UNIT_TEST(who_is_gone_gets_no_place)
 {
     fill();
     request("GET");
@@ -84,9 +81,8 @@ START_TEST(who_is_gone_gets_no_place)
     ck_assert_uint_eq(stage.servers[3]->in_flight, 0);
     free_places(3);
 }
-END_TEST
 
-START_TEST(a_queue_may_be_full)
+UNIT_TEST(a_queue_may_be_full)
 {
     stage.settings.queue_limit = 0;
     fill();
@@ -95,7 +91,6 @@ START_TEST(a_queue_may_be_full)
     expect_reason(REASON_QUEUE_FULL);
     free_places(STAGE_SERVERS);
 }
-END_TEST
 
 /* ---- each phase ends in time, and with the client ---- */
 
@@ -135,7 +130,7 @@ static void leave_phase(enum stream_phase phase)
     }
 }
 
-START_TEST(each_phase_has_its_time)
+UNIT_LOOP_TEST(each_phase_has_its_time, ARRAY_COUNT(phases))
 {
     come_to(phases[_i].phase);
     pass(2 * NS_PER_SECOND);
@@ -145,9 +140,8 @@ START_TEST(each_phase_has_its_time)
     ck_assert_uint_eq(stream->outcome, phases[_i].outcome);
     leave_phase(phases[_i].phase);
 }
-END_TEST
 
-START_TEST(a_client_may_go_in_each_phase)
+UNIT_LOOP_TEST(a_client_may_go_in_each_phase, ARRAY_COUNT(phases))
 {
     come_to(phases[_i].phase);
     stream_down_events.on_gone(exchange, DOWN_GONE_CLOSED);
@@ -158,9 +152,8 @@ START_TEST(a_client_may_go_in_each_phase)
     close_stream(false);
     leave_phase(phases[_i].phase);
 }
-END_TEST
 
-START_TEST(a_request_has_its_time_in_each_phase)
+UNIT_LOOP_TEST(a_request_has_its_time_in_each_phase, ARRAY_COUNT(phases))
 {
     listener_settings.request_timeout = NS_PER_SECOND;
     come_to(phases[_i].phase);
@@ -171,9 +164,8 @@ START_TEST(a_request_has_its_time_in_each_phase)
     expect_reason(REASON_REQUEST_TIMEOUT);
     leave_phase(phases[_i].phase);
 }
-END_TEST
 
-START_TEST(a_client_that_sends_no_body_is_told)
+UNIT_TEST(a_client_that_sends_no_body_is_told)
 {
     request_with_body("POST");
     connected();
@@ -184,10 +176,9 @@ START_TEST(a_client_that_sends_no_body_is_told)
     expect_reason(REASON_BODY_TIMEOUT);
     ck_assert_uint_eq(stage.servers[0]->locals[0].traffic.errors[REASON_BODY_TIMEOUT], 0);
 }
-END_TEST
 
 /* While a body passes, the stalled side is to blame. */
-START_TEST(a_slow_client_is_not_the_servers_fault)
+UNIT_TEST(a_slow_client_is_not_the_servers_fault)
 {
     request_with_body("POST");
     struct fake_server *server = connected();
@@ -205,9 +196,8 @@ START_TEST(a_slow_client_is_not_the_servers_fault)
     expect("0: left; answer 504; end");
     expect_reason(REASON_IDLE_TIMEOUT);
 }
-END_TEST
 
-START_TEST(what_moves_has_more_time)
+UNIT_TEST(what_moves_has_more_time)
 {
     come_to(PHASE_RESPONSE);
     pass(NS_PER_SECOND / 2);
@@ -217,26 +207,5 @@ START_TEST(what_moves_has_more_time)
     expect("data x");
     ck_assert(timer_is_set(&stream->timer));
 }
-END_TEST
 
-static Suite *stream_phases_suite(void)
-{
-    Suite *suite = suite_create("proxy/stream_phases");
-    TCase *tcase = tcase_create("stream_phases");
-    tcase_add_checked_fixture(tcase, script_begin, script_end);
-    tcase_add_test(tcase, a_place_is_waited_for);
-    tcase_add_test(tcase, a_connection_that_is_full_is_followed_by_another);
-    tcase_add_test(tcase, nobody_connects_for_a_pool_that_has_left_meanwhile);
-    tcase_add_test(tcase, who_is_gone_gets_no_place);
-    tcase_add_test(tcase, a_queue_may_be_full);
-    tcase_add_loop_test(tcase, each_phase_has_its_time, 0, ARRAY_COUNT(phases));
-    tcase_add_loop_test(tcase, a_client_may_go_in_each_phase, 0, ARRAY_COUNT(phases));
-    tcase_add_loop_test(tcase, a_request_has_its_time_in_each_phase, 0, ARRAY_COUNT(phases));
-    tcase_add_test(tcase, a_client_that_sends_no_body_is_told);
-    tcase_add_test(tcase, a_slow_client_is_not_the_servers_fault);
-    tcase_add_test(tcase, what_moves_has_more_time);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(stream_phases_suite);
+UNIT_FIXTURE(script_begin, script_end);

@@ -27,7 +27,7 @@ static void choose_anew(struct stream *stream)
 }
 
 /* A request assigned again keeps its deadline and its position. */
-START_TEST(waiting_goes_on)
+UNIT_TEST(waiting_goes_on)
 {
     struct stream *first = &streams[0], *second = &streams[1];
     for (unsigned i = 0; i < ARRAY_COUNT(streams); i++) {
@@ -68,16 +68,5 @@ START_TEST(waiting_goes_on)
         server_release(stage.servers[i]);
     }
 }
-END_TEST
 
-static Suite *waiting_suite(void)
-{
-    Suite *suite = suite_create("proxy/stream/waiting");
-    TCase *tcase = tcase_create("waiting");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, waiting_goes_on);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(waiting_suite);
+UNIT_FIXTURE(set_up, tear_down);

@@ -175,7 +175,7 @@ static bool none_under_way(void *arg)
 
 /* ---- tests ---- */
 
-START_TEST(one_connection_serves_all_who_wait)
+UNIT_TEST(one_connection_serves_all_who_wait)
 {
     ck_assert(!wait_for_one(&askers[0]));
     ck_assert(wait_for_one(&askers[1]));
@@ -193,10 +193,9 @@ START_TEST(one_connection_serves_all_who_wait)
     ck_assert_ptr_ne(askers[3].c, askers[0].c);
     ck_assert_uint_eq(spare_count, 1); /* of the second one, for whoever comes */
 }
-END_TEST
 
 /* It was expected to take three, and speaks a protocol that takes one. */
-START_TEST(the_others_look_for_another_one)
+UNIT_TEST(the_others_look_for_another_one)
 {
     to.codec = NULL;
     for (unsigned i = 0; i < 3; i++) {
@@ -209,9 +208,8 @@ START_TEST(the_others_look_for_another_one)
     ck_assert_uint_eq(made_count, 1);
     ck_assert_uint_eq(spare_count, 0);
 }
-END_TEST
 
-START_TEST(one_that_breaks_meanwhile_serves_nobody_else)
+UNIT_TEST(one_that_breaks_meanwhile_serves_nobody_else)
 {
     spoils = true;
     wait_for_one(&askers[0]);
@@ -221,9 +219,8 @@ START_TEST(one_that_breaks_meanwhile_serves_nobody_else)
     ck_assert_int_eq(askers[1].heard, NO_ROOM);
     ck_assert_uint_eq(spare_count, 0);
 }
-END_TEST
 
-START_TEST(all_hear_of_a_failure)
+UNIT_TEST(all_hear_of_a_failure)
 {
     close(listening);
     wait_for_one(&askers[0]);
@@ -236,9 +233,8 @@ START_TEST(all_hear_of_a_failure)
     ck_assert_uint_eq(made_count, 0);
     listening = -1;
 }
-END_TEST
 
-START_TEST(it_is_made_as_long_as_one_waits)
+UNIT_TEST(it_is_made_as_long_as_one_waits)
 {
     wait_for_one(&askers[0]);
     ck_assert(wait_for_one(&askers[1]));
@@ -256,9 +252,8 @@ START_TEST(it_is_made_as_long_as_one_waits)
     ck_assert_int_eq(askers[3].heard, OPENED);
     ck_assert_int_eq(askers[4].heard, NOTHING);
 }
-END_TEST
 
-START_TEST(who_leaves_while_others_are_served_hears_nothing)
+UNIT_TEST(who_leaves_while_others_are_served_hears_nothing)
 {
     wait_for_one(&askers[0]);
     ck_assert(wait_for_one(&askers[1]));
@@ -269,10 +264,9 @@ START_TEST(who_leaves_while_others_are_served_hears_nothing)
     ck_assert_uint_eq(askers[0].c->running, 1);
     ck_assert_uint_eq(spare_count, 1);
 }
-END_TEST
 
 /* Another address, other settings; or it begins with somebody's PROXY header. */
-START_TEST(what_leads_elsewhere_is_not_joined)
+UNIT_TEST(what_leads_elsewhere_is_not_joined)
 {
     struct pin *pin = (struct pin *)(void *)&watch;
 
@@ -292,9 +286,8 @@ START_TEST(what_leads_elsewhere_is_not_joined)
     run_until(loop, none_under_way, NULL);
     ck_assert_ptr_eq(askers[1].c->pin, pin);
 }
-END_TEST
 
-START_TEST(a_preface_goes_first)
+UNIT_TEST(a_preface_goes_first)
 {
     char text[4] = "";
 
@@ -307,23 +300,5 @@ START_TEST(a_preface_goes_first)
     ck_assert_int_eq(memcmp(text, "PROX", 4), 0);
     close(fd);
 }
-END_TEST
 
-static Suite *connecting_suite(void)
-{
-    Suite *suite = suite_create("proxy/upstream/connecting");
-    TCase *tcase = tcase_create("connecting");
-    tcase_add_checked_fixture(tcase, set_up, tear_down);
-    tcase_add_test(tcase, one_connection_serves_all_who_wait);
-    tcase_add_test(tcase, the_others_look_for_another_one);
-    tcase_add_test(tcase, one_that_breaks_meanwhile_serves_nobody_else);
-    tcase_add_test(tcase, all_hear_of_a_failure);
-    tcase_add_test(tcase, it_is_made_as_long_as_one_waits);
-    tcase_add_test(tcase, who_leaves_while_others_are_served_hears_nothing);
-    tcase_add_test(tcase, what_leads_elsewhere_is_not_joined);
-    tcase_add_test(tcase, a_preface_goes_first);
-    suite_add_tcase(suite, tcase);
-    return suite;
-}
-
-UNIT_SUITE(connecting_suite);
+UNIT_FIXTURE(set_up, tear_down);
