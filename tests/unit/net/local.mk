@@ -12,6 +12,7 @@ tests_unit_test_net_SOURCES = $(UNIT_RUNNER) \
     tests/unit/net/test_conn.c \
     tests/unit/net/test_conn_close.c \
     tests/unit/net/test_conn_tls.c \
+    tests/unit/net/test_conn_tls_open.c \
     tests/unit/net/test_dns_answer.c \
     tests/unit/net/test_follow.c \
     tests/unit/net/test_hosts.c \
@@ -21,4 +22,6 @@ tests_unit_test_net_SOURCES = $(UNIT_RUNNER) \
     tests/unit/net/test_timer.c \
     tests/unit/net/test_tls.c \
     tests/unit/net/tls_help.c \
-    tests/unit/net/tls_help.h
+    tests/unit/net/tls_help.h \
+    tests/unit/net/tls_stage.c \
+    tests/unit/net/tls_stage.h
