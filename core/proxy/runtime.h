@@ -45,7 +45,6 @@ struct runtime {
     /* Applies run-time changes to a pool's settings (`servers`, in the arena); NULL: none. */
     void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
     void *adjust_arg;
-    void *plane; /* the control plane's; services find it here */
     /* See plan_input. */
     bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
     /* Called on any loop when the last loop has left a generation, or its last balancer of a module

@@ -16,13 +16,10 @@ struct change *change_new(struct changes *changes, struct operation *operation)
     struct change *change = base_zalloc(sizeof(*change));
     change->changes = changes;
     change->operation = operation;
-    if (operation == NULL) {
-        changes->busy = true;
-    }
     return change;
 }
 
-static void change_free(struct change *change)
+void change_drop(struct change *change)
 {
     if (change->arg_free != NULL) {
         change->arg_free(change->arg);
@@ -92,7 +89,7 @@ static void finish(struct change *change, const char *error)
     if (change->done != NULL) {
         change->done(change, error);
     }
-    change_free(change);
+    change_drop(change);
     changes_finish(changes, operation);
     if (good && operation == NULL) {
         changes_upkeep(changes); /* another may be due */
@@ -279,6 +276,7 @@ void change_begin(struct change *change)
     struct changes *changes = change->changes;
     struct mistakes mistakes = {0};
 
+    changes->busy |= change->operation == NULL;
     if (changes->plane.ended) {
         fail(change, base_strdup(STOPS)); /* the store has stopped */
         return;

@@ -39,6 +39,9 @@ struct change *change_new(struct changes *changes, struct operation *operation);
 void change_note(struct change *change, const char *command, const char *target, cJSON *before,
                  cJSON *after);
 
+/* Frees a change that has not begun; its operation is still to be answered. */
+void change_drop(struct change *change);
+
 /* Begins the change and takes ownership of it and its operation: both are answered and freed on
  * a later turn, also if it fails at once. */
 void change_begin(struct change *change);

@@ -26,12 +26,14 @@ struct change_part {
     /* Begins a change that is due. Called when nothing else runs: once a second, and after each
      * such change. true: one has begun. */
     bool (*upkeep)(struct changes *changes);
-    /* The member that marks journal entries of this part; with it, the next two are required. */
+    /* The member that marks journal entries of this part; with it, `take_back` is required. */
     const char *mark;
-    /* Why the entry cannot be taken back; NULL: it can. */
-    const char *(*refusal)(const struct changes *changes, const cJSON *entry);
-    /* Fills in a change that takes the entry back, all but `undo_of`. */
-    void (*take_back)(struct change *change, const cJSON *entry);
+    /* Fills in a change that takes the entry back, all but `undo_of`. Not NULL: why it cannot be
+     * taken back; the change is dropped. */
+    const char *(*take_back)(struct change *change, const cJSON *entry);
+    /* Whether nobody can take the entry back now, but somebody may later: an unconfirmed change
+     * waits for that. */
+    bool (*waits)(const struct changes *changes, const cJSON *entry);
 };
 
 /* Who brings generations into force. Callbacks come on a later turn, unless noted. */

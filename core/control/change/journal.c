@@ -222,9 +222,9 @@ const cJSON *journal_conflict(const struct journal *journal, const cJSON *entry)
     return NULL;
 }
 
-cJSON *journal_overdue(const struct journal *journal, uint64_t now_ms)
+cJSON *journal_overdue(const struct journal *journal, uint64_t id, uint64_t now_ms)
 {
-    cJSON *entry = journal_older(journal, 0);
+    cJSON *entry = journal_older(journal, id);
 
     /* The newest first: changes that depend on an overdue one are undone before it. */
     while (entry != NULL &&

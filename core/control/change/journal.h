@@ -49,8 +49,9 @@ static inline uint64_t journal_id(const cJSON *entry)
 /* A later entry that must be undone first; NULL: none. */
 const cJSON *journal_conflict(const struct journal *journal, const cJSON *entry);
 
-/* The newest entry whose confirmation is overdue; NULL: none. */
-cJSON *journal_overdue(const struct journal *journal, uint64_t now_ms);
+/* The newest entry with a smaller id than `id` (0: of all) whose confirmation is overdue; NULL:
+ * none. */
+cJSON *journal_overdue(const struct journal *journal, uint64_t id, uint64_t now_ms);
 
 /* A copy without the members that are not shown. */
 cJSON *journal_show(const cJSON *entry);

@@ -128,79 +128,73 @@ void module_part_fill(struct weir_host *host)
 
 static char *print_member(const cJSON *entry, const char *name)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, name);
+    const cJSON *item = json_get(entry, name);
     return item != NULL && !cJSON_IsNull(item) ? json_print(item) : NULL;
 }
 
-/* The question to a module about an undo, and its answer, which may point into it. */
-struct asked {
-    char *space, *before, *after;
-    struct weir_change change;
-};
-
-static void asked_free(struct asked *asked)
+static struct weir_str maybe(const char *text)
 {
-    free(asked->space);
-    free(asked->before);
-    free(asked->after);
+    return text != NULL ? str_from(text) : (struct weir_str){NULL, 0};
 }
 
-/* NULL: `asked` has the change that undoes the entry; else why it cannot be undone. Freed in either
- * case. */
-static const char *ask(const struct changes *changes, const cJSON *entry, struct asked *asked)
+/* The key of the entry, and the space before it, which the caller frees. */
+static const char *split(const cJSON *entry, char **space)
 {
     const char *name = operation_text(entry, "kept_key");
-    const char *gone = operation_text(entry, "kept_gone");
     const char *slash = strchr(name, '/');
 
-    *asked = (struct asked){.space = base_strndup(name, (size_t)(slash - name))};
-    const struct provider *provider = provider_of_space(&changes->plane.providers, asked->space);
-    if (provider == NULL) {
-        return "the module that made it is not loaded";
-    }
-    if (provider->ops->undo == NULL) {
-        return "the module that made it takes nothing back";
-    }
-    const char *now = providers_kept(&changes->plane.providers, asked->space, slash + 1);
-    asked->before = print_member(entry, "before");
-    asked->after = print_member(entry, "after");
-    struct weir_undo undo = {
-        .size = sizeof(undo),
-        .key = str_from(slash + 1),
-        .part = str_from(operation_text(entry, "kept_part")),
-        .before = str_from(asked->before),
-        .after = str_from(asked->after),
-        .now = now != NULL ? str_from(now) : (struct weir_str){NULL, 0},
-        .gone = gone != NULL ? str_from(gone) : (struct weir_str){NULL, 0},
-    };
-    asked->change = (struct weir_change){.size = sizeof(asked->change),
-                                         .target = str_from(operation_text(entry, "target")),
-                                         .key = undo.key,
-                                         .part = undo.part};
-    return provider->ops->undo(provider_context(provider), provider->instance, &undo,
-                               &asked->change);
+    *space = base_strndup(name, (size_t)(slash - name));
+    return slash + 1;
 }
 
-static const char *refusal(const struct changes *changes, const cJSON *entry)
+static const char *take_back(struct change *change, const cJSON *entry)
 {
-    struct asked asked;
-    const char *why = ask(changes, entry, &asked);
-    asked_free(&asked);
+    const struct providers *providers = &change->changes->plane.providers;
+    char *space = NULL;
+    const char *key = split(entry, &space);
+    const struct provider *provider = provider_of_space(providers, space);
+    const char *why = provider == NULL              ? "the module that made it is not loaded"
+                      : provider->ops->undo == NULL ? "the module that made it takes nothing back"
+                                                    : NULL;
+
+    if (why == NULL) {
+        char *before = print_member(entry, "before");
+        char *after = print_member(entry, "after");
+        struct weir_undo undo = {
+            .size = sizeof(undo),
+            .key = str_from(key),
+            .part = str_from(operation_text(entry, "kept_part")),
+            .before = str_from(before),
+            .after = str_from(after),
+            .now = maybe(providers_kept(providers, space, key)),
+            .gone = maybe(operation_text(entry, "kept_gone")),
+        };
+        struct weir_change what = {.size = sizeof(what),
+                                   .target = str_from(operation_text(entry, "target")),
+                                   .key = undo.key,
+                                   .part = undo.part};
+        why = provider->ops->undo(provider_context(provider), provider->instance, &undo, &what);
+        if (why == NULL) {
+            note(change, "journal.undo", space, &what); /* which may point into `undo` */
+        }
+        free(before);
+        free(after);
+    }
+    free(space);
     return why;
 }
 
-static void take_back(struct change *change, const cJSON *entry)
+static bool waits(const struct changes *changes, const cJSON *entry)
 {
-    struct asked asked;
-    const char *why = ask(change->changes, entry, &asked);
-
-    ASSERT(why == NULL); /* the caller has checked `refusal` */
-    note(change, "journal.undo", asked.space, &asked.change);
-    asked_free(&asked);
+    char *space = NULL;
+    split(entry, &space);
+    bool waits = provider_of_space(&changes->plane.providers, space) == NULL;
+    free(space);
+    return waits;
 }
 
 const struct change_part module_part = {
     .mark = "kept_key",
-    .refusal = refusal,
     .take_back = take_back,
+    .waits = waits,
 };

@@ -11,7 +11,7 @@
 bool drain_upkeep(struct changes *changes);
 
 /* undo_server.c */
-const char *server_undo_refusal(const struct changes *changes, const cJSON *entry);
-void server_take_back(struct change *change, const cJSON *entry);
+const char *server_take_back(struct change *change, const cJSON *entry);
+bool server_waits(const struct changes *changes, const cJSON *entry);
 
 #endif

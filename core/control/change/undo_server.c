@@ -54,18 +54,6 @@ static cJSON *entry_before(const struct changes *changes, const cJSON *done)
     return entry;
 }
 
-void server_take_back(struct change *change, const cJSON *entry)
-{
-    const cJSON *before = json_get(entry, "before");
-    const cJSON *after = json_get(entry, "after");
-    const char *target = operation_text(entry, "target");
-
-    change->key = base_strdup(operation_text(entry, "overlay_key"));
-    change->entry = entry_before(change->changes, entry);
-    change_note(change, "journal.undo", target != NULL ? target : "", cJSON_Duplicate(after, true),
-                cJSON_Duplicate(before, true));
-}
-
 /* Whether a number set by a patch has a different value now. No later entry changed it, so the
  * files did. */
 static bool number_has_moved(const struct server *server, const cJSON *entry, const char *name)
@@ -76,7 +64,7 @@ static bool number_has_moved(const struct server *server, const cJSON *entry, co
            ((double)now < after->valuedouble || (double)now > after->valuedouble);
 }
 
-const char *server_undo_refusal(const struct changes *changes, const cJSON *entry)
+static const char *refusal(const struct changes *changes, const cJSON *entry)
 {
     const struct generation *current = changes->plane.runtime->current;
     struct found found = find_by_key(current, operation_text(entry, "overlay_key"));
@@ -102,4 +90,28 @@ const char *server_undo_refusal(const struct changes *changes, const cJSON *entr
         return "the files have changed it since; change it anew";
     }
     return NULL;
+}
+
+const char *server_take_back(struct change *change, const cJSON *entry)
+{
+    const cJSON *before = json_get(entry, "before");
+    const cJSON *after = json_get(entry, "after");
+    const char *target = operation_text(entry, "target");
+    const char *why = refusal(change->changes, entry);
+
+    if (why != NULL) {
+        return why;
+    }
+    change->key = base_strdup(operation_text(entry, "overlay_key"));
+    change->entry = entry_before(change->changes, entry);
+    change_note(change, "journal.undo", target != NULL ? target : "", cJSON_Duplicate(after, true),
+                cJSON_Duplicate(before, true));
+    return NULL;
+}
+
+/* For its pool, which a reload may bring back with the change. */
+bool server_waits(const struct changes *changes, const cJSON *entry)
+{
+    const char *key = operation_text(entry, "overlay_key");
+    return find_by_key(changes->plane.runtime->current, key).plan == NULL;
 }

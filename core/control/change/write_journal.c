@@ -56,20 +56,6 @@ static void answer_undone(struct change *change, const char *error)
     operation_succeed(operation, 200, answer);
 }
 
-/* Takes the entry back and sets its state to `state`. */
-static void undo_begin(struct changes *changes, struct operation *operation, cJSON *entry,
-                       const char *state)
-{
-    struct change *change = change_new(changes, operation);
-
-    change->older = entry;
-    change->older_state = state;
-    change->done = answer_undone;
-    part_of(changes, entry)->take_back(change, entry);
-    json_put(change->journal, "undo_of", cJSON_CreateNumber((double)journal_id(entry)));
-    change_begin(change);
-}
-
 /* Undoing or confirming a change needs the authority to make it. */
 static bool may(struct operation *operation, const cJSON *entry)
 {
@@ -87,8 +73,10 @@ static bool may(struct operation *operation, const cJSON *entry)
     return operation_may(operation, name != NULL ? name : "user.remove");
 }
 
-/* Why the entry cannot be taken back; NULL: it can. The caller frees it. */
-static char *undo_refusal(const struct changes *changes, const cJSON *entry)
+/* Takes the entry back and sets its state to `state`. NULL: begun; else why it cannot be, which the
+ * caller frees. */
+static char *undo_begin(struct changes *changes, struct operation *operation, cJSON *entry,
+                        const char *state)
 {
     const struct change_part *part = part_of(changes, entry);
     const char *command = operation_text(entry, "command");
@@ -106,24 +94,18 @@ static char *undo_refusal(const struct changes *changes, const cJSON *entry)
                            (unsigned long long)journal_id(later), operation_text(later, "command"),
                            operation_text(later, "target"), operation_text(later, "author"));
     }
-    const char *refusal = part->refusal(changes, entry);
-    return refusal != NULL
-               ? base_printf("entry %llu (%s) cannot be undone: %s", id, command, refusal)
-               : NULL;
-}
-
-static bool can_undo(struct operation *operation, const cJSON *entry)
-{
-    if (!may(operation, entry)) {
-        return false;
-    }
-    char *refusal = undo_refusal(changes_of(operation), entry);
+    struct change *change = change_new(changes, operation);
+    const char *refusal = part->take_back(change, entry);
     if (refusal != NULL) {
-        operation_problem(operation, 409, "%s", refusal);
-        free(refusal);
-        return false;
+        change_drop(change);
+        return base_printf("entry %llu (%s) cannot be undone: %s", id, command, refusal);
     }
-    return true;
+    change->older = entry;
+    change->older_state = state;
+    change->done = answer_undone;
+    json_put(change->journal, "undo_of", cJSON_CreateNumber((double)id));
+    change_begin(change);
+    return NULL;
 }
 
 static void skip(cJSON *skipped, const cJSON *entry, const char *why)
@@ -141,11 +123,11 @@ static void skipped_free(void *skipped)
     cJSON_Delete(skipped);
 }
 
-/* The newest live change that can be taken back, other than undos. Those that cannot are listed
- * as skipped. NULL: 409 is the answer. */
-static cJSON *last_undoable(struct operation *operation)
+/* Takes back the newest live change that can be, other than undos. Those that cannot are listed as
+ * skipped. */
+static enum written undo_last(struct operation *operation)
 {
-    const struct changes *changes = changes_of(operation);
+    struct changes *changes = changes_of(operation);
     cJSON *skipped = cJSON_CreateArray();
 
     operation->state = skipped;
@@ -155,29 +137,35 @@ static cJSON *last_undoable(struct operation *operation)
         if (!journal_is_live(entry) || operation_integer(entry, "undo_of", 0) > 0) {
             continue;
         }
-        char *refusal = may(operation, entry) ? undo_refusal(changes, entry)
+        char *refusal = may(operation, entry) ? undo_begin(changes, operation, entry, "undone")
                                               : base_strdup("it needs another role");
-        operation_succeed(operation, 0, NULL); /* one refusal is not the answer */
         if (refusal == NULL) {
-            return entry;
+            return WRITE_GOES_ON;
         }
+        operation_succeed(operation, 0, NULL); /* one refusal is not the answer */
         skip(skipped, entry, refusal);
         free(refusal);
     }
     operation_problem(operation, 409, "the journal has no change that could be taken back");
-    return NULL;
+    return WRITE_ANSWERED;
 }
 
 static enum written run_undo(struct operation *operation)
 {
-    bool last = strcmp(operation->params[0], "last") == 0;
-    cJSON *entry = last ? last_undoable(operation) : the_entry(operation);
-
-    if (entry == NULL || (!last && !can_undo(operation, entry))) {
+    if (strcmp(operation->params[0], "last") == 0) {
+        return undo_last(operation);
+    }
+    cJSON *entry = the_entry(operation);
+    if (entry == NULL || !may(operation, entry)) {
         return WRITE_ANSWERED;
     }
-    undo_begin(changes_of(operation), operation, entry, "undone");
-    return WRITE_GOES_ON;
+    char *refusal = undo_begin(changes_of(operation), operation, entry, "undone");
+    if (refusal == NULL) {
+        return WRITE_GOES_ON;
+    }
+    operation_problem(operation, 409, "%s", refusal);
+    free(refusal);
+    return WRITE_ANSWERED;
 }
 
 /* ---- confirm ---- */
@@ -212,30 +200,43 @@ static enum written run_confirm(struct operation *operation)
 
 /* ---- what nobody has confirmed ---- */
 
+/* The newest entry whose confirmation is overdue, and that waits for nobody; NULL: none. */
+static cJSON *overdue(const struct changes *changes)
+{
+    cJSON *entry = NULL;
+    uint64_t id = 0, now_ms = loop_wall_ms();
+
+    while ((entry = journal_overdue(changes->journal, id, now_ms)) != NULL) {
+        const struct change_part *part = part_of(changes, entry);
+        if (part == NULL || part->waits == NULL || !part->waits(changes, entry)) {
+            break;
+        }
+        id = journal_id(entry);
+    }
+    return entry;
+}
+
 static bool undo_upkeep(struct changes *changes)
 {
-    cJSON *entry = journal_overdue(changes->journal, loop_wall_ms());
+    cJSON *entry = overdue(changes);
 
     if (entry == NULL) {
         return false;
     }
     unsigned long long id = journal_id(entry);
-    char *refusal = undo_refusal(changes, entry);
+    char *refusal = undo_begin(changes, NULL, entry, "expired");
     if (refusal == NULL) {
         log_write(WEIR_LOG_NOTICE, "weir",
                   "change %llu was not confirmed in time: it is taken back", id);
-        undo_begin(changes, NULL, entry, "expired");
-    } else {
-        log_write(WEIR_LOG_WARNING, "weir",
-                  "change %llu was not confirmed in time, but something later depends on it: it "
-                  "stays",
-                  id);
-        struct change *change = change_new(changes, NULL);
-        change->older = entry;
-        change->older_state = "done";
-        change_begin(change);
+        return true;
     }
+    log_write(WEIR_LOG_WARNING, "weir", "change %llu was not confirmed in time, but it stays: %s",
+              id, refusal);
     free(refusal);
+    struct change *change = change_new(changes, NULL);
+    change->older = entry;
+    change->older_state = "done";
+    change_begin(change);
     return true;
 }
 

@@ -450,6 +450,6 @@ const struct change_part server_part = {
     .load = load,
     .upkeep = drain_upkeep,
     .mark = "overlay_key",
-    .refusal = server_undo_refusal,
     .take_back = server_take_back,
+    .waits = server_waits,
 };

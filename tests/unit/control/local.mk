@@ -18,6 +18,6 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/test_loops.c \
     tests/unit/control/test_parts.c \
     tests/unit/control/api/test_sdk_stats.c \
-    tests/unit/control/change/test_instances.c \
+    tests/unit/control/change/test_provider.c \
     tests/unit/control/api/test_explain.c \
     tests/unit/control/change/test_store.c

@@ -135,8 +135,8 @@ UNIT_TEST(newest_overdue_first)
     add(journal, "server.patch", "web/a", "weight", 1000, 0);
     add(journal, "server.patch", "web/a", "weight", 1000, 0);
     add(journal, "server.patch", "web/a", "weight", 0, 0);
-    ck_assert_ptr_null(journal_overdue(journal, 0));
-    ck_assert_uint_eq(journal_id(journal_overdue(journal, UINT64_MAX)), 2);
+    ck_assert_ptr_null(journal_overdue(journal, 0, 0));
+    ck_assert_uint_eq(journal_id(journal_overdue(journal, 0, UINT64_MAX)), 2);
     journal_free(&journal);
 }
 

@@ -10,16 +10,25 @@ static struct stage stage;
 
 /* A part of the test's own: its entries say whether they can be taken back. */
 
-static const char *refusal(const struct changes *changes, const cJSON *entry)
+static const char *take_back(struct change *change, const cJSON *entry)
 {
-    (void)changes;
-    return operation_text(entry, "refusal");
+    const char *refusal = operation_text(entry, "refusal");
+
+    if (refusal == NULL) {
+        change_note(change, "journal.undo", operation_text(entry, "target"), NULL, NULL);
+        json_set(change->journal, "other_key", operation_text(entry, "other_key"));
+    }
+    return refusal;
 }
 
-static void take_back(struct change *change, const cJSON *entry);
+static bool waits(const struct changes *changes, const cJSON *entry)
+{
+    (void)changes;
+    return json_is_true(entry, "waits");
+}
 
 static const struct change_part other_part = {
-    .mark = "other_key", .refusal = refusal, .take_back = take_back};
+    .mark = "other_key", .take_back = take_back, .waits = waits};
 
 static void begin(void)
 {
@@ -160,22 +169,31 @@ UNIT_TEST(what_others_depend_on_stays)
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 6);
 }
 
-/* ---- other parts ---- */
-
-static void take_back(struct change *change, const cJSON *entry)
+UNIT_TEST(what_has_no_pool_waits_for_it)
 {
-    change_note(change, "journal.undo", operation_text(entry, "target"), NULL, NULL);
-    json_set(change->journal, "other_key", operation_text(entry, "other_key"));
+    struct table pools = stage.whole.pools_by_name;
+
+    patch("confirm=60s", "{\"weight\":5}");
+    stage.whole.pools_by_name = (struct table){0}; /* as a reload does that lacks it */
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "pending");
+    stage.whole.pools_by_name = pools;
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "expired");
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 1);
 }
 
-static void other(const char *key, const char *why)
+/* ---- other parts ---- */
+
+static cJSON *other(const char *key, const char *why)
 {
-    cJSON *entry = journal_entry_new(stage.changes.journal, "ann", "server.patch", key, 0);
+    cJSON *entry = journal_entry_new(stage.changes.journal, "ann", "server.patch", key, 60000);
     json_set(entry, "other_key", key);
     if (why != NULL) {
         json_set(entry, "refusal", why);
     }
     journal_add(stage.changes.journal, entry);
+    return entry;
 }
 
 UNIT_TEST(an_entry_is_its_parts)
@@ -190,6 +208,30 @@ UNIT_TEST(an_entry_is_its_parts)
     const cJSON *entry = journal_find(stage.changes.journal, 3);
     ck_assert_str_eq(operation_text(entry, "other_key"), "one");
     ck_assert_int_eq(operation_integer(entry, "undo_of", 0), 1);
+}
+
+UNIT_TEST(what_cannot_be_taken_back_stays)
+{
+    other("one", "it is gone");
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "done");
+    ck_assert_uint_eq(stage_last_entry(&stage), 1);
+}
+
+UNIT_TEST(what_waits_is_taken_back_later)
+{
+    json_put(other("one", NULL), "waits", cJSON_CreateTrue());
+    other("two", NULL);
+    other("three", NULL);
+    overdue(3);
+    overdue(1);
+    overdue(2); /* not held up by the one that waits */
+    ck_assert_str_eq(state_of(3), "expired");
+    ck_assert_str_eq(state_of(2), "expired");
+    ck_assert_str_eq(state_of(1), "pending");
+    json_put(journal_find(stage.changes.journal, 1), "waits", NULL);
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "expired");
 }
 
 UNIT_TEST(what_is_no_parts_cannot_be_undone)
