@@ -28,7 +28,8 @@ static void server_count(struct server_local *server, const struct attempt *atte
         uint32_t us = (uint32_t)(total_ns / 1000 < UINT32_MAX ? total_ns / 1000 : UINT32_MAX);
         uint32_t old = server->latency_us;
         /* An eighth of the difference: about the last ten requests weigh. */
-        server->latency_us = old == 0 ? us : old - old / 8 + us / 8;
+        uint32_t smoothed = old == 0 ? us : old - old / 8 + us / 8;
+        __atomic_store_n(&server->latency_us, smoothed, __ATOMIC_RELAXED);
     }
 }
 

@@ -50,7 +50,7 @@ struct server_local {
     struct spares spares;
     size_t keep_limit;      /* idle connections to keep */
     struct list connecting; /* struct connecting.link: connections being established */
-    uint32_t latency_us;    /* smoothed total time */
+    uint32_t latency_us;    /* smoothed total time; relaxed, since other threads read it */
     uint32_t candidate;     /* index among the pool's candidates on this loop; UINT32_MAX: none */
     void *slot;           /* the balancer's, of its slot_size; NULL: it has none. See balancer.h */
     _Atomic bool adopted; /* in this loop's plan: connections are kept. Read by others */

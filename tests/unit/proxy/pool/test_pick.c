@@ -4,6 +4,7 @@
 #include "runner.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 
 static struct stage stage;
@@ -433,6 +434,44 @@ UNIT_TEST(a_pool_that_was_left_is_not_refreshed)
     pool_local_adopt(stage.local, &stage.plan);
     ck_assert_str_eq(stage_candidates(&stage), "s0 s2 s3 s4");
     ck_assert(!stage.local->stale);
+}
+
+/* ---- what other threads read ---- */
+
+static _Atomic bool done;
+
+/* As operators do (explain, statistics). */
+static void *read_numbers(void *arg)
+{
+    const struct server_local *mine = arg;
+    uint64_t sum = 0;
+
+    do {
+        struct traffic seen = {0};
+        traffic_sum(&seen, &mine->traffic);
+        sum += seen.requests + __atomic_load_n(&mine->latency_us, __ATOMIC_RELAXED);
+    } while (!done);
+    return (void *)(uintptr_t)sum;
+}
+
+UNIT_TEST(numbers_are_read_while_requests_end)
+{
+    pthread_t thread;
+    struct server_local *mine = &stage.servers[0]->locals[0];
+
+    stage.fake.answer = 0;
+    done = false;
+    ck_assert_int_eq(pthread_create(&thread, NULL, read_numbers, mine), 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        const struct attempt_end end = {
+            .outcome = WEIR_OUTCOME_SUCCESS, .status = 200, .now_ns = 8000};
+        ck_assert_str_eq(stage_pick(&stage, &request, true), "s0");
+        pool_leave(stage.local, &request.attempt, &end);
+    }
+    done = true;
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(mine->latency_us, 8);
+    ck_assert_uint_eq(mine->traffic.requests, 1000);
 }
 
 UNIT_FIXTURE(set_up, tear_down);
