@@ -53,7 +53,8 @@ SDK_TESTING_CORE = \
     core/conf/conf_places.c core/conf/conf_places.h \
     core/conf/conf_read.c \
     core/conf/conf_value.c core/conf/conf_value.h \
-    core/proxy/pool/ranking.c core/proxy/pool/ranking.h
+    core/proxy/pool/ranking.c core/proxy/pool/ranking.h \
+    core/proxy/pool/turns.c core/proxy/pool/turns.h
 
 # The fake host that modules are tested with; installed, so that a stranger's are too. It is one object
 # in which only weir_ names are global: a module's test may have functions called like ours.

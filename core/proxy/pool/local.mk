@@ -31,4 +31,6 @@ core_libcore_a_SOURCES += \
     core/proxy/pool/sessions.c \
     core/proxy/pool/sessions.h \
     core/proxy/pool/spares.c \
-    core/proxy/pool/spares.h
+    core/proxy/pool/spares.h \
+    core/proxy/pool/turns.c \
+    core/proxy/pool/turns.h

@@ -8,12 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Ticks of virtual time between two turns of a weight of 1/256; of weight 1: 2^32. */
-#define TICKS (UINT64_C(1) << 40)
-
-/* 2^32 divided by the golden ratio: multiples of it are spread evenly over the circle, however many
- * there are. */
-#define GOLDEN UINT32_C(0x9E3779B9)
+#include "proxy/pool/turns.h"
 
 /* How many are asked again at each pick, in turn. */
 #define REFRESH 4u
@@ -24,25 +19,10 @@
 /* So many unusable candidates are passed over in order; then all are searched. */
 #define MAX_PASSED 32u
 
-/* A candidate that cannot be picked keeps its place among equals for so many picks (a retry
- * avoids it, a limit is reached for a moment), and loses one turn then: it would be asked in
- * vain for ever. */
-#define KEEP_PLACE 3u
-
 /* The place of one that was found at its limit: out of the heap until it is asked again. */
 #define PARKED UINT32_MAX
 
-struct member {
-    weir_server_id id;
-    uint64_t due;   /* virtual time of its next turn */
-    uint64_t ticks; /* between two turns: the whole part; never 0 */
-    uint32_t part;  /* and the rest, part/weight */
-    uint32_t weight;
-    uint32_t carry; /* sum of the parts, below weight */
-    uint32_t skips; /* how often it was passed over since it was last picked */
-};
-
-/* What is compared. A heap's entries carry it, so that sifting touches no member. */
+/* What is compared. A heap's entries carry it, so that sifting touches no turn. */
 struct entry {
     double cost;
     uint64_t due;
@@ -52,15 +32,13 @@ struct entry {
 struct ranking {
     struct ranking_policy policy;
     struct weir_candidates candidates;
-    struct member *members; /* members[i] is candidate i */
-    struct entry *heap;     /* heap_count entries, the first to be taken first */
-    uint32_t *places;       /* of each member in the heap, or PARKED; NULL: there are turns alone */
+    struct turns turns;
+    struct entry *heap; /* heap_count entries, the first to be taken first */
+    uint32_t *places;   /* of each member in the heap, or PARKED; NULL: there are turns alone */
     uint64_t *
         weight_ends; /* weight_ends[i]: the weights of 0 to i added up; only where some are drawn */
     uint32_t count, heap_count;
     uint32_t cursor; /* the last one that was asked again in turn */
-    uint32_t phase, arrived;
-    uint64_t now; /* virtual time: the latest turn that was taken */
     uint64_t random;
 };
 
@@ -76,7 +54,7 @@ static void *zalloc(size_t count, size_t size)
 struct ranking *ranking_new(uint32_t phase, uint64_t seed)
 {
     struct ranking *ranking = zalloc(1, sizeof(*ranking));
-    ranking->phase = phase;
+    ranking->turns.phase = phase;
     ranking->random = seed | 1; /* never 0, which xorshift could not leave */
     return ranking;
 }
@@ -84,7 +62,7 @@ struct ranking *ranking_new(uint32_t phase, uint64_t seed)
 void ranking_free(struct ranking **ranking)
 {
     if (*ranking != NULL) {
-        free((*ranking)->members);
+        free((*ranking)->turns.items);
         free((*ranking)->heap);
         free((*ranking)->places);
         free((*ranking)->weight_ends);
@@ -138,7 +116,7 @@ static double ask_cost(const struct ranking *ranking, uint32_t index, const stru
 static struct entry ask(const struct ranking *ranking, uint32_t index, const struct weir_pick *pick)
 {
     double cost = ranking->policy.cost != NULL ? ask_cost(ranking, index, pick) : 0;
-    return (struct entry){cost, ranking->members[index].due, index};
+    return (struct entry){cost, ranking->turns.items[index].due, index};
 }
 
 /* Equals go by index, so that the order repeats exactly. */
@@ -149,80 +127,6 @@ static bool before(const struct entry *a, const struct entry *b)
     }
     int64_t ahead = (int64_t)(a->due - b->due);
     return ahead < 0 || (ahead == 0 && a->index < b->index);
-}
-
-/* Moves a member on by one turn, exactly. */
-static void advance(struct member *member)
-{
-    uint64_t carry = (uint64_t)member->carry + member->part;
-    member->due += member->ticks;
-    if (carry >= member->weight) {
-        carry -= member->weight;
-        member->due++;
-    }
-    member->carry = (uint32_t)carry;
-}
-
-/* 2^40 / weight in lowest terms, so that weights of 5 * 256 and 256 come out even after 5 turns. */
-static void set_weight(struct member *member, uint32_t weight)
-{
-    uint64_t ticks = TICKS;
-    weight = weight > 0 ? weight : 1;
-    while (weight % 2 == 0) {
-        weight /= 2;
-        ticks /= 2;
-    }
-    member->ticks = ticks / weight;
-    member->part = (uint32_t)(ticks % weight);
-    member->weight = weight;
-    member->carry = 0;
-}
-
-/* Somewhere in its own first interval from now: many that come together do not have their turns
- * at once. The first ones begin in their own order, evenly spread (`step`); those that come
- * later lie between. */
-static void join(struct ranking *ranking, struct member *member, uint32_t step)
-{
-    uint32_t phase = ranking->phase + ranking->arrived++ * (step > 0 ? step : GOLDEN);
-    member->due = ranking->now + ((member->ticks * (phase >> 12)) >> 20);
-}
-
-/* Keeps the fraction of its turn that is still to come. */
-static void stay(const struct ranking *ranking, struct member *member, const struct member *old)
-{
-    if (old->weight == member->weight && old->ticks == member->ticks) {
-        member->due = old->due;
-        member->carry = old->carry;
-    } else {
-        int64_t left = (int64_t)(old->due - ranking->now);
-        uint64_t share = left > 0 ? ((uint64_t)left << 16) / old->ticks : 0; /* of 65536 */
-        share = share < 65536 ? share : 65536;
-        member->due = ranking->now + ((member->ticks * share) >> 16);
-    }
-    member->skips = old->skips;
-}
-
-static void take_turn(struct ranking *ranking, struct member *member)
-{
-    if ((int64_t)(member->due - ranking->now) > 0) {
-        ranking->now = member->due;
-    }
-    member->skips = 0;
-    advance(member);
-    if ((int64_t)(member->due - ranking->now) < 0) { /* dear for long: no turns to make up for */
-        member->due = ranking->now + member->ticks;
-    }
-}
-
-/* The member was passed over, as it was not usable, and another one was picked. */
-static void skip(const struct ranking *ranking, struct member *member)
-{
-    if (++member->skips > KEEP_PLACE) {
-        if ((int64_t)(member->due - ranking->now) < 0) {
-            member->due = ranking->now;
-        }
-        advance(member);
-    }
 }
 
 /* ---- the heap ---- */
@@ -300,7 +204,7 @@ static bool reread(struct ranking *ranking, uint32_t index)
     if (at != PARKED && cost == ranking->heap[at].cost) {
         return false;
     }
-    struct entry entry = {cost, ranking->members[index].due, index};
+    struct entry entry = {cost, ranking->turns.items[index].due, index};
     if (at == PARKED) {
         sift_up(ranking, ranking->heap_count++, entry);
     } else if (before(&entry, &ranking->heap[at])) {
@@ -325,57 +229,12 @@ void ranking_changed(struct ranking *ranking, uint32_t index)
 
 /* ---- members ---- */
 
-static int compare_ids(const void *a, const void *b)
-{
-    weir_server_id left = ((const struct member *)a)->id;
-    weir_server_id right = ((const struct member *)b)->id;
-    return (left > right) - (left < right);
-}
-
-/* Members of before, to be found by id: mostly they come in the same order as then. */
-struct old_members {
-    struct member *members;
-    uint32_t count, next;
-    bool sorted;
-};
-
-static const struct member *find_old(struct old_members *old, const struct member *member)
-{
-    for (uint32_t i = 0; i < 2 && !old->sorted && old->next < old->count; i++) {
-        if (old->members[old->next++].id == member->id) {
-            return &old->members[old->next - 1];
-        }
-    }
-    if (!old->sorted && old->count > 0) {
-        qsort(old->members, old->count, sizeof(*old->members), compare_ids);
-        old->sorted = true;
-    }
-    return old->count > 0 ? bsearch(member, old->members, old->count, sizeof(*member), compare_ids)
-                          : NULL;
-}
-
 void ranking_set_members(struct ranking *ranking, const struct weir_candidates *members)
 {
     uint32_t count = members->count;
-    struct old_members old = {ranking->members, ranking->count, 0, false};
-    uint32_t step = old.count == 0 && count > 0 ? UINT32_MAX / count : 0;
     uint64_t sum = 0;
 
-    ranking->arrived = step > 0 ? 0 : ranking->arrived;
-    ranking->members = zalloc(count, sizeof(*ranking->members));
-    for (uint32_t i = 0; i < count; i++) {
-        const struct weir_candidate *candidate = weir_candidate_at(members, i);
-        struct member *member = &ranking->members[i];
-        member->id = candidate->id;
-        set_weight(member, candidate->weight);
-        const struct member *known = find_old(&old, member);
-        if (known != NULL) {
-            stay(ranking, member, known);
-        } else {
-            join(ranking, member, step);
-        }
-    }
-    free(old.members);
+    turns_set(&ranking->turns, members);
     free(ranking->heap);
     free(ranking->places);
     free(ranking->weight_ends);
@@ -412,20 +271,22 @@ struct passed {
     uint32_t count;
 };
 
-/* Asks all; the first in order, usable or not. There is one. */
-static uint32_t first_of_all(const struct ranking *ranking, const struct weir_pick *pick)
+/* Asks all; the first in order, usable or not. There is one. Not inlined: the loop needs all the
+ * registers. */
+static __attribute__((noinline)) uint32_t first_of_all(const struct ranking *ranking,
+                                                       const struct weir_pick *pick)
 {
     const struct ranking_policy policy = ranking->policy;
     const struct weir_pick *asked = policy.by_request ? pick : NULL;
     const char *candidate = (const char *)ranking->candidates.first;
-    const struct member *members = ranking->members;
+    const struct turn *turns = ranking->turns.items;
     size_t step = ranking->candidates.candidate_size;
     uint32_t best = 0;
     double least = cost_of(&policy, candidate, asked);
 
     for (uint32_t i = 1, count = ranking->count; i < count; i++) {
         double cost = cost_of(&policy, candidate += step, asked);
-        if (cost < least || (cost == least && (int64_t)(members[i].due - members[best].due) < 0)) {
+        if (cost < least || (cost == least && (int64_t)(turns[i].due - turns[best].due) < 0)) {
             least = cost;
             best = i;
         }
@@ -464,10 +325,10 @@ static uint32_t pick_usable(struct ranking *ranking, const struct weir_pick *pic
     if (best.index == WEIR_PICK_NONE) {
         return WEIR_PICK_NONE;
     }
-    take_turn(ranking, &ranking->members[best.index]);
+    turns_take(&ranking->turns, best.index);
     for (uint32_t i = 0; i < passed.count; i++) {
         if (before(&passed.entries[i], &best)) {
-            skip(ranking, &ranking->members[passed.entries[i].index]);
+            turns_skip(&ranking->turns, passed.entries[i].index);
         }
     }
     return best.index;
@@ -482,17 +343,17 @@ static uint32_t pick_by_scan(struct ranking *ranking, const struct weir_pick *pi
     if (!weir_pick_usable(pick, index)) {
         return pick_usable(ranking, pick);
     }
-    take_turn(ranking, &ranking->members[index]);
+    turns_take(&ranking->turns, index);
     return index;
 }
 
 static uint32_t take_root(struct ranking *ranking)
 {
     uint32_t index = ranking->heap[0].index;
-    struct member *member = &ranking->members[index];
 
-    take_turn(ranking, member);
-    sift_down(ranking, 0, (struct entry){ranking->heap[0].cost, member->due, index});
+    turns_take(&ranking->turns, index);
+    sift_down(ranking, 0,
+              (struct entry){ranking->heap[0].cost, ranking->turns.items[index].due, index});
     return index;
 }
 
@@ -512,7 +373,7 @@ static bool root_is_usable(struct ranking *ranking, const struct weir_pick *pick
  * first in line, all are asked: NONE is never said while one is usable. */
 static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick *pick)
 {
-    struct member *members = ranking->members;
+    const struct turn *turns = ranking->turns.items;
     struct entry passed[MAX_PASSED];
     uint32_t passed_count = 0, index = WEIR_PICK_NONE;
     bool found = false, parks = ranking->places != NULL && pick->attempt == 0;
@@ -527,21 +388,21 @@ static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick
         index = scan(ranking, pick, NULL).index;
     }
     if (!found && index != WEIR_PICK_NONE) {
-        take_turn(ranking, &members[index]);
+        turns_take(&ranking->turns, index);
     }
     while (passed_count > 0) {
         struct entry other = passed[--passed_count];
         if (index != WEIR_PICK_NONE && index != other.index) {
-            skip(ranking, &members[other.index]);
+            turns_skip(&ranking->turns, other.index);
         }
         if (!parks) {
-            other.due = members[other.index].due;
+            other.due = turns[other.index].due;
             sift_up(ranking, ranking->heap_count++, other);
         }
     }
     if (!found) {
         if (parks && index != WEIR_PICK_NONE && ranking->places[index] == PARKED) {
-            sift_up(ranking, ranking->heap_count++, (struct entry){0, members[index].due, index});
+            sift_up(ranking, ranking->heap_count++, (struct entry){0, turns[index].due, index});
         }
         rebuild(ranking);
     }
@@ -622,7 +483,7 @@ static void pay_for_retry(struct ranking *ranking, const struct weir_pick *pick,
 {
     for (uint32_t i = 0; i < ranking->count; i++) {
         if (i != picked && !weir_pick_usable(pick, i)) {
-            ranking->members[i].due += ranking->members[i].ticks / (ranking->count - 1);
+            ranking->turns.items[i].due += ranking->turns.items[i].ticks / (ranking->count - 1);
         }
     }
     if (uses_heap(ranking)) {
@@ -656,17 +517,17 @@ uint32_t ranking_peek(const struct ranking *ranking, const struct weir_pick *pic
 bool ranking_score(const struct ranking *ranking, const struct weir_pick *pick, uint32_t index,
                    struct weir_score *out)
 {
-    const double one = (double)(TICKS / WEIR_WEIGHT_ONE);
-    const struct member *member = &ranking->members[index];
+    const double one = (double)(TURNS_TICKS / WEIR_WEIGHT_ONE);
+    const struct turn *turn = &ranking->turns.items[index];
 
     if (ranking->policy.cost != NULL) {
         out->value = ask_cost(ranking, index, pick);
         snprintf(out->text, sizeof(out->text), "costs %.6g", out->value);
     } else {
-        out->value = (double)(int64_t)(member->due - ranking->now) / one;
+        out->value = (double)(int64_t)(turn->due - ranking->turns.now) / one;
         snprintf(out->text, sizeof(out->text), "its turn %s %.2f, then one every %.2f",
                  out->value < 0 ? "is overdue by" : "comes in", fabs(out->value),
-                 (double)member->ticks / one);
+                 (double)turn->ticks / one);
     }
     return isfinite(out->value);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ranking: which candidate a request goes to, by what each costs. The lowest cost is taken;
- * those of equal cost take turns, each as often as its weight says, spread as evenly as can be.
+ * those of equal cost take turns, by their weights (turns.h).
  *
  * Knows costs, weights and what weir_pick_usable says, and nothing else of pools: the core and
  * the SDK's fake host are built with the same file.
@@ -12,10 +12,6 @@
  * cheaper than he is, and four others in turn: who has become cheaper by other loops' doing is
  * seen count / 4 picks later at the latest, and by this loop's own doing at once
  * (ranking_changed).
- *
- * Turns: in virtual time each candidate has one every 1/weight. Who stays keeps its place over
- * changes of the members; a newcomer's first turn lies within its own first interval: nobody
- * gets a burst.
  *
  * Thread: one. Memory that cannot be had aborts.
  */
