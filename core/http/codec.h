@@ -59,7 +59,8 @@ enum codec_end {
 struct down;
 
 /* A stream's operations on its client's half. After `end` or `reset` the codec closes the exchange
- * by events->on_close, at the end of the turn at the latest. */
+ * by events->on_close: at the end of the turn, or once the client has taken what waits. No event
+ * comes from inside an operation, except on_gone from `look`. */
 struct down_ops {
     /* A 1xx response; not for HTTP/1.0 clients (dropped). */
     void (*interim)(struct down *down, const struct http_response_head *head);
@@ -76,9 +77,11 @@ struct down_ops {
     /* Pauses and resumes the request's body. */
     void (*pause)(struct down *down);
     void (*resume)(struct down *down);
-    /* Asks the kernel whether the client is still there. false: on_gone has been called. */
+    /* Asks the kernel whether the client is still there. false: on_gone has been called, also for
+     * the other exchanges of its connection. */
     bool (*look)(struct down *down);
-    /* Bytes of the response that wait for the client's socket; sends the batch first. */
+    /* Bytes of the response that wait for the client; first sends what it can: what `data` was
+     * given is the caller's again. */
     size_t (*waiting)(struct down *down);
 };
 
@@ -123,9 +126,10 @@ struct down_events {
 
 struct up;
 
+/* A stream's operations on its server's half. No event comes from inside an operation. */
 struct up_ops {
-    /* Sends the request's head (exchange->request and the extras). false: the connection is broken,
-     * no event will follow and nothing was sent. */
+    /* Sends the request's head (exchange->request and the extras). false: out of memory, or it must
+     * not go out; nothing was sent, and the stream releases the exchange. */
     bool (*head)(struct up *up, const struct http_extra *extra, size_t extra_count);
     void (*data)(struct up *up, const char *data, size_t len);
     void (*trailer)(struct up *up, struct weir_str name, struct weir_str value);
@@ -135,8 +139,8 @@ struct up_ops {
     size_t (*waiting)(struct up *up);
     /* Changes whenever the server has taken sent bytes; for occasional calls. */
     uint64_t (*taken_mark)(struct up *up);
-    /* Releases the exchange: no more events. The connection is kept for the next request if its
-     * state allows, else closed. */
+    /* Releases the exchange: no more events. A connection on which others run goes on; one on which
+     * none does is kept for the next request if its state allows, else closed. */
     void (*release)(struct up *up);
 };
 
@@ -148,11 +152,11 @@ struct up {
 
 enum up_failure {
     UP_RESET,     /* reset or closed without an answer */
-    UP_STALE,     /* the same, on a connection that was idle before */
+    UP_STALE,     /* the same, on a connection that was used before */
     UP_MALFORMED, /* malformed: exchange->error */
     UP_TRUNCATED, /* truncated after the response began */
     UP_UNREAD,    /* as UP_RESET, and the server cannot have read a byte of the request */
-    /* malformed answer on a connection that was idle before: exchange->error */
+    /* malformed answer on a connection that was used before: exchange->error */
     UP_STRAY,
     UP_OVERLONG, /* as UP_RESET, after a request head that is too long for many servers */
     UP_OVER,     /* a tunnel's server that had ended its side takes nothing any more */
@@ -169,7 +173,9 @@ struct up_events {
     /* As down_events.on_flushed. */
     void (*on_flushed)(struct exchange *exchange);
     void (*on_drained)(struct exchange *exchange);
-    /* The connection is gone (and so is exchange->up). */
+    /* The exchange has failed, and exchange->up is NULL. If its connection is gone, nothing begins
+     * there any more: the stream may look for another one at once. Others that are yet to hear of
+     * it keep their `up`, as they may be released meanwhile. */
     void (*on_failed)(struct exchange *exchange, enum up_failure why);
 };
 

@@ -33,7 +33,7 @@ static size_t place_of(const struct weir_list *protocols, struct weir_str name)
 
 uint32_t up_conn_expected_room(const struct weir_list *protocols)
 {
-    const struct weir_str *names = protocols->items;
+    const struct weir_str *names = protocols != NULL ? protocols->items : up_names;
     return ups[place_of(&up_protocols, names[0])]->room;
 }
 
@@ -112,7 +112,9 @@ static void opening_opened(struct conn *conn, bool ok)
     }
     c->codec = downs[place_of(&down_protocols, protocol_of(conn))];
     c->codec->begin(c, conf);
-    conn_resume_read(conn);
+    if (c->conn != NULL) {
+        conn_resume_read(conn);
+    }
 }
 
 static void opening_quiet(struct conn *conn)
@@ -155,12 +157,18 @@ struct up_conn *up_conn_open(const struct up_codec *codec, struct conn *conn, st
         codec = ups[place_of(&up_protocols, protocol_of(conn))];
     }
     struct up_conn *c = calloc(1, codec->size);
-    if (c == NULL) {
+    if (c != NULL) {
+        *c = (struct up_conn){.codec = codec,
+                              .owner = owner,
+                              .conn = conn,
+                              .batch = batch,
+                              .user = user,
+                              .idle_since_ns = loop_now_ns(conn->loop)};
+    }
+    if (c == NULL || !codec->begin(c, limits)) {
         conn_close(&conn, false);
+        free(c);
         return NULL;
     }
-    *c = (struct up_conn){
-        .codec = codec, .owner = owner, .conn = conn, .batch = batch, .user = user};
-    codec->begin(c, limits);
     return c;
 }

@@ -41,7 +41,7 @@ struct down_owner {
 
 /* A protocol towards clients. */
 struct down_codec {
-    /* The connection is open: the codec owns its events from now on. */
+    /* The connection is open: the codec owns its events from now on. Out of memory: closes it. */
     void (*begin)(struct down_conn *c, const struct down_conf *conf);
     void (*drain)(struct down_conn *c);
     void (*abort)(struct down_conn *c);
@@ -60,7 +60,7 @@ struct down_conn {
         struct task task; /* the codec's */
         struct freed freed;
     };
-    bool draining; /* one more request */
+    bool draining; /* it is to end: see down_conn_drain */
     bool hurried;  /* down_conn_hurry has shortened the timer */
 };
 
@@ -73,7 +73,7 @@ union down_place {
 };
 
 /* Takes over an accepted connection (TLS handshake possibly under way); `c` is a zeroed down_place
- * of the owner, which must have settings. */
+ * of the owner, which must have settings. It may be closed (c->conn NULL) when this returns. */
 void down_conn_begin(struct down_conn *c, struct conn *conn, struct batch *batch,
                      const struct down_owner *owner);
 
@@ -116,7 +116,8 @@ extern const struct weir_list down_protocols;
 
 /* ---- for codecs ---- */
 
-/* Ends the connection: the only place that closes it. No exchange runs. */
+/* Ends the connection: the only place that closes it. No exchange runs: each has had its
+ * on_close. */
 void down_conn_close(struct down_conn *c, enum codec_end how);
 /* Makes the timer fire in `delay_ns`, unless it does so earlier. */
 void down_conn_hurry(struct down_conn *c, uint64_t delay_ns);

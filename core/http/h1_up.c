@@ -477,7 +477,7 @@ static struct h1_up *h1_of(struct up_conn *c)
     return container_of(c, struct h1_up, c);
 }
 
-static void h1_begin(struct up_conn *c, const struct http_limits *limits)
+static bool h1_begin(struct up_conn *c, const struct http_limits *limits)
 {
     struct h1_up *u = h1_of(c);
 
@@ -487,6 +487,7 @@ static void h1_begin(struct up_conn *c, const struct http_limits *limits)
     u->state = STATE_IDLE;
     c->room = 1;
     conn_set_owner(c->conn, &h1_up_conn_ops, u);
+    return true;
 }
 
 static bool h1_use(struct up_conn *c, struct exchange *exchange, bool probe)

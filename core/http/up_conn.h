@@ -21,8 +21,9 @@ struct up_owner {
     const struct up_events *events;
     /* The connection is open; `took_ns`: how long that took. */
     void (*on_open)(struct up_conn *c, uint64_t took_ns);
-    /* An exchange was released and there is room for another. Keep the connection (up_conn_use
-     * later) or, if it is idle, close it (up_conn_close). */
+    /* An exchange was released, or the peer allows more or fewer of them than before. If there is
+     * room, keep the connection (up_conn_use later); if it is idle, keep or close it
+     * (up_conn_close); without room nobody may use it. */
     void (*on_room)(struct up_conn *c);
     /* The connection has ended (idle, or as an exchange ended or failed); the last call. */
     void (*on_closed)(struct up_conn *c);
@@ -32,8 +33,9 @@ struct up_owner {
 struct up_codec {
     size_t size;   /* of its connection, which begins with a struct up_conn */
     uint32_t room; /* exchanges that a new connection is expected to have room for */
-    /* The connection is open: the codec owns its events from now on, and sets `room`. */
-    void (*begin)(struct up_conn *c, const struct http_limits *limits);
+    /* The connection is open: the codec owns its events from now on, and sets `room`. false: out of
+     * memory. */
+    bool (*begin)(struct up_conn *c, const struct http_limits *limits);
     bool (*use)(struct up_conn *c, struct exchange *exchange, bool probe);
     void (*close)(struct up_conn *c);
 };
@@ -65,9 +67,10 @@ struct up_conn *up_conn_open(const struct up_codec *codec, struct conn *conn, st
                              const struct http_limits *limits, const struct up_owner *owner,
                              void *user);
 
-/* Begins an exchange where there is room; ops->head follows. false: the connection was closed or
- * had unsolicited bytes (it is gone; on_closed was called). The loop's knowledge is always checked;
- * `probe`: asks the kernel too, for requests that cannot be sent twice. */
+/* Begins an exchange where there is room; ops->head follows. false: none begins here any more. The
+ * connection was closed or had unsolicited bytes, and is gone (on_closed was called), or it ends
+ * when its other exchanges have. The loop's knowledge is always checked; `probe`: asks the kernel
+ * too, for requests that cannot be sent twice. */
 static inline bool up_conn_use(struct up_conn *c, struct exchange *exchange, bool probe)
 {
     return c->codec->use(c, exchange, probe);
@@ -82,8 +85,8 @@ static inline void up_conn_close(struct up_conn *c)
 /* ALPN names of the supported protocols, best first (weir_str). */
 extern const struct weir_list up_protocols;
 
-/* Exchanges that a new connection to a server that is offered these names is expected to have room
- * for: as many requests may wait while it is established. */
+/* Exchanges that a new connection to a server that is offered these names (NULL: a plain one) is
+ * expected to have room for: as many requests may wait while it is established. */
 uint32_t up_conn_expected_room(const struct weir_list *protocols);
 
 /* ---- for codecs ---- */

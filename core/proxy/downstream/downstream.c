@@ -176,13 +176,13 @@ void downstream_open(struct listener_local *local, int fd, const struct address 
         down_free(&downstream->place.c);
         return;
     }
-    down_conn_begin(&downstream->place.c, conn, home->batch, &home->owner);
     downstream->pin = plan->owner->life;
     lifetime_keep(downstream->pin, home->loop->index);
     list_push_back(&home->connections, &downstream->link);
     home->count++;
     local->count++;
-    if (unlikely(home->draining || local->gone)) {
+    down_conn_begin(&downstream->place.c, conn, home->batch, &home->owner);
+    if (unlikely(home->draining || local->gone) && downstream_conn(downstream) != NULL) {
         down_conn_drain(&downstream->place.c);
     }
 }

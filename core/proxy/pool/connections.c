@@ -47,6 +47,7 @@ void connections_opened(struct up_conn *c, uint64_t took_ns)
 
     histogram_add(&mine->traffic.connect, took_ns);
     stat_add(&mine->traffic.connections, 1);
+    mine->expected_room = c->codec->room;
 }
 
 void connections_room(struct up_conn *c)
@@ -54,7 +55,8 @@ void connections_room(struct up_conn *c)
     struct server_local *mine = c->user;
     const SSL *ssl = conn_ssl(c->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    bool wanted = mine->adopted && !other_tls && c->address_epoch == mine->server->address_epoch;
+    bool wanted = c->room > 0 && mine->adopted && !other_tls &&
+                  c->address_epoch == mine->server->address_epoch;
 
     if (c->running == 0) {
         struct pool_local *local = mine->pool;
@@ -70,8 +72,10 @@ void connections_room(struct up_conn *c)
                       local->plan->settings->keepalive_timeout);
         }
     }
-    if (wanted) {
+    if (likely(wanted)) {
         spares_settle(&mine->spares, c);
+    } else {
+        spares_remove(&mine->spares, c);
     }
 }
 
@@ -84,13 +88,14 @@ void connections_closed(struct up_conn *c)
 
 bool connections_begin(struct up_conn *c, struct exchange *exchange, bool probe)
 {
-    if (!up_conn_use(c, exchange, probe)) {
-        return false;
-    }
-    if (c->spares != NULL) {
+    bool begun = up_conn_use(c, exchange, probe);
+
+    if (likely(begun) && c->spares != NULL) {
         spares_settle(c->spares, c);
+    } else if (c->spares != NULL) {
+        spares_remove(c->spares, c);
     }
-    return true;
+    return begun;
 }
 
 struct up_conn *connections_use(struct server_local *mine, const struct pin *pin,
@@ -146,4 +151,5 @@ void connections_drop(struct server_local *mine)
     spares_drop(&mine->spares);
     SSL_SESSION_free(mine->tls_session);
     mine->tls_session = NULL;
+    mine->expected_room = 0;
 }

@@ -15,7 +15,8 @@
 struct up_conn *connections_use(struct server_local *mine, const struct pin *pin,
                                 struct exchange *exchange, bool probe, uint64_t keep_ns);
 
-/* Begins the exchange on this one, which has room. false: as up_conn_use. */
+/* Begins the exchange on this one, which has room. false: as up_conn_use; it is no spare any
+ * more. */
 bool connections_begin(struct up_conn *c, struct exchange *exchange, bool probe);
 
 /* Callbacks of the owner of connections to servers (struct up_owner; the exchange's events are the

@@ -138,6 +138,7 @@ void pool_assign(struct pool_local *local, struct attempt *attempt, struct serve
     struct lifetime *before = attempt->life;
 
     attempt->server = mine;
+    attempt->assigned_ns = loop_now_ns(local->home->loop);
     attempt->life = local->plan->owner->life;
     lifetime_ref(attempt->life, local->index);
     if (before != NULL) {

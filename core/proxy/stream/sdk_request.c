@@ -10,6 +10,7 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
 {
     const struct stream *stream = stream_of_request(req);
     const struct http_request_head *head = &stream->exchange.request;
+    const struct server_local *served = stream->attempt.served;
     const struct weir_str none = {NULL, 0};
 
     switch (which) {
@@ -24,8 +25,8 @@ static struct weir_str request_str(const struct weir_request *req, enum weir_req
     case WEIR_REQUEST_LISTENER: return stream->listener->settings->name;
     case WEIR_REQUEST_POOL: return stream->pool != NULL ? stream->pool->settings->name : none;
     case WEIR_REQUEST_ROUTE: return stream->route != NULL ? stream->route->name : none;
-    case WEIR_REQUEST_SERVER: return stream->server_name;
-    case WEIR_REQUEST_SERVER_URL: return stream->server_url;
+    case WEIR_REQUEST_SERVER: return served != NULL ? str_from(served->server->name) : none;
+    case WEIR_REQUEST_SERVER_URL: return served != NULL ? served->server->url.text : none;
     case WEIR_REQUEST_TLS_VERSION:
         return stream->downstream->tls && downstream_conn(stream->downstream) != NULL
                    ? str_from(SSL_get_version(conn_ssl(downstream_conn(stream->downstream))))

@@ -297,7 +297,9 @@ static void down_request_end(struct exchange *exchange)
     if (exchange->up != NULL && (exchange->request.body != BODY_NONE || stream->tunnel)) {
         exchange->up->ops->end(exchange->up);
     }
-    stream_request_sent(stream);
+    if (stream->phase == PHASE_SENT) {
+        stream_set_timer(stream, stream->pool->settings->response_timeout);
+    }
 }
 
 static void down_flushed(struct exchange *exchange)

@@ -59,12 +59,12 @@ struct stream {
     bool bare;            /* no hook sees the answer, since one has failed on an earlier response */
     bool request_open;    /* request fields may change */
     bool handler_running; /* its on_request was WEIR_OK, on_end has not been called */
-    bool want_new;        /* no idle connection: one was dead before */
+    bool want_new;        /* only a new connection: one in use was dead before */
     uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, or the last */
     bool tunnel;                          /* 101 was sent */
     bool blameless;                       /* the attempt's end says nothing about the server */
-    bool was_reused;                      /* the upstream connection had been used before */
-    bool continued;                       /* a server has sent 100 */
+    bool was_reused; /* the upstream connection had been used before this attempt came to it */
+    bool continued;  /* a server has sent 100 */
     struct exchange exchange;
     struct stream_home *home;
     struct downstream *downstream;
@@ -80,8 +80,7 @@ struct stream {
     struct timer deadline; /* request_timeout */
     struct freed freed;
 
-    struct connect_waiter connect;           /* for a connection to the server */
-    struct weir_str server_name, server_url; /* as long as the attempt holds its plan */
+    struct connect_waiter connect; /* for a connection to the server */
 
     /* bodies */
     struct replay replay; /* the request's body */
@@ -186,8 +185,6 @@ extern const struct waiter_events stream_waiter_events;
 extern const struct connect_events stream_connect_events;
 /* Chooses a server and gets a connection to it, or queues, or answers 503. */
 void stream_assign(struct stream *stream);
-/* The whole request has been handed to the server. */
-void stream_request_sent(struct stream *stream);
 
 /* ---- stream_up.c: the server's half ---- */
 extern const struct up_events stream_up_events;
@@ -197,9 +194,10 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome);
 /* The attempt has failed before a response began: tries another server, or answers. */
 void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_outcome outcome,
                            bool nothing_sent);
-/* No connection for lack of Weir's own resources (conn_error_is_own): not a failure of the server
- * and not a retry. Tries another server or answers 503. */
-void stream_cannot_connect(struct stream *stream, enum conn_error error);
+/* No connection is to be had: tries another server, or answers. */
+void stream_connect_failed(struct stream *stream, enum conn_error error);
+/* It has left the queue: adds up its waiting time, and stops its timer. */
+void stream_waited(struct stream *stream);
 /* The attempt has failed, and the request with it: leaves the server, and answers or aborts the
  * response. */
 void stream_fail(struct stream *stream, unsigned status, enum reason reason,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a stream reaches a server: one is chosen or waited for, a connection is found or established,
- * the request is sent. See stream.h.
+ * How a stream reaches a server, from top to bottom: one is chosen or waited for, a connection is
+ * found or established, the request is sent. See stream.h.
  */
 #include "base/log.h"
 #include "net/proxy_header.h"
@@ -10,112 +10,81 @@
 #include "proxy/pool/pick.h"
 #include "proxy/stream/stream.h"
 
-/* ---- sending ---- */
+static void stream_go(struct stream *stream);
+static void stream_send(struct stream *stream);
 
-void stream_request_sent(struct stream *stream)
+/* ---- a server ---- */
+
+void stream_assign(struct stream *stream)
 {
-    if (stream->phase == PHASE_SENT) {
-        stream_set_timer(stream, stream->pool->settings->response_timeout);
+    struct pool_local *local = stream_pool(stream);
+    struct attempt *attempt = &stream->attempt;
+    uint64_t patience_ns = stream->pool->settings->queue_timeout;
+    enum pick_result result = PICK_NONE; /* the running configuration lacks the pool */
+    struct server *only = NULL;
+
+    if (likely(local->plan != NULL)) {
+        result = pool_pick(local, attempt, &only);
+    }
+    if (likely(result == PICK_SERVER)) {
+        stream_go(stream);
+    } else if (result == PICK_NONE) {
+        enum reason reason =
+            stream->last_failure != REASON_NONE ? stream->last_failure : REASON_NO_SERVER;
+        stream_break(stream, stream_reason_status(reason), reason);
+    } else if (patience_ns == 0 || !queue_join(local, &stream->wait, only)) {
+        stream_break(stream, 503, REASON_QUEUE_FULL);
+    } else {
+        stream_hold_body(stream);
+        stream->phase = PHASE_QUEUED;
+        attempt->queued_ns = loop_now_ns(stream_loop(stream));
+        /* Earlier waiting counts: it may queue again after servers were added or removed. */
+        stream_set_timer(stream, attempt->queue_total_ns < patience_ns
+                                     ? patience_ns - attempt->queue_total_ns
+                                     : 1);
     }
 }
 
-/* An HTTP/1.0 client need not send Host. Some servers (nginx) refuse an empty one, so they get
- * their own name. */
-static bool stream_send_head(struct stream *stream)
+static void stream_granted(struct waiter *waiter, struct server *server, bool session)
 {
-    struct http_request_head *head = &stream->exchange.request;
-    struct up *up = stream->exchange.up;
-    bool named = head->authority.len > 0;
+    struct stream *stream = container_of(waiter, struct stream, wait);
+    struct down *down = stream->exchange.down;
+    struct pool_local *local = stream_pool(stream);
+    bool known = local->plan != NULL && pool_plan_server(local->plan, server->id) == server;
 
-    if (!named) {
-        head->authority = str_from(stream->attempt.server->server->authority);
+    stream_waited(stream);
+    if (!down->ops->look(down)) { /* the client is gone */
+        queue_release(&local->pool->queue, server);
+    } else if (!known) { /* not, or not yet, in this loop's plan */
+        queue_release(&local->pool->queue, server);
+        stream_assign(stream);
+    } else {
+        stream->attempt.sticky_known = session;
+        pool_assign(local, &stream->attempt, &server->locals[local->index]);
+        stream_go(stream);
     }
-    bool sent = up->ops->head(up, stream->extras, stream->extra_count);
-    if (!named) {
-        head->authority = (struct weir_str){NULL, 0}; /* the next server has another */
-    }
-    return sent;
 }
 
-/* Out of memory for the head: mostly because filters made it longer than a stream may hold. */
-static void stream_head_too_long(struct stream *stream)
+static void stream_hopeless(struct waiter *waiter)
 {
-    static struct log_limit limit;
-    bool filtered = stream->listener->filters.count + stream->pool->filters.count > 0;
+    struct stream *stream = container_of(waiter, struct stream, wait);
 
-    if (filtered) {
-        log_limited(
-            &limit, WEIR_LOG_ERROR, "stream",
-            "the head of a request for pool \"%s\" is too long with what filters add to it; "
-            "the client gets 500",
-            stream->pool->pool->name);
-    }
-    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
-    stream_break(stream, 500, filtered ? REASON_MODULE_FAILED : REASON_NO_MEMORY);
+    stream_waited(stream);
+    stream_assign(stream);
 }
 
-static void stream_send(struct stream *stream, struct up_conn *c)
-{
-    struct exchange *exchange = &stream->exchange;
-    struct up *up = exchange->up;
+const struct waiter_events stream_waiter_events = {
+    .granted = stream_granted,
+    .hopeless = stream_hopeless,
+};
 
-    stream->phase = PHASE_SENT;
-    stream->was_reused = c->served > 1;
-    stream->up_paused = false;
-    stream_progress(stream);
-    if (!stream_send_head(stream)) {
-        stream_head_too_long(stream);
-        return;
-    }
-    replay_send(&stream->replay, up);
-    if (exchange->request_whole) {
-        if (exchange->request.body != BODY_NONE) {
-            up->ops->end(up);
-        }
-        stream_request_sent(stream);
-        return;
-    }
-    stream_set_timer(stream, stream_server_owes(stream) ? stream->pool->settings->response_timeout
-                                                        : stream->pool->settings->idle_timeout);
-    stream_take_body(stream);
-}
-
-/* ---- connecting ---- */
-
-static void connect_failed(struct stream *stream, enum conn_error error)
-{
-    enum reason reason = REASON_CONNECT_FAILED;
-
-    if (conn_error_is_own(error)) {
-        stream_cannot_connect(stream, error);
-        return;
-    }
-    switch (error) {
-    case CONN_REFUSED: reason = REASON_CONNECT_REFUSED; break;
-    case CONN_TIMED_OUT: reason = REASON_CONNECT_TIMEOUT; break;
-    case CONN_TLS:
-    case CONN_TLS_VERIFY: reason = REASON_UPSTREAM_TLS; break;
-    default: break;
-    }
-    stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
-}
-
-/* If the pool sends PROXY headers, a connection is pinned to one client. false: out of memory. */
-static bool stream_pin(const struct stream *stream, struct pin **pin)
-{
-    *pin = NULL;
-    if (likely(stream->pool->settings->send_proxy_protocol == SEND_PROXY_OFF)) {
-        return true;
-    }
-    struct downstream_rare *rare = downstream_rare(stream->downstream);
-    *pin = rare != NULL ? &rare->pin : NULL;
-    return rare != NULL;
-}
+/* ---- a connection ---- */
 
 static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
 {
     struct server_local *mine = stream->attempt.server;
     struct server *server = mine->server;
+    const struct pool_settings *settings = stream->pool->settings;
     const struct pool_plan *plan = stream_pool(stream)->plan;
     struct loop *loop = stream_loop(stream);
     struct address address;
@@ -128,7 +97,8 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
         .watch = &plan->watch,
         .preface = preface,
         .limits = &stream->pool->limits,
-        .room = up_conn_expected_room(plan->alpn),
+        .room = mine->expected_room,
+        .fresh_ns = settings->connect_timeout,
         .batch = stream->home->batch,
         .owner = &stream_up_owner,
         .user = mine,
@@ -136,7 +106,10 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     };
     enum conn_error error = CONN_NO_DESCRIPTOR;
 
-    if (connecting_join(&mine->connecting, &to, &stream->connect)) {
+    if (to.room == 0) {
+        to.room = up_conn_expected_room(server->url.tls ? plan->alpn : NULL);
+    }
+    if (connecting_join(&mine->connecting, loop, &to, &stream->connect)) {
         return CONN_OK;
     }
     if (!server_get_address(server, &address)) {
@@ -145,8 +118,8 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     if (unlikely(pin != NULL)) {
         struct address peer, bound;
         downstream_ends(stream->downstream, &peer, &bound);
-        to.preface_len = proxy_header_write(
-            preface, (unsigned)stream->pool->settings->send_proxy_protocol, &peer, &bound);
+        to.preface_len =
+            proxy_header_write(preface, (unsigned)settings->send_proxy_protocol, &peer, &bound);
     }
     do {
         if (server->url.tls) {
@@ -165,22 +138,29 @@ static void stream_go(struct stream *stream)
     const struct pool_settings *settings = stream->pool->settings;
     bool probe = !method_is_idempotent(stream->exchange.request.method);
     struct pin *pin = NULL;
-    enum conn_error error = CONN_NO_MEMORY;
 
-    if (likely(stream_pin(stream, &pin))) {
-        struct up_conn *c = stream->want_new
-                                ? NULL
-                                : connections_use(stream->attempt.server, pin, &stream->exchange,
-                                                  probe, settings->keepalive_timeout);
-        if (c != NULL) {
-            stream_send(stream, c);
+    if (unlikely(settings->send_proxy_protocol != SEND_PROXY_OFF)) {
+        struct downstream_rare *rare = downstream_rare(stream->downstream);
+        if (rare == NULL) {
+            stream_connect_failed(stream, CONN_NO_MEMORY);
             return;
         }
-        stream_hold_body(stream);
-        error = stream_connect(stream, pin);
+        pin = &rare->pin; /* it begins with a PROXY header: it is its client's alone */
     }
+    struct up_conn *c = NULL;
+    if (likely(!stream->want_new)) {
+        c = connections_use(stream->attempt.server, pin, &stream->exchange, probe,
+                            settings->keepalive_timeout);
+    }
+    if (likely(c != NULL)) {
+        stream->was_reused = c->served > 1;
+        stream_send(stream);
+        return;
+    }
+    stream_hold_body(stream);
+    enum conn_error error = stream_connect(stream, pin);
     if (error != CONN_OK) {
-        connect_failed(stream, error);
+        stream_connect_failed(stream, error);
         return;
     }
     stream->phase = PHASE_CONNECTING;
@@ -202,7 +182,8 @@ static void stream_connected(struct connect_waiter *waiter, struct up_conn *c)
     struct stream *stream = connected(waiter);
 
     if (connections_begin(c, &stream->exchange, false)) {
-        stream_send(stream, c);
+        stream->was_reused = false; /* whoever else has waited for it */
+        stream_send(stream);
     } else {
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);
     }
@@ -213,17 +194,17 @@ static void stream_no_room(struct connect_waiter *waiter)
     struct stream *stream = connected(waiter);
 
     timer_cancel(stream_loop(stream), &stream->timer);
-    if (unlikely(stream_pool(stream)->plan == NULL)) { /* the pool has left meanwhile */
+    if (likely(stream_pool(stream)->plan != NULL)) {
+        stream_go(stream);
+    } else { /* the pool has left meanwhile */
         stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
         stream_assign(stream);
-        return;
     }
-    stream_go(stream);
 }
 
 static void stream_not_connected(struct connect_waiter *waiter, enum conn_error error)
 {
-    connect_failed(container_of(waiter, struct stream, connect), error);
+    stream_connect_failed(container_of(waiter, struct stream, connect), error);
 }
 
 const struct connect_events stream_connect_events = {
@@ -232,94 +213,51 @@ const struct connect_events stream_connect_events = {
     .failed = stream_not_connected,
 };
 
-static void stream_assigned(struct stream *stream)
+/* ---- the request goes out ---- */
+
+static void stream_send(struct stream *stream)
 {
-    const struct server *server = stream->attempt.server->server;
+    const struct pool_settings *settings = stream->pool->settings;
+    struct exchange *exchange = &stream->exchange;
+    struct http_request_head *head = &exchange->request;
+    struct up *up = exchange->up;
+    bool named = head->authority.len > 0;
 
-    stream->attempt.assigned_ns = loop_now_ns(stream_loop(stream));
-    stream->server_name = str_from(server->name);
-    stream->server_url = server->url.text;
-    stream_go(stream);
-}
-
-/* ---- choosing and waiting ---- */
-
-static void stream_wait(struct stream *stream, struct server *only)
-{
-    struct pool_local *local = stream_pool(stream);
-    uint64_t patience_ns = stream->pool->settings->queue_timeout;
-
-    if (patience_ns == 0 || !queue_join(local, &stream->wait, only)) {
-        stream_break(stream, 503, REASON_QUEUE_FULL);
+    stream->phase = PHASE_SENT;
+    stream->up_paused = false;
+    stream_progress(stream);
+    if (unlikely(!named)) {
+        /* An HTTP/1.0 client need not send Host. Some servers (nginx) refuse an empty one, so they
+         * get their own name; the next server has another. */
+        head->authority = str_from(stream->attempt.server->server->authority);
+    }
+    bool sent = up->ops->head(up, stream->extras, stream->extra_count);
+    if (unlikely(!named)) {
+        head->authority = (struct weir_str){NULL, 0};
+    }
+    if (unlikely(!sent)) { /* mostly because filters made it longer than a stream may hold */
+        static struct log_limit limit;
+        bool filtered = stream->listener->filters.count + stream->pool->filters.count > 0;
+        if (filtered) {
+            log_limited(
+                &limit, WEIR_LOG_ERROR, "stream",
+                "the head of a request for pool \"%s\" is too long with what filters add to it; "
+                "the client gets 500",
+                stream->pool->pool->name);
+        }
+        stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+        stream_break(stream, 500, filtered ? REASON_MODULE_FAILED : REASON_NO_MEMORY);
         return;
     }
-    stream_hold_body(stream);
-    stream->phase = PHASE_QUEUED;
-    stream->attempt.queued_ns = loop_now_ns(stream_loop(stream));
-    /* Earlier waiting counts: it may queue again after servers were added or removed. */
-    stream_set_timer(stream, stream->attempt.queue_total_ns < patience_ns
-                                 ? patience_ns - stream->attempt.queue_total_ns
-                                 : 1);
-}
-
-void stream_assign(struct stream *stream)
-{
-    struct server *only = NULL;
-    struct pool_local *local = stream_pool(stream);
-    enum pick_result result = PICK_NONE; /* the running configuration lacks the pool */
-
-    if (likely(local->plan != NULL)) {
-        result = pool_pick(local, &stream->attempt, &only);
-    }
-    switch (result) {
-    case PICK_SERVER: stream_assigned(stream); break;
-    case PICK_BUSY: stream_wait(stream, only); break;
-    case PICK_NONE: {
-        enum reason reason =
-            stream->last_failure != REASON_NONE ? stream->last_failure : REASON_NO_SERVER;
-        stream_break(stream, stream_reason_status(reason), reason);
-        break;
-    }
-    }
-}
-
-/* It has left the queue: adds up its waiting time. */
-static void stream_waited(struct stream *stream)
-{
-    timer_cancel(stream_loop(stream), &stream->timer);
-    stream->attempt.queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->attempt.queued_ns;
-}
-
-static void stream_granted(struct waiter *waiter, struct server *server, bool session)
-{
-    struct stream *stream = container_of(waiter, struct stream, wait);
-    struct pool_local *local = stream_pool(stream);
-    bool known = local->plan != NULL && pool_plan_server(local->plan, server->id) == server;
-
-    stream_waited(stream);
-    if (!stream->exchange.down->ops->look(stream->exchange.down)) { /* the client is gone */
-        queue_release(&local->pool->queue, server);
+    replay_send(&stream->replay, up);
+    if (exchange->request_whole) {
+        if (head->body != BODY_NONE) {
+            up->ops->end(up);
+        }
+        stream_set_timer(stream, settings->response_timeout);
         return;
     }
-    if (!known) { /* not, or not yet, in this loop's plan */
-        queue_release(&local->pool->queue, server);
-        stream_assign(stream);
-        return;
-    }
-    stream->attempt.sticky_known = session;
-    pool_assign(local, &stream->attempt, &server->locals[local->index]);
-    stream_assigned(stream);
+    stream_set_timer(stream, stream_server_owes(stream) ? settings->response_timeout
+                                                        : settings->idle_timeout);
+    stream_take_body(stream);
 }
-
-static void stream_hopeless(struct waiter *waiter)
-{
-    struct stream *stream = container_of(waiter, struct stream, wait);
-
-    stream_waited(stream);
-    stream_assign(stream);
-}
-
-const struct waiter_events stream_waiter_events = {
-    .granted = stream_granted,
-    .hopeless = stream_hopeless,
-};

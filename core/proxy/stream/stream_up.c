@@ -13,14 +13,19 @@
 
 /* ---- leaving a server ---- */
 
+void stream_waited(struct stream *stream)
+{
+    timer_cancel(stream_loop(stream), &stream->timer);
+    stream->attempt.queue_total_ns += loop_now_ns(stream_loop(stream)) - stream->attempt.queued_ns;
+}
+
 void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
 {
     struct exchange *exchange = &stream->exchange;
 
     timer_cancel(stream_loop(stream), &stream->timer);
     if (queue_waits(&stream->wait)) {
-        stream->attempt.queue_total_ns +=
-            loop_now_ns(stream_loop(stream)) - stream->attempt.queued_ns;
+        stream_waited(stream);
         queue_leave(&stream->wait);
     }
     connecting_leave(&stream->connect);
@@ -111,11 +116,21 @@ void stream_attempt_failed(struct stream *stream, enum reason reason, enum weir_
     stream_break(stream, stream_reason_status(reason), reason);
 }
 
-void stream_cannot_connect(struct stream *stream, enum conn_error error)
+/* A lack of Weir's own resources is no failure of the server and no retry. */
+void stream_connect_failed(struct stream *stream, enum conn_error error)
 {
     static struct log_limit limit;
     const struct server *server = stream->attempt.server->server;
 
+    if (!conn_error_is_own(error)) {
+        bool tls = error == CONN_TLS || error == CONN_TLS_VERIFY;
+        enum reason reason = error == CONN_REFUSED     ? REASON_CONNECT_REFUSED
+                             : error == CONN_TIMED_OUT ? REASON_CONNECT_TIMEOUT
+                             : tls                     ? REASON_UPSTREAM_TLS
+                                                       : REASON_CONNECT_FAILED;
+        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
+        return;
+    }
     log_limited(&limit, WEIR_LOG_ERROR, server->pool_name, "cannot connect to server %s/%s: %s%s",
                 server->pool_name, server->name, conn_error_word(error), conn_error_advice(error));
     stream->blameless = true;
@@ -262,7 +277,7 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
     if (why == UP_OVER) {
         stream_leave_server(stream, stream->outcome);
         exchange->down->ops->end(exchange->down);
-    } else if (why == UP_STALE || why == UP_STRAY || (why == UP_UNREAD && stream->was_reused)) {
+    } else if (stream->was_reused && (why == UP_STALE || why == UP_STRAY || why == UP_UNREAD)) {
         stream_stale(stream, reason, why == UP_UNREAD);
     } else if (why == UP_TRUNCATED || (why == UP_MALFORMED && stream->phase != PHASE_SENT)) {
         stream_fail(stream, 502, reason, WEIR_OUTCOME_FAILED);

@@ -115,15 +115,16 @@ static const struct conn_ops connecting_ops = {
     .on_open = connecting_opened,
 };
 
-bool connecting_join(struct list *under_way, const struct connect_to *to,
+bool connecting_join(struct list *under_way, struct loop *loop, const struct connect_to *to,
                      struct connect_waiter *waiter)
 {
     list_each(link, under_way)
     {
         struct connecting *connecting = container_of(link, struct connecting, link);
-        if (connecting->waiting < connecting->room && connecting->tls == to->tls.ctx &&
-            connecting->address_epoch == to->address_epoch && connecting->pin == NULL &&
-            to->pin == NULL) {
+        bool fresh = loop_now_ns(loop) - connecting->start_ns < to->fresh_ns;
+        if (fresh && connecting->waiting < connecting->room && connecting->waiting < to->room &&
+            connecting->tls == to->tls.ctx && connecting->address_epoch == to->address_epoch &&
+            connecting->pin == NULL && to->pin == NULL) {
             add_waiter(connecting, waiter);
             return true;
         }

@@ -42,15 +42,17 @@ struct connect_to {
     const struct http_limits *limits;
     const struct up_codec *codec; /* NULL: by ALPN */
     uint32_t room;                /* exchanges that it is expected to have room for */
+    uint64_t fresh_ns;            /* one that has been connecting for longer is not joined */
     struct batch *batch;
     const struct up_owner *owner;
     void *user;
     struct pin *pin; /* a pinned one cannot be joined */
 };
 
-/* Joins a connection in the list that is being established to the same address with the same TLS
- * settings. false: none is expected to have room. */
-bool connecting_join(struct list *under_way, const struct connect_to *to,
+/* Joins a connection in the list, which is one server's, that is being established to the same
+ * address with the same TLS settings. false: none is expected to have room. Whoever waits for one
+ * that hangs would else make it hang for those that come later. */
+bool connecting_join(struct list *under_way, struct loop *loop, const struct connect_to *to,
                      struct connect_waiter *waiter);
 
 /* Begins to connect and adds the connection to the list. CONN_OK: the waiter gets a callback; else

@@ -2,6 +2,8 @@
 /* A codec with room for three exchanges. See fake_up.h. */
 #include "fake_up.h"
 
+bool fake_up_refuses, fake_up_winds_down;
+
 static void nothing(struct conn *conn)
 {
     (void)conn;
@@ -9,11 +11,12 @@ static void nothing(struct conn *conn)
 
 static const struct conn_ops ops = {.on_readable = nothing, .on_drained = nothing};
 
-static void begin(struct up_conn *c, const struct http_limits *limits)
+static bool begin(struct up_conn *c, const struct http_limits *limits)
 {
     (void)limits;
     c->room = FAKE_UP_ROOM;
     conn_set_owner(c->conn, &ops, c);
+    return true;
 }
 
 static bool use(struct up_conn *c, struct exchange *exchange, bool probe)
@@ -21,6 +24,9 @@ static bool use(struct up_conn *c, struct exchange *exchange, bool probe)
     (void)exchange;
     (void)probe;
     ASSERT(c->room > 0 && c->conn != NULL);
+    if (fake_up_refuses) {
+        return false;
+    }
     c->room--;
     c->running++;
     c->served++;
@@ -43,10 +49,16 @@ const struct up_codec fake_up_codec = {
 
 void fake_up_let_go(struct up_conn *c)
 {
-    c->room++;
+    c->room += !fake_up_winds_down;
     if (--c->running == 0) {
         c->idle_since_ns = loop_now_ns(c->conn->loop);
     }
+    c->owner->on_room(c);
+}
+
+void fake_up_set_room(struct up_conn *c, uint32_t room)
+{
+    c->room = room;
     c->owner->on_room(c);
 }
 

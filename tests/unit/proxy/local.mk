@@ -16,7 +16,9 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/stream/test_replay.c \
     tests/unit/proxy/stream/test_stream.c \
     tests/unit/proxy/stream/test_stream_failures.c \
+    tests/unit/proxy/stream/test_stream_many.c \
     tests/unit/proxy/stream/test_stream_phases.c \
+    tests/unit/proxy/pool/test_connections.c \
     tests/unit/proxy/pool/test_etags.c \
     tests/unit/proxy/pool/test_balancer.c \
     tests/unit/proxy/pool/test_pick.c \

@@ -225,7 +225,8 @@ void stage_request(struct stage_request *request)
 
 void stage_give_back(struct stage *stage, struct stage_request *request)
 {
-    struct attempt_end end = {.outcome = WEIR_OUTCOME_SUCCESS, .status = 200};
+    struct attempt_end end = {
+        .outcome = WEIR_OUTCOME_SUCCESS, .status = 200, .now_ns = request->attempt.assigned_ns};
     ck_assert_ptr_nonnull(request->attempt.server);
     pool_leave(stage->local, &request->attempt, &end);
     ck_assert_ptr_null(request->attempt.server);

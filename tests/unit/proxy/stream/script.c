@@ -53,9 +53,10 @@ void settle(void)
 static struct {
     struct downstream downstream; /* its peer's text stands behind it */
     char peer[16];
-    struct down down;
+    struct down downs[SCRIPT_STREAMS];
 } client;
 
+static unsigned current;
 struct exchange *exchange;
 struct stream *stream;
 size_t client_waiting;
@@ -69,8 +70,7 @@ static void down_interim(struct down *down, const struct http_response_head *hea
 
 static void down_head(struct down *down, const struct http_response_head *head, bool tunnel)
 {
-    (void)down;
-    exchange->response_begun = true;
+    down->exchange->response_begun = true;
     note("%s %u", tunnel ? "tunnel" : "answer", head->status);
 }
 
@@ -90,8 +90,7 @@ static void down_trailer(struct down *down, struct weir_str name, struct weir_st
 
 static void down_end(struct down *down)
 {
-    (void)down;
-    exchange->response_whole = true;
+    down->exchange->response_whole = true;
     note("end");
 }
 
@@ -116,16 +115,17 @@ static void down_resume(struct down *down)
 static bool down_look(struct down *down)
 {
     (void)down;
-    if (client_gone) {
-        stream_down_events.on_gone(exchange, DOWN_GONE_CLOSED);
+    for (unsigned i = 0; client_gone && i < SCRIPT_STREAMS; i++) {
+        if (client.downs[i].exchange != NULL) {
+            stream_down_events.on_gone(client.downs[i].exchange, DOWN_GONE_CLOSED);
+        }
     }
     return !client_gone;
 }
 
 static size_t down_waiting(struct down *down)
 {
-    (void)down;
-    return client_waiting;
+    return down->exchange == exchange ? client_waiting : 0;
 }
 
 static const struct down_ops down_ops = {
@@ -145,12 +145,14 @@ static const struct down_ops down_ops = {
 
 static struct fake_server connections[4];
 static unsigned connection_count;
-static struct connect_waiter *connecting; /* who waits for the connection that is being made */
+/* Who waits for the connection that is being made. */
+static struct connect_waiter *connecting[SCRIPT_STREAMS];
+static unsigned connecting_count;
 enum conn_error connect_error;
 
 static struct fake_server *server_of(struct up *up)
 {
-    return container_of(up, struct fake_server, up);
+    return container_of(up->connection, struct fake_server, c);
 }
 
 static unsigned number_of(struct up *up)
@@ -240,8 +242,12 @@ static bool codec_use(struct up_conn *c, struct exchange *of, bool probe)
     c->room--;
     c->running++;
     c->served++;
-    server->up.exchange = of;
-    of->up = &server->up;
+    struct up *up = server->ups;
+    while (up->exchange != NULL) {
+        up++;
+    }
+    up->exchange = of;
+    of->up = up;
     return true;
 }
 
@@ -252,10 +258,12 @@ static struct fake_server *server_new_connection(void)
     ck_assert_uint_lt(connection_count, ARRAY_COUNT(connections));
     struct fake_server *server = &connections[connection_count++];
     *server = (struct fake_server){
-        .up = {.ops = &up_ops, .connection = &server->c},
         .c = {.codec = &codec, .conn = &server->conn, .room = 1},
         .conn = {.fd = -1, .loop = stage.loop},
     };
+    for (unsigned i = 0; i < SCRIPT_STREAMS; i++) {
+        server->ups[i] = (struct up){.ops = &up_ops, .connection = &server->c};
+    }
     return server;
 }
 
@@ -269,7 +277,7 @@ static enum conn_error connect_scripted(struct list *under_way, struct loop *loo
     if (connect_error != CONN_OK) {
         return connect_error;
     }
-    connecting = waiter;
+    connecting[connecting_count++] = waiter;
     return CONN_OK;
 }
 
@@ -340,7 +348,10 @@ void script_begin(void)
     client.downstream.local = &listener_local;
     client.downstream.peer_len = sizeof("192.0.2.7") - 1;
     memcpy(client.peer, "192.0.2.7", sizeof("192.0.2.7"));
-    client.down.ops = &down_ops;
+    for (unsigned i = 0; i < SCRIPT_STREAMS; i++) {
+        client.downs[i].ops = &down_ops;
+    }
+    current = 0;
     router_module.descriptor.router = &router;
     router_module.name = "router";
     router_use.module = &router_module;
@@ -363,7 +374,7 @@ void script_begin(void)
     stage.settings.idle_timeout = NS_PER_SECOND;
     stage.settings.keepalive_timeout = NS_PER_SECOND;
     connection_count = 0;
-    connecting = NULL;
+    connecting_count = 0;
     connect_error = CONN_OK;
     transcript[0] = '\0';
     exchange = NULL;
@@ -373,6 +384,7 @@ void script_begin(void)
 /* The client's codec is through with it. */
 void close_stream(bool complete)
 {
+    client.downs[current].exchange = NULL;
     stream_down_events.on_close(exchange, complete);
     exchange = NULL;
     stream = NULL;
@@ -381,8 +393,11 @@ void close_stream(bool complete)
 
 void script_end(void)
 {
-    if (exchange != NULL) {
-        close_stream(exchange->response_whole);
+    for (unsigned i = 0; i < SCRIPT_STREAMS; i++) {
+        turn_to(i);
+        if (exchange != NULL) {
+            close_stream(exchange->response_whole);
+        }
     }
     ck_assert(list_empty(&home.running));
     ck_assert(list_empty(&stage.pool->queue.any));
@@ -401,11 +416,19 @@ void refuse_all(void)
     listener.filters = (struct use_list){.items = filter_uses, .count = 1};
 }
 
+void turn_to(unsigned number)
+{
+    current = number;
+    exchange = client.downs[number].exchange;
+    stream = exchange != NULL ? stream_of(exchange) : NULL;
+}
+
 void open_stream(const char *method)
 {
-    exchange = stream_down_events.on_open(&client.downstream.place.c, &client.down);
+    struct down *down = &client.downs[current];
+    exchange = stream_down_events.on_open(&client.downstream.place.c, down);
     ck_assert_ptr_nonnull(exchange);
-    client.down.exchange = exchange;
+    down->exchange = exchange;
     stream = stream_of(exchange);
     exchange->request.method_name = str_from(method);
     exchange->request.method = method_of(exchange->request.method_name);
@@ -441,31 +464,51 @@ void request_end(void)
     stream_down_events.on_request_end(exchange);
 }
 
-/* The connection is open. */
+/* Those who wait: for another one from then on. */
+static unsigned take_waiters(struct connect_waiter *waiters[SCRIPT_STREAMS])
+{
+    unsigned count = connecting_count;
+    ck_assert_uint_gt(count, 0);
+    memcpy(waiters, connecting, sizeof(connecting));
+    connecting_count = 0;
+    return count;
+}
+
+struct fake_server *connected_with_room(uint32_t room)
+{
+    struct connect_waiter *waiters[SCRIPT_STREAMS];
+    unsigned count = take_waiters(waiters);
+    struct fake_server *server = server_new_connection();
+    server->c.room = room;
+    for (unsigned i = 0; i < count; i++) {
+        if (server->c.room > 0) {
+            waiters[i]->events->opened(waiters[i], &server->c);
+        } else {
+            waiters[i]->events->no_room(waiters[i]);
+        }
+    }
+    return server;
+}
+
 struct fake_server *connected(void)
 {
-    struct connect_waiter *waiter = connecting;
-    struct fake_server *server = server_new_connection();
-    ck_assert_ptr_nonnull(waiter);
-    connecting = NULL;
-    waiter->events->opened(waiter, &server->c);
-    return server;
+    return connected_with_room(1);
 }
 
 void not_connected(enum conn_error error)
 {
-    struct connect_waiter *waiter = connecting;
-    ck_assert_ptr_nonnull(waiter);
-    connecting = NULL;
-    waiter->events->failed(waiter, error);
+    struct connect_waiter *waiters[SCRIPT_STREAMS];
+    unsigned count = take_waiters(waiters);
+    for (unsigned i = 0; i < count; i++) {
+        waiters[i]->events->failed(waiters[i], error);
+    }
 }
 
 void no_room(void)
 {
-    struct connect_waiter *waiter = connecting;
-    ck_assert_ptr_nonnull(waiter);
-    connecting = NULL;
-    waiter->events->no_room(waiter);
+    struct connect_waiter *waiters[SCRIPT_STREAMS];
+    take_waiters(waiters);
+    waiters[0]->events->no_room(waiters[0]);
 }
 
 /* An idle connection to the first server, which has served before. */
@@ -492,11 +535,22 @@ void respond_whole(unsigned status)
     stream_up_events.on_response_end(exchange);
 }
 
-/* The connection breaks. */
 void break_off(enum up_failure why)
 {
     up_let_go(exchange->up);
     stream_up_events.on_failed(exchange, why);
+}
+
+void break_all(struct fake_server *server, enum up_failure why)
+{
+    for (unsigned i = 0; i < SCRIPT_STREAMS; i++) {
+        struct exchange *of = server->ups[i].exchange;
+        if (of != NULL) {
+            up_let_go(of->up);
+            server->c.room = 0;
+            stream_up_events.on_failed(of, why);
+        }
+    }
 }
 
 void pass(uint64_t ns)

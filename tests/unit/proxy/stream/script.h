@@ -9,9 +9,12 @@
 #include "../pool/pool_stage.h"
 #include "proxy/stream/stream.h"
 
-/* A server's half: one connection. */
+/* How many exchanges a client's connection, and one to a server, can have. */
+#define SCRIPT_STREAMS 3
+
+/* A connection to a server, and its halves of exchanges. */
 struct fake_server {
-    struct up up;
+    struct up ups[SCRIPT_STREAMS];
     struct up_conn c;
     struct conn conn;
     size_t waiting; /* bytes that its socket has not taken */
@@ -24,7 +27,7 @@ extern struct listener_local listener_local;
 extern struct listener_plan listener;
 extern struct listener_settings listener_settings;
 
-/* The one request, and what is to come of it. */
+/* The request that is looked at, of those on the client's connection; and what is to come of it. */
 extern struct exchange *exchange;
 extern struct stream *stream;
 extern size_t client_waiting;                 /* bytes that the client's socket has not taken */
@@ -45,6 +48,8 @@ const char *told(void);
 /* Forgets that. */
 void skip(void);
 
+/* Looks at another one of the client's requests, which may not have begun: 0 at first. */
+void turn_to(unsigned number);
 /* Requests of the client; one whose body is still to come. */
 void open_stream(const char *method);
 void request(const char *method);
@@ -58,6 +63,7 @@ void refuse_all(void);
 
 /* The connection that is being made is open, or is not to be had. */
 struct fake_server *connected(void);
+struct fake_server *connected_with_room(uint32_t room);
 void not_connected(enum conn_error error);
 /* It is open, and others have it. */
 void no_room(void);
@@ -67,8 +73,9 @@ struct fake_server *idle_connection(void);
 /* What the server says. */
 void respond(unsigned status);
 void respond_whole(unsigned status);
-/* The connection breaks. */
+/* The exchange fails, or all that run on the connection. */
 void break_off(enum up_failure why);
+void break_all(struct fake_server *server, enum up_failure why);
 
 /* Time passes, and messages between loops. */
 void pass(uint64_t ns);

@@ -126,6 +126,7 @@ static void set_up(void)
         .limits = &limits,
         .codec = &fake_up_codec,
         .room = FAKE_UP_ROOM,
+        .fresh_ns = 20 * NS_PER_SECOND,
         .batch = &batch,
         .owner = &owner,
     };
@@ -159,7 +160,7 @@ static void tear_down(void)
 /* Joins a connection that is being made, or begins one. */
 static bool wait_for_one(struct asker *asker)
 {
-    if (connecting_join(&under_way, &to, &asker->waiter)) {
+    if (connecting_join(&under_way, loop, &to, &asker->waiter)) {
         return true;
     }
     ck_assert_int_eq(connecting_begin(&under_way, loop, &to, &asker->waiter), CONN_OK);
@@ -272,19 +273,39 @@ UNIT_TEST(what_leads_elsewhere_is_not_joined)
 
     wait_for_one(&askers[0]);
     to.address_epoch++;
-    ck_assert(!connecting_join(&under_way, &to, &askers[1].waiter));
+    ck_assert(!connecting_join(&under_way, loop, &to, &askers[1].waiter));
     to.address_epoch--;
     to.tls.ctx = (SSL_CTX *)(void *)&watch;
-    ck_assert(!connecting_join(&under_way, &to, &askers[1].waiter));
+    ck_assert(!connecting_join(&under_way, loop, &to, &askers[1].waiter));
     to.tls.ctx = NULL;
     to.pin = pin;
-    ck_assert(!connecting_join(&under_way, &to, &askers[1].waiter));
+    ck_assert(!connecting_join(&under_way, loop, &to, &askers[1].waiter));
     ck_assert(connecting_begin(&under_way, loop, &to, &askers[1].waiter) == CONN_OK);
     connecting_leave(&askers[0].waiter);
     to.pin = NULL;
-    ck_assert(!connecting_join(&under_way, &to, &askers[2].waiter));
+    ck_assert(!connecting_join(&under_way, loop, &to, &askers[2].waiter));
     run_until(loop, none_under_way, NULL);
     ck_assert_ptr_eq(askers[1].c->pin, pin);
+}
+
+UNIT_TEST(one_that_hangs_is_not_joined)
+{
+    wait_for_one(&askers[0]);
+    to.fresh_ns = 0;
+    ck_assert(!connecting_join(&under_way, loop, &to, &askers[1].waiter));
+    to.fresh_ns = 20 * NS_PER_SECOND;
+    ck_assert(connecting_join(&under_way, loop, &to, &askers[1].waiter));
+}
+
+/* Another one has turned out meanwhile to take one at a time. */
+UNIT_TEST(less_is_expected_than_when_it_was_begun)
+{
+    wait_for_one(&askers[0]);
+    to.room = 1;
+    ck_assert(!wait_for_one(&askers[1]));
+    run_until(loop, none_under_way, NULL);
+    ck_assert_uint_eq(made_count, 2);
+    ck_assert_int_eq(askers[1].heard, OPENED);
 }
 
 UNIT_TEST(a_preface_goes_first)
