@@ -208,6 +208,7 @@ ADMIN_SOURCES = \
     modules/admin/check.c modules/admin/check.h \
     modules/admin/control.c modules/admin/control.h \
     modules/admin/events.c modules/admin/events.h \
+    modules/admin/history.c modules/admin/history.h \
     modules/admin/login.c modules/admin/login.h \
     modules/admin/openapi.c \
     modules/admin/pages.c modules/admin/pages.h \
@@ -219,7 +220,7 @@ ADMIN_SOURCES = \
     modules/admin/user_changes.c \
     modules/admin/users.c modules/admin/users.h \
     modules/admin/who.c modules/admin/who.h
-ADMIN_LIBS = $(ZLIB_LIBS) $(CJSON_LIBS) $(CRYPTO_LIBS)
+ADMIN_LIBS = -lm $(ZLIB_LIBS) $(CJSON_LIBS) $(CRYPTO_LIBS)
 ADMIN_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS) $(CRYPTO_CFLAGS) -DADMIN_WEB_DIR='"$(pkgdatadir)/web"'
 if HAVE_ZLIB
 ADMIN_CPPFLAGS += -DADMIN_GZIP $(ZLIB_CFLAGS)
@@ -232,6 +233,6 @@ modules_built_admin_so_LDADD = $(ADMIN_LIBS)
 weir_tests += modules/admin/test_admin
 modules_admin_test_admin_SOURCES = $(ADMIN_SOURCES) $(MODULE_TEST_SOURCES) \
     modules/admin/test_admin.c modules/admin/test_parts.c modules/admin/test_parts.h \
-    modules/admin/test_users.c
+    modules/admin/test_history.c modules/admin/test_users.c
 modules_admin_test_admin_CPPFLAGS = $(ADMIN_CPPFLAGS) $(CHECK_CFLAGS)
 modules_admin_test_admin_LDADD = $(MODULE_TEST_LIBS) $(ADMIN_LIBS)

@@ -116,7 +116,9 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
     }
     *prepared = p;
     p->token = weir_shared(ctx, "admin_token", sizeof(*p->token));
-    if (!weir_check_listener(ctx, check, &listener)) { /* the module block: see control.c */
+    p->history =
+        weir_shared(ctx, "history 1", sizeof(*p->history)); /* 1: the layout of its series */
+    if (!weir_check_listener(ctx, check, &listener)) {      /* the module block: see control.c */
         struct weir_str state_dir = weir_state_dir(ctx);
         snprintf(p->state_dir, sizeof(p->state_dir), "%.*s", (int)state_dir.len, state_dir.ptr);
         return WEIR_OK;

@@ -23,10 +23,17 @@ struct conf {
     int64_t event_clients;
 };
 
+/* What outlives instances of the kind `control`, also another copy of the module. */
+struct shared_history {
+    struct history *history; /* NULL: `users` is 0 */
+    unsigned users;          /* instances */
+};
+
 /* Made by conf_create. */
 struct prepared {
     struct admin_token_state *token; /* shared, as those below */
-    char state_dir[4096];            /* of the module block; the rest is of a handler block */
+    struct shared_history *history;
+    char state_dir[4096]; /* of the module block; the rest is of a handler block */
     struct assets assets;
     struct sessions *sessions; /* shared: outlives this generation */
     struct throttle *throttle;

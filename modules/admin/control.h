@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What this module adds to the control plane: users and who they are, the OpenAPI document. Control
- * thread.
+ * What this module adds to the control plane: users and who they are, the last hour, the OpenAPI
+ * document. Control thread.
  */
 #ifndef ADMIN_CONTROL_H
 #define ADMIN_CONTROL_H

@@ -235,6 +235,10 @@ static const char security_schemes[] =
 #define TIME "{'type':'integer','description':'Milliseconds since 1970.'}"
 
 const struct weir_schema admin_schemas[] = {
+    {"History",
+     "{'type':'object','properties':{'step_ms':{'type':'integer','minimum':0},'start':" TIME
+     ",'series':{'type':'object','additionalProperties':{'type':'array','items':"
+     "{'type':['number','null']}}}}}"},
     {"User", "{'type':'object','properties':{'name':" TEXT
              ",'role':{'enum':['viewer','operator','admin']},'has_password':{'type':'boolean'}"
              ",'tokens':{'type':'array','items':{'type':'object','properties':{'id':" TEXT

@@ -642,6 +642,7 @@ Suite *module_suite(void)
     tcase_add_test(tests, whoever_is_out_hears_no_further_event);
     suite_add_tcase(suite, tests);
     suite_add_tcase(suite, parts_tests());
+    suite_add_tcase(suite, history_tests());
     suite_add_tcase(suite, users_tests());
     return suite;
 }

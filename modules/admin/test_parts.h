@@ -8,7 +8,8 @@
 #include <check.h>
 
 TCase *parts_tests(void);
-/* test_users.c */
+/* test_history.c, test_users.c */
+TCase *history_tests(void);
 TCase *users_tests(void);
 
 #endif

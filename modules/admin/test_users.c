@@ -295,8 +295,8 @@ START_TEST(document_is_the_table)
     static const char *const methods[] = {"get", "post", "patch", "delete"};
     size_t described = 0;
 
-    for (size_t i = 0; i < USER_OPERATIONS; i++) {
-        const struct weir_operation *row = &user_operations[i];
+    for (size_t i = 0; i < admin_control.operation_count; i++) {
+        const struct weir_operation *row = &admin_control.operations[i];
         char path[128];
         snprintf(path, sizeof(path), "/api/v1%s", row->path);
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(paths, path);
@@ -312,7 +312,8 @@ START_TEST(document_is_the_table)
             described += cJSON_HasObjectItem(item, methods[i]);
         }
     }
-    ck_assert_uint_eq(described, USER_OPERATIONS + 5); /* events, sessions, and itself once more */
+    ck_assert_uint_eq(described, admin_control.operation_count +
+                                     5); /* events, sessions, and itself once more */
     cJSON_Delete(document);
 }
 END_TEST

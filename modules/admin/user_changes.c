@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "control.h"
 #include "text.h"
 #include "users.h"
 
@@ -28,8 +27,8 @@ static void answer(struct weir_context *ctx, struct weir_control_operation *oper
     cJSON_Delete(object);
 }
 
-static enum weir_operation_end list(struct weir_context *ctx, void *instance,
-                                    struct weir_control_operation *operation)
+enum weir_operation_end users_list(struct weir_context *ctx, void *instance,
+                                   struct weir_control_operation *operation)
 {
     const struct users *users = instance;
     cJSON *object = cJSON_CreateObject();
@@ -228,8 +227,8 @@ static enum weir_operation_end begin_with_password(struct user_change *change)
 
 /* ---- the operations ---- */
 
-static enum weir_operation_end add(struct weir_context *ctx, void *instance,
-                                   struct weir_control_operation *operation)
+enum weir_operation_end user_add(struct weir_context *ctx, void *instance,
+                                 struct weir_control_operation *operation)
 {
     static const char legal[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-";
@@ -271,8 +270,8 @@ static cJSON *the_user(struct users *users, struct weir_control_operation *opera
     return cJSON_Duplicate(user, true);
 }
 
-static enum weir_operation_end patch(struct weir_context *ctx, void *instance,
-                                     struct weir_control_operation *operation)
+enum weir_operation_end user_patch(struct weir_context *ctx, void *instance,
+                                   struct weir_control_operation *operation)
 {
     const char *name = NULL;
     const char *role = weir_operation_text(ctx, operation, "role").ptr;
@@ -301,8 +300,8 @@ static enum weir_operation_end patch(struct weir_context *ctx, void *instance,
     return begin_with_password(change);
 }
 
-static enum weir_operation_end remove_user(struct weir_context *ctx, void *instance,
-                                           struct weir_control_operation *operation)
+enum weir_operation_end user_remove(struct weir_context *ctx, void *instance,
+                                    struct weir_control_operation *operation)
 {
     const char *name = NULL;
     cJSON *user = the_user(instance, operation, &name);
@@ -317,8 +316,8 @@ static enum weir_operation_end remove_user(struct weir_context *ctx, void *insta
 
 #define TOKENS_MAX 32
 
-static enum weir_operation_end add_token(struct weir_context *ctx, void *instance,
-                                         struct weir_control_operation *operation)
+enum weir_operation_end user_add_token(struct weir_context *ctx, void *instance,
+                                       struct weir_control_operation *operation)
 {
     const char *name = NULL;
     cJSON *user = the_user(instance, operation, &name), *kept = NULL;
@@ -348,8 +347,8 @@ static void drop_token(cJSON *user, const char *id)
                               token_index(user, id));
 }
 
-static enum weir_operation_end remove_token(struct weir_context *ctx, void *instance,
-                                            struct weir_control_operation *operation)
+enum weir_operation_end user_remove_token(struct weir_context *ctx, void *instance,
+                                          struct weir_control_operation *operation)
 {
     const char *name = NULL, *id = weir_operation_text(ctx, operation, "id").ptr;
     cJSON *user = the_user(instance, operation, &name);
@@ -433,79 +432,3 @@ const char *users_undo(struct users *users, const struct weir_undo *undo,
     free(part);
     return refusal;
 }
-
-/* ---- the document ---- */
-
-static enum weir_operation_end show_openapi(struct weir_context *ctx, void *instance,
-                                            struct weir_control_operation *operation)
-{
-    char *text = openapi_text(ctx);
-    struct weir_control_answer what = {
-        .size = sizeof(what), .status = 200, .body = weir_str_of(text != NULL ? text : "{}")};
-    (void)instance;
-
-    weir_operation_answer(ctx, operation, &what);
-    cJSON_free(text);
-    return WEIR_ANSWERED;
-}
-
-/* ---- the table ---- */
-
-static const char *const roles[] = {"viewer", "operator", "admin", NULL};
-
-static const struct weir_argument user_add[] = {
-    {"name", WEIR_ARGUMENT_STRING, true, 1, 64, NULL,
-     "Name to log in with; stands in the journal."},
-    {"role", WEIR_ARGUMENT_WORD, true, 0, 0, roles, "What the user may do."},
-    {"password", WEIR_ARGUMENT_STRING, false, 8, 1024, NULL,
-     "Where the user is to log in with one."},
-    WEIR_ARGUMENTS_END,
-};
-
-static const struct weir_argument user_patch[] = {
-    {"role", WEIR_ARGUMENT_WORD, false, 0, 0, roles, "What the user may do."},
-    {"password", WEIR_ARGUMENT_STRING, false, 8, 1024, NULL, "A new password."},
-    WEIR_ARGUMENTS_END,
-};
-
-static const struct weir_argument token_add[] = {
-    {"ttl", WEIR_ARGUMENT_DURATION, false, 1, INT64_C(315360000), NULL,
-     "How long it is valid; for ever if not given."},
-    WEIR_ARGUMENTS_END,
-};
-
-#define ROW(name_, method_, path_, body_, status_, flags_, answer_, run_, document_)    \
-    {                                                                                   \
-        .name = (name_), .role = WEIR_ROLE_ADMIN, .method = (method_), .path = (path_), \
-        .body = (body_), .status = (status_), .flags = (flags_), .answer = (answer_),   \
-        .document = (document_), .run = (run_)                                          \
-    }
-#define WRITES  WEIR_OPERATION_WRITES
-#define CONFIRM (WEIR_OPERATION_WRITES | WEIR_OPERATION_CONFIRM)
-
-const struct weir_operation user_operations[USER_OPERATIONS] = {
-    ROW("users.list", "GET", "/users", NULL, 200, 0, "Users", list,
-        "Users, their roles and tokens."),
-    ROW("user.add", "POST", "/users", user_add, 201, CONFIRM, "User", add, "Adds a user."),
-    ROW("user.patch", "PATCH", "/users/{name}", user_patch, 200, CONFIRM, "User", patch,
-        "Changes a user's role or password."),
-    ROW("user.remove", "DELETE", "/users/{name}", NULL, 204, CONFIRM, NULL, remove_user,
-        "Removes a user."),
-    ROW("user.token", "POST", "/users/{name}/token", token_add, 201, WRITES, "Token", add_token,
-        "Makes a token, which is shown once."),
-    ROW("user.token.remove", "DELETE", "/users/{name}/tokens/{id}", NULL, 204, WRITES, NULL,
-        remove_token, "Removes a token."),
-    ROW("admin_token.renew", "POST", "/admin-token", NULL, 201, WRITES, "AdminToken",
-        admin_token_renew,
-        "Makes another administrator's token; the one before is good for nothing any more."),
-    ROW("admin_token.revoke", "DELETE", "/admin-token", NULL, 204, WRITES, NULL, admin_token_revoke,
-        "Revokes the administrator's token; none is made at the next start."),
-    {.name = "openapi",
-     .role = WEIR_ROLE_VIEWER,
-     .method = "GET",
-     .path = "/openapi.json",
-     .status = 200,
-     .answer = "OpenApi",
-     .document = "This document; also at /openapi.json.",
-     .run = show_openapi},
-};

@@ -48,8 +48,15 @@ bool users_by_password(struct users *users, struct weir_str name, struct weir_st
 
 /* ---- user_changes.c ---- */
 
-extern const struct weir_operation user_operations[];
-#define USER_OPERATIONS 9u
+#define USER_OPERATION(name)                                               \
+    enum weir_operation_end name(struct weir_context *ctx, void *instance, \
+                                 struct weir_control_operation *operation)
+USER_OPERATION(users_list);
+USER_OPERATION(user_add);
+USER_OPERATION(user_patch);
+USER_OPERATION(user_remove);
+USER_OPERATION(user_add_token);
+USER_OPERATION(user_remove_token);
 const char *users_undo(struct users *users, const struct weir_undo *undo,
                        struct weir_change *change);
 

@@ -445,6 +445,24 @@ enum weir_status fake_stats_visit(struct weir_context *ctx, weir_stats_fn fn, vo
     return WEIR_OK;
 }
 
+enum weir_status fake_stats_counters(struct weir_context *ctx, uint32_t times, weir_stats_fn fn,
+                                     void *arg)
+{
+    const struct fake_control *control = control_of(fake_context(ctx)->host);
+
+    for (size_t i = 0; i < control->row_count; i++) {
+        struct weir_stats_row row = control->rows[i];
+        struct weir_traffic traffic = *row.traffic;
+        traffic.connect = traffic.first_byte = NULL;
+        traffic.total = (times & 1u << row.kind) != 0 ? traffic.total : NULL;
+        row.traffic = &traffic;
+        if (!fn(arg, &row)) {
+            break;
+        }
+    }
+    return WEIR_OK;
+}
+
 static const char *const reasons[] = {"", "connect_refused", "response_timeout", "client_gone"};
 
 struct weir_str fake_reason_name(struct weir_context *ctx, uint32_t reason)

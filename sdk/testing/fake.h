@@ -487,6 +487,8 @@ struct weir_auth *fake_control_auth_password(struct weir_context *ctx, struct we
 void fake_control_auth_cancel(struct weir_auth *auth);
 struct weir_str fake_control_openapi(struct weir_context *ctx);
 enum weir_status fake_stats_visit(struct weir_context *ctx, weir_stats_fn fn, void *arg);
+enum weir_status fake_stats_counters(struct weir_context *ctx, uint32_t times, weir_stats_fn fn,
+                                     void *arg);
 struct weir_str fake_reason_name(struct weir_context *ctx, uint32_t reason);
 /* Also tells what is left behind. */
 void fake_control_free(struct weir_test *host);

@@ -193,6 +193,7 @@ const struct weir_host fake_services = {
     .control_auth_peer = fake_control_auth_peer,
     .control_openapi = fake_control_openapi,
     .stats_visit = fake_stats_visit,
+    .stats_counters = fake_stats_counters,
     .reason_name = fake_reason_name,
     .state_dir = service_state_dir,
     .control_auth_again = fake_control_auth_again,

@@ -15,10 +15,6 @@ core_libcore_a_SOURCES += \
     core/control/api/explain_answer.c \
     core/control/api/find.c \
     core/control/api/find.h \
-    core/control/api/history.c \
-    core/control/api/history.h \
-    core/control/api/history_json.c \
-    core/control/api/history_series.h \
     core/control/api/json.c \
     core/control/api/json.h \
     core/control/api/operation.c \

@@ -11,7 +11,6 @@
 void plane_init(struct plane *plane, struct runtime *runtime, const char *path)
 {
     *plane = (struct plane){.runtime = runtime, .path = path};
-    plane->history = history_new();
     providers_init(&plane->providers, plane);
 }
 
@@ -24,7 +23,7 @@ static void tick(struct timer *timer)
     if (plane->runtime->current == NULL) {
         return;
     }
-    history_sample(plane->history, plane->runtime->current, now_ns / NS_PER_SECOND, loop_wall_ms());
+    providers_second(&plane->providers, now_ns / NS_PER_SECOND, loop_wall_ms());
     if (events_heard(&plane->events)) {
         cJSON *stats = show_stats(plane);
         char *text = json_print(stats);
@@ -62,7 +61,6 @@ void plane_end(struct plane *plane)
     if (plane->self != NULL) {
         events_end(&plane->events);
     }
-    history_free(&plane->history);
 }
 
 /* On a turn of its own: the caller has its handle by then. */

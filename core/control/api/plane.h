@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control plane: the context of every operation. The running state, events, history, and
+ * The control plane: the context of every operation. The running state, events and
  * commands. Rooms above add commands, queue writes and report changes under way. All of it is the
  * control thread's; workers see generations and the atomics of servers.
  */
@@ -8,7 +8,6 @@
 #define CONTROL_API_PLANE_H
 
 #include "control/api/events.h"
-#include "control/api/history.h"
 #include "control/api/operation.h"
 #include "control/api/provider.h"
 #include "proxy/runtime.h"
@@ -28,7 +27,6 @@ struct plane {
     uint64_t started_ns;
     bool ended;
     struct events events;
-    struct history *history;
     struct command_table commands;
     struct providers providers;
     struct timer tick;

@@ -262,6 +262,16 @@ void providers_reloaded(struct providers *providers)
     }
 }
 
+void providers_second(struct providers *providers, uint64_t second, uint64_t wall_ms)
+{
+    struct provider *provider = NULL;
+    size_t hook = offsetof(struct weir_control, on_second);
+
+    while ((provider = providers_next(providers, provider, hook)) != NULL) {
+        provider->ops->on_second(provider_context(provider), provider->instance, second, wall_ms);
+    }
+}
+
 struct provider *providers_next(const struct providers *providers, const struct provider *after,
                                 size_t offset)
 {

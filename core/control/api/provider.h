@@ -35,8 +35,7 @@ struct provider {
 
 struct providers {
     struct plane *plane;
-    struct list
-        list; /* struct provider.link, in the order of their blocks; those that have left, last */
+    struct list list; /* struct provider.link */
     cJSON *kept;      /* text, by space and key */
     cJSON *documents; /* everything that weir_control_openapi has returned */
     /* Set before the start: */
@@ -56,6 +55,8 @@ void providers_adopt(struct providers *providers, const struct generation *gener
 void providers_ready(struct providers *providers, const char *space);
 /* New files have come into force. */
 void providers_reloaded(struct providers *providers);
+/* Once a second, which is a monotonic clock's. */
+void providers_second(struct providers *providers, uint64_t second, uint64_t wall_ms);
 
 /* Sets the value of a key in a space and tells its module; `value` NULL: none. */
 void providers_keep(struct providers *providers, const char *space, const char *key,

@@ -152,7 +152,7 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
     }
     json_set(object, "place", where);
     show_counters(object, &traffic);
-    show_rates(object, operation->plane, history_key_route(route->name));
+    show_rates(object, operation->plane, WEIR_STATS_ROUTE, route->name);
     cJSON_AddItemToArray(entries, object);
 }
 
@@ -193,7 +193,7 @@ static void add_listener(struct operation *operation, cJSON *entries,
     free(handlers);
     json_set_number(object, "connections", plan->listener->open);
     show_counters(object, &traffic);
-    show_rates(object, operation->plane, history_key_listener(plan->listener->name));
+    show_rates(object, operation->plane, WEIR_STATS_LISTENER, plan->listener->name);
     cJSON_AddItemToArray(entries, object);
 }
 
@@ -290,30 +290,7 @@ static void run_stats(struct operation *operation)
     operation_succeed(operation, 200, show_stats(operation->plane));
 }
 
-static void run_history(struct operation *operation)
-{
-    const char *series = operation_text(operation->query, "series");
-    int64_t seconds = operation_integer(operation->query, "seconds", 300);
-    char error[256];
-    cJSON *answer =
-        history_json(operation->plane->history, series, (unsigned)seconds, error, sizeof(error));
-    if (answer == NULL) {
-        operation_invalid(operation, "?series", "%s", error);
-    } else {
-        operation_succeed(operation, 200, answer);
-    }
-}
-
 /* ---- the table ---- */
-
-static const struct weir_argument history_query[] = {
-    {"series", WEIR_ARGUMENT_STRING, true, 1, 16384, NULL,
-     "Comma-separated: total.METRIC, pool:NAME.METRIC, server:POOL/ID.METRIC with requests, rate, "
-     "errors_rate, in_flight, p50, p95 or p99."},
-    {"seconds", WEIR_ARGUMENT_INTEGER, false, 1, 3600, NULL,
-     "How far back; up to 900 in steps of a second, beyond that of five. 300 if not given."},
-    WEIR_ARGUMENTS_END,
-};
 
 const struct command read_commands[] = {
     READ("pools.list", "/pools", NULL, "Pools", run_pools,
@@ -331,7 +308,5 @@ const struct command read_commands[] = {
     READ("certificates.list", "/certificates", NULL, "Certificates", run_certificates,
          "The listeners' certificates, and when they end."),
     READ("stats.show", "/stats", NULL, "Stats", run_stats, "The numbers of this moment."),
-    READ("stats.history", "/stats/history", history_query, "History", run_history,
-         "Numbers of the last hour."),
     COMMANDS_END,
 };

@@ -104,9 +104,6 @@ const struct weir_schema answer_schemas[] = {
     {"Stats",
      "{'type':'object','required':['time','total','listeners','pools'],'properties':{'time':" TIME
      ",'total':{'type':'object'},'listeners':{'type':'object'},'pools':{'type':'object'}}}"},
-    {"History",
-     "{'type':'object','properties':{'step_ms':" COUNT ",'start':" TIME
-     ",'series':{'type':'object','additionalProperties':{'type':'array','items':" MAYBE "}}}}"},
     {"Files", "{'type':'object','properties':{'files':{'type':'array','items':{'type':'object',"
               "'properties':{'path':" TEXT ",'text':" TEXT "}}}}}"},
     {"Check", "{'type':'object','required':['ok'],'properties':{'ok':" BOOLEAN

@@ -25,6 +25,8 @@ struct view {
     double bounds[BOUNDS];
     struct weir_stats_row row;
     uint64_t now_ns;
+    bool all;       /* all histograms */
+    uint32_t times; /* else `total` of rows of these kinds, as bits */
     weir_stats_fn fn;
     void *arg;
 };
@@ -51,9 +53,15 @@ static bool view_show(struct view *view)
 {
     const struct traffic *sum = &view->sum;
 
-    view_histogram(view, &view->connect, view->counts[0], &sum->connect);
-    view_histogram(view, &view->first_byte, view->counts[1], &sum->first_byte);
-    view_histogram(view, &view->total, view->counts[2], &sum->total);
+    bool times = view->all || (view->times & 1u << view->row.kind) != 0;
+
+    if (view->all) {
+        view_histogram(view, &view->connect, view->counts[0], &sum->connect);
+        view_histogram(view, &view->first_byte, view->counts[1], &sum->first_byte);
+    }
+    if (times) {
+        view_histogram(view, &view->total, view->counts[2], &sum->total);
+    }
     view->traffic = (struct weir_traffic){.size = sizeof(view->traffic),
                                           .reason_count = REASON_COUNT,
                                           .requests = sum->requests,
@@ -62,9 +70,9 @@ static bool view_show(struct view *view)
                                           .retries = sum->retries,
                                           .connections = sum->connections,
                                           .errors = sum->errors,
-                                          .connect = &view->connect,
-                                          .first_byte = &view->first_byte,
-                                          .total = &view->total};
+                                          .connect = view->all ? &view->connect : NULL,
+                                          .first_byte = view->all ? &view->first_byte : NULL,
+                                          .total = times ? &view->total : NULL};
     memcpy(view->traffic.status, sum->status, sizeof(view->traffic.status));
     view->row.size = sizeof(view->row);
     view->row.traffic = &view->traffic;
@@ -77,15 +85,30 @@ static void view_begin(struct view *view, enum weir_stats_kind kind, const char 
     view->row = (struct weir_stats_row){.kind = kind, .name = str_from(name)};
 }
 
+/* Adds what is asked for. */
+static void view_add(struct view *view, const struct traffic *from)
+{
+    if (view->all) {
+        traffic_sum(&view->sum, from);
+        return;
+    }
+    traffic_sum_counters(&view->sum, from);
+    if ((view->times & 1u << view->row.kind) != 0) {
+        traffic_sum_times(&view->sum, from);
+    }
+}
+
 /* ---- one kind after the other; false: enough ---- */
 
 static bool show_process(struct view *view, const struct generation *g)
 {
     view_begin(view, WEIR_STATS_PROCESS, PACKAGE_VERSION);
     for (size_t i = 0; i < g->plan->listener_count; i++) {
-        struct traffic here = totals_listener(g->plan->listeners[i].listener);
-        traffic_sum(&view->sum, &here);
-        view->row.open += g->plan->listeners[i].listener->open;
+        const struct listener *listener = g->plan->listeners[i].listener;
+        for (unsigned k = 0; k < listener->loops; k++) {
+            view_add(view, &listener->locals[k].traffic);
+        }
+        view->row.open += listener->open;
     }
     for (size_t i = 0; i < g->plan->pool_count; i++) {
         const struct pool_plan *plan = &g->plan->pools[i];
@@ -108,7 +131,9 @@ static bool show_listeners(struct view *view, const struct generation *g)
     for (size_t i = 0; i < g->plan->listener_count; i++) {
         const struct listener_plan *plan = &g->plan->listeners[i];
         view_begin(view, WEIR_STATS_LISTENER, plan->listener->name);
-        view->sum = totals_listener(plan->listener);
+        for (unsigned k = 0; k < plan->listener->loops; k++) {
+            view_add(view, &plan->listener->locals[k].traffic);
+        }
         view->row.open = plan->listener->open;
         view->row.tls = plan->tls != NULL;
         view->row.handler = listener_plan_on_control(plan);
@@ -123,8 +148,10 @@ static bool show_routes(struct view *view, const struct generation *g)
 {
     for (size_t i = 0; i < g->plan->route_count; i++) {
         view_begin(view, WEIR_STATS_ROUTE, g->plan->routes[i]->route->name);
-        view->sum =
-            traffic_total(g->plan->routes[i]->route->traffic, g->plan->routes[i]->route->loops);
+        const struct route *route = g->plan->routes[i]->route;
+        for (unsigned k = 0; k < route->loops; k++) {
+            view_add(view, traffic_on(route->traffic, k));
+        }
         if (!view_show(view)) {
             return false;
         }
@@ -136,7 +163,9 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
                         const struct server *server)
 {
     view_begin(view, WEIR_STATS_SERVER, server->name);
-    view->sum = totals_server(server);
+    for (unsigned i = 0; i < server->loops; i++) {
+        view_add(view, &server->locals[i].traffic);
+    }
     view->row.pool = str_from(server->pool_name);
     view->row.url = server->url.text;
     view->row.in_flight = totals_server_in_flight(server);
@@ -151,7 +180,7 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
     view->row.max_connections = server->max_connections;
     view->row.backup = server->backup != 0;
     view->row.sticky = plan->sticky != NULL;
-    if (view->row.sticky) {
+    if (view->row.sticky && view->all) {
         view->row.sessions = sessions_count(server, view->now_ns);
     }
     return view_show(view);
@@ -160,7 +189,9 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
 static bool show_pool(struct view *view, const struct pool_plan *plan)
 {
     view_begin(view, WEIR_STATS_POOL, plan->pool->name);
-    view->sum = pool_total(plan->pool);
+    for (unsigned i = 0; i < plan->pool->loops; i++) {
+        view_add(view, &plan->pool->locals[i].traffic);
+    }
     view->row.queued = plan->pool->queue.waiting;
     view->row.servers = (uint32_t)plan->server_count;
     view->row.in_flight = totals_in_flight(plan);
@@ -176,7 +207,8 @@ static bool show_pool(struct view *view, const struct pool_plan *plan)
     return true;
 }
 
-static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, void *arg)
+static enum weir_status visit(struct weir_context *ctx, bool all, uint32_t times, weir_stats_fn fn,
+                              void *arg)
 {
     const struct worker *worker = worker_of(module_context_of(ctx)->loop);
     const struct generation *g = worker->plan != NULL ? generation_of(worker->plan) : NULL;
@@ -185,6 +217,8 @@ static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, 
     if (view == NULL) {
         return WEIR_NO_MEMORY;
     }
+    view->all = all;
+    view->times = times;
     view->fn = fn;
     view->arg = arg;
     view->now_ns = loop_now_ns(worker->loop);
@@ -200,6 +234,17 @@ static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, 
     return WEIR_OK;
 }
 
+static enum weir_status stats_visit(struct weir_context *ctx, weir_stats_fn fn, void *arg)
+{
+    return visit(ctx, true, 0, fn, arg);
+}
+
+static enum weir_status stats_counters(struct weir_context *ctx, uint32_t times, weir_stats_fn fn,
+                                       void *arg)
+{
+    return visit(ctx, false, times, fn, arg);
+}
+
 static struct weir_str reason_name(struct weir_context *ctx, uint32_t reason)
 {
     (void)ctx;
@@ -209,5 +254,6 @@ static struct weir_str reason_name(struct weir_context *ctx, uint32_t reason)
 void sdk_stats_fill(struct weir_host *host)
 {
     host->stats_visit = stats_visit;
+    host->stats_counters = stats_counters;
     host->reason_name = reason_name;
 }

@@ -36,19 +36,43 @@ void show_counters(cJSON *object, const struct traffic *traffic)
     json_set_number(object, "bytes_out", (double)traffic->bytes_out);
 }
 
-void show_rates(cJSON *object, const struct plane *plane, uint64_t key)
+/* As a module knows them; NaN, which is null, where none does. */
+static struct weir_rates rates_of(const struct plane *plane, enum weir_stats_kind kind,
+                                  const char *pool, const char *name)
 {
-    struct rates rates = history_rates(plane->history, key);
-    struct latency latency = history_minute(plane->history, key);
+    struct provider *provider = provider_with(&plane->providers, rates);
+    struct weir_rates out = {sizeof(out),     NAN, NAN, NAN, NAN, {NAN, NAN, NAN},
+                             {NAN, NAN, NAN}, NAN};
+
+    if (provider != NULL) {
+        provider->ops->rates(provider_context(provider), provider->instance, kind, str_from(pool),
+                             str_from(name), &out);
+    }
+    return out;
+}
+
+static void set_times(cJSON *object, const double times[3])
+{
+    json_set_rate(object, "p50", times[0]);
+    json_set_rate(object, "p95", times[1]);
+    json_set_rate(object, "p99", times[2]);
+}
+
+static void set_rates(cJSON *object, const struct weir_rates *rates)
+{
     cJSON *out = cJSON_AddObjectToObject(object, "rates");
-    json_set_rate(out, "requests", rates.requests);
-    json_set_rate(out, "errors", rates.errors);
-    json_set_rate(out, "bytes_in", rates.bytes_in);
-    json_set_rate(out, "bytes_out", rates.bytes_out);
-    out = cJSON_AddObjectToObject(object, "latency_ms");
-    json_set_rate(out, "p50", latency.p50);
-    json_set_rate(out, "p95", latency.p95);
-    json_set_rate(out, "p99", latency.p99);
+    json_set_rate(out, "requests", rates->requests);
+    json_set_rate(out, "errors", rates->errors);
+    json_set_rate(out, "bytes_in", rates->bytes_in);
+    json_set_rate(out, "bytes_out", rates->bytes_out);
+    set_times(cJSON_AddObjectToObject(object, "latency_ms"), rates->minute);
+}
+
+void show_rates(cJSON *object, const struct plane *plane, enum weir_stats_kind kind,
+                const char *name)
+{
+    struct weir_rates rates = rates_of(plane, kind, "", name);
+    set_rates(object, &rates);
 }
 
 /* As text, since there are twenty a server: as objects they would be most of what a list of ten
@@ -164,8 +188,9 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
                         : NAN);
     show_counters(object, &traffic);
     json_set_number(object, "connections", (double)traffic.connections);
-    json_set_rate(object, "error_share", history_error_share(plane->history, server->id));
-    show_rates(object, plane, server->id);
+    struct weir_rates rates = rates_of(plane, WEIR_STATS_SERVER, server->pool_name, server->name);
+    json_set_rate(object, "error_share", rates.error_share);
+    set_rates(object, &rates);
     json_set_number(object, "ejected_until",
                     server->ejected ? (double)server->ejected_until_ms : NAN);
     return object;
@@ -217,7 +242,7 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
     json_set_number(object, "in_flight", totals_in_flight(plan));
     json_set_number(object, "queued", plan->pool->queue.waiting);
     show_counters(cJSON_AddObjectToObject(object, "totals"), &traffic);
-    show_rates(object, plane, history_key_pool(plan->pool->name));
+    show_rates(object, plane, WEIR_STATS_POOL, plan->pool->name);
     return object;
 }
 
@@ -260,15 +285,13 @@ char *show_pool_tag(const struct plane *plane, const struct pool_plan *plan)
 
 /* ---- /stats ---- */
 
-static void add_recent(cJSON *object, const struct plane *plane, uint64_t key)
+static void add_recent(cJSON *object, const struct plane *plane, enum weir_stats_kind kind,
+                       const char *pool, const char *name)
 {
-    struct rates rates = history_rates(plane->history, key);
-    struct latency latency = history_recent(plane->history, key);
+    struct weir_rates rates = rates_of(plane, kind, pool, name);
     json_set_rate(object, "rate", rates.requests);
     json_set_rate(object, "errors_rate", rates.errors);
-    json_set_rate(object, "p50", latency.p50);
-    json_set_rate(object, "p95", latency.p95);
-    json_set_rate(object, "p99", latency.p99);
+    set_times(object, rates.recent);
 }
 
 static double server_requests(const struct server *server)
@@ -285,7 +308,7 @@ static void add_server_stats(cJSON *servers, const struct plane *plane, struct s
     cJSON *object = cJSON_AddObjectToObject(servers, server->name);
 
     json_set_number(object, "requests", server_requests(server));
-    add_recent(object, plane, server->id);
+    add_recent(object, plane, WEIR_STATS_SERVER, server->pool_name, server->name);
     json_set_number(object, "in_flight", totals_server_in_flight(server));
     json_set(object, "health", show_health_word(server));
     json_set(object, "state", server_admin_word((enum server_admin)server->admin));
@@ -303,7 +326,7 @@ static uint32_t add_pool_stats(cJSON *pools, const struct plane *plane,
         requests += __atomic_load_n(&plan->pool->locals[i].traffic.requests, __ATOMIC_RELAXED);
     }
     json_set_number(object, "requests", (double)requests);
-    add_recent(object, plane, history_key_pool(plan->pool->name));
+    add_recent(object, plane, WEIR_STATS_POOL, "", plan->pool->name);
     json_set_number(object, "in_flight", in_flight);
     json_set_number(object, "queued", plan->pool->queue.waiting);
     cJSON *servers = cJSON_AddObjectToObject(object, "servers");
@@ -323,7 +346,7 @@ static uint64_t add_listener_stats(cJSON *listeners, const struct plane *plane,
         requests += __atomic_load_n(&listener->locals[i].traffic.requests, __ATOMIC_RELAXED);
     }
     json_set_number(object, "requests", (double)requests);
-    add_recent(object, plane, history_key_listener(listener->name));
+    add_recent(object, plane, WEIR_STATS_LISTENER, "", listener->name);
     json_set_number(object, "connections", listener->open);
     return requests;
 }
@@ -348,7 +371,7 @@ cJSON *show_stats(const struct plane *plane)
         in_flight += add_pool_stats(pools, plane, &g->plan->pools[i]);
     }
     json_set_number(total, "requests", (double)requests);
-    add_recent(total, plane, HISTORY_TOTAL);
+    add_recent(total, plane, WEIR_STATS_PROCESS, "", "");
     json_set_number(total, "in_flight", in_flight);
     json_set_number(total, "connections", (double)connections);
     return object;

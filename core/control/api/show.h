@@ -9,8 +9,9 @@
 
 /* requests, responses, errors, retries, bytes. */
 void show_counters(cJSON *object, const struct traffic *traffic);
-/* rates and latency_ms. */
-void show_rates(cJSON *object, const struct plane *plane, uint64_t key);
+/* rates and latency_ms of a listener, route or pool; null where no module knows them. */
+void show_rates(cJSON *object, const struct plane *plane, enum weir_stats_kind kind,
+                const char *name);
 
 /* Its health; "down" also if it is ejected or has no address. */
 const char *show_health_word(const struct server *server);

@@ -11,8 +11,7 @@
 /* Sessions count as over when no request came for this long. */
 #define SESSION_QUIET_SECONDS 60.0
 
-static bool is_quiet(const struct plane *plane, const struct pool_plan *plan,
-                     const struct server *server)
+static bool is_quiet(const struct pool_plan *plan, const struct server *server, uint64_t now_ns)
 {
     if (__atomic_load_n(&server->in_flight, __ATOMIC_SEQ_CST) > 0) {
         return false;
@@ -21,7 +20,33 @@ static bool is_quiet(const struct plane *plane, const struct pool_plan *plan,
     double drained_s = (double)(loop_wall_ms() - server->admin_since_ms) / 1000;
     pthread_mutex_unlock((pthread_mutex_t *)(uintptr_t)&server->lock);
     return plan->sticky == NULL || server->admin == ADMIN_MAINTENANCE ||
-           (drained_s > SESSION_QUIET_SECONDS && history_quiet(plane->history, server->id));
+           (drained_s > SESSION_QUIET_SECONDS &&
+            (double)(now_ns - server->quiet_since_ns) / NS_PER_SECOND > SESSION_QUIET_SECONDS);
+}
+
+/* Since when no request has ended on a server that drains. */
+static void watch(struct server *server, uint64_t now_ns)
+{
+    uint64_t requests = 0;
+
+    for (unsigned i = 0; i < server->loops; i++) {
+        requests += __atomic_load_n(&server->locals[i].traffic.requests, __ATOMIC_RELAXED);
+    }
+    if (requests != server->quiet_requests || server->quiet_since_ns == 0) {
+        server->quiet_requests = requests;
+        server->quiet_since_ns = now_ns;
+    }
+}
+
+static void watch_all(const struct plan *plan, uint64_t now_ns)
+{
+    for (size_t i = 0; plan != NULL && i < plan->pool_count; i++) {
+        for (size_t k = 0; plan->pools[i].sticky != NULL && k < plan->pools[i].server_count; k++) {
+            if (plan->pools[i].servers[k]->admin == ADMIN_DRAIN) {
+                watch(plan->pools[i].servers[k], now_ns);
+            }
+        }
+    }
 }
 
 /* Changes the server's entry. */
@@ -55,8 +80,11 @@ static void drain_ends(struct changes *changes, const char *key)
 bool drain_upkeep(struct changes *changes)
 {
     double now_ms = (double)loop_wall_ms();
+    uint64_t now_ns = loop_now_ns(changes->plane.self->loop);
+    const struct generation *current = changes->plane.runtime->current;
     const cJSON *entry = NULL;
 
+    watch_all(current != NULL ? current->plan : NULL, now_ns);
     cJSON_ArrayForEach(entry, changes->overlay->entries)
     {
         const cJSON *deadline = json_get(entry, "drain_deadline");
@@ -69,7 +97,7 @@ bool drain_upkeep(struct changes *changes)
         if (found.server == NULL) {
             continue;
         }
-        bool quiet = leaving && is_quiet(&changes->plane, found.plan, found.server);
+        bool quiet = leaving && is_quiet(found.plan, found.server, now_ns);
         if (leaving && (quiet || over)) {
             server_leaves(changes, entry->string, &found, quiet);
             return true;

@@ -104,7 +104,7 @@ static void histogram_sum(struct histogram *to, const struct histogram *from)
     to->sum_us += stat_read(&from->sum_us);
 }
 
-void traffic_sum(struct traffic *to, const struct traffic *from)
+void traffic_sum_counters(struct traffic *to, const struct traffic *from)
 {
     to->requests += stat_read(&from->requests);
     for (size_t i = 0; i < ARRAY_COUNT(to->status); i++) {
@@ -118,9 +118,19 @@ void traffic_sum(struct traffic *to, const struct traffic *from)
     for (size_t i = 0; i < REASON_COUNT; i++) {
         to->errors[i] += stat_read(&from->errors[i]);
     }
+}
+
+void traffic_sum_times(struct traffic *to, const struct traffic *from)
+{
+    histogram_sum(&to->total, &from->total);
+}
+
+void traffic_sum(struct traffic *to, const struct traffic *from)
+{
+    traffic_sum_counters(to, from);
+    traffic_sum_times(to, from);
     histogram_sum(&to->connect, &from->connect);
     histogram_sum(&to->first_byte, &from->first_byte);
-    histogram_sum(&to->total, &from->total);
 }
 
 /* Padded so that two loops never write one cache line. */

@@ -77,6 +77,9 @@ uint64_t histogram_bound_us(unsigned bucket);
 
 /* Adds `from`, which another thread may be writing, to `to`. */
 void traffic_sum(struct traffic *to, const struct traffic *from);
+/* Its counters alone; its histogram `total` alone. */
+void traffic_sum_counters(struct traffic *to, const struct traffic *from);
+void traffic_sum_times(struct traffic *to, const struct traffic *from);
 
 /* One zeroed `struct traffic` per loop, each on its own cache lines. Freed by free(). */
 struct traffic *traffic_new(unsigned loops);

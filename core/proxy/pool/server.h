@@ -111,7 +111,9 @@ struct server {
     char eject_reason[160];                            /* empty: it is not ejected */
     uint64_t health_since_ms;                          /* wall clock */
     uint64_t admin_since_ms;
-    struct probe_record *probes; /* PROBE_RECORDS, a ring; NULL: none yet */
+    /* Of one that drains, in a pool with stickiness; control thread: */
+    uint64_t quiet_requests, quiet_since_ns; /* since then no more have ended; 0: not watched yet */
+    struct probe_record *probes;             /* PROBE_RECORDS, a ring; NULL: none yet */
     uint64_t probes_seen;
 };
 

@@ -255,6 +255,9 @@ struct weir_host {
                                void (*operation)(void *arg, const struct weir_operation *operation),
                                void (*schema)(void *arg, const struct weir_schema *schema),
                                void *arg);
+    enum weir_status (*stats_counters)(struct weir_context *ctx, uint32_t times,
+                                       bool (*fn)(void *arg, const struct weir_stats_row *row),
+                                       void *arg);
 };
 
 /* ---- services of an instance ---- */

@@ -8,7 +8,6 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/change/change_stage.h \
     tests/unit/control/change/test_change.c \
     tests/unit/control/api/test_config_text.c \
-    tests/unit/control/api/test_history.c \
     tests/unit/control/change/test_journal.c \
     tests/unit/control/api/test_operation.c \
     tests/unit/control/change/test_overlay.c \
