@@ -342,17 +342,6 @@ static const struct weir_logger logger = {
     .log = log_request,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "access_log",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Logs each request, in the combined format or as JSON",
-    .options = &options,
-    .conf_create = conf_create,
-    .logger = &logger,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("access_log", "1.0", "MIT",
+                   "Logs each request, in the combined format or as JSON", .options = &options,
+                   .conf_create = conf_create, .logger = &logger);

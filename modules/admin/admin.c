@@ -389,19 +389,7 @@ static const struct weir_handler handler = {
     .on_drain = on_drain,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "admin",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "The admin plane over HTTP: pages, REST API, events, logins",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .handler = &handler,
-    .control = &admin_control,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("admin", "1.0", "MIT",
+                   "The admin plane over HTTP: pages, REST API, events, logins",
+                   .options = &options, .conf_create = conf_create, .conf_free = conf_free,
+                   .handler = &handler, .control = &admin_control);

@@ -364,18 +364,6 @@ static const struct weir_filter filter_kind = {
     .on_response_close = on_response_close,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "compress",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Compresses response bodies with gzip or brotli",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .filter = &filter_kind,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("compress", "1.0", "MIT", "Compresses response bodies with gzip or brotli",
+                   .options = &options, .conf_create = conf_create, .conf_free = conf_free,
+                   .filter = &filter_kind);

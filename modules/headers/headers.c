@@ -352,18 +352,6 @@ static const struct weir_filter filter_kind = {
     .explain = explain,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "headers",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Changes fields and paths, and redirects",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .filter = &filter_kind,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("headers", "1.0", "MIT", "Changes fields and paths, and redirects",
+                   .options = &options, .conf_create = conf_create, .conf_free = conf_free,
+                   .filter = &filter_kind);

@@ -255,18 +255,7 @@ static const struct weir_health health = {
     .judge = judge,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "health_http",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Probes servers by HTTP: status and, on demand, a text in the body",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .health = &health,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("health_http", "1.0", "MIT",
+                   "Probes servers by HTTP: status and, on demand, a text in the body",
+                   .options = &options, .conf_create = conf_create, .conf_free = conf_free,
+                   .health = &health);

@@ -289,17 +289,6 @@ static const struct weir_health health = {
     .on_outcomes = on_outcomes,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "health_passive",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Takes servers out for a time that fail the visitors' requests",
-    .options = &options,
-    .conf_create = conf_create,
-    .health = &health,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("health_passive", "1.0", "MIT",
+                   "Takes servers out for a time that fail the visitors' requests",
+                   .options = &options, .conf_create = conf_create, .health = &health);

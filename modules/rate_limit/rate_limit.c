@@ -381,18 +381,6 @@ static const struct weir_filter filter_kind = {
     .explain = explain,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "rate_limit",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Limits how many requests a client may send",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .filter = &filter_kind,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("rate_limit", "1.0", "MIT", "Limits how many requests a client may send",
+                   .options = &options, .conf_create = conf_create, .conf_free = conf_free,
+                   .filter = &filter_kind);

@@ -362,18 +362,6 @@ static const struct weir_router router = {
     .explain = explain,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "route_path",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Routes by host and path, to pools or by redirects",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .router = &router,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("route_path", "1.0", "MIT", "Routes by host and path, to pools or by redirects",
+                   .options = &options, .conf_create = conf_create, .conf_free = conf_free,
+                   .router = &router);

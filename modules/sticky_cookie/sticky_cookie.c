@@ -307,18 +307,6 @@ static const struct weir_sticky sticky = {
     .on_response = on_response,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "sticky_cookie",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Keeps a user on a server by a sealed cookie",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .sticky = &sticky,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("sticky_cookie", "1.0", "MIT", "Keeps a user on a server by a sealed cookie",
+                   .options = &options, .conf_create = conf_create, .conf_free = conf_free,
+                   .sticky = &sticky);

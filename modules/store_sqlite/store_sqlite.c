@@ -261,18 +261,6 @@ static const struct weir_store hooks = {
     .scan = scan,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "store_sqlite",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Keeps runtime changes and their journal in a SQLite file",
-    .options = &options,
-    .conf_create = conf_create,
-    .conf_free = conf_free,
-    .store = &hooks,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("store_sqlite", "1.0", "MIT",
+                   "Keeps runtime changes and their journal in a SQLite file", .options = &options,
+                   .conf_create = conf_create, .conf_free = conf_free, .store = &hooks);

@@ -71,14 +71,5 @@ static const struct weir_balancer balancer = {
     .score = score,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "balance_counts",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Counts how often its members change",
-    .balancer = &balancer,
-};
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("balance_counts", "1.0", "MIT", "Counts how often its members change",
+                   .balancer = &balancer);

@@ -141,18 +141,6 @@ static const struct weir_filter filter = {
     .on_request = on_request,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "balance_fails",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Fails where it is told to",
-    .options = &options,
-    .conf_create = conf_create,
-    .worker_start = worker_start,
-    .balancer = &balancer,
-    .filter = &filter,
-};
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("balance_fails", "1.0", "MIT", "Fails where it is told to", .options = &options,
+                   .conf_create = conf_create, .worker_start = worker_start, .balancer = &balancer,
+                   .filter = &filter);

@@ -59,15 +59,5 @@ static const struct weir_balancer balancer = {
     .pick = pick,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = SLOTS_NAME,
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Keeps a pointer in each request",
-    .balancer = &balancer,
-    .filter = &filter,
-};
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE(SLOTS_NAME, "1.0", "MIT", "Keeps a pointer in each request",
+                   .balancer = &balancer, .filter = &filter);

@@ -100,16 +100,5 @@ static const struct weir_filter filter = {
     .on_response_close = on_response_close,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "expand",
-    .version = "1",
-    .license = "MIT",
-    .summary = "Writes each byte of a body many times",
-    .options = &options,
-    .filter = &filter,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("expand", "1", "MIT", "Writes each byte of a body many times",
+                   .options = &options, .filter = &filter);

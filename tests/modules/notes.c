@@ -360,15 +360,4 @@ static const struct weir_control control = {
     .undo = undo,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "notes",
-    .version = "1.0",
-    .license = "MIT",
-    .options = &options,
-    .control = &control,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("notes", "1.0", "MIT", "Keeps notes", .options = &options, .control = &control);

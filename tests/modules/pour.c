@@ -79,16 +79,5 @@ static const struct weir_handler handler = {
     .on_writable = on_writable,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "pour",
-    .version = "1",
-    .license = "MIT",
-    .summary = "Answers with many bytes",
-    .options = &options,
-    .handler = &handler,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("pour", "1", "MIT", "Answers with many bytes", .options = &options,
+                   .handler = &handler);

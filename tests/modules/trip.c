@@ -68,17 +68,5 @@ static const struct weir_logger logger = {
     .log = nothing,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "trip",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Fails while a file is there",
-    .options = &options,
-    .conf_create = conf_create,
-    .worker_start = worker_start,
-    .logger = &logger,
-};
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("trip", "1.0", "MIT", "Fails while a file is there", .options = &options,
+                   .conf_create = conf_create, .worker_start = worker_start, .logger = &logger);
