@@ -14,6 +14,7 @@ dist_sdkinclude_DATA = \
     sdk/include/weir/http.h \
     sdk/include/weir/json.h \
     sdk/include/weir/logger.h \
+    sdk/include/weir/metric.h \
     sdk/include/weir/module.h \
     sdk/include/weir/option.h \
     sdk/include/weir/router.h \
@@ -27,6 +28,8 @@ dist_sdkinclude_DATA = \
 # From text to option fields: compiled into the core and into the fake host, so that both take and
 # refuse the same. The core includes it as "option/option_value.h".
 SDK_OPTION_SOURCES = \
+    sdk/option/metric_table.c \
+    sdk/option/metric_table.h \
     sdk/option/option_address.c \
     sdk/option/option_nearest.c \
     sdk/option/option_number.c \
@@ -77,6 +80,7 @@ sdk_libtesting_a_SOURCES = $(SDK_OPTION_SOURCES) $(SDK_TESTING_CORE) \
     sdk/testing/instances.c \
     sdk/testing/loop.c \
     sdk/testing/memory.c \
+    sdk/testing/metrics.c \
     sdk/testing/operations.c \
     sdk/testing/outside.c \
     sdk/testing/reply.c \

@@ -121,7 +121,7 @@ static void runtime_init(struct control *control, const char *path)
     module_part_fill(&control->host);
     control->runtime.host = &control->host;
     control->runtime.workers = count_workers(global);
-    control->runtime.modules = module_registry_new();
+    control->runtime.modules = module_registry_new(control->runtime.workers + 1);
     control->runtime.on_left = control_generation_left;
     control->runtime.try_start = try_start;
     list_init(&control->runtime.listeners);

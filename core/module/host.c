@@ -231,6 +231,18 @@ static void *host_shared(struct weir_context *base, const char *name, size_t siz
     return shared_get(&ctx->shared, ctx->component, name, size);
 }
 
+static void host_metric_add(struct weir_context *base, uint32_t metric, int64_t n)
+{
+    const struct module_context *ctx = module_context_of(base);
+    struct module *module = ctx->module;
+
+    if (likely(module != NULL && metric < module->metric_count)) {
+        metric_add(module->metrics[metric], ctx->worker_index, n);
+    } else if (module != NULL) {
+        module_fault(module);
+    }
+}
+
 /* ---- timers ---- */
 
 static void timer_fires(struct timer *base)
@@ -368,4 +380,5 @@ void module_host_fill(struct weir_host *host)
     host->shared = host_shared;
     host->state_dir = host_state_dir;
     host->block_name = host_block_name;
+    host->metric_add = host_metric_add;
 }

@@ -8,6 +8,8 @@ core_libcore_a_SOURCES += \
     core/module/hmac.h \
     core/module/host.c \
     core/module/host.h \
+    core/module/metrics.c \
+    core/module/metrics.h \
     core/module/module.c \
     core/module/module.h \
     core/module/module_abi.c \

@@ -17,13 +17,17 @@
 
 struct module_registry {
     struct list modules;
+    struct list metrics; /* struct metric.link */
+    unsigned loops;
     uint64_t last_number;
 };
 
-struct module_registry *module_registry_new(void)
+struct module_registry *module_registry_new(unsigned loops)
 {
     struct module_registry *registry = base_zalloc(sizeof(*registry));
     list_init(&registry->modules);
+    list_init(&registry->metrics);
+    registry->loops = loops;
     return registry;
 }
 
@@ -32,7 +36,7 @@ void module_registry_free(struct module_registry **registry)
     if (*registry == NULL) {
         return;
     }
-    ASSERT(list_empty(&(*registry)->modules));
+    ASSERT(list_empty(&(*registry)->modules) && list_empty(&(*registry)->metrics));
     free(*registry);
     *registry = NULL;
 }
@@ -56,6 +60,10 @@ static void destroy(struct module *module)
 {
     list_remove(&module->link);
     module_context_end(&module->load_context);
+    for (uint32_t i = 0; i < module->metric_count; i++) {
+        metric_unref(module->metrics[i]);
+    }
+    free(module->metrics);
     library_close(&module->library);
     free(module->name);
     free(module->path);
@@ -117,8 +125,20 @@ static struct module *find_loaded(const struct module_registry *registry, const 
     return NULL;
 }
 
+static void take_metrics(struct module_registry *registry, struct module *module)
+{
+    const struct weir_metrics *table = module->descriptor.metrics;
+
+    module->metric_count = table != NULL ? table->count : 0;
+    module->metrics = base_zalloc((module->metric_count + 1) * sizeof(*module->metrics));
+    for (uint32_t i = 0; i < module->metric_count; i++) {
+        module->metrics[i] =
+            metric_get(&registry->metrics, registry->loops, module->name, &table->rows[i]);
+    }
+}
+
 /* From a loaded library to a module that has run its load hook. */
-static bool accept(struct module *module, char *error)
+static bool accept(struct module_registry *registry, struct module *module, char *error)
 {
     weir_module_entry_fn entry;
     void *symbol = library_symbol(module->library, WEIR_MODULE_ENTRY);
@@ -133,6 +153,7 @@ static bool accept(struct module *module, char *error)
     if (!module_abi_accept(module, entry(), error, LIBRARY_ERROR_SIZE)) {
         return false;
     }
+    take_metrics(registry, module);
     if (module->descriptor.load != NULL) {
         enum weir_status status = module->descriptor.load(&module->load_context.base);
         if (status != WEIR_OK) {
@@ -154,8 +175,9 @@ static struct module *load_image(struct module_registry *registry, const char *n
     module->path = base_strdup(path);
     memcpy(module->identity, image->identity, sizeof(module->identity));
     module_context_init(&module->load_context, host, module, NULL);
+    module->load_context.worker_index = module->load_context.worker_count = registry->loops - 1;
     module->library = library_open(image, name, error);
-    if (module->library == NULL || !accept(module, error)) {
+    if (module->library == NULL || !accept(registry, module, error)) {
         destroy(module);
         return NULL;
     }

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/mistakes.h"
 #include "module/context.h"
+#include "module/metrics.h"
 
 struct module_library;
 struct module_registry;
@@ -46,6 +47,9 @@ struct module {
     struct weir_logger logger;
     struct weir_store store;
     struct weir_control control;
+    /* Of the rows of descriptor.metrics, by index; NULL: it has none. */
+    struct metric **metrics;
+    uint32_t metric_count;
 
     uint64_t number; /* of this copy, and of no other as long as the process lives */
     char *name;
@@ -61,8 +65,9 @@ struct module {
     struct module_context load_context;
 };
 
-/* Knows what is loaded. */
-struct module_registry *module_registry_new(void);
+/* Knows what is loaded, and keeps the modules' metrics, to which `loops` loops add: workers, and
+ * the control thread, the last. */
+struct module_registry *module_registry_new(unsigned loops);
 /* All references must have been given back. */
 void module_registry_free(struct module_registry **registry);
 

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "option/metric_table.h"
 #include "option/option_table.h"
 
 /* Whether `size` bytes of a struct reach to the end of the member. */
@@ -219,5 +220,6 @@ bool module_abi_accept(struct module *module, const struct weir_module *given, c
         !option_table_check(descriptor->options, reason, sizeof(reason))) {
         return refuse(error, error_size, "%s", reason);
     }
-    return true;
+    return descriptor->metrics == NULL ||
+           metric_table_check(descriptor->metrics, error, error_size);
 }

@@ -447,7 +447,7 @@ static void write_head(const struct writing *w)
     weir_buffer_text(w->out, " ");
     for (const char *at = family->help; *at != '\0'; at++) {
         /* Only OpenMetrics escapes quotes here. */
-        weir_buffer_text(w->out, *at == '"' && open ? "\\" : "");
+        weir_buffer_text(w->out, *at == '\\' || (*at == '"' && open) ? "\\" : "");
         weir_buffer_add(w->out, at, 1);
     }
     weir_buffer_text(w->out, "\n# TYPE ");
@@ -464,6 +464,24 @@ static void write_head(const struct writing *w)
             weir_buffer_text(w->out, units[i]);
             weir_buffer_text(w->out, "\n");
         }
+    }
+}
+
+static void write_metric(struct weir_buffer *out, const struct snapshot *snapshot,
+                         enum format format, const struct metric *metric)
+{
+    static const struct object unlabelled = {0};
+    const char *texts = snapshot->labels.data;
+    bool counts = metric->type == WEIR_COUNTER;
+    const struct family family = {texts + metric->name_at, counts ? COUNTER : GAUGE,
+                                  WEIR_STATS_PROCESS, texts + metric->help_at, NULL};
+    const struct writing w = {out, snapshot, &family, format};
+
+    write_head(&w);
+    if (counts) {
+        plain_counter(&w, &unlabelled, (uint64_t)metric->value);
+    } else {
+        gauge(&w, &unlabelled, (double)metric->value);
     }
 }
 
@@ -489,6 +507,12 @@ void families_write(struct weir_buffer *out, const struct snapshot *snapshot, en
                 return;
             }
         }
+    }
+    for (; position->object < snapshot->metric_count; position->object++) {
+        if (out->len >= enough) {
+            return;
+        }
+        write_metric(out, snapshot, format, &snapshot->metrics[position->object]);
     }
     if (!position->done && format == FORMAT_OPENMETRICS) {
         weir_buffer_text(out, "# EOF\n");

@@ -12,7 +12,8 @@ enum format { FORMAT_TEXT, FORMAT_OPENMETRICS };
 /** How far a scrape has come. Begin with zero. */
 struct position {
     size_t family;
-    size_t object; /**< of the family's kind; 0: its head comes first */
+    /** Of the family's kind; 0: its head comes first. Behind the last family: of modules' own. */
+    size_t object;
     bool done;
 };
 

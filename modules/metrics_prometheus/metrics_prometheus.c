@@ -229,16 +229,5 @@ static const struct weir_handler hooks = {
     .on_end = on_end,
 };
 
-static const struct weir_module module = {
-    .size = sizeof(struct weir_module),
-    .abi_major = WEIR_ABI_MAJOR,
-    .abi_minor = WEIR_ABI_MINOR,
-    .name = "metrics_prometheus",
-    .version = "1.0",
-    .license = "MIT",
-    .summary = "Exports metrics to Prometheus",
-    .options = &options,
-    .handler = &hooks,
-};
-
-WEIR_MODULE(module);
+WEIR_DEFINE_MODULE("metrics_prometheus", "1.0", "MIT", "Exports metrics to Prometheus",
+                   .options = &options, .handler = &hooks);

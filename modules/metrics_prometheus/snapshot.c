@@ -232,6 +232,46 @@ static void sort(struct snapshot *snapshot)
     }
 }
 
+/* ---- modules' own metrics ---- */
+
+static void add_text(struct weir_buffer *out, struct weir_str text)
+{
+    weir_buffer_add(out, text.ptr, text.len);
+    weir_buffer_byte(out, '\0');
+}
+
+/* Names can meet ("a" of "b_c", "a_b" of "c"): the first one stays, since a family that comes twice
+ * would spoil the scrape. */
+static bool take_metric(void *arg, const struct weir_metric_row *row)
+{
+    struct taking *taking = arg;
+    struct snapshot *snapshot = taking->snapshot;
+    struct weir_buffer *texts = &snapshot->labels;
+    struct metric metric = {texts->len, 0, row->type, row->value};
+    struct metric *grown =
+        realloc(snapshot->metrics, (snapshot->metric_count + 1) * sizeof(*grown));
+
+    if (grown == NULL) {
+        taking->failed = true;
+        return false;
+    }
+    snapshot->metrics = grown;
+    weir_buffer_text(texts, "weir_module_");
+    weir_buffer_add(texts, row->module.ptr, row->module.len);
+    weir_buffer_text(texts, "_");
+    add_text(texts, row->name);
+    metric.help_at = texts->len;
+    add_text(texts, row->help);
+    bool known = texts->failed;
+    for (size_t i = 0; i < snapshot->metric_count && !known; i++) {
+        known = strcmp(texts->data + grown[i].name_at, texts->data + metric.name_at) == 0;
+    }
+    if (!known) {
+        grown[snapshot->metric_count++] = metric;
+    }
+    return true;
+}
+
 struct snapshot *snapshot_take(struct weir_context *ctx, uint64_t limit)
 {
     struct snapshot *snapshot = calloc(1, sizeof(*snapshot));
@@ -255,6 +295,7 @@ struct snapshot *snapshot_take(struct weir_context *ctx, uint64_t limit)
         }
     }
     sort(snapshot);
+    weir_stats_metrics(ctx, take_metric, taking);
     bool failed = taking->failed || snapshot->labels.failed;
     free(taking);
     if (failed) {
@@ -268,6 +309,7 @@ void snapshot_free(struct snapshot **snapshot)
     if (*snapshot != NULL) {
         weir_buffer_free(&(*snapshot)->labels);
         free((*snapshot)->objects);
+        free((*snapshot)->metrics);
         free(*snapshot);
         *snapshot = NULL;
     }

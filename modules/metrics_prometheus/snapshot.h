@@ -40,8 +40,15 @@ struct object {
     uint64_t sessions;
 };
 
+/** A module's own. */
+struct metric {
+    size_t name_at, help_at; /**< in snapshot.labels, ended by NUL; the name is the family's */
+    enum weir_metric_type type;
+    int64_t value;
+};
+
 struct snapshot {
-    struct weir_buffer labels;
+    struct weir_buffer labels; /**< and other texts */
     struct object *objects;
     size_t count;
     size_t room;
@@ -56,6 +63,8 @@ struct snapshot {
     uint64_t reloads, reloads_refused, reloaded_wall_ms;
     bool reload_refused;
     uint32_t workers;
+    struct metric *metrics;
+    size_t metric_count;
 };
 
 /** Copies what runs; at most `limit` objects a kind have a name of their own. NULL: no memory.

@@ -364,12 +364,26 @@ UNIT_TEST(other_paths_and_methods_are_refused)
     test_end(&f.host);
 }
 
+static void add_metric(struct weir_test *host, const char *module, const char *name,
+                       enum weir_metric_type type, int64_t value)
+{
+    const struct weir_metric_row r = {.size = sizeof(r),
+                                      .type = type,
+                                      .module = str(module),
+                                      .name = str(name),
+                                      .help = str("Some \"kept\" in C:\\."),
+                                      .value = value};
+    weir_test_metric_add(host, &r);
+}
+
 /* Prometheus's own checker, where it is installed. */
 UNIT_TEST(promtool_has_nothing_to_say)
 {
     struct fixture f;
     begin(&f, "series_limit = 1");
     add_all(f.host);
+    add_metric(f.host, "compress", "input_bytes", WEIR_COUNTER, 5);
+    add_metric(f.host, "compress", "running", WEIR_GAUGE, 1);
     const char *body = scrape(&f, NULL);
     if (system("command -v promtool >/dev/null 2>&1") != 0) {
         puts("promtool is missing, its check was left out: ./bootstrap --tests installs it");
@@ -379,6 +393,29 @@ UNIT_TEST(promtool_has_nothing_to_say)
         ck_assert_uint_eq(fwrite(body, 1, strlen(body), promtool), strlen(body));
         ck_assert_int_eq(pclose(promtool), 0);
     }
+    test_end(&f.host);
+}
+
+UNIT_TEST(modules_have_metrics_of_their_own)
+{
+    struct fixture f;
+    begin(&f, "");
+    add(f.host, WEIR_STATS_PROCESS, "1");
+    add_metric(f.host, "sticky", "kept", WEIR_COUNTER, INT64_MAX);
+    add_metric(f.host, "sticky", "cookie_bytes", WEIR_GAUGE, -3);
+    add_metric(f.host, "sticky_cookie", "bytes", WEIR_COUNTER, 8); /* its name is there */
+    const char *body = scrape(&f, NULL);
+    expect_line(body, "# HELP weir_module_sticky_kept_total Some \"kept\" in C:\\\\.");
+    expect_line(body, "# TYPE weir_module_sticky_kept_total counter");
+    expect_line(body, "weir_module_sticky_kept_total 9223372036854775807");
+    expect_line(body, "# TYPE weir_module_sticky_cookie_bytes gauge");
+    expect_line(body, "weir_module_sticky_cookie_bytes -3");
+    expect_none(body, "weir_module_sticky_cookie_bytes_total");
+    body = scrape(&f, OPENMETRICS);
+    expect_line(body, "# HELP weir_module_sticky_kept Some \\\"kept\\\" in C:\\\\.");
+    expect_line(body, "weir_module_sticky_kept_total 9223372036854775807");
+    expect_line(body, "# UNIT weir_module_sticky_cookie_bytes bytes");
+    ck_assert_str_eq(body + strlen(body) - 7, "\n# EOF\n");
     test_end(&f.host);
 }
 

@@ -4,6 +4,7 @@
  */
 #include "fake.h"
 
+#include "option/metric_table.h"
 #include "option/option_table.h"
 
 /* What a descriptor, a kind and a hook must at least reach to. */
@@ -131,6 +132,9 @@ bool weir_test_validate(const struct weir_module *module, char *error, size_t er
         return false;
     }
     if (copy.options != NULL && !option_table_check(copy.options, reason, sizeof(reason))) {
+        return refuse(error, error_size, "%s: %s", copy.name, reason);
+    }
+    if (copy.metrics != NULL && !metric_table_check(copy.metrics, reason, sizeof(reason))) {
         return refuse(error, error_size, "%s: %s", copy.name, reason);
     }
     return true;

@@ -261,6 +261,10 @@ struct weir_test {
     struct fake_log_line *log;
     size_t log_count;
 
+    int64_t metrics[WEIR_METRICS_MAX]; /* atomic; by row of module.metrics */
+    struct weir_metric_row *metric_rows;
+    size_t metric_row_count;
+
     struct fake_control *control;       /* control.c's; NULL: not used yet */
     struct fake_operations *operations; /* operations.c's; likewise */
 };
@@ -528,5 +532,11 @@ void fake_balancer_free(struct weir_test_instance *instance);
 /* Before destroy. */
 void fake_balancer_end(struct weir_test_instance *instance);
 void fake_server_pools_free(struct weir_test *host);
+
+/* ---- metrics.c ---- */
+void fake_metric_add(struct weir_context *ctx, uint32_t metric, int64_t n);
+void fake_stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg);
+/* Frees the rows, and tells which gauges were not taken back. */
+void fake_metrics_end(struct weir_test *host);
 
 #endif

@@ -131,6 +131,7 @@ struct weir_test *weir_test_new(const struct weir_module *module)
             fake_outside_free(host);
             fake_control_free(host);
             fake_operations_free(host);
+            fake_metrics_end(host);
             host_release(host);
             return NULL;
         }
@@ -168,6 +169,7 @@ bool weir_test_free(struct weir_test **host_ptr)
     fake_outside_free(host);
     fake_control_free(host);
     fake_operations_free(host);
+    fake_metrics_end(host);
     bool clean = host->problem_count == 0;
     host_release(host);
     *host_ptr = NULL;

@@ -23,7 +23,8 @@ def module_folder(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("modules")
     for path in [*built.glob("*.so"), tests / "modules" / "built" / "balance_fails.so"]:
         os.symlink(path, folder / path.name)
-    for name in ("other_major", "newer_minor", "tiny", "no_pick", "load_fails", "wrong_name", "no_kind"):
+    for name in ("other_major", "newer_minor", "tiny", "no_pick", "load_fails", "wrong_name", "no_kind",
+                 "twin_metrics"):
         os.symlink(tests / "unit" / "module" / "built" / "sample.so", folder / f"{name}.so")
     for name in ("no_entry", "undefined"):
         os.symlink(tests / "unit" / "module" / "built" / f"sample_{name}.so", folder / f"{name}.so")
@@ -55,6 +56,7 @@ REFUSED = [
     ("load_fails", ["load"]),
     ("wrong_name", ["one name"]),
     ("no_kind", ["no kind"]),
+    ("twin_metrics", ['metric "picks" is there twice']),
     ("no_entry", ["weir_module_entry"]),
     ("undefined", ["sample_symbol_that_is_nowhere"]),
     ("text", ["text.so"]),

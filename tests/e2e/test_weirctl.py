@@ -110,12 +110,18 @@ def test_lists(admin):
                                            "names": ["a.example", "b.example"]}]},
         "GET /modules": {"entries": [{"name": "admin", "version": "1", "abi": "1.0",
                                       "kinds": ["handler"], "state": "active", "generation": 1,
-                                      "faults": 0, "summary": "Admin"}]}})
+                                      "faults": 0, "summary": "Admin"},
+                                     {"name": "compress", "state": "draining", "metrics": []},
+                                     {"name": "compress", "state": "active", "metrics": [
+                                         {"name": "running", "type": "gauge", "value": -1,
+                                          "help": "Now."}]}]}})
     assert "prefix" not in good(peer.run("routes"))
     assert "0.0.0.0:80, [::]:80" in good(peer.run("listeners"))
     assert "2.0k" in good(peer.run("listeners"))
     assert "a.example, b.example" in good(peer.run("certificates"))
     assert "handler" in good(peer.run("modules"))
+    lines = good(peer.run("modules", "--metrics")).splitlines()
+    assert [line.split() for line in lines[1:]] == [["compress", "running", "gauge", "-1", "Now."]]
 
 
 def test_json_is_what_weir_said(admin):

@@ -56,6 +56,11 @@ static const struct option_row export_options[] = {
     END,
 };
 
+static const struct option_row modules_options[] = {
+    {"metrics", 0, NULL, WORD_NONE, "the counters and gauges that they have of their own"},
+    END,
+};
+
 static const struct option_row module_options[] = {
     {"conf-dir", 0, "FOLDER", WORD_FILE, "the folder conf.d (default: the running Weir's)"},
     {"no-reload", 0, NULL, WORD_NONE, "change the files, and leave Weir as it runs"},
@@ -137,7 +142,8 @@ const struct command commands[] = {
     ROW("undo", "ID | last", "Take a change back", run_undo, 1, 1, WORD_ANY, WORD_NONE, true, NULL),
     ROW("confirm", "ID", "Keep a change that was made with --confirm", run_confirm, 1, 1, WORD_ANY,
         WORD_NONE, false, NULL),
-    ROW("modules", "", "Modules that run", run_modules, 0, 0, WORD_NONE, WORD_NONE, false, NULL),
+    ROW("modules", "", "Modules that run", run_modules, 0, 0, WORD_NONE, WORD_NONE, false,
+        modules_options),
     ROW("module enable", "NAME", "Put its file into conf.d, and reload", run_module_enable, 1, 1,
         WORD_MODULE, WORD_NONE, false, module_options),
     ROW("module disable", "NAME", "Take its file out of conf.d, and reload", run_module_disable, 1,

@@ -206,6 +206,20 @@ static void run_listeners(struct operation *operation)
     }
 }
 
+static void add_metrics(cJSON *object, const struct module *module)
+{
+    cJSON *list = cJSON_AddArrayToObject(object, "metrics");
+
+    for (uint32_t i = 0; i < module->metric_count; i++) {
+        cJSON *metric = cJSON_CreateObject();
+        json_set(metric, "name", module->metrics[i]->name);
+        json_set(metric, "type", module->metrics[i]->type == WEIR_GAUGE ? "gauge" : "counter");
+        json_set(metric, "help", module->descriptor.metrics->rows[i].help);
+        json_set_number(metric, "value", (double)metric_value(module->metrics[i]));
+        cJSON_AddItemToArray(list, metric);
+    }
+}
+
 static void add_module(cJSON *entries, const struct generation *g, const struct module *module)
 {
     const struct weir_module *descriptor = &module->descriptor;
@@ -232,6 +246,7 @@ static void add_module(cJSON *entries, const struct generation *g, const struct 
     json_set(object, "state", active ? "active" : "draining");
     json_set_number(object, "generation", (double)module->generation);
     json_set_number(object, "faults", (double)module->faults);
+    add_metrics(object, module);
     cJSON_AddItemToArray(entries, object);
 }
 

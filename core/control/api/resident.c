@@ -50,8 +50,8 @@ struct resident *resident_new(const struct use *use, const struct plan *plan, st
     resident->block = conf_node_copy(&resident->arena, use->block);
     module_context_init(&resident->conf_context, plan->host, resident->module, NULL);
     module_context_init(&resident->context, plan->host, resident->module, loop);
-    resident->context.worker_index = plan->workers;
-    resident->context.worker_count = plan->workers;
+    resident->conf_context.worker_index = resident->conf_context.worker_count = plan->workers;
+    resident->context.worker_index = resident->context.worker_count = plan->workers;
     if (!configure(resident)) {
         resident_free(&resident);
     }

@@ -73,13 +73,18 @@ const struct weir_schema answer_schemas[] = {
     {"Listeners", LIST("{'type':'object','properties':{'name':" TEXT ",'addresses':" STRINGS
                        ",'tls':" BOOLEAN ",'handler':" OR_TEXT ",'connections':" COUNT "," TRAFFIC
                        ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
-    {"Modules", LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
-                     ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
-                     ",'state':{'enum':['active','draining']},'generation':{'type':'integer',"
-                     "'description':'The "
-                     "newest that was in force with this copy.'},'faults':{'type':'integer',"
-                     "'description':'Wrong answers "
-                     "and failed hooks of this copy, over all workers, since it was loaded.'}}}")},
+    {"Modules",
+     LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
+          ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
+          ",'state':{'enum':['active','draining']},'generation':{'type':'integer',"
+          "'description':'The "
+          "newest that was in force with this copy.'},'faults':{'type':'integer',"
+          "'description':'Wrong answers "
+          "and failed hooks of this copy, over all workers, since it was loaded.'}"
+          ",'metrics':{'type':'array','description':'Its own numbers, over all workers; "
+          "they last over the exchange of its file.','items':{'type':'object',"
+          "'properties':{'name':" TEXT ",'type':{'enum':['counter','gauge']},'help':" TEXT
+          ",'value':{'type':'integer'}}}}}}")},
     {"Certificates",
      LIST("{'type':'object','properties':{'listener':" TEXT ",'name':" TEXT ",'subject':" TEXT
           ",'issuer':" TEXT ",'serial':" TEXT ",'names':" STRINGS ",'not_before':" TIME

@@ -245,6 +245,29 @@ static enum weir_status stats_counters(struct weir_context *ctx, uint32_t times,
     return visit(ctx, false, times, fn, arg);
 }
 
+static void stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg)
+{
+    const struct worker *worker = worker_of(module_context_of(ctx)->loop);
+    const struct plan *plan = worker->plan;
+
+    for (size_t i = 0; plan != NULL && i < plan->modules.count; i++) {
+        const struct module *module = plan->modules.items[i]->module;
+        for (uint32_t k = 0; k < module->metric_count; k++) {
+            const struct weir_metric_row row = {
+                .size = sizeof(row),
+                .type = module->metrics[k]->type,
+                .module = str_from(module->name),
+                .name = str_from(module->metrics[k]->name),
+                .help = str_from(module->descriptor.metrics->rows[k].help),
+                .value = metric_value(module->metrics[k]),
+            };
+            if (!fn(arg, &row)) {
+                return;
+            }
+        }
+    }
+}
+
 static struct weir_str reason_name(struct weir_context *ctx, uint32_t reason)
 {
     (void)ctx;
@@ -255,5 +278,6 @@ void sdk_stats_fill(struct weir_host *host)
 {
     host->stats_visit = stats_visit;
     host->stats_counters = stats_counters;
+    host->stats_metrics = stats_metrics;
     host->reason_name = reason_name;
 }

@@ -48,6 +48,7 @@ struct weir_event;
 struct weir_subscription;
 /* stats.h */
 struct weir_stats_row;
+struct weir_metric_row;
 
 typedef void (*weir_timer_fn)(void *arg);
 typedef void (*weir_post_fn)(void *arg);
@@ -258,6 +259,9 @@ struct weir_host {
     enum weir_status (*stats_counters)(struct weir_context *ctx, uint32_t times,
                                        bool (*fn)(void *arg, const struct weir_stats_row *row),
                                        void *arg);
+    void (*metric_add)(struct weir_context *ctx, uint32_t metric, int64_t n);
+    void (*stats_metrics)(struct weir_context *ctx,
+                          bool (*fn)(void *arg, const struct weir_metric_row *row), void *arg);
 };
 
 /* ---- services of an instance ---- */

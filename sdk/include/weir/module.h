@@ -28,7 +28,8 @@
  *                    WEIR_BALANCER_TURNS), have slots for their servers (slot_size,
  *                    instance_size, on_sent), and pass on what they have learnt (save, restore);
  *                    dry_run (weir_pick); WEIR_DEFINE_MODULE; the kind `control`: operations of
- *                    modules, what they keep, who somebody is
+ *                    modules, what they keep, who somebody is; weir_stats_counters; metrics of
+ *                    a module's own (metric.h, weir_stats_metrics)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -90,6 +91,7 @@ struct weir_handler;
 struct weir_logger;
 struct weir_store;
 struct weir_control;
+struct weir_metrics;
 
 /**
  * The context of one instance of a module: one use in the configuration (the module block itself,
@@ -157,6 +159,9 @@ struct weir_module {
     const struct weir_logger *logger;
     const struct weir_store *store;     /* since 1.2 */
     const struct weir_control *control; /* since 1.4 */
+
+    /** Counters and gauges of its own, see metric.h; NULL: it has none. Since 1.4. */
+    const struct weir_metrics *metrics;
 };
 
 /** The one symbol that a module exports. Owner of what it returns: the module. */

@@ -9,7 +9,7 @@
 #ifndef WEIR_STATS_H
 #define WEIR_STATS_H
 
-#include <weir/host.h>
+#include <weir/metric.h>
 
 WEIR_BEGIN_DECLS
 
@@ -115,6 +115,24 @@ static inline enum weir_status weir_stats_counters(struct weir_context *ctx, uin
                                                    weir_stats_fn fn, void *arg)
 {
     return ctx->host->stats_counters(ctx, times, fn, arg);
+}
+
+/** A counter or gauge of a module (see metric.h), summed over all loops. Valid for the visit. Since
+ * 1.4. */
+struct weir_metric_row {
+    uint32_t size;
+    enum weir_metric_type type;
+    struct weir_str module, name, help;
+    int64_t value; /**< of a counter never negative */
+};
+
+/** false: enough. */
+typedef bool (*weir_metric_fn)(void *arg, const struct weir_metric_row *row);
+
+/** Visits the metrics of all modules that the running configuration has. Since 1.4. */
+static inline void weir_stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg)
+{
+    ctx->host->stats_metrics(ctx, fn, arg);
 }
 
 /** The word of a reason (`connect_refused`); empty: [0], or out of range. Static. */

@@ -512,6 +512,14 @@ void weir_test_person_set_token(struct weir_test *host, const char *author, cons
 void weir_test_stats_add(struct weir_test *host, const struct weir_stats_row *row);
 void weir_test_stats_clear(struct weir_test *host);
 
+/** The value of the module's own metric. A gauge that is not zero when the host is freed is a
+ * problem. A name that the module lacks aborts. */
+int64_t weir_test_metric(const struct weir_test *host, const char *name);
+
+/** A row of another module for weir_stats_metrics, after those before it. Copied, but not what it
+ * points to. */
+void weir_test_metric_add(struct weir_test *host, const struct weir_metric_row *row);
+
 /* ---- control: operations of the module ---- */
 
 /** What came of an operation. Texts are NULL where there is none; they live as long as the host. */

@@ -14,6 +14,7 @@
 #include <weir/http.h>
 #include <weir/json.h>
 #include <weir/logger.h>
+#include <weir/metric.h>
 #include <weir/module.h>
 #include <weir/option.h>
 #include <weir/router.h>

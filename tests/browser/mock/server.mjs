@@ -457,6 +457,19 @@ const ROUTES = {
                     state: "active",
                     generation: 4,
                     faults: 0,
+                    metrics:
+                        name === "sticky_cookie"
+                            ? [
+                                  ["kept", "counter", 1234567],
+                                  ["set_cookie_bytes", "counter", 48 * 1024],
+                                  ["waiting", "gauge", 3],
+                              ].map(([name, type, value]) => ({
+                                  name,
+                                  type,
+                                  value,
+                                  help: `What ${name} counts, in a sentence that is longer than most.`,
+                              }))
+                            : [],
                 })),
             ),
         );

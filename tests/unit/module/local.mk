@@ -9,6 +9,7 @@ tests_unit_test_module_SOURCES = $(UNIT_RUNNER) \
     tests/unit/temporary.h \
     tests/unit/module/test_check.c \
     tests/unit/module/test_host.c \
+    tests/unit/module/test_metrics.c \
     tests/unit/module/test_module.c
 
 # The modules that are loaded there: one source, in three ways.

@@ -16,9 +16,9 @@ extern uint32_t sample_symbol_that_is_nowhere(void);
 
 static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir_pick *given)
 {
-    (void)ctx;
     (void)instance;
     (void)given;
+    weir_count(ctx, 0, 1);
 #if defined(SAMPLE_UNDEFINED)
     return sample_symbol_that_is_nowhere();
 #else
@@ -98,6 +98,14 @@ static const struct weir_filter filter = {.size = sizeof(struct weir_filter),
                                           .on_response = on_response};
 static const struct weir_filter empty_filter = {.size = sizeof(struct weir_filter)};
 
+static const struct weir_metric metric_rows[] = {
+    {"picks", WEIR_COUNTER, "Times it was asked."},
+    {"held", WEIR_GAUGE, "What it holds."},
+    {"picks", WEIR_GAUGE, "One too many."},
+};
+static const struct weir_metrics metrics = {sizeof(metrics), 2, metric_rows};
+static const struct weir_metrics twin_metrics = {sizeof(twin_metrics), 3, metric_rows};
+
 /* What all share; `...` overrides. */
 #define DESCRIPTOR(name_, ...)                                                            \
     {                                                                                     \
@@ -108,7 +116,8 @@ static const struct weir_filter empty_filter = {.size = sizeof(struct weir_filte
 
 static const struct weir_module descriptors[] = {
     DESCRIPTOR("balance_sample", .options = &options, .load = load, .balancer = &balancer,
-               .filter = &filter),
+               .filter = &filter, .metrics = &metrics),
+    DESCRIPTOR("twin_metrics", .balancer = &balancer, .metrics = &twin_metrics),
     DESCRIPTOR("wrong_name_inside", .balancer = &balancer),
     DESCRIPTOR("no_kind", .load = load),
     DESCRIPTOR("no_pick", .balancer = &no_pick),

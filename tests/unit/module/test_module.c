@@ -24,7 +24,7 @@ static void set_up(void)
     folder = temporary_folder();
     module_dir = folder;
     module_host_fill(&host);
-    registry = module_registry_new();
+    registry = module_registry_new(3);
     log_set_level(WEIR_LOG_ERROR);
     unsetenv("WEIR_SAMPLE_LOADED");
 }
@@ -155,6 +155,40 @@ UNIT_TEST(new_contents_are_loaded_beside_the_old)
     module_unref(&again);
 }
 
+static void pick_on(struct module *module, unsigned loop)
+{
+    struct module_context ctx;
+    module_context_init(&ctx, &host, module, NULL);
+    ctx.worker_index = loop;
+    module->balancer.pick(&ctx.base, NULL, NULL);
+    weir_gauge_add(&ctx.base, 1, loop == 0 ? 5 : -2);
+    weir_count(&ctx.base, 2, 1); /* it has no such metric */
+    module_context_end(&ctx);
+}
+
+UNIT_TEST(metrics_outlive_the_copy)
+{
+    install_as("sample", "balance_sample", "");
+    struct module *old = load_well("balance_sample");
+    ck_assert_uint_eq(old->metric_count, 2);
+    ck_assert_str_eq(old->metrics[1]->name, "held");
+    pick_on(old, 0);
+    pick_on(old, 2);
+    ck_assert_uint_eq(old->faults, 2);
+    install_as("sample", "balance_sample", "version 2");
+    struct module *new = load_well("balance_sample");
+    pick_on(new, 1);
+    pick_on(old, 1);
+    ck_assert_ptr_eq(old->metrics[0], new->metrics[0]);
+    module_unref(&old);
+    ck_assert_int_eq(metric_value(new->metrics[0]), 4);
+    ck_assert_int_eq(metric_value(new->metrics[1]), 5 - 3 * 2);
+    module_unref(&new);
+    new = load_well("balance_sample");
+    ck_assert_int_eq(metric_value(new->metrics[0]), 0);
+    module_unref(&new);
+}
+
 UNIT_TEST(the_file_may_be_destroyed_under_us)
 {
     char path[512];
@@ -235,6 +269,7 @@ UNIT_TEST(wrong_descriptors_are_refused)
         {"empty_filter", "its filter lacks the mandatory hook `on_request` or `on_response`"},
         {"load_fails", "its load hook failed with status -2"},
         {"bad_options", "its option `factor` does not lie within the option struct"},
+        {"twin_metrics", "its metric \"picks\" is there twice"},
         {"no_version", "its descriptor has no version"},
         {"not_among_them", "its weir_module_entry gives no descriptor"},
     };

@@ -13,6 +13,7 @@ tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
     tests/unit/sdk/test_json.c \
     tests/unit/sdk/test_kinds.c \
     tests/unit/sdk/test_loop.c \
+    tests/unit/sdk/test_metrics.c \
     tests/unit/sdk/test_option_address.c \
     tests/unit/sdk/test_option_table.c \
     tests/unit/sdk/test_option_value.c \

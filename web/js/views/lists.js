@@ -2,10 +2,10 @@
 // The plain lists: routes, listeners, modules, certificates. Each is asked for again while shown.
 
 import { api } from "../api.js";
-import { h, setAttr, setText } from "../dom.js";
+import { h, setAttr, setChildren, setText } from "../dom.js";
 import { bytes, count, day, ms, NONE, plural, rate } from "../format.js";
 import { badge } from "../state.js";
-import { DataTable } from "../table.js";
+import { DataTable, openButton } from "../table.js";
 
 const SOON_DAYS = 21;
 
@@ -43,6 +43,48 @@ const moduleState = (row) =>
         : row.state === "active"
           ? ["up", "Active"]
           : ["drain", "Draining"];
+
+function moduleName(made) {
+    const name = openButton(made, (row) => row.name);
+    const summary = h("span", { class: "sub" });
+    return {
+        node: h("div", { class: "name" }, name.node, summary),
+        update: (row) => {
+            name.update(row);
+            setText(summary, row.summary);
+        },
+    };
+}
+
+/** What an opened module tells: the counters and gauges that it has of its own. */
+function moduleDetail() {
+    const list = h("dl", { class: "metrics" });
+    const none = h("p", { class: "hint", text: "It has none." });
+    const made = new Map();
+    const partsOf = ({ name, help }) => {
+        if (!made.has(name))
+            made.set(name, [
+                h("dt", { class: "mono", text: name }),
+                h("dd", { class: "num" }),
+                h("dd", { class: "sub", text: help }),
+            ]);
+        return made.get(name);
+    };
+    return {
+        node: h(
+            "div",
+            { class: "detail-grid" },
+            h("div", { class: "facts" }, h("h3", { text: "Numbers of its own" }), list, none),
+        ),
+        update: (row) => {
+            const metrics = row.metrics ?? [];
+            setChildren(list, metrics.flatMap(partsOf));
+            for (const { name, value } of metrics)
+                setText(partsOf({ name })[1], (name.endsWith("_bytes") ? bytes : count)(value));
+            none.hidden = metrics.length > 0;
+        },
+    };
+}
 
 function certificateState(row) {
     if (row.days_left < 0) return ["down", "Expired"];
@@ -115,19 +157,17 @@ export const LISTS = {
     modules: {
         path: "/modules",
         caption: "Modules",
-        every: 10000,
+        every: 3000,
         key: (row) => `${row.name} ${row.generation}`,
         empty: "No module is loaded.",
+        detail: moduleDetail,
         columns: [
             {
                 id: "name",
                 label: "Module",
                 head: "row",
                 value: (row) => row.name,
-                cell: twoLines(
-                    (row) => row.name,
-                    (row) => row.summary,
-                ),
+                cell: moduleName,
             },
             text("kinds", "Kinds", (row) => (row.kinds ?? []).join(", ")),
             {
@@ -197,7 +237,7 @@ export const LISTS = {
 };
 
 export class ListView {
-    constructor({ path, caption, every, key, columns, empty }) {
+    constructor({ path, caption, every, key, columns, empty, detail }) {
         this.path = path;
         this.every = every;
         this.table = new DataTable({
@@ -205,6 +245,7 @@ export class ListView {
             columns,
             key,
             empty,
+            detail,
             sort: { column: columns[0].id, descending: false },
         });
         this.problem = h("p", { class: "form-error", role: "alert", hidden: true });

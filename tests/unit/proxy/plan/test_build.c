@@ -19,7 +19,7 @@ static void set_up(void)
     module_host_fill(&host);
     log_set_level(WEIR_LOG_ERROR);
     input = (struct plan_input){
-        .modules = module_registry_new(), .host = &host, .workers = 2, .check_only = true};
+        .modules = module_registry_new(3), .host = &host, .workers = 2, .check_only = true};
 }
 
 static void tear_down(void)
