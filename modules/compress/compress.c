@@ -57,6 +57,20 @@ static const struct weir_option rows[] = {
 
 static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
+/* ---- metrics ---- */
+
+enum { RESPONSES, INPUT, OUTPUT, SKIPPED, RUNNING };
+
+static const struct weir_metric metric_rows[] = {
+    [RESPONSES] = {"responses", WEIR_COUNTER, "Responses that were compressed."},
+    [INPUT] = {"input_bytes", WEIR_COUNTER, "Bytes of their bodies, as servers sent them."},
+    [OUTPUT] = {"output_bytes", WEIR_COUNTER, "Bytes of their bodies, as clients got them."},
+    [SKIPPED] = {"skipped", WEIR_COUNTER,
+                 "Responses that passed as they are because memory_limit was used up."},
+    [RUNNING] = {"running", WEIR_GAUGE, "Responses that are being compressed now."},
+};
+static const struct weir_metrics metrics = WEIR_METRICS(metric_rows);
+
 /* ---- prepared ---- */
 
 /* Shared by all workers; immutable but for the budget. */
@@ -301,6 +315,7 @@ static void compress(struct weir_context *ctx, struct filter *filter, struct wei
         encoder =
             encoder_new(encoding, (int)level, weir_response_content_length(resp), &filter->memory);
         if (encoder == NULL) {
+            weir_count(ctx, SKIPPED, 1);
             tell_spent(ctx, filter);
             return;
         }
@@ -310,6 +325,9 @@ static void compress(struct weir_context *ctx, struct filter *filter, struct wei
         weir_response_transform(resp, encoder) != WEIR_OK) {
         weir_response_remove_header(resp, name);
         encoder_free(&encoder);
+    } else if (encoder != NULL) {
+        weir_count(ctx, RESPONSES, 1);
+        weir_gauge_add(ctx, RUNNING, 1);
     }
 }
 
@@ -336,9 +354,13 @@ static enum weir_status on_response_data(struct weir_context *ctx, void *instanc
                                          size_t len, enum weir_flow flow, size_t *used)
 {
     struct encoder *encoder = state;
+    size_t written = 0;
     (void)instance;
     (void)used;
-    if (!encoder_feed(encoder, transform, data, len, flow)) {
+    bool good = encoder_feed(encoder, transform, data, len, flow, &written);
+    weir_count(ctx, INPUT, len);
+    weir_count(ctx, OUTPUT, written);
+    if (!good) {
         weir_log(ctx, WEIR_LOG_ERROR, "a body could not be compressed: no memory");
         return WEIR_ERROR;
     }
@@ -348,9 +370,11 @@ static enum weir_status on_response_data(struct weir_context *ctx, void *instanc
 static void on_response_close(struct weir_context *ctx, void *instance, void *state)
 {
     struct encoder *encoder = state;
-    (void)ctx;
     (void)instance;
-    encoder_free(&encoder);
+    if (encoder != NULL) {
+        weir_gauge_add(ctx, RUNNING, -1);
+        encoder_free(&encoder);
+    }
 }
 
 /* ---- descriptor ---- */
@@ -366,4 +390,4 @@ static const struct weir_filter filter_kind = {
 
 WEIR_DEFINE_MODULE("compress", "1.0", "MIT", "Compresses response bodies with gzip or brotli",
                    .options = &options, .conf_create = conf_create, .conf_free = conf_free,
-                   .filter = &filter_kind);
+                   .filter = &filter_kind, .metrics = &metrics);

@@ -21,6 +21,7 @@
 struct encoder {
     enum encoding encoding;
     struct memory *memory;
+    size_t written; /* by encoder_feed */
     BrotliEncoderState *brotli;
     z_stream gzip;
     bool gzip_begun;
@@ -199,6 +200,13 @@ void encoder_free(struct encoder **encoder_ptr)
 
 /* ---- encoding ---- */
 
+static void write_out(struct encoder *encoder, struct weir_transform *transform, const void *data,
+                      size_t len)
+{
+    weir_transform_write(transform, data, len);
+    encoder->written += len;
+}
+
 /* At most UINT_MAX bytes. */
 static bool gzip_feed(struct encoder *encoder, struct weir_transform *transform, const void *data,
                       size_t len, int how)
@@ -215,7 +223,7 @@ static bool gzip_feed(struct encoder *encoder, struct weir_transform *transform,
         if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
             return false;
         }
-        weir_transform_write(transform, output, sizeof(output) - gzip->avail_out);
+        write_out(encoder, transform, output, sizeof(output) - gzip->avail_out);
     } while (gzip->avail_out == 0); /* there may be more */
     return gzip->avail_in == 0;
 }
@@ -248,17 +256,22 @@ static bool brotli_feed(struct encoder *encoder, struct weir_transform *transfor
         }
         size_t made = 0;
         const uint8_t *output = BrotliEncoderTakeOutput(encoder->brotli, &made);
-        weir_transform_write(transform, output, made);
+        write_out(encoder, transform, output, made);
     } while (len > 0 || BrotliEncoderHasMoreOutput(encoder->brotli));
     return flow != WEIR_FLOW_END || BrotliEncoderIsFinished(encoder->brotli);
 }
 
 bool encoder_feed(struct encoder *encoder, struct weir_transform *transform, const void *data,
-                  size_t len, enum weir_flow flow)
+                  size_t len, enum weir_flow flow, size_t *written)
 {
-    if (len == 0 && flow == WEIR_FLOW_MORE) {
-        return true;
+    bool good = true;
+
+    encoder->written = 0;
+    if (len > 0 || flow != WEIR_FLOW_MORE) {
+        good = encoder->encoding == ENCODING_GZIP
+                   ? gzip_feed_all(encoder, transform, data, len, flow)
+                   : brotli_feed(encoder, transform, data, len, flow);
     }
-    return encoder->encoding == ENCODING_GZIP ? gzip_feed_all(encoder, transform, data, len, flow)
-                                              : brotli_feed(encoder, transform, data, len, flow);
+    *written = encoder->written;
+    return good;
 }

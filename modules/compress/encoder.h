@@ -51,8 +51,9 @@ struct encoder *encoder_new(enum encoding encoding, int level, int64_t length,
 /* NULL is legal. */
 void encoder_free(struct encoder **encoder);
 
-/* Encodes a piece and writes what comes of it. false: the library failed, or has no memory. */
+/* Encodes a piece and writes what comes of it, which is `*written` bytes. false: the library
+ * failed, or has no memory. */
 bool encoder_feed(struct encoder *encoder, struct weir_transform *transform, const void *data,
-                  size_t len, enum weir_flow flow);
+                  size_t len, enum weir_flow flow, size_t *written);
 
 #endif

@@ -202,6 +202,7 @@ UNIT_TEST(head_is_like_get)
     weir_test_filter_response(f.filter, req, resp);
     ck_assert(weir_test_transformed(resp));
     ck_assert_str_eq(weir_test_response_header(resp, "Content-Encoding", 0), "gzip");
+    ck_assert_int_eq(weir_test_metric(f.host, "responses"), 0);
     test_end(&f.host);
 }
 
@@ -275,6 +276,12 @@ static void round_trip(const char *encoding, const char *conf, size_t len, size_
     ck_assert_mem_eq(out, body, len);
     free(out);
     free(body);
+    ck_assert_int_eq(weir_test_metric(f.host, "responses"), 1);
+    ck_assert_int_eq(weir_test_metric(f.host, "input_bytes"), (int64_t)len);
+    ck_assert_int_eq(weir_test_metric(f.host, "output_bytes"), (int64_t)coded_len);
+    ck_assert_int_eq(weir_test_metric(f.host, "running"), 1);
+    weir_test_request_free(&req);
+    ck_assert_int_eq(weir_test_metric(f.host, "running"), 0);
     test_end(&f.host);
 }
 
@@ -345,6 +352,8 @@ UNIT_TEST(memory_is_limited)
     ck_assert_uint_le(compressed, 8);
     ck_assert(weir_test_logged(f.host, WEIR_LOG_WARNING, "memory_limit is used up"));
     ck_assert_uint_eq(weir_test_log_count(f.host), 1);
+    ck_assert_int_eq(weir_test_metric(f.host, "responses"), (int64_t)compressed);
+    ck_assert_int_eq(weir_test_metric(f.host, "skipped"), 20 - (int64_t)compressed);
     test_end(&f.host);
 }
 

@@ -113,8 +113,10 @@ static void set_unlock(struct bucket_set *set)
     atomic_store_explicit(&set->lock, 0, memory_order_release);
 }
 
-/* The bucket of the key; where it has none, the one that gives way, emptied of what it was. */
-static struct bucket *set_find(struct bucket_set *set, uint64_t id, uint64_t now_ns)
+/* The bucket of the key; where it has none, the one that gives way, emptied of what it was;
+ * `*pushed_out`: that one was in use. */
+static struct bucket *set_find(struct bucket_set *set, uint64_t id, uint64_t now_ns,
+                               bool *pushed_out)
 {
     struct bucket *fullest = &set->ways[0];
 
@@ -127,6 +129,7 @@ static struct bucket *set_find(struct bucket_set *set, uint64_t id, uint64_t now
             fullest = bucket; /* free ones are full since time began */
         }
     }
+    *pushed_out = fullest->full_at_ns > now_ns;
     *fullest = (struct bucket){id, now_ns};
     return fullest;
 }
@@ -173,8 +176,11 @@ struct bucket_answer buckets_take(struct buckets *buckets, const struct bucket_r
 {
     struct bucket_set *set = &buckets->sets[(size_t)(id >> 16) % buckets->set_count];
 
+    bool pushed_out = false;
+
     set_lock(set);
-    struct bucket_answer answer = take(set_find(set, id, now_ns), rate, now_ns);
+    struct bucket_answer answer = take(set_find(set, id, now_ns, &pushed_out), rate, now_ns);
     set_unlock(set);
+    answer.pushed_out = pushed_out;
     return answer;
 }

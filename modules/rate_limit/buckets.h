@@ -57,6 +57,7 @@ struct bucket_answer {
     uint64_t remaining; /* tokens that are left */
     uint64_t wait_ns;   /* until there is one again; 0: there is */
     uint64_t full_ns;   /* until it is full */
+    bool pushed_out;    /* another key's bucket, which was not full, has given way */
 };
 
 /* Takes a token from the bucket of the key. Any thread; never blocks for long. */

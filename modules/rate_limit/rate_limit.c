@@ -79,6 +79,19 @@ static const struct weir_option rows[] = {
 
 static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
+/* ---- metrics ---- */
+
+enum { ALLOWED, REFUSED, PUSHED_OUT };
+
+static const struct weir_metric metric_rows[] = {
+    [ALLOWED] = {"allowed", WEIR_COUNTER, "Requests within their limit."},
+    [REFUSED] = {"refused", WEIR_COUNTER, "Requests above their limit, answered with 429."},
+    [PUSHED_OUT] = {"pushed_out", WEIR_COUNTER,
+                    "Clients that were forgotten for others while their limit counted; more "
+                    "entries would keep them."},
+};
+static const struct weir_metrics metrics = WEIR_METRICS(metric_rows);
+
 /* ---- prepared ---- */
 
 /* Shared by all workers; immutable but for the buckets, which guard themselves. */
@@ -312,6 +325,10 @@ static enum weir_status on_request(struct weir_context *ctx, void *instance,
     struct bucket_answer answer =
         buckets_take(limit->buckets, &limit->rate, request_id(limit, req), weir_now_ns(ctx));
 
+    weir_count(ctx, answer.granted ? ALLOWED : REFUSED, 1);
+    if (answer.pushed_out) {
+        weir_count(ctx, PUSHED_OUT, 1);
+    }
     if (limit->conf->fields) {
         remember(ctx, limit, req, &answer);
     }
@@ -383,4 +400,4 @@ static const struct weir_filter filter_kind = {
 
 WEIR_DEFINE_MODULE("rate_limit", "1.0", "MIT", "Limits how many requests a client may send",
                    .options = &options, .conf_create = conf_create, .conf_free = conf_free,
-                   .filter = &filter_kind);
+                   .filter = &filter_kind, .metrics = &metrics);

@@ -103,16 +103,24 @@ UNIT_TEST(a_flood_of_keys_locks_nobody_out)
     const struct bucket_rate rate = {S, 10};
     uint64_t now = 1000 * S;
 
+    uint64_t pushed_out = 0;
+
     ck_assert_uint_eq(take_many(buckets, &rate, buckets_id(buckets, "abuser", 6), 50, now), 10);
     ck_assert(buckets_take(buckets, &rate, buckets_id(buckets, "known", 5), now).granted);
     for (uint64_t i = 0; i < 1000000; i++) {
         uint64_t id = buckets_id(buckets, &i, sizeof(i));
-        ck_assert(buckets_take(buckets, &rate, id, now).granted);
+        struct bucket_answer answer = buckets_take(buckets, &rate, id, now);
+        ck_assert(answer.granted);
+        pushed_out += answer.pushed_out;
         if (i % 1000 == 0) {
             ck_assert(!buckets_take(buckets, &rate, buckets_id(buckets, "abuser", 6), now).granted);
         }
     }
     ck_assert(buckets_take(buckets, &rate, buckets_id(buckets, "known", 5), now).granted);
+    ck_assert_uint_ge(pushed_out, 1000000 - 1024 - BUCKETS_WAYS);
+    ck_assert_uint_le(pushed_out, 1000000);
+    /* A full bucket has no need of its place. */
+    ck_assert(!buckets_take(buckets, &rate, 12345, now + 100 * S).pushed_out);
     free(memory);
 }
 
@@ -286,6 +294,9 @@ UNIT_TEST(clients_are_told_apart_by_address)
     ck_assert_uint_eq(sent_many(&f, 10, "2001:db8::2", NULL, NULL), 0);
     weir_test_advance(f.host, S);
     ck_assert_uint_eq(sent_many(&f, 10, "192.0.2.1", NULL, NULL), 2);
+    ck_assert_int_eq(weir_test_metric(f.host, "allowed"), 3 * 3 + 2);
+    ck_assert_int_eq(weir_test_metric(f.host, "refused"), 3 * 7 + 10 + 8);
+    ck_assert_int_eq(weir_test_metric(f.host, "pushed_out"), 0);
     test_end(&f.host);
 }
 

@@ -56,6 +56,18 @@ static const struct weir_option rows[] = {
 
 static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
+/* ---- metrics ---- */
+
+enum { KEPT, BEGUN, MOVED };
+
+static const struct weir_metric metric_rows[] = {
+    [KEPT] = {"kept", WEIR_COUNTER, "Responses of the server that the cookie named."},
+    [BEGUN] = {"begun", WEIR_COUNTER, "Sessions that began: there was no cookie, or no valid one."},
+    [MOVED] = {"moved", WEIR_COUNTER,
+               "Sessions that another server took over: the cookie's could not take the request."},
+};
+static const struct weir_metrics metrics = WEIR_METRICS(metric_rows);
+
 /* ---- prepared: one a pool ---- */
 
 struct policy {
@@ -231,6 +243,12 @@ static bool is_due(const struct policy *policy, const struct token *token, uint6
     return left_s > policy->ttl_s || left_s <= policy->ttl_s / 2;
 }
 
+/* What the cookie said, for on_response; in the request's slot. */
+struct visit {
+    uint64_t session;
+    bool due; /* the browser is to get a new value */
+};
+
 static weir_server_id lookup(struct weir_context *ctx, void *instance, struct weir_request *req)
 {
     struct sticky *self = instance;
@@ -239,14 +257,12 @@ static weir_server_id lookup(struct weir_context *ctx, void *instance, struct we
     bool found = find_token(ctx, self, req, now_s, &token);
 
     if (found) {
-        weir_request_session(req, token.session);
-    }
-    if (found && is_due(self->policy, &token, now_s)) {
         void **slot = weir_request_slot(req, ctx);
-        uint64_t *session = slot != NULL ? weir_request_alloc(req, sizeof(*session)) : NULL;
-        if (session != NULL) {
-            *session = token.session;
-            *slot = session; /* on_response: renew */
+        struct visit *visit = slot != NULL ? weir_request_alloc(req, sizeof(*visit)) : NULL;
+        weir_request_session(req, token.session);
+        if (visit != NULL) {
+            *visit = (struct visit){token.session, is_due(self->policy, &token, now_s)};
+            *slot = visit;
         }
     }
     if (self->policy->hide) {
@@ -271,15 +287,17 @@ static void on_response(struct weir_context *ctx, void *instance, struct weir_re
     struct sticky *self = instance;
     const struct policy *policy = self->policy;
     void **slot = weir_request_slot(req, ctx);
+    const struct visit *visit = slot != NULL ? *slot : NULL;
 
-    if (known && (slot == NULL || *slot == NULL)) {
+    weir_count(ctx, known ? KEPT : visit != NULL ? MOVED : BEGUN, 1);
+    if (known && (visit == NULL || !visit->due)) {
         return;
     }
     struct token token = {server, 0, 0};
     if (policy->ttl_s > 0) {
         token.expires_s = weir_wall_ms(ctx) / 1000 + policy->ttl_s;
     }
-    token.session = known ? *(const uint64_t *)*slot : new_session(ctx);
+    token.session = known ? visit->session : new_session(ctx);
     weir_request_session(req, token.session);
     /* The scheme is what the client used, even where a proxy before us took the TLS off. */
     struct weir_str scheme = weir_request_str(req, WEIR_REQUEST_SCHEME);
@@ -309,4 +327,4 @@ static const struct weir_sticky sticky = {
 
 WEIR_DEFINE_MODULE("sticky_cookie", "1.0", "MIT", "Keeps a user on a server by a sealed cookie",
                    .options = &options, .conf_create = conf_create, .conf_free = conf_free,
-                   .sticky = &sticky);
+                   .sticky = &sticky, .metrics = &metrics);

@@ -112,6 +112,9 @@ UNIT_TEST(known_visitor_gets_no_new_cookie)
     struct fixture f = begin("");
     char *pair = issue_pair(&f, SERVER);
     ck_assert(!is_renewed(&f, pair));
+    ck_assert_int_eq(weir_test_metric(f.host, "begun"), 1);
+    ck_assert_int_eq(weir_test_metric(f.host, "kept"), 1);
+    ck_assert_int_eq(weir_test_metric(f.host, "moved"), 0);
     free(pair);
     test_end(&f.host);
 }
@@ -127,6 +130,8 @@ UNIT_TEST(lost_server_means_a_new_cookie)
     ck_assert_ptr_nonnull(value);
     value[strcspn(value, ";")] = '\0';
     ck_assert_uint_eq(lookup(&f, value), 99);
+    ck_assert_int_eq(weir_test_metric(f.host, "begun"), 1);
+    ck_assert_int_eq(weir_test_metric(f.host, "moved"), 1);
     free(value);
     free(pair);
     test_end(&f.host);
