@@ -146,11 +146,14 @@ static void down_end(struct down *down)
         h1_down_finish(s);
         return;
     }
+    s->keep_alive = s->keep_alive && exchange->request_whole;
+    if (!s->keep_alive) {
+        conn_write_last(s->c.conn);
+    }
     if (serving_of(s)->chunking) {
         h1_send_end(s->c.batch, s->c.conn, &serving_of(s)->last_chunk_sent);
     }
     exchange->response_whole = true;
-    s->keep_alive = s->keep_alive && exchange->request_whole;
     h1_down_finish(s);
 }
 

@@ -65,13 +65,18 @@ static void send_fin(struct conn *conn)
     shutdown(conn->fd, SHUT_WR);
 }
 
+static int send_flags(const struct conn *conn)
+{
+    return conn->ending ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+}
+
 /* Sends what waits. True: all is gone. */
 static bool flush(struct conn *conn)
 {
     struct conn_buffer *out = conn->out;
 
     while (out != NULL && out->head < out->tail) {
-        ssize_t n = send(conn->fd, out->data + out->head, out->tail - out->head, MSG_NOSIGNAL);
+        ssize_t n = send(conn->fd, out->data + out->head, out->tail - out->head, send_flags(conn));
         if (n < 0) {
             if (errno == EINTR) {
                 continue;
@@ -440,13 +445,13 @@ static bool send_or_keep(struct conn *conn, const struct iovec *iov, int count, 
         ssize_t n;
         do {
             if (count == 1) {
-                n = send(conn->fd, iov->iov_base, total, MSG_NOSIGNAL);
+                n = send(conn->fd, iov->iov_base, total, send_flags(conn));
             } else {
                 struct msghdr message = {
                     .msg_iov = (struct iovec *)(uintptr_t)iov,
                     .msg_iovlen = (size_t)count,
                 };
-                n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
+                n = sendmsg(conn->fd, &message, send_flags(conn));
             }
         } while (unlikely(n < 0 && errno == EINTR));
         if (likely(n == (ssize_t)total)) {
@@ -490,6 +495,11 @@ bool conn_write(struct conn *conn, const struct iovec *iov, int count)
     conn->sent += total;
     return conn->tls == NULL ? send_or_keep(conn, iov, count, total)
                              : conn_tls_write(conn, iov, count, total);
+}
+
+void conn_write_last(struct conn *conn)
+{
+    conn->ending = true;
 }
 
 uint64_t conn_taken_mark(const struct conn *conn)

@@ -24,7 +24,7 @@
 
 #include "net/loop.h"
 
-#define CONN_MAGIC 0xc077u
+#define CONN_MAGIC 0xc07u
 
 enum conn_result {
     CONN_DATA,  /* bytes were received */
@@ -71,20 +71,21 @@ struct conn_buffer {
 /* There may be tens of thousands of idle ones: rarely needed state is behind a pointer, and half of
  * the rest is libevent's. */
 struct conn {
-    uint16_t magic;
-    uint16_t error : 4;           /* enum conn_error */
-    uint16_t opening : 1;         /* connect or handshake under way */
-    uint16_t connecting : 1;      /* of the two, connect */
-    uint16_t readable : 1;        /* there may be bytes: 0 after a short read */
-    uint16_t writable : 1;        /* 0 after a refused write */
-    uint16_t write_failed : 1;    /* nothing more can be sent */
-    uint16_t eof_seen : 1;        /* the peer's end was read */
-    uint16_t fin_first : 1;       /* a reset came behind the peer's end */
-    uint16_t eof_hint : 1;        /* the kernel has said that an end is there (EPOLLRDHUP) */
-    uint16_t shutdown_sent : 1;   /* our side has ended */
-    uint16_t shutdown_wanted : 1; /* after the pending output */
-    uint16_t offer_kept : 1; /* the next conn_read returns the kept bytes without a system call */
-    uint16_t edge_seen : 1;  /* since the last sweep over the doubtful */
+    uint32_t magic : 12;
+    uint32_t error : 4;           /* enum conn_error */
+    uint32_t opening : 1;         /* connect or handshake under way */
+    uint32_t connecting : 1;      /* of the two, connect */
+    uint32_t readable : 1;        /* there may be bytes: 0 after a short read */
+    uint32_t writable : 1;        /* 0 after a refused write */
+    uint32_t write_failed : 1;    /* nothing more can be sent */
+    uint32_t eof_seen : 1;        /* the peer's end was read */
+    uint32_t fin_first : 1;       /* a reset came behind the peer's end */
+    uint32_t eof_hint : 1;        /* the kernel has said that an end is there (EPOLLRDHUP) */
+    uint32_t shutdown_sent : 1;   /* our side has ended */
+    uint32_t shutdown_wanted : 1; /* after the pending output */
+    uint32_t ending : 1;          /* our FIN follows what is written now */
+    uint32_t offer_kept : 1; /* the next conn_read returns the kept bytes without a system call */
+    uint32_t edge_seen : 1;  /* since the last sweep over the doubtful */
     int fd;                  /* -1: closed */
     struct loop *loop;
     const struct conn_ops *ops;
@@ -174,6 +175,11 @@ static inline size_t conn_waiting(const struct conn *conn)
 {
     return conn->out != NULL ? conn->out->tail - conn->out->head : 0;
 }
+
+/* What is written from now on is the last: the kernel may hold the last packet until our FIN, which
+ * then shares it. conn_shutdown, conn_close or conn_close_lingering follows as soon as all is
+ * written. */
+void conn_write_last(struct conn *conn);
 
 /* A value that changes whenever the peer has taken (on TCP: acknowledged) sent bytes: the kernel
  * buffers megabytes for a slow peer and reports room only when a third is free. A system call; for

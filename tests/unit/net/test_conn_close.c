@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* How connections end: at once, many in one turn, and lingering. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -25,6 +28,30 @@ UNIT_LOOP_TEST(test_close_is_an_end_and_reset_is_none, 2)
     } else {
         ck_assert_int_eq(n, 0);
     }
+}
+
+/* The answer and the FIN behind it share a packet: the kernel holds the one until the other comes
+ * (200 ms at most, so a machine that stands still that long has nothing to show). */
+UNIT_LOOP_TEST(test_the_last_packet_waits_for_the_end, 3)
+{
+    const struct iovec answer = {(void *)(uintptr_t) "answer", 6};
+    int unsent = 0;
+    char data[8];
+
+    open_pair(tcp_pair);
+    uint64_t began_ns = loop_now_refresh(loop);
+    conn_write_last(here.conn);
+    ck_assert(conn_write(here.conn, &answer, 1));
+    ck_assert_uint_eq(conn_waiting(here.conn), 0);
+    ck_assert_int_eq(ioctl(here.conn->fd, SIOCOUTQNSD, &unsent), 0);
+    ck_assert(unsent == 6 || loop_now_refresh(loop) - began_ns > 100 * NS_PER_MS);
+    switch (_i) {
+    case 0: conn_close(&here.conn, false); break;
+    case 1: conn_close_lingering(&here.conn); break;
+    default: conn_shutdown(here.conn); break;
+    }
+    ck_assert_int_eq(recv(there, data, sizeof(data), MSG_WAITALL), 6);
+    ck_assert_int_eq(memcmp(data, "answer", 6), 0);
 }
 
 static struct conn *doomed[2];
