@@ -232,7 +232,9 @@ modules_built_admin_so_LDFLAGS = $(MODULE_LINK)
 modules_built_admin_so_LDADD = $(ADMIN_LIBS)
 weir_tests += modules/admin/test_admin
 modules_admin_test_admin_SOURCES = $(ADMIN_SOURCES) $(MODULE_TEST_SOURCES) \
-    modules/admin/test_admin.c modules/admin/test_parts.c modules/admin/test_parts.h \
-    modules/admin/test_history.c modules/admin/test_users.c
+    modules/admin/test_events.c modules/admin/test_history.c modules/admin/test_logins.c \
+    modules/admin/test_pages.c modules/admin/test_parts.c modules/admin/test_rest.c \
+    modules/admin/test_site.c modules/admin/test_site.h \
+    modules/admin/test_users.c
 modules_admin_test_admin_CPPFLAGS = $(ADMIN_CPPFLAGS) $(CHECK_CFLAGS)
 modules_admin_test_admin_LDADD = $(MODULE_TEST_LIBS) $(ADMIN_LIBS)

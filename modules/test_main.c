@@ -39,15 +39,3 @@ uint32_t test_random(uint64_t *state, uint32_t below)
     *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (uint32_t)((*state >> 33) % below);
 }
-
-/* A test that makes its suite by hand has this. */
-__attribute__((weak)) Suite *module_suite(void);
-
-static void __attribute__((constructor)) register_suite(void)
-{
-    static struct unit_suite suite = {.file = "modules/"};
-    if (module_suite != NULL) {
-        suite.make = module_suite;
-        unit_register(&suite);
-    }
-}

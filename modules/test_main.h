@@ -13,9 +13,6 @@
 /* Of the module that the test is linked with. */
 const struct weir_module *weir_module_entry(void);
 
-/* A test program that has no UNIT_TEST defines its suite. */
-Suite *module_suite(void);
-
 /* A fake host with the module that is linked in; and the end of it, which fails the test where the
  * module broke its contract. */
 struct weir_test *test_begin(void);

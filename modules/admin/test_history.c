@@ -7,7 +7,6 @@
 
 #include "../test_main.h"
 #include "history.h"
-#include "test_parts.h"
 #include <weir/text.h>
 
 #define SERVERS 600u
@@ -118,7 +117,7 @@ static struct weir_rates rates(enum weir_stats_kind kind, const char *of, const 
     return out;
 }
 
-START_TEST(many_series_have_their_rates)
+UNIT_TEST(many_series_have_their_rates)
 {
     for (unsigned i = 0; i < 20; i++) {
         second(10, 20);
@@ -131,9 +130,8 @@ START_TEST(many_series_have_their_rates)
         ck_assert(of.minute[0] > 15 && of.minute[0] < 25);
     }
 }
-END_TEST
 
-START_TEST(first_second_counts)
+UNIT_TEST(first_second_counts)
 {
     second(10, 20);
     ck_assert_double_eq_tol(rates(WEIR_STATS_POOL, "", "web").requests, 2, 0.001);
@@ -149,7 +147,6 @@ START_TEST(first_second_counts)
     ck_assert_double_eq_tol(rates(WEIR_STATS_POOL, "", "none").requests, 0, 0.001);
     ck_assert(isnan(rates(WEIR_STATS_POOL, "", "none").error_share));
 }
-END_TEST
 
 /* The value of that index from the end. */
 static double value(const char *series, unsigned seconds, unsigned index)
@@ -183,7 +180,7 @@ static bool is_refused(const char *series)
     return refused && error[0] != '\0';
 }
 
-START_TEST(seconds_and_steps)
+UNIT_TEST(seconds_and_steps)
 {
     for (unsigned i = 1; i <= 40; i++) {
         second(i, 5);
@@ -198,9 +195,8 @@ START_TEST(seconds_and_steps)
     ck_assert(is_refused("pool:web") && is_refused("x.rate") && is_refused("server:web.rate"));
     ck_assert(is_refused("pool:web.rate,") == false && is_refused(".rate"));
 }
-END_TEST
 
-START_TEST(missed_seconds_are_not_known)
+UNIT_TEST(missed_seconds_are_not_known)
 {
     second(10, 5);
     now += 9; /* the machine slept */
@@ -209,10 +205,9 @@ START_TEST(missed_seconds_are_not_known)
     ck_assert(isnan(value("pool:web.rate", 60, 5)));
     ck_assert_double_eq_tol(value("pool:web.rate", 60, 10), 10, 0.001);
 }
-END_TEST
 
 /* The clock of the seconds begins when the machine is started: an hour back lies before it. */
-START_TEST(a_machine_that_was_just_started)
+UNIT_TEST(a_machine_that_was_just_started)
 {
     struct weir_buffer out = {0};
     char error[256];
@@ -231,10 +226,9 @@ START_TEST(a_machine_that_was_just_started)
     ck_assert_ptr_nonnull(strstr(out.data, "\"start\":-37000,"));
     weir_buffer_free(&out);
 }
-END_TEST
 
 /* A server that was removed and added again, while none of its name lived, counts from zero. */
-START_TEST(a_successor_begins_at_zero)
+UNIT_TEST(a_successor_begins_at_zero)
 {
     for (unsigned i = 0; i < 20; i++) {
         second(10, 20);
@@ -252,10 +246,9 @@ START_TEST(a_successor_begins_at_zero)
     /* The hour before is still known. */
     ck_assert_double_eq_tol(value("server:web/s7.rate", 3600, 3), 10, 0.001);
 }
-END_TEST
 
 /* Listeners that go, and come back, make neither holes nor heaps in the total. */
-START_TEST(the_total_outlives_listeners)
+UNIT_TEST(the_total_outlives_listeners)
 {
     for (unsigned i = 0; i < 40; i++) {
         add(&listeners[0], 100, 20);
@@ -267,18 +260,5 @@ START_TEST(the_total_outlives_listeners)
         ck_assert(late > 15 && late < 25);
     }
 }
-END_TEST
 
-TCase *history_tests(void)
-{
-    TCase *tests = tcase_create("history");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, many_series_have_their_rates);
-    tcase_add_test(tests, first_second_counts);
-    tcase_add_test(tests, seconds_and_steps);
-    tcase_add_test(tests, missed_seconds_are_not_known);
-    tcase_add_test(tests, a_machine_that_was_just_started);
-    tcase_add_test(tests, a_successor_begins_at_zero);
-    tcase_add_test(tests, the_total_outlives_listeners);
-    return tests;
-}
+UNIT_FIXTURE(set_up, tear_down);

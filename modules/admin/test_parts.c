@@ -2,8 +2,6 @@
 /*
  * admin: text, hosts and origins, sessions, throttling.
  */
-#include "test_parts.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -33,7 +31,7 @@ static void tear_down(void)
 
 /* ---- text ---- */
 
-START_TEST(accept_encoding)
+UNIT_TEST(accept_encoding)
 {
     static const struct {
         const char *field;
@@ -53,9 +51,8 @@ START_TEST(accept_encoding)
                       cases[i].field);
     }
 }
-END_TEST
 
-START_TEST(etags)
+UNIT_TEST(etags)
 {
     struct weir_str etag = weir_str_of("\"abc\"");
     ck_assert(text_matches_etag(weir_str_of("\"abc\""), etag));
@@ -64,9 +61,8 @@ START_TEST(etags)
     ck_assert(!text_matches_etag(weir_str_of("\"abcd\""), etag));
     ck_assert(!text_matches_etag(weir_str_of("abc"), etag));
 }
-END_TEST
 
-START_TEST(json_is_escaped_and_cut)
+UNIT_TEST(json_is_escaped_and_cut)
 {
     char out[32];
     size_t len = text_put_json(out, 0, sizeof(out), weir_str_of("\xc3\xa9\xff\xe2\x82"));
@@ -79,9 +75,8 @@ START_TEST(json_is_escaped_and_cut)
     ck_assert_uint_lt(len, sizeof(out));
     ck_assert_int_eq(out[len - 1], '"');
 }
-END_TEST
 
-START_TEST(utf8)
+UNIT_TEST(utf8)
 {
     static const char *const good[] = {"",
                                        "a",
@@ -108,9 +103,8 @@ START_TEST(utf8)
         ck_assert_msg(!weir_str_is_utf8(weir_str_of(bad[i])), "%zu", i);
     }
 }
-END_TEST
 
-START_TEST(base64)
+UNIT_TEST(base64)
 {
     char out[16];
     ck_assert_uint_eq(weir_base64_encode((const uint8_t *)"\xff\xef\xbe", 3, out), 4);
@@ -120,7 +114,6 @@ START_TEST(base64)
     weir_base64_encode((const uint8_t *)"ab", 2, out);
     ck_assert_str_eq(out, "YWI");
 }
-END_TEST
 
 static bool read_object(const char *text, struct text_member *members, bool *malformed)
 {
@@ -140,7 +133,7 @@ static bool read_object(const char *text, struct text_member *members, bool *mal
     return good;
 }
 
-START_TEST(objects_are_read)
+UNIT_TEST(objects_are_read)
 {
     struct text_member members[2];
     bool malformed;
@@ -179,11 +172,10 @@ START_TEST(objects_are_read)
         ck_assert_msg(malformed == bad[i].malformed, "%s", bad[i].text);
     }
 }
-END_TEST
 
 /* ---- hosts, origins, cookies ---- */
 
-START_TEST(hosts)
+UNIT_TEST(hosts)
 {
     static const struct weir_str names[] = {WEIR_STR_INIT("weir.example")};
     struct weir_list allowed = {names, 1};
@@ -199,7 +191,6 @@ START_TEST(hosts)
         ck_assert_msg(!check_host(weir_str_of(wrong[i]), &allowed), "%s", wrong[i]);
     }
 }
-END_TEST
 
 static bool origin_ok(const char *origin, const char *site)
 {
@@ -216,7 +207,7 @@ static bool origin_ok(const char *origin, const char *site)
     return good;
 }
 
-START_TEST(origins)
+UNIT_TEST(origins)
 {
     ck_assert(origin_ok(NULL, NULL));
     ck_assert(origin_ok("http://localhost:9000", "same-origin"));
@@ -230,9 +221,8 @@ START_TEST(origins)
     ck_assert(!origin_ok(NULL, "same-site"));
     ck_assert(!origin_ok("http://localhost:9000", "cross-site"));
 }
-END_TEST
 
-START_TEST(cookies)
+UNIT_TEST(cookies)
 {
     struct weir_request *req = weir_test_request(host, "GET", "/");
     struct weir_str value = {NULL, 0};
@@ -243,7 +233,6 @@ START_TEST(cookies)
     ck_assert(check_cookie(req, "weir_admin", &value));
     ck_assert(weir_str_is(value, "yes"));
 }
-END_TEST
 
 /* ---- sessions ---- */
 
@@ -257,7 +246,7 @@ static const struct weir_caller *who(const char *name)
     return &caller;
 }
 
-START_TEST(sessions_end)
+UNIT_TEST(sessions_end)
 {
     struct sessions *sessions = calloc(1, sizeof(*sessions));
     char token[SESSION_TOKEN], other[SESSION_TOKEN];
@@ -287,9 +276,8 @@ START_TEST(sessions_end)
     ck_assert_ptr_null(session_find(sessions, ctx, &limits, weir_str_of(token)));
     free(sessions);
 }
-END_TEST
 
-START_TEST(the_oldest_session_makes_place)
+UNIT_TEST(the_oldest_session_makes_place)
 {
     struct sessions *sessions = calloc(1, sizeof(*sessions));
     char first[SESSION_TOKEN], second[SESSION_TOKEN], token[SESSION_TOKEN];
@@ -306,7 +294,6 @@ START_TEST(the_oldest_session_makes_place)
     ck_assert_ptr_nonnull(session_find(sessions, ctx, &limits, weir_str_of(token)));
     free(sessions);
 }
-END_TEST
 
 /* ---- throttling ---- */
 
@@ -321,7 +308,7 @@ static void fail_login(struct throttle *throttle, const char *address, const cha
     throttle_login(throttle, ctx, weir_str_of(address), weir_str_of(name), false);
 }
 
-START_TEST(failed_logins_wait_longer_each_time)
+UNIT_TEST(failed_logins_wait_longer_each_time)
 {
     struct throttle *throttle = calloc(1, sizeof(*throttle));
 
@@ -347,9 +334,8 @@ START_TEST(failed_logins_wait_longer_each_time)
     ck_assert_uint_eq(wait_s(throttle, "192.0.2.1", "ann"), 0);
     free(throttle);
 }
-END_TEST
 
-START_TEST(an_ipv6_network_counts_as_one)
+UNIT_TEST(an_ipv6_network_counts_as_one)
 {
     struct throttle *throttle = calloc(1, sizeof(*throttle));
     for (int i = 0; i < 5; i++) {
@@ -361,9 +347,8 @@ START_TEST(an_ipv6_network_counts_as_one)
     ck_assert_uint_eq(wait_s(throttle, "2001:db8:1:3::1", ""), 0);
     free(throttle);
 }
-END_TEST
 
-START_TEST(failures_are_forgotten_and_the_table_is_bounded)
+UNIT_TEST(failures_are_forgotten_and_the_table_is_bounded)
 {
     struct throttle *throttle = calloc(1, sizeof(*throttle));
     for (int i = 0; i < 5; i++) {
@@ -380,9 +365,8 @@ START_TEST(failures_are_forgotten_and_the_table_is_bounded)
     ck_assert_uint_gt(wait_s(throttle, "198.51.100.1", ""), 0);
     free(throttle);
 }
-END_TEST
 
-START_TEST(requests_come_from_a_bucket)
+UNIT_TEST(requests_come_from_a_bucket)
 {
     struct throttle *throttle = calloc(1, sizeof(*throttle));
     int taken = 0;
@@ -397,26 +381,5 @@ START_TEST(requests_come_from_a_bucket)
     ck_assert(throttle_take(throttle, ctx, weir_str_of("ann"), 0));
     free(throttle);
 }
-END_TEST
 
-TCase *parts_tests(void)
-{
-    TCase *tests = tcase_create("parts");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, accept_encoding);
-    tcase_add_test(tests, etags);
-    tcase_add_test(tests, json_is_escaped_and_cut);
-    tcase_add_test(tests, utf8);
-    tcase_add_test(tests, base64);
-    tcase_add_test(tests, objects_are_read);
-    tcase_add_test(tests, hosts);
-    tcase_add_test(tests, origins);
-    tcase_add_test(tests, cookies);
-    tcase_add_test(tests, sessions_end);
-    tcase_add_test(tests, the_oldest_session_makes_place);
-    tcase_add_test(tests, failed_logins_wait_longer_each_time);
-    tcase_add_test(tests, an_ipv6_network_counts_as_one);
-    tcase_add_test(tests, failures_are_forgotten_and_the_table_is_bounded);
-    tcase_add_test(tests, requests_come_from_a_bucket);
-    return tests;
-}
+UNIT_FIXTURE(set_up, tear_down);

@@ -10,7 +10,6 @@
 
 #include "../test_main.h"
 #include "control.h"
-#include "test_parts.h"
 #include "text.h"
 #include "users.h"
 
@@ -50,7 +49,7 @@ static void tear_down(void)
 
 /* ---- passwords and tokens ---- */
 
-START_TEST(passwords)
+UNIT_TEST(passwords)
 {
     char hash[PASSWORD_HASH_SIZE], other[PASSWORD_HASH_SIZE];
     ck_assert(password_hash("correct horse", hash));
@@ -64,7 +63,6 @@ START_TEST(passwords)
     ck_assert(!password_verify("correct horse", NULL));
     ck_assert(!password_verify("correct horse", "scrypt$32768$8$1$00$00"));
 }
-END_TEST
 
 /* The value of a string member of flat JSON, the caller's. */
 static char *member(const char *json, const char *name)
@@ -77,7 +75,7 @@ static char *member(const char *json, const char *name)
     return copy;
 }
 
-START_TEST(tokens_tell_who_somebody_is)
+UNIT_TEST(tokens_tell_who_somebody_is)
 {
     struct weir_caller caller = {.size = sizeof(caller)}, again = {.size = sizeof(again)};
 
@@ -111,9 +109,8 @@ START_TEST(tokens_tell_who_somebody_is)
     ck_assert(!users_by_token(users, weir_str_of(token), &caller));
     free(token);
 }
-END_TEST
 
-START_TEST(whoever_was_recognised_is_looked_at_again)
+UNIT_TEST(whoever_was_recognised_is_looked_at_again)
 {
     static const char ann[] = "{\"role\":\"viewer\",\"since\":%s,\"tokens\":["
                               "{\"id\":\"aa\",\"sha256\":\"\",\"expires_at\":null},"
@@ -144,7 +141,6 @@ START_TEST(whoever_was_recognised_is_looked_at_again)
     weir_test_keep(control, "ann", "{\"role\":\"admin\",\"tokens\":[],\"gone\":9}");
     ck_assert_ptr_null(users_find(users, "ann")); /* an earlier Weir kept who was removed */
 }
-END_TEST
 
 /* ---- changes ---- */
 
@@ -166,7 +162,7 @@ static enum weir_role role_by(const char *name, const char *password)
     return told.role;
 }
 
-START_TEST(passwords_are_hashed_elsewhere)
+UNIT_TEST(passwords_are_hashed_elsewhere)
 {
     ck_assert_uint_eq(
         RUN("user.add", "name", "ann", "role", "viewer", "password", "long enough")->status, 201);
@@ -183,9 +179,8 @@ START_TEST(passwords_are_hashed_elsewhere)
     ck_assert_uint_eq(answer->status, 429);
     ck_assert_int_eq(role_by("ann", "another one"), WEIR_ROLE_VIEWER);
 }
-END_TEST
 
-START_TEST(what_is_wrong_is_told)
+UNIT_TEST(what_is_wrong_is_told)
 {
     ck_assert_uint_eq(RUN("user.add", "name", "ann", "role", "viewer")->status, 201);
     ck_assert_uint_eq(RUN("user.add", "name", "ann", "role", "viewer")->status, 409);
@@ -202,9 +197,8 @@ START_TEST(what_is_wrong_is_told)
     ck_assert_uint_eq(RUN("user.remove", "name", "ann")->status, 503);
     ck_assert_ptr_nonnull(users_find(users, "ann"));
 }
-END_TEST
 
-START_TEST(changes_are_taken_back)
+UNIT_TEST(changes_are_taken_back)
 {
     RUN("user.add", "name", "ann", "role", "viewer");
     ck_assert_ptr_null(weir_test_undo(control));
@@ -225,7 +219,6 @@ START_TEST(changes_are_taken_back)
     ck_assert_ptr_null(weir_test_undo(control));
     ck_assert_int_eq(role_by("ann", "long enough"), WEIR_ROLE_VIEWER);
 }
-END_TEST
 
 /* ---- the administrator's token ---- */
 
@@ -240,7 +233,7 @@ static void read_token(char *out, size_t size)
     fclose(file);
 }
 
-START_TEST(admin_token_is_a_file)
+UNIT_TEST(admin_token_is_a_file)
 {
     struct weir_caller caller = {.size = sizeof(caller)};
     char first[128], second[128], path[128];
@@ -267,9 +260,8 @@ START_TEST(admin_token_is_a_file)
     admin_control.on_reload(weir_test_instance_context(control), users);
     ck_assert(!users_by_author(users, weir_str_of("admin.token"), &caller));
 }
-END_TEST
 
-START_TEST(the_first_start_gives_a_link)
+UNIT_TEST(the_first_start_gives_a_link)
 {
     struct weir_caller caller = {.size = sizeof(caller)};
     char link[ADMIN_TOKEN_HEX + 1];
@@ -281,12 +273,11 @@ START_TEST(the_first_start_gives_a_link)
     ck_assert(users_by_link(users, weir_str_of(link), &caller));
     ck_assert(!users_by_link(users, weir_str_of(link), &caller));
 }
-END_TEST
 
 /* ---- the document ---- */
 
 /* Every row is in it, with its method, and an answer that has a schema. */
-START_TEST(document_is_the_table)
+UNIT_TEST(document_is_the_table)
 {
     cJSON *document = cJSON_Parse(RUN("openapi", "", "")->body);
     const cJSON *paths = cJSON_GetObjectItem(document, "paths");
@@ -316,20 +307,5 @@ START_TEST(document_is_the_table)
                                      5); /* events, sessions, and itself once more */
     cJSON_Delete(document);
 }
-END_TEST
 
-TCase *users_tests(void)
-{
-    TCase *tests = tcase_create("users");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, passwords);
-    tcase_add_test(tests, tokens_tell_who_somebody_is);
-    tcase_add_test(tests, whoever_was_recognised_is_looked_at_again);
-    tcase_add_test(tests, passwords_are_hashed_elsewhere);
-    tcase_add_test(tests, what_is_wrong_is_told);
-    tcase_add_test(tests, changes_are_taken_back);
-    tcase_add_test(tests, admin_token_is_a_file);
-    tcase_add_test(tests, the_first_start_gives_a_link);
-    tcase_add_test(tests, document_is_the_table);
-    return tests;
-}
+UNIT_FIXTURE(set_up, tear_down);
