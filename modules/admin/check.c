@@ -74,28 +74,6 @@ bool check_origin(const struct weir_request *req)
     return !weir_request_header(req, "Origin", &value) || is_own_origin(req, value);
 }
 
-bool check_cookie(const struct weir_request *req, const char *name, struct weir_str *value)
-{
-    size_t name_len = strlen(name);
-
-    for (size_t i = 0; i < weir_request_field_count(req); i++) {
-        struct weir_field field = weir_request_field(req, i);
-        struct weir_str rest = field.value;
-        if (!weir_str_is_nocase(field.name, "cookie")) {
-            continue;
-        }
-        while (rest.len > 0) {
-            struct weir_str pair = weir_str_cut(&rest, ';');
-            if (pair.len > name_len && memcmp(pair.ptr, name, name_len) == 0 &&
-                pair.ptr[name_len] == '=') {
-                *value = (struct weir_str){pair.ptr + name_len + 1, pair.len - name_len - 1};
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 bool check_is_forwarded(const struct weir_request *req)
 {
     struct weir_str value;

@@ -18,9 +18,6 @@ bool check_host(struct weir_str host, const struct weir_list *allowed);
  * Metadata). */
 bool check_origin(const struct weir_request *req);
 
-/* The value of a cookie of that name; false: there is none. */
-bool check_cookie(const struct weir_request *req, const char *name, struct weir_str *value);
-
 /* Whether the address is of IPv4 or IPv6, in text, without port or brackets. */
 bool check_is_address(struct weir_str host);
 

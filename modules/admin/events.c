@@ -4,8 +4,9 @@
  */
 #include "events.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+
+#include <weir/json.h>
 
 #include "who.h"
 
@@ -31,8 +32,7 @@ struct events {
     struct event_client *writing; /* to tell whether it has gone meanwhile */
     struct weir_timer *timer;
     bool draining;
-    char *text; /* one event, being put together */
-    size_t room;
+    struct weir_buffer text; /* of one event */
 };
 
 /* ---- clients ---- */
@@ -119,39 +119,24 @@ void events_review(struct events *events)
 
 /* ---- one event ---- */
 
-static bool put(struct events *events, size_t *at, struct weir_str text)
+/* id, event, data (WHATWG HTML section 9.2.6). */
+static struct weir_str format_event(struct events *events, const struct weir_event *event)
 {
-    if (events->room - *at < text.len) {
-        size_t room = events->room * 2 > *at + text.len ? events->room * 2 : *at + text.len;
-        char *bigger = realloc(events->text, room);
-        if (bigger == NULL) {
-            return false;
-        }
-        events->text = bigger;
-        events->room = room;
-    }
-    if (text.len > 0) {
-        memcpy(events->text + *at, text.ptr, text.len);
-    }
-    *at += text.len;
-    return true;
-}
+    struct weir_buffer *out = &events->text;
 
-/* id, event, data (WHATWG HTML section 9.2.6); 0: no memory. */
-static size_t format_event(struct events *events, const struct weir_event *event)
-{
-    char id[32];
-    size_t at = 0;
-    bool good = true;
-
+    out->len = 0;
+    out->failed = false;
     if (event->id > 0) {
-        snprintf(id, sizeof(id), "id: %llu\n", (unsigned long long)event->id);
-        good = put(events, &at, weir_str_of(id));
+        weir_buffer_text(out, "id: ");
+        weir_buffer_number(out, event->id);
+        weir_buffer_text(out, "\n");
     }
-    good = good && put(events, &at, weir_str_of("event: ")) && put(events, &at, event->name) &&
-           put(events, &at, weir_str_of("\ndata: ")) && put(events, &at, event->data) &&
-           put(events, &at, weir_str_of("\n\n"));
-    return good ? at : 0;
+    weir_buffer_text(out, "event: ");
+    weir_buffer_add(out, event->name.ptr, event->name.len);
+    weir_buffer_text(out, "\ndata: ");
+    weir_buffer_add(out, event->data.ptr, event->data.len);
+    weir_buffer_text(out, "\n\n");
+    return weir_buffer_str(out);
 }
 
 static void on_event(void *arg, const struct weir_event *event)
@@ -172,9 +157,9 @@ static void on_event(void *arg, const struct weir_event *event)
         }
         return;
     }
-    size_t len = format_event(client->events, event);
-    if (len > 0) {
-        send_bytes(client, client->events->text, len);
+    struct weir_str text = format_event(client->events, event);
+    if (!client->events->text.failed) { /* else there is no memory */
+        send_bytes(client, text.ptr, text.len);
     }
 }
 
@@ -311,7 +296,7 @@ void events_drain(struct events *events)
 void events_free(struct events **events)
 {
     weir_timer_free((*events)->admin->ctx, (*events)->timer);
-    free((*events)->text);
+    weir_buffer_free(&(*events)->text);
     free(*events);
     *events = NULL;
 }

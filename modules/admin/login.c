@@ -78,7 +78,7 @@ static void admit(struct exchange *exchange, const struct weir_caller *known, st
 
     throttle_login(admin->prepared->throttle, admin->ctx, weir_request_peer(req).address, name,
                    true);
-    if (check_cookie(req, SESSION_COOKIE, &old)) {
+    if (weir_request_cookie(req, weir_str_of(SESSION_COOKIE), &old)) {
         struct session *before =
             session_find(admin->prepared->sessions, admin->ctx, &admin->limits, old);
         if (before != NULL) {

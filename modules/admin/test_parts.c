@@ -226,11 +226,11 @@ UNIT_TEST(cookies)
 {
     struct weir_request *req = weir_test_request(host, "GET", "/");
     struct weir_str value = {NULL, 0};
-    ck_assert(!check_cookie(req, "weir_admin", &value));
+    ck_assert(!weir_request_cookie(req, weir_str_of("weir_admin"), &value));
     weir_test_request_add(req, "Cookie", "a=b; xweir_admin=no; weir_admin2=no");
-    ck_assert(!check_cookie(req, "weir_admin", &value));
+    ck_assert(!weir_request_cookie(req, weir_str_of("weir_admin"), &value));
     weir_test_request_add(req, "Cookie", "c=d;weir_admin=yes; e=f");
-    ck_assert(check_cookie(req, "weir_admin", &value));
+    ck_assert(weir_request_cookie(req, weir_str_of("weir_admin"), &value));
     ck_assert(weir_str_is(value, "yes"));
 }
 

@@ -66,7 +66,7 @@ void who_identify(struct admin *admin, const struct weir_request *req, struct ca
         }
         return;
     }
-    if (check_cookie(req, SESSION_COOKIE, &value)) {
+    if (weir_request_cookie(req, weir_str_of(SESSION_COOKIE), &value)) {
         enter_session(admin,
                       session_find(admin->prepared->sessions, admin->ctx, &admin->limits, value),
                       caller);

@@ -231,25 +231,8 @@ static bool response_lists(const struct weir_response *resp, const char *name, c
     return false;
 }
 
-static bool request_lists(const struct weir_request *req, const char *name, const char *word)
-{
-    size_t count = weir_request_field_count(req);
-    struct weir_str value;
-
-    if (!weir_request_header(req, name, &value)) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct weir_field field = weir_request_field(req, i);
-        if (weir_str_is_nocase(field.name, name) && weir_list_has(field.value, word)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Whatever the client accepts: whether this response is one that would be compressed. */
-static bool may_compress(const struct conf *conf, const struct weir_request *req,
+static bool may_compress(const struct conf *conf, struct weir_request *req,
                          const struct weir_response *resp)
 {
     uint32_t status = weir_response_status(resp);
@@ -265,25 +248,20 @@ static bool may_compress(const struct conf *conf, const struct weir_request *req
     return type_is_listed(conf, resp) && !weir_response_header(resp, "Content-Encoding", &value) &&
            !weir_response_header(resp, "Content-Range", &value) &&
            !response_lists(resp, "Cache-Control", "no-transform") &&
-           !request_lists(req, "Cache-Control", "no-transform");
+           !(weir_request_header_list(req, "Cache-Control", &value) &&
+             weir_list_has(value, "no-transform"));
 }
 
-static enum encoding choose(const struct prepared *prepared, const struct weir_request *req)
+static enum encoding choose(const struct prepared *prepared, struct weir_request *req)
 {
-    size_t count = weir_request_field_count(req);
     struct accept accept;
     struct weir_str value;
 
-    if (!weir_request_header(req, "Accept-Encoding", &value)) {
+    if (!weir_request_header_list(req, "Accept-Encoding", &value)) {
         return ENCODING_NONE;
     }
     accept_begin(&accept);
-    for (size_t i = 0; i < count; i++) {
-        struct weir_field field = weir_request_field(req, i);
-        if (weir_str_is_nocase(field.name, "Accept-Encoding")) {
-            accept_read(&accept, field.value);
-        }
-    }
+    accept_read(&accept, value);
     return accept_choose(&accept, prepared->order, prepared->order_count);
 }
 

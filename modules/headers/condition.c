@@ -78,8 +78,7 @@ bool prefix_matches(struct weir_str prefix, struct weir_str path, struct weir_st
         return false;
     }
     while (next_segment(&prefix, &wanted)) {
-        if (!next_segment(&path, &segment) || segment.len != wanted.len ||
-            memcmp(segment.ptr, wanted.ptr, wanted.len) != 0) {
+        if (!next_segment(&path, &segment) || !weir_str_equal(segment, wanted)) {
             return false;
         }
     }

@@ -115,8 +115,7 @@ static bool request_holds(const struct rule *rule, const struct weir_request *re
     bool listed = conf->method.count == 0;
 
     for (size_t i = 0; i < conf->method.count && !listed; i++) {
-        struct weir_str wanted = str_at(&conf->method, i);
-        listed = wanted.len == method.len && memcmp(wanted.ptr, method.ptr, method.len) == 0;
+        listed = weir_str_equal(str_at(&conf->method, i), method);
     }
     if (conf->scheme != SCHEME_ANY) {
         struct weir_str scheme = weir_request_str(req, WEIR_REQUEST_SCHEME);
@@ -290,7 +289,7 @@ static enum weir_status explain(struct weir_context *ctx, void *instance, struct
     }
     enum weir_status status = change(rule, &source);
     struct weir_str after = weir_request_path(req);
-    if (after.len != before.len || memcmp(after.ptr, before.ptr, after.len) != 0) {
+    if (!weir_str_equal(after, before)) {
         snprintf(verdict->why, sizeof(verdict->why), "the path becomes %.*s", (int)after.len,
                  after.ptr);
     } else if (rule->request.count > 0) {

@@ -75,14 +75,6 @@ static void pump(struct exporter *exporter, struct scrape *scrape, struct weir_r
     weir_buffer_free(&out);
 }
 
-static bool is_metrics(struct weir_str path)
-{
-    static const char name[] = "/metrics";
-    size_t len = sizeof(name) - 1;
-
-    return path.len >= len && memcmp(path.ptr + path.len - len, name, len) == 0;
-}
-
 static enum weir_status refuse(struct weir_request *req, uint32_t status, const char *text)
 {
     static const struct weir_str type = WEIR_STR_INIT("text/plain; charset=utf-8");
@@ -103,12 +95,6 @@ static enum format wanted_format(struct weir_request *req)
 
     weir_request_header_list(req, "Accept", &accept);
     return accept_openmetrics(accept) ? FORMAT_OPENMETRICS : FORMAT_TEXT;
-}
-
-static bool is_method(struct weir_request *req, const char *method)
-{
-    struct weir_str given = weir_request_method(req);
-    return given.len == strlen(method) && memcmp(given.ptr, method, given.len) == 0;
 }
 
 static enum weir_status begin_scrape(struct weir_context *ctx, struct exporter *exporter,
@@ -132,7 +118,7 @@ static enum weir_status begin_scrape(struct weir_context *ctx, struct exporter *
         {WEIR_STR_INIT("Cache-Control"), WEIR_STR_INIT("no-store")},
         {WEIR_STR_INIT("Vary"), WEIR_STR_INIT("Accept")},
     };
-    if (is_method(req, "HEAD")) {
+    if (weir_str_is(weir_request_method(req), "HEAD")) {
         if (weir_reply_begin(req, 200, fields, 3, -1) == WEIR_OK) {
             weir_reply_end(req);
         }
@@ -179,10 +165,11 @@ static enum weir_status on_request(struct weir_context *ctx, void *instance,
 {
     struct exporter *exporter = instance;
 
-    if (!is_metrics(weir_request_path(req))) {
+    if (!weir_str_ends(weir_request_path(req), "/metrics")) {
         return refuse(req, 404, "The metrics are at /metrics.\n");
     }
-    if (!is_method(req, "GET") && !is_method(req, "HEAD")) {
+    if (!weir_str_is(weir_request_method(req), "GET") &&
+        !weir_str_is(weir_request_method(req), "HEAD")) {
         return refuse(req, 405, "Metrics are read by GET.\n");
     }
     if (exporter->running >= SCRAPE_LIMIT) {

@@ -165,11 +165,6 @@ static void take_process(struct snapshot *snapshot, const struct weir_stats_row 
     snapshot->reload_refused = row->reload_refused;
 }
 
-static bool is_named(const struct weir_stats_row *row, struct weir_str name)
-{
-    return row->name.len == name.len && memcmp(row->name.ptr, name.ptr, name.len) == 0;
-}
-
 /* One that is called like the rest is put there too: two series of one name would spoil the
  * scrape. */
 static bool take_row(void *arg, const struct weir_stats_row *row)
@@ -183,11 +178,10 @@ static bool take_row(void *arg, const struct weir_stats_row *row)
     if (row->kind >= KIND_COUNT) {
         return true;
     }
-    bool above = taking->named[row->kind] >= taking->limit ||
-                 (row->kind == WEIR_STATS_SERVER
-                      ? row->pool.len == other_name.len &&
-                            memcmp(row->pool.ptr, other_name.ptr, other_name.len) == 0
-                      : row->kind != WEIR_STATS_PROCESS && is_named(row, other_name));
+    bool above =
+        taking->named[row->kind] >= taking->limit ||
+        (row->kind != WEIR_STATS_PROCESS &&
+         weir_str_equal(row->kind == WEIR_STATS_SERVER ? row->pool : row->name, other_name));
     if (above) {
         object = &taking->others[row->kind];
         object->other = true;

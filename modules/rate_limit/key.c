@@ -89,33 +89,3 @@ bool network_has(const struct network *network, const uint8_t *key, size_t len)
     keep_bits(cut + 1, len - 1, network->bits);
     return memcmp(cut, network->address, len) == 0;
 }
-
-static bool find_pair(struct weir_str field, struct weir_str name, struct weir_str *value)
-{
-    while (field.len > 0) {
-        struct weir_str pair = weir_str_cut(&field, ';');
-        if (pair.len > name.len && pair.ptr[name.len] == '=' &&
-            memcmp(pair.ptr, name.ptr, name.len) == 0) {
-            *value = weir_str_skip(pair, name.len + 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-bool key_cookie(const struct weir_request *req, struct weir_str name, struct weir_str *value)
-{
-    size_t count = weir_request_field_count(req);
-    struct weir_str first;
-
-    if (!weir_request_header(req, "Cookie", &first)) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct weir_field field = weir_request_field(req, i);
-        if (weir_str_is_nocase(field.name, "Cookie") && find_pair(field.value, name, value)) {
-            return true;
-        }
-    }
-    return false;
-}

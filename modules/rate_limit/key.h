@@ -28,7 +28,4 @@ bool network_parse(struct weir_str text, struct network *out);
 /* `key`: of key_of_address with all bits. */
 bool network_has(const struct network *network, const uint8_t *key, size_t len);
 
-/* The value of a cookie of that name, among all Cookie fields; false: there is none. */
-bool key_cookie(const struct weir_request *req, struct weir_str name, struct weir_str *value);
-
 #endif

@@ -256,7 +256,7 @@ static uint64_t request_id(const struct limit *limit, const struct weir_request 
     struct weir_str value = {NULL, 0};
     uint64_t ids[3] = {0, 0, 0};
     bool known = conf->key == KEY_HEADER   ? req->host->request_header(req, conf->name, &value)
-                 : conf->key == KEY_COOKIE ? key_cookie(req, conf->name, &value)
+                 : conf->key == KEY_COOKIE ? weir_request_cookie(req, conf->name, &value)
                                            : false;
     if (known && value.len > 0) {
         ids[0] = 1;

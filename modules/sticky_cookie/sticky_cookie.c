@@ -216,8 +216,7 @@ static bool find_token(struct weir_context *ctx, struct sticky *self, struct wei
     for (size_t i = 0; i < count; i++) {
         struct weir_field field = weir_request_field(req, i);
         while (weir_str_is_nocase(field.name, "Cookie") && cookie_next(&field.value, &cookie)) {
-            if (cookie.value.len != TOKEN_LEN || cookie.name.len != name.len ||
-                memcmp(cookie.name.ptr, name.ptr, name.len) != 0) {
+            if (cookie.value.len != TOKEN_LEN || !weir_str_equal(cookie.name, name)) {
                 continue;
             }
             if (open_value(ctx, self, cookie.value.ptr, out) &&
@@ -283,7 +282,6 @@ static void on_response(struct weir_context *ctx, void *instance, struct weir_re
                         struct weir_response *resp, weir_server_id server, bool known)
 {
     static const struct weir_str field_name = WEIR_STR_INIT("Set-Cookie");
-    static const struct weir_str https = WEIR_STR_INIT("https");
     struct sticky *self = instance;
     const struct policy *policy = self->policy;
     void **slot = weir_request_slot(req, ctx);
@@ -300,9 +298,8 @@ static void on_response(struct weir_context *ctx, void *instance, struct weir_re
     token.session = known ? visit->session : new_session(ctx);
     weir_request_session(req, token.session);
     /* The scheme is what the client used, even where a proxy before us took the TLS off. */
-    struct weir_str scheme = weir_request_str(req, WEIR_REQUEST_SCHEME);
-    bool tls = weir_request_tls(req) ||
-               (scheme.len == https.len && memcmp(scheme.ptr, https.ptr, https.len) == 0);
+    bool tls =
+        weir_request_tls(req) || weir_str_is(weir_request_str(req, WEIR_REQUEST_SCHEME), "https");
     const char *attributes = policy->attributes[tls];
     size_t attributes_len = strlen(attributes);
     char text[2 * SET_COOKIE_MAX];

@@ -183,6 +183,27 @@ static inline bool weir_request_header_list(struct weir_request *req, const char
     return true;
 }
 
+/** The value of the first cookie of that name, as it stands, without the blanks around it; false:
+ * there is none, `*value` untouched. */
+static inline bool weir_request_cookie(const struct weir_request *req, struct weir_str name,
+                                       struct weir_str *value)
+{
+    size_t count = weir_request_field_count(req);
+
+    for (size_t i = 0; i < count; i++) {
+        struct weir_field field = weir_request_field(req, i);
+        while (field.value.len > 0 && weir_field_name_is(field.name, "Cookie")) {
+            struct weir_str pair = weir_str_cut(&field.value, ';');
+            if (pair.len > name.len && pair.ptr[name.len] == '=' &&
+                memcmp(pair.ptr, name.ptr, name.len) == 0) {
+                *value = weir_str_skip(pair, name.len + 1);
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /** A copy that lives as long as the request; empty where memory ran out. */
 static inline struct weir_str weir_request_copy(struct weir_request *req, struct weir_str from)
 {
