@@ -59,7 +59,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
 _Static_assert(TEXT_TARGET + TEXT_REFERRER + TEXT_AGENT + 16 * TEXT_NAME + 1024 < LINE_MAX_SIZE,
                "limits of the parts against that of the line");
 
-/* A second's time as text, kept until another second is asked for. */
+/* The time as text, cached until the second changes. */
 struct stamp {
     uint64_t second;
     char text[40];
@@ -108,7 +108,7 @@ static struct weir_str request_header(const struct weir_request *req, const char
     return value;
 }
 
-/* The request's id; where the listener gives none, what the client calls so. */
+/* The request's id; without one of the listener's, the client's. */
 static struct weir_str request_id_of(const struct weir_request *req)
 {
     struct weir_str id = weir_request_str(req, WEIR_REQUEST_ID);
@@ -160,7 +160,7 @@ static void put_quoted(struct weir_buffer *line, struct weir_str text, size_t li
     weir_buffer_byte(line, '"');
 }
 
-/* A blank, and the text or "-". */
+/* A space, then the text or "-". */
 static void put_bare(struct weir_buffer *line, struct weir_str text)
 {
     weir_buffer_byte(line, ' ');

@@ -185,7 +185,7 @@ static void destroy(struct weir_context *ctx, void *instance)
 {
     struct admin *admin = instance;
 
-    while (admin->exchanges != NULL) { /* their clients are gone; answers are on their way */
+    while (admin->exchanges != NULL) { /* their clients are gone; their answers are pending */
         struct exchange *exchange = admin->exchanges;
         if (exchange->operation != NULL) {
             weir_control_cancel(ctx, exchange->operation);
@@ -229,13 +229,13 @@ void exchange_free(struct exchange *exchange)
     }
     *link = exchange->next;
     if (exchange->body != NULL) {
-        explicit_bzero(exchange->body, exchange->room); /* there may be a password in it */
+        explicit_bzero(exchange->body, exchange->room); /* it may hold a password */
         free(exchange->body);
     }
     free(exchange);
 }
 
-/* A page: behind the login, but for the login page itself and what it is made of. */
+/* A page: behind the login, except the login page and its files. */
 static void serve_page(struct exchange *exchange)
 {
     struct admin *admin = exchange->admin;
@@ -291,7 +291,7 @@ static enum weir_status on_request(struct weir_context *ctx, void *instance,
     if (exchange == NULL) {
         return WEIR_NO_MEMORY;
     }
-    /* With TLS the certificate has settled the name; a Unix socket has none. */
+    /* With TLS the certificate has settled the name; Unix sockets have none. */
     if (!weir_request_tls(req) && !weir_request_credentials(req, &credentials) &&
         !check_host(host, &admin->conf->hosts)) {
         reply_problem(
@@ -310,7 +310,7 @@ static struct exchange *exchange_of(struct weir_context *ctx, struct weir_reques
     return *weir_request_slot(req, ctx);
 }
 
-/* Bodies are small, and wanted whole: JSON. */
+/* Bodies are small JSON, buffered whole. */
 static void on_data(struct weir_context *ctx, void *instance, struct weir_request *req,
                     const void *data, size_t len, bool end)
 {

@@ -45,10 +45,10 @@ struct admin {
     struct prepared *prepared;
     struct session_limits limits;
     struct events *events;
-    struct exchange *exchanges; /* all that are not over */
+    struct exchange *exchanges; /* all that are open */
 };
 
-/* How a caller has shown who it is. */
+/* How a caller authenticated. */
 enum proof { PROOF_NONE, PROOF_TOKEN, PROOF_SESSION, PROOF_PEER };
 
 struct caller {
@@ -56,10 +56,10 @@ struct caller {
     enum weir_role role;
     struct known who;
     struct session *session; /* PROOF_SESSION: valid until the running callback returns */
-    uint8_t digest[32];      /* of that session, to see later whether it still lives */
+    uint8_t digest[32];      /* of that session, to check later whether it is still valid */
 };
 
-/* What is being done for a request. */
+/* What a request is for. */
 enum task { TASK_NONE, TASK_CALL, TASK_LOGIN, TASK_EVENTS };
 
 /* A request that is not over. Owner: the instance; freed by on_end, or when the control plane

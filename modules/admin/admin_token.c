@@ -56,7 +56,7 @@ void admin_token_random(struct weir_context *ctx, char out[ADMIN_TOKEN_SIZE])
     random_hex(ctx, out + 5);
 }
 
-/* Another one, or none: whoever came with the one before, or with its link, comes no more. */
+/* Replaces or removes the token: the old one and its link are invalid from here on. */
 static void set_text(struct admin_token *token, const char *text)
 {
     struct admin_token_state *state = token->state;
@@ -73,7 +73,7 @@ static void set_text(struct admin_token *token, const char *text)
 
 /* ---- the file ---- */
 
-/* Whole and durable, or not at all. */
+/* Atomic and durable. */
 static bool write_file(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -92,7 +92,7 @@ static bool write_file(const char *path, const char *text)
     return good;
 }
 
-/* Makes a rename in it durable, where the file system knows how. */
+/* Makes a rename in it durable, where the file system supports that. */
 static void sync_folder_of(const char *path)
 {
     char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
@@ -220,7 +220,7 @@ static bool stage(struct admin_token *token, bool revoke)
     if (!revoke) {
         admin_token_random(token->ctx, token->staged_text);
     }
-    unlink(token->staged); /* of a run that was cut off */
+    unlink(token->staged); /* left by an interrupted run */
     return write_file(token->staged, revoke ? REVOKED : token->staged_text);
 }
 

@@ -9,13 +9,13 @@
 
 #include <weir/control.h>
 
-/* What the journal and callers' authors say for it. */
+/* The author of its calls, in the journal too. */
 #define ADMIN_TOKEN_NAME "admin.token"
 
 #define ADMIN_TOKEN_HEX  64u /* digits of a secret of 256 bits */
 #define ADMIN_TOKEN_SIZE (ADMIN_TOKEN_HEX + 8)
 
-/* What outlives instances: in shared memory. */
+/* Outlives instances, in shared memory. */
 struct admin_token_state {
     bool started;                   /* the file was looked at */
     char text[ADMIN_TOKEN_SIZE];    /* empty: there is none */
@@ -39,13 +39,13 @@ struct admin_token {
  * plane is served. */
 void admin_token_start(struct admin_token *token, struct weir_context *ctx,
                        struct admin_token_state *state, const char *state_dir);
-/* Reads it again. Not there: the token is revoked. It cannot be read: what was known stays. */
+/* Reads it again. The token is revoked if the file is gone, and stays if it cannot be read. */
 void admin_token_reread(struct admin_token *token);
 
-/* Whether there is one, and whether `text` is it. */
+/* Whether there is a token, and `text` equals it. */
 bool admin_token_is_set(const struct admin_token *token);
 bool admin_token_is(const struct admin_token *token, struct weir_str text);
-/* Takes the link of the first start, once. */
+/* Consumes the link of the first start, once. */
 bool admin_token_take_link(struct admin_token *token, struct weir_str link);
 /* A new token's text, also of users. */
 void admin_token_random(struct weir_context *ctx, char out[ADMIN_TOKEN_SIZE]);

@@ -99,7 +99,7 @@ static void on_answer(void *arg, const struct weir_control_answer *what)
 
     exchange->operation = NULL;
     if (exchange->req == NULL) {
-        exchange_free(exchange); /* the client did not wait */
+        exchange_free(exchange); /* the client is gone */
         return;
     }
     answer(exchange->req, what); /* may end the exchange */
@@ -110,7 +110,7 @@ void api_run(struct exchange *exchange)
     struct weir_request *req = exchange->req;
 
     exchange->answered = true;
-    if (!who_stays(exchange->admin, &exchange->caller)) { /* the body was long in coming */
+    if (!who_stays(exchange->admin, &exchange->caller)) { /* the body may have taken long */
         who_unknown(req);
         return;
     }

@@ -8,12 +8,12 @@
 
 #include "admin.h"
 
-/* The head is here: who is it, and is the body one that can be taken? Else it is answered. */
+/* The head has arrived: authenticates, and checks that the body can be accepted; else answers. */
 void api_begin(struct exchange *exchange);
-/* The body is here. */
+/* The body has arrived. */
 void api_run(struct exchange *exchange);
 
-/* Whether the body that is to come is JSON and small enough. false: it was answered (413, 415). */
+/* Whether the coming body is JSON and small enough. false: it was answered (413, 415). */
 bool api_check_body(struct exchange *exchange);
 
 #endif

@@ -117,7 +117,7 @@ static char *read_all(int fd, size_t len)
     while (bytes != NULL && at < len) {
         ssize_t n = read(fd, bytes + at, len - at);
         if (n == 0 || (n < 0 && errno != EINTR)) {
-            errno = n == 0 ? EIO : errno; /* it has become shorter */
+            errno = n == 0 ? EIO : errno; /* it was truncated meanwhile */
             free(bytes);
             return NULL;
         }
@@ -225,7 +225,7 @@ static bool load_entry(struct loading *l, int folder, const char *name, const ch
         return true;
     }
     if (S_ISREG(about.st_mode)) {
-        /* What builds the folder is no page of it. */
+        /* Build files are not pages. */
         return strcmp(name, "local.mk") == 0 ||
                load_file(l, folder, name, inside, (size_t)about.st_size);
     }
@@ -237,7 +237,7 @@ static bool load_entry(struct loading *l, int folder, const char *name, const ch
     return fd < 0 ? fail(l, name, strerror(errno)) : load_folder(l, fd, below, depth + 1);
 }
 
-/* Takes `fd` over. */
+/* Takes ownership of `fd`. */
 static bool load_folder(struct loading *l, int fd, const char *inside, int depth)
 {
     DIR *dir = fdopendir(fd);

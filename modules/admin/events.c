@@ -22,14 +22,14 @@ struct event_client {
     struct exchange *exchange;
     struct weir_subscription *subscription;
     size_t waiting;
-    bool ended; /* on_end is on its way */
+    bool ended; /* on_end follows */
 };
 
 struct events {
     struct admin *admin;
     struct event_client *clients;
     size_t count;
-    struct event_client *writing; /* to tell whether it has gone meanwhile */
+    struct event_client *writing; /* to detect that it goes meanwhile */
     struct weir_timer *timer;
     bool draining;
     struct weir_buffer text; /* of one event */
@@ -37,7 +37,7 @@ struct events {
 
 /* ---- clients ---- */
 
-/* Sends, and says whether the client is still there. */
+/* Sends. false: the client is gone. */
 static bool send_bytes(struct event_client *client, const char *text, size_t len)
 {
     struct events *events = client->events;
@@ -76,7 +76,7 @@ void events_end(struct exchange *exchange)
     }
 }
 
-/* No more events for it; on_end will come. */
+/* Stops its events; on_end follows. */
 static void silence(struct event_client *client)
 {
     client->ended = true;
@@ -96,7 +96,7 @@ static void end_stream(struct event_client *client)
 
 /* ---- who they are for ---- */
 
-/* Whether it has ended: its client may be gone then. */
+/* true: it has ended, and its client may be gone. */
 static bool end_unless_stays(struct event_client *client)
 {
     if (who_stays(client->events->admin, &client->exchange->caller)) {
@@ -111,7 +111,7 @@ void events_review(struct events *events)
     struct event_client *client = events->clients;
 
     while (client != NULL) {
-        struct event_client *next = client->next; /* on_end frees one client, and it is this one */
+        struct event_client *next = client->next; /* on_end frees this client alone */
         end_unless_stays(client);
         client = next;
     }
@@ -241,7 +241,7 @@ static void add_client(struct events *events, struct exchange *exchange)
     client->subscription =
         weir_control_subscribe(admin->ctx, last_id_of(exchange->req), on_event, client);
     if (client->subscription == NULL || events->draining) {
-        end_stream(client); /* it comes back in a second */
+        end_stream(client); /* the client reconnects after a second */
     }
 }
 

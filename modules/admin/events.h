@@ -19,7 +19,7 @@ void events_writable(struct exchange *exchange);
 /* The request is over. */
 void events_end(struct exchange *exchange);
 
-/* Looks again at who the streams are for, and ends those of whoever may not stay. */
+/* Authenticates all clients again, and ends the streams of those who may not stay. */
 void events_review(struct events *events);
 
 /* Ends all streams, so that clients come back to the next generation. */

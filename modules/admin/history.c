@@ -45,11 +45,11 @@ struct history {
     size_t count, pools, servers;
     uint64_t second;
     uint64_t wall_ms;  /* at `second` */
-    struct mark total; /* of all listeners that were ever there, what they counted meanwhile */
+    struct mark total; /* of all listeners that ever were there */
     /* Of the histograms; known with the first one. */
     unsigned bound_count;
     double bounds_ms[BUCKETS_MAX];
-    uint32_t gone_reason; /* clients that were gone: no error of ours */
+    uint32_t gone_reason; /* clients that left: not counted as errors */
     /* While a second is sampled: */
     struct weir_context *ctx;
     bool step;
@@ -159,7 +159,7 @@ static struct sample *samples_new(size_t count)
     return samples;
 }
 
-/* The series, made where it is not there yet. NULL: there is no place for it. */
+/* The series, created on demand. NULL: there is no room for it. */
 static struct series *series_of(struct history *history, uint64_t key, enum weir_stats_kind kind)
 {
     struct series *series = find(history, key);
@@ -191,7 +191,7 @@ static struct series *series_of(struct history *history, uint64_t key, enum weir
 
 /* ---- what came between two readings ---- */
 
-/* None where the later one is smaller, which it may be by a request that was just being counted. */
+/* 0 where the later one is smaller, which a request that is just being counted can cause. */
 static uint64_t since(uint64_t from, uint64_t to)
 {
     return to > from ? to - from : 0;
@@ -259,7 +259,7 @@ static void take(struct history *history, struct series *series, const struct ma
     uint64_t second = history->second;
 
     notice_successor(series, now);
-    if (series->second == 0) { /* new, and so is what it counts: it began at zero a second ago */
+    if (series->second == 0) { /* new, and so are its counters: zero a second ago */
         series->second = second - 1;
     }
     bool step = second / HISTORY_STEP != series->second / HISTORY_STEP;
@@ -320,7 +320,7 @@ static struct mark read_row(struct history *history, const struct weir_traffic *
     return now;
 }
 
-/* The total goes on where listeners come and go. */
+/* The total survives listeners that go. */
 static void add_to_total(struct history *history, const struct mark *from, const struct mark *to)
 {
     struct mark *total = &history->total;

@@ -50,7 +50,7 @@ static void write_cookie(const struct weir_request *req, const char *token, uint
              token, (unsigned long long)seconds, weir_request_tls(req) ? "; Secure" : "");
 }
 
-/* 429, and says when. */
+/* 429, with Retry-After. */
 static void send_wait(struct weir_request *req, uint64_t wait_ns)
 {
     char seconds[24];
@@ -150,7 +150,7 @@ static void try_token(struct exchange *exchange, struct weir_str token, bool lin
 
 enum { NAME, PASSWORD, TOKEN, LINK, MEMBERS };
 
-/* One of the three ways, and nothing of another. */
+/* Exactly one of the three ways to log in. */
 static bool is_one_way(const struct text_member *members)
 {
     bool password = members[NAME].value.len > 0 && members[PASSWORD].value.ptr != NULL;

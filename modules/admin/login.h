@@ -8,7 +8,7 @@
 #include "admin.h"
 
 void login_begin(struct exchange *exchange);
-/* The body of a POST is here. */
+/* The body of a POST has arrived. */
 void login_run(struct exchange *exchange);
 
 #endif

@@ -20,7 +20,7 @@ void pages_serve(struct weir_request *req, const struct asset *asset)
     struct weir_str etag = weir_str_of(gzip ? asset->gzip_etag : asset->etag);
     reply_begin(&reply, req);
     reply_add(&reply, "ETag", etag);
-    /* Names stay the same over versions: a browser asks each time, and mostly hears 304. */
+    /* Names do not change with versions, so browsers revalidate each time and mostly get 304. */
     reply_add(&reply, "Cache-Control", weir_str_of(asset->page ? "private, no-cache" : "no-cache"));
     if (asset->gzip != NULL) {
         reply_add(&reply, "Vary", weir_str_of("Accept-Encoding"));

@@ -84,7 +84,7 @@ const char *reply_title(uint32_t status)
     }
 }
 
-/* A person looks at the answer: not a program, and not a page's own request. */
+/* Whether a person sees the answer: not a program, and not a page's own request. */
 static bool wants_page(struct weir_request *req)
 {
     struct weir_str accept = {NULL, 0};
@@ -92,7 +92,7 @@ static bool wants_page(struct weir_request *req)
     return text_has(accept, "text/html") && !weir_str_starts(weir_request_path(req), "/api/");
 }
 
-/* Text for HTML: our own words, but for what they quote of the request. */
+/* Escapes text for HTML. */
 static size_t put_html(char *out, size_t at, size_t size, const char *text)
 {
     for (; *text != '\0' && at + 7 < size; text++) {

@@ -21,9 +21,9 @@ struct reply {
 /* With the fields that protect a browser. */
 void reply_begin(struct reply *reply, struct weir_request *req);
 void reply_add(struct reply *reply, const char *name, struct weir_str value);
-/* Sends the whole of it; `body` is left out for HEAD. */
+/* Sends it whole; without `body` for HEAD. */
 void reply_send(struct reply *reply, uint32_t status, struct weir_str body);
-/* Begins an answer whose end is not known. */
+/* Begins an answer of unknown length. */
 bool reply_stream(struct reply *reply, uint32_t status);
 
 /* A problem document (RFC 9457); a short page where a browser asked for a page. Cached by

@@ -18,7 +18,7 @@
 /* Somebody whom the core has recognised, for weir_control_auth_again. */
 struct known {
     char name[SESSION_NAME];
-    char token[SESSION_PROOF]; /* name of the token he came by; empty: none */
+    char token[SESSION_PROOF]; /* name of the token used; empty: none */
     uint64_t since;
 };
 
@@ -31,7 +31,7 @@ struct session {
     uint64_t created_ns, seen_ns;
 };
 
-/* What stands in shared memory: plain bytes. */
+/* In shared memory: plain bytes. */
 struct sessions {
     uint8_t key[32];
     bool keyed;
@@ -50,7 +50,7 @@ struct session *session_new(struct sessions *sessions, struct weir_context *ctx,
 /* The living session of a token, which has now been seen; NULL: there is none. */
 struct session *session_find(struct sessions *sessions, struct weir_context *ctx,
                              const struct session_limits *limits, struct weir_str token);
-/* The same of the digest that a session has. */
+/* The same, by a session's digest. */
 struct session *session_by_digest(struct sessions *sessions, struct weir_context *ctx,
                                   const struct session_limits *limits, const uint8_t digest[32]);
 void session_end(struct session *session);

@@ -68,7 +68,7 @@ bool text_matches_etag(struct weir_str field, struct weir_str etag)
 
 size_t text_put_json(char *out, size_t at, size_t size, struct weir_str text)
 {
-    struct weir_buffer buffer = {out, at, size - 2, true, false}; /* the quote and NUL come yet */
+    struct weir_buffer buffer = {out, at, size - 2, true, false}; /* room for the quote and NUL */
 
     if (size < at + 3) {
         return at;

@@ -8,7 +8,7 @@
 
 #define SECOND_NS UINT64_C(1000000000)
 
-/* Failures that cost nothing: people mistype. */
+/* Free failures: people mistype. */
 #define FREE_FAILURES 4
 /* The longest waits. A name's is short, so that strangers cannot lock its owner out. */
 #define ADDRESS_WAIT_NS (15 * 60 * SECOND_NS)

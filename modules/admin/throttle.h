@@ -24,7 +24,7 @@ struct bucket {
     double tokens;
 };
 
-/* What stands in shared memory. */
+/* In shared memory. */
 struct throttle {
     uint8_t secret[32];
     bool keyed;
@@ -35,7 +35,7 @@ struct throttle {
 /* How long the next login from that address, or as that name, has to wait; 0: it may come now. */
 uint64_t throttle_login_wait_ns(struct throttle *throttle, struct weir_context *ctx,
                                 struct weir_str address, struct weir_str name);
-/* How an attempt went. A success forgets the failures of both. */
+/* Records an attempt. A success forgets the failures of both. */
 void throttle_login(struct throttle *throttle, struct weir_context *ctx, struct weir_str address,
                     struct weir_str name, bool good);
 

@@ -11,7 +11,7 @@
 
 /* ---- answers ---- */
 
-/* Takes the object over. */
+/* Takes ownership of the object. */
 static void answer(struct weir_context *ctx, struct weir_control_operation *operation,
                    uint32_t status, cJSON *object, const char *location)
 {
@@ -45,13 +45,13 @@ enum weir_operation_end users_list(struct weir_context *ctx, void *instance,
 
 /* ---- a change on its way ---- */
 
-/* What is to become of a user. */
+/* A change of a user. */
 struct user_change {
     struct users *users;
     struct weir_control_operation *operation;
     char *name;
-    cJSON *user;    /* as he will be; NULL: he goes */
-    char part[32];  /* all (his being there), role, password, token:ID */
+    cJSON *user;    /* after the change; NULL: removed */
+    char part[32];  /* all (of a user), role, password, token:ID */
     char *password; /* to be hashed; NULL: none */
     bool hashed;
     char hash[PASSWORD_HASH_SIZE];
@@ -203,7 +203,7 @@ static void hashed(void *arg)
     }
     cJSON_DeleteItemFromObjectCaseSensitive(change->user, "password");
     cJSON_AddStringToObject(change->user, "password", change->hash);
-    set_since(ctx, change->user); /* the sessions that there are end */
+    set_since(ctx, change->user); /* ends present sessions */
     begin(change);
 }
 
@@ -258,7 +258,7 @@ enum weir_operation_end user_add(struct weir_context *ctx, void *instance,
     return begin_with_password(change);
 }
 
-/* A copy of the user whom the path names; NULL: 404 is the answer. */
+/* A copy of the path's user; NULL: answered with 404. */
 static cJSON *the_user(struct users *users, struct weir_control_operation *operation,
                        const char **name)
 {

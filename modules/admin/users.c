@@ -176,7 +176,7 @@ bool users_by_author(const struct users *users, struct weir_str author, struct w
     return user != NULL && recognise(user, weir_str_of(""), out);
 }
 
-/* Whether the user has a token of that name which has not run out. */
+/* Whether the user has a valid token of that name. */
 static bool has_token(const struct users *users, const cJSON *user, struct weir_str name)
 {
     const cJSON *item = NULL;
@@ -234,7 +234,7 @@ static void verified(void *arg)
 {
     struct login *login = arg;
     struct weir_caller caller = {.size = sizeof(caller)};
-    /* The password that was good is to be his still. */
+    /* The password may have changed meanwhile. */
     const char *hash = user_text(users_find(login->users, login->name), "password");
     bool good = login->good && hash != NULL && strcmp(hash, login->hash) == 0 &&
                 users_by_author(login->users, weir_str_of(login->name), &caller);

@@ -25,16 +25,16 @@ struct users {
 void users_init(struct users *users, struct weir_context *ctx);
 void users_end(struct users *users);
 
-/* A user is another one, or (`value` without ptr) none any more. */
+/* A user has changed, or (`value` without ptr) was removed. */
 void users_take(struct users *users, struct weir_str name, struct weir_str value);
 /* The user's object; NULL: there is none. */
 cJSON *users_find(const struct users *users, const char *name);
-/* Without what is secret. */
+/* Without secrets. */
 cJSON *user_show(const cJSON *user);
-/* A member that is text; NULL: it is not there, or something else. */
+/* A string member; NULL: absent, or not a string. */
 const char *user_text(const cJSON *object, const char *name);
 
-/* A new token and what is kept of it; both the caller's. */
+/* A new token, and what is kept of it; the caller owns both. */
 char *users_token_new(struct weir_context *ctx, cJSON **kept, uint64_t ttl_ms);
 
 /* See control.h. */

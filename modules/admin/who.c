@@ -23,8 +23,8 @@ static struct weir_str bearer_token(struct weir_str field)
     return weir_str_trim((struct weir_str){field.ptr + 7, field.len - 7});
 }
 
-/* Whether he is there, and the same still: not one who was added again, or whose password was
- * changed since, or whose token is none any more. */
+/* Whether the user is still the one who was authenticated: neither removed nor added again, with
+ * the same password, and the token not revoked. */
 static bool is_still(struct admin *admin, const struct known *who, struct weir_caller *now)
 {
     struct weir_caller before = {
@@ -36,7 +36,7 @@ static bool is_still(struct admin *admin, const struct known *who, struct weir_c
     return weir_control_auth_again(admin->ctx, &before, now) && now->role != WEIR_ROLE_NONE;
 }
 
-/* NULL, or a session that has ended with what it was begun by: nobody. */
+/* Ends a session whose user, password or token is gone; NULL: nobody. */
 static void enter_session(struct admin *admin, struct session *session, struct caller *caller)
 {
     struct weir_caller now = {.size = sizeof(now)};
@@ -74,7 +74,7 @@ void who_identify(struct admin *admin, const struct weir_request *req, struct ca
             return;
         }
     }
-    /* A proxy on the socket is root perhaps, and whoever it speaks for is not. */
+    /* A proxy on the socket may be root, but who it speaks for is not. */
     if (!check_is_forwarded(req) && weir_control_auth_peer(admin->ctx, req, &known)) {
         set_caller(caller, PROOF_PEER, &known);
     }
@@ -97,7 +97,7 @@ static bool is_write(struct weir_str method)
            !weir_str_is(method, "OPTIONS");
 }
 
-/* A cookie goes along with what any page sends: one of ours has to have asked. */
+/* Browsers send cookies with any page's requests: only our own pages may use them. */
 static bool check_page(struct exchange *exchange)
 {
     struct weir_request *req = exchange->req;

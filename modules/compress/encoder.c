@@ -14,7 +14,7 @@
  * the higher levels, and web pages nothing to speak of. */
 #define BROTLI_WINDOW 16
 
-/* What an encoder is expected to take before it has taken it. */
+/* Memory that an encoder is expected to take. */
 #define GZIP_EXPECTED   (272u * 1024)
 #define BROTLI_EXPECTED (1700u * 1024)
 
@@ -27,11 +27,11 @@ struct encoder {
     bool gzip_begun;
 };
 
-/* Pieces from this size on are kept, and so much of them in all. */
+/* Pieces of at least this size are kept for reuse, up to a total of KEPT_MAX. */
 #define KEPT_PIECE 8192u
 #define KEPT_MAX   (4u * 1024 * 1024)
 
-/* Before each piece of memory that a library has. */
+/* Header of each allocation. */
 struct piece {
     size_t size;
     struct piece *next; /* while it is kept */

@@ -25,7 +25,7 @@ struct weir_str encoding_name(enum encoding encoding);
 /* What all encoders of one use of the module take together. */
 struct budget {
     atomic_size_t used;
-    size_t limit; /* above it no new encoder is made; those that run go on */
+    size_t limit; /* above it no new encoder is made; running ones continue */
 };
 
 struct piece;
@@ -39,7 +39,7 @@ struct memory {
     size_t kept_size;
 };
 
-/* Gives back what is kept. */
+/* Frees what is kept. */
 void memory_clear(struct memory *memory);
 
 struct encoder;

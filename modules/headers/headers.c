@@ -124,7 +124,7 @@ static bool request_holds(const struct rule *rule, const struct weir_request *re
     return path_holds(rule, req, rest) && listed;
 }
 
-/* Memory that ran out costs only the memory of the verdict: it is reached anew. */
+/* Without memory the verdict is not kept, and is reached again later. */
 static void remember(struct weir_context *ctx, const struct rule *rule, struct weir_request *req,
                      bool holds, struct weir_str rest)
 {
@@ -214,7 +214,7 @@ static enum weir_status change_path(const struct conf *conf, struct weir_request
     return weir_request_set_path(req, (struct weir_str){text, len});
 }
 
-/* Where it leads, and the status. */
+/* The target and the status. */
 static enum weir_status make_redirect(const struct rule *rule, const struct template_source *source,
                                       struct weir_str *location, uint32_t *code)
 {
@@ -335,7 +335,7 @@ static void on_response(struct weir_context *ctx, void *instance, struct weir_re
     }
     for (size_t i = 0; i < rule->response.count; i++) {
         if (change_response(&rule->response.items[i], resp, &source) != WEIR_OK) {
-            /* The operator relies on it: better no response than one without. */
+            /* Operators rely on it: no response is better than one without. */
             weir_reply_abort(req);
             return;
         }

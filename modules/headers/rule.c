@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* What conf_create carries along. */
+/* State of conf_create. */
 struct builder {
     struct weir_context *ctx;
     struct weir_check *check;

@@ -7,10 +7,10 @@
 #include <weir/host.h>
 #include <weir/text.h>
 
-/* A text to be found must fit into what is read, beside a head. */
+/* A text to find must fit into what is read, along with the head. */
 #define BODY_TEXT_MAX 4096
 
-/* Text without controls, and, where `blanks` is false, without blanks. */
+/* Text without control characters and, unless `blanks`, without blanks. */
 static bool is_plain(struct weir_str text, bool blanks)
 {
     for (size_t i = 0; i < text.len; i++) {

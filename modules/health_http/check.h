@@ -20,7 +20,7 @@ struct conf {
     struct weir_list expect;  /* of struct weir_str */
 };
 
-/* Whether the probe asks for the head alone. */
+/* Whether the probe is a HEAD request. */
 bool conf_is_head(const struct conf *conf);
 /* Whether content has a meaning in the method: that there is none is said then (RFC 9110 section
  * 8.6), or some servers answer 411. */

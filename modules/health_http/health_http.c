@@ -181,13 +181,13 @@ static bool contains(const char *text, size_t len, struct weir_str part)
     return false;
 }
 
-/* As much of the text as is good to read in a message. */
+/* An excerpt for a message. */
 static int shown_len(struct weir_str text)
 {
     return (int)(text.len < 64 ? text.len : 64);
 }
 
-/* The head is there, and its status is one of those expected. */
+/* The head is complete, and its status is expected. */
 static enum weir_verdict judge_body(const struct probe *probe, const struct response *response,
                                     bool eof, bool full, char *reason, size_t reason_size)
 {

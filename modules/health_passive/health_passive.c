@@ -65,7 +65,7 @@ struct watched {
     uint64_t seen_ns;
     uint64_t out_until_ns;
     uint32_t row;                   /* failures since the last success */
-    uint32_t level;                 /* how often it has been out lately */
+    uint32_t level;                 /* how often it was ejected lately */
     uint64_t bucket_ns;             /* length of a bucket */
     uint64_t newest;                /* number of the newest bucket: time divided by its length */
     struct bucket buckets[BUCKETS]; /* by number; those of the window up to `newest` */
@@ -100,7 +100,7 @@ static struct watched *watched_of(struct known *known, weir_server_id id, uint64
             break;
         }
         if (found == NULL || slot->seen_ns < found->seen_ns) {
-            found = slot; /* a free one was never seen */
+            found = slot; /* free slots first: they were never seen */
         }
     }
     if (found->id != id) {
@@ -176,7 +176,7 @@ static void eject(struct weir_context *ctx, const struct passive *self, struct w
     uint64_t time = eject_time(self->conf, watched, now_ns);
 
     if (weir_health_eject(ctx, watched->id, time, reason) != WEIR_OK) {
-        return; /* too many are out: its next failure asks again */
+        return; /* too many are ejected: its next failure tries again */
     }
     *watched = (struct watched){.id = watched->id,
                                 .seen_ns = now_ns,
@@ -219,7 +219,7 @@ static void on_outcomes(struct weir_context *ctx, void *instance,
     char reason[96];
 
     if (now_ns < watched->out_until_ns) {
-        return; /* what comes of a server that is out was sent there before */
+        return; /* outcomes of an ejected server: sent before */
     }
     uint32_t row = take_in(conf, watched, now_ns, outcomes);
     if (conf->failures > 0 && row >= conf->failures) {

@@ -14,7 +14,7 @@
 
 enum type { COUNTER, GAUGE, HISTOGRAM, INFO };
 
-/* What a family is being written to. */
+/* The state of writing a family. */
 struct writing {
     struct weir_buffer *out;
     const struct snapshot *snapshot;
@@ -323,7 +323,7 @@ static void write_start_time(const struct writing *w, const struct object *objec
     gauge(w, object, (double)w->snapshot->start_wall_ms / 1000.0);
 }
 
-/* What the system does not tell is left out. */
+/* Values that the system does not provide are left out. */
 static void write_process(const struct writing *w, const struct object *object)
 {
     double value = process_value(w->family->name);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The name of what is above the limit. */
+/* The label of what is above the limit. */
 static const struct weir_str other_name = WEIR_STR_INIT("other");
 
 struct taking {
@@ -55,7 +55,7 @@ static void add_histogram(struct snapshot *snapshot, struct buckets *to,
         }
     }
     all = below + from->counts[from->bound_count];
-    /* Of the buckets themselves, so that the last one is never above the count. */
+    /* Summed from the buckets, so that the last one never exceeds the count. */
     to->count += all;
     to->sum += from->sum;
 }

@@ -7,7 +7,7 @@
 
 #define ALIGNMENT 64u
 
-/* Turns before a lock's waiter gives its processor away: its holder may have lost its own. */
+/* Spins before a waiter yields: the lock's holder may have been preempted. */
 #define SPINS 100
 
 /* ---- the hash ---- */
@@ -126,7 +126,7 @@ static struct bucket *set_find(struct bucket_set *set, uint64_t id, uint64_t now
             return bucket;
         }
         if (bucket->full_at_ns < fullest->full_at_ns) {
-            fullest = bucket; /* free ones are full since time began */
+            fullest = bucket; /* free ones have always been full */
         }
     }
     *pushed_out = fullest->full_at_ns > now_ns;

@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-/* Clears what is behind the first `bits` of `len` bytes. */
+/* Clears all but the first `bits` of `len` bytes. */
 static void keep_bits(uint8_t *bytes, size_t len, unsigned bits)
 {
     for (size_t i = 0; i < len; i++) {

@@ -125,7 +125,7 @@ static void shared_name(struct weir_context *ctx, const struct conf *conf,
              conf->per_route, conf->zone.len > 0 ? "zone" : "block", (unsigned long long)place_id);
 }
 
-/* A bucket is full after this at the latest. */
+/* The longest time to fill a bucket. */
 #define FULL_MAX_NS (UINT64_C(10) * 365 * 86400 * 1000000000)
 
 #define ZONE_MAX 40
@@ -193,7 +193,7 @@ static bool build_exempt(struct weir_context *ctx, struct weir_check *checking, 
     return true;
 }
 
-/* How RateLimit calls the filter. Options end with NUL. */
+/* The filter's name in RateLimit fields. Options end with NUL. */
 static const char *policy_name(const struct limit *limit)
 {
     return limit->conf->zone.len > 0 ? limit->conf->zone.ptr : "default";
@@ -240,7 +240,7 @@ static void conf_free(struct weir_context *ctx, void *prepared)
 {
     struct limit *limit = prepared;
     (void)ctx;
-    if (limit != NULL) { /* of the module block there is none */
+    if (limit != NULL) { /* the module block has none */
         free(limit->exempt);
         free(limit);
     }
@@ -248,7 +248,7 @@ static void conf_free(struct weir_context *ctx, void *prepared)
 
 /* ---- requests ---- */
 
-/* Whose bucket it is, in bytes, behind what kind of key that is. */
+/* The id of the request's bucket: a hash of the key, and of what kind it is. */
 static uint64_t request_id(const struct limit *limit, const struct weir_request *req)
 {
     const struct conf *conf = limit->conf;
@@ -288,7 +288,7 @@ static bool is_exempt(const struct limit *limit, const struct weir_request *req)
     return false;
 }
 
-/* Whole seconds, upwards, and at least one. */
+/* Whole seconds, rounded up, at least one. */
 static unsigned long long seconds(uint64_t ns)
 {
     uint64_t whole = (ns + 999999999) / 1000000000;

@@ -52,7 +52,7 @@ static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
 /* ---- prepared ---- */
 
-/* What conf_create carries along. */
+/* State of conf_create. */
 struct builder {
     struct weir_context *ctx;
     struct weir_check *check;

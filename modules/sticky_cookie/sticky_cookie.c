@@ -114,7 +114,7 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
 
     check_conf(ctx, check, conf);
     if (weir_pool_name(ctx).len == 0) {
-        return WEIR_OK; /* the module block: it seals nothing itself */
+        return WEIR_OK; /* the module block seals nothing itself */
     }
     enum weir_status status = weir_secret(ctx, "session", secret);
     if (status != WEIR_OK) {

@@ -46,7 +46,7 @@ static void compute_tag(struct weir_context *ctx, const struct token_keys *keys,
     weir_hmac_sha256(ctx, keys->seal, sizeof(keys->seal), sealed, sizeof(sealed), tag);
 }
 
-/* Covers or uncovers the text. */
+/* Masks or unmasks the text. */
 static void apply_mask(struct weir_context *ctx, const struct token_keys *keys,
                        const uint8_t tag[TAG_SIZE], uint8_t text[TEXT_SIZE])
 {

@@ -268,7 +268,8 @@ static enum db_status make_file(struct db *db, const char *path)
             return DB_FAILED;
         }
         if (faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0) {
-            return keep_errno(db); /* SQLite would try, and fail with a riddle at its log */
+            return keep_errno(
+                db); /* SQLite would fail later, with an obscure message about its log */
         }
         return (info.st_mode & 0077) != 0 && chmod(path, 0600) != 0 ? keep_errno(db) : DB_OK;
     }
@@ -331,7 +332,7 @@ static enum db_status open_file(struct db *db, const char *path, struct db_repor
         return DB_FAILED;
     }
     status = keep_error(db, code);
-    /* Another Weir that just ends gives its lock back within this time. */
+    /* Time for another Weir that is ending to release its lock. */
     sqlite3_busy_timeout(db->handle, 1000);
     sqlite3_limit(db->handle, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -356,7 +357,7 @@ static enum db_status open_file(struct db *db, const char *path, struct db_repor
 
 /* ---- setting aside ---- */
 
-/* Makes renames in the file's folder last. */
+/* Makes renames in the file's folder durable. */
 static void sync_folder(const char *path)
 {
     char folder[4096];
@@ -540,7 +541,7 @@ void db_rollback(struct db *db)
     char error[sizeof(db->error)];
 
     memcpy(error, db->error, sizeof(error));
-    /* SQLite may have taken it back by itself. */
+    /* SQLite may have rolled it back by itself. */
     if (!sqlite3_get_autocommit(db->handle)) {
         run(db, ROLLBACK);
     }

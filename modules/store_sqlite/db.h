@@ -41,7 +41,7 @@ struct db_report {
  * caller. */
 struct db *db_open(const char *path, enum db_status *status, struct db_report *report);
 
-/** Closes; what is not committed is gone. Sets *db to NULL; NULL is let be. */
+/** Closes; what is not committed is lost. Sets *db to NULL; *db may be NULL. */
 void db_close(struct db **db);
 
 /** Transactions. Any failure of a step is kept: db_commit then takes all back, and says it. */

@@ -117,7 +117,7 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
 
 /* ---- opening ---- */
 
-/* What would help, by what is wrong. */
+/* A remedy for each failure. */
 static const char *advice(enum db_status status)
 {
     switch (status) {
