@@ -28,6 +28,7 @@ struct family {
     enum weir_stats_kind kind;
     const char *help;
     void (*write)(const struct writing *writing, const struct object *object);
+    size_t at; /* of the member that it writes; else 0 */
 };
 
 /* ---- samples ---- */
@@ -134,9 +135,24 @@ static void histogram(const struct writing *w, const struct object *object,
 
 /* ---- what each family takes from an object ---- */
 
-static void write_requests(const struct writing *w, const struct object *object)
+static const void *value_at(const struct writing *w, const struct object *object)
 {
-    plain_counter(w, object, object->requests);
+    return (const char *)object + w->family->at;
+}
+
+static void write_counter(const struct writing *w, const struct object *object)
+{
+    plain_counter(w, object, *(const uint64_t *)value_at(w, object));
+}
+
+static void write_gauge(const struct writing *w, const struct object *object)
+{
+    gauge(w, object, (double)*(const uint64_t *)value_at(w, object));
+}
+
+static void write_histogram(const struct writing *w, const struct object *object)
+{
+    histogram(w, object, value_at(w, object));
 }
 
 static void write_responses(const struct writing *w, const struct object *object)
@@ -159,66 +175,6 @@ static void write_errors(const struct writing *w, const struct object *object)
             counter(w, object, "reason", w->snapshot->reasons[i], object->errors[i]);
         }
     }
-}
-
-static void write_bytes_in(const struct writing *w, const struct object *object)
-{
-    plain_counter(w, object, object->bytes_in);
-}
-
-static void write_bytes_out(const struct writing *w, const struct object *object)
-{
-    plain_counter(w, object, object->bytes_out);
-}
-
-static void write_retries(const struct writing *w, const struct object *object)
-{
-    plain_counter(w, object, object->retries);
-}
-
-static void write_connections(const struct writing *w, const struct object *object)
-{
-    plain_counter(w, object, object->connections);
-}
-
-static void write_duration(const struct writing *w, const struct object *object)
-{
-    histogram(w, object, &object->total);
-}
-
-static void write_first_byte(const struct writing *w, const struct object *object)
-{
-    histogram(w, object, &object->first_byte);
-}
-
-static void write_connect(const struct writing *w, const struct object *object)
-{
-    histogram(w, object, &object->connect);
-}
-
-static void write_in_flight(const struct writing *w, const struct object *object)
-{
-    gauge(w, object, (double)object->in_flight);
-}
-
-static void write_queued(const struct writing *w, const struct object *object)
-{
-    gauge(w, object, (double)object->queued);
-}
-
-static void write_open(const struct writing *w, const struct object *object)
-{
-    gauge(w, object, (double)object->open);
-}
-
-static void write_servers(const struct writing *w, const struct object *object)
-{
-    gauge(w, object, object->servers);
-}
-
-static void write_servers_up(const struct writing *w, const struct object *object)
-{
-    gauge(w, object, object->servers_up);
 }
 
 static void write_up(const struct writing *w, const struct object *object)
@@ -335,85 +291,97 @@ static void write_process(const struct writing *w, const struct object *object)
 
 /* ---- the table ---- */
 
-#define LEVEL(prefix, kind, of)                                                                \
-    {prefix "requests", COUNTER, kind, "Requests " of " that have ended.", write_requests},    \
-        {prefix "responses", COUNTER, kind,                                                    \
-         "Responses " of ", by class of their status (none: ended without a response).",       \
-         write_responses},                                                                     \
-        {prefix "errors", COUNTER, kind,                                                       \
-         "Requests " of " that Weir answered itself or broke off, by reason.", write_errors},  \
-        {prefix "request_bytes", COUNTER, kind, "Bytes of requests " of ", heads included.",   \
-         write_bytes_in},                                                                      \
-        {prefix "response_bytes", COUNTER, kind, "Bytes of responses " of ", heads included.", \
-         write_bytes_out},                                                                     \
-    {                                                                                          \
-        prefix "request_duration_seconds", HISTOGRAM, kind,                                    \
-            "Time of requests " of ", from their first byte to their end.", write_duration     \
+/* How a row is written: from a member of the object, or by a function of its own. */
+#define COUNTS(member) write_counter, offsetof(struct object, member)
+#define GAUGES(member) write_gauge, offsetof(struct object, member)
+#define TIMES(member)  write_histogram, offsetof(struct object, member)
+#define BY(function)   function, 0
+
+#define LEVEL(prefix, kind, of)                                                                   \
+    {prefix "requests", COUNTER, kind, "Requests " of " that have ended.", COUNTS(requests)},     \
+        {prefix "responses", COUNTER, kind,                                                       \
+         "Responses " of ", by class of their status (none: ended without a response).",          \
+         BY(write_responses)},                                                                    \
+        {prefix "errors", COUNTER, kind,                                                          \
+         "Requests " of " that Weir answered itself or broke off, by reason.", BY(write_errors)}, \
+        {prefix "request_bytes", COUNTER, kind, "Bytes of requests " of ", heads included.",      \
+         COUNTS(bytes_in)},                                                                       \
+        {prefix "response_bytes", COUNTER, kind, "Bytes of responses " of ", heads included.",    \
+         COUNTS(bytes_out)},                                                                      \
+    {                                                                                             \
+        prefix "request_duration_seconds", HISTOGRAM, kind,                                       \
+            "Time of requests " of ", from their first byte to their end.", TIMES(total)          \
     }
 
 static const struct family families[] = {
-    {"weir_build", INFO, WEIR_STATS_PROCESS, "What runs.", write_build},
+    {"weir_build", INFO, WEIR_STATS_PROCESS, "What runs.", BY(write_build)},
     {"weir_config_generation", GAUGE, WEIR_STATS_PROCESS,
-     "Number of the configuration that runs; a reload takes the next.", write_generation},
+     "Number of the configuration that runs; a reload takes the next.", BY(write_generation)},
     {"weir_config_reloads", COUNTER, WEIR_STATS_PROCESS,
-     "Reloads since the start, that came into force (done) or did not (refused).", write_reloads},
+     "Reloads since the start, that came into force (done) or did not (refused).",
+     BY(write_reloads)},
     {"weir_config_last_reload_successful", GAUGE, WEIR_STATS_PROCESS,
-     "0: the last reload was refused, and what ran before goes on.", write_reload_good},
+     "0: the last reload was refused, and what ran before goes on.", BY(write_reload_good)},
     {"weir_config_last_reload_success_timestamp_seconds", GAUGE, WEIR_STATS_PROCESS,
-     "When the configuration that runs was read, seconds since 1970.", write_reload_time},
-    {"weir_workers", GAUGE, WEIR_STATS_PROCESS, "Threads that carry traffic.", write_workers},
+     "When the configuration that runs was read, seconds since 1970.", BY(write_reload_time)},
+    {"weir_workers", GAUGE, WEIR_STATS_PROCESS, "Threads that carry traffic.", BY(write_workers)},
     {"weir_log_dropped_lines", COUNTER, WEIR_STATS_PROCESS,
-     "Lines of all logs that were dropped: nobody took them in time.", write_log_dropped},
+     "Lines of all logs that were dropped: nobody took them in time.", BY(write_log_dropped)},
     {"weir_metrics_summed", GAUGE, WEIR_STATS_PROCESS,
      "Listeners, routes, pools and servers above series_limit, whose numbers are under \"other\".",
-     write_summed},
+     BY(write_summed)},
     {"process_cpu_seconds", COUNTER, WEIR_STATS_PROCESS, "Processor time used, user and system.",
-     write_process},
-    {"process_resident_memory_bytes", GAUGE, WEIR_STATS_PROCESS, "Resident memory.", write_process},
-    {"process_virtual_memory_bytes", GAUGE, WEIR_STATS_PROCESS, "Virtual memory.", write_process},
-    {"process_open_fds", GAUGE, WEIR_STATS_PROCESS, "Open descriptors.", write_process},
-    {"process_max_fds", GAUGE, WEIR_STATS_PROCESS, "Descriptors that may be open.", write_process},
+     BY(write_process)},
+    {"process_resident_memory_bytes", GAUGE, WEIR_STATS_PROCESS, "Resident memory.",
+     BY(write_process)},
+    {"process_virtual_memory_bytes", GAUGE, WEIR_STATS_PROCESS, "Virtual memory.",
+     BY(write_process)},
+    {"process_open_fds", GAUGE, WEIR_STATS_PROCESS, "Open descriptors.", BY(write_process)},
+    {"process_max_fds", GAUGE, WEIR_STATS_PROCESS, "Descriptors that may be open.",
+     BY(write_process)},
     {"process_start_time_seconds", GAUGE, WEIR_STATS_PROCESS,
-     "When the program began, seconds since 1970.", write_start_time},
+     "When the program began, seconds since 1970.", BY(write_start_time)},
 
     LEVEL("weir_", WEIR_STATS_LISTENER, "by listener"),
-    {"weir_connections", COUNTER, WEIR_STATS_LISTENER, "Connections accepted.", write_connections},
+    {"weir_connections", COUNTER, WEIR_STATS_LISTENER, "Connections accepted.",
+     COUNTS(connections)},
     {"weir_connections_open", GAUGE, WEIR_STATS_LISTENER, "Connections that are open now.",
-     write_open},
+     GAUGES(open)},
 
     LEVEL("weir_route_", WEIR_STATS_ROUTE, "by route"),
 
     LEVEL("weir_pool_", WEIR_STATS_POOL, "by pool"),
-    {"weir_pool_retries", COUNTER, WEIR_STATS_POOL, "Attempts on another server.", write_retries},
+    {"weir_pool_retries", COUNTER, WEIR_STATS_POOL, "Attempts on another server.", COUNTS(retries)},
     {"weir_pool_connect_duration_seconds", HISTOGRAM, WEIR_STATS_POOL,
-     "Time to open connections to servers.", write_connect},
+     "Time to open connections to servers.", TIMES(connect)},
     {"weir_pool_first_byte_duration_seconds", HISTOGRAM, WEIR_STATS_POOL,
-     "Time from the choice of a server to the first byte of its response.", write_first_byte},
+     "Time from the choice of a server to the first byte of its response.", TIMES(first_byte)},
     {"weir_pool_requests_in_flight", GAUGE, WEIR_STATS_POOL, "Requests that run now.",
-     write_in_flight},
+     GAUGES(in_flight)},
     {"weir_pool_requests_queued", GAUGE, WEIR_STATS_POOL, "Requests that wait for a server now.",
-     write_queued},
-    {"weir_pool_servers", GAUGE, WEIR_STATS_POOL, "Servers of the pool.", write_servers},
+     GAUGES(queued)},
+    {"weir_pool_servers", GAUGE, WEIR_STATS_POOL, "Servers of the pool.", GAUGES(servers)},
     {"weir_pool_servers_up", GAUGE, WEIR_STATS_POOL, "Servers that are ready and not down.",
-     write_servers_up},
+     GAUGES(servers_up)},
 
     LEVEL("weir_server_", WEIR_STATS_SERVER, "by server"),
     {"weir_server_connections", COUNTER, WEIR_STATS_SERVER, "Connections opened to the server.",
-     write_connections},
+     COUNTS(connections)},
     {"weir_server_retries", COUNTER, WEIR_STATS_SERVER,
-     "Attempts that came here from another server.", write_retries},
+     "Attempts that came here from another server.", COUNTS(retries)},
     {"weir_server_requests_in_flight", GAUGE, WEIR_STATS_SERVER, "Requests that run now.",
-     write_in_flight},
-    {"weir_server_up", GAUGE, WEIR_STATS_SERVER, "1, or 0 where its health is down.", write_up},
+     GAUGES(in_flight)},
+    {"weir_server_up", GAUGE, WEIR_STATS_SERVER, "1, or 0 where its health is down.", BY(write_up)},
     {"weir_server_state", GAUGE, WEIR_STATS_SERVER,
-     "1 for the administrative state that it is in, 0 for the others.", write_state},
-    {"weir_server_weight", GAUGE, WEIR_STATS_SERVER, "Its weight.", write_weight},
+     "1 for the administrative state that it is in, 0 for the others.", BY(write_state)},
+    {"weir_server_weight", GAUGE, WEIR_STATS_SERVER, "Its weight.", BY(write_weight)},
     {"weir_server_effective_weight", GAUGE, WEIR_STATS_SERVER,
-     "Its weight as it counts now; slow start lowers it.", write_effective_weight},
+     "Its weight as it counts now; slow start lowers it.", BY(write_effective_weight)},
     {"weir_server_max_connections", GAUGE, WEIR_STATS_SERVER,
-     "Limit of requests in flight; 0 is none.", write_limit},
+     "Limit of requests in flight; 0 is none.", BY(write_limit)},
     {"weir_server_sessions", GAUGE, WEIR_STATS_SERVER,
-     "About how many sticky sessions had a response of it within five minutes.", write_sessions},
+     "About how many sticky sessions had a response of it within five minutes.",
+     BY(write_sessions)},
 };
 
 #define FAMILY_COUNT (sizeof(families) / sizeof(families[0]))
@@ -474,7 +442,7 @@ static void write_metric(struct weir_buffer *out, const struct snapshot *snapsho
     const char *texts = snapshot->labels.data;
     bool counts = metric->type == WEIR_COUNTER;
     const struct family family = {texts + metric->name_at, counts ? COUNTER : GAUGE,
-                                  WEIR_STATS_PROCESS, texts + metric->help_at, NULL};
+                                  WEIR_STATS_PROCESS, texts + metric->help_at, BY(NULL)};
     const struct writing w = {out, snapshot, &family, format};
 
     write_head(&w);

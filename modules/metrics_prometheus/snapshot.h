@@ -35,7 +35,7 @@ struct object {
     enum weir_stats_state state;
     double weight, effective_weight;
     uint64_t max_connections;
-    uint32_t servers, servers_up;
+    uint64_t servers, servers_up;
     bool sticky;
     uint64_t sessions;
 };
