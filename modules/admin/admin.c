@@ -389,7 +389,14 @@ static const struct weir_handler handler = {
     .on_drain = on_drain,
 };
 
+static const struct weir_metric metric_rows[] = {
+    [METRIC_LOGINS] = {"logins", WEIR_COUNTER, "Logins in a browser."},
+    [METRIC_LOGINS_FAILED] = {"logins_failed", WEIR_COUNTER,
+                              "Logins with a wrong name, password, token or link."},
+};
+static const struct weir_metrics metrics = WEIR_METRICS(metric_rows);
+
 WEIR_DEFINE_MODULE("admin", "1.0", "MIT",
                    "The admin plane over HTTP: pages, REST API, events, logins",
                    .options = &options, .conf_create = conf_create, .conf_free = conf_free,
-                   .handler = &handler, .control = &admin_control);
+                   .handler = &handler, .control = &admin_control, .metrics = &metrics);

@@ -29,6 +29,9 @@ struct shared_history {
     unsigned users;          /* instances */
 };
 
+/* The module's own metrics. */
+enum { METRIC_LOGINS, METRIC_LOGINS_FAILED };
+
 /* Made by conf_create. */
 struct prepared {
     struct admin_token_state *token; /* shared, as those below */

@@ -76,6 +76,7 @@ static void admit(struct exchange *exchange, const struct weir_caller *known, st
     char token[SESSION_TOKEN], cookie[256];
     struct weir_str old;
 
+    weir_count(admin->ctx, METRIC_LOGINS, 1);
     throttle_login(admin->prepared->throttle, admin->ctx, weir_request_peer(req).address, name,
                    true);
     if (weir_request_cookie(req, weir_str_of(SESSION_COOKIE), &old)) {
@@ -100,6 +101,7 @@ static void admit(struct exchange *exchange, const struct weir_caller *known, st
 static void refuse(struct exchange *exchange, const char *detail)
 {
     struct weir_str address = weir_request_peer(exchange->req).address;
+    weir_count(exchange->admin->ctx, METRIC_LOGINS_FAILED, 1);
     weir_log(exchange->admin->ctx, WEIR_LOG_WARNING, "a login from %.*s failed", (int)address.len,
              address.ptr);
     send_refusal(exchange->req, detail);

@@ -23,6 +23,8 @@ UNIT_TEST(passwords_tokens_and_links_log_in)
     ck_assert_uint_eq(site_log_in("nonsense"), 400);
     ck_assert_uint_eq(site_send(site_request("PUT", "/api/v1/session"), NULL), 405);
     ck_assert_uint_eq(site_send(site_request("GET", "/api/v1/session"), NULL), 401);
+    ck_assert_int_eq(weir_test_metric(host, "logins"), 3);
+    ck_assert_int_eq(weir_test_metric(host, "logins_failed"), 2);
 }
 
 UNIT_TEST(writes_of_a_session_want_its_token)
