@@ -51,16 +51,7 @@ static bool folds_to(const char *name, const char *other, size_t len)
     return true;
 }
 
-static enum field_id id_of_10(struct weir_str name)
-{
-    TRY("connection", FIELD_CONNECTION);
-    TRY("user-agent", FIELD_USER_AGENT);
-    TRY("set-cookie", FIELD_SET_COOKIE);
-    TRY("keep-alive", FIELD_KEEP_ALIVE);
-    return FIELD_OTHER;
-}
-
-static enum field_id id_of_short(struct weir_str name)
+enum field_id field_id_of(struct weir_str name)
 {
     switch (name.len) {
     case 2: TRY("te", FIELD_TE); break;
@@ -82,15 +73,12 @@ static enum field_id id_of_short(struct weir_str name)
         break;
     case 8: TRY("location", FIELD_LOCATION); break;
     case 9: TRY("forwarded", FIELD_FORWARDED); break;
-    default: break;
-    }
-    return FIELD_OTHER;
-}
-
-enum field_id field_id_of(struct weir_str name)
-{
-    switch (name.len) {
-    case 10: return id_of_10(name);
+    case 10:
+        TRY("connection", FIELD_CONNECTION);
+        TRY("user-agent", FIELD_USER_AGENT);
+        TRY("set-cookie", FIELD_SET_COOKIE);
+        TRY("keep-alive", FIELD_KEEP_ALIVE);
+        break;
     case 11: TRY("retry-after", FIELD_RETRY_AFTER); break;
     case 12:
         TRY("content-type", FIELD_CONTENT_TYPE);
@@ -113,7 +101,7 @@ enum field_id field_id_of(struct weir_str name)
         break;
     case 18: TRY("proxy-authenticate", FIELD_PROXY_AUTHENTICATE); break;
     case 19: TRY("proxy-authorization", FIELD_PROXY_AUTHORIZATION); break;
-    default: return id_of_short(name);
+    default: break;
     }
     return FIELD_OTHER;
 }
@@ -188,19 +176,45 @@ struct http_field *fields_next(const struct http_fields *fields, enum field_id i
     return NULL;
 }
 
+/* Names of this id are all the same. */
+static bool is_known(enum field_id id)
+{
+    return id != FIELD_OTHER && id != FIELD_ALIAS;
+}
+
+/* `id` is the name's. */
+static bool is_named(const struct http_field *field, enum field_id id, struct weir_str name)
+{
+    return field->id == id && !field->dropped &&
+           (is_known(id) || str_equal_nocase(field->name, name));
+}
+
 struct http_field *fields_find_name(const struct http_fields *fields, struct weir_str name)
 {
     enum field_id id = field_id_of(name);
-    if (id != FIELD_OTHER && id != FIELD_ALIAS) {
+    if (is_known(id)) {
         return fields_find(fields, id);
     }
     for (uint32_t i = 0; i < fields->count; i++) {
-        struct http_field *field = &fields->items[i];
-        if (field->id == id && !field->dropped && str_equal_nocase(field->name, name)) {
-            return field;
+        if (is_named(&fields->items[i], id, name)) {
+            return &fields->items[i];
         }
     }
     return NULL;
+}
+
+bool fields_next_element(const struct http_fields *fields, enum field_id id,
+                         struct field_walk *walk, struct weir_str *element)
+{
+    while (!syntax_list_next(&walk->rest, element)) {
+        walk->field =
+            walk->field == NULL ? fields_find(fields, id) : fields_next(fields, id, walk->field);
+        if (walk->field == NULL) {
+            return false;
+        }
+        walk->rest = walk->field->value;
+    }
+    return true;
 }
 
 bool field_name_valid(struct weir_str name)
@@ -219,18 +233,12 @@ bool field_value_valid(struct weir_str value)
 
 bool fields_list_has(const struct http_fields *fields, enum field_id id, struct weir_str token)
 {
-    if (!fields_have(fields, id)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < fields->count; i++) {
-        if (fields->items[i].id != id || fields->items[i].dropped) {
-            continue;
-        }
-        struct weir_str rest = fields->items[i].value, element;
-        while (syntax_list_next(&rest, &element)) {
-            if (str_equal_nocase(element, token)) {
-                return true;
-            }
+    struct field_walk walk = {0};
+    struct weir_str element;
+
+    while (fields_next_element(fields, id, &walk, &element)) {
+        if (str_equal_nocase(element, token)) {
+            return true;
         }
     }
     return false;
@@ -285,63 +293,50 @@ bool fields_set(struct http_fields *fields, struct arena *arena, struct weir_str
     if (!fields_add(fields, arena, name, value)) {
         return false;
     }
-    const struct http_field *added = &fields->items[before];
-    bool known = added->id != FIELD_OTHER && added->id != FIELD_ALIAS;
+    enum field_id id = (enum field_id)fields->items[before].id;
     for (uint32_t i = 0; i < before; i++) {
         struct http_field *field = &fields->items[i];
-        if (field->id == added->id && (known || str_equal_nocase(field->name, name))) {
-            field->dropped = true;
-        }
+        field->dropped |= is_named(field, id, name);
     }
     return true;
+}
+
+/* Fields of that id have been dropped; others may remain. */
+static void update_seen(struct http_fields *fields, enum field_id id)
+{
+    if (fields_have(fields, id) && fields_next(fields, id, NULL) == NULL) {
+        fields->seen &= ~BIT(id);
+    }
 }
 
 size_t fields_drop(struct http_fields *fields, enum field_id id)
 {
     ASSERT(id != FIELD_OTHER);
     size_t count = 0;
-    if (!fields_have(fields, id)) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < fields->count; i++) {
-        struct http_field *field = &fields->items[i];
-        if (field->id == id && !field->dropped) {
-            field->dropped = true;
-            count++;
-        }
+    for (struct http_field *field = fields_find(fields, id); field != NULL;
+         field = fields_next(fields, id, field)) {
+        field->dropped = true;
+        count++;
     }
     fields->seen &= ~BIT(id);
     return count;
 }
 
-/* Other aliases may remain after one was dropped. */
-static void look_for_aliases(struct http_fields *fields)
-{
-    fields->seen &= ~BIT(FIELD_ALIAS);
-    for (uint32_t i = 0; i < fields->count; i++) {
-        if (fields->items[i].id == FIELD_ALIAS && !fields->items[i].dropped) {
-            fields->seen |= BIT(FIELD_ALIAS);
-        }
-    }
-}
-
 size_t fields_drop_name(struct http_fields *fields, struct weir_str name)
 {
     enum field_id id = field_id_of(name);
-    if (id != FIELD_OTHER && id != FIELD_ALIAS) {
+    size_t count = 0;
+    if (is_known(id)) {
         return fields_drop(fields, id);
     }
-    size_t count = 0;
     for (uint32_t i = 0; i < fields->count; i++) {
         struct http_field *field = &fields->items[i];
-        if (field->id == id && !field->dropped && str_equal_nocase(field->name, name)) {
+        if (is_named(field, id, name)) {
             field->dropped = true;
             count++;
         }
     }
-    if (count > 0 && fields_have(fields, FIELD_ALIAS)) {
-        look_for_aliases(fields);
-    }
+    update_seen(fields, id);
     return count;
 }
 
@@ -398,40 +393,27 @@ size_t fields_drop_aliases(struct http_fields *fields, struct weir_str name)
     for (uint32_t i = 0; i < fields->count; i++) {
         struct http_field *field = &fields->items[i];
         /* Known names have their own rules, and no punctuation except '-'. */
-        bool known = field->id != FIELD_OTHER && field->id != FIELD_ALIAS;
-        if (field->name.len == name.len && !field->dropped && !known &&
+        if (field->name.len == name.len && !field->dropped && !is_known((enum field_id)field->id) &&
             folds_to(field->name.ptr, name.ptr, name.len) && !str_equal_nocase(field->name, name)) {
             field->dropped = true;
             count++;
         }
     }
-    if (count > 0 && fields_have(fields, FIELD_ALIAS)) {
-        look_for_aliases(fields);
-    }
+    update_seen(fields, FIELD_ALIAS);
     return count;
-}
-
-/* Drops what one Connection field names. */
-static void drop_named(struct http_fields *fields, struct weir_str list)
-{
-    struct weir_str option;
-    while (syntax_list_next(&list, &option)) {
-        if (option.len > 0 && (NOT_BY_CONNECTION & BIT(field_id_of(option))) == 0) {
-            fields_drop_name(fields, option);
-        }
-    }
 }
 
 void fields_drop_hop_by_hop(struct http_fields *fields)
 {
+    struct field_walk walk = {0};
+    struct weir_str option;
+
     if ((fields->seen & HOP_BY_HOP) == 0) {
         return;
     }
-    if (fields_have(fields, FIELD_CONNECTION)) {
-        for (uint32_t i = 0; i < fields->count; i++) {
-            if (fields->items[i].id == FIELD_CONNECTION && !fields->items[i].dropped) {
-                drop_named(fields, fields->items[i].value);
-            }
+    while (fields_next_element(fields, FIELD_CONNECTION, &walk, &option)) {
+        if (option.len > 0 && (NOT_BY_CONNECTION & BIT(field_id_of(option))) == 0) {
+            fields_drop_name(fields, option);
         }
     }
     for (uint32_t i = 0; i < fields->count; i++) {
@@ -481,10 +463,27 @@ static void move_fields(struct http_fields *fields, const struct move *move)
     }
 }
 
-void request_head_rebase(struct http_request_head *head, const char *from, size_t len,
-                         const char *to)
+/* The only place that copies bytes of scratch to keep them. false: out of memory. */
+static bool keep(struct move *move, struct arena *arena, const char *from, size_t len)
 {
-    const struct move move = {from, len, to};
+    char *copy = arena_bytes(arena, len);
+
+    if (copy != NULL && len > 0) {
+        memcpy(copy, from, len);
+    }
+    *move = (struct move){from, len, copy};
+    return copy != NULL;
+}
+
+bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
+                      size_t len)
+{
+    struct move move;
+
+    if (!keep(&move, arena, from, len)) {
+        *head = (struct http_request_head){.method = head->method, .version = head->version};
+        return false;
+    }
     move_slice(&head->method_name, &move);
     move_slice(&head->target, &move);
     move_slice(&head->path, &move);
@@ -492,49 +491,19 @@ void request_head_rebase(struct http_request_head *head, const char *from, size_
     move_slice(&head->authority, &move);
     move_slice(&head->host, &move);
     move_fields(&head->fields, &move);
-}
-
-void response_head_rebase(struct http_response_head *head, const char *from, size_t len,
-                          const char *to)
-{
-    const struct move move = {from, len, to};
-    move_slice(&head->reason, &move);
-    move_fields(&head->fields, &move);
-}
-
-/* The only place that copies bytes of scratch to keep them. NULL: out of memory. */
-static const char *keep(struct arena *arena, const char *from, size_t len)
-{
-    char *copy = arena_bytes(arena, len);
-
-    if (copy != NULL && len > 0) {
-        memcpy(copy, from, len);
-    }
-    return copy;
-}
-
-bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
-                      size_t len)
-{
-    const char *copy = keep(arena, from, len);
-
-    if (copy == NULL) {
-        *head = (struct http_request_head){.method = head->method, .version = head->version};
-        return false;
-    }
-    request_head_rebase(head, from, len, copy);
     return true;
 }
 
 bool response_head_own(struct http_response_head *head, struct arena *arena, const char *from,
                        size_t len)
 {
-    const char *copy = keep(arena, from, len);
+    struct move move;
 
-    if (copy == NULL) {
+    if (!keep(&move, arena, from, len)) {
         *head = (struct http_response_head){.status = head->status};
         return false;
     }
-    response_head_rebase(head, from, len, copy);
+    move_slice(&head->reason, &move);
+    move_fields(&head->fields, &move);
     return true;
 }

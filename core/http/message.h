@@ -107,6 +107,14 @@ bool field_name_identifies(struct weir_str name);
 /* A token (RFC 9110 section 5.6.2); a value without CR, LF, NUL or other controls (but HTAB). */
 bool field_name_valid(struct weir_str name);
 bool field_value_valid(struct weir_str value);
+/* The next element of the comma-separated list in all fields of `id`; false: the end. Zeroed at
+ * first. */
+struct field_walk {
+    const struct http_field *field; /* where `rest` is of */
+    struct weir_str rest;
+};
+bool fields_next_element(const struct http_fields *fields, enum field_id id,
+                         struct field_walk *walk, struct weir_str *element);
 /* Whether the comma-separated list in all fields of `id` has `token` (case-insensitive). */
 bool fields_list_has(const struct http_fields *fields, enum field_id id, struct weir_str token);
 /* Drops hop-by-hop fields (RFC 9110 section 7.6.1): Connection and what it names (except framing
@@ -211,14 +219,8 @@ struct weir_str http_reason_phrase(unsigned status);
 /* Drops a response's hop-by-hop fields. A 426 keeps its Upgrade (RFC 9110 section 15.5.22). */
 void response_drop_hop_by_hop(struct http_response_head *head);
 
-/* Rebases slices after from[0..len), which they point into, was copied to `to`. */
-void request_head_rebase(struct http_request_head *head, const char *from, size_t len,
-                         const char *to);
-void response_head_rebase(struct http_response_head *head, const char *from, size_t len,
-                          const char *to);
-
-/* Copies from[0..len), where the head was read, into the arena, so that the head outlives that
- * memory. false: out of memory; then only method and version, or the status, remain. */
+/* Copies from[0..len), where the head was read and its slices point to, into the arena, so that the
+ * head outlives that memory. false: out of memory; then only method and version, or the status, remain. */
 bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
                       size_t len);
 bool response_head_own(struct http_response_head *head, struct arena *arena, const char *from,

@@ -227,19 +227,24 @@ static void request_sound(struct subject *subject, const char *data)
     fields_sound(&head->fields, data, len);
 }
 
-static void moves(struct subject *subject, const char *data, size_t len)
+/* The head outlives what it was read from. */
+static void moves(struct subject *subject, char *data, size_t len)
 {
-    char *moved = property_copy(data, len);
+    const struct http_fields *fields =
+        subject->response ? &subject->head.fields : &subject->request.fields;
     if (subject->response) {
-        response_head_rebase(&subject->head, data, len, moved);
+        HOLDS(response_head_own(&subject->head, &subject->arena, data, len));
     } else {
-        request_head_rebase(&subject->request, data, len, moved);
+        HOLDS(request_head_own(&subject->request, &subject->arena, data, len));
     }
-    fields_sound(subject->response ? &subject->head.fields : &subject->request.fields, moved, len);
+    memset(data, '\n', len);
+    for (uint32_t i = 0; i < fields->count; i++) {
+        HOLDS(field_name_valid(fields->items[i].name) && field_value_valid(fields->items[i].value));
+    }
     if (!subject->response) {
         request_round_trip(&subject->request);
     }
-    free(moved);
+    HOLDS(!subject->response || field_value_valid(subject->head.reason));
 }
 
 void property_request(const uint8_t *data, size_t len)

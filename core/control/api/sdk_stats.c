@@ -150,7 +150,7 @@ static bool show_routes(struct view *view, const struct generation *g)
         view_begin(view, WEIR_STATS_ROUTE, g->plan->routes[i]->route->name);
         const struct route *route = g->plan->routes[i]->route;
         for (unsigned k = 0; k < route->loops; k++) {
-            view_add(view, traffic_on(route->traffic, k));
+            view_add(view, &route->traffic[k]);
         }
         if (!view_show(view)) {
             return false;

@@ -38,6 +38,9 @@ struct place build_place_for_tls(void *arg, const void *field);
 bool build_is_block(const struct conf_node *node, const char *name);
 size_t build_count_blocks(const struct conf_node *parent, const char *name);
 
+/* `items` with room for one more, in the arena; it doubles where it is full. The old array is freed
+ * with the plan. */
+void *build_grow(struct build *b, void *items, size_t count, size_t size);
 void build_list_append(struct build *b, struct use_list *list, struct use *use);
 
 /* Fills the targets from the block, as conf_fill_block does. */

@@ -70,15 +70,7 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
         *first = route->place;
         return WEIR_NO_REF;
     }
-    /* Doubles in the arena, as lists of uses do. */
-    if ((plan->route_count & (plan->route_count - 1)) == 0) {
-        size_t capacity = plan->route_count == 0 ? 1 : plan->route_count * 2;
-        struct route_plan **routes = build_alloc(b, capacity * sizeof(struct route_plan *));
-        if (plan->route_count > 0) {
-            memcpy(routes, plan->routes, plan->route_count * sizeof(struct route_plan *));
-        }
-        plan->routes = routes;
-    }
+    plan->routes = build_grow(b, plan->routes, plan->route_count, sizeof(struct route_plan *));
     route = build_alloc(b, sizeof(*route));
     route->name = arena_copy(&plan->arena, name);
     route->place = place;

@@ -45,7 +45,6 @@ static void tell_restart(struct build *b, const struct weir_option *row, const v
 {
     struct place place = build_place_of(b, wanted);
     char where[16] = "";
-    const char **grown = build_alloc(b, (b->plan->restart_count + 1) * sizeof(*grown));
 
     if (place.line > 0) {
         snprintf(where, sizeof(where), ":%u", place.line);
@@ -54,11 +53,9 @@ static void tell_restart(struct build *b, const struct weir_option *row, const v
         arena_printf(&b->plan->arena, "%s%s: %s = %.*s needs a restart; until then it is %.*s",
                      place.file != NULL ? place.file : "?", where, row->name,
                      STR_ARGS(value_text(b, row, wanted)), STR_ARGS(value_text(b, row, runs)));
-    if (b->plan->restart_count > 0) {
-        memcpy(grown, b->plan->restart, b->plan->restart_count * sizeof(*grown));
-    }
-    grown[b->plan->restart_count++] = text.ptr;
-    b->plan->restart = grown;
+    b->plan->restart =
+        build_grow(b, b->plan->restart, b->plan->restart_count, sizeof(const char *));
+    b->plan->restart[b->plan->restart_count++] = text.ptr;
 }
 
 /* Settings that only a start can apply keep their old values for all readers; the difference is

@@ -62,17 +62,18 @@ void build_fill(struct build *b, const struct conf_node *block, uint32_t context
     conf_fill_block(&filling, block, targets, count, known, defaults);
 }
 
+void *build_grow(struct build *b, void *items, size_t count, size_t size)
+{
+    if ((count & (count - 1)) != 0) {
+        return items;
+    }
+    void *grown = build_alloc(b, (count == 0 ? 1 : count * 2) * size);
+    return count > 0 ? memcpy(grown, items, count * size) : grown;
+}
+
 void build_list_append(struct build *b, struct use_list *list, struct use *use)
 {
-    /* Doubles in the arena: the old array is freed with it. */
-    if ((list->count & (list->count - 1)) == 0) {
-        size_t capacity = list->count == 0 ? 1 : list->count * 2;
-        struct use **items = build_alloc(b, capacity * sizeof(*items));
-        if (list->count > 0) {
-            memcpy(items, list->items, list->count * sizeof(*items));
-        }
-        list->items = items;
-    }
+    list->items = build_grow(b, list->items, list->count, sizeof(struct use *));
     list->items[list->count++] = use;
     list->transforms |=
         use->kind == MODULE_FILTER && use->module->descriptor.filter->on_response_data != NULL;

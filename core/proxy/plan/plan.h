@@ -106,7 +106,7 @@ struct route {
     unsigned refs;
     unsigned loops;
     struct table_link link;  /* in the registry */
-    struct traffic *traffic; /* see traffic_on */
+    struct traffic *traffic; /* one per loop */
 };
 
 /* A route as one plan has it. */

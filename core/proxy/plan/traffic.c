@@ -90,9 +90,14 @@ double histogram_quantile_ms(const struct histogram *histogram, double share)
     return (double)histogram_bound_us(HISTOGRAM_BUCKETS - 1) / 1000.0;
 }
 
-static uint64_t stat_read(const uint64_t *counter)
+_Static_assert(sizeof(((struct traffic *)0)->counters) == offsetof(struct traffic, connect),
+               "counters has all of them");
+
+static void counters_sum(uint64_t *to, const uint64_t *from, size_t count)
 {
-    return __atomic_load_n(counter, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < count; i++) {
+        to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    }
 }
 
 static void histogram_sum(struct histogram *to, const struct histogram *from)
@@ -100,24 +105,13 @@ static void histogram_sum(struct histogram *to, const struct histogram *from)
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         to->buckets[i] += __atomic_load_n(&from->buckets[i], __ATOMIC_RELAXED);
     }
-    to->count += stat_read(&from->count);
-    to->sum_us += stat_read(&from->sum_us);
+    counters_sum(&to->count, &from->count, 1);
+    counters_sum(&to->sum_us, &from->sum_us, 1);
 }
 
 void traffic_sum_counters(struct traffic *to, const struct traffic *from)
 {
-    to->requests += stat_read(&from->requests);
-    for (size_t i = 0; i < ARRAY_COUNT(to->status); i++) {
-        to->status[i] += stat_read(&from->status[i]);
-    }
-    to->bytes_in += stat_read(&from->bytes_in);
-    to->bytes_out += stat_read(&from->bytes_out);
-    to->retries += stat_read(&from->retries);
-    to->connections += stat_read(&from->connections);
-    to->refused += stat_read(&from->refused);
-    for (size_t i = 0; i < REASON_COUNT; i++) {
-        to->errors[i] += stat_read(&from->errors[i]);
-    }
+    counters_sum(to->counters, from->counters, ARRAY_COUNT(to->counters));
 }
 
 void traffic_sum_times(struct traffic *to, const struct traffic *from)
@@ -133,28 +127,16 @@ void traffic_sum(struct traffic *to, const struct traffic *from)
     histogram_sum(&to->first_byte, &from->first_byte);
 }
 
-/* Padded so that two loops never write one cache line. */
-static size_t traffic_stride(void)
-{
-    return (sizeof(struct traffic) + 63) / 64 * 64;
-}
-
 struct traffic *traffic_new(unsigned loops)
 {
-    return base_zalloc_lines(traffic_stride() * loops);
-}
-
-struct traffic *traffic_on(struct traffic *all, unsigned loop)
-{
-    return (struct traffic *)(void *)((char *)all + traffic_stride() * loop);
+    return base_zalloc_lines(sizeof(struct traffic) * loops);
 }
 
 struct traffic traffic_total(const struct traffic *all, unsigned loops)
 {
     struct traffic total = {0};
     for (unsigned i = 0; i < loops; i++) {
-        traffic_sum(&total, (const struct traffic *)(const void *)((const char *)all +
-                                                                   traffic_stride() * i));
+        traffic_sum(&total, &all[i]);
     }
     return total;
 }

@@ -51,18 +51,24 @@ struct histogram {
     uint64_t sum_us;
 };
 
+/* On cache lines of its own, so that arrays of them have one a loop. */
 struct traffic {
-    uint64_t requests;  /* finished */
-    uint64_t status[6]; /* [1]..[5]: by class; [0]: ended without a status */
-    uint64_t bytes_in, bytes_out;
-    uint64_t retries;
-    uint64_t connections; /* accepted, or opened to the server */
-    uint64_t refused; /* accepted and closed at once: above a limit, or without a PROXY header */
-    uint64_t errors[REASON_COUNT];
+    union {
+        struct {
+            uint64_t requests;  /* finished */
+            uint64_t status[6]; /* [1]..[5]: by class; [0]: ended without a status */
+            uint64_t bytes_in, bytes_out;
+            uint64_t retries;
+            uint64_t connections; /* accepted, or opened to the server */
+            uint64_t refused; /* accepted and closed at once: above a limit, or no PROXY header */
+            uint64_t errors[REASON_COUNT];
+        };
+        uint64_t counters[12 + REASON_COUNT]; /* all of these */
+    };
     struct histogram connect;    /* new upstream connections */
     struct histogram first_byte; /* from assignment to the first byte of the response */
     struct histogram total;
-};
+} __attribute__((aligned(64)));
 
 static inline void stat_add(uint64_t *counter, uint64_t n)
 {
@@ -81,9 +87,8 @@ void traffic_sum(struct traffic *to, const struct traffic *from);
 void traffic_sum_counters(struct traffic *to, const struct traffic *from);
 void traffic_sum_times(struct traffic *to, const struct traffic *from);
 
-/* One zeroed `struct traffic` per loop, each on its own cache lines. Freed by free(). */
+/* One zeroed `struct traffic` per loop. Freed by free(). */
 struct traffic *traffic_new(unsigned loops);
-struct traffic *traffic_on(struct traffic *all, unsigned loop);
 struct traffic traffic_total(const struct traffic *all, unsigned loops);
 
 #endif

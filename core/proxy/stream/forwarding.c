@@ -85,21 +85,14 @@ static void believe(struct stream *stream)
     struct walk walk = {.plan = stream->listener};
 
     if (!believe_forwarded(stream, &walk)) {
-        const struct http_field *field = fields_find(fields, FIELD_X_FORWARDED_PROTO);
+        struct field_walk protos = {0}, nodes = {0};
         struct weir_str item;
-        for (; field != NULL; field = fields_next(fields, FIELD_X_FORWARDED_PROTO, field)) {
-            struct weir_str list = field->value;
-            while (syntax_list_next(&list, &item)) {
-                take_proto(stream, item);
-            }
+        while (fields_next_element(fields, FIELD_X_FORWARDED_PROTO, &protos, &item)) {
+            take_proto(stream, item);
         }
-        field = fields_find(fields, FIELD_X_FORWARDED_FOR);
-        for (; field != NULL; field = fields_next(fields, FIELD_X_FORWARDED_FOR, field)) {
-            struct weir_str list = field->value;
-            while (syntax_list_next(&list, &item)) {
-                if (item.len > 0) {
-                    walk_node(&walk, item);
-                }
+        while (fields_next_element(fields, FIELD_X_FORWARDED_FOR, &nodes, &item)) {
+            if (item.len > 0) {
+                walk_node(&walk, item);
             }
         }
     }

@@ -31,7 +31,7 @@ void stream_record(struct stream *stream, bool complete)
     }
     count(stream, &stream->downstream->local->traffic, total_ns);
     if (stream->route != NULL) {
-        count(stream, traffic_on(stream->route->route->traffic, loop), total_ns);
+        count(stream, &stream->route->route->traffic[loop], total_ns);
     }
     if (stream->pool != NULL) {
         struct traffic *traffic = &stream->pool->pool->locals[loop].traffic;

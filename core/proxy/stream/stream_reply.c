@@ -72,28 +72,6 @@ static void reply_body(struct stream *stream, struct weir_str body)
     stream_out_end(stream);
 }
 
-/* Adds a module's fields. */
-static enum weir_status reply_add(struct stream *stream, const struct weir_field *fields,
-                                  size_t count)
-{
-    struct exchange *exchange = &stream->exchange;
-    struct arena *arena = &exchange->arena;
-
-    for (size_t i = 0; i < count; i++) {
-        enum field_id id = field_id_of(fields[i].name);
-        if (!field_name_valid(fields[i].name) || !field_value_valid(fields[i].value) ||
-            id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION) {
-            return WEIR_INVALID;
-        }
-        struct weir_str name = arena_copy(arena, fields[i].name);
-        struct weir_str value = arena_copy(arena, fields[i].value);
-        if (!fields_add(&exchange->response.fields, arena, name, value)) {
-            return WEIR_NO_MEMORY;
-        }
-    }
-    return WEIR_OK;
-}
-
 /* Completes an error answer whose head has been begun. */
 static void reply_page(struct stream *stream, unsigned status, enum reason reason)
 {
@@ -171,13 +149,26 @@ void stream_break(struct stream *stream, unsigned status, enum reason reason)
 static enum weir_status reply_open(struct stream *stream, uint32_t status, uint32_t least,
                                    const struct weir_field *fields, size_t count)
 {
-    const struct exchange *exchange = &stream->exchange;
+    struct exchange *exchange = &stream->exchange;
+    struct arena *arena = &exchange->arena;
 
     if (exchange->down == NULL || exchange->response_begun || status < least || status > 599) {
         return WEIR_INVALID;
     }
     reply_fields(stream, status);
-    return reply_add(stream, fields, count);
+    for (size_t i = 0; i < count; i++) {
+        enum field_id id = field_id_of(fields[i].name);
+        if (!field_name_valid(fields[i].name) || !field_value_valid(fields[i].value) ||
+            id == FIELD_CONTENT_LENGTH || id == FIELD_TRANSFER_ENCODING || id == FIELD_CONNECTION) {
+            return WEIR_INVALID;
+        }
+        struct weir_str name = arena_copy(arena, fields[i].name);
+        struct weir_str value = arena_copy(arena, fields[i].value);
+        if (!fields_add(&exchange->response.fields, arena, name, value)) {
+            return WEIR_NO_MEMORY;
+        }
+    }
+    return WEIR_OK;
 }
 
 enum weir_status stream_reply_refusal(struct weir_request *req, uint32_t status,
