@@ -80,8 +80,8 @@ struct down_ops {
     /* Asks the kernel whether the client is still there. false: on_gone has been called, also for
      * the other exchanges of its connection. */
     bool (*look)(struct down *down);
-    /* Bytes of the response that wait for the client; first sends what it can: what `data` was
-     * given is the caller's again. */
+    /* Bytes of the response that wait for the client. What `data` was given is the caller's again:
+     * it has been sent or copied. */
     size_t (*waiting)(struct down *down);
 };
 
@@ -139,8 +139,8 @@ struct up_ops {
     size_t (*waiting)(struct up *up);
     /* Changes whenever the server has taken sent bytes; for occasional calls. */
     uint64_t (*taken_mark)(struct up *up);
-    /* Releases the exchange: no more events. A connection on which others run goes on; one on which
-     * none does is kept for the next request if its state allows, else closed. */
+    /* Releases the exchange: no more events. Other exchanges on the connection go on; without any it
+     * is kept for the next request if its state allows, else closed. */
     void (*release)(struct up *up);
 };
 
@@ -173,9 +173,9 @@ struct up_events {
     /* As down_events.on_flushed. */
     void (*on_flushed)(struct exchange *exchange);
     void (*on_drained)(struct exchange *exchange);
-    /* The exchange has failed, and exchange->up is NULL. If its connection is gone, nothing begins
-     * there any more: the stream may look for another one at once. Others that are yet to hear of
-     * it keep their `up`, as they may be released meanwhile. */
+    /* The exchange has failed, and exchange->up is NULL. If its connection has failed, no exchange
+     * can begin there any more: the stream may look for another connection at once. Exchanges that
+     * have not had their event yet keep their `up`: they may be released meanwhile. */
     void (*on_failed)(struct exchange *exchange, enum up_failure why);
 };
 

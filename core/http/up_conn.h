@@ -49,7 +49,7 @@ struct up_conn {
     uint32_t room;    /* exchanges that it takes besides the running ones */
     uint32_t running; /* exchanges */
     uint64_t served;  /* exchanges begun */
-    uint64_t idle_since_ns;
+    uint64_t idle_since_ns; /* when the last exchange ended, or it was opened */
     struct freed freed;
 
     /* the owner's */

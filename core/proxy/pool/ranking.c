@@ -10,16 +10,16 @@
 
 #include "proxy/pool/turns.h"
 
-/* How many are asked again at each pick, in turn. */
+/* How many costs each pick computes again, in turn. */
 #define REFRESH 4u
 
-/* How often a pick asks the root again, whatever other loops do meanwhile. */
+/* How often a pick computes the root's cost again at most, whatever other loops do meanwhile. */
 #define MAX_REREADS 64u
 
-/* So many unusable candidates are passed over in order; then all are searched. */
+/* This many unusable candidates are passed over in order; then all are searched. */
 #define MAX_PASSED 32u
 
-/* The place of one that was found at its limit: out of the heap until it is asked again. */
+/* The place of one that was at its limit: out of the heap until its cost is computed again. */
 #define PARKED UINT32_MAX
 
 /* What is compared. A heap's entries carry it, so that sifting touches no turn. */
@@ -33,12 +33,12 @@ struct ranking {
     struct ranking_policy policy;
     struct weir_candidates candidates;
     struct turns turns;
-    struct entry *heap; /* heap_count entries, the first to be taken first */
+    struct entry *heap; /* heap_count entries, the best at the root */
     uint32_t *places;   /* of each member in the heap, or PARKED; NULL: there are turns alone */
     uint64_t *
         weight_ends; /* weight_ends[i]: the weights of 0 to i added up; only where some are drawn */
     uint32_t count, heap_count;
-    uint32_t cursor; /* the last one that was asked again in turn */
+    uint32_t cursor; /* the last one that was computed again in turn */
     uint64_t random;
 };
 
@@ -181,7 +181,7 @@ static struct entry pop(struct ranking *ranking)
     return root;
 }
 
-/* Asks all that are in the heap, and brings them into order, in O(n). */
+/* Computes the costs of all in the heap, and restores the order. O(n). */
 static void rebuild(struct ranking *ranking)
 {
     for (uint32_t at = 0; at < ranking->heap_count; at++) {
@@ -194,8 +194,8 @@ static void rebuild(struct ranking *ranking)
     }
 }
 
-/* Asks one member: it goes to where it belongs, into the heap if it was parked. Says whether
- * anything has changed. */
+/* Computes one member's cost and moves it to its place, into the heap if it was parked. Returns
+ * whether anything has changed. */
 static bool reread(struct ranking *ranking, uint32_t index)
 {
     double cost = ask_cost(ranking, index, NULL);
@@ -265,13 +265,13 @@ void ranking_set_members(struct ranking *ranking, const struct weir_candidates *
 
 /* ---- picking ---- */
 
-/* Those that would have been taken and were not usable. */
+/* Candidates that would have been picked but were not usable. */
 struct passed {
     struct entry entries[RANKING_SCAN_MAX];
     uint32_t count;
 };
 
-/* Asks all; the first in order, usable or not. There is one. Not inlined: the loop needs all the
+/* The first of all in order, usable or not. There is one. Not inlined: the loop needs all the
  * registers. */
 static __attribute__((noinline)) uint32_t first_of_all(const struct ranking *ranking,
                                                        const struct weir_pick *pick)
@@ -294,8 +294,8 @@ static __attribute__((noinline)) uint32_t first_of_all(const struct ranking *ran
     return best;
 }
 
-/* Asks all; the first in order that is usable, or WEIR_PICK_NONE. The host is asked about those
- * alone that would be taken; `passed` may be NULL. */
+/* The first of all in order that is usable, or WEIR_PICK_NONE. The host checks only those that
+ * would be picked; `passed` may be NULL. */
 static struct entry scan(const struct ranking *ranking, const struct weir_pick *pick,
                          struct passed *passed)
 {
@@ -315,7 +315,7 @@ static struct entry scan(const struct ranking *ranking, const struct weir_pick *
     return best;
 }
 
-/* Somebody who would have been taken is not usable. */
+/* The first in order is not usable. */
 static uint32_t pick_usable(struct ranking *ranking, const struct weir_pick *pick)
 {
     struct passed passed;
@@ -367,10 +367,10 @@ static bool root_is_usable(struct ranking *ranking, const struct weir_pick *pick
     return weir_pick_usable(pick, ranking->heap[0].index);
 }
 
-/* The root is not usable. Who is at a limit is parked when he is met, and met again once he was
- * asked again; on a retry it may be this request alone that cannot have him, and where there are
- * turns alone nobody is asked again: he stays in his place. Where nothing but unusable ones is
- * first in line, all are asked: NONE is never said while one is usable. */
+/* The root is not usable. A candidate at its limit is parked, until its cost is computed again. On a
+ * retry it may be unusable for this request alone, and without costs nothing brings it back: then
+ * it keeps its place. If all the first ones are unusable, all are searched: NONE is never returned
+ * while one is usable. */
 static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick *pick)
 {
     const struct turn *turns = ranking->turns.items;
@@ -409,8 +409,8 @@ static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick
     return index;
 }
 
-/* O(log n) a look; one look as a rule, and one more for each full one of the four that are asked
- * again. */
+/* O(log n) for each candidate looked at: usually one, and one more for each of the four computed
+ * again that is at its limit. */
 static uint32_t pick_by_heap(struct ranking *ranking, const struct weir_pick *pick)
 {
     for (uint32_t i = 0; ranking->places != NULL && i < REFRESH; i++) {

@@ -10,8 +10,8 @@
  * there are. */
 #define GOLDEN UINT32_C(0x9E3779B9)
 
-/* A member that cannot be picked keeps its place among equals for so many picks (a retry avoids it,
- * a limit is reached for a moment), and loses one turn then: it would be asked in vain for ever. */
+/* A member that is not usable keeps its place among equals for this many picks (a retry avoids it,
+ * or it is at its limit for a moment); then it loses a turn, or it would be tried first forever. */
 #define KEEP_PLACE 3u
 
 /* ---- one turn after the other ---- */
@@ -37,7 +37,7 @@ void turns_take(struct turns *turns, uint32_t index)
     }
     turn->skips = 0;
     advance(turn);
-    if ((int64_t)(turn->due - turns->now) < 0) { /* dear for long: no turns to make up for */
+    if ((int64_t)(turn->due - turns->now) < 0) { /* expensive for long: it does not catch up */
         turn->due = turns->now + turn->ticks;
     }
 }
@@ -72,15 +72,14 @@ static void set_weight(struct turn *turn, uint32_t weight)
 }
 
 /* Somewhere in its own first interval from now: many that come together do not have their turns
- * at once. The first ones begin in their own order, evenly spread (`step`); those that come
- * later lie between. */
+ * together. The first ones begin in order, evenly spread (`step`); later ones lie between. */
 static void join(struct turns *turns, struct turn *turn, uint32_t step)
 {
     uint32_t phase = turns->phase + turns->arrived++ * (step > 0 ? step : GOLDEN);
     turn->due = turns->now + ((turn->ticks * (phase >> 12)) >> 20);
 }
 
-/* Keeps the fraction of its turn that is still to come. */
+/* Keeps the remaining fraction of its interval. */
 static void stay(const struct turns *turns, struct turn *turn, const struct turn *old)
 {
     if (old->weight == turn->weight && old->ticks == turn->ticks) {
@@ -102,7 +101,7 @@ static int compare_ids(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Turns of before, to be found by id: mostly they come in the same order as then. */
+/* The previous turns, by id: mostly in the same order as the new ones. */
 struct old_turns {
     struct turn *items;
     uint32_t count, next;

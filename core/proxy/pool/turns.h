@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Turns of the members of a ranking, each as often as its weight says, spread as evenly as can be.
+ * Turns of the members of a ranking: in proportion to their weights, and spread evenly.
  *
- * In virtual time each member has a turn every 1/weight. Who stays keeps its place over changes of
- * the members; a newcomer's first turn lies within its own first interval: nobody gets a burst.
+ * In virtual time a member has a turn every 1/weight. Members keep their places when others come or
+ * go; a new member's first turn lies within its own first interval, so none gets a burst.
  *
  * Thread: one. Memory that cannot be had aborts.
  */
@@ -33,12 +33,12 @@ struct turns {
     uint64_t now; /* virtual time: the latest turn that was taken */
 };
 
-/* Who has turns from now on. */
+/* The members from now on. */
 void turns_set(struct turns *turns, const struct weir_candidates *members);
 
 /* The member is picked. */
 void turns_take(struct turns *turns, uint32_t index);
-/* The member was passed over, as it was not usable, and another one was picked. */
+/* The member was not usable, and another one was picked. */
 void turns_skip(struct turns *turns, uint32_t index);
 
 #endif

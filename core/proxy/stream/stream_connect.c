@@ -182,7 +182,7 @@ static void stream_connected(struct connect_waiter *waiter, struct up_conn *c)
     struct stream *stream = connected(waiter);
 
     if (connections_begin(c, &stream->exchange, false)) {
-        stream->was_reused = false; /* whoever else has waited for it */
+        stream->was_reused = false; /* though others that waited may use it already */
         stream_send(stream);
     } else {
         stream_attempt_failed(stream, REASON_CONNECT_FAILED, WEIR_OUTCOME_FAILED, true);

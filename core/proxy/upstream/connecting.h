@@ -49,9 +49,9 @@ struct connect_to {
     struct pin *pin; /* a pinned one cannot be joined */
 };
 
-/* Joins a connection in the list, which is one server's, that is being established to the same
- * address with the same TLS settings. false: none is expected to have room. Whoever waits for one
- * that hangs would else make it hang for those that come later. */
+/* Joins a connection in the server's list that is being established to the same address with the
+ * same TLS settings. false: none is expected to have room. One that hangs is not joined for ever:
+ * see fresh_ns. */
 bool connecting_join(struct list *under_way, struct loop *loop, const struct connect_to *to,
                      struct connect_waiter *waiter);
 

@@ -112,7 +112,7 @@ UNIT_TEST(an_idle_one_that_takes_no_more_is_closed)
     ck_assert_uint_eq(mine->spares.idle, 0);
 }
 
-/* It does not begin another one, and lives on with those it has. */
+/* It begins no other exchange, and stays open for those it has. */
 UNIT_TEST(one_that_refuses_is_no_spare)
 {
     owner.on_room(c);
