@@ -118,13 +118,17 @@ static const struct conn_ops connecting_ops = {
 bool connecting_join(struct list *under_way, struct loop *loop, const struct connect_to *to,
                      struct connect_waiter *waiter)
 {
+    if (likely(to->room < 2) || to->pin != NULL) { /* each has a waiter, or it would be abandoned */
+        return false;
+    }
     list_each(link, under_way)
     {
         struct connecting *connecting = container_of(link, struct connecting, link);
         bool fresh = loop_now_ns(loop) - connecting->start_ns < to->fresh_ns;
-        if (fresh && connecting->waiting < connecting->room && connecting->waiting < to->room &&
-            connecting->tls == to->tls.ctx && connecting->address_epoch == to->address_epoch &&
-            connecting->pin == NULL && to->pin == NULL) {
+        bool same = connecting->tls == to->tls.ctx &&
+                    connecting->address_epoch == to->address_epoch && connecting->pin == NULL;
+        if (fresh && same && connecting->waiting < connecting->room &&
+            connecting->waiting < to->room) {
             add_waiter(connecting, waiter);
             return true;
         }
