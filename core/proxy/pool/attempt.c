@@ -80,7 +80,7 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     attempt->server = NULL;
     queue_release(&local->pool->queue, mine->server);
     if (local->keeps_costs) {
-        ranking_changed(local->ranking, candidate); /* the server has one request less */
+        ranking_changed(local->candidates.ranking, candidate); /* the server has one request less */
     }
 }
 

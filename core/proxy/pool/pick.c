@@ -18,44 +18,34 @@
 
 struct pick {
     struct weir_pick pub;
-    const struct pool_local *local;
+    const struct ranked *from;
     const struct tried *tried;
-    bool *told; /* set when the balancer has seen a usable one */
+    bool *told; /* set when a usable one was seen */
 };
-
-static bool is_usable(const struct tried *tried, const struct server *server)
-{
-    return !tried_has(tried, server->id) && server_has_room(server);
-}
 
 static bool pick_usable(const struct weir_pick *pub, uint32_t index)
 {
     const struct pick *pick = container_of(pub, struct pick, pub);
-    if (index >= pick->local->candidates.count) {
+    if (index >= pick->from->list.count) {
         return false;
     }
-    if (!is_usable(pick->tried, pick->local->servers[index]->server)) {
+    const struct server *server = pick->from->servers[index]->server;
+    if (tried_has(pick->tried, server->id) || !server_has_room(server)) {
         return false;
     }
     *pick->told = true;
     return true;
 }
 
-static bool reserve_usable(const struct weir_pick *pub, uint32_t index)
+static uint32_t rank(const struct pick *pick)
 {
-    const struct pick *pick = container_of(pub, struct pick, pub);
-    return is_usable(pick->tried, pick->local->reserve_servers[index]->server);
-}
-
-static uint32_t rank(struct ranking *ranking, const struct weir_pick *pub)
-{
-    return pub->dry_run ? ranking_peek(ranking, pub) : ranking_pick(ranking, pub);
+    return pick->pub.dry_run ? ranking_peek(pick->from->ranking, &pick->pub)
+                             : ranking_pick(pick->from->ranking, &pick->pub);
 }
 
 /* If another loop has taken or released the last place meanwhile, it is not the balancer's
  * fault. */
-static const char *fault_of(const struct pool_local *local, const struct pick *pick, uint32_t index,
-                            const struct server *own)
+static const char *fault_of(const struct pick *pick, uint32_t index, const struct server *own)
 {
     if (index == WEIR_PICK_NONE) {
         bool plenty =
@@ -63,10 +53,10 @@ static const char *fault_of(const struct pool_local *local, const struct pick *p
             __atomic_load_n(&own->in_flight, __ATOMIC_RELAXED) <= own->max_connections / 2;
         return *pick->told || plenty ? "nobody, where some are usable" : NULL;
     }
-    if (index >= local->candidates.count) {
+    if (index >= pick->from->list.count) {
         return "a candidate that is out of range";
     }
-    return tried_has(pick->tried, local->servers[index]->server->id)
+    return tried_has(pick->tried, pick->from->servers[index]->server->id)
                ? "a candidate that was tried already"
                : NULL;
 }
@@ -76,7 +66,7 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
     struct balancer *balancer = local->balancer;
 
     if (likely(balancer->ops->pick == NULL) || unlikely(balancer->failed)) {
-        return rank(local->ranking, &pick->pub);
+        return rank(pick);
     }
     *pick->told = false;
     uint32_t index = balancer->ops->pick(&balancer->context.base, balancer->data, &pick->pub);
@@ -84,19 +74,19 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
         return index;
     }
     bool told = *pick->told;
-    uint32_t own = rank(local->ranking, &pick->pub);
+    uint32_t own = rank(pick);
     if (own == WEIR_PICK_NONE) {
         return WEIR_PICK_NONE;
     }
     *pick->told = told;
-    const char *fault = fault_of(local, pick, index, local->servers[own]->server);
+    const char *fault = fault_of(pick, index, pick->from->servers[own]->server);
     if (fault != NULL) {
         static struct log_limit limit;
         module_fault(balancer->use->module);
         log_limited(&limit, WEIR_LOG_ERROR, local->pool->name,
                     "balancer \"%s\" picked %s (%u of %u); the host chose %s",
-                    balancer->context.component, fault, index, local->candidates.count,
-                    local->servers[own]->server->name);
+                    balancer->context.component, fault, index, pick->from->list.count,
+                    pick->from->servers[own]->server->name);
     }
     return own;
 }
@@ -106,9 +96,9 @@ static struct server_local *pick_reserve(const struct pool_local *local, const s
 {
     struct pick other = *pick;
 
-    other.pub.usable = reserve_usable;
-    uint32_t index = rank(local->reserve_ranking, &other.pub);
-    return index != WEIR_PICK_NONE ? local->reserve_servers[index] : NULL;
+    other.from = &local->reserves;
+    uint32_t index = rank(&other);
+    return index != WEIR_PICK_NONE ? local->reserves.servers[index] : NULL;
 }
 
 /* Tells the balancer, if it ranks the server. */
@@ -122,13 +112,13 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
         return;
     }
     if (ops->on_sent != NULL) {
-        ops->on_sent(&balancer->context.base, balancer->data, &local->items[index]);
+        ops->on_sent(&balancer->context.base, balancer->data, &local->candidates.items[index]);
     } else if (ops->on_assign != NULL) {
         ops->on_assign(&balancer->context.base, balancer->data, index);
     }
     attempt->told_balancer = true;
     if (local->keeps_costs) {
-        ranking_changed(local->ranking, index);
+        ranking_changed(local->candidates.ranking, index);
     }
 }
 
@@ -165,17 +155,13 @@ bool pool_local_takes_session(const struct pool_local *local, const struct serve
 
 bool pool_local_has_untried(const struct pool_local *local, const struct tried *tried)
 {
-    if (tried->count == 0) {
-        return local->candidates.count + local->reserves.count + local->awaiting_probe > 0;
-    }
-    for (uint32_t i = 0; i < local->candidates.count; i++) {
-        if (!tried_has(tried, local->items[i].id)) {
-            return true;
-        }
-    }
-    for (uint32_t i = 0; i < local->reserves.count; i++) {
-        if (!tried_has(tried, local->reserve_items[i].id)) {
-            return true;
+    const struct ranked *all[] = {&local->candidates, &local->reserves};
+
+    for (size_t k = 0; k < ARRAY_COUNT(all); k++) {
+        for (uint32_t i = 0; i < all[k]->list.count; i++) {
+            if (!tried_has(tried, all[k]->items[i].id)) {
+                return true;
+            }
         }
     }
     return local->awaiting_probe > 0;
@@ -218,11 +204,11 @@ static struct pick make_pick(const struct pool_local *local, const struct attemp
     return (struct pick){
         .pub = {.size = sizeof(struct weir_pick),
                 .attempt = attempt->retries,
-                .candidates = &local->candidates,
+                .candidates = &local->candidates.list,
                 .request = attempt->request,
                 .usable = pick_usable,
                 .dry_run = dry_run},
-        .local = local,
+        .from = &local->candidates,
         .tried = &attempt->tried,
         .told = told,
     };
@@ -234,13 +220,13 @@ static struct server_local *pick_any(struct pool_local *local, struct attempt *a
     struct pick pick = make_pick(local, attempt, false, &told);
 
     /* Another loop may take the last place after the check: then choose again. */
-    for (unsigned i = 0; i < 8 && local->candidates.count > 0; i++) {
+    for (unsigned i = 0; i < 8 && local->candidates.list.count > 0; i++) {
         uint32_t index = pick_by_balancer(local, &pick);
         if (index == WEIR_PICK_NONE) {
             break;
         }
-        if (server_acquire(local->servers[index]->server)) {
-            return local->servers[index];
+        if (server_acquire(local->candidates.servers[index]->server)) {
+            return local->candidates.servers[index];
         }
     }
     struct server_local *reserve = pick_reserve(local, &pick);
@@ -285,8 +271,9 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
     if (mine != NULL) {
         return &mine->locals[local->index];
     }
-    uint32_t index = local->candidates.count > 0 ? pick_by_balancer(local, &pick) : WEIR_PICK_NONE;
-    return index != WEIR_PICK_NONE ? local->servers[index] : pick_reserve(local, &pick);
+    uint32_t index =
+        local->candidates.list.count > 0 ? pick_by_balancer(local, &pick) : WEIR_PICK_NONE;
+    return index != WEIR_PICK_NONE ? local->candidates.servers[index] : pick_reserve(local, &pick);
 }
 
 bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,
@@ -298,11 +285,11 @@ bool pool_score(struct pool_local *local, struct attempt *attempt, const struct 
     uint32_t index = server->locals[local->index].candidate;
 
     *score = (struct weir_score){.size = sizeof(*score)};
-    if (balancer->failed || index >= local->candidates.count) {
+    if (balancer->failed || index >= local->candidates.list.count) {
         return false;
     }
     bool ranked = balancer_is_ranked(balancer);
-    if (ranked && !ranking_score(local->ranking, &pick.pub, index, score)) {
+    if (ranked && !ranking_score(local->candidates.ranking, &pick.pub, index, score)) {
         return false;
     }
     double value = score->value;

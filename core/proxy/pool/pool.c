@@ -24,8 +24,8 @@ static void rankings_begin(struct pool_local *local, unsigned loops)
     uint64_t seed;
 
     secret_random(&seed, sizeof(seed));
-    local->ranking = ranking_new(phase, seed);
-    local->reserve_ranking = ranking_new(phase, seed);
+    local->candidates.ranking = ranking_new(phase, seed);
+    local->reserves.ranking = ranking_new(phase, seed);
 }
 
 struct pool *pool_new(struct weir_str name, unsigned loops)
@@ -46,6 +46,13 @@ struct pool *pool_new(struct weir_str name, unsigned loops)
     return pool;
 }
 
+static void ranked_end(struct ranked *ranked)
+{
+    ranking_free(&ranked->ranking);
+    free(ranked->items);
+    free(ranked->servers);
+}
+
 void pool_unref(struct pool **pool)
 {
     struct pool *p = *pool;
@@ -57,12 +64,8 @@ void pool_unref(struct pool **pool)
     for (unsigned i = 0; i < p->loops; i++) {
         struct pool_local *local = &p->locals[i];
         ASSERT(local->balancer == NULL && list_empty(&local->waiters));
-        ranking_free(&local->ranking);
-        ranking_free(&local->reserve_ranking);
-        free(local->items);
-        free(local->servers);
-        free(local->reserve_items);
-        free(local->reserve_servers);
+        ranked_end(&local->candidates);
+        ranked_end(&local->reserves);
     }
     etags_free(&p->weak_etags);
     pool_queue_end(&p->queue);
@@ -83,16 +86,34 @@ struct traffic pool_total(const struct pool *pool)
 
 /* ---- candidates ---- */
 
-static void candidates_reserve(struct pool_local *local, uint32_t count)
+/* None, with room for so many. */
+static void ranked_clear(struct ranked *ranked, uint32_t most)
 {
-    if (count <= local->capacity) {
-        return;
+    if (most > ranked->capacity) {
+        ranked->items = base_realloc(ranked->items, sizeof(*ranked->items) * most);
+        ranked->servers = base_realloc(ranked->servers, sizeof(*ranked->servers) * most);
+        ranked->capacity = most;
     }
-    local->items = base_realloc(local->items, sizeof(*local->items) * count);
-    local->servers = base_realloc(local->servers, sizeof(*local->servers) * count);
-    local->reserve_items = base_realloc(local->reserve_items, sizeof(*local->items) * count);
-    local->reserve_servers = base_realloc(local->reserve_servers, sizeof(*local->servers) * count);
-    local->capacity = count;
+    ranked->list = (struct weir_candidates){.size = sizeof(ranked->list),
+                                            .candidate_size = sizeof(*ranked->items),
+                                            .first = ranked->items};
+}
+
+/* Returns its index. */
+static uint32_t ranked_add(struct ranked *ranked, struct server_local *mine)
+{
+    uint32_t index = ranked->list.count++;
+
+    ranked->servers[index] = mine;
+    ranked->items[index] = (struct weir_candidate){
+        .id = mine->server->id,
+        .name = str_from(mine->server->name),
+        .weight = mine->server->effective,
+        .in_flight = &mine->server->in_flight,
+        .latency_us = &mine->latency_us,
+        .slot = mine->slot,
+    };
+    return index;
 }
 
 /* Which of a pool's servers are candidates. */
@@ -153,34 +174,14 @@ static void tell_panic(struct pool_local *local, const struct members *members)
     }
 }
 
-static struct weir_candidate candidate_of(const struct server_local *mine)
-{
-    return (struct weir_candidate){
-        .id = mine->server->id,
-        .name = str_from(mine->server->name),
-        .weight = mine->server->effective,
-        .in_flight = &mine->server->in_flight,
-        .latency_us = &mine->latency_us,
-        .slot = mine->slot,
-    };
-}
-
-static struct weir_candidates list_of(const struct weir_candidate *items, uint32_t count)
-{
-    return (struct weir_candidates){.size = sizeof(struct weir_candidates),
-                                    .candidate_size = sizeof(*items),
-                                    .count = count,
-                                    .first = items};
-}
-
 static void candidates_build(struct pool_local *local)
 {
     struct pool_plan *plan = local->plan;
     unsigned loop = local->index;
     struct members members = members_of(plan);
-    uint32_t count = 0, reserves = 0;
 
-    candidates_reserve(local, (uint32_t)plan->server_count);
+    ranked_clear(&local->candidates, (uint32_t)plan->server_count);
+    ranked_clear(&local->reserves, (uint32_t)plan->server_count);
     local->unlimited = 0;
     local->awaiting_probe = members.awaiting_probe;
     local->pool->panic_all = members.all;
@@ -195,29 +196,28 @@ static void candidates_build(struct pool_local *local)
             continue;
         }
         local->unlimited += server->max_connections == 0;
-        if (!member) {
-            local->reserve_servers[reserves] = mine;
-            local->reserve_items[reserves++] = candidate_of(mine);
-            continue;
+        if (member) {
+            mine->candidate = ranked_add(&local->candidates, mine);
+        } else {
+            ranked_add(&local->reserves, mine);
         }
-        mine->candidate = count;
-        local->servers[count] = mine;
-        local->items[count++] = candidate_of(mine);
     }
-    local->candidates = list_of(local->items, count);
-    local->reserves = list_of(local->reserve_items, reserves);
+}
+
+static void rank(struct ranked *ranked, const struct ranking_policy *policy)
+{
+    ranking_set_policy(ranked->ranking, policy);
+    ranking_set_members(ranked->ranking, &ranked->list);
 }
 
 /* Only the host ranks the backups. */
-static void rank(struct pool_local *local, struct ranking_policy policy)
+static void rank_all(struct pool_local *local, const struct ranking_policy *policy)
 {
     static const struct ranking_policy by_load = {.cost = ranking_load, .by_request = true};
 
-    ranking_set_policy(local->ranking, &policy);
-    ranking_set_members(local->ranking, &local->candidates);
-    local->keeps_costs = ranking_keeps_costs(local->ranking);
-    ranking_set_policy(local->reserve_ranking, &by_load);
-    ranking_set_members(local->reserve_ranking, &local->reserves);
+    rank(&local->candidates, policy);
+    rank(&local->reserves, &by_load);
+    local->keeps_costs = ranking_keeps_costs(local->candidates.ranking);
 }
 
 void pool_touch(struct pool *pool)
@@ -244,8 +244,8 @@ void pool_local_refresh(struct pool_local *local)
     candidates_build(local);
     struct balancer *balancer = local->balancer;
     if (balancer->ops->on_members != NULL &&
-        balancer->ops->on_members(&balancer->context.base, balancer->data, &local->candidates) !=
-            WEIR_OK) {
+        balancer->ops->on_members(&balancer->context.base, balancer->data,
+                                  &local->candidates.list) != WEIR_OK) {
         log_write(WEIR_LOG_ERROR, local->pool->name,
                   "the balancer could not take its members over; the host chooses itself");
         module_fault(balancer->use->module);
@@ -253,7 +253,8 @@ void pool_local_refresh(struct pool_local *local)
     } else {
         balancer->failed = false;
     }
-    rank(local, balancer_policy(balancer));
+    const struct ranking_policy policy = balancer_policy(balancer);
+    rank_all(local, &policy);
     queue_reconsider(local);
 }
 
@@ -305,8 +306,8 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         struct balancer *gone = local->balancer;
         timer_cancel(home->loop, &local->idle_timer);
         local->balancer = NULL;
-        local->candidates.count = local->reserves.count = local->awaiting_probe = 0;
-        rank(local, (struct ranking_policy){.cost = NULL});
+        local->candidates.list.count = local->reserves.list.count = local->awaiting_probe = 0;
+        rank_all(local, &(struct ranking_policy){.cost = NULL});
         list_remove(&local->at_home);
         balancer_unref(gone, home);
         queue_reconsider(local);

@@ -26,6 +26,15 @@ struct etags;
 struct pool_plan;
 struct ranking;
 
+/* Servers that one ranking chooses from. */
+struct ranked {
+    struct weir_candidates list; /* of `items` */
+    struct weir_candidate *items;
+    struct server_local **servers; /* by index */
+    uint32_t capacity;
+    struct ranking *ranking;
+};
+
 /* One loop's half. Thread: that loop. */
 struct pool_local {
     struct pool *pool;
@@ -38,15 +47,9 @@ struct pool_local {
     _Atomic bool stale, hurry;
     uint64_t rested_ns; /* the candidates rest until then, unless the plan changes; see home.c */
     struct balancer *balancer;
-    struct weir_candidates candidates;
-    struct server_local **servers;   /* by candidate index */
-    struct ranking *ranking;         /* of the candidates */
-    bool keeps_costs;                /* see ranking_keeps_costs */
-    struct weir_candidates reserves; /* backups that serve when no candidate can */
-    struct server_local **reserve_servers;
-    struct ranking *reserve_ranking;
-    struct weir_candidate *items, *reserve_items;
-    uint32_t capacity;
+    struct ranked candidates;
+    struct ranked reserves;    /* backups that serve when no candidate can */
+    bool keeps_costs;          /* of candidates; see ranking_keeps_costs */
     bool panic;                /* last logged state; control thread's loop */
     uint32_t awaiting_probe;   /* servers that await their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */

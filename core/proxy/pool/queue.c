@@ -123,13 +123,14 @@ static void serve_all_locked(struct pool_local *local)
 {
     struct pool_queue *queue = &local->pool->queue;
 
-    for (uint32_t i = 0; i < local->candidates.count && queue->waiting > 0; i++) {
-        if (server_has_place(local->servers[i]->server)) {
-            serve_locked(queue, local->servers[i]->server);
+    const struct ranked *all[] = {&local->candidates, &local->reserves};
+
+    for (size_t k = 0; k < ARRAY_COUNT(all); k++) {
+        for (uint32_t i = 0; i < all[k]->list.count && queue->waiting > 0; i++) {
+            if (server_has_place(all[k]->servers[i]->server)) {
+                serve_locked(queue, all[k]->servers[i]->server);
+            }
         }
-    }
-    for (uint32_t i = 0; i < local->reserves.count && queue->waiting > 0; i++) {
-        serve_locked(queue, local->reserve_servers[i]->server);
     }
 }
 

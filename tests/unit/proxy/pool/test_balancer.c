@@ -198,7 +198,7 @@ UNIT_TEST(slots_stay_as_long_as_the_server)
     adopt(NULL); /* another plan, with the same balancer */
     ck_assert_ptr_eq(slot(1), mine);
     ck_assert_double_eq(mine->cost, 7);
-    ck_assert_ptr_eq(stage.local->items[1].slot, mine);
+    ck_assert_ptr_eq(stage.local->candidates.items[1].slot, mine);
     pool_local_adopt(stage.local, NULL);
     ck_assert_ptr_null(slot(1));
     adopt(make(&first, &ops, &first_data));
