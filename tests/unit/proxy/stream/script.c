@@ -149,6 +149,7 @@ static unsigned connection_count;
 static struct connect_waiter *connecting[SCRIPT_STREAMS];
 static unsigned connecting_count;
 enum conn_error connect_error;
+uint32_t connect_room;
 
 static struct fake_server *server_of(struct up *up)
 {
@@ -274,6 +275,7 @@ static enum conn_error connect_scripted(struct list *under_way, struct loop *loo
     (void)under_way;
     (void)loop;
     note("connect %s", mine->server->name);
+    connect_room = to->room;
     if (connect_error != CONN_OK) {
         return connect_error;
     }

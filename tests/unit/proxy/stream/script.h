@@ -36,6 +36,7 @@ extern struct weir_route_result route_result; /* what the router says */
 extern enum weir_status route_status;
 extern struct module router_module;
 extern enum conn_error connect_error; /* that connecting fails with at once */
+extern uint32_t connect_room;         /* that the last connection was expected to have */
 
 void script_begin(void);
 /* The request ends, if it has not; nothing may be left of it. */

@@ -51,6 +51,17 @@ UNIT_TEST(who_finds_no_room_gets_another_connection)
     ck_assert_uint_eq(server_requests(0), 0); /* nothing has failed */
 }
 
+/* What ALPN may bring at first; then what the server spoke last. */
+UNIT_TEST(a_connection_is_expected_to_be_like_the_last_one)
+{
+    request("GET");
+    ck_assert_uint_eq(connect_room, 1);
+    stage.servers[0]->locals[0].expected_room = 100;
+    turn_to(1);
+    request("GET");
+    ck_assert_uint_eq(connect_room, 100);
+}
+
 /* A client that does not read one answer stops that one alone. */
 UNIT_TEST(each_is_paused_by_itself)
 {
