@@ -139,8 +139,8 @@ struct up_ops {
     size_t (*waiting)(struct up *up);
     /* Changes whenever the server has taken sent bytes; for occasional calls. */
     uint64_t (*taken_mark)(struct up *up);
-    /* Releases the exchange: no more events. Other exchanges on the connection go on; without any it
-     * is kept for the next request if its state allows, else closed. */
+    /* Releases the exchange: no more events. Other exchanges on the connection go on; without any
+     * it is kept for the next request if its state allows, else closed. */
     void (*release)(struct up *up);
 };
 

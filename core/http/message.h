@@ -219,8 +219,9 @@ struct weir_str http_reason_phrase(unsigned status);
 /* Drops a response's hop-by-hop fields. A 426 keeps its Upgrade (RFC 9110 section 15.5.22). */
 void response_drop_hop_by_hop(struct http_response_head *head);
 
-/* Copies from[0..len), where the head was read and its slices point to, into the arena, so that the
- * head outlives that memory. false: out of memory; then only method and version, or the status, remain. */
+/* Copies from[0..len), where the head was read and its slices point to, into the arena, so that
+ * the head outlives that memory. false: out of memory; then only method and version, or the
+ * status, remain. */
 bool request_head_own(struct http_request_head *head, struct arena *arena, const char *from,
                       size_t len);
 bool response_head_own(struct http_response_head *head, struct arena *arena, const char *from,

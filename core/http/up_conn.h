@@ -46,9 +46,9 @@ struct up_conn {
     const struct up_owner *owner;
     struct conn *conn; /* NULL: closed; the object lives to the turn's end */
     struct batch *batch;
-    uint32_t room;    /* exchanges that it takes besides the running ones */
-    uint32_t running; /* exchanges */
-    uint64_t served;  /* exchanges begun */
+    uint32_t room;          /* exchanges that it takes besides the running ones */
+    uint32_t running;       /* exchanges */
+    uint64_t served;        /* exchanges begun */
     uint64_t idle_since_ns; /* when the last exchange ended, or it was opened */
     struct freed freed;
 

@@ -367,7 +367,7 @@ static bool root_is_usable(struct ranking *ranking, const struct weir_pick *pick
     return weir_pick_usable(pick, ranking->heap[0].index);
 }
 
-/* The root is not usable. A candidate at its limit is parked, until its cost is computed again. On a
+/* The root is not usable. A candidate at its limit is parked until its cost is computed again. On a
  * retry it may be unusable for this request alone, and without costs nothing brings it back: then
  * it keeps its place. If all the first ones are unusable, all are searched: NONE is never returned
  * while one is usable. */
