@@ -11,7 +11,7 @@
  *
  * OpenSSL's buffers (16 KiB and more, each way) stay while requests follow each other, on
  * TLS_WARM_MAX connections a loop; others give them back after each call, and quiet ones within a
- * second.
+ * second, with what they keep of the handshake.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -34,6 +34,7 @@ struct conn_tls {
     bool direct;          /* one record is written: it need not be staged */
     bool broken;          /* OpenSSL gave up on this connection */
     bool warm;            /* counted in pool->warm */
+    bool forgotten;       /* see forget_handshake */
 };
 
 /* ---- the BIO ---- */
@@ -276,9 +277,32 @@ static void after_call(struct conn *conn)
     }
 }
 
+/* Gives back what OpenSSL keeps of a finished handshake and never looks at again, as far as public
+ * functions do so: both sides' ephemeral keys, of which ours is wiped, and the certificate chain.
+ * Half a KiB. */
+static void forget_handshake(struct conn_tls *tls)
+{
+    EVP_PKEY *keys[2] = {NULL, NULL};
+
+    (void)SSL_get_tmp_key(tls->ssl, &keys[0]);
+    (void)SSL_get_peer_tmp_key(tls->ssl, &keys[1]);
+    for (size_t i = 0; i < ARRAY_COUNT(keys); i++) {
+        if (keys[i] != NULL) {
+            EVP_PKEY_set_type(keys[i], EVP_PKEY_get_id(keys[i])); /* clears the key's data */
+            EVP_PKEY_free(keys[i]);
+        }
+    }
+    SSL_certs_clear(tls->ssl);
+    ERR_clear_error();
+    tls->forgotten = true;
+}
+
 void conn_tls_quiet(struct conn *conn)
 {
     SSL_free_buffers(conn->tls->ssl);
+    if (!conn->tls->forgotten && !conn->opening && !conn->tls->broken) {
+        forget_handshake(conn->tls);
+    }
     if (conn->tls->warm) {
         conn->tls->warm = false;
         conn_pool_of(conn->loop)->warm--;
