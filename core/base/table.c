@@ -64,6 +64,12 @@ void table_add(struct table *table, struct table_link *entry, uint64_t hash)
     table->count++;
 }
 
+void table_add_named(struct table *table, struct table_named *entry, struct weir_str name)
+{
+    entry->name = name;
+    table_add(table, &entry->link, table_hash(name));
+}
+
 void table_remove(struct table_link *entry)
 {
     struct table *table = entry->table;
@@ -102,6 +108,18 @@ struct table_link *table_next(const struct table_link *entry)
 {
     struct list *bucket = &entry->table->buckets[entry->hash & entry->table->mask];
     return find(bucket, (struct list *)(uintptr_t)&entry->link, entry->hash);
+}
+
+struct table_named *table_find(const struct table *table, struct weir_str name)
+{
+    for (struct table_link *link = table_first(table, table_hash(name)); link != NULL;
+         link = table_next(link)) {
+        struct table_named *entry = container_of(link, struct table_named, link);
+        if (str_equal(entry->name, name)) {
+            return entry;
+        }
+    }
+    return NULL;
 }
 
 void table_end(struct table *table)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Intrusive hash tables, for what is found by name: entries are found by their hash, and the caller
- * compares. A table grows with its entries, and finds each in constant time.
+ * Intrusive hash tables: entries are found by name, or by a hash, and the caller compares. A table
+ * grows with its entries, and finds each in constant time.
  */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
@@ -22,14 +22,25 @@ struct table_link {
     uint64_t hash;
 };
 
+/* The same with a name, whose memory lasts as long as the entry. */
+struct table_named {
+    struct table_link link;
+    struct weir_str name;
+};
+
 /* Hashes of names, fit for tables and for open addressing. table_hash_more goes on from another
  * hash, so that ("a", "bc") is not ("ab", "c"). */
 uint64_t table_hash(struct weir_str text);
 uint64_t table_hash_more(uint64_t hash, struct weir_str text);
 
 void table_add(struct table *table, struct table_link *entry, uint64_t hash);
+/* For table_find; all entries of the table are added so. */
+void table_add_named(struct table *table, struct table_named *entry, struct weir_str name);
 /* Nothing when it is in none. */
 void table_remove(struct table_link *entry);
+
+/* The first entry of that name; NULL: there is none. */
+struct table_named *table_find(const struct table *table, struct weir_str name);
 
 /* The entries of one hash, one after the other; NULL: there is none (any more). */
 struct table_link *table_first(const struct table *table, uint64_t hash);

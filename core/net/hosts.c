@@ -4,16 +4,17 @@
  */
 #include "net/hosts.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <weir/text.h>
 
 #include "base/file_open.h"
 #include "base/table.h"
 
 struct host {
-    struct table_link link;
+    struct table_named by_name;
     struct list all; /* hosts.all */
     char *name;      /* in lower case, without a dot at its end */
     struct address *addresses;
@@ -53,7 +54,7 @@ static bool fold(struct weir_str name, char out[256])
         return false;
     }
     for (size_t i = 0; i < name.len; i++) {
-        out[i] = (char)tolower((unsigned char)name.ptr[i]);
+        out[i] = weir_lower(name.ptr[i]);
     }
     out[name.len] = '\0';
     return true;
@@ -61,15 +62,8 @@ static bool fold(struct weir_str name, char out[256])
 
 static struct host *find(const struct hosts *hosts, const char *name)
 {
-    struct table_link *link = table_first(&hosts->names, table_hash(str_from(name)));
-
-    for (; link != NULL; link = table_next(link)) {
-        struct host *host = container_of(link, struct host, link);
-        if (strcmp(host->name, name) == 0) {
-            return host;
-        }
-    }
-    return NULL;
+    struct table_named *found = table_find(&hosts->names, str_from(name));
+    return found != NULL ? container_of(found, struct host, by_name) : NULL;
 }
 
 static void add(struct hosts *hosts, struct weir_str text, const struct address *address)
@@ -83,7 +77,7 @@ static void add(struct hosts *hosts, struct weir_str text, const struct address 
     if (host == NULL) {
         host = base_zalloc(sizeof(*host));
         host->name = base_strdup(name);
-        table_add(&hosts->names, &host->link, table_hash(str_from(name)));
+        table_add_named(&hosts->names, &host->by_name, str_from(host->name));
         list_push_back(&hosts->all, &host->all);
     }
     host->addresses = base_realloc(host->addresses, (host->count + 1) * sizeof(*host->addresses));
@@ -117,7 +111,7 @@ static void forget(struct hosts *hosts)
     list_each(link, &hosts->all)
     {
         struct host *host = container_of(link, struct host, all);
-        table_remove(&host->link);
+        table_remove(&host->by_name.link);
         free(host->addresses);
         free(host->name);
         free(host);

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <weir/text.h>
+
 #include "net/tls_context.h"
 #include "net/tls_names.h"
 
@@ -118,36 +120,13 @@ static void choice_free(struct choice *choice)
 static void on_ctx_free(void *parent, void *pointer, CRYPTO_EX_DATA *data, int index, long number,
                         void *arg)
 {
-    (void)parent;
-    (void)data;
-    (void)index;
-    (void)number;
-    (void)arg;
+    (void)parent, (void)data, (void)index, (void)number, (void)arg;
     choice_free(pointer);
 }
 
 static void choice_index_make(void)
 {
     choice_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, on_ctx_free);
-}
-
-static size_t lower_name(struct weir_str name, char lower[static 256])
-{
-    size_t len = name.len < 256 ? name.len : 0;
-
-    for (size_t i = 0; i < len; i++) {
-        char c = name.ptr[i];
-        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-    }
-    return len;
-}
-
-static int find_any_case(const struct choice *choice, struct weir_str name)
-{
-    char lower[256];
-    size_t len = lower_name(name, lower);
-
-    return len > 0 ? tls_names_find(&choice->names, (struct weir_str){lower, len}) : -1;
 }
 
 /* The name in a ClientHello's server_name extension (RFC 6066 section 3); .len 0: there is none.
@@ -176,12 +155,15 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
     const struct choice *choice = arg;
     unsigned char input[SHA256_DIGEST_LENGTH + 256], context[EVP_MAX_MD_SIZE];
+    struct weir_str name = hello_name(ssl);
+    size_t input_len = SHA256_DIGEST_LENGTH;
     unsigned len = 0;
 
     memcpy(input, choice->certificates, SHA256_DIGEST_LENGTH);
-    size_t name_len = lower_name(hello_name(ssl), (char *)input + SHA256_DIGEST_LENGTH);
-    if (EVP_Digest(input, SHA256_DIGEST_LENGTH + name_len, context, &len, EVP_sha256(), NULL) !=
-            1 ||
+    for (size_t i = 0; name.len < 256 && i < name.len; i++) {
+        input[input_len++] = (unsigned char)weir_lower(name.ptr[i]);
+    }
+    if (EVP_Digest(input, input_len, context, &len, EVP_sha256(), NULL) != 1 ||
         SSL_set_session_id_context(ssl, context, SSL_MAX_SID_CTX_LENGTH) != 1) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_CLIENT_HELLO_ERROR;
@@ -195,7 +177,7 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct choice *choice = arg;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    int index = name != NULL ? find_any_case(choice, str_from(name)) : -1;
+    int index = name != NULL ? tls_names_find(&choice->names, str_from(name)) : -1;
     (void)alert;
 
     if (index > 0 && SSL_set_SSL_CTX(ssl, choice->others[index]) == NULL) {
@@ -222,18 +204,6 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 
 /* ---- building ---- */
 
-static bool is_known(const struct weir_list *known, struct weir_str name)
-{
-    const struct weir_str *names = known->items;
-
-    for (size_t i = 0; i < known->count; i++) {
-        if (str_equal(names[i], name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool set_protocols(struct choice *choice, const struct tls_listener_conf *conf,
                           const struct weir_list *known, const struct tls_report *report)
 {
@@ -241,13 +211,14 @@ static bool set_protocols(struct choice *choice, const struct tls_listener_conf 
     const struct weir_str *words = known->items;
 
     for (size_t i = 0; i < conf->alpn.count; i++) {
-        if (!is_known(known, names[i])) {
-            char list[128] = "";
-            for (size_t k = 0; k < known->count; k++) {
-                size_t at = strlen(list);
-                snprintf(list + at, sizeof(list) - at, "%s%.*s", k > 0 ? ", " : "",
-                         STR_ARGS(words[k]));
-            }
+        char list[128] = "";
+        bool found = false;
+        for (size_t k = 0; k < known->count; k++) {
+            size_t at = strlen(list);
+            snprintf(list + at, sizeof(list) - at, "%s%.*s", k > 0 ? ", " : "", STR_ARGS(words[k]));
+            found = found || str_equal(names[i], words[k]);
+        }
+        if (!found) {
             tls_report_mistake(report, &conf->alpn,
                                "the protocol `%.*s` is unsupported; `alpn` takes %s",
                                STR_ARGS(names[i]), list);
@@ -409,6 +380,7 @@ struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf,
     listener->count = count;
     choice->others = base_zalloc(count * sizeof(SSL_CTX *));
     choice->count = count;
+    tls_names_init(&choice->names);
     bool ok = set_protocols(choice, conf, known, &report);
     for (size_t i = 0; i < count; i++) {
         ok = add_certificate(listener, conf, (unsigned)i, &report) && ok;
@@ -427,7 +399,6 @@ struct tls_listener *tls_listener_new(const struct tls_listener_conf *conf,
         tls_listener_free(&listener);
         return NULL;
     }
-    tls_names_sort(&choice->names);
     SSL_CTX_set_client_hello_cb(listener->ctx, on_client_hello, choice);
     SSL_CTX_set_tlsext_servername_callback(listener->ctx, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(listener->ctx, choice);
@@ -443,12 +414,11 @@ void tls_listener_free(struct tls_listener **listener)
     }
     *listener = NULL;
     for (size_t i = 0; i < l->count; i++) {
-        struct tls_certificate_info *info = &l->infos[i];
-        free((void *)(uintptr_t)info->name);
-        free((void *)(uintptr_t)info->subject);
-        free((void *)(uintptr_t)info->issuer);
-        free((void *)(uintptr_t)info->serial);
-        free((void *)(uintptr_t)info->names);
+        const struct tls_certificate_info *info = &l->infos[i];
+        const char *texts[] = {info->name, info->subject, info->issuer, info->serial, info->names};
+        for (size_t k = 0; k < ARRAY_COUNT(texts); k++) {
+            free((void *)(uintptr_t)texts[k]);
+        }
     }
     free(l->infos);
     SSL_CTX_free(l->ctx);
@@ -469,5 +439,5 @@ size_t tls_listener_certificates(const struct tls_listener *listener,
 
 int tls_listener_certificate_for(const struct tls_listener *listener, struct weir_str name)
 {
-    return find_any_case(listener->choice, name);
+    return tls_names_find(&listener->choice->names, name);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which certificate serves which name: a sorted table, searched by halves.
+ * Which certificate serves which name, by hash.
  */
 #include "net/tls_names.h"
 
@@ -8,24 +8,59 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
+#include <weir/text.h>
+
 /* Longest DNS name, and a dot at its end. */
 #define NAME_MAX_LEN 254u
 
-static void add(struct tls_names *names, const char *text, size_t len, unsigned index)
+struct tls_name {
+    struct table_named by_name;
+    struct list all;
+    unsigned certificate;
+    char text[]; /* lower case; "*.example.com" as it stands */
+};
+
+void tls_names_init(struct tls_names *names)
 {
-    if (len == 0 || len > NAME_MAX_LEN || memchr(text, '\0', len) != NULL) {
+    names->table = (struct table){0};
+    list_init(&names->all);
+}
+
+static int find(const struct tls_names *names, struct weir_str name)
+{
+    struct table_named *found = table_find(&names->table, name);
+    return found != NULL ? (int)container_of(found, struct tls_name, by_name)->certificate : -1;
+}
+
+/* Lower case, in `out`. */
+static struct weir_str fold(struct weir_str name, char *out)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        out[i] = weir_lower(name.ptr[i]);
+    }
+    return (struct weir_str){out, name.len};
+}
+
+static void add(struct tls_names *names, struct weir_str text, unsigned index)
+{
+    if (text.len == 0 || text.len > NAME_MAX_LEN || memchr(text.ptr, '\0', text.len) != NULL) {
         return;
     }
-    names->names = base_realloc(names->names, (names->count + 1) * sizeof(*names->names));
-    struct tls_name *name = &names->names[names->count++];
-    name->text = base_strndup(text, len);
-    name->len = len;
-    name->certificate = index;
-    for (char *c = name->text; *c != '\0'; c++) {
-        if (*c >= 'A' && *c <= 'Z') {
-            *c = (char)(*c - 'A' + 'a');
-        }
+    struct tls_name *name = base_zalloc(sizeof(*name) + text.len);
+    struct weir_str folded = fold(text, name->text);
+    if (find(names, folded) != -1) {
+        free(name);
+        return;
     }
+    name->certificate = index;
+    table_add_named(&names->table, &name->by_name, folded);
+    list_push_back(&names->all, &name->all);
+}
+
+static struct weir_str string_of(const ASN1_STRING *text)
+{
+    return (struct weir_str){(const char *)ASN1_STRING_get0_data(text),
+                             (size_t)ASN1_STRING_length(text)};
 }
 
 static struct weir_str common_name(X509 *certificate)
@@ -36,9 +71,7 @@ static struct weir_str common_name(X509 *certificate)
     if (at < 0) {
         return (struct weir_str){0};
     }
-    const ASN1_STRING *text = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-    return (struct weir_str){(const char *)ASN1_STRING_get0_data(text),
-                             (size_t)ASN1_STRING_length(text)};
+    return string_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
 }
 
 void tls_names_add(struct tls_names *names, X509 *certificate, unsigned index)
@@ -50,62 +83,18 @@ void tls_names_add(struct tls_names *names, X509 *certificate, unsigned index)
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
         if (name->type == GEN_DNS) {
             found = true;
-            add(names, (const char *)ASN1_STRING_get0_data(name->d.dNSName),
-                (size_t)ASN1_STRING_length(name->d.dNSName), index);
+            add(names, string_of(name->d.dNSName), index);
         }
     }
     GENERAL_NAMES_free(all);
     if (!found) {
-        struct weir_str name = common_name(certificate);
-        add(names, name.ptr, name.len, index);
+        add(names, common_name(certificate), index);
     }
-}
-
-static int compare_text(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
-}
-
-static int compare(const void *a, const void *b)
-{
-    const struct tls_name *x = a, *y = b;
-    int order = compare_text(x->text, x->len, y->text, y->len);
-    return order != 0 ? order
-                      : (x->certificate > y->certificate) - (x->certificate < y->certificate);
-}
-
-void tls_names_sort(struct tls_names *names)
-{
-    if (names->count > 1) {
-        qsort(names->names, names->count, sizeof(*names->names), compare);
-    }
-}
-
-static int find(const struct tls_names *names, const char *text, size_t len)
-{
-    size_t low = 0, high = names->count;
-
-    /* The first one that is not below it. */
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct tls_name *name = &names->names[middle];
-        if (compare_text(name->text, name->len, text, len) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low == names->count) {
-        return -1;
-    }
-    const struct tls_name *name = &names->names[low];
-    return compare_text(name->text, name->len, text, len) == 0 ? (int)name->certificate : -1;
 }
 
 int tls_names_find(const struct tls_names *names, struct weir_str name)
 {
-    char wildcard[NAME_MAX_LEN + 2];
+    char text[NAME_MAX_LEN + 1];
 
     if (name.len > 0 && name.ptr[name.len - 1] == '.') {
         name.len--;
@@ -113,24 +102,25 @@ int tls_names_find(const struct tls_names *names, struct weir_str name)
     if (name.len == 0 || name.len > NAME_MAX_LEN) {
         return -1;
     }
-    int index = find(names, name.ptr, name.len);
-    const char *dot = memchr(name.ptr, '.', name.len);
-    if (index != -1 || dot == NULL || dot == name.ptr) {
+    name = fold(name, text);
+    int index = find(names, name);
+    char *dot = memchr(text, '.', name.len);
+    if (index != -1 || dot == NULL || dot == text) {
         return index;
     }
-    size_t rest = (size_t)(name.ptr + name.len - dot);
-    wildcard[0] = '*';
-    memcpy(wildcard + 1, dot, rest);
-    return find(names, wildcard, rest + 1);
+    dot[-1] = '*';
+    return find(names, weir_str_skip(name, (size_t)(dot - text) - 1));
 }
 
 void tls_names_free(struct tls_names *names)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        free(names->names[i].text);
+    list_each(link, &names->all)
+    {
+        struct tls_name *name = container_of(link, struct tls_name, all);
+        table_remove(&name->by_name.link);
+        free(name);
     }
-    free(names->names);
-    *names = (struct tls_names){0};
+    list_init(&names->all);
 }
 
 char *tls_names_text(X509 *certificate)
@@ -143,8 +133,7 @@ char *tls_names_text(X509 *certificate)
         char address[INET6_ADDRSTRLEN] = "";
         struct weir_str part = {0};
         if (name->type == GEN_DNS) {
-            part.ptr = (const char *)ASN1_STRING_get0_data(name->d.dNSName);
-            part.len = (size_t)ASN1_STRING_length(name->d.dNSName);
+            part = string_of(name->d.dNSName);
         } else if (name->type == GEN_IPADD) {
             int len = ASN1_STRING_length(name->d.iPAddress);
             if (len == 4 || len == 16) {

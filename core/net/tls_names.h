@@ -7,25 +7,18 @@
 
 #include <openssl/x509.h>
 
-#include "base/base.h"
-
-struct tls_name {
-    char *text; /* lower case; "*.example.com" as it stands */
-    size_t len;
-    unsigned certificate;
-};
+#include "base/table.h"
 
 struct tls_names {
-    struct tls_name *names;
-    size_t count;
+    struct table table;
+    struct list all;
 };
 
+void tls_names_init(struct tls_names *names);
 /* Adds the names of a certificate: its DNS alternative names, or its common name where there is
- * none. */
+ * none. Of equal names the first certificate's stays. */
 void tls_names_add(struct tls_names *names, X509 *certificate, unsigned index);
-/* To be called once after all were added. Of equal names the first certificate's stays. */
-void tls_names_sort(struct tls_names *names);
-/* The certificate for a lower-case name: exact, then with "*" for its first label; -1: none. */
+/* The certificate for a name in any case: exact, then with "*" for its first label; -1: none. */
 int tls_names_find(const struct tls_names *names, struct weir_str name);
 void tls_names_free(struct tls_names *names);
 

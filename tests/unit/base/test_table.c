@@ -67,7 +67,7 @@ UNIT_TEST(many_are_found_and_go)
 UNIT_TEST(equal_hashes_come_one_after_the_other)
 {
     struct table table = {NULL, 0, 0};
-    struct item items[4] = {{{0}, {{0}, NULL, 0}}};
+    struct item items[4] = {0};
 
     table_add(&table, &items[0].link, 7);
     table_add(&table, &items[1].link, 7 + 16); /* the same bucket, another hash */
@@ -86,4 +86,20 @@ UNIT_TEST(parts_of_names_are_apart)
     uint64_t other = table_hash_more(table_hash(STR("ab")), STR("c"));
     ck_assert_uint_ne(one, other);
     ck_assert_uint_eq(one, table_hash_more(table_hash(STR("a")), STR("bc")));
+}
+
+UNIT_TEST(names_are_told_apart)
+{
+    struct table table = {NULL, 0, 0};
+    struct table_named items[2] = {0};
+    struct table_named other = {.name = STR("three")};
+
+    ck_assert_ptr_null(table_find(&table, STR("one")));
+    table_add(&table, &other.link, table_hash(STR("two"))); /* an equal hash */
+    table_add_named(&table, &items[0], STR("one"));
+    table_add_named(&table, &items[1], STR("two"));
+    ck_assert_ptr_eq(table_find(&table, STR("one")), &items[0]);
+    ck_assert_ptr_eq(table_find(&table, STR("two")), &items[1]);
+    ck_assert_ptr_null(table_find(&table, STR("three")));
+    table_end(&table);
 }
