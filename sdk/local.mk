@@ -47,7 +47,6 @@ SDK_TESTING_CORE = \
     core/base/file_open.c core/base/file_open.h \
     core/base/mistakes.c core/base/mistakes.h \
     core/base/poison.h \
-    core/base/utf8.c core/base/utf8.h \
     core/conf/conf.h \
     core/conf/conf_fill.c \
     core/conf/conf_lex.c core/conf/conf_lex.h \

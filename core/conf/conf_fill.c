@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/utf8.h"
+#include <weir/text.h>
+
 #include "conf/conf.h"
 #include "conf/conf_places.h"
 #include "conf/conf_value.h"
@@ -411,7 +412,7 @@ static void check_titles(struct filling *filling)
 static void check_title_text(struct filling *filling, const struct conf_node *node)
 {
     struct weir_str title = node->title.text;
-    bool good = utf8_valid(title);
+    bool good = weir_str_is_utf8(title);
 
     for (size_t i = 0; i < title.len; i++) {
         good = good && (unsigned char)title.ptr[i] >= ' ' && title.ptr[i] != 0x7f;
