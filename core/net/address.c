@@ -12,29 +12,39 @@
 
 #include "option/option_value.h"
 
-static void set_ipv4(struct address *address, const struct in_addr *ip, uint16_t port)
+void address_from_bytes(struct address *address, int family, const void *bytes, uint16_t port)
 {
-    *address = (struct address){.len = sizeof(address->u.in)};
-    address->u.in.sin_family = AF_INET;
-    address->u.in.sin_port = htons(port);
-    address->u.in.sin_addr = *ip;
+    *address = (struct address){0};
+    if (family == AF_INET) {
+        address->len = sizeof(address->u.in);
+        memcpy(&address->u.in.sin_addr, bytes, sizeof(address->u.in.sin_addr));
+    } else {
+        address->len = sizeof(address->u.in6);
+        memcpy(&address->u.in6.sin6_addr, bytes, sizeof(address->u.in6.sin6_addr));
+    }
+    address->u.any.sa_family = (sa_family_t)family;
+    address_set_port(address, port);
 }
 
-static void set_ipv6(struct address *address, const struct in6_addr *ip, uint32_t scope,
-                     uint16_t port)
+const uint8_t *address_bytes(const struct address *address, bool unmap, size_t *len)
 {
-    *address = (struct address){.len = sizeof(address->u.in6)};
-    address->u.in6.sin6_family = AF_INET6;
-    address->u.in6.sin6_port = htons(port);
-    address->u.in6.sin6_addr = *ip;
-    address->u.in6.sin6_scope_id = scope;
+    const struct in6_addr *ip6 = &address->u.in6.sin6_addr;
+    bool mapped = false;
+
+    switch (address->u.any.sa_family) {
+    case AF_INET: *len = 4; return (const uint8_t *)&address->u.in.sin_addr;
+    case AF_INET6:
+        mapped = unmap && IN6_IS_ADDR_V4MAPPED(ip6);
+        *len = mapped ? 4 : 16;
+        return mapped ? ip6->s6_addr + 12 : ip6->s6_addr;
+    default: *len = 0; return NULL;
+    }
 }
 
 bool address_from_host(struct address *address, struct weir_str host, uint16_t port)
 {
     char text[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
-    struct in_addr ip4;
-    struct in6_addr ip6;
+    uint8_t bytes[16];
     uint32_t scope = 0;
 
     if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
@@ -45,8 +55,8 @@ bool address_from_host(struct address *address, struct weir_str host, uint16_t p
     }
     memcpy(text, host.ptr, host.len);
     text[host.len] = '\0';
-    if (inet_pton(AF_INET, text, &ip4) == 1) {
-        set_ipv4(address, &ip4, port);
+    if (inet_pton(AF_INET, text, bytes) == 1) {
+        address_from_bytes(address, AF_INET, bytes, port);
         return true;
     }
     char *zone = strchr(text, '%');
@@ -57,10 +67,11 @@ bool address_from_host(struct address *address, struct weir_str host, uint16_t p
             return false;
         }
     }
-    if (inet_pton(AF_INET6, text, &ip6) != 1) {
+    if (inet_pton(AF_INET6, text, bytes) != 1) {
         return false;
     }
-    set_ipv6(address, &ip6, scope, port);
+    address_from_bytes(address, AF_INET6, bytes, port);
+    address->u.in6.sin6_scope_id = scope;
     return true;
 }
 
@@ -128,34 +139,19 @@ static size_t written(int wanted, size_t size)
     return len < size ? len : size > 0 ? size - 1 : 0;
 }
 
-static size_t copy_text(char *out, size_t size, const char *text)
-{
-    return written(snprintf(out, size, "%s", text), size);
-}
-
 size_t address_text(const struct address *address, char *out, size_t size)
 {
-    char text[INET6_ADDRSTRLEN] = "";
-    char zone[IF_NAMESIZE];
+    char text[INET6_ADDRSTRLEN], zone[IF_NAMESIZE];
+    size_t len;
+    const uint8_t *bytes = address_bytes(address, true, &len);
 
-    if (address->u.any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address->u.in.sin_addr, text, sizeof(text));
-        return copy_text(out, size, text);
+    if (bytes == NULL) {
+        return written(snprintf(out, size, "unix"), size);
     }
-    if (address->u.any.sa_family != AF_INET6) {
-        return copy_text(out, size, "unix");
-    }
-    const struct in6_addr *ip = &address->u.in6.sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(ip)) {
-        inet_ntop(AF_INET, &ip->s6_addr[12], text, sizeof(text));
-        return copy_text(out, size, text);
-    }
-    inet_ntop(AF_INET6, ip, text, sizeof(text));
-    if (address->u.in6.sin6_scope_id != 0 &&
-        if_indextoname(address->u.in6.sin6_scope_id, zone) != NULL) {
-        return written(snprintf(out, size, "%s%%%s", text, zone), size);
-    }
-    return copy_text(out, size, text);
+    inet_ntop(len == 4 ? AF_INET : AF_INET6, bytes, text, sizeof(text));
+    bool zoned = len == 16 && address->u.in6.sin6_scope_id != 0 &&
+                 if_indextoname(address->u.in6.sin6_scope_id, zone) != NULL;
+    return written(snprintf(out, size, "%s%s%s", text, zoned ? "%" : "", zoned ? zone : ""), size);
 }
 
 size_t address_text_port(const struct address *address, char *out, size_t size)
@@ -210,14 +206,13 @@ bool address_equal(const struct address *a, const struct address *b)
 
 bool address_is_loopback(const struct address *address)
 {
-    const struct in6_addr *ip = &address->u.in6.sin6_addr;
+    size_t len;
+    const uint8_t *bytes = address_bytes(address, true, &len);
 
-    switch (address->u.any.sa_family) {
-    case AF_INET: return ntohl(address->u.in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-    case AF_INET6:
-        return IN6_IS_ADDR_LOOPBACK(ip) || (IN6_IS_ADDR_V4MAPPED(ip) && ip->s6_addr[12] == 127);
-    default: return true; /* a Unix socket */
+    if (bytes == NULL) {
+        return true; /* a Unix socket */
     }
+    return len == 4 ? bytes[0] == IN_LOOPBACKNET : IN6_IS_ADDR_LOOPBACK(&address->u.in6.sin6_addr);
 }
 
 static bool same_file(const struct sockaddr_un *a, const struct sockaddr_un *b)
@@ -285,27 +280,12 @@ bool network_parse(struct network *network, struct weir_str text)
 
 bool network_contains(const struct network *network, const struct address *address)
 {
-    const uint8_t *bytes;
-    uint8_t family_bytes;
+    size_t len;
+    /* ::ffff:192.0.2.1 is a client of 192.0.2.0/24. */
+    const uint8_t *bytes = address_bytes(address, network->family_bytes == 4, &len);
 
-    switch (address->u.any.sa_family) {
-    case AF_INET:
-        bytes = (const uint8_t *)&address->u.in.sin_addr;
-        family_bytes = 4;
-        break;
-    case AF_INET6:
-        bytes = address->u.in6.sin6_addr.s6_addr;
-        family_bytes = 16;
-        /* ::ffff:192.0.2.1 is a client of 192.0.2.0/24. */
-        if (network->family_bytes == 4 && IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr)) {
-            bytes += 12;
-            family_bytes = 4;
-        }
-        break;
-    default: return network->family_bytes == 0;
-    }
-    if (family_bytes != network->family_bytes) {
-        return false;
+    if (bytes == NULL || len != network->family_bytes) {
+        return bytes == NULL && network->family_bytes == 0;
     }
     size_t whole = network->bits / 8;
     unsigned rest = network->bits % 8;

@@ -31,7 +31,13 @@ bool address_parse(struct address *address, struct weir_str text, char *error, s
 bool address_parse_name(struct weir_str text, struct weir_str *host, uint16_t *port);
 /* The numeric host (no port) of an address literal; false: it is a name. */
 bool address_from_host(struct address *address, struct weir_str host, uint16_t port);
+/* From the 4 or 16 bytes of an address of `family` (AF_INET, AF_INET6), in the net's order. */
+void address_from_bytes(struct address *address, int family, const void *bytes, uint16_t port);
 void address_from_unix(struct address *address, struct weir_str path);
+
+/* The bytes of an IP address, 4 or 16 of them, with `unmap` 4 of IPv4-mapped IPv6 too (RFC 4291
+ * section 2.5.5.2); NULL and 0: it is none. */
+const uint8_t *address_bytes(const struct address *address, bool unmap, size_t *len);
 
 /* "192.0.2.1", "2001:db8::1" (IPv4-mapped as IPv4), "unix". */
 size_t address_text(const struct address *address, char *out, size_t size);

@@ -206,21 +206,16 @@ static const char *parse(ns_msg *message, enum dns_type type, struct dns_answer 
 
 struct address dns_record_address(const struct dns_record *record, enum dns_type type)
 {
-    const struct in6_addr *ip6 = &record->u.aaaa;
-    struct address address = {0};
+    struct address address, ip4;
+    size_t len;
 
-    if (type == DNS_A || IN6_IS_ADDR_V4MAPPED(ip6)) {
-        address.len = sizeof(address.u.in);
-        address.u.in.sin_family = AF_INET;
-        memcpy(&address.u.in.sin_addr,
-               type == DNS_A ? (const void *)&record->u.a : &ip6->s6_addr[12],
-               sizeof(address.u.in.sin_addr));
-    } else {
-        address.len = sizeof(address.u.in6);
-        address.u.in6.sin6_family = AF_INET6;
-        address.u.in6.sin6_addr = *ip6;
+    address_from_bytes(&address, type == DNS_A ? AF_INET : AF_INET6, &record->u, 0);
+    const uint8_t *bytes = address_bytes(&address, true, &len);
+    if (type == DNS_A || len == 16) {
+        return address;
     }
-    return address;
+    address_from_bytes(&ip4, AF_INET, bytes, 0);
+    return ip4;
 }
 
 const char *dns_answer_parse(const uint8_t *message, size_t len, enum dns_type type,

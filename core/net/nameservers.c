@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <weir/text.h>
+
 #include "net/address.h"
 #include "option/option_value.h"
 
@@ -15,13 +17,14 @@ static bool parse_server(struct weir_str text, struct ares_addr_port_node *node,
 {
     char full[ADDRESS_TEXT_SIZE + 8];
     struct address address;
+    size_t len;
     bool alone = memchr(text.ptr, ']', text.len) == NULL ? memchr(text.ptr, ':', text.len) == NULL
                                                          : text.ptr[text.len - 1] == ']';
 
     if (!address_from_host(&address, text, 53)) {
-        int len = snprintf(full, sizeof(full), "%.*s%s", STR_ARGS(text), alone ? ":53" : "");
+        int wanted = snprintf(full, sizeof(full), "%.*s%s", STR_ARGS(text), alone ? ":53" : "");
         char why[OPTION_ERROR_SIZE] = "it is too long";
-        if (len < 0 || (size_t)len >= sizeof(full) ||
+        if (wanted < 0 || (size_t)wanted >= sizeof(full) ||
             !address_parse(&address, str_from(full), why, sizeof(why)) ||
             address.u.any.sa_family == AF_UNIX || address_port(&address) == 0 ||
             text.ptr[0] == '*') {
@@ -43,11 +46,8 @@ static bool parse_server(struct weir_str text, struct ares_addr_port_node *node,
     *node = (struct ares_addr_port_node){.family = address.u.any.sa_family,
                                          .udp_port = address_port(&address),
                                          .tcp_port = address_port(&address)};
-    if (node->family == AF_INET) {
-        node->addr.addr4 = address.u.in.sin_addr;
-    } else {
-        memcpy(&node->addr.addr6, &address.u.in6.sin6_addr, sizeof(node->addr.addr6));
-    }
+    const uint8_t *bytes = address_bytes(&address, false, &len);
+    memcpy(&node->addr, bytes, len);
     return true;
 }
 
@@ -67,23 +67,14 @@ struct ares_addr_port_node *nameservers_parse(struct weir_str servers, char *err
     struct ares_addr_port_node **end = &first;
 
     error[0] = '\0';
-    for (size_t at = 0; servers.len > 0 && at <= servers.len;) {
-        const char *comma = memchr(servers.ptr + at, ',', servers.len - at);
-        size_t to = comma != NULL ? (size_t)(comma - servers.ptr) : servers.len;
-        struct weir_str text = {servers.ptr + at, to - at};
-        while (text.len > 0 && text.ptr[0] == ' ') {
-            text = (struct weir_str){text.ptr + 1, text.len - 1};
-        }
-        while (text.len > 0 && text.ptr[text.len - 1] == ' ') {
-            text.len--;
-        }
+    for (bool more = servers.len > 0; more;) {
+        more = memchr(servers.ptr, ',', servers.len) != NULL;
         *end = base_zalloc(sizeof(**end));
-        if (!parse_server(text, *end, error, error_size)) {
+        if (!parse_server(weir_str_cut(&servers, ','), *end, error, error_size)) {
             nameservers_free(first);
             return NULL;
         }
         end = &(*end)->next;
-        at = to + 1;
     }
     return first;
 }

@@ -55,29 +55,18 @@ static bool v1_port(struct weir_str word, uint16_t *port)
 static bool v1_address(struct weir_str word, int family, struct address *address)
 {
     char text[INET6_ADDRSTRLEN];
+    uint8_t bytes[16];
 
     if (word.len == 0 || word.len >= sizeof(text) || memchr(word.ptr, '\0', word.len) != NULL) {
         return false;
     }
     memcpy(text, word.ptr, word.len);
     text[word.len] = '\0';
-    *address = (struct address){0};
-    address->u.any.sa_family = (sa_family_t)family;
-    if (family == AF_INET) {
-        address->len = sizeof(address->u.in);
-        return inet_pton(AF_INET, text, &address->u.in.sin_addr) == 1;
+    if (inet_pton(family, text, bytes) != 1) {
+        return false;
     }
-    address->len = sizeof(address->u.in6);
-    return inet_pton(AF_INET6, text, &address->u.in6.sin6_addr) == 1;
-}
-
-static void set_port(struct address *address, uint16_t port)
-{
-    if (address->u.any.sa_family == AF_INET) {
-        address->u.in.sin_port = htons(port);
-    } else {
-        address->u.in6.sin6_port = htons(port);
-    }
+    address_from_bytes(address, family, bytes, 0);
+    return true;
 }
 
 static enum proxy_header_result v1_line(struct weir_str line, struct proxy_header *header,
@@ -100,15 +89,12 @@ static enum proxy_header_result v1_line(struct weir_str line, struct proxy_heade
         !v1_address(v1_word(&line), family, &header->destination)) {
         return bad(reason, "an address in it is malformed");
     }
-    if (!v1_port(v1_word(&line), &source_port)) {
-        return bad(reason, "a port in it is malformed");
-    }
     /* The last word takes the whole rest: a blank behind it is no port. */
-    if (!v1_port(line, &destination_port)) {
+    if (!v1_port(v1_word(&line), &source_port) || !v1_port(line, &destination_port)) {
         return bad(reason, "a port in it is malformed");
     }
-    set_port(&header->source, source_port);
-    set_port(&header->destination, destination_port);
+    address_set_port(&header->source, source_port);
+    address_set_port(&header->destination, destination_port);
     header->known = true;
     return PROXY_HEADER_OK;
 }
@@ -141,14 +127,14 @@ static const char v2_signature[12] = {'\r', '\n', '\r', '\n', '\0', '\r',
 enum { V2_LOCAL = 0x20, V2_PROXY = 0x21 };
 enum { V2_UNSPEC = 0x00, V2_TCP4 = 0x11, V2_TCP6 = 0x21, V2_UNIX = 0x31 };
 enum { V2_UDP4 = 0x12, V2_UDP6 = 0x22, V2_UNIX_DATAGRAM = 0x32 };
-enum { V2_TCP4_SIZE = 12, V2_TCP6_SIZE = 36, V2_UNIX_SIZE = 216, V2_PATH_SIZE = 108 };
+enum { V2_UNIX_SIZE = 216, V2_PATH_SIZE = 108 };
 
 #define TLV_HEAD   3u
 #define TLV_CRC32C 0x03
 
-static size_t get_u16(const char *data)
+static uint16_t get_u16(const char *data)
 {
-    return (size_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]);
+    return (uint16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]);
 }
 
 static uint32_t get_u32(const char *data)
@@ -213,22 +199,6 @@ static void v2_path(const char *data, struct address *address)
     address_from_unix(address, (struct weir_str){data, strnlen(data, V2_PATH_SIZE - 1)});
 }
 
-static void v2_ipv4(const char *data, const char *port, struct address *address)
-{
-    *address = (struct address){.len = sizeof(address->u.in)};
-    address->u.in.sin_family = AF_INET;
-    memcpy(&address->u.in.sin_addr, data, 4);
-    memcpy(&address->u.in.sin_port, port, 2);
-}
-
-static void v2_ipv6(const char *data, const char *port, struct address *address)
-{
-    *address = (struct address){.len = sizeof(address->u.in6)};
-    address->u.in6.sin6_family = AF_INET6;
-    memcpy(&address->u.in6.sin6_addr, data, 16);
-    memcpy(&address->u.in6.sin6_port, port, 2);
-}
-
 /* Defined, and not served: the receiver takes it as it takes UNSPEC, and goes by the connection's
  * real ends (section 2.2). All others are to be refused. */
 static bool v2_unspecified(unsigned family)
@@ -241,31 +211,21 @@ static bool v2_unspecified(unsigned family)
 static bool v2_addresses(const char *block, size_t len, unsigned family,
                          struct proxy_header *header, size_t *used)
 {
-    switch (family) {
-    case V2_TCP4:
-        *used = V2_TCP4_SIZE;
-        if (len >= *used) {
-            v2_ipv4(block, block + 8, &header->source);
-            v2_ipv4(block + 4, block + 10, &header->destination);
-        }
-        break;
-    case V2_TCP6:
-        *used = V2_TCP6_SIZE;
-        if (len >= *used) {
-            v2_ipv6(block, block + 32, &header->source);
-            v2_ipv6(block + 16, block + 34, &header->destination);
-        }
-        break;
-    case V2_UNIX:
-        *used = V2_UNIX_SIZE;
-        if (len >= *used) {
-            v2_path(block, &header->source);
-            v2_path(block + V2_PATH_SIZE, &header->destination);
-        }
-        break;
-    default: return false;
+    size_t ip = family == V2_TCP4 ? 4 : family == V2_TCP6 ? 16 : 0;
+
+    if (ip == 0 && family != V2_UNIX) {
+        return false;
     }
+    *used = ip > 0 ? 2 * ip + 4 : V2_UNIX_SIZE;
     header->known = len >= *used;
+    if (header->known && ip > 0) {
+        int kind = ip == 4 ? AF_INET : AF_INET6;
+        address_from_bytes(&header->source, kind, block, get_u16(block + 2 * ip));
+        address_from_bytes(&header->destination, kind, block + ip, get_u16(block + 2 * ip + 2));
+    } else if (header->known) {
+        v2_path(block, &header->source);
+        v2_path(block + V2_PATH_SIZE, &header->destination);
+    }
     return header->known;
 }
 
@@ -297,10 +257,7 @@ static enum proxy_header_result v2_parse(const char *data, size_t len, struct pr
     if (!v2_addresses(data + V2_FIXED, block_len, family, header, &used)) {
         return bad(reason, "its addresses are cut, or of a kind that is not known");
     }
-    if (!v2_tlvs(data, V2_FIXED + used, header->len, reason)) {
-        return PROXY_HEADER_BAD;
-    }
-    return PROXY_HEADER_OK;
+    return v2_tlvs(data, V2_FIXED + used, header->len, reason) ? PROXY_HEADER_OK : PROXY_HEADER_BAD;
 }
 
 /* Whether the bytes so far are those of the beginning. */
@@ -328,63 +285,56 @@ enum proxy_header_result proxy_header_parse(const char *data, size_t len,
 
 /* ---- writing ---- */
 
-/* The address as IPv4; false: it is none. */
-static bool as_ipv4(const struct address *address, struct in_addr *ip)
-{
-    if (address->u.any.sa_family == AF_INET) {
-        *ip = address->u.in.sin_addr;
-        return true;
-    }
-    if (address->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr)) {
-        memcpy(ip, &address->u.in6.sin6_addr.s6_addr[12], sizeof(*ip));
-        return true;
-    }
-    return false;
-}
-
-static struct in6_addr as_ipv6(const struct address *address)
-{
-    struct in6_addr ip = {0};
-
-    if (address->u.any.sa_family == AF_INET6) {
-        ip = address->u.in6.sin6_addr;
-    } else if (address->u.any.sa_family == AF_INET) {
-        ip.s6_addr[10] = ip.s6_addr[11] = 0xff;
-        memcpy(&ip.s6_addr[12], &address->u.in.sin_addr, 4);
-    }
-    return ip;
-}
-
 static bool is_internet(const struct address *address)
 {
     return address->len > 0 &&
            (address->u.any.sa_family == AF_INET || address->u.any.sa_family == AF_INET6);
 }
 
+static bool is_ipv6(const struct address *address)
+{
+    size_t len = 0;
+    return is_internet(address) && address_bytes(address, true, &len) != NULL && len == 16;
+}
+
+/* Bytes of an address of either end: 4 where neither is IPv6. */
+static size_t ip_size(const struct address *source, const struct address *destination)
+{
+    return is_ipv6(source) || is_ipv6(destination) ? 16 : 4;
+}
+
+/* In `size` bytes, where IPv4 is mapped into 16 of them; nothing of what is none. */
+static void put_ip(char *out, size_t size, const struct address *address)
+{
+    size_t len = 0;
+    const uint8_t *bytes = is_internet(address) ? address_bytes(address, true, &len) : NULL;
+
+    if (len > 0 && len < size) {
+        memset(out, 0, 10);
+        memset(out + 10, 0xff, 2);
+    }
+    if (len > 0) {
+        memcpy(out + size - len, bytes, len);
+    }
+}
+
 static size_t v1_write(char *out, const struct address *source, const struct address *destination)
 {
-    char from[INET6_ADDRSTRLEN];
-    char to[INET6_ADDRSTRLEN];
-    struct in_addr from4;
-    struct in_addr to4;
-    const char *protocol = "TCP4";
+    char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN], ip[16];
 
     if (source == NULL || !is_internet(source) || !is_internet(destination)) {
         memcpy(out, "PROXY UNKNOWN\r\n", 15);
         return 15;
     }
-    if (as_ipv4(source, &from4) && as_ipv4(destination, &to4)) {
-        inet_ntop(AF_INET, &from4, from, sizeof(from));
-        inet_ntop(AF_INET, &to4, to, sizeof(to));
-    } else {
-        struct in6_addr from6 = as_ipv6(source);
-        struct in6_addr to6 = as_ipv6(destination);
-        inet_ntop(AF_INET6, &from6, from, sizeof(from));
-        inet_ntop(AF_INET6, &to6, to, sizeof(to));
-        protocol = "TCP6";
-    }
-    return (size_t)snprintf(out, PROXY_HEADER_WRITE_MAX, "PROXY %s %s %s %u %u\r\n", protocol, from,
-                            to, address_port(source), address_port(destination));
+    size_t size = ip_size(source, destination);
+    int family = size == 4 ? AF_INET : AF_INET6;
+    put_ip(ip, size, source);
+    inet_ntop(family, ip, from, sizeof(from));
+    put_ip(ip, size, destination);
+    inet_ntop(family, ip, to, sizeof(to));
+    return (size_t)snprintf(out, PROXY_HEADER_WRITE_MAX, "PROXY TCP%d %s %s %u %u\r\n",
+                            size == 4 ? 4 : 6, from, to, address_port(source),
+                            address_port(destination));
 }
 
 static void put_u16(char *out, size_t value)
@@ -406,38 +356,23 @@ static void put_path(char *out, const struct address *address)
 static size_t v2_block(char *block, unsigned *family, const struct address *source,
                        const struct address *destination)
 {
-    struct in_addr from4 = {0};
-    struct in_addr to4 = {0};
-    bool internet = is_internet(source);
-
-    if (!internet && source->u.any.sa_family == AF_UNIX) {
+    if (is_internet(source)) {
+        size_t ip = ip_size(source, destination);
+        *family = ip == 4 ? V2_TCP4 : V2_TCP6;
+        put_ip(block, ip, source);
+        put_ip(block + ip, ip, destination);
+        put_u16(block + 2 * ip, address_port(source));
+        put_u16(block + 2 * ip + 2, is_internet(destination) ? address_port(destination) : 0);
+        return 2 * ip + 4;
+    }
+    if (source->u.any.sa_family == AF_UNIX) {
         *family = V2_UNIX;
         put_path(block, source);
         put_path(block + V2_PATH_SIZE, destination);
         return V2_UNIX_SIZE;
     }
-    if (!internet) {
-        *family = V2_UNSPEC;
-        return 0;
-    }
-    bool there = is_internet(destination);
-    uint16_t to_port = there ? address_port(destination) : 0;
-    if (as_ipv4(source, &from4) && (!there || as_ipv4(destination, &to4))) {
-        *family = V2_TCP4;
-        memcpy(block, &from4, 4);
-        memcpy(block + 4, &to4, 4);
-        put_u16(block + 8, address_port(source));
-        put_u16(block + 10, to_port);
-        return V2_TCP4_SIZE;
-    }
-    struct in6_addr from6 = as_ipv6(source);
-    struct in6_addr to6 = there ? as_ipv6(destination) : (struct in6_addr){0};
-    *family = V2_TCP6;
-    memcpy(block, &from6, 16);
-    memcpy(block + 16, &to6, 16);
-    put_u16(block + 32, address_port(source));
-    put_u16(block + 34, to_port);
-    return V2_TCP6_SIZE;
+    *family = V2_UNSPEC;
+    return 0;
 }
 
 static size_t v2_write(char *out, const struct address *source, const struct address *destination)

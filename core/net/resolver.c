@@ -343,8 +343,8 @@ void resolver_free(struct resolver **resolver)
 /* A name that stands in /etc/hosts has the addresses that it has there, and no others. */
 static bool answer_from_file(struct resolver_query *query, struct weir_str name)
 {
-    int family = query->type == DNS_A ? AF_INET : AF_INET6;
-    size_t count = 0;
+    size_t size = query->type == DNS_A ? sizeof(struct in_addr) : sizeof(struct in6_addr);
+    size_t count = 0, len;
     const struct address *addresses = hosts_find(query->resolver->hosts, name, &count);
 
     if (addresses == NULL) {
@@ -353,16 +353,10 @@ static bool answer_from_file(struct resolver_query *query, struct weir_str name)
     struct dns_answer *answer = &query->answer;
     answer->records = base_zalloc((count + 1) * sizeof(*answer->records));
     for (size_t i = 0; i < count; i++) {
-        struct dns_record *record = &answer->records[answer->count];
-        if (addresses[i].u.any.sa_family != family) {
-            continue;
+        const uint8_t *bytes = address_bytes(&addresses[i], false, &len);
+        if (len == size) {
+            memcpy(&answer->records[answer->count++].u, bytes, size);
         }
-        if (family == AF_INET) {
-            record->u.a = addresses[i].u.in.sin_addr;
-        } else {
-            record->u.aaaa = addresses[i].u.in6.sin6_addr;
-        }
-        answer->count++;
     }
     query->ttl_s = TTL_OF_FILE;
     return true;
