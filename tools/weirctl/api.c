@@ -12,11 +12,8 @@
 
 #include "print.h"
 
-void api_path(struct text *out, const char *pattern, ...)
+void api_vpath(struct text *out, const char *pattern, va_list args)
 {
-    va_list args;
-
-    va_start(args, pattern);
     for (; *pattern != '\0'; pattern++) {
         if (pattern[0] == '{' && pattern[1] == '}') {
             text_encode(out, va_arg(args, const char *));
@@ -25,6 +22,14 @@ void api_path(struct text *out, const char *pattern, ...)
             text_add(out, pattern, 1);
         }
     }
+}
+
+void api_path(struct text *out, const char *pattern, ...)
+{
+    va_list args;
+
+    va_start(args, pattern);
+    api_vpath(out, pattern, args);
     va_end(args);
 }
 
@@ -44,6 +49,16 @@ enum outcome api_unreachable(const struct api *api, const char *why)
 
 /* ---- problems ---- */
 
+void complain_all(const cJSON *texts, const char *indent)
+{
+    const cJSON *each = NULL;
+
+    cJSON_ArrayForEach(each, texts)
+    {
+        complain("%s%s", indent, json_string(each));
+    }
+}
+
 /* Tells a problem document (RFC 9457), or what there is instead. */
 static void tell_problem(const struct answer *answer)
 {
@@ -62,10 +77,7 @@ static void tell_problem(const struct answer *answer)
     {
         complain("  %s: %s", json_text(each, "pointer", "/"), json_text(each, "detail", "?"));
     }
-    cJSON_ArrayForEach(each, json_at(answer->json, "mistakes"))
-    {
-        complain("  %s", cJSON_IsString(each) ? each->valuestring : "?");
-    }
+    complain_all(json_at(answer->json, "mistakes"), "  ");
 }
 
 static enum outcome judge(const struct api *api, const struct answer *answer, bool tell)
@@ -192,6 +204,11 @@ void answer_print(const struct answer *answer)
 }
 
 /* ---- JSON ---- */
+
+const char *json_string(const cJSON *json)
+{
+    return cJSON_IsString(json) ? json->valuestring : "?";
+}
 
 const cJSON *json_at(const cJSON *json, const char *path)
 {

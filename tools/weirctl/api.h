@@ -37,6 +37,7 @@ struct answer {
 
 /** Adds a path to `out`: each `{}` of `pattern` stands for a string, which is encoded. */
 void api_path(struct text *out, const char *pattern, ...);
+void api_vpath(struct text *out, const char *pattern, va_list args);
 
 /** Asks, with `body` as JSON where it is not NULL. Anything but a 2xx is told on standard error
  * (and, for programs, its problem document on standard output). `path` is below /api/v1. */
@@ -61,8 +62,13 @@ enum outcome api_follow(const struct api *api, const char *path, const char *fie
 /** Says that Weir cannot be reached, and what could help. */
 enum outcome api_unreachable(const struct api *api, const char *why);
 
+/** Complains of each text of an array, behind `indent`. */
+void complain_all(const cJSON *texts, const char *indent);
+
 /* ---- reading JSON: `path` is member names with dots between them ---- */
 
+/** A string; `?`: it is none. */
+const char *json_string(const cJSON *json);
 const cJSON *json_at(const cJSON *json, const char *path);
 /** The string there; `fallback`: there is none. */
 const char *json_text(const cJSON *json, const char *path, const char *fallback);

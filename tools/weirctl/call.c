@@ -47,7 +47,7 @@ static void list_operations(const cJSON *document)
         {"ROLE", SHOW_TEXT, "x-weir-role", NULL},
         {"SUMMARY", SHOW_TEXT, "summary", NULL},
     };
-    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+    struct table *table = TABLE_NEW(columns);
     struct operation operation = {0};
 
     while (next_operation(document, &operation)) {
@@ -177,7 +177,7 @@ static enum outcome call_operation(struct call *call, const struct operation *op
     text_puts(&path, text_get(&query));
     text_clear(&query);
     if (outcome == DONE) {
-        return call_send(call, method, &path, body, tell_json);
+        outcome = call_send(call, method, body, tell_json, text_get(&path));
     }
     text_clear(&path);
     return outcome;

@@ -103,88 +103,80 @@ static const struct option_row top_options[] = {
     END,
 };
 
-/* A row: name, arguments, summary, function, words at least and at most, kinds of the first two,
- * whether it may be given --confirm, options. */
-#define ROW(name, arguments, summary, run, least, most, first, second, writes, options) \
-    {                                                                                   \
-        name, arguments, summary, run, least, most, {first, second}, writes, options    \
+/* A row, and what a command without words leaves out: how many words, of what kinds; whether it may
+ * be given --confirm; options. */
+#define ROW(name_, arguments_, summary_, run_, ...)                                       \
+    {                                                                                     \
+        .name = (name_), .arguments = (arguments_), .summary = (summary_), .run = (run_), \
+        __VA_ARGS__                                                                       \
     }
+#define WORDS(least, most, ...) .minimum = (least), .maximum = (most), .words = {__VA_ARGS__}
 
 const struct command commands[] = {
-    ROW("status", "", "Version, load, and how Weir is", run_status, 0, 0, WORD_NONE, WORD_NONE,
-        false, NULL),
-    ROW("pools", "[POOL]", "Pools with their totals, rates and latency", run_pools, 0, 1, WORD_POOL,
-        WORD_NONE, false, NULL),
-    ROW("servers", "[POOL | POOL/SERVER]", "Servers with state, health and load", run_servers, 0, 2,
-        WORD_SERVER, WORD_NONE, false, servers_options),
-    ROW("server add", "POOL URL", "Add a server to a pool", run_server_add, 2, 2, WORD_POOL,
-        WORD_ANY, true, add_options),
-    ROW("server remove", "POOL/SERVER", "Drain a server, then remove it", run_server_remove, 1, 2,
-        WORD_SERVER, WORD_NONE, true, remove_options),
-    ROW("server drain", "POOL/SERVER", "Give it no new sessions", run_server_state, 1, 2,
-        WORD_SERVER, WORD_NONE, true, drain_options),
-    ROW("server ready", "POOL/SERVER", "Let it have requests", run_server_state, 1, 2, WORD_SERVER,
-        WORD_NONE, true, NULL),
-    ROW("server maintenance", "POOL/SERVER", "Give it no requests at all", run_server_state, 1, 2,
-        WORD_SERVER, WORD_NONE, true, NULL),
-    ROW("server weight", "POOL/SERVER N", "Set its weight, 0 to 1000", run_server_number, 2, 3,
-        WORD_SERVER, WORD_ANY, true, NULL),
+    ROW("status", "", "Version, load, and how Weir is", run_status, .maximum = 0),
+    ROW("pools", "[POOL]", "Pools with their totals, rates and latency", run_pools,
+        WORDS(0, 1, WORD_POOL)),
+    ROW("servers", "[POOL | POOL/SERVER]", "Servers with state, health and load", run_servers,
+        WORDS(0, 2, WORD_SERVER), .options = servers_options),
+    ROW("server add", "POOL URL", "Add a server to a pool", run_server_add,
+        WORDS(2, 2, WORD_POOL, WORD_ANY), .writes = true, .options = add_options),
+    ROW("server remove", "POOL/SERVER", "Drain a server, then remove it", run_server_remove,
+        WORDS(1, 2, WORD_SERVER), .writes = true, .options = remove_options),
+    ROW("server drain", "POOL/SERVER", "Give it no new sessions", run_server_state,
+        WORDS(1, 2, WORD_SERVER), .writes = true, .options = drain_options),
+    ROW("server ready", "POOL/SERVER", "Let it have requests", run_server_state,
+        WORDS(1, 2, WORD_SERVER), .writes = true),
+    ROW("server maintenance", "POOL/SERVER", "Give it no requests at all", run_server_state,
+        WORDS(1, 2, WORD_SERVER), .writes = true),
+    ROW("server weight", "POOL/SERVER N", "Set its weight, 0 to 1000", run_server_number,
+        WORDS(2, 3, WORD_SERVER, WORD_ANY), .writes = true),
     ROW("server limit", "POOL/SERVER N", "Limit its requests in flight; 0: no limit",
-        run_server_number, 2, 3, WORD_SERVER, WORD_ANY, true, NULL),
-    ROW("reload", "", "Take over the configuration files", run_reload, 0, 0, WORD_NONE, WORD_NONE,
-        false, NULL),
-    ROW("check", "", "Check the configuration files, and change nothing", run_check, 0, 0,
-        WORD_NONE, WORD_NONE, false, NULL),
-    ROW("export", "[FOLDER]", "Write files that equal what runs", run_export, 0, 1, WORD_FILE,
-        WORD_NONE, false, export_options),
-    ROW("journal", "", "Who changed what, the newest first", run_journal, 0, 0, WORD_NONE,
-        WORD_NONE, false, journal_options),
-    ROW("undo", "ID | last", "Take a change back", run_undo, 1, 1, WORD_ANY, WORD_NONE, true, NULL),
-    ROW("confirm", "ID", "Keep a change that was made with --confirm", run_confirm, 1, 1, WORD_ANY,
-        WORD_NONE, false, NULL),
-    ROW("modules", "", "Modules that run", run_modules, 0, 0, WORD_NONE, WORD_NONE, false,
-        modules_options),
-    ROW("module enable", "NAME", "Put its file into conf.d, and reload", run_module_enable, 1, 1,
-        WORD_MODULE, WORD_NONE, false, module_options),
-    ROW("module disable", "NAME", "Take its file out of conf.d, and reload", run_module_disable, 1,
-        1, WORD_MODULE, WORD_NONE, false, module_options),
-    ROW("routes", "", "Routes with their pools and rates", run_routes, 0, 0, WORD_NONE, WORD_NONE,
-        false, NULL),
-    ROW("listeners", "", "Listeners with addresses and rates", run_listeners, 0, 0, WORD_NONE,
-        WORD_NONE, false, NULL),
-    ROW("certificates", "", "Certificates and when they end", run_certificates, 0, 0, WORD_NONE,
-        WORD_NONE, false, NULL),
-    ROW("explain", "[METHOD] URL", "Where a request would go, and why", run_explain, 1, 2, WORD_ANY,
-        WORD_ANY, false, explain_options),
-    ROW("events", "", "Follow changes as they happen", run_events, 0, 0, WORD_NONE, WORD_NONE,
-        false, events_options),
-    ROW("user list", "", "Users with their roles", run_user_list, 0, 0, WORD_NONE, WORD_NONE, false,
-        NULL),
-    ROW("user add", "NAME", "Add a user", run_user_add, 1, 1, WORD_ANY, WORD_NONE, true,
-        user_add_options),
-    ROW("user remove", "NAME", "Remove a user, with all tokens", run_user_remove, 1, 1, WORD_USER,
-        WORD_NONE, true, NULL),
-    ROW("user role", "NAME ROLE", "Give a user another role", run_user_role, 2, 2, WORD_USER,
-        WORD_ROLE, true, NULL),
-    ROW("user password", "NAME", "Ask for a user's new password", run_user_password, 1, 1,
-        WORD_USER, WORD_NONE, false, NULL),
-    ROW("user token", "NAME", "Make a token, which is shown once", run_user_token, 1, 1, WORD_USER,
-        WORD_NONE, false, token_options),
-    ROW("user revoke", "NAME ID", "Take a token back", run_user_revoke, 2, 2, WORD_USER, WORD_ANY,
-        false, NULL),
+        run_server_number, WORDS(2, 3, WORD_SERVER, WORD_ANY), .writes = true),
+    ROW("reload", "", "Take over the configuration files", run_reload, .maximum = 0),
+    ROW("check", "", "Check the configuration files, and change nothing", run_check, .maximum = 0),
+    ROW("export", "[FOLDER]", "Write files that equal what runs", run_export,
+        WORDS(0, 1, WORD_FILE), .options = export_options),
+    ROW("journal", "", "Who changed what, the newest first", run_journal,
+        .options = journal_options),
+    ROW("undo", "ID | last", "Take a change back", run_undo, WORDS(1, 1, WORD_ANY), .writes = true),
+    ROW("confirm", "ID", "Keep a change that was made with --confirm", run_confirm,
+        WORDS(1, 1, WORD_ANY)),
+    ROW("modules", "", "Modules that run", run_modules, .options = modules_options),
+    ROW("module enable", "NAME", "Put its file into conf.d, and reload", run_module_enable,
+        WORDS(1, 1, WORD_MODULE), .options = module_options),
+    ROW("module disable", "NAME", "Take its file out of conf.d, and reload", run_module_disable,
+        WORDS(1, 1, WORD_MODULE), .options = module_options),
+    ROW("routes", "", "Routes with their pools and rates", run_routes, .maximum = 0),
+    ROW("listeners", "", "Listeners with addresses and rates", run_listeners, .maximum = 0),
+    ROW("certificates", "", "Certificates and when they end", run_certificates, .maximum = 0),
+    ROW("explain", "[METHOD] URL", "Where a request would go, and why", run_explain,
+        WORDS(1, 2, WORD_ANY, WORD_ANY), .options = explain_options),
+    ROW("events", "", "Follow changes as they happen", run_events, .options = events_options),
+    ROW("user list", "", "Users with their roles", run_user_list, .maximum = 0),
+    ROW("user add", "NAME", "Add a user", run_user_add, WORDS(1, 1, WORD_ANY), .writes = true,
+        .options = user_add_options),
+    ROW("user remove", "NAME", "Remove a user, with all tokens", run_user_remove,
+        WORDS(1, 1, WORD_USER), .writes = true),
+    ROW("user role", "NAME ROLE", "Give a user another role", run_user_role,
+        WORDS(2, 2, WORD_USER, WORD_ROLE), .writes = true),
+    ROW("user password", "NAME", "Ask for a user's new password", run_user_password,
+        WORDS(1, 1, WORD_USER)),
+    ROW("user token", "NAME", "Make a token, which is shown once", run_user_token,
+        WORDS(1, 1, WORD_USER), .options = token_options),
+    ROW("user revoke", "NAME ID", "Take a token back", run_user_revoke,
+        WORDS(2, 2, WORD_USER, WORD_ANY)),
     ROW("admin-token renew", "", "Make another administrator's token, which is shown once",
-        run_admin_token_renew, 0, 0, WORD_NONE, WORD_NONE, false, NULL),
-    ROW("admin-token revoke", "", "Revoke the administrator's token", run_admin_token_revoke, 0, 0,
-        WORD_NONE, WORD_NONE, false, NULL),
+        run_admin_token_renew, .maximum = 0),
+    ROW("admin-token revoke", "", "Revoke the administrator's token", run_admin_token_revoke,
+        .maximum = 0),
     ROW("call", "[OPERATION [NAME=VALUE ...]]", "Any operation of the API, a module's too",
-        run_call, 0, CALL_WORDS, WORD_ANY, WORD_ANY, true, NULL),
-    ROW("top", "", "Watch pools and servers live", run_top, 0, 0, WORD_NONE, WORD_NONE, false,
-        top_options),
-    ROW("help", "[COMMAND]", "How a command is used", run_help, 0, 2, WORD_COMMAND, WORD_COMMAND,
-        false, NULL),
+        run_call, WORDS(0, CALL_WORDS, WORD_ANY, WORD_ANY), .writes = true),
+    ROW("top", "", "Watch pools and servers live", run_top, .options = top_options),
+    ROW("help", "[COMMAND]", "How a command is used", run_help,
+        WORDS(0, 2, WORD_COMMAND, WORD_COMMAND)),
 };
 
-const size_t command_count = sizeof(commands) / sizeof(commands[0]);
+const size_t command_count = COUNT(commands);
 
 /* ---- calls ---- */
 
@@ -198,6 +190,12 @@ const char *call_option(const struct call *call, const char *name)
     return NULL;
 }
 
+static void print_synopsis(FILE *to, const struct command *command)
+{
+    fprintf(to, "usage: weirctl %s%s%s\n", command->name, *command->arguments != '\0' ? " " : "",
+            command->arguments);
+}
+
 enum outcome call_misused(const struct call *call, const char *format, ...)
 {
     char *text = NULL;
@@ -209,8 +207,7 @@ enum outcome call_misused(const struct call *call, const char *format, ...)
     complain("%s", len >= 0 ? text : format);
     free(len >= 0 ? text : NULL);
     if (call->command != NULL) {
-        fprintf(stderr, "usage: weirctl %s%s%s\n", call->command->name,
-                *call->command->arguments != '\0' ? " " : "", call->command->arguments);
+        print_synopsis(stderr, call->command);
     }
     return MISUSED;
 }
@@ -247,17 +244,23 @@ enum outcome call_list(struct call *call, const char *path, const struct column 
     return outcome;
 }
 
-enum outcome call_send(struct call *call, const char *method, struct text *path, cJSON *body,
-                       void (*tell)(const struct call *call, const struct answer *answer))
+enum outcome call_send(struct call *call, const char *method, cJSON *body,
+                       void (*tell)(const struct call *call, const struct answer *answer),
+                       const char *pattern, ...)
 {
     struct answer answer;
-    enum outcome outcome = api_call(&call->api, method, text_get(path), body, &answer);
+    struct text path = {0};
+    va_list args;
 
+    va_start(args, pattern);
+    api_vpath(&path, pattern, args);
+    va_end(args);
+    enum outcome outcome = api_call(&call->api, method, text_get(&path), body, &answer);
     if (outcome == DONE && !call_printed(call, &answer)) {
         tell(call, &answer);
     }
     cJSON_Delete(body);
-    text_clear(path);
+    text_clear(&path);
     answer_clear(&answer);
     return outcome;
 }
@@ -288,6 +291,17 @@ const struct command *find_command(const char *const *words, size_t count, size_
         if (count > 1 && strcmp(words[1], name + first + 1) == 0) {
             *used = 2;
             return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+const struct option_row *find_option(const struct option_row *rows, const char *name, size_t len)
+{
+    for (; rows != NULL && rows->name != NULL; rows++) {
+        if ((len == 1 && rows->letter == name[0]) ||
+            (len > 1 && strlen(rows->name) == len && strncmp(rows->name, name, len) == 0)) {
+            return rows;
         }
     }
     return NULL;
@@ -329,8 +343,8 @@ void print_usage(FILE *to)
 
 void print_command_usage(FILE *to, const struct command *command)
 {
-    fprintf(to, "usage: weirctl %s%s%s\n%s.\n", command->name,
-            *command->arguments != '\0' ? " " : "", command->arguments, command->summary);
+    print_synopsis(to, command);
+    fprintf(to, "%s.\n", command->summary);
     if (command->options != NULL) {
         fputs("\nOptions of its own:\n", to);
         print_options(to, command->options);

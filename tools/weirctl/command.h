@@ -85,19 +85,22 @@ enum outcome call_get(struct call *call, const char *path, struct answer *answer
 /** Calls GET `path`, and prints its entries as a table. */
 enum outcome call_list(struct call *call, const char *path, const struct column *columns,
                        size_t count);
-#define CALL_LIST(call, path, columns) \
-    call_list(call, path, columns, sizeof(columns) / sizeof((columns)[0]))
+#define CALL_LIST(call, path, columns) call_list(call, path, columns, COUNT(columns))
 
-/** Sends a change, and has what came of it told by `tell`; for programs it is printed. Takes over
- * the path's text and `body`, which may be NULL. */
-enum outcome call_send(struct call *call, const char *method, struct text *path, cJSON *body,
-                       void (*tell)(const struct call *call, const struct answer *answer));
+/** Sends a change to a path, as api_path has it, and has what came of it told by `tell`; for programs
+ * it is printed. Takes over `body`, which may be NULL. */
+enum outcome call_send(struct call *call, const char *method, cJSON *body,
+                       void (*tell)(const struct call *call, const struct answer *answer),
+                       const char *pattern, ...);
 
 /** Adds the options of those names that were given to `body`, as texts; the names end with NULL. */
 void call_add_texts(const struct call *call, cJSON *body, const char *const *names);
 
 /** Finds command by its first one or two words. `*used`: how many. NULL: no such. */
 const struct command *find_command(const char *const *words, size_t count, size_t *used);
+
+/** The option of that name, or of that letter where `len` is 1; NULL: none. `rows` may be NULL. */
+const struct option_row *find_option(const struct option_row *rows, const char *name, size_t len);
 
 /** Prints all commands, or one in detail. */
 void print_usage(FILE *to);
@@ -125,7 +128,6 @@ enum outcome run_server_number(struct call *call);
 enum outcome run_reload(struct call *call); /* config.c */
 /** What the answer of a check or reload, or the status, says that only a restart brings. */
 void print_restart(const cJSON *answer);
-void complain_all(const cJSON *texts);
 enum outcome run_check(struct call *call);
 enum outcome run_export(struct call *call);
 enum outcome run_module_enable(struct call *call); /* module.c */

@@ -101,22 +101,19 @@ static void offer_options(const struct completion *completion, const struct opti
     }
 }
 
-static const struct option_row *find_row(const struct option_row *rows, const char *word)
-{
-    for (; rows != NULL && rows->name != NULL; rows++) {
-        if ((strncmp(word, "--", 2) == 0 && strcmp(word + 2, rows->name) == 0) ||
-            (word[0] == '-' && word[1] == rows->letter && word[1] != '\0' && word[2] == '\0')) {
-            return rows;
-        }
-    }
-    return NULL;
-}
-
-/* The option of `word`, among the command's (of all commands' where it is not known) and all's. */
+/* The option of `word`, among the command's (where it is known) and all's. */
 static const struct option_row *option_of(const struct command *command, const char *word)
 {
-    const struct option_row *row = command != NULL ? find_row(command->options, word) : NULL;
-    return row != NULL ? row : find_row(global_options, word);
+    bool is_long = word[1] == '-';
+    const char *name = word + (is_long ? 2 : 1);
+    size_t len = strlen(name);
+
+    if (is_long == (len == 1)) {
+        return NULL;
+    }
+    const struct option_row *row =
+        find_option(command != NULL ? command->options : NULL, name, len);
+    return row != NULL ? row : find_option(global_options, name, len);
 }
 
 /* Points the call at the Weir that the words before name. */

@@ -5,11 +5,8 @@
 #include "command.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 void print_restart(const cJSON *answer)
 {
@@ -17,18 +14,7 @@ void print_restart(const cJSON *answer)
 
     cJSON_ArrayForEach(each, json_at(answer, "restart_needed"))
     {
-        print_fact("restart", "%s", cJSON_IsString(each) ? each->valuestring : "?");
-    }
-}
-
-/* Complains of each text of an array. */
-void complain_all(const cJSON *texts)
-{
-    const cJSON *each = NULL;
-
-    cJSON_ArrayForEach(each, texts)
-    {
-        complain("%s", cJSON_IsString(each) ? each->valuestring : "?");
+        print_fact("restart", "%s", json_string(each));
     }
 }
 
@@ -41,7 +27,7 @@ enum outcome run_check(struct call *call)
         bool good = json_true(answer.json, "ok");
         outcome = good ? DONE : REFUSED;
         if (!call_printed(call, &answer)) {
-            complain_all(json_at(answer.json, "mistakes"));
+            complain_all(json_at(answer.json, "mistakes"), "");
             print_restart(answer.json);
             puts(good ? "configuration OK" : "configuration refused");
         }
@@ -78,7 +64,7 @@ static void tell_reload(const struct call *call, const struct answer *answer)
     cJSON_ArrayForEach(each, json_at(answer->json, "settled"))
     {
         print_fact("the files'", "%s: what was changed of it at run time stands in them now",
-                   cJSON_IsString(each) ? each->valuestring : "?");
+                   json_string(each));
     }
     cJSON_ArrayForEach(each, json_at(answer->json, "contradictions"))
     {
@@ -88,10 +74,7 @@ static void tell_reload(const struct call *call, const struct answer *answer)
 
 enum outcome run_reload(struct call *call)
 {
-    struct text path = {0};
-
-    text_puts(&path, "/config/reload");
-    return call_send(call, "POST", &path, NULL, tell_reload);
+    return call_send(call, "POST", NULL, tell_reload, "/config/reload");
 }
 
 /* ---- export ---- */
@@ -129,33 +112,6 @@ static bool make_folders(char *path, size_t from)
     return true;
 }
 
-/* Writes a file whole or not at all. */
-static bool write_file(const char *path, const char *text, bool replace)
-{
-    struct text temporary = {0};
-    size_t len = strlen(text);
-    size_t done = 0;
-
-    text_printf(&temporary, "%s.XXXXXX", path);
-    int fd = mkostemp(temporary.data, O_CLOEXEC);
-    bool good = fd >= 0 && fchmod(fd, 0640) == 0;
-    while (good && done < len) {
-        ssize_t wrote = write(fd, text + done, len - done);
-        good = wrote > 0 || (wrote < 0 && errno == EINTR);
-        done += wrote > 0 ? (size_t)wrote : 0;
-    }
-    good = good && fsync(fd) == 0;
-    good = good && (replace ? rename(temporary.data, path) : link(temporary.data, path)) == 0;
-    int failed = errno;
-    if (fd >= 0) {
-        close(fd);
-        unlink(temporary.data);
-    }
-    text_clear(&temporary);
-    errno = failed;
-    return good;
-}
-
 static enum outcome write_files(const struct call *call, const cJSON *files)
 {
     const char *folder = call->words[0];
@@ -180,7 +136,7 @@ static enum outcome write_files(const struct call *call, const cJSON *files)
         }
         text_printf(&path, "%s/%s", folder, name);
         if (!make_folders(path.data, strlen(folder) + 1) ||
-            !write_file(path.data, json_text(each, "text", ""), replace)) {
+            !write_file(path.data, json_text(each, "text", ""), 0640, replace)) {
             complain("%s: %s%s", path.data, strerror(errno),
                      errno == EEXIST ? "; --force replaces it" : "");
             outcome = REFUSED;

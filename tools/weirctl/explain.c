@@ -64,7 +64,7 @@ static void print_routes(const cJSON *explanation)
     double left_out = json_number(explanation, "route.left_out");
 
     if (cJSON_GetArraySize(tried) > 0) {
-        print_list(columns, sizeof(columns) / sizeof(columns[0]), tried);
+        PRINT_LIST(columns, tried);
     }
     if (left_out > 0) {
         printf("and %.0f more, which are further from the request\n", left_out);
@@ -125,7 +125,7 @@ static void print_candidates(cJSON *explanation)
         }
     }
     if (cJSON_GetArraySize(candidates) > 0) {
-        print_list(columns, sizeof(columns) / sizeof(columns[0]), candidates);
+        PRINT_LIST(columns, candidates);
     }
 }
 
@@ -152,7 +152,6 @@ static void tell_explanation(const struct call *call, const struct answer *answe
 enum outcome run_explain(struct call *call)
 {
     static const char *const texts[] = {"client", "listener", NULL};
-    struct text path = {0};
     cJSON *body = cJSON_CreateObject();
     cJSON *headers = cJSON_CreateObject();
 
@@ -171,6 +170,5 @@ enum outcome run_explain(struct call *call)
         cJSON_Delete(body);
         return outcome;
     }
-    text_puts(&path, "/explain");
-    return call_send(call, "POST", &path, body, tell_explanation);
+    return call_send(call, "POST", body, tell_explanation, "/explain");
 }

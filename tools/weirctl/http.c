@@ -63,7 +63,7 @@ static bool take_url(struct endpoint *endpoint, CURLU *url)
         endpoint->host = copy_slice(host + brackets, strlen(host) - 2 * brackets);
     }
     char *const parts[] = {user, query, fragment, host, scheme, whole};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+    for (size_t i = 0; i < COUNT(parts); i++) {
         curl_free(parts[i]);
     }
     return good;
@@ -192,33 +192,34 @@ static size_t on_body(char *bytes, size_t unit, size_t len, void *arg)
 /* What went wrong, in the words of an operator. */
 static void explain(const struct transfer *transfer, CURLcode code, char *error, size_t size)
 {
+    const char *words = transfer->detail[0] != '\0' ? transfer->detail : curl_easy_strerror(code);
     long failed = 0;
 
     curl_easy_getinfo(transfer->curl, CURLINFO_OS_ERRNO, &failed);
     if (transfer->refused != NULL) {
-        snprintf(error, size, "%s", transfer->refused);
+        words = transfer->refused;
     } else if (code == CURLE_PEER_FAILED_VERIFICATION) {
         bool other_name = strstr(transfer->detail, "subject name") != NULL;
         snprintf(error, size, "its certificate is not trusted: %s (--ca FILE names an authority)",
                  other_name ? "hostname mismatch" : transfer->detail);
+        return;
     } else if (code == CURLE_SSL_CACERT_BADFILE) {
         snprintf(error, size, "%s cannot be read as PEM certificates", transfer->endpoint->ca);
+        return;
     } else if (code == CURLE_OPERATION_TIMEDOUT) {
-        snprintf(error, size, "%s", strerror(ETIMEDOUT));
-    } else if ((code == CURLE_OUT_OF_MEMORY) && !transfer->headed) {
-        snprintf(error, size, "its answer is not HTTP: an endless line");
+        words = strerror(ETIMEDOUT);
+    } else if (code == CURLE_OUT_OF_MEMORY && !transfer->headed) {
+        words = "its answer is not HTTP: an endless line";
     } else if (code == CURLE_UNSUPPORTED_PROTOCOL || code == CURLE_WEIRD_SERVER_REPLY) {
-        snprintf(error, size, "its answer is not HTTP/1: is this Weir's admin listener?");
+        words = "its answer is not HTTP/1: is this Weir's admin listener?";
     } else if (strstr(transfer->detail, "chunk") != NULL) {
-        snprintf(error, size, "its answer's chunks are malformed");
+        words = "its answer's chunks are malformed";
     } else if (code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE) {
-        snprintf(error, size, "it closed the connection in the middle of its answer");
+        words = "it closed the connection in the middle of its answer";
     } else if (failed != 0) {
-        snprintf(error, size, "%s", strerror((int)failed));
-    } else {
-        snprintf(error, size, "%s",
-                 transfer->detail[0] != '\0' ? transfer->detail : curl_easy_strerror(code));
+        words = strerror((int)failed);
     }
+    snprintf(error, size, "%s", words);
 }
 
 /* Runs the transfer to its end, or until the peer was silent for too long. */

@@ -81,7 +81,7 @@ enum outcome run_journal(struct call *call)
     }
     enum outcome outcome = call_get(call, text_get(&path), &answer);
     if (outcome == DONE && answer.json != NULL) {
-        print_list(columns, sizeof(columns) / sizeof(columns[0]), json_at(answer.json, "entries"));
+        PRINT_LIST(columns, json_at(answer.json, "entries"));
         double cursor = json_number(answer.json, "cursor");
         if (isfinite(cursor)) {
             printf("there are older ones: weirctl journal --before %.0f\n", cursor);
@@ -119,10 +119,7 @@ static void tell_undo(const struct call *call, const struct answer *answer)
 
 enum outcome run_undo(struct call *call)
 {
-    struct text path = {0};
-
-    api_path(&path, "/journal/{}/undo", call->words[0]);
-    return call_send(call, "POST", &path, NULL, tell_undo);
+    return call_send(call, "POST", NULL, tell_undo, "/journal/{}/undo", call->words[0]);
 }
 
 static void tell_confirm(const struct call *call, const struct answer *answer)
@@ -133,8 +130,5 @@ static void tell_confirm(const struct call *call, const struct answer *answer)
 
 enum outcome run_confirm(struct call *call)
 {
-    struct text path = {0};
-
-    api_path(&path, "/journal/{}/confirm", call->words[0]);
-    return call_send(call, "POST", &path, NULL, tell_confirm);
+    return call_send(call, "POST", NULL, tell_confirm, "/journal/{}/confirm", call->words[0]);
 }

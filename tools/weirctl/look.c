@@ -195,7 +195,7 @@ static enum outcome run_metrics(struct call *call)
         }
     }
     if (outcome == DONE && answer.json != NULL) {
-        print_list(columns, sizeof(columns) / sizeof(columns[0]), shown);
+        PRINT_LIST(columns, shown);
     }
     cJSON_Delete(shown);
     answer_clear(&answer);

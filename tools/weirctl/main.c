@@ -3,7 +3,6 @@
  * weirctl: shows and changes a running Weir, by its API.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,18 +21,6 @@ struct line {
     size_t count;
     bool extra; /* there were more words than any command takes */
 };
-
-static const struct option_row *find_option(const struct option_row *rows, const char *name,
-                                            size_t len)
-{
-    for (; rows != NULL && rows->name != NULL; rows++) {
-        if ((len == 1 && rows->letter == name[0]) ||
-            (len > 1 && strlen(rows->name) == len && strncmp(rows->name, name, len) == 0)) {
-            return rows;
-        }
-    }
-    return NULL;
-}
 
 /* An option of this command, or of all; before the command is known, of any. */
 static const struct option_row *find_row(const struct call *call, const char *name, size_t len)
@@ -204,34 +191,25 @@ static enum outcome parse(struct call *call, char **argv, int argc)
 /* Reads a token: the first line of a file. */
 static char *read_token(const char *path)
 {
-    char buffer[1024];
-    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = 0;
-    ssize_t got = 0;
-
-    while (fd >= 0 && len < (ssize_t)sizeof(buffer) &&
-           (got = read(fd, buffer + len, sizeof(buffer) - (size_t)len)) > 0) {
-        len += got;
-    }
-    if (fd < 0 || got < 0) {
-        complain("the token file %s: %s", path, strerror(errno));
-        len = -1;
-    }
-    if (fd > STDIN_FILENO) {
-        close(fd);
-    }
-    if (len < 0) {
-        return NULL;
-    }
+    char line[1026] = "";
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+    bool failed = file == NULL || (fgets(line, sizeof(line), file) == NULL && ferror(file));
     size_t end = 0;
-    while (end < (size_t)len && buffer[end] > ' ' && buffer[end] < 0x7f) {
+
+    if (failed) {
+        complain("the token file %s: %s", path, strerror(errno));
+    }
+    if (file != NULL && file != stdin) {
+        fclose(file);
+    }
+    while (line[end] > ' ' && line[end] < 0x7f) {
         end++;
     }
-    if (end == 0 || (end < (size_t)len && strchr(" \t\r\n", buffer[end]) == NULL)) {
+    if (!failed && (end == 0 || end > 1024 || strchr(" \t\r\n", line[end]) == NULL)) {
         complain("the token file %s has no token in its first line", path);
-        return NULL;
+        failed = true;
     }
-    return copy_slice(buffer, end);
+    return failed ? NULL : copy_slice(line, end);
 }
 
 /* The socket of this installation, or else the one that weir.conf's example has. */
@@ -239,7 +217,7 @@ static const char *default_socket(void)
 {
     static const char *const places[] = {WEIR_RUNDIR "/admin.sock", "/run/weir/admin.sock"};
 
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    for (size_t i = 0; i < COUNT(places); i++) {
         if (access(places[i], F_OK) == 0) {
             return places[i];
         }

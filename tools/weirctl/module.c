@@ -7,8 +7,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,26 +106,6 @@ static void take_back(struct step *step)
     }
 }
 
-/* Makes a file with `text`, which must not be there. */
-static bool do_create(struct step *step, const char *text)
-{
-    size_t len = strlen(text);
-    int fd = open(step->to.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    bool good = fd >= 0 && write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
-    int failed = errno;
-
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (!good) {
-        complain("%s: %s", step->to.data, strerror(failed));
-        if (fd >= 0) {
-            unlink(step->to.data);
-        }
-    }
-    return good;
-}
-
 /* The file's name where there was none before: two digits that put it among its like. */
 static const char *number_of(const char *module)
 {
@@ -135,7 +113,7 @@ static const char *number_of(const char *module)
         {"store_", "05"},  {"route_", "20"},  {"balance_", "30"}, {"sticky_", "40"},
         {"health_", "50"}, {"filter_", "55"}, {"metrics_", "71"},
     };
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+    for (size_t i = 0; i < COUNT(numbers); i++) {
         if (strncmp(module, numbers[i][0], strlen(numbers[i][0])) == 0) {
             return numbers[i][1];
         }
@@ -162,7 +140,12 @@ static bool put_file(const char *folder, const char *module, struct step *step)
         text_printf(&step->to, "%s/%s-%s.conf", folder, number_of(module), module);
         text_printf(&content, "module \"%s\" {}\n", module);
     }
-    bool good = do_create(step, text_get(&content));
+    mode_t mask = umask(022);
+    umask(mask);
+    bool good = write_file(step->to.data, text_get(&content), 0644 & ~mask, false);
+    if (!good) {
+        complain("%s: %s", step->to.data, strerror(errno));
+    }
     text_clear(&sample);
     text_clear(&content);
     return good;
@@ -182,7 +165,7 @@ static enum outcome apply(struct call *call, struct step *step, bool running)
     enum outcome outcome = api_call(&call->api, "POST", "/config/check", NULL, &answer);
     if (outcome == DONE && !json_true(answer.json, "ok")) {
         outcome = REFUSED;
-        complain_all(json_at(answer.json, "mistakes"));
+        complain_all(json_at(answer.json, "mistakes"), "");
     }
     answer_clear(&answer);
     if (outcome != DONE) {

@@ -101,8 +101,7 @@ static bool is_unhealthy(const cJSON *server)
 
 static void print_servers(const cJSON *servers, bool unhealthy)
 {
-    struct table *table =
-        table_new(server_columns, sizeof(server_columns) / sizeof(*server_columns));
+    struct table *table = TABLE_NEW(server_columns);
     const cJSON *each = NULL;
 
     cJSON_ArrayForEach(each, servers)
@@ -125,7 +124,7 @@ enum outcome run_pools(struct call *call)
     }
     enum outcome outcome = call_get(call, call->count > 0 ? text_get(&path) : "/pools", &answer);
     if (outcome == DONE && answer.json != NULL) {
-        struct table *table = table_new(pool_columns, sizeof(pool_columns) / sizeof(*pool_columns));
+        struct table *table = TABLE_NEW(pool_columns);
         if (call->count > 0) {
             table_row(table, answer.json);
         }

@@ -12,44 +12,42 @@
 #include <unistd.h>
 #include <wchar.h>
 
-void text_clean(struct text *out, const char *string)
+/* The length of the character at `at`, which goes into `*c`; WEOF and one byte: it is no UTF-8. */
+static size_t next_character(const char *at, wint_t *c)
 {
     mbstate_t state = {0};
+    wchar_t wide = 0;
+    size_t len = mbrtowc(&wide, at, strlen(at), &state);
+    bool good = len != (size_t)-1 && len != (size_t)-2;
 
-    while (*string != '\0') {
-        wchar_t c = 0;
-        size_t len = mbrtowc(&c, string, strlen(string), &state);
-        if (len == (size_t)-1 || len == (size_t)-2) {
-            memset(&state, 0, sizeof(state));
-            len = 1;
-            c = 0;
-        }
+    *c = good ? (wint_t)wide : WEOF;
+    return good ? len : 1;
+}
+
+void text_clean(struct text *out, const char *string)
+{
+    wint_t c;
+
+    for (size_t len; *string != '\0'; string += len) {
+        len = next_character(string, &c);
         /* C0, DEL and C1; what is not UTF-8 as well. */
-        if (c < 0x20 || (c >= 0x7f && c < 0xa0)) {
+        if (c == WEOF || c < 0x20 || (c >= 0x7f && c < 0xa0)) {
             text_puts(out, "?");
         } else {
             text_add(out, string, len);
         }
-        string += len;
     }
 }
 
 size_t display_width(const char *text)
 {
-    mbstate_t state = {0};
     size_t width = 0;
+    wint_t c;
 
     while (*text != '\0') {
-        wchar_t c = 0;
-        size_t len = mbrtowc(&c, text, strlen(text), &state);
-        if (len == (size_t)-1 || len == (size_t)-2) {
-            memset(&state, 0, sizeof(state));
-            len = 1;
-            c = '?';
-        }
-        int columns = wcwidth(c);
+        text += next_character(text, &c);
+        int columns = c == WEOF ? 1 : wcwidth((wchar_t)c);
         width += columns > 0 ? (size_t)columns : 0;
-        text += len;
     }
     return width;
 }

@@ -59,12 +59,15 @@ struct column {
 
 /** A table without rows. `columns` must outlive it. */
 struct table *table_new(const struct column *columns, size_t count);
+#define TABLE_NEW(columns) table_new(columns, COUNT(columns))
 
 /** Adds a row: what the columns show of an object. */
 void table_row(struct table *table, const cJSON *object);
 
 /** Prints a table of the objects of an array. */
 void print_list(const struct column *columns, size_t count, const cJSON *array);
+
+#define PRINT_LIST(columns, array) print_list(columns, COUNT(columns), array)
 
 /** Adds the texts of an array to `out`, with commas. */
 void text_join(struct text *out, const cJSON *array);

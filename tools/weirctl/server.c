@@ -123,7 +123,6 @@ static void tell_server(const struct call *call, const struct answer *answer)
 enum outcome run_server_add(struct call *call)
 {
     static const char *const texts[] = {"id", "state", NULL};
-    struct text path = {0};
     cJSON *body = cJSON_CreateObject();
     const char *weight = call_option(call, "weight");
     const char *limit = call_option(call, "max-connections");
@@ -144,8 +143,7 @@ enum outcome run_server_add(struct call *call)
         cJSON_Delete(body);
         return outcome;
     }
-    api_path(&path, "/pools/{}/servers", call->words[0]);
-    return call_send(call, "POST", &path, body, tell_server);
+    return call_send(call, "POST", body, tell_server, "/pools/{}/servers", call->words[0]);
 }
 
 /* Asks whoever sits there. false: no, or nobody does. */
@@ -224,7 +222,9 @@ static enum outcome patch(struct call *call, int more, cJSON *body)
         text_clear(&path);
         return outcome;
     }
-    return call_send(call, "PATCH", &path, body, tell_server);
+    outcome = call_send(call, "PATCH", body, tell_server, text_get(&path));
+    text_clear(&path);
+    return outcome;
 }
 
 /* The command's second word is the state. */

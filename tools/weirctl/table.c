@@ -87,8 +87,7 @@ void text_join(struct text *out, const cJSON *array)
 
     cJSON_ArrayForEach(each, array)
     {
-        text_printf(out, "%s%s", out->len > 0 ? ", " : "",
-                    cJSON_IsString(each) ? each->valuestring : "?");
+        text_printf(out, "%s%s", out->len > 0 ? ", " : "", json_string(each));
     }
 }
 

@@ -12,6 +12,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "util.h"
+
 /* Cursor keys' mode off, alternate screen, cursor hidden; and back. */
 static const char enter[] = "\033[?1049h\033[?25l\033[?7l";
 static const char leave[] = "\033[?7h\033[?25h\033[?1049l";
@@ -102,7 +104,7 @@ bool terminal_begin(void)
     action.sa_handler = on_stop;
     sigaction(SIGTSTP, &action, NULL);
     action.sa_handler = on_end;
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+    for (size_t i = 0; i < COUNT(ends); i++) {
         sigaction(ends[i], &action, NULL);
     }
     active = 1;
@@ -149,7 +151,7 @@ static int escape_key(void)
             break;
         }
     }
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+    for (size_t i = 0; i < COUNT(keys); i++) {
         if (strcmp(sequence, keys[i].sequence) == 0) {
             return keys[i].key;
         }

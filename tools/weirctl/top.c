@@ -136,7 +136,7 @@ static struct table *pools_table(const struct view *view)
 {
     static const struct column columns[] = {
         {"POOL", SHOW_TEXT, NULL, add_name}, {"QUEUED", SHOW_COUNT, "queued", NULL}, NUMBERS};
-    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+    struct table *table = TABLE_NEW(columns);
     const cJSON *pool = NULL;
 
     cJSON_ArrayForEach(pool, json_at(view->stats, "pools"))
@@ -161,7 +161,7 @@ static struct table *servers_table(const struct view *view, size_t *count)
         {"POOL", SHOW_TEXT, NULL, add_pool},    {"SERVER", SHOW_TEXT, NULL, add_name},
         {"STATE", SHOW_STATE, "state", NULL},   {"HEALTH", SHOW_STATE, "health", NULL},
         {"WEIGHT", SHOW_COUNT, "weight", NULL}, NUMBERS};
-    struct table *table = table_new(columns, sizeof(columns) / sizeof(columns[0]));
+    struct table *table = TABLE_NEW(columns);
     struct row *rows = collect(view, count);
 
     for (size_t i = 0; i < *count; i++) {

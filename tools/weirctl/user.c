@@ -141,7 +141,7 @@ static void tell_user(const struct call *call, const struct answer *answer)
     const char *role = json_text(answer->json, "role", "");
     const char *did = "changed";
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+    for (size_t i = 0; i < COUNT(rows); i++) {
         did = strcmp(rows[i].command, verb) == 0 ? rows[i].did : did;
     }
     print_fact(did, "%s%s%s", call->words[0], *role != '\0' ? ", " : "", role);
@@ -152,7 +152,6 @@ static void tell_user(const struct call *call, const struct answer *answer)
 
 enum outcome run_user_add(struct call *call)
 {
-    struct text path = {0};
     const char *role = call_option(call, "role");
     cJSON *body = cJSON_CreateObject();
 
@@ -165,31 +164,24 @@ enum outcome run_user_add(struct call *call)
             return outcome;
         }
     }
-    text_puts(&path, "/users");
-    return call_send(call, "POST", &path, body, tell_user);
+    return call_send(call, "POST", body, tell_user, "/users");
 }
 
 enum outcome run_user_remove(struct call *call)
 {
-    struct text path = {0};
-
-    api_path(&path, "/users/{}", call->words[0]);
-    return call_send(call, "DELETE", &path, NULL, tell_user);
+    return call_send(call, "DELETE", NULL, tell_user, "/users/{}", call->words[0]);
 }
 
 enum outcome run_user_role(struct call *call)
 {
-    struct text path = {0};
     cJSON *body = cJSON_CreateObject();
 
     cJSON_AddStringToObject(body, "role", call->words[1]);
-    api_path(&path, "/users/{}", call->words[0]);
-    return call_send(call, "PATCH", &path, body, tell_user);
+    return call_send(call, "PATCH", body, tell_user, "/users/{}", call->words[0]);
 }
 
 enum outcome run_user_password(struct call *call)
 {
-    struct text path = {0};
     cJSON *body = cJSON_CreateObject();
     enum outcome outcome = add_password(body);
 
@@ -197,8 +189,7 @@ enum outcome run_user_password(struct call *call)
         cJSON_Delete(body);
         return outcome;
     }
-    api_path(&path, "/users/{}", call->words[0]);
-    return call_send(call, "PATCH", &path, body, tell_user);
+    return call_send(call, "PATCH", body, tell_user, "/users/{}", call->words[0]);
 }
 
 /* The token stands alone on standard output, so that it can be sent into a file. */
@@ -212,28 +203,21 @@ static void tell_token(const struct call *call, const struct answer *answer)
 enum outcome run_user_token(struct call *call)
 {
     static const char *const names[] = {"ttl", NULL};
-    struct text path = {0};
     cJSON *body = cJSON_CreateObject();
 
     call_add_texts(call, body, names);
-    api_path(&path, "/users/{}/token", call->words[0]);
-    return call_send(call, "POST", &path, body, tell_token);
+    return call_send(call, "POST", body, tell_token, "/users/{}/token", call->words[0]);
 }
 
 enum outcome run_user_revoke(struct call *call)
 {
-    struct text path = {0};
-
-    api_path(&path, "/users/{}/tokens/{}", call->words[0], call->words[1]);
-    return call_send(call, "DELETE", &path, NULL, tell_user);
+    return call_send(call, "DELETE", NULL, tell_user, "/users/{}/tokens/{}", call->words[0],
+                     call->words[1]);
 }
 
 enum outcome run_admin_token_renew(struct call *call)
 {
-    struct text path = {0};
-
-    text_puts(&path, "/admin-token");
-    return call_send(call, "POST", &path, NULL, tell_token);
+    return call_send(call, "POST", NULL, tell_token, "/admin-token");
 }
 
 static void tell_revoked(const struct call *call, const struct answer *answer)
@@ -245,8 +229,5 @@ static void tell_revoked(const struct call *call, const struct answer *answer)
 
 enum outcome run_admin_token_revoke(struct call *call)
 {
-    struct text path = {0};
-
-    text_puts(&path, "/admin-token");
-    return call_send(call, "DELETE", &path, NULL, tell_revoked);
+    return call_send(call, "DELETE", NULL, tell_revoked, "/admin-token");
 }

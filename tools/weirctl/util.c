@@ -5,13 +5,15 @@
 #include "util.h"
 
 #include <assert.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static void *or_end(void *memory)
 {
@@ -101,6 +103,34 @@ void text_clear(struct text *text)
 {
     free(text->data);
     memset(text, 0, sizeof(*text));
+}
+
+/* ---- files and time ---- */
+
+bool write_file(const char *path, const char *text, mode_t mode, bool replace)
+{
+    struct text temporary = {0};
+    size_t len = strlen(text);
+    size_t done = 0;
+
+    text_printf(&temporary, "%s.XXXXXX", path);
+    int fd = mkostemp(temporary.data, O_CLOEXEC);
+    bool good = fd >= 0 && fchmod(fd, mode) == 0;
+    while (good && done < len) {
+        ssize_t wrote = write(fd, text + done, len - done);
+        good = wrote > 0 || (wrote < 0 && errno == EINTR);
+        done += wrote > 0 ? (size_t)wrote : 0;
+    }
+    good = good && fsync(fd) == 0;
+    good = good && (replace ? rename(temporary.data, path) : link(temporary.data, path)) == 0;
+    int failed = errno;
+    if (fd >= 0) {
+        close(fd);
+        unlink(temporary.data);
+    }
+    text_clear(&temporary);
+    errno = failed;
+    return good;
 }
 
 uint64_t now_ms(void)

@@ -6,14 +6,18 @@
 #define WEIRCTL_UTIL_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #if defined(__GNUC__)
 #define WEIRCTL_PRINTF(string_, first_) __attribute__((format(printf, string_, first_)))
 #else
 #define WEIRCTL_PRINTF(string_, first_)
 #endif
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /** Zeroed memory; the caller frees it. */
 void *allocate(size_t len);
@@ -37,6 +41,10 @@ void text_encode(struct text *text, const char *string);
 /** The text; "" where nothing was added. Valid until the next change. */
 const char *text_get(const struct text *text);
 void text_clear(struct text *text);
+
+/** Writes a file, whole or not at all. false: errno; EEXIST where there is one and `replace` is not
+ * given. */
+bool write_file(const char *path, const char *text, mode_t mode, bool replace);
 
 /** Milliseconds of a clock that never goes back. */
 uint64_t now_ms(void);
