@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,4 +37,37 @@ int file_open(const char *path, const char **why)
     }
     (void)fcntl(fd, F_SETFL, O_RDONLY); /* blocking again */
     return fd;
+}
+
+static void wipe(char *text, size_t len)
+{
+    explicit_bzero(text, len);
+    free(text);
+}
+
+char *file_read(int fd, size_t max, size_t *len)
+{
+    size_t capacity = 16384;
+    char *text = base_alloc(capacity);
+    ssize_t got;
+
+    *len = 0;
+    while ((got = read(fd, text + *len, capacity - *len - 1)) != 0) {
+        *len += got > 0 ? (size_t)got : 0;
+        if ((got < 0 && errno != EINTR) || *len > max) {
+            int why = got < 0 ? errno : EFBIG;
+            wipe(text, *len);
+            errno = why;
+            return NULL;
+        }
+        if (*len + 1 == capacity) {
+            char *grown = base_alloc(2 * capacity);
+            memcpy(grown, text, *len);
+            wipe(text, *len);
+            text = grown;
+            capacity *= 2;
+        }
+    }
+    text[*len] = '\0';
+    return text;
 }

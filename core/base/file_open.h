@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening files that somebody named, without waiting for anybody.
+ * Opening and reading files that somebody named, without waiting for anybody.
  */
 #ifndef BASE_FILE_OPEN_H
 #define BASE_FILE_OPEN_H
@@ -11,5 +11,9 @@
  * refused: who reads it may stand for as long as nobody writes there, and the control thread has
  * others to serve. -1: `*why` says why not, static or strerror's. Any thread. */
 int file_open(const char *path, const char **why);
+
+/* All of such a file, from malloc and ended by NUL; what it held while it grew is wiped. NULL: errno
+ * says why, EFBIG where there are more than `max` bytes. */
+char *file_read(int fd, size_t max, size_t *len);
 
 #endif

@@ -18,24 +18,18 @@ static const struct {
     {WEIR_CONTEXT_POOL, "pool"},         {WEIR_CONTEXT_SERVER, "server"},
 };
 
-static const char *type_word(enum weir_option_type type)
-{
-    switch (type) {
-    case WEIR_TYPE_STRING: return "STRING";
-    case WEIR_TYPE_INTEGER: return "INTEGER";
-    case WEIR_TYPE_REAL: return "NUMBER";
-    case WEIR_TYPE_BOOLEAN: return "on|off";
-    case WEIR_TYPE_DURATION: return "DURATION";
-    case WEIR_TYPE_SIZE: return "SIZE";
-    case WEIR_TYPE_PERCENTAGE: return "PERCENTAGE";
-    case WEIR_TYPE_ADDRESS: return "ADDRESS";
-    case WEIR_TYPE_URL: return "URL";
-    case WEIR_TYPE_ENUM: return "WORD";
-    case WEIR_TYPE_LIST:
-    case WEIR_TYPE_BLOCK: break;
-    }
-    return "VALUE";
-}
+static const char *const type_words[] = {
+    [WEIR_TYPE_STRING] = "STRING",
+    [WEIR_TYPE_INTEGER] = "INTEGER",
+    [WEIR_TYPE_REAL] = "NUMBER",
+    [WEIR_TYPE_BOOLEAN] = "on|off",
+    [WEIR_TYPE_DURATION] = "DURATION",
+    [WEIR_TYPE_SIZE] = "SIZE",
+    [WEIR_TYPE_PERCENTAGE] = "PERCENTAGE",
+    [WEIR_TYPE_ADDRESS] = "ADDRESS",
+    [WEIR_TYPE_URL] = "URL",
+    [WEIR_TYPE_ENUM] = "WORD",
+};
 
 /* What may stand after `=`. */
 static void print_value_type(const struct weir_option *row, enum weir_option_type type)
@@ -56,7 +50,7 @@ static void print_value_type(const struct weir_option *row, enum weir_option_typ
         }
         printf("PATH");
     } else {
-        printf("%s", type_word(type));
+        printf("%s", type_words[type]);
     }
 }
 

@@ -129,11 +129,22 @@ static void values_finish(struct conf_parser *parser, struct values *values, str
     free(values->items);
 }
 
-static void bad_setting(const struct conf_parser *parser, const struct conf_token *name,
-                        struct values *values)
+static struct conf_value bad_value(const struct conf_parser *parser, const struct conf_token *name)
 {
-    values_add(values,
-               (struct conf_value){.text = STR(""), .place = place_of(parser, name), .bad = true});
+    return (struct conf_value){.text = STR(""), .place = place_of(parser, name), .bad = true};
+}
+
+/* A setting whose value could not be read. */
+static struct conf_node *bad_setting(struct conf_parser *parser, const struct conf_token *name)
+{
+    struct conf_node *node = new_node(parser, CONF_SETTING, name);
+    struct values values = {0};
+
+    if (node != NULL) {
+        values_add(&values, bad_value(parser, name));
+        values_finish(parser, &values, node);
+    }
+    return node;
 }
 
 /* ---- lists ---- */
@@ -198,7 +209,7 @@ static void parse_list(struct conf_parser *parser, const struct conf_token *name
             MISTAKE(parser, name, "the list `%s` that begins here is not ended; `}` is missing",
                     name->text.ptr);
             if (values.count == 0) {
-                bad_setting(parser, name, &values);
+                values_add(&values, bad_value(parser, name));
             }
             put_back(parser, &token);
             break;
@@ -226,30 +237,29 @@ static void parse_list(struct conf_parser *parser, const struct conf_token *name
 static struct conf_node *parse_setting(struct conf_parser *parser, const struct conf_token *name,
                                        unsigned line)
 {
-    struct conf_node *node = new_node(parser, CONF_SETTING, name);
     struct conf_token token;
     struct values values = {0};
 
-    if (node == NULL) {
-        return NULL;
-    }
     next(parser, &token);
     bool is_value = token.kind == CONF_TOKEN_WORD || token.kind == CONF_TOKEN_STRING;
     /* A value on the next line is far more often the next setting's name. */
-    node->span = (struct conf_span){token.from, token.to};
-    if (token.line == line && token.kind == CONF_TOKEN_OPEN) {
-        parse_list(parser, name, node);
-        return node;
-    }
-    if (token.line == line && is_value) {
-        values_add(&values, to_value(parser, &token));
-    } else {
+    if (token.line != line || (!is_value && token.kind != CONF_TOKEN_OPEN)) {
         MISTAKE(parser, name, "the value of `%s` is missing; it stands on the line of its `=`",
                 name->text.ptr);
-        bad_setting(parser, name, &values);
         put_back(parser, &token);
+        return bad_setting(parser, name);
     }
-    values_finish(parser, &values, node);
+    struct conf_node *node = new_node(parser, CONF_SETTING, name);
+    if (node == NULL) {
+        return NULL;
+    }
+    node->span = (struct conf_span){token.from, token.to};
+    if (is_value) {
+        values_add(&values, to_value(parser, &token));
+        values_finish(parser, &values, node);
+    } else {
+        parse_list(parser, name, node);
+    }
     return node;
 }
 
@@ -283,8 +293,6 @@ static struct conf_node *parse_bare(struct conf_parser *parser, const struct con
                                     const struct conf_token *word, unsigned depth)
 {
     struct conf_token token;
-    struct values values = {0};
-    struct conf_node *node;
 
     next(parser, &token);
     if (token.kind == CONF_TOKEN_OPEN) {
@@ -298,12 +306,7 @@ static struct conf_node *parse_bare(struct conf_parser *parser, const struct con
     parser->unopened++; /* it may be the `{` that is missing: a `}` then follows from that */
     MISTAKE(parser, name, "`=` is missing between `%s` and its value; write %s = %s",
             name->text.ptr, name->text.ptr, word->text.ptr);
-    node = new_node(parser, CONF_SETTING, name);
-    if (node != NULL) {
-        bad_setting(parser, name, &values);
-        values_finish(parser, &values, node);
-    }
-    return node;
+    return bad_setting(parser, name);
 }
 
 /* After `name "string"`. */
@@ -311,8 +314,6 @@ static struct conf_node *parse_titled(struct conf_parser *parser, const struct c
                                       const struct conf_token *title, unsigned depth)
 {
     struct conf_token token;
-    struct values values = {0};
-    struct conf_node *node;
 
     next(parser, &token);
     if (token.kind == CONF_TOKEN_OPEN) {
@@ -325,12 +326,7 @@ static struct conf_node *parse_titled(struct conf_parser *parser, const struct c
             "setting %s = \"%s\"",
             name->text.ptr, title->text.ptr, name->text.ptr, title->text.ptr, name->text.ptr,
             title->text.ptr);
-    node = new_node(parser, CONF_SETTING, name);
-    if (node != NULL) {
-        bad_setting(parser, name, &values);
-        values_finish(parser, &values, node);
-    }
-    return node;
+    return bad_setting(parser, name);
 }
 
 /* What begins with a name; NULL: nothing of it can stay. */

@@ -34,41 +34,6 @@ struct reader {
 static struct conf_node **read_file(struct reader *reader, const char *path, struct place asked,
                                     struct conf_node **tail, unsigned depth);
 
-/* ---- contents ---- */
-
-/* All of `fd`; NULL: `errno` says why, EFBIG above the limit. */
-static char *read_all(int fd, size_t *len)
-{
-    size_t capacity = 16384, used = 0;
-    char *text = base_alloc(capacity);
-
-    for (;;) {
-        ssize_t got = read(fd, text + used, capacity - used);
-        if (got == 0) {
-            break;
-        }
-        if (got == -1) {
-            if (errno == EINTR) {
-                continue;
-            }
-            free(text);
-            return NULL;
-        }
-        used += (size_t)got;
-        if (used > FILE_SIZE_MAX) {
-            free(text);
-            errno = EFBIG;
-            return NULL;
-        }
-        if (used == capacity) {
-            capacity *= 2;
-            text = base_realloc(text, capacity);
-        }
-    }
-    *len = used;
-    return text;
-}
-
 static void remember_file(struct conf_tree *tree, const char *path, struct weir_str text)
 {
     const char **grown = arena_alloc(tree->arena, (tree->file_count + 1) * sizeof(*grown));
@@ -184,7 +149,7 @@ static struct conf_node **read_opened(struct reader *reader, int fd, const char 
     if (file == NULL) {
         return tail;
     }
-    char *text = read_all(fd, &len);
+    char *text = file_read(fd, FILE_SIZE_MAX, &len);
     if (text == NULL) {
         mistakes_add(reader->mistakes, asked, "cannot read %s: %s", path,
                      errno == EFBIG ? "it has more than 16 MiB" : strerror(errno));

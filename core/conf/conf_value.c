@@ -41,36 +41,20 @@ static void note_elsewhere(const struct conf_value *value, struct weir_str meani
  * and free; NULL: `*why` says why. */
 static char *read_secret(const char *path, size_t *len, const char **why)
 {
-    size_t used = 0;
-    ssize_t got = 1;
     int fd = file_open(path, why);
 
     if (fd == -1) {
         return NULL;
     }
-    char *text = base_zalloc(SECRET_MAX + 2);
-    while (got > 0 && used <= SECRET_MAX) {
-        got = read(fd, text + used, SECRET_MAX + 1 - used);
-        if (got == -1 && errno == EINTR) {
-            got = 1;
-            continue;
-        }
-        used += got > 0 ? (size_t)got : 0;
-    }
-    if (got == -1 || used > SECRET_MAX) {
-        *why = got == -1 ? strerror(errno) : "it has more than 64 KiB";
-        close(fd);
-        explicit_bzero(text, SECRET_MAX + 2);
-        free(text);
-        return NULL;
+    char *text = file_read(fd, SECRET_MAX, len);
+    if (text == NULL) {
+        *why = errno == EFBIG ? "it has more than 64 KiB" : strerror(errno);
+    } else if (*len > 0 && text[*len - 1] == '\n') {
+        --*len;
+        *len -= *len > 0 && text[*len - 1] == '\r';
+        text[*len] = '\0';
     }
     close(fd);
-    if (used > 0 && text[used - 1] == '\n') {
-        used--;
-        used -= used > 0 && text[used - 1] == '\r';
-    }
-    text[used] = '\0';
-    *len = used;
     return text;
 }
 
