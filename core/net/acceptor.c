@@ -99,42 +99,56 @@ static void fit_batch(struct acceptor *acceptor, unsigned taken)
     }
 }
 
+/* Hands one connection over. Its descriptor; -1: errno says why there is none, EBUSY where the gate is
+ * closed. */
+static int accept_one(struct acceptor *acceptor)
+{
+    struct address peer;
+
+    if (acceptor->gate != NULL && !acceptor->gate(acceptor, acceptor->arg)) {
+        errno = EBUSY;
+        return -1;
+    }
+    peer.len = sizeof(peer.u);
+    int fd = accept4(acceptor->fd, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int error = errno;
+    if (fd != -1) {
+        acceptor->fn(acceptor, fd, &peer, acceptor->arg);
+    } else if (acceptor->gate != NULL) {
+        acceptor->back(acceptor, acceptor->arg);
+    }
+    errno = error;
+    return fd;
+}
+
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static void on_accept(evutil_socket_t listening, short what, void *arg)
 {
     struct acceptor *acceptor = arg;
     unsigned taken = 0;
+    (void)listening;
     (void)what;
 
     while (taken < acceptor->batch && !acceptor->paused && !acceptor->closed) {
-        if (acceptor->gate != NULL && !acceptor->gate(acceptor, acceptor->arg)) {
+        int fd = accept_one(acceptor), error = errno;
+        if (fd == -1 && (error == EBUSY || error == EAGAIN || error == EWOULDBLOCK)) {
             break;
         }
-        struct address peer;
-        peer.len = sizeof(peer.u);
-        int fd = accept4(listening, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd != -1) {
-            taken++;
-            acceptor->fn(acceptor, fd, &peer, acceptor->arg);
-            if (unlikely(fd >= acceptor->reserve) && acceptor->reserve > 0 && !acceptor->closed) {
-                out_of_resources(acceptor, EMFILE);
-                break;
-            }
-            continue;
-        }
-        int error = errno;
-        if (acceptor->gate != NULL) {
-            acceptor->back(acceptor, acceptor->arg);
-        }
-        if (error == EAGAIN || error == EWOULDBLOCK) {
-            break;
-        }
-        if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+        if (fd == -1 && is_shortage(error)) {
             out_of_resources(acceptor, error);
             break;
         }
-        /* Errors of the one connection that was to be accepted (accept(2) lists them): the next
-         * one. They count, so that a listener that is broken for good cannot hold the loop. */
+        /* Errors of the one connection that was to be accepted (accept(2) lists them) count, so that
+         * a listener that is broken for good cannot hold the loop. */
         taken++;
+        if (unlikely(fd >= acceptor->reserve) && acceptor->reserve > 0 && !acceptor->closed) {
+            out_of_resources(acceptor, EMFILE);
+            break;
+        }
     }
     if (!acceptor->closed) {
         fit_batch(acceptor, taken);
@@ -178,24 +192,11 @@ void acceptor_free(struct acceptor **acceptor)
 bool acceptor_finish(struct acceptor *acceptor)
 {
     while (!acceptor->closed) {
-        struct address peer;
-        peer.len = sizeof(peer.u);
-        if (acceptor->gate != NULL && !acceptor->gate(acceptor, acceptor->arg)) {
-            return false;
-        }
-        int fd = accept4(acceptor->fd, &peer.u.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd != -1) {
-            acceptor->fn(acceptor, fd, &peer, acceptor->arg);
-            continue;
-        }
-        int error = errno;
-        if (acceptor->gate != NULL) {
-            acceptor->back(acceptor, acceptor->arg);
-        }
-        if (error == EAGAIN || error == EWOULDBLOCK || error == EINVAL) {
+        bool none = accept_one(acceptor) == -1;
+        if (none && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINVAL)) {
             return true; /* EINVAL: a Unix socket that refuses, and nobody is left */
         }
-        if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
+        if (none && (errno == EBUSY || is_shortage(errno))) {
             return false;
         }
     }

@@ -20,6 +20,15 @@
 
 _Static_assert(CONN_OTHER < 1 << 4, "conn->error holds every conn_error");
 
+/* What the kernel has to say of the socket, which it tells once. */
+static int socket_error(const struct conn *conn)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+
+    return getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 ? errno : error;
+}
+
 static bool would_block(int error)
 {
     return error == EAGAIN || error == EWOULDBLOCK;
@@ -113,12 +122,9 @@ void conn_opened(struct conn *conn, bool ok)
 static void connect_event(struct conn *conn, short what)
 {
     int error = 0;
-    socklen_t len = sizeof(error);
 
     if ((what & (EV_READ | EV_CLOSED)) != 0) {
-        if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
-            error = errno;
-        }
+        error = socket_error(conn);
         conn_mark_readable(conn);
     }
     if (error != 0) {
@@ -531,16 +537,11 @@ void conn_shutdown(struct conn *conn)
 
 bool conn_is_broken(struct conn *conn)
 {
-    int error = 0;
-    socklen_t len = sizeof(error);
-
     if (conn->write_failed) {
         return true;
     }
-    if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0) {
-        error = errno;
-    }
-    if (error != 0) { /* the kernel tells it once */
+    int error = socket_error(conn);
+    if (error != 0) {
         conn_fail_write(conn, conn_error_from_errno(error));
     }
     return error != 0;
@@ -563,16 +564,14 @@ bool conn_is_quiet(struct conn *conn, bool ask)
     if (likely(!known && !ask)) {
         return true;
     }
-    if (conn->tls != NULL && known) {
-        conn_mark_readable(conn);
-        return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
-    }
-    if (recv(conn->fd, &byte, 1, MSG_PEEK) < 0 && would_block(errno)) {
-        conn->readable = false;
-        return true;
-    }
-    if (conn->tls == NULL) {
-        return false;
+    if (conn->tls == NULL || !known) {
+        if (recv(conn->fd, &byte, 1, MSG_PEEK) < 0 && would_block(errno)) {
+            conn->readable = false;
+            return true;
+        }
+        if (conn->tls == NULL) {
+            return false;
+        }
     }
     conn_mark_readable(conn);
     return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
