@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Without the log: as it comes. */
+/* Before the log begins. */
 static void print(const char *text)
 {
     fprintf(stderr, "%s\n", text);

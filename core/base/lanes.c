@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lanes: each is a list of chunks with one end a thread. The putting thread fills the last chunk
- * and says how far (`end`); the reader takes from the first. A chunk that is read goes back to its
- * lane as a spare, so that in steady state nothing is allocated.
+ * Each lane is a list of chunks, with one thread at each end. The putting thread fills the last
+ * chunk and publishes how far (`end`); the reader takes from the first. A chunk that is read
+ * becomes its lane's spare, so nothing is allocated in steady state.
  */
 #include "base/lanes.h"
 

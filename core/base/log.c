@@ -19,7 +19,7 @@
 
 #define LINES_A_SECOND 10u
 
-/* What the log's thread gets; the line is made there. Component and text follow. */
+/* What the log's thread gets; it makes the line. Component and text follow. */
 struct entry {
     int64_t second; /* since 1970 */
     uint32_t ms;
@@ -91,7 +91,7 @@ static size_t render(enum log_style style, const char *record, size_t len, char 
     return used;
 }
 
-/* What a peer sent may be part of a line, and must neither end it nor drive a terminal. */
+/* A line may contain bytes from a peer, which must neither end it nor control a terminal. */
 static void make_printable(char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
@@ -125,7 +125,7 @@ static struct log_writer *own_writer(void)
     return own.writer;
 }
 
-/* Whether it goes there already. A file that was moved away is another. */
+/* Whether the log already goes there. A file that was moved away is another one. */
 static bool is_current(const char *name)
 {
     return own_writer() != NULL && strcmp(own.target.name, name) == 0 &&

@@ -57,7 +57,7 @@ static bool open_standard(struct log_target *target, int standard)
 
 /* ---- files ---- */
 
-/* Its last line has no end: it was begun when the disk was full, or the machine stopped. */
+/* Whether the last line is incomplete: the disk was full, or the machine stopped. */
 static bool is_cut(int fd, off_t size)
 {
     char path[32], last = '\n';
@@ -73,7 +73,7 @@ static bool is_cut(int fd, off_t size)
     return last != '\n';
 }
 
-/* Why it cannot be opened; 0: it can, or is a FIFO without a reader. */
+/* errno if it cannot be opened; 0: opened, or a FIFO without a reader. */
 static int open_path(struct log_target *target)
 {
     int flags = O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY;
@@ -275,7 +275,7 @@ static bool send_to_journal(int fd, const char *line, size_t len)
     return ok;
 }
 
-/* journald's socket is another one after it was stopped. */
+/* After a restart of journald its socket is another one. */
 static enum log_written write_journal(struct log_target *target, const char *data, size_t len,
                                       size_t *written)
 {

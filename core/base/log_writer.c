@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A log's thread. It sleeps until something is put, gathers for a moment, and writes what was put
- * until then; orders (open again, another target, end) come between. Nothing here is held while it
+ * until then; orders (reopen, another target, end) come in between. No lock is held while it
  * writes.
  */
 #include "base/log_writer.h"
@@ -114,7 +114,7 @@ static void lose(struct log_writer *writer, const char *data, size_t len)
     atomic_fetch_add_explicit(&writer->lost, lanes_count_lines(data, len), memory_order_relaxed);
 }
 
-/* It takes nothing, and not just for a moment. */
+/* Reports a target that takes nothing, if that lasts. */
 static void tell_stuck(struct log_writer *writer)
 {
     uint64_t now = lanes_now_ns();
@@ -139,7 +139,7 @@ static void tell_stuck(struct log_writer *writer)
     }
 }
 
-/* All that waited is out. Returns when it has more to say; 0: it has not. */
+/* All pending lines are out. Returns when there will be more to report; 0: never. */
 static uint64_t tell_over(struct log_writer *writer)
 {
     uint64_t now = lanes_now_ns();
@@ -373,7 +373,7 @@ static bool turn(struct log_writer *writer)
     return true;
 }
 
-/* What is left is lost; of the program's own log nobody is there to tell. */
+/* What is left is lost; for the program's own log nobody can be told. */
 static void give_up(struct log_writer *writer)
 {
     do {
@@ -389,7 +389,7 @@ static void give_up(struct log_writer *writer)
     }
 }
 
-/* The order to end still holds. */
+/* Whether the order to end still stands. */
 static bool may_end(struct log_writer *writer)
 {
     pthread_mutex_lock(&writer->lock);

@@ -2,9 +2,8 @@
 /*
  * Configuration: files to a tree of settings and blocks, and blocks to structs by option tables.
  *
- * Reading knows nothing of what names mean; filling knows nothing of files but the places it tells.
- * Both collect mistakes and go on, so that one run tells them all. Control thread (or before
- * threads).
+ * Reading does not know what names mean; filling knows nothing of files but the places it reports.
+ * Both collect mistakes and continue, so one run reports all. Control thread (or before threads).
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -14,7 +13,7 @@
 #include "base/arena.h"
 #include "base/mistakes.h"
 
-/* What stands in a file, by bytes of its text. */
+/* A range of bytes in a file's text. */
 struct conf_span {
     size_t from, to;
 };
@@ -25,9 +24,9 @@ struct conf_value {
     struct place place;
     struct conf_span span; /* its quotes too */
     bool quoted;
-    bool bad; /* reading it was a mistake, which has been told: there is nothing more to say */
-    /* Of a path that is taken from the folder of its file: what says the same in any other; set
-     * when a field is filled by it. ptr NULL: the text itself does. */
+    bool bad; /* could not be read; the mistake is reported */
+    /* For a path relative to its file: the text that means the same in any other file; set when a
+     * field is filled. ptr NULL: the text itself. */
     struct weir_str elsewhere;
 };
 
@@ -39,7 +38,7 @@ struct conf_node {
     struct weir_str name;
     struct place place;
     struct conf_span
-        span; /* a block from its name to its brace; what is right of a setting's `=` */
+        span; /* a block from its name to its brace; the right side of a setting's `=` */
     /* setting */
     struct conf_value *values;
     size_t value_count;
@@ -50,10 +49,10 @@ struct conf_node {
     struct conf_node *next; /* sibling, in the file's order */
 };
 
-/* Where a file is included, and which; absolute. */
+/* An `include`: where it stands, and the absolute path. */
 struct conf_include {
     struct place place;
-    struct weir_str text; /* as the file has it, expanded */
+    struct weir_str text; /* as written, expanded */
     const char *path;
     struct conf_span span; /* of the path */
     struct conf_include *next;
@@ -67,37 +66,37 @@ struct conf_tree {
     struct weir_str *texts; /* of the files */
     size_t file_count;
     struct conf_include *includes; /* in no order */
-    bool broken; /* a file, or the end of a block, string or comment, is missing */
+    bool broken;                   /* a file is missing, or the end of a block, string or comment */
 };
 
-/* Reads `path` and then conf.d/NAME.conf beside it in lexical order (`include "path"` reads another
- * in place; loops are mistakes). Memory is the arena's. false: mistakes were added; the tree holds
- * what could be read. */
+/* Reads `path`, then conf.d/NAME.conf beside it in lexical order (`include "path"` reads another
+ * file in place; loops are mistakes). Memory is the arena's. false: mistakes were added; the tree
+ * holds what could be read. */
 bool conf_read(struct conf_tree *tree, struct arena *arena, const char *path,
                struct mistakes *mistakes);
 
-/* The same from memory, for tests and the API; `name` stands for the file in messages. */
+/* The same from memory, for tests and the API; messages call it `name`. */
 bool conf_read_text(struct conf_tree *tree, struct arena *arena, const char *name, const char *text,
                     size_t len, struct mistakes *mistakes);
 
-/* A copy that needs nothing of what it was copied from. */
+/* A deep copy, independent of the original. */
 struct conf_node *conf_node_copy(struct arena *arena, const struct conf_node *from);
-/* The same names, titles and values, and so do their siblings and children. NULL: an empty list. */
+/* Whether names, titles and values are equal, in siblings and children too. NULL: an empty list. */
 bool conf_nodes_equal(const struct conf_node *a, const struct conf_node *b);
 
 /* Where each field of the filled structs was set: field address -> place. */
 struct conf_places;
 struct conf_places *conf_places_new(struct arena *arena);
-/* The place of `field`; of the block around it where the field was not set; of nothing for NULL. */
+/* The place of `field`; where it was not set, of the block around it; for NULL, none. */
 struct place conf_place_of(const struct conf_places *places, const void *field);
 
-/* The block whose title is kept in `field`; NULL: there is none, or it is kept nowhere. */
+/* The block whose title is stored in `field`; NULL: none. */
 const struct conf_node *conf_block_of(const struct conf_places *places, const void *field);
 
-/* A table and the struct that it fills. */
+/* An option table and the struct it fills. */
 struct conf_target {
     const struct weir_options *options;
-    void *conf; /* options->conf_size bytes: zeroed, or a copy of what this block starts from */
+    void *conf; /* options->conf_size bytes: zeroed, or a copy of what the block inherits */
 };
 
 /* What filling needs to know. */
@@ -106,21 +105,19 @@ struct conf_fill {
     struct conf_places *places;
     struct mistakes *mistakes;
     /* enum weir_option_context bits: rows of other contexts are unknown here. With
-     * WEIR_CONTEXT_GLOBAL the block is the core's, and blocks in it of one name may not have one
-     * title. */
+     * WEIR_CONTEXT_GLOBAL the block is the core's: its blocks of one name need distinct titles. */
     uint32_t context;
 };
 
-/* Fills the targets from a block: each setting goes to the target whose table has its name (first
- * wins). `known_blocks`, NULL-ended, are names of child blocks that the caller handles itself.
- * Defaults are set first where `defaults` is true. Mistakes: unknown name (with the nearest known),
- * wrong type, out of range, given twice, required but absent, list for a scalar, setting for a
- * block... */
+/* Fills the targets from a block: each setting goes to the first target whose table has its name.
+ * `known_blocks` (ended by NULL) are child blocks that the caller handles itself. With `defaults`,
+ * defaults are set first. Mistakes: unknown name (with the nearest known), wrong type, out of
+ * range, given twice, required but missing, list for a scalar, setting for a block... */
 bool conf_fill_block(const struct conf_fill *fill, const struct conf_node *block,
                      const struct conf_target *targets, size_t target_count,
                      const char *const *known_blocks, bool defaults);
 
-/* Writes a table for people: name, type, default, range, contexts, document. */
+/* Prints an option table: name, type, default, range, contexts, document. */
 void conf_print_options(const struct weir_options *options, const char *heading, int indent);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Copies of what was read, for who outlives it: an instance that outlives generations.
+ * Copies of configuration nodes, for instances that outlive their generation.
  */
 #include "conf/conf.h"
 

@@ -14,19 +14,19 @@
 
 /* One row while a block is filled. */
 struct row_state {
-    const struct conf_node *first; /* where it was given; NULL: not yet */
-    struct weir_list items;        /* of a BLOCK: all that will be there */
-    size_t filled;                 /* of them */
+    const struct conf_node *first; /* first occurrence; NULL: none yet */
+    struct weir_list items;        /* of a BLOCK: all items */
+    size_t filled;                 /* items filled so far */
 };
 
-/* A block that is being filled. */
+/* The state of filling one block. */
 struct filling {
     const struct conf_fill *fill;
     const struct conf_node *block;
     const struct conf_target *targets;
     size_t target_count;
     const char *const *known_blocks;
-    struct row_state *states; /* of all targets' rows, one after the other */
+    struct row_state *states; /* of all targets' rows in order */
     bool defaults;
     bool ok;
 };
@@ -95,7 +95,7 @@ static void show_where(const struct conf_node *block, char *out, size_t size)
 
 /* ---- names ---- */
 
-/* false: no row of that name, in whatever context. A row in this context is preferred. */
+/* false: no row of that name in any context. A row of this context is preferred. */
 static bool find_row(const struct filling *filling, struct weir_str name, struct found *found)
 {
     struct row_state *state = filling->states;
@@ -265,8 +265,7 @@ static void fill_child(struct filling *filling, const struct conf_node *node,
     struct row_state *state = found->state;
     struct conf_fill inner = *filling->fill;
 
-    /* The items' array is made for all of them when the first one comes: places are addresses in
-     * it. */
+    /* The array is allocated for all items at the first one: places are addresses in it. */
     if (state->items.items == NULL) {
         state->items.count = is_titled(found->row) ? count_siblings(node) : 1;
         state->items.items =
@@ -287,7 +286,8 @@ static void fill_child(struct filling *filling, const struct conf_node *node,
         memcpy(item + table->title_offset, &node->title.text, sizeof(node->title.text));
         conf_places_add_title(filling->fill->places, item + table->title_offset, node);
     }
-    /* The table of a block is for this block alone: its rows stand here, whatever they say. */
+    /* A block's table belongs to this block alone: its rows are valid here whatever their contexts.
+     */
     inner.context =
         is_core(filling->fill) ? UINT32_MAX : UINT32_MAX & ~(uint32_t)WEIR_CONTEXT_GLOBAL;
     struct conf_target target = {table, item};
@@ -358,7 +358,7 @@ static void fill_node(struct filling *filling, const struct conf_node *node)
 
 /* ---- the whole block ---- */
 
-/* The slot of the block's name and title in a table of `capacity` slots, a power of 2. */
+/* The slot for a block's name and title in an open-addressed table; `capacity` is a power of 2. */
 static const struct conf_node **title_slot(const struct conf_node **slots, size_t capacity,
                                            const struct conf_node *node)
 {
@@ -376,9 +376,8 @@ static const struct conf_node **title_slot(const struct conf_node **slots, size_
     return &slots[index];
 }
 
-/* Blocks of one name and one title, whoever fills them. In the core's blocks titles are names, and
- * may not be alike; in a module's they are what it says: two routes may have one path and other
- * hosts. */
+/* Reports blocks with the same name and title. In the core's blocks titles are names and must be
+ * unique; a module decides for its own: two routes may share a path and differ in host. */
 static void check_titles(struct filling *filling)
 {
     size_t count = 0, capacity = 8;
@@ -408,7 +407,7 @@ static void check_titles(struct filling *filling)
     free(slots);
 }
 
-/* Titles are names, which go into answers, logs and metrics: UTF-8 without control characters. */
+/* Titles appear in answers, logs and metrics: they are UTF-8 without control characters. */
 static void check_title_text(struct filling *filling, const struct conf_node *node)
 {
     struct weir_str title = node->title.text;
@@ -436,8 +435,8 @@ static bool is_zero(const char *bytes, size_t len)
     return true;
 }
 
-/* What is required and neither here nor in the block that this one starts from. A module's block
- * may leave to others what may stand there too. */
+/* Reports options that are required and neither set here nor inherited. A module's block may leave
+ * options to other contexts that allow them. */
 static void check_required(struct filling *filling)
 {
     const struct row_state *state = filling->states;

@@ -47,7 +47,7 @@ void conf_lex_free(struct conf_lexer *lexer)
     lexer->scratch = NULL;
 }
 
-/* ---- the running token's text ---- */
+/* ---- the current token's text ---- */
 
 static void put(struct conf_lexer *lexer, const char *text, size_t len)
 {
@@ -125,7 +125,7 @@ static void skip_space(struct conf_lexer *lexer)
 
 /* ---- variables ---- */
 
-/* `${NAME}` or `${NAME:-default}`, at whose `$` pos is. false: a mistake was told. */
+/* Expands `${NAME}` or `${NAME:-default}`; pos is at the `$`. false: a mistake is reported. */
 static bool expand(struct conf_lexer *lexer)
 {
     const char *name = lexer->pos + 2;
@@ -196,7 +196,7 @@ static void read_word(struct conf_lexer *lexer, struct conf_token *token)
     }
 }
 
-/* The character after a backslash, at which pos is. false: a mistake was told. */
+/* Reads the character after a backslash, where pos is. false: a mistake is reported. */
 static bool read_escape(struct conf_lexer *lexer)
 {
     static const char from[] = "\\\"$ntr";

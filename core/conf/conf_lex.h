@@ -13,12 +13,12 @@
 enum conf_token_kind {
     CONF_TOKEN_END,
     CONF_TOKEN_WORD,   /* bare: a name or a value */
-    CONF_TOKEN_STRING, /* in quotes, which are taken off */
+    CONF_TOKEN_STRING, /* quoted; the quotes are removed */
     CONF_TOKEN_EQUALS,
     CONF_TOKEN_OPEN,
     CONF_TOKEN_CLOSE,
     CONF_TOKEN_COMMA,
-    CONF_TOKEN_OTHER, /* a character that has no meaning here */
+    CONF_TOKEN_OTHER, /* a character without meaning here */
 };
 
 struct conf_token {
@@ -26,8 +26,8 @@ struct conf_token {
     struct weir_str text; /* expanded, unescaped, ended by NUL; the arena's */
     unsigned line;
     size_t from, to; /* in the source's text */
-    unsigned indent; /* characters before it, where it is the first of its line; else CONF_INNER */
-    bool bad;        /* a mistake about it was told; the text is what could be read */
+    unsigned indent; /* column of the first token of a line; else CONF_INNER */
+    bool bad;        /* a mistake is reported; the text is what could be read */
 };
 
 #define CONF_INNER UINT_MAX
@@ -38,28 +38,28 @@ struct conf_lexer {
     unsigned line;
     struct arena *arena;
     struct mistakes *mistakes;
-    const char *begin; /* of the text */
-    unsigned
-        told_line; /* of the last mistake: one is told a line, what follows it there is its echo */
-    bool cut;      /* a string or comment was not ended: it may have swallowed braces */
-    char *scratch; /* the text of the running token */
+    const char *begin;  /* of the text */
+    unsigned told_line; /* line of the last mistake: one a line is reported, more would only follow
+                           from it */
+    bool cut;           /* an unterminated string or comment may have swallowed braces */
+    char *scratch;      /* text of the current token */
     size_t scratch_len, scratch_capacity;
 };
 
-/* `text` stays in place while the lexer is used; a byte order mark at its start is passed over. */
+/* `text` must outlive the lexer; a leading byte order mark is skipped. */
 void conf_lex_init(struct conf_lexer *lexer, const char *file, const char *text, size_t len,
                    struct arena *arena, struct mistakes *mistakes);
 void conf_lex_free(struct conf_lexer *lexer);
 
 void conf_lex_next(struct conf_lexer *lexer, struct conf_token *token);
 
-/* Where it is in the text: behind the last token. */
+/* The offset in the text, after the last token. */
 static inline size_t conf_lex_at(const struct conf_lexer *lexer)
 {
     return (size_t)(lexer->pos - lexer->begin);
 }
 
-/* A mistake of the text, at a line. */
+/* Reports a mistake in a line. */
 void conf_lex_mistake(struct conf_lexer *lexer, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

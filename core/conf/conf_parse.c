@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parser: settings, lists, blocks, includes. After a mistake it goes on where the next item can
- * begin, so that one run tells what else is wrong; what could not be read stays in the tree as bad,
- * so that nobody calls it missing.
+ * The parser: settings, lists, blocks, includes. After a mistake it continues where the next item
+ * can begin, so one run reports all mistakes; what could not be read stays in the tree as bad, so
+ * it is not reported as missing.
  */
 #include "conf/conf_parse.h"
 
@@ -42,8 +42,8 @@ static void put_back(struct conf_parser *parser, const struct conf_token *token)
 
 /* ---- braces ---- */
 
-/* `token` begins a line further left than what is open: that has probably lost its `}`. One is
- * enough: what comes later follows from it. */
+/* `token` begins a line to the left of what is open, which has probably lost its `}`. Only the
+ * first suspect counts: later ones follow from it. */
 static void suspect(struct conf_parser *parser, const struct conf_token *opened, const char *kind,
                     unsigned left_of, const struct conf_token *token)
 {
@@ -55,10 +55,10 @@ static void suspect(struct conf_parser *parser, const struct conf_token *opened,
     }
 }
 
-/* The text ends, and the block is open. */
+/* The text ends inside a block. */
 static void tell_unended(struct conf_parser *parser, const struct conf_token *opened)
 {
-    if (!parser->lexer.cut) { /* else the reason was told */
+    if (!parser->lexer.cut) { /* otherwise the cause is already reported */
         const struct conf_token *guess = parser->has_suspect ? &parser->suspect : opened;
         MISTAKE(parser, guess, "the %s `%s` that begins here is not ended; `}` is missing",
                 parser->has_suspect ? parser->suspect_kind : "block", guess->text.ptr);
@@ -67,7 +67,7 @@ static void tell_unended(struct conf_parser *parser, const struct conf_token *op
     parser->broken = true;
 }
 
-/* A `}`, and no block is open. */
+/* A `}` without an open block. */
 static void tell_unopened(struct conf_parser *parser, const struct conf_token *token)
 {
     if (parser->unopened > 0) {
@@ -149,7 +149,7 @@ static struct conf_node *bad_setting(struct conf_parser *parser, const struct co
 
 /* ---- lists ---- */
 
-/* After `{` inside a list: past its `}`. */
+/* After `{` inside a list: skips to its `}`. */
 static void skip_nested(struct conf_parser *parser)
 {
     struct conf_token token;
@@ -166,8 +166,8 @@ static void skip_nested(struct conf_parser *parser)
     }
 }
 
-/* Whether the word that was just read begins a setting or a block: then the list around it lacks
- * its end. Nothing is consumed, no mistake is told. */
+/* Whether the word just read begins a setting or a block: the list around it lacks its end then.
+ * Consumes nothing, reports nothing. */
 static bool begins_item(struct conf_parser *parser)
 {
     struct conf_lexer *lexer = &parser->lexer;
@@ -242,7 +242,7 @@ static struct conf_node *parse_setting(struct conf_parser *parser, const struct 
 
     next(parser, &token);
     bool is_value = token.kind == CONF_TOKEN_WORD || token.kind == CONF_TOKEN_STRING;
-    /* A value on the next line is far more often the next setting's name. */
+    /* A word on the next line is most likely the next setting's name. */
     if (token.line != line || (!is_value && token.kind != CONF_TOKEN_OPEN)) {
         MISTAKE(parser, name, "the value of `%s` is missing; it stands on the line of its `=`",
                 name->text.ptr);
@@ -303,7 +303,7 @@ static struct conf_node *parse_bare(struct conf_parser *parser, const struct con
         return parse_block(parser, name, &title, depth);
     }
     put_back(parser, &token);
-    parser->unopened++; /* it may be the `{` that is missing: a `}` then follows from that */
+    parser->unopened++; /* the `{` may be missing: expect its `}` */
     MISTAKE(parser, name, "`=` is missing between `%s` and its value; write %s = %s",
             name->text.ptr, name->text.ptr, word->text.ptr);
     return bad_setting(parser, name);
@@ -329,7 +329,7 @@ static struct conf_node *parse_titled(struct conf_parser *parser, const struct c
     return bad_setting(parser, name);
 }
 
-/* What begins with a name; NULL: nothing of it can stay. */
+/* Parses an item after its name; NULL: none of it can be kept. */
 static struct conf_node *parse_named(struct conf_parser *parser, const struct conf_token *name,
                                      unsigned depth)
 {
@@ -359,7 +359,7 @@ static bool is_name(struct weir_str text)
     return text.len > 0 && (isalpha((unsigned char)text.ptr[0]) || text.ptr[0] == '_');
 }
 
-/* A token that begins no item. */
+/* Reports a token that cannot begin an item. */
 static void tell_stray(struct conf_parser *parser, const struct conf_token *token)
 {
     char shown[80];
@@ -387,7 +387,7 @@ static void tell_stray(struct conf_parser *parser, const struct conf_token *toke
     }
 }
 
-/* Items up to the `}` of the block that `opened` names, or, NULL, to the end of the source. */
+/* Parses items up to the `}` of the block `opened`; NULL: to the end of the source. */
 static struct conf_node **parse_items(struct conf_parser *parser, struct conf_node **tail,
                                       unsigned depth, const struct conf_token *opened)
 {

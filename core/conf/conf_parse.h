@@ -8,7 +8,7 @@
 #include "conf/conf.h"
 #include "conf/conf_lex.h"
 
-/* Blocks in blocks, and files in files. */
+/* Nesting of blocks, and of included files. */
 #define CONF_DEPTH_MAX 32u
 
 struct conf_parser {
@@ -20,16 +20,16 @@ struct conf_parser {
                                   struct conf_node **tail, unsigned depth);
     void *arg; /* the includer's */
 
-    /* Braces that do not pair: what stands where is not known then. */
+    /* Braces do not pair: the structure is unknown. */
     bool broken;
-    unsigned unopened;         /* blocks without their `{`: their `}` comes yet */
-    bool has_suspect;          /* by the lines' indents, this one lacks its `}` */
+    unsigned unopened;         /* blocks without `{`, whose `}` is still to come */
+    bool has_suspect;          /* judging by indentation, this one lacks its `}` */
     struct conf_token suspect; /* its name */
     const char *suspect_kind;  /* block, list */
 };
 
-/* Parses all the source as the contents of a block; nodes are added at `*tail`, whose new value is
- * returned. Mistakes go to the lexer's. */
+/* Parses the whole source as the contents of a block; appends nodes at `*tail` and returns the new
+ * tail. Mistakes go to the lexer's. */
 struct conf_node **conf_parse_source(struct conf_parser *parser, struct conf_node **tail,
                                      unsigned depth);
 

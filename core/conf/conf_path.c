@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Relative paths are taken from the file that names them, whatever the working folder is.
+ * Relative paths are relative to the file that contains them, not to the working folder.
  */
 #include "conf/conf_path.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The parts `folder/rest`; `./` at the start of the rest is of no use to who reads a message. */
+/* `folder/rest`; a leading `./` would only clutter messages. */
 static struct weir_str join(struct arena *arena, struct weir_str folder, struct weir_str rest)
 {
     while (rest.len > 2 && rest.ptr[0] == '.' && rest.ptr[1] == '/') {

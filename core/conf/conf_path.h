@@ -7,10 +7,11 @@
 
 #include "base/arena.h"
 
-/* `path` from the working folder, or as it is when absolute. .ptr NULL: no memory, or no folder. */
+/* `path` relative to the working folder, or unchanged when absolute. .ptr NULL: out of memory, or
+ * no folder. */
 struct weir_str conf_path_absolute(struct arena *arena, const char *path);
 
-/* `path` from the folder of `file`, or as it is when absolute. .ptr NULL as above. */
+/* `path` relative to the folder of `file`, or unchanged when absolute. .ptr NULL as above. */
 struct weir_str conf_path_beside(struct arena *arena, const char *file, struct weir_str path);
 
 #endif

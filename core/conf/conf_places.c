@@ -16,7 +16,7 @@ struct block_entry {
     struct place place;
 };
 
-/* Tables double in the arena; what they leave behind is as much again as they are. */
+/* Tables double in the arena; what they leave behind is at most their own size. */
 struct conf_places {
     struct arena *arena;
     struct field_entry *fields; /* field_capacity of them, a power of 2, at most half used */
@@ -34,7 +34,7 @@ struct conf_places *conf_places_new(struct arena *arena)
     return places;
 }
 
-/* The entry of the field, or the free one where it belongs. */
+/* The field's entry, or the free one where it belongs. */
 static struct field_entry *find_field(struct field_entry *fields, size_t capacity,
                                       const void *field)
 {
@@ -130,7 +130,7 @@ struct place conf_place_of(const struct conf_places *places, const void *field)
             return entry->place;
         }
     }
-    /* Mistakes are few: no need for a search tree. */
+    /* Only mistakes look here: a search tree is not needed. */
     for (size_t i = 0; i < places->block_count; i++) {
         const struct block_entry *block = &places->blocks[i];
         uintptr_t distance = (uintptr_t)field - (uintptr_t)block->start;

@@ -16,12 +16,12 @@
 
 #define FILE_SIZE_MAX ((size_t)16 << 20)
 
-/* A file that was read, or is being read. The arena's. */
+/* A file that has been read or is being read. In the arena. */
 struct seen_file {
     const struct seen_file *next;
     dev_t device;
     ino_t inode;
-    struct place asked; /* where it was named */
+    struct place asked; /* where it is named */
     bool open;
 };
 
@@ -103,7 +103,7 @@ static struct conf_node **parse_text(struct reader *reader, const char *name, co
     return tail;
 }
 
-/* A new record of the file; NULL: it cannot be read now, which was told. */
+/* Records the file; NULL: it must not be read, which is reported. */
 static struct seen_file *check_file(struct reader *reader, int fd, const char *path,
                                     struct place asked)
 {
@@ -162,7 +162,7 @@ static struct conf_node **read_opened(struct reader *reader, int fd, const char 
     return tail;
 }
 
-/* `path` is the arena's: places point to it. `asked` is where the file is named. */
+/* `path` is in the arena: places point to it. `asked` is where the file is named. */
 static struct conf_node **read_file(struct reader *reader, const char *path, struct place asked,
                                     struct conf_node **tail, unsigned depth)
 {
@@ -171,7 +171,7 @@ static struct conf_node **read_file(struct reader *reader, const char *path, str
 
     if (fd == -1) {
         mistakes_add(reader->mistakes, asked, "cannot open %s: %s", path, why);
-        reader->tree->broken = true; /* what would be missed stands there */
+        reader->tree->broken = true; /* its contents would be reported as missing */
         return tail;
     }
     tail = read_opened(reader, fd, path, asked, tail, depth);

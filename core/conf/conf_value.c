@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values: the option parser of the SDK does the types; here is what needs files and places.
+ * Values: the SDK's option parser handles types; this adds what needs files and places.
  */
 #include "conf/conf_value.h"
 
@@ -26,8 +26,8 @@ static void *alloc_from_arena(struct option_alloc *alloc, size_t len)
     return arena_alloc(container_of(alloc, struct arena_alloc_base, base)->arena, len);
 }
 
-/* Notes what a path means, where it was taken from the folder of its file. `value` is the tree's,
- * whose owner fills from it. */
+/* Notes the absolute meaning of a path that is relative to its file. `value` is in the tree, whose
+ * owner fills from it. */
 static void note_elsewhere(const struct conf_value *value, struct weir_str meaning)
 {
     if (!str_equal(value->text, meaning)) {
@@ -105,7 +105,7 @@ static bool store_secret(const struct conf_fill *fill, const struct weir_option 
 
 /* ---- values ---- */
 
-/* What stands for a stream, not for a file: "-", and the words that the row has. */
+/* Names of streams rather than files: "-", and the row's own words. */
 static bool is_stream(const struct weir_option *row, struct weir_str text)
 {
     bool found = str_equal(text, STR("-"));
@@ -132,7 +132,7 @@ static bool resolve_path(const struct conf_fill *fill, const struct weir_option 
     return true;
 }
 
-/* The same of the path in unix:PATH, which may be too long then. */
+/* The same for the path in unix:PATH, which may become too long. */
 static bool resolve_socket(const struct conf_fill *fill, const struct weir_option *row,
                            const struct conf_value *value, struct weir_str *field)
 {
@@ -206,7 +206,7 @@ bool conf_value_store_list(const struct conf_fill *fill, const struct weir_optio
 
 /* ---- defaults ---- */
 
-/* A default of a list is read as a file would be. */
+/* A list's default is parsed like a file. */
 static bool store_default_list(const struct conf_fill *fill, const struct weir_option *row,
                                struct place place, struct weir_list *list)
 {
@@ -222,7 +222,7 @@ static bool store_default_list(const struct conf_fill *fill, const struct weir_o
     const struct conf_node *node = ok ? tree.root.children : NULL;
     if (node != NULL) {
         for (size_t i = 0; i < node->value_count; i++) {
-            node->values[i].place = place; /* paths in it are taken from there */
+            node->values[i].place = place; /* paths in it are relative to that file */
         }
         ok = conf_value_store_list(&quiet, row, place, node->values, node->value_count, list);
     }

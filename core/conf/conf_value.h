@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From values as written to fields. Private to core/conf.
+ * From written values to fields. Private to core/conf.
  */
 #ifndef CONF_CONF_VALUE_H
 #define CONF_CONF_VALUE_H
 
 #include "conf/conf.h"
 
-/* Stores `value` in `field` as `type`, the row's or its element's: what the option's flags ask for
- * included (files that hold secrets, paths). false: the mistake was told, or had been. */
+/* Stores `value` in `field` as `type`, the row's or its element's, and does what the flags ask for
+ * (secrets in files, paths). false: the mistake is reported. */
 bool conf_value_store(const struct conf_fill *fill, const struct weir_option *row,
                       enum weir_option_type type, const struct conf_value *value, void *field);
 
@@ -17,7 +17,7 @@ bool conf_value_store_list(const struct conf_fill *fill, const struct weir_optio
                            struct place place, const struct conf_value *values, size_t count,
                            struct weir_list *list);
 
-/* Stores the row's default, where it has one; `place` is the block's. */
+/* Stores the row's default, if any; `place` is the block's. */
 bool conf_value_store_default(const struct conf_fill *fill, const struct weir_option *row,
                               struct place place, void *field);
 

@@ -24,7 +24,7 @@ struct acceptor {
     void *arg;
     struct event event;
     struct timer timer; /* the pause when descriptors are out */
-    int reserve;        /* descriptors from here on are kept back; 0: none */
+    int reserve;        /* descriptors from here on are reserved; 0: none */
     struct freed freed;
     bool paused;        /* by the owner */
     bool closed;        /* acceptor_free was called */
@@ -41,7 +41,7 @@ static void watch(struct acceptor *acceptor)
     }
 }
 
-/* Only those that are kept back are free. */
+/* Only reserved descriptors are free. */
 static bool in_reserve(const struct acceptor *acceptor)
 {
     int lowest = fcntl(acceptor->fd, F_DUPFD_CLOEXEC, 0);
@@ -62,7 +62,7 @@ static void on_timer(struct timer *timer)
     watch(acceptor);
 }
 
-/* Nothing can be accepted for lack of something: it would come up at each turn. Waits a little. */
+/* Without resources the event would fire every turn and accept nothing: waits a little. */
 static void out_of_resources(struct acceptor *acceptor, int error)
 {
     static struct log_limit limit;
@@ -82,9 +82,9 @@ static void out_of_resources(struct acceptor *acceptor, int error)
 }
 
 /*
- * How many to take: one asks the kernel once for each connection and never in vain, as the poll has
- * said that one is there. Where each turn finds another one, the batch doubles, so that a rush is
- * taken in few turns, but bounded: those who are in already want their turns, too.
+ * How many to take: with one, every accept succeeds, since the poll has reported it. While each
+ * turn finds another one, the batch doubles, so a rush takes few turns; it is bounded, so that open
+ * connections get their turns, too.
  */
 static void fit_batch(struct acceptor *acceptor, unsigned taken)
 {
@@ -99,8 +99,8 @@ static void fit_batch(struct acceptor *acceptor, unsigned taken)
     }
 }
 
-/* Hands one connection over. Its descriptor; -1: errno says why there is none, EBUSY where the gate is
- * closed. */
+/* Hands one connection over. Its descriptor; -1: errno says why there is none, EBUSY where the gate
+ * is closed. */
 static int accept_one(struct acceptor *acceptor)
 {
     struct address peer;
@@ -142,8 +142,8 @@ static void on_accept(evutil_socket_t listening, short what, void *arg)
             out_of_resources(acceptor, error);
             break;
         }
-        /* Errors of the one connection that was to be accepted (accept(2) lists them) count, so that
-         * a listener that is broken for good cannot hold the loop. */
+        /* Errors of the connection being accepted (see accept(2)) count, so a permanently broken
+         * listener cannot hold the loop. */
         taken++;
         if (unlikely(fd >= acceptor->reserve) && acceptor->reserve > 0 && !acceptor->closed) {
             out_of_resources(acceptor, EMFILE);

@@ -36,8 +36,7 @@ static struct conn_buffer *take(struct conn_pool *pool, size_t len)
     struct conn_buffer *buffer = NULL;
 
     if (class == BUFFER_CLASSES) {
-        block +=
-            len; /* twice of what is needed: appending piece by piece does not copy each time */
+        block += len; /* twice what is needed: appending piece by piece does not copy each time */
         buffer = malloc(block);
     } else if (pool->buffers[class] != NULL) {
         buffer = pool->buffers[class];

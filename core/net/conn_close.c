@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Closing connections: so many sockets a turn, the others in the turns that follow.
+ * Closing connections: a bounded number of sockets a turn, the others in later turns.
  */
 #include <unistd.h>
 
@@ -12,7 +12,7 @@ static void on_freed(struct freed *freed)
     conn_pool_give(conn_pool_of(conn->loop), conn);
 }
 
-/* The socket's end, which is most of what closing costs. */
+/* Closes the socket, which is most of the cost. */
 static void close_socket(struct conn *c)
 {
     struct conn_pool *pool = conn_pool_of(c->loop);
@@ -35,7 +35,7 @@ static void close_socket(struct conn *c)
     loop_free_later(c->loop, &c->freed, on_freed);
 }
 
-/* Counts a socket that is closed in this turn. false: there were enough. */
+/* Counts a socket closed in this turn. false: the limit is reached. */
 static bool may_close(struct conn_pool *pool)
 {
     if (pool->closes_turn != pool->loop->turn) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Lingering close (RFC 9112 section 9.6). A socket that is closed with unread bytes sends RST, and
- * RST makes the peer's system drop what it had not read yet: the answer that told why. So the last
- * bytes are sent, then FIN, and what comes is dropped until the peer's end, while something comes.
+ * Lingering close (RFC 9112 section 9.6). Closing a socket with unread bytes sends RST, and RST
+ * makes the peer's system drop what the peer has not read yet: the answer that says why. So the
+ * last bytes are sent, then FIN, and input is dropped until the peer's FIN.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ struct linger_close {
     struct list link; /* in pool->lingering */
     struct conn *conn;
     struct timer timer;
-    uint64_t end_ns; /* whatever still comes */
+    uint64_t end_ns; /* whatever still arrives */
     struct freed freed;
 };
 
@@ -23,7 +23,7 @@ struct linger_close {
 
 #define LINGER_LEAST 4u
 #define LINGER_MOST  1024u
-/* Of so many descriptors one may be lent to a connection that ends. */
+/* One in so many descriptors may be held by a closing connection. */
 #define LINGER_SHARE 64u
 
 bool conn_closes_cleanly(struct conn *conn)
@@ -60,7 +60,7 @@ static void finish(struct linger_close *lingering)
     timer_cancel(loop, &lingering->timer);
     list_remove(&lingering->link);
     conn_pool_of(loop)->lingering_count--;
-    /* TLS has said its close_notify; what is unsent after this time stays so. */
+    /* TLS has sent close_notify; what is still unsent is dropped. */
     conn_close(&lingering->conn, false);
     loop_free_later(loop, &lingering->freed, on_freed);
 }
@@ -70,8 +70,7 @@ static void on_timer(struct timer *timer)
     finish(container_of(timer, struct linger_close, timer));
 }
 
-/* The peer is at it still: many clients look for an answer only when all of their request is
- * sent. */
+/* The peer is still sending: many clients read the answer only after their whole request. */
 static void go_on(struct linger_close *lingering)
 {
     struct loop *loop = lingering->conn->loop;
@@ -83,8 +82,7 @@ static void go_on(struct linger_close *lingering)
     }
 }
 
-/* Drops what came: below TLS, nobody wants to know what it says. MSG_TRUNC: not even copied
- * (TCP). */
+/* Drops input, below TLS, since its content does not matter. MSG_TRUNC: not even copied (TCP). */
 static void on_readable(struct conn *conn)
 {
     struct linger_close *lingering = conn->owner;
@@ -100,7 +98,7 @@ static void on_readable(struct conn *conn)
     } while ((n > 0 && dropped < DROP_PER_TURN) || (n < 0 && errno == EINTR));
     conn->eof_seen = n == 0;
     if (n == 0 && conn_waiting(conn) > 0) {
-        return; /* it only half-closed, and shall have the rest */
+        return; /* half-closed: it still gets the rest */
     }
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) {
         finish(lingering);
@@ -134,7 +132,7 @@ static const struct conn_ops linger_ops = {
     .on_open = on_open,
 };
 
-/* Who asks often and does not close its own side could hold any number of descriptors. */
+/* A client that never closes its side could hold any number of descriptors. */
 static void make_room(struct conn_pool *pool)
 {
     if (pool->lingering_count >= pool->lingering_most) {
@@ -163,7 +161,7 @@ void conn_close_lingering(struct conn **conn)
     conn_keep(c, NULL, 0);
     conn_set_owner(c, &linger_ops, lingering);
     conn_shutdown(c);
-    /* What came before is there still; the end of the turn is soon enough. */
+    /* Earlier input is still there; the end of the turn is soon enough. */
     task_queue(c->loop, &c->resume);
 }
 

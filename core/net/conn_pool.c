@@ -8,8 +8,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
-/* True where the socket has something to tell: bytes, an end or an error. A look at the bytes
- * (MSG_PEEK) would do as well, but take the error away. */
+/* Whether the socket has bytes, an end or an error. MSG_PEEK would tell as well, but consume the
+ * error. */
 static bool has_news(const struct conn *conn)
 {
     struct pollfd look = {.fd = conn->fd, .events = POLLIN | POLLRDHUP};
@@ -24,7 +24,7 @@ static void look_again(struct conn *conn)
     if (conn->connecting || conn->error != CONN_OK) {
         return;
     }
-    if (conn->opening) { /* in the handshake: a client that was reset holds its place no longer */
+    if (conn->opening) { /* in the handshake: a client that was reset gives up its place */
         if (has_news(conn)) {
             conn->eof_hint = true;
             conn_mark_readable(conn);
@@ -36,15 +36,14 @@ static void look_again(struct conn *conn)
         return;
     }
     if (has_news(conn)) {
-        /* What it is stands behind the bytes, if there are any: a short read is no end of them. */
+        /* The news may be behind the bytes: a short read does not end them. */
         conn->eof_hint = true;
         conn_mark_readable(conn);
         conn_tell_readable(conn);
     }
 }
 
-/* Those that had an edge since the last sweep stay; those that were quiet are looked at and
- * leave. */
+/* Connections with an edge since the last sweep stay; quiet ones are checked and leave. */
 static void sweep(struct timer *timer)
 {
     struct conn_pool *pool = container_of(timer, struct conn_pool, doubt_timer);
@@ -68,7 +67,7 @@ static void sweep(struct timer *timer)
     }
 }
 
-/* Behind all connections that were closed before. */
+/* After all connections that were closed before. */
 static void pool_free(struct freed *freed)
 {
     struct conn_pool *pool = container_of(freed, struct conn_pool, freed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * TLS on a connection: OpenSSL behind a BIO of our own, which all connections of a loop share:
- * while OpenSSL is called it is that connection's (enter), so that one that is idle has no BIO.
+ * during a call of OpenSSL it belongs to that connection (enter), so an idle one has no BIO.
  *
  * Reading, the BIO receives as much as OpenSSL's read-ahead buffer takes, and after a short read it
  * says "retry" without a system call. Writing never blocks: records go into the loop's staging
@@ -102,7 +102,7 @@ static int bio_read(BIO *bio, char *out, size_t room, size_t *got)
             conn->write_failed = true;
         }
     }
-    /* An end is told to the owner, not to OpenSSL, which could not write any more then. */
+    /* The owner hears of an end; OpenSSL does not, since it could not write any more. */
     tls->blocked = true;
     BIO_set_retry_read(bio);
     *got = 0;
@@ -242,7 +242,7 @@ void conn_tls_edge(struct conn *conn)
 
 /* ---- after each call of OpenSSL ---- */
 
-/* What OpenSSL has to say, into conn->error; its queue is empty afterwards, as it was before. */
+/* Takes OpenSSL's error into conn->error and empties its queue. */
 static void note_error(struct conn *conn)
 {
     unsigned long code = ERR_peek_last_error();
@@ -336,7 +336,7 @@ void conn_tls_handshake(struct conn *conn)
 
 /* ---- reading ---- */
 
-/* Why SSL_read gave nothing. */
+/* Why SSL_read returned nothing. */
 static enum conn_result read_end(struct conn *conn)
 {
     struct conn_tls *tls = conn->tls;
@@ -368,7 +368,7 @@ enum conn_result conn_tls_read(struct conn *conn, char *out, size_t room, size_t
 
     while (result == CONN_DATA && total < room) {
         size_t n;
-        /* Nothing buffered and the socket empty: OpenSSL need not be asked to hear so. */
+        /* Nothing is buffered and the socket is empty: no need to ask OpenSSL. */
         if (total > 0 && !tls->socket_readable && SSL_has_pending(conn->tls->ssl) == 0) {
             break;
         }
@@ -471,7 +471,7 @@ void conn_tls_free(struct conn *conn)
 
     if (tls->ssl != NULL) {
         if (!tls->broken && SSL_is_init_finished(tls->ssl)) {
-            /* OpenSSL takes a session whose connection ended without close_notify for bad. */
+            /* OpenSSL discards a session whose connection ended without close_notify. */
             SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         }
         SSL_free(tls->ssl);

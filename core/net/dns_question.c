@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* When a question is asked again, and what an answer or a failure makes of what is known. See
- * dns_question.h. */
+/* When a question is repeated, and what an answer or a failure changes. See dns_question.h. */
 #include "net/dns_question.h"
 
 #include "base/log.h"
 
-/* Time to the next question: a record of time to live 0 is not to be kept, and yet must not make a
- * storm of questions; a negative answer is good for as long as it says, but a name that is made is
- * to be seen. */
+/* Bounds of the time to the next query: a TTL of 0 must not cause a storm of queries, and a
+ * negative answer must not hide a new name for too long. */
 #define TTL_MIN          1u
 #define TTL_MAX          86400u
 #define TTL_MAX_NEGATIVE 300u
-/* After a failure, and after a negative answer that tells no time. */
+/* After a failure, and after a negative answer without a TTL. */
 #define TTL_RETRY 5u
 
 static uint64_t next_ns(const struct resolver_answer *answer)

@@ -44,7 +44,7 @@ bool file_mark_equal(const struct file_mark *a, const struct file_mark *b)
            a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-/* The name as it is kept, in `out`; false: no name is as long. */
+/* The name as stored, in `out`; false: too long for a name. */
 static bool fold(struct weir_str name, char out[256])
 {
     if (name.len > 0 && name.ptr[name.len - 1] == '.') {
@@ -119,7 +119,7 @@ static void forget(struct hosts *hosts)
     list_init(&hosts->all);
 }
 
-/* RFC 6761 section 6.3: whatever the file says, or whether it is there. */
+/* RFC 6761 section 6.3: always there, whatever the file says. */
 static void add_localhost(struct hosts *hosts)
 {
     if (find(hosts, "localhost") == NULL) {

@@ -12,7 +12,7 @@
 
 #include "net/address.h"
 
-/* A file as it was at some time; all zero: it was not there. */
+/* A file's identity and state; all zero: it does not exist. */
 struct file_mark {
     dev_t device;
     ino_t inode;
@@ -27,12 +27,12 @@ struct hosts;
 struct hosts *hosts_new(const char *path);
 void hosts_free(struct hosts **hosts);
 
-/* Reads the file if it is not as it was last. */
+/* Reads the file again if it has changed. */
 void hosts_look(struct hosts *hosts);
 
-/* The addresses that the name has there, of both families and in the file's order, port 0, valid
- * until the next look; NULL: it does not stand there. "localhost" and what is below it is here in
- * any case (RFC 6761 section 6.3). */
+/* The name's addresses in the file, of both families and in order, port 0, valid until the next
+ * look; NULL: not in the file. "localhost" and names below it are always known (RFC 6761
+ * section 6.3). */
 const struct address *hosts_find(const struct hosts *hosts, struct weir_str name, size_t *count);
 
 #endif

@@ -22,10 +22,10 @@
 
 /* ---- opening ---- */
 
-/* All that listen. Control thread. */
+/* All listening sockets. Control thread. */
 static struct list all = {&all, &all};
 
-/* Who listens on the address, of this process; NULL: nobody. */
+/* This process's socket on the address; NULL: none. */
 static const struct listen_socket *own_socket(const struct address *address)
 {
     list_each(link, &all)
@@ -38,7 +38,7 @@ static const struct listen_socket *own_socket(const struct address *address)
     return NULL;
 }
 
-/* EINVAL: the address is one, but nobody can listen there. */
+/* EINVAL: a valid address, but not one to listen on. */
 static const char *advice_on_address(const struct address *address)
 {
     if (address->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->u.in6.sin6_addr)) {
@@ -229,8 +229,8 @@ static int open_unix(const struct address *address, int backlog, unsigned mode)
     if (fd == -1) {
         return -1;
     }
-    /* The mode of the descriptor is the most that bind gives to the file, less the umask; so the
-     * file is never open to more than it shall be, not for a moment. */
+    /* bind gives the file at most the descriptor's mode, less the umask, so the file is never more
+     * accessible than it should be. */
     bool ok = fchmod(fd, mode) == 0 && bind(fd, &address->u.any, address->len) == 0 &&
               chmod(address->u.un.sun_path, mode) == 0 && listen(fd, backlog) == 0;
     return ok ? fd : close_failed(fd);
@@ -248,7 +248,7 @@ static bool open_unix_all(struct listen_socket *socket, char *error, size_t erro
     }
     unlink(path); /* nobody listens there */
     if (listen_run_folder(path, folder, sizeof(folder))) {
-        (void)mkdir(folder, 0755); /* where that fails, so does the socket, and is told */
+        (void)mkdir(folder, 0755); /* if that fails, so does the socket, and is reported */
     }
     int fd = open_unix(&socket->address, socket->backlog, socket->mode);
     if (fd == -1) {
@@ -341,7 +341,7 @@ bool listen_socket_tune(struct listen_socket *socket, int backlog, unsigned mode
         }
         socket->mode = mode;
     }
-    /* On a socket that listens, this sets the length of its queue and nothing else. */
+    /* On a listening socket this only sets the queue's length. */
     for (size_t i = 0; socket->backlog != backlog && i < socket->count; i++) {
         (void)listen(socket->fds[i], backlog);
     }

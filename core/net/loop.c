@@ -44,7 +44,7 @@ void loop_post(struct loop *loop, struct message *message)
         message->next = newest;
     } while (!atomic_compare_exchange_weak_explicit(&queue->newest, &newest, message,
                                                     memory_order_release, memory_order_relaxed));
-    /* Who finds it empty wakes; the others come with the same wake. */
+    /* Whoever finds it empty wakes the loop for all. */
     if (newest == NULL) {
         wake(queue);
     }
@@ -224,7 +224,7 @@ void loop_run(struct loop *loop)
 
 bool loop_settle(struct loop *loop)
 {
-    loop->turn++; /* what is done so often a turn goes on */
+    loop->turn++; /* limits per turn start anew */
     bool any = take_messages(loop->queue);
 
     any = any || !list_empty(&loop->tasks) || !list_empty(&loop->freed);

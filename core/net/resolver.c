@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * c-ares on a loop: its sockets are libevent's, its clock is one timer. It carries the messages;
- * what they say, which names a short one stands for and where an alias leads is looked at here,
- * since c-ares tells neither times to live nor which of several questions failed. See resolver.h.
+ * parsing, search lists and aliases are done here, since c-ares reports neither times to live nor
+ * which of several queries failed. See resolver.h.
  */
 #include "net/resolver.h"
 
@@ -20,13 +20,12 @@
 #define RESOLV_CONF "/etc/resolv.conf"
 #define ETC_HOSTS   "/etc/hosts"
 
-/* Questions on their way at once: their answers find room in a socket's buffer, and c-ares, which
- * looks through all of them for its clock, is quick. Who is silent for longer than this is not
- * counted any more. */
+/* Concurrent queries: their answers fit into a socket's buffer, and c-ares, which scans all of them
+ * for its clock, stays quick. Queries older than this no longer count. */
 #define ASKING_MAX    128u
 #define ASKING_MAX_NS NS_PER_SECOND
 
-/* /etc/hosts has no times to live: it is looked at again after this. */
+/* /etc/hosts has no times to live: it is checked again after this. */
 #define TTL_OF_FILE 10u
 
 /* Questions from alias to alias, when the nameserver does not ask them itself; more are a
@@ -56,7 +55,7 @@ struct resolver {
     struct list waiting; /* struct resolver_query.turn, in order */
     struct list asking;  /* the same, the oldest first */
     size_t asking_count;
-    struct task next; /* others may ask, and the clock is to be set */
+    struct task next; /* lets waiting queries start and sets the clock */
     struct timer timer;
     bool freeing;
 };
@@ -74,9 +73,8 @@ struct resolver_query {
     enum dns_type type;
     char **names; /* of the search list, in order */
     size_t name_count, at;
-    size_t
-        sure; /* names before it (the one that had the records last is the last of them) may not be
-                     passed over because of a failure */
+    size_t sure; /* names before it (the one that had the records last is the last of them) may not
+                    be passed over because of a failure */
     char *alias; /* that names[at] led to; NULL: none */
     unsigned aliases;
     struct dns_answer answer;
@@ -140,7 +138,7 @@ static struct watch *watch_find(struct resolver *resolver, int fd)
     return NULL;
 }
 
-/* c-ares: what it wants to hear of a socket; neither: the socket is about to be closed. */
+/* c-ares says what to watch a socket for; neither: it is about to be closed. */
 static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writable)
 {
     struct resolver *resolver = arg;
@@ -243,7 +241,7 @@ static bool open_channel(struct resolver *resolver, struct weir_str servers, cha
     return true;
 }
 
-/* The files may have changed since: other networks, other nameservers. */
+/* The files may have changed: another network, other nameservers. */
 static void look_at_files(struct resolver *resolver)
 {
     uint64_t now_ns = loop_now_ns(resolver->loop);
@@ -340,7 +338,7 @@ void resolver_free(struct resolver **resolver)
     free(r);
 }
 
-/* A name that stands in /etc/hosts has the addresses that it has there, and no others. */
+/* A name in /etc/hosts has the addresses given there, and no others. */
 static bool answer_from_file(struct resolver_query *query, struct weir_str name)
 {
     size_t size = query->type == DNS_A ? sizeof(struct in_addr) : sizeof(struct in6_addr);
@@ -381,7 +379,7 @@ static void query_tell(struct task *task)
     query_free(query);
 }
 
-/* Its place among those that ask is free. */
+/* Frees its place among the running queries. */
 static void query_leave(struct resolver_query *query)
 {
     list_remove(&query->turn);
@@ -404,7 +402,7 @@ static void query_send(struct resolver_query *query)
     ares_query(query->resolver->channel, name, ns_c_in, (int)query->type, on_reply, query);
 }
 
-/* The name has nothing, or could not be asked for: the next one of the search list, or the end. */
+/* The name has no records or could not be queried: tries the next of the search list, or ends. */
 static void query_next(struct resolver_query *query)
 {
     bool stays = query->error != NULL && query->at < query->sure;
@@ -421,7 +419,7 @@ static void query_next(struct resolver_query *query)
         query_send(query);
         return;
     }
-    query->error = query->passed; /* "there is none" is the word of all of them, or of none */
+    query->error = query->passed; /* "no records" holds only if every name was answered so */
     query_end(query);
 }
 
@@ -482,7 +480,7 @@ static void add_name(struct resolver_query *query, const char *name, const char 
     query->names[query->name_count++] = whole;
 }
 
-/* The names that one stands for, in the order in which they are asked for (resolv.conf(5)). */
+/* Expands a name by the search list, in query order (resolv.conf(5)). */
 static void list_names(struct resolver_query *query, const char *name, bool absolute)
 {
     const struct resolver *resolver = query->resolver;
@@ -535,7 +533,7 @@ struct resolver_query *resolver_ask(struct resolver *resolver,
     return query;
 }
 
-/* The end of a turn: those whose turn it is ask, and the clock is set. */
+/* The end of a turn: starts waiting queries and sets the clock. */
 static void resolver_continue(struct task *task)
 {
     struct resolver *resolver = container_of(task, struct resolver, next);

@@ -22,7 +22,7 @@
 #define SLOT_MASK (SLOTS - 1)
 #define TICK_NS   (LOOP_TICK_MS * NS_PER_MS)
 
-/* A wheel that is so late stood still with the whole process, or had no processor. */
+/* A wheel this late was stopped with the process, or got no CPU. */
 #define STOOD_NS (4 * TICK_NS)
 
 /* Invariant: each timer is filed under a tick above `tick`, at a level where that is less than
@@ -186,8 +186,8 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     struct loop_wheel *wheel = arg;
     (void)fd;
     (void)what;
-    /* What came meanwhile came in time: sockets first, in the next turn. (The poll that a SIGSTOP
-     * broke off told of none.) */
+    /* Input that arrived meanwhile arrived in time, so sockets go first, in the next turn. (A poll
+     * interrupted by SIGSTOP reports none.) */
     if (!wheel->looked && loop_now_ns(wheel->loop) > wheel->armed * TICK_NS + STOOD_NS) {
         wheel->looked = true;
         arm(wheel, wheel->armed);

@@ -171,8 +171,7 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-/* A name that no certificate has is served by the first: the client shall judge, and be told
- * 421. */
+/* A name without a certificate gets the first one: the client decides, and requests get 421. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct choice *choice = arg;
@@ -318,8 +317,7 @@ static void fill_info(struct tls_certificate_info *info, const struct tls_certif
     info->not_after = seconds_of(X509_get0_notAfter(certificate));
 }
 
-/* What sessions are tied to beside the name: all certificates that the client could have been
- * shown. */
+/* Sessions are bound to all certificates that the client could have seen, and to the name. */
 static bool digest_certificates(const struct tls_listener *listener)
 {
     EVP_MD_CTX *digest = EVP_MD_CTX_new();

@@ -115,7 +115,7 @@ static STACK_OF(X509) * load_chain(const struct weir_str *path, const struct tls
     return NULL;
 }
 
-/* OpenSSL asks for a passphrase: nobody is there to be asked. */
+/* OpenSSL asks for a passphrase, which nobody can enter. */
 static int on_passphrase(char *out, int size, int writing, void *encrypted)
 {
     (void)out;
@@ -125,7 +125,7 @@ static int on_passphrase(char *out, int size, int writing, void *encrypted)
     return -1;
 }
 
-/* OpenSSL has the same word for a key that is not there and for one that it cannot read. */
+/* OpenSSL reports a missing key and an unreadable one the same way. */
 static bool names_a_key(BIO *bio)
 {
     char line[128];
@@ -188,7 +188,7 @@ static bool check_pair(STACK_OF(X509) * chain, EVP_PKEY *pkey, const struct weir
     return false;
 }
 
-/* Out of its time a certificate still serves (clocks differ, and a renewal may be on its way). */
+/* An expired certificate still serves: clocks differ, and a renewal may be under way. */
 static void warn_of_time(const X509 *leaf, const struct weir_str *path,
                          const struct tls_report *report)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TLS contexts towards servers: whom we trust, what we show of ourselves.
+ * TLS contexts towards servers: trusted authorities and the client certificate.
  */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -35,8 +35,8 @@ static const struct weir_option rows[] = {
 
 const struct weir_options tls_server_options = WEIR_OPTIONS(struct tls_server_conf, rows);
 
-/* OpenSSL reads a certificate's extensions when it first needs them. Let it be now: the workers
- * share these, and the first handshakes would do it for each other behind a lock. */
+/* OpenSSL parses a certificate's extensions on first use, behind a lock; do it now, since the
+ * workers share these certificates. */
 static void read_extensions(SSL_CTX *ctx)
 {
     const STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(SSL_CTX_get_cert_store(ctx));

@@ -127,7 +127,7 @@ static void find_weir(struct call *call, const char *socket, const char *url)
         endpoint_from_socket(endpoint, socket != NULL ? socket : "/run/weir/admin.sock", error,
                              sizeof(error));
     }
-    /* Somebody waits for a key's echo. */
+    /* The user is waiting for a key press to show. */
     endpoint->connect_ms = 1000;
     endpoint->read_ms = 1000;
 }

@@ -181,7 +181,7 @@ enum outcome run_events(struct call *call)
             return call_misused(call, "--count wants a number above 0");
         }
     }
-    /* What was never there, or refuses, is told once; what was lost is tried again. */
+    /* A first failure or a refusal ends it; a lost connection is retried. */
     for (;;) {
         outcome = follow_once(&follow, error, sizeof(error));
         if (follow.left == 0 || (outcome != DONE && (!had_one || outcome != UNREACHABLE))) {

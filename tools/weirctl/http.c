@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Asking by libcurl. Where libcurl is lenient, what comes is checked once more: an answer that is
- * cut or no HTTP/1 is told from one that is whole.
+ * Asking by libcurl. Where libcurl is lenient, answers are checked again: a truncated one, or one
+ * that is not HTTP/1, is an error.
  */
 #include "http.h"
 
@@ -264,7 +264,7 @@ static struct curl_slist *fields_of(const struct http_request *request)
     return list;
 }
 
-/* Everything that the environment or libcurl's defaults would decide otherwise is said. */
+/* Sets everything that the environment or libcurl's defaults could change. */
 static void set_up(struct transfer *transfer, const char *url, struct curl_slist *fields)
 {
     const struct endpoint *endpoint = transfer->endpoint;

@@ -15,7 +15,7 @@
 
 #define OFF ".disabled"
 
-/* A step on the files that can be taken back: `from` was renamed to `to`, or `to` was made. */
+/* A reversible step on files: `from` was renamed to `to`, or `to` was created. */
 struct step {
     struct text from; /* empty: made */
     struct text to;
@@ -106,7 +106,7 @@ static void take_back(struct step *step)
     }
 }
 
-/* The file's name where there was none before: two digits that put it among its like. */
+/* The two digits that sort a new file among similar modules. */
 static const char *number_of(const char *module)
 {
     static const char *const numbers[][2] = {

@@ -146,7 +146,7 @@ enum outcome run_server_add(struct call *call)
     return call_send(call, "POST", body, tell_server, "/pools/{}/servers", call->words[0]);
 }
 
-/* Asks whoever sits there. false: no, or nobody does. */
+/* Asks the user. false: no, or not a terminal. */
 static bool ask(const char *question)
 {
     char line[16] = "";

@@ -38,7 +38,7 @@ struct row {
 
 /* ---- looking ---- */
 
-/* Asks for the numbers. What is not reached is shown, and asked again; what refuses ends. */
+/* Asks for the numbers. An unreachable Weir is shown and asked again; a refusal ends the view. */
 static enum outcome look(struct view *view, bool first)
 {
     struct answer answer;
@@ -146,7 +146,7 @@ static struct table *pools_table(const struct view *view)
     return table;
 }
 
-/* The server's pool, which its object does not name: the last one that was added. */
+/* The pool of the row being added, which the server's object does not name. */
 static const char *row_pool;
 
 static void add_pool(struct table *table, const cJSON *server)

@@ -192,7 +192,7 @@ enum outcome run_user_password(struct call *call)
     return call_send(call, "PATCH", body, tell_user, "/users/{}", call->words[0]);
 }
 
-/* The token stands alone on standard output, so that it can be sent into a file. */
+/* Only the token goes to standard output, so it can be redirected to a file. */
 static void tell_token(const struct call *call, const struct answer *answer)
 {
     (void)call;
