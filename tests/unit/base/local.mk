@@ -6,6 +6,7 @@ tests_unit_test_base_LDADD = $(UNIT_LIBS)
 tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/temporary.h \
     tests/unit/base/test_arena.c \
+    tests/unit/base/test_file_open.c \
     tests/unit/base/test_lanes.c \
     tests/unit/base/test_list.c \
     tests/unit/base/test_log.c \
