@@ -12,8 +12,8 @@
  * others to serve. -1: `*why` says why not, static or strerror's. Any thread. */
 int file_open(const char *path, const char **why);
 
-/* All of such a file, from malloc and ended by NUL; what it held while it grew is wiped. NULL: errno
- * says why, EFBIG where there are more than `max` bytes. */
+/* All of such a file, from malloc and ended by NUL; memory that it outgrew is wiped. NULL: errno
+ * says why; EFBIG: there are more than `max` bytes. */
 char *file_read(int fd, size_t max, size_t *len);
 
 #endif

@@ -87,8 +87,8 @@ enum outcome call_list(struct call *call, const char *path, const struct column 
                        size_t count);
 #define CALL_LIST(call, path, columns) call_list(call, path, columns, COUNT(columns))
 
-/** Sends a change to a path, as api_path has it, and has what came of it told by `tell`; for programs
- * it is printed. Takes over `body`, which may be NULL. */
+/** Sends a change to a path (see api_path), and has what came of it told by `tell`; for programs it
+ * is printed. Takes over `body`, which may be NULL. */
 enum outcome call_send(struct call *call, const char *method, cJSON *body,
                        void (*tell)(const struct call *call, const struct answer *answer),
                        const char *pattern, ...);
