@@ -11,28 +11,11 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "net/conn_pool.h"
 
 _Static_assert(CONN_OTHER < 1 << 4, "conn->error holds every conn_error");
-
-/* What the kernel has to say of the socket, which it tells once. */
-static int socket_error(const struct conn *conn)
-{
-    int error = 0;
-    socklen_t len = sizeof(error);
-
-    return getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 ? errno : error;
-}
-
-static bool would_block(int error)
-{
-    return error == EAGAIN || error == EWOULDBLOCK;
-}
 
 /* ---- events ---- */
 
@@ -91,7 +74,7 @@ static bool flush(struct conn *conn)
                 continue;
             }
             conn->writable = false;
-            if (!would_block(errno)) {
+            if (!conn_would_block(errno)) {
                 conn->fin_first = errno == EPIPE;
                 conn_fail_write(conn, conn_error_from_errno(errno));
             }
@@ -124,7 +107,7 @@ static void connect_event(struct conn *conn, short what)
     int error = 0;
 
     if ((what & (EV_READ | EV_CLOSED)) != 0) {
-        error = socket_error(conn);
+        error = conn_socket_error(conn);
         conn_mark_readable(conn);
     }
     if (error != 0) {
@@ -322,7 +305,7 @@ static enum conn_result read_plain(struct conn *conn, char *out, size_t room, si
         conn->eof_seen = !conn->write_failed;
         return conn->write_failed ? CONN_ERROR : CONN_EOF;
     }
-    if (would_block(errno)) {
+    if (conn_would_block(errno)) {
         conn->eof_hint = false;
         return conn->write_failed ? CONN_ERROR : CONN_AGAIN;
     }
@@ -330,24 +313,6 @@ static enum conn_result read_plain(struct conn *conn, char *out, size_t room, si
     conn->error = conn_error_from_errno(errno);
     conn->write_failed = true;
     return CONN_ERROR;
-}
-
-bool conn_unread(const struct conn *conn, uint64_t since)
-{
-    int protocol = 0;
-    int waiting = 0;
-    socklen_t len = sizeof(protocol);
-
-    if (conn->taken == since) {
-        return true;
-    }
-    if ((!conn->eof_seen && !conn->fin_first) ||
-        getsockopt(conn->fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) != 0 ||
-        protocol != IPPROTO_TCP || ioctl(conn->fd, SIOCOUTQ, &waiting) != 0) {
-        return false;
-    }
-    /* Not acknowledged: of the last bytes that were sent. */
-    return (uint64_t)waiting >= conn->taken - since;
 }
 
 /* Moves what is kept to the beginning of scratch, where what comes next stands behind it. */
@@ -464,7 +429,7 @@ static bool send_or_keep(struct conn *conn, const struct iovec *iov, int count, 
             conn->taken += total;
             return true;
         }
-        if (n < 0 && !would_block(errno)) {
+        if (n < 0 && !conn_would_block(errno)) {
             conn->fin_first = errno == EPIPE;
             conn_fail_write(conn, conn_error_from_errno(errno));
             return false;
@@ -508,16 +473,6 @@ void conn_write_last(struct conn *conn)
     conn->ending = true;
 }
 
-uint64_t conn_taken_mark(const struct conn *conn)
-{
-    int unacknowledged = 0;
-
-    if (ioctl(conn->fd, SIOCOUTQ, &unacknowledged) != 0) {
-        unacknowledged = 0;
-    }
-    return conn->sent - conn_waiting(conn) - (uint64_t)unacknowledged;
-}
-
 /* ---- closing ---- */
 
 void conn_shutdown(struct conn *conn)
@@ -533,67 +488,4 @@ void conn_shutdown(struct conn *conn)
     } else if (!conn->write_failed) {
         send_fin(conn);
     }
-}
-
-bool conn_is_broken(struct conn *conn)
-{
-    if (conn->write_failed) {
-        return true;
-    }
-    int error = socket_error(conn);
-    if (error != 0) {
-        conn_fail_write(conn, conn_error_from_errno(error));
-    }
-    return error != 0;
-}
-
-/* The loop has found the socket ready in this turn, and calls on_event later in it. libevent has no
- * question for this: of a registered event, event_pending says what it is registered for. */
-static bool edge_waits(const struct conn *conn)
-{
-    return (conn->event.ev_evcallback.evcb_flags & EVLIST_ACTIVE) != 0 &&
-           (conn->event.ev_res & (EV_READ | EV_CLOSED)) != 0;
-}
-
-bool conn_is_quiet(struct conn *conn, bool ask)
-{
-    bool known = conn->readable || edge_waits(conn);
-    char byte;
-    size_t got;
-
-    if (likely(!known && !ask)) {
-        return true;
-    }
-    if (conn->tls == NULL || !known) {
-        if (recv(conn->fd, &byte, 1, MSG_PEEK) < 0 && would_block(errno)) {
-            conn->readable = false;
-            return true;
-        }
-        if (conn->tls == NULL) {
-            return false;
-        }
-    }
-    conn_mark_readable(conn);
-    return conn_tls_read(conn, &byte, 1, &got) == CONN_AGAIN;
-}
-
-void conn_look_at_peer(struct conn *conn)
-{
-    struct pollfd peer = {.fd = conn->fd, .events = POLLRDHUP};
-
-    if (poll(&peer, 1, 0) <= 0) {
-        return;
-    }
-    conn->eof_hint = conn->eof_hint || (peer.revents & POLLRDHUP) != 0;
-    if ((peer.revents & (POLLERR | POLLHUP)) != 0 && !conn_is_broken(conn)) {
-        conn_fail_write(conn, CONN_RESET); /* it was told before */
-    }
-}
-
-bool conn_is_idle_clean(const struct conn *conn)
-{
-    return conn->fd != -1 && !conn->opening && !conn->readable && !conn->eof_seen &&
-           !conn->eof_hint && conn->error == CONN_OK && !conn->write_failed &&
-           !conn->shutdown_sent && !conn->shutdown_wanted && conn_kept(conn) == 0 &&
-           conn_waiting(conn) == 0;
 }

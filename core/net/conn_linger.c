@@ -100,7 +100,7 @@ static void on_readable(struct conn *conn)
     if (n == 0 && conn_waiting(conn) > 0) {
         return; /* half-closed: it still gets the rest */
     }
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)) {
+    if (n == 0 || (n < 0 && !conn_would_block(errno))) {
         finish(lingering);
         return;
     }

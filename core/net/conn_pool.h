@@ -6,6 +6,8 @@
 #ifndef NET_CONN_POOL_H
 #define NET_CONN_POOL_H
 
+#include <errno.h>
+
 #include "net/conn.h"
 
 /* Buffers' blocks come in these sizes: 1 KiB, 4, 16, 64, 256; larger ones from malloc. */
@@ -102,6 +104,16 @@ void conn_tell_readable(struct conn *conn);
 void conn_doubt(struct conn *conn);
 /* The end of opening, for good or ill: calls on_open, and on_readable where there may be bytes. */
 void conn_opened(struct conn *conn, bool ok);
+
+/* ---- conn_look.c ---- */
+
+/* The socket's pending error (errno), which the kernel reports once; 0: none. */
+int conn_socket_error(const struct conn *conn);
+
+static inline bool conn_would_block(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK;
+}
 
 /* ---- conn_tls.c ---- */
 

@@ -95,7 +95,7 @@ static int bio_read(BIO *bio, char *out, size_t room, size_t *got)
         tls->socket_readable = false;
         if (n == 0) {
             tls->socket_eof = true;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        } else if (conn_would_block(errno)) {
             conn->eof_hint = false;
         } else {
             conn->error = conn_error_from_errno(errno);

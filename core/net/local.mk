@@ -11,6 +11,7 @@ core_libcore_a_SOURCES += \
     core/net/conn_close.c \
     core/net/conn_error.c \
     core/net/conn_linger.c \
+    core/net/conn_look.c \
     core/net/conn_pool.c \
     core/net/conn_pool.h \
     core/net/conn_tls.c \
