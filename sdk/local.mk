@@ -82,6 +82,7 @@ sdk_libtesting_a_SOURCES = $(SDK_OPTION_SOURCES) $(SDK_TESTING_CORE) \
     sdk/testing/metrics.c \
     sdk/testing/operations.c \
     sdk/testing/outside.c \
+    sdk/testing/pool.c \
     sdk/testing/reply.c \
     sdk/testing/request.c \
     sdk/testing/services.c \

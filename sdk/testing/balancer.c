@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Pools of fake servers, and what balancers do with them.
+ * What balancers do with a pool of fake servers.
  *
  * A balancer sees its own array of candidates, as on a worker of its own; the counts that
  * candidates point to are the server's, shared by all balancers of the pool.
@@ -16,126 +16,10 @@
  * and not by weir_candidate_at, is found out. */
 #define STRIDE (sizeof(struct weir_candidate) + 24)
 
-struct server {
-    char *name;
-    weir_server_id id;
-    uint32_t weight; /* times WEIR_WEIGHT_ONE */
-    uint32_t in_flight;
-    uint32_t latency_us;
-    bool candidate;
-    bool usable;
-};
-
-struct weir_test_pool {
-    struct weir_test_pool *next;
-    struct weir_test *host;
-    char *name;
-    struct server **servers; /* each its own allocation: balancers point into it */
-    uint32_t count;
-};
-
 struct fake_pick {
     struct weir_pick base;
     struct weir_test_instance *balancer;
 };
-
-/* ---- pools and servers ---- */
-
-struct weir_test_pool *weir_test_pool_new(struct weir_test *host)
-{
-    struct weir_test_pool *pool = fake_alloc(sizeof(*pool));
-    pool->host = host;
-    pool->name = fake_str_copy(host->pool_name);
-    pool->next = host->server_pools;
-    host->server_pools = pool;
-    return pool;
-}
-
-void fake_server_pools_free(struct weir_test *host)
-{
-    while (host->server_pools != NULL) {
-        struct weir_test_pool *pool = host->server_pools;
-        host->server_pools = pool->next;
-        for (uint32_t i = 0; i < pool->count; i++) {
-            free(pool->servers[i]->name);
-            free(pool->servers[i]);
-        }
-        free(pool->servers);
-        free(pool->name);
-        free(pool);
-    }
-}
-
-/* FNV-1a over pool and name: the same on every run. */
-static weir_server_id make_id(const char *pool, const char *name)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    const char *parts[] = {pool, "/", name};
-    for (size_t i = 0; i < 3; i++) {
-        for (const char *c = parts[i]; *c != '\0'; c++) {
-            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-        }
-    }
-    return hash != WEIR_NO_SERVER ? hash : 1;
-}
-
-static struct server *server_at(const struct weir_test_pool *pool, uint32_t server)
-{
-    FAKE_REQUIRE(pool != NULL && server < pool->count, "there is no such server");
-    return pool->servers[server];
-}
-
-uint32_t weir_test_server_add(struct weir_test_pool *pool, const char *name, uint32_t weight)
-{
-    FAKE_REQUIRE(weight > 0 && weight <= UINT32_MAX / WEIR_WEIGHT_ONE, "a weight is from 1 on");
-    for (uint32_t i = 0; i < pool->count; i++) {
-        FAKE_REQUIRE(strcmp(pool->servers[i]->name, name) != 0, "the name is taken");
-    }
-    struct server *server = fake_alloc(sizeof(*server));
-    server->name = fake_str_copy(name);
-    server->id = make_id(pool->name, name);
-    server->weight = weight * WEIR_WEIGHT_ONE;
-    server->candidate = server->usable = true;
-    pool->servers = fake_grow(pool->servers, pool->count + 1, sizeof(struct server *));
-    pool->servers[pool->count] = server;
-    return pool->count++;
-}
-
-void weir_test_server_set_candidate(struct weir_test_pool *pool, uint32_t server, bool candidate)
-{
-    server_at(pool, server)->candidate = candidate;
-}
-
-void weir_test_server_set_weight(struct weir_test_pool *pool, uint32_t server, uint32_t weight)
-{
-    FAKE_REQUIRE(weight > 0, "an effective weight is at least 1");
-    server_at(pool, server)->weight = weight;
-}
-
-void weir_test_server_set_usable(struct weir_test_pool *pool, uint32_t server, bool usable)
-{
-    server_at(pool, server)->usable = usable;
-}
-
-void weir_test_server_set_in_flight(struct weir_test_pool *pool, uint32_t server, uint32_t count)
-{
-    server_at(pool, server)->in_flight = count;
-}
-
-void weir_test_server_set_latency(struct weir_test_pool *pool, uint32_t server, uint32_t latency_us)
-{
-    server_at(pool, server)->latency_us = latency_us;
-}
-
-uint32_t weir_test_server_in_flight(const struct weir_test_pool *pool, uint32_t server)
-{
-    return server_at(pool, server)->in_flight;
-}
-
-weir_server_id weir_test_server_id(const struct weir_test_pool *pool, uint32_t server)
-{
-    return server_at(pool, server)->id;
-}
 
 /* ---- instances ---- */
 
@@ -211,7 +95,7 @@ static void candidates_new(struct weir_test_instance *balancer)
     *all = (struct weir_candidates){.size = sizeof(*all), .candidate_size = STRIDE};
     all->first = (const struct weir_candidate *)(void *)(memory + head);
     for (uint32_t i = 0; i < pool->count; i++) {
-        const struct server *server = pool->servers[i];
+        const struct fake_server *server = pool->servers[i];
         balancer->indexes[i] = server->candidate ? all->count : WEIR_PICK_NONE;
         if (!server->candidate) {
             continue;
@@ -312,7 +196,7 @@ uint32_t weir_test_take_over(struct weir_test_instance *from, struct weir_test_i
         refused += pass_on(from, to, (struct weir_state){.capacity = WEIR_STATE_MAX}, NULL);
         for (uint32_t i = 0; i < from->assigned_count; i++) {
             if (from->slots[i] != NULL && to->slots[i] != NULL) {
-                struct weir_state state = {.id = server_at(from->pool, i)->id,
+                struct weir_state state = {.id = fake_server_at(from->pool, i)->id,
                                            .slot = from->slots[i],
                                            .capacity = WEIR_STATE_SLOT_MAX};
                 refused += pass_on(from, to, state, to->slots[i]);
@@ -340,7 +224,7 @@ enum weir_status weir_test_pool_tell(struct weir_test_pool *pool)
 static bool index_usable(const struct weir_test_instance *balancer, uint32_t index)
 {
     return index < balancer->candidates->count &&
-           server_at(balancer->pool, balancer->numbers[index])->usable;
+           fake_server_at(balancer->pool, balancer->numbers[index])->usable;
 }
 
 static bool pick_usable(const struct weir_pick *pick, uint32_t index)
@@ -503,7 +387,7 @@ void weir_test_assign(struct weir_test_instance *balancer, uint32_t server)
     require_pool(balancer, __func__);
     uint32_t index = index_of(balancer, server);
     FAKE_REQUIRE(index != WEIR_PICK_NONE, "the server is no candidate");
-    server_at(balancer->pool, server)->in_flight++;
+    fake_server_at(balancer->pool, server)->in_flight++;
     balancer->assigned[server]++;
     const struct weir_balancer *ops = &balancer->host->balancer;
     if (ops->on_sent != NULL) {
@@ -526,7 +410,7 @@ void weir_test_complete(struct weir_test_instance *balancer, uint32_t server,
                         enum weir_outcome outcome, uint64_t first_byte_ns, uint64_t total_ns)
 {
     require_pool(balancer, __func__);
-    struct server *to = server_at(balancer->pool, server);
+    struct fake_server *to = fake_server_at(balancer->pool, server);
     FAKE_REQUIRE(server < balancer->assigned_count && balancer->assigned[server] > 0,
                  "no request is assigned to the server");
     balancer->assigned[server]--;

@@ -525,13 +525,34 @@ void fake_operations_free(struct weir_test *host);
 /* ---- explain.c ---- */
 void fake_rules_free(struct fake_rules *rules);
 
+/* ---- pool.c ---- */
+struct fake_server {
+    char *name;
+    weir_server_id id;
+    uint32_t weight; /* times WEIR_WEIGHT_ONE */
+    uint32_t in_flight;
+    uint32_t latency_us;
+    bool candidate;
+    bool usable;
+};
+
+struct weir_test_pool {
+    struct weir_test_pool *next;
+    struct weir_test *host;
+    char *name;
+    struct fake_server **servers; /* each its own allocation: balancers point into it */
+    uint32_t count;
+};
+
+struct fake_server *fake_server_at(const struct weir_test_pool *pool, uint32_t server);
+void fake_server_pools_free(struct weir_test *host);
+
 /* ---- balancer.c ---- */
 /* Before create, and after destroy. */
 void fake_balancer_begin(struct weir_test_instance *instance);
 void fake_balancer_free(struct weir_test_instance *instance);
 /* Before destroy. */
 void fake_balancer_end(struct weir_test_instance *instance);
-void fake_server_pools_free(struct weir_test *host);
 
 /* ---- metrics.c ---- */
 void fake_metric_add(struct weir_context *ctx, uint32_t metric, int64_t n);
