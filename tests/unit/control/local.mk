@@ -8,6 +8,7 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/change/change_stage.h \
     tests/unit/control/change/test_change.c \
     tests/unit/control/api/test_config_text.c \
+    tests/unit/control/change/test_export.c \
     tests/unit/control/change/test_journal.c \
     tests/unit/control/api/test_operation.c \
     tests/unit/control/change/test_overlay.c \
@@ -16,6 +17,7 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/change/test_write_server.c \
     tests/unit/control/test_loops.c \
     tests/unit/control/test_parts.c \
+    tests/unit/control/test_takeover.c \
     tests/unit/control/api/test_sdk_stats.c \
     tests/unit/control/change/test_provider.c \
     tests/unit/control/api/test_explain.c \

@@ -46,6 +46,7 @@ static void lay(struct stage *stage)
         }
         server_set_weight(servers[i], (uint32_t)settings[i].weight);
         servers[i]->max_connections = (uint32_t)settings[i].max_connections;
+        servers[i]->backup = settings[i].backup;
     }
     drop_servers(stage);
     for (size_t i = 0; i < count; i++) {
