@@ -15,6 +15,8 @@ core_libcore_a_SOURCES += \
     core/control/api/explain_answer.c \
     core/control/api/find.c \
     core/control/api/find.h \
+    core/control/api/jobs.c \
+    core/control/api/jobs.h \
     core/control/api/json.c \
     core/control/api/json.h \
     core/control/api/operation.c \

@@ -43,6 +43,7 @@ void plane_start(struct plane *plane, struct worker *self)
     plane->started_ns = loop_now_ns(self->loop);
     plane->commands.core = plane->commands.count;
     events_init(&plane->events, self->loop);
+    jobs_init(&plane->work, self->loop);
     plane->tick.fn = tick;
     timer_set(self->loop, &plane->tick, NS_PER_SECOND);
 }
@@ -52,6 +53,7 @@ void plane_stop(struct plane *plane)
     plane->ended = true;
     if (plane->self != NULL) {
         timer_cancel(plane->self->loop, &plane->tick);
+        jobs_stop(&plane->work);
     }
 }
 

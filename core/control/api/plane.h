@@ -8,6 +8,7 @@
 #define CONTROL_API_PLANE_H
 
 #include "control/api/events.h"
+#include "control/api/jobs.h"
 #include "control/api/operation.h"
 #include "control/api/provider.h"
 #include "proxy/runtime.h"
@@ -29,6 +30,7 @@ struct plane {
     struct events events;
     struct command_table commands;
     struct providers providers;
+    struct jobs work; /* slow work of modules, on a thread of its own */
     struct timer tick;
     /* Each is NULL, or set before the start: */
     void (*write)(struct operation *operation); /* queues it */

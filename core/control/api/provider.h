@@ -38,11 +38,9 @@ struct providers {
     struct list list; /* struct provider.link */
     cJSON *kept;      /* text, by space and key */
     cJSON *documents; /* everything that weir_control_openapi has returned */
-    /* Set before the start: */
-    /* Loads a space: its data follows by providers_keep, then providers_ready. */
+    /* Set before the start. Loads a space: its data follows by providers_keep, then
+     * providers_ready. */
     void (*load)(struct plane *plane, const char *space);
-    /* Runs `work` on another thread, then `done` on this one. false: too many are queued. */
-    bool (*work)(struct plane *plane, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 };
 
 void providers_init(struct providers *providers, struct plane *plane);

@@ -111,22 +111,25 @@ static bool matches(struct weir_control_operation *given, const char *etag)
 
 /* ---- work on another thread ---- */
 
+#define WORK_MAX 32u /* queued */
+
 struct module_work {
-    struct provider *provider; /* NULL: of an instance of another kind */
+    struct job job;
+    struct provider *provider;
     void (*work)(void *arg);
     void (*done)(void *arg);
     void *arg;
 };
 
-static void run_work(void *arg)
+static void run_work(struct job *job)
 {
-    struct module_work *work = arg;
+    struct module_work *work = container_of(job, struct module_work, job);
     work->work(work->arg);
 }
 
-static void work_done(void *arg)
+static void work_done(struct job *job)
 {
-    struct module_work *work = arg;
+    struct module_work *work = container_of(job, struct module_work, job);
     work->done(work->arg);
     provider_unref(work->provider);
     free(work);
@@ -149,10 +152,13 @@ static bool control_work(struct weir_context *ctx, void (*work)(void *arg), void
 {
     struct plane *plane = control_services_plane();
     struct provider *provider = provider_at(&plane->providers, ctx);
-    struct module_work *job = base_alloc(sizeof(*job));
 
-    *job = (struct module_work){provider, work, done, arg};
-    if (provider == NULL || !plane->providers.work(plane, run_work, work_done, job)) {
+    if (provider == NULL || plane->ended || jobs_count(&plane->work) >= WORK_MAX) {
+        return false;
+    }
+    struct module_work *job = base_zalloc(sizeof(*job));
+    *job = (struct module_work){{.run = run_work, .done = work_done}, provider, work, done, arg};
+    if (!jobs_add(&plane->work, &job->job)) {
         free(job);
         return false;
     }

@@ -42,12 +42,6 @@ static void load_space(struct plane *plane, const char *space)
     }
 }
 
-static bool work_elsewhere(struct plane *plane, void (*work)(void *arg), void (*done)(void *arg),
-                           void *arg)
-{
-    return store_work(container_of(plane, struct changes, plane)->store, work, done, arg);
-}
-
 void changes_init(struct changes *changes, struct runtime *runtime, const char *path)
 {
     *changes = (struct changes){.overlay = overlay_new(), .journal = journal_new()};
@@ -56,7 +50,6 @@ void changes_init(struct changes *changes, struct runtime *runtime, const char *
     changes->plane.note = note_of;
     changes->plane.on_tick = on_tick;
     changes->plane.providers.load = load_space;
-    changes->plane.providers.work = work_elsewhere;
     list_init(&changes->writes);
     runtime->adjust = overlay_adjust;
     runtime->adjust_arg = changes->overlay;

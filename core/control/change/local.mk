@@ -7,8 +7,6 @@ core_libcore_a_SOURCES += \
     core/control/change/changes.h \
     core/control/change/drain.c \
     core/control/change/export.c \
-    core/control/change/jobs.c \
-    core/control/change/jobs.h \
     core/control/change/journal.c \
     core/control/change/journal.h \
     core/control/change/module_part.c \

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "control/change/jobs.h"
+#include "control/api/jobs.h"
 #include "control/api/json.h"
 #include "control/api/resident.h"
 
 #define RETRY_SECONDS 5u
-#define WORK_MAX      32u
 
 #define STORE_SPACES_MAX 64u /* as many as there are bits in `unread` */
 
@@ -29,7 +28,7 @@ struct store_instance {
 
 struct store {
     struct loop *loop;
-    struct jobs jobs, work;
+    struct jobs jobs;
     char *spaces[STORE_SPACES_MAX]; /* what is read */
     size_t space_count;
     uint64_t unread;                 /* those that could not be read when they were added, by bit */
@@ -496,7 +495,6 @@ struct store *store_new(struct loop *loop)
     struct store *store = base_zalloc(sizeof(*store));
     store->loop = loop;
     jobs_init(&store->jobs, loop);
-    jobs_init(&store->work, loop);
     return store;
 }
 
@@ -504,7 +502,6 @@ void store_stop(struct store *store)
 {
     store->stopped = true;
     jobs_stop(&store->jobs);
-    jobs_stop(&store->work);
 }
 
 void store_free(struct store **store)
@@ -541,38 +538,4 @@ cJSON *store_json(const struct store *store)
     json_set(object, "detail",
              name != NULL ? store->detail : "no store module: changes are not kept");
     return object;
-}
-
-struct work_job {
-    struct job job;
-    void (*work)(void *arg);
-    void (*done)(void *arg);
-    void *arg;
-};
-
-static void work_run(struct job *base)
-{
-    struct work_job *job = container_of(base, struct work_job, job);
-    job->work(job->arg);
-}
-
-static void work_done(struct job *base)
-{
-    struct work_job *job = container_of(base, struct work_job, job);
-    job->done(job->arg);
-    free(job);
-}
-
-bool store_work(struct store *store, void (*work)(void *arg), void (*done)(void *arg), void *arg)
-{
-    if (store->stopped || jobs_count(&store->work) >= WORK_MAX) {
-        return false;
-    }
-    struct work_job *job = base_zalloc(sizeof(*job));
-    *job = (struct work_job){{.run = work_run, .done = work_done}, work, done, arg};
-    if (!jobs_add(&store->work, &job->job)) {
-        free(job);
-        return false;
-    }
-    return true;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The store thread, which owns the instance of the store module and may block on the disk. Jobs go
- * in, results are posted to the control thread. A second thread does other slow work (passwords).
- * Thread: the control thread calls; the module's hooks run on the store thread.
+ * in, results are posted to the control thread. Thread: the control thread calls; the module's hooks run on the store thread.
  */
 #ifndef CONTROL_CHANGE_STORE_H
 #define CONTROL_CHANGE_STORE_H
@@ -27,8 +26,8 @@ void store_put_json(struct store_batch *batch, const char *space, const char *ke
                     const cJSON *value);
 void store_batch_free(struct store_batch *batch);
 
-/* Finishes queued jobs and ends the threads; results follow on the next turn of the loop. Takes
- * no more commits or work. */
+/* Finishes queued jobs and ends the thread; results follow on the next turn of the loop. Takes no
+ * more commits. */
 void store_stop(struct store *store);
 
 struct store *store_new(struct loop *loop);
@@ -62,9 +61,5 @@ void store_tick(struct store *store);
 
 bool store_is_well(const struct store *store); /* true without a store */
 cJSON *store_json(const struct store *store);
-
-/* Runs `work` on the second thread, then `done` on the control thread, which frees `arg`. false:
- * too many are queued, or the store has stopped. */
-bool store_work(struct store *store, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * A thread for jobs. See jobs.h.
  */
-#include "control/change/jobs.h"
+#include "control/api/jobs.h"
 
 #include <signal.h>
 

@@ -2,8 +2,8 @@
 /*
  * A thread that runs jobs one after the other and posts each back to the loop that queued it.
  */
-#ifndef CONTROL_CHANGE_JOBS_H
-#define CONTROL_CHANGE_JOBS_H
+#ifndef CONTROL_API_JOBS_H
+#define CONTROL_API_JOBS_H
 
 #include <pthread.h>
 
