@@ -25,13 +25,12 @@ static bool degraded(const struct generation *g)
 
 static void add_log(void *arg, const char *path, const struct log_health *state)
 {
-    cJSON *log = cJSON_CreateObject();
+    cJSON *log = json_append(arg);
 
     json_set(log, "log", path);
     json_set_number(log, "dropped", (double)state->dropped);
     json_set_number(log, "waiting", (double)state->waiting);
     cJSON_AddBoolToObject(log, "stuck", state->stuck);
-    cJSON_AddItemToArray(arg, log);
 }
 
 /* The program's own, then the files of modules. */

@@ -68,14 +68,9 @@ static void run_config(struct operation *operation)
     }
     for (size_t i = 0; i < g->plan->tree.file_count; i++) {
         struct config_text text;
-        cJSON *file = cJSON_CreateObject();
         config_text_init(&text, g->plan->tree.texts[i]);
         mask_nodes(&text, &secrets, g->plan->tree.files[i], g->plan->tree.root.children);
-        char *shown = config_text_end(&text);
-        json_set(file, "path", g->plan->tree.files[i]);
-        json_set(file, "text", shown);
-        free(shown);
-        cJSON_AddItemToArray(files, file);
+        show_file(files, g->plan->tree.files[i], config_text_end(&text));
     }
     free(secrets.names);
     operation_succeed(operation, 200, answer);

@@ -70,13 +70,12 @@ static bool explain_filter(struct explain *explain, const struct use *use, const
         why = verdict.why[0] != '\0' ? verdict.why : NULL;
         end_at_filter(explain, use->module->name, &verdict);
     }
-    cJSON *one = cJSON_CreateObject();
+    cJSON *one = json_append(json_get(explain->answer, "filters"));
     json_set(one, "module", use->module->name);
     json_set(one, "in", where);
     json_set(one, "verdict", word);
     json_set_number(one, "status", verdict.status != 0 ? verdict.status : NAN);
     json_set(one, "why", why);
-    cJSON_AddItemToArray(json_get(explain->answer, "filters"), one);
     return verdict.status == 0;
 }
 
@@ -105,7 +104,7 @@ struct rule_list {
 static void add_rule(const struct rule_list *list, struct weir_str name,
                      enum weir_rule_verdict verdict, struct weir_str why)
 {
-    cJSON *one = cJSON_CreateObject();
+    cJSON *one = json_append(list->tried);
     json_set(one, "module", list->module);
     json_set_str(one, "name", name);
     cJSON_AddBoolToObject(one, "match", verdict == WEIR_RULE_WINS);
@@ -114,7 +113,6 @@ static void add_rule(const struct rule_list *list, struct weir_str name,
              : verdict == WEIR_RULE_FITS ? "fits"
                                          : "differs");
     json_set_str(one, "why", why);
-    cJSON_AddItemToArray(list->tried, one);
 }
 
 static void sink_tell(const struct weir_rule_sink *base, const struct weir_rule *rule)
@@ -276,7 +274,7 @@ static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
     for (size_t i = 0; i < local->plan->server_count; i++) {
         const struct server *server = local->plan->servers[i];
         const char *why = why_not(local, server);
-        cJSON *one = cJSON_CreateObject();
+        cJSON *one = json_append(candidates);
         json_set(one, "id", server->name);
         cJSON_AddBoolToObject(one, "eligible", why == NULL);
         json_set(one, "why", why != NULL ? why : "it can serve");
@@ -284,7 +282,6 @@ static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
         json_set_number(one, "in_flight", totals_server_in_flight(server));
         json_set_rate(one, "latency_ms", latency_ms(server));
         set_score(explain, local, server, one);
-        cJSON_AddItemToArray(candidates, one);
     }
     return candidates;
 }

@@ -57,3 +57,10 @@ void json_set_rate(cJSON *object, const char *name, double number)
 {
     json_set_number(object, name, round(number * 1000) / 1000);
 }
+
+cJSON *json_append(cJSON *list)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, object);
+    return object;
+}

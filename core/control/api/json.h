@@ -19,6 +19,8 @@ void json_set_number(cJSON *object, const char *name, double number);
 void json_set_copy(cJSON *object, const char *name, const cJSON *item);
 /* Replaces a member, or adds it; takes the value over. NULL: removes it. */
 void json_put(cJSON *object, const char *name, cJSON *value);
+/* Adds an empty object to a list. */
+cJSON *json_append(cJSON *list);
 /* Rounded to three decimals. */
 void json_set_rate(cJSON *object, const char *name, double number);
 

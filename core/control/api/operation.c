@@ -84,10 +84,9 @@ void operation_invalid(struct operation *operation, const char *pointer, const c
         problem(operation, 422, detail);
         errors = cJSON_AddArrayToObject(operation->answer, "errors");
     }
-    cJSON *error = cJSON_CreateObject();
+    cJSON *error = json_append(errors);
     json_set(error, "pointer", pointer);
     json_set(error, "detail", detail);
-    cJSON_AddItemToArray(errors, error);
 }
 
 bool operation_matches(struct operation *operation, const char *etag)

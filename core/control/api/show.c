@@ -381,18 +381,20 @@ cJSON *show_stats(const struct plane *plane)
 
 cJSON *show_restart(const struct generation *g)
 {
-    cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < g->plan->restart_count; i++) {
-        cJSON_AddItemToArray(list, cJSON_CreateString(g->plan->restart[i]));
-    }
-    return list;
+    return cJSON_CreateStringArray(g->plan->restart, (int)g->plan->restart_count);
 }
 
 cJSON *show_mistakes(const struct mistakes *mistakes, size_t limit)
 {
-    cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; mistakes != NULL && i < mistakes->count && i < limit; i++) {
-        cJSON_AddItemToArray(list, cJSON_CreateString(mistakes->texts[i]));
-    }
-    return list;
+    size_t count = mistakes == NULL ? 0 : mistakes->count < limit ? mistakes->count : limit;
+    return count > 0 ? cJSON_CreateStringArray((const char *const *)mistakes->texts, (int)count)
+                     : cJSON_CreateArray();
+}
+
+void show_file(cJSON *files, const char *path, char *text)
+{
+    cJSON *file = json_append(files);
+    json_set(file, "path", path);
+    json_set(file, "text", text);
+    free(text);
 }

@@ -25,5 +25,7 @@ cJSON *show_stats(const struct plane *plane);
 /* Settings of the files that need a restart, as a list of texts. */
 cJSON *show_restart(const struct generation *g);
 cJSON *show_mistakes(const struct mistakes *mistakes, size_t limit);
+/* Adds a file to a list; frees `text`. */
+void show_file(cJSON *files, const char *path, char *text);
 
 #endif

@@ -9,6 +9,7 @@
 #include <weir/json.h>
 
 #include "control/api/config_text.h"
+#include "control/api/show.h"
 #include "control/change/overlay.h"
 #include "control/change/changes.h"
 
@@ -211,15 +212,10 @@ static void run_export(struct operation *operation)
     cJSON *files = cJSON_AddArrayToObject(answer, "files");
 
     for (size_t i = 0; i < g->plan->tree.file_count; i++) {
-        cJSON *file = cJSON_CreateObject();
-        char *text = export_file(g, i, elsewhere);
-        char *path =
-            elsewhere ? plain(g->plan->tree.files[i]) : base_strdup(g->plan->tree.files[i]);
-        json_set(file, "path", path);
-        free(path);
-        json_set(file, "text", text);
-        free(text);
-        cJSON_AddItemToArray(files, file);
+        const char *path = g->plan->tree.files[i];
+        char *full = elsewhere ? plain(path) : NULL;
+        show_file(files, full != NULL ? full : path, export_file(g, i, elsewhere));
+        free(full);
     }
     operation_succeed(operation, 200, answer);
 }

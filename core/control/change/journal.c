@@ -13,15 +13,13 @@
 #include "net/loop.h"
 
 struct journal {
-    cJSON **ring; /* JOURNAL_KEPT, by id */
+    cJSON *ring[JOURNAL_KEPT]; /* by id */
     uint64_t last_id;
 };
 
 struct journal *journal_new(void)
 {
-    struct journal *journal = base_zalloc(sizeof(*journal));
-    journal->ring = base_zalloc(JOURNAL_KEPT * sizeof(cJSON *));
-    return journal;
+    return base_zalloc(sizeof(struct journal));
 }
 
 void journal_free(struct journal **journal)
@@ -29,7 +27,6 @@ void journal_free(struct journal **journal)
     for (size_t i = 0; i < JOURNAL_KEPT; i++) {
         cJSON_Delete((*journal)->ring[i]);
     }
-    free((*journal)->ring);
     free(*journal);
     *journal = NULL;
 }
@@ -269,10 +266,9 @@ cJSON *journal_pending_json(const struct journal *journal)
     for (const cJSON *entry = journal_older(journal, 0); entry != NULL;
          entry = journal_older(journal, journal_id(entry))) {
         if (is_pending(entry)) {
-            cJSON *item = cJSON_CreateObject();
+            cJSON *item = json_append(list);
             json_set_number(item, "id", (double)journal_id(entry));
             json_set_number(item, "until", number_of(entry, "confirm_until"));
-            cJSON_AddItemToArray(list, item);
         }
     }
     return list;

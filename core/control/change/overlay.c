@@ -311,15 +311,14 @@ static void settle_number(cJSON *entry, const char *name, int64_t fallback, int6
  * own values. */
 static void settle_values(cJSON *entry, const struct server_settings *file, bool fresh)
 {
-    static const char *const words[] = {"ready", "drain", "maintenance"};
-    const char *state = cJSON_GetStringValue(json_get(entry, "state"));
-    const char *is = words[file->state];
+    const char *state = operation_text(entry, "state");
+    const char *is = server_admin_word((enum server_admin)file->state);
 
     settle_number(entry, "weight", fresh ? 1 : file->file_weight, file->file_weight);
     settle_number(entry, "max_connections", fresh ? 0 : file->file_max_connections,
                   file->file_max_connections);
     if (state == NULL && fresh && file->state != ADMIN_READY) {
-        cJSON_AddStringToObject(entry, "state", words[ADMIN_READY]);
+        cJSON_AddStringToObject(entry, "state", server_admin_word(ADMIN_READY));
     } else if (state != NULL && strcmp(state, is) == 0 && !overlay_is_leaving(entry) &&
                !cJSON_HasObjectItem(entry, "drain_deadline")) {
         cJSON_DeleteItemFromObjectCaseSensitive(entry, "state");
@@ -380,14 +379,13 @@ static void contradict(cJSON *list, const char *key, const char *field, cJSON *f
                        const cJSON *runtime)
 {
     struct weir_str pool = find_pool_name(key);
-    cJSON *object = cJSON_CreateObject();
+    cJSON *object = json_append(list);
 
     json_set_str(object, "pool", pool);
     json_set(object, "server", key + pool.len + 1);
     json_set(object, "field", field);
     cJSON_AddItemToObject(object, "file", file);
     json_set_copy(object, "runtime", runtime);
-    cJSON_AddItemToArray(list, object);
 }
 
 static void contradict_number(cJSON *list, const cJSON *entry, const char *field, int64_t file)

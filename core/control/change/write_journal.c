@@ -110,12 +110,11 @@ static char *undo_begin(struct changes *changes, struct operation *operation, cJ
 
 static void skip(cJSON *skipped, const cJSON *entry, const char *why)
 {
-    cJSON *one = cJSON_CreateObject();
+    cJSON *one = json_append(skipped);
     json_set_number(one, "id", (double)journal_id(entry));
     json_set(one, "command", operation_text(entry, "command"));
     json_set(one, "target", operation_text(entry, "target"));
     json_set(one, "why", why);
-    cJSON_AddItemToArray(skipped, one);
 }
 
 static void skipped_free(void *skipped)
