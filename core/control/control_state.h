@@ -61,7 +61,6 @@ static inline struct control *control_of(const struct generation *generation)
 
 /* ---- takeover.c: generations come into force and go ---- */
 
-void control_log_mistakes(const struct mistakes *mistakes);
 /* Logs what the generation may run out of. */
 void control_warn(const struct generation *generation);
 /* Switches the program's log to the generation's target and level. */

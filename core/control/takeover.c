@@ -312,7 +312,7 @@ static void apply(void *arg, struct generation *generation, void (*gate)(void *g
 
 /* ---- mistakes, warnings, the log ---- */
 
-void control_log_mistakes(const struct mistakes *mistakes)
+static void log_mistakes(const struct mistakes *mistakes)
 {
     for (size_t i = 0; i < mistakes->count; i++) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", mistakes->texts[i]);
@@ -351,7 +351,7 @@ struct generation *control_begin_again(struct control *control, struct generatio
     if (changed != NULL) {
         generation_free(&generation);
     }
-    control_log_mistakes(&mistakes);
+    log_mistakes(&mistakes);
     mistakes_free(&mistakes);
     return changed;
 }
@@ -402,7 +402,7 @@ static void rebuild(void *arg, bool overlay)
     bool wanted = !control->stopping && (overlay || names_is_stale(control->runtime.names));
     struct generation *generation = wanted ? derive(control, &mistakes) : NULL;
 
-    control_log_mistakes(&mistakes);
+    log_mistakes(&mistakes);
     mistakes_free(&mistakes);
     if (generation != NULL) {
         apply(control, generation, NULL, rebuilt, control);
@@ -467,7 +467,7 @@ static void reload(void *arg, struct operation *operation)
     struct generation *generation =
         generation_build(&control->runtime, control->path, true, &mistakes);
     if (generation == NULL) {
-        control_log_mistakes(&mistakes);
+        log_mistakes(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir",
                   "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
         set_nameservers(control, control->runtime.current);

@@ -5,26 +5,24 @@
 #include "control/api/arguments.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "option/option_value.h"
 
-static void words_text(const struct weir_argument *argument, char *out, size_t size)
+static void check_word(struct operation *operation, const struct weir_argument *argument,
+                       const char *pointer, const char *text)
 {
-    size_t at = 0;
-    out[0] = '\0';
-    for (const char *const *word = argument->words; *word != NULL && at < size; word++) {
-        at += (size_t)snprintf(out + at, size - at, "%s%s", at > 0 ? ", " : "", *word);
-    }
-}
+    char *words = NULL;
+    bool known = false;
 
-static bool is_word(const struct weir_argument *argument, const char *text)
-{
     for (const char *const *word = argument->words; *word != NULL; word++) {
-        if (strcmp(*word, text) == 0) {
-            return true;
-        }
+        known |= strcmp(*word, text) == 0;
+        text_join(&words, *word);
     }
-    return false;
+    if (!known) {
+        operation_invalid(operation, pointer, "\"%.40s\" is not one of %s", text, words);
+    }
+    free(words);
 }
 
 static void check_duration(struct operation *operation, const struct weir_argument *argument,
@@ -71,7 +69,6 @@ void argument_check(struct operation *operation, const struct weir_argument *arg
                     const char *pointer, const cJSON *value)
 {
     const char *text = cJSON_GetStringValue(value);
-    char words[256];
 
     switch (argument->type) {
     case WEIR_ARGUMENT_INTEGER: check_integer(operation, argument, pointer, value); return;
@@ -87,9 +84,8 @@ void argument_check(struct operation *operation, const struct weir_argument *arg
         operation_invalid(operation, pointer, "it must be a string");
     } else if (argument->type == WEIR_ARGUMENT_DURATION) {
         check_duration(operation, argument, pointer, text);
-    } else if (argument->type == WEIR_ARGUMENT_WORD && !is_word(argument, text)) {
-        words_text(argument, words, sizeof(words));
-        operation_invalid(operation, pointer, "\"%.40s\" is not one of %s", text, words);
+    } else if (argument->type == WEIR_ARGUMENT_WORD) {
+        check_word(operation, argument, pointer, text);
     } else if (argument->type == WEIR_ARGUMENT_STRING &&
                (strlen(text) < (size_t)argument->minimum ||
                 strlen(text) > (size_t)argument->maximum)) {

@@ -7,15 +7,9 @@
 
 #include "control/api/arguments.h"
 #include "control/api/plane.h"
+#include "http/syntax.h"
 
 /* ---- the query ---- */
-
-static int hex(char c)
-{
-    return c >= '0' && c <= '9'                 ? c - '0'
-           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                : -1;
-}
 
 /* Undoes percent-encoding; NULL: malformed. The caller frees it. */
 static char *decode(struct weir_str text, bool plus)
@@ -26,8 +20,8 @@ static char *decode(struct weir_str text, bool plus)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            int high = i + 2 < text.len ? hex(text.ptr[i + 1]) : -1;
-            int low = high >= 0 ? hex(text.ptr[i + 2]) : -1;
+            int high = i + 2 < text.len ? syntax_hex(text.ptr[i + 1]) : -1;
+            int low = high >= 0 ? syntax_hex(text.ptr[i + 2]) : -1;
             if (low < 0 || high * 16 + low == 0) {
                 free(out);
                 return NULL;
@@ -77,36 +71,37 @@ static void add_parameter(cJSON *query, const struct weir_argument *arguments, c
     cJSON_AddStringToObject(query, name, value);
 }
 
+/* The text up to the byte (all of it if there is none); `rest` is what follows it. */
+static struct weir_str cut(struct weir_str text, char byte, struct weir_str *rest)
+{
+    const char *at = text.len > 0 ? memchr(text.ptr, byte, text.len) : NULL;
+    size_t len = at != NULL ? (size_t)(at - text.ptr) : text.len;
+
+    *rest = at != NULL ? (struct weir_str){at + 1, text.len - len - 1} : STR("");
+    return (struct weir_str){text.ptr, len};
+}
+
 static bool read_query(struct operation *operation, struct weir_str query)
 {
+    bool good = true;
+
     operation->query = cJSON_CreateObject();
-    while (query.len > 0) {
-        const char *end = memchr(query.ptr, '&', query.len);
-        struct weir_str part = {query.ptr, end != NULL ? (size_t)(end - query.ptr) : query.len};
-        query.ptr += part.len;
-        query.len -= part.len;
-        if (query.len > 0) {
-            query.ptr++;
-            query.len--;
+    while (query.len > 0 && good) {
+        struct weir_str value;
+        struct weir_str part = cut(query, '&', &query);
+        char *name = decode(cut(part, '=', &value), true);
+        char *text = decode(value, true);
+        good = name != NULL && text != NULL;
+        if (good && *name != '\0') {
+            add_parameter(operation->query, operation->command->row.query, name, text);
         }
-        const char *equals = part.len > 0 ? memchr(part.ptr, '=', part.len) : NULL;
-        size_t name_len = equals != NULL ? (size_t)(equals - part.ptr) : part.len;
-        struct weir_str rest = {equals != NULL ? equals + 1 : "",
-                                equals != NULL ? part.len - name_len - 1 : 0};
-        char *name = decode((struct weir_str){part.ptr, name_len}, true);
-        char *value = decode(rest, true);
-        if (name != NULL && value != NULL && *name != '\0') {
-            add_parameter(operation->query, operation->command->row.query, name, value);
-        }
-        bool good = name != NULL && value != NULL;
         free(name);
-        free(value);
-        if (!good) {
-            operation_problem(operation, 400, "the query is not percent-encoded as it should be");
-            return false;
-        }
+        free(text);
     }
-    return true;
+    if (!good) {
+        operation_problem(operation, 400, "the query is not percent-encoded as it should be");
+    }
+    return good;
 }
 
 static void take_confirm(struct operation *operation)
@@ -193,11 +188,79 @@ static bool read_body(struct operation *operation, struct weir_str body)
     return true;
 }
 
+/* ---- the table ---- */
+
+static bool match_path(const char *pattern, const char *path, const char **starts, size_t *lens)
+{
+    size_t count = 0;
+
+    starts[0] = starts[1] = NULL;
+    while (*pattern != '\0' && *path != '\0') {
+        if (*pattern == '{') {
+            size_t len = strcspn(path, "/");
+            if (len == 0 || count == 2) {
+                return false;
+            }
+            starts[count] = path;
+            lens[count++] = len;
+            path += len;
+            pattern = strchr(pattern, '}') + 1;
+        } else if (*pattern++ != *path++) {
+            return false;
+        }
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+/* NULL: `*allow` is NULL (no such path), or lists the methods. */
+static const struct command *find_command(const struct command_table *table, struct weir_str method,
+                                          struct weir_str path, char **allow, char *params[2])
+{
+    static const size_t prefix = sizeof(COMMAND_PREFIX) - 1;
+    const struct command *found = NULL;
+    const char *starts[2] = {NULL, NULL};
+    size_t lens[2] = {0, 0};
+
+    *allow = NULL;
+    if (str_equal(path, STR("/openapi.json"))) { /* where people look for it first */
+        path = STR(COMMAND_PREFIX "/openapi.json");
+    }
+    if (path.len < prefix || memcmp(path.ptr, COMMAND_PREFIX, prefix) != 0) {
+        return NULL;
+    }
+    char *rest = base_strndup(path.ptr + prefix, path.len - prefix);
+    commands_each(command, table)
+    {
+        if (found != NULL || !match_path(command->row.path, rest, starts, lens)) {
+            continue;
+        }
+        if (str_equal(method, str_from(command->row.method))) {
+            found = command;
+        } else {
+            text_join(allow, command->row.method);
+        }
+    }
+    for (size_t i = 0; found != NULL && i < 2 && starts[i] != NULL; i++) {
+        params[i] = decode((struct weir_str){starts[i], lens[i]}, false);
+        if (params[i] == NULL) {
+            found = NULL;
+        }
+    }
+    if (found != NULL) {
+        free(*allow);
+        *allow = NULL;
+    }
+    free(rest);
+    return found;
+}
+
+/* ---- the call ---- */
+
 static bool check_call(struct operation *operation, const struct weir_control_request *call)
 {
     char *allow = NULL;
 
-    operation->command = command_find(&operation->plane->commands, call->method, call->path, &allow,
+    operation->command = find_command(&operation->plane->commands, call->method, call->path, &allow,
                                       operation->params);
     if (operation->command == NULL && allow != NULL) {
         operation_problem(operation, 405, "%.*s cannot be done here; %s can",
@@ -245,76 +308,4 @@ struct operation *operation_new(struct plane *plane, const struct weir_control_r
         provider_ref(operation->command->provider);
     }
     return operation;
-}
-
-/* ---- the table ---- */
-
-static bool match_path(const char *pattern, const char *path, const char **starts, size_t *lens)
-{
-    size_t count = 0;
-
-    starts[0] = starts[1] = NULL;
-    while (*pattern != '\0' && *path != '\0') {
-        if (*pattern == '{') {
-            size_t len = strcspn(path, "/");
-            if (len == 0 || count == 2) {
-                return false;
-            }
-            starts[count] = path;
-            lens[count++] = len;
-            path += len;
-            pattern = strchr(pattern, '}') + 1;
-        } else if (*pattern++ != *path++) {
-            return false;
-        }
-    }
-    return *pattern == '\0' && *path == '\0';
-}
-
-static void add_method(char **allow, const char *method)
-{
-    char *longer = *allow == NULL ? base_strdup(method) : base_printf("%s, %s", *allow, method);
-    free(*allow);
-    *allow = longer;
-}
-
-const struct command *command_find(const struct command_table *table, struct weir_str method,
-                                   struct weir_str path, char **allow, char *params[2])
-{
-    static const size_t prefix = sizeof(COMMAND_PREFIX) - 1;
-    const struct command *found = NULL;
-    const char *starts[2] = {NULL, NULL};
-    size_t lens[2] = {0, 0};
-
-    *allow = NULL;
-    if (str_equal(path, STR("/openapi.json"))) { /* where people look for it first */
-        path = STR(COMMAND_PREFIX "/openapi.json");
-    }
-    if (path.len < prefix || memcmp(path.ptr, COMMAND_PREFIX, prefix) != 0) {
-        return NULL;
-    }
-    char *rest = base_strndup(path.ptr + prefix, path.len - prefix);
-    commands_each(command, table)
-    {
-        if (found != NULL || !match_path(command->row.path, rest, starts, lens)) {
-            continue;
-        }
-        if (str_equal(method, str_from(command->row.method))) {
-            found = command;
-        } else {
-            add_method(allow, command->row.method);
-        }
-    }
-    for (size_t i = 0; found != NULL && i < 2 && starts[i] != NULL; i++) {
-        params[i] = decode((struct weir_str){starts[i], lens[i]}, false);
-        if (params[i] == NULL) {
-            found = NULL;
-        }
-    }
-    if (found != NULL) {
-        free(*allow);
-        *allow = NULL;
-    }
-    free(rest);
-    return found;
 }

@@ -84,10 +84,6 @@ static inline void commands_add(struct command_table *table, const struct comman
 
 #define COMMAND_PREFIX "/api/v1"
 
-/* The command of a path and method. NULL: `*allow` is NULL (no such path), or lists the methods. */
-const struct command *command_find(const struct command_table *table, struct weir_str method,
-                                   struct weir_str path, char **allow, char *params[2]);
-
 /* The schemas of answers, ended by a row without name. */
 extern const struct weir_schema answer_schemas[];
 

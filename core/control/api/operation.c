@@ -10,36 +10,10 @@
 #include <stdlib.h>
 
 #include "control/api/plane.h"
+#include "http/message.h"
 #include "option/option_value.h"
 
 /* ---- answers ---- */
-
-static const char *status_title(unsigned status)
-{
-    static const struct {
-        unsigned status;
-        const char *title;
-    } titles[] = {
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {409, "Conflict"},
-        {412, "Precondition Failed"},
-        {413, "Content Too Large"},
-        {422, "Unprocessable Content"},
-        {429, "Too Many Requests"},
-        {500, "Internal Server Error"},
-        {503, "Service Unavailable"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(titles); i++) {
-        if (titles[i].status == status) {
-            return titles[i].title;
-        }
-    }
-    return "Error";
-}
 
 void operation_succeed(struct operation *operation, unsigned status, cJSON *answer)
 {
@@ -51,9 +25,10 @@ void operation_succeed(struct operation *operation, unsigned status, cJSON *answ
 
 static void problem(struct operation *operation, unsigned status, const char *detail)
 {
+    struct weir_str title = http_reason_phrase(status);
     cJSON *document = cJSON_CreateObject();
     json_set(document, "type", "about:blank");
-    json_set(document, "title", status_title(status));
+    json_set(document, "title", title.len > 0 ? title.ptr : "Error");
     json_set_number(document, "status", status);
     json_set(document, "detail", detail);
     operation_succeed(operation, status, document);
@@ -237,4 +212,11 @@ uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t f
     const char *text = operation_text(object, name);
     uint64_t ms = fallback;
     return text != NULL && parse_duration_ms(text, &ms) ? ms : fallback;
+}
+
+void text_join(char **list, const char *more)
+{
+    char *longer = *list == NULL ? base_strdup(more) : base_printf("%s, %s", *list, more);
+    free(*list);
+    *list = longer;
 }

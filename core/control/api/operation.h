@@ -81,5 +81,7 @@ int64_t operation_integer(const cJSON *object, const char *name, int64_t fallbac
 /* A duration's milliseconds. */
 uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback);
 bool parse_duration_ms(const char *text, uint64_t *ms);
+/* Adds to a list with commas, which begins with NULL; the caller frees it. */
+void text_join(char **list, const char *more);
 
 #endif

@@ -92,21 +92,13 @@ static const struct conf_node *setting_at(const struct conf_node *nodes, const c
     return found;
 }
 
-/* Adds to a list with commas; it begins with NULL. */
-static void join(char **text, const char *more)
-{
-    char *longer = *text == NULL ? base_strdup(more) : base_printf("%s, %s", *text, more);
-    free(*text);
-    *text = longer;
-}
-
 /* The setting's values, with commas between them; NULL: it is not there. The caller frees it. */
 static char *values_text(const struct conf_node *setting)
 {
     char *text = NULL;
 
     for (size_t i = 0; setting != NULL && i < setting->value_count; i++) {
-        join(&text, setting->values[i].text.ptr);
+        text_join(&text, setting->values[i].text.ptr);
     }
     return text;
 }
@@ -171,7 +163,7 @@ static char *handler_names(const struct listener_plan *plan)
 {
     char *names = NULL;
     for (size_t i = 0; i < plan->handler_count; i++) {
-        join(&names, plan->handlers[i].use->module->name);
+        text_join(&names, plan->handlers[i].use->module->name);
     }
     return names;
 }

@@ -141,7 +141,8 @@ static struct item *pool_next(const struct item *item, struct weir_str pool)
     return pool_item(table_next(&item->by_pool), pool);
 }
 
-bool overlay_changes_members(const cJSON *entry)
+/* Whether the entry changes which servers the pool has. */
+static bool changes_members(const cJSON *entry)
 {
     return overlay_is_hidden(entry) || cJSON_HasObjectItem(entry, "url");
 }
@@ -195,8 +196,7 @@ static bool is_the_files(const struct server_settings *server, const cJSON *entr
  * first. */
 static void adjust_file_server(struct server_settings *server, const cJSON *entry)
 {
-    cJSON *settled =
-        overlay_changes_members(entry) ? overlay_settle_entry(entry, server, true) : NULL;
+    cJSON *settled = changes_members(entry) ? overlay_settle_entry(entry, server, true) : NULL;
     adjust_numbers(server, settled != NULL ? settled : entry);
     cJSON_Delete(settled);
 }
@@ -228,7 +228,7 @@ void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settin
             item->file = &from[i];
         }
         /* Where the files and a runtime addition use the same id, the addition wins. */
-        if (!overlay_changes_members(entry) || is_the_files(&from[i], entry)) {
+        if (!changes_members(entry) || is_the_files(&from[i], entry)) {
             to[count] = from[i];
             adjust_file_server(&to[count++], entry);
         }
@@ -338,7 +338,7 @@ cJSON *overlay_settle_entry(const cJSON *entry, const struct server_settings *fi
     if (theirs || (overlay_is_hidden(entry) && !added && !in_files)) {
         cJSON_DeleteItemFromObjectCaseSensitive(settled, "hidden");
     }
-    if (file != NULL && !overlay_changes_members(settled)) {
+    if (file != NULL && !changes_members(settled)) {
         settle_values(settled, file, theirs && overlay_is_hidden(entry));
     }
     if (cJSON_Compare(settled, entry, true)) {
@@ -414,7 +414,7 @@ cJSON *overlay_contradictions(const struct overlay *overlay, const struct genera
             free(url);
         } else if (found.plan == NULL) {
             contradict(list, entry->string, "pool", cJSON_CreateNull(), NULL);
-        } else if (!overlay_changes_members(entry)) {
+        } else if (!changes_members(entry)) {
             contradict(list, entry->string, "server", cJSON_CreateNull(), NULL);
         }
     }

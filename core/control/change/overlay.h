@@ -50,9 +50,6 @@ static inline bool overlay_is_leaving(const cJSON *entry)
     return json_is_true(entry, "leaving");
 }
 
-/* Whether the entry changes which servers the pool has. */
-bool overlay_changes_members(const cJSON *entry);
-
 /* runtime.adjust: arg is the overlay. */
 void overlay_adjust(void *arg, struct arena *arena, struct pool_settings *settings);
 
