@@ -212,24 +212,21 @@ static bool match_path(const char *pattern, const char *path, const char **start
     return *pattern == '\0' && *path == '\0';
 }
 
-/* NULL: `*allow` is NULL (no such path), or lists the methods. */
-static const struct command *find_command(const struct command_table *table, struct weir_str method,
-                                          struct weir_str path, char **allow, char *params[2])
+/* Finds the command of a path and method. false: 404 or 405 is the answer. */
+static bool find_command(struct operation *operation, struct weir_str method, struct weir_str path)
 {
     static const size_t prefix = sizeof(COMMAND_PREFIX) - 1;
     const struct command *found = NULL;
     const char *starts[2] = {NULL, NULL};
     size_t lens[2] = {0, 0};
+    char *allow = NULL;
 
-    *allow = NULL;
     if (str_equal(path, STR("/openapi.json"))) { /* where people look for it first */
         path = STR(COMMAND_PREFIX "/openapi.json");
     }
-    if (path.len < prefix || memcmp(path.ptr, COMMAND_PREFIX, prefix) != 0) {
-        return NULL;
-    }
-    char *rest = base_strndup(path.ptr + prefix, path.len - prefix);
-    commands_each(command, table)
+    bool ours = path.len >= prefix && memcmp(path.ptr, COMMAND_PREFIX, prefix) == 0;
+    char *rest = ours ? base_strndup(path.ptr + prefix, path.len - prefix) : base_strdup("");
+    commands_each(command, &operation->plane->commands)
     {
         if (found != NULL || !match_path(command->row.path, rest, starts, lens)) {
             continue;
@@ -237,42 +234,33 @@ static const struct command *find_command(const struct command_table *table, str
         if (str_equal(method, str_from(command->row.method))) {
             found = command;
         } else {
-            text_join(allow, command->row.method);
+            text_join(&allow, command->row.method);
         }
     }
     for (size_t i = 0; found != NULL && i < 2 && starts[i] != NULL; i++) {
-        params[i] = decode((struct weir_str){starts[i], lens[i]}, false);
-        if (params[i] == NULL) {
-            found = NULL;
-        }
-    }
-    if (found != NULL) {
-        free(*allow);
-        *allow = NULL;
+        operation->params[i] = decode((struct weir_str){starts[i], lens[i]}, false);
+        found = operation->params[i] != NULL ? found : NULL;
     }
     free(rest);
-    return found;
+    operation->command = found;
+    if (found != NULL) {
+        free(allow);
+    } else if (allow != NULL) {
+        operation_problem(operation, 405, "%.*s cannot be done here; %s can", STR_ARGS(method),
+                          allow);
+        operation->allow = allow;
+    } else {
+        operation_problem(operation, 404, "there is nothing at this path; see /openapi.json");
+    }
+    return found != NULL;
 }
 
 /* ---- the call ---- */
 
 static bool check_call(struct operation *operation, const struct weir_control_request *call)
 {
-    char *allow = NULL;
-
-    operation->command = find_command(&operation->plane->commands, call->method, call->path, &allow,
-                                      operation->params);
-    if (operation->command == NULL && allow != NULL) {
-        operation_problem(operation, 405, "%.*s cannot be done here; %s can",
-                          STR_ARGS(call->method), allow);
-        operation->allow = allow;
-        return false;
-    }
-    if (operation->command == NULL) {
-        operation_problem(operation, 404, "there is nothing at this path; see /openapi.json");
-        return false;
-    }
-    if (!operation_check_role(operation, operation->command)) {
+    if (!find_command(operation, call->method, call->path) ||
+        !operation_check_role(operation, operation->command)) {
         return false;
     }
     if (call->body.len > WEIR_CONTROL_BODY_MAX) {
