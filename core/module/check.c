@@ -4,7 +4,8 @@
  */
 #include "module/check.h"
 
-struct place check_place_of(const struct weir_check *check, const void *field)
+/* The place of a field for messages: its own, its block's, or that of the block being checked. */
+static struct place place_of(const struct weir_check *check, const void *field)
 {
     struct place place = conf_place_of(check->places, field);
     return place.file != NULL ? place : check->block_place;
@@ -12,8 +13,7 @@ struct place check_place_of(const struct weir_check *check, const void *field)
 
 void check_error(struct weir_check *check, const void *field, const char *format, va_list args)
 {
-    check->failed = true;
-    mistakes_vadd(check->mistakes, check_place_of(check, field), format, args);
+    mistakes_vadd(check->mistakes, place_of(check, field), format, args);
 }
 
 static void tell(struct weir_check *check, const void *field, const char *format, ...)
@@ -48,7 +48,7 @@ weir_route_ref check_route(struct weir_check *check, const void *field, struct w
 {
     struct place first = {NULL, 0};
     weir_route_ref route =
-        check->add_route(check->arg, field, name, check_place_of(check, field), &first);
+        check->add_route(check->arg, field, name, place_of(check, field), &first);
 
     if (route == WEIR_NO_REF) {
         if (first.file != NULL) {
@@ -68,7 +68,7 @@ bool check_file(struct weir_check *check, const struct weir_str *path)
     char error[512];
 
     if (check->add_file == NULL ||
-        check->add_file(check->arg, *path, check_place_of(check, path), error, sizeof(error))) {
+        check->add_file(check->arg, *path, place_of(check, path), error, sizeof(error))) {
         return true;
     }
     tell(check, path, "%s", error);

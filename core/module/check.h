@@ -9,7 +9,7 @@
 
 #include "conf/conf.h"
 
-/* The creator fills everything except `failed`; lives for one call of conf_create. */
+/* The creator fills it; lives for one call of conf_create. */
 struct weir_check {
     struct mistakes *mistakes;
     const struct conf_places *places; /* NULL: every mistake is at block_place */
@@ -30,12 +30,7 @@ struct weir_check {
                      size_t error_size);
     void *arg;
     const struct weir_listener *listener; /* in whose block the module is named; NULL: in none */
-
-    bool failed; /* a mistake was reported, which refuses the generation */
 };
-
-/* The place of a field for messages: its own, its block's, or that of the block being checked. */
-struct place check_place_of(const struct weir_check *check, const void *field);
 
 /* The services of the host's table. */
 void check_error(struct weir_check *check, const void *field, const char *format, va_list args)

@@ -98,8 +98,6 @@ const char *module_kind_name(enum module_kind kind);
 /* The block that names such a module: "balance", "sticky", "health", "filter", "handler"; NULL: the
  * module block alone does. */
 const char *module_kind_block(enum module_kind kind);
-/* The kinds of a module, for people: "router, logger". */
-void module_kinds_text(const struct module *module, char *out, size_t size);
 /* The file's name for `balance "least_conn"`: "balance_least_conn". */
 void module_full_name(enum module_kind kind, struct weir_str title, char *out, size_t size);
 

@@ -45,21 +45,6 @@ const char *module_kind_block(enum module_kind kind)
     return kinds[kind].block;
 }
 
-void module_kinds_text(const struct module *module, char *out, size_t size)
-{
-    size_t used = 0;
-
-    if (size > 0) {
-        out[0] = '\0';
-    }
-    for (enum module_kind kind = 0; kind < MODULE_KIND_COUNT; kind++) {
-        if (module_has_kind(module, kind) && used < size) {
-            used += (size_t)snprintf(out + used, size - used, "%s%s", used > 0 ? ", " : "",
-                                     kinds[kind].name);
-        }
-    }
-}
-
 void module_full_name(enum module_kind kind, struct weir_str title, char *out, size_t size)
 {
     snprintf(out, size, "%s%.*s", kinds[kind].prefix, STR_ARGS(title));
