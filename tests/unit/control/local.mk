@@ -8,6 +8,8 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/change/change_stage.h \
     tests/unit/control/change/test_change.c \
     tests/unit/control/api/test_config_text.c \
+    tests/unit/control/change/test_drain.c \
+    tests/unit/control/api/test_events.c \
     tests/unit/control/change/test_export.c \
     tests/unit/control/change/test_journal.c \
     tests/unit/control/api/test_operation.c \
