@@ -42,7 +42,7 @@ static void report_servers(const struct pool_plan *plan)
 {
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server *server = plan->servers[i];
-        struct traffic total = totals_server(server);
+        struct traffic total = totals_sum(TOTALS_OF(server));
         char name[256], rest[320], reason[sizeof(server->reason)];
 
         server_reason(server, reason, sizeof(reason));
@@ -64,7 +64,7 @@ void report_statistics(const struct generation *g)
     char rest[64];
 
     for (size_t i = 0; g != NULL && i < g->plan->listener_count; i++) {
-        total = totals_listener(g->plan->listeners[i].listener);
+        total = totals_sum(TOTALS_OF(g->plan->listeners[i].listener));
         write_line("listener", g->plan->listeners[i].listener->name, &total, "");
     }
     for (size_t i = 0; g != NULL && i < g->plan->route_count; i++) {

@@ -30,8 +30,8 @@ static void check_duration(struct operation *operation, const struct weir_argume
 {
     uint64_t ms = 0;
     if (!parse_duration_ms(text, &ms)) {
-        operation_invalid(operation, pointer, "\"%.40s\" is no duration; write for example \"30s\"",
-                          text);
+        operation_invalid(operation, pointer,
+                          "\"%.40s\" is not a duration; write for example \"30s\"", text);
     } else if (ms < (uint64_t)argument->minimum * 1000 || ms > (uint64_t)argument->maximum * 1000) {
         operation_invalid(operation, pointer, "%s is out of range (%llds..%llds)", text,
                           (long long)argument->minimum, (long long)argument->maximum);

@@ -24,7 +24,7 @@ static struct weir_str copy(struct explain *explain, struct weir_str text)
 static bool read_url(struct explain *explain)
 {
     struct http_request_head *head = &explain->stream.exchange.request;
-    const char *text = operation_text(explain->operation->body, "url");
+    const char *text = json_text(explain->operation->body, "url");
     uint16_t port = 0;
 
     explain->stream.https = strncasecmp(text, "https://", 8) == 0;
@@ -72,8 +72,8 @@ static bool read_request(struct explain *explain)
 {
     const cJSON *body = explain->operation->body;
     struct http_request_head *head = &explain->stream.exchange.request;
-    const char *method = operation_text(body, "method");
-    const char *client = operation_text(body, "client");
+    const char *method = json_text(body, "method");
+    const char *client = json_text(body, "client");
     const cJSON *field = NULL;
 
     if (!read_url(explain)) {
@@ -99,7 +99,7 @@ static bool read_request(struct explain *explain)
     client = client != NULL ? client : "127.0.0.1";
     struct address address;
     if (!address_from_host(&address, str_from(client), 40000)) {
-        operation_invalid(explain->operation, "/client", "\"%s\" is no address", client);
+        operation_invalid(explain->operation, "/client", "\"%s\" is not an address", client);
         return false;
     }
     explain->stream.peer = (struct weir_peer){copy(explain, str_from(client)), 40000};
@@ -109,7 +109,7 @@ static bool read_request(struct explain *explain)
 /* The listener that is named, or the first that is routed and fits the scheme. */
 static bool find_listener(struct explain *explain, const struct generation *g)
 {
-    const char *name = operation_text(explain->operation->body, "listener");
+    const char *name = json_text(explain->operation->body, "listener");
 
     for (unsigned pass = 0; pass < 2 && explain->stream.listener == NULL; pass++) {
         for (size_t i = 0; i < g->plan->listener_count && explain->stream.listener == NULL; i++) {

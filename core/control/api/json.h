@@ -29,6 +29,18 @@ static inline cJSON *json_get(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
+/* NULL, or `fallback`, where there is no such text or number. */
+static inline const char *json_text(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(json_get(object, name));
+}
+
+static inline int64_t json_integer(const cJSON *object, const char *name, int64_t fallback)
+{
+    const cJSON *item = json_get(object, name);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
+}
+
 static inline bool json_is_true(const cJSON *object, const char *name)
 {
     return cJSON_IsTrue(json_get(object, name));

@@ -171,20 +171,6 @@ bool operation_may(struct operation *operation, const char *name)
 
 /* ---- what was given ---- */
 
-const char *operation_text(const cJSON *object, const char *name)
-{
-    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-}
-
-int64_t operation_integer(const cJSON *object, const char *name, int64_t fallback)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
-}
-
-struct no_alloc {
-    struct option_alloc base;
-};
 static void *alloc_nothing(struct option_alloc *alloc, size_t len)
 {
     (void)alloc;
@@ -195,12 +181,12 @@ static void *alloc_nothing(struct option_alloc *alloc, size_t len)
 bool parse_duration_ms(const char *text, uint64_t *ms)
 {
     static const struct weir_option row = {.name = "duration", .type = WEIR_TYPE_DURATION};
-    struct no_alloc alloc = {{alloc_nothing}};
+    struct option_alloc alloc = {alloc_nothing};
     char error[OPTION_ERROR_SIZE];
     uint64_t ns = 0;
 
-    if (!option_value_parse(&row, WEIR_TYPE_DURATION, text, strlen(text), true, &ns, &alloc.base,
-                            error, sizeof(error))) {
+    if (!option_value_parse(&row, WEIR_TYPE_DURATION, text, strlen(text), true, &ns, &alloc, error,
+                            sizeof(error))) {
         return false;
     }
     *ms = ns / NS_PER_MS;
@@ -209,7 +195,7 @@ bool parse_duration_ms(const char *text, uint64_t *ms)
 
 uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback)
 {
-    const char *text = operation_text(object, name);
+    const char *text = json_text(object, name);
     uint64_t ms = fallback;
     return text != NULL && parse_duration_ms(text, &ms) ? ms : fallback;
 }

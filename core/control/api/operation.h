@@ -75,10 +75,7 @@ bool operation_may(struct operation *operation, const char *name);
 /* Checks If-Match against the current tag (without quotes). false: 412 is the answer. */
 bool operation_matches(struct operation *operation, const char *etag);
 
-/* Members of the arguments; NULL or `fallback` if not given. */
-const char *operation_text(const cJSON *object, const char *name);
-int64_t operation_integer(const cJSON *object, const char *name, int64_t fallback);
-/* A duration's milliseconds. */
+/* A duration's milliseconds; `fallback` if it is not given. */
 uint64_t operation_duration_ms(const cJSON *object, const char *name, uint64_t fallback);
 bool parse_duration_ms(const char *text, uint64_t *ms);
 /* Adds to a list with commas, which begins with NULL; the caller frees it. */

@@ -46,6 +46,9 @@ void plane_stop(struct plane *plane);
 void plane_init(struct plane *plane, struct runtime *runtime, const char *path);
 void plane_end(struct plane *plane);
 
+/* Why nothing begins any more. */
+#define PLANE_STOPS "Weir is shutting down"
+
 /* Whether a generation runs and the program is not stopping. */
 static inline bool plane_is_open(const struct plane *plane)
 {

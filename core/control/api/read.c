@@ -128,7 +128,7 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
     const struct route *route = g->plan->routes[index]->route;
     const struct place *place = &g->plan->routes[index]->place;
     struct traffic traffic = traffic_total(route->traffic, route->loops);
-    cJSON *object = cJSON_CreateObject();
+    cJSON *object = json_append(entries);
     char where[512] = "";
 
     if (place->file != NULL) {
@@ -145,7 +145,6 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
     json_set(object, "place", where);
     show_counters(object, &traffic);
     show_rates(object, operation->plane, WEIR_STATS_ROUTE, route->name);
-    cJSON_AddItemToArray(entries, object);
 }
 
 static void run_routes(struct operation *operation)
@@ -171,8 +170,8 @@ static char *handler_names(const struct listener_plan *plan)
 static void add_listener(struct operation *operation, cJSON *entries,
                          const struct listener_plan *plan)
 {
-    struct traffic traffic = totals_listener(plan->listener);
-    cJSON *object = cJSON_CreateObject();
+    struct traffic traffic = totals_sum(TOTALS_OF(plan->listener));
+    cJSON *object = json_append(entries);
 
     json_set(object, "name", plan->listener->name);
     cJSON *addresses = cJSON_AddArrayToObject(object, "addresses");
@@ -186,7 +185,6 @@ static void add_listener(struct operation *operation, cJSON *entries,
     json_set_number(object, "connections", plan->listener->open);
     show_counters(object, &traffic);
     show_rates(object, operation->plane, WEIR_STATS_LISTENER, plan->listener->name);
-    cJSON_AddItemToArray(entries, object);
 }
 
 static void run_listeners(struct operation *operation)
@@ -203,19 +201,18 @@ static void add_metrics(cJSON *object, const struct module *module)
     cJSON *list = cJSON_AddArrayToObject(object, "metrics");
 
     for (uint32_t i = 0; i < module->metric_count; i++) {
-        cJSON *metric = cJSON_CreateObject();
+        cJSON *metric = json_append(list);
         json_set(metric, "name", module->metrics[i]->name);
         json_set(metric, "type", module->metrics[i]->type == WEIR_GAUGE ? "gauge" : "counter");
         json_set(metric, "help", module->descriptor.metrics->rows[i].help);
         json_set_number(metric, "value", (double)metric_value(module->metrics[i]));
-        cJSON_AddItemToArray(list, metric);
     }
 }
 
 static void add_module(cJSON *entries, const struct generation *g, const struct module *module)
 {
     const struct weir_module *descriptor = &module->descriptor;
-    cJSON *object = cJSON_CreateObject();
+    cJSON *object = json_append(entries);
     bool active = false;
     char abi[24];
 
@@ -239,7 +236,6 @@ static void add_module(cJSON *entries, const struct generation *g, const struct 
     json_set_number(object, "generation", (double)module->generation);
     json_set_number(object, "faults", (double)module->faults);
     add_metrics(object, module);
-    cJSON_AddItemToArray(entries, object);
 }
 
 static void run_modules(struct operation *operation)
@@ -255,7 +251,7 @@ static void run_modules(struct operation *operation)
 static void add_certificate(cJSON *entries, const char *listener,
                             const struct tls_certificate_info *info)
 {
-    cJSON *object = cJSON_CreateObject();
+    cJSON *object = json_append(entries);
     double left = (double)info->not_after * 1000 - (double)loop_wall_ms();
     char *names = base_strdup(info->names), *rest = NULL;
 
@@ -272,7 +268,6 @@ static void add_certificate(cJSON *entries, const char *listener,
     json_set_number(object, "not_before", (double)info->not_before * 1000);
     json_set_number(object, "not_after", (double)info->not_after * 1000);
     json_set_number(object, "days_left", floor(left / 86400000));
-    cJSON_AddItemToArray(entries, object);
     free(names);
 }
 

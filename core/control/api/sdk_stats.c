@@ -85,7 +85,7 @@ static void view_begin(struct view *view, enum weir_stats_kind kind, const char 
     view->row = (struct weir_stats_row){.kind = kind, .name = str_from(name)};
 }
 
-/* Adds what is asked for. */
+/* Adds one loop's, as far as it is asked for. */
 static void view_add(struct view *view, const struct traffic *from)
 {
     if (view->all) {
@@ -98,6 +98,13 @@ static void view_add(struct view *view, const struct traffic *from)
     }
 }
 
+static void view_sum(struct view *view, struct totals totals)
+{
+    for (unsigned i = 0; i < totals.loops; i++) {
+        view_add(view, totals_on(totals, i));
+    }
+}
+
 /* ---- one kind after the other; false: enough ---- */
 
 static bool show_process(struct view *view, const struct generation *g)
@@ -105,9 +112,7 @@ static bool show_process(struct view *view, const struct generation *g)
     view_begin(view, WEIR_STATS_PROCESS, PACKAGE_VERSION);
     for (size_t i = 0; i < g->plan->listener_count; i++) {
         const struct listener *listener = g->plan->listeners[i].listener;
-        for (unsigned k = 0; k < listener->loops; k++) {
-            view_add(view, &listener->locals[k].traffic);
-        }
+        view_sum(view, TOTALS_OF(listener));
         view->row.open += listener->open;
     }
     for (size_t i = 0; i < g->plan->pool_count; i++) {
@@ -131,9 +136,7 @@ static bool show_listeners(struct view *view, const struct generation *g)
     for (size_t i = 0; i < g->plan->listener_count; i++) {
         const struct listener_plan *plan = &g->plan->listeners[i];
         view_begin(view, WEIR_STATS_LISTENER, plan->listener->name);
-        for (unsigned k = 0; k < plan->listener->loops; k++) {
-            view_add(view, &plan->listener->locals[k].traffic);
-        }
+        view_sum(view, TOTALS_OF(plan->listener));
         view->row.open = plan->listener->open;
         view->row.tls = plan->tls != NULL;
         view->row.handler = listener_plan_on_control(plan);
@@ -163,9 +166,7 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
                         const struct server *server)
 {
     view_begin(view, WEIR_STATS_SERVER, server->name);
-    for (unsigned i = 0; i < server->loops; i++) {
-        view_add(view, &server->locals[i].traffic);
-    }
+    view_sum(view, TOTALS_OF(server));
     view->row.pool = str_from(server->pool_name);
     view->row.url = server->url.text;
     view->row.in_flight = totals_server_in_flight(server);
@@ -189,9 +190,7 @@ static bool show_server(struct view *view, const struct pool_plan *plan,
 static bool show_pool(struct view *view, const struct pool_plan *plan)
 {
     view_begin(view, WEIR_STATS_POOL, plan->pool->name);
-    for (unsigned i = 0; i < plan->pool->loops; i++) {
-        view_add(view, &plan->pool->locals[i].traffic);
-    }
+    view_sum(view, TOTALS_OF(plan->pool));
     view->row.queued = plan->pool->queue.waiting;
     view->row.servers = (uint32_t)plan->server_count;
     view->row.in_flight = totals_in_flight(plan);

@@ -165,7 +165,7 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     struct server *server = plan->servers[index];
     const struct server_settings *settings =
         (const struct server_settings *)plan->settings->servers.items + index;
-    struct traffic traffic = totals_server(server);
+    struct traffic traffic = totals_sum(TOTALS_OF(server));
     cJSON *object = cJSON_CreateObject();
 
     json_set(object, "id", server->name);
@@ -213,13 +213,12 @@ static void add_names(cJSON *object, const struct plane *plane, const struct poo
             continue;
         }
         struct names_report report = names_report(plane->runtime->names, &blocks[i]);
-        cJSON *name = cJSON_CreateObject();
+        cJSON *name = json_append(names);
         json_set_str(name, "id", blocks[i].id);
         json_set_str(name, "host", blocks[i].url.host);
         json_set(name, "resolve", blocks[i].resolve == RESOLVE_SRV ? "srv" : "all");
         json_set_number(name, "servers", (double)report.servers);
         json_set_number(name, "left_out", (double)report.left_out);
-        cJSON_AddItemToArray(names, name);
     }
 }
 
@@ -248,14 +247,6 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
 
 /* ---- tags ---- */
 
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        hash = (hash ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    }
-    return hash;
-}
-
 static uint64_t server_hash(const struct plane *plane, const struct pool_plan *plan, size_t index)
 {
     const struct server *server = plan->servers[index];
@@ -264,9 +255,8 @@ static uint64_t server_hash(const struct plane *plane, const struct pool_plan *p
     snprintf(text, sizeof(text), "%u %u %u %u %d", (unsigned)server->weight,
              (unsigned)server->max_connections, (unsigned)server->admin, (unsigned)server->backup,
              note_of(plane, server).leaving);
-    uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), text);
-    hash = hash_text(hash, server->name);
-    return hash_text(hash, server->url.text.ptr);
+    uint64_t hash = table_hash_more(table_hash(str_from(text)), str_from(server->name));
+    return table_hash_more(hash, server->url.text);
 }
 
 char *show_server_tag(const struct plane *plane, const struct pool_plan *plan, size_t index)
@@ -276,7 +266,7 @@ char *show_server_tag(const struct plane *plane, const struct pool_plan *plan, s
 
 char *show_pool_tag(const struct plane *plane, const struct pool_plan *plan)
 {
-    uint64_t hash = hash_text(UINT64_C(0xcbf29ce484222325), plan->pool->name);
+    uint64_t hash = table_hash(str_from(plan->pool->name));
     for (size_t i = 0; i < plan->server_count; i++) {
         hash = (hash * 31) ^ server_hash(plane, plan, i);
     }
@@ -294,20 +284,11 @@ static void add_recent(cJSON *object, const struct plane *plane, enum weir_stats
     set_times(object, rates.recent);
 }
 
-static double server_requests(const struct server *server)
-{
-    uint64_t sum = 0;
-    for (unsigned i = 0; i < server->loops; i++) {
-        sum += __atomic_load_n(&server->locals[i].traffic.requests, __ATOMIC_RELAXED);
-    }
-    return (double)sum;
-}
-
 static void add_server_stats(cJSON *servers, const struct plane *plane, struct server *server)
 {
     cJSON *object = cJSON_AddObjectToObject(servers, server->name);
 
-    json_set_number(object, "requests", server_requests(server));
+    json_set_number(object, "requests", (double)totals_requests(TOTALS_OF(server)));
     add_recent(object, plane, WEIR_STATS_SERVER, server->pool_name, server->name);
     json_set_number(object, "in_flight", totals_server_in_flight(server));
     json_set(object, "health", show_health_word(server));
@@ -320,12 +301,8 @@ static uint32_t add_pool_stats(cJSON *pools, const struct plane *plane,
 {
     cJSON *object = cJSON_AddObjectToObject(pools, plan->pool->name);
     uint32_t in_flight = totals_in_flight(plan);
-    uint64_t requests = 0;
 
-    for (unsigned i = 0; i < plan->pool->loops; i++) {
-        requests += __atomic_load_n(&plan->pool->locals[i].traffic.requests, __ATOMIC_RELAXED);
-    }
-    json_set_number(object, "requests", (double)requests);
+    json_set_number(object, "requests", (double)totals_requests(TOTALS_OF(plan->pool)));
     add_recent(object, plane, WEIR_STATS_POOL, "", plan->pool->name);
     json_set_number(object, "in_flight", in_flight);
     json_set_number(object, "queued", plan->pool->queue.waiting);
@@ -340,11 +317,8 @@ static uint64_t add_listener_stats(cJSON *listeners, const struct plane *plane,
                                    const struct listener *listener)
 {
     cJSON *object = cJSON_AddObjectToObject(listeners, listener->name);
-    uint64_t requests = 0;
+    uint64_t requests = totals_requests(TOTALS_OF(listener));
 
-    for (unsigned i = 0; i < listener->loops; i++) {
-        requests += __atomic_load_n(&listener->locals[i].traffic.requests, __ATOMIC_RELAXED);
-    }
     json_set_number(object, "requests", (double)requests);
     add_recent(object, plane, WEIR_STATS_LISTENER, "", listener->name);
     json_set_number(object, "connections", listener->open);

@@ -4,22 +4,22 @@
  */
 #include "control/api/totals.h"
 
-struct traffic totals_server(const struct server *server)
+struct traffic totals_sum(struct totals totals)
 {
-    struct traffic total = {0};
-    for (unsigned i = 0; i < server->loops; i++) {
-        traffic_sum(&total, &server->locals[i].traffic);
+    struct traffic sum = {0};
+    for (unsigned i = 0; i < totals.loops; i++) {
+        traffic_sum(&sum, totals_on(totals, i));
     }
-    return total;
+    return sum;
 }
 
-struct traffic totals_listener(const struct listener *listener)
+uint64_t totals_requests(struct totals totals)
 {
-    struct traffic total = {0};
-    for (unsigned i = 0; i < listener->loops; i++) {
-        traffic_sum(&total, &listener->locals[i].traffic);
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < totals.loops; i++) {
+        sum += __atomic_load_n(&totals_on(totals, i)->requests, __ATOMIC_RELAXED);
     }
-    return total;
+    return sum;
 }
 
 uint32_t totals_in_flight(const struct pool_plan *plan)

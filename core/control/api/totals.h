@@ -14,8 +14,24 @@ static inline uint32_t totals_server_in_flight(const struct server *server)
     return __atomic_load_n(&server->in_flight, __ATOMIC_RELAXED);
 }
 
-struct traffic totals_server(const struct server *server);
-struct traffic totals_listener(const struct listener *listener);
+/* What the loops count of a server, listener or pool. */
+struct totals {
+    const struct traffic *first;
+    size_t stride;
+    unsigned loops;
+};
+#define TOTALS_OF(of) ((struct totals){&(of)->locals->traffic, sizeof(*(of)->locals), (of)->loops})
+
+/* One loop's. */
+static inline const struct traffic *totals_on(struct totals totals, unsigned loop)
+{
+    return (const struct traffic *)(const void *)((const char *)totals.first +
+                                                  loop * totals.stride);
+}
+
+struct traffic totals_sum(struct totals totals);
+/* Of the requests alone: less to read. */
+uint64_t totals_requests(struct totals totals);
 
 /* Requests on the pool's servers. */
 uint32_t totals_in_flight(const struct pool_plan *plan);

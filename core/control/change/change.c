@@ -9,8 +9,6 @@
 #include "base/log.h"
 #include "control/api/find.h"
 
-#define STOPS "the program stops"
-
 struct change *change_new(struct changes *changes, struct operation *operation)
 {
     struct change *change = base_zalloc(sizeof(*change));
@@ -189,8 +187,8 @@ static void apply_to_server(struct changes *changes, const char *key)
     const struct server_settings *settings = found.settings;
     int64_t weight = settings->runtime ? 1 : settings->file_weight;
     int64_t limit = settings->runtime ? 0 : settings->file_max_connections;
-    server_set_weight(found.server, (uint32_t)operation_integer(entry, "weight", weight));
-    found.server->max_connections = (uint32_t)operation_integer(entry, "max_connections", limit);
+    server_set_weight(found.server, (uint32_t)json_integer(entry, "weight", weight));
+    found.server->max_connections = (uint32_t)json_integer(entry, "max_connections", limit);
     bool changed = server_set_admin(found.server, overlay_state(entry, settings));
     changes->owner.refresh(changes->owner.arg, found.server);
     if (changed) {
@@ -237,7 +235,7 @@ static void gate(void *arg)
     struct changes *changes = change->changes;
 
     if (changes->plane.ended) { /* since change_begin */
-        changes->owner.pass(changes->owner.arg, STOPS);
+        changes->owner.pass(changes->owner.arg, PLANE_STOPS);
         return;
     }
     keep(change);
@@ -278,7 +276,7 @@ void change_begin(struct change *change)
 
     changes->busy |= change->operation == NULL;
     if (changes->plane.ended) {
-        fail(change, base_strdup(STOPS)); /* the store has stopped */
+        fail(change, base_strdup(PLANE_STOPS)); /* the store has stopped */
         return;
     }
     change->members = changes_members(change);

@@ -17,7 +17,7 @@ static struct server_note note_of(const struct plane *plane, const struct server
     const struct changes *changes = container_of(plane, struct changes, plane);
     const cJSON *entry = overlay_entry(changes->overlay, server->pool_name, server->name);
     return (struct server_note){overlay_is_leaving(entry),
-                                (uint64_t)operation_integer(entry, "drain_deadline", 0)};
+                                (uint64_t)json_integer(entry, "drain_deadline", 0)};
 }
 
 static void on_tick(struct plane *plane)
@@ -79,7 +79,7 @@ void changes_stop(struct changes *changes)
     plane_stop(&changes->plane);
     while ((link = list_pop_front(&changes->writes)) != NULL) {
         struct operation *operation = container_of(link, struct operation, link);
-        operation_problem(operation, 503, "the program stops");
+        operation_problem(operation, 503, PLANE_STOPS);
         operation_answer(operation);
     }
     if (changes->store != NULL) {

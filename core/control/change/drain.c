@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "control/api/find.h"
+#include "control/api/totals.h"
 #include "control/change/change.h"
 #include "control/change/server_part.h"
 
@@ -27,11 +28,8 @@ static bool is_quiet(const struct pool_plan *plan, const struct server *server, 
 /* Since when no request has ended on a server that drains. */
 static void watch(struct server *server, uint64_t now_ns)
 {
-    uint64_t requests = 0;
+    uint64_t requests = totals_requests(TOTALS_OF(server));
 
-    for (unsigned i = 0; i < server->loops; i++) {
-        requests += __atomic_load_n(&server->locals[i].traffic.requests, __ATOMIC_RELAXED);
-    }
     if (requests != server->quiet_requests || server->quiet_since_ns == 0) {
         server->quiet_requests = requests;
         server->quiet_since_ns = now_ns;

@@ -33,14 +33,8 @@ void journal_free(struct journal **journal)
 
 static const char *text_of(const cJSON *entry, const char *name)
 {
-    const char *text = cJSON_GetStringValue(json_get(entry, name));
+    const char *text = json_text(entry, name);
     return text != NULL ? text : "";
-}
-
-static double number_of(const cJSON *entry, const char *name)
-{
-    const cJSON *item = json_get(entry, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
 static cJSON *at(const struct journal *journal, uint64_t id)
@@ -95,7 +89,7 @@ static void take_older_names(cJSON *entry)
 void journal_load(struct journal *journal, const char *value)
 {
     cJSON *entry = cJSON_Parse(value);
-    if (!cJSON_IsObject(entry) || number_of(entry, "id") < 1) {
+    if (!cJSON_IsObject(entry) || json_integer(entry, "id", 0) < 1) {
         log_write(WEIR_LOG_WARNING, "weir", "an entry of the journal cannot be read; left out");
         cJSON_Delete(entry);
         return;
@@ -193,7 +187,7 @@ static bool cancels_out(const struct journal *journal, const cJSON *entry, uint6
     uint64_t root = journal_id(entry);
 
     for (const cJSON *at_entry = entry; at_entry != NULL; at_entry = journal_find(journal, root)) {
-        double before = number_of(at_entry, "undo_of");
+        int64_t before = json_integer(at_entry, "undo_of", 0);
         if (before < 1) {
             break;
         }
@@ -225,7 +219,7 @@ cJSON *journal_overdue(const struct journal *journal, uint64_t id, uint64_t now_
 
     /* The newest first: changes that depend on an overdue one are undone before it. */
     while (entry != NULL &&
-           !(is_pending(entry) && number_of(entry, "confirm_until") <= (double)now_ms)) {
+           !(is_pending(entry) && (uint64_t)json_integer(entry, "confirm_until", 0) <= now_ms)) {
         entry = journal_older(journal, journal_id(entry));
     }
     return entry;
@@ -268,7 +262,7 @@ cJSON *journal_pending_json(const struct journal *journal)
         if (is_pending(entry)) {
             cJSON *item = json_append(list);
             json_set_number(item, "id", (double)journal_id(entry));
-            json_set_number(item, "until", number_of(entry, "confirm_until"));
+            json_set_copy(item, "until", json_get(entry, "confirm_until"));
         }
     }
     return list;

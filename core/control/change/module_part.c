@@ -140,7 +140,7 @@ static struct weir_str maybe(const char *text)
 /* The key of the entry, and the space before it, which the caller frees. */
 static const char *split(const cJSON *entry, char **space)
 {
-    const char *name = operation_text(entry, "kept_key");
+    const char *name = json_text(entry, "kept_key");
     const char *slash = strchr(name, '/');
 
     *space = base_strndup(name, (size_t)(slash - name));
@@ -163,14 +163,14 @@ static const char *take_back(struct change *change, const cJSON *entry)
         struct weir_undo undo = {
             .size = sizeof(undo),
             .key = str_from(key),
-            .part = str_from(operation_text(entry, "kept_part")),
+            .part = str_from(json_text(entry, "kept_part")),
             .before = str_from(before),
             .after = str_from(after),
             .now = maybe(providers_kept(providers, space, key)),
-            .gone = maybe(operation_text(entry, "kept_gone")),
+            .gone = maybe(json_text(entry, "kept_gone")),
         };
         struct weir_change what = {.size = sizeof(what),
-                                   .target = str_from(operation_text(entry, "target")),
+                                   .target = str_from(json_text(entry, "target")),
                                    .key = undo.key,
                                    .part = undo.part};
         why = provider->ops->undo(provider_context(provider), provider->instance, &undo, &what);

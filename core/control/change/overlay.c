@@ -149,7 +149,7 @@ static bool changes_members(const cJSON *entry)
 
 enum server_admin overlay_state(const cJSON *entry, const struct server_settings *settings)
 {
-    const char *word = cJSON_GetStringValue(json_get(entry, "state"));
+    const char *word = json_text(entry, "state");
     return word == NULL                 ? (enum server_admin)settings->state
            : strcmp(word, "ready") == 0 ? ADMIN_READY
            : strcmp(word, "drain") == 0 ? ADMIN_DRAIN
@@ -158,15 +158,15 @@ enum server_admin overlay_state(const cJSON *entry, const struct server_settings
 
 static void adjust_numbers(struct server_settings *server, const cJSON *entry)
 {
-    server->weight = operation_integer(entry, "weight", server->weight);
-    server->max_connections = operation_integer(entry, "max_connections", server->max_connections);
+    server->weight = json_integer(entry, "weight", server->weight);
+    server->max_connections = json_integer(entry, "max_connections", server->max_connections);
 }
 
 /* A server added at run time. false: its URL no longer parses. */
 static bool add_server(struct arena *arena, struct server_settings *server, const cJSON *entry,
                        const char *id)
 {
-    const char *url = cJSON_GetStringValue(json_get(entry, "url"));
+    const char *url = json_text(entry, "url");
     char error[OPTION_ERROR_SIZE];
     struct weir_str text = arena_copy(arena, str_from(url));
 
@@ -187,7 +187,7 @@ static bool add_server(struct arena *arena, struct server_settings *server, cons
  * is redundant then. */
 static bool is_the_files(const struct server_settings *server, const cJSON *entry)
 {
-    const char *url = cJSON_GetStringValue(json_get(entry, "url"));
+    const char *url = json_text(entry, "url");
     return url != NULL && str_equal(server->url.text, str_from(url)) &&
            server->backup == json_is_true(entry, "backup");
 }
@@ -300,7 +300,7 @@ const struct server_settings *overlay_file_server(const struct generation *gener
 
 static void settle_number(cJSON *entry, const char *name, int64_t fallback, int64_t file)
 {
-    int64_t value = operation_integer(entry, name, fallback);
+    int64_t value = json_integer(entry, name, fallback);
     cJSON_DeleteItemFromObjectCaseSensitive(entry, name);
     if (value != file) {
         cJSON_AddNumberToObject(entry, name, (double)value);
@@ -311,7 +311,7 @@ static void settle_number(cJSON *entry, const char *name, int64_t fallback, int6
  * own values. */
 static void settle_values(cJSON *entry, const struct server_settings *file, bool fresh)
 {
-    const char *state = operation_text(entry, "state");
+    const char *state = json_text(entry, "state");
     const char *is = server_admin_word((enum server_admin)file->state);
 
     settle_number(entry, "weight", fresh ? 1 : file->file_weight, file->file_weight);
@@ -390,7 +390,7 @@ static void contradict(cJSON *list, const char *key, const char *field, cJSON *f
 
 static void contradict_number(cJSON *list, const cJSON *entry, const char *field, int64_t file)
 {
-    if (operation_integer(entry, field, file) != file) {
+    if (json_integer(entry, field, file) != file) {
         contradict(list, entry->string, field, cJSON_CreateNumber((double)file),
                    json_get(entry, field));
     }

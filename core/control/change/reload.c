@@ -129,7 +129,7 @@ static void refusal_kept(struct change *change, const char *error)
         operation_problem(change->operation, wrong ? 422 : 503,
                           wrong ? "the files are wrong, and the running configuration stays: %s"
                                 : "the running configuration stays: %s",
-                          operation_text(report, "detail"));
+                          json_text(report, "detail"));
         if (wrong) {
             cJSON_AddItemToObject(change->operation->answer, "mistakes",
                                   cJSON_Duplicate(mistakes, true));
@@ -142,7 +142,7 @@ static void note_refusal(struct changes *changes, struct operation *operation)
 {
     cJSON *after = cJSON_CreateObject();
 
-    json_set(after, "detail", operation_text(changes->last_reload, "detail"));
+    json_set(after, "detail", json_text(changes->last_reload, "detail"));
     struct change *change =
         change_of_reload(changes, operation, after, cJSON_Duplicate(changes->last_reload, true));
     json_put(change->journal, "state", cJSON_CreateString("refused"));

@@ -31,8 +31,8 @@ static void revert(cJSON *entry, const char *name, const cJSON *value)
 /* The overlay's entry without the change; of a patch, only its own fields are reverted. */
 static cJSON *entry_before(const struct changes *changes, const cJSON *done)
 {
-    const char *key = operation_text(done, "overlay_key");
-    const char *command = operation_text(done, "command");
+    const char *key = json_text(done, "overlay_key");
+    const char *command = json_text(done, "command");
     const cJSON *old = json_get(done, "overlay_before");
     const cJSON *was = NULL;
 
@@ -67,13 +67,13 @@ static bool number_has_moved(const struct server *server, const cJSON *entry, co
 static const char *refusal(const struct changes *changes, const cJSON *entry)
 {
     const struct generation *current = changes->plane.runtime->current;
-    struct found found = find_by_key(current, operation_text(entry, "overlay_key"));
+    struct found found = find_by_key(current, json_text(entry, "overlay_key"));
     const cJSON *old = json_get(entry, "overlay_before");
     bool was = cJSON_IsObject(json_get(entry, "before"));
     bool is = cJSON_IsObject(json_get(entry, "after"));
     bool added = cJSON_HasObjectItem(old, "url");
     bool hidden = json_is_true(old, "hidden");
-    bool in_files = overlay_in_files(current, operation_text(entry, "overlay_key"));
+    bool in_files = overlay_in_files(current, json_text(entry, "overlay_key"));
 
     if (found.plan == NULL) {
         return "its pool is not there any more";
@@ -84,7 +84,7 @@ static const char *refusal(const struct changes *changes, const cJSON *entry)
     if (!was && is && !hidden && in_files) {
         return "the files have that server by now; remove it instead";
     }
-    if (found.server != NULL && strcmp(operation_text(entry, "command"), "server.patch") == 0 &&
+    if (found.server != NULL && strcmp(json_text(entry, "command"), "server.patch") == 0 &&
         (number_has_moved(found.server, entry, "weight") ||
          number_has_moved(found.server, entry, "max_connections"))) {
         return "the files have changed it since; change it anew";
@@ -96,13 +96,13 @@ const char *server_take_back(struct change *change, const cJSON *entry)
 {
     const cJSON *before = json_get(entry, "before");
     const cJSON *after = json_get(entry, "after");
-    const char *target = operation_text(entry, "target");
+    const char *target = json_text(entry, "target");
     const char *why = refusal(change->changes, entry);
 
     if (why != NULL) {
         return why;
     }
-    change->key = base_strdup(operation_text(entry, "overlay_key"));
+    change->key = base_strdup(json_text(entry, "overlay_key"));
     change->entry = entry_before(change->changes, entry);
     change_note(change, "journal.undo", target != NULL ? target : "", cJSON_Duplicate(after, true),
                 cJSON_Duplicate(before, true));
@@ -112,6 +112,6 @@ const char *server_take_back(struct change *change, const cJSON *entry)
 /* For its pool, which a reload may bring back with the change. */
 bool server_waits(const struct changes *changes, const cJSON *entry)
 {
-    const char *key = operation_text(entry, "overlay_key");
+    const char *key = json_text(entry, "overlay_key");
     return find_by_key(changes->plane.runtime->current, key).plan == NULL;
 }

@@ -10,8 +10,8 @@
 
 static void run_journal(struct operation *operation)
 {
-    int64_t limit = operation_integer(operation->query, "limit", 50);
-    int64_t before = operation_integer(operation->query, "before", 0);
+    int64_t limit = json_integer(operation->query, "limit", 50);
+    int64_t before = json_integer(operation->query, "before", 0);
     operation_succeed(
         operation, 200,
         journal_list(changes_of(operation)->journal, (size_t)limit, (uint64_t)before));
@@ -33,7 +33,7 @@ static const struct change_part *part_of(const struct changes *changes, const cJ
 {
     for (size_t i = 0; i < changes->part_count; i++) {
         const char *mark = changes->parts[i]->mark;
-        if (mark != NULL && operation_text(entry, mark) != NULL) {
+        if (mark != NULL && json_text(entry, mark) != NULL) {
             return changes->parts[i];
         }
     }
@@ -63,11 +63,11 @@ static bool may(struct operation *operation, const cJSON *entry)
     const cJSON *first = entry;
     int64_t of = 0;
 
-    while (first != NULL && (of = operation_integer(first, "undo_of", 0)) > 0) {
+    while (first != NULL && (of = json_integer(first, "undo_of", 0)) > 0) {
         first = journal_find(journal, (uint64_t)of);
     }
-    const char *name = operation_text(first, "command");
-    if (first == NULL && operation_text(entry, "overlay_key") != NULL) {
+    const char *name = json_text(first, "command");
+    if (first == NULL && json_text(entry, "overlay_key") != NULL) {
         return true; /* the original is too old to be in the journal; it changed a server */
     }
     return operation_may(operation, name != NULL ? name : "user.remove");
@@ -79,20 +79,20 @@ static char *undo_begin(struct changes *changes, struct operation *operation, cJ
                         const char *state)
 {
     const struct change_part *part = part_of(changes, entry);
-    const char *command = operation_text(entry, "command");
+    const char *command = json_text(entry, "command");
     unsigned long long id = journal_id(entry);
 
     if (part == NULL) {
         return base_printf("entry %llu (%s) cannot be undone", id, command);
     }
     if (!journal_is_live(entry)) {
-        return base_printf("entry %llu is %s already", id, operation_text(entry, "state"));
+        return base_printf("entry %llu is %s already", id, json_text(entry, "state"));
     }
     const cJSON *later = journal_conflict(changes->journal, entry);
     if (later != NULL) {
         return base_printf("entry %llu (%s of %s by %s) depends on it; undo that first",
-                           (unsigned long long)journal_id(later), operation_text(later, "command"),
-                           operation_text(later, "target"), operation_text(later, "author"));
+                           (unsigned long long)journal_id(later), json_text(later, "command"),
+                           json_text(later, "target"), json_text(later, "author"));
     }
     struct change *change = change_new(changes, operation);
     const char *refusal = part->take_back(change, entry);
@@ -112,8 +112,8 @@ static void skip(cJSON *skipped, const cJSON *entry, const char *why)
 {
     cJSON *one = json_append(skipped);
     json_set_number(one, "id", (double)journal_id(entry));
-    json_set(one, "command", operation_text(entry, "command"));
-    json_set(one, "target", operation_text(entry, "target"));
+    json_set(one, "command", json_text(entry, "command"));
+    json_set(one, "target", json_text(entry, "target"));
     json_set(one, "why", why);
 }
 
@@ -133,7 +133,7 @@ static enum written undo_last(struct operation *operation)
     operation->state_free = skipped_free;
     for (cJSON *entry = journal_older(changes->journal, 0); entry != NULL;
          entry = journal_older(changes->journal, journal_id(entry))) {
-        if (!journal_is_live(entry) || operation_integer(entry, "undo_of", 0) > 0) {
+        if (!journal_is_live(entry) || json_integer(entry, "undo_of", 0) > 0) {
             continue;
         }
         char *refusal = may(operation, entry) ? undo_begin(changes, operation, entry, "undone")
@@ -179,7 +179,7 @@ static void answer_confirmed(struct change *change, const char *error)
 static enum written run_confirm(struct operation *operation)
 {
     cJSON *entry = the_entry(operation);
-    const char *state = entry != NULL ? operation_text(entry, "state") : NULL;
+    const char *state = entry != NULL ? json_text(entry, "state") : NULL;
 
     if (entry != NULL && may(operation, entry) && strcmp(state, "pending") != 0) {
         operation_problem(operation, 409, "entry %llu waits for no confirmation: it is %s",

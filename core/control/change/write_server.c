@@ -69,7 +69,7 @@ static struct server *the_server(struct operation *operation, struct found *foun
 static void patch_number(struct change *change, const char *name, uint32_t now, int64_t file,
                          bool runtime, cJSON *before, cJSON *after)
 {
-    int64_t wanted = operation_integer(change->operation->body, name, -1);
+    int64_t wanted = json_integer(change->operation->body, name, -1);
     if (wanted < 0) {
         return;
     }
@@ -129,7 +129,7 @@ static enum written patch(struct operation *operation, const struct found *found
 
 static enum written run_server_patch(struct operation *operation)
 {
-    const char *state = operation_text(operation->body, "state");
+    const char *state = json_text(operation->body, "state");
     struct found found;
 
     if (the_server(operation, &found) == NULL) {
@@ -139,7 +139,7 @@ static enum written run_server_patch(struct operation *operation)
         operation_invalid(operation, "",
                           "nothing is to be changed; give weight, max_connections, "
                           "state or drain_timeout");
-    } else if (operation_text(operation->body, "drain_timeout") != NULL &&
+    } else if (json_text(operation->body, "drain_timeout") != NULL &&
                !(state != NULL ? strcmp(state, "drain") == 0
                                : found.server->admin == ADMIN_DRAIN)) {
         operation_invalid(operation, "/drain_timeout", "only a server that drains has a deadline");
@@ -176,7 +176,7 @@ static char *id_of_url(const struct weir_url *url)
 /* A checked copy of the URL with the host in lower case; NULL: 422 is the answer. */
 static char *check_url(struct operation *operation, char **id)
 {
-    char *url = base_strdup(operation_text(operation->body, "url"));
+    char *url = base_strdup(json_text(operation->body, "url"));
     char error[OPTION_ERROR_SIZE];
     struct weir_url parsed;
 
@@ -186,7 +186,7 @@ static char *check_url(struct operation *operation, char **id)
         operation_invalid(operation, "/url", "a server's URL has no path: leave out \"%.*s\"",
                           STR_ARGS(parsed.path));
     } else {
-        const char *given = operation_text(operation->body, "id");
+        const char *given = json_text(operation->body, "id");
         *id = given != NULL ? base_strdup(given) : id_of_url(&parsed);
         if (!id_is_legal(*id)) {
             operation_invalid(operation, "/id",
@@ -230,10 +230,10 @@ static enum written add_known(struct operation *operation, const struct found *f
 {
     const struct server *server = found->server;
     const char *pool = found->plan->pool->name;
-    const char *state = operation_text(operation->body, "state");
+    const char *state = json_text(operation->body, "state");
     const cJSON *backup = json_get(operation->body, "backup");
     bool same = str_equal(server->url.text, str_from(url)) &&
-                (operation_text(operation->body, "id") == NULL || strcmp(server->name, id) == 0) &&
+                (json_text(operation->body, "id") == NULL || strcmp(server->name, id) == 0) &&
                 (backup == NULL || (bool)cJSON_IsTrue(backup) == (server->backup != 0));
     bool leaving =
         overlay_is_leaving(overlay_entry(changes_of(operation)->overlay, pool, server->name));
@@ -406,8 +406,7 @@ static const struct weir_argument server_add[] = {
     {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
      "Requests that it may have at once; 0: no limit."},
     {"state", WEIR_ARGUMENT_WORD, false, 0, 0, states, "Administrative state; ready if not given."},
-    {"backup", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
-     "Serves only when none of the others can."},
+    {"backup", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL, "Serves only when none of the others can."},
     WEIR_ARGUMENTS_END,
 };
 

@@ -44,7 +44,7 @@ static const char *exported(const char *query, int index)
     ck_assert_uint_eq(answer.status, 200);
     cJSON *all = cJSON_Parse(answer.body);
     const cJSON *file = cJSON_GetArrayItem(json_get(all, "files"), index);
-    snprintf(text, sizeof(text), "%s", operation_text(file, "text"));
+    snprintf(text, sizeof(text), "%s", json_text(file, "text"));
     cJSON_Delete(all);
     return text;
 }

@@ -124,7 +124,7 @@ UNIT_TEST(users_depend_on_their_being_there)
     cJSON *shown = journal_show(journal_find(journal, 4));
     ck_assert(!cJSON_HasObjectItem(shown, "kept_key") && !cJSON_HasObjectItem(shown, "kept_part"));
     ck_assert(!cJSON_HasObjectItem(shown, "user_key") && !cJSON_HasObjectItem(shown, "user_part"));
-    ck_assert_str_eq(operation_text(journal_find(journal, 4), "kept_key"), "users/eve");
+    ck_assert_str_eq(json_text(journal_find(journal, 4), "kept_key"), "users/eve");
     cJSON_Delete(shown);
     journal_free(&journal);
 }

@@ -221,7 +221,7 @@ static const char *kept(void)
 
 static const char *state_of(uint64_t id)
 {
-    return operation_text(journal_find(stage.changes.journal, id), "state");
+    return json_text(journal_find(stage.changes.journal, id), "state");
 }
 
 UNIT_TEST(rows_come_and_go_with_the_module)

@@ -47,7 +47,7 @@ UNIT_TEST(one_that_is_in_force)
     ck_assert_ptr_nonnull(strstr(answer.body, "\"settled\":[\"web/a\"]"));
     ck_assert_ptr_nonnull(strstr(answer.body, "\"contradictions\":[{"));
     ck_assert(stage_entry_is(&stage, "web/a", NULL));
-    ck_assert_str_eq(operation_text(entry(1), "state"), "done");
+    ck_assert_str_eq(json_text(entry(1), "state"), "done");
     ck_assert_uint_eq(stage.runtime.reloads.done, 1);
 }
 
@@ -63,8 +63,8 @@ UNIT_TEST(one_with_mistakes)
     stage_settle(&stage);
     ck_assert_uint_eq(answer.status, 422);
     ck_assert_ptr_nonnull(strstr(answer.body, "no such thing"));
-    ck_assert_str_eq(operation_text(entry(1), "state"), "refused");
-    ck_assert_str_eq(operation_text(stage.changes.last_reload, "result"), "refused");
+    ck_assert_str_eq(json_text(entry(1), "state"), "refused");
+    ck_assert_str_eq(json_text(stage.changes.last_reload, "result"), "refused");
     ck_assert(stage.runtime.reloads.last_refused);
 }
 
@@ -89,10 +89,10 @@ UNIT_TEST(a_signals_goes_into_the_journal_too)
     changes_reloaded(&stage.changes, NULL, NULL, NULL);
     stage_settle(&stage);
     ck_assert_uint_eq(stage.reloads, 2);
-    ck_assert_str_eq(operation_text(entry(1), "author"), "weir");
+    ck_assert_str_eq(json_text(entry(1), "author"), "weir");
     changes_reloaded(&stage.changes, NULL, NULL, "the program stops");
     stage_settle(&stage);
-    ck_assert_str_eq(operation_text(entry(2), "state"), "refused");
+    ck_assert_str_eq(json_text(entry(2), "state"), "refused");
     ck_assert(!stage.changes.busy);
 }
 

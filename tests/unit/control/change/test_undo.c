@@ -12,11 +12,11 @@ static struct stage stage;
 
 static const char *take_back(struct change *change, const cJSON *entry)
 {
-    const char *refusal = operation_text(entry, "refusal");
+    const char *refusal = json_text(entry, "refusal");
 
     if (refusal == NULL) {
-        change_note(change, "journal.undo", operation_text(entry, "target"), NULL, NULL);
-        json_set(change->journal, "other_key", operation_text(entry, "other_key"));
+        change_note(change, "journal.undo", json_text(entry, "target"), NULL, NULL);
+        json_set(change->journal, "other_key", json_text(entry, "other_key"));
     }
     return refusal;
 }
@@ -56,7 +56,7 @@ static struct answers patch(const char *query, const char *body)
 
 static const char *state_of(uint64_t id)
 {
-    return operation_text(journal_find(stage.changes.journal, id), "state");
+    return json_text(journal_find(stage.changes.journal, id), "state");
 }
 
 UNIT_TEST(a_patch_takes_its_own_fields_back)
@@ -147,7 +147,7 @@ UNIT_TEST(what_nobody_confirms_is_taken_back)
     overdue(1);
     ck_assert_str_eq(state_of(1), "expired");
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 1);
-    ck_assert_str_eq(operation_text(journal_find(stage.changes.journal, 2), "author"), "weir");
+    ck_assert_str_eq(json_text(journal_find(stage.changes.journal, 2), "author"), "weir");
 }
 
 UNIT_TEST(what_is_confirmed_stays)
@@ -206,8 +206,8 @@ UNIT_TEST(an_entry_is_its_parts)
     ck_assert_uint_eq(undo("1").status, 200);
     ck_assert_str_eq(state_of(1), "undone");
     const cJSON *entry = journal_find(stage.changes.journal, 3);
-    ck_assert_str_eq(operation_text(entry, "other_key"), "one");
-    ck_assert_int_eq(operation_integer(entry, "undo_of", 0), 1);
+    ck_assert_str_eq(json_text(entry, "other_key"), "one");
+    ck_assert_int_eq(json_integer(entry, "undo_of", 0), 1);
 }
 
 UNIT_TEST(what_cannot_be_taken_back_stays)

@@ -92,7 +92,7 @@ UNIT_TEST(states_and_their_deadlines)
     ck_assert_uint_eq(patch("a", "{\"state\":\"drain\",\"drain_timeout\":\"60s\"}").status, 200);
     ck_assert_uint_eq(stage_server(&stage, "a")->admin, ADMIN_DRAIN);
     const cJSON *entry = overlay_at(stage.changes.overlay, "web/a");
-    ck_assert_int_gt(operation_integer(entry, "drain_deadline", 0), (int64_t)loop_wall_ms());
+    ck_assert_int_gt(json_integer(entry, "drain_deadline", 0), (int64_t)loop_wall_ms());
     ck_assert_uint_eq(patch("a", "{\"drain_timeout\":\"90s\"}").status, 200); /* it drains */
     ck_assert_uint_eq(patch("a", "{\"state\":\"ready\"}").status, 200);
     ck_assert_uint_eq(stage_server(&stage, "a")->admin, ADMIN_READY);
