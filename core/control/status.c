@@ -81,6 +81,6 @@ static void run_status(struct operation *operation)
 }
 
 const struct command status_commands[] = {
-    READ("status.show", "/status", NULL, "Status", run_status, "How the program itself is."),
+    READ("status.show", "/status", NULL, "Status", run_status, "The state of the program."),
     COMMANDS_END,
 };

@@ -290,7 +290,7 @@ static void named(void *arg, struct plan *plan)
     if (control->clearing) { /* no loop has prepared it */
         list_remove(&generation->link);
         generation_free(&generation);
-        applied(control, NULL, "the program stops");
+        applied(control, NULL, PLANE_STOPS);
         return;
     }
     apply_begin(&control->runtime, generation, at_gate, applied, control);
@@ -459,7 +459,7 @@ static void reload(void *arg, struct operation *operation)
     struct mistakes mistakes = {0};
 
     if (control->stopping) {
-        changes_reloaded(&control->changes, operation, NULL, "the program stops");
+        changes_reloaded(&control->changes, operation, NULL, PLANE_STOPS);
         return;
     }
     log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);

@@ -99,7 +99,7 @@ static void run_check(struct operation *operation)
 
 const struct command config_commands[] = {
     READ_AS("config.show", ADMIN, "GET", "/config", NULL, NULL, "Files", run_config,
-            "The files as they were read, without their secrets."),
+            "The files as read, with secrets masked."),
     READ_AS("config.check", ADMIN, "POST", "/config/check", NULL, NULL, "Check", run_check,
             "Reads and checks the files; changes nothing."),
     COMMANDS_END,

@@ -161,7 +161,7 @@ static void run_explain(struct operation *operation)
 static const struct weir_argument explain_body[] = {
     {"url", WEIR_ARGUMENT_STRING, true, 1, 8192, NULL, "Absolute URL of the request."},
     {"method", WEIR_ARGUMENT_STRING, false, 1, 32, NULL, "GET if not given."},
-    {"headers", WEIR_ARGUMENT_TEXTS, false, 0, 0, NULL, "Its fields, by name."},
+    {"headers", WEIR_ARGUMENT_TEXTS, false, 0, 0, NULL, "Its header fields, by name."},
     {"client", WEIR_ARGUMENT_STRING, false, 1, 64, NULL,
      "The client's address; 127.0.0.1 if not given."},
     {"listener", WEIR_ARGUMENT_STRING, false, 1, 256, NULL,
@@ -171,6 +171,6 @@ static const struct weir_argument explain_body[] = {
 
 const struct command explain_commands[] = {
     READ_AS("explain", OPERATOR, "POST", "/explain", explain_body, NULL, "Explanation", run_explain,
-            "What would become of a request: route, pool, session, candidates, choice."),
+            "What would happen to a request: route, pool, session, candidates, pick."),
     COMMANDS_END,
 };

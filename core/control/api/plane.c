@@ -72,7 +72,7 @@ static void begin(struct message *message)
     const struct command *command = operation->command;
 
     if (command != NULL && !plane_is_open(operation->plane)) {
-        operation_problem(operation, 503, "the program starts or ends just now");
+        operation_problem(operation, 503, "Weir is starting or shutting down");
     } else if (command != NULL && command->write != NULL) {
         operation->plane->write(operation);
         return;

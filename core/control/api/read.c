@@ -306,9 +306,9 @@ const struct command read_commands[] = {
     READ("routes.list", "/routes", NULL, "Routes", run_routes, "The routes, with their traffic."),
     READ("listeners.list", "/listeners", NULL, "Listeners", run_listeners,
          "The listeners, with their traffic."),
-    READ("modules.list", "/modules", NULL, "Modules", run_modules, "The modules that are loaded."),
+    READ("modules.list", "/modules", NULL, "Modules", run_modules, "The loaded modules."),
     READ("certificates.list", "/certificates", NULL, "Certificates", run_certificates,
-         "The listeners' certificates, and when they end."),
-    READ("stats.show", "/stats", NULL, "Stats", run_stats, "The numbers of this moment."),
+         "The listeners' certificates, and when they expire."),
+    READ("stats.show", "/stats", NULL, "Stats", run_stats, "Current statistics."),
     COMMANDS_END,
 };

@@ -222,13 +222,13 @@ static void run_export(struct operation *operation)
 
 static const struct weir_argument export_query[] = {
     {"elsewhere", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
-     "For another folder: paths that are taken from the folder of their file are written in full."},
+     "For another folder: relative paths are written in full."},
     WEIR_ARGUMENTS_END,
 };
 
 static const struct command commands[] = {
     READ_AS("config.export", ADMIN, "GET", "/config/export", NULL, export_query, "Files",
-            run_export, "Files that equal the running state."),
+            run_export, "Files that describe the running state."),
     COMMANDS_END,
 };
 

@@ -167,7 +167,7 @@ void changes_reloaded(struct changes *changes, struct operation *operation,
 
 static const struct command commands[] = {
     WRITE("config.reload", ADMIN, "POST", "/config/reload", NULL, NULL, 200, 0, "Reload",
-          run_reload, "Reads the files again, and takes them over if they are right."),
+          run_reload, "Reads the files again and applies them if they are valid."),
     COMMANDS_END,
 };
 

@@ -258,9 +258,9 @@ static const struct command commands[] = {
     READ("journal.list", "/journal", journal_query, "Journal", run_journal,
          "Runtime changes, the newest first."),
     WRITE("journal.undo", OPERATOR, "POST", "/journal/{id}/undo", NULL, NULL, 200, CONFIRM, "Entry",
-          run_undo, "Takes a change back; with last as id the last one that can be."),
+          run_undo, "Undoes a change; with last as id, the last one that can be undone."),
     WRITE("journal.confirm", OPERATOR, "POST", "/journal/{id}/confirm", NULL, NULL, 200, 0, "Entry",
-          run_confirm, "Lets a change stay that would take itself back."),
+          run_confirm, "Confirms a change that would otherwise be undone."),
     COMMANDS_END,
 };
 

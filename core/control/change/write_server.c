@@ -400,46 +400,46 @@ static const struct weir_argument server_add[] = {
     {"url", WEIR_ARGUMENT_STRING, true, 1, 2048, NULL,
      "http://HOST:PORT, https://HOST:PORT or unix:/PATH of the server."},
     {"id", WEIR_ARGUMENT_STRING, false, 1, 64, NULL,
-     "Its name in the pool; made of the URL's host and port where it is not given."},
+     "Its name in the pool; made from the URL's host and port if not given."},
     {"weight", WEIR_ARGUMENT_INTEGER, false, 0, 1000, NULL,
-     "Its share beside the others; 0: no new sessions. 1 where it is not given."},
+     "Its share relative to the others; 0: no new sessions. 1 if not given."},
     {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
-     "Requests that it may have at once; 0: no limit."},
+     "Concurrent requests allowed; 0: no limit."},
     {"state", WEIR_ARGUMENT_WORD, false, 0, 0, states, "Administrative state; ready if not given."},
-    {"backup", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL, "Serves only when none of the others can."},
+    {"backup", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL, "Serves only when no other server can."},
     WEIR_ARGUMENTS_END,
 };
 
 static const struct weir_argument server_patch[] = {
-    {"weight", WEIR_ARGUMENT_INTEGER, false, 0, 1000, NULL, "Its share beside the others."},
+    {"weight", WEIR_ARGUMENT_INTEGER, false, 0, 1000, NULL, "Its share relative to the others."},
     {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
-     "Requests that it may have at once; 0: no limit."},
+     "Concurrent requests allowed; 0: no limit."},
     {"state", WEIR_ARGUMENT_WORD, false, 0, 0, states,
      "ready; drain (no new sessions, those that are there stay); maintenance (none at all)."},
     {"drain_timeout", WEIR_ARGUMENT_DURATION, false, 1, 604800, NULL,
-     "With drain: time after which sessions that are there go elsewhere."},
+     "With drain: time after which its sessions move to other servers."},
     WEIR_ARGUMENTS_END,
 };
 
 static const struct weir_argument server_remove[] = {
     {"now", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
-     "Removes it at once; requests that run there are finished."},
+     "Removes it at once; running requests finish."},
     {"timeout", WEIR_ARGUMENT_DURATION, false, 1, 604800, NULL,
-     "Time to drain; 1h, or 5m in a pool with stickiness, where it is not given."},
+     "Time to drain; if not given 1h, or 5m in a sticky pool."},
     {"force", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL,
-     "Also where it leaves the pool without a server that serves; otherwise that is a 409."},
+     "Even if it leaves the pool without a serving server, which is a 409 otherwise."},
     WEIR_ARGUMENTS_END,
 };
 
 static const struct command commands[] = {
     WRITE("server.add", OPERATOR, "POST", "/pools/{pool}/servers", server_add, NULL, 201, MATCHED,
           "Server", run_server_add,
-          "Adds a server to a pool; one that drains to be removed stays."),
+          "Adds a server to a pool; cancels its removal if it is draining."),
     WRITE("server.patch", OPERATOR, "PATCH", "/pools/{pool}/servers/{server}", server_patch, NULL,
           200, MATCHED, "Server", run_server_patch, "Changes a server's weight, limit or state."),
     WRITE("server.remove", OPERATOR, "DELETE", "/pools/{pool}/servers/{server}", NULL,
           server_remove, 202, MATCHED, "Server", run_server_remove,
-          "Drains a server, then removes it; 204 where it is gone at once."),
+          "Drains a server, then removes it; 204 if it is removed at once."),
     COMMANDS_END,
 };
 
