@@ -7,7 +7,6 @@
 #define CONTROL_CONTROL_STATE_H
 
 #include "base/mistakes.h"
-#include "control/apply.h"
 #include "control/change/changes.h"
 #include "control/privileges.h"
 #include "proxy/upstream/names.h"
@@ -29,11 +28,13 @@ struct control {
     size_t signal_count;
     struct changes changes;
     bool naming; /* a reload waits for names */
-    /* The generation being applied; `done` NULL: none. Only a change has a gate. */
-    struct apply *gate_of;
+    /* The generation that comes into force; `done` NULL: none. Only a change has a gate. */
+    struct generation *next;
     void (*gate)(void *arg);
     void (*done)(void *arg, const char *error);
     void *done_arg;
+    atomic_flag failed; /* it does not: whoever sets it, on any loop, writes `error` */
+    char error[512];    /* empty: no failure */
     struct operation *reload_operation; /* of the reload under way; NULL: by a signal */
     bool started;                       /* the first generation is in force */
     bool stopping;

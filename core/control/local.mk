@@ -4,8 +4,6 @@ include core/control/api/local.mk
 include core/control/change/local.mk
 
 core_libcore_a_SOURCES += \
-    core/control/apply.c \
-    core/control/apply.h \
     core/control/control.c \
     core/control/control.h \
     core/control/control_state.h \

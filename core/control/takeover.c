@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "control/change/reload.h"
+#include "control/loops.h"
 #include "proxy/plan/descriptors.h"
 #include "proxy/upstream/names.h"
 #include "proxy/pool/recovery.h"
@@ -158,26 +159,39 @@ static void set_nameservers(struct control *control, const struct generation *ge
     }
 }
 
+/* ---- into force: all loops prepare it, and if all could, all commit it ---- */
+
+/* On any loop: the first failure counts. */
+static void fail(struct control *control, const char *error)
+{
+    if (!atomic_flag_test_and_set(&control->failed)) {
+        snprintf(control->error, sizeof(control->error), "%s", error);
+    }
+}
+
 /* Calls whoever waits for the outcome. */
-static void tell_applied(struct control *control, const char *error)
+static void tell_applied(struct control *control)
 {
     void (*done)(void *arg, const char *error) = control->done;
+    char error[sizeof(control->error)];
 
+    memcpy(error, control->error, sizeof(error)); /* `done` may begin the next one */
     control->done = NULL;
     control_notify("READY=1");
-    done(control->done_arg, error);
+    done(control->done_arg, error[0] != '\0' ? error : NULL);
     control_settled(control);
 }
 
-static void not_applied(struct control *control, const char *error)
+static void not_applied(struct control *control)
 {
     control_free_left(control);
     if (control->started || control->clearing) {
         set_nameservers(control, control->runtime.current);
-        tell_applied(control, error);
+        tell_applied(control);
         return;
     }
-    log_write(WEIR_LOG_ERROR, "weir", "start: the configuration is not taken over: %s", error);
+    log_write(WEIR_LOG_ERROR, "weir", "start: the configuration is not taken over: %s",
+              control->error);
     control->exit_code = 1;
     loop_stop(control->self->loop);
 }
@@ -200,12 +214,14 @@ static void set_tickets_timer(struct control *control, uint64_t lifetime_ns)
     }
 }
 
-static void applied(void *arg, struct generation *generation, const char *error)
+/* All loops have committed or abandoned it. */
+static void applied(void *arg)
 {
     struct control *control = arg;
+    struct generation *generation = control->next;
 
-    if (error != NULL) {
-        not_applied(control, error);
+    if (control->error[0] != '\0') {
+        not_applied(control);
         return;
     }
     if (control->runtime.current != NULL) {
@@ -231,7 +247,7 @@ static void applied(void *arg, struct generation *generation, const char *error)
         control->started = true;
         log_ready(generation);
     }
-    tell_applied(control, NULL);
+    tell_applied(control);
     if (control->stop_wanted && !control->stopping) {
         control_stop_gently(control);
     }
@@ -253,47 +269,72 @@ static bool tune_sockets(const struct generation *generation, char *error, size_
     return true;
 }
 
-/* All loops are ready. Settings of sockets and servers are applied last. */
-static void at_gate(void *arg, struct apply *apply)
+static void commit(struct worker *worker, void *arg)
 {
-    struct control *control = arg;
-    char error[256];
-
-    control->gate_of = apply;
-    if (control->gate != NULL) {
-        control->gate(control->done_arg);
-    } else if (!tune_sockets(apply_generation(apply), error, sizeof(error))) {
-        apply_pass(apply, error);
-    } else {
-        set_servers(control, apply_generation(apply));
-        apply_pass(apply, NULL);
-    }
+    const struct control *control = arg;
+    worker_commit(worker, control->next->plan);
 }
 
-/* The change is durable, or could not be kept. */
+static void abandon(struct worker *worker, void *arg)
+{
+    const struct control *control = arg;
+    generation_abandon(control->next, worker);
+}
+
+/* The gate's answer: the change is durable, or could not be kept. */
 static void pass(void *arg, const char *error)
 {
     struct control *control = arg;
 
-    if (error == NULL) {
-        set_servers(control, apply_generation(control->gate_of));
+    if (error != NULL) {
+        fail(control, error);
     }
-    apply_pass(control->gate_of, error);
+    if (control->error[0] == '\0') {
+        set_servers(control, control->next);
+    }
+    loops_do(&control->runtime, control->runtime.workers + 1,
+             control->error[0] == '\0' ? commit : abandon, applied, control);
+}
+
+static void prepare(struct worker *worker, void *arg)
+{
+    struct control *control = arg;
+    char error[256];
+
+    if (!generation_prepare(control->next, worker, error, sizeof(error))) {
+        fail(control, error);
+    }
+}
+
+/* Settings of sockets and servers are applied last. */
+static void prepared(void *arg)
+{
+    struct control *control = arg;
+    char error[256];
+
+    if (control->error[0] != '\0') {
+        pass(control, NULL); /* to abandon it */
+    } else if (control->gate != NULL) {
+        control->gate(control->done_arg);
+    } else {
+        pass(control, tune_sockets(control->next, error, sizeof(error)) ? NULL : error);
+    }
 }
 
 /* Its names are resolved, as far as possible. */
 static void named(void *arg, struct plan *plan)
 {
     struct control *control = arg;
-    struct generation *generation = generation_of(plan);
+    (void)plan;
 
     if (control->clearing) { /* no loop has prepared it */
-        list_remove(&generation->link);
-        generation_free(&generation);
-        applied(control, NULL, PLANE_STOPS);
+        list_remove(&control->next->link);
+        generation_free(&control->next);
+        fail(control, PLANE_STOPS);
+        applied(control);
         return;
     }
-    apply_begin(&control->runtime, generation, at_gate, applied, control);
+    loops_do(&control->runtime, control->runtime.workers + 1, prepare, prepared, control);
 }
 
 /* Brings a generation into force. */
@@ -303,9 +344,12 @@ static void apply(void *arg, struct generation *generation, void (*gate)(void *g
     struct control *control = arg;
 
     ASSERT(control->done == NULL);
+    control->next = generation;
     control->gate = gate;
     control->done = done;
     control->done_arg = gate_arg;
+    control->error[0] = '\0';
+    atomic_flag_clear(&control->failed);
     list_push_back(&control->generations, &generation->link);
     names_await(control->runtime.names, generation->plan, named, control);
 }

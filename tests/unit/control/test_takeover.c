@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* takeover.c, apply.c and stopping.c: a generation comes into force on every loop or on none, the
+/* takeover.c and stopping.c: a generation comes into force on every loop or on none, the
  * one before goes, and the program ends when nothing is under way. No thread runs: the test gives
  * each loop its turns. */
 #include "runner.h"
