@@ -118,8 +118,8 @@ const struct weir_schema answer_schemas[] = {
      ",'contradictions':{'type':'array','items':{'type':'object','properties':{'pool':" TEXT
      ",'server':" TEXT ",'field':" TEXT
      ",'file':{},'runtime':{}}}},'settled':{'type':'array','description':'Servers, as POOL/ID, "
-     "whose runtime changes the files now contain: the files alone define them from then on.','items':" TEXT
-     "}}}"},
+     "whose runtime changes the files now contain: the files alone define them from then on.',"
+     "'items':" TEXT "}}}"},
     {"Entry",
      "{'type':'object','required':['id','time','author','command','target','state'],"
      "'properties':{'id':" COUNT ",'time':" TIME ",'author':" TEXT ",'command':" TEXT

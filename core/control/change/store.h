@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The store thread, which owns the instance of the store module and may block on the disk. Jobs go
- * in, results are posted to the control thread. Thread: the control thread calls; the module's hooks run on the store thread.
+ * in, results are posted to the control thread. Thread: the control thread calls; the module's
+ * hooks run on the store thread.
  */
 #ifndef CONTROL_CHANGE_STORE_H
 #define CONTROL_CHANGE_STORE_H
