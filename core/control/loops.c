@@ -24,7 +24,9 @@ static void answered(struct message *message)
     struct round *round = container_of(message, struct step, message)->round;
 
     if (--round->waiting == 0) {
-        round->done(round->arg);
+        if (round->done != NULL) {
+            round->done(round->arg);
+        }
         free(round);
     }
 }

@@ -9,7 +9,7 @@
 #include "proxy/worker.h"
 
 /* Runs `fn` on one of the next turns of each of the first `count` loops (the control thread's is
- * the last), then `done` on the control thread. */
+ * the last), then `done` (may be NULL) on the control thread. */
 void loops_do(struct runtime *runtime, unsigned count, void (*fn)(struct worker *worker, void *arg),
               void (*done)(void *arg), void *arg);
 

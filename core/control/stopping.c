@@ -105,11 +105,6 @@ static void drain_loop(struct worker *worker, void *arg)
     worker_drain(worker, control->patience_ns, loop_drained);
 }
 
-static void draining(void *arg)
-{
-    (void)arg;
-}
-
 /* SIGTERM: no new connections; clients that are connected are served, running requests end. */
 void control_stop_gently(struct control *control)
 {
@@ -130,7 +125,7 @@ void control_stop_gently(struct control *control)
     control_leave_sockets(control, control->runtime.current, NULL);
     control->undrained = control->runtime.workers + 1;
     control->drained.fn = on_drained;
-    loops_do(&control->runtime, control->undrained, drain_loop, draining, control);
+    loops_do(&control->runtime, control->undrained, drain_loop, NULL, control);
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)

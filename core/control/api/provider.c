@@ -11,11 +11,6 @@
 #include "control/api/resident.h"
 #include "module/module_abi.h"
 
-static struct weir_str maybe(const char *text)
-{
-    return text != NULL ? str_from(text) : (struct weir_str){NULL, 0};
-}
-
 struct weir_context *provider_context(const struct provider *provider)
 {
     return &provider->resident->context.base;
@@ -320,7 +315,8 @@ void providers_keep(struct providers *providers, const char *space, const char *
         const struct weir_control *ops = provider->ops;
         if (provider->ready && ops->space != NULL && strcmp(ops->space, space) == 0 &&
             ops->take != NULL) {
-            ops->take(provider_context(provider), provider->instance, str_from(key), maybe(value));
+            ops->take(provider_context(provider), provider->instance, str_from(key),
+                      str_from(value));
         }
     }
 }

@@ -50,7 +50,7 @@ static struct weir_str text(struct weir_control_operation *given, const char *na
     if (found == NULL) {
         found = cJSON_GetStringValue(member(operation, name));
     }
-    return found != NULL ? str_from(found) : (struct weir_str){NULL, 0};
+    return str_from(found);
 }
 
 static int64_t number(struct weir_control_operation *given, const char *name, int64_t fallback)

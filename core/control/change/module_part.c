@@ -132,11 +132,6 @@ static char *print_member(const cJSON *entry, const char *name)
     return item != NULL && !cJSON_IsNull(item) ? json_print(item) : NULL;
 }
 
-static struct weir_str maybe(const char *text)
-{
-    return text != NULL ? str_from(text) : (struct weir_str){NULL, 0};
-}
-
 /* The key of the entry, and the space before it, which the caller frees. */
 static const char *split(const cJSON *entry, char **space)
 {
@@ -166,8 +161,8 @@ static const char *take_back(struct change *change, const cJSON *entry)
             .part = str_from(json_text(entry, "kept_part")),
             .before = str_from(before),
             .after = str_from(after),
-            .now = maybe(providers_kept(providers, space, key)),
-            .gone = maybe(json_text(entry, "kept_gone")),
+            .now = str_from(providers_kept(providers, space, key)),
+            .gone = str_from(json_text(entry, "kept_gone")),
         };
         struct weir_change what = {.size = sizeof(what),
                                    .target = str_from(json_text(entry, "target")),

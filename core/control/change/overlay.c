@@ -12,7 +12,8 @@
 
 /* One entry in the tables. */
 struct item {
-    struct table_link by_key, by_pool;
+    struct table_named by_key;
+    struct table_link by_pool;
     cJSON *entry;
     const struct server_settings *file; /* the files' server; only in overlay_adjust */
 };
@@ -31,19 +32,13 @@ static struct item *item_of(const struct table_link *by_pool)
 
 static struct item *find_item(const struct overlay *overlay, const char *key)
 {
-    for (struct table_link *link = table_first(&overlay->by_key, table_hash(str_from(key)));
-         link != NULL; link = table_next(link)) {
-        struct item *item = container_of(link, struct item, by_key);
-        if (strcmp(item->entry->string, key) == 0) {
-            return item;
-        }
-    }
-    return NULL;
+    struct table_named *found = table_find(&overlay->by_key, str_from(key));
+    return found != NULL ? container_of(found, struct item, by_key) : NULL;
 }
 
 static void item_free(struct overlay *overlay, struct item *item)
 {
-    table_remove(&item->by_key);
+    table_remove(&item->by_key.link);
     table_remove(&item->by_pool);
     cJSON_Delete(cJSON_DetachItemViaPointer(overlay->entries, item->entry));
     free(item);
@@ -114,7 +109,7 @@ void overlay_set(struct overlay *overlay, const char *key, cJSON *entry)
         cJSON_AddItemToObject(overlay->entries, own, entry);
         item = base_zalloc(sizeof(*item));
         item->entry = entry;
-        table_add(&overlay->by_key, &item->by_key, table_hash(str_from(own)));
+        table_add_named(&overlay->by_key, &item->by_key, str_from(entry->string));
         table_add(&overlay->by_pool, &item->by_pool, table_hash(find_pool_name(own)));
     } else {
         cJSON_Delete(entry);
