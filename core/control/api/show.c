@@ -353,16 +353,21 @@ cJSON *show_stats(const struct plane *plane)
 
 /* ---- of configurations ---- */
 
+/* An empty list for no texts, of which cJSON_CreateStringArray makes none without an array. */
+static cJSON *list_of(const char *const *texts, size_t count)
+{
+    return count > 0 ? cJSON_CreateStringArray(texts, (int)count) : cJSON_CreateArray();
+}
+
 cJSON *show_restart(const struct generation *g)
 {
-    return cJSON_CreateStringArray(g->plan->restart, (int)g->plan->restart_count);
+    return list_of(g->plan->restart, g->plan->restart_count);
 }
 
 cJSON *show_mistakes(const struct mistakes *mistakes, size_t limit)
 {
     size_t count = mistakes == NULL ? 0 : mistakes->count < limit ? mistakes->count : limit;
-    return count > 0 ? cJSON_CreateStringArray((const char *const *)mistakes->texts, (int)count)
-                     : cJSON_CreateArray();
+    return list_of(count > 0 ? (const char *const *)mistakes->texts : NULL, count);
 }
 
 void show_file(cJSON *files, const char *path, char *text)
