@@ -61,6 +61,9 @@ void conn_close(struct conn **conn, bool reset)
         close_socket(c);
         return;
     }
+    if (c->ending) {
+        conn_shutdown(c); /* the last packet waits for the FIN: not until the socket's turn */
+    }
     c->fd = -1;
     task_cancel(&c->resume);
     list_remove(&c->doubt);

@@ -98,8 +98,7 @@ static void nobody_looks(struct conn *conn)
 
 static const struct conn_ops nobody_ops = {.on_readable = nobody_looks, .on_drained = nobody_looks};
 
-/* All are closed in one turn, every second by RST. */
-static void close_many(void)
+static void open_many(void)
 {
     timer_set(loop, &conn_pool_get(loop)->doubt_timer, 3600 * NS_PER_SECOND);
     for (int i = 0; i < MANY; i++) {
@@ -110,6 +109,12 @@ static void close_many(void)
         peers[i] = fds[1];
         conn_keep(crowd[i], "kept", 4);
     }
+}
+
+/* All are closed in one turn, every second by RST. */
+static void close_many(void)
+{
+    open_many();
     for (int i = 0; i < MANY; i++) {
         conn_close(&crowd[i], i % 2 == 1);
         ck_assert_ptr_null(crowd[i]);
@@ -149,6 +154,25 @@ UNIT_TEST(test_many_are_closed_over_some_turns)
     hear_nothing(2 * part);
     run_turns(loop, 1);
     hear(2 * part, MANY);
+}
+
+/* Their last packets do not wait for their sockets' turn. */
+UNIT_TEST(test_answers_of_many_are_not_held)
+{
+    const struct iovec answer = {(void *)(uintptr_t) "answer", 6};
+    char data[8];
+
+    open_many();
+    for (int i = 0; i < MANY; i++) {
+        conn_write_last(crowd[i]);
+        ck_assert(conn_write(crowd[i], &answer, 1));
+        conn_close(&crowd[i], false);
+    }
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_msg(recv(peers[i], data, sizeof(data), MSG_DONTWAIT) == 6, "peer %d", i);
+        ck_assert_msg(recv(peers[i], data, sizeof(data), MSG_DONTWAIT) == 0, "peer %d", i);
+        close(peers[i]);
+    }
 }
 
 UNIT_LOOP_TEST(test_those_that_wait_are_closed_without_turns, 3)
