@@ -346,6 +346,10 @@ static bool sample_row(void *arg, const struct weir_stats_row *row)
     if (series == NULL) {
         return true;
     }
+    bool step = series->second / HISTORY_STEP != history->second / HISTORY_STEP;
+    if (series->second != 0 && step && row->traffic->total == NULL) {
+        return true; /* back after a pause: the next step has its histogram */
+    }
     struct mark now = read_row(history, row->traffic);
     if (row->kind == WEIR_STATS_LISTENER) {
         notice_successor(series, &now);

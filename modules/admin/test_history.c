@@ -247,6 +247,26 @@ UNIT_TEST(a_successor_begins_at_zero)
     ck_assert_double_eq_tol(value("server:web/s7.rate", 3600, 3), 10, 0.001);
 }
 
+/* A server that is away for a while, and comes back as it was between two steps: its histogram is
+ * read at steps alone. */
+UNIT_TEST(who_comes_back_goes_on)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        second(10, 20);
+    }
+    servers[7].row.kind = WEIR_STATS_LISTENER; /* nobody asks for a listener of its name */
+    for (unsigned i = 0; i < 12; i++) {
+        second(0, 0);
+    }
+    servers[7].row.kind = WEIR_STATS_SERVER;
+    for (unsigned i = 0; i < 20; i++) {
+        second(10, 5);
+        double late = value("server:web/s7.p99", 3600, 0);
+        ck_assert_msg(isnan(late) || (late > 3 && late < 17), "%u: %f", i, late);
+    }
+    ck_assert_double_eq_tol(rates(WEIR_STATS_SERVER, "web", "s7").requests, 10, 0.001);
+}
+
 /* Listeners that go, and come back, make neither holes nor heaps in the total. */
 UNIT_TEST(the_total_outlives_listeners)
 {
