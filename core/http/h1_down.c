@@ -157,6 +157,21 @@ static void down_eof(struct h1_down *s)
     }
 }
 
+/* Nothing more comes. A FIN without close_notify is an end like any other, and what was asked for
+ * is answered (RFC 9112 section 9.8): framing tells what was cut. Of a tunnel's bytes nothing
+ * does. */
+static void down_end(struct h1_down *s, enum conn_result result)
+{
+    const struct conn *conn = s->c.conn;
+    bool fin = conn->error == CONN_TRUNCATED && !conn->write_failed && s->state != STATE_TUNNEL;
+
+    if (result == CONN_EOF || fin) {
+        down_eof(s);
+    } else {
+        h1_down_gone(s, DOWN_GONE_CLOSED);
+    }
+}
+
 /* How much more may be kept; at least one byte, so that a read is possible. */
 static size_t down_kept_room(struct h1_down *s)
 {
@@ -202,12 +217,8 @@ static void down_read(struct h1_down *s)
         if (result == CONN_AGAIN) {
             break;
         }
-        if (result == CONN_EOF) {
-            down_eof(s);
-            break;
-        }
-        if (result == CONN_ERROR) {
-            h1_down_gone(s, DOWN_GONE_CLOSED);
+        if (result != CONN_DATA) {
+            down_end(s, result);
             break;
         }
         struct batch *batch = s->c.batch;
@@ -244,11 +255,12 @@ static void down_watch(struct h1_down *s)
     while (s->c.conn->eof_hint && !s->client_ended && down_kept_room(s) > 1) {
         char *data = NULL;
         size_t len = 0;
-        switch (conn_read(s->c.conn, &data, &len, down_kept_room(s))) {
+        enum conn_result result = conn_read(s->c.conn, &data, &len, down_kept_room(s));
+        switch (result) {
         case CONN_DATA: conn_keep(s->c.conn, data, len); break;
         case CONN_AGAIN: return;
-        case CONN_EOF: down_eof(s); return;
-        case CONN_ERROR: h1_down_gone(s, DOWN_GONE_CLOSED); return;
+        case CONN_EOF:
+        case CONN_ERROR: down_end(s, result); return;
         }
     }
 }

@@ -238,6 +238,28 @@ def test_cut_body_is_no_clean_end(start_weir, scripted_server, certs):
             client.response()
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_fin_without_close_notify(tls_weir, certs, version):
+    """It ends what the client says; what was asked for whole is answered whole."""
+    body = b"x" * 3_000_000
+    weir = tls_weir(handler=lambda request: Reply(body, framing=request.headers.get("X-Framing")))
+    for framing in ("length", "chunked", "close"):
+        for count in (1, 2):
+            with weir.client(tls=certs.client(version)) as client:
+                client.send(f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Framing: {framing}\r\n\r\n" *
+                            count)
+                # Below TLS: the socket's own method would end TLS first.
+                socket.socket.shutdown(client.sock, socket.SHUT_WR)
+                for _ in range(count):
+                    assert client.response().body == body
+                assert client.rest() == b""
+    with weir.client(tls=certs.client(version)) as client:
+        client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+        socket.socket.shutdown(client.sock, socket.SHUT_WR)
+        with pytest.raises((ConnectionError, Cut, ssl.SSLError, AssertionError)):
+            assert client.response().status == 200
+
+
 def test_plain_http_on_a_tls_listener(tls_weir, certs):
     weir = tls_weir()
     with Client(weir.address()) as client:
