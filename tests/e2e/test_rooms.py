@@ -50,6 +50,27 @@ def test_a_header_of_a_room_above_is_refused(tmp_path, name, text, told):
     assert any(finding.startswith(told) for finding in findings), findings
 
 
+@pytest.mark.parametrize("name", [
+    "../proxy/pool/queue.h", "../net/../proxy/pool/queue.h", "core/proxy/pool/queue.h",
+])
+@pytest.mark.parametrize("marks", ['""', "<>"])
+def test_however_it_is_written(tmp_path, name, marks):
+    line = f"#include {marks[0]}{name}{marks[1]}\n"
+    told = f"core/net/loop.h:1: includes {name}, but core/net stands below core/proxy/pool"
+    assert told in house(tmp_path, {**SOUND, "core/net/loop.h": line})
+
+
+def test_a_function_of_a_room_above_is_refused(tmp_path):
+    """Declared by hand; no circle yet, since the room above does not call back."""
+    findings = house(tmp_path, {
+        **SOUND,
+        "core/net/timer.c": "void fill(void);\nvoid timer_end(void)\n{\n    fill();\n}\n",
+        "core/proxy/plan/fill.c": "void fill(void)\n{\n}\n",
+    })
+    assert findings == ["core/net/timer.c:1: uses fill of core/proxy/plan/fill.c, but core/net "
+                        "stands below core/proxy/plan"]
+
+
 @pytest.mark.parametrize("files", [
     # the room below calls what the room above defines, without any header
     {"core/base/base.c": "void base_end(void)\n{\n    loop_end();\n}\n"},
@@ -77,4 +98,11 @@ def test_words_of_comments_and_strings_tie_nothing(tmp_path):
     assert house(tmp_path, {
         **SOUND,
         "core/base/base.c": 'void base_end(void)\n{\n    /* loop_end() */ say("loop_end");\n}\n',
+    }) == []
+
+
+def test_members_of_structs_tie_nothing(tmp_path):
+    assert house(tmp_path, {
+        **SOUND,
+        "core/base/base.c": "void base_end(void)\n{\n    a.loop_end();\n    b->loop_end = 0;\n}\n",
     }) == []

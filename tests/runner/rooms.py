@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """The rooms of the core and what they may know: run alone, it prints each wrong include and circle.
 
-A room includes its own headers and those of rooms below it. No two files need each other, but within
-one state machine. The plan of the house is docs/ARCHITECTURE.md.
+A room includes its own headers and those of rooms below it, and calls nothing of a room above without
+a header either. No two files need each other, but within one state machine. The plan of the house is docs/ARCHITECTURE.md.
 """
 
+import os
 import pathlib
 import re
 import sys
@@ -18,7 +19,7 @@ SERVANTS = {"conf": {"base"}, "module": {"base", "conf", "net"}}
 # Each is one machine in several files, which call each other in a circle: a path's beginning.
 MACHINES = ("core/http/h1_down", "core/net/conn", "core/proxy/stream/stream")
 
-INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*[<"]([^>"]+)[>"]', re.MULTILINE)
 NOISE = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 FUNCTION = re.compile(r"^(?!static\b|typedef\b)[A-Za-z_][^;{}()=\n]*?\b(\w+)\([^;{}]*\)\s*\n\{",
                       re.MULTILINE)
@@ -27,7 +28,8 @@ TABLE = re.compile(r"^(?!static\b|typedef\b|extern\b)[A-Za-z_][\w \t*]*?\b(\w+)(
 INLINE = re.compile(r"^static inline [^;{}]*?\n\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 OWN = re.compile(r"^static\b[^;{}()=\n]*?\b(\w+)(?:\([^;{}]*\)\s*\n\{|(?:\[\w*\])?\s*=)",
                  re.MULTILINE)
-WORD = re.compile(r"\b[A-Za-z_]\w*\b")
+# But members of structs, which may be called like a function.
+WORD = re.compile(r"(?<![\w.])(?<!->)[A-Za-z_]\w*\b")
 
 
 def room_of(path):
@@ -50,6 +52,20 @@ def line_of(text, at):
     return text.count("\n", 0, at) + 1
 
 
+def included(core, path, name):
+    """The header of the core that `path` means by `name`, as core/...; None: none of ours.
+    However it is written: beside the file, by the way through other folders, from the top."""
+    for folder in (path.parent, core, core.parent):
+        target = pathlib.Path(os.path.normpath(folder / name))
+        if core in target.parents and target.exists():
+            return target.relative_to(core.parent).as_posix()
+    return None
+
+
+def stands_below(name, tie, room, other):
+    return f"{name}: {tie}, but core/{room} stands below core/{other}"
+
+
 def wrong_includes(source):
     """Of the core, and of unit tests, which stand in a room like what they test."""
     core = source / "core"
@@ -60,20 +76,23 @@ def wrong_includes(source):
                 continue
             text = path.read_text(encoding="utf-8")
             for match in INCLUDE.finditer(text):
-                if not (core / match.group(1)).exists():
+                header = included(core, path, match.group(1))
+                if header is None:
                     continue
-                other = room_of(pathlib.PurePosixPath(match.group(1)))
+                other = room_of(pathlib.PurePosixPath(header).relative_to("core"))
                 if not may_include(room, other):
-                    yield f"{path.relative_to(source)}:{line_of(text, match.start())}: includes " \
-                          f"{match.group(1)}, but core/{room} stands below core/{other}"
+                    yield stands_below(f"{path.relative_to(source)}:{line_of(text, match.start())}",
+                                       f"includes {match.group(1)}", room, other)
 
 
 class File:
     """A header or source, and which others it cannot do without."""
 
-    def __init__(self, name, text):
-        self.name = name
-        self.needs = {f"core/{other}": f'#include "{other}"' for other in INCLUDE.findall(text)}
+    def __init__(self, source, path):
+        self.name = name = path.relative_to(source).as_posix()
+        text = path.read_text(encoding="utf-8")
+        self.needs = {included(source / "core", path, other): f'#include "{other}"'
+                      for other in INCLUDE.findall(text)}
         text = NOISE.sub(" ", text)
         if name.endswith(".c"):
             self.defines = set(FUNCTION.findall(text)) | set(TABLE.findall(text))
@@ -86,8 +105,8 @@ class File:
 def files_of(source):
     files = {}
     for path in sorted((source / "core").rglob("*.[ch]")):
-        name = path.relative_to(source).as_posix()
-        files[name] = File(name, path.read_text(encoding="utf-8"))
+        file = File(source, path)
+        files[file.name] = file
     home = {symbol: file.name for file in files.values() for symbol in file.defines}
     for file in files.values():
         file.needs = {other: tie for other, tie in file.needs.items() if other in files}
@@ -95,6 +114,16 @@ def files_of(source):
             if home[word] != file.name:
                 file.needs.setdefault(home[word], word)
     return files
+
+
+def wrong_calls(files):
+    """What is declared by hand, or comes with a header of a room between."""
+    for file in files.values():
+        for other, tie in file.needs.items():
+            rooms_of_both = [room_of(pathlib.PurePosixPath(name).relative_to("core"))
+                             for name in (file.name, other)]
+            if not tie.startswith("#") and not may_include(*rooms_of_both):
+                yield stands_below(f"{file.name}:1", f"uses {tie} of {other}", *rooms_of_both)
 
 
 def circles(files):
@@ -126,8 +155,7 @@ def circles(files):
     return found
 
 
-def wrong_circles(source):
-    files = files_of(source)
+def wrong_circles(files):
     for circle in circles(files):
         stems = {name.rpartition(".")[0] for name in circle}
         if len(stems) == 1 or any(all(stem.startswith(machine) for stem in stems)
@@ -142,7 +170,9 @@ def wrong_circles(source):
 def rooms(source):
     """rooms of the core know those below them alone, and no two files need each other"""
     yield from wrong_includes(source)
-    yield from wrong_circles(source)
+    files = files_of(source)
+    yield from wrong_calls(files)
+    yield from wrong_circles(files)
 
 
 if __name__ == "__main__":
