@@ -57,12 +57,14 @@ void conn_close(struct conn **conn, bool reset)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
         c->write_failed = true; /* no close_notify either */
     }
+    if (c->ending) {
+        /* The last packet waits for the FIN. The socket may be closed some turns later, and with
+         * bytes that nobody has read, which would make the kernel drop the packet. */
+        conn_shutdown(c);
+    }
     if (list_empty(&pool->closing) && may_close(pool)) {
         close_socket(c);
         return;
-    }
-    if (c->ending) {
-        conn_shutdown(c); /* the last packet waits for the FIN: not until the socket's turn */
     }
     c->fd = -1;
     task_cancel(&c->resume);

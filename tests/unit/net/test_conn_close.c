@@ -54,6 +54,21 @@ UNIT_LOOP_TEST(test_the_last_packet_waits_for_the_end, 3)
     ck_assert_int_eq(memcmp(data, "answer", 6), 0);
 }
 
+/* A byte that came since the loop looked makes close a reset; the answer has gone out before. */
+UNIT_TEST(test_the_last_packet_precedes_a_reset)
+{
+    const struct iovec answer = {(void *)(uintptr_t) "answer", 6};
+    char data[8];
+
+    open_pair(tcp_pair);
+    there_sends("x");
+    conn_write_last(here.conn);
+    ck_assert(conn_write(here.conn, &answer, 1));
+    conn_close(&here.conn, false);
+    ck_assert_int_eq(recv(there, data, sizeof(data), 0), 6);
+    ck_assert_int_eq(memcmp(data, "answer", 6), 0);
+}
+
 static struct conn *doomed[2];
 
 static void close_both(struct conn *conn)
