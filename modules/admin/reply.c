@@ -43,10 +43,8 @@ void reply_send(struct reply *reply, uint32_t status, struct weir_str body)
     bool none = status == 204 || status == 304;
     enum weir_status begun =
         weir_reply_begin(req, status, reply->fields, reply->count, none ? -1 : (int64_t)body.len);
-    if (begun == WEIR_NO_MEMORY) {
-        weir_reply_abort(req);
-    }
     if (begun != WEIR_OK) {
+        weir_reply_abort(req);
         return;
     }
     if (!none && body.len > 0 && !weir_str_is(weir_request_method(req), "HEAD")) {

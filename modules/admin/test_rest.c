@@ -52,6 +52,16 @@ UNIT_TEST(calls_and_answers_pass)
     ck_assert_str_eq(weir_test_reply_header(req, "Cache-Control"), "no-store");
 }
 
+UNIT_TEST(an_answer_that_cannot_be_sent_keeps_nobody_waiting)
+{
+    static const struct weir_control_answer nothing = {.size = sizeof(nothing)};
+    site_begin("");
+    weir_test_script_answer(host, "GET", "/api/v1/pools", &nothing);
+    struct weir_request *req = site_with_token("GET", "/api/v1/pools");
+    site_send(req, NULL);
+    ck_assert(weir_test_reply_of(req).aborted);
+}
+
 UNIT_TEST(bodies_are_small_json)
 {
     site_begin("");

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "control/api/plane.h"
+#include "control/api/resident.h"
 #include "http/message.h"
 #include "option/option_value.h"
 
@@ -109,13 +111,35 @@ static void operation_free(struct operation *operation)
     free(operation);
 }
 
+/* A module's operation may end with no answer, or with one that no message can carry. */
+static void check_answer(struct operation *operation)
+{
+    const struct command *command = operation->command;
+    bool sendable = operation->status >= 200 && operation->status <= 599 &&
+                    field_value_valid(str_from(operation->etag)) &&
+                    field_value_valid(str_from(operation->location));
+
+    if (sendable || command == NULL || command->provider == NULL) {
+        return;
+    }
+    log_write(WEIR_LOG_ERROR, command->provider->resident->module->name,
+              "its operation %s has ended without an answer that can be sent", command->row.name);
+    free(operation->text);
+    free(operation->etag);
+    operation->text = operation->etag = NULL;
+    operation_problem(operation, 500, "the module's operation %s has given no answer",
+                      command->row.name);
+}
+
 void operation_answer(struct operation *operation)
 {
-    struct weir_control_answer answer = {.size = sizeof(answer), .status = operation->status};
-    char *text = operation->text;
+    struct weir_control_answer answer = {.size = sizeof(answer)};
     char *etag = NULL;
 
     if (operation->fn != NULL) {
+        check_answer(operation);
+        char *text = operation->text;
+        answer.status = operation->status;
         if (text == NULL && operation->answer != NULL) {
             text = operation->text = json_print(operation->answer);
         }

@@ -85,6 +85,28 @@ static const char *undo(struct weir_context *ctx, void *instance, const struct w
     return ++undone % 2 == 0 ? refusal : NULL;
 }
 
+/* What `wrong` answers; size 0: nothing. */
+static struct weir_control_answer wrong_answer;
+
+static enum weir_operation_end wrong(struct weir_context *ctx, void *instance,
+                                     struct weir_control_operation *operation)
+{
+    (void)instance;
+    if (wrong_answer.size > 0) {
+        weir_operation_answer(ctx, operation, &wrong_answer);
+    }
+    return WEIR_ANSWERED;
+}
+
+/* Makes a change, and answers nothing. */
+static enum weir_operation_end forget(struct weir_context *ctx, void *instance,
+                                      struct weir_control_operation *operation)
+{
+    const struct weir_change change = {.size = sizeof(change), .target = STR("all")};
+    (void)instance;
+    return weir_operation_change(ctx, operation, &change, NULL, NULL);
+}
+
 static const struct weir_argument body[] = {
     {"text", WEIR_ARGUMENT_STRING, true, 1, 200, NULL, "What is kept."},
     WEIR_ARGUMENTS_END,
@@ -96,6 +118,9 @@ static const struct weir_operation operations[] = {
      "Sets a thing.", set},
     {"journal.list", WEIR_ROLE_VIEWER, "GET", "/things", NULL, NULL, 200, 0, NULL,
      "The core has that name.", set},
+    {"wrong.show", WEIR_ROLE_VIEWER, "GET", "/wrong", NULL, NULL, 200, 0, NULL, "Wrong.", wrong},
+    {"wrong.set", WEIR_ROLE_OPERATOR, "POST", "/wrong", NULL, NULL, 200, CHANGES, NULL, "Wrong.",
+     forget},
 };
 
 /* ---- the stage ---- */
@@ -237,6 +262,31 @@ UNIT_TEST(rows_come_and_go_with_the_module)
     ck_assert_uint_eq(created, 2);
     ck_assert_uint_eq(taken, 2); /* the new instance got it */
     ck_assert_uint_eq(set_thing(""), 200);
+}
+
+/* Whoever asked would wait for ever. */
+UNIT_TEST(what_no_message_can_carry_is_an_error)
+{
+    static const struct weir_control_answer answers[] = {
+        {.size = 0},
+        {.size = sizeof(answers[0])},
+        {.size = sizeof(answers[0]), .status = 100, .body = WEIR_STR_INIT("{}")},
+        {.size = sizeof(answers[0]), .status = 600, .body = WEIR_STR_INIT("{}")},
+        {.size = sizeof(answers[0]),
+         .status = 200,
+         .etag = WEIR_STR_INIT("\"a\r\nb: c\""),
+         .body = WEIR_STR_INIT("{}")},
+        {.size = sizeof(answers[0]), .status = 201, .location = WEIR_STR_INIT("/a\r\nb: c")},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(answers); i++) {
+        wrong_answer = answers[i];
+        struct answers answer = stage_do(&stage, "GET", "/api/v1/wrong", "", "");
+        ck_assert_uint_eq(answer.status, 500);
+        ck_assert_ptr_nonnull(strstr(answer.body, "operation wrong.show has given no answer"));
+    }
+    ck_assert_uint_eq(stage_do(&stage, "POST", "/api/v1/wrong", "", "").status, 500);
+    ck_assert_str_eq(state_of(1), "done");
 }
 
 UNIT_TEST(an_operation_under_way_keeps_its_instance)
