@@ -20,9 +20,22 @@ static struct server_note note_of(const struct plane *plane, const struct server
                                 (uint64_t)json_integer(entry, "drain_deadline", 0)};
 }
 
+#define STANDS_S 10u
+
+/* A module's operation may never end; nobody should have to guess why no reload begins. */
+static void watch_write(struct changes *changes)
+{
+    if (changes->writing != NULL && ++changes->writing_s % STANDS_S == 0) {
+        log_write(WEIR_LOG_WARNING, "weir",
+                  "the operation %s has not ended for %u s; other changes and reloads wait for it",
+                  changes->writing->command->row.name, changes->writing_s);
+    }
+}
+
 static void on_tick(struct plane *plane)
 {
     struct changes *changes = container_of(plane, struct changes, plane);
+    watch_write(changes);
     store_tick(changes->store);
     changes_upkeep(changes);
 }
@@ -172,6 +185,7 @@ static bool begin_next(struct changes *changes)
     } else if ((link = list_pop_front(&changes->writes)) != NULL) {
         struct operation *operation = container_of(link, struct operation, link);
         changes->writing = operation;
+        changes->writing_s = 0;
         if (operation->command->write(operation) == WRITE_ANSWERED) {
             changes_finish(changes, operation);
         }

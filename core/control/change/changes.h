@@ -69,6 +69,7 @@ struct changes {
     struct store *store;       /* NULL: not started */
     struct list writes;        /* struct operation.link, waiting in order */
     struct operation *writing; /* the one that runs; NULL: none */
+    unsigned writing_s;        /* for how many ticks */
     bool busy;                 /* the start, or a change without operation, runs */
     bool continuing;           /* go_on runs */
     bool reload_wanted;        /* by a signal */

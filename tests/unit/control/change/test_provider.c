@@ -7,9 +7,11 @@
 #include <stdatomic.h>
 #include <sched.h>
 
+#include "base/log.h"
 #include "control/api/services.h"
 #include "control/change/module_part.h"
 #include "module/host.h"
+#include "temporary.h"
 
 static struct stage stage;
 static struct weir_host host;
@@ -107,6 +109,17 @@ static enum weir_operation_end forget(struct weir_context *ctx, void *instance,
     return weir_operation_change(ctx, operation, &change, NULL, NULL);
 }
 
+static struct weir_control_operation *stuck; /* does not end by itself */
+
+static enum weir_operation_end stick(struct weir_context *ctx, void *instance,
+                                     struct weir_control_operation *operation)
+{
+    (void)ctx;
+    (void)instance;
+    stuck = operation;
+    return WEIR_LATER;
+}
+
 static const struct weir_argument body[] = {
     {"text", WEIR_ARGUMENT_STRING, true, 1, 200, NULL, "What is kept."},
     WEIR_ARGUMENTS_END,
@@ -121,6 +134,8 @@ static const struct weir_operation operations[] = {
     {"wrong.show", WEIR_ROLE_VIEWER, "GET", "/wrong", NULL, NULL, 200, 0, NULL, "Wrong.", wrong},
     {"wrong.set", WEIR_ROLE_OPERATOR, "POST", "/wrong", NULL, NULL, 200, CHANGES, NULL, "Wrong.",
      forget},
+    {"stuck.set", WEIR_ROLE_OPERATOR, "POST", "/stuck", NULL, NULL, 200, CHANGES, NULL, "Sticks.",
+     stick},
 };
 
 /* ---- the stage ---- */
@@ -287,6 +302,43 @@ UNIT_TEST(what_no_message_can_carry_is_an_error)
     }
     ck_assert_uint_eq(stage_do(&stage, "POST", "/api/v1/wrong", "", "").status, 500);
     ck_assert_str_eq(state_of(1), "done");
+}
+
+static void tick(unsigned count)
+{
+    while (count-- > 0) {
+        stage.changes.plane.on_tick(&stage.changes.plane);
+    }
+}
+
+UNIT_TEST(a_write_that_does_not_end_is_told)
+{
+    const struct weir_control_answer good = {.size = sizeof(good), .status = 200};
+    const char *folder = temporary_folder();
+    const char *path = temporary_path(folder, "log");
+    struct answers first = {0}, second = {0};
+    char error[256];
+
+    ck_assert(log_open(path, WEIR_LOG_INFO, error, sizeof(error)));
+    tick(20); /* nothing runs */
+    stage_ask(&stage, &first, "POST", "/api/v1/stuck", "", "");
+    stage_ask(&stage, &second, "POST", "/api/v1/things/a", "", "{\"text\":\"one\"}");
+    stage_settle(&stage);
+    tick(10);
+    weir_operation_answer(context, stuck, &good);
+    weir_operation_finish(context, stuck);
+    stage_settle(&stage);
+    ck_assert_uint_eq(first.status, 200);
+    ck_assert_uint_eq(second.status, 200);
+    tick(20);
+    ck_assert(log_open("stderr", WEIR_LOG_INFO, error, sizeof(error)));
+    log_flush(30 * NS_PER_SECOND);
+    char *text = temporary_read(path, NULL);
+    const char *told = "the operation stuck.set has not ended for 10 s; other changes and reloads";
+    ck_assert_ptr_nonnull(strstr(text, told));
+    ck_assert_ptr_null(strstr(strstr(text, told) + strlen(told), "has not ended"));
+    free(text);
+    temporary_remove(folder);
 }
 
 UNIT_TEST(an_operation_under_way_keeps_its_instance)
