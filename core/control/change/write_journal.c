@@ -199,6 +199,13 @@ static enum written run_confirm(struct operation *operation)
 
 /* ---- what nobody has confirmed ---- */
 
+/* Whether a later change that depends on the entry may still be taken back itself. */
+static bool is_held(const struct changes *changes, const cJSON *entry)
+{
+    const cJSON *later = journal_conflict(changes->journal, entry);
+    return later != NULL && strcmp(json_text(later, "state"), "pending") == 0;
+}
+
 /* The newest entry whose confirmation is overdue, and that waits for nobody; NULL: none. */
 static cJSON *overdue(const struct changes *changes)
 {
@@ -207,7 +214,8 @@ static cJSON *overdue(const struct changes *changes)
 
     while ((entry = journal_overdue(changes->journal, id, now_ms)) != NULL) {
         const struct change_part *part = part_of(changes, entry);
-        if (part == NULL || part->waits == NULL || !part->waits(changes, entry)) {
+        bool waits = part != NULL && part->waits != NULL && part->waits(changes, entry);
+        if (!waits && !is_held(changes, entry)) {
             break;
         }
         id = journal_id(entry);

@@ -169,6 +169,33 @@ UNIT_TEST(what_others_depend_on_stays)
     ck_assert_uint_eq(stage_server(&stage, "a")->weight, 6);
 }
 
+/* Or the first would stay, though nobody has confirmed either. */
+UNIT_TEST(what_an_unconfirmed_one_depends_on_waits_for_it)
+{
+    patch("confirm=60s", "{\"weight\":5}");
+    patch("confirm=120s", "{\"weight\":6}");
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "pending");
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 6);
+    overdue(2);
+    changes_upkeep(&stage.changes);
+    stage_settle(&stage);
+    ck_assert_str_eq(state_of(2), "expired");
+    ck_assert_str_eq(state_of(1), "expired");
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 1);
+}
+
+UNIT_TEST(what_a_confirmed_one_depends_on_stays_then)
+{
+    patch("confirm=60s", "{\"weight\":5}");
+    patch("confirm=120s", "{\"weight\":6}");
+    overdue(1);
+    ck_assert_uint_eq(stage_do(&stage, "POST", "/api/v1/journal/2/confirm", "", "").status, 200);
+    overdue(1);
+    ck_assert_str_eq(state_of(1), "done");
+    ck_assert_uint_eq(stage_server(&stage, "a")->weight, 6);
+}
+
 UNIT_TEST(what_has_no_pool_waits_for_it)
 {
     struct table pools = stage.whole.pools_by_name;
