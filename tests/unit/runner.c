@@ -20,7 +20,6 @@ struct unit_file {
 };
 
 static struct unit_file *files;
-static struct unit_suite *registered;
 
 static struct unit_file *file_of(const char *name)
 {
@@ -57,12 +56,6 @@ void unit_set_timeout(const char *file, double seconds)
     file_of(file)->timeout = seconds;
 }
 
-void unit_register(struct unit_suite *suite)
-{
-    suite->next = registered;
-    registered = suite;
-}
-
 /* The file's suite, named as the file is: test_uri.c is uri. */
 static Suite *make_suite(struct unit_file *file)
 {
@@ -90,28 +83,19 @@ static Suite *make_suite(struct unit_file *file)
     return suite;
 }
 
-static void add(SRunner **runner, Suite *suite)
-{
-    if (*runner == NULL) {
-        *runner = srunner_create(suite);
-    } else {
-        srunner_add_suite(*runner, suite);
-    }
-}
-
 int main(void)
 {
     const char *match = getenv("WEIR_TEST_MATCH");
     SRunner *runner = NULL;
 
     for (struct unit_file *file = files; file != NULL; file = file->next) {
-        if (match == NULL || strstr(file->file, match) != NULL) {
-            add(&runner, make_suite(file));
+        if (match != NULL && strstr(file->file, match) == NULL) {
+            continue;
         }
-    }
-    for (const struct unit_suite *suite = registered; suite != NULL; suite = suite->next) {
-        if (match == NULL || strstr(suite->file, match) != NULL) {
-            add(&runner, suite->make());
+        if (runner == NULL) {
+            runner = srunner_create(make_suite(file));
+        } else {
+            srunner_add_suite(runner, make_suite(file));
         }
     }
     if (runner == NULL) {

@@ -62,24 +62,4 @@ void unit_set_timeout(const char *file, double seconds);
     }                                                                    \
     struct unit_test
 
-/* A file that makes its suite by hand, which has several cases:
- *
- *     static Suite *reader_suite(void) { ... suite_create, tcase_create, ... }
- *     UNIT_SUITE(reader_suite);
- */
-struct unit_suite {
-    const char *file;
-    Suite *(*make)(void);
-    struct unit_suite *next;
-};
-void unit_register(struct unit_suite *suite);
-
-#define UNIT_SUITE(make_suite)                                                     \
-    static void __attribute__((constructor)) unit_register_##make_suite(void)      \
-    {                                                                              \
-        static struct unit_suite suite = {.file = __FILE__, .make = (make_suite)}; \
-        unit_register(&suite);                                                     \
-    }                                                                              \
-    struct unit_suite
-
 #endif
