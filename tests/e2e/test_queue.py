@@ -38,6 +38,7 @@ def test_limit_is_kept_over_both_workers(limited):
     clients = [begin(weir, f"/{i}") for i in range(12)]
     web.wait_active(3)
     # The other nine are waiting: whoever is released makes room for one.
+    waits(weir, 9)
     assert len(web.requests) == 3
     holding.release()
     for client in clients:
