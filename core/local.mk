@@ -8,9 +8,9 @@ CORE_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/core -I$(top_srcdir)/sdk -include
     -DWEIR_SYSCONFDIR='"$(weirsysconfdir)"' \
     -DWEIR_MODULEDIR='"$(pkgmoduledir)"' \
     -DWEIR_STATEDIR='"$(weirstatedir)"' \
-    $(LIBEVENT_CFLAGS) $(OPENSSL_CFLAGS) $(CARES_CFLAGS) $(CJSON_CFLAGS) $(SYSTEMD_CFLAGS)
+    $(LIBEVENT_CFLAGS) $(OPENSSL_CFLAGS) $(NGHTTP2_CFLAGS) $(CARES_CFLAGS) $(CJSON_CFLAGS) $(SYSTEMD_CFLAGS)
 CORE_CFLAGS = $(AM_CFLAGS) -fPIE
-CORE_LIBS = core/libcore.a -lm -lresolv $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(CARES_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS) \
+CORE_LIBS = core/libcore.a -lm -lresolv $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(NGHTTP2_LIBS) $(CARES_LIBS) $(CJSON_LIBS) $(SYSTEMD_LIBS) \
     $(SYSTEM_LIBS)
 
 noinst_LIBRARIES += core/libcore.a

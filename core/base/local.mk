@@ -23,6 +23,8 @@ core_libcore_a_SOURCES += \
     core/base/poison.h \
     core/base/random_ids.c \
     core/base/random_ids.h \
+    core/base/slabs.c \
+    core/base/slabs.h \
     core/base/table.c \
     core/base/table.h \
     core/base/utf8.c \

@@ -98,9 +98,9 @@ enum down_gone {
 
 /* Events of the client's half. */
 struct down_events {
-    /* The first bytes of a request: creates an exchange, zeroed except its arena. NULL: out of
-     * memory. */
-    struct exchange *(*on_open)(struct down_conn *c, struct down *down);
+    /* The first bytes of a request: creates an exchange, zeroed except its arena; the codec sets
+     * exchange->down. NULL: out of memory. */
+    struct exchange *(*on_open)(struct down_conn *c);
     /* exchange->request is complete (its body may follow). */
     void (*on_request)(struct exchange *exchange);
     /* The head was refused: exchange->error; the stream answers by ops->head. */

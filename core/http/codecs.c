@@ -7,28 +7,30 @@
 
 #include "http/h1_down.h"
 #include "http/h1_up.h"
+#include "http/h2_down.h"
 
-/* By index in the lists of names. The first of each serves plain connections and peers without
+/* By index in the lists of names. The last of each serves plain connections and peers without
  * ALPN. */
-static const struct weir_str down_names[] = {WEIR_STR_INIT("http/1.1"), WEIR_STR_INIT("http/1.0")};
-static const struct down_codec *const downs[] = {&h1_down_codec, &h1_down_codec};
+static const struct weir_str down_names[] = {WEIR_STR_INIT("h2"), WEIR_STR_INIT("http/1.1"),
+                                             WEIR_STR_INIT("http/1.0")};
+static const struct down_codec *const downs[] = {&h2_down_codec, &h1_down_codec, &h1_down_codec};
 const struct weir_list down_protocols = {down_names, ARRAY_COUNT(down_names)};
 
 static const struct weir_str up_names[] = {WEIR_STR_INIT("http/1.1")};
 static const struct up_codec *const ups[] = {&h1_up_codec};
 const struct weir_list up_protocols = {up_names, ARRAY_COUNT(up_names)};
 
-/* The index of a name; 0 for an unknown one. */
+/* The index of a name; the last one for an unknown one. */
 static size_t place_of(const struct weir_list *protocols, struct weir_str name)
 {
     const struct weir_str *names = protocols->items;
 
-    for (size_t i = 1; i < protocols->count; i++) {
+    for (size_t i = 0; i + 1 < protocols->count; i++) {
         if (str_equal(names[i], name)) {
             return i;
         }
     }
-    return 0;
+    return protocols->count - 1;
 }
 
 uint32_t up_conn_expected_room(const struct weir_list *protocols)
@@ -142,7 +144,7 @@ void down_conn_begin(struct down_conn *c, struct conn *conn, struct batch *batch
         conn_set_owner(conn, &opening_ops, c);
         timer_set(conn->loop, &c->timer, conf->handshake_timeout_ns);
     } else {
-        c->codec = downs[0];
+        c->codec = downs[place_of(&down_protocols, (struct weir_str){NULL, 0})];
         c->codec->begin(c, conf);
     }
 }

@@ -24,8 +24,11 @@ struct down_conf {
     uint64_t idle_timeout_ns; /* between two requests; also for a client that does not read */
     uint64_t lame_duck_ns;    /* instead of idle_timeout once it drains */
     uint64_t handshake_timeout_ns;
-    uint64_t body_limit; /* bytes; 0: none */
-    bool abort_on_close; /* a client's FIN before the response begins ends the exchange */
+    uint64_t body_limit;  /* bytes; 0: none */
+    uint32_t h2_streams;  /* HTTP/2: at once on a connection */
+    uint32_t h2_window;   /* HTTP/2: bytes of a request's body that may be on their way */
+    uint32_t abuse_limit; /* HTTP/2: points of oddities; 0: none */
+    bool abort_on_close;  /* a client's FIN before the response begins ends the exchange */
 };
 
 /* The connection's owner, which embeds it. */

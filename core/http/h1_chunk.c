@@ -101,12 +101,7 @@ static bool take_byte(struct h1_chunked *state, char c, struct http_error *error
     return false;
 }
 
-/*
- * Whether a field may be a trailer (RFC 9110 section 6.5.1): not one that frames, routes,
- * identifies, authenticates, or describes content already processed; some receivers merge trailers
- * into the head's fields.
- */
-static bool may_trail(const struct http_field *field)
+bool field_may_trail(const struct http_field *field)
 {
     static const struct weir_str forbidden[] = {
         WEIR_STR_INIT("age"),           WEIR_STR_INIT("authorization"),
@@ -156,7 +151,7 @@ static enum h1_chunk_event next_trailer(struct h1_chunked *state, const char **p
         if (++state->trailer_lines > limits->fields) {
             return fail(error, 431, "too_many_trailers");
         }
-        if (may_trail(field)) {
+        if (field_may_trail(field)) {
             return H1_CHUNK_TRAILER;
         }
     }

@@ -49,7 +49,7 @@ static bool down_open(struct h1_down *s, size_t here)
         h1_down_close(s, END_LINGER);
         return false;
     }
-    struct exchange *exchange = s->c.owner->events->on_open(&s->c, &s->down);
+    struct exchange *exchange = s->c.owner->events->on_open(&s->c);
     if (exchange == NULL) {
         h1_down_close(s, END_CLOSE);
         return false;
@@ -61,6 +61,7 @@ static bool down_open(struct h1_down *s, size_t here)
         return false;
     }
     exchange->serving = x;
+    exchange->down = &s->down;
     s->down.exchange = exchange;
     s->state = STATE_HEAD;
     s->keep_alive = true;

@@ -37,6 +37,13 @@ struct h1_framing {
 bool h1_read_framing(const struct http_fields *fields, struct h1_framing *framing,
                      struct http_error *error);
 
+/* Splits `path?query` and normalises the path; "/" if it is empty. */
+bool request_judge_path(struct weir_str text, struct arena *arena, struct http_request_head *head,
+                        struct http_error *error);
+/* RFC 9110 section 10.1.1: Expect is ignored from HTTP/1.0 and without a body, and not passed on
+ * then. */
+bool request_judge_expect(struct http_request_head *head, struct http_error *error);
+
 /* Expects CR LF at `pos` and sets *pos after it. */
 enum h1_status h1_parse_crlf(const char **pos, const char *end, struct http_error *error);
 

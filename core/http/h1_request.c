@@ -109,9 +109,8 @@ static size_t scheme_length(struct weir_str target)
     return 0;
 }
 
-/* Splits `path?query`, and brings the path to its normal form. An absent path is "/". */
-static bool judge_path(struct weir_str text, struct arena *arena, struct http_request_head *head,
-                       struct http_error *error)
+bool request_judge_path(struct weir_str text, struct arena *arena, struct http_request_head *head,
+                        struct http_error *error)
 {
     const char *mark = text.len > 0 ? memchr(text.ptr, '?', text.len) : NULL;
     struct weir_str path = text;
@@ -156,7 +155,7 @@ static bool judge_absolute(struct arena *arena, struct http_request_head *head,
         head->path = STR("*");
         return true;
     }
-    return judge_path(rest, arena, head, error);
+    return request_judge_path(rest, arena, head, error);
 }
 
 static bool judge_target(struct arena *arena, struct http_request_head *head,
@@ -168,7 +167,7 @@ static bool judge_target(struct arena *arena, struct http_request_head *head,
     }
     if (likely(head->target.ptr[0] == '/')) {
         head->form = TARGET_ORIGIN;
-        return judge_path(head->target, arena, head, error);
+        return request_judge_path(head->target, arena, head, error);
     }
     if (head->target.len == 1 && head->target.ptr[0] == '*') {
         if (head->method != METHOD_OPTIONS) {
@@ -230,8 +229,7 @@ static void judge_body(struct http_request_head *head, const struct h1_framing *
     head->keep_alive = persistent && !head->close_after;
 }
 
-/* RFC 9110 section 10.1.1: ignored from HTTP/1.0 and without a body; not passed on then. */
-static bool judge_expect(struct http_request_head *head, struct http_error *error)
+bool request_judge_expect(struct http_request_head *head, struct http_error *error)
 {
     for (uint32_t i = 0; i < head->fields.count; i++) {
         const struct http_field *field = &head->fields.items[i];
@@ -254,7 +252,7 @@ static bool judge_fields(struct http_request_head *head, struct http_error *erro
         return false;
     }
     judge_body(head, &framing);
-    if (fields_have(&head->fields, FIELD_EXPECT) && !judge_expect(head, error)) {
+    if (fields_have(&head->fields, FIELD_EXPECT) && !request_judge_expect(head, error)) {
         return false;
     }
     if (head->version < HTTP_1_1) {

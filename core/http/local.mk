@@ -26,6 +26,11 @@ core_libcore_a_SOURCES += \
     core/http/h1_up.h \
     core/http/h1_write.c \
     core/http/h1_write.h \
+    core/http/h2.c \
+    core/http/h2.h \
+    core/http/h2_down.c \
+    core/http/h2_down.h \
+    core/http/h2_fields.c \
     core/http/message.c \
     core/http/message.h \
     core/http/reason.c \

@@ -104,6 +104,10 @@ bool field_name_folds(struct weir_str name, struct weir_str other);
  * X-Forwarded-* and products' equivalents (X-Real-IP, True-Client-IP, ...). Not Forwarded and not
  * the fields that Weir sets, which it replaces in any case. */
 bool field_name_identifies(struct weir_str name);
+/* Whether a field may be a trailer (RFC 9110 section 6.5.1): not one that frames, routes,
+ * identifies, authenticates, or describes content already processed; some receivers merge trailers
+ * into the head's fields. */
+bool field_may_trail(const struct http_field *field);
 /* A token (RFC 9110 section 5.6.2); a value without CR, LF, NUL or other controls (but HTAB). */
 bool field_name_valid(struct weir_str name);
 bool field_value_valid(struct weir_str value);

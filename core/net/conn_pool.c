@@ -80,7 +80,7 @@ static void pool_free(struct freed *freed)
     BIO_free(pool->bio);
     free(pool->staging);
     free(pool->gather);
-    pool->loop->part = NULL;
+    pool->loop->parts[LOOP_PART_NET] = NULL;
     free(pool);
 }
 
@@ -104,7 +104,7 @@ static struct conn_pool *pool_new(struct loop *loop)
     }
     pool->part.end = pool_end;
     pool->loop = loop;
-    loop->part = &pool->part;
+    loop->parts[LOOP_PART_NET] = &pool->part;
     list_init(&pool->free_conns);
     list_init(&pool->doubts);
     list_init(&pool->closing);

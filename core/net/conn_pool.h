@@ -63,7 +63,9 @@ struct conn_pool {
  * then what lingers; all other connections must have been closed by their owners. */
 static inline struct conn_pool *conn_pool_of(const struct loop *loop)
 {
-    return loop->part != NULL ? container_of(loop->part, struct conn_pool, part) : NULL;
+    return loop->parts[LOOP_PART_NET] != NULL
+               ? container_of(loop->parts[LOOP_PART_NET], struct conn_pool, part)
+               : NULL;
 }
 
 /* The same; made where there is none. NULL: no memory. */

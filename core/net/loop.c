@@ -191,8 +191,10 @@ void loop_free(struct loop **loop)
     if (l == NULL) {
         return;
     }
-    if (l->part != NULL) {
-        l->part->end(l, l->part);
+    for (int i = LOOP_PARTS - 1; i >= 0; i--) {
+        if (l->parts[i] != NULL) {
+            l->parts[i]->end(l, l->parts[i]);
+        }
     }
     run_freed(l);
     timer_wheel_free(&l->wheel);

@@ -75,6 +75,8 @@ struct loop_part {
     void (*end)(struct loop *loop, struct loop_part *part);
 };
 
+enum { LOOP_PART_NET, LOOP_PART_HTTP, LOOP_PARTS };
+
 struct loop {
     struct event_base *base;
     unsigned index; /* 0 .. workers-1; workers for the control thread */
@@ -88,10 +90,10 @@ struct loop {
     struct arena_cache blocks;
     struct loop_wheel *wheel;
     struct loop_queue *queue;
-    struct loop_part *part; /* NULL: none yet */
-    struct list tasks;      /* run at the end of this turn */
-    struct list freed;      /* freed at the end of this turn, after the tasks */
-    void *owner;            /* the worker around it */
+    struct loop_part *parts[LOOP_PARTS]; /* NULL: none yet */
+    struct list tasks;                   /* run at the end of this turn */
+    struct list freed;                   /* freed at the end of this turn, after the tasks */
+    void *owner;                         /* the worker around it */
 };
 
 /* NULL: no memory or no descriptors; logged. */

@@ -65,7 +65,7 @@ static const struct weir_option rows[] = {
                 WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                 "Cipher suites of TLS 1.3, separated by colons, best first. Without it: all three "
                 "common ones, AES-128 first."),
-    WEIR_OPTION_LIST(struct tls_listener_conf, alpn, STRING, "{\"http/1.1\", \"http/1.0\"}",
+    WEIR_OPTION_LIST(struct tls_listener_conf, alpn, STRING, "{\"h2\", \"http/1.1\", \"http/1.0\"}",
                      CONTEXTS, WEIR_OPTION_RELOADABLE | WEIR_OPTION_NOT_EMPTY,
                      "Protocols offered to the client (ALPN), best first. A client that wants none "
                      "of them is refused."),

@@ -87,6 +87,17 @@ static const struct weir_option listener_rows[] = {
         "A client that ends its side while its request waits for a server, or for the "
         "response, has gone: the request is given up. Off: it may have ended its side alone "
         "(a half-close, which is legal), and gets its answer."),
+    WEIR_OPTION_RANGE(struct listener_settings, h2_streams, INTEGER, "100", "1", "10000", LISTENER,
+                      RELOAD, "Requests at once on a connection of HTTP/2."),
+    WEIR_OPTION_RANGE(
+        struct listener_settings, h2_window, SIZE, "64k", "16k", "16m", LISTENER, RELOAD,
+        "Bytes of a request's body that a client of HTTP/2 may send before its server "
+        "takes them: what a stream may hold."),
+    WEIR_OPTION_RANGE(
+        struct listener_settings, abuse_limit, INTEGER, "1000", "0", "1000000", LISTENER, RELOAD,
+        "Points of odd frames after which a connection of HTTP/2 ends: a reset of one's own "
+        "request, a PING, an empty frame count 1, what makes Weir reset a stream 10; 33 a second "
+        "are forgiven. From three quarters on no more requests are taken. 0: no limit."),
     WEIR_OPTION_RANGE(
         struct listener_settings, tcp_keepalive, DURATION, "60s", "0", "9h", LISTENER, RELOAD,
         "Silence after which the kernel asks a client whether it is still there; three "

@@ -40,6 +40,8 @@ struct listener_settings {
     uint64_t header_timeout, body_timeout, idle_timeout, lame_duck;
     uint64_t tcp_keepalive, tcp_user_timeout; /* 0: off, the system's */
     bool abort_on_close;
+    int64_t h2_streams, abuse_limit;
+    uint64_t h2_window;
     uint64_t header_limit, target_limit, body_limit;
     int64_t header_count_limit;
     struct weir_list trusted_proxies; /* struct weir_str */

@@ -19,7 +19,7 @@ static void stream_free(struct freed *freed)
     stream_home_give(stream->home, stream);
 }
 
-static struct exchange *down_open(struct down_conn *c, struct down *down)
+static struct exchange *down_open(struct down_conn *c)
 {
     struct downstream *downstream = downstream_of(c);
     struct stream_home *home = downstream->local->home->user;
@@ -44,7 +44,6 @@ static struct exchange *down_open(struct down_conn *c, struct down *down)
     stream->wait.events = &stream_waiter_events;
     stream->wait.tried = &stream->attempt.tried;
     arena_init(&stream->exchange.arena, &home->loop->blocks, STREAM_ARENA_LIMIT);
-    stream->exchange.down = down;
     list_push_back(&home->running, &stream->link);
     return &stream->exchange;
 }

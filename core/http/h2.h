@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * HTTP/2 (RFC 9113), as far as both sides of Weir have it in common: a session of nghttp2 on a
+ * connection, its streams, their windows, and an account of odd frames. h2_down.c speaks to
+ * clients, h2_up.c to servers. Private to the files h2*.c; everything runs on the connection's
+ * loop.
+ *
+ * Input: DATA is passed on while nghttp2 reads it, and the receiver takes it whole. The
+ * connection's window is given back at once, so a stream that stands still stalls no other. A
+ * stream's own window is given back while it is not paused; it bounds what may be on its way.
+ *
+ * Output: what a turn has brought is written at its end, all streams together: frames go into the
+ * loop's output, DATA as slices of a stream's queue. A large slice at hand is written at once, from
+ * where it lies. While H2_WAITING_MOST bytes wait for the socket, nothing is taken out of nghttp2,
+ * and nothing is read.
+ *
+ * nghttp2 must not be called from its own callbacks, except for what submits. So the end of a
+ * stream is told after nghttp2 has returned, and a side's calls in between only submit and queue.
+ */
+#ifndef HTTP_H2_H
+#define HTTP_H2_H
+
+#include <nghttp2/nghttp2.h>
+
+#include "base/list.h"
+#include "http/batch.h"
+#include "http/codec.h"
+
+#define H2_WAITING_MOST (64u * 1024)
+/* A slice of at least this size is written at once instead of being copied into the queue. */
+#define H2_DIRECT 8192u
+/* Size of the windows in which a peer may send before the settings say more (RFC 9113 6.9.2). */
+#define H2_WINDOW_FIRST 65535u
+/* The connection's own window: never what stops a peer, since each stream has one. */
+#define H2_WINDOW_ALL (1 << 24)
+
+struct h2;
+struct h2_stream;
+struct conn_buffer;
+
+/* A field section that is being read. */
+struct h2_section {
+    struct arena *arena;
+    struct http_fields fields;
+    struct weir_str method, scheme, authority, path, protocol, status; /* .ptr NULL: not there */
+    uint32_t bytes; /* of names and values, as decoded */
+    uint32_t cookies;
+    uint32_t hosts;
+    struct http_error refused; /* status 0: not */
+};
+
+/* What a side does with what comes. None of these frees the session or its connection at once:
+ * h2_close does so at the end of the turn. */
+struct h2_side {
+    /* A header block has begun on a new stream (clients' requests). NULL: out of memory, the stream
+     * is refused. */
+    struct h2_stream *(*open)(struct h2 *h2, int32_t id);
+    /* A header block is complete: in stream->section. `trailers`: not the first one of a message.
+     * Informational responses come here too. */
+    void (*head)(struct h2_stream *stream, bool trailers, bool end);
+    void (*data)(struct h2_stream *stream, const char *data, size_t len);
+    /* The peer has ended its side, after the last data or trailers. */
+    void (*end)(struct h2_stream *stream);
+    /* After a read that brought data of this stream. */
+    void (*flushed)(struct h2_stream *stream);
+    /* What h2_stream_blocked told has gone out. */
+    void (*drained)(struct h2_stream *stream);
+    /* The stream is over, by END_STREAM on both sides (NGHTTP2_NO_ERROR) or by a reset with that
+     * code, `by_peer` or ours. The last call about it. */
+    void (*closed)(struct h2_stream *stream, uint32_t code, bool by_peer);
+    /* The peer does odd things: no new streams are wanted. */
+    void (*wary)(struct h2 *h2);
+    /* A frame of stream 0 has come: SETTINGS, GOAWAY, PING, WINDOW_UPDATE. */
+    void (*session)(struct h2 *h2, const nghttp2_frame *frame);
+    /* The connection is at its end: closed or broken by the peer, or by an error of the protocol.
+     * All streams were told (with NGHTTP2_INTERNAL_ERROR where they still ran). The side closes
+     * it. */
+    void (*over)(struct h2 *h2, enum codec_end how);
+};
+
+/* One stream; its side embeds it, in memory that lives until `closed`. Zeroed, then
+ * h2_stream_begin. */
+struct h2_stream {
+    struct h2 *h2;
+    struct list link;           /* in h2->streams or h2->ended */
+    struct list fed;            /* in h2->fed */
+    struct list blocked;        /* in h2->blocked: `drained` is due */
+    struct h2_section *section; /* of the block that is being read; NULL: none */
+    struct arena *arena;        /* the exchange's; the side sets it */
+    int32_t id;
+    uint32_t code; /* of its end */
+    bool ended;    /* nghttp2 has closed it; `closed` follows */
+    bool reset;    /* by our side */
+    bool reset_by_peer;
+    bool received_end;
+
+    /* input */
+    bool paused;
+    size_t withheld; /* of its window, while it is paused */
+
+    uint64_t received, sent; /* bytes of its frames */
+
+    /* output */
+    struct conn_buffer *queue;
+    const char *slice; /* at hand in this call */
+    size_t slice_len;
+    const nghttp2_nv *trailers; /* to be sent behind the queue; valid until `closed` */
+    size_t trailer_count;
+    bool has_source; /* the head has not ended our side */
+    bool rests;      /* nghttp2 has found nothing to send, and waits to be told */
+    bool ending;     /* our side ends behind the queue */
+};
+
+struct h2 {
+    const struct h2_side *side;
+    nghttp2_session *session;
+    struct conn *conn;
+    struct batch *batch;
+    struct list streams;
+    struct list ended;   /* nghttp2 has closed them; `closed` is due */
+    struct list fed;     /* streams with data in this read */
+    struct list blocked; /* whose bytes do not get out */
+    struct task task;    /* writes at the end of the turn */
+    struct h2_home *home;
+    const struct http_limits *limits; /* for field sections that come */
+    uint32_t count;                   /* of streams */
+    bool server;
+    bool inside;     /* nghttp2 runs */
+    bool frame_lent; /* see h2.c, memory */
+    bool over;       /* `over` was called, or is not to be */
+    bool wary, calmed;
+
+    uint32_t abuse_limit; /* 0: none */
+    double abuse;         /* points */
+    uint64_t abuse_ns;    /* when they were counted */
+};
+
+/* What a session begins with. */
+struct h2_conf {
+    const struct h2_side *side;
+    const struct http_limits *limits;
+    bool server;
+    uint32_t streams; /* that the peer may have at once; a client's side: 0 */
+    uint32_t window;  /* of each stream */
+    uint32_t abuse_limit;
+};
+
+/* Sets up a session on an open connection and queues our SETTINGS. false: out of memory. `h2` is
+ * zeroed and its owner's; h2_free gives back what it holds. */
+bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, struct batch *batch);
+void h2_free(struct h2 *h2);
+
+/* Ends all streams and then the connection, at once. */
+void h2_abort(struct h2 *h2);
+
+/* The connection's events, for its conn_ops. */
+void h2_readable(struct h2 *h2);
+void h2_drained(struct h2 *h2);
+
+/* Writes at the end of the turn. */
+void h2_wake(struct h2 *h2);
+/* Writes now, unless nghttp2 runs. */
+void h2_pump(struct h2 *h2);
+
+/* Counts something odd: at three quarters of abuse_limit the side is wary, at the whole the session
+ * ends with ENHANCE_YOUR_CALM. */
+void h2_odd(struct h2 *h2, unsigned points);
+
+/* ---- streams ---- */
+
+void h2_stream_begin(struct h2 *h2, struct h2_stream *stream, int32_t id);
+/* Our side's data: taken whole. Not after h2_stream_end. */
+void h2_stream_data(struct h2_stream *stream, const char *data, size_t len);
+/* Our side ends, with trailers or without. */
+void h2_stream_end(struct h2_stream *stream);
+/* Resets it. `closed` follows. */
+void h2_stream_reset(struct h2_stream *stream, uint32_t code);
+/* Bytes that windows or the socket do not let out. */
+size_t h2_stream_blocked(struct h2_stream *stream);
+void h2_stream_pause(struct h2_stream *stream);
+void h2_stream_resume(struct h2_stream *stream);
+
+/* The source of DATA for what submits a head. */
+extern const nghttp2_data_source_read_callback h2_source;
+
+/* ---- h2_fields.c ---- */
+
+/* Adds a decoded field; above a limit the section is refused, and what follows is dropped. */
+void h2_section_add(struct h2_section *section, const struct http_limits *limits,
+                    struct weir_str name, struct weir_str value);
+/* The head of a request. `end`: no body follows. false: refused, *error says why. */
+bool h2_request_head(struct h2_section *section, bool end, struct http_request_head *head,
+                     struct http_error *error);
+/* The head of a response to a request of `method`. */
+bool h2_response_head(struct h2_section *section, bool end, enum http_method method,
+                      struct http_response_head *head, struct http_error *error);
+
+/* Pairs for nghttp2, which copies them; from the arena. NULL: out of memory. */
+nghttp2_nv *h2_request_pairs(struct arena *arena, const struct http_request_head *head, bool https,
+                             const struct http_extra *extra, size_t extra_count, size_t *count);
+nghttp2_nv *h2_response_pairs(struct arena *arena, const struct http_response_head *head,
+                              size_t *count);
+
+#endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Field sections of HTTP/2 (RFC 9113 section 8): what HPACK has decoded becomes a head, and a head
+ * becomes pairs. nghttp2 has checked names, values, the order and number of pseudo-header fields,
+ * that no field belongs to the connection, and that content-length is a number.
+ */
+#include "http/h1_fields.h"
+#include "http/h2.h"
+#include "http/syntax.h"
+#include "http/uri.h"
+
+#define METHOD_LIMIT 64u
+
+/* Never passed on by HTTP/2 (section 8.2.2), or said by a pseudo-header field or the framing. */
+#define NEVER_SENT                                                             \
+    (UINT64_C(1) << FIELD_CONNECTION | UINT64_C(1) << FIELD_CONTENT_LENGTH |   \
+     UINT64_C(1) << FIELD_HOST | UINT64_C(1) << FIELD_HTTP2_SETTINGS |         \
+     UINT64_C(1) << FIELD_KEEP_ALIVE | UINT64_C(1) << FIELD_PROXY_CONNECTION | \
+     UINT64_C(1) << FIELD_TE | UINT64_C(1) << FIELD_TRANSFER_ENCODING |        \
+     UINT64_C(1) << FIELD_UPGRADE)
+
+/* ---- reading ---- */
+
+static void refuse(struct h2_section *section, uint16_t status, const char *reason)
+{
+    if (section->refused.status == 0) {
+        section->refused = (struct http_error){status, reason};
+    }
+}
+
+/* Where a pseudo-header field is kept; NULL: nobody asks for it. */
+static struct weir_str *pseudo_place(struct h2_section *section, struct weir_str name)
+{
+    const struct {
+        struct weir_str name;
+        struct weir_str *place;
+    } places[] = {
+        {STR(":method"), &section->method},       {STR(":path"), &section->path},
+        {STR(":authority"), &section->authority}, {STR(":scheme"), &section->scheme},
+        {STR(":protocol"), &section->protocol},   {STR(":status"), &section->status},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+        if (str_equal(places[i].name, name)) {
+            return places[i].place;
+        }
+    }
+    return NULL;
+}
+
+void h2_section_add(struct h2_section *section, const struct http_limits *limits,
+                    struct weir_str name, struct weir_str value)
+{
+    bool pseudo = name.len > 0 && name.ptr[0] == ':';
+
+    section->bytes += (uint32_t)(name.len + value.len);
+    if (section->bytes > limits->head) {
+        refuse(section, 431, "head_too_long");
+    } else if (!pseudo && section->fields.count >= limits->fields) {
+        refuse(section, 431, "too_many_fields");
+    } else if (pseudo && value.len > limits->target && str_equal(name, STR(":path"))) {
+        refuse(section, 414, "target_too_long");
+    }
+    if (section->refused.status != 0) {
+        return; /* HPACK has decoded it, and stays in step */
+    }
+    /* As in a line of HTTP/1: such fields are written there in one piece. */
+    char *copy = arena_bytes(section->arena, name.len + 2 + value.len);
+    struct http_field *field = NULL;
+    if (copy == NULL ||
+        (!pseudo && (field = fields_append(&section->fields, section->arena)) == NULL)) {
+        refuse(section, 431, "head_too_large");
+        return;
+    }
+    memcpy(copy, name.ptr, name.len);
+    memcpy(copy + name.len, ": ", 2);
+    memcpy(copy + name.len + 2, value.ptr, value.len);
+    name.ptr = copy;
+    value.ptr = copy + name.len + 2;
+    if (pseudo) {
+        struct weir_str *place = pseudo_place(section, name);
+        if (place != NULL) {
+            *place = value;
+        }
+        return;
+    }
+    *field = (struct http_field){.name = name, .value = value, .id = (uint16_t)field_id_of(name)};
+    if (field->id != FIELD_OTHER) {
+        section->cookies += field->id == FIELD_COOKIE;
+        section->hosts += field->id == FIELD_HOST;
+        section->fields.seen |= UINT64_C(1) << field->id;
+    }
+}
+
+/* Crumbs become one field again (section 8.2.3). */
+static bool join_cookies(struct h2_section *section)
+{
+    struct http_fields *fields = &section->fields;
+    struct http_field *first = fields_find(fields, FIELD_COOKIE);
+    size_t len = 0;
+
+    for (const struct http_field *field = first; field != NULL;
+         field = fields_next(fields, FIELD_COOKIE, field)) {
+        len += field->value.len + 2;
+    }
+    char *all = arena_bytes(section->arena, len);
+    if (all == NULL) {
+        return false;
+    }
+    char *at = all;
+    for (struct http_field *field = first; field != NULL;) {
+        struct http_field *next = fields_next(fields, FIELD_COOKIE, field);
+        memcpy(at, field->value.ptr, field->value.len);
+        at += field->value.len;
+        if (next != NULL) {
+            memcpy(at, "; ", 2);
+            at += 2;
+        }
+        field->dropped = field != first;
+        field = next;
+    }
+    first->value = (struct weir_str){all, (size_t)(at - all)};
+    return true;
+}
+
+static bool no(struct http_error *error, uint16_t status, const char *reason)
+{
+    *error = (struct http_error){status, reason};
+    return false;
+}
+
+/* `:authority` or, without it, Host; where both are there they say the same (section 8.3.1). */
+static bool judge_authority(struct h2_section *section, struct http_request_head *head,
+                            struct http_error *error)
+{
+    const struct http_field *host = fields_find(&head->fields, FIELD_HOST);
+    uint16_t port = 0;
+
+    if (section->hosts > 1) {
+        return no(error, 400, "host_repeated");
+    }
+    head->authority = section->authority;
+    if (head->authority.len == 0 && host != NULL) {
+        head->authority = host->value;
+    }
+    if (head->authority.len == 0) {
+        return no(error, 400, "host_missing");
+    }
+    if (!uri_parse_authority(head->authority, section->arena, &head->host, &port)) {
+        return no(error, 400, "bad_host");
+    }
+    if (host != NULL && (host->value.len != head->authority.len ||
+                         !syntax_same(host->value.ptr, head->authority.ptr, host->value.len))) {
+        return no(error, 400, "host_differs");
+    }
+    return true;
+}
+
+/* A WebSocket over HTTP/2 (RFC 8441) is for everything behind this codec what it is in HTTP/1. */
+static bool judge_connect(const struct h2_section *section, struct http_request_head *head,
+                          struct http_error *error)
+{
+    if (!syntax_equals(section->protocol, "websocket")) {
+        return no(error, 501, "connect_unsupported");
+    }
+    head->upgrade_websocket = true;
+    head->method_name = STR("GET");
+    head->method = METHOD_GET;
+    return true;
+}
+
+bool h2_request_head(struct h2_section *section, bool end, struct http_request_head *head,
+                     struct http_error *error)
+{
+    struct arena *arena = section->arena;
+    struct h1_framing framing;
+
+    *head = (struct http_request_head){
+        .method_name = section->method,
+        .method = method_of(section->method),
+        .target = section->path,
+        .version = HTTP_2,
+        .fields = section->fields,
+        .keep_alive = true,
+    };
+    if (section->refused.status != 0) {
+        *error = section->refused;
+        return false;
+    }
+    if (section->method.len > METHOD_LIMIT) {
+        return no(error, 501, "method_too_long");
+    }
+    if (!field_name_valid(section->method)) {
+        return no(error, 400, "bad_method");
+    }
+    if (head->method == METHOD_CONNECT && !judge_connect(section, head, error)) {
+        return false;
+    }
+    if (!judge_authority(section, head, error)) {
+        return false;
+    }
+    if (head->target.len == 1 && head->target.ptr[0] == '*' && head->method == METHOD_OPTIONS) {
+        head->form = TARGET_ASTERISK;
+        head->path = head->target;
+    } else if (head->target.len == 0 || head->target.ptr[0] != '/') {
+        return no(error, 400, "bad_target");
+    } else if (!request_judge_path(head->target, arena, head, error)) {
+        return false;
+    }
+    if (section->cookies > 1 && !join_cookies(section)) {
+        return no(error, 431, "head_too_large");
+    }
+    if (!h1_read_framing(&head->fields, &framing, error)) {
+        return false;
+    }
+    if (head->upgrade_websocket) {
+        if (framing.has_length) {
+            return no(error, 400, "bad_content_length");
+        }
+    } else if (framing.has_length) {
+        head->body = BODY_LENGTH;
+        head->content_length = framing.length;
+    } else if (!end) {
+        head->body = BODY_CHUNKED;
+    }
+    head->te_trailers = fields_list_has(&head->fields, FIELD_TE, STR("trailers"));
+    return !fields_have(&head->fields, FIELD_EXPECT) || request_judge_expect(head, error);
+}
+
+bool h2_response_head(struct h2_section *section, bool end, enum http_method method,
+                      struct http_response_head *head, struct http_error *error)
+{
+    unsigned status = 0;
+    struct h1_framing framing;
+
+    for (size_t i = 0; i < section->status.len && i < 4; i++) { /* three digits, says nghttp2 */
+        status = status * 10 + (unsigned)(section->status.ptr[i] - '0');
+    }
+    *head = (struct http_response_head){.status = (uint16_t)status,
+                                        .version = HTTP_2,
+                                        .fields = section->fields,
+                                        .keep_alive = true};
+    if (section->refused.status != 0) {
+        return no(error, 502, section->refused.reason);
+    }
+    if (status < 100 || status > 599 || status == 101) { /* section 8.6 */
+        return no(error, 502, "bad_status");
+    }
+    if (!h1_read_framing(&head->fields, &framing, error)) {
+        error->status = 502;
+        return false;
+    }
+    bool bare = method == METHOD_HEAD || status < 200 || status == 204 || status == 304;
+    head->has_content_length = framing.has_length && status >= 200 && status != 204;
+    head->content_length = framing.length;
+    if (!bare && status != 205) {
+        head->body = framing.has_length ? BODY_LENGTH : end ? BODY_NONE : BODY_CHUNKED;
+        if (head->body == BODY_NONE) { /* ends at once: nobody else knows that of this head */
+            head->body = BODY_LENGTH;
+            head->has_content_length = true;
+        }
+    }
+    return true;
+}
+
+/* ---- writing ---- */
+
+struct pairs {
+    nghttp2_nv *items;
+    size_t count;
+};
+
+/* nghttp2 copies both, and puts names in lower case. */
+static void pair(struct pairs *pairs, struct weir_str name, struct weir_str value)
+{
+    pairs->items[pairs->count++] = (nghttp2_nv){
+        .name = (uint8_t *)(uintptr_t)name.ptr,
+        .value = (uint8_t *)(uintptr_t)value.ptr,
+        .namelen = name.len,
+        .valuelen = value.len,
+    };
+}
+
+static void pair_fields(struct pairs *pairs, const struct http_fields *fields)
+{
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct http_field *field = &fields->items[i];
+        if (!field->dropped && (NEVER_SENT >> field->id & 1) == 0) {
+            pair(pairs, field->name, field->value);
+        }
+    }
+}
+
+static void pair_length(struct pairs *pairs, struct arena *arena, uint64_t length)
+{
+    struct weir_str text = arena_printf(arena, "%llu", (unsigned long long)length);
+
+    if (text.ptr != NULL) {
+        pair(pairs, STR("content-length"), text);
+    }
+}
+
+nghttp2_nv *h2_request_pairs(struct arena *arena, const struct http_request_head *head, bool https,
+                             const struct http_extra *extra, size_t extra_count, size_t *count)
+{
+    size_t most = head->fields.count + extra_count + 7;
+    struct pairs pairs = {arena_alloc(arena, most * sizeof(nghttp2_nv)), 0};
+    struct weir_str path = head->path;
+
+    if (pairs.items == NULL) {
+        return NULL;
+    }
+    if (head->has_query) {
+        path = arena_printf(arena, "%.*s?%.*s", STR_ARGS(head->path), STR_ARGS(head->query));
+        if (path.ptr == NULL) {
+            return NULL;
+        }
+    }
+    pair(&pairs, STR(":method"), head->upgrade_websocket ? STR("CONNECT") : head->method_name);
+    pair(&pairs, STR(":scheme"), https ? STR("https") : STR("http"));
+    pair(&pairs, STR(":authority"), head->authority);
+    pair(&pairs, STR(":path"), path);
+    if (head->upgrade_websocket) {
+        pair(&pairs, STR(":protocol"), STR("websocket"));
+    }
+    pair_fields(&pairs, &head->fields);
+    for (size_t i = 0; i < extra_count; i++) {
+        if (extra[i].known ||
+            (field_name_valid(extra[i].name) && field_value_valid(extra[i].value))) {
+            pair(&pairs, extra[i].name, extra[i].value);
+        }
+    }
+    if (head->te_trailers) {
+        pair(&pairs, STR("te"), STR("trailers"));
+    }
+    if (head->body == BODY_LENGTH) {
+        pair_length(&pairs, arena, head->content_length);
+    }
+    *count = pairs.count;
+    return pairs.items;
+}
+
+nghttp2_nv *h2_response_pairs(struct arena *arena, const struct http_response_head *head,
+                              size_t *count)
+{
+    struct pairs pairs = {arena_alloc(arena, (head->fields.count + 2) * sizeof(nghttp2_nv)), 0};
+    struct weir_str status =
+        arena_printf(arena, "%u", head->status == 101 ? 200u : (unsigned)head->status);
+
+    if (pairs.items == NULL || status.ptr == NULL) {
+        return NULL;
+    }
+    pair(&pairs, STR(":status"), status);
+    pair_fields(&pairs, &head->fields);
+    if (head->status >= 200 && (head->body == BODY_LENGTH || head->has_content_length)) {
+        pair_length(&pairs, arena, head->content_length);
+    }
+    *count = pairs.count;
+    return pairs.items;
+}
