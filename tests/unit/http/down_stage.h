@@ -55,14 +55,13 @@ static inline struct fake *fake_of(struct exchange *exchange)
     return container_of(exchange, struct fake, exchange);
 }
 
-static inline struct exchange *note_open(struct down_conn *of, struct down *down)
+static inline struct exchange *note_open(struct down_conn *of)
 {
     struct fake *fake = base_zalloc(sizeof(*fake));
     ck_assert_ptr_eq(of, server);
     ck_assert_ptr_null(current);
     current = fake;
     arena_init(&fake->exchange.arena, NULL, 0);
-    fake->exchange.down = down;
     return &fake->exchange;
 }
 

@@ -221,7 +221,7 @@ UNIT_TEST(test_a_cancelled_task_does_not_run)
 
 static void part_end(struct loop *of, struct loop_part *part)
 {
-    ck_assert_ptr_eq(of->part, part);
+    ck_assert_ptr_eq(of->parts[LOOP_PART_HTTP], part);
     record('e');
     loop_free_later(of, &thing, on_freed);
 }
@@ -231,8 +231,8 @@ UNIT_TEST(test_the_part_ends_with_the_loop_and_may_free_later)
     struct loop_part part = {part_end};
     memset(order, 0, sizeof(order));
     thing = (struct freed){0};
-    ck_assert_ptr_null(loop->part);
-    loop->part = &part;
+    ck_assert_ptr_null(loop->parts[LOOP_PART_HTTP]);
+    loop->parts[LOOP_PART_HTTP] = &part;
     loop_free(&loop);
     ck_assert_str_eq(order, "ef");
 }

@@ -27,9 +27,8 @@ static unsigned pairs;
 static unsigned opened;
 static struct downstream *opened_for;
 
-static struct exchange *on_open(struct down_conn *c, struct down *down)
+static struct exchange *on_open(struct down_conn *c)
 {
-    (void)down;
     opened++;
     opened_for = downstream_of(c);
     ck_assert_ptr_eq(opened_for->local->home->user, &opened);

@@ -428,8 +428,9 @@ void turn_to(unsigned number)
 void open_stream(const char *method)
 {
     struct down *down = &client.downs[current];
-    exchange = stream_down_events.on_open(&client.downstream.place.c, down);
+    exchange = stream_down_events.on_open(&client.downstream.place.c);
     ck_assert_ptr_nonnull(exchange);
+    exchange->down = down;
     down->exchange = exchange;
     stream = stream_of(exchange);
     exchange->request.method_name = str_from(method);
