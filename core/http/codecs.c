@@ -8,6 +8,10 @@
 #include "http/h1_down.h"
 #include "http/h1_up.h"
 #include "http/h2_down.h"
+#include "http/h2_up.h"
+
+/* What a client of HTTP/2 that knows of it beforehand says first (RFC 9113 section 3.4). */
+#define PREFACE STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 /* By index in the lists of names. The last of each serves plain connections and peers without
  * ALPN. */
@@ -16,9 +20,11 @@ static const struct weir_str down_names[] = {WEIR_STR_INIT("h2"), WEIR_STR_INIT(
 static const struct down_codec *const downs[] = {&h2_down_codec, &h1_down_codec, &h1_down_codec};
 const struct weir_list down_protocols = {down_names, ARRAY_COUNT(down_names)};
 
-static const struct weir_str up_names[] = {WEIR_STR_INIT("http/1.1")};
-static const struct up_codec *const ups[] = {&h1_up_codec};
-const struct weir_list up_protocols = {up_names, ARRAY_COUNT(up_names)};
+static const struct weir_str up_names[] = {WEIR_STR_INIT("h2"), WEIR_STR_INIT("http/1.1")};
+static const struct up_codec *const ups[] = {&h2_up_codec, &h1_up_codec};
+static const struct weir_list up_protocols = {up_names, ARRAY_COUNT(up_names)};
+/* By enum up_protocol. */
+static const struct weir_list offered[] = {{up_names + 1, 1}, {up_names, 1}, {up_names, 2}};
 
 /* The index of a name; the last one for an unknown one. */
 static size_t place_of(const struct weir_list *protocols, struct weir_str name)
@@ -33,10 +39,20 @@ static size_t place_of(const struct weir_list *protocols, struct weir_str name)
     return protocols->count - 1;
 }
 
-uint32_t up_conn_expected_room(const struct weir_list *protocols)
+const struct weir_list *up_protocol_names(enum up_protocol protocol)
 {
-    const struct weir_str *names = protocols != NULL ? protocols->items : up_names;
-    return ups[place_of(&up_protocols, names[0])]->room;
+    return &offered[protocol];
+}
+
+const struct up_codec *up_protocol_codec(enum up_protocol protocol, bool tls)
+{
+    return protocol == UP_HTTP_2 ? &h2_up_codec : protocol == UP_AUTO && tls ? NULL : &h1_up_codec;
+}
+
+uint32_t up_protocol_room(enum up_protocol protocol, bool tls)
+{
+    const struct up_codec *codec = up_protocol_codec(protocol, tls);
+    return codec != NULL ? codec->room : ups[0]->room;
 }
 
 /* What ALPN has selected; empty: nothing, or a plain connection. */
@@ -51,7 +67,7 @@ static struct weir_str protocol_of(const struct conn *conn)
     return (struct weir_str){(const char *)name, len};
 }
 
-/* ---- towards clients: the handshake, as a codec that has no exchange ---- */
+/* ---- towards clients: the beginning, as a codec that has no exchange ---- */
 
 static void opening_drain(struct down_conn *c)
 {
@@ -89,7 +105,8 @@ static const struct down_codec opening = {
     .idle = opening_idle,
 };
 
-/* A handshake takes too long. One that has begun since it was hurried still gets its full time. */
+/* A handshake, or the first bytes, take too long. A handshake that has begun since it was hurried
+ * still gets its full time. */
 static void opening_late(struct timer *timer)
 {
     struct down_conn *c = container_of(timer, struct down_conn, timer);
@@ -98,34 +115,75 @@ static void opening_late(struct timer *timer)
     if (c->hurried && conf != NULL && conn_is_shaking_hands(c->conn)) {
         c->hurried = false;
         timer_set(down_conn_loop(c), &c->timer, conf->handshake_timeout_ns);
-    } else {
+        return;
+    }
+    if (!c->conn->opening) {
+        conn_look_again(c->conn); /* something may have arrived unnoticed */
+    }
+    if (c->codec == &opening && c->conn != NULL) {
         down_conn_close(c, END_CLOSE);
     }
 }
 
-static void opening_opened(struct conn *conn, bool ok)
+/* The protocol is known. */
+static void opening_ends(struct down_conn *c, struct weir_str protocol)
 {
-    struct down_conn *c = conn->owner;
+    struct conn *conn = c->conn;
     const struct down_conf *conf = c->owner->conf(c);
 
-    if (!ok || conf == NULL) {
+    if (conf == NULL) {
         down_conn_close(c, END_CLOSE);
         return;
     }
-    c->codec = downs[place_of(&down_protocols, protocol_of(conn))];
+    c->codec = downs[place_of(&down_protocols, protocol)];
     c->codec->begin(c, conf);
     if (c->conn != NULL) {
         conn_resume_read(conn);
     }
 }
 
+static void opening_opened(struct conn *conn, bool ok)
+{
+    struct down_conn *c = conn->owner;
+
+    if (ok) {
+        opening_ends(c, protocol_of(conn));
+    } else {
+        down_conn_close(c, END_CLOSE);
+    }
+}
+
+/* The first bytes of a plain connection tell whether it speaks HTTP/2. */
+static void opening_readable(struct conn *conn)
+{
+    struct down_conn *c = conn->owner;
+    char *data = NULL;
+    size_t len = 0;
+
+    if (conn->opening) {
+        return; /* nothing is read before the handshake is done */
+    }
+    while (conn_read(conn, &data, &len, 0) == CONN_DATA) {
+        size_t seen = len < PREFACE.len ? len : PREFACE.len;
+        bool same = memcmp(data, PREFACE.ptr, seen) == 0;
+        conn_keep(conn, data, len);
+        if (!same || seen == PREFACE.len) {
+            opening_ends(c, same ? STR("h2") : STR("http/1.1"));
+            return;
+        }
+    }
+    if (conn->eof_seen || conn->write_failed || conn->error != CONN_OK) {
+        opening_ends(c, STR("http/1.1")); /* which knows what a cut head is */
+    }
+}
+
 static void opening_quiet(struct conn *conn)
 {
-    (void)conn; /* nothing is read or queued before the handshake is done */
+    (void)conn; /* nothing is written yet */
 }
 
 static const struct conn_ops opening_ops = {
-    .on_readable = opening_quiet,
+    .on_readable = opening_readable,
     .on_drained = opening_quiet,
     .on_open = opening_opened,
 };
@@ -138,11 +196,12 @@ void down_conn_begin(struct down_conn *c, struct conn *conn, struct batch *batch
     c->owner = owner;
     c->conn = conn;
     c->batch = batch;
-    if (conn->opening) {
+    if (conn->opening || conf->h2c) {
         c->codec = &opening;
         c->timer.fn = opening_late;
         conn_set_owner(conn, &opening_ops, c);
-        timer_set(conn->loop, &c->timer, conf->handshake_timeout_ns);
+        timer_set(conn->loop, &c->timer,
+                  conn->opening ? conf->handshake_timeout_ns : conf->header_timeout_ns);
     } else {
         c->codec = downs[place_of(&down_protocols, (struct weir_str){NULL, 0})];
         c->codec->begin(c, conf);

@@ -28,6 +28,7 @@ struct down_conf {
     uint32_t h2_streams;  /* HTTP/2: at once on a connection */
     uint32_t h2_window;   /* HTTP/2: bytes of a request's body that may be on their way */
     uint32_t abuse_limit; /* HTTP/2: points of oddities; 0: none */
+    bool h2c;             /* plain connections may begin with HTTP/2's preface */
     bool abort_on_close;  /* a client's FIN before the response begins ends the exchange */
 };
 

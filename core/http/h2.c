@@ -1,113 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What both sides of HTTP/2 have in common. See h2.h.
+ * What both sides of HTTP/2 have in common: sessions, what comes, and how streams and connections
+ * end. See h2.h.
  */
-#include "http/h2.h"
-
 #include <pthread.h>
-#include <stdlib.h>
 
-#include "base/slabs.h"
+#include "http/h2_parts.h"
 #include "net/conn_pool.h"
 
 #define READS_PER_TURN 16
-#define FRAME_HEAD     9u
 /* Odd things are forgiven at this rate, a second. */
 #define ABUSE_REFILL 33.0
-/* A window update below this is needless. */
+/* A window update below this may be needless. */
 #define UPDATE_LEAST 1024
 /* What nghttp2 may hold back as answers to PING and SETTINGS. */
 #define ACKS_MOST 100
-
-/* ---- memory ---- */
-
-/*
- * nghttp2's memory comes from the loop's lists of free blocks. One allocation is special: each
- * session's buffer of 16 KiB for frames on their way out. It holds something only while frames are
- * taken out (h2_pump), which goes on until there are none; so all sessions of a loop have the same
- * one. nghttp2 asks for it by this size; a version with another would give each session its own.
- */
-#define FRAME_BUFFER_SIZE (9u + 1u + 16384u)
-#define SLABS_KEPT        (1024u * 1024)
-#define SPENT_MOST        16u
-
-struct h2_home {
-    struct loop_part part;
-    struct slabs slabs;
-    char *frame;                           /* FRAME_BUFFER_SIZE */
-    struct conn_buffer *spent[SPENT_MOST]; /* their last bytes are in the batch */
-    unsigned spent_count;
-    size_t gathered; /* bytes in the batch */
-};
-
-static void *h2_take(size_t size, void *user)
-{
-    struct h2 *h2 = user;
-
-    if (size == FRAME_BUFFER_SIZE && !h2->frame_lent) {
-        h2->frame_lent = true;
-        return h2->home->frame;
-    }
-    return slabs_take(&h2->home->slabs, size);
-}
-
-static void h2_give(void *piece, void *user)
-{
-    struct h2 *h2 = user;
-
-    if (piece == h2->home->frame && piece != NULL) {
-        h2->frame_lent = false;
-    } else {
-        slabs_give(&h2->home->slabs, piece);
-    }
-}
-
-static void *h2_zeroed(size_t count, size_t size, void *user)
-{
-    void *piece = size == 0 || count <= SIZE_MAX / size ? h2_take(count * size, user) : NULL;
-
-    if (piece != NULL) {
-        memset(piece, 0, count * size);
-    }
-    return piece;
-}
-
-static void *h2_resize(void *piece, size_t size, void *user)
-{
-    struct h2 *h2 = user;
-
-    if (piece == NULL) {
-        return h2_take(size, user);
-    }
-    ASSERT(piece != h2->home->frame);
-    return slabs_grow(&h2->home->slabs, piece, size);
-}
-
-static void home_end(struct loop *loop, struct loop_part *part)
-{
-    struct h2_home *home = container_of(part, struct h2_home, part);
-
-    loop->parts[LOOP_PART_HTTP] = NULL;
-    slabs_free(&home->slabs);
-    free(home->frame);
-    free(home);
-}
-
-static struct h2_home *home_of(struct loop *loop)
-{
-    if (likely(loop->parts[LOOP_PART_HTTP] != NULL)) {
-        return container_of(loop->parts[LOOP_PART_HTTP], struct h2_home, part);
-    }
-    struct h2_home *home = calloc(1, sizeof(*home));
-    if (home == NULL || (home->frame = malloc(FRAME_BUFFER_SIZE)) == NULL) {
-        free(home);
-        return NULL;
-    }
-    slabs_init(&home->slabs, SLABS_KEPT);
-    home->part.end = home_end;
-    loop->parts[LOOP_PART_HTTP] = &home->part;
-    return home;
-}
 
 /* ---- the account ---- */
 
@@ -132,114 +39,7 @@ void h2_odd(struct h2 *h2, unsigned points)
     h2_wake(h2);
 }
 
-/* ---- output ---- */
-
-static size_t queued(const struct h2_stream *stream)
-{
-    return stream->queue != NULL ? stream->queue->tail - stream->queue->head : 0;
-}
-
-/* What is in the batch has been taken by the socket or copied. */
-static void send_gathered(struct h2 *h2)
-{
-    struct h2_home *home = h2->home;
-
-    if (h2->batch->conn == h2->conn) {
-        batch_flush(h2->batch);
-    }
-    home->gathered = 0;
-    while (home->spent_count > 0) {
-        buffer_release(conn_pool_of(h2->conn->loop), &home->spent[--home->spent_count]);
-    }
-}
-
-/* No more DATA now: the socket is slow. */
-static bool socket_full(const struct h2 *h2)
-{
-    return conn_waiting(h2->conn) + h2->home->gathered >= H2_WAITING_MOST;
-}
-
-/* How much DATA a stream has for a frame of at most `room` bytes. nghttp2 asks when its windows
- * allow it. */
-static ssize_t source_read(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
-                           uint32_t *flags, nghttp2_data_source *source, void *user)
-{
-    struct h2_stream *stream = source->ptr;
-    struct h2 *h2 = user;
-    size_t have = queued(stream) + stream->slice_len;
-
-    (void)out;
-    if ((have == 0 && !stream->ending) || socket_full(h2)) {
-        stream->rests = true;
-        return NGHTTP2_ERR_DEFERRED;
-    }
-    *flags = NGHTTP2_DATA_FLAG_NO_COPY;
-    if (have <= room && stream->ending) {
-        *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (stream->trailer_count > 0 &&
-            nghttp2_submit_trailer(session, id, stream->trailers, stream->trailer_count) == 0) {
-            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
-        }
-    }
-    return (ssize_t)(have < room ? have : room);
-}
-
-const nghttp2_data_source_read_callback h2_source = source_read;
-
-static void gather(struct h2 *h2, const void *data, size_t len)
-{
-    char *out = batch_reserve(h2->batch, h2->conn, len);
-
-    memcpy(out, data, len);
-    batch_commit(h2->batch, len);
-    h2->home->gathered += len;
-}
-
-/* The frame's head is nghttp2's, its `len` bytes are the stream's. */
-static int send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
-                     size_t len, nghttp2_data_source *source, void *user)
-{
-    struct h2_stream *stream = source->ptr;
-    struct h2 *h2 = user;
-    struct h2_home *home = h2->home;
-    struct conn_buffer *queue = stream->queue;
-    size_t from_queue = queued(stream) < len ? queued(stream) : len;
-
-    (void)session;
-    (void)frame;
-    if (home->spent_count == SPENT_MOST) {
-        send_gathered(h2);
-    }
-    gather(h2, head, FRAME_HEAD);
-    if (from_queue > 0) {
-        batch_add(h2->batch, h2->conn, queue->data + queue->head, from_queue);
-        queue->head += from_queue;
-        if (queue->head == queue->tail) {
-            home->spent[home->spent_count++] = queue;
-            stream->queue = NULL;
-        }
-    }
-    if (len > from_queue) {
-        batch_add(h2->batch, h2->conn, stream->slice, len - from_queue);
-        stream->slice += len - from_queue;
-        stream->slice_len -= len - from_queue;
-    }
-    home->gathered += len;
-    stream->sent += len;
-    return 0;
-}
-
-static void end_stream(struct h2_stream *stream, uint32_t code, bool by_peer)
-{
-    struct h2 *h2 = stream->h2;
-
-    stream->code = code;
-    stream->reset_by_peer = by_peer;
-    stream->ended = true;
-    list_remove(&stream->link);
-    list_push_back(&h2->ended, &stream->link);
-    h2->count--;
-}
+/* ---- ends ---- */
 
 /* nghttp2 has closed streams: their sides are told now that it does not run. */
 static void tell_ended(struct h2 *h2)
@@ -248,9 +48,7 @@ static void tell_ended(struct h2 *h2)
 
     while ((link = list_pop_front(&h2->ended)) != NULL) {
         struct h2_stream *stream = container_of(link, struct h2_stream, link);
-        list_remove(&stream->fed);
-        list_remove(&stream->blocked);
-        buffer_release(conn_pool_of(h2->conn->loop), &stream->queue);
+        h2_forget(stream);
         h2->side->closed(stream, stream->code, stream->reset_by_peer);
         if (h2->over) {
             return;
@@ -258,15 +56,20 @@ static void tell_ended(struct h2 *h2)
     }
 }
 
-/* The end of the connection: whoever still runs hears it first. */
-static void h2_over(struct h2 *h2, enum codec_end how)
+/* The end of the connection: whoever still runs hears it first. `by_peer`: the peer has ended it;
+ * else it has broken the protocol. */
+static void h2_over(struct h2 *h2, enum codec_end how, bool by_peer)
 {
+    uint32_t code = by_peer ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
+
     if (h2->over) {
         return;
     }
-    list_each(link, &h2->streams)
-    {
-        end_stream(container_of(link, struct h2_stream, link), NGHTTP2_INTERNAL_ERROR, true);
+    if (h2->side->broken != NULL) {
+        h2->side->broken(h2);
+    }
+    while (!list_empty(&h2->streams)) {
+        h2_end_stream(container_of(h2->streams.next, struct h2_stream, link), code, by_peer);
     }
     tell_ended(h2);
     if (!h2->over) {
@@ -277,7 +80,14 @@ static void h2_over(struct h2 *h2, enum codec_end how)
 
 void h2_abort(struct h2 *h2)
 {
-    h2_over(h2, END_RESET);
+    h2_over(h2, END_RESET, true);
+}
+
+void h2_close(struct h2 *h2)
+{
+    ASSERT(list_empty(&h2->streams) && list_empty(&h2->ended));
+    h2->over = true;
+    task_cancel(&h2->task);
 }
 
 /* Whether the connection is over; then the side has been told. */
@@ -285,23 +95,9 @@ static bool check_over(struct h2 *h2)
 {
     if (!h2->over && !nghttp2_session_want_read(h2->session) &&
         !nghttp2_session_want_write(h2->session)) {
-        h2_over(h2, END_LINGER);
+        h2_over(h2, END_LINGER, false);
     }
     return h2->over;
-}
-
-static size_t blocked_bytes(const struct h2_stream *stream)
-{
-    const struct h2 *h2 = stream->h2;
-    size_t have = queued(stream);
-
-    if (have > 0 && conn_waiting(h2->conn) == 0) {
-        int32_t mine = nghttp2_session_get_stream_remote_window_size(h2->session, stream->id);
-        int32_t all = nghttp2_session_get_remote_window_size(h2->session);
-        int32_t window = mine < all ? mine : all;
-        have -= window <= 0 ? 0 : (size_t)window < have ? (size_t)window : have;
-    }
-    return have;
 }
 
 /* Those whose bytes were held up hear that they are on their way. */
@@ -312,7 +108,7 @@ static void tell_drained(struct h2 *h2)
     list_init(&still);
     while (!h2->over && (link = list_pop_front(&h2->blocked)) != NULL) {
         struct h2_stream *stream = container_of(link, struct h2_stream, blocked);
-        if (blocked_bytes(stream) > 0) {
+        if (h2_blocked_bytes(stream) > 0) {
             list_push_back(&still, link);
         } else {
             h2->side->drained(stream);
@@ -323,22 +119,15 @@ static void tell_drained(struct h2 *h2)
     }
 }
 
-void h2_pump(struct h2 *h2)
+/* Writes, and tells what has come of it. Not from inside an operation of a stream's. */
+static void h2_pump(struct h2 *h2)
 {
-    const uint8_t *frame = NULL;
-    ssize_t len = 0;
-
     if (h2->inside || h2->over) {
         return;
     }
-    h2->inside = true;
-    while ((len = nghttp2_session_mem_send(h2->session, &frame)) > 0) {
-        gather(h2, frame, (size_t)len);
-    }
-    h2->inside = false;
-    send_gathered(h2);
-    if (len < 0) {
-        h2_over(h2, END_RESET);
+    h2_send_frames(h2);
+    if (h2->dead) {
+        h2_over(h2, END_RESET, true);
         return;
     }
     tell_ended(h2);
@@ -347,112 +136,56 @@ void h2_pump(struct h2 *h2)
     }
 }
 
+/* What requests have kept passes on. */
+static void pass_kept(struct h2 *h2)
+{
+    struct list *link = NULL;
+
+    while (!h2->over && (link = list_pop_front(&h2->resumed)) != NULL) {
+        struct h2_stream *stream = container_of(link, struct h2_stream, resumed);
+        struct conn_buffer *kept = stream->kept;
+        if (stream->paused) {
+            continue; /* again */
+        }
+        stream->kept = NULL;
+        if (kept != NULL) {
+            h2->side->data(stream, kept->data + kept->head, kept->tail - kept->head);
+            batch_flush(h2->batch);
+            buffer_release(conn_pool_of(h2->conn->loop), &kept);
+        }
+        if (!stream->ended && stream->kept_trailers != NULL) {
+            stream->section = stream->kept_trailers;
+            stream->kept_trailers = NULL;
+            h2->side->head(stream, true, stream->kept_end);
+            stream->section = NULL;
+        }
+        if (!stream->ended && stream->kept_end) {
+            stream->kept_end = false;
+            h2->side->end(stream);
+        }
+        if (!stream->ended) {
+            h2->side->flushed(stream);
+        }
+        if (!stream->ended && !stream->paused) {
+            h2_give_window(stream);
+        }
+    }
+}
+
 /* What runs at the end of the turn. */
 static void on_task(struct task *task)
 {
-    h2_pump(container_of(task, struct h2, task));
-}
+    struct h2 *h2 = container_of(task, struct h2, task);
+    struct batch *batch = h2->batch;
 
-void h2_wake(struct h2 *h2)
-{
-    if (!h2->over) {
-        task_queue(h2->conn->loop, &h2->task);
-    }
-}
-
-/* ---- streams ---- */
-
-void h2_stream_begin(struct h2 *h2, struct h2_stream *stream, int32_t id)
-{
-    stream->h2 = h2;
-    stream->id = id;
-    list_push_back(&h2->streams, &stream->link);
-    h2->count++;
-    nghttp2_session_set_stream_user_data(h2->session, id, stream);
-}
-
-/* Something is there to send that was not when nghttp2 last asked. */
-static void resume_source(struct h2_stream *stream)
-{
-    if (stream->rests) {
-        stream->rests = false;
-        nghttp2_session_resume_data(stream->h2->session, stream->id);
-    }
-}
-
-void h2_stream_data(struct h2_stream *stream, const char *data, size_t len)
-{
-    struct h2 *h2 = stream->h2;
-
-    if (stream->ended || len == 0) {
-        return;
-    }
-    resume_source(stream);
-    if (len >= H2_DIRECT && !h2->inside) {
-        stream->slice = data;
-        stream->slice_len = len;
-        h2_pump(h2);
-        data = stream->slice;
-        len = stream->slice_len;
-        stream->slice_len = 0;
-        if (stream->ended || h2->over || len == 0) {
-            return;
-        }
-    } else {
-        h2_wake(h2);
-    }
-    if (!buffer_append(conn_pool_of(h2->conn->loop), &stream->queue, data, len)) {
-        h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
-    }
-}
-
-void h2_stream_end(struct h2_stream *stream)
-{
-    if (!stream->ended) {
-        stream->ending = true;
-        resume_source(stream);
-        h2_wake(stream->h2);
-    }
-}
-
-void h2_stream_reset(struct h2_stream *stream, uint32_t code)
-{
-    if (!stream->ended) {
-        stream->reset = true;
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, code);
-        h2_wake(stream->h2);
-    }
-}
-
-size_t h2_stream_blocked(struct h2_stream *stream)
-{
-    size_t bytes = blocked_bytes(stream);
-
-    if (bytes > 0 && !list_linked(&stream->blocked)) {
-        list_push_back(&stream->h2->blocked, &stream->blocked);
-    }
-    return bytes;
-}
-
-void h2_stream_pause(struct h2_stream *stream)
-{
-    stream->paused = true;
-}
-
-void h2_stream_resume(struct h2_stream *stream)
-{
-    struct h2 *h2 = stream->h2;
-
-    stream->paused = false;
-    if (stream->withheld > 0 && !stream->ended) {
-        nghttp2_session_consume_stream(h2->session, stream->id, stream->withheld);
-        h2_wake(h2);
-    }
-    stream->withheld = 0;
+    pass_kept(h2);
+    h2_pump(h2);
+    batch_flush(batch);
 }
 
 /* ---- input ---- */
 
+/* NULL: nobody is interested in it (any more). */
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
@@ -464,6 +197,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct h2 *h2 = user;
     int32_t id = frame->hd.stream_id;
     bool request = h2->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
+
+    if (h2->over) {
+        return 0;
+    }
     struct h2_stream *stream = request ? h2->side->open(h2, id) : stream_of(session, id);
 
     if (stream != NULL &&
@@ -484,7 +221,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
     (void)flags;
     if (stream != NULL && stream->section != NULL) {
-        h2_section_add(stream->section, h2->limits, (struct weir_str){(const char *)name, name_len},
+        h2_section_add(stream->section, &h2->limits,
+                       (struct weir_str){(const char *)name, name_len},
                        (struct weir_str){(const char *)value, value_len});
     }
     return 0;
@@ -501,10 +239,21 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (stream == NULL) {
         return 0;
     }
+    h2->busy = true;
+    if (h2->server && (stream->paused || h2_keeps(stream))) {
+        stream->withheld += len;
+        if (!buffer_append(conn_pool_of(h2->conn->loop), &stream->kept, (const char *)data, len)) {
+            h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+        }
+        return 0;
+    }
     if (!list_linked(&stream->fed)) {
         list_push_back(&h2->fed, &stream->fed);
     }
     h2->side->data(stream, (const char *)data, len);
+    if ((stream = stream_of(session, id)) == NULL) {
+        return 0; /* it was left */
+    }
     if (stream->paused) {
         stream->withheld += len;
     } else {
@@ -513,8 +262,28 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
-/* What is odd about a frame, in points. */
-static unsigned oddity(const nghttp2_frame *frame)
+/* A small WINDOW_UPDATE that gives back no more than was sent is no waste, as small messages are
+ * acknowledged one by one; unless it keeps a stream starving that has much to send. */
+static bool needless(struct h2 *h2, const nghttp2_frame *frame)
+{
+    const struct h2_stream *stream = NULL;
+    uint32_t by = (uint32_t)frame->window_update.window_size_increment;
+    uint64_t *owed = &h2->owed[frame->hd.stream_id != 0];
+    bool earned = *owed >= by;
+
+    *owed -= earned ? by : *owed;
+    if (likely(by >= UPDATE_LEAST)) {
+        return false;
+    }
+    if (frame->hd.stream_id != 0) {
+        stream = stream_of(h2->session, frame->hd.stream_id);
+    }
+    return !earned || (stream != NULL && h2_blocked_bytes(stream) >= UPDATE_LEAST);
+}
+
+/* What is odd about a frame, in points. Peers that measure bandwidth (gRPC's) send a PING behind
+ * the DATA of each round trip: nothing odd. */
+static unsigned oddity(struct h2 *h2, const nghttp2_frame *frame)
 {
     bool ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
@@ -522,9 +291,13 @@ static unsigned oddity(const nghttp2_frame *frame)
     switch (frame->hd.type) {
     case NGHTTP2_DATA: return frame->hd.length == 0 && !end;
     case NGHTTP2_PRIORITY: return 1;
-    case NGHTTP2_PING:
     case NGHTTP2_SETTINGS: return !ack;
-    case NGHTTP2_WINDOW_UPDATE: return frame->window_update.window_size_increment < UPDATE_LEAST;
+    case NGHTTP2_PING: {
+        bool measures = h2->busy;
+        h2->busy = false;
+        return !ack && !measures;
+    }
+    case NGHTTP2_WINDOW_UPDATE: return needless(h2, frame);
     default: return 0;
     }
 }
@@ -533,11 +306,15 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 {
     struct h2 *h2 = user;
     struct h2_stream *stream = NULL;
-    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    unsigned points = oddity(frame);
+    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
+               (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA);
+    unsigned points = h2->over ? 0 : oddity(h2, frame);
 
     if (unlikely(points > 0)) {
         h2_odd(h2, points);
+    }
+    if (h2->over) { /* by what was odd */
+        return 0;
     }
     if (frame->hd.stream_id == 0) {
         h2->side->session(h2, frame);
@@ -547,10 +324,17 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return 0;
     }
     stream->received += FRAME_HEAD + frame->hd.length;
+    stream->received_end = stream->received_end || end;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        if (stream->section != NULL) {
+        if (h2->server && stream->section != NULL && (stream->paused || h2_keeps(stream))) {
+            stream->kept_trailers = stream->section;
+            stream->section = NULL;
+        } else if (stream->section != NULL) {
             h2->side->head(stream, frame->headers.cat == NGHTTP2_HCAT_HEADERS, end);
+            if ((stream = stream_of(session, frame->hd.stream_id)) == NULL) {
+                return 0; /* it was left */
+            }
             stream->section = NULL;
         }
         break;
@@ -558,9 +342,14 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_RST_STREAM: stream->reset_by_peer = true; return 0;
     default: return 0;
     }
-    if (end && !stream->ended) {
-        stream->received_end = true;
-        h2->side->end(stream);
+    if (end) {
+        bool at_once =
+            frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
+        if (h2->server && !at_once && (stream->paused || h2_keeps(stream))) {
+            stream->kept_end = true;
+        } else {
+            h2->side->end(stream);
+        }
     }
     return 0;
 }
@@ -570,16 +359,23 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     struct h2 *h2 = user;
     int32_t id = frame->hd.stream_id;
     struct h2_stream *stream = id != 0 ? stream_of(session, id) : NULL;
+    bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
+               (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA);
 
     if (stream != NULL) {
+        stream->sent_head = true;
+        stream->sent_end = stream->sent_end || end;
         stream->sent += FRAME_HEAD + (frame->hd.type == NGHTTP2_HEADERS ? frame->hd.length : 0);
+    }
+    if (!h2->server) {
+        return 0;
     }
     if (unlikely(frame->hd.type == NGHTTP2_RST_STREAM)) {
         if (stream == NULL || !stream->reset) { /* nghttp2's own, for what the peer did */
             h2_odd(h2, 10);
         }
-    } else if (stream != NULL && h2->server && !stream->received_end && !stream->reset &&
-               (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
+    } else if (stream != NULL && end && !stream->received_end && !stream->reset &&
+               !stream->tunnel) {
         /* The answer is whole, and nobody waits for the rest of the request (section 8.1). */
         stream->reset = true;
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
@@ -593,7 +389,7 @@ static int on_closed(nghttp2_session *session, int32_t id, uint32_t code, void *
 
     (void)user;
     if (stream != NULL) {
-        end_stream(stream, code, stream->reset_by_peer);
+        h2_end_stream(stream, code, stream->reset_by_peer);
     }
     return 0;
 }
@@ -612,7 +408,7 @@ static void tell_flushed(struct h2 *h2)
     }
 }
 
-void h2_readable(struct h2 *h2)
+static void read_all(struct h2 *h2)
 {
     for (int i = 0; !h2->over && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
         char *data = NULL;
@@ -626,7 +422,7 @@ void h2_readable(struct h2 *h2)
             break;
         }
         if (result != CONN_DATA) {
-            h2_over(h2, result == CONN_EOF ? END_CLOSE : END_RESET);
+            h2_over(h2, result == CONN_EOF ? END_CLOSE : END_RESET, true);
             return;
         }
         h2->inside = true;
@@ -639,7 +435,7 @@ void h2_readable(struct h2 *h2)
         }
         if (used < 0) { /* not HTTP/2, or out of memory; what was submitted still goes */
             h2_pump(h2);
-            h2_over(h2, END_LINGER);
+            h2_over(h2, END_LINGER, false);
             return;
         }
     }
@@ -648,12 +444,17 @@ void h2_readable(struct h2 *h2)
     }
 }
 
+void h2_readable(struct h2 *h2)
+{
+    struct batch *batch = h2->batch;
+
+    read_all(h2);
+    batch_flush(batch);
+}
+
 void h2_drained(struct h2 *h2)
 {
-    list_each(link, &h2->streams)
-    {
-        resume_source(container_of(link, struct h2_stream, link));
-    }
+    h2_resume_all(h2);
     conn_resume_read(h2->conn); /* it may have stood still */
     h2_wake(h2);
 }
@@ -675,7 +476,7 @@ static void make_shared(void)
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_closed);
-    nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, h2_send_data);
     for (int server = 0; server < 2; server++) {
         nghttp2_option *option = NULL;
         if (nghttp2_option_new(&option) != 0) {
@@ -692,25 +493,22 @@ static void make_shared(void)
 
 bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, struct batch *batch)
 {
-    nghttp2_mem memory = {.mem_user_data = h2,
-                          .malloc = h2_take,
-                          .free = h2_give,
-                          .calloc = h2_zeroed,
-                          .realloc = h2_resize};
+    nghttp2_mem memory;
     nghttp2_settings_entry settings[6] = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, conf->window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, conf->limits->head},
     };
     size_t count = 2;
 
+    h2_set_memory(&memory, h2);
     pthread_once(&once, make_shared);
-    h2->home = home_of(conn->loop);
+    h2->home = h2_home_of(conn->loop);
     if (h2->home == NULL || callbacks == NULL || options[conf->server] == NULL) {
         return false;
     }
     h2->side = conf->side;
     h2->server = conf->server;
-    h2->limits = conf->limits;
+    h2->limits = *conf->limits;
     h2->abuse_limit = conf->abuse_limit;
     h2->conn = conn;
     h2->batch = batch;
@@ -719,6 +517,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
     list_init(&h2->ended);
     list_init(&h2->fed);
     list_init(&h2->blocked);
+    list_init(&h2->resumed);
     int made = conf->server
                    ? nghttp2_session_server_new3(&h2->session, callbacks, h2, options[1], &memory)
                    : nghttp2_session_client_new3(&h2->session, callbacks, h2, options[0], &memory);
@@ -732,6 +531,10 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
         settings[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
         settings[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1};
     } else {
+        const uint8_t *preface = NULL;
+        ssize_t len = nghttp2_session_mem_send(h2->session, &preface); /* the buffer is not ours */
+        ASSERT(len == NGHTTP2_CLIENT_MAGIC_LEN);
+        h2->greets = true;
         settings[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
     }
     if (nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, count) != 0 ||

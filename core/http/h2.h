@@ -5,9 +5,10 @@
  * clients, h2_up.c to servers. Private to the files h2*.c; everything runs on the connection's
  * loop.
  *
- * Input: DATA is passed on while nghttp2 reads it, and the receiver takes it whole. The
- * connection's window is given back at once, so a stream that stands still stalls no other. A
- * stream's own window is given back while it is not paused; it bounds what may be on its way.
+ * Input: DATA is passed on while nghttp2 reads it, and the receiver takes it whole; a request's
+ * body waits while it is paused, as there may be nobody yet who takes it. The connection's window
+ * is given back at once, so a stream that stands still stalls no other. A stream's own window is
+ * given back while it is not paused; it bounds what may be on its way.
  *
  * Output: what a turn has brought is written at its end, all streams together: frames go into the
  * loop's output, DATA as slices of a stream's queue. A large slice at hand is written at once, from
@@ -72,9 +73,11 @@ struct h2_side {
     void (*wary)(struct h2 *h2);
     /* A frame of stream 0 has come: SETTINGS, GOAWAY, PING, WINDOW_UPDATE. */
     void (*session)(struct h2 *h2, const nghttp2_frame *frame);
+    /* The connection is about to end; streams that run are told next. NULL: nobody asks. */
+    void (*broken)(struct h2 *h2);
     /* The connection is at its end: closed or broken by the peer, or by an error of the protocol.
-     * All streams were told (with NGHTTP2_INTERNAL_ERROR where they still ran). The side closes
-     * it. */
+     * All streams were told (where they still ran: with NGHTTP2_INTERNAL_ERROR, or with
+     * NGHTTP2_PROTOCOL_ERROR if the peer has broken the protocol). The side closes it. */
     void (*over)(struct h2 *h2, enum codec_end how);
 };
 
@@ -92,11 +95,16 @@ struct h2_stream {
     bool ended;    /* nghttp2 has closed it; `closed` follows */
     bool reset;    /* by our side */
     bool reset_by_peer;
-    bool received_end;
+    bool received_end, sent_end;
+    bool sent_head; /* its first frame has gone out */
 
     /* input */
     bool paused;
-    size_t withheld; /* of its window, while it is paused */
+    size_t withheld;          /* of its window, while it is paused */
+    struct conn_buffer *kept; /* what has come of a request while it was paused; */
+    struct h2_section *kept_trailers;
+    bool kept_end;
+    struct list resumed; /* in h2->resumed */
 
     uint64_t received, sent; /* bytes of its frames */
 
@@ -104,11 +112,12 @@ struct h2_stream {
     struct conn_buffer *queue;
     const char *slice; /* at hand in this call */
     size_t slice_len;
-    const nghttp2_nv *trailers; /* to be sent behind the queue; valid until `closed` */
-    size_t trailer_count;
+    nghttp2_nv *trailers; /* to be sent behind the queue: `trailer_room` of them in the arena */
+    size_t trailer_count, trailer_room;
     bool has_source; /* the head has not ended our side */
     bool rests;      /* nghttp2 has found nothing to send, and waits to be told */
     bool ending;     /* our side ends behind the queue */
+    bool tunnel;     /* the peer's side goes on when ours has ended */
 };
 
 struct h2 {
@@ -120,17 +129,23 @@ struct h2 {
     struct list ended;   /* nghttp2 has closed them; `closed` is due */
     struct list fed;     /* streams with data in this read */
     struct list blocked; /* whose bytes do not get out */
+    struct list resumed; /* who have kept something, and are not paused any more */
     struct task task;    /* writes at the end of the turn */
     struct h2_home *home;
-    const struct http_limits *limits; /* for field sections that come */
-    uint32_t count;                   /* of streams */
+    struct http_limits limits; /* for field sections that come */
+    uint32_t count;            /* of streams */
     bool server;
+    bool greets;     /* a client's preface is to go out first */
     bool inside;     /* nghttp2 runs */
     bool frame_lent; /* see h2.c, memory */
     bool over;       /* `over` was called, or is not to be */
+    bool dead;       /* nghttp2 has failed: `over` is due */
+    bool held;       /* streams had DATA that the full socket kept back */
+    bool busy;       /* DATA has passed since the last PING */
     bool wary, calmed;
 
     uint32_t abuse_limit; /* 0: none */
+    uint64_t owed[2];     /* DATA sent without a WINDOW_UPDATE yet: of the connection, of streams */
     double abuse;         /* points */
     uint64_t abuse_ns;    /* when they were counted */
 };
@@ -152,6 +167,9 @@ void h2_free(struct h2 *h2);
 
 /* Ends all streams and then the connection, at once. */
 void h2_abort(struct h2 *h2);
+/* The side closes the connection itself, on which no stream runs: nothing is told or done any
+ * more. h2_free follows at the end of the turn. */
+void h2_close(struct h2 *h2);
 
 /* The connection's events, for its conn_ops. */
 void h2_readable(struct h2 *h2);
@@ -159,9 +177,6 @@ void h2_drained(struct h2 *h2);
 
 /* Writes at the end of the turn. */
 void h2_wake(struct h2 *h2);
-/* Writes now, unless nghttp2 runs. */
-void h2_pump(struct h2 *h2);
-
 /* Counts something odd: at three quarters of abuse_limit the side is wary, at the whole the session
  * ends with ENHANCE_YOUR_CALM. */
 void h2_odd(struct h2 *h2, unsigned points);
@@ -171,10 +186,17 @@ void h2_odd(struct h2 *h2, unsigned points);
 void h2_stream_begin(struct h2 *h2, struct h2_stream *stream, int32_t id);
 /* Our side's data: taken whole. Not after h2_stream_end. */
 void h2_stream_data(struct h2_stream *stream, const char *data, size_t len);
+/* A trailer, to go out behind the data. Copies. */
+void h2_stream_trailer(struct h2_stream *stream, struct weir_str name, struct weir_str value);
 /* Our side ends, with trailers or without. */
 void h2_stream_end(struct h2_stream *stream);
 /* Resets it. `closed` follows. */
 void h2_stream_reset(struct h2_stream *stream, uint32_t code);
+/* Leaves it: nothing is told of it any more, and its memory may go. Where it has not ended on both
+ * sides it is reset with that code. */
+void h2_stream_leave(struct h2_stream *stream, uint32_t code);
+/* Fails one of ours that the peer has not got: `closed` follows, with NGHTTP2_REFUSED_STREAM. */
+void h2_stream_give_up(struct h2_stream *stream);
 /* Bytes that windows or the socket do not let out. */
 size_t h2_stream_blocked(struct h2_stream *stream);
 void h2_stream_pause(struct h2_stream *stream);

@@ -5,72 +5,10 @@
  * An idle connection holds its session, behind a pointer; a stream's state is in its exchange's
  * arena. The connection's timer ends it where no exchange runs; each stream has one of its own.
  */
-#include "http/h2_down.h"
-
 #include <stdlib.h>
 
-#include "http/h2.h"
-#include "http/h1_fields.h"
-
-/* Of a stream's progress while it waits for the client's windows: less is none, so that windows of
- * a byte keep nothing alive. */
-#define PROGRESS_LEAST 1024u
-/* How often a stall is looked at in its time. */
-#define STALL_LOOKS 4u
-
-struct h2_session {
-    struct h2 h2;
-    struct h2_down *owner;
-    bool leaving; /* the last GOAWAY was submitted */
-    struct freed freed;
-};
-
-struct h2_down {
-    struct down_conn c;
-    struct h2_session *session;
-    bool served; /* a request has arrived */
-};
-_Static_assert(sizeof(struct h2_down) <= sizeof(union down_place), "down_place has its room");
-
-/* State of a running exchange, in its arena. */
-struct h2_serving {
-    struct h2_stream stream;
-    struct down down;
-    struct h2_down *owner;
-    const struct down_conf *conf; /* settings when the request began */
-    struct timer timer;
-    uint64_t body_seen;
-    uint64_t rate_since_ns, rate_mark; /* body_rate: the running window's beginning; seen then */
-    uint64_t response_left;            /* of an announced length */
-    uint64_t stall_ns, stall_mark;     /* since when it takes nothing; what it had taken then */
-    nghttp2_nv *trailers;              /* `trailer_room` of them */
-    size_t trailer_room;
-    enum http_body response_body;
-    bool head_done; /* the request's head was passed on */
-    bool refused;   /* it was not: its body is dropped */
-    bool continued; /* 100 was sent */
-    bool told_gone;
-};
-
-static struct h2_serving *serving_of(struct down *down)
-{
-    return container_of(down, struct h2_serving, down);
-}
-
-static struct h2_serving *serving_of_stream(struct h2_stream *stream)
-{
-    return container_of(stream, struct h2_serving, stream);
-}
-
-static const struct down_events *events_of(const struct h2_serving *x)
-{
-    return x->owner->c.owner->events;
-}
-
-static struct loop *loop_of(const struct h2_serving *x)
-{
-    return down_conn_loop(&x->owner->c);
-}
+#include "http/h2_down_parts.h"
+#include "http/websocket.h"
 
 /* ---- the connection's end and clocks ---- */
 
@@ -88,8 +26,7 @@ static void down_close(struct h2_down *d, enum codec_end how)
 
     if (session != NULL) {
         d->session = NULL;
-        session->h2.over = true;
-        task_cancel(&session->h2.task);
+        h2_close(&session->h2);
         loop_free_later(d->c.conn->loop, &session->freed, session_free);
     }
     down_conn_close(&d->c, how);
@@ -130,106 +67,9 @@ static void down_timer(struct timer *timer)
     if (d->session->h2.count == 0) {
         conn_look_again(d->c.conn); /* a request may have arrived unnoticed */
     }
-    if (d->session != NULL) {
+    if (d->session != NULL && (d->session->h2.count == 0 || d->c.draining)) {
         leave(d->session);
     }
-}
-
-/* ---- clocks of a stream ---- */
-
-static void gone(struct h2_serving *x, enum down_gone why)
-{
-    x->told_gone = true;
-    events_of(x)->on_gone(x->down.exchange, why);
-}
-
-static void body_clock(struct h2_serving *x)
-{
-    timer_set(loop_of(x), &x->timer, x->conf->body_timeout_ns);
-    x->stall_ns = 0;
-    x->rate_since_ns = loop_now_ns(loop_of(x));
-    x->rate_mark = x->body_seen;
-}
-
-/* Whether the client is the one to send the next byte of a body. */
-static bool body_due(const struct h2_serving *x)
-{
-    const struct exchange *exchange = x->down.exchange;
-    bool awaits_go_ahead = exchange->request.expect_continue && !x->continued && x->body_seen == 0;
-
-    return x->head_done && !x->refused && !exchange->request_whole && !x->stream.paused &&
-           x->response_body != BODY_TUNNEL && !awaits_go_ahead;
-}
-
-static void watch_stall(struct h2_serving *x)
-{
-    if (x->stall_ns != 0 || body_due(x)) {
-        return;
-    }
-    x->stall_ns = loop_now_ns(loop_of(x));
-    x->stall_mark = x->stream.sent;
-    timer_set(loop_of(x), &x->timer, x->conf->idle_timeout_ns / STALL_LOOKS + 1);
-}
-
-static void check_stall(struct h2_serving *x)
-{
-    uint64_t now_ns = loop_now_ns(loop_of(x));
-
-    if (x->stall_ns == 0) {
-        return;
-    }
-    if (h2_stream_blocked(&x->stream) == 0 && conn_waiting(x->owner->c.conn) == 0) {
-        x->stall_ns = 0;
-        return;
-    }
-    if (x->stream.sent - x->stall_mark >= PROGRESS_LEAST) {
-        x->stall_mark = x->stream.sent;
-        x->stall_ns = now_ns;
-    } else if (now_ns - x->stall_ns >= x->conf->idle_timeout_ns) {
-        h2_stream_reset(&x->stream, NGHTTP2_CANCEL);
-        gone(x, DOWN_GONE_CLOSED);
-        return;
-    }
-    timer_set(loop_of(x), &x->timer, x->conf->idle_timeout_ns / STALL_LOOKS + 1);
-}
-
-static void stream_timer(struct timer *timer)
-{
-    struct h2_serving *x = container_of(timer, struct h2_serving, timer);
-    struct batch *batch = x->owner->c.batch;
-
-    if (!x->head_done) {
-        /* HPACK's state is lost with the block, and the connection with it. */
-        nghttp2_session_terminate_session(x->stream.h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
-        h2_wake(x->stream.h2);
-    } else if (body_due(x)) {
-        x->down.exchange->error = (struct http_error){408, "body_timeout"};
-        gone(x, DOWN_GONE_TIMEOUT);
-    } else {
-        check_stall(x);
-    }
-    batch_flush(batch);
-}
-
-/* Bytes of a body have arrived; see h1_down_body_progress. */
-static void body_progress(struct h2_serving *x)
-{
-    uint64_t spent_ns = loop_now_ns(loop_of(x)) - x->rate_since_ns;
-
-    if (x->rate_since_ns == 0) {
-        body_clock(x);
-        return;
-    }
-    timer_set(loop_of(x), &x->timer, x->conf->body_timeout_ns);
-    if (likely(spent_ns < x->conf->body_rate_period_ns) || x->stream.paused) {
-        return;
-    }
-    if (x->body_seen - x->rate_mark < x->conf->body_rate * (spent_ns / NS_PER_MS) / 1000) {
-        x->down.exchange->error = (struct http_error){408, "body_too_slow"};
-        gone(x, DOWN_GONE_TIMEOUT);
-        return;
-    }
-    body_clock(x);
 }
 
 /* ---- requests ---- */
@@ -260,12 +100,15 @@ static struct h2_stream *side_open(struct h2 *h2, int32_t id)
     x->down.ops = &h2_down_ops;
     x->down.exchange = exchange;
     x->stream.arena = &exchange->arena;
-    x->timer.fn = stream_timer;
+    x->timer.fn = h2_down_stream_timer;
     exchange->serving = x;
     exchange->down = &x->down;
     h2_stream_begin(h2, &x->stream, id);
     d->served = true;
-    timer_cancel(down_conn_loop(&d->c), &d->c.timer);
+    h2->limits = conf->limits;
+    if (!d->c.draining) {
+        timer_cancel(down_conn_loop(&d->c), &d->c.timer);
+    }
     timer_set(down_conn_loop(&d->c), &x->timer, conf->header_timeout_ns);
     return &x->stream;
 }
@@ -274,7 +117,7 @@ static void refuse(struct h2_serving *x, struct http_error error)
 {
     x->refused = true;
     x->down.exchange->error = error;
-    events_of(x)->on_refused(x->down.exchange);
+    h2_down_events(x)->on_refused(x->down.exchange);
 }
 
 static void side_trailers(struct h2_serving *x)
@@ -283,15 +126,15 @@ static void side_trailers(struct h2_serving *x)
 
     for (uint32_t i = 0; i < fields->count && !x->refused && !x->told_gone; i++) {
         if (field_may_trail(&fields->items[i])) {
-            events_of(x)->on_trailer(x->down.exchange, fields->items[i].name,
-                                     fields->items[i].value);
+            h2_down_events(x)->on_trailer(x->down.exchange, fields->items[i].name,
+                                          fields->items[i].value);
         }
     }
 }
 
 static void side_head(struct h2_stream *stream, bool trailers, bool end)
 {
-    struct h2_serving *x = serving_of_stream(stream);
+    struct h2_serving *x = h2_serving_of_stream(stream);
     struct exchange *exchange = x->down.exchange;
     struct http_request_head *head = &exchange->request;
     struct http_error error = {0};
@@ -301,7 +144,7 @@ static void side_head(struct h2_stream *stream, bool trailers, bool end)
         return;
     }
     x->head_done = true;
-    timer_cancel(loop_of(x), &x->timer);
+    timer_cancel(h2_down_loop(x), &x->timer);
     exchange->request_whole = end;
     if (!h2_request_head(stream->section, end, head, &error)) {
         refuse(x, error);
@@ -309,74 +152,92 @@ static void side_head(struct h2_stream *stream, bool trailers, bool end)
                head->content_length > x->conf->body_limit) {
         refuse(x, (struct http_error){413, "body_too_large"});
     } else {
-        events_of(x)->on_request(exchange);
-        if (!stream->ended && body_due(x)) {
-            body_clock(x);
+        exchange->request_whole = end || head->upgrade_websocket;
+        h2_down_events(x)->on_request(exchange);
+        if (!stream->ended && h2_down_body_due(x)) {
+            h2_down_body_clock(x);
         }
     }
 }
 
+/* A client that asks for a WebSocket waits for the answer (RFC 6455 section 4.1): to a server that
+ * does not switch, what follows would be a request of its own. After another answer it is dropped.
+ */
+static bool outside_tunnel(struct h2_serving *x)
+{
+    struct exchange *exchange = x->down.exchange;
+
+    if (likely(!exchange->request.upgrade_websocket) || x->response_body == BODY_TUNNEL) {
+        return false;
+    }
+    if (!exchange->response_begun) {
+        exchange->error = (struct http_error){400, "data_before_switch"};
+        h2_down_gone(x, DOWN_GONE_PROTOCOL);
+    }
+    return true;
+}
+
 static void side_data(struct h2_stream *stream, const char *data, size_t len)
 {
-    struct h2_serving *x = serving_of_stream(stream);
+    struct h2_serving *x = h2_serving_of_stream(stream);
 
-    if (x->refused || x->told_gone) {
+    if (x->refused || x->told_gone || outside_tunnel(x)) {
         return;
     }
     x->body_seen += len;
     if (x->conf->body_limit > 0 && x->body_seen > x->conf->body_limit &&
         x->response_body != BODY_TUNNEL) {
         x->down.exchange->error = (struct http_error){413, "body_too_large"};
-        gone(x, DOWN_GONE_PROTOCOL);
+        h2_down_gone(x, DOWN_GONE_PROTOCOL);
         return;
     }
     if (x->response_body != BODY_TUNNEL) {
-        body_progress(x);
+        h2_down_body_progress(x);
     }
     if (!x->told_gone) {
-        events_of(x)->on_data(x->down.exchange, data, len);
+        h2_down_events(x)->on_data(x->down.exchange, data, len);
     }
 }
 
 static void side_end(struct h2_stream *stream)
 {
-    struct h2_serving *x = serving_of_stream(stream);
+    struct h2_serving *x = h2_serving_of_stream(stream);
 
     x->down.exchange->request_whole = true;
-    if (!x->refused && !x->told_gone) {
+    if (!x->refused && !x->told_gone && !outside_tunnel(x)) {
         if (x->stall_ns == 0) {
-            timer_cancel(loop_of(x), &x->timer);
+            timer_cancel(h2_down_loop(x), &x->timer);
         }
-        events_of(x)->on_request_end(x->down.exchange);
+        h2_down_events(x)->on_request_end(x->down.exchange);
     }
 }
 
 static void side_flushed(struct h2_stream *stream)
 {
-    struct h2_serving *x = serving_of_stream(stream);
+    struct h2_serving *x = h2_serving_of_stream(stream);
 
     if (!x->refused && !x->told_gone) {
-        events_of(x)->on_flushed(x->down.exchange);
+        h2_down_events(x)->on_flushed(x->down.exchange);
     }
 }
 
 static void side_drained(struct h2_stream *stream)
 {
-    struct h2_serving *x = serving_of_stream(stream);
+    struct h2_serving *x = h2_serving_of_stream(stream);
 
     x->stall_ns = 0;
     if (!x->told_gone) {
-        events_of(x)->on_drained(x->down.exchange);
+        h2_down_events(x)->on_drained(x->down.exchange);
     }
 }
 
 static void side_closed(struct h2_stream *stream, uint32_t code, bool by_peer)
 {
-    struct h2_serving *x = serving_of_stream(stream);
+    struct h2_serving *x = h2_serving_of_stream(stream);
     struct exchange *exchange = x->down.exchange;
     struct h2_down *d = x->owner;
-    struct loop *loop = loop_of(x);
-    const struct down_conf *conf = d->c.owner->conf(&d->c);
+    struct loop *loop = h2_down_loop(x);
+    const struct down_conf *conf = NULL;
     bool complete = exchange->response_whole && code == NGHTTP2_NO_ERROR;
 
     timer_cancel(loop, &x->timer);
@@ -384,16 +245,16 @@ static void side_closed(struct h2_stream *stream, uint32_t code, bool by_peer)
         h2_odd(stream->h2, 1);
     }
     if (!complete && !x->told_gone) {
-        gone(x, DOWN_GONE_CLOSED);
+        h2_down_gone(x, DOWN_GONE_CLOSED);
     }
     exchange->request_bytes = stream->received;
     exchange->response_bytes = stream->sent;
     x->down.exchange = NULL;
     d->c.owner->events->on_close(exchange, complete);
-    if (d->session == NULL || stream->h2->count > 0) {
+    if (d->session == NULL || d->session->h2.count > 0) {
         return;
     }
-    if (conf == NULL) { /* the listener was removed */
+    if ((conf = d->c.owner->conf(&d->c)) == NULL) { /* the listener was removed */
         leave(d->session);
     } else if (!d->session->leaving) {
         timer_set(loop, &d->c.timer, down_idle_ns(d, conf));
@@ -438,13 +299,13 @@ static void broken(struct h2_serving *x)
 
 static void down_interim(struct down *down, const struct http_response_head *head)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
     size_t count = 0;
     nghttp2_nv *pairs = h2_response_pairs(x->stream.arena, head, &count);
 
     if (head->status == 100 && !x->continued) {
         x->continued = true;
-        body_clock(x);
+        h2_down_body_clock(x);
     }
     if (pairs == NULL || x->stream.ended ||
         nghttp2_submit_headers(x->stream.h2->session, NGHTTP2_FLAG_NONE, x->stream.id, NULL, pairs,
@@ -454,9 +315,20 @@ static void down_interim(struct down *down, const struct http_response_head *hea
     h2_wake(x->stream.h2);
 }
 
+/* Whether the server has answered the key that h2_fields.c made. */
+static bool accepted(const struct h2_serving *x, const struct http_response_head *head)
+{
+    const struct http_fields *fields = &x->down.exchange->request.fields;
+    const struct http_field *key = fields_find_name(fields, WEBSOCKET_KEY);
+    const struct http_field *answer = fields_find_name(&head->fields, WEBSOCKET_ACCEPT);
+
+    return key != NULL && answer != NULL &&
+           str_equal(answer->value, websocket_accept(key->value, x->stream.arena));
+}
+
 static void down_head(struct down *down, const struct http_response_head *head, bool tunnel)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
     struct exchange *exchange = down->exchange;
     nghttp2_data_provider provider = {.source.ptr = &x->stream, .read_callback = h2_source};
     bool bare = !tunnel && (head->body == BODY_NONE ||
@@ -473,8 +345,13 @@ static void down_head(struct down *down, const struct http_response_head *head, 
     if (x->stream.ended) {
         return;
     }
+    if (unlikely(tunnel) && !accepted(x, head)) {
+        broken(x);
+        return;
+    }
     nghttp2_nv *pairs = h2_response_pairs(x->stream.arena, head, &count);
     x->stream.has_source = !bare;
+    x->stream.tunnel = tunnel;
     if (pairs == NULL || nghttp2_submit_response(x->stream.h2->session, x->stream.id, pairs, count,
                                                  bare ? NULL : &provider) != 0) {
         broken(x);
@@ -484,7 +361,7 @@ static void down_head(struct down *down, const struct http_response_head *head, 
 
 static void down_data(struct down *down, const char *data, size_t len)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
 
     if (x->response_body == BODY_NONE || len == 0) {
         return;
@@ -500,42 +377,21 @@ static void down_data(struct down *down, const char *data, size_t len)
     h2_stream_data(&x->stream, data, len);
 }
 
-/* The slices are the call's: both are copied. */
 static void down_trailer(struct down *down, struct weir_str name, struct weir_str value)
 {
-    struct h2_serving *x = serving_of(down);
-    struct h2_stream *stream = &x->stream;
-    char *copy = arena_bytes(stream->arena, name.len + value.len);
-
-    if (stream->trailer_count == x->trailer_room) {
-        size_t room = x->trailer_room > 0 ? 2 * x->trailer_room : 8;
-        nghttp2_nv *larger = arena_alloc(stream->arena, room * sizeof(*larger));
-        if (larger == NULL) {
-            return; /* may be dropped (RFC 9110 section 6.5) */
-        }
-        if (stream->trailer_count > 0) {
-            memcpy(larger, x->trailers, stream->trailer_count * sizeof(*larger));
-        }
-        x->trailers = larger;
-        x->trailer_room = room;
-    }
-    if (copy != NULL) {
-        memcpy(copy, name.ptr, name.len);
-        memcpy(copy + name.len, value.ptr, value.len);
-        x->trailers[stream->trailer_count++] = (nghttp2_nv){.name = (uint8_t *)copy,
-                                                            .value = (uint8_t *)copy + name.len,
-                                                            .namelen = name.len,
-                                                            .valuelen = value.len};
-        stream->trailers = x->trailers;
-    }
+    h2_stream_trailer(&h2_serving_of(down)->stream, name, value);
 }
 
 static void down_end(struct down *down)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
 
     if (x->response_left > 0) { /* less than was announced must not pass for complete */
         broken(x);
+        return;
+    }
+    if (down->exchange->response_whole) { /* a tunnel's server takes no more */
+        h2_stream_reset(&x->stream, NGHTTP2_NO_ERROR);
         return;
     }
     down->exchange->response_whole = true;
@@ -546,42 +402,42 @@ static void down_end(struct down *down)
 
 static void down_reset(struct down *down)
 {
-    broken(serving_of(down));
+    broken(h2_serving_of(down));
 }
 
 static void down_pause(struct down *down)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
 
     h2_stream_pause(&x->stream);
 }
 
 static void down_resume(struct down *down)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
 
     if (x->stream.paused) {
         h2_stream_resume(&x->stream);
-        if (body_due(x)) {
-            body_clock(x);
+        if (h2_down_body_due(x)) {
+            h2_down_body_clock(x);
         }
     }
 }
 
 static size_t down_waiting(struct down *down)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
     size_t blocked = h2_stream_blocked(&x->stream);
 
     if (blocked > 0) {
-        watch_stall(x);
+        h2_down_watch_stall(x);
     }
     return blocked;
 }
 
 static bool down_look(struct down *down)
 {
-    struct h2_serving *x = serving_of(down);
+    struct h2_serving *x = h2_serving_of(down);
     struct conn *conn = x->owner->c.conn;
 
     if (x->told_gone || x->stream.ended) {
@@ -589,7 +445,7 @@ static bool down_look(struct down *down)
     }
     conn_look_at_peer(conn);
     if (conn->write_failed) {
-        gone(x, DOWN_GONE_CLOSED);
+        h2_down_gone(x, DOWN_GONE_CLOSED);
         return false;
     }
     return true;
@@ -651,6 +507,9 @@ static void codec_begin(struct down_conn *c, const struct down_conf *conf)
     }
     d->session->owner = d;
     c->timer.fn = down_timer;
+    if (c->draining) { /* since its handshake */
+        nghttp2_submit_shutdown_notice(d->session->h2.session);
+    }
     conn_set_owner(c->conn, &h2_conn_ops, d);
     timer_set(down_conn_loop(c), &c->timer, down_idle_ns(d, conf));
 }

@@ -8,6 +8,7 @@
 #include "http/h2.h"
 #include "http/syntax.h"
 #include "http/uri.h"
+#include "http/websocket.h"
 
 #define METHOD_LIMIT 64u
 
@@ -149,24 +150,32 @@ static bool judge_authority(struct h2_section *section, struct http_request_head
     if (!uri_parse_authority(head->authority, section->arena, &head->host, &port)) {
         return no(error, 400, "bad_host");
     }
-    if (host != NULL && (host->value.len != head->authority.len ||
-                         !syntax_same(host->value.ptr, head->authority.ptr, host->value.len))) {
+    if (host != NULL && !str_equal_nocase(host->value, head->authority)) {
         return no(error, 400, "host_differs");
     }
-    return true;
+    /* For who looks for it among the fields, as in HTTP/1. */
+    return host != NULL ||
+           fields_add(&head->fields, section->arena, STR("host"), head->authority) ||
+           no(error, 431, "head_too_large");
 }
 
-/* A WebSocket over HTTP/2 (RFC 8441) is for everything behind this codec what it is in HTTP/1. */
-static bool judge_connect(const struct h2_section *section, struct http_request_head *head,
-                          struct http_error *error)
+/* A WebSocket over HTTP/2 (RFC 8441) is for everything behind this codec what it is in HTTP/1, with
+ * a key for the server to answer to. */
+static bool judge_connect(const struct h2_section *section, bool end,
+                          struct http_request_head *head, struct http_error *error)
 {
     if (!syntax_equals(section->protocol, "websocket")) {
         return no(error, 501, "connect_unsupported");
     }
+    if (end) {
+        return no(error, 400, "ended_websocket");
+    }
     head->upgrade_websocket = true;
     head->method_name = STR("GET");
     head->method = METHOD_GET;
-    return true;
+    struct weir_str key = websocket_key(section->arena);
+    return (key.ptr != NULL && fields_set(&head->fields, section->arena, WEBSOCKET_KEY, key)) ||
+           no(error, 431, "head_too_large");
 }
 
 bool h2_request_head(struct h2_section *section, bool end, struct http_request_head *head,
@@ -193,7 +202,7 @@ bool h2_request_head(struct h2_section *section, bool end, struct http_request_h
     if (!field_name_valid(section->method)) {
         return no(error, 400, "bad_method");
     }
-    if (head->method == METHOD_CONNECT && !judge_connect(section, head, error)) {
+    if (head->method == METHOD_CONNECT && !judge_connect(section, end, head, error)) {
         return false;
     }
     if (!judge_authority(section, head, error)) {
@@ -253,7 +262,12 @@ bool h2_response_head(struct h2_section *section, bool end, enum http_method met
     bool bare = method == METHOD_HEAD || status < 200 || status == 204 || status == 304;
     head->has_content_length = framing.has_length && status >= 200 && status != 204;
     head->content_length = framing.length;
-    if (!bare && status != 205) {
+    if (status == 205 && !bare) { /* has no content; see h1_response.c */
+        if (framing.length > 0) {
+            return no(error, 502, "content_in_205");
+        }
+        head->has_content_length = true;
+    } else if (!bare) {
         head->body = framing.has_length ? BODY_LENGTH : end ? BODY_NONE : BODY_CHUNKED;
         if (head->body == BODY_NONE) { /* ends at once: nobody else knows that of this head */
             head->body = BODY_LENGTH;
@@ -281,11 +295,14 @@ static void pair(struct pairs *pairs, struct weir_str name, struct weir_str valu
     };
 }
 
-static void pair_fields(struct pairs *pairs, const struct http_fields *fields)
+/* `without`: a name of HTTP/1's WebSocket handshake; empty: none. */
+static void pair_fields(struct pairs *pairs, const struct http_fields *fields,
+                        struct weir_str without)
 {
     for (uint32_t i = 0; i < fields->count; i++) {
         const struct http_field *field = &fields->items[i];
-        if (!field->dropped && (NEVER_SENT >> field->id & 1) == 0) {
+        if (!field->dropped && (NEVER_SENT >> field->id & 1) == 0 &&
+            (likely(without.len == 0) || !str_equal_nocase(field->name, without))) {
             pair(pairs, field->name, field->value);
         }
     }
@@ -323,7 +340,8 @@ nghttp2_nv *h2_request_pairs(struct arena *arena, const struct http_request_head
     if (head->upgrade_websocket) {
         pair(&pairs, STR(":protocol"), STR("websocket"));
     }
-    pair_fields(&pairs, &head->fields);
+    pair_fields(&pairs, &head->fields,
+                head->upgrade_websocket ? WEBSOCKET_KEY : (struct weir_str){NULL, 0});
     for (size_t i = 0; i < extra_count; i++) {
         if (extra[i].known ||
             (field_name_valid(extra[i].name) && field_value_valid(extra[i].value))) {
@@ -351,8 +369,11 @@ nghttp2_nv *h2_response_pairs(struct arena *arena, const struct http_response_he
         return NULL;
     }
     pair(&pairs, STR(":status"), status);
-    pair_fields(&pairs, &head->fields);
-    if (head->status >= 200 && (head->body == BODY_LENGTH || head->has_content_length)) {
+    pair_fields(&pairs, &head->fields,
+                head->status == 101 ? WEBSOCKET_ACCEPT : (struct weir_str){NULL, 0});
+    /* An empty body ends with its head, and gRPC's answers that do so have no length. */
+    bool empty = head->body == BODY_LENGTH && head->content_length == 0;
+    if (head->status >= 200 && !empty && (head->body == BODY_LENGTH || head->has_content_length)) {
         pair_length(&pairs, arena, head->content_length);
     }
     *count = pairs.count;

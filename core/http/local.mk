@@ -30,7 +30,13 @@ core_libcore_a_SOURCES += \
     core/http/h2.h \
     core/http/h2_down.c \
     core/http/h2_down.h \
+    core/http/h2_down_clocks.c \
+    core/http/h2_down_parts.h \
     core/http/h2_fields.c \
+    core/http/h2_out.c \
+    core/http/h2_parts.h \
+    core/http/h2_up.c \
+    core/http/h2_up.h \
     core/http/message.c \
     core/http/message.h \
     core/http/reason.c \
@@ -39,4 +45,6 @@ core_libcore_a_SOURCES += \
     core/http/up_conn.c \
     core/http/up_conn.h \
     core/http/uri.c \
-    core/http/uri.h
+    core/http/uri.h \
+    core/http/websocket.c \
+    core/http/websocket.h

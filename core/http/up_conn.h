@@ -49,6 +49,7 @@ struct up_conn {
     uint32_t room;          /* exchanges that it takes besides the running ones */
     uint32_t running;       /* exchanges */
     uint64_t served;        /* exchanges begun */
+    uint32_t most;          /* exchanges at once, as the peer has said; 0: it has not */
     uint64_t idle_since_ns; /* when the last exchange ended, or it was opened */
     struct freed freed;
 
@@ -56,6 +57,8 @@ struct up_conn {
     void *user;             /* the server's local state */
     struct pin *pin;        /* the client it is pinned to; NULL: none */
     uint32_t address_epoch; /* of the server's address when connecting */
+    int32_t protocol;       /* enum up_protocol: what it was made for */
+    uint32_t expected;      /* exchanges at once, until the peer says; 0: the codec's number */
     struct spares *spares;  /* the list that `link` is in; NULL: none */
     struct list link;
     bool spare_idle; /* counted as idle there */
@@ -82,12 +85,20 @@ static inline void up_conn_close(struct up_conn *c)
     c->codec->close(c);
 }
 
-/* ALPN names of the supported protocols, best first (weir_str). */
-extern const struct weir_list up_protocols;
+/* What is spoken to servers. */
+enum up_protocol {
+    UP_HTTP_1,
+    UP_HTTP_2, /* also on plain connections, by prior knowledge */
+    UP_AUTO,   /* what ALPN says; HTTP/1 on plain connections */
+};
 
-/* Exchanges that a new connection to a server that is offered these names (NULL: a plain one) is
- * expected to have room for: as many requests may wait while it is established. */
-uint32_t up_conn_expected_room(const struct weir_list *protocols);
+/* The names to offer by ALPN, best first (weir_str). */
+const struct weir_list *up_protocol_names(enum up_protocol protocol);
+/* The codec of a new connection; NULL: ALPN selects it. */
+const struct up_codec *up_protocol_codec(enum up_protocol protocol, bool tls);
+/* Exchanges that a new connection is expected to have room for: as many requests may wait while it
+ * is established. */
+uint32_t up_protocol_room(enum up_protocol protocol, bool tls);
 
 /* ---- for codecs ---- */
 

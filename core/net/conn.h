@@ -117,6 +117,7 @@ struct conn_tls_client {
     SSL_CTX *ctx;
     const char *name;     /* SNI and host to check; NULL: neither */
     SSL_SESSION *session; /* to resume; may be NULL; stays the caller's */
+    bool http_1;          /* offers HTTP/1.1 alone, whatever the context does */
 };
 
 /* Begins to connect; on_open reports the end, never inside this call. Nothing may be written

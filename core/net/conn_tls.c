@@ -213,6 +213,10 @@ bool conn_tls_connect(struct conn *conn, const struct conn_tls_client *client)
     if (client->session != NULL) {
         SSL_set_session(ssl, client->session);
     }
+    if (client->http_1) {
+        static const unsigned char alpn[] = "\x08http/1.1";
+        ok = ok && SSL_set_alpn_protos(ssl, alpn, sizeof(alpn) - 1) == 0;
+    }
     ERR_clear_error();
     return ok;
 }

@@ -170,6 +170,7 @@ void build_listener(struct build *b, struct listener_plan *plan, const struct co
         .abort_on_close = settings->abort_on_close,
         .handshake_timeout_ns = tls != NULL ? tls->handshake_timeout : settings->header_timeout,
         .body_limit = settings->body_limit,
+        .h2c = settings->h2c && tls == NULL,
         .h2_streams = (uint32_t)settings->h2_streams,
         .h2_window = (uint32_t)settings->h2_window,
         .abuse_limit = (uint32_t)settings->abuse_limit,

@@ -174,7 +174,8 @@ void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
         plan->tls = tls;
     } else if (https) {
         plan->tls = tls_server_ctx_new(settings->tls.count > 0 ? settings->tls.items : &defaults,
-                                       plan->alpn, build_place_for_tls, b, b->mistakes);
+                                       up_protocol_names((enum up_protocol)settings->protocol),
+                                       build_place_for_tls, b, b->mistakes);
     }
 }
 
@@ -186,7 +187,6 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
 
     plan->owner = b->plan;
     plan->settings = settings;
-    plan->alpn = &up_protocols;
     build_fill(b, node, WEIR_CONTEXT_GLOBAL, &target, 1, known, true);
     settings->name = node->title.text;
     table_add(&b->plan->pools_by_name, &plan->by_name, table_hash(settings->name));

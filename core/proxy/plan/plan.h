@@ -43,8 +43,7 @@ struct pool_plan {
     struct use_list observers; /* health modules that listen to outcomes */
     double max_ejected;        /* the smallest of theirs */
     struct use_list filters;
-    SSL_CTX *tls;                 /* for https:// servers */
-    const struct weir_list *alpn; /* offered by ALPN, best first (weir_str) */
+    SSL_CTX *tls; /* for https:// servers */
     struct tcp_watch watch;
     struct http_limits limits;
 

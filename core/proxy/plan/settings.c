@@ -87,6 +87,9 @@ static const struct weir_option listener_rows[] = {
         "A client that ends its side while its request waits for a server, or for the "
         "response, has gone: the request is given up. Off: it may have ended its side alone "
         "(a half-close, which is legal), and gets its answer."),
+    WEIR_OPTION(struct listener_settings, h2c, BOOLEAN, "off", LISTENER, RELOAD,
+                "Takes HTTP/2 on plain connections whose client speaks it from the first byte on "
+                "(prior knowledge), beside HTTP/1. Upgrade: h2c is refused as ever."),
     WEIR_OPTION_RANGE(struct listener_settings, h2_streams, INTEGER, "100", "1", "10000", LISTENER,
                       RELOAD, "Requests at once on a connection of HTTP/2."),
     WEIR_OPTION_RANGE(
@@ -193,6 +196,7 @@ static const struct weir_options server_options =
 static const char *const send_proxy_protocols[] = {"off", "v1", "v2", NULL};
 
 static const char *const panic_modes[] = {"all", "none", NULL};
+static const char *const up_protocols[] = {"http/1.1", "h2", "auto", NULL};
 
 static const struct weir_option pool_rows[] = {
     WEIR_OPTION_RANGE(struct pool_settings, connect_timeout, DURATION, "2s", "1ms", "1h", POOL,
@@ -233,6 +237,10 @@ static const struct weir_option pool_rows[] = {
                       "5482). 0: as the system has it, some 15 minutes."),
     WEIR_OPTION_RANGE(struct pool_settings, header_limit, SIZE, "64k", "256", "64k", POOL, RELOAD,
                       "Bytes of a response's head."),
+    WEIR_OPTION_ENUM(struct pool_settings, protocol, up_protocols, "http/1.1", POOL, RELOAD,
+                     "What is spoken to the servers: http/1.1; h2 (https: by ALPN, http: by prior "
+                     "knowledge); or auto (https: the server chooses by ALPN, http: http/1.1). "
+                     "Probes are always http/1.1."),
     WEIR_OPTION_ENUM(struct pool_settings, send_proxy_protocol, send_proxy_protocols, "off", POOL,
                      RELOAD,
                      "PROXY protocol header that tells the servers whose connection it is: off, v1 "

@@ -40,6 +40,7 @@ struct listener_settings {
     uint64_t header_timeout, body_timeout, idle_timeout, lame_duck;
     uint64_t tcp_keepalive, tcp_user_timeout; /* 0: off, the system's */
     bool abort_on_close;
+    bool h2c;
     int64_t h2_streams, abuse_limit;
     uint64_t h2_window;
     uint64_t header_limit, target_limit, body_limit;
@@ -101,6 +102,7 @@ struct pool_settings {
     uint64_t keepalive_timeout;
     uint64_t tcp_keepalive, tcp_user_timeout; /* 0: off, the system's */
     uint64_t header_limit;
+    int32_t protocol;            /* enum up_protocol */
     int32_t send_proxy_protocol; /* enum send_proxy_protocol */
     struct weir_list tls;        /* struct tls_server_conf, 0 or 1 */
     struct weir_list servers;    /* struct server_settings */

@@ -47,7 +47,9 @@ void connections_opened(struct up_conn *c, uint64_t took_ns)
 
     histogram_add(&mine->traffic.connect, took_ns);
     stat_add(&mine->traffic.connections, 1);
-    mine->expected_room = c->codec->room;
+    if (mine->expected_room < 2 || c->codec->room < 2) { /* else the peer has said it */
+        mine->expected_room = c->codec->room;
+    }
 }
 
 void connections_room(struct up_conn *c)
@@ -56,8 +58,11 @@ void connections_room(struct up_conn *c)
     const SSL *ssl = conn_ssl(c->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
     bool wanted = c->room > 0 && mine->adopted && !other_tls &&
-                  c->address_epoch == mine->server->address_epoch;
+                  c->address_epoch == mine->server->address_epoch && c->protocol == mine->protocol;
 
+    if (c->most > 0) {
+        mine->expected_room = c->most;
+    }
     if (c->running == 0) {
         struct pool_local *local = mine->pool;
         int reserve = wanted ? local->home->keep_reserve : 0;

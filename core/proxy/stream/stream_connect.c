@@ -86,6 +86,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     struct server *server = mine->server;
     const struct pool_settings *settings = stream->pool->settings;
     const struct pool_plan *plan = stream_pool(stream)->plan;
+    enum up_protocol protocol = (enum up_protocol)settings->protocol;
     struct loop *loop = stream_loop(stream);
     struct address address;
     char preface[PROXY_HEADER_WRITE_MAX];
@@ -97,6 +98,8 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
         .watch = &plan->watch,
         .preface = preface,
         .limits = &stream->pool->limits,
+        .codec = up_protocol_codec(protocol, server->url.tls),
+        .protocol = protocol,
         .room = mine->expected_room,
         .fresh_ns = settings->connect_timeout,
         .batch = stream->home->batch,
@@ -107,7 +110,7 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     enum conn_error error = CONN_NO_DESCRIPTOR;
 
     if (to.room == 0) {
-        to.room = up_conn_expected_room(server->url.tls ? plan->alpn : NULL);
+        to.room = up_protocol_room(protocol, server->url.tls);
     }
     if (connecting_join(&mine->connecting, loop, &to, &stream->connect)) {
         return CONN_OK;

@@ -13,6 +13,7 @@ struct connecting {
     struct list waiters;
     uint32_t waiting;
     uint32_t room, address_epoch;
+    int32_t protocol;
     struct conn *conn;
     struct http_limits limits;
     const struct up_codec *codec;
@@ -96,6 +97,8 @@ static void connecting_opened(struct conn *conn, bool ok)
         } else {
             c->pin = connecting->pin;
             c->address_epoch = connecting->address_epoch;
+            c->protocol = connecting->protocol;
+            c->expected = connecting->room;
             c->owner->on_open(c, loop_now_ns(loop) - connecting->start_ns);
             serve_all(connecting, c);
         }
@@ -125,7 +128,7 @@ bool connecting_join(struct list *under_way, struct loop *loop, const struct con
     {
         struct connecting *connecting = container_of(link, struct connecting, link);
         bool fresh = loop_now_ns(loop) - connecting->start_ns < to->fresh_ns;
-        bool same = connecting->tls == to->tls.ctx &&
+        bool same = connecting->tls == to->tls.ctx && connecting->protocol == to->protocol &&
                     connecting->address_epoch == to->address_epoch && connecting->pin == NULL;
         if (fresh && same && connecting->waiting < connecting->room &&
             connecting->waiting < to->room) {
@@ -149,6 +152,7 @@ enum conn_error connecting_begin(struct list *under_way, struct loop *loop,
     *connecting = (struct connecting){
         .room = to->room,
         .address_epoch = to->address_epoch,
+        .protocol = to->protocol,
         .limits = *to->limits,
         .codec = to->codec,
         .tls = to->tls.ctx,

@@ -35,6 +35,7 @@ struct connect_events {
 struct connect_to {
     const struct address *address;
     uint32_t address_epoch;
+    int32_t protocol;           /* enum up_protocol; kept with it */
     struct conn_tls_client tls; /* ctx NULL: plain */
     const struct tcp_watch *watch;
     const char *preface; /* sent before everything else: a PROXY header */

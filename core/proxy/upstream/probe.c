@@ -404,7 +404,8 @@ static void attempt_begin(struct probe *probe)
         attempt_done(probe, false, false, "probe: the host name has no known address");
         return;
     }
-    struct conn_tls_client tls = {.ctx = plan->tls, .name = pool_plan_tls_name(plan, server)};
+    struct conn_tls_client tls = {
+        .ctx = plan->tls, .name = pool_plan_tls_name(plan, server), .http_1 = true};
     attempt->conn = conn_connect(probe_loop(probe), &address.u.any, address.len,
                                  server->url.tls ? &tls : NULL, &attempt_conn_ops, probe, &error);
     /* A separate probe address is a separate service, which need not support PROXY headers. */

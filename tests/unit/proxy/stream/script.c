@@ -367,7 +367,6 @@ void script_begin(void)
     stage.whole.pools = &stage.plan;
     stage.whole.pool_count = 1;
     stage.whole.routers = (struct use_list){.items = router_uses, .count = 1};
-    stage.plan.alpn = &up_protocols;
     stage.settings.retries = 2;
     stage.settings.retry_budget = 1;
     stage.settings.queue_timeout = NS_PER_SECOND;

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What both sides of HTTP/2 have in common: memory of sessions, and streams with what they send. It
+ * calls nobody back. See h2.h.
+ */
+#include <stdlib.h>
+
+#include "base/slabs.h"
+#include "http/h2_parts.h"
+#include "net/conn_pool.h"
+
+/* ---- memory ---- */
+
+/*
+ * nghttp2's memory comes from the loop's lists of free blocks. One allocation is special: each
+ * session's buffer of 16 KiB for frames on their way out. It holds something only while frames are
+ * taken out (h2_send_frames), which goes on until there are none, and a client's preface, which is
+ * taken out at once (h2_begin); so all sessions of a loop have the same one. nghttp2 asks for it by
+ * this size; a version with another would give each session its own.
+ */
+#define FRAME_BUFFER_SIZE (9u + 1u + 16384u)
+#define SLABS_KEPT        (1024u * 1024)
+#define SPENT_MOST        16u
+
+struct h2_home {
+    struct loop_part part;
+    struct freed freed;
+    struct slabs slabs;
+    char *frame;                           /* FRAME_BUFFER_SIZE */
+    struct conn_buffer *spent[SPENT_MOST]; /* their last bytes are in the batch */
+    unsigned spent_count;
+    size_t gathered; /* bytes in the batch */
+};
+
+static void *h2_take(size_t size, void *user)
+{
+    struct h2 *h2 = user;
+
+    if (size == FRAME_BUFFER_SIZE && !h2->frame_lent) {
+        h2->frame_lent = true;
+        return h2->home->frame;
+    }
+    return slabs_take(&h2->home->slabs, size);
+}
+
+static void h2_give(void *piece, void *user)
+{
+    struct h2 *h2 = user;
+
+    if (piece == h2->home->frame && piece != NULL) {
+        h2->frame_lent = false;
+    } else {
+        slabs_give(&h2->home->slabs, piece);
+    }
+}
+
+static void *h2_zeroed(size_t count, size_t size, void *user)
+{
+    void *piece = size == 0 || count <= SIZE_MAX / size ? h2_take(count * size, user) : NULL;
+
+    if (piece != NULL) {
+        memset(piece, 0, count * size);
+    }
+    return piece;
+}
+
+static void *h2_resize(void *piece, size_t size, void *user)
+{
+    struct h2 *h2 = user;
+
+    if (piece == NULL) {
+        return h2_take(size, user);
+    }
+    ASSERT(piece != h2->home->frame);
+    return slabs_grow(&h2->home->slabs, piece, size);
+}
+
+static void home_free(struct freed *freed)
+{
+    struct h2_home *home = container_of(freed, struct h2_home, freed);
+
+    slabs_free(&home->slabs);
+    free(home->frame);
+    free(home);
+}
+
+/* After the sessions that are still to be freed. */
+static void home_end(struct loop *loop, struct loop_part *part)
+{
+    struct h2_home *home = container_of(part, struct h2_home, part);
+
+    loop->parts[LOOP_PART_HTTP] = NULL;
+    loop_free_later(loop, &home->freed, home_free);
+}
+
+struct h2_home *h2_home_of(struct loop *loop)
+{
+    if (likely(loop->parts[LOOP_PART_HTTP] != NULL)) {
+        return container_of(loop->parts[LOOP_PART_HTTP], struct h2_home, part);
+    }
+    struct h2_home *home = calloc(1, sizeof(*home));
+    if (home == NULL || (home->frame = malloc(FRAME_BUFFER_SIZE)) == NULL) {
+        free(home);
+        return NULL;
+    }
+    slabs_init(&home->slabs, SLABS_KEPT);
+    home->part.end = home_end;
+    loop->parts[LOOP_PART_HTTP] = &home->part;
+    return home;
+}
+
+void h2_set_memory(nghttp2_mem *memory, struct h2 *h2)
+{
+    *memory = (nghttp2_mem){.mem_user_data = h2,
+                            .malloc = h2_take,
+                            .free = h2_give,
+                            .calloc = h2_zeroed,
+                            .realloc = h2_resize};
+}
+
+/* ---- output ---- */
+
+static size_t queued(const struct h2_stream *stream)
+{
+    return stream->queue != NULL ? stream->queue->tail - stream->queue->head : 0;
+}
+
+/* What is in the batch has been taken by the socket or copied. */
+static void send_gathered(struct h2 *h2)
+{
+    struct h2_home *home = h2->home;
+
+    if (h2->batch->conn == h2->conn) {
+        batch_flush(h2->batch);
+    }
+    home->gathered = 0;
+    while (home->spent_count > 0) {
+        buffer_release(conn_pool_of(h2->conn->loop), &home->spent[--home->spent_count]);
+    }
+}
+
+/* No more DATA now: the socket is slow. */
+static bool socket_full(const struct h2 *h2)
+{
+    return conn_waiting(h2->conn) + h2->home->gathered >= H2_WAITING_MOST;
+}
+
+/* How much DATA a stream has for a frame of at most `room` bytes. nghttp2 asks when its windows
+ * allow it. */
+static ssize_t source_read(nghttp2_session *session, int32_t id, uint8_t *out, size_t room,
+                           uint32_t *flags, nghttp2_data_source *source, void *user)
+{
+    struct h2_stream *stream = source->ptr;
+    struct h2 *h2 = user;
+    size_t have = queued(stream) + stream->slice_len;
+
+    (void)out;
+    bool full = socket_full(h2);
+    if (full || (have == 0 && !stream->ending)) {
+        h2->held = h2->held || full;
+        stream->rests = true;
+        return NGHTTP2_ERR_DEFERRED;
+    }
+    *flags = NGHTTP2_DATA_FLAG_NO_COPY;
+    if (have <= room && stream->ending) {
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        if (stream->trailer_count > 0 &&
+            nghttp2_submit_trailer(session, id, stream->trailers, stream->trailer_count) == 0) {
+            *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        }
+    }
+    return (ssize_t)(have < room ? have : room);
+}
+
+const nghttp2_data_source_read_callback h2_source = source_read;
+
+static void gather(struct h2 *h2, const void *data, size_t len)
+{
+    char *out = batch_reserve(h2->batch, h2->conn, len);
+
+    memcpy(out, data, len);
+    batch_commit(h2->batch, len);
+    h2->home->gathered += len;
+}
+
+/* The frame's head is nghttp2's, its `len` bytes are the stream's. */
+int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len,
+                 nghttp2_data_source *source, void *user)
+{
+    struct h2_stream *stream = source->ptr;
+    struct h2 *h2 = user;
+    struct h2_home *home = h2->home;
+    struct conn_buffer *queue = stream->queue;
+    size_t from_queue = queued(stream) < len ? queued(stream) : len;
+
+    (void)session;
+    (void)frame;
+    if (home->spent_count == SPENT_MOST) {
+        send_gathered(h2);
+    }
+    gather(h2, head, FRAME_HEAD);
+    if (from_queue > 0) {
+        batch_add(h2->batch, h2->conn, queue->data + queue->head, from_queue);
+        queue->head += from_queue;
+        if (queue->head == queue->tail) {
+            home->spent[home->spent_count++] = queue;
+            stream->queue = NULL;
+        }
+    }
+    if (len > from_queue) {
+        batch_add(h2->batch, h2->conn, stream->slice, len - from_queue);
+        stream->slice += len - from_queue;
+        stream->slice_len -= len - from_queue;
+    }
+    home->gathered += len;
+    stream->sent += len;
+    h2->busy = true;
+    h2->owed[0] += len;
+    h2->owed[1] += len;
+    return 0;
+}
+
+void h2_end_stream(struct h2_stream *stream, uint32_t code, bool by_peer)
+{
+    struct h2 *h2 = stream->h2;
+
+    stream->code = code;
+    stream->reset_by_peer = by_peer;
+    stream->ended = true;
+    list_remove(&stream->link);
+    list_push_back(&h2->ended, &stream->link);
+    h2->count--;
+}
+
+/* Its lists and buffers. */
+void h2_forget(struct h2_stream *stream)
+{
+    struct conn_pool *pool = conn_pool_of(stream->h2->conn->loop);
+
+    list_remove(&stream->link);
+    list_remove(&stream->fed);
+    list_remove(&stream->blocked);
+    list_remove(&stream->resumed);
+    buffer_release(pool, &stream->queue);
+    buffer_release(pool, &stream->kept);
+}
+
+size_t h2_blocked_bytes(const struct h2_stream *stream)
+{
+    const struct h2 *h2 = stream->h2;
+    size_t have = queued(stream);
+
+    if (have > 0 && conn_waiting(h2->conn) == 0) {
+        int32_t mine = nghttp2_session_get_stream_remote_window_size(h2->session, stream->id);
+        int32_t all = nghttp2_session_get_remote_window_size(h2->session);
+        int32_t window = mine < all ? mine : all;
+        have -= window <= 0 ? 0 : (size_t)window < have ? (size_t)window : have;
+    }
+    return have;
+}
+
+/* Something is there to send that was not when nghttp2 last asked. */
+static void resume_source(struct h2_stream *stream)
+{
+    if (stream->rests) {
+        stream->rests = false;
+        nghttp2_session_resume_data(stream->h2->session, stream->id);
+    }
+}
+
+void h2_resume_all(struct h2 *h2)
+{
+    h2->held = false;
+    list_each(link, &h2->streams)
+    {
+        resume_source(container_of(link, struct h2_stream, link));
+    }
+}
+
+/* Writes what the socket takes; tells nobody anything. */
+void h2_send_frames(struct h2 *h2)
+{
+    const uint8_t *frame = NULL;
+    ssize_t len = 0;
+
+    h2->inside = true;
+    if (unlikely(h2->greets)) {
+        h2->greets = false;
+        gather(h2, NGHTTP2_CLIENT_MAGIC, NGHTTP2_CLIENT_MAGIC_LEN);
+    }
+    for (;;) {
+        while ((len = nghttp2_session_mem_send(h2->session, &frame)) > 0) {
+            gather(h2, frame, (size_t)len);
+        }
+        send_gathered(h2);
+        if (len < 0 || !h2->held || conn_waiting(h2->conn) > 0 || h2->conn->write_failed) {
+            break;
+        }
+        h2_resume_all(h2); /* it was the batch that was full */
+    }
+    h2->inside = false;
+    h2->dead = h2->dead || len < 0;
+}
+
+void h2_wake(struct h2 *h2)
+{
+    if (!h2->over) {
+        task_queue(h2->conn->loop, &h2->task);
+    }
+}
+
+/* ---- streams ---- */
+
+void h2_stream_begin(struct h2 *h2, struct h2_stream *stream, int32_t id)
+{
+    stream->h2 = h2;
+    stream->id = id;
+    list_push_back(&h2->streams, &stream->link);
+    h2->count++;
+    if (h2->server) { /* else it is set by what submits the request */
+        nghttp2_session_set_stream_user_data(h2->session, id, stream);
+    }
+}
+
+void h2_stream_data(struct h2_stream *stream, const char *data, size_t len)
+{
+    struct h2 *h2 = stream->h2;
+
+    if (stream->ended || len == 0) {
+        return;
+    }
+    resume_source(stream);
+    if (len >= H2_DIRECT && !h2->inside) {
+        stream->slice = data;
+        stream->slice_len = len;
+        h2_send_frames(h2);
+        data = stream->slice;
+        len = stream->slice_len;
+        stream->slice_len = 0;
+    }
+    h2_wake(h2); /* for the rest, and to tell what has ended */
+    if (!stream->ended && len > 0 &&
+        !buffer_append(conn_pool_of(h2->conn->loop), &stream->queue, data, len)) {
+        h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+    }
+}
+
+void h2_stream_trailer(struct h2_stream *stream, struct weir_str name, struct weir_str value)
+{
+    char *copy = arena_bytes(stream->arena, name.len + value.len);
+
+    if (stream->trailer_count == stream->trailer_room) {
+        size_t room = stream->trailer_room > 0 ? 2 * stream->trailer_room : 8;
+        nghttp2_nv *larger = arena_alloc(stream->arena, room * sizeof(*larger));
+        if (larger == NULL) {
+            return; /* may be dropped (RFC 9110 section 6.5) */
+        }
+        if (stream->trailer_count > 0) {
+            memcpy(larger, stream->trailers, stream->trailer_count * sizeof(*larger));
+        }
+        stream->trailers = larger;
+        stream->trailer_room = room;
+    }
+    if (copy != NULL) {
+        memcpy(copy, name.ptr, name.len);
+        memcpy(copy + name.len, value.ptr, value.len);
+        stream->trailers[stream->trailer_count++] =
+            (nghttp2_nv){.name = (uint8_t *)copy,
+                         .value = (uint8_t *)copy + name.len,
+                         .namelen = name.len,
+                         .valuelen = value.len};
+    }
+}
+
+void h2_stream_end(struct h2_stream *stream)
+{
+    if (!stream->ended) {
+        stream->ending = true;
+        resume_source(stream);
+        h2_wake(stream->h2);
+    }
+}
+
+void h2_stream_reset(struct h2_stream *stream, uint32_t code)
+{
+    if (!stream->ended) {
+        stream->reset = true;
+        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, code);
+        h2_wake(stream->h2);
+    }
+}
+
+void h2_stream_leave(struct h2_stream *stream, uint32_t code)
+{
+    struct h2 *h2 = stream->h2;
+
+    if (!stream->ended) {
+        if (!stream->reset && !(stream->received_end && stream->sent_end)) {
+            nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, code);
+            h2_wake(h2);
+        }
+        nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
+        h2->count--;
+    }
+    stream->ended = true;
+    h2_forget(stream);
+}
+
+void h2_stream_give_up(struct h2_stream *stream)
+{
+    struct h2 *h2 = stream->h2;
+
+    nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+    nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
+    h2_end_stream(stream, NGHTTP2_REFUSED_STREAM, true);
+    h2_wake(h2);
+}
+
+size_t h2_stream_blocked(struct h2_stream *stream)
+{
+    size_t bytes = h2_blocked_bytes(stream);
+
+    if (bytes > 0 && !list_linked(&stream->blocked)) {
+        list_push_back(&stream->h2->blocked, &stream->blocked);
+    }
+    return bytes;
+}
+
+bool h2_keeps(const struct h2_stream *stream)
+{
+    return stream->kept != NULL || stream->kept_trailers != NULL || stream->kept_end;
+}
+
+void h2_give_window(struct h2_stream *stream)
+{
+    if (stream->withheld > 0) {
+        nghttp2_session_consume_stream(stream->h2->session, stream->id, stream->withheld);
+        stream->withheld = 0;
+        h2_wake(stream->h2);
+    }
+}
+
+void h2_stream_pause(struct h2_stream *stream)
+{
+    stream->paused = true;
+}
+
+void h2_stream_resume(struct h2_stream *stream)
+{
+    struct h2 *h2 = stream->h2;
+
+    stream->paused = false;
+    if (stream->ended) {
+        return;
+    }
+    if (h2_keeps(stream)) {
+        list_remove(&stream->resumed);
+        list_push_back(&h2->resumed, &stream->resumed);
+        h2_wake(h2);
+    } else {
+        h2_give_window(stream);
+    }
+}
