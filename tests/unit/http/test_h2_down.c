@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/* h2_down.c: streams of a client, and how each of them and the connection may end. */
+#include "h2_peer.h"
+#include "runner.h"
+
+#include <stdlib.h>
+
+#include "base/base.h"
+#include "http/h2_down.h"
+
+#define GET  ":method=GET :scheme=http :path=/ :authority=h"
+#define POST ":method=POST :scheme=http :path=/ :authority=h"
+
+/* A stream that takes notes. */
+struct fake {
+    struct exchange exchange;
+    struct freed freed;
+    struct list link;
+    unsigned number;
+};
+
+static struct loop *loop;
+static struct batch batch;
+static struct h2_peer peer;
+static union down_place *place;
+static struct down_conn *server; /* NULL: closed */
+static struct down_conf conf;
+static struct notes *notes;
+static struct list fakes;
+static unsigned opened;
+static bool conf_gone, answers, pauses;
+
+static struct fake *fake_of(struct exchange *exchange)
+{
+    return container_of(exchange, struct fake, exchange);
+}
+
+static struct fake *fake_number(unsigned number)
+{
+    list_each(link, &fakes)
+    {
+        struct fake *fake = container_of(link, struct fake, link);
+        if (fake->number == number) {
+            return fake;
+        }
+    }
+    return NULL;
+}
+
+static struct exchange *on_open(struct down_conn *of)
+{
+    struct fake *fake = base_zalloc(sizeof(*fake));
+    ck_assert_ptr_eq(of, server);
+    fake->number = opened++;
+    arena_init(&fake->exchange.arena, NULL, 0);
+    list_push_back(&fakes, &fake->link);
+    return &fake->exchange;
+}
+
+static void answer(struct exchange *exchange, uint16_t status, const char *text)
+{
+    const struct down_ops *ops = exchange->down->ops;
+    exchange->response = (struct http_response_head){
+        .status = status, .body = BODY_LENGTH, .content_length = strlen(text)};
+    ops->head(exchange->down, &exchange->response, false);
+    ops->data(exchange->down, text, strlen(text));
+    ops->end(exchange->down);
+}
+
+static void on_request(struct exchange *exchange)
+{
+    notes_add(notes, "%u:%.*s{ ", fake_of(exchange)->number,
+              STR_ARGS(exchange->request.method_name));
+    if (pauses) {
+        exchange->down->ops->pause(exchange->down);
+    }
+    if (answers) {
+        answer(exchange, 200, "ok");
+    }
+}
+
+static void on_refused(struct exchange *exchange)
+{
+    notes_add(notes, "%u?%s ", fake_of(exchange)->number, exchange->error.reason);
+    answer(exchange, exchange->error.status, "");
+}
+
+static void on_data(struct exchange *exchange, const char *data, size_t len)
+{
+    notes_add(notes, "%u:", fake_of(exchange)->number);
+    notes_add_bytes(notes, data, len);
+    notes_add(notes, " ");
+}
+
+static void on_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
+{
+    notes_add(notes, "%u|%.*s=%.*s ", fake_of(exchange)->number, STR_ARGS(name), STR_ARGS(value));
+}
+
+static void on_request_end(struct exchange *exchange)
+{
+    ck_assert(exchange->request_whole);
+    notes_add(notes, "%u} ", fake_of(exchange)->number);
+}
+
+static void on_moved(struct exchange *exchange)
+{
+    ck_assert_ptr_nonnull(exchange->down);
+}
+
+static void on_gone(struct exchange *exchange, enum down_gone why)
+{
+    static const char *const words[] = {"closed", "timeout", "protocol"};
+    notes_add(notes, "%u!%s ", fake_of(exchange)->number, words[why]);
+    if (why != DOWN_GONE_CLOSED && !exchange->response_begun) {
+        answer(exchange, exchange->error.status, "");
+    } else if (why != DOWN_GONE_CLOSED) {
+        exchange->down->ops->reset(exchange->down);
+    }
+}
+
+static void fake_free(struct freed *freed)
+{
+    free(container_of(freed, struct fake, freed));
+}
+
+static void on_close(struct exchange *exchange, bool complete)
+{
+    struct fake *fake = fake_of(exchange);
+    notes_add(notes, "%u%s ", fake->number, complete ? "." : "-");
+    list_remove(&fake->link);
+    arena_reset(&exchange->arena);
+    exchange->down = NULL;
+    loop_free_later(loop, &fake->freed, fake_free);
+}
+
+static const struct down_events events = {
+    .on_open = on_open,
+    .on_request = on_request,
+    .on_refused = on_refused,
+    .on_data = on_data,
+    .on_trailer = on_trailer,
+    .on_request_end = on_request_end,
+    .on_flushed = on_moved,
+    .on_drained = on_moved,
+    .on_gone = on_gone,
+    .on_close = on_close,
+};
+
+static const struct down_conf *conf_of(struct down_conn *of)
+{
+    (void)of;
+    return conf_gone ? NULL : &conf;
+}
+
+static void on_closed(struct down_conn *of)
+{
+    ck_assert_ptr_eq(of, server);
+    ck_assert(list_empty(&fakes));
+    server = NULL;
+}
+
+static void on_free(struct down_conn *of)
+{
+    ck_assert_ptr_eq(of, &place->c);
+    free(place);
+}
+
+static const struct down_owner owner = {
+    .events = &events, .conf = conf_of, .on_closed = on_closed, .on_free = on_free};
+
+static void set_up(void)
+{
+    int fds[2];
+
+    loop = loop_new(0);
+    batch = (struct batch){0};
+    notes = base_zalloc(sizeof(*notes));
+    list_init(&fakes);
+    opened = 0;
+    conf_gone = pauses = false;
+    answers = true;
+    conf = (struct down_conf){
+        .limits = {.head = 2048, .fields = 20, .target = 512},
+        .header_timeout_ns = 60 * NS_PER_SECOND,
+        .body_timeout_ns = 60 * NS_PER_SECOND,
+        .idle_timeout_ns = 60 * NS_PER_SECOND,
+        .handshake_timeout_ns = 60 * NS_PER_SECOND,
+        .h2c = true,
+        .h2_streams = 10,
+        .h2_window = 65536,
+    };
+    tcp_pair(fds);
+    struct conn *conn = conn_accept(loop, fds[1], NULL, NULL, NULL);
+    place = base_zalloc(sizeof(*place));
+    server = &place->c;
+    down_conn_begin(server, conn, &batch, &owner);
+    peer_begin(&peer, loop, fds[0], true);
+}
+
+static void tear_down(void)
+{
+    if (server != NULL) {
+        down_conn_abort(server);
+    }
+    ck_assert_ptr_null(server);
+    peer_end(&peer);
+    run_turns(loop, 2);
+    loop_free(&loop);
+    free(notes);
+}
+
+static void expect(const char *wanted)
+{
+    wait_notes(loop, notes, wanted);
+}
+
+/* ---- streams ---- */
+
+UNIT_TEST(an_answer)
+{
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} 0. ");
+    wait_peer(&peer, "ACK HEAD 1 200 DATA 1 ok. ");
+    ck_assert(down_conn_idle(server));
+}
+
+/* Behind the end of the answer nobody waits for the rest. */
+UNIT_TEST(an_early_answer)
+{
+    peer_head(&peer, 1, false, POST);
+    expect("0:POST{ 0. ");
+    wait_peer(&peer, "ACK HEAD 1 200 DATA 1 ok. RST 1 0 ");
+    peer_data(&peer, 1, true, "late");
+    peer_head(&peer, 3, true, GET);
+    expect("0:POST{ 0. 1:GET{ 1} 1. ");
+}
+
+UNIT_TEST(a_request_waits_while_it_is_paused)
+{
+    answers = false;
+    pauses = true;
+    peer_head(&peer, 1, false, POST);
+    peer_data(&peer, 1, false, "ab");
+    peer_data(&peer, 1, false, "c");
+    peer_head(&peer, 1, true, "x-a=1");
+    expect("0:POST{ ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    exchange->down->ops->resume(exchange->down);
+    expect("0:POST{ 0:abc 0|x-a=1 0} ");
+    answer(exchange, 204, "");
+    expect("0:POST{ 0:abc 0|x-a=1 0} 0. ");
+}
+
+/* What it has kept goes with it. */
+UNIT_TEST(a_paused_request_that_ends)
+{
+    answers = false;
+    pauses = true;
+    peer_head(&peer, 1, false, POST);
+    peer_data(&peer, 1, true, "abc");
+    expect("0:POST{ ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    exchange->down->ops->resume(exchange->down);
+    answer(exchange, 200, "ok"); /* before it is passed on */
+    wait_peer(&peer, "ACK HEAD 1 200 DATA 1 ok. ");
+    peer_head(&peer, 3, false, POST);
+    peer_data(&peer, 3, false, "abc");
+    run_turns(loop, 4);
+    peer_rst(&peer, 3, NGHTTP2_CANCEL);
+    run_turns(loop, 8);
+    ck_assert(list_empty(&fakes));
+}
+
+UNIT_TEST(resets_by_the_client)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    peer_head(&peer, 3, false, POST);
+    peer_rst(&peer, 1, NGHTTP2_CANCEL);
+    peer_rst(&peer, 3, NGHTTP2_CANCEL);
+    expect("0:GET{ 0} 1:POST{ 0!closed 0- 1!closed 1- ");
+    ck_assert(down_conn_idle(server));
+}
+
+UNIT_TEST(the_end_of_a_connection_with_streams)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    peer_head(&peer, 3, false, POST);
+    expect("0:GET{ 0} 1:POST{ ");
+    conn_shutdown(peer.end.conn);
+    expect("0:GET{ 0} 1:POST{ 0!closed 0- 1!closed 1- ");
+    ck_assert_ptr_null(server);
+}
+
+UNIT_TEST(a_response_that_is_cut)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    exchange->response =
+        (struct http_response_head){.status = 200, .body = BODY_LENGTH, .content_length = 5};
+    exchange->down->ops->head(exchange->down, &exchange->response, false);
+    exchange->down->ops->data(exchange->down, "abc", 3);
+    exchange->down->ops->end(exchange->down); /* less than it said */
+    wait_peer(&peer, "ACK RST 1 2 ");         /* it overtakes what waits for the turn's end */
+    expect("0:GET{ 0} 0!closed 0- ");
+}
+
+/* After a reset its stream may go on with large pieces: nothing comes from inside. */
+UNIT_TEST(data_behind_a_reset)
+{
+    char *large = pattern(100000);
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    struct down *down = exchange->down;
+    exchange->response = (struct http_response_head){.status = 200, .body = BODY_CHUNKED};
+    down->ops->head(down, &exchange->response, false);
+    down->ops->reset(down);
+    down->ops->data(down, large, 100000);
+    ck_assert_str_eq(notes->text, "0:GET{ 0} ");
+    down->ops->data(down, large, 100000);
+    free(large);
+    expect("0:GET{ 0} 0!closed 0- ");
+}
+
+UNIT_TEST(windows_hold_back)
+{
+    char *large = pattern(100000);
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    struct down *down = exchange->down;
+    exchange->response = (struct http_response_head){.status = 200, .body = BODY_CHUNKED};
+    down->ops->head(down, &exchange->response, false);
+    down->ops->data(down, large, 100000);
+    free(large);
+    ck_assert_uint_eq(down->ops->waiting(down), 100000 - 65535);
+    down->ops->end(down);
+    peer_update(&peer, 1, 100000);
+    peer_update(&peer, 0, 100000);
+    expect("0:GET{ 0} 0. ");
+}
+
+UNIT_TEST(bad_heads_are_refused)
+{
+    peer_head(&peer, 1, true, GET " host=other");
+    expect("0?host_differs 0. ");
+    wait_peer(&peer, "ACK HEAD 1 400. ");
+    peer_head(&peer, 3, true, ":method=GET :scheme=http :path=/%zz :authority=h");
+    wait_peer(&peer, "ACK HEAD 1 400. HEAD 3 400. ");
+}
+
+/* ---- WebSockets ---- */
+
+#define UPGRADE ":method=CONNECT :protocol=websocket :scheme=http :path=/ :authority=h"
+
+UNIT_TEST(a_websocket)
+{
+    answers = false;
+    peer_head(&peer, 1, false, UPGRADE);
+    expect("0:GET{ ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    ck_assert(exchange->request.upgrade_websocket && exchange->request_whole);
+    exchange->response = (struct http_response_head){.status = 101, .body = BODY_TUNNEL};
+    exchange->down->ops->head(exchange->down, &exchange->response, true);
+    wait_peer(&peer, "ACK RST 1 2 "); /* the key was not answered */
+    expect("0:GET{ 0!closed 0- ");
+}
+
+UNIT_TEST(data_before_the_switch)
+{
+    answers = false;
+    peer_head(&peer, 1, false, UPGRADE);
+    peer_data(&peer, 1, false, "GET");
+    wait_peer(&peer, "ACK HEAD 1 400. RST 1 0 ");
+    expect("0:GET{ 0!protocol 0. ");
+}
+
+UNIT_TEST(data_behind_another_answer)
+{
+    answers = false;
+    peer_head(&peer, 1, false, UPGRADE);
+    expect("0:GET{ ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    exchange->response =
+        (struct http_response_head){.status = 403, .body = BODY_LENGTH, .content_length = 2};
+    exchange->down->ops->head(exchange->down, &exchange->response, false);
+    wait_peer(&peer, "ACK HEAD 1 403 ");
+    peer_data(&peer, 1, true, "GET");
+    run_turns(loop, 4);
+    ck_assert_str_eq(notes->text, "0:GET{ ");
+    exchange->down->ops->data(exchange->down, "no", 2);
+    exchange->down->ops->end(exchange->down);
+    expect("0:GET{ 0. ");
+}
+
+/* ---- the connection ---- */
+
+UNIT_TEST(a_drain)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} ");
+    down_conn_drain(server);
+    wait_peer(&peer, "ACK GOAWAY 2147483647 0 GOAWAY 1 0 "); /* lame_duck is 0 */
+    ck_assert(down_conn_is_last(server));
+    answer(&fake_number(0)->exchange, 204, "");
+    wait_peer(&peer, "ACK GOAWAY 2147483647 0 GOAWAY 1 0 HEAD 1 204. ");
+    run_until_true(loop, &peer.end.ended);
+    ck_assert_ptr_null(server);
+}
+
+UNIT_TEST(an_abort)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} ");
+    down_conn_abort(server);
+    ck_assert_str_eq(notes->text, "0:GET{ 0} 0!closed 0- ");
+    ck_assert_ptr_null(server);
+}
+
+UNIT_TEST(a_listener_that_is_gone)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} ");
+    conf_gone = true;
+    answer(&fake_number(0)->exchange, 204, "");
+    wait_peer(&peer, "ACK HEAD 1 204. GOAWAY 1 0 ");
+    run_until_true(loop, &peer.end.ended);
+}
+
+UNIT_TEST(too_much_that_is_odd)
+{
+    conf.abuse_limit = 0;
+    for (unsigned i = 0; i < 50; i++) {
+        peer_frame(&peer, NGHTTP2_PING, 0, 0, "12345678", 8);
+    }
+    run_turns(loop, 8);
+    ck_assert_ptr_nonnull(server);
+}
+
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);
