@@ -6,6 +6,7 @@ import pytest
 from weirtest.backend import BlackHole, HttpServer, ScriptedServer
 from weirtest.certs import Certificates
 from weirtest.dns import Dns
+from weirtest.h2peer import H2Server
 from weirtest.weir import Weir
 
 
@@ -87,6 +88,12 @@ def _closing(factory):
 def http_server():
     """Makes real HTTP servers: `http_server("name", handler)`."""
     yield from _closing(HttpServer)
+
+
+@pytest.fixture
+def h2_server():
+    """Makes real HTTP/2 servers: `h2_server("name", handler)`."""
+    yield from _closing(H2Server)
 
 
 @pytest.fixture
