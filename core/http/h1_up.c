@@ -38,7 +38,8 @@ struct h1_up {
     struct h1_chunked chunked;
     struct pace pace; /* of reads for the exchange */
     uint64_t body_left;
-    uint64_t taken; /* conn->taken when the exchange began */
+    uint64_t request_left; /* of an announced length */
+    uint64_t taken;        /* conn->taken when the exchange began */
     uint8_t state;
     uint8_t interims; /* 1xx responses to this exchange */
     bool paused;
@@ -364,6 +365,7 @@ static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_
     u->long_head = size > H1_HEAD_COMMON;
     u->request_chunked = head->body == BODY_CHUNKED;
     u->request_whole = head->body == BODY_NONE;
+    u->request_left = head->body == BODY_LENGTH ? head->content_length : 0;
     if (out != NULL) {
         len = h1_write_request(out, size, head, extra, extra_count, head->upgrade_websocket);
         batch_put(u->c.batch, u->c.conn, out, len);
@@ -377,8 +379,13 @@ static void up_data(struct up *up, const char *data, size_t len)
 
     if (u->request_chunked && u->state != STATE_TUNNEL && len > 0) {
         h1_send_chunk(u->c.batch, u->c.conn, data, len);
-    } else {
-        batch_add(u->c.batch, u->c.conn, data, len);
+        return;
+    }
+    batch_add(u->c.batch, u->c.conn, data, len);
+    if (u->request_left > 0) {
+        /* For the server it is whole, though HTTP/2's client may say so a frame later. */
+        u->request_left -= len < u->request_left ? len : u->request_left;
+        u->request_whole = u->request_left == 0;
     }
 }
 
