@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from weirtest import conf
+from weirtest.h2peer import H2Client
 from weirtest.wait import SANITIZED
 from weirtest.weir import shim
 
@@ -80,3 +81,35 @@ def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme, what)
     each = OF_OPENSSL if tls else 0
     assert once <= each * many + HANDFUL and twice <= each * 2 * many + HANDFUL, \
         f"{once} allocations for {many} requests, {twice} for {2 * many}"
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own")
+@pytest.mark.parametrize("up", [1, 2])
+@pytest.mark.parametrize("what", ["get", "upload", "chunked_upload"])
+def test_none_per_request_of_http_2(make_weir, http_server, h2_server, tmp_path, up, what):
+    """The same with HTTP/2 towards the client, and towards the server."""
+    def answer(request):
+        assert request.body is not None  # an answer before its end would be another path
+        return bytes(1024)
+
+    web = (h2_server if up == 2 else http_server)("a", answer)
+    mallocs = Mallocs(tmp_path / "mallocs")
+    weir = make_weir(workers=1)
+    weir.configure(conf.one_pool({"a": web}, 'protocol = "h2"' if up == 2 else "", "h2c = on"))
+    weir.start(environment=mallocs.environment, preload=shim("malloc"))
+
+    with H2Client(weir.address()) as client:
+
+        def allocations(requests):
+            before = mallocs.read()
+            for _ in range(requests):
+                assert client.get("/", **REQUESTS_OF[what]).status == 200
+            return mallocs.read() - before
+
+        allocations(OTHERS)
+        once = allocations(OTHERS)
+        twice = allocations(2 * OTHERS)
+
+    assert web.accepted == 1
+    assert once <= HANDFUL and twice <= HANDFUL, \
+        f"{once} allocations for {OTHERS} requests, {twice} for {2 * OTHERS}"
