@@ -108,7 +108,7 @@ defaults
 
 frontend in
     bind 127.0.0.1:{self.plain_port}
-    bind 127.0.0.1:{self.tls_port} ssl crt {self.bench.certificate[2]} alpn http/1.1{forwarded}
+    bind 127.0.0.1:{self.tls_port} ssl crt {self.bench.certificate[2]} alpn h2,http/1.1{forwarded}
     default_backend origin
 
 backend origin
@@ -164,7 +164,7 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{self.plain_port} backlog=4096;
-        listen 127.0.0.1:{self.tls_port} ssl backlog=4096;
+        listen 127.0.0.1:{self.tls_port} ssl http2 backlog=4096;
         keepalive_time 24h;
         ssl_certificate {self.bench.certificate[0]};
         ssl_certificate_key {self.bench.certificate[1]};
@@ -226,6 +226,7 @@ module "balance_round_robin" {}
         (conf_d / "80-pools.conf").write_text(f"""pool "origin" {{
   balance "round_robin" {{}}
   idle_timeout = {IDLE_SECONDS}s
+  keepalive = 256
   server "origin-1" {{ url = "http://127.0.0.1:{self.bench.origin_port}" }}
 }}
 """)

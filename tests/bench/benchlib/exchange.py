@@ -14,6 +14,40 @@ class WrongAnswer(Exception):
     """An answer came, and it was not the origin's."""
 
 
+def _frame(kind, flags, stream, payload=b""):
+    return (len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big")
+            + payload)
+
+
+DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY = 0, 1, 3, 4, 7
+END_STREAM, END_HEADERS, ACK = 1, 4, 1
+# GET https://localhost/1k, each field literal or from the static table (RFC 7541).
+FIELDS = b"\x82\x87\x41\x09localhost\x44\x03/1k"
+
+
+def h2_answer(link):
+    """One GET as the first request of a connection of HTTP/2; the content of its answer."""
+    link.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0)
+                 + _frame(HEADERS, END_STREAM | END_HEADERS, 1, FIELDS))
+    got, content = b"", b""
+    while True:
+        while len(got) < 9 or len(got) < 9 + int.from_bytes(got[:3], "big"):
+            more = link.recv(65536)
+            if not more:
+                raise WrongAnswer("a connection was closed in its first answer")
+            got += more
+        length, kind, flags = int.from_bytes(got[:3], "big"), got[3], got[4]
+        payload, got = got[9:9 + length], got[9 + length:]
+        if kind == SETTINGS and not flags & ACK:
+            link.sendall(_frame(SETTINGS, ACK, 0))
+        elif kind in (RST_STREAM, GOAWAY):
+            raise WrongAnswer(f"frame {kind} instead of the answer: {payload!r}")
+        elif kind == DATA:
+            content += payload
+        if kind in (DATA, HEADERS) and flags & END_STREAM:
+            return content
+
+
 def tls_context():
     """TLS 1.3 to a certificate that is not verified: the peer is a port on this machine."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -59,9 +93,12 @@ class IdleConnections:
 
     REQUEST = b"GET /1k HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-    def __init__(self, port, tls):
+    def __init__(self, port, tls, h2=False):
         self.port = port
         self.context = tls_context() if tls else None
+        self.h2 = h2
+        if h2:
+            self.context.set_alpn_protocols(["h2"])
         self.links = []
 
     def open(self, count):
@@ -70,6 +107,10 @@ class IdleConnections:
             self.links.append(link)
             if self.context:
                 link = self.links[-1] = self.context.wrap_socket(link)
+            if self.h2:
+                if h2_answer(link) != BLOCK[:1024]:
+                    raise WrongAnswer("not the origin's answer")
+                continue
             link.sendall(self.REQUEST)
             answer = b""
             while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < 1024:
@@ -86,8 +127,12 @@ class IdleConnections:
         for link in self.links:
             link.setblocking(False)
             try:
-                if link.recv(1) == b"":
-                    closed += 1
+                while True:
+                    if link.recv(4096) == b"":
+                        closed += 1
+                        break
+                    if not self.h2:  # else the acknowledgement of our settings, say
+                        break
             except (BlockingIOError, ssl.SSLWantReadError):
                 pass
             except OSError:

@@ -61,7 +61,9 @@ def _target(row, weir):
     if row.floor_limit is not None:
         text, ratio, limit = f"at most {row.floor_limit} x floor", "to_floor", row.floor_limit
     else:
-        text, ratio, limit = "not above the better peer", "to_better_peer", 1.0
+        ratio, limit = "to_better_peer", row.peer_limit
+        text = ("not above the better peer" if limit == 1
+                else f"at most {limit} x the better peer")
     value = weir[ratio] if weir and weir["valid"] else None
     return {"text": text, "met": None if value is None else value <= limit}
 

@@ -3,6 +3,8 @@
 
 import dataclasses
 import json
+import re
+import statistics
 
 from . import exchange, programs
 from .process import BenchError, Child
@@ -13,8 +15,9 @@ MIB = 1024 * 1024
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """`load` is wrk or large (keep-alive), new (a connection a request) or idle. `floor_limit` is
-    how many times the floor Weir may cost; rows without one are held against the better peer."""
+    """`load` is wrk or large (keep-alive), new (a connection a request), h2 (HTTP/2, `streams` at
+    once on each connection) or idle. `floor_limit` is how many times the floor Weir may cost; rows
+    without one are held against the better peer, of which Weir may cost `peer_limit`."""
 
     name: str
     title: str
@@ -24,7 +27,10 @@ class Row:
     size: int = 1024
     kind: str = "plain"
     clients: int = 32
+    streams: int = 1
     floor_limit: float | None = None
+    peer_limit: float = 1.0
+    h2: bool = False
 
     @property
     def metric(self):
@@ -40,8 +46,17 @@ ROWS = (
     Row("large", "1 MiB responses, plain", "large", path="/1m", size=MIB, clients=8),
     Row("large-tls", "1 MiB responses, TLS", "large", tls=True, path="/1m", size=MIB, clients=8),
     Row("upload", "64 KiB uploads", "wrk", path="/upload", size=65536, kind="upload", clients=16),
+    Row("h2", "HTTP/2 over TLS, 1 KiB, 16 connections x 16 streams", "h2", tls=True, clients=16,
+        streams=16, peer_limit=0.9, h2=True),
+    Row("h2-wide", "HTTP/2 over TLS, 1 KiB, 100 connections x 1 stream", "h2", tls=True,
+        clients=100, peer_limit=0.9, h2=True),
+    Row("h2-large", "HTTP/2 over TLS, 1 MiB responses", "h2", tls=True, path="/1m", size=MIB,
+        clients=8, streams=4, peer_limit=0.9, h2=True),
+    Row("h2-upload", "HTTP/2 over TLS, 64 KiB uploads", "h2", tls=True, path="/upload", size=65536,
+        kind="upload", clients=8, streams=4, peer_limit=0.9, h2=True),
     Row("idle", "memory of an idle connection, plain", "idle"),
     Row("idle-tls", "memory of an idle connection, TLS", "idle", tls=True),
+    Row("idle-h2", "memory of an idle connection, HTTP/2 over TLS", "idle", tls=True, h2=True),
 )
 
 
@@ -56,6 +71,43 @@ def _wrk_command(bench, row, port):
     return [programs.system_program("wrk", "wrk"), "-t", 1, "-c", row.clients, "-d",
             bench.seconds, "--timeout", "10s", "-s", programs.SOURCE / "wrk.lua",
             f"{scheme}://127.0.0.1:{port}{row.path}", "--", row.kind, row.size]
+
+
+def _h2load_command(bench, row, port, seconds, log):
+    command = [programs.system_program("h2load", "nghttp2-client"), "-t", 1, "-c", row.clients,
+               "-m", row.streams, "-D", seconds, "--log-file", log]
+    if row.kind == "upload":
+        body = bench.folder / "upload.body"
+        body.write_bytes(exchange.BLOCK[:row.size])
+        command += ["-d", body]
+    return command + [f"https://127.0.0.1:{port}{row.path}"]
+
+
+def _run_h2load(bench, row, port, seconds):
+    """What h2load says, as our own load generators would."""
+    log = bench.folder / f"h2load-{row.name}.requests"
+    child = Child("h2load", _h2load_command(bench, row, port, seconds, log), bench.load_cpus,
+                  bench.folder / f"load-{row.name}.log",
+                  {"OPENSSL_CONF": str(bench.client_openssl_conf)})
+    try:
+        output = child.wait(seconds + 20)
+    finally:
+        child.stop()
+    took = re.search(r"^finished in ([\d.]+)(m?s)", output, re.M)
+    counts = re.search(r"^requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored", output, re.M)
+    traffic = re.search(r"\((\d+)\) data$", output, re.M)
+    if not took or not counts or not traffic or "Application protocol: h2" not in output:
+        raise child.complaint("no result of HTTP/2")
+    lines = [line.split("\t") for line in log.read_text().splitlines()]
+    log.unlink()
+    times = [int(line[2]) for line in lines if len(line) == 3] or [0]
+    # Those that run when the time is over are counted as failed: h2load ends them.
+    running = row.clients * row.streams
+    failed = max(0, int(counts[2]) - running)
+    cuts = statistics.quantiles(times, n=100) if len(times) > 1 else times * 99
+    return {"requests": int(counts[1]), "bytes": int(traffic[1]),
+            "seconds": float(took[1]) / (1000 if took[2] == "ms" else 1),
+            "errors": {"request": failed}, "p50_us": cuts[49], "p99_us": cuts[98]}
 
 
 def _run_load(bench, row, command, seconds):
@@ -85,7 +137,8 @@ def measure_running(bench, row, contender):
     command = (_wrk_command(bench, row, port) if row.load == "wrk"
                else _load_command(bench, row, port, bench.seconds))
     cpu_before = contender.child.cpu_ns()
-    got = _run_load(bench, row, command, bench.seconds)
+    got = (_run_h2load(bench, row, port, bench.seconds) if row.load == "h2"
+           else _run_load(bench, row, command, bench.seconds))
     cpu_ns = contender.child.cpu_ns() - cpu_before
     contender.child.require_alive()
     wrong = [f"{count} {name} errors" for name, count in got["errors"].items() if count]
@@ -110,7 +163,7 @@ def _measure_idle(bench, row, contender):
     port = contender.tls_port if row.tls else contender.plain_port
     some = bench.idle_connections // 8
     many = bench.idle_connections
-    idle = exchange.IdleConnections(port, row.tls)
+    idle = exchange.IdleConnections(port, row.tls, row.h2)
     try:
         idle.open(some)
         base = contender.child.settled_memory_bytes()
