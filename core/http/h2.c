@@ -192,6 +192,90 @@ static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
     return stream != NULL && !stream->ended ? stream : NULL;
 }
 
+/* Whether what comes of a request is kept for later, as nobody takes it yet. */
+static bool keeps_back(const struct h2_stream *stream)
+{
+    return stream->h2->server && (stream->paused || h2_keeps(stream));
+}
+
+/* false: the stream was left. */
+static bool pass_on(struct h2_stream *stream, const char *data, size_t len)
+{
+    struct h2 *h2 = stream->h2;
+
+    if (keeps_back(stream)) {
+        stream->withheld += len;
+        if (!buffer_append(conn_pool_of(h2->conn->loop), &stream->kept, data, len)) {
+            h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
+        }
+        return true;
+    }
+    h2->passing = stream;
+    h2->side->data(stream, data, len);
+    if (h2->passing == NULL) {
+        return false;
+    }
+    if (stream->paused) {
+        stream->withheld += len;
+    } else {
+        nghttp2_session_consume_stream(h2->session, stream->id, len);
+    }
+    return true;
+}
+
+/* Head and body of a request go out together that came together; of one that was reset in the same
+ * read, nothing does. */
+static bool pass_head(struct h2_stream *stream)
+{
+    struct h2 *h2 = stream->h2;
+    bool whole = stream->end_due && stream->piece_count == 0;
+
+    stream->head_due = false;
+    h2->passing = stream;
+    h2->side->head(stream, false, whole);
+    if (h2->passing == NULL) {
+        return false;
+    }
+    stream->section = NULL;
+    if (whole && !stream->ended) {
+        stream->end_due = false;
+        h2->side->end(stream);
+    }
+    return h2->passing != NULL;
+}
+
+static bool pass_pieces(struct h2_stream *stream)
+{
+    unsigned count = stream->piece_count;
+
+    if (stream->head_due) {
+        if (stream->ended) {
+            stream->end_due = false;
+            return true;
+        }
+        if (!pass_head(stream)) {
+            return false;
+        }
+    }
+    stream->piece_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (!pass_on(stream, stream->pieces[i].iov_base, stream->pieces[i].iov_len)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void pass_end(struct h2_stream *stream)
+{
+    stream->end_due = false;
+    if (keeps_back(stream)) {
+        stream->kept_end = true;
+    } else {
+        stream->h2->side->end(stream);
+    }
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2 *h2 = user;
@@ -203,6 +287,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     }
     struct h2_stream *stream = request ? h2->side->open(h2, id) : stream_of(session, id);
 
+    if (stream != NULL && stream->head_due && !pass_pieces(stream)) {
+        return 0;
+    }
     if (stream != NULL &&
         (stream->section = arena_zalloc(stream->arena, sizeof(*stream->section))) != NULL) {
         stream->section->arena = stream->arena;
@@ -240,25 +327,13 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         return 0;
     }
     h2->busy = true;
-    if (h2->server && (stream->paused || h2_keeps(stream))) {
-        stream->withheld += len;
-        if (!buffer_append(conn_pool_of(h2->conn->loop), &stream->kept, (const char *)data, len)) {
-            h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
-        }
+    if (stream->piece_count == H2_PIECES && !pass_pieces(stream)) {
         return 0;
     }
     if (!list_linked(&stream->fed)) {
         list_push_back(&h2->fed, &stream->fed);
     }
-    h2->side->data(stream, (const char *)data, len);
-    if ((stream = stream_of(session, id)) == NULL) {
-        return 0; /* it was left */
-    }
-    if (stream->paused) {
-        stream->withheld += len;
-    } else {
-        nghttp2_session_consume_stream(session, id, len);
-    }
+    stream->pieces[stream->piece_count++] = (struct iovec){(void *)(uintptr_t)data, len};
     return 0;
 }
 
@@ -327,10 +402,22 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     stream->received_end = stream->received_end || end;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        if (h2->server && stream->section != NULL && (stream->paused || h2_keeps(stream))) {
+        if (stream->section == NULL) {
+            break;
+        }
+        if (h2->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+            stream->head_due = true;
+            stream->end_due = end;
+            list_push_back(&h2->fed, &stream->fed);
+            return 0;
+        }
+        if (!pass_pieces(stream)) {
+            return 0;
+        }
+        if (keeps_back(stream)) {
             stream->kept_trailers = stream->section;
             stream->section = NULL;
-        } else if (stream->section != NULL) {
+        } else {
             h2->side->head(stream, frame->headers.cat == NGHTTP2_HCAT_HEADERS, end);
             if ((stream = stream_of(session, frame->hd.stream_id)) == NULL) {
                 return 0; /* it was left */
@@ -342,14 +429,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     case NGHTTP2_RST_STREAM: stream->reset_by_peer = true; return 0;
     default: return 0;
     }
-    if (end) {
-        bool at_once =
-            frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
-        if (h2->server && !at_once && (stream->paused || h2_keeps(stream))) {
-            stream->kept_end = true;
-        } else {
-            h2->side->end(stream);
-        }
+    if (end && (stream->piece_count > 0 || stream->head_due)) {
+        stream->end_due = true;
+    } else if (end) {
+        pass_end(stream);
     }
     return 0;
 }
@@ -394,13 +477,23 @@ static int on_closed(nghttp2_session *session, int32_t id, uint32_t code, void *
     return 0;
 }
 
-/* Nothing of the read may be referred to after it. */
-static void tell_flushed(struct h2 *h2)
+/* What a read has brought is passed on, one stream after the other. Nothing may refer to it
+ * afterwards. */
+static void pass_read(struct h2 *h2)
 {
-    struct list *link = NULL;
+    struct list *link = NULL, told;
 
-    batch_flush(h2->batch);
+    list_init(&told);
     while ((link = list_pop_front(&h2->fed)) != NULL) {
+        struct h2_stream *stream = container_of(link, struct h2_stream, fed);
+        list_push_back(&told, link);
+        h2->passing = stream;
+        if (pass_pieces(stream) && stream->end_due) {
+            pass_end(stream);
+        }
+    }
+    batch_flush(h2->batch);
+    while ((link = list_pop_front(&told)) != NULL) {
         struct h2_stream *stream = container_of(link, struct h2_stream, fed);
         if (!stream->ended) {
             h2->side->flushed(stream);
@@ -428,7 +521,7 @@ static void read_all(struct h2 *h2)
         h2->inside = true;
         ssize_t used = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, len);
         h2->inside = false;
-        tell_flushed(h2);
+        pass_read(h2);
         tell_ended(h2);
         if (h2->over) {
             return;

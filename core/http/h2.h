@@ -35,6 +35,9 @@
 /* The connection's own window: never what stops a peer, since each stream has one. */
 #define H2_WINDOW_ALL (1 << 24)
 
+/* Slices of one read that a stream gathers. */
+#define H2_PIECES 8u
+
 struct h2;
 struct h2_stream;
 struct conn_buffer;
@@ -100,8 +103,12 @@ struct h2_stream {
 
     /* input */
     bool paused;
-    size_t withheld;          /* of its window, while it is paused */
-    struct conn_buffer *kept; /* what has come of a request while it was paused; */
+    bool head_due;                  /* a request's head is in `section`, not passed on yet */
+    bool end_due;                   /* its end comes behind the pieces */
+    uint8_t piece_count;            /* slices of this read, not passed on yet */
+    struct iovec pieces[H2_PIECES]; /* together they cost the receiver one write */
+    size_t withheld;                /* of its window, while it is paused */
+    struct conn_buffer *kept;       /* what has come of a request while it was paused; */
     struct h2_section *kept_trailers;
     bool kept_end;
     struct list resumed; /* in h2->resumed */
@@ -126,11 +133,12 @@ struct h2 {
     struct conn *conn;
     struct batch *batch;
     struct list streams;
-    struct list ended;   /* nghttp2 has closed them; `closed` is due */
-    struct list fed;     /* streams with data in this read */
-    struct list blocked; /* whose bytes do not get out */
-    struct list resumed; /* who have kept something, and are not paused any more */
-    struct task task;    /* writes at the end of the turn */
+    struct list ended;         /* nghttp2 has closed them; `closed` is due */
+    struct list fed;           /* streams with data in this read */
+    struct h2_stream *passing; /* whose data is passed on; NULL: it was left */
+    struct list blocked;       /* whose bytes do not get out */
+    struct list resumed;       /* who have kept something, and are not paused any more */
+    struct task task;          /* writes at the end of the turn */
     struct h2_home *home;
     struct http_limits limits; /* for field sections that come */
     uint32_t count;            /* of streams */

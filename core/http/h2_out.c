@@ -237,6 +237,9 @@ void h2_forget(struct h2_stream *stream)
 {
     struct conn_pool *pool = conn_pool_of(stream->h2->conn->loop);
 
+    if (stream->h2->passing == stream) {
+        stream->h2->passing = NULL;
+    }
     list_remove(&stream->link);
     list_remove(&stream->fed);
     list_remove(&stream->blocked);

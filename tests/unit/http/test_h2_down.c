@@ -277,9 +277,20 @@ UNIT_TEST(resets_by_the_client)
     answers = false;
     peer_head(&peer, 1, true, GET);
     peer_head(&peer, 3, false, POST);
+    expect("0:GET{ 0} 1:POST{ ");
     peer_rst(&peer, 1, NGHTTP2_CANCEL);
     peer_rst(&peer, 3, NGHTTP2_CANCEL);
     expect("0:GET{ 0} 1:POST{ 0!closed 0- 1!closed 1- ");
+    ck_assert(down_conn_idle(server));
+}
+
+/* What was reset in the read that brought it costs no server anything. */
+UNIT_TEST(resets_that_come_with_the_request)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    peer_rst(&peer, 1, NGHTTP2_CANCEL);
+    expect("0!closed 0- ");
     ck_assert(down_conn_idle(server));
 }
 
