@@ -5,6 +5,8 @@ core_libcore_a_SOURCES += \
     core/base/arena.h \
     core/base/base.c \
     core/base/base.h \
+    core/base/cold.c \
+    core/base/cold.h \
     core/base/file_open.c \
     core/base/file_open.h \
     core/base/lanes.c \

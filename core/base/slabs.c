@@ -14,14 +14,21 @@ struct slab_head {
     struct slab_head *next;   /* in its free list */
 };
 
-static unsigned class_of(size_t size)
+/* The class of a size, and the size of its blocks; SLAB_CLASSES: none. */
+static unsigned class_of(size_t size, size_t *room)
 {
-    unsigned class = 0;
+    size_t units = size > 0 ? (size - 1) / SLAB_LEAST : 0; /* above which the block must reach */
+    unsigned shift = 0;
 
-    while (class < SLAB_CLASSES && ((size_t)SLAB_LEAST << class) < size) {
-        class ++;
+    *room = size;
+    if (size > SLAB_LARGEST) {
+        return SLAB_CLASSES;
     }
-    return class;
+    while (units >> shift >= 2 * SLAB_STEPS) {
+        shift++;
+    }
+    *room = (((units >> shift) + 1) << shift) * SLAB_LEAST;
+    return (unsigned)(units >> shift) + shift * SLAB_STEPS;
 }
 
 static struct slab_head *head_of(void *piece)
@@ -49,8 +56,8 @@ void slabs_free(struct slabs *slabs)
 
 void *slabs_take(struct slabs *slabs, size_t size)
 {
-    unsigned class = class_of(size);
-    size_t room = class < SLAB_CLASSES ? (size_t)SLAB_LEAST << class : size;
+    size_t room = 0;
+    unsigned class = class_of(size, &room);
     struct slab_head *head = class < SLAB_CLASSES ? slabs->free[class] : NULL;
 
     if (likely(head != NULL)) {
@@ -87,7 +94,8 @@ void slabs_give(struct slabs *slabs, void *piece)
         return;
     }
     struct slab_head *head = head_of(piece);
-    unsigned class = class_of(head->size);
+    size_t room = 0;
+    unsigned class = class_of(head->size, &room);
     if (POISON_WORKS || class == SLAB_CLASSES || slabs->kept[class] + head->size > slabs->limit) {
         free(head);
         return;

@@ -10,9 +10,12 @@
 
 #include "base/base.h"
 
-/* Blocks of 32, 64, ... bytes; larger ones come from malloc. */
+/* Blocks of 32, 64, 96, ... bytes, from 128 on four sizes between powers of two, up to 16 KiB;
+ * larger ones come from malloc. */
 #define SLAB_LEAST   32u
-#define SLAB_CLASSES 10u
+#define SLAB_STEPS   4u
+#define SLAB_LARGEST 16384u
+#define SLAB_CLASSES 32u
 
 struct slab_head;
 

@@ -616,6 +616,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
                    : nghttp2_session_client_new3(&h2->session, callbacks, h2, options[0], &memory);
     if (made != 0) {
         h2->session = NULL;
+        h2_give_memory(h2);
         return false;
     }
     if (conf->server) {
@@ -645,4 +646,5 @@ void h2_free(struct h2 *h2)
     task_cancel(&h2->task);
     nghttp2_session_del(h2->session);
     h2->session = NULL;
+    h2_give_memory(h2);
 }

@@ -140,16 +140,17 @@ struct h2 {
     struct list resumed;       /* who have kept something, and are not paused any more */
     struct task task;          /* writes at the end of the turn */
     struct h2_home *home;
+    struct h2_cold *cold;      /* memory; see h2_out.c */
     struct http_limits limits; /* for field sections that come */
     uint32_t count;            /* of streams */
     bool server;
-    bool greets;     /* a client's preface is to go out first */
-    bool inside;     /* nghttp2 runs */
-    bool frame_lent; /* see h2.c, memory */
-    bool over;       /* `over` was called, or is not to be */
-    bool dead;       /* nghttp2 has failed: `over` is due */
-    bool held;       /* streams had DATA that the full socket kept back */
-    bool busy;       /* DATA has passed since the last PING */
+    bool greets;                          /* a client's preface is to go out first */
+    bool inside;                          /* nghttp2 runs */
+    bool frame_lent, map_lent, ring_lent; /* memory; see h2_out.c */
+    bool over;                            /* `over` was called, or is not to be */
+    bool dead;                            /* nghttp2 has failed: `over` is due */
+    bool held;                            /* streams had DATA that the full socket kept back */
+    bool busy;                            /* DATA has passed since the last PING */
     bool wary, calmed;
 
     uint32_t abuse_limit; /* 0: none */
@@ -182,6 +183,8 @@ void h2_close(struct h2 *h2);
 /* The connection's events, for its conn_ops. */
 void h2_readable(struct h2 *h2);
 void h2_drained(struct h2 *h2);
+/* Nothing has come for a while: gives memory back. */
+void h2_quiet(struct h2 *h2);
 
 /* Writes at the end of the turn. */
 void h2_wake(struct h2 *h2);

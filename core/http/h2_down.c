@@ -483,9 +483,16 @@ static void conn_drained(struct conn *conn)
     h2_drained(&d->session->h2);
 }
 
+static void conn_quiet(struct conn *conn)
+{
+    struct h2_down *d = conn->owner;
+    h2_quiet(&d->session->h2);
+}
+
 static const struct conn_ops h2_conn_ops = {
     .on_readable = conn_readable,
     .on_drained = conn_drained,
+    .on_quiet = conn_quiet,
 };
 
 static void codec_begin(struct down_conn *c, const struct down_conf *conf)

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "base/cold.h"
 #include "base/slabs.h"
 #include "http/h2_parts.h"
 #include "net/conn_pool.h"
@@ -12,25 +13,54 @@
 /* ---- memory ---- */
 
 /*
- * nghttp2's memory comes from the loop's lists of free blocks. One allocation is special: each
- * session's buffer of 16 KiB for frames on their way out. It holds something only while frames are
- * taken out (h2_send_frames), which goes on until there are none, and a client's preface, which is
- * taken out at once (h2_begin); so all sessions of a loop have the same one. nghttp2 asks for it by
- * this size; a version with another would give each session its own.
+ * nghttp2's memory comes from the loop's lists of free blocks. Three allocations of a session are
+ * special; nghttp2 is known by their sizes and order, and a version with others would merely take
+ * more memory.
+ *
+ * The buffer of 16 KiB for frames on their way out holds something only while frames are taken out
+ * (h2_send_frames), which goes on until there are none, and a client's preface, which is taken out
+ * at once (h2_begin); so all sessions of a loop have the same one.
+ *
+ * The table of streams is all zero while there are none, and goes back to the kernel when the
+ * connection is quiet. The first ring, of the encoder's dynamic table, is never touched, as we have
+ * no such table. Both are in pages of their own (base/cold.h).
  */
 #define FRAME_BUFFER_SIZE (9u + 1u + 16384u)
+#define MAP_SIZE          COLD_PAGE
+#define RING_SIZE         1024u
 #define SLABS_KEPT        (1024u * 1024)
 #define SPENT_MOST        16u
+
+struct h2_cold {
+    char map[MAP_SIZE];
+    char ring[RING_SIZE];
+};
+#define COLD_PAGES ((sizeof(struct h2_cold) + COLD_PAGE - 1) / COLD_PAGE)
 
 struct h2_home {
     struct loop_part part;
     struct freed freed;
     struct slabs slabs;
+    struct cold cold;
     char *frame;                           /* FRAME_BUFFER_SIZE */
     struct conn_buffer *spent[SPENT_MOST]; /* their last bytes are in the batch */
     unsigned spent_count;
     size_t gathered; /* bytes in the batch */
 };
+
+/* The session's cold pages; NULL: it has none. */
+static struct h2_cold *cold_of(struct h2 *h2)
+{
+    if (h2->cold == NULL) {
+        h2->cold = cold_take(&h2->home->cold);
+    }
+    return h2->cold;
+}
+
+static bool is_cold(const struct h2 *h2, const char *piece)
+{
+    return h2->cold != NULL && (piece == h2->cold->map || piece == h2->cold->ring);
+}
 
 static void *h2_take(size_t size, void *user)
 {
@@ -39,6 +69,10 @@ static void *h2_take(size_t size, void *user)
     if (size == FRAME_BUFFER_SIZE && !h2->frame_lent) {
         h2->frame_lent = true;
         return h2->home->frame;
+    }
+    if (size == RING_SIZE && !h2->ring_lent && cold_of(h2) != NULL) {
+        h2->ring_lent = true;
+        return h2->cold->ring;
     }
     return slabs_take(&h2->home->slabs, size);
 }
@@ -49,15 +83,23 @@ static void h2_give(void *piece, void *user)
 
     if (piece == h2->home->frame && piece != NULL) {
         h2->frame_lent = false;
-    } else {
+    } else if (!is_cold(h2, piece)) { /* else until h2_give_memory */
         slabs_give(&h2->home->slabs, piece);
     }
 }
 
 static void *h2_zeroed(size_t count, size_t size, void *user)
 {
-    void *piece = size == 0 || count <= SIZE_MAX / size ? h2_take(count * size, user) : NULL;
+    struct h2 *h2 = user;
 
+    if (size > 0 && count > SIZE_MAX / size) {
+        return NULL;
+    }
+    if (count * size == MAP_SIZE && !h2->map_lent && cold_of(h2) != NULL) {
+        h2->map_lent = true;
+        return h2->cold->map;
+    }
+    void *piece = h2_take(count * size, user);
     if (piece != NULL) {
         memset(piece, 0, count * size);
     }
@@ -72,7 +114,30 @@ static void *h2_resize(void *piece, size_t size, void *user)
         return h2_take(size, user);
     }
     ASSERT(piece != h2->home->frame);
-    return slabs_grow(&h2->home->slabs, piece, size);
+    if (!is_cold(h2, piece)) {
+        return slabs_grow(&h2->home->slabs, piece, size);
+    }
+    size_t old = piece == h2->cold->map ? MAP_SIZE : RING_SIZE;
+    void *larger = slabs_take(&h2->home->slabs, size);
+    if (larger != NULL) {
+        memcpy(larger, piece, old < size ? old : size);
+    }
+    return larger;
+}
+
+void h2_give_memory(struct h2 *h2)
+{
+    if (h2->cold != NULL) {
+        cold_give(&h2->home->cold, h2->cold);
+        h2->cold = NULL;
+    }
+}
+
+void h2_quiet(struct h2 *h2)
+{
+    if (h2->map_lent && h2->count == 0) {
+        (void)cold_rest(h2->cold->map);
+    }
 }
 
 static void home_free(struct freed *freed)
@@ -80,6 +145,7 @@ static void home_free(struct freed *freed)
     struct h2_home *home = container_of(freed, struct h2_home, freed);
 
     slabs_free(&home->slabs);
+    cold_free(&home->cold);
     free(home->frame);
     free(home);
 }
@@ -104,6 +170,7 @@ struct h2_home *h2_home_of(struct loop *loop)
         return NULL;
     }
     slabs_init(&home->slabs, SLABS_KEPT);
+    cold_init(&home->cold, COLD_PAGES);
     home->part.end = home_end;
     loop->parts[LOOP_PART_HTTP] = &home->part;
     return home;

@@ -14,6 +14,8 @@
 struct h2_home *h2_home_of(struct loop *loop);
 /* nghttp2's memory for a session. */
 void h2_set_memory(nghttp2_mem *memory, struct h2 *h2);
+/* The session was freed. */
+void h2_give_memory(struct h2 *h2);
 
 /* Writes what the socket takes; tells nobody anything. */
 void h2_send_frames(struct h2 *h2);

@@ -43,6 +43,9 @@ struct conn_ops {
     void (*on_drained)(struct conn *conn);
     /* connect and TLS handshake are done (`ok`), or failed: conn->error says why; close it. */
     void (*on_open)(struct conn *conn, bool ok);
+    /* Nothing has come for half a second or longer; once after each time that something has. Memory
+     * may be given back, nothing else be done. NULL: nobody asks. */
+    void (*on_quiet)(struct conn *conn);
 };
 
 /* Why a connection failed, for reasons and counters. */

@@ -21,6 +21,9 @@ static void look_again(struct conn *conn)
     if (conn->tls != NULL) {
         conn_tls_quiet(conn);
     }
+    if (conn->ops->on_quiet != NULL) {
+        conn->ops->on_quiet(conn);
+    }
     if (conn->connecting || conn->error != CONN_OK) {
         return;
     }

@@ -6,6 +6,7 @@ tests_unit_test_base_LDADD = $(UNIT_LIBS)
 tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/temporary.h \
     tests/unit/base/test_arena.c \
+    tests/unit/base/test_cold.c \
     tests/unit/base/test_file_open.c \
     tests/unit/base/test_lanes.c \
     tests/unit/base/test_list.c \
@@ -14,5 +15,6 @@ tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/base/test_logfile.c \
     tests/unit/base/test_mistakes.c \
     tests/unit/base/test_random_ids.c \
+    tests/unit/base/test_slabs.c \
     tests/unit/base/test_table.c \
     tests/unit/base/test_utf8.c
