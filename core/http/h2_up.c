@@ -13,12 +13,12 @@
 #include "http/websocket.h"
 
 /* Requests at once until the server's SETTINGS say how many (and nghttp2's own number for it), and
- * never more than so many. */
+ * how many at most where the limits do not say. */
 #define ROOM_FIRST 100u
-#define ROOM_MOST  1024u
+#define ROOM_MOST  1000u
 /* A connection that has served so many is replaced: the numbers of streams are finite. */
 #define SERVED_MOST (UINT64_C(1) << 29)
-/* Bytes of a response that may be on their way while its client does not read. */
+/* Bytes of a response that may be on their way while its client does not read, likewise. */
 #define WINDOW (256u * 1024)
 /* Points of oddities (h2.h); from three quarters on a connection serves no new requests. */
 #define ABUSE_LIMIT 1000u
@@ -32,6 +32,7 @@ struct h2_up {
     struct h2 h2;
     struct list asking; /* struct h2_asking.link: all exchanges */
     struct freed freed; /* the session */
+    uint32_t streams;   /* at once, at most */
     bool settled;       /* the server's SETTINGS have come */
     bool leaving;       /* no more exchanges: GOAWAY, or used up */
     bool broken;        /* it is about to end */
@@ -97,8 +98,9 @@ static void set_room(struct h2_up *u)
     if (u->settled) {
         most = nghttp2_session_get_remote_settings(u->h2.session,
                                                    NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-        u->c.most = most = most < ROOM_MOST ? most : ROOM_MOST;
+        u->c.most = most = most < u->streams ? most : u->streams;
     }
+    most = most < u->streams ? most : u->streams;
     if (u->leaving || u->c.served >= SERVED_MOST) {
         most = 0;
     }
@@ -530,17 +532,27 @@ static void conn_drained(struct conn *conn)
     h2_drained(&u->h2);
 }
 
+static void conn_quiet(struct conn *conn)
+{
+    struct h2_up *u = conn->owner;
+    h2_quiet(&u->h2);
+}
+
 static const struct conn_ops h2_conn_ops = {
     .on_readable = conn_readable,
     .on_drained = conn_drained,
+    .on_quiet = conn_quiet,
 };
 
 static bool codec_begin(struct up_conn *c, const struct http_limits *limits)
 {
     struct h2_up *u = h2_of(c);
-    const struct h2_conf conf = {
-        .side = &up_side, .limits = limits, .window = WINDOW, .abuse_limit = ABUSE_LIMIT};
+    const struct h2_conf conf = {.side = &up_side,
+                                 .limits = limits,
+                                 .window = limits->h2_window > 0 ? limits->h2_window : WINDOW,
+                                 .abuse_limit = ABUSE_LIMIT};
 
+    u->streams = limits->h2_streams > 0 ? limits->h2_streams : ROOM_MOST;
     list_init(&u->asking);
     if (!h2_begin(&u->h2, &conf, c->conn, c->batch)) {
         return false;

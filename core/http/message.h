@@ -166,6 +166,9 @@ struct http_limits {
     uint32_t head;   /* bytes of the head, first line included */
     uint32_t fields; /* number of fields */
     uint32_t target; /* bytes of the request target */
+    /* of HTTP/2 towards servers; 0: as the codec has them */
+    uint32_t h2_streams; /* exchanges at once on a connection */
+    uint32_t h2_window;  /* of each of them, for its response */
 };
 
 /* Why a message was refused: the status to answer with (400, 408, 413, 414, 431, 501, 505; always

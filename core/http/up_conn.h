@@ -57,9 +57,11 @@ struct up_conn {
     void *user;             /* the server's local state */
     struct pin *pin;        /* the client it is pinned to; NULL: none */
     uint32_t address_epoch; /* of the server's address when connecting */
-    int32_t protocol;       /* enum up_protocol: what it was made for */
-    uint32_t expected;      /* exchanges at once, until the peer says; 0: the codec's number */
-    struct spares *spares;  /* the list that `link` is in; NULL: none */
+    uint8_t jitter;         /* of its age */
+    uint64_t opened_ns;
+    int32_t protocol;      /* enum up_protocol: what it was made for */
+    uint32_t expected;     /* exchanges at once, until the peer says; 0: the codec's number */
+    struct spares *spares; /* the list that `link` is in; NULL: none */
     struct list link;
     bool spare_idle; /* counted as idle there */
 };

@@ -51,6 +51,9 @@ CASES = {
         r"address: port 0 cannot be probed; write the port that answers probes",
         change=[('server "a"', 'health "http" { address = "127.0.0.1:0" } server "a"')],
         head='module "health_http" {}\n'),
+    "two names of one limit": Case(
+        r"max_requests` and `max_connections` are the same limit, and differ; remove",
+        change=[('server "a" {', 'server "a" { max_requests = 2  max_connections = 0 ')], only=True),
     # addresses
     "twice in one bind": Case(
         r'bind: listener "more" has 127\.0\.0\.1:\d+ already, at \S+:\d+; take one of them away',

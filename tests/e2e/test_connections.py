@@ -2,6 +2,7 @@
 """Connections: keep-alive, pipelining, HTTP/1.0, ends of either side, surplus bytes."""
 
 import threading
+import time
 
 import pytest
 
@@ -49,6 +50,37 @@ def test_idle_connections_to_servers_are_bounded(start_weir, http_server):
         assert client.response().status == 200
         client.close()
     wait_for(lambda: web.open_connections == 2, "all but two connections to end")
+
+
+def test_connections_that_were_in_use_at_once_are_kept(start_weir, http_server):
+    """More than 64, since the same may be wanted again: none of them is made anew."""
+    holding = Holding()
+    web = http_server("a", holding)
+    weir = start_weir(conf.one_pool({"a": web}), workers=1)
+    clients = [weir.client() for _ in range(90)]
+    for _ in range(3):
+        holding.hold()
+        for client in clients:
+            client.request("GET", "/")
+        web.wait_active(90)
+        holding.release()
+        for client in clients:
+            assert client.response().status == 200
+    assert web.accepted == web.open_connections == 90
+    for client in clients:
+        client.close()
+
+
+def test_old_connections_to_servers_are_replaced(start_weir, http_server):
+    web = http_server("a")
+    weir = start_weir(conf.one_pool({"a": web}, "connection_age = 300ms"), workers=1)
+    with weir.client() as client:
+        for _ in range(2):
+            assert client.get("/").status == 200
+        assert web.accepted == 1
+        time.sleep(0.35)
+        assert client.get("/").status == 200
+    assert web.accepted == 2
 
 
 def test_idle_connections_to_servers_end(start_weir, http_server):

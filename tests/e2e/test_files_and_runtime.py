@@ -46,6 +46,33 @@ def again(weir):
     return admin.browser(weir)
 
 
+# ---- two names of one limit ----
+
+def limit_of(root):
+    shown = root.get(f"{SERVERS}/a").json
+    assert shown["max_requests"] == shown["max_connections"]
+    return shown["max_requests"], shown["drift"]
+
+
+@pytest.mark.parametrize("name", ["max_requests", "max_connections",
+                                  "max_requests = 7  max_connections"])
+def test_the_limit_has_two_names(start_weir, http_server, name):
+    a = http_server("a")
+    weir = start_weir(text({"a": (a, f"{name} = 7")}), workers=1)
+    root = admin.browser(weir)
+    assert limit_of(root) == (7, [])
+    assert root.patch(f"{SERVERS}/a", {"max_requests": 8}).status == 200
+    assert limit_of(root) == (8, ["max_connections"])
+    assert root.patch(f"{SERVERS}/a", {"max_requests": 9, "max_connections": 8}).status == 422
+    assert root.patch(f"{SERVERS}/a", {"max_requests": 9, "max_connections": 9}).status == 200
+    assert limit_of(root) == (9, ["max_connections"])
+    assert root.patch(f"{SERVERS}/a", {"max_connections": 7}).status == 200
+    assert limit_of(root) == (7, [])
+    added = {"url": "http://127.0.0.1:9", "id": "b", "max_requests": 5}
+    assert root.post(SERVERS, {**added, "max_connections": 4}).status == 422
+    assert root.post(SERVERS, added).json["max_connections"] == 5
+
+
 # ---- exported ----
 
 @pytest.mark.parametrize("by", ["reload", "restart"])

@@ -2,11 +2,12 @@
 """HTTP/2 towards servers that do what they may, and what they may not."""
 
 import threading
+import time
 
 import pytest
 
 from weirtest import conf, wire
-from weirtest.backend import Reply
+from weirtest.backend import Holding, Reply
 from weirtest.h2peer import Codes, frame, server_script
 from weirtest.wait import DEADLINE, SANITIZED, wait_for
 
@@ -238,6 +239,40 @@ def test_idle_connections_go(start_weir, h2_server):
     wait_for(lambda: server.open_connections == 0, "the idle connection to close")
     assert weir.get("/").status == 200
     assert server.accepted == 2
+
+
+def test_old_connections_go_when_their_last_request_has_ended(start_weir, h2_server):
+    holding = Holding()
+    server = h2_server("a", holding)
+    weir = weir_on(start_weir, {"a": server}, "connection_age = 300ms", workers=1)
+    first = weir.client()
+    first.request("GET", "/first")
+    wait_for(lambda: server.accepted == 1, "the first connection")
+    time.sleep(0.35)
+    second = weir.client()
+    second.request("GET", "/second")
+    wait_for(lambda: server.accepted == 2, "a second connection")
+    holding.release()
+    for client in (first, second):
+        assert client.response().status == 200
+        client.close()
+    wait_for(lambda: server.open_connections == 1, "the old connection to close")
+
+
+def test_requests_at_once_on_a_connection_are_bounded(start_weir, h2_server):
+    """By `h2_streams`, though the server would take more."""
+    holding = Holding()
+    server = h2_server("a", holding)
+    weir = weir_on(start_weir, {"a": server}, "h2_streams = 2", workers=1)
+    clients = [weir.client() for _ in range(6)]
+    for client in clients:
+        client.request("GET", "/")
+    wait_for(lambda: server.accepted == 3, "three connections")
+    holding.release()
+    for client in clients:
+        assert client.response().status == 200
+        client.close()
+    assert server.accepted == 3
 
 
 def test_an_end_of_an_idle_connection_is_no_failure(start_weir, h2_server):

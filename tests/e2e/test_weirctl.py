@@ -155,6 +155,8 @@ CHANGED = Reply(json.dumps({**SERVER, "drain_deadline": 1764000000000}).encode()
     ("server add web http://[::1]:1 --id x --weight=3 --max-connections 9 --state drain --backup",
      ("POST", "/pools/web/servers", {"url": "http://[::1]:1", "id": "x", "weight": 3,
                                      "max_connections": 9, "state": "drain", "backup": True})),
+    ("server add web http://[::1]:1 --max-requests 9",
+     ("POST", "/pools/web/servers", {"url": "http://[::1]:1", "max_requests": 9})),
     ("server remove web/web-1", ("DELETE", "/pools/web/servers/web-1", None)),
     ("server remove web web-1 --now", ("DELETE", "/pools/web/servers/web-1?now=1", None)),
     ("server remove web/web-1 --timeout 5s",

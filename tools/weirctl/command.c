@@ -33,7 +33,8 @@ static const struct option_row servers_options[] = {
 static const struct option_row add_options[] = {
     {"id", 0, "ID", WORD_ANY, "the server's name in its pool (default: from the URL)"},
     {"weight", 0, "N", WORD_ANY, "0 to 1000 (default: 1)"},
-    {"max-connections", 0, "N", WORD_ANY, "limit of requests in flight; 0: none"},
+    {"max-requests", 0, "N", WORD_ANY, "limit of requests in flight; 0: none"},
+    {"max-connections", 0, "N", WORD_ANY, "the earlier name of --max-requests"},
     {"state", 0, "STATE", WORD_STATE, "ready, drain or maintenance (default: ready)"},
     {"backup", 0, NULL, WORD_NONE, "only used when no other server of the pool is eligible"},
     END,

@@ -125,6 +125,7 @@ enum outcome run_server_add(struct call *call)
     static const char *const texts[] = {"id", "state", NULL};
     cJSON *body = cJSON_CreateObject();
     const char *weight = call_option(call, "weight");
+    const char *requests = call_option(call, "max-requests");
     const char *limit = call_option(call, "max-connections");
     enum outcome outcome = DONE;
 
@@ -135,6 +136,9 @@ enum outcome run_server_add(struct call *call)
     }
     if (weight != NULL) {
         outcome = add_number(call, body, "weight", weight);
+    }
+    if (outcome == DONE && requests != NULL) {
+        outcome = add_number(call, body, "max_requests", requests);
     }
     if (outcome == DONE && limit != NULL) {
         outcome = add_number(call, body, "max_connections", limit);

@@ -44,8 +44,8 @@ const struct weir_schema answer_schemas[] = {
      "'reason':" TEXT ",'since':" TIME
      ",'probes':{'type':'array','items':{'type':'object','properties':{'at':" TIME ",'ok':" BOOLEAN
      ",'ms':" MAYBE ",'reason':" TEXT "}}}}},'weight':" COUNT ",'effective_weight':" NUMBER
-     ",'configured_weight':{'type':['integer','null']},'max_connections':" COUNT
-     ",'backup':" BOOLEAN ",'in_flight':" COUNT
+     ",'configured_weight':{'type':['integer','null']},'max_requests':" COUNT
+     ",'max_connections':" COUNT ",'backup':" BOOLEAN ",'in_flight':" COUNT
      ",'sessions':{'type':['integer','null'],'description':'About how many sessions "
      "had a response of it within the last five minutes; null where the pool is not "
      "sticky.'}," TRAFFIC ",'connections':" COUNT ",'error_share':" MAYBE ",'rates':" RATES

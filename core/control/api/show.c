@@ -179,7 +179,8 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     json_set_rate(object, "effective_weight", (double)server->effective / WEIR_WEIGHT_ONE);
     json_set_number(object, "configured_weight",
                     settings->runtime ? NAN : (double)settings->file_weight);
-    json_set_number(object, "max_connections", server->max_connections);
+    json_set_number(object, "max_requests", server->max_connections);
+    json_set_number(object, "max_connections", server->max_connections); /* its earlier name */
     cJSON_AddBoolToObject(object, "backup", server->backup);
     json_set_number(object, "in_flight", totals_server_in_flight(server));
     json_set_number(object, "sessions",

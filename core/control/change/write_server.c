@@ -63,6 +63,24 @@ static struct server *the_server(struct operation *operation, struct found *foun
                : NULL;
 }
 
+/* The limit has two names in a body: max_requests, and max_connections from before HTTP/2, by which
+ * it is kept. false: both are there and differ. */
+static bool settle_limit(struct operation *operation)
+{
+    cJSON *given = cJSON_DetachItemFromObjectCaseSensitive(operation->body, "max_requests");
+    const cJSON *other = json_get(operation->body, "max_connections");
+
+    if (given != NULL && other != NULL && !cJSON_Compare(given, other, true)) {
+        operation_invalid(operation, "/max_requests",
+                          "max_requests and max_connections are the same limit, and differ");
+    } else if (given != NULL && other == NULL) {
+        cJSON_AddItemToObject(operation->body, "max_connections", given);
+        return true;
+    }
+    cJSON_Delete(given);
+    return !operation->problem;
+}
+
 /* ---- patch ---- */
 
 /* Sets a number. The overlay keeps it only if it differs from the files. */
@@ -137,8 +155,10 @@ static enum written run_server_patch(struct operation *operation)
     }
     if (operation->body->child == NULL) {
         operation_invalid(operation, "",
-                          "nothing is to be changed; give weight, max_connections, "
+                          "nothing is to be changed; give weight, max_requests, "
                           "state or drain_timeout");
+    } else if (!settle_limit(operation)) {
+        return WRITE_ANSWERED;
     } else if (json_text(operation->body, "drain_timeout") != NULL &&
                !(state != NULL ? strcmp(state, "drain") == 0
                                : found.server->admin == ADMIN_DRAIN)) {
@@ -288,7 +308,7 @@ static enum written run_server_add(struct operation *operation)
         return WRITE_ANSWERED;
     }
     char *url = check_url(operation, &id);
-    if (url != NULL) {
+    if (url != NULL && settle_limit(operation)) {
         struct found known = find_known(operation, plan, id, url);
         written = known.server != NULL ? add_known(operation, &known, url, id)
                                        : add(operation, plan, url, id);
@@ -403,8 +423,10 @@ static const struct weir_argument server_add[] = {
      "Its name in the pool; made from the URL's host and port if not given."},
     {"weight", WEIR_ARGUMENT_INTEGER, false, 0, 1000, NULL,
      "Its share relative to the others; 0: no new sessions. 1 if not given."},
-    {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+    {"max_requests", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
      "Concurrent requests allowed; 0: no limit."},
+    {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+     "The earlier name of max_requests."},
     {"state", WEIR_ARGUMENT_WORD, false, 0, 0, states, "Administrative state; ready if not given."},
     {"backup", WEIR_ARGUMENT_BOOLEAN, false, 0, 0, NULL, "Serves only when no other server can."},
     WEIR_ARGUMENTS_END,
@@ -412,8 +434,10 @@ static const struct weir_argument server_add[] = {
 
 static const struct weir_argument server_patch[] = {
     {"weight", WEIR_ARGUMENT_INTEGER, false, 0, 1000, NULL, "Its share relative to the others."},
-    {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+    {"max_requests", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
      "Concurrent requests allowed; 0: no limit."},
+    {"max_connections", WEIR_ARGUMENT_INTEGER, false, 0, 1000000, NULL,
+     "The earlier name of max_requests."},
     {"state", WEIR_ARGUMENT_WORD, false, 0, 0, states,
      "ready; drain (no new sessions, those that are there stay); maintenance (none at all)."},
     {"drain_timeout", WEIR_ARGUMENT_DURATION, false, 1, 604800, NULL,

@@ -179,6 +179,32 @@ void build_pool_servers(struct build *b, struct pool_plan *plan, SSL_CTX *tls)
     }
 }
 
+static bool has_option(const struct conf_node *block, const char *name)
+{
+    for (const struct conf_node *node = block->children; node != NULL; node = node->next) {
+        if (node->kind != CONF_BLOCK && str_equal(node->name, str_from(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The limit has two names: max_requests, and max_connections from before HTTP/2. */
+static void settle_limit(struct build *b, struct server_settings *server)
+{
+    const struct conf_node *block = conf_block_of(b->plan->places, &server->id);
+
+    if (block == NULL || !has_option(block, "max_requests")) {
+        return;
+    }
+    if (has_option(block, "max_connections") && server->max_connections != server->max_requests) {
+        mistakes_add(b->mistakes, build_place_of(b, &server->max_requests),
+                     "`max_requests` and `max_connections` are the same limit, and differ; remove "
+                     "`max_connections`");
+    }
+    server->max_connections = server->max_requests;
+}
+
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
 {
     static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
@@ -216,6 +242,7 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
         build_check_name(b, build_place_of(b, &own[i].id), "server", own[i].id);
         check_id(b, settings, &own[i]);
         own[i].file_weight = own[i].weight;
+        settle_limit(b, &own[i]);
         own[i].file_max_connections = own[i].max_connections;
         if (servers[i].url.path.len > 1 && servers[i].url.port != 0) {
             mistakes_add(b->mistakes, build_place_of(b, &servers[i].url),
@@ -225,8 +252,11 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     }
     settings->configured = settings->servers;
     plan->watch = (struct tcp_watch){settings->tcp_keepalive, settings->tcp_user_timeout};
-    plan->limits =
-        (struct http_limits){.head = (uint32_t)settings->header_limit, .fields = 1000, .target = 1};
+    plan->limits = (struct http_limits){.head = (uint32_t)settings->header_limit,
+                                        .fields = 1000,
+                                        .target = 1,
+                                        .h2_streams = (uint32_t)settings->h2_streams,
+                                        .h2_window = (uint32_t)settings->h2_window};
     build_pool_blocks(b, plan, node, settings->name);
     build_pool_servers(b, plan, NULL);
     plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->plan->loops);

@@ -175,6 +175,9 @@ static const struct weir_option server_rows[] = {
                       "Its share beside the others; 0: no new sessions."),
     WEIR_OPTION_RANGE(struct server_settings, max_connections, INTEGER, "0", "0", "1000000",
                       WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
+                      "The earlier name of max_requests."),
+    WEIR_OPTION_RANGE(struct server_settings, max_requests, INTEGER, "0", "0", "1000000",
+                      WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
                       "Requests that it may have at once, over all workers; 0: no limit."),
     WEIR_OPTION(struct server_settings, backup, BOOLEAN, "off",
                 WEIR_CONTEXT_GLOBAL | WEIR_CONTEXT_SERVER, RELOAD,
@@ -222,11 +225,17 @@ static const struct weir_option pool_rows[] = {
                       "those that are well, however few."),
     WEIR_OPTION_ENUM(struct pool_settings, panic_mode, panic_modes, "all", POOL, RELOAD,
                      "In panic: all (well or not, the load is shared) or none (but backups)."),
-    WEIR_OPTION_RANGE(struct pool_settings, keepalive, INTEGER, "64", "0", "100000", POOL, RELOAD,
-                      "Idle connections that are kept to each server by each worker."),
+    WEIR_OPTION_RANGE(
+        struct pool_settings, keepalive, INTEGER, "1000", "0", "100000", POOL, RELOAD,
+        "Idle connections that each worker keeps to each server at most; beyond 64 no more than "
+        "make up, with those in use, what was in use at once in the last minute."),
     WEIR_OPTION_RANGE(
         struct pool_settings, keepalive_timeout, DURATION, "60s", "0", "1d", POOL, RELOAD,
         "Time after which an idle connection to a server is closed; 0: none is kept."),
+    WEIR_OPTION_RANGE(
+        struct pool_settings, connection_age, DURATION, "1h", "0", "30d", POOL, RELOAD,
+        "Age at which a connection to a server takes no more requests, less up to a quarter at "
+        "random; it is closed when its last one has ended. 0: any."),
     WEIR_OPTION_RANGE(
         struct pool_settings, tcp_keepalive, DURATION, "60s", "0", "9h", POOL, RELOAD,
         "Silence after which the kernel asks a server whether it is still there; three "
@@ -241,6 +250,11 @@ static const struct weir_option pool_rows[] = {
                      "What is spoken to the servers: http/1.1; h2 (https: by ALPN, http: by prior "
                      "knowledge); or auto (https: the server chooses by ALPN, http: http/1.1). "
                      "Probes are always http/1.1."),
+    WEIR_OPTION_RANGE(struct pool_settings, h2_streams, INTEGER, "1000", "1", "10000", POOL, RELOAD,
+                      "Requests at once on a connection of HTTP/2, where the server allows them."),
+    WEIR_OPTION_RANGE(struct pool_settings, h2_window, SIZE, "256k", "16k", "16m", POOL, RELOAD,
+                      "Bytes of a response's body that a server of HTTP/2 may send before its "
+                      "client takes them: what a stream may hold."),
     WEIR_OPTION_ENUM(struct pool_settings, send_proxy_protocol, send_proxy_protocols, "off", POOL,
                      RELOAD,
                      "PROXY protocol header that tells the servers whose connection it is: off, v1 "

@@ -74,7 +74,8 @@ struct server_settings {
     struct weir_str id;
     struct weir_url url;
     int64_t weight;
-    int64_t max_connections;
+    int64_t max_connections; /* requests */
+    int64_t max_requests;    /* its other name; build_pools.c makes them one */
     bool backup;
     int32_t state;   /* enum server_admin */
     int32_t resolve; /* enum resolve */
@@ -98,8 +99,11 @@ struct pool_settings {
     uint64_t slow_start; /* 0: off */
     double panic;        /* share of servers; 0: off */
     int32_t panic_mode;  /* enum panic_mode */
-    int64_t keepalive;   /* idle connections kept per server and worker */
+    int64_t keepalive;   /* idle connections kept per server and worker, at most */
     uint64_t keepalive_timeout;
+    uint64_t connection_age; /* 0: any */
+    int64_t h2_streams;
+    uint64_t h2_window;
     uint64_t tcp_keepalive, tcp_user_timeout; /* 0: off, the system's */
     uint64_t header_limit;
     int32_t protocol;            /* enum up_protocol */

@@ -8,6 +8,14 @@
 
 /* ---- idle connections end ---- */
 
+/* What is idle for longer than connection_age is older than that as well. */
+static uint64_t idle_most_ns(const struct pool_settings *settings)
+{
+    bool sooner =
+        settings->connection_age > 0 && settings->connection_age < settings->keepalive_timeout;
+    return sooner ? settings->connection_age : settings->keepalive_timeout;
+}
+
 /* Closes connections that were idle for too long and sets the timer for the next one, rounded up by
  * a sixteenth of the time so that connections in frequent use do not wake it all the time. */
 static void idle_due(struct timer *timer)
@@ -15,7 +23,7 @@ static void idle_due(struct timer *timer)
     struct pool_local *local = container_of(timer, struct pool_local, idle_timer);
     const struct pool_plan *plan = local->plan;
     uint64_t now_ns = loop_now_ns(local->home->loop);
-    uint64_t age = plan->settings->keepalive_timeout;
+    uint64_t age = idle_most_ns(plan->settings);
     uint64_t oldest = UINT64_MAX;
 
     for (size_t i = 0; i < plan->server_count; i++) {
@@ -39,6 +47,44 @@ void connections_rule(struct pool_local *local)
     }
 }
 
+/* ---- which are kept ---- */
+
+/* So many idle ones are kept whatever was in use. */
+#define KEEP_LEAST 64u
+#define PEAK_NS    (30 * NS_PER_SECOND)
+
+static size_t peak_with(struct peak *peak, uint64_t now_ns, size_t count)
+{
+    uint64_t past_ns = now_ns - peak->since_ns;
+
+    if (unlikely(past_ns >= PEAK_NS)) {
+        peak->before = past_ns < 2 * PEAK_NS ? peak->now : 0;
+        peak->now = 0;
+        peak->since_ns = now_ns;
+    }
+    peak->now = count > peak->now ? count : peak->now;
+    return peak->now > peak->before ? peak->now : peak->before;
+}
+
+/* Whether there are enough without one that becomes idle now. */
+static bool enough(struct server_local *mine, uint64_t now_ns)
+{
+    size_t idle = mine->spares.idle;
+    size_t peak = peak_with(&mine->in_use, now_ns, mine->open - idle);
+
+    return idle >= mine->keep_limit || (idle >= KEEP_LEAST && mine->open > peak);
+}
+
+/* Those that were opened together do not end together. */
+static bool too_old(const struct server_local *mine, const struct up_conn *c, uint64_t now_ns)
+{
+    uint64_t least_ns = mine->age_ns - mine->age_ns / 4;
+    uint64_t age_ns = now_ns - c->opened_ns;
+
+    return mine->age_ns > 0 && age_ns >= least_ns &&
+           age_ns >= mine->age_ns - mine->age_ns / 4 * c->jitter / UINT8_MAX;
+}
+
 /* ---- what an owner does ---- */
 
 void connections_opened(struct up_conn *c, uint64_t took_ns)
@@ -47,6 +93,9 @@ void connections_opened(struct up_conn *c, uint64_t took_ns)
 
     histogram_add(&mine->traffic.connect, took_ns);
     stat_add(&mine->traffic.connections, 1);
+    mine->open++;
+    c->opened_ns = loop_now_ns(c->conn->loop);
+    c->jitter = (uint8_t)(((c->opened_ns + mine->open) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
     if (mine->expected_room < 2 || c->codec->room < 2) { /* else the peer has said it */
         mine->expected_room = c->codec->room;
     }
@@ -57,7 +106,8 @@ void connections_room(struct up_conn *c)
     struct server_local *mine = c->user;
     const SSL *ssl = conn_ssl(c->conn);
     bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
-    bool wanted = c->room > 0 && mine->adopted && !other_tls &&
+    uint64_t now_ns = loop_now_ns(c->conn->loop);
+    bool wanted = c->room > 0 && mine->adopted && !other_tls && !too_old(mine, c, now_ns) &&
                   c->address_epoch == mine->server->address_epoch && c->protocol == mine->protocol;
 
     if (c->most > 0) {
@@ -67,14 +117,13 @@ void connections_room(struct up_conn *c)
         struct pool_local *local = mine->pool;
         int reserve = wanted ? local->home->keep_reserve : 0;
         bool scarce = reserve > 0 && c->conn->fd >= reserve; /* other loops may need it */
-        if (!wanted || scarce || mine->spares.idle >= mine->keep_limit) {
+        if (enough(mine, now_ns) || !wanted || scarce) {
             up_conn_close(c);
             return;
         }
         if (unlikely(!timer_is_set(&local->idle_timer))) {
             local->idle_timer.fn = idle_due;
-            timer_set(local->home->loop, &local->idle_timer,
-                      local->plan->settings->keepalive_timeout);
+            timer_set(local->home->loop, &local->idle_timer, idle_most_ns(local->plan->settings));
         }
     }
     if (likely(wanted)) {
@@ -88,6 +137,7 @@ void connections_closed(struct up_conn *c)
 {
     struct server_local *mine = c->user;
 
+    mine->open--;
     spares_remove(&mine->spares, c);
 }
 
@@ -114,8 +164,12 @@ struct up_conn *connections_use(struct server_local *mine, const struct pin *pin
         spares_drop(&mine->spares);
     }
     while ((c = spares_find(&mine->spares, pin)) != NULL) {
-        if (c->running == 0 && loop_now_ns(c->conn->loop) - c->idle_since_ns >= keep_ns) {
+        uint64_t now_ns = loop_now_ns(c->conn->loop);
+        bool old = too_old(mine, c, now_ns);
+        if (c->running == 0 && (old || now_ns - c->idle_since_ns >= keep_ns)) {
             up_conn_close(c); /* it has timed out, but the timer has not run yet */
+        } else if (old) {
+            spares_remove(c->spares, c); /* it ends with its last exchange */
         } else if (connections_begin(c, exchange, probe)) {
             return c;
         }

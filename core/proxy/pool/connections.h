@@ -36,7 +36,7 @@ SSL_SESSION *connections_session(struct server_local *mine, const SSL_CTX *tls);
 /* Existing connections and sessions are not used any more. */
 void connections_drop(struct server_local *mine);
 
-/* The pool's keepalive_timeout may have changed. */
+/* The pool's keepalive_timeout or connection_age may have changed. */
 void connections_rule(struct pool_local *local);
 
 #endif

@@ -323,6 +323,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
             mine->protocol = plan->settings->protocol;
         }
         mine->keep_limit = (size_t)plan->settings->keepalive;
+        mine->age_ns = plan->settings->connection_age;
     }
     connections_rule(local);
     struct balancer *last = local->balancer;

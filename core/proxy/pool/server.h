@@ -39,6 +39,12 @@ struct probe_record {
 /* The latest records are kept per probed server. */
 #define PROBE_RECORDS 20
 
+/* The most of something at once, in the last half minute or up to a whole one. */
+struct peak {
+    uint64_t since_ns;  /* beginning of this half minute */
+    size_t now, before; /* in this one, in the one before */
+};
+
 enum server_health { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
 enum server_admin { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINTENANCE };
 
@@ -48,7 +54,10 @@ const char *server_admin_word(enum server_admin admin);
 /* One loop's view of a server. */
 struct server_local {
     struct spares spares;
-    size_t keep_limit;      /* idle connections to keep */
+    size_t keep_limit;      /* idle connections to keep at most */
+    uint64_t age_ns;        /* of a connection, until it takes no more requests; 0: any */
+    struct peak in_use;     /* connections */
+    size_t open;            /* connections */
     struct list connecting; /* struct connecting.link: connections being established */
     uint32_t latency_us;    /* smoothed total time; relaxed, since other threads read it */
     uint32_t candidate;     /* index among the pool's candidates on this loop; UINT32_MAX: none */

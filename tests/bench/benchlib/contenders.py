@@ -226,7 +226,6 @@ module "balance_round_robin" {}
         (conf_d / "80-pools.conf").write_text(f"""pool "origin" {{
   balance "round_robin" {{}}
   idle_timeout = {IDLE_SECONDS}s
-  keepalive = 256
   server "origin-1" {{ url = "http://127.0.0.1:{self.bench.origin_port}" }}
 }}
 """)

@@ -148,4 +148,125 @@ UNIT_TEST(nobody_begins_on_one_to_an_old_address)
     ck_assert(over);
 }
 
+/* ---- age ---- */
+
+static void make_older(uint64_t ns)
+{
+    c->opened_ns -= ns;
+}
+
+UNIT_TEST(an_old_one_ends_with_its_last_exchange)
+{
+    mine->age_ns = 100 * NS_PER_SECOND;
+    owner.on_room(c);
+    ck_assert_ptr_eq(use(), c);
+    make_older(74 * NS_PER_SECOND);
+    ck_assert_ptr_eq(use(), c); /* whatever the jitter */
+    make_older(26 * NS_PER_SECOND);
+    ck_assert_ptr_null(use());
+    fake_up_let_go(c);
+    ck_assert(!over && list_empty(&mine->spares.list));
+    fake_up_let_go(c);
+    ck_assert(over);
+}
+
+UNIT_TEST(an_old_idle_one_is_not_used)
+{
+    mine->age_ns = 100 * NS_PER_SECOND;
+    owner.on_room(c);
+    make_older(100 * NS_PER_SECOND);
+    ck_assert_ptr_null(use());
+    ck_assert(over);
+    ck_assert_uint_eq(mine->open, 0);
+}
+
+UNIT_TEST(jitter_takes_a_quarter_at_most)
+{
+    mine->age_ns = 100 * NS_PER_SECOND;
+    owner.on_room(c);
+    c->jitter = UINT8_MAX;
+    make_older(75 * NS_PER_SECOND);
+    ck_assert_ptr_null(use());
+    ck_assert(over);
+}
+
+UNIT_TEST(none_is_too_old_without_a_limit)
+{
+    owner.on_room(c);
+    make_older(10 * NS_PER_SECOND); /* the loop's clock has only begun */
+    ck_assert_ptr_eq(use(), c);
+    fake_up_let_go(c);
+}
+
+/* ---- how many are kept ---- */
+
+/* One more becomes idle, while that many others are in use and idle. */
+static bool kept_beside(size_t in_use, size_t idle)
+{
+    mine->open = in_use + idle + 1;
+    mine->spares.idle = idle;
+    owner.on_room(c);
+    return !over;
+}
+
+/* So that the next look finds it in use; and the numbers are true again. */
+static void take_back(void)
+{
+    mine->spares.idle = 1;
+    mine->open = 1;
+    ck_assert_ptr_eq(use(), c);
+    ck_assert_uint_eq(mine->spares.idle, 0);
+    c->running = 0;
+    c->room = FAKE_UP_ROOM;
+    spares_remove(&mine->spares, c);
+}
+
+UNIT_TEST(as_many_are_kept_as_were_in_use_at_once)
+{
+    mine->keep_limit = 1000;
+    ck_assert(kept_beside(255, 0)); /* 256 at once */
+    take_back();
+    ck_assert(kept_beside(0, 255)); /* all of them are kept */
+    take_back();
+    ck_assert(kept_beside(100, 155));
+    take_back();
+    ck_assert(!kept_beside(100, 156));
+    mine->spares.idle = 0;
+}
+
+UNIT_TEST(what_was_in_use_long_ago_is_forgotten)
+{
+    mine->keep_limit = 1000;
+    ck_assert(kept_beside(255, 0));
+    take_back();
+    mine->in_use.since_ns -= 30 * NS_PER_SECOND;
+    ck_assert(kept_beside(155, 100));
+    take_back();
+    mine->in_use.since_ns -= 30 * NS_PER_SECOND;
+    ck_assert(kept_beside(55, 100)); /* the peak is 156 now */
+    take_back();
+    ck_assert(!kept_beside(56, 100));
+    mine->spares.idle = 0;
+}
+
+UNIT_TEST(some_are_kept_whatever_was_in_use)
+{
+    mine->keep_limit = 1000;
+    ck_assert(kept_beside(0, 63));
+    take_back();
+    ck_assert(!kept_beside(0, 64));
+    mine->spares.idle = 0;
+}
+
+UNIT_TEST(the_option_bounds_them)
+{
+    mine->keep_limit = 200;
+    ck_assert(kept_beside(499, 0));
+    take_back();
+    ck_assert(kept_beside(255, 199));
+    take_back();
+    ck_assert(!kept_beside(255, 200));
+    mine->spares.idle = 0;
+}
+
 UNIT_FIXTURE(set_up, tear_down);
