@@ -210,6 +210,14 @@ void down_conn_begin(struct down_conn *c, struct conn *conn, struct batch *batch
 
 /* ---- towards servers ---- */
 
+bool up_protocol_is_2(enum up_protocol protocol, const struct conn *conn)
+{
+    const struct up_codec *codec = up_protocol_codec(protocol, conn_ssl(conn) != NULL);
+
+    return (codec != NULL ? codec : ups[place_of(&up_protocols, protocol_of(conn))]) ==
+           &h2_up_codec;
+}
+
 struct up_conn *up_conn_open(const struct up_codec *codec, struct conn *conn, struct batch *batch,
                              const struct http_limits *limits, const struct up_owner *owner,
                              void *user)

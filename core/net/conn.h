@@ -120,7 +120,8 @@ struct conn_tls_client {
     SSL_CTX *ctx;
     const char *name;     /* SNI and host to check; NULL: neither */
     SSL_SESSION *session; /* to resume; may be NULL; stays the caller's */
-    bool http_1;          /* offers HTTP/1.1 alone, whatever the context does */
+    /* Names to offer by ALPN (weir_str), whatever the context does; NULL: as the context does. */
+    const struct weir_list *alpn;
 };
 
 /* Begins to connect; on_open reports the end, never inside this call. Nothing may be written

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 
 #include "net/conn_pool.h"
+#include "net/tls_context.h"
 
 struct conn_tls {
     SSL *ssl;
@@ -213,9 +214,11 @@ bool conn_tls_connect(struct conn *conn, const struct conn_tls_client *client)
     if (client->session != NULL) {
         SSL_set_session(ssl, client->session);
     }
-    if (client->http_1) {
-        static const unsigned char alpn[] = "\x08http/1.1";
-        ok = ok && SSL_set_alpn_protos(ssl, alpn, sizeof(alpn) - 1) == 0;
+    if (client->alpn != NULL) {
+        unsigned len = 0;
+        unsigned char *wire = tls_alpn_wire(client->alpn, &len);
+        ok = ok && SSL_set_alpn_protos(ssl, wire, len) == 0;
+        free(wire);
     }
     ERR_clear_error();
     return ok;

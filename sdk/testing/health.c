@@ -19,6 +19,7 @@ struct weir_probe_target weir_test_target(const char *authority, bool tls)
         .id = UINT64_C(0x5eed),
         .name = {"server", 6},
         .authority = fake_str(authority),
+        .http = 1,
     };
 }
 

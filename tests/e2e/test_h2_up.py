@@ -305,19 +305,86 @@ def test_a_reload_changes_the_protocol(start_weir, h2_server, http_server):
     assert weir.get("/").text == "a"
 
 
-def test_probes_of_tls_servers_speak_http_1(start_weir, certs, http_server):
-    """Whatever the pool speaks; a server of both gets them by ALPN."""
-    def handler(request):
-        return "well"
+PROBED = 'health "http" { path = "/health"  interval = 100ms  fast_interval = 50ms  rise = 1  fall = 1 %s }'
 
+
+def probes_of(server):
+    return [request for request in server.requests if request.target == "/health"]
+
+
+@pytest.mark.parametrize("protocol,tls", [("h2", False), ("h2", True), ("auto", True)])
+def test_probes_speak_what_the_pool_does(start_weir, certs, h2_server, protocol, tls):
+    """Servers of HTTP/2 alone; taken out and back by status and body."""
+    state = {"status": 200, "body": b"all well"}
+
+    def handler(request):
+        return Reply(state["body"], status=state["status"], headers=[("X", "y")])
+
+    server = h2_server("a", handler, tls=certs.server() if tls else None)
+    extra = f'tls {{ ca = "{certs.ca}" }}' if tls else ""
+    weir = start_weir(conf.one_pool(
+        {"a": server}, f'protocol = "{protocol}"\n{extra}\n' + PROBED % 'body = "well"'))
+    wait_for(lambda: len(probes_of(server)) > 3, "probes")
+    probe = probes_of(server)[0]
+    assert probe.method == "GET" and probe.headers.get("user-agent") == "weir-health/1"
+    assert probe.headers.get(":authority") == server.url.split("//")[1]
+    assert probe.headers.get("connection") is None
+    assert " is down" not in weir.log()
+    for change, reason in (({"status": 503}, "status 503, expected 200-399"),
+                           ({"body": b"ill"}, 'the body lacks "well"'),
+                           ({"body": b"x" * 100000 + b"well"}, "in its first 16 KiB"),
+                           ({"body": b"", "status": 204}, 'the body lacks "well"')):
+        mark = len(weir.log())
+        state.update(change)
+        weir.wait_log(rf"server web/a is down: [^\n]*{reason}", mark)
+        mark = len(weir.log())
+        state.update(status=200, body=b"all well")
+        weir.wait_log("server web/a is up: probe: status 200", mark)
+    mark = len(weir.log())
+    server.stop()
+    weir.wait_log(r"server web/a is down: [^\n]*refused", mark)
+
+
+def test_probes_that_find_no_http_2(start_weir, scripted_server):
+    """HTTP/1 alone, silence, a reset and a cut answer: bad probes, each with its reason."""
+    def refuse(session):
+        session.reset_stream(first_request(session))
+        while session.pump():
+            pass
+
+    def cut(peer):
+        while b"\x01\x05\x00\x00\x00\x01" not in peer.some():
+            pass
+        peer.send(frame(4, 0, 0) + frame(4, 1, 0) + frame(1, 4, 1, b"\x88") + frame(0, 0, 1, b"we"))
+        peer.half_close()
+        peer.rest()
+
+    def quiet(peer):
+        peer.rest()
+
+    def one(peer):
+        peer.some()
+        peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    servers = {"one": scripted_server(one), "reset": scripted_server(server_script(refuse)),
+               "cut": scripted_server(cut), "quiet": scripted_server(quiet)}
+    weir = start_weir(conf.one_pool(servers, H2 + "\n" + PROBED % 'timeout = 500ms body = "well"'))
+    weir.wait_log("server web/one is down: probe: 1 of 1 failed, last: ")
+    weir.wait_log("server web/reset is down: probe: 1 of 1 failed, last: closed without an answer")
+    weir.wait_log("server web/cut is down: probe: 1 of 1 failed, last: the answer was cut short")
+    weir.wait_log("server web/quiet is down: probe: 1 of 1 timed out")
+
+
+def test_probes_may_speak_another_protocol(start_weir, certs, http_server):
+    """A server that says h2 by ALPN but does not mean it, and one that is asked elsewhere."""
     context = certs.server()
     context.set_alpn_protocols(["h2", "http/1.1"])
-    server = http_server("a", handler, tls=context)
+    server = http_server("a", lambda request: "well", tls=context)
     weir = start_weir(conf.one_pool(
-        {"a": server}, f'protocol = "h2"\ntls {{ ca = "{certs.ca}" }}\n'
-        'health "http" { interval = 100ms }'))
-    weir.wait_log("server web/a is up|ready")
-    wait_for(lambda: any(request.headers.get("Host") for request in server.requests), "a probe")
+        {"a": server}, f'protocol = "h2"\ntls {{ ca = "{certs.ca}" }}\n' +
+        PROBED % 'protocol = "http/1.1"'))
+    wait_for(lambda: len(probes_of(server)) > 3, "probes")
+    assert " is down" not in weir.log()
 
 
 def test_websocket_where_the_server_does_not_take_it(start_weir, h2_server):

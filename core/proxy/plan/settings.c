@@ -249,7 +249,7 @@ static const struct weir_option pool_rows[] = {
     WEIR_OPTION_ENUM(struct pool_settings, protocol, up_protocols, "http/1.1", POOL, RELOAD,
                      "What is spoken to the servers: http/1.1; h2 (https: by ALPN, http: by prior "
                      "knowledge); or auto (https: the server chooses by ALPN, http: http/1.1). "
-                     "Probes are always http/1.1."),
+                     "Probes speak the same, unless their own protocol says otherwise."),
     WEIR_OPTION_RANGE(struct pool_settings, h2_streams, INTEGER, "1000", "1", "10000", POOL, RELOAD,
                       "Requests at once on a connection of HTTP/2, where the server allows them."),
     WEIR_OPTION_RANGE(struct pool_settings, h2_window, SIZE, "256k", "16k", "16m", POOL, RELOAD,
@@ -267,6 +267,8 @@ static const struct weir_option pool_rows[] = {
 const struct weir_options pool_options = WEIR_OPTIONS_TITLED(struct pool_settings, pool_rows, name);
 
 #define PROBE WEIR_CONTEXT_POOL
+static const char *const probe_protocols[] = {"pool", "http/1.1", "h2", "auto", NULL};
+
 static const struct weir_option probe_rows[] = {
     WEIR_OPTION_RANGE(struct probe_settings, interval, DURATION, "2s", "10ms", "1d", PROBE, RELOAD,
                       "Time between two probes of a server, less or more a tenth at random."),
@@ -280,6 +282,8 @@ static const struct weir_option probe_rows[] = {
                       "Bad probes in a row that take a server out."),
     WEIR_OPTION(struct probe_settings, address, ADDRESS, NULL, PROBE, RELOAD,
                 "Probe this address (or name, and port) instead of the server's."),
+    WEIR_OPTION_ENUM(struct probe_settings, protocol, probe_protocols, "pool", PROBE, RELOAD,
+                     "What probes speak: pool (as the pool's protocol), http/1.1, h2 or auto."),
 };
 const struct weir_options probe_options = WEIR_OPTIONS(struct probe_settings, probe_rows);
 

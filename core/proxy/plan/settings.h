@@ -120,6 +120,7 @@ struct probe_settings {
     uint64_t interval, fast_interval, timeout;
     int64_t rise, fall;
     struct weir_str address; /* probe here instead */
+    int32_t protocol;        /* 0: the pool's; else enum up_protocol + 1 */
 };
 extern const struct weir_options probe_options;
 

@@ -6,4 +6,8 @@ core_libcore_a_SOURCES += \
     core/proxy/upstream/names.c \
     core/proxy/upstream/names.h \
     core/proxy/upstream/probe.c \
-    core/proxy/upstream/probe.h
+    core/proxy/upstream/probe.h \
+    core/proxy/upstream/probe_attempt.c \
+    core/proxy/upstream/probe_http.c \
+    core/proxy/upstream/probe_http.h \
+    core/proxy/upstream/probe_parts.h

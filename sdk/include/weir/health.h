@@ -28,6 +28,10 @@ struct weir_probe_target {
     weir_server_id id;
     struct weir_str name;      /**< its id in the configuration */
     struct weir_str authority; /**< host:port as its URL says, fit for a Host field */
+    /** What is spoken on the connection: 1 (bytes go out as they are) or 2 (HTTP/2, see `request`
+     * below). Since 1.4. */
+    uint32_t http;
+    uint32_t reserved;
 };
 
 enum weir_verdict {
@@ -65,7 +69,12 @@ struct weir_health {
     /** The bytes to send once the connection stands, written into `out`; says how many. 0:
      * nothing to send, a connection that stands is enough to be up unless `judge` wants more.
      * Above `capacity`: the probe fails. Mandatory, unless there is on_outcomes: then the module
-     * may only listen. */
+     * may only listen.
+     *
+     * Where the target's `http` is 2, the bytes are a request of HTTP/1.1 (content, if any, with
+     * Content-Length), which the host sends as HTTP/2 has it; `judge` gets the answer as a
+     * response of HTTP/1.1, without interim ones, trailers behind the last chunk, and `eof` with
+     * its end. */
     size_t (*request)(struct weir_context *ctx, void *instance,
                       const struct weir_probe_target *target, char *out, size_t capacity);
 

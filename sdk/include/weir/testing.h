@@ -364,7 +364,7 @@ void weir_test_sticky_response(struct weir_test_instance *sticky, struct weir_re
 
 /* ---- health ---- */
 
-/** A target named "server", at `authority`. */
+/** A target named "server", at `authority`, on a connection of HTTP/1. */
 struct weir_probe_target weir_test_target(const char *authority, bool tls);
 
 /** The bytes of a probe; NUL-ended. NULL: the module asked for more room than Weir gives (8 KiB).

@@ -35,9 +35,14 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/plan/test_lifetime.c \
     tests/unit/proxy/plan/test_traffic.c \
     tests/unit/proxy/upstream/test_connecting.c \
+    tests/unit/proxy/upstream/test_probe_http.c \
     tests/unit/proxy/stream/test_waiting.c \
     tests/unit/proxy/test_generation.c \
     tests/unit/http/fake_up.c \
     tests/unit/http/fake_up.h \
+    tests/unit/http/h2_peer.c \
+    tests/unit/http/h2_peer.h \
+    tests/unit/http/notes.c \
+    tests/unit/http/notes.h \
     tests/unit/net/net_help.c \
     tests/unit/net/net_help.h
