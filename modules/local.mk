@@ -80,6 +80,7 @@ modules_sticky_cookie_test_sticky_cookie_LDADD = $(MODULE_TEST_LIBS)
 
 HEALTH_HTTP_SOURCES = \
     modules/health_http/check.c modules/health_http/check.h \
+    modules/health_http/grpc.c modules/health_http/grpc.h \
     modules/health_http/health_http.c \
     modules/health_http/response.c modules/health_http/response.h
 pkgmodule_PROGRAMS += modules/built/health_http.so

@@ -3,6 +3,7 @@
  * Checks a probe's options, so that what is written there is what is sent and expected.
  */
 #include "check.h"
+#include "grpc.h"
 
 #include <weir/host.h>
 #include <weir/text.h>
@@ -50,7 +51,7 @@ static void check_target(struct weir_context *ctx, struct weir_check *check,
 }
 
 /* Fields that the probe writes itself, or that would make the request mean something else. */
-static const char *reserved_field(struct weir_str name)
+static const char *reserved_field(struct weir_str name, bool grpc)
 {
     if (weir_str_is_nocase(name, "host")) {
         return "is set by host = \"...\"";
@@ -60,7 +61,8 @@ static const char *reserved_field(struct weir_str name)
     }
     if (weir_str_is_nocase(name, "connection") || weir_str_is_nocase(name, "content-length") ||
         weir_str_is_nocase(name, "transfer-encoding") || weir_str_is_nocase(name, "upgrade") ||
-        weir_str_is_nocase(name, "expect")) {
+        weir_str_is_nocase(name, "expect") ||
+        (grpc && (weir_str_is_nocase(name, "content-type") || weir_str_is_nocase(name, "te")))) {
         return "is the probe's own: a probe has no body, and its connection is closed";
     }
     return NULL;
@@ -80,7 +82,7 @@ static void check_headers(struct weir_context *ctx, struct weir_check *check,
                              line.ptr);
             continue;
         }
-        const char *why = reserved_field(name);
+        const char *why = reserved_field(name, conf->grpc);
         if (why != NULL) {
             weir_check_error(ctx, check, &conf->headers, "%.*s %s", (int)name.len, name.ptr, why);
         }
@@ -144,6 +146,20 @@ static void check_body(struct weir_context *ctx, struct weir_check *check, const
     }
 }
 
+static void check_grpc(struct weir_context *ctx, struct weir_check *check, const struct conf *conf)
+{
+    if (conf->grpc_service.len > 0 && !conf->grpc) {
+        weir_check_error(ctx, check, &conf->grpc_service,
+                         "grpc_service is asked for by gRPC alone: add grpc = on");
+    }
+    if (conf->grpc_service.len > GRPC_SERVICE_MAX || !is_plain(conf->grpc_service, false)) {
+        weir_check_error(ctx, check, &conf->grpc_service,
+                         "grpc_service is no name of a service: \"shop.Cart\", for example, of at "
+                         "most %d bytes",
+                         GRPC_SERVICE_MAX);
+    }
+}
+
 bool conf_is_head(const struct conf *conf)
 {
     return weir_str_is(conf->method, "HEAD");
@@ -168,4 +184,5 @@ void check_conf(struct weir_context *ctx, struct weir_check *check, const struct
     check_headers(ctx, check, conf);
     read_expect(ctx, check, conf, expect);
     check_body(ctx, check, conf);
+    check_grpc(ctx, check, conf);
 }

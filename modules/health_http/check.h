@@ -16,6 +16,8 @@ struct conf {
     struct weir_str host;
     struct weir_str user_agent;
     struct weir_str body;
+    bool grpc;
+    struct weir_str grpc_service;
     struct weir_list headers; /* of struct weir_str */
     struct weir_list expect;  /* of struct weir_str */
 };

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Probes a server by an HTTP request: status, and on demand a text in the body, say whether it is
- * up.
+ * up; or by gRPC's own health check.
  *
  * Connections, TLS, intervals, time limits, rise and fall are the host's.
  */
 #include <weir/weir.h>
 
 #include "check.h"
+#include "grpc.h"
 #include "response.h"
 
 #include <stdio.h>
@@ -36,6 +37,11 @@ static const struct weir_option rows[] = {
                      "Statuses that say that the server is well: numbers and ranges."),
     WEIR_OPTION(struct conf, body, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
                 "A text that the body must contain, within the first 16 KiB of the answer."),
+    WEIR_OPTION(struct conf, grpc, BOOLEAN, "off", CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "Ask by gRPC (grpc.health.v1.Health/Check), and expect SERVING; path, method, "
+                "expect and body say nothing then. Needs HTTP/2 (protocol = h2)."),
+    WEIR_OPTION(struct conf, grpc_service, STRING, NULL, CONTEXTS, WEIR_OPTION_RELOADABLE,
+                "The service to ask for by gRPC. None: the server as a whole."),
 };
 
 static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
@@ -49,6 +55,9 @@ struct probe {
     struct weir_str host; /* empty: the target's; in the configuration's memory, as is body */
     struct weir_str body; /* empty: any */
     bool head_only;
+    bool grpc;
+    size_t content_len; /* of the gRPC request, behind `after` */
+    char content[GRPC_REQUEST_MAX];
     bool expect[STATUS_MAX + 1];
 };
 
@@ -69,21 +78,29 @@ static void append_text(char *to, size_t *len, const char *text)
     append(to, len, (struct weir_str){text, strlen(text)});
 }
 
-/* The request but for the Host field's value. false: too long. */
-static bool write_request(const struct conf *conf, char *before, char *after)
+/* The request but for the Host field's value and content. false: too long. */
+static bool write_request(const struct conf *conf, size_t content_len, char *before, char *after)
 {
     const struct weir_str *headers = conf->headers.items;
     size_t before_len = 0;
     size_t after_len = 0;
 
-    append(before, &before_len, conf->method);
+    append(before, &before_len, conf->grpc ? grpc_method : conf->method);
     append_text(before, &before_len, " ");
-    append(before, &before_len, conf->path);
+    append(before, &before_len, conf->grpc ? grpc_path : conf->path);
     append_text(before, &before_len, " HTTP/1.1\r\nHost: ");
     append_text(after, &after_len, "\r\nUser-Agent: ");
     append(after, &after_len, conf->user_agent);
-    append_text(after, &after_len, "\r\nAccept: */*\r\nConnection: close\r\n");
-    append_text(after, &after_len, conf_wants_length(conf) ? "Content-Length: 0\r\n" : "");
+    if (conf->grpc) {
+        char fields[128];
+        snprintf(fields, sizeof(fields),
+                 "\r\nContent-Type: application/grpc\r\nTE: trailers\r\nContent-Length: %zu\r\n",
+                 content_len);
+        append_text(after, &after_len, fields);
+    } else {
+        append_text(after, &after_len, "\r\nAccept: */*\r\nConnection: close\r\n");
+        append_text(after, &after_len, conf_wants_length(conf) ? "Content-Length: 0\r\n" : "");
+    }
     for (size_t i = 0; i < conf->headers.count; i++) {
         append(after, &after_len, headers[i]);
         append_text(after, &after_len, "\r\n");
@@ -130,7 +147,9 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
         return WEIR_NO_MEMORY;
     }
     check_conf(ctx, check, conf, probe->expect);
-    if (!write_request(conf, probe->before, probe->after)) {
+    probe->grpc = conf->grpc;
+    probe->content_len = conf->grpc ? grpc_request(conf->grpc_service, probe->content) : 0;
+    if (!write_request(conf, probe->content_len, probe->before, probe->after)) {
         weir_check_error(ctx, check, NULL,
                          "this probe's request is longer than %d bytes: shorten its path, headers "
                          "or user_agent",
@@ -153,8 +172,12 @@ static size_t request(struct weir_context *ctx, void *instance,
     struct weir_str host = probe->host.len > 0 ? probe->host : target->authority;
     size_t before_len = strlen(probe->before);
     size_t after_len = strlen(probe->after);
-    size_t len = before_len + host.len + after_len;
+    size_t len = before_len + host.len + after_len + probe->content_len;
     (void)ctx;
+
+    if (probe->grpc && target->http != 2) {
+        return 0; /* `judge` says why */
+    }
 
     if (len <= capacity) {
         memcpy(out, probe->before, before_len);
@@ -162,6 +185,7 @@ static size_t request(struct weir_context *ctx, void *instance,
             memcpy(out + before_len, host.ptr, host.len);
         }
         memcpy(out + before_len + host.len, probe->after, after_len);
+        memcpy(out + len - probe->content_len, probe->content, probe->content_len);
     }
     return len;
 }
@@ -220,11 +244,15 @@ static enum weir_verdict judge(struct weir_context *ctx, void *instance,
     struct response response; /* 16 KiB: the control thread's stack has room for it */
     bool full = len >= RESPONSE_MAX;
     (void)ctx;
-    (void)target;
 
+    if (probe->grpc && target->http != 2) {
+        snprintf(reason, reason_size,
+                 "probe: gRPC needs HTTP/2: protocol = \"h2\" in the pool or its health block");
+        return WEIR_VERDICT_DOWN;
+    }
     /* A body that nothing is looked for in says nothing, not even by being malformed. */
     response_read(&response, data, full ? RESPONSE_MAX : len,
-                  probe->head_only || probe->body.len == 0);
+                  !probe->grpc && (probe->head_only || probe->body.len == 0));
     switch (response.state) {
     case RESPONSE_MALFORMED:
         snprintf(reason, reason_size, "probe: %s", response.wrong);
@@ -241,6 +269,9 @@ static enum weir_verdict judge(struct weir_context *ctx, void *instance,
     case RESPONSE_HEAD:
     case RESPONSE_BODY: break;
     }
+    if (probe->grpc) {
+        return grpc_judge(&response, eof, reason, reason_size);
+    }
     if (response.status > STATUS_MAX || !probe->expect[response.status]) {
         snprintf(reason, reason_size, "probe: status %u, expected %s", response.status,
                  probe->expected);
@@ -256,6 +287,6 @@ static const struct weir_health health = {
 };
 
 WEIR_DEFINE_MODULE("health_http", "1.0", "MIT",
-                   "Probes servers by HTTP: status and, on demand, a text in the body",
+                   "Probes servers by HTTP (status and, on demand, a text in the body) or gRPC",
                    .options = &options, .conf_create = conf_create, .conf_free = conf_free,
                    .health = &health);

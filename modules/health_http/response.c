@@ -62,7 +62,21 @@ struct framing {
     uint64_t length;
 };
 
-/* A field that frames the body. false: malformed. */
+/* Two digits at most; anything else is UNKNOWN (2). */
+static int read_grpc_status(struct weir_str value)
+{
+    int status = 0;
+
+    for (size_t i = 0; i < value.len; i++) {
+        if (!weir_is_digit(value.ptr[i]) || value.len > 2) {
+            return 2;
+        }
+        status = status * 10 + (value.ptr[i] - '0');
+    }
+    return value.len > 0 ? status : 2;
+}
+
+/* A field that frames the body, or tells the status of gRPC. false: malformed. */
 static bool read_field(struct response *out, struct weir_str line, struct framing *framing)
 {
     const char *colon = line.len > 0 ? memchr(line.ptr, ':', line.len) : NULL;
@@ -91,6 +105,10 @@ static bool read_field(struct response *out, struct weir_str line, struct framin
         }
         framing->has_length = true;
         framing->length = length;
+    } else if (weir_str_is_nocase(name, "grpc-status")) {
+        out->grpc_status = read_grpc_status(value);
+    } else if (weir_str_is_nocase(name, "grpc-message")) {
+        out->grpc_message = value;
     }
     return true;
 }
@@ -159,7 +177,15 @@ static void read_chunks(struct response *out, struct weir_str rest)
             return;
         }
         if (size == 0) {
-            out->state = RESPONSE_BODY; /* trailers, if any, say nothing to a probe */
+            struct framing none = {false, false, 0};
+            out->state = RESPONSE_BODY;
+            while (take_line(out, &rest, &line)) {
+                out->trailers = line.len == 0;
+                if (out->trailers || !read_field(out, line, &none)) {
+                    return;
+                }
+            }
+            out->grpc_status = -1; /* more may be said of it */
             return;
         }
         size_t there = size < rest.len ? (size_t)size : rest.len;
@@ -188,6 +214,9 @@ void response_read(struct response *out, const char *data, size_t len, bool head
     out->body_len = 0;
     out->until_eof = false;
     out->wrong = NULL;
+    out->trailers = false;
+    out->grpc_status = -1;
+    out->grpc_message = (struct weir_str){NULL, 0};
     do { /* interim answers (100, 103) come before the one that counts */
         if (!read_head(out, &rest, &framing)) {
             return;

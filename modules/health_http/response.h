@@ -23,6 +23,9 @@ struct response {
     size_t body_len;   /* what there is of the body, without its framing */
     bool until_eof;    /* the body ends with the connection */
     const char *wrong; /* in words */
+    bool trailers;     /* those of a chunked body are all there */
+    int grpc_status;   /* of head or trailers; -1: none came (yet) */
+    struct weir_str grpc_message;
     char body[RESPONSE_MAX];
 };
 

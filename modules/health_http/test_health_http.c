@@ -226,6 +226,103 @@ UNIT_TEST(head_has_no_body)
     UP("method = HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", "status 200");
 }
 
+/* ---- gRPC ---- */
+
+static struct fixture begin_grpc(const char *conf)
+{
+    struct fixture f = begin(conf);
+    f.target.http = 2;
+    return f;
+}
+
+static void expect_grpc_request(const char *conf, const char *head, const char *content, size_t len)
+{
+    struct fixture f = begin_grpc(conf);
+    size_t all = 0;
+    const char *bytes = weir_test_probe(f.health, &f.target, &all);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(all, strlen(head) + len);
+    ck_assert_mem_eq(bytes, head, strlen(head));
+    ck_assert_mem_eq(bytes + strlen(head), content, len);
+    test_end(&f.host);
+}
+
+UNIT_TEST(grpc_request_names_the_service)
+{
+#define GRPC_HEAD(authority, length)                                                      \
+    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nHost: " authority                      \
+    "\r\nUser-Agent: weir-health/1\r\nContent-Type: application/grpc\r\nTE: trailers\r\n" \
+    "Content-Length: " length "\r\n"
+    expect_grpc_request("grpc = on  path = \"/health\"  method = HEAD",
+                        GRPC_HEAD("10.0.0.1:8080", "5") "\r\n", "\0\0\0\0\0", 5);
+    expect_grpc_request("grpc = on  grpc_service = \"shop.Cart\"  host = x  headers = {\"A: b\"}",
+                        GRPC_HEAD("x", "16") "A: b\r\n\r\n", "\0\0\0\0\013\012\011shop.Cart", 16);
+    char conf[300], content[208] = "\0\0\0\0\313\012\310\001";
+    memset(conf, 'x', sizeof(conf));
+    memcpy(conf, "grpc = on grpc_service = \"", 26);
+    strcpy(conf + 26 + 200, "\"");
+    memset(content + 8, 'x', 200);
+    expect_grpc_request(conf, GRPC_HEAD("10.0.0.1:8080", "208") "\r\n", content, 208);
+#undef GRPC_HEAD
+}
+
+static void expect_grpc(const char *answer, size_t len, bool eof, enum weir_verdict verdict,
+                        const char *reason)
+{
+    struct fixture f = begin_grpc("grpc = on");
+    for (size_t step = 0; step <= 7; step++) {
+        const char *why = NULL;
+        enum weir_verdict got = weir_test_judge(f.health, &f.target, answer, len, step, eof, &why);
+        ck_assert_msg(got == verdict && strstr(why, reason) != NULL, "%s: verdict %d: %s", answer,
+                      (int)got, why);
+    }
+    test_end(&f.host);
+}
+
+#define GRPC(answer, verdict, reason) \
+    expect_grpc(answer, sizeof(answer) - 1, true, WEIR_VERDICT_##verdict, reason)
+#define CHUNKED \
+    "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define GOOD "0\r\ngrpc-status: 0\r\n\r\n"
+
+UNIT_TEST(grpc_answers_are_judged)
+{
+    GRPC(CHUNKED "7\r\n\0\0\0\0\2\010\1\r\n" GOOD, UP, "probe: SERVING");
+    GRPC(CHUNKED "5\r\n\0\0\0\0\2\r\n2\r\n\010\1\r\n" GOOD, UP, "probe: SERVING");
+    /* Fields that are not known are passed over. */
+    GRPC(CHUNKED "a\r\n\0\0\0\0\5\022\1x\010\1\r\n" GOOD, UP, "probe: SERVING");
+    GRPC(CHUNKED "7\r\n\0\0\0\0\2\010\2\r\n" GOOD, DOWN, "probe: NOT_SERVING");
+    GRPC(CHUNKED "7\r\n\0\0\0\0\2\010\3\r\n" GOOD, DOWN, "probe: SERVICE_UNKNOWN");
+    GRPC(CHUNKED "7\r\n\0\0\0\0\2\010\011\r\n" GOOD, DOWN, "probe: an unknown status");
+    GRPC(CHUNKED "5\r\n\0\0\0\0\0\r\n" GOOD, DOWN, "probe: UNKNOWN");
+    GRPC(CHUNKED GOOD, DOWN, "no HealthCheckResponse");
+    GRPC(CHUNKED "7\r\n\1\0\0\0\2\010\1\r\n" GOOD, DOWN, "no HealthCheckResponse");
+    GRPC(CHUNKED "7\r\n\0\0\0\0\3\010\1\r\n" GOOD, DOWN, "no HealthCheckResponse");
+    GRPC(CHUNKED "7\r\n\0\0\0\0\2\022\1\r\n" GOOD, DOWN, "no HealthCheckResponse");
+    GRPC(CHUNKED "0\r\ngrpc-status: 5\r\ngrpc-message: unknown service\r\n\r\n", DOWN,
+         "probe: gRPC status 5 NOT_FOUND: unknown service");
+    GRPC(CHUNKED "0\r\ngrpc-status: x\r\n\r\n", DOWN, "probe: gRPC status 2 UNKNOWN");
+    GRPC(CHUNKED "0\r\n\r\n", DOWN, "no grpc-status");
+    GRPC(CHUNKED "7\r\n\0\0\0\0\2\010\1\r\n", DOWN, "no grpc-status");
+    GRPC("HTTP/1.1 200 OK\r\nContent-Length: 0\r\ngrpc-status: 12\r\n\r\n", DOWN,
+         "probe: gRPC status 12 UNIMPLEMENTED");
+    GRPC("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", DOWN, "probe: status 404");
+    expect_grpc(CHUNKED "7\r\n", sizeof(CHUNKED) + 2, false, WEIR_VERDICT_MORE, "");
+}
+
+/* Over HTTP/1 nothing is sent, and the reason says what to write. */
+UNIT_TEST(grpc_needs_http_2)
+{
+    struct fixture f = begin("grpc = on");
+    const char *why = NULL;
+    size_t len = 1;
+    weir_test_probe(f.health, &f.target, &len);
+    ck_assert_uint_eq(len, 0);
+    ck_assert_int_eq(weir_test_judge(f.health, &f.target, "", 0, 0, true, &why), WEIR_VERDICT_DOWN);
+    ck_assert_ptr_nonnull(strstr(why, "protocol = \"h2\""));
+    test_end(&f.host);
+}
+
 UNIT_TEST(pool_block_overrides_module_block)
 {
     struct weir_test *host = test_begin();
@@ -269,6 +366,9 @@ UNIT_TEST(mistakes_are_told)
         {"expect = {\"200-399x\"}", "neither a status"},
         {"expect = {\"2xx\"}", "neither a status"},
         {"method = HEAD  body = ok", "HEAD has no body"},
+        {"grpc_service = \"a.B\"", "add grpc = on"},
+        {"grpc = on  grpc_service = \"a b\"", "no name of a service"},
+        {"grpc = on  headers = {\"te: x\"}", "probe's own"},
         {"pth = \"/\"", "path"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
