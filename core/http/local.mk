@@ -9,6 +9,8 @@ core_libcore_a_SOURCES += \
     core/http/down_conn.h \
     core/http/forwarded.c \
     core/http/forwarded.h \
+    core/http/grpc.c \
+    core/http/grpc.h \
     core/http/h1_chunk.c \
     core/http/h1_down.c \
     core/http/h1_down.h \

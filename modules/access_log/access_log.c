@@ -308,6 +308,9 @@ static void put_object(struct access_log *self, const struct weir_request *req,
     put_json(&json, "server", weir_request_str(req, WEIR_REQUEST_SERVER), TEXT_NAME);
     put_json(&json, "outcome", outcome_name(record->outcome), TEXT_NAME);
     put_json(&json, "reason", record->reason, TEXT_NAME);
+    if (record->grpc_status >= 0) {
+        weir_json_number(&json, "grpc_status", record->grpc_status);
+    }
     if (record->detail.len > 0) {
         put_json(&json, "detail", record->detail, TEXT_NAME);
     }

@@ -125,6 +125,14 @@ UNIT_TEST(json_says_more_precisely_what_was_refused)
     test_end(&f.host);
 }
 
+UNIT_TEST(json_tells_how_calls_of_grpc_ended)
+{
+    struct fixture f = begin("format = json");
+    f.record.grpc_status = 14;
+    ck_assert_ptr_nonnull(strstr(logged(&f, "-"), ",\"grpc_status\":14,"));
+    test_end(&f.host);
+}
+
 UNIT_TEST(each_second_has_its_own_time)
 {
     struct fixture f = begin("format = json");

@@ -261,6 +261,7 @@ struct weir_record weir_test_record(struct weir_test *host)
         .first_byte_ns = 4000000,
         .outcome = WEIR_OUTCOME_SUCCESS,
         .reason = {"", 0},
+        .grpc_status = -1,
     };
 }
 

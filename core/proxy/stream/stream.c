@@ -29,6 +29,7 @@ static struct exchange *down_open(struct down_conn *c)
         return NULL;
     }
     stream->magic = STREAM_MAGIC;
+    stream->grpc_status = -1;
     stream->home = home;
     stream->downstream = downstream;
     stream->listener = downstream->local->plan;

@@ -63,8 +63,9 @@ struct stream {
     uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, or the last */
     bool tunnel;                          /* 101 was sent */
     bool blameless;                       /* the attempt's end says nothing about the server */
-    bool was_reused; /* the upstream connection had been used before this attempt came to it */
-    bool continued;  /* a server has sent 100 */
+    bool was_reused;    /* the upstream connection had been used before this attempt came to it */
+    bool continued;     /* a server has sent 100 */
+    int8_t grpc_status; /* of the response's trailers; -1: none came */
     struct exchange exchange;
     struct stream_home *home;
     struct downstream *downstream;

@@ -2,6 +2,7 @@
 /*
  * A stream's end: statistics and loggers.
  */
+#include "http/grpc.h"
 #include "proxy/stream/stream.h"
 
 static void count(struct stream *stream, struct traffic *traffic, uint64_t total_ns)
@@ -17,6 +18,19 @@ static void count(struct stream *stream, struct traffic *traffic, uint64_t total
     if (stream->reason != REASON_NONE) {
         stat_add(&traffic->errors[stream->reason], 1);
     }
+}
+
+/* As its client gets it; -1: not gRPC, or none. */
+static int32_t grpc_status_of(const struct stream *stream)
+{
+    const struct exchange *exchange = &stream->exchange;
+
+    if (likely(!grpc_asked(&exchange->request)) || !exchange->response_begun) {
+        return -1;
+    }
+    const struct http_field *field =
+        fields_find_name(&exchange->response.fields, STR("grpc-status"));
+    return field != NULL ? grpc_read_status(field->value) : stream->grpc_status;
 }
 
 void stream_record(struct stream *stream, bool complete)
@@ -65,6 +79,7 @@ void stream_record(struct stream *stream, bool complete)
         .outcome = (enum weir_outcome)stream->outcome,
         .reason = reason_word(stream->reason),
         .detail = stream->detail,
+        .grpc_status = grpc_status_of(stream),
     };
     for (size_t i = 0; i < plan->loggers.count; i++) {
         const struct use *use = plan->loggers.items[i];

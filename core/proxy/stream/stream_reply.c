@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Weir's own answers: short, in HTML or JSON as Accept asks, without internals.
+ * Weir's own answers: short, in HTML or JSON as Accept asks, or as gRPC has it; without internals.
  */
 #include <stdio.h>
 
+#include "http/grpc.h"
 #include "proxy/stream/stream_filter.h"
 
 /* Memory for an answer beyond the request's limit, which may be the reason for the answer. */
@@ -72,6 +73,41 @@ static void reply_body(struct stream *stream, struct weir_str body)
     stream_out_end(stream);
 }
 
+/* "Service Unavailable: connect refused": printable ASCII without "%", so there is nothing in it
+ * that grpc-message would encode. */
+static struct weir_str grpc_message(struct arena *arena, unsigned status, enum reason reason)
+{
+    struct weir_str phrase = http_reason_phrase(status);
+    struct weir_str word = reason_word(reason);
+    struct weir_str text = arena_printf(arena, "%.*s%s%.*s", STR_ARGS(phrase),
+                                        phrase.len > 0 && word.len > 0 ? ": " : "", STR_ARGS(word));
+
+    for (size_t i = text.len - (text.ptr != NULL ? word.len : 0); i < text.len; i++) {
+        char *at = (char *)(uintptr_t)text.ptr + i;
+        *at = *at == '_' ? ' ' : *at;
+    }
+    return text;
+}
+
+/* The same for a gRPC call: a head alone, with 200 and the status of gRPC ("trailers-only"). What a
+ * module says of the status itself holds. */
+static void reply_grpc(struct stream *stream, unsigned status, enum reason reason)
+{
+    struct exchange *exchange = &stream->exchange;
+    struct http_fields *fields = &exchange->response.fields;
+    struct arena *arena = &exchange->arena;
+    uint64_t elapsed_ns = loop_now_ns(stream_loop(stream)) - stream->start_ns;
+
+    exchange->response.status = 200;
+    fields_set(fields, arena, STR("Content-Type"), grpc_answer_type(&exchange->request));
+    if (fields_find_name(fields, STR("grpc-status")) == NULL) {
+        fields_add(fields, arena, STR("grpc-status"),
+                   grpc_status_for(status, grpc_overdue(&exchange->request, elapsed_ns)));
+        fields_add(fields, arena, STR("grpc-message"), grpc_message(arena, status, reason));
+    }
+    reply_body(stream, (struct weir_str){NULL, 0});
+}
+
 /* Completes an error answer whose head has been begun. */
 static void reply_page(struct stream *stream, unsigned status, enum reason reason)
 {
@@ -82,6 +118,10 @@ static void reply_page(struct stream *stream, unsigned status, enum reason reaso
     bool json = wants_json(stream);
 
     stream_note(stream, reason);
+    if (unlikely(grpc_asked(&exchange->request))) {
+        reply_grpc(stream, status, reason);
+        return;
+    }
     if (status == 503 && !fields_have(&exchange->response.fields, FIELD_RETRY_AFTER)) {
         fields_add(&exchange->response.fields, arena, STR("Retry-After"), STR("5"));
     }

@@ -7,6 +7,7 @@
 #include "proxy/stream/stream.h"
 
 #include "base/log.h"
+#include "http/grpc.h"
 #include "proxy/pool/connections.h"
 #include "proxy/pool/pick.h"
 #include "proxy/stream/stream_filter.h"
@@ -222,6 +223,9 @@ static void up_trailer(struct exchange *exchange, struct weir_str name, struct w
 {
     struct stream *stream = stream_of(exchange);
 
+    if (str_equal_nocase(name, STR("grpc-status"))) {
+        stream->grpc_status = grpc_read_status(value);
+    }
     if (unlikely(stream->chain != NULL)) {
         chain_trailer(stream->chain, name, value);
     } else {

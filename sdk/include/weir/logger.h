@@ -31,6 +31,9 @@ struct weir_record {
     /** The detail if a message was refused: a constant such as `bad_host` or `chunks_too_small`;
      * else empty. */
     struct weir_str detail;
+    /** The status of a gRPC call, as its client gets it; -1: not gRPC, or none came. Since 1.4. */
+    int32_t grpc_status;
+    uint32_t reserved;
 };
 
 struct weir_logger {

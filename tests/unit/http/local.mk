@@ -10,6 +10,7 @@ tests_unit_test_http_SOURCES = $(UNIT_RUNNER) \
     tests/unit/http/notes.h \
     tests/unit/http/test_chunk.c \
     tests/unit/http/test_forwarded.c \
+    tests/unit/http/test_grpc.c \
     tests/unit/http/down_stage.h \
     tests/unit/http/up_stage.h \
     tests/unit/http/test_h1_down.c \
