@@ -37,6 +37,9 @@ struct down_owner {
     const struct down_events *events;
     /* The settings for the next request; NULL: the listener was removed, close when idle. */
     const struct down_conf *(*conf)(struct down_conn *c);
+    /* The client has done something odd, of so many points. `ends`: that was too much, and what it
+     * was; the connection ends. Told once. NULL: it goes on. */
+    void (*on_odd)(struct down_conn *c, unsigned points, const char *ends);
     /* The last call about the connection. */
     void (*on_closed)(struct down_conn *c);
     /* The end of that turn: nothing refers to the object. */

@@ -18,23 +18,35 @@
 
 /* ---- the account ---- */
 
-void h2_odd(struct h2 *h2, unsigned points)
+static void be_wary(struct h2 *h2, unsigned points, const char *what)
+{
+    bool first = !h2->wary;
+
+    h2->wary = true;
+    h2->side->odd(h2, points, first ? what : NULL);
+}
+
+static void calm(struct h2 *h2)
+{
+    h2->calmed = true;
+    nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+void h2_odd(struct h2 *h2, unsigned points, const char *what)
 {
     uint64_t now_ns = loop_now_ns(h2->conn->loop);
     double forgiven = (double)(now_ns - h2->abuse_ns) / (double)NS_PER_SECOND * ABUSE_REFILL;
 
-    if (h2->abuse_limit == 0) {
-        return;
-    }
     h2->abuse = h2->abuse > forgiven ? h2->abuse - forgiven : 0;
     h2->abuse += points;
     h2->abuse_ns = now_ns;
+    if (h2->abuse_limit == 0 || h2->abuse < h2->abuse_limit * 0.75) {
+        h2->side->odd(h2, points, NULL);
+        return;
+    }
+    be_wary(h2, points, what);
     if (h2->abuse >= h2->abuse_limit && !h2->calmed) {
-        h2->calmed = true;
-        nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
-    } else if (h2->abuse >= h2->abuse_limit * 0.75 && !h2->wary) {
-        h2->wary = true;
-        h2->side->wary(h2);
+        calm(h2);
     }
     h2_wake(h2);
 }
@@ -285,6 +297,11 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (h2->over) {
         return 0;
     }
+    if (request && unlikely(h2->count >= h2->streams_most)) {
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+        h2_odd(h2, h2->settled ? 10 : 1, "too many streams");
+        return 0;
+    }
     struct h2_stream *stream = request ? h2->side->open(h2, id) : stream_of(session, id);
 
     if (stream != NULL && stream->head_due && !pass_pieces(stream)) {
@@ -303,16 +320,26 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *user)
 {
-    const struct h2 *h2 = user;
+    struct h2 *h2 = user;
     struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
 
     (void)flags;
-    if (stream != NULL && stream->section != NULL) {
-        h2_section_add(stream->section, &h2->limits,
-                       (struct weir_str){(const char *)name, name_len},
-                       (struct weir_str){(const char *)value, value_len});
+    if (stream == NULL || stream->section == NULL) {
+        return 0;
     }
-    return 0;
+    uint32_t before = stream->section->bytes;
+    h2_section_add(stream->section, &h2->limits, (struct weir_str){(const char *)name, name_len},
+                   (struct weir_str){(const char *)value, value_len});
+    if (unlikely(stream->section->bytes > h2->limits.head)) {
+        /* Again for each time the limit: references to a large field in HPACK's table cost a byte
+         * each on the wire, and a check of the whole field here. */
+        if (before / h2->limits.head < stream->section->bytes / h2->limits.head) {
+            h2_odd(h2, H2_BREACH, H2_BREACH_WORD);
+        }
+        return h2->calmed ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0; /* decoded, not checked */
+    }
+    /* What has ended in this read gives its place back before another takes it. */
+    return h2->server && !list_empty(&h2->ended) ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
@@ -356,25 +383,49 @@ static bool needless(struct h2 *h2, const nghttp2_frame *frame)
     return !earned || (stream != NULL && h2_blocked_bytes(stream) >= UPDATE_LEAST);
 }
 
+/* Whether it is the first of those that each peer may send. */
+static bool first(bool *seen)
+{
+    bool before = *seen;
+
+    *seen = true;
+    return !before;
+}
+
 /* What is odd about a frame, in points. Peers that measure bandwidth (gRPC's) send a PING behind
  * the DATA of each round trip: nothing odd. */
-static unsigned oddity(struct h2 *h2, const nghttp2_frame *frame)
+static unsigned oddity(struct h2 *h2, const nghttp2_frame *frame, const char **what)
 {
     bool ack = (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0;
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
 
     switch (frame->hd.type) {
-    case NGHTTP2_DATA: return frame->hd.length == 0 && !end;
-    case NGHTTP2_PRIORITY: return 1;
-    case NGHTTP2_SETTINGS: return !ack;
+    case NGHTTP2_DATA: *what = "empty DATA"; return frame->hd.length <= frame->data.padlen && !end;
+    case NGHTTP2_SETTINGS: *what = "SETTINGS"; return !ack && !first(&h2->greeted);
+    case NGHTTP2_GOAWAY: *what = "GOAWAY"; return !first(&h2->parted);
     case NGHTTP2_PING: {
         bool measures = h2->busy;
+        *what = "PING";
         h2->busy = false;
         return !ack && !measures;
     }
-    case NGHTTP2_WINDOW_UPDATE: return needless(h2, frame);
+    case NGHTTP2_WINDOW_UPDATE: *what = "small WINDOW_UPDATE"; return needless(h2, frame);
     default: return 0;
     }
+}
+
+/* What nghttp2 passes over in silence: priorities, and DATA that is not only late but small. */
+static int on_frame_head(nghttp2_session *session, const nghttp2_frame_hd *head, void *user)
+{
+    struct h2 *h2 = user;
+
+    if (head->type == NGHTTP2_PRIORITY) {
+        h2_odd(h2, 1, "PRIORITY");
+    } else if (head->type == NGHTTP2_DATA && unlikely(head->length < UPDATE_LEAST) &&
+               stream_of(session, head->stream_id) == NULL) {
+        h2_odd(h2, 1, "DATA after the end");
+    }
+    return 0;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -383,15 +434,18 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     struct h2_stream *stream = NULL;
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
                (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA);
-    unsigned points = h2->over ? 0 : oddity(h2, frame);
+    const char *what = NULL;
+    unsigned points = h2->over ? 0 : oddity(h2, frame, &what);
 
     if (unlikely(points > 0)) {
-        h2_odd(h2, points);
+        h2_odd(h2, points, what);
     }
     if (h2->over) { /* by what was odd */
         return 0;
     }
     if (frame->hd.stream_id == 0) {
+        h2->settled = h2->settled || (frame->hd.type == NGHTTP2_SETTINGS &&
+                                      (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0);
         h2->side->session(h2, frame);
         return 0;
     }
@@ -454,8 +508,9 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     }
     if (unlikely(frame->hd.type == NGHTTP2_RST_STREAM)) {
-        if (stream == NULL || !stream->reset) { /* nghttp2's own, for what the peer did */
-            h2_odd(h2, 10);
+        bool refused = stream == NULL && frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
+        if (!refused && (stream == NULL || !stream->reset)) { /* nghttp2's own */
+            h2_odd(h2, 10, "faulty frames");
         }
     } else if (stream != NULL && end && !stream->received_end && !stream->reset &&
                !stream->tunnel) {
@@ -501,9 +556,32 @@ static void pass_read(struct h2 *h2)
     }
 }
 
+/* How much of it was taken: all, or up to where streams have ended. Else an error of nghttp2's. */
+static ssize_t take(struct h2 *h2, const char *data, size_t len)
+{
+    h2->inside = true;
+    ssize_t used = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, len);
+    h2->inside = false;
+    pass_read(h2);
+    tell_ended(h2);
+    return used;
+}
+
+/* Not HTTP/2, a flood, or out of memory; what was submitted still goes. */
+static void fail(struct h2 *h2, int error)
+{
+    if (error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
+        be_wary(h2, h2->abuse_limit,
+                error == NGHTTP2_ERR_FLOODED ? "PING or SETTINGS" : "CONTINUATION");
+        calm(h2);
+    }
+    h2_pump(h2);
+    h2_over(h2, END_LINGER, false);
+}
+
 static void read_all(struct h2 *h2)
 {
-    for (int i = 0; !h2->over && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
+    for (int i = 0; !h2->over && !h2->calmed && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
         char *data = NULL;
         size_t len = 0;
         if (i == READS_PER_TURN) {
@@ -518,18 +596,17 @@ static void read_all(struct h2 *h2)
             h2_over(h2, result == CONN_EOF ? END_CLOSE : END_RESET, true);
             return;
         }
-        h2->inside = true;
-        ssize_t used = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, len);
-        h2->inside = false;
-        pass_read(h2);
-        tell_ended(h2);
-        if (h2->over) {
-            return;
-        }
-        if (used < 0) { /* not HTTP/2, or out of memory; what was submitted still goes */
-            h2_pump(h2);
-            h2_over(h2, END_LINGER, false);
-            return;
+        while (len > 0 && !h2->calmed) {
+            ssize_t used = take(h2, data, len);
+            if (h2->over) {
+                return;
+            }
+            if (used <= 0) {
+                fail(h2, (int)used);
+                return;
+            }
+            data += used;
+            len -= (size_t)used;
         }
     }
     if (!h2->over) {
@@ -566,6 +643,7 @@ static void make_shared(void)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_frame_head);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_closed);
@@ -587,7 +665,7 @@ static void make_shared(void)
 bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, struct batch *batch)
 {
     nghttp2_mem memory;
-    nghttp2_settings_entry settings[6] = {
+    nghttp2_settings_entry settings[H2_SETTINGS_MOST] = {
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, conf->window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, conf->limits->head},
     };
@@ -602,6 +680,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
     h2->side = conf->side;
     h2->server = conf->server;
     h2->limits = *conf->limits;
+    h2->streams_most = conf->streams;
     h2->abuse_limit = conf->abuse_limit;
     h2->conn = conn;
     h2->batch = batch;
@@ -621,7 +700,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
     }
     if (conf->server) {
         settings[count++] =
-            (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, conf->streams};
+            (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_ANY};
         settings[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1};
         settings[count++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1};
     } else {

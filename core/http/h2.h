@@ -30,6 +30,9 @@
 #define H2_WAITING_MOST (64u * 1024)
 /* A slice of at least this size is written at once instead of being copied into the queue. */
 #define H2_DIRECT 8192u
+/* Points for field sections above the limits, and the word. */
+#define H2_BREACH      50u
+#define H2_BREACH_WORD "too large heads"
 /* Size of the windows in which a peer may send before the settings say more (RFC 9113 6.9.2). */
 #define H2_WINDOW_FIRST 65535u
 /* The connection's own window: never what stops a peer, since each stream has one. */
@@ -72,8 +75,9 @@ struct h2_side {
     /* The stream is over, by END_STREAM on both sides (NGHTTP2_NO_ERROR) or by a reset with that
      * code, `by_peer` or ours. The last call about it. */
     void (*closed)(struct h2_stream *stream, uint32_t code, bool by_peer);
-    /* The peer does odd things: no new streams are wanted. */
-    void (*wary)(struct h2 *h2);
+    /* The peer has done something odd, of so many points. `ends`: that was too much, and what it
+     * was; no new streams are wanted. Told once. NULL: it goes on. */
+    void (*odd)(struct h2 *h2, unsigned points, const char *ends);
     /* A frame of stream 0 has come: SETTINGS, GOAWAY, PING, WINDOW_UPDATE. */
     void (*session)(struct h2 *h2, const nghttp2_frame *frame);
     /* The connection is about to end; streams that run are told next. NULL: nobody asks. */
@@ -152,11 +156,15 @@ struct h2 {
     bool held;                            /* streams had DATA that the full socket kept back */
     bool busy;                            /* DATA has passed since the last PING */
     bool wary, calmed;
+    bool settled; /* the peer has acknowledged our SETTINGS */
+    bool greeted; /* its own SETTINGS have come */
+    bool parted;  /* it has sent GOAWAY */
 
-    uint32_t abuse_limit; /* 0: none */
-    uint64_t owed[2];     /* DATA sent without a WINDOW_UPDATE yet: of the connection, of streams */
-    double abuse;         /* points */
-    uint64_t abuse_ns;    /* when they were counted */
+    uint32_t streams_most; /* that the peer may have at once */
+    uint32_t abuse_limit;  /* 0: none */
+    uint64_t owed[2];  /* DATA sent without a WINDOW_UPDATE yet: of the connection, of streams */
+    double abuse;      /* points */
+    uint64_t abuse_ns; /* when they were counted */
 };
 
 /* What a session begins with. */
@@ -188,9 +196,9 @@ void h2_quiet(struct h2 *h2);
 
 /* Writes at the end of the turn. */
 void h2_wake(struct h2 *h2);
-/* Counts something odd: at three quarters of abuse_limit the side is wary, at the whole the session
- * ends with ENHANCE_YOUR_CALM. */
-void h2_odd(struct h2 *h2, unsigned points);
+/* Counts something odd, `what` in a word for the log: at three quarters of abuse_limit no new
+ * streams are wanted, at the whole the session ends with ENHANCE_YOUR_CALM. */
+void h2_odd(struct h2 *h2, unsigned points, const char *what);
 
 /* ---- streams ---- */
 

@@ -147,6 +147,9 @@ static void side_head(struct h2_stream *stream, bool trailers, bool end)
     timer_cancel(h2_down_loop(x), &x->timer);
     exchange->request_whole = end;
     if (!h2_request_head(stream->section, end, head, &error)) {
+        if (error.status == 431 && stream->section->bytes <= stream->h2->limits.head) {
+            h2_odd(stream->h2, H2_BREACH, H2_BREACH_WORD);
+        }
         refuse(x, error);
     } else if (head->body == BODY_LENGTH && x->conf->body_limit > 0 &&
                head->content_length > x->conf->body_limit) {
@@ -242,7 +245,7 @@ static void side_closed(struct h2_stream *stream, uint32_t code, bool by_peer)
 
     timer_cancel(loop, &x->timer);
     if (by_peer && !exchange->response_begun) {
-        h2_odd(stream->h2, 1);
+        h2_odd(stream->h2, 1, "resets");
     }
     if (!complete && !x->told_gone) {
         h2_down_gone(x, DOWN_GONE_CLOSED);
@@ -261,9 +264,15 @@ static void side_closed(struct h2_stream *stream, uint32_t code, bool by_peer)
     }
 }
 
-static void side_wary(struct h2 *h2)
+static void side_odd(struct h2 *h2, unsigned points, const char *ends)
 {
-    leave(container_of(h2, struct h2_session, h2));
+    struct h2_session *session = container_of(h2, struct h2_session, h2);
+    struct down_conn *c = &session->owner->c;
+
+    c->owner->on_odd(c, points, ends);
+    if (ends != NULL) {
+        leave(session);
+    }
 }
 
 static void side_session(struct h2 *h2, const nghttp2_frame *frame)
@@ -285,7 +294,7 @@ static const struct h2_side down_side = {
     .flushed = side_flushed,
     .drained = side_drained,
     .closed = side_closed,
-    .wary = side_wary,
+    .odd = side_odd,
     .session = side_session,
     .over = side_over,
 };

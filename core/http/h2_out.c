@@ -3,6 +3,7 @@
  * What both sides of HTTP/2 have in common: memory of sessions, and streams with what they send. It
  * calls nobody back. See h2.h.
  */
+#include <arpa/inet.h>
 #include <stdlib.h>
 
 #include "base/cold.h"
@@ -250,6 +251,27 @@ static void gather(struct h2 *h2, const void *data, size_t len)
     h2->home->gathered += len;
 }
 
+static void put32(uint8_t *to, uint32_t value)
+{
+    value = htonl(value);
+    memcpy(to, &value, sizeof(value));
+}
+
+/* Our SETTINGS, with the number of streams that is in force. */
+static void gather_settings(struct h2 *h2, const uint8_t *frame, size_t len)
+{
+    uint8_t copy[FRAME_HEAD + 6 * H2_SETTINGS_MOST];
+
+    ASSERT(len <= sizeof(copy));
+    memcpy(copy, frame, len);
+    for (size_t at = FRAME_HEAD; at < len; at += 6) {
+        if (copy[at] == 0 && copy[at + 1] == NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS) {
+            put32(copy + at + 2, h2->streams_most);
+        }
+    }
+    gather(h2, copy, len);
+}
+
 /* The frame's head is nghttp2's, its `len` bytes are the stream's. */
 int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len,
                  nghttp2_data_source *source, void *user)
@@ -360,7 +382,11 @@ void h2_send_frames(struct h2 *h2)
     }
     for (;;) {
         while ((len = nghttp2_session_mem_send(h2->session, &frame)) > 0) {
-            gather(h2, frame, (size_t)len);
+            if (unlikely(frame[3] == NGHTTP2_SETTINGS)) {
+                gather_settings(h2, frame, (size_t)len);
+            } else {
+                gather(h2, frame, (size_t)len);
+            }
         }
         send_gathered(h2);
         if (len < 0 || !h2->held || conn_waiting(h2->conn) > 0 || h2->conn->write_failed) {

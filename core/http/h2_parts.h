@@ -7,6 +7,12 @@
 
 #include "http/h2.h"
 
+/* Entries in SETTINGS of ours. */
+#define H2_SETTINGS_MOST 6u
+/* nghttp2 ends the connection of a peer that has more streams than it has said. So it says this,
+ * which is replaced in the frame on its way out, and h2.c refuses the streams. */
+#define H2_STREAMS_ANY UINT32_MAX
+
 /* Bytes of a frame before its payload. */
 #define FRAME_HEAD 9u
 

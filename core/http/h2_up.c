@@ -445,9 +445,15 @@ static const struct up_ops h2_up_ops = {
 
 /* ---- the session ---- */
 
-static void side_wary(struct h2 *h2)
+static void side_odd(struct h2 *h2, unsigned points, const char *ends)
 {
-    leave(owner_of(h2));
+    struct h2_up *u = owner_of(h2);
+
+    (void)points;
+    if (ends != NULL) {
+        u->c.owner->on_abuse(&u->c, ends);
+        leave(u);
+    }
 }
 
 static void side_session(struct h2 *h2, const nghttp2_frame *frame)
@@ -507,7 +513,7 @@ static const struct h2_side up_side = {
     .flushed = side_flushed,
     .drained = side_drained,
     .closed = side_closed,
-    .wary = side_wary,
+    .odd = side_odd,
     .session = side_session,
     .broken = side_broken,
     .over = side_over,

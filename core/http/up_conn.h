@@ -25,6 +25,8 @@ struct up_owner {
      * room, keep the connection (up_conn_use later); if it is idle, keep or close it
      * (up_conn_close); without room nobody may use it. */
     void (*on_room)(struct up_conn *c);
+    /* The server has done too much that is odd, such as `what`: no exchange begins here. */
+    void (*on_abuse)(struct up_conn *c, const char *what);
     /* The connection has ended (idle, or as an exchange ended or failed); the last call. */
     void (*on_closed)(struct up_conn *c);
 };

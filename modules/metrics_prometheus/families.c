@@ -347,6 +347,10 @@ static const struct family families[] = {
      COUNTS(connections)},
     {"weir_connections_open", GAUGE, WEIR_STATS_LISTENER, "Connections that are open now.",
      GAUGES(open)},
+    {"weir_connections_abusive", COUNTER, WEIR_STATS_LISTENER,
+     "Connections that ended for abuse (abuse_limit).", COUNTS(abusive)},
+    {"weir_odd_points", COUNTER, WEIR_STATS_LISTENER,
+     "What clients did that counts towards abuse_limit.", COUNTS(odd_points)},
 
     LEVEL("weir_route_", WEIR_STATS_ROUTE, "by route"),
 

@@ -84,6 +84,10 @@ static void add_traffic(struct taking *taking, struct object *to, const struct w
     to->bytes_out += from->bytes_out;
     to->retries += from->retries;
     to->connections += from->connections;
+    if (from->size >= sizeof(*from)) {
+        to->abusive += from->abusive;
+        to->odd_points += from->odd_points;
+    }
     add_histogram(snapshot, &to->total, from->total);
     add_histogram(snapshot, &to->first_byte, from->first_byte);
     add_histogram(snapshot, &to->connect, from->connect);

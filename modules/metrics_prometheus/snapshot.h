@@ -28,7 +28,7 @@ struct object {
     uint64_t requests;
     uint64_t status[6];
     uint64_t errors[REASON_LIMIT];
-    uint64_t bytes_in, bytes_out, retries, connections;
+    uint64_t bytes_in, bytes_out, retries, connections, abusive, odd_points;
     uint64_t in_flight, queued, open;
     struct buckets total, first_byte, connect;
     enum weir_stats_health health;

@@ -143,6 +143,7 @@ enum outcome run_listeners(struct call *call)
         {"TLS", SHOW_TEXT, NULL, add_tls},
         {"HANDLER", SHOW_TEXT, "handler", NULL},
         {"CONNECTIONS", SHOW_COUNT, "connections", NULL},
+        {"ABUSIVE", SHOW_COUNT, "abusive", NULL},
         {"REQ/S", SHOW_TENTHS, "rates.requests", NULL},
         {"IN/S", SHOW_BYTES, "rates.bytes_in", NULL},
         {"OUT/S", SHOW_BYTES, "rates.bytes_out", NULL},

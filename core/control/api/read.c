@@ -183,6 +183,8 @@ static void add_listener(struct operation *operation, cJSON *entries,
     json_set(object, "handler", handlers);
     free(handlers);
     json_set_number(object, "connections", plan->listener->open);
+    json_set_number(object, "abusive", (double)traffic.abusive);
+    json_set_number(object, "odd_points", (double)traffic.odd_points);
     show_counters(object, &traffic);
     show_rates(object, operation->plane, WEIR_STATS_LISTENER, plan->listener->name);
 }

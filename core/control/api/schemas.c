@@ -70,9 +70,13 @@ const struct weir_schema answer_schemas[] = {
           "host.'}"
           ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'redirect':" OR_TEXT ",'place':" TEXT "," TRAFFIC
           ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
-    {"Listeners", LIST("{'type':'object','properties':{'name':" TEXT ",'addresses':" STRINGS
-                       ",'tls':" BOOLEAN ",'handler':" OR_TEXT ",'connections':" COUNT "," TRAFFIC
-                       ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
+    {"Listeners",
+     LIST("{'type':'object','properties':{'name':" TEXT ",'addresses':" STRINGS ",'tls':" BOOLEAN
+          ",'handler':" OR_TEXT ",'connections':" COUNT
+          ",'abusive':{'type':'integer','minimum':0,'description':'Connections that "
+          "ended for abuse (abuse_limit).'},'odd_points':{'type':'integer',"
+          "'minimum':0,'description':'What clients did that counts towards it.'}," TRAFFIC
+          ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
     {"Modules",
      LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
           ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT

@@ -72,7 +72,9 @@ static bool view_show(struct view *view)
                                           .errors = sum->errors,
                                           .connect = view->all ? &view->connect : NULL,
                                           .first_byte = view->all ? &view->first_byte : NULL,
-                                          .total = times ? &view->total : NULL};
+                                          .total = times ? &view->total : NULL,
+                                          .abusive = sum->abusive,
+                                          .odd_points = sum->odd_points};
     memcpy(view->traffic.status, sum->status, sizeof(view->traffic.status));
     view->row.size = sizeof(view->row);
     view->row.traffic = &view->traffic;

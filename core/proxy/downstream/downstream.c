@@ -76,6 +76,21 @@ static void uncount(struct downstream *downstream)
     }
 }
 
+static void down_odd(struct down_conn *c, unsigned points, const char *ends)
+{
+    static struct log_limit limit;
+    const struct downstream *downstream = downstream_of(c);
+    struct listener_local *local = downstream->local;
+
+    stat_add(&local->traffic.odd_points, points);
+    if (ends != NULL) {
+        stat_add(&local->traffic.abusive, 1);
+        log_limited(&limit, WEIR_LOG_WARNING, "listener",
+                    "%s: a connection of %.*s ends for abuse: %s (abuse_limit)",
+                    local->listener->name, STR_ARGS(downstream_peer_text(downstream)), ends);
+    }
+}
+
 static void down_closed(struct down_conn *c)
 {
     struct downstream *downstream = downstream_of(c);
@@ -95,7 +110,7 @@ static void down_closed(struct down_conn *c)
 
 struct down_owner downstream_owner(const struct down_events *events)
 {
-    return (struct down_owner){events, down_conf, down_closed, down_free};
+    return (struct down_owner){events, down_conf, down_odd, down_closed, down_free};
 }
 
 /* ---- the beginning ---- */

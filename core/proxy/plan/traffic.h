@@ -61,9 +61,11 @@ struct traffic {
             uint64_t retries;
             uint64_t connections; /* accepted, or opened to the server */
             uint64_t refused; /* accepted and closed at once: above a limit, or no PROXY header */
+            uint64_t odd_points; /* abuse_limit: what clients did that was odd */
+            uint64_t abusive;    /* connections that ended for that */
             uint64_t errors[REASON_COUNT];
         };
-        uint64_t counters[12 + REASON_COUNT]; /* all of these */
+        uint64_t counters[14 + REASON_COUNT]; /* all of these */
     };
     struct histogram connect;    /* new upstream connections */
     struct histogram first_byte; /* from assignment to the first byte of the response */

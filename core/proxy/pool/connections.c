@@ -4,6 +4,7 @@
  */
 #include "proxy/pool/connections.h"
 
+#include "base/log.h"
 #include "proxy/plan/plan.h"
 
 /* ---- idle connections end ---- */
@@ -99,6 +100,15 @@ void connections_opened(struct up_conn *c, uint64_t took_ns)
     if (mine->expected_room < 2 || c->codec->room < 2) { /* else the peer has said it */
         mine->expected_room = c->codec->room;
     }
+}
+
+void connections_abuse(struct up_conn *c, const char *what)
+{
+    static struct log_limit limit;
+    const struct server_local *mine = c->user;
+
+    log_limited(&limit, WEIR_LOG_WARNING, "server", "%s/%s: a connection ends for abuse: %s",
+                mine->server->pool_name, mine->server->name, what);
 }
 
 void connections_room(struct up_conn *c)

@@ -29,6 +29,7 @@ static struct notes *notes;
 static struct list fakes;
 static unsigned opened;
 static bool conf_gone, answers, pauses;
+static unsigned odd_points, abuses;
 
 static struct fake *fake_of(struct exchange *exchange)
 {
@@ -153,6 +154,13 @@ static const struct down_conf *conf_of(struct down_conn *of)
     return conf_gone ? NULL : &conf;
 }
 
+static void on_odd(struct down_conn *of, unsigned points, const char *ends)
+{
+    ck_assert_ptr_eq(of, server);
+    odd_points += points;
+    abuses += ends != NULL;
+}
+
 static void on_closed(struct down_conn *of)
 {
     ck_assert_ptr_eq(of, server);
@@ -166,8 +174,11 @@ static void on_free(struct down_conn *of)
     free(place);
 }
 
-static const struct down_owner owner = {
-    .events = &events, .conf = conf_of, .on_closed = on_closed, .on_free = on_free};
+static const struct down_owner owner = {.events = &events,
+                                        .conf = conf_of,
+                                        .on_odd = on_odd,
+                                        .on_closed = on_closed,
+                                        .on_free = on_free};
 
 static void set_up(void)
 {
@@ -179,6 +190,7 @@ static void set_up(void)
     list_init(&fakes);
     opened = 0;
     conf_gone = pauses = false;
+    odd_points = abuses = 0;
     answers = true;
     conf = (struct down_conf){
         .limits = {.head = 2048, .fields = 20, .target = 512},
@@ -456,6 +468,25 @@ UNIT_TEST(too_much_that_is_odd)
     }
     run_turns(loop, 8);
     ck_assert_ptr_nonnull(server);
+    ck_assert_uint_eq(odd_points, 50);
+    ck_assert_uint_eq(abuses, 0);
+}
+
+/* The places of streams that were reset in one read are free again within it; the third reset is
+ * too much, and told once. */
+UNIT_TEST(resets_in_one_read)
+{
+    answers = false;
+    conf.h2_streams = 1;
+    conf.abuse_limit = 4;
+    for (int32_t id = 1; id <= 7; id += 2) {
+        peer_head(&peer, id, true, GET);
+        peer_frame(&peer, NGHTTP2_RST_STREAM, 0, id, "\0\0\0\x8", 4);
+    }
+    run_until_true(loop, &peer.end.ended);
+    ck_assert_uint_eq(odd_points, 4);
+    ck_assert_uint_eq(abuses, 1);
+    ck_assert_ptr_null(strstr(peer.notes->text, "RST"));
 }
 
 UNIT_FIXTURE(set_up, tear_down);

@@ -133,8 +133,14 @@ static void on_closed(struct up_conn *of)
     c = NULL;
 }
 
+static void on_abuse(struct up_conn *of, const char *what)
+{
+    ck_assert_ptr_eq(of, c);
+    ck_assert_ptr_nonnull(what);
+}
+
 static const struct up_owner owner = {
-    .events = &events, .on_room = on_room, .on_closed = on_closed};
+    .events = &events, .on_room = on_room, .on_abuse = on_abuse, .on_closed = on_closed};
 
 static void set_up(void)
 {

@@ -147,6 +147,7 @@ export const LISTS = {
             text("tls", "TLS", (row) => (row.tls ? "yes" : "no")),
             text("handler", "Answers", (row) => row.handler ?? "proxy"),
             num("connections", "Connections", (row) => row.connections, count),
+            num("abusive", "Abusive", (row) => row.abusive, count),
             num("rate", "Req/s", (row) => row.rates?.requests, rate),
             num("errors", "Errors/s", (row) => row.rates?.errors, rate),
             num("in", "Received", (row) => row.bytes_in, bytes),
