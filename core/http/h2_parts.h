@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What h2.c and h2_out.c have in common. See h2.h.
+ * What the files that both sides have in common know of each other: h2_out.c below h2_ends.c, below
+ * h2_input.c, below h2.c. See h2.h.
  */
 #ifndef HTTP_H2_PARTS_H
 #define HTTP_H2_PARTS_H
@@ -31,6 +32,32 @@ int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *
 void h2_resume_all(struct h2 *h2);
 /* Bytes that windows or the socket do not let out. */
 size_t h2_blocked_bytes(const struct h2_stream *stream);
+
+/* ---- h2_ends.c ---- */
+
+/* The end of the connection: whoever still runs hears it first. `by_peer`: the peer has ended it;
+ * else it has broken the protocol. */
+void h2_over(struct h2 *h2, enum codec_end how, bool by_peer);
+/* nghttp2 has closed streams: their sides are told now that it does not run. */
+void h2_tell_ended(struct h2 *h2);
+/* Writes, and tells what has come of it. Not from inside an operation of a stream's. */
+void h2_pump(struct h2 *h2);
+/* nghttp2 has found a flood, `what` in a word for the log: as if abuse_limit were reached. */
+void h2_flooded(struct h2 *h2, const char *what);
+
+/* ---- h2_input.c ---- */
+
+/* Sets what h2_input.c wants to hear of. */
+void h2_set_input(nghttp2_session_callbacks *callbacks);
+/* What requests have kept while they were paused passes on. */
+void h2_pass_kept(struct h2 *h2);
+
+/* NULL: nobody is interested in it (any more). */
+static inline struct h2_stream *h2_stream_of(nghttp2_session *session, int32_t id)
+{
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    return stream != NULL && !stream->ended ? stream : NULL;
+}
 
 /* nghttp2 has closed the stream: `closed` is due. */
 void h2_end_stream(struct h2_stream *stream, uint32_t code, bool by_peer);

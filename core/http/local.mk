@@ -34,11 +34,15 @@ core_libcore_a_SOURCES += \
     core/http/h2_down.h \
     core/http/h2_down_clocks.c \
     core/http/h2_down_parts.h \
+    core/http/h2_ends.c \
     core/http/h2_fields.c \
+    core/http/h2_input.c \
     core/http/h2_out.c \
     core/http/h2_parts.h \
     core/http/h2_up.c \
     core/http/h2_up.h \
+    core/http/h2_up_parts.h \
+    core/http/h2_up_stream.c \
     core/http/message.c \
     core/http/message.h \
     core/http/reason.c \

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What both sides of HTTP/2 have in common: the account of odd frames, and how streams and
+ * connections end. See h2.h.
+ */
+#include "http/h2_parts.h"
+
+/* Odd things are forgiven at this rate, a second. */
+#define ABUSE_REFILL 33.0
+
+/* ---- the account ---- */
+
+static void be_wary(struct h2 *h2, unsigned points, const char *what)
+{
+    bool first = !h2->wary;
+
+    h2->wary = true;
+    h2->side->odd(h2, points, first ? what : NULL);
+}
+
+static void calm(struct h2 *h2)
+{
+    h2->calmed = true;
+    nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+void h2_flooded(struct h2 *h2, const char *what)
+{
+    be_wary(h2, h2->abuse_limit, what);
+    calm(h2);
+}
+
+void h2_odd(struct h2 *h2, unsigned points, const char *what)
+{
+    uint64_t now_ns = loop_now_ns(h2->conn->loop);
+    double forgiven = (double)(now_ns - h2->abuse_ns) / (double)NS_PER_SECOND * ABUSE_REFILL;
+
+    h2->abuse = h2->abuse > forgiven ? h2->abuse - forgiven : 0;
+    h2->abuse += points;
+    h2->abuse_ns = now_ns;
+    if (h2->abuse_limit == 0 || h2->abuse < h2->abuse_limit * 0.75) {
+        h2->side->odd(h2, points, NULL);
+        return;
+    }
+    be_wary(h2, points, what);
+    if (h2->abuse >= h2->abuse_limit && !h2->calmed) {
+        calm(h2);
+    }
+    h2_wake(h2);
+}
+
+/* ---- ends ---- */
+
+void h2_tell_ended(struct h2 *h2)
+{
+    struct list *link = NULL;
+
+    while ((link = list_pop_front(&h2->ended)) != NULL) {
+        struct h2_stream *stream = container_of(link, struct h2_stream, link);
+        h2_forget(stream);
+        h2->side->closed(stream, stream->code, stream->reset_by_peer);
+        if (h2->over) {
+            return;
+        }
+    }
+}
+
+void h2_over(struct h2 *h2, enum codec_end how, bool by_peer)
+{
+    uint32_t code = by_peer ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR;
+
+    if (h2->over) {
+        return;
+    }
+    if (h2->side->broken != NULL) {
+        h2->side->broken(h2);
+    }
+    while (!list_empty(&h2->streams)) {
+        h2_end_stream(container_of(h2->streams.next, struct h2_stream, link), code, by_peer);
+    }
+    h2_tell_ended(h2);
+    if (!h2->over) {
+        h2->over = true;
+        h2->side->over(h2, how);
+    }
+}
+
+void h2_abort(struct h2 *h2)
+{
+    h2_over(h2, END_RESET, true);
+}
+
+void h2_close(struct h2 *h2)
+{
+    ASSERT(list_empty(&h2->streams) && list_empty(&h2->ended));
+    h2->over = true;
+    task_cancel(&h2->task);
+}
+
+/* Whether the connection is over; then the side has been told. */
+static bool check_over(struct h2 *h2)
+{
+    if (!h2->over && !nghttp2_session_want_read(h2->session) &&
+        !nghttp2_session_want_write(h2->session)) {
+        h2_over(h2, END_LINGER, false);
+    }
+    return h2->over;
+}
+
+/* Those whose bytes were held up hear that they are on their way. */
+static void tell_drained(struct h2 *h2)
+{
+    struct list *link = NULL, still;
+
+    list_init(&still);
+    while (!h2->over && (link = list_pop_front(&h2->blocked)) != NULL) {
+        struct h2_stream *stream = container_of(link, struct h2_stream, blocked);
+        if (h2_blocked_bytes(stream) > 0) {
+            list_push_back(&still, link);
+        } else {
+            h2->side->drained(stream);
+        }
+    }
+    while ((link = list_pop_front(&still)) != NULL) {
+        list_push_back(&h2->blocked, link);
+    }
+}
+
+void h2_pump(struct h2 *h2)
+{
+    if (h2->inside || h2->over) {
+        return;
+    }
+    h2_send_frames(h2);
+    if (h2->dead) {
+        h2_over(h2, END_RESET, true);
+        return;
+    }
+    h2_tell_ended(h2);
+    if (!h2->over && !check_over(h2)) {
+        tell_drained(h2);
+    }
+}
