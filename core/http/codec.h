@@ -156,6 +156,10 @@ enum up_failure {
     UP_MALFORMED, /* malformed: exchange->error */
     UP_TRUNCATED, /* truncated after the response began */
     UP_UNREAD,    /* as UP_RESET, and the server cannot have read a byte of the request */
+    UP_REFUSED,   /* the server says that it has not looked at it */
+    /* likewise, as the connection ends, or takes fewer at once than expected; others are served */
+    UP_LEFT,
+    UP_FOREIGN, /* the server speaks another protocol, and has not understood it */
     /* malformed answer on a connection that was used before: exchange->error */
     UP_STRAY,
     UP_OVERLONG, /* as UP_RESET, after a request head that is too long for many servers */

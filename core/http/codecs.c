@@ -210,6 +210,12 @@ void down_conn_begin(struct down_conn *c, struct conn *conn, struct batch *batch
 
 /* ---- towards servers ---- */
 
+bool up_protocol_agreed(enum up_protocol protocol, const struct conn *conn)
+{
+    return protocol != UP_HTTP_2 || conn_ssl(conn) == NULL ||
+           str_equal(protocol_of(conn), STR("h2"));
+}
+
 bool up_protocol_is_2(enum up_protocol protocol, const struct conn *conn)
 {
     const struct up_codec *codec = up_protocol_codec(protocol, conn_ssl(conn) != NULL);

@@ -29,7 +29,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
                (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA);
 
     if (stream != NULL) {
-        stream->sent_head = true;
+        stream->sent_head = stream->sent_head || frame->hd.type == NGHTTP2_HEADERS;
         stream->sent_end = stream->sent_end || end;
         stream->sent += FRAME_HEAD + (frame->hd.type == NGHTTP2_HEADERS ? frame->hd.length : 0);
     }

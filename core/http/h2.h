@@ -103,7 +103,7 @@ struct h2_stream {
     bool reset;    /* by our side */
     bool reset_by_peer;
     bool received_end, sent_end;
-    bool sent_head; /* its first frame has gone out */
+    bool sent_head; /* a head of ours has gone out */
 
     /* input */
     bool paused;
@@ -125,6 +125,7 @@ struct h2_stream {
     size_t slice_len;
     nghttp2_nv *trailers; /* to be sent behind the queue: `trailer_room` of them in the arena */
     size_t trailer_count, trailer_room;
+    bool answered;   /* a head was submitted */
     bool has_source; /* the head has not ended our side */
     bool rests;      /* nghttp2 has found nothing to send, and waits to be told */
     bool ending;     /* our side ends behind the queue */
@@ -159,6 +160,7 @@ struct h2 {
     bool settled; /* the peer has acknowledged our SETTINGS */
     bool greeted; /* its own SETTINGS have come */
     bool parted;  /* it has sent GOAWAY */
+    bool foreign; /* a server that speaks HTTP/1 */
 
     uint32_t streams_most; /* that the peer may have at once */
     uint32_t abuse_limit;  /* 0: none */

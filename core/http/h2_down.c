@@ -361,6 +361,7 @@ static void down_head(struct down *down, const struct http_response_head *head, 
     nghttp2_nv *pairs = h2_response_pairs(x->stream.arena, head, &count);
     x->stream.has_source = !bare;
     x->stream.tunnel = tunnel;
+    x->stream.answered = true;
     if (pairs == NULL || nghttp2_submit_response(x->stream.h2->session, x->stream.id, pairs, count,
                                                  bare ? NULL : &provider) != 0) {
         broken(x);

@@ -393,6 +393,12 @@ static void fail(struct h2 *h2, int error)
     h2_over(h2, END_LINGER, false);
 }
 
+/* HTTP/1 in place of a server's preface. */
+static bool is_foreign(const struct h2 *h2, const char *data, size_t len)
+{
+    return !h2->server && !h2->greeted && len >= 5 && memcmp(data, "HTTP/", 5) == 0;
+}
+
 static void read_all(struct h2 *h2)
 {
     for (int i = 0; !h2->over && !h2->calmed && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
@@ -408,6 +414,11 @@ static void read_all(struct h2 *h2)
         }
         if (result != CONN_DATA) {
             h2_over(h2, result == CONN_EOF ? END_CLOSE : END_RESET, true);
+            return;
+        }
+        if (unlikely(is_foreign(h2, data, len))) {
+            h2->foreign = true;
+            h2_over(h2, END_RESET, true);
             return;
         }
         while (len > 0 && !h2->calmed) {

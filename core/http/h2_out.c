@@ -479,10 +479,15 @@ void h2_stream_end(struct h2_stream *stream)
 
 void h2_stream_reset(struct h2_stream *stream, uint32_t code)
 {
+    struct h2 *h2 = stream->h2;
+
+    if (h2->server && stream->answered && !stream->sent_head && !h2->inside) {
+        h2_send_frames(h2); /* nghttp2 would drop the head that waits */
+    }
     if (!stream->ended) {
         stream->reset = true;
-        nghttp2_submit_rst_stream(stream->h2->session, NGHTTP2_FLAG_NONE, stream->id, code);
-        h2_wake(stream->h2);
+        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, code);
+        h2_wake(h2);
     }
 }
 
@@ -508,7 +513,7 @@ void h2_stream_give_up(struct h2_stream *stream)
 
     nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
     nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
-    h2_end_stream(stream, NGHTTP2_REFUSED_STREAM, true);
+    h2_end_stream(stream, NGHTTP2_REFUSED_STREAM, false);
     h2_wake(h2);
 }
 

@@ -69,7 +69,9 @@ static void side_session(struct h2 *h2, const nghttp2_frame *frame)
         u->settled = true;
         h2_up_settled(u);
         tell_room(u);
+        u->overdrawn = u->overdrawn || u->c.running > u->c.most;
     } else if (frame->hd.type == NGHTTP2_GOAWAY) {
+        u->answers = u->answers || frame->goaway.last_stream_id > 0;
         /* nghttp2 refuses those above its last stream itself. */
         list_each(link, &h2->streams)
         {

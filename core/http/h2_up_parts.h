@@ -19,6 +19,8 @@ struct h2_up {
     struct freed freed; /* the session */
     uint32_t streams;   /* at once, at most */
     bool settled;       /* the server's SETTINGS have come */
+    bool overdrawn;     /* and allowed fewer requests at once than there were */
+    bool answers;       /* it has looked at one at least */
     bool leaving;       /* no more exchanges: GOAWAY, or used up */
     bool broken;        /* it is about to end */
 };
@@ -36,6 +38,7 @@ struct h2_asking {
     uint64_t taken;    /* conn->taken when it began */
     uint8_t interims;  /* 1xx responses to it */
     bool may_be_stale; /* it began on a connection that was idle after its first use */
+    bool early;        /* it began before the server's SETTINGS were here */
     bool upgrade;      /* asks for a WebSocket */
     bool tunnel;       /* and has got it */
     bool head_done;    /* the response's head was passed on */

@@ -87,12 +87,19 @@ static void malformed(struct h2_asking *x, const char *reason)
     h2_up_fail(x, UP_MALFORMED);
 }
 
-/* Why a stream without an answer has ended. */
-static enum up_failure failure_of(const struct h2_asking *x, uint32_t code)
+/* Why a stream without an answer has ended. What GOAWAY leaves unread is no refusal if the server
+ * has served something on this connection, nor is what was too much only by our guess. */
+static enum up_failure failure_of(const struct h2_asking *x, uint32_t code, bool by_peer)
 {
     const struct h2_up *u = x->owner;
 
-    if (code == NGHTTP2_REFUSED_STREAM || !x->stream.sent_head) {
+    if (u->h2.foreign) {
+        return UP_FOREIGN;
+    }
+    if (code == NGHTTP2_REFUSED_STREAM) {
+        return (by_peer ? x->early && u->overdrawn : u->answers) ? UP_LEFT : UP_REFUSED;
+    }
+    if (!x->stream.sent_head) {
         return UP_UNREAD;
     }
     if (!u->broken || x->interims > 0) {
@@ -113,7 +120,7 @@ void h2_up_on_closed(struct h2_stream *stream, uint32_t code, bool by_peer)
     } else if (!by_peer && code != NGHTTP2_REFUSED_STREAM && x->stream.sent_head) {
         malformed(x, "bad_frames"); /* nghttp2 has reset it */
     } else {
-        h2_up_fail(x, x->head_done ? UP_TRUNCATED : failure_of(x, code));
+        h2_up_fail(x, x->head_done ? UP_TRUNCATED : failure_of(x, code, by_peer));
     }
 }
 
@@ -167,7 +174,7 @@ void h2_up_on_head(struct h2_stream *stream, bool trailers, bool end)
     } else if (x->upgrade && head.status < 300 && !switched(x, &head)) {
         malformed(x, "response_head_too_large");
     } else {
-        x->head_done = true;
+        x->head_done = x->owner->answers = true;
         exchange->response = head;
         events_of(x)->on_response(exchange);
     }
@@ -379,6 +386,7 @@ bool h2_up_attach(struct h2_up *u, struct exchange *exchange)
     x->stream.arena = &exchange->arena;
     x->refusal.fn = refuse;
     x->taken = u->c.conn->taken;
+    x->early = !u->settled;
     x->may_be_stale = u->c.served > 0 && u->c.running == 0;
     list_push_back(&u->asking, &x->link);
     exchange->up = &x->up;

@@ -100,6 +100,8 @@ enum up_protocol {
 const struct weir_list *up_protocol_names(enum up_protocol protocol);
 /* The codec of a new connection; NULL: ALPN selects it. */
 const struct up_codec *up_protocol_codec(enum up_protocol protocol, bool tls);
+/* Whether an open connection is one: not if HTTP/2 is wanted and ALPN has said something else. */
+bool up_protocol_agreed(enum up_protocol protocol, const struct conn *conn);
 /* Whether HTTP/2 is spoken on an open connection. */
 bool up_protocol_is_2(enum up_protocol protocol, const struct conn *conn);
 /* Exchanges that a new connection is expected to have room for: as many requests may wait while it

@@ -58,6 +58,7 @@ enum conn_error {
     CONN_NO_MEMORY,  /* also the kernel's, for sockets */
     CONN_TLS,        /* handshake or record failure; conn_tls_error has OpenSSL's words */
     CONN_TLS_VERIFY, /* the peer's certificate */
+    CONN_ALPN,       /* the peer speaks none of the protocols that we offer */
     CONN_TRUNCATED,  /* TLS ended without close_notify */
     CONN_NO_PORT,    /* no local port is free towards this address */
     CONN_NO_DESCRIPTOR,

@@ -41,6 +41,7 @@ const char *conn_error_word(enum conn_error error)
         [CONN_NO_MEMORY] = "no memory is left for it",
         [CONN_TLS] = "TLS failure",
         [CONN_TLS_VERIFY] = "certificate not trusted",
+        [CONN_ALPN] = "speaks none of the protocols offered (ALPN)",
         [CONN_TRUNCATED] = "truncated",
         [CONN_NO_PORT] = "no local port is free",
         [CONN_NO_DESCRIPTOR] = "no file descriptor is left",

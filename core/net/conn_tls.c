@@ -259,7 +259,8 @@ static void note_error(struct conn *conn)
     if (conn->error == CONN_OK) {
         bool verify = conn->tls->client && verdict != X509_V_OK &&
                       ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED;
-        conn->error = verify ? CONN_TLS_VERIFY : CONN_TLS;
+        bool alpn = ERR_GET_REASON(code) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL;
+        conn->error = verify ? CONN_TLS_VERIFY : alpn ? CONN_ALPN : CONN_TLS;
         const char *words =
             verify ? X509_verify_cert_error_string(verdict) : ERR_reason_error_string(code);
         conn->tls->error_words = words != NULL ? words : "unknown error";

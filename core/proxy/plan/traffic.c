@@ -22,6 +22,7 @@ static const char *const reason_words[REASON_COUNT] = {
     [REASON_CONNECT_FAILED] = "connect_failed",
     [REASON_NO_RESOURCES] = "no_resources",
     [REASON_UPSTREAM_TLS] = "upstream_tls",
+    [REASON_NOT_HTTP2] = "not_http2",
     [REASON_UPSTREAM_RESET] = "upstream_reset",
     [REASON_UPSTREAM_MALFORMED] = "upstream_malformed",
     [REASON_UPSTREAM_TRUNCATED] = "upstream_truncated",

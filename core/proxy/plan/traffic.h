@@ -30,6 +30,7 @@ enum reason {
     REASON_CONNECT_FAILED,
     REASON_NO_RESOURCES, /* Weir had no descriptor, local port or memory for a connection */
     REASON_UPSTREAM_TLS,
+    REASON_NOT_HTTP2,
     REASON_UPSTREAM_RESET,
     REASON_UPSTREAM_MALFORMED,
     REASON_UPSTREAM_TRUNCATED,

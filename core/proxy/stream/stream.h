@@ -60,6 +60,7 @@ struct stream {
     bool request_open;    /* request fields may change */
     bool handler_running; /* its on_request was WEIR_OK, on_end has not been called */
     bool want_new;        /* only a new connection: one in use was dead before */
+    uint8_t moves;        /* connections that have left it unread */
     uint8_t attempt_reason, last_failure; /* enum reason: of the running attempt, or the last */
     bool tunnel;                          /* 101 was sent */
     bool blameless;                       /* the attempt's end says nothing about the server */

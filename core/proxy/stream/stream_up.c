@@ -12,6 +12,9 @@
 #include "proxy/pool/pick.h"
 #include "proxy/stream/stream_filter.h"
 
+/* How often a request goes to another connection as one has left it unread. */
+#define MOVES_MOST 3u
+
 /* ---- leaving a server ---- */
 
 void stream_waited(struct stream *stream)
@@ -127,6 +130,7 @@ void stream_connect_failed(struct stream *stream, enum conn_error error)
         bool tls = error == CONN_TLS || error == CONN_TLS_VERIFY;
         enum reason reason = error == CONN_REFUSED     ? REASON_CONNECT_REFUSED
                              : error == CONN_TIMED_OUT ? REASON_CONNECT_TIMEOUT
+                             : error == CONN_ALPN      ? REASON_NOT_HTTP2
                              : tls                     ? REASON_UPSTREAM_TLS
                                                        : REASON_CONNECT_FAILED;
         stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
@@ -170,6 +174,17 @@ static void stream_stale(struct stream *stream, enum reason reason, bool nothing
         return;
     }
     stream->want_new = true;
+    stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
+    stream_again(stream);
+}
+
+/* A connection ends, or takes fewer requests at once than was expected, and has left this one
+ * unread. As if it had not been sent there: no retry, and the same server may get it on another
+ * connection. How often that may happen is bounded, since a server may do so again and again. */
+static void stream_move(struct stream *stream)
+{
+    stream->blameless = true;
+    stream->moves++;
     stream_leave_server(stream, WEIR_OUTCOME_CANCELED);
     stream_again(stream);
 }
@@ -267,6 +282,7 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
 {
     struct stream *stream = stream_of(exchange);
     enum reason reason = REASON_UPSTREAM_RESET;
+    bool unread = why == UP_UNREAD || why == UP_REFUSED || why == UP_LEFT || why == UP_FOREIGN;
 
     switch (why) {
     case UP_STRAY:
@@ -275,18 +291,23 @@ static void up_failed(struct exchange *exchange, enum up_failure why)
         stream->detail = str_from(exchange->error.reason);
         break;
     case UP_TRUNCATED: reason = REASON_UPSTREAM_TRUNCATED; break;
+    case UP_REFUSED:
+    case UP_LEFT: stream->detail = STR("request_refused"); break;
+    case UP_FOREIGN: reason = REASON_NOT_HTTP2; break;
     case UP_OVERLONG: stream->blameless = true; break; /* the client's doing */
     default: break;
     }
     if (why == UP_OVER) {
         stream_leave_server(stream, stream->outcome);
         exchange->down->ops->end(exchange->down);
+    } else if (why == UP_LEFT && stream->moves < MOVES_MOST && stream_can_resend(stream)) {
+        stream_move(stream);
     } else if (stream->was_reused && (why == UP_STALE || why == UP_STRAY || why == UP_UNREAD)) {
         stream_stale(stream, reason, why == UP_UNREAD);
     } else if (why == UP_TRUNCATED || (why == UP_MALFORMED && stream->phase != PHASE_SENT)) {
         stream_fail(stream, 502, reason, WEIR_OUTCOME_FAILED);
     } else { /* a malformed head is no response, so another server may be tried */
-        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, why == UP_UNREAD);
+        stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, unread);
     }
 }
 

@@ -85,8 +85,9 @@ static void connecting_opened(struct conn *conn, bool ok)
     struct loop *loop = conn->loop;
 
     list_remove(&connecting->link);
-    if (!ok) {
-        enum conn_error error = (enum conn_error)conn->error;
+    bool agreed = ok && up_protocol_agreed((enum up_protocol)connecting->protocol, conn);
+    if (!agreed) {
+        enum conn_error error = ok ? CONN_ALPN : (enum conn_error)conn->error;
         conn_close(&connecting->conn, true);
         fail_all(connecting, error);
     } else {

@@ -111,6 +111,10 @@ static void attempt_broken(struct probe *probe, const struct conn *conn)
         attempt_void(probe, conn_error_word(error), conn_error_advice(error));
         return;
     }
+    if (error == CONN_ALPN) {
+        attempt_done(probe, false, false, "probe: " PROBE_NOT_HTTP2);
+        return;
+    }
     snprintf(reason, sizeof(reason), "probe: connection %s%s%s", conn_error_word(error),
              conn_tls_error(conn)[0] != '\0' ? ": " : "", conn_tls_error(conn));
     attempt_done(probe, false, error == CONN_TIMED_OUT, reason);
@@ -236,7 +240,10 @@ static void attempt_send(struct probe *probe)
 static void attempt_open(struct conn *conn, bool ok)
 {
     struct probe *probe = conn->owner;
-    if (ok) {
+
+    if (ok && !up_protocol_agreed(probe_protocol(probe->attempt.plan), conn)) {
+        attempt_failed(probe, NULL, PROBE_NOT_HTTP2);
+    } else if (ok) {
         attempt_send(probe);
     } else {
         attempt_broken(probe, conn);

@@ -129,6 +129,7 @@ static void on_failed(struct exchange *exchange, enum up_failure failure)
 {
     struct probe_http *http = http_of(exchange);
     const char *why = failure == UP_MALFORMED || failure == UP_STRAY ? exchange->error.reason
+                      : failure == UP_FOREIGN                        ? PROBE_NOT_HTTP2
                       : failure == UP_TRUNCATED                      ? "the answer was cut short"
                                                                      : "closed without an answer";
 

@@ -13,6 +13,8 @@
 /* Limits of what a module sends and gets to judge. */
 #define PROBE_REQUEST_MAX 8192u
 #define PROBE_ANSWER_MAX  16384u
+/* Of a server that does not speak the HTTP/2 that its pool wants. */
+#define PROBE_NOT_HTTP2 "not_http2: the server speaks HTTP/1"
 
 /* What has come so far; full at PROBE_ANSWER_MAX, and no more is kept then. */
 struct probe_answer {

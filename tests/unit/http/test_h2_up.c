@@ -94,8 +94,9 @@ static void begin(unsigned number, const char *raw);
 
 static void on_failed(struct exchange *exchange, enum up_failure why)
 {
-    static const char *const words[] = {"reset",  "stale", "malformed", "truncated",
-                                        "unread", "stray", "overlong",  "over"};
+    static const char *const words[] = {"reset",  "stale",    "malformed", "truncated",
+                                        "unread", "refused",  "left",      "foreign",
+                                        "stray",  "overlong", "over"};
     ck_assert_ptr_null(exchange->up);
     notes_add(notes, "%u!%s ", number_of(exchange), words[why]);
     if (why == UP_MALFORMED) {
@@ -359,7 +360,7 @@ UNIT_TEST(resets)
     peer_rst(&peer, 5, NGHTTP2_NO_ERROR);
     peer_head(&peer, 7, false, ":status=200 content-length=1");
     peer_data(&peer, 7, true, "ab");
-    expect("2:200{ 3:200{ 0!unread 1!reset 2!truncated 3!malformed bad_frames ");
+    expect("2:200{ 3:200{ 0!refused 1!reset 2!truncated 3!malformed bad_frames ");
     ck_assert_uint_eq(c->running, 0);
 }
 
@@ -371,11 +372,43 @@ UNIT_TEST(goaway_refuses_what_is_above_its_last)
     again = true; /* but not here */
     peer_settings(&peer, 0, 0);
     peer_goaway(&peer, 1, NGHTTP2_NO_ERROR);
-    expect("1!unread ");
+    expect("1!left ");
     ck_assert_uint_eq(c->room, 0);
     ck_assert(again);
     peer_head(&peer, 1, true, ":status=204");
-    expect("1!unread 0:204{ 0} closed ");
+    expect("1!left 0:204{ 0} closed ");
+}
+
+/* A server that serves nothing on a connection refuses. */
+UNIT_TEST(goaway_that_refuses_all)
+{
+    get(0);
+    wait_peer(&peer, "HEAD 1 GET /. ");
+    peer_settings(&peer, 0, 0);
+    peer_goaway(&peer, 0, NGHTTP2_NO_ERROR);
+    expect("closed 0!refused ");
+}
+
+/* Before its SETTINGS are here, more may be sent than it takes: our guess, not its refusal. */
+UNIT_TEST(refused_as_more_came_than_it_takes)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        get(i);
+    }
+    wait_peer(&peer, "HEAD 1 GET /. HEAD 3 GET /. HEAD 5 GET /. ");
+    peer_settings(&peer, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2);
+    peer_rst(&peer, 5, NGHTTP2_REFUSED_STREAM);
+    expect("2!left ");
+}
+
+UNIT_TEST(a_server_that_speaks_http_1)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    get(0);
+    post(1);
+    wait_peer(&peer, "HEAD 1 GET /. HEAD 3 POST / ");
+    conn_write(peer.end.conn, &(struct iovec){(void *)(uintptr_t)answer, sizeof(answer) - 1}, 1);
+    expect("0!foreign 1!foreign closed ");
 }
 
 /* What waits for a place there when GOAWAY comes cannot have been read. */
@@ -391,10 +424,10 @@ UNIT_TEST(goaway_before_a_request_goes_out)
     peer_settings(&peer, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2);
     peer_goaway(&peer, 3, NGHTTP2_NO_ERROR);
     get(2); /* before either is read */
-    expect("2!unread ");
+    expect("2!left ");
     peer_head(&peer, 3, true, ":status=204");
     peer_head(&peer, 1, true, ":status=204");
-    expect("2!unread 1:204{ 1} 0:204{ 0} closed ");
+    expect("2!left 1:204{ 1} 0:204{ 0} closed ");
 }
 
 /* All its exchanges hear of it, and nothing begins there meanwhile. */

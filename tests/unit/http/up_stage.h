@@ -84,8 +84,8 @@ static inline void note_flushed(struct exchange *of)
 
 static inline void note_failed(struct exchange *of, enum up_failure why)
 {
-    static const char *const words[] = {"reset",  "stale", "malformed", "truncated",
-                                        "unread", "stray", "overlong"};
+    static const char *const words[] = {"reset",   "stale", "malformed", "truncated", "unread",
+                                        "refused", "left",  "foreign",   "stray",     "overlong"};
     ck_assert_ptr_eq(of, exchange);
     ck_assert_ptr_null(of->up);
     notes_add(notes, "failed %s ", words[why]);

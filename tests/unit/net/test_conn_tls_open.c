@@ -89,7 +89,7 @@ UNIT_TEST(test_no_common_protocol_is_refused)
 {
     SSL_CTX_set_alpn_protos(client_ctx, (const unsigned char *)"\x02h3", 3);
     begin("one.example", NULL);
-    expect_failure(CONN_TLS, "no application protocol", "no application protocol");
+    expect_failure(CONN_ALPN, "no application protocol", "no application protocol");
     drop_ends();
     /* Who offers none is served. */
     SSL_CTX_set_alpn_protos(client_ctx, NULL, 0);

@@ -56,6 +56,8 @@ static const struct {
     {"GET", UP_RESET, "connect s1", REASON_NONE},
     {"POST", UP_RESET, "answer 502; end", REASON_UPSTREAM_RESET},
     {"POST", UP_UNREAD, "connect s1", REASON_NONE},
+    {"POST", UP_REFUSED, "connect s1", REASON_NONE},
+    {"POST", UP_FOREIGN, "connect s1", REASON_NONE},
     {"GET", UP_MALFORMED, "connect s1", REASON_NONE},
     {"POST", UP_MALFORMED, "answer 502; end", REASON_UPSTREAM_MALFORMED},
     {"POST", UP_OVERLONG, "answer 502; end", REASON_UPSTREAM_RESET},
@@ -93,6 +95,38 @@ UNIT_LOOP_TEST(an_idle_connection_was_dead, ARRAY_COUNT(stale))
     expect(stale[_i].told);
     ck_assert_uint_eq(stream->attempt.retries, 0);
     ck_assert_uint_eq(server_requests(0), 0);
+}
+
+/* A live server that refuses is no idle connection that was dead. */
+UNIT_TEST(a_refusal_on_a_used_connection_is_retried_by_the_rules)
+{
+    idle_connection();
+    request("POST");
+    skip();
+    break_off(UP_REFUSED);
+    expect("connect s1");
+    ck_assert_uint_eq(stream->attempt.retries, 1);
+    ck_assert_uint_eq(server_requests(0), 1);
+}
+
+/* No retry, and the same server; but not for ever. */
+UNIT_TEST(what_a_connection_leaves_unread_moves_to_another)
+{
+    request("POST");
+    for (unsigned i = 0; i < 3; i++) {
+        expect("connect s0");
+        connected();
+        skip();
+        break_off(UP_LEFT);
+    }
+    expect("connect s0");
+    ck_assert_uint_eq(stream->attempt.retries, 0);
+    ck_assert_uint_eq(server_requests(0), 0);
+    connected();
+    skip();
+    break_off(UP_LEFT);
+    expect("connect s1");
+    ck_assert_uint_eq(stream->attempt.retries, 1);
 }
 
 UNIT_TEST(a_dead_one_may_show_when_it_is_used)
