@@ -153,6 +153,18 @@ static void opening_opened(struct conn *conn, bool ok)
     }
 }
 
+/* Whether it may be HTTP/1: a first line that is here as a whole and names no version of HTTP is
+ * rather a preface that is wrong (RFC 9113 section 3.4). */
+static bool may_be_http_1(const char *data, size_t len)
+{
+    const char *end = memchr(data, '\n', len);
+    const char *last = end != NULL ? memrchr(data, ' ', (size_t)(end - data)) : NULL;
+    struct weir_str name = STR("HTTP/");
+
+    return end == NULL || (last != NULL && (size_t)(end - last) > name.len &&
+                           memcmp(last + 1, name.ptr, name.len) == 0);
+}
+
 /* The first bytes of a plain connection tell whether it speaks HTTP/2. */
 static void opening_readable(struct conn *conn)
 {
@@ -167,6 +179,10 @@ static void opening_readable(struct conn *conn)
         size_t seen = len < PREFACE.len ? len : PREFACE.len;
         bool same = memcmp(data, PREFACE.ptr, seen) == 0;
         conn_keep(conn, data, len);
+        if (!same && !may_be_http_1(data, len)) {
+            down_conn_close(c, END_LINGER);
+            return;
+        }
         if (!same || seen == PREFACE.len) {
             opening_ends(c, same ? STR("h2") : STR("http/1.1"));
             return;

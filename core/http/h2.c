@@ -33,10 +33,19 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         stream->sent_end = stream->sent_end || end;
         stream->sent += FRAME_HEAD + (frame->hd.type == NGHTTP2_HEADERS ? frame->hd.length : 0);
     }
+    if (unlikely(frame->hd.type == NGHTTP2_RST_STREAM) && h2->resized &&
+        frame->rst_stream.error_code == NGHTTP2_FLOW_CONTROL_ERROR) {
+        /* SETTINGS have taken a window above the most: an error of the connection (section 6.9.2),
+         * where nghttp2 ends the stream alone. */
+        nghttp2_session_terminate_session(session, NGHTTP2_FLOW_CONTROL_ERROR);
+    }
     if (!h2->server) {
         return 0;
     }
     if (unlikely(frame->hd.type == NGHTTP2_RST_STREAM)) {
+        if (stream == NULL || !stream->received_end) {
+            h2_watch_reset(h2, id);
+        }
         bool refused = stream == NULL && frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
         if (!refused && (stream == NULL || !stream->reset)) { /* nghttp2's own */
             h2_odd(h2, 10, "faulty frames");
@@ -151,6 +160,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
         h2_free(h2);
         return false;
     }
+    h2_watch_begin(h2);
     h2_wake(h2);
     return true;
 }

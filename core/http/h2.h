@@ -132,6 +132,20 @@ struct h2_stream {
     bool tunnel;     /* the peer's side goes on when ours has ended */
 };
 
+#define WATCH_STREAMS 64u
+#define PRIORITY_LEN  5u
+
+/* What h2_watch.c knows of frames that come. */
+struct h2_watch {
+    uint8_t frame[9 + PRIORITY_LEN]; /* the beginning of one, */
+    uint8_t have;                    /* as far as it has come */
+    bool resets;                     /* the peer has reset a stream in this read */
+    uint32_t left;                   /* bytes before the next one */
+    int32_t last;                    /* the client's latest stream; */
+    int32_t processed;               /* before this read */
+    uint64_t begun, lost; /* bit i: the client has begun stream last - 2 i; we reset it */
+};
+
 struct h2 {
     const struct h2_side *side;
     nghttp2_session *session;
@@ -156,12 +170,15 @@ struct h2 {
     bool dead;                            /* nghttp2 has failed: `over` is due */
     bool held;                            /* streams had DATA that the full socket kept back */
     bool busy;                            /* DATA has passed since the last PING */
-    bool wary, calmed;
+    bool wary;
+    bool calmed;  /* it ends by our GOAWAY: nothing more is read */
     bool settled; /* the peer has acknowledged our SETTINGS */
+    bool resized; /* it has changed its windows since we last wrote */
     bool greeted; /* its own SETTINGS have come */
     bool parted;  /* it has sent GOAWAY */
     bool foreign; /* a server that speaks HTTP/1 */
 
+    struct h2_watch watch;
     uint32_t streams_most; /* that the peer may have at once */
     uint32_t abuse_limit;  /* 0: none */
     uint64_t owed[2];  /* DATA sent without a WINDOW_UPDATE yet: of the connection, of streams */

@@ -260,18 +260,15 @@ static unsigned oddity(struct h2 *h2, const nghttp2_frame *frame, const char **w
     }
 }
 
-/* What nghttp2 passes over in silence: priorities, and DATA that is not only late but small. */
-static int on_frame_head(nghttp2_session *session, const nghttp2_frame_hd *head, void *user)
+/* Whether it changes the windows of streams. */
+static bool resizes(const nghttp2_frame *frame)
 {
-    struct h2 *h2 = user;
-
-    if (head->type == NGHTTP2_PRIORITY) {
-        h2_odd(h2, 1, "PRIORITY");
-    } else if (head->type == NGHTTP2_DATA && unlikely(head->length < UPDATE_LEAST) &&
-               h2_stream_of(session, head->stream_id) == NULL) {
-        h2_odd(h2, 1, "DATA after the end");
+    for (size_t i = 0; frame->hd.type == NGHTTP2_SETTINGS && i < frame->settings.niv; i++) {
+        if (frame->settings.iv[i].settings_id == NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE) {
+            return true;
+        }
     }
-    return 0;
+    return false;
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -290,6 +287,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return 0;
     }
     if (frame->hd.stream_id == 0) {
+        h2->resized = h2->resized || resizes(frame);
         h2->settled = h2->settled || (frame->hd.type == NGHTTP2_SETTINGS &&
                                       (frame->hd.flags & NGHTTP2_FLAG_ACK) != 0);
         h2->side->session(h2, frame);
@@ -342,7 +340,6 @@ void h2_set_input(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_frame_head);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
 }
 
@@ -399,6 +396,33 @@ static bool is_foreign(const struct h2 *h2, const char *data, size_t len)
     return !h2->server && !h2->greeted && len >= 5 && memcmp(data, "HTTP/", 5) == 0;
 }
 
+/* false: the connection is over. */
+static bool take_all(struct h2 *h2, const char *data, size_t len)
+{
+    while (len > 0 && !h2->calmed) {
+        uint32_t code = NGHTTP2_NO_ERROR;
+        size_t part = h2_watch(h2, (const uint8_t *)data, len, &code);
+        len -= part;
+        while (part > 0 && !h2->calmed) {
+            ssize_t used = take(h2, data, part);
+            if (h2->over) {
+                return false;
+            }
+            if (used <= 0) {
+                fail(h2, (int)used);
+                return false;
+            }
+            data += used;
+            part -= (size_t)used;
+        }
+        if (code != NGHTTP2_NO_ERROR && !h2->calmed) {
+            h2->calmed = true;
+            nghttp2_session_terminate_session(h2->session, code);
+        }
+    }
+    return true;
+}
+
 static void read_all(struct h2 *h2)
 {
     for (int i = 0; !h2->over && !h2->calmed && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
@@ -421,17 +445,8 @@ static void read_all(struct h2 *h2)
             h2_over(h2, END_RESET, true);
             return;
         }
-        while (len > 0 && !h2->calmed) {
-            ssize_t used = take(h2, data, len);
-            if (h2->over) {
-                return;
-            }
-            if (used <= 0) {
-                fail(h2, (int)used);
-                return;
-            }
-            data += used;
-            len -= (size_t)used;
+        if (!take_all(h2, data, len)) {
+            return;
         }
     }
     if (!h2->over) {

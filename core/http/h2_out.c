@@ -395,6 +395,7 @@ void h2_send_frames(struct h2 *h2)
         h2_resume_all(h2); /* it was the batch that was full */
     }
     h2->inside = false;
+    h2->resized = false;
     h2->dead = h2->dead || len < 0;
 }
 

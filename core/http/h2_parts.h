@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files that both sides have in common know of each other: h2_out.c below h2_ends.c, below
- * h2_input.c, below h2.c. See h2.h.
+ * h2_watch.c, below h2_input.c, below h2.c. See h2.h.
  */
 #ifndef HTTP_H2_PARTS_H
 #define HTTP_H2_PARTS_H
@@ -44,6 +44,15 @@ void h2_tell_ended(struct h2 *h2);
 void h2_pump(struct h2 *h2);
 /* nghttp2 has found a flood, `what` in a word for the log: as if abuse_limit were reached. */
 void h2_flooded(struct h2 *h2, const char *what);
+
+/* ---- h2_watch.c ---- */
+
+void h2_watch_begin(struct h2 *h2);
+/* Looks at what is about to be given to nghttp2: returns how much of it may be at once. *code: what
+ * the peer has broken behind that; NGHTTP2_NO_ERROR: nothing. */
+size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code);
+/* We have reset a stream of the peer's that it had not ended. */
+void h2_watch_reset(struct h2 *h2, int32_t id);
 
 /* ---- h2_input.c ---- */
 

@@ -43,6 +43,7 @@ core_libcore_a_SOURCES += \
     core/http/h2_up.h \
     core/http/h2_up_parts.h \
     core/http/h2_up_stream.c \
+    core/http/h2_watch.c \
     core/http/message.c \
     core/http/message.h \
     core/http/reason.c \

@@ -219,9 +219,10 @@ class H2Client(Session):
 
 class RawClient(wire.Stream):
     """A client that forgives all and sends what the test says, frame by frame. `settings` are its own;
-    it acknowledges Weir's, answers no PING, and opens windows only by `update`."""
+    it acknowledges Weir's, answers no PING, and opens windows only by `update`. `greet`: says this instead
+    of preface and SETTINGS."""
 
-    def __init__(self, address, tls=None, settings=None, timeout=DEADLINE):
+    def __init__(self, address, tls=None, settings=None, timeout=DEADLINE, greet=None):
         sock = connect(address, timeout)
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
@@ -232,10 +233,27 @@ class RawClient(wire.Stream):
         self.settings = {}
         self.goaways = []  # codes
         self.acks = 0
-        self.pongs = 0
+        self.pongs = []  # their payloads
+        self.frames = []  # (kind, flags, stream, length) of all that came
         self.over = False
+        self.torn = False  # ended by a reset
+        if greet is not None:
+            if greet:
+                self.send(greet)
+            return
         payload = b"".join(struct.pack(">HI", *pair) for pair in (settings or {}).items())
         self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, payload))
+
+    def raw(self, kind, flags, stream, payload=b""):
+        """A frame of any kind; type, flags and stream may be what they must not be."""
+        self.send(frame(kind, flags, stream, payload))
+
+    def block(self, pairs):
+        """Fields as HPACK has them."""
+        return self.encoder.encode(pairs)
+
+    def ping(self, payload=b"12345678"):
+        self.send(frame(6, 0, 0, payload))
 
     def head(self, stream, pairs, end=True, extra=b""):
         """A request's head, or trailers."""
@@ -255,9 +273,11 @@ class RawClient(wire.Stream):
         try:
             size, kind, flags, stream = struct.unpack(">IBBI", b"\0" + self.exact(9))
             payload = self.exact(size)
-        except (wire.Cut, ConnectionError):
+        except (wire.Cut, ConnectionError) as error:
             self.over = True
+            self.torn = isinstance(error, ConnectionError)
             return False
+        self.frames.append((kind, flags, stream & 0x7fffffff, size))
         self._take(kind, flags, stream & 0x7fffffff, payload)
         return True
 
@@ -285,7 +305,7 @@ class RawClient(wire.Stream):
         elif kind == 4:
             self.acks += 1
         elif kind == 6 and flags & 1:
-            self.pongs += 1
+            self.pongs.append(payload)
         elif kind == 7:
             self.goaways.append(struct.unpack(">II", payload[:8])[1])
         if kind in (0, 1) and flags & 1:

@@ -489,5 +489,63 @@ UNIT_TEST(resets_in_one_read)
     ck_assert_ptr_null(strstr(peer.notes->text, "RST"));
 }
 
+/* nghttp2 has forgotten these streams. */
+UNIT_TEST(frames_on_closed_streams)
+{
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} 0. ");
+    peer_data(&peer, 1, true, "late");
+    wait_peer(&peer, "ACK HEAD 1 200 DATA 1 ok. GOAWAY 1 5 ");
+    run_until_true(loop, &peer.end.ended);
+}
+
+UNIT_TEST(a_stream_that_was_passed_over)
+{
+    wait_peer(&peer, "ACK ");
+    peer_head(&peer, 5, true, GET);
+    peer_head(&peer, 3, true, GET);
+    expect("0:GET{ 0} 0!closed 0- ");
+    wait_peer(&peer, "ACK GOAWAY 5 1 ");
+    run_until_true(loop, &peer.end.ended);
+}
+
+static bool has_opened(void *count)
+{
+    return opened >= *(unsigned *)count;
+}
+
+/* Streams that were reset here may go on until their client knows, in any number. */
+UNIT_TEST(late_frames)
+{
+    conf.h2_streams = 1000;
+    for (int32_t id = 1; id < 401; id += 2) {
+        peer_head(&peer, id, false, POST);
+    }
+    run_until(loop, has_opened, &(unsigned){200});
+    for (int32_t id = 1; id < 401; id += 2) {
+        peer_data(&peer, id, false, "late");
+        peer_head(&peer, id, true, "x=y");
+    }
+    peer_head(&peer, 401, true, GET);
+    run_until(loop, has_opened, &(unsigned){201});
+    ck_assert_ptr_null(strstr(peer.notes->text, "GOAWAY"));
+    ck_assert_uint_eq(odd_points, 400);
+}
+
+/* A PRIORITY frame that arrives byte by byte. */
+UNIT_TEST(a_stream_that_depends_on_itself)
+{
+    static const char frame[] = "\0\0\5\2\0\0\0\0\7\0\0\0\7\xff";
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} 0. ");
+    for (size_t i = 0; i + 1 < sizeof(frame); i++) {
+        struct iovec part = {(void *)(uintptr_t)(frame + i), 1};
+        ck_assert(conn_write(peer.end.conn, &part, 1));
+        run_turns(loop, 4);
+    }
+    wait_peer(&peer, "ACK HEAD 1 200 DATA 1 ok. GOAWAY 1 1 ");
+    ck_assert_uint_eq(odd_points, 1);
+}
+
 UNIT_FIXTURE(set_up, tear_down);
 UNIT_TIMEOUT(30);

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What both sides of HTTP/2 have in common: frames that nghttp2 passes over in silence, where the
+ * peer is to hear that it has broken the protocol, or the account is to grow. It reads the heads of
+ * frames before nghttp2 does. See h2.h.
+ *
+ * nghttp2 forgets a stream when it closes. Frames on a closed stream are an error (RFC 9113 section
+ * 5.1), unless we have reset it, of which the peer may not know yet. So the last WATCH_STREAMS
+ * streams of a client are remembered in two bits each; frames on older ones are dropped.
+ */
+#include <arpa/inet.h>
+
+#include "http/h2_parts.h"
+
+/* DATA of streams that we have reset is late, and no waste if there is much of it in a frame. */
+#define LATE_LEAST 1024u
+
+static uint32_t get32(const uint8_t *from)
+{
+    uint32_t value = 0;
+
+    memcpy(&value, from, sizeof(value));
+    return ntohl(value);
+}
+
+void h2_watch_begin(struct h2 *h2)
+{
+    h2->watch.left = h2->server ? NGHTTP2_CLIENT_MAGIC_LEN : 0;
+}
+
+/* The bit of a client's stream; 0: not remembered. */
+static uint64_t bit_of(const struct h2_watch *watch, int32_t id)
+{
+    uint32_t back = ((uint32_t)watch->last - (uint32_t)id) / 2;
+
+    return id % 2 == 1 && id <= watch->last && back < WATCH_STREAMS ? UINT64_C(1) << back : 0;
+}
+
+void h2_watch_reset(struct h2 *h2, int32_t id)
+{
+    h2->watch.lost |= bit_of(&h2->watch, id);
+}
+
+static void note_begun(struct h2_watch *watch, int32_t id)
+{
+    uint32_t by = ((uint32_t)id - (uint32_t)watch->last) / 2;
+
+    if (watch->last == 0) {
+        by = WATCH_STREAMS;
+    }
+    watch->begun = by < WATCH_STREAMS ? watch->begun << by : 0;
+    watch->lost = by < WATCH_STREAMS ? watch->lost << by : 0;
+    watch->last = id;
+    watch->begun |= 1;
+}
+
+/* Of a PRIORITY frame with its whole payload (section 6.3; RFC 7540 section 5.3.1). */
+static uint32_t judge_priority(struct h2 *h2, const uint8_t *frame, uint32_t id)
+{
+    bool wrong = id == 0 || (get32(frame + FRAME_HEAD) & INT32_MAX) == id;
+
+    h2_odd(h2, 1, "PRIORITY");
+    return wrong && h2->server ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_NO_ERROR;
+}
+
+/* Of DATA or HEADERS on a stream that nobody listens to; all before it has been processed. */
+static uint32_t judge_late(struct h2 *h2, uint8_t type, uint32_t len, int32_t id)
+{
+    const struct h2_watch *watch = &h2->watch;
+    uint64_t bit = bit_of(watch, id);
+
+    if (h2_stream_of(h2->session, id) != NULL) {
+        return NGHTTP2_NO_ERROR;
+    }
+    if (h2->server && bit != 0 && (watch->lost & bit) == 0 &&
+        nghttp2_session_find_stream(h2->session, id) == NULL &&
+        id <= nghttp2_session_get_last_proc_stream_id(h2->session)) {
+        bool skipped = (watch->begun & bit) == 0; /* closed by a later one (section 5.1.1) */
+        return skipped ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_STREAM_CLOSED;
+    }
+    if (type == NGHTTP2_DATA ? len < LATE_LEAST : h2->server) {
+        h2_odd(h2, 1, type == NGHTTP2_DATA ? "DATA after the end" : "HEADERS after the end");
+    }
+    return NGHTTP2_NO_ERROR;
+}
+
+/* Whether somebody listens to the stream when it is nghttp2's turn; false: perhaps not. */
+static bool is_alive(struct h2 *h2, int32_t id)
+{
+    const struct h2_watch *watch = &h2->watch;
+    bool begun = id > watch->processed && (watch->begun & bit_of(watch, id)) != 0;
+
+    if (h2->server && (watch->resets || begun)) { /* in this read */
+        return !watch->resets;
+    }
+    return h2_stream_of(h2->session, id) != NULL;
+}
+
+/* A head is complete (that of PRIORITY with its payload). `first`: all before it has been
+ * processed. false: it must be. */
+static bool look_at(struct h2 *h2, bool first, uint32_t *code)
+{
+    struct h2_watch *watch = &h2->watch;
+    const uint8_t *frame = watch->frame;
+    uint8_t type = frame[3];
+    uint32_t len = get32(frame) >> 8;
+    int32_t id = (int32_t)(get32(frame + 5) & INT32_MAX);
+
+    if (type == NGHTTP2_RST_STREAM) {
+        watch->resets = true;
+    } else if (type == NGHTTP2_PRIORITY && len == PRIORITY_LEN) {
+        *code = judge_priority(h2, frame, (uint32_t)id);
+    } else if ((type == NGHTTP2_DATA || type == NGHTTP2_HEADERS) && id > 0) {
+        if (h2->server && id > watch->last) {
+            if (type == NGHTTP2_HEADERS && id % 2 == 1) {
+                note_begun(watch, id);
+            }
+        } else if (!is_alive(h2, id)) {
+            if (!first) {
+                return false;
+            }
+            *code = judge_late(h2, type, len, id);
+        }
+    }
+    return true;
+}
+
+/* Bytes of a frame that are looked at. */
+static uint8_t looked_at(const struct h2_watch *watch)
+{
+    bool priority = watch->have >= FRAME_HEAD && watch->frame[3] == NGHTTP2_PRIORITY &&
+                    get32(watch->frame) >> 8 == PRIORITY_LEN;
+
+    return priority ? FRAME_HEAD + PRIORITY_LEN : FRAME_HEAD;
+}
+
+size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
+{
+    struct h2_watch *watch = &h2->watch;
+    size_t at = 0;
+
+    *code = NGHTTP2_NO_ERROR;
+    watch->processed = watch->last;
+    watch->resets = false;
+    while (at < len) {
+        if (watch->left > 0) {
+            size_t skip = len - at < watch->left ? len - at : watch->left;
+            at += skip;
+            watch->left -= (uint32_t)skip;
+            continue;
+        }
+        size_t begin = at;
+        uint8_t had = watch->have;
+        while (at < len && watch->have < looked_at(watch)) {
+            watch->frame[watch->have++] = data[at++];
+        }
+        if (watch->have < looked_at(watch)) {
+            break;
+        }
+        if (!look_at(h2, begin == 0, code)) {
+            watch->have = had;
+            return begin;
+        }
+        if (*code != NGHTTP2_NO_ERROR) {
+            return begin;
+        }
+        watch->left = (get32(watch->frame) >> 8) + FRAME_HEAD - watch->have;
+        watch->have = 0;
+    }
+    return len;
+}
