@@ -136,6 +136,9 @@ static void opening_ends(struct down_conn *c, struct weir_str protocol)
         return;
     }
     c->codec = downs[place_of(&down_protocols, protocol)];
+    if (c->owner->on_protocol != NULL) {
+        c->owner->on_protocol(c);
+    }
     c->codec->begin(c, conf);
     if (c->conn != NULL) {
         conn_resume_read(conn);

@@ -37,6 +37,9 @@ struct down_owner {
     const struct down_events *events;
     /* The settings for the next request; NULL: the listener was removed, close when idle. */
     const struct down_conf *(*conf)(struct down_conn *c);
+    /* What the client speaks has turned out: c->codec->version. Told before its first request; not
+     * of plain connections that cannot but speak HTTP/1. NULL: not of interest. */
+    void (*on_protocol)(struct down_conn *c);
     /* The client has done something odd, of so many points. `ends`: that was too much, and what it
      * was; the connection ends. Told once. NULL: it goes on. */
     void (*on_odd)(struct down_conn *c, unsigned points, const char *ends);
@@ -48,6 +51,7 @@ struct down_owner {
 
 /* A protocol towards clients. */
 struct down_codec {
+    enum http_version version; /* the highest that it speaks; NONE: not known yet */
     /* The connection is open: the codec owns its events from now on. Out of memory: closes it. */
     void (*begin)(struct down_conn *c, const struct down_conf *conf);
     void (*drain)(struct down_conn *c);

@@ -477,6 +477,7 @@ static bool h1_idle(const struct down_conn *c)
 _Static_assert(sizeof(struct h1_down) <= sizeof(union down_place), "down_place has its room");
 
 const struct down_codec h1_down_codec = {
+    .version = HTTP_1_1,
     .begin = h1_begin,
     .drain = h1_drain,
     .abort = h1_abort,

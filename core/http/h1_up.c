@@ -531,6 +531,7 @@ static void h1_close(struct up_conn *c)
 }
 
 const struct up_codec h1_up_codec = {
+    .version = HTTP_1_1,
     .size = sizeof(struct h1_up),
     .room = 1,
     .begin = h1_begin,

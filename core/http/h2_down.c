@@ -567,6 +567,7 @@ static bool codec_idle(const struct down_conn *c)
 }
 
 const struct down_codec h2_down_codec = {
+    .version = HTTP_2,
     .begin = codec_begin,
     .drain = codec_drain,
     .abort = codec_abort,

@@ -203,6 +203,7 @@ static void codec_close(struct up_conn *c)
 }
 
 const struct up_codec h2_up_codec = {
+    .version = HTTP_2,
     .size = sizeof(struct h2_up),
     .room = H2_UP_ROOM_FIRST,
     .begin = codec_begin,

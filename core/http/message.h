@@ -157,6 +157,7 @@ enum http_version {
     HTTP_1_1,
     HTTP_2,
 };
+#define HTTP_VERSIONS 4u
 
 /* "HTTP/1.1", as the request line of HTTP/1 has it; empty: no version. */
 struct weir_str http_version_word(enum http_version version);

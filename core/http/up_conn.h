@@ -33,8 +33,9 @@ struct up_owner {
 
 /* A protocol towards servers. */
 struct up_codec {
-    size_t size;   /* of its connection, which begins with a struct up_conn */
-    uint32_t room; /* exchanges that a new connection is expected to have room for */
+    enum http_version version; /* that it speaks */
+    size_t size;               /* of its connection, which begins with a struct up_conn */
+    uint32_t room;             /* exchanges that a new connection is expected to have room for */
     /* The connection is open: the codec owns its events from now on, and sets `room`. false: out of
      * memory. */
     bool (*begin)(struct up_conn *c, const struct http_limits *limits);
@@ -60,6 +61,7 @@ struct up_conn {
     struct pin *pin;        /* the client it is pinned to; NULL: none */
     uint32_t address_epoch; /* of the server's address when connecting */
     uint8_t jitter;         /* of its age */
+    uint32_t counted;       /* of `running`: those in the server's statistics */
     uint64_t opened_ns;
     int32_t protocol;      /* enum up_protocol: what it was made for */
     uint32_t expected;     /* exchanges at once, until the peer says; 0: the codec's number */

@@ -2,6 +2,8 @@
 /* See grpc.h. */
 #include "grpc.h"
 
+#include <weir/stats.h>
+
 #include <stdio.h>
 
 #define PREFIX_SIZE 5 /* of a message: whether it is compressed, and its length */
@@ -108,30 +110,6 @@ static enum weir_verdict judge_message(const struct response *response, char *re
     return status == 1 ? WEIR_VERDICT_UP : WEIR_VERDICT_DOWN;
 }
 
-static const char *status_word(int status)
-{
-    static const char *const words[] = {
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
-    };
-    return (size_t)status < sizeof(words) / sizeof(words[0]) ? words[status] : "unknown";
-}
-
 enum weir_verdict grpc_judge(const struct response *response, bool eof, char *reason,
                              size_t reason_size)
 {
@@ -150,9 +128,11 @@ enum weir_verdict grpc_judge(const struct response *response, bool eof, char *re
         return WEIR_VERDICT_DOWN;
     }
     if (response->grpc_status > 0) {
+        bool known = response->grpc_status < WEIR_GRPC_ENDS - 1;
         snprintf(reason, reason_size, "probe: gRPC status %d %s%s%.*s", response->grpc_status,
-                 status_word(response->grpc_status), message.len > 0 ? ": " : "",
-                 (int)(message.len < 64 ? message.len : 64), message.ptr);
+                 known ? weir_grpc_name((uint32_t)response->grpc_status).ptr : "unknown",
+                 message.len > 0 ? ": " : "", (int)(message.len < 64 ? message.len : 64),
+                 message.ptr);
         return WEIR_VERDICT_DOWN;
     }
     return judge_message(response, reason, reason_size);

@@ -177,6 +177,26 @@ static void write_errors(const struct writing *w, const struct object *object)
     }
 }
 
+/* Protocols that were never spoken are left out, but for the two that most speak. */
+static void write_protocols(const struct writing *w, const struct object *object)
+{
+    for (uint32_t i = 0; i < WEIR_PROTOCOLS; i++) {
+        if (object->protocols[i] > 0 || i >= WEIR_PROTOCOL_HTTP_1_1) {
+            counter(w, object, "protocol", weir_protocol_name(i), object->protocols[i]);
+        }
+    }
+}
+
+/* Statuses that never were are left out: all of them, where no gRPC goes. */
+static void write_grpc(const struct writing *w, const struct object *object)
+{
+    for (uint32_t i = 0; i < WEIR_GRPC_ENDS; i++) {
+        if (object->grpc[i] > 0) {
+            counter(w, object, "status", weir_grpc_name(i), object->grpc[i]);
+        }
+    }
+}
+
 static void write_up(const struct writing *w, const struct object *object)
 {
     if (!object->other) {
@@ -313,6 +333,16 @@ static void write_process(const struct writing *w, const struct object *object)
             "Time of requests " of ", from their first byte to their end.", TIMES(total)          \
     }
 
+/* What clients spoke there. */
+#define CLIENTS(prefix, kind, of)                                                              \
+    {prefix "protocol_requests", COUNTER, kind,                                                \
+     "Requests " of ", by the protocol that the client spoke.", BY(write_protocols)},          \
+    {                                                                                          \
+        prefix "grpc_calls", COUNTER, kind,                                                    \
+            "gRPC calls " of ", by the status that the client got (none: ended without one).", \
+            BY(write_grpc)                                                                     \
+    }
+
 static const struct family families[] = {
     {"weir_build", INFO, WEIR_STATS_PROCESS, "What runs.", BY(write_build)},
     {"weir_config_generation", GAUGE, WEIR_STATS_PROCESS,
@@ -343,18 +373,27 @@ static const struct family families[] = {
      "When the program began, seconds since 1970.", BY(write_start_time)},
 
     LEVEL("weir_", WEIR_STATS_LISTENER, "by listener"),
+    CLIENTS("weir_", WEIR_STATS_LISTENER, "by listener"),
     {"weir_connections", COUNTER, WEIR_STATS_LISTENER, "Connections accepted.",
      COUNTS(connections)},
     {"weir_connections_open", GAUGE, WEIR_STATS_LISTENER, "Connections that are open now.",
      GAUGES(open)},
+    {"weir_http2_connections", COUNTER, WEIR_STATS_LISTENER, "Connections accepted of HTTP/2.",
+     COUNTS(h2_connections)},
+    {"weir_http2_connections_open", GAUGE, WEIR_STATS_LISTENER,
+     "Connections of HTTP/2 that are open now.", GAUGES(h2_open)},
+    {"weir_http2_streams_open", GAUGE, WEIR_STATS_LISTENER,
+     "Requests that run on connections of HTTP/2 now.", GAUGES(h2_streams)},
     {"weir_connections_abusive", COUNTER, WEIR_STATS_LISTENER,
      "Connections that ended for abuse (abuse_limit).", COUNTS(abusive)},
     {"weir_odd_points", COUNTER, WEIR_STATS_LISTENER,
      "What clients did that counts towards abuse_limit.", COUNTS(odd_points)},
 
     LEVEL("weir_route_", WEIR_STATS_ROUTE, "by route"),
+    CLIENTS("weir_route_", WEIR_STATS_ROUTE, "by route"),
 
     LEVEL("weir_pool_", WEIR_STATS_POOL, "by pool"),
+    CLIENTS("weir_pool_", WEIR_STATS_POOL, "by pool"),
     {"weir_pool_retries", COUNTER, WEIR_STATS_POOL, "Attempts on another server.", COUNTS(retries)},
     {"weir_pool_connect_duration_seconds", HISTOGRAM, WEIR_STATS_POOL,
      "Time to open connections to servers.", TIMES(connect)},
@@ -371,6 +410,15 @@ static const struct family families[] = {
     LEVEL("weir_server_", WEIR_STATS_SERVER, "by server"),
     {"weir_server_connections", COUNTER, WEIR_STATS_SERVER, "Connections opened to the server.",
      COUNTS(connections)},
+    {"weir_server_protocol_requests", COUNTER, WEIR_STATS_SERVER,
+     "Requests that began at the server, by the protocol that it is spoken to.",
+     BY(write_protocols)},
+    {"weir_server_http2_connections", COUNTER, WEIR_STATS_SERVER,
+     "Connections opened to the server that speak HTTP/2.", COUNTS(h2_connections)},
+    {"weir_server_http2_connections_open", GAUGE, WEIR_STATS_SERVER,
+     "Connections of HTTP/2 to the server that are open now.", GAUGES(h2_open)},
+    {"weir_server_http2_streams_open", GAUGE, WEIR_STATS_SERVER,
+     "Requests that run on connections of HTTP/2 to the server now.", GAUGES(h2_streams)},
     {"weir_server_retries", COUNTER, WEIR_STATS_SERVER,
      "Attempts that came here from another server.", COUNTS(retries)},
     {"weir_server_requests_in_flight", GAUGE, WEIR_STATS_SERVER, "Requests that run now.",
@@ -381,8 +429,10 @@ static const struct family families[] = {
     {"weir_server_weight", GAUGE, WEIR_STATS_SERVER, "Its weight.", BY(write_weight)},
     {"weir_server_effective_weight", GAUGE, WEIR_STATS_SERVER,
      "Its weight as it counts now; slow start lowers it.", BY(write_effective_weight)},
-    {"weir_server_max_connections", GAUGE, WEIR_STATS_SERVER,
+    {"weir_server_max_requests", GAUGE, WEIR_STATS_SERVER,
      "Limit of requests in flight; 0 is none.", BY(write_limit)},
+    {"weir_server_max_connections", GAUGE, WEIR_STATS_SERVER,
+     "The same as weir_server_max_requests, by its earlier name.", BY(write_limit)},
     {"weir_server_sessions", GAUGE, WEIR_STATS_SERVER,
      "About how many sticky sessions had a response of it within five minutes.",
      BY(write_sessions)},

@@ -87,6 +87,15 @@ static void add_traffic(struct taking *taking, struct object *to, const struct w
     if (from->size >= sizeof(*from)) {
         to->abusive += from->abusive;
         to->odd_points += from->odd_points;
+        to->h2_connections += from->h2_connections;
+        to->h2_open += from->h2_open;
+        to->h2_streams += from->h2_streams;
+        for (size_t i = 0; i < WEIR_PROTOCOLS; i++) {
+            to->protocols[i] += from->protocols[i];
+        }
+        for (size_t i = 0; i < WEIR_GRPC_ENDS; i++) {
+            to->grpc[i] += from->grpc[i];
+        }
     }
     add_histogram(snapshot, &to->total, from->total);
     add_histogram(snapshot, &to->first_byte, from->first_byte);

@@ -29,6 +29,9 @@ struct object {
     uint64_t status[6];
     uint64_t errors[REASON_LIMIT];
     uint64_t bytes_in, bytes_out, retries, connections, abusive, odd_points;
+    uint64_t protocols[WEIR_PROTOCOLS];
+    uint64_t grpc[WEIR_GRPC_ENDS];
+    uint64_t h2_connections, h2_open, h2_streams;
     uint64_t in_flight, queued, open;
     struct buckets total, first_byte, connect;
     enum weir_stats_health health;

@@ -62,10 +62,10 @@ def test_the_limit_has_two_names(start_weir, http_server, name):
     root = admin.browser(weir)
     assert limit_of(root) == (7, [])
     assert root.patch(f"{SERVERS}/a", {"max_requests": 8}).status == 200
-    assert limit_of(root) == (8, ["max_connections"])
+    assert limit_of(root) == (8, ["max_requests"])
     assert root.patch(f"{SERVERS}/a", {"max_requests": 9, "max_connections": 8}).status == 422
     assert root.patch(f"{SERVERS}/a", {"max_requests": 9, "max_connections": 9}).status == 200
-    assert limit_of(root) == (9, ["max_connections"])
+    assert limit_of(root) == (9, ["max_requests"])
     assert root.patch(f"{SERVERS}/a", {"max_connections": 7}).status == 200
     assert limit_of(root) == (7, [])
     added = {"url": "http://127.0.0.1:9", "id": "b", "max_requests": 5}

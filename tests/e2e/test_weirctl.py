@@ -169,7 +169,7 @@ CHANGED = Reply(json.dumps({**SERVER, "drain_deadline": 1764000000000}).encode()
      ("PATCH", "/pools/web/servers/web-1", {"state": "maintenance"})),
     ("server weight web/web-1 5", ("PATCH", "/pools/web/servers/web-1", {"weight": 5})),
     ("server weight web web-1 -5", ("PATCH", "/pools/web/servers/web-1", {"weight": -5})),
-    ("server limit web-1 10", ("PATCH", "/pools/web/servers/web-1", {"max_connections": 10})),
+    ("server limit web-1 10", ("PATCH", "/pools/web/servers/web-1", {"max_requests": 10})),
     ("server weight web/web-1 5 --confirm 60s",
      ("PATCH", "/pools/web/servers/web-1?confirm=60s", {"weight": 5})),
     ("server remove web/a%20b?c --confirm=1m --now",

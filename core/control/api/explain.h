@@ -15,6 +15,7 @@ struct explain {
     struct downstream client;
     struct weir_route_result route;
     cJSON *answer;
+    cJSON *protocol; /* its member */
 };
 
 /* Asks routers, stickiness and balancer, and answers the operation. */

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "control/api/show.h"
 #include "control/api/totals.h"
 #include "proxy/pool/pick.h"
 
@@ -267,6 +268,14 @@ static void set_score(struct explain *explain, struct pool_local *local,
     json_set(one, "score_text", known && score.text[0] != '\0' ? score.text : NULL);
 }
 
+/* NULL: its next connection's ALPN decides. */
+static const char *spoken_to(const struct pool_plan *plan, const struct server *server)
+{
+    const struct up_codec *codec =
+        up_protocol_codec((enum up_protocol)plan->settings->protocol, server->url.tls);
+    return codec != NULL ? http_version_word(codec->version).ptr : NULL;
+}
+
 static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
 {
     cJSON *candidates = cJSON_CreateArray();
@@ -279,6 +288,7 @@ static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
         cJSON_AddBoolToObject(one, "eligible", why == NULL);
         json_set(one, "why", why != NULL ? why : "it can serve");
         json_set_rate(one, "weight", (double)server->effective / WEIR_WEIGHT_ONE);
+        json_set(one, "protocol", spoken_to(local->plan, server));
         json_set_number(one, "in_flight", totals_server_in_flight(server));
         json_set_rate(one, "latency_ms", latency_ms(server));
         set_score(explain, local, server, one);
@@ -295,6 +305,7 @@ static void explain_pick(struct explain *explain, struct generation *g)
     explain->stream.pool = plan;
     attempt_begin(&explain->stream.attempt, &explain->stream.request_handle, plan->sticky);
     json_set(explain->answer, "pool", plan->pool->name);
+    json_set(explain->protocol, "server", pool_protocol_word(plan->settings->protocol));
     if (!explain_filters(explain, &plan->filters, "pool")) {
         return;
     }
@@ -322,6 +333,8 @@ void explain_answer(struct explain *explain, struct generation *g)
 {
     explain->answer = cJSON_CreateObject();
     json_set(explain->answer, "listener", explain->stream.listener->listener->name);
+    explain->protocol = cJSON_AddObjectToObject(explain->answer, "protocol");
+    show_offers(explain->protocol, explain->stream.listener);
     cJSON_AddArrayToObject(explain->answer, "filters");
     bool goes_on = explain_filters(explain, &explain->stream.listener->filters, "listener");
     if (!goes_on) {
@@ -333,6 +346,9 @@ void explain_answer(struct explain *explain, struct generation *g)
         json_set(explain->answer, "route", NULL);
     } else if (explain_route(explain, g)) {
         explain_pick(explain, g);
+    }
+    if (!cJSON_HasObjectItem(explain->protocol, "server")) {
+        json_set(explain->protocol, "server", NULL);
     }
     static const char *const always[] = {"pool", "pick", "answer"};
     for (size_t i = 0; i < ARRAY_COUNT(always); i++) {

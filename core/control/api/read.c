@@ -144,6 +144,7 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
     }
     json_set(object, "place", where);
     show_counters(object, &traffic);
+    show_grpc(object, &traffic);
     show_rates(object, operation->plane, WEIR_STATS_ROUTE, route->name);
 }
 
@@ -182,10 +183,13 @@ static void add_listener(struct operation *operation, cJSON *entries,
     char *handlers = handler_names(plan);
     json_set(object, "handler", handlers);
     free(handlers);
+    show_offers(object, plan);
     json_set_number(object, "connections", plan->listener->open);
+    show_http2(object, &traffic);
     json_set_number(object, "abusive", (double)traffic.abusive);
     json_set_number(object, "odd_points", (double)traffic.odd_points);
     show_counters(object, &traffic);
+    show_grpc(object, &traffic);
     show_rates(object, operation->plane, WEIR_STATS_LISTENER, plan->listener->name);
 }
 

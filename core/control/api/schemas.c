@@ -18,9 +18,23 @@
 #define RATES                                                                                     \
     "{'type':'object','properties':{'requests':" NUMBER ",'errors':" NUMBER ",'bytes_in':" NUMBER \
     ",'bytes_out':" NUMBER "}}"
-#define TRAFFIC                                                                        \
-    "'requests':" COUNT ",'responses':" COUNTS ",'errors':" COUNTS ",'retries':" COUNT \
-    ",'bytes_in':" COUNT ",'bytes_out':" COUNT
+#define PROTOCOLS                                                                               \
+    "'protocols':{'type':'object','description':'Requests by protocol: what the client spoke; " \
+    "of a server, what was spoken to it.','additionalProperties':" COUNT "}"
+#define GRPC                                                                               \
+    "'grpc':{'type':'object','description':'gRPC calls by the status that the client got " \
+    "(none: ended without one).','additionalProperties':" COUNT "}"
+#define TRAFFIC                                                                  \
+    "'requests':" COUNT ",'responses':" COUNTS ",'errors':" COUNTS "," PROTOCOLS \
+    ",'retries':" COUNT ",'bytes_in':" COUNT ",'bytes_out':" COUNT
+#define HTTP2                                                                                 \
+    "'http2':{'type':'object','properties':{'connections':{'type':'integer','minimum':0,"     \
+    "'description':'Open now.'},'streams':{'type':'integer','minimum':0,'description':"       \
+    "'Requests that run on them now.'},'opened':{'type':'integer','minimum':0,'description':" \
+    "'Connections since the start.'}}}"
+#define OFFERS                                                                                     \
+    "'alpn':{'type':'array','description':'Names that are offered by ALPN, best first; empty: no " \
+    "TLS.','items':" TEXT "},'h2c':" BOOLEAN
 #define LIST(of)                                                                                  \
     "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
     "}}}"
@@ -48,12 +62,15 @@ const struct weir_schema answer_schemas[] = {
      ",'max_connections':" COUNT ",'backup':" BOOLEAN ",'in_flight':" COUNT
      ",'sessions':{'type':['integer','null'],'description':'About how many sessions "
      "had a response of it within the last five minutes; null where the pool is not "
-     "sticky.'}," TRAFFIC ",'connections':" COUNT ",'error_share':" MAYBE ",'rates':" RATES
-     ",'latency_ms':" LATENCY ",'ejected_until':" OR_TIME "}}"},
+     "sticky.'}," TRAFFIC ",'connections':" COUNT "," HTTP2 ",'error_share':" MAYBE
+     ",'rates':" RATES ",'latency_ms':" LATENCY ",'ejected_until':" OR_TIME "}}"},
     {"Servers", LIST(REF("Server"))},
     {"Pool",
      "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT
      ",'policy':" OR_TEXT ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
+     ",'protocol':{'enum':['http/1.1','h2','auto'],'description':'What is spoken to its "
+     "servers.'},'h2_streams':" COUNT ",'h2_window':" COUNT
+     ",'connection_age':{'type':'integer','minimum':0,'description':'Milliseconds; 0: any.'}"
      ",'servers':{'type':'array','items':" REF(
          "Server") "},'names':{'type':'array','description':'Server blocks with resolve = all "
                    "or srv:"
@@ -61,7 +78,7 @@ const struct weir_schema answer_schemas[] = {
                    "{'type':'object','properties':{'id':" TEXT ",'host':" TEXT
                    ",'resolve':{'enum':['all','srv']},'servers':" COUNT ",'left_out':" COUNT
                    "}}},'up':" COUNT ",'total':" COUNT ",'in_flight':" COUNT ",'queued':" COUNT
-                   ",'totals':{'type':'object','properties':{" TRAFFIC "}},'rates':" RATES
+                   ",'totals':{'type':'object','properties':{" TRAFFIC "," GRPC "}},'rates':" RATES
                    ",'latency_ms':" LATENCY "}}"},
     {"Pools", LIST(REF("Pool"))},
     {"Routes",
@@ -69,13 +86,13 @@ const struct weir_schema answer_schemas[] = {
           ",'host':{'type':['string','null'],'description':'Its hosts, with commas; null: every "
           "host.'}"
           ",'match':" OR_TEXT ",'pool':" OR_TEXT ",'redirect':" OR_TEXT ",'place':" TEXT "," TRAFFIC
-          ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
+          "," GRPC ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
     {"Listeners",
      LIST("{'type':'object','properties':{'name':" TEXT ",'addresses':" STRINGS ",'tls':" BOOLEAN
-          ",'handler':" OR_TEXT ",'connections':" COUNT
+          ",'handler':" OR_TEXT "," OFFERS ",'connections':" COUNT "," HTTP2
           ",'abusive':{'type':'integer','minimum':0,'description':'Connections that "
           "ended for abuse (abuse_limit).'},'odd_points':{'type':'integer',"
-          "'minimum':0,'description':'What clients did that counts towards it.'}," TRAFFIC
+          "'minimum':0,'description':'What clients did that counts towards it.'}," TRAFFIC "," GRPC
           ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
     {"Modules",
      LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
@@ -97,8 +114,9 @@ const struct weir_schema answer_schemas[] = {
      "{'type':'object','properties':{'version':" TEXT ",'started_at':" TIME ",'uptime_ms':" COUNT
      ",'pid':" COUNT ",'generation':" COUNT ",'workers':" COUNT ",'connections':" COUNT
      ",'requests':" COUNT ",'rates':{'type':'object','properties':{'requests':" NUMBER
-     "}},'in_flight':" COUNT ",'config_file':" TEXT ",'state_dir':" TEXT
-     ",'restart_needed':" STRINGS ",'store':{'type':'object','properties':{'kind':" OR_TEXT
+     "}},'in_flight':" COUNT "," PROTOCOLS "," GRPC "," HTTP2 ",'config_file':" TEXT
+     ",'state_dir':" TEXT ",'restart_needed':" STRINGS
+     ",'store':{'type':'object','properties':{'kind':" OR_TEXT
      ",'state':{'enum':['ok','failed','read_only','none']},'detail':" TEXT
      "}},'reload':{'type':['object','null'],'description':'The last reload; null: there was "
      "none. A "
@@ -140,6 +158,8 @@ const struct weir_schema answer_schemas[] = {
      "'items':" REF("Entry") "},'cursor':{'type':['integer','null']}}}"},
     {"Explanation",
      "{'type':'object','properties':{'listener':" TEXT
+     ",'protocol':{'type':'object','description':'What the listener offers to clients, and what "
+     "the pool speaks to its servers.','properties':{" OFFERS ",'server':" OR_TEXT "}}"
      ",'filters':{'type':'array','description':'Filters in the order in which they see the "
      "request, up to "
      "the one that would answer it.','items':{'type':'object','properties':{'module':" TEXT
@@ -161,8 +181,9 @@ const struct weir_schema answer_schemas[] = {
      ",'sticky':{'type':'object','properties':{'verdict':{'enum':['none','known','lost']},"
      "'server':" OR_TEXT
      "}},'candidates':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
-     ",'eligible':" BOOLEAN ",'why':" TEXT ",'weight':" NUMBER ",'in_flight':" COUNT
-     ",'latency_ms':" MAYBE
+     ",'eligible':" BOOLEAN ",'why':" TEXT
+     ",'protocol':{'type':['string','null'],'description':'null: ALPN decides.'},'weight':" NUMBER
+     ",'in_flight':" COUNT ",'latency_ms':" MAYBE
      ",'score':{'type':['number','null'],'description':'The balancer takes the lowest. null: it "
      "has no "
      "number, or the server is no candidate. Turns are those of the loop that answers; each worker "

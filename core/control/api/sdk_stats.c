@@ -16,6 +16,9 @@
 
 #define BOUNDS (HISTOGRAM_BUCKETS - 1)
 
+_Static_assert(WEIR_PROTOCOLS == HTTP_VERSIONS && WEIR_GRPC_ENDS == GRPC_ENDS,
+               "the SDK counts as the core does");
+
 /* One row's memory; too large for a stack. */
 struct view {
     struct traffic sum;
@@ -74,8 +77,13 @@ static bool view_show(struct view *view)
                                           .first_byte = view->all ? &view->first_byte : NULL,
                                           .total = times ? &view->total : NULL,
                                           .abusive = sum->abusive,
-                                          .odd_points = sum->odd_points};
+                                          .odd_points = sum->odd_points,
+                                          .h2_connections = sum->h2_connections,
+                                          .h2_open = sum->h2_open,
+                                          .h2_streams = sum->h2_streams};
     memcpy(view->traffic.status, sum->status, sizeof(view->traffic.status));
+    memcpy(view->traffic.protocols, sum->protocols, sizeof(view->traffic.protocols));
+    memcpy(view->traffic.grpc, sum->grpc, sizeof(view->traffic.grpc));
     view->row.size = sizeof(view->row);
     view->row.traffic = &view->traffic;
     return view->fn(view->arg, &view->row);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include <weir/json.h>
+#include <weir/stats.h>
 
 #include "control/api/show.h"
 #include "control/api/totals.h"
@@ -22,6 +23,48 @@ static void add_reasons(cJSON *object, const struct traffic *traffic)
     }
 }
 
+/* Those that were spoken. */
+static void add_protocols(cJSON *object, const struct traffic *traffic)
+{
+    cJSON *protocols = cJSON_AddObjectToObject(object, "protocols");
+    for (uint32_t i = 0; i < HTTP_VERSIONS; i++) {
+        if (traffic->protocols[i] > 0) {
+            json_set_number(protocols, weir_protocol_name(i).ptr, (double)traffic->protocols[i]);
+        }
+    }
+}
+
+void show_grpc(cJSON *object, const struct traffic *traffic)
+{
+    cJSON *grpc = cJSON_AddObjectToObject(object, "grpc");
+    for (uint32_t i = 0; i < GRPC_ENDS; i++) {
+        if (traffic->grpc[i] > 0) {
+            json_set_number(grpc, weir_grpc_name(i).ptr, (double)traffic->grpc[i]);
+        }
+    }
+}
+
+void show_http2(cJSON *object, const struct traffic *traffic)
+{
+    cJSON *http2 = cJSON_AddObjectToObject(object, "http2");
+    json_set_number(http2, "connections", (double)traffic->h2_open);
+    json_set_number(http2, "streams", (double)traffic->h2_streams);
+    json_set_number(http2, "opened", (double)traffic->h2_connections);
+}
+
+void show_offers(cJSON *object, const struct listener_plan *plan)
+{
+    const struct tls_listener_conf *tls =
+        plan->settings->tls.count > 0 ? plan->settings->tls.items : NULL;
+    cJSON *alpn = cJSON_AddArrayToObject(object, "alpn");
+
+    for (size_t i = 0; tls != NULL && i < tls->alpn.count; i++) {
+        const struct weir_str *names = tls->alpn.items;
+        cJSON_AddItemToArray(alpn, cJSON_CreateString(names[i].ptr));
+    }
+    cJSON_AddBoolToObject(object, "h2c", plan->http.h2c);
+}
+
 void show_counters(cJSON *object, const struct traffic *traffic)
 {
     static const char *const classes[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -31,6 +74,7 @@ void show_counters(cJSON *object, const struct traffic *traffic)
         json_set_number(responses, classes[i], (double)traffic->status[i]);
     }
     add_reasons(object, traffic);
+    add_protocols(object, traffic);
     json_set_number(object, "retries", (double)traffic->retries);
     json_set_number(object, "bytes_in", (double)traffic->bytes_in);
     json_set_number(object, "bytes_out", (double)traffic->bytes_out);
@@ -133,7 +177,7 @@ static void add_drift(cJSON *object, const struct server *server,
         cJSON_AddItemToArray(drift, cJSON_CreateString("weight"));
     }
     if (server->max_connections != settings->file_max_connections) {
-        cJSON_AddItemToArray(drift, cJSON_CreateString("max_connections"));
+        cJSON_AddItemToArray(drift, cJSON_CreateString("max_requests"));
     }
     if (server->admin != (uint32_t)settings->state) {
         cJSON_AddItemToArray(drift, cJSON_CreateString("state"));
@@ -189,6 +233,7 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
                         : NAN);
     show_counters(object, &traffic);
     json_set_number(object, "connections", (double)traffic.connections);
+    show_http2(object, &traffic);
     struct weir_rates rates = rates_of(plane, WEIR_STATS_SERVER, server->pool_name, server->name);
     json_set_rate(object, "error_share", rates.error_share);
     set_rates(object, &rates);
@@ -232,6 +277,10 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
     json_set(object, "policy", use_name(plan->balance));
     json_set(object, "sticky", use_name(plan->sticky));
     json_set(object, "health_check", use_name(plan->health));
+    json_set(object, "protocol", pool_protocol_word(plan->settings->protocol));
+    json_set_number(object, "h2_streams", (double)plan->settings->h2_streams);
+    json_set_number(object, "h2_window", (double)plan->settings->h2_window);
+    json_set_number(object, "connection_age", (double)(plan->settings->connection_age / NS_PER_MS));
     cJSON *servers = cJSON_AddArrayToObject(object, "servers");
     for (size_t i = 0; i < plan->server_count; i++) {
         cJSON_AddItemToArray(servers, show_server(plane, plan, i));
@@ -241,7 +290,9 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
     json_set_number(object, "total", (double)plan->server_count);
     json_set_number(object, "in_flight", totals_in_flight(plan));
     json_set_number(object, "queued", plan->pool->queue.waiting);
-    show_counters(cJSON_AddObjectToObject(object, "totals"), &traffic);
+    cJSON *totals = cJSON_AddObjectToObject(object, "totals");
+    show_counters(totals, &traffic);
+    show_grpc(totals, &traffic);
     show_rates(object, plane, WEIR_STATS_POOL, plan->pool->name);
     return object;
 }
@@ -303,7 +354,10 @@ static uint32_t add_pool_stats(cJSON *pools, const struct plane *plane,
     cJSON *object = cJSON_AddObjectToObject(pools, plan->pool->name);
     uint32_t in_flight = totals_in_flight(plan);
 
-    json_set_number(object, "requests", (double)totals_requests(TOTALS_OF(plan->pool)));
+    struct traffic traffic = totals_counters(TOTALS_OF(plan->pool));
+
+    json_set_number(object, "requests", (double)traffic.requests);
+    add_protocols(object, &traffic);
     add_recent(object, plane, WEIR_STATS_POOL, "", plan->pool->name);
     json_set_number(object, "in_flight", in_flight);
     json_set_number(object, "queued", plan->pool->queue.waiting);
@@ -314,38 +368,46 @@ static uint32_t add_pool_stats(cJSON *pools, const struct plane *plane,
     return in_flight;
 }
 
-static uint64_t add_listener_stats(cJSON *listeners, const struct plane *plane,
-                                   const struct listener *listener)
+/* Returns its counters. */
+static struct traffic add_listener_stats(cJSON *listeners, const struct plane *plane,
+                                         const struct listener *listener)
 {
     cJSON *object = cJSON_AddObjectToObject(listeners, listener->name);
-    uint64_t requests = totals_requests(TOTALS_OF(listener));
+    struct traffic traffic = totals_counters(TOTALS_OF(listener));
 
-    json_set_number(object, "requests", (double)requests);
+    json_set_number(object, "requests", (double)traffic.requests);
     add_recent(object, plane, WEIR_STATS_LISTENER, "", listener->name);
     json_set_number(object, "connections", listener->open);
-    return requests;
+    show_http2(object, &traffic);
+    return traffic;
 }
 
 cJSON *show_stats(const struct plane *plane)
 {
     const struct generation *g = plane->runtime->current;
     cJSON *object = cJSON_CreateObject();
-    uint64_t requests = 0, connections = 0;
+    struct traffic all = {0}; /* what is proxied */
+    uint64_t connections = 0;
     uint32_t in_flight = 0;
 
     json_set_number(object, "time", (double)loop_wall_ms());
     cJSON *total = cJSON_AddObjectToObject(object, "total");
     cJSON *listeners = cJSON_AddObjectToObject(object, "listeners");
     for (size_t i = 0; i < g->plan->listener_count; i++) {
-        uint64_t here = add_listener_stats(listeners, plane, g->plan->listeners[i].listener);
-        requests += listener_plan_on_control(&g->plan->listeners[i]) ? 0 : here;
+        struct traffic here = add_listener_stats(listeners, plane, g->plan->listeners[i].listener);
+        if (!listener_plan_on_control(&g->plan->listeners[i])) {
+            traffic_sum_counters(&all, &here);
+        }
         connections += g->plan->listeners[i].listener->open;
     }
     cJSON *pools = cJSON_AddObjectToObject(object, "pools");
     for (size_t i = 0; i < g->plan->pool_count; i++) {
         in_flight += add_pool_stats(pools, plane, &g->plan->pools[i]);
     }
-    json_set_number(total, "requests", (double)requests);
+    json_set_number(total, "requests", (double)all.requests);
+    add_protocols(total, &all);
+    show_grpc(total, &all);
+    show_http2(total, &all);
     add_recent(total, plane, WEIR_STATS_PROCESS, "", "");
     json_set_number(total, "in_flight", in_flight);
     json_set_number(total, "connections", (double)connections);

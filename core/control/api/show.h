@@ -7,8 +7,14 @@
 
 #include "control/api/plane.h"
 
-/* requests, responses, errors, retries, bytes. */
+/* requests, responses, errors, protocols, retries, bytes. */
 void show_counters(cJSON *object, const struct traffic *traffic);
+/* gRPC calls by the words of their statuses; not of servers. */
+void show_grpc(cJSON *object, const struct traffic *traffic);
+/* HTTP/2's connections and requests, of a listener or server. */
+void show_http2(cJSON *object, const struct traffic *traffic);
+/* What a listener offers: `alpn`, empty for a plain one, and `h2c`. */
+void show_offers(cJSON *object, const struct listener_plan *plan);
 /* rates and latency_ms of a listener, route or pool; null where no module knows them. */
 void show_rates(cJSON *object, const struct plane *plane, enum weir_stats_kind kind,
                 const char *name);

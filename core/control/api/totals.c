@@ -13,6 +13,15 @@ struct traffic totals_sum(struct totals totals)
     return sum;
 }
 
+struct traffic totals_counters(struct totals totals)
+{
+    struct traffic sum = {0};
+    for (unsigned i = 0; i < totals.loops; i++) {
+        traffic_sum_counters(&sum, totals_on(totals, i));
+    }
+    return sum;
+}
+
 uint64_t totals_requests(struct totals totals)
 {
     uint64_t sum = 0;

@@ -30,7 +30,9 @@ static inline const struct traffic *totals_on(struct totals totals, unsigned loo
 }
 
 struct traffic totals_sum(struct totals totals);
-/* Of the requests alone: less to read. */
+/* Without the histograms: less to read. */
+struct traffic totals_counters(struct totals totals);
+/* Of the requests alone: even less. */
 uint64_t totals_requests(struct totals totals);
 
 /* Requests on the pool's servers. */

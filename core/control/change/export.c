@@ -16,7 +16,7 @@
 static char *server_text(const struct server *server)
 {
     static const char *const states[] = {"", "  state = \"drain\"", "  state = \"maintenance\""};
-    return base_printf("server \"%s\" { url = \"%.*s\"  weight = %u  max_connections = %u%s%s }",
+    return base_printf("server \"%s\" { url = \"%.*s\"  weight = %u  max_requests = %u%s%s }",
                        server->name, STR_ARGS(server->url.text), (unsigned)server->weight,
                        (unsigned)server->max_connections, server->backup ? "  backup = on" : "",
                        states[server->admin]);

@@ -76,6 +76,16 @@ static void uncount(struct downstream *downstream)
     }
 }
 
+static void down_protocol(struct down_conn *c)
+{
+    struct traffic *traffic = &downstream_of(c)->local->traffic;
+
+    if (c->codec->version == HTTP_2) {
+        stat_add(&traffic->h2_connections, 1);
+        stat_add(&traffic->h2_open, 1);
+    }
+}
+
 static void down_odd(struct down_conn *c, unsigned points, const char *ends)
 {
     static struct log_limit limit;
@@ -103,6 +113,9 @@ static void down_closed(struct down_conn *c)
     }
     uncount(downstream);
     listener_place_give(local);
+    if (c->codec->version == HTTP_2) {
+        stat_remove(&local->traffic.h2_open, 1);
+    }
     home->count--;
     local->count--;
     lifetime_unkeep(downstream->pin, home->loop->index);
@@ -110,7 +123,12 @@ static void down_closed(struct down_conn *c)
 
 struct down_owner downstream_owner(const struct down_events *events)
 {
-    return (struct down_owner){events, down_conf, down_odd, down_closed, down_free};
+    return (struct down_owner){.events = events,
+                               .conf = down_conf,
+                               .on_protocol = down_protocol,
+                               .on_odd = down_odd,
+                               .on_closed = down_closed,
+                               .on_free = down_free};
 }
 
 /* ---- the beginning ---- */

@@ -201,6 +201,11 @@ static const char *const send_proxy_protocols[] = {"off", "v1", "v2", NULL};
 static const char *const panic_modes[] = {"all", "none", NULL};
 static const char *const up_protocols[] = {"http/1.1", "h2", "auto", NULL};
 
+const char *pool_protocol_word(int32_t protocol)
+{
+    return up_protocols[protocol];
+}
+
 static const struct weir_option pool_rows[] = {
     WEIR_OPTION_RANGE(struct pool_settings, connect_timeout, DURATION, "2s", "1ms", "1h", POOL,
                       RELOAD, "Time to connect to a server, TLS handshake included."),

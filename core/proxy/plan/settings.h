@@ -115,6 +115,9 @@ struct pool_settings {
 };
 extern const struct weir_options pool_options;
 
+/* enum up_protocol as the option `protocol` has it. */
+const char *pool_protocol_word(int32_t protocol);
+
 /* The host's own options of each `health` block. */
 struct probe_settings {
     uint64_t interval, fast_interval, timeout;

@@ -9,7 +9,7 @@
 #ifndef PROXY_PLAN_TRAFFIC_H
 #define PROXY_PLAN_TRAFFIC_H
 
-#include "base/base.h"
+#include "http/message.h"
 
 /* Why Weir answered itself or aborted a response. The words are in reason_words (traffic.c). */
 enum reason {
@@ -52,6 +52,9 @@ struct histogram {
     uint64_t sum_us;
 };
 
+/* Statuses of gRPC, 0 to 16, and one more for calls that ended without any. */
+#define GRPC_ENDS 18u
+
 /* On cache lines of its own, so that arrays of them have one a loop. */
 struct traffic {
     union {
@@ -64,9 +67,17 @@ struct traffic {
             uint64_t refused; /* accepted and closed at once: above a limit, or no PROXY header */
             uint64_t odd_points; /* abuse_limit: what clients did that was odd */
             uint64_t abusive;    /* connections that ended for that */
+            /* Requests by enum http_version: what the client spoke; of servers: what was spoken to
+             * them, counted as a request begins there. */
+            uint64_t protocols[HTTP_VERSIONS];
+            uint64_t grpc[GRPC_ENDS]; /* gRPC calls by their status; the last: without one */
+            uint64_t h2_connections;  /* of `connections`: those of HTTP/2 */
+            /* Now, and so they go down as well. Of what one loop counts, the sum is right. */
+            uint64_t h2_open;    /* connections of HTTP/2 */
+            uint64_t h2_streams; /* requests on them */
             uint64_t errors[REASON_COUNT];
         };
-        uint64_t counters[14 + REASON_COUNT]; /* all of these */
+        uint64_t counters[17 + HTTP_VERSIONS + GRPC_ENDS + REASON_COUNT]; /* all of these */
     };
     struct histogram connect;    /* new upstream connections */
     struct histogram first_byte; /* from assignment to the first byte of the response */
@@ -76,6 +87,11 @@ struct traffic {
 static inline void stat_add(uint64_t *counter, uint64_t n)
 {
     __atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline void stat_remove(uint64_t *gauge, uint64_t n)
+{
+    __atomic_store_n(gauge, *gauge - n, __ATOMIC_RELAXED);
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns);

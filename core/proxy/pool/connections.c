@@ -88,12 +88,27 @@ static bool too_old(const struct server_local *mine, const struct up_conn *c, ui
 
 /* ---- what an owner does ---- */
 
+/* HTTP/2's connections and what runs there, as far as it has changed. */
+static void count_streams(struct up_conn *c)
+{
+    struct server_local *mine = c->user;
+
+    if (c->codec->version == HTTP_2 && c->running != c->counted) {
+        stat_add(&mine->traffic.h2_streams, (uint64_t)c->running - c->counted);
+        c->counted = c->running;
+    }
+}
+
 void connections_opened(struct up_conn *c, uint64_t took_ns)
 {
     struct server_local *mine = c->user;
 
     histogram_add(&mine->traffic.connect, took_ns);
     stat_add(&mine->traffic.connections, 1);
+    if (c->codec->version == HTTP_2) {
+        stat_add(&mine->traffic.h2_connections, 1);
+        stat_add(&mine->traffic.h2_open, 1);
+    }
     mine->open++;
     c->opened_ns = loop_now_ns(c->conn->loop);
     c->jitter = (uint8_t)(((c->opened_ns + mine->open) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
@@ -120,6 +135,7 @@ void connections_room(struct up_conn *c)
     bool wanted = c->room > 0 && mine->adopted && !other_tls && !too_old(mine, c, now_ns) &&
                   c->address_epoch == mine->server->address_epoch && c->protocol == mine->protocol;
 
+    count_streams(c);
     if (c->most > 0) {
         mine->expected_room = c->most;
     }
@@ -148,6 +164,10 @@ void connections_closed(struct up_conn *c)
     struct server_local *mine = c->user;
 
     mine->open--;
+    if (c->codec->version == HTTP_2) {
+        stat_remove(&mine->traffic.h2_open, 1);
+        stat_remove(&mine->traffic.h2_streams, c->counted);
+    }
     spares_remove(&mine->spares, c);
 }
 
@@ -155,6 +175,10 @@ bool connections_begin(struct up_conn *c, struct exchange *exchange, bool probe)
 {
     bool begun = up_conn_use(c, exchange, probe);
 
+    if (likely(begun)) {
+        stat_add(&((struct server_local *)c->user)->traffic.protocols[c->codec->version], 1);
+        count_streams(c);
+    }
     if (likely(begun) && c->spares != NULL) {
         spares_settle(c->spares, c);
     } else if (c->spares != NULL) {

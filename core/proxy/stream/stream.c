@@ -46,6 +46,9 @@ static struct exchange *down_open(struct down_conn *c)
     stream->wait.tried = &stream->attempt.tried;
     arena_init(&stream->exchange.arena, &home->loop->blocks, STREAM_ARENA_LIMIT);
     list_push_back(&home->running, &stream->link);
+    if (c->codec->version == HTTP_2) {
+        stat_add(&downstream->local->traffic.h2_streams, 1);
+    }
     return &stream->exchange;
 }
 
@@ -372,6 +375,9 @@ static void down_close(struct exchange *exchange, bool complete)
     stream_leave_server(stream, complete ? stream->outcome : WEIR_OUTCOME_CANCELED);
     if (stream->start_wall_ms != 0) { /* there was a request, or an attempt at one */
         stream_record(stream, complete);
+    }
+    if (stream->downstream->place.c.codec->version == HTTP_2) {
+        stat_remove(&stream->downstream->local->traffic.h2_streams, 1);
     }
     chain_close(&stream->chain);
     exchange->down = NULL;

@@ -23,6 +23,18 @@ struct weir_histogram {
     double sum;             /**< seconds */
 };
 
+/** Versions of HTTP: `weir_traffic.protocols` has a count of each. */
+enum weir_protocol {
+    WEIR_PROTOCOL_NONE = 0, /**< a head that was refused or cut before its version */
+    WEIR_PROTOCOL_HTTP_1_0 = 1,
+    WEIR_PROTOCOL_HTTP_1_1 = 2,
+    WEIR_PROTOCOL_HTTP_2 = 3,
+};
+#define WEIR_PROTOCOLS 4
+
+/** How gRPC calls end: with a status, 0 to 16, or (17) without any. */
+#define WEIR_GRPC_ENDS 18
+
 /** Counters since the start of the program (or of what is counted). */
 struct weir_traffic {
     uint32_t size;
@@ -39,7 +51,51 @@ struct weir_traffic {
     const struct weir_histogram *total;      /**< from the request's first byte to the end */
     uint64_t abusive;    /**< listeners: connections ended for abuse. Since 1.4 */
     uint64_t odd_points; /**< listeners: what clients did that counts towards it. Since 1.4 */
+    /** By enum weir_protocol: requests by what the client spoke; of servers: requests that began
+     * there, by what was spoken to them. Since 1.4. */
+    uint64_t protocols[WEIR_PROTOCOLS];
+    uint64_t grpc[WEIR_GRPC_ENDS]; /**< gRPC calls by their end; not of servers. Since 1.4 */
+    uint64_t
+        h2_connections;  /**< of `connections`, those of HTTP/2; listeners, servers. Since 1.4 */
+    uint64_t h2_open;    /**< how many of these are open now. Since 1.4 */
+    uint64_t h2_streams; /**< requests that run on them now. Since 1.4 */
 };
+
+/** `HTTP/2`, as WEIR_REQUEST_PROTOCOL has it; WEIR_PROTOCOL_NONE, or out of range: `none`.
+ * Static. */
+static inline struct weir_str weir_protocol_name(uint32_t protocol)
+{
+    static const struct weir_str names[WEIR_PROTOCOLS] = {
+        WEIR_STR_INIT("none"), WEIR_STR_INIT("HTTP/1.0"), WEIR_STR_INIT("HTTP/1.1"),
+        WEIR_STR_INIT("HTTP/2")};
+    return names[protocol < WEIR_PROTOCOLS ? protocol : 0];
+}
+
+/** The word of a gRPC status, such as `UNAVAILABLE`; out of range: `none`. Static. */
+static inline struct weir_str weir_grpc_name(uint32_t status)
+{
+    static const struct weir_str names[WEIR_GRPC_ENDS] = {
+        WEIR_STR_INIT("OK"),
+        WEIR_STR_INIT("CANCELLED"),
+        WEIR_STR_INIT("UNKNOWN"),
+        WEIR_STR_INIT("INVALID_ARGUMENT"),
+        WEIR_STR_INIT("DEADLINE_EXCEEDED"),
+        WEIR_STR_INIT("NOT_FOUND"),
+        WEIR_STR_INIT("ALREADY_EXISTS"),
+        WEIR_STR_INIT("PERMISSION_DENIED"),
+        WEIR_STR_INIT("RESOURCE_EXHAUSTED"),
+        WEIR_STR_INIT("FAILED_PRECONDITION"),
+        WEIR_STR_INIT("ABORTED"),
+        WEIR_STR_INIT("OUT_OF_RANGE"),
+        WEIR_STR_INIT("UNIMPLEMENTED"),
+        WEIR_STR_INIT("INTERNAL"),
+        WEIR_STR_INIT("UNAVAILABLE"),
+        WEIR_STR_INIT("DATA_LOSS"),
+        WEIR_STR_INIT("UNAUTHENTICATED"),
+        WEIR_STR_INIT("none"),
+    };
+    return names[status < WEIR_GRPC_ENDS ? status : WEIR_GRPC_ENDS - 1];
+}
 
 enum weir_stats_kind {
     WEIR_STATS_PROCESS = 0, /**< one row, the first; its traffic is the sum of the listeners' */

@@ -40,6 +40,7 @@ static void end(struct up_conn *c)
 }
 
 const struct up_codec fake_up_codec = {
+    .version = HTTP_2,
     .size = sizeof(struct up_conn),
     .room = FAKE_UP_ROOM,
     .begin = begin,

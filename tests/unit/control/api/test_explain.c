@@ -11,6 +11,7 @@ static struct worker worker;
 static struct listener listener;
 static struct listener_local listener_local;
 static struct listener_plan listener_plan;
+static struct listener_settings listener_settings;
 static struct pool_local local;
 static struct pool pool;
 static struct pool_settings settings;
@@ -40,7 +41,8 @@ static void set_up(void)
     worker = (struct worker){.loop = loop};
     stream_home_init(&worker.streams, loop, &worker.batch);
     listener = (struct listener){.name = (char *)(uintptr_t) "web", .locals = &listener_local};
-    listener_plan = (struct listener_plan){.listener = &listener, .owner = &plan};
+    listener_plan = (struct listener_plan){
+        .listener = &listener, .owner = &plan, .settings = &listener_settings};
     settings = (struct pool_settings){.name = STR("web")};
     pool = (struct pool){.name = (char *)(uintptr_t) "web", .loops = 1, .locals = &local};
     local = (struct pool_local){.pool = &pool};

@@ -71,9 +71,9 @@ UNIT_TEST(servers_are_changed_added_and_removed)
     ck_assert_str_eq(exported("", 0),
                      "# the pool\n"
                      "pool \"web\" {\n"
-                     "    server \"a\" { url = \"http://a:1\"  weight = 5  max_connections = 0"
+                     "    server \"a\" { url = \"http://a:1\"  weight = 5  max_requests = 0"
                      "  state = \"drain\" } # the first\n"
-                     "    server \"c\" { url = \"http://c:1\"  weight = 1  max_connections = 0"
+                     "    server \"c\" { url = \"http://c:1\"  weight = 1  max_requests = 0"
                      "  backup = on }\n"
                      "}\n");
 }
@@ -87,7 +87,7 @@ UNIT_TEST(a_block_on_one_line_gets_lines)
     ck_assert_str_eq(exported("", 0),
                      "pool \"web\" { server \"a\" { url = \"http://a:1\" } server \"b\" {\n"
                      "  url = \"http://b:1\" weight = 2 } \n"
-                     "    server \"c\" { url = \"http://c:1\"  weight = 1  max_connections = 0 }\n"
+                     "    server \"c\" { url = \"http://c:1\"  weight = 1  max_requests = 0 }\n"
                      "}\n");
 }
 

@@ -77,6 +77,30 @@ UNIT_TEST(one_with_room_serves_until_it_is_full)
     ck_assert_ptr_eq(use(), c);
 }
 
+/* Connections of HTTP/2 and what runs on them, as far as they have come and not gone. */
+UNIT_TEST(http_2_is_counted)
+{
+    const struct traffic *traffic = &mine->traffic;
+
+    ck_assert_uint_eq(traffic->h2_connections, 1);
+    ck_assert_uint_eq(traffic->h2_open, 1);
+    owner.on_room(c);
+    ck_assert_ptr_eq(use(), c);
+    ck_assert_ptr_eq(use(), c);
+    ck_assert_uint_eq(traffic->h2_streams, 2);
+    ck_assert_uint_eq(traffic->protocols[HTTP_2], 2);
+    fake_up_let_go(c);
+    ck_assert_uint_eq(traffic->h2_streams, 1);
+    fake_up_refuses = true;
+    ck_assert_ptr_null(use());
+    ck_assert_uint_eq(traffic->protocols[HTTP_2], 2);
+    fake_up_break(c);
+    ck_assert(over);
+    ck_assert_uint_eq(traffic->h2_streams, 0);
+    ck_assert_uint_eq(traffic->h2_open, 0);
+    ck_assert_uint_eq(traffic->h2_connections, 1);
+}
+
 /* As many as its last protocol takes wait for the server's next one, whatever ALPN may bring. */
 UNIT_TEST(what_the_server_speaks_is_remembered)
 {

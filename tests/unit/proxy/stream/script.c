@@ -128,6 +128,8 @@ static size_t down_waiting(struct down *down)
     return down->exchange == exchange ? client_waiting : 0;
 }
 
+static const struct down_codec down_codec = {.version = HTTP_1_1};
+
 static const struct down_ops down_ops = {
     .interim = down_interim,
     .head = down_head,
@@ -259,7 +261,10 @@ static struct fake_server *server_new_connection(void)
     ck_assert_uint_lt(connection_count, ARRAY_COUNT(connections));
     struct fake_server *server = &connections[connection_count++];
     *server = (struct fake_server){
-        .c = {.codec = &codec, .conn = &server->conn, .room = 1},
+        .c = {.codec = &codec,
+              .conn = &server->conn,
+              .room = 1,
+              .user = &stage.servers[0]->locals[0]},
         .conn = {.fd = -1, .loop = stage.loop},
     };
     for (unsigned i = 0; i < SCRIPT_STREAMS; i++) {
@@ -348,6 +353,7 @@ void script_begin(void)
     listener_local.home = &down_home;
     listener_local.plan = &listener;
     client.downstream.local = &listener_local;
+    client.downstream.place.c.codec = &down_codec;
     client.downstream.peer_len = sizeof("192.0.2.7") - 1;
     memcpy(client.peer, "192.0.2.7", sizeof("192.0.2.7"));
     for (unsigned i = 0; i < SCRIPT_STREAMS; i++) {
