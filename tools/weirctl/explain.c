@@ -102,17 +102,19 @@ static void add_score(struct table *table, const cJSON *candidate)
     table_number(table, json_number(candidate, "score"), 4);
 }
 
+static void add_protocol(struct table *table, const cJSON *candidate)
+{
+    table_add(table, PLAIN, "%s", json_text(candidate, "protocol", "as ALPN says"));
+}
+
 /* The pick is marked as `match`, as the rule that wins is. */
 static void print_candidates(cJSON *explanation)
 {
     static const struct column columns[] = {
-        {"", SHOW_TEXT, NULL, add_winner},
-        {"SERVER", SHOW_TEXT, "id", NULL},
-        {"ELIGIBLE", SHOW_TEXT, NULL, add_eligible},
-        {"WEIGHT", SHOW_COUNT, NULL, add_weight},
-        {"IN FLIGHT", SHOW_COUNT, "in_flight", NULL},
-        {"LATENCY ms", SHOW_MS, "latency_ms", NULL},
-        {"SCORE", SHOW_COUNT, NULL, add_score},
+        {"", SHOW_TEXT, NULL, add_winner},           {"SERVER", SHOW_TEXT, "id", NULL},
+        {"ELIGIBLE", SHOW_TEXT, NULL, add_eligible}, {"PROTOCOL", SHOW_TEXT, NULL, add_protocol},
+        {"WEIGHT", SHOW_COUNT, NULL, add_weight},    {"IN FLIGHT", SHOW_COUNT, "in_flight", NULL},
+        {"LATENCY ms", SHOW_MS, "latency_ms", NULL}, {"SCORE", SHOW_COUNT, NULL, add_score},
         {"WHY", SHOW_TEXT, NULL, add_why},
     };
     cJSON *candidates = cJSON_GetObjectItemCaseSensitive(explanation, "candidates"), *each = NULL;
@@ -133,12 +135,18 @@ static void tell_explanation(const struct call *call, const struct answer *answe
 {
     cJSON *explanation = answer->json;
     const char *server = json_text(explanation, "sticky.server", NULL);
+    const char *spoken = json_text(explanation, "protocol.server", NULL);
+    struct text offers = {0};
 
+    text_offers(&offers, json_at(explanation, "protocol"));
     (void)call;
     print_fact("listener", "%s", json_text(explanation, "listener", "-"));
+    print_fact("offers", "%s", text_get(&offers));
+    text_clear(&offers);
     print_filters(explanation);
     print_routes(explanation);
-    print_fact("pool", "%s", json_text(explanation, "pool", "none"));
+    print_fact("pool", "%s%s%s", json_text(explanation, "pool", "none"),
+               spoken != NULL ? ", spoken to by " : "", spoken != NULL ? spoken : "");
     print_fact("sticky", "%s%s%s", json_text(explanation, "sticky.verdict", "none"),
                server != NULL ? ", " : "", server != NULL ? server : "");
     print_candidates(explanation);

@@ -75,6 +75,9 @@ enum outcome run_status(struct call *call)
         print_fact("connections", "%.0f", json_number(s, "connections"));
         print_fact("requests", "%.0f (%.1f a second, %.0f in flight)", json_number(s, "requests"),
                    json_number(s, "rates.requests"), json_number(s, "in_flight"));
+        print_counts("protocols", json_at(s, "protocols"));
+        print_http2(json_at(s, "http2"));
+        print_counts("gRPC", json_at(s, "grpc"));
         print_fact("configuration", "%s", json_text(s, "config_file", "-"));
         print_fact("state", "%s", json_text(s, "state_dir", "-"));
         const char *detail = json_text(s, "store.detail", "");
@@ -136,19 +139,45 @@ static void add_tls(struct table *table, const cJSON *listener)
     table_add(table, PLAIN, "%s", json_true(listener, "tls") ? "yes" : "no");
 }
 
+static void add_offers(struct table *table, const cJSON *listener)
+{
+    struct text text = {0};
+
+    text_offers(&text, listener);
+    table_add(table, PLAIN, "%s", text_get(&text));
+    text_clear(&text);
+}
+
+static void add_grpc_failed(struct table *table, const cJSON *object)
+{
+    const cJSON *each = NULL;
+    double failed = 0;
+
+    cJSON_ArrayForEach(each, json_at(object, "grpc"))
+    {
+        failed += strcmp(each->string, "OK") != 0 ? each->valuedouble : 0;
+    }
+    table_number(table, failed, 0);
+}
+
 enum outcome run_listeners(struct call *call)
 {
     static const struct column columns[] = {
         {"LISTENER", SHOW_TEXT, "name", NULL},
         {"TLS", SHOW_TEXT, NULL, add_tls},
         {"HANDLER", SHOW_TEXT, "handler", NULL},
+        {"OFFERS", SHOW_TEXT, NULL, add_offers},
         {"CONNECTIONS", SHOW_COUNT, "connections", NULL},
+        {"H2", SHOW_COUNT, "http2.connections", NULL},
+        {"STREAMS", SHOW_COUNT, "http2.streams", NULL},
+        {"ODD", SHOW_COUNT, "odd_points", NULL},
         {"ABUSIVE", SHOW_COUNT, "abusive", NULL},
         {"REQ/S", SHOW_TENTHS, "rates.requests", NULL},
         {"IN/S", SHOW_BYTES, "rates.bytes_in", NULL},
         {"OUT/S", SHOW_BYTES, "rates.bytes_out", NULL},
         {"REQUESTS", SHOW_COUNT, "requests", NULL},
         {"5XX", SHOW_COUNT, NULL, add_5xx},
+        {"GRPC FAILED", SHOW_COUNT, NULL, add_grpc_failed},
         {"ADDRESSES", SHOW_LIST, "addresses", NULL},
     };
     return CALL_LIST(call, "/listeners", columns);

@@ -21,6 +21,7 @@ static const struct column pool_columns[] = {
     {"POLICY", SHOW_TEXT, "policy", NULL},
     {"STICKY", SHOW_TEXT, "sticky", NULL},
     {"CHECK", SHOW_TEXT, "health_check", NULL},
+    {"PROTOCOL", SHOW_TEXT, "protocol", NULL},
     {"UP", SHOW_COUNT, NULL, add_up},
     {"IN FLIGHT", SHOW_COUNT, "in_flight", NULL},
     {"QUEUED", SHOW_COUNT, "queued", NULL},
@@ -50,7 +51,7 @@ static void add_weight(struct table *table, const cJSON *server)
 
 static void add_in_flight(struct table *table, const cJSON *server)
 {
-    double limit = json_number(server, "max_connections");
+    double limit = json_number(server, "max_requests");
 
     if (limit > 0) {
         table_add(table, PLAIN, "%.0f/%.0f", json_number(server, "in_flight"), limit);
@@ -135,6 +136,9 @@ enum outcome run_pools(struct call *call)
         table_print(&table);
         if (call->count > 0) {
             putchar('\n');
+            print_counts("protocols", json_at(answer.json, "totals.protocols"));
+            print_counts("gRPC", json_at(answer.json, "totals.grpc"));
+            putchar('\n');
             print_servers(json_at(answer.json, "servers"), false);
         }
     }
@@ -156,23 +160,6 @@ static void print_probes(const cJSON *server)
                    json_true(each, "ok") ? "good" : "bad", json_number(each, "ms"),
                    json_text(each, "reason", ""));
     }
-}
-
-/* A JSON object of numbers: `connect_refused 3, timeout 1`; `none` where all are zero. */
-static void print_counts(const char *name, const cJSON *object)
-{
-    const cJSON *each = NULL;
-    struct text text = {0};
-
-    cJSON_ArrayForEach(each, object)
-    {
-        if (cJSON_IsNumber(each) && each->valuedouble != 0) {
-            text_printf(&text, "%s%s %.0f", text.len > 0 ? ", " : "", each->string,
-                        each->valuedouble);
-        }
-    }
-    print_fact(name, "%s", text.len > 0 ? text_get(&text) : "none");
-    text_clear(&text);
 }
 
 static void print_drift(const cJSON *server)
@@ -202,12 +189,14 @@ static void print_server(const cJSON *server)
     print_fact("weight", "%.0f, effective %.2f", json_number(server, "weight"),
                json_number(server, "effective_weight"));
     print_fact("in flight", "%.0f, limit %.0f (0: none)", json_number(server, "in_flight"),
-               json_number(server, "max_connections"));
+               json_number(server, "max_requests"));
     if (isfinite(json_number(server, "sessions"))) {
         print_fact("sessions", "%.0f within five minutes", json_number(server, "sessions"));
     }
     print_fact("requests", "%.0f, %.1f a second, %.0f retries", json_number(server, "requests"),
                json_number(server, "rates.requests"), json_number(server, "retries"));
+    print_counts("protocols", json_at(server, "protocols"));
+    print_http2(json_at(server, "http2"));
     print_counts("responses", json_at(server, "responses"));
     print_counts("errors", json_at(server, "errors"));
     if (isfinite(json_number(server, "latency_ms.p50"))) {

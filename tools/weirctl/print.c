@@ -2,6 +2,7 @@
 /*
  * Messages, facts and values, cleaned for a terminal.
  */
+#include "api.h"
 #include "print.h"
 
 #include <math.h>
@@ -106,6 +107,29 @@ int terminal_width(FILE *to)
         return 0;
     }
     return size.ws_col;
+}
+
+void print_counts(const char *name, const cJSON *object)
+{
+    const cJSON *each = NULL;
+    struct text text = {0};
+
+    cJSON_ArrayForEach(each, object)
+    {
+        if (cJSON_IsNumber(each) && each->valuedouble != 0) {
+            text_printf(&text, "%s%s %.0f", text.len > 0 ? ", " : "", each->string,
+                        each->valuedouble);
+        }
+    }
+    print_fact(name, "%s", text.len > 0 ? text_get(&text) : "none");
+    text_clear(&text);
+}
+
+void print_http2(const cJSON *http2)
+{
+    print_fact("HTTP/2 now", "%.0f connections, %.0f requests on them; %.0f connections in all",
+               json_number(http2, "connections"), json_number(http2, "streams"),
+               json_number(http2, "opened"));
 }
 
 /* ---- values ---- */

@@ -72,6 +72,9 @@ void print_list(const struct column *columns, size_t count, const cJSON *array);
 /** Adds the texts of an array to `out`, with commas. */
 void text_join(struct text *out, const cJSON *array);
 
+/** Adds what a listener offers to clients: `h2, http/1.1`; a plain one `h2c, http/1.1`. */
+void text_offers(struct text *out, const cJSON *listener);
+
 /** Adds a cell: the next of the row, or the first of the next row. */
 void table_add(struct table *table, enum colour colour, const char *format, ...)
     WEIRCTL_PRINTF(3, 4);
@@ -95,6 +98,12 @@ void table_free(struct table **table);
 
 /** Prints `name: value`, the values aligned. */
 void print_fact(const char *name, const char *format, ...) WEIRCTL_PRINTF(2, 3);
+
+/** A JSON object of numbers: `connect_refused 3, timeout 1`; `none` where all are zero. */
+void print_counts(const char *name, const cJSON *object);
+
+/** What `http2` of a listener, a server or all tells. */
+void print_http2(const cJSON *http2);
 
 /* ---- values: written to `out`, which is returned ---- */
 

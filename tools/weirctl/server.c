@@ -109,7 +109,7 @@ static void tell_server(const struct call *call, const struct answer *answer)
     print_fact("state", "%s, health %s%s%s", json_text(server, "state", "-"),
                json_text(server, "health.status", "-"), *reason != '\0' ? ": " : "", reason);
     print_fact("weight", "%.0f, limit %.0f (0: none), %.0f in flight",
-               json_number(server, "weight"), json_number(server, "max_connections"),
+               json_number(server, "weight"), json_number(server, "max_requests"),
                json_number(server, "in_flight"));
     if (isfinite(json_number(server, "drain_deadline"))) {
         print_fact("drains until", "%s at the latest",
@@ -250,7 +250,7 @@ enum outcome run_server_number(struct call *call)
     bool weight = strcmp(call->command->name, "server weight") == 0;
     cJSON *body = cJSON_CreateObject();
     enum outcome outcome =
-        add_number(call, body, weight ? "weight" : "max_connections", call->words[call->count - 1]);
+        add_number(call, body, weight ? "weight" : "max_requests", call->words[call->count - 1]);
 
     if (outcome != DONE) {
         cJSON_Delete(body);

@@ -91,6 +91,14 @@ void text_join(struct text *out, const cJSON *array)
     }
 }
 
+void text_offers(struct text *out, const cJSON *listener)
+{
+    text_join(out, json_at(listener, "alpn"));
+    if (out->len == 0) {
+        text_puts(out, json_true(listener, "h2c") ? "h2c, http/1.1" : "http/1.1");
+    }
+}
+
 static void add_shown(struct table *table, enum show show, const cJSON *object, const char *path)
 {
     double number = json_number(object, path);

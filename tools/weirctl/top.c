@@ -179,10 +179,13 @@ static void add_title(const struct view *view, struct text *out)
     char time[VALUE_SIZE];
 
     text_printf(
-        out, "weir %s  %s  %.1f requests/s  %.1f errors/s  %.0f in flight  %.0f connections",
+        out,
+        "weir %s  %s  %.1f requests/s  %.1f errors/s  %.0f in flight  %.0f connections, %.0f of "
+        "HTTP/2",
         view->call->api.endpoint.display, show_time(time, json_number(view->stats, "time")),
         json_number(view->stats, "total.rate"), json_number(view->stats, "total.errors_rate"),
-        json_number(view->stats, "total.in_flight"), json_number(view->stats, "total.connections"));
+        json_number(view->stats, "total.in_flight"), json_number(view->stats, "total.connections"),
+        json_number(view->stats, "total.http2.connections"));
     text_printf(out, "\nsorted by %s%s%s%s   [s]ort [f]ilter [p]ause [q]uit\n\n",
                 order_names[view->order], view->unhealthy ? ", only unhealthy" : "",
                 view->paused ? ", PAUSED" : "",
