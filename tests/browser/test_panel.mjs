@@ -237,6 +237,23 @@ describe("control panel", () => {
         await closePage(page);
     });
 
+    it("says what is spoken to servers, and what clients spoke", async () => {
+        const pool = (name) => page.getByRole("region", { name: `Pool ${name}` });
+        await pool("web_servers").getByText("to servers: HTTP/1.1").waitFor();
+        assert.equal(await pool("web_servers").getByText("gRPC failed").isVisible(), false);
+        for (const text of [
+            "to servers: HTTP/2",
+            "1,000 streams a connection, 256.0 KiB each",
+            "connections renewed after 1 h",
+        ])
+            await pool("api_servers").getByText(text).waitFor();
+        const figures = await pool("api_servers").locator(".pool-figures").innerText();
+        assert.match(figures.replaceAll("\n", " "), /HTTP\/2 75 % gRPC failed 10/);
+        await page.getByRole("button", { name: "api-1", exact: true }).click();
+        await page.getByText("2 connections, 0 requests").waitFor();
+        await closePage(page);
+    });
+
     it("shows routes, listeners, modules, certificates and the configuration", async () => {
         const expected = {
             Routes: "/api/v1/",
@@ -248,6 +265,12 @@ describe("control panel", () => {
         for (const [section, text] of Object.entries(expected)) {
             await page.getByRole("link", { name: section, exact: true }).click();
             await page.getByText(text).first().waitFor();
+            if (section === "Listeners") {
+                await page.getByRole("button", { name: "https", exact: true }).click();
+                await page.getByText("31 connections, 77 requests").waitFor();
+                await page.getByText("OK: 1,200, UNAVAILABLE: 7").waitFor();
+                await page.getByText("1,830").last().waitFor();
+            }
             if (section === "Modules") {
                 await page.getByRole("button", { name: "sticky_cookie" }).click();
                 await page.getByText("1.23 M").waitFor();

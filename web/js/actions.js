@@ -262,7 +262,7 @@ export function setWeight(pool, server) {
 }
 
 export function setLimit(pool, server) {
-    const limit = number("max_connections", server.max_connections, 1000000);
+    const limit = number("max_requests", server.max_requests, 1000000);
     return change(server, {
         title: `Limit of ${server.id}`,
         confirm: "Set limit",
@@ -282,7 +282,7 @@ export function setLimit(pool, server) {
                     consequence(`It has ${server.in_flight} now; those go on.`, { symbol: "info" }),
             ].filter(Boolean);
         },
-        body: () => ({ max_connections: Number(limit.value) }),
+        body: () => ({ max_requests: Number(limit.value) }),
         done: () =>
             limit.value === "0"
                 ? `${server.id} has no limit.`
@@ -385,7 +385,7 @@ export async function add(pool) {
         "ready",
     );
     const weight = number("weight", 1, 1000);
-    const limit = number("max_connections", 0, 1000000);
+    const limit = number("max_requests", 0, 1000000);
     const list = h("ul", { class: "what" });
     const sent = await ask({
         title: `Add a server to ${pool.name}`,
@@ -426,7 +426,7 @@ export async function add(pool) {
                     url: url.value.trim(),
                     ...(id.value.trim() && { id: id.value.trim() }),
                     weight: Number(weight.value),
-                    max_connections: Number(limit.value),
+                    max_requests: Number(limit.value),
                     state: state.value,
                     ...(form.elements.backup.checked && { backup: true }),
                 },

@@ -5,7 +5,7 @@ import { Bars } from "./bars.js";
 import { ChartCard } from "./chartcard.js";
 import { byId, h, setAttr, setChildren, setText } from "./dom.js";
 import { makeFigures } from "./figures.js";
-import { clock, count, latency, ms, rate } from "./format.js";
+import { clock, count, latency, ms, rate, share } from "./format.js";
 import { History, valuesOf } from "./history.js";
 import { icon, setIcon } from "./icons.js";
 import { notifyProblem } from "./notice.js";
@@ -21,6 +21,7 @@ const RANGES = [
 ];
 const PERCENTILES = ["p50", "p95", "p99"];
 const MOST_LINES = 8;
+const SHARE_SECONDS = 5;
 
 const CHARTS = [
     { id: "rate", title: "Requests", unit: "per second", metrics: ["rate"], format: rate },
@@ -46,6 +47,7 @@ const FIGURES = [
     },
     { label: "In flight", value: ({ now }) => count(now?.in_flight) },
     { label: "Requests, all", value: ({ now }) => count(now?.requests) },
+    { label: "HTTP/2", value: ({ http2 }) => share(http2) },
     {
         label: "p95",
         value: ({ now, pools }) =>
@@ -71,6 +73,7 @@ class TrafficPage {
     constructor(events) {
         this.history = new History();
         this.picked = new Set();
+        this.lately = []; // statistics of the last seconds, the oldest first
         this.view = { pool: "", by: "pool", percentile: "p95", seconds: 300 };
         this.restore();
         this.makeToolbar();
@@ -297,6 +300,7 @@ class TrafficPage {
         this.latest = stats;
         if (this.paused) return;
         this.stats = stats;
+        this.lately = [...this.lately, stats].slice(-SHARE_SECONDS - 1);
         if (first) this.changed();
         if (
             this.members !== undefined &&
@@ -315,8 +319,18 @@ class TrafficPage {
         const now = this.view.pool
             ? valuesOf(this.stats, { kind: "pool", pool: this.view.pool })
             : this.stats.total;
-        this.showFigures({ now, servers, pools: Object.values(this.stats.pools ?? {}) });
+        this.showFigures({ now, http2: this.http2Share(), servers, pools: Object.values(this.stats.pools ?? {}) });
         this.bars.setServers(servers);
+    }
+
+    /** The share of HTTP/2 in the requests of the last seconds; null: there was none. */
+    http2Share() {
+        const of = (stats) =>
+            (this.view.pool ? stats.pools?.[this.view.pool] : stats.total)?.protocols ?? {};
+        const [before, now] = [of(this.lately[0]), of(this.lately.at(-1))];
+        const grown = (name) => Math.max(0, now[name] - (before[name] ?? 0));
+        const all = Object.keys(now).reduce((sum, name) => sum + grown(name), 0);
+        return all > 0 ? grown("HTTP/2") / all || 0 : null;
     }
 
     showPools() {

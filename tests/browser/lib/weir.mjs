@@ -2,9 +2,10 @@
 // A real weir with backends of its own, for the tests of the pages: $WEIR_BIN with the modules of
 // $WEIR_MODULE_DIR and the pages of this checkout.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs/promises";
 import http from "node:http";
+import https from "node:https";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -37,13 +38,21 @@ export async function until(check, what, milliseconds = START_MS) {
     throw new Error(`${what}: not within ${milliseconds} ms${last ? ` (${last.message})` : ""}`);
 }
 
-/** A backend: says who it is, and can be taken down and brought back on its port. */
+const sayOk = (req, res) => {
+    req.resume();
+    res.end("ok\n");
+};
+
+/** A backend: answers "ok", or as it is told; can be taken down and brought back on its port. */
 export class Backend {
+    constructor({ answer = sayOk, upgrade } = {}) {
+        this.answer = answer;
+        this.upgrade = upgrade;
+    }
+
     async start(port = 0) {
-        this.server = http.createServer((req, res) => {
-            req.resume();
-            res.end("ok\n");
-        });
+        this.server = http.createServer(this.answer);
+        if (this.upgrade) this.server.on("upgrade", this.upgrade);
         await new Promise((resolve, reject) =>
             this.server.once("error", reject).listen(port || this.port || 0, "127.0.0.1", resolve),
         );
@@ -58,7 +67,14 @@ export class Backend {
     }
 }
 
-const configuration = ({ folder, modules = process.env.WEIR_MODULE_DIR, web, admin, backends }) => `
+const configuration = ({
+    folder,
+    modules = process.env.WEIR_MODULE_DIR,
+    web,
+    admin,
+    backends,
+    tls,
+}) => `
 state_dir = "${folder}/state"
 module_dir = "${modules}"
 module "admin" {}
@@ -67,9 +83,10 @@ module "health_http" {}
 module "route_path" { route "/" { pool = "web_servers" } }
 module "sticky_cookie" {}
 module "store_sqlite" {}
-listener "public" { bind = {"127.0.0.1:${web}"} }
+listener "public" { bind = {"127.0.0.1:${web}"} ${tls} }
 listener "admin" {
   bind = {"127.0.0.1:${admin}"}
+  ${tls}
   handler "admin" { web_dir = "${WEB}" }
 }
 pool "web_servers" {
@@ -80,24 +97,66 @@ ${backends.map(({ url }, i) => `  server "web-${i + 1}" { url = "${url}" }`).joi
 }
 `;
 
+/** A certificate for localhost that only who ignores who signed it takes. */
+function certificate(folder) {
+    const [key, chain] = ["key", "crt"].map((end) => path.join(folder, `localhost.${end}`));
+    execFileSync(
+        "openssl",
+        [
+            ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"],
+            ...["-days", "2", "-subj", "/CN=localhost", "-keyout", key, "-out", chain],
+            ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        ],
+        { stdio: "ignore" },
+    );
+    return `tls { certificate "localhost" { chain = "${chain}"  key = "${key}" } }`;
+}
+
+/** GET of a URL whose certificate nobody vouches for. */
+const get = (url, options = {}) =>
+    new Promise((resolve, reject) => {
+        const { get: ask } = url.startsWith("https:") ? https : http;
+        ask(url, { rejectUnauthorized: false, agent: false, ...options }, (answer) => {
+            let text = "";
+            answer.on("data", (piece) => (text += piece));
+            answer.on("end", () => resolve({ status: answer.statusCode, text }));
+        }).on("error", reject);
+    });
+
+/**
+ * `tls`: both listeners have it. `answer` and `upgrade` are what the backends do; without them, they say
+ * "ok" and are visited all the time.
+ */
 export class Weir {
+    constructor({ tls = false, answer, upgrade } = {}) {
+        this.tls = tls;
+        this.answers = { answer, upgrade };
+    }
+
     async start() {
         this.folder = await fs.mkdtemp(path.join(os.tmpdir(), "weir-browser-"));
         await fs.mkdir(path.join(this.folder, "state"));
         this.backends = [
-            await new Backend().start(),
-            await new Backend().start(),
-            await new Backend().start(),
+            await new Backend(this.answers).start(),
+            await new Backend(this.answers).start(),
+            await new Backend(this.answers).start(),
         ];
         this.ports = { web: await freePort(), admin: await freePort() };
-        this.url = `http://127.0.0.1:${this.ports.admin}`;
+        const scheme = this.tls ? "https" : "http";
+        this.url = `${scheme}://127.0.0.1:${this.ports.admin}`;
+        this.site = `${scheme}://127.0.0.1:${this.ports.web}`;
         this.configFile = path.join(this.folder, "weir.conf");
         await fs.writeFile(
             this.configFile,
-            configuration({ ...this.ports, folder: this.folder, backends: this.backends }),
+            configuration({
+                ...this.ports,
+                folder: this.folder,
+                backends: this.backends,
+                tls: this.tls ? certificate(this.folder) : "",
+            }),
         );
         await this.run();
-        this.traffic = setInterval(() => this.visit(), 30);
+        if (!this.answers.answer) this.traffic = setInterval(() => this.visit(), 30);
         return this;
     }
 
@@ -109,7 +168,7 @@ export class Weir {
         await log.close();
         this.ended = new Promise((resolve) => this.process.once("exit", resolve));
         await until(
-            () => fetch(`${this.url}/login`).then((answer) => answer.ok),
+            async () => (await get(`${this.url}/login`)).status === 200,
             "weir's start",
         ).catch(async (error) => {
             throw new Error(`${error.message}\n${await this.log()}`);
@@ -123,6 +182,12 @@ export class Weir {
     /** The admin token that the first start writes. */
     async token() {
         return (await fs.readFile(path.join(this.folder, "state", "admin.token"), "utf8")).trim();
+    }
+
+    /** What the API says to the administrator. */
+    async api(target) {
+        const headers = { Authorization: `Bearer ${await this.token()}` };
+        return JSON.parse((await get(`${this.url}/api/v1${target}`, { headers })).text);
     }
 
     visit() {

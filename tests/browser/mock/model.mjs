@@ -36,8 +36,8 @@ export class Model {
         this.fillHistory();
     }
 
-    addPool({ name, servers, policy = "least_conn", sticky = null, rate = 20, base = 3000 }) {
-        const pool = { name, policy, sticky, health_check: "http", servers: new Map(), queued: 0 };
+    addPool({ name, servers, policy = "least_conn", sticky = null, rate = 20, base = 3000, protocol }) {
+        const pool = { name, policy, sticky, protocol, health_check: "http", servers: new Map(), queued: 0 };
         this.pools.set(name, pool);
         for (let i = 1; i <= servers; i++) {
             const id = `${name.replace(/_servers$/, "")}-${i}`;
@@ -60,7 +60,7 @@ export class Model {
             url,
             origin,
             weight = 1,
-            max_connections = 0,
+            max_requests = 0,
             backup = false,
             busy = 20,
             state = "ready",
@@ -90,7 +90,7 @@ export class Model {
             weight,
             effective_weight: weight,
             configured_weight: origin === "file" ? weight : null,
-            max_connections,
+            max_requests,
             backup,
             in_flight: 0,
             sessions: pool.sticky ? 12 : null,
@@ -102,6 +102,8 @@ export class Model {
             bytes_in: 0,
             bytes_out: 0,
             connections: 4,
+            protocols: { "HTTP/2": Math.floor(busy * 3000) },
+            http2: { connections: 2, streams: 0, opened: 4 },
             rates: { requests: 0, errors: 0, bytes_in: 0, bytes_out: 0 },
             latency_ms: { p50: 4, p95: 12, p99: 30 },
             ejected_until: null,
@@ -215,6 +217,10 @@ export class Model {
             policy: pool.policy,
             sticky: pool.sticky,
             health_check: pool.health_check,
+            protocol: pool.protocol ?? "http/1.1",
+            h2_streams: 1000,
+            h2_window: 262144,
+            connection_age: pool.protocol ? 3600e3 : 0,
             servers: servers.map((server) => this.serverView(server)),
             up: servers.filter((s) => s.health.status === "up").length,
             total: servers.length,
@@ -224,6 +230,8 @@ export class Model {
                 requests: sum((s) => s.requests),
                 responses,
                 errors: {},
+                protocols: spread(sum((s) => s.requests)),
+                grpc: pool.protocol ? { OK: 1200, UNAVAILABLE: 7, NOT_FOUND: 3 } : {},
                 retries: 0,
                 bytes_in: sum((s) => s.bytes_in),
                 bytes_out: sum((s) => s.bytes_out),
@@ -261,6 +269,7 @@ export class Model {
                 errors_rate: view.rates.errors,
                 in_flight: view.in_flight,
                 queued: view.queued,
+                protocols: view.totals.protocols,
                 ...view.latency_ms,
                 servers,
             };
@@ -269,6 +278,7 @@ export class Model {
             total.errors_rate += view.rates.errors;
             total.in_flight += view.in_flight;
         }
+        total.protocols = spread(total.requests);
         return {
             time: Date.now(),
             total,
@@ -380,11 +390,17 @@ export class Model {
     }
 }
 
+/** Requests by protocol: three of four speak HTTP/2. */
+const spread = (requests) => ({
+    "HTTP/1.1": Math.floor(requests / 4),
+    "HTTP/2": requests - Math.floor(requests / 4),
+});
+
 /** Settings of a server that the journal keeps. */
 export const settingsOf = (server) => ({
     url: server.url,
     weight: server.weight,
-    max_connections: server.max_connections,
+    max_requests: server.max_requests,
     state: server.state,
     backup: server.backup,
 });

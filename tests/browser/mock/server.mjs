@@ -39,6 +39,7 @@ export const SHOP = [
         servers: 3,
         policy: "round_robin",
         sticky: "cookie",
+        protocol: "h2",
         rate: 22,
         base: 4000,
     },
@@ -252,7 +253,7 @@ function json(res, status, value, etag) {
 }
 
 const etagOf = (server) =>
-    `"${[server.weight, server.max_connections, server.state, server.backup].join("-")}"`;
+    `"${[server.weight, server.max_requests, server.state, server.backup].join("-")}"`;
 const entries = (list) => ({ entries: list });
 const DAY = 86400e3;
 
@@ -410,9 +411,16 @@ const ROUTES = {
                     addresses: ["0.0.0.0:443", "[::]:443"],
                     tls: true,
                     handler: null,
+                    alpn: ["h2", "http/1.1", "http/1.0"],
+                    h2c: false,
                     connections: 42,
+                    http2: { connections: 31, streams: 77, opened: 4100 },
+                    odd_points: 1830,
+                    abusive: 3,
                     requests: total.requests,
                     responses: {},
+                    protocols: { "HTTP/1.0": 4, ...total.protocols },
+                    grpc: { OK: 1200, UNAVAILABLE: 7 },
                     rates,
                     bytes_in: 5e8,
                     bytes_out: 9e9,
@@ -422,7 +430,14 @@ const ROUTES = {
                     addresses: ["127.0.0.1:9900"],
                     tls: false,
                     handler: "admin",
+                    alpn: [],
+                    h2c: false,
                     connections: 2,
+                    http2: { connections: 0, streams: 0, opened: 0 },
+                    odd_points: 0,
+                    abusive: 0,
+                    protocols: { "HTTP/1.1": 310 },
+                    grpc: {},
                     requests: 310,
                     responses: {},
                     rates: { requests: 1.2, errors: 0, bytes_in: 400, bytes_out: 9000 },
@@ -548,6 +563,7 @@ const ROUTES = {
             return {
                 id: s.id,
                 eligible: able,
+                protocol: pool.protocol ? "HTTP/2" : "HTTP/1.1",
                 weight: s.effective_weight,
                 why: able ? "up and ready" : s.state !== "ready" ? s.state : s.health.reason,
                 in_flight: s.in_flight,
@@ -559,6 +575,11 @@ const ROUTES = {
         const best = candidates.filter((c) => c.eligible).sort((a, b) => a.score - b.score)[0];
         return json(call.res, 200, {
             listener: "https",
+            protocol: {
+                alpn: ["h2", "http/1.1", "http/1.0"],
+                h2c: false,
+                server: pool.protocol ?? "http/1.1",
+            },
             filters: [
                 { module: "headers", in: "listener", verdict: "passes", status: null, why: "changes fields of the request" },
                 { module: "gate", in: "pool", verdict: "unknown", status: null, why: "not asked: it may count what it sees" },

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: MIT
-// What an opened row tells of a server: everything that the API says of it.
+// What an opened row tells of a server or listener: everything that the API says of it.
 
 import { h, setText } from "../dom.js";
-import { ago, bytes, clock, count, duration, latency, NONE, rate, share, when } from "../format.js";
+import { ago, bytes, clock, count, duration, latency, NONE, plural, rate, share, when } from "../format.js";
 import { drainLeft } from "../actions.js";
 
 const CLASSES = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
-const errorWords = (errors) =>
-    Object.entries(errors ?? {})
-        .map(([name, number]) => `${name.replaceAll("_", " ")}: ${count(number)}`)
+/** What an object of counts says: `HTTP/1.1: 12, HTTP/2: 3,400`. */
+const counts = (object, word = (name) => name) =>
+    Object.entries(object ?? {})
+        .map(([name, number]) => `${word(name)}: ${count(number)}`)
         .join(", ") || "none";
+const errorWords = (errors) => counts(errors, (name) => name.replaceAll("_", " "));
+
+/** HTTP/2's connections of a server or listener: `2 connections, 14 requests`. */
+const http2Now = ({ http2 }) =>
+    http2?.connections > 0
+        ? `${plural(http2.connections, "connection")}, ${plural(http2.streams, "request")}`
+        : "no connection";
 
 const GROUPS = [
     [
@@ -46,7 +54,7 @@ const GROUPS = [
             ["Effective", (s) => String(Number(s.effective_weight.toFixed(2)))],
             [
                 "Limit",
-                (s) => (s.max_connections > 0 ? `${count(s.max_connections)} at once` : "none"),
+                (s) => (s.max_requests > 0 ? `${count(s.max_requests)} requests at once` : "none"),
             ],
             ["Backup", (s) => (s.backup ? "yes" : "no")],
         ],
@@ -67,7 +75,9 @@ const GROUPS = [
             ["Retries", (s) => count(s.retries)],
             ["Received", (s) => `${bytes(s.bytes_in)} (${bytes(s.rates.bytes_in)}/s)`],
             ["Sent", (s) => `${bytes(s.bytes_out)} (${bytes(s.rates.bytes_out)}/s)`],
-            ["Connections", (s) => count(s.connections)],
+            ["Connections", (s) => `${count(s.connections)} opened`],
+            ["Spoken to it", (s) => counts(s.protocols)],
+            ["HTTP/2 now", http2Now],
         ],
     ],
 ];
@@ -116,14 +126,53 @@ function probeList() {
     };
 }
 
-export function serverDetail() {
-    const parts = [...GROUPS.map(([title, rows]) => group(title, rows)), probeList()];
+const LISTENER_GROUPS = [
+    [
+        "Protocols",
+        [
+            ["Offered", offered],
+            ["Requests", (l) => counts(l.protocols)],
+            ["HTTP/2 now", http2Now],
+            ["gRPC calls", (l) => counts(l.grpc)],
+        ],
+    ],
+    [
+        "Abuse of HTTP/2",
+        [
+            ["Odd points", (l) => count(l.odd_points)],
+            ["Connections ended", (l) => count(l.abusive)],
+        ],
+    ],
+    [
+        "Traffic",
+        [
+            ["Connections", (l) => `${count(l.connections)} open`],
+            ["Requests", (l) => `${count(l.requests)} (${rate(l.rates?.requests)}/s)`],
+            ["Errors", (l) => errorWords(l.errors)],
+            ["Received", (l) => bytes(l.bytes_in)],
+            ["Sent", (l) => bytes(l.bytes_out)],
+        ],
+    ],
+];
+
+/** What clients may speak to a listener: `h2, http/1.1`, and `h2c, http/1.1` for a plain one. */
+export function offered({ alpn, h2c }) {
+    if (alpn?.length > 0) return alpn.join(", ");
+    return h2c ? "h2c, http/1.1" : "http/1.1";
+}
+
+function detailOf(parts) {
     return {
         node: h(
             "div",
             { class: "detail-grid" },
             parts.map((part) => part.node),
         ),
-        update: (server) => parts.forEach((part) => part.update(server)),
+        update: (object) => parts.forEach((part) => part.update(object)),
     };
 }
+
+const groups = (list) => list.map(([title, rows]) => group(title, rows));
+
+export const serverDetail = () => detailOf([...groups(GROUPS), probeList()]);
+export const listenerDetail = () => detailOf(groups(LISTENER_GROUPS));

@@ -6,6 +6,7 @@ import { h, setAttr, setChildren, setText } from "../dom.js";
 import { bytes, count, day, ms, NONE, plural, rate } from "../format.js";
 import { badge } from "../state.js";
 import { DataTable, openButton } from "../table.js";
+import { listenerDetail, offered } from "./detail.js";
 
 const SOON_DAYS = 21;
 
@@ -44,17 +45,18 @@ const moduleState = (row) =>
           ? ["up", "Active"]
           : ["drain", "Draining"];
 
-function moduleName(made) {
+/** The name of a row that can be opened, with a second, quieter line. */
+const opened = (second) => (made) => {
     const name = openButton(made, (row) => row.name);
-    const summary = h("span", { class: "sub" });
+    const below = h("span", { class: "sub" });
     return {
-        node: h("div", { class: "name" }, name.node, summary),
+        node: h("div", { class: "name" }, name.node, below),
         update: (row) => {
             name.update(row);
-            setText(summary, row.summary);
+            setText(below, second(row));
         },
     };
-}
+};
 
 /** What an opened module tells: the counters and gauges that it has of its own. */
 function moduleDetail() {
@@ -133,20 +135,22 @@ export const LISTS = {
         every: 3000,
         key: (row) => row.name,
         empty: "There is no listener.",
+        detail: listenerDetail,
         columns: [
             {
                 id: "name",
                 label: "Listener",
                 head: "row",
                 value: (row) => row.name,
-                cell: twoLines(
-                    (row) => row.name,
-                    (row) => (row.addresses ?? []).join(", "),
-                ),
+                cell: opened((row) => (row.addresses ?? []).join(", ")),
             },
             text("tls", "TLS", (row) => (row.tls ? "yes" : "no")),
             text("handler", "Answers", (row) => row.handler ?? "proxy"),
+            text("offers", "Offers", offered),
             num("connections", "Connections", (row) => row.connections, count),
+            num("h2", "HTTP/2", (row) => row.http2?.connections, count),
+            num("streams", "Streams", (row) => row.http2?.streams, count),
+            num("odd", "Odd points", (row) => row.odd_points, count),
             num("abusive", "Abusive", (row) => row.abusive, count),
             num("rate", "Req/s", (row) => row.rates?.requests, rate),
             num("errors", "Errors/s", (row) => row.rates?.errors, rate),
@@ -168,7 +172,7 @@ export const LISTS = {
                 label: "Module",
                 head: "row",
                 value: (row) => row.name,
-                cell: moduleName,
+                cell: opened((row) => row.summary),
             },
             text("kinds", "Kinds", (row) => (row.kinds ?? []).join(", ")),
             {

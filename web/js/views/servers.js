@@ -4,7 +4,7 @@
 import { may } from "../api.js";
 import { actionsOf, add, drain, drainLeft, ready } from "../actions.js";
 import { h, isTyping, setAttr, setChildren, setText } from "../dom.js";
-import { count, latency, ms, rate, share } from "../format.js";
+import { bytes, count, duration, latency, ms, rate, share } from "../format.js";
 import { icon } from "../icons.js";
 import { toggleMenu } from "../menu.js";
 import { TREND_LENGTH } from "../model.js";
@@ -93,7 +93,7 @@ function loadCell() {
     return {
         node: h("div", { class: "load" }, h("span", {}, now, limit), meter),
         update: (server) => {
-            const most = server.max_connections;
+            const most = server.max_requests;
             setText(now, count(server.in_flight));
             setText(limit, most > 0 ? ` / ${count(most)}` : "");
             meter.hidden = !(most > 0);
@@ -226,7 +226,33 @@ const POOL_FIGURES = [
         "Failed",
         (pool) => count((pool.totals.responses?.["5xx"] ?? 0) + (pool.totals.responses?.none ?? 0)),
     ],
+    ["HTTP/2", (pool) => share(partOf(pool.totals.protocols, "HTTP/2"))],
+    ["gRPC failed", grpcFailed],
 ];
+
+/** The share of one of an object's counts; null where all are 0. */
+function partOf(counts, name) {
+    const all = Object.values(counts ?? {}).reduce((sum, value) => sum + value, 0);
+    return all > 0 ? (counts[name] ?? 0) / all : null;
+}
+
+/** Calls whose status is not OK; null where there was no call. */
+function grpcFailed({ totals: { grpc } }) {
+    const all = Object.values(grpc ?? {}).reduce((sum, value) => sum + value, 0);
+    return all > 0 ? count(all - (grpc.OK ?? 0)) : null;
+}
+
+/** What is spoken to the servers, and what bounds their connections. */
+function protocolWords({ protocol, h2_streams, h2_window, connection_age }) {
+    const spoken = { "http/1.1": "HTTP/1.1", h2: "HTTP/2", auto: "HTTP/2 or 1.1" }[protocol];
+    return [
+        spoken && `to servers: ${spoken}`,
+        spoken &&
+            protocol !== "http/1.1" &&
+            `${count(h2_streams)} streams a connection, ${bytes(h2_window)} each`,
+        connection_age > 0 && `connections renewed after ${duration(connection_age)}`,
+    ].filter(Boolean);
+}
 
 class PoolCard {
     constructor(name, { pools, sort, onSort }) {
@@ -298,13 +324,16 @@ class PoolCard {
             pool.policy,
             pool.sticky ? `sticky: ${pool.sticky}` : "not sticky",
             pool.health_check ? `health: ${pool.health_check}` : "no health check",
+            ...protocolWords(pool),
         ];
         if (this.chips.shown !== chips.join()) {
             this.chips.shown = chips.join();
             this.chips.replaceChildren(...chips.map((text) => h("span", { class: "chip", text })));
         }
         for (const { value, text, isBad } of this.figures) {
-            setText(value, text(pool));
+            const shown = text(pool);
+            value.parentNode.hidden = shown === null;
+            setText(value, shown ?? "");
             setAttr(value, "class", isBad?.(pool) ? "bad-number" : null);
         }
         if (trend) this.trend.update(trend, TREND_LENGTH);

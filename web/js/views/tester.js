@@ -7,6 +7,7 @@ import { h } from "../dom.js";
 import { count, ms, NONE, sentence } from "../format.js";
 import { icon } from "../icons.js";
 import { badge } from "../state.js";
+import { offered } from "./detail.js";
 
 const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -112,7 +113,7 @@ function candidateTable(answer) {
                 h(
                     "tr",
                     {},
-                    ["Server", "Eligible"].map((text) => h("th", { scope: "col", text })),
+                    ["Server", "Eligible", "Protocol"].map((text) => h("th", { scope: "col", text })),
                     ["Score", "Weight", "In flight", "Latency"].map((text) =>
                         h("th", { scope: "col", class: "num", text }),
                     ),
@@ -138,6 +139,7 @@ function candidateTable(answer) {
                             one.eligible ? "yes" : "no",
                             one.why && h("span", { class: "sub", text: one.why }),
                         ),
+                        h("td", { text: one.protocol ?? "as ALPN says" }),
                         scoreCell(one),
                         h("td", { class: "num", text: one.weight ?? NONE }),
                         h("td", { class: "num", text: count(one.in_flight) }),
@@ -184,7 +186,16 @@ function result(answer) {
         h(
             "ol",
             { class: "steps" },
-            step("Listener", h("p", { text: answer.listener ?? NONE })),
+            step(
+                "Listener",
+                h(
+                    "p",
+                    {},
+                    `${answer.listener ?? NONE} `,
+                    answer.protocol &&
+                        h("span", { class: "chip", text: `offers ${offered(answer.protocol)}` }),
+                ),
+            ),
             answer.filters?.length > 0 &&
                 step("Filters", h("ol", { class: "tried filters" }, answer.filters.map(filterLine))),
             step(
@@ -193,7 +204,20 @@ function result(answer) {
                     ? ruleList(answer.route)
                     : h("p", { text: "none was tried" }),
             ),
-            answer.pool && step("Pool", h("p", { text: answer.pool })),
+            answer.pool &&
+                step(
+                    "Pool",
+                    h(
+                        "p",
+                        {},
+                        `${answer.pool} `,
+                        answer.protocol?.server &&
+                            h("span", {
+                                class: "chip",
+                                text: `spoken to by ${answer.protocol.server}`,
+                            }),
+                    ),
+                ),
             answer.sticky &&
                 step(
                     "Sticky",
