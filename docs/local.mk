@@ -5,6 +5,7 @@ dist_doc_DATA += \
     docs/API.md \
     docs/ARCHITECTURE.md \
     docs/FORWARDING.md \
+    docs/GRPC.md \
     docs/HTTP.md \
     docs/LIMITS.md \
     docs/NAMES.md \

@@ -82,13 +82,16 @@ def test_clients(start_weir, http_server):
 
 def test_heads_that_are_refused(start_weir, http_server):
     """A version that never came is told as none; HTTP/2 is known even of a head that is refused."""
-    weir, root = start(start_weir, {"a": http_server("a")})
-    with weir.client() as one:
+    weir = start_weir(conf.one_pool({"a": http_server("a")}, "", "h2c = on") +
+                      conf.listener(name="plain") + admin.listener("request_limit = 0"))
+    root = admin.browser(weir)
+    with weir.client("plain") as one:
         assert one.raw(b"\x01\x02 nonsense\r\n\r\n").status == 400
     with H2Client(weir.address()) as two:
         two.ask("GET", "/", [("x-large", "x" * 60000)])
         two.until(lambda: two.flows[1].head is not None or two.flows[1].reset is not None)
-    wait_for(lambda: listener_of(root)["protocols"] == {"none": 1, "HTTP/2": 1}, "both")
+    wait_for(lambda: listener_of(root, "plain")["protocols"] == {"none": 1}, "the nonsense")
+    wait_for(lambda: listener_of(root)["protocols"] == {"HTTP/2": 1}, "the large head")
 
 
 def test_servers(start_weir, h2_server):

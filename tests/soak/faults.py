@@ -7,8 +7,9 @@ import signal
 import threading
 import time
 
+import h2soak
 from logs import Disk
-from weirtest import admin
+from weirtest import admin, wire
 from weirtest.client import Client
 from weirtest.wait import wait_for
 
@@ -20,8 +21,9 @@ class Faults:
     """Threads that make each kind of trouble until stop(); `counts` tells how often, `names` which servers
     may fail."""
 
-    def __init__(self, weir, tls, faulty, logs, text):
-        self._weir, self._tls, self._faulty = weir, tls, faulty
+    def __init__(self, weir, certs, faulty, logs, text):
+        self._weir, self._tls, self._faulty = weir, certs.client(), faulty
+        self._certs = certs
         self._logs, self._text = logs, text
         self._disk = Disk(weir.pid)
         self._stop = threading.Event()
@@ -29,7 +31,8 @@ class Faults:
         self.names = {"hole", *(server.name for server in faulty)}
         self.errors = []
         works = (self._client_resets, self._slowloris, self._half_open, self._reloads, self._signals,
-                 self._runtime, self._full_disk, *(self._director(server) for server in faulty))
+                 self._runtime, self._full_disk, *(self._director(server) for server in faulty),
+                 *(self._frames(trouble) for trouble in h2soak.TROUBLE))
         self._threads = [threading.Thread(target=self._run, args=(work,), daemon=True)
                          for work in works]
         for thread in self._threads:
@@ -102,6 +105,16 @@ class Faults:
                 client.close()
             self._count(f"client gone, {stage}")
         self._stop.wait(0.05)
+
+    def _frames(self, trouble):
+        """Trouble of HTTP/2's own."""
+        def work():
+            try:
+                trouble(self._weir, self._certs.client, self._stop, self._count)
+            except wire.Cut:
+                self._count("(Cut)")
+
+        return work
 
     def _slowloris(self):
         """Headers that come one byte at a time, until Weir has had enough."""

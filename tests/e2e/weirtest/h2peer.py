@@ -371,7 +371,7 @@ class H2Server(Acceptor):
         """Answers what is new; also while an answer waits for a window."""
         for number, flow in list(session.flows.items()):
             if flow.reset is not None and (number, "reset") not in done:
-                done.add((number, "reset"))
+                done |= {number, (number, "reset")}
                 self.resets.append(flow.reset)
             if number in done or flow.head is None or not (flow.ended or self.early):
                 continue
