@@ -30,7 +30,8 @@
  *                    dry_run (weir_pick); WEIR_DEFINE_MODULE; the kind `control`: operations of
  *                    modules, what they keep, who somebody is; weir_stats_counters; metrics of
  *                    a module's own (metric.h, weir_stats_metrics); probes over HTTP/2 (http in
- *                    weir_probe_target); grpc_status (weir_record)
+ *                    weir_probe_target); grpc_status (weir_record); protocols, grpc, h2_*
+ *                    (weir_traffic)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
