@@ -119,7 +119,7 @@ enum h1_line h1_parse_line(const char **pos, const char *end, struct http_field 
     }
     field->value = (struct weir_str){value, (size_t)(value_end - value)};
     field->id = (uint16_t)field_id_of(field->name);
-    field->dropped = false;
+    field->dropped = field->secret = false;
     *pos = at;
     return H1_LINE_FIELD;
 }

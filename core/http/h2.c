@@ -31,7 +31,11 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     if (stream != NULL) {
         stream->sent_head = stream->sent_head || frame->hd.type == NGHTTP2_HEADERS;
         stream->sent_end = stream->sent_end || end;
-        stream->sent += FRAME_HEAD + (frame->hd.type == NGHTTP2_HEADERS ? frame->hd.length : 0);
+        stream->sent += FRAME_HEAD;
+        if (frame->hd.type == NGHTTP2_HEADERS && (h2->block = stream->blocks) != NULL) {
+            stream->blocks = h2->block->next;
+            stream->sent += h2->block->len;
+        }
     }
     if (unlikely(frame->hd.type == NGHTTP2_RST_STREAM) && h2->resized &&
         frame->rst_stream.error_code == NGHTTP2_FLOW_CONTROL_ERROR) {

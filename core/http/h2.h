@@ -88,6 +88,13 @@ struct h2_side {
     void (*over)(struct h2 *h2, enum codec_end how);
 };
 
+/* A head on its way out: its HPACK block (h2_block.c). */
+struct h2_block {
+    struct h2_block *next;
+    size_t len;
+    uint8_t data[];
+};
+
 /* One stream; its side embeds it, in memory that lives until `closed`. Zeroed, then
  * h2_stream_begin. */
 struct h2_stream {
@@ -123,13 +130,13 @@ struct h2_stream {
     struct conn_buffer *queue;
     const char *slice; /* at hand in this call */
     size_t slice_len;
-    nghttp2_nv *trailers; /* to be sent behind the queue: `trailer_room` of them in the arena */
-    size_t trailer_count, trailer_room;
-    bool answered;   /* a head was submitted */
-    bool has_source; /* the head has not ended our side */
-    bool rests;      /* nghttp2 has found nothing to send, and waits to be told */
-    bool ending;     /* our side ends behind the queue */
-    bool tunnel;     /* the peer's side goes on when ours has ended */
+    struct h2_block *blocks;     /* heads that nghttp2 has not sent yet, oldest first */
+    struct http_fields trailers; /* to be sent behind the queue */
+    bool answered;               /* a head was submitted */
+    bool has_source;             /* the head has not ended our side */
+    bool rests;                  /* nghttp2 has found nothing to send, and waits to be told */
+    bool ending;                 /* our side ends behind the queue */
+    bool tunnel;                 /* the peer's side goes on when ours has ended */
 };
 
 #define WATCH_STREAMS 64u
@@ -156,6 +163,7 @@ struct h2 {
     struct list fed;           /* streams with data in this read */
     struct h2_stream *passing; /* whose data is passed on; NULL: it was left */
     struct list blocked;       /* whose bytes do not get out */
+    struct h2_block *block;    /* of the HEADERS that nghttp2 sends now */
     struct list resumed;       /* who have kept something, and are not paused any more */
     struct task task;          /* writes at the end of the turn */
     struct h2_home *home;
@@ -222,6 +230,8 @@ void h2_odd(struct h2 *h2, unsigned points, const char *what);
 /* ---- streams ---- */
 
 void h2_stream_begin(struct h2 *h2, struct h2_stream *stream, int32_t id);
+/* What is sent as the content of the next head that was submitted to nghttp2, without fields. */
+void h2_stream_block(struct h2_stream *stream, struct h2_block *block);
 /* Our side's data: taken whole. Not after h2_stream_end. */
 void h2_stream_data(struct h2_stream *stream, const char *data, size_t len);
 /* A trailer, to go out behind the data. Copies. */
@@ -255,10 +265,15 @@ bool h2_request_head(struct h2_section *section, bool end, struct http_request_h
 bool h2_response_head(struct h2_section *section, bool end, enum http_method method,
                       struct http_response_head *head, struct http_error *error);
 
-/* Pairs for nghttp2, which copies them; from the arena. NULL: out of memory. */
-nghttp2_nv *h2_request_pairs(struct arena *arena, const struct http_request_head *head, bool https,
-                             const struct http_extra *extra, size_t extra_count, size_t *count);
-nghttp2_nv *h2_response_pairs(struct arena *arena, const struct http_response_head *head,
-                              size_t *count);
+/* ---- h2_block.c ---- */
+
+/* A head, encoded, from the arena. NULL: out of memory. */
+struct h2_block *h2_request_block(struct arena *arena, const struct http_request_head *head,
+                                  bool https, const struct http_extra *extra, size_t extra_count);
+struct h2_block *h2_response_block(struct arena *arena, const struct http_response_head *head);
+struct h2_block *h2_trailer_block(struct arena *arena, const struct http_fields *trailers);
+/* Bytes by which a block of nghttp2's begins where it must say how large its table is (RFC 7541
+ * section 6.3). */
+size_t h2_table_size_len(const uint8_t *block, size_t len);
 
 #endif

@@ -309,17 +309,18 @@ static void broken(struct h2_serving *x)
 static void down_interim(struct down *down, const struct http_response_head *head)
 {
     struct h2_serving *x = h2_serving_of(down);
-    size_t count = 0;
-    nghttp2_nv *pairs = h2_response_pairs(x->stream.arena, head, &count);
+    struct h2_block *block = h2_response_block(x->stream.arena, head);
 
     if (head->status == 100 && !x->continued) {
         x->continued = true;
         h2_down_body_clock(x);
     }
-    if (pairs == NULL || x->stream.ended ||
-        nghttp2_submit_headers(x->stream.h2->session, NGHTTP2_FLAG_NONE, x->stream.id, NULL, pairs,
-                               count, NULL) != 0) {
+    if (block == NULL || x->stream.ended ||
+        nghttp2_submit_headers(x->stream.h2->session, NGHTTP2_FLAG_NONE, x->stream.id, NULL, NULL,
+                               0, NULL) != 0) {
         broken(x);
+    } else {
+        h2_stream_block(&x->stream, block);
     }
     h2_wake(x->stream.h2);
 }
@@ -342,7 +343,6 @@ static void down_head(struct down *down, const struct http_response_head *head, 
     nghttp2_data_provider provider = {.source.ptr = &x->stream, .read_callback = h2_source};
     bool bare = !tunnel && (head->body == BODY_NONE ||
                             (head->body == BODY_LENGTH && head->content_length == 0));
-    size_t count = 0;
 
     ASSERT(!exchange->response_begun);
     exchange->response_begun = true;
@@ -358,13 +358,15 @@ static void down_head(struct down *down, const struct http_response_head *head, 
         broken(x);
         return;
     }
-    nghttp2_nv *pairs = h2_response_pairs(x->stream.arena, head, &count);
+    struct h2_block *block = h2_response_block(x->stream.arena, head);
     x->stream.has_source = !bare;
     x->stream.tunnel = tunnel;
     x->stream.answered = true;
-    if (pairs == NULL || nghttp2_submit_response(x->stream.h2->session, x->stream.id, pairs, count,
+    if (block == NULL || nghttp2_submit_response(x->stream.h2->session, x->stream.id, NULL, 0,
                                                  bare ? NULL : &provider) != 0) {
         broken(x);
+    } else {
+        h2_stream_block(&x->stream, block);
     }
     h2_wake(x->stream.h2);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Field sections of HTTP/2 (RFC 9113 section 8): what HPACK has decoded becomes a head, and a head
- * becomes pairs. nghttp2 has checked names, values, the order and number of pseudo-header fields,
- * that no field belongs to the connection, and that content-length is a number.
+ * Field sections of HTTP/2 (RFC 9113 section 8): what HPACK has decoded becomes a head. nghttp2 has
+ * checked names, values, the order and number of pseudo-header fields, that no field belongs to the
+ * connection, and that content-length is a number.
  */
 #include "http/h1_fields.h"
 #include "http/h2.h"
@@ -11,16 +11,6 @@
 #include "http/websocket.h"
 
 #define METHOD_LIMIT 64u
-
-/* Never passed on by HTTP/2 (section 8.2.2), or said by a pseudo-header field or the framing. */
-#define NEVER_SENT                                                             \
-    (UINT64_C(1) << FIELD_CONNECTION | UINT64_C(1) << FIELD_CONTENT_LENGTH |   \
-     UINT64_C(1) << FIELD_HOST | UINT64_C(1) << FIELD_HTTP2_SETTINGS |         \
-     UINT64_C(1) << FIELD_KEEP_ALIVE | UINT64_C(1) << FIELD_PROXY_CONNECTION | \
-     UINT64_C(1) << FIELD_TE | UINT64_C(1) << FIELD_TRANSFER_ENCODING |        \
-     UINT64_C(1) << FIELD_UPGRADE)
-
-/* ---- reading ---- */
 
 static void refuse(struct h2_section *section, uint16_t status, const char *reason)
 {
@@ -113,6 +103,7 @@ static bool join_cookies(struct h2_section *section)
         struct http_field *next = fields_next(fields, FIELD_COOKIE, field);
         memcpy(at, field->value.ptr, field->value.len);
         at += field->value.len;
+        first->secret = first->secret || field->secret;
         if (next != NULL) {
             memcpy(at, "; ", 2);
             at += 2;
@@ -275,107 +266,4 @@ bool h2_response_head(struct h2_section *section, bool end, enum http_method met
         }
     }
     return true;
-}
-
-/* ---- writing ---- */
-
-struct pairs {
-    nghttp2_nv *items;
-    size_t count;
-};
-
-/* nghttp2 copies both, and puts names in lower case. */
-static void pair(struct pairs *pairs, struct weir_str name, struct weir_str value)
-{
-    pairs->items[pairs->count++] = (nghttp2_nv){
-        .name = (uint8_t *)(uintptr_t)name.ptr,
-        .value = (uint8_t *)(uintptr_t)value.ptr,
-        .namelen = name.len,
-        .valuelen = value.len,
-    };
-}
-
-/* `without`: a name of HTTP/1's WebSocket handshake; empty: none. */
-static void pair_fields(struct pairs *pairs, const struct http_fields *fields,
-                        struct weir_str without)
-{
-    for (uint32_t i = 0; i < fields->count; i++) {
-        const struct http_field *field = &fields->items[i];
-        if (!field->dropped && (NEVER_SENT >> field->id & 1) == 0 &&
-            (likely(without.len == 0) || !str_equal_nocase(field->name, without))) {
-            pair(pairs, field->name, field->value);
-        }
-    }
-}
-
-static void pair_length(struct pairs *pairs, struct arena *arena, uint64_t length)
-{
-    struct weir_str text = arena_printf(arena, "%llu", (unsigned long long)length);
-
-    if (text.ptr != NULL) {
-        pair(pairs, STR("content-length"), text);
-    }
-}
-
-nghttp2_nv *h2_request_pairs(struct arena *arena, const struct http_request_head *head, bool https,
-                             const struct http_extra *extra, size_t extra_count, size_t *count)
-{
-    size_t most = head->fields.count + extra_count + 7;
-    struct pairs pairs = {arena_alloc(arena, most * sizeof(nghttp2_nv)), 0};
-    struct weir_str path = head->path;
-
-    if (pairs.items == NULL) {
-        return NULL;
-    }
-    if (head->has_query) {
-        path = arena_printf(arena, "%.*s?%.*s", STR_ARGS(head->path), STR_ARGS(head->query));
-        if (path.ptr == NULL) {
-            return NULL;
-        }
-    }
-    pair(&pairs, STR(":method"), head->upgrade_websocket ? STR("CONNECT") : head->method_name);
-    pair(&pairs, STR(":scheme"), https ? STR("https") : STR("http"));
-    pair(&pairs, STR(":authority"), head->authority);
-    pair(&pairs, STR(":path"), path);
-    if (head->upgrade_websocket) {
-        pair(&pairs, STR(":protocol"), STR("websocket"));
-    }
-    pair_fields(&pairs, &head->fields,
-                head->upgrade_websocket ? WEBSOCKET_KEY : (struct weir_str){NULL, 0});
-    for (size_t i = 0; i < extra_count; i++) {
-        if (extra[i].known ||
-            (field_name_valid(extra[i].name) && field_value_valid(extra[i].value))) {
-            pair(&pairs, extra[i].name, extra[i].value);
-        }
-    }
-    if (head->te_trailers) {
-        pair(&pairs, STR("te"), STR("trailers"));
-    }
-    if (head->body == BODY_LENGTH) {
-        pair_length(&pairs, arena, head->content_length);
-    }
-    *count = pairs.count;
-    return pairs.items;
-}
-
-nghttp2_nv *h2_response_pairs(struct arena *arena, const struct http_response_head *head,
-                              size_t *count)
-{
-    struct pairs pairs = {arena_alloc(arena, (head->fields.count + 2) * sizeof(nghttp2_nv)), 0};
-    struct weir_str status =
-        arena_printf(arena, "%u", head->status == 101 ? 200u : (unsigned)head->status);
-
-    if (pairs.items == NULL || status.ptr == NULL) {
-        return NULL;
-    }
-    pair(&pairs, STR(":status"), status);
-    pair_fields(&pairs, &head->fields,
-                head->status == 101 ? WEBSOCKET_ACCEPT : (struct weir_str){NULL, 0});
-    /* An empty body ends with its head, and gRPC's answers that do so have no length. */
-    bool empty = head->body == BODY_LENGTH && head->content_length == 0;
-    if (head->status >= 200 && !empty && (head->body == BODY_LENGTH || head->has_content_length)) {
-        pair_length(&pairs, arena, head->content_length);
-    }
-    *count = pairs.count;
-    return pairs.items;
 }

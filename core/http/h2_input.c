@@ -169,13 +169,15 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct h2 *h2 = user;
     struct h2_stream *stream = h2_stream_of(session, frame->hd.stream_id);
 
-    (void)flags;
     if (stream == NULL || stream->section == NULL) {
         return 0;
     }
     uint32_t before = stream->section->bytes;
     h2_section_add(stream->section, &h2->limits, (struct weir_str){(const char *)name, name_len},
                    (struct weir_str){(const char *)value, value_len});
+    if (unlikely((flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0) && stream->section->fields.count > 0) {
+        stream->section->fields.items[stream->section->fields.count - 1].secret = true;
+    }
     if (unlikely(stream->section->bytes > h2->limits.head)) {
         /* Again for each time the limit: references to a large field in HPACK's table cost a byte
          * each on the wire, and a check of the whole field here. */

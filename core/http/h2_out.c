@@ -188,6 +188,9 @@ void h2_set_memory(nghttp2_mem *memory, struct h2 *h2)
 
 /* ---- output ---- */
 
+/* The payload of a frame that every peer takes. */
+#define PART_MOST 16384u
+
 static size_t queued(const struct h2_stream *stream)
 {
     return stream->queue != NULL ? stream->queue->tail - stream->queue->head : 0;
@@ -232,8 +235,10 @@ static ssize_t source_read(nghttp2_session *session, int32_t id, uint8_t *out, s
     *flags = NGHTTP2_DATA_FLAG_NO_COPY;
     if (have <= room && stream->ending) {
         *flags |= NGHTTP2_DATA_FLAG_EOF;
-        if (stream->trailer_count > 0 &&
-            nghttp2_submit_trailer(session, id, stream->trailers, stream->trailer_count) == 0) {
+        struct h2_block *block =
+            stream->trailers.count > 0 ? h2_trailer_block(stream->arena, &stream->trailers) : NULL;
+        if (block != NULL && nghttp2_submit_trailer(session, id, NULL, 0) == 0) {
+            h2_stream_block(stream, block);
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
         }
     }
@@ -270,6 +275,36 @@ static void gather_settings(struct h2 *h2, const uint8_t *frame, size_t len)
         }
     }
     gather(h2, copy, len);
+}
+
+/* HEADERS, with the block that belongs there in place of nghttp2's empty one; in parts of a size
+ * that each peer takes. */
+static void gather_head(struct h2 *h2, const uint8_t *frame, size_t len)
+{
+    const struct h2_block *block = h2->block;
+    const uint8_t *data = block->data;
+    size_t left = block->len;
+    size_t before = h2_table_size_len(frame + FRAME_HEAD, len - FRAME_HEAD);
+    uint8_t head[FRAME_HEAD];
+
+    ASSERT(frame[3] == NGHTTP2_HEADERS);
+    h2->block = NULL;
+    memcpy(head, frame, FRAME_HEAD);
+    head[4] &= NGHTTP2_FLAG_END_STREAM;
+    do {
+        size_t part = left < PART_MOST - before ? left : PART_MOST - before;
+        left -= part;
+        head[1] = (uint8_t)((before + part) >> 8); /* head[0] is 0 */
+        head[2] = (uint8_t)(before + part);
+        head[4] |= left == 0 ? NGHTTP2_FLAG_END_HEADERS : 0;
+        gather(h2, head, FRAME_HEAD);
+        gather(h2, frame + FRAME_HEAD, before);
+        gather(h2, data, part);
+        data += part;
+        before = 0;
+        head[3] = NGHTTP2_CONTINUATION;
+        head[4] = 0;
+    } while (left > 0);
 }
 
 /* The frame's head is nghttp2's, its `len` bytes are the stream's. */
@@ -382,7 +417,9 @@ void h2_send_frames(struct h2 *h2)
     }
     for (;;) {
         while ((len = nghttp2_session_mem_send(h2->session, &frame)) > 0) {
-            if (unlikely(frame[3] == NGHTTP2_SETTINGS)) {
+            if (h2->block != NULL) {
+                gather_head(h2, frame, (size_t)len);
+            } else if (unlikely(frame[3] == NGHTTP2_SETTINGS)) {
                 gather_settings(h2, frame, (size_t)len);
             } else {
                 gather(h2, frame, (size_t)len);
@@ -419,6 +456,16 @@ void h2_stream_begin(struct h2 *h2, struct h2_stream *stream, int32_t id)
     }
 }
 
+void h2_stream_block(struct h2_stream *stream, struct h2_block *block)
+{
+    struct h2_block **end = &stream->blocks;
+
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = block;
+}
+
 void h2_stream_data(struct h2_stream *stream, const char *data, size_t len)
 {
     struct h2 *h2 = stream->h2;
@@ -444,28 +491,10 @@ void h2_stream_data(struct h2_stream *stream, const char *data, size_t len)
 
 void h2_stream_trailer(struct h2_stream *stream, struct weir_str name, struct weir_str value)
 {
-    char *copy = arena_bytes(stream->arena, name.len + value.len);
+    struct weir_str copies[] = {arena_copy(stream->arena, name), arena_copy(stream->arena, value)};
 
-    if (stream->trailer_count == stream->trailer_room) {
-        size_t room = stream->trailer_room > 0 ? 2 * stream->trailer_room : 8;
-        nghttp2_nv *larger = arena_alloc(stream->arena, room * sizeof(*larger));
-        if (larger == NULL) {
-            return; /* may be dropped (RFC 9110 section 6.5) */
-        }
-        if (stream->trailer_count > 0) {
-            memcpy(larger, stream->trailers, stream->trailer_count * sizeof(*larger));
-        }
-        stream->trailers = larger;
-        stream->trailer_room = room;
-    }
-    if (copy != NULL) {
-        memcpy(copy, name.ptr, name.len);
-        memcpy(copy + name.len, value.ptr, value.len);
-        stream->trailers[stream->trailer_count++] =
-            (nghttp2_nv){.name = (uint8_t *)copy,
-                         .value = (uint8_t *)copy + name.len,
-                         .namelen = name.len,
-                         .valuelen = value.len};
+    if (copies[0].ptr != NULL && copies[1].ptr != NULL) { /* else dropped (RFC 9110 section 6.5) */
+        (void)fields_add(&stream->trailers, stream->arena, copies[0], copies[1]);
     }
 }
 

@@ -32,17 +32,16 @@ struct h2_asking {
     struct up up;
     struct h2_up *owner;
     struct list link;
-    struct task refusal; /* queued: it cannot go there */
-    nghttp2_nv *pairs;   /* the head, until it is submitted */
-    size_t pair_count;
-    uint64_t taken;    /* conn->taken when it began */
-    uint8_t interims;  /* 1xx responses to it */
-    bool may_be_stale; /* it began on a connection that was idle after its first use */
-    bool early;        /* it began before the server's SETTINGS were here */
-    bool upgrade;      /* asks for a WebSocket */
-    bool tunnel;       /* and has got it */
-    bool head_done;    /* the response's head was passed on */
-    bool whole;        /* so was its end */
+    struct task refusal;   /* queued: it cannot go there */
+    struct h2_block *head; /* until it is submitted */
+    uint64_t taken;        /* conn->taken when it began */
+    uint8_t interims;      /* 1xx responses to it */
+    bool may_be_stale;     /* it began on a connection that was idle after its first use */
+    bool early;            /* it began before the server's SETTINGS were here */
+    bool upgrade;          /* asks for a WebSocket */
+    bool tunnel;           /* and has got it */
+    bool head_done;        /* the response's head was passed on */
+    bool whole;            /* so was its end */
 };
 
 /* ---- h2_up_stream.c ---- */

@@ -224,13 +224,22 @@ static bool submit(struct h2_asking *x)
     struct h2_up *u = x->owner;
     const nghttp2_data_provider provider = {.source.ptr = &x->stream, .read_callback = h2_source};
     const nghttp2_data_provider *source = x->stream.has_source ? &provider : NULL;
-    int32_t id =
-        nghttp2_submit_request(u->h2.session, NULL, x->pairs, x->pair_count, source, &x->stream);
+    struct weir_str name = x->upgrade ? STR("CONNECT") : x->up.exchange->request.method_name;
+    /* The one field that nghttp2 looks at. */
+    const nghttp2_nv method = {
+        .name = (uint8_t *)(uintptr_t) ":method",
+        .value = (uint8_t *)(uintptr_t)name.ptr,
+        .namelen = sizeof(":method") - 1,
+        .valuelen = name.len,
+        .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME,
+    };
+    int32_t id = nghttp2_submit_request(u->h2.session, NULL, &method, 1, source, &x->stream);
 
     if (id < 0) {
         return false;
     }
     h2_stream_begin(&u->h2, &x->stream, id);
+    h2_stream_block(&x->stream, x->head);
     h2_wake(&u->h2);
     return true;
 }
@@ -256,7 +265,7 @@ void h2_up_settled(struct h2_up *u)
     list_each(link, &u->asking)
     {
         struct h2_asking *x = container_of(link, struct h2_asking, link);
-        if (x->stream.id == 0 && x->pairs != NULL && (!takes_websockets(u) || !submit(x))) {
+        if (x->stream.id == 0 && x->head != NULL && (!takes_websockets(u) || !submit(x))) {
             task_queue(u->c.conn->loop, &x->refusal);
         }
     }
@@ -282,9 +291,9 @@ static bool up_head(struct up *up, const struct http_extra *extra, size_t extra_
     if (!head_valid(head)) {
         return false;
     }
-    x->pairs = h2_request_pairs(x->stream.arena, head, conn_ssl(u->c.conn) != NULL, extra,
-                                extra_count, &x->pair_count);
-    if (x->pairs == NULL) {
+    x->head =
+        h2_request_block(x->stream.arena, head, conn_ssl(u->c.conn) != NULL, extra, extra_count);
+    if (x->head == NULL) {
         return false;
     }
     if (likely(!x->upgrade)) {

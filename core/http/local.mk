@@ -30,6 +30,7 @@ core_libcore_a_SOURCES += \
     core/http/h1_write.h \
     core/http/h2.c \
     core/http/h2.h \
+    core/http/h2_block.c \
     core/http/h2_down.c \
     core/http/h2_down.h \
     core/http/h2_down_clocks.c \

@@ -57,6 +57,7 @@ struct http_field {
     struct weir_str name, value; /* value without surrounding white space */
     uint16_t id;                 /* enum field_id */
     bool dropped;                /* not to be passed on */
+    bool secret;                 /* HPACK has called it never indexed (RFC 7541 section 6.2.3) */
 };
 
 /* Fields in order of arrival. `seen` has bit (1 << id) for each known id that is present and not

@@ -7,10 +7,11 @@ import threading
 
 import h2.events
 import h2.settings
+import hpack
 import pytest
 
 from weirtest import conf
-from weirtest.backend import Holding
+from weirtest.backend import Holding, Reply
 from weirtest.h2peer import Codes, H2Client, RawClient, Session, frame, server_script
 from weirtest.wait import DEADLINE, wait_for
 
@@ -219,6 +220,44 @@ def test_a_reset_before_the_request_has_gone_out(start_weir, scripted_server):
         flow = client.finish(101)
         assert flow.ended and flow.head.get(":status") == "200"
     assert server.accepted == 1
+
+
+# ---- heads on the wire ----
+
+
+@pytest.mark.parametrize("up", [1, 2])
+def test_heads_larger_than_a_frame(start_weir, http_server, h2_server, up):
+    """They go out in several, both ways."""
+    fields = [(f"X-Large-{i}", "v" * 150) for i in range(180)]
+    make = h2_server if up == 2 else http_server
+    web = make("a", lambda request: Reply(b"ok", headers=fields))
+    weir = start_weir(conf.one_pool({"a": web}, H2 if up == 2 else "",
+                                    f"{H2C}\nheader_limit = 32k  header_count_limit = 300"))
+    lower = [(name.lower(), value) for name, value in fields]
+    with H2Client(weir.address()) as client:
+        for _ in range(2):
+            response = client.get("/", headers=lower)
+            assert response.status == 200 and response.body == b"ok"
+            assert [pair for pair in response.headers if pair[0].startswith("x-large")] == lower
+    for request in web.requests:
+        assert [value for name, value in request.headers
+                if name.lower().startswith("x-large")] == [value for _, value in fields]
+
+
+def test_what_is_never_indexed_stays_so(start_weir, h2_server):
+    """Marked by the client (RFC 7541 section 6.2.3)."""
+    web = h2_server("a")
+    weir = start_weir(conf.one_pool({"a": web}, H2, H2C))
+    with H2Client(weir.address()) as client:
+        marked = hpack.NeverIndexedHeaderTuple("x-secret", "s")
+        stream = client.h2.get_next_available_stream_id()
+        client.h2.send_headers(stream, [(":method", "GET"), (":scheme", "http"), (":authority", "a"),
+                                        (":path", "/"), marked, ("x-open", "o")], end_stream=True)
+        client.flush()
+        assert statuses(client, [stream]) == [200]
+    kinds = {pair[0]: type(pair) for pair in web.requests[0].headers}
+    assert issubclass(kinds["x-secret"], hpack.NeverIndexedHeaderTuple)
+    assert not issubclass(kinds["x-open"], hpack.NeverIndexedHeaderTuple)
 
 
 # ---- servers that speak HTTP/1 ----

@@ -200,18 +200,6 @@ def test_bad_heads_are_502(start_weir, scripted_server, name):
     assert weir.access(1)[0]["reason"] == "upstream_malformed"
 
 
-def test_a_server_that_speaks_http_1(start_weir, scripted_server):
-    """It cannot be understood: 502."""
-    def script(peer):
-        peer.some()
-        peer.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
-        peer.rest()
-
-    weir = weir_on(start_weir, {"a": scripted_server(script)})
-    assert weir.get("/").status == 502
-    assert weir.access(1)[0]["reason"] == "upstream_malformed"
-
-
 def test_a_server_that_dies(start_weir, scripted_server):
     """All its requests end: those without an answer by 502, the others visibly cut."""
     def script(session):
