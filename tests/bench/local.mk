@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 # The benchmark's helpers, built on demand: `make bench BENCH_OPTIONS='--rounds 5'`.
 # tests/bench/run builds them by itself where there is no build tree.
-weir_bench_programs = tests/bench/origin tests/bench/floor tests/bench/load
+weir_bench_programs = tests/bench/origin tests/bench/grpc_origin tests/bench/floor tests/bench/load
 weir_test_programs += $(weir_bench_programs)
 
 tests_bench_origin_SOURCES = tests/bench/origin.c tests/bench/sockets.h
+tests_bench_grpc_origin_SOURCES = tests/bench/grpc_origin.c tests/bench/sockets.h
+tests_bench_grpc_origin_CPPFLAGS = $(AM_CPPFLAGS) $(NGHTTP2_CFLAGS)
+tests_bench_grpc_origin_LDADD = $(NGHTTP2_LIBS)
 tests_bench_floor_SOURCES = tests/bench/floor.c tests/bench/sockets.h
 tests_bench_load_SOURCES = tests/bench/load.c tests/bench/sockets.h
 tests_bench_load_CPPFLAGS = $(AM_CPPFLAGS) $(OPENSSL_CFLAGS)

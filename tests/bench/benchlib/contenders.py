@@ -18,6 +18,7 @@ class Contender:
 
     name = ""
     supports_tls = True
+    grpc = False  # towards the origin of gRPC, by HTTP/2
 
     def __init__(self, bench):
         self.bench = bench
@@ -51,7 +52,10 @@ class Contender:
         for port, tls in ((self.plain_port, False), (self.tls_port, True)):
             while port and (self.supports_tls or not tls):
                 try:
-                    exchange.check_answer(port, tls, "/1k", 1024)
+                    if not self.grpc:
+                        exchange.check_answer(port, tls, "/1k", 1024)
+                    elif tls:
+                        exchange.check_grpc(self.bench, port)
                     break
                 except (OSError, exchange.WrongAnswer) as error:
                     self.child.require_alive()
@@ -93,6 +97,8 @@ class HAProxy(Contender):
     http-request set-header X-Forwarded-Proto https if { ssl_fc }
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
     http-request set-header X-Forwarded-Port %[dst_port]"""
+        server = (f"127.0.0.1:{self.bench.grpc_port} proto h2" if self.grpc
+                  else f"127.0.0.1:{self.bench.origin_port}")
         path = folder / "haproxy.cfg"
         path.write_text(f"""global
     nbthread 1
@@ -115,7 +121,7 @@ backend origin
     http-reuse always
     option splice-request
     option splice-response
-    server origin 127.0.0.1:{self.bench.origin_port}
+    server origin {server}
 """)
         return [programs.system_program("haproxy", "haproxy"), "-db", "-f", path]
 
@@ -139,6 +145,14 @@ class Nginx(Contender):
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Forwarded-Host $http_host;
             proxy_set_header X-Forwarded-Port $server_port;"""
+        port = self.bench.grpc_port if self.grpc else self.bench.origin_port
+        passing = "grpc_pass grpc://origin;" if self.grpc else f"""proxy_pass http://origin;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_request_buffering off;
+            client_body_buffer_size 64k;
+            proxy_max_temp_file_size 0;{forwarded}"""
         path = folder / "nginx.conf"
         path.write_text(f"""daemon off;
 worker_processes 1;
@@ -156,7 +170,7 @@ http {{
     keepalive_timeout {IDLE_SECONDS}s;
     keepalive_requests 1000000000;
     upstream origin {{
-        server 127.0.0.1:{self.bench.origin_port};
+        server 127.0.0.1:{port};
         keepalive 256;
         keepalive_requests 1000000000;
         keepalive_timeout {IDLE_SECONDS}s;
@@ -171,13 +185,7 @@ http {{
         ssl_protocols TLSv1.3;
         client_max_body_size 0;
         location / {{
-            proxy_pass http://origin;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_request_buffering off;
-            client_body_buffer_size 64k;
-            proxy_max_temp_file_size 0;{forwarded}
+            {passing}
         }}
     }}
 }}
@@ -194,6 +202,8 @@ class Weir(Contender):
 
     def prepare(self, folder):
         program, module_dir = self.bench.weir
+        port = self.bench.grpc_port if self.grpc else self.bench.origin_port
+        protocol = 'protocol = "h2"' if self.grpc else ""
         conf_d = folder / "conf.d"
         conf_d.mkdir(exist_ok=True)
         (folder / "state").mkdir(exist_ok=True)
@@ -226,7 +236,8 @@ module "balance_round_robin" {}
         (conf_d / "80-pools.conf").write_text(f"""pool "origin" {{
   balance "round_robin" {{}}
   idle_timeout = {IDLE_SECONDS}s
-  server "origin-1" {{ url = "http://127.0.0.1:{self.bench.origin_port}" }}
+  {protocol}
+  server "origin-1" {{ url = "http://127.0.0.1:{port}" }}
 }}
 """)
         return [program, "-c", folder / "weir.conf"]

@@ -5,6 +5,9 @@ many idle connections."""
 import http.client
 import socket
 import ssl
+import subprocess
+
+from . import programs
 
 ALPHABET = b"abcdefghijklmnopqrstuvwxyz"
 BLOCK = (ALPHABET * (1024 * 1024 // 26 + 1))[:1024 * 1024]
@@ -86,6 +89,31 @@ def check_upload(port, tls, size):
     status, body = _ask(port, tls, "POST", "/upload", BLOCK[:size])
     if status != 200 or body != b"received %d\n" % size:
         raise WrongAnswer(f"status {status}, {body[:60]!r} for an upload of {size} bytes")
+
+
+GRPC_PATH = "/bench.Echo/Unary"
+GRPC_FIELDS = ("te: trailers", "content-type: application/grpc")
+GRPC_MESSAGE = b"\0" + (100).to_bytes(4, "big") + BLOCK[:100]
+
+
+def check_grpc(bench, port):
+    """One call: its message comes back, and the trailers say that all is well."""
+    sent, got, head = (bench.folder / f"grpc.{name}" for name in ("sent", "got", "head"))
+    sent.write_bytes(GRPC_MESSAGE)
+    command = [programs.system_program("curl", "curl"), "--silent", "--show-error", "--insecure",
+               "--http2", "--max-time", "5", "--data-binary", f"@{sent}", "--dump-header", head,
+               "--output", got]
+    for field in GRPC_FIELDS:
+        command += ["--header", field]
+    done = subprocess.run([*map(str, command), f"https://127.0.0.1:{port}{GRPC_PATH}"],
+                          stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise WrongAnswer(f"curl: {done.stderr.strip()}")
+    lines = head.read_text().splitlines()
+    if lines[0].split()[:2] != ["HTTP/2", "200"] or "grpc-status: 0" not in lines:
+        raise WrongAnswer(f"{lines} instead of a call's answer")
+    if got.read_bytes() != GRPC_MESSAGE:
+        raise WrongAnswer(f"{got.stat().st_size} bytes, not the message of {len(GRPC_MESSAGE)}")
 
 
 class IdleConnections:

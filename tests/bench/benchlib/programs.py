@@ -11,7 +11,7 @@ import subprocess
 from .process import BenchError
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
-HELPERS = {"origin": [], "floor": [], "load": ["-lssl", "-lcrypto"]}
+HELPERS = {"origin": [], "grpc_origin": ["-lnghttp2"], "floor": [], "load": ["-lssl", "-lcrypto"]}
 FLAGS = ["-std=gnu11", "-O2", "-g"]
 
 

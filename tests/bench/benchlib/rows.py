@@ -31,6 +31,7 @@ class Row:
     floor_limit: float | None = None
     peer_limit: float = 1.0
     h2: bool = False
+    grpc: bool = False
 
     @property
     def metric(self):
@@ -54,6 +55,9 @@ ROWS = (
         clients=8, streams=4, peer_limit=0.9, h2=True),
     Row("h2-upload", "HTTP/2 over TLS, 64 KiB uploads", "h2", tls=True, path="/upload", size=65536,
         kind="upload", clients=8, streams=4, peer_limit=0.9, h2=True),
+    Row("grpc", "gRPC unary echo of 100 bytes, HTTP/2 on both sides, 16 connections x 16 streams", "h2",
+        tls=True, path=exchange.GRPC_PATH, size=len(exchange.GRPC_MESSAGE), kind="grpc", clients=16,
+        streams=16, peer_limit=0.9, h2=True, grpc=True),
     Row("idle", "memory of an idle connection, plain", "idle"),
     Row("idle-tls", "memory of an idle connection, TLS", "idle", tls=True),
     Row("idle-h2", "memory of an idle connection, HTTP/2 over TLS", "idle", tls=True, h2=True),
@@ -80,6 +84,12 @@ def _h2load_command(bench, row, port, seconds, log):
         body = bench.folder / "upload.body"
         body.write_bytes(exchange.BLOCK[:row.size])
         command += ["-d", body]
+    elif row.grpc:
+        body = bench.folder / "grpc.body"
+        body.write_bytes(exchange.GRPC_MESSAGE)
+        command += ["-d", body]
+        for field in exchange.GRPC_FIELDS:
+            command += ["-H", field]
     return command + [f"https://127.0.0.1:{port}{row.path}"]
 
 
@@ -130,10 +140,17 @@ def measure_running(bench, row, contender):
     if row.kind == "upload":
         exchange.check_upload(port, row.tls, row.size)
         warm_up = dataclasses.replace(row, path="/1k", size=1024)
+    elif row.grpc:
+        exchange.check_grpc(bench, port)
+        warm_up = None
     else:
         exchange.check_answer(port, row.tls, row.path, row.size)
         warm_up = row
-    _run_load(bench, row, _load_command(bench, warm_up, port, WARM_UP_SECONDS), WARM_UP_SECONDS)
+    if warm_up is None:
+        _run_h2load(bench, row, port, 1)
+    else:
+        _run_load(bench, row, _load_command(bench, warm_up, port, WARM_UP_SECONDS),
+                  WARM_UP_SECONDS)
     command = (_wrk_command(bench, row, port) if row.load == "wrk"
                else _load_command(bench, row, port, bench.seconds))
     cpu_before = contender.child.cpu_ns()
@@ -184,6 +201,7 @@ def measure(bench, row, contender, folder):
     """One measurement with a fresh process, so that no row inherits another's memory. A fault of
     the contender makes the measurement invalid; it does not end the run."""
     try:
+        contender.grpc = row.grpc
         contender.start(folder)
         if row.load == "idle":
             return _measure_idle(bench, row, contender)
@@ -192,4 +210,4 @@ def measure(bench, row, contender, folder):
         return {"valid": False, "wrong": str(error), "requests": 0, "errors": 1}
     finally:
         contender.stop()
-        bench.origin.require_alive()
+        bench.require_origins()
