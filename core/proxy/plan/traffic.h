@@ -59,17 +59,19 @@ struct histogram {
 struct traffic {
     union {
         struct {
+            /* what each request writes, on two cache lines */
             uint64_t requests;  /* finished */
             uint64_t status[6]; /* [1]..[5]: by class; [0]: ended without a status */
             uint64_t bytes_in, bytes_out;
-            uint64_t retries;
-            uint64_t connections; /* accepted, or opened to the server */
-            uint64_t refused; /* accepted and closed at once: above a limit, or no PROXY header */
-            uint64_t odd_points; /* abuse_limit: what clients did that was odd */
-            uint64_t abusive;    /* connections that ended for that */
             /* Requests by enum http_version: what the client spoke; of servers: what was spoken to
              * them, counted as a request begins there. */
             uint64_t protocols[HTTP_VERSIONS];
+            /* the rest */
+            uint64_t retries;
+            uint64_t connections; /* accepted, or opened to the server */
+            uint64_t refused; /* accepted and closed at once: above a limit, or no PROXY header */
+            uint64_t odd_points;      /* abuse_limit: what clients did that was odd */
+            uint64_t abusive;         /* connections that ended for that */
             uint64_t grpc[GRPC_ENDS]; /* gRPC calls by their status; the last: without one */
             uint64_t h2_connections;  /* of `connections`: those of HTTP/2 */
             /* Now, and so they go down as well. Of what one loop counts, the sum is right. */
