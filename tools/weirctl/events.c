@@ -31,10 +31,12 @@ struct follow {
 /* Statistics in one line. */
 static void print_statistics(const cJSON *data)
 {
-    print_fact("statistics",
-               "%.1f requests a second, %.1f errors, %.0f in flight, %.0f connections",
-               json_number(data, "total.rate"), json_number(data, "total.errors_rate"),
-               json_number(data, "total.in_flight"), json_number(data, "total.connections"));
+    print_fact(
+        "statistics",
+        "%.1f requests a second, %.1f errors, %.0f in flight, %.0f connections, %.0f of HTTP/2",
+        json_number(data, "total.rate"), json_number(data, "total.errors_rate"),
+        json_number(data, "total.in_flight"), json_number(data, "total.connections"),
+        json_number(data, "total.http2.connections"));
 }
 
 /* The members of an event's data that are plain, `name value` each. */
