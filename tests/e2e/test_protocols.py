@@ -236,3 +236,27 @@ def test_weirctl(make_weir, http_server):
     told = live.text("explain", "http://any.example/", "--listener", "main")
     assert "offers          http/1.1\n" in told and "web, spoken to by http/1.1\n" in told
     assert "of HTTP/2" in live.text("top", "--count", "1")
+
+
+def test_the_admin_plane(start_weir, http_server, certs):
+    """API, a change, and events by HTTP/2, on one connection."""
+    tls = f"tls {{ {certs.block('localhost')} }}"
+    weir = start_weir(conf.one_pool({"a": http_server("a")}) +
+                      admin.listener("request_limit = 0", extra=tls))
+    bearer = [("authorization", f"Bearer {admin.token(weir)}")]
+    with H2Client(weir.address("admin"), tls=certs.client()) as client:
+        events = client.ask("GET", "/api/v1/events", bearer)
+        assert client.head_of(events).head.get("content-type") == "text/event-stream"
+        server = "/api/v1/pools/web/servers/a"
+        shown = client.response(client.request("GET", server, bearer))
+        assert shown.status == 200 and json.loads(shown.body)["max_requests"] == 0
+        changed = client.response(client.request(
+            "PATCH", server, [*bearer, ("content-type", "application/json")],
+            json.dumps({"max_requests": 7})))
+        assert changed.status == 200 and json.loads(changed.body)["max_requests"] == 7
+        client.until(lambda: b"event: change\n" in client.flows[events].body, "the change")
+        client.until(lambda: b"event: statistics\n" in client.flows[events].body, "statistics")
+        assert client.get("/api/v1/status").status == 401
+        assert client.flows[events].reset is None
+    root = admin.browser(weir, tls=certs.client())
+    wait_for(lambda: listener_of(root, "admin")["protocols"].get("HTTP/2") == 4, "all of it")
