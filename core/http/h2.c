@@ -128,6 +128,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
     h2->side = conf->side;
     h2->server = conf->server;
     h2->limits = *conf->limits;
+    h2->window = conf->window;
     h2->streams_most = conf->streams;
     h2->abuse_limit = conf->abuse_limit;
     h2->conn = conn;

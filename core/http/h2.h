@@ -118,7 +118,9 @@ struct h2_stream {
     bool end_due;                   /* its end comes behind the pieces */
     uint8_t piece_count;            /* slices of this read, not passed on yet */
     struct iovec pieces[H2_PIECES]; /* together they cost the receiver one write */
-    size_t withheld;                /* of its window, while it is paused */
+    bool fits;                      /* what comes is within the window that the peer began with */
+    bool padded;                    /* which takes of the window, too */
+    size_t withheld;                /* of its window, while it is paused, or as it fits */
     struct conn_buffer *kept;       /* what has come of a request while it was paused; */
     struct h2_section *kept_trailers;
     bool kept_end;
@@ -187,6 +189,7 @@ struct h2 {
     bool foreign; /* a server that speaks HTTP/1 */
 
     struct h2_watch watch;
+    uint32_t window;       /* of each stream that the peer sends on */
     uint32_t streams_most; /* that the peer may have at once */
     uint32_t abuse_limit;  /* 0: none */
     uint64_t owed[2];  /* DATA sent without a WINDOW_UPDATE yet: of the connection, of streams */
@@ -248,6 +251,9 @@ void h2_stream_give_up(struct h2_stream *stream);
 /* Bytes that windows or the socket do not let out. */
 size_t h2_stream_blocked(struct h2_stream *stream);
 void h2_stream_pause(struct h2_stream *stream);
+/* The length of what comes, where the peer has told it: none of the window need be given back for
+ * what is no longer than it. */
+void h2_stream_expect(struct h2_stream *stream, uint64_t length);
 void h2_stream_resume(struct h2_stream *stream);
 
 /* The source of DATA for what submits a head. */

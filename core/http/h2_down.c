@@ -155,6 +155,9 @@ static void side_head(struct h2_stream *stream, bool trailers, bool end)
                head->content_length > x->conf->body_limit) {
         refuse(x, (struct http_error){413, "body_too_large"});
     } else {
+        if (head->body == BODY_LENGTH) {
+            h2_stream_expect(stream, head->content_length);
+        }
         exchange->request_whole = end || head->upgrade_websocket;
         h2_down_events(x)->on_request(exchange);
         if (!stream->ended && h2_down_body_due(x)) {

@@ -36,7 +36,7 @@ static bool pass_on(struct h2_stream *stream, const char *data, size_t len)
     if (h2->passing == NULL) {
         return false;
     }
-    if (stream->paused) {
+    if (stream->paused || stream->fits) {
         stream->withheld += len;
     } else {
         nghttp2_session_consume_stream(h2->session, stream->id, len);
@@ -325,7 +325,15 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
             stream->section = NULL;
         }
         break;
-    case NGHTTP2_DATA: break;
+    case NGHTTP2_DATA:
+        if (unlikely(frame->data.padlen > 0 && !stream->padded)) {
+            stream->padded = true;
+            stream->fits = false;
+            if (!stream->paused) {
+                h2_give_window(stream);
+            }
+        }
+        break;
     case NGHTTP2_RST_STREAM: stream->reset_by_peer = true; return 0;
     default: return 0;
     }

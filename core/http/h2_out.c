@@ -564,11 +564,16 @@ bool h2_keeps(const struct h2_stream *stream)
 
 void h2_give_window(struct h2_stream *stream)
 {
-    if (stream->withheld > 0) {
+    if (stream->withheld > 0 && !stream->fits) {
         nghttp2_session_consume_stream(stream->h2->session, stream->id, stream->withheld);
         stream->withheld = 0;
         h2_wake(stream->h2);
     }
+}
+
+void h2_stream_expect(struct h2_stream *stream, uint64_t length)
+{
+    stream->fits = !stream->padded && length <= stream->h2->window;
 }
 
 void h2_stream_pause(struct h2_stream *stream)

@@ -176,6 +176,9 @@ void h2_up_on_head(struct h2_stream *stream, bool trailers, bool end)
     } else {
         x->head_done = x->owner->answers = true;
         exchange->response = head;
+        if (head.body == BODY_LENGTH) {
+            h2_stream_expect(stream, head.content_length);
+        }
         events_of(x)->on_response(exchange);
     }
 }

@@ -264,6 +264,38 @@ UNIT_TEST(a_request_waits_while_it_is_paused)
     expect("0:POST{ 0:abc 0|x-a=1 0} 0. ");
 }
 
+/* The window (64 KiB) is given back only to who may need more of it: not to a request that says
+ * that it is no longer, unless it is padded. */
+static const struct {
+    const char *length;
+    uint8_t flags;
+    bool given;
+} bodies[] = {
+    {" content-length=65536", 0, false},
+    {" content-length=65537", 0, true},
+    {"", 0, true},
+    {" content-length=65536", NGHTTP2_FLAG_PADDED, true},
+};
+
+UNIT_LOOP_TEST(windows_of_bodies_that_fit, ARRAY_COUNT(bodies))
+{
+    static const char frame[16 << 10] = {9}; /* also the length of the padding, which is zero */
+    char head[200];
+
+    answers = false;
+    snprintf(head, sizeof(head), "%s%s", POST, bodies[_i].length);
+    peer_head(&peer, 1, false, head);
+    for (unsigned i = 0; i < 3; i++) {
+        peer_frame(&peer, NGHTTP2_DATA, bodies[_i].flags, 1, frame, sizeof(frame));
+    }
+    peer_frame(&peer, NGHTTP2_PING, 0, 0, "12345678", 8);
+    wait_peer(&peer, "ACK PONG ");
+    run_turns(loop, 2);
+    peer_frame(&peer, NGHTTP2_PING, 0, 0, "12345678", 8);
+    wait_peer(&peer, "ACK PONG PONG ");
+    ck_assert_msg((peer.increment > 0) == bodies[_i].given, "%u", (unsigned)peer.increment);
+}
+
 /* What it has kept goes with it. */
 UNIT_TEST(a_paused_request_that_ends)
 {
