@@ -2,7 +2,7 @@
 /* The origin of the benchmark's gRPC row: HTTP/2 by prior knowledge, one thread. Each request is
  * answered as a unary echo would be: its body, then trailers with grpc-status 0.
  *
- * usage: grpc_origin [LISTEN_PORT]
+ * usage: grpc_origin [LISTEN_PORT [STREAMS]]
  */
 
 #define _GNU_SOURCE
@@ -32,6 +32,7 @@ struct conn {
 static struct conn **conns; /* by descriptor */
 static struct call *spare_calls;
 static int epoll_fd = -1;
+static uint32_t streams = 1000; /* that a connection may have at once */
 static uint8_t in[OUT_SIZE], out[OUT_SIZE];
 
 #define PAIR(name, value)                                                           \
@@ -170,9 +171,8 @@ static void serve(struct conn *conn)
 
 static void accept_all(int listen_fd, size_t limit, nghttp2_session_callbacks *callbacks)
 {
-    static const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 1000},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20}};
+    const nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams},
+                                               {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20}};
     int fd;
 
     while ((fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) != -1) {
@@ -202,8 +202,8 @@ int main(int argc, char **argv)
     size_t limit = sock_file_limit();
     nghttp2_session_callbacks *callbacks;
 
-    if (argc > 2) {
-        fprintf(stderr, "usage: grpc_origin [LISTEN_PORT]\n");
+    if (argc > 3) {
+        fprintf(stderr, "usage: grpc_origin [LISTEN_PORT [STREAMS]]\n");
         return 2;
     }
     if (nghttp2_session_callbacks_new(&callbacks) != 0) {
@@ -213,10 +213,13 @@ int main(int argc, char **argv)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
+    if (argc == 3) {
+        streams = (uint32_t)number_argument(argv[2], INT32_MAX);
+    }
     conns = calloc(limit, sizeof(struct conn *));
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     listening.data.fd =
-        sock_listen(argc == 2 ? (uint16_t)number_argument(argv[1], UINT16_MAX) : 0, "127.0.0.1");
+        sock_listen(argc >= 2 ? (uint16_t)number_argument(argv[1], UINT16_MAX) : 0, "127.0.0.1");
     if (conns == NULL || epoll_fd == -1 ||
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listening.data.fd, &listening) != 0) {
         die("epoll");
