@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from weirtest import conf
+from weirtest.backend import Reply
 from weirtest.h2peer import H2Client
 from weirtest.wait import SANITIZED
 from weirtest.weir import shim
@@ -42,6 +43,9 @@ REQUESTS_OF = {
     "chunked_upload": {"method": "POST", "body": [PIECE] * 4},
     "large_chunked_upload": {"method": "POST", "body": [PIECE] * 12},
 }
+# A unary call of gRPC, with trailers.
+CALL = {"method": "POST", "body": [b"\0\0\0\0\x64" + bytes(100)],
+        "headers": [("content-type", "application/grpc"), ("te", "trailers")]}
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own")
@@ -84,12 +88,15 @@ def test_none_per_request(make_weir, http_server, certs, tmp_path, scheme, what)
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has an allocator of its own")
-@pytest.mark.parametrize("up", [1, 2])
-@pytest.mark.parametrize("what", ["get", "upload", "chunked_upload"])
+@pytest.mark.parametrize("what, up", [(what, up) for what in ("get", "upload", "chunked_upload")
+                                      for up in (1, 2)] + [("call", 2)])
 def test_none_per_request_of_http_2(make_weir, http_server, h2_server, tmp_path, up, what):
     """The same with HTTP/2 towards the client, and towards the server."""
     def answer(request):
         assert request.body is not None  # an answer before its end would be another path
+        if what == "call":
+            return Reply(request.body, framing="chunked", trailers=[("grpc-status", "0")],
+                         headers=[("content-type", "application/grpc")])
         return bytes(1024)
 
     web = (h2_server if up == 2 else http_server)("a", answer)
@@ -103,7 +110,9 @@ def test_none_per_request_of_http_2(make_weir, http_server, h2_server, tmp_path,
         def allocations(requests):
             before = mallocs.read()
             for _ in range(requests):
-                assert client.get("/", **REQUESTS_OF[what]).status == 200
+                response = client.get("/", **(CALL if what == "call" else REQUESTS_OF[what]))
+                assert response.status == 200
+                assert what != "call" or response.trailers.get("grpc-status") == "0"
             return mallocs.read() - before
 
         allocations(OTHERS)
