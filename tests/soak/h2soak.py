@@ -159,6 +159,9 @@ class Clients:
             return ("excused",)  # which server was late, the access log tells
         if status != "200":
             return "lost", f"{target}: {status}"
+        if flow.head.get("grpc-status", "0") != "0":
+            return "lost", f"{target}: gRPC {flow.head.get('grpc-status')} " \
+                f"{flow.head.get('grpc-message')}"
         if bytes(flow.body) != right:
             return "wrong", f"{target} of {server}: {len(flow.body)} bytes: {bytes(flow.body[:80])!r}"
         if flow.head.get("content-type") == "application/grpc" \

@@ -127,6 +127,8 @@ class Session(wire.Stream):
         """Sends data as far as windows open, reading meanwhile. Stops when the stream is reset."""
         view = memoryview(bytes(data))
         while len(view) > 0:
+            if self.on_pump is not None and self.h2.local_flow_control_window(stream) <= 0:
+                self.on_pump()  # what came in the same read must not wait for this window
             self.until(lambda: self.flows[stream].reset is not None or
                        self.h2.local_flow_control_window(stream) > 0, "a window")
             if self.flows[stream].reset is not None:
