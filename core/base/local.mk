@@ -29,5 +29,7 @@ core_libcore_a_SOURCES += \
     core/base/slabs.h \
     core/base/table.c \
     core/base/table.h \
+    core/base/trim.c \
+    core/base/trim.h \
     core/base/utf8.c \
     core/base/utf8.h

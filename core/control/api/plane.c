@@ -20,6 +20,7 @@ static void tick(struct timer *timer)
     uint64_t now_ns = loop_now_ns(plane->self->loop);
 
     timer_set(plane->self->loop, timer, NS_PER_SECOND - now_ns % NS_PER_SECOND + NS_PER_MS);
+    trim_second(&plane->trim);
     if (plane->runtime->current == NULL) {
         return;
     }
@@ -46,6 +47,7 @@ void plane_start(struct plane *plane, struct worker *self)
     jobs_init(&plane->work, self->loop);
     plane->tick.fn = tick;
     timer_set(self->loop, &plane->tick, NS_PER_SECOND);
+    trim_second(&plane->trim); /* what is resident before the first request */
 }
 
 void plane_stop(struct plane *plane)

@@ -7,6 +7,7 @@
 #ifndef CONTROL_API_PLANE_H
 #define CONTROL_API_PLANE_H
 
+#include "base/trim.h"
 #include "control/api/events.h"
 #include "control/api/jobs.h"
 #include "control/api/operation.h"
@@ -32,6 +33,7 @@ struct plane {
     struct providers providers;
     struct jobs work; /* slow work of modules, on a thread of its own */
     struct timer tick;
+    struct trim trim;
     /* Each is NULL, or set before the start: */
     void (*write)(struct operation *operation); /* queues it */
     struct server_note (*note)(const struct plane *plane, const struct server *server);

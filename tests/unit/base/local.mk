@@ -17,4 +17,5 @@ tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/base/test_random_ids.c \
     tests/unit/base/test_slabs.c \
     tests/unit/base/test_table.c \
+    tests/unit/base/test_trim.c \
     tests/unit/base/test_utf8.c
