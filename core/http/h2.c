@@ -43,6 +43,12 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
          * where nghttp2 ends the stream alone. */
         nghttp2_session_terminate_session(session, NGHTTP2_FLOW_CONTROL_ERROR);
     }
+    if (unlikely(frame->hd.type == NGHTTP2_GOAWAY)) {
+        h2->left = h2->left || frame->goaway.last_stream_id != INT32_MAX; /* else a notice */
+        if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
+            h2_faulted(h2, frame->goaway.error_code);
+        }
+    }
     if (!h2->server) {
         return 0;
     }
@@ -52,7 +58,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         }
         bool refused = stream == NULL && frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
         if (!refused && (stream == NULL || !stream->reset)) { /* nghttp2's own */
-            h2_odd(h2, 10, "faulty frames");
+            h2_odd(h2, H2_FAULT, H2_FAULT_WORD);
         }
     } else if (stream != NULL && end && !stream->received_end && !stream->reset &&
                !stream->tunnel) {
@@ -104,6 +110,8 @@ static void make_shared(void)
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_no_closed_streams(option, 1);
         nghttp2_option_set_max_outbound_ack(option, ACKS_MOST);
+        /* Resets are counted by h2_odd. */
+        nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
         nghttp2_option_set_max_deflate_dynamic_table_size(option, 0);
         nghttp2_option_set_max_reserved_remote_streams(option, 0);
         options[server] = option;

@@ -33,6 +33,11 @@
 /* Points for field sections above the limits, and the word. */
 #define H2_BREACH      50u
 #define H2_BREACH_WORD "too large heads"
+/* Points for a frame that we answer with RST_STREAM, or with the end of the connection. */
+#define H2_FAULT      10u
+#define H2_FAULT_WORD "faulty frames"
+/* A window update below this may be needless. */
+#define H2_UPDATE_LEAST 1024u
 /* Size of the windows in which a peer may send before the settings say more (RFC 9113 6.9.2). */
 #define H2_WINDOW_FIRST 65535u
 /* The connection's own window: never what stops a peer, since each stream has one. */
@@ -187,7 +192,12 @@ struct h2 {
     bool greeted; /* its own SETTINGS have come */
     bool parted;  /* it has sent GOAWAY */
     bool foreign; /* a server that speaks HTTP/1 */
+    bool left;    /* our GOAWAY has gone out: nghttp2 drops streams that begin */
+    bool ending;  /* h2_over has begun */
 
+    int32_t last_id;       /* the newest stream of the peer's */
+    uint32_t late_ends;    /* of streams that are over; see h2_late */
+    uint32_t late_updates; /* likewise */
     struct h2_watch watch;
     uint32_t window;       /* of each stream that the peer sends on */
     uint32_t streams_most; /* that the peer may have at once */
@@ -229,6 +239,8 @@ void h2_wake(struct h2 *h2);
 /* Counts something odd, `what` in a word for the log: at three quarters of abuse_limit no new
  * streams are wanted, at the whole the session ends with ENHANCE_YOUR_CALM. */
 void h2_odd(struct h2 *h2, unsigned points, const char *what);
+/* Something that is never innocent: as if abuse_limit were reached. */
+void h2_abuse(struct h2 *h2, const char *what);
 
 /* ---- streams ---- */
 

@@ -74,8 +74,7 @@ void h2_down_stream_timer(struct timer *timer)
 
     if (!x->head_done) {
         /* HPACK's state is lost with the block, and the connection with it. */
-        nghttp2_session_terminate_session(x->stream.h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
-        h2_wake(x->stream.h2);
+        h2_abuse(x->stream.h2, "unfinished heads");
     } else if (h2_down_body_due(x)) {
         x->down.exchange->error = (struct http_error){408, "body_timeout"};
         h2_down_gone(x, DOWN_GONE_TIMEOUT);

@@ -24,14 +24,31 @@ static void calm(struct h2 *h2)
     nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-void h2_flooded(struct h2 *h2, const char *what)
+void h2_abuse(struct h2 *h2, const char *what)
 {
+    calm(h2); /* first: no graceful GOAWAY goes before it */
     be_wary(h2, h2->abuse_limit, what);
-    calm(h2);
+    h2_wake(h2);
+}
+
+void h2_faulted(struct h2 *h2, uint32_t code)
+{
+    if (h2->calmed) {
+        return;
+    }
+    if (code == NGHTTP2_ENHANCE_YOUR_CALM) {
+        h2->calmed = true;
+        be_wary(h2, h2->abuse_limit, "too many SETTINGS");
+    } else {
+        h2_odd(h2, H2_FAULT, H2_FAULT_WORD);
+    }
 }
 
 void h2_odd(struct h2 *h2, unsigned points, const char *what)
 {
+    if (h2->over || h2->ending) { /* its streams tell of what the peer has not done */
+        return;
+    }
     uint64_t now_ns = loop_now_ns(h2->conn->loop);
     double forgiven = (double)(now_ns - h2->abuse_ns) / (double)NS_PER_SECOND * ABUSE_REFILL;
 
@@ -47,6 +64,20 @@ void h2_odd(struct h2 *h2, unsigned points, const char *what)
         calm(h2);
     }
     h2_wake(h2);
+}
+
+/* ---- frames about streams that are over ---- */
+
+void h2_late(struct h2 *h2, uint8_t type)
+{
+    bool update = type == NGHTTP2_WINDOW_UPDATE;
+    uint32_t *innocent = update ? &h2->late_updates : &h2->late_ends;
+
+    if (*innocent > 0) {
+        (*innocent)--;
+    } else {
+        h2_odd(h2, 1, "frames after the end");
+    }
 }
 
 /* ---- ends ---- */
@@ -72,6 +103,7 @@ void h2_over(struct h2 *h2, enum codec_end how, bool by_peer)
     if (h2->over) {
         return;
     }
+    h2->ending = true;
     if (h2->side->broken != NULL) {
         h2->side->broken(h2);
     }

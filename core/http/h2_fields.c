@@ -11,6 +11,9 @@
 #include "http/websocket.h"
 
 #define METHOD_LIMIT 64u
+/* What a field counts beside its bytes once its section is refused, as section 6.5.2 of RFC 9113
+ * says: many of a byte each are dear as well. */
+#define FIELD_OVERHEAD 32u
 
 static void refuse(struct h2_section *section, uint16_t status, const char *reason)
 {
@@ -45,6 +48,10 @@ void h2_section_add(struct h2_section *section, const struct http_limits *limits
     bool pseudo = name.len > 0 && name.ptr[0] == ':';
 
     section->bytes += (uint32_t)(name.len + value.len);
+    if (unlikely(section->refused.status != 0)) {
+        section->bytes += FIELD_OVERHEAD;
+        return; /* HPACK has decoded it, and stays in step */
+    }
     if (section->bytes > limits->head) {
         refuse(section, 431, "head_too_long");
     } else if (!pseudo && section->fields.count >= limits->fields) {
@@ -53,7 +60,7 @@ void h2_section_add(struct h2_section *section, const struct http_limits *limits
         refuse(section, 414, "target_too_long");
     }
     if (section->refused.status != 0) {
-        return; /* HPACK has decoded it, and stays in step */
+        return;
     }
     /* As in a line of HTTP/1: such fields are written there in one piece. */
     char *copy = arena_bytes(section->arena, name.len + 2 + value.len);

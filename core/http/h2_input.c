@@ -7,9 +7,9 @@
 #include "http/h2_parts.h"
 #include "net/conn_pool.h"
 
+/* Reads of a turn, and bytes: small frames by the megabyte would keep the others waiting. */
 #define READS_PER_TURN 16
-/* A window update below this may be needless. */
-#define UPDATE_LEAST 1024
+#define BYTES_PER_TURN (256u * 1024)
 
 /* ---- passing on ---- */
 
@@ -143,6 +143,10 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (h2->over) {
         return 0;
     }
+    if (request) {
+        h2->last_id = id;
+        h2_expect_late(h2);
+    }
     if (request && unlikely(h2->count >= h2->streams_most)) {
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
         h2_odd(h2, h2->settled ? 10 : 1, "too many streams");
@@ -222,13 +226,13 @@ static bool needless(struct h2 *h2, const nghttp2_frame *frame)
     bool earned = *owed >= by;
 
     *owed -= earned ? by : *owed;
-    if (likely(by >= UPDATE_LEAST)) {
+    if (likely(by >= H2_UPDATE_LEAST)) {
         return false;
     }
     if (frame->hd.stream_id != 0) {
         stream = h2_stream_of(h2->session, frame->hd.stream_id);
     }
-    return !earned || (stream != NULL && h2_blocked_bytes(stream) >= UPDATE_LEAST);
+    return !earned || (stream != NULL && h2_blocked_bytes(stream) >= H2_UPDATE_LEAST);
 }
 
 /* Whether it is the first of those that each peer may send. */
@@ -260,6 +264,21 @@ static unsigned oddity(struct h2 *h2, const nghttp2_frame *frame, const char **w
     case NGHTTP2_WINDOW_UPDATE: *what = "small WINDOW_UPDATE"; return needless(h2, frame);
     default: return 0;
     }
+}
+
+/* What nghttp2 passes over in silence, and h2_watch.c does not look at. */
+static int on_frame_head(nghttp2_session *session, const nghttp2_frame_hd *head, void *user)
+{
+    struct h2 *h2 = user;
+    int32_t id = head->stream_id;
+    bool late = head->type == NGHTTP2_RST_STREAM || head->type == NGHTTP2_WINDOW_UPDATE;
+
+    if (late && id != 0 && h2_stream_of(session, id) == NULL) {
+        h2_late(h2, head->type);
+    } else if (head->type == NGHTTP2_HEADERS && unlikely(h2->left) && id > h2->last_id) {
+        h2_odd(h2, h2->server, "requests after GOAWAY");
+    }
+    return 0;
 }
 
 /* Whether it changes the windows of streams. */
@@ -350,6 +369,7 @@ void h2_set_input(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_frame_head);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
 }
 
@@ -394,7 +414,7 @@ static ssize_t take(struct h2 *h2, const char *data, size_t len)
 static void fail(struct h2 *h2, int error)
 {
     if (error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
-        h2_flooded(h2, error == NGHTTP2_ERR_FLOODED ? "PING or SETTINGS" : "CONTINUATION");
+        h2_abuse(h2, error == NGHTTP2_ERR_FLOODED ? "PING or SETTINGS" : "CONTINUATION");
     }
     h2_pump(h2);
     h2_over(h2, END_LINGER, false);
@@ -428,6 +448,7 @@ static bool take_all(struct h2 *h2, const char *data, size_t len)
         if (code != NGHTTP2_NO_ERROR && !h2->calmed) {
             h2->calmed = true;
             nghttp2_session_terminate_session(h2->session, code);
+            h2_odd(h2, H2_FAULT, H2_FAULT_WORD);
         }
     }
     return true;
@@ -435,10 +456,12 @@ static bool take_all(struct h2 *h2, const char *data, size_t len)
 
 static void read_all(struct h2 *h2)
 {
+    size_t taken = 0;
+
     for (int i = 0; !h2->over && !h2->calmed && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
         char *data = NULL;
         size_t len = 0;
-        if (i == READS_PER_TURN) {
+        if (i == READS_PER_TURN || taken >= BYTES_PER_TURN) {
             conn_resume_read(h2->conn);
             break;
         }
@@ -455,6 +478,7 @@ static void read_all(struct h2 *h2)
             h2_over(h2, END_RESET, true);
             return;
         }
+        taken += len;
         if (!take_all(h2, data, len)) {
             return;
         }

@@ -341,6 +341,7 @@ int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *
     h2->busy = true;
     h2->owed[0] += len;
     h2->owed[1] += len;
+    h2_expect_repaid(h2, len);
     return 0;
 }
 
@@ -453,6 +454,8 @@ void h2_stream_begin(struct h2 *h2, struct h2_stream *stream, int32_t id)
     h2->count++;
     if (h2->server) { /* else it is set by what submits the request */
         nghttp2_session_set_stream_user_data(h2->session, id, stream);
+    } else {
+        h2_expect_late(h2);
     }
 }
 

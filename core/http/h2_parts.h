@@ -42,8 +42,11 @@ void h2_over(struct h2 *h2, enum codec_end how, bool by_peer);
 void h2_tell_ended(struct h2 *h2);
 /* Writes, and tells what has come of it. Not from inside an operation of a stream's. */
 void h2_pump(struct h2 *h2);
-/* nghttp2 has found a flood, `what` in a word for the log: as if abuse_limit were reached. */
-void h2_flooded(struct h2 *h2, const char *what);
+/* nghttp2 ends the connection itself, with this code. */
+void h2_faulted(struct h2 *h2, uint32_t code);
+/* HEADERS, RST_STREAM or WINDOW_UPDATE have come on a stream that is over: odd, if there are more
+ * of them than may have crossed the streams' ends on the wire. */
+void h2_late(struct h2 *h2, uint8_t type);
 
 /* ---- h2_watch.c ---- */
 
@@ -66,6 +69,33 @@ static inline struct h2_stream *h2_stream_of(nghttp2_session *session, int32_t i
 {
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
     return stream != NULL && !stream->ended ? stream : NULL;
+}
+
+/* What may come of a stream that is over, as the peer did not know yet: its head or trailers, and
+ * its reset; an update for each frame of DATA and each H2_UPDATE_LEAST bytes of it. */
+#define H2_LATE_ENDS         3u
+#define H2_LATE_ENDS_MOST    1000u
+#define H2_LATE_UPDATES      2u
+#define H2_LATE_UPDATES_MOST 16384u
+
+static inline void h2_expect_updates(struct h2 *h2, size_t count)
+{
+    uint32_t room = H2_LATE_UPDATES_MOST - h2->late_updates;
+    h2->late_updates += count < room ? (uint32_t)count : room;
+}
+
+/* DATA goes out on a stream: its window may be given back when the stream is over. */
+static inline void h2_expect_repaid(struct h2 *h2, size_t len)
+{
+    h2_expect_updates(h2, 1 + len / H2_UPDATE_LEAST);
+}
+
+/* A stream has begun: frames about it may come when it is over. */
+static inline void h2_expect_late(struct h2 *h2)
+{
+    uint32_t room = H2_LATE_ENDS_MOST - h2->late_ends;
+    h2->late_ends += H2_LATE_ENDS < room ? H2_LATE_ENDS : room;
+    h2_expect_updates(h2, H2_LATE_UPDATES);
 }
 
 /* nghttp2 has closed the stream: `closed` is due. */

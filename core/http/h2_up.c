@@ -54,9 +54,10 @@ static void side_odd(struct h2 *h2, unsigned points, const char *ends)
 {
     struct h2_up *u = owner_of(h2);
 
-    (void)points;
+    if (u->c.owner->on_odd != NULL) {
+        u->c.owner->on_odd(&u->c, points, ends);
+    }
     if (ends != NULL) {
-        u->c.owner->on_abuse(&u->c, ends);
         leave(u);
     }
 }

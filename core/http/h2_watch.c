@@ -12,9 +12,6 @@
 
 #include "http/h2_parts.h"
 
-/* DATA of streams that we have reset is late, and no waste if there is much of it in a frame. */
-#define LATE_LEAST 1024u
-
 static uint32_t get32(const uint8_t *from)
 {
     uint32_t value = 0;
@@ -78,8 +75,12 @@ static uint32_t judge_late(struct h2 *h2, uint8_t type, uint32_t len, int32_t id
         bool skipped = (watch->begun & bit) == 0; /* closed by a later one (section 5.1.1) */
         return skipped ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_STREAM_CLOSED;
     }
-    if (type == NGHTTP2_DATA ? len < LATE_LEAST : h2->server) {
-        h2_odd(h2, 1, type == NGHTTP2_DATA ? "DATA after the end" : "HEADERS after the end");
+    /* What streams that we have reset still have on their way is innocent: DATA as small as a
+     * message may be, a window full of it. */
+    if (type == NGHTTP2_HEADERS) {
+        h2_late(h2, type);
+    } else if (len == 0) {
+        h2_odd(h2, 1, "DATA after the end");
     }
     return NGHTTP2_NO_ERROR;
 }

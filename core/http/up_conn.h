@@ -25,8 +25,9 @@ struct up_owner {
      * room, keep the connection (up_conn_use later); if it is idle, keep or close it
      * (up_conn_close); without room nobody may use it. */
     void (*on_room)(struct up_conn *c);
-    /* The server has done too much that is odd, such as `what`: no exchange begins here. */
-    void (*on_abuse)(struct up_conn *c, const char *what);
+    /* The server has done something odd, of so many points. `ends`: that was too much, and what it
+     * was; no exchange begins here any more. NULL: nobody counts. */
+    void (*on_odd)(struct up_conn *c, unsigned points, const char *ends);
     /* The connection has ended (idle, or as an exchange ended or failed); the last call. */
     void (*on_closed)(struct up_conn *c);
 };

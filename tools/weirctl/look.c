@@ -73,6 +73,7 @@ enum outcome run_status(struct call *call)
         print_fact("generation", "%.0f", json_number(s, "generation"));
         print_fact("workers", "%.0f", json_number(s, "workers"));
         print_fact("connections", "%.0f", json_number(s, "connections"));
+        print_fact("ended for abuse", "%.0f", json_number(s, "abusive"));
         print_fact("requests", "%.0f (%.1f a second, %.0f in flight)", json_number(s, "requests"),
                    json_number(s, "rates.requests"), json_number(s, "in_flight"));
         print_counts("protocols", json_at(s, "protocols"));

@@ -62,8 +62,11 @@ const struct weir_schema answer_schemas[] = {
      ",'max_connections':" COUNT ",'backup':" BOOLEAN ",'in_flight':" COUNT
      ",'sessions':{'type':['integer','null'],'description':'About how many sessions "
      "had a response of it within the last five minutes; null where the pool is not "
-     "sticky.'}," TRAFFIC ",'connections':" COUNT "," HTTP2 ",'error_share':" MAYBE
-     ",'rates':" RATES ",'latency_ms':" LATENCY ",'ejected_until':" OR_TIME "}}"},
+     "sticky.'}," TRAFFIC ",'connections':" COUNT "," HTTP2
+     ",'abusive':{'type':'integer','minimum':0,'description':'Connections that ended for its "
+     "abuse.'},'odd_points':{'type':'integer','minimum':0,'description':'What it did that counts "
+     "towards that.'},'error_share':" MAYBE ",'rates':" RATES ",'latency_ms':" LATENCY
+     ",'ejected_until':" OR_TIME "}}"},
     {"Servers", LIST(REF("Server"))},
     {"Pool",
      "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT

@@ -234,6 +234,8 @@ cJSON *show_server(const struct plane *plane, const struct pool_plan *plan, size
     show_counters(object, &traffic);
     json_set_number(object, "connections", (double)traffic.connections);
     show_http2(object, &traffic);
+    json_set_number(object, "abusive", (double)traffic.abusive);
+    json_set_number(object, "odd_points", (double)traffic.odd_points);
     struct weir_rates rates = rates_of(plane, WEIR_STATS_SERVER, server->pool_name, server->name);
     json_set_rate(object, "error_share", rates.error_share);
     set_rates(object, &rates);

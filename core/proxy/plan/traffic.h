@@ -70,7 +70,7 @@ struct traffic {
             uint64_t retries;
             uint64_t connections; /* accepted, or opened to the server */
             uint64_t refused; /* accepted and closed at once: above a limit, or no PROXY header */
-            uint64_t odd_points;      /* abuse_limit: what clients did that was odd */
+            uint64_t odd_points;      /* what the peer did that counts towards the limit of abuse */
             uint64_t abusive;         /* connections that ended for that */
             uint64_t grpc[GRPC_ENDS]; /* gRPC calls by their status; the last: without one */
             uint64_t h2_connections;  /* of `connections`: those of HTTP/2 */

@@ -117,13 +117,17 @@ void connections_opened(struct up_conn *c, uint64_t took_ns)
     }
 }
 
-void connections_abuse(struct up_conn *c, const char *what)
+void connections_odd(struct up_conn *c, unsigned points, const char *ends)
 {
     static struct log_limit limit;
-    const struct server_local *mine = c->user;
+    struct server_local *mine = c->user;
 
-    log_limited(&limit, WEIR_LOG_WARNING, "server", "%s/%s: a connection ends for abuse: %s",
-                mine->server->pool_name, mine->server->name, what);
+    stat_add(&mine->traffic.odd_points, points);
+    if (ends != NULL) {
+        stat_add(&mine->traffic.abusive, 1);
+        log_limited(&limit, WEIR_LOG_WARNING, "server", "%s/%s: a connection ends for abuse: %s",
+                    mine->server->pool_name, mine->server->name, ends);
+    }
 }
 
 void connections_room(struct up_conn *c)

@@ -22,7 +22,7 @@ bool connections_begin(struct up_conn *c, struct exchange *exchange, bool probe)
 /* Callbacks of the owner of connections to servers (struct up_owner; the exchange's events are the
  * stream's). `user` is the struct server_local. */
 void connections_opened(struct up_conn *c, uint64_t took_ns);
-void connections_abuse(struct up_conn *c, const char *what);
+void connections_odd(struct up_conn *c, unsigned points, const char *ends);
 void connections_room(struct up_conn *c);
 void connections_closed(struct up_conn *c);
 

@@ -325,7 +325,7 @@ const struct up_events stream_up_events = {
 const struct up_owner stream_up_owner = {
     .events = &stream_up_events,
     .on_open = connections_opened,
-    .on_abuse = connections_abuse,
+    .on_odd = connections_odd,
     .on_room = connections_room,
     .on_closed = connections_closed,
 };

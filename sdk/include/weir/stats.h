@@ -49,8 +49,8 @@ struct weir_traffic {
     const struct weir_histogram *connect; /**< new connections to servers */
     const struct weir_histogram *first_byte; /**< from assignment to the response's first byte */
     const struct weir_histogram *total;      /**< from the request's first byte to the end */
-    uint64_t abusive;    /**< listeners: connections ended for abuse. Since 1.4 */
-    uint64_t odd_points; /**< listeners: what clients did that counts towards it. Since 1.4 */
+    uint64_t abusive;    /**< listeners, servers: connections ended for abuse. Since 1.4 */
+    uint64_t odd_points; /**< listeners, servers: what counts towards it. Since 1.4 */
     /** By enum weir_protocol: requests by what the client spoke; of servers: requests that began
      * there, by what was spoken to them. Since 1.4. */
     uint64_t protocols[WEIR_PROTOCOLS];

@@ -36,8 +36,12 @@ class Bystander:
     def start(self, address, target):
         self._ask("start", *address, target)
 
+    def look(self):
+        """What has been since the last `take`: requests, troubles."""
+        return self._ask("look")
+
     def take(self):
-        """What has been since the last call: requests, their p99 in ms, troubles."""
+        """The same, and their p99 in ms; begins anew."""
         return self._ask("take")
 
     def close(self):
@@ -47,7 +51,7 @@ class Bystander:
 
 
 def _serve(listening):
-    """Answers HTTP/1.1 on one connection at a time, which is all there is."""
+    """Answers HTTP/1.1."""
     def one(peer):
         seen = b""
         while data := peer.recv(1 << 16):
@@ -76,14 +80,16 @@ class _Asking(threading.Thread):
                     self.times.append((time.monotonic() - began) * 1000)
                     assert response.status == 200 and response.text == "calm", response.status
                     client.flows.clear()
-                    time.sleep(0.001)
         except Exception as error:
             self.troubles.append(repr(error))
+
+    def look(self):
+        return {"requests": len(self.times), "troubles": self.troubles}
 
     def take(self):
         times, self.times = sorted(self.times), []
         return {"requests": len(times), "troubles": self.troubles,
-                "p99": times[len(times) * 99 // 100] if times else None}
+                "p99": times[len(times) * 99 // 100] if times else 0}
 
 
 def _main():
@@ -97,7 +103,7 @@ def _main():
                 asking = _Asking((what[1], what[2]), what[3])
                 answer = True
             else:
-                answer = asking.take()
+                answer = getattr(asking, what[0])()
             print(json.dumps(answer), flush=True)
 
 

@@ -207,7 +207,7 @@ static void note_frame(struct h2_peer *peer, const uint8_t *head, const uint8_t 
     notes_add(peer->notes, (flags & NGHTTP2_FLAG_END_STREAM) != 0 ? ". " : " ");
 }
 
-static const char *note_all(struct h2_peer *peer)
+const char *peer_noted(struct h2_peer *peer)
 {
     const struct end *end = &peer->end;
 
@@ -227,11 +227,11 @@ void wait_peer(struct h2_peer *peer, const char *wanted)
 {
     uint64_t until_ns = loop_now_refresh(peer->loop) + PATIENCE_NS;
 
-    while (strcmp(note_all(peer), wanted) != 0) {
+    while (strcmp(peer_noted(peer), wanted) != 0) {
         ck_assert_msg(loop_now_refresh(peer->loop) < until_ns, "\n  got    %s\n  wanted %s",
                       peer->notes->text, wanted);
         run_turns(peer->loop, 2);
     }
     run_turns(peer->loop, 4); /* nothing more comes of it */
-    ck_assert_str_eq(note_all(peer), wanted);
+    ck_assert_str_eq(peer_noted(peer), wanted);
 }

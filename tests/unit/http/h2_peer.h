@@ -42,6 +42,8 @@ void peer_goaway(struct h2_peer *peer, int32_t last, uint32_t code);
 void peer_settings(struct h2_peer *peer, uint16_t id, uint32_t value);
 void peer_update(struct h2_peer *peer, int32_t stream, uint32_t by);
 
+/* The notes of all that has come. */
+const char *peer_noted(struct h2_peer *peer);
 /* Turns the loop until the notes are exactly this. */
 void wait_peer(struct h2_peer *peer, const char *wanted);
 

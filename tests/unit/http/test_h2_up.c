@@ -22,6 +22,7 @@ static char leaves_at;
 static unsigned leaver;
 static bool closes_idle; /* the owner keeps no idle connection */
 static bool again;       /* who fails begins anew on the same connection if it has room */
+static unsigned odd_points, abuses;
 
 static unsigned number_of(const struct exchange *exchange)
 {
@@ -134,14 +135,15 @@ static void on_closed(struct up_conn *of)
     c = NULL;
 }
 
-static void on_abuse(struct up_conn *of, const char *what)
+static void on_odd(struct up_conn *of, unsigned points, const char *ends)
 {
     ck_assert_ptr_eq(of, c);
-    ck_assert_ptr_nonnull(what);
+    odd_points += points;
+    abuses += ends != NULL;
 }
 
 static const struct up_owner owner = {
-    .events = &events, .on_room = on_room, .on_abuse = on_abuse, .on_closed = on_closed};
+    .events = &events, .on_room = on_room, .on_odd = on_odd, .on_closed = on_closed};
 
 static void set_up(void)
 {
@@ -154,6 +156,7 @@ static void set_up(void)
     leaves_at = '\0';
     leaver = 0;
     closes_idle = again = false;
+    odd_points = abuses = 0;
     for (unsigned i = 0; i < EXCHANGES; i++) {
         exchanges[i] = base_zalloc(sizeof(*exchanges[i]));
         arena_init(&exchanges[i]->arena, NULL, 0);
@@ -545,6 +548,28 @@ UNIT_TEST(a_websocket_that_waits_when_the_connection_ends)
     begin(0, UPGRADE);
     conn_shutdown(peer.end.conn);
     expect("0!unread closed ");
+}
+
+/* The server learns late that nobody waits any more; what it sends then is innocent, and more than
+ * that is not. */
+UNIT_TEST(frames_about_a_stream_that_is_over)
+{
+    get(0);
+    wait_peer(&peer, "HEAD 1 GET /. ");
+    peer_settings(&peer, 0, 0);
+    let_go(0);
+    wait_peer(&peer, "HEAD 1 GET /. ACK RST 1 8 ");
+    peer_head(&peer, 1, false, ":status=200");
+    peer_head(&peer, 1, true, "x=y");
+    peer_rst(&peer, 1, NGHTTP2_CANCEL);
+    run_turns(loop, 8);
+    ck_assert_uint_eq(odd_points, 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        peer_rst(&peer, 1, NGHTTP2_CANCEL);
+    }
+    run_until_true(loop, &peer.end.ended);
+    ck_assert_uint_ge(odd_points, 750);
+    ck_assert_uint_eq(abuses, 1);
 }
 
 UNIT_FIXTURE(set_up, tear_down);

@@ -78,6 +78,7 @@ const GROUPS = [
             ["Connections", (s) => `${count(s.connections)} opened`],
             ["Spoken to it", (s) => counts(s.protocols)],
             ["HTTP/2 now", http2Now],
+            ["Ended for abuse", (s) => count(s.abusive)],
         ],
     ],
 ];
