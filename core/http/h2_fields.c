@@ -108,13 +108,13 @@ static bool join_cookies(struct h2_section *section)
     char *at = all;
     for (struct http_field *field = first; field != NULL;) {
         struct http_field *next = fields_next(fields, FIELD_COOKIE, field);
-        memcpy(at, field->value.ptr, field->value.len);
-        at += field->value.len;
         first->secret = first->secret || field->secret;
-        if (next != NULL) {
+        if (at > all && field->value.len > 0) { /* no blank at the end behind an empty one */
             memcpy(at, "; ", 2);
             at += 2;
         }
+        memcpy(at, field->value.ptr, field->value.len);
+        at += field->value.len;
         field->dropped = field != first;
         field = next;
     }
@@ -260,10 +260,10 @@ bool h2_response_head(struct h2_section *section, bool end, enum http_method met
     bool bare = method == METHOD_HEAD || status < 200 || status == 204 || status == 304;
     head->has_content_length = framing.has_length && status >= 200 && status != 204;
     head->content_length = framing.length;
+    if (status == 205 && framing.length > 0) {
+        return no(error, 502, "content_in_205");
+    }
     if (status == 205 && !bare) { /* has no content; see h1_response.c */
-        if (framing.length > 0) {
-            return no(error, 502, "content_in_205");
-        }
         head->has_content_length = true;
     } else if (!bare) {
         head->body = framing.has_length ? BODY_LENGTH : end ? BODY_NONE : BODY_CHUNKED;
