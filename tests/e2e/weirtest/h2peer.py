@@ -150,8 +150,8 @@ class H2Client(Session):
     """A client's connection to Weir; `tls` an ssl.SSLContext that offers h2."""
 
     def __init__(self, address, tls=None, server_name="localhost", timeout=DEADLINE,
-                 receive_buffer=None, **how):
-        sock = connect(address, timeout, receive_buffer)
+                 receive_buffer=None, source=None, **how):
+        sock = connect(address, timeout, receive_buffer, source)
         if tls is not None:
             tls.set_alpn_protocols(["h2"])
             sock = tls.wrap_socket(sock, server_hostname=server_name, suppress_ragged_eofs=False)
