@@ -43,6 +43,18 @@ void property_accept(const uint8_t *data, size_t len);
  * site. */
 void property_template(const uint8_t *data, size_t len);
 
+/* What a client of HTTP/2 sends, and what streams do meanwhile: see property_h2.c. Each exchange
+ * begins and ends once, in the order that codec.h says, and nothing is left. */
+void property_h2_down(const uint8_t *data, size_t len);
+/* The same of servers. */
+void property_h2_up(const uint8_t *data, size_t len);
+/* Lines `name=value`: a head that is taken is the same head again when it has gone through HTTP/1,
+ * and through HTTP/2. The first byte: whether a body follows. */
+void property_h2_fields(const uint8_t *data, size_t len);
+/* A request told in HTTP/1 and in HTTP/2 is the same, or refused by both; so is a response. */
+void property_down_codecs(const uint8_t *data, size_t len);
+void property_up_codecs(const uint8_t *data, size_t len);
+
 #define HOLDS(condition)                                     \
     do {                                                     \
         if (!(condition))                                    \
