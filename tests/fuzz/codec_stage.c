@@ -3,6 +3,7 @@
 #include "fuzz/codec_stage.h"
 
 #include <arpa/inet.h>
+#include <nghttp2/nghttp2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,12 +140,81 @@ static void turn(unsigned turns)
     loop_run(loop);
 }
 
-/* What has come for the other end is of no interest. */
+/* What has come for the other end: frames of HTTP/2 are whole and can be decoded. */
+static struct {
+    bool framed;
+    size_t skip; /* of a preface */
+    struct text text;
+    nghttp2_hd_inflater *inflater;
+} seen;
+
+static void decode(const uint8_t *at, size_t left)
+{
+    nghttp2_nv pair;
+    int flags = 0;
+
+    while ((flags & NGHTTP2_HD_INFLATE_FINAL) == 0) {
+        ssize_t used = nghttp2_hd_inflate_hd2(seen.inflater, &pair, &flags, at, left, 1);
+        HOLDS(used >= 0);
+        at += used;
+        left -= (size_t)used;
+        if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
+            HOLDS(nghttp2_check_header_name(pair.name, pair.namelen) != 0);
+            HOLDS(nghttp2_check_header_value_rfc9113(pair.value, pair.valuelen) != 0);
+        }
+    }
+    nghttp2_hd_inflate_end_headers(seen.inflater);
+}
+
+static void look_at_frames(void)
+{
+    size_t at = seen.skip;
+
+    while (seen.text.len >= at + 9) {
+        const uint8_t *frame = (const uint8_t *)seen.text.at + at;
+        size_t len = (size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2];
+        HOLDS(len <= 16384 && frame[3] <= NGHTTP2_WINDOW_UPDATE && (frame[5] & 0x80) == 0);
+        if (seen.text.len < at + 9 + len) {
+            break;
+        }
+        if (frame[3] == NGHTTP2_HEADERS) {
+            HOLDS((frame[4] & NGHTTP2_FLAG_END_HEADERS) != 0);
+            decode(frame + 9, len);
+        }
+        at += 9 + len;
+    }
+    if (at > 0 && at <= seen.text.len) {
+        memmove(seen.text.at, seen.text.at + at, seen.text.len - at);
+        seen.text.len -= at;
+        seen.skip = 0;
+    }
+}
+
 static void drain_peer(void)
 {
-    char dropped[65536];
+    static char read[65536];
+    ssize_t len = 0;
 
-    while (peer >= 0 && recv(peer, dropped, sizeof(dropped), MSG_DONTWAIT) > 0) {}
+    while (peer >= 0 && (len = recv(peer, read, sizeof(read), MSG_DONTWAIT)) > 0) {
+        if (seen.framed) {
+            text_add_bytes(&seen.text, read, (size_t)len);
+            look_at_frames();
+        }
+    }
+}
+
+static void forget_seen(void)
+{
+    text_free(&seen.text);
+    nghttp2_hd_inflate_del(seen.inflater);
+    memset(&seen, 0, sizeof(seen));
+}
+
+void stage_frames(bool with_preface)
+{
+    seen.framed = true;
+    seen.skip = with_preface ? NGHTTP2_CLIENT_MAGIC_LEN : 0;
+    HOLDS(nghttp2_hd_inflate_new(&seen.inflater) == 0);
 }
 
 void stage_say(const void *data, size_t len)
@@ -511,6 +581,7 @@ struct text stage_down_end(unsigned most)
     turn(TURNS);
     HOLDS(down == NULL && down_freed);
     stage_hang_up();
+    forget_seen();
     return join_texts(most);
 }
 
@@ -626,6 +697,9 @@ void stage_up_begin(bool h2)
 
     up = up_conn_open(codec, conn, &batch, &limits, &up_owner, NULL);
     HOLDS(up != NULL);
+    if (h2) {
+        stage_frames(true);
+    }
     turn(TURNS);
 }
 
@@ -720,5 +794,6 @@ struct text stage_up_end(unsigned most)
     turn(TURNS);
     HOLDS(up == NULL);
     stage_hang_up();
+    forget_seen();
     return join_texts(most);
 }

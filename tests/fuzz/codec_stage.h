@@ -53,6 +53,8 @@ enum {
 };
 
 void stage_down_begin(unsigned behaviour);
+/* What comes is HTTP/2: each frame is checked, and field blocks are decoded. */
+void stage_frames(bool with_preface);
 /* Bytes from the client, and turns until they have been seen. */
 void stage_say(const void *data, size_t len);
 /* What a stream does by itself: chosen by the byte. */
