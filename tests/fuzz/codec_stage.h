@@ -61,7 +61,7 @@ void stage_say(const void *data, size_t len);
 void stage_down_act(uint8_t choice);
 /* The client has ended its side. */
 void stage_hang_up(void);
-/* Ends all and checks that nothing is left. What the first `most` exchanges were, in their order. */
+/* Ends all and checks that nothing is left. What the first `most` exchanges were, in order. */
 struct text stage_down_end(unsigned most);
 
 /* ---- towards servers ---- */
