@@ -11,6 +11,7 @@ from weirtest import conf
 from weirtest.counting import CountingServer
 from weirtest.h2attack import HEAD, POST, attack, head, priority, rst, streams, update
 from weirtest.h2peer import frame
+from weirtest.wait import wait_for
 
 FAULTS = {
     "none": lambda stream: head(stream),
@@ -72,6 +73,7 @@ def test_requests_at_the_server(start_weir, servers, fault, protocol):
         before = server.requests
         attack(Scene(weir), pieces, lambda gone: len(gone) >= 3 or server.requests >= before + 200,
                peers=1, pause=0.0005)
+        wait_for(lambda: server.running == 0, "what the last client left to end")
     print(f"{server.requests} requests, {server.most} at once")
     assert server.most <= 20
     assert server.requests > 0 or fault in UNHEARD

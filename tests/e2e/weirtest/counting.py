@@ -30,6 +30,10 @@ class CountingServer(threading.Thread):
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.start()
 
+    @property
+    def running(self):
+        return sum(self._running.copy().values())
+
     def close(self):
         self._waker.close()
         self.join()
