@@ -206,7 +206,9 @@ static void drain_peer(void)
 static void forget_seen(void)
 {
     text_free(&seen.text);
-    nghttp2_hd_inflate_del(seen.inflater);
+    if (seen.inflater != NULL) {
+        nghttp2_hd_inflate_del(seen.inflater);
+    }
     memset(&seen, 0, sizeof(seen));
 }
 
@@ -675,9 +677,10 @@ static void on_room(struct up_conn *of)
     HOLDS(of == up);
 }
 
-static void on_abuse(struct up_conn *of, const char *what)
+static void on_up_odd(struct up_conn *of, unsigned points, const char *ends)
 {
-    HOLDS(of == up && what != NULL);
+    HOLDS(of == up && points > 0);
+    (void)ends;
 }
 
 static void on_up_closed(struct up_conn *of)
@@ -687,7 +690,7 @@ static void on_up_closed(struct up_conn *of)
 }
 
 static const struct up_owner up_owner = {
-    .events = &up_events, .on_room = on_room, .on_abuse = on_abuse, .on_closed = on_up_closed};
+    .events = &up_events, .on_room = on_room, .on_odd = on_up_odd, .on_closed = on_up_closed};
 
 void stage_up_begin(bool h2)
 {
