@@ -42,6 +42,7 @@ static unsigned behaviour, opened, running;
 static struct told *told[EXCHANGES]; /* by number, until they are over */
 static struct text texts[EXCHANGES];
 static char large[LARGE_PIECE];
+static bool first_whole; /* the first exchange's message has come to its end */
 
 static union down_place *place;
 static struct down_conn *down;
@@ -262,6 +263,7 @@ static struct conn *make_conn(void)
     HOLDS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     batch = (struct batch){0};
     opened = running = 0;
+    first_whole = false;
     peer = fds[0];
     return conn_accept(loop, fds[1], NULL, NULL, NULL);
 }
@@ -300,6 +302,11 @@ static void end_told(struct told *of)
     running--;
     arena_reset(&of->exchange.arena);
     loop_free_later(loop, &of->freed, told_free);
+}
+
+bool stage_first_whole(void)
+{
+    return first_whole;
 }
 
 static struct text join_texts(unsigned most)
@@ -450,6 +457,7 @@ static void on_request_end(struct exchange *exchange)
 
     HOLDS((of->phase == BODY || of->phase == TRAILERS) && !of->gone && exchange->request_whole);
     of->phase = WHOLE;
+    first_whole = first_whole || of->number == 0;
     text_add(&of->text, "}");
     if (behaviour & STAGE_ANSWERS) {
         answer(of);
@@ -639,6 +647,7 @@ static void on_response_end(struct exchange *exchange)
 
     HOLDS((of->phase == BODY || of->phase == TRAILERS) && exchange->up != NULL);
     of->phase = WHOLE;
+    first_whole = first_whole || of->number == 0;
     text_add(&of->text, "}");
     exchange->up->ops->release(exchange->up);
     HOLDS(exchange->up == NULL);

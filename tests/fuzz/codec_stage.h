@@ -39,6 +39,9 @@ void text_add_frame(struct text *text, uint8_t type, uint8_t flags, uint32_t str
 /* What a request is for everyone behind its codec. */
 void text_add_request(struct text *text, const struct http_request_head *head);
 
+/* Whether the message of the first exchange has come to its end; of the last stage. */
+bool stage_first_whole(void);
+
 /* ---- towards clients ---- */
 
 /* How a stream behaves: bits of what it does at a request's head, else it is quiet. */

@@ -203,11 +203,6 @@ static void compare(struct text *one, struct text *two, bool broken_one, bool br
     text_free(two);
 }
 
-static bool lacks(const struct text *text, const char *what)
-{
-    return strstr(text->at, what) == NULL;
-}
-
 void property_down_codecs(const uint8_t *data, size_t len)
 {
     static const char *const methods[] = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "TRACE"};
@@ -237,6 +232,7 @@ void property_down_codecs(const uint8_t *data, size_t len)
     add_h1_rest(&h1, &message);
     stage_down_begin(0);
     stage_say(h1.at, h1.len);
+    bool whole_by_h1 = stage_first_whole();
     struct text by_h1 = stage_down_end(1);
 
     add_literal(&block, STR(":method"), message.method);
@@ -248,9 +244,10 @@ void property_down_codecs(const uint8_t *data, size_t len)
     add_h2_rest(&h2, &block, &message);
     stage_down_begin(0);
     stage_say(h2.at, h2.len);
+    bool whole_by_h2 = stage_first_whole();
     struct text by_h2 = stage_down_end(1);
 
-    compare(&by_h1, &by_h2, lacks(&by_h1, "}"), lacks(&by_h2, "}"));
+    compare(&by_h1, &by_h2, !whole_by_h1, !whole_by_h2);
     text_free(&h1);
     text_free(&h2);
 }
@@ -286,6 +283,7 @@ void property_up_codecs(const uint8_t *data, size_t len)
     stage_up_begin(false);
     stage_up_ask(method, false, false);
     stage_say(h1.at, h1.len);
+    bool whole_by_h1 = stage_first_whole();
     struct text by_h1 = stage_up_end(1);
 
     text_add_frame(&h2, NGHTTP2_SETTINGS, 0, 0, NULL, 0);
@@ -299,9 +297,10 @@ void property_up_codecs(const uint8_t *data, size_t len)
     stage_up_begin(true);
     stage_up_ask(method, false, false);
     stage_say(h2.at, h2.len);
+    bool whole_by_h2 = stage_first_whole();
     struct text by_h2 = stage_up_end(1);
 
-    compare(&by_h1, &by_h2, lacks(&by_h1, "}"), lacks(&by_h2, "}"));
+    compare(&by_h1, &by_h2, !whole_by_h1, !whole_by_h2);
     text_free(&h1);
     text_free(&h2);
 }
