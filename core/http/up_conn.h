@@ -64,7 +64,7 @@ struct up_conn {
     uint8_t jitter;         /* of its age */
     uint32_t counted;       /* of `running`: those in the server's statistics */
     uint64_t opened_ns;
-    int32_t protocol;      /* enum up_protocol: what it was made for */
+    uint32_t terms;        /* of the pool when connecting */
     uint32_t expected;     /* exchanges at once, until the peer says; 0: the codec's number */
     struct spares *spares; /* the list that `link` is in; NULL: none */
     struct list link;

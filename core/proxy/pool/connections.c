@@ -67,10 +67,10 @@ static size_t peak_with(struct peak *peak, uint64_t now_ns, size_t count)
     return peak->now > peak->before ? peak->now : peak->before;
 }
 
-/* Whether there are enough without one that becomes idle now. */
-static bool enough(struct server_local *mine, uint64_t now_ns)
+/* Whether there are enough idle ones without this. */
+static bool enough(struct server_local *mine, const struct up_conn *c, uint64_t now_ns)
 {
-    size_t idle = mine->spares.idle;
+    size_t idle = mine->spares.idle - (c->spares != NULL && c->spare_idle);
     size_t peak = peak_with(&mine->in_use, now_ns, mine->open - idle);
 
     return idle >= mine->keep_limit || (idle >= KEEP_LEAST && mine->open > peak);
@@ -133,11 +133,9 @@ void connections_odd(struct up_conn *c, unsigned points, const char *ends)
 void connections_room(struct up_conn *c)
 {
     struct server_local *mine = c->user;
-    const SSL *ssl = conn_ssl(c->conn);
-    bool other_tls = ssl != NULL && SSL_get_SSL_CTX(ssl) != mine->tls;
     uint64_t now_ns = loop_now_ns(c->conn->loop);
-    bool wanted = c->room > 0 && mine->adopted && !other_tls && !too_old(mine, c, now_ns) &&
-                  c->address_epoch == mine->server->address_epoch && c->protocol == mine->protocol;
+    bool wanted = c->room > 0 && mine->adopted && !too_old(mine, c, now_ns) &&
+                  c->address_epoch == mine->server->address_epoch && c->terms == mine->terms;
 
     count_streams(c);
     if (c->most > 0) {
@@ -147,7 +145,7 @@ void connections_room(struct up_conn *c)
         struct pool_local *local = mine->pool;
         int reserve = wanted ? local->home->keep_reserve : 0;
         bool scarce = reserve > 0 && c->conn->fd >= reserve; /* other loops may need it */
-        if (enough(mine, now_ns) || !wanted || scarce) {
+        if (enough(mine, c, now_ns) || !wanted || scarce) {
             up_conn_close(c);
             return;
         }
@@ -249,4 +247,26 @@ void connections_drop(struct server_local *mine)
     SSL_SESSION_free(mine->tls_session);
     mine->tls_session = NULL;
     mine->expected_room = 0;
+}
+
+static bool same_limits(const struct http_limits *a, const struct http_limits *b)
+{
+    return a->head == b->head && a->fields == b->fields && a->target == b->target &&
+           a->h2_streams == b->h2_streams && a->h2_window == b->h2_window;
+}
+
+void connections_adopt(struct server_local *mine, const struct pool_plan *plan)
+{
+    int32_t protocol = plan->settings->protocol;
+
+    if (mine->tls != plan->tls || mine->protocol != protocol ||
+        !same_limits(&mine->limits, &plan->limits)) {
+        connections_drop(mine);
+        mine->terms++;
+        mine->tls = plan->tls;
+        mine->protocol = protocol;
+        mine->limits = plan->limits;
+    }
+    mine->keep_limit = (size_t)plan->settings->keepalive;
+    mine->age_ns = plan->settings->connection_age;
 }

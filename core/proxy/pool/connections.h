@@ -37,6 +37,9 @@ SSL_SESSION *connections_session(struct server_local *mine, const SSL_CTX *tls);
 /* Existing connections and sessions are not used any more. */
 void connections_drop(struct server_local *mine);
 
+/* The plan's connections are wanted from now on: others are dropped. */
+void connections_adopt(struct server_local *mine, const struct pool_plan *plan);
+
 /* The pool's keepalive_timeout or connection_age may have changed. */
 void connections_rule(struct pool_local *local);
 

@@ -317,13 +317,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         struct server_local *mine = &plan->servers[i]->locals[local->index];
         mine->adopted = true;
         mine->pool = local;
-        if (mine->tls != plan->tls || mine->protocol != plan->settings->protocol) {
-            connections_drop(mine);
-            mine->tls = plan->tls;
-            mine->protocol = plan->settings->protocol;
-        }
-        mine->keep_limit = (size_t)plan->settings->keepalive;
-        mine->age_ns = plan->settings->connection_age;
+        connections_adopt(mine, plan);
     }
     connections_rule(local);
     struct balancer *last = local->balancer;

@@ -63,9 +63,13 @@ struct server_local {
     uint32_t candidate;     /* index among the pool's candidates on this loop; UINT32_MAX: none */
     void *slot;           /* the balancer's, of its slot_size; NULL: it has none. See balancer.h */
     _Atomic bool adopted; /* in this loop's plan: connections are kept. Read by others */
-    uint32_t address_epoch;      /* the server's, when the idle connections were last checked */
-    uint32_t expected_room;      /* of its last connection; 0: none yet */
-    int32_t protocol;            /* enum up_protocol of this loop's plan, as `tls` */
+    uint32_t address_epoch; /* the server's, when the idle connections were last checked */
+    uint32_t expected_room; /* of its last connection; 0: none yet */
+    /* What this loop's plan wants of connections; `terms` changes with it, and connections that
+     * were made on others are not kept. */
+    uint32_t terms;
+    int32_t protocol; /* enum up_protocol */
+    struct http_limits limits;
     const SSL_CTX *tls;          /* of this loop's plan; connections of another are not kept */
     SSL_SESSION *tls_session;    /* the newest, for the next connection; owned; NULL: none */
     struct outcome_notes *notes; /* for health modules; NULL: none listens */

@@ -85,8 +85,10 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     struct server_local *mine = stream->attempt.server;
     struct server *server = mine->server;
     const struct pool_settings *settings = stream->pool->settings;
+    /* Others will use the connection, so it is as the loop's plan wants it, though the stream may
+     * have begun on an earlier one. */
     const struct pool_plan *plan = stream_pool(stream)->plan;
-    enum up_protocol protocol = (enum up_protocol)settings->protocol;
+    enum up_protocol protocol = (enum up_protocol)plan->settings->protocol;
     struct loop *loop = stream_loop(stream);
     struct address address;
     char preface[PROXY_HEADER_WRITE_MAX];
@@ -97,8 +99,9 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
         .tls.ctx = server->url.tls ? plan->tls : NULL,
         .watch = &plan->watch,
         .preface = preface,
-        .limits = &stream->pool->limits,
+        .limits = &plan->limits,
         .codec = up_protocol_codec(protocol, server->url.tls),
+        .terms = mine->terms,
         .protocol = protocol,
         .room = mine->expected_room,
         .fresh_ns = settings->connect_timeout,

@@ -12,7 +12,7 @@ struct connecting {
     struct list link; /* in the list of connections being established */
     struct list waiters;
     uint32_t waiting;
-    uint32_t room, address_epoch;
+    uint32_t room, address_epoch, terms;
     int32_t protocol;
     struct conn *conn;
     struct http_limits limits;
@@ -98,7 +98,7 @@ static void connecting_opened(struct conn *conn, bool ok)
         } else {
             c->pin = connecting->pin;
             c->address_epoch = connecting->address_epoch;
-            c->protocol = connecting->protocol;
+            c->terms = connecting->terms;
             c->expected = connecting->room;
             c->owner->on_open(c, loop_now_ns(loop) - connecting->start_ns);
             serve_all(connecting, c);
@@ -129,7 +129,7 @@ bool connecting_join(struct list *under_way, struct loop *loop, const struct con
     {
         struct connecting *connecting = container_of(link, struct connecting, link);
         bool fresh = loop_now_ns(loop) - connecting->start_ns < to->fresh_ns;
-        bool same = connecting->tls == to->tls.ctx && connecting->protocol == to->protocol &&
+        bool same = connecting->tls == to->tls.ctx && connecting->terms == to->terms &&
                     connecting->address_epoch == to->address_epoch && connecting->pin == NULL;
         if (fresh && same && connecting->waiting < connecting->room &&
             connecting->waiting < to->room) {
@@ -153,6 +153,7 @@ enum conn_error connecting_begin(struct list *under_way, struct loop *loop,
     *connecting = (struct connecting){
         .room = to->room,
         .address_epoch = to->address_epoch,
+        .terms = to->terms,
         .protocol = to->protocol,
         .limits = *to->limits,
         .codec = to->codec,

@@ -35,7 +35,8 @@ struct connect_events {
 struct connect_to {
     const struct address *address;
     uint32_t address_epoch;
-    int32_t protocol;           /* enum up_protocol; kept with it */
+    uint32_t terms;             /* of the pool; kept with it, as the epoch is */
+    int32_t protocol;           /* enum up_protocol */
     struct conn_tls_client tls; /* ctx NULL: plain */
     const struct tcp_watch *watch;
     const char *preface; /* sent before everything else: a PROXY header */

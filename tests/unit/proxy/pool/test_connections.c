@@ -27,17 +27,16 @@ static void closed(struct up_conn *ended)
 static const struct up_owner owner = {
     .on_open = connections_opened, .on_room = connections_room, .on_closed = closed};
 
-static void set_up(void)
+/* A connection, which is `c`. */
+static void begin(void)
 {
     const struct http_limits limits = {.head = 1, .fields = 1, .target = 1};
     int fds[2];
 
-    stage_begin(&stage);
-    stage.settings.keepalive_timeout = NS_PER_SECOND;
-    batch = (struct batch){0};
-    mine = &stage.servers[0]->locals[0];
-    mine->keep_limit = 1;
-    over = fake_up_refuses = fake_up_winds_down = false;
+    if (over) {
+        close(peer);
+    }
+    over = false;
     unix_pair(fds);
     peer = fds[0];
     c = up_conn_open(&fake_up_codec, conn_accept(stage.loop, fds[1], NULL, NULL, NULL), &batch,
@@ -45,6 +44,17 @@ static void set_up(void)
     ck_assert_ptr_nonnull(c);
     c->address_epoch = stage.servers[0]->address_epoch;
     owner.on_open(c, 1);
+}
+
+static void set_up(void)
+{
+    stage_begin(&stage);
+    stage.settings.keepalive_timeout = NS_PER_SECOND;
+    batch = (struct batch){0};
+    mine = &stage.servers[0]->locals[0];
+    mine->keep_limit = 1;
+    over = fake_up_refuses = fake_up_winds_down = false;
+    begin();
 }
 
 static void tear_down(void)
@@ -136,6 +146,18 @@ UNIT_TEST(an_idle_one_that_takes_no_more_is_closed)
     ck_assert_uint_eq(mine->spares.idle, 0);
 }
 
+/* An idle one whose server allows more or fewer at once is not one more. */
+UNIT_TEST(an_idle_one_stays_as_its_room_changes)
+{
+    owner.on_room(c);
+    ck_assert_uint_eq(mine->spares.idle, 1);
+    fake_up_set_room(c, 2);
+    ck_assert(!over && mine->spares.idle == 1);
+    ck_assert_ptr_eq(use(), c);
+    fake_up_let_go(c);
+    ck_assert(!over && mine->spares.idle == 1);
+}
+
 /* It begins no other exchange, and stays open for those it has. */
 UNIT_TEST(one_that_refuses_is_no_spare)
 {
@@ -159,6 +181,36 @@ UNIT_TEST(a_server_that_is_removed_keeps_none)
     fake_up_let_go(c);
     ck_assert(!over && list_empty(&mine->spares.list));
     fake_up_let_go(c);
+    ck_assert(over);
+}
+
+/* The pool's settings change: what was made on others ends as soon as nothing runs there, also if
+ * it was being established meanwhile. */
+UNIT_TEST(other_terms_end_it)
+{
+    const struct http_limits limits = {.head = 1};
+    struct pool_settings settings = {.keepalive = 1};
+    struct pool_plan plan = {.settings = &settings, .limits = limits};
+
+    owner.on_room(c);
+    connections_adopt(mine, &plan);
+    ck_assert(over);
+    begin();
+    c->terms = mine->terms;
+    owner.on_room(c);
+    connections_adopt(mine, &plan);
+    ck_assert_ptr_eq(use(), c);
+    plan.limits.h2_streams = 2;
+    connections_adopt(mine, &plan);
+    ck_assert(!over);
+    ck_assert_ptr_null(use());
+    fake_up_let_go(c);
+    ck_assert(over);
+    begin();
+    c->terms = mine->terms;
+    settings.protocol = UP_HTTP_2;
+    connections_adopt(mine, &plan);
+    owner.on_room(c);
     ck_assert(over);
 }
 
