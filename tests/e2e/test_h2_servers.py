@@ -284,6 +284,24 @@ def test_a_server_without_http_2_is_named_so(start_weir, http_server, scripted_s
     weir.wait_log(r"not_http2: the server speaks HTTP/1")
 
 
+@pytest.mark.parametrize("protocol", ["http/1.1", "auto"])
+def test_a_server_that_agrees_to_nothing_is_not_said_to_speak_http_1(start_weir, certs, http_server, protocol):
+    """Over TLS it refuses by ALPN whatever is offered: it may speak HTTP/2 alone."""
+    alone = "h2" if protocol == "http/1.1" else "http/1.0"
+    server = start_weir(conf.one_pool({"a": http_server("a")}, listener_options=
+                                      f'tls {{ {certs.block("localhost")}  alpn = {{"{alone}"}} }}'))
+    url = f"https://127.0.0.1:{server.port()}"
+    probe = 'health "http" { interval = 100ms  fall = 1 }'
+    text = conf.one_pool({"a": url}, f'protocol = "{protocol}"\ntls {{ ca = "{certs.ca}" }}\n@probe@')
+    weir = start_weir(text.replace("@probe@", ""))
+    assert weir.get("/").status == 502
+    entry = weir.access(1)[0]
+    assert (entry["reason"], entry["detail"]) == ("upstream_tls", "alpn_refused")
+    weir.reload(text.replace("@probe@", probe))
+    weir.wait_log(r"is down: .*speaks none of the protocols offered \(ALPN\)")
+    assert "not_http2" not in weir.log()
+
+
 def test_auto_takes_servers_without_http_2(start_weir, http_server, certs):
     """Over TLS as ALPN says; plain servers speak HTTP/1."""
     web = http_server("a", tls=certs.server())

@@ -127,12 +127,17 @@ void stream_connect_failed(struct stream *stream, enum conn_error error)
     const struct server *server = stream->attempt.server->server;
 
     if (!conn_error_is_own(error)) {
-        bool tls = error == CONN_TLS || error == CONN_TLS_VERIFY;
+        bool alpn = error == CONN_ALPN; /* it speaks nothing that is offered */
+        bool not_http_2 = alpn && stream->attempt.server->protocol == UP_HTTP_2;
+        bool tls = error == CONN_TLS || error == CONN_TLS_VERIFY || alpn;
         enum reason reason = error == CONN_REFUSED     ? REASON_CONNECT_REFUSED
                              : error == CONN_TIMED_OUT ? REASON_CONNECT_TIMEOUT
-                             : error == CONN_ALPN      ? REASON_NOT_HTTP2
+                             : not_http_2              ? REASON_NOT_HTTP2
                              : tls                     ? REASON_UPSTREAM_TLS
                                                        : REASON_CONNECT_FAILED;
+        if (alpn && !not_http_2) {
+            stream->detail = STR("alpn_refused");
+        }
         stream_attempt_failed(stream, reason, WEIR_OUTCOME_FAILED, true);
         return;
     }

@@ -76,6 +76,12 @@ static const struct weir_health *attempt_ops(const struct probe *probe)
     return probe->attempt.plan->health->module->descriptor.health;
 }
 
+static enum up_protocol probe_protocol(const struct pool_plan *plan)
+{
+    int32_t own = plan->probe->protocol;
+    return (enum up_protocol)(own > 0 ? own - 1 : plan->settings->protocol);
+}
+
 /* false: the attempt has ended. */
 static bool attempt_judge(struct probe *probe, bool eof)
 {
@@ -111,7 +117,7 @@ static void attempt_broken(struct probe *probe, const struct conn *conn)
         attempt_void(probe, conn_error_word(error), conn_error_advice(error));
         return;
     }
-    if (error == CONN_ALPN) {
+    if (error == CONN_ALPN && probe_protocol(probe->attempt.plan) == UP_HTTP_2) {
         attempt_done(probe, false, false, "probe: " PROBE_NOT_HTTP2);
         return;
     }
@@ -196,12 +202,6 @@ static void attempt_exchange(struct probe *probe, struct weir_str request)
 }
 
 /* ---- how it begins ---- */
-
-static enum up_protocol probe_protocol(const struct pool_plan *plan)
-{
-    int32_t own = plan->probe->protocol;
-    return (enum up_protocol)(own > 0 ? own - 1 : plan->settings->protocol);
-}
 
 static void attempt_send(struct probe *probe)
 {
