@@ -68,7 +68,7 @@ static void run_status(struct operation *operation)
                   cJSON_GetNumberValue(cJSON_GetObjectItem(total, "rate")));
     json_set_number(answer, "in_flight",
                     cJSON_GetNumberValue(cJSON_GetObjectItem(total, "in_flight")));
-    static const char *const copied[] = {"protocols", "grpc", "http2"};
+    static const char *const copied[] = {"protocols", "grpc", "http2", "abusive"};
     for (size_t i = 0; i < ARRAY_COUNT(copied); i++) {
         json_set_copy(answer, copied[i], cJSON_GetObjectItem(total, copied[i]));
     }

@@ -143,6 +143,7 @@ def test_streams_that_are_reset(start_weir, h2_server):
     with H2Client(weir.address()) as client:
         streams = [client.request("GET", "/held") for _ in range(6)]
         wait_for(lambda: now() == (1, 6, 6), "the streams")
+        wait_for(lambda: len(server.requests) == 6, "the server to read them")  # else they are sent again
         for stream in streams[:3]:
             client.reset_stream(stream)
         wait_for(lambda: now() == (1, 3, 3), "the end of those that were reset")
@@ -228,7 +229,7 @@ def test_weirctl(make_weir, http_server):
     wait_for(lambda: live.json("status")["protocols"] == {"HTTP/1.1": 1}, "the request")
     status = live.text("status")
     assert "protocols       HTTP/1.1 1\n" in status and "HTTP/2 now      0 connections" in status
-    assert "gRPC            none\n" in status
+    assert "gRPC            none\n" in status and "ended for abuse 0\n" in status
     head = live.text("listeners").splitlines()[0].split()
     assert {"OFFERS", "H2", "STREAMS", "ODD", "ABUSIVE"} <= set(head)
     assert "http/1.1" in live.text("pools") and "HTTP/1.1 1" in live.text("pools", "web")

@@ -31,7 +31,7 @@ POOL = {"name": "web", "policy": "least_conn", "sticky": None, "health_check": "
         "rates": SERVER["rates"], "latency_ms": SERVER["latency_ms"]}
 STATUS = {"version": "0.1.0", "started_at": 1764000000000, "uptime_ms": 3723000, "pid": 42,
           "generation": 3, "workers": 2, "connections": 7, "requests": 1234,
-          "rates": {"requests": 12.5}, "in_flight": 3, "config_file": "/etc/weir/weir.conf",
+          "rates": {"requests": 12.5}, "in_flight": 3, "abusive": 0, "config_file": "/etc/weir/weir.conf",
           "state_dir": "/var/lib/weir", "store": {"kind": "sqlite", "state": "ok", "detail": ""},
           "journal_pending": [{"id": 9, "until": 1764000000000}], "health": "ok"}
 STATS = {"time": 1764000000000,

@@ -117,8 +117,9 @@ const struct weir_schema answer_schemas[] = {
      "{'type':'object','properties':{'version':" TEXT ",'started_at':" TIME ",'uptime_ms':" COUNT
      ",'pid':" COUNT ",'generation':" COUNT ",'workers':" COUNT ",'connections':" COUNT
      ",'requests':" COUNT ",'rates':{'type':'object','properties':{'requests':" NUMBER
-     "}},'in_flight':" COUNT "," PROTOCOLS "," GRPC "," HTTP2 ",'config_file':" TEXT
-     ",'state_dir':" TEXT ",'restart_needed':" STRINGS
+     "}},'in_flight':" COUNT "," PROTOCOLS "," GRPC "," HTTP2
+     ",'abusive':{'type':'integer','minimum':0,'description':'Connections of clients that ended "
+     "for abuse.'},'config_file':" TEXT ",'state_dir':" TEXT ",'restart_needed':" STRINGS
      ",'store':{'type':'object','properties':{'kind':" OR_TEXT
      ",'state':{'enum':['ok','failed','read_only','none']},'detail':" TEXT
      "}},'reload':{'type':['object','null'],'description':'The last reload; null: there was "

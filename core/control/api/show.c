@@ -410,6 +410,7 @@ cJSON *show_stats(const struct plane *plane)
     add_protocols(total, &all);
     show_grpc(total, &all);
     show_http2(total, &all);
+    json_set_number(total, "abusive", (double)all.abusive);
     add_recent(total, plane, WEIR_STATS_PROCESS, "", "");
     json_set_number(total, "in_flight", in_flight);
     json_set_number(total, "connections", (double)connections);
