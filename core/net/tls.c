@@ -217,6 +217,14 @@ static bool set_protocols(struct choice *choice, const struct tls_listener_conf 
             snprintf(list + at, sizeof(list) - at, "%s%.*s", k > 0 ? ", " : "", STR_ARGS(words[k]));
             found = found || str_equal(names[i], words[k]);
         }
+        for (size_t k = 0; k < i; k++) {
+            if (str_equal(names[i], names[k])) {
+                tls_report_mistake(report, &conf->alpn,
+                                   "`alpn` has `%.*s` twice; take one of them away",
+                                   STR_ARGS(names[i]));
+                return false;
+            }
+        }
         if (!found) {
             tls_report_mistake(report, &conf->alpn,
                                "the protocol `%.*s` is unsupported; `alpn` takes %s",

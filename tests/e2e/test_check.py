@@ -252,6 +252,22 @@ def test_all_four_say_the_same(stage, case):
     assert stage.root.post(CHECK).json["ok"] is True
 
 
+@pytest.mark.parametrize("alpn,expected", [
+    ('{"h2", "http/1.1", "h2"}', "`alpn` has `h2` twice; take one of them away"),
+    ('{"h3"}', "the protocol `h3` is unsupported; `alpn` takes h2, http/1.1, http/1.0"),
+    ('{""}', "the protocol `` is unsupported; `alpn` takes h2, http/1.1, http/1.0"),
+    ("{}", "alpn: " + LIST)])
+def test_what_alpn_takes(make_weir, certs, alpn, expected):
+    """Told once, however many certificates there are."""
+    weir = make_weir()
+    weir.configure(conf.listener(f"tls {{\nalpn = {alpn}\n{certs.block('one')} {certs.block('two')} }}") +
+                   conf.modules() + conf.routes(web='"/"') + conf.pool("web", {"a": "http://127.0.0.1:1"}))
+    done = run_weir("-t", "-c", weir.conf_path)
+    assert done.returncode == 1
+    assert [line.partition(": ")[2] for line in done.stderr.splitlines()] == [
+        f"{weir.conf_path}:{weir.conf_path.read_text().splitlines().index(f'alpn = {alpn}') + 1}: {expected}"]
+
+
 def test_another_program_is_told_from_weir_itself(stage, http_server):
     """A reload may not take what others have; -t does not know whose it is."""
     other = http_server("other")

@@ -27,7 +27,7 @@ class EchoServer:
     def __init__(self):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.ended = 0  # calls that waited and were given up
+        self.waiting = set()  # messages of calls that wait until they are given up
         handler = grpc.method_handlers_generic_handler("test.Echo", {
             "U": grpc.unary_unary_rpc_method_handler(self._unary, same, same),
             "S": grpc.unary_stream_rpc_method_handler(self._stream, same, same),
@@ -42,11 +42,12 @@ class EchoServer:
     def _unary(self, message, context):
         if message == b"fail":
             context.abort(grpc.StatusCode.NOT_FOUND, "there is no such thing")
-        if message == b"wait":
+        if message.startswith(b"wait"):
             gone = threading.Event()
+            self.waiting.add(message)
             if context.add_callback(gone.set):  # else it has been given up already
                 assert gone.wait(DEADLINE)
-            self.ended += 1
+            self.waiting.discard(message)
         context.set_trailing_metadata((("x-trailer", "yes"),))
         return message
 
@@ -128,16 +129,17 @@ def test_statuses(channel):
 def test_deadlines_and_cancellation_reach_the_server(channel, echo):
     call = method(channel, "unary_unary", "U")
     with pytest.raises(grpc.RpcError) as error:
-        call(b"wait", timeout=0.3)
+        call(b"wait for its end", timeout=0.3)
     assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_for(lambda: echo.ended == 1, "the first call to end at the server")
-    future = call.future(b"wait")
+    wait_for(lambda: not echo.waiting, "the first call to end at the server")
+    future = call.future(b"wait no longer")
     future.cancel()
     future = call.future(b"wait")
-    wait_for(lambda: not future.done(), "the call to run")
+    wait_for(lambda: b"wait" in echo.waiting, "the call to run")
     assert call(b"beside", timeout=DEADLINE) == b"beside"
+    assert b"wait" in echo.waiting
     future.cancel()
-    wait_for(lambda: echo.ended >= 2, "the second call to end at the server")
+    wait_for(lambda: not echo.waiting, "all calls to end at the server")
 
 
 # ---- health ----

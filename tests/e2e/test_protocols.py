@@ -233,7 +233,9 @@ def test_weirctl(make_weir, http_server):
     head = live.text("listeners").splitlines()[0].split()
     assert {"OFFERS", "H2", "STREAMS", "ODD", "ABUSIVE"} <= set(head)
     assert "http/1.1" in live.text("pools") and "HTTP/1.1 1" in live.text("pools", "web")
-    assert "protocols       HTTP/1.1 1\n" in live.text("servers", "web/web-1")
+    server = live.text("servers", "web/web-1")
+    assert "protocols       HTTP/1.1 1\n" in server
+    assert "ended for abuse 0 connections, 0 odd points\n" in server
     told = live.text("explain", "http://any.example/", "--listener", "main")
     assert "offers          http/1.1\n" in told and "web, spoken to by http/1.1\n" in told
     assert "of HTTP/2" in live.text("top", "--count", "1")

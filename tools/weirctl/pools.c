@@ -197,6 +197,8 @@ static void print_server(const cJSON *server)
                json_number(server, "rates.requests"), json_number(server, "retries"));
     print_counts("protocols", json_at(server, "protocols"));
     print_http2(json_at(server, "http2"));
+    print_fact("ended for abuse", "%.0f connections, %.0f odd points",
+               json_number(server, "abusive"), json_number(server, "odd_points"));
     print_counts("responses", json_at(server, "responses"));
     print_counts("errors", json_at(server, "errors"));
     if (isfinite(json_number(server, "latency_ms.p50"))) {

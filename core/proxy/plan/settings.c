@@ -87,9 +87,11 @@ static const struct weir_option listener_rows[] = {
         "A client that ends its side while its request waits for a server, or for the "
         "response, has gone: the request is given up. Off: it may have ended its side alone "
         "(a half-close, which is legal), and gets its answer."),
-    WEIR_OPTION(struct listener_settings, h2c, BOOLEAN, "off", LISTENER, RELOAD,
-                "Takes HTTP/2 on plain connections whose client speaks it from the first byte on "
-                "(prior knowledge), beside HTTP/1. Upgrade: h2c is refused as ever."),
+    WEIR_OPTION(
+        struct listener_settings, h2c, BOOLEAN, "off", LISTENER, RELOAD,
+        "Takes HTTP/2 on plain connections whose client speaks it from the first byte on "
+        "(prior knowledge), beside HTTP/1. Upgrade: h2c is refused as ever. Says nothing where "
+        "there is TLS, whose clients choose by ALPN."),
     WEIR_OPTION_RANGE(struct listener_settings, h2_streams, INTEGER, "100", "1", "10000", LISTENER,
                       RELOAD, "Requests at once on a connection of HTTP/2."),
     WEIR_OPTION_RANGE(
