@@ -131,6 +131,26 @@ def test_servers(start_weir, h2_server):
         ("h2", 50, 1 << 20, 90000)
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_connections_that_are_one_clients(start_weir, http_server, version):
+    """With a PROXY header: all requests of a client share one, those of others never."""
+    holding = Holding(path="/held")
+    behind, root = start(start_weir, {"a": http_server("a", holding)}, options="h2c = on\nproxy_protocol = require"
+                         "\ntrusted_proxies = {\"127.0.0.1\"}")
+    weir = start_weir(conf.one_pool({"a": f"http://127.0.0.1:{behind.port()}"}, 'protocol = "h2"\n'
+                                    f"send_proxy_protocol = v{version}", "h2c = on"), workers=1)
+    with H2Client(weir.address()) as one, H2Client(weir.address()) as other:
+        streams = [(client, client.ask("GET", "/held")) for _ in range(20) for client in (one, other)]
+        wait_for(lambda: listener_of(root)["http2"]["streams"] == len(streams), "all requests")
+        assert listener_of(root)["http2"] == http2(2, len(streams), 2)
+        holding.release()
+        assert {client.response(stream).status for client, stream in streams} == {200}
+        for _ in range(3):
+            assert one.get("/").status == other.get("/").status == 200
+        assert listener_of(root)["http2"]["opened"] == 2
+    wait_for(lambda: listener_of(root)["http2"]["connections"] == 0, "the end of what was pinned")
+
+
 def test_streams_that_are_reset(start_weir, h2_server):
     """Counts come back to nothing whoever ends a stream: the client, the server, a lost connection."""
     server = h2_server("a", lambda request: None)

@@ -122,7 +122,7 @@ static const struct conn_ops connecting_ops = {
 bool connecting_join(struct list *under_way, struct loop *loop, const struct connect_to *to,
                      struct connect_waiter *waiter)
 {
-    if (likely(to->room < 2) || to->pin != NULL) { /* each has a waiter, or it would be abandoned */
+    if (likely(to->room < 2)) { /* each has a waiter, or it would be abandoned */
         return false;
     }
     list_each(link, under_way)
@@ -130,7 +130,7 @@ bool connecting_join(struct list *under_way, struct loop *loop, const struct con
         struct connecting *connecting = container_of(link, struct connecting, link);
         bool fresh = loop_now_ns(loop) - connecting->start_ns < to->fresh_ns;
         bool same = connecting->tls == to->tls.ctx && connecting->terms == to->terms &&
-                    connecting->address_epoch == to->address_epoch && connecting->pin == NULL;
+                    connecting->address_epoch == to->address_epoch && connecting->pin == to->pin;
         if (fresh && same && connecting->waiting < connecting->room &&
             connecting->waiting < to->room) {
             add_waiter(connecting, waiter);

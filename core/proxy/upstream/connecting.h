@@ -48,12 +48,12 @@ struct connect_to {
     struct batch *batch;
     const struct up_owner *owner;
     void *user;
-    struct pin *pin; /* a pinned one cannot be joined */
+    struct pin *pin; /* whose it is alone; NULL: everybody's */
 };
 
-/* Joins a connection in the server's list that is being established to the same address with the
- * same TLS settings. false: none is expected to have room. One that hangs is not joined for ever:
- * see fresh_ns. */
+/* Joins a connection in the server's list that is being established to the same address on the
+ * same terms, for the same client if it is pinned. false: none is expected to have room. One that
+ * hangs is not joined for ever: see fresh_ns. */
 bool connecting_join(struct list *under_way, struct loop *loop, const struct connect_to *to,
                      struct connect_waiter *waiter);
 

@@ -278,14 +278,22 @@ UNIT_TEST(what_leads_elsewhere_is_not_joined)
     to.tls.ctx = (SSL_CTX *)(void *)&watch;
     ck_assert(!connecting_join(&under_way, loop, &to, &askers[1].waiter));
     to.tls.ctx = NULL;
+    to.terms++;
+    ck_assert(!connecting_join(&under_way, loop, &to, &askers[1].waiter));
+    to.terms--;
     to.pin = pin;
     ck_assert(!connecting_join(&under_way, loop, &to, &askers[1].waiter));
     ck_assert(connecting_begin(&under_way, loop, &to, &askers[1].waiter) == CONN_OK);
     connecting_leave(&askers[0].waiter);
+    to.pin = (struct pin *)(void *)&limits;
+    ck_assert(!connecting_join(&under_way, loop, &to, &askers[2].waiter));
     to.pin = NULL;
     ck_assert(!connecting_join(&under_way, loop, &to, &askers[2].waiter));
+    to.pin = pin; /* the same client's */
+    ck_assert(connecting_join(&under_way, loop, &to, &askers[2].waiter));
     run_until(loop, none_under_way, NULL);
     ck_assert_ptr_eq(askers[1].c->pin, pin);
+    ck_assert_ptr_eq(askers[2].c, askers[1].c);
 }
 
 UNIT_TEST(one_that_hangs_is_not_joined)
