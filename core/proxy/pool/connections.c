@@ -112,7 +112,8 @@ void connections_opened(struct up_conn *c, uint64_t took_ns)
     mine->open++;
     c->opened_ns = loop_now_ns(c->conn->loop);
     c->jitter = (uint8_t)(((c->opened_ns + mine->open) * UINT64_C(0x9e3779b97f4a7c15)) >> 56);
-    if (mine->expected_room < 2 || c->codec->room < 2) { /* else the peer has said it */
+    bool told = mine->expected_room > 1 && c->codec->room > 1; /* by the peer */
+    if (!told && c->terms == mine->terms) {
         mine->expected_room = c->codec->room;
     }
 }
@@ -138,7 +139,7 @@ void connections_room(struct up_conn *c)
                   c->address_epoch == mine->server->address_epoch && c->terms == mine->terms;
 
     count_streams(c);
-    if (c->most > 0) {
+    if (c->most > 0 && c->terms == mine->terms) {
         mine->expected_room = c->most;
     }
     if (c->running == 0) {

@@ -115,6 +115,9 @@ static enum conn_error stream_connect(struct stream *stream, struct pin *pin)
     if (to.room == 0) {
         to.room = up_protocol_room(protocol, server->url.tls);
     }
+    if (plan->limits.h2_streams > 0 && to.room > plan->limits.h2_streams) {
+        to.room = plan->limits.h2_streams;
+    }
     if (connecting_join(&mine->connecting, loop, &to, &stream->connect)) {
         return CONN_OK;
     }

@@ -119,6 +119,23 @@ UNIT_TEST(what_the_server_speaks_is_remembered)
     ck_assert_uint_eq(mine->expected_room, 0);
 }
 
+/* One that was made before a reload says nothing of those that are made now. */
+UNIT_TEST(what_was_spoken_on_other_terms_is_forgotten)
+{
+    owner.on_room(c);
+    ck_assert_ptr_eq(use(), c);
+    ck_assert_ptr_eq(use(), c);
+    c->most = FAKE_UP_ROOM;
+    mine->terms++;
+    connections_drop(mine);
+    fake_up_let_go(c);
+    ck_assert_uint_eq(mine->expected_room, 0);
+    owner.on_open(c, 1); /* it had only begun by then */
+    ck_assert_uint_eq(mine->expected_room, 0);
+    mine->open--;
+    fake_up_let_go(c);
+}
+
 /* Its peer takes no more (as by GOAWAY): those that run go on. */
 UNIT_TEST(one_that_ends_in_peace_serves_nobody_else)
 {

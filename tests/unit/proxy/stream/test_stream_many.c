@@ -60,6 +60,10 @@ UNIT_TEST(a_connection_is_expected_to_be_like_the_last_one)
     turn_to(1);
     request("GET");
     ck_assert_uint_eq(connect_room, 100);
+    stage.plan.limits.h2_streams = 7; /* the pool's own limit */
+    turn_to(2);
+    request("GET");
+    ck_assert_uint_eq(connect_room, 7);
 }
 
 /* A client that does not read one answer stops that one alone. */
