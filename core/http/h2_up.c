@@ -182,7 +182,8 @@ static bool codec_use(struct up_conn *c, struct exchange *exchange, bool probe)
     struct h2_up *u = h2_of(c);
 
     ASSERT(c->room > 0);
-    if (probe && c->served > 0) {
+    if (probe && c->served > 0 && u->asked_ns != loop_now_ns(c->conn->loop)) {
+        u->asked_ns = loop_now_ns(c->conn->loop);
         conn_look_at_peer(c->conn);
     }
     bool ended = c->conn->write_failed || c->conn->eof_hint || c->conn->eof_seen;

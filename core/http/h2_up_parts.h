@@ -17,6 +17,7 @@ struct h2_up {
     struct h2 h2;
     struct list asking; /* struct h2_asking.link: all exchanges */
     struct freed freed; /* the session */
+    uint64_t asked_ns;  /* the turn in which the kernel was asked for the server's end */
     uint32_t streams;   /* at once, at most */
     bool settled;       /* the server's SETTINGS have come */
     bool overdrawn;     /* and allowed fewer requests at once than there were */

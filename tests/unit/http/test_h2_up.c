@@ -461,6 +461,23 @@ UNIT_TEST(the_end_of_an_idle_connection)
     expect("0:204{ 0} 1!unread closed ");
 }
 
+/* For requests that cannot be sent twice: once a turn, however many they are. */
+UNIT_TEST(the_kernel_is_asked_once_a_turn)
+{
+    peer_settings(&peer, 0, 0);
+    get(0);
+    wait_peer(&peer, "ACK HEAD 1 GET /. ");
+    loop->now_fresh = false;
+    ck_assert(up_conn_use(c, exchanges[1], true));
+    conn_close(&peer.end.conn, false);
+    ck_assert(up_conn_use(c, exchanges[2], true));
+    let_go(1);
+    let_go(2);
+    loop->now_fresh = false; /* the next turn */
+    ck_assert(!up_conn_use(c, exchanges[1], true));
+    expect("0!reset closed ");
+}
+
 UNIT_TEST(what_breaks_the_protocol)
 {
     get(0);
