@@ -64,7 +64,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
                !stream->tunnel) {
         /* The answer is whole, and nobody waits for the rest of the request (section 8.1). */
         stream->reset = true;
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+        h2_submit_reset(h2, id, NGHTTP2_NO_ERROR);
     }
     return 0;
 }

@@ -180,6 +180,7 @@ struct h2 {
     bool server;
     bool greets;                          /* a client's preface is to go out first */
     bool inside;                          /* nghttp2 runs */
+    bool stopped;                         /* it has, between two fields, and is to go on */
     bool frame_lent, map_lent, ring_lent; /* memory; see h2_out.c */
     bool over;                            /* `over` was called, or is not to be */
     bool dead;                            /* nghttp2 has failed: `over` is due */

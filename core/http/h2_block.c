@@ -246,7 +246,9 @@ struct h2_block *h2_request_block(struct arena *arena, const struct http_request
         at = put_method(at, head);
     }
     *at++ = INDEXED | (https ? ENTRY_SCHEME_HTTPS : ENTRY_SCHEME_HTTP);
-    at = put_entry(at, PLAIN, ENTRY_AUTHORITY, head->authority);
+    if (head->authority.len > 0) { /* HTTP/1.0 may name none */
+        at = put_entry(at, PLAIN, ENTRY_AUTHORITY, head->authority);
+    }
     at = put_path(at, head);
     if (unlikely(head->upgrade_websocket)) {
         at = put_field(at, PLAIN, STR(":protocol"), STR("websocket"));

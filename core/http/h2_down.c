@@ -84,7 +84,8 @@ static struct h2_down *owner_of(struct h2 *h2)
 static struct h2_stream *side_open(struct h2 *h2, int32_t id)
 {
     struct h2_down *d = owner_of(h2);
-    const struct down_conf *conf = d->c.owner->conf(&d->c);
+    bool leaving = d->session->leaving; /* our GOAWAY says that it is not processed */
+    const struct down_conf *conf = !leaving ? d->c.owner->conf(&d->c) : NULL;
     struct exchange *exchange = conf != NULL ? d->c.owner->events->on_open(&d->c) : NULL;
 
     if (exchange == NULL) {

@@ -148,7 +148,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         h2_expect_late(h2);
     }
     if (request && unlikely(h2->count >= h2->streams_most)) {
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+        h2_submit_reset(h2, id, NGHTTP2_REFUSED_STREAM);
         h2_odd(h2, h2->settled ? 10 : 1, "too many streams");
         return 0;
     }
@@ -161,7 +161,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         (stream->section = arena_zalloc(stream->arena, sizeof(*stream->section))) != NULL) {
         stream->section->arena = stream->arena;
     } else if (request) {
-        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+        h2_submit_reset(h2, id, NGHTTP2_REFUSED_STREAM);
     }
     return 0;
 }
@@ -191,7 +191,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         return h2->calmed ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0; /* decoded, not checked */
     }
     /* What has ended in this read gives its place back before another takes it. */
-    return h2->server && !list_empty(&h2->ended) ? NGHTTP2_ERR_PAUSE : 0;
+    h2->stopped = h2->server && !list_empty(&h2->ended);
+    return h2->stopped ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
@@ -403,6 +404,7 @@ static void pass_read(struct h2 *h2)
 static ssize_t take(struct h2 *h2, const char *data, size_t len)
 {
     h2->inside = true;
+    h2->stopped = false;
     ssize_t used = nghttp2_session_mem_recv(h2->session, (const uint8_t *)data, len);
     h2->inside = false;
     pass_read(h2);
@@ -433,12 +435,12 @@ static bool take_all(struct h2 *h2, const char *data, size_t len)
         uint32_t code = NGHTTP2_NO_ERROR;
         size_t part = h2_watch(h2, (const uint8_t *)data, len, &code);
         len -= part;
-        while (part > 0 && !h2->calmed) {
+        while ((part > 0 || h2->stopped) && !h2->calmed) {
             ssize_t used = take(h2, data, part);
             if (h2->over) {
                 return false;
             }
-            if (used <= 0) {
+            if (used < 0 || (used == 0 && part > 0)) {
                 fail(h2, (int)used);
                 return false;
             }

@@ -405,12 +405,22 @@ void h2_resume_all(struct h2 *h2)
     }
 }
 
+void h2_submit_reset(struct h2 *h2, int32_t id, uint32_t code)
+{
+    if (nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, id, code) != 0) {
+        h2->dead = true;
+    }
+}
+
 /* Writes what the socket takes; tells nobody anything. */
 void h2_send_frames(struct h2 *h2)
 {
     const uint8_t *frame = NULL;
     ssize_t len = 0;
 
+    if (h2->dead) { /* nghttp2 may still refer to streams that were left */
+        return;
+    }
     h2->inside = true;
     if (unlikely(h2->greets)) {
         h2->greets = false;
@@ -514,14 +524,17 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t code)
 {
     struct h2 *h2 = stream->h2;
 
+    if (stream->ended) {
+        return;
+    }
     if (h2->server && stream->answered && !stream->sent_head && !h2->inside) {
         h2_send_frames(h2); /* nghttp2 would drop the head that waits */
     }
     if (!stream->ended) {
         stream->reset = true;
-        nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, code);
-        h2_wake(h2);
+        h2_submit_reset(h2, stream->id, code);
     }
+    h2_wake(h2);
 }
 
 void h2_stream_leave(struct h2_stream *stream, uint32_t code)
@@ -530,7 +543,7 @@ void h2_stream_leave(struct h2_stream *stream, uint32_t code)
 
     if (!stream->ended) {
         if (!stream->reset && !(stream->received_end && stream->sent_end)) {
-            nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, code);
+            h2_submit_reset(h2, stream->id, code);
             h2_wake(h2);
         }
         nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
@@ -544,7 +557,7 @@ void h2_stream_give_up(struct h2_stream *stream)
 {
     struct h2 *h2 = stream->h2;
 
-    nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_CANCEL);
+    h2_submit_reset(h2, stream->id, NGHTTP2_CANCEL);
     nghttp2_session_set_stream_user_data(h2->session, stream->id, NULL);
     h2_end_stream(stream, NGHTTP2_REFUSED_STREAM, false);
     h2_wake(h2);

@@ -28,6 +28,8 @@ void h2_give_memory(struct h2 *h2);
 void h2_send_frames(struct h2 *h2);
 int h2_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t len,
                  nghttp2_data_source *source, void *user);
+/* Queues RST_STREAM. Out of memory the session is dead: nghttp2 would go on with the stream. */
+void h2_submit_reset(struct h2 *h2, int32_t id, uint32_t code);
 /* The socket has room again. */
 void h2_resume_all(struct h2 *h2);
 /* Bytes that windows or the socket do not let out. */

@@ -19,10 +19,12 @@ tests_unit_test_http_SOURCES = $(UNIT_RUNNER) \
     tests/unit/http/test_h1_up.c \
     tests/unit/http/test_h1_up_ends.c \
     tests/unit/http/test_h1_up_requests.c \
+    tests/unit/http/h2_down_stage.h \
     tests/unit/http/h2_peer.c \
     tests/unit/http/h2_peer.h \
     tests/unit/http/test_h2_block.c \
     tests/unit/http/test_h2_down.c \
+    tests/unit/http/test_h2_down_ends.c \
     tests/unit/http/test_h2_up.c \
     tests/unit/http/test_message.c \
     tests/unit/http/test_request.c \

@@ -51,6 +51,16 @@ static void add(struct http_fields *fields, const char *name, const char *value)
     ck_assert(fields_add(fields, &arena, str_from(name), str_from(value)));
 }
 
+/* A request of HTTP/1.0 may name no host; an empty one would be malformed. */
+UNIT_TEST(a_request_without_authority)
+{
+    const struct http_request_head head = {
+        .method_name = STR("GET"), .method = METHOD_GET, .path = STR("/")};
+
+    ck_assert_str_eq(decoded(h2_request_block(&arena, &head, false, NULL, 0)),
+                     ":method=GET\n:scheme=http\n:path=/\n");
+}
+
 UNIT_TEST(a_request)
 {
     struct http_request_head head = {.method_name = STR("PUT"),

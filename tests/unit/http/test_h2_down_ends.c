@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* h2_down.c: ends of streams and connections between the frames of one read. */
+#include "h2_down_stage.h"
+
+/* A stream that has ended is told before the next one begins, for which nghttp2 stops at its first
+ * field: here the last byte of what has come. */
+UNIT_TEST(a_head_of_one_field_behind_a_reset)
+{
+    answers = false;
+    peer_head(&peer, 1, false, POST);
+    expect("0:POST{ ");
+    wait_peer(&peer, "ACK ");
+    peer_rst(&peer, 1, NGHTTP2_CANCEL);
+    peer_head(&peer, 3, true, ":method=GET");
+    wait_peer(&peer, "ACK RST 3 1 ");
+    expect("0:POST{ 0!closed 0- 1!closed 1- ");
+}
+
+/* What GOAWAY says is not processed may be sent again by the client, so none of it is. */
+UNIT_TEST(requests_behind_our_goaway)
+{
+    conf.abuse_limit = 4;
+    for (unsigned i = 0; i < 3; i++) {
+        peer_frame(&peer, NGHTTP2_PING, 0, 0, "12345678", 8);
+    }
+    peer_head(&peer, 1, false, POST);
+    peer_data(&peer, 1, true, "abc");
+    run_until_true(loop, &peer.end.ended);
+    ck_assert_ptr_nonnull(strstr(peer_noted(&peer), "GOAWAY 0 0 "));
+    ck_assert_str_eq(notes->text, "");
+    ck_assert_uint_eq(abuses, 1);
+}
+
+static void reset_next(struct fake *fake)
+{
+    struct fake *next = fake_number(fake->number + 1);
+
+    if (next != NULL) {
+        next->exchange.down->ops->reset(next->exchange.down);
+    }
+}
+
+/* One stream's end may lead to another's reset while the connection ends: nothing goes out of
+ * streams that are over. */
+UNIT_TEST(a_reset_as_the_connection_ends)
+{
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    peer_head(&peer, 3, true, GET);
+    peer_head(&peer, 5, true, GET);
+    expect("0:GET{ 0} 1:GET{ 1} 2:GET{ 2} ");
+    wait_peer(&peer, "ACK ");
+    at_close = reset_next;
+    for (unsigned i = 0; i < 3; i++) {
+        answer(&fake_number(i)->exchange, 200, "ok");
+    }
+    down_conn_abort(server);
+    expect("0:GET{ 0} 1:GET{ 1} 2:GET{ 2} 0!closed 0- 1!closed 1- 2!closed 2- ");
+    ck_assert_str_eq(peer_noted(&peer), "ACK ");
+}
+
+UNIT_FIXTURE(set_up, tear_down);
+UNIT_TIMEOUT(30);
