@@ -60,7 +60,8 @@ class CountingServer(threading.Thread):
             self._seen[peer] = b""
             self._select.register(peer, selectors.EVENT_READ)
             if self.h2:
-                peer.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))  # SETTINGS
+                with contextlib.suppress(ConnectionError):
+                    peer.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))  # SETTINGS
 
     def _end(self, peer):
         self._select.unregister(peer)
