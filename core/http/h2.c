@@ -146,6 +146,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
     list_init(&h2->ended);
     list_init(&h2->fed);
     list_init(&h2->blocked);
+    list_init(&h2->finishing);
     list_init(&h2->resumed);
     int made = conf->server
                    ? nghttp2_session_server_new3(&h2->session, callbacks, h2, options[1], &memory)

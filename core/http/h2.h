@@ -77,6 +77,8 @@ struct h2_side {
     void (*flushed)(struct h2_stream *stream);
     /* What h2_stream_blocked told has gone out. */
     void (*drained)(struct h2_stream *stream);
+    /* h2_stream_end was called, and the end does not get out. Once. NULL: nobody asks. */
+    void (*stalled)(struct h2_stream *stream);
     /* The stream is over, by END_STREAM on both sides (NGHTTP2_NO_ERROR) or by a reset with that
      * code, `by_peer` or ours. The last call about it. */
     void (*closed)(struct h2_stream *stream, uint32_t code, bool by_peer);
@@ -107,6 +109,7 @@ struct h2_stream {
     struct list link;           /* in h2->streams or h2->ended */
     struct list fed;            /* in h2->fed */
     struct list blocked;        /* in h2->blocked: `drained` is due */
+    struct list finishing;      /* in h2->finishing: its end is to go out in this turn */
     struct h2_section *section; /* of the block that is being read; NULL: none */
     struct arena *arena;        /* the exchange's; the side sets it */
     int32_t id;
@@ -170,6 +173,7 @@ struct h2 {
     struct list fed;           /* streams with data in this read */
     struct h2_stream *passing; /* whose data is passed on; NULL: it was left */
     struct list blocked;       /* whose bytes do not get out */
+    struct list finishing;     /* which end in this turn; left over: `stalled` is due */
     struct h2_block *block;    /* of the HEADERS that nghttp2 sends now */
     struct list resumed;       /* who have kept something, and are not paused any more */
     struct task task;          /* writes at the end of the turn */

@@ -198,7 +198,7 @@ static void side_data(struct h2_stream *stream, const char *data, size_t len)
         h2_down_gone(x, DOWN_GONE_PROTOCOL);
         return;
     }
-    if (x->response_body != BODY_TUNNEL) {
+    if (x->response_body != BODY_TUNNEL && !x->down.exchange->response_whole) {
         h2_down_body_progress(x);
     }
     if (!x->told_gone) {
@@ -232,10 +232,17 @@ static void side_drained(struct h2_stream *stream)
 {
     struct h2_serving *x = h2_serving_of_stream(stream);
 
-    x->stall_ns = 0;
+    if (!stream->ending) { /* else it is watched to its end */
+        x->stall_ns = 0;
+    }
     if (!x->told_gone) {
         h2_down_events(x)->on_drained(x->down.exchange);
     }
+}
+
+static void side_stalled(struct h2_stream *stream)
+{
+    h2_down_watch_stall(h2_serving_of_stream(stream));
 }
 
 static void side_closed(struct h2_stream *stream, uint32_t code, bool by_peer)
@@ -297,6 +304,7 @@ static const struct h2_side down_side = {
     .end = side_end,
     .flushed = side_flushed,
     .drained = side_drained,
+    .stalled = side_stalled,
     .closed = side_closed,
     .odd = side_odd,
     .session = side_session,

@@ -30,9 +30,10 @@ bool h2_down_body_due(const struct h2_serving *x)
 {
     const struct exchange *exchange = x->down.exchange;
     bool awaits_go_ahead = exchange->request.expect_continue && !x->continued && x->body_seen == 0;
+    bool over = x->refused || x->told_gone || exchange->request_whole || exchange->response_whole;
 
-    return x->head_done && !x->refused && !exchange->request_whole && !x->stream.paused &&
-           x->response_body != BODY_TUNNEL && !awaits_go_ahead;
+    return x->head_done && !over && !x->stream.paused && x->response_body != BODY_TUNNEL &&
+           !awaits_go_ahead;
 }
 
 void h2_down_watch_stall(struct h2_serving *x)
@@ -52,7 +53,8 @@ static void check_stall(struct h2_serving *x)
     if (x->stall_ns == 0) {
         return;
     }
-    if (h2_stream_blocked(&x->stream) == 0 && conn_waiting(x->owner->c.conn) == 0) {
+    bool ends = x->stream.ending && !x->stream.sent_end;
+    if (h2_stream_blocked(&x->stream) == 0 && conn_waiting(x->owner->c.conn) == 0 && !ends) {
         x->stall_ns = 0;
         return;
     }
@@ -61,7 +63,9 @@ static void check_stall(struct h2_serving *x)
         x->stall_ns = now_ns;
     } else if (now_ns - x->stall_ns >= x->conf->idle_timeout_ns) {
         h2_stream_reset(&x->stream, NGHTTP2_CANCEL);
-        h2_down_gone(x, DOWN_GONE_CLOSED);
+        if (!x->told_gone) {
+            h2_down_gone(x, DOWN_GONE_CLOSED);
+        }
         return;
     }
     timer_set(h2_down_loop(x), &x->timer, x->conf->idle_timeout_ns / STALL_LOOKS + 1);

@@ -158,6 +158,19 @@ static void tell_drained(struct h2 *h2)
     }
 }
 
+/* Those whose ends have not gone out hear of it. */
+static void tell_stalled(struct h2 *h2)
+{
+    struct list *link = NULL;
+
+    while (!h2->over && (link = list_pop_front(&h2->finishing)) != NULL) {
+        struct h2_stream *stream = container_of(link, struct h2_stream, finishing);
+        if (!stream->ended && !stream->sent_end) {
+            h2->side->stalled(stream);
+        }
+    }
+}
+
 void h2_pump(struct h2 *h2)
 {
     if (h2->inside || h2->over) {
@@ -171,5 +184,6 @@ void h2_pump(struct h2 *h2)
     h2_tell_ended(h2);
     if (!h2->over && !check_over(h2)) {
         tell_drained(h2);
+        tell_stalled(h2);
     }
 }

@@ -368,6 +368,7 @@ void h2_forget(struct h2_stream *stream)
     list_remove(&stream->link);
     list_remove(&stream->fed);
     list_remove(&stream->blocked);
+    list_remove(&stream->finishing);
     list_remove(&stream->resumed);
     buffer_release(pool, &stream->queue);
     buffer_release(pool, &stream->kept);
@@ -515,6 +516,9 @@ void h2_stream_end(struct h2_stream *stream)
 {
     if (!stream->ended) {
         stream->ending = true;
+        if (stream->h2->side->stalled != NULL && !list_linked(&stream->finishing)) {
+            list_push_back(&stream->h2->finishing, &stream->finishing);
+        }
         resume_source(stream);
         h2_wake(stream->h2);
     }

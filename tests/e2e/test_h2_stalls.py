@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Streams that share a connection to a server do not wait for each other's clients."""
 
+import contextlib
+
+import h2.settings
+import pytest
+from h2.errors import ErrorCodes as Codes
+
 from weirtest import conf
 from weirtest.backend import Reply
 from weirtest.h2peer import H2Client
@@ -30,3 +36,27 @@ def test_clients_that_do_not_read(start_weir, h2_server):
                     response = client.response(stream)
                     assert response.body == b"z" * size and response.trailers.get("x-end") == "yes"
         assert {request.connection for request in server.requests} == {server.requests[0].connection}
+
+
+def silent(peer):
+    with contextlib.suppress(ConnectionError):
+        peer.rest()
+
+
+@pytest.mark.parametrize("what", ["http/1.1", "h2", "error page", "early", "late body"])
+def test_small_answers_that_nobody_takes(start_weir, http_server, h2_server, scripted_server, what):
+    """They are whole here at once: the servers have done, and only the client's clock runs."""
+    server = (h2_server if what == "h2" else http_server)("a", lambda request: b"small")
+    if what == "late body":
+        server = scripted_server(silent)
+    protocol = "h2" if what == "h2" else "http/1.1"
+    weir = start_weir(conf.one_pool({"a": server}, f'protocol = "{protocol}"',
+                                    "h2c = on\nidle_timeout = 300ms\nbody_timeout = 300ms"), workers=1)
+    with H2Client(weir.address(), settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}) as client:
+        if what in ("early", "late body"):
+            stream = client.ask("POST", "/", [("content-length", "1")], end=False)
+        else:
+            stream = client.ask("GET", "/%zz" if what == "error page" else "/")
+        flow = client.flows[stream]
+        client.until(lambda: flow.reset is not None, "the reset")
+        assert flow.reset == Codes.CANCEL and flow.body == b""

@@ -36,6 +36,7 @@ static struct list fakes;
 static unsigned opened;
 static bool conf_gone, answers, pauses;
 static unsigned odd_points, abuses;
+static const char *gone_text; /* of what answers a client that is late or wrong */
 /* What happens when a stream has come to its end; NULL: nothing. */
 static void (*at_close)(struct fake *fake);
 
@@ -122,7 +123,7 @@ static inline void on_gone(struct exchange *exchange, enum down_gone why)
     static const char *const words[] = {"closed", "timeout", "protocol"};
     notes_add(notes, "%u!%s ", fake_of(exchange)->number, words[why]);
     if (why != DOWN_GONE_CLOSED && !exchange->response_begun) {
-        answer(exchange, exchange->error.status, "");
+        answer(exchange, exchange->error.status, gone_text);
     } else if (why != DOWN_GONE_CLOSED) {
         exchange->down->ops->reset(exchange->down);
     }
@@ -203,6 +204,7 @@ static inline void set_up(void)
     conf_gone = pauses = false;
     odd_points = abuses = 0;
     at_close = NULL;
+    gone_text = "";
     answers = true;
     conf = (struct down_conf){
         .limits = {.head = 2048, .fields = 20, .target = 512},

@@ -59,5 +59,57 @@ UNIT_TEST(a_reset_as_the_connection_ends)
     ck_assert_str_eq(peer_noted(&peer), "ACK ");
 }
 
+/* ---- answers that nobody takes ---- */
+
+/* An answer that was made at once is under the clock of a client that does not take it, too. */
+UNIT_TEST(a_small_answer_and_no_window)
+{
+    conf.idle_timeout_ns = 40 * NS_PER_MS;
+    peer_settings(&peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0);
+    peer_head(&peer, 1, true, GET);
+    wait_peer(&peer, "ACK ACK HEAD 1 200 RST 1 8 ");
+    expect("0:GET{ 0} 0!closed 0- ");
+}
+
+/* Likewise where streams together have used up the connection's window. */
+UNIT_TEST(small_answers_and_no_window_of_the_connection)
+{
+    char *large = pattern(65534);
+
+    conf.idle_timeout_ns = 40 * NS_PER_MS;
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    peer_head(&peer, 3, true, GET);
+    expect("0:GET{ 0} 1:GET{ 1} ");
+    answer(&fake_number(0)->exchange, 200, large);
+    answer(&fake_number(1)->exchange, 200, "ok");
+    free(large);
+    expect("0:GET{ 0} 1:GET{ 1} 0. 1!closed 1- ");
+}
+
+/* Nor does a body that goes on keep it. */
+UNIT_TEST(an_early_answer_and_no_window)
+{
+    conf.idle_timeout_ns = 40 * NS_PER_MS;
+    peer_settings(&peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0);
+    peer_head(&peer, 1, false, POST);
+    expect("0:POST{ ");
+    peer_data(&peer, 1, false, "a");
+    wait_peer(&peer, "ACK ACK HEAD 1 200 RST 1 8 ");
+    expect("0:POST{ 0:a 0!closed 0- ");
+}
+
+/* And where it answers a body that does not come. */
+UNIT_TEST(a_refusal_and_no_window)
+{
+    conf.idle_timeout_ns = conf.body_timeout_ns = 40 * NS_PER_MS;
+    answers = false;
+    gone_text = "too late";
+    peer_settings(&peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0);
+    peer_head(&peer, 1, false, POST);
+    wait_peer(&peer, "ACK ACK HEAD 1 408 RST 1 8 ");
+    expect("0:POST{ 0!timeout 0- ");
+}
+
 UNIT_FIXTURE(set_up, tear_down);
 UNIT_TIMEOUT(30);
