@@ -77,8 +77,8 @@ struct down_ops {
     /* Pauses and resumes the request's body. */
     void (*pause)(struct down *down);
     void (*resume)(struct down *down);
-    /* Asks the kernel whether the client is still there. false: on_gone has been called, also for
-     * the other exchanges of its connection. */
+    /* Asks the kernel whether the client is still there. false: on_gone has been called; other
+     * exchanges of its connection hear of it later. */
     bool (*look)(struct down *down);
     /* Bytes of the response that wait for the client. What `data` was given is the caller's again:
      * it has been sent or copied. */

@@ -171,21 +171,21 @@ struct h2 {
     struct list streams;
     struct list ended;         /* nghttp2 has closed them; `closed` is due */
     struct list fed;           /* streams with data in this read */
-    struct h2_stream *passing; /* whose data is passed on; NULL: it was left */
+    struct h2_stream *passing; /* whose data or trailers are passed on; NULL: it was left */
     struct list blocked;       /* whose bytes do not get out */
     struct list finishing;     /* which end in this turn; left over: `stalled` is due */
     struct h2_block *block;    /* of the HEADERS that nghttp2 sends now */
     struct list resumed;       /* who have kept something, and are not paused any more */
     struct task task;          /* writes at the end of the turn */
     struct h2_home *home;
-    struct h2_cold *cold;      /* memory; see h2_out.c */
+    struct h2_cold *cold;      /* memory; see h2_memory.c */
     struct http_limits limits; /* for field sections that come */
     uint32_t count;            /* of streams */
     bool server;
     bool greets;                          /* a client's preface is to go out first */
     bool inside;                          /* nghttp2 runs */
     bool stopped;                         /* it has, between two fields, and is to go on */
-    bool frame_lent, map_lent, ring_lent; /* memory; see h2_out.c */
+    bool frame_lent, map_lent, ring_lent; /* memory; see h2_memory.c */
     bool over;                            /* `over` was called, or is not to be */
     bool dead;                            /* nghttp2 has failed: `over` is due */
     bool held;                            /* streams had DATA that the full socket kept back */

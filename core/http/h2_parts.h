@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files that both sides have in common know of each other: h2_out.c below h2_ends.c, below
- * h2_watch.c, below h2_input.c, below h2.c. See h2.h.
+ * What the files that both sides have in common know of each other: h2_memory.c below h2_out.c,
+ * below h2_ends.c, below h2_watch.c, below h2_input.c, below h2.c. See h2.h.
  */
 #ifndef HTTP_H2_PARTS_H
 #define HTTP_H2_PARTS_H
 
+#include "base/cold.h"
+#include "base/slabs.h"
 #include "http/h2.h"
 
 /* Entries in SETTINGS of ours. */
@@ -17,12 +19,31 @@
 /* Bytes of a frame before its payload. */
 #define FRAME_HEAD 9u
 
+/* Buffers whose last bytes may be in the batch. */
+#define H2_SPENT_MOST 16u
+
+/* What sessions of a loop share. */
+struct h2_home {
+    struct loop_part part;
+    struct freed freed;
+    struct slabs slabs;
+    struct cold cold;
+    char *frame;                              /* what nghttp2 makes frames in */
+    struct conn_buffer *spent[H2_SPENT_MOST]; /* their last bytes are in the batch */
+    unsigned spent_count;
+    size_t gathered; /* bytes in the batch */
+};
+
+/* ---- h2_memory.c ---- */
+
 /* Of the connection's loop; NULL: out of memory. */
 struct h2_home *h2_home_of(struct loop *loop);
 /* nghttp2's memory for a session. */
 void h2_set_memory(nghttp2_mem *memory, struct h2 *h2);
 /* The session was freed. */
 void h2_give_memory(struct h2 *h2);
+
+/* ---- h2_out.c ---- */
 
 /* Writes what the socket takes; tells nobody anything. */
 void h2_send_frames(struct h2 *h2);

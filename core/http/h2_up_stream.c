@@ -146,9 +146,15 @@ static bool switched(struct h2_asking *x, struct http_response_head *head)
 
 static void take_trailers(struct h2_asking *x, const struct http_fields *fields)
 {
-    for (uint32_t i = 0; i < fields->count && x->up.exchange != NULL; i++) {
+    struct h2 *h2 = x->stream.h2;
+
+    h2->passing = &x->stream;
+    for (uint32_t i = 0; i < fields->count; i++) {
         if (field_may_trail(&fields->items[i])) {
             events_of(x)->on_trailer(x->up.exchange, fields->items[i].name, fields->items[i].value);
+            if (h2->passing == NULL) {
+                return;
+            }
         }
     }
 }

@@ -38,6 +38,7 @@ core_libcore_a_SOURCES += \
     core/http/h2_ends.c \
     core/http/h2_fields.c \
     core/http/h2_input.c \
+    core/http/h2_memory.c \
     core/http/h2_out.c \
     core/http/h2_parts.h \
     core/http/h2_up.c \

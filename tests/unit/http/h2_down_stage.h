@@ -102,7 +102,8 @@ static inline void on_data(struct exchange *exchange, const char *data, size_t l
     notes_add(notes, " ");
 }
 
-static inline void on_trailer(struct exchange *exchange, struct weir_str name, struct weir_str value)
+static inline void on_trailer(struct exchange *exchange, struct weir_str name,
+                              struct weir_str value)
 {
     notes_add(notes, "%u|%.*s=%.*s ", fake_of(exchange)->number, STR_ARGS(name), STR_ARGS(value));
 }
