@@ -269,5 +269,8 @@ void connections_adopt(struct server_local *mine, const struct pool_plan *plan)
         mine->limits = plan->limits;
     }
     mine->keep_limit = (size_t)plan->settings->keepalive;
+    while (mine->spares.idle > mine->keep_limit && spares_close_one(&mine->spares)) {
+        continue;
+    }
     mine->age_ns = plan->settings->connection_age;
 }

@@ -231,6 +231,21 @@ UNIT_TEST(other_terms_end_it)
     ck_assert(over);
 }
 
+UNIT_TEST(a_reload_that_wants_fewer_ends_them)
+{
+    struct pool_settings settings = {.keepalive = 1};
+    struct pool_plan plan = {.settings = &settings};
+
+    connections_adopt(mine, &plan);
+    c->terms = mine->terms;
+    owner.on_room(c);
+    connections_adopt(mine, &plan);
+    ck_assert(!over);
+    settings.keepalive = 0;
+    connections_adopt(mine, &plan);
+    ck_assert(over);
+}
+
 UNIT_TEST(nobody_begins_on_one_to_an_old_address)
 {
     owner.on_room(c);
