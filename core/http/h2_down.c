@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP/2 towards clients (RFC 9113). See h2.h.
+ * HTTP/2 towards clients (RFC 9113): connections and requests. See h2.h.
  *
  * An idle connection holds its session, behind a pointer; a stream's state is in its exchange's
  * arena. The connection's timer ends it where no exchange runs; each stream has one of its own.
@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "http/h2_down_parts.h"
-#include "http/websocket.h"
 
 /* ---- the connection's end and clocks ---- */
 
@@ -74,8 +73,6 @@ static void down_timer(struct timer *timer)
 
 /* ---- requests ---- */
 
-static const struct down_ops h2_down_ops;
-
 static struct h2_down *owner_of(struct h2 *h2)
 {
     return container_of(h2, struct h2_session, h2)->owner;
@@ -121,11 +118,51 @@ static void refuse(struct h2_serving *x, struct http_error error)
     h2_down_events(x)->on_refused(x->down.exchange);
 }
 
+/* A client that asks for a WebSocket waits for the answer (RFC 6455 section 4.1): to a server that
+ * does not switch, what follows would be a request of its own. After another answer it is dropped.
+ */
+static bool outside_tunnel(struct h2_serving *x)
+{
+    struct exchange *exchange = x->down.exchange;
+
+    if (likely(!exchange->request.upgrade_websocket) || x->response_body == BODY_TUNNEL) {
+        return false;
+    }
+    if (!exchange->response_begun) {
+        exchange->error = (struct http_error){400, "data_before_switch"};
+        h2_down_gone(x, DOWN_GONE_PROTOCOL);
+    }
+    return true;
+}
+
+/* A section above the limits; h2_input.c counts those with too many bytes. */
+static void count_breach(struct h2_stream *stream, unsigned status)
+{
+    if (status == 431 && stream->section->bytes <= stream->h2->limits.head) {
+        h2_odd(stream->h2, H2_BREACH, H2_BREACH_WORD);
+    }
+}
+
 static void side_trailers(struct h2_serving *x)
 {
-    const struct http_fields *fields = &x->stream.section->fields;
+    const struct h2_section *section = x->stream.section;
+    const struct http_fields *fields = &section->fields;
 
-    for (uint32_t i = 0; i < fields->count && !x->refused && !x->told_gone; i++) {
+    if (x->refused || x->told_gone || outside_tunnel(x)) {
+        return;
+    }
+    if (x->response_body == BODY_TUNNEL) { /* nothing but DATA (section 8.5) */
+        h2_stream_reset(&x->stream, NGHTTP2_PROTOCOL_ERROR);
+        h2_down_gone(x, DOWN_GONE_CLOSED);
+        return;
+    }
+    if (section->refused.status != 0) {
+        count_breach(&x->stream, section->refused.status);
+        x->down.exchange->error = (struct http_error){431, "trailers_too_long"};
+        h2_down_gone(x, DOWN_GONE_PROTOCOL);
+        return;
+    }
+    for (uint32_t i = 0; i < fields->count && !x->told_gone; i++) {
         if (field_may_trail(&fields->items[i])) {
             h2_down_events(x)->on_trailer(x->down.exchange, fields->items[i].name,
                                           fields->items[i].value);
@@ -148,9 +185,7 @@ static void side_head(struct h2_stream *stream, bool trailers, bool end)
     timer_cancel(h2_down_loop(x), &x->timer);
     exchange->request_whole = end;
     if (!h2_request_head(stream->section, end, head, &error)) {
-        if (error.status == 431 && stream->section->bytes <= stream->h2->limits.head) {
-            h2_odd(stream->h2, H2_BREACH, H2_BREACH_WORD);
-        }
+        count_breach(stream, error.status);
         refuse(x, error);
     } else if (head->body == BODY_LENGTH && x->conf->body_limit > 0 &&
                head->content_length > x->conf->body_limit) {
@@ -165,23 +200,6 @@ static void side_head(struct h2_stream *stream, bool trailers, bool end)
             h2_down_body_clock(x);
         }
     }
-}
-
-/* A client that asks for a WebSocket waits for the answer (RFC 6455 section 4.1): to a server that
- * does not switch, what follows would be a request of its own. After another answer it is dropped.
- */
-static bool outside_tunnel(struct h2_serving *x)
-{
-    struct exchange *exchange = x->down.exchange;
-
-    if (likely(!exchange->request.upgrade_websocket) || x->response_body == BODY_TUNNEL) {
-        return false;
-    }
-    if (!exchange->response_begun) {
-        exchange->error = (struct http_error){400, "data_before_switch"};
-        h2_down_gone(x, DOWN_GONE_PROTOCOL);
-    }
-    return true;
 }
 
 static void side_data(struct h2_stream *stream, const char *data, size_t len)
@@ -309,183 +327,6 @@ static const struct h2_side down_side = {
     .odd = side_odd,
     .session = side_session,
     .over = side_over,
-};
-
-/* ---- responses ---- */
-
-static void broken(struct h2_serving *x)
-{
-    h2_stream_reset(&x->stream, NGHTTP2_INTERNAL_ERROR);
-}
-
-static void down_interim(struct down *down, const struct http_response_head *head)
-{
-    struct h2_serving *x = h2_serving_of(down);
-    struct h2_block *block = h2_response_block(x->stream.arena, head);
-
-    if (head->status == 100 && !x->continued) {
-        x->continued = true;
-        h2_down_body_clock(x);
-    }
-    if (block == NULL || x->stream.ended ||
-        nghttp2_submit_headers(x->stream.h2->session, NGHTTP2_FLAG_NONE, x->stream.id, NULL, NULL,
-                               0, NULL) != 0) {
-        broken(x);
-    } else {
-        h2_stream_block(&x->stream, block);
-    }
-    h2_wake(x->stream.h2);
-}
-
-/* Whether the server has answered the key that h2_fields.c made. */
-static bool accepted(const struct h2_serving *x, const struct http_response_head *head)
-{
-    const struct http_fields *fields = &x->down.exchange->request.fields;
-    const struct http_field *key = fields_find_name(fields, WEBSOCKET_KEY);
-    const struct http_field *answer = fields_find_name(&head->fields, WEBSOCKET_ACCEPT);
-
-    return key != NULL && answer != NULL &&
-           str_equal(answer->value, websocket_accept(key->value, x->stream.arena));
-}
-
-static void down_head(struct down *down, const struct http_response_head *head, bool tunnel)
-{
-    struct h2_serving *x = h2_serving_of(down);
-    struct exchange *exchange = down->exchange;
-    nghttp2_data_provider provider = {.source.ptr = &x->stream, .read_callback = h2_source};
-    bool bare = !tunnel && (head->body == BODY_NONE ||
-                            (head->body == BODY_LENGTH && head->content_length == 0));
-
-    ASSERT(!exchange->response_begun);
-    exchange->response_begun = true;
-    x->response_body = tunnel ? BODY_TUNNEL : head->body;
-    x->response_left = head->body == BODY_LENGTH ? head->content_length : 0;
-    if (tunnel) {
-        exchange->request_whole = false; /* from here: the client's side of the tunnel */
-    }
-    if (x->stream.ended) {
-        return;
-    }
-    if (unlikely(tunnel) && !accepted(x, head)) {
-        broken(x);
-        return;
-    }
-    struct h2_block *block = h2_response_block(x->stream.arena, head);
-    x->stream.has_source = !bare;
-    x->stream.tunnel = tunnel;
-    x->stream.answered = true;
-    if (block == NULL || nghttp2_submit_response(x->stream.h2->session, x->stream.id, NULL, 0,
-                                                 bare ? NULL : &provider) != 0) {
-        broken(x);
-    } else {
-        h2_stream_block(&x->stream, block);
-    }
-    h2_wake(x->stream.h2);
-}
-
-static void down_data(struct down *down, const char *data, size_t len)
-{
-    struct h2_serving *x = h2_serving_of(down);
-
-    if (x->response_body == BODY_NONE || len == 0) {
-        return;
-    }
-    if (x->response_body == BODY_LENGTH) {
-        if (len > x->response_left) { /* never more than was announced */
-            broken(x);
-            return;
-        }
-        x->response_left -= len;
-    }
-    down->exchange->response_body_bytes += len;
-    h2_stream_data(&x->stream, data, len);
-}
-
-static void down_trailer(struct down *down, struct weir_str name, struct weir_str value)
-{
-    h2_stream_trailer(&h2_serving_of(down)->stream, name, value);
-}
-
-static void down_end(struct down *down)
-{
-    struct h2_serving *x = h2_serving_of(down);
-
-    if (x->response_left > 0) { /* less than was announced must not pass for complete */
-        broken(x);
-        return;
-    }
-    if (down->exchange->response_whole) { /* a tunnel's server takes no more */
-        h2_stream_reset(&x->stream, NGHTTP2_NO_ERROR);
-        return;
-    }
-    down->exchange->response_whole = true;
-    if (x->stream.has_source) {
-        h2_stream_end(&x->stream);
-    }
-}
-
-static void down_reset(struct down *down)
-{
-    broken(h2_serving_of(down));
-}
-
-static void down_pause(struct down *down)
-{
-    struct h2_serving *x = h2_serving_of(down);
-
-    h2_stream_pause(&x->stream);
-}
-
-static void down_resume(struct down *down)
-{
-    struct h2_serving *x = h2_serving_of(down);
-
-    if (x->stream.paused) {
-        h2_stream_resume(&x->stream);
-        if (h2_down_body_due(x)) {
-            h2_down_body_clock(x);
-        }
-    }
-}
-
-static size_t down_waiting(struct down *down)
-{
-    struct h2_serving *x = h2_serving_of(down);
-    size_t blocked = h2_stream_blocked(&x->stream);
-
-    if (blocked > 0) {
-        h2_down_watch_stall(x);
-    }
-    return blocked;
-}
-
-static bool down_look(struct down *down)
-{
-    struct h2_serving *x = h2_serving_of(down);
-    struct conn *conn = x->owner->c.conn;
-
-    if (x->told_gone || x->stream.ended) {
-        return false;
-    }
-    conn_look_at_peer(conn);
-    if (conn->write_failed) {
-        h2_down_gone(x, DOWN_GONE_CLOSED);
-        return false;
-    }
-    return true;
-}
-
-static const struct down_ops h2_down_ops = {
-    .interim = down_interim,
-    .head = down_head,
-    .data = down_data,
-    .trailer = down_trailer,
-    .end = down_end,
-    .reset = down_reset,
-    .pause = down_pause,
-    .resume = down_resume,
-    .look = down_look,
-    .waiting = down_waiting,
 };
 
 /* ---- the codec ---- */

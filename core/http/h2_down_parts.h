@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What h2_down.c and h2_down_clocks.c have in common. See h2_down.h.
+ * What h2_down.c, h2_down_response.c and h2_down_clocks.c have in common. See h2_down.h.
  */
 #ifndef HTTP_H2_DOWN_PARTS_H
 #define HTTP_H2_DOWN_PARTS_H
@@ -59,6 +59,12 @@ static inline struct loop *h2_down_loop(const struct h2_serving *x)
 {
     return down_conn_loop(&x->owner->c);
 }
+
+/* ---- h2_down_response.c ---- */
+
+extern const struct down_ops h2_down_ops;
+
+/* ---- h2_down_clocks.c ---- */
 
 /* The client is gone, or is to be told of its fault: once. */
 void h2_down_gone(struct h2_serving *x, enum down_gone why);

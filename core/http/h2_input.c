@@ -162,6 +162,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         stream->section->arena = stream->arena;
     } else if (request) {
         h2_submit_reset(h2, id, NGHTTP2_REFUSED_STREAM);
+    } else if (stream != NULL) {
+        h2_stream_reset(stream, NGHTTP2_INTERNAL_ERROR);
     }
     return 0;
 }
@@ -322,8 +324,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     stream->received_end = stream->received_end || end;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        if (stream->section == NULL) {
-            break;
+        if (stream->section == NULL) { /* out of memory: it was reset */
+            return 0;
         }
         if (h2->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
             stream->head_due = true;

@@ -166,8 +166,12 @@ void h2_up_on_head(struct h2_stream *stream, bool trailers, bool end)
     struct http_response_head head;
     struct http_error error = {0};
 
-    (void)trailers; /* a head behind an interim one is none of them */
-    if (x->head_done) {
+    (void)trailers;  /* a head behind an interim one is none of them */
+    if (x->tunnel) { /* nothing but DATA (section 8.5) */
+        malformed(x, "trailers_in_tunnel");
+    } else if (x->head_done && stream->section->refused.status != 0) {
+        malformed(x, "trailers_too_long");
+    } else if (x->head_done) {
         take_trailers(x, &stream->section->fields);
     } else if (!h2_response_head(stream->section, end, exchange->request.method, &head, &error)) {
         malformed(x, error.reason);

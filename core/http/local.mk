@@ -35,6 +35,7 @@ core_libcore_a_SOURCES += \
     core/http/h2_down.h \
     core/http/h2_down_clocks.c \
     core/http/h2_down_parts.h \
+    core/http/h2_down_response.c \
     core/http/h2_ends.c \
     core/http/h2_fields.c \
     core/http/h2_input.c \

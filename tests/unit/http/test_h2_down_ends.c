@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* h2_down.c: ends of streams and connections between the frames of one read. */
 #include "h2_down_stage.h"
+#include "http/websocket.h"
 
 /* A stream that has ended is told before the next one begins, for which nghttp2 stops at its first
  * field: here the last byte of what has come. */
@@ -57,6 +58,39 @@ UNIT_TEST(a_reset_as_the_connection_ends)
     down_conn_abort(server);
     expect("0:GET{ 0} 1:GET{ 1} 2:GET{ 2} 0!closed 0- 1!closed 1- 2!closed 2- ");
     ck_assert_str_eq(peer_noted(&peer), "ACK ");
+}
+
+/* Of trailers above the limits none is passed on, and they are no end of the request. */
+UNIT_TEST(too_many_trailers)
+{
+    answers = false;
+    peer_head(&peer, 1, false, POST);
+    expect("0:POST{ ");
+    peer_head(
+        &peer, 1, true,
+        "a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1 j=1 k=1 l=1 m=1 n=1 o=1 p=1 q=1 r=1 s=1 t=1 u=1");
+    wait_peer(&peer, "ACK HEAD 1 431. ");
+    expect("0:POST{ 0!protocol 0. ");
+    ck_assert_uint_eq(odd_points, 50);
+}
+
+/* In a WebSocket there are none. */
+UNIT_TEST(trailers_in_a_tunnel)
+{
+    answers = false;
+    peer_head(&peer, 1, false,
+              ":method=CONNECT :protocol=websocket :scheme=http :path=/ :authority=h");
+    expect("0:GET{ ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    const struct http_field *key = fields_find_name(&exchange->request.fields, WEBSOCKET_KEY);
+    exchange->response = (struct http_response_head){.status = 101, .body = BODY_TUNNEL};
+    ck_assert(fields_add(&exchange->response.fields, &exchange->arena, WEBSOCKET_ACCEPT,
+                         websocket_accept(key->value, &exchange->arena)));
+    exchange->down->ops->head(exchange->down, &exchange->response, true);
+    wait_peer(&peer, "ACK HEAD 1 200 ");
+    peer_head(&peer, 1, true, "x=y");
+    wait_peer(&peer, "ACK HEAD 1 200 RST 1 1 ");
+    expect("0:GET{ 0!closed 0- ");
 }
 
 /* ---- answers that nobody takes ---- */

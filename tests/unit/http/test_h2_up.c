@@ -253,6 +253,18 @@ UNIT_TEST(bodies_and_trailers)
     expect("0:103 0:200{ 0:d 0|x-b=2 0} ");
 }
 
+UNIT_TEST(too_many_trailers)
+{
+    get(0);
+    wait_peer(&peer, "HEAD 1 GET /. ");
+    peer_settings(&peer, 0, 0);
+    peer_head(&peer, 1, false, ":status=200");
+    peer_head(
+        &peer, 1, true,
+        "a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1 i=1 j=1 k=1 l=1 m=1 n=1 o=1 p=1 q=1 r=1 s=1 t=1 u=1");
+    expect("0:200{ 0!malformed trailers_too_long ");
+}
+
 /* Its limit may be lower than what runs. */
 UNIT_TEST(the_room_is_what_the_server_says)
 {
