@@ -234,6 +234,7 @@ static void side_end(struct h2_stream *stream)
             timer_cancel(h2_down_loop(x), &x->timer);
         }
         h2_down_events(x)->on_request_end(x->down.exchange);
+        h2_down_check_waiting(x); /* the body's clock was the only one */
     }
 }
 

@@ -46,11 +46,19 @@ void h2_down_watch_stall(struct h2_serving *x)
     timer_set(h2_down_loop(x), &x->timer, x->conf->idle_timeout_ns / STALL_LOOKS + 1);
 }
 
+void h2_down_check_waiting(struct h2_serving *x)
+{
+    if (h2_stream_blocked(&x->stream) > 0) {
+        h2_down_watch_stall(x);
+    }
+}
+
 static void check_stall(struct h2_serving *x)
 {
     uint64_t now_ns = loop_now_ns(h2_down_loop(x));
 
     if (x->stall_ns == 0) {
+        h2_down_check_waiting(x);
         return;
     }
     bool ends = x->stream.ending && !x->stream.sent_end;

@@ -77,6 +77,8 @@ bool h2_down_body_due(const struct h2_serving *x);
 void h2_down_body_progress(struct h2_serving *x);
 /* Something waits for the client to take it. */
 void h2_down_watch_stall(struct h2_serving *x);
+/* Likewise if something does. */
+void h2_down_check_waiting(struct h2_serving *x);
 /* The stream's timer. */
 void h2_down_stream_timer(struct timer *timer);
 

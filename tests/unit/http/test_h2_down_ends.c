@@ -133,6 +133,36 @@ UNIT_TEST(an_early_answer_and_no_window)
     expect("0:POST{ 0:a 0!closed 0- ");
 }
 
+static void block_an_answer(void)
+{
+    struct exchange *exchange = &fake_number(0)->exchange;
+    struct down *down = exchange->down;
+
+    exchange->response = (struct http_response_head){.status = 200, .body = BODY_CHUNKED};
+    down->ops->head(down, &exchange->response, false);
+    down->ops->data(down, "abc", 3);
+    ck_assert_uint_eq(down->ops->waiting(down), 3);
+}
+
+/* An answer that waits while the body's clock runs is watched when that stops. */
+UNIT_LOOP_TEST(an_answer_that_waits_beside_a_body, 2)
+{
+    conf.idle_timeout_ns = conf.body_timeout_ns = 40 * NS_PER_MS;
+    answers = false;
+    peer_settings(&peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0);
+    peer_head(&peer, 1, false, POST);
+    expect("0:POST{ ");
+    block_an_answer();
+    if (_i == 0) {
+        peer_data(&peer, 1, true, "a");
+    } else {
+        struct down *down = fake_number(0)->exchange.down;
+        down->ops->pause(down);
+    }
+    wait_peer(&peer, "ACK ACK HEAD 1 200 RST 1 8 ");
+    expect(_i == 0 ? "0:POST{ 0:a 0} 0!closed 0- " : "0:POST{ 0!closed 0- ");
+}
+
 /* And where it answers a body that does not come. */
 UNIT_TEST(a_refusal_and_no_window)
 {
