@@ -142,7 +142,6 @@ struct h2_stream {
     size_t slice_len;
     struct h2_block *blocks;     /* heads that nghttp2 has not sent yet, oldest first */
     struct http_fields trailers; /* to be sent behind the queue */
-    bool answered;               /* a head was submitted */
     bool has_source;             /* the head has not ended our side */
     bool rests;                  /* nghttp2 has found nothing to send, and waits to be told */
     bool ending;                 /* our side ends behind the queue */

@@ -66,7 +66,6 @@ static void down_head(struct down *down, const struct http_response_head *head, 
     struct h2_block *block = h2_response_block(x->stream.arena, head);
     x->stream.has_source = !bare;
     x->stream.tunnel = tunnel;
-    x->stream.answered = true;
     if (block == NULL || nghttp2_submit_response(x->stream.h2->session, x->stream.id, NULL, 0,
                                                  bare ? NULL : &provider) != 0) {
         broken(x);

@@ -353,8 +353,8 @@ void h2_stream_reset(struct h2_stream *stream, uint32_t code)
     if (stream->ended) {
         return;
     }
-    if (h2->server && stream->answered && !stream->sent_head && !h2->inside) {
-        h2_send_frames(h2); /* nghttp2 would drop the head that waits */
+    if (h2->server && stream->blocks != NULL && !h2->inside) {
+        h2_send_frames(h2); /* nghttp2 would drop the heads that wait */
     }
     if (!stream->ended) {
         stream->reset = true;

@@ -93,6 +93,24 @@ UNIT_TEST(trailers_in_a_tunnel)
     expect("0:GET{ 0!closed 0- ");
 }
 
+/* The head is not lost, whatever went out before it. */
+UNIT_TEST(a_cut_answer_behind_an_interim_head)
+{
+    const struct http_response_head interim = {.status = 103};
+
+    answers = false;
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} ");
+    struct exchange *exchange = &fake_number(0)->exchange;
+    exchange->down->ops->interim(exchange->down, &interim);
+    wait_peer(&peer, "ACK HEAD 1 103 ");
+    exchange->response = (struct http_response_head){.status = 200, .body = BODY_CHUNKED};
+    exchange->down->ops->head(exchange->down, &exchange->response, false);
+    exchange->down->ops->reset(exchange->down);
+    wait_peer(&peer, "ACK HEAD 1 103 HEAD 1 200 RST 1 2 ");
+    expect("0:GET{ 0} 0!closed 0- ");
+}
+
 /* ---- answers that nobody takes ---- */
 
 /* An answer that was made at once is under the clock of a client that does not take it, too. */
