@@ -58,6 +58,7 @@ class Session(wire.Stream):
         self.goaway = None  # its event
         self.settled = False
         self.over = False
+        self.last = 1 << 31  # the last stream that is served
         self.on_pump = None  # called after each read
         if settings:
             values = dict(self.h2.local_settings.items())
@@ -343,9 +344,18 @@ class H2Request:
         return self.flow.trailers
 
 
+class ResetStream(Exception):
+    """Of a handler or its body: the stream is reset with that code."""
+
+    def __init__(self, code=Codes.INTERNAL_ERROR):
+        super().__init__(code)
+        self.code = code
+
+
 class H2Server(Acceptor):
     """A real HTTP/2 server. `handler(request)` gives a Reply as to an HttpServer, when the request is
-    whole; with `early`, when its head is here. `session` are settings and what else a Session takes."""
+    whole; with `early`, when its head is here. `session` are settings and what else a Session takes.
+    `close` of a Reply: behind it comes GOAWAY, and later requests get nothing."""
 
     def __init__(self, name="web", handler=None, early=False, session=None, **how):
         self.name = name
@@ -375,13 +385,17 @@ class H2Server(Acceptor):
             if flow.reset is not None and (number, "reset") not in done:
                 done |= {number, (number, "reset")}
                 self.resets.append(flow.reset)
-            if number in done or flow.head is None or not (flow.ended or self.early):
+            if number in done or flow.head is None or not (flow.ended or self.early) or \
+                    number > session.last:
                 continue
             done.add(number)
             request = H2Request(flow.value(":method"), flow.value(":path"), flow.head, flow,
                                 connection, number)
             self.requests.append(request)
-            self._answer(session, number, request)
+            try:
+                self._answer(session, number, request)
+            except ResetStream as reset:
+                session.reset_stream(number, reset.code)
 
     def _answer(self, session, number, request):
         reply = self.handler(request) if self.handler else self.name
@@ -405,6 +419,9 @@ class H2Server(Acceptor):
                                     [(name.lower(), value) for name, value in pairs])
         session.h2.send_headers(number, fields, end_stream=bare)
         session.flush()
+        if reply.close:
+            session.last = number
+            session.send(frame(7, 0, 0, struct.pack(">II", number, 0)))
         if bare:
             return
         for piece in [reply.body] if whole else reply.body:
