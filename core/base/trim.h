@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory that the C library keeps for later goes back to the kernel after a rush, when nobody has
- * needed more for a while. That costs about 0.1 ms a MiB, and a thread that allocates meanwhile may
- * wait for it; so it is done by a thread that carries no traffic, and less and less often where
- * memory that was given back is soon wanted again.
+ * needed more for a while. That costs about 0.1 ms a MiB (large buffers go before, see
+ * net/conn_buffer.c), and a thread that allocates meanwhile may wait for it; so it is done by a
+ * thread that carries no traffic, and less and less often where memory that was given back is soon
+ * wanted again.
  *
  * Thread: one.
  */

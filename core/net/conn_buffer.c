@@ -3,8 +3,19 @@
  * Buffers for bytes that wait: blocks of a few sizes, and a loop's free ones of each size.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "net/conn_pool.h"
+
+/* Free blocks of this size above those that are kept go back to the kernel in small steps, the
+ * loop's other work between. Left to malloc_trim (base/trim.h), a rush of them would cost 0.1 ms a
+ * MiB at once, under the lock that the loop allocates with. */
+#define LARGE        (64u * 1024)
+#define STEP         (1024u * 1024)
+#define STEP_EACH_NS (5 * NS_PER_MS)
+/* What malloc writes in a freed block is before. */
+#define MALLOC_EDGE 64u
+#define PAGE        4096u
 
 static size_t class_size(unsigned class)
 {
@@ -28,6 +39,15 @@ static struct conn_buffer *next_free(const struct conn_buffer *buffer)
     return next;
 }
 
+static struct conn_buffer *pop(struct conn_pool *pool, unsigned class)
+{
+    struct conn_buffer *buffer = pool->buffers[class];
+
+    pool->buffers[class] = next_free(buffer);
+    pool->buffer_count[class]--;
+    return buffer;
+}
+
 /* An empty one with room for at least `len` bytes; NULL: no memory. */
 static struct conn_buffer *take(struct conn_pool *pool, size_t len)
 {
@@ -39,9 +59,7 @@ static struct conn_buffer *take(struct conn_pool *pool, size_t len)
         block += len; /* twice what is needed: appending piece by piece does not copy each time */
         buffer = malloc(block);
     } else if (pool->buffers[class] != NULL) {
-        buffer = pool->buffers[class];
-        pool->buffers[class] = next_free(buffer);
-        pool->buffer_count[class]--;
+        buffer = pop(pool, class);
         block = class_size(class);
     } else {
         block = class_size(class);
@@ -51,6 +69,39 @@ static struct conn_buffer *take(struct conn_pool *pool, size_t len)
         *buffer = (struct conn_buffer){.size = block - sizeof(*buffer)};
     }
     return buffer;
+}
+
+static bool is_full(const struct conn_pool *pool, unsigned class)
+{
+    return pool->buffer_count[class] >= BUFFER_CLASS_KEPT / class_size(class);
+}
+
+/* Its whole pages cost nothing until they are used again. */
+static void give_back(struct conn_buffer *buffer, size_t block)
+{
+    uintptr_t begin = ((uintptr_t)buffer + MALLOC_EDGE + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+    uintptr_t end = ((uintptr_t)buffer + block) & ~(uintptr_t)(PAGE - 1);
+
+    (void)madvise((void *)begin, end - begin, MADV_DONTNEED); /* refused: they stay */
+    free(buffer);
+}
+
+void buffers_step(struct timer *timer)
+{
+    struct conn_pool *pool = container_of(timer, struct conn_pool, buffers_timer);
+    size_t given = 0;
+
+    for (unsigned class = 0; class < BUFFER_CLASSES; class ++) {
+        size_t block = class_size(class);
+        while (given < STEP && block >= LARGE &&
+               pool->buffer_count[class] > BUFFER_CLASS_KEPT / block) {
+            give_back(pop(pool, class), block);
+            given += block;
+        }
+    }
+    if (given >= STEP) {
+        timer_set(pool->loop, timer, STEP_EACH_NS);
+    }
 }
 
 void buffer_release(struct conn_pool *pool, struct conn_buffer **buffer)
@@ -63,14 +114,17 @@ void buffer_release(struct conn_pool *pool, struct conn_buffer **buffer)
     *buffer = NULL;
     size_t block = sizeof(*b) + b->size;
     unsigned class = class_for(block);
-    if (POISON_WORKS || class == BUFFER_CLASSES ||
-        pool->buffer_count[class] >= BUFFER_CLASS_KEPT / block) {
+    bool full = class == BUFFER_CLASSES || is_full(pool, class);
+    if (POISON_WORKS || class == BUFFER_CLASSES || (full && (block < LARGE || pool->ending))) {
         free(b);
         return;
     }
     memcpy(b->data, &pool->buffers[class], sizeof(b));
     pool->buffers[class] = b;
     pool->buffer_count[class]++;
+    if (full && !timer_is_set(&pool->buffers_timer)) {
+        timer_set(pool->loop, &pool->buffers_timer, STEP_EACH_NS);
+    }
 }
 
 bool buffer_append(struct conn_pool *pool, struct conn_buffer **buffer, const char *data,
@@ -103,10 +157,8 @@ bool buffer_append(struct conn_pool *pool, struct conn_buffer **buffer, const ch
 void buffers_free(struct conn_pool *pool)
 {
     for (unsigned class = 0; class < BUFFER_CLASSES; class ++) {
-        struct conn_buffer *buffer;
-        while ((buffer = pool->buffers[class]) != NULL) {
-            pool->buffers[class] = next_free(buffer);
-            free(buffer);
+        while (pool->buffers[class] != NULL) {
+            free(pop(pool, class));
         }
     }
 }

@@ -94,6 +94,8 @@ static void pool_end(struct loop *loop, struct loop_part *part)
     conn_pool_close_lingering(pool);
     while (conn_close_waiting(loop)) {}
     timer_cancel(loop, &pool->doubt_timer);
+    timer_cancel(loop, &pool->buffers_timer);
+    pool->ending = true;
     task_cancel(&pool->close_task);
     loop_free_later(loop, &pool->freed, pool_free);
 }
@@ -116,6 +118,7 @@ static struct conn_pool *pool_new(struct loop *loop)
     pool->lingering_most = conn_linger_most();
     pool->linger_most_ns = CONN_LINGER_MOST_NS;
     pool->doubt_timer.fn = sweep;
+    pool->buffers_timer.fn = buffers_step;
     return pool;
 }
 

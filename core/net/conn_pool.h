@@ -39,7 +39,9 @@ struct conn_pool {
     size_t free_conn_count;
     struct conn_buffer *buffers[BUFFER_CLASSES]; /* free ones, each with the next in its data */
     size_t buffer_count[BUFFER_CLASSES];
-    struct list doubts; /* by conn->doubt */
+    struct timer buffers_timer; /* while there are large ones above those that are kept */
+    bool ending;                /* no timer is set any more */
+    struct list doubts;         /* by conn->doubt */
     struct timer doubt_timer;
     struct list closing; /* by conn->doubt: closed for their owners, and not yet for their peers */
     struct task close_task;
@@ -88,6 +90,8 @@ bool buffer_append(struct conn_pool *pool, struct conn_buffer **buffer, const ch
                    size_t len);
 /* Drops all, and gives the memory back. */
 void buffer_release(struct conn_pool *pool, struct conn_buffer **buffer);
+/* A step of giving back large ones. */
+void buffers_step(struct timer *timer);
 /* Frees the blocks that are kept. */
 void buffers_free(struct conn_pool *pool);
 

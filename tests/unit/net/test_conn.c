@@ -416,3 +416,46 @@ UNIT_TEST(test_without_descriptors_there_is_no_connection)
 
 UNIT_FIXTURE(conn_stage_set_up, conn_stage_tear_down);
 UNIT_TIMEOUT(60);
+
+/* The kernel's word on the whole process. */
+static size_t resident(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    ck_assert_int_eq(fscanf(file, "%*u %lu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool few_are_free(void *arg)
+{
+    const struct conn_pool *pool = arg;
+    return pool->buffer_count[3] <= BUFFER_CLASS_KEPT / (64 * 1024);
+}
+
+/* Not with malloc_trim's long lock, and not in one turn. */
+UNIT_TEST(test_large_buffers_of_a_rush_go_back_in_steps)
+{
+    static struct conn_buffer *buffers[512];
+    static char data[60 * 1024];
+    struct conn_pool *pool = conn_pool_get(loop);
+    size_t before = resident();
+
+    memset(data, 'x', sizeof(data));
+    for (size_t i = 0; i < ARRAY_COUNT(buffers); i++) {
+        ck_assert(buffer_append(pool, &buffers[i], data, sizeof(data)));
+    }
+    for (size_t i = 0; i + 1 < ARRAY_COUNT(buffers); i++) { /* the last one keeps the heap's end */
+        buffer_release(pool, &buffers[i]);
+    }
+    if (!POISON_WORKS) {
+        ck_assert_uint_eq(pool->buffer_count[3], ARRAY_COUNT(buffers) - 1);
+        run_turns(loop, 1);
+        ck_assert(!few_are_free(pool));
+        run_until(loop, few_are_free, pool);
+        ck_assert(!timer_is_set(&pool->buffers_timer));
+        ck_assert_uint_lt(resident(), before + sizeof(data) * ARRAY_COUNT(buffers) / 4);
+    }
+    buffer_release(pool, &buffers[ARRAY_COUNT(buffers) - 1]);
+}
