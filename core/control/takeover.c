@@ -475,11 +475,11 @@ static void reloaded(void *arg, const char *error)
     if (error != NULL) {
         not_taken_over(control, error);
     } else {
-        log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
-                  (unsigned long long)current->id);
         for (size_t i = 0; i < current->plan->restart_count; i++) {
             log_write(WEIR_LOG_WARNING, "weir", "%s", current->plan->restart[i]);
         }
+        log_write(WEIR_LOG_INFO, "weir", "reload done: generation %llu is in force",
+                  (unsigned long long)current->id);
         providers_reloaded(&control->changes.plane.providers);
     }
     changes_reloaded(&control->changes, operation, NULL, error);
