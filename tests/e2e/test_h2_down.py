@@ -3,6 +3,7 @@
 
 import contextlib
 import signal
+import socket
 import subprocess
 import threading
 
@@ -358,6 +359,17 @@ def test_a_flood_is_calmed(start_weir, http_server):
                 client.send(frame(6, 0, 0, b"abcdefgh") * 10)
         client.until_over()
         assert set(client.goaways) <= {0, Codes.ENHANCE_YOUR_CALM}
+
+
+def test_a_fin_is_the_end(start_weir, h2_server):
+    """Who has ended its side of TCP can open no windows: what runs is given up."""
+    server = h2_server("a", lambda request: None)
+    weir = plain(start_weir, {"a": server}, pool='protocol = "h2"')
+    with RawClient(weir.address()) as client:
+        client.head(1, GOOD)
+        wait_for(lambda: server.requests, "the request")
+        client.sock.shutdown(socket.SHUT_WR)
+        wait_for(lambda: server.resets == [Codes.CANCEL], "its end at the server")
 
 
 def test_rapid_resets_are_calmed(start_weir, http_server):
