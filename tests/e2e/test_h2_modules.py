@@ -20,13 +20,13 @@ class ModulesPair(Pair):
     def start(self, handler, pool_options="", listener_options="", balance="round_robin", **how):
         make = self._servers[self.up]
         if self.tls:
-            how["tls"] = self._certs.server()
+            how["tls"] = self.certs.server()
         servers = {name: make(name, handler, **how) for name in ("a", "b")}
         options = f'protocol = "{"h2" if self.up == 2 else "http/1.1"}"\n{pool_options}'
         listening = f"h2c = on\n{listener_options}"
         if self.tls:
-            options += f'\ntls {{ ca = "{self._certs.ca}" }}'
-            listening += f'\ntls {{ {self._certs.block("localhost")} }}'
+            options += f'\ntls {{ ca = "{self.certs.ca}" }}'
+            listening += f'\ntls {{ {self.certs.block("localhost")} }}'
         self.weir = self._start_weir(MODULES + conf.one_pool(servers, options, listening, balance))
         return self
 
