@@ -11,7 +11,7 @@
  * loop's other work between. Left to malloc_trim (base/trim.h), a rush of them would cost 0.1 ms a
  * MiB at once, under the lock that the loop allocates with. */
 #define LARGE        (64u * 1024)
-#define STEP         (1024u * 1024)
+#define STEP         (4096u * 1024)
 #define STEP_EACH_NS (5 * NS_PER_MS)
 /* What malloc writes in a freed block is before. */
 #define MALLOC_EDGE 64u
