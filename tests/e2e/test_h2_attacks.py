@@ -324,7 +324,7 @@ def test_nothing_is_read_while_much_waits(stage, http_server):
             assert sent < 64 << 20
             scene.look()
         client.sock.settimeout(DEADLINE)
-        assert scene.highest - scene.memory < 4096
+        assert SANITIZED or scene.highest - scene.memory < 4096
         client.until(lambda: len(client.flows[1].body) == 8 << 20)
         client.send(rest)
         client.head(3, HEAD)

@@ -62,4 +62,11 @@ void unit_set_timeout(const char *file, double seconds);
     }                                                                    \
     struct unit_test
 
+/* Whether malloc is the C library's, so that what is freed can go back to the kernel. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define LIBC_MALLOC 0
+#else
+#define LIBC_MALLOC 1
+#endif
+
 #endif

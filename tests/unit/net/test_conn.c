@@ -455,7 +455,7 @@ UNIT_TEST(test_large_buffers_of_a_rush_go_back_in_steps)
         ck_assert(!few_are_free(pool));
         run_until(loop, few_are_free, pool);
         ck_assert(!timer_is_set(&pool->buffers_timer));
-        ck_assert_uint_lt(resident(), before + sizeof(data) * ARRAY_COUNT(buffers) / 4);
+        ck_assert(!LIBC_MALLOC || resident() < before + sizeof(data) * ARRAY_COUNT(buffers) / 4);
     }
     buffer_release(pool, &buffers[ARRAY_COUNT(buffers) - 1]);
 }
