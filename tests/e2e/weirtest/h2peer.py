@@ -125,7 +125,8 @@ class Session(wire.Stream):
             self.pump()
 
     def write(self, stream, data, end=False):
-        """Sends data as far as windows open, reading meanwhile. Stops when the stream is reset."""
+        """Sends data as far as windows open, reading meanwhile; the last frame of it ends our side if `end`.
+        Stops when the stream is reset."""
         view = memoryview(bytes(data))
         while len(view) > 0:
             if self.on_pump is not None and self.h2.local_flow_control_window(stream) <= 0:
@@ -136,9 +137,9 @@ class Session(wire.Stream):
                 return
             room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
             part, view = view[:room], view[room:]
-            self.h2.send_data(stream, bytes(part))
+            self.h2.send_data(stream, bytes(part), end_stream=end and len(view) == 0)
             self.flush()
-        if end:
+        if end and len(data) == 0:
             self.h2.end_stream(stream)
             self.flush()
 
@@ -423,6 +424,10 @@ class H2Server(Acceptor):
             session.last = number
             session.send(frame(7, 0, 0, struct.pack(">II", number, 0)))
         if bare:
+            return
+        if whole and not reply.trailers:
+            # With the last byte, as a client of HTTP/1 has its answer then: no later frame is due.
+            session.write(number, reply.body, end=True)
             return
         for piece in [reply.body] if whole else reply.body:
             session.write(number, piece)
