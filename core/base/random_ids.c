@@ -18,13 +18,27 @@ static void random_bytes(uint8_t *out, size_t len)
     }
 }
 
+/* A byte eight times. */
+#define EACH UINT64_C(0x0101010101010101)
+
+/* Eight numbers below 16, one a byte, as digits. */
+static uint64_t digits_of(uint64_t numbers)
+{
+    uint64_t letters = ((numbers + EACH * (0x80 - 10)) & EACH * 0x80) >> 7;
+
+    return numbers + EACH * '0' + letters * ('a' - '0' - 10);
+}
+
+/* The digits of random bytes, in any order. `len` is a multiple of 8. */
 static void put_hex(const uint8_t *from, size_t len, char *out)
 {
-    static const char digits[] = "0123456789abcdef";
-
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[from[i] >> 4];
-        out[2 * i + 1] = digits[from[i] & 15];
+    for (size_t i = 0; i < len; i += 8) {
+        uint64_t bytes = 0;
+        memcpy(&bytes, from + i, sizeof(bytes));
+        uint64_t low = digits_of(bytes & EACH * 15);
+        uint64_t high = digits_of(bytes >> 4 & EACH * 15);
+        memcpy(out + 2 * i, &low, sizeof(low));
+        memcpy(out + 2 * i + 8, &high, sizeof(high));
     }
 }
 
@@ -36,15 +50,4 @@ void random_ids_next(struct random_ids *ids, char out[RANDOM_ID_SIZE])
     }
     put_hex(ids->bytes + sizeof(ids->bytes) - ids->left, RANDOM_ID_SIZE / 2, out);
     ids->left -= RANDOM_ID_SIZE / 2;
-}
-
-void random_hex(char *out, size_t digits)
-{
-    uint8_t bytes[64];
-
-    ASSERT(digits <= 2 * sizeof(bytes) && digits % 2 == 0);
-    random_bytes(bytes, digits / 2);
-    put_hex(bytes, digits / 2, out);
-    out[digits] = '\0';
-    explicit_bzero(bytes, sizeof(bytes));
 }

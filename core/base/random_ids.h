@@ -18,8 +18,4 @@ struct random_ids {
 
 void random_ids_next(struct random_ids *ids, char out[RANDOM_ID_SIZE]);
 
-/* A secret: `digits` (even, at most 128) hexadecimal digits and NUL, straight from the system, no
- * copy of which is left. Any thread. */
-void random_hex(char *out, size_t digits);
-
 #endif
