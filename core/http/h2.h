@@ -67,6 +67,8 @@ struct h2_side {
     /* A header block has begun on a new stream (clients' requests). NULL: out of memory, the stream
      * is refused. */
     struct h2_stream *(*open)(struct h2 *h2, int32_t id);
+    /* A read has ended within its header block. NULL: nobody asks. */
+    void (*unfinished)(struct h2_stream *stream);
     /* A header block is complete: in stream->section. `trailers`: not the first one of a message.
      * Informational responses come here too. */
     void (*head)(struct h2_stream *stream, bool trailers, bool end);
@@ -170,6 +172,7 @@ struct h2 {
     struct list streams;
     struct list ended;         /* nghttp2 has closed them; `closed` is due */
     struct list fed;           /* streams with data in this read */
+    struct h2_stream *heading; /* whose block is being read; NULL: nobody's, or it was left */
     struct h2_stream *passing; /* whose data or trailers are passed on; NULL: it was left */
     struct list blocked;       /* whose bytes do not get out */
     struct list finishing;     /* which end in this turn; left over: `stalled` is due */

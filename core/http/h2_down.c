@@ -107,8 +107,16 @@ static struct h2_stream *side_open(struct h2 *h2, int32_t id)
     if (!d->c.draining) {
         timer_cancel(down_conn_loop(&d->c), &d->c.timer);
     }
-    timer_set(down_conn_loop(&d->c), &x->timer, conf->header_timeout_ns);
     return &x->stream;
+}
+
+static void side_unfinished(struct h2_stream *stream)
+{
+    struct h2_serving *x = h2_serving_of_stream(stream);
+
+    if (!x->head_done && !timer_is_set(&x->timer)) {
+        timer_set(h2_down_loop(x), &x->timer, x->conf->header_timeout_ns);
+    }
 }
 
 static void refuse(struct h2_serving *x, struct http_error error)
@@ -318,6 +326,7 @@ static void side_over(struct h2 *h2, enum codec_end how)
 
 static const struct h2_side down_side = {
     .open = side_open,
+    .unfinished = side_unfinished,
     .head = side_head,
     .data = side_data,
     .end = side_end,

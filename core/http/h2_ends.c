@@ -171,6 +171,13 @@ static void tell_stalled(struct h2 *h2)
     }
 }
 
+bool h2_is_due(const struct h2 *h2)
+{
+    return h2->dead || nghttp2_session_want_write(h2->session) ||
+           !nghttp2_session_want_read(h2->session) || !list_empty(&h2->ended) ||
+           !list_empty(&h2->blocked) || !list_empty(&h2->finishing) || !list_empty(&h2->resumed);
+}
+
 void h2_pump(struct h2 *h2)
 {
     if (h2->inside || h2->over) {

@@ -151,10 +151,17 @@ static bool judge_authority(struct h2_section *section, struct http_request_head
     if (host != NULL && !str_equal_nocase(host->value, head->authority)) {
         return no(error, 400, "host_differs");
     }
-    /* For who looks for it among the fields, as in HTTP/1. */
-    return host != NULL ||
-           fields_add(&head->fields, section->arena, STR("host"), head->authority) ||
-           no(error, 431, "head_too_large");
+    if (host != NULL) {
+        return true;
+    }
+    /* For who looks for it among the fields, as in HTTP/1. Its text was checked just now. */
+    struct http_field *field = fields_append(&head->fields, section->arena);
+    if (field == NULL) {
+        return no(error, 431, "head_too_large");
+    }
+    *field = (struct http_field){.name = STR("host"), .value = head->authority, .id = FIELD_HOST};
+    head->fields.seen |= UINT64_C(1) << FIELD_HOST;
+    return true;
 }
 
 /* A WebSocket over HTTP/2 (RFC 8441) is for everything behind this codec what it is in HTTP/1, with

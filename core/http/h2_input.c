@@ -140,6 +140,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     int32_t id = frame->hd.stream_id;
     bool request = h2->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
 
+    h2->heading = NULL;
     if (h2->over) {
         return 0;
     }
@@ -160,6 +161,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (stream != NULL &&
         (stream->section = arena_zalloc(stream->arena, sizeof(*stream->section))) != NULL) {
         stream->section->arena = stream->arena;
+        h2->heading = stream;
     } else if (request) {
         h2_submit_reset(h2, id, NGHTTP2_REFUSED_STREAM);
     } else if (stream != NULL) {
@@ -173,9 +175,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *user)
 {
     struct h2 *h2 = user;
-    struct h2_stream *stream = h2_stream_of(session, frame->hd.stream_id);
+    struct h2_stream *stream = h2->heading;
 
-    if (stream == NULL || stream->section == NULL) {
+    (void)session;
+    (void)frame;
+    if (stream == NULL || stream->ended) {
         return 0;
     }
     uint32_t before = stream->section->bytes;
@@ -324,6 +328,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     stream->received_end = stream->received_end || end;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
+        h2->heading = NULL;
         if (stream->section == NULL) { /* out of memory: it was reset */
             return 0;
         }
@@ -487,7 +492,13 @@ static void read_all(struct h2 *h2)
             return;
         }
     }
-    if (!h2->over) {
+    if (h2->over) {
+        return;
+    }
+    if (unlikely(h2->heading != NULL) && h2->side->unfinished != NULL && !h2->heading->ended) {
+        h2->side->unfinished(h2->heading);
+    }
+    if (h2_is_due(h2)) {
         h2_wake(h2);
     }
 }

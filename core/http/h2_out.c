@@ -187,6 +187,9 @@ void h2_forget(struct h2_stream *stream)
     if (stream->h2->passing == stream) {
         stream->h2->passing = NULL;
     }
+    if (stream->h2->heading == stream) {
+        stream->h2->heading = NULL;
+    }
     list_remove(&stream->link);
     list_remove(&stream->fed);
     list_remove(&stream->blocked);

@@ -63,6 +63,8 @@ size_t h2_blocked_bytes(const struct h2_stream *stream);
 void h2_over(struct h2 *h2, enum codec_end how, bool by_peer);
 /* nghttp2 has closed streams: their sides are told now that it does not run. */
 void h2_tell_ended(struct h2 *h2);
+/* Whether h2_pump has anything to do. */
+bool h2_is_due(const struct h2 *h2);
 /* Writes, and tells what has come of it. Not from inside an operation of a stream's. */
 void h2_pump(struct h2 *h2);
 /* nghttp2 ends the connection itself, with this code. */
