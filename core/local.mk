@@ -15,7 +15,7 @@ CORE_LIBS = core/libcore.a -lm -lresolv $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(NGHTT
 
 noinst_LIBRARIES += core/libcore.a
 core_libcore_a_CPPFLAGS = $(CORE_CPPFLAGS)
-core_libcore_a_CFLAGS = $(CORE_CFLAGS)
+core_libcore_a_CFLAGS = $(CORE_CFLAGS) $(LTO_CFLAGS)
 core_libcore_a_SOURCES =
 
 include core/base/local.mk
@@ -30,5 +30,6 @@ include core/control/local.mk
 sbin_PROGRAMS += weir
 weir_SOURCES = core/main.c
 weir_CPPFLAGS = $(CORE_CPPFLAGS)
-weir_CFLAGS = $(CORE_CFLAGS)
+weir_CFLAGS = $(CORE_CFLAGS) $(LTO_CFLAGS)
+weir_LDFLAGS = $(LTO_LDFLAGS) $(PROGRAM_LDFLAGS) $(HARDENING_LDFLAGS)
 weir_LDADD = $(CORE_LIBS)

@@ -126,7 +126,7 @@ bool privileges_assume(const struct global_settings *global, struct privileges_f
                        bool try, char *error, size_t error_size)
 {
     struct __user_cap_data_struct data[2];
-    struct identity to;
+    struct identity to = {0};
 
     if (global->user.len > 0 && geteuid() != 0) {
         const struct passwd *self = getpwuid(geteuid());
@@ -193,7 +193,7 @@ bool privileges_drop(const struct global_settings *global, bool *from_root, char
                      size_t error_size)
 {
     struct rlimit none = {0, 0};
-    struct identity to;
+    struct identity to = {0};
 
     *from_root = find_identity(global, &to);
     if (*from_root && (seteuid(0) != 0 || setegid(0) != 0)) {
