@@ -159,6 +159,7 @@ struct h2_watch {
     uint8_t have;                    /* as far as it has come */
     bool resets;                     /* the peer has reset a stream in this read */
     uint32_t left;                   /* bytes before the next one */
+    uint32_t frames;                 /* how many have come; wraps around */
     int32_t last;                    /* the client's latest stream; */
     int32_t processed;               /* before this read */
     uint64_t begun, lost; /* bit i: the client has begun stream last - 2 i; we reset it */
@@ -192,6 +193,7 @@ struct h2 {
     bool dead;                            /* nghttp2 has failed: `over` is due */
     bool held;                            /* streams had DATA that the full socket kept back */
     bool busy;                            /* DATA has passed since the last PING */
+    bool large_frames;                    /* the last read has brought no crumbs */
     bool wary;
     bool calmed;  /* it ends by our GOAWAY: nothing more is read */
     bool settled; /* the peer has acknowledged our SETTINGS */

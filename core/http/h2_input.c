@@ -7,9 +7,13 @@
 #include "http/h2_parts.h"
 #include "net/conn_pool.h"
 
-/* Reads of a turn, and bytes: small frames by the megabyte would keep the others waiting. */
+/* Reads of a turn, and bytes, of which each frame counts some: small frames by the thousand would
+ * keep the others waiting. */
 #define READS_PER_TURN 16
 #define BYTES_PER_TURN (256u * 1024)
+#define FRAME_BYTES    128u
+/* Bytes of the first read, and of one behind frames that were smaller than that. */
+#define CRUMBS_MOST (16u * 1024)
 
 /* ---- passing on ---- */
 
@@ -474,7 +478,8 @@ static void read_all(struct h2 *h2)
             conn_resume_read(h2->conn);
             break;
         }
-        enum conn_result result = conn_read(h2->conn, &data, &len, 0);
+        size_t most = h2->large_frames ? 0 : CRUMBS_MOST;
+        enum conn_result result = conn_read(h2->conn, &data, &len, most);
         if (result == CONN_AGAIN) {
             break;
         }
@@ -487,10 +492,13 @@ static void read_all(struct h2 *h2)
             h2_over(h2, END_RESET, true);
             return;
         }
-        taken += len;
+        uint32_t before = h2->watch.frames;
         if (!take_all(h2, data, len)) {
             return;
         }
+        size_t crumbs = (size_t)(h2->watch.frames - before) * FRAME_BYTES;
+        h2->large_frames = crumbs < len;
+        taken += len + crumbs;
     }
     if (h2->over) {
         return;

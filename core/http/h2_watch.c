@@ -97,6 +97,10 @@ static bool is_alive(struct h2 *h2, int32_t id)
     return h2_stream_of(h2->session, id) != NULL;
 }
 
+/* Frames that nghttp2 gets at once. Where the account is full nothing more is given: the rest of a
+ * flood costs nothing. */
+#define FRAMES_AT_ONCE 256u
+
 /* A head is complete (that of PRIORITY with its payload). `first`: all before it has been
  * processed. false: it must be. */
 static bool look_at(struct h2 *h2, bool first, uint32_t *code)
@@ -139,6 +143,7 @@ size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
 {
     struct h2_watch *watch = &h2->watch;
     size_t at = 0;
+    unsigned frames = 0;
 
     *code = NGHTTP2_NO_ERROR;
     watch->processed = watch->last;
@@ -149,6 +154,9 @@ size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
             at += skip;
             watch->left -= (uint32_t)skip;
             continue;
+        }
+        if (frames == FRAMES_AT_ONCE) {
+            return at;
         }
         size_t begin = at;
         uint8_t had = watch->have;
@@ -167,6 +175,8 @@ size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
         }
         watch->left = (get32(watch->frame) >> 8) + FRAME_HEAD - watch->have;
         watch->have = 0;
+        watch->frames++;
+        frames++;
     }
     return len;
 }

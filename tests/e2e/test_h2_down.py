@@ -202,6 +202,17 @@ def test_length_against_data(start_weir, http_server):
             assert client.flows[stream].reset == Codes.PROTOCOL_ERROR
 
 
+def test_a_body_in_crumbs(start_weir, http_server):
+    """Thousands of frames in one write: more than are read in a turn. All come, in their order."""
+    weir = plain(start_weir, {"a": http_server("a", lambda request: request.body)})
+    body = bytes(at % 251 for at in range(20_000))
+    with RawClient(weir.address()) as client:
+        client.head(1, [(":method", "POST")] + GOOD[1:], end=False)
+        client.send(b"".join(frame(0, 0, 1, body[at:at + 1]) for at in range(len(body))) + frame(0, 1, 1))
+        client.until(lambda: client.flows[1].ended)
+        assert bytes(client.flows[1].body) == body
+
+
 def test_body_limit(start_weir, http_server):
     weir = plain(start_weir, {"a": http_server("a", lambda request: request.body)},
                  "body_limit = 10k")

@@ -172,10 +172,11 @@ def test_a_burst_above_the_servers_limit_loses_none(start_weir, scripted_server)
 
 def test_a_clients_reset_ends_the_servers_stream_at_once(start_weir, scripted_server):
     """While nothing else happens, and the connection serves on."""
-    reset = threading.Event()
+    begun, reset = threading.Event(), threading.Event()
 
     def script(session):
         session.until(lambda: 1 in session.flows and session.flows[1].ended)
+        begun.set()
         session.until(lambda: session.flows[1].reset is not None)
         assert session.flows[1].reset == Codes.CANCEL
         reset.set()
@@ -188,7 +189,7 @@ def test_a_clients_reset_ends_the_servers_stream_at_once(start_weir, scripted_se
     weir = start_weir(conf.one_pool({"a": server}, H2, H2C), workers=1)
     with H2Client(weir.address()) as client:
         stream = client.ask()
-        wait_for(lambda: server.accepted == 1, "the request")
+        assert begun.wait(DEADLINE)
         client.reset_stream(stream)
         assert reset.wait(DEADLINE)
         assert statuses(client, [client.ask()]) == [200]
