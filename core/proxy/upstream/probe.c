@@ -33,7 +33,9 @@ static double probe_random(void)
 /* Whether the next answers may change the server's health. */
 static bool probe_undecided(const struct probe *probe)
 {
-    switch (probe->server->health) {
+    uint32_t health = probe->server->health;
+
+    switch (health) {
     case HEALTH_UP: return probe->bad > 0;
     case HEALTH_DOWN: return probe->good > 0;
     default: return true;
