@@ -50,6 +50,8 @@ core_libcore_a_SOURCES += \
     core/http/message.c \
     core/http/message.h \
     core/http/reason.c \
+    core/http/retry_after.c \
+    core/http/retry_after.h \
     core/http/syntax.c \
     core/http/syntax.h \
     core/http/up_conn.c \

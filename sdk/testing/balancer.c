@@ -67,6 +67,7 @@ void fake_balancer_free(struct weir_test_instance *instance)
     free(instance->numbers);
     free(instance->indexes);
     free(instance->assigned);
+    free(instance->heads);
     free(instance->memory);
 }
 
@@ -122,9 +123,10 @@ static void know_servers(struct weir_test_instance *balancer)
     uint32_t slot_size = balancer->host->balancer.slot_size;
 
     balancer->assigned = fake_grow(balancer->assigned, count + 1, sizeof(*balancer->assigned));
+    balancer->heads = fake_grow(balancer->heads, count + 1, sizeof(*balancer->heads));
     balancer->slots = fake_grow(balancer->slots, count + 1, sizeof(*balancer->slots));
     for (uint32_t i = balancer->assigned_count; i < count; i++) {
-        balancer->assigned[i] = 0;
+        balancer->assigned[i] = balancer->heads[i] = 0;
         balancer->slots[i] = slot_size > 0 ? fake_alloc(slot_size) : NULL;
     }
     balancer->assigned_count = count;
@@ -406,31 +408,74 @@ static uint32_t outcome_status(enum weir_outcome outcome)
     return outcome == WEIR_OUTCOME_SUCCESS ? 200 : outcome == WEIR_OUTCOME_ERROR ? 500 : 0;
 }
 
-void weir_test_complete(struct weir_test_instance *balancer, uint32_t server,
-                        enum weir_outcome outcome, uint64_t first_byte_ns, uint64_t total_ns)
+/* What the balancer hears of a request to the server that became of it as `how` says. */
+static struct weir_feedback feedback_of(const struct weir_test_instance *balancer, uint32_t server,
+                                        const struct weir_feedback *how)
+{
+    struct weir_feedback feedback = *how;
+    feedback.size = sizeof(feedback);
+    feedback.index = index_of(balancer, server);
+    feedback.id = fake_server_at(balancer->pool, server)->id;
+    feedback.slot = balancer->slots[server];
+    return feedback;
+}
+
+static void tell_head(struct weir_test_instance *balancer, uint32_t server,
+                      const struct weir_feedback *how)
+{
+    struct weir_feedback feedback = feedback_of(balancer, server, how);
+    feedback.status = how->status > 0 ? how->status : 200;
+    feedback.outcome = feedback.status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
+    feedback.first_byte_ns = how->first_byte_ns > 0 ? how->first_byte_ns : 1;
+    feedback.total_ns = 0;
+    balancer->heads[server]++;
+    if (balancer->host->balancer.on_head != NULL) {
+        balancer->host->balancer.on_head(&balancer->ctx.base, balancer->data, &feedback);
+        if (balancer->ranking != NULL) {
+            ranking_changed(balancer->ranking, feedback.index);
+        }
+    }
+}
+
+void weir_test_head(struct weir_test_instance *balancer, uint32_t server,
+                    const struct weir_feedback *how)
+{
+    require_pool(balancer, __func__);
+    FAKE_REQUIRE(server < balancer->assigned_count &&
+                     balancer->heads[server] < balancer->assigned[server],
+                 "no request that is not answered yet is assigned to the server");
+    tell_head(balancer, server, how);
+}
+
+void weir_test_complete_as(struct weir_test_instance *balancer, uint32_t server,
+                           const struct weir_feedback *how)
 {
     require_pool(balancer, __func__);
     struct fake_server *to = fake_server_at(balancer->pool, server);
     FAKE_REQUIRE(server < balancer->assigned_count && balancer->assigned[server] > 0,
                  "no request is assigned to the server");
+    struct weir_feedback feedback = feedback_of(balancer, server, how);
+    feedback.status = how->status > 0 ? how->status : outcome_status(how->outcome);
+    if (feedback.first_byte_ns > 0 && balancer->heads[server] == 0) {
+        tell_head(balancer, server, &feedback);
+    }
+    balancer->heads[server] -= feedback.first_byte_ns > 0 ? 1 : 0;
     balancer->assigned[server]--;
     to->in_flight -= to->in_flight > 0 ? 1 : 0;
     if (balancer->host->balancer.on_complete != NULL) {
-        struct weir_feedback feedback = {
-            .size = sizeof(feedback),
-            .index = index_of(balancer, server),
-            .id = to->id,
-            .outcome = outcome,
-            .status = outcome_status(outcome),
-            .first_byte_ns = first_byte_ns,
-            .total_ns = total_ns,
-            .slot = balancer->slots[server],
-        };
         balancer->host->balancer.on_complete(&balancer->ctx.base, balancer->data, &feedback);
     }
     if (balancer->ranking != NULL) {
-        ranking_changed(balancer->ranking, index_of(balancer, server));
+        ranking_changed(balancer->ranking, feedback.index);
     }
+}
+
+void weir_test_complete(struct weir_test_instance *balancer, uint32_t server,
+                        enum weir_outcome outcome, uint64_t first_byte_ns, uint64_t total_ns)
+{
+    const struct weir_feedback how = {
+        .outcome = outcome, .first_byte_ns = first_byte_ns, .total_ns = total_ns};
+    weir_test_complete_as(balancer, server, &how);
 }
 
 uint32_t weir_test_send(struct weir_test_instance *balancer)

@@ -152,6 +152,7 @@ struct weir_test_instance {
     uint32_t *indexes;  /* by number: WEIR_PICK_NONE: it is no candidate */
     void **slots;       /* by number: its slot; NULL: none */
     uint32_t *assigned; /* by number: requests that it has there */
+    uint32_t *heads;    /* by number: how many of these the server has begun to answer */
     uint32_t assigned_count;
     uint64_t questions; /* usable */
     /* health */

@@ -5,7 +5,7 @@
  *
  * As a filter it names itself and its word in each request and response; as a router it sends
  * all to the pool that its option names; as a balancer it takes the usable server with the
- * fewest requests of its own count; as a sticky module it reads the cookie `old`; the logger
+ * fewest requests of its own count, by `pick` or (since 1.4) by `cost`; as a sticky module it reads the cookie `old`; the logger
  * writes one line a request.
  */
 #include <weir/weir.h>
@@ -169,6 +169,85 @@ static const struct weir_router router = {
 
 /* ---- balancer ---- */
 
+#if WEIR_ABI_MINOR >= 4
+static double cost(struct weir_context *ctx, void *instance, const struct weir_candidate *candidate,
+                   const struct weir_pick *pick)
+{
+    (void)ctx;
+    (void)instance;
+    (void)pick;
+    return (double)((const struct server *)candidate->slot)->sent;
+}
+
+static void on_sent(struct weir_context *ctx, void *instance,
+                    const struct weir_candidate *candidate)
+{
+    struct server *server = candidate->slot;
+    (void)instance;
+    server->id = candidate->id;
+    server->sent++;
+    weir_count(ctx, 0, 1);
+}
+
+static void on_complete(struct weir_context *ctx, void *instance,
+                        const struct weir_feedback *feedback)
+{
+    struct server *server = feedback->slot;
+    (void)instance;
+    if (server != NULL && (server->id != feedback->id || ++server->done > server->sent)) {
+        weir_log(ctx, WEIR_LOG_ERROR, "old balancer: another's slot, or more ends than requests");
+    }
+}
+
+static enum weir_status score(struct weir_context *ctx, void *instance,
+                              const struct weir_pick *pick, uint32_t index, struct weir_score *out)
+{
+    (void)ctx;
+    (void)instance;
+    (void)pick;
+    (void)index;
+    snprintf(out->text, sizeof(out->text), "old score");
+    return WEIR_OK;
+}
+
+static enum weir_status save(struct weir_context *ctx, void *instance, struct weir_state *state)
+{
+    (void)ctx;
+    (void)instance;
+    if (state->slot == NULL) {
+        return WEIR_DECLINED;
+    }
+    memcpy(state->data, state->slot, sizeof(struct server));
+    state->len = sizeof(struct server);
+    return WEIR_OK;
+}
+
+static enum weir_status restore(struct weir_context *ctx, void *instance,
+                                const struct weir_state *state)
+{
+    (void)ctx;
+    (void)instance;
+    memcpy(state->slot, state->data, sizeof(struct server));
+    ((struct server *)state->slot)->done = ((struct server *)state->slot)->sent = 0;
+    return WEIR_OK;
+}
+
+static const struct weir_balancer balancer = {
+    .size = sizeof(balancer),
+    .create = create,
+    .destroy = destroy,
+    .cost = cost,
+    .on_sent = on_sent,
+    .on_complete = on_complete,
+    .score = score,
+    .save = save,
+    .restore = restore,
+    .slot_size = sizeof(struct server),
+};
+
+static const struct weir_metric metric_rows[] = {{"sent", WEIR_COUNTER, "Requests that it sent."}};
+static const struct weir_metrics metrics = WEIR_METRICS(metric_rows);
+#else
 static enum weir_status on_members(struct weir_context *ctx, void *instance,
                                    const struct weir_candidates *candidates)
 {
@@ -251,6 +330,7 @@ static const struct weir_balancer balancer = {
     .score = score,
 #endif
 };
+#endif
 
 /* ---- sticky ---- */
 
@@ -501,5 +581,8 @@ static const struct weir_module module = {
     .filter = &filter,
     .handler = &handler,
     .logger = &logger,
+#if WEIR_ABI_MINOR >= 4
+    .metrics = &metrics,
+#endif
 };
 WEIR_MODULE(module);

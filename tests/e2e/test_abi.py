@@ -89,6 +89,10 @@ def test_old_modules_run(start_weir, http_server, monkeypatch, tmp_path, old):
     if minor >= 3:
         told = root.post("/api/v1/explain", {"url": "http://localhost/"}).json
         assert "old rule" in str(told) and "old score" in str(told)
+    if minor >= 4:
+        told = root.get("/api/v1/modules").json["entries"]
+        sent = next(row for row in told if row["name"] == "balance_old")["metrics"][0]
+        assert sent["name"] == "sent" and sent["value"] >= 30
 
     # a server dies: retried, probed, told by the balancer's own words
     servers["c"].stop()

@@ -53,3 +53,7 @@ weir_test_programs += tests/modules/built/balance_learns_2.so
 tests_modules_built_balance_learns_2_so_SOURCES = tests/modules/balance_learns.c
 tests_modules_built_balance_learns_2_so_CPPFLAGS = $(AM_CPPFLAGS) -DLEARNS_VERSION=2
 tests_modules_built_balance_learns_2_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_hears.so
+tests_modules_built_balance_hears_so_SOURCES = tests/modules/balance_hears.c
+tests_modules_built_balance_hears_so_LDFLAGS = $(MODULE_LINK)

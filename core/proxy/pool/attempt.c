@@ -33,27 +33,51 @@ static void server_count(struct server_local *server, const struct attempt *atte
     }
 }
 
+static struct weir_feedback feedback_of(const struct pool_local *local,
+                                        const struct attempt *attempt, enum weir_outcome outcome,
+                                        unsigned status, uint64_t total_ns)
+{
+    const struct balancer *balancer = attempt->balancer;
+    /* Another instance numbers its servers differently. */
+    bool current = local->balancer == balancer && !balancer->failed;
+
+    return (struct weir_feedback){
+        .size = sizeof(struct weir_feedback),
+        .index = current ? attempt->server->candidate : WEIR_PICK_NONE,
+        .id = attempt->server->server->id,
+        .outcome = outcome,
+        .status = status,
+        .first_byte_ns = attempt->first_byte_ns,
+        .total_ns = total_ns,
+        .slot = current ? attempt->server->slot : NULL,
+        .retry_after_ns = attempt->retry_after_ns,
+    };
+}
+
+void pool_head(struct pool_local *local, struct attempt *attempt, unsigned status)
+{
+    struct balancer *balancer = attempt->balancer;
+    enum weir_outcome outcome = status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
+    struct weir_feedback feedback = feedback_of(local, attempt, outcome, status, 0);
+
+    attempt->tells_head = false;
+    balancer->ops->on_head(&balancer->context.base, balancer->data, &feedback);
+    if (local->keeps_costs) {
+        ranking_changed(local->candidates.ranking, attempt->server->candidate);
+    }
+}
+
 static void balancer_tell(struct pool_local *local, struct attempt *attempt,
                           enum weir_outcome outcome, unsigned status, uint64_t total_ns)
 {
     struct balancer *balancer = attempt->balancer;
-    /* Another instance numbers its servers differently. */
-    bool current = local->balancer == balancer && !balancer->failed;
 
     if (attempt->told_balancer && balancer->ops->on_complete != NULL) {
-        struct weir_feedback feedback = {
-            .size = sizeof(feedback),
-            .index = current ? attempt->server->candidate : WEIR_PICK_NONE,
-            .id = attempt->server->server->id,
-            .outcome = outcome,
-            .status = status,
-            .first_byte_ns = attempt->first_byte_ns,
-            .total_ns = total_ns,
-            .slot = current ? attempt->server->slot : NULL,
-        };
+        struct weir_feedback feedback = feedback_of(local, attempt, outcome, status, total_ns);
         balancer->ops->on_complete(&balancer->context.base, balancer->data, &feedback);
     }
-    attempt->told_balancer = false;
+    attempt->told_balancer = attempt->tells_head = false;
+    attempt->retry_after_ns = 0;
     attempt->balancer = NULL;
     balancer_unref(balancer, local->home);
 }

@@ -58,6 +58,7 @@ struct attempt {
     struct server_local *server; /* NULL: none; a place is held while set */
     struct balancer *balancer;   /* referenced while `server` is set */
     bool told_balancer;          /* on_assign has run; on_complete is still to come */
+    bool tells_head;             /* it has on_head, which is still to come */
     struct lifetime
         *life; /* referenced from the first assignment on: keeps its plan's names valid */
     weir_server_id served_by;    /* the last one assigned */
@@ -76,7 +77,8 @@ struct attempt {
     /* times, monotonic ns */
     uint64_t assigned_ns, queued_ns, connect_start_ns;
     uint64_t queue_total_ns, connect_total_ns;
-    uint64_t first_byte_ns; /* from the assignment; 0: no response yet */
+    uint64_t first_byte_ns;  /* from the assignment; 0: no response yet */
+    uint64_t retry_after_ns; /* of an answer of 429 or 503; 0: it names none */
 };
 
 /* The request is routed to a pool. `sticky`: see above. */
@@ -95,6 +97,10 @@ struct attempt_end {
     uint64_t now_ns;
     bool blameless; /* says nothing about the server: not counted, reported as CANCELED */
 };
+
+/* The server has begun to answer, with that status; `first_byte_ns` and `retry_after_ns` are set.
+ * Tells the balancer, once; `attempt->tells_head` is true. */
+void pool_head(struct pool_local *local, struct attempt *attempt, unsigned status);
 
 /* The request leaves its server: statistics, health modules and the balancer are given the outcome,
  * and the place goes to the next waiter. Does nothing if it has no server. */

@@ -117,6 +117,7 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
         ops->on_assign(&balancer->context.base, balancer->data, index);
     }
     attempt->told_balancer = true;
+    attempt->tells_head = ops->on_head != NULL;
     if (local->keeps_costs) {
         ranking_changed(local->candidates.ranking, index);
     }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "http/grpc.h"
+#include "http/retry_after.h"
 #include "proxy/pool/connections.h"
 #include "proxy/pool/pick.h"
 #include "proxy/stream/stream_filter.h"
@@ -209,16 +210,34 @@ static void up_interim(struct exchange *exchange, struct http_response_head *hea
     exchange->down->ops->interim(exchange->down, head);
 }
 
+/* For balancers, before filters change the fields. */
+static void note_retry_after(struct stream *stream)
+{
+    const struct http_fields *fields = &stream->exchange.response.fields;
+
+    if (fields_have(fields, FIELD_RETRY_AFTER)) {
+        struct weir_str value = fields_find(fields, FIELD_RETRY_AFTER)->value;
+        stream->attempt.retry_after_ns = retry_after_read(value, loop_wall_ms());
+    }
+}
+
 static void up_response(struct exchange *exchange)
 {
     struct stream *stream = stream_of(exchange);
-    bool tunnel = exchange->response.status == 101;
+    unsigned status = exchange->response.status;
+    bool tunnel = status == 101;
 
     stream_progress(stream);
     stream->phase = PHASE_RESPONSE;
     stream->attempt.first_byte_ns = stream->last_progress_ns - stream->attempt.assigned_ns;
     if (stream->attempt.first_byte_ns == 0) {
         stream->attempt.first_byte_ns = 1; /* in the same turn: it arrived anyway */
+    }
+    if (unlikely(status == 429 || status == 503)) {
+        note_retry_after(stream);
+    }
+    if (unlikely(stream->attempt.tells_head)) {
+        pool_head(stream_pool(stream), &stream->attempt, status);
     }
     stream_set_timer(stream, stream->pool->settings->idle_timeout);
     if (!stream_prepare_response(stream)) {

@@ -116,6 +116,9 @@ struct weir_feedback {
     uint64_t total_ns;      /**< from assignment to the end */
     /** The server's slot; NULL: the instance has none for it (any more). Since 1.4. */
     void *slot;
+    /** How long the server asks to be left alone, by Retry-After of an answer of 429 or 503; 0: it
+     * does not. At most an hour. Since 1.5. */
+    uint64_t retry_after_ns;
 };
 
 /** How a candidate ranks, for people. Prepared by the host, filled by the balancer. Since 1.3. */
@@ -234,6 +237,14 @@ struct weir_balancer {
     uint32_t instance_size; /**< see `create`; 0: create makes its own */
     uint32_t slot_size;     /**< see weir_candidate.slot; 0: none */
     uint32_t flags;         /**< WEIR_BALANCER_... */
+
+    /* since 1.5 */
+
+    /** The server has begun to answer: the head of the response is here, and its body may take as
+     * long as it likes. The outcome is by the status (SUCCESS below 500, else ERROR), total_ns is
+     * 0. Between on_assign or on_sent, and on_complete, of each request whose on_complete has a
+     * first_byte_ns. Optional. */
+    void (*on_head)(struct weir_context *ctx, void *instance, const struct weir_feedback *feedback);
 };
 
 WEIR_END_DECLS

@@ -32,6 +32,8 @@
  *                    a module's own (metric.h, weir_stats_metrics); probes over HTTP/2 (http in
  *                    weir_probe_target); grpc_status (weir_record); protocols, grpc, h2_*
  *                    (weir_traffic)
+ *   1.5  2026-11-30  balancers hear when a server begins to answer (on_head), and how long it asks
+ *                    to be left alone (retry_after_ns in weir_feedback)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -51,7 +53,7 @@
 WEIR_BEGIN_DECLS
 
 #define WEIR_ABI_MAJOR 1
-#define WEIR_ABI_MINOR 4
+#define WEIR_ABI_MINOR 5
 
 /** A string that is not ended by NUL. `ptr` may be NULL where `len` is 0. Valid for the callback
  * that it was given to, unless its declaration says otherwise. */

@@ -335,9 +335,21 @@ enum weir_status weir_test_score(struct weir_test_instance *balancer, struct wei
 /** The server gets a request: in-flight goes up, then on_assign. */
 void weir_test_assign(struct weir_test_instance *balancer, uint32_t server);
 
-/** A request ends: in-flight goes down, then on_complete. Without an assign, aborts. */
+/** The server begins to answer a request that it has: on_head, where the balancer has it. Of `how`
+ * count status (0: 200), first_byte_ns (0: 1) and retry_after_ns. Without an assign, aborts. */
+void weir_test_head(struct weir_test_instance *balancer, uint32_t server,
+                    const struct weir_feedback *how);
+
+/** A request ends: in-flight goes down, then on_complete. With a first_byte_ns, on_head comes
+ * before, unless weir_test_head has told of one that is not completed yet. Without an assign,
+ * aborts. */
 void weir_test_complete(struct weir_test_instance *balancer, uint32_t server,
                         enum weir_outcome outcome, uint64_t first_byte_ns, uint64_t total_ns);
+
+/** The same: of `how` count outcome, status (0: what goes with the outcome), first_byte_ns,
+ * total_ns and retry_after_ns. */
+void weir_test_complete_as(struct weir_test_instance *balancer, uint32_t server,
+                           const struct weir_feedback *how);
 
 /** Picks and assigns; the number, or WEIR_PICK_NONE. */
 uint32_t weir_test_send(struct weir_test_instance *balancer);

@@ -29,6 +29,7 @@ tests_unit_test_http_SOURCES = $(UNIT_RUNNER) \
     tests/unit/http/test_message.c \
     tests/unit/http/test_request.c \
     tests/unit/http/test_response.c \
+    tests/unit/http/test_retry_after.c \
     tests/unit/http/test_uri.c \
     tests/unit/http/test_write.c \
     tests/unit/net/net_help.c \

@@ -13,6 +13,8 @@
 struct learnt {
     uint32_t sent, done;
 };
+static struct weir_feedback head, last; /* that were heard */
+static uint32_t heads;
 
 static double nothing; /* added to each cost */
 static uint32_t refuses, claims;
@@ -39,7 +41,16 @@ static void on_complete(struct weir_context *ctx, void *instance,
 {
     (void)ctx;
     (void)instance;
+    last = *feedback;
     ((struct learnt *)feedback->slot)->done++;
+}
+
+static void on_head(struct weir_context *ctx, void *instance, const struct weir_feedback *feedback)
+{
+    (void)ctx;
+    (void)instance;
+    head = *feedback;
+    heads++;
 }
 
 static enum weir_status save(struct weir_context *ctx, void *instance, struct weir_state *state)
@@ -65,6 +76,7 @@ static const struct weir_balancer balancer = {
     .cost = cost,
     .on_sent = on_sent,
     .on_complete = on_complete,
+    .on_head = on_head,
     .save = save,
     .restore = restore,
     .instance_size = sizeof(uint32_t),
@@ -106,7 +118,7 @@ static void setup(void)
     first = make();
     second = make();
     nothing = 0;
-    refuses = claims = 0;
+    refuses = claims = heads = 0;
     ck_assert_int_eq(weir_test_pool_join(pool, first), WEIR_OK);
 }
 
@@ -153,6 +165,30 @@ UNIT_TEST(what_is_refused_begins_anew)
     struct weir_score score;
     weir_test_score(second, NULL, 1, &score);
     ck_assert_double_eq(score.value, 0);
+}
+
+UNIT_TEST(answers_begin_once)
+{
+    const struct weir_feedback busy = {.outcome = WEIR_OUTCOME_ERROR,
+                                       .status = 503,
+                                       .first_byte_ns = 7,
+                                       .total_ns = 9,
+                                       .retry_after_ns = 5};
+    uint32_t server = weir_test_send(first);
+    weir_test_head(first, server, &busy);
+    ck_assert(head.status == 503 && head.outcome == WEIR_OUTCOME_ERROR && head.first_byte_ns == 7);
+    ck_assert(head.total_ns == 0 && head.retry_after_ns == 5);
+    weir_test_complete_as(first, server, &busy);
+    ck_assert(last.status == 503 && last.total_ns == 9 && last.retry_after_ns == 5);
+    ck_assert_ptr_eq(last.slot, head.slot);
+    ck_assert_uint_eq(heads, 1);
+    /* Who does not tell of the beginning gets it told; what never began has none. */
+    server = weir_test_send(first);
+    weir_test_complete(first, server, WEIR_OUTCOME_SUCCESS, 3, 4);
+    ck_assert(heads == 2 && head.status == 200 && head.first_byte_ns == 3);
+    server = weir_test_send(first);
+    weir_test_complete(first, server, WEIR_OUTCOME_TIMEOUT, 0, 4);
+    ck_assert(heads == 2 && last.status == 0 && last.retry_after_ns == 0);
 }
 
 UNIT_TEST(breaches_are_problems)

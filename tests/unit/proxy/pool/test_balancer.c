@@ -22,6 +22,8 @@ struct learner {
     unsigned refuses; /* states of that version */
     uint32_t len;     /* that save says; 0: the right one */
     unsigned saved, restored, lost_slots;
+    unsigned heads;
+    struct weir_feedback head, last; /* that were heard */
 };
 
 static double cost(struct weir_context *ctx, void *instance, const struct weir_candidate *candidate,
@@ -46,10 +48,22 @@ static void on_complete(struct weir_context *ctx, void *instance,
 {
     struct learnt *learnt = feedback->slot;
     (void)ctx;
+    ((struct learner *)instance)->last = *feedback;
     if (learnt != NULL) {
         learnt->done++;
     } else {
         ((struct learner *)instance)->lost_slots++;
+    }
+}
+
+static void on_head(struct weir_context *ctx, void *instance, const struct weir_feedback *feedback)
+{
+    struct learner *self = instance;
+    (void)ctx;
+    self->head = *feedback;
+    self->heads++;
+    if (feedback->slot != NULL) {
+        ((struct learnt *)feedback->slot)->cost += feedback->outcome == WEIR_OUTCOME_ERROR ? 1 : 0;
     }
 }
 
@@ -90,6 +104,7 @@ static const struct weir_balancer ops = {
     .on_complete = on_complete,
     .save = save,
     .restore = restore,
+    .on_head = on_head,
 };
 static const struct weir_balancer turns = {.size = sizeof(turns), .flags = WEIR_BALANCER_TURNS};
 
@@ -218,6 +233,58 @@ UNIT_TEST(feedback_has_the_slot)
     ck_assert_uint_eq(second_data.lost_slots, 0);
     adopt(make(&first, &turns, NULL));
     ck_assert_ptr_null(slot(0));
+}
+
+/* ---- answers that begin ---- */
+
+static void begin(struct stage_request *of, unsigned status, uint64_t retry_after_ns)
+{
+    of->attempt.first_byte_ns = 5;
+    of->attempt.retry_after_ns = retry_after_ns;
+    ck_assert(of->attempt.tells_head);
+    pool_head(stage.local, &of->attempt, status);
+    ck_assert(!of->attempt.tells_head);
+}
+
+UNIT_TEST(an_answer_that_begins_is_told_once)
+{
+    ck_assert_str_eq(stage_pick(&stage, &request, true), "s0");
+    ck_assert_uint_eq(first_data.heads, 0);
+    begin(&request, 503, 7);
+    ck_assert(first_data.heads == 1 && first_data.head.status == 503);
+    ck_assert(first_data.head.outcome == WEIR_OUTCOME_ERROR && first_data.head.first_byte_ns == 5);
+    ck_assert(first_data.head.retry_after_ns == 7 && first_data.head.total_ns == 0);
+    ck_assert_ptr_eq(first_data.head.slot, slot(0));
+    for (unsigned i = 0; i < STAGE_SERVERS - 1; i++) { /* its cost has changed at once */
+        struct stage_request other;
+        stage_request(&other);
+        ck_assert_str_ne(stage_pick(&stage, &other, false), "s0");
+    }
+    stage_give_back(&stage, &request);
+    ck_assert_uint_eq(first_data.last.retry_after_ns, 7);
+    /* The next server's answer is another one. */
+    stage_request(&request);
+    stage_pick(&stage, &request, true);
+    begin(&request, 200, 0);
+    ck_assert(first_data.heads == 2 && first_data.head.outcome == WEIR_OUTCOME_SUCCESS);
+    stage_give_back(&stage, &request);
+    ck_assert_uint_eq(first_data.last.retry_after_ns, 0);
+}
+
+UNIT_TEST(an_answer_is_told_to_who_sent_the_request)
+{
+    ck_assert_str_eq(stage_pick(&stage, &request, true), "s0");
+    adopt(make(&second, &ops, &second_data));
+    begin(&request, 200, 0);
+    ck_assert(first_data.heads == 1 && second_data.heads == 0);
+    ck_assert_ptr_null(first_data.head.slot);
+    ck_assert_uint_eq(first_data.head.index, WEIR_PICK_NONE);
+    stage_give_back(&stage, &request);
+    adopt(make(&second, &turns, NULL)); /* without that hook */
+    stage_request(&request);
+    stage_pick(&stage, &request, true);
+    ck_assert(!request.attempt.tells_head);
+    stage_give_back(&stage, &request);
 }
 
 /* ---- what passes over ---- */
