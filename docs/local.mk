@@ -16,6 +16,7 @@ dist_doc_DATA += \
 weir_manuals = \
     docs/weir.8 \
     docs/weir.conf.5 \
-    docs/weirctl.1
+    docs/weirctl.1 \
+    docs/weirsim.1
 man_MANS = $(weir_manuals)
 weir_templates += $(weir_manuals)

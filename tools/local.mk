@@ -56,3 +56,21 @@ install-completion: tools/weirctl/weirctl.bash
 uninstall-completion:
 	rm -f '$(DESTDIR)$(bashcompletiondir)/weirctl'
 .PHONY: install-completion uninstall-completion
+
+# --- weirsim: judges balancers before they go live -------------------------------------------------
+
+bin_PROGRAMS += weirsim
+weirsim_SOURCES = \
+    tools/weirsim/balancer.c \
+    tools/weirsim/engine.c \
+    tools/weirsim/main.c \
+    tools/weirsim/model.c \
+    tools/weirsim/report.c \
+    tools/weirsim/sim.h \
+    tools/weirsim/spec.c \
+    tools/weirsim/trace.c
+weirsim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools/weirsim \
+    -include $(top_builddir)/config.h \
+    -DWEIR_MODULEDIR='"$(pkgmoduledir)"' $(CJSON_CFLAGS)
+weirsim_CFLAGS = $(AM_CFLAGS) -fPIE
+weirsim_LDADD = $(SDK_TESTING) $(CRYPTO_LIBS) $(CJSON_LIBS) $(SYSTEM_LIBS) -lm
