@@ -8,6 +8,7 @@ UNIT_LIBS = $(CORE_LIBS) $(CHECK_LIBS)
 UNIT_RUNNER = tests/unit/runner.c tests/unit/runner.h
 
 include tests/unit/base/local.mk
+include tests/unit/bench/local.mk
 include tests/unit/conf/local.mk
 include tests/unit/module/local.mk
 include tests/unit/net/local.mk

@@ -11,7 +11,8 @@ import subprocess
 from .process import BenchError
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
-HELPERS = {"origin": [], "grpc_origin": ["-lnghttp2"], "floor": [], "load": ["-lssl", "-lcrypto"]}
+HELPERS = {"origin": [], "grpc_origin": ["-lnghttp2"], "floor": [], "load": ["-lssl", "-lcrypto"],
+           "open_load": ["-lm"], "scripted": ["-lm"]}
 FLAGS = ["-std=gnu11", "-O2", "-g"]
 
 
@@ -33,7 +34,7 @@ def _compile(name):
     """Builds one helper into the cache, under a name that its source and compiler make."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     key = hashlib.sha256(repr((compiler, FLAGS)).encode())
-    for source in (SOURCE / f"{name}.c", SOURCE / "sockets.h"):
+    for source in (SOURCE / f"{name}.c", *sorted(SOURCE.glob("*.h"))):
         key.update(source.read_bytes())
     target = _cache_dir() / f"{name}-{key.hexdigest()[:16]}"
     if target.exists():
@@ -51,10 +52,10 @@ def _compile(name):
     return target
 
 
-def helpers(build_dir):
-    """Paths of origin, floor and load: from the build tree if it has them, else compiled."""
+def helpers(build_dir, names=("origin", "grpc_origin", "floor", "load")):
+    """Paths of helpers by name: from the build tree if it has them, else compiled."""
     found = {}
-    for name in HELPERS:
+    for name in names:
         built = build_dir / "tests" / "bench" / name if build_dir else None
         found[name] = built if built and os.access(built, os.X_OK) else _compile(name)
     return found
