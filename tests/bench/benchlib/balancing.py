@@ -11,7 +11,7 @@ import statistics
 import time
 
 from . import programs
-from .process import BenchError, Child, free_ports, wait_for_line
+from .process import BenchError, Child, free_ports
 from .watch import UnixConnection
 
 WARM_UP_SECONDS = 3  # the same load before what is counted
@@ -183,10 +183,6 @@ pool "web" {{
 }}
 """)
         return [program, "-c", folder / "weir.conf"]
-
-    def start(self, folder, ports):
-        super().start(folder, ports)
-        wait_for_line(self.child, "ready")
 
     def add(self, name, address):
         connection = UnixConnection(str(self.socket))
