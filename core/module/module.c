@@ -99,7 +99,7 @@ static bool is_legal_name(const char *name)
 static void tell_missing(const char *module_dir, const char *name, const char *path,
                          struct place place, struct mistakes *mistakes)
 {
-    char *best = library_nearest(module_dir, name);
+    char *best = library_nearest(module_dir, "", name);
 
     if (best != NULL) {
         mistakes_add(mistakes, place, "module \"%s\": there is no %s; did you mean \"%s\"?", name,

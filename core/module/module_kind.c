@@ -73,15 +73,11 @@ static const char *suggest(struct module *const *enabled, size_t count, enum mod
 static bool is_installed(const char *module_dir, enum module_kind kind, const char *name,
                          char **meant)
 {
-    size_t prefix = strlen(kinds[kind].prefix);
+    const char *prefix = kinds[kind].prefix;
     char *path = base_printf("%s/%s.so", module_dir, name);
     bool there = access(path, F_OK) == 0;
-    char *near = there ? NULL : library_nearest(module_dir, name);
 
-    *meant = near != NULL && strncmp(near, kinds[kind].prefix, prefix) == 0
-                 ? base_strdup(near + prefix)
-                 : NULL;
-    free(near);
+    *meant = there ? NULL : library_nearest(module_dir, prefix, name + strlen(prefix));
     free(path);
     return there;
 }

@@ -241,9 +241,10 @@ void library_close(struct module_library **library)
     free(closed);
 }
 
-char *library_nearest(const char *module_dir, const char *name)
+char *library_nearest(const char *module_dir, const char *prefix, const char *name)
 {
     struct option_nearest search;
+    size_t skip = strlen(prefix);
     DIR *folder = opendir(module_dir);
     struct dirent *entry;
     char *best = NULL;
@@ -251,10 +252,11 @@ char *library_nearest(const char *module_dir, const char *name)
     option_nearest_begin(&search, name, strlen(name));
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
         size_t len = strlen(entry->d_name);
-        if (len <= 3 || strcmp(entry->d_name + len - 3, ".so") != 0) {
+        if (len <= skip + 3 || strcmp(entry->d_name + len - 3, ".so") != 0 ||
+            strncmp(entry->d_name, prefix, skip) != 0) {
             continue;
         }
-        char *offered = base_strndup(entry->d_name, len - 3);
+        char *offered = base_strndup(entry->d_name + skip, len - 3 - skip);
         option_nearest_offer(&search, offered);
         if (search.best == offered) {
             free(best);

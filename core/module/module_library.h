@@ -29,7 +29,8 @@ void *library_symbol(const struct module_library *library, const char *name);
 /* Unloads; but not under sanitizers, whose reports need the symbols at the end. */
 void library_close(struct module_library **library);
 
-/* The name of the nearest file in a folder of modules; the caller frees it. NULL: none is near. */
-char *library_nearest(const char *module_dir, const char *name);
+/* The name of the nearest file in a folder of modules, of those that begin with `prefix`, and
+ * without it; the caller frees it. NULL: none is near. */
+char *library_nearest(const char *module_dir, const char *prefix, const char *name);
 
 #endif

@@ -369,6 +369,9 @@ UNIT_TEST(blocks_name_modules_by_kind)
                      "module block enables; add: module \"balance_sample\" {}");
     ck_assert_ptr_null(find(NULL, MODULE_BALANCER, "sampel"));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "did you mean balance \"sample\"?"));
+    /* Names are as near as what differs in them: not by the kind that all have. */
+    ck_assert_ptr_null(find(NULL, MODULE_BALANCER, "single"));
+    ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "/balance_single.so; install the module"));
     ck_assert_ptr_null(find(NULL, MODULE_BALANCER, "least_conn"));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "/balance_least_conn.so; install the module"));
     ck_assert_ptr_null(find(module, MODULE_BALANCER, "smaple"));
