@@ -13,6 +13,7 @@ dist_sdkinclude_DATA = \
     sdk/include/weir/host.h \
     sdk/include/weir/http.h \
     sdk/include/weir/json.h \
+    sdk/include/weir/key.h \
     sdk/include/weir/logger.h \
     sdk/include/weir/metric.h \
     sdk/include/weir/module.h \

@@ -97,6 +97,7 @@ static const struct weir_metrics metrics = WEIR_METRICS(metric_rows);
 /* Shared by all workers; immutable but for the buckets, which guard themselves. */
 struct limit {
     const struct conf *conf;
+    struct weir_key key;    /* the header or cookie; without a name: none */
     struct network *exempt; /* owned; conf->exempt.count of them */
     struct bucket_rate rate;
     struct buckets *buckets;
@@ -217,6 +218,8 @@ static enum weir_status conf_create(struct weir_context *ctx, struct weir_check 
         return WEIR_NO_MEMORY;
     }
     limit->conf = conf;
+    limit->key =
+        (struct weir_key){conf->key == KEY_COOKIE ? WEIR_KEY_COOKIE : WEIR_KEY_HEADER, conf->name};
     limit->rate = (struct bucket_rate){
         .interval_ns = conf->per / (uint64_t)conf->rate,
         .burst = (uint64_t)(conf->burst > 0 ? conf->burst : conf->rate),
@@ -255,10 +258,7 @@ static uint64_t request_id(const struct limit *limit, const struct weir_request 
     uint8_t address[KEY_ADDRESS_MAX];
     struct weir_str value = {NULL, 0};
     uint64_t ids[3] = {0, 0, 0};
-    bool known = conf->key == KEY_HEADER   ? req->host->request_header(req, conf->name, &value)
-                 : conf->key == KEY_COOKIE ? weir_request_cookie(req, conf->name, &value)
-                                           : false;
-    if (known && value.len > 0) {
+    if (limit->key.name.len > 0 && weir_request_key(req, &limit->key, &value)) {
         ids[0] = 1;
         ids[1] = buckets_id(limit->buckets, value.ptr, value.len);
     } else if (conf->key != KEY_ALL) {

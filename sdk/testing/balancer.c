@@ -110,6 +110,8 @@ static void candidates_new(struct weir_test_instance *balancer)
                 .in_flight = &server->in_flight,
                 .latency_us = &server->latency_us,
                 .slot = balancer->slots[i],
+                .limit = server->limit,
+                .full_weight = server->full_weight,
             };
         all->count++;
     }
@@ -225,8 +227,11 @@ enum weir_status weir_test_pool_tell(struct weir_test_pool *pool)
 
 static bool index_usable(const struct weir_test_instance *balancer, uint32_t index)
 {
-    return index < balancer->candidates->count &&
-           fake_server_at(balancer->pool, balancer->numbers[index])->usable;
+    if (index >= balancer->candidates->count) {
+        return false;
+    }
+    const struct fake_server *server = fake_server_at(balancer->pool, balancer->numbers[index]);
+    return server->usable && (server->limit == 0 || server->in_flight < server->limit);
 }
 
 static bool pick_usable(const struct weir_pick *pick, uint32_t index)

@@ -530,7 +530,8 @@ void fake_rules_free(struct fake_rules *rules);
 struct fake_server {
     char *name;
     weir_server_id id;
-    uint32_t weight; /* times WEIR_WEIGHT_ONE */
+    uint32_t weight, full_weight; /* times WEIR_WEIGHT_ONE */
+    uint32_t limit;               /* 0: none */
     uint32_t in_flight;
     uint32_t latency_us;
     bool candidate;

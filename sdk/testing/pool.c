@@ -59,7 +59,7 @@ uint32_t weir_test_server_add(struct weir_test_pool *pool, const char *name, uin
     struct fake_server *server = fake_alloc(sizeof(*server));
     server->name = fake_str_copy(name);
     server->id = make_id(pool->name, name);
-    server->weight = weight * WEIR_WEIGHT_ONE;
+    server->weight = server->full_weight = weight * WEIR_WEIGHT_ONE;
     server->candidate = server->usable = true;
     pool->servers = fake_grow(pool->servers, pool->count + 1, sizeof(struct fake_server *));
     pool->servers[pool->count] = server;
@@ -75,6 +75,11 @@ void weir_test_server_set_weight(struct weir_test_pool *pool, uint32_t server, u
 {
     FAKE_REQUIRE(weight > 0, "an effective weight is at least 1");
     fake_server_at(pool, server)->weight = weight;
+}
+
+void weir_test_server_set_limit(struct weir_test_pool *pool, uint32_t server, uint32_t limit)
+{
+    fake_server_at(pool, server)->limit = limit;
 }
 
 void weir_test_server_set_usable(struct weir_test_pool *pool, uint32_t server, bool usable)

@@ -112,6 +112,8 @@ static uint32_t ranked_add(struct ranked *ranked, struct server_local *mine)
         .in_flight = &mine->server->in_flight,
         .latency_us = &mine->latency_us,
         .slot = mine->slot,
+        .limit = mine->server->max_connections,
+        .full_weight = mine->server->weight * WEIR_WEIGHT_ONE,
     };
     return index;
 }

@@ -32,6 +32,10 @@ struct weir_candidate {
      * names none. Zeroed when the instance first sees the server, and kept as long as the pool
      * has it, whether it is a candidate or not. Since 1.4. */
     void *slot;
+    /** How many requests it may have at once (max_requests); 0: any number. Since 1.5. */
+    uint32_t limit;
+    /** `weight` as it is when slow start does not scale it down. Since 1.5. */
+    uint32_t full_weight;
 };
 
 /** Scale of weir_candidate.weight: a server of weight 1 has 256. */

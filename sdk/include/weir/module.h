@@ -33,7 +33,9 @@
  *                    weir_probe_target); grpc_status (weir_record); protocols, grpc, h2_*
  *                    (weir_traffic)
  *   1.5  2026-11-30  balancers hear when a server begins to answer (on_head), and how long it asks
- *                    to be left alone (retry_after_ns in weir_feedback)
+ *                    to be left alone (retry_after_ns in weir_feedback); they know a server's
+ *                    limit, and its weight without slow start (limit, full_weight in
+ *                    weir_candidate); key.h: what tells requests apart
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

@@ -286,10 +286,15 @@ uint32_t weir_test_server_add(struct weir_test_pool *pool, const char *name, uin
 /** In or out of the candidates (healthy, enabled), from the next weir_test_pool_tell. */
 void weir_test_server_set_candidate(struct weir_test_pool *pool, uint32_t server, bool candidate);
 
-/** Effective weight times WEIR_WEIGHT_ONE, from the next weir_test_pool_tell. */
+/** Effective weight times WEIR_WEIGHT_ONE, from the next weir_test_pool_tell; full_weight stays
+ * what weir_test_server_add said. */
 void weir_test_server_set_weight(struct weir_test_pool *pool, uint32_t server, uint32_t weight);
 
-/** Whether a pick may choose it (under its limit, not yet tried), at once. */
+/** How many requests it may have at once, 0: any number. Picks respect it at once; candidates show
+ * it from the next weir_test_pool_tell. */
+void weir_test_server_set_limit(struct weir_test_pool *pool, uint32_t server, uint32_t limit);
+
+/** Whether a pick may choose it, where it is under its limit (well, not yet tried), at once. */
 void weir_test_server_set_usable(struct weir_test_pool *pool, uint32_t server, bool usable);
 void weir_test_server_set_in_flight(struct weir_test_pool *pool, uint32_t server, uint32_t count);
 void weir_test_server_set_latency(struct weir_test_pool *pool, uint32_t server,

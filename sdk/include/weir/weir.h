@@ -13,6 +13,7 @@
 #include <weir/host.h>
 #include <weir/http.h>
 #include <weir/json.h>
+#include <weir/key.h>
 #include <weir/logger.h>
 #include <weir/metric.h>
 #include <weir/module.h>

@@ -11,6 +11,7 @@ tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
     tests/unit/sdk/test_conf.c \
     tests/unit/sdk/test_descriptor.c \
     tests/unit/sdk/test_json.c \
+    tests/unit/sdk/test_key.c \
     tests/unit/sdk/test_kinds.c \
     tests/unit/sdk/test_loop.c \
     tests/unit/sdk/test_metrics.c \

@@ -53,6 +53,18 @@ UNIT_TEST(candidates_in_order)
     ck_assert_uint_eq(stage.local->candidates.items[1].weight, 3 * WEIR_WEIGHT_ONE);
 }
 
+UNIT_TEST(candidates_have_limits_and_whole_weights)
+{
+    server_set_weight(stage.servers[1], 4);
+    server_set_share(stage.servers[1], SERVER_SHARE_ONE / 4);
+    stage.servers[2]->max_connections = 7;
+    stage_refresh(&stage);
+    const struct weir_candidate *items = stage.local->candidates.items;
+    ck_assert(items[1].weight == WEIR_WEIGHT_ONE && items[1].full_weight == 4 * WEIR_WEIGHT_ONE);
+    ck_assert(items[1].limit == 0 && items[2].limit == 7);
+    ck_assert(items[2].full_weight == items[2].weight);
+}
+
 UNIT_TEST(who_is_no_candidate)
 {
     server_set_health(stage.servers[0], HEALTH_DOWN, "probe: refused");
