@@ -9,6 +9,9 @@ weir_confd = \
     conf.d/20-route_path.conf \
     conf.d/30-balance_least_conn.conf \
     conf.d/31-balance_round_robin.conf \
+    conf.d/32-balance_random.conf \
+    conf.d/33-balance_hash.conf \
+    conf.d/34-balance_first.conf \
     conf.d/40-sticky_cookie.conf \
     conf.d/50-health_http.conf \
     conf.d/51-health_passive.conf \

@@ -61,6 +61,42 @@ modules_balance_least_conn_test_balance_least_conn_SOURCES = $(BALANCE_LEAST_CON
     $(MODULE_TEST_SOURCES) modules/balance_least_conn/test_balance_least_conn.c
 modules_balance_least_conn_test_balance_least_conn_LDADD = $(MODULE_TEST_LIBS)
 
+# --- balance_hash --------------------------------------------------------------------------------
+
+BALANCE_HASH_SOURCES = modules/balance_hash/balance_hash.c \
+    modules/balance_hash/circles.c modules/balance_hash/circles.h
+pkgmodule_PROGRAMS += modules/built/balance_hash.so
+modules_built_balance_hash_so_SOURCES = $(BALANCE_HASH_SOURCES)
+modules_built_balance_hash_so_LDFLAGS = $(MODULE_LINK)
+modules_built_balance_hash_so_LDADD = -lm
+weir_tests += modules/balance_hash/test_balance_hash
+modules_balance_hash_test_balance_hash_SOURCES = $(BALANCE_HASH_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/balance_hash/test_balance_hash.c
+modules_balance_hash_test_balance_hash_LDADD = $(MODULE_TEST_LIBS) -lm
+
+# --- balance_random ------------------------------------------------------------------------------
+
+BALANCE_RANDOM_SOURCES = modules/balance_random/balance_random.c
+pkgmodule_PROGRAMS += modules/built/balance_random.so
+modules_built_balance_random_so_SOURCES = $(BALANCE_RANDOM_SOURCES)
+modules_built_balance_random_so_LDFLAGS = $(MODULE_LINK)
+weir_tests += modules/balance_random/test_balance_random
+modules_balance_random_test_balance_random_SOURCES = $(BALANCE_RANDOM_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/balance_random/test_balance_random.c
+modules_balance_random_test_balance_random_LDADD = $(MODULE_TEST_LIBS)
+
+# --- balance_first -------------------------------------------------------------------------------
+
+BALANCE_FIRST_SOURCES = modules/balance_first/balance_first.c
+pkgmodule_PROGRAMS += modules/built/balance_first.so
+modules_built_balance_first_so_SOURCES = $(BALANCE_FIRST_SOURCES)
+modules_built_balance_first_so_LDFLAGS = $(MODULE_LINK)
+modules_built_balance_first_so_LDADD = -lm
+weir_tests += modules/balance_first/test_balance_first
+modules_balance_first_test_balance_first_SOURCES = $(BALANCE_FIRST_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/balance_first/test_balance_first.c
+modules_balance_first_test_balance_first_LDADD = $(MODULE_TEST_LIBS) -lm
+
 # --- sticky_cookie -------------------------------------------------------------------------------
 
 STICKY_COOKIE_SOURCES = \

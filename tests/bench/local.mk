@@ -25,7 +25,7 @@ bench: all $(weir_bench_programs)
 
 # What a pick costs: `make tests/bench/picks`, then tests/bench/picks MODULE.so ...
 weir_test_programs += tests/bench/picks
-tests_bench_picks_SOURCES = tests/bench/picks.c \
+tests_bench_picks_SOURCES = tests/bench/picks.c $(SDK_OPTION_SOURCES) \
     core/proxy/pool/ranking.c core/proxy/pool/ranking.h core/proxy/pool/turns.c core/proxy/pool/turns.h
-tests_bench_picks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/core
+tests_bench_picks_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/core -I$(top_srcdir)/sdk
 tests_bench_picks_LDADD = -ldl -lm

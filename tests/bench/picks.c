@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a pick costs: loads balancer modules, and times pick, assignment and completion of a request
- * with 3, 100 and 10,000 servers, on one core. Balancers that leave the ranking to the host go
- * through its ranking, others are called; so older and newer modules compare. Nanoseconds a
- * request, the best of ten runs.
+ * with 3 to 10,000 servers, on one core; and a change of the members. Balancers that leave the
+ * ranking to the host go through its ranking, others are called; so older and newer modules
+ * compare. Nanoseconds a request and microseconds a change, the best of ten runs.
  *
  *     tests/bench/picks modules/built/balance_least_conn.so /old/balance_least_conn.so ...
  */
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "option/option_value.h"
 #include "proxy/pool/ranking.h"
 
 #define MAX_SERVERS 10000u
@@ -45,7 +46,9 @@ struct stage {
     bool told;
     struct weir_candidate items[MAX_SERVERS];
     struct server *servers;
-    uint32_t held[2 * MAX_SERVERS]; /* requests that stay */
+    struct weir_request request;
+    void *conf, *prepared, *memory, *slots; /* of this module */
+    uint32_t held[2 * MAX_SERVERS];         /* requests that stay */
     uint64_t random;
 };
 
@@ -69,6 +72,17 @@ static uint32_t host_worker_count(struct weir_context *ctx)
     return 1;
 }
 
+/* Requests are of many clients, in turn. */
+#define CLIENTS 65536u
+static char clients[CLIENTS][16];
+static uint32_t client;
+
+static struct weir_peer host_request_peer(const struct weir_request *req)
+{
+    (void)req;
+    return (struct weir_peer){weir_str_of(clients[client]), 40000};
+}
+
 static const struct weir_host host = {
     .size = sizeof(host),
     .abi_major = WEIR_ABI_MAJOR,
@@ -76,6 +90,7 @@ static const struct weir_host host = {
     .random = host_random,
     .worker_index = host_worker_index,
     .worker_count = host_worker_count,
+    .request_peer = host_request_peer,
 };
 
 /* As pick.c has it. */
@@ -114,6 +129,7 @@ static uint32_t begin(struct stage *stage)
     const struct weir_balancer *ops = stage->ops;
     uint32_t index;
 
+    client = (client + 1) % CLIENTS;
     if (stage->ranking != NULL) {
         index = ranking_pick(stage->ranking, &stage->pick);
     } else {
@@ -124,7 +140,9 @@ static uint32_t begin(struct stage *stage)
         }
     }
     __atomic_fetch_add(&stage->servers[index].in_flight, 1, __ATOMIC_SEQ_CST);
-    if (ops->on_assign != NULL) {
+    if (ops->on_sent != NULL) {
+        ops->on_sent(&stage->ctx, stage->instance, &stage->items[index]);
+    } else if (ops->on_assign != NULL) {
         ops->on_assign(&stage->ctx, stage->instance, index);
     }
     if (stage->keeps_costs) {
@@ -142,7 +160,9 @@ static void end(struct stage *stage, uint32_t index)
         struct weir_feedback feedback = {.size = sizeof(feedback),
                                          .index = index,
                                          .id = stage->items[index].id,
+                                         .slot = stage->items[index].slot,
                                          .status = 200,
+                                         .first_byte_ns = 1000000,
                                          .total_ns = 1000000};
         ops->on_complete(&stage->ctx, stage->instance, &feedback);
     }
@@ -151,21 +171,63 @@ static void end(struct stage *stage, uint32_t index)
     }
 }
 
+/* ---- a module with its defaults ---- */
+
+static void *keep_alloc(struct option_alloc *alloc, size_t len)
+{
+    (void)alloc;
+    return calloc(1, len);
+}
+
+/* The option struct of an empty block. */
+static void *defaults(const struct weir_options *table)
+{
+    struct option_alloc alloc = {keep_alloc};
+    char error[OPTION_ERROR_SIZE];
+    char *conf = calloc(1, table != NULL ? table->conf_size : 1);
+
+    for (uint32_t i = 0; conf != NULL && table != NULL && i < table->count; i++) {
+        const struct weir_option *row = option_row(table, i);
+        if (row->fallback != NULL &&
+            !option_value_parse(row, row->type, row->fallback, strlen(row->fallback), true,
+                                conf + row->offset, &alloc, error, sizeof(error))) {
+            fprintf(stderr, "picks: %s: %s\n", row->name, error);
+            return NULL;
+        }
+    }
+    return conf;
+}
+
+static void *slot_of(const struct stage *stage, uint32_t index)
+{
+    return stage->ops->slot_size > 0 ? (char *)stage->slots + (size_t)index * stage->ops->slot_size
+                                     : NULL;
+}
+
+/* Makes an instance of the module. */
+static bool make(struct stage *stage, const struct weir_module *module)
+{
+    const struct weir_balancer *ops = stage->ops;
+
+    stage->conf = defaults(module->options);
+    stage->prepared = NULL;
+    if (stage->conf == NULL ||
+        (module->conf_create != NULL &&
+         module->conf_create(&stage->ctx, NULL, stage->conf, &stage->prepared) != WEIR_OK)) {
+        return false;
+    }
+    stage->memory = calloc(1, ops->instance_size + 1);
+    stage->slots = calloc(MAX_SERVERS, ops->slot_size + 1);
+    stage->instance = ops->instance_size > 0 ? stage->memory : stage->prepared;
+    return stage->memory != NULL && stage->slots != NULL &&
+           (ops->create == NULL ||
+            ops->create(&stage->ctx, stage->conf, stage->prepared, &stage->instance) == WEIR_OK);
+}
+
 /* ---- the measurement ---- */
 
-static void members(struct stage *stage, uint32_t count)
+static void tell_members(struct stage *stage)
 {
-    memset(stage->servers, 0, sizeof(*stage->servers) * MAX_SERVERS);
-    for (uint32_t i = 0; i < count; i++) {
-        stage->items[i] = (struct weir_candidate){.id = i + 1,
-                                                  .weight = WEIR_WEIGHT_ONE * (1 + i % 4),
-                                                  .in_flight = &stage->servers[i].in_flight,
-                                                  .latency_us = &stage->servers[i].latency_us};
-    }
-    stage->candidates = (struct weir_candidates){.size = sizeof(stage->candidates),
-                                                 .candidate_size = sizeof(struct weir_candidate),
-                                                 .count = count,
-                                                 .first = stage->items};
     if (stage->ops->on_members != NULL) {
         stage->ops->on_members(&stage->ctx, stage->instance, &stage->candidates);
     }
@@ -173,6 +235,25 @@ static void members(struct stage *stage, uint32_t count)
         ranking_set_members(stage->ranking, &stage->candidates);
         stage->keeps_costs = ranking_keeps_costs(stage->ranking);
     }
+}
+
+static void members(struct stage *stage, uint32_t count)
+{
+    memset(stage->servers, 0, sizeof(*stage->servers) * MAX_SERVERS);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t weight = WEIR_WEIGHT_ONE * (1 + i % 4);
+        stage->items[i] = (struct weir_candidate){.id = i + 1,
+                                                  .weight = weight,
+                                                  .full_weight = weight,
+                                                  .in_flight = &stage->servers[i].in_flight,
+                                                  .latency_us = &stage->servers[i].latency_us,
+                                                  .slot = slot_of(stage, i)};
+    }
+    stage->candidates = (struct weir_candidates){.size = sizeof(stage->candidates),
+                                                 .candidate_size = sizeof(struct weir_candidate),
+                                                 .count = count,
+                                                 .first = stage->items};
+    tell_members(stage);
 }
 
 /* One after the other, or with two requests a server under way, of which any ends for each that
@@ -205,6 +286,20 @@ static double run(struct stage *stage, uint32_t count, bool busy)
     return best;
 }
 
+/* A change of the members, in microseconds. */
+static double change(struct stage *stage)
+{
+    double best = 1e9;
+
+    for (uint32_t run = 0; run < RUNS; run++) {
+        uint64_t start = now_ns();
+        tell_members(stage);
+        double took = (double)(now_ns() - start) / 1000;
+        best = took < best ? took : best;
+    }
+    return best;
+}
+
 static bool load(struct stage *stage, const char *path)
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -222,15 +317,18 @@ static bool load(struct stage *stage, const char *path)
     memcpy(&ops, given, given->size < sizeof(ops) ? given->size : sizeof(ops));
     stage->ops = &ops;
     stage->ctx.host = &host;
-    stage->instance = NULL;
-    if (ops.create != NULL && ops.create(&stage->ctx, NULL, NULL, &stage->instance) != WEIR_OK) {
+    if (!make(stage, entry())) {
         return false;
     }
     ranking_free(&stage->ranking);
     stage->keeps_costs = false;
     if (ops.pick == NULL) {
         struct ranking_policy policy = {
-            .cost = ops.cost, .ctx = &stage->ctx, .instance = stage->instance};
+            .cost = ops.cost,
+            .ctx = &stage->ctx,
+            .instance = stage->instance,
+            .choices = ops.choices != NULL ? ops.choices(&stage->ctx, stage->conf) : 0,
+            .by_request = (ops.flags & WEIR_BALANCER_BY_REQUEST) != 0};
         stage->ranking = ranking_new(0, 1);
         ranking_set_policy(stage->ranking, &policy);
     }
@@ -239,27 +337,34 @@ static bool load(struct stage *stage, const char *path)
 
 int main(int argc, char **argv)
 {
-    static const uint32_t sizes[] = {3, 16, 64, 100, 1000, 10000};
+    static const uint32_t sizes[] = {3, 10, 64, 100, 1000, 10000};
     struct stage *stage = calloc(1, sizeof(*stage));
 
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        snprintf(clients[i], sizeof(clients[i]), "10.%u.%u.1", i >> 8, i & 255);
+    }
     if (argc < 2 || stage == NULL) {
         fprintf(stderr, "usage: picks MODULE.so ...\n");
         return 2;
     }
     stage->servers = aligned_alloc(64, sizeof(*stage->servers) * MAX_SERVERS);
-    stage->pick = (struct weir_pick){
-        .size = sizeof(stage->pick), .candidates = &stage->candidates, .usable = usable};
+    stage->pick = (struct weir_pick){.size = sizeof(stage->pick),
+                                     .candidates = &stage->candidates,
+                                     .request = &stage->request,
+                                     .usable = usable};
+    stage->request.host = &host;
     if (stage->servers == NULL) {
         return 2;
     }
-    printf("| module | servers | idle, ns | busy, ns |\n|---|---|---|---|\n");
+    printf("| module | servers | idle, ns | busy, ns | change, us |\n|---|---|---|---|---|\n");
     for (int i = 1; i < argc; i++) {
         if (!load(stage, argv[i])) {
             return 1;
         }
         for (size_t k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++) {
-            printf("| %s | %u | %.0f | %.0f |\n", argv[i], sizes[k], run(stage, sizes[k], false),
-                   run(stage, sizes[k], true));
+            double idle = run(stage, sizes[k], false), busy = run(stage, sizes[k], true);
+            printf("| %s | %u | %.0f | %.0f | %.1f |\n", argv[i], sizes[k], idle, busy,
+                   change(stage));
         }
     }
     return 0;

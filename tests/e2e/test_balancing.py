@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How requests are spread: weights of round_robin, in-flight counts of least_conn over all workers."""
+"""How requests are spread: weights of round_robin, in-flight counts of least_conn over all workers, draws of
+random, the order of first."""
 
 import collections
 import threading
@@ -149,3 +150,69 @@ def test_parallel_requests_all_answered(start_weir, http_server):
     for thread in threads:
         thread.join()
     assert sum(results.values()) == 400 and set(results) == set("abc")
+
+
+def test_random_by_weight(start_weir, http_server):
+    """One of two that are drawn: with nothing else in flight by weight, and weight 0 never."""
+    servers = {"a": (http_server("a"), "weight = 3"), "b": http_server("b"),
+               "c": (http_server("c"), "weight = 0")}
+    weir = start_weir(conf.one_pool(servers, balance="random"), workers=2)
+    answers = spread(weir, 100, connections=4)
+    assert set(answers) == {"a", "b"}
+    assert 40 < answers["b"] < 160, answers  # 100, sd 9
+
+
+def test_random_avoids_slow_servers(start_weir, http_server):
+    """The one of two that has more to do is never taken: two draws, two servers."""
+    holding = Holding(path="/held")
+    servers = {name: http_server(name, holding) for name in "ab"}
+    weir = start_weir(conf.one_pool(servers, balance="random", balance_options="choices = 16"),
+                      workers=2)
+    clients = []
+    for count in range(1, 6):
+        for name, server in list(servers.items()):
+            clients += hold_requests(weir, 1)
+            wait_for(lambda: sum(one.active for one in servers.values()) == len(clients),
+                     "the request to arrive")
+        # 16 draws miss one of two servers once in 65,536.
+        assert [server.active for server in servers.values()] == [count, count]
+    holding.release()
+    for client in clients:
+        assert client.response().status == 200
+        client.close()
+
+
+def test_first_fills_one_after_the_other(start_weir, http_server):
+    holding = Holding(path="/held")
+    servers = {name: (http_server(name, holding), "max_requests = 2") for name in "zma"}
+    weir = start_weir(conf.one_pool(servers, balance="first"), workers=2)
+    clients = []
+    for expected in ((1, 0, 0), (2, 0, 0), (2, 1, 0), (2, 2, 0), (2, 2, 1), (2, 2, 2)):
+        clients += hold_requests(weir, 1)
+        wait_for(lambda: tuple(one[0].active for one in servers.values()) == expected,
+                 f"{expected} requests")
+    holding.release()
+    for client in clients:
+        assert client.response().status == 200
+        client.close()
+    assert spread(weir, 20, connections=3) == {"z": 60}
+
+
+def test_first_fills_by_weight_and_goes_on_to_the_next(start_weir, http_server):
+    """Without limits as `fill` says; a dead server's requests go to the next one."""
+    holding = Holding(path="/held")
+    servers = {"a": (http_server("a", holding), "weight = 2"), "b": http_server("b", holding),
+               "c": http_server("c", holding)}
+    weir = start_weir(conf.one_pool(servers, "retry_budget = 100%", balance="first",
+                                    balance_options="fill = 2"))
+    clients = []
+    for expected in ((1, 0), (2, 0), (3, 0), (4, 0), (4, 1), (4, 2)):
+        clients += hold_requests(weir, 1)
+        wait_for(lambda: (servers["a"][0].active, servers["b"].active) == expected,
+                 f"{expected} requests")
+    holding.release()
+    for client in clients:
+        assert client.response().status == 200
+        client.close()
+    servers["a"][0].stop()
+    assert spread(weir, 20) == {"b": 20}

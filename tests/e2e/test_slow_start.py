@@ -37,12 +37,15 @@ def shares(load, servers, requests):
     return {name: count / total for name, count in gained.items()}
 
 
-@pytest.mark.parametrize("balance", ["round_robin", "least_conn"])
-def test_share_grows(start_weir, http_server, balance):
+@pytest.mark.parametrize("balance, options", [
+    ("round_robin", ""), ("least_conn", ""), ("random", ""),
+    ("hash", 'key = "header:X-None"')])  # without the key any server, by weight
+def test_share_grows(start_weir, http_server, balance, options):
     """Right behind its return it has a small part, later its whole one, with every balancer."""
     switch = Switched("a")
     servers = {"a": http_server("a", switch, keep=False), "b": http_server("b", keep=False)}
-    weir = start_weir(conf.one_pool(servers, HEALTH + "slow_start = 4s", balance=balance))
+    weir = start_weir(conf.one_pool(servers, HEALTH + "slow_start = 4s", balance=balance,
+                                    balance_options=options))
     with Load(weir.client, threads=8) as load:
         # No slow start at the start: everybody is new then.
         assert shares(load, servers, 400)["a"] > 0.3

@@ -2,8 +2,8 @@
 """Pieces of configurations. `@NAME@` stands for a port that the harness chooses, the same for each
 configuration of one weir."""
 
-MODULES = ("balance_round_robin", "balance_least_conn", "sticky_cookie", "health_http",
-           "health_passive")
+MODULES = ("balance_round_robin", "balance_least_conn", "balance_hash", "balance_random",
+           "balance_first", "sticky_cookie", "health_http", "health_passive")
 
 
 def server(name, where, extra=""):
@@ -11,11 +11,12 @@ def server(name, where, extra=""):
     return f'  server "{name}" {{ url = "{getattr(where, "url", where)}"  {extra} }}\n'
 
 
-def pool(name, servers, extra="", balance="round_robin"):
+def pool(name, servers, extra="", balance="round_robin", balance_options=""):
     """A pool; `servers` maps ids to URLs, servers of the harness, or pairs of one and more options."""
     blocks = "".join(server(key, *(value if isinstance(value, tuple) else (value,)))
                      for key, value in servers.items())
-    return f'pool "{name}" {{\n  balance "{balance}" {{}}\n  {extra}\n{blocks}}}\n'
+    options = f"{{ {balance_options} }}" if balance_options else "{}"
+    return f'pool "{name}" {{\n  balance "{balance}" {options}\n  {extra}\n{blocks}}}\n'
 
 
 def listener(extra="", name="main", bind=None):
@@ -35,7 +36,8 @@ def modules(*names):
     return "".join(f'module "{name}" {{}}\n' for name in names or MODULES)
 
 
-def one_pool(servers, pool_options="", listener_options="", balance="round_robin", extra=""):
+def one_pool(servers, pool_options="", listener_options="", balance="round_robin", extra="",
+             balance_options=""):
     """What most tests need: one listener, all requests to one pool."""
     return (listener(listener_options) + modules() + routes(web='"/"') +
-            pool("web", servers, pool_options, balance) + extra)
+            pool("web", servers, pool_options, balance, balance_options) + extra)
