@@ -78,7 +78,7 @@ static void conf_free(struct weir_context *ctx, void *prepared)
 /* One loop's, of one pool. */
 struct hash {
     const struct prepared *prepared;
-    const struct weir_candidates *members; /* the host's */
+    const struct weir_candidates *members; /* the host's; NULL: there was no memory for them */
     struct circles *circles;
     double weight;  /* of all members */
     uint32_t *seen; /* of each member: requests in flight, as last read */
@@ -97,12 +97,18 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
     return WEIR_OK;
 }
 
-static void destroy(struct weir_context *ctx, void *instance)
+static void forget_members(struct hash *hash)
 {
-    struct hash *hash = instance;
-    (void)ctx;
     circles_free(&hash->circles);
     free(hash->seen);
+    hash->seen = NULL;
+    hash->members = NULL;
+}
+
+static void destroy(struct weir_context *ctx, void *instance)
+{
+    (void)ctx;
+    forget_members(instance);
 }
 
 static uint32_t read_load(struct hash *hash, uint32_t index)
@@ -124,20 +130,16 @@ static enum weir_status on_members(struct weir_context *ctx, void *instance,
                                    const struct weir_candidates *candidates)
 {
     struct hash *hash = instance;
-    struct circles *circles = circles_new(candidates);
-    uint32_t *seen = calloc((size_t)candidates->count + 1, sizeof(*seen));
     (void)ctx;
 
-    if (circles == NULL || seen == NULL) {
-        circles_free(&circles);
-        free(seen);
+    forget_members(hash);
+    hash->circles = circles_new(candidates);
+    hash->seen = calloc((size_t)candidates->count + 1, sizeof(*hash->seen));
+    if (hash->circles == NULL || hash->seen == NULL) {
+        forget_members(hash);
         return WEIR_NO_MEMORY;
     }
-    circles_free(&hash->circles);
-    free(hash->seen);
     hash->members = candidates;
-    hash->circles = circles;
-    hash->seen = seen;
     hash->load = 0;
     hash->cursor = 0;
     hash->weight = 0;
@@ -157,8 +159,9 @@ static void on_assign(struct weir_context *ctx, void *instance, uint32_t index)
 static void on_complete(struct weir_context *ctx, void *instance,
                         const struct weir_feedback *feedback)
 {
+    const struct hash *hash = instance;
     (void)ctx;
-    if (feedback->index != WEIR_PICK_NONE) {
+    if (hash->members != NULL && feedback->index != WEIR_PICK_NONE) {
         read_load(instance, feedback->index);
     }
 }

@@ -55,6 +55,12 @@ def test_a_closed_loop_is_as_fast_as_its_servers():
     assert [server["requests"] for server in row["servers"]] == [200] * 5
 
 
+def test_balancers_know_limits():
+    row = simulate("--servers", "count=3 time=10ms max_requests=2", "--arrivals", "closed:3", "--requests", 3000,
+                   "--balance", "first")["first"]
+    assert [server["requests"] for server in row["servers"]] == [2000, 1000, 0]
+
+
 def test_round_robin_of_the_published_table():
     """Ten servers, uniform up to 1 ms, 10 ms four times, 100 ms four times, and 1 s; 50 at once; published: 906 ms."""
     row = simulate("--servers", "time=uniform:1ms", "--servers", "count=4 time=uniform:10ms", "--servers",

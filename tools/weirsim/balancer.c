@@ -114,6 +114,7 @@ static bool make_workers(struct balancer *balancer, const struct result *result)
     for (uint32_t i = 0; i < scenario->server_count; i++) {
         const struct server_model *server = &scenario->servers[i];
         weir_test_server_add(balancer->pool, server->name, server->weight);
+        weir_test_server_set_limit(balancer->pool, i, server->max_requests);
         weir_test_server_set_candidate(balancer->pool, i, server->joins == 0);
     }
     balancer->workers = need(calloc(scenario->workers, sizeof(*balancer->workers)));
@@ -230,15 +231,6 @@ static uint64_t real_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
 }
 
-static void set_usable(struct balancer *balancer, uint32_t server)
-{
-    uint32_t most = balancer->scenario->servers[server].max_requests;
-    if (most > 0) {
-        weir_test_server_set_usable(balancer->pool, server,
-                                    balancer_in_flight(balancer, server) < most);
-    }
-}
-
 /* What Weir chooses in the place of a pick that is wrong. */
 static uint32_t least_loaded(const struct balancer *balancer, const uint32_t *tried,
                              uint32_t tried_count)
@@ -282,11 +274,9 @@ uint32_t balancer_send(struct balancer *balancer, uint32_t client, uint32_t atte
     }
     for (uint32_t i = 0; i < tried_count; i++) {
         weir_test_server_set_usable(balancer->pool, tried[i], true);
-        set_usable(balancer, tried[i]);
     }
     if (server != WEIR_PICK_NONE) {
         weir_test_assign(worker, server);
-        set_usable(balancer, server);
     }
     return server;
 }
@@ -301,7 +291,6 @@ void balancer_complete(struct balancer *balancer, uint32_t client, uint32_t serv
                        const struct weir_feedback *how)
 {
     weir_test_complete_as(worker_of(balancer, client), server, how);
-    set_usable(balancer, server);
 }
 
 uint32_t balancer_in_flight(const struct balancer *balancer, uint32_t server)
