@@ -446,9 +446,34 @@ UNIT_LOOP_TEST(load_of_other_workers_counts, 2)
         weir_test_server_set_in_flight(f.pool, s, 9);
     }
     for (uint32_t i = 1; i < patience; i++) {
-        pick(&f, i);
+        pick(&f, 1);
     }
     ck_assert_uint_eq(pick(&f, 1), mine);
+    for (uint32_t s = 0; s < f.count; s++) { /* 2 are far above its share of 2 in all */
+        weir_test_server_set_in_flight(f.pool, s, s == mine ? 2 : 0);
+    }
+    for (uint32_t i = 1; i < patience; i++) {
+        pick(&f, 1);
+    }
+    ck_assert_uint_ne(pick(&f, 1), mine);
+    end(&f);
+}
+
+/* However many servers. */
+UNIT_TEST(this_workers_own_count_at_once)
+{
+    struct fixture f = begin("", 200, 1);
+    uint32_t mine = pick(&f, 1);
+    for (uint32_t i = 0; i < 9 * f.count; i++) {
+        weir_test_assign(f.balancer, i % f.count);
+    }
+    ck_assert_uint_eq(pick(&f, 1), mine);
+    for (uint32_t i = 0; i < 9 * f.count; i++) {
+        if (i % f.count != mine) {
+            weir_test_complete(f.balancer, i % f.count, WEIR_OUTCOME_SUCCESS, 1, 2);
+        }
+    }
+    ck_assert_uint_ne(pick(&f, 1), mine);
     end(&f);
 }
 
