@@ -168,6 +168,9 @@ static bool may_be_http_1(const char *data, size_t len)
                            memcmp(last + 1, name.ptr, name.len) == 0);
 }
 
+/* Bytes of a read, all of which are kept. */
+#define OPENING_MOST 16384u
+
 /* The first bytes of a plain connection tell whether it speaks HTTP/2. */
 static void opening_readable(struct conn *conn)
 {
@@ -178,7 +181,7 @@ static void opening_readable(struct conn *conn)
     if (conn->opening) {
         return; /* nothing is read before the handshake is done */
     }
-    while (conn_read(conn, &data, &len, 0) == CONN_DATA) {
+    while (conn_read(conn, &data, &len, OPENING_MOST) == CONN_DATA) {
         size_t seen = len < PREFACE.len ? len : PREFACE.len;
         bool same = memcmp(data, PREFACE.ptr, seen) == 0;
         conn_keep(conn, data, len);

@@ -175,6 +175,7 @@ bool h2_begin(struct h2 *h2, const struct h2_conf *conf, struct conn *conn, stru
         return false;
     }
     h2_watch_begin(h2);
+    h2->turn = UINT64_MAX; /* none */
     h2_wake(h2);
     return true;
 }

@@ -163,6 +163,8 @@ struct h2_watch {
     int32_t last;                    /* the client's latest stream; */
     int32_t processed;               /* before this read */
     uint64_t begun, lost; /* bit i: the client has begun stream last - 2 i; we reset it */
+    uint32_t bytes_left;  /* that may be taken in this turn, */
+    uint32_t heads_left;  /* and requests that may begin */
 };
 
 struct h2 {
@@ -195,22 +197,25 @@ struct h2 {
     bool busy;                            /* DATA has passed since the last PING */
     bool large_frames;                    /* the last read has brought no crumbs */
     bool wary;
-    bool calmed;  /* it ends by our GOAWAY: nothing more is read */
-    bool settled; /* the peer has acknowledged our SETTINGS */
-    bool resized; /* it has changed its windows since we last wrote */
-    bool greeted; /* its own SETTINGS have come */
-    bool parted;  /* it has sent GOAWAY */
-    bool foreign; /* a server that speaks HTTP/1 */
-    bool left;    /* our GOAWAY has gone out: nghttp2 drops streams that begin */
-    bool ending;  /* h2_over has begun */
+    uint8_t earned; /* the peer's good name; see h2_input.c */
+    bool calmed;    /* it ends by our GOAWAY: nothing more is read */
+    bool settled;   /* the peer has acknowledged our SETTINGS */
+    bool resized;   /* it has changed its windows since we last wrote */
+    bool greeted;   /* its own SETTINGS have come */
+    bool parted;    /* it has sent GOAWAY */
+    bool foreign;   /* a server that speaks HTTP/1 */
+    bool left;      /* our GOAWAY has gone out: nghttp2 drops streams that begin */
+    bool ending;    /* h2_over has begun */
 
     int32_t last_id;       /* the newest stream of the peer's */
     uint32_t late_ends;    /* of streams that are over; see h2_late */
     uint32_t late_updates; /* likewise */
+    const char *doubt;     /* what has brought the account to three quarters; NULL: nothing */
     struct h2_watch watch;
     uint32_t window;       /* of each stream that the peer sends on */
     uint32_t streams_most; /* that the peer may have at once */
     uint32_t abuse_limit;  /* 0: none */
+    uint64_t turn;         /* the latest in which something was read */
     uint64_t owed[2];  /* DATA sent without a WINDOW_UPDATE yet: of the connection, of streams */
     double abuse;      /* points */
     uint64_t abuse_ns; /* when they were counted */

@@ -21,6 +21,7 @@ static void be_wary(struct h2 *h2, unsigned points, const char *what)
 static void calm(struct h2 *h2)
 {
     h2->calmed = true;
+    h2->doubt = NULL;
     nghttp2_session_terminate_session(h2->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
@@ -38,10 +39,19 @@ void h2_faulted(struct h2 *h2, uint32_t code)
     }
     if (code == NGHTTP2_ENHANCE_YOUR_CALM) {
         h2->calmed = true;
+        h2->doubt = NULL;
         be_wary(h2, h2->abuse_limit, "too many SETTINGS");
     } else {
         h2_odd(h2, H2_FAULT, H2_FAULT_WORD);
     }
+}
+
+double h2_points(const struct h2 *h2)
+{
+    uint64_t now_ns = loop_now_ns(h2->conn->loop);
+    double forgiven = (double)(now_ns - h2->abuse_ns) / (double)NS_PER_SECOND * ABUSE_REFILL;
+
+    return h2->abuse > forgiven ? h2->abuse - forgiven : 0;
 }
 
 void h2_odd(struct h2 *h2, unsigned points, const char *what)
@@ -49,21 +59,34 @@ void h2_odd(struct h2 *h2, unsigned points, const char *what)
     if (h2->over || h2->ending) { /* its streams tell of what the peer has not done */
         return;
     }
-    uint64_t now_ns = loop_now_ns(h2->conn->loop);
-    double forgiven = (double)(now_ns - h2->abuse_ns) / (double)NS_PER_SECOND * ABUSE_REFILL;
-
-    h2->abuse = h2->abuse > forgiven ? h2->abuse - forgiven : 0;
-    h2->abuse += points;
-    h2->abuse_ns = now_ns;
+    h2->abuse = h2_points(h2) + points;
+    h2->abuse_ns = loop_now_ns(h2->conn->loop);
     if (h2->abuse_limit == 0 || h2->abuse < h2->abuse_limit * 0.75) {
         h2->side->odd(h2, points, NULL);
         return;
     }
-    be_wary(h2, points, what);
     if (h2->abuse >= h2->abuse_limit && !h2->calmed) {
         calm(h2);
     }
+    if (h2->calmed || h2->wary) {
+        be_wary(h2, points, what);
+    } else {
+        h2->doubt = what;
+        h2->side->odd(h2, points, NULL);
+    }
     h2_wake(h2);
+}
+
+/* A peer of whom there is doubt is to go; not before all has been looked at that is here, since
+ * nghttp2 takes nothing behind a GOAWAY, and it may be abuse. */
+static void settle_doubt(struct h2 *h2)
+{
+    const char *what = h2->doubt;
+
+    if (unlikely(what != NULL) && conn_kept(h2->conn) == 0) {
+        h2->doubt = NULL;
+        be_wary(h2, 0, what);
+    }
 }
 
 /* ---- frames about streams that are over ---- */
@@ -89,6 +112,7 @@ void h2_tell_ended(struct h2 *h2)
     while ((link = list_pop_front(&h2->ended)) != NULL) {
         struct h2_stream *stream = container_of(link, struct h2_stream, link);
         h2_forget(stream);
+        h2->earned += stream->code == NGHTTP2_NO_ERROR && h2->earned < H2_EARNED_MOST;
         h2->side->closed(stream, stream->code, stream->reset_by_peer);
         if (h2->over) {
             return;
@@ -175,7 +199,8 @@ bool h2_is_due(const struct h2 *h2)
 {
     return h2->dead || nghttp2_session_want_write(h2->session) ||
            !nghttp2_session_want_read(h2->session) || !list_empty(&h2->ended) ||
-           !list_empty(&h2->blocked) || !list_empty(&h2->finishing) || !list_empty(&h2->resumed);
+           !list_empty(&h2->blocked) || !list_empty(&h2->finishing) || !list_empty(&h2->resumed) ||
+           h2->doubt != NULL;
 }
 
 void h2_pump(struct h2 *h2)
@@ -183,6 +208,7 @@ void h2_pump(struct h2 *h2)
     if (h2->inside || h2->over) {
         return;
     }
+    settle_doubt(h2);
     h2_send_frames(h2);
     if (h2->dead) {
         h2_over(h2, END_RESET, true);

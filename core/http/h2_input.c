@@ -7,13 +7,20 @@
 #include "http/h2_parts.h"
 #include "net/conn_pool.h"
 
-/* Reads of a turn, and bytes, of which each frame counts some: small frames by the thousand would
- * keep the others waiting. */
-#define READS_PER_TURN 16
-#define BYTES_PER_TURN (256u * 1024)
-#define FRAME_BYTES    128u
-/* Bytes of the first read, and of one behind frames that were smaller than that. */
+/* What a turn does for one connection, as all others wait meanwhile: reads; requests that begin,
+ * and bytes as h2_watch counts them, by how far the peer is trusted. Each stream that ends well
+ * earns trust; whoever has ODD_MOST points has lost all. */
+#define READS_PER_TURN  16
+#define TRUST_LEAST     2u
+#define BYTES_PER_TRUST (16u * 1024)
+#define ODD_MOST        10u
+#define ODD_BYTES       (4u * 1024)
+#define ODD_HEADS       1u
+/* Bytes of a read: what is left of it can be kept; and of the first read, and one behind frames
+ * that were smaller than SMALL_FRAME. */
+#define READ_MOST   (LOOP_SCRATCH_SIZE / 2)
 #define CRUMBS_MOST (16u * 1024)
+#define SMALL_FRAME 128u
 
 /* ---- passing on ---- */
 
@@ -439,10 +446,41 @@ static bool is_foreign(const struct h2 *h2, const char *data, size_t len)
     return !h2->server && !h2->greeted && len >= 5 && memcmp(data, "HTTP/", 5) == 0;
 }
 
-/* false: the connection is over. */
+/* ---- what a turn may cost ---- */
+
+static void begin_turn(struct h2 *h2)
+{
+    struct h2_watch *watch = &h2->watch;
+    uint64_t turn = h2->conn->loop->turn;
+
+    if (h2->turn == turn) {
+        return;
+    }
+    h2->turn = turn;
+    if (unlikely(h2->abuse > 0) && h2_points(h2) >= ODD_MOST) {
+        h2->earned = 0;
+        watch->bytes_left = ODD_BYTES;
+        watch->heads_left = ODD_HEADS;
+    } else {
+        uint32_t trust = TRUST_LEAST + h2->earned;
+        watch->bytes_left = trust * BYTES_PER_TRUST;
+        watch->heads_left = trust;
+    }
+}
+
+static bool is_spent(const struct h2 *h2)
+{
+    return h2->watch.bytes_left == 0 || h2->watch.heads_left == 0;
+}
+
+/* Gives it to nghttp2, and keeps what is too much for this turn. false: the connection is over. */
 static bool take_all(struct h2 *h2, const char *data, size_t len)
 {
     while (len > 0 && !h2->calmed) {
+        if (is_spent(h2)) {
+            conn_keep(h2->conn, data, len);
+            break;
+        }
         uint32_t code = NGHTTP2_NO_ERROR;
         size_t part = h2_watch(h2, (const uint8_t *)data, len, &code);
         len -= part;
@@ -469,16 +507,15 @@ static bool take_all(struct h2 *h2, const char *data, size_t len)
 
 static void read_all(struct h2 *h2)
 {
-    size_t taken = 0;
-
+    begin_turn(h2);
     for (int i = 0; !h2->over && !h2->calmed && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
         char *data = NULL;
         size_t len = 0;
-        if (i == READS_PER_TURN || taken >= BYTES_PER_TURN) {
+        if (i == READS_PER_TURN || is_spent(h2)) {
             conn_resume_read(h2->conn);
             break;
         }
-        size_t most = h2->large_frames ? 0 : CRUMBS_MOST;
+        size_t most = h2->large_frames ? READ_MOST : CRUMBS_MOST;
         enum conn_result result = conn_read(h2->conn, &data, &len, most);
         if (result == CONN_AGAIN) {
             break;
@@ -496,9 +533,7 @@ static void read_all(struct h2 *h2)
         if (!take_all(h2, data, len)) {
             return;
         }
-        size_t crumbs = (size_t)(h2->watch.frames - before) * FRAME_BYTES;
-        h2->large_frames = crumbs < len;
-        taken += len + crumbs;
+        h2->large_frames = (size_t)(h2->watch.frames - before) * SMALL_FRAME < len;
     }
     if (h2->over) {
         return;

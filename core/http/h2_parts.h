@@ -19,6 +19,9 @@
 /* Bytes of a frame before its payload. */
 #define FRAME_HEAD 9u
 
+/* What streams that end well earn at most: eight times the least trust. */
+#define H2_EARNED_MOST 14u
+
 /* Buffers whose last bytes may be in the batch. */
 #define H2_SPENT_MOST 16u
 
@@ -58,6 +61,8 @@ size_t h2_blocked_bytes(const struct h2_stream *stream);
 
 /* ---- h2_ends.c ---- */
 
+/* What the account holds now. */
+double h2_points(const struct h2 *h2);
 /* The end of the connection: whoever still runs hears it first. `by_peer`: the peer has ended it;
  * else it has broken the protocol. */
 void h2_over(struct h2 *h2, enum codec_end how, bool by_peer);
@@ -76,8 +81,9 @@ void h2_late(struct h2 *h2, uint8_t type);
 /* ---- h2_watch.c ---- */
 
 void h2_watch_begin(struct h2 *h2);
-/* Looks at what is about to be given to nghttp2: returns how much of it may be at once. *code: what
- * the peer has broken behind that; NGHTTP2_NO_ERROR: nothing. */
+/* Looks at what is about to be given to nghttp2: returns how much of it may be at once, which
+ * is something while the turn has bytes and heads left; takes that from them. *code: what the peer
+ * has broken behind that; NGHTTP2_NO_ERROR: nothing. */
 size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code);
 /* We have reset a stream of the peer's that it had not ended. */
 void h2_watch_reset(struct h2 *h2, int32_t id);

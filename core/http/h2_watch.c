@@ -99,10 +99,10 @@ static bool is_alive(struct h2 *h2, int32_t id)
 
 /* Frames that nghttp2 gets at once. Where the account is full nothing more is given: the rest of a
  * flood costs nothing. */
-#define FRAMES_AT_ONCE 256u
+#define FRAMES_AT_ONCE 64u
 
 /* A head is complete (that of PRIORITY with its payload). `first`: all before it has been
- * processed. false: it must be. */
+ * processed. false: it must be, or the turn has done enough. */
 static bool look_at(struct h2 *h2, bool first, uint32_t *code)
 {
     struct h2_watch *watch = &h2->watch;
@@ -118,6 +118,10 @@ static bool look_at(struct h2 *h2, bool first, uint32_t *code)
     } else if ((type == NGHTTP2_DATA || type == NGHTTP2_HEADERS) && id > 0) {
         if (h2->server && id > watch->last) {
             if (type == NGHTTP2_HEADERS && id % 2 == 1) {
+                if (watch->heads_left == 0) {
+                    return false;
+                }
+                watch->heads_left--;
                 note_begun(watch, id);
             }
         } else if (!is_alive(h2, id)) {
@@ -139,6 +143,31 @@ static uint8_t looked_at(const struct h2_watch *watch)
     return priority ? FRAME_HEAD + PRIORITY_LEN : FRAME_HEAD;
 }
 
+/* What a frame costs beside its bytes, and a byte of fields, in bytes of DATA: to decode and check
+ * it takes 20 ns, crumbs of cookies more. */
+#define FRAME_COST  128u
+#define FIELDS_COST 16u
+
+static void spend(struct h2_watch *watch, size_t bytes)
+{
+    watch->bytes_left -= bytes < watch->bytes_left ? (uint32_t)bytes : watch->bytes_left;
+}
+
+/* How much of what comes of a frame's payload is taken, as far as the turn allows. */
+static size_t take_payload(struct h2_watch *watch, size_t len)
+{
+    uint8_t type = watch->frame[3];
+    bool fields = type == NGHTTP2_HEADERS || type == NGHTTP2_CONTINUATION;
+    size_t cost = fields ? FIELDS_COST : 1;
+    size_t most = (watch->bytes_left + cost - 1) / cost;
+
+    len = len < watch->left ? len : watch->left;
+    len = len < most ? len : most;
+    watch->left -= (uint32_t)len;
+    spend(watch, len * cost);
+    return len;
+}
+
 size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
 {
     struct h2_watch *watch = &h2->watch;
@@ -150,12 +179,13 @@ size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
     watch->resets = false;
     while (at < len) {
         if (watch->left > 0) {
-            size_t skip = len - at < watch->left ? len - at : watch->left;
-            at += skip;
-            watch->left -= (uint32_t)skip;
+            at += take_payload(watch, len - at);
+            if (watch->left > 0) {
+                return at;
+            }
             continue;
         }
-        if (frames == FRAMES_AT_ONCE) {
+        if (frames == FRAMES_AT_ONCE || watch->bytes_left == 0) {
             return at;
         }
         size_t begin = at;
@@ -177,6 +207,7 @@ size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
         watch->have = 0;
         watch->frames++;
         frames++;
+        spend(watch, FRAME_COST);
     }
     return len;
 }

@@ -24,9 +24,9 @@
 #define TLS_RECORD_MAX   16384u
 #define TLS_STAGING_SIZE (4u * (TLS_RECORD_MAX + 256))
 
-/* Sockets that a loop closes in one turn: each costs some 20 us, and a server that goes may leave
- * thousands; the others have their turn between. */
-#define CLOSES_A_TURN 64u
+/* Sockets that a loop closes in one turn: each costs some 20 us, more where much lies unread, and a
+ * server that goes may leave thousands; the others have their turn between. */
+#define CLOSES_A_TURN 16u
 
 /* How long after its last edge a connection in doubt is read once more. */
 #define DOUBT_NS (NS_PER_SECOND / 2)

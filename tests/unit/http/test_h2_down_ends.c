@@ -17,19 +17,90 @@ UNIT_TEST(a_head_of_one_field_behind_a_reset)
     expect("0:POST{ 0!closed 0- 1!closed 1- ");
 }
 
-/* What GOAWAY says is not processed may be sent again by the client, so none of it is. */
-UNIT_TEST(requests_behind_our_goaway)
+static bool goaway_has_come(void *unused)
 {
-    conf.abuse_limit = 4;
-    for (unsigned i = 0; i < 3; i++) {
+    (void)unused;
+    return strstr(peer_noted(&peer), "GOAWAY ") != NULL;
+}
+
+/* A client that has done much that is odd is served what came with it. What GOAWAY says is not
+ * processed may be sent again, so none of it is. */
+UNIT_TEST(requests_around_our_goaway)
+{
+    answers = false;
+    conf.abuse_limit = 100;
+    for (unsigned i = 0; i < 90; i++) {
         peer_frame(&peer, NGHTTP2_PING, 0, 0, "12345678", 8);
     }
-    peer_head(&peer, 1, false, POST);
-    peer_data(&peer, 1, true, "abc");
+    peer_head(&peer, 1, true, GET);
+    run_until(loop, goaway_has_come, NULL);
+    ck_assert_ptr_nonnull(strstr(peer_noted(&peer), "GOAWAY 1 0 "));
+    peer_head(&peer, 3, false, POST);
+    peer_data(&peer, 3, true, "abc");
+    peer_frame(&peer, NGHTTP2_PING, 0, 0, "at last.", 8);
+    run_turns(loop, 4);
+    answer(&fake_number(0)->exchange, 200, "ok");
     run_until_true(loop, &peer.end.ended);
-    ck_assert_ptr_nonnull(strstr(peer_noted(&peer), "GOAWAY 0 0 "));
-    ck_assert_str_eq(notes->text, "");
+    ck_assert_str_eq(notes->text, "0:GET{ 0} 0. ");
     ck_assert_uint_eq(abuses, 1);
+}
+
+/* ---- what a turn does for one connection ---- */
+
+static unsigned most_opened, most_odd; /* in a turn */
+
+static bool count_turn(void *wanted)
+{
+    static unsigned opened_before, odd_before;
+
+    if (opened < opened_before || odd_points < odd_before) { /* another test's */
+        opened_before = odd_before = 0;
+    }
+    most_opened = opened - opened_before > most_opened ? opened - opened_before : most_opened;
+    most_odd = odd_points - odd_before > most_odd ? odd_points - odd_before : most_odd;
+    opened_before = opened;
+    odd_before = odd_points;
+    return opened + odd_points >= *(unsigned *)wanted;
+}
+
+/* Who is new begins little at once, who has been answered well more; nothing is lost. */
+UNIT_TEST(requests_of_one_read)
+{
+    unsigned wanted = 9;
+    int32_t id = 1;
+
+    conf.h2_streams = 1000;
+    most_opened = 0;
+    for (; id < 2 * 9; id += 2) {
+        peer_head(&peer, id, true, GET);
+    }
+    run_until(loop, count_turn, &wanted);
+    ck_assert_uint_gt(most_opened, 0);
+    ck_assert_uint_le(most_opened, 4);
+    wanted += 100;
+    for (; id < 2 * 109; id += 2) {
+        peer_head(&peer, id, true, GET);
+    }
+    run_until(loop, count_turn, &wanted);
+    ck_assert_uint_gt(most_opened, 4);
+    ck_assert_uint_le(most_opened, 16);
+    ck_assert_uint_eq(opened, wanted);
+}
+
+/* Small frames by the hundred wait for one another's turn. */
+UNIT_TEST(a_flood_in_one_read)
+{
+    unsigned wanted = 400;
+
+    most_odd = 0;
+    for (unsigned i = 0; i < wanted; i++) {
+        peer_frame(&peer, NGHTTP2_PING, 0, 0, "12345678", 8);
+    }
+    run_until(loop, count_turn, &wanted);
+    ck_assert_uint_eq(odd_points, wanted);
+    ck_assert_uint_lt(most_odd, wanted);
+    peer_head(&peer, 1, true, GET);
+    expect("0:GET{ 0} 0. ");
 }
 
 static void reset_next(struct fake *fake)
