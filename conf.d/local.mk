@@ -12,6 +12,7 @@ weir_confd = \
     conf.d/32-balance_random.conf \
     conf.d/33-balance_hash.conf \
     conf.d/34-balance_first.conf \
+    conf.d/35-balance_ewma.conf \
     conf.d/40-sticky_cookie.conf \
     conf.d/50-health_http.conf \
     conf.d/51-health_passive.conf \

@@ -61,6 +61,18 @@ modules_balance_least_conn_test_balance_least_conn_SOURCES = $(BALANCE_LEAST_CON
     $(MODULE_TEST_SOURCES) modules/balance_least_conn/test_balance_least_conn.c
 modules_balance_least_conn_test_balance_least_conn_LDADD = $(MODULE_TEST_LIBS)
 
+# --- balance_ewma --------------------------------------------------------------------------------
+
+BALANCE_EWMA_SOURCES = modules/balance_ewma/balance_ewma.c \
+    modules/balance_ewma/fading.c modules/balance_ewma/fading.h
+pkgmodule_PROGRAMS += modules/built/balance_ewma.so
+modules_built_balance_ewma_so_SOURCES = $(BALANCE_EWMA_SOURCES)
+modules_built_balance_ewma_so_LDFLAGS = $(MODULE_LINK)
+modules_built_balance_ewma_so_LDADD = -lm
+weir_tests += modules/balance_ewma/test_balance_ewma
+modules_balance_ewma_test_balance_ewma_SOURCES = $(BALANCE_EWMA_SOURCES) \
+    $(MODULE_TEST_SOURCES) modules/balance_ewma/test_balance_ewma.c
+modules_balance_ewma_test_balance_ewma_LDADD = $(MODULE_TEST_LIBS)
 # --- balance_hash --------------------------------------------------------------------------------
 
 BALANCE_HASH_SOURCES = modules/balance_hash/balance_hash.c \

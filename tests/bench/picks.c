@@ -48,7 +48,10 @@ struct stage {
     struct server *servers;
     struct weir_request request;
     void *conf, *prepared, *memory, *slots; /* of this module */
-    uint32_t held[2 * MAX_SERVERS];         /* requests that stay */
+    struct held {
+        uint32_t server;
+        uint64_t sent_ns;
+    } held[2 * MAX_SERVERS]; /* requests that stay */
     uint64_t random;
 };
 
@@ -58,6 +61,15 @@ static void host_random(struct weir_context *ctx, void *out, size_t len)
 {
     (void)ctx;
     memset(out, 7, len);
+}
+
+/* Read once a turn of the loop, which deals with some requests. */
+static uint64_t requests_ended;
+
+static uint64_t host_now_ns(struct weir_context *ctx)
+{
+    (void)ctx;
+    return (requests_ended / 4 + 1) * 100000;
 }
 
 static uint32_t host_worker_index(struct weir_context *ctx)
@@ -87,6 +99,7 @@ static const struct weir_host host = {
     .size = sizeof(host),
     .abi_major = WEIR_ABI_MAJOR,
     .abi_minor = WEIR_ABI_MINOR,
+    .now_ns = host_now_ns,
     .random = host_random,
     .worker_index = host_worker_index,
     .worker_count = host_worker_count,
@@ -124,7 +137,7 @@ static uint64_t now_ns(void)
 
 /* ---- a request ---- */
 
-static uint32_t begin(struct stage *stage)
+static struct held begin(struct stage *stage)
 {
     const struct weir_balancer *ops = stage->ops;
     uint32_t index;
@@ -148,22 +161,31 @@ static uint32_t begin(struct stage *stage)
     if (stage->keeps_costs) {
         ranking_changed(stage->ranking, index);
     }
-    return index;
+    return (struct held){index, host_now_ns(NULL)};
 }
 
-static void end(struct stage *stage, uint32_t index)
+static void end(struct stage *stage, struct held held)
 {
     const struct weir_balancer *ops = stage->ops;
+    uint32_t index = held.server;
+    struct weir_feedback feedback = {.size = sizeof(feedback),
+                                     .index = index,
+                                     .id = stage->items[index].id,
+                                     .slot = stage->items[index].slot,
+                                     .status = 200,
+                                     .first_byte_ns =
+                                         host_now_ns(NULL) - held.sent_ns + 100000 + index};
 
+    requests_ended++;
+    if (ops->on_head != NULL) {
+        ops->on_head(&stage->ctx, stage->instance, &feedback);
+        if (stage->keeps_costs) {
+            ranking_changed(stage->ranking, index);
+        }
+    }
+    feedback.total_ns = feedback.first_byte_ns;
     __atomic_fetch_sub(&stage->servers[index].in_flight, 1, __ATOMIC_SEQ_CST);
     if (ops->on_complete != NULL) {
-        struct weir_feedback feedback = {.size = sizeof(feedback),
-                                         .index = index,
-                                         .id = stage->items[index].id,
-                                         .slot = stage->items[index].slot,
-                                         .status = 200,
-                                         .first_byte_ns = 1000000,
-                                         .total_ns = 1000000};
         ops->on_complete(&stage->ctx, stage->instance, &feedback);
     }
     if (stage->keeps_costs) {
@@ -260,25 +282,26 @@ static void members(struct stage *stage, uint32_t count)
  * begins. */
 static double run(struct stage *stage, uint32_t count, bool busy)
 {
-    uint32_t requests = 200000, held = busy ? 2 * count : 0;
+    uint32_t requests = 200000, held_count = busy ? 2 * count : 0;
     double best = 1e9;
 
+    memset(stage->slots, 0, (size_t)MAX_SERVERS * stage->ops->slot_size);
     members(stage, count);
-    for (uint32_t i = 0; i < held; i++) {
+    for (uint32_t i = 0; i < held_count; i++) {
         stage->held[i] = begin(stage);
     }
     for (uint32_t run = 0; run < RUNS; run++) {
         uint64_t start = now_ns();
         for (uint32_t i = 0; i < requests; i++) {
-            uint32_t index = begin(stage);
+            struct held held = begin(stage);
             if (busy) {
                 stage->random = stage->random * UINT64_C(6364136223846793005) + 1;
-                uint32_t which = (uint32_t)((stage->random >> 33) % held);
-                uint32_t other = stage->held[which];
-                stage->held[which] = index;
-                index = other;
+                uint32_t which = (uint32_t)((stage->random >> 33) % held_count);
+                struct held other = stage->held[which];
+                stage->held[which] = held;
+                held = other;
             }
-            end(stage, index);
+            end(stage, held);
         }
         double each = (double)(now_ns() - start) / requests;
         best = each < best ? each : best;

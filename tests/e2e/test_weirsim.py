@@ -4,6 +4,7 @@
 import json
 import math
 import pathlib
+import statistics
 import subprocess
 
 import pytest
@@ -68,6 +69,66 @@ def test_round_robin_of_the_published_table():
                    "--balance", "round_robin")["round_robin"]
     assert row["requests"] == 50000 and near(row["p99_ms"], 906, 0.05)
     assert near(row["imbalance"], 1, 0.001)
+
+
+def test_two_choices_of_the_published_table():
+    """The same servers: peak EWMA and least loaded of two random choices, published: 96 and 98 ms. Comparing all is
+    far better."""
+    rows = simulate("--servers", "time=uniform:1ms", "--servers", "count=4 time=uniform:10ms", "--servers",
+                    "count=4 time=uniform:100ms", "--servers", "time=uniform:1s", "--arrivals", "closed:50",
+                    "--balance", "ewma { choices = 2 }", "--balance", "random")
+    assert near(rows["ewma"]["p99_ms"], 96, 0.25) and near(rows["random"]["p99_ms"], 98, 0.25)
+    rows = simulate("--servers", "time=uniform:1ms", "--servers", "count=4 time=uniform:10ms", "--servers",
+                    "count=4 time=uniform:100ms", "--servers", "time=uniform:1s", "--arrivals", "closed:50",
+                    "--balance", "ewma")
+    assert rows["ewma"]["p99_ms"] < 96 / 4
+
+
+# As tests/bench/balance has them: servers, requests a second, for how long, and what balance_ewma's p99 and p99.9 may
+# be of least_conn's.
+GOALS = {
+    "equal": (["count=10 time=exp:10ms concurrency=1"], 700, 20, 1.05, 1.05),
+    "slow": (["time=exp:200ms concurrency=4", "count=9 time=exp:20ms concurrency=4"], 1274, 20, 0.76, 0.32),
+    "mixed": (["time=uniform:1s concurrency=4", "count=4 time=uniform:100ms concurrency=4",
+               "count=4 time=uniform:10ms concurrency=4", "time=uniform:1ms concurrency=4"], 500, 20, 0.11, 0.11),
+    "two-slow": (["count=2 time=uniform:600ms-1000ms concurrency=2",
+                  "count=14 time=uniform:37.5ms-62.5ms concurrency=2"], 256, 20, 0.09, 1.0),
+    "capacity": (["count=3 time=exp:20ms concurrency=1", "count=3 time=exp:20ms concurrency=2",
+                  "count=3 time=exp:20ms concurrency=4"], 840, 20, 0.80, 0.90),
+    "freeze": (["time=exp:10ms concurrency=1 freeze=7.5s+5s", "count=9 time=exp:10ms concurrency=1"], 700, 20,
+               1.03, 1.03),
+    "cold": (["count=9 time=exp:10ms concurrency=1", "time=exp:10ms concurrency=1 joins=1s slow=3 cold=5s"], 540, 15,
+             0.94, 0.94),
+}
+
+
+@pytest.mark.parametrize("goal", sorted(GOALS))
+def test_ewma_beats_least_conn(goal):
+    """The median of nine runs: each is of some 10,000 requests, of which p99.9 are ten."""
+    servers, rate, seconds, p99, p999 = GOALS[goal]
+    words = [word for server in servers for word in ("--servers", server)]
+    ratios = []
+    for seed in range(1, 10):
+        rows = simulate(*words, "--arrivals", f"poisson:{rate}", "--requests", rate * seconds, "--seed", seed,
+                        "--balance", "least_conn", "--balance", "ewma")
+        ratios.append([rows["ewma"][name] / rows["least_conn"][name] for name in ("p99_ms", "p999_ms")])
+    assert statistics.median(ratio[0] for ratio in ratios) <= p99
+    assert statistics.median(ratio[1] for ratio in ratios) <= p999
+
+
+def test_ewma_sends_little_to_who_fails_fast():
+    rows = simulate("--servers", "count=9 time=exp:10ms concurrency=4", "--servers",
+                    "time=exp:10ms concurrency=4 fails=100% fail_time=1ms", "--arrivals", "poisson:1500",
+                    "--balance", "least_conn", "--balance", "ewma")
+    assert rows["ewma"]["failures"] <= 500 < 5000 < rows["least_conn"]["failures"]
+
+
+def test_few_are_caught_by_a_freeze():
+    """Who does not get an answer within a second has been caught."""
+    rows = simulate("--servers", "count=9 time=exp:10ms concurrency=1", "--servers",
+                    "time=exp:10ms concurrency=1 freeze=5s+5s", "--arrivals", "poisson:600", "--requests", 7000,
+                    "--timeout", "1s", "--retries", 0, "--balance", "least_conn", "--balance", "ewma")
+    assert rows["ewma"]["failures"] <= 3 < rows["least_conn"]["failures"]
 
 
 def test_what_servers_may_do():

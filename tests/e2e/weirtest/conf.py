@@ -3,7 +3,7 @@
 configuration of one weir."""
 
 MODULES = ("balance_round_robin", "balance_least_conn", "balance_hash", "balance_random",
-           "balance_first", "sticky_cookie", "health_http", "health_passive")
+           "balance_ewma", "balance_first", "sticky_cookie", "health_http", "health_passive")
 
 
 def server(name, where, extra=""):
