@@ -3,9 +3,13 @@
 tests/unit/bench."""
 
 import collections
+import concurrent.futures
+import json
+import os
 import pathlib
 import subprocess
 import sys
+import types
 import urllib.request
 
 import pytest
@@ -134,3 +138,27 @@ def test_goals():
         {"p99": (1.1, 1.1), "caught": (3, 2)}
     assert balancing.met({"p99": (1.1, 1.1)}) and not balancing.met({"p99": (1.2, 1.1)})
     assert not balancing.met(balancing.judge(row(goals={"p99": 1}), [{"valid": False}], theirs))
+
+
+def test_simulator_ranks_as_the_benchmark_does(tmp_path):
+    """Round robin sends a slow server more than it can do, least_conn what it can, and ewma next to nothing: the
+    slowest requests tell them apart by far, in reality as in weirsim."""
+    names = ("round_robin", "least_conn", "ewma")
+    case = balancing.Row("slow", "", ("exponential=200000",) + ("exponential=20000",) * 3, 30, {}, seconds=10)
+    cores = os.sched_getaffinity(0)
+    module_dir = pathlib.Path(weir_program.module_dir())
+    bench = types.SimpleNamespace(
+        workers=1, part=1, proxy_cpu=max(cores), load_cpus=cores, weir=(weir_program.program(), module_dir),
+        helpers={name: program(name) for name in ("open_load", "scripted")})
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        live = dict(zip(names, pool.map(
+            lambda name: balancing.measure(bench, case, balancing.Weir(bench, name), tmp_path / name, 1), names)))
+    assert all(got["valid"] for got in live.values()), live
+    simulated = subprocess.run(
+        [pathlib.Path(weir_program.program()).resolve().parent / "weirsim", "--json", "--requests", "390",
+         "--servers", "time=exp:200ms concurrency=1", "--servers", "count=3 time=exp:20ms concurrency=1",
+         "--arrivals", "poisson:30", *(word for name in names for word in ("--balance", name))],
+        check=True, stdout=subprocess.PIPE, text=True, timeout=60)
+    ranked = {one["balancer"]: one["p99_ms"] for one in json.loads(simulated.stdout)["balancers"]}
+    for one in (ranked, {name: got["p99"] for name, got in live.items()}):
+        assert one["round_robin"] > one["least_conn"] > one["ewma"], one
