@@ -8,6 +8,7 @@ import os
 import pathlib
 import socket
 import statistics
+import subprocess
 import time
 
 from . import programs
@@ -321,3 +322,49 @@ def judge(row, ours, theirs):
 
 def met(reached):
     return all(value is not None and value <= most for value, most in reached.values())
+
+
+# ---- the same in the simulator ----
+
+def words_of(row):
+    """weirsim's words for the row's servers."""
+    words = []
+    for number, spec in enumerate(row.servers):
+        spec, _, status = spec.partition("/")
+        options = dict(word.split("=") for word in spec.split(","))
+        text = [f"concurrency={options.pop('workers', 1)}"]
+        [(kind, times)] = options.items()
+        low, _, high = times.partition("-")
+        text.append({"exponential": f"time=exp:{low}us", "fixed": f"time={low}us",
+                     "uniform": f"time=uniform:{low}us-{high}us"}[kind])
+        if status:
+            text += ["fails=100%", f"status={status}", f"fail_time={low}us"]
+        at = WARM_UP_SECONDS + row.event_at
+        if row.event == "freeze" and number == row.odd[0]:
+            text.append(f"freeze={at}s+{FREEZE_SECONDS}s")
+        elif row.event == "join" and number == row.odd[0]:
+            text.append(f"joins={at}s slow={COLD_FACTOR} cold={COLD_SECONDS}s")
+        words += ["--servers", " ".join(text)]
+    return words
+
+
+def simulate(bench, row, program, balancers, seed):
+    """Balancer -> p99 in ms, in weirsim."""
+    seconds = WARM_UP_SECONDS + row.seconds * (1 if row.event else bench.part)
+    named = [word for name, what in balancers.items() for word in ("--balance", what)]
+    done = subprocess.run(
+        [program, *words_of(row), "--arrivals", f"poisson:{row.rate}", "--requests", str(int(seconds * row.rate)),
+         "--warm-up", str(int(WARM_UP_SECONDS * row.rate)), "--retries", "0", "--seed", str(seed),
+         "--workers", str(bench.workers), "--json", *named], text=True, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise BenchError(f"weirsim: {done.stderr.strip()}")
+    return dict(zip(balancers, (one["p99_ms"] for one in json.loads(done.stdout)["balancers"])))
+
+
+def ranked_alike(live, simulated, apart=1.15):
+    """Whether no two balancers that are apart in one are the other way round in the other. `live`, `simulated`: p99s
+    by balancer."""
+    names = list(live)
+    return all(not (live[a] * apart < live[b] and simulated[b] * apart < simulated[a]) and
+               not (live[a] * apart * apart < live[b] and simulated[b] < simulated[a])
+               for a in names for b in names)
