@@ -141,6 +141,9 @@ def test_what_servers_may_do():
               *load)
     old, new = row["servers"]
     assert 70 < old["requests"] < 130 and new["p99_ms"] == 30 and row["p50_ms"] == 30
+    # its weight rises for 4 s: of 100 a second, a tenth to a half
+    row = one("--servers", "name=old time=0ms", "--servers", "name=new time=0ms joins=4s slow_start=4s", *load)
+    assert 210 < row["servers"][1]["requests"] < 310
     # slow for a time; failing for a time, with an answer (no retry) and without (retried elsewhere)
     row = one("--servers", "time=10ms slow=5@2s+1s", *load)
     assert row["p50_ms"] == 10 and row["max_ms"] == 50
@@ -209,6 +212,7 @@ def test_a_trace_is_played_again(tmp_path):
                    trace_line(1.7, "a", 5, status=503, outcome="error") +
                    trace_line(1.8, "", 0, outcome="failed", reason="no_server") + trace_line(2, "a", 10, pool="other"))
     assert "several pools" in weirsim("--trace", log, "--balance", "least_conn").stderr
+    assert one("--trace", log, "--pool", "web", "--requests", 2)["requests"] == 2
     row = one("--trace", log, "--pool", "web")
     assert row["requests"] == 4 and row["failures"] == 1 and row["max_ms"] == 2000 and row["p50_ms"] == 30
     row = one("--trace", log, "--pool", "web", "--servers", "name=a slow=2", "--servers", "name=b time=1ms weight=1000")

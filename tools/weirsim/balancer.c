@@ -193,8 +193,15 @@ static bool is_member(const struct server_model *server, uint64_t now)
 void balancer_members(struct balancer *balancer, uint64_t now)
 {
     for (uint32_t i = 0; i < balancer->scenario->server_count; i++) {
-        weir_test_server_set_candidate(balancer->pool, i,
-                                       is_member(&balancer->scenario->servers[i], now));
+        const struct server_model *server = &balancer->scenario->servers[i];
+        uint64_t gone = now - server->joins, steps = SLOW_START_STEPS;
+        weir_test_server_set_candidate(balancer->pool, i, is_member(server, now));
+        if (server->joins > 0 && now >= server->joins) {
+            uint64_t step =
+                gone < server->slow_start ? gone * steps / server->slow_start + 1 : steps;
+            uint64_t weight = (uint64_t)server->weight * WEIR_WEIGHT_ONE * step / steps;
+            weir_test_server_set_weight(balancer->pool, i, weight > 0 ? (uint32_t)weight : 1);
+        }
     }
     weir_test_pool_tell(balancer->pool);
 }

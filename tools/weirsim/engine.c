@@ -452,6 +452,22 @@ static void sum_up(struct engine *engine)
     result->imbalance = result->requests > 0 ? most * weights / (double)result->requests : 0;
 }
 
+/* When the server comes, its weight rises, and it goes. */
+static void plan_members(struct engine *engine, const struct server_model *model)
+{
+    if (model->leaves != NEVER) {
+        plan(engine, model->leaves, MEMBERS, 0, NULL);
+    }
+    if (model->joins == 0) {
+        return;
+    }
+    plan(engine, model->joins, MEMBERS, 0, NULL);
+    for (uint64_t step = 1; step <= SLOW_START_STEPS && model->slow_start > 0; step++) {
+        uint64_t at = model->joins + (model->slow_start * step - 1) / SLOW_START_STEPS + 1;
+        plan(engine, at, MEMBERS, 0, NULL);
+    }
+}
+
 void simulate(const struct scenario *scenario, struct balancer *balancer, struct result *result)
 {
     struct engine engine = {.scenario = scenario,
@@ -467,12 +483,7 @@ void simulate(const struct scenario *scenario, struct balancer *balancer, struct
     engine.ended = need(calloc(scenario->requests + 1, sizeof(*engine.ended)));
     for (uint32_t i = 0; i < scenario->server_count; i++) {
         engine.servers[i].last = &engine.servers[i].first;
-        for (int k = 0; k < 2; k++) {
-            uint64_t at = k == 0 ? scenario->servers[i].joins : scenario->servers[i].leaves;
-            if (at > 0 && at != NEVER) {
-                plan(&engine, at, MEMBERS, 0, NULL);
-            }
-        }
+        plan_members(&engine, &scenario->servers[i]);
     }
     for (size_t i = 0; i < begin && i < scenario->requests; i++) {
         uint64_t at = scenario->arrivals != NULL ? scenario->arrivals[i].at : 0;

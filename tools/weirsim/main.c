@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BALANCERS_MAX    32u
-#define DEFAULT_REQUESTS 50000u
-#define REQUESTS_MAX     100000000u
+#define BALANCERS_MAX 32u
+#define REQUESTS_MAX  100000000u
 
 struct command {
     struct scenario scenario;
     const char *arrivals, *trace, *pool;
     const char *balancers[BALANCERS_MAX];
     size_t balancer_count;
+    size_t limit; /* requests; 0: as many as there are, or 50,000 */
     bool json, show_servers;
 };
 
@@ -30,9 +30,9 @@ static const char usage[] =
     "  --balance B        a balancer's name or file, and options: 'ewma { half_life = 5s }'\n"
     "  --servers WORDS    servers: count, name, weight, time, body, concurrency, max_requests,\n"
     "                     slow, freeze, cold, fails, fail_time, status, retry_after, joins,\n"
-    "                     leaves\n"
+    "                     slow_start, leaves\n"
     "  --arrivals MODEL   poisson:RATE, steps:RATE@FOR,RATE..., closed:CLIENTS, file:PATH\n"
-    "  --requests N       how many; 50000 by default\n"
+    "  --requests N       how many; 50000 by default, or all of a file\n"
     "  --trace FILE       requests and servers of an access log in JSON; - is standard input\n"
     "  --pool NAME        of a trace with several pools, this one\n"
     "  --warm-up N        the first N requests are not counted\n"
@@ -125,7 +125,7 @@ static bool take(struct command *command, int option, const char *text)
     case ARRIVALS: command->arrivals = text; break;
     case REQUESTS:
         good = number("requests", text, 1, REQUESTS_MAX, &value);
-        scenario->requests = value;
+        command->limit = value;
         break;
     case TRACE: command->trace = text; break;
     case POOL: command->pool = text; break;
@@ -163,11 +163,13 @@ static bool make_scenario(struct command *command)
         fprintf(stderr, "weirsim: say when requests come, by --arrivals or by --trace\n");
         return false;
     }
-    if (command->trace != NULL && !read_trace(command->trace, command->pool, scenario)) {
+    if (command->trace != NULL &&
+        !read_trace(command->trace, command->pool, command->limit, scenario)) {
         return false;
     }
     if (command->arrivals != NULL &&
-        !told("arrivals", command->arrivals, read_arrivals(command->arrivals, scenario))) {
+        !told("arrivals", command->arrivals,
+              read_arrivals(command->arrivals, command->limit, scenario))) {
         return false;
     }
     if (scenario->server_count == 0) {
@@ -217,9 +219,7 @@ static int run(const struct command *command)
 
 int main(int argc, char **argv)
 {
-    struct command command = {
-        .scenario = {
-            .requests = DEFAULT_REQUESTS, .clients = 1000, .workers = 1, .retries = 2, .seed = 1}};
+    struct command command = {.scenario = {.clients = 1000, .workers = 1, .retries = 2, .seed = 1}};
     int status = 2, option;
     bool good = true;
 

@@ -18,6 +18,8 @@
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define NEVER         UINT64_MAX
 
+#define DEFAULT_REQUESTS 50000u
+
 /* ---- what is simulated ---- */
 
 /* How long something takes, ns. */
@@ -33,6 +35,9 @@ struct phase {
     double factor;
 };
 #define PHASES_MAX 16u
+
+/* As many as Weir takes. */
+#define SLOW_START_STEPS 20u
 
 /* A request that a server of a trace has had. */
 struct sample {
@@ -56,6 +61,7 @@ struct server_model {
     uint32_t failure_status; /* 0: no answer at all */
     uint64_t retry_after;
     uint64_t joins, leaves;
+    uint64_t slow_start;    /* after it has joined its weight rises in so long; 0: at once */
     bool timed;             /* `time` was given: it is not the trace's */
     struct sample *samples; /* of the trace, in order of time */
     size_t sample_count;
@@ -126,16 +132,16 @@ struct arrival *poisson_arrivals(const struct rate_step *steps, size_t step_coun
 const char *read_duration(const char *text, uint64_t *ns);
 /* Adds the servers that `text` tells of to `*servers`. */
 const char *read_servers(const char *text, struct server_model **servers, uint32_t *count);
-/* "poisson:RATE", "steps:RATE@FOR,...", "closed:N", "file:PATH". `scenario->requests` of 0 becomes
- * the default, or the file's. */
-const char *read_arrivals(const char *text, struct scenario *scenario);
+/* "poisson:RATE", "steps:RATE@FOR,...", "closed:N", "file:PATH". `limit`: so many requests; 0: the
+ * default, or all of the file. */
+const char *read_arrivals(const char *text, size_t limit, struct scenario *scenario);
 
 /* ---- trace.c ---- */
 
 /* Arrivals of an access log in JSON, what the scenario's servers of the same names took for each,
- * and where it has no servers, those of the log. `pool` NULL: the log has one alone. false: told on
- * standard error. */
-bool read_trace(const char *path, const char *pool, struct scenario *scenario);
+ * and where it has no servers, those of the log. `pool` NULL: the log has one alone. `limit`: so
+ * many of the first requests; 0: all. false: told on standard error. */
+bool read_trace(const char *path, const char *pool, size_t limit, struct scenario *scenario);
 
 /* ---- balancer.c: the module in the fake host ---- */
 

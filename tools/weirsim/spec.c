@@ -198,13 +198,15 @@ static const char *set(struct server_model *model, uint32_t *count, uint64_t *co
         wrong = read_duration(value, &model->joins);
     } else if (strcmp(name, "leaves") == 0) {
         wrong = read_duration(value, &model->leaves);
+    } else if (strcmp(name, "slow_start") == 0) {
+        wrong = read_duration(value, &model->slow_start);
     } else if (strcmp(name, "cold") == 0) { /* for so long after it joins; `slow` before it says
                                              * how much */
         wrong = read_duration(value, cold);
     } else {
         return "there is no such word; there are count, name, weight, time, body, concurrency, "
-               "max_requests, slow, freeze, cold, fails, fail_time, status, retry_after, joins "
-               "and leaves";
+               "max_requests, slow, freeze, cold, fails, fail_time, status, retry_after, joins, "
+               "slow_start and leaves";
     }
     return wrong;
 }
@@ -300,7 +302,7 @@ static const char *read_steps(const char *text, struct scenario *scenario)
 }
 
 /* Times in seconds, one a line. */
-static const char *read_file(const char *path, struct scenario *scenario)
+static const char *read_file(const char *path, size_t limit, struct scenario *scenario)
 {
     FILE *file = fopen(path, "r");
     struct arrival *arrivals = NULL;
@@ -337,14 +339,15 @@ static const char *read_file(const char *path, struct scenario *scenario)
         return wrong;
     }
     scenario->arrivals = arrivals;
-    scenario->requests = count;
+    scenario->requests = limit > 0 && limit < count ? limit : count;
     return NULL;
 }
 
-const char *read_arrivals(const char *text, struct scenario *scenario)
+const char *read_arrivals(const char *text, size_t limit, struct scenario *scenario)
 {
+    scenario->requests = limit > 0 ? limit : DEFAULT_REQUESTS;
     if (take(&text, "file:")) {
-        return read_file(text, scenario);
+        return read_file(text, limit, scenario);
     }
     if (take(&text, "closed:")) {
         const char *wrong = read_number(text, 1000000, &scenario->closed);

@@ -230,10 +230,14 @@ static uint32_t model_of(const struct scenario *scenario, const char *name)
     return i;
 }
 
-static void fill(const struct reader *reader, struct scenario *scenario)
+/* `limit`: so many of the first requests; 0: all. */
+static void fill(struct reader *reader, struct scenario *scenario, size_t limit)
 {
     bool own = scenario->server_count == 0;
     uint32_t *models = need(calloc(reader->servers.count, sizeof(*models)));
+    size_t *counts;
+
+    reader->count = limit > 0 && limit < reader->count ? limit : reader->count;
 
     if (own) {
         for (size_t i = 0; i < reader->servers.count; i++) {
@@ -247,10 +251,15 @@ static void fill(const struct reader *reader, struct scenario *scenario)
         snprintf(name, sizeof(name), "%.50s", reader->servers.items[i]);
         models[i] = own ? (uint32_t)i : model_of(scenario, name);
     }
+    counts = need(calloc(scenario->server_count + 1, sizeof(*counts))); /* the last: of none */
+    for (size_t i = 0; i < reader->count; i++) {
+        counts[models[reader->entries[i].server]]++;
+    }
     for (uint32_t i = 0; i < scenario->server_count; i++) {
         scenario->servers[i].samples =
-            need(calloc(reader->count, sizeof(*scenario->servers[i].samples)));
+            need(calloc(counts[i] + 1, sizeof(*scenario->servers[i].samples)));
     }
+    free(counts);
     scenario->arrivals = need(calloc(reader->count, sizeof(*scenario->arrivals)));
     scenario->requests = reader->count;
     scenario->clients = (uint32_t)reader->clients.count;
@@ -270,7 +279,7 @@ static void fill(const struct reader *reader, struct scenario *scenario)
     free(models);
 }
 
-bool read_trace(const char *path, const char *pool, struct scenario *scenario)
+bool read_trace(const char *path, const char *pool, size_t limit, struct scenario *scenario)
 {
     struct reader reader = {.path = path, .pool = pool};
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
@@ -295,7 +304,7 @@ bool read_trace(const char *path, const char *pool, struct scenario *scenario)
     }
     if (good) {
         qsort(reader.entries, reader.count, sizeof(*reader.entries), by_time);
-        fill(&reader, scenario);
+        fill(&reader, scenario, limit);
     }
     names_free(&reader.servers);
     names_free(&reader.clients);
