@@ -164,7 +164,8 @@ struct h2_watch {
     int32_t processed;               /* before this read */
     uint64_t begun, lost; /* bit i: the client has begun stream last - 2 i; we reset it */
     uint32_t bytes_left;  /* that may be taken in this turn, */
-    uint32_t heads_left;  /* and requests that may begin */
+    uint32_t heads_left;  /* and requests that may begin; */
+    uint32_t price;       /* of frames and fields */
 };
 
 struct h2 {

@@ -7,15 +7,17 @@
 #include "http/h2_parts.h"
 #include "net/conn_pool.h"
 
-/* What a turn does for one connection, as all others wait meanwhile: reads; requests that begin,
- * and bytes as h2_watch counts them, by how far the peer is trusted. Each stream that ends well
- * earns trust; whoever has ODD_MOST points has lost all. */
-#define READS_PER_TURN  16
-#define TRUST_LEAST     2u
-#define BYTES_PER_TRUST (16u * 1024)
-#define ODD_MOST        10u
-#define ODD_BYTES       (4u * 1024)
-#define ODD_HEADS       1u
+/* What a turn does for one connection, as all others wait meanwhile: reads, bytes as h2_watch
+ * counts them, and requests that begin. How many of these, and at what price frames and fields
+ * count, depends on how far the peer is trusted: each stream that ends well earns trust, and
+ * whoever has ODD_MOST points has lost all. */
+#define READS_PER_TURN 16
+#define BYTES_PER_TURN (256u * 1024)
+#define TRUST_LEAST    1u
+#define TRUST_MOST     (TRUST_LEAST + H2_EARNED_MOST)
+#define ODD_MOST       10u
+#define ODD_HEADS      1u
+#define ODD_PRICE      64u
 /* Bytes of a read: what is left of it can be kept; and of the first read, and one behind frames
  * that were smaller than SMALL_FRAME. */
 #define READ_MOST   (LOOP_SCRATCH_SIZE / 2)
@@ -457,14 +459,14 @@ static void begin_turn(struct h2 *h2)
         return;
     }
     h2->turn = turn;
+    watch->bytes_left = BYTES_PER_TURN;
     if (unlikely(h2->abuse > 0) && h2_points(h2) >= ODD_MOST) {
         h2->earned = 0;
-        watch->bytes_left = ODD_BYTES;
         watch->heads_left = ODD_HEADS;
+        watch->price = ODD_PRICE;
     } else {
-        uint32_t trust = TRUST_LEAST + h2->earned;
-        watch->bytes_left = trust * BYTES_PER_TRUST;
-        watch->heads_left = trust;
+        watch->heads_left = TRUST_LEAST + h2->earned;
+        watch->price = TRUST_MOST / watch->heads_left;
     }
 }
 

@@ -19,8 +19,8 @@
 /* Bytes of a frame before its payload. */
 #define FRAME_HEAD 9u
 
-/* What streams that end well earn at most: eight times the least trust. */
-#define H2_EARNED_MOST 14u
+/* What streams that end well earn at most: sixteen times the least trust. */
+#define H2_EARNED_MOST 15u
 
 /* Buffers whose last bytes may be in the batch. */
 #define H2_SPENT_MOST 16u

@@ -144,7 +144,7 @@ static uint8_t looked_at(const struct h2_watch *watch)
 }
 
 /* What a frame costs beside its bytes, and a byte of fields, in bytes of DATA: to decode and check
- * it takes 20 ns, crumbs of cookies more. */
+ * it takes 20 ns, crumbs of cookies more. Times the price. */
 #define FRAME_COST  128u
 #define FIELDS_COST 16u
 
@@ -158,7 +158,7 @@ static size_t take_payload(struct h2_watch *watch, size_t len)
 {
     uint8_t type = watch->frame[3];
     bool fields = type == NGHTTP2_HEADERS || type == NGHTTP2_CONTINUATION;
-    size_t cost = fields ? FIELDS_COST : 1;
+    size_t cost = fields ? (size_t)FIELDS_COST * watch->price : 1;
     size_t most = (watch->bytes_left + cost - 1) / cost;
 
     len = len < watch->left ? len : watch->left;
@@ -207,7 +207,7 @@ size_t h2_watch(struct h2 *h2, const uint8_t *data, size_t len, uint32_t *code)
         watch->have = 0;
         watch->frames++;
         frames++;
-        spend(watch, FRAME_COST);
+        spend(watch, (size_t)FRAME_COST * watch->price);
     }
     return len;
 }

@@ -19,7 +19,7 @@ LEFT_MOST = 8 * 1024
 # By how much the innocent client's p99 may grow; a usual one below that is as good as any.
 P99_TIMES = 3
 P99_LEAST = 0.5 # ms
-SCENES = 3
+SCENES = 5
 # Of the innocent client's, before and at least during an attack.
 REQUESTS = 200
 PEERS = 4
