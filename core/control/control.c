@@ -21,6 +21,7 @@
 #include "control/change/module_part.h"
 #include "control/parts.h"
 #include "control/try_start.h"
+#include "module/guard.h"
 #include "module/host.h"
 #include "net/conn.h"
 #include "proxy/plan/descriptors.h"
@@ -122,6 +123,7 @@ static void runtime_init(struct control *control, const char *path)
     control->runtime.host = &control->host;
     control->runtime.workers = count_workers(global);
     control->runtime.modules = module_registry_new(control->runtime.workers + 1);
+    module_registry_on_alarm(control->runtime.modules, control_module_alarm, control);
     control->runtime.on_left = control_generation_left;
     control->runtime.try_start = try_start;
     list_init(&control->runtime.listeners);
@@ -408,6 +410,9 @@ int control_print_options(const char *path, const char *name)
         {&pool_options, "pool \"NAME\" { }"},
         {&probe_options, "health \"NAME\" { } of a pool that probes, beside the module's own"},
         {&passive_options, "health \"NAME\" { } of a pool that listens, beside the module's own"},
+        {&guard_options, "module \"NAME\" { } and each of its blocks, beside the module's own"},
+        {&guard_balancer_options, "the same, of balancers"},
+        {&guard_fault_options, "the same, of filters, routers and stickiness"},
     };
     struct control control = {0};
     struct mistakes mistakes = {0};
@@ -430,6 +435,11 @@ int control_print_options(const char *path, const char *name)
                    module->descriptor.summary);
             if (module->descriptor.options != NULL) {
                 conf_print_options(module->descriptor.options, "options", 0);
+            }
+            const struct weir_options *tables[GUARD_TABLES];
+            size_t count = guard_tables(module, tables);
+            for (size_t i = 0; i < count; i++) {
+                conf_print_options(tables[i], "supervision", 0);
             }
             module_unref(&module);
         }

@@ -46,6 +46,8 @@ struct control {
     struct message drained, last; /* all loops have drained; all are cleared */
     struct message left;          /* loops have left generations */
     _Atomic bool left_posted;
+    struct message alarm; /* blocks of modules are out */
+    _Atomic bool alarm_posted;
     struct task refresh;  /* queued: pools have been touched in this turn */
     struct timer tickets; /* until the next key of TLS session tickets */
     uint64_t tickets_ns;  /* what it is set to; 0: not yet */
@@ -69,6 +71,8 @@ void control_take_log(struct generation *generation);
 
 /* runtime.on_left: on any loop, the last one to leave. */
 void control_generation_left(struct runtime *runtime);
+/* Of the modules' registry. */
+void control_module_alarm(void *arg);
 void control_free_left(struct control *control);
 
 /* ---- leaving.c: listening sockets go ---- */

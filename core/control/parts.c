@@ -8,15 +8,12 @@
 #include "control/status.h"
 
 static const struct command *const commands[] = {
-    read_commands,
-    status_commands,
-    config_commands,
-    explain_commands,
+    read_commands, module_commands, status_commands, config_commands, explain_commands,
 };
 
 /* The order of upkeep: an overdue change is taken back before a drain ends. */
 static const struct change_part *const parts[] = {
-    &journal_part, &server_part, &reload_part, &export_part, &module_part,
+    &journal_part, &server_part, &reload_part, &export_part, &module_part, &retry_part,
 };
 
 void parts_add(struct changes *changes)

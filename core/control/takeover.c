@@ -3,6 +3,7 @@
  * Generations come into force and are freed: at start, on a reload, on a runtime change, and when
  * DNS changes members. See control_state.h.
  */
+#include "control/api/modules.h"
 #include "control/control_state.h"
 
 #include <stdio.h>
@@ -38,6 +39,24 @@ static void on_generation_left(struct message *message)
     struct control *control = container_of(message, struct control, left);
     atomic_store(&control->left_posted, false); /* from here on it is posted anew */
     control_free_left(control);
+}
+
+static void on_alarm(struct message *message)
+{
+    struct control *control = container_of(message, struct control, alarm);
+    atomic_store(&control->alarm_posted, false);
+    modules_tell_alarms(&control->changes.plane);
+}
+
+/* On any loop: a block of a module is out. */
+void control_module_alarm(void *arg)
+{
+    struct control *control = arg;
+
+    if (!atomic_exchange(&control->alarm_posted, true)) {
+        control->alarm.fn = on_alarm;
+        loop_post(control->self->loop, &control->alarm);
+    }
 }
 
 /* On any loop, the last one to leave. */
@@ -536,6 +555,7 @@ static void reload(void *arg, struct operation *operation)
 
 const struct changes_owner control_owner = {
     .refresh = refresh_server,
+    .refresh_pool = control_refresh_pool,
     .derive = derive,
     .apply = apply,
     .pass = pass,

@@ -12,6 +12,8 @@
 
 #include "base/list.h"
 
+struct call_meter;
+struct guard;
 struct loop;
 struct module;
 struct module_mailbox;
@@ -29,6 +31,9 @@ struct module_context {
     struct weir_str pool;       /* empty: not in a pool's block; lives as long as the context */
     struct weir_str block_name; /* see weir_block_name; lives as long as the context */
     void *scope;                /* the owner's */
+    const char *place;          /* for people: the pool or block; empty: the module's own block */
+    struct guard *guard;        /* that its calls strike; NULL: they are only counted */
+    struct call_meter *meter;   /* of its calls; see call.h. NULL: they are not measured */
 
     /* host.c's */
     struct module_mailbox *mailbox;

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/logfile.h"
+#include "module/call.h"
 #include "module/check.h"
 #include "module/context.h"
 #include "module/hmac.h"
@@ -20,8 +21,8 @@
 
 /* Links a context and its pending posts, which may outlive it. */
 struct module_mailbox {
-    _Atomic unsigned refs; /* one for the context, and one per post */
-    bool open;             /* loop thread: the context has not ended */
+    _Atomic unsigned refs;      /* one for the context, and one per post */
+    struct module_context *ctx; /* loop thread; NULL: it has ended */
 };
 
 struct posted {
@@ -34,7 +35,7 @@ struct posted {
 struct weir_timer {
     struct timer timer;
     struct list link; /* in its context */
-    struct loop *loop;
+    struct module_context *ctx;
     weir_timer_fn fn;
     void *arg;
 };
@@ -56,18 +57,26 @@ void module_context_init(struct module_context *ctx, const struct weir_host *hos
         .module = module,
         .component = module != NULL ? module->name : "module",
         .loop = loop,
+        .place = "",
     };
+    if (module != NULL && module->meters != NULL) {
+        ctx->meter = &module->meters[loop != NULL ? loop->index : module->loops - 1];
+        if (loop != NULL) {
+            ctx->meter->stack->loop = loop;
+            loop->calls = ctx->meter->stack;
+        }
+    }
     list_init(&ctx->timers);
     if (loop != NULL) {
         ctx->mailbox = base_zalloc(sizeof(*ctx->mailbox));
         atomic_init(&ctx->mailbox->refs, 1);
-        ctx->mailbox->open = true;
+        ctx->mailbox->ctx = ctx;
     }
 }
 
 static void free_timer(struct weir_timer *timer)
 {
-    timer_cancel(timer->loop, &timer->timer);
+    timer_cancel(timer->ctx->loop, &timer->timer);
     list_remove(&timer->link);
     free(timer);
 }
@@ -87,7 +96,7 @@ void module_context_end(struct module_context *ctx)
     }
     shared_release(&ctx->shared);
     if (ctx->mailbox != NULL) {
-        ctx->mailbox->open = false;
+        ctx->mailbox->ctx = NULL;
         mailbox_unref(ctx->mailbox);
         ctx->mailbox = NULL;
     }
@@ -238,8 +247,8 @@ static void host_metric_add(struct weir_context *base, uint32_t metric, int64_t 
 
     if (likely(module != NULL && metric < module->metric_count)) {
         metric_add(module->metrics[metric], ctx->worker_index, n);
-    } else if (module != NULL) {
-        module_fault(module);
+    } else {
+        call_strike(module_context_of(base), call_hook(ctx), STRIKE_ANSWER);
     }
 }
 
@@ -248,7 +257,9 @@ static void host_metric_add(struct weir_context *base, uint32_t metric, int64_t 
 static void timer_fires(struct timer *base)
 {
     struct weir_timer *timer = container_of(base, struct weir_timer, timer);
+    struct call *call = call_begin(timer->ctx, HOOK_TIMER);
     timer->fn(timer->arg); /* may free the timer */
+    call_end(call);
 }
 
 static struct weir_timer *host_timer_new(struct weir_context *base, weir_timer_fn fn, void *arg)
@@ -265,7 +276,7 @@ static struct weir_timer *host_timer_new(struct weir_context *base, weir_timer_f
         return NULL;
     }
     timer->timer.fn = timer_fires;
-    timer->loop = ctx->loop;
+    timer->ctx = ctx;
     timer->fn = fn;
     timer->arg = arg;
     list_push_back(&ctx->timers, &timer->link);
@@ -274,12 +285,12 @@ static struct weir_timer *host_timer_new(struct weir_context *base, weir_timer_f
 
 static void host_timer_set(struct weir_timer *timer, uint64_t delay_ns)
 {
-    timer_set(timer->loop, &timer->timer, delay_ns);
+    timer_set(timer->ctx->loop, &timer->timer, delay_ns);
 }
 
 static void host_timer_cancel(struct weir_timer *timer)
 {
-    timer_cancel(timer->loop, &timer->timer);
+    timer_cancel(timer->ctx->loop, &timer->timer);
 }
 
 static void host_timer_free(struct weir_timer *timer)
@@ -295,8 +306,10 @@ static void posted_arrives(struct message *message)
 {
     struct posted *posted = container_of(message, struct posted, message);
 
-    if (posted->mailbox->open) {
+    if (posted->mailbox->ctx != NULL) {
+        struct call *call = call_begin(posted->mailbox->ctx, HOOK_POST);
         posted->fn(posted->arg);
+        call_end(call);
     }
     mailbox_unref(posted->mailbox);
     free(posted);

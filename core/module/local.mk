@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/module, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/module/call.c \
+    core/module/call.h \
     core/module/check.c \
     core/module/check.h \
     core/module/context.h \
+    core/module/guard.c \
+    core/module/guard.h \
     core/module/hmac.c \
     core/module/hmac.h \
     core/module/host.c \

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "module/call.h"
 #include "module/module_abi.h"
 #include "module/module_library.h"
 #include "option/option_value.h"
@@ -20,6 +21,8 @@ struct module_registry {
     struct list metrics; /* struct metric.link */
     unsigned loops;
     uint64_t last_number;
+    struct call_stack *stacks; /* one a loop */
+    struct module_alarm alarm;
 };
 
 struct module_registry *module_registry_new(unsigned loops)
@@ -28,7 +31,22 @@ struct module_registry *module_registry_new(unsigned loops)
     list_init(&registry->modules);
     list_init(&registry->metrics);
     registry->loops = loops;
+    registry->stacks = base_zalloc_lines(loops * sizeof(*registry->stacks));
+    for (unsigned i = 0; i + 1 < loops; i++) {
+        registry->stacks[i].worker = true;
+    }
+    call_clock_begin();
     return registry;
+}
+
+struct call_stack *module_calls(const struct module_registry *registry, unsigned loop)
+{
+    return &registry->stacks[loop];
+}
+
+void module_registry_on_alarm(struct module_registry *registry, void (*fn)(void *arg), void *arg)
+{
+    registry->alarm = (struct module_alarm){fn, arg};
 }
 
 void module_registry_free(struct module_registry **registry)
@@ -37,6 +55,7 @@ void module_registry_free(struct module_registry **registry)
         return;
     }
     ASSERT(list_empty(&(*registry)->modules) && list_empty(&(*registry)->metrics));
+    free((*registry)->stacks);
     free(*registry);
     *registry = NULL;
 }
@@ -64,6 +83,12 @@ static void destroy(struct module *module)
         metric_unref(module->metrics[i]);
     }
     free(module->metrics);
+    for (unsigned i = 0; i < module->loops; i++) {
+        for (unsigned hook = 0; hook < MODULE_HOOKS; hook++) {
+            free(module->meters[i].hooks[hook]);
+        }
+    }
+    free(module->meters);
     library_close(&module->library);
     free(module->name);
     free(module->path);
@@ -112,6 +137,17 @@ static void tell_missing(const char *module_dir, const char *name, const char *p
     free(best);
 }
 
+static void make_meters(struct module_registry *registry, struct module *module)
+{
+    module->loops = registry->loops;
+    module->alarm = &registry->alarm;
+    module->meters = base_zalloc_lines(registry->loops * sizeof(*module->meters));
+    for (unsigned i = 0; i < registry->loops; i++) {
+        module->meters[i].module = module;
+        module->meters[i].stack = &registry->stacks[i];
+    }
+}
+
 static struct module *find_loaded(const struct module_registry *registry, const char *name,
                                   const uint8_t identity[32])
 {
@@ -155,7 +191,9 @@ static bool accept(struct module_registry *registry, struct module *module, char
     }
     take_metrics(registry, module);
     if (module->descriptor.load != NULL) {
+        struct call *call = call_begin(&module->load_context, HOOK_LOAD);
         enum weir_status status = module->descriptor.load(&module->load_context.base);
+        call_end(call);
         if (status != WEIR_OK) {
             snprintf(error, LIBRARY_ERROR_SIZE,
                      "its load hook failed with status %d; what it logged says why", (int)status);
@@ -174,6 +212,8 @@ static struct module *load_image(struct module_registry *registry, const char *n
     module->name = base_strdup(name);
     module->path = base_strdup(path);
     memcpy(module->identity, image->identity, sizeof(module->identity));
+    list_init(&module->guards);
+    make_meters(registry, module);
     module_context_init(&module->load_context, host, module, NULL);
     module->load_context.worker_index = module->load_context.worker_count = registry->loops - 1;
     module->library = library_open(image, name, error);

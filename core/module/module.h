@@ -9,7 +9,6 @@
 #ifndef MODULE_MODULE_H
 #define MODULE_MODULE_H
 
-#include <stdatomic.h>
 #include <weir/weir.h>
 
 #include "base/list.h"
@@ -17,6 +16,8 @@
 #include "module/context.h"
 #include "module/metrics.h"
 
+struct call_meter;
+struct call_stack;
 struct module_library;
 struct module_registry;
 
@@ -33,7 +34,14 @@ enum module_kind {
 };
 #define MODULE_KIND_COUNT (MODULE_CONTROL + 1)
 
-/* One loaded copy. Everything may be read; module.c writes, but for the last two numbers. */
+/* What is called when a block of a module is out. */
+struct module_alarm {
+    void (*fn)(void *arg); /* NULL: nothing */
+    void *arg;
+};
+
+/* One loaded copy. Everything may be read; module.c writes, but for generation, meters and
+ * guards. */
 struct module {
     /* The descriptor as this host knows it: hooks that an older module lacks are NULL, the
      * kinds' tables are those below, and no text is NULL. */
@@ -53,14 +61,16 @@ struct module {
 
     uint64_t number; /* of this copy, and of no other as long as the process lives */
     char *name;
-    char *path;           /* of the file that was copied */
-    uint8_t identity[32]; /* SHA-256 of the file */
-    unsigned refs;        /* one a generation, as long as each loads a module once */
-    uint64_t generation;  /* the newest that was in force with it; 0: none yet */
-    /* Breaches of contract and failed hooks since loading. Any thread. */
-    _Atomic uint64_t faults;
+    char *path;                /* of the file that was copied */
+    uint8_t identity[32];      /* SHA-256 of the file */
+    unsigned refs;             /* one a generation, as long as each loads a module once */
+    uint64_t generation;       /* the newest that was in force with it; 0: none yet */
+    struct call_meter *meters; /* one a loop; see call.h. NULL: a test */
+    struct list guards;        /* struct guard.link; control thread */
 
-    struct list link; /* in the registry */
+    struct list link;                 /* in the registry */
+    unsigned loops;                   /* of `meters` */
+    const struct module_alarm *alarm; /* NULL: nobody hears of it */
     struct module_library *library;
     struct module_context load_context;
 };
@@ -80,11 +90,11 @@ struct module *module_ref(struct module *module);
 /* Gives the reference back and nulls it; NULL is legal. */
 void module_unref(struct module **module);
 
-/* Any thread that the module runs on. */
-static inline void module_fault(struct module *module)
-{
-    atomic_fetch_add_explicit(&module->faults, 1, memory_order_relaxed);
-}
+/* What a loop calls now; lives as long as the registry. */
+struct call_stack *module_calls(const struct module_registry *registry, unsigned loop);
+
+/* What is called when a block of a module is out (guard.h): on any loop. */
+void module_registry_on_alarm(struct module_registry *registry, void (*fn)(void *arg), void *arg);
 
 /* Walks over what is loaded, in the order of loading: NULL gives the first, the last gives NULL. */
 const struct module *module_next(const struct module_registry *registry,

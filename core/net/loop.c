@@ -209,12 +209,43 @@ void loop_free(struct loop **loop)
     *loop = NULL;
 }
 
+void loop_lose(struct loop *loop, uint64_t ns)
+{
+    struct loop_losses *losses = &loop->losses;
+    unsigned slot = loop->turn % LOOP_LOSSES;
+
+    losses->ns += ns;
+    losses->turns[slot] = loop->turn;
+    losses->ends[slot] = losses->ns;
+    loop_now_refresh(loop);
+}
+
+uint64_t loop_since(struct loop *loop, const struct loop_mark *mark)
+{
+    const struct loop_losses *losses = &loop->losses;
+    uint64_t gone_ns = loop_now_ns(loop) - mark->ns;
+
+    if (likely(losses->ns == mark->lost_ns)) {
+        return gone_ns;
+    }
+    unsigned slot = mark->turn % LOOP_LOSSES;
+    uint64_t begun = losses->turns[slot] == mark->turn && losses->ends[slot] > mark->lost_ns
+                         ? losses->ends[slot]
+                         : mark->lost_ns; /* when it was on its way */
+    uint64_t polled = losses->at_last > begun ? losses->at_last : begun;
+    uint64_t lost = (begun - mark->lost_ns) + (losses->ns - polled);
+
+    return gone_ns > lost ? gone_ns - lost : 0;
+}
+
 void loop_run(struct loop *loop)
 {
     while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed)) {
         int flags = list_empty(&loop->tasks) ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK;
         loop->now_fresh = false;
         loop->turn++;
+        loop->losses.at_last = loop->losses.at_turn;
+        loop->losses.at_turn = loop->losses.ns;
         /* The queue's event is always there, so that the base never runs out of events. */
         int result = event_base_loop(loop->base, flags);
         ASSERT(result == 0);

@@ -77,6 +77,29 @@ struct loop_part {
 
 enum { LOOP_PART_NET, LOOP_PART_HTTP, LOOP_PARTS };
 
+/* ---- time that a loop has lost ---- */
+
+/* A loop stands still while code that is not its own runs too long: a module's. What happened
+ * meanwhile is noticed late, and nobody else is to be charged with that. So the time of a peer is
+ * measured between two marks: without what was lost in the turn of the first, since what was
+ * decided there goes out at its end, and without what was lost since the poll before the one that
+ * has brought the end. What was lost in turns between has delayed neither. */
+struct loop_mark {
+    uint64_t ns;
+    uint64_t lost_ns; /* up to then */
+    uint64_t turn;
+};
+
+/* Turns whose losses are known for long. */
+#define LOOP_LOSSES 64u
+
+struct loop_losses {
+    uint64_t ns;                 /* all, since the start */
+    uint64_t at_turn, at_last;   /* as this turn began, and the one before */
+    uint64_t turns[LOOP_LOSSES]; /* turns with losses, by number, */
+    uint64_t ends[LOOP_LOSSES];  /* and `ns` at their ends */
+};
+
 struct loop {
     struct event_base *base;
     unsigned index; /* 0 .. workers-1; workers for the control thread */
@@ -84,6 +107,7 @@ struct loop {
     atomic_bool stopping;
     uint64_t now_ns_;
     uint64_t turn; /* turns so far */
+    struct loop_losses losses;
     char *scratch; /* loop_scratch_take's */
     char *scratches;
     char *output; /* LOOP_OUTPUT_SIZE: message heads on their way out */
@@ -94,6 +118,7 @@ struct loop {
     struct list tasks;                   /* run at the end of this turn */
     struct list freed;                   /* freed at the end of this turn, after the tasks */
     void *owner;                         /* the worker around it */
+    void *calls;                         /* the module host's; NULL: none yet */
 };
 
 /* NULL: no memory or no descriptors; logged. */
@@ -145,6 +170,23 @@ static inline uint64_t loop_now_ns(struct loop *loop)
 {
     return likely(loop->now_fresh) ? loop->now_ns_ : loop_now_refresh(loop);
 }
+
+/* The loop has just lost so much: reads the time anew. */
+void loop_lose(struct loop *loop, uint64_t ns);
+
+/* When this turn's poll returned: timers that are due then have had their sockets asked. */
+static inline uint64_t loop_polled_ns(struct loop *loop)
+{
+    return loop_now_ns(loop) - (loop->losses.ns - loop->losses.at_turn);
+}
+
+static inline struct loop_mark loop_mark(struct loop *loop)
+{
+    return (struct loop_mark){loop_now_ns(loop), loop->losses.ns, loop->turn};
+}
+
+/* The time since the mark that a peer is charged with, for what this turn has brought. */
+uint64_t loop_since(struct loop *loop, const struct loop_mark *mark);
 
 /* Wall clock, milliseconds since 1970, read anew. */
 uint64_t loop_wall_ms(void);

@@ -147,7 +147,9 @@ static void fire(struct loop_wheel *wheel, struct list *due, uint64_t now)
 void timer_wheel_advance(struct loop *loop)
 {
     struct loop_wheel *wheel = loop->wheel;
-    uint64_t now = loop_now_ns(loop);
+    /* Not the present: if a module has taken long since the poll, sockets have to be asked first
+     * what came meanwhile. */
+    uint64_t now = loop_polled_ns(loop);
     uint64_t now_tick = now / TICK_NS;
     uint64_t tick;
     struct list due;

@@ -60,7 +60,11 @@ static bool instance_create(struct use *use, struct worker *worker, char *error,
     instance->created = true;
     instance->data = use->prepared;
     if (use->base == use && module->worker_start != NULL) {
-        if (module->worker_start(&instance->context.base, use->conf, use->prepared) != WEIR_OK) {
+        struct call *call = call_begin(&instance->context, HOOK_WORKER_START);
+        enum weir_status status =
+            module->worker_start(&instance->context.base, use->conf, use->prepared);
+        call_end(call);
+        if (status != WEIR_OK) {
             snprintf(error, error_size, "module \"%s\": worker_start failed", use->module->name);
             return false;
         }
@@ -68,8 +72,11 @@ static bool instance_create(struct use *use, struct worker *worker, char *error,
     }
     struct kind_hooks hooks = use_hooks(use);
     if (hooks.create != NULL) {
-        if (hooks.create(&instance->context.base, use->conf, use->prepared, &instance->data) !=
-            WEIR_OK) {
+        struct call *call = call_begin(&instance->context, HOOK_CREATE);
+        enum weir_status status =
+            hooks.create(&instance->context.base, use->conf, use->prepared, &instance->data);
+        call_end(call);
+        if (status != WEIR_OK) {
             snprintf(error, error_size, "module \"%s\": create failed", use->module->name);
             return false;
         }
@@ -86,10 +93,14 @@ static void instance_destroy(struct use *use, unsigned loop)
     }
     struct kind_hooks hooks = use_hooks(use);
     if (instance->alive && hooks.destroy != NULL) {
+        struct call *call = call_begin(&instance->context, HOOK_DESTROY);
         hooks.destroy(&instance->context.base, instance->data);
+        call_end(call);
     }
     if (instance->started && use->module->descriptor.worker_stop != NULL) {
+        struct call *call = call_begin(&instance->context, HOOK_WORKER_STOP);
         use->module->descriptor.worker_stop(&instance->context.base);
+        call_end(call);
     }
     module_context_end(&instance->context);
     instance->created = instance->alive = instance->started = false;
@@ -236,6 +247,7 @@ static struct plan_input input_of(struct runtime *runtime, bool check_only)
 {
     return (struct plan_input){
         .modules = runtime->modules,
+        .last = runtime->current != NULL ? runtime->current->plan : NULL,
         .host = runtime->host,
         .workers = runtime->workers,
         .check_only = check_only,

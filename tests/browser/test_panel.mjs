@@ -272,6 +272,7 @@ describe("control panel", () => {
                 await page.getByText("1,830").last().waitFor();
             }
             if (section === "Modules") {
+                await page.getByText("Out: pool web balance 1").waitFor();
                 await page.getByRole("button", { name: "sticky_cookie" }).click();
                 await page.getByText("1.23 M").waitFor();
                 await page.getByRole("button", { name: "admin" }).click();

@@ -57,3 +57,13 @@ tests_modules_built_balance_learns_2_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/balance_hears.so
 tests_modules_built_balance_hears_so_SOURCES = tests/modules/balance_hears.c
 tests_modules_built_balance_hears_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_strikes.so
+tests_modules_built_balance_strikes_so_SOURCES = tests/modules/strikes.c
+tests_modules_built_balance_strikes_so_CPPFLAGS = $(AM_CPPFLAGS) -DSTRIKES_NAME='"balance_strikes"'
+tests_modules_built_balance_strikes_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/sticky_strikes.so
+tests_modules_built_sticky_strikes_so_SOURCES = tests/modules/strikes.c
+tests_modules_built_sticky_strikes_so_CPPFLAGS = $(AM_CPPFLAGS) -DSTRIKES_NAME='"sticky_strikes"'
+tests_modules_built_sticky_strikes_so_LDFLAGS = $(MODULE_LINK)

@@ -233,13 +233,132 @@ static enum outcome run_metrics(struct call *call)
     return outcome;
 }
 
+static void add_module_state(struct table *table, const cJSON *module)
+{
+    bool out = cJSON_GetArraySize(json_at(module, "alarms")) > 0;
+    const char *state = json_text(module, "state", "-");
+
+    table_add(table,
+              out                            ? RED
+              : strcmp(state, "active") == 0 ? GREEN
+                                             : YELLOW,
+              "%s", out ? "out" : state);
+}
+
+static void add_strikes(struct table *table, const cJSON *calls)
+{
+    const cJSON *kind = NULL;
+    double sum = 0;
+
+    cJSON_ArrayForEach(kind, json_at(calls, "strikes"))
+    {
+        sum += cJSON_GetNumberValue(kind);
+    }
+    table_add(table, sum > 0 ? RED : PLAIN, "%.0f", sum);
+}
+
+static void add_time(struct table *table, const cJSON *calls, const char *name)
+{
+    table_add(table, PLAIN, "%.6g", json_number(json_at(calls, "time_us"), name));
+}
+
+static void add_p50(struct table *table, const cJSON *calls)
+{
+    add_time(table, calls, "p50");
+}
+
+static void add_p99(struct table *table, const cJSON *calls)
+{
+    add_time(table, calls, "p99");
+}
+
+static void add_worst(struct table *table, const cJSON *calls)
+{
+    add_time(table, calls, "worst");
+}
+
+static void add_hook_strikes(struct table *table, const cJSON *hook)
+{
+    const cJSON *kind = NULL;
+    struct text text = {0};
+
+    cJSON_ArrayForEach(kind, json_at(hook, "strikes"))
+    {
+        if (cJSON_GetNumberValue(kind) > 0) {
+            text_printf(&text, "%s%.0f %s", text.len > 0 ? ", " : "", cJSON_GetNumberValue(kind),
+                        kind->string);
+        }
+    }
+    table_add(table, text.len > 0 ? RED : PLAIN, "%s", text.len > 0 ? text.data : "-");
+    text_clear(&text);
+}
+
+static void tell_alarms(const cJSON *module)
+{
+    const cJSON *alarm = NULL;
+
+    cJSON_ArrayForEach(alarm, json_at(module, "alarms"))
+    {
+        const char *place = json_text(alarm, "block", "");
+        print_fact("out", "%s: %s %s; now %s", *place != '\0' ? place : "the module block",
+                   json_text(alarm, "hook", "?"), json_text(alarm, "strike", "?"),
+                   json_text(alarm, "instead", "?"));
+    }
+}
+
+enum outcome run_module_show(struct call *call)
+{
+    static const struct column columns[] = {
+        {"HOOK", SHOW_TEXT, "hook", NULL},         {"CALLS", SHOW_COUNT, "calls", NULL},
+        {"P50 us", SHOW_COUNT, NULL, add_p50},     {"P99 us", SHOW_COUNT, NULL, add_p99},
+        {"WORST us", SHOW_COUNT, NULL, add_worst}, {"STRIKES", SHOW_TEXT, NULL, add_hook_strikes},
+    };
+    struct text path = {0};
+    struct answer answer;
+
+    api_path(&path, "/modules/{}", call->words[0]);
+    enum outcome outcome = call_get(call, text_get(&path), &answer);
+    if (outcome == DONE && answer.json != NULL) {
+        double share = json_number(answer.json, "cpu_share");
+        print_fact("module", "%s %s, %s", json_text(answer.json, "name", "?"),
+                   json_text(answer.json, "version", "?"), json_text(answer.json, "state", "?"));
+        print_fact("cpu", "%.2f %% of the workers' time", share * 100);
+        print_fact("memory", "%.0f bytes asked for", json_number(answer.json, "allocated_bytes"));
+        tell_alarms(answer.json);
+        PRINT_LIST(columns, json_at(answer.json, "hooks"));
+    }
+    text_clear(&path);
+    answer_clear(&answer);
+    return outcome;
+}
+
+static void tell_retried(const struct call *call, const struct answer *answer)
+{
+    (void)answer;
+    print_fact("retried", "%s", call->words[0]);
+}
+
+enum outcome run_module_retry(struct call *call)
+{
+    return call_send(call, "POST", NULL, tell_retried, "/modules/{}/retry", call->words[0]);
+}
+
 enum outcome run_modules(struct call *call)
 {
     static const struct column columns[] = {
-        {"MODULE", SHOW_TEXT, "name", NULL},    {"VERSION", SHOW_TEXT, "version", NULL},
-        {"ABI", SHOW_TEXT, "abi", NULL},        {"KINDS", SHOW_LIST, "kinds", NULL},
-        {"STATE", SHOW_STATE, "state", NULL},   {"GENERATION", SHOW_COUNT, "generation", NULL},
-        {"FAULTS", SHOW_COUNT, "faults", NULL}, {"SUMMARY", SHOW_TEXT, "summary", NULL},
+        {"MODULE", SHOW_TEXT, "name", NULL},
+        {"VERSION", SHOW_TEXT, "version", NULL},
+        {"ABI", SHOW_TEXT, "abi", NULL},
+        {"KINDS", SHOW_LIST, "kinds", NULL},
+        {"STATE", SHOW_TEXT, NULL, add_module_state},
+        {"GENERATION", SHOW_COUNT, "generation", NULL},
+        {"CALLS", SHOW_COUNT, "calls", NULL},
+        {"P50 us", SHOW_COUNT, NULL, add_p50},
+        {"P99 us", SHOW_COUNT, NULL, add_p99},
+        {"WORST us", SHOW_COUNT, NULL, add_worst},
+        {"STRIKES", SHOW_COUNT, NULL, add_strikes},
+        {"FAULTS", SHOW_COUNT, "faults", NULL},
+        {"SUMMARY", SHOW_TEXT, "summary", NULL},
     };
     return call_option(call, "metrics") != NULL ? run_metrics(call)
                                                 : CALL_LIST(call, "/modules", columns);

@@ -56,8 +56,10 @@ static bool explain_filter(struct explain *explain, const struct use *use, const
         word = "unknown";
         why = "not asked: it may count what it sees, or keep it";
     } else {
+        struct call *call = call_begin(&instance->context, HOOK_EXPLAIN);
         status = filter->explain(&instance->context.base, instance->data,
                                  &explain->stream.request_handle, &verdict);
+        call_end(call);
         verdict.why[sizeof(verdict.why) - 1] = '\0';
         why = verdict.why[0] != '\0' ? verdict.why : "it does nothing to this request";
     }
@@ -150,13 +152,17 @@ static enum weir_status try_router(struct explain *explain, const struct use *us
     const struct weir_router *router = use->module->descriptor.router;
     struct instance *instance = use_on(use, stream_loop(&explain->stream)->index);
     struct weir_request *request = &explain->stream.request_handle;
+    struct call *call = call_begin(&instance->context, HOOK_ROUTE);
     enum weir_status status =
         router->route(&instance->context.base, instance->data, request, &explain->route);
+    call_end(call);
 
     list->module = use->module->name;
     list->told = 0;
     if (router->explain != NULL) {
+        call = call_begin(&instance->context, HOOK_EXPLAIN);
         router->explain(&instance->context.base, instance->data, request, &list->base);
+        call_end(call);
     }
     if (list->told == 0 || (status != WEIR_OK && status != WEIR_DECLINED)) {
         add_router(list, status);

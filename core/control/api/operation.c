@@ -230,3 +230,10 @@ void text_join(char **list, const char *more)
     free(*list);
     *list = longer;
 }
+
+cJSON *operation_entries(struct operation *operation)
+{
+    cJSON *answer = cJSON_CreateObject();
+    operation_succeed(operation, 200, answer);
+    return cJSON_AddArrayToObject(answer, "entries");
+}

@@ -61,6 +61,9 @@ void operation_answer(struct operation *operation);
 /* A success with a body, which it takes over (NULL: none). */
 void operation_succeed(struct operation *operation, unsigned status, cJSON *answer);
 
+/* 200 with a list, which is returned to be filled. */
+cJSON *operation_entries(struct operation *operation);
+
 /* A problem document. It replaces an earlier answer. */
 void operation_problem(struct operation *operation, unsigned status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -66,6 +66,7 @@ void plane_server_changed(struct plane *plane, struct server *server);
 
 /* ---- the commands of this room ---- */
 
-extern const struct command read_commands[], config_commands[], explain_commands[];
+extern const struct command read_commands[], module_commands[], config_commands[],
+    explain_commands[];
 
 #endif

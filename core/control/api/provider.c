@@ -16,14 +16,22 @@ struct weir_context *provider_context(const struct provider *provider)
     return &provider->resident->context.base;
 }
 
+struct call *provider_call(const struct provider *provider)
+{
+    return call_begin(&provider->resident->context, HOOK_OPERATION);
+}
+
 /* ---- their rows ---- */
 
 static enum written run(struct operation *operation)
 {
     const struct provider *provider = operation->command->provider;
-    return (enum written)operation->command->row.run(
+    struct call *call = provider_call(provider);
+    enum written written = (enum written)operation->command->row.run(
         provider_context(provider), provider->instance,
         (struct weir_control_operation *)(void *)operation);
+    call_end(call);
+    return written;
 }
 
 static void run_read(struct operation *operation)
@@ -77,7 +85,9 @@ static void destroy(struct provider *provider)
 {
     task_cancel(&provider->destruction);
     if (provider->instance != NULL && provider->ops->destroy != NULL) {
+        struct call *call = call_begin(&provider->resident->context, HOOK_DESTROY);
         provider->ops->destroy(provider_context(provider), provider->instance);
+        call_end(call);
     }
     list_remove(&provider->link);
     resident_free(&provider->resident);
@@ -122,10 +132,15 @@ static void begin(struct provider *provider)
     struct weir_context *ctx = provider_context(provider);
     const cJSON *item = NULL;
 
-    if (ops->create == NULL) {
-        provider->instance = resident->prepared;
-    } else if (ops->create(ctx, resident->conf, resident->prepared, &provider->instance) !=
-               WEIR_OK) {
+    enum weir_status status = WEIR_OK;
+
+    provider->instance = resident->prepared;
+    if (ops->create != NULL) {
+        struct call *call = call_begin(&provider->resident->context, HOOK_CREATE);
+        status = ops->create(ctx, resident->conf, resident->prepared, &provider->instance);
+        call_end(call);
+    }
+    if (status != WEIR_OK) {
         log_write(WEIR_LOG_ERROR, resident->module->name,
                   "its operations are not there: create failed");
         provider->instance = NULL;
@@ -136,8 +151,10 @@ static void begin(struct provider *provider)
     if (ops->space != NULL && ops->take != NULL) {
         cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(provider->all->kept, ops->space))
         {
+            struct call *call = provider_call(provider);
             ops->take(ctx, provider->instance, str_from(item->string),
                       str_from(cJSON_GetStringValue(item)));
+            call_end(call);
         }
     }
 }
@@ -253,7 +270,9 @@ void providers_reloaded(struct providers *providers)
     size_t hook = offsetof(struct weir_control, on_reload);
 
     while ((provider = providers_next(providers, provider, hook)) != NULL) {
+        struct call *call = provider_call(provider);
         provider->ops->on_reload(provider_context(provider), provider->instance);
+        call_end(call);
     }
 }
 
@@ -263,7 +282,9 @@ void providers_second(struct providers *providers, uint64_t second, uint64_t wal
     size_t hook = offsetof(struct weir_control, on_second);
 
     while ((provider = providers_next(providers, provider, hook)) != NULL) {
+        struct call *call = provider_call(provider);
         provider->ops->on_second(provider_context(provider), provider->instance, second, wall_ms);
+        call_end(call);
     }
 }
 
@@ -315,8 +336,10 @@ void providers_keep(struct providers *providers, const char *space, const char *
         const struct weir_control *ops = provider->ops;
         if (provider->ready && ops->space != NULL && strcmp(ops->space, space) == 0 &&
             ops->take != NULL) {
+            struct call *call = provider_call(provider);
             ops->take(provider_context(provider), provider->instance, str_from(key),
                       str_from(value));
+            call_end(call);
         }
     }
 }

@@ -72,6 +72,8 @@ struct provider *providers_next(const struct providers *providers, const struct 
 struct provider *provider_of_space(const struct providers *providers, const char *space);
 
 struct weir_context *provider_context(const struct provider *provider);
+/* Begins a call of one of its hooks; see call_end. */
+struct call *provider_call(const struct provider *provider);
 void provider_ref(struct provider *provider);
 void provider_unref(struct provider *provider);
 

@@ -15,17 +15,10 @@
 #include "control/api/totals.h"
 #include "net/tls.h"
 
-static cJSON *entries_begin(struct operation *operation)
-{
-    cJSON *answer = cJSON_CreateObject();
-    operation_succeed(operation, 200, answer);
-    return cJSON_AddArrayToObject(answer, "entries");
-}
-
 static void run_pools(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
-    cJSON *entries = entries_begin(operation);
+    cJSON *entries = operation_entries(operation);
     for (size_t i = 0; i < g->plan->pool_count; i++) {
         cJSON_AddItemToArray(entries, show_pool(operation->plane, &g->plan->pools[i]));
     }
@@ -50,7 +43,7 @@ static void add_servers(struct operation *operation, cJSON *entries, const struc
 static void run_servers(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
-    cJSON *entries = entries_begin(operation);
+    cJSON *entries = operation_entries(operation);
     for (size_t i = 0; i < g->plan->pool_count; i++) {
         add_servers(operation, entries, &g->plan->pools[i]);
     }
@@ -60,7 +53,7 @@ static void run_pool_servers(struct operation *operation)
 {
     const struct pool_plan *plan = find_pool_of(operation);
     if (plan != NULL) {
-        add_servers(operation, entries_begin(operation), plan);
+        add_servers(operation, operation_entries(operation), plan);
     }
 }
 
@@ -151,7 +144,7 @@ static void add_route(struct operation *operation, cJSON *entries, const struct 
 static void run_routes(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
-    cJSON *entries = entries_begin(operation);
+    cJSON *entries = operation_entries(operation);
     for (size_t i = 0; i < g->plan->route_count; i++) {
         add_route(operation, entries, g, i);
     }
@@ -196,61 +189,9 @@ static void add_listener(struct operation *operation, cJSON *entries,
 static void run_listeners(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
-    cJSON *entries = entries_begin(operation);
+    cJSON *entries = operation_entries(operation);
     for (size_t i = 0; i < g->plan->listener_count; i++) {
         add_listener(operation, entries, &g->plan->listeners[i]);
-    }
-}
-
-static void add_metrics(cJSON *object, const struct module *module)
-{
-    cJSON *list = cJSON_AddArrayToObject(object, "metrics");
-
-    for (uint32_t i = 0; i < module->metric_count; i++) {
-        cJSON *metric = json_append(list);
-        json_set(metric, "name", module->metrics[i]->name);
-        json_set(metric, "type", module->metrics[i]->type == WEIR_GAUGE ? "gauge" : "counter");
-        json_set(metric, "help", module->descriptor.metrics->rows[i].help);
-        json_set_number(metric, "value", (double)metric_value(module->metrics[i]));
-    }
-}
-
-static void add_module(cJSON *entries, const struct generation *g, const struct module *module)
-{
-    const struct weir_module *descriptor = &module->descriptor;
-    cJSON *object = json_append(entries);
-    bool active = false;
-    char abi[24];
-
-    for (size_t i = 0; i < g->plan->modules.count; i++) {
-        active |= g->plan->modules.items[i]->module == module;
-    }
-    snprintf(abi, sizeof(abi), "%u.%u", descriptor->abi_major, descriptor->abi_minor);
-    json_set(object, "name", module->name);
-    json_set(object, "version", descriptor->version);
-    json_set(object, "abi", abi);
-    cJSON *kinds = cJSON_AddArrayToObject(object, "kinds");
-    for (enum module_kind kind = 0; kind < MODULE_KIND_COUNT; kind++) {
-        if (module_has_kind(module, kind)) {
-            cJSON_AddItemToArray(kinds, cJSON_CreateString(module_kind_name(kind)));
-        }
-    }
-    json_set(object, "license", descriptor->license);
-    json_set(object, "summary", descriptor->summary);
-    json_set(object, "path", module->path);
-    json_set(object, "state", active ? "active" : "draining");
-    json_set_number(object, "generation", (double)module->generation);
-    json_set_number(object, "faults", (double)module->faults);
-    add_metrics(object, module);
-}
-
-static void run_modules(struct operation *operation)
-{
-    const struct runtime *runtime = operation->plane->runtime;
-    cJSON *entries = entries_begin(operation);
-    for (const struct module *module = module_next(runtime->modules, NULL); module != NULL;
-         module = module_next(runtime->modules, module)) {
-        add_module(entries, runtime->current, module);
     }
 }
 
@@ -280,7 +221,7 @@ static void add_certificate(cJSON *entries, const char *listener,
 static void run_certificates(struct operation *operation)
 {
     const struct generation *g = operation->plane->runtime->current;
-    cJSON *entries = entries_begin(operation);
+    cJSON *entries = operation_entries(operation);
 
     for (size_t i = 0; i < g->plan->listener_count; i++) {
         const struct tls_certificate_info *infos = NULL;
@@ -312,7 +253,6 @@ const struct command read_commands[] = {
     READ("routes.list", "/routes", NULL, "Routes", run_routes, "The routes, with their traffic."),
     READ("listeners.list", "/listeners", NULL, "Listeners", run_listeners,
          "The listeners, with their traffic."),
-    READ("modules.list", "/modules", NULL, "Modules", run_modules, "The loaded modules."),
     READ("certificates.list", "/certificates", NULL, "Certificates", run_certificates,
          "The listeners' certificates, and when they expire."),
     READ("stats.show", "/stats", NULL, "Stats", run_stats, "Current statistics."),

@@ -24,14 +24,22 @@ static bool configure(struct resident *resident)
 
     if (options != NULL) {
         resident->conf = arena_zalloc(&resident->arena, options->conf_size + 1);
-        struct conf_target target = {options, resident->conf};
-        conf_fill_block(&filling, resident->block, &target, 1, no_blocks, true);
+        const struct weir_options *tables[GUARD_TABLES];
+        struct conf_target targets[1 + GUARD_TABLES] = {{options, resident->conf}};
+        struct guard_conf unused = {0};
+        size_t count = guard_tables(resident->module, tables);
+        for (size_t i = 0; i < count; i++) {
+            targets[i + 1] = (struct conf_target){tables[i], &unused};
+        }
+        conf_fill_block(&filling, resident->block, targets, count + 1, no_blocks, true);
     }
     check.places = filling.places;
     if (mistakes.count == 0 && descriptor->conf_create != NULL) {
+        struct call *call = call_begin(&resident->conf_context, HOOK_CONF_CREATE);
         resident->conf_created =
             descriptor->conf_create(&resident->conf_context.base, &check, resident->conf,
                                     &resident->prepared) == WEIR_OK;
+        call_end(call);
     }
     for (size_t i = 0; i < mistakes.count; i++) {
         log_write(WEIR_LOG_ERROR, resident->module->name, "%s", mistakes.texts[i]);
@@ -50,6 +58,9 @@ struct resident *resident_new(const struct use *use, const struct plan *plan, st
     resident->block = conf_node_copy(&resident->arena, use->block);
     module_context_init(&resident->conf_context, plan->host, resident->module, NULL);
     module_context_init(&resident->context, plan->host, resident->module, loop);
+    if (loop == NULL) {
+        resident->context.meter = NULL; /* a thread of its own runs it */
+    }
     resident->conf_context.worker_index = resident->conf_context.worker_count = plan->workers;
     resident->context.worker_index = resident->context.worker_count = plan->workers;
     if (!configure(resident)) {
@@ -65,7 +76,9 @@ void resident_free(struct resident **pointer)
 
     *pointer = NULL;
     if (resident->conf_created && descriptor->conf_free != NULL) {
+        struct call *call = call_begin(&resident->conf_context, HOOK_CONF_FREE);
         descriptor->conf_free(&resident->conf_context.base, resident->prepared);
+        call_end(call);
     }
     module_context_end(&resident->conf_context);
     module_context_end(&resident->context);

@@ -35,6 +35,17 @@
 #define OFFERS                                                                                     \
     "'alpn':{'type':'array','description':'Names that are offered by ALPN, best first; empty: no " \
     "TLS.','items':" TEXT "},'h2c':" BOOLEAN
+#define CALLS                                                                                      \
+    "'calls':" COUNT ",'time_us':{'type':'object','description':'Time of a call, without calls "   \
+    "inside it.','properties':{'p50':" NUMBER ",'p99':" NUMBER ",'worst':" NUMBER ",'sum':" NUMBER \
+    "}},'strikes':{'type':'object','description':'Breaches of contract, by kind.',"                \
+    "'properties':{'over_budget':" COUNT ",'wrong_answer':" COUNT ",'no_server':" COUNT            \
+    ",'failed':" COUNT "}}"
+#define ALARM                                                                        \
+    "{'type':'object','properties':{'module':" TEXT ",'block':" TEXT ",'kind':" TEXT \
+    ",'since':" TIME ",'hook':" TEXT ",'strike':" TEXT ",'took_us':" MAYBE           \
+    ",'instead':{'type':'string','description':'A fallback, open, or "               \
+    "closed.'}}}"
 #define LIST(of)                                                                                  \
     "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
     "}}}"
@@ -97,18 +108,27 @@ const struct weir_schema answer_schemas[] = {
           "ended for abuse (abuse_limit).'},'odd_points':{'type':'integer',"
           "'minimum':0,'description':'What clients did that counts towards it.'}," TRAFFIC "," GRPC
           ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
-    {"Modules",
-     LIST("{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
-          ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
-          ",'state':{'enum':['active','draining']},'generation':{'type':'integer',"
-          "'description':'The "
-          "newest that was in force with this copy.'},'faults':{'type':'integer',"
-          "'description':'Wrong answers "
-          "and failed hooks of this copy, over all workers, since it was loaded.'}"
-          ",'metrics':{'type':'array','description':'Its own numbers, over all workers; "
-          "they last over the exchange of its file.','items':{'type':'object',"
-          "'properties':{'name':" TEXT ",'type':{'enum':['counter','gauge']},'help':" TEXT
-          ",'value':{'type':'integer'}}}}}}")},
+    {"Module",
+     "{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
+     ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
+     ",'state':{'enum':['active','draining']},'generation':{'type':'integer',"
+     "'description':'The "
+     "newest that was in force with this copy.'},'faults':{'type':'integer',"
+     "'description':'Wrong answers "
+     "and failed hooks of this copy, over all workers, since it was loaded.'}," CALLS
+     ",'cpu_share':{'type':['number','null'],'description':'Its share of the workers CPU "
+     "time since the start (0 to 1).'},'allocated_bytes':{'type':'integer','description':'Memory "
+     "that it has asked Weir for.'},'alarms':{'type':'array','description':'Its blocks that "
+     "are out for too many strikes.','items':" ALARM "}"
+     ",'hooks':{'type':'array','description':'By hook; of one module alone.','items':{'type':"
+     "'object','properties':{'hook':" TEXT "," CALLS
+     ",'workers':{'type':'array','items':{'type':'object','properties':{'worker':"
+     "{'type':['integer','null'],'description':'null: the control thread.'}," CALLS "}}}}}}"
+     ",'metrics':{'type':'array','description':'Its own numbers, over all workers; "
+     "they last over the exchange of its file.','items':{'type':'object',"
+     "'properties':{'name':" TEXT ",'type':{'enum':['counter','gauge']},'help':" TEXT
+     ",'value':{'type':'integer'}}}}}}"},
+    {"Modules", LIST(REF("Module"))},
     {"Certificates",
      LIST("{'type':'object','properties':{'listener':" TEXT ",'name':" TEXT ",'subject':" TEXT
           ",'issuer':" TEXT ",'serial':" TEXT ",'names':" STRINGS ",'not_before':" TIME

@@ -40,6 +40,8 @@ struct change_part {
 struct changes_owner {
     /* The server has changed: loops rebuild their candidates. */
     void (*refresh)(void *arg, struct server *server);
+    /* Loops rebuild the pool's candidates. */
+    void (*refresh_pool)(void *arg, struct pool *pool);
     /* The running configuration with the present overlay; NULL: mistakes were added. */
     struct generation *(*derive)(void *arg, struct mistakes *mistakes);
     /* Brings a generation into force. Calls `gate` when all loops have prepared it, which
@@ -114,6 +116,6 @@ void changes_rebuilt(struct changes *changes);
 
 /* ---- the parts of this room ---- */
 
-extern const struct change_part server_part, journal_part, reload_part, export_part;
+extern const struct change_part server_part, journal_part, reload_part, export_part, retry_part;
 
 #endif

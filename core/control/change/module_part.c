@@ -168,7 +168,9 @@ static const char *take_back(struct change *change, const cJSON *entry)
                                    .target = str_from(json_text(entry, "target")),
                                    .key = undo.key,
                                    .part = undo.part};
+        struct call *call = provider_call(provider);
         why = provider->ops->undo(provider_context(provider), provider->instance, &undo, &what);
+        call_end(call);
         if (why == NULL) {
             note(change, "journal.undo", space, &what); /* which may point into `undo` */
         }

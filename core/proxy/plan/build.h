@@ -82,6 +82,9 @@ struct use *build_use(struct build *b, const struct conf_node *node, enum module
 /* Names the uses of pools and listeners; needs all plans. */
 void build_name_uses(struct build *b);
 
+/* Gives each use its guard: that of an equal one that is in force, or a new one. */
+void build_guards(struct build *b);
+
 /* Likewise for the filters of one block: `where` is its kind, `name` its title. */
 void build_name_filters(struct build *b, const struct use_list *filters, const char *where,
                         struct weir_str name);

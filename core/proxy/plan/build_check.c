@@ -147,8 +147,10 @@ void build_check_use(struct build *b, struct use *use)
         return;
     }
     use->conf_created = true;
+    struct call *call = call_begin(&use->context, HOOK_CONF_CREATE);
     enum weir_status status =
         module->conf_create(&use->context.base, &check, use->conf, &use->prepared);
+    call_end(call);
     if (status != WEIR_OK && b->mistakes->count == before) {
         mistakes_add(b->mistakes, use->block->place,
                      "module \"%s\" refused this block without saying why (its conf_create "

@@ -27,6 +27,7 @@ static void derive_list(struct build *b, struct use_list *to, const struct use_l
 static void derive_use(struct build *b, struct use *use, const struct plan *from)
 {
     use->plan = b->plan;
+    use->guard = guard_ref(use->guard);
     use->base = use_of(b, use->base);
     use->instances = build_alloc(b, sizeof(*use->instances) * b->plan->loops);
     if (use->listener != NULL) {

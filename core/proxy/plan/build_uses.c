@@ -63,8 +63,13 @@ void build_module(struct build *b, const struct conf_node *node)
     use->sharers = 1;
     use->conf = build_alloc(b, options->conf_size);
     build_list_append(b, &b->plan->modules, use);
-    struct conf_target target = {options, use->conf};
-    build_fill(b, node, WEIR_CONTEXT_MODULE, &target, 1, NULL, true);
+    const struct weir_options *tables[GUARD_TABLES];
+    struct conf_target targets[1 + GUARD_TABLES] = {{options, use->conf}};
+    size_t count = guard_tables(module, tables);
+    for (size_t i = 0; i < count; i++) {
+        targets[i + 1] = (struct conf_target){tables[i], &use->supervision};
+    }
+    build_fill(b, node, WEIR_CONTEXT_MODULE, targets, count + 1, NULL, true);
 
     static const enum module_kind by_block[] = {MODULE_ROUTER, MODULE_LOGGER};
     for (size_t i = 0; i < ARRAY_COUNT(by_block); i++) {
@@ -73,6 +78,7 @@ void build_module(struct build *b, const struct conf_node *node)
             part->base = use;
             part->module_number = use->module_number;
             part->conf = use->conf;
+            part->supervision = use->supervision;
             build_list_append(
                 b, by_block[i] == MODULE_ROUTER ? &b->plan->routers : &b->plan->loggers, part);
         }
@@ -126,6 +132,7 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
     use->module_number = base->module_number;
     use->pool = pool;
     use->context.pool = pool;
+    use->supervision = base->supervision;
     use->conf = build_alloc(b, options->conf_size);
     if (options->conf_size > 0) {
         memcpy(use->conf, base->conf, options->conf_size);
@@ -137,14 +144,19 @@ void build_fill_use(struct build *b, struct use *use, uint32_t context,
                     const struct conf_target *own, size_t count)
 {
     static const struct conf_node nothing = {.kind = CONF_BLOCK};
-    struct conf_target targets[3] = {{module_options(use->module), use->conf}};
+    const struct weir_options *tables[GUARD_TABLES];
+    struct conf_target targets[3 + GUARD_TABLES] = {{module_options(use->module), use->conf}};
 
-    ASSERT(count < ARRAY_COUNT(targets));
+    ASSERT(count < 3);
     for (size_t i = 0; i < count; i++) {
         targets[i + 1] = own[i];
     }
     if (count > 0) { /* the host's options have their own defaults */
         build_fill(b, &nothing, context, &targets[1], count, NULL, true);
+    }
+    size_t supervising = guard_tables_of(use->kind, tables);
+    for (size_t i = 0; i < supervising; i++) {
+        targets[++count] = (struct conf_target){tables[i], &use->supervision};
     }
     build_fill(b, use->block, context, targets, count + 1, NULL, false);
 }
@@ -196,5 +208,36 @@ void build_name_uses(struct build *b)
     for (size_t i = 0; i < b->plan->listener_count; i++) {
         build_name_filters(b, &b->plan->listeners[i].filters, "listener",
                            b->plan->listeners[i].settings->name);
+    }
+}
+
+/* ---- guards ---- */
+
+static const struct use *equal_use(const struct plan *plan, const struct use *use)
+{
+    size_t count = plan != NULL ? plan->uses.count : 0;
+
+    for (size_t i = 0; i < count; i++) { /* mostly it is at the same place */
+        const struct use *other = plan->uses.items[(use->index + i) % count];
+        if (other->module == use->module && other->kind == use->kind &&
+            str_equal(other->context.block_name, use->context.block_name) &&
+            use_equal(other, use)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+void build_guards(struct build *b)
+{
+    for (size_t i = 0; i < b->plan->uses.count; i++) {
+        struct use *use = b->plan->uses.items[i];
+        const struct use *last = equal_use(b->input->last, use);
+        const struct weir_str *name = &use->context.block_name;
+        use->guard = last != NULL ? guard_ref(last->guard)
+                                  : guard_new(use->module, use->kind,
+                                              name->len > 0 ? name->ptr : "", &use->supervision);
+        use->context.guard = use->guard;
+        use->context.place = use->guard->place;
     }
 }

@@ -47,6 +47,8 @@ void use_context_init(struct module_context *context, const struct use *use, str
     context->pool = use->pool;
     context->block_name = use->context.block_name;
     context->scope = (void *)(uintptr_t)use;
+    context->guard = use->guard;
+    context->place = use->guard != NULL ? use->guard->place : "";
 }
 
 bool use_equal(const struct use *a, const struct use *b)
@@ -65,7 +67,9 @@ void plan_drain_handlers(const struct plan *plan, unsigned loop)
         struct instance *instance = use_on(use, loop);
         if (use->kind == MODULE_HANDLER && instance->alive &&
             use->module->descriptor.handler->on_drain != NULL) {
+            struct call *call = call_begin(&instance->context, HOOK_ON_DRAIN);
             use->module->descriptor.handler->on_drain(&instance->context.base, instance->data);
+            call_end(call);
         }
     }
 }
@@ -83,7 +87,9 @@ static void module_end(const struct plan *base, struct use *block)
             continue;
         }
         if (use->conf_created && descriptor->conf_free != NULL) {
+            struct call *call = call_begin(&use->context, HOOK_CONF_FREE);
             descriptor->conf_free(&use->context.base, use->prepared);
+            call_end(call);
         }
         module_context_end(&use->context);
     }
@@ -100,7 +106,12 @@ void plan_leave_module(struct plan *plan, size_t module)
     }
     for (size_t i = 0; i < plan->uses.count; i++) {
         struct use *use = plan->uses.items[i];
-        use->module = use->base == block ? NULL : use->module;
+        if (use->base == block) {
+            use->module = NULL;
+            use->context.guard = NULL;
+            use->context.place = "";
+            guard_unref(&use->guard);
+        }
     }
     if (--shared->sharers == 0) {
         module_end(plan->base, shared);

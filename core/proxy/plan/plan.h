@@ -161,6 +161,7 @@ void plan_drain_handlers(const struct plan *plan, unsigned loop);
 /* What building needs to know of the program. */
 struct plan_input {
     struct module_registry *modules;
+    const struct plan *last; /* in force; NULL: none */
     const struct weir_host *host;
     unsigned workers;
     bool check_only; /* addresses and files are checked, not opened (weir -t) */

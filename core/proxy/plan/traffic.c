@@ -30,6 +30,7 @@ static const char *const reason_words[REASON_COUNT] = {
     [REASON_IDLE_TIMEOUT] = "idle_timeout",
     [REASON_CLIENT_GONE] = "client_gone",
     [REASON_MODULE_FAILED] = "module_failed",
+    [REASON_MODULE_OUT] = "module_out",
     [REASON_NO_MEMORY] = "no_memory",
     [REASON_SHUTDOWN] = "shutdown",
 };

@@ -38,6 +38,7 @@ enum reason {
     REASON_IDLE_TIMEOUT,
     REASON_CLIENT_GONE,
     REASON_MODULE_FAILED,
+    REASON_MODULE_OUT, /* too many strikes, and its on_fault is closed */
     REASON_NO_MEMORY,
     REASON_SHUTDOWN,
     REASON_COUNT,

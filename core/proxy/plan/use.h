@@ -6,7 +6,9 @@
 #define PROXY_PLAN_USE_H
 
 #include "conf/conf.h"
+#include "module/call.h"
 #include "module/context.h"
+#include "module/guard.h"
 #include "module/module.h"
 
 struct listener_plan;
@@ -24,7 +26,9 @@ struct use {
     const struct use *base; /* the module block's use; for that one, itself */
     void *conf;
     void *prepared;
-    struct weir_str pool;                 /* whose block it is in; empty: none */
+    struct guard_conf supervision;
+    struct guard *guard;  /* referenced; that of the plan before where the use is equal */
+    struct weir_str pool; /* whose block it is in; empty: none */
     const struct listener_plan *listener; /* likewise; NULL: none */
     struct module_context context;        /* for conf_create and conf_free, on the control thread */
     bool conf_created;

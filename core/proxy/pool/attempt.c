@@ -61,10 +61,13 @@ void pool_head(struct pool_local *local, struct attempt *attempt, unsigned statu
     struct weir_feedback feedback = feedback_of(local, attempt, outcome, status, 0);
 
     attempt->tells_head = false;
-    balancer->ops->on_head(&balancer->context.base, balancer->data, &feedback);
-    if (local->keeps_costs) {
-        ranking_changed(local->candidates.ranking, attempt->server->candidate);
+    if (unlikely(guard_is_out(balancer->context.guard) || balancer->out)) {
+        return;
     }
+    struct call *call = call_begin(&balancer->context, HOOK_ON_HEAD);
+    balancer->ops->on_head(&balancer->context.base, balancer->data, &feedback);
+    call_end(call);
+    balancer_changed(local, attempt->server->candidate);
 }
 
 static void balancer_tell(struct pool_local *local, struct attempt *attempt,
@@ -72,9 +75,12 @@ static void balancer_tell(struct pool_local *local, struct attempt *attempt,
 {
     struct balancer *balancer = attempt->balancer;
 
-    if (attempt->told_balancer && balancer->ops->on_complete != NULL) {
+    bool out = guard_is_out(balancer->context.guard) || balancer->out;
+    if (attempt->told_balancer && balancer->ops->on_complete != NULL && likely(!out)) {
         struct weir_feedback feedback = feedback_of(local, attempt, outcome, status, total_ns);
+        struct call *call = call_begin(&balancer->context, HOOK_ON_COMPLETE);
         balancer->ops->on_complete(&balancer->context.base, balancer->data, &feedback);
+        call_end(call);
     }
     attempt->told_balancer = attempt->tells_head = false;
     attempt->retry_after_ns = 0;
@@ -91,7 +97,7 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
         return;
     }
     uint32_t candidate = mine->candidate;
-    uint64_t total_ns = end->now_ns - attempt->assigned_ns;
+    uint64_t total_ns = loop_since(local->home->loop, &attempt->assigned);
     if (unlikely(end->blameless)) {
         outcome = WEIR_OUTCOME_CANCELED;
     } else {
@@ -103,9 +109,7 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     balancer_tell(local, attempt, outcome, end->status, total_ns);
     attempt->server = NULL;
     queue_release(&local->pool->queue, mine->server);
-    if (local->keeps_costs) {
-        ranking_changed(local->candidates.ranking, candidate); /* the server has one request less */
-    }
+    balancer_changed(local, candidate); /* the server has one request less */
 }
 
 void attempt_forget(struct attempt *attempt, unsigned loop)

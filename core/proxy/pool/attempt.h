@@ -10,6 +10,7 @@
 
 #include <weir/balancer.h>
 
+#include "net/loop.h"
 #include "proxy/plan/traffic.h"
 
 struct balancer;
@@ -75,7 +76,8 @@ struct attempt {
     uint64_t session; /* the sticky module's number of it; 0: none */
 
     /* times, monotonic ns */
-    uint64_t assigned_ns, queued_ns, connect_start_ns;
+    struct loop_mark assigned, connect_start;
+    uint64_t queued_ns;
     uint64_t queue_total_ns, connect_total_ns;
     uint64_t first_byte_ns;  /* from the assignment; 0: no response yet */
     uint64_t retry_after_ns; /* of an answer of 429 or 503; 0: it names none */
@@ -94,8 +96,7 @@ struct attempt_end {
     enum weir_outcome outcome;
     enum reason reason; /* counted unless the outcome is a whole response */
     unsigned status;    /* of the response; 0: none came */
-    uint64_t now_ns;
-    bool blameless; /* says nothing about the server: not counted, reported as CANCELED */
+    bool blameless;     /* says nothing about the server: not counted, reported as CANCELED */
 };
 
 /* The server has begun to answer, with that status; `first_byte_ns` and `retry_after_ns` are set.

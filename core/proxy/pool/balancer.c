@@ -21,15 +21,24 @@ struct balancer *balancer_new(const struct pool_plan *plan, struct pool_home *ho
     balancer->ops = use->module->descriptor.balancer;
     balancer->refs = 1;
     balancer->data = use->prepared;
+    balancer->state = guard_state(use->guard);
+    balancer->out = guard_is_out(use->guard);
     if (balancer->ops->instance_size > 0) {
         balancer->data = balancer->memory = base_zalloc(balancer->ops->instance_size);
     }
     if (balancer->ops->choices != NULL) {
+        struct call *call = call_begin(&balancer->context, HOOK_CHOICES);
         balancer->choices = balancer->ops->choices(&balancer->context.base, use->conf);
+        call_end(call);
     }
-    if (balancer->ops->create != NULL &&
-        balancer->ops->create(&balancer->context.base, use->conf, use->prepared, &balancer->data) !=
-            WEIR_OK) {
+    enum weir_status status = WEIR_OK;
+    if (balancer->ops->create != NULL) {
+        struct call *call = call_begin(&balancer->context, HOOK_CREATE);
+        status = balancer->ops->create(&balancer->context.base, use->conf, use->prepared,
+                                       &balancer->data);
+        call_end(call);
+    }
+    if (status != WEIR_OK) {
         module_context_end(&balancer->context);
         free(balancer->memory);
         free(balancer);
@@ -46,7 +55,9 @@ void balancer_unref(struct balancer *balancer, struct pool_home *home)
     }
     const struct use *use = balancer->use;
     if (balancer->ops->destroy != NULL) {
+        struct call *call = call_begin(&balancer->context, HOOK_DESTROY);
         balancer->ops->destroy(&balancer->context.base, balancer->data);
+        call_end(call);
     }
     module_context_end(&balancer->context);
     lifetime_unkeep_module(use->plan->life, use->module_number, home->index);
@@ -59,19 +70,28 @@ void balancer_unref(struct balancer *balancer, struct pool_home *home)
 static void on_fault(void *arg)
 {
     static struct log_limit limit;
-    const struct balancer *balancer = arg;
+    struct balancer *balancer = arg;
 
-    module_fault(balancer->use->module);
+    call_strike(&balancer->context, HOOK_COST, STRIKE_ANSWER);
     log_limited(&limit, WEIR_LOG_ERROR, balancer->context.component,
                 "a cost was no number; the server is taken only where nothing else is usable");
 }
 
-struct ranking_policy balancer_policy(struct balancer *balancer)
+static struct ranking_policy fallback_policy(const struct balancer *balancer)
+{
+    switch ((enum guard_fallback)balancer->use->supervision.fallback) {
+    case FALLBACK_ROUND_ROBIN: return (struct ranking_policy){.cost = NULL};
+    case FALLBACK_RANDOM: return (struct ranking_policy){.cost = ranking_load, .choices = 2};
+    default: return (struct ranking_policy){.cost = ranking_load};
+    }
+}
+
+static struct ranking_policy policy_of(struct balancer *balancer)
 {
     const struct weir_balancer *ops = balancer->ops;
 
-    if (!balancer_is_ranked(balancer)) {
-        return (struct ranking_policy){.cost = ranking_load, .by_request = true};
+    if (ops->pick != NULL || balancer_is_passed_over(balancer)) {
+        return fallback_policy(balancer);
     }
     return (struct ranking_policy){
         .cost = ops->cost,
@@ -84,6 +104,83 @@ struct ranking_policy balancer_policy(struct balancer *balancer)
     };
 }
 
+static void rank(struct ranked *ranked, const struct ranking_policy *policy)
+{
+    ranking_set_policy(ranked->ranking, policy);
+    ranking_set_members(ranked->ranking, &ranked->list);
+}
+
+/* Only the host ranks the backups. */
+void balancer_rank(struct pool_local *local)
+{
+    static const struct ranking_policy by_load = {.cost = ranking_load, .by_request = true};
+    struct balancer *balancer = local->balancer;
+    struct ranking_policy policy =
+        balancer != NULL ? policy_of(balancer) : (struct ranking_policy){.cost = NULL};
+    bool asks = policy.cost != NULL && policy.arg != NULL; /* the module */
+
+    struct call *call = asks ? call_begin(&balancer->context, HOOK_COST) : NULL;
+    rank(&local->candidates, &policy);
+    call_end_of(call, call_units(local->candidates.list.count, BALANCER_UNIT));
+    rank(&local->reserves, &by_load);
+    local->keeps_costs = ranking_keeps_costs(local->candidates.ranking);
+}
+
+void balancer_changed(struct pool_local *local, uint32_t index)
+{
+    struct balancer *balancer = local->balancer;
+
+    if (likely(!local->keeps_costs)) {
+        return;
+    }
+    bool own = balancer->ops->cost != NULL && !balancer_is_passed_over(balancer);
+    struct call *call = own ? call_begin(&balancer->context, HOOK_COST) : NULL;
+    ranking_changed(local->candidates.ranking, index);
+    call_end(call);
+}
+
+/* ---- out, and tried again ---- */
+
+void balancer_look(struct pool_local *local)
+{
+    struct balancer *balancer = local->balancer;
+    uint32_t state = guard_state(balancer->context.guard);
+
+    if (likely(balancer->state == state) || balancer->out) {
+        return; /* one that is out stays so until there is a new instance */
+    }
+    balancer->state = state;
+    balancer->out = true;
+    balancer_rank(local);
+}
+
+void balancer_renew(struct pool_local *local)
+{
+    struct balancer *last = local->balancer;
+    uint32_t state = guard_state(last->context.guard);
+
+    if ((state & 1) != 0) {
+        last->out = true;
+        last->state = state;
+    }
+    if (last->state == state) {
+        return; /* as it was, or out */
+    }
+    struct balancer *next = balancer_new(local->plan, local->home);
+    if (next == NULL) {
+        call_strike(&last->context, HOOK_CREATE, STRIKE_FAILED);
+        return;
+    }
+    local->balancer = next;
+    for (size_t i = 0; i < local->plan->server_count; i++) {
+        struct server_local *mine = &local->plan->servers[i]->locals[local->index];
+        free(mine->slot);
+        mine->slot = NULL;
+    }
+    balancer_take_over(local, NULL);
+    balancer_unref(last, local->home);
+}
+
 /* ---- slots, and what was learnt ---- */
 
 /* Hands over the instance's state (both slots NULL), or that of a slot. false: refused. */
@@ -92,15 +189,21 @@ static bool pass_on(struct balancer *last, struct balancer *next, struct weir_st
 {
     state.size = sizeof(state);
     memset(state.data, 0, state.capacity);
-    if (last->ops->save(&last->context.base, last->data, &state) != WEIR_OK) {
+    struct call *call = call_begin(&last->context, HOOK_SAVE);
+    enum weir_status status = last->ops->save(&last->context.base, last->data, &state);
+    call_end(call);
+    if (status != WEIR_OK) {
         return true; /* nothing to hand over */
     }
     if (state.len > state.capacity) {
-        module_fault(last->use->module);
+        call_strike(&last->context, HOOK_SAVE, STRIKE_ANSWER);
         return false;
     }
     state.slot = slot;
-    if (next->ops->restore(&next->context.base, next->data, &state) == WEIR_OK) {
+    call = call_begin(&next->context, HOOK_RESTORE);
+    status = next->ops->restore(&next->context.base, next->data, &state);
+    call_end(call);
+    if (status == WEIR_OK) {
         return true;
     }
     if (slot != NULL) {
@@ -111,7 +214,8 @@ static bool pass_on(struct balancer *last, struct balancer *next, struct weir_st
 
 static bool can_pass_on(const struct balancer *last, const struct balancer *next)
 {
-    return last != NULL && last != next && last->ops->save != NULL && next->ops->restore != NULL &&
+    return last != NULL && last != next && !last->out && last->ops->save != NULL &&
+           next->ops->restore != NULL &&
            strcmp(last->use->module->name, next->use->module->name) == 0;
 }
 

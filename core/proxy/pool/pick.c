@@ -43,6 +43,18 @@ static uint32_t rank(const struct pick *pick)
                              : ranking_pick(pick->from->ranking, &pick->pub);
 }
 
+/* By the balancer's costs, if it has any. */
+static uint32_t rank_by(struct balancer *balancer, const struct pick *pick)
+{
+    if (balancer->ops->cost == NULL || unlikely(balancer_is_passed_over(balancer))) {
+        return rank(pick);
+    }
+    struct call *call = call_begin(&balancer->context, HOOK_COST);
+    uint32_t index = rank(pick);
+    call_end_of(call, call_units(pick->from->list.count, BALANCER_UNIT));
+    return index;
+}
+
 /* If another loop has taken or released the last place meanwhile, it is not the balancer's
  * fault. */
 static const char *fault_of(const struct pick *pick, uint32_t index, const struct server *own)
@@ -65,11 +77,13 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
 {
     struct balancer *balancer = local->balancer;
 
-    if (likely(balancer->ops->pick == NULL) || unlikely(balancer->failed)) {
-        return rank(pick);
+    if (likely(balancer->ops->pick == NULL) || unlikely(balancer_is_passed_over(balancer))) {
+        return rank_by(balancer, pick);
     }
     *pick->told = false;
+    struct call *call = call_begin(&balancer->context, HOOK_PICK);
     uint32_t index = balancer->ops->pick(&balancer->context.base, balancer->data, &pick->pub);
+    call_end_of(call, call_units(pick->from->list.count, BALANCER_UNIT));
     if (likely(index != WEIR_PICK_NONE && pick_usable(&pick->pub, index))) {
         return index;
     }
@@ -82,7 +96,8 @@ static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pi
     const char *fault = fault_of(pick, index, pick->from->servers[own]->server);
     if (fault != NULL) {
         static struct log_limit limit;
-        module_fault(balancer->use->module);
+        call_strike(&balancer->context, HOOK_PICK,
+                    index == WEIR_PICK_NONE ? STRIKE_NONE : STRIKE_ANSWER);
         log_limited(&limit, WEIR_LOG_ERROR, local->pool->name,
                     "balancer \"%s\" picked %s (%u of %u); the host chose %s",
                     balancer->context.component, fault, index, pick->from->list.count,
@@ -108,19 +123,23 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
     const struct weir_balancer *ops = balancer->ops;
     uint32_t index = attempt->server->candidate;
 
-    if (balancer->failed || index == UINT32_MAX) {
+    if (index == UINT32_MAX) {
         return;
     }
-    if (ops->on_sent != NULL) {
-        ops->on_sent(&balancer->context.base, balancer->data, &local->candidates.items[index]);
-    } else if (ops->on_assign != NULL) {
-        ops->on_assign(&balancer->context.base, balancer->data, index);
+    if (likely(!balancer_is_passed_over(balancer))) {
+        if (ops->on_sent != NULL) {
+            struct call *call = call_begin(&balancer->context, HOOK_ON_SENT);
+            ops->on_sent(&balancer->context.base, balancer->data, &local->candidates.items[index]);
+            call_end(call);
+        } else if (ops->on_assign != NULL) {
+            struct call *call = call_begin(&balancer->context, HOOK_ON_ASSIGN);
+            ops->on_assign(&balancer->context.base, balancer->data, index);
+            call_end(call);
+        }
+        attempt->told_balancer = true;
+        attempt->tells_head = ops->on_head != NULL;
     }
-    attempt->told_balancer = true;
-    attempt->tells_head = ops->on_head != NULL;
-    if (local->keeps_costs) {
-        ranking_changed(local->candidates.ranking, index);
-    }
+    balancer_changed(local, index);
 }
 
 void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)
@@ -129,7 +148,6 @@ void pool_assign(struct pool_local *local, struct attempt *attempt, struct serve
     struct lifetime *before = attempt->life;
 
     attempt->server = mine;
-    attempt->assigned_ns = loop_now_ns(local->home->loop);
     attempt->life = local->plan->owner->life;
     lifetime_ref(attempt->life, local->index);
     if (before != NULL) {
@@ -140,6 +158,8 @@ void pool_assign(struct pool_local *local, struct attempt *attempt, struct serve
     attempt->served_by = mine->server->id;
     attempt->served = mine;
     tell_assigned(local, attempt);
+    attempt->assigned =
+        loop_mark(local->home->loop); /* what the balancer took is not the server's */
 }
 
 bool pool_local_takes_session(const struct pool_local *local, const struct server *server)
@@ -174,14 +194,16 @@ static struct server *pick_session(const struct pool_local *local, struct attemp
 {
     const struct use *use = attempt->sticky;
 
-    if (use == NULL || attempt->tried.count > 0) {
+    if (use == NULL || attempt->tried.count > 0 || unlikely(guard_is_out(use->guard))) {
         return NULL;
     }
     if (!attempt->sticky_asked) {
         struct instance *instance = use_on(use, local->index);
         const struct weir_sticky *ops = use->module->descriptor.sticky;
         attempt->sticky_asked = true;
+        struct call *call = call_begin(&instance->context, HOOK_LOOKUP);
         attempt->sticky_id = ops->lookup(&instance->context.base, instance->data, attempt->request);
+        call_end(call);
     }
     if (attempt->sticky_id == WEIR_NO_SERVER) {
         return NULL;
@@ -236,6 +258,7 @@ static struct server_local *pick_any(struct pool_local *local, struct attempt *a
 
 enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, struct server **only)
 {
+    balancer_look(local);
     struct server *session = pick_session(local, attempt);
 
     *only = NULL;
@@ -263,6 +286,7 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
                                      struct server **session)
 {
     bool told = false;
+    balancer_look(local);
     struct pick pick = make_pick(local, attempt, true, &told);
     struct server *mine = pick_session(local, attempt);
 
@@ -286,17 +310,20 @@ bool pool_score(struct pool_local *local, struct attempt *attempt, const struct 
     uint32_t index = server->locals[local->index].candidate;
 
     *score = (struct weir_score){.size = sizeof(*score)};
-    if (balancer->failed || index >= local->candidates.list.count) {
+    if (index >= local->candidates.list.count) {
         return false;
     }
-    bool ranked = balancer_is_ranked(balancer);
+    bool passed_over = balancer_is_passed_over(balancer);
+    bool ranked = passed_over || balancer->ops->pick == NULL;
     if (ranked && !ranking_score(local->candidates.ranking, &pick.pub, index, score)) {
         return false;
     }
     double value = score->value;
-    if (balancer->ops->score != NULL) {
+    if (balancer->ops->score != NULL && !passed_over) {
+        struct call *call = call_begin(&balancer->context, HOOK_SCORE);
         enum weir_status status =
             balancer->ops->score(&balancer->context.base, balancer->data, &pick.pub, index, score);
+        call_end(call);
         score->text[sizeof(score->text) - 1] = '\0';
         if (!ranked) {
             return status == WEIR_OK && isfinite(score->value);

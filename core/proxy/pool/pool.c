@@ -206,22 +206,6 @@ static void candidates_build(struct pool_local *local)
     }
 }
 
-static void rank(struct ranked *ranked, const struct ranking_policy *policy)
-{
-    ranking_set_policy(ranked->ranking, policy);
-    ranking_set_members(ranked->ranking, &ranked->list);
-}
-
-/* Only the host ranks the backups. */
-static void rank_all(struct pool_local *local, const struct ranking_policy *policy)
-{
-    static const struct ranking_policy by_load = {.cost = ranking_load, .by_request = true};
-
-    rank(&local->candidates, policy);
-    rank(&local->reserves, &by_load);
-    local->keeps_costs = ranking_keeps_costs(local->candidates.ranking);
-}
-
 void pool_touch(struct pool *pool)
 {
     for (unsigned i = 0; i < pool->loops; i++) {
@@ -237,26 +221,37 @@ void pool_touch_now(struct pool *pool)
     pool_touch(pool);
 }
 
+static void tell_members(struct pool_local *local)
+{
+    struct balancer *balancer = local->balancer;
+    enum weir_status status = WEIR_OK;
+
+    if (balancer->ops->on_members != NULL) {
+        struct call *call = call_begin(&balancer->context, HOOK_ON_MEMBERS);
+        status = balancer->ops->on_members(&balancer->context.base, balancer->data,
+                                           &local->candidates.list);
+        call_end_of(call, call_units(local->candidates.list.count, BALANCER_UNIT));
+    }
+    balancer->failed = status != WEIR_OK;
+    if (balancer->failed) {
+        log_write(WEIR_LOG_ERROR, local->pool->name,
+                  "the balancer could not take its members over; the host chooses itself");
+        call_strike(&balancer->context, HOOK_ON_MEMBERS, STRIKE_FAILED);
+    }
+}
+
 void pool_local_refresh(struct pool_local *local)
 {
     if (local->plan == NULL) {
         return;
     }
     atomic_store(&local->stale, false); /* first: later changes mark the pool again */
+    balancer_renew(local);
     candidates_build(local);
-    struct balancer *balancer = local->balancer;
-    if (balancer->ops->on_members != NULL &&
-        balancer->ops->on_members(&balancer->context.base, balancer->data,
-                                  &local->candidates.list) != WEIR_OK) {
-        log_write(WEIR_LOG_ERROR, local->pool->name,
-                  "the balancer could not take its members over; the host chooses itself");
-        module_fault(balancer->use->module);
-        balancer->failed = true;
-    } else {
-        balancer->failed = false;
+    if (!local->balancer->out) {
+        tell_members(local);
     }
-    const struct ranking_policy policy = balancer_policy(balancer);
-    rank_all(local, &policy);
+    balancer_rank(local);
     queue_reconsider(local);
 }
 
@@ -309,7 +304,7 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         timer_cancel(home->loop, &local->idle_timer);
         local->balancer = NULL;
         local->candidates.list.count = local->reserves.list.count = local->awaiting_probe = 0;
-        rank_all(local, &(struct ranking_policy){.cost = NULL});
+        balancer_rank(local);
         list_remove(&local->at_home);
         balancer_unref(gone, home);
         queue_reconsider(local);

@@ -234,8 +234,10 @@ void recovery_report(struct recovery *recovery, const struct outcome_report *rep
                                              .name = str_from(server->name),
                                              .run_count = entry->run_count,
                                              .runs = entry->runs};
+            struct call *call = call_begin(&instance->context, HOOK_ON_OUTCOMES);
             use->module->descriptor.health->on_outcomes(&instance->context.base, instance->data,
                                                         &outcomes);
+            call_end(call);
         }
     }
     recovery->reporting = recovery->counted = false;

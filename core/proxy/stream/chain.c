@@ -12,6 +12,9 @@
 /* Filters that may transform one response. */
 #define CHAIN_STAGES 8
 
+/* A filter has its call_budget for so much. */
+#define CHAIN_UNIT 4096u
+
 /* Output is gathered to this much before it goes to the codec. */
 #define CHAIN_OUTPUT 16384u
 
@@ -159,12 +162,14 @@ static bool stage_call(struct stage *stage, const char *data, size_t len, enum w
 
     *used = len;
     chain->depth++;
+    struct call *call = call_begin(&stage->instance->context, HOOK_ON_RESPONSE_DATA);
     enum weir_status status =
         stage->ops->on_response_data(&stage->instance->context.base, stage->instance->data,
                                      stage->state, &stage->handle, data, len, flow, used);
+    call_end_of(call, call_units(len, CHAIN_UNIT));
     chain->depth--;
     if (status != WEIR_OK && (status != WEIR_DECLINED || *used > len)) {
-        module_fault(stage->instance->use->module);
+        call_strike(&stage->instance->context, HOOK_ON_RESPONSE_DATA, STRIKE_FAILED);
         chain->failed = true;
     }
     if (status != WEIR_OK) {
@@ -407,8 +412,10 @@ void chain_close(struct chain **chain)
     for (unsigned i = 0; i < closed->count; i++) {
         struct stage *stage = &closed->stages[i];
         if (stage->ops->on_response_close != NULL) {
+            struct call *call = call_begin(&stage->instance->context, HOOK_ON_RESPONSE_CLOSE);
             stage->ops->on_response_close(&stage->instance->context.base, stage->instance->data,
                                           stage->state);
+            call_end(call);
         }
         free(stage->kept);
     }

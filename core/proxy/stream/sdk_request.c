@@ -220,7 +220,10 @@ static enum weir_status request_set_path(struct weir_request *req, struct weir_s
 
 static void *request_alloc(struct weir_request *req, size_t len)
 {
-    return arena_alloc(&stream_of_request(req)->exchange.arena, len);
+    struct stream *stream = stream_of_request(req);
+
+    call_allocated(stream_loop(stream)->calls, len);
+    return arena_alloc(&stream->exchange.arena, len);
 }
 
 static void **request_slot(struct weir_request *req, struct weir_context *ctx)

@@ -115,16 +115,26 @@ static bool stream_route(struct stream *stream)
 
     for (size_t i = 0; i < plan->routers.count && status == WEIR_DECLINED; i++) {
         use = plan->routers.items[i];
+        if (unlikely(guard_is_out(use->guard))) {
+            if (use->guard->closed) {
+                stream_reply_out(stream, use);
+                return false;
+            }
+            continue;
+        }
         struct instance *instance = stream_instance(stream, use);
+        struct call *call = call_begin(&instance->context, HOOK_ROUTE);
         status = use->module->descriptor.router->route(&instance->context.base, instance->data,
                                                        &stream->request_handle, &result);
+        call_end(call);
     }
     if (status == WEIR_DECLINED) {
         stream_reply_error(stream, 404, REASON_NO_ROUTE);
         return false;
     }
     if (status != WEIR_OK || (result.status == 0 && result.pool >= plan->pool_count)) {
-        module_fault(use->module);
+        call_strike(&stream_instance(stream, use)->context, HOOK_ROUTE,
+                    status != WEIR_OK ? STRIKE_FAILED : STRIKE_ANSWER);
         stream_reply_error(stream, 500, REASON_MODULE_FAILED);
         return false;
     }
@@ -147,6 +157,11 @@ static bool stream_route(struct stream *stream)
         return false;
     }
     stream->pool = &plan->pools[result.pool];
+    const struct use *sticky = stream->pool->sticky;
+    if (unlikely(sticky != NULL && guard_is_out(sticky->guard) && sticky->guard->closed)) {
+        stream_reply_out(stream, sticky);
+        return false;
+    }
     attempt_begin(&stream->attempt, &stream->request_handle, stream->pool->sticky);
     return true;
 }
@@ -162,6 +177,17 @@ static const struct weir_handler *stream_handler(const struct stream *stream,
     return stream->handler->module->descriptor.handler;
 }
 
+static void handler_data(struct stream *stream, const struct weir_handler *ops,
+                         struct instance *instance, const char *data, size_t len, bool end)
+{
+    if (ops->on_data != NULL) {
+        struct call *call = call_begin(&instance->context, HOOK_ON_DATA);
+        ops->on_data(&instance->context.base, instance->data, &stream->request_handle, data, len,
+                     end);
+        call_end(call);
+    }
+}
+
 static void stream_handle(struct stream *stream)
 {
     struct exchange *exchange = &stream->exchange;
@@ -175,9 +201,12 @@ static void stream_handle(struct stream *stream)
     stream->phase = PHASE_LOCAL;
     stream->handler_running = true;
     const struct weir_handler *ops = stream_handler(stream, &instance);
-    if (ops->on_request(&instance->context.base, instance->data, &stream->request_handle) !=
-        WEIR_OK) {
-        module_fault(stream->handler->module);
+    struct call *call = call_begin(&instance->context, HOOK_ON_REQUEST);
+    enum weir_status status =
+        ops->on_request(&instance->context.base, instance->data, &stream->request_handle);
+    call_end(call);
+    if (status != WEIR_OK) {
+        call_strike(&instance->context, HOOK_ON_REQUEST, STRIKE_FAILED);
         stream->handler_running = false;
         stream_break(stream, 500, REASON_MODULE_FAILED);
     } else if (exchange->request.expect_continue && !exchange->request_whole &&
@@ -259,10 +288,7 @@ static void down_data(struct exchange *exchange, const char *data, size_t len)
     const struct weir_handler *ops = stream_handler(stream, &instance);
 
     if (ops != NULL) {
-        if (ops->on_data != NULL) {
-            ops->on_data(&instance->context.base, instance->data, &stream->request_handle, data,
-                         len, false);
-        }
+        handler_data(stream, ops, instance, data, len, false);
     } else if (exchange->up != NULL) { /* else answered: dropped until the codec closes */
         stream_progress(stream);
         if (stream->phase == PHASE_SENT && exchange->request.body != BODY_NONE) {
@@ -291,10 +317,7 @@ static void down_request_end(struct exchange *exchange)
     const struct weir_handler *ops = stream_handler(stream, &instance);
 
     if (ops != NULL) {
-        if (ops->on_data != NULL) {
-            ops->on_data(&instance->context.base, instance->data, &stream->request_handle, NULL, 0,
-                         true);
-        }
+        handler_data(stream, ops, instance, NULL, 0, true);
         return;
     }
     if (exchange->up != NULL && (exchange->request.body != BODY_NONE || stream->tunnel)) {
@@ -328,7 +351,9 @@ static void down_drained(struct exchange *exchange)
     const struct weir_handler *ops = stream_handler(stream, &instance);
     if (ops != NULL) {
         if (ops->on_writable != NULL && !exchange->response_whole) {
+            struct call *call = call_begin(&instance->context, HOOK_ON_WRITABLE);
             ops->on_writable(&instance->context.base, instance->data, &stream->request_handle);
+            call_end(call);
         }
     } else if (stream->up_paused && exchange->up != NULL) {
         stream->up_paused = false;
@@ -370,7 +395,9 @@ static void down_close(struct exchange *exchange, bool complete)
     }
     stream->handler_running = false;
     if (ops != NULL && ops->on_end != NULL) {
+        struct call *call = call_begin(&instance->context, HOOK_ON_END);
         ops->on_end(&instance->context.base, instance->data, &stream->request_handle, !complete);
+        call_end(call);
     }
     stream_leave_server(stream, complete ? stream->outcome : WEIR_OUTCOME_CANCELED);
     if (stream->start_wall_ms != 0) { /* there was a request, or an attempt at one */

@@ -216,6 +216,8 @@ void stream_overdue(struct timer *timer);
 /* ---- stream_reply.c: answering oneself ---- */
 /* A short answer in HTML or JSON, as Accept asks; the reason goes into log and counters. */
 void stream_reply_error(struct stream *stream, unsigned status, enum reason reason);
+/* 503 for a block of a module that is out (guard.h). */
+void stream_reply_out(struct stream *stream, const struct use *use);
 /* Aborts the response, or answers `status` if none has begun. */
 void stream_break(struct stream *stream, unsigned status, enum reason reason);
 /* 500 in place of a response on which a hook failed; no hook sees this one. */

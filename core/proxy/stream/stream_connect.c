@@ -173,14 +173,14 @@ static void stream_go(struct stream *stream)
         return;
     }
     stream->phase = PHASE_CONNECTING;
-    stream->attempt.connect_start_ns = loop_now_ns(stream_loop(stream));
+    stream->attempt.connect_start = loop_mark(stream_loop(stream));
     stream_set_timer(stream, settings->connect_timeout);
 }
 
 static struct stream *connected(struct connect_waiter *waiter)
 {
     struct stream *stream = container_of(waiter, struct stream, connect);
-    uint64_t took_ns = loop_now_ns(stream_loop(stream)) - stream->attempt.connect_start_ns;
+    uint64_t took_ns = loop_since(stream_loop(stream), &stream->attempt.connect_start);
 
     stream->attempt.connect_total_ns += took_ns;
     return stream;

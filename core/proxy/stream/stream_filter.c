@@ -15,11 +15,20 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
         const struct use *use = filters->items[i];
         const struct weir_filter *ops = use->module->descriptor.filter;
         struct instance *instance = stream_instance(stream, use);
+        if (unlikely(guard_is_out(use->guard))) {
+            if (use->guard->closed) {
+                stream_reply_out(stream, use);
+                return false;
+            }
+            continue;
+        }
         if (ops->on_request == NULL) {
             continue;
         }
+        struct call *call = call_begin(&instance->context, HOOK_ON_REQUEST);
         enum weir_status status =
             ops->on_request(&instance->context.base, instance->data, &stream->request_handle);
+        call_end(call);
         if (status == WEIR_DONE && stream->exchange.response_begun) {
             stream->reason = stream->reason != 0 ? stream->reason : REASON_REFUSED_BY_RULE;
             stream->detail = str_from(use->module->name);
@@ -33,12 +42,27 @@ bool stream_run_filters(struct stream *stream, const struct use_list *filters)
                 "filter \"%s\" failed on a request, whose fields may be too long; the client "
                 "gets 500",
                 use->module->name);
-            module_fault(use->module);
+            call_strike(&instance->context, HOOK_ON_REQUEST, STRIKE_FAILED);
             stream_break(stream, 500, REASON_MODULE_FAILED);
             return false;
         }
     }
     return true;
+}
+
+/* A hook could not make the response's fields. */
+static void note_failed(struct stream *stream, const struct use *use)
+{
+    stream->detail = str_from(use->module->name);
+    call_strike(&stream_instance(stream, use)->context, HOOK_ON_RESPONSE, STRIKE_FAILED);
+}
+
+/* Of a block that is out. Where it is closed, a server's response is to a request that the filter
+ * has seen before, and no more will come. */
+static bool is_passed_over(const struct stream *stream, const struct use *use)
+{
+    return unlikely(guard_is_out(use->guard)) &&
+           (!use->guard->closed || stream->phase != PHASE_RESPONSE);
 }
 
 static void run_response_filters(struct stream *stream, const struct use_list *filters)
@@ -47,13 +71,16 @@ static void run_response_filters(struct stream *stream, const struct use_list *f
         const struct use *use = filters->items[i - 1];
         const struct weir_filter *ops = use->module->descriptor.filter;
         struct instance *instance = stream_instance(stream, use);
-        if (ops->on_response != NULL) {
-            stream->filtering = instance;
-            ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
-                             &stream->response_handle);
+        if (ops->on_response == NULL || is_passed_over(stream, use)) {
+            continue;
         }
+        stream->filtering = instance;
+        struct call *call = call_begin(&instance->context, HOOK_ON_RESPONSE);
+        ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
+                         &stream->response_handle);
+        call_end(call);
         if (unlikely(stream->response_failed)) {
-            stream->detail = str_from(use->module->name);
+            note_failed(stream, use);
         }
     }
     stream->filtering = NULL;
@@ -85,13 +112,16 @@ static void run_sticky(struct stream *stream)
     struct instance *instance = stream_instance(stream, use);
     const struct weir_sticky *ops = use->module->descriptor.sticky;
 
-    if (ops->on_response != NULL) {
-        ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
-                         &stream->response_handle, stream->attempt.served_by,
-                         stream->attempt.sticky_known);
+    if (ops->on_response == NULL || unlikely(guard_is_out(use->guard))) {
+        return;
     }
+    struct call *call = call_begin(&instance->context, HOOK_ON_RESPONSE);
+    ops->on_response(&instance->context.base, instance->data, &stream->request_handle,
+                     &stream->response_handle, stream->attempt.served_by,
+                     stream->attempt.sticky_known);
+    call_end(call);
     if (unlikely(stream->response_failed)) {
-        stream->detail = str_from(use->module->name);
+        note_failed(stream, use);
     }
 }
 

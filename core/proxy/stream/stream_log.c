@@ -116,8 +116,10 @@ void stream_record(struct stream *stream, bool complete)
     for (size_t i = 0; i < plan->loggers.count; i++) {
         const struct use *use = plan->loggers.items[i];
         struct instance *instance = use_on(use, loop);
+        struct call *call = call_begin(&instance->context, HOOK_LOG);
         use->module->descriptor.logger->log(
             &instance->context.base, instance->data, &stream->request_handle,
             exchange->response_begun ? &stream->response_handle : NULL, &record);
+        call_end(call);
     }
 }

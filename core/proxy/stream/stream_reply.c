@@ -139,6 +139,12 @@ static void reply_page(struct stream *stream, unsigned status, enum reason reaso
     reply_body(stream, body);
 }
 
+void stream_reply_out(struct stream *stream, const struct use *use)
+{
+    stream->detail = str_from(use->module->name);
+    stream_reply_error(stream, 503, REASON_MODULE_OUT);
+}
+
 void stream_reply_error(struct stream *stream, unsigned status, enum reason reason)
 {
     reply_fields(stream, status);

@@ -44,7 +44,6 @@ void stream_leave_server(struct stream *stream, enum weir_outcome outcome)
             .reason =
                 stream->attempt_reason != REASON_NONE ? stream->attempt_reason : stream->reason,
             .status = stream->phase >= PHASE_RESPONSE ? exchange->response.status : 0,
-            .now_ns = loop_now_ns(stream_loop(stream)),
             .blameless = stream->blameless,
         };
         stream->blameless = false;
@@ -229,7 +228,7 @@ static void up_response(struct exchange *exchange)
 
     stream_progress(stream);
     stream->phase = PHASE_RESPONSE;
-    stream->attempt.first_byte_ns = stream->last_progress_ns - stream->attempt.assigned_ns;
+    stream->attempt.first_byte_ns = loop_since(stream_loop(stream), &stream->attempt.assigned);
     if (stream->attempt.first_byte_ns == 0) {
         stream->attempt.first_byte_ns = 1; /* in the same turn: it arrived anyway */
     }

@@ -22,7 +22,7 @@ struct connecting {
     const struct up_owner *owner;
     void *user;
     struct pin *pin;
-    uint64_t start_ns;
+    struct loop_mark start;
     struct freed freed;
 };
 
@@ -100,7 +100,7 @@ static void connecting_opened(struct conn *conn, bool ok)
             c->address_epoch = connecting->address_epoch;
             c->terms = connecting->terms;
             c->expected = connecting->room;
-            c->owner->on_open(c, loop_now_ns(loop) - connecting->start_ns);
+            c->owner->on_open(c, loop_since(loop, &connecting->start));
             serve_all(connecting, c);
         }
     }
@@ -128,7 +128,7 @@ bool connecting_join(struct list *under_way, struct loop *loop, const struct con
     list_each(link, under_way)
     {
         struct connecting *connecting = container_of(link, struct connecting, link);
-        bool fresh = loop_now_ns(loop) - connecting->start_ns < to->fresh_ns;
+        bool fresh = loop_since(loop, &connecting->start) < to->fresh_ns;
         bool same = connecting->tls == to->tls.ctx && connecting->terms == to->terms &&
                     connecting->address_epoch == to->address_epoch && connecting->pin == to->pin;
         if (fresh && same && connecting->waiting < connecting->room &&
@@ -162,7 +162,7 @@ enum conn_error connecting_begin(struct list *under_way, struct loop *loop,
         .owner = to->owner,
         .user = to->user,
         .pin = to->pin,
-        .start_ns = loop_now_ns(loop),
+        .start = loop_mark(loop),
     };
     list_init(&connecting->waiters);
     connecting->conn =

@@ -148,7 +148,7 @@ static void probe_timer(struct timer *timer)
     }
     /* The loop did not run, so answers went unread: the machine slept, or the process was
      * stopped. */
-    if (loop_now_ns(probe_loop(probe)) - probe->attempt.start_ns >
+    if (loop_now_ns(probe_loop(probe)) - probe->attempt.start.ns >
         2 * probe->attempt.plan->probe->timeout) {
         attempt_void(probe, "Weir itself stood still", "");
         return;

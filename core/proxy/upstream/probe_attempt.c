@@ -37,7 +37,7 @@ void attempt_free(struct probe *probe)
 
 void attempt_done(struct probe *probe, bool good, bool timed_out, const char *reason)
 {
-    uint64_t took_ns = loop_now_ns(probe_loop(probe)) - probe->attempt.start_ns;
+    uint64_t took_ns = loop_since(probe_loop(probe), &probe->attempt.start);
 
     timer_cancel(probe_loop(probe), &probe->timer);
     server_note_probe(probe->server, good, took_ns, without_prefix(reason));
@@ -90,9 +90,11 @@ static bool attempt_judge(struct probe *probe, bool eof)
     char reason[160] = "";
 
     eof = eof || attempt->answer->len == PROBE_ANSWER_MAX;
+    struct call *call = call_begin(&instance->context, HOOK_JUDGE);
     enum weir_verdict verdict = attempt_ops(probe)->judge(
         &instance->context.base, instance->data, &attempt->target, attempt->answer->text,
         attempt->answer->len, eof, reason, sizeof(reason));
+    call_end(call);
     reason[sizeof(reason) - 1] = '\0';
     if (verdict == WEIR_VERDICT_MORE && !eof) {
         return true;
@@ -212,8 +214,10 @@ static void attempt_send(struct probe *probe)
     char request[PROBE_REQUEST_MAX];
 
     attempt->target.http = http_2 ? 2 : 1;
+    struct call *call = call_begin(&instance->context, HOOK_REQUEST);
     size_t len = ops->request(&instance->context.base, instance->data, &attempt->target, request,
                               sizeof(request));
+    call_end(call);
     if (len > sizeof(request)) {
         attempt_done(probe, false, false, "probe: the module's request is longer than 8 KiB");
         return;
@@ -284,7 +288,7 @@ void attempt_begin(struct probe *probe)
         return;
     }
     *attempt =
-        (struct probing){.plan = plan, .start_ns = loop_now_ns(probe_loop(probe)), .active = true};
+        (struct probing){.plan = plan, .start = loop_mark(probe_loop(probe)), .active = true};
     attempt->target = (struct weir_probe_target){.size = sizeof(attempt->target),
                                                  .tls = server->url.tls,
                                                  .id = server->id,

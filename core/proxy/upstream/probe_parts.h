@@ -24,7 +24,7 @@ struct probing {
     struct conn *conn;           /* NULL: not yet, or HTTP/2 has it */
     struct probe_http *http;     /* NULL: HTTP/1, or whatever the module sends */
     struct probe_answer *answer; /* NULL: nothing was asked yet */
-    uint64_t start_ns;
+    struct loop_mark start;
     bool active;
 };
 

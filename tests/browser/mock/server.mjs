@@ -472,6 +472,25 @@ const ROUTES = {
                     state: "active",
                     generation: 4,
                     faults: 0,
+                    calls: 1234567,
+                    time_us: { p50: 0.21, p99: 1.4, worst: 187, sum: 400000 },
+                    strikes: { over_budget: 0, wrong_answer: 0, no_server: 0, failed: 0 },
+                    cpu_share: 0.012,
+                    allocated_bytes: 0,
+                    alarms:
+                        name === "balance_round_robin"
+                            ? [
+                                  {
+                                      block: "pool web balance 1",
+                                      kind,
+                                      since: Date.now(),
+                                      hook: "pick",
+                                      strike: "over_budget",
+                                      took_us: 50100,
+                                      instead: "least_conn",
+                                  },
+                              ]
+                            : [],
                     metrics:
                         name === "sticky_cookie"
                             ? [

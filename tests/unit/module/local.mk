@@ -6,8 +6,11 @@ tests_unit_test_module_CPPFLAGS = $(UNIT_CPPFLAGS) \
 tests_unit_test_module_LDADD = $(UNIT_LIBS)
 EXTRA_tests_unit_test_module_DEPENDENCIES = $(unit_samples)
 tests_unit_test_module_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/metered.h \
     tests/unit/temporary.h \
+    tests/unit/module/test_call.c \
     tests/unit/module/test_check.c \
+    tests/unit/module/test_guard.c \
     tests/unit/module/test_host.c \
     tests/unit/module/test_metrics.c \
     tests/unit/module/test_module.c

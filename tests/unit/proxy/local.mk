@@ -5,6 +5,7 @@ tests_unit_test_proxy_CPPFLAGS = $(UNIT_CPPFLAGS) \
     -DWEIR_MODULES='"$(abs_top_builddir)/modules/built"'
 tests_unit_test_proxy_LDADD = $(UNIT_LIBS)
 tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
+    tests/unit/metered.h \
     tests/unit/proxy/pool/pool_stage.c \
     tests/unit/proxy/pool/pool_stage.h \
     tests/unit/proxy/downstream/test_address_count.c \

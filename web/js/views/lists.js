@@ -38,12 +38,17 @@ const badgeCell = (of) => () => {
     return { node: mark.node, update: (row) => mark.update(...of(row)) };
 };
 
+const strikesOf = (row) =>
+    Object.values(row.strikes ?? {}).reduce((sum, strikes) => sum + strikes, 0);
+
 const moduleState = (row) =>
-    row.faults > 0
-        ? ["down", plural(row.faults, "fault")]
-        : row.state === "active"
-          ? ["up", "Active"]
-          : ["drain", "Draining"];
+    row.alarms?.length > 0
+        ? ["down", `Out: ${row.alarms[0].block || "its own block"}`]
+        : strikesOf(row) > 0
+          ? ["drain", plural(strikesOf(row), "strike")]
+          : row.state === "active"
+            ? ["up", "Active"]
+            : ["drain", "Draining"];
 
 /** The name of a row that can be opened, with a second, quieter line. */
 const opened = (second) => (made) => {
@@ -184,7 +189,10 @@ export const LISTS = {
             text("version", "Version", (row) => row.version),
             text("abi", "ABI", (row) => row.abi),
             num("generation", "Generation", (row) => row.generation, count),
-            num("faults", "Faults", (row) => row.faults, count),
+            num("calls", "Calls", (row) => row.calls, count),
+            num("p99", "p99 µs", (row) => row.time_us?.p99, count),
+            num("worst", "Worst µs", (row) => row.time_us?.worst, count),
+            num("strikes", "Strikes", strikesOf, count),
             text("license", "Licence", (row) => row.license),
             {
                 id: "path",

@@ -146,7 +146,13 @@ static void reload(void *arg, struct operation *operation)
 void stage_init(struct stage *stage, const struct change_part *const *parts)
 {
     static char a[] = "http://a:1", b[] = "http://b:1";
-    const struct changes_owner owner = {refresh, derive, apply, pass, rebuild, reload, stage};
+    const struct changes_owner owner = {.refresh = refresh,
+                                        .derive = derive,
+                                        .apply = apply,
+                                        .pass = pass,
+                                        .rebuild = rebuild,
+                                        .reload = reload,
+                                        .arg = stage};
 
     *stage = (struct stage){.settings = {.name = STR("web")}};
     arena_init(&stage->arena, NULL, 0);

@@ -158,6 +158,8 @@ void stage_begin(struct stage *stage)
     stage->balancer.ops = &ops;
     stage->balancer.data = &stage->fake;
     stage->balancer.context.component = "fake";
+    metered_begin(&stage->metered, &stage->module);
+    metered_context(&stage->metered, &stage->balancer.context);
     stage->balancer.refs = 1000; /* nor does this one */
     stage->next[0] = &stage->balancer;
     pool_local_adopt(stage->local, &stage->plan);
@@ -174,6 +176,7 @@ void stage_end(struct stage *stage)
         ck_assert_uint_eq(stage->servers[i]->in_flight, 0);
         server_unref(&stage->servers[i]);
     }
+    metered_end(&stage->metered);
     pool_unref(&stage->pool);
     pool_home_end(&stage->home);
     lifetime_end(&stage->life);
@@ -225,8 +228,7 @@ void stage_request(struct stage_request *request)
 
 void stage_give_back(struct stage *stage, struct stage_request *request)
 {
-    struct attempt_end end = {
-        .outcome = WEIR_OUTCOME_SUCCESS, .status = 200, .now_ns = request->attempt.assigned_ns};
+    struct attempt_end end = {.outcome = WEIR_OUTCOME_SUCCESS, .status = 200};
     ck_assert_ptr_nonnull(request->attempt.server);
     pool_leave(stage->local, &request->attempt, &end);
     ck_assert_ptr_null(request->attempt.server);

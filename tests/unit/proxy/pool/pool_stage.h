@@ -12,6 +12,7 @@
 #include "proxy/plan/plan.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/pick.h"
+#include "metered.h"
 
 #define STAGE_SERVERS 5
 
@@ -39,6 +40,7 @@ struct stage {
     struct pool_plan plan;
     struct pool_local *local, *other;
     struct module module;
+    struct metered metered; /* the balancer */
     struct use use;
     struct balancer balancer, *next[2];
     struct stage_balancer fake;

@@ -176,7 +176,7 @@ UNIT_TEST(no_number_is_a_fault)
         slot(i)->cost = i == 2 ? 100 : (double)NAN;
     }
     expect_pick("s2");
-    ck_assert_uint_ge(stage.module.faults, STAGE_SERVERS - 1);
+    ck_assert_uint_ge(metered_strikes(&stage.metered), STAGE_SERVERS - 1);
 }
 
 /* Explain: the same number, and no turn is taken. */
@@ -312,7 +312,7 @@ UNIT_TEST(refused_states_begin_anew)
     adopt(make(&second, &ops, &second_data));
     ck_assert_uint_eq(second_data.restored, 2);
     ck_assert_uint_eq(slot(0)->sent, 0); /* though restore had written there */
-    ck_assert_uint_eq(stage.module.faults, 0);
+    ck_assert_uint_eq(metered_strikes(&stage.metered), 0);
 }
 
 UNIT_LOOP_TEST(states_have_a_limit, 2)
@@ -321,7 +321,7 @@ UNIT_LOOP_TEST(states_have_a_limit, 2)
     first_data.len = _i == 0 ? WEIR_STATE_MAX + 1 : WEIR_STATE_SLOT_MAX + 1;
     adopt(make(&second, &ops, &second_data));
     /* 1025 bytes are too many for a slot, and not for an instance, which says what it reads. */
-    ck_assert_uint_eq(stage.module.faults, _i == 0 ? 2 : 1);
+    ck_assert_uint_eq(metered_strikes(&stage.metered), _i == 0 ? 2 : 1);
     ck_assert_uint_eq(slot(0)->sent, 0);
 }
 

@@ -328,6 +328,7 @@ static enum weir_status on_filter(struct weir_context *ctx, void *instance,
 static const struct weir_router router = {.size = sizeof(router), .route = on_route};
 static const struct weir_filter filter = {.size = sizeof(filter), .on_request = on_filter};
 struct module router_module;
+struct metered metered;
 static struct module filter_module;
 static struct instance router_instance, filter_instance;
 static struct use router_use, filter_use;
@@ -363,6 +364,8 @@ void script_begin(void)
     router_module.descriptor.router = &router;
     router_module.name = "router";
     router_use.module = &router_module;
+    metered_begin(&metered, &router_module);
+    metered_context(&metered, &router_instance.context);
     router_use.instances = &router_instance;
     filter_module.descriptor.filter = &filter;
     filter_module.name = "filter";
@@ -408,6 +411,7 @@ void script_end(void)
     }
     ck_assert(list_empty(&home.running));
     ck_assert(list_empty(&stage.pool->queue.any));
+    metered_end(&metered);
     for (unsigned i = 0; i < connection_count; i++) {
         ck_assert_uint_eq(connections[i].c.running, 0);
         spares_remove(&stage.servers[0]->locals[0].spares, &connections[i].c);

@@ -35,6 +35,7 @@ extern bool client_gone;                      /* as looking at it tells */
 extern struct weir_route_result route_result; /* what the router says */
 extern enum weir_status route_status;
 extern struct module router_module;
+extern struct metered metered;        /* the router */
 extern enum conn_error connect_error; /* that connecting fails with at once */
 extern uint32_t connect_room;         /* that the last connection was expected to have */
 

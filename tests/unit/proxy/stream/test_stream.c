@@ -119,7 +119,7 @@ UNIT_LOOP_TEST(a_router_may_have_no_pool, ARRAY_COUNT(routes))
     request("GET");
     expect(routes[_i].told);
     expect_reason(routes[_i].reason);
-    ck_assert_uint_eq(router_module.faults, routes[_i].reason == REASON_MODULE_FAILED);
+    ck_assert_uint_eq(metered_strikes(&metered), routes[_i].reason == REASON_MODULE_FAILED);
 }
 
 UNIT_TEST(a_filter_answers_before_a_server_is_asked)

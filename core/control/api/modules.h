@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loaded modules as operations and events show them. Control thread.
+ */
+#ifndef CONTROL_API_MODULES_H
+#define CONTROL_API_MODULES_H
+
+#include "control/api/plane.h"
+
+cJSON *show_module(const struct plane *plane, const struct module *module);
+/* The newest copy of that name; NULL: none. */
+const struct module *find_module(const struct plane *plane, const char *name);
+/* That of the operation's path; NULL: 404 is the answer. */
+const struct module *find_module_of(struct operation *operation);
+/* Sends an event for each block that is out and has not been told. */
+void modules_tell_alarms(struct plane *plane);
+
+#endif
