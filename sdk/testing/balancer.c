@@ -23,6 +23,13 @@ struct fake_pick {
 
 /* ---- instances ---- */
 
+static double ask_cost(struct weir_context *ctx, void *instance,
+                       const struct weir_candidate *candidate, const struct weir_pick *pick)
+{
+    FAKE_HOOK("cost");
+    return fake_context(ctx)->host->balancer.cost(ctx, instance, candidate, pick);
+}
+
 static void on_fault(void *arg)
 {
     fake_problem(arg, "cost gave no number");
@@ -35,11 +42,12 @@ void fake_balancer_begin(struct weir_test_instance *instance)
     uint64_t seed;
 
     if (ops->instance_size > 0) {
-        instance->data = instance->memory = fake_alloc(ops->instance_size);
+        instance->data = instance->memory =
+            fake_lend(ops->instance_size, "the memory of an instance that is gone");
     }
     if (ops->pick == NULL) {
         struct ranking_policy policy = {
-            .cost = ops->cost,
+            .cost = ops->cost != NULL ? ask_cost : NULL,
             .ctx = &instance->ctx.base,
             .instance = instance->data,
             .by_request = (ops->flags & WEIR_BALANCER_BY_REQUEST) != 0,
@@ -47,6 +55,7 @@ void fake_balancer_begin(struct weir_test_instance *instance)
             .arg = instance->host,
         };
         if (ops->choices != NULL) {
+            FAKE_HOOK("choices");
             policy.choices = ops->choices(&instance->ctx.base, instance->block->conf);
         }
         weir_random(&instance->ctx.base, &seed, sizeof(seed));
@@ -59,16 +68,16 @@ void fake_balancer_begin(struct weir_test_instance *instance)
 void fake_balancer_free(struct weir_test_instance *instance)
 {
     for (uint32_t i = 0; i < instance->assigned_count; i++) {
-        free(instance->slots[i]);
+        fake_take_back(instance->slots[i]);
     }
     ranking_free(&instance->ranking);
     free(instance->slots);
-    free(instance->candidates);
+    fake_take_back(instance->candidates);
     free(instance->numbers);
     free(instance->indexes);
     free(instance->assigned);
     free(instance->heads);
-    free(instance->memory);
+    fake_take_back(instance->memory);
 }
 
 /* ---- members ---- */
@@ -87,7 +96,7 @@ static void candidates_new(struct weir_test_instance *balancer)
     const struct weir_test_pool *pool = balancer->pool;
     size_t head = (sizeof(struct weir_candidates) + sizeof(max_align_t) - 1) / sizeof(max_align_t) *
                   sizeof(max_align_t);
-    char *memory = fake_alloc(head + pool->count * STRIDE);
+    char *memory = fake_lend(head + pool->count * STRIDE, "the candidates before on_members");
     struct weir_candidates *all = (struct weir_candidates *)(void *)memory;
 
     memset(memory + head, 0xa5, pool->count * STRIDE);
@@ -129,7 +138,8 @@ static void know_servers(struct weir_test_instance *balancer)
     balancer->slots = fake_grow(balancer->slots, count + 1, sizeof(*balancer->slots));
     for (uint32_t i = balancer->assigned_count; i < count; i++) {
         balancer->assigned[i] = balancer->heads[i] = 0;
-        balancer->slots[i] = slot_size > 0 ? fake_alloc(slot_size) : NULL;
+        balancer->slots[i] =
+            slot_size > 0 ? fake_lend(slot_size, "the slot of a server that is gone") : NULL;
     }
     balancer->assigned_count = count;
 }
@@ -143,13 +153,14 @@ static enum weir_status tell_members(struct weir_test_instance *balancer)
     know_servers(balancer);
     candidates_new(balancer);
     if (balancer->host->balancer.on_members != NULL) {
+        FAKE_HOOK("on_members");
         status = balancer->host->balancer.on_members(&balancer->ctx.base, balancer->data,
                                                      balancer->candidates);
     }
     if (balancer->ranking != NULL) {
         ranking_set_members(balancer->ranking, balancer->candidates);
     }
-    free(old);
+    fake_take_back(old);
     free(old_numbers);
     return status;
 }
@@ -169,6 +180,7 @@ static bool pass_on(struct weir_test_instance *from, struct weir_test_instance *
 {
     state.size = sizeof(state);
     state.data = fake_alloc(state.capacity);
+    FAKE_HOOK("save");
     enum weir_status saved = from->host->balancer.save(&from->ctx.base, from->data, &state);
     bool refused = false;
     if (saved != WEIR_OK && saved != WEIR_DECLINED) {
@@ -179,6 +191,7 @@ static bool pass_on(struct weir_test_instance *from, struct weir_test_instance *
         refused = true;
     } else if (saved == WEIR_OK) {
         state.slot = slot;
+        FAKE_HOOK("restore");
         refused = to->host->balancer.restore(&to->ctx.base, to->data, &state) != WEIR_OK;
     }
     if (refused && slot != NULL) {
@@ -278,6 +291,7 @@ static struct fake_pick make_pick(struct weir_test_instance *balancer, struct we
 static uint32_t choose(struct weir_test_instance *balancer, const struct weir_pick *pick)
 {
     if (balancer->ranking == NULL) {
+        FAKE_HOOK("pick");
         return balancer->host->balancer.pick(&balancer->ctx.base, balancer->data, pick);
     }
     return pick->dry_run ? ranking_peek(balancer->ranking, pick)
@@ -287,9 +301,11 @@ static uint32_t choose(struct weir_test_instance *balancer, const struct weir_pi
 static uint32_t pick_once(struct weir_test_instance *balancer, struct weir_request *req,
                           uint32_t attempt, bool dry_run)
 {
-    struct fake_pick pick = make_pick(balancer, req, attempt);
-    pick.base.dry_run = dry_run;
-    uint32_t index = choose(balancer, &pick.base);
+    struct fake_pick made = make_pick(balancer, req, attempt);
+    made.base.dry_run = dry_run;
+    struct fake_pick *pick = fake_lend_copy(&made, sizeof(made), "a pick that is over");
+    uint32_t index = choose(balancer, &pick->base);
+    fake_take_back(pick);
     if (index == WEIR_PICK_NONE) {
         if (any_usable(balancer)) {
             fake_problem(balancer->host, "pick chose none, though a candidate is usable");
@@ -353,6 +369,7 @@ static enum weir_status score_once(struct weir_test_instance *balancer, struct w
     double value = out->value;
     enum weir_status status = WEIR_OK;
     if (ops->score != NULL) {
+        FAKE_HOOK("score");
         status = ops->score(&balancer->ctx.base, balancer->data, &pick.base, index, out);
         out->value = ranked ? value : out->value;
     }
@@ -398,9 +415,11 @@ void weir_test_assign(struct weir_test_instance *balancer, uint32_t server)
     balancer->assigned[server]++;
     const struct weir_balancer *ops = &balancer->host->balancer;
     if (ops->on_sent != NULL) {
+        FAKE_HOOK("on_sent");
         ops->on_sent(&balancer->ctx.base, balancer->data,
                      weir_candidate_at(balancer->candidates, index));
     } else if (ops->on_assign != NULL) {
+        FAKE_HOOK("on_assign");
         ops->on_assign(&balancer->ctx.base, balancer->data, index);
     }
     if (balancer->ranking != NULL) {
@@ -425,6 +444,18 @@ static struct weir_feedback feedback_of(const struct weir_test_instance *balance
     return feedback;
 }
 
+/* By a copy that is there for the call alone. */
+static void tell(struct weir_test_instance *balancer,
+                 void (*hook)(struct weir_context *ctx, void *instance,
+                              const struct weir_feedback *feedback),
+                 const char *name, const struct weir_feedback *feedback)
+{
+    void *copy = fake_lend_copy(feedback, sizeof(*feedback), "feedback of a call that is over");
+    FAKE_HOOK(name);
+    hook(&balancer->ctx.base, balancer->data, copy);
+    fake_take_back(copy);
+}
+
 static void tell_head(struct weir_test_instance *balancer, uint32_t server,
                       const struct weir_feedback *how)
 {
@@ -435,7 +466,7 @@ static void tell_head(struct weir_test_instance *balancer, uint32_t server,
     feedback.total_ns = 0;
     balancer->heads[server]++;
     if (balancer->host->balancer.on_head != NULL) {
-        balancer->host->balancer.on_head(&balancer->ctx.base, balancer->data, &feedback);
+        tell(balancer, balancer->host->balancer.on_head, "on_head", &feedback);
         if (balancer->ranking != NULL) {
             ranking_changed(balancer->ranking, feedback.index);
         }
@@ -468,7 +499,7 @@ void weir_test_complete_as(struct weir_test_instance *balancer, uint32_t server,
     balancer->assigned[server]--;
     to->in_flight -= to->in_flight > 0 ? 1 : 0;
     if (balancer->host->balancer.on_complete != NULL) {
-        balancer->host->balancer.on_complete(&balancer->ctx.base, balancer->data, &feedback);
+        tell(balancer, balancer->host->balancer.on_complete, "on_complete", &feedback);
     }
     if (balancer->ranking != NULL) {
         ranking_changed(balancer->ranking, feedback.index);

@@ -61,7 +61,8 @@ static bool parse(struct weir_test_block *block, const char *text)
     struct conf_tree tree;
 
     if (table != NULL) {
-        target.conf = block->conf = arena_zalloc(&reading->arena, table->conf_size);
+        target.conf = block->conf =
+            fake_lend(table->conf_size, "the options of a block that is gone");
     }
     if (base != NULL && base->conf != NULL) {
         memcpy(block->conf, base->conf, table->conf_size);
@@ -91,6 +92,7 @@ static bool run_create(struct weir_test_block *block)
         memcpy(block->snapshot, block->conf, host->module.options->conf_size);
     }
     if (host->module.conf_create != NULL) {
+        FAKE_HOOK("conf_create");
         block->ctx.checking = true;
         status = host->module.conf_create(&block->ctx.base, &check, block->conf, &block->prepared);
         block->ctx.checking = false;
@@ -118,6 +120,7 @@ void fake_block_destroy(struct weir_test_block *block)
         fake_problem(host, "the module has changed its options, which are constant");
     }
     if (block->created && host->module.conf_free != NULL) {
+        FAKE_HOOK("conf_free");
         host->module.conf_free(&block->ctx.base, block->prepared);
     }
     fake_context_end(&block->ctx);
@@ -128,15 +131,17 @@ void fake_block_destroy(struct weir_test_block *block)
     if (host->module_block == block) {
         host->module_block = NULL;
     }
+    fake_take_back(block->conf);
     arena_reset(&block->reading->arena);
     free(block->reading);
-    free(block);
+    fake_take_back(block);
 }
 
 static struct weir_test_block *block_new(struct weir_test *host, enum weir_option_context context,
                                          const char *text)
 {
-    struct weir_test_block *block = fake_alloc(sizeof(*block));
+    struct weir_test_block *block =
+        fake_lend(sizeof(*block), "the context of a block that is gone");
     block->host = host;
     block->context = context;
     block->number = ++host->block_count;

@@ -174,7 +174,7 @@ struct weir_control_operation *fake_control_call(struct weir_context *ctx,
     operation->next = control->operations;
     control->operations = operation;
     control->operation_count++;
-    fake_post(ctx, posted_answer, operation);
+    fake_post_always(ctx, posted_answer, operation);
     return operation;
 }
 
@@ -405,7 +405,7 @@ struct weir_auth *fake_control_auth_password(struct weir_context *ctx, struct we
     struct weir_auth *auth = fake_alloc(sizeof(*auth));
     *auth = (struct weir_auth){control->auths, p, fn, arg};
     control->auths = auth;
-    fake_post(ctx, posted_auth, auth);
+    fake_post_always(ctx, posted_auth, auth);
     return auth;
 }
 
@@ -480,6 +480,7 @@ enum weir_status weir_test_store_open(struct weir_test_instance *store, char *te
     if (store->host->store.open == NULL) {
         return WEIR_OK;
     }
+    FAKE_HOOK("open");
     enum weir_status status = store->host->store.open(&store->ctx.base, store->data, text, size);
     if (status != WEIR_OK && text[0] == '\0') {
         fake_problem(store->host, "a store did not open, and did not say why");
@@ -493,6 +494,7 @@ enum weir_status weir_test_store_commit(struct weir_test_instance *store,
 {
     fake_require_kind(store, WEIR_TEST_STORE, __func__);
     error[0] = '\0';
+    FAKE_HOOK("commit");
     enum weir_status status =
         store->host->store.commit(&store->ctx.base, store->data, changes, count, error, size);
     if (status != WEIR_OK && error[0] == '\0') {
@@ -506,6 +508,7 @@ enum weir_status weir_test_store_scan(struct weir_test_instance *store, const ch
                                       weir_store_visit_fn visit, void *arg)
 {
     fake_require_kind(store, WEIR_TEST_STORE, __func__);
+    FAKE_HOOK("scan");
     return store->host->store.scan(&store->ctx.base, store->data, fake_str(space), fake_str(from),
                                    reverse, limit, visit, arg);
 }

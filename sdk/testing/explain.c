@@ -95,6 +95,7 @@ enum weir_status weir_test_explain(struct weir_test_instance *router, struct wei
 
     fake_rules_free(&host->rules);
     if (host->router.explain != NULL) {
+        FAKE_HOOK("explain");
         host->router.explain(&router->ctx.base, router->data, req, &sink.base);
         check_winner(host, status, &result);
     }

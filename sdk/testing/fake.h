@@ -50,6 +50,23 @@ static inline struct weir_str fake_str(const char *text)
     return text != NULL ? (struct weir_str){text, strlen(text)} : (struct weir_str){"", 0};
 }
 
+/* ---- guard.c ---- */
+
+/* Zeroed memory that the module gets for a time, which fake_take_back ends; see weir_test_guard.
+ * `what` is it afterwards, in words. */
+void *fake_lend(size_t len, const char *what);
+void *fake_lend_copy(const void *data, size_t len, const char *what);
+void fake_take_back(void *memory);
+
+/* Until the end of the scope, the hook of that name runs. */
+#define FAKE_HOOK(name)        FAKE_HOOK_(name, __LINE__)
+#define FAKE_HOOK_(name, line) FAKE_HOOK__(name, line)
+#define FAKE_HOOK__(name, line) \
+    const char *fake_outer_##line __attribute__((cleanup(fake_hook_leave))) = fake_hook_enter(name)
+const char *fake_hook_enter(const char *name);
+void fake_hook_leave(const char **outer);
+void fake_watch_problem(const char *text);
+
 /* ---- objects ---- */
 
 /* Where a hook or service is. Stands in `host->contexts` as long as it is valid. */
@@ -389,6 +406,8 @@ void fake_timer_set(struct weir_timer *timer, uint64_t delay_ns);
 void fake_timer_cancel(struct weir_timer *timer);
 void fake_timer_free(struct weir_timer *timer);
 enum weir_status fake_post(struct weir_context *ctx, weir_post_fn fn, void *arg);
+/* The host's own: it never fails. */
+void fake_post_always(struct weir_context *ctx, weir_post_fn fn, void *arg);
 /* Drops what is posted to the context; says how much that was. */
 size_t fake_posts_drop(struct weir_test *host, const struct fake_context *ctx);
 void fake_timers_free(struct weir_test *host);

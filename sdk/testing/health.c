@@ -28,7 +28,8 @@ const char *weir_test_probe(struct weir_test_instance *health,
 {
     fake_require_kind(health, WEIR_TEST_HEALTH, __func__);
     /* Of its own size, so that a sanitizer sees a byte too much. */
-    char *out = fake_alloc(PROBE_CAPACITY);
+    char *out = fake_lend(PROBE_CAPACITY, "the room of a probe that is over");
+    FAKE_HOOK("request");
     size_t used =
         health->host->health.request(&health->ctx.base, health->data, target, out, PROBE_CAPACITY);
     bool fits = used <= PROBE_CAPACITY;
@@ -36,7 +37,7 @@ const char *weir_test_probe(struct weir_test_instance *health,
     if (fits) {
         fake_buffer_append(&health->probe, out, used);
     }
-    free(out);
+    fake_take_back(out);
     if (len != NULL) {
         *len = used;
     }
@@ -48,16 +49,13 @@ static enum weir_verdict judge(struct weir_test_instance *health,
                                const struct weir_probe_target *target, const char *data, size_t len,
                                bool eof)
 {
-    char *copy = malloc(len > 0 ? len : 1);
-    if (copy == NULL) {
-        fake_abort(__func__, "there is no memory left");
-    }
-    memcpy(copy, data, len);
+    char *copy = fake_lend_copy(data, len, "the bytes of a judge that is over");
+    FAKE_HOOK("judge");
     health->reason[0] = '\0';
     enum weir_verdict verdict =
         health->host->health.judge(&health->ctx.base, health->data, target, copy, len, eof,
                                    health->reason, sizeof(health->reason));
-    free(copy);
+    fake_take_back(copy);
     if (memchr(health->reason, '\0', sizeof(health->reason)) == NULL) {
         fake_problem(health->host, "judge wrote a reason without an end");
         health->reason[sizeof(health->reason) - 1] = '\0';
@@ -104,8 +102,8 @@ void weir_test_outcomes(struct weir_test_instance *health, weir_server_id server
         fake_abort(__func__, "the module has no on_outcomes");
     }
     /* Of its own size, so that a sanitizer sees a run too many. */
-    struct weir_outcome_run *copy = fake_alloc(count * sizeof(*copy));
-    memcpy(copy, runs, count * sizeof(*copy));
+    struct weir_outcome_run *copy =
+        fake_lend_copy(runs, count * sizeof(*copy), "the outcomes of a call that is over");
     struct weir_outcomes outcomes = {
         .size = sizeof(outcomes),
         .id = server,
@@ -113,8 +111,9 @@ void weir_test_outcomes(struct weir_test_instance *health, weir_server_id server
         .run_count = count,
         .runs = copy,
     };
+    FAKE_HOOK("on_outcomes");
     health->host->health.on_outcomes(&health->ctx.base, health->data, &outcomes);
-    free(copy);
+    fake_take_back(copy);
 }
 
 void weir_test_outcome(struct weir_test_instance *health, weir_server_id server,

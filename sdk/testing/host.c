@@ -32,6 +32,7 @@ void fake_problem(struct weir_test *host, const char *format, ...)
                        fake_buffer_text(&text));
     host->problem_count++;
     pthread_mutex_unlock(&host->lock);
+    fake_watch_problem(fake_buffer_text(&text));
     fake_buffer_free(&text);
 }
 
@@ -122,6 +123,7 @@ struct weir_test *weir_test_new(const struct weir_module *module)
     host->state_dir = fake_str_copy("/var/lib/weir");
     fake_context_init(&host->load_ctx, host, "the module", NULL);
     if (host->module.load != NULL) {
+        FAKE_HOOK("load");
         enum weir_status status = host->module.load(&host->load_ctx.base);
         if (status != WEIR_OK) {
             fprintf(stderr, "weir-testing: %s: load returned %d\n", host->module.name, (int)status);
@@ -153,6 +155,7 @@ bool weir_test_free(struct weir_test **host_ptr)
         struct fake_worker *worker = host->workers;
         host->workers = worker->next;
         if (host->module.worker_stop != NULL) {
+            FAKE_HOOK("worker_stop");
             host->module.worker_stop(&worker->ctx.base);
         }
         fake_context_end(&worker->ctx);

@@ -23,6 +23,7 @@ static bool worker_start(struct weir_test *host)
     }
     struct fake_worker *worker = fake_alloc(sizeof(*worker));
     fake_context_init(&worker->ctx, host, "the worker", NULL);
+    FAKE_HOOK("worker_start");
     if (host->module.worker_start != NULL &&
         host->module.worker_start(&worker->ctx.base, host->module_block->conf,
                                   host->module_block->prepared) != WEIR_OK) {
@@ -46,7 +47,8 @@ struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_te
     if (!fake_module_block_ensure(host) || !worker_start(host)) {
         return NULL;
     }
-    struct weir_test_instance *instance = fake_alloc(sizeof(*instance));
+    struct weir_test_instance *instance =
+        fake_lend(sizeof(*instance), "the context of an instance that is gone");
     instance->host = host;
     instance->kind = kind;
     instance->block = block;
@@ -61,12 +63,13 @@ struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_te
         fake_balancer_begin(instance);
     }
     if (ops->create != NULL) {
+        FAKE_HOOK("create");
         instance->data = instance->memory;
         if (ops->create(&instance->ctx.base, block->conf, block->prepared, &instance->data) !=
             WEIR_OK) {
             fake_context_end(&instance->ctx);
             fake_balancer_free(instance);
-            free(instance);
+            fake_take_back(instance);
             return NULL;
         }
     }
@@ -98,6 +101,7 @@ void fake_instance_destroy(struct weir_test_instance *instance)
     end_requests(instance);
     fake_balancer_end(instance);
     if (host->kinds[instance->kind].destroy != NULL) {
+        FAKE_HOOK("destroy");
         host->kinds[instance->kind].destroy(&instance->ctx.base, instance->data);
     }
     fake_context_end(&instance->ctx);
@@ -108,7 +112,7 @@ void fake_instance_destroy(struct weir_test_instance *instance)
     instance->block->instances--;
     fake_balancer_free(instance);
     fake_buffer_free(&instance->probe);
-    free(instance);
+    fake_take_back(instance);
 }
 
 void weir_test_destroy(struct weir_test_instance **instance)
@@ -161,6 +165,7 @@ enum weir_status weir_test_route(struct weir_test_instance *router, struct weir_
     fake_require_kind(router, WEIR_TEST_ROUTER, __func__);
     *out = (struct weir_route_result){
         .size = sizeof(*out), .pool = WEIR_NO_REF, .route = WEIR_NO_REF, .location = {"", 0}};
+    FAKE_HOOK("route");
     enum weir_status status = router->host->router.route(&router->ctx.base, router->data, req, out);
     if (status == WEIR_OK) {
         check_route(router->host, req, out);
@@ -173,6 +178,7 @@ enum weir_status weir_test_route(struct weir_test_instance *router, struct weir_
 weir_server_id weir_test_lookup(struct weir_test_instance *sticky, struct weir_request *req)
 {
     fake_require_kind(sticky, WEIR_TEST_STICKY, __func__);
+    FAKE_HOOK("lookup");
     return sticky->host->sticky.lookup(&sticky->ctx.base, sticky->data, req);
 }
 
@@ -182,6 +188,7 @@ void weir_test_sticky_response(struct weir_test_instance *sticky, struct weir_re
     fake_require_kind(sticky, WEIR_TEST_STICKY, __func__);
     fake_request(req)->sent = true;
     if (sticky->host->sticky.on_response != NULL) {
+        FAKE_HOOK("on_response");
         fake_response(resp)->open = true;
         sticky->host->sticky.on_response(&sticky->ctx.base, sticky->data, req, resp, server, known);
         fake_response(resp)->open = false;
@@ -198,6 +205,7 @@ enum weir_status weir_test_filter_request(struct weir_test_instance *filter,
     if (filter->host->filter.on_request == NULL) {
         return WEIR_OK;
     }
+    FAKE_HOOK("on_request");
     fake_request(req)->filtering = true;
     enum weir_status status = filter->host->filter.on_request(&filter->ctx.base, filter->data, req);
     fake_request(req)->filtering = false;
@@ -219,6 +227,7 @@ enum weir_status weir_test_filter_explain(struct weir_test_instance *filter,
     if (filter->host->filter.explain == NULL) {
         return WEIR_DECLINED;
     }
+    FAKE_HOOK("explain");
     fake_request(req)->filtering = true;
     enum weir_status status =
         filter->host->filter.explain(&filter->ctx.base, filter->data, req, verdict);
@@ -239,6 +248,7 @@ void weir_test_filter_response(struct weir_test_instance *filter, struct weir_re
     fake_request(req)->sent = true;
     FAKE_REQUIRE(fake_response(resp)->filter == NULL, "the response has been through a filter");
     if (filter->host->filter.on_response != NULL) {
+        FAKE_HOOK("on_response");
         fake_response(resp)->filter = filter;
         fake_response(resp)->open = true;
         filter->host->filter.on_response(&filter->ctx.base, filter->data, req, resp);
@@ -272,5 +282,8 @@ void weir_test_log_request(struct weir_test_instance *logger, struct weir_reques
     FAKE_REQUIRE(record != NULL && record->size == sizeof(*record),
                  "begin a record with weir_test_record");
     fake_request(req)->sent = true;
-    logger->host->logger.log(&logger->ctx.base, logger->data, req, resp, record);
+    void *copy = fake_lend_copy(record, sizeof(*record), "a record of a call that is over");
+    FAKE_HOOK("log");
+    logger->host->logger.log(&logger->ctx.base, logger->data, req, resp, copy);
+    fake_take_back(copy);
 }

@@ -72,6 +72,25 @@ void fake_timers_free(struct weir_test *host)
     }
 }
 
+static void add_post(struct weir_context *ctx, weir_post_fn fn, void *arg)
+{
+    struct weir_test *host = fake_context(ctx)->host;
+    struct fake_post *post = fake_alloc(sizeof(*post));
+
+    *post = (struct fake_post){NULL, fake_context(ctx), fn, arg};
+    *host->posts_end = post;
+    host->posts_end = &post->next;
+}
+
+void fake_post_always(struct weir_context *ctx, weir_post_fn fn, void *arg)
+{
+    struct weir_test *host = fake_context(ctx)->host;
+
+    pthread_mutex_lock(&host->lock);
+    add_post(ctx, fn, arg);
+    pthread_mutex_unlock(&host->lock);
+}
+
 enum weir_status fake_post(struct weir_context *ctx, weir_post_fn fn, void *arg)
 {
     struct weir_test *host = fake_context(ctx)->host;
@@ -79,10 +98,7 @@ enum weir_status fake_post(struct weir_context *ctx, weir_post_fn fn, void *arg)
     pthread_mutex_lock(&host->lock);
     bool fails = fake_alloc_fails(host);
     if (!fails) {
-        struct fake_post *post = fake_alloc(sizeof(*post));
-        *post = (struct fake_post){NULL, fake_context(ctx), fn, arg};
-        *host->posts_end = post;
-        host->posts_end = &post->next;
+        add_post(ctx, fn, arg);
     }
     pthread_mutex_unlock(&host->lock);
     return fails ? WEIR_NO_MEMORY : WEIR_OK;
@@ -123,6 +139,7 @@ static bool run_post(struct weir_test *host)
     if (post == NULL) {
         return false;
     }
+    FAKE_HOOK("a posted function");
     post->fn(post->arg);
     free(post);
     return true;
@@ -149,6 +166,7 @@ static bool run_timer(struct weir_test *host)
         return false;
     }
     timer->set = false;
+    FAKE_HOOK("a timer's function");
     timer->fn(timer->arg);
     return true;
 }

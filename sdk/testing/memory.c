@@ -47,7 +47,8 @@ char *fake_str_copy(const char *text)
 
 void *fake_arena_alloc(struct fake_arena *arena, size_t len)
 {
-    struct fake_chunk *chunk = fake_alloc(sizeof(*chunk) + len);
+    struct fake_chunk *chunk =
+        fake_lend(sizeof(*chunk) + len, "the memory of a request that is over");
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     return chunk->data;
@@ -58,7 +59,7 @@ void fake_arena_free(struct fake_arena *arena)
     while (arena->chunks != NULL) {
         struct fake_chunk *chunk = arena->chunks;
         arena->chunks = chunk->next;
-        free(chunk);
+        fake_take_back(chunk);
     }
 }
 

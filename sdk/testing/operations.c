@@ -77,6 +77,7 @@ void weir_test_keep(struct weir_test_instance *control, const char *key, const c
         *link = old->next;
     }
     if (host->control_kind.take != NULL) {
+        FAKE_HOOK("take");
         host->control_kind.take(&control->ctx.base, control->data, fake_str(key),
                                 value != NULL ? fake_str(value) : none);
     }
@@ -168,7 +169,7 @@ void fake_operation_change(
     };
     operation->done = done;
     operation->done_arg = arg;
-    fake_post(&operations_of(operation->host)->instance->ctx.base, posted_change, operation);
+    fake_post_always(&operations_of(operation->host)->instance->ctx.base, posted_change, operation);
 }
 
 const char *weir_test_undo(struct weir_test_instance *control)
@@ -195,6 +196,7 @@ const char *weir_test_undo(struct weir_test_instance *control)
                                  .target = fake_str(last->target),
                                  .key = undo.key,
                                  .part = undo.part};
+    FAKE_HOOK("undo");
     const char *refusal =
         host->control_kind.undo(&control->ctx.base, control->data, &undo, &change);
     if (refusal == NULL) {
@@ -235,6 +237,7 @@ const struct weir_test_answer *weir_test_operation(struct weir_test_instance *co
     operation->next = operations->list;
     operations->list = operation;
     operations->instance = control;
+    FAKE_HOOK("an operation's run");
     enum weir_operation_end end = row.run(&control->ctx.base, control->data, operation);
     if (end == WEIR_ANSWERED && (operation->answer.status == 0 || operation->done != NULL)) {
         fake_problem(host, "%s says that it is answered, and is not", name);
@@ -337,7 +340,7 @@ bool fake_control_work(struct weir_context *ctx, void (*work)(void *arg), void (
     }
     struct fake_work *posted = fake_alloc(sizeof(*posted));
     *posted = (struct fake_work){work, done, arg};
-    fake_post(ctx, posted_work, posted);
+    fake_post_always(ctx, posted_work, posted);
     return true;
 }
 

@@ -120,6 +120,7 @@ void fake_request_end(struct fake_request *req, bool aborted)
     /* From now on nothing may be written, on_end included. */
     req->over = true;
     if (req->host->handler.on_end != NULL) {
+        FAKE_HOOK("on_end");
         req->host->handler.on_end(&instance->ctx.base, instance->data, &req->base, aborted);
     }
 }
@@ -172,6 +173,7 @@ enum weir_status weir_test_handle_head(struct weir_test_instance *handler, struc
     fake_require_kind(handler, WEIR_TEST_HANDLER, __func__);
     FAKE_REQUIRE(fake->handler == NULL && !fake->over, "the request was handled before");
     fake->handler = handler;
+    FAKE_HOOK("on_request");
     enum weir_status status =
         handler->host->handler.on_request(&handler->ctx.base, handler->data, req);
     if (status != WEIR_OK) {
@@ -186,8 +188,10 @@ void weir_test_handle_data(struct weir_test_instance *handler, struct weir_reque
 {
     fake_require_kind(handler, WEIR_TEST_HANDLER, __func__);
     if (fake_request(req)->handler == handler && handler->host->handler.on_data != NULL) {
-        handler->host->handler.on_data(&handler->ctx.base, handler->data, req, len > 0 ? data : "",
-                                       len, end);
+        void *copy = fake_lend_copy(data, len, "a piece of a body that was read");
+        FAKE_HOOK("on_data");
+        handler->host->handler.on_data(&handler->ctx.base, handler->data, req, copy, len, end);
+        fake_take_back(copy);
     }
 }
 
@@ -212,6 +216,7 @@ void weir_test_writable(struct weir_test_instance *handler, struct weir_request 
     fake->reply.waiting = 0;
     if (fake->handler == handler && !fake->reply.ended &&
         handler->host->handler.on_writable != NULL) {
+        FAKE_HOOK("on_writable");
         handler->host->handler.on_writable(&handler->ctx.base, handler->data, req);
     }
     weir_test_run(handler->host);
@@ -228,6 +233,7 @@ void weir_test_drain(struct weir_test_instance *handler)
 {
     fake_require_kind(handler, WEIR_TEST_HANDLER, __func__);
     if (handler->host->handler.on_drain != NULL) {
+        FAKE_HOOK("on_drain");
         handler->host->handler.on_drain(&handler->ctx.base, handler->data);
     }
     weir_test_run(handler->host);

@@ -6,6 +6,14 @@
 
 #include <stdlib.h>
 
+/* A string of a request, ended by NUL. */
+static char *lend_text(const char *text, size_t len)
+{
+    char *copy = fake_lend(len + 1, "a string of a request that is over");
+    memcpy(copy, text, len);
+    return copy;
+}
+
 /* ---- the test's side ---- */
 
 struct weir_request *weir_test_request(struct weir_test *host, const char *method,
@@ -13,7 +21,7 @@ struct weir_request *weir_test_request(struct weir_test *host, const char *metho
 {
     FAKE_REQUIRE(target != NULL && (target[0] == '/' || strcmp(target, "*") == 0),
                  "a target begins with /, or is *");
-    struct fake_request *req = fake_alloc(sizeof(*req));
+    struct fake_request *req = fake_lend(sizeof(*req), "a request that is over");
     const char *query = strchr(target, '?');
 
     req->base.host = &fake_services;
@@ -21,16 +29,15 @@ struct weir_request *weir_test_request(struct weir_test *host, const char *metho
     req->next = host->requests;
     host->requests = req;
     req->reply.content_length = -1;
-    req->strings[WEIR_REQUEST_METHOD] = fake_str_copy(method);
-    req->strings[WEIR_REQUEST_TARGET] = fake_str_copy(target);
-    req->strings[WEIR_REQUEST_PATH] =
-        fake_copy(target, query != NULL ? (size_t)(query - target) : strlen(target));
-    req->strings[WEIR_REQUEST_QUERY] = fake_str_copy(query != NULL ? query + 1 : "");
-    req->strings[WEIR_REQUEST_PROTOCOL] = fake_str_copy("HTTP/1.1");
-    req->strings[WEIR_REQUEST_SCHEME] = fake_str_copy("http");
-    req->strings[WEIR_REQUEST_HOST] = fake_str_copy("www.example");
-    req->strings[WEIR_REQUEST_AUTHORITY] = fake_str_copy("www.example");
-    req->strings[WEIR_REQUEST_LISTENER] = fake_str_copy("public");
+    req->strings[WEIR_REQUEST_METHOD] = lend_text(method, strlen(method));
+    req->strings[WEIR_REQUEST_TARGET] = lend_text(target, strlen(target));
+    req->strings[WEIR_REQUEST_PATH] = lend_text(target, strcspn(target, "?"));
+    weir_test_request_set_str(&req->base, WEIR_REQUEST_QUERY, query != NULL ? query + 1 : "");
+    weir_test_request_set_str(&req->base, WEIR_REQUEST_PROTOCOL, "HTTP/1.1");
+    weir_test_request_set_str(&req->base, WEIR_REQUEST_SCHEME, "http");
+    weir_test_request_set_str(&req->base, WEIR_REQUEST_HOST, "www.example");
+    weir_test_request_set_str(&req->base, WEIR_REQUEST_AUTHORITY, "www.example");
+    weir_test_request_set_str(&req->base, WEIR_REQUEST_LISTENER, "public");
     weir_test_request_set_peer(&req->base, "192.0.2.1", 40000);
     weir_test_request_add(&req->base, "Host", "www.example");
     return &req->base;
@@ -45,15 +52,15 @@ void weir_test_request_set_str(struct weir_request *req, enum weir_request_str w
                                const char *value)
 {
     FAKE_REQUIRE((unsigned)which < FAKE_REQUEST_STRINGS, "there is no such string");
-    char *copy = fake_str_copy(value);
-    free(fake_request(req)->strings[which]);
+    char *copy = lend_text(value, strlen(value));
+    fake_take_back(fake_request(req)->strings[which]);
     fake_request(req)->strings[which] = copy;
 }
 
 void weir_test_request_set_peer(struct weir_request *req, const char *address, uint16_t port)
 {
-    char *copy = fake_str_copy(address);
-    free(fake_request(req)->peer_address);
+    char *copy = lend_text(address, strlen(address));
+    fake_take_back(fake_request(req)->peer_address);
     fake_request(req)->peer_address = copy;
     fake_request(req)->peer_port = port;
 }
@@ -93,7 +100,7 @@ static void response_free(struct fake_response *resp)
         fake_fields_free(&resp->fields);
         fake_buffer_free(&resp->kept);
         fake_buffer_free(&resp->output);
-        free(resp);
+        fake_take_back(resp);
     }
 }
 
@@ -109,15 +116,15 @@ void weir_test_request_free(struct weir_request **req_ptr)
     }
     *link = req->next;
     for (size_t i = 0; i < FAKE_REQUEST_STRINGS; i++) {
-        free(req->strings[i]);
+        fake_take_back(req->strings[i]);
     }
-    free(req->peer_address);
+    fake_take_back(req->peer_address);
     fake_fields_free(&req->fields);
     fake_arena_free(&req->memory);
     response_free(req->response);
     fake_fields_free(&req->reply.fields);
     fake_buffer_free(&req->reply.body);
-    free(req);
+    fake_take_back(req);
     *req_ptr = NULL;
 }
 
@@ -131,7 +138,7 @@ void fake_requests_free(struct weir_test *host)
 
 struct weir_response *weir_test_response(struct weir_request *req, uint32_t status)
 {
-    struct fake_response *resp = fake_alloc(sizeof(*resp));
+    struct fake_response *resp = fake_lend(sizeof(*resp), "a response that is over");
     resp->base.host = &fake_services;
     resp->host = fake_request(req)->host;
     resp->status = status;
@@ -300,8 +307,8 @@ enum weir_status fake_request_set_path(struct weir_request *req, struct weir_str
     if (fake_alloc_fails(fake->host)) {
         return WEIR_NO_MEMORY;
     }
-    char *copy = fake_copy(path.ptr, path.len); /* taken as normalised, as weir_test_request does */
-    free(fake->strings[WEIR_REQUEST_PATH]);
+    char *copy = lend_text(path.ptr, path.len); /* taken as normalised, as weir_test_request does */
+    fake_take_back(fake->strings[WEIR_REQUEST_PATH]);
     fake->strings[WEIR_REQUEST_PATH] = copy;
     return WEIR_OK;
 }

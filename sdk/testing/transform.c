@@ -73,7 +73,8 @@ static enum weir_status give(struct fake_response *fake, const void *data, size_
     struct weir_test_instance *filter = fake->filter;
     size_t used = len, before = fake->output.len;
     /* A copy of its own, so that reading beyond it, or later, is found. */
-    char *copy = fake_copy(data, len);
+    char *copy = fake_lend_copy(data, len, "a piece of a body that was read");
+    FAKE_HOOK("on_response_data");
 
     fake->in_data = true;
     enum weir_status status = filter->host->filter.on_response_data(
@@ -93,7 +94,7 @@ static enum weir_status give(struct fake_response *fake, const void *data, size_
     } else {
         fake->ended = flow == WEIR_FLOW_END;
     }
-    free(copy);
+    fake_take_back(copy);
     return status;
 }
 
@@ -146,6 +147,7 @@ void fake_transform_end(struct fake_response *fake)
     struct weir_test_instance *filter = fake->filter;
 
     if (fake->transformed && !fake->closed && filter->host->filter.on_response_close != NULL) {
+        FAKE_HOOK("on_response_close");
         filter->host->filter.on_response_close(&filter->ctx.base, filter->data, fake->state);
     }
     fake->closed = true;

@@ -78,6 +78,28 @@ void weir_test_fail_alloc(struct weir_test *host, size_t skip);
 /** Lets weir_secret fail (or work again). */
 void weir_test_fail_secret(struct weir_test *host, bool fail);
 
+/* ---- for programs that judge modules; of all hosts of the process ---- */
+
+/** Which hook of a module runs. Names are static text, as in the headers. */
+struct weir_test_watch {
+    const char *volatile hook;         /**< NULL: none */
+    const char *volatile last;         /**< the one that began last */
+    void (*problem)(const char *text); /**< hears of each when it happens; NULL: nobody */
+};
+
+/** Keeps `*watch` up to date from now on, which may lie in memory that processes share; NULL: no
+ * more. */
+void weir_test_watch_hooks(struct weir_test_watch *watch);
+
+/** Whether what is lent to modules for a time (candidates, slots, requests, pieces of bodies, ...)
+ * lies from now on in pages of its own, which are closed when that is over: any use of it after
+ * that, or behind its end, is a SIGSEGV. Slow. */
+void weir_test_guard(bool on);
+
+/** What the memory was in which such a fault came; NULL: it was not lent. Safe in a signal
+ * handler. */
+const char *weir_test_lent(const void *address);
+
 /* ---- configuration ---- */
 
 /** Makes a pool known to weir_check_pool. */

@@ -10,6 +10,7 @@ tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
     tests/unit/sdk/test_balancer.c \
     tests/unit/sdk/test_conf.c \
     tests/unit/sdk/test_descriptor.c \
+    tests/unit/sdk/test_guard.c \
     tests/unit/sdk/test_json.c \
     tests/unit/sdk/test_key.c \
     tests/unit/sdk/test_kinds.c \
