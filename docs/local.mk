@@ -14,6 +14,7 @@ dist_doc_DATA += \
     docs/benchmarks.md
 # Their paths are those of the installation.
 weir_manuals = \
+    docs/weir-module-check.1 \
     docs/weir.8 \
     docs/weir.conf.5 \
     docs/weirctl.1 \

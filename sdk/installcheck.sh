@@ -5,7 +5,7 @@
 # the installed weir balance requests with it.
 set -eu
 : "${prefix:?}" "${includedir:?}" "${datadir:?}" "${pkgdatadir:?}" "${pkgconfigdir:?}"
-: "${moduledir:?}" "${sbindir:?}"
+: "${moduledir:?}" "${bindir:?}" "${sbindir:?}"
 DESTDIR=${DESTDIR:-}
 PYTHON=${PYTHON:-/usr/bin/python3}
 scratch=$(mktemp -d)
@@ -83,6 +83,20 @@ mkdir "$scratch/auto/build"
     quietly make install DESTDIR=
 )
 module_is_sound "$scratch/auto-modules/balance_two_choices.so"
+
+# --- the installed check of modules ----------------------------------------------------------------
+
+say 'weir-module-check: the built module, its source with sanitizers, a bad one'
+check=$DESTDIR$bindir/weir-module-check
+quietly "$check" --seeds 20 "$scratch/modules/balance_two_choices.so"
+quietly "$DESTDIR$bindir/weirctl" module check --seeds 2 "$scratch/auto-modules/balance_two_choices.so"
+if echo 'int main(void) { return 0; }' >"$scratch/empty.c" &&
+    ${CC:-cc} -fsanitize=address,undefined -o "$scratch/empty" "$scratch/empty.c" 2>/dev/null; then
+    quietly env -u CFLAGS -u LDFLAGS "$check" --seeds 5 --sanitize "$scratch/plain/balance_two_choices.c"
+fi
+cp "$scratch/modules/balance_two_choices.so" "$scratch/renamed.so"
+! "$check" --seeds 1 "$scratch/renamed.so" >"$scratch/log" || fail 'weir-module-check takes a wrong name'
+grep -q 'it calls itself balance_two_choices.*; right: ' "$scratch/log" || fail "$(cat "$scratch/log")"
 
 # --- the installed weir with it -------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ WEIRCTL_LIBS = $(CURL_LIBS) $(CJSON_LIBS) -lm
 WEIRCTL_SOURCES = \
     tools/weirctl/api.c tools/weirctl/api.h \
     tools/weirctl/call.c \
+    tools/weirctl/check.c \
     tools/weirctl/command.c tools/weirctl/command.h \
     tools/weirctl/complete.c \
     tools/weirctl/config.c \
@@ -57,6 +58,9 @@ uninstall-completion:
 	rm -f '$(DESTDIR)$(bashcompletiondir)/weirctl'
 .PHONY: install-completion uninstall-completion
 
+# What weirsim and weir-module-check share.
+MODULE_FILE_SOURCES = tools/module_file/module_file.c tools/module_file/module_file.h
+
 # --- weirsim: judges balancers before they go live -------------------------------------------------
 
 bin_PROGRAMS += weirsim
@@ -68,9 +72,36 @@ weirsim_SOURCES = \
     tools/weirsim/report.c \
     tools/weirsim/sim.h \
     tools/weirsim/spec.c \
-    tools/weirsim/trace.c
-weirsim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools/weirsim \
+    tools/weirsim/trace.c \
+    $(MODULE_FILE_SOURCES)
+weirsim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools/weirsim -I$(top_srcdir)/tools/module_file \
     -include $(top_builddir)/config.h \
     -DWEIR_MODULEDIR='"$(pkgmoduledir)"' $(CJSON_CFLAGS)
 weirsim_CFLAGS = $(AM_CFLAGS) -fPIE
 weirsim_LDADD = $(SDK_TESTING) $(CRYPTO_LIBS) $(CJSON_LIBS) $(SYSTEM_LIBS) -lm
+
+# --- weir-module-check: holds a module to its contract ----------------------------------------------
+
+bin_PROGRAMS += weir-module-check
+weir_module_check_SOURCES = \
+    tools/module_check/balancers.c \
+    tools/module_check/check.h \
+    tools/module_check/child.c \
+    tools/module_check/conf.c \
+    tools/module_check/contract.c \
+    tools/module_check/describe.c \
+    tools/module_check/elf.c \
+    tools/module_check/leaks.c \
+    tools/module_check/main.c \
+    tools/module_check/messages.c \
+    tools/module_check/report.c \
+    tools/module_check/sanitize.c \
+    tools/module_check/services.c \
+    tools/module_check/symbols.c \
+    tools/module_check/timing.c \
+    $(MODULE_FILE_SOURCES)
+weir_module_check_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools/module_check \
+    -I$(top_srcdir)/tools/module_file -include $(top_builddir)/config.h \
+    -DWEIR_MODULEDIR='"$(pkgmoduledir)"' $(CJSON_CFLAGS)
+weir_module_check_CFLAGS = $(AM_CFLAGS) -fPIE
+weir_module_check_LDADD = $(SDK_TESTING) $(CRYPTO_LIBS) $(CJSON_LIBS) $(SYSTEM_LIBS) -lm

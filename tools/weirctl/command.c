@@ -98,6 +98,15 @@ static const struct option_row token_options[] = {
     END,
 };
 
+static const struct option_row check_options[] = {
+    {"conf", 0, "TEXT", WORD_ANY, "the inside of its block; found out by default"},
+    {"seeds", 0, "N", WORD_ANY, "how many lives the contract test has (default: 100)"},
+    {"seed", 0, "N", WORD_ANY, "the first of them (default: 1)"},
+    {"timeout", 0, "SECONDS", WORD_ANY, "what one of them may take (default: 30)"},
+    {"sanitize", 0, "SOURCE", WORD_FILE, "build this C source with sanitizers, and check that"},
+    END,
+};
+
 static const struct option_row top_options[] = {
     {"interval", 0, "SECONDS", WORD_ANY, "time between two looks (default: 1)"},
     {"count", 0, "N", WORD_ANY, "end after so many looks"},
@@ -151,6 +160,8 @@ const struct command commands[] = {
         WORDS(1, 1, WORD_MODULE)),
     ROW("module retry", "NAME", "Use a module again that is out for too many strikes",
         run_module_retry, WORDS(1, 1, WORD_MODULE), .writes = true),
+    ROW("module check", "FILE", "Hold a module's file to its contract, without a running Weir",
+        run_module_check, WORDS(0, 1, WORD_FILE), .options = check_options),
     ROW("routes", "", "Routes with their pools and rates", run_routes, .maximum = 0),
     ROW("listeners", "", "Listeners with addresses and rates", run_listeners, .maximum = 0),
     ROW("certificates", "", "Certificates and when they end", run_certificates, .maximum = 0),

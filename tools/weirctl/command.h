@@ -134,7 +134,8 @@ enum outcome run_check(struct call *call);
 enum outcome run_export(struct call *call);
 enum outcome run_module_enable(struct call *call); /* module.c */
 enum outcome run_module_disable(struct call *call);
-enum outcome run_journal(struct call *call); /* journal.c */
+enum outcome run_module_check(struct call *call); /* check.c */
+enum outcome run_journal(struct call *call);      /* journal.c */
 enum outcome run_undo(struct call *call);
 enum outcome run_confirm(struct call *call);
 enum outcome run_explain(struct call *call);   /* explain.c */

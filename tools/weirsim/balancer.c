@@ -6,7 +6,6 @@
 #include "sim.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,8 @@
 #include <time.h>
 
 #include <weir/testing.h>
+
+#include "module_file.h"
 
 struct balancer {
     const struct scenario *scenario;
@@ -34,20 +35,6 @@ void *need(void *memory)
         exit(1);
     }
     return memory;
-}
-
-/* The file of a module's name, as Weir finds it, or the path itself. */
-static const char *file_of(const char *name, char *path, size_t size)
-{
-    const char *folder = getenv("WEIR_MODULE_DIR");
-
-    if (strchr(name, '/') != NULL) {
-        return name;
-    }
-    snprintf(path, size, "%s/%s%s.so",
-             folder != NULL && folder[0] != '\0' ? folder : WEIR_MODULEDIR,
-             strncmp(name, "balance_", 8) == 0 ? "" : "balance_", name);
-    return path;
 }
 
 /* The name, and the options without the braces around them. */
@@ -82,19 +69,16 @@ static bool split(const char *what, struct result *result)
 
 static const struct weir_module *load(struct balancer *balancer, const char *name)
 {
-    char path[2 * PATH_MAX];
-    const char *file = file_of(name, path, sizeof(path));
-    weir_module_entry_fn entry;
+    char path[2 * PATH_MAX], error[2 * PATH_MAX];
+    const char *file = module_file_path(name, "balance_", path, sizeof(path));
+    const struct weir_module *module =
+        module_file_load(file, &balancer->library, error, sizeof(error));
 
-    balancer->library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    if (balancer->library == NULL) {
-        fprintf(stderr, "weirsim: %s\n", dlerror());
+    if (module == NULL) {
+        fprintf(stderr, "weirsim: %s\n", error);
         return NULL;
     }
-    *(void **)&entry = dlsym(balancer->library, WEIR_MODULE_ENTRY);
-    const struct weir_module *module = entry != NULL ? entry() : NULL;
-    if (module == NULL || module->size < offsetof(struct weir_module, sticky) ||
-        module->balancer == NULL) {
+    if (module->size < offsetof(struct weir_module, sticky) || module->balancer == NULL) {
         fprintf(stderr, "weirsim: %s is no module with a balancer\n", file);
         return NULL;
     }
