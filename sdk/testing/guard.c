@@ -38,6 +38,9 @@ const char *fake_hook_enter(const char *name)
     if (watch != NULL) {
         outer = watch->hook;
         watch->hook = watch->last = name;
+        if (watch->call != NULL) {
+            watch->call(name, true);
+        }
     }
     return outer;
 }
@@ -45,6 +48,9 @@ const char *fake_hook_enter(const char *name)
 void fake_hook_leave(const char **outer)
 {
     if (watch != NULL) {
+        if (watch->call != NULL) {
+            watch->call(watch->hook, false);
+        }
         watch->hook = *outer;
     }
 }

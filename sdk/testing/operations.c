@@ -222,6 +222,14 @@ static bool find_row(struct weir_test *host, const char *name, struct weir_opera
     return false;
 }
 
+static enum weir_operation_end run(struct weir_test_instance *control,
+                                   const struct weir_operation *row,
+                                   struct weir_control_operation *operation)
+{
+    FAKE_HOOK("an operation's run");
+    return row->run(&control->ctx.base, control->data, operation);
+}
+
 const struct weir_test_answer *weir_test_operation(struct weir_test_instance *control,
                                                    const char *name, const char *const *arguments)
 {
@@ -237,8 +245,7 @@ const struct weir_test_answer *weir_test_operation(struct weir_test_instance *co
     operation->next = operations->list;
     operations->list = operation;
     operations->instance = control;
-    FAKE_HOOK("an operation's run");
-    enum weir_operation_end end = row.run(&control->ctx.base, control->data, operation);
+    enum weir_operation_end end = run(control, &row, operation);
     if (end == WEIR_ANSWERED && (operation->answer.status == 0 || operation->done != NULL)) {
         fake_problem(host, "%s says that it is answered, and is not", name);
     }

@@ -67,6 +67,8 @@ BAD = [
     ("CRASH", "contract of the balancer", "it crashed: Segmentation fault at the address 0x10", "pick, at pick+"),
     ("LOOP", "contract of the balancer", "it did not come back within 2 s", "pick, at pick+"),
     ("WAIT", "contract of the balancer", "it did not come back within 2 s", "pick, at pick+"),
+    ("SLEEP", "contract of the balancer", "calls slept, or waited for a lock", "pick"),
+    ("SLOW", "contract of the balancer", "calls took more than 10 ms of the processor's time", "pick"),
     ("EXIT", "contract of the balancer", "it ended the process", "pick"),
     ("INDEX", "contract of the balancer", "which is out of range", "pick"),
     ("NONE", "contract of the balancer", "pick chose none, though a candidate is usable", "pick"),
@@ -91,7 +93,7 @@ BAD = [
 
 @pytest.mark.parametrize("macro, test, what, where", BAD, ids=[row[0] for row in BAD])
 def test_what_is_wrong_is_told(tmp_path, macro, test, what, where):
-    found = report("--timeout", 2, build(tmp_path, f"-DBAD_{macro}"))
+    found = report("--timeout", 30 if macro == "SLOW" else 2, build(tmp_path, f"-DBAD_{macro}"))
     told = [row for row in found["findings"] if row["check"] == test and what in row["what"]]
     assert told and told[0]["where"].startswith(where), found["findings"]
     assert all(row["right"] and row["what"] and row["where"] for row in found["findings"])

@@ -153,6 +153,10 @@ static uint32_t pick(struct weir_context *ctx, void *arg, const struct weir_pick
     while (*(volatile uint64_t *)&instance->calls > 0) {}
 #elif defined(BAD_WAIT)
     pause();
+#elif defined(BAD_SLEEP)
+    usleep(2000);
+#elif defined(BAD_SLOW)
+    for (volatile uint64_t i = 0; i < 100000000; i++) {}
 #elif defined(BAD_EXIT)
     exit(0);
 #elif defined(BAD_INDEX)

@@ -89,6 +89,8 @@ const struct weir_module *child_load(const struct job *job);
 void child_at_seed(uint64_t seed);
 /* The test has come further: the timeout begins anew. */
 void child_beats(void);
+/* Whether calls that wait or take long are told, which ends the test. */
+void child_watch_calls(bool on);
 /* Tells of a mistake: what it is, where (NULL: the hook that ran last), and what would be right. */
 void tell(const char *where, const char *right, const char *format, ...) WEIR_PRINTF(3, 4);
 void tell_fact(const char *name, cJSON *value);

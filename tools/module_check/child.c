@@ -120,6 +120,95 @@ static void on_problem(const char *problem)
     tell(NULL, right_for(problem), "%s", problem);
 }
 
+/* ---- calls that wait or take long ---- */
+
+#define NESTED_MAX   8
+#define HOOKS_MAX    64
+#define LONG_NS      UINT64_C(10000000) /* of the processor: ten times what operators allow */
+#define REPEATED     10                 /* calls, so that a page that is read is none */
+#define ONE_OF_CALLS 50
+
+static struct {
+    bool on;
+    size_t depth;
+    struct measured {
+        long waits; /* the processor was given up */
+        uint64_t cpu_ns;
+    } begun[NESTED_MAX];
+    struct {
+        const char *hook;
+        uint32_t calls, waiting, lengthy;
+    } hooks[HOOKS_MAX];
+} calls;
+
+static struct measured measure(void)
+{
+    struct rusage usage;
+    struct timespec cpu;
+
+    getrusage(RUSAGE_THREAD, &usage);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    return (struct measured){usage.ru_nvcsw,
+                             (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec};
+}
+
+static void end_here(void)
+{
+    shared->told = true;
+    _exit(0);
+}
+
+static void judge(const char *hook, const struct measured *begun, const struct measured *now)
+{
+    size_t i = 0;
+
+    while (i < HOOKS_MAX - 1 && calls.hooks[i].hook != NULL && calls.hooks[i].hook != hook) {
+        i++;
+    }
+    calls.hooks[i].hook = hook;
+    calls.hooks[i].calls++;
+    calls.hooks[i].waiting += now->waits > begun->waits ? 1 : 0;
+    calls.hooks[i].lengthy += now->cpu_ns - begun->cpu_ns > LONG_NS ? 1 : 0;
+    if (calls.hooks[i].waiting >= REPEATED &&
+        calls.hooks[i].waiting * ONE_OF_CALLS >= calls.hooks[i].calls) {
+        tell(hook, "no hook blocks: a timer, weir_post and weir_file_write wait for it",
+             "it waits: %u of %u calls slept, or waited for a lock, a disk or a thread",
+             calls.hooks[i].waiting, calls.hooks[i].calls);
+        end_here();
+    }
+    if (calls.hooks[i].lengthy >= REPEATED &&
+        calls.hooks[i].lengthy * ONE_OF_CALLS >= calls.hooks[i].calls) {
+        tell(hook, "well below call_budget, which is 1 ms if operators do not change it",
+             "it takes long: %u of %u calls took more than 10 ms of the processor's time",
+             calls.hooks[i].lengthy, calls.hooks[i].calls);
+        end_here();
+    }
+}
+
+/* What may wait: conf_create reads files, and what weir_control_work runs has a thread. */
+static bool may_wait(const char *hook)
+{
+    return strncmp(hook, "conf_", 5) == 0 || strcmp(hook, "a posted function") == 0;
+}
+
+static void on_call(const char *hook, bool begins)
+{
+    if (begins && calls.depth < NESTED_MAX) {
+        calls.begun[calls.depth] = calls.on ? measure() : (struct measured){-1, 0};
+    }
+    calls.depth = begins ? calls.depth + 1 : calls.depth - 1;
+    if (!begins && calls.on && calls.depth < NESTED_MAX && calls.begun[calls.depth].waits >= 0 &&
+        !may_wait(hook)) {
+        struct measured now = measure();
+        judge(hook, &calls.begun[calls.depth], &now);
+    }
+}
+
+void child_watch_calls(bool on)
+{
+    calls.on = on && !sanitized();
+}
+
 static void write_line(cJSON *line)
 {
     char *text = cJSON_PrintUnformatted(line);
@@ -198,8 +287,7 @@ const struct weir_module *child_load(const struct job *job)
     if (module == NULL) {
         tell("loading", "a file that dlopen takes, with the entry that WEIR_DEFINE_MODULE makes",
              "%s", error);
-        shared->told = true;
-        _exit(0);
+        end_here();
     }
     dl_iterate_phdr(find_range, (void *)((struct link_map *)library)->l_addr);
     shared->watch.hook = NULL;
@@ -232,6 +320,7 @@ static void run(const struct job *job, void (*test)(const struct job *job), int 
         abort();
     }
     shared->watch.problem = on_problem;
+    shared->watch.call = on_call;
     weir_test_watch_hooks(&shared->watch);
     test(job);
     shared->told = true;

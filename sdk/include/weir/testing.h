@@ -82,9 +82,10 @@ void weir_test_fail_secret(struct weir_test *host, bool fail);
 
 /** Which hook of a module runs. Names are static text, as in the headers. */
 struct weir_test_watch {
-    const char *volatile hook;         /**< NULL: none */
-    const char *volatile last;         /**< the one that began last */
-    void (*problem)(const char *text); /**< hears of each when it happens; NULL: nobody */
+    const char *volatile hook;                   /**< NULL: none */
+    const char *volatile last;                   /**< the one that began last */
+    void (*problem)(const char *text);           /**< hears of each when it happens; NULL: nobody */
+    void (*call)(const char *hook, bool begins); /**< at begin and end of each; NULL: nobody */
 };
 
 /** Keeps `*watch` up to date from now on, which may lie in memory that processes share; NULL: no
