@@ -7,6 +7,8 @@ core_libcore_a_SOURCES += \
     core/base/base.h \
     core/base/cold.c \
     core/base/cold.h \
+    core/base/crash.c \
+    core/base/crash.h \
     core/base/file_open.c \
     core/base/file_open.h \
     core/base/lanes.c \

@@ -7,6 +7,7 @@ tests_unit_test_base_SOURCES = $(UNIT_RUNNER) \
     tests/unit/temporary.h \
     tests/unit/base/test_arena.c \
     tests/unit/base/test_cold.c \
+    tests/unit/base/test_crash.c \
     tests/unit/base/test_file_open.c \
     tests/unit/base/test_lanes.c \
     tests/unit/base/test_list.c \

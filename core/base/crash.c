@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Records of fatal signals. See crash.h.
+ */
+#include "base/crash.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define STACK_MOST   32
+#define FILE_MOST    192
+#define HANDLER_SIZE (64u * 1024)
+
+struct place {
+    uintptr_t address, offset; /* in the file; `file` empty: in none */
+    char file[FILE_MOST];
+};
+
+static const struct {
+    int number;
+    const char *name;
+} signals[] = {
+    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
+    {SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"},
+};
+
+static struct {
+    char path[4096]; /* empty: no file */
+    struct sigaction before[ARRAY_COUNT(signals)];
+    atomic_flag taken; /* a thread records */
+    struct crash_text text;
+    struct place places[1 + STACK_MOST]; /* where it happened, and the stack */
+} crash = {.taken = ATOMIC_FLAG_INIT};
+
+static _Thread_local struct {
+    crash_calls *calls;
+    void *arg;
+    void *stack; /* of the handler */
+} mine;
+
+/* ---- text ---- */
+
+static void put(struct crash_text *text, const char *bytes, size_t len)
+{
+    size_t room = sizeof(text->bytes) - text->len;
+
+    len = len < room ? len : room;
+    memcpy(text->bytes + text->len, bytes, len);
+    text->len += len;
+}
+
+void crash_put(struct crash_text *text, const char *plain)
+{
+    put(text, plain, strlen(plain));
+}
+
+void crash_put_string(struct crash_text *text, const char *string)
+{
+    crash_put(text, "\"");
+    for (; *string != '\0'; string++) {
+        unsigned char c = (unsigned char)*string;
+        put(text, c < 0x20 || c >= 0x7f || c == '"' || c == '\\' ? "?" : string, 1);
+    }
+    crash_put(text, "\"");
+}
+
+static void put_digits(struct crash_text *text, uint64_t number, unsigned base)
+{
+    char digits[24];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = "0123456789abcdef"[number % base];
+        number /= base;
+    } while (number > 0);
+    put(text, digits + at, sizeof(digits) - at);
+}
+
+void crash_put_number(struct crash_text *text, uint64_t number)
+{
+    put_digits(text, number, 10);
+}
+
+void crash_put_hex(struct crash_text *text, uint64_t number)
+{
+    crash_put(text, "\"0x");
+    put_digits(text, number, 16);
+    crash_put(text, "\"");
+}
+
+static void put_field(struct crash_text *text, const char *name, const char *value)
+{
+    crash_put(text, ",\"");
+    crash_put(text, name);
+    crash_put(text, "\":");
+    crash_put_string(text, value);
+}
+
+/* ---- addresses ---- */
+
+static uintptr_t hex_from(const char **at)
+{
+    uintptr_t value = 0;
+
+    for (;; (*at)++) {
+        unsigned char c = (unsigned char)**at;
+        if (c >= '0' && c <= '9') {
+            value = value * 16 + (c - '0');
+        } else if (c >= 'a' && c <= 'f') {
+            value = value * 16 + (c - 'a' + 10);
+        } else {
+            return value;
+        }
+    }
+}
+
+/* A line of proc_pid_maps(5): "from-to rights offset device inode   file". */
+static void match_line(const char *line, struct place *places, size_t count)
+{
+    const char *at = line;
+    uintptr_t from = hex_from(&at);
+    uintptr_t to = *at == '-' ? (at++, hex_from(&at)) : 0;
+    const char *file = strchr(line, '/');
+
+    if (file == NULL || strlen(at) < 6) {
+        return;
+    }
+    at += 6; /* the rights */
+    uintptr_t offset = hex_from(&at);
+    for (size_t i = 0; i < count; i++) {
+        struct place *place = &places[i];
+        if (place->address >= from && place->address < to) {
+            size_t len = strlen(file) < FILE_MOST ? strlen(file) : FILE_MOST - 1;
+            memcpy(place->file, file, len);
+            place->file[len] = '\0';
+            place->offset = place->address - from + offset;
+        }
+    }
+}
+
+/* In which files the addresses are. */
+static void find_files(struct place *places, size_t count)
+{
+    char bytes[4096 + 1];
+    size_t have = 0;
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    ssize_t n = 0;
+
+    while (fd != -1 && (n = read(fd, bytes + have, sizeof(bytes) - 1 - have)) > 0) {
+        char *line = bytes, *end = NULL;
+        have += (size_t)n;
+        bytes[have] = '\0';
+        while ((end = strchr(line, '\n')) != NULL) {
+            *end = '\0';
+            match_line(line, places, count);
+            line = end + 1;
+        }
+        have = (size_t)(bytes + have - line);
+        memmove(bytes, line, have);
+        have = have < sizeof(bytes) - 1 ? have : 0; /* a line as long as that is no file's */
+    }
+    if (fd != -1) {
+        close(fd);
+    }
+}
+
+/* "/usr/lib/weir/balance_x.so+0x1139"; an address in no file as it is. */
+static void put_place(struct crash_text *text, const struct place *place)
+{
+    bool known = place->file[0] != '\0';
+
+    if (known) {
+        crash_put_string(text, place->file);
+        text->len--; /* the quote */
+    }
+    crash_put(text, known ? "+0x" : "\"0x");
+    put_digits(text, known ? place->offset : place->address, 16);
+    crash_put(text, "\"");
+}
+
+/* ---- the record ---- */
+
+/* Replaces the file as a whole, or not at all. */
+static bool write_file(const struct crash_text *text)
+{
+    int fd = crash.path[0] != '\0'
+                 ? open(crash.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640)
+                 : -1;
+    size_t at = 0;
+    ssize_t n = 0;
+
+    if (fd == -1) {
+        return false;
+    }
+    while (at < text->len && (n = write(fd, text->bytes + at, text->len - at)) > 0) {
+        at += (size_t)n;
+    }
+    close(fd);
+    return at == text->len;
+}
+
+static void begin_record(struct crash_text *text, const char *kind, const char *thread,
+                         crash_calls *calls, void *arg)
+{
+    text->len = 0;
+    crash_put(text, "{\"kind\":");
+    crash_put_string(text, kind);
+    crash_put(text, ",\"time\":");
+    crash_put_number(text, (uint64_t)time(NULL));
+    crash_put(text, ",\"pid\":");
+    crash_put_number(text, (uint64_t)getpid());
+    put_field(text, "version", PACKAGE_VERSION);
+    put_field(text, "thread", thread);
+    crash_put(text, ",\"calls\":[");
+    if (calls != NULL) {
+        calls(text, arg);
+    }
+    crash_put(text, "]");
+}
+
+bool crash_tell_stall(const char *thread, uint64_t for_ms, crash_calls *calls, void *arg)
+{
+    struct crash_text *text = &crash.text;
+
+    if (atomic_flag_test_and_set(&crash.taken)) {
+        return false; /* another thread dies meanwhile */
+    }
+    begin_record(text, "stall", thread, calls, arg);
+    crash_put(text, ",\"for_ms\":");
+    crash_put_number(text, for_ms);
+    crash_put(text, "}\n");
+    bool written = write_file(text);
+    atomic_flag_clear(&crash.taken);
+    return written;
+}
+
+static uintptr_t pc_of(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uintptr_t)context->uc_mcontext.pc;
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
+static size_t index_of(int number)
+{
+    size_t i = 0;
+
+    while (i < ARRAY_COUNT(signals) - 1 && signals[i].number != number) {
+        i++;
+    }
+    return i;
+}
+
+/* On standard error too, in a line. */
+static void say(const char *name)
+{
+    struct crash_text *text = &crash.text;
+    size_t len = text->len;
+
+    crash_put(text, "weir: ended by ");
+    crash_put(text, name);
+    crash_put(text, ", calls of modules: [");
+    if (mine.calls != NULL) {
+        mine.calls(text, mine.arg);
+    }
+    crash_put(text, "]; recorded in ");
+    crash_put(text, crash.path[0] != '\0' ? crash.path : "no file: there is no state_dir");
+    crash_put(text, "\n");
+    ssize_t written = write(STDERR_FILENO, text->bytes + len, text->len - len);
+    (void)written; /* nobody is left to be told */
+    text->len = len;
+}
+
+static void record(int number, const siginfo_t *info, const ucontext_t *context)
+{
+    struct crash_text *text = &crash.text;
+    const char *name = signals[index_of(number)].name;
+    char thread[16] = "?";
+    void *stack[STACK_MOST];
+
+    prctl(PR_GET_NAME, thread);
+    crash.places[0].address = pc_of(context);
+    find_files(crash.places, 1);
+    begin_record(text, "signal", thread, mine.calls, mine.arg);
+    put_field(text, "signal", name);
+    if (info->si_code > 0) { /* the kernel's own; else somebody has sent it */
+        crash_put(text, ",\"address\":");
+        crash_put_hex(text, (uintptr_t)info->si_addr);
+    }
+    crash_put(text, ",\"at\":");
+    put_place(text, &crash.places[0]);
+    say(name);
+    size_t without_stack = text->len;
+    crash_put(text, "}\n");
+    write_file(text);
+    /* May fail where the stack is broken: then the record is there without it. */
+    int count = backtrace(stack, STACK_MOST);
+    for (int i = 0; i < count; i++) {
+        crash.places[1 + i].address = (uintptr_t)stack[i];
+    }
+    find_files(crash.places + 1, (size_t)count);
+    text->len = without_stack;
+    crash_put(text, ",\"stack\":[");
+    for (int i = 0; i < count; i++) {
+        crash_put(text, i > 0 ? "," : "");
+        put_place(text, &crash.places[1 + i]);
+    }
+    crash_put(text, "]}\n");
+    write_file(text);
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    int saved = errno;
+
+    if (!atomic_flag_test_and_set(&crash.taken)) {
+        for (size_t i = 0; i < ARRAY_COUNT(signals); i++) { /* also for a fault in here */
+            sigaction(signals[i].number, &crash.before[i], NULL);
+        }
+        record(number, info, context);
+    } else {
+        for (;;) { /* another thread records, and ends the program */
+            pause();
+        }
+    }
+    errno = saved;
+    if (info->si_code <= 0) {
+        raise(number); /* a fault comes again by itself */
+    }
+}
+
+void crash_begin(const char *folder)
+{
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    void *once[1];
+
+    backtrace(once, 1); /* loads what it needs */
+    int len =
+        folder != NULL ? snprintf(crash.path, sizeof(crash.path), "%s/" CRASH_FILE, folder) : 0;
+    if (len < 0 || (size_t)len >= sizeof(crash.path)) {
+        crash.path[0] = '\0';
+    }
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++) {
+        sigaction(signals[i].number, &action, &crash.before[i]);
+    }
+}
+
+void crash_thread_begins(crash_calls *calls, void *arg)
+{
+    stack_t stack = {.ss_size = HANDLER_SIZE};
+
+    mine.calls = calls;
+    mine.arg = arg;
+    mine.stack = mmap(NULL, HANDLER_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (mine.stack == MAP_FAILED) {
+        mine.stack = NULL; /* all but overflows are recorded */
+        return;
+    }
+    stack.ss_sp = mine.stack;
+    sigaltstack(&stack, NULL);
+}
+
+void crash_thread_ends(void)
+{
+    stack_t none = {.ss_flags = SS_DISABLE};
+
+    if (mine.stack != NULL) {
+        sigaltstack(&none, NULL);
+        munmap(mine.stack, HANDLER_SIZE);
+    }
+    memset(&mine, 0, sizeof(mine));
+}

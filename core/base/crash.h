@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record of a fatal signal: what happened, in which thread, at which addresses, and what the
+ * program was about. It is written into a file while the program dies, so that the next start and
+ * the operator can tell why. Everything that runs in the signal's handler is async-signal-safe
+ * (signal-safety(7)), but for the walk of the stack, which comes last, when the record is there
+ * already.
+ *
+ * The record is a JSON object:
+ *   {"kind":"signal","signal":"SIGSEGV","time":1764500000,"pid":4711,"version":"0.1.0",
+ *    "thread":"weir-0","calls":[...],"address":"0x0","at":"/usr/lib/weir/balance_x.so+0x1139",
+ *    "stack":["/usr/lib/weir/balance_x.so+0x1139","..."]}
+ * `at` and `stack` are files and offsets as addr2line(1) takes them. A stall (crash_tell_stall) has
+ * "kind":"stall" and no signal, address or stack.
+ */
+#ifndef BASE_CRASH_H
+#define BASE_CRASH_H
+
+#include "base/base.h"
+
+#define CRASH_FILE "crash.json"
+
+/* Text of a bounded size; what does not fit is dropped. */
+struct crash_text {
+    char bytes[16384];
+    size_t len;
+};
+
+/* Each is async-signal-safe. Characters that JSON would escape become '?' in `string`. */
+void crash_put(struct crash_text *text, const char *plain);
+void crash_put_string(struct crash_text *text, const char *string);
+void crash_put_number(struct crash_text *text, uint64_t number);
+void crash_put_hex(struct crash_text *text, uint64_t number);
+
+/* Adds what the calling thread was about, as the elements of a JSON array. Runs in the handler. */
+typedef void crash_calls(struct crash_text *text, void *arg);
+
+/* From now on fatal signals are recorded in CRASH_FILE in `folder` (copied; NULL: nowhere, only a
+ * line on standard error), and then do what they did before. Once, before other threads run. */
+void crash_begin(const char *folder);
+/* What the calling thread is about is told by `calls` (NULL: nothing) with `arg`; and a stack for
+ * its handler, so that an overflow of its own is recorded as well. Until crash_thread_ends. */
+void crash_thread_begins(crash_calls *calls, void *arg);
+void crash_thread_ends(void);
+
+/* Records that a thread does not come back: by another one, which is well. false: it cannot be
+ * written (errno). */
+bool crash_tell_stall(const char *thread, uint64_t for_ms, crash_calls *calls, void *arg);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* Records of fatal signals, from children that die. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/crash.h"
+#include "base/file_open.h"
+#include "runner.h"
+#include "temporary.h"
+
+static const char *folder;
+
+static void set_up(void)
+{
+    folder = temporary_folder();
+}
+
+static void tear_down(void)
+{
+    temporary_remove(folder);
+}
+
+static void calls(struct crash_text *text, void *arg)
+{
+    crash_put(text, "{\"module\":");
+    crash_put_string(text, arg);
+    crash_put(text, "}");
+}
+
+/* The record of a child that does that to itself; *status as waitpid(2) gives it. */
+static char *record_of(void (*die)(void), int *status)
+{
+    static char text[16384];
+    const char *why = NULL;
+    size_t len = 0;
+    pid_t child = fork();
+
+    ck_assert_int_ne(child, -1);
+    if (child == 0) {
+        int quiet = open("/dev/null", O_WRONLY);
+        dup2(quiet, STDERR_FILENO);
+        signal(SIGSEGV, SIG_DFL);
+        signal(SIGABRT, SIG_DFL);
+        crash_begin(folder);
+        crash_thread_begins(calls, "a \"b\"");
+        die();
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, status, 0), child);
+    int fd = file_open(temporary_path(folder, CRASH_FILE), &why);
+    ck_assert_msg(fd != -1, "%s", why);
+    char *read = file_read(fd, sizeof(text) - 1, &len);
+    ck_assert_ptr_nonnull(read);
+    close(fd);
+    memcpy(text, read, len + 1);
+    free(read);
+    return text;
+}
+
+static void is_in(const char *text, const char *part)
+{
+    ck_assert_msg(strstr(text, part) != NULL, "no %s in %s", part, text);
+}
+
+static void write_nowhere(void)
+{
+    volatile char *volatile nowhere = (char *)(uintptr_t)24;
+    *nowhere = 1;
+}
+
+UNIT_TEST(a_fault)
+{
+    int status = 0;
+    const char *text = record_of(write_nowhere, &status);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    is_in(text, "{\"kind\":\"signal\",\"time\":");
+    is_in(text, "\"calls\":[{\"module\":\"a ?b?\"}],\"signal\":\"SIGSEGV\",\"address\":\"0x18\"");
+    is_in(text, "/test_base+0x"); /* where: in this program */
+    is_in(text, "\"stack\":[\"");
+    ck_assert_str_eq(text + strlen(text) - 4, "\"]}\n");
+}
+
+static int deeper(int depth)
+{
+    volatile char room[4096];
+
+    room[depth % 4096] = (char)depth;
+    return depth < 0 ? 0 : deeper(depth + 1) + room[depth % 4096];
+}
+
+static void overflow(void)
+{
+    deeper(0);
+}
+
+UNIT_TEST(an_overflow_of_the_stack)
+{
+    int status = 0;
+    const char *text = record_of(overflow, &status);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    is_in(text, "\"signal\":\"SIGSEGV\"");
+}
+
+UNIT_TEST(an_abort)
+{
+    int status = 0;
+    const char *text = record_of(abort, &status);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    is_in(text, "\"signal\":\"SIGABRT\",\"at\":\"/");
+}
+
+static void be_killed(void)
+{
+    kill(getpid(), SIGSEGV);
+}
+
+UNIT_TEST(a_signal_that_was_sent)
+{
+    int status = 0;
+    const char *text = record_of(be_killed, &status);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    is_in(text, "\"signal\":\"SIGSEGV\",\"at\":");
+}
+
+UNIT_TEST(a_stall)
+{
+    crash_begin(folder);
+    ck_assert(crash_tell_stall("weir-1", 5000, calls, "x"));
+    crash_begin("/nowhere/at/all");
+    ck_assert(!crash_tell_stall("weir-1", 5000, NULL, NULL));
+}
+
+UNIT_TEST(text_is_bounded)
+{
+    struct crash_text *text = base_zalloc(sizeof(*text));
+
+    for (unsigned i = 0; i < 2000; i++) {
+        crash_put_string(text, "0123456789");
+    }
+    ck_assert_uint_eq(text->len, sizeof(text->bytes));
+    free(text);
+}
+
+UNIT_FIXTURE(set_up, tear_down);
