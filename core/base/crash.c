@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +46,14 @@ static _Thread_local struct {
     void *arg;
     void *stack; /* of the handler */
 } mine;
+
+void crash_others(sigset_t *set)
+{
+    sigfillset(set);
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++) {
+        sigdelset(set, signals[i].number);
+    }
+}
 
 /* ---- text ---- */
 
@@ -124,6 +131,21 @@ static uintptr_t hex_from(const char **at)
     }
 }
 
+/* Modules are loaded from a memory of their name, which the kernel calls "/memfd:NAME (deleted)". */
+static void put_file(struct place *place, const char *file)
+{
+    static const char memory[] = "/memfd:";
+    bool module = strncmp(file, memory, sizeof(memory) - 1) == 0;
+    const char *name = module ? file + sizeof(memory) - 1 : file;
+    const char *end = module ? strchr(name, ' ') : NULL;
+    size_t len = end != NULL ? (size_t)(end - name) : strlen(name);
+    size_t most = FILE_MOST - sizeof(".so");
+
+    len = len < most ? len : most;
+    memcpy(place->file, name, len);
+    memcpy(place->file + len, module ? ".so" : "", module ? sizeof(".so") : 1);
+}
+
 /* A line of proc_pid_maps(5): "from-to rights offset device inode   file". */
 static void match_line(const char *line, struct place *places, size_t count)
 {
@@ -140,9 +162,7 @@ static void match_line(const char *line, struct place *places, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct place *place = &places[i];
         if (place->address >= from && place->address < to) {
-            size_t len = strlen(file) < FILE_MOST ? strlen(file) : FILE_MOST - 1;
-            memcpy(place->file, file, len);
-            place->file[len] = '\0';
+            put_file(place, file);
             place->offset = place->address - from + offset;
         }
     }

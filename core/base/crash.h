@@ -8,13 +8,15 @@
  *
  * The record is a JSON object:
  *   {"kind":"signal","signal":"SIGSEGV","time":1764500000,"pid":4711,"version":"0.1.0",
- *    "thread":"weir-0","calls":[...],"address":"0x0","at":"/usr/lib/weir/balance_x.so+0x1139",
- *    "stack":["/usr/lib/weir/balance_x.so+0x1139","..."]}
- * `at` and `stack` are files and offsets as addr2line(1) takes them. A stall (crash_tell_stall) has
+ *    "thread":"weir-0","calls":[...],"address":"0x0","at":"balance_x.so+0x1139",
+ *    "stack":["balance_x.so+0x1139","/usr/sbin/weir+0x2f1e0","..."]}
+ * `at` and `stack` are files and offsets as addr2line(1) takes them; a module is told by its name. A stall (crash_tell_stall) has
  * "kind":"stall" and no signal, address or stack.
  */
 #ifndef BASE_CRASH_H
 #define BASE_CRASH_H
+
+#include <signal.h>
 
 #include "base/base.h"
 
@@ -25,6 +27,10 @@ struct crash_text {
     char bytes[16384];
     size_t len;
 };
+
+/* All signals but those that are recorded: what threads block that are not the control thread. A
+ * fault whose signal is blocked ends the program without its handler. */
+void crash_others(sigset_t *signals);
 
 /* Each is async-signal-safe. Characters that JSON would escape become '?' in `string`. */
 void crash_put(struct crash_text *text, const char *plain);

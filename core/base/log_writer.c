@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/crash.h"
 #include "base/lanes.h"
 
 /* Lines are rendered so many bytes at a time. */
@@ -418,7 +419,7 @@ static int start_thread(struct log_writer *writer)
 {
     sigset_t all, old;
 
-    sigfillset(&all);
+    crash_others(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int failure = pthread_create(&writer->thread, NULL, thread_main, writer);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

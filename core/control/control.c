@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/lanes.h"
 #include "base/log.h"
 #include "base/logfile.h"
@@ -260,6 +261,7 @@ static void tear_down(struct control *control)
     control_free_left(control);
     changes_end(&control->changes);
     control_services_set_plane(NULL);
+    watch_free(&control->watch);
     for (unsigned i = 0; i < control->loop_count; i++) {
         worker_free(&control->runtime.loops[i]);
     }
@@ -319,6 +321,8 @@ static void start(struct control *control, struct generation *generation)
     } else if (!start_workers(control)) {
         control->exit_code = 1;
     } else {
+        control->watch = watch_new(control->self, control->runtime.loops, control->runtime.workers);
+        watch_set_limit(control->watch, generation->plan->global.stall_limit);
         if (names_is_wanting(control->runtime.names)) {
             names_await(control->runtime.names, generation->plan, start_named, control);
         } else {
@@ -347,6 +351,11 @@ static bool begin_for_good(struct control *control, struct generation *generatio
     return true;
 }
 
+static void tell_calls(struct crash_text *text, void *arg)
+{
+    worker_tell_calls(arg, text);
+}
+
 int control_run(const char *path)
 {
     struct control control = {0};
@@ -364,6 +373,8 @@ int control_run(const char *path)
         tear_down(&control);
         return 1;
     }
+    crash_begin(control.at_start.state_dir.ptr);
+    crash_thread_begins(tell_calls, control.self);
     struct generation *generation = build_first(&control, false);
     if (generation == NULL) {
         control.exit_code = 1;
@@ -375,6 +386,7 @@ int control_run(const char *path)
         start(&control, generation);
     }
     tear_down(&control);
+    crash_thread_ends();
     return control.exit_code;
 }
 

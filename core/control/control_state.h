@@ -9,6 +9,7 @@
 #include "base/mistakes.h"
 #include "control/change/changes.h"
 #include "control/privileges.h"
+#include "control/watch.h"
 #include "proxy/upstream/names.h"
 #include "proxy/upstream/probe.h"
 
@@ -22,6 +23,7 @@ struct control {
     unsigned loop_count; /* of runtime.loops, made so far */
     struct worker *self; /* the control thread's loop */
     struct prober *prober;
+    struct watch *watch; /* NULL: workers do not run yet */
     struct generation *starting; /* the first one, until it begins */
     struct list generations;
     struct event *signals[8];

@@ -21,4 +21,6 @@ core_libcore_a_SOURCES += \
     core/control/stopping.c \
     core/control/takeover.c \
     core/control/try_start.c \
-    core/control/try_start.h
+    core/control/try_start.h \
+    core/control/watch.c \
+    core/control/watch.h

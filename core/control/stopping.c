@@ -18,6 +18,9 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+/* What the end takes beside the clients' time: else a thread hangs. */
+#define END_GRACE_NS (3 * NS_PER_SECOND)
+
 /* Notifies systemd, if there is one. */
 void control_notify(const char *state)
 {
@@ -122,6 +125,7 @@ void control_stop_gently(struct control *control)
     log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
               (unsigned long long)(control->patience_ns / NS_PER_SECOND));
     control_notify("STOPPING=1");
+    watch_end_within(control->watch, control->patience_ns + END_GRACE_NS);
     control_leave_sockets(control, control->runtime.current, NULL);
     control->undrained = control->runtime.workers + 1;
     control->drained.fn = on_drained;
@@ -139,6 +143,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     case SIGINT:
         log_write(WEIR_LOG_INFO, "weir", "stopping at once");
         control->stopping = true;
+        watch_end_within(control->watch, END_GRACE_NS);
         clear_all(control);
         break;
     case SIGUSR1:

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/lanes.h"
 #include "base/log.h"
@@ -76,11 +77,25 @@ static uint64_t worker_clock(void *arg)
     return loop_now_ns(arg);
 }
 
+void worker_tell_calls(const struct worker *worker, struct crash_text *text)
+{
+    (void)worker;
+    (void)text;
+}
+
+static void tell_calls(struct crash_text *text, void *arg)
+{
+    worker_tell_calls(arg, text);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
+    atomic_store(&worker->tid, gettid());
     lanes_join(worker->index + 1, worker_clock, worker->loop);
+    crash_thread_begins(tell_calls, worker);
     loop_run(worker->loop);
+    crash_thread_ends();
     return NULL;
 }
 
@@ -88,7 +103,7 @@ bool worker_start(struct worker *worker)
 {
     sigset_t all;
     sigset_t before;
-    sigfillset(&all); /* the control thread takes signals */
+    crash_others(&all); /* the control thread takes signals */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     worker->running = pthread_create(&worker->thread, NULL, worker_main, worker) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

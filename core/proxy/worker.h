@@ -7,7 +7,9 @@
 #define PROXY_WORKER_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
+#include "base/crash.h"
 #include "http/batch.h"
 #include "net/loop.h"
 #include "proxy/downstream/listener.h"
@@ -29,6 +31,7 @@ struct worker {
     struct timer drain;                        /* when the drain's patience ends */
     void (*on_drained)(struct worker *worker); /* draining; NULL: called */
     pthread_t thread;
+    _Atomic pid_t tid; /* of the thread; 0: it has not run yet */
     bool running;
 };
 
@@ -38,6 +41,8 @@ void worker_free(struct worker **worker);
 /* Starts the thread that runs the loop. */
 bool worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
+/* What its thread calls now, as crash_calls. Any thread, and a signal's handler. */
+void worker_tell_calls(const struct worker *worker, struct crash_text *text);
 
 /* On the loop: makes the prepared plan the current one. */
 void worker_commit(struct worker *worker, struct plan *plan);

@@ -67,3 +67,7 @@ weir_test_programs += tests/modules/built/sticky_strikes.so
 tests_modules_built_sticky_strikes_so_SOURCES = tests/modules/strikes.c
 tests_modules_built_sticky_strikes_so_CPPFLAGS = $(AM_CPPFLAGS) -DSTRIKES_NAME='"sticky_strikes"'
 tests_modules_built_sticky_strikes_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_dies.so
+tests_modules_built_balance_dies_so_SOURCES = tests/modules/balance_dies.c
+tests_modules_built_balance_dies_so_LDFLAGS = $(MODULE_LINK)

@@ -6,6 +6,8 @@
 
 #include <signal.h>
 
+#include "base/crash.h"
+
 static void job_is_done(struct message *message)
 {
     struct job *job = container_of(message, struct job, message);
@@ -51,7 +53,7 @@ static bool start(struct jobs *jobs)
 {
     sigset_t all, before;
 
-    sigfillset(&all); /* signals are the control thread's */
+    crash_others(&all); /* signals are the control thread's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     jobs->started = pthread_create(&jobs->thread, NULL, jobs_thread, jobs) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -20,6 +20,7 @@ struct global_settings {
     int32_t log_level; /* enum weir_log_level */
     struct weir_str log_target;
     uint64_t shutdown_timeout;
+    uint64_t stall_limit; /* 0: none */
     uint64_t ticket_key_lifetime;
     struct weir_str pid_file;
     struct weir_str nameservers;

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Modules that hang or crash: the program says so, leaves a record, and ends, to be started anew."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from weirtest import admin, conf, weir as weir_program
+from weirtest.wait import DEADLINE, SANITIZED, wait_for
+
+STALLED = 70
+
+
+@pytest.fixture(autouse=True)
+def module_folder(tmp_path_factory, monkeypatch):
+    built = pathlib.Path(weir_program.module_dir())
+    dies = built.parent.parent / "tests" / "modules" / "built" / "balance_dies.so"
+    folder = tmp_path_factory.mktemp("modules")
+    for path in [*built.glob("*.so"), dies]:
+        os.symlink(path, folder / path.name)
+    monkeypatch.setenv("WEIR_MODULE_DIR", str(folder))
+
+
+@pytest.fixture
+def start(start_weir, http_server, tmp_path):
+    """A weir of two workers whose pool `web` dies so while the file is there."""
+    def begin(how, options="", **kwargs):
+        text = (options + "\n" + conf.listener() + conf.listener(name="calm") + admin.listener() +
+                conf.modules() + 'module "balance_dies" {}\n' + conf.routes(web='"/"', calm='"/calm"') +
+                f'pool "web" {{\n balance "dies" {{ how = {how} file = "{tmp_path}/die" }}\n'
+                f' server "a" {{ url = "{http_server("a").url}" }}\n}}\n' +
+                conf.pool("calm", {"b": http_server("calm")}))
+        return start_weir(text, workers=2, **kwargs)
+    return begin
+
+
+def hit(weir):
+    """A request that lets the file's death happen, and waits for nothing."""
+    client = weir.client()
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    return client
+
+
+def record(weir):
+    return json.loads((weir.state / "crash.json").read_text())
+
+
+@pytest.mark.parametrize("how", ["sleeps", "loops"])
+def test_a_worker_that_hangs(start, tmp_path, how):
+    """It is told while the control plane goes on; then the program ends by itself, with a record."""
+    weir = start(how, "stall_limit = 3s")
+    assert weir.get("/").text == "a"
+    browser = admin.browser(weir)
+    (tmp_path / "die").touch()
+    with hit(weir):
+        weir.wait_log(r"worker \d has not come back for 1\.\d s")
+        assert browser.get("/api/v1/status").json["version"]
+        assert weir.wait_exit() == STALLED
+    weir.wait_log(r"stall_limit is over: worker \d has not come back for 3\.\d s")
+    left = record(weir)
+    assert left["kind"] == "stall" and left["thread"] in ("weir-0", "weir-1")
+    assert 3000 <= left["for_ms"] < 10000
+    (tmp_path / "die").unlink()
+    weir.start()
+    assert weir.get("/").text == "a"
+
+
+def test_a_machine_that_stood_still(start):
+    """Time in which nobody ran is nobody's fault."""
+    weir = start("sleeps", "stall_limit = 500ms")
+    with weir.standing_still():
+        time.sleep(1.5)
+    assert weir.get("/").text == "a"
+    weir.stop()
+
+
+def test_no_limit(start, tmp_path):
+    """SIGTERM ends it in its time, and names who does not let it."""
+    weir = start("sleeps", "stall_limit = 0", )
+    (tmp_path / "die").touch()
+    with hit(weir):
+        weir.wait_log(r"worker \d has not come back")
+        weir.signal(signal.SIGINT)
+        assert weir.wait_exit() == STALLED
+    weir.wait_log(r"the time to stop is over: worker \d has not come back")
+
+
+CRASHES = {"crashes": signal.SIGSEGV, "aborts": signal.SIGABRT, "overflows": signal.SIGSEGV}
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers report faults themselves")
+@pytest.mark.parametrize("how", CRASHES)
+def test_a_module_that_crashes(start, tmp_path, how):
+    weir = start(how)
+    (tmp_path / "die").touch()
+    with hit(weir):
+        assert weir.wait_exit() == -CRASHES[how]
+    left = record(weir)
+    assert left["kind"] == "signal" and left["signal"] == CRASHES[how].name
+    assert left["thread"] in ("weir-0", "weir-1")
+    assert any(place.startswith("balance_dies.so+0x") for place in left["stack"])
+    if how == "crashes":
+        file, _, offset = left["at"].partition("+")
+        assert file == "balance_dies.so" and left["address"] == "0x0"
+        path = pathlib.Path(os.environ["WEIR_MODULE_DIR"]) / file
+        told = subprocess.run(["addr2line", "-f", "-e", path, offset], text=True, capture_output=True,
+                              check=True).stdout
+        assert told.splitlines()[0] in ("die", "pick"), told
+    weir.wait_log(f"weir: ended by {CRASHES[how].name}, .*recorded in {weir.state}/crash.json")

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A balancer that, while a file is there, does not come back from `pick`, or ends the program.
+ */
+#include <weir/weir.h>
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct conf {
+    int32_t how;
+    struct weir_str file;
+};
+
+enum how { SLEEPS, LOOPS, CRASHES, ABORTS, OVERFLOWS };
+static const char *const ways[] = {"sleeps", "loops", "crashes", "aborts", "overflows", NULL};
+
+static const struct weir_option rows[] = {
+    WEIR_OPTION_ENUM(struct conf, how, ways, "sleeps", WEIR_CONTEXT_POOL, WEIR_OPTION_RELOADABLE,
+                     "What happens."),
+    WEIR_OPTION(struct conf, file, STRING, NULL, WEIR_CONTEXT_POOL, WEIR_OPTION_REQUIRED,
+                "Only while it is there."),
+};
+static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
+
+static enum weir_status create(struct weir_context *ctx, const void *conf, void *prepared,
+                               void **out)
+{
+    (void)ctx;
+    (void)prepared;
+    *out = (void *)(uintptr_t)conf;
+    return WEIR_OK;
+}
+
+static void destroy(struct weir_context *ctx, void *instance)
+{
+    (void)ctx;
+    (void)instance;
+}
+
+static int deeper(int depth)
+{
+    volatile char room[65536];
+
+    room[depth % 65536] = (char)depth;
+    return depth < 0 ? 0 : deeper(depth + 1) + room[depth % 65536];
+}
+
+static void die(const struct conf *conf)
+{
+    volatile int *volatile nowhere = NULL;
+
+    switch ((enum how)conf->how) {
+    case SLEEPS:
+        for (;;) {
+            pause();
+        }
+    case LOOPS:
+        for (volatile unsigned i = 0;; i++) {}
+    case CRASHES: *nowhere = 1; return;
+    case ABORTS: abort();
+    case OVERFLOWS: deeper(0); return;
+    }
+}
+
+static uint32_t pick(struct weir_context *ctx, void *instance, const struct weir_pick *pick)
+{
+    const struct conf *conf = instance;
+    (void)ctx;
+
+    if (access(conf->file.ptr, F_OK) == 0) {
+        die(conf);
+    }
+    for (uint32_t i = 0; i < pick->candidates->count; i++) {
+        if (weir_pick_usable(pick, i)) {
+            return i;
+        }
+    }
+    return WEIR_PICK_NONE;
+}
+
+static const struct weir_balancer balancer = {
+    .size = sizeof(balancer),
+    .create = create,
+    .destroy = destroy,
+    .pick = pick,
+};
+
+WEIR_DEFINE_MODULE("balance_dies", "1.0", "MIT", "Does not come back, or ends the program",
+                   .options = &options, .balancer = &balancer);
