@@ -131,7 +131,7 @@ static uintptr_t hex_from(const char **at)
     }
 }
 
-/* Modules are loaded from a memory of their name, which the kernel calls "/memfd:NAME (deleted)". */
+/* Modules are loaded from a memory of their name; the kernel says "/memfd:NAME (deleted)". */
 static void put_file(struct place *place, const char *file)
 {
     static const char memory[] = "/memfd:";

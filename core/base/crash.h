@@ -10,8 +10,8 @@
  *   {"kind":"signal","signal":"SIGSEGV","time":1764500000,"pid":4711,"version":"0.1.0",
  *    "thread":"weir-0","calls":[...],"address":"0x0","at":"balance_x.so+0x1139",
  *    "stack":["balance_x.so+0x1139","/usr/sbin/weir+0x2f1e0","..."]}
- * `at` and `stack` are files and offsets as addr2line(1) takes them; a module is told by its name. A stall (crash_tell_stall) has
- * "kind":"stall" and no signal, address or stack.
+ * `at` and `stack` are files and offsets as addr2line(1) takes them; a module is told by its name.
+ * A stall (crash_tell_stall) has "kind":"stall" and no signal, address or stack.
  */
 #ifndef BASE_CRASH_H
 #define BASE_CRASH_H

@@ -23,7 +23,9 @@
 #include "control/parts.h"
 #include "control/try_start.h"
 #include "module/guard.h"
+#include "module/call.h"
 #include "module/host.h"
+#include "module/module.h"
 #include "net/conn.h"
 #include "proxy/plan/descriptors.h"
 #include "proxy/upstream/names.h"
@@ -209,6 +211,7 @@ static bool make_loops(struct control *control)
                     control->loop_count + 1, count, strerror(errno));
             return false;
         }
+        worker->calls = module_calls(control->runtime.modules, control->loop_count);
         control->runtime.loops[control->loop_count] = worker;
     }
     control->self = control->runtime.loops[control->runtime.workers];
@@ -297,6 +300,12 @@ static void start_named(void *arg, struct plan *plan)
     control_begin(control);
 }
 
+/* For WatchdogSec of systemd. */
+static void feed_watchdog(void)
+{
+    control_notify("WATCHDOG=1");
+}
+
 static void start(struct control *control, struct generation *generation)
 {
     struct changes_owner owner = control_owner;
@@ -321,7 +330,8 @@ static void start(struct control *control, struct generation *generation)
     } else if (!start_workers(control)) {
         control->exit_code = 1;
     } else {
-        control->watch = watch_new(control->self, control->runtime.loops, control->runtime.workers);
+        control->watch = watch_new(control->self, control->runtime.loops, control->runtime.workers,
+                                   getenv("WATCHDOG_USEC") != NULL ? feed_watchdog : NULL);
         watch_set_limit(control->watch, generation->plan->global.stall_limit);
         if (names_is_wanting(control->runtime.names)) {
             names_await(control->runtime.names, generation->plan, start_named, control);
@@ -351,11 +361,6 @@ static bool begin_for_good(struct control *control, struct generation *generatio
     return true;
 }
 
-static void tell_calls(struct crash_text *text, void *arg)
-{
-    worker_tell_calls(arg, text);
-}
-
 int control_run(const char *path)
 {
     struct control control = {0};
@@ -374,7 +379,7 @@ int control_run(const char *path)
         return 1;
     }
     crash_begin(control.at_start.state_dir.ptr);
-    crash_thread_begins(tell_calls, control.self);
+    crash_thread_begins(call_tell, control.self->calls);
     struct generation *generation = build_first(&control, false);
     if (generation == NULL) {
         control.exit_code = 1;

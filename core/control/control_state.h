@@ -23,7 +23,7 @@ struct control {
     unsigned loop_count; /* of runtime.loops, made so far */
     struct worker *self; /* the control thread's loop */
     struct prober *prober;
-    struct watch *watch; /* NULL: workers do not run yet */
+    struct watch *watch;         /* NULL: workers do not run yet */
     struct generation *starting; /* the first one, until it begins */
     struct list generations;
     struct event *signals[8];

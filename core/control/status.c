@@ -11,6 +11,8 @@
 #include "control/api/show.h"
 #include "control/api/totals.h"
 #include "control/change/changes.h"
+#include "control/control_state.h"
+#include "module/call.h"
 
 /* Whether a pool has no server that is well and ready. */
 static bool degraded(const struct generation *g)
@@ -44,10 +46,36 @@ static cJSON *logs_json(void)
     return logs;
 }
 
+/* Workers that do not come back, and what they are in. */
+static cJSON *hanging_json(const struct control *control)
+{
+    cJSON *hanging = cJSON_CreateArray();
+    struct crash_text *calls = base_zalloc(sizeof(*calls));
+
+    for (unsigned i = 0; i < control->runtime.workers; i++) {
+        uint64_t late_ms = watch_late_ms(control->watch, i);
+        if (late_ms > 0) {
+            cJSON *entry = json_append(hanging);
+            calls->len = 0;
+            crash_put(calls, "[");
+            call_tell(calls, control->runtime.loops[i]->calls);
+            crash_put(calls, "]");
+            json_set_number(entry, "worker", i);
+            json_set_number(entry, "for_ms", (double)late_ms);
+            cJSON_AddItemToObject(entry, "calls", cJSON_ParseWithLength(calls->bytes, calls->len));
+        }
+    }
+    free(calls);
+    return hanging;
+}
+
 static void run_status(struct operation *operation)
 {
     const struct changes *changes = changes_of(operation);
+    const struct control *control = container_of(changes, struct control, changes);
     const struct plane *plane = operation->plane;
+    cJSON *hanging = hanging_json(control);
+    bool hangs = cJSON_GetArraySize(hanging) > 0;
     const struct generation *g = plane->runtime->current;
     cJSON *stats = show_stats(plane);
     const cJSON *total = cJSON_GetObjectItem(stats, "total");
@@ -79,7 +107,9 @@ static void run_status(struct operation *operation)
     json_set_copy(answer, "reload", changes->last_reload);
     cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(changes->journal));
     cJSON_AddItemToObject(answer, "logs", logs_json());
-    json_set(answer, "health", degraded(g) || !store_is_well(changes->store) ? "degraded" : "ok");
+    cJSON_AddItemToObject(answer, "hanging", hanging);
+    json_set(answer, "health",
+             hangs || degraded(g) || !store_is_well(changes->store) ? "degraded" : "ok");
     cJSON_Delete(stats);
     operation_succeed(operation, 200, answer);
 }

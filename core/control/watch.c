@@ -11,6 +11,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "module/call.h"
 
 /* How often they are asked at least; more often where the limit is short. */
 #define INTERVAL_MOST_NS  (500 * NS_PER_MS)
@@ -36,6 +37,7 @@ struct watch {
     uint64_t limit_ns; /* 0: none */
     uint64_t looked_ns;
     uint64_t end_ns; /* of the program; 0: not to end */
+    void (*well)(void);
     unsigned count;
     struct watched workers[];
 };
@@ -101,17 +103,12 @@ static void ask(struct watched *watched)
 
 /* ---- the end ---- */
 
-static void tell_calls(struct crash_text *text, void *arg)
-{
-    worker_tell_calls(arg, text);
-}
-
 /* "worker 1 hangs in ..." with what it calls. */
 static void name(struct watched *watched, char *text, size_t size)
 {
     struct crash_text *calls = base_zalloc(sizeof(*calls));
 
-    worker_tell_calls(watched->worker, calls);
+    call_tell(calls, watched->worker->calls);
     snprintf(text, size, "worker %u has not come back for %.1f s%s%.*s", watched->worker->index,
              (double)watched->unanswered_ns / NS_PER_SECOND, calls->len > 0 ? "; it calls " : "",
              (int)calls->len, calls->bytes);
@@ -124,7 +121,8 @@ static _Noreturn void end(struct watched *watched, const char *why)
 
     if (watched != NULL) {
         snprintf(thread, sizeof(thread), "weir-%u", watched->worker->index);
-        crash_tell_stall(thread, watched->unanswered_ns / NS_PER_MS, tell_calls, watched->worker);
+        crash_tell_stall(thread, watched->unanswered_ns / NS_PER_MS, call_tell,
+                         watched->worker->calls);
         name(watched, text, sizeof(text));
     } else {
         snprintf(text, sizeof(text), "all workers are well");
@@ -182,15 +180,20 @@ static void look(struct timer *timer)
     if (watch->end_ns > 0 && now_ns >= watch->end_ns) {
         end(latest, "the time to stop is over");
     }
+    if (watch->well != NULL) {
+        watch->well();
+    }
     timer_set(watch->self->loop, timer, interval_ns(watch));
 }
 
-struct watch *watch_new(struct worker *self, struct worker *const *loops, unsigned count)
+struct watch *watch_new(struct worker *self, struct worker *const *loops, unsigned count,
+                        void (*well)(void))
 {
     struct watch *watch = base_zalloc(sizeof(*watch) + count * sizeof(watch->workers[0]));
 
     watch->self = self;
     watch->count = count;
+    watch->well = well;
     watch->looked_ns = loop_now_refresh(self->loop);
     for (unsigned i = 0; i < count; i++) {
         watch->workers[i] = (struct watched){.watch = watch, .worker = loops[i]};

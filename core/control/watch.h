@@ -18,8 +18,10 @@
 
 struct watch;
 
-/* Watches the first `count` loops from `self`, the control thread's. */
-struct watch *watch_new(struct worker *self, struct worker *const *loops, unsigned count);
+/* Watches the first `count` loops from `self`, the control thread's. `well` (may be NULL) is called
+ * some times a second as long as the control thread itself runs. */
+struct watch *watch_new(struct worker *self, struct worker *const *loops, unsigned count,
+                        void (*well)(void));
 /* No loop runs any more, and their last messages have been handled. */
 void watch_free(struct watch **watch);
 

@@ -344,3 +344,24 @@ double call_quantile_ns(const struct call_times *times, double share)
     }
     return 0;
 }
+
+void call_tell(struct crash_text *text, void *arg)
+{
+    const struct call_stack *stack = arg;
+    unsigned depth = __atomic_load_n(&stack->depth, __ATOMIC_RELAXED);
+
+    depth = depth < CALL_DEPTH ? depth : CALL_DEPTH;
+    for (unsigned i = depth; i > 0; i--) {
+        const struct call *call = &stack->calls[i - 1];
+        const struct module *module = __atomic_load_n(&call->module, __ATOMIC_RELAXED);
+        const char *place = __atomic_load_n(&call->place, __ATOMIC_RELAXED);
+        enum module_hook hook = __atomic_load_n(&call->hook, __ATOMIC_RELAXED);
+        crash_put(text, i < depth ? ",{\"module\":" : "{\"module\":");
+        crash_put_string(text, module != NULL ? module->name : "");
+        crash_put(text, ",\"hook\":");
+        crash_put_string(text, module_hook_name(hook));
+        crash_put(text, ",\"place\":");
+        crash_put_string(text, place != NULL ? place : "");
+        crash_put(text, "}");
+    }
+}

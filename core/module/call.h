@@ -15,6 +15,7 @@
 
 #include <time.h>
 
+#include "base/crash.h"
 #include "base/list.h"
 #include "module/context.h"
 
@@ -175,6 +176,9 @@ static inline void call_allocated(struct call_stack *stack, size_t len)
 }
 
 /* ---- reading; any thread that keeps the copy ---- */
+
+/* What runs on a loop (`arg`: its struct call_stack), the innermost first; see crash_calls. */
+void call_tell(struct crash_text *text, void *arg);
 
 /* The sum of what a copy's loops have counted of a hook; `loops` meters. false: no call, no
  * strike. */

@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/lanes.h"
 #include "base/log.h"
+#include "module/call.h"
 #include "proxy/downstream/downstream.h"
 #include "proxy/downstream/listening.h"
 #include "proxy/stream/stream.h"
@@ -77,23 +79,12 @@ static uint64_t worker_clock(void *arg)
     return loop_now_ns(arg);
 }
 
-void worker_tell_calls(const struct worker *worker, struct crash_text *text)
-{
-    (void)worker;
-    (void)text;
-}
-
-static void tell_calls(struct crash_text *text, void *arg)
-{
-    worker_tell_calls(arg, text);
-}
-
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
     atomic_store(&worker->tid, gettid());
     lanes_join(worker->index + 1, worker_clock, worker->loop);
-    crash_thread_begins(tell_calls, worker);
+    crash_thread_begins(worker->calls != NULL ? call_tell : NULL, worker->calls);
     loop_run(worker->loop);
     crash_thread_ends();
     return NULL;

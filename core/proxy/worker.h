@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#include "base/crash.h"
 #include "http/batch.h"
 #include "net/loop.h"
 #include "proxy/downstream/listener.h"
@@ -30,6 +29,7 @@ struct worker {
     size_t bygone_count;
     struct timer drain;                        /* when the drain's patience ends */
     void (*on_drained)(struct worker *worker); /* draining; NULL: called */
+    struct call_stack *calls; /* of modules, on its loop; see module/call.h. NULL: a test */
     pthread_t thread;
     _Atomic pid_t tid; /* of the thread; 0: it has not run yet */
     bool running;
@@ -41,8 +41,6 @@ void worker_free(struct worker **worker);
 /* Starts the thread that runs the loop. */
 bool worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
-/* What its thread calls now, as crash_calls. Any thread, and a signal's handler. */
-void worker_tell_calls(const struct worker *worker, struct crash_text *text);
 
 /* On the loop: makes the prepared plan the current one. */
 void worker_commit(struct worker *worker, struct plan *plan);

@@ -5,15 +5,18 @@ import json
 import os
 import pathlib
 import signal
+import re
 import subprocess
 import time
 
 import pytest
 
 from weirtest import admin, conf, weir as weir_program
+from weirtest.weirctl import weirctl
 from weirtest.wait import DEADLINE, SANITIZED, wait_for
 
 STALLED = 70
+IN = {"module": "balance_dies", "hook": "pick", "place": "pool web balance 1"}
 
 
 @pytest.fixture(autouse=True)
@@ -59,12 +62,19 @@ def test_a_worker_that_hangs(start, tmp_path, how):
     (tmp_path / "die").touch()
     with hit(weir):
         weir.wait_log(r"worker \d has not come back for 1\.\d s")
-        assert browser.get("/api/v1/status").json["version"]
+        status = browser.get("/api/v1/status").json
+        assert status["health"] == "degraded"
+        (hanging,) = status["hanging"]
+        assert hanging["calls"] == [IN] and 1000 <= hanging["for_ms"] < 10000
+        told = weirctl("--url", "http://127.0.0.1:%d" % weir.address("admin")[1], "--token-file",
+                       weir.state / "admin.token", "status").stdout
+        assert re.search(r"hanging +worker \d for \d\.\d s, in module balance_dies, hook pick \(pool web balance 1\)",
+                         told), told
         assert weir.wait_exit() == STALLED
     weir.wait_log(r"stall_limit is over: worker \d has not come back for 3\.\d s")
     left = record(weir)
     assert left["kind"] == "stall" and left["thread"] in ("weir-0", "weir-1")
-    assert 3000 <= left["for_ms"] < 10000
+    assert 3000 <= left["for_ms"] < 10000 and left["calls"] == [IN]
     (tmp_path / "die").unlink()
     weir.start()
     assert weir.get("/").text == "a"
@@ -102,7 +112,7 @@ def test_a_module_that_crashes(start, tmp_path, how):
         assert weir.wait_exit() == -CRASHES[how]
     left = record(weir)
     assert left["kind"] == "signal" and left["signal"] == CRASHES[how].name
-    assert left["thread"] in ("weir-0", "weir-1")
+    assert left["thread"] in ("weir-0", "weir-1") and left["calls"] == [IN]
     assert any(place.startswith("balance_dies.so+0x") for place in left["stack"])
     if how == "crashes":
         file, _, offset = left["at"].partition("+")

@@ -56,6 +56,28 @@ static void print_reload(const cJSON *status)
     print_fact("", "what ran before goes on");
 }
 
+/* Workers that do not come back. */
+static void print_hanging(const cJSON *status)
+{
+    const cJSON *worker = NULL;
+
+    cJSON_ArrayForEach(worker, cJSON_GetObjectItemCaseSensitive(status, "hanging"))
+    {
+        const cJSON *in = cJSON_GetArrayItem(cJSON_GetObjectItem(worker, "calls"), 0);
+        double seconds = json_number(worker, "for_ms") / 1000;
+        if (in != NULL) {
+            const char *place = json_text(in, "place", "");
+            print_fact("hanging", "worker %.0f for %.1f s, in module %s, hook %s%s%s%s",
+                       json_number(worker, "worker"), seconds, json_text(in, "module", "-"),
+                       json_text(in, "hook", "-"), place[0] != '\0' ? " (" : "", place,
+                       place[0] != '\0' ? ")" : "");
+        } else {
+            print_fact("hanging", "worker %.0f for %.1f s, in no module",
+                       json_number(worker, "worker"), seconds);
+        }
+    }
+}
+
 enum outcome run_status(struct call *call)
 {
     struct answer answer;
@@ -72,6 +94,7 @@ enum outcome run_status(struct call *call)
                    show_time(since, json_number(s, "started_at")), json_number(s, "pid"));
         print_fact("generation", "%.0f", json_number(s, "generation"));
         print_fact("workers", "%.0f", json_number(s, "workers"));
+        print_hanging(s);
         print_fact("connections", "%.0f", json_number(s, "connections"));
         print_fact("ended for abuse", "%.0f", json_number(s, "abusive"));
         print_fact("requests", "%.0f (%.1f a second, %.0f in flight)", json_number(s, "requests"),

@@ -151,7 +151,11 @@ const struct weir_schema answer_schemas[] = {
      ",'until':" TIME
      "}}},'logs':{'type':'array','items':{'type':'object','properties':{'log':" TEXT
      ",'dropped':" COUNT ",'waiting':" COUNT ",'stuck':" BOOLEAN
-     "}}},'health':{'enum':['ok','degraded']}}}"},
+     "}}},'hanging':{'type':'array','description':'Workers that have not come back for more than a "
+     "second, and the calls of modules that they are in, the innermost first.','items':{'type':"
+     "'object','properties':{'worker':" COUNT ",'for_ms':" COUNT
+     ",'calls':{'type':'array','items':{'type':'object','properties':{'module':" TEXT
+     ",'hook':" TEXT ",'place':" TEXT "}}}}}},'health':{'enum':['ok','degraded']}}}"},
     {"Stats",
      "{'type':'object','required':['time','total','listeners','pools'],'properties':{'time':" TIME
      ",'total':{'type':'object'},'listeners':{'type':'object'},'pools':{'type':'object'}}}"},
