@@ -68,7 +68,7 @@ BAD = [
     ("LOOP", "contract of the balancer", "it did not come back within 2 s", "pick, at pick+"),
     ("WAIT", "contract of the balancer", "it did not come back within 2 s", "pick, at pick+"),
     ("SLEEP", "contract of the balancer", "calls slept, or waited for a lock", "pick"),
-    ("SLOW", "contract of the balancer", "calls took more than 10 ms of the processor's time", "pick"),
+    ("SLOW", "contract of the balancer", " ms of the processor's time", "pick"),
     ("EXIT", "contract of the balancer", "it ended the process", "pick"),
     ("INDEX", "contract of the balancer", "which is out of range", "pick"),
     ("NONE", "contract of the balancer", "pick chose none, though a candidate is usable", "pick"),
