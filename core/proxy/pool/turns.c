@@ -37,8 +37,10 @@ void turns_take(struct turns *turns, uint32_t index)
     }
     turn->skips = 0;
     advance(turn);
-    if ((int64_t)(turn->due - turns->now) < 0) { /* expensive for long: it does not catch up */
-        turn->due = turns->now + turn->ticks;
+    if ((int64_t)(turn->due - turns->now) < 0) {
+        /* Expensive for long: it does not catch up. Time passes, so that several of these keep the
+         * order in which they were taken. */
+        turn->due = ++turns->now + turn->ticks;
     }
 }
 

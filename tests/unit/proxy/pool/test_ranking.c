@@ -340,6 +340,31 @@ UNIT_TEST(who_was_dear_or_full_gets_no_burst)
     end(s);
 }
 
+/* Equals that are each dear now and then, and late when they are not, have the same shares: who is
+ * in front in the list has no more. */
+UNIT_TEST(who_is_late_waits_behind_those_before_it)
+{
+    enum { COUNT = 10, PICKS = 100000 };
+    struct stage *s = begin_even(NULL, 1, COUNT);
+    uint32_t held[COUNT], held_count = 0;
+    for (uint32_t i = 0; i < PICKS; i++) {
+        uint32_t picked = pick(s);
+        s->counts[picked]++;
+        s->cost[picked] += 1;
+        held[held_count++] = picked;
+        for (uint32_t most = 3 + draw(s, COUNT - 3); held_count > most;) {
+            uint32_t which = draw(s, held_count);
+            s->cost[held[which]] -= 1;
+            held[which] = held[--held_count];
+        }
+    }
+    for (uint32_t i = 0; i < COUNT; i++) {
+        ck_assert_uint_ge(s->counts[i], PICKS / COUNT * 98 / 100);
+        ck_assert_uint_le(s->counts[i], PICKS / COUNT * 102 / 100);
+    }
+    end(s);
+}
+
 UNIT_LOOP_TEST(a_peek_changes_nothing, 3 * SIZES)
 {
     static const struct ranking_policy drawn = {.cost = cost, .choices = 2};
