@@ -44,10 +44,12 @@ struct stage {
     bool keeps_costs;
     struct tried tried;
     bool told;
-    struct weir_candidate items[MAX_SERVERS];
+    struct weir_candidate items[MAX_SERVERS]
+        __attribute__((aligned(64))); /* as the core has them */
     struct server *servers;
     struct weir_request request;
     void *conf, *prepared, *memory, *slots; /* of this module */
+    size_t slot_step;
     struct held {
         uint32_t server;
         uint64_t sent_ns;
@@ -222,8 +224,7 @@ static void *defaults(const struct weir_options *table)
 
 static void *slot_of(const struct stage *stage, uint32_t index)
 {
-    return stage->ops->slot_size > 0 ? (char *)stage->slots + (size_t)index * stage->ops->slot_size
-                                     : NULL;
+    return stage->slot_step > 0 ? (char *)stage->slots + index * stage->slot_step : NULL;
 }
 
 /* Makes an instance of the module. */
@@ -239,7 +240,8 @@ static bool make(struct stage *stage, const struct weir_module *module)
         return false;
     }
     stage->memory = calloc(1, ops->instance_size + 1);
-    stage->slots = calloc(MAX_SERVERS, ops->slot_size + 1);
+    stage->slot_step = (ops->slot_size + 63) / 64 * 64; /* lines of their own, as in the core */
+    stage->slots = aligned_alloc(64, MAX_SERVERS * stage->slot_step + 64);
     stage->instance = ops->instance_size > 0 ? stage->memory : stage->prepared;
     return stage->memory != NULL && stage->slots != NULL &&
            (ops->create == NULL ||
@@ -285,7 +287,7 @@ static double run(struct stage *stage, uint32_t count, bool busy)
     uint32_t requests = 200000, held_count = busy ? 2 * count : 0;
     double best = 1e9;
 
-    memset(stage->slots, 0, (size_t)MAX_SERVERS * stage->ops->slot_size);
+    memset(stage->slots, 0, MAX_SERVERS * stage->slot_step);
     members(stage, count);
     for (uint32_t i = 0; i < held_count; i++) {
         stage->held[i] = begin(stage);
@@ -361,7 +363,7 @@ static bool load(struct stage *stage, const char *path)
 int main(int argc, char **argv)
 {
     static const uint32_t sizes[] = {3, 10, 64, 100, 1000, 10000};
-    struct stage *stage = calloc(1, sizeof(*stage));
+    struct stage *stage = aligned_alloc(64, sizeof(*stage));
 
     for (uint32_t i = 0; i < CLIENTS; i++) {
         snprintf(clients[i], sizeof(clients[i]), "10.%u.%u.1", i >> 8, i & 255);
@@ -370,6 +372,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: picks MODULE.so ...\n");
         return 2;
     }
+    memset(stage, 0, sizeof(*stage));
     stage->servers = aligned_alloc(64, sizeof(*stage->servers) * MAX_SERVERS);
     stage->pick = (struct weir_pick){.size = sizeof(stage->pick),
                                      .candidates = &stage->candidates,

@@ -237,7 +237,7 @@ void balancer_take_over(struct pool_local *local, struct balancer *last)
         if (old != NULL && last == next) {
             continue;
         }
-        mine->slot = next->ops->slot_size > 0 ? base_zalloc(next->ops->slot_size) : NULL;
+        mine->slot = next->ops->slot_size > 0 ? base_zalloc_lines(next->ops->slot_size) : NULL;
         if (passes && old != NULL && mine->slot != NULL) {
             struct weir_state state = {
                 .id = mine->server->id, .slot = old, .data = data, .capacity = WEIR_STATE_SLOT_MAX};

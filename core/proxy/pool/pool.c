@@ -90,7 +90,8 @@ struct traffic pool_total(const struct pool *pool)
 static void ranked_clear(struct ranked *ranked, uint32_t most)
 {
     if (most > ranked->capacity) {
-        ranked->items = base_realloc(ranked->items, sizeof(*ranked->items) * most);
+        free(ranked->items);
+        ranked->items = base_zalloc_lines(sizeof(*ranked->items) * most); /* a line each */
         ranked->servers = base_realloc(ranked->servers, sizeof(*ranked->servers) * most);
         ranked->capacity = most;
     }

@@ -19,6 +19,9 @@
 /* This many unusable candidates are passed over in order; then all are searched. */
 #define MAX_PASSED 32u
 
+/* So many members whose cost has changed are remembered, and looked at by the next pick. */
+#define CHANGED_MAX 16u
+
 /* The place of one that was at its limit: out of the heap until its cost is computed again. */
 #define PARKED UINT32_MAX
 
@@ -39,6 +42,7 @@ struct ranking {
         weight_ends; /* weight_ends[i]: the weights of 0 to i added up; only where some are drawn */
     uint32_t count, heap_count;
     uint32_t cursor; /* the last one that was computed again in turn */
+    uint32_t changed[CHANGED_MAX], changed_count;
     uint64_t random;
 };
 
@@ -195,16 +199,16 @@ static void rebuild(struct ranking *ranking)
 }
 
 /* Computes one member's cost and moves it to its place, into the heap if it was parked. Returns
- * whether anything has changed. */
+ * whether its cost or turn has changed. */
 static bool reread(struct ranking *ranking, uint32_t index)
 {
-    double cost = ask_cost(ranking, index, NULL);
+    struct entry entry = ask(ranking, index, NULL);
     uint32_t at = ranking->places[index];
 
-    if (at != PARKED && cost == ranking->heap[at].cost) {
+    if (at != PARKED && entry.cost == ranking->heap[at].cost &&
+        entry.due == ranking->heap[at].due) {
         return false;
     }
-    struct entry entry = {cost, ranking->turns.items[index].due, index};
     if (at == PARKED) {
         sift_up(ranking, ranking->heap_count++, entry);
     } else if (before(&entry, &ranking->heap[at])) {
@@ -215,6 +219,15 @@ static bool reread(struct ranking *ranking, uint32_t index)
     return true;
 }
 
+/* They may have room again: then they leave their parking places. */
+static void reread_changed(struct ranking *ranking)
+{
+    for (uint32_t i = 0; i < ranking->changed_count; i++) {
+        reread(ranking, ranking->changed[i]);
+    }
+    ranking->changed_count = 0;
+}
+
 bool ranking_keeps_costs(const struct ranking *ranking)
 {
     return ranking->places != NULL;
@@ -222,9 +235,16 @@ bool ranking_keeps_costs(const struct ranking *ranking)
 
 void ranking_changed(struct ranking *ranking, uint32_t index)
 {
-    if (index < ranking->count && ranking->places != NULL) {
-        reread(ranking, index); /* it may have room again: then it leaves its parking place */
+    uint32_t count = ranking->changed_count;
+
+    if (index >= ranking->count || ranking->places == NULL ||
+        (count > 0 && ranking->changed[count - 1] == index)) {
+        return;
     }
+    if (count == CHANGED_MAX) {
+        reread_changed(ranking);
+    }
+    ranking->changed[ranking->changed_count++] = index;
 }
 
 /* ---- members ---- */
@@ -244,6 +264,7 @@ void ranking_set_members(struct ranking *ranking, const struct weir_candidates *
     ranking->candidates = *members;
     ranking->count = count;
     ranking->cursor = 0;
+    ranking->changed_count = 0;
     if (uses_heap(ranking)) {
         ranking->heap = zalloc(count, sizeof(*ranking->heap));
         if (ranking->policy.cost != NULL) {
@@ -352,8 +373,12 @@ static uint32_t take_root(struct ranking *ranking)
     uint32_t index = ranking->heap[0].index;
 
     turns_take(&ranking->turns, index);
-    sift_down(ranking, 0,
-              (struct entry){ranking->heap[0].cost, ranking->turns.items[index].due, index});
+    if (ranking->places != NULL) {
+        ranking_changed(ranking, index); /* its cost will, too: it moves once */
+    } else {
+        sift_down(ranking, 0,
+                  (struct entry){ranking->heap[0].cost, ranking->turns.items[index].due, index});
+    }
     return index;
 }
 
@@ -409,14 +434,36 @@ static uint32_t pick_behind_root(struct ranking *ranking, const struct weir_pick
     return index;
 }
 
+static uint32_t after(const struct ranking *ranking, uint32_t index)
+{
+    return index + 1 < ranking->count ? index + 1 : 0;
+}
+
+static void reread_in_turn(struct ranking *ranking)
+{
+    for (uint32_t i = 0; i < REFRESH; i++) {
+        ranking->cursor = after(ranking, ranking->cursor);
+        reread(ranking, ranking->cursor);
+    }
+    /* What the next pick reads comes from memory meanwhile. */
+    for (uint32_t i = 0, next = ranking->cursor; i < REFRESH; i++) {
+        next = after(ranking, next);
+        const struct weir_candidate *candidate = weir_candidate_at(&ranking->candidates, next);
+        __builtin_prefetch(candidate->in_flight);
+        __builtin_prefetch(candidate->slot);
+        if (ranking->places[next] != PARKED) {
+            __builtin_prefetch(&ranking->heap[ranking->places[next]]);
+        }
+    }
+}
+
 /* O(log n) for each candidate looked at: usually one, and one more for each of the four computed
  * again that is at its limit. */
 static uint32_t pick_by_heap(struct ranking *ranking, const struct weir_pick *pick)
 {
-    for (uint32_t i = 0; ranking->places != NULL && i < REFRESH; i++) {
-        uint32_t next = ranking->cursor + 1;
-        ranking->cursor = next < ranking->count ? next : 0;
-        reread(ranking, ranking->cursor);
+    if (ranking->places != NULL) {
+        reread_changed(ranking);
+        reread_in_turn(ranking);
     }
     if (ranking->heap_count > 0 && root_is_usable(ranking, pick)) {
         return take_root(ranking);

@@ -59,8 +59,8 @@ uint32_t ranking_peek(const struct ranking *ranking, const struct weir_pick *pic
  * again. */
 bool ranking_keeps_costs(const struct ranking *ranking);
 
-/* The candidate's cost may have changed: it got or lost a request. Does nothing where costs are not
- * kept. */
+/* The candidate's cost may have changed: it got or lost a request. The next pick looks at it. Does
+ * nothing where costs are not kept. */
 void ranking_changed(struct ranking *ranking, uint32_t index);
 
 /* How the candidate ranks: its cost, or without a cost how far ahead its turn is; and the same in
