@@ -177,8 +177,9 @@ static void job_start(struct engine *engine, struct job *job)
         work = (uint64_t)((double)draw_time(&model->time, u, v) * factor);
         body = (uint64_t)((double)draw_time(&model->body, v, u) * factor);
     }
-    uint64_t answered = work_until(model, engine->now, work);
-    job->ends = work_until(model, answered, body);
+    uint64_t hiccups = engine->scenario->seed + (job->server + 1) * UINT64_C(0x2545f491);
+    uint64_t answered = work_until(model, hiccups, engine->now, work);
+    job->ends = work_until(model, hiccups, answered, body);
     plan(engine, answered, ANSWERED, job->number, job);
 }
 

@@ -43,24 +43,50 @@ double phase_at(const struct phase *phases, uint32_t count, uint64_t at, double 
     return fallback;
 }
 
-uint64_t work_until(const struct server_model *server, uint64_t at, uint64_t ns)
+/* The hiccup of number `number`: somewhere in its own interval, exponential, and no longer than an
+ * interval. */
+static struct phase hiccup_at(const struct server_model *server, uint64_t seed, uint64_t number)
 {
-    bool again = true;
+    double every = (double)server->hiccup_every;
+    double length = -log1p(-draw(seed, number, 7)) * (double)server->hiccup;
+    uint64_t from = number * server->hiccup_every + (uint64_t)(draw(seed, number, 6) * every);
 
-    while (again) { /* freezes in any order, and one may lie in another */
-        again = false;
-        for (uint32_t i = 0; i < server->phase_count; i++) {
-            const struct phase *freeze = &server->phases[i];
-            if (isfinite(freeze->factor) || freeze->until <= at || freeze->from >= at + ns) {
-                continue;
-            }
-            if (freeze->from > at) { /* what is before it is done */
-                ns -= freeze->from - at;
-            }
-            at = freeze->until;
-            again = true;
-            break;
+    return (struct phase){from, from + (uint64_t)fmin(length, every), INFINITY};
+}
+
+/* The next time that it stands still in [at, until). */
+static bool stands_still(const struct server_model *server, uint64_t seed, uint64_t at,
+                         uint64_t until, struct phase *still)
+{
+    for (uint32_t i = 0; i < server->phase_count; i++) {
+        *still = server->phases[i];
+        if (!isfinite(still->factor) && still->until > at && still->from < until) {
+            return true;
         }
+    }
+    for (uint64_t i = server->hiccup > 0 ? at / server->hiccup_every : NEVER;
+         i < NEVER && i * server->hiccup_every < until; i++) {
+        /* One of the interval before may last. */
+        for (uint64_t back = i > 0 ? 1 : 0; back < 2; back--) {
+            *still = hiccup_at(server, seed, i - back);
+            if (still->until > at && still->from < until) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+uint64_t work_until(const struct server_model *server, uint64_t seed, uint64_t at, uint64_t ns)
+{
+    struct phase still;
+
+    while (stands_still(server, seed, at, at + ns,
+                        &still)) { /* in any order; one may lie in another */
+        if (still.from > at) {     /* what is before it is done */
+            ns -= still.from - at;
+        }
+        at = still.until;
     }
     return at + ns;
 }

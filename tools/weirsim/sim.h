@@ -55,6 +55,7 @@ struct server_model {
     uint32_t max_requests; /* that it is sent at once, others wait in the pool; 0: any number */
     struct phase phases[PHASES_MAX]; /* how many times as long what begins then takes */
     uint32_t phase_count;
+    uint64_t hiccup_every, hiccup; /* stands still about so often, for about so long; 0: never */
     struct phase failures[PHASES_MAX]; /* the part that fails */
     uint32_t failure_count;
     struct spread failure_time;
@@ -121,8 +122,9 @@ double draw(uint64_t seed, uint64_t request, uint32_t what);
 uint64_t draw_time(const struct spread *spread, double u, double v);
 /* The factor at `at`; the last of several counts. `fallback` where there is none. */
 double phase_at(const struct phase *phases, uint32_t count, uint64_t at, double fallback);
-/* When work of `ns` is done that begins at `at`: nothing is done while the server is frozen. */
-uint64_t work_until(const struct server_model *server, uint64_t at, uint64_t ns);
+/* When work of `ns` is done that begins at `at`: nothing is done while the server is frozen, or has
+ * a hiccup. `seed`: of the server's hiccups. */
+uint64_t work_until(const struct server_model *server, uint64_t seed, uint64_t at, uint64_t ns);
 /* Arrivals: a Poisson process whose rate is that of the steps, the last one without end. */
 struct arrival *poisson_arrivals(const struct rate_step *steps, size_t step_count, size_t count,
                                  uint32_t clients, uint64_t seed);

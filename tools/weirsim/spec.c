@@ -148,6 +148,13 @@ static const char *add_freeze(const char *text, struct server_model *model)
     return NULL;
 }
 
+static const char *read_hiccups(const char *text, struct server_model *model)
+{
+    bool good = take_duration(&text, &model->hiccup_every) && *text++ == '+' &&
+                take_duration(&text, &model->hiccup) && *text == '\0' && model->hiccup_every > 0;
+    return good ? NULL : "hiccups are like 1s+5ms";
+}
+
 static const char *read_number(const char *text, uint32_t most, uint32_t *out)
 {
     char *end;
@@ -186,6 +193,8 @@ static const char *set(struct server_model *model, uint32_t *count, uint64_t *co
         wrong = add_phase(value, model->phases, &model->phase_count, false);
     } else if (strcmp(name, "freeze") == 0) {
         wrong = add_freeze(value, model);
+    } else if (strcmp(name, "hiccups") == 0) {
+        wrong = read_hiccups(value, model);
     } else if (strcmp(name, "fails") == 0) {
         wrong = add_phase(value, model->failures, &model->failure_count, true);
     } else if (strcmp(name, "fail_time") == 0) {
@@ -205,8 +214,8 @@ static const char *set(struct server_model *model, uint32_t *count, uint64_t *co
         wrong = read_duration(value, cold);
     } else {
         return "there is no such word; there are count, name, weight, time, body, concurrency, "
-               "max_requests, slow, freeze, cold, fails, fail_time, status, retry_after, joins, "
-               "slow_start and leaves";
+               "max_requests, slow, freeze, hiccups, cold, fails, fail_time, status, retry_after, "
+               "joins, slow_start and leaves";
     }
     return wrong;
 }
