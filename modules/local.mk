@@ -71,7 +71,8 @@ modules_built_balance_ewma_so_LDFLAGS = $(MODULE_LINK)
 modules_built_balance_ewma_so_LDADD = -lm
 weir_tests += modules/balance_ewma/test_balance_ewma
 modules_balance_ewma_test_balance_ewma_SOURCES = $(BALANCE_EWMA_SOURCES) \
-    $(MODULE_TEST_SOURCES) modules/balance_ewma/test_balance_ewma.c
+    $(MODULE_TEST_SOURCES) modules/balance_ewma/test_balance_ewma.c \
+    modules/balance_ewma/test_fading.c
 modules_balance_ewma_test_balance_ewma_LDADD = $(MODULE_TEST_LIBS)
 # --- balance_hash --------------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
  * Peak EWMA: the server whose expected time to the first byte, times the requests that it has and
  * one more, is the least for its weight.
  *
- * What is expected of a server jumps up with a slow answer, nears the fast ones, and fades with
- * time, also while nothing is sent there: so one that was slow once is tried again. A server that
+ * What is expected of a server goes up at once with slow answers, nears the fast ones with time and
+ * with each of them, and fades with time, also while nothing is sent there: so one that was slow
+ * once is tried again. A slow answer counts as far as it is more than a hiccup. A server that
  * keeps requests waiting and answers none is as slow as its silence is long, so one that stands
  * still is noticed before its answers come. Failures tell nothing about time: they cost a penalty,
  * which fades more slowly.
@@ -25,13 +26,17 @@
 /* What is expected where nothing is known of any server. */
 #define UNKNOWN_NS NS_PER_MS
 
-/* So many times what is usual in the pool is far; and how often in a row it doubles what is
- * believed of that. */
-#define FAR      8
-#define FAR_MOST 5u
+/* What is expected grows by so much of itself at most with each slow answer: one that comes late
+ * once, because of a pause, hardly counts; where each one is slow, ten are ten times as much. */
+#define GROWTH 0.25
 
-/* Of so many servers the median is what a newcomer is expected to take, looked for anew after so
- * many answers, at first after each, then after each second one, and so on. */
+/* The part of the way to a fast answer that each one counts for, however soon it comes: so one slow
+ * answer in hundreds a second is forgotten by those that follow and not by time alone. */
+#define APPROACH (1.0 / 512)
+
+/* Of so many servers the median is what a newcomer is expected to take, looked for anew after as
+ * many answers as there are servers, and so many at least; at first after each answer, then after
+ * the third, and so on. */
 #define SAMPLES      32u
 #define MEDIAN_EVERY 64u
 
@@ -52,7 +57,7 @@ struct conf {
 
 #define POOL (WEIR_CONTEXT_MODULE | WEIR_CONTEXT_POOL)
 static const struct weir_option rows[] = {
-    WEIR_OPTION_RANGE(struct conf, half_life, DURATION, "10s", "10ms", "1h", POOL,
+    WEIR_OPTION_RANGE(struct conf, half_life, DURATION, "15s", "10ms", "1h", POOL,
                       WEIR_OPTION_RELOADABLE,
                       "Time in which half of what is expected of a server fades."),
     WEIR_OPTION_RANGE(struct conf, penalty, DURATION, "5s", "0s", "1h", POOL,
@@ -69,13 +74,12 @@ static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
 
 /* ---- state ---- */
 
-/* What is known of a server: a cache line, what the cost reads first. */
+/* What is known of a server: a cache line. */
 struct slot {
     struct fading expected; /* ns; 0: nothing is known, of no server */
     uint64_t quiet_ns;      /* while requests wait: since when it has answered none */
     uint32_t waiting : 24;  /* requests without a first byte */
-    uint32_t far : 3;       /* how often in a row it was far too slow, up to FAR_MOST */
-    uint32_t answers : 5;   /* that `failing` looks back on, up to ANSWERS */
+    uint32_t answers : 8;   /* that `failing` looks back on, up to ANSWERS */
     float failing;          /* part of the last answers that failed */
     struct fading penalty;  /* ns */
     uint64_t alone_ns;      /* it asks to be left alone until then */
@@ -151,6 +155,7 @@ static void find_usual(struct ewma *self)
 {
     uint32_t count = self->members != NULL ? self->members->count : 0;
     uint32_t looks = count < SAMPLES ? count : SAMPLES;
+    uint32_t most = count > MEDIAN_EVERY ? count : MEDIAN_EVERY;
     double known[SAMPLES];
     size_t known_count = 0;
 
@@ -164,7 +169,8 @@ static void find_usual(struct ewma *self)
     }
     self->sampled++;
     self->heads = 0;
-    self->every = self->every < MEDIAN_EVERY ? 2 * self->every + 1 : MEDIAN_EVERY;
+    self->every = 2 * self->every + 1;
+    self->every = self->every < most ? self->every : most;
     if (known_count > 0) {
         qsort(known, known_count, sizeof(known[0]), by_size);
         bool first = self->usual_ns == 0;
@@ -281,38 +287,40 @@ static void count_answer(struct ewma *self, struct slot *slot, bool failed)
     }
 }
 
-/* What of a slow answer is believed. One that is far from usual comes after a pause as often as of
- * a server that has become slow, and a pause is over when it comes: so the first one counts for
- * twice the usual time, which lets the server be tried again soon, and each one that follows for
- * twice as much. A request that was sent before the last answer tells nothing new. */
-static double believed(const struct ewma *self, struct slot *slot, double took_ns)
+/* Of what was known when the request was sent, a part had faded: so much of a slow answer counts in
+ * full, and of the first ones of a server its share. One that was under way with others, as during
+ * a pause, meets what they have told. */
+static double after_slow(const struct ewma *self, const struct slot *slot, double expected,
+                         double took_ns)
 {
-    if (self->usual_ns == 0 || took_ns <= FAR * self->usual_ns) {
-        slot->far = 0;
+    if (slot->answered_ns == 0) {
         return took_ns;
     }
-    bool anew = (double)(self->now_ns - slot->answered_ns) >= took_ns;
-    if (slot->far == 0 || (anew && slot->far < FAR_MOST)) {
-        slot->far++;
+    double silent_ns = (double)(self->now_ns - slot->answered_ns) - took_ns;
+    double faded = silent_ns > 0 ? fading_part(&self->expecting, (uint64_t)silent_ns) : 0;
+    double share = slot->answers < ANSWERS ? 1.0 / slot->answers : 0;
+    double news = faded > share ? faded : share;
+    double most = expected * (1 + GROWTH) + took_ns * news;
+    return took_ns < most ? took_ns : most;
+}
+
+/* It has faded since the last answer; so much more counts this one. */
+static double after_fast(const struct ewma *self, const struct slot *slot, double expected,
+                         double took_ns)
+{
+    if (slot->answered_ns == 0) {
+        return (expected + took_ns) / 2;
     }
-    return (double)(1u << slot->far) * self->usual_ns;
+    expected += took_ns * fading_part(&self->expecting, self->now_ns - slot->answered_ns);
+    return expected > took_ns ? expected - (expected - took_ns) * APPROACH : expected;
 }
 
 static void learn(struct ewma *self, struct slot *slot, double took_ns)
 {
     double expected = expected_of(self, slot);
 
-    if (took_ns > expected) {
-        took_ns = believed(self, slot, took_ns);
-        expected = took_ns > expected ? took_ns : expected; /* the peak */
-    } else {
-        /* It has faded since the last answer; so much more counts this one. */
-        bool first = slot->answered_ns == 0;
-        uint64_t since_ns = self->now_ns - slot->answered_ns;
-        slot->far = 0;
-        expected = first ? (expected + took_ns) / 2
-                         : expected + took_ns * fading_part(&self->expecting, since_ns);
-    }
+    expected = took_ns > expected ? after_slow(self, slot, expected, took_ns)
+                                  : after_fast(self, slot, expected, took_ns);
     fading_write(&self->expecting, &slot->expected, expected);
     slot->answered_ns = self->now_ns;
 }

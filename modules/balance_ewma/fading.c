@@ -13,7 +13,7 @@
 void fading_begin(struct fading_clock *clock, uint64_t half_life_ns, uint64_t now_ns)
 {
     clock->half_life_ns = (double)half_life_ns;
-    clock->factor = 1;
+    clock->factor = clock->inverse = 1;
     clock->step_ns = half_life_ns / STEPS;
     clock->next_ns = now_ns + clock->step_ns;
     clock->era_ns = now_ns;
@@ -32,6 +32,7 @@ void fading_step(struct fading_clock *clock, uint64_t now_ns)
         lives = (double)(now_ns - clock->era_ns) / clock->half_life_ns;
     }
     clock->factor = exp2(-lives);
+    clock->inverse = 1 / clock->factor;
     clock->next_ns = now_ns + clock->step_ns;
 }
 

@@ -14,6 +14,7 @@
 struct fading_clock {
     double half_life_ns;
     double factor;             /* from the era's beginning to the last step, in (2^-64, 1] */
+    double inverse;            /* 1 / factor */
     uint64_t step_ns, next_ns; /* how long a step takes at least, and when it is over */
     uint64_t era_ns;           /* when the era began */
     uint32_t era;
@@ -53,7 +54,7 @@ static inline double fading_read(const struct fading_clock *clock, const struct 
 static inline void fading_write(const struct fading_clock *clock, struct fading *fading,
                                 double value)
 {
-    fading->value = value / clock->factor;
+    fading->value = value * clock->inverse;
     fading->era = clock->era;
 }
 

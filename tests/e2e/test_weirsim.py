@@ -91,11 +91,14 @@ GOALS = {
     "slow": (["time=exp:200ms concurrency=4", "count=9 time=exp:20ms concurrency=4"], 1274, 20, 0.76, 0.32),
     "mixed": (["time=uniform:1s concurrency=4", "count=4 time=uniform:100ms concurrency=4",
                "count=4 time=uniform:10ms concurrency=4", "time=uniform:1ms concurrency=4"], 500, 20, 0.11, 0.11),
+    "hiccups": (["time=uniform:1s concurrency=4 hiccups=1s+5ms", "count=4 time=uniform:100ms concurrency=4 hiccups=1s+5ms",
+                 "count=4 time=uniform:10ms concurrency=4 hiccups=1s+5ms",
+                 "time=uniform:1ms concurrency=4 hiccups=1s+5ms"], 500, 20, 0.09, 0.09),
     "two-slow": (["count=2 time=uniform:600ms-1000ms concurrency=2",
                   "count=14 time=uniform:37.5ms-62.5ms concurrency=2"], 256, 20, 0.09, 1.0),
     "capacity": (["count=3 time=exp:20ms concurrency=1", "count=3 time=exp:20ms concurrency=2",
                   "count=3 time=exp:20ms concurrency=4"], 840, 20, 0.80, 0.90),
-    "freeze": (["time=exp:10ms concurrency=1 freeze=7.5s+5s", "count=9 time=exp:10ms concurrency=1"], 700, 20,
+    "freeze": (["time=exp:10ms concurrency=1 freeze=7.5s+5s", "count=9 time=exp:10ms concurrency=1"], 700, 30,
                1.03, 1.03),
     "cold": (["count=9 time=exp:10ms concurrency=1", "time=exp:10ms concurrency=1 joins=1s slow=3 cold=5s"], 540, 15,
              0.94, 0.94),
@@ -144,6 +147,9 @@ def test_what_servers_may_do():
     # its weight rises for 4 s: of 100 a second, a tenth to a half
     row = one("--servers", "name=old time=0ms", "--servers", "name=new time=0ms joins=4s slow_start=4s", *load)
     assert 210 < row["servers"][1]["requests"] < 310
+    # about each second it stands still for some 100 ms: a tenth of the requests meet that
+    row = one("--servers", "time=10ms hiccups=1s+100ms", "--arrivals", "poisson:100", "--requests", 20000)
+    assert row["p50_ms"] == 10 and near(row["mean_ms"], 10 + 0.1 * 100, 0.3) and row["p99_ms"] > 200
     # slow for a time; failing for a time, with an answer (no retry) and without (retried elsewhere)
     row = one("--servers", "time=10ms slow=5@2s+1s", *load)
     assert row["p50_ms"] == 10 and row["max_ms"] == 50
@@ -249,6 +255,8 @@ def test_a_log_of_weir_is_a_trace(start_weir, http_server):
     (("--servers", "weight=0"), "from 1 on"),
     (("--servers", "fails=200%"), "50%"),
     (("--servers", "freeze=5s"), "5s+2s"),
+    (("--servers", "hiccups=5ms"), "1s+5ms"),
+    (("--servers", "hiccups=0s+5ms"), "1s+5ms"),
     ((*SERVERS, "--arrivals", "poisson:10", "--balance", "nothing"), "balance_nothing.so"),
     ((*SERVERS, "--arrivals", "poisson:10", "--balance", "least_conn { no = 1 }"), "no"),
     ((*SERVERS, "--requests", "many"), "a number from 1"),
