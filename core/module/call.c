@@ -140,11 +140,13 @@ void call_strike(struct module_context *ctx, enum module_hook hook, enum strike 
 
 /* ---- long calls ---- */
 
-/* How often the kernel took the CPU away from this thread. */
-static long waits_of_thread(void)
+static void note_switches(long *lost, long *given)
 {
-    struct rusage usage;
-    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+    struct rusage usage = {0};
+
+    getrusage(RUSAGE_THREAD, &usage);
+    *lost = usage.ru_nivcsw;
+    *given = usage.ru_nvcsw;
 }
 
 static void with_care(struct call *call)
@@ -156,15 +158,22 @@ static void with_care(struct call *call)
         return;
     }
     call->careful = true;
-    call->waits = waits_of_thread();
+    note_switches(&call->lost, &call->given);
     call->work_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* Whether the time is the module's own. If the thread had to wait for a CPU meanwhile, only what it
- * worked counts; of a call that nobody suspected this is not known. */
+/* Whether the time is the module's own: it has waited for something (given up the CPU), or worked
+ * as long. Else the thread has waited for a CPU, on a busy machine. Of a call that nobody suspected
+ * this is not known. */
 static bool is_to_blame(const struct call *call, uint64_t budget_ns)
 {
-    return !call->careful || waits_of_thread() == call->waits ||
+    long lost, given;
+
+    if (!call->careful) {
+        return true;
+    }
+    note_switches(&lost, &given);
+    return lost == call->lost || given != call->given ||
            clock_ns(CLOCK_THREAD_CPUTIME_ID) - call->work_ns > budget_ns;
 }
 

@@ -103,7 +103,7 @@ struct call {
     uint64_t since;   /* by call_clock */
     uint64_t inside;  /* ticks of calls inside it */
     bool careful;     /* the copy is suspected, and so these are known: */
-    long waits;       /* how often the thread had lost the CPU */
+    long lost, given; /* how often the kernel had taken the CPU, and the thread given it up */
     uint64_t work_ns; /* what it had worked */
     enum module_hook hook;
 };

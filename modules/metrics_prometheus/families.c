@@ -496,18 +496,22 @@ static void write_head(const struct writing *w)
 static void write_metric(struct weir_buffer *out, const struct snapshot *snapshot,
                          enum format format, const struct metric *metric)
 {
-    static const struct object unlabelled = {0};
+    const struct object labels = {.label_at = metric->label_at, .label_len = metric->label_len};
     const char *texts = snapshot->labels.data;
     bool counts = metric->type == WEIR_COUNTER;
     const struct family family = {texts + metric->name_at, counts ? COUNTER : GAUGE,
                                   WEIR_STATS_PROCESS, texts + metric->help_at, BY(NULL)};
     const struct writing w = {out, snapshot, &family, format};
 
-    write_head(&w);
-    if (counts) {
-        plain_counter(&w, &unlabelled, (uint64_t)metric->value);
+    if (!metric->follows) {
+        write_head(&w);
+    }
+    if (!metric->own) {
+        gauge(&w, &labels, metric->number); /* with the ending of a counter */
+    } else if (counts) {
+        plain_counter(&w, &labels, (uint64_t)metric->value);
     } else {
-        gauge(&w, &unlabelled, (double)metric->value);
+        gauge(&w, &labels, (double)metric->value);
     }
 }
 

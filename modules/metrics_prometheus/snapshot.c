@@ -254,7 +254,8 @@ static bool take_metric(void *arg, const struct weir_metric_row *row)
     struct taking *taking = arg;
     struct snapshot *snapshot = taking->snapshot;
     struct weir_buffer *texts = &snapshot->labels;
-    struct metric metric = {texts->len, 0, row->type, row->value};
+    struct metric metric = {
+        .name_at = texts->len, .type = row->type, .value = row->value, .own = true};
     struct metric *grown =
         realloc(snapshot->metrics, (snapshot->metric_count + 1) * sizeof(*grown));
 
@@ -276,6 +277,36 @@ static bool take_metric(void *arg, const struct weir_metric_row *row)
     if (!known) {
         grown[snapshot->metric_count++] = metric;
     }
+    return true;
+}
+
+/* What the host has counted of modules: they come name by name. */
+static bool take_module(void *arg, const struct weir_module_row *row)
+{
+    struct taking *taking = arg;
+    struct snapshot *snapshot = taking->snapshot;
+    struct weir_buffer *texts = &snapshot->labels;
+    struct metric metric = {.name_at = texts->len, .type = row->type, .number = row->value};
+    struct metric *grown =
+        realloc(snapshot->metrics, (snapshot->metric_count + 1) * sizeof(*grown));
+
+    if (grown == NULL) {
+        taking->failed = true;
+        return false;
+    }
+    snapshot->metrics = grown;
+    weir_buffer_text(texts, "weir_module_");
+    add_text(texts, row->name);
+    metric.help_at = texts->len;
+    add_text(texts, row->help);
+    metric.label_at = texts->len;
+    metric.label_len = row->labels.len;
+    add_text(texts, row->labels);
+    const struct metric *last =
+        snapshot->metric_count > 0 ? &grown[snapshot->metric_count - 1] : NULL;
+    metric.follows = last != NULL && !texts->failed &&
+                     strcmp(texts->data + last->name_at, texts->data + metric.name_at) == 0;
+    grown[snapshot->metric_count++] = metric;
     return true;
 }
 
@@ -302,6 +333,7 @@ struct snapshot *snapshot_take(struct weir_context *ctx, uint64_t limit)
         }
     }
     sort(snapshot);
+    weir_stats_modules(ctx, take_module, taking);
     weir_stats_metrics(ctx, take_metric, taking);
     bool failed = taking->failed || snapshot->labels.failed;
     free(taking);

@@ -43,11 +43,15 @@ struct object {
     uint64_t sessions;
 };
 
-/** A module's own. */
+/** Of a module: its own, or what the host has counted of it. */
 struct metric {
     size_t name_at, help_at; /**< in snapshot.labels, ended by NUL; the name is the family's */
+    size_t label_at, label_len;
+    bool follows; /**< in the family of the one before */
     enum weir_metric_type type;
-    int64_t value;
+    int64_t value; /**< its own */
+    double number; /**< the host's */
+    bool own;
 };
 
 struct snapshot {

@@ -376,6 +376,34 @@ static void add_metric(struct weir_test *host, const char *module, const char *n
     weir_test_metric_add(host, &r);
 }
 
+static void add_number(struct weir_test *host, const char *name, enum weir_metric_type type,
+                       const char *labels, double value)
+{
+    const struct weir_module_row r = {.size = sizeof(r),
+                                      .type = type,
+                                      .name = str(name),
+                                      .help = str("What the host has counted."),
+                                      .labels = str(labels),
+                                      .value = value};
+    weir_test_module_add(host, &r);
+}
+
+UNIT_TEST(what_the_host_knows_of_modules_comes_name_by_name)
+{
+    struct fixture f;
+    begin(&f, "");
+    add_number(f.host, "calls", WEIR_COUNTER, "module=\"a\",hook=\"pick\"", 7);
+    add_number(f.host, "calls", WEIR_COUNTER, "module=\"b\",hook=\"log\"", 8);
+    add_number(f.host, "call_duration_seconds", WEIR_GAUGE, "module=\"a\"", 0.25);
+    const char *body = scrape(&f, NULL);
+    ck_assert_ptr_nonnull(strstr(body, "# TYPE weir_module_calls_total counter\n"
+                                       "weir_module_calls_total{module=\"a\",hook=\"pick\"} 7\n"
+                                       "weir_module_calls_total{module=\"b\",hook=\"log\"} 8\n"));
+    ck_assert_ptr_nonnull(strstr(body, "# TYPE weir_module_call_duration_seconds gauge\n"
+                                       "weir_module_call_duration_seconds{module=\"a\"} 0.25\n"));
+    test_end(&f.host);
+}
+
 /* Prometheus's own checker, where it is installed. */
 UNIT_TEST(promtool_has_nothing_to_say)
 {

@@ -282,6 +282,8 @@ struct weir_test {
     int64_t metrics[WEIR_METRICS_MAX]; /* atomic; by row of module.metrics */
     struct weir_metric_row *metric_rows;
     size_t metric_row_count;
+    struct weir_module_row *module_rows; /* for weir_stats_modules */
+    size_t module_row_count;
 
     struct fake_control *control;       /* control.c's; NULL: not used yet */
     struct fake_operations *operations; /* operations.c's; likewise */
@@ -578,6 +580,7 @@ void fake_balancer_end(struct weir_test_instance *instance);
 /* ---- metrics.c ---- */
 void fake_metric_add(struct weir_context *ctx, uint32_t metric, int64_t n);
 void fake_stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg);
+void fake_stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg);
 /* Frees the rows, and tells which gauges were not taken back. */
 void fake_metrics_end(struct weir_test *host);
 

@@ -41,6 +41,7 @@ void fake_metrics_end(struct weir_test *host)
         }
     }
     free(host->metric_rows);
+    free(host->module_rows);
 }
 
 int64_t weir_test_metric(const struct weir_test *host, const char *name)
@@ -59,6 +60,20 @@ void weir_test_metric_add(struct weir_test *host, const struct weir_metric_row *
     host->metric_rows =
         fake_grow(host->metric_rows, host->metric_row_count + 1, sizeof(*host->metric_rows));
     host->metric_rows[host->metric_row_count++] = *row;
+}
+
+void weir_test_module_add(struct weir_test *host, const struct weir_module_row *row)
+{
+    host->module_rows =
+        fake_grow(host->module_rows, host->module_row_count + 1, sizeof(*host->module_rows));
+    host->module_rows[host->module_row_count++] = *row;
+}
+
+void fake_stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg)
+{
+    const struct weir_test *host = fake_context(ctx)->host;
+
+    for (size_t i = 0; i < host->module_row_count && fn(arg, &host->module_rows[i]); i++) {}
 }
 
 void fake_stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg)

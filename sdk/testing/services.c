@@ -196,6 +196,7 @@ const struct weir_host fake_services = {
     .stats_counters = fake_stats_counters,
     .metric_add = fake_metric_add,
     .stats_metrics = fake_stats_metrics,
+    .stats_modules = fake_stats_modules,
     .reason_name = fake_reason_name,
     .state_dir = service_state_dir,
     .control_auth_again = fake_control_auth_again,

@@ -37,9 +37,9 @@ def config(web, limit=LIMIT):
 
 
 def scrape(weir):
-    """The samples of modules: name to value; each with a head of its own, once."""
+    """The samples of modules' own: name to value; each with a head of its own, once."""
     lines = weir.get("/metrics", name="metrics").text.splitlines()
-    samples = dict(line.split(" ") for line in lines if line.startswith("weir_module_"))
+    samples = dict(line.split(" ") for line in lines if line.startswith("weir_module_") and "{" not in line)
     for name in samples:
         for head in ("HELP", "TYPE"):
             assert len([line for line in lines if line.startswith(f"# {head} {name} ")]) == 1, name

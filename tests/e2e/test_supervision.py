@@ -39,7 +39,12 @@ def pool_with(servers, options, extra="", module_options=""):
 
 
 def show(weir, name="balance_strikes"):
-    return admin.browser(weir).get(f"/api/v1/modules/{name}").json
+    """The module as it is now; asking may be too often for the plane (429)."""
+    root = admin.browser(weir)
+    answer = wait_for(lambda: next((got for got in [root.get(f"/api/v1/modules/{name}")] if got.status != 429), None),
+                      "an answer")
+    assert answer.status == 200, answer.json
+    return answer.json
 
 
 def hook(shown, name):
@@ -279,6 +284,28 @@ def test_the_alarm_is_an_event(start_weir, http_server):
         _, event = events.until("module")
     assert (event["module"], event["block"], event["strike"]) == (
         "balance_strikes", "pool web balance 1", "no_server")
+
+
+def test_metrics_tell(start_weir, http_server):
+    weir = start_weir(pool_with({"a": http_server("a")}, "at = pick_none") + 'module "metrics_prometheus" {}\n' +
+                      conf.listener('handler "metrics_prometheus" {}', "metrics"))
+    spoil(weir)
+    wait_out(weir)
+    lines = weir.get("/metrics", name="metrics").body.decode().splitlines()
+
+    def value(series):
+        return float(next(line for line in lines if line.startswith(series + " ")).split()[-1])
+
+    mine = 'module="balance_strikes",hook="pick"'
+    assert value(f"weir_module_calls_total{{{mine}}}") == STRIKES
+    assert value(f'weir_module_strikes_total{{{mine},kind="no_server"}}') == STRIKES
+    assert value(f'weir_module_strikes_total{{{mine},kind="over_budget"}}') == 0
+    assert value('weir_module_blocks_out{module="balance_strikes"}') == 1
+    assert value('weir_module_blocks_out{module="route_path"}') == 0
+    assert 0 < value(f"weir_module_call_time_seconds_total{{{mine}}}") < 1
+    p50, p99, worst = (value(f'weir_module_call_duration_seconds{{{mine},point="{point}"}}')
+                       for point in ("p50", "p99", "worst"))
+    assert 0 < p50 <= p99 <= worst < 1
 
 
 # ---- time ----

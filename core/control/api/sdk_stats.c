@@ -6,11 +6,15 @@
  */
 #include "control/api/sdk_stats.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/logfile.h"
 #include "control/api/totals.h"
+#include "module/call.h"
+#include "module/guard.h"
 #include "proxy/runtime.h"
 #include "proxy/worker.h"
 
@@ -278,6 +282,135 @@ static void stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg
     }
 }
 
+/* ---- what is known of modules ---- */
+
+/* What one family of rows says. */
+struct module_view {
+    weir_module_fn fn;
+    void *arg;
+    struct weir_module_row row;
+    bool more;
+};
+
+static void show_number(struct module_view *view, double value, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void show_number(struct module_view *view, double value, const char *format, ...)
+{
+    char labels[256];
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(labels, sizeof(labels), format, args);
+    va_end(args);
+    view->row.labels = (struct weir_str){labels, (size_t)len};
+    view->row.value = value;
+    view->more = view->more && view->fn(view->arg, &view->row);
+}
+
+static void show_calls(struct module_view *view, const char *labels, const struct call_times *sum)
+{
+    show_number(view, (double)call_count(sum), "%s", labels);
+}
+
+static void show_seconds(struct module_view *view, const char *labels, const struct call_times *sum)
+{
+    show_number(view, call_ticks_ns((double)sum->ticks) / 1e9, "%s", labels);
+}
+
+static void show_times(struct module_view *view, const char *labels, const struct call_times *sum)
+{
+    show_number(view, call_quantile_ns(sum, 0.5) / 1e9, "%s,point=\"p50\"", labels);
+    show_number(view, call_quantile_ns(sum, 0.99) / 1e9, "%s,point=\"p99\"", labels);
+    show_number(view, call_ticks_ns((double)sum->worst) / 1e9, "%s,point=\"worst\"", labels);
+}
+
+static void show_strikes(struct module_view *view, const char *labels, const struct call_times *sum)
+{
+    for (enum strike strike = 0; strike < STRIKES; strike++) {
+        show_number(view, (double)sum->strikes[strike], "%s,kind=\"%s\"", labels,
+                    strike_name(strike));
+    }
+}
+
+static void show_hooks(struct module_view *view, const struct plan *plan,
+                       void (*show)(struct module_view *view, const char *labels,
+                                    const struct call_times *sum))
+{
+    for (size_t i = 0; i < plan->modules.count; i++) {
+        const struct module *module = plan->modules.items[i]->module;
+        for (enum module_hook hook = 0; hook < MODULE_HOOKS && view->more; hook++) {
+            struct call_times sum;
+            char labels[128];
+            snprintf(labels, sizeof(labels), "module=\"%s\",hook=\"%s\"", module->name,
+                     module_hook_name(hook));
+            if (call_sum(module->meters, module->loops, hook, &sum)) {
+                show(view, labels, &sum);
+            }
+        }
+    }
+}
+
+static void show_blocks_out(struct module_view *view, const struct module *module)
+{
+    unsigned out = 0;
+
+    list_each(link, &module->guards)
+    {
+        out += guard_is_out(container_of(link, struct guard, link));
+    }
+    show_number(view, out, "module=\"%s\"", module->name);
+}
+
+static void show_allocated(struct module_view *view, const struct module *module)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < module->loops; i++) {
+        sum += __atomic_load_n(&module->meters[i].allocated, __ATOMIC_RELAXED);
+    }
+    show_number(view, (double)sum, "module=\"%s\"", module->name);
+}
+
+static const struct {
+    const char *name, *help;
+    enum weir_metric_type type;
+    void (*hook)(struct module_view *view, const char *labels, const struct call_times *sum);
+    void (*module)(struct module_view *view, const struct module *module);
+} module_numbers[] = {
+    {"calls", "Calls of modules' hooks.", WEIR_COUNTER, show_calls, NULL},
+    {"call_time_seconds", "Time in modules' hooks, without calls inside them.", WEIR_COUNTER,
+     show_seconds, NULL},
+    {"call_duration_seconds", "Time of a call: median, 99th percentile and worst since loading.",
+     WEIR_GAUGE, show_times, NULL},
+    {"strikes", "Breaches of modules' contract: calls over budget, wrong answers, failed hooks.",
+     WEIR_COUNTER, show_strikes, NULL},
+    {"blocks_out", "Blocks of a module that are out for too many strikes.", WEIR_GAUGE, NULL,
+     show_blocks_out},
+    {"allocated_bytes", "Memory that a module has asked Weir for.", WEIR_COUNTER, NULL,
+     show_allocated},
+};
+
+static void stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg)
+{
+    const struct worker *worker = worker_of(module_context_of(ctx)->loop);
+    const struct plan *plan = worker->plan;
+    struct module_view view = {.fn = fn, .arg = arg, .more = plan != NULL};
+
+    for (size_t i = 0; i < ARRAY_COUNT(module_numbers) && view.more; i++) {
+        view.row = (struct weir_module_row){.size = sizeof(view.row),
+                                            .type = module_numbers[i].type,
+                                            .name = str_from(module_numbers[i].name),
+                                            .help = str_from(module_numbers[i].help)};
+        if (module_numbers[i].hook != NULL) {
+            show_hooks(&view, plan, module_numbers[i].hook);
+            continue;
+        }
+        for (size_t k = 0; k < plan->modules.count && view.more; k++) {
+            module_numbers[i].module(&view, plan->modules.items[k]->module);
+        }
+    }
+}
+
 static struct weir_str reason_name(struct weir_context *ctx, uint32_t reason)
 {
     (void)ctx;
@@ -289,5 +422,6 @@ void sdk_stats_fill(struct weir_host *host)
     host->stats_visit = stats_visit;
     host->stats_counters = stats_counters;
     host->stats_metrics = stats_metrics;
+    host->stats_modules = stats_modules;
     host->reason_name = reason_name;
 }

@@ -49,6 +49,7 @@ struct weir_subscription;
 /* stats.h */
 struct weir_stats_row;
 struct weir_metric_row;
+struct weir_module_row;
 
 typedef void (*weir_timer_fn)(void *arg);
 typedef void (*weir_post_fn)(void *arg);
@@ -262,6 +263,8 @@ struct weir_host {
     void (*metric_add)(struct weir_context *ctx, uint32_t metric, int64_t n);
     void (*stats_metrics)(struct weir_context *ctx,
                           bool (*fn)(void *arg, const struct weir_metric_row *row), void *arg);
+    void (*stats_modules)(struct weir_context *ctx,
+                          bool (*fn)(void *arg, const struct weir_module_row *row), void *arg);
 };
 
 /* ---- services of an instance ---- */

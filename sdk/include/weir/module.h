@@ -35,7 +35,8 @@
  *   1.5  2026-11-30  balancers hear when a server begins to answer (on_head), and how long it asks
  *                    to be left alone (retry_after_ns in weir_feedback); they know a server's
  *                    limit, and its weight without slow start (limit, full_weight in
- *                    weir_candidate); key.h: what tells requests apart
+ *                    weir_candidate); key.h: what tells requests apart; what modules cost
+ *                    (weir_stats_modules)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H

@@ -194,6 +194,27 @@ static inline void weir_stats_metrics(struct weir_context *ctx, weir_metric_fn f
     ctx->host->stats_metrics(ctx, fn, arg);
 }
 
+/** What the host has counted or measured of a module: one sample. Valid for the visit. Since
+ * 1.5. */
+struct weir_module_row {
+    uint32_t size;
+    enum weir_metric_type type;
+    struct weir_str name,
+        help;               /**< such as `calls`, of all modules; rows of one name come together */
+    struct weir_str labels; /**< such as `module="balance_mine",hook="pick"` */
+    double value;           /**< times in seconds */
+};
+
+/** false: enough. */
+typedef bool (*weir_module_fn)(void *arg, const struct weir_module_row *row);
+
+/** Visits what is known of all modules that the running configuration has: calls of their hooks,
+ * their times, breaches of contract. Since 1.5. */
+static inline void weir_stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg)
+{
+    ctx->host->stats_modules(ctx, fn, arg);
+}
+
 /** The word of a reason (`connect_refused`); empty: [0], or out of range. Static. */
 static inline struct weir_str weir_reason_name(struct weir_context *ctx, uint32_t reason)
 {

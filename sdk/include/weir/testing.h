@@ -560,6 +560,10 @@ int64_t weir_test_metric(const struct weir_test *host, const char *name);
  * points to. */
 void weir_test_metric_add(struct weir_test *host, const struct weir_metric_row *row);
 
+/** A row for weir_stats_modules, after those before it. Copied, but not what it points to. Since
+ * 1.5. */
+void weir_test_module_add(struct weir_test *host, const struct weir_module_row *row);
+
 /* ---- control: operations of the module ---- */
 
 /** What came of an operation. Texts are NULL where there is none; they live as long as the host. */

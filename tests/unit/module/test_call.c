@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "module/call.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include "metered.h"
@@ -152,7 +153,7 @@ UNIT_TEST(work_counts_though_the_cpu_was_lost)
         do {
             clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
             if (i > 0) {
-                call->waits = -1; /* as if it had been lost */
+                call->lost = -1; /* as if it had been lost */
             }
         } while (
             clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0 &&
@@ -174,9 +175,17 @@ UNIT_TEST(waiting_for_a_cpu_is_no_strike)
     call = call_begin(&ctx, HOOK_PICK);
     ck_assert(call->careful);
     take(3 * NS_PER_MS);
-    call->waits = -1; /* as if the CPU had been lost meanwhile */
+    struct rusage usage;
+    getrusage(RUSAGE_THREAD, &usage);
+    call->lost = -1;              /* as if the CPU had been lost meanwhile, */
+    call->given = usage.ru_nvcsw; /* and not given up */
     call_end(call);
     ck_assert_uint_eq(slow_calls(HOOK_PICK), 1);
+    call = call_begin(&ctx, HOOK_PICK);
+    take(3 * NS_PER_MS);
+    call->lost = -1;
+    call_end(call);
+    ck_assert_uint_eq(slow_calls(HOOK_PICK), 2); /* it has slept itself */
 }
 
 /* Responses that came meanwhile are not charged with it. */
