@@ -44,7 +44,8 @@ static struct {
 static _Thread_local struct {
     crash_calls *calls;
     void *arg;
-    void *stack; /* of the handler */
+    void *stack;    /* of the handler */
+    stack_t before; /* a sanitizer's, or none */
 } mine;
 
 void crash_others(sigset_t *set)
@@ -395,15 +396,13 @@ void crash_thread_begins(crash_calls *calls, void *arg)
         return;
     }
     stack.ss_sp = mine.stack;
-    sigaltstack(&stack, NULL);
+    sigaltstack(&stack, &mine.before);
 }
 
 void crash_thread_ends(void)
 {
-    stack_t none = {.ss_flags = SS_DISABLE};
-
     if (mine.stack != NULL) {
-        sigaltstack(&none, NULL);
+        sigaltstack(&mine.before, NULL);
         munmap(mine.stack, HANDLER_SIZE);
     }
     memset(&mine, 0, sizeof(mine));
