@@ -110,7 +110,8 @@ static void make_shared(void)
         nghttp2_option_set_no_auto_window_update(option, 1);
         nghttp2_option_set_no_closed_streams(option, 1);
         nghttp2_option_set_max_outbound_ack(option, ACKS_MOST);
-        /* Resets are counted by h2_odd. */
+        /* Resets are counted by h2_odd, CONTINUATION by h2_watch. */
+        nghttp2_option_set_max_continuations(option, SIZE_MAX);
         nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
         nghttp2_option_set_max_deflate_dynamic_table_size(option, 0);
         nghttp2_option_set_max_reserved_remote_streams(option, 0);

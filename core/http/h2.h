@@ -158,6 +158,7 @@ struct h2_watch {
     uint8_t frame[9 + PRIORITY_LEN]; /* the beginning of one, */
     uint8_t have;                    /* as far as it has come */
     bool resets;                     /* the peer has reset a stream in this read */
+    uint8_t continuations;           /* since the latest head began */
     uint32_t left;                   /* bytes before the next one */
     uint32_t frames;                 /* how many have come; wraps around */
     int32_t last;                    /* the client's latest stream; */

@@ -435,8 +435,8 @@ static ssize_t take(struct h2 *h2, const char *data, size_t len)
 /* Not HTTP/2, a flood, or out of memory; what was submitted still goes. */
 static void fail(struct h2 *h2, int error)
 {
-    if (error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS) {
-        h2_abuse(h2, error == NGHTTP2_ERR_FLOODED ? "PING or SETTINGS" : "CONTINUATION");
+    if (error == NGHTTP2_ERR_FLOODED) {
+        h2_abuse(h2, "PING or SETTINGS");
     }
     h2_pump(h2);
     h2_over(h2, END_LINGER, false);
@@ -481,6 +481,7 @@ static bool take_all(struct h2 *h2, const char *data, size_t len)
     while (len > 0 && !h2->calmed) {
         if (is_spent(h2)) {
             conn_keep(h2->conn, data, len);
+            conn_resume_read(h2->conn); /* always: what is read next would come on top of it */
             break;
         }
         uint32_t code = NGHTTP2_NO_ERROR;
@@ -498,8 +499,11 @@ static bool take_all(struct h2 *h2, const char *data, size_t len)
             data += used;
             part -= (size_t)used;
         }
-        if (code != NGHTTP2_NO_ERROR && !h2->calmed) {
+        if (code == NGHTTP2_ENHANCE_YOUR_CALM && !h2->calmed) {
+            h2_abuse(h2, "CONTINUATION");
+        } else if (code != NGHTTP2_NO_ERROR && !h2->calmed) {
             h2->calmed = true;
+            h2->doubt = NULL;
             nghttp2_session_terminate_session(h2->session, code);
             h2_odd(h2, H2_FAULT, H2_FAULT_WORD);
         }
@@ -535,7 +539,8 @@ static void read_all(struct h2 *h2)
         if (!take_all(h2, data, len)) {
             return;
         }
-        h2->large_frames = (size_t)(h2->watch.frames - before) * SMALL_FRAME < len;
+        size_t taken = len - conn_kept(h2->conn);
+        h2->large_frames = (size_t)(h2->watch.frames - before) * SMALL_FRAME < taken;
     }
     if (h2->over) {
         return;

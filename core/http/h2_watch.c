@@ -101,6 +101,10 @@ static bool is_alive(struct h2 *h2, int32_t id)
  * flood costs nothing. */
 #define FRAMES_AT_ONCE 64u
 
+/* CONTINUATION frames of a block. nghttp2 would count the reads that bring them: a head of one that
+ * comes byte by byte is no flood. */
+#define CONTINUATIONS_MOST 8u
+
 /* A head is complete (that of PRIORITY with its payload). `first`: all before it has been
  * processed. false: it must be, or the turn has done enough. */
 static bool look_at(struct h2 *h2, bool first, uint32_t *code)
@@ -111,8 +115,12 @@ static bool look_at(struct h2 *h2, bool first, uint32_t *code)
     uint32_t len = get32(frame) >> 8;
     int32_t id = (int32_t)(get32(frame + 5) & INT32_MAX);
 
+    watch->continuations = type == NGHTTP2_CONTINUATION ? watch->continuations : 0;
     if (type == NGHTTP2_RST_STREAM) {
         watch->resets = true;
+    } else if (type == NGHTTP2_CONTINUATION) {
+        watch->continuations++;
+        *code = watch->continuations > CONTINUATIONS_MOST ? NGHTTP2_ENHANCE_YOUR_CALM : 0;
     } else if (type == NGHTTP2_PRIORITY && len == PRIORITY_LEN) {
         *code = judge_priority(h2, frame, (uint32_t)id);
     } else if ((type == NGHTTP2_DATA || type == NGHTTP2_HEADERS) && id > 0) {

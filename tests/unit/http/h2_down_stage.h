@@ -36,6 +36,7 @@ static struct list fakes;
 static unsigned opened;
 static bool conf_gone, answers, pauses;
 static unsigned odd_points, abuses;
+static const char *answer_text;
 static const char *gone_text; /* of what answers a client that is late or wrong */
 /* What happens when a stream has come to its end; NULL: nothing. */
 static void (*at_close)(struct fake *fake);
@@ -85,7 +86,7 @@ static inline void on_request(struct exchange *exchange)
         exchange->down->ops->pause(exchange->down);
     }
     if (answers) {
-        answer(exchange, 200, "ok");
+        answer(exchange, 200, answer_text);
     }
 }
 
@@ -205,6 +206,7 @@ static inline void set_up(void)
     conf_gone = pauses = false;
     odd_points = abuses = 0;
     at_close = NULL;
+    answer_text = "ok";
     gone_text = "";
     answers = true;
     conf = (struct down_conf){

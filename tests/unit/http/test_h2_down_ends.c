@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* h2_down.c: ends of streams and connections between the frames of one read. */
 #include "h2_down_stage.h"
+#include "http/h2.h"
 #include "http/websocket.h"
 
 /* A stream that has ended is told before the next one begins, for which nghttp2 stops at its first
@@ -42,6 +43,70 @@ UNIT_TEST(requests_around_our_goaway)
     answer(&fake_number(0)->exchange, 200, "ok");
     run_until_true(loop, &peer.end.ended);
     ck_assert_str_eq(notes->text, "0:GET{ 0} 0. ");
+    ck_assert_uint_eq(abuses, 1);
+}
+
+/* ---- CONTINUATION ---- */
+
+static void say(const char *data, size_t len)
+{
+    struct iovec part = {(void *)(uintptr_t)data, len};
+
+    ck_assert(conn_write(peer.end.conn, &part, 1));
+    run_turns(loop, 4);
+}
+
+/* A block of an empty HEADERS frame and so many of CONTINUATION, with the fields in the last. */
+static size_t put_block(char *at, unsigned frames)
+{
+    static const char fields[] = "\x82\x86\x84\x41\x01h";
+    char *begin = at;
+
+    for (unsigned i = 0; i <= frames; i++) {
+        bool first = i == 0, last = i == frames;
+        size_t len = last ? sizeof(fields) - 1 : 0;
+        const char head[9] = {
+            0,
+            0,
+            (char)len,
+            first ? NGHTTP2_HEADERS : NGHTTP2_CONTINUATION,
+            (char)((first ? NGHTTP2_FLAG_END_STREAM : 0) | (last ? NGHTTP2_FLAG_END_HEADERS : 0)),
+            0,
+            0,
+            0,
+            1};
+        memcpy(at, head, sizeof(head));
+        memcpy(at + sizeof(head), fields, len);
+        at += sizeof(head) + len;
+    }
+    return (size_t)(at - begin);
+}
+
+/* Eight are no flood, however they are cut. */
+UNIT_LOOP_TEST(continuations_in_pieces, 3)
+{
+    static const size_t sizes[] = {1, 9, 4096};
+    char block[256];
+    size_t len = put_block(block, 8);
+
+    for (size_t at = 0; at < len; at += sizes[_i]) {
+        say(block + at, len - at < sizes[_i] ? len - at : sizes[_i]);
+    }
+    expect("0:GET{ 0} 0. ");
+    wait_peer(&peer, "ACK HEAD 1 200 DATA 1 ok. ");
+    ck_assert_uint_eq(odd_points, 0);
+}
+
+/* One more is. */
+UNIT_TEST(too_many_continuations)
+{
+    char block[256];
+
+    conf.abuse_limit = 1000;
+    say(block, put_block(block, 9));
+    run_until_true(loop, &peer.end.ended);
+    ck_assert_ptr_nonnull(strstr(peer_noted(&peer), "GOAWAY 1 11 "));
+    ck_assert_uint_eq(odd_points, 1000);
     ck_assert_uint_eq(abuses, 1);
 }
 
@@ -101,6 +166,29 @@ UNIT_TEST(a_flood_in_one_read)
     ck_assert_uint_lt(most_odd, wanted);
     peer_head(&peer, 1, true, GET);
     expect("0:GET{ 0} 0. ");
+}
+
+/* What comes meanwhile does not get on top of what a turn has left, though that waits for a client
+ * that takes nothing. */
+UNIT_TEST(what_is_left_while_much_waits)
+{
+    char *large = pattern(16u << 20);
+
+    answer_text = large;
+    peer_settings(&peer, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, INT32_MAX);
+    peer_update(&peer, 0, INT32_MAX - 65535);
+    wait_peer(&peer, "ACK ACK ");
+    peer.end.deaf = true;
+    for (int32_t id = 1; id < 8; id += 2) {
+        peer_head(&peer, id, true, GET);
+    }
+    while (opened == 0) {
+        run_turns(loop, 1);
+    }
+    ck_assert_uint_ge(conn_waiting(server->conn), H2_WAITING_MOST);
+    ck_assert_uint_gt(conn_kept(server->conn), 0);
+    ck_assert(server->conn->offer_kept);
+    free(large);
 }
 
 static void reset_next(struct fake *fake)
