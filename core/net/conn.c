@@ -339,6 +339,9 @@ enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t m
             return CONN_DATA;
         }
     }
+    if (unlikely(conn->torn)) {
+        return CONN_ERROR;
+    }
     if (!conn->readable) {
         return conn->eof_seen ? CONN_EOF : conn->error != CONN_OK ? CONN_ERROR : CONN_AGAIN;
     }
@@ -363,6 +366,7 @@ void conn_keep(struct conn *conn, const char *data, size_t len)
     ASSERT(len <= LOOP_SCRATCH_SIZE / 2);
     buffer_release(conn_pool_of(conn->loop), &conn->in);
     if (len > 0 && !buffer_append(conn_pool_of(conn->loop), &conn->in, data, len)) {
+        conn->torn = true;
         conn_fail_write(conn, CONN_NO_MEMORY);
     }
 }

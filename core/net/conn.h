@@ -90,6 +90,7 @@ struct conn {
     uint32_t ending : 1;          /* our FIN follows what is written now */
     uint32_t offer_kept : 1; /* the next conn_read returns the kept bytes without a system call */
     uint32_t edge_seen : 1;  /* since the last sweep over the doubtful */
+    uint32_t torn : 1;       /* some input was lost: what comes behind it is not read */
     int fd;                  /* -1: closed */
     struct loop *loop;
     const struct conn_ops *ops;
@@ -151,7 +152,8 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
 enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max);
 
 /* Keeps the unused tail of what conn_read gave. Copies. `len` 0 frees the buffer. Above
- * LOOP_SCRATCH_SIZE / 2 it is a programming error. */
+ * LOOP_SCRATCH_SIZE / 2 it is a programming error. Out of memory conn_read tells an error from then
+ * on. */
 void conn_keep(struct conn *conn, const char *data, size_t len);
 
 /* Kept bytes. */

@@ -414,6 +414,31 @@ UNIT_TEST(test_without_descriptors_there_is_no_connection)
     ck_assert_int_eq(error, CONN_NO_DESCRIPTOR);
 }
 
+/* What comes behind a gap is another message, or none. */
+UNIT_TEST(test_nothing_is_read_behind_what_was_lost)
+{
+    struct rlimit old, none;
+    char *rest = pattern(LOOP_SCRATCH_SIZE / 2);
+
+    if (POISON_WORKS) { /* sanitizers take addresses as they like */
+        free(rest);
+        return;
+    }
+    open_pair(tcp_pair);
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &old), 0);
+    none = old;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &none), 0);
+    conn_keep(here.conn, rest, LOOP_SCRATCH_SIZE / 2);
+    setrlimit(RLIMIT_AS, &old);
+    free(rest);
+    there_sends("behind it");
+    run_until_true(loop, &here.ended);
+    ck_assert_int_eq(here.result, CONN_ERROR);
+    ck_assert_int_eq(here.conn->error, CONN_NO_MEMORY);
+    ck_assert_uint_eq(here.len, 0);
+}
+
 UNIT_FIXTURE(conn_stage_set_up, conn_stage_tear_down);
 UNIT_TIMEOUT(60);
 
