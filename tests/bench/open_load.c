@@ -47,7 +47,8 @@ struct conn {
     int fd;
     enum phase phase;
     struct request *request;
-    struct conn *next; /* of those that are idle */
+    struct conn *next;          /* of those that are idle */
+    struct conn *newer, *older; /* of all */
     size_t len;
     char input[HEAD_LIMIT];
 };
@@ -68,6 +69,7 @@ static size_t sent;
 static size_t under_way;
 static size_t conn_count;
 static struct conn *idle; /* the one that was used last is the first: most of the others rest */
+static struct conn *newest;
 static int epoll_fd = -1;
 static int timer_fd = -1;
 
@@ -105,6 +107,14 @@ static void plan(void)
 
 static void conn_close(struct conn *conn)
 {
+    if (conn->newer != NULL) {
+        conn->newer->older = conn->older;
+    } else {
+        newest = conn->older;
+    }
+    if (conn->older != NULL) {
+        conn->older->newer = conn->newer;
+    }
     if (conn->phase == PHASE_IDLE) {
         struct conn **link = &idle;
 
@@ -156,6 +166,11 @@ static struct conn *conn_open(struct request *request)
     if (conn == NULL || ++conn_count > CONNS_MAX) {
         die("too many connections");
     }
+    conn->older = newest;
+    if (newest != NULL) {
+        newest->newer = conn;
+    }
+    newest = conn;
     conn->phase = PHASE_CONNECT;
     conn->request = request;
     conn->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -344,6 +359,9 @@ int main(int argc, char **argv)
             options.start_ns = now_ns();
         }
         run();
+    }
+    while (newest != NULL) {
+        conn_close(newest);
     }
     for (size_t i = 0; i < request_count; i++) {
         const struct request *request = &requests[i];
