@@ -13,10 +13,11 @@ from report import check_reports, read_automake_results, read_junit
 
 FUZZ_SECONDS = "36"
 SOAK_SECONDS = "25"
-# Tests of what one worker does with one connection: ThreadSanitizer learns nothing from them.
+# Tests of what one worker does with one connection, or of programs of one thread: ThreadSanitizer learns nothing from
+# them.
 ONE_THREAD = ("bad_requests", "bad_responses", "bodies", "compress", "forwarding", "h2_attacks",
               "h2_conformance", "h2_hostile_servers", "h2_malformed", "h2_places", "h2_shared",
-              "headers", "smuggling")
+              "headers", "module_check", "smuggling", "weirsim")
 # A log is not longer; what is, is a body that a test sent.
 LOG_BYTES = 8 << 20
 
