@@ -274,7 +274,7 @@ describe("control panel", () => {
             if (section === "Modules") {
                 await page.getByText("Out: pool web balance 1").waitFor();
                 await page.getByRole("button", { name: "sticky_cookie" }).click();
-                await page.getByText("1.23 M").waitFor();
+                await page.getByRole("definition").filter({ hasText: "1.23 M" }).waitFor();
                 await page.getByRole("button", { name: "admin" }).click();
                 await page.getByText("It has none.").filter({ visible: true }).waitFor();
             }
