@@ -35,6 +35,7 @@ static const struct {
 
 static struct {
     char path[4096]; /* empty: no file */
+    const char *version;
     struct sigaction before[ARRAY_COUNT(signals)];
     atomic_flag taken; /* a thread records */
     struct crash_text text;
@@ -240,7 +241,7 @@ static void begin_record(struct crash_text *text, const char *kind, const char *
     crash_put_number(text, (uint64_t)time(NULL));
     crash_put(text, ",\"pid\":");
     crash_put_number(text, (uint64_t)getpid());
-    put_field(text, "version", PACKAGE_VERSION);
+    put_field(text, "version", crash.version);
     put_field(text, "thread", thread);
     crash_put(text, ",\"calls\":[");
     if (calls != NULL) {
@@ -365,12 +366,13 @@ static void on_signal(int number, siginfo_t *info, void *context)
     }
 }
 
-void crash_begin(const char *folder)
+void crash_begin(const char *folder, const char *version)
 {
     struct sigaction action = {.sa_sigaction = on_signal,
                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     void *once[1];
 
+    crash.version = version;
     backtrace(once, 1); /* loads what it needs */
     int len =
         folder != NULL ? snprintf(crash.path, sizeof(crash.path), "%s/" CRASH_FILE, folder) : 0;

@@ -42,8 +42,9 @@ void crash_put_hex(struct crash_text *text, uint64_t number);
 typedef void crash_calls(struct crash_text *text, void *arg);
 
 /* From now on fatal signals are recorded in CRASH_FILE in `folder` (copied; NULL: nowhere, only a
- * line on standard error), and then do what they did before. Once, before other threads run. */
-void crash_begin(const char *folder);
+ * line on standard error), and then do what they did before. `version` is the program's, and lasts.
+ * Once, before other threads run. */
+void crash_begin(const char *folder, const char *version);
 /* What the calling thread is about is told by `calls` (NULL: nothing) with `arg`; and a stack for
  * its handler, so that an overflow of its own is recorded as well. Until crash_thread_ends. */
 void crash_thread_begins(crash_calls *calls, void *arg);

@@ -378,7 +378,7 @@ int control_run(const char *path)
         tear_down(&control);
         return 1;
     }
-    crash_begin(control.at_start.state_dir.ptr);
+    crash_begin(control.at_start.state_dir.ptr, PACKAGE_VERSION);
     crash_thread_begins(call_tell, control.self->calls);
     struct generation *generation = build_first(&control, false);
     if (generation == NULL) {

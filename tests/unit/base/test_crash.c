@@ -42,7 +42,7 @@ static char *record_of(void (*die)(void), int *status)
         dup2(quiet, STDERR_FILENO);
         signal(SIGSEGV, SIG_DFL);
         signal(SIGABRT, SIG_DFL);
-        crash_begin(folder);
+        crash_begin(folder, "1.0");
         crash_thread_begins(calls, "a \"b\"");
         die();
         _exit(0);
@@ -129,9 +129,9 @@ UNIT_TEST(a_signal_that_was_sent)
 
 UNIT_TEST(a_stall)
 {
-    crash_begin(folder);
+    crash_begin(folder, "1.0");
     ck_assert(crash_tell_stall("weir-1", 5000, calls, "x"));
-    crash_begin("/nowhere/at/all");
+    crash_begin("/nowhere/at/all", "1.0");
     ck_assert(!crash_tell_stall("weir-1", 5000, NULL, NULL));
 }
 
