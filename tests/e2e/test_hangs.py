@@ -4,16 +4,15 @@
 import json
 import os
 import pathlib
-import signal
 import re
+import signal
 import subprocess
-import time
 
 import pytest
 
 from weirtest import admin, conf, weir as weir_program
 from weirtest.weirctl import weirctl
-from weirtest.wait import DEADLINE, SANITIZED, wait_for
+from weirtest.wait import SANITIZED, pass_time
 
 STALLED = 70
 IN = {"module": "balance_dies", "hook": "pick", "place": "pool web balance 1"}
@@ -84,7 +83,7 @@ def test_a_machine_that_stood_still(start):
     """Time in which nobody ran is nobody's fault."""
     weir = start("sleeps", "stall_limit = 500ms")
     with weir.standing_still():
-        time.sleep(1.5)
+        pass_time(1.5)
     assert weir.get("/").text == "a"
     weir.stop()
 
