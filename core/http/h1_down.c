@@ -190,7 +190,7 @@ static enum conn_result down_next_bytes(struct h1_down *s, char **data, size_t *
         room = serving_of(s)->pace.max;
     } else if (s->state == STATE_LENGTH) {
         const struct h1_serving *x = serving_of(s);
-        room = x->body_left < LOOP_SCRATCH_SIZE ? room + x->body_left : 0;
+        room = x->body_left < LOOP_READ_MOST ? room + x->body_left : 0;
         room = x->pace.max > 0 && (room == 0 || room > x->pace.max) ? x->pace.max : room;
     }
     return conn_read(s->c.conn, data, len, (size_t)room);

@@ -18,9 +18,7 @@
 #define ODD_MOST       10u
 #define ODD_HEADS      1u
 #define ODD_PRICE      64u
-/* Bytes of a read: what is left of it can be kept; and of the first read, and one behind frames
- * that were smaller than SMALL_FRAME. */
-#define READ_MOST   (LOOP_SCRATCH_SIZE / 2)
+/* Bytes of the first read, and of one behind frames that were smaller than SMALL_FRAME. */
 #define CRUMBS_MOST (16u * 1024)
 #define SMALL_FRAME 128u
 
@@ -521,7 +519,7 @@ static void read_all(struct h2 *h2)
             conn_resume_read(h2->conn);
             break;
         }
-        size_t most = h2->large_frames ? READ_MOST : CRUMBS_MOST;
+        size_t most = h2->large_frames ? LOOP_READ_MOST : CRUMBS_MOST;
         enum conn_result result = conn_read(h2->conn, &data, &len, most);
         if (result == CONN_AGAIN) {
             break;

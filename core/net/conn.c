@@ -345,10 +345,7 @@ enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t m
     if (!conn->readable) {
         return conn->eof_seen ? CONN_EOF : conn->error != CONN_OK ? CONN_ERROR : CONN_AGAIN;
     }
-    size_t room = LOOP_SCRATCH_SIZE - kept;
-    if (max != 0 && max < room) {
-        room = max;
-    }
+    size_t room = max != 0 && max < LOOP_READ_MOST ? max : LOOP_READ_MOST;
     enum conn_result result = conn->tls == NULL ? read_plain(conn, scratch + kept, room, &got)
                                                 : conn_tls_read(conn, scratch + kept, room, &got);
     if (result == CONN_DATA) {
@@ -363,7 +360,7 @@ enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t m
 
 void conn_keep(struct conn *conn, const char *data, size_t len)
 {
-    ASSERT(len <= LOOP_SCRATCH_SIZE / 2);
+    ASSERT(len <= LOOP_READ_MOST);
     buffer_release(conn_pool_of(conn->loop), &conn->in);
     if (len > 0 && !buffer_append(conn_pool_of(conn->loop), &conn->in, data, len)) {
         conn->torn = true;

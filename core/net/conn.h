@@ -144,7 +144,7 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
  * it, valid until the next conn_read on this loop and no longer than on_readable runs; the owner
  * uses what it can and calls conn_keep with the rest (also with the whole, to wait for more). On
  * CONN_EOF and CONN_ERROR `*len` is 0 and what was kept stays kept. Reads at most `max` bytes (0:
- * as much as scratch holds).
+ * LOOP_READ_MOST).
  *
  * What is kept alone is given again only once after each conn_resume_read; otherwise only together
  * with something new. CONN_EOF and CONN_ERROR repeat.
@@ -152,8 +152,7 @@ void conn_set_owner(struct conn *conn, const struct conn_ops *ops, void *owner);
 enum conn_result conn_read(struct conn *conn, char **data, size_t *len, size_t max);
 
 /* Keeps the unused tail of what conn_read gave. Copies. `len` 0 frees the buffer. Above
- * LOOP_SCRATCH_SIZE / 2 it is a programming error. Out of memory conn_read tells an error from then
- * on. */
+ * LOOP_READ_MOST it is a programming error. Out of memory conn_read tells an error from then on. */
 void conn_keep(struct conn *conn, const char *data, size_t len);
 
 /* Kept bytes. */

@@ -16,9 +16,10 @@
 #include "base/list.h"
 #include "base/poison.h"
 
-/* Scratch: large enough that one recv takes what a socket holds: for large bodies 256 KiB cost 12 %
- * less than 128, and 512 no less than 256. */
-#define LOOP_SCRATCH_SIZE (256u * 1024)
+/* A read takes at most what a socket holds, mostly: for large bodies 256 KiB cost 12 % less than 128,
+ * and 512 no less than 256. Scratch: a read, behind as much that was kept. */
+#define LOOP_READ_MOST    (256u * 1024)
+#define LOOP_SCRATCH_SIZE (2 * LOOP_READ_MOST)
 #define LOOP_OUTPUT_SIZE  (32u * 1024)
 /* Pieces of scratch: sanitizer builds take another for each read, so that what was read before is
  * poisoned for a while, though the next read would have gone to the same place. */

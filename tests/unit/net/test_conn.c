@@ -418,7 +418,7 @@ UNIT_TEST(test_without_descriptors_there_is_no_connection)
 UNIT_TEST(test_nothing_is_read_behind_what_was_lost)
 {
     struct rlimit old, none;
-    char *rest = pattern(LOOP_SCRATCH_SIZE / 2);
+    char *rest = pattern(LOOP_READ_MOST);
 
     if (!LIBC_MALLOC) { /* sanitizers take addresses as they like */
         free(rest);
@@ -429,7 +429,7 @@ UNIT_TEST(test_nothing_is_read_behind_what_was_lost)
     none = old;
     none.rlim_cur = 0;
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &none), 0);
-    conn_keep(here.conn, rest, LOOP_SCRATCH_SIZE / 2);
+    conn_keep(here.conn, rest, LOOP_READ_MOST);
     setrlimit(RLIMIT_AS, &old);
     free(rest);
     there_sends("behind it");
