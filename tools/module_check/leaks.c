@@ -49,13 +49,14 @@ static struct growth in_use(void)
     return (struct growth){bytes_in_use(), entries("/proc/self/fd"), entries("/proc/self/task")};
 }
 
-/* Threads that are told to end need a moment. */
-static void settle(double threads)
+/* Threads that are told to end need a moment; those that nobody tells would take it each time. */
+static void settle(double threads, unsigned *left_ms)
 {
     const struct timespec moment = {0, 10000000};
-    for (int i = 0; i < SETTLE_MS / 10 && entries("/proc/self/task") > threads; i++) {
+    while (*left_ms >= 10 && entries("/proc/self/task") > threads) {
         child_beats();
         nanosleep(&moment, NULL);
+        *left_ms -= 10;
     }
 }
 
@@ -72,6 +73,7 @@ static double least_step(const double *marks)
 struct growth measure_growth(void (*once)(void *arg), void *arg)
 {
     double bytes[MARKS + 1], files[MARKS + 1], threads[MARKS + 1];
+    unsigned settle_ms = SETTLE_MS;
 
     for (int i = 0; i < WARM_UP; i++) {
         child_beats();
@@ -83,7 +85,7 @@ struct growth measure_growth(void (*once)(void *arg), void *arg)
             child_beats();
             once(arg);
         }
-        settle(before);
+        settle(before, &settle_ms);
         struct growth now = in_use();
         bytes[i] = now.bytes;
         files[i] = now.files;
