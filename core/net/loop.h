@@ -16,8 +16,8 @@
 #include "base/list.h"
 #include "base/poison.h"
 
-/* A read takes at most what a socket holds, mostly: for large bodies 256 KiB cost 12 % less than 128,
- * and 512 no less than 256. Scratch: a read, behind as much that was kept. */
+/* A read takes at most what a socket holds, mostly: for large bodies 256 KiB cost 12 % less than
+ * 128, and 512 no less than 256. Scratch: a read, behind as much that was kept. */
 #define LOOP_READ_MOST    (256u * 1024)
 #define LOOP_SCRATCH_SIZE (2 * LOOP_READ_MOST)
 #define LOOP_OUTPUT_SIZE  (32u * 1024)
