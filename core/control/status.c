@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/logfile.h"
+#include "control/api/modules.h"
 #include "control/api/show.h"
 #include "control/api/totals.h"
 #include "control/change/changes.h"
@@ -108,6 +109,7 @@ static void run_status(struct operation *operation)
     cJSON_AddItemToObject(answer, "journal_pending", journal_pending_json(changes->journal));
     cJSON_AddItemToObject(answer, "logs", logs_json());
     cJSON_AddItemToObject(answer, "hanging", hanging);
+    cJSON_AddItemToObject(answer, "alarms", show_alarms(plane));
     json_set(answer, "health",
              hangs || degraded(g) || !store_is_well(changes->store) ? "degraded" : "ok");
     cJSON_Delete(stats);

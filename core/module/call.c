@@ -138,6 +138,15 @@ void call_strike(struct module_context *ctx, enum module_hook hook, enum strike 
     }
 }
 
+void call_allocated(struct call_stack *stack, size_t len)
+{
+    if (stack != NULL && stack->depth > 0) {
+        const struct call *call = &stack->calls[stack->depth - 1];
+        struct call_times *times = first(call->meter, call->hook);
+        __atomic_store_n(&times->allocated, times->allocated + len, __ATOMIC_RELAXED);
+    }
+}
+
 /* ---- long calls ---- */
 
 static void note_switches(long *lost, long *given)
@@ -293,6 +302,7 @@ void call_add(struct call_times *to, const struct call_times *from)
         to->strikes[i] += load(&from->strikes[i]);
     }
     to->ticks += load(&from->ticks);
+    to->allocated += load(&from->allocated);
     to->worst = worst > to->worst ? worst : to->worst;
 }
 

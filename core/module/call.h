@@ -81,6 +81,7 @@ const char *strike_name(enum strike strike);
 struct call_times {
     uint64_t buckets[CALL_BUCKETS]; /* calls, by their own time */
     uint64_t ticks, worst;
+    uint64_t allocated; /* bytes that it has asked the host for */
     uint64_t strikes[STRIKES];
 };
 
@@ -88,7 +89,6 @@ struct call_times {
 struct call_meter {
     const struct module *module;
     struct call_stack *stack;
-    uint64_t allocated; /* bytes that it has asked the host for */
     /* A call was over its budget: for a while the next ones are measured with more care. */
     uint64_t suspected_until_ns;            /* 0: it is not */
     struct call_times *hooks[MODULE_HOOKS]; /* NULL: not called yet */
@@ -166,22 +166,16 @@ static inline enum module_hook call_hook(const struct module_context *ctx)
     return stack != NULL && stack->depth > 0 ? stack->calls[stack->depth - 1].hook : HOOK_LOAD;
 }
 
-/* The module whose hook runs on the context's loop has asked for memory of the host. */
-static inline void call_allocated(struct call_stack *stack, size_t len)
-{
-    if (stack != NULL && stack->depth > 0) {
-        struct call_meter *meter = stack->calls[stack->depth - 1].meter;
-        __atomic_store_n(&meter->allocated, meter->allocated + len, __ATOMIC_RELAXED);
-    }
-}
+/* The hook that runs on the loop has asked for memory of the host. NULL is legal. */
+void call_allocated(struct call_stack *stack, size_t len);
 
 /* ---- reading; any thread that keeps the copy ---- */
 
 /* What runs on a loop (`arg`: its struct call_stack), the innermost first; see crash_calls. */
 void call_tell(struct crash_text *text, void *arg);
 
-/* The sum of what a copy's loops have counted of a hook; `loops` meters. false: no call, no
- * strike. */
+/* The sum of what a copy's loops have counted of a hook; `loops` meters. false: it has not been
+ * called. */
 bool call_sum(const struct call_meter *meters, unsigned loops, enum module_hook hook,
               struct call_times *sum);
 uint64_t call_count(const struct call_times *times);

@@ -139,8 +139,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
 }
 
-/* Only kinds that there is something to be done without are ever out. */
-static bool can_be_out(const struct guard *guard)
+bool guard_can_be_out(const struct guard *guard)
 {
     return guard->conf.strikes > 0 &&
            (guard->kind == MODULE_BALANCER || guard->kind == MODULE_STICKY ||
@@ -170,7 +169,7 @@ static void log_fall(const struct guard *guard)
 
 void guard_strike(struct guard *guard, enum module_hook hook, enum strike strike, uint64_t took_ns)
 {
-    if (guard == NULL || !can_be_out(guard) || guard_is_out(guard)) {
+    if (guard == NULL || !guard_can_be_out(guard) || guard_is_out(guard)) {
         return;
     }
     pthread_mutex_lock(&guard->lock);

@@ -77,6 +77,8 @@ static inline bool guard_is_out(const struct guard *guard)
     return (guard_state(guard) & 1) != 0;
 }
 
+/* Only kinds that there is something to be done without are ever out. */
+bool guard_can_be_out(const struct guard *guard);
 /* One more; `took_ns` of STRIKE_SLOW. NULL is legal. */
 void guard_strike(struct guard *guard, enum module_hook hook, enum strike strike, uint64_t took_ns);
 /* It is tried again. false: it was not out. Control thread. */

@@ -308,6 +308,68 @@ def test_metrics_tell(start_weir, http_server):
     assert 0 < p50 <= p99 <= worst < 1
 
 
+def test_blocks_tell_their_bounds_and_the_status_who_is_out(start_weir, http_server):
+    a, b = http_server("a"), http_server("b")
+    weir = start_weir(
+        module("fallback = random") + conf.listener() + conf.modules() + conf.routes(web='"/"', api='"/api"') +
+        conf.pool("web", {"a": a}, balance="strikes", balance_options="at = pick_range  call_budget = 20ms") +
+        conf.pool("api", {"b": b}, balance="strikes") + admin.listener())
+
+    def blocks():
+        return {row["block"]: row for row in show(weir)["blocks"]}
+
+    root = admin.browser(weir)
+    assert root.get("/api/v1/status").json["alarms"] == []
+    before = blocks()
+    # The module may route as well, and does so by its own block.
+    assert set(before) == {"", "pool web balance 1", "pool api balance 1"}
+    assert not any(row["out"] for row in before.values())
+    spoil(weir)
+    wait_out(weir)
+    after = blocks()
+    assert after["pool web balance 1"] == {"block": "pool web balance 1", "kind": "balancer", "out": True,
+                                           "instead": "random", "call_budget_us": 20000, "strikes_limit": STRIKES}
+    assert {name for name, row in after.items() if row["out"]} == {"pool web balance 1"}
+    assert after["pool api balance 1"]["call_budget_us"] == 1000
+    least_conn, = show(weir, "access_log")["blocks"]
+    assert (least_conn["kind"], least_conn["instead"]) == ("logger", None), "is never out"
+    alarm, = wait_for(lambda: root.get("/api/v1/status").json["alarms"], "the status to tell")
+    assert (alarm["module"], alarm["block"], alarm["instead"]) == ("balance_strikes", "pool web balance 1", "random")
+    run = weirctl("--url", f"http://127.0.0.1:{weir.port('admin')}", "status",
+                  environment={"WEIR_TOKEN_FILE": str(weir.state / "admin.token")})
+    assert "balance_strikes, pool web balance 1: pick wrong_answer; now random" in run.stdout
+
+
+def test_the_last_minutes(start_weir, http_server):
+    weir = start_weir(pool_with({"a": http_server("a")}, "at = nowhere"))
+    first = show(weir)
+    assert len(first["recent"]["calls"]) == len(first["recent"]["request_us"]) == 150
+    assert set(first["recent"]["calls"]) <= {None, 0}
+
+    def busy(shown):
+        recent = shown["recent"]
+        return any(recent["calls"]) and any(recent["request_us"]) and (shown["rates"]["calls"] or 0) > 0
+
+    with Load(weir.client, threads=2) as load:
+        wait_for(lambda: busy(show(weir)), "the last seconds")
+    load.assert_clean()
+    shown = show(weir)
+    assert 0 < shown["rates"]["request_us"] < 1000
+    assert 0 < shown["rates"]["cpu_share"] < 1
+
+
+def test_memory_is_told_by_hook(start_weir, http_server):
+    weir = start_weir(conf.listener() + conf.modules() + 'module "headers" {}\n' + conf.routes(web='"/"') +
+                      conf.pool("web", {"a": http_server("a")},
+                                'filter "headers" { request_set = {"X-Long: {host} and more of it"} }') +
+                      admin.listener())
+    assert weir.get("/").status == 200
+    shown = show(weir, "headers")
+    bytes_of = {row["hook"]: row["allocated_bytes"] for row in shown["hooks"]}
+    assert bytes_of["on_request"] > 0
+    assert sum(bytes_of.values()) == shown["allocated_bytes"]
+
+
 # ---- time ----
 
 def test_time_in_a_module_is_charged_to_no_server(start_weir, http_server):

@@ -78,6 +78,20 @@ static void print_hanging(const cJSON *status)
     }
 }
 
+/* Blocks of modules that are out. */
+static void tell_alarms(const cJSON *alarms)
+{
+    const cJSON *alarm = NULL;
+
+    cJSON_ArrayForEach(alarm, alarms)
+    {
+        const char *place = json_text(alarm, "block", ""), *module = json_text(alarm, "module", "");
+        print_fact("out", "%s%s%s: %s %s; now %s", module, *module != '\0' ? ", " : "",
+                   *place != '\0' ? place : "the module block", json_text(alarm, "hook", "?"),
+                   json_text(alarm, "strike", "?"), json_text(alarm, "instead", "?"));
+    }
+}
+
 enum outcome run_status(struct call *call)
 {
     struct answer answer;
@@ -95,6 +109,7 @@ enum outcome run_status(struct call *call)
         print_fact("generation", "%.0f", json_number(s, "generation"));
         print_fact("workers", "%.0f", json_number(s, "workers"));
         print_hanging(s);
+        tell_alarms(json_at(s, "alarms"));
         print_fact("connections", "%.0f", json_number(s, "connections"));
         print_fact("ended for abuse", "%.0f", json_number(s, "abusive"));
         print_fact("requests", "%.0f (%.1f a second, %.0f in flight)", json_number(s, "requests"),
@@ -316,19 +331,6 @@ static void add_hook_strikes(struct table *table, const cJSON *hook)
     text_clear(&text);
 }
 
-static void tell_alarms(const cJSON *module)
-{
-    const cJSON *alarm = NULL;
-
-    cJSON_ArrayForEach(alarm, json_at(module, "alarms"))
-    {
-        const char *place = json_text(alarm, "block", "");
-        print_fact("out", "%s: %s %s; now %s", *place != '\0' ? place : "the module block",
-                   json_text(alarm, "hook", "?"), json_text(alarm, "strike", "?"),
-                   json_text(alarm, "instead", "?"));
-    }
-}
-
 enum outcome run_module_show(struct call *call)
 {
     static const struct column columns[] = {
@@ -346,8 +348,11 @@ enum outcome run_module_show(struct call *call)
         print_fact("module", "%s %s, %s", json_text(answer.json, "name", "?"),
                    json_text(answer.json, "version", "?"), json_text(answer.json, "state", "?"));
         print_fact("cpu", "%.2f %% of the workers' time", share * 100);
+        print_fact("lately", "%.1f calls a second, %.3g us of each request",
+                   json_number(answer.json, "rates.calls"),
+                   json_number(answer.json, "rates.request_us"));
         print_fact("memory", "%.0f bytes asked for", json_number(answer.json, "allocated_bytes"));
-        tell_alarms(answer.json);
+        tell_alarms(json_at(answer.json, "alarms"));
         PRINT_LIST(columns, json_at(answer.json, "hooks"));
     }
     text_clear(&path);

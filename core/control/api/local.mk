@@ -19,6 +19,8 @@ core_libcore_a_SOURCES += \
     core/control/api/jobs.h \
     core/control/api/json.c \
     core/control/api/json.h \
+    core/control/api/lately.c \
+    core/control/api/lately.h \
     core/control/api/modules.c \
     core/control/api/modules.h \
     core/control/api/operation.c \

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "control/api/totals.h"
 #include "module/call.h"
 #include "module/guard.h"
 
@@ -68,17 +69,53 @@ static double workers_cpu_ns(const struct runtime *runtime)
     return sum;
 }
 
+/* Sums of the copy's hooks, on the first `loops` of the loops. */
+static struct call_times all_hooks(const struct module *module, unsigned loops)
+{
+    struct call_times all = {0}, sum;
+
+    for (enum module_hook hook = 0; hook < MODULE_HOOKS; hook++) {
+        if (call_sum(module->meters, loops, hook, &sum)) {
+            call_add(&all, &sum);
+        }
+    }
+    return all;
+}
+
+/* Its time on workers, whose loops come before the control thread's. */
+static double worker_ns(const struct module *module, const struct runtime *runtime)
+{
+    struct call_times all = all_hooks(module, runtime->workers);
+    return call_ticks_ns((double)all.ticks);
+}
+
 /* Of the workers' CPU time. NaN: they have had none. */
 static double share_of(const struct module *module, const struct runtime *runtime)
 {
-    double all = workers_cpu_ns(runtime), own = 0;
-    struct call_times sum;
+    double all = workers_cpu_ns(runtime);
+    return all > 0 ? fmin(worker_ns(module, runtime) / all, 1) : NAN;
+}
 
-    for (enum module_hook hook = 0; hook < MODULE_HOOKS; hook++) {
-        call_sum(module->meters, runtime->workers, hook, &sum);
-        own += call_ticks_ns((double)sum.ticks);
+void modules_second(struct plane *plane)
+{
+    const struct runtime *runtime = plane->runtime;
+    const struct plan *plan = runtime->current->plan;
+    uint64_t now_ns = loop_now_ns(plane->self->loop), requests = 0;
+
+    if (!lately_is_due(&plane->lately, now_ns)) {
+        return;
     }
-    return all > 0 ? fmin(own / all, 1) : NAN;
+    for (size_t i = 0; i < plan->listener_count; i++) {
+        if (!listener_plan_on_control(&plan->listeners[i])) {
+            requests += totals_requests(TOTALS_OF(plan->listeners[i].listener));
+        }
+    }
+    lately_begin(&plane->lately, now_ns, loop_wall_ms(), requests, workers_cpu_ns(runtime));
+    for (const struct module *module = module_next(runtime->modules, NULL); module != NULL;
+         module = module_next(runtime->modules, module)) {
+        struct call_times all = all_hooks(module, module->loops);
+        lately_take(&plane->lately, module->number, call_count(&all), worker_ns(module, runtime));
+    }
 }
 
 static void add_hook(cJSON *list, const struct module *module, unsigned loops,
@@ -92,6 +129,7 @@ static void add_hook(cJSON *list, const struct module *module, unsigned loops,
     cJSON *object = json_append(list);
     json_set(object, "hook", module_hook_name(hook));
     add_calls(object, &sum);
+    json_set_number(object, "allocated_bytes", (double)sum.allocated);
     cJSON *workers = cJSON_AddArrayToObject(object, "workers");
     for (unsigned i = 0; i < loops; i++) {
         if (call_sum(&module->meters[i], 1, hook, &sum)) {
@@ -102,7 +140,37 @@ static void add_hook(cJSON *list, const struct module *module, unsigned loops,
     }
 }
 
-/* ---- alarms ---- */
+/* ---- blocks and alarms ---- */
+
+/* What goes on while the block is out. NULL: it never is. */
+static const char *instead_of(const struct guard *guard)
+{
+    return !guard_can_be_out(guard)         ? NULL
+           : guard->kind == MODULE_BALANCER ? guard_fallback_name(guard->conf.fallback)
+           : guard->closed                  ? "closed"
+                                            : "open";
+}
+
+/* The blocks of the configuration in force that use the copy, but for its module block. */
+static void add_blocks(cJSON *object, const struct plane *plane, const struct module *module)
+{
+    const struct plan *plan = plane->runtime->current->plan;
+    cJSON *list = cJSON_AddArrayToObject(object, "blocks");
+
+    for (size_t i = 0; i < plan->uses.count; i++) {
+        const struct use *use = plan->uses.items[i];
+        if (use->module == module && use->kind != MODULE_KIND_COUNT) {
+            const struct guard *guard = use->guard;
+            cJSON *block = json_append(list);
+            json_set(block, "block", guard->place);
+            json_set(block, "kind", module_kind_name(guard->kind));
+            cJSON_AddBoolToObject(block, "out", guard_is_out(guard));
+            json_set(block, "instead", instead_of(guard));
+            json_set_number(block, "call_budget_us", (double)guard->conf.call_budget / 1000);
+            json_set_number(block, "strikes_limit", (double)guard->conf.strikes);
+        }
+    }
+}
 
 static cJSON *show_alarm(struct guard *guard)
 {
@@ -116,10 +184,7 @@ static cJSON *show_alarm(struct guard *guard)
     json_set(alarm, "strike", strike_name(fall.strike));
     json_set_number(alarm, "took_us",
                     fall.strike == STRIKE_SLOW ? microseconds((double)fall.took_ns) : NAN);
-    json_set(alarm, "instead",
-             guard->kind == MODULE_BALANCER ? guard_fallback_name(guard->conf.fallback)
-             : guard->closed                ? "closed"
-                                            : "open");
+    json_set(alarm, "instead", instead_of(guard));
     return alarm;
 }
 
@@ -128,7 +193,7 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
     const struct weir_module *descriptor = &module->descriptor;
     const struct generation *g = plane->runtime->current;
     cJSON *object = cJSON_CreateObject();
-    struct call_times all = {0}, sum;
+    struct call_times all = all_hooks(module, module->loops);
     bool active = false;
     char abi[24];
 
@@ -150,18 +215,11 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
     json_set(object, "path", module->path);
     json_set(object, "state", active ? "active" : "draining");
     json_set_number(object, "generation", (double)module->generation);
-    for (enum module_hook hook = 0; hook < MODULE_HOOKS; hook++) {
-        call_sum(module->meters, module->loops, hook, &sum);
-        call_add(&all, &sum);
-    }
     json_set_number(object, "faults", (double)(call_strikes(&all) - all.strikes[STRIKE_SLOW]));
     add_calls(object, &all);
+    lately_show_rates(&plane->lately, module->number, object);
     json_set_number(object, "cpu_share", share_of(module, plane->runtime));
-    uint64_t allocated = 0;
-    for (unsigned i = 0; i < module->loops; i++) {
-        allocated += __atomic_load_n(&module->meters[i].allocated, __ATOMIC_RELAXED);
-    }
-    json_set_number(object, "allocated_bytes", (double)allocated);
+    json_set_number(object, "allocated_bytes", (double)all.allocated);
     cJSON *alarms = cJSON_AddArrayToObject(object, "alarms");
     list_each(link, &module->guards)
     {
@@ -174,6 +232,32 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
     return object;
 }
 
+/* With the module's name, for who sees no module around it. */
+static cJSON *show_named_alarm(const struct module *module, struct guard *guard)
+{
+    cJSON *alarm = show_alarm(guard);
+    json_set(alarm, "module", module->name);
+    return alarm;
+}
+
+cJSON *show_alarms(const struct plane *plane)
+{
+    const struct module_registry *all = plane->runtime->modules;
+    cJSON *alarms = cJSON_CreateArray();
+
+    for (const struct module *module = module_next(all, NULL); module != NULL;
+         module = module_next(all, module)) {
+        list_each(link, &module->guards)
+        {
+            struct guard *guard = container_of(link, struct guard, link);
+            if (guard_is_out(guard)) {
+                cJSON_AddItemToArray(alarms, show_named_alarm(module, guard));
+            }
+        }
+    }
+    return alarms;
+}
+
 void modules_tell_alarms(struct plane *plane)
 {
     const struct module_registry *all = plane->runtime->modules;
@@ -184,9 +268,7 @@ void modules_tell_alarms(struct plane *plane)
         {
             struct guard *guard = container_of(link, struct guard, link);
             if (guard_tell(guard)) {
-                cJSON *event = show_alarm(guard);
-                json_set(event, "module", module->name);
-                events_tell(&plane->events, "module", event);
+                events_tell(&plane->events, "module", show_named_alarm(module, guard));
             }
         }
     }
@@ -236,6 +318,8 @@ static void run_module(struct operation *operation)
         for (enum module_hook hook = 0; hook < MODULE_HOOKS; hook++) {
             add_hook(hooks, module, module->loops, hook);
         }
+        add_blocks(object, operation->plane, module);
+        lately_show_recent(&operation->plane->lately, module->number, object);
         operation_succeed(operation, 200, object);
     }
 }
@@ -243,6 +327,7 @@ static void run_module(struct operation *operation)
 const struct command module_commands[] = {
     READ("modules.list", "/modules", NULL, "Modules", run_modules, "The loaded modules."),
     READ("modules.show", "/modules/{module}", NULL, "Module", run_module,
-         "One module, with what each of its hooks costs."),
+         "One module, with what each of its hooks costs, the blocks that use it, and its last "
+         "five minutes."),
     COMMANDS_END,
 };

@@ -12,6 +12,10 @@ cJSON *show_module(const struct plane *plane, const struct module *module);
 const struct module *find_module(const struct plane *plane, const char *name);
 /* That of the operation's path; NULL: 404 is the answer. */
 const struct module *find_module_of(struct operation *operation);
+/* A list of the blocks of all modules that are out. */
+cJSON *show_alarms(const struct plane *plane);
+/* Once a second, while a generation runs. */
+void modules_second(struct plane *plane);
 /* Sends an event for each block that is out and has not been told. */
 void modules_tell_alarms(struct plane *plane);
 

@@ -6,12 +6,14 @@
 
 #include <stdlib.h>
 
+#include "control/api/modules.h"
 #include "control/api/show.h"
 
 void plane_init(struct plane *plane, struct runtime *runtime, const char *path)
 {
     *plane = (struct plane){.runtime = runtime, .path = path};
     providers_init(&plane->providers, plane);
+    lately_init(&plane->lately);
 }
 
 static void tick(struct timer *timer)
@@ -25,6 +27,7 @@ static void tick(struct timer *timer)
         return;
     }
     providers_second(&plane->providers, now_ns / NS_PER_SECOND, loop_wall_ms());
+    modules_second(plane);
     if (events_heard(&plane->events)) {
         cJSON *stats = show_stats(plane);
         char *text = json_print(stats);
@@ -65,6 +68,7 @@ void plane_end(struct plane *plane)
     if (plane->self != NULL) {
         events_end(&plane->events);
     }
+    lately_end(&plane->lately);
 }
 
 /* On a turn of its own: the caller has its handle by then. */

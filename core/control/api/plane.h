@@ -10,6 +10,7 @@
 #include "base/trim.h"
 #include "control/api/events.h"
 #include "control/api/jobs.h"
+#include "control/api/lately.h"
 #include "control/api/operation.h"
 #include "control/api/provider.h"
 #include "proxy/runtime.h"
@@ -34,6 +35,7 @@ struct plane {
     struct jobs work; /* slow work of modules, on a thread of its own */
     struct timer tick;
     struct trim trim;
+    struct lately lately;
     /* Each is NULL, or set before the start: */
     void (*write)(struct operation *operation); /* queues it */
     struct server_note (*note)(const struct plane *plane, const struct server *server);

@@ -41,15 +41,14 @@
     "}},'strikes':{'type':'object','description':'Breaches of contract, by kind.',"                \
     "'properties':{'over_budget':" COUNT ",'wrong_answer':" COUNT ",'no_server':" COUNT            \
     ",'failed':" COUNT "}}"
-#define ALARM                                                                        \
-    "{'type':'object','properties':{'module':" TEXT ",'block':" TEXT ",'kind':" TEXT \
-    ",'since':" TIME ",'hook':" TEXT ",'strike':" TEXT ",'took_us':" MAYBE           \
-    ",'instead':{'type':'string','description':'A fallback, open, or "               \
-    "closed.'}}}"
 #define LIST(of)                                                                                  \
     "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
     "}}}"
-#define REF(name) "{'$ref':'#/components/schemas/" name "'}"
+#define REF(name)     "{'$ref':'#/components/schemas/" name "'}"
+#define MODULE_ALARM  REF("ModuleAlarm")
+#define MODULE_HOOK   REF("ModuleHook")
+#define MODULE_BLOCK  REF("ModuleBlock")
+#define MODULE_RECENT REF("ModuleRecent")
 
 const struct weir_schema answer_schemas[] = {
     {"Problem",
@@ -116,18 +115,36 @@ const struct weir_schema answer_schemas[] = {
      "newest that was in force with this copy.'},'faults':{'type':'integer',"
      "'description':'Wrong answers "
      "and failed hooks of this copy, over all workers, since it was loaded.'}," CALLS
-     ",'cpu_share':{'type':['number','null'],'description':'Its share of the workers CPU "
-     "time since the start (0 to 1).'},'allocated_bytes':{'type':'integer','description':'Memory "
-     "that it has asked Weir for.'},'alarms':{'type':'array','description':'Its blocks that "
-     "are out for too many strikes.','items':" ALARM "}"
-     ",'hooks':{'type':'array','description':'By hook; of one module alone.','items':{'type':"
-     "'object','properties':{'hook':" TEXT "," CALLS
+     ",'rates':{'type':'object','description':'The last ten seconds.','properties':{'calls':" MAYBE
+     ",'request_us':{'type':['number','null'],'description':'Its time on workers, for each "
+     "request of Weir.'},'cpu_share':{'type':['number','null'],'description':'Its share of the "
+     "workers CPU time (0 to 1).'}}},'cpu_share':{'type':['number','null'],'description':'Its "
+     "share of the workers CPU time since the start (0 to 1).'},'allocated_bytes':{'type':"
+     "'integer','description':'Memory that it has asked Weir for.'},'alarms':{'type':'array',"
+     "'description':'Its blocks that are out for too many strikes.','items':" MODULE_ALARM
+     "},'hooks':{'type':'array','description':'By hook; of one module alone.','items':" MODULE_HOOK
+     "},'blocks':{'type':'array','description':'Blocks of the configuration that use it; of one "
+     "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT
+     ",'metrics':{'type':'array','description':'Its own numbers, over all workers; they last over "
+     "the exchange of its file.','items':{'type':'object','properties':{'name':" TEXT
+     ",'type':{'enum':['counter','gauge']},'help':" TEXT ",'value':{'type':'integer'}}}}}}"},
+    {"ModuleAlarm", "{'type':'object','properties':{'module':" TEXT ",'block':" TEXT ",'kind':" TEXT
+                    ",'since':" TIME ",'hook':" TEXT ",'strike':" TEXT ",'took_us':" MAYBE
+                    ",'instead':{'type':'string','description':'A fallback, open, or closed.'}}}"},
+    {"ModuleHook",
+     "{'type':'object','properties':{'hook':" TEXT "," CALLS ",'allocated_bytes':" COUNT
      ",'workers':{'type':'array','items':{'type':'object','properties':{'worker':"
-     "{'type':['integer','null'],'description':'null: the control thread.'}," CALLS "}}}}}}"
-     ",'metrics':{'type':'array','description':'Its own numbers, over all workers; "
-     "they last over the exchange of its file.','items':{'type':'object',"
-     "'properties':{'name':" TEXT ",'type':{'enum':['counter','gauge']},'help':" TEXT
-     ",'value':{'type':'integer'}}}}}}"},
+     "{'type':['integer','null'],'description':'null: the control thread.'}," CALLS "}}}}}"},
+    {"ModuleBlock",
+     "{'type':'object','properties':{'block':" TEXT ",'kind':" TEXT ",'out':" BOOLEAN
+     ",'instead':{'type':['string','null'],'description':'While it is out; null: it never is.'}"
+     ",'call_budget_us':{'type':'number','description':'0: none.'},'strikes_limit':"
+     "{'type':'integer','description':'Within ten seconds; 0: none.'}}}"},
+    {"ModuleRecent",
+     "{'type':'object','description':'The last five minutes, by step; null: nothing is known. Of "
+     "one module alone.','properties':{'start':" TIME ",'step_ms':" COUNT
+     ",'calls':{'type':'array','description':'A second.','items':" MAYBE
+     "},'request_us':{'type':'array','description':'As in rates.','items':" MAYBE "}}}"},
     {"Modules", LIST(REF("Module"))},
     {"Certificates",
      LIST("{'type':'object','properties':{'listener':" TEXT ",'name':" TEXT ",'subject':" TEXT
@@ -155,7 +172,9 @@ const struct weir_schema answer_schemas[] = {
      "second, and the calls of modules that they are in, the innermost first.','items':{'type':"
      "'object','properties':{'worker':" COUNT ",'for_ms':" COUNT
      ",'calls':{'type':'array','items':{'type':'object','properties':{'module':" TEXT
-     ",'hook':" TEXT ",'place':" TEXT "}}}}}},'health':{'enum':['ok','degraded']}}}"},
+     ",'hook':" TEXT ",'place':" TEXT "}}}}}},'alarms':{'type':'array','description':'Blocks of "
+     "modules that are out for too many strikes.','items':" MODULE_ALARM
+     "},'health':{'enum':['ok','degraded']}}}"},
     {"Stats",
      "{'type':'object','required':['time','total','listeners','pools'],'properties':{'time':" TIME
      ",'total':{'type':'object'},'listeners':{'type':'object'},'pools':{'type':'object'}}}"},

@@ -361,14 +361,10 @@ static void show_blocks_out(struct module_view *view, const struct module *modul
     show_number(view, out, "module=\"%s\"", module->name);
 }
 
-static void show_allocated(struct module_view *view, const struct module *module)
+static void show_allocated(struct module_view *view, const char *labels,
+                           const struct call_times *sum)
 {
-    uint64_t sum = 0;
-
-    for (unsigned i = 0; i < module->loops; i++) {
-        sum += __atomic_load_n(&module->meters[i].allocated, __ATOMIC_RELAXED);
-    }
-    show_number(view, (double)sum, "module=\"%s\"", module->name);
+    show_number(view, (double)sum->allocated, "%s", labels);
 }
 
 static const struct {
@@ -386,8 +382,8 @@ static const struct {
      WEIR_COUNTER, show_strikes, NULL},
     {"blocks_out", "Blocks of a module that are out for too many strikes.", WEIR_GAUGE, NULL,
      show_blocks_out},
-    {"allocated_bytes", "Memory that a module has asked Weir for.", WEIR_COUNTER, NULL,
-     show_allocated},
+    {"allocated_bytes", "Memory that modules' hooks have asked Weir for.", WEIR_COUNTER,
+     show_allocated, NULL},
 };
 
 static void stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg)

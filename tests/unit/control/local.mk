@@ -23,4 +23,5 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/api/test_sdk_stats.c \
     tests/unit/control/change/test_provider.c \
     tests/unit/control/api/test_explain.c \
-    tests/unit/control/change/test_store.c
+    tests/unit/control/change/test_store.c \
+    tests/unit/control/api/test_lately.c

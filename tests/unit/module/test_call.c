@@ -206,7 +206,7 @@ UNIT_TEST(memory_is_counted_for_who_runs)
     struct call *call = call_begin(&ctx, HOOK_ON_REQUEST);
     call_allocated(&metered.stack, 28);
     call_end(call);
-    ck_assert_uint_eq(metered.meter.allocated, 28);
+    ck_assert_uint_eq(metered.meter.hooks[HOOK_ON_REQUEST]->allocated, 28);
 }
 
 UNIT_TEST(contexts_without_a_module_are_not_measured)
