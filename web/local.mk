@@ -31,6 +31,7 @@ webjs_DATA = \
     web/js/login.js \
     web/js/menu.js \
     web/js/model.js \
+    web/js/modules.js \
     web/js/notice.js \
     web/js/palette.js \
     web/js/panel.js \
@@ -46,6 +47,8 @@ webjsviews_DATA = \
     web/js/views/detail.js \
     web/js/views/journal.js \
     web/js/views/lists.js \
+    web/js/views/module.js \
+    web/js/views/modules.js \
     web/js/views/servers.js \
     web/js/views/tester.js
 EXTRA_DIST += $(web_DATA) $(webcss_DATA) $(webfonts_DATA) $(webimg_DATA) $(webjs_DATA) \

@@ -272,10 +272,10 @@ describe("control panel", () => {
                 await page.getByText("1,830").last().waitFor();
             }
             if (section === "Modules") {
-                await page.getByText("Out: pool web balance 1").waitFor();
-                await page.getByRole("button", { name: "sticky_cookie" }).click();
+                await page.getByRole("link", { name: "sticky_cookie" }).click();
                 await page.getByRole("definition").filter({ hasText: "1.23 M" }).waitFor();
-                await page.getByRole("button", { name: "admin" }).click();
+                await page.getByRole("link", { name: "All modules" }).click();
+                await page.getByRole("link", { name: "admin", exact: true }).click();
                 await page.getByText("It has none.").filter({ visible: true }).waitFor();
             }
             await shoot(page, `section-${section.toLowerCase()}`);

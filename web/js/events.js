@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // The stream of server-sent events, kept open: when it breaks or falls silent it is opened again,
-// at growing intervals. Dispatches "statistics", "change", "server" and "reload" with the data in
-// detail, "state" when the connection changes between "connecting", "live" and "lost", and "again"
+// at growing intervals. Dispatches "statistics", "change", "server", "module" and "reload" with the
+// data in detail, "state" when the connection changes between "connecting", "live" and "lost", and "again"
 // when it is back after a break, however short: something may have been missed.
 
 import { api, goToLogin } from "./api.js";
 
-const TYPES = ["statistics", "change", "server", "reload"];
+const TYPES = ["statistics", "change", "server", "module", "reload"];
 // Statistics come each second; what is silent for so long is dead, whatever the socket says.
 const SILENCE_MS = 5000;
 const RETRY_MS = [200, 1000, 2000, 3000, 5000];

@@ -50,6 +50,13 @@ export function ms(value) {
 /** Milliseconds with the unit. */
 export const latency = (value) => (missing(value) ? NONE : `${ms(value)} ms`);
 
+/** Microseconds, in the unit that fits: 0.21 µs, 12.3 µs, 50.1 ms, 1.20 s. */
+export function micros(value) {
+    if (missing(value)) return NONE;
+    const [rest, unit] = scaled(value, 1000, ["µs", "ms", "s"]);
+    return `${ms(rest)} ${unit}`;
+}
+
 export function bytes(value) {
     if (missing(value)) return NONE;
     const [rest, unit, steps] = scaled(value, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);

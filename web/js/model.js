@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the control panel knows of the running Weir: whole objects asked for now and then, with the
 // numbers of each second laid over them. Dispatches "pools" when membership or settings may have
-// changed, "tick" when only numbers did, "status", and "journal" with a new entry.
+// changed, "tick" when only numbers did, "status", "journal" with a new entry, "module" when a block of
+// one is out, and "reload".
 
 import { api } from "./api.js";
 
@@ -24,6 +25,10 @@ export class Model extends EventTarget {
             this.loadStatus();
         });
         events.addEventListener("server", () => this.refreshSoon(150));
+        events.addEventListener("module", () => {
+            this.dispatchEvent(new Event("module"));
+            this.loadStatus();
+        });
         events.addEventListener("reload", ({ detail }) => {
             this.dispatchEvent(new CustomEvent("reload", { detail }));
             this.refreshSoon(50);

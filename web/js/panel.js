@@ -7,11 +7,13 @@ import { byId, h, setAttr, setText } from "./dom.js";
 import { makeFigures } from "./figures.js";
 import { count, duration, latency, plural, rate, when } from "./format.js";
 import { Model } from "./model.js";
+import { alarmsLine, moduleLink } from "./modules.js";
 import { startShell } from "./shell.js";
 import { isUnhealthy, isWell } from "./state.js";
 import { ConfigurationView } from "./views/configuration.js";
 import { JournalView } from "./views/journal.js";
 import { LISTS, ListView } from "./views/lists.js";
+import { ModulesView } from "./views/modules.js";
 import { ServersView } from "./views/servers.js";
 import { TesterView } from "./views/tester.js";
 
@@ -66,7 +68,7 @@ const SECTIONS = [
     { id: "listeners", label: "Listeners", make: () => new ListView(LISTS.listeners) },
     { id: "tester", label: "Route tester", role: "operator", make: () => new TesterView() },
     { id: "journal", label: "Journal", make: (model) => new JournalView(model) },
-    { id: "modules", label: "Modules", make: () => new ListView(LISTS.modules) },
+    { id: "modules", label: "Modules", make: (model) => new ModulesView(model) },
     { id: "certificates", label: "Certificates", make: () => new ListView(LISTS.certificates) },
     {
         id: "configuration",
@@ -75,6 +77,15 @@ const SECTIONS = [
         make: (model) => new ConfigurationView(model),
     },
 ];
+
+/** A part of the address as it was before it was encoded; what nobody encoded stays as it is. */
+function nameOf(part) {
+    try {
+        return decodeURIComponent(part);
+    } catch {
+        return part;
+    }
+}
 
 class Sections {
     constructor(model) {
@@ -92,20 +103,24 @@ class Sections {
         this.show();
     }
 
+    /** The address's #SECTION, or #SECTION/PART: what a part is, its view knows. */
     show() {
-        const wanted = location.hash.slice(1);
+        const [wanted, part] = location.hash.slice(1).split("/");
         const section = this.allowed.find((one) => one.id === wanted) ?? this.allowed[0];
-        if (section.id === this.shown) return;
+        const moved = section.id === this.shown;
+        if (moved && part === this.part) return;
         this.views.get(this.shown)?.stop();
         this.shown = section.id;
+        this.part = part;
         for (const [id, link] of this.links)
             setAttr(link, "aria-current", id === section.id ? "true" : null);
         this.links.get(section.id).scrollIntoView({ block: "nearest", inline: "nearest" });
         let view = this.views.get(section.id);
         if (!view) this.views.set(section.id, (view = section.make(this.model)));
         byId("view").replaceChildren(view.node);
-        document.title = `${section.label} · Weir`;
-        view.start();
+        const name = part && nameOf(part);
+        document.title = `${name ? `${name} · ` : ""}${section.label} · Weir`;
+        view.start(name, { moved });
     }
 }
 
@@ -194,6 +209,30 @@ class ReloadBar {
     }
 }
 
+/** Says which modules are out, for as long as they are. */
+class AlarmBar {
+    constructor(model) {
+        this.text = h("span");
+        this.link = h("a", { href: "#modules" });
+        this.node = h("p", { class: "pending-line", data: { tone: "down" } }, this.text, this.link);
+        this.box = h("div", { role: "alert" });
+        byId("pending").append(this.box);
+        model.addEventListener("status", () => this.render(model.status.alarms ?? []));
+    }
+
+    render(alarms) {
+        if (alarms.length === 0) {
+            this.node.remove();
+            return;
+        }
+        const names = new Set(alarms.map(({ module }) => module));
+        setText(this.text, alarmsLine(alarms));
+        setText(this.link, names.size === 1 ? "Look at it" : "Modules");
+        setAttr(this.link, "href", names.size === 1 ? moduleLink([...names][0]) : "#modules");
+        if (!this.node.isConnected) this.box.append(this.node);
+    }
+}
+
 function showVersion(model) {
     const { status } = model;
     document.body.dataset.version = status.version;
@@ -211,6 +250,7 @@ async function main() {
     model.addEventListener("status", () => showVersion(model));
     new PendingBar(model);
     new ReloadBar(model);
+    new AlarmBar(model);
     await model.load();
     await model.loadTrends();
     new Sections(model);

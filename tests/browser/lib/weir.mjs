@@ -69,7 +69,7 @@ export class Backend {
 
 const configuration = ({
     folder,
-    modules = process.env.WEIR_MODULE_DIR,
+    modules,
     web,
     admin,
     backends,
@@ -125,11 +125,14 @@ const get = (url, options = {}) =>
 
 /**
  * `tls`: both listeners have it. `answer` and `upgrade` are what the backends do; without them, they say
- * "ok" and are visited all the time.
+ * "ok" and are visited all the time. `change` makes another configuration of the usual one; `extra` names
+ * modules of the tests that it may have, beside the built ones.
  */
 export class Weir {
-    constructor({ tls = false, answer, upgrade } = {}) {
+    constructor({ tls = false, answer, upgrade, change = (text) => text, extra = [] } = {}) {
         this.tls = tls;
+        this.change = change;
+        this.extra = extra;
         this.answers = { answer, upgrade };
     }
 
@@ -148,16 +151,34 @@ export class Weir {
         this.configFile = path.join(this.folder, "weir.conf");
         await fs.writeFile(
             this.configFile,
-            configuration({
-                ...this.ports,
-                folder: this.folder,
-                backends: this.backends,
-                tls: this.tls ? certificate(this.folder) : "",
-            }),
+            this.change(
+                configuration({
+                    ...this.ports,
+                    folder: this.folder,
+                    modules: await this.modules(),
+                    backends: this.backends,
+                    tls: this.tls ? certificate(this.folder) : "",
+                }),
+                this.folder,
+            ),
         );
         await this.run();
         if (!this.answers.answer) this.traffic = setInterval(() => this.visit(), 30);
         return this;
+    }
+
+    /** The folder of modules: the build's own, or one with the tests' modules as well. */
+    async modules() {
+        const built = path.resolve(process.env.WEIR_MODULE_DIR);
+        if (this.extra.length === 0) return built;
+        const tests = path.resolve(built, "../../tests/modules/built");
+        const folder = path.join(this.folder, "modules");
+        await fs.mkdir(folder);
+        for (const name of await fs.readdir(built))
+            await fs.symlink(path.join(built, name), path.join(folder, name));
+        for (const name of this.extra)
+            await fs.symlink(path.join(tests, `${name}.so`), path.join(folder, `${name}.so`));
+        return folder;
     }
 
     async run() {

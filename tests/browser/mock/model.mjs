@@ -3,6 +3,8 @@
 // stands in for states that are hard to make with a real one (1,000 servers, an expired session).
 // Nothing of it is installed.
 
+import { Modules } from "./modules.mjs";
+
 const REASONS = {
     up: "probe: status 200",
     down: "probe: 3 of 3 refused the connection",
@@ -30,6 +32,7 @@ export class Model {
         this.journal = [];
         this.nextJournal = 1;
         this.listeners = new Set();
+        this.modules = new Modules(this);
         this.pools = new Map();
         for (const pool of pools) this.addPool(pool);
         this.history = new Map();
@@ -135,6 +138,7 @@ export class Model {
                     now,
                 );
         }
+        this.modules.tick();
         if (!quiet) {
             this.remember();
             this.emit("statistics", this.stats());
@@ -309,6 +313,7 @@ export class Model {
             journal_pending: this.journal
                 .filter((e) => e.state === "pending")
                 .map((e) => ({ id: e.id, until: e.confirm_until })),
+            alarms: this.modules.alarms(),
             health: "ok",
         };
     }

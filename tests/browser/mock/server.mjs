@@ -46,8 +46,9 @@ export const SHOP = [
 ];
 
 export class MockWeir {
-    constructor({ pools = SHOP, seed } = {}) {
+    constructor({ pools = SHOP, seed, modules } = {}) {
         this.model = new Model({ pools, seed });
+        if (modules) this.model.modules.add(modules);
         this.sessions = new Map();
         this.streams = new Set();
         this.failing = new Map();
@@ -98,7 +99,8 @@ export class MockWeir {
             if (url.pathname.startsWith("/api/v1/")) await this.api(req, res, url);
             else await this.page(req, res, url);
         } catch (error) {
-            const problem = error.problem ?? {
+            const problem = error.problem ??
+                (error.name === "Missing" && new Refusal(404, "Not Found", error.message).problem) ?? {
                 type: "about:blank",
                 title: "Error in the mock",
                 status: 500,
@@ -448,66 +450,24 @@ const ROUTES = {
         );
     },
     "GET modules"(call) {
-        const list = [
-            ["admin", "handler"],
-            ["balance_least_conn", "balancer"],
-            ["balance_round_robin", "balancer"],
-            ["health_http", "health"],
-            ["route_path", "router"],
-            ["sticky_cookie", "sticky"],
-            ["store_sqlite", "store"],
-        ];
+        const [, name] = call.parts;
         return json(
             call.res,
             200,
-            entries(
-                list.map(([name, kind]) => ({
-                    name,
-                    version: "0.2.0",
-                    abi: "1.3",
-                    kinds: [kind],
-                    license: "MIT",
-                    summary: `The ${kind} ${name}`,
-                    path: `/usr/lib/weir/modules/${name}.so`,
-                    state: "active",
-                    generation: 4,
-                    faults: 0,
-                    calls: 1234567,
-                    time_us: { p50: 0.21, p99: 1.4, worst: 187, sum: 400000 },
-                    strikes: { over_budget: 0, wrong_answer: 0, no_server: 0, failed: 0 },
-                    cpu_share: 0.012,
-                    allocated_bytes: 0,
-                    alarms:
-                        name === "balance_round_robin"
-                            ? [
-                                  {
-                                      block: "pool web balance 1",
-                                      kind,
-                                      since: Date.now(),
-                                      hook: "pick",
-                                      strike: "over_budget",
-                                      took_us: 50100,
-                                      instead: "least_conn",
-                                  },
-                              ]
-                            : [],
-                    metrics:
-                        name === "sticky_cookie"
-                            ? [
-                                  ["kept", "counter", 1234567],
-                                  ["set_cookie_bytes", "counter", 48 * 1024],
-                                  ["waiting", "gauge", 3],
-                              ].map(([name, type, value]) => ({
-                                  name,
-                                  type,
-                                  value,
-                                  help: `What ${name} counts, in a sentence that is longer than most.`,
-                              }))
-                            : [],
-                })),
-            ),
+            name ? this.model.modules.show(name) : entries(this.model.modules.list()),
         );
     },
+    "POST modules": operator(function retry(call) {
+        const [, name] = call.parts;
+        const before = { alarms: this.model.modules.show(name).alarms };
+        this.model.modules.retry(name);
+        return this.changed(
+            call,
+            200,
+            { command: "modules.retry", target: name, before },
+            this.model.modules.show(name),
+        );
+    }),
     "GET certificates"(call) {
         const now = Date.now();
         const list = [

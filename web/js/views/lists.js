@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The plain lists: routes, listeners, modules, certificates. Each is asked for again while shown.
+// The plain lists: routes, listeners, certificates. Each is asked for again while shown.
 
 import { api } from "../api.js";
-import { h, setAttr, setChildren, setText } from "../dom.js";
+import { h, setText } from "../dom.js";
 import { bytes, count, day, ms, NONE, plural, rate } from "../format.js";
 import { badge } from "../state.js";
 import { DataTable, openButton } from "../table.js";
@@ -38,18 +38,6 @@ const badgeCell = (of) => () => {
     return { node: mark.node, update: (row) => mark.update(...of(row)) };
 };
 
-const strikesOf = (row) =>
-    Object.values(row.strikes ?? {}).reduce((sum, strikes) => sum + strikes, 0);
-
-const moduleState = (row) =>
-    row.alarms?.length > 0
-        ? ["down", `Out: ${row.alarms[0].block || "its own block"}`]
-        : strikesOf(row) > 0
-          ? ["drain", plural(strikesOf(row), "strike")]
-          : row.state === "active"
-            ? ["up", "Active"]
-            : ["drain", "Draining"];
-
 /** The name of a row that can be opened, with a second, quieter line. */
 const opened = (second) => (made) => {
     const name = openButton(made, (row) => row.name);
@@ -62,36 +50,6 @@ const opened = (second) => (made) => {
         },
     };
 };
-
-/** What an opened module tells: the counters and gauges that it has of its own. */
-function moduleDetail() {
-    const list = h("dl", { class: "metrics" });
-    const none = h("p", { class: "hint", text: "It has none." });
-    const made = new Map();
-    const partsOf = ({ name, help }) => {
-        if (!made.has(name))
-            made.set(name, [
-                h("dt", { class: "mono", text: name }),
-                h("dd", { class: "num" }),
-                h("dd", { class: "sub", text: help }),
-            ]);
-        return made.get(name);
-    };
-    return {
-        node: h(
-            "div",
-            { class: "detail-grid" },
-            h("div", { class: "facts" }, h("h3", { text: "Numbers of its own" }), list, none),
-        ),
-        update: (row) => {
-            const metrics = row.metrics ?? [];
-            setChildren(list, metrics.flatMap(partsOf));
-            for (const { name, value } of metrics)
-                setText(partsOf({ name })[1], (name.endsWith("_bytes") ? bytes : count)(value));
-            none.hidden = metrics.length > 0;
-        },
-    };
-}
 
 function certificateState(row) {
     if (row.days_left < 0) return ["down", "Expired"];
@@ -162,55 +120,6 @@ export const LISTS = {
             num("in", "Received", (row) => row.bytes_in, bytes),
             num("out", "Sent", (row) => row.bytes_out, bytes),
             num("requests", "Requests", (row) => row.requests, count),
-        ],
-    },
-    modules: {
-        path: "/modules",
-        caption: "Modules",
-        every: 3000,
-        key: (row) => `${row.name} ${row.generation}`,
-        empty: "No module is loaded.",
-        detail: moduleDetail,
-        columns: [
-            {
-                id: "name",
-                label: "Module",
-                head: "row",
-                value: (row) => row.name,
-                cell: opened((row) => row.summary),
-            },
-            text("kinds", "Kinds", (row) => (row.kinds ?? []).join(", ")),
-            {
-                id: "state",
-                label: "State",
-                value: (row) => moduleState(row)[1],
-                cell: badgeCell(moduleState),
-            },
-            text("version", "Version", (row) => row.version),
-            text("abi", "ABI", (row) => row.abi),
-            num("generation", "Generation", (row) => row.generation, count),
-            num("calls", "Calls", (row) => row.calls, count),
-            num("p99", "p99 µs", (row) => row.time_us?.p99, count),
-            num("worst", "Worst µs", (row) => row.time_us?.worst, count),
-            num("strikes", "Strikes", strikesOf, count),
-            text("license", "Licence", (row) => row.license),
-            {
-                id: "path",
-                label: "File",
-                value: (row) => row.path,
-                cell: () => {
-                    // The end of a path says more than its beginning, so the beginning is cut.
-                    const text = h("bdi");
-                    const node = h("span", { class: "mono ellipsis path" }, text);
-                    return {
-                        node,
-                        update: (row) => {
-                            setText(text, row.path ?? NONE);
-                            setAttr(node, "title", row.path);
-                        },
-                    };
-                },
-            },
         ],
     },
     certificates: {

@@ -279,7 +279,7 @@ class PoolCard {
         });
         this.node = h(
             "section",
-            { class: "panel pool", "aria-label": `Pool ${name}` },
+            { class: "panel cards pool", "aria-label": `Pool ${name}` },
             h(
                 "div",
                 { class: "panel-head" },

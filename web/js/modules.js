@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// What is said of modules: how one stands, why a block of it is out, what goes on instead; and
+// trying it again.
+
+import { api } from "./api.js";
+import { ask, consequence } from "./dialog.js";
+import { h } from "./dom.js";
+import { micros, plural } from "./format.js";
+import { notify } from "./notice.js";
+
+const STRIKES = {
+    over_budget: "over budget",
+    wrong_answer: "wrong answer",
+    no_server: "no server chosen",
+    failed: "failed",
+};
+
+export const strikesOf = ({ strikes }) =>
+    Object.values(strikes ?? {}).reduce((sum, number) => sum + number, 0);
+
+/** Strikes by kind: `3 over budget, 1 failed`; empty: there was none. */
+export const strikeWords = ({ strikes }) =>
+    Object.entries(strikes ?? {})
+        .filter(([, number]) => number > 0)
+        .map(([kind, number]) => `${number} ${STRIKES[kind] ?? kind}`)
+        .join(", ");
+
+export const isOut = (module) => (module.alarms ?? []).length > 0;
+
+/** How a copy stands, for its badge: [tone, word]. */
+export function moduleState(module) {
+    if (isOut(module)) return ["down", "Out"];
+    return module.state === "active" ? ["up", "Active"] : ["drain", "Draining"];
+}
+
+export const blockWord = ({ block }) => block || "its own block";
+
+/** What was the strike too many: `pick took 50.1 ms, more than its budget`. */
+export function alarmCause({ hook, strike, took_us: took }) {
+    switch (strike) {
+        case "over_budget":
+            return `${hook} took ${micros(took)}, more than its budget`;
+        case "wrong_answer":
+            return `${hook} gave a wrong answer`;
+        case "no_server":
+            return `${hook} chose no server where one was usable`;
+        case "failed":
+            return `${hook} failed`;
+        default:
+            return [hook, strike].filter(Boolean).join(": ");
+    }
+}
+
+/** What goes on while a block is out; `null`: it never is. */
+export function insteadWords({ kind, instead }) {
+    if (!instead) return null;
+    if (kind === "balancer") return `Weir itself chooses the servers (${instead})`;
+    return instead === "closed" ? "its requests get 503" : "it is passed over";
+}
+
+export const modulePath = (name) => `/modules/${encodeURIComponent(name)}`;
+export const moduleLink = (name) => `#modules/${encodeURIComponent(name)}`;
+
+/** Asks, and uses the module's blocks that are out again. */
+export async function retry(module) {
+    const alarms = module.alarms ?? [];
+    const balancers = alarms.some(({ kind }) => kind === "balancer");
+    const done = await ask({
+        title: `Try ${module.name} again?`,
+        confirm: "Try again",
+        content: h(
+            "ul",
+            { class: "what" },
+            alarms.map((alarm) =>
+                consequence(`${blockWord(alarm)} uses it again; now ${insteadWords(alarm)}.`),
+            ),
+            balancers &&
+                consequence("Balancers begin anew: what they have learnt is gone.", {
+                    symbol: "info",
+                }),
+            consequence("If it strikes as before, it is out again.", { symbol: "info" }),
+        ),
+        submit: () => api.post(`${modulePath(module.name)}/retry`),
+    });
+    if (done) notify(`${module.name} is tried again.`);
+    return Boolean(done);
+}
+
+/** In a line: what is out, for a bar that all sections have. */
+export function alarmsLine(alarms) {
+    const names = [...new Set(alarms.map(({ module }) => module))];
+    if (alarms.length === 1)
+        return `Module ${names[0]} is out (${blockWord(alarms[0])}): ${insteadWords(alarms[0])}.`;
+    if (names.length === 1)
+        return `Module ${names[0]} is out in ${plural(alarms.length, "block")}.`;
+    const shown = names.slice(0, 3).join(", ");
+    const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+    return `${plural(names.length, "module")} are out: ${shown}${more}.`;
+}
