@@ -175,7 +175,7 @@ describe("modules in the panel", () => {
         await page.getByRole("button", { name: "Calls as a table" }).press("Enter");
         await page.getByRole("region", { name: "Calls, as a table" }).getByRole("row").nth(3).waitFor();
         await page.goBack();
-        await page.getByText("9 loaded").waitFor();
+        await page.locator("a:focus").filter({ hasText: "sticky_cookie" }).waitFor();
         page.expectMistakes();
         await page.goto(`${mock.url}/#modules/nobody`);
         await page.getByText('There is no module "nobody"').waitFor();

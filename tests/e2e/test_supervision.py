@@ -356,6 +356,9 @@ def test_the_last_minutes(start_weir, http_server):
     shown = show(weir)
     assert 0 < shown["rates"]["request_us"] < 1000
     assert 0 < shown["rates"]["cpu_share"] < 1
+    run = weirctl("--url", f"http://127.0.0.1:{weir.port('admin')}", "module", "show", "balance_strikes",
+                  environment={"WEIR_TOKEN_FILE": str(weir.state / "admin.token")})
+    assert "calls a second" in run.stdout
 
 
 def test_memory_is_told_by_hook(start_weir, http_server):

@@ -50,9 +50,10 @@ export function ms(value) {
 /** Milliseconds with the unit. */
 export const latency = (value) => (missing(value) ? NONE : `${ms(value)} ms`);
 
-/** Microseconds, in the unit that fits: 0.21 µs, 12.3 µs, 50.1 ms, 1.20 s. */
+/** Microseconds, in the unit that fits: 0 µs, 0.21 µs, 12.3 µs, 50.1 ms, 1.20 s. */
 export function micros(value) {
     if (missing(value)) return NONE;
+    if (value === 0) return "0 µs";
     const [rest, unit] = scaled(value, 1000, ["µs", "ms", "s"]);
     return `${ms(rest)} ${unit}`;
 }

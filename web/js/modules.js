@@ -5,7 +5,7 @@
 import { api } from "./api.js";
 import { ask, consequence } from "./dialog.js";
 import { h } from "./dom.js";
-import { micros, plural } from "./format.js";
+import { micros, plural, sentence } from "./format.js";
 import { notify } from "./notice.js";
 
 const STRIKES = {
@@ -25,17 +25,21 @@ export const strikeWords = ({ strikes }) =>
         .map(([kind, number]) => `${number} ${STRIKES[kind] ?? kind}`)
         .join(", ");
 
+/** The class of a count of strikes: red is for what is out. */
+export const strikesClass = (counted, out) =>
+    strikesOf(counted) === 0 ? null : out ? "bad-number" : "warn-number";
+
 export const isOut = (module) => (module.alarms ?? []).length > 0;
 
 /** How a copy stands, for its badge: [tone, word]. */
 export function moduleState(module) {
     if (isOut(module)) return ["down", "Out"];
-    return module.state === "active" ? ["up", "Active"] : ["drain", "Draining"];
+    return [module.state === "active" ? "up" : "drain", sentence(module.state)];
 }
 
 export const blockWord = ({ block }) => block || "its own block";
 
-/** What was the strike too many: `pick took 50.1 ms, more than its budget`. */
+/** The strike that was too many, or why else it is out: `pick took 50.1 ms, more than its budget`. */
 export function alarmCause({ hook, strike, took_us: took }) {
     switch (strike) {
         case "over_budget":
@@ -47,9 +51,12 @@ export function alarmCause({ hook, strike, took_us: took }) {
         case "failed":
             return `${hook} failed`;
         default:
-            return [hook, strike].filter(Boolean).join(": ");
+            return [strike, hook].filter(Boolean).join(", in ");
     }
 }
+
+export const alarmReason = (alarm) =>
+    `${alarm.strike in STRIKES ? "too many strikes; the last: " : ""}${alarmCause(alarm)}`;
 
 /** What goes on while a block is out; `null`: it never is. */
 export function insteadWords({ kind, instead }) {

@@ -8,13 +8,14 @@ import { makeFigures } from "../figures.js";
 import { ago, bytes, count, micros, ms, NONE, rate, sentence, share, when } from "../format.js";
 import { icon } from "../icons.js";
 import {
-    alarmCause,
+    alarmReason,
     blockWord,
     insteadWords,
     isOut,
     modulePath,
     moduleState,
     retry,
+    strikesClass,
     strikesOf,
     strikeWords,
 } from "../modules.js";
@@ -69,7 +70,7 @@ function strikesCell() {
         node,
         update: (row) => {
             setText(node, strikeWords(row) || "none");
-            setAttr(node, "class", strikesOf(row) > 0 ? "bad-number" : null);
+            setAttr(node, "class", strikesClass(row, row.out));
         },
     };
 }
@@ -173,11 +174,7 @@ function alarmLine() {
         node: h("li", {}, icon("warning"), h("div", {}, what, why, instead)),
         update: (alarm) => {
             setText(what, `${blockWord(alarm)} is out.`);
-            setText(
-                why,
-                ` ${when(alarm.since)} (${ago(alarm.since)}): too many strikes; the last: ` +
-                    `${alarmCause(alarm)}.`,
-            );
+            setText(why, ` ${when(alarm.since)} (${ago(alarm.since)}): ${alarmReason(alarm)}.`);
             setText(instead, ` Meanwhile ${insteadWords(alarm)}.`);
         },
     };
@@ -309,7 +306,7 @@ export class ModuleView {
         this.copies = new DataTable({
             caption: "Copies",
             columns: COPIES,
-            key: (copy) => `${copy.generation} ${copy.path}`,
+            key: (copy) => copy.copy,
             sort: { column: "generation", descending: true },
         });
         this.copiesPart = panel("module-copies", "Copies that are loaded", this.copies.node);
@@ -370,7 +367,10 @@ export class ModuleView {
                 wantsCopies ? api.get("/modules") : null,
             ]);
             if (name !== this.name) return;
-            if (all) this.others = all.data.entries.filter((copy) => copy.name === name);
+            if (all)
+                this.others = all.data.entries
+                    .filter((copy) => copy.name === name)
+                    .map((copy, i) => ({ ...copy, copy: i }));
             this.module = one.data;
             this.problem.hidden = true;
             this.render();
@@ -407,6 +407,7 @@ export class ModuleView {
         this.hooks.setRows(
             (module.hooks ?? []).map((hook) => ({
                 ...hook,
+                out: alarms.some((alarm) => alarm.hook === hook.hook),
                 share: sum > 0 ? (hook.time_us?.sum ?? 0) / sum : null,
             })),
         );

@@ -13,6 +13,7 @@ import {
     moduleLink,
     moduleState,
     retry,
+    strikesClass,
     strikesOf,
 } from "../modules.js";
 import { badge } from "../state.js";
@@ -111,7 +112,7 @@ function strikesCell() {
         node,
         update: (module) => {
             setText(node, count(strikesOf(module)));
-            setAttr(node, "class", strikesOf(module) > 0 ? "bad-number" : null);
+            setAttr(node, "class", strikesClass(module, isOut(module)));
         },
     };
 }
@@ -144,12 +145,22 @@ const COLUMNS = [
     { id: "path", label: "File", value: (row) => row.path, cell: fileCell },
 ];
 
+/** Copies of one name have nothing that tells them apart for good but their order, that of loading. */
+function numbered(modules) {
+    const copies = new Map();
+    return modules.map((module) => {
+        const copy = (copies.get(module.name) ?? 0) + 1;
+        copies.set(module.name, copy);
+        return { ...module, copy };
+    });
+}
+
 class ModuleList {
     constructor() {
         this.table = new DataTable({
             caption: "Modules",
             columns: COLUMNS,
-            key: (module) => `${module.name} ${module.path} ${module.generation}`,
+            key: (module) => `${module.name} ${module.copy}`,
             empty: "Loading…",
             rowState: (module) => (isOut(module) ? "down" : null),
             sort: { column: "name", descending: false },
@@ -190,7 +201,7 @@ class ModuleList {
 
     async load() {
         try {
-            this.rows = (await api.get("/modules")).data.entries;
+            this.rows = numbered((await api.get("/modules")).data.entries);
             this.problem.hidden = true;
             this.render();
         } catch (problem) {
@@ -198,6 +209,12 @@ class ModuleList {
             this.problem.hidden = false;
             if (!this.rows) setText(this.table.emptyLine, "Nothing is known yet.");
         }
+    }
+
+    /** Back from the page of that module. */
+    focus(name) {
+        const links = [...this.node.querySelectorAll(".module-name")];
+        links.find((link) => link.textContent === name)?.focus();
     }
 
     render() {
@@ -238,6 +255,7 @@ export class ModulesView {
         if (name) this.one.show(name);
         this.node.replaceChildren(this.shown.node);
         if (moved && name) this.one.heading.focus();
+        else if (moved) this.list.focus(this.one.name);
         this.shown.load();
         this.timer = setInterval(() => document.hidden || this.shown.load(), EVERY_MS);
     }
