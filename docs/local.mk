@@ -10,6 +10,7 @@ dist_doc_DATA += \
     docs/LIMITS.md \
     docs/NAMES.md \
     docs/OPERATIONS.md \
+    docs/PLUGINS.md \
     docs/RESILIENCE.md \
     docs/benchmarks.md
 # Their paths are those of the installation.
