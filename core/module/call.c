@@ -259,7 +259,8 @@ __attribute__((noinline)) void call_end_of(struct call *call, uint64_t units)
     if (unlikely(call == NULL)) {
         return;
     }
-    uint64_t whole = call_clock() - call->since;
+    uint64_t now = call_clock();
+    uint64_t whole = likely(now > call->since) ? now - call->since : 0; /* CPUs may differ a bit */
     uint64_t own = whole > call->inside ? whole - call->inside : 0;
     struct call_meter *meter = call->meter;
     struct call_stack *stack = meter->stack;

@@ -198,6 +198,53 @@ def test_others_are_passed_over_or_closed(start_weir, http_server, kind, at, bef
         assert len(weir.access(3, lambda entry: entry["reason"] == "module_out")) == 3
 
 
+# ---- what explain tells of it ----
+
+def explain(weir):
+    answer = admin.browser(weir).post("/api/v1/explain", {"url": "http://a.example/"})
+    assert answer.status == 200, answer.text
+    return answer.json
+
+
+@pytest.mark.parametrize("on_fault", ["open", "closed"])
+@pytest.mark.parametrize("kind, at", [("filter", "request_fails"), ("router", "route_fails"), ("sticky", "sticky_fails")])
+def test_explain_tells_what_is_out(start_weir, http_server, kind, at, on_fault):
+    """What it says is what a visitor gets."""
+    name, text = block_with(kind, at, f"on_fault = {on_fault}", http_server("a"))
+    weir = start_weir(text)
+    for _ in range(STRIKES):
+        weir.get("/")
+    wait_out(weir, name)
+    told = explain(weir)
+    why = f"it is out, and {'closed meanwhile' if on_fault == 'closed' else 'passed over'}"
+    if kind == "filter":
+        assert (name, "out", why) in [(row["module"], row["verdict"], row["why"]) for row in told["filters"]]
+    elif kind == "router":
+        assert (name, "differs", why) in [(row["module"], row["verdict"], row["why"])
+                                          for row in told["route"]["tried"]]
+    else:
+        assert told["sticky"]["verdict"] == "out"
+    if on_fault == "closed":
+        assert told["answer"] == {"status": 503, "reason": f"module_out: {name}"} and told["pick"] is None
+    else:
+        assert told["answer"] is None and told["pick"] == "a"
+        assert told["balancer"] == {"module": "balance_round_robin", "out": False, "fallback": None}
+    assert weir.get("/").status == (503 if on_fault == "closed" else 200)
+
+
+def test_explain_tells_who_chooses(start_weir, http_server):
+    weir = start_weir(pool_with({"a": http_server("a")}, "at = pick_none  fallback = round_robin"))
+    assert explain(weir)["balancer"] == {"module": "balance_strikes", "out": False, "fallback": None}
+    spoil(weir)
+    wait_out(weir)
+    told = explain(weir)
+    assert told["balancer"] == {"module": "balance_strikes", "out": True, "fallback": "round_robin"}
+    assert told["pick"] == "a"
+    run = weirctl("--url", f"http://127.0.0.1:{weir.port('admin')}", "explain", "http://a.example/",
+                  environment={"WEIR_TOKEN_FILE": str(weir.state / "admin.token")})
+    assert run.returncode == 0 and "balance_strikes is out: round_robin chooses" in run.stdout, run.stdout
+
+
 # ---- again ----
 
 def spoil(weir, statuses=(200,)):

@@ -260,6 +260,10 @@ def test_explain(admin):
                      ["->", "/api", "route_path", "yes", "the", "longest", "prefix"],
                      ["/", "route_path", "yes", "a", "longer", "prefix", "won"]]
     assert peer.run("explain", "http://a/", "-H", "nonsense").returncode == 2
+    peer = admin({"POST /explain": {"listener": "public", "route": None, "pool": None, "pick": None,
+                                     "sticky": {"verdict": "none", "server": None}, "candidates": [],
+                                     "answer": {"status": 404, "reason": "no_route"}}})
+    assert "404, no_route" in good(peer.run("explain", "http://a/"))
 
 
 def test_check_and_reload(admin):

@@ -149,10 +149,15 @@ static void tell_explanation(const struct call *call, const struct answer *answe
                spoken != NULL ? ", spoken to by " : "", spoken != NULL ? spoken : "");
     print_fact("sticky", "%s%s%s", json_text(explanation, "sticky.verdict", "none"),
                server != NULL ? ", " : "", server != NULL ? server : "");
+    if (json_true(json_at(explanation, "balancer"), "out")) {
+        print_fact("balancer", "%s is out: %s chooses",
+                   json_text(explanation, "balancer.module", "?"),
+                   json_text(explanation, "balancer.fallback", "?"));
+    }
     print_candidates(explanation);
     print_fact("pick", "%s", json_text(explanation, "pick", "none"));
     if (cJSON_IsObject(json_at(explanation, "answer"))) {
-        print_fact("answer", "%.0f, %s", json_number(explanation, "answer.http.status"),
+        print_fact("answer", "%.0f, %s", json_number(explanation, "answer.status"),
                    json_text(explanation, "answer.reason", ""));
     }
 }

@@ -12,6 +12,8 @@
 
 #include "control/api/show.h"
 #include "control/api/totals.h"
+#include "module/guard.h"
+#include "proxy/pool/balancer.h"
 #include "proxy/pool/pick.h"
 
 /* Rules of one router that are shown. */
@@ -23,6 +25,26 @@ static void set_answer(struct explain *explain, unsigned status, const char *rea
     cJSON *answer = cJSON_AddObjectToObject(explain->answer, "answer");
     json_set_number(answer, "status", status);
     json_set(answer, "reason", reason);
+}
+
+/* ---- blocks that are out ---- */
+
+/* Whether it is passed over, or closed; NULL: it is not out. */
+static const char *why_out(const struct guard *guard)
+{
+    if (!guard_is_out(guard)) {
+        return NULL;
+    }
+    return guard->closed ? "it is out, and closed meanwhile" : "it is out, and passed over";
+}
+
+/* What visitors get of one that is closed. */
+static void set_answer_out(struct explain *explain, const struct use *use)
+{
+    char *text = base_printf("module_out: %s", use->module->name);
+
+    set_answer(explain, 503, text);
+    free(text);
 }
 
 /* ---- filters ---- */
@@ -47,10 +69,13 @@ static bool explain_filter(struct explain *explain, const struct use *use, const
     const struct weir_filter *filter = use->module->descriptor.filter;
     struct instance *instance = use_on(use, stream_loop(&explain->stream)->index);
     struct weir_filter_verdict verdict = {.size = sizeof(verdict)};
-    const char *word = "passes", *why = NULL;
+    const char *word = "passes", *why = why_out(use->guard);
     enum weir_status status = WEIR_OK;
 
-    if (filter->on_request == NULL) {
+    if (why != NULL) {
+        word = "out";
+        verdict.status = use->guard->closed ? 503 : 0;
+    } else if (filter->on_request == NULL) {
         why = "it sees responses alone";
     } else if (filter->explain == NULL) {
         word = "unknown";
@@ -63,7 +88,9 @@ static bool explain_filter(struct explain *explain, const struct use *use, const
         verdict.why[sizeof(verdict.why) - 1] = '\0';
         why = verdict.why[0] != '\0' ? verdict.why : "it does nothing to this request";
     }
-    if (status != WEIR_OK) {
+    if (verdict.status != 0 && guard_is_out(use->guard)) {
+        set_answer_out(explain, use);
+    } else if (status != WEIR_OK) {
         verdict.status = 500;
         word = "fails";
         why = "it failed";
@@ -152,13 +179,17 @@ static enum weir_status try_router(struct explain *explain, const struct use *us
     const struct weir_router *router = use->module->descriptor.router;
     struct instance *instance = use_on(use, stream_loop(&explain->stream)->index);
     struct weir_request *request = &explain->stream.request_handle;
+
+    list->module = use->module->name;
+    list->told = 0;
+    if (why_out(use->guard) != NULL) {
+        add_rule(list, str_from(list->module), WEIR_RULE_DIFFERS, str_from(why_out(use->guard)));
+        return WEIR_DECLINED;
+    }
     struct call *call = call_begin(&instance->context, HOOK_ROUTE);
     enum weir_status status =
         router->route(&instance->context.base, instance->data, request, &explain->route);
     call_end(call);
-
-    list->module = use->module->name;
-    list->told = 0;
     if (router->explain != NULL) {
         call = call_begin(&instance->context, HOOK_EXPLAIN);
         router->explain(&instance->context.base, instance->data, request, &list->base);
@@ -204,13 +235,21 @@ static bool explain_route(struct explain *explain, struct generation *g)
 
     explain->route = (struct weir_route_result){
         .size = sizeof(explain->route), .pool = WEIR_NO_REF, .route = WEIR_NO_REF};
-    for (size_t i = 0; i < g->plan->routers.count && status == WEIR_DECLINED; i++) {
-        status = try_router(explain, g->plan->routers.items[i], &list);
+    const struct use *closed = NULL;
+    for (size_t i = 0; i < g->plan->routers.count && status == WEIR_DECLINED && closed == NULL;
+         i++) {
+        const struct use *use = g->plan->routers.items[i];
+        status = try_router(explain, use, &list);
+        closed = guard_is_out(use->guard) && use->guard->closed ? use : NULL;
     }
     bool known = status == WEIR_OK && explain->route.route < g->plan->route_count;
     json_set(route, "name", known ? g->plan->routes[explain->route.route]->route->name : NULL);
     cJSON_AddItemToObject(route, "tried", list.tried);
     json_set_number(route, "left_out", list.left_out);
+    if (closed != NULL) {
+        set_answer_out(explain, closed);
+        return false;
+    }
     if (known &&
         !explain_filters(explain, &g->plan->routes[explain->route.route]->filters, "route")) {
         return false;
@@ -302,6 +341,26 @@ static cJSON *list_candidates(struct explain *explain, struct pool_local *local)
     return candidates;
 }
 
+/* Who chooses: the balancer, or Weir itself while it is out. */
+static void tell_balancer(struct explain *explain, const struct balancer *balancer)
+{
+    cJSON *one = cJSON_AddObjectToObject(explain->answer, "balancer");
+    bool out = balancer_is_passed_over(balancer);
+
+    json_set(one, "module", balancer->use->module->name);
+    cJSON_AddBoolToObject(one, "out", out);
+    json_set(one, "fallback",
+             out ? guard_fallback_name(balancer->use->supervision.fallback) : NULL);
+}
+
+static void tell_sticky(struct explain *explain, const char *verdict, const struct server *session)
+{
+    cJSON *one = cJSON_AddObjectToObject(explain->answer, "sticky");
+
+    json_set(one, "verdict", verdict);
+    json_set(one, "server", session != NULL ? session->name : NULL);
+}
+
 static void explain_pick(struct explain *explain, struct generation *g)
 {
     struct pool_plan *plan = &g->plan->pools[explain->route.pool];
@@ -312,6 +371,12 @@ static void explain_pick(struct explain *explain, struct generation *g)
     attempt_begin(&explain->stream.attempt, &explain->stream.request_handle, plan->sticky);
     json_set(explain->answer, "pool", plan->pool->name);
     json_set(explain->protocol, "server", pool_protocol_word(plan->settings->protocol));
+    bool sticky_out = plan->sticky != NULL && guard_is_out(plan->sticky->guard);
+    if (sticky_out && plan->sticky->guard->closed) {
+        tell_sticky(explain, "out", NULL);
+        set_answer_out(explain, plan->sticky);
+        return;
+    }
     if (!explain_filters(explain, &plan->filters, "pool")) {
         return;
     }
@@ -323,9 +388,8 @@ static void explain_pick(struct explain *explain, struct generation *g)
     struct server_local *chosen = pool_would_pick(local, &explain->stream.attempt, &session);
     bool named = explain->stream.attempt.sticky_id != WEIR_NO_SERVER;
     bool kept = session != NULL && chosen != NULL && chosen->server == session;
-    cJSON *sticky = cJSON_AddObjectToObject(explain->answer, "sticky");
-    json_set(sticky, "verdict", !named ? "none" : kept ? "known" : "lost");
-    json_set(sticky, "server", session != NULL ? session->name : NULL);
+    tell_sticky(explain, sticky_out ? "out" : !named ? "none" : kept ? "known" : "lost", session);
+    tell_balancer(explain, local->balancer);
     cJSON_AddItemToObject(explain->answer, "candidates", candidates);
     json_set(explain->answer, "pick", chosen != NULL ? chosen->server->name : NULL);
     if (chosen == NULL && pool_local_has_untried(local, &explain->stream.attempt.tried)) {
@@ -356,16 +420,16 @@ void explain_answer(struct explain *explain, struct generation *g)
     if (!cJSON_HasObjectItem(explain->protocol, "server")) {
         json_set(explain->protocol, "server", NULL);
     }
-    static const char *const always[] = {"pool", "pick", "answer"};
+    static const char *const always[] = {"pool", "pick", "balancer", "answer"};
     for (size_t i = 0; i < ARRAY_COUNT(always); i++) {
         if (!cJSON_HasObjectItem(explain->answer, always[i])) {
             json_set(explain->answer, always[i], NULL);
         }
     }
     if (!cJSON_HasObjectItem(explain->answer, "sticky")) {
-        cJSON *sticky = cJSON_AddObjectToObject(explain->answer, "sticky");
-        json_set(sticky, "verdict", "none");
-        json_set(sticky, "server", NULL);
+        tell_sticky(explain, "none", NULL);
+    }
+    if (!cJSON_HasObjectItem(explain->answer, "candidates")) {
         cJSON_AddArrayToObject(explain->answer, "candidates");
     }
     operation_succeed(explain->operation, 200, explain->answer);

@@ -211,8 +211,9 @@ const struct weir_schema answer_schemas[] = {
      "request, up to "
      "the one that would answer it.','items':{'type':'object','properties':{'module':" TEXT
      ",'in':{'enum':['listener','route','pool']},'verdict':{'enum':['passes','answers','fails',"
-     "'unknown'],"
-     "'description':'unknown: the filter cannot be asked without a side effect.'},'status':"
+     "'unknown','out'],"
+     "'description':'unknown: the filter cannot be asked without a side effect. out: Weir goes on "
+     "without it; status 503 where it is closed.'},'status':"
      "{'type':['integer','null']},'why':" OR_TEXT "}}}"
      ",'route':{'type':['object','null'],'properties':{'name':" OR_TEXT
      ",'tried':{'type':'array','description':'Rules that were looked at, in the order in which "
@@ -225,8 +226,11 @@ const struct weir_schema answer_schemas[] = {
      "before it.'},'why':" TEXT "}}},"
      "'left_out':{'type':'integer','minimum':0,'description':'More rules, further from the "
      "request than those that are told.'}}},'pool':" OR_TEXT
-     ",'sticky':{'type':'object','properties':{'verdict':{'enum':['none','known','lost']},"
+     ",'sticky':{'type':'object','properties':{'verdict':{'enum':['none','known','lost','out']},"
      "'server':" OR_TEXT
+     "}},'balancer':{'type':['object','null'],'description':'Who picks: the balancer, or while it "
+     "is out Weir itself as fallback says.','properties':{'module':" TEXT ",'out':" BOOLEAN
+     ",'fallback':" OR_TEXT
      "}},'candidates':{'type':'array','items':{'type':'object','properties':{'id':" TEXT
      ",'eligible':" BOOLEAN ",'why':" TEXT
      ",'protocol':{'type':['string','null'],'description':'null: ALPN decides.'},'weight':" NUMBER

@@ -63,6 +63,7 @@ const FILTER_VERDICTS = {
     answers: ["down", "answers", "warning"],
     fails: ["down", "fails", "warning"],
     unknown: ["maintenance", "not asked", "minus"],
+    out: ["down", "out", "warning"],
 };
 
 function filterLine(filter) {
@@ -87,6 +88,7 @@ const STICKY = {
     lost: (sticky) =>
         `Was a user of ${sticky.server ?? "a server"} that can't take it now: the ` +
         "balancer picks.",
+    out: () => "Its module is out: users are not known meanwhile.",
 };
 
 function scoreCell({ score, score_text: text }) {
@@ -225,6 +227,15 @@ function result(answer) {
                         text: (STICKY[answer.sticky.verdict] ?? (() => answer.sticky.verdict))(
                             answer.sticky,
                         ),
+                    }),
+                ),
+            answer.balancer?.out &&
+                step(
+                    "Balancer",
+                    h("p", {
+                        text:
+                            `${answer.balancer.module} is out: Weir itself chooses meanwhile, ` +
+                            `by ${answer.balancer.fallback}.`,
                     }),
                 ),
             answer.candidates?.length > 0 &&
