@@ -34,8 +34,11 @@ static const struct {
 };
 
 static struct {
-    char path[4096]; /* empty: no file */
+    char path[4096];   /* empty: no file */
+    char staged[4096]; /* where it is written before it has that name */
     const char *version;
+    crash_calls *more;
+    uint64_t begin_ms; /* of the program, by the clock of uptime_ms */
     struct sigaction before[ARRAY_COUNT(signals)];
     atomic_flag taken; /* a thread records */
     struct crash_text text;
@@ -47,6 +50,7 @@ static _Thread_local struct {
     void *arg;
     void *stack;    /* of the handler */
     stack_t before; /* a sanitizer's, or none */
+    bool records;   /* it is in the handler */
 } mine;
 
 void crash_others(sigset_t *set)
@@ -216,7 +220,7 @@ static void put_place(struct crash_text *text, const struct place *place)
 static bool write_file(const struct crash_text *text)
 {
     int fd = crash.path[0] != '\0'
-                 ? open(crash.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640)
+                 ? open(crash.staged, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640)
                  : -1;
     size_t at = 0;
     ssize_t n = 0;
@@ -228,7 +232,15 @@ static bool write_file(const struct crash_text *text)
         at += (size_t)n;
     }
     close(fd);
-    return at == text->len;
+    return at == text->len && rename(crash.staged, crash.path) == 0;
+}
+
+static uint64_t uptime_ms(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS - crash.begin_ms;
 }
 
 static void begin_record(struct crash_text *text, const char *kind, const char *thread,
@@ -239,10 +251,15 @@ static void begin_record(struct crash_text *text, const char *kind, const char *
     crash_put_string(text, kind);
     crash_put(text, ",\"time\":");
     crash_put_number(text, (uint64_t)time(NULL));
+    crash_put(text, ",\"uptime_ms\":");
+    crash_put_number(text, uptime_ms());
     crash_put(text, ",\"pid\":");
     crash_put_number(text, (uint64_t)getpid());
     put_field(text, "version", crash.version);
     put_field(text, "thread", thread);
+    if (calls != NULL && crash.more != NULL) {
+        crash.more(text, arg);
+    }
     crash_put(text, ",\"calls\":[");
     if (calls != NULL) {
         calls(text, arg);
@@ -346,15 +363,24 @@ static void record(int number, const siginfo_t *info, const ucontext_t *context)
     write_file(text);
 }
 
+static void give_back(void)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(signals); i++) {
+        sigaction(signals[i].number, &crash.before[i], NULL);
+    }
+}
+
+/* Threads may fail at once. The first one records; others must not end the program meanwhile. */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
 
-    if (!atomic_flag_test_and_set(&crash.taken)) {
-        for (size_t i = 0; i < ARRAY_COUNT(signals); i++) { /* also for a fault in here */
-            sigaction(signals[i].number, &crash.before[i], NULL);
-        }
+    if (mine.records) { /* a fault in here, which ends it as far as it has come */
+        give_back();
+    } else if (!atomic_flag_test_and_set(&crash.taken)) {
+        mine.records = true;
         record(number, info, context);
+        give_back();
     } else {
         for (;;) { /* another thread records, and ends the program */
             pause();
@@ -366,6 +392,11 @@ static void on_signal(int number, siginfo_t *info, void *context)
     }
 }
 
+void crash_add(crash_calls *more)
+{
+    crash.more = more;
+}
+
 void crash_begin(const char *folder, const char *version)
 {
     struct sigaction action = {.sa_sigaction = on_signal,
@@ -373,10 +404,12 @@ void crash_begin(const char *folder, const char *version)
     void *once[1];
 
     crash.version = version;
+    crash.begin_ms += uptime_ms();
     backtrace(once, 1); /* loads what it needs */
     int len =
         folder != NULL ? snprintf(crash.path, sizeof(crash.path), "%s/" CRASH_FILE, folder) : 0;
-    if (len < 0 || (size_t)len >= sizeof(crash.path)) {
+    int staged = snprintf(crash.staged, sizeof(crash.staged), "%s.new", crash.path);
+    if (len < 0 || (size_t)len >= sizeof(crash.path) || (size_t)staged >= sizeof(crash.staged)) {
         crash.path[0] = '\0';
     }
     sigemptyset(&action.sa_mask);

@@ -7,8 +7,9 @@
  * already.
  *
  * The record is a JSON object:
- *   {"kind":"signal","signal":"SIGSEGV","time":1764500000,"pid":4711,"version":"0.1.0",
- *    "thread":"weir-0","calls":[...],"address":"0x0","at":"balance_x.so+0x1139",
+ *   {"kind":"signal","signal":"SIGSEGV","time":1764500000,"uptime_ms":8123,"pid":4711,
+ *    "version":"0.1.0","thread":"weir-0","file":"SHA-256 of the module","calls":[...],
+ *    "address":"0x0","at":"balance_x.so+0x1139",
  *    "stack":["balance_x.so+0x1139","/usr/sbin/weir+0x2f1e0","..."]}
  * `at` and `stack` are files and offsets as addr2line(1) takes them; a module is told by its name.
  * A stall (crash_tell_stall) has "kind":"stall" and no signal, address or stack.
@@ -38,13 +39,16 @@ void crash_put_string(struct crash_text *text, const char *string);
 void crash_put_number(struct crash_text *text, uint64_t number);
 void crash_put_hex(struct crash_text *text, uint64_t number);
 
-/* Adds what the calling thread was about, as the elements of a JSON array. Runs in the handler. */
+/* Adds what the calling thread was about, as the elements of a JSON array (crash_add: as members of
+ * the record, each behind a comma). Runs in the handler. */
 typedef void crash_calls(struct crash_text *text, void *arg);
 
 /* From now on fatal signals are recorded in CRASH_FILE in `folder` (copied; NULL: nowhere, only a
- * line on standard error), and then do what they did before. `version` is the program's, and lasts.
+ * line on standard error), and then do what they did before. `version` is the program's; it lasts.
  * Once, before other threads run. */
 void crash_begin(const char *folder, const char *version);
+/* `more` adds members before the calls, of whatever these are told of. Likewise. */
+void crash_add(crash_calls *more);
 /* What the calling thread is about is told by `calls` (NULL: nothing) with `arg`; and a stack for
  * its handler, so that an overflow of its own is recorded as well. Until crash_thread_ends. */
 void crash_thread_begins(crash_calls *calls, void *arg);

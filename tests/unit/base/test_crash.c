@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Records of fatal signals, from children that die. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -93,6 +94,39 @@ static int deeper(int depth)
 static void overflow(void)
 {
     deeper(0);
+}
+
+static void *fail_too(void *start)
+{
+    crash_thread_begins(calls, "other");
+    pthread_barrier_wait(start);
+    write_nowhere();
+    return NULL;
+}
+
+static void fail_at_once(void)
+{
+    pthread_barrier_t start;
+    pthread_t others[3];
+
+    pthread_barrier_init(&start, NULL, 4);
+    for (unsigned i = 0; i < 3; i++) {
+        pthread_create(&others[i], NULL, fail_too, &start);
+    }
+    pthread_barrier_wait(&start);
+    write_nowhere();
+}
+
+UNIT_TEST(threads_that_fail_at_once)
+{
+    for (unsigned i = 0; i < 20; i++) {
+        int status = 0;
+        const char *text = record_of(fail_at_once, &status);
+
+        ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+        is_in(text, "{\"kind\":\"signal\",\"time\":");
+        ck_assert_msg(strcmp(text + strlen(text) - 4, "\"]}\n") == 0, "cut: %s", text);
+    }
 }
 
 UNIT_TEST(an_overflow_of_the_stack)
