@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Sources of core/module, headers too (they go into the release): one line a file, sorted.
 core_libcore_a_SOURCES += \
+    core/module/blame.c \
+    core/module/blame.h \
     core/module/call.c \
     core/module/call.h \
     core/module/check.c \

@@ -8,6 +8,7 @@ EXTRA_tests_unit_test_module_DEPENDENCIES = $(unit_samples)
 tests_unit_test_module_SOURCES = $(UNIT_RUNNER) \
     tests/unit/metered.h \
     tests/unit/temporary.h \
+    tests/unit/module/test_blame.c \
     tests/unit/module/test_call.c \
     tests/unit/module/test_check.c \
     tests/unit/module/test_guard.c \
