@@ -16,13 +16,16 @@
 
 static void usage(FILE *to)
 {
-    fputs("Usage: weir [-c FILE] [-t] [-V] [--options [MODULE]]\n"
+    fputs("Usage: weir [-c FILE] [-t] [-V] [--options [MODULE]] [--release-module MODULE]\n"
           "An L7 load balancer that runs in the foreground.\n\n"
           "  -c FILE             configuration (default: " WEIR_SYSCONFDIR "/weir.conf);\n"
           "                      conf.d/*.conf beside it is read as well\n"
           "  -t                  check the configuration and exit: 0 right, 1 wrong\n"
           "  -V                  print the version and exit\n"
           "  --options [MODULE]  print all options, the core's or a module's\n"
+          "  --release-module MODULE\n"
+          "                      end the quarantine of a module that Weir has died in, and exit;\n"
+          "                      where Weir runs, weirctl module release MODULE does it\n"
           "  -h                  print this\n\n"
           "Signals: HUP reloads, TERM drains and ends, INT ends at once, USR1 opens log\n"
           "files again, USR2 logs statistics.\n",
@@ -42,11 +45,16 @@ static void open_standard(void)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
-        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
-        {"options", no_argument, NULL, 'o'},      {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"test", no_argument, NULL, 't'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {"options", no_argument, NULL, 'o'},
+        {"release-module", required_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0},
     };
     const char *path = WEIR_SYSCONFDIR "/weir.conf";
+    const char *released = NULL;
     bool check = false;
     bool print_options = false;
     int c;
@@ -61,6 +69,7 @@ int main(int argc, char **argv)
             return 0;
         case 'h': usage(stdout); return 0;
         case 'o': print_options = true; break;
+        case 'r': released = optarg; break;
         default: usage(stderr); return 2;
         }
     }
@@ -74,7 +83,9 @@ int main(int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    int code = check ? control_check(path) : control_run(path);
+    int code = released != NULL ? control_release_module(path, released)
+               : check          ? control_check(path)
+                                : control_run(path);
     log_stop();
     return code;
 }

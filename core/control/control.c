@@ -22,6 +22,7 @@
 #include "control/change/module_part.h"
 #include "control/parts.h"
 #include "control/try_start.h"
+#include "module/blame.h"
 #include "module/guard.h"
 #include "module/call.h"
 #include "module/host.h"
@@ -139,6 +140,7 @@ static void runtime_end(struct control *control)
 {
     names_free(&control->runtime.names);
     module_registry_free(&control->runtime.modules);
+    blame_book_free(&control->runtime.blame);
     free(control->folders.paths);
     arena_reset(&control->arena);
 }
@@ -162,6 +164,20 @@ static void complain(const char *why)
     free(text);
 }
 
+/* Before any module's code runs. The folder is there, so that a start that dies of a module leaves
+ * its record, and whoever starts it again and again ends in quarantine. */
+static void read_blame(struct control *control, bool try)
+{
+    const char *folder = control->at_start.state_dir.ptr;
+
+    if (!try && folder != NULL) {
+        mkdir(folder, 0750); /* whoever needs it reports a failure */
+    }
+    control->runtime.blame = blame_book_new(folder);
+    blame_begin(control->runtime.blame, !try);
+    module_registry_set_blame(control->runtime.modules, control->runtime.blame);
+}
+
 /* Builds with the rights that the process keeps, or would keep (`try`). NULL: mistakes were
  * printed. */
 static struct generation *build_first(struct control *control, bool try)
@@ -172,6 +188,7 @@ static struct generation *build_first(struct control *control, bool try)
 
     if (privileges_assume(&control->at_start, &control->folders, try, error, sizeof(error))) {
         set_state_dir(control, try);
+        read_blame(control, try);
         control->runtime.given = control->folders.paths;
         control->runtime.given_count = control->folders.count;
         generation = generation_build(&control->runtime, control->path, !try, &mistakes);
@@ -276,9 +293,6 @@ static void tear_down(struct control *control)
 /* Lays the stored runtime changes over the files. The generation to begin with. */
 static struct generation *restore(struct control *control, struct generation *generation)
 {
-    const char *state_dir = generation->plan->global.state_dir.ptr;
-
-    mkdir(state_dir, 0750); /* whoever needs it reports a failure */
     bool changed = changes_restore(&control->changes, generation);
     struct generation *restored = changed ? control_begin_again(control, generation) : NULL;
     if (changed && restored == NULL) {
@@ -361,6 +375,24 @@ static bool begin_for_good(struct control *control, struct generation *generatio
     return true;
 }
 
+/* How the run before ended, once. */
+static void tell_death(const struct control *control)
+{
+    const struct blame_death *death = blame_death(control->runtime.blame);
+    const char *trouble = blame_trouble(control->runtime.blame);
+    char fault[320];
+
+    if (death != NULL) {
+        blame_tell_fault(&death->fault, fault, sizeof(fault));
+        log_write(WEIR_LOG_ERROR, "weir", "the run before ended by %s%s%s, thread %s: %s/%s", fault,
+                  death->module[0] != '\0' ? ", of module " : "", death->module, death->thread,
+                  control->at_start.state_dir.ptr, CRASH_FILE);
+    }
+    if (trouble != NULL) {
+        log_write(WEIR_LOG_WARNING, "weir", "%s", trouble);
+    }
+}
+
 int control_run(const char *path)
 {
     struct control control = {0};
@@ -379,6 +411,7 @@ int control_run(const char *path)
         return 1;
     }
     crash_begin(control.at_start.state_dir.ptr, PACKAGE_VERSION);
+    crash_add(call_tell_file);
     crash_thread_begins(call_tell, control.self->calls);
     struct generation *generation = build_first(&control, false);
     if (generation == NULL) {
@@ -387,6 +420,7 @@ int control_run(const char *path)
         generation_free(&generation);
         control.exit_code = 1;
     } else {
+        tell_death(&control);
         control_warn(generation);
         start(&control, generation);
     }
@@ -407,12 +441,58 @@ int control_check(const char *path)
     if (generation != NULL && descriptors_are_short(generation->plan, warning, sizeof(warning))) {
         fprintf(stderr, "weir: warning: %s\n", warning);
     }
+    for (size_t i = 0; generation != NULL && i < generation->plan->modules.count; i++) {
+        const struct module *module = generation->plan->modules.items[i]->module;
+        if (module->quarantine != NULL) {
+            fprintf(stderr, "weir: warning: module \"%s\" is in quarantine\n", module->name);
+        }
+    }
     if (generation != NULL) {
         printf("weir: %s: configuration OK\n", path);
         generation_free(&generation);
     }
     runtime_end(&control);
     return code;
+}
+
+/* In the file alone: a Weir that runs reads it at its next reload. */
+static bool release(struct blame_book *book, const char *name)
+{
+    char error[512];
+    bool held = blame_held(book, name) != NULL;
+
+    if (blame_trouble(book) != NULL) {
+        fprintf(stderr, "weir: %s\n", blame_trouble(book));
+    }
+    if (!held) {
+        fprintf(stderr, "weir: module \"%s\" is not in quarantine\n", name);
+        return false;
+    }
+    blame_pardon(book, name);
+    if (!blame_settle(book, true, error, sizeof(error))) {
+        fprintf(stderr, "weir: %s\n", error);
+        return false;
+    }
+    printf("weir: module \"%s\" is released, from the next start or reload on\n", name);
+    return true;
+}
+
+int control_release_module(const char *path, const char *name)
+{
+    struct control control = {0};
+    char error[512];
+    bool done = false;
+
+    runtime_init(&control, path);
+    if (privileges_assume(&control.at_start, &control.folders, true, error, sizeof(error))) {
+        control.runtime.blame = blame_book_new(control.at_start.state_dir.ptr);
+        blame_read_again(control.runtime.blame);
+        done = release(control.runtime.blame, name);
+    } else {
+        complain(error);
+    }
+    runtime_end(&control);
+    return done ? 0 : 1;
 }
 
 int control_print_options(const char *path, const char *name)

@@ -17,4 +17,8 @@ int control_run(const char *path);
  * exit code. */
 int control_print_options(const char *path, const char *name);
 
+/* Ends a module's quarantine in the state_dir of `path`, for a Weir that does not run. The exit
+ * code. */
+int control_release_module(const char *path, const char *name);
+
 #endif

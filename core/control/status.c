@@ -70,6 +70,19 @@ static cJSON *hanging_json(const struct control *control)
     return hanging;
 }
 
+static cJSON *quarantined_json(const struct generation *g)
+{
+    cJSON *list = cJSON_CreateArray();
+
+    for (size_t i = 0; i < g->plan->modules.count; i++) {
+        const struct module *module = g->plan->modules.items[i]->module;
+        if (module->quarantine != NULL) {
+            cJSON_AddItemToArray(list, show_blame(module->quarantine));
+        }
+    }
+    return list;
+}
+
 static void run_status(struct operation *operation)
 {
     const struct changes *changes = changes_of(operation);
@@ -78,6 +91,8 @@ static void run_status(struct operation *operation)
     cJSON *hanging = hanging_json(control);
     bool hangs = cJSON_GetArraySize(hanging) > 0;
     const struct generation *g = plane->runtime->current;
+    cJSON *quarantined = quarantined_json(g);
+    bool lacks = cJSON_GetArraySize(quarantined) > 0;
     cJSON *stats = show_stats(plane);
     const cJSON *total = cJSON_GetObjectItem(stats, "total");
     cJSON *answer = cJSON_CreateObject();
@@ -110,8 +125,10 @@ static void run_status(struct operation *operation)
     cJSON_AddItemToObject(answer, "logs", logs_json());
     cJSON_AddItemToObject(answer, "hanging", hanging);
     cJSON_AddItemToObject(answer, "alarms", show_alarms(plane));
+    cJSON_AddItemToObject(answer, "quarantined", quarantined);
+    cJSON_AddItemToObject(answer, "crash", show_death(plane));
     json_set(answer, "health",
-             hangs || degraded(g) || !store_is_well(changes->store) ? "degraded" : "ok");
+             hangs || lacks || degraded(g) || !store_is_well(changes->store) ? "degraded" : "ok");
     cJSON_Delete(stats);
     operation_succeed(operation, 200, answer);
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "control/change/reload.h"
 #include "control/loops.h"
+#include "module/blame.h"
 #include "proxy/plan/descriptors.h"
 #include "proxy/upstream/names.h"
 #include "proxy/pool/recovery.h"
@@ -266,7 +267,9 @@ static void applied(void *arg)
     if (!control->started) {
         control->started = true;
         log_ready(generation);
+        modules_tell_death(&control->changes.plane);
     }
+    modules_tell_alarms(&control->changes.plane); /* of what is in quarantine */
     tell_applied(control);
     if (control->stop_wanted && !control->stopping) {
         control_stop_gently(control);
@@ -528,6 +531,7 @@ static void reload(void *arg, struct operation *operation)
     }
     log_write(WEIR_LOG_INFO, "weir", "reload: reading %s", control->path);
     control_notify("RELOADING=1");
+    blame_read_again(control->runtime.blame);
     struct generation *generation =
         generation_build(&control->runtime, control->path, true, &mistakes);
     if (generation == NULL) {

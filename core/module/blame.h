@@ -52,7 +52,8 @@ void blame_book_free(struct blame_book **book);
 /* Reads the book, and books the record of the run before, once however often it is found. With
  * `keep` the book is written before this returns; without, nothing is (a dry run). */
 void blame_begin(struct blame_book *book, bool keep);
-/* The book as it is now: another program may have changed it. */
+/* The book as it is now: another program may have changed it. NULL is legal, here and below, but
+ * for blame_pardon. */
 void blame_read_again(struct blame_book *book);
 
 /* What blame_begin has booked; NULL: the run before ended well, or an earlier start knew. */

@@ -285,6 +285,14 @@ __attribute__((noinline)) void call_end_of(struct call *call, uint64_t units)
     }
 }
 
+void call_cancel(struct call *call)
+{
+    if (call != NULL) {
+        struct call_stack *stack = call->meter->stack;
+        __atomic_store_n(&stack->depth, (unsigned)(call - stack->calls), __ATOMIC_RELEASE);
+    }
+}
+
 /* ---- reading ---- */
 
 static uint64_t load(const uint64_t *from)
@@ -384,4 +392,23 @@ void call_tell(struct crash_text *text, void *arg)
         crash_put_string(text, place != NULL ? place : "");
         crash_put(text, "}");
     }
+}
+
+void call_tell_file(struct crash_text *text, void *arg)
+{
+    const struct call_stack *stack = arg;
+    unsigned depth = __atomic_load_n(&stack->depth, __ATOMIC_RELAXED);
+    char hex[2 * sizeof(((struct module *)0)->identity) + 1] = "";
+
+    if (depth == 0 || depth > CALL_DEPTH) {
+        return;
+    }
+    const struct module *module =
+        __atomic_load_n(&stack->calls[depth - 1].module, __ATOMIC_RELAXED);
+    for (size_t i = 0; module != NULL && i < sizeof(module->identity); i++) {
+        hex[2 * i] = "0123456789abcdef"[module->identity[i] >> 4];
+        hex[2 * i + 1] = "0123456789abcdef"[module->identity[i] & 15];
+    }
+    crash_put(text, ",\"file\":");
+    crash_put_string(text, hex);
 }

@@ -145,6 +145,9 @@ struct call *call_begin(struct module_context *ctx, enum module_hook hook);
  * legal. */
 void call_end_of(struct call *call, uint64_t units);
 
+/* The end of one that is neither counted nor timed. */
+void call_cancel(struct call *call);
+
 static inline void call_end(struct call *call)
 {
     call_end_of(call, 1);
@@ -173,6 +176,8 @@ void call_allocated(struct call_stack *stack, size_t len);
 
 /* What runs on a loop (`arg`: its struct call_stack), the innermost first; see crash_calls. */
 void call_tell(struct crash_text *text, void *arg);
+/* Likewise: adds `"file"`, the SHA-256 of the innermost call's module. */
+void call_tell_file(struct crash_text *text, void *arg);
 
 /* The sum of what a copy's loops have counted of a hook; `loops` meters. false: it has not been
  * called. */

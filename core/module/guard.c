@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "module/blame.h"
 #include "net/loop.h"
 
 #define WINDOW_NS (10 * NS_PER_SECOND)
@@ -83,13 +84,21 @@ const char *guard_fallback_name(int32_t fallback)
 
 /* ---- life ---- */
 
+/* Only kinds that there is something to be done without are ever out. */
+static bool is_dispensable(enum module_kind kind)
+{
+    return kind == MODULE_BALANCER || kind == MODULE_STICKY || kind == MODULE_FILTER ||
+           kind == MODULE_ROUTER;
+}
+
 static bool is_closed(const struct guard *guard)
 {
     if (guard->conf.on_fault != ON_FAULT_AUTO) {
         return guard->conf.on_fault == ON_FAULT_CLOSED;
     }
     return guard->kind == MODULE_ROUTER ||
-           (guard->kind == MODULE_FILTER && guard->module->filter.on_request != NULL);
+           (guard->kind == MODULE_FILTER &&
+            (guard->module->filter.on_request != NULL || guard->module->sees_requests));
 }
 
 struct guard *guard_new(struct module *module, enum module_kind kind, const char *place,
@@ -103,6 +112,9 @@ struct guard *guard_new(struct module *module, enum module_kind kind, const char
     guard->conf = *conf;
     guard->closed = is_closed(guard);
     guard->refs = 1;
+    guard->quarantined = module->quarantine != NULL && is_dispensable(kind);
+    guard->state = guard->quarantined;
+    guard->fall.wall_ms = guard->quarantined ? (uint64_t)module->quarantine->since_s * 1000 : 0;
     guard->recent = base_zalloc(((size_t)conf->strikes + 1) * sizeof(*guard->recent));
     pthread_mutex_init(&guard->lock, NULL);
     list_push_back(&module->guards, &guard->link);
@@ -141,9 +153,7 @@ static uint64_t now_ns(void)
 
 bool guard_can_be_out(const struct guard *guard)
 {
-    return guard->conf.strikes > 0 &&
-           (guard->kind == MODULE_BALANCER || guard->kind == MODULE_STICKY ||
-            guard->kind == MODULE_FILTER || guard->kind == MODULE_ROUTER);
+    return guard->conf.strikes > 0 && is_dispensable(guard->kind);
 }
 
 /* Locked. true: it is one too many. */
@@ -192,7 +202,7 @@ void guard_strike(struct guard *guard, enum module_hook hook, enum strike strike
 bool guard_retry(struct guard *guard)
 {
     pthread_mutex_lock(&guard->lock);
-    bool was_out = guard_is_out(guard);
+    bool was_out = guard_is_out(guard) && !guard->quarantined;
     if (was_out) {
         guard->count = 0;
         atomic_fetch_add(&guard->state, 1);

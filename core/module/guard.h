@@ -4,7 +4,7 @@
  * block's strikes; when there are enough of them in ten seconds the block is out, on all loops at
  * once: a balancer's pool goes on with the host's own ranking, a filter, router or stickiness is
  * passed over or closed. The block stays out until it is tried again, or until a reload changes its
- * options or its module's file.
+ * options or its module's file. Blocks of a module in quarantine are out from the start.
  *
  * Owner: the plans that have the block. Thread: control; strikes and questions: any loop.
  */
@@ -50,7 +50,8 @@ struct guard {
     enum module_kind kind; /* MODULE_KIND_COUNT: the module block */
     char *place;           /* "pool web balance 1"; empty: the module block */
     struct guard_conf conf;
-    bool closed; /* what `on_fault` means for it */
+    bool closed;      /* what `on_fault` means for it */
+    bool quarantined; /* its module is in quarantine: it is out, and not tried again */
     unsigned refs;
     /* Odd: it is out. Goes up by one with each change. */
     _Atomic uint32_t state;

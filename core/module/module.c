@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "module/blame.h"
 #include "module/call.h"
 #include "module/module_abi.h"
 #include "module/module_library.h"
@@ -23,6 +24,7 @@ struct module_registry {
     uint64_t last_number;
     struct call_stack *stacks; /* one a loop */
     struct module_alarm alarm;
+    const struct blame_book *blame; /* NULL: nobody is in quarantine */
 };
 
 struct module_registry *module_registry_new(unsigned loops)
@@ -47,6 +49,11 @@ struct call_stack *module_calls(const struct module_registry *registry, unsigned
 void module_registry_on_alarm(struct module_registry *registry, void (*fn)(void *arg), void *arg)
 {
     registry->alarm = (struct module_alarm){fn, arg};
+}
+
+void module_registry_set_blame(struct module_registry *registry, const struct blame_book *book)
+{
+    registry->blame = book;
 }
 
 void module_registry_free(struct module_registry **registry)
@@ -90,6 +97,7 @@ static void destroy(struct module *module)
     }
     free(module->meters);
     library_close(&module->library);
+    free(module->quarantine);
     free(module->name);
     free(module->path);
     free(module);
@@ -111,7 +119,7 @@ void module_unref(struct module **module)
     }
 }
 
-/* ---- loading ---- */
+/* ---- files ---- */
 
 static bool is_legal_name(const char *name)
 {
@@ -149,12 +157,13 @@ static void make_meters(struct module_registry *registry, struct module *module)
 }
 
 static struct module *find_loaded(const struct module_registry *registry, const char *name,
-                                  const uint8_t identity[32])
+                                  const uint8_t identity[32], bool quarantined)
 {
     list_each(link, &registry->modules)
     {
         struct module *module = container_of(link, struct module, link);
-        if (strcmp(module->name, name) == 0 && memcmp(module->identity, identity, 32) == 0) {
+        if (strcmp(module->name, name) == 0 && memcmp(module->identity, identity, 32) == 0 &&
+            (module->quarantine != NULL) == quarantined) {
             return module;
         }
     }
@@ -173,23 +182,78 @@ static void take_metrics(struct module_registry *registry, struct module *module
     }
 }
 
-/* From a loaded library to a module that has run its load hook. */
-static bool accept(struct module_registry *registry, struct module *module, char *error)
-{
-    weir_module_entry_fn entry;
-    void *symbol = library_symbol(module->library, WEIR_MODULE_ENTRY);
+/* ---- quarantine ---- */
 
-    if (symbol == NULL) {
-        snprintf(error, LIBRARY_ERROR_SIZE,
-                 "it exports no %s: it is no module of Weir, or lacks WEIR_MODULE(...)",
-                 WEIR_MODULE_ENTRY);
-        return false;
+/* Kinds and options stay; nothing is left that could be called. */
+static void drop_hooks(struct module *module)
+{
+    struct weir_module *descriptor = &module->descriptor;
+
+    descriptor->load = NULL;
+    descriptor->conf_create = NULL;
+    descriptor->conf_free = NULL;
+    descriptor->worker_start = NULL;
+    descriptor->worker_stop = NULL;
+    memset(&module->router, 0, sizeof(module->router));
+    memset(&module->balancer, 0, sizeof(module->balancer));
+    memset(&module->sticky, 0, sizeof(module->sticky));
+    memset(&module->health, 0, sizeof(module->health));
+    memset(&module->filter, 0, sizeof(module->filter));
+    memset(&module->handler, 0, sizeof(module->handler));
+    memset(&module->logger, 0, sizeof(module->logger));
+    memset(&module->store, 0, sizeof(module->store));
+    memset(&module->control, 0, sizeof(module->control));
+}
+
+/* To be opened runs code of the file's: constructors, and `load`. */
+static bool died_while_loaded(const struct blame *blame)
+{
+    bool died = false;
+
+    for (unsigned i = 0; i < blame->count; i++) {
+        died |= strcmp(blame->faults[i].hook, module_hook_name(HOOK_LOAD)) == 0;
     }
-    memcpy(&entry, &symbol, sizeof(entry)); /* ISO C has no cast from object to function */
-    if (!module_abi_accept(module, entry(), error, LIBRARY_ERROR_SIZE)) {
+    return died;
+}
+
+static bool has_prefix_of(const struct module *module, enum module_kind kind)
+{
+    char prefix[32];
+
+    module_full_name(kind, (struct weir_str){NULL, 0}, prefix, sizeof(prefix));
+    return strncmp(module->name, prefix, strlen(prefix)) == 0;
+}
+
+/* Of a file that is not opened. Any module may be a filter; a block that uses it as one says so. */
+static void make_shell(struct module *module)
+{
+    struct weir_module *descriptor = &module->descriptor;
+
+    module->shell = module->sees_requests = true;
+    descriptor->name = module->name;
+    descriptor->version = descriptor->license = "";
+    descriptor->summary = "It is not loaded, as Weir has died of that";
+    descriptor->filter = &module->filter;
+    descriptor->balancer = has_prefix_of(module, MODULE_BALANCER) ? &module->balancer : NULL;
+    descriptor->sticky = has_prefix_of(module, MODULE_STICKY) ? &module->sticky : NULL;
+    descriptor->router = has_prefix_of(module, MODULE_ROUTER) ? &module->router : NULL;
+    descriptor->store = has_prefix_of(module, MODULE_STORE) ? &module->store : NULL;
+}
+
+/* ---- loading ---- */
+
+/* From a descriptor to a module that has run its load hook. */
+static bool accept(struct module_registry *registry, struct module *module,
+                   const struct weir_module *given, char *error)
+{
+    if (!module_abi_accept(module, given, error, LIBRARY_ERROR_SIZE)) {
         return false;
     }
     take_metrics(registry, module);
+    module->sees_requests = module->filter.on_request != NULL;
+    if (module->quarantine != NULL) {
+        drop_hooks(module);
+    }
     if (module->descriptor.load != NULL) {
         struct call *call = call_begin(&module->load_context, HOOK_LOAD);
         enum weir_status status = module->descriptor.load(&module->load_context.base);
@@ -203,9 +267,40 @@ static bool accept(struct module_registry *registry, struct module *module, char
     return true;
 }
 
+static bool find_entry(const struct module *module, weir_module_entry_fn *entry, char *error)
+{
+    void *symbol = library_symbol(module->library, WEIR_MODULE_ENTRY);
+
+    if (symbol == NULL) {
+        snprintf(error, LIBRARY_ERROR_SIZE,
+                 "it exports no %s: it is no module of Weir, or lacks WEIR_MODULE(...)",
+                 WEIR_MODULE_ENTRY);
+        return false;
+    }
+    memcpy(entry, &symbol, sizeof(*entry)); /* ISO C has no cast from object to function */
+    return true;
+}
+
+/* What the file does when it is opened is noted as a part of its load, for whoever asks what the
+ * program died of. */
+static bool open_library(struct module_registry *registry, struct module *module,
+                         const struct library_image *image, char *error)
+{
+    const struct weir_module *given = NULL;
+    weir_module_entry_fn entry = NULL;
+    struct call *call = call_begin(&module->load_context, HOOK_LOAD);
+
+    module->library = library_open(image, module->name, error);
+    bool found = module->library != NULL && find_entry(module, &entry, error);
+    given = found ? entry() : NULL;
+    call_cancel(call);
+    return found && accept(registry, module, given, error);
+}
+
 static struct module *load_image(struct module_registry *registry, const char *name,
                                  const char *path, const struct library_image *image,
-                                 const struct weir_host *host, char *error)
+                                 const struct weir_host *host, const struct blame *blame,
+                                 char *error)
 {
     struct module *module = base_zalloc(sizeof(*module));
 
@@ -216,8 +311,13 @@ static struct module *load_image(struct module_registry *registry, const char *n
     make_meters(registry, module);
     module_context_init(&module->load_context, host, module, NULL);
     module->load_context.worker_index = module->load_context.worker_count = registry->loops - 1;
-    module->library = library_open(image, name, error);
-    if (module->library == NULL || !accept(registry, module, error)) {
+    if (blame != NULL) {
+        module->quarantine = base_alloc(sizeof(*blame));
+        *module->quarantine = *blame;
+    }
+    if (blame != NULL && died_while_loaded(blame)) {
+        make_shell(module);
+    } else if (!open_library(registry, module, image, error)) {
         destroy(module);
         return NULL;
     }
@@ -256,11 +356,13 @@ struct module *module_load(struct module_registry *registry, const char *module_
         free(path);
         return NULL;
     }
-    module = find_loaded(registry, name, image.identity);
+    const struct blame *blame =
+        registry->blame != NULL ? blame_of(registry->blame, name, image.identity) : NULL;
+    module = find_loaded(registry, name, image.identity, blame != NULL);
     if (module != NULL) {
         module_ref(module);
     } else {
-        module = load_image(registry, name, path, &image, host, error);
+        module = load_image(registry, name, path, &image, host, blame, error);
         if (module == NULL) {
             mistakes_add(mistakes, place, "module \"%s\": %s cannot be used: %s", name, path,
                          error);

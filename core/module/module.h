@@ -16,6 +16,8 @@
 #include "module/context.h"
 #include "module/metrics.h"
 
+struct blame;
+struct blame_book;
 struct call_meter;
 struct call_stack;
 struct module_library;
@@ -67,6 +69,11 @@ struct module {
     uint64_t generation;       /* the newest that was in force with it; 0: none yet */
     struct call_meter *meters; /* one a loop; see call.h. NULL: a test */
     struct list guards;        /* struct guard.link; control thread */
+    /* It is in quarantine: all its hooks are NULL, in whatever kinds it has. NULL: it is not. */
+    struct blame *quarantine;
+    /* Likewise, and its file is not open: kinds by its name, and filter in any case. */
+    bool shell;
+    bool sees_requests; /* it is a filter with on_request */
 
     struct list link;                 /* in the registry */
     unsigned loops;                   /* of `meters` */
@@ -92,6 +99,9 @@ void module_unref(struct module **module);
 
 /* What a loop calls now; lives as long as the registry. */
 struct call_stack *module_calls(const struct module_registry *registry, unsigned loop);
+
+/* What is in quarantine by the book (blame.h) is loaded without its hooks. The book lasts. */
+void module_registry_set_blame(struct module_registry *registry, const struct blame_book *book);
 
 /* What is called when a block of a module is out (guard.h): on any loop. */
 void module_registry_on_alarm(struct module_registry *registry, void (*fn)(void *arg), void *arg);

@@ -13,6 +13,7 @@
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/pool.h"
 
+struct blame_book;
 struct names;
 struct listener;
 struct recovery;
@@ -26,6 +27,7 @@ struct reloads {
 
 struct runtime {
     struct module_registry *modules;
+    struct blame_book *blame; /* of these */
     const struct weir_host *host;
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
     struct table pools, routes; /* by name */

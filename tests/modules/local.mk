@@ -71,3 +71,18 @@ tests_modules_built_sticky_strikes_so_LDFLAGS = $(MODULE_LINK)
 weir_test_programs += tests/modules/built/balance_dies.so
 tests_modules_built_balance_dies_so_SOURCES = tests/modules/balance_dies.c
 tests_modules_built_balance_dies_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/balance_ends.so
+tests_modules_built_balance_ends_so_SOURCES = tests/modules/ends.c
+tests_modules_built_balance_ends_so_CPPFLAGS = $(AM_CPPFLAGS) -DENDS_BALANCER -DENDS_NAME='"balance_ends"'
+tests_modules_built_balance_ends_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/route_ends.so
+tests_modules_built_route_ends_so_SOURCES = tests/modules/ends.c
+tests_modules_built_route_ends_so_CPPFLAGS = $(AM_CPPFLAGS) -DENDS_ROUTER -DENDS_NAME='"route_ends"'
+tests_modules_built_route_ends_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/log_ends.so
+tests_modules_built_log_ends_so_SOURCES = tests/modules/ends.c
+tests_modules_built_log_ends_so_CPPFLAGS = $(AM_CPPFLAGS) -DENDS_LOGGER -DENDS_NAME='"log_ends"'
+tests_modules_built_log_ends_so_LDFLAGS = $(MODULE_LINK)

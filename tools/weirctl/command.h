@@ -121,6 +121,7 @@ enum outcome run_certificates(struct call *call);
 enum outcome run_modules(struct call *call);
 enum outcome run_module_show(struct call *call);
 enum outcome run_module_retry(struct call *call);
+enum outcome run_module_release(struct call *call);
 enum outcome run_pools(struct call *call); /* pools.c */
 enum outcome run_servers(struct call *call);
 enum outcome run_server_add(struct call *call); /* server.c */

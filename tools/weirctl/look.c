@@ -92,6 +92,47 @@ static void tell_alarms(const cJSON *alarms)
     }
 }
 
+static void print_fault(const char *fact, const char *what, const cJSON *fault)
+{
+    const char *hook = json_text(fault, "hook", NULL), *place = json_text(fault, "place", "");
+    const char *module = json_text(fault, "module", NULL);
+    char at[VALUE_SIZE];
+
+    print_fact(fact, "%s%s%s%s%s%s%s%s%s at %s", what, json_text(fault, "what", "?"),
+               module != NULL ? " in module " : "", module != NULL ? module : "",
+               hook != NULL ? ", hook " : "", hook != NULL ? hook : "", *place != '\0' ? " (" : "",
+               place, *place != '\0' ? ")" : "", show_time(at, json_number(fault, "time")));
+}
+
+/* A module in quarantine, and why. */
+static void print_quarantine(const cJSON *quarantine)
+{
+    const char *name = json_text(quarantine, "module", "?");
+    const cJSON *fault = NULL;
+    char since[VALUE_SIZE];
+
+    print_fact("quarantined", "%s, since %s; weirctl module release %s", name,
+               show_time(since, json_number(quarantine, "since")), name);
+    cJSON_ArrayForEach(fault, json_at(quarantine, "faults"))
+    {
+        print_fault("", "", fault);
+    }
+}
+
+/* How the run before ended, and who is in quarantine. */
+static void print_crashes(const cJSON *status)
+{
+    const cJSON *crash = json_at(status, "crash"), *each = NULL;
+
+    if (cJSON_IsObject(crash)) {
+        print_fault("last run", "ended by ", crash);
+    }
+    cJSON_ArrayForEach(each, json_at(status, "quarantined"))
+    {
+        print_quarantine(each);
+    }
+}
+
 enum outcome run_status(struct call *call)
 {
     struct answer answer;
@@ -110,6 +151,7 @@ enum outcome run_status(struct call *call)
         print_fact("workers", "%.0f", json_number(s, "workers"));
         print_hanging(s);
         tell_alarms(json_at(s, "alarms"));
+        print_crashes(s);
         print_fact("connections", "%.0f", json_number(s, "connections"));
         print_fact("ended for abuse", "%.0f", json_number(s, "abusive"));
         print_fact("requests", "%.0f (%.1f a second, %.0f in flight)", json_number(s, "requests"),
@@ -274,13 +316,17 @@ static enum outcome run_metrics(struct call *call)
 static void add_module_state(struct table *table, const cJSON *module)
 {
     bool out = cJSON_GetArraySize(json_at(module, "alarms")) > 0;
+    bool held = cJSON_IsObject(json_at(module, "quarantine"));
     const char *state = json_text(module, "state", "-");
 
     table_add(table,
-              out                            ? RED
+              out || held                    ? RED
               : strcmp(state, "active") == 0 ? GREEN
                                              : YELLOW,
-              "%s", out ? "out" : state);
+              "%s",
+              held  ? "quarantined"
+              : out ? "out"
+                    : state);
 }
 
 static void add_strikes(struct table *table, const cJSON *calls)
@@ -353,6 +399,9 @@ enum outcome run_module_show(struct call *call)
                    json_number(answer.json, "rates.request_us"));
         print_fact("memory", "%.0f bytes asked for", json_number(answer.json, "allocated_bytes"));
         tell_alarms(json_at(answer.json, "alarms"));
+        if (cJSON_IsObject(json_at(answer.json, "quarantine"))) {
+            print_quarantine(json_at(answer.json, "quarantine"));
+        }
         PRINT_LIST(columns, json_at(answer.json, "hooks"));
     }
     text_clear(&path);
@@ -369,6 +418,25 @@ static void tell_retried(const struct call *call, const struct answer *answer)
 enum outcome run_module_retry(struct call *call)
 {
     return call_send(call, "POST", NULL, tell_retried, "/modules/{}/retry", call->words[0]);
+}
+
+static void tell_released(const struct call *call, const struct answer *answer)
+{
+    print_fact("released", "%s; generation %.0f", call->words[0],
+               json_number(answer->json, "generation"));
+    print_restart(answer->json);
+}
+
+enum outcome run_module_release(struct call *call)
+{
+    enum outcome outcome =
+        call_send(call, "POST", NULL, tell_released, "/modules/{}/release", call->words[0]);
+
+    if (outcome == UNREACHABLE) {
+        fprintf(stderr, "weirctl: where Weir does not run: weir --release-module %s\n",
+                call->words[0]);
+    }
+    return outcome;
 }
 
 enum outcome run_modules(struct call *call)

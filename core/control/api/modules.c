@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/log.h"
 #include "control/api/totals.h"
 #include "module/call.h"
 #include "module/guard.h"
@@ -140,12 +141,58 @@ static void add_hook(cJSON *list, const struct module *module, unsigned loops,
     }
 }
 
+/* ---- quarantine, and what led to it ---- */
+
+static cJSON *show_fault(const struct blame_fault *fault)
+{
+    cJSON *object = cJSON_CreateObject();
+
+    json_set_number(object, "time", (double)fault->time_s * 1000);
+    json_set(object, "what", fault->what);
+    json_set(object, "hook", fault->hook[0] != '\0' ? fault->hook : NULL);
+    json_set(object, "place", fault->place);
+    return object;
+}
+
+cJSON *show_blame(const struct blame *blame)
+{
+    cJSON *object = cJSON_CreateObject();
+
+    json_set(object, "module", blame->module);
+    json_set_number(object, "since", (double)blame->since_s * 1000);
+    cJSON *faults = cJSON_AddArrayToObject(object, "faults");
+    for (unsigned i = 0; i < blame->count; i++) {
+        cJSON_AddItemToArray(faults, show_fault(&blame->faults[i]));
+    }
+    return object;
+}
+
+cJSON *show_death(const struct plane *plane)
+{
+    const struct blame_death *death = blame_death(plane->runtime->blame);
+
+    if (death == NULL) {
+        return cJSON_CreateNull();
+    }
+    cJSON *object = show_fault(&death->fault);
+    json_set(object, "thread", death->thread);
+    json_set(object, "module", death->module[0] != '\0' ? death->module : NULL);
+    return object;
+}
+
+void modules_tell_death(struct plane *plane)
+{
+    if (blame_death(plane->runtime->blame) != NULL) {
+        events_tell(&plane->events, "crash", show_death(plane));
+    }
+}
+
 /* ---- blocks and alarms ---- */
 
 /* What goes on while the block is out. NULL: it never is. */
 static const char *instead_of(const struct guard *guard)
 {
-    return !guard_can_be_out(guard)         ? NULL
+    return !guard_can_be_out(guard) && !guard->quarantined ? NULL
            : guard->kind == MODULE_BALANCER ? guard_fallback_name(guard->conf.fallback)
            : guard->closed                  ? "closed"
                                             : "open";
@@ -180,10 +227,14 @@ static cJSON *show_alarm(struct guard *guard)
     json_set(alarm, "block", guard->place);
     json_set(alarm, "kind", module_kind_name(guard->kind));
     json_set_number(alarm, "since", (double)fall.wall_ms);
-    json_set(alarm, "hook", module_hook_name(fall.hook));
-    json_set(alarm, "strike", strike_name(fall.strike));
+    json_set(alarm, "hook",
+             guard->quarantined ? guard->module->quarantine->faults[0].hook
+                                : module_hook_name(fall.hook));
+    json_set(alarm, "strike", guard->quarantined ? "quarantined" : strike_name(fall.strike));
     json_set_number(alarm, "took_us",
-                    fall.strike == STRIKE_SLOW ? microseconds((double)fall.took_ns) : NAN);
+                    fall.strike == STRIKE_SLOW && !guard->quarantined
+                        ? microseconds((double)fall.took_ns)
+                        : NAN);
     json_set(alarm, "instead", instead_of(guard));
     return alarm;
 }
@@ -228,6 +279,9 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
             cJSON_AddItemToArray(alarms, show_alarm(guard));
         }
     }
+    cJSON_AddItemToObject(object, "quarantine",
+                          module->quarantine != NULL ? show_blame(module->quarantine)
+                                                     : cJSON_CreateNull());
     add_metrics(object, module);
     return object;
 }
@@ -258,6 +312,20 @@ cJSON *show_alarms(const struct plane *plane)
     return alarms;
 }
 
+static void log_quarantine(const struct guard *guard)
+{
+    char faults[640];
+
+    blame_tell(guard->module->quarantine, faults, sizeof(faults));
+    log_write(WEIR_LOG_ERROR, guard->module->name,
+              "it is in quarantine, as Weir has died in it (%s): %s is out, %s; weirctl module "
+              "release %s ends that",
+              faults, guard->place[0] != '\0' ? guard->place : "its own block",
+              guard->kind == MODULE_BALANCER ? "and Weir itself chooses the servers"
+                                             : "and is passed over",
+              guard->module->name);
+}
+
 void modules_tell_alarms(struct plane *plane)
 {
     const struct module_registry *all = plane->runtime->modules;
@@ -268,6 +336,9 @@ void modules_tell_alarms(struct plane *plane)
         {
             struct guard *guard = container_of(link, struct guard, link);
             if (guard_tell(guard)) {
+                if (guard->quarantined) {
+                    log_quarantine(guard);
+                }
                 events_tell(&plane->events, "module", show_named_alarm(module, guard));
             }
         }

@@ -6,6 +6,7 @@
 #define CONTROL_API_MODULES_H
 
 #include "control/api/plane.h"
+#include "module/blame.h"
 
 cJSON *show_module(const struct plane *plane, const struct module *module);
 /* The newest copy of that name; NULL: none. */
@@ -16,7 +17,13 @@ const struct module *find_module_of(struct operation *operation);
 cJSON *show_alarms(const struct plane *plane);
 /* Once a second, while a generation runs. */
 void modules_second(struct plane *plane);
-/* Sends an event for each block that is out and has not been told. */
+/* Of a module in quarantine. */
+cJSON *show_blame(const struct blame *blame);
+/* How the run before ended; null: well, or an earlier start has told. */
+cJSON *show_death(const struct plane *plane);
+/* Sends that as an event. */
+void modules_tell_death(struct plane *plane);
+/* Sends an event for each block that is out and has not been told, and logs those in quarantine. */
 void modules_tell_alarms(struct plane *plane);
 
 #endif

@@ -41,14 +41,18 @@
     "}},'strikes':{'type':'object','description':'Breaches of contract, by kind.',"                \
     "'properties':{'over_budget':" COUNT ",'wrong_answer':" COUNT ",'no_server':" COUNT            \
     ",'failed':" COUNT "}}"
+#define FAULT                                                                                      \
+    "'time':" TIME ",'what':{'type':'string','description':'A signal, or stall.'},'hook':" OR_TEXT \
+    ",'place':" TEXT
 #define LIST(of)                                                                                  \
     "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
     "}}}"
-#define REF(name)     "{'$ref':'#/components/schemas/" name "'}"
-#define MODULE_ALARM  REF("ModuleAlarm")
-#define MODULE_HOOK   REF("ModuleHook")
-#define MODULE_BLOCK  REF("ModuleBlock")
-#define MODULE_RECENT REF("ModuleRecent")
+#define REF(name)         "{'$ref':'#/components/schemas/" name "'}"
+#define MODULE_ALARM      REF("ModuleAlarm")
+#define MODULE_QUARANTINE REF("ModuleQuarantine")
+#define MODULE_HOOK       REF("ModuleHook")
+#define MODULE_BLOCK      REF("ModuleBlock")
+#define MODULE_RECENT     REF("ModuleRecent")
 
 const struct weir_schema answer_schemas[] = {
     {"Problem",
@@ -121,13 +125,19 @@ const struct weir_schema answer_schemas[] = {
      "workers CPU time (0 to 1).'}}},'cpu_share':{'type':['number','null'],'description':'Its "
      "share of the workers CPU time since the start (0 to 1).'},'allocated_bytes':{'type':"
      "'integer','description':'Memory that it has asked Weir for.'},'alarms':{'type':'array',"
-     "'description':'Its blocks that are out for too many strikes.','items':" MODULE_ALARM
-     "},'hooks':{'type':'array','description':'By hook; of one module alone.','items':" MODULE_HOOK
+     "'description':'Its blocks that are out for too many strikes, or in quarantine.','items':" MODULE_ALARM
+     "},'quarantine':" MODULE_QUARANTINE
+     ",'hooks':{'type':'array','description':'By hook; of one module alone.','items':" MODULE_HOOK
      "},'blocks':{'type':'array','description':'Blocks of the configuration that use it; of one "
      "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT
      ",'metrics':{'type':'array','description':'Its own numbers, over all workers; they last over "
      "the exchange of its file.','items':{'type':'object','properties':{'name':" TEXT
      ",'type':{'enum':['counter','gauge']},'help':" TEXT ",'value':{'type':'integer'}}}}}}"},
+    {"ModuleQuarantine",
+     "{'type':['object','null'],'description':'Weir has died twice in its calls, and does not call "
+     "it until it is released; null: it is not in quarantine.','properties':{'module':" TEXT
+     ",'since':" TIME ",'faults':{'type':'array','description':'In which of its calls, the newest "
+     "first.','items':{'type':'object','properties':{" FAULT "}}}}}"},
     {"ModuleAlarm", "{'type':'object','properties':{'module':" TEXT ",'block':" TEXT ",'kind':" TEXT
                     ",'since':" TIME ",'hook':" TEXT ",'strike':" TEXT ",'took_us':" MAYBE
                     ",'instead':{'type':'string','description':'A fallback, open, or closed.'}}}"},
@@ -174,7 +184,10 @@ const struct weir_schema answer_schemas[] = {
      ",'calls':{'type':'array','items':{'type':'object','properties':{'module':" TEXT
      ",'hook':" TEXT ",'place':" TEXT "}}}}}},'alarms':{'type':'array','description':'Blocks of "
      "modules that are out for too many strikes.','items':" MODULE_ALARM
-     "},'health':{'enum':['ok','degraded']}}}"},
+     "},'quarantined':{'type':'array','description':'Modules in quarantine.','items':" MODULE_QUARANTINE
+     "},'crash':{'type':['object','null'],'description':'How the run before ended; null: well, "
+     "or an earlier start has told.','properties':{" FAULT ",'thread':" TEXT ",'module':" OR_TEXT
+     "}},'health':{'enum':['ok','degraded']}}}"},
     {"Stats",
      "{'type':'object','required':['time','total','listeners','pools'],'properties':{'time':" TIME
      ",'total':{'type':'object'},'listeners':{'type':'object'},'pools':{'type':'object'}}}"},

@@ -361,6 +361,11 @@ static void show_blocks_out(struct module_view *view, const struct module *modul
     show_number(view, out, "module=\"%s\"", module->name);
 }
 
+static void show_quarantine(struct module_view *view, const struct module *module)
+{
+    show_number(view, module->quarantine != NULL, "module=\"%s\"", module->name);
+}
+
 static void show_allocated(struct module_view *view, const char *labels,
                            const struct call_times *sum)
 {
@@ -380,8 +385,10 @@ static const struct {
      WEIR_GAUGE, show_times, NULL},
     {"strikes", "Breaches of modules' contract: calls over budget, wrong answers, failed hooks.",
      WEIR_COUNTER, show_strikes, NULL},
-    {"blocks_out", "Blocks of a module that are out for too many strikes.", WEIR_GAUGE, NULL,
-     show_blocks_out},
+    {"blocks_out", "Blocks of a module that are out for too many strikes, or in quarantine.",
+     WEIR_GAUGE, NULL, show_blocks_out},
+    {"quarantined", "1 for a module in quarantine, since Weir has died in it.", WEIR_GAUGE, NULL,
+     show_quarantine},
     {"allocated_bytes", "Memory that modules' hooks have asked Weir for.", WEIR_COUNTER,
      show_allocated, NULL},
 };

@@ -116,6 +116,7 @@ void changes_rebuilt(struct changes *changes);
 
 /* ---- the parts of this room ---- */
 
-extern const struct change_part server_part, journal_part, reload_part, export_part, retry_part;
+extern const struct change_part server_part, journal_part, reload_part, export_part, retry_part,
+    release_part;
 
 #endif

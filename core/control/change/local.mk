@@ -11,6 +11,7 @@ core_libcore_a_SOURCES += \
     core/control/change/journal.h \
     core/control/change/module_part.c \
     core/control/change/module_part.h \
+    core/control/change/module_release.c \
     core/control/change/module_retry.c \
     core/control/change/overlay.c \
     core/control/change/overlay.h \

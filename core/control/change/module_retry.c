@@ -53,6 +53,13 @@ static enum written run_retry(struct operation *operation)
     if (module == NULL) {
         return WRITE_ANSWERED;
     }
+    if (module->quarantine != NULL) {
+        operation_problem(operation, 409,
+                          "module \"%s\" is in quarantine, and not tried again; weirctl module "
+                          "release %s ends that",
+                          module->name, module->name);
+        return WRITE_ANSWERED;
+    }
     cJSON *shown = show_module(operation->plane, module), *before = cJSON_CreateObject();
     cJSON_AddItemToObject(before, "alarms", cJSON_DetachItemFromObject(shown, "alarms"));
     cJSON_Delete(shown);

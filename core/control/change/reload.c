@@ -5,8 +5,10 @@
  */
 #include "control/change/reload.h"
 
+#include "base/log.h"
 #include "control/api/show.h"
 #include "control/change/change.h"
+#include "module/blame.h"
 
 static enum written run_reload(struct operation *operation)
 {
@@ -47,12 +49,15 @@ static void json_free(void *json)
     cJSON_Delete(json);
 }
 
-/* A change that records the reload; `arg` is for its answer. */
+/* A change that records the reload, or what it was done for; `arg` is for its answer. */
 static struct change *change_of_reload(struct changes *changes, struct operation *operation,
                                        cJSON *after, cJSON *arg)
 {
     struct change *change = change_new(changes, operation);
-    change_note(change, "config.reload", changes->plane.path, NULL, after);
+    bool other = operation != NULL && operation->state != NULL;
+    change_note(change, other ? operation->command->row.name : "config.reload",
+                other ? operation->params[0] : changes->plane.path,
+                other ? cJSON_Duplicate(operation->state, true) : NULL, after);
     change->arg = arg;
     change->arg_free = json_free;
     return change;
@@ -150,11 +155,25 @@ static void note_refusal(struct changes *changes, struct operation *operation)
     change_begin(change);
 }
 
+/* Of a module that the reload was to release. */
+static void settle_pardon(const struct changes *changes, bool released)
+{
+    char error[512];
+
+    if (!blame_settle(changes->plane.runtime->blame, released, error, sizeof(error))) {
+        log_write(WEIR_LOG_ERROR, "weir",
+                  "a module is released and in force, but the next start will have it in "
+                  "quarantine again: %s",
+                  error);
+    }
+}
+
 void changes_reloaded(struct changes *changes, struct operation *operation,
                       const struct mistakes *mistakes, const char *error)
 {
     const char *refused = mistakes != NULL && mistakes->count > 0 ? mistakes->texts[0] : error;
 
+    settle_pardon(changes, refused == NULL);
     report_reload(changes, operation, refused, mistakes);
     if (operation == NULL && !store_is_well(changes->store)) {
         changes_finish(changes, NULL); /* nobody waits for an answer */

@@ -6,6 +6,78 @@
  */
 #include "proxy/plan/build.h"
 
+#include "module/blame.h"
+
+/* ---- quarantine ---- */
+
+/* A module in quarantine is wanted where there is nothing to be done without it. */
+static void refuse(struct build *b, const struct module *module, struct place place,
+                   const char *why)
+{
+    char faults[640];
+
+    blame_tell(module->quarantine, faults, sizeof(faults));
+    mistakes_add(b->mistakes, place,
+                 "module \"%s\" is in quarantine, as Weir has died in it (%s), and %s; install a "
+                 "mended file, or end the quarantine: weir --release-module %s, or weirctl module "
+                 "release %s where Weir runs",
+                 module->name, faults, why, module->name, module->name);
+}
+
+static const char no_other[] = "nothing can take its place";
+
+/* Whether a block of that kind cannot even be read without its hooks. */
+static bool is_unreadable(const struct module *module, enum module_kind kind)
+{
+    return module->quarantine != NULL &&
+           (kind == MODULE_HEALTH || (module->shell && !module_has_kind(module, kind)));
+}
+
+/* Whether it is known what a shell is for: by its name, or by a block. */
+static bool is_known(const struct build *b, const struct module *module)
+{
+    bool known = module_has_kind(module, MODULE_BALANCER) ||
+                 module_has_kind(module, MODULE_STICKY) || module_has_kind(module, MODULE_ROUTER);
+
+    for (size_t i = 0; i < b->plan->uses.count && !known; i++) {
+        const struct use *use = b->plan->uses.items[i];
+        known = use->module == module && use->kind == MODULE_FILTER;
+    }
+    return known;
+}
+
+static void check_quarantine(struct build *b, const struct use *use)
+{
+    const struct module *module = use->module;
+
+    if (module->quarantine == NULL) {
+        return;
+    }
+    if (use->guard->quarantined) {
+        if (use->guard->closed) {
+            refuse(b, module, use->block->place,
+                   "on_fault closes this block without it (on_fault = open passes it over)");
+        }
+    } else if (use->kind != MODULE_KIND_COUNT || module_has_kind(module, MODULE_STORE) ||
+               module_has_kind(module, MODULE_CONTROL) || (module->shell && !is_known(b, module))) {
+        refuse(b, module, use->block->place, no_other);
+    }
+}
+
+/* Of a shell nobody knows the options; those of the host count. */
+static void fill(struct build *b, const struct module *module, const struct conf_node *block,
+                 uint32_t context, const struct conf_target *targets, size_t count, bool defaults)
+{
+    struct mistakes ignored = {0}, *told = b->mistakes;
+
+    b->mistakes = module->shell ? &ignored : told;
+    build_fill(b, block, context, targets, count, NULL, defaults);
+    b->mistakes = told;
+    mistakes_free(&ignored);
+}
+
+/* ---- uses ---- */
+
 static struct use *use_new(struct build *b, struct module *module, enum module_kind kind,
                            const struct conf_node *block)
 {
@@ -69,7 +141,7 @@ void build_module(struct build *b, const struct conf_node *node)
     for (size_t i = 0; i < count; i++) {
         targets[i + 1] = (struct conf_target){tables[i], &use->supervision};
     }
-    build_fill(b, node, WEIR_CONTEXT_MODULE, targets, count + 1, NULL, true);
+    fill(b, module, node, WEIR_CONTEXT_MODULE, targets, count + 1, true);
 
     static const enum module_kind by_block[] = {MODULE_ROUTER, MODULE_LOGGER};
     for (size_t i = 0; i < ARRAY_COUNT(by_block); i++) {
@@ -115,6 +187,14 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
     if (is_refused(b, kind, node->title.text)) {
         return NULL;
     }
+    char name[256];
+    module_full_name(kind, node->title.text, name, sizeof(name));
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(enabled[i]->name, name) == 0 && is_unreadable(enabled[i], kind)) {
+            refuse(b, enabled[i], node->place, no_other);
+            return NULL;
+        }
+    }
     struct module *module = module_find(b->plan->global.module_dir.ptr, enabled, count, kind,
                                         node->title.text, node->place, b->mistakes);
     if (module == NULL) {
@@ -158,7 +238,7 @@ void build_fill_use(struct build *b, struct use *use, uint32_t context,
     for (size_t i = 0; i < supervising; i++) {
         targets[++count] = (struct conf_target){tables[i], &use->supervision};
     }
-    build_fill(b, use->block, context, targets, count + 1, NULL, false);
+    fill(b, use->module, use->block, context, targets, count + 1, false);
 }
 
 struct use *build_use(struct build *b, const struct conf_node *node, enum module_kind kind,
@@ -239,5 +319,6 @@ void build_guards(struct build *b)
                                               name->len > 0 ? name->ptr : "", &use->supervision);
         use->context.guard = use->guard;
         use->context.place = use->guard->place;
+        check_quarantine(b, use);
     }
 }

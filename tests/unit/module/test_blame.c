@@ -429,6 +429,11 @@ UNIT_TEST(no_folder)
     ck_assert_ptr_null(blame_death(book));
     ck_assert_ptr_null(blame_of(book, "bad", file_a));
     blame_book_free(&book);
+    blame_read_again(book);
+    ck_assert_ptr_null(blame_death(book));
+    ck_assert_ptr_null(blame_trouble(book));
+    ck_assert_ptr_null(blame_of(book, "bad", file_a));
+    ck_assert(blame_settle(book, true, NULL, 0));
     blame_book_free(&book);
 }
 

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "base/base.h"
+#include "module/blame.h"
 #include "runner.h"
 
 static struct module module = {.name = (char[]){"bad"}};
@@ -128,6 +129,32 @@ UNIT_LOOP_TEST(on_fault_has_a_default_for_each_kind, ARRAY_COUNT(faults))
     struct guard *guard = make(faults[_i].kind, 1, faults[_i].on_fault);
     ck_assert_int_eq(guard->closed, faults[_i].closed);
     guard_unref(&guard);
+}
+
+UNIT_TEST(a_module_in_quarantine_is_out_from_the_start)
+{
+    struct blame blame = {.module = "bad", .since_s = 1000};
+    static const enum module_kind kinds[] = {MODULE_BALANCER, MODULE_STICKY, MODULE_FILTER,
+                                             MODULE_ROUTER, MODULE_LOGGER};
+
+    module.quarantine = &blame;
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        struct guard *guard = make(kinds[i], 0, ON_FAULT_OPEN);
+        bool out = kinds[i] != MODULE_LOGGER;
+        ck_assert_int_eq(guard_is_out(guard), out);
+        ck_assert_int_eq(guard->quarantined, out);
+        ck_assert_uint_eq(guard_why(guard).wall_ms, out ? 1000000 : 0);
+        ck_assert_int_eq(guard_tell(guard), out);
+        ck_assert_msg(!guard_retry(guard), "it is not tried again");
+        ck_assert_int_eq(guard_is_out(guard), out);
+        guard_unref(&guard);
+    }
+    module.sees_requests = true; /* though its hooks are gone */
+    struct guard *guard = make(MODULE_FILTER, 0, ON_FAULT_AUTO);
+    ck_assert(guard->closed);
+    guard_unref(&guard);
+    module.sees_requests = false;
+    module.quarantine = NULL;
 }
 
 static void *strike_often(void *arg)

@@ -3,6 +3,7 @@
 #include "runner.h"
 
 #include "base/log.h"
+#include "module/blame.h"
 #include "module/call.h"
 #include "module/host.h"
 #include "module/module.h"
@@ -113,6 +114,62 @@ UNIT_TEST(a_module_is_loaded)
     module_unref(&module);
     ck_assert_ptr_null(module);
     ck_assert_ptr_null(module_next(registry, NULL));
+}
+
+/* In the hook that is named, twice. */
+static struct blame_book *quarantined(const char *hook)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "{\"modules\":{\"balance_sample\":{\"since\":9,\"faults\":[{\"time\":9,\"what\":"
+             "\"SIGSEGV\",\"hook\":\"%s\",\"place\":\"\"}]}}}",
+             hook);
+    temporary_write(temporary_path(folder, BLAME_FILE), text);
+    struct blame_book *book = blame_book_new(folder);
+    blame_begin(book, true);
+    module_registry_set_blame(registry, book);
+    return book;
+}
+
+UNIT_TEST(a_module_in_quarantine_has_no_hooks)
+{
+    install_as("sample", "balance_sample", "");
+    struct blame_book *book = quarantined("pick");
+    struct module *module = load_well("balance_sample");
+    ck_assert_ptr_nonnull(module->quarantine);
+    ck_assert_str_eq(times_loaded(), "0");
+    ck_assert(module_has_kind(module, MODULE_BALANCER) && module_has_kind(module, MODULE_FILTER));
+    ck_assert_msg(module->descriptor.options->count == 1, "its options are known");
+    ck_assert(module->balancer.pick == NULL && module->balancer.on_assign == NULL);
+    ck_assert(module->filter.on_response == NULL && module->descriptor.load == NULL);
+    ck_assert_ptr_eq(module->descriptor.balancer, &module->balancer);
+    struct module *again = load_well("balance_sample");
+    ck_assert_ptr_eq(again, module);
+    blame_pardon(book, "balance_sample");
+    struct module *released = load_well("balance_sample");
+    ck_assert_msg(released != module, "the released one is another copy");
+    ck_assert_uint_eq(pick_of(released), 7);
+    ck_assert_str_eq(times_loaded(), "1");
+    module_unref(&released);
+    module_unref(&again);
+    module_unref(&module);
+    blame_book_free(&book);
+}
+
+UNIT_TEST(one_that_died_while_it_was_loaded_is_not_opened)
+{
+    install_as("sample", "balance_sample", "");
+    struct blame_book *book = quarantined("load");
+    struct module *module = load_well("balance_sample");
+    ck_assert(module->shell && module->library == NULL);
+    for (enum module_kind kind = 0; kind < MODULE_KIND_COUNT; kind++) {
+        ck_assert_int_eq(module_has_kind(module, kind),
+                         kind == MODULE_BALANCER || kind == MODULE_FILTER);
+    }
+    ck_assert_ptr_null(module->descriptor.options);
+    module_unref(&module);
+    blame_book_free(&book);
 }
 
 UNIT_TEST(the_same_contents_are_shared)
