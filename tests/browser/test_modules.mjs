@@ -145,6 +145,36 @@ describe("modules in the panel", () => {
         await page.getByRole("button", { name: "Try again", exact: true }).waitFor({ state: "hidden" });
     });
 
+    it("says what is in quarantine and why, and lets an administrator release it", async () => {
+        await open({ role: "admin" });
+        await openModules(page);
+        mock.model.modules.hold("balance_round_robin");
+        await standsAs(page, "balance_round_robin", "In quarantine");
+        await page.getByText("Weir has died in pick twice").waitFor();
+        assert.equal(await page.getByRole("button", { name: /Try again/ }).count(), 0);
+        await page.getByRole("link", { name: "balance_round_robin", exact: true }).click();
+        await page.getByText(/since .*: SIGSEGV in pick, .*; stall in pick/).waitFor();
+        assert.deepEqual(await findings(page), []);
+        await shoot(page, "module-quarantine", { fullPage: true });
+        await page.getByRole("button", { name: "Release", exact: true }).click();
+        await dialog(page).getByText("it is in quarantine again").waitFor();
+        await dialog(page).getByRole("button", { name: "Release" }).click();
+        await notice(page, "balance_round_robin is released").waitFor();
+        assert.equal(mock.model.journal[0].command, "modules.release");
+        await page.locator(".alarms li").waitFor({ state: "detached" });
+        await page.getByRole("button", { name: "Release", exact: true }).waitFor({ state: "hidden" });
+        await closePage(page);
+    });
+
+    it("leaves a release to administrators", async () => {
+        await open();
+        await openModules(page);
+        mock.model.modules.hold("balance_round_robin");
+        await standsAs(page, "balance_round_robin", "In quarantine");
+        assert.equal(await page.getByRole("button", { name: /Release|Try again/ }).count(), 0);
+        await closePage(page);
+    });
+
     it("gives a viewer no button", async () => {
         await open({ role: "viewer" });
         await openModules(page);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What is said of modules: how one stands, why a block of it is out, what goes on instead; and
-// trying it again.
+// bringing it back.
 
-import { api } from "./api.js";
+import { api, may } from "./api.js";
 import { ask, consequence } from "./dialog.js";
 import { h } from "./dom.js";
-import { micros, plural, sentence } from "./format.js";
+import { micros, plural, sentence, when } from "./format.js";
 import { notify } from "./notice.js";
 
 const STRIKES = {
@@ -29,10 +29,13 @@ export const strikeWords = ({ strikes }) =>
 export const strikesClass = (counted, out) =>
     strikesOf(counted) === 0 ? null : out ? "bad-number" : "warn-number";
 
-export const isOut = (module) => (module.alarms ?? []).length > 0;
+/** Weir has died in it twice, and does not call it. */
+export const isHeld = (module) => Boolean(module.quarantine);
+export const isOut = (module) => isHeld(module) || (module.alarms ?? []).length > 0;
 
 /** How a copy stands, for its badge: [tone, word]. */
 export function moduleState(module) {
+    if (isHeld(module)) return ["down", "In quarantine"];
     if (isOut(module)) return ["down", "Out"];
     return [module.state === "active" ? "up" : "drain", sentence(module.state)];
 }
@@ -50,6 +53,8 @@ export function alarmCause({ hook, strike, took_us: took }) {
             return `${hook} chose no server where one was usable`;
         case "failed":
             return `${hook} failed`;
+        case "quarantined":
+            return `Weir has died in ${hook || "it"} twice`;
         default:
             return [strike, hook].filter(Boolean).join(", in ");
     }
@@ -69,7 +74,7 @@ export const modulePath = (name) => `/modules/${encodeURIComponent(name)}`;
 export const moduleLink = (name) => `#modules/${encodeURIComponent(name)}`;
 
 /** Asks, and uses the module's blocks that are out again. */
-export async function retry(module) {
+async function retry(module) {
     const alarms = module.alarms ?? [];
     const balancers = alarms.some(({ kind }) => kind === "balancer");
     const done = await ask({
@@ -92,6 +97,38 @@ export async function retry(module) {
     if (done) notify(`${module.name} is tried again.`);
     return Boolean(done);
 }
+
+/** Ways in which Weir has died in it, the newest first: `SIGSEGV in pick, 5 minutes ago`. */
+export const faultWords = ({ quarantine }) =>
+    (quarantine?.faults ?? []).map(
+        ({ what, hook, time }) => `${what}${hook ? ` in ${hook}` : ""}, ${when(time)}`,
+    );
+
+/** Asks, and lets a module out of quarantine. */
+async function release(module) {
+    const done = await ask({
+        title: `Release ${module.name} from quarantine?`,
+        confirm: "Release",
+        content: h(
+            "ul",
+            { class: "what" },
+            faultWords(module).map((words) => consequence(`${words}.`)),
+            consequence("Weir reads its configuration again, and uses the module as it says.", {
+                symbol: "info",
+            }),
+            consequence("If Weir dies in it again, it is in quarantine again.", { symbol: "info" }),
+        ),
+        submit: () => api.post(`${modulePath(module.name)}/release`),
+    });
+    if (done) notify(`${module.name} is released.`);
+    return Boolean(done);
+}
+
+export const backWord = (module) => (isHeld(module) ? "Release" : "Try again");
+export const mayBringBack = (module) =>
+    isOut(module) && may(isHeld(module) ? "admin" : "operator");
+/** Asks, and brings back what is out. */
+export const bringBack = (module) => (isHeld(module) ? release(module) : retry(module));
 
 /** In a line: what is out, for a bar that all sections have. */
 export function alarmsLine(alarms) {

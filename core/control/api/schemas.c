@@ -125,8 +125,8 @@ const struct weir_schema answer_schemas[] = {
      "workers CPU time (0 to 1).'}}},'cpu_share':{'type':['number','null'],'description':'Its "
      "share of the workers CPU time since the start (0 to 1).'},'allocated_bytes':{'type':"
      "'integer','description':'Memory that it has asked Weir for.'},'alarms':{'type':'array',"
-     "'description':'Its blocks that are out for too many strikes, or in quarantine.','items':" MODULE_ALARM
-     "},'quarantine':" MODULE_QUARANTINE
+     "'description':'Its blocks that are out for too many strikes, or in "
+     "quarantine.','items':" MODULE_ALARM "},'quarantine':" MODULE_QUARANTINE
      ",'hooks':{'type':'array','description':'By hook; of one module alone.','items':" MODULE_HOOK
      "},'blocks':{'type':'array','description':'Blocks of the configuration that use it; of one "
      "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT
@@ -184,7 +184,8 @@ const struct weir_schema answer_schemas[] = {
      ",'calls':{'type':'array','items':{'type':'object','properties':{'module':" TEXT
      ",'hook':" TEXT ",'place':" TEXT "}}}}}},'alarms':{'type':'array','description':'Blocks of "
      "modules that are out for too many strikes.','items':" MODULE_ALARM
-     "},'quarantined':{'type':'array','description':'Modules in quarantine.','items':" MODULE_QUARANTINE
+     "},'quarantined':{'type':'array','description':'Modules in "
+     "quarantine.','items':" MODULE_QUARANTINE
      "},'crash':{'type':['object','null'],'description':'How the run before ended; null: well, "
      "or an earlier start has told.','properties':{" FAULT ",'thread':" TEXT ",'module':" OR_TEXT
      "}},'health':{'enum':['ok','degraded']}}}"},

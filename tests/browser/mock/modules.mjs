@@ -107,9 +107,30 @@ export class Modules {
             took_us: strike === "over_budget" ? 50100 : null,
             instead: INSTEAD[copy.kind],
         };
-        copy.strikes[strike] += 100;
+        if (strike in copy.strikes) copy.strikes[strike] += 100;
         copy.alarms = [alarm];
         this.model.emit("module", { ...alarm, module: name });
+    }
+
+    /** Weir has died in it twice. */
+    hold(name) {
+        const copy = this.find(name);
+        this.out(name, "quarantined");
+        copy.quarantine = {
+            module: name,
+            since: Date.now(),
+            faults: ["SIGSEGV", "stall"].map((what) => ({
+                time: Date.now(),
+                what,
+                hook: copy.hook,
+                place: copy.blocks[0] ?? "",
+            })),
+        };
+    }
+
+    release(name) {
+        for (const copy of this.copies) if (copy.name === name) copy.quarantine = null;
+        this.retry(name);
     }
 
     retry(name) {
@@ -146,6 +167,7 @@ export class Modules {
             cpu_share: 0.012,
             allocated_bytes: 1234567,
             alarms: copy.alarms,
+            quarantine: copy.quarantine ?? null,
             metrics:
                 name === "sticky_cookie"
                     ? [

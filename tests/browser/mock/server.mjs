@@ -457,14 +457,15 @@ const ROUTES = {
             name ? this.model.modules.show(name) : entries(this.model.modules.list()),
         );
     },
-    "POST modules": operator(function retry(call) {
-        const [, name] = call.parts;
+    "POST modules": operator(function bringBack(call) {
+        const [, name, how] = call.parts;
         const before = { alarms: this.model.modules.show(name).alarms };
-        this.model.modules.retry(name);
+        if (how === "release") this.model.modules.release(name);
+        else this.model.modules.retry(name);
         return this.changed(
             call,
             200,
-            { command: "modules.retry", target: name, before },
+            { command: `modules.${how}`, target: name, before },
             this.model.modules.show(name),
         );
     }),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The page of one module: why it is out, what its hooks cost, where it is used, what it has counted.
 
-import { api, may } from "../api.js";
+import { api } from "../api.js";
 import { ChartCard } from "../chartcard.js";
 import { h, setAttr, setChildren, setText } from "../dom.js";
 import { makeFigures } from "../figures.js";
@@ -9,12 +9,15 @@ import { ago, bytes, count, micros, ms, NONE, rate, sentence, share, when } from
 import { icon } from "../icons.js";
 import {
     alarmReason,
+    backWord,
     blockWord,
+    bringBack,
+    faultWords,
     insteadWords,
     isOut,
+    mayBringBack,
     modulePath,
     moduleState,
-    retry,
     strikesClass,
     strikesOf,
     strikeWords,
@@ -205,6 +208,12 @@ const FACTS = [
     ["Generation", (module) => `${module.generation}, the newest in force with this copy`],
     ["Share of CPU", (module) => `${share(module.cpu_share)} since the start`],
     ["File", (module) => module.path],
+    [
+        "Quarantine",
+        (module) =>
+            module.quarantine &&
+            `since ${when(module.quarantine.since)}: ${faultWords(module).join("; ")}`,
+    ],
 ];
 
 function ownNumber() {
@@ -237,11 +246,12 @@ export class ModuleView {
         this.mark = badge();
         this.kinds = h("span", { class: "chips" });
         this.summary = h("p", { class: "hint" });
-        this.retryButton = h(
-            "button",
-            { class: "button primary", type: "button", hidden: true, on: { click: () => this.retry() } },
-            "Try again",
-        );
+        this.backButton = h("button", {
+            class: "button primary",
+            type: "button",
+            hidden: true,
+            on: { click: () => this.bringBack() },
+        });
         this.problem = h("p", { class: "form-error", role: "alert", hidden: true });
         const alarms = h("ul", { class: "alarms" });
         this.alarms = h("div", { role: "alert" }, alarms);
@@ -278,7 +288,7 @@ export class ModuleView {
                 this.heading,
                 this.mark.node,
                 this.kinds,
-                may("operator") && this.retryButton,
+                this.backButton,
             ),
             this.summary,
             this.problem,
@@ -348,14 +358,14 @@ export class ModuleView {
         setText(this.summary, "Loading…");
         this.kinds.replaceChildren();
         this.mark.node.hidden = true;
-        this.retryButton.hidden = true;
+        this.backButton.hidden = true;
         this.problem.hidden = true;
         this.content.hidden = true;
         this.hooks.opened.clear();
     }
 
-    async retry() {
-        if (await retry(this.module)) await this.load();
+    async bringBack() {
+        if (await bringBack(this.module)) await this.load();
     }
 
     async load() {
@@ -381,7 +391,7 @@ export class ModuleView {
             if (!this.module || problem.status === 404) {
                 setText(this.summary, "");
                 this.mark.node.hidden = true;
-                this.retryButton.hidden = true;
+                this.backButton.hidden = true;
                 this.content.hidden = true;
             }
         }
@@ -397,7 +407,8 @@ export class ModuleView {
                 ...(module.kinds ?? []).map((kind) => h("span", { class: "chip", text: kind })),
             );
         setText(this.summary, module.summary ?? "");
-        this.retryButton.hidden = !isOut(module);
+        this.backButton.hidden = !mayBringBack(module);
+        setText(this.backButton, backWord(module));
         this.showAlarms(alarms);
         this.alarms.hidden = alarms.length === 0;
         this.content.hidden = false;

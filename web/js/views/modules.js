@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT
 // Loaded modules: what each costs, which are out, and the page of one (#modules/NAME).
 
-import { api, may } from "../api.js";
+import { api } from "../api.js";
 import { h, setAttr, setText } from "../dom.js";
 import { count, micros, NONE, plural, rate, sentence, share, when } from "../format.js";
 import { icon } from "../icons.js";
 import {
     alarmCause,
+    backWord,
     blockWord,
+    bringBack,
+    faultWords,
     insteadWords,
     isOut,
+    mayBringBack,
     moduleLink,
     moduleState,
-    retry,
     strikesClass,
     strikesOf,
 } from "../modules.js";
@@ -46,29 +49,32 @@ function nameCell() {
 /** How it stands; of one that is out why, since when and what goes on instead, and the way back. */
 function stateCell(made) {
     const mark = badge();
-    const button = h(
-        "button",
-        { class: "button small", type: "button", on: { click: () => retry(made.row) } },
-        "Try again",
-    );
+    const button = h("button", {
+        class: "button small",
+        type: "button",
+        on: { click: () => bringBack(made.row) },
+    });
     const cause = h("span", { class: "sub" });
     const instead = h("span", { class: "sub" });
     return {
         node: h(
             "div",
             {},
-            h("div", { class: "state-line" }, mark.node, may("operator") && button),
+            h("div", { class: "state-line" }, mark.node, button),
             cause,
             instead,
         ),
         update: (module) => {
             mark.update(...moduleState(module));
-            button.hidden = !isOut(module);
-            setAttr(button, "aria-label", `Try again: ${module.name}`);
+            button.hidden = !mayBringBack(module);
+            setText(button, backWord(module));
+            setAttr(button, "aria-label", `${backWord(module)}: ${module.name}`);
             const [first, ...more] = module.alarms ?? [];
             setText(
                 cause,
-                first ? `${blockWord(first)}: ${alarmCause(first)}, ${when(first.since)}` : "",
+                first
+                    ? `${blockWord(first)}: ${alarmCause(first)}, ${when(first.since)}`
+                    : sentence(faultWords(module)[0] ?? ""),
             );
             setText(
                 instead,
