@@ -117,4 +117,32 @@ dist_sdktemplate_DATA = \
     sdk/template/configure.ac \
     sdk/template/test_two_choices.c \
     sdk/template/two_choices.conf
+# Those of other kinds; weirctl adds build files of the first one, where they have none of their own.
+templatefilterdir = $(pkgdatadir)/templates/filter
+dist_templatefilter_DATA = sdk/templates/filter/field_stamp.c \
+    sdk/templates/filter/test_field_stamp.c sdk/templates/filter/field_stamp.conf
+templaterouterdir = $(pkgdatadir)/templates/router
+dist_templaterouter_DATA = sdk/templates/router/route_host_table.c \
+    sdk/templates/router/test_host_table.c sdk/templates/router/host_table.conf
+templatestickydir = $(pkgdatadir)/templates/sticky
+dist_templatesticky_DATA = sdk/templates/sticky/sticky_server_hint.c \
+    sdk/templates/sticky/test_server_hint.c sdk/templates/sticky/server_hint.conf
+templatehealthdir = $(pkgdatadir)/templates/health
+dist_templatehealth_DATA = sdk/templates/health/health_line_probe.c \
+    sdk/templates/health/test_line_probe.c sdk/templates/health/line_probe.conf
+templateloggerdir = $(pkgdatadir)/templates/logger
+dist_templatelogger_DATA = sdk/templates/logger/slow_requests.c \
+    sdk/templates/logger/test_slow_requests.c sdk/templates/logger/slow_requests.conf
+templatehandlerdir = $(pkgdatadir)/templates/handler
+dist_templatehandler_DATA = sdk/templates/handler/hello_page.c \
+    sdk/templates/handler/test_hello_page.c sdk/templates/handler/hello_page.conf
 dist_doc_DATA += sdk/MANUAL.md
+
+# weirctl finds templates beside itself: in a build folder of its own by links.
+all-local: sdk-links
+sdk-links:
+	@$(MKDIR_P) sdk; for d in template templates; do \
+	    test -e sdk/$$d || $(LN_S) $(abs_top_srcdir)/sdk/$$d sdk/$$d; done
+clean-local:
+	for d in template templates; do test ! -h sdk/$$d || rm -f sdk/$$d; done
+.PHONY: sdk-links

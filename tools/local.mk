@@ -14,6 +14,7 @@ WEIRCTL_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tools/weirctl \
     -DWEIR_RUNDIR='"$(weirrundir)"' \
     -DWEIR_SYSCONFDIR='"$(weirsysconfdir)"' \
     -DWEIR_SAMPLEDIR='"$(weirsampledir)"' \
+    -DWEIR_PKGDATADIR='"$(pkgdatadir)"' \
     $(CURL_CFLAGS) $(CJSON_CFLAGS)
 WEIRCTL_LIBS = $(CURL_LIBS) $(CJSON_LIBS) -lm
 
@@ -32,6 +33,7 @@ WEIRCTL_SOURCES = \
     tools/weirctl/journal.c \
     tools/weirctl/look.c \
     tools/weirctl/module.c \
+    tools/weirctl/new.c \
     tools/weirctl/pools.c \
     tools/weirctl/print.c tools/weirctl/print.h \
     tools/weirctl/server.c \

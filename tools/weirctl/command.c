@@ -107,6 +107,12 @@ static const struct option_row check_options[] = {
     END,
 };
 
+static const struct option_row new_options[] = {
+    {"kind", 0, "KIND", WORD_KIND, "what it is (default: as its name begins)"},
+    {"language", 0, "LANGUAGE", WORD_LANGUAGE, "what it is written in (default: c)"},
+    END,
+};
+
 static const struct option_row top_options[] = {
     {"interval", 0, "SECONDS", WORD_ANY, "time between two looks (default: 1)"},
     {"count", 0, "N", WORD_ANY, "end after so many looks"},
@@ -163,6 +169,8 @@ const struct command commands[] = {
     ROW("module release", "NAME",
         "End the quarantine of a module that Weir has died in, and reload", run_module_release,
         WORDS(1, 1, WORD_MODULE)),
+    ROW("module new", "NAME", "Make a folder with a module of your own, from a template",
+        run_module_new, WORDS(1, 1, WORD_ANY), .options = new_options),
     ROW("module check", "FILE", "Hold a module's file to its contract, without a running Weir",
         run_module_check, WORDS(0, 1, WORD_FILE), .options = check_options),
     ROW("routes", "", "Routes with their pools and rates", run_routes, .maximum = 0),

@@ -19,6 +19,8 @@ enum word_kind {
     WORD_USER,
     WORD_ROLE,
     WORD_STATE,
+    WORD_KIND,     /**< of modules that there are templates of */
+    WORD_LANGUAGE, /**< likewise */
     WORD_COMMAND,
 };
 
@@ -136,7 +138,10 @@ enum outcome run_export(struct call *call);
 enum outcome run_module_enable(struct call *call); /* module.c */
 enum outcome run_module_disable(struct call *call);
 enum outcome run_module_check(struct call *call); /* check.c */
-enum outcome run_journal(struct call *call);      /* journal.c */
+enum outcome run_module_new(struct call *call);   /* new.c */
+/** Calls `visit` for each template of a module, the first of a kind before others of it. */
+void each_template(void (*visit)(void *arg, const char *kind, const char *language), void *arg);
+enum outcome run_journal(struct call *call); /* journal.c */
 enum outcome run_undo(struct call *call);
 enum outcome run_confirm(struct call *call);
 enum outcome run_explain(struct call *call);   /* explain.c */

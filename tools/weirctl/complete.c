@@ -46,6 +46,30 @@ static void offer_list(const struct completion *completion, const char *path, co
     answer_clear(&answer);
 }
 
+/* Kinds or languages of templates, each once. */
+struct template_words {
+    const struct completion *completion;
+    bool languages;
+    const char *offered[16];
+    size_t count;
+};
+
+static void offer_template(void *arg, const char *kind, const char *language)
+{
+    struct template_words *words = arg;
+    const char *word = words->languages ? language : kind;
+
+    for (size_t i = 0; i < words->count; i++) {
+        if (strcmp(words->offered[i], word) == 0) {
+            return;
+        }
+    }
+    if (words->count < COUNT(words->offered)) {
+        words->offered[words->count++] = word;
+        offer(words->completion, word);
+    }
+}
+
 static void offer_kind(const struct completion *completion, enum word_kind kind)
 {
     static const char *const states[] = {"ready", "drain", "maintenance"};
@@ -63,6 +87,12 @@ static void offer_kind(const struct completion *completion, enum word_kind kind)
             offer(completion, kind == WORD_STATE ? states[i] : roles[i]);
         }
         break;
+    case WORD_KIND:
+    case WORD_LANGUAGE: {
+        struct template_words words = {completion, kind == WORD_LANGUAGE, {NULL}, 0};
+        each_template(offer_template, &words);
+        break;
+    }
     case WORD_NONE:
     case WORD_ANY:
     case WORD_COMMAND: break;
