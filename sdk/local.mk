@@ -24,7 +24,9 @@ dist_sdkinclude_DATA = \
     sdk/include/weir/store.h \
     sdk/include/weir/testing.h \
     sdk/include/weir/text.h \
-    sdk/include/weir/weir.h
+    sdk/include/weir/weir.h \
+    sdk/include/weir/weir.hpp \
+    sdk/include/weir/weir_tables.hpp
 
 # From text to option fields: compiled into the core and into the fake host, so that both take and
 # refuse the same. The core includes it as "option/option_value.h".
@@ -136,6 +138,13 @@ dist_templatelogger_DATA = sdk/templates/logger/slow_requests.c \
 templatehandlerdir = $(pkgdatadir)/templates/handler
 dist_templatehandler_DATA = sdk/templates/handler/hello_page.c \
     sdk/templates/handler/test_hello_page.c sdk/templates/handler/hello_page.conf
+templatecxxdir = $(pkgdatadir)/templates/balancer-c++
+dist_templatecxx_DATA = sdk/templates/balancer-c++/Makefile \
+    sdk/templates/balancer-c++/README.md \
+    sdk/templates/balancer-c++/balance_least_time.cc \
+    sdk/templates/balancer-c++/exports.map \
+    sdk/templates/balancer-c++/least_time.conf \
+    sdk/templates/balancer-c++/test_least_time.cc
 dist_doc_DATA += sdk/MANUAL.md
 
 # weirctl finds templates beside itself: in a build folder of its own by links.

@@ -50,6 +50,15 @@ for header in "$include"/weir/*.h; do
     fi
 done
 
+for header in "$include"/weir/*.hpp; do
+    name=$(basename "$header")
+    # weir_tables.hpp is a part of weir.hpp.
+    if [ -n "$cxx" ] && [ "$name" != weir_tables.hpp ]; then
+        printf '#include <weir/%s>\n#include <weir/%s>\n' "$name" "$name" >"$scratch/alone.cc"
+        compile "$cxx" -std=c++17 "$scratch/alone.cc"
+    fi
+done
+
 cat >"$scratch/module.cc" <<'END'
 #include <weir/weir.h>
 namespace {
@@ -109,6 +118,10 @@ WEIR_MODULE(module);
 END
 if [ -n "$cxx" ]; then
     compile "$cxx" '-std=c++17 -fPIC' "$scratch/module.cc"
+    nm "$scratch/out.o" | grep -q ' T weir_module_entry$' || {
+        echo "C++ gives weir_module_entry another name" >&2
+        status=1
+    }
 else
     echo "no C++ compiler is here: the headers were compiled as C alone" >&2
 fi

@@ -112,6 +112,15 @@ static void host_log(struct weir_context *ctx, enum weir_log_level level, const 
     log_vwrite(level, module_context_of(ctx)->component, format, args);
 }
 
+static void host_fault(struct weir_context *base, const char *what)
+{
+    struct module_context *ctx = module_context_of(base);
+    enum module_hook hook = call_hook(ctx);
+
+    log_write(WEIR_LOG_ERROR, ctx->component, "%s failed: %s", module_hook_name(hook), what);
+    call_strike(ctx, hook, STRIKE_FAILED);
+}
+
 static uint64_t host_now_ns(struct weir_context *ctx)
 {
     struct loop *loop = module_context_of(ctx)->loop;
@@ -394,4 +403,5 @@ void module_host_fill(struct weir_host *host)
     host->state_dir = host_state_dir;
     host->block_name = host_block_name;
     host->metric_add = host_metric_add;
+    host->fault = host_fault;
 }

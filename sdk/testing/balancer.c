@@ -46,21 +46,30 @@ void fake_balancer_begin(struct weir_test_instance *instance)
             fake_lend(ops->instance_size, "the memory of an instance that is gone");
     }
     if (ops->pick == NULL) {
-        struct ranking_policy policy = {
-            .cost = ops->cost != NULL ? ask_cost : NULL,
-            .ctx = &instance->ctx.base,
-            .instance = instance->data,
-            .by_request = (ops->flags & WEIR_BALANCER_BY_REQUEST) != 0,
-            .on_fault = on_fault,
-            .arg = instance->host,
-        };
         if (ops->choices != NULL) {
             FAKE_HOOK("choices");
-            policy.choices = ops->choices(&instance->ctx.base, instance->block->conf);
+            instance->choices = ops->choices(&instance->ctx.base, instance->block->conf);
         }
         weir_random(&instance->ctx.base, &seed, sizeof(seed));
         instance->ranking =
             ranking_new((uint32_t)(((uint64_t)instance->ctx.worker_index << 32) / workers), seed);
+    }
+}
+
+void fake_balancer_made(struct weir_test_instance *instance)
+{
+    const struct weir_balancer *ops = &instance->host->balancer;
+    const struct ranking_policy policy = {
+        .cost = ops->cost != NULL ? ask_cost : NULL,
+        .ctx = &instance->ctx.base,
+        .instance = instance->data,
+        .choices = instance->choices,
+        .by_request = (ops->flags & WEIR_BALANCER_BY_REQUEST) != 0,
+        .on_fault = on_fault,
+        .arg = instance->host,
+    };
+
+    if (instance->ranking != NULL) {
         ranking_set_policy(instance->ranking, &policy);
     }
 }

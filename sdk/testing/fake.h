@@ -65,6 +65,7 @@ void fake_take_back(void *memory);
     const char *fake_outer_##line __attribute__((cleanup(fake_hook_leave))) = fake_hook_enter(name)
 const char *fake_hook_enter(const char *name);
 void fake_hook_leave(const char **outer);
+const char *fake_hook_running(void); /* NULL: none */
 void fake_watch_problem(const char *text);
 
 /* ---- objects ---- */
@@ -165,6 +166,7 @@ struct weir_test_instance {
     struct weir_candidates *candidates;
     void *memory; /* of its instance_size */
     struct ranking *ranking;
+    uint32_t choices;
     uint32_t *numbers;  /* by index: the server's number */
     uint32_t *indexes;  /* by number: WEIR_PICK_NONE: it is no candidate */
     void **slots;       /* by number: its slot; NULL: none */
@@ -571,8 +573,9 @@ struct fake_server *fake_server_at(const struct weir_test_pool *pool, uint32_t s
 void fake_server_pools_free(struct weir_test *host);
 
 /* ---- balancer.c ---- */
-/* Before create, and after destroy. */
+/* Before create, after it, and after destroy. */
 void fake_balancer_begin(struct weir_test_instance *instance);
+void fake_balancer_made(struct weir_test_instance *instance);
 void fake_balancer_free(struct weir_test_instance *instance);
 /* Before destroy. */
 void fake_balancer_end(struct weir_test_instance *instance);

@@ -24,6 +24,7 @@ static struct {
 } guard;
 
 static struct weir_test_watch *watch;
+static const char *running; /* hook */
 
 /* ---- hooks ---- */
 
@@ -34,9 +35,9 @@ void weir_test_watch_hooks(struct weir_test_watch *to)
 
 const char *fake_hook_enter(const char *name)
 {
-    const char *outer = NULL;
+    const char *outer = running;
+    running = name;
     if (watch != NULL) {
-        outer = watch->hook;
         watch->hook = watch->last = name;
         if (watch->call != NULL) {
             watch->call(name, true);
@@ -49,10 +50,16 @@ void fake_hook_leave(const char **outer)
 {
     if (watch != NULL) {
         if (watch->call != NULL) {
-            watch->call(watch->hook, false);
+            watch->call(running, false);
         }
         watch->hook = *outer;
     }
+    running = *outer;
+}
+
+const char *fake_hook_running(void)
+{
+    return running;
 }
 
 void fake_watch_problem(const char *text)

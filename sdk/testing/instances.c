@@ -73,6 +73,9 @@ struct weir_test_instance *weir_test_create(struct weir_test *host, enum weir_te
             return NULL;
         }
     }
+    if (kind == WEIR_TEST_BALANCER) {
+        fake_balancer_made(instance);
+    }
     block->instances++;
     instance->next = host->instances;
     host->instances = instance;

@@ -28,6 +28,16 @@ static void service_log(struct weir_context *ctx, enum weir_log_level level, con
     fake_buffer_free(&text);
 }
 
+static void service_fault(struct weir_context *ctx, const char *what)
+{
+    const char *hook = fake_hook_running();
+
+    if (strchr(what, '\n') != NULL) {
+        fake_problem(fake_context(ctx)->host, "a fault has a line break in it: %s", what);
+    }
+    fake_problem(fake_context(ctx)->host, "%s failed: %s", hook != NULL ? hook : "no hook", what);
+}
+
 static uint64_t service_now_ns(struct weir_context *ctx)
 {
     return fake_context(ctx)->host->now_ns;
@@ -211,4 +221,5 @@ const struct weir_host fake_services = {
     .control_work = fake_control_work,
     .control_event = fake_control_event,
     .control_operations = fake_control_operations,
+    .fault = service_fault,
 };

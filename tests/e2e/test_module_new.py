@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(BUILD is None or shutil.which("make") is None,
 TEMPLATES = [("balancer", "c", "mine", "balance_mine"), ("filter", "c", "my_filter", "my_filter"),
              ("router", "c", "route_mine", "route_mine"), ("sticky", "c", "mine", "sticky_mine"),
              ("health", "c", "health_mine", "health_mine"), ("logger", "c", "my_log", "my_log"),
-             ("handler", "c", "my_page", "my_page")]
+             ("handler", "c", "my_page", "my_page"), ("balancer", "c++", "mine", "balance_mine")]
 
 
 def run(*command, cwd=None, env=None):
@@ -44,9 +44,11 @@ def fixture_installed(tmp_path_factory):
     (weirctl,) = root.glob("**/bin/weirctl")
     env = {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(root), "PATH": f"{weirctl.parent}:{os.environ['PATH']}",
            "PKG_CONFIG_PATH": f"{pkgconfig}:{os.environ.get('PKG_CONFIG_PATH', '')}",
-           "CFLAGS": "-O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Werror"}
+           "CFLAGS": "-O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Werror",
+           "CXXFLAGS": "-O1 -g -Wall -Wextra -Wpedantic -Wshadow -Werror"}
     if SANITIZE:
         env["CFLAGS"] += f" -fsanitize={SANITIZE}"
+        env["CXXFLAGS"] += f" -fsanitize={SANITIZE}"
         env["LDFLAGS"] = f"-fsanitize={SANITIZE}"
     return root, env
 
@@ -54,6 +56,8 @@ def fixture_installed(tmp_path_factory):
 @pytest.mark.parametrize("kind, language, name, module", TEMPLATES, ids=[f"{row[0]}-{row[1]}" for row in TEMPLATES])
 def test_what_is_made_is_a_good_module(installed, tmp_path, kind, language, name, module):
     _, env = installed
+    if language == "c++" and shutil.which("g++") is None:
+        pytest.skip("there is no g++")
     made = json.loads(good(run("weirctl", "--json", "module", "new", name, "--kind", kind, "--language", language,
                                cwd=tmp_path, env=env)))
     assert (made["module"], made["folder"], made["kind"]) == (module, name, kind)
@@ -62,7 +66,8 @@ def test_what_is_made_is_a_good_module(installed, tmp_path, kind, language, name
     assert {"Makefile", "README.md"} <= set(made["files"])
     text = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
     assert module in text and not any(word in text for word in ("two_choices", "field_stamp", "host_table", "server_hint",
-                                                                "line_probe", "slow_requests", "hello_page"))
+                                                                "line_probe", "slow_requests", "hello_page",
+                                                                "least_time"))
     built = run("make", cwd=folder, env=env)
     assert "warning" not in good(built) + built.stderr
     assert "100%" in good(run("make", "check", cwd=folder, env=env))
@@ -125,7 +130,7 @@ def test_completion(tmp_path):
     def complete(*words):
         return good(run(BUILD / "weirctl", "--complete", "module", "new", *words, cwd=tmp_path)).split()
 
-    assert complete("mine", "--kind", "") == [row[0] for row in TEMPLATES if row[1] == "c"]
+    assert complete("mine", "--kind", "") == [row[0] for row in TEMPLATES if row[1] == "c"]  # each once
     assert complete("mine", "--kind", "fi") == ["filter"]
-    assert "c" in complete("mine", "--language", "")
+    assert complete("mine", "--language", "") == ["c", "c++"]
     assert "--kind" in complete("mine", "--k")

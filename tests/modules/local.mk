@@ -86,3 +86,11 @@ weir_test_programs += tests/modules/built/log_ends.so
 tests_modules_built_log_ends_so_SOURCES = tests/modules/ends.c
 tests_modules_built_log_ends_so_CPPFLAGS = $(AM_CPPFLAGS) -DENDS_LOGGER -DENDS_NAME='"log_ends"'
 tests_modules_built_log_ends_so_LDFLAGS = $(MODULE_LINK)
+
+# In C++; the version script keeps the library's templates in.
+if HAVE_CXX
+weir_test_programs += tests/modules/built/balance_throws.so
+tests_modules_built_balance_throws_so_SOURCES = tests/modules/balance_throws.cc
+tests_modules_built_balance_throws_so_LDFLAGS = $(MODULE_LINK) \
+    -Wl,--version-script=$(top_srcdir)/sdk/templates/balancer-c++/exports.map
+endif

@@ -105,6 +105,7 @@ static const char *right_for(const char *problem)
         {"answer", "one answer to each operation"},
         {"route", "a pool or route from weir_check_..., or a status that can be answered with"},
         {"log line", "one line, of a level of <weir/host.h>"},
+        {" failed: ", "no exception, panic or weir_fault in a hook"},
     };
     for (size_t i = 0; i < COUNT(hints); i++) {
         if (strstr(problem, hints[i][0]) != NULL) {

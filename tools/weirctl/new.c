@@ -26,6 +26,7 @@ static const struct template
 }
 templates[] = {
     {"balancer", "c", "balance_", "template", "two_choices", true},
+    {"balancer", "c++", "balance_", "templates/balancer-c++", "least_time", true},
     {"filter", "c", "", "templates/filter", "field_stamp", false},
     {"router", "c", "route_", "templates/router", "host_table", false},
     {"sticky", "c", "sticky_", "templates/sticky", "server_hint", false},

@@ -265,6 +265,9 @@ struct weir_host {
                           bool (*fn)(void *arg, const struct weir_metric_row *row), void *arg);
     void (*stats_modules)(struct weir_context *ctx,
                           bool (*fn)(void *arg, const struct weir_module_row *row), void *arg);
+
+    /* since 1.5 */
+    void (*fault)(struct weir_context *ctx, const char *what);
 };
 
 /* ---- services of an instance ---- */
@@ -280,6 +283,14 @@ static inline void weir_log(struct weir_context *ctx, enum weir_log_level level,
     va_start(args, format);
     ctx->host->log(ctx, level, format, args);
     va_end(args);
+}
+
+/** The hook that runs has failed, and its type leaves it no way to say so (on_complete, log, a
+ * timer's function): a strike, as a failing status is, and a line in the program's log. `what` says
+ * what happened, in one line. Since 1.5. */
+static inline void weir_fault(struct weir_context *ctx, const char *what)
+{
+    ctx->host->fault(ctx, what);
 }
 
 /** Monotonic time in nanoseconds, read once a loop turn. */

@@ -36,7 +36,7 @@
  *                    to be left alone (retry_after_ns in weir_feedback); they know a server's
  *                    limit, and its weight without slow start (limit, full_weight in
  *                    weir_candidate); key.h: what tells requests apart; what modules cost
- *                    (weir_stats_modules)
+ *                    (weir_stats_modules); hooks without a status tell faults (weir_fault)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
@@ -48,9 +48,11 @@
 #ifdef __cplusplus
 #define WEIR_BEGIN_DECLS extern "C" {
 #define WEIR_END_DECLS   }
+#define WEIR_C_SYMBOL    extern "C"
 #else
 #define WEIR_BEGIN_DECLS
 #define WEIR_END_DECLS
+#define WEIR_C_SYMBOL
 #endif
 
 WEIR_BEGIN_DECLS
@@ -184,12 +186,12 @@ typedef const struct weir_module *(*weir_module_entry_fn)(void);
 #endif
 
 /** Defines the exported symbol; write it once, at the end of the module's main file. */
-#define WEIR_MODULE(descriptor)                                    \
-    WEIR_EXPORT const struct weir_module *weir_module_entry(void); \
-    WEIR_EXPORT const struct weir_module *weir_module_entry(void)  \
-    {                                                              \
-        return &(descriptor);                                      \
-    }                                                              \
+#define WEIR_MODULE(descriptor)                                                  \
+    WEIR_C_SYMBOL WEIR_EXPORT const struct weir_module *weir_module_entry(void); \
+    WEIR_C_SYMBOL WEIR_EXPORT const struct weir_module *weir_module_entry(void)  \
+    {                                                                            \
+        return &(descriptor);                                                    \
+    }                                                                            \
     struct weir_module_semicolon_
 
 /** Defines the descriptor and the exported symbol; write it once, at the end of the module's main

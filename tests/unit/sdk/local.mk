@@ -23,3 +23,11 @@ tests_unit_test_sdk_SOURCES = $(UNIT_RUNNER) \
     tests/unit/sdk/test_request.c \
     tests/unit/sdk/test_text.c \
     tests/unit/sdk/test_transform.c
+
+# weir.hpp, by a module in C++.
+if HAVE_CXX
+weir_tests += tests/unit/test_cxx
+tests_unit_test_cxx_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit $(CHECK_CFLAGS)
+tests_unit_test_cxx_LDADD = $(MODULE_TEST_LIBS)
+tests_unit_test_cxx_SOURCES = $(UNIT_RUNNER) tests/unit/sdk/test_cxx.c tests/modules/balance_throws.cc
+endif
