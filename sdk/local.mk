@@ -145,13 +145,38 @@ dist_templatecxx_DATA = sdk/templates/balancer-c++/Makefile \
     sdk/templates/balancer-c++/exports.map \
     sdk/templates/balancer-c++/least_time.conf \
     sdk/templates/balancer-c++/test_least_time.cc
+templaterustdir = $(pkgdatadir)/templates/balancer-rust
+dist_templaterust_DATA = sdk/templates/balancer-rust/Cargo.toml \
+    sdk/templates/balancer-rust/Makefile \
+    sdk/templates/balancer-rust/README.md \
+    sdk/templates/balancer-rust/balance_least_time.rs \
+    sdk/templates/balancer-rust/least_time.conf \
+    sdk/templates/balancer-rust/test_least_time.c
 dist_doc_DATA += sdk/MANUAL.md
+
+# The crate: cargo builds it, where it is, with a module's own.
+sdkrustdir = $(pkgdatadir)/rust
+dist_sdkrust_DATA = sdk/rust/Cargo.lock sdk/rust/Cargo.toml sdk/rust/README.md
+sdkrustsrcdir = $(sdkrustdir)/src
+dist_sdkrustsrc_DATA = sdk/rust/src/balancer.rs \
+    sdk/rust/src/filter.rs \
+    sdk/rust/src/guard.rs \
+    sdk/rust/src/host.rs \
+    sdk/rust/src/lib.rs \
+    sdk/rust/src/message.rs \
+    sdk/rust/src/options.rs \
+    sdk/rust/src/router.rs \
+    sdk/rust/src/sys.rs
+sdkrustexamplesdir = $(sdkrustdir)/examples
+dist_sdkrustexamples_DATA = sdk/rust/examples/balance_panics.rs
+sdkrusttestsdir = $(sdkrustdir)/tests
+dist_sdkrusttests_DATA = sdk/rust/tests/layout.rs
 
 # weirctl finds templates beside itself: in a build folder of its own by links.
 all-local: sdk-links
 sdk-links:
-	@$(MKDIR_P) sdk; for d in template templates; do \
+	@$(MKDIR_P) sdk; for d in rust template templates; do \
 	    test -e sdk/$$d || $(LN_S) $(abs_top_srcdir)/sdk/$$d sdk/$$d; done
 clean-local:
-	for d in template templates; do test ! -h sdk/$$d || rm -f sdk/$$d; done
+	for d in rust template templates; do test ! -h sdk/$$d || rm -f sdk/$$d; done
 .PHONY: sdk-links

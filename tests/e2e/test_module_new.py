@@ -22,7 +22,10 @@ pytestmark = pytest.mark.skipif(BUILD is None or shutil.which("make") is None,
 TEMPLATES = [("balancer", "c", "mine", "balance_mine"), ("filter", "c", "my_filter", "my_filter"),
              ("router", "c", "route_mine", "route_mine"), ("sticky", "c", "mine", "sticky_mine"),
              ("health", "c", "health_mine", "health_mine"), ("logger", "c", "my_log", "my_log"),
-             ("handler", "c", "my_page", "my_page"), ("balancer", "c++", "mine", "balance_mine")]
+             ("handler", "c", "my_page", "my_page"), ("balancer", "c++", "mine", "balance_mine"),
+             ("balancer", "rust", "mine", "balance_mine")]
+#: What builds them, and Debian's package.
+COMPILERS = {"c": "cc", "c++": "g++", "rust": "cargo"}
 
 
 def run(*command, cwd=None, env=None):
@@ -56,8 +59,8 @@ def fixture_installed(tmp_path_factory):
 @pytest.mark.parametrize("kind, language, name, module", TEMPLATES, ids=[f"{row[0]}-{row[1]}" for row in TEMPLATES])
 def test_what_is_made_is_a_good_module(installed, tmp_path, kind, language, name, module):
     _, env = installed
-    if language == "c++" and shutil.which("g++") is None:
-        pytest.skip("there is no g++")
+    if shutil.which(COMPILERS[language]) is None:
+        pytest.skip(f"there is no {COMPILERS[language]}")
     made = json.loads(good(run("weirctl", "--json", "module", "new", name, "--kind", kind, "--language", language,
                                cwd=tmp_path, env=env)))
     assert (made["module"], made["folder"], made["kind"]) == (module, name, kind)
@@ -132,5 +135,5 @@ def test_completion(tmp_path):
 
     assert complete("mine", "--kind", "") == [row[0] for row in TEMPLATES if row[1] == "c"]  # each once
     assert complete("mine", "--kind", "fi") == ["filter"]
-    assert complete("mine", "--language", "") == ["c", "c++"]
+    assert complete("mine", "--language", "") == ["c", "c++", "rust"]
     assert "--kind" in complete("mine", "--k")

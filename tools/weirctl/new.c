@@ -27,6 +27,7 @@ static const struct template
 templates[] = {
     {"balancer", "c", "balance_", "template", "two_choices", true},
     {"balancer", "c++", "balance_", "templates/balancer-c++", "least_time", true},
+    {"balancer", "rust", "balance_", "templates/balancer-rust", "least_time", true},
     {"filter", "c", "", "templates/filter", "field_stamp", false},
     {"router", "c", "route_", "templates/router", "host_table", false},
     {"sticky", "c", "sticky_", "templates/sticky", "server_hint", false},
@@ -289,14 +290,19 @@ static void remove_all(const struct making *making)
 static enum outcome make(struct making *making)
 {
     const struct template *first = &templates[0], *own = making->template;
-    struct text names[2] = {{0}};
+    struct text names[3] = {{0}};
     const char *module = text_get(&making->module), *rest = module + strlen(own->prefix);
 
     text_printf(&names[0], "%s%s", own->prefix, own->name);
     text_printf(&names[1], "%s%s", first->prefix, first->name);
+    text_printf(&names[2], "%s/rust", text_get(&making->root));
     const struct word words[WORDS_MAX] = {
-        {text_get(&names[0]), module}, {own->name, rest}, {text_get(&names[1]), module},
-        {first->name, rest},           {NULL, NULL},
+        {text_get(&names[0]), module},
+        {own->name, rest},
+        {text_get(&names[1]), module},
+        {first->name, rest},
+        {"../../rust", text_get(&names[2])}, /* where Cargo.toml has the crate */
+        {NULL, NULL},
     };
     memcpy(making->words, words, sizeof(words));
     bool good = mkdir(making->folder, 0777) == 0;
@@ -307,8 +313,9 @@ static enum outcome make(struct making *making)
     } else if (!(good = copy_folder(making))) {
         remove_all(making);
     }
-    text_clear(&names[0]);
-    text_clear(&names[1]);
+    for (size_t i = 0; i < COUNT(names); i++) {
+        text_clear(&names[i]);
+    }
     return good ? DONE : REFUSED;
 }
 
