@@ -57,6 +57,11 @@ static inline struct weir_str fake_str(const char *text)
 void *fake_lend(size_t len, const char *what);
 void *fake_lend_copy(const void *data, size_t len, const char *what);
 void fake_take_back(void *memory);
+/* A string that the module may look at until the hook that runs is over: a copy, where the guard is
+ * on. */
+struct weir_str fake_lend_str(struct weir_str text, const char *what);
+/* Tells of a service that is called from where the host is not driven. */
+void fake_check_thread(struct weir_test *host, const char *function);
 
 /* Until the end of the scope, the hook of that name runs. */
 #define FAKE_HOOK(name)        FAKE_HOOK_(name, __LINE__)
@@ -219,6 +224,8 @@ struct fake_rules {
 };
 
 struct weir_test {
+    pthread_t thread; /* drives the host */
+    bool elsewhere;   /* what runs has a thread of its own in Weir */
     /* the module, with zero for what an older one lacks */
     struct weir_module module;
     struct weir_router router;
@@ -349,20 +356,28 @@ struct fake_request {
     bool over;
 };
 
-static inline struct fake_context *fake_context(struct weir_context *ctx)
+/* What stands behind a handle of the module's; without a look at the thread, or with one. */
+static inline struct fake_context *fake_context_any(struct weir_context *ctx)
 {
     return (struct fake_context *)(void *)ctx;
 }
 
-static inline struct fake_request *fake_request(const struct weir_request *req)
+static inline struct fake_request *fake_request_any(const struct weir_request *req)
 {
     return (struct fake_request *)(void *)(uintptr_t)req;
 }
 
-static inline struct fake_response *fake_response(const struct weir_response *resp)
+static inline struct fake_response *fake_response_any(const struct weir_response *resp)
 {
     return (struct fake_response *)(void *)(uintptr_t)resp;
 }
+
+#define fake_context(ctx) \
+    (fake_check_thread(fake_context_any(ctx)->host, __func__), fake_context_any(ctx))
+#define fake_request(req) \
+    (fake_check_thread(fake_request_any(req)->host, __func__), fake_request_any(req))
+#define fake_response(resp) \
+    (fake_check_thread(fake_response_any(resp)->host, __func__), fake_response_any(resp))
 
 /* ---- host.c ---- */
 

@@ -58,6 +58,7 @@ void fake_file_close(struct weir_file *file)
     if (file == NULL) {
         return;
     }
+    fake_check_thread(file->host, __func__);
     if (file->open_count == 0) {
         fake_problem(file->host, "the file %s was closed once too often", file->path);
         return;

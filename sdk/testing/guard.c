@@ -25,6 +25,16 @@ static struct {
 
 static struct weir_test_watch *watch;
 static const char *running; /* hook */
+static size_t depth;        /* hooks that run inside each other */
+
+/* Lent until the hook of that depth is over. */
+static struct {
+    struct loan {
+        void *memory;
+        size_t depth;
+    } * items;
+    size_t count, capacity;
+} loans;
 
 /* ---- hooks ---- */
 
@@ -37,6 +47,7 @@ const char *fake_hook_enter(const char *name)
 {
     const char *outer = running;
     running = name;
+    depth++;
     if (watch != NULL) {
         watch->hook = watch->last = name;
         if (watch->call != NULL) {
@@ -55,6 +66,15 @@ void fake_hook_leave(const char **outer)
         watch->hook = *outer;
     }
     running = *outer;
+    while (loans.count > 0 && loans.items[loans.count - 1].depth == depth) {
+        fake_take_back(loans.items[--loans.count].memory);
+    }
+    if (loans.count == 0) {
+        free(loans.items);
+        loans.items = NULL;
+        loans.capacity = 0;
+    }
+    depth--;
 }
 
 const char *fake_hook_running(void)
@@ -145,4 +165,29 @@ void fake_take_back(void *memory)
     size_t size = guard.count[page] * guard.page;
     (void)madvise(guard.base + page * guard.page, size, MADV_DONTNEED);
     (void)mprotect(guard.base + page * guard.page, size, PROT_NONE);
+}
+
+struct weir_str fake_lend_str(struct weir_str text, const char *what)
+{
+    if (!guard.on || depth == 0 || text.len == 0) {
+        return text;
+    }
+    if (loans.count == loans.capacity) {
+        loans.capacity = loans.capacity * 2 + 8;
+        loans.items = fake_grow(loans.items, loans.capacity, sizeof(*loans.items));
+    }
+    char *copy = fake_lend(text.len + 1, what);
+    memcpy(copy, text.ptr, text.len);
+    loans.items[loans.count++] = (struct loan){copy, depth};
+    return (struct weir_str){copy, text.len};
+}
+
+void fake_check_thread(struct weir_test *host, const char *function)
+{
+    const char *service = strchr(function, '_');
+
+    if (host->elsewhere || pthread_equal(pthread_self(), host->thread) == 0) {
+        fake_problem(host, "weir%s was called from another thread than the instance's",
+                     service != NULL ? service : "");
+    }
 }

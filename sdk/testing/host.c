@@ -115,6 +115,7 @@ struct weir_test *weir_test_new(const struct weir_module *module)
     fake_copy_sized(&host->module, sizeof(host->module), module);
     fake_kinds_fill(host);
     pthread_mutex_init(&host->lock, NULL);
+    host->thread = pthread_self();
     host->posts_end = &host->posts;
     host->now_ns = host->wall_since_ns = START_NS;
     host->wall_ms = START_WALL_MS;

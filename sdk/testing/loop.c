@@ -27,8 +27,9 @@ struct weir_timer *fake_timer_new(struct weir_context *ctx, weir_timer_fn fn, vo
     return timer;
 }
 
-static bool timer_lives(struct weir_timer *timer, const char *action)
+static bool timer_lives(struct weir_timer *timer, const char *action, const char *function)
 {
+    fake_check_thread(timer->host, function);
     if (timer->ctx == NULL) {
         fake_problem(timer->host, "a timer was %s after it was freed", action);
         return false;
@@ -38,7 +39,7 @@ static bool timer_lives(struct weir_timer *timer, const char *action)
 
 void fake_timer_set(struct weir_timer *timer, uint64_t delay_ns)
 {
-    if (timer_lives(timer, "set")) {
+    if (timer_lives(timer, "set", __func__)) {
         timer->set = true;
         if (__builtin_add_overflow(timer->host->now_ns, delay_ns, &timer->due_ns)) {
             timer->due_ns = UINT64_MAX;
@@ -49,14 +50,14 @@ void fake_timer_set(struct weir_timer *timer, uint64_t delay_ns)
 
 void fake_timer_cancel(struct weir_timer *timer)
 {
-    if (timer_lives(timer, "cancelled")) {
+    if (timer_lives(timer, "cancelled", __func__)) {
         timer->set = false;
     }
 }
 
 void fake_timer_free(struct weir_timer *timer)
 {
-    if (timer != NULL && timer_lives(timer, "freed")) {
+    if (timer != NULL && timer_lives(timer, "freed", __func__)) {
         timer->ctx->timers--;
         timer->ctx = NULL;
         timer->set = false;
@@ -74,17 +75,17 @@ void fake_timers_free(struct weir_test *host)
 
 static void add_post(struct weir_context *ctx, weir_post_fn fn, void *arg)
 {
-    struct weir_test *host = fake_context(ctx)->host;
+    struct weir_test *host = fake_context_any(ctx)->host;
     struct fake_post *post = fake_alloc(sizeof(*post));
 
-    *post = (struct fake_post){NULL, fake_context(ctx), fn, arg};
+    *post = (struct fake_post){NULL, fake_context_any(ctx), fn, arg};
     *host->posts_end = post;
     host->posts_end = &post->next;
 }
 
 void fake_post_always(struct weir_context *ctx, weir_post_fn fn, void *arg)
 {
-    struct weir_test *host = fake_context(ctx)->host;
+    struct weir_test *host = fake_context_any(ctx)->host;
 
     pthread_mutex_lock(&host->lock);
     add_post(ctx, fn, arg);
@@ -93,7 +94,7 @@ void fake_post_always(struct weir_context *ctx, weir_post_fn fn, void *arg)
 
 enum weir_status fake_post(struct weir_context *ctx, weir_post_fn fn, void *arg)
 {
-    struct weir_test *host = fake_context(ctx)->host;
+    struct weir_test *host = fake_context_any(ctx)->host;
 
     pthread_mutex_lock(&host->lock);
     bool fails = fake_alloc_fails(host);

@@ -16,6 +16,7 @@ struct fake_work {
     void (*work)(void *arg);
     void (*done)(void *arg);
     void *arg;
+    struct weir_test *host;
 };
 
 struct fake_operations {
@@ -334,7 +335,9 @@ void fake_operation_finish(struct weir_control_operation *operation)
 static void posted_work(void *arg)
 {
     struct fake_work *work = arg;
+    work->host->elsewhere = true; /* in Weir it has a thread of its own */
     work->work(work->arg);
+    work->host->elsewhere = false;
     work->done(work->arg);
     free(work);
 }
@@ -346,7 +349,7 @@ bool fake_control_work(struct weir_context *ctx, void (*work)(void *arg), void (
         return false;
     }
     struct fake_work *posted = fake_alloc(sizeof(*posted));
-    *posted = (struct fake_work){work, done, arg};
+    *posted = (struct fake_work){work, done, arg, fake_context(ctx)->host};
     fake_post_always(ctx, posted_work, posted);
     return true;
 }

@@ -6,6 +6,10 @@
 
 #include <stdlib.h>
 
+/* Strings are for the callback: what is kept is copied (weir_request_copy). */
+static const char string_over[] = "a string of a request, of a callback that is over";
+static const char field_over[] = "a field of a message, of a callback that is over";
+
 /* A string of a request, ended by NUL. */
 static char *lend_text(const char *text, size_t len)
 {
@@ -168,13 +172,14 @@ struct weir_str fake_request_str(const struct weir_request *req, enum weir_reque
     if ((unsigned)which >= FAKE_REQUEST_STRINGS) {
         return fake_str(NULL);
     }
-    return fake_str(fake->strings[which]);
+    return fake_lend_str(fake_str(fake->strings[which]), string_over);
 }
 
 struct weir_peer fake_request_peer(const struct weir_request *req)
 {
     const struct fake_request *fake = fake_request(req);
-    return (struct weir_peer){fake_str(fake->peer_address), fake->peer_port};
+    return (struct weir_peer){fake_lend_str(fake_str(fake->peer_address), string_over),
+                              fake->peer_port};
 }
 
 bool fake_request_tls(const struct weir_request *req)
@@ -196,15 +201,18 @@ static bool find_header(const struct fake_fields *fields, struct weir_str name,
 {
     const struct weir_field *field = fake_fields_find(fields, name, 0);
     if (field != NULL) {
-        *value = field->value;
+        *value = fake_lend_str(field->value, field_over);
     }
     return field != NULL;
 }
 
 static struct weir_field field_at(const struct fake_fields *fields, size_t index)
 {
-    return index < fields->count ? fields->items[index]
-                                 : (struct weir_field){fake_str(NULL), fake_str(NULL)};
+    if (index >= fields->count) {
+        return (struct weir_field){fake_str(NULL), fake_str(NULL)};
+    }
+    return (struct weir_field){fake_lend_str(fields->items[index].name, field_over),
+                               fake_lend_str(fields->items[index].value, field_over)};
 }
 
 bool fake_request_header(const struct weir_request *req, struct weir_str name,

@@ -10,7 +10,7 @@
 static void service_log(struct weir_context *ctx, enum weir_log_level level, const char *format,
                         va_list args)
 {
-    struct weir_test *host = fake_context(ctx)->host;
+    struct weir_test *host = fake_context_any(ctx)->host;
     struct fake_buffer text = {0};
     bool legal = level <= WEIR_LOG_DEBUG;
 

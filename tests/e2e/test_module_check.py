@@ -82,6 +82,7 @@ BAD = [
     ("LEAK_CALL", "leaks of the balancer", "bytes each time", "the calls between create and destroy"),
     ("FILE", "leaks of the balancer", "it leaves 1.0 open files each time", "create and destroy"),
     ("THREAD", "leaks of the balancer", "it leaves 1.0 threads that run each time", "create and destroy"),
+    ("ELSEWHERE", "contract of the balancer", "weir_now_ns was called from another thread", "create"),
     ("EXPORT", "exports", "it exports the symbol helper", "helper"),
     ("ENTRY", "exports", "it does not export weir_module_entry", "symbols"),
     ("ABI", "descriptor", "built for ABI 1.", "descriptor"),
@@ -105,7 +106,9 @@ def test_what_is_wrong_is_told(tmp_path, macro, test, what, where):
 
 @pytest.mark.parametrize("macro, what, where", [
     ("REQUEST", "it used a request that is over", "on_request, at on_request+"),
-    ("STRING", "it used a string of a request that is over", "on_request, at on_request+"),
+    ("STRING", "it used a string of a request, of a callback that is over", "on_request, at on_request+"),
+    ("SLICE", "it used a string of a request, of a callback that is over", "on_response, at on_response+"),
+    ("FIELD", "it used a field of a message, of a callback that is over", "on_response, at on_response+"),
     ("PIECE", "it used a piece of a body that was read", "on_response_data, at on_response_data+"),
     ("DONE", "said WEIR_DONE without a whole reply", "on_request"),
 ])

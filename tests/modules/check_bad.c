@@ -73,6 +73,12 @@ static void *wait_for_ever(void *arg)
     }
     return arg;
 }
+#elif defined(BAD_ELSEWHERE)
+static void *ask_the_time(void *arg)
+{
+    (void)weir_now_ns(arg);
+    return NULL;
+}
 #elif defined(BAD_TIMER)
 static void on_timer(void *arg)
 {
@@ -98,6 +104,11 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
 #elif defined(BAD_THREAD)
     pthread_t thread;
     pthread_create(&thread, NULL, wait_for_ever, NULL);
+#elif defined(BAD_ELSEWHERE)
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, ask_the_time, ctx) == 0) {
+        pthread_join(thread, NULL);
+    }
 #elif defined(BAD_TIMER)
     instance->timer = weir_timer_new(ctx, on_timer, instance);
 #elif defined(BAD_AFTER)

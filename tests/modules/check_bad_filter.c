@@ -47,6 +47,9 @@ static enum weir_status on_request(struct weir_context *ctx, void *arg, struct w
 #endif
     instance->request = req;
     instance->path = weir_request_str(req, WEIR_REQUEST_PATH);
+#if defined(BAD_FIELD)
+    instance->path = weir_request_field(req, 0).value;
+#endif
     return WEIR_OK;
 }
 
@@ -55,6 +58,12 @@ static void on_response(struct weir_context *ctx, void *arg, struct weir_request
 {
     (void)ctx;
     (void)req;
+#if defined(BAD_SLICE) || defined(BAD_FIELD)
+    struct instance *instance = arg;
+    if (instance->path.len > 0) {
+        instance->seen += (unsigned char)instance->path.ptr[0];
+    }
+#endif
     (void)weir_response_transform(resp, arg);
 }
 

@@ -90,6 +90,7 @@ static const char *right_for(const char *problem)
 {
     static char header[64];
     static const char *const hints[][2] = {
+        {"another thread", "weir_post, weir_log and weir_file_write alone, from other threads"},
         {"chose none", "WEIR_PICK_NONE only where weir_pick_usable is false for all"},
         {"pick", "the index of a candidate that weir_pick_usable takes, or WEIR_PICK_NONE"},
         {"cost", "a number, INFINITY at most: never NAN"},

@@ -18,7 +18,8 @@
  * Owner: the host owns all that it makes, and weir_test_free frees what is left; every other free
  * here is there to test it at a chosen moment. Strings that are given are copied; strings that come
  * out are NUL-ended, and live as long as the object they were asked of, unless said otherwise.
- * Thread: one thread drives a host; weir_post and weir_log may be called from others, as in Weir.
+ * Thread: the one that makes a host drives it. Modules may call weir_post, weir_log and
+ * weir_file_write from others, as in Weir; any other service there is a problem.
  * No test framework is needed.
  */
 #ifndef WEIR_TESTING_H
@@ -94,7 +95,8 @@ void weir_test_watch_hooks(struct weir_test_watch *watch);
 
 /** Whether what is lent to modules for a time (candidates, slots, requests, pieces of bodies, ...)
  * lies from now on in pages of its own, which are closed when that is over: any use of it after
- * that, or behind its end, is a SIGSEGV. Slow. */
+ * that, or behind its end, is a SIGSEGV, with a sanitizer and without. Strings of requests and
+ * responses are copies, closed when the hook that asked for them returns. Slow. */
 void weir_test_guard(bool on);
 
 /** What the memory was in which such a fault came; NULL: it was not lent. Safe in a signal

@@ -4,6 +4,7 @@
  * lay where memory is used after its time.
  */
 #include <check.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 
@@ -91,6 +92,60 @@ UNIT_TEST(memory_is_plain_without_the_guard)
     weir_test_guard(false); /* each goes the way that it came */
     weir_test_request_free(&plain);
     weir_test_request_free(&guarded);
+}
+
+/* ---- strings are for the callback ---- */
+
+static struct weir_str path, agent, first;
+
+static void keep_strings(struct weir_context *ctx, struct weir_request *req)
+{
+    (void)ctx;
+    path = weir_request_str(req, WEIR_REQUEST_PATH);
+    ck_assert(weir_request_header(req, "User-Agent", &agent));
+    first = weir_request_field(req, 0).name;
+    ck_assert(weir_str_is(path, "/kept") && weir_str_is(agent, "me"));
+    ck_assert_str_eq(look_at(path.ptr), "");
+}
+
+UNIT_TEST(strings_are_closed_when_their_callback_is_over)
+{
+    struct weir_test_instance *filter = mock_instance(host, WEIR_TEST_FILTER);
+    struct weir_request *req = weir_test_request(host, "GET", "/kept");
+    weir_test_request_add(req, "User-Agent", "me");
+    mock.act = keep_strings;
+    ck_assert_int_eq(weir_test_filter_request(filter, req), WEIR_OK);
+    ck_assert_str_eq(look_at(path.ptr), "a string of a request, of a callback that is over");
+    ck_assert_str_eq(look_at(agent.ptr), "a field of a message, of a callback that is over");
+    ck_assert_str_eq(look_at(first.ptr), "a field of a message, of a callback that is over");
+    /* The request itself lives on. */
+    ck_assert(weir_str_is(weir_request_str(req, WEIR_REQUEST_PATH), "/kept"));
+}
+
+/* ---- threads ---- */
+
+static struct weir_context *context_of(struct weir_test_instance *instance)
+{
+    return weir_test_instance_context(instance);
+}
+
+static void *ask_elsewhere(void *arg)
+{
+    (void)weir_now_ns(arg);
+    weir_log(arg, WEIR_LOG_INFO, "from elsewhere"); /* which any thread may */
+    return NULL;
+}
+
+UNIT_TEST(calls_from_another_thread_are_problems)
+{
+    struct weir_test_instance *balancer = mock_instance(host, WEIR_TEST_BALANCER);
+    pthread_t thread;
+    pthread_create(&thread, NULL, ask_elsewhere, context_of(balancer));
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(weir_test_problem_count(host), 1);
+    ck_assert_str_eq(weir_test_problems(host),
+                     "weir_now_ns was called from another thread than the instance's");
+    weir_test_forgive(host);
 }
 
 static const char *problem_hook;
