@@ -76,7 +76,7 @@ def test_what_is_made_is_a_good_module(installed, tmp_path, kind, language, name
     assert "100%" in good(run("make", "check", cwd=folder, env=env))
     found = run("weir-module-check", "--json", "--seeds", "12", folder / f"{module}.so", env=env)
     assert json.loads(good(found))["module"]["name"] == module
-    if not SANITIZED:
+    if (kind, language) == ("balancer", "c") and not SANITIZED:
         assert "good" in good(run("make", "verify", cwd=folder, env=env))
     good(run("make", "install", f"MODULEDIR={tmp_path / 'modules'}", cwd=folder, env=env))
     assert os.access(tmp_path / "modules" / f"{module}.so", os.X_OK)
