@@ -91,6 +91,7 @@ static const char *right_for(const char *problem)
     static char header[64];
     static const char *const hints[][2] = {
         {"another thread", "weir_post, weir_log and weir_file_write alone, from other threads"},
+        {" failed: ", "no exception, panic or weir_fault in a hook"},
         {"chose none", "WEIR_PICK_NONE only where weir_pick_usable is false for all"},
         {"pick", "the index of a candidate that weir_pick_usable takes, or WEIR_PICK_NONE"},
         {"cost", "a number, INFINITY at most: never NAN"},
@@ -106,7 +107,6 @@ static const char *right_for(const char *problem)
         {"answer", "one answer to each operation"},
         {"route", "a pool or route from weir_check_..., or a status that can be answered with"},
         {"log line", "one line, of a level of <weir/host.h>"},
-        {" failed: ", "no exception, panic or weir_fault in a hook"},
     };
     for (size_t i = 0; i < COUNT(hints); i++) {
         if (strstr(problem, hints[i][0]) != NULL) {
