@@ -24,6 +24,9 @@ TEMPLATES = [("balancer", "c", "mine", "balance_mine"), ("filter", "c", "my_filt
              ("health", "c", "health_mine", "health_mine"), ("logger", "c", "my_log", "my_log"),
              ("handler", "c", "my_page", "my_page"), ("balancer", "c++", "mine", "balance_mine"),
              ("balancer", "rust", "mine", "balance_mine")]
+#: What the templates call themselves.
+OWN_NAMES = ("two_choices", "field_stamp", "host_table", "server_hint", "line_probe", "slow_requests", "hello_page",
+             "least_time")
 #: What builds them, and Debian's package.
 COMPILERS = {"c": "cc", "c++": "g++", "rust": "cargo"}
 
@@ -40,7 +43,7 @@ def good(done):
 
 @pytest.fixture(scope="module", name="installed")
 def fixture_installed(tmp_path_factory):
-    """An installation of the SDK and its programs in a folder of its own: its root, and the environment that finds it."""
+    """An installation of the SDK and its programs in a folder of its own: its root, the environment that finds it."""
     root = tmp_path_factory.mktemp("installed")
     good(run("make", "-s", "-C", BUILD, "install-binPROGRAMS", "install-data-am", f"DESTDIR={root}"))
     (pkgconfig,) = root.glob("**/pkgconfig")
@@ -70,9 +73,7 @@ def test_what_is_made_is_a_good_module(installed, tmp_path, kind, language, name
     assert sorted(path.name for path in folder.iterdir()) == made["files"]
     assert {"Makefile", "README.md"} <= set(made["files"])
     text = "".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
-    assert module in text and not any(word in text for word in ("two_choices", "field_stamp", "host_table", "server_hint",
-                                                                "line_probe", "slow_requests", "hello_page",
-                                                                "least_time"))
+    assert module in text and not [word for word in OWN_NAMES if word in text]
     built = run("make", cwd=folder, env=env)
     assert "warning" not in good(built) + built.stderr
     assert "100%" in good(run("make", "check", cwd=folder, env=env))
@@ -98,7 +99,8 @@ def test_what_cannot_be_made_is_told(tmp_path):
 
     refused(2, "say its kind by --kind: balancer, filter, router", "mine")
     refused(2, 'there is no template of the kind "balanced"; there are balancer, filter', "mine", "--kind", "balanced")
-    refused(2, 'there is no template of a filter in "cobol"; there are c', "mine", "--kind", "filter", "--language", "cobol")
+    refused(2, 'there is no template of a filter in "cobol"; there are c', "mine", "--kind", "filter", "--language",
+            "cobol")
     refused(2, "sticky_mine is the name of a sticky; a balancer is called balance_NAME", "sticky_mine", "--kind",
             "balancer")
     for name in ("Mine", "../mine", "a/b", "9", "_a", "a-b", "", "é", "mine.so"):

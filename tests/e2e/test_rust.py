@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.skipif(shutil.which("cargo") is None, reason="there is
 
 def cargo(folder, *arguments):
     """Runs cargo on a copy of the crate, offline."""
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(folder / "target"), "WEIR_INCLUDE": str(ROOT / "sdk" / "include")}
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(folder / "target"),
+                   "WEIR_INCLUDE": str(ROOT / "sdk" / "include")}
     done = subprocess.run(["cargo", *arguments, "--offline"], cwd=folder / "rust", text=True, capture_output=True,
                           timeout=30 * DEADLINE, check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -72,10 +73,11 @@ def test_examples_pass_the_check_of_modules(crate, name):
     assert json.loads(done.stdout)["exports"] == ["weir_module_entry"]
 
 
-def test_a_balancer_serves_and_is_exchanged(start_weir, http_server):
+def test_a_balancer_serves_over_reloads(start_weir, http_server):
     servers = {name: http_server(name) for name in "ab"}
+    pool = conf.pool("web", servers, balance="least_time", balance_options="smoothing = 4")
     weir = start_weir('module "balance_least_time" {}\n' + conf.listener() + conf.modules() + conf.routes(web='"/"') +
-                      conf.pool("web", servers, balance="least_time", balance_options="smoothing = 4") + admin.listener())
+                      pool + admin.listener())
     assert all(weir.get("/").status == 200 for _ in range(20))
     weir.reload()
     assert weir.get("/").status == 200

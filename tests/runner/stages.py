@@ -16,8 +16,9 @@ SOAK_SECONDS = "25"
 # Tests of what one worker does with one connection, or of programs of one thread: ThreadSanitizer learns nothing from
 # them.
 ONE_THREAD = ("bad_requests", "bad_responses", "bench_balance", "bodies", "check", "compress", "cxx", "forwarding",
-              "h2_attacks", "h2_conformance", "h2_hostile_servers", "h2_malformed", "h2_pairs", "h2_places", "h2_shared", "headers",
-              "module_check", "module_new", "proxy_protocol", "rust", "smuggling", "timeouts", "weirsim")
+              "h2_attacks", "h2_conformance", "h2_hostile_servers", "h2_malformed", "h2_pairs", "h2_places",
+              "h2_shared", "headers", "module_check", "module_new", "proxy_protocol", "rust", "smuggling", "timeouts",
+              "weirsim")
 # A log is not longer; what is, is a body that a test sent.
 LOG_BYTES = 8 << 20
 

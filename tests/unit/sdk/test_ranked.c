@@ -233,4 +233,50 @@ UNIT_TEST(wrong_tables_are_refused)
     expect_refused("slot_size");
 }
 
+/* ---- an instance that create makes ---- */
+
+static int own; /* the instance */
+
+static enum weir_status create_own(struct weir_context *ctx, const void *conf, void *prepared,
+                                   void **instance)
+{
+    (void)ctx;
+    (void)conf;
+    (void)prepared;
+    *instance = &own;
+    return WEIR_OK;
+}
+
+static double cost_of_own(struct weir_context *ctx, void *instance,
+                          const struct weir_candidate *candidate, const struct weir_pick *pick)
+{
+    (void)ctx;
+    (void)pick;
+    ck_assert_ptr_eq(instance, &own);
+    return (double)candidate->in_flight[0];
+}
+
+UNIT_TEST(the_cost_is_asked_of_what_create_made)
+{
+    static const struct weir_balancer table = {
+        .size = sizeof(table), .create = create_own, .cost = cost_of_own};
+    static const struct weir_module made = {.size = sizeof(made),
+                                            .abi_major = WEIR_ABI_MAJOR,
+                                            .abi_minor = WEIR_ABI_MINOR,
+                                            .name = "balance_own",
+                                            .version = "1",
+                                            .license = "MIT",
+                                            .summary = "own",
+                                            .balancer = &table};
+    struct weir_test *alone = weir_test_new(&made);
+    struct weir_test_block *empty = weir_test_conf(alone, "");
+    struct weir_test_instance *instance = weir_test_create(alone, WEIR_TEST_BALANCER, empty);
+    struct weir_test_pool *servers = weir_test_pool_new(alone);
+
+    weir_test_server_add(servers, "a", 1);
+    ck_assert_int_eq(weir_test_pool_join(servers, instance), WEIR_OK);
+    ck_assert_uint_eq(weir_test_pick(instance, NULL), 0);
+    ck_assert(weir_test_free(&alone));
+}
+
 UNIT_FIXTURE(setup, teardown);
