@@ -25,6 +25,9 @@ struct module_registry {
     struct call_stack *stacks; /* one a loop */
     struct module_alarm alarm;
     const struct blame_book *blame; /* NULL: nobody is in quarantine */
+    bool (*instead)(void *arg, const char *name, const uint8_t identity[32],
+                    struct module_instead *out); /* NULL: nobody is asked */
+    void *instead_arg;
 };
 
 struct module_registry *module_registry_new(unsigned loops)
@@ -54,6 +57,15 @@ void module_registry_on_alarm(struct module_registry *registry, void (*fn)(void 
 void module_registry_set_blame(struct module_registry *registry, const struct blame_book *book)
 {
     registry->blame = book;
+}
+
+void module_registry_on_file(struct module_registry *registry,
+                             bool (*fn)(void *arg, const char *name, const uint8_t identity[32],
+                                        struct module_instead *out),
+                             void *arg)
+{
+    registry->instead = fn;
+    registry->instead_arg = arg;
 }
 
 void module_registry_free(struct module_registry **registry)
@@ -329,20 +341,86 @@ static struct module *load_image(struct module_registry *registry, const char *n
     return module;
 }
 
+static void tell_unreadable(const char *name, const char *path, struct place place,
+                            struct mistakes *mistakes)
+{
+    mistakes_add(mistakes, place, "module \"%s\": cannot read %s: %s", name, path, strerror(errno));
+}
+
+static bool check_name(const char *name, struct place place, struct mistakes *mistakes)
+{
+    char shown[80];
+
+    if (is_legal_name(name)) {
+        return true;
+    }
+    option_show(shown, sizeof(shown), name, strlen(name));
+    mistakes_add(mistakes, place,
+                 "%s is not a module's name, which is made of lower-case letters, digits and _",
+                 shown);
+    return false;
+}
+
+static struct module *get(struct module_registry *registry, const char *path, const char *name,
+                          const struct library_image *image, const struct weir_host *host,
+                          struct place place, struct mistakes *mistakes)
+{
+    const struct blame *blame =
+        registry->blame != NULL ? blame_of(registry->blame, name, image->identity) : NULL;
+    struct module *module = find_loaded(registry, name, image->identity, blame != NULL);
+    char error[LIBRARY_ERROR_SIZE];
+
+    if (module != NULL) {
+        return module_ref(module);
+    }
+    module = load_image(registry, name, path, image, host, blame, error);
+    if (module == NULL) {
+        mistakes_add(mistakes, place, "module \"%s\": %s cannot be used: %s", name, path, error);
+    }
+    return module;
+}
+
+struct module *module_load_file(struct module_registry *registry, const char *path,
+                                const char *name, const struct weir_host *host, struct place place,
+                                struct mistakes *mistakes)
+{
+    struct library_image image;
+    struct module *module = NULL;
+
+    if (!library_image_read(&image, path)) {
+        tell_unreadable(name, path, place, mistakes);
+        return NULL;
+    }
+    module = get(registry, path, name, &image, host, place, mistakes);
+    library_image_free(&image);
+    return module;
+}
+
+static struct module *load_instead(struct module_registry *registry,
+                                   const struct module_instead *instead, const char *name,
+                                   const struct weir_host *host, struct place place,
+                                   struct mistakes *mistakes)
+{
+    struct module *module = module_load_file(registry, instead->path, name, host, place, mistakes);
+
+    if (module != NULL && memcmp(module->identity, instead->identity, 32) != 0) {
+        mistakes_add(mistakes, place,
+                     "module \"%s\": %s has other contents than the copy that was kept there", name,
+                     instead->path);
+        module_unref(&module);
+    }
+    return module;
+}
+
 struct module *module_load(struct module_registry *registry, const char *module_dir,
                            const char *name, const struct weir_host *host, struct place place,
                            struct mistakes *mistakes)
 {
+    struct module_instead instead = {NULL, {0}};
     struct library_image image;
-    struct module *module;
-    char error[LIBRARY_ERROR_SIZE];
+    struct module *module = NULL;
 
-    if (!is_legal_name(name)) {
-        char shown[80];
-        option_show(shown, sizeof(shown), name, strlen(name));
-        mistakes_add(mistakes, place,
-                     "%s is not a module's name, which is made of lower-case letters, digits and _",
-                     shown);
+    if (!check_name(name, place, mistakes)) {
         return NULL;
     }
     char *path = base_printf("%s/%s.so", module_dir, name);
@@ -350,25 +428,36 @@ struct module *module_load(struct module_registry *registry, const char *module_
         if (errno == ENOENT) {
             tell_missing(module_dir, name, path, place, mistakes);
         } else {
-            mistakes_add(mistakes, place, "module \"%s\": cannot read %s: %s", name, path,
-                         strerror(errno));
+            tell_unreadable(name, path, place, mistakes);
         }
         free(path);
         return NULL;
     }
-    const struct blame *blame =
-        registry->blame != NULL ? blame_of(registry->blame, name, image.identity) : NULL;
-    module = find_loaded(registry, name, image.identity, blame != NULL);
-    if (module != NULL) {
-        module_ref(module);
+    if (registry->instead != NULL &&
+        registry->instead(registry->instead_arg, name, image.identity, &instead)) {
+        module = load_instead(registry, &instead, name, host, place, mistakes);
     } else {
-        module = load_image(registry, name, path, &image, host, blame, error);
-        if (module == NULL) {
-            mistakes_add(mistakes, place, "module \"%s\": %s cannot be used: %s", name, path,
-                         error);
-        }
+        module = get(registry, path, name, &image, host, place, mistakes);
     }
+    free(instead.path);
     library_image_free(&image);
     free(path);
     return module;
+}
+
+bool module_write(const struct module *module, const char *path)
+{
+    return library_write(module->library, path);
+}
+
+bool module_identify(const char *path, uint8_t identity[32])
+{
+    struct library_image image;
+
+    if (!library_image_read(&image, path)) {
+        return false;
+    }
+    memcpy(identity, image.identity, sizeof(image.identity));
+    library_image_free(&image);
+    return true;
 }

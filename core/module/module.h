@@ -93,6 +93,25 @@ void module_registry_free(struct module_registry **registry);
 struct module *module_load(struct module_registry *registry, const char *module_dir,
                            const char *name, const struct weir_host *host, struct place place,
                            struct mistakes *mistakes);
+/* Likewise from that file, whatever its name is. */
+struct module *module_load_file(struct module_registry *registry, const char *path,
+                                const char *name, const struct weir_host *host, struct place place,
+                                struct mistakes *mistakes);
+/* Another file that module_load takes for the module's own while that has the contents `identity`.
+ */
+struct module_instead {
+    char *path; /* the caller frees it */
+    uint8_t identity[32];
+};
+/* Who is asked for such a file. false: there is none. */
+void module_registry_on_file(struct module_registry *registry,
+                             bool (*fn)(void *arg, const char *name, const uint8_t identity[32],
+                                        struct module_instead *out),
+                             void *arg);
+/* The identity that a copy of the file would have. false: it cannot be read. */
+bool module_identify(const char *path, uint8_t identity[32]);
+/* Writes the copy's file to `path`, durably. false: errno says why. */
+bool module_write(const struct module *module, const char *path);
 struct module *module_ref(struct module *module);
 /* Gives the reference back and nulls it; NULL is legal. */
 void module_unref(struct module **module);

@@ -229,6 +229,55 @@ void *library_symbol(const struct module_library *library, const char *name)
     return dlsym(library->handle, name);
 }
 
+static bool write_file(const struct module_library *library, int fd)
+{
+    char bytes[65536];
+    off_t at = 0;
+    ssize_t got;
+
+    while ((got = pread(library->fd, bytes, sizeof(bytes), at)) > 0) {
+        if (!write_whole(fd, bytes, (size_t)got)) {
+            return false;
+        }
+        at += got;
+    }
+    return got == 0 && fsync(fd) == 0;
+}
+
+static bool sync_folder_of(const char *path)
+{
+    char *folder = base_strndup(path, (size_t)(strrchr(path, '/') - path));
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool good = fd != -1 && (fsync(fd) == 0 || errno == EINVAL);
+
+    if (fd != -1) {
+        close(fd);
+    }
+    free(folder);
+    return good;
+}
+
+bool library_write(const struct module_library *library, const char *path)
+{
+    char *staged = base_printf("%s.new", path);
+    int fd = open(staged, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool good = fd != -1 && write_file(library, fd);
+    int why = errno;
+
+    if (fd != -1) {
+        close(fd);
+    }
+    if (good) {
+        good = rename(staged, path) == 0 && sync_folder_of(path);
+        why = errno;
+    } else if (fd != -1) {
+        unlink(staged);
+    }
+    free(staged);
+    errno = why;
+    return good;
+}
+
 void library_close(struct module_library **library)
 {
     struct module_library *closed = *library;

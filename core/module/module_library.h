@@ -26,6 +26,9 @@ void library_image_free(struct library_image *image);
 struct module_library *library_open(const struct library_image *image, const char *name,
                                     char *error);
 void *library_symbol(const struct module_library *library, const char *name);
+/* Writes the image to a new file of that mode 0600, durably, and puts it in the place of `path`.
+ * false: errno says why. */
+bool library_write(const struct module_library *library, const char *path);
 /* Unloads; but not under sanitizers, whose reports need the symbols at the end. */
 void library_close(struct module_library **library);
 

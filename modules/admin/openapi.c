@@ -20,6 +20,11 @@ static cJSON *argument_schema(const struct weir_argument *argument)
         cJSON_AddNumberToObject(schema, "minimum", (double)argument->minimum);
         cJSON_AddNumberToObject(schema, "maximum", (double)argument->maximum);
         break;
+    case WEIR_ARGUMENT_NUMBER:
+        cJSON_AddStringToObject(schema, "type", "number");
+        cJSON_AddNumberToObject(schema, "minimum", (double)argument->minimum);
+        cJSON_AddNumberToObject(schema, "maximum", (double)argument->maximum);
+        break;
     case WEIR_ARGUMENT_BOOLEAN: cJSON_AddStringToObject(schema, "type", "boolean"); break;
     case WEIR_ARGUMENT_TEXTS:
         cJSON_AddStringToObject(schema, "type", "object");

@@ -232,6 +232,7 @@ static void argument(struct life *life, const struct weir_argument *row, char ou
 
     switch (row->type) {
     case WEIR_ARGUMENT_INTEGER:
+    case WEIR_ARGUMENT_NUMBER:
     case WEIR_ARGUMENT_DURATION:
         snprintf(
             out, 160, "%lld",

@@ -50,6 +50,18 @@ static void check_integer(struct operation *operation, const struct weir_argumen
     }
 }
 
+static void check_number(struct operation *operation, const struct weir_argument *argument,
+                         const char *pointer, const cJSON *value)
+{
+    double number = value->valuedouble;
+    if (!cJSON_IsNumber(value)) {
+        operation_invalid(operation, pointer, "it must be a number");
+    } else if (number < (double)argument->minimum || number > (double)argument->maximum) {
+        operation_invalid(operation, pointer, "%g is out of range (%lld..%lld)", number,
+                          (long long)argument->minimum, (long long)argument->maximum);
+    }
+}
+
 static void check_texts(struct operation *operation, const char *pointer, const cJSON *value)
 {
     const cJSON *item = NULL;
@@ -72,6 +84,7 @@ void argument_check(struct operation *operation, const struct weir_argument *arg
 
     switch (argument->type) {
     case WEIR_ARGUMENT_INTEGER: check_integer(operation, argument, pointer, value); return;
+    case WEIR_ARGUMENT_NUMBER: check_number(operation, argument, pointer, value); return;
     case WEIR_ARGUMENT_TEXTS: check_texts(operation, pointer, value); return;
     case WEIR_ARGUMENT_BOOLEAN:
         if (!cJSON_IsBool(value)) {

@@ -86,6 +86,7 @@ enum weir_argument_type {
     WEIR_ARGUMENT_DURATION = 3, /**< "30s", as in configuration */
     WEIR_ARGUMENT_WORD = 4,     /**< one of `words` */
     WEIR_ARGUMENT_TEXTS = 5,    /**< an object of strings */
+    WEIR_ARGUMENT_NUMBER = 6,   /**< with or without decimals; since 1.5 */
 };
 
 /** One member of a body, or one parameter of a query. Its layout does not change. */
@@ -93,7 +94,8 @@ struct weir_argument {
     const char *name; /**< NULL ends the list */
     enum weir_argument_type type;
     bool required;
-    int64_t minimum, maximum; /**< of integers; of strings: the length; of durations: seconds */
+    int64_t minimum,
+        maximum; /**< of integers and numbers; of strings: the length; of durations: seconds */
     const char *const *words; /**< ended by NULL */
     const char *document;
 };

@@ -36,7 +36,8 @@
  *                    to be left alone (retry_after_ns in weir_feedback); they know a server's
  *                    limit, and its weight without slow start (limit, full_weight in
  *                    weir_candidate); key.h: what tells requests apart; what modules cost
- *                    (weir_stats_modules); hooks without a status tell faults (weir_fault)
+ *                    (weir_stats_modules); hooks without a status tell faults (weir_fault);
+ *                    arguments that are numbers (WEIR_ARGUMENT_NUMBER)
  */
 #ifndef WEIR_MODULE_H
 #define WEIR_MODULE_H
