@@ -37,6 +37,7 @@ WEIRCTL_SOURCES = \
     tools/weirctl/pools.c \
     tools/weirctl/print.c tools/weirctl/print.h \
     tools/weirctl/server.c \
+    tools/weirctl/swap.c \
     tools/weirctl/table.c \
     tools/weirctl/terminal.c tools/weirctl/terminal.h \
     tools/weirctl/top.c \

@@ -19,6 +19,7 @@
 #include "control/control_state.h"
 #include "control/api/sdk_stats.h"
 #include "control/api/services.h"
+#include "control/change/swap.h"
 #include "control/change/module_part.h"
 #include "control/parts.h"
 #include "control/try_start.h"
@@ -290,16 +291,35 @@ static void tear_down(struct control *control)
     logfile_stop();
 }
 
+/* Puts the copies of modules in force that swaps have put in force before. */
+static struct generation *restore_copies(struct control *control, struct generation *generation)
+{
+    struct plan_swap swap;
+    struct generation *next = generation;
+
+    while (next != NULL && swap_restore(&control->changes, generation, &swap)) {
+        next = control_begin_again(control, generation, &swap);
+        if (next == NULL) {
+            log_write(WEIR_LOG_ERROR, swap.copy->name,
+                      "the copy that an swap has put in force does not start; its file does");
+        }
+        generation = next != NULL ? next : generation;
+        module_unref(&swap.copy);
+    }
+    return generation;
+}
+
 /* Lays the stored runtime changes over the files. The generation to begin with. */
 static struct generation *restore(struct control *control, struct generation *generation)
 {
     bool changed = changes_restore(&control->changes, generation);
-    struct generation *restored = changed ? control_begin_again(control, generation) : NULL;
+    struct generation *restored = changed ? control_begin_again(control, generation, NULL) : NULL;
     if (changed && restored == NULL) {
         log_write(WEIR_LOG_ERROR, "weir",
                   "the runtime changes that are kept do not fit the files; the files alone hold");
     }
-    return restored != NULL ? restored : generation;
+    generation = restored != NULL ? restored : generation;
+    return restore_copies(control, generation);
 }
 
 /* Names that expand to servers are resolved. */
@@ -308,7 +328,7 @@ static void start_named(void *arg, struct plan *plan)
     struct control *control = arg;
     (void)plan;
     struct generation *changed =
-        control->clearing ? NULL : control_begin_again(control, control->starting);
+        control->clearing ? NULL : control_begin_again(control, control->starting, NULL);
 
     control->starting = changed != NULL ? changed : control->starting;
     control_begin(control);

@@ -88,9 +88,11 @@ void control_leaving_free(struct control *control);
 
 /* Brings the first generation, `starting`, into force. */
 void control_begin(struct control *control);
-/* Derives the first generation again, with runtime changes and the servers that names expand to.
- * NULL: mistakes were logged; the old one is still valid. */
-struct generation *control_begin_again(struct control *control, struct generation *generation);
+/* Derives the first generation again, with runtime changes and the servers that names expand to,
+ * and with another copy of a module (`swap` NULL: none). NULL: mistakes were logged; the old one is
+ * still valid. */
+struct generation *control_begin_again(struct control *control, struct generation *generation,
+                                       const struct plan_swap *swap);
 void control_names_changed(void *arg);
 
 /* For health checks and recovery. */

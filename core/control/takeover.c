@@ -402,18 +402,19 @@ void control_take_log(struct generation *generation)
 
 /* ---- the start ---- */
 
-static struct generation *derive(void *arg, struct mistakes *mistakes)
+static struct generation *derive(void *arg, const struct plan_swap *swap, struct mistakes *mistakes)
 {
     struct control *control = arg;
-    return generation_derive(&control->runtime, control->runtime.current, mistakes);
+    return generation_derive(&control->runtime, control->runtime.current, swap, mistakes);
 }
 
-struct generation *control_begin_again(struct control *control, struct generation *generation)
+struct generation *control_begin_again(struct control *control, struct generation *generation,
+                                       const struct plan_swap *swap)
 {
     struct mistakes mistakes = {0};
 
     control->runtime.current = generation; /* so that its sockets are found again */
-    struct generation *changed = derive(control, &mistakes);
+    struct generation *changed = derive(control, swap, &mistakes);
     control->runtime.current = NULL;
     if (changed != NULL) {
         generation_free(&generation);
@@ -428,6 +429,7 @@ static void begun(void *arg, const char *error)
     struct control *control = arg;
     if (error == NULL) {
         changes_started(&control->changes);
+        changes_upkeep(&control->changes); /* a trial that the last end has cut short */
     } else {
         changes_rebuilt(&control->changes);
     }
@@ -467,7 +469,7 @@ static void rebuild(void *arg, bool overlay)
     struct control *control = arg;
     struct mistakes mistakes = {0};
     bool wanted = !control->stopping && (overlay || names_is_stale(control->runtime.names));
-    struct generation *generation = wanted ? derive(control, &mistakes) : NULL;
+    struct generation *generation = wanted ? derive(control, NULL, &mistakes) : NULL;
 
     log_mistakes(&mistakes);
     mistakes_free(&mistakes);

@@ -106,18 +106,35 @@ static void instance_destroy(struct use *use, unsigned loop)
     instance->created = instance->alive = instance->started = false;
 }
 
+/* The instance that can serve the use: one that runs, of the pool's own or a tried copy, or a new
+ * one. NULL: its create failed. */
+static struct balancer *balancer_for(const struct pool_local *local, const struct use *use,
+                                     struct pool_home *home)
+{
+    struct balancer *running[] = {local->own.balancer,
+                                  local->canary != NULL ? local->canary->balancer : NULL};
+
+    for (size_t i = 0; i < ARRAY_COUNT(running); i++) {
+        if (running[i] != NULL && use_equal(running[i]->use, use)) {
+            running[i]->refs++; /* the pool may leave the loop before the commit */
+            return running[i];
+        }
+    }
+    return balancer_new(use, home);
+}
+
 static bool pool_prepare(struct pool_plan *plan, struct worker *worker, char *error,
                          size_t error_size)
 {
-    struct balancer *running = plan->pool->locals[worker->index].balancer;
+    const struct pool_local *local = &plan->pool->locals[worker->index];
+    struct balancer *canary = NULL;
 
-    if (running != NULL && use_equal(running->use, plan->balance)) {
-        running->refs++; /* the pool may leave the loop before the commit */
-        plan->balancers[worker->index] = running;
-        return true;
+    plan->balancers[worker->index] = balancer_for(local, plan->balance, &worker->pool_home);
+    if (plan->canary != NULL) {
+        canary = balancer_for(local, plan->canary, &worker->pool_home);
+        plan->canaries[worker->index] = canary;
     }
-    plan->balancers[worker->index] = balancer_new(plan, &worker->pool_home);
-    if (plan->balancers[worker->index] == NULL) {
+    if (plan->balancers[worker->index] == NULL || (plan->canary != NULL && canary == NULL)) {
         snprintf(error, error_size, "pool \"%s\": balancer \"%s\": create failed", plan->pool->name,
                  plan->balance->module->name);
         return false;
@@ -150,8 +167,10 @@ void generation_abandon(struct generation *generation, struct worker *worker)
 
     for (size_t i = 0; i < plan->pool_count; i++) { /* made for a commit that will not come */
         struct balancer *balancer = plan->pools[i].balancers[worker->index];
-        plan->pools[i].balancers[worker->index] = NULL;
+        struct balancer *canary = plan->pools[i].canaries[worker->index];
+        plan->pools[i].balancers[worker->index] = plan->pools[i].canaries[worker->index] = NULL;
         balancer_unref(balancer, &worker->pool_home);
+        balancer_unref(canary, &worker->pool_home);
     }
     lifetime_unref(&generation->life, worker->index);
 }
@@ -275,10 +294,11 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
 }
 
 struct generation *generation_derive(struct runtime *runtime, const struct generation *from,
-                                     struct mistakes *mistakes)
+                                     const struct plan_swap *swap, struct mistakes *mistakes)
 {
     struct plan_input input = input_of(runtime, false);
 
+    input.swap = swap;
     runtime->last_id++;
     struct plan *plan = plan_derive(&input, from->plan, mistakes);
     return plan != NULL ? generation_new(runtime, plan, true, false, mistakes) : NULL;

@@ -40,9 +40,10 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
                                     struct mistakes *mistakes);
 
 /* The configuration of `from` (running or starting) again, with the servers that runtime.adjust and
- * DNS give now: no file is read and no module is asked. */
+ * DNS give now, and another copy of a module (NULL: none): no file is read and no module is asked
+ * but that copy. */
 struct generation *generation_derive(struct runtime *runtime, const struct generation *from,
-                                     struct mistakes *mistakes);
+                                     const struct plan_swap *swap, struct mistakes *mistakes);
 
 /* A generation ends in two steps, since clients and balancers may go on under later ones. */
 

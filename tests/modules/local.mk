@@ -94,3 +94,49 @@ tests_modules_built_balance_throws_so_SOURCES = tests/modules/balance_throws.cc
 tests_modules_built_balance_throws_so_LDFLAGS = $(MODULE_LINK) \
     -Wl,--version-script=$(top_srcdir)/sdk/templates/balancer-c++/exports.map
 endif
+
+# Copies of one balancer: the first, one as good, and such that do worse.
+weir_test_programs += tests/modules/built/trial_one.so
+tests_modules_built_trial_one_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_one_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"1.0"' -DTRIAL_FAULT=FAULT_NONE
+tests_modules_built_trial_one_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_two.so
+tests_modules_built_trial_two_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_two_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.0"' -DTRIAL_FAULT=FAULT_NONE
+tests_modules_built_trial_two_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_last.so
+tests_modules_built_trial_last_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_last_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.1"' -DTRIAL_FAULT=FAULT_LAST
+tests_modules_built_trial_last_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_index.so
+tests_modules_built_trial_index_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_index_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.2"' -DTRIAL_FAULT=FAULT_INDEX
+tests_modules_built_trial_index_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_slow.so
+tests_modules_built_trial_slow_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_slow_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.3"' -DTRIAL_FAULT=FAULT_SLOW
+tests_modules_built_trial_slow_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_crash.so
+tests_modules_built_trial_crash_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_crash_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.4"' -DTRIAL_FAULT=FAULT_CRASH
+tests_modules_built_trial_crash_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_loop.so
+tests_modules_built_trial_loop_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_loop_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.5"' -DTRIAL_FAULT=FAULT_LOOP
+tests_modules_built_trial_loop_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_create.so
+tests_modules_built_trial_create_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_create_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.6"' -DTRIAL_FAULT=FAULT_CREATE
+tests_modules_built_trial_create_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_members.so
+tests_modules_built_trial_members_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_members_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.7"' -DTRIAL_FAULT=FAULT_MEMBERS
+tests_modules_built_trial_members_so_LDFLAGS = $(MODULE_LINK)

@@ -113,6 +113,16 @@ static const struct option_row new_options[] = {
     END,
 };
 
+static const struct option_row swap_options[] = {
+    {"file", 0, "FILE", WORD_FILE,
+     "its file, in Weir's folder of modules (default: NAME.so there)"},
+    {"canary", 0, "SHARE", WORD_ANY, "try it first with that share of the picks (5%)"},
+    {"for", 0, "TIME", WORD_ANY, "how long it is tried, then it is promoted (60s)"},
+    {"max-error-ratio", 0, "N", WORD_ANY, "go back if N times as many requests fail (2)"},
+    {"max-latency-ratio", 0, "N", WORD_ANY, "go back if p50 or p99 is N times as long (1.5)"},
+    END,
+};
+
 static const struct option_row top_options[] = {
     {"interval", 0, "SECONDS", WORD_ANY, "time between two looks (default: 1)"},
     {"count", 0, "N", WORD_ANY, "end after so many looks"},
@@ -171,6 +181,12 @@ const struct command commands[] = {
         WORDS(1, 1, WORD_MODULE)),
     ROW("module new", "NAME", "Make a folder with a module of your own, from a template",
         run_module_new, WORDS(1, 1, WORD_ANY), .options = new_options),
+    ROW("module swap", "NAME", "Put another copy of a module in force, at once or after a trial",
+        run_module_swap, WORDS(1, 1, WORD_MODULE), .options = swap_options),
+    ROW("module promote", "NAME", "End the trial of a copy: it takes the other one's place",
+        run_module_promote, WORDS(1, 1, WORD_MODULE)),
+    ROW("module rollback", "NAME", "Put the copy before the last swap in force again",
+        run_module_rollback, WORDS(1, 1, WORD_MODULE)),
     ROW("module check", "FILE", "Hold a module's file to its contract, without a running Weir",
         run_module_check, WORDS(0, 1, WORD_FILE), .options = check_options),
     ROW("routes", "", "Routes with their pools and rates", run_routes, .maximum = 0),

@@ -402,6 +402,7 @@ enum outcome run_module_show(struct call *call)
         if (cJSON_IsObject(json_at(answer.json, "quarantine"))) {
             print_quarantine(json_at(answer.json, "quarantine"));
         }
+        tell_swap(answer.json);
         PRINT_LIST(columns, json_at(answer.json, "hooks"));
     }
     text_clear(&path);

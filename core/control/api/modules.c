@@ -239,18 +239,24 @@ static cJSON *show_alarm(struct guard *guard)
     return alarm;
 }
 
+static const char *state_of(const struct plan *plan, const struct module *module)
+{
+    for (size_t i = 0; i < plan->modules.count; i++) {
+        if (plan->modules.items[i]->module == module) {
+            return plan->has_canary && i + 1 == plan->modules.count ? "canary" : "active";
+        }
+    }
+    return "draining";
+}
+
 cJSON *show_module(const struct plane *plane, const struct module *module)
 {
     const struct weir_module *descriptor = &module->descriptor;
     const struct generation *g = plane->runtime->current;
     cJSON *object = cJSON_CreateObject();
     struct call_times all = all_hooks(module, module->loops);
-    bool active = false;
     char abi[24];
 
-    for (size_t i = 0; i < g->plan->modules.count; i++) {
-        active |= g->plan->modules.items[i]->module == module;
-    }
     snprintf(abi, sizeof(abi), "%u.%u", descriptor->abi_major, descriptor->abi_minor);
     json_set(object, "name", module->name);
     json_set(object, "version", descriptor->version);
@@ -264,7 +270,7 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
     json_set(object, "license", descriptor->license);
     json_set(object, "summary", descriptor->summary);
     json_set(object, "path", module->path);
-    json_set(object, "state", active ? "active" : "draining");
+    json_set(object, "state", state_of(g->plan, module));
     json_set_number(object, "generation", (double)module->generation);
     json_set_number(object, "faults", (double)(call_strikes(&all) - all.strikes[STRIKE_SLOW]));
     add_calls(object, &all);
@@ -283,6 +289,8 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
                           module->quarantine != NULL ? show_blame(module->quarantine)
                                                      : cJSON_CreateNull());
     add_metrics(object, module);
+    cJSON *swap = plane->swap != NULL ? plane->swap(plane, module->name) : NULL;
+    cJSON_AddItemToObject(object, "swap", swap != NULL ? swap : cJSON_CreateNull());
     return object;
 }
 
@@ -351,8 +359,12 @@ const struct module *find_module(const struct plane *plane, const char *name)
     const struct module *module = module_next(all, NULL), *found = NULL;
 
     for (; module != NULL; module = module_next(all, module)) {
-        if (strcmp(module->name, name) == 0) {
-            found = module; /* the newest copy */
+        if (strcmp(module->name, name) != 0) {
+            continue;
+        }
+        found = module; /* the newest copy */
+        if (strcmp(state_of(plane->runtime->current->plan, module), "active") == 0) {
+            break;
         }
     }
     return found;

@@ -9,7 +9,7 @@
 #include "module/blame.h"
 
 cJSON *show_module(const struct plane *plane, const struct module *module);
-/* The newest copy of that name; NULL: none. */
+/* The copy of that name that is in force, else the newest one; NULL: none. */
 const struct module *find_module(const struct plane *plane, const char *name);
 /* That of the operation's path; NULL: 404 is the answer. */
 const struct module *find_module_of(struct operation *operation);

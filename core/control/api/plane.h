@@ -39,6 +39,8 @@ struct plane {
     /* Each is NULL, or set before the start: */
     void (*write)(struct operation *operation); /* queues it */
     struct server_note (*note)(const struct plane *plane, const struct server *server);
+    /* The last swap of a module's copy, as it is shown; NULL: there was none. */
+    cJSON *(*swap)(const struct plane *plane, const char *module);
     void (*on_tick)(struct plane *plane); /* once a second, while a generation runs */
 };
 

@@ -44,6 +44,25 @@
 #define FAULT                                                                                      \
     "'time':" TIME ",'what':{'type':'string','description':'A signal, or stall.'},'hook':" OR_TEXT \
     ",'place':" TEXT
+#define COPY                                                                            \
+    "{'type':'object','properties':{'version':" TEXT ",'path':" TEXT                    \
+    ",'identity':{'type':'string','description':'SHA-256 of its file.'},'calls':" COUNT \
+    ",'strikes':" COUNT "}}"
+#define COUNTED                            \
+    "'requests':" COUNT ",'errors':" COUNT \
+    ",'first_byte_ms':{'type':'object','properties':{'p50':" MAYBE ",'p99':" MAYBE "}}"
+#define ARM                                                                                       \
+    "{'type':'object','properties':{'picks':" COUNT "," COUNTED                                   \
+    ",'classes':{'type':'array','description':'By how fast the server has been lately.','items':" \
+    "{'type':'object','properties':{'servers_within_ms':" MAYBE "," COUNTED "}}}}}"
+#define SWAP                                                                                      \
+    "{'type':['object','null'],'description':'Its last one; null: there was none.','properties':" \
+    "{'state':{'enum':['trying','promoted','rolled_back']},'old':" COPY ",'new':" COPY            \
+    ",'began':" TIME ",'ended':" TIME ",'author':" TEXT ",'reason':" TEXT                         \
+    ",'canary':{'type':'number','description':'Percent of the picks.'},'until':" TIME             \
+    ",'max_error_ratio':" NUMBER ",'max_latency_ratio':" NUMBER                                   \
+    ",'pools':{'type':'array','description':'While it is tried: what both copies do.','items':"   \
+    "{'type':'object','properties':{'pool':" TEXT ",'old':" ARM ",'new':" ARM "}}}}}"
 #define LIST(of)                                                                                  \
     "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
     "}}}"
@@ -111,10 +130,11 @@ const struct weir_schema answer_schemas[] = {
           "ended for abuse (abuse_limit).'},'odd_points':{'type':'integer',"
           "'minimum':0,'description':'What clients did that counts towards it.'}," TRAFFIC "," GRPC
           ",'rates':" RATES ",'latency_ms':" LATENCY "}}")},
+    {"Swap", SWAP},
     {"Module",
      "{'type':'object','properties':{'name':" TEXT ",'version':" TEXT ",'abi':" TEXT
      ",'kinds':" STRINGS ",'license':" TEXT ",'summary':" TEXT ",'path':" TEXT
-     ",'state':{'enum':['active','draining']},'generation':{'type':'integer',"
+     ",'state':{'enum':['active','canary','draining']},'generation':{'type':'integer',"
      "'description':'The "
      "newest that was in force with this copy.'},'faults':{'type':'integer',"
      "'description':'Wrong answers "
@@ -129,10 +149,11 @@ const struct weir_schema answer_schemas[] = {
      "quarantine.','items':" MODULE_ALARM "},'quarantine':" MODULE_QUARANTINE
      ",'hooks':{'type':'array','description':'By hook; of one module alone.','items':" MODULE_HOOK
      "},'blocks':{'type':'array','description':'Blocks of the configuration that use it; of one "
-     "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT
-     ",'metrics':{'type':'array','description':'Its own numbers, over all workers; they last over "
-     "the exchange of its file.','items':{'type':'object','properties':{'name':" TEXT
-     ",'type':{'enum':['counter','gauge']},'help':" TEXT ",'value':{'type':'integer'}}}}}}"},
+     "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT ",'swap':" REF(
+         "Swap") ",'metrics':{'type':'array','description':'Its own numbers, over all workers; they last over "
+                 "the exchange of its file.','items':{'type':'object','properties':{'name':" TEXT
+                 ",'type':{'enum':['counter','gauge']},'help':" TEXT
+                 ",'value':{'type':'integer'}}}}}}"},
     {"ModuleQuarantine",
      "{'type':['object','null'],'description':'Weir has died twice in its calls, and does not call "
      "it until it is released; null: it is not in quarantine.','properties':{'module':" TEXT

@@ -245,10 +245,14 @@ static void gate(void *arg)
 static struct generation *derive(const struct change *change, struct mistakes *mistakes)
 {
     struct changes *changes = change->changes;
-    cJSON *before = cJSON_Duplicate(overlay_at(changes->overlay, change->key), true);
+    const struct plan_swap *swap = change->swaps ? &change->swap : NULL;
 
+    if (change->key == NULL) {
+        return changes->owner.derive(changes->owner.arg, swap, mistakes);
+    }
+    cJSON *before = cJSON_Duplicate(overlay_at(changes->overlay, change->key), true);
     overlay_set(changes->overlay, change->key, cJSON_Duplicate(change->entry, true));
-    struct generation *generation = changes->owner.derive(changes->owner.arg, mistakes);
+    struct generation *generation = changes->owner.derive(changes->owner.arg, swap, mistakes);
     overlay_set(changes->overlay, change->key, before);
     return generation;
 }
@@ -279,7 +283,7 @@ void change_begin(struct change *change)
         fail(change, base_strdup(PLANE_STOPS)); /* the store has stopped */
         return;
     }
-    change->members = changes_members(change);
+    change->members = change->swaps || changes_members(change);
     if (!change->members) {
         keep(change);
         return;

@@ -27,8 +27,10 @@ struct change {
     void (*done)(struct change *change, const char *error);
     void *arg;
     void (*arg_free)(void *arg); /* frees `arg`; NULL: not needed */
-    bool members;                /* it changes members and needs a generation */
-    struct message message;      /* posted when it fails early; `failed` says why */
+    struct plan_swap swap;       /* of a module's copy, where `swaps` */
+    bool swaps;
+    bool members;           /* it changes members or a copy, and needs a generation */
+    struct message message; /* posted when it fails early; `failed` says why */
     char *failed;
 };
 

@@ -75,6 +75,9 @@ void changes_add_part(struct changes *changes, const struct change_part *part)
     if (part->commands != NULL) {
         commands_add(&changes->plane.commands, part->commands);
     }
+    if (part->begin != NULL) {
+        part->begin(changes);
+    }
 }
 
 void changes_start(struct changes *changes, struct worker *self, const struct changes_owner *owner)
@@ -105,6 +108,11 @@ void changes_end(struct changes *changes)
     changes_stop(changes);
     if (changes->store != NULL) {
         store_free(&changes->store);
+    }
+    for (size_t i = 0; i < changes->part_count; i++) {
+        if (changes->parts[i]->end != NULL) {
+            changes->parts[i]->end(changes);
+        }
     }
     plane_end(&changes->plane);
     overlay_free(&changes->overlay);

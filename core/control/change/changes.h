@@ -16,10 +16,14 @@
 
 struct change;
 struct changes;
+struct swaps;
 
 /* Static. Every member may be NULL. */
 struct change_part {
     const struct command *commands;
+    /* What it has beside its entries: when the part is added, and at the end. */
+    void (*begin)(struct changes *changes);
+    void (*end)(struct changes *changes);
     /* Its space in the store, and the function that loads an entry of it at the start. */
     const char *space;
     void (*load)(struct changes *changes, const char *key, const char *value);
@@ -42,8 +46,10 @@ struct changes_owner {
     void (*refresh)(void *arg, struct server *server);
     /* Loops rebuild the pool's candidates. */
     void (*refresh_pool)(void *arg, struct pool *pool);
-    /* The running configuration with the present overlay; NULL: mistakes were added. */
-    struct generation *(*derive)(void *arg, struct mistakes *mistakes);
+    /* The running configuration with the present overlay, and another copy of a module (NULL:
+     * none). NULL: mistakes were added. */
+    struct generation *(*derive)(void *arg, const struct plan_swap *swap,
+                                 struct mistakes *mistakes);
     /* Brings a generation into force. Calls `gate` when all loops have prepared it, which
      * answers with `pass`; then `done` when it is in force (error NULL) or abandoned. */
     void (*apply)(void *arg, struct generation *generation, void (*gate)(void *gate_arg),
@@ -77,6 +83,7 @@ struct changes {
     bool reload_wanted;        /* by a signal */
     bool rebuild_wanted;       /* by DNS or a late overlay */
     bool overlay_late;         /* loaded from the store, not in force yet */
+    struct swaps *swaps;       /* of its part; see swap.h */
     cJSON *last_reload;        /* for the status; NULL: none */
 };
 
@@ -117,6 +124,6 @@ void changes_rebuilt(struct changes *changes);
 /* ---- the parts of this room ---- */
 
 extern const struct change_part server_part, journal_part, reload_part, export_part, retry_part,
-    release_part;
+    release_part, swap_part;
 
 #endif

@@ -20,6 +20,12 @@ core_libcore_a_SOURCES += \
     core/control/change/server_part.h \
     core/control/change/store.c \
     core/control/change/store.h \
+    core/control/change/swap.c \
+    core/control/change/swap.h \
+    core/control/change/swap_judge.c \
+    core/control/change/swap_judge.h \
+    core/control/change/swap_record.c \
+    core/control/change/swap_trial.c \
     core/control/change/undo_server.c \
     core/control/change/write_journal.c \
     core/control/change/write_server.c

@@ -63,7 +63,9 @@ struct plan *plan_build(const struct plan_input *input, const char *path, struct
         build_check_use(&b, plan->uses.items[i]);
     }
     table_end(&b.routes);
-    build_guards(&b);
+    for (size_t i = 0; i < plan->uses.count; i++) {
+        build_guard(&b, plan->uses.items[i]);
+    }
     build_check_binds(&b);
     module_host_set_next_state_dir(NULL);
     build_try_start(&b, path);

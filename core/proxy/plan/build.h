@@ -14,6 +14,7 @@ struct build {
     struct plan *plan; /* the one being built */
     struct mistakes *mistakes;
     struct table routes; /* struct route_plan.by_name */
+    bool swaps;          /* a copy is swapped: routes are those of the plan before */
     /* The user that a start as root would switch to, where this process has not; else empty. */
     struct weir_str next_user;
 };
@@ -64,6 +65,13 @@ bool build_is_given(const struct build *b, const char *folder);
 
 /* A module block: loads the module, fills its options. */
 void build_module(struct build *b, const struct conf_node *node);
+/* A use at the end of plan.uses. */
+struct use *build_new_use(struct build *b, struct module *module, enum module_kind kind,
+                          const struct conf_node *block);
+/* The options of a module block's use, by the table of its module. */
+void build_fill_module(struct build *b, struct use *use);
+/* Those of another block's use: first a copy of the module block's. */
+void build_inherit(struct build *b, struct use *use);
 
 /* The use of a module in a `balance`, `sticky`, `health`, `filter` or `handler` block, with the
  * module block's options as defaults. NULL: a mistake. */
@@ -82,8 +90,8 @@ struct use *build_use(struct build *b, const struct conf_node *node, enum module
 /* Names the uses of pools and listeners; needs all plans. */
 void build_name_uses(struct build *b);
 
-/* Gives each use its guard: that of an equal one that is in force, or a new one. */
-void build_guards(struct build *b);
+/* Gives the use its guard: that of an equal one that is in force, or a new one. */
+void build_guard(struct build *b, struct use *use);
 
 /* Likewise for the filters of one block: `where` is its kind, `name` its title. */
 void build_name_filters(struct build *b, const struct use_list *filters, const char *where,
@@ -96,6 +104,11 @@ void build_check_log(struct build *b);
 
 /* Calls conf_create; that may make routes, whose filters are uses at the end of plan.uses. */
 void build_check_use(struct build *b, struct use *use);
+
+/* ---- another copy of a module (build_swap.c) ---- */
+
+/* Swaps the copy in a plan that is derived, all but that. */
+void build_swap(struct build *b, const struct plan_swap *swap);
 
 /* ---- pools (build_pools.c) and listeners (build_listeners.c) ---- */
 

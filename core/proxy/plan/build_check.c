@@ -58,6 +58,25 @@ static struct route_plan *find_route(struct build *b, struct weir_str name, uint
     return NULL;
 }
 
+/* Another copy of a module has the routes of the one before, with all that lives by them. */
+static weir_route_ref same_route(struct build *b, struct weir_str name, uint64_t hash,
+                                 struct place place)
+{
+    for (size_t i = 0; i < b->plan->route_count; i++) {
+        struct route_plan *route = b->plan->routes[i];
+        if (str_equal(route->name, name)) {
+            route->by_name = (struct table_link){.hash = 0};
+            table_add(&b->routes, &route->by_name, hash);
+            return (weir_route_ref)i;
+        }
+    }
+    mistakes_add(b->mistakes, place,
+                 "route \"%.*s\" is none of the copy that runs; a reload takes a copy that makes "
+                 "other routes",
+                 STR_ARGS(name));
+    return WEIR_NO_REF;
+}
+
 static weir_route_ref add_route(void *arg, const void *field, struct weir_str name,
                                 struct place place, struct place *first)
 {
@@ -69,6 +88,9 @@ static weir_route_ref add_route(void *arg, const void *field, struct weir_str na
     if (route != NULL) {
         *first = route->place;
         return WEIR_NO_REF;
+    }
+    if (b->swaps) {
+        return same_route(b, name, hash, place);
     }
     plan->routes = build_grow(b, plan->routes, plan->route_count, sizeof(struct route_plan *));
     route = build_alloc(b, sizeof(*route));

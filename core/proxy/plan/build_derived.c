@@ -7,6 +7,8 @@
  */
 #include "proxy/plan/build.h"
 
+#include "proxy/plan/trial.h"
+
 /* ---- uses ---- */
 
 static struct use *use_of(struct build *b, const struct use *from)
@@ -14,12 +16,15 @@ static struct use *use_of(struct build *b, const struct use *from)
     return from != NULL ? b->plan->uses.items[from->index] : NULL;
 }
 
-static void derive_list(struct build *b, struct use_list *to, const struct use_list *from)
+static void derive_list(struct build *b, struct use_list *to, const struct use_list *from,
+                        size_t count)
 {
     *to = *from;
-    to->items = build_alloc(b, from->count * sizeof(*to->items));
-    for (size_t i = 0; i < from->count; i++) {
-        to->items[i] = use_of(b, from->items[i]);
+    to->count = 0;
+    to->items = NULL;
+    for (size_t i = 0; i < count; i++) {
+        to->items = build_grow(b, to->items, to->count, sizeof(*to->items));
+        to->items[to->count++] = use_of(b, from->items[i]);
     }
 }
 
@@ -35,22 +40,27 @@ static void derive_use(struct build *b, struct use *use, const struct plan *from
     }
 }
 
-static void derive_uses(struct build *b, const struct plan *from)
+/* The first `modules` blocks. Uses of the one that a copy is tried by are the last ones. */
+static void derive_uses(struct build *b, const struct plan *from, size_t modules)
 {
-    b->plan->uses.count = from->uses.count;
-    b->plan->uses.items = build_alloc(b, from->uses.count * sizeof(*b->plan->uses.items));
-    for (size_t i = 0; i < from->uses.count; i++) {
-        b->plan->uses.items[i] = build_alloc(b, sizeof(*b->plan->uses.items[i]));
-        *b->plan->uses.items[i] = *from->uses.items[i];
+    struct plan *plan = b->plan;
+
+    for (size_t i = 0; i < from->uses.count && from->uses.items[i]->module_number < modules; i++) {
+        struct use *use = build_alloc(b, sizeof(*use));
+        *use = *from->uses.items[i];
+        build_list_append(b, &plan->uses, use);
     }
-    for (size_t i = 0; i < from->uses.count; i++) {
-        derive_use(b, b->plan->uses.items[i], from);
+    for (size_t i = 0; i < plan->uses.count; i++) {
+        derive_use(b, plan->uses.items[i], from);
     }
-    derive_list(b, &b->plan->modules, &from->modules);
-    derive_list(b, &b->plan->routers, &from->routers);
-    derive_list(b, &b->plan->loggers, &from->loggers);
-    for (size_t i = 0; i < b->plan->modules.count; i++) {
-        b->plan->base->modules.items[i]->sharers++;
+    derive_list(b, &plan->modules, &from->modules, modules);
+    derive_list(b, &plan->routers, &from->routers, from->routers.count);
+    derive_list(b, &plan->loggers, &from->loggers, from->loggers.count);
+    plan->homes = build_alloc(b, (modules + 1) * sizeof(*plan->homes)); /* and a canary's */
+    for (size_t i = 0; i < modules; i++) {
+        plan->homes[i] = from->homes != NULL ? from->homes[i] : from->base;
+        plan->homes[i]->refs++;
+        plan->homes[i]->modules.items[i]->sharers++;
     }
 }
 
@@ -65,10 +75,12 @@ static void derive_pool(struct build *b, struct pool_plan *plan, const struct po
     plan->owner = b->plan;
     plan->settings = settings;
     plan->balance = use_of(b, from->balance);
+    plan->canary = b->plan->has_canary ? use_of(b, from->canary) : NULL;
+    plan->trial = plan->canary != NULL ? trial_ref(from->trial) : NULL;
     plan->sticky = use_of(b, from->sticky);
     plan->health = use_of(b, from->health);
-    derive_list(b, &plan->observers, &from->observers);
-    derive_list(b, &plan->filters, &from->filters);
+    derive_list(b, &plan->observers, &from->observers, from->observers.count);
+    derive_list(b, &plan->filters, &from->filters, from->filters.count);
     plan->pool = NULL; /* references are taken when it is attached */
     plan->servers = NULL;
     plan->server_count = 0;
@@ -76,6 +88,7 @@ static void derive_pool(struct build *b, struct pool_plan *plan, const struct po
     plan->probe_name = NULL;
     plan->tls = NULL;
     plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->plan->loops);
+    plan->canaries = build_alloc(b, sizeof(*plan->canaries) * b->plan->loops);
     table_add(&b->plan->pools_by_name, &plan->by_name, table_hash(settings->name));
     build_pool_servers(b, plan, from->tls);
 }
@@ -88,7 +101,7 @@ static void derive_listener(struct build *b, struct listener_plan *plan,
     plan->listener = NULL;
     plan->sockets = NULL;
     plan->socket_count = 0;
-    derive_list(b, &plan->filters, &from->filters);
+    derive_list(b, &plan->filters, &from->filters, from->filters.count);
     plan->handlers = build_alloc(b, from->handler_count * sizeof(*plan->handlers));
     for (size_t i = 0; i < from->handler_count; i++) {
         plan->handlers[i] =
@@ -103,7 +116,7 @@ static void derive_routes(struct build *b, const struct plan *from)
         struct route_plan *route = build_alloc(b, sizeof(*route));
         *route = *from->routes[i];
         route->route = NULL;
-        derive_list(b, &route->filters, &from->routes[i]->filters);
+        derive_list(b, &route->filters, &from->routes[i]->filters, from->routes[i]->filters.count);
         b->plan->routes[i] = route;
     }
     b->plan->route_count = from->route_count;
@@ -114,6 +127,7 @@ struct plan *plan_derive(const struct plan_input *input, const struct plan *from
 {
     struct plan *plan = build_plan(input, from->base);
     struct build b = {.input = input, .plan = plan, .mistakes = mistakes};
+    bool keeps = from->has_canary && input->swap == NULL;
 
     plan->tree = from->tree;
     plan->places = from->places;
@@ -122,7 +136,8 @@ struct plan *plan_derive(const struct plan_input *input, const struct plan *from
     plan->restart_count = from->restart_count;
     plan->pools = build_alloc(&b, from->pool_count * sizeof(*plan->pools));
     plan->listeners = build_alloc(&b, from->listener_count * sizeof(*plan->listeners));
-    derive_uses(&b, from);
+    plan->has_canary = keeps;
+    derive_uses(&b, from, from->modules.count - (from->has_canary && !keeps));
     derive_routes(&b, from);
     for (; plan->pool_count < from->pool_count; plan->pool_count++) {
         derive_pool(&b, &plan->pools[plan->pool_count], &from->pools[plan->pool_count]);
@@ -130,6 +145,9 @@ struct plan *plan_derive(const struct plan_input *input, const struct plan *from
     for (; plan->listener_count < from->listener_count; plan->listener_count++) {
         derive_listener(&b, &plan->listeners[plan->listener_count],
                         &from->listeners[plan->listener_count]);
+    }
+    if (input->swap != NULL && input->swap->step != SWAP_DROP) {
+        build_swap(&b, input->swap);
     }
     if (mistakes->count > 0) {
         plan_unref(&plan);

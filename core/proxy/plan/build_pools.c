@@ -260,4 +260,5 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     build_pool_blocks(b, plan, node, settings->name);
     build_pool_servers(b, plan, NULL);
     plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->plan->loops);
+    plan->canaries = build_alloc(b, sizeof(*plan->canaries) * b->plan->loops);
 }

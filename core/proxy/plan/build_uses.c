@@ -78,8 +78,8 @@ static void fill(struct build *b, const struct module *module, const struct conf
 
 /* ---- uses ---- */
 
-static struct use *use_new(struct build *b, struct module *module, enum module_kind kind,
-                           const struct conf_node *block)
+struct use *build_new_use(struct build *b, struct module *module, enum module_kind kind,
+                          const struct conf_node *block)
 {
     struct use *use = build_alloc(b, sizeof(*use));
     use->index = b->plan->uses.count;
@@ -101,6 +101,32 @@ static const struct weir_options no_options = {
 static const struct weir_options *module_options(const struct module *module)
 {
     return module->descriptor.options != NULL ? module->descriptor.options : &no_options;
+}
+
+void build_fill_module(struct build *b, struct use *use)
+{
+    const struct weir_options *options = module_options(use->module);
+    const struct weir_options *tables[GUARD_TABLES];
+    struct conf_target targets[1 + GUARD_TABLES] = {{options, NULL}};
+    size_t count = guard_tables(use->module, tables);
+
+    use->where = WEIR_CONTEXT_MODULE;
+    use->conf = targets[0].conf = build_alloc(b, options->conf_size);
+    for (size_t i = 0; i < count; i++) {
+        targets[i + 1] = (struct conf_target){tables[i], &use->supervision};
+    }
+    fill(b, use->module, use->block, use->where, targets, count + 1, true);
+}
+
+void build_inherit(struct build *b, struct use *use)
+{
+    const struct weir_options *options = module_options(use->module);
+
+    use->supervision = use->base->supervision;
+    use->conf = build_alloc(b, options->conf_size);
+    if (options->conf_size > 0) {
+        memcpy(use->conf, use->base->conf, options->conf_size);
+    }
 }
 
 void build_module(struct build *b, const struct conf_node *node)
@@ -127,26 +153,18 @@ void build_module(struct build *b, const struct conf_node *node)
             return;
         }
     }
-    const struct weir_options *options = module_options(module);
-    struct use *use = use_new(b, module, MODULE_KIND_COUNT, node);
+    struct use *use = build_new_use(b, module, MODULE_KIND_COUNT, node);
     use->base = use;
     use->module_number = b->plan->modules.count;
     use->kept = module;
     use->sharers = 1;
-    use->conf = build_alloc(b, options->conf_size);
     build_list_append(b, &b->plan->modules, use);
-    const struct weir_options *tables[GUARD_TABLES];
-    struct conf_target targets[1 + GUARD_TABLES] = {{options, use->conf}};
-    size_t count = guard_tables(module, tables);
-    for (size_t i = 0; i < count; i++) {
-        targets[i + 1] = (struct conf_target){tables[i], &use->supervision};
-    }
-    fill(b, module, node, WEIR_CONTEXT_MODULE, targets, count + 1, true);
+    build_fill_module(b, use);
 
     static const enum module_kind by_block[] = {MODULE_ROUTER, MODULE_LOGGER};
     for (size_t i = 0; i < ARRAY_COUNT(by_block); i++) {
         if (module_has_kind(module, by_block[i])) {
-            struct use *part = use_new(b, module, by_block[i], node);
+            struct use *part = build_new_use(b, module, by_block[i], node);
             part->base = use;
             part->module_number = use->module_number;
             part->conf = use->conf;
@@ -206,17 +224,12 @@ struct use *build_begin_use(struct build *b, const struct conf_node *node, enum 
             base = b->plan->modules.items[i];
         }
     }
-    const struct weir_options *options = module_options(module);
-    struct use *use = use_new(b, module, kind, node);
+    struct use *use = build_new_use(b, module, kind, node);
     use->base = base;
     use->module_number = base->module_number;
     use->pool = pool;
     use->context.pool = pool;
-    use->supervision = base->supervision;
-    use->conf = build_alloc(b, options->conf_size);
-    if (options->conf_size > 0) {
-        memcpy(use->conf, base->conf, options->conf_size);
-    }
+    build_inherit(b, use);
     return use;
 }
 
@@ -228,6 +241,7 @@ void build_fill_use(struct build *b, struct use *use, uint32_t context,
     struct conf_target targets[3 + GUARD_TABLES] = {{module_options(use->module), use->conf}};
 
     ASSERT(count < 3);
+    use->where = context;
     for (size_t i = 0; i < count; i++) {
         targets[i + 1] = own[i];
     }
@@ -308,17 +322,15 @@ static const struct use *equal_use(const struct plan *plan, const struct use *us
     return NULL;
 }
 
-void build_guards(struct build *b)
+void build_guard(struct build *b, struct use *use)
 {
-    for (size_t i = 0; i < b->plan->uses.count; i++) {
-        struct use *use = b->plan->uses.items[i];
-        const struct use *last = equal_use(b->input->last, use);
-        const struct weir_str *name = &use->context.block_name;
-        use->guard = last != NULL ? guard_ref(last->guard)
-                                  : guard_new(use->module, use->kind,
-                                              name->len > 0 ? name->ptr : "", &use->supervision);
-        use->context.guard = use->guard;
-        use->context.place = use->guard->place;
-        check_quarantine(b, use);
-    }
+    const struct use *last = equal_use(b->input->last, use);
+    const struct weir_str *name = &use->context.block_name;
+
+    use->guard = last != NULL ? guard_ref(last->guard)
+                              : guard_new(use->module, use->kind, name->len > 0 ? name->ptr : "",
+                                          &use->supervision);
+    use->context.guard = use->guard;
+    use->context.place = use->guard->place;
+    check_quarantine(b, use);
 }

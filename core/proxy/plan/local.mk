@@ -8,6 +8,7 @@ core_libcore_a_SOURCES += \
     core/proxy/plan/build_global.c \
     core/proxy/plan/build_listeners.c \
     core/proxy/plan/build_pools.c \
+    core/proxy/plan/build_swap.c \
     core/proxy/plan/build_tools.c \
     core/proxy/plan/build_uses.c \
     core/proxy/plan/descriptors.c \
@@ -22,4 +23,6 @@ core_libcore_a_SOURCES += \
     core/proxy/plan/settings.h \
     core/proxy/plan/traffic.c \
     core/proxy/plan/traffic.h \
+    core/proxy/plan/trial.c \
+    core/proxy/plan/trial.h \
     core/proxy/plan/use.h

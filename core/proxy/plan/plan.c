@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "proxy/plan/trial.h"
+
 struct pool_plan *plan_pool(const struct plan *plan, struct weir_str name)
 {
     for (struct table_link *link = table_first(&plan->pools_by_name, table_hash(name));
@@ -53,8 +55,8 @@ void use_context_init(struct module_context *context, const struct use *use, str
 
 bool use_equal(const struct use *a, const struct use *b)
 {
-    if (a->block == b->block) {
-        return true; /* of one base */
+    if (a->conf == b->conf) {
+        return true; /* of one home */
     }
     return a->module == b->module && conf_nodes_equal(a->block->children, b->block->children) &&
            conf_nodes_equal(a->base->block->children, b->base->block->children);
@@ -76,13 +78,18 @@ void plan_drain_handlers(const struct plan *plan, unsigned loop)
 
 /* ---- the end ---- */
 
-/* conf_free of the uses of a base's module block, and the reference to the module. */
-static void module_end(const struct plan *base, struct use *block)
+static struct plan *home_of(struct plan *plan, size_t module)
+{
+    return plan->homes != NULL ? plan->homes[module] : plan;
+}
+
+/* conf_free of the uses of a module block in its home, and the reference to the module. */
+static void module_end(const struct plan *home, struct use *block)
 {
     const struct weir_module *descriptor = &block->kept->descriptor;
 
-    for (size_t i = base->uses.count; i > 0; i--) {
-        struct use *use = base->uses.items[i - 1];
+    for (size_t i = home->uses.count; i > 0; i--) {
+        struct use *use = home->uses.items[i - 1];
         if (use->base != block) {
             continue;
         }
@@ -99,7 +106,8 @@ static void module_end(const struct plan *base, struct use *block)
 void plan_leave_module(struct plan *plan, size_t module)
 {
     const struct use *block = plan->modules.items[module];
-    struct use *shared = plan->base->modules.items[module];
+    struct plan *home = home_of(plan, module);
+    struct use *shared = home->modules.items[module];
 
     if (block->module == NULL) {
         return;
@@ -114,15 +122,27 @@ void plan_leave_module(struct plan *plan, size_t module)
         }
     }
     if (--shared->sharers == 0) {
-        module_end(plan->base, shared);
+        module_end(home, shared);
+    }
+}
+
+/* The homes, with the base. */
+static void leave_homes(struct plan *plan)
+{
+    for (size_t i = 0; plan->homes != NULL && i < plan->modules.count; i++) {
+        if (plan->homes[i] != plan) {
+            plan_unref(&plan->homes[i]);
+        }
+    }
+    if (plan->base != plan) {
+        plan_unref(&plan->base);
     }
 }
 
 void plan_unref(struct plan **plan)
 {
     struct plan *p = *plan;
-    struct plan *base = p->base;
-    struct arena arena = p->arena;
+    struct arena arena;
 
     *plan = NULL;
     if (--p->refs > 0) {
@@ -133,16 +153,16 @@ void plan_unref(struct plan **plan)
     }
     for (size_t i = 0; i < p->pool_count; i++) {
         SSL_CTX_free(p->pools[i].tls);
+        trial_unref(&p->pools[i].trial);
     }
-    for (size_t i = 0; i < p->listener_count && p == base; i++) {
+    for (size_t i = 0; i < p->listener_count && p == p->base; i++) {
         if (p->listeners[i].tls != NULL) {
             tls_listener_free(&p->listeners[i].tls);
         }
     }
     table_end(&p->pools_by_name);
+    leave_homes(p);
+    arena = p->arena;
     free(p);
     arena_reset(&arena);
-    if (p != base) {
-        plan_unref(&base);
-    }
 }

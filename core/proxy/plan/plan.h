@@ -30,6 +30,7 @@ struct listener;
 struct pool;
 struct server;
 struct traffic;
+struct trial;
 
 /* A pool as one plan has it. */
 struct pool_plan {
@@ -38,6 +39,8 @@ struct pool_plan {
     const struct probe_settings *probe; /* NULL: no health block */
     struct table_link by_name;          /* in the plan's pools_by_name */
     struct use *balance;
+    struct use *canary;        /* the balancer's other copy, which is tried; NULL: none */
+    struct trial *trial;       /* of the canary: its share, and what is counted; its home's */
     struct use *sticky;        /* NULL: none */
     struct use *health;        /* the probing one; NULL: none */
     struct use_list observers; /* health modules that listen to outcomes */
@@ -56,6 +59,7 @@ struct pool_plan {
     uint32_t *places; /* index in `servers`, by slot of `by_id` */
     /* One per loop: made or held by prepare, taken by commit; NULL: the pool's own goes on. */
     struct balancer **balancers;
+    struct balancer **canaries;  /* likewise, of `canary` */
     struct followed *probe_name; /* of its probes' address; owned by names.c; NULL: not a name */
 };
 
@@ -148,6 +152,11 @@ struct plan {
     unsigned workers; /* loops 0..workers-1; the control thread is loop number `workers` */
     unsigned loops;
     struct plan *base; /* its base, referenced; itself: built from files */
+    /* By module block: the plan that asked the module (conf_create), to which belongs what it has
+     * prepared: the base, or the plan that swapped the module's copy. Referenced, but for
+     * itself. NULL: itself for all. */
+    struct plan **homes;
+    bool has_canary; /* the last module block is a copy that is tried beside another */
     unsigned refs;
     struct lifetime *life; /* counts the loops' references; set before use */
 };
@@ -157,6 +166,19 @@ struct pool_plan *plan_pool(const struct plan *plan, struct weir_str name);
 
 /* On a loop: tells its handlers that no more requests will come. */
 void plan_drain_handlers(const struct plan *plan, unsigned loop);
+
+/* The swap of a module's copy, by a derived plan. */
+enum swap_step {
+    SWAP_TRY,  /* the copy gets a share of the picks of each pool that the module balances */
+    SWAP_TAKE, /* the copy is used in place of the one before, and no copy is tried any more */
+    SWAP_DROP, /* no copy is tried any more */
+};
+struct plan_swap {
+    enum swap_step step;
+    size_t module;       /* number of its block; not of DROP */
+    struct module *copy; /* likewise; the plan takes a reference of its own */
+    double share;        /* of TRY: of the picks, 0 to 1 */
+};
 
 /* What building needs to know of the program. */
 struct plan_input {
@@ -176,6 +198,7 @@ struct plan_input {
     /* Whether this program already listens on the listener's address and can go on. NULL: it does
      * not. */
     bool (*listens)(void *arg, const struct listener_plan *plan, const struct address *address);
+    const struct plan_swap *swap; /* of plan_derive; NULL: none */
     /* Adds the mistakes that a start with `path` would find with other rights than this process
      * has. false: it could not be tried, `error` says why. NULL: not tried. */
     bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
@@ -186,8 +209,9 @@ struct plan_input {
 struct plan *plan_build(const struct plan_input *input, const char *path,
                         struct mistakes *mistakes);
 
-/* The configuration of `from` again, with the servers that input.expand gives now: no file is read
- * and no module is asked. NULL: mistakes were added. Referenced. */
+/* The configuration of `from` again, with the servers that input.expand gives now, and with the
+ * copy of input.swap: no file is read, and no module is asked but that copy. NULL: mistakes
+ * were added. Referenced. */
 struct plan *plan_derive(const struct plan_input *input, const struct plan *from,
                          struct mistakes *mistakes);
 

@@ -102,7 +102,7 @@ static void counters_sum(uint64_t *to, const uint64_t *from, size_t count)
     }
 }
 
-static void histogram_sum(struct histogram *to, const struct histogram *from)
+void histogram_sum(struct histogram *to, const struct histogram *from)
 {
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         to->buckets[i] += __atomic_load_n(&from->buckets[i], __ATOMIC_RELAXED);

@@ -98,6 +98,8 @@ static inline void stat_remove(uint64_t *gauge, uint64_t n)
 }
 
 void histogram_add(struct histogram *histogram, uint64_t ns);
+/* Adds `from`, which another thread may be writing, to `to`. */
+void histogram_sum(struct histogram *to, const struct histogram *from);
 /* The quantile `share` (0..1) in milliseconds; 0: empty. */
 double histogram_quantile_ms(const struct histogram *histogram, double share);
 /* Lower bound of a bucket, microseconds. */

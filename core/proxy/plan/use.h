@@ -21,6 +21,7 @@ struct use {
     size_t module_number;  /* of its module block, in plan.modules */
     struct module *module; /* NULL: unloaded */
     enum module_kind kind; /* what it is used as */
+    uint32_t where;        /* WEIR_CONTEXT_... of its block */
     struct plan *plan;
     const struct conf_node *block;
     const struct use *base; /* the module block's use; for that one, itself */
@@ -33,7 +34,7 @@ struct use {
     struct module_context context;        /* for conf_create and conf_free, on the control thread */
     bool conf_created;
     struct instance *instances; /* one per loop, for routers, loggers, filters, sticky, handlers */
-    /* Of a module block of a base; control thread: */
+    /* Of a module block in its home (plan.homes); control thread: */
     struct module *kept; /* referenced; NULL: no longer used by them */
     unsigned sharers;    /* plans of this configuration that still use the module */
 };

@@ -5,6 +5,8 @@
 #include "proxy/pool/attempt.h"
 
 #include "proxy/plan/lifetime.h"
+#include "proxy/plan/plan.h"
+#include "proxy/plan/trial.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/pool.h"
@@ -33,23 +35,23 @@ static void server_count(struct server_local *server, const struct attempt *atte
     }
 }
 
-static struct weir_feedback feedback_of(const struct pool_local *local,
-                                        const struct attempt *attempt, enum weir_outcome outcome,
-                                        unsigned status, uint64_t total_ns)
+static struct weir_feedback feedback_of(struct pool_local *local, const struct attempt *attempt,
+                                        enum weir_outcome outcome, unsigned status,
+                                        uint64_t total_ns)
 {
     const struct balancer *balancer = attempt->balancer;
     /* Another instance numbers its servers differently. */
-    bool current = local->balancer == balancer && !balancer->failed;
+    const struct arm *arm = balancer->failed ? NULL : balancer_arm(local, balancer);
 
     return (struct weir_feedback){
         .size = sizeof(struct weir_feedback),
-        .index = current ? attempt->server->candidate : WEIR_PICK_NONE,
+        .index = arm != NULL ? attempt->server->candidate : WEIR_PICK_NONE,
         .id = attempt->server->server->id,
         .outcome = outcome,
         .status = status,
         .first_byte_ns = attempt->first_byte_ns,
         .total_ns = total_ns,
-        .slot = current ? attempt->server->slot : NULL,
+        .slot = arm != NULL ? attempt->server->slots[arm->slot] : NULL,
         .retry_after_ns = attempt->retry_after_ns,
     };
 }
@@ -88,6 +90,19 @@ static void balancer_tell(struct pool_local *local, struct attempt *attempt,
     balancer_unref(balancer, local->home);
 }
 
+/* The pick was one of a trial that still runs. */
+static void count_trial(const struct pool_local *local, const struct attempt *attempt,
+                        const struct attempt_end *end)
+{
+    const struct trial *trial = local->plan != NULL ? local->plan->trial : NULL;
+
+    if (attempt->trial == trial && trial != NULL) {
+        trial_count(&trial->locals[local->index], attempt->trial_arm, attempt->server->latency_us,
+                    end->outcome != WEIR_OUTCOME_SUCCESS || end->status >= 500,
+                    attempt->first_byte_ns);
+    }
+}
+
 void pool_leave(struct pool_local *local, struct attempt *attempt, const struct attempt_end *end)
 {
     struct server_local *mine = attempt->server;
@@ -101,6 +116,9 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     if (unlikely(end->blameless)) {
         outcome = WEIR_OUTCOME_CANCELED;
     } else {
+        if (unlikely(attempt->trial != NULL) && outcome != WEIR_OUTCOME_CANCELED) {
+            count_trial(local, attempt, end);
+        }
         server_count(mine, attempt, end, total_ns);
     }
     if (unlikely(mine->notes != NULL)) {

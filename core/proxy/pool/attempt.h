@@ -17,6 +17,7 @@ struct balancer;
 struct lifetime;
 struct pool_local;
 struct server_local;
+struct trial;
 struct use;
 
 /* Servers that one request may be tried on. */
@@ -58,6 +59,8 @@ struct attempt {
     /* the server; set by pool_assign, ended by pool_leave */
     struct server_local *server; /* NULL: none; a place is held while set */
     struct balancer *balancer;   /* referenced while `server` is set */
+    const struct trial *trial;   /* the pick counts there; NULL: nowhere. Only compared */
+    uint8_t trial_arm;           /* enum trial_arm */
     bool told_balancer;          /* on_assign has run; on_complete is still to come */
     bool tells_head;             /* it has on_head, which is still to come */
     struct lifetime

@@ -11,9 +11,8 @@
 #include "proxy/plan/plan.h"
 #include "proxy/pool/pool.h"
 
-struct balancer *balancer_new(const struct pool_plan *plan, struct pool_home *home)
+struct balancer *balancer_new(const struct use *use, struct pool_home *home)
 {
-    const struct use *use = plan->balance;
     struct balancer *balancer = base_zalloc(sizeof(*balancer));
 
     use_context_init(&balancer->context, use, home->loop, home->index);
@@ -110,40 +109,58 @@ static void rank(struct ranked *ranked, const struct ranking_policy *policy)
     ranking_set_members(ranked->ranking, &ranked->list);
 }
 
-/* Only the host ranks the backups. */
-void balancer_rank(struct pool_local *local)
+void balancer_rank(struct arm *arm)
 {
-    static const struct ranking_policy by_load = {.cost = ranking_load, .by_request = true};
-    struct balancer *balancer = local->balancer;
+    struct balancer *balancer = arm->balancer;
     struct ranking_policy policy =
         balancer != NULL ? policy_of(balancer) : (struct ranking_policy){.cost = NULL};
     bool asks = policy.cost != NULL && policy.arg != NULL; /* the module */
 
     struct call *call = asks ? call_begin(&balancer->context, HOOK_COST) : NULL;
-    rank(&local->candidates, &policy);
-    call_end_of(call, call_units(local->candidates.list.count, BALANCER_UNIT));
-    rank(&local->reserves, &by_load);
-    local->keeps_costs = ranking_keeps_costs(local->candidates.ranking);
+    rank(&arm->candidates, &policy);
+    call_end_of(call, call_units(arm->candidates.list.count, BALANCER_UNIT));
+    arm->keeps_costs = ranking_keeps_costs(arm->candidates.ranking);
 }
 
-void balancer_changed(struct pool_local *local, uint32_t index)
+void balancer_rank_reserves(struct pool_local *local)
 {
-    struct balancer *balancer = local->balancer;
+    static const struct ranking_policy by_load = {.cost = ranking_load, .by_request = true};
+    rank(&local->reserves, &by_load);
+}
 
-    if (likely(!local->keeps_costs)) {
+static void changed(struct arm *arm, uint32_t index)
+{
+    struct balancer *balancer = arm->balancer;
+
+    if (likely(!arm->keeps_costs)) {
         return;
     }
     bool own = balancer->ops->cost != NULL && !balancer_is_passed_over(balancer);
     struct call *call = own ? call_begin(&balancer->context, HOOK_COST) : NULL;
-    ranking_changed(local->candidates.ranking, index);
+    ranking_changed(arm->candidates.ranking, index);
     call_end(call);
+}
+
+void balancer_changed(struct pool_local *local, uint32_t index)
+{
+    changed(&local->own, index);
+    if (unlikely(local->canary != NULL)) {
+        changed(local->canary, index);
+    }
+}
+
+struct arm *balancer_arm(struct pool_local *local, const struct balancer *balancer)
+{
+    return likely(local->own.balancer == balancer)                        ? &local->own
+           : local->canary != NULL && local->canary->balancer == balancer ? local->canary
+                                                                          : NULL;
 }
 
 /* ---- out, and tried again ---- */
 
 void balancer_look(struct pool_local *local)
 {
-    struct balancer *balancer = local->balancer;
+    struct balancer *balancer = local->own.balancer;
     uint32_t state = guard_state(balancer->context.guard);
 
     if (likely(balancer->state == state) || balancer->out) {
@@ -151,12 +168,21 @@ void balancer_look(struct pool_local *local)
     }
     balancer->state = state;
     balancer->out = true;
-    balancer_rank(local);
+    balancer_rank(&local->own);
+}
+
+static void free_slots(const struct pool_local *local, unsigned slot)
+{
+    for (size_t i = 0; i < local->plan->server_count; i++) {
+        struct server_local *mine = &local->plan->servers[i]->locals[local->index];
+        free(mine->slots[slot]);
+        mine->slots[slot] = NULL;
+    }
 }
 
 void balancer_renew(struct pool_local *local)
 {
-    struct balancer *last = local->balancer;
+    struct balancer *last = local->own.balancer;
     uint32_t state = guard_state(last->context.guard);
 
     if ((state & 1) != 0) {
@@ -166,19 +192,26 @@ void balancer_renew(struct pool_local *local)
     if (last->state == state) {
         return; /* as it was, or out */
     }
-    struct balancer *next = balancer_new(local->plan, local->home);
+    struct balancer *next = balancer_new(local->plan->balance, local->home);
     if (next == NULL) {
         call_strike(&last->context, HOOK_CREATE, STRIKE_FAILED);
         return;
     }
-    local->balancer = next;
-    for (size_t i = 0; i < local->plan->server_count; i++) {
-        struct server_local *mine = &local->plan->servers[i]->locals[local->index];
-        free(mine->slot);
-        mine->slot = NULL;
-    }
-    balancer_take_over(local, NULL);
+    local->own.balancer = next;
+    free_slots(local, local->own.slot);
+    balancer_take_over(local, &local->own, NULL, local->own.slot);
     balancer_unref(last, local->home);
+}
+
+void balancer_end(struct pool_local *local, struct arm *arm)
+{
+    struct balancer *gone = arm->balancer;
+
+    arm->balancer = NULL;
+    if (local->plan != NULL) {
+        free_slots(local, arm->slot);
+    }
+    balancer_unref(gone, local->home);
 }
 
 /* ---- slots, and what was learnt ---- */
@@ -219,9 +252,10 @@ static bool can_pass_on(const struct balancer *last, const struct balancer *next
            strcmp(last->use->module->name, next->use->module->name) == 0;
 }
 
-void balancer_take_over(struct pool_local *local, struct balancer *last)
+void balancer_take_over(struct pool_local *local, struct arm *arm, struct balancer *last,
+                        unsigned slot)
 {
-    struct balancer *next = local->balancer;
+    struct balancer *next = arm->balancer;
     const struct pool_plan *plan = local->plan;
     bool passes = can_pass_on(last, next);
     void *data = passes ? base_alloc(WEIR_STATE_MAX) : NULL;
@@ -233,17 +267,18 @@ void balancer_take_over(struct pool_local *local, struct balancer *last)
     }
     for (size_t i = 0; i < plan->server_count; i++) {
         struct server_local *mine = &plan->servers[i]->locals[local->index];
-        void *old = mine->slot;
+        void *old = mine->slots[slot];
         if (old != NULL && last == next) {
             continue;
         }
-        mine->slot = next->ops->slot_size > 0 ? base_zalloc_lines(next->ops->slot_size) : NULL;
-        if (passes && old != NULL && mine->slot != NULL) {
+        void *made = next->ops->slot_size > 0 ? base_zalloc_lines(next->ops->slot_size) : NULL;
+        if (passes && old != NULL && made != NULL) {
             struct weir_state state = {
                 .id = mine->server->id, .slot = old, .data = data, .capacity = WEIR_STATE_SLOT_MAX};
-            refused += !pass_on(last, next, state, mine->slot);
+            refused += !pass_on(last, next, state, made);
         }
-        free(old);
+        free(mine->slots[arm->slot]);
+        mine->slots[arm->slot] = made;
     }
     free(data);
     if (refused > 0) {

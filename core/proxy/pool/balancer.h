@@ -13,9 +13,9 @@
 #include "module/guard.h"
 #include "proxy/pool/ranking.h"
 
+struct arm;
 struct pool_home;
 struct pool_local;
-struct pool_plan;
 struct use;
 
 struct balancer {
@@ -34,8 +34,8 @@ struct balancer {
 /* A balancer has its call_budget for so many members. */
 #define BALANCER_UNIT 100u
 
-/* NULL: its create failed. Loop. */
-struct balancer *balancer_new(const struct pool_plan *plan, struct pool_home *home);
+/* An instance for the use. NULL: its create failed. Loop. */
+struct balancer *balancer_new(const struct use *use, struct pool_home *home);
 void balancer_unref(struct balancer *balancer, struct pool_home *home);
 
 /* Whether the host chooses by the balancer's fallback. */
@@ -44,16 +44,25 @@ static inline bool balancer_is_passed_over(const struct balancer *balancer)
     return balancer->failed || balancer->out;
 }
 
-/* Ranks the pool's members as they are now: as the balancer asks, or by its fallback where it picks
+/* The arm that the balancer is at work in; NULL: none. */
+struct arm *balancer_arm(struct pool_local *local, const struct balancer *balancer);
+
+/* Ranks the arm's members as they are now: as the balancer asks, or by its fallback where it picks
  * itself or is passed over. */
-void balancer_rank(struct pool_local *local);
+void balancer_rank(struct arm *arm);
+/* Only the host ranks the backups. */
+void balancer_rank_reserves(struct pool_local *local);
 
-/* The pool's balancer has replaced `last` (the same one: the plan has changed; NULL: none): gives
- * each server of the plan its slot, and hands over what `last` has learnt if both support it. */
-void balancer_take_over(struct pool_local *local, struct balancer *last);
+/* The arm's balancer has replaced `last` (the same one: the plan has changed; NULL: none), whose
+ * slots are those of number `slot`: gives each server of the plan its slot, and hands over what
+ * `last` has learnt if both support it. Slots of the arm's own number are freed before. */
+void balancer_take_over(struct pool_local *local, struct arm *arm, struct balancer *last,
+                        unsigned slot);
+/* The arm ends: its instance, and the slots at the servers. */
+void balancer_end(struct pool_local *local, struct arm *arm);
 
-/* Looks whether the pool's balancer is out, and ranks by its fallback from then on. One that is to
- * be tried again is replaced by a new instance as the candidates are built (balancer_renew). */
+/* Looks whether the pool's own balancer is out, and ranks by its fallback from then on. One that is
+ * to be tried again is replaced by a new instance as the candidates are built (balancer_renew). */
 void balancer_look(struct pool_local *local);
 void balancer_renew(struct pool_local *local);
 

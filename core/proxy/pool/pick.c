@@ -12,6 +12,8 @@
 
 #include "base/log.h"
 #include "proxy/plan/lifetime.h"
+#include "proxy/plan/plan.h"
+#include "proxy/plan/trial.h"
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/members.h"
 #include "proxy/pool/ranking.h"
@@ -73,10 +75,9 @@ static const char *fault_of(const struct pick *pick, uint32_t index, const struc
                : NULL;
 }
 
-static uint32_t pick_by_balancer(struct pool_local *local, const struct pick *pick)
+static uint32_t pick_by_balancer(const struct pool_local *local, struct balancer *balancer,
+                                 const struct pick *pick)
 {
-    struct balancer *balancer = local->balancer;
-
     if (likely(balancer->ops->pick == NULL) || unlikely(balancer_is_passed_over(balancer))) {
         return rank_by(balancer, pick);
     }
@@ -129,7 +130,8 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
     if (likely(!balancer_is_passed_over(balancer))) {
         if (ops->on_sent != NULL) {
             struct call *call = call_begin(&balancer->context, HOOK_ON_SENT);
-            ops->on_sent(&balancer->context.base, balancer->data, &local->candidates.items[index]);
+            ops->on_sent(&balancer->context.base, balancer->data,
+                         &balancer_arm(local, balancer)->candidates.items[index]);
             call_end(call);
         } else if (ops->on_assign != NULL) {
             struct call *call = call_begin(&balancer->context, HOOK_ON_ASSIGN);
@@ -142,9 +144,10 @@ static void tell_assigned(struct pool_local *local, struct attempt *attempt)
     balancer_changed(local, index);
 }
 
-void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)
+/* `balancer` has it from then on, whoever chose. */
+static void assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine,
+                   struct balancer *balancer)
 {
-    struct balancer *balancer = local->balancer;
     struct lifetime *before = attempt->life;
 
     attempt->server = mine;
@@ -162,6 +165,12 @@ void pool_assign(struct pool_local *local, struct attempt *attempt, struct serve
         loop_mark(local->home->loop); /* what the balancer took is not the server's */
 }
 
+void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)
+{
+    attempt->trial = NULL;
+    assign(local, attempt, mine, local->own.balancer);
+}
+
 bool pool_local_takes_session(const struct pool_local *local, const struct server *server)
 {
     const struct pool *pool = local->pool;
@@ -176,7 +185,7 @@ bool pool_local_takes_session(const struct pool_local *local, const struct serve
 
 bool pool_local_has_untried(const struct pool_local *local, const struct tried *tried)
 {
-    const struct ranked *all[] = {&local->candidates, &local->reserves};
+    const struct ranked *all[] = {&local->own.candidates, &local->reserves};
 
     for (size_t k = 0; k < ARRAY_COUNT(all); k++) {
         for (uint32_t i = 0; i < all[k]->list.count; i++) {
@@ -221,39 +230,54 @@ static bool acquire_session(const struct pool_local *local, struct server *serve
     return server_acquire(server);
 }
 
-static struct pick make_pick(const struct pool_local *local, const struct attempt *attempt,
-                             bool dry_run, bool *told)
+static struct pick make_pick(const struct arm *arm, const struct attempt *attempt, bool dry_run,
+                             bool *told)
 {
     return (struct pick){
         .pub = {.size = sizeof(struct weir_pick),
                 .attempt = attempt->retries,
-                .candidates = &local->candidates.list,
+                .candidates = &arm->candidates.list,
                 .request = attempt->request,
                 .usable = pick_usable,
                 .dry_run = dry_run},
-        .from = &local->candidates,
+        .from = &arm->candidates,
         .tried = &attempt->tried,
         .told = told,
     };
 }
 
-static struct server_local *pick_any(struct pool_local *local, struct attempt *attempt)
+static struct server_local *pick_any(struct pool_local *local, const struct arm *arm,
+                                     struct attempt *attempt)
 {
     bool told = false;
-    struct pick pick = make_pick(local, attempt, false, &told);
+    struct pick pick = make_pick(arm, attempt, false, &told);
 
     /* Another loop may take the last place after the check: then choose again. */
-    for (unsigned i = 0; i < 8 && local->candidates.list.count > 0; i++) {
-        uint32_t index = pick_by_balancer(local, &pick);
+    for (unsigned i = 0; i < 8 && arm->candidates.list.count > 0; i++) {
+        uint32_t index = pick_by_balancer(local, arm->balancer, &pick);
         if (index == WEIR_PICK_NONE) {
             break;
         }
-        if (server_acquire(local->candidates.servers[index]->server)) {
-            return local->candidates.servers[index];
+        if (server_acquire(arm->candidates.servers[index]->server)) {
+            return arm->candidates.servers[index];
         }
     }
     struct server_local *reserve = pick_reserve(local, &pick);
     return reserve != NULL && server_acquire(reserve->server) ? reserve : NULL;
+}
+
+/* A copy is tried: which of the two has this pick. */
+static struct arm *next_arm(struct pool_local *local, struct attempt *attempt)
+{
+    struct trial *trial = local->plan->trial;
+    const struct balancer *canary = local->canary->balancer;
+    struct trial_local *mine = &trial->locals[local->index];
+    bool turn = trial_turn(trial, mine) && !canary->failed && !guard_is_out(canary->context.guard);
+
+    attempt->trial = trial;
+    attempt->trial_arm = turn ? ARM_NEW : ARM_OLD;
+    stat_add(&mine->picks[attempt->trial_arm], 1);
+    return turn ? local->canary : &local->own;
 }
 
 enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, struct server **only)
@@ -273,9 +297,14 @@ enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, st
     }
     /* No overtaking: while somebody waits for any server, all are full. */
     if (local->unlimited > 0 || likely(atomic_load(&local->pool->queue.fresh) == 0)) {
-        struct server_local *chosen = pick_any(local, attempt);
+        struct arm *arm = &local->own;
+        attempt->trial = NULL;
+        if (unlikely(local->canary != NULL)) {
+            arm = next_arm(local, attempt);
+        }
+        struct server_local *chosen = pick_any(local, arm, attempt);
         if (chosen != NULL) {
-            pool_assign(local, attempt, chosen);
+            assign(local, attempt, chosen, arm->balancer);
             return PICK_SERVER;
         }
     }
@@ -287,7 +316,7 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
 {
     bool told = false;
     balancer_look(local);
-    struct pick pick = make_pick(local, attempt, true, &told);
+    struct pick pick = make_pick(&local->own, attempt, true, &told);
     struct server *mine = pick_session(local, attempt);
 
     *session = attempt->sticky_id != WEIR_NO_SERVER
@@ -296,26 +325,28 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
     if (mine != NULL) {
         return &mine->locals[local->index];
     }
-    uint32_t index =
-        local->candidates.list.count > 0 ? pick_by_balancer(local, &pick) : WEIR_PICK_NONE;
-    return index != WEIR_PICK_NONE ? local->candidates.servers[index] : pick_reserve(local, &pick);
+    uint32_t index = local->own.candidates.list.count > 0
+                         ? pick_by_balancer(local, local->own.balancer, &pick)
+                         : WEIR_PICK_NONE;
+    return index != WEIR_PICK_NONE ? local->own.candidates.servers[index]
+                                   : pick_reserve(local, &pick);
 }
 
 bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,
                 struct weir_score *score)
 {
-    struct balancer *balancer = local->balancer;
+    struct balancer *balancer = local->own.balancer;
     bool told = false;
-    struct pick pick = make_pick(local, attempt, true, &told);
+    struct pick pick = make_pick(&local->own, attempt, true, &told);
     uint32_t index = server->locals[local->index].candidate;
 
     *score = (struct weir_score){.size = sizeof(*score)};
-    if (index >= local->candidates.list.count) {
+    if (index >= local->own.candidates.list.count) {
         return false;
     }
     bool passed_over = balancer_is_passed_over(balancer);
     bool ranked = passed_over || balancer->ops->pick == NULL;
-    if (ranked && !ranking_score(local->candidates.ranking, &pick.pub, index, score)) {
+    if (ranked && !ranking_score(local->own.candidates.ranking, &pick.pub, index, score)) {
         return false;
     }
     double value = score->value;

@@ -17,15 +17,15 @@
 
 /* Workers start their turns spread apart, or all would send their n-th request to the same
  * server. */
-static void rankings_begin(struct pool_local *local, unsigned loops)
+static struct ranking *new_ranking(const struct pool_local *local)
 {
+    unsigned loops = local->pool->loops;
     uint64_t workers = loops > 1 ? loops - 1 : 1;
     uint32_t phase = (uint32_t)(((uint64_t)local->index << 32) / workers);
     uint64_t seed;
 
     secret_random(&seed, sizeof(seed));
-    local->candidates.ranking = ranking_new(phase, seed);
-    local->reserves.ranking = ranking_new(phase, seed);
+    return ranking_new(phase, seed);
 }
 
 struct pool *pool_new(struct weir_str name, unsigned loops)
@@ -38,7 +38,8 @@ struct pool *pool_new(struct weir_str name, unsigned loops)
     for (unsigned i = 0; i < loops; i++) {
         pool->locals[i].pool = pool;
         pool->locals[i].index = i;
-        rankings_begin(&pool->locals[i], loops);
+        pool->locals[i].own.candidates.ranking = new_ranking(&pool->locals[i]);
+        pool->locals[i].reserves.ranking = new_ranking(&pool->locals[i]);
         list_init(&pool->locals[i].waiters);
         outcomes_init(&pool->locals[i]);
     }
@@ -63,8 +64,8 @@ void pool_unref(struct pool **pool)
     }
     for (unsigned i = 0; i < p->loops; i++) {
         struct pool_local *local = &p->locals[i];
-        ASSERT(local->balancer == NULL && list_empty(&local->waiters));
-        ranked_end(&local->candidates);
+        ASSERT(local->own.balancer == NULL && local->canary == NULL && list_empty(&local->waiters));
+        ranked_end(&local->own.candidates);
         ranked_end(&local->reserves);
     }
     etags_free(&p->weak_etags);
@@ -100,8 +101,8 @@ static void ranked_clear(struct ranked *ranked, uint32_t most)
                                             .first = ranked->items};
 }
 
-/* Returns its index. */
-static uint32_t ranked_add(struct ranked *ranked, struct server_local *mine)
+/* Returns its index. `slot`: which of the server's the balancer has. */
+static uint32_t ranked_add(struct ranked *ranked, struct server_local *mine, unsigned slot)
 {
     uint32_t index = ranked->list.count++;
 
@@ -112,7 +113,7 @@ static uint32_t ranked_add(struct ranked *ranked, struct server_local *mine)
         .weight = mine->server->effective,
         .in_flight = &mine->server->in_flight,
         .latency_us = &mine->latency_us,
-        .slot = mine->slot,
+        .slot = mine->slots[slot],
         .limit = mine->server->max_connections,
         .full_weight = mine->server->weight * WEIR_WEIGHT_ONE,
     };
@@ -183,7 +184,7 @@ static void candidates_build(struct pool_local *local)
     unsigned loop = local->index;
     struct members members = members_of(plan);
 
-    ranked_clear(&local->candidates, (uint32_t)plan->server_count);
+    ranked_clear(&local->own.candidates, (uint32_t)plan->server_count);
     ranked_clear(&local->reserves, (uint32_t)plan->server_count);
     local->unlimited = 0;
     local->awaiting_probe = members.awaiting_probe;
@@ -200,10 +201,22 @@ static void candidates_build(struct pool_local *local)
         }
         local->unlimited += server->max_connections == 0;
         if (member) {
-            mine->candidate = ranked_add(&local->candidates, mine);
+            mine->candidate = ranked_add(&local->own.candidates, mine, local->own.slot);
         } else {
-            ranked_add(&local->reserves, mine);
+            ranked_add(&local->reserves, mine, local->own.slot);
         }
+    }
+}
+
+/* The same candidates, with the canary's slots. */
+static void candidates_mirror(struct pool_local *local)
+{
+    const struct ranked *from = &local->own.candidates;
+    struct ranked *to = &local->canary->candidates;
+
+    ranked_clear(to, from->capacity);
+    for (uint32_t i = 0; i < from->list.count; i++) {
+        ranked_add(to, from->servers[i], local->canary->slot);
     }
 }
 
@@ -222,16 +235,16 @@ void pool_touch_now(struct pool *pool)
     pool_touch(pool);
 }
 
-static void tell_members(struct pool_local *local)
+static void tell_members(struct pool_local *local, struct arm *arm)
 {
-    struct balancer *balancer = local->balancer;
+    struct balancer *balancer = arm->balancer;
     enum weir_status status = WEIR_OK;
 
     if (balancer->ops->on_members != NULL) {
         struct call *call = call_begin(&balancer->context, HOOK_ON_MEMBERS);
         status = balancer->ops->on_members(&balancer->context.base, balancer->data,
-                                           &local->candidates.list);
-        call_end_of(call, call_units(local->candidates.list.count, BALANCER_UNIT));
+                                           &arm->candidates.list);
+        call_end_of(call, call_units(arm->candidates.list.count, BALANCER_UNIT));
     }
     balancer->failed = status != WEIR_OK;
     if (balancer->failed) {
@@ -239,6 +252,14 @@ static void tell_members(struct pool_local *local)
                   "the balancer could not take its members over; the host chooses itself");
         call_strike(&balancer->context, HOOK_ON_MEMBERS, STRIKE_FAILED);
     }
+}
+
+static void refresh_arm(struct pool_local *local, struct arm *arm)
+{
+    if (!arm->balancer->out) {
+        tell_members(local, arm);
+    }
+    balancer_rank(arm);
 }
 
 void pool_local_refresh(struct pool_local *local)
@@ -249,10 +270,12 @@ void pool_local_refresh(struct pool_local *local)
     atomic_store(&local->stale, false); /* first: later changes mark the pool again */
     balancer_renew(local);
     candidates_build(local);
-    if (!local->balancer->out) {
-        tell_members(local);
+    refresh_arm(local, &local->own);
+    if (local->canary != NULL) {
+        candidates_mirror(local);
+        refresh_arm(local, local->canary);
     }
-    balancer_rank(local);
+    balancer_rank_reserves(local);
     queue_reconsider(local);
 }
 
@@ -279,11 +302,58 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
         mine->adopted = kept;
         if (!kept) {
             mine->candidate = UINT32_MAX;
-            free(mine->slot);
-            mine->slot = NULL;
+            for (unsigned k = 0; k < ARRAY_COUNT(mine->slots); k++) {
+                free(mine->slots[k]);
+                mine->slots[k] = NULL;
+            }
             outcomes_forget(mine);
             connections_drop(mine);
         }
+    }
+}
+
+static void canary_end(struct pool_local *local)
+{
+    struct arm *canary = local->canary;
+
+    local->canary = NULL;
+    if (canary != NULL) {
+        balancer_end(local, canary);
+        ranked_end(&canary->candidates);
+        free(canary);
+    }
+}
+
+/* The plan's instances replace those of the plan before; without a canary among them, the one that
+ * was tried goes, or has become the pool's own. */
+static void balancers_adopt(struct pool_local *local, struct balancer *next,
+                            struct balancer *canary)
+{
+    struct balancer *last = local->own.balancer;
+
+    if (next != NULL && local->canary != NULL && local->canary->balancer == next) {
+        struct arm before = local->own;
+        local->own = *local->canary;
+        *local->canary = before;
+        last = next;
+    }
+    local->own.balancer = next != NULL ? next : last;
+    if (canary == NULL || (local->canary != NULL && local->canary->balancer != canary)) {
+        canary_end(local);
+    }
+    balancer_take_over(local, &local->own, last, local->own.slot);
+    if (canary != NULL && local->canary == NULL) {
+        local->canary = base_zalloc(sizeof(*local->canary));
+        local->canary->slot = 1 - local->own.slot;
+        local->canary->candidates.ranking = new_ranking(local);
+        local->canary->balancer = canary;
+        balancer_take_over(local, local->canary, local->own.balancer, local->own.slot);
+    } else if (canary != NULL) {
+        balancer_take_over(local, local->canary, canary, local->canary->slot);
+        balancer_unref(canary, local->home); /* the plan's reference: it goes on */
+    }
+    if (next != NULL) {
+        balancer_unref(last, local->home);
     }
 }
 
@@ -301,11 +371,13 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     }
     outcomes_adopt(local);
     if (plan == NULL) {
-        struct balancer *gone = local->balancer;
+        struct balancer *gone = local->own.balancer;
         timer_cancel(home->loop, &local->idle_timer);
-        local->balancer = NULL;
-        local->candidates.list.count = local->reserves.list.count = local->awaiting_probe = 0;
-        balancer_rank(local);
+        canary_end(local);
+        local->own.balancer = NULL;
+        local->own.candidates.list.count = local->reserves.list.count = local->awaiting_probe = 0;
+        balancer_rank(&local->own);
+        balancer_rank_reserves(local);
         list_remove(&local->at_home);
         balancer_unref(gone, home);
         queue_reconsider(local);
@@ -318,13 +390,12 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         connections_adopt(mine, plan);
     }
     connections_rule(local);
-    struct balancer *last = local->balancer;
-    struct balancer *next = plan->balancers[local->index];
+    struct balancer *next = plan->balancers[local->index], *canary = NULL;
     plan->balancers[local->index] = NULL;
-    local->balancer = next != NULL ? next : last;
-    balancer_take_over(local, last);
-    if (next != NULL) {
-        balancer_unref(last, home);
+    if (plan->canary != NULL) {
+        canary = plan->canaries[local->index];
+        plan->canaries[local->index] = NULL;
     }
+    balancers_adopt(local, next, canary);
     pool_local_refresh(local);
 }

@@ -35,6 +35,14 @@ struct ranked {
     struct ranking *ranking;
 };
 
+/* A balancer at work, and the candidates as it sees them. */
+struct arm {
+    struct balancer *balancer; /* NULL: none */
+    struct ranked candidates;
+    bool keeps_costs; /* of candidates; see ranking_keeps_costs */
+    unsigned slot;    /* which of a server's slots are its own */
+};
+
 /* One loop's half. Thread: that loop. */
 struct pool_local {
     struct pool *pool;
@@ -46,10 +54,9 @@ struct pool_local {
      * not wait for the end of a rest. Any thread sets them. */
     _Atomic bool stale, hurry;
     uint64_t rested_ns; /* the candidates rest until then, unless the plan changes; see home.c */
-    struct balancer *balancer;
-    struct ranked candidates;
+    struct arm own;
+    struct arm *canary;        /* the copy that is tried, with the same candidates; NULL: none */
     struct ranked reserves;    /* backups that serve when no candidate can */
-    bool keeps_costs;          /* of candidates; see ranking_keeps_costs */
     bool panic;                /* last logged state; control thread's loop */
     uint32_t awaiting_probe;   /* servers that await their first probe */
     uint32_t unlimited;        /* candidates and reserves without max_connections */

@@ -123,7 +123,7 @@ static void serve_all_locked(struct pool_local *local)
 {
     struct pool_queue *queue = &local->pool->queue;
 
-    const struct ranked *all[] = {&local->candidates, &local->reserves};
+    const struct ranked *all[] = {&local->own.candidates, &local->reserves};
 
     for (size_t k = 0; k < ARRAY_COUNT(all); k++) {
         for (uint32_t i = 0; i < all[k]->list.count && queue->waiting > 0; i++) {

@@ -61,8 +61,8 @@ struct server_local {
     struct list connecting; /* struct connecting.link: connections being established */
     uint32_t latency_us;    /* smoothed total time; relaxed, since other threads read it */
     uint32_t candidate;     /* index among the pool's candidates on this loop; UINT32_MAX: none */
-    void *slot;           /* the balancer's, of its slot_size; NULL: it has none. See balancer.h */
-    _Atomic bool adopted; /* in this loop's plan: connections are kept. Read by others */
+    void *slots[2]; /* balancers', of their slot_size, by arm.slot; NULL: none. See balancer.h */
+    _Atomic bool adopted;   /* in this loop's plan: connections are kept. Read by others */
     uint32_t address_epoch; /* the server's, when the idle connections were last checked */
     uint32_t expected_room; /* of its last connection; 0: none yet */
     /* What this loop's plan wants of connections; `terms` changes with it, and connections that

@@ -24,4 +24,5 @@ tests_unit_test_control_SOURCES = $(UNIT_RUNNER) \
     tests/unit/control/change/test_provider.c \
     tests/unit/control/api/test_explain.c \
     tests/unit/control/change/test_store.c \
-    tests/unit/control/api/test_lately.c
+    tests/unit/control/api/test_lately.c \
+    tests/unit/control/change/test_swap_judge.c

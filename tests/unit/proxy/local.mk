@@ -32,6 +32,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool/test_spares.c \
     tests/unit/temporary.h \
     tests/unit/proxy/plan/test_build.c \
+    tests/unit/proxy/plan/test_trial.c \
     tests/unit/proxy/plan/test_expand.c \
     tests/unit/proxy/plan/test_lifetime.c \
     tests/unit/proxy/plan/test_traffic.c \

@@ -7,7 +7,7 @@
 #include "proxy/worker.h"
 
 static struct stage stage;
-static struct balancer *next[2];
+static struct balancer *next[2], *none[2];
 static struct pool_plan pool; /* the stage's, as the next generation has it */
 static struct plan plan;
 static struct generation generation;
@@ -23,6 +23,7 @@ static void set_up(void)
     pool.owner = &plan;
     pool.balance = &stage.use;
     pool.balancers = next;
+    pool.canaries = none;
     plan = (struct plan){.pools = &pool, .pool_count = 1, .life = &generation.life};
     generation = (struct generation){.plan = &plan};
     lifetime_init(&generation.life, 2, 0, &nobody);
@@ -50,7 +51,7 @@ UNIT_TEST(a_balancer_that_goes_on_outlives_its_pool)
     ck_assert(prepare());
     pool_local_adopt(stage.local, NULL);
     pool_local_adopt(stage.local, &pool);
-    ck_assert_ptr_eq(stage.local->balancer, &stage.balancer);
+    ck_assert_ptr_eq(stage.local->own.balancer, &stage.balancer);
     ck_assert_uint_eq(stage.balancer.refs, refs);
     ck_assert_str_eq(stage_candidates(&stage), "s0 s1 s2 s3 s4");
 }
@@ -64,7 +65,7 @@ UNIT_TEST(a_balancer_that_goes_on_is_counted_once)
     ck_assert_uint_eq(stage.balancer.refs, refs);
     ck_assert(prepare());
     pool_local_adopt(stage.local, &pool);
-    ck_assert_ptr_eq(stage.local->balancer, &stage.balancer);
+    ck_assert_ptr_eq(stage.local->own.balancer, &stage.balancer);
     ck_assert_uint_eq(stage.balancer.refs, refs);
 }
 

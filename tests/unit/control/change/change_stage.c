@@ -77,10 +77,11 @@ static void refresh(void *arg, struct server *server)
 }
 
 /* The generation is the one that there is: only its servers change, when it is committed. */
-static struct generation *derive(void *arg, struct mistakes *mistakes)
+static struct generation *derive(void *arg, const struct plan_swap *swap, struct mistakes *mistakes)
 {
     struct stage *stage = arg;
 
+    ck_assert_ptr_null(swap);
     stage->derived++;
     if (stage->derive_error != NULL) {
         mistakes_add(mistakes, (struct place){NULL, 0}, "%s", stage->derive_error);

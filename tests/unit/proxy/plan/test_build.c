@@ -182,6 +182,96 @@ UNIT_TEST(plans_are_derived)
     ck_assert(str_equal(plan->routes[0]->name, STR("/")));
 }
 
+/* Another copy of a module: the same program under another identity. */
+static struct module *other_copy(const char *name)
+{
+    char file[256], from[512];
+    snprintf(file, sizeof(file), "%s.so", name);
+    snprintf(from, sizeof(from), "%s/%s", WEIR_MODULES, file);
+    const char *path = temporary_path(folder, file);
+    char *command = base_printf("cp '%s' '%s' && printf 0 >> '%s'", from, path, path);
+    ck_assert_int_eq(system(command), 0);
+    free(command);
+    return module_load_file(input.modules, path, name, &host, (struct place){NULL, 0}, &mistakes);
+}
+
+static size_t block_of(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(plan->modules.items[i]->module->name, name) != 0) {
+        i++;
+    }
+    return i;
+}
+
+/* The plan derived next, in the place of the one before. */
+static void swap(enum swap_step step, const char *name, struct module *copy)
+{
+    struct plan_swap how = {step, name != NULL ? block_of(name) : 0, copy, 0.1};
+    input.swap = step != SWAP_DROP || name != NULL ? &how : NULL;
+    struct plan *next = plan_derive(&input, plan, &mistakes);
+    input.swap = NULL;
+    ck_assert_msg(next != NULL, "%s", mistakes.count > 0 ? mistakes.texts[0] : "no mistake told");
+    plan_unref(&plan);
+    plan = next;
+}
+
+/* A copy is tried, shared by plans that come later, and takes the place of the one before. */
+UNIT_TEST(copies_are_swapped)
+{
+    build_well(LISTENER WEB ROUTES);
+    size_t blocks = plan->modules.count, uses = plan->uses.count;
+    const struct module *first = plan->pools[0].balance->module;
+    struct module *copy = other_copy("balance_least_conn");
+    ck_assert_ptr_ne(copy, first);
+    swap(SWAP_TRY, "balance_least_conn", copy);
+    ck_assert_ptr_eq(plan->pools[0].balance->module, first);
+    ck_assert_ptr_eq(plan->pools[0].canary->module, copy);
+    ck_assert_ptr_nonnull(plan->pools[0].trial);
+    swap(SWAP_DROP, NULL, NULL); /* none: members have changed */
+    ck_assert(plan->has_canary);
+    ck_assert_ptr_eq(plan->pools[0].canary->module, copy);
+    const struct use *tried = plan->pools[0].canary;
+    const void *conf = tried->conf;
+    swap(SWAP_TAKE, "balance_least_conn", copy);
+    ck_assert(!plan->has_canary);
+    ck_assert_ptr_null(plan->pools[0].canary);
+    ck_assert_ptr_null(plan->pools[0].trial);
+    ck_assert_ptr_eq(plan->pools[0].balance->module, copy);
+    ck_assert_ptr_ne(plan->pools[0].balance->conf, conf);
+    ck_assert_uint_eq(plan->modules.count, blocks);
+    ck_assert_uint_eq(plan->uses.count, uses);
+    ck_assert_ptr_eq(plan->homes[block_of("balance_least_conn")], plan);
+    module_unref(&copy);
+}
+
+/* Routes are those of the copy before, with their filters and all that lives by their names. */
+UNIT_TEST(a_router_is_swapped)
+{
+    build_well(LISTENER WEB ROUTES);
+    struct module *copy = other_copy("route_path");
+    swap(SWAP_TAKE, "route_path", copy);
+    ck_assert_uint_eq(plan->route_count, 1);
+    ck_assert(str_equal(plan->routes[0]->name, STR("/")));
+    ck_assert_uint_eq(plan->routes[0]->filters.count, 1);
+    ck_assert_ptr_eq(plan->routers.items[0]->module, copy);
+    ck_assert_ptr_eq(plan->routers.items[0]->prepared, plan->routers.items[0]->base->prepared);
+    module_unref(&copy);
+}
+
+/* One that needs something else than the blocks that are there is refused, and leaves nothing. */
+UNIT_TEST(a_copy_of_another_kind_is_refused)
+{
+    build_well(LISTENER WEB ROUTES);
+    struct module *other = other_copy("headers");
+    struct plan_swap how = {SWAP_TAKE, block_of("balance_least_conn"), other, 0};
+    input.swap = &how;
+    ck_assert_ptr_null(plan_derive(&input, plan, &mistakes));
+    ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "of other kinds"));
+    input.swap = NULL;
+    module_unref(&other);
+}
+
 static bool taken;
 
 static bool listens(void *arg, const struct listener_plan *listener, const struct address *address)

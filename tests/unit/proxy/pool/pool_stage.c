@@ -194,12 +194,12 @@ void stage_refresh(struct stage *stage)
 const char *stage_candidates(const struct stage *stage)
 {
     static char text[64];
-    const struct weir_candidates *candidates = &stage->local->candidates.list;
+    const struct weir_candidates *candidates = &stage->local->own.candidates.list;
     size_t len = 0;
     text[0] = '\0';
     for (uint32_t i = 0; i < candidates->count; i++) {
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s", i > 0 ? " " : "",
-                                STR_ARGS(stage->local->candidates.items[i].name));
+                                STR_ARGS(stage->local->own.candidates.items[i].name));
     }
     return text;
 }

@@ -128,7 +128,7 @@ static void adopt(struct balancer *balancer)
 
 static struct learnt *slot(unsigned server)
 {
-    return stage.servers[server]->locals[0].slot;
+    return stage.servers[server]->locals[0].slots[0];
 }
 
 static void set_up(void)
@@ -213,7 +213,7 @@ UNIT_TEST(slots_stay_as_long_as_the_server)
     adopt(NULL); /* another plan, with the same balancer */
     ck_assert_ptr_eq(slot(1), mine);
     ck_assert_double_eq(mine->cost, 7);
-    ck_assert_ptr_eq(stage.local->candidates.items[1].slot, mine);
+    ck_assert_ptr_eq(stage.local->own.candidates.items[1].slot, mine);
     pool_local_adopt(stage.local, NULL);
     ck_assert_ptr_null(slot(1));
     adopt(make(&first, &ops, &first_data));

@@ -31,14 +31,14 @@ static void expect_candidates(const char *wanted)
 {
     stage_refresh(&stage);
     ck_assert_str_eq(stage_candidates(&stage), wanted);
-    ck_assert_uint_eq(stage.fake.members, stage.local->candidates.list.count);
+    ck_assert_uint_eq(stage.fake.members, stage.local->own.candidates.list.count);
     /* Each server knows its place among them. */
     for (unsigned i = 0; i < STAGE_SERVERS; i++) {
         uint32_t at = stage.servers[i]->locals[0].candidate;
         if (at != UINT32_MAX) {
-            ck_assert_uint_lt(at, stage.local->candidates.list.count);
-            ck_assert_ptr_eq(stage.local->candidates.servers[at]->server, stage.servers[i]);
-            ck_assert_uint_eq(stage.local->candidates.items[at].id, stage.servers[i]->id);
+            ck_assert_uint_lt(at, stage.local->own.candidates.list.count);
+            ck_assert_ptr_eq(stage.local->own.candidates.servers[at]->server, stage.servers[i]);
+            ck_assert_uint_eq(stage.local->own.candidates.items[at].id, stage.servers[i]->id);
         }
     }
 }
@@ -50,7 +50,7 @@ UNIT_TEST(candidates_in_order)
     expect_candidates("s0 s1 s2 s3 s4");
     stage.servers[1]->effective = 3 * WEIR_WEIGHT_ONE;
     expect_candidates("s0 s1 s2 s3 s4");
-    ck_assert_uint_eq(stage.local->candidates.items[1].weight, 3 * WEIR_WEIGHT_ONE);
+    ck_assert_uint_eq(stage.local->own.candidates.items[1].weight, 3 * WEIR_WEIGHT_ONE);
 }
 
 UNIT_TEST(candidates_have_limits_and_whole_weights)
@@ -59,7 +59,7 @@ UNIT_TEST(candidates_have_limits_and_whole_weights)
     server_set_share(stage.servers[1], SERVER_SHARE_ONE / 4);
     stage.servers[2]->max_connections = 7;
     stage_refresh(&stage);
-    const struct weir_candidate *items = stage.local->candidates.items;
+    const struct weir_candidate *items = stage.local->own.candidates.items;
     ck_assert(items[1].weight == WEIR_WEIGHT_ONE && items[1].full_weight == 4 * WEIR_WEIGHT_ONE);
     ck_assert(items[1].limit == 0 && items[2].limit == 7);
     ck_assert(items[2].full_weight == items[2].weight);

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A copy that is tried: it is looked at some times a second, and what both copies have done is
+ * shown. See swap.h.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "control/change/swap.h"
+#include "control/change/swap_judge.h"
+#include "module/guard.h"
+
+#define LOOK_NS (200 * NS_PER_MS)
+
+static const char *const arm_names[TRIAL_ARMS] = {[ARM_OLD] = "old", [ARM_NEW] = "new"};
+
+static const struct module *copy_of(const struct swap *swap, enum trial_arm arm)
+{
+    return arm == ARM_NEW ? swap->now : swap->old;
+}
+
+/* Strikes and calls of a copy since it was loaded. */
+static void count_calls(const struct module *module, uint64_t *strikes, uint64_t *calls)
+{
+    struct call_times sum;
+
+    *strikes = *calls = 0;
+    for (enum module_hook hook = 0; hook < MODULE_HOOKS; hook++) {
+        if (call_sum(module->meters, module->loops, hook, &sum)) {
+            *strikes += call_strikes(&sum);
+            *calls += call_count(&sum);
+        }
+    }
+}
+
+/* ---- the verdict ---- */
+
+/* Strikes since the trial began, by calls. */
+static char *judge_strikes(const struct swap *swap)
+{
+    uint64_t strikes[TRIAL_ARMS], calls[TRIAL_ARMS];
+
+    list_each(link, &swap->now->guards)
+    {
+        const struct guard *guard = container_of(link, struct guard, link);
+        if (guard_is_out(guard)) {
+            return base_printf("it is out for too many strikes%s%s",
+                               guard->place[0] != '\0' ? ": " : "", guard->place);
+        }
+    }
+    for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
+        count_calls(copy_of(swap, arm), &strikes[arm], &calls[arm]);
+        strikes[arm] -= swap->strikes[arm];
+        calls[arm] -= swap->calls[arm];
+    }
+    if (!judge_is_more(strikes[ARM_NEW], calls[ARM_NEW], strikes[ARM_OLD], calls[ARM_OLD], 1)) {
+        return NULL;
+    }
+    return base_printf("%llu strikes in %llu calls, and %llu in %llu of the other copy's",
+                       (unsigned long long)strikes[ARM_NEW], (unsigned long long)calls[ARM_NEW],
+                       (unsigned long long)strikes[ARM_OLD], (unsigned long long)calls[ARM_OLD]);
+}
+
+static char *judge_pools(const struct changes *changes, const struct swap *swap)
+{
+    const struct plan *plan = changes->plane.runtime->current->plan;
+    double errors = cJSON_GetNumberValue(json_get(swap->record, "max_error_ratio"));
+    double latency = cJSON_GetNumberValue(json_get(swap->record, "max_latency_ratio"));
+
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        struct judged sums[TRIAL_ARMS];
+        if (plan->pools[i].trial == NULL) {
+            continue;
+        }
+        for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
+            judged_sum(&sums[arm], plan->pools[i].trial, arm);
+        }
+        char *why = judge(&sums[ARM_NEW], &sums[ARM_OLD], errors, latency);
+        if (why != NULL) {
+            char *told = base_printf("pool %s: %s", plan->pools[i].pool->name, why);
+            free(why);
+            return told;
+        }
+    }
+    return NULL;
+}
+
+void swap_stop_picks(const struct changes *changes)
+{
+    const struct plan *plan = changes->plane.runtime->current->plan;
+
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        if (plan->pools[i].trial != NULL) {
+            atomic_store(&plan->pools[i].trial->share, 0);
+        }
+    }
+}
+
+static struct swap *tried(const struct swaps *swaps)
+{
+    list_each(link, &swaps->all)
+    {
+        struct swap *swap = container_of(link, struct swap, link);
+        if (swap_is(swap, "trying") && swap->now != NULL) {
+            return swap;
+        }
+    }
+    return NULL;
+}
+
+/* The picks end at once; the step that follows waits its turn in the queue of changes. */
+static void look(struct timer *timer)
+{
+    struct swaps *swaps = container_of(timer, struct swaps, judge);
+    struct changes *changes = swaps->changes;
+    struct swap *swap = tried(swaps);
+
+    if (swap == NULL || changes->plane.ended) {
+        return;
+    }
+    if (swap->verdict == NULL) {
+        swap->verdict = judge_strikes(swap);
+    }
+    if (swap->verdict == NULL) {
+        swap->verdict = judge_pools(changes, swap);
+    }
+    if (swap->verdict != NULL) {
+        swap_stop_picks(changes);
+    }
+    timer_set(changes->plane.self->loop, timer, LOOK_NS);
+    changes_upkeep(changes);
+}
+
+void swap_try(struct swap *swap, struct changes *changes)
+{
+    double until = cJSON_GetNumberValue(json_get(swap->record, "until"));
+    double began = cJSON_GetNumberValue(json_get(swap->record, "began"));
+    struct loop *loop = changes->plane.self->loop;
+
+    for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
+        count_calls(copy_of(swap, arm), &swap->strikes[arm], &swap->calls[arm]);
+    }
+    swap->strikes[ARM_NEW] = swap->calls[ARM_NEW] = 0; /* its first ones count */
+    swap->until_ns = loop_now_ns(loop) + (uint64_t)((until - began) * 1e6);
+    changes->swaps->judge.fn = look;
+    timer_set(loop, &changes->swaps->judge, LOOK_NS);
+}
+
+/* ---- shown ---- */
+
+static void add_counts(cJSON *object, uint64_t requests, uint64_t errors,
+                       const struct histogram *first_byte)
+{
+    bool any = first_byte->count > 0;
+
+    json_set_number(object, "requests", (double)requests);
+    json_set_number(object, "errors", (double)errors);
+    cJSON *latency = cJSON_AddObjectToObject(object, "first_byte_ms");
+    json_set_number(latency, "p50", any ? histogram_quantile_ms(first_byte, 0.5) : NAN);
+    json_set_number(latency, "p99", any ? histogram_quantile_ms(first_byte, 0.99) : NAN);
+}
+
+static void add_arm(cJSON *pool, const struct trial *trial, enum trial_arm arm)
+{
+    struct trial_counts classes[TRIAL_CLASSES] = {{0}};
+    cJSON *object = cJSON_AddObjectToObject(pool, arm_names[arm]);
+    struct judged sum;
+    uint64_t picks = 0;
+
+    judged_sum(&sum, trial, arm);
+    json_set_number(object, "picks", (double)sum.picks);
+    add_counts(object, sum.requests, sum.errors, &sum.first_byte);
+    cJSON *list = cJSON_AddArrayToObject(object, "classes");
+    trial_sum(trial, arm, &picks, classes);
+    for (unsigned i = 0; i < TRIAL_CLASSES; i++) {
+        if (classes[i].requests > 0) {
+            unsigned within = trial_class_ms(i);
+            cJSON *class = json_append(list);
+            json_set_number(class, "servers_within_ms", within > 0 ? within : NAN);
+            add_counts(class, classes[i].requests, classes[i].errors, &classes[i].first_byte);
+        }
+    }
+}
+
+void swap_show_trial(const struct changes *changes, const struct swap *swap, cJSON *to)
+{
+    const struct plan *plan = changes->plane.runtime->current->plan;
+    cJSON *pools = cJSON_AddArrayToObject(to, "pools");
+
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        if (plan->pools[i].trial == NULL) {
+            continue;
+        }
+        cJSON *pool = json_append(pools);
+        json_set(pool, "pool", plan->pools[i].pool->name);
+        for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
+            add_arm(pool, plan->pools[i].trial, arm);
+        }
+    }
+    for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
+        uint64_t strikes, calls;
+        if (copy_of(swap, arm) != NULL) {
+            cJSON *copy = json_get(to, arm_names[arm]);
+            count_calls(copy_of(swap, arm), &strikes, &calls);
+            json_set_number(copy, "calls", (double)(calls - swap->calls[arm]));
+            json_set_number(copy, "strikes", (double)(strikes - swap->strikes[arm]));
+        }
+    }
+}
