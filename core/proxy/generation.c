@@ -262,6 +262,12 @@ static void expand(void *arg, struct arena *arena, struct pool_settings *setting
     }
 }
 
+static const struct conf_node *balance_of(void *arg, struct arena *arena, struct weir_str pool)
+{
+    const struct runtime *runtime = arg;
+    return runtime->balance != NULL ? runtime->balance(runtime->balance_arg, arena, pool) : NULL;
+}
+
 static struct plan_input input_of(struct runtime *runtime, bool check_only)
 {
     return (struct plan_input){
@@ -276,6 +282,7 @@ static struct plan_input input_of(struct runtime *runtime, bool check_only)
         .given = runtime->given,
         .given_count = runtime->given_count,
         .expand = check_only ? expand_checked : expand,
+        .balance = balance_of,
         .listens = runtime_listens,
         .try_start = runtime->try_start,
         .arg = runtime,

@@ -47,6 +47,9 @@ struct runtime {
     /* Applies run-time changes to a pool's settings (`servers`, in the arena); NULL: none. */
     void (*adjust)(void *arg, struct arena *arena, struct pool_settings *settings);
     void *adjust_arg;
+    /* The pool's `balance` block that an operator has set; NULL: none. NULL: none for all. */
+    const struct conf_node *(*balance)(void *arg, struct arena *arena, struct weir_str pool);
+    void *balance_arg;
     /* See plan_input. */
     bool (*try_start)(const char *path, struct mistakes *mistakes, char *error, size_t error_size);
     /* Called on any loop when the last loop has left a generation, or its last balancer of a module

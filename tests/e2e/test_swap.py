@@ -389,3 +389,103 @@ def test_weirctl(begin):
     done = weirctl(*socket, "module", "rollback", NAME)
     assert done.returncode == 0 and "rolled_back" in done.stdout, done
     assert weirctl(*socket, "module", "rollback", NAME).returncode != 0
+
+
+# ---- another balancer in a pool ----
+
+def policy(weir):
+    _, pool = call(weir, "GET", "/pools/web")
+    return pool["policy"], pool["policy_set"]
+
+
+def test_a_pool_gets_another_balancer(begin, http_server):
+    servers = {name: http_server(name) for name in "abc"}
+    weir = begin(servers, workers=1)
+    assert {weir.get("/").server for _ in range(6)} == set("abc")
+    _, before = call(weir, "GET", "/pools/web")
+    with Load(weir.client, threads=2) as load:
+        load.wait_requests(20)
+        status, pool = call(weir, "PATCH", "/pools/web", {"balance": "hash", "options": {"key": "path"}})
+        assert status == 200 and pool["policy"] == "hash", pool
+        load.wait_requests(20)
+    load.assert_clean()
+    assert load.closed == 0
+    by_path = {path: weir.get(path).server for path in ("/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8")}
+    assert len(set(by_path.values())) > 1 and all(weir.get(path).server == by_path[path] for path in by_path)
+    wanted = ("hash", {"balance": "hash", "options": {"key": "path"}})
+    _, after = call(weir, "GET", "/pools/web")
+    assert [row["connections"] for row in after["servers"]] >= [row["connections"] for row in before["servers"]]
+    # It lies over the files, for reloads and starts, and an export says it.
+    weir.reload()
+    assert policy(weir) == wanted
+    restart(weir)
+    assert policy(weir) == wanted
+    assert all(weir.get(path).server == by_path[path] for path in by_path)
+    _, export = call(weir, "GET", "/config/export")
+    assert 'balance "hash" { key = "path" }' in "".join(file["text"] for file in export["files"])
+    # Members that come, and another copy of that module, leave it.
+    assert call(weir, "POST", "/pools/web/servers", {"url": http_server("d").url, "id": "d"})[0] == 201
+    assert policy(weir) == wanted
+    # Other options of the same one, and back, step by step.
+    assert call(weir, "PATCH", "/pools/web", {"balance": "hash", "options": {"key": "address"}})[0] == 200
+    assert len({weir.get(path).server for path in by_path}) == 1, "one client, one server"
+    for _ in range(2):
+        status, entry = call(weir, "POST", "/journal/last/undo")
+        assert status == 200, entry
+    assert policy(weir)[0] == "hash", "the server's addition was undone before"
+    assert call(weir, "POST", "/journal/last/undo")[0] == 200
+    assert policy(weir) == ("trial", None)
+    restart(weir)
+    assert policy(weir) == ("trial", None)
+
+
+def test_a_balancer_that_is_swapped_in_a_pool_of_its_own_block(begin, folder):
+    """Swap after swap, of a block that no file has."""
+    weir = begin(workers=1)
+    assert call(weir, "PATCH", "/pools/web", {"balance": "hash", "options": {"key": "path"}})[0] == 200
+    for turn in range(3):
+        stage(folder, (folder / "balance_hash.so").read_bytes() + bytes(16), "balance_hash")
+        swap(weir, "balance_hash", canary="50%", **{"for": "1h"})
+        assert call(weir, "PATCH", "/pools/web", {"balance": "trial"})[0] == 409, "one thing after the other"
+        assert weir.get("/").status == 200
+        step(weir, "promote" if turn != 1 else "rollback", "balance_hash")
+        assert weir.get("/").status == 200
+    assert policy(weir)[0] == "hash"
+
+
+def test_balancers_that_are_refused(begin):
+    weir = begin()
+    for body, words in (({"balance": "none"}, "no module block enables"),
+                        ({"balance": "hash", "options": {"kye": "path"}}, 'did you mean `key`'),
+                        ({"balance": "hash", "options": {"key": "nothing:at:all"}}, "key"),
+                        ({"options": {}}, "required")):
+        status, answer = call(weir, "PATCH", "/pools/web", body)
+        assert status == 422 and words in answer["detail"], answer
+    assert call(weir, "PATCH", "/pools/none", {"balance": "hash"})[0] == 404
+    assert policy(weir) == ("trial", None)
+
+
+def test_weirctl_balances(begin):
+    weir = begin()
+    socket = ["--socket", str(weir.folder / "admin.sock")]
+    done = weirctl(*socket, "pool", "balance", "web", "hash", "key=path")
+    assert done.returncode == 0 and "balanced by hash" in done.stdout and "journal" in done.stdout, done
+    assert policy(weir)[1]["options"] == {"key": "path"}
+
+
+def test_files_that_differ_and_agree(begin, http_server):
+    """A reload tells what lies over the files, until they say the same."""
+    servers = {"a": http_server("a")}
+    weir = begin(servers)
+    assert call(weir, "PATCH", "/pools/web", {"balance": "hash", "options": {"key": "path"}})[0] == 200
+    status, answer = call(weir, "POST", "/config/reload")
+    told, = answer["contradictions"]
+    assert (status, told["pool"], told["field"], told["file"], told["runtime"]) == \
+        (200, "web", "balance", "trial", "hash")
+    weir.configure(text_of(weir, servers).replace('balance "trial" {}', 'balance "hash" { key = path }'))
+    status, answer = call(weir, "POST", "/config/reload")
+    assert (status, answer["contradictions"]) == (200, [])
+    assert policy(weir) == ("hash", None)
+    weir.configure(text_of(weir, servers))
+    assert call(weir, "POST", "/config/reload")[0] == 200
+    assert policy(weir) == ("trial", None), "the files alone say it again"

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <time.h>
 
-#define FAULT_NONE    0 /* takes turns */
-#define FAULT_LAST    1 /* the server "z", whatever it is worth; else it takes turns */
+#define FAULT_NONE    0 /* takes turns, and leaves out a server "z", as do the others */
+#define FAULT_LAST    1 /* the server "z", whatever it is worth */
 #define FAULT_INDEX   2 /* names no server */
 #define FAULT_SLOW    3 /* takes 50 ms */
 #define FAULT_CRASH   4 /* ends the program, at its 20th pick */
@@ -41,13 +41,19 @@ static enum weir_status on_members(struct weir_context *ctx, void *instance,
     return TRIAL_FAULT == FAULT_MEMBERS ? WEIR_ERROR : WEIR_OK;
 }
 
+static bool is_z(const struct weir_pick *pick, uint32_t index)
+{
+    const struct weir_candidate *candidate = weir_candidate_at(pick->candidates, index);
+    return candidate->name.len == 1 && candidate->name.ptr[0] == 'z';
+}
+
 static uint32_t in_turn(struct instance *instance, const struct weir_pick *pick)
 {
     uint32_t count = pick->candidates->count;
 
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = instance->turn++ % count;
-        if (weir_pick_usable(pick, index)) {
+        if (!is_z(pick, index) && weir_pick_usable(pick, index)) {
             return index;
         }
     }
@@ -57,9 +63,7 @@ static uint32_t in_turn(struct instance *instance, const struct weir_pick *pick)
 static uint32_t named_z(const struct weir_pick *pick)
 {
     for (uint32_t i = 0; i < pick->candidates->count; i++) {
-        const struct weir_candidate *candidate = weir_candidate_at(pick->candidates, i);
-        if (candidate->name.len == 1 && candidate->name.ptr[0] == 'z' &&
-            weir_pick_usable(pick, i)) {
+        if (is_z(pick, i) && weir_pick_usable(pick, i)) {
             return i;
         }
     }

@@ -158,6 +158,8 @@ const struct command commands[] = {
         WORDS(2, 3, WORD_SERVER, WORD_ANY), .writes = true),
     ROW("server limit", "POOL/SERVER N", "Limit its requests in flight; 0: no limit",
         run_server_number, WORDS(2, 3, WORD_SERVER, WORD_ANY), .writes = true),
+    ROW("pool balance", "POOL BALANCER [OPTION=VALUE ...]", "Give a pool another balancer",
+        run_pool_balance, WORDS(2, CALL_WORDS, WORD_POOL, WORD_ANY), .writes = true),
     ROW("reload", "", "Take over the configuration files", run_reload, .maximum = 0),
     ROW("check", "", "Check the configuration files, and change nothing", run_check, .maximum = 0),
     ROW("export", "[FOLDER]", "Write files that equal what runs", run_export,

@@ -144,6 +144,7 @@ void each_template(void (*visit)(void *arg, const char *kind, const char *langua
 enum outcome run_module_swap(struct call *call);  /* swap.c */
 enum outcome run_module_promote(struct call *call);
 enum outcome run_module_rollback(struct call *call);
+enum outcome run_pool_balance(struct call *call);
 /** Prints the module's last swap, if there was one. */
 void tell_swap(const cJSON *module);
 enum outcome run_journal(struct call *call); /* journal.c */

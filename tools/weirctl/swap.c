@@ -60,6 +60,13 @@ static void tell(const struct call *call, const struct answer *answer)
     tell_swap(answer->json);
 }
 
+static void tell_pool(const struct call *call, const struct answer *answer)
+{
+    print_fact("pool", "%s, balanced by %s", json_text(answer->json, "name", "?"),
+               json_text(answer->json, "policy", "?"));
+    tell_journal(call, answer);
+}
+
 /* A number of the option; it is Weir that judges it. */
 static enum outcome add_ratio(const struct call *call, cJSON *body, const char *option,
                               const char *name)
@@ -93,6 +100,27 @@ enum outcome run_module_swap(struct call *call)
         return outcome;
     }
     return call_send(call, "POST", body, tell, "/modules/{}/swap", call->words[0]);
+}
+
+/* Another balancer in a pool: words are the pool, the balancer and OPTION=VALUE. */
+enum outcome run_pool_balance(struct call *call)
+{
+    cJSON *body = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(body, "balance", call->words[1]);
+    cJSON *options = cJSON_AddObjectToObject(body, "options");
+    for (int i = 2; i < call->count; i++) {
+        const char *sign = strchr(call->words[i], '=');
+        struct text name = {0};
+        if (sign == NULL) {
+            cJSON_Delete(body);
+            return call_misused(call, "\"%s\" is no OPTION=VALUE", call->words[i]);
+        }
+        text_printf(&name, "%.*s", (int)(sign - call->words[i]), call->words[i]);
+        cJSON_AddStringToObject(options, text_get(&name), sign + 1);
+        text_clear(&name);
+    }
+    return call_send(call, "PATCH", body, tell_pool, "/pools/{}", call->words[0]);
 }
 
 enum outcome run_module_promote(struct call *call)

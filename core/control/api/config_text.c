@@ -25,7 +25,7 @@ void config_text_mask(struct config_text *text, const struct conf_node *setting)
     config_text_replace(text, setting->span.from, setting->span.to, base_strdup("\"***\""));
 }
 
-void config_text_set(struct config_text *text, struct conf_span span, struct weir_str value)
+char *config_text_quote(struct weir_str value)
 {
     struct weir_buffer quoted = {NULL, 0, 0, false, false};
 
@@ -37,7 +37,12 @@ void config_text_set(struct config_text *text, struct conf_span span, struct wei
         weir_buffer_byte(&quoted, value.ptr[i]);
     }
     weir_buffer_add(&quoted, "\"", 2); /* with its end */
-    config_text_replace(text, span.from, span.to, quoted.data);
+    return quoted.data;
+}
+
+void config_text_set(struct config_text *text, struct conf_span span, struct weir_str value)
+{
+    config_text_replace(text, span.from, span.to, config_text_quote(value));
 }
 
 static int by_position(const void *a, const void *b)

@@ -28,6 +28,9 @@ void config_text_mask(struct config_text *text, const struct conf_node *setting)
 /* Replaces a value, or an included path, by a string. */
 void config_text_set(struct config_text *text, struct conf_span span, struct weir_str value);
 
+/* The text as a string in a file, with its quotes; the caller frees it. */
+char *config_text_quote(struct weir_str value);
+
 /* The edited text, which the caller frees; ends the edits. */
 char *config_text_end(struct config_text *text);
 

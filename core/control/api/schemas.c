@@ -103,7 +103,11 @@ const struct weir_schema answer_schemas[] = {
     {"Servers", LIST(REF("Server"))},
     {"Pool",
      "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT
-     ",'policy':" OR_TEXT ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
+     ",'policy':" OR_TEXT
+     ",'policy_set':{'type':['object','null'],'description':'The balancer that "
+     "was set at run time; null: the files say it.','properties':{'balance':" TEXT
+     ",'options':{'type':'object','additionalProperties':" TEXT "}}},'sticky':" OR_TEXT
+     ",'health_check':" OR_TEXT
      ",'protocol':{'enum':['http/1.1','h2','auto'],'description':'What is spoken to its "
      "servers.'},'h2_streams':" COUNT ",'h2_window':" COUNT
      ",'connection_age':{'type':'integer','minimum':0,'description':'Milliseconds; 0: any.'}"

@@ -76,7 +76,7 @@ static void finish(struct change *change, const char *error)
     bool good = error == NULL;
 
     if (!good && operation != NULL) {
-        operation_problem(operation, 503, "nothing has changed: %s", error);
+        operation_problem(operation, change->refused ? 422 : 503, "nothing has changed: %s", error);
     }
     if (good && change->enforce != NULL) {
         change->enforce(change);
@@ -295,6 +295,7 @@ void change_begin(struct change *change)
         char *error = base_printf("the configuration with it is wrong: %s",
                                   mistakes.count > 0 ? mistakes.texts[0] : "no memory");
         log_write(WEIR_LOG_ERROR, "weir", "a change at run time: %s", error);
+        change->refused = change->swaps; /* by a module that was asked */
         fail(change, error);
     }
     mistakes_free(&mistakes);

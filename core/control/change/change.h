@@ -32,6 +32,7 @@ struct change {
     bool members;           /* it changes members or a copy, and needs a generation */
     struct message message; /* posted when it fails early; `failed` says why */
     char *failed;
+    bool refused; /* what was asked for is wrong */
 };
 
 /* For the operation (NULL: none), which the change answers. */

@@ -65,7 +65,7 @@ struct changes_owner {
     void *arg;
 };
 
-#define CHANGE_PARTS_MAX 8u
+#define CHANGE_PARTS_MAX 16u
 
 struct changes {
     struct plane plane;
@@ -84,6 +84,7 @@ struct changes {
     bool rebuild_wanted;       /* by DNS or a late overlay */
     bool overlay_late;         /* loaded from the store, not in force yet */
     struct swaps *swaps;       /* of its part; see swap.h */
+    cJSON *pools;              /* balancers of pools that were set; see write_pool.c */
     cJSON *last_reload;        /* for the status; NULL: none */
 };
 
@@ -124,6 +125,6 @@ void changes_rebuilt(struct changes *changes);
 /* ---- the parts of this room ---- */
 
 extern const struct change_part server_part, journal_part, reload_part, export_part, retry_part,
-    release_part, swap_part;
+    release_part, swap_part, pool_part;
 
 #endif

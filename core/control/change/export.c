@@ -12,6 +12,7 @@
 #include "control/api/show.h"
 #include "control/change/overlay.h"
 #include "control/change/changes.h"
+#include "control/change/pool_part.h"
 
 static char *server_text(const struct server *server)
 {
@@ -173,8 +174,19 @@ static void include_elsewhere(struct config_text *text, const struct conf_tree *
     free(place);
 }
 
-static char *export_file(const struct generation *g, size_t index, bool elsewhere)
+static void edit_balance(struct config_text *text, const struct changes *changes,
+                         const struct pool_plan *plan, const struct conf_node *node)
 {
+    char *set = pools_text(changes, plan->settings->name);
+
+    if (set != NULL) {
+        config_text_replace(text, node->span.from, node->span.to, set);
+    }
+}
+
+static char *export_file(const struct changes *changes, size_t index, bool elsewhere)
+{
+    const struct generation *g = changes->plane.runtime->current;
     const char *file = g->plan->tree.files[index];
     struct config_text text;
 
@@ -191,6 +203,10 @@ static char *export_file(const struct generation *g, size_t index, bool elsewher
             if (child->kind == CONF_BLOCK && str_equal(child->name, STR("server")) &&
                 is_in(child, file)) {
                 edit_server(&text, plan, child);
+            }
+            if (child->kind == CONF_BLOCK && str_equal(child->name, STR("balance")) &&
+                is_in(child, file)) {
+                edit_balance(&text, changes, plan, child);
             }
         }
         if (plan != NULL && is_in(node, file)) {
@@ -214,7 +230,8 @@ static void run_export(struct operation *operation)
     for (size_t i = 0; i < g->plan->tree.file_count; i++) {
         const char *path = g->plan->tree.files[i];
         char *full = elsewhere ? plain(path) : NULL;
-        show_file(files, full != NULL ? full : path, export_file(g, i, elsewhere));
+        show_file(files, full != NULL ? full : path,
+                  export_file(changes_of(operation), i, elsewhere));
         free(full);
     }
     operation_succeed(operation, 200, answer);

@@ -159,7 +159,8 @@ static bool interferes(const cJSON *entry, const cJSON *later)
     const cJSON *fields = json_get(later, "before");
 
     if (strcmp(text_of(entry, "overlay_key"), text_of(later, "overlay_key")) != 0 ||
-        strcmp(text_of(entry, "kept_key"), text_of(later, "kept_key")) != 0) {
+        strcmp(text_of(entry, "kept_key"), text_of(later, "kept_key")) != 0 ||
+        strcmp(text_of(entry, "pool_key"), text_of(later, "pool_key")) != 0) {
         return false;
     }
     if (text_of(entry, "kept_key")[0] != '\0') {
@@ -230,7 +231,8 @@ cJSON *journal_overdue(const struct journal *journal, uint64_t id, uint64_t now_
 cJSON *journal_show(const cJSON *entry)
 {
     static const char *const ours[] = {"overlay_key", "overlay_before", "overlay_after",
-                                       "kept_key",    "kept_part",      "kept_gone"};
+                                       "kept_key",    "kept_part",      "kept_gone",
+                                       "pool_key",    "pool_before"};
     cJSON *copy = cJSON_Duplicate(entry, true);
     for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
         cJSON_DeleteItemFromObjectCaseSensitive(copy, ours[i]);

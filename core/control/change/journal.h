@@ -5,7 +5,8 @@
  * a JSON object as the API shows it, with members that are not shown: `overlay_key`,
  * `overlay_before` and `overlay_after` (the overlay's entry of the target) for undo; or, about what
  * a module keeps, `kept_key` (SPACE/KEY), `kept_part` (a part of it; `all`: its existence) and
- * `kept_gone` (the value that was removed). What is shown holds no secret.
+ * `kept_gone` (the value that was removed); or, about a pool's balancer, `pool_key` (the pool) and
+ * `pool_before` (what was kept of it). What is shown holds no secret.
  */
 #ifndef CONTROL_CHANGE_JOURNAL_H
 #define CONTROL_CHANGE_JOURNAL_H

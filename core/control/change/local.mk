@@ -15,6 +15,7 @@ core_libcore_a_SOURCES += \
     core/control/change/module_retry.c \
     core/control/change/overlay.c \
     core/control/change/overlay.h \
+    core/control/change/pool_part.h \
     core/control/change/reload.c \
     core/control/change/reload.h \
     core/control/change/server_part.h \
@@ -28,4 +29,5 @@ core_libcore_a_SOURCES += \
     core/control/change/swap_trial.c \
     core/control/change/undo_server.c \
     core/control/change/write_journal.c \
+    core/control/change/write_pool.c \
     core/control/change/write_server.c

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "control/api/show.h"
 #include "control/change/change.h"
+#include "control/change/pool_part.h"
 #include "module/blame.h"
 
 static enum written run_reload(struct operation *operation)
@@ -89,8 +90,9 @@ static void note_reload(struct changes *changes, struct operation *operation)
     if (settled != NULL) {
         cJSON_AddItemToObject(after, "settled", settled_names(settled));
     }
-    struct change *change = change_of_reload(changes, operation, after,
-                                             overlay_contradictions(changes->overlay, current));
+    cJSON *contradictions = overlay_contradictions(changes->overlay, current);
+    struct change *change = change_of_reload(changes, operation, after, contradictions);
+    pools_settle(changes, change, contradictions);
     change->settled = settled;
     change->done = reload_kept;
     change_begin(change);

@@ -285,6 +285,11 @@ static struct swap *tried(const struct changes *changes)
     return NULL;
 }
 
+bool swap_runs(const struct changes *changes)
+{
+    return tried(changes) != NULL;
+}
+
 /* The module's block of the path; false: 404 is the answer. */
 static bool the_block(struct operation *operation, size_t *number)
 {

@@ -32,6 +32,8 @@ struct swaps {
 
 /* ---- records (swap_record.c) ---- */
 
+/* Whether a copy is tried. */
+bool swap_runs(const struct changes *changes);
 /* "trying", "promoted", "rolled_back" */
 const char *swap_state(const struct swap *swap);
 bool swap_is(const struct swap *swap, const char *state);

@@ -276,7 +276,7 @@ bool swap_restore(struct changes *changes, const struct generation *generation,
         }
         mistakes_free(&mistakes);
         if (copy != NULL) {
-            *out = (struct plan_swap){SWAP_TAKE, i, copy, 0};
+            *out = (struct plan_swap){.step = SWAP_TAKE, .module = i, .copy = copy};
             return true;
         }
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A copy that is tried: it is looked at some times a second, and what both copies have done is
+ * A copy that is tried: it is looked at twenty times a second, and what both copies have done is
  * shown. See swap.h.
  */
 #include <math.h>
@@ -11,7 +11,7 @@
 #include "control/change/swap_judge.h"
 #include "module/guard.h"
 
-#define LOOK_NS (200 * NS_PER_MS)
+#define LOOK_NS (50 * NS_PER_MS)
 
 static const char *const arm_names[TRIAL_ARMS] = {[ARM_OLD] = "old", [ARM_NEW] = "new"};
 
@@ -114,6 +114,7 @@ static void look(struct timer *timer)
 {
     struct swaps *swaps = container_of(timer, struct swaps, judge);
     struct changes *changes = swaps->changes;
+    struct loop *loop = changes->plane.self->loop;
     struct swap *swap = tried(swaps);
 
     if (swap == NULL || changes->plane.ended) {
@@ -128,8 +129,10 @@ static void look(struct timer *timer)
     if (swap->verdict != NULL) {
         swap_stop_picks(changes);
     }
-    timer_set(changes->plane.self->loop, timer, LOOK_NS);
-    changes_upkeep(changes);
+    timer_set(loop, timer, LOOK_NS);
+    if (swap->verdict != NULL || loop_now_ns(loop) >= swap->until_ns) {
+        changes_upkeep(changes);
+    }
 }
 
 void swap_try(struct swap *swap, struct changes *changes)

@@ -69,15 +69,26 @@ static void build_health(struct build *b, struct pool_plan *plan, const struct c
     }
 }
 
+/* The block, or the one that an operator has set. */
+static const struct conf_node *balance_block(struct build *b, const struct conf_node *node,
+                                             struct weir_str pool)
+{
+    const struct conf_node *set =
+        b->input->balance != NULL ? b->input->balance(b->input->arg, &b->plan->arena, pool) : NULL;
+    return set != NULL ? set : node;
+}
+
 static void build_pool_blocks(struct build *b, struct pool_plan *plan, const struct conf_node *node,
                               struct weir_str name)
 {
     for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
         struct use **single = NULL;
+        const struct conf_node *block = child;
         enum module_kind kind = MODULE_FILTER;
         if (build_is_block(child, "balance")) {
             single = &plan->balance;
             kind = MODULE_BALANCER;
+            block = balance_block(b, child, name);
         } else if (build_is_block(child, "sticky")) {
             single = &plan->sticky;
             kind = MODULE_STICKY;
@@ -94,7 +105,7 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
             continue;
         }
         struct use *use =
-            build_use(b, child, kind, WEIR_CONTEXT_POOL, name, (struct conf_target){NULL, NULL});
+            build_use(b, block, kind, WEIR_CONTEXT_POOL, name, (struct conf_target){NULL, NULL});
         if (single != NULL) {
             *single = use;
         } else if (use != NULL) {

@@ -33,6 +33,9 @@ static void become(struct build *b, struct use *use, struct module *copy)
     struct weir_str name = use->context.block_name;
 
     guard_unref(&use->guard);
+    if (use->kind == MODULE_BALANCER) { /* it may be the home's before, not the base's */
+        use->block = conf_node_copy(&b->plan->arena, use->block);
+    }
     use->module = copy;
     use->prepared = NULL;
     use->conf_created = false;
@@ -120,9 +123,21 @@ static void look_at_all_filters(struct plan *plan)
     }
 }
 
-static void take(struct build *b, size_t number, struct module *copy)
+/* The pool's balancer is of another module block from now on, and has another block of its own. */
+static void move(struct build *b, const struct plan_swap *swap, struct use *block)
+{
+    struct use *use = plan_pool(b->plan, swap->pool)->balance;
+
+    use->module_number = block->module_number;
+    use->base = block;
+    use->block = swap->block;
+}
+
+static void take(struct build *b, const struct plan_swap *swap)
 {
     struct plan *plan = b->plan;
+    struct module *copy = swap->copy;
+    size_t number = swap->module;
     struct use *block = plan->modules.items[number];
 
     plan->homes[number]->modules.items[number]->sharers--; /* others share it: it is in force */
@@ -130,6 +145,9 @@ static void take(struct build *b, size_t number, struct module *copy)
     plan->homes[number] = plan;
     block->kept = module_ref(copy);
     block->sharers = 1;
+    if (swap->block != NULL) {
+        move(b, swap, block);
+    }
     for (size_t i = 0; i < plan->uses.count; i++) {
         if (plan->uses.items[i]->base == block) {
             become(b, plan->uses.items[i], copy);
@@ -194,7 +212,7 @@ void build_swap(struct build *b, const struct plan_swap *swap)
     if (swap->step == SWAP_TRY) {
         try(b, swap->module, swap->copy);
     } else {
-        take(b, swap->module, swap->copy);
+        take(b, swap);
     }
     table_end(&b->routes);
     plan->places = places;

@@ -178,6 +178,10 @@ struct plan_swap {
     size_t module;       /* number of its block; not of DROP */
     struct module *copy; /* likewise; the plan takes a reference of its own */
     double share;        /* of TRY: of the picks, 0 to 1 */
+    /* Of TAKE: the pool is balanced by the module, as that block says; empty, NULL: all as before.
+     * The copy is the module's own then. */
+    struct weir_str pool;
+    const struct conf_node *block;
 };
 
 /* What building needs to know of the program. */
@@ -195,6 +199,9 @@ struct plan_input {
     /* Replaces names by their servers and applies run-time changes (`servers`, in the arena). NULL:
      * no changes. */
     void (*expand)(void *arg, struct arena *arena, struct pool_settings *settings);
+    /* The `balance` block of the pool instead of the files' (in the arena); NULL: the files'. NULL:
+     * no changes. */
+    const struct conf_node *(*balance)(void *arg, struct arena *arena, struct weir_str pool);
     /* Whether this program already listens on the listener's address and can go on. NULL: it does
      * not. */
     bool (*listens)(void *arg, const struct listener_plan *plan, const struct address *address);

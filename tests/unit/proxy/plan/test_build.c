@@ -207,8 +207,9 @@ static size_t block_of(const char *name)
 /* The plan derived next, in the place of the one before. */
 static void swap(enum swap_step step, const char *name, struct module *copy)
 {
-    struct plan_swap how = {step, name != NULL ? block_of(name) : 0, copy, 0.1};
-    input.swap = step != SWAP_DROP || name != NULL ? &how : NULL;
+    struct plan_swap how = {.step = step, .copy = copy, .share = 0.1};
+    how.module = name != NULL ? block_of(name) : 0;
+    input.swap = name != NULL ? &how : NULL;
     struct plan *next = plan_derive(&input, plan, &mistakes);
     input.swap = NULL;
     ck_assert_msg(next != NULL, "%s", mistakes.count > 0 ? mistakes.texts[0] : "no mistake told");
@@ -264,7 +265,8 @@ UNIT_TEST(a_copy_of_another_kind_is_refused)
 {
     build_well(LISTENER WEB ROUTES);
     struct module *other = other_copy("headers");
-    struct plan_swap how = {SWAP_TAKE, block_of("balance_least_conn"), other, 0};
+    struct plan_swap how = {
+        .step = SWAP_TAKE, .module = block_of("balance_least_conn"), .copy = other};
     input.swap = &how;
     ck_assert_ptr_null(plan_derive(&input, plan, &mistakes));
     ck_assert_ptr_nonnull(strstr(mistakes.texts[0], "of other kinds"));

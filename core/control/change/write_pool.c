@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Another balancer in a pool, or other options of it, while Weir runs. It lies over the files as
+ * servers' settings do: starts and reloads have it until it is taken back, or until the files say
+ * the same. Connections, servers, health, queues and sessions stay.
+ *
+ * Kept in the space "pools", by pool: {"balance": NAME, "options": {NAME: TEXT}}. Undo reads
+ * `pool_before` of a journal entry, which is what was kept before; null: the files' own block.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "control/api/config_text.h"
+#include "control/api/find.h"
+#include "control/api/show.h"
+#include "control/change/change.h"
+#include "control/change/pool_part.h"
+#include "control/change/swap.h"
+
+/* ---- blocks ---- */
+
+static struct weir_str copy(struct arena *arena, const char *text)
+{
+    struct weir_str copied = arena_copy(arena, str_from(text));
+    ASSERT(copied.ptr != NULL);
+    return copied;
+}
+
+static struct conf_node *new_node(struct arena *arena, enum conf_kind kind, const char *name,
+                                  struct place place)
+{
+    struct conf_node *node = arena_zalloc(arena, sizeof(*node));
+
+    ASSERT(node != NULL);
+    node->kind = kind;
+    node->name = copy(arena, name);
+    node->place = place;
+    return node;
+}
+
+/* As the files would have it: balance "NAME" { OPTION = TEXT ... } */
+static const struct conf_node *block_of(struct arena *arena, const char *pool, const cJSON *entry)
+{
+    struct place place = {arena_printf(arena, "balance of pool \"%s\", set at run time", pool).ptr,
+                          0};
+    struct conf_node *block = new_node(arena, CONF_BLOCK, "balance", place);
+    struct conf_node **tail = &block->children;
+    const cJSON *option = NULL;
+
+    block->title = (struct conf_value){
+        .text = copy(arena, json_text(entry, "balance")), .place = place, .quoted = true};
+    cJSON_ArrayForEach(option, json_get(entry, "options"))
+    {
+        struct conf_node *node = new_node(arena, CONF_SETTING, option->string, place);
+        node->values = arena_zalloc(arena, sizeof(*node->values));
+        ASSERT(node->values != NULL);
+        node->value_count = 1;
+        node->values[0] = (struct conf_value){
+            .text = copy(arena, option->valuestring), .place = place, .quoted = true};
+        *tail = node;
+        tail = &node->next;
+    }
+    return block;
+}
+
+static bool same_block(const struct conf_node *a, const struct conf_node *b)
+{
+    return str_equal(a->title.text, b->title.text) && conf_nodes_equal(a->children, b->children);
+}
+
+/* The pool's block in the files; NULL: they have no such pool. */
+static const struct conf_node *file_block(const struct plan *plan, struct weir_str pool)
+{
+    for (const struct conf_node *node = plan->tree.root.children; node != NULL; node = node->next) {
+        if (node->kind != CONF_BLOCK || !str_equal(node->name, STR("pool")) ||
+            !str_equal(node->title.text, pool)) {
+            continue;
+        }
+        for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
+            if (child->kind == CONF_BLOCK && str_equal(child->name, STR("balance"))) {
+                return child;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const struct conf_node *balance(void *arg, struct arena *arena, struct weir_str pool)
+{
+    const struct changes *changes = arg;
+    const cJSON *entry = NULL;
+
+    cJSON_ArrayForEach(entry, changes->pools)
+    {
+        if (str_equal(str_from(entry->string), pool)) {
+            return block_of(arena, entry->string, entry);
+        }
+    }
+    return NULL;
+}
+
+/* The block of the module that the block names; false: none is enabled. */
+static bool find_module_block(const struct plan *plan, const struct conf_node *block,
+                              struct plan_swap *how)
+{
+    char name[256];
+
+    module_full_name(MODULE_BALANCER, block->title.text, name, sizeof(name));
+    for (size_t i = 0; i < plan->modules.count; i++) {
+        struct module *module = plan->modules.items[i]->module;
+        if (strcmp(module->name, name) == 0 && module_has_kind(module, MODULE_BALANCER)) {
+            how->module = i;
+            how->copy = module;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the change ---- */
+
+struct pool_change {
+    char *pool;
+    cJSON *entry; /* kept from then on; NULL: nothing, the files' block */
+    struct arena arena;
+};
+
+static void pool_change_free(void *arg)
+{
+    struct pool_change *work = arg;
+    cJSON_Delete(work->entry);
+    arena_reset(&work->arena);
+    free(work->pool);
+    free(work);
+}
+
+static void enforce(struct change *change)
+{
+    struct pool_change *work = change->arg;
+    json_put(change->changes->pools, work->pool, work->entry);
+    work->entry = NULL;
+}
+
+static void answer_pool(struct change *change, const char *error)
+{
+    const struct plane *plane = &change->changes->plane;
+    const struct pool_change *work = change->arg;
+    const struct pool_plan *plan = plan_pool(plane->runtime->current->plan, str_from(work->pool));
+
+    if (error == NULL && plan != NULL) {
+        operation_succeed(change->operation, 200, show_pool(plane, plan));
+    }
+}
+
+/* As the journal shows it. */
+static cJSON *shown(const struct plan *plan, struct weir_str pool, const cJSON *entry)
+{
+    if (entry != NULL) {
+        return cJSON_Duplicate(entry, true);
+    }
+    const struct conf_node *block = file_block(plan, pool);
+    cJSON *object = cJSON_CreateObject();
+    json_set_str(object, "balance", block != NULL ? block->title.text : STR(""));
+    return object;
+}
+
+/* Fills in the change to the entry (NULL: the files' block), which it takes over. Not NULL: why it
+ * cannot be. */
+static const char *prepare(struct change *change, const char *command, const char *pool,
+                           cJSON *entry)
+{
+    struct changes *changes = change->changes;
+    const struct plan *plan = changes->plane.runtime->current->plan;
+    const cJSON *before = json_get(changes->pools, pool);
+    struct pool_change *work = base_zalloc(sizeof(*work));
+
+    work->pool = base_strdup(pool);
+    work->entry = entry;
+    arena_init(&work->arena, NULL, 0);
+    change->arg = work;
+    change->arg_free = pool_change_free;
+    change->enforce = enforce;
+    change->swaps = true;
+    change->swap = (struct plan_swap){.step = SWAP_TAKE, .pool = str_from(work->pool)};
+    change->swap.block =
+        entry != NULL ? block_of(&work->arena, pool, entry) : file_block(plan, change->swap.pool);
+    if (swap_runs(changes)) {
+        return "a copy of a module is tried; promote it or roll it back first";
+    }
+    if (change->swap.block == NULL) {
+        return "the files do not have that pool any more";
+    }
+    if (!find_module_block(plan, change->swap.block, &change->swap)) {
+        return "no module block enables that balancer; weirctl module enable does";
+    }
+    change_note(change, command, pool, shown(plan, change->swap.pool, before),
+                shown(plan, change->swap.pool, entry));
+    json_set(change->journal, "pool_key", pool);
+    json_set_copy(change->journal, "pool_before", before);
+    store_put_json(&change->batch, "pools", pool, entry);
+    return NULL;
+}
+
+static enum written run_patch(struct operation *operation)
+{
+    const struct pool_plan *plan = find_pool_of(operation);
+
+    if (plan == NULL) {
+        return WRITE_ANSWERED;
+    }
+    struct change *change = change_new(changes_of(operation), operation);
+    change->done = answer_pool;
+    const char *why = prepare(change, operation->command->row.name, plan->pool->name,
+                              cJSON_Duplicate(operation->body, true));
+    if (why != NULL) {
+        operation_problem(operation, swap_runs(change->changes) ? 409 : 422, "%s", why);
+        change_drop(change);
+        return WRITE_ANSWERED;
+    }
+    change_begin(change);
+    return WRITE_GOES_ON;
+}
+
+static const char *take_back(struct change *change, const cJSON *entry)
+{
+    const cJSON *before = json_get(entry, "pool_before");
+    return prepare(change, "journal.undo", json_text(entry, "pool_key"),
+                   cJSON_IsObject(before) ? cJSON_Duplicate(before, true) : NULL);
+}
+
+static bool waits(const struct changes *changes, const cJSON *entry)
+{
+    const struct plan *plan = changes->plane.runtime->current->plan;
+    return plan_pool(plan, str_from(json_text(entry, "pool_key"))) == NULL;
+}
+
+/* ---- files ---- */
+
+void pools_settle(struct changes *changes, struct change *change, cJSON *contradictions)
+{
+    const struct plan *plan = changes->plane.runtime->current->plan;
+    struct arena arena;
+    cJSON *entry = changes->pools != NULL ? changes->pools->child : NULL;
+
+    arena_init(&arena, NULL, 0);
+    while (entry != NULL) {
+        cJSON *next = entry->next;
+        const struct conf_node *files = file_block(plan, str_from(entry->string));
+        if (files != NULL && same_block(block_of(&arena, entry->string, entry), files)) {
+            store_put(&change->batch, "pools", entry->string, NULL);
+            cJSON_Delete(cJSON_DetachItemViaPointer(changes->pools, entry));
+        } else {
+            cJSON *object = json_append(contradictions);
+            json_set(object, "pool", entry->string);
+            json_set(object, "server", NULL);
+            json_set(object, "field", "balance");
+            json_set_str(object, "file", files != NULL ? files->title.text : STR(""));
+            json_set_copy(object, "runtime", json_get(entry, "balance"));
+        }
+        entry = next;
+    }
+    arena_reset(&arena);
+}
+
+bool pools_restore(struct changes *changes, const struct generation *generation,
+                   struct arena *arena, size_t *at, struct plan_swap *out)
+{
+    changes->plane.runtime->balance = balance; /* for each generation that is built from now on */
+    changes->plane.runtime->balance_arg = changes;
+    for (; *at < generation->plan->pool_count; ++*at) {
+        const struct pool_plan *plan = &generation->plan->pools[*at];
+        const struct conf_node *block = balance(changes, arena, plan->settings->name);
+        if (block == NULL || same_block(block, plan->balance->block)) {
+            continue;
+        }
+        *out = (struct plan_swap){.step = SWAP_TAKE, .pool = plan->settings->name, .block = block};
+        if (find_module_block(generation->plan, block, out)) {
+            ++*at;
+            return true;
+        }
+        log_write(WEIR_LOG_ERROR, plan->pool->name,
+                  "balance \"%.*s\", set at run time: no module block enables it; the files' own "
+                  "balancer is used",
+                  STR_ARGS(block->title.text));
+    }
+    return false;
+}
+
+char *pools_text(const struct changes *changes, struct weir_str pool)
+{
+    struct arena arena;
+    char *text = NULL;
+
+    arena_init(&arena, NULL, 0);
+    const struct conf_node *block = balance((void *)(uintptr_t)changes, &arena, pool);
+    if (block != NULL) {
+        text = base_printf("balance \"%.*s\" {", STR_ARGS(block->title.text));
+        for (const struct conf_node *node = block->children; node != NULL; node = node->next) {
+            char *quoted = config_text_quote(node->values[0].text);
+            char *longer = base_printf("%s %.*s = %s ", text, STR_ARGS(node->name), quoted);
+            free(quoted);
+            free(text);
+            text = longer;
+        }
+        char *closed = base_printf("%s}", text);
+        free(text);
+        text = closed;
+    }
+    arena_reset(&arena);
+    return text;
+}
+
+/* ---- the part ---- */
+
+static cJSON *show(const struct plane *plane, const char *pool)
+{
+    const struct changes *changes = container_of(plane, struct changes, plane);
+    return cJSON_Duplicate(json_get(changes->pools, pool), true);
+}
+
+static void begin_part(struct changes *changes)
+{
+    changes->pools = cJSON_CreateObject();
+    changes->plane.pool_change = show;
+}
+
+static void end_part(struct changes *changes)
+{
+    cJSON_Delete(changes->pools);
+    changes->pools = NULL;
+}
+
+static void load(struct changes *changes, const char *key, const char *value)
+{
+    cJSON *entry = cJSON_Parse(value);
+
+    if (json_text(entry, "balance") == NULL) {
+        log_write(WEIR_LOG_WARNING, "weir", "what is kept of pool %s cannot be read; left out",
+                  key);
+        cJSON_Delete(entry);
+        return;
+    }
+    json_put(changes->pools, key, entry);
+}
+
+static const struct weir_argument patch_body[] = {
+    {"balance", WEIR_ARGUMENT_STRING, true, 1, 63, NULL,
+     "The balancer, as a balance block names it; a module block must enable it."},
+    {"options", WEIR_ARGUMENT_TEXTS, false, 0, 0, NULL,
+     "The block's options, as texts: {\"choices\": \"2\"}; others have their defaults."},
+    WEIR_ARGUMENTS_END,
+};
+
+static const struct command commands[] = {
+    WRITE("pool.patch", OPERATOR, "PATCH", "/pools/{pool}", patch_body, NULL, 200, CONFIRM, "Pool",
+          run_patch,
+          "Gives a pool another balancer, or other options of it; nothing else changes."),
+    COMMANDS_END,
+};
+
+const struct change_part pool_part = {.commands = commands,
+                                      .begin = begin_part,
+                                      .end = end_part,
+                                      .space = "pools",
+                                      .load = load,
+                                      .mark = "pool_key",
+                                      .take_back = take_back,
+                                      .waits = waits};
