@@ -335,6 +335,36 @@ def test_servers_come_and_reloads_end_it(begin, http_server):
     assert show(weir)["version"] == "1.0"
 
 
+def test_what_was_learnt_passes_over(make_weir, http_server, folder):
+    """To a copy at once, to one that is tried, with that one when it is promoted, and back."""
+    shutil.copy(COPIES / "balance_learns.so", folder)
+    failing = http_server("a", lambda request: Reply(b"", status=500) if request.target == "/fail" else "a")
+    weir = make_weir(workers=1)
+    weir.configure('module "balance_learns" {}\n' + text_of(
+        weir, {"a": failing, "b": http_server("b"), "c": http_server("c")}).replace('balance "trial"', 'balance "learns"'))
+    weir.start()
+
+    def keeps_off():
+        before = len(failing.requests)
+        assert {weir.get("/").server for _ in range(12)} == set("bc")
+        return len(failing.requests) == before
+
+    wait_for(lambda: weir.get("/fail").status == 500, "the server that fails to have its turn")
+    assert keeps_off()
+    for turn, how in enumerate(({}, {"canary": "50%", "for": "1h"}, {"canary": "50%", "for": "1h"})):
+        stage(folder, (COPIES / "balance_learns.so").read_bytes() + bytes(16 * (turn + 1)), "balance_learns")
+        swap(weir, "balance_learns", **how)
+        assert keeps_off()
+        if how:
+            pool, = show(weir, "balance_learns")["swap"]["pools"]
+            assert pool["new"]["picks"] == 6
+            step(weir, "promote" if turn == 1 else "rollback", "balance_learns")
+            assert keeps_off()
+    status, _ = call(weir, "POST", "/modules/balance_learns/rollback")
+    assert status == 409, "that of the last swap has been"
+    assert "refused, and begin anew" not in weir.log()
+
+
 # ---- and the end of the program ----
 
 def test_sigkill_in_each_state(begin, folder):

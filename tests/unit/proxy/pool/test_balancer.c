@@ -2,6 +2,7 @@
 /* balancer.c, pick.c: balancers that the host ranks for: costs, slots, dry runs, and what passes
  * over. */
 #include "pool_stage.h"
+#include "proxy/plan/trial.h"
 #include "runner.h"
 
 #include <math.h>
@@ -323,6 +324,48 @@ UNIT_LOOP_TEST(states_have_a_limit, 2)
     /* 1025 bytes are too many for a slot, and not for an instance, which says what it reads. */
     ck_assert_uint_eq(metered_strikes(&stage.metered), _i == 0 ? 2 : 1);
     ck_assert_uint_eq(slot(0)->sent, 0);
+}
+
+/* A copy that is tried begins with what the other has learnt, has slots of its own, and is asked
+ * for its share of the picks; promoted, it goes on with all that, and the other is gone. */
+UNIT_TEST(a_tried_copy_has_its_own_slots)
+{
+    struct balancer *canaries[2] = {make(&second, &ops, &second_data), NULL};
+    struct use tried = stage.use;
+    struct trial *trial = trial_new(2, 0.5);
+    uint64_t picks[2] = {0, 0};
+    struct trial_counts counts[TRIAL_CLASSES] = {{0}};
+
+    slot(2)->sent = 1;
+    slot(2)->cost = 5;
+    second.refs = 1001;
+    stage.plan.canary = &tried;
+    stage.plan.canaries = canaries;
+    stage.plan.trial = trial;
+    adopt(&first);
+    ck_assert_ptr_nonnull(stage.local->canary);
+    struct learnt *mine = stage.servers[2]->locals[0].slots[1];
+    ck_assert_ptr_ne(mine, slot(2));
+    ck_assert_double_eq(mine->cost, 5);
+    for (unsigned i = 0; i < 10; i++) {
+        stage_pick(&stage, &request, false);
+    }
+    trial_sum(trial, ARM_OLD, &picks[ARM_OLD], counts);
+    trial_sum(trial, ARM_NEW, &picks[ARM_NEW], counts);
+    ck_assert_uint_eq(picks[ARM_OLD], 5);
+    ck_assert_uint_eq(picks[ARM_NEW], 5);
+    ck_assert_uint_eq(counts[0].requests, 10);
+    /* Promoted: its instance and slots are the pool's. */
+    stage.plan.canary = NULL;
+    stage.plan.trial = NULL;
+    second.refs++;
+    adopt(&second);
+    ck_assert_ptr_null(stage.local->canary);
+    ck_assert_ptr_eq(stage.local->own.balancer, &second);
+    ck_assert_ptr_eq(stage.local->own.candidates.items[2].slot, mine);
+    ck_assert_ptr_null(slot(2));
+    ck_assert_str_ne(stage_pick(&stage, &request, false), "s2");
+    trial_unref(&trial);
 }
 
 UNIT_TEST(another_module_gets_nothing)
