@@ -141,7 +141,7 @@ enum outcome run_module_check(struct call *call); /* check.c */
 enum outcome run_module_new(struct call *call);   /* new.c */
 /** Calls `visit` for each template of a module, the first of a kind before others of it. */
 void each_template(void (*visit)(void *arg, const char *kind, const char *language), void *arg);
-enum outcome run_module_swap(struct call *call);  /* swap.c */
+enum outcome run_module_swap(struct call *call); /* swap.c */
 enum outcome run_module_promote(struct call *call);
 enum outcome run_module_rollback(struct call *call);
 enum outcome run_pool_balance(struct call *call);

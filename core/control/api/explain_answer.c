@@ -389,7 +389,7 @@ static void explain_pick(struct explain *explain, struct generation *g)
     bool named = explain->stream.attempt.sticky_id != WEIR_NO_SERVER;
     bool kept = session != NULL && chosen != NULL && chosen->server == session;
     tell_sticky(explain, sticky_out ? "out" : !named ? "none" : kept ? "known" : "lost", session);
-    tell_balancer(explain, local->balancer);
+    tell_balancer(explain, local->own.balancer);
     cJSON_AddItemToObject(explain->answer, "candidates", candidates);
     json_set(explain->answer, "pick", chosen != NULL ? chosen->server->name : NULL);
     if (chosen == NULL && pool_local_has_untried(local, &explain->stream.attempt.tried)) {

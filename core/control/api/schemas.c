@@ -72,6 +72,7 @@
 #define MODULE_HOOK       REF("ModuleHook")
 #define MODULE_BLOCK      REF("ModuleBlock")
 #define MODULE_RECENT     REF("ModuleRecent")
+#define MODULE_SWAP       REF("Swap")
 
 const struct weir_schema answer_schemas[] = {
     {"Problem",
@@ -153,11 +154,10 @@ const struct weir_schema answer_schemas[] = {
      "quarantine.','items':" MODULE_ALARM "},'quarantine':" MODULE_QUARANTINE
      ",'hooks':{'type':'array','description':'By hook; of one module alone.','items':" MODULE_HOOK
      "},'blocks':{'type':'array','description':'Blocks of the configuration that use it; of one "
-     "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT ",'swap':" REF(
-         "Swap") ",'metrics':{'type':'array','description':'Its own numbers, over all workers; they last over "
-                 "the exchange of its file.','items':{'type':'object','properties':{'name':" TEXT
-                 ",'type':{'enum':['counter','gauge']},'help':" TEXT
-                 ",'value':{'type':'integer'}}}}}}"},
+     "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT ",'swap':" MODULE_SWAP
+     ",'metrics':{'type':'array','description':'Its own numbers, over all workers; they last over "
+     "the exchange of its file.','items':{'type':'object','properties':{'name':" TEXT
+     ",'type':{'enum':['counter','gauge']},'help':" TEXT ",'value':{'type':'integer'}}}}}}"},
     {"ModuleQuarantine",
      "{'type':['object','null'],'description':'Weir has died twice in its calls, and does not call "
      "it until it is released; null: it is not in quarantine.','properties':{'module':" TEXT

@@ -23,6 +23,7 @@ core_libcore_a_SOURCES += \
     core/control/change/store.h \
     core/control/change/swap.c \
     core/control/change/swap.h \
+    core/control/change/swap_ask.c \
     core/control/change/swap_judge.c \
     core/control/change/swap_judge.h \
     core/control/change/swap_record.c \

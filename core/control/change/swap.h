@@ -55,6 +55,15 @@ void swap_drop_files(const struct changes *changes, const char *module);
 struct module *swap_load_copy(const struct changes *changes, const struct swap *swap,
                               const char *member, struct mistakes *mistakes);
 
+/* ---- what is asked for (swap_ask.c) ---- */
+
+/* Loads and keeps the copy that takes the place of `old`, with a reference; NULL: the operation has
+ * its answer. */
+struct module *swap_ask_copy(struct operation *operation, struct module *old);
+/* What runs now, and what is to run; completes `how`. NULL: the operation has its answer. */
+cJSON *swap_ask_record(struct operation *operation, const struct module *old,
+                       const struct module *copy, struct plan_swap *how);
+
 /* ---- trials (swap_trial.c) ---- */
 
 void swap_try(struct swap *swap, struct changes *changes);
