@@ -166,6 +166,36 @@ describe("modules in the panel", () => {
         await closePage(page);
     });
 
+    it("shows both copies of a trial side by side, and ends it either way", async () => {
+        await open();
+        mock.model.modules.tryCopy("balance_round_robin");
+        await page.goto(`${mock.url}/#modules/balance_round_robin`);
+        const table = page.getByRole("table", { name: "What both copies do" });
+        await table.getByText("on trial, version 0.3.0").first().waitFor();
+        const tried = table.locator("tr.row").filter({ hasText: "on trial" }).first();
+        for (const figure of ["100", "1.0 %", "44.0 ms"])
+            await tried.getByText(figure, { exact: true }).first().waitFor();
+        await page.getByText("version 0.3.0 has 5 % of the picks").waitFor();
+        assert.deepEqual(await findings(page), []);
+        await shoot(page, "module-trial", { fullPage: true });
+        await page.getByRole("button", { name: "Promote", exact: true }).click();
+        await dialog(page).getByText("version 0.3.0 takes the place of version 0.2.0").waitFor();
+        await dialog(page).getByRole("button", { name: "Promote" }).click();
+        await notice(page, "The new copy of balance_round_robin is in force").waitFor();
+        await page.getByText("Promoted", { exact: true }).waitFor();
+        await page.getByRole("button", { name: "Promote", exact: true }).waitFor({ state: "hidden" });
+        await table.waitFor({ state: "hidden" });
+        await page.getByRole("button", { name: "Roll back", exact: true }).click();
+        await dialog(page).getByRole("button", { name: "Roll back" }).click();
+        await page.getByText("Rolled back", { exact: true }).waitFor();
+        await page.getByRole("button", { name: "Roll back", exact: true }).waitFor({ state: "hidden" });
+        assert.deepEqual(
+            mock.model.journal.slice(0, 2).map(({ command }) => command),
+            ["modules.rollback", "modules.promote"],
+        );
+        await closePage(page);
+    });
+
     it("leaves a release to administrators", async () => {
         await open();
         await openModules(page);

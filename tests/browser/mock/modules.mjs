@@ -112,6 +112,43 @@ export class Modules {
         this.model.emit("module", { ...alarm, module: name });
     }
 
+    /** Another copy is tried. */
+    tryCopy(name) {
+        const copy = this.find(name);
+        const arm = (picks, errors, p99) => ({
+            picks,
+            requests: picks,
+            errors,
+            first_byte_ms: { p50: 3.1, p99 },
+            classes: [],
+        });
+        copy.swap = {
+            state: "trying",
+            old: { version: "0.2.0", path: `/usr/lib/weir/modules/${name}.so`, calls: 1900, strikes: 0 },
+            new: { version: "0.3.0", path: `/usr/lib/weir/modules/${name}.so`, calls: 100, strikes: 0 },
+            began: Date.now(),
+            until: Date.now() + 60000,
+            author: "admin",
+            canary: 5,
+            max_error_ratio: 2,
+            max_latency_ratio: 1.5,
+            pools: copy.blocks.map((block) => ({
+                pool: block.split(" ")[1],
+                old: arm(1900, 2, 40),
+                new: arm(100, 1, 44),
+            })),
+        };
+    }
+
+    endSwap(name, state) {
+        Object.assign(this.find(name).swap, {
+            state,
+            ended: Date.now(),
+            reason: "by hand",
+            pools: undefined,
+        });
+    }
+
     /** Weir has died in it twice. */
     hold(name) {
         const copy = this.find(name);
@@ -168,6 +205,7 @@ export class Modules {
             allocated_bytes: 1234567,
             alarms: copy.alarms,
             quarantine: copy.quarantine ?? null,
+            swap: copy.swap ?? null,
             metrics:
                 name === "sticky_cookie"
                     ? [

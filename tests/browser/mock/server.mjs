@@ -461,6 +461,8 @@ const ROUTES = {
         const [, name, how] = call.parts;
         const before = { alarms: this.model.modules.show(name).alarms };
         if (how === "release") this.model.modules.release(name);
+        else if (how === "promote") this.model.modules.endSwap(name, "promoted");
+        else if (how === "rollback") this.model.modules.endSwap(name, "rolled_back");
         else this.model.modules.retry(name);
         return this.changed(
             call,

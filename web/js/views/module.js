@@ -24,6 +24,7 @@ import {
 } from "../modules.js";
 import { badge } from "../state.js";
 import { DataTable, openButton } from "../table.js";
+import { SwapPart } from "./swap.js";
 
 // Other copies of a module are in the list of all alone, which is asked for less often.
 const COPIES_EVERY = 5;
@@ -267,12 +268,14 @@ export class ModuleView {
         );
         this.makeTables();
         this.makeFacts();
+        this.swapPart = new SwapPart(() => this.load());
         this.content = h(
             "div",
             { class: "module-content" },
             this.alarms,
             figures,
             h("div", { class: "charts" }, this.cards.map((card) => card.node)),
+            this.swapPart.node,
             this.copiesPart,
             panel("module-hooks", "Hooks, since this copy was loaded", this.hooks.node),
             panel("module-blocks", "Where it is used", this.blocks.node),
@@ -430,6 +433,7 @@ export class ModuleView {
                 ),
             })),
         );
+        this.swapPart.update(module);
         this.copiesPart.hidden = this.others.length < 2;
         this.copies.setRows(this.others);
         for (const { of, value } of this.facts) setText(value, of(module) ?? NONE);
