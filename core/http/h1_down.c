@@ -207,7 +207,7 @@ static bool down_wants_bytes(const struct h1_down *s)
 static void down_read(struct h1_down *s)
 {
     for (int i = 0; down_wants_bytes(s); i++) {
-        if (i == READS_PER_TURN) {
+        if (i == READS_PER_TURN || (i > 0 && loop_is_weary(s->c.conn->loop))) {
             conn_resume_read(s->c.conn);
             break;
         }

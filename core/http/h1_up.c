@@ -325,7 +325,7 @@ static void up_readable(struct conn *conn)
         up_fail(u, UP_OVER); /* it is not read any more: only this reports it */
     }
     for (int i = 0; up_wants_bytes(u); i++) {
-        if (i == READS_PER_TURN) {
+        if (i == READS_PER_TURN || (i > 0 && loop_is_weary(conn->loop))) {
             conn_resume_read(conn);
             break;
         }

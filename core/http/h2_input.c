@@ -515,7 +515,7 @@ static void read_all(struct h2 *h2)
     for (int i = 0; !h2->over && !h2->calmed && conn_waiting(h2->conn) < H2_WAITING_MOST; i++) {
         char *data = NULL;
         size_t len = 0;
-        if (i == READS_PER_TURN || is_spent(h2)) {
+        if (i == READS_PER_TURN || is_spent(h2) || (i > 0 && loop_is_weary(h2->conn->loop))) {
             conn_resume_read(h2->conn);
             break;
         }

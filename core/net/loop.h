@@ -175,6 +175,14 @@ static inline uint64_t loop_now_ns(struct loop *loop)
 /* The loop has just lost so much: reads the time anew. */
 void loop_lose(struct loop *loop, uint64_t ns);
 
+/* Calls of modules have taken so much of this turn that whoever has been read from once goes behind
+ * all others. */
+#define LOOP_WEARY_NS (10 * NS_PER_MS)
+static inline bool loop_is_weary(const struct loop *loop)
+{
+    return unlikely(loop->losses.ns - loop->losses.at_turn > LOOP_WEARY_NS);
+}
+
 /* When this turn's poll returned: timers that are due then have had their sockets asked. */
 static inline uint64_t loop_polled_ns(struct loop *loop)
 {

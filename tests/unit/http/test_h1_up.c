@@ -119,6 +119,24 @@ UNIT_TEST(one_connection_serves_many)
     ck_assert_uint_eq(client->served, 3);
 }
 
+/* A filter may make much of little: what others wait for is time and not bytes. */
+UNIT_TEST(whoever_tires_the_loop_goes_behind_all_others)
+{
+    const size_t len = 200000;
+    char *body = base_zalloc(len + 1);
+
+    memset(body, 'x', len);
+    char *expected = base_printf("200{%s} idle ", body);
+    tires_ns = LOOP_WEARY_NS + 1;
+    ask(ASKED);
+    say("HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n");
+    say(body);
+    wait_notes(loop, notes, expected);
+    ck_assert_uint_le(most_pieces, 2); /* once as it becomes readable, once as it is resumed */
+    free(expected);
+    free(body);
+}
+
 /* A waiting request gets the connection in the same turn; surplus bytes are not taken for its
  * answer and do not close the connection under it. */
 UNIT_LOOP_TEST(surplus_is_no_answer_to_the_next, 2)

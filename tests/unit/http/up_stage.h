@@ -29,7 +29,10 @@ static struct notes *notes;
 static struct exchange *exchange;
 /* When the connection is idle again it serves this exchange at once, as one that had waited. */
 static struct exchange *queued;
-static bool stays; /* the stream does not let go at the response's end */
+static bool stays;        /* the stream does not let go at the response's end */
+static uint64_t tires_ns; /* what modules take of the turn for each piece of a body */
+static uint64_t piece_turn;
+static unsigned pieces, most_pieces; /* of a body, in a turn */
 
 /* ---- streams ---- */
 
@@ -50,6 +53,12 @@ static inline void note_data(struct exchange *of, const char *data, size_t len)
     ck_assert_ptr_eq(of, exchange);
     ck_assert_uint_gt(len, 0);
     notes_add_bytes(notes, data, len);
+    pieces = piece_turn == loop->turn ? pieces + 1 : 1;
+    piece_turn = loop->turn;
+    most_pieces = pieces > most_pieces ? pieces : most_pieces;
+    if (tires_ns > 0) {
+        loop_lose(loop, tires_ns);
+    }
 }
 
 static inline void note_trailer(struct exchange *of, struct weir_str name, struct weir_str value)
@@ -168,6 +177,7 @@ static inline void set_up(void)
     exchange = exchange_new();
     queued = NULL;
     stays = false;
+    tires_ns = most_pieces = pieces = 0;
     tcp_pair(fds);
     peer = (struct end){0};
     peer.conn = conn_accept(loop, fds[0], NULL, &end_ops, &peer);
