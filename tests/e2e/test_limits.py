@@ -385,7 +385,7 @@ def memory_per(weir, count, before):
 @pytest.mark.parametrize("window", [4096, None], ids=["small window", "large window"])
 def test_memory_of_slow_readers(start_weir, http_server, certs, window, tls):
     """Clients that ask for a large response and do not read it."""
-    count, size = 150, 16 << 20
+    count, size = 150, 256 << 20 # more than sockets hold
     context = certs.client() if tls else None
     block = bytes(1 << 16)
 
