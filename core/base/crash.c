@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -397,6 +398,21 @@ void crash_add(crash_calls *more)
     crash.more = more;
 }
 
+/* One page, as it is by default, is jumped over by a function with a buffer of 64 KiB: it would go
+ * on in another thread's stack, and that one would be blamed. */
+static void guard_stacks(void)
+{
+    pthread_attr_t attributes;
+
+    if (pthread_getattr_default_np(&attributes) != 0) {
+        return;
+    }
+    if (pthread_attr_setguardsize(&attributes, CRASH_GUARD) == 0) {
+        pthread_setattr_default_np(&attributes);
+    }
+    pthread_attr_destroy(&attributes);
+}
+
 void crash_begin(const char *folder, const char *version)
 {
     struct sigaction action = {.sa_sigaction = on_signal,
@@ -406,6 +422,7 @@ void crash_begin(const char *folder, const char *version)
     crash.version = version;
     crash.begin_ms += uptime_ms();
     backtrace(once, 1); /* loads what it needs */
+    guard_stacks();
     int len =
         folder != NULL ? snprintf(crash.path, sizeof(crash.path), "%s/" CRASH_FILE, folder) : 0;
     int staged = snprintf(crash.staged, sizeof(crash.staged), "%s.new", crash.path);

@@ -22,6 +22,9 @@
 #include "base/base.h"
 
 #define CRASH_FILE "crash.json"
+/* Bytes of address space below each thread's stack that nobody may touch: as much as the kernel
+ * keeps below the first thread's (stack_guard_gap). */
+#define CRASH_GUARD (1u << 20)
 
 /* Text of a bounded size; what does not fit is dropped. */
 struct crash_text {
@@ -44,8 +47,9 @@ void crash_put_hex(struct crash_text *text, uint64_t number);
 typedef void crash_calls(struct crash_text *text, void *arg);
 
 /* From now on fatal signals are recorded in CRASH_FILE in `folder` (copied; NULL: nowhere, only a
- * line on standard error), and then do what they did before. `version` is the program's; it lasts.
- * Once, before other threads run. */
+ * line on standard error), and then do what they did before; and threads that begin from now on
+ * have CRASH_GUARD below their stacks. `version` is the program's; it lasts. Once, before other
+ * threads run. */
 void crash_begin(const char *folder, const char *version);
 /* `more` adds members before the calls, of whatever these are told of. Likewise. */
 void crash_add(crash_calls *more);

@@ -138,6 +138,28 @@ UNIT_TEST(an_overflow_of_the_stack)
     is_in(text, "\"signal\":\"SIGSEGV\"");
 }
 
+static void *measure_guard(void *out)
+{
+    pthread_attr_t attributes;
+
+    ck_assert_int_eq(pthread_getattr_np(pthread_self(), &attributes), 0);
+    ck_assert_int_eq(pthread_attr_getguardsize(&attributes, out), 0);
+    pthread_attr_destroy(&attributes);
+    return NULL;
+}
+
+/* A frame as large as a buffer of a plugin does not jump over what ends a thread's stack. */
+UNIT_TEST(threads_are_guarded)
+{
+    pthread_t thread;
+    size_t guard = 0;
+
+    crash_begin(folder, "1.0");
+    ck_assert_int_eq(pthread_create(&thread, NULL, measure_guard, &guard), 0);
+    pthread_join(thread, NULL);
+    ck_assert_uint_ge(guard, CRASH_GUARD);
+}
+
 UNIT_TEST(an_abort)
 {
     int status = 0;
