@@ -203,13 +203,16 @@ static inline double expected_of(const struct ewma *self, const struct slot *slo
     return fading_read(&self->expecting, &slot->expected);
 }
 
-/* The silence counts as soon as it is longer. */
+/* The silence counts as soon as it is longer. In terms of the era's beginning, as the clock
+ * `expecting` keeps what is expected. */
 static inline double wait_of(const struct ewma *self, const struct slot *slot, uint64_t now_ns)
 {
-    double expected = expected_of(self, slot);
+    double expected = __builtin_expect(slot->expected.value == 0, 0)
+                          ? UNKNOWN_NS * self->expecting.inverse
+                          : fading_kept(&self->expecting, &slot->expected);
 
     if (slot->waiting > 0) {
-        double quiet = (double)(int64_t)(now_ns - slot->quiet_ns);
+        double quiet = (double)(int64_t)(now_ns - slot->quiet_ns) * self->expecting.inverse;
         return quiet > expected ? quiet : expected;
     }
     return expected;
@@ -220,27 +223,30 @@ static inline double penalty_of(const struct ewma *self, const struct slot *slot
     return slot->penalty.value > 0 ? fading_read(&self->forgiving, &slot->penalty) : 0;
 }
 
-/* In ms. */
+/* In ns, in the same terms: they fade all alike, so that nothing changes in the host's heap while
+ * nothing happens. */
 static double cost(struct weir_context *ctx, void *instance, const struct weir_candidate *candidate,
                    const struct weir_pick *pick)
 {
     struct ewma *self = instance;
     const struct slot *slot = candidate->slot;
     uint64_t now_ns = at(ctx, self);
-    double cost_ns = wait_of(self, slot, now_ns) * (weir_candidate_in_flight(candidate) + 1.0);
+    double cost = wait_of(self, slot, now_ns) * (weir_candidate_in_flight(candidate) + 1.0);
     (void)pick;
 
     if (candidate->weight != WEIR_WEIGHT_ONE) {
-        cost_ns /= weir_candidate_weight(candidate);
+        cost /= weir_candidate_weight(candidate);
     }
-    cost_ns += penalty_of(self, slot);
+    if (slot->penalty.value > 0) {
+        cost += penalty_of(self, slot) * self->expecting.inverse;
+    }
     if (__builtin_expect(now_ns < slot->alone_ns, 0)) {
-        cost_ns += LEFT_ALONE_NS + (double)(slot->alone_ns - now_ns);
+        cost += (LEFT_ALONE_NS + (double)(slot->alone_ns - now_ns)) * self->expecting.inverse;
     }
-    return cost_ns * (1 / NS_PER_MS);
+    return cost;
 }
 
-/* The words for it. */
+/* The cost at present, in ms, and the words for it. */
 static enum weir_status score(struct weir_context *ctx, void *instance,
                               const struct weir_pick *pick, uint32_t index, struct weir_score *out)
 {
@@ -248,12 +254,13 @@ static enum weir_status score(struct weir_context *ctx, void *instance,
     const struct weir_candidate *candidate = weir_candidate_at(pick->candidates, index);
     const struct slot *slot = candidate->slot;
     uint64_t now_ns = at(ctx, self);
-    double penalty = penalty_of(self, slot) / NS_PER_S;
+    double penalty = penalty_of(self, slot) / NS_PER_S, present = self->expecting.factor;
     int len =
         snprintf(out->text, sizeof(out->text), "%.3g ms expected, %u in flight over weight %.3g",
-                 wait_of(self, slot, now_ns) / NS_PER_MS, weir_candidate_in_flight(candidate),
-                 weir_candidate_weight(candidate));
+                 wait_of(self, slot, now_ns) * present / NS_PER_MS,
+                 weir_candidate_in_flight(candidate), weir_candidate_weight(candidate));
 
+    out->value = cost(ctx, self, candidate, pick) * present / NS_PER_MS;
     if (now_ns < slot->alone_ns) {
         snprintf(out->text + len, sizeof(out->text) - (size_t)len, ", left alone for %.3g s",
                  (double)(slot->alone_ns - now_ns) / NS_PER_S);

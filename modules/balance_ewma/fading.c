@@ -4,8 +4,9 @@
 
 #include <math.h>
 
-/* Half-lives an era lasts: what is written at its end is kept 2^64 times as large as it is. */
-#define ERA 64
+/* Half-lives an era lasts: what is written at its end is kept 2^512 times as large as it is, which
+ * a double can hold with room to spare. When it ends all that is kept changes at once. */
+#define ERA 512
 
 /* Steps a half-life has. */
 #define STEPS 64
@@ -47,5 +48,5 @@ double fading_part(const struct fading_clock *clock, uint64_t ns)
 double fading_read_old(const struct fading_clock *clock, const struct fading *fading)
 {
     uint32_t eras = clock->era - fading->era;
-    return eras > 15 ? 0 : ldexp(fading->value * clock->factor, -(int)eras * ERA);
+    return eras > 2 ? 0 : ldexp(fading->value * clock->factor, -(int)eras * ERA);
 }

@@ -380,7 +380,6 @@ static enum weir_status score_once(struct weir_test_instance *balancer, struct w
     if (ops->score != NULL) {
         FAKE_HOOK("score");
         status = ops->score(&balancer->ctx.base, balancer->data, &pick.base, index, out);
-        out->value = ranked ? value : out->value;
     }
     if (status != WEIR_OK && status != WEIR_DECLINED) {
         fake_problem(balancer->host, "score said %d, and not WEIR_OK or WEIR_DECLINED",
@@ -388,6 +387,9 @@ static enum weir_status score_once(struct weir_test_instance *balancer, struct w
     }
     if (status == WEIR_OK && !isfinite(out->value)) {
         fake_problem(balancer->host, "score gave a number that is not finite");
+    }
+    if (ranked && (status != WEIR_OK || !isfinite(out->value))) {
+        out->value = value;
     }
     if (memchr(out->text, '\0', sizeof(out->text)) == NULL) {
         fake_problem(balancer->host, "score gave a text that has no end");

@@ -356,10 +356,11 @@ bool pool_score(struct pool_local *local, struct attempt *attempt, const struct 
             balancer->ops->score(&balancer->context.base, balancer->data, &pick.pub, index, score);
         call_end(call);
         score->text[sizeof(score->text) - 1] = '\0';
+        bool told_value = status == WEIR_OK && isfinite(score->value);
         if (!ranked) {
-            return status == WEIR_OK && isfinite(score->value);
+            return told_value;
         }
+        score->value = told_value ? score->value : value;
     }
-    score->value = value; /* the ranking in use, whatever the module answers */
     return ranked;
 }

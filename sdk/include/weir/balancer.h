@@ -200,8 +200,8 @@ struct weir_balancer {
      * this policy has no number for it. For an operator who asks where a request would go: on
      * the control thread's instance, for all candidates one after the other, before a pick for
      * the same request. Must change nothing. O(log n). Optional: no score is shown. Since 1.3.
-     * Where the host ranks, it sets the value and a text itself, and `score` may give a better
-     * text. */
+     * Where the host ranks, it sets the value (the cost) and a text itself, and `score` may give
+     * a better text, and the value in other units that rank alike. */
     enum weir_status (*score)(struct weir_context *ctx, void *instance,
                               const struct weir_pick *pick, uint32_t index, struct weir_score *out);
 
