@@ -179,7 +179,11 @@ static void log_fall(const struct guard *guard)
 
 void guard_strike(struct guard *guard, enum module_hook hook, enum strike strike, uint64_t took_ns)
 {
-    if (guard == NULL || !guard_can_be_out(guard) || guard_is_out(guard)) {
+    if (guard == NULL) {
+        return;
+    }
+    atomic_fetch_add_explicit(&guard->strikes, 1, memory_order_relaxed);
+    if (!guard_can_be_out(guard) || guard_is_out(guard)) {
         return;
     }
     pthread_mutex_lock(&guard->lock);

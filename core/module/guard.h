@@ -55,11 +55,12 @@ struct guard {
     unsigned refs;
     /* Odd: it is out. Goes up by one with each change. */
     _Atomic uint32_t state;
-    pthread_mutex_t lock;   /* of the rest */
-    uint64_t *recent;       /* times of the last conf.strikes strikes, ns */
-    uint64_t count;         /* since it was last tried */
-    struct guard_fall fall; /* of the last time */
-    bool told;              /* the control thread has told that it is out */
+    pthread_mutex_t lock;     /* of the rest */
+    uint64_t *recent;         /* times of the last conf.strikes strikes, ns */
+    uint64_t count;           /* since it was last tried */
+    _Atomic uint64_t strikes; /* all, also where none puts it out; without the lock */
+    struct guard_fall fall;   /* of the last time */
+    bool told;                /* the control thread has told that it is out */
 };
 
 /* For a block that has none yet, with a reference. */

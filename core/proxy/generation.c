@@ -127,19 +127,21 @@ static bool pool_prepare(struct pool_plan *plan, struct worker *worker, char *er
                          size_t error_size)
 {
     const struct pool_local *local = &plan->pool->locals[worker->index];
-    struct balancer *canary = NULL;
+    const struct use *failed = NULL;
 
     plan->balancers[worker->index] = balancer_for(local, plan->balance, &worker->pool_home);
+    if (plan->balancers[worker->index] == NULL) {
+        failed = plan->balance;
+    }
     if (plan->canary != NULL) {
-        canary = balancer_for(local, plan->canary, &worker->pool_home);
-        plan->canaries[worker->index] = canary;
+        plan->canaries[worker->index] = balancer_for(local, plan->canary, &worker->pool_home);
+        failed = plan->canaries[worker->index] == NULL ? plan->canary : failed;
     }
-    if (plan->balancers[worker->index] == NULL || (plan->canary != NULL && canary == NULL)) {
+    if (failed != NULL) {
         snprintf(error, error_size, "pool \"%s\": balancer \"%s\": create failed", plan->pool->name,
-                 plan->balance->module->name);
-        return false;
+                 failed->module->name);
     }
-    return true;
+    return failed == NULL;
 }
 
 bool generation_prepare(struct generation *generation, struct worker *worker, char *error,

@@ -41,6 +41,8 @@ struct plane {
     struct server_note (*note)(const struct plane *plane, const struct server *server);
     /* The last swap of a module's copy, as it is shown; NULL: there was none. */
     cJSON *(*swap)(const struct plane *plane, const char *module);
+    /* Likewise the last trial of another balancer in a pool. */
+    cJSON *(*pool_swap)(const struct plane *plane, const char *pool);
     /* The balancer of the pool that was set at run time; NULL: none was. */
     cJSON *(*pool_change)(const struct plane *plane, const char *pool);
     void (*on_tick)(struct plane *plane); /* once a second, while a generation runs */

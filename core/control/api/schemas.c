@@ -44,10 +44,13 @@
 #define FAULT                                                                                      \
     "'time':" TIME ",'what':{'type':'string','description':'A signal, or stall.'},'hook':" OR_TEXT \
     ",'place':" TEXT
-#define COPY                                                                            \
-    "{'type':'object','properties':{'version':" TEXT ",'path':" TEXT                    \
-    ",'identity':{'type':'string','description':'SHA-256 of its file.'},'calls':" COUNT \
-    ",'strikes':" COUNT "}}"
+#define OPTIONS "'options':{'type':'object','additionalProperties':" TEXT "}"
+#define SIDE                                                                                     \
+    "{'type':'object','properties':{'version':" TEXT ",'path':" TEXT                             \
+    ",'identity':{'type':'string','description':'SHA-256 of its file; these three of a copy of " \
+    "a module, the next of a balancer of a pool.'},'balance':" TEXT "," OPTIONS                  \
+    ",'from_files':" BOOLEAN                                                                     \
+    ",'strikes':{'type':'integer','minimum':0,'description':'While it is tried: since then.'}}}"
 #define COUNTED                            \
     "'requests':" COUNT ",'errors':" COUNT \
     ",'first_byte_ms':{'type':'object','properties':{'p50':" MAYBE ",'p99':" MAYBE "}}"
@@ -57,11 +60,11 @@
     "{'type':'object','properties':{'servers_within_ms':" MAYBE "," COUNTED "}}}}}"
 #define SWAP                                                                                      \
     "{'type':['object','null'],'description':'Its last one; null: there was none.','properties':" \
-    "{'state':{'enum':['trying','promoted','rolled_back']},'old':" COPY ",'new':" COPY            \
+    "{'state':{'enum':['trying','promoted','rolled_back']},'old':" SIDE ",'new':" SIDE            \
     ",'began':" TIME ",'ended':" TIME ",'author':" TEXT ",'reason':" TEXT                         \
     ",'canary':{'type':'number','description':'Percent of the picks.'},'until':" TIME             \
     ",'max_error_ratio':" NUMBER ",'max_latency_ratio':" NUMBER                                   \
-    ",'pools':{'type':'array','description':'While it is tried: what both copies do.','items':"   \
+    ",'pools':{'type':'array','description':'While it is tried: what both do.','items':"          \
     "{'type':'object','properties':{'pool':" TEXT ",'old':" ARM ",'new':" ARM "}}}}}"
 #define LIST(of)                                                                                  \
     "{'type':'object','required':['entries'],'properties':{'entries':{'type':'array','items':" of \
@@ -72,7 +75,7 @@
 #define MODULE_HOOK       REF("ModuleHook")
 #define MODULE_BLOCK      REF("ModuleBlock")
 #define MODULE_RECENT     REF("ModuleRecent")
-#define MODULE_SWAP       REF("Swap")
+#define LAST_SWAP         REF("Swap")
 
 const struct weir_schema answer_schemas[] = {
     {"Problem",
@@ -106,9 +109,8 @@ const struct weir_schema answer_schemas[] = {
      "{'type':'object','required':['name','servers'],'properties':{'name':" TEXT
      ",'policy':" OR_TEXT
      ",'policy_set':{'type':['object','null'],'description':'The balancer that "
-     "was set at run time; null: the files say it.','properties':{'balance':" TEXT
-     ",'options':{'type':'object','additionalProperties':" TEXT "}}},'sticky':" OR_TEXT
-     ",'health_check':" OR_TEXT
+     "was set at run time; null: the files say it.','properties':{'balance':" TEXT "," OPTIONS
+     "}},'swap':" LAST_SWAP ",'sticky':" OR_TEXT ",'health_check':" OR_TEXT
      ",'protocol':{'enum':['http/1.1','h2','auto'],'description':'What is spoken to its "
      "servers.'},'h2_streams':" COUNT ",'h2_window':" COUNT
      ",'connection_age':{'type':'integer','minimum':0,'description':'Milliseconds; 0: any.'}"
@@ -154,7 +156,7 @@ const struct weir_schema answer_schemas[] = {
      "quarantine.','items':" MODULE_ALARM "},'quarantine':" MODULE_QUARANTINE
      ",'hooks':{'type':'array','description':'By hook; of one module alone.','items':" MODULE_HOOK
      "},'blocks':{'type':'array','description':'Blocks of the configuration that use it; of one "
-     "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT ",'swap':" MODULE_SWAP
+     "module alone.','items':" MODULE_BLOCK "},'recent':" MODULE_RECENT ",'swap':" LAST_SWAP
      ",'metrics':{'type':'array','description':'Its own numbers, over all workers; they last over "
      "the exchange of its file.','items':{'type':'object','properties':{'name':" TEXT
      ",'type':{'enum':['counter','gauge']},'help':" TEXT ",'value':{'type':'integer'}}}}}}"},

@@ -279,6 +279,8 @@ cJSON *show_pool(const struct plane *plane, const struct pool_plan *plan)
     json_set(object, "policy", use_name(plan->balance));
     cJSON *set = plane->pool_change != NULL ? plane->pool_change(plane, plan->pool->name) : NULL;
     cJSON_AddItemToObject(object, "policy_set", set != NULL ? set : cJSON_CreateNull());
+    cJSON *swap = plane->pool_swap != NULL ? plane->pool_swap(plane, plan->pool->name) : NULL;
+    cJSON_AddItemToObject(object, "swap", swap != NULL ? swap : cJSON_CreateNull());
     json_set(object, "sticky", use_name(plan->sticky));
     json_set(object, "health_check", use_name(plan->health));
     json_set(object, "protocol", pool_protocol_word(plan->settings->protocol));

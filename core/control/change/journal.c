@@ -232,7 +232,7 @@ cJSON *journal_show(const cJSON *entry)
 {
     static const char *const ours[] = {"overlay_key", "overlay_before", "overlay_after",
                                        "kept_key",    "kept_part",      "kept_gone",
-                                       "pool_key",    "pool_before"};
+                                       "pool_key",    "pool_before",    "swap_key"};
     cJSON *copy = cJSON_Duplicate(entry, true);
     for (size_t i = 0; i < ARRAY_COUNT(ours); i++) {
         cJSON_DeleteItemFromObjectCaseSensitive(copy, ours[i]);

@@ -6,7 +6,8 @@
  * `overlay_before` and `overlay_after` (the overlay's entry of the target) for undo; or, about what
  * a module keeps, `kept_key` (SPACE/KEY), `kept_part` (a part of it; `all`: its existence) and
  * `kept_gone` (the value that was removed); or, about a pool's balancer, `pool_key` (the pool) and
- * `pool_before` (what was kept of it). What is shown holds no secret.
+ * `pool_before` (what was kept of it); or, where a swap began, `swap_key`. What is shown holds no
+ * secret.
  */
 #ifndef CONTROL_CHANGE_JOURNAL_H
 #define CONTROL_CHANGE_JOURNAL_H

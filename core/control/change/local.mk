@@ -15,6 +15,8 @@ core_libcore_a_SOURCES += \
     core/control/change/module_retry.c \
     core/control/change/overlay.c \
     core/control/change/overlay.h \
+    core/control/change/pool_block.c \
+    core/control/change/pool_block.h \
     core/control/change/pool_part.h \
     core/control/change/reload.c \
     core/control/change/reload.h \
@@ -24,8 +26,11 @@ core_libcore_a_SOURCES += \
     core/control/change/swap.c \
     core/control/change/swap.h \
     core/control/change/swap_ask.c \
+    core/control/change/swap_files.c \
     core/control/change/swap_judge.c \
     core/control/change/swap_judge.h \
+    core/control/change/swap_module.c \
+    core/control/change/swap_pool.c \
     core/control/change/swap_record.c \
     core/control/change/swap_trial.c \
     core/control/change/undo_server.c \

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Swapping modules' copies: the operations, and the steps that follow by themselves. See
- * swap.h.
+ * Swaps: the steps, whoever asks for them, and those that follow by themselves. See swap.h.
  *
  * Each step is one change: a derived generation that every loop has prepared, the record and the
  * journal's entry in one commit, and then the generation in force. A step that fails before that
@@ -9,11 +8,12 @@
  */
 #include "control/change/swap.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "control/api/modules.h"
+
+/* The member of journal entries that begin a swap: its key. */
+#define MARK "swap_key"
 
 /* ---- a step ---- */
 
@@ -21,6 +21,7 @@ struct step {
     struct swap *swap; /* owned until the step is in force, if it is new */
     bool fresh;
     cJSON *record; /* of it, from then on */
+    struct arena arena;
 };
 
 static void step_free(void *arg)
@@ -31,6 +32,7 @@ static void step_free(void *arg)
         swap_free(&step->swap);
     }
     cJSON_Delete(step->record);
+    arena_reset(&step->arena);
     free(step);
 }
 
@@ -39,9 +41,9 @@ static void tell_step(struct changes *changes, const struct swap *swap)
     cJSON *event = cJSON_Duplicate(swap->record, true);
     const char *reason = json_text(swap->record, "reason");
 
-    json_set(event, "module", swap->module);
+    json_set(event, swap->subject->word, swap->name);
     events_tell(&changes->plane.events, "swap", event);
-    log_write(swap_is(swap, "rolled_back") ? WEIR_LOG_WARNING : WEIR_LOG_NOTICE, swap->module,
+    log_write(swap_is(swap, "rolled_back") ? WEIR_LOG_WARNING : WEIR_LOG_NOTICE, swap->name,
               "swap: %s%s%s", swap_state(swap), reason != NULL ? ": " : "",
               reason != NULL ? reason : "");
 }
@@ -58,7 +60,9 @@ static void enforce(struct change *change)
     if (step->fresh) {
         step->fresh = false;
         swap_add(change->changes, swap);
-        swap_drop_files(change->changes, swap->module);
+    }
+    if (swap->subject->enforced != NULL) {
+        swap->subject->enforced(change, swap);
     }
     if (swap_is(swap, "trying")) {
         swap_try(swap, change->changes);
@@ -68,66 +72,51 @@ static void enforce(struct change *change)
 
 static void answer(struct change *change, const char *error)
 {
-    const struct plane *plane = &change->changes->plane;
     const struct step *step = change->arg;
+    cJSON *shown = NULL;
 
     if (error == NULL && change->operation != NULL) {
-        operation_succeed(change->operation, 200,
-                          show_module(plane, find_module(plane, step->swap->module)));
+        shown = step->swap->subject->answer(&change->changes->plane, step->swap->name);
+    }
+    if (shown != NULL) {
+        operation_succeed(change->operation, 200, shown);
     }
 }
 
-/* The module's block in the configuration that runs; false: it has none. */
-static bool find_block(const struct changes *changes, const char *module, size_t *number)
+/* The change's step, which owns the record and, where it is fresh, the swap. */
+static struct step *step_new(struct change *change, struct swap *swap, bool fresh, cJSON *record)
 {
-    const struct plan *plan = changes->plane.runtime->current->plan;
-
-    for (*number = 0; *number < plan->modules.count; ++*number) {
-        if (strcmp(plan->modules.items[*number]->module->name, module) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static struct module *running(const struct changes *changes, size_t block)
-{
-    return changes->plane.runtime->current->plan->modules.items[block]->module;
-}
-
-static cJSON *before_of(const struct changes *changes, const struct swap *swap, size_t block)
-{
-    cJSON *before = swap_copy_json(running(changes, block));
-    const struct swap *last = swap_find(changes, swap->module);
-
-    json_set(before, "state", last != NULL ? swap_state(last) : NULL);
-    return before;
-}
-
-/* Begins the step; takes over `record` and, where it is fresh, the swap. */
-static void begin(struct changes *changes, struct operation *operation, const char *command,
-                  struct swap *swap, bool fresh, const struct plan_swap *how, cJSON *record)
-{
-    struct change *change = change_new(changes, operation);
     struct step *step = base_zalloc(sizeof(*step));
 
-    *step = (struct step){swap, fresh, record};
+    step->swap = swap;
+    step->fresh = fresh;
+    step->record = record;
+    arena_init(&step->arena, NULL, 0);
     change->arg = step;
     change->arg_free = step_free;
-    change->swaps = true;
-    change->swap = *how;
     change->enforce = enforce;
     change->done = answer;
-    change_note(change, command, swap->module, before_of(changes, swap, how->module),
-                cJSON_Duplicate(record, true));
-    store_put_json(&change->batch, "swaps", swap->module, record);
-    change_begin(change);
+    return step;
 }
 
-/* ---- swap ---- */
+/* The journal's entry, and what the store keeps. */
+static void note(struct change *change, const char *command)
+{
+    const struct step *step = change->arg;
+    struct swap *swap = step->swap;
+    const struct swap *last = swap_find(change->changes, swap->subject, swap->name);
+    cJSON *before = swap->subject->running(change->changes, swap);
 
-/* A copy that is tried; NULL: none. */
-static struct swap *tried(const struct changes *changes)
+    if (before != NULL) {
+        json_set(before, "state", last != NULL ? swap_state(last) : NULL);
+    }
+    change_note(change, command, swap->name, before, cJSON_Duplicate(step->record, true));
+    store_put_json(&change->batch, "swaps", swap->key, step->record);
+}
+
+/* ---- begin ---- */
+
+struct swap *swap_tried(const struct changes *changes)
 {
     list_each(link, &changes->swaps->all)
     {
@@ -139,56 +128,57 @@ static struct swap *tried(const struct changes *changes)
     return NULL;
 }
 
-bool swap_runs(const struct changes *changes)
+bool swap_may_begin(struct operation *operation, const struct swap *own)
 {
-    return tried(changes) != NULL;
-}
+    const struct swap *other = swap_tried(changes_of(operation));
 
-/* The module's block of the path; false: 404 is the answer. */
-static bool the_block(struct operation *operation, size_t *number)
-{
-    if (!find_block(changes_of(operation), operation->params[0], number)) {
-        operation_problem(operation, 404, "there is no module \"%s\"", operation->params[0]);
+    if (other != NULL && other != own) {
+        operation_problem(operation, 409,
+                          "another %s \"%s\" is tried; promote it or roll it back first",
+                          other->subject->noun, other->name);
         return false;
     }
     return true;
 }
 
-static enum written run_swap(struct operation *operation)
+enum written swap_begin(struct operation *operation, struct swap *swap, double share)
 {
-    struct changes *changes = changes_of(operation);
-    const struct swap *other = tried(changes);
-    struct plan_swap how = {.step = SWAP_TAKE};
+    struct change *change = change_new(changes_of(operation), operation);
+    struct step *step = step_new(change, swap, true, cJSON_Duplicate(swap->record, true));
+    const struct swap_subject *subject = swap->subject;
+    struct mistakes mistakes = {0};
 
-    if (!the_block(operation, &how.module)) {
+    change->swaps = true;
+    if (!subject->put(change->changes, swap, ARM_NEW, &step->arena, &change->swap, &mistakes)) {
+        operation_problem(operation, 422, "%s", mistakes.count > 0 ? mistakes.texts[0] : "");
+    } else if (change->swap.step == SWAP_DROP) {
+        operation_problem(operation, 409, "the %s \"%s\" that is asked for is in force already",
+                          subject->noun, swap->name);
+    }
+    mistakes_free(&mistakes);
+    if (operation->problem) {
+        change_drop(change);
         return WRITE_ANSWERED;
     }
-    if (other != NULL) {
-        operation_problem(operation, 409,
-                          "a copy of \"%s\" is tried; promote it or roll it back first",
-                          other->module);
-        return WRITE_ANSWERED;
+    note(change, operation->command->row.name);
+    json_set(change->journal, MARK, swap->key);
+    if (share > 0) {
+        change->swap.step = SWAP_TRY;
+        change->swap.share = share;
+    } else if (subject->keep != NULL) {
+        subject->keep(change, swap, ARM_NEW);
     }
-    struct module *old = running(changes, how.module), *copy = swap_ask_copy(operation, old);
-    cJSON *record = copy != NULL ? swap_ask_record(operation, old, copy, &how) : NULL;
-    if (record == NULL) {
-        module_unref(&copy);
-        return WRITE_ANSWERED;
-    }
-    struct swap *swap = base_zalloc(sizeof(*swap));
-    swap->module = base_strdup(old->name);
-    swap->old = module_ref(old);
-    swap->now = how.copy = copy;
-    begin(changes, operation, operation->command->row.name, swap, true, &how, record);
+    change_begin(change);
     return WRITE_GOES_ON;
 }
 
 /* ---- promote, roll back ---- */
 
-static cJSON *next_record(const struct swap *swap, const char *state, const char *author,
+static cJSON *next_record(const struct swap *swap, enum trial_arm side, const char *author,
                           const char *reason)
 {
     cJSON *record = cJSON_Duplicate(swap->record, true);
+    const char *state = side == ARM_NEW ? "promoted" : "rolled_back";
 
     json_put(record, "state", cJSON_CreateString(state));
     json_put(record, "author", cJSON_CreateString(author));
@@ -197,216 +187,205 @@ static cJSON *next_record(const struct swap *swap, const char *state, const char
     return record;
 }
 
-/* Puts a copy in force: "new" or "old". `reason` NULL: an operator's wish. false: it cannot be had,
- * mistakes say why. */
-static bool put(struct changes *changes, struct operation *operation, struct swap *swap,
-                bool new_one, const char *reason, struct mistakes *mistakes)
+/* Fills in the change that puts that side in force. `reason` NULL: an operator's wish. false: it
+ * cannot be had, mistakes may say why; the change is to be dropped. */
+static bool prepare(struct change *change, struct swap *swap, enum trial_arm side,
+                    const char *command, const char *reason, struct mistakes *mistakes)
 {
-    struct module **copy = new_one ? &swap->now : &swap->old;
-    struct plan_swap how = {.step = SWAP_TAKE};
+    const char *author = change->operation != NULL ? change->operation->author : "weir";
+    struct step *step = step_new(change, swap, false, next_record(swap, side, author, reason));
+    const struct swap_subject *subject = swap->subject;
 
-    if (*copy == NULL) {
-        *copy = swap_load_copy(changes, swap, new_one ? "new" : "old", mistakes);
-    }
-    if (*copy == NULL || !find_block(changes, swap->module, &how.module)) {
+    change->swaps = true;
+    if (!subject->put(change->changes, swap, side, &step->arena, &change->swap, mistakes)) {
         return false;
     }
-    how.copy = *copy;
-    if (running(changes, how.module) == how.copy) {
-        how.step = SWAP_DROP; /* of what is tried beside it */
+    note(change, command);
+    if (subject->keep != NULL) {
+        subject->keep(change, swap, side);
     }
-    begin(changes, operation, new_one ? "modules.promote" : "modules.rollback", swap, false, &how,
-          next_record(swap, new_one ? "promoted" : "rolled_back",
-                      operation != NULL ? operation->author : "weir", reason));
     return true;
 }
 
-/* The swap of the path; NULL: 404 or 409 is the answer. */
-static struct swap *the_swap(struct operation *operation)
+static enum written end_by(struct operation *operation, struct swap *swap, enum trial_arm side)
 {
-    const struct changes *changes = changes_of(operation);
-    struct swap *swap = NULL;
-    size_t block;
-
-    if (!the_block(operation, &block)) {
-        return NULL;
-    }
-    swap = swap_find(changes, operation->params[0]);
-    if (swap == NULL) {
-        operation_problem(operation, 409, "no copy of \"%s\" has been swapped",
-                          operation->params[0]);
-    }
-    return swap;
-}
-
-static enum written put_by(struct operation *operation, struct swap *swap, bool new_one)
-{
+    struct change *change = change_new(changes_of(operation), operation);
     struct mistakes mistakes = {0};
-    bool begun = put(changes_of(operation), operation, swap, new_one, NULL, &mistakes);
+    bool good = prepare(change, swap, side, operation->command->row.name, NULL, &mistakes);
 
-    if (!begun) {
+    if (good) {
+        change_begin(change);
+    } else {
         operation_problem(operation, 409, "%s",
-                          mistakes.count > 0 ? mistakes.texts[0] : "the module runs no more");
+                          mistakes.count > 0 ? mistakes.texts[0] : "it runs no more");
+        change_drop(change);
     }
     mistakes_free(&mistakes);
-    return begun ? WRITE_GOES_ON : WRITE_ANSWERED;
+    return good ? WRITE_GOES_ON : WRITE_ANSWERED;
 }
 
-static enum written run_promote(struct operation *operation)
+/* false: 409 is the answer. */
+static bool is_there(struct operation *operation, const struct swap_subject *subject,
+                     const struct swap *swap)
 {
-    struct swap *swap = the_swap(operation);
-
-    if (swap != NULL && !swap_is(swap, "trying")) {
-        operation_problem(operation, 409, "no copy of \"%s\" is tried; the last one is %s",
-                          swap->module, swap_state(swap));
-    }
-    return operation->problem ? WRITE_ANSWERED : put_by(operation, swap, true);
-}
-
-/* The copy that the swap has put in force still is. */
-static bool still_runs(const struct changes *changes, const struct swap *swap)
-{
-    size_t block;
-
-    if (!find_block(changes, swap->module, &block)) {
+    if (swap == NULL) {
+        operation_problem(operation, 409, "no other %s \"%s\" has been swapped in or tried",
+                          subject->noun, operation->params[0]);
         return false;
     }
-    cJSON *copy = swap_copy_json(running(changes, block));
-    const cJSON *now = json_get(swap->record, "new");
-    bool same = strcmp(json_text(copy, "identity"), json_text(now, "identity")) == 0;
-    cJSON_Delete(copy);
-    return same;
+    return swap_may_begin(operation, swap);
 }
 
-static enum written run_rollback(struct operation *operation)
+enum written swap_promote(struct operation *operation, const struct swap_subject *subject,
+                          struct swap *swap)
 {
-    struct swap *swap = the_swap(operation);
-
-    if (swap != NULL && swap_is(swap, "rolled_back")) {
-        operation_problem(operation, 409, "the copy of \"%s\" before is back already",
-                          swap->module);
-    } else if (swap_is(swap, "promoted") && !still_runs(changes_of(operation), swap)) {
-        operation_problem(operation, 409,
-                          "a reload has taken another copy of \"%s\" since it was swapped",
-                          swap->module);
+    if (!is_there(operation, subject, swap)) {
+        return WRITE_ANSWERED;
     }
-    if (operation->problem) {
+    if (!swap_is(swap, "trying")) {
+        operation_problem(operation, 409, "no other %s \"%s\" is tried; the last one is %s",
+                          subject->noun, swap->name, swap_state(swap));
+        return WRITE_ANSWERED;
+    }
+    return end_by(operation, swap, ARM_NEW);
+}
+
+enum written swap_rollback(struct operation *operation, const struct swap_subject *subject,
+                           struct swap *swap)
+{
+    const char *changed = NULL;
+
+    if (!is_there(operation, subject, swap)) {
+        return WRITE_ANSWERED;
+    }
+    if (swap_is(swap, "rolled_back")) {
+        operation_problem(operation, 409, "the %s \"%s\" before is back already", subject->noun,
+                          swap->name);
+        return WRITE_ANSWERED;
+    }
+    if (swap_is(swap, "promoted") &&
+        (changed = subject->changed(changes_of(operation), swap)) != NULL) {
+        operation_problem(operation, 409, "%s \"%s\": %s", subject->word, swap->name, changed);
         return WRITE_ANSWERED;
     }
     if (swap_is(swap, "trying")) {
         swap_stop_picks(changes_of(operation));
     }
-    return put_by(operation, swap, false);
+    return end_by(operation, swap, ARM_OLD);
+}
+
+/* ---- undone ---- */
+
+/* What the entry began is rolled back, whether it is tried or in force. */
+static const char *take_back(struct change *change, const cJSON *entry)
+{
+    struct changes *changes = change->changes;
+    const char *key = json_text(entry, MARK), *changed = NULL;
+    const cJSON *began = json_get(json_get(entry, "after"), "began");
+    struct mistakes mistakes = {0};
+    struct swap *swap = NULL, *tried = swap_tried(changes);
+
+    list_each(link, &changes->swaps->all)
+    {
+        struct swap *one = container_of(link, struct swap, link);
+        swap = strcmp(one->key, key) == 0 ? one : swap;
+    }
+    if (swap == NULL || !cJSON_Compare(json_get(swap->record, "began"), began, true)) {
+        return "it has been swapped again since";
+    }
+    if (swap_is(swap, "rolled_back")) {
+        return "it has been rolled back already";
+    }
+    if (tried != NULL && tried != swap) {
+        return "another trial runs; promote it or roll it back first";
+    }
+    if (tried == NULL && (changed = swap->subject->changed(changes, swap)) != NULL) {
+        return changed;
+    }
+    bool good = prepare(change, swap, ARM_OLD, "journal.undo", NULL, &mistakes);
+    mistakes_free(&mistakes);
+    if (good && tried != NULL) {
+        swap_stop_picks(changes);
+    }
+    return good ? NULL : "what was in force before cannot be had";
 }
 
 /* ---- what follows by itself ---- */
 
-/* Why the trial ends now, and how; NULL: it goes on. */
-static const char *ends(const struct changes *changes, const struct swap *swap, bool *good)
+/* Nothing but the record says that it is tried: why. NULL: it is. */
+static const char *cut_short(const struct changes *changes, const struct swap *swap)
 {
-    const struct plan *plan = changes->plane.runtime->current->plan;
-
-    *good = false;
-    if (swap->now == NULL) {
-        return "Weir was started anew while it was tried";
-    }
-    if (!plan->has_canary || plan->modules.items[plan->modules.count - 1]->module != swap->now) {
-        return "a reload came while it was tried";
-    }
-    if (swap->verdict != NULL) {
-        return swap->verdict;
-    }
-    *good = loop_now_ns(changes->plane.self->loop) >= swap->until_ns;
-    return *good ? "its time was over, and it did no worse" : NULL;
+    return swap->until_ns == 0 ? "Weir was started anew while it was tried"
+           : !changes->plane.runtime->current->plan->has_canary ? "a reload came while it was tried"
+                                                                : NULL;
 }
 
-/* The copy cannot be had, or its module is not configured any more: only the record changes. */
+/* Only the record changes. */
 static void give_up(struct changes *changes, struct swap *swap, const char *reason)
 {
     struct change *change = change_new(changes, NULL);
-    struct step *step = base_zalloc(sizeof(*step));
 
-    *step = (struct step){swap, false, next_record(swap, "rolled_back", "weir", reason)};
-    change->arg = step;
-    change->arg_free = step_free;
-    change->enforce = enforce;
-    change_note(change, "modules.rollback", swap->module, NULL,
-                cJSON_Duplicate(step->record, true));
-    store_put_json(&change->batch, "swaps", swap->module, step->record);
+    step_new(change, swap, false, next_record(swap, ARM_OLD, "weir", reason));
+    note(change, swap->subject->rollback);
     change_begin(change);
 }
 
-/* Copies that a reload has replaced by a third one go. */
-static void forget_copies(const struct changes *changes)
+/* Puts that side in force; false: it cannot be had. */
+static bool end_by_itself(struct changes *changes, struct swap *swap, enum trial_arm side,
+                          const char *reason)
 {
-    list_each(link, &changes->swaps->all)
-    {
-        struct swap *swap = container_of(link, struct swap, link);
-        size_t block;
-        bool runs = find_block(changes, swap->module, &block);
-        const struct module *now = runs ? running(changes, block) : NULL;
-        if (!swap_is(swap, "trying") && now != swap->old && now != swap->now) {
-            module_unref(&swap->old);
-            module_unref(&swap->now);
-        }
+    const struct swap_subject *subject = swap->subject;
+    const char *command = side == ARM_NEW ? subject->promote : subject->rollback;
+    struct change *change = change_new(changes, NULL);
+    struct mistakes mistakes = {0};
+    bool good = prepare(change, swap, side, command, reason, &mistakes);
+
+    mistakes_free(&mistakes);
+    if (good) {
+        change_begin(change);
+    } else {
+        change_drop(change);
     }
+    return good;
 }
 
 static bool upkeep(struct changes *changes)
 {
-    struct swap *swap = tried(changes);
-    struct mistakes mistakes = {0};
-    bool good = false;
-    const char *reason = swap != NULL ? ends(changes, swap, &good) : NULL;
+    struct swap *swap = swap_tried(changes);
 
-    forget_copies(changes);
-    if (reason == NULL) {
+    list_each(link, &changes->swaps->all)
+    {
+        struct swap *one = container_of(link, struct swap, link);
+        if (one != swap && one->subject->tidy != NULL) {
+            one->subject->tidy(changes, one);
+        }
+    }
+    if (swap == NULL) {
         return false;
     }
-    /* Nothing but the record says that it is tried. */
-    bool only_record = swap->now == NULL || strstr(reason, "a reload") == reason;
-    if (only_record || !put(changes, NULL, swap, good, reason, &mistakes)) {
-        give_up(changes, swap, reason);
+    const char *cut = cut_short(changes, swap);
+    bool over = loop_now_ns(changes->plane.self->loop) >= swap->until_ns;
+    if (cut != NULL) {
+        give_up(changes, swap, cut);
+    } else if (swap->verdict != NULL) {
+        if (!end_by_itself(changes, swap, ARM_OLD, swap->verdict)) {
+            give_up(changes, swap, swap->verdict);
+        }
+    } else if (over) {
+        const char *reason = "its time was over, and it did no worse";
+        if (!end_by_itself(changes, swap, ARM_NEW, reason)) {
+            give_up(changes, swap, "its time was over, and it cannot be had any more");
+        }
     }
-    mistakes_free(&mistakes);
-    return true;
+    return cut != NULL || swap->verdict != NULL || over;
 }
 
 /* ---- the part ---- */
 
-static const struct weir_argument swap_body[] = {
-    {"file", WEIR_ARGUMENT_STRING, false, 1, 4096, NULL,
-     "The copy's file, in the folder of modules (module_dir); by default the module's own, as it "
-     "is now."},
-    {"canary", WEIR_ARGUMENT_STRING, false, 1, 20, NULL,
-     "Try it first with that share of the picks, 0.1% to 90% (5%, where only one of the next is "
-     "given). Without any of them it is in force at once."},
-    {"for", WEIR_ARGUMENT_DURATION, false, 1, 604800, NULL,
-     "How long it is tried; 60s by default. Then it is promoted."},
-    {"max_error_ratio", WEIR_ARGUMENT_NUMBER, false, 0, 1000, NULL,
-     "How many times as many of its requests may fail as of the other copy's; 2 by default. 0: "
-     "any."},
-    {"max_latency_ratio", WEIR_ARGUMENT_NUMBER, false, 0, 1000, NULL,
-     "How many times as long p50 and p99 to the first byte may be; 1.5 by default. 0: any."},
-    WEIR_ARGUMENTS_END,
-};
-
-static const struct command commands[] = {
-    WRITE(
-        "modules.swap", ADMIN, "POST", "/modules/{module}/swap", swap_body, NULL, 200, 0, "Module",
-        run_swap,
-        "Puts another copy of a module in force, at once or after a trial; nothing else changes."),
-    WRITE("modules.promote", OPERATOR, "POST", "/modules/{module}/promote", NULL, NULL, 200, 0,
-          "Module", run_promote, "Ends the trial of a copy: it takes the place of the other one."),
-    WRITE("modules.rollback", OPERATOR, "POST", "/modules/{module}/rollback", NULL, NULL, 200, 0,
-          "Module", run_rollback, "Puts the copy before the last swap in force again."),
-    COMMANDS_END,
-};
-
-static cJSON *show(const struct plane *plane, const char *module)
+cJSON *swap_show(const struct changes *changes, const struct swap_subject *subject,
+                 const char *name)
 {
-    const struct changes *changes = container_of(plane, struct changes, plane);
-    const struct swap *swap = changes->swaps != NULL ? swap_find(changes, module) : NULL;
+    const struct swap *swap = changes->swaps != NULL ? swap_find(changes, subject, name) : NULL;
 
     if (swap == NULL) {
         return NULL;
@@ -419,12 +398,23 @@ static cJSON *show(const struct plane *plane, const char *module)
     return shown;
 }
 
+static cJSON *show_of_module(const struct plane *plane, const char *module)
+{
+    return swap_show(container_of(plane, struct changes, plane), &swap_module, module);
+}
+
+static cJSON *show_of_pool(const struct plane *plane, const char *pool)
+{
+    return swap_show(container_of(plane, struct changes, plane), &swap_pool, pool);
+}
+
 static void begin_part(struct changes *changes)
 {
     changes->swaps = base_zalloc(sizeof(*changes->swaps));
     list_init(&changes->swaps->all);
     changes->swaps->changes = changes;
-    changes->plane.swap = show;
+    changes->plane.swap = show_of_module;
+    changes->plane.pool_swap = show_of_pool;
 }
 
 static void end_part(struct changes *changes)
@@ -442,9 +432,11 @@ static void end_part(struct changes *changes)
     changes->swaps = NULL;
 }
 
-const struct change_part swap_part = {.commands = commands,
+const struct change_part swap_part = {.commands = swap_module_commands,
                                       .space = "swaps",
                                       .begin = begin_part,
                                       .end = end_part,
                                       .load = swap_load,
-                                      .upkeep = upkeep};
+                                      .upkeep = upkeep,
+                                      .mark = MARK,
+                                      .take_back = take_back};

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Swaps of modules' copies while Weir runs: another copy takes the place of the one in force,
- * at once or after a trial, and the one before comes back when that is asked for, or when the trial
- * shows that it is better. Control thread.
+ * Swaps while Weir runs: another copy of a module, or another balancer of a pool, takes the place
+ * of the one in force, at once or after a trial, and the one before comes back when that is asked
+ * for, or when the trial shows that it is better. Control thread.
  *
- * What is kept of a module's last swap is its *record*, in the store's space "swaps": what
- * was swapped for what, and which of the two is in force. Both copies' files are kept beside it
- * (copies.h), so that a start has what the record says, whatever became of the module's own file.
+ * What is swapped is the swap's *subject*. What is kept of a subject's last swap is its *record*,
+ * in the store's space "swaps": what was swapped for what, and which of the two is in force. Both
+ * copies' files are kept beside it, so that a start has what the record says, whatever became of
+ * the module's own file; a pool's balancer is kept where all that were set at run time are.
  */
 #ifndef CONTROL_CHANGE_SWAP_H
 #define CONTROL_CHANGE_SWAP_H
@@ -14,34 +15,134 @@
 #include "control/change/change.h"
 #include "proxy/plan/trial.h"
 
+struct swap;
+
+/* What modules' copies and pools' balancers differ in. Static. */
+struct swap_subject {
+    const char *word;               /* the member that names it in events */
+    const char *noun;               /* of messages: "another copy of", then its name */
+    const char *prefix;             /* of its keys in the store */
+    const char *promote, *rollback; /* commands in the journal */
+    /* Fills in how that side comes into force, in the arena: TAKE, or DROP where it is. false: it
+     * cannot be had; mistakes may say why. */
+    bool (*put)(struct changes *changes, struct swap *swap, enum trial_arm side,
+                struct arena *arena, struct plan_swap *how, struct mistakes *mistakes);
+    /* What runs, as the journal shows it; NULL: nothing. */
+    cJSON *(*running)(const struct changes *changes, const struct swap *swap);
+    /* Why what was before the promoted one cannot come back, since something else has changed;
+     * NULL: it can. */
+    const char *(*changed)(const struct changes *changes, const struct swap *swap);
+    /* The answer to an operation; NULL: the subject is gone. */
+    cJSON *(*answer)(const struct plane *plane, const char *name);
+    /* Optional. A change will put that side in force: what else is to be kept; the swap's record is
+     * still the one before. */
+    void (*keep)(struct change *change, const struct swap *swap, enum trial_arm side);
+    /* Optional. A step is in force. */
+    void (*enforced)(struct change *change, const struct swap *swap);
+    /* Optional. Nothing of the swap may be needed any more. */
+    void (*tidy)(const struct changes *changes, struct swap *swap);
+};
+extern const struct swap_subject swap_module, swap_pool;
+
 struct swap {
     struct list link; /* in swaps.all */
-    char *module;
-    cJSON *record;            /* see swap_record.c */
-    struct module *old, *now; /* referenced; NULL: not loaded, as after a start */
-    uint64_t until_ns;        /* end of the trial */
-    uint64_t strikes[TRIAL_ARMS], calls[TRIAL_ARMS]; /* before it */
-    char *verdict; /* why it goes back; NULL: nothing speaks against it */
+    const struct swap_subject *subject;
+    char *key;        /* of the store */
+    const char *name; /* within it */
+    cJSON *record;    /* see swap_record.c */
+    /* Copies of a module, referenced; NULL: not loaded, as after a start. */
+    struct module *old, *now;
+    uint64_t until_ns; /* end of the trial; 0: none was begun since the start */
+    uint64_t strikes;  /* of what was in force, before the trial */
+    char *verdict;     /* why it goes back; NULL: nothing speaks against it */
 };
 
 struct swaps {
     struct list all;
-    struct timer judge; /* set while a copy is tried */
+    struct timer judge; /* set while something is tried */
     struct changes *changes;
 };
 
+/* ---- steps (swap.c) ---- */
+
+/* The swap that is tried; NULL: none. */
+struct swap *swap_tried(const struct changes *changes);
+/* false: 409 is the answer, since another than `own` (NULL: none) is tried. */
+bool swap_may_begin(struct operation *operation, const struct swap *own);
+/* Begins a new swap, which it takes over with its record: at once, or with that share of the picks
+ * (0 to 1) at first. */
+enum written swap_begin(struct operation *operation, struct swap *swap, double share);
+/* Ends it by an operator's wish; `swap` NULL: there was none, 409 is the answer. */
+enum written swap_promote(struct operation *operation, const struct swap_subject *subject,
+                          struct swap *swap);
+enum written swap_rollback(struct operation *operation, const struct swap_subject *subject,
+                           struct swap *swap);
+/* The last one as the API shows it; NULL: there was none. */
+cJSON *swap_show(const struct changes *changes, const struct swap_subject *subject,
+                 const char *name);
+
 /* ---- records (swap_record.c) ---- */
 
-/* Whether a copy is tried. */
-bool swap_runs(const struct changes *changes);
+struct swap *swap_new(const struct swap_subject *subject, const char *name);
 /* "trying", "promoted", "rolled_back" */
 const char *swap_state(const struct swap *swap);
 bool swap_is(const struct swap *swap, const char *state);
-/* The module's last one; NULL: there is none. */
-struct swap *swap_find(const struct changes *changes, const char *module);
+/* The subject's last one; NULL: there is none. */
+struct swap *swap_find(const struct changes *changes, const struct swap_subject *subject,
+                       const char *name);
 void swap_add(struct changes *changes, struct swap *swap);
 void swap_free(struct swap **swap);
 void swap_load(struct changes *changes, const char *key, const char *value);
+
+/* ---- what is asked for (swap_ask.c) ---- */
+
+/* Whether it is to be tried first. */
+bool swap_wants_trial(const cJSON *body);
+/* What each record has, and what it has of a trial where one is wanted; fills in its share of the
+ * picks, 0 where none is. false: 422 is the answer. */
+bool swap_ask(struct operation *operation, cJSON *record, double *share);
+/* Rows about a trial in a body's table. */
+#define SWAP_TRIAL_ARGUMENTS                                                                      \
+    {"canary",                                                                                    \
+     WEIR_ARGUMENT_STRING,                                                                        \
+     false,                                                                                       \
+     1,                                                                                           \
+     20,                                                                                          \
+     NULL,                                                                                        \
+     "Try it first with that share of the picks, 0.1% to 90% (5%, where only one of the next is " \
+     "given). Without any of them it is in force at once."},                                      \
+        {"for",                                                                                   \
+         WEIR_ARGUMENT_DURATION,                                                                  \
+         false,                                                                                   \
+         1,                                                                                       \
+         604800,                                                                                  \
+         NULL,                                                                                    \
+         "How long it is tried; 60s by default. Then it is promoted."},                           \
+        {"max_error_ratio",                                                                       \
+         WEIR_ARGUMENT_NUMBER,                                                                    \
+         false,                                                                                   \
+         0,                                                                                       \
+         1000,                                                                                    \
+         NULL,                                                                                    \
+         "How many times as many of its requests may fail as of the other's; 2 by default. 0: "   \
+         "any."},                                                                                 \
+    {                                                                                             \
+        "max_latency_ratio", WEIR_ARGUMENT_NUMBER, false, 0, 1000, NULL,                          \
+            "How many times as long p50 and p99 to the first byte may be; 1.5 by default. 0: "    \
+            "any."                                                                                \
+    }
+
+/* ---- trials (swap_trial.c) ---- */
+
+void swap_try(struct swap *swap, struct changes *changes);
+/* What both have done, by pool and class of servers: members of `to`. */
+void swap_show_trial(const struct changes *changes, const struct swap *swap, cJSON *to);
+/* The trial gets no more picks, from now on. */
+void swap_stop_picks(const struct changes *changes);
+
+/* ---- modules' copies (swap_module.c, swap_files.c) ---- */
+
+extern const struct command swap_module_commands[];
 /* {"version", "path", "identity"} of a copy. */
 cJSON *swap_copy_json(const struct module *module);
 /* The identity of the module's own file, as text; empty: it has none. The caller frees it. */
@@ -54,29 +155,18 @@ void swap_drop_files(const struct changes *changes, const char *module);
  * NULL: mistakes were added. */
 struct module *swap_load_copy(const struct changes *changes, const struct swap *swap,
                               const char *member, struct mistakes *mistakes);
-
-/* ---- what is asked for (swap_ask.c) ---- */
-
-/* Loads and keeps the copy that takes the place of `old`, with a reference; NULL: the operation has
- * its answer. */
-struct module *swap_ask_copy(struct operation *operation, struct module *old);
-/* What runs now, and what is to run; completes `how`. NULL: the operation has its answer. */
-cJSON *swap_ask_record(struct operation *operation, const struct module *old,
-                       const struct module *copy, struct plan_swap *how);
-
-/* ---- trials (swap_trial.c) ---- */
-
-void swap_try(struct swap *swap, struct changes *changes);
-/* What both copies have done, by pool and class of servers: members of `to`. */
-void swap_show_trial(const struct changes *changes, const struct swap *swap, cJSON *to);
-/* The trial gets no more picks, from now on. */
-void swap_stop_picks(const struct changes *changes);
-
-/* ---- at the start (swap.c) ---- */
-
-/* The module blocks of `generation` whose copy is another than a record says, one after the other:
- * fills in how it is swapped. false: there is none (any more). */
+/* Whether a record names both copies. */
+bool swap_names_copies(const cJSON *record);
+/* At the start: the module blocks of `generation` whose copy is another than a record says, one
+ * after the other: fills in how it is swapped. false: there is none (any more). */
 bool swap_restore(struct changes *changes, const struct generation *generation,
                   struct plan_swap *out);
+
+/* ---- pools' balancers (swap_pool.c) ---- */
+
+/* What `PATCH` of the pool with a trial, and the operations about it, begin. */
+enum written swap_try_pool(struct operation *operation, const struct pool_plan *plan);
+enum written swap_promote_pool(struct operation *operation);
+enum written swap_rollback_pool(struct operation *operation);
 
 #endif

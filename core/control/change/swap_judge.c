@@ -60,13 +60,13 @@ char *judge(const struct judged *now, const struct judged *old, double error_rat
 
     if (error_ratio > 0 &&
         judge_is_more(now->errors, now->requests, old->errors, old->requests, error_ratio)) {
-        return base_printf("%llu of %llu requests failed, and %llu of %llu of the other copy's",
+        return base_printf("%llu of %llu requests failed, and %llu of %llu of the other's",
                            (unsigned long long)now->errors, (unsigned long long)now->requests,
                            (unsigned long long)old->errors, (unsigned long long)old->requests);
     }
     for (size_t i = 0; i < ARRAY_COUNT(quantiles) && latency_ratio > 0; i++) {
         if (is_slower(&now->first_byte, &old->first_byte, quantiles[i], latency_ratio)) {
-            return base_printf("p%.0f to the first byte is %.3g ms, and %.3g ms of the other copy",
+            return base_printf("p%.0f to the first byte is %.3g ms, and %.3g ms of the other",
                                quantiles[i] * 100,
                                histogram_quantile_ms(&now->first_byte, quantiles[i]),
                                histogram_quantile_ms(&old->first_byte, quantiles[i]));

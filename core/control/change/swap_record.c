@@ -1,81 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Records of swaps, and the files of the copies that they name. See swap.h.
+ * Records of swaps, and their list. See swap.h.
  *
- * A record: {"state", "old", "new": {"version", "path", "identity"}, "instead_of", "began",
- * "ended", "author", "reason", and of a trial "canary", "until", "max_error_ratio",
- * "max_latency_ratio"}. `instead_of` is the identity of the module's own file when the swap began.
- * As long as that file is the same, the copy in force is the record's, also for a start or reload:
- * "new" where it was promoted, else "old". Another file there is a newer word, which a start or
- * reload takes.
+ * A record: {"state", "old", "new", "began", "ended", "author", "reason", and of a trial "canary",
+ * "until", "max_error_ratio", "max_latency_ratio"}.
+ *
+ * Of a module, "old" and "new" are {"version", "path", "identity"}, and there is "instead_of", the
+ * identity of the module's own file when the swap began. As long as that file is the same, the copy
+ * in force is the record's, also for a start or reload: "new" where it was promoted, else "old".
+ * Another file there is a newer word, which a start or reload takes.
+ *
+ * Of a pool they are {"balance", "options"}, and "old" has "from_files": whether that was the
+ * files' own block. What is in force is kept in the space "pools".
  */
-#include <dirent.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "control/change/swap.h"
 
-#define SPACE    "swaps"
-#define HEX_SIZE 65u
-
-/* ---- identities ---- */
-
-static void to_hex(const uint8_t identity[32], char hex[HEX_SIZE])
+struct swap *swap_new(const struct swap_subject *subject, const char *name)
 {
-    for (unsigned i = 0; i < 32; i++) {
-        snprintf(hex + (size_t)2 * i, 3, "%02x", identity[i]);
-    }
+    struct swap *swap = base_zalloc(sizeof(*swap));
+
+    swap->subject = subject;
+    swap->key = base_printf("%s%s", subject->prefix, name);
+    swap->name = swap->key + strlen(subject->prefix);
+    return swap;
 }
-
-static bool from_hex(const char *hex, uint8_t identity[32])
-{
-    for (unsigned i = 0; i < 32; i++) {
-        unsigned byte = 0;
-        if (hex == NULL || sscanf(hex + (size_t)2 * i, "%2x", &byte) != 1) {
-            return false;
-        }
-        identity[i] = (uint8_t)byte;
-    }
-    return true;
-}
-
-static const char *identity_of(const cJSON *record, const char *member)
-{
-    const char *hex = json_text(json_get(record, member), "identity");
-    return hex != NULL && strlen(hex) == HEX_SIZE - 1 ? hex : NULL;
-}
-
-cJSON *swap_copy_json(const struct module *module)
-{
-    cJSON *copy = cJSON_CreateObject();
-    char hex[HEX_SIZE];
-
-    to_hex(module->identity, hex);
-    json_set(copy, "version", module->descriptor.version);
-    json_set(copy, "path", module->path);
-    json_set(copy, "identity", hex);
-    return copy;
-}
-
-char *swap_own_file(const struct changes *changes, const char *module)
-{
-    const struct plan *plan = changes->plane.runtime->current->plan;
-    char *path = base_printf("%s/%s.so", plan->global.module_dir.ptr, module);
-    uint8_t identity[32];
-    char hex[HEX_SIZE] = "";
-
-    if (module_identify(path, identity)) {
-        to_hex(identity, hex);
-    }
-    free(path);
-    return base_strdup(hex);
-}
-
-/* ---- the list ---- */
 
 const char *swap_state(const struct swap *swap)
 {
@@ -87,12 +38,13 @@ bool swap_is(const struct swap *swap, const char *state)
     return swap != NULL && strcmp(swap_state(swap), state) == 0;
 }
 
-struct swap *swap_find(const struct changes *changes, const char *module)
+struct swap *swap_find(const struct changes *changes, const struct swap_subject *subject,
+                       const char *name)
 {
     list_each(link, &changes->swaps->all)
     {
         struct swap *swap = container_of(link, struct swap, link);
-        if (strcmp(swap->module, module) == 0) {
+        if (swap->subject == subject && strcmp(swap->name, name) == 0) {
             return swap;
         }
     }
@@ -114,13 +66,13 @@ void swap_free(struct swap **swap)
     module_unref(&gone->now);
     cJSON_Delete(gone->record);
     free(gone->verdict);
-    free(gone->module);
+    free(gone->key);
     free(gone);
 }
 
 void swap_add(struct changes *changes, struct swap *swap)
 {
-    struct swap *before = swap_find(changes, swap->module);
+    struct swap *before = swap_find(changes, swap->subject, swap->name);
 
     swap_free(&before);
     list_push_back(&changes->swaps->all, &swap->link);
@@ -128,157 +80,19 @@ void swap_add(struct changes *changes, struct swap *swap)
 
 void swap_load(struct changes *changes, const char *key, const char *value)
 {
+    size_t prefix = strlen(swap_pool.prefix);
+    bool pool = strncmp(key, swap_pool.prefix, prefix) == 0;
     cJSON *record = cJSON_Parse(value);
+    bool named = pool ? json_text(json_get(record, "old"), "balance") != NULL &&
+                            json_text(json_get(record, "new"), "balance") != NULL
+                      : swap_names_copies(record);
 
-    if (json_text(record, "state") == NULL || identity_of(record, "old") == NULL ||
-        identity_of(record, "new") == NULL || json_text(record, "instead_of") == NULL) {
+    if (json_text(record, "state") == NULL || !named) {
         log_write(WEIR_LOG_WARNING, "weir", "the swap of %s cannot be read; left out", key);
         cJSON_Delete(record);
         return;
     }
-    struct swap *swap = base_zalloc(sizeof(*swap));
-    swap->module = base_strdup(key);
+    struct swap *swap = pool ? swap_new(&swap_pool, key + prefix) : swap_new(&swap_module, key);
     swap->record = record;
     swap_add(changes, swap);
-}
-
-/* ---- files ---- */
-
-static char *folder_of(const struct changes *changes)
-{
-    return base_printf("%s/modules", changes->plane.runtime->started->state_dir.ptr);
-}
-
-/* Of the copy with that identity. */
-static char *path_of(const struct changes *changes, const char *module, const char *hex)
-{
-    char *folder = folder_of(changes);
-    char *path = base_printf("%s/%s-%s.so", folder, module, hex);
-    free(folder);
-    return path;
-}
-
-char *swap_keep_file(const struct changes *changes, const struct module *module)
-{
-    char *folder = folder_of(changes), *error = NULL;
-    char hex[HEX_SIZE];
-
-    to_hex(module->identity, hex);
-    char *path = path_of(changes, module->name, hex);
-    if ((mkdir(folder, 0700) == -1 && errno != EEXIST) ||
-        (access(path, R_OK) != 0 && !module_write(module, path))) {
-        error = base_printf("the copy cannot be kept as %s: %s", path, strerror(errno));
-    }
-    free(path);
-    free(folder);
-    return error;
-}
-
-static bool is_named(const struct swap *swap, const char *hex)
-{
-    static const char *const members[] = {"old", "new"};
-
-    for (size_t i = 0; swap != NULL && i < ARRAY_COUNT(members); i++) {
-        const char *named = identity_of(swap->record, members[i]);
-        if (named != NULL && strncmp(hex, named, HEX_SIZE - 1) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void swap_drop_files(const struct changes *changes, const char *module)
-{
-    const struct swap *swap = swap_find(changes, module);
-    char *folder_name = folder_of(changes);
-    size_t len = strlen(module);
-    DIR *folder = opendir(folder_name);
-    const struct dirent *entry;
-
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        const char *name = entry->d_name;
-        if (strncmp(name, module, len) == 0 && name[len] == '-' &&
-            !is_named(swap, name + len + 1)) {
-            unlinkat(dirfd(folder), name, 0);
-        }
-    }
-    if (folder != NULL) {
-        closedir(folder);
-    }
-    free(folder_name);
-}
-
-struct module *swap_load_copy(const struct changes *changes, const struct swap *swap,
-                              const char *member, struct mistakes *mistakes)
-{
-    const struct runtime *runtime = changes->plane.runtime;
-    const char *hex = identity_of(swap->record, member);
-    char *path = path_of(changes, swap->module, hex);
-    struct module *copy = module_load_file(runtime->modules, path, swap->module, runtime->host,
-                                           (struct place){NULL, 0}, mistakes);
-    uint8_t identity[32];
-
-    if (copy != NULL &&
-        (!from_hex(hex, identity) || memcmp(identity, copy->identity, sizeof(identity)) != 0)) {
-        mistakes_add(mistakes, (struct place){NULL, 0},
-                     "%s has other contents than were kept there", path);
-        module_unref(&copy);
-    }
-    free(path);
-    return copy;
-}
-
-/* ---- what a start or reload takes ---- */
-
-static const char *in_force(const struct swap *swap)
-{
-    return swap_is(swap, "promoted") ? "new" : "old";
-}
-
-/* For the modules' registry: the copy in force, while the module's own file is that of then. */
-static bool instead(void *arg, const char *name, const uint8_t identity[32],
-                    struct module_instead *out)
-{
-    const struct changes *changes = arg;
-    const struct swap *swap = swap_find(changes, name);
-    char hex[HEX_SIZE];
-
-    to_hex(identity, hex);
-    if (swap == NULL || strcmp(json_text(swap->record, "instead_of"), hex) != 0) {
-        return false;
-    }
-    const char *wanted = identity_of(swap->record, in_force(swap));
-    if (strcmp(wanted, hex) == 0 || !from_hex(wanted, out->identity)) {
-        return false;
-    }
-    out->path = path_of(changes, name, wanted);
-    return true;
-}
-
-bool swap_restore(struct changes *changes, const struct generation *generation,
-                  struct plan_swap *out)
-{
-    module_registry_on_file(changes->plane.runtime->modules, instead, changes);
-    for (size_t i = 0; i < generation->plan->modules.count; i++) {
-        const struct module *module = generation->plan->modules.items[i]->module;
-        struct module_instead wanted = {NULL, {0}};
-        if (!instead(changes, module->name, module->identity, &wanted)) {
-            continue;
-        }
-        free(wanted.path);
-        struct mistakes mistakes = {0};
-        const struct swap *swap = swap_find(changes, module->name);
-        struct module *copy = swap_load_copy(changes, swap, in_force(swap), &mistakes);
-        if (copy == NULL) {
-            log_write(WEIR_LOG_ERROR, module->name,
-                      "the copy that an swap has put in force cannot be had: %s",
-                      mistakes.texts[0]);
-        }
-        mistakes_free(&mistakes);
-        if (copy != NULL) {
-            *out = (struct plan_swap){.step = SWAP_TAKE, .module = i, .copy = copy};
-            return true;
-        }
-    }
-    return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A copy that is tried: it is looked at twenty times a second, and what both copies have done is
- * shown. See swap.h.
+ * What is tried is looked at twenty times a second, and what both sides have done is shown. See
+ * swap.h.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -15,51 +15,62 @@
 
 static const char *const arm_names[TRIAL_ARMS] = {[ARM_OLD] = "old", [ARM_NEW] = "new"};
 
-static const struct module *copy_of(const struct swap *swap, enum trial_arm arm)
+/* The use that the side stands for in a pool. */
+static const struct use *use_of(const struct pool_plan *pool, enum trial_arm arm)
 {
-    return arm == ARM_NEW ? swap->now : swap->old;
+    return arm == ARM_NEW ? pool->canary : pool->balance;
 }
 
-/* Strikes and calls of a copy since it was loaded. */
-static void count_calls(const struct module *module, uint64_t *strikes, uint64_t *calls)
+/* Strikes of one side, in all pools where it is tried, since there are its blocks. */
+static uint64_t count_strikes(const struct plan *plan, enum trial_arm arm)
 {
-    struct call_times sum;
+    uint64_t strikes = 0;
 
-    *strikes = *calls = 0;
-    for (enum module_hook hook = 0; hook < MODULE_HOOKS; hook++) {
-        if (call_sum(module->meters, module->loops, hook, &sum)) {
-            *strikes += call_strikes(&sum);
-            *calls += call_count(&sum);
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        if (plan->pools[i].trial != NULL) {
+            strikes += atomic_load(&use_of(&plan->pools[i], arm)->guard->strikes);
         }
     }
+    return strikes;
+}
+
+/* Since the trial began; the new one's first ones count. */
+static uint64_t strikes_of(const struct plan *plan, const struct swap *swap, enum trial_arm arm)
+{
+    return count_strikes(plan, arm) - (arm == ARM_OLD ? swap->strikes : 0);
 }
 
 /* ---- the verdict ---- */
 
-/* Strikes since the trial began, by calls. */
-static char *judge_strikes(const struct swap *swap)
+/* Strikes since the trial began, by picks. */
+static char *judge_strikes(const struct changes *changes, const struct swap *swap)
 {
-    uint64_t strikes[TRIAL_ARMS], calls[TRIAL_ARMS];
+    const struct plan *plan = changes->plane.runtime->current->plan;
+    uint64_t strikes[TRIAL_ARMS] = {0}, picks[TRIAL_ARMS] = {0};
 
-    list_each(link, &swap->now->guards)
-    {
-        const struct guard *guard = container_of(link, struct guard, link);
-        if (guard_is_out(guard)) {
-            return base_printf("it is out for too many strikes%s%s",
-                               guard->place[0] != '\0' ? ": " : "", guard->place);
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        const struct pool_plan *pool = &plan->pools[i];
+        if (pool->trial == NULL) {
+            continue;
+        }
+        if (guard_is_out(pool->canary->guard)) {
+            return base_printf("it is out for too many strikes in pool %s", pool->pool->name);
+        }
+        for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
+            struct judged sum;
+            judged_sum(&sum, pool->trial, arm);
+            picks[arm] += sum.picks;
         }
     }
     for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
-        count_calls(copy_of(swap, arm), &strikes[arm], &calls[arm]);
-        strikes[arm] -= swap->strikes[arm];
-        calls[arm] -= swap->calls[arm];
+        strikes[arm] = strikes_of(plan, swap, arm);
     }
-    if (!judge_is_more(strikes[ARM_NEW], calls[ARM_NEW], strikes[ARM_OLD], calls[ARM_OLD], 1)) {
+    if (!judge_is_more(strikes[ARM_NEW], picks[ARM_NEW], strikes[ARM_OLD], picks[ARM_OLD], 1)) {
         return NULL;
     }
-    return base_printf("%llu strikes in %llu calls, and %llu in %llu of the other copy's",
-                       (unsigned long long)strikes[ARM_NEW], (unsigned long long)calls[ARM_NEW],
-                       (unsigned long long)strikes[ARM_OLD], (unsigned long long)calls[ARM_OLD]);
+    return base_printf("%llu strikes with %llu picks, and %llu with %llu of the other",
+                       (unsigned long long)strikes[ARM_NEW], (unsigned long long)picks[ARM_NEW],
+                       (unsigned long long)strikes[ARM_OLD], (unsigned long long)picks[ARM_OLD]);
 }
 
 static char *judge_pools(const struct changes *changes, const struct swap *swap)
@@ -97,31 +108,19 @@ void swap_stop_picks(const struct changes *changes)
     }
 }
 
-static struct swap *tried(const struct swaps *swaps)
-{
-    list_each(link, &swaps->all)
-    {
-        struct swap *swap = container_of(link, struct swap, link);
-        if (swap_is(swap, "trying") && swap->now != NULL) {
-            return swap;
-        }
-    }
-    return NULL;
-}
-
 /* The picks end at once; the step that follows waits its turn in the queue of changes. */
 static void look(struct timer *timer)
 {
     struct swaps *swaps = container_of(timer, struct swaps, judge);
     struct changes *changes = swaps->changes;
     struct loop *loop = changes->plane.self->loop;
-    struct swap *swap = tried(swaps);
+    struct swap *swap = swap_tried(changes);
 
-    if (swap == NULL || changes->plane.ended) {
+    if (swap == NULL || swap->until_ns == 0 || changes->plane.ended) {
         return;
     }
     if (swap->verdict == NULL) {
-        swap->verdict = judge_strikes(swap);
+        swap->verdict = judge_strikes(changes, swap);
     }
     if (swap->verdict == NULL) {
         swap->verdict = judge_pools(changes, swap);
@@ -141,10 +140,7 @@ void swap_try(struct swap *swap, struct changes *changes)
     double began = cJSON_GetNumberValue(json_get(swap->record, "began"));
     struct loop *loop = changes->plane.self->loop;
 
-    for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
-        count_calls(copy_of(swap, arm), &swap->strikes[arm], &swap->calls[arm]);
-    }
-    swap->strikes[ARM_NEW] = swap->calls[ARM_NEW] = 0; /* its first ones count */
+    swap->strikes = count_strikes(changes->plane.runtime->current->plan, ARM_OLD);
     swap->until_ns = loop_now_ns(loop) + (uint64_t)((until - began) * 1e6);
     changes->swaps->judge.fn = look;
     timer_set(loop, &changes->swaps->judge, LOOK_NS);
@@ -201,13 +197,8 @@ void swap_show_trial(const struct changes *changes, const struct swap *swap, cJS
             add_arm(pool, plan->pools[i].trial, arm);
         }
     }
-    for (unsigned arm = 0; arm < TRIAL_ARMS; arm++) {
-        uint64_t strikes, calls;
-        if (copy_of(swap, arm) != NULL) {
-            cJSON *copy = json_get(to, arm_names[arm]);
-            count_calls(copy_of(swap, arm), &strikes, &calls);
-            json_set_number(copy, "calls", (double)(calls - swap->calls[arm]));
-            json_set_number(copy, "strikes", (double)(strikes - swap->strikes[arm]));
-        }
+    for (unsigned arm = 0; arm < TRIAL_ARMS && plan->has_canary; arm++) {
+        json_set_number(json_get(to, arm_names[arm]), "strikes",
+                        (double)strikes_of(plan, swap, arm));
     }
 }

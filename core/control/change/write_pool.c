@@ -2,7 +2,8 @@
 /*
  * Another balancer in a pool, or other options of it, while Weir runs. It lies over the files as
  * servers' settings do: starts and reloads have it until it is taken back, or until the files say
- * the same. Connections, servers, health, queues and sessions stay.
+ * the same. Connections, servers, health, queues and sessions stay. With a trial first it is a swap
+ * (swap_pool.c).
  *
  * Kept in the space "pools", by pool: {"balance": NAME, "options": {NAME: TEXT}}. Undo reads
  * `pool_before` of a journal entry, which is what was kept before; null: the files' own block.
@@ -15,76 +16,9 @@
 #include "control/api/find.h"
 #include "control/api/show.h"
 #include "control/change/change.h"
+#include "control/change/pool_block.h"
 #include "control/change/pool_part.h"
 #include "control/change/swap.h"
-
-/* ---- blocks ---- */
-
-static struct weir_str copy(struct arena *arena, const char *text)
-{
-    struct weir_str copied = arena_copy(arena, str_from(text));
-    ASSERT(copied.ptr != NULL);
-    return copied;
-}
-
-static struct conf_node *new_node(struct arena *arena, enum conf_kind kind, const char *name,
-                                  struct place place)
-{
-    struct conf_node *node = arena_zalloc(arena, sizeof(*node));
-
-    ASSERT(node != NULL);
-    node->kind = kind;
-    node->name = copy(arena, name);
-    node->place = place;
-    return node;
-}
-
-/* As the files would have it: balance "NAME" { OPTION = TEXT ... } */
-static const struct conf_node *block_of(struct arena *arena, const char *pool, const cJSON *entry)
-{
-    struct place place = {arena_printf(arena, "balance of pool \"%s\", set at run time", pool).ptr,
-                          0};
-    struct conf_node *block = new_node(arena, CONF_BLOCK, "balance", place);
-    struct conf_node **tail = &block->children;
-    const cJSON *option = NULL;
-
-    block->title = (struct conf_value){
-        .text = copy(arena, json_text(entry, "balance")), .place = place, .quoted = true};
-    cJSON_ArrayForEach(option, json_get(entry, "options"))
-    {
-        struct conf_node *node = new_node(arena, CONF_SETTING, option->string, place);
-        node->values = arena_zalloc(arena, sizeof(*node->values));
-        ASSERT(node->values != NULL);
-        node->value_count = 1;
-        node->values[0] = (struct conf_value){
-            .text = copy(arena, option->valuestring), .place = place, .quoted = true};
-        *tail = node;
-        tail = &node->next;
-    }
-    return block;
-}
-
-static bool same_block(const struct conf_node *a, const struct conf_node *b)
-{
-    return str_equal(a->title.text, b->title.text) && conf_nodes_equal(a->children, b->children);
-}
-
-/* The pool's block in the files; NULL: they have no such pool. */
-static const struct conf_node *file_block(const struct plan *plan, struct weir_str pool)
-{
-    for (const struct conf_node *node = plan->tree.root.children; node != NULL; node = node->next) {
-        if (node->kind != CONF_BLOCK || !str_equal(node->name, STR("pool")) ||
-            !str_equal(node->title.text, pool)) {
-            continue;
-        }
-        for (const struct conf_node *child = node->children; child != NULL; child = child->next) {
-            if (child->kind == CONF_BLOCK && str_equal(child->name, STR("balance"))) {
-                return child;
-            }
-        }
-    }
-    return NULL;
-}
 
 static const struct conf_node *balance(void *arg, struct arena *arena, struct weir_str pool)
 {
@@ -94,28 +28,10 @@ static const struct conf_node *balance(void *arg, struct arena *arena, struct we
     cJSON_ArrayForEach(entry, changes->pools)
     {
         if (str_equal(str_from(entry->string), pool)) {
-            return block_of(arena, entry->string, entry);
+            return pool_block_of(arena, entry->string, entry);
         }
     }
     return NULL;
-}
-
-/* The block of the module that the block names; false: none is enabled. */
-static bool find_module_block(const struct plan *plan, const struct conf_node *block,
-                              struct plan_swap *how)
-{
-    char name[256];
-
-    module_full_name(MODULE_BALANCER, block->title.text, name, sizeof(name));
-    for (size_t i = 0; i < plan->modules.count; i++) {
-        struct module *module = plan->modules.items[i]->module;
-        if (strcmp(module->name, name) == 0 && module_has_kind(module, MODULE_BALANCER)) {
-            how->module = i;
-            how->copy = module;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- the change ---- */
@@ -159,10 +75,8 @@ static cJSON *shown(const struct plan *plan, struct weir_str pool, const cJSON *
     if (entry != NULL) {
         return cJSON_Duplicate(entry, true);
     }
-    const struct conf_node *block = file_block(plan, pool);
-    cJSON *object = cJSON_CreateObject();
-    json_set_str(object, "balance", block != NULL ? block->title.text : STR(""));
-    return object;
+    const struct conf_node *block = pool_block_in_files(plan, pool);
+    return block != NULL ? pool_block_json(block) : NULL;
 }
 
 /* Fills in the change to the entry (NULL: the files' block), which it takes over. Not NULL: why it
@@ -182,20 +96,20 @@ static const char *prepare(struct change *change, const char *command, const cha
     change->arg_free = pool_change_free;
     change->enforce = enforce;
     change->swaps = true;
-    change->swap = (struct plan_swap){.step = SWAP_TAKE, .pool = str_from(work->pool)};
-    change->swap.block =
-        entry != NULL ? block_of(&work->arena, pool, entry) : file_block(plan, change->swap.pool);
-    if (swap_runs(changes)) {
-        return "a copy of a module is tried; promote it or roll it back first";
+    change->swap = (struct plan_swap){.step = SWAP_TAKE};
+    struct weir_str name = str_from(work->pool);
+    const struct conf_node *block =
+        entry != NULL ? pool_block_of(&work->arena, pool, entry) : pool_block_in_files(plan, name);
+    if (swap_tried(changes) != NULL) {
+        return "a trial runs; promote it or roll it back first";
     }
-    if (change->swap.block == NULL) {
+    if (block == NULL) {
         return "the files do not have that pool any more";
     }
-    if (!find_module_block(plan, change->swap.block, &change->swap)) {
-        return "no module block enables that balancer; weirctl module enable does";
+    if (!pool_block_swap(plan, name, block, &change->swap)) {
+        return POOL_BLOCK_DISABLED;
     }
-    change_note(change, command, pool, shown(plan, change->swap.pool, before),
-                shown(plan, change->swap.pool, entry));
+    change_note(change, command, pool, shown(plan, name, before), shown(plan, name, entry));
     json_set(change->journal, "pool_key", pool);
     json_set_copy(change->journal, "pool_before", before);
     store_put_json(&change->batch, "pools", pool, entry);
@@ -206,15 +120,18 @@ static enum written run_patch(struct operation *operation)
 {
     const struct pool_plan *plan = find_pool_of(operation);
 
-    if (plan == NULL) {
+    if (plan == NULL || !swap_may_begin(operation, NULL)) {
         return WRITE_ANSWERED;
+    }
+    if (swap_wants_trial(operation->body)) {
+        return swap_try_pool(operation, plan);
     }
     struct change *change = change_new(changes_of(operation), operation);
     change->done = answer_pool;
     const char *why = prepare(change, operation->command->row.name, plan->pool->name,
                               cJSON_Duplicate(operation->body, true));
     if (why != NULL) {
-        operation_problem(operation, swap_runs(change->changes) ? 409 : 422, "%s", why);
+        operation_problem(operation, 422, "%s", why);
         change_drop(change);
         return WRITE_ANSWERED;
     }
@@ -246,8 +163,8 @@ void pools_settle(struct changes *changes, struct change *change, cJSON *contrad
     arena_init(&arena, NULL, 0);
     while (entry != NULL) {
         cJSON *next = entry->next;
-        const struct conf_node *files = file_block(plan, str_from(entry->string));
-        if (files != NULL && same_block(block_of(&arena, entry->string, entry), files)) {
+        const struct conf_node *files = pool_block_in_files(plan, str_from(entry->string));
+        if (files != NULL && pool_block_equal(pool_block_of(&arena, entry->string, entry), files)) {
             store_put(&change->batch, "pools", entry->string, NULL);
             cJSON_Delete(cJSON_DetachItemViaPointer(changes->pools, entry));
         } else {
@@ -271,11 +188,11 @@ bool pools_restore(struct changes *changes, const struct generation *generation,
     for (; *at < generation->plan->pool_count; ++*at) {
         const struct pool_plan *plan = &generation->plan->pools[*at];
         const struct conf_node *block = balance(changes, arena, plan->settings->name);
-        if (block == NULL || same_block(block, plan->balance->block)) {
+        if (block == NULL || pool_block_equal(block, plan->balance->block)) {
             continue;
         }
-        *out = (struct plan_swap){.step = SWAP_TAKE, .pool = plan->settings->name, .block = block};
-        if (find_module_block(generation->plan, block, out)) {
+        *out = (struct plan_swap){.step = SWAP_TAKE};
+        if (pool_block_swap(generation->plan, plan->settings->name, block, out)) {
             ++*at;
             return true;
         }
@@ -349,13 +266,22 @@ static const struct weir_argument patch_body[] = {
      "The balancer, as a balance block names it; a module block must enable it."},
     {"options", WEIR_ARGUMENT_TEXTS, false, 0, 0, NULL,
      "The block's options, as texts: {\"choices\": \"2\"}; others have their defaults."},
+    SWAP_TRIAL_ARGUMENTS,
     WEIR_ARGUMENTS_END,
 };
 
 static const struct command commands[] = {
-    WRITE("pool.patch", OPERATOR, "PATCH", "/pools/{pool}", patch_body, NULL, 200, CONFIRM, "Pool",
-          run_patch,
-          "Gives a pool another balancer, or other options of it; nothing else changes."),
+    WRITE(
+        "pool.patch", OPERATOR, "PATCH", "/pools/{pool}", patch_body, NULL, 200, CONFIRM, "Pool",
+        run_patch,
+        "Gives a pool another balancer, or other options of it, at once or after a trial; nothing "
+        "else changes."),
+    WRITE("pool.promote", OPERATOR, "POST", "/pools/{pool}/promote", NULL, NULL, 200, 0, "Pool",
+          swap_promote_pool,
+          "Ends the trial of another balancer: it takes the place of the one before."),
+    WRITE("pool.rollback", OPERATOR, "POST", "/pools/{pool}/rollback", NULL, NULL, 200, 0, "Pool",
+          swap_rollback_pool,
+          "Ends the trial of another balancer, or puts the one before the last trial in force."),
     COMMANDS_END,
 };
 

@@ -2,7 +2,9 @@
 /*
  * Another copy of a module in a derived plan: it is asked about the blocks that the files give to
  * the copy that runs, and the plan becomes the home of what it prepares. Blocks, routes, pools and
- * listeners are those of the plan before; a copy that would need others is refused.
+ * listeners are those of the plan before; a copy that would need others is refused. Another
+ * balancer in a pool, or another block of the same one, is the same with the module's copy that
+ * runs already.
  */
 #include "proxy/plan/build.h"
 
@@ -159,10 +161,11 @@ static void take(struct build *b, const struct plan_swap *swap)
 
 /* ---- beside the other ---- */
 
-/* A copy of the use, at the end. */
-static struct use *beside(struct build *b, const struct use *use, struct module *copy)
+/* A copy of the use, at the end, with that block. */
+static struct use *beside(struct build *b, const struct use *use, struct module *copy,
+                          const struct conf_node *block)
 {
-    struct use *other = build_new_use(b, copy, use->kind, use->block);
+    struct use *other = build_new_use(b, copy, use->kind, block);
 
     other->module_number = b->plan->modules.count;
     other->where = use->where;
@@ -171,10 +174,19 @@ static struct use *beside(struct build *b, const struct use *use, struct module 
     return other;
 }
 
-static void try(struct build *b, size_t number, struct module *copy)
+/* Whether the pool is one of those where the swap is tried. */
+static bool is_tried_in(const struct plan_swap *swap, const struct pool_plan *pool)
+{
+    return swap->block != NULL ? str_equal(pool->settings->name, swap->pool)
+                               : pool->balance->module_number == swap->module;
+}
+
+static void try(struct build *b, const struct plan_swap *swap)
 {
     struct plan *plan = b->plan;
-    struct use *block = beside(b, plan->modules.items[number], copy);
+    struct module *copy = swap->copy;
+    const struct use *module = plan->modules.items[swap->module];
+    struct use *block = beside(b, module, copy, module->block);
 
     block->base = block;
     block->kept = module_ref(copy);
@@ -184,11 +196,13 @@ static void try(struct build *b, size_t number, struct module *copy)
     plan->has_canary = true;
     for (size_t i = 0; i < plan->pool_count; i++) {
         struct pool_plan *pool = &plan->pools[i];
-        if (pool->balance->module_number == number) {
-            pool->canary = beside(b, pool->balance, copy);
+        if (is_tried_in(swap, pool)) {
+            pool->canary = beside(b, pool->balance, copy,
+                                  swap->block != NULL ? conf_node_copy(&plan->arena, swap->block)
+                                                      : pool->balance->block);
             pool->canary->module_number = block->module_number;
             pool->canary->base = block;
-            pool->trial = trial_new(plan->loops, b->input->swap->share);
+            pool->trial = trial_new(plan->loops, swap->share);
         }
     }
     ask(b, block);
@@ -210,7 +224,7 @@ void build_swap(struct build *b, const struct plan_swap *swap)
     plan->places = conf_places_new(&plan->arena); /* the base's are not this plan's to add to */
     b->swaps = true;
     if (swap->step == SWAP_TRY) {
-        try(b, swap->module, swap->copy);
+        try(b, swap);
     } else {
         take(b, swap);
     }

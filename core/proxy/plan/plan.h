@@ -39,7 +39,7 @@ struct pool_plan {
     const struct probe_settings *probe; /* NULL: no health block */
     struct table_link by_name;          /* in the plan's pools_by_name */
     struct use *balance;
-    struct use *canary;        /* the balancer's other copy, which is tried; NULL: none */
+    struct use *canary;        /* the other balancer or copy, which is tried; NULL: none */
     struct trial *trial;       /* of the canary: its share, and what is counted; its home's */
     struct use *sticky;        /* NULL: none */
     struct use *health;        /* the probing one; NULL: none */
@@ -156,7 +156,7 @@ struct plan {
      * prepared: the base, or the plan that swapped the module's copy. Referenced, but for
      * itself. NULL: itself for all. */
     struct plan **homes;
-    bool has_canary; /* the last module block is a copy that is tried beside another */
+    bool has_canary; /* the last module block is for what is tried beside another */
     unsigned refs;
     struct lifetime *life; /* counts the loops' references; set before use */
 };
@@ -167,19 +167,19 @@ struct pool_plan *plan_pool(const struct plan *plan, struct weir_str name);
 /* On a loop: tells its handlers that no more requests will come. */
 void plan_drain_handlers(const struct plan *plan, unsigned loop);
 
-/* The swap of a module's copy, by a derived plan. */
+/* The swap of a module's copy, or of a pool's balancer, by a derived plan. */
 enum swap_step {
-    SWAP_TRY,  /* the copy gets a share of the picks of each pool that the module balances */
-    SWAP_TAKE, /* the copy is used in place of the one before, and no copy is tried any more */
-    SWAP_DROP, /* no copy is tried any more */
+    SWAP_TRY,  /* it gets a share of the picks: of each pool that the module balances, or of one */
+    SWAP_TAKE, /* it is used in place of the one before, and nothing is tried any more */
+    SWAP_DROP, /* nothing is tried any more */
 };
 struct plan_swap {
     enum swap_step step;
     size_t module;       /* number of its block; not of DROP */
     struct module *copy; /* likewise; the plan takes a reference of its own */
     double share;        /* of TRY: of the picks, 0 to 1 */
-    /* Of TAKE: the pool is balanced by the module, as that block says; empty, NULL: all as before.
-     * The copy is the module's own then. */
+    /* That pool is balanced by the module, as that block says; empty, NULL: all blocks as before.
+     * The copy is the module's own then. The block is copied. */
     struct weir_str pool;
     const struct conf_node *block;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The trial of a balancer's other copy in a pool: which share of the picks it has, and how both
- * copies' picks went, at the same time and among the same servers.
+ * The trial of another balancer in a pool, or of its other copy: which share of the picks it has,
+ * and how the picks of both went, at the same time and among the same servers.
  *
  * Owner: the plans of the pool, by reference (control thread). Thread: a loop counts in its own
  * part; any may read it.
@@ -47,7 +47,7 @@ struct trial *trial_ref(struct trial *trial);
 /* NULL is legal. */
 void trial_unref(struct trial **trial);
 
-/* Whether the next pick is the new copy's: each loop counts on its own, without chance. */
+/* Whether the next pick is the new one's: each loop counts on its own, without chance. */
 static inline bool trial_turn(const struct trial *trial, struct trial_local *local)
 {
     uint32_t share = atomic_load_explicit(&trial->share, memory_order_relaxed);

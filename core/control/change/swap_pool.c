@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swaps of pools' balancers: another one, or the same with other options, is tried in one pool. See
+ * swap.h. Once it is promoted it is a change like those of write_pool.c.
+ */
+#include <stdlib.h>
+
+#include "control/api/find.h"
+#include "control/api/show.h"
+#include "control/change/pool_block.h"
+#include "control/change/swap.h"
+
+static const struct plan *plan_of(const struct changes *changes)
+{
+    return changes->plane.runtime->current->plan;
+}
+
+/* What is kept while that side is in force; NULL: nothing, it is the files' block. */
+static cJSON *entry_of(const struct swap *swap, enum trial_arm side)
+{
+    const cJSON *named = json_get(swap->record, side == ARM_NEW ? "new" : "old");
+
+    if (json_is_true(named, "from_files")) {
+        return NULL;
+    }
+    cJSON *entry = cJSON_Duplicate(named, true);
+    json_put(entry, "from_files", NULL);
+    return entry;
+}
+
+/* ---- the subject ---- */
+
+static bool put(struct changes *changes, struct swap *swap, enum trial_arm side,
+                struct arena *arena, struct plan_swap *how, struct mistakes *mistakes)
+{
+    const struct plan *plan = plan_of(changes);
+    const struct pool_plan *pool = plan_pool(plan, str_from(swap->name));
+    cJSON *entry = entry_of(swap, side);
+    const struct conf_node *block = entry != NULL ? pool_block_of(arena, swap->name, entry)
+                                                  : pool_block_in_files(plan, str_from(swap->name));
+    struct place nowhere = {NULL, 0};
+
+    cJSON_Delete(entry);
+    if (pool == NULL || block == NULL) {
+        mistakes_add(mistakes, nowhere, "there is no pool \"%s\" any more", swap->name);
+        return false;
+    }
+    if (!pool_block_swap(plan, str_from(swap->name), block, how)) {
+        mistakes_add(mistakes, nowhere, "%s", POOL_BLOCK_DISABLED);
+        return false;
+    }
+    bool runs = how->module == pool->balance->module_number &&
+                conf_nodes_equal(block->children, pool->balance->block->children);
+    how->step = runs ? SWAP_DROP : SWAP_TAKE;
+    return true;
+}
+
+static cJSON *running(const struct changes *changes, const struct swap *swap)
+{
+    const struct pool_plan *pool = plan_pool(plan_of(changes), str_from(swap->name));
+    return pool != NULL ? pool_block_json(pool->balance->block) : NULL;
+}
+
+/* Whether the files' block is the one that the record names as the one before. */
+static bool is_files(const struct changes *changes, const struct swap *swap)
+{
+    const struct conf_node *block = pool_block_in_files(plan_of(changes), str_from(swap->name));
+    const cJSON *old = json_get(swap->record, "old");
+
+    if (block == NULL) {
+        return false;
+    }
+    cJSON *files = pool_block_json(block);
+    bool same = cJSON_Compare(json_get(files, "balance"), json_get(old, "balance"), true) &&
+                cJSON_Compare(json_get(files, "options"), json_get(old, "options"), true);
+    cJSON_Delete(files);
+    return same;
+}
+
+static const char *changed(const struct changes *changes, const struct swap *swap)
+{
+    cJSON *promoted = entry_of(swap, ARM_NEW), *before = entry_of(swap, ARM_OLD);
+    const char *why = NULL;
+
+    if (!cJSON_Compare(json_get(changes->pools, swap->name), promoted, true)) {
+        why = "its balancer has been changed since";
+    } else if (before == NULL && !is_files(changes, swap)) {
+        why = "the files give it another balancer by now than it had before";
+    }
+    cJSON_Delete(promoted);
+    cJSON_Delete(before);
+    return why;
+}
+
+static cJSON *answer(const struct plane *plane, const char *name)
+{
+    const struct pool_plan *pool = plan_pool(plane->runtime->current->plan, str_from(name));
+    return pool != NULL ? show_pool(plane, pool) : NULL;
+}
+
+/* A trial that ends in favour of what is in force changes nothing that is kept of the pool. */
+static void keep(struct change *change, const struct swap *swap, enum trial_arm side)
+{
+    if (side == ARM_OLD && swap_is(swap, "trying")) {
+        return;
+    }
+    cJSON *entry = entry_of(swap, side);
+    json_set(change->journal, "pool_key", swap->name);
+    json_set_copy(change->journal, "pool_before", json_get(change->changes->pools, swap->name));
+    store_put_json(&change->batch, "pools", swap->name, entry);
+    cJSON_Delete(entry);
+}
+
+static void enforced(struct change *change, const struct swap *swap)
+{
+    enum trial_arm side = swap_is(swap, "promoted") ? ARM_NEW : ARM_OLD;
+
+    if (json_get(change->journal, "pool_key") != NULL) {
+        json_put(change->changes->pools, swap->name, entry_of(swap, side));
+    }
+}
+
+const struct swap_subject swap_pool = {
+    .word = "pool",
+    .noun = "balancer of pool",
+    .prefix = "pools/",
+    .promote = "pool.promote",
+    .rollback = "pool.rollback",
+    .put = put,
+    .running = running,
+    .changed = changed,
+    .answer = answer,
+    .keep = keep,
+    .enforced = enforced,
+};
+
+/* ---- operations ---- */
+
+/* What was set at run time, or the files' block. */
+static cJSON *old_of(const struct changes *changes, const struct pool_plan *plan)
+{
+    const cJSON *entry = json_get(changes->pools, plan->pool->name);
+    cJSON *old =
+        entry != NULL ? cJSON_Duplicate(entry, true) : pool_block_json(plan->balance->block);
+
+    cJSON_AddBoolToObject(old, "from_files", entry == NULL);
+    return old;
+}
+
+static cJSON *new_of(const cJSON *body)
+{
+    cJSON *new = cJSON_CreateObject();
+    const cJSON *options = json_get(body, "options");
+
+    json_set(new, "balance", json_text(body, "balance"));
+    if (options != NULL) {
+        json_set_copy(new, "options", options);
+    }
+    return new;
+}
+
+enum written swap_try_pool(struct operation *operation, const struct pool_plan *plan)
+{
+    struct swap *swap = swap_new(&swap_pool, plan->pool->name);
+    double share = 0;
+
+    swap->record = cJSON_CreateObject();
+    cJSON_AddItemToObject(swap->record, "old", old_of(changes_of(operation), plan));
+    cJSON_AddItemToObject(swap->record, "new", new_of(operation->body));
+    if (!swap_ask(operation, swap->record, &share)) {
+        swap_free(&swap);
+        return WRITE_ANSWERED;
+    }
+    return swap_begin(operation, swap, share);
+}
+
+static struct swap *the_swap(const struct operation *operation, const struct pool_plan *plan)
+{
+    return swap_find(changes_of(operation), &swap_pool, plan->pool->name);
+}
+
+enum written swap_promote_pool(struct operation *operation)
+{
+    const struct pool_plan *plan = find_pool_of(operation);
+
+    return plan != NULL ? swap_promote(operation, &swap_pool, the_swap(operation, plan))
+                        : WRITE_ANSWERED;
+}
+
+enum written swap_rollback_pool(struct operation *operation)
+{
+    const struct pool_plan *plan = find_pool_of(operation);
+
+    return plan != NULL ? swap_rollback(operation, &swap_pool, the_swap(operation, plan))
+                        : WRITE_ANSWERED;
+}
