@@ -3,51 +3,24 @@
 else changes, no request fails, and what runs is what the journal says, also after SIGKILL."""
 
 import json
-import os
-import pathlib
 import shutil
-import signal
 
 import pytest
 
-from weirtest import conf, weir as weir_program, wire
+from weirtest import conf, swaps, wire
 from weirtest.backend import Reply
-from weirtest.client import Client
 from weirtest.load import Load
+from weirtest.swaps import COPIES, NAME, call, make_folder, restart, stage, text_of
 from weirtest.wait import wait_for
 from weirtest.weirctl import weirctl
-
-MODULES = pathlib.Path(weir_program.module_dir())
-COPIES = MODULES.parent.parent / "tests" / "modules" / "built"
-NAME = "balance_trial"
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """A folder of modules of the test's own, whose files it may replace."""
-    folder = tmp_path / "modules"
-    folder.mkdir()
-    for path in MODULES.glob("*.so"):
-        shutil.copy(path, folder / path.name)
-    shutil.copy(COPIES / "trial_one.so", folder / f"{NAME}.so")
-    for path in COPIES.glob("trial_*.so"):
-        shutil.copy(path, folder / path.name)
+    folder = make_folder(tmp_path)
     monkeypatch.setenv("WEIR_MODULE_DIR", str(folder))
     return folder
-
-
-def stage(folder, contents, name=NAME):
-    """Another file under the module's name, as an installation puts it there."""
-    staged = folder / f"{name}.so.new"
-    staged.write_bytes(contents)
-    os.replace(staged, folder / f"{name}.so")
-
-
-def text_of(weir, servers, extra=""):
-    return (f'module "{NAME}" {{}}\nmodule "store_sqlite" {{}}\n'
-            'module "admin" { web_dir = ""  request_limit = 0 }\n' +
-            conf.listener('handler "admin" {}', "admin", f'"unix:{weir.folder}/admin.sock"') +
-            conf.one_pool(servers, balance="trial", extra=extra))
 
 
 @pytest.fixture(name="begin")
@@ -57,15 +30,6 @@ def begin_(make_weir, http_server):
         weir.configure(text_of(weir, servers or {name: http_server(name) for name in "ab"}, extra))
         return weir.start()
     return begin
-
-
-def call(weir, method, target, body=None):
-    """Status, and the answer's JSON, over the Unix socket, where the test's own user is admin."""
-    with Client(str(weir.folder / "admin.sock")) as client:
-        client.request(method, "/api/v1" + target, [] if body is None else [("Content-Type", "application/json")],
-                       body=None if body is None else json.dumps(body))
-        response = client.response(method)
-        return response.status, json.loads(response.body) if response.body else None
 
 
 def swap(weir, name=NAME, **body):
@@ -87,22 +51,11 @@ def step(weir, what, name=NAME):
 
 
 def journal(weir):
-    """(command, state of the swap after it) of each swap's step, the oldest first."""
-    status, answer = call(weir, "GET", "/journal")
-    assert status == 200
-    return [(entry["command"], entry["after"]["state"]) for entry in answer["entries"][::-1]
-            if entry["command"].startswith("modules.")]
+    return swaps.journal(weir, "modules.")
 
 
 def wait_state(weir, state, name=NAME):
-    return wait_for(lambda: next((shown for shown in [show(weir, name)] if shown["swap"]["state"] == state), None),
-                    f"the swap to be {state}")
-
-
-def restart(weir):
-    weir.signal(signal.SIGKILL)
-    weir.process.wait()
-    weir.start()
+    return swaps.wait_state(lambda: show(weir, name), state)
 
 
 # ---- at once ----

@@ -113,13 +113,23 @@ static const struct option_row new_options[] = {
     END,
 };
 
+#define TRIAL_OPTIONS                                                                           \
+    {"canary", 0, "SHARE", WORD_ANY, "try it first with that share of the picks (5%)"},         \
+        {"for", 0, "TIME", WORD_ANY, "how long it is tried, then it is promoted (60s)"},        \
+        {"max-error-ratio", 0, "N", WORD_ANY, "go back if N times as many requests fail (2)"},  \
+    {                                                                                           \
+        "max-latency-ratio", 0, "N", WORD_ANY, "go back if p50 or p99 is N times as long (1.5)" \
+    }
+
 static const struct option_row swap_options[] = {
     {"file", 0, "FILE", WORD_FILE,
      "its file, in Weir's folder of modules (default: NAME.so there)"},
-    {"canary", 0, "SHARE", WORD_ANY, "try it first with that share of the picks (5%)"},
-    {"for", 0, "TIME", WORD_ANY, "how long it is tried, then it is promoted (60s)"},
-    {"max-error-ratio", 0, "N", WORD_ANY, "go back if N times as many requests fail (2)"},
-    {"max-latency-ratio", 0, "N", WORD_ANY, "go back if p50 or p99 is N times as long (1.5)"},
+    TRIAL_OPTIONS,
+    END,
+};
+
+static const struct option_row balance_options[] = {
+    TRIAL_OPTIONS,
     END,
 };
 
@@ -158,8 +168,13 @@ const struct command commands[] = {
         WORDS(2, 3, WORD_SERVER, WORD_ANY), .writes = true),
     ROW("server limit", "POOL/SERVER N", "Limit its requests in flight; 0: no limit",
         run_server_number, WORDS(2, 3, WORD_SERVER, WORD_ANY), .writes = true),
-    ROW("pool balance", "POOL BALANCER [OPTION=VALUE ...]", "Give a pool another balancer",
-        run_pool_balance, WORDS(2, CALL_WORDS, WORD_POOL, WORD_ANY), .writes = true),
+    ROW("pool balance", "POOL BALANCER [OPTION=VALUE ...]",
+        "Give a pool another balancer, at once or after a trial", run_pool_balance,
+        WORDS(2, CALL_WORDS, WORD_POOL, WORD_ANY), .writes = true, .options = balance_options),
+    ROW("pool promote", "POOL", "End the trial of a balancer: it takes the other one's place",
+        run_pool_promote, WORDS(1, 1, WORD_POOL)),
+    ROW("pool rollback", "POOL", "Give a pool the balancer back that it had before the last trial",
+        run_pool_rollback, WORDS(1, 1, WORD_POOL)),
     ROW("reload", "", "Take over the configuration files", run_reload, .maximum = 0),
     ROW("check", "", "Check the configuration files, and change nothing", run_check, .maximum = 0),
     ROW("export", "[FOLDER]", "Write files that equal what runs", run_export,

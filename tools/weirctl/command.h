@@ -145,8 +145,10 @@ enum outcome run_module_swap(struct call *call); /* swap.c */
 enum outcome run_module_promote(struct call *call);
 enum outcome run_module_rollback(struct call *call);
 enum outcome run_pool_balance(struct call *call);
-/** Prints the module's last swap, if there was one. */
-void tell_swap(const cJSON *module);
+enum outcome run_pool_promote(struct call *call);
+enum outcome run_pool_rollback(struct call *call);
+/** Prints the last swap of a module or pool, if there was one. */
+void tell_swap(const cJSON *subject);
 enum outcome run_journal(struct call *call); /* journal.c */
 enum outcome run_undo(struct call *call);
 enum outcome run_confirm(struct call *call);

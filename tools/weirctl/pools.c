@@ -136,6 +136,7 @@ enum outcome run_pools(struct call *call)
         table_print(&table);
         if (call->count > 0) {
             putchar('\n');
+            tell_swap(answer.json);
             print_counts("protocols", json_at(answer.json, "totals.protocols"));
             print_counts("gRPC", json_at(answer.json, "totals.grpc"));
             putchar('\n');

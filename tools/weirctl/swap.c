@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Swapping a module's copy: another one in force, at once or after a trial, and back.
+ * Swaps: another copy of a module, or another balancer in a pool, at once or after a trial, and
+ * back.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,11 +12,31 @@
 
 static const char *const sides[] = {"old", "new"};
 
+/* The balancer with its options, as `pool balance` takes them. */
+static void tell_balancer(const char *side, const cJSON *balancer)
+{
+    const cJSON *option = NULL;
+    struct text text = {0};
+
+    text_puts(&text, json_text(balancer, "balance", "?"));
+    cJSON_ArrayForEach(option, json_at(balancer, "options"))
+    {
+        text_printf(&text, " %s=%s", option->string,
+                    cJSON_IsString(option) ? option->valuestring : "?");
+    }
+    print_fact(side, "%s", text_get(&text));
+    text_clear(&text);
+}
+
 static void tell_side(const cJSON *swap, const char *side)
 {
     const cJSON *copy = json_at(swap, side), *pool = NULL;
 
-    print_fact(side, "%s, %s", json_text(copy, "version", "?"), json_text(copy, "path", "?"));
+    if (json_at(copy, "balance") != NULL) {
+        tell_balancer(side, copy);
+    } else {
+        print_fact(side, "%s, %s", json_text(copy, "version", "?"), json_text(copy, "path", "?"));
+    }
     cJSON_ArrayForEach(pool, json_at(swap, "pools"))
     {
         const cJSON *counts = json_at(pool, side);
@@ -25,15 +46,14 @@ static void tell_side(const cJSON *swap, const char *side)
                    json_number(counts, "first_byte_ms.p50"),
                    json_number(counts, "first_byte_ms.p99"));
     }
-    if (isfinite(json_number(copy, "calls"))) {
-        print_fact("", "%.0f calls, %.0f strikes", json_number(copy, "calls"),
-                   json_number(copy, "strikes"));
+    if (isfinite(json_number(copy, "strikes"))) {
+        print_fact("", "%.0f strikes", json_number(copy, "strikes"));
     }
 }
 
-void tell_swap(const cJSON *module)
+void tell_swap(const cJSON *subject)
 {
-    const cJSON *swap = json_at(module, "swap");
+    const cJSON *swap = json_at(subject, "swap");
     const char *reason = json_text(swap, "reason", "");
     const char *state = json_text(swap, "state", NULL);
     char at[VALUE_SIZE];
@@ -64,6 +84,7 @@ static void tell_pool(const struct call *call, const struct answer *answer)
 {
     print_fact("pool", "%s, balanced by %s", json_text(answer->json, "name", "?"),
                json_text(answer->json, "policy", "?"));
+    tell_swap(answer->json);
     tell_journal(call, answer);
 }
 
@@ -85,16 +106,22 @@ static enum outcome add_ratio(const struct call *call, cJSON *body, const char *
     return DONE;
 }
 
-enum outcome run_module_swap(struct call *call)
+/* What the options say, about a trial too. */
+static enum outcome add_options(const struct call *call, cJSON *body)
 {
     static const char *const texts[] = {"file", "canary", "for", NULL};
-    cJSON *body = cJSON_CreateObject();
 
     call_add_texts(call, body, texts);
     enum outcome outcome = add_ratio(call, body, "max-error-ratio", "max_error_ratio");
-    if (outcome == DONE) {
-        outcome = add_ratio(call, body, "max-latency-ratio", "max_latency_ratio");
-    }
+    return outcome == DONE ? add_ratio(call, body, "max-latency-ratio", "max_latency_ratio")
+                           : outcome;
+}
+
+enum outcome run_module_swap(struct call *call)
+{
+    cJSON *body = cJSON_CreateObject();
+    enum outcome outcome = add_options(call, body);
+
     if (outcome != DONE) {
         cJSON_Delete(body);
         return outcome;
@@ -106,7 +133,12 @@ enum outcome run_module_swap(struct call *call)
 enum outcome run_pool_balance(struct call *call)
 {
     cJSON *body = cJSON_CreateObject();
+    enum outcome outcome = add_options(call, body);
 
+    if (outcome != DONE) {
+        cJSON_Delete(body);
+        return outcome;
+    }
     cJSON_AddStringToObject(body, "balance", call->words[1]);
     cJSON *options = cJSON_AddObjectToObject(body, "options");
     for (int i = 2; i < call->count; i++) {
@@ -121,6 +153,16 @@ enum outcome run_pool_balance(struct call *call)
         text_clear(&name);
     }
     return call_send(call, "PATCH", body, tell_pool, "/pools/{}", call->words[0]);
+}
+
+enum outcome run_pool_promote(struct call *call)
+{
+    return call_send(call, "POST", NULL, tell_pool, "/pools/{}/promote", call->words[0]);
+}
+
+enum outcome run_pool_rollback(struct call *call)
+{
+    return call_send(call, "POST", NULL, tell_pool, "/pools/{}/rollback", call->words[0]);
 }
 
 enum outcome run_module_promote(struct call *call)

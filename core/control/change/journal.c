@@ -158,6 +158,10 @@ static bool interferes(const cJSON *entry, const cJSON *later)
     const cJSON *item = NULL;
     const cJSON *fields = json_get(later, "before");
 
+    if (json_get(entry, "overlay_key") == NULL && json_get(entry, "kept_key") == NULL &&
+        json_get(entry, "pool_key") == NULL) {
+        return false; /* its part itself looks at what has changed since */
+    }
     if (strcmp(text_of(entry, "overlay_key"), text_of(later, "overlay_key")) != 0 ||
         strcmp(text_of(entry, "kept_key"), text_of(later, "kept_key")) != 0 ||
         strcmp(text_of(entry, "pool_key"), text_of(later, "pool_key")) != 0) {
