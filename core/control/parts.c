@@ -13,8 +13,8 @@ static const struct command *const commands[] = {
 
 /* The order of upkeep: an overdue change is taken back before a drain ends. */
 static const struct change_part *const parts[] = {
-    &journal_part, &server_part,  &reload_part, &export_part, &module_part,
-    &retry_part,   &release_part, &swap_part,   &pool_part,
+    &journal_part, &server_part,  &reload_part, &export_part,      &module_part,
+    &retry_part,   &release_part, &swap_part,   &swap_module_part, &pool_part,
 };
 
 void parts_add(struct changes *changes)

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { afterEach, after, before, beforeEach, describe, it } from "node:test";
 import { closePage, findings, live, logIn, openPage, shoot, startBrowser } from "./lib/browser.mjs";
+import { trial } from "./mock/modules.mjs";
 import { MockWeir, SHOP } from "./mock/server.mjs";
 
 const SECTIONS = [
@@ -61,6 +62,41 @@ describe("control panel", () => {
         await page.getByText("Last probes").first().waitFor();
         await shoot(page, "panel-light");
         assert.deepEqual(await findings(page), []);
+        await closePage(page);
+    });
+
+    it("shows both balancers of a pool's trial side by side, and ends it either way", async () => {
+        const trialPart = page.getByRole("region", { name: "Last trial in web_servers" });
+        mock.model.pools.get("web_servers").swap = trial(
+            { balance: "least_conn", options: {}, from_files: true },
+            { balance: "hash", options: { key: "path" } },
+            ["web_servers"],
+        );
+        const table = page.getByRole("table", { name: "What both balancers of web_servers do" });
+        const tried = table.locator("tr.row").filter({ hasText: "on trial, hash key=path" });
+        for (const figure of ["100", "1.0 %", "44.0 ms"])
+            await tried.getByText(figure, { exact: true }).first().waitFor();
+        await trialPart.getByText("hash key=path has 5 % of the picks").waitFor();
+        assert.equal(await page.getByRole("region", { name: /^Last trial/ }).count(), 1);
+        assert.deepEqual(await findings(page), []);
+        await shoot(page, "pool-trial");
+        await trialPart.getByRole("button", { name: "Promote" }).click();
+        await dialog(page).getByText("hash key=path takes the place of least_conn.").waitFor();
+        await dialog(page).getByRole("button", { name: "Promote" }).click();
+        await notice(page, "web_servers has the new balancer").waitFor();
+        await trialPart.getByText("Promoted", { exact: true }).waitFor();
+        await trialPart.getByRole("button", { name: "Promote" }).waitFor({ state: "hidden" });
+        await table.waitFor({ state: "hidden" });
+        await trialPart.getByRole("button", { name: "Roll back" }).click();
+        await dialog(page).getByRole("button", { name: "Roll back" }).click();
+        await trialPart.getByText("Rolled back", { exact: true }).waitFor();
+        await trialPart.getByRole("button", { name: "Roll back" }).waitFor({ state: "hidden" });
+        assert.deepEqual(
+            mock.model.journal.slice(0, 2).map(({ command }) => command),
+            ["pool.rollback", "pool.promote"],
+        );
+        mock.model.pools.get("web_servers").swap.ended -= 25 * 3600e3;
+        await trialPart.waitFor({ state: "hidden" });
         await closePage(page);
     });
 

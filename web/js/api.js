@@ -88,8 +88,10 @@ export const api = {
     remove: (path, options) => call("DELETE", path, options),
 };
 
+export const poolPath = (pool) => `/pools/${encodeURIComponent(pool)}`;
+
 /** The path of a server, or of the servers of its pool. */
 export function serverPath(pool, id) {
-    const base = `/pools/${encodeURIComponent(pool)}/servers`;
+    const base = `${poolPath(pool)}/servers`;
     return id === undefined ? base : `${base}/${encodeURIComponent(id)}`;
 }

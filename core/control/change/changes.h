@@ -125,6 +125,6 @@ void changes_rebuilt(struct changes *changes);
 /* ---- the parts of this room ---- */
 
 extern const struct change_part server_part, journal_part, reload_part, export_part, retry_part,
-    release_part, swap_part, pool_part;
+    release_part, swap_part, swap_module_part, pool_part;
 
 #endif

@@ -104,7 +104,7 @@ static void note(struct change *change, const char *command)
 {
     const struct step *step = change->arg;
     struct swap *swap = step->swap;
-    const struct swap *last = swap_find(change->changes, swap->subject, swap->name);
+    const struct swap *last = swap_find(change->changes, swap->key);
     cJSON *before = swap->subject->running(change->changes, swap);
 
     if (before != NULL) {
@@ -115,18 +115,6 @@ static void note(struct change *change, const char *command)
 }
 
 /* ---- begin ---- */
-
-struct swap *swap_tried(const struct changes *changes)
-{
-    list_each(link, &changes->swaps->all)
-    {
-        struct swap *swap = container_of(link, struct swap, link);
-        if (swap_is(swap, "trying")) {
-            return swap;
-        }
-    }
-    return NULL;
-}
 
 bool swap_may_begin(struct operation *operation, const struct swap *own)
 {
@@ -280,16 +268,11 @@ enum written swap_rollback(struct operation *operation, const struct swap_subjec
 static const char *take_back(struct change *change, const cJSON *entry)
 {
     struct changes *changes = change->changes;
-    const char *key = json_text(entry, MARK), *changed = NULL;
+    const char *changed = NULL;
     const cJSON *began = json_get(json_get(entry, "after"), "began");
     struct mistakes mistakes = {0};
-    struct swap *swap = NULL, *tried = swap_tried(changes);
+    struct swap *swap = swap_find(changes, json_text(entry, MARK)), *tried = swap_tried(changes);
 
-    list_each(link, &changes->swaps->all)
-    {
-        struct swap *one = container_of(link, struct swap, link);
-        swap = strcmp(one->key, key) == 0 ? one : swap;
-    }
     if (swap == NULL || !cJSON_Compare(json_get(swap->record, "began"), began, true)) {
         return "it has been swapped again since";
     }
@@ -382,11 +365,8 @@ static bool upkeep(struct changes *changes)
 
 /* ---- the part ---- */
 
-cJSON *swap_show(const struct changes *changes, const struct swap_subject *subject,
-                 const char *name)
+cJSON *swap_show(const struct changes *changes, const struct swap *swap)
 {
-    const struct swap *swap = changes->swaps != NULL ? swap_find(changes, subject, name) : NULL;
-
     if (swap == NULL) {
         return NULL;
     }
@@ -398,23 +378,11 @@ cJSON *swap_show(const struct changes *changes, const struct swap_subject *subje
     return shown;
 }
 
-static cJSON *show_of_module(const struct plane *plane, const char *module)
-{
-    return swap_show(container_of(plane, struct changes, plane), &swap_module, module);
-}
-
-static cJSON *show_of_pool(const struct plane *plane, const char *pool)
-{
-    return swap_show(container_of(plane, struct changes, plane), &swap_pool, pool);
-}
-
 static void begin_part(struct changes *changes)
 {
     changes->swaps = base_zalloc(sizeof(*changes->swaps));
     list_init(&changes->swaps->all);
     changes->swaps->changes = changes;
-    changes->plane.swap = show_of_module;
-    changes->plane.pool_swap = show_of_pool;
 }
 
 static void end_part(struct changes *changes)
@@ -432,8 +400,7 @@ static void end_part(struct changes *changes)
     changes->swaps = NULL;
 }
 
-const struct change_part swap_part = {.commands = swap_module_commands,
-                                      .space = "swaps",
+const struct change_part swap_part = {.space = "swaps",
                                       .begin = begin_part,
                                       .end = end_part,
                                       .load = swap_load,

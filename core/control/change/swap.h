@@ -21,8 +21,10 @@ struct swap;
 struct swap_subject {
     const char *word;               /* the member that names it in events */
     const char *noun;               /* of messages: "another copy of", then its name */
-    const char *prefix;             /* of its keys in the store */
+    const char *prefix;             /* of its keys in the store; of one subject it is empty */
     const char *promote, *rollback; /* commands in the journal */
+    /* Whether a record names both sides. */
+    bool (*reads)(const cJSON *record);
     /* Fills in how that side comes into force, in the arena: TAKE, or DROP where it is. false: it
      * cannot be had; mistakes may say why. */
     bool (*put)(struct changes *changes, struct swap *swap, enum trial_arm side,
@@ -42,7 +44,6 @@ struct swap_subject {
     /* Optional. Nothing of the swap may be needed any more. */
     void (*tidy)(const struct changes *changes, struct swap *swap);
 };
-extern const struct swap_subject swap_module, swap_pool;
 
 struct swap {
     struct list link; /* in swaps.all */
@@ -57,16 +58,17 @@ struct swap {
     char *verdict;     /* why it goes back; NULL: nothing speaks against it */
 };
 
+#define SWAP_SUBJECTS 2u
+
 struct swaps {
     struct list all;
+    const struct swap_subject *subjects[SWAP_SUBJECTS];
     struct timer judge; /* set while something is tried */
     struct changes *changes;
 };
 
 /* ---- steps (swap.c) ---- */
 
-/* The swap that is tried; NULL: none. */
-struct swap *swap_tried(const struct changes *changes);
 /* false: 409 is the answer, since another than `own` (NULL: none) is tried. */
 bool swap_may_begin(struct operation *operation, const struct swap *own);
 /* Begins a new swap, which it takes over with its record: at once, or with that share of the picks
@@ -77,19 +79,22 @@ enum written swap_promote(struct operation *operation, const struct swap_subject
                           struct swap *swap);
 enum written swap_rollback(struct operation *operation, const struct swap_subject *subject,
                            struct swap *swap);
-/* The last one as the API shows it; NULL: there was none. */
-cJSON *swap_show(const struct changes *changes, const struct swap_subject *subject,
-                 const char *name);
+/* As the API shows it; `swap` NULL: NULL. */
+cJSON *swap_show(const struct changes *changes, const struct swap *swap);
 
 /* ---- records (swap_record.c) ---- */
 
+/* A subject, when its part begins. */
+void swap_add_subject(struct changes *changes, const struct swap_subject *subject);
 struct swap *swap_new(const struct swap_subject *subject, const char *name);
 /* "trying", "promoted", "rolled_back" */
 const char *swap_state(const struct swap *swap);
 bool swap_is(const struct swap *swap, const char *state);
-/* The subject's last one; NULL: there is none. */
-struct swap *swap_find(const struct changes *changes, const struct swap_subject *subject,
-                       const char *name);
+/* The last one of a key, which is the name of a module, or with the prefix that of a pool; NULL:
+ * there is none. */
+struct swap *swap_find(const struct changes *changes, const char *key);
+/* The one that is tried; NULL: none. */
+struct swap *swap_tried(const struct changes *changes);
 void swap_add(struct changes *changes, struct swap *swap);
 void swap_free(struct swap **swap);
 void swap_load(struct changes *changes, const char *key, const char *value);
@@ -142,7 +147,6 @@ void swap_stop_picks(const struct changes *changes);
 
 /* ---- modules' copies (swap_module.c, swap_files.c) ---- */
 
-extern const struct command swap_module_commands[];
 /* {"version", "path", "identity"} of a copy. */
 cJSON *swap_copy_json(const struct module *module);
 /* The identity of the module's own file, as text; empty: it has none. The caller frees it. */
@@ -168,5 +172,7 @@ bool swap_restore(struct changes *changes, const struct generation *generation,
 enum written swap_try_pool(struct operation *operation, const struct pool_plan *plan);
 enum written swap_promote_pool(struct operation *operation);
 enum written swap_rollback_pool(struct operation *operation);
+/* When the part of pools begins. */
+void swap_pool_begin(struct changes *changes);
 
 #endif

@@ -121,7 +121,7 @@ static bool is_named(const struct swap *swap, const char *hex)
 
 void swap_drop_files(const struct changes *changes, const char *module)
 {
-    const struct swap *swap = swap_find(changes, &swap_module, module);
+    const struct swap *swap = swap_find(changes, module);
     char *folder_name = folder_of(changes);
     size_t len = strlen(module);
     DIR *folder = opendir(folder_name);
@@ -172,7 +172,7 @@ static bool instead(void *arg, const char *name, const uint8_t identity[32],
                     struct module_instead *out)
 {
     const struct changes *changes = arg;
-    const struct swap *swap = swap_find(changes, &swap_module, name);
+    const struct swap *swap = swap_find(changes, name);
     char hex[HEX_SIZE];
 
     to_hex(identity, hex);
@@ -199,7 +199,7 @@ bool swap_restore(struct changes *changes, const struct generation *generation,
         }
         free(wanted.path);
         struct mistakes mistakes = {0};
-        const struct swap *swap = swap_find(changes, &swap_module, module->name);
+        const struct swap *swap = swap_find(changes, module->name);
         struct module *copy = swap_load_copy(changes, swap, in_force(swap), &mistakes);
         if (copy == NULL) {
             log_write(WEIR_LOG_ERROR, module->name,

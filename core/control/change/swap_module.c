@@ -92,12 +92,13 @@ static void tidy(const struct changes *changes, struct swap *swap)
     }
 }
 
-const struct swap_subject swap_module = {
+static const struct swap_subject subject = {
     .word = "module",
     .noun = "copy of",
     .prefix = "",
     .promote = "modules.promote",
     .rollback = "modules.rollback",
+    .reads = swap_names_copies,
     .put = put,
     .running = show_running,
     .changed = changed,
@@ -234,7 +235,7 @@ static enum written run_swap(struct operation *operation)
         module_unref(&copy);
         return WRITE_ANSWERED;
     }
-    struct swap *swap = swap_new(&swap_module, old->name);
+    struct swap *swap = swap_new(&subject, old->name);
     swap->record = record;
     swap->old = module_ref(old);
     swap->now = copy;
@@ -243,21 +244,19 @@ static enum written run_swap(struct operation *operation)
 
 static struct swap *the_swap(const struct operation *operation)
 {
-    return swap_find(changes_of(operation), &swap_module, operation->params[0]);
+    return swap_find(changes_of(operation), operation->params[0]);
 }
 
 static enum written run_promote(struct operation *operation)
 {
-    return the_module(operation) != NULL
-               ? swap_promote(operation, &swap_module, the_swap(operation))
-               : WRITE_ANSWERED;
+    return the_module(operation) != NULL ? swap_promote(operation, &subject, the_swap(operation))
+                                         : WRITE_ANSWERED;
 }
 
 static enum written run_rollback(struct operation *operation)
 {
-    return the_module(operation) != NULL
-               ? swap_rollback(operation, &swap_module, the_swap(operation))
-               : WRITE_ANSWERED;
+    return the_module(operation) != NULL ? swap_rollback(operation, &subject, the_swap(operation))
+                                         : WRITE_ANSWERED;
 }
 
 static const struct weir_argument swap_body[] = {
@@ -268,7 +267,7 @@ static const struct weir_argument swap_body[] = {
     WEIR_ARGUMENTS_END,
 };
 
-const struct command swap_module_commands[] = {
+static const struct command commands[] = {
     WRITE(
         "modules.swap", ADMIN, "POST", "/modules/{module}/swap", swap_body, NULL, 200, 0, "Module",
         run_swap,
@@ -279,3 +278,19 @@ const struct command swap_module_commands[] = {
           "Module", run_rollback, "Puts the copy before the last swap in force again."),
     COMMANDS_END,
 };
+
+/* ---- the part ---- */
+
+static cJSON *show(const struct plane *plane, const char *module)
+{
+    const struct changes *changes = container_of(plane, struct changes, plane);
+    return swap_show(changes, swap_find(changes, module));
+}
+
+static void begin_part(struct changes *changes)
+{
+    swap_add_subject(changes, &subject);
+    changes->plane.swap = show;
+}
+
+const struct change_part swap_module_part = {.commands = commands, .begin = begin_part};

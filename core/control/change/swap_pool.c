@@ -10,6 +10,8 @@
 #include "control/change/pool_block.h"
 #include "control/change/swap.h"
 
+#define PREFIX "pools/" /* in the space of swaps; no module's name has a slash */
+
 static const struct plan *plan_of(const struct changes *changes)
 {
     return changes->plane.runtime->current->plan;
@@ -29,6 +31,12 @@ static cJSON *entry_of(const struct swap *swap, enum trial_arm side)
 }
 
 /* ---- the subject ---- */
+
+static bool reads(const cJSON *record)
+{
+    return json_text(json_get(record, "old"), "balance") != NULL &&
+           json_text(json_get(record, "new"), "balance") != NULL;
+}
 
 static bool put(struct changes *changes, struct swap *swap, enum trial_arm side,
                 struct arena *arena, struct plan_swap *how, struct mistakes *mistakes)
@@ -120,12 +128,13 @@ static void enforced(struct change *change, const struct swap *swap)
     }
 }
 
-const struct swap_subject swap_pool = {
+static const struct swap_subject subject = {
     .word = "pool",
     .noun = "balancer of pool",
-    .prefix = "pools/",
+    .prefix = PREFIX,
     .promote = "pool.promote",
     .rollback = "pool.rollback",
+    .reads = reads,
     .put = put,
     .running = running,
     .changed = changed,
@@ -161,7 +170,7 @@ static cJSON *new_of(const cJSON *body)
 
 enum written swap_try_pool(struct operation *operation, const struct pool_plan *plan)
 {
-    struct swap *swap = swap_new(&swap_pool, plan->pool->name);
+    struct swap *swap = swap_new(&subject, plan->pool->name);
     double share = 0;
 
     swap->record = cJSON_CreateObject();
@@ -174,23 +183,41 @@ enum written swap_try_pool(struct operation *operation, const struct pool_plan *
     return swap_begin(operation, swap, share);
 }
 
-static struct swap *the_swap(const struct operation *operation, const struct pool_plan *plan)
+/* The last one of the pool; NULL: there was none. */
+static struct swap *find(const struct changes *changes, const char *pool)
 {
-    return swap_find(changes_of(operation), &swap_pool, plan->pool->name);
+    char *key = base_printf("%s%s", PREFIX, pool);
+    struct swap *swap = swap_find(changes, key);
+    free(key);
+    return swap;
 }
 
 enum written swap_promote_pool(struct operation *operation)
 {
     const struct pool_plan *plan = find_pool_of(operation);
 
-    return plan != NULL ? swap_promote(operation, &swap_pool, the_swap(operation, plan))
-                        : WRITE_ANSWERED;
+    return plan != NULL
+               ? swap_promote(operation, &subject, find(changes_of(operation), plan->pool->name))
+               : WRITE_ANSWERED;
 }
 
 enum written swap_rollback_pool(struct operation *operation)
 {
     const struct pool_plan *plan = find_pool_of(operation);
 
-    return plan != NULL ? swap_rollback(operation, &swap_pool, the_swap(operation, plan))
-                        : WRITE_ANSWERED;
+    return plan != NULL
+               ? swap_rollback(operation, &subject, find(changes_of(operation), plan->pool->name))
+               : WRITE_ANSWERED;
+}
+
+static cJSON *show(const struct plane *plane, const char *pool)
+{
+    const struct changes *changes = container_of(plane, struct changes, plane);
+    return swap_show(changes, find(changes, pool));
+}
+
+void swap_pool_begin(struct changes *changes)
+{
+    swap_add_subject(changes, &subject);
+    changes->plane.pool_swap = show;
 }

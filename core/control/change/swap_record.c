@@ -18,6 +18,32 @@
 #include "base/log.h"
 #include "control/change/swap.h"
 
+void swap_add_subject(struct changes *changes, const struct swap_subject *subject)
+{
+    size_t i = 0;
+
+    while (i < SWAP_SUBJECTS && changes->swaps->subjects[i] != NULL) {
+        i++;
+    }
+    ASSERT(i < SWAP_SUBJECTS);
+    changes->swaps->subjects[i] = subject;
+}
+
+/* Whose key it is: that with the longest prefix. */
+static const struct swap_subject *subject_of(const struct changes *changes, const char *key)
+{
+    const struct swap_subject *found = NULL;
+
+    for (size_t i = 0; i < SWAP_SUBJECTS; i++) {
+        const struct swap_subject *one = changes->swaps->subjects[i];
+        if (one != NULL && strncmp(key, one->prefix, strlen(one->prefix)) == 0 &&
+            (found == NULL || strlen(one->prefix) > strlen(found->prefix))) {
+            found = one;
+        }
+    }
+    return found;
+}
+
 struct swap *swap_new(const struct swap_subject *subject, const char *name)
 {
     struct swap *swap = base_zalloc(sizeof(*swap));
@@ -38,13 +64,24 @@ bool swap_is(const struct swap *swap, const char *state)
     return swap != NULL && strcmp(swap_state(swap), state) == 0;
 }
 
-struct swap *swap_find(const struct changes *changes, const struct swap_subject *subject,
-                       const char *name)
+struct swap *swap_find(const struct changes *changes, const char *key)
 {
     list_each(link, &changes->swaps->all)
     {
         struct swap *swap = container_of(link, struct swap, link);
-        if (swap->subject == subject && strcmp(swap->name, name) == 0) {
+        if (strcmp(swap->key, key) == 0) {
+            return swap;
+        }
+    }
+    return NULL;
+}
+
+struct swap *swap_tried(const struct changes *changes)
+{
+    list_each(link, &changes->swaps->all)
+    {
+        struct swap *swap = container_of(link, struct swap, link);
+        if (swap_is(swap, "trying")) {
             return swap;
         }
     }
@@ -72,7 +109,7 @@ void swap_free(struct swap **swap)
 
 void swap_add(struct changes *changes, struct swap *swap)
 {
-    struct swap *before = swap_find(changes, swap->subject, swap->name);
+    struct swap *before = swap_find(changes, swap->key);
 
     swap_free(&before);
     list_push_back(&changes->swaps->all, &swap->link);
@@ -80,19 +117,15 @@ void swap_add(struct changes *changes, struct swap *swap)
 
 void swap_load(struct changes *changes, const char *key, const char *value)
 {
-    size_t prefix = strlen(swap_pool.prefix);
-    bool pool = strncmp(key, swap_pool.prefix, prefix) == 0;
+    const struct swap_subject *subject = subject_of(changes, key);
     cJSON *record = cJSON_Parse(value);
-    bool named = pool ? json_text(json_get(record, "old"), "balance") != NULL &&
-                            json_text(json_get(record, "new"), "balance") != NULL
-                      : swap_names_copies(record);
 
-    if (json_text(record, "state") == NULL || !named) {
+    if (subject == NULL || json_text(record, "state") == NULL || !subject->reads(record)) {
         log_write(WEIR_LOG_WARNING, "weir", "the swap of %s cannot be read; left out", key);
         cJSON_Delete(record);
         return;
     }
-    struct swap *swap = pool ? swap_new(&swap_pool, key + prefix) : swap_new(&swap_module, key);
+    struct swap *swap = swap_new(subject, key + strlen(subject->prefix));
     swap->record = record;
     swap_add(changes, swap);
 }

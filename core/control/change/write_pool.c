@@ -240,6 +240,7 @@ static void begin_part(struct changes *changes)
 {
     changes->pools = cJSON_CreateObject();
     changes->plane.pool_change = show;
+    swap_pool_begin(changes);
 }
 
 static void end_part(struct changes *changes)

@@ -219,6 +219,7 @@ export class Model {
         return {
             name: pool.name,
             policy: pool.policy,
+            swap: pool.swap ?? null,
             sticky: pool.sticky,
             health_check: pool.health_check,
             protocol: pool.protocol ?? "http/1.1",

@@ -28,6 +28,31 @@ const times = (p50, calls) => ({
     sum: Math.round(calls * p50 * 1.4),
 });
 
+const arm = (picks, errors, p99) => ({
+    picks,
+    requests: picks,
+    errors,
+    first_byte_ms: { p50: 3.1, p99 },
+    classes: [],
+});
+
+/** A swap that is tried, of what in place of what, in those pools. */
+export const trial = (old, now, pools) => ({
+    state: "trying",
+    old: { ...old, strikes: 0 },
+    new: { ...now, strikes: 0 },
+    began: Date.now(),
+    until: Date.now() + 60000,
+    author: "admin",
+    canary: 5,
+    max_error_ratio: 2,
+    max_latency_ratio: 1.5,
+    pools: pools.map((pool) => ({ pool, old: arm(1900, 2, 40), new: arm(100, 1, 44) })),
+});
+
+export const endTrial = (swap, state) =>
+    Object.assign(swap, { state, ended: Date.now(), reason: "by hand", pools: undefined });
+
 export class Modules {
     constructor(model) {
         this.model = model;
@@ -115,38 +140,16 @@ export class Modules {
     /** Another copy is tried. */
     tryCopy(name) {
         const copy = this.find(name);
-        const arm = (picks, errors, p99) => ({
-            picks,
-            requests: picks,
-            errors,
-            first_byte_ms: { p50: 3.1, p99 },
-            classes: [],
-        });
-        copy.swap = {
-            state: "trying",
-            old: { version: "0.2.0", path: `/usr/lib/weir/modules/${name}.so`, calls: 1900, strikes: 0 },
-            new: { version: "0.3.0", path: `/usr/lib/weir/modules/${name}.so`, calls: 100, strikes: 0 },
-            began: Date.now(),
-            until: Date.now() + 60000,
-            author: "admin",
-            canary: 5,
-            max_error_ratio: 2,
-            max_latency_ratio: 1.5,
-            pools: copy.blocks.map((block) => ({
-                pool: block.split(" ")[1],
-                old: arm(1900, 2, 40),
-                new: arm(100, 1, 44),
-            })),
-        };
+        const file = `/usr/lib/weir/modules/${name}.so`;
+        copy.swap = trial(
+            { version: "0.2.0", path: file },
+            { version: "0.3.0", path: file },
+            copy.blocks.map((block) => block.split(" ")[1]),
+        );
     }
 
     endSwap(name, state) {
-        Object.assign(this.find(name).swap, {
-            state,
-            ended: Date.now(),
-            reason: "by hand",
-            pools: undefined,
-        });
+        endTrial(this.find(name).swap, state);
     }
 
     /** Weir has died in it twice. */

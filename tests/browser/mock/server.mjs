@@ -8,6 +8,7 @@ import fs from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { Model, settingsOf } from "./model.mjs";
+import { endTrial } from "./modules.mjs";
 
 const WEB = path.resolve(fileURLToPath(import.meta.url), "../../../../web");
 const PAGES = { "/": "index.html", "/traffic": "traffic.html", "/login": "login.html" };
@@ -356,7 +357,19 @@ const ROUTES = {
         const view = server ? this.model.serverView(server) : this.model.poolView(pool);
         return json(call.res, 200, view, server ? etagOf(server) : '"pool"');
     },
-    "POST pools": operator(addServer),
+    "POST pools": operator(function addOrEnd(call) {
+        const [, name, how] = call.parts;
+        if (how === "servers") return addServer.call(this, call);
+        const { pool } = this.find(name);
+        endTrial(pool.swap, how === "promote" ? "promoted" : "rolled_back");
+        pool.policy = pool.swap[how === "promote" ? "new" : "old"].balance;
+        return this.changed(
+            call,
+            200,
+            { command: `pool.${how}`, target: name },
+            this.model.poolView(pool),
+        );
+    }),
     "PATCH pools": operator(patchServer),
     "DELETE pools": operator(removeServer),
     "GET status"(call) {

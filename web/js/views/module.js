@@ -24,7 +24,7 @@ import {
 } from "../modules.js";
 import { badge } from "../state.js";
 import { DataTable, openButton } from "../table.js";
-import { SwapPart } from "./swap.js";
+import { OF_MODULE, SwapPart } from "./swap.js";
 
 // Other copies of a module are in the list of all alone, which is asked for less often.
 const COPIES_EVERY = 5;
@@ -268,7 +268,7 @@ export class ModuleView {
         );
         this.makeTables();
         this.makeFacts();
-        this.swapPart = new SwapPart(() => this.load());
+        this.swapPart = new SwapPart(() => this.load(), OF_MODULE);
         this.content = h(
             "div",
             { class: "module-content" },

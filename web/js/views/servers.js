@@ -12,6 +12,7 @@ import { probeBars, rateLine } from "../sparkline.js";
 import { badge, isUnhealthy, isWell, standing, STANDINGS } from "../state.js";
 import { DataTable, openButton } from "../table.js";
 import { serverDetail } from "./detail.js";
+import { OF_POOL, SwapPart } from "./swap.js";
 
 const PAGE = 50;
 const SAVED = "weir-sort";
@@ -254,8 +255,14 @@ function protocolWords({ protocol, h2_streams, h2_window, connection_age }) {
     ].filter(Boolean);
 }
 
+// An old trial is told for so long.
+const TOLD_MS = 24 * 3600e3;
+
+const isTold = ({ state, ended }) => state === "trying" || Date.now() - ended < TOLD_MS;
+
 class PoolCard {
-    constructor(name, { pools, sort, onSort }) {
+    constructor(name, { pools, sort, onSort, reload }) {
+        this.swap = new SwapPart(reload, OF_POOL, name);
         this.title = h("h2", { text: name });
         this.up = badge();
         this.chips = h("span", { class: "chips" });
@@ -337,6 +344,7 @@ class PoolCard {
             setAttr(value, "class", isBad?.(pool) ? "bad-number" : null);
         }
         if (trend) this.trend.update(trend, TREND_LENGTH);
+        this.swap.update({ name: pool.name, swap: pool.swap && isTold(pool.swap) ? pool.swap : null });
         this.table.setRows(servers);
     }
 }
@@ -457,6 +465,7 @@ export class ServersView {
                     sort: this.sort,
                     pools: (pool) => this.model.pool(pool),
                     onSort: (sort) => this.setSort(sort),
+                    reload: () => this.model.loadPools(),
                 })),
             );
         return card;
@@ -472,7 +481,7 @@ export class ServersView {
             if (filtering && servers.length === 0) continue;
             const card = this.cardOf(pool.name);
             card.update(pool, servers, this.model.trends.get(pool.name));
-            nodes.push(card.node);
+            nodes.push(card.node, card.swap.node);
         }
         setChildren(this.list, nodes);
         const all = this.model.servers();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A module's last swap: both copies side by side while one is tried, and the ways to end that.
+// The last swap of a module's copy or of a pool's balancer: both sides while one is tried, and the
+// ways to end that.
 
-import { api, may } from "../api.js";
+import { api, may, poolPath } from "../api.js";
 import { ask, consequence } from "../dialog.js";
 import { h, setText } from "../dom.js";
 import { count, latency, NONE, share, when } from "../format.js";
@@ -18,22 +19,9 @@ const STATES = {
 
 const copyWord = (copy) => `version ${copy?.version ?? NONE}`;
 
-/** In a line: which copy is in force, and why. */
-function swapWords({ state, old, new: copy, until, ended, began, author, canary, reason }) {
-    const by = author ? ` by ${author}` : "";
-    const why = reason ? `: ${reason}` : "";
-    switch (state) {
-        case "trying":
-            return (
-                `Since ${when(began)}${by}, ${copyWord(copy)} has ${canary} % of the picks; ` +
-                `${copyWord(old)} has the rest. Promoted at ${when(until)}, if it does no worse.`
-            );
-        case "promoted":
-            return `${copyWord(copy)} is in force instead of ${copyWord(old)}, since ${when(ended ?? began)}${by}${why}.`;
-        default:
-            return `${copyWord(old)} is in force again, instead of ${copyWord(copy)}, since ${when(ended)}${by}${why}.`;
-    }
-}
+/** The balancer with its options, as a command line has them. */
+const balancerWord = ({ balance, options } = {}) =>
+    [balance ?? NONE, ...Object.entries(options ?? {}).map(([name, value]) => `${name}=${value}`)].join(" ");
 
 const num = (id, label, value, form) => ({
     id,
@@ -42,10 +30,9 @@ const num = (id, label, value, form) => ({
     value,
     text: (row) => form(value(row)),
 });
+const text = (id, label, of, more = {}) => ({ id, label, value: of, text: of, ...more });
 
-const COLUMNS = [
-    { id: "pool", label: "Pool", head: "row", value: (row) => row.pool, text: (row) => row.pool },
-    { id: "copy", label: "Copy", value: (row) => row.copy, text: (row) => row.copy },
+const FIGURES = [
     num("picks", "Picks", (row) => row.picks, count),
     num("requests", "Requests", (row) => row.requests, count),
     num("errors", "Errors", (row) => row.errors, count),
@@ -54,52 +41,104 @@ const COLUMNS = [
     num("p99", "p99", (row) => row.first_byte_ms?.p99, latency),
 ];
 
-/** Two rows a pool: the copy that was in force, and the one that is tried. */
-const rowsOf = ({ pools, old, new: copy }) =>
-    (pools ?? []).flatMap((pool) => [
-        { ...pool.old, pool: pool.pool, copy: `in force, ${copyWord(old)}`, order: 0 },
-        { ...pool.new, pool: pool.pool, copy: `on trial, ${copyWord(copy)}`, order: 1 },
-    ]);
-
-const END = {
-    promote: {
-        word: "Promote",
-        title: (name) => `Promote the copy of ${name} that is tried?`,
-        what: ({ old, new: copy }) =>
-            `${copyWord(copy)} takes the place of ${copyWord(old)} in every pool.`,
-        done: (name) => `The new copy of ${name} is in force.`,
+/** What modules and pools differ in here. */
+export const OF_MODULE = {
+    title: () => "Its last swap",
+    caption: () => "What both copies do",
+    side: copyWord,
+    columns: [
+        text("pool", "Pool", (row) => row.pool, { head: "row" }),
+        text("copy", "Copy", (row) => row.side),
+        ...FIGURES,
+    ],
+    empty: "No pool that uses it has had a request since.",
+    path: modulePath,
+    ask: {
+        promote: (name) => `Promote the copy of ${name} that is tried?`,
+        rollback: (name) => `Roll ${name} back?`,
     },
-    rollback: {
-        word: "Roll back",
-        title: (name) => `Roll ${name} back?`,
-        what: ({ old, new: copy }) => `${copyWord(old)} takes the place of ${copyWord(copy)}.`,
-        done: (name) => `The old copy of ${name} is in force.`,
+    where: " in every pool",
+    done: {
+        promote: (name) => `The new copy of ${name} is in force.`,
+        rollback: (name) => `The old copy of ${name} is in force.`,
+    },
+};
+export const OF_POOL = {
+    title: (name) => `Last trial in ${name}`,
+    caption: (name) => `What both balancers of ${name} do`,
+    side: balancerWord,
+    columns: [text("copy", "Balancer", (row) => row.side, { head: "row" }), ...FIGURES],
+    empty: "It has had no request since.",
+    path: poolPath,
+    ask: {
+        promote: (name) => `Promote the balancer of ${name} that is tried?`,
+        rollback: (name) => `Give ${name} the balancer before back?`,
+    },
+    where: "",
+    done: {
+        promote: (name) => `${name} has the new balancer.`,
+        rollback: (name) => `${name} has the balancer before.`,
     },
 };
 
+/** In a line: which of the two is in force, and why. */
+function swapWords(swap, side) {
+    const { state, until, ended, began, author, canary, reason } = swap;
+    const [old, now] = [side(swap.old), side(swap.new)];
+    const by = author ? ` by ${author}` : "";
+    const why = reason ? `: ${reason}` : "";
+    switch (state) {
+        case "trying":
+            return (
+                `Since ${when(began)}${by}, ${now} has ${canary} % of the picks; ` +
+                `${old} has the rest. Promoted at ${when(until)}, if it does no worse.`
+            );
+        case "promoted":
+            return `${now} is in force instead of ${old}, since ${when(ended ?? began)}${by}${why}.`;
+        default:
+            return `${old} is in force again, instead of ${now}, since ${when(ended)}${by}${why}.`;
+    }
+}
+
+/** Two rows a pool: what was in force, and what is tried. */
+const rowsOf = ({ pools, old, new: now }, side) =>
+    (pools ?? []).flatMap((pool) => [
+        { ...pool.old, pool: pool.pool, side: `in force, ${side(old)}`, order: 0 },
+        { ...pool.new, pool: pool.pool, side: `on trial, ${side(now)}`, order: 1 },
+    ]);
+
+const WORDS = { promote: "Promote", rollback: "Roll back" };
+
+/** What the end of a swap puts in the place of what. */
+const takes = (how, { old, new: now }, { side, where }) =>
+    how === "promote"
+        ? `${side(now)} takes the place of ${side(old)}${where}.`
+        : `${side(old)} takes the place of ${side(now)}.`;
+
 export class SwapPart {
-    /** `changed` is called when the swap has been ended here. */
-    constructor(changed) {
+    /** `changed` is called when the swap of that subject has been ended here. */
+    constructor(changed, subject, name = "") {
         this.changed = changed;
+        this.subject = subject;
         this.mark = badge();
         this.words = h("p", { class: "hint" });
         this.buttons = Object.fromEntries(
-            Object.entries(END).map(([how, { word }]) => [
+            Object.entries(WORDS).map(([how, word]) => [
                 how,
                 h("button", { class: "button small", type: "button", on: { click: () => this.end(how) } }, word),
             ]),
         );
         this.table = new DataTable({
-            caption: "What both copies do",
-            columns: COLUMNS,
+            caption: subject.caption(name),
+            columns: subject.columns,
             key: (row) => `${row.pool} ${row.order}`,
-            empty: "No pool that uses it has had a request since.",
-            sort: { column: "pool", descending: false },
+            empty: subject.empty,
+            sort: { column: subject.columns[0].id, descending: false },
         });
         this.node = h(
             "section",
-            { class: "panel cards module-part", "aria-labelledby": "module-swap", hidden: true },
-            h("div", { class: "panel-head" }, h("h3", { id: "module-swap", text: "Its last swap" })),
+            { class: "panel cards module-part", "aria-label": subject.title(name), hidden: true },
+            h("div", { class: "panel-head" }, h("h3", { text: subject.title(name) })),
             h(
                 "div",
                 { class: "facts" },
@@ -110,37 +149,38 @@ export class SwapPart {
         );
     }
 
-    update(module) {
-        const { swap } = module;
-        this.module = module;
+    update(shown) {
+        const { swap } = shown;
+        const { side } = this.subject;
+        this.shown = shown;
         this.node.hidden = !swap;
         if (!swap) return;
         this.mark.update(...(STATES[swap.state] ?? ["unknown", swap.state]));
-        setText(this.words, swapWords(swap));
+        setText(this.words, swapWords(swap, side));
         this.buttons.promote.hidden = !may("operator") || swap.state !== "trying";
         this.buttons.rollback.hidden = !may("operator") || swap.state === "rolled_back";
         this.table.node.hidden = swap.state !== "trying";
-        this.table.setRows(rowsOf(swap));
+        this.table.setRows(rowsOf(swap, side));
     }
 
     async end(how) {
-        const { name, swap } = this.module;
-        const { word, title, what, done } = END[how];
+        const { name, swap } = this.shown;
+        const { subject } = this;
         const good = await ask({
-            title: title(name),
-            confirm: word,
+            title: subject.ask[how](name),
+            confirm: WORDS[how],
             content: h(
                 "ul",
                 { class: "what" },
-                consequence(what(swap)),
+                consequence(takes(how, swap, subject)),
                 consequence("No request and no connection is lost; what was learnt passes over.", {
                     symbol: "info",
                 }),
             ),
-            submit: () => api.post(`${modulePath(name)}/${how}`),
+            submit: () => api.post(`${subject.path(name)}/${how}`),
         });
         if (good) {
-            notify(done(name));
+            notify(subject.done[how](name));
             await this.changed();
         }
     }
