@@ -127,21 +127,19 @@ static bool pool_prepare(struct pool_plan *plan, struct worker *worker, char *er
                          size_t error_size)
 {
     const struct pool_local *local = &plan->pool->locals[worker->index];
-    const struct use *failed = NULL;
+    struct balancer *canary = NULL;
 
     plan->balancers[worker->index] = balancer_for(local, plan->balance, &worker->pool_home);
-    if (plan->balancers[worker->index] == NULL) {
-        failed = plan->balance;
-    }
     if (plan->canary != NULL) {
-        plan->canaries[worker->index] = balancer_for(local, plan->canary, &worker->pool_home);
-        failed = plan->canaries[worker->index] == NULL ? plan->canary : failed;
+        canary = balancer_for(local, plan->canary, &worker->pool_home);
+        plan->canaries[worker->index] = canary;
     }
-    if (failed != NULL) {
+    if (plan->balancers[worker->index] == NULL || (plan->canary != NULL && canary == NULL)) {
         snprintf(error, error_size, "pool \"%s\": balancer \"%s\": create failed", plan->pool->name,
-                 failed->module->name);
+                 plan->balance->module->name);
+        return false;
     }
-    return failed == NULL;
+    return true;
 }
 
 bool generation_prepare(struct generation *generation, struct worker *worker, char *error,

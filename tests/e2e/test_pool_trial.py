@@ -149,6 +149,8 @@ def test_other_options_of_the_same(begin):
     assert len({weir.get(f"/{number}").server for number in range(32)}) > 1
     (tried,) = show(weir)["swap"]["pools"]
     assert tried["old"]["picks"] == tried["new"]["picks"] == 16
+    _, module = call(weir, "GET", "/modules/balance_hash")
+    assert (module["state"], [block["block"] for block in module["blocks"]]) == ("active", ["pool web balance 1"])
     assert show(weir)["swap"]["old"]["options"] == {"key": "address"}
     assert step(weir, "promote")["policy_set"] == HASH
     # One after the other, of what no file has.
@@ -244,19 +246,23 @@ def test_strikes(begin, where):
 
 
 def test_one_that_crashes(begin, folder):
+    """The next start has the one before; after the second time it is in quarantine, and not tried again."""
     stage(folder, (COPIES / "trial_crash.so").read_bytes())
     weir = begin(balance="round_robin")
-    patch(weir, {"balance": "trial", **LONG})
-    try:
-        for _ in range(100):
-            weir.get("/")
-    except (OSError, wire.Cut):
-        pass
-    weir.process.wait()
-    weir.stopped = True
-    weir.start()
-    assert wait_state(weir, "rolled_back")["policy"] == "round_robin"
-    assert journal(weir)[-1] == ("pool.rollback", "rolled_back")
+    for turn in (1, 2):
+        patch(weir, {"balance": "trial", **LONG})
+        try:
+            for _ in range(100):
+                weir.get("/")
+        except (OSError, wire.Cut):
+            pass
+        weir.process.wait()
+        weir.stopped = True
+        weir.start()
+        assert wait_state(weir, "rolled_back")["policy"] == "round_robin"
+        assert journal(weir)[-1] == ("pool.rollback", "rolled_back") and len(journal(weir)) == 2 * turn
+    status, answer = call(weir, "PATCH", "/pools/web", {"balance": "trial", **LONG})
+    assert status == 422 and "is in quarantine" in answer["detail"], answer
 
 
 # ---- what comes between ----
@@ -314,6 +320,20 @@ def test_files_that_agree_by_now(begin, http_server):
     assert policy(weir) == ("hash", None)
     status, answer = call(weir, "POST", "/pools/web/rollback")
     assert status == 409 and "changed since" in answer["detail"], answer
+
+
+def test_a_change_without_a_trial_since(begin):
+    """It is a newer word than that of the trial before."""
+    weir = begin()
+    patch(weir, {**HASH, **LONG})
+    step(weir, "promote")
+    patch(weir, {"balance": "least_conn"})
+    status, answer = call(weir, "POST", "/pools/web/rollback")
+    assert status == 409 and "changed since" in answer["detail"], answer
+    assert policy(weir)[0] == "least_conn"
+    status, entry = call(weir, "POST", "/journal/last/undo")
+    assert (status, policy(weir)) == (200, ("hash", HASH)), entry
+    assert step(weir, "rollback")["policy_set"] is None
 
 
 # ---- undo ----

@@ -198,6 +198,12 @@ static const char *instead_of(const struct guard *guard)
                                             : "open";
 }
 
+/* It stands in a place beside the block that is in force there. */
+static bool is_tried(const struct plan *plan, const struct use *use)
+{
+    return plan->has_canary && use->module_number + 1 == plan->modules.count;
+}
+
 /* The blocks of the configuration in force that use the copy, but for its module block. */
 static void add_blocks(cJSON *object, const struct plane *plane, const struct module *module)
 {
@@ -206,7 +212,7 @@ static void add_blocks(cJSON *object, const struct plane *plane, const struct mo
 
     for (size_t i = 0; i < plan->uses.count; i++) {
         const struct use *use = plan->uses.items[i];
-        if (use->module == module && use->kind != MODULE_KIND_COUNT) {
+        if (use->module == module && use->kind != MODULE_KIND_COUNT && !is_tried(plan, use)) {
             const struct guard *guard = use->guard;
             cJSON *block = json_append(list);
             json_set(block, "block", guard->place);

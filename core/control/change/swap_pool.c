@@ -57,6 +57,13 @@ static bool put(struct changes *changes, struct swap *swap, enum trial_arm side,
         mistakes_add(mistakes, nowhere, "%s", POOL_BLOCK_DISABLED);
         return false;
     }
+    if (side == ARM_NEW && how->copy->quarantine != NULL) {
+        mistakes_add(mistakes, nowhere,
+                     "%s is in quarantine, as Weir has died in it; weirctl module release %s ends "
+                     "that",
+                     how->copy->name, how->copy->name);
+        return false;
+    }
     bool runs = how->module == pool->balance->module_number &&
                 conf_nodes_equal(block->children, pool->balance->block->children);
     how->step = runs ? SWAP_DROP : SWAP_TAKE;
