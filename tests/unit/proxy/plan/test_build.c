@@ -204,17 +204,22 @@ static size_t block_of(const char *name)
     return i;
 }
 
-/* The plan derived next, in the place of the one before. */
-static void swap(enum swap_step step, const char *name, struct module *copy)
+/* The plan derived next, in the place of the one before. `how` NULL: members have changed. */
+static void swap_as(const struct plan_swap *how)
 {
-    struct plan_swap how = {.step = step, .copy = copy, .share = 0.1};
-    how.module = name != NULL ? block_of(name) : 0;
-    input.swap = name != NULL ? &how : NULL;
+    input.swap = how;
     struct plan *next = plan_derive(&input, plan, &mistakes);
     input.swap = NULL;
     ck_assert_msg(next != NULL, "%s", mistakes.count > 0 ? mistakes.texts[0] : "no mistake told");
     plan_unref(&plan);
     plan = next;
+}
+
+static void swap(enum swap_step step, const char *name, struct module *copy)
+{
+    struct plan_swap how = {.step = step, .copy = copy, .share = 0.1};
+    how.module = name != NULL ? block_of(name) : 0;
+    swap_as(name != NULL ? &how : NULL);
 }
 
 /* A copy is tried, shared by plans that come later, and takes the place of the one before. */
@@ -244,6 +249,52 @@ UNIT_TEST(copies_are_swapped)
     ck_assert_uint_eq(plan->uses.count, uses);
     ck_assert_ptr_eq(plan->homes[block_of("balance_least_conn")], plan);
     module_unref(&copy);
+}
+
+/* The same balancer with other options, made by the copy that runs, in one pool of two. */
+UNIT_TEST(a_block_is_tried_in_one_pool)
+{
+    static const char text[] = "balance \"least_conn\" { call_budget = 7ms }";
+    struct conf_tree tree = {0};
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    ck_assert(conf_read_text(&tree, &arena, "set", text, sizeof(text) - 1, &mistakes));
+    build_well(LISTENER WEB "pool \"other\" { server \"c\" { url = \"http://127.0.0.1:3002\" }\n"
+                            "  balance \"least_conn\" {} }\n");
+    struct module *module = plan->pools[0].balance->module;
+    size_t blocks = plan->modules.count, uses = plan->uses.count;
+    struct plan_swap how = {.step = SWAP_TRY,
+                            .module = block_of("balance_least_conn"),
+                            .copy = module,
+                            .share = 0.5,
+                            .pool = STR("other"),
+                            .block = tree.root.children};
+    swap_as(&how);
+    arena_reset(&arena); /* the plan has a copy of the block */
+    const struct pool_plan *web = plan_pool(plan, STR("web")),
+                           *other = plan_pool(plan, STR("other"));
+    ck_assert(web->canary == NULL && web->trial == NULL);
+    ck_assert_ptr_eq(other->canary->module, module);
+    ck_assert_ptr_ne(other->canary->guard, other->balance->guard);
+    ck_assert_uint_eq(other->canary->supervision.call_budget, 7 * NS_PER_MS);
+    ck_assert_uint_ne(other->balance->supervision.call_budget, 7 * NS_PER_MS);
+    ck_assert(!use_equal(other->canary, other->balance));
+    const struct guard *guard = other->canary->guard;
+    swap_as(NULL); /* members have changed */
+    other = plan_pool(plan, STR("other"));
+    ck_assert_ptr_eq(other->canary->guard, guard);
+    /* Promoted, it is the use that it was, but for its place. */
+    input.last = plan;
+    how.step = SWAP_TAKE;
+    how.block = other->canary->block;
+    swap_as(&how);
+    input.last = NULL;
+    other = plan_pool(plan, STR("other"));
+    ck_assert(other->canary == NULL && other->trial == NULL && !plan->has_canary);
+    ck_assert_ptr_eq(other->balance->guard, guard);
+    ck_assert_uint_eq(other->balance->supervision.call_budget, 7 * NS_PER_MS);
+    ck_assert_uint_ne(plan_pool(plan, STR("web"))->balance->supervision.call_budget, 7 * NS_PER_MS);
+    ck_assert(plan->modules.count == blocks && plan->uses.count == uses);
 }
 
 /* Routes are those of the copy before, with their filters and all that lives by their names. */
