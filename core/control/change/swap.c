@@ -30,6 +30,8 @@ static void step_free(void *arg)
 
     if (step->fresh) {
         swap_free(&step->swap);
+    } else if (!swap_is(step->swap, "trying")) {
+        swap_release_copies(step->swap);
     }
     cJSON_Delete(step->record);
     arena_reset(&step->arena);
@@ -336,13 +338,6 @@ static bool upkeep(struct changes *changes)
 {
     struct swap *swap = swap_tried(changes);
 
-    list_each(link, &changes->swaps->all)
-    {
-        struct swap *one = container_of(link, struct swap, link);
-        if (one != swap && one->subject->tidy != NULL) {
-            one->subject->tidy(changes, one);
-        }
-    }
     if (swap == NULL) {
         return false;
     }

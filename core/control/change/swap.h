@@ -41,8 +41,6 @@ struct swap_subject {
     void (*keep)(struct change *change, const struct swap *swap, enum trial_arm side);
     /* Optional. A step is in force. */
     void (*enforced)(struct change *change, const struct swap *swap);
-    /* Optional. Nothing of the swap may be needed any more. */
-    void (*tidy)(const struct changes *changes, struct swap *swap);
 };
 
 struct swap {
@@ -51,7 +49,8 @@ struct swap {
     char *key;        /* of the store */
     const char *name; /* within it */
     cJSON *record;    /* see swap_record.c */
-    /* Copies of a module, referenced; NULL: not loaded, as after a start. */
+    /* Copies of a module, referenced while one of them is tried, and while a step puts one in
+     * force; else NULL: what runs is the plan's, and what does not goes with its last request. */
     struct module *old, *now;
     uint64_t until_ns; /* end of the trial; 0: none was begun since the start */
     uint64_t strikes;  /* of what was in force, before the trial */
@@ -97,6 +96,7 @@ struct swap *swap_find(const struct changes *changes, const char *key);
 struct swap *swap_tried(const struct changes *changes);
 void swap_add(struct changes *changes, struct swap *swap);
 void swap_free(struct swap **swap);
+void swap_release_copies(struct swap *swap);
 void swap_load(struct changes *changes, const char *key, const char *value);
 
 /* ---- what is asked for (swap_ask.c) ---- */

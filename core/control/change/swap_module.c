@@ -81,17 +81,6 @@ static void enforced(struct change *change, const struct swap *swap)
     swap_drop_files(change->changes, swap->name);
 }
 
-/* Copies that a reload has replaced by a third one go. */
-static void tidy(const struct changes *changes, struct swap *swap)
-{
-    const struct module *now = running(changes, swap->name);
-
-    if (now != swap->old && now != swap->now) {
-        module_unref(&swap->old);
-        module_unref(&swap->now);
-    }
-}
-
 static const struct swap_subject subject = {
     .word = "module",
     .noun = "copy of",
@@ -104,7 +93,6 @@ static const struct swap_subject subject = {
     .changed = changed,
     .answer = answer,
     .enforced = enforced,
-    .tidy = tidy,
 };
 
 /* ---- what is asked for ---- */

@@ -88,6 +88,12 @@ struct swap *swap_tried(const struct changes *changes)
     return NULL;
 }
 
+void swap_release_copies(struct swap *swap)
+{
+    module_unref(&swap->old);
+    module_unref(&swap->now);
+}
+
 void swap_free(struct swap **swap)
 {
     struct swap *gone = *swap;
@@ -99,8 +105,7 @@ void swap_free(struct swap **swap)
     if (list_linked(&gone->link)) {
         list_remove(&gone->link);
     }
-    module_unref(&gone->old);
-    module_unref(&gone->now);
+    swap_release_copies(gone);
     cJSON_Delete(gone->record);
     free(gone->verdict);
     free(gone->key);
