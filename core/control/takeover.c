@@ -29,8 +29,8 @@ void control_free_left(struct control *control)
         if (atomic_load(&generation->life.loops_kept) == 0) {
             list_remove(link);
             generation_free(&generation);
-        } else if (atomic_load(&generation->life.loops_left) == 0) {
-            generation_retire(generation);
+        } else {
+            generation_let_go(generation);
         }
     }
 }

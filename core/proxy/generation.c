@@ -188,6 +188,14 @@ static void module_left(void *arg, size_t module, unsigned loop)
     }
 }
 
+/* Probes hold references, and use modules of health. */
+static bool module_lasts(void *arg, size_t module, unsigned loop)
+{
+    const struct plan *plan = ((struct generation *)arg)->plan;
+    return loop == plan->workers &&
+           module_has_kind(plan->modules.items[module]->module, MODULE_HEALTH);
+}
+
 static void lifetime_changed(void *arg)
 {
     struct runtime *runtime = arg;
@@ -225,7 +233,11 @@ static struct generation *generation_new(struct runtime *runtime, struct plan *p
                                          bool logs, struct mistakes *mistakes)
 {
     struct generation *g = base_zalloc(sizeof(*g));
-    const struct lifetime_owner owner = {module_left, lifetime_changed, g, runtime};
+    const struct lifetime_owner owner = {.module_left = module_left,
+                                         .module_lasts = module_lasts,
+                                         .changed = lifetime_changed,
+                                         .arg = g,
+                                         .changed_arg = runtime};
 
     g->id = runtime->last_id;
     g->plan = plan;
@@ -323,9 +335,8 @@ static void leave_modules(struct generation *g, bool all)
     }
 }
 
-void generation_retire(struct generation *g)
+static void retire(struct generation *g)
 {
-    leave_modules(g, false);
     if (g->retired) {
         return;
     }
@@ -336,13 +347,21 @@ void generation_retire(struct generation *g)
     runtime_detach(g->plan);
 }
 
+void generation_let_go(struct generation *g)
+{
+    leave_modules(g, false);
+    if (atomic_load(&g->life.loops_left) == 0) {
+        retire(g);
+    }
+}
+
 void generation_free(struct generation **generation)
 {
     struct generation *g = *generation;
     *generation = NULL;
 
     leave_modules(g, true);
-    generation_retire(g);
+    retire(g);
     log_forget(&g->log);
     runtime_detach_listeners(g->plan);
     g->plan->life = NULL;

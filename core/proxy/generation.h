@@ -45,12 +45,12 @@ struct generation *generation_build(struct runtime *runtime, const char *path, b
 struct generation *generation_derive(struct runtime *runtime, const struct generation *from,
                                      const struct plan_swap *swap, struct mistakes *mistakes);
 
-/* A generation ends in two steps, since clients and balancers may go on under later ones. */
+/* A generation ends by and by, since requests, clients and balancers may go on under later ones. */
 
-/* Control thread, when every loop has left it: gives back everything except its listeners and the
- * modules whose balancers go on, so that modules and files no longer configured are closed. Called
- * again when such a balancer has ended. */
-void generation_retire(struct generation *generation);
+/* Control thread, whenever a loop has left it or something of it: gives back the modules that no
+ * loop uses any more, and after the last reference everything except its listeners and the modules
+ * whose balancers go on, so that what is no longer configured is unloaded and closed. */
+void generation_let_go(struct generation *generation);
 /* Control thread, when no loop holds anything of it, or none has prepared it. */
 void generation_free(struct generation **generation);
 

@@ -16,6 +16,7 @@
 #include "module/call.h"
 #include "proxy/downstream/downstream.h"
 #include "proxy/downstream/listening.h"
+#include "proxy/plan/lifetime.h"
 #include "proxy/stream/stream.h"
 
 /* How often a draining loop checks whether it is done. */
@@ -142,6 +143,8 @@ static void plan_let_go(struct worker *worker, struct plan *plan)
             pool_local_adopt(local, NULL);
         }
     }
+    streams_keep_modules(&worker->streams, plan);
+    lifetime_leave(plan->life, worker->index);
     lifetime_unref(plan->life, worker->index);
 }
 

@@ -74,14 +74,12 @@ def wait_alone(weir, name=NAME):
     wait_for(lambda: copies(weir, name) == [("active", in_force(weir))], f"one copy of {name}, of this generation")
     if not SANITIZED:  # whose reports need the names of what was loaded
         assert images(weir, name) == 1
-        assert len([link for link in os.listdir(f"/proc/{weir.pid}/fd")
-                    if f"/memfd:{name} " in os.readlink(f"/proc/{weir.pid}/fd/{link}")]) == 1
 
 
 @pytest.fixture(name="begin")
 def begin_(make_weir, http_server):
     """Two pools with balancers of their own, of which the one's servers hold what they are asked."""
-    def begin(held):
+    def begin(held, *other):
         weir = make_weir(workers=1)
         weir.configure(
             f'module "{NAME}" {{}}\n' +
@@ -93,7 +91,7 @@ def begin_(make_weir, http_server):
             conf.modules() + conf.routes(web='"/"', api='"/api"') +
             conf.pool("web", {name: http_server(name, held) for name in "ab"},
                       'sticky "cookie" {}\n health "http" { path = "/health"  interval = 1s }', balance="trial") +
-            conf.pool("api", {"c": http_server("c")}, balance="least_conn"))
+            conf.pool("api", {"c": http_server("c", *other)}, balance="least_conn"))
         return weir.start()
     return begin
 
@@ -128,13 +126,6 @@ def by_other_balancer(weir, folder):
     by_swap(weir, folder)
 
 
-def by_other_balancer_and_back(weir, folder):
-    call(weir, "PATCH", "/pools/web", {"balance": "hash", "options": {"key": "path"}})
-    by_swap(weir, folder)
-    call(weir, "POST", "/journal/last/undo")
-    call(weir, "PATCH", "/pools/web", {"balance": "trial"})
-
-
 @pytest.mark.parametrize("way", [by_reload, by_swap, by_trial_promoted, by_other_balancer])
 def test_the_old_copy_stays_as_long_as_its_requests(begin, folder, way):
     held = Holding(path="/held")
@@ -152,3 +143,113 @@ def test_the_old_copy_stays_as_long_as_its_requests(begin, folder, way):
         assert client.response().status == second.response().status == 200
         wait_alone(weir)
         assert other.get("/api").status == client.get("/").status == 200
+
+
+def test_a_copy_that_was_tried_and_sent_back(begin):
+    """The new one has requests when the trial ends; the old one goes on, and there is nothing left of the other."""
+    held = Holding(path="/held")
+    weir = begin(held)
+    with weir.client() as client, weir.client() as second:
+        swap(weir, file="trial_two.so", canary="50%", **{"for": "1h"})
+        tried = in_force(weir)
+        assert copies(weir) == [("active", tried), ("canary", tried)]
+        two_held(weir, held, (client, second))
+        call(weir, "POST", f"/modules/{NAME}/rollback")
+        assert copies(weir) == [("active", in_force(weir)), ("draining", tried)]
+        held.release()
+        assert client.response().status == second.response().status == 200
+        wait_alone(weir)
+    assert call(weir, "GET", f"/modules/{NAME}")["version"] == "1.0"
+
+
+def test_a_copy_that_was_swapped_back(begin):
+    """Each way's copy is unloaded, and what comes back is loaded from the file that was kept."""
+    held = Holding(path="/held")
+    weir = begin(held)
+    for version, step in (("2.0", lambda: swap(weir, file="trial_two.so")),
+                          ("1.0", lambda: call(weir, "POST", f"/modules/{NAME}/rollback")),
+                          ("2.0", lambda: swap(weir, file="trial_two.so"))):
+        held.hold()
+        with weir.client() as client, weir.client() as second:
+            two_held(weir, held, (client, second))
+            before = in_force(weir)
+            step()
+            assert copies(weir) == [("active", in_force(weir)), ("draining", before)]
+            held.release()
+            assert client.response().status == second.response().status == 200
+            wait_alone(weir)
+        assert call(weir, "GET", f"/modules/{NAME}")["version"] == version
+    assert weir.get("/").status == 200
+
+
+def test_a_swap_that_fails_leaves_nothing(begin, folder):
+    weir = begin(Holding(path="/held"))
+    shutil.copy(COPIES / "trial_create.so", folder)
+    with Client(str(weir.folder / "admin.sock")) as client:
+        client.request("POST", f"/api/v1/modules/{NAME}/swap", [("Content-Type", "application/json")],
+                       body=json.dumps({"file": "trial_create.so"}))
+        assert client.response("POST").status == 503
+    wait_alone(weir)
+    swap(weir, file="trial_two.so")
+    kept, = (weir.state / "modules").glob(f"{NAME}-{call(weir, 'GET', f'/modules/{NAME}')['swap']['old']['identity']}*")
+    kept.write_bytes(b"no module")
+    with Client(str(weir.folder / "admin.sock")) as client:
+        client.request("POST", f"/api/v1/modules/{NAME}/rollback")
+        assert client.response("POST").status == 409
+    wait_alone(weir)
+    assert call(weir, "GET", f"/modules/{NAME}")["version"] == "2.0"
+
+
+@pytest.mark.parametrize("way", [by_reload, by_swap, by_trial_promoted])
+def test_whom_it_does_not_serve_does_not_keep_it(begin, folder, way):
+    """A request that goes on for hours, at another pool's balancer, is no user of the old copy."""
+    other = Holding()
+    weir = begin(Holding(path="/held"), other)
+    with weir.client() as client:
+        client.request(target="/api")
+        wait_for(lambda: call(weir, "GET", "/pools/api")["servers"][0]["in_flight"] == 1, "the request")
+        for _ in range(2):
+            assert weir.get("/").status == 200
+            way(weir, folder)
+            assert weir.get("/").status == 200
+            wait_alone(weir)
+            if way is not by_reload:
+                call(weir, "POST", f"/modules/{NAME}/rollback")
+                wait_alone(weir)
+        for name in ("sticky_cookie", "health_http"):  # of the pool that it is not for
+            stage(folder, name)
+            swap(weir, name)
+            wait_alone(weir, name)
+        other.release()
+        assert client.response().status == 200
+
+
+# Whether a request that is at a server uses it still.
+KINDS = {"headers": True, "rate_limit": True, "route_path": True, "sticky_cookie": True, "access_log": True,
+         "health_http": False, "metrics_prometheus": False, "store_sqlite": False, "admin": False,
+         "balance_hash": False}
+
+
+@pytest.mark.parametrize("way", ["reload", "swap"])
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_of_module(begin, folder, name, way):
+    held = Holding(path="/held")
+    weir = begin(held)
+    with weir.client() as client, weir.client() as second:
+        two_held(weir, held, (client, second))
+        before = in_force(weir)
+        stage(folder, name)
+        if way == "swap":
+            swap(weir, name)
+        else:
+            weir.reload()
+        if KINDS[name]:
+            assert copies(weir, name) == [("active", in_force(weir)), ("draining", before)]
+        else:
+            wait_alone(weir, name)
+        held.release()
+        for each in (client, second):
+            response = each.response()
+            assert (response.status, response.headers.get("X-Weir")) == (200, "here")
+        wait_alone(weir, name)
+    assert weir.get("/").headers.get("X-Weir") == "here"

@@ -17,14 +17,16 @@ void lifetime_init(struct lifetime *life, unsigned loops, size_t modules,
         life->module_loops[i] = loops;
     }
     for (unsigned i = 0; i < loops; i++) {
-        life->locals[i].balancers = base_zalloc((modules + 1) * sizeof(uint32_t));
+        life->locals[i].users = base_zalloc((modules + 1) * sizeof(uint32_t));
+        life->locals[i].gone = base_zalloc((modules + 1) * sizeof(bool));
     }
 }
 
 void lifetime_end(struct lifetime *life)
 {
     for (unsigned i = 0; i < life->loops; i++) {
-        free(life->locals[i].balancers);
+        free(life->locals[i].users);
+        free(life->locals[i].gone);
     }
     free(life->locals);
     free(life->module_loops);
@@ -42,9 +44,16 @@ static void loop_less(_Atomic unsigned *loops, const struct lifetime_owner *owne
     }
 }
 
+static bool module_lasts(const struct lifetime *life, size_t module, unsigned loop)
+{
+    return life->owner.module_lasts != NULL &&
+           life->owner.module_lasts(life->owner.arg, module, loop);
+}
+
 /* From here on the control thread may unload the module. */
 static void module_left(struct lifetime *life, size_t module, unsigned loop)
 {
+    life->locals[loop].gone[module] = true;
     life->owner.module_left(life->owner.arg, module, loop);
     loop_less(&life->module_loops[module], &life->owner);
 }
@@ -59,7 +68,7 @@ void lifetime_unref(struct lifetime *life, unsigned loop)
     }
     bool kept = local->kept > 0;
     for (size_t i = life->modules; i > 0; i--) {
-        if (local->balancers[i - 1] == 0) {
+        if (local->users[i - 1] == 0 && !local->gone[i - 1]) {
             module_left(life, i - 1, loop);
         }
     }
@@ -81,7 +90,8 @@ void lifetime_unkeep(struct lifetime *life, unsigned loop)
 
 void lifetime_keep_module(struct lifetime *life, size_t module, unsigned loop)
 {
-    life->locals[loop].balancers[module]++;
+    ASSERT(!life->locals[loop].gone[module]);
+    life->locals[loop].users[module]++;
     lifetime_keep(life, loop);
 }
 
@@ -89,9 +99,22 @@ void lifetime_unkeep_module(struct lifetime *life, size_t module, unsigned loop)
 {
     struct lifetime_local *local = &life->locals[loop];
 
-    ASSERT(local->balancers[module] > 0);
-    if (--local->balancers[module] == 0 && local->refs == 0) {
+    ASSERT(local->users[module] > 0);
+    if (--local->users[module] == 0 &&
+        (local->refs == 0 || (local->left && !module_lasts(life, module, loop)))) {
         module_left(life, module, loop);
     }
     lifetime_unkeep(life, loop);
+}
+
+void lifetime_leave(struct lifetime *life, unsigned loop)
+{
+    struct lifetime_local *local = &life->locals[loop];
+
+    local->left = true;
+    for (size_t i = life->modules; i > 0; i--) {
+        if (local->users[i - 1] == 0 && !module_lasts(life, i - 1, loop)) {
+            module_left(life, i - 1, loop);
+        }
+    }
 }

@@ -17,6 +17,7 @@ core_libcore_a_SOURCES += \
     core/proxy/stream/stream_etags.h \
     core/proxy/stream/stream_filter.c \
     core/proxy/stream/stream_filter.h \
+    core/proxy/stream/stream_keep.c \
     core/proxy/stream/stream_log.c \
     core/proxy/stream/stream_reply.c \
     core/proxy/stream/stream_time.c \

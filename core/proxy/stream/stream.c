@@ -413,6 +413,9 @@ static void down_close(struct exchange *exchange, bool complete)
     list_remove(&stream->link);
     arena_reset(&exchange->arena);
     attempt_forget(&stream->attempt, loop->index);
+    if (unlikely(stream->keeps != STREAM_KEEPS_NOTHING)) {
+        stream_unkeep_modules(stream);
+    }
     lifetime_unref(stream->plan->life, loop->index);
     stream->magic = 0;
     loop_free_later(loop, &stream->freed, stream_free);

@@ -46,6 +46,9 @@ enum stream_phase {
     PHASE_DONE,     /* handed over to the client's codec; on_close follows */
 };
 
+/* Of modules, beyond the time of its plan; see stream_keep.c. */
+enum stream_keeps { STREAM_KEEPS_NOTHING, STREAM_KEEPS_ITS_OWN, STREAM_KEEPS_ALL };
+
 struct stream {
     struct weir_request request_handle;
     struct weir_response response_handle;
@@ -66,6 +69,7 @@ struct stream {
     bool blameless;                       /* the attempt's end says nothing about the server */
     bool was_reused;    /* the upstream connection had been used before this attempt came to it */
     bool continued;     /* a server has sent 100 */
+    uint8_t keeps;      /* enum stream_keeps */
     int8_t grpc_status; /* of the response's trailers; -1: none came */
     struct exchange exchange;
     struct stream_home *home;
@@ -232,6 +236,13 @@ void stream_reply_end(struct weir_request *req);
 void stream_reply_abort(struct weir_request *req);
 enum weir_status stream_reply_refusal(struct weir_request *req, uint32_t status,
                                       const struct weir_field *fields, size_t count);
+
+/* ---- stream_keep.c: beyond the time of its plan ---- */
+/* The plan is about to leave the loop: each of its streams keeps the modules that it may still
+ * call. */
+void streams_keep_modules(struct stream_home *home, const struct plan *plan);
+/* At the end of one that does. */
+void stream_unkeep_modules(struct stream *stream);
 
 /* ---- stream_log.c: the end ---- */
 /* Statistics and loggers. Once per stream that had a request. */

@@ -22,9 +22,22 @@ static void on_changed(void *arg)
     strcat(told, "! ");
 }
 
+static size_t lasting;
+
+static bool module_lasts(void *arg, size_t module, unsigned loop)
+{
+    ck_assert_ptr_eq(arg, &life);
+    return module == lasting && loop == 0;
+}
+
 static void set_up(void)
 {
-    const struct lifetime_owner owner = {on_module_left, on_changed, &life, told};
+    const struct lifetime_owner owner = {.module_left = on_module_left,
+                                         .module_lasts = module_lasts,
+                                         .changed = on_changed,
+                                         .arg = &life,
+                                         .changed_arg = told};
+    lasting = 2; /* none */
     told[0] = '\0';
     lifetime_init(&life, 2, 2, &owner);
     lifetime_ref(&life, 0);
@@ -92,6 +105,44 @@ UNIT_TEST(what_ends_before_the_references_ends_nothing)
     lifetime_unkeep(&life, 1);
     expect("");
     ck_assert_uint_eq(life.loops_kept, 2);
+}
+
+UNIT_TEST(a_plan_that_is_left_keeps_the_modules_that_are_used)
+{
+    lifetime_ref(&life, 0); /* a request, */
+    lifetime_keep_module(&life, 1, 0);
+    lifetime_keep_module(&life, 1, 0); /* and a balancer */
+    lifetime_leave(&life, 0);
+    expect("m0@0 ");
+    lifetime_unref(&life, 0);
+    lifetime_unkeep_module(&life, 1, 0);
+    expect("");
+    ck_assert_uint_eq(life.module_loops[0], 1);
+    lifetime_unkeep_module(&life, 1, 0);
+    expect("m1@0 "); /* before the request ends */
+    ck_assert_uint_eq(life.loops_left, 2);
+    lifetime_unref(&life, 0);
+    expect(""); /* nothing is told twice */
+    ck_assert_uint_eq(life.loops_left, 1);
+    lifetime_leave(&life, 1);
+    lifetime_unref(&life, 1);
+    expect("m1@1 ! m0@1 ! ! ! ");
+}
+
+UNIT_TEST(a_module_that_lasts_goes_with_the_last_reference)
+{
+    lasting = 1;
+    lifetime_ref(&life, 0);
+    lifetime_keep_module(&life, 1, 0);
+    lifetime_leave(&life, 0);
+    lifetime_unkeep_module(&life, 1, 0);
+    expect("m0@0 ");
+    lifetime_unref(&life, 0);
+    lifetime_unref(&life, 0);
+    expect("m1@0 ");
+    lifetime_ref(&life, 1); /* where no such references are */
+    lifetime_leave(&life, 1);
+    expect("m1@1 ! m0@1 ! ");
 }
 
 UNIT_FIXTURE(set_up, tear_down);
