@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from weirtest import admin, conf, weir as weir_program
-from weirtest.backend import Holding
+from weirtest.backend import Holding, Reply
 from weirtest.load import Load
 from weirtest.wait import wait_for
 from weirtest.weirctl import weirctl
@@ -119,6 +119,47 @@ def test_they_go_with_the_module(start_weir, http_server):
     wait_for(lambda: "rate_limit" not in rows(), "the module to be unloaded")
     weir.reload(config(web))
     assert scrape(weir)[COUNTED[0]] == 0
+
+
+def test_a_copy_that_is_tried(start_weir, http_server, module_folder):
+    """What became of both copies' picks, while there are two; no series is there twice."""
+    hears = pathlib.Path(weir_program.program()).parent / "tests" / "modules" / "built" / "balance_hears.so"
+    (module_folder / "balance_hears.so").write_bytes(hears.read_bytes())
+    (module_folder / "other.so").write_bytes(hears.read_bytes() + bytes(16))
+    fails = lambda request: Reply(b"", status=500) if request.target == "/fail" else "a"
+    weir = start_weir('module "balance_hears" {}\n' + config(http_server("a", fails)).replace(
+        'balance "round_robin"', 'balance "hears"').replace('sticky "cookie" {}', ""), workers=1)
+
+    def series():
+        lines = [line.rpartition(" ") for line in weir.get("/metrics", name="metrics").text.splitlines()
+                 if line.startswith("weir_module_")]
+        values = {name: float(value) for name, _, value in lines}
+        assert len(values) == len(lines), "each once"
+        return values
+
+    def tried(what, copy, **more):
+        labels = {"module": "balance_hears", "pool": "web", "copy": copy, **more}
+        text = ",".join(f'{name}="{value}"' for name, value in labels.items())
+        return f"weir_module_trial_{what}{{{text}}}"
+
+    assert not [name for name in series() if "trial" in name or "copy=" in name]
+    root = admin.browser(weir)
+    assert root.post("/api/v1/modules/balance_hears/swap", {"file": "other.so", "canary": "25%", "for": "1h",
+                                                            "max_error_ratio": 0}).status == 200
+    assert series()[tried("picks_total", "new")] == 0
+    for _ in range(7):
+        assert weir.get("/").status == 200
+    assert weir.get("/fail").status == 500
+    now = series()
+    for copy, count in (("old", 6), ("new", 2)):
+        assert now[tried("picks_total", copy)] == now[tried("requests_total", copy)] == count
+        assert 0 < now[tried("first_byte_seconds", copy, point="p50")] <= \
+            now[tried("first_byte_seconds", copy, point="p99")] < 10
+    assert now[tried("errors_total", "old")] + now[tried("errors_total", "new")] == 1
+    assert now['weir_module_calls_total{module="balance_hears",hook="on_complete",copy="new"}'] == 2
+    assert now['weir_module_calls_total{module="balance_hears",hook="on_complete"}'] == 6
+    assert root.post("/api/v1/modules/balance_hears/promote").status == 200
+    assert not [name for name in series() if "trial" in name or "copy=" in name]
 
 
 def test_what_they_count_is_right(start_weir, http_server):

@@ -15,6 +15,7 @@
 #include "control/api/totals.h"
 #include "module/call.h"
 #include "module/guard.h"
+#include "proxy/plan/trial.h"
 #include "proxy/runtime.h"
 #include "proxy/worker.h"
 
@@ -259,6 +260,20 @@ static enum weir_status stats_counters(struct weir_context *ctx, uint32_t times,
     return visit(ctx, false, times, fn, arg);
 }
 
+/* Copies of a module share their metrics, and one that is tried stands beside the other. */
+static bool shown_before(const struct plan *plan, size_t block, const struct metric *metric)
+{
+    for (size_t i = 0; i < block; i++) {
+        const struct module *module = plan->modules.items[i]->module;
+        for (uint32_t k = 0; k < module->metric_count; k++) {
+            if (module->metrics[k] == metric) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg)
 {
     const struct worker *worker = worker_of(module_context_of(ctx)->loop);
@@ -266,7 +281,11 @@ static void stats_metrics(struct weir_context *ctx, weir_metric_fn fn, void *arg
 
     for (size_t i = 0; plan != NULL && i < plan->modules.count; i++) {
         const struct module *module = plan->modules.items[i]->module;
+        bool tried = plan->has_canary && i + 1 == plan->modules.count;
         for (uint32_t k = 0; k < module->metric_count; k++) {
+            if (tried && shown_before(plan, i, module->metrics[k])) {
+                continue;
+            }
             const struct weir_metric_row row = {
                 .size = sizeof(row),
                 .type = module->metrics[k]->type,
@@ -332,6 +351,12 @@ static void show_strikes(struct module_view *view, const char *labels, const str
     }
 }
 
+/* Of a copy that is tried, so that its numbers are not those of the one in force. */
+static const char *copy_label(const struct plan *plan, size_t block)
+{
+    return plan->has_canary && block + 1 == plan->modules.count ? ",copy=\"new\"" : "";
+}
+
 static void show_hooks(struct module_view *view, const struct plan *plan,
                        void (*show)(struct module_view *view, const char *labels,
                                     const struct call_times *sum))
@@ -340,9 +365,9 @@ static void show_hooks(struct module_view *view, const struct plan *plan,
         const struct module *module = plan->modules.items[i]->module;
         for (enum module_hook hook = 0; hook < MODULE_HOOKS && view->more; hook++) {
             struct call_times sum;
-            char labels[128];
-            snprintf(labels, sizeof(labels), "module=\"%s\",hook=\"%s\"", module->name,
-                     module_hook_name(hook));
+            char labels[160];
+            snprintf(labels, sizeof(labels), "module=\"%s\",hook=\"%s\"%s", module->name,
+                     module_hook_name(hook), copy_label(plan, i));
             if (call_sum(module->meters, module->loops, hook, &sum)) {
                 show(view, labels, &sum);
             }
@@ -350,7 +375,7 @@ static void show_hooks(struct module_view *view, const struct plan *plan,
     }
 }
 
-static void show_blocks_out(struct module_view *view, const struct module *module)
+static void show_blocks_out(struct module_view *view, const struct module *module, const char *copy)
 {
     unsigned out = 0;
 
@@ -358,12 +383,12 @@ static void show_blocks_out(struct module_view *view, const struct module *modul
     {
         out += guard_is_out(container_of(link, struct guard, link));
     }
-    show_number(view, out, "module=\"%s\"", module->name);
+    show_number(view, out, "module=\"%s\"%s", module->name, copy);
 }
 
-static void show_quarantine(struct module_view *view, const struct module *module)
+static void show_quarantine(struct module_view *view, const struct module *module, const char *copy)
 {
-    show_number(view, module->quarantine != NULL, "module=\"%s\"", module->name);
+    show_number(view, module->quarantine != NULL, "module=\"%s\"%s", module->name, copy);
 }
 
 static void show_allocated(struct module_view *view, const char *labels,
@@ -372,25 +397,86 @@ static void show_allocated(struct module_view *view, const char *labels,
     show_number(view, (double)sum->allocated, "%s", labels);
 }
 
+/* What became of one arm's picks in a pool where a copy is tried. */
+struct tried {
+    uint64_t picks;
+    struct trial_counts total;
+};
+
+static void show_picks(struct module_view *view, const char *labels, const struct tried *tried)
+{
+    show_number(view, (double)tried->picks, "%s", labels);
+}
+
+static void show_requests(struct module_view *view, const char *labels, const struct tried *tried)
+{
+    show_number(view, (double)tried->total.requests, "%s", labels);
+}
+
+static void show_errors(struct module_view *view, const char *labels, const struct tried *tried)
+{
+    show_number(view, (double)tried->total.errors, "%s", labels);
+}
+
+static void show_first_byte(struct module_view *view, const char *labels, const struct tried *tried)
+{
+    const struct histogram *times = &tried->total.first_byte;
+
+    if (times->count > 0) {
+        show_number(view, histogram_quantile_ms(times, 0.5) / 1e3, "%s,point=\"p50\"", labels);
+        show_number(view, histogram_quantile_ms(times, 0.99) / 1e3, "%s,point=\"p99\"", labels);
+    }
+}
+
+static void show_trials(struct module_view *view, const struct plan *plan,
+                        void (*show)(struct module_view *view, const char *labels,
+                                     const struct tried *tried))
+{
+    static const char *const copies[TRIAL_ARMS] = {[ARM_OLD] = "old", [ARM_NEW] = "new"};
+
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        const struct pool_plan *pool = &plan->pools[i];
+        for (unsigned arm = 0; arm < TRIAL_ARMS && pool->trial != NULL && view->more; arm++) {
+            const struct use *use = arm == ARM_NEW ? pool->canary : pool->balance;
+            struct tried tried;
+            char labels[224];
+            snprintf(labels, sizeof(labels), "module=\"%s\",pool=\"%s\",copy=\"%s\"",
+                     use->module->name, pool->pool->name, copies[arm]);
+            trial_total(pool->trial, arm, &tried.picks, &tried.total);
+            show(view, labels, &tried);
+        }
+    }
+}
+
+/* One of the functions: by hook, by module, by pool and copy where one is tried. */
 static const struct {
     const char *name, *help;
     enum weir_metric_type type;
     void (*hook)(struct module_view *view, const char *labels, const struct call_times *sum);
-    void (*module)(struct module_view *view, const struct module *module);
+    void (*module)(struct module_view *view, const struct module *module, const char *copy);
+    void (*trial)(struct module_view *view, const char *labels, const struct tried *tried);
 } module_numbers[] = {
-    {"calls", "Calls of modules' hooks.", WEIR_COUNTER, show_calls, NULL},
+    {"calls", "Calls of modules' hooks.", WEIR_COUNTER, .hook = show_calls},
     {"call_time_seconds", "Time in modules' hooks, without calls inside them.", WEIR_COUNTER,
-     show_seconds, NULL},
+     .hook = show_seconds},
     {"call_duration_seconds", "Time of a call: median, 99th percentile and worst since loading.",
-     WEIR_GAUGE, show_times, NULL},
+     WEIR_GAUGE, .hook = show_times},
     {"strikes", "Breaches of modules' contract: calls over budget, wrong answers, failed hooks.",
-     WEIR_COUNTER, show_strikes, NULL},
+     WEIR_COUNTER, .hook = show_strikes},
     {"blocks_out", "Blocks of a module that are out for too many strikes, or in quarantine.",
-     WEIR_GAUGE, NULL, show_blocks_out},
-    {"quarantined", "1 for a module in quarantine, since Weir has died in it.", WEIR_GAUGE, NULL,
-     show_quarantine},
+     WEIR_GAUGE, .module = show_blocks_out},
+    {"quarantined", "1 for a module in quarantine, since Weir has died in it.", WEIR_GAUGE,
+     .module = show_quarantine},
     {"allocated_bytes", "Memory that modules' hooks have asked Weir for.", WEIR_COUNTER,
-     show_allocated, NULL},
+     .hook = show_allocated},
+    {"trial_picks", "Picks of a pool's balancers while one is tried beside the other.",
+     WEIR_COUNTER, .trial = show_picks},
+    {"trial_requests", "Requests of these picks that have ended.", WEIR_COUNTER,
+     .trial = show_requests},
+    {"trial_errors", "Those that failed, or were answered with 5xx.", WEIR_COUNTER,
+     .trial = show_errors},
+    {"trial_first_byte_seconds", "Their time to the first byte: median and 99th percentile.",
+     WEIR_GAUGE, .trial = show_first_byte},
 };
 
 static void stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg)
@@ -406,10 +492,12 @@ static void stats_modules(struct weir_context *ctx, weir_module_fn fn, void *arg
                                             .help = str_from(module_numbers[i].help)};
         if (module_numbers[i].hook != NULL) {
             show_hooks(&view, plan, module_numbers[i].hook);
-            continue;
+        } else if (module_numbers[i].trial != NULL) {
+            show_trials(&view, plan, module_numbers[i].trial);
         }
-        for (size_t k = 0; k < plan->modules.count && view.more; k++) {
-            module_numbers[i].module(&view, plan->modules.items[k]->module);
+        for (size_t k = 0; k < plan->modules.count && view.more && module_numbers[i].module != NULL;
+             k++) {
+            module_numbers[i].module(&view, plan->modules.items[k]->module, copy_label(plan, k));
         }
     }
 }

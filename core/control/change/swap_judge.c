@@ -17,15 +17,12 @@
 
 void judged_sum(struct judged *to, const struct trial *trial, enum trial_arm arm)
 {
-    struct trial_counts classes[TRIAL_CLASSES] = {{0}};
+    struct trial_counts total;
 
-    *to = (struct judged){0};
-    trial_sum(trial, arm, &to->picks, classes);
-    for (unsigned i = 0; i < TRIAL_CLASSES; i++) {
-        to->requests += classes[i].requests;
-        to->errors += classes[i].errors;
-        histogram_sum(&to->first_byte, &classes[i].first_byte);
-    }
+    trial_total(trial, arm, &to->picks, &total);
+    to->requests = total.requests;
+    to->errors = total.errors;
+    to->first_byte = total.first_byte;
 }
 
 bool judge_is_more(uint64_t new_events, uint64_t new_count, uint64_t old_events, uint64_t old_count,

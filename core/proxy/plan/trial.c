@@ -81,3 +81,18 @@ void trial_sum(const struct trial *trial, enum trial_arm arm, uint64_t *picks,
         }
     }
 }
+
+void trial_total(const struct trial *trial, enum trial_arm arm, uint64_t *picks,
+                 struct trial_counts *total)
+{
+    struct trial_counts classes[TRIAL_CLASSES] = {{0}};
+
+    *picks = 0;
+    *total = (struct trial_counts){0};
+    trial_sum(trial, arm, picks, classes);
+    for (unsigned i = 0; i < TRIAL_CLASSES; i++) {
+        total->requests += classes[i].requests;
+        total->errors += classes[i].errors;
+        histogram_sum(&total->first_byte, &classes[i].first_byte);
+    }
+}

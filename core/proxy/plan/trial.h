@@ -61,5 +61,8 @@ void trial_count(struct trial_local *local, enum trial_arm arm, uint32_t latency
 /* Adds what all loops have counted of the arm; `counts` has TRIAL_CLASSES. */
 void trial_sum(const struct trial *trial, enum trial_arm arm, uint64_t *picks,
                struct trial_counts *counts);
+/* All classes of servers in one. */
+void trial_total(const struct trial *trial, enum trial_arm arm, uint64_t *picks,
+                 struct trial_counts *total);
 
 #endif
