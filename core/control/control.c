@@ -19,8 +19,6 @@
 #include "control/control_state.h"
 #include "control/api/sdk_stats.h"
 #include "control/api/services.h"
-#include "control/change/pool_part.h"
-#include "control/change/swap.h"
 #include "control/change/module_part.h"
 #include "control/parts.h"
 #include "control/try_start.h"
@@ -292,37 +290,6 @@ static void tear_down(struct control *control)
     logfile_stop();
 }
 
-/* Puts the copies of modules in force that swaps have put in force before. */
-static struct generation *restore_copies(struct control *control, struct generation *generation)
-{
-    struct plan_swap swap;
-    struct generation *next = generation;
-
-    while (next != NULL && swap_restore(&control->changes, generation, &swap)) {
-        next = control_begin_again(control, generation, &swap);
-        if (next == NULL) {
-            log_write(WEIR_LOG_ERROR, swap.copy->name,
-                      "the copy that an swap has put in force does not start; its file does");
-        }
-        generation = next != NULL ? next : generation;
-        module_unref(&swap.copy);
-    }
-    return generation;
-}
-
-/* And the balancers that pools were given at run time. */
-static struct generation *restore_pools(struct control *control, struct generation *generation)
-{
-    struct plan_swap swap;
-    size_t at = 0;
-
-    while (pools_restore(&control->changes, generation, &control->arena, &at, &swap)) {
-        struct generation *next = control_begin_again(control, generation, &swap);
-        generation = next != NULL ? next : generation; /* the mistakes are logged */
-    }
-    return generation;
-}
-
 /* Lays the stored runtime changes over the files. The generation to begin with. */
 static struct generation *restore(struct control *control, struct generation *generation)
 {
@@ -333,7 +300,7 @@ static struct generation *restore(struct control *control, struct generation *ge
                   "the runtime changes that are kept do not fit the files; the files alone hold");
     }
     generation = restored != NULL ? restored : generation;
-    return restore_pools(control, restore_copies(control, generation));
+    return control_restore(control, generation);
 }
 
 /* Names that expand to servers are resolved. */

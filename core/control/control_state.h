@@ -77,6 +77,18 @@ void control_generation_left(struct runtime *runtime);
 void control_module_alarm(void *arg);
 void control_free_left(struct control *control);
 
+/* ---- restoring.c: what the store keeps comes into force ---- */
+
+void control_log_mistakes(const struct mistakes *mistakes);
+/* Derives a generation that no loop has prepared again, with runtime changes and the servers that
+ * names expand to, and with another copy of a module (`swap` NULL: none). NULL: mistakes were
+ * logged; the old one is still valid. */
+struct generation *control_begin_again(struct control *control, struct generation *generation,
+                                       const struct plan_swap *swap);
+/* The same with the copies of modules and the balancers of pools that changes have put in force;
+ * what cannot be had is logged and left out. */
+struct generation *control_restore(struct control *control, struct generation *generation);
+
 /* ---- leaving.c: listening sockets go ---- */
 
 /* Sockets of `old` that `now` (NULL: none) lacks stop taking connections. Once no handshake is
@@ -88,11 +100,6 @@ void control_leaving_free(struct control *control);
 
 /* Brings the first generation, `starting`, into force. */
 void control_begin(struct control *control);
-/* Derives the first generation again, with runtime changes and the servers that names expand to,
- * and with another copy of a module (`swap` NULL: none). NULL: mistakes were logged; the old one is
- * still valid. */
-struct generation *control_begin_again(struct control *control, struct generation *generation,
-                                       const struct plan_swap *swap);
 void control_names_changed(void *arg);
 
 /* For health checks and recovery. */

@@ -16,6 +16,7 @@ core_libcore_a_SOURCES += \
     core/control/privileges.h \
     core/control/report.c \
     core/control/report.h \
+    core/control/restoring.c \
     core/control/status.c \
     core/control/status.h \
     core/control/stopping.c \

@@ -377,14 +377,7 @@ static void apply(void *arg, struct generation *generation, void (*gate)(void *g
     names_await(control->runtime.names, generation->plan, named, control);
 }
 
-/* ---- mistakes, warnings, the log ---- */
-
-static void log_mistakes(const struct mistakes *mistakes)
-{
-    for (size_t i = 0; i < mistakes->count; i++) {
-        log_write(WEIR_LOG_ERROR, "weir", "%s", mistakes->texts[i]);
-    }
-}
+/* ---- warnings, the log ---- */
 
 void control_warn(const struct generation *generation)
 {
@@ -406,22 +399,6 @@ static struct generation *derive(void *arg, const struct plan_swap *swap, struct
 {
     struct control *control = arg;
     return generation_derive(&control->runtime, control->runtime.current, swap, mistakes);
-}
-
-struct generation *control_begin_again(struct control *control, struct generation *generation,
-                                       const struct plan_swap *swap)
-{
-    struct mistakes mistakes = {0};
-
-    control->runtime.current = generation; /* so that its sockets are found again */
-    struct generation *changed = derive(control, swap, &mistakes);
-    control->runtime.current = NULL;
-    if (changed != NULL) {
-        generation_free(&generation);
-    }
-    log_mistakes(&mistakes);
-    mistakes_free(&mistakes);
-    return changed;
 }
 
 static void begun(void *arg, const char *error)
@@ -471,8 +448,11 @@ static void rebuild(void *arg, bool overlay)
     bool wanted = !control->stopping && (overlay || names_is_stale(control->runtime.names));
     struct generation *generation = wanted ? derive(control, NULL, &mistakes) : NULL;
 
-    log_mistakes(&mistakes);
+    control_log_mistakes(&mistakes);
     mistakes_free(&mistakes);
+    if (generation != NULL && overlay) { /* the store has come late, with all that it keeps */
+        generation = control_restore(control, generation);
+    }
     if (generation != NULL) {
         apply(control, generation, NULL, rebuilt, control);
     } else {
@@ -537,7 +517,7 @@ static void reload(void *arg, struct operation *operation)
     struct generation *generation =
         generation_build(&control->runtime, control->path, true, &mistakes);
     if (generation == NULL) {
-        log_mistakes(&mistakes);
+        control_log_mistakes(&mistakes);
         log_write(WEIR_LOG_ERROR, "weir",
                   "reload refused: %zu mistakes; the running configuration stays", mistakes.count);
         set_nameservers(control, control->runtime.current);

@@ -11,8 +11,9 @@
  * them. */
 void pools_settle(struct changes *changes, struct change *change, cJSON *contradictions);
 
-/* At the start: the pools of `generation`, from number `*at` on, whose balancer is another than was
- * set at run time, one after the other: fills in how that changes. false: no more. */
+/* What is kept comes into force: the pools of `generation`, from number `*at` on, whose balancer is
+ * another than was set at run time, one after the other: fills in how that changes. false: no
+ * more. */
 bool pools_restore(struct changes *changes, const struct generation *generation,
                    struct arena *arena, size_t *at, struct plan_swap *out);
 

@@ -187,12 +187,13 @@ static bool instead(void *arg, const char *name, const uint8_t identity[32],
     return true;
 }
 
-bool swap_restore(struct changes *changes, const struct generation *generation,
+bool swap_restore(struct changes *changes, const struct generation *generation, size_t *at,
                   struct plan_swap *out)
 {
     module_registry_on_file(changes->plane.runtime->modules, instead, changes);
-    for (size_t i = 0; i < generation->plan->modules.count; i++) {
-        const struct module *module = generation->plan->modules.items[i]->module;
+    while (*at < generation->plan->modules.count) {
+        size_t block = (*at)++;
+        const struct module *module = generation->plan->modules.items[block]->module;
         struct module_instead wanted = {NULL, {0}};
         if (!instead(changes, module->name, module->identity, &wanted)) {
             continue;
@@ -207,7 +208,7 @@ bool swap_restore(struct changes *changes, const struct generation *generation,
         }
         mistakes_free(&mistakes);
         if (copy != NULL) {
-            *out = (struct plan_swap){.step = SWAP_TAKE, .module = i, .copy = copy};
+            *out = (struct plan_swap){.step = SWAP_TAKE, .module = block, .copy = copy};
             return true;
         }
     }
