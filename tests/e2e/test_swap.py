@@ -356,6 +356,63 @@ def test_one_that_crashes(begin):
     assert journal(weir)[-1] == ("modules.rollback", "rolled_back")
 
 
+def test_a_store_that_comes_late(begin, make_weir):
+    """Until then the files alone hold; then what was swapped and set is in force, without a start or reload."""
+    weir = begin(workers=1)
+    swap(weir, file="trial_two.so")
+    assert call(weir, "PATCH", "/pools/web", {"balance": "hash", "options": {"key": "path"}})[0] == 200
+    weir.stop()
+    other = make_weir(workers=1)
+    other.configure(f'module "store_sqlite" {{ path = "{weir.state}/weir.db" }}\n' + conf.listener() +
+                    'module "route_path" { route "/" { redirect = "/elsewhere" } }\n')
+    other.start()
+    mark = len(weir.log())
+    weir.start()
+    weir.wait_log("the files alone hold", mark)
+    assert (show(weir)["version"], show(weir)["swap"], policy(weir)) == ("1.0", None, ("trial", None))
+    assert call(weir, "POST", f"/modules/{NAME}/swap", {"file": "trial_last.so"})[0] == 503, "it could not be kept"
+    with Load(weir.client, threads=2) as load:
+        load.wait_requests(20)
+        other.stop()
+        wait_for(lambda: show(weir)["version"] == "2.0", "what the store keeps to be in force")
+        assert (show(weir)["swap"]["state"], policy(weir)[0]) == ("promoted", "hash")
+        load.wait_requests(20)
+    load.assert_clean()
+    assert "the store is back" in weir.log()[mark:]
+    assert step(weir, "rollback")["version"] == "1.0"
+
+
+# ---- two operators ----
+
+def test_who_has_read_something_else_is_told(begin):
+    weir = begin()
+
+    def tagged(what, tag=None, body=None):
+        with Client(str(weir.folder / "admin.sock")) as client:
+            client.request("POST" if what else "GET", f"/api/v1/modules/{NAME}{what}",
+                           [("If-Match", tag)] * bool(tag) + [("Content-Type", "application/json")] * bool(body),
+                           body=json.dumps(body) if body else None)
+            response = client.response()
+            return response.status, response.headers.get("ETag")
+
+    _, first = tagged("")
+    assert weir.get("/").status == 200
+    assert tagged("") == (200, first), "what is counted changes nothing"
+    assert tagged("/swap", '"0123456789abcdef"', {"file": "trial_two.so"})[0] == 412
+    assert show(weir)["version"] == "1.0"
+    status, second = tagged("/swap", first, {"file": "trial_two.so", "canary": "10%", "for": "1h"})
+    assert status == 200 and second != first and tagged("")[1] == second
+    assert tagged("/promote", first) == (412, second), "with the tag that is right"
+    status, third = tagged("/promote", second)
+    assert status == 200 and third not in (first, second)
+    for what in ("/rollback", "/retry", "/promote"):
+        assert tagged(what, second) == (412, third)
+    assert tagged("/retry", third)[0] == 200
+    status, last = tagged("/rollback", "*")
+    assert status == 200 and last not in (first, second, third)
+    assert tagged("/swap", last, {"file": "trial_two.so"})[0] == 200
+
+
 # ---- weirctl ----
 
 def test_weirctl(begin):

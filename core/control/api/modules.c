@@ -300,6 +300,41 @@ cJSON *show_module(const struct plane *plane, const struct module *module)
     return object;
 }
 
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    return (hash ^ value) * 0x9e3779b97f4a7c15u;
+}
+
+/* What an operation on the module may change: not what it counts. */
+char *show_module_tag(const struct plane *plane, const struct module *module)
+{
+    uint64_t hash = table_hash(str_from(module->name));
+    cJSON *swap = plane->swap != NULL ? plane->swap(plane, module->name) : NULL;
+    const char *state = json_text(swap, "state");
+
+    for (size_t i = 0; i < sizeof(module->identity); i++) {
+        hash = mix(hash, module->identity[i]);
+    }
+    hash = mix(hash, state != NULL ? table_hash(str_from(state)) : 0);
+    hash = mix(hash, (uint64_t)json_integer(swap, "began", 0));
+    hash = mix(hash, (uint64_t)json_integer(swap, "ended", 0));
+    cJSON_Delete(swap);
+    list_each(link, &module->guards)
+    {
+        hash = mix(hash, guard_is_out(container_of(link, struct guard, link)));
+    }
+    return base_printf("%016llx", (unsigned long long)mix(hash, module->quarantine != NULL));
+}
+
+bool module_matches(struct operation *operation, const struct module *module)
+{
+    char *tag = show_module_tag(operation->plane, module);
+    bool matches = operation_matches(operation, tag);
+
+    free(tag);
+    return matches;
+}
+
 /* With the module's name, for who sees no module around it. */
 static cJSON *show_named_alarm(const struct module *module, struct guard *guard)
 {
@@ -410,6 +445,7 @@ static void run_module(struct operation *operation)
         add_blocks(object, operation->plane, module);
         lately_show_recent(&operation->plane->lately, module->number, object);
         operation_succeed(operation, 200, object);
+        operation->etag = show_module_tag(operation->plane, module);
     }
 }
 

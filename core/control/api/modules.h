@@ -9,6 +9,10 @@
 #include "module/blame.h"
 
 cJSON *show_module(const struct plane *plane, const struct module *module);
+/* Changes with what operations change of it: for ETag. The caller frees it. */
+char *show_module_tag(const struct plane *plane, const struct module *module);
+/* Whether the operation's If-Match, if it has one, is that tag; false: 412 is the answer. */
+bool module_matches(struct operation *operation, const struct module *module);
 /* The copy of that name that is in force, else the newest one; NULL: none. */
 const struct module *find_module(const struct plane *plane, const char *name);
 /* That of the operation's path; NULL: 404 is the answer. */

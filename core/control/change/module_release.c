@@ -24,6 +24,10 @@ static enum written run_release(struct operation *operation)
         }
         return WRITE_ANSWERED;
     }
+    const struct module *module = find_module(operation->plane, name);
+    if (module != NULL && !module_matches(operation, module)) {
+        return WRITE_ANSWERED;
+    }
     operation->state = cJSON_CreateObject();
     operation->state_free = before_free;
     cJSON_AddItemToObject(operation->state, "quarantine", show_blame(blame));
@@ -33,8 +37,8 @@ static enum written run_release(struct operation *operation)
 }
 
 static const struct command commands[] = {
-    WRITE("modules.release", ADMIN, "POST", "/modules/{module}/release", NULL, NULL, 200, 0,
-          "Reload", run_release,
+    WRITE("modules.release", ADMIN, "POST", "/modules/{module}/release", NULL, NULL, 200,
+          WEIR_OPERATION_IF_MATCH, "Reload", run_release,
           "Ends the module's quarantine, and brings it into force by a reload. If that is refused, "
           "it stays in quarantine."),
     COMMANDS_END,

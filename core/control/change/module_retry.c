@@ -43,6 +43,7 @@ static void retried(struct change *change, const char *error)
 
     if (error == NULL && module != NULL) {
         operation_succeed(change->operation, 200, show_module(plane, module));
+        change->operation->etag = show_module_tag(plane, module);
     }
 }
 
@@ -50,7 +51,7 @@ static enum written run_retry(struct operation *operation)
 {
     const struct module *module = find_module_of(operation);
 
-    if (module == NULL) {
+    if (module == NULL || !module_matches(operation, module)) {
         return WRITE_ANSWERED;
     }
     if (module->quarantine != NULL) {
@@ -74,8 +75,8 @@ static enum written run_retry(struct operation *operation)
 }
 
 static const struct command commands[] = {
-    WRITE("modules.retry", OPERATOR, "POST", "/modules/{module}/retry", NULL, NULL, 200, 0,
-          "Module", run_retry,
+    WRITE("modules.retry", OPERATOR, "POST", "/modules/{module}/retry", NULL, NULL, 200,
+          WEIR_OPERATION_IF_MATCH, "Module", run_retry,
           "Tries the module again: its blocks that are out for too many strikes are used anew."),
     COMMANDS_END,
 };

@@ -75,13 +75,9 @@ static void enforce(struct change *change)
 static void answer(struct change *change, const char *error)
 {
     const struct step *step = change->arg;
-    cJSON *shown = NULL;
 
     if (error == NULL && change->operation != NULL) {
-        shown = step->swap->subject->answer(&change->changes->plane, step->swap->name);
-    }
-    if (shown != NULL) {
-        operation_succeed(change->operation, 200, shown);
+        step->swap->subject->answer(change->operation, step->swap->name);
     }
 }
 

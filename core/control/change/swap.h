@@ -34,8 +34,8 @@ struct swap_subject {
     /* Why what was before the promoted one cannot come back, since something else has changed;
      * NULL: it can. */
     const char *(*changed)(const struct changes *changes, const struct swap *swap);
-    /* The answer to an operation; NULL: the subject is gone. */
-    cJSON *(*answer)(const struct plane *plane, const char *name);
+    /* An operation has succeeded. */
+    void (*answer)(struct operation *operation, const char *name);
     /* Optional. A change will put that side in force: what else is to be kept; the swap's record is
      * still the one before. */
     void (*keep)(struct change *change, const struct swap *swap, enum trial_arm side);

@@ -70,10 +70,14 @@ static const char *changed(const struct changes *changes, const struct swap *swa
     return same ? NULL : "a reload has taken another copy since it was swapped";
 }
 
-static cJSON *answer(const struct plane *plane, const char *name)
+static void answer(struct operation *operation, const char *name)
 {
-    const struct module *module = find_module(plane, name);
-    return module != NULL ? show_module(plane, module) : NULL;
+    const struct module *module = find_module(operation->plane, name);
+
+    if (module != NULL) {
+        operation_succeed(operation, 200, show_module(operation->plane, module));
+        operation->etag = show_module_tag(operation->plane, module);
+    }
 }
 
 static void enforced(struct change *change, const struct swap *swap)
@@ -198,15 +202,16 @@ static cJSON *ask_record(struct operation *operation, const struct module *old,
 
 /* ---- operations ---- */
 
-/* The copy of the path's module that runs; NULL: 404 is the answer. */
+/* The copy of the path's module that runs; NULL: 404 or 412 is the answer. */
 static struct module *the_module(struct operation *operation)
 {
     struct module *module = running(changes_of(operation), operation->params[0]);
 
     if (module == NULL) {
         operation_problem(operation, 404, "there is no module \"%s\"", operation->params[0]);
+        return NULL;
     }
-    return module;
+    return module_matches(operation, module) ? module : NULL;
 }
 
 static enum written run_swap(struct operation *operation)
@@ -257,13 +262,15 @@ static const struct weir_argument swap_body[] = {
 
 static const struct command commands[] = {
     WRITE(
-        "modules.swap", ADMIN, "POST", "/modules/{module}/swap", swap_body, NULL, 200, 0, "Module",
-        run_swap,
+        "modules.swap", ADMIN, "POST", "/modules/{module}/swap", swap_body, NULL, 200,
+        WEIR_OPERATION_IF_MATCH, "Module", run_swap,
         "Puts another copy of a module in force, at once or after a trial; nothing else changes."),
-    WRITE("modules.promote", OPERATOR, "POST", "/modules/{module}/promote", NULL, NULL, 200, 0,
-          "Module", run_promote, "Ends the trial of a copy: it takes the place of the other one."),
-    WRITE("modules.rollback", OPERATOR, "POST", "/modules/{module}/rollback", NULL, NULL, 200, 0,
-          "Module", run_rollback, "Puts the copy before the last swap in force again."),
+    WRITE("modules.promote", OPERATOR, "POST", "/modules/{module}/promote", NULL, NULL, 200,
+          WEIR_OPERATION_IF_MATCH, "Module", run_promote,
+          "Ends the trial of a copy: it takes the place of the other one."),
+    WRITE("modules.rollback", OPERATOR, "POST", "/modules/{module}/rollback", NULL, NULL, 200,
+          WEIR_OPERATION_IF_MATCH, "Module", run_rollback,
+          "Puts the copy before the last swap in force again."),
     COMMANDS_END,
 };
 

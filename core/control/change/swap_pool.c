@@ -107,10 +107,14 @@ static const char *changed(const struct changes *changes, const struct swap *swa
     return why;
 }
 
-static cJSON *answer(const struct plane *plane, const char *name)
+static void answer(struct operation *operation, const char *name)
 {
+    const struct plane *plane = operation->plane;
     const struct pool_plan *pool = plan_pool(plane->runtime->current->plan, str_from(name));
-    return pool != NULL ? show_pool(plane, pool) : NULL;
+
+    if (pool != NULL) {
+        operation_succeed(operation, 200, show_pool(plane, pool));
+    }
 }
 
 /* A trial that ends in favour of what is in force changes nothing that is kept of the pool. */
