@@ -75,6 +75,7 @@ sdk_libtesting_a_SOURCES = $(SDK_OPTION_SOURCES) $(SDK_TESTING_CORE) \
     sdk/testing/descriptor.c \
     sdk/testing/explain.c \
     sdk/testing/fake.h \
+    sdk/testing/guard.h \
     sdk/testing/fields.c \
     sdk/testing/files.c \
     sdk/testing/guard.c \

@@ -89,6 +89,11 @@ void arena_init(struct arena *arena, struct arena_cache *cache, size_t limit)
     *arena = (struct arena){.cache = cache, .limit = limit};
 }
 
+void arena_init_on(struct arena *arena, void *memory, size_t len)
+{
+    *arena = (struct arena){.pos = memory, .end = (char *)memory + len};
+}
+
 void arena_reset(struct arena *arena)
 {
     while (arena->blocks != NULL) {
@@ -121,7 +126,9 @@ static void *own_block(struct arena *arena, size_t len)
         arena->blocks->next = block;
     } else {
         arena->blocks = block;
-        arena->pos = arena->end = (char *)block + block->size;
+        if (arena->pos == NULL) {
+            arena->pos = arena->end = (char *)block + block->size;
+        }
     }
     UNPOISON(block->data, len);
     return block->data;

@@ -26,7 +26,7 @@ struct arena_cache {
 
 struct arena {
     struct arena_block *blocks; /* newest first */
-    char *pos, *end;            /* of the newest block: pos <= end */
+    char *pos, *end;            /* of the newest block, or what it began on: pos <= end */
     struct arena_cache *cache;  /* NULL: plain malloc and free */
     size_t total;               /* bytes in all blocks */
     size_t limit;               /* of `total`; 0: none */
@@ -37,6 +37,9 @@ void arena_cache_free(struct arena_cache *cache);
 
 /* Takes no memory yet. */
 void arena_init(struct arena *arena, struct arena_cache *cache, size_t limit);
+
+/* Likewise, but `memory`, aligned to 16, is used first: the caller's, who has it longer. */
+void arena_init_on(struct arena *arena, void *memory, size_t len);
 
 /* Raises the limit, if there is one: for what has to be said when it is reached. */
 static inline void arena_allow(struct arena *arena, size_t more)

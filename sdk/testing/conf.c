@@ -15,8 +15,12 @@
 #define FOLDER "/etc/weir/"
 static const char file[] = FOLDER "conf";
 
+/* For what is read of a block, where the guard is on; what is more is not guarded. */
+#define LENT_ROOM ((size_t)65536)
+
 struct fake_reading {
     struct arena arena;
+    void *lent; /* what the arena begins on; NULL: nothing */
     struct conf_places *places;
 };
 
@@ -133,6 +137,7 @@ void fake_block_destroy(struct weir_test_block *block)
     }
     fake_take_back(block->conf);
     arena_reset(&block->reading->arena);
+    fake_take_back(block->reading->lent);
     free(block->reading);
     fake_take_back(block);
 }
@@ -146,7 +151,13 @@ static struct weir_test_block *block_new(struct weir_test *host, enum weir_optio
     block->context = context;
     block->number = ++host->block_count;
     block->reading = fake_alloc(sizeof(*block->reading));
-    arena_init(&block->reading->arena, NULL, 0);
+    if (fake_guards()) { /* values of options lie there, and are lent as long as the block is */
+        block->reading->lent =
+            fake_lend(LENT_ROOM, "a value of the options of a block that is gone");
+        arena_init_on(&block->reading->arena, block->reading->lent, LENT_ROOM);
+    } else {
+        arena_init(&block->reading->arena, NULL, 0);
+    }
     block->reading->places = conf_places_new(&block->reading->arena);
     fake_context_init(&block->ctx, host, "the block",
                       context == WEIR_CONTEXT_POOL ? host->pool_name : NULL);

@@ -73,6 +73,7 @@ BAD = [
     ("INDEX", "contract of the balancer", "which is out of range", "pick"),
     ("NONE", "contract of the balancer", "pick chose none, though a candidate is usable", "pick"),
     ("AFTER", "contract of the balancer", "it used the memory of an instance that is gone", "create, at create+"),
+    ("VALUE", "contract of the balancer", "it used a value of the options of a block that is gone", "create, at create+"),
     ("KEEPS", "contract of the balancer", "it used the candidates before on_members", "pick, at pick+"),
     ("TIMER", "contract of the balancer", "has gone and left 1 timers", "destroy"),
     ("CONF", "configuration of the balancer", "the module has changed its options", "conf_"),

@@ -16,6 +16,9 @@
 
 struct conf {
     int64_t choices;
+#if defined(BAD_VALUE)
+    struct weir_str label;
+#endif
 };
 
 struct instance {
@@ -38,6 +41,10 @@ static const struct weir_option rows[] = {
                       ""),
 #else
                       "How many are drawn."),
+#endif
+#if defined(BAD_VALUE)
+    WEIR_OPTION(struct conf, label, STRING, "none", WEIR_CONTEXT_MODULE | WEIR_CONTEXT_POOL,
+                WEIR_OPTION_RELOADABLE, "What it is called."),
 #endif
 };
 static const struct weir_options options = WEIR_OPTIONS(struct conf, rows);
@@ -117,6 +124,12 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
         kept->calls++;
     }
     kept = instance;
+#elif defined(BAD_VALUE)
+    static struct weir_str kept; /* the bytes are not its own */
+    if (kept.len > 0 && *(const volatile char *)kept.ptr == '?') {
+        return WEIR_ERROR;
+    }
+    kept = ((const struct conf *)conf)->label;
 #endif
     return WEIR_OK;
 }

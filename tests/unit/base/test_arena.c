@@ -68,6 +68,27 @@ UNIT_TEST(large_pieces_leave_the_newest_block_alone)
     arena_reset(&arena);
 }
 
+UNIT_TEST(memory_of_the_callers_is_used_first)
+{
+    static char memory[256] __attribute__((aligned(16)));
+    struct arena arena;
+
+    arena_init_on(&arena, memory, sizeof(memory));
+    ck_assert_ptr_eq(arena_alloc(&arena, 20), memory);
+    char *large = arena_alloc(&arena, 5000);
+    ck_assert(large < memory || large >= memory + sizeof(memory));
+    memset(large, 'l', 5000);
+    ck_assert_ptr_eq(arena_alloc(&arena, 20), memory + 32); /* and goes on to be used */
+    char *next = arena_alloc(&arena, 250);
+    ck_assert(next < memory || next >= memory + sizeof(memory));
+    memset(next, 'n', 250);
+    ck_assert_int_eq(large[4999], 'l');
+    arena_reset(&arena);
+    ck_assert_ptr_null(arena.pos);
+    arena_bytes(&arena, 3);
+    arena_reset(&arena);
+}
+
 UNIT_TEST(sizes_that_overflow_are_refused)
 {
     struct arena arena;
