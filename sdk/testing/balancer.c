@@ -99,13 +99,15 @@ static void require_pool(const struct weir_test_instance *balancer, const char *
     }
 }
 
-/* The array with its head, in one allocation that the balancer owns. */
+/* The array with its head and the names, in one allocation that the balancer owns. */
 static void candidates_new(struct weir_test_instance *balancer)
 {
     const struct weir_test_pool *pool = balancer->pool;
     size_t head = (sizeof(struct weir_candidates) + sizeof(max_align_t) - 1) / sizeof(max_align_t) *
                   sizeof(max_align_t);
-    char *memory = fake_lend(head + pool->count * STRIDE, "the candidates before on_members");
+    size_t array = head + pool->count * STRIDE;
+    char *memory = fake_lend(array + fake_names_size(pool), "the candidates before on_members");
+    char *name = memory + array;
     struct weir_candidates *all = (struct weir_candidates *)(void *)memory;
 
     memset(memory + head, 0xa5, pool->count * STRIDE);
@@ -120,10 +122,11 @@ static void candidates_new(struct weir_test_instance *balancer)
             continue;
         }
         balancer->numbers[all->count] = i;
+        strcpy(name, server->name);
         *(struct weir_candidate *)(void *)(memory + head + all->count * STRIDE) =
             (struct weir_candidate){
                 .id = server->id,
-                .name = fake_str(server->name),
+                .name = {name, strlen(server->name)},
                 .weight = server->weight,
                 .in_flight = &server->in_flight,
                 .latency_us = &server->latency_us,
@@ -131,6 +134,7 @@ static void candidates_new(struct weir_test_instance *balancer)
                 .limit = server->limit,
                 .full_weight = server->full_weight,
             };
+        name += strlen(name) + 1;
         all->count++;
     }
     balancer->candidates = all;
@@ -188,7 +192,7 @@ static bool pass_on(struct weir_test_instance *from, struct weir_test_instance *
                     struct weir_state state, void *slot)
 {
     state.size = sizeof(state);
-    state.data = fake_alloc(state.capacity);
+    state.data = fake_lend(state.capacity, "the state of a handing over that is over");
     FAKE_HOOK("save");
     enum weir_status saved = from->host->balancer.save(&from->ctx.base, from->data, &state);
     bool refused = false;
@@ -206,7 +210,7 @@ static bool pass_on(struct weir_test_instance *from, struct weir_test_instance *
     if (refused && slot != NULL) {
         memset(slot, 0, to->host->balancer.slot_size);
     }
-    free(state.data);
+    fake_take_back(state.data);
     return refused;
 }
 

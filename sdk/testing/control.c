@@ -246,12 +246,20 @@ uint64_t weir_test_subscription_last_id(struct weir_test *host)
 
 void weir_test_event(struct weir_test *host, uint64_t id, const char *name, const char *data)
 {
-    struct weir_event event = {sizeof(event), id, fake_str(name), fake_str(data)};
+    static const char over[] = "an event of a call that is over";
+    char *lent_name = fake_lend_copy(name, strlen(name) + 1, over);
+    char *lent_data = fake_lend_copy(data, strlen(data) + 1, over);
+    const struct weir_event made = {sizeof(made), id, fake_str(lent_name), fake_str(lent_data)};
+    struct weir_event *event = fake_lend_copy(&made, sizeof(made), over);
+
     for (struct weir_subscription *s = control_of(host)->subscriptions; s != NULL; s = s->next) {
         if (!s->ended) {
-            s->fn(s->arg, &event);
+            s->fn(s->arg, event);
         }
     }
+    fake_take_back(event);
+    fake_take_back(lent_data);
+    fake_take_back(lent_name);
 }
 
 /* ---- people ---- */

@@ -564,6 +564,7 @@ struct weir_test_pool {
 };
 
 struct fake_server *fake_server_at(const struct weir_test_pool *pool, uint32_t server);
+size_t fake_names_size(const struct weir_test_pool *pool); /* with a NUL each */
 void fake_server_pools_free(struct weir_test *host);
 
 /* ---- balancer.c ---- */

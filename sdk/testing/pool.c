@@ -50,6 +50,16 @@ struct fake_server *fake_server_at(const struct weir_test_pool *pool, uint32_t s
     return pool->servers[server];
 }
 
+size_t fake_names_size(const struct weir_test_pool *pool)
+{
+    size_t size = 0;
+
+    for (uint32_t i = 0; i < pool->count; i++) {
+        size += strlen(pool->servers[i]->name) + 1;
+    }
+    return size;
+}
+
 uint32_t weir_test_server_add(struct weir_test_pool *pool, const char *name, uint32_t weight)
 {
     FAKE_REQUIRE(weight > 0 && weight <= UINT32_MAX / WEIR_WEIGHT_ONE, "a weight is from 1 on");

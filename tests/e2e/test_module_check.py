@@ -75,6 +75,8 @@ BAD = [
     ("AFTER", "contract of the balancer", "it used the memory of an instance that is gone", "create, at create+"),
     ("VALUE", "contract of the balancer", "it used a value of the options of a block that is gone", "create, at create+"),
     ("KEEPS", "contract of the balancer", "it used the candidates before on_members", "pick, at pick+"),
+    ("NAME", "contract of the balancer", "it used the candidates before on_members", "on_members, at on_members+"),
+    ("STATE", "contract of the balancer", "it used the state of a handing over that is over", "pick, at pick+"),
     ("TIMER", "contract of the balancer", "has gone and left 1 timers", "destroy"),
     ("CONF", "configuration of the balancer", "the module has changed its options", "conf_"),
     ("LEAK_CONF", "options of the balancer", "bytes each time", "conf_create"),

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #ifndef NAME
@@ -25,6 +26,7 @@ struct instance {
     const struct weir_candidates *members;
     struct weir_timer *timer;
     uint64_t calls;
+    const char *name;
     char *text;
 };
 
@@ -152,6 +154,14 @@ static enum weir_status on_members(struct weir_context *ctx, void *arg,
     }
 #endif
     instance->members = candidates;
+#if defined(BAD_NAME)
+    if (instance->name != NULL && *(const volatile char *)instance->name == '?') {
+        return WEIR_ERROR;
+    }
+    if (candidates->count > 0) {
+        instance->name = weir_candidate_at(candidates, 0)->name.ptr;
+    }
+#endif
     return WEIR_OK;
 }
 
@@ -171,6 +181,11 @@ static uint32_t pick(struct weir_context *ctx, void *arg, const struct weir_pick
     struct instance *instance = arg;
     (void)ctx;
     instance->calls++;
+#if defined(BAD_STATE)
+    if (instance->name != NULL && *(const volatile char *)instance->name == '?') {
+        return WEIR_PICK_NONE;
+    }
+#endif
 #if defined(BAD_CRASH)
     *(volatile uint32_t *)(uintptr_t)0x10 = 1;
 #elif defined(BAD_LOOP)
@@ -206,6 +221,25 @@ static uint32_t pick(struct weir_context *ctx, void *arg, const struct weir_pick
     return WEIR_PICK_NONE;
 }
 
+#if defined(BAD_STATE)
+static enum weir_status save(struct weir_context *ctx, void *arg, struct weir_state *state)
+{
+    const struct instance *instance = arg;
+    (void)ctx;
+    memcpy(state->data, &instance->calls, sizeof(instance->calls));
+    state->len = sizeof(instance->calls);
+    return WEIR_OK;
+}
+
+static enum weir_status restore(struct weir_context *ctx, void *arg, const struct weir_state *state)
+{
+    struct instance *instance = arg;
+    (void)ctx;
+    instance->name = state->data;
+    return WEIR_OK;
+}
+#endif
+
 static const struct weir_balancer balancer = {
 #if defined(BAD_SIZE)
     .size = sizeof(balancer) + 8,
@@ -217,6 +251,10 @@ static const struct weir_balancer balancer = {
     .destroy = destroy,
     .on_members = on_members,
     .pick = pick,
+#if defined(BAD_STATE)
+    .save = save,
+    .restore = restore,
+#endif
 };
 
 static const struct weir_module module = {

@@ -16,6 +16,7 @@ static struct weir_test_watch watch;
 static sigjmp_buf back;
 static const char *lent;
 static const void *kept;
+static const char *name;
 
 static void setup(void)
 {
@@ -55,6 +56,8 @@ static const char *look_at(const void *address)
 static uint32_t keep(const struct weir_pick *pick)
 {
     kept = pick->candidates;
+    name = weir_candidate_at(pick->candidates, 0)->name.ptr;
+    ck_assert_str_eq(name, "a");
     ck_assert_str_eq(watch.hook, "pick");
     ck_assert_str_eq(look_at(pick), "");
     return 0;
@@ -71,6 +74,7 @@ UNIT_TEST(what_was_lent_is_closed_and_named)
     ck_assert_str_eq(look_at(kept), "");
     weir_test_pool_tell(pool);
     ck_assert_str_eq(look_at(kept), "the candidates before on_members");
+    ck_assert_str_eq(look_at(name), "the candidates before on_members");
     weir_test_destroy(&balancer);
 
     struct weir_request *req = weir_test_request(host, "GET", "/a");
@@ -92,6 +96,25 @@ UNIT_TEST(memory_is_plain_without_the_guard)
     weir_test_guard(false); /* each goes the way that it came */
     weir_test_request_free(&plain);
     weir_test_request_free(&guarded);
+}
+
+static void keep_event(void *arg, const struct weir_event *event)
+{
+    ck_assert_ptr_eq(arg, host);
+    ck_assert(weir_str_is(event->name, "server") && weir_str_is(event->data, "{}"));
+    kept = event;
+    name = event->data.ptr;
+}
+
+UNIT_TEST(events_are_closed_when_they_were_told)
+{
+    struct weir_test_instance *handler = mock_instance(host, WEIR_TEST_HANDLER);
+    struct weir_context *ctx = weir_test_instance_context(handler);
+    struct weir_subscription *subscription = weir_control_subscribe(ctx, 0, keep_event, host);
+    weir_test_event(host, 1, "server", "{}");
+    ck_assert_str_eq(look_at(kept), "an event of a call that is over");
+    ck_assert_str_eq(look_at(name), "an event of a call that is over");
+    weir_control_unsubscribe(ctx, subscription);
 }
 
 /* ---- strings are for the callback ---- */
