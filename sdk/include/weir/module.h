@@ -150,7 +150,8 @@ struct weir_module {
                                     const void *conf, void **prepared);
 
     /** Frees what conf_create prepared, on the control thread, when the last stream of the
-     * configuration has ended and all instances are destroyed. Optional. */
+     * configuration that may call the module has ended and all its instances are destroyed.
+     * Optional. */
     void (*conf_free)(struct weir_context *ctx, void *prepared);
 
     /** Run once a worker (and once for the control thread) and generation, on that thread, before
