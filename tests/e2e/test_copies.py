@@ -182,6 +182,15 @@ def test_a_copy_that_was_swapped_back(begin):
     assert weir.get("/").status == 200
 
 
+def test_a_reload_that_ends_a_trial(begin):
+    weir = begin(Holding(path="/held"))
+    swap(weir, file="trial_two.so", canary="50%", **{"for": "1h"})
+    assert {weir.get("/").status for _ in range(4)} == {200}
+    weir.reload()
+    wait_alone(weir)
+    assert call(weir, "GET", f"/modules/{NAME}")["version"] == "1.0"
+
+
 def test_a_swap_that_fails_leaves_nothing(begin, folder):
     weir = begin(Holding(path="/held"))
     shutil.copy(COPIES / "trial_create.so", folder)
