@@ -30,8 +30,8 @@ static const struct {
     int number;
     const char *name;
 } signals[] = {
-    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"},
-    {SIGFPE, "SIGFPE"},   {SIGABRT, "SIGABRT"},
+    {SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"},   {SIGILL, "SIGILL"}, {SIGFPE, "SIGFPE"},
+    {SIGABRT, "SIGABRT"}, {SIGTRAP, "SIGTRAP"}, {SIGSYS, "SIGSYS"},
 };
 
 static struct {
@@ -275,11 +275,13 @@ bool crash_tell_stall(const char *thread, uint64_t for_ms, crash_calls *calls, v
     if (atomic_flag_test_and_set(&crash.taken)) {
         return false; /* another thread dies meanwhile */
     }
+    mine.records = true; /* a fault in here waits for nobody */
     begin_record(text, "stall", thread, calls, arg);
     crash_put(text, ",\"for_ms\":");
     crash_put_number(text, for_ms);
     crash_put(text, "}\n");
     bool written = write_file(text);
+    mine.records = false;
     atomic_flag_clear(&crash.taken);
     return written;
 }
@@ -388,9 +390,25 @@ static void on_signal(int number, siginfo_t *info, void *context)
         }
     }
     errno = saved;
-    if (info->si_code <= 0) {
-        raise(number); /* a fault comes again by itself */
+    if (info->si_code <= 0 || number == SIGTRAP || number == SIGSYS) {
+        raise(number); /* other faults come again by themselves */
     }
+}
+
+/* By exit(3), as a library does that knows no better: it would pass for a wish of the program's,
+ * and nobody would be to blame. */
+static void on_exit_of_program(void)
+{
+    struct crash_text *calls = mine.calls != NULL ? base_zalloc(sizeof(*calls)) : NULL;
+
+    if (calls != NULL) {
+        mine.calls(calls, mine.arg);
+    }
+    if (calls != NULL && calls->len > 0) {
+        base_last_words("weir: a module has called exit");
+        abort();
+    }
+    free(calls);
 }
 
 void crash_add(crash_calls *more)
@@ -441,6 +459,9 @@ void crash_thread_begins(crash_calls *calls, void *arg)
 
     mine.calls = calls;
     mine.arg = arg;
+    if (calls != NULL) {
+        atexit(on_exit_of_program); /* the last one runs first: before libraries end */
+    }
     mine.stack = mmap(NULL, HANDLER_SIZE, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (mine.stack == MAP_FAILED) {

@@ -54,7 +54,8 @@ void crash_begin(const char *folder, const char *version);
 /* `more` adds members before the calls, of whatever these are told of. Likewise. */
 void crash_add(crash_calls *more);
 /* What the calling thread is about is told by `calls` (NULL: nothing) with `arg`; and a stack for
- * its handler, so that an overflow of its own is recorded as well. Until crash_thread_ends. */
+ * its handler, so that an overflow of its own is recorded as well. Until crash_thread_ends. If it
+ * calls exit(3) while it is about something, that is taken for SIGABRT. */
 void crash_thread_begins(crash_calls *calls, void *arg);
 void crash_thread_ends(void);
 

@@ -4,6 +4,7 @@
  */
 #include "control/watch.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -54,18 +55,21 @@ static uint64_t worked_ns(const struct worker *worker)
     return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
 }
 
-/* Whether it sleeps; else it runs, would like to, or waits for the kernel (proc(5)). */
+/* Whether it sleeps, or is no more, as a module can end any thread; else it runs, would like to, or
+ * waits for the kernel (proc(5)). */
 static bool sleeps(const struct worker *worker)
 {
+    pid_t tid = atomic_load(&worker->tid);
     char path[64], line[512];
     size_t len = 0;
 
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", atomic_load(&worker->tid));
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
     FILE *file = fopen(path, "re");
-    if (file != NULL) {
-        len = fread(line, 1, sizeof(line) - 1, file);
-        fclose(file);
+    if (file == NULL) {
+        return tid != 0 && errno == ENOENT;
     }
+    len = fread(line, 1, sizeof(line) - 1, file);
+    fclose(file);
     line[len] = '\0';
     const char *state = strrchr(line, ')');
     return state != NULL && state[1] == ' ' && state[2] == 'S';

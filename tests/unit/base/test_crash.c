@@ -169,6 +169,62 @@ UNIT_TEST(an_abort)
     is_in(text, "\"signal\":\"SIGABRT\",\"at\":\"/");
 }
 
+#if defined(__x86_64__)
+/* Unlike other faults it does not come again where it is gone on from. */
+static void fall_into_a_trap(void)
+{
+    __asm__ volatile("int3");
+}
+
+UNIT_TEST(a_trap)
+{
+    int status = 0;
+    const char *text = record_of(fall_into_a_trap, &status);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGTRAP);
+    is_in(text, "\"signal\":\"SIGTRAP\"");
+}
+#endif
+
+static void leave(void)
+{
+    exit(0);
+}
+
+UNIT_TEST(an_exit_in_a_call)
+{
+    int status = 0;
+    const char *text = record_of(leave, &status);
+
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    is_in(text, "\"calls\":[{\"module\":\"a ?b?\"}],\"signal\":\"SIGABRT\"");
+}
+
+static void fail_while_told(struct crash_text *text, void *arg)
+{
+    (void)text;
+    (void)arg;
+    write_nowhere();
+}
+
+/* Whoever looks at another thread may find nonsense; it must not wait for itself. */
+UNIT_TEST(a_fault_while_a_stall_is_told)
+{
+    int status = 0;
+    pid_t child = fork();
+
+    ck_assert_int_ne(child, -1);
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        crash_begin(folder, "1.0");
+        alarm(20);
+        crash_tell_stall("weir-1", 5000, fail_while_told, NULL);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
 static void be_killed(void)
 {
     kill(getpid(), SIGSEGV);
