@@ -268,8 +268,8 @@ static void settle(struct control *control)
 
 static void tear_down(struct control *control)
 {
-    for (size_t i = 0; i < control->signal_count; i++) {
-        event_free(control->signals[i]);
+    if (control->sentry != NULL) {
+        sentry_deafen(control->sentry);
     }
     for (unsigned i = 0; i < control->loop_count; i++) {
         worker_join(control->runtime.loops[i]);
@@ -282,6 +282,9 @@ static void tear_down(struct control *control)
     changes_end(&control->changes);
     control_services_set_plane(NULL);
     watch_free(&control->watch);
+    if (control->sentry != NULL) {
+        sentry_free(&control->sentry);
+    }
     for (unsigned i = 0; i < control->loop_count; i++) {
         worker_free(&control->runtime.loops[i]);
     }
@@ -337,9 +340,11 @@ static void start(struct control *control, struct generation *generation)
     control->prober =
         prober_new(control->self->loop, control->self->index, control_server_changed, control);
     control->runtime.recovery = recovery_new(control->self->loop, control->self->index, &recovery);
-    control_watch_signals(control);
-    if (!names_start(control->runtime.names, control->self->loop,
-                     generation->plan->global.nameservers, &names, error, sizeof(error))) {
+    if (!control_watch_signals(control)) {
+        log_write(WEIR_LOG_ERROR, "weir", "cannot start a thread: %s", strerror(errno));
+        control->exit_code = 1;
+    } else if (!names_start(control->runtime.names, control->self->loop,
+                            generation->plan->global.nameservers, &names, error, sizeof(error))) {
         log_write(WEIR_LOG_ERROR, "weir", "%s", error);
         control->exit_code = 1;
     } else if (!start_workers(control)) {
@@ -401,7 +406,7 @@ int control_run(const char *path)
     signal(SIGPIPE, SIG_IGN);
     /* A file size limit shows as an error code, like a full disk. */
     signal(SIGXFSZ, SIG_IGN);
-    control_hold_signals(true);
+    control_hold_signals();
     raise_descriptor_limit();
     runtime_init(&control, path);
     changes_init(&control.changes, &control.runtime, path);

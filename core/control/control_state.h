@@ -9,6 +9,7 @@
 #include "base/mistakes.h"
 #include "control/change/changes.h"
 #include "control/privileges.h"
+#include "control/sentry.h"
 #include "control/watch.h"
 #include "proxy/upstream/names.h"
 #include "proxy/upstream/probe.h"
@@ -26,8 +27,7 @@ struct control {
     struct watch *watch;         /* NULL: workers do not run yet */
     struct generation *starting; /* the first one, until it begins */
     struct list generations;
-    struct event *signals[8];
-    size_t signal_count;
+    struct sentry *sentry; /* takes signals; NULL: not yet */
     struct changes changes;
     bool naming; /* a reload waits for names */
     /* The generation that comes into force; `done` NULL: none. Only a change has a gate. */
@@ -115,10 +115,11 @@ extern const struct changes_owner control_owner;
 void control_release(struct control *control);
 /* Notifies systemd, if there is one. */
 void control_notify(const char *state);
-void control_watch_signals(struct control *control);
-/* Blocks signals until the loop handles them, since a signal would end a program that has
- * clients already. SIGINT ends it at any time. */
-void control_hold_signals(bool hold);
+/* From here on signals are taken. false: errno. */
+bool control_watch_signals(struct control *control);
+/* Blocks signals until they are taken, since one would end a program that has clients already.
+ * SIGINT ends it at any time. */
+void control_hold_signals(void);
 /* SIGTERM: no new connections; connected clients are served, running requests end. During the
  * start: once that has ended. */
 void control_stop_gently(struct control *control);

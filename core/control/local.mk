@@ -17,6 +17,8 @@ core_libcore_a_SOURCES += \
     core/control/report.c \
     core/control/report.h \
     core/control/restoring.c \
+    core/control/sentry.c \
+    core/control/sentry.h \
     core/control/status.c \
     core/control/status.h \
     core/control/stopping.c \

@@ -20,6 +20,8 @@
 
 /* What the end takes beside the clients' time: else a thread hangs. */
 #define END_GRACE_NS (3 * NS_PER_SECOND)
+/* And what takes the program apart once its loops have ended. */
+#define LAST_GRACE_NS (10 * NS_PER_SECOND)
 
 /* Notifies systemd, if there is one. */
 void control_notify(const char *state)
@@ -108,6 +110,13 @@ static void drain_loop(struct worker *worker, void *arg)
     worker_drain(worker, control->patience_ns, loop_drained);
 }
 
+/* Whoever does not let it end is named by the watch over the workers, while that still runs. */
+static void end_within(struct control *control, uint64_t ns)
+{
+    watch_end_within(control->watch, ns);
+    sentry_end_within(control->sentry, ns + LAST_GRACE_NS);
+}
+
 /* SIGTERM: no new connections; clients that are connected are served, running requests end. */
 void control_stop_gently(struct control *control)
 {
@@ -125,17 +134,16 @@ void control_stop_gently(struct control *control)
     log_write(WEIR_LOG_INFO, "weir", "stopping: running requests have %llu s to end",
               (unsigned long long)(control->patience_ns / NS_PER_SECOND));
     control_notify("STOPPING=1");
-    watch_end_within(control->watch, control->patience_ns + END_GRACE_NS);
+    end_within(control, control->patience_ns + END_GRACE_NS);
     control_leave_sockets(control, control->runtime.current, NULL);
     control->undrained = control->runtime.workers + 1;
     control->drained.fn = on_drained;
     loops_do(&control->runtime, control->undrained, drain_loop, NULL, control);
 }
 
-static void on_signal(evutil_socket_t number, short what, void *arg)
+static void on_signal(void *arg, int number)
 {
     struct control *control = arg;
-    (void)what;
 
     switch (number) {
     case SIGHUP: changes_reload(&control->changes); break;
@@ -143,7 +151,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     case SIGINT:
         log_write(WEIR_LOG_INFO, "weir", "stopping at once");
         control->stopping = true;
-        watch_end_within(control->watch, END_GRACE_NS);
+        end_within(control, END_GRACE_NS);
         clear_all(control);
         break;
     case SIGUSR1:
@@ -156,19 +164,15 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     }
 }
 
-void control_watch_signals(struct control *control)
+bool control_watch_signals(struct control *control)
 {
-    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
-    for (size_t i = 0; i < ARRAY_COUNT(numbers); i++) {
-        struct event *event =
-            evsignal_new(control->self->loop->base, numbers[i], on_signal, control);
-        ASSERT(event != NULL && event_add(event, NULL) == 0);
-        control->signals[control->signal_count++] = event;
-    }
-    control_hold_signals(false);
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, 0};
+
+    control->sentry = sentry_new(control->self, numbers, on_signal, control);
+    return control->sentry != NULL;
 }
 
-void control_hold_signals(bool hold)
+void control_hold_signals(void)
 {
     sigset_t held;
 
@@ -177,5 +181,5 @@ void control_hold_signals(bool hold)
     sigaddset(&held, SIGTERM);
     sigaddset(&held, SIGUSR1);
     sigaddset(&held, SIGUSR2);
-    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &held, NULL);
+    pthread_sigmask(SIG_BLOCK, &held, NULL);
 }

@@ -257,6 +257,8 @@ static void applied(void *arg)
     /* Also while it stops: these hold the generation that `current` points to. */
     set_tickets_timer(control, generation->plan->global.ticket_key_lifetime);
     watch_set_limit(control->watch, generation->plan->global.stall_limit);
+    sentry_set_limits(control->sentry, generation->plan->global.stall_limit,
+                      generation->plan->global.shutdown_timeout);
     names_adopt(control->runtime.names, generation->plan);
     prober_adopt(control->prober, generation->plan);
     recovery_adopt(control->runtime.recovery, generation->plan);

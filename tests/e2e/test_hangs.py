@@ -29,15 +29,17 @@ def module_folder(tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def start(start_weir, http_server, tmp_path):
+def start(make_weir, http_server, tmp_path):
     """A weir of two workers whose pool `web` dies so while the file is there."""
-    def begin(how, options="", **kwargs):
+    def begin(how, options="", at="pick", **settings):
         text = (options + "\n" + conf.listener() + conf.listener(name="calm") + admin.listener() +
                 conf.modules() + 'module "balance_dies" {}\n' + conf.routes(web='"/"', calm='"/calm"') +
-                f'pool "web" {{\n balance "dies" {{ how = {how} file = "{tmp_path}/die" }}\n'
+                f'pool "web" {{\n balance "dies" {{ how = {how} at = {at} file = "{tmp_path}/die" }}\n'
                 f' server "a" {{ url = "{http_server("a").url}" }}\n}}\n' +
                 conf.pool("calm", {"b": http_server("calm")}))
-        return start_weir(text, workers=2, **kwargs)
+        weir = make_weir(workers=2)
+        weir.configure(text, **settings)
+        return weir.start()
     return begin
 
 
@@ -99,7 +101,60 @@ def test_no_limit(start, tmp_path):
     weir.wait_log(r"the time to stop is over: worker \d has not come back")
 
 
-CRASHES = {"crashes": signal.SIGSEGV, "aborts": signal.SIGABRT, "overflows": signal.SIGSEGV}
+def test_a_worker_whose_thread_is_gone(start, tmp_path):
+    """Nobody sleeps or works there, and nobody comes back."""
+    weir = start("leaves", "stall_limit = 2s")
+    (tmp_path / "die").touch()
+    with hit(weir):
+        assert weir.wait_exit() == STALLED
+    assert record(weir)["kind"] == "stall" and record(weir)["calls"] == [IN]
+
+
+# ---- the control thread ----
+
+@pytest.mark.parametrize("number, within", [(signal.SIGTERM, "3s"), (signal.SIGINT, "1h")])
+def test_a_control_thread_that_hangs_does_not_keep_it_from_ending(start, tmp_path, number, within):
+    """Clients are served meanwhile; it is told, and who is asked to end the program gets it."""
+    weir = start("sleeps", "stall_limit = 0", at="conf_create", shutdown_timeout=within)
+    (tmp_path / "die").touch()
+    weir.signal(signal.SIGHUP)
+    weir.wait_log(r"the control thread has not come back for [5-9].* s; it calls .*\"hook\":\"conf_create\"")
+    assert weir.get("/").text == "a"
+    weir.signal(number)
+    assert weir.wait_exit() == STALLED
+    weir.wait_log("the time to stop is over: the control thread has not come back")
+    left = record(weir)
+    assert (left["kind"], left["thread"]) == ("stall", "weir")
+    assert left["calls"] == [{"module": "balance_dies", "hook": "conf_create", "place": ""}]
+
+
+def test_a_control_thread_that_hangs_ends_by_itself(start, tmp_path):
+    """Later than a worker, as nobody waits for it but operators; and who starts it anew finds the file as it was."""
+    weir = start("loops", "stall_limit = 500ms", at="conf_create")
+    (tmp_path / "die").touch()
+    weir.signal(signal.SIGHUP)
+    assert weir.wait_exit() == STALLED
+    weir.wait_log(r"stall_limit is over: the control thread has not come back for 1[0-9]\.")
+    assert record(weir)["calls"][0]["hook"] == "conf_create"
+    (tmp_path / "die").unlink()
+    weir.start()
+    assert weir.get("/").text == "a"
+
+
+def test_a_module_that_hangs_at_the_end(start, tmp_path):
+    """The loops have ended, and what watches over workers with them."""
+    weir = start("sleeps", "stall_limit = 0", at="conf_free", shutdown_timeout="1s")
+    (tmp_path / "die").touch()
+    weir.signal(signal.SIGTERM)
+    assert weir.wait_exit() == STALLED
+    weir.wait_log("the time to stop is over: the control thread has not come back")
+    assert record(weir)["calls"][0]["hook"] == "conf_free"
+
+
+# ---- crashes ----
+
+CRASHES = {"crashes": signal.SIGSEGV, "aborts": signal.SIGABRT, "overflows": signal.SIGSEGV, "traps": signal.SIGTRAP,
+           "exits": signal.SIGABRT}
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers report faults themselves")

@@ -39,10 +39,11 @@ static const struct weir_option global_rows[] = {
               "Where the program's own log goes: stderr, journal, or the path of a file."),
     WEIR_OPTION_RANGE(struct global_settings, shutdown_timeout, DURATION, "30s", "0", "1d", GLOBAL,
                       RELOAD, "How long SIGTERM waits for running requests before it cuts them."),
-    WEIR_OPTION_RANGE(struct global_settings, stall_limit, DURATION, "5s", "0", "1d", GLOBAL,
-                      RELOAD,
-                      "How long a worker may not come back, in a module that hangs most likely, "
-                      "before the program ends to be started anew; 0: for ever."),
+    WEIR_OPTION_RANGE(
+        struct global_settings, stall_limit, DURATION, "5s", "0", "1d", GLOBAL, RELOAD,
+        "How long a worker may not come back, in a module that hangs most likely, before the "
+        "program ends to be started anew; six times as long for a module on the control thread; "
+        "0: for ever."),
     WEIR_OPTION_RANGE(
         struct global_settings, ticket_key_lifetime, DURATION, "12h", "1s", "7d", GLOBAL, RELOAD,
         "Time after which a new key seals TLS session tickets; the last two are still "
