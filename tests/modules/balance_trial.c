@@ -17,10 +17,26 @@
 #define FAULT_LOOP    5 /* does not come back, at its 20th pick */
 #define FAULT_CREATE  6 /* cannot begin */
 #define FAULT_MEMBERS 7 /* cannot take its members over */
+#define FAULT_ONCE    8 /* agrees with its options in one configuration, and in no more */
 
 struct instance {
     uint32_t turn, picks;
 };
+
+/* Asked for the module's block, and for the pool's. */
+static enum weir_status conf_create(struct weir_context *ctx, struct weir_check *check,
+                                    const void *conf, void **prepared)
+{
+    static unsigned calls;
+    (void)conf;
+    (void)prepared;
+
+    if (TRIAL_FAULT == FAULT_ONCE && ++calls > 2) {
+        weir_check_error(ctx, check, NULL, "not again");
+        return WEIR_ERROR;
+    }
+    return WEIR_OK;
+}
 
 static enum weir_status create(struct weir_context *ctx, const void *conf, void *prepared,
                                void **instance)
@@ -105,4 +121,4 @@ static const struct weir_balancer balancer = {
     .instance_size = sizeof(struct instance),
 };
 WEIR_DEFINE_MODULE("balance_trial", TRIAL_VERSION, "MIT", "Takes turns, or does worse",
-                   .balancer = &balancer);
+                   .conf_create = conf_create, .balancer = &balancer);

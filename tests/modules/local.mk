@@ -140,3 +140,8 @@ weir_test_programs += tests/modules/built/trial_members.so
 tests_modules_built_trial_members_so_SOURCES = tests/modules/balance_trial.c
 tests_modules_built_trial_members_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.7"' -DTRIAL_FAULT=FAULT_MEMBERS
 tests_modules_built_trial_members_so_LDFLAGS = $(MODULE_LINK)
+
+weir_test_programs += tests/modules/built/trial_once.so
+tests_modules_built_trial_once_so_SOURCES = tests/modules/balance_trial.c
+tests_modules_built_trial_once_so_CPPFLAGS = $(AM_CPPFLAGS) -DTRIAL_VERSION='"2.8"' -DTRIAL_FAULT=FAULT_ONCE
+tests_modules_built_trial_once_so_LDFLAGS = $(MODULE_LINK)

@@ -72,12 +72,35 @@ static void enforce(struct change *change)
     tell_step(change->changes, swap);
 }
 
+/* The step that was to end the trial. One of its own accord is not taken again and again, unless it
+ * was but the store that did not take it. */
+static void refused(const struct change *change, struct swap *swap, const char *error)
+{
+    if (change->operation == NULL && swap->verdict == NULL &&
+        store_is_well(change->changes->store)) {
+        swap->verdict = base_printf("it cannot be promoted: %s", error);
+    }
+    swap_give_picks(change->changes, swap);
+}
+
+/* A new swap comes to nothing. */
+static void drop_new(const struct changes *changes, const struct swap *swap)
+{
+    if (swap->subject->dropped != NULL) {
+        swap->subject->dropped(changes, swap->name);
+    }
+}
+
 static void answer(struct change *change, const char *error)
 {
     const struct step *step = change->arg;
 
     if (error == NULL && change->operation != NULL) {
         step->swap->subject->answer(change->operation, step->swap->name);
+    } else if (error != NULL && step->fresh) {
+        drop_new(change->changes, step->swap);
+    } else if (error != NULL && swap_is(step->swap, "trying")) {
+        refused(change, step->swap, error);
     }
 }
 
@@ -143,6 +166,7 @@ enum written swap_begin(struct operation *operation, struct swap *swap, double s
     }
     mistakes_free(&mistakes);
     if (operation->problem) {
+        drop_new(change->changes, swap);
         change_drop(change);
         return WRITE_ANSWERED;
     }
@@ -205,6 +229,9 @@ static enum written end_by(struct operation *operation, struct swap *swap, enum 
         operation_problem(operation, 409, "%s",
                           mistakes.count > 0 ? mistakes.texts[0] : "it runs no more");
         change_drop(change);
+        if (swap_is(swap, "trying")) {
+            swap_give_picks(changes_of(operation), swap);
+        }
     }
     mistakes_free(&mistakes);
     return good ? WRITE_GOES_ON : WRITE_ANSWERED;

@@ -39,6 +39,8 @@ struct swap_subject {
     /* Optional. A change will put that side in force: what else is to be kept; the swap's record is
      * still the one before. */
     void (*keep)(struct change *change, const struct swap *swap, enum trial_arm side);
+    /* Optional. A new swap of that name has come to nothing. */
+    void (*dropped)(const struct changes *changes, const char *name);
     /* Optional. A step is in force. */
     void (*enforced)(struct change *change, const struct swap *swap);
 };
@@ -144,6 +146,8 @@ void swap_try(struct swap *swap, struct changes *changes);
 void swap_show_trial(const struct changes *changes, const struct swap *swap, cJSON *to);
 /* The trial gets no more picks, from now on. */
 void swap_stop_picks(const struct changes *changes);
+/* It gets them again, as what should have ended it has come to nothing; but for a verdict. */
+void swap_give_picks(const struct changes *changes, const struct swap *swap);
 
 /* ---- modules' copies (swap_module.c, swap_files.c) ---- */
 

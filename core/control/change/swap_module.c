@@ -45,6 +45,13 @@ static bool put(struct changes *changes, struct swap *swap, enum trial_arm side,
     if (*copy == NULL) {
         *copy = swap_load_copy(changes, swap, side == ARM_NEW ? "new" : "old", mistakes);
     }
+    if (*copy != NULL && (*copy)->quarantine != NULL) {
+        mistakes_add(mistakes, (struct place){NULL, 0},
+                     "that copy is in quarantine, as Weir has died in it; weirctl module release "
+                     "%s ends that",
+                     swap->name);
+        module_unref(copy);
+    }
     if (*copy == NULL || !find_block(changes, swap->name, &how->module)) {
         return false;
     }
@@ -96,6 +103,7 @@ static const struct swap_subject subject = {
     .running = show_running,
     .changed = changed,
     .answer = answer,
+    .dropped = swap_drop_files,
     .enforced = enforced,
 };
 
@@ -174,6 +182,16 @@ static struct module *ask_copy(struct operation *operation, struct module *old)
     return copy;
 }
 
+static bool balances(const struct plan *plan, const struct module *module)
+{
+    for (size_t i = 0; i < plan->pool_count; i++) {
+        if (plan->pools[i].balance->module == module) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What runs now, and what is to run; fills in its share of the picks. NULL: the operation has its
  * answer. */
 static cJSON *ask_record(struct operation *operation, const struct module *old,
@@ -186,12 +204,18 @@ static cJSON *ask_record(struct operation *operation, const struct module *old,
     cJSON_AddItemToObject(record, "new", swap_copy_json(copy));
     json_set(record, "instead_of", own);
     free(own);
-    if (swap_ask(operation, record, share) && *share > 0 &&
-        !module_has_kind(old, MODULE_BALANCER)) {
-        operation_invalid(operation, "/canary",
-                          "%s balances no pool: only balancers can be tried beside the copy that "
-                          "runs",
-                          old->name);
+    if (swap_ask(operation, record, share) && *share > 0) {
+        if (!module_has_kind(old, MODULE_BALANCER)) {
+            operation_invalid(operation, "/canary",
+                              "%s balances no pool: only balancers can be tried beside the copy "
+                              "that runs",
+                              old->name);
+        } else if (!balances(operation->plane->runtime->current->plan, old)) {
+            operation_invalid(operation, "/canary",
+                              "%s balances no pool now: a trial would show nothing; swap it "
+                              "without one",
+                              old->name);
+        }
     }
     if (operation->problem) {
         cJSON_Delete(record);
@@ -226,6 +250,7 @@ static enum written run_swap(struct operation *operation)
     cJSON *record = copy != NULL ? ask_record(operation, old, copy, &share) : NULL;
     if (record == NULL) {
         module_unref(&copy);
+        swap_drop_files(changes_of(operation), old->name);
         return WRITE_ANSWERED;
     }
     struct swap *swap = swap_new(&subject, old->name);

@@ -97,14 +97,26 @@ static char *judge_pools(const struct changes *changes, const struct swap *swap)
     return NULL;
 }
 
-void swap_stop_picks(const struct changes *changes)
+static void set_share(const struct changes *changes, double share)
 {
     const struct plan *plan = changes->plane.runtime->current->plan;
 
     for (size_t i = 0; i < plan->pool_count; i++) {
         if (plan->pools[i].trial != NULL) {
-            atomic_store(&plan->pools[i].trial->share, 0);
+            trial_set_share(plan->pools[i].trial, share);
         }
+    }
+}
+
+void swap_stop_picks(const struct changes *changes)
+{
+    set_share(changes, 0);
+}
+
+void swap_give_picks(const struct changes *changes, const struct swap *swap)
+{
+    if (swap->verdict == NULL) {
+        set_share(changes, cJSON_GetNumberValue(json_get(swap->record, "canary")) / 100);
     }
 }
 

@@ -22,13 +22,18 @@ static unsigned class_of(uint32_t latency_us)
     return class;
 }
 
+void trial_set_share(struct trial *trial, double share)
+{
+    atomic_store(&trial->share, (uint32_t)ceil(share * 4294967296.0)); /* 10 % of 200 are 20 */
+}
+
 struct trial *trial_new(unsigned loops, double share)
 {
     struct trial *trial = base_zalloc(sizeof(*trial));
 
     trial->refs = 1;
     trial->loops = loops;
-    trial->share = (uint32_t)ceil(share * 4294967296.0); /* so that 10 % of 200 are 20 */
+    trial_set_share(trial, share);
     trial->locals = base_zalloc_lines(loops * sizeof(*trial->locals));
     for (unsigned i = 0; i < loops; i++) { /* the loops' turns are spread */
         trial->locals[i].credit = (uint32_t)(((uint64_t)i << 32) / loops);

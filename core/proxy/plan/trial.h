@@ -41,6 +41,8 @@ struct trial {
     struct trial_local *locals;
 };
 
+/* Of the picks that the new copy has from now on. Control thread. */
+void trial_set_share(struct trial *trial, double share);
 /* With a reference. */
 struct trial *trial_new(unsigned loops, double share);
 struct trial *trial_ref(struct trial *trial);
