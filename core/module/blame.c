@@ -3,6 +3,7 @@
  * The book of blame. See blame.h. It looks so:
  *   {"last":"SHA-256 of the newest record","modules":{"balance_x":{"file":"SHA-256","since":0,
  *    "faults":[{"time":1764500000,"what":"SIGSEGV","hook":"pick","place":"pool web balance 1"}]}}}
+ * Each file of a module has an entry; all but one have "module":"balance_x", and any name.
  */
 #include "module/blame.h"
 
@@ -126,14 +127,30 @@ static void no_sense(struct blame_book *book, const char *name)
 
 /* ---- the book ---- */
 
-static struct blame *entry_of(const struct blame_book *book, const char *module)
+/* The module's next one after `entry` (NULL: its first). */
+static struct blame *entry_after(const struct blame_book *book, const char *module,
+                                 const struct blame *entry)
 {
-    for (size_t i = 0; i < book->count; i++) {
+    for (size_t i = entry != NULL ? (size_t)(entry - book->modules) + 1 : 0; i < book->count; i++) {
         if (strcmp(book->modules[i].module, module) == 0) {
             return &book->modules[i];
         }
     }
     return NULL;
+}
+
+/* The one of the file; else one where either is not told. */
+static struct blame *entry_of(const struct blame_book *book, const char *module, const char *file)
+{
+    struct blame *any = NULL, *entry = NULL;
+
+    while ((entry = entry_after(book, module, entry)) != NULL) {
+        if (strcmp(entry->file, file) == 0) {
+            return entry;
+        }
+        any = any == NULL && (entry->file[0] == '\0' || file[0] == '\0') ? entry : any;
+    }
+    return any;
 }
 
 static void drop(struct blame_book *book, struct blame *entry)
@@ -164,14 +181,17 @@ static struct blame *entry_new(struct blame_book *book, const char *module)
 
 static void read_entry(struct blame_book *book, const cJSON *object)
 {
+    char name[sizeof(((struct blame *)0)->module)], file[sizeof(((struct blame *)0)->file)];
     const cJSON *fault = NULL;
 
-    if (!is_module(object->string) || book->count == MODULES_MOST ||
-        entry_of(book, object->string) != NULL) {
+    take_text(object, "module", name, sizeof(name));
+    take_text(object, "file", file, sizeof(file));
+    const char *module = name[0] != '\0' ? name : object->string;
+    if (!is_module(module) || book->count == MODULES_MOST || entry_of(book, module, file) != NULL) {
         return;
     }
-    struct blame *entry = entry_new(book, object->string);
-    take_text(object, "file", entry->file, sizeof(entry->file));
+    struct blame *entry = entry_new(book, module);
+    memcpy(entry->file, file, sizeof(file));
     take_time(object, "since", &entry->since_s);
     cJSON_ArrayForEach(fault, cJSON_GetObjectItemCaseSensitive(object, "faults"))
     {
@@ -221,7 +241,14 @@ static char *print_book(const struct blame_book *book)
     cJSON *modules = cJSON_AddObjectToObject(json, "modules");
     for (size_t i = 0; i < book->count; i++) {
         const struct blame *entry = &book->modules[i];
-        cJSON *object = cJSON_AddObjectToObject(modules, entry->module);
+        bool first = entry_after(book, entry->module, NULL) == entry;
+        char *name = first ? base_strdup(entry->module)
+                           : base_printf("%s %.16s", entry->module, entry->file);
+        cJSON *object = cJSON_AddObjectToObject(modules, name);
+        free(name);
+        if (!first) {
+            cJSON_AddStringToObject(object, "module", entry->module);
+        }
         cJSON_AddStringToObject(object, "file", entry->file);
         cJSON_AddNumberToObject(object, "since", (double)entry->since_s);
         cJSON *faults = cJSON_AddArrayToObject(object, "faults");
@@ -325,14 +352,10 @@ static bool is_within(int64_t a, int64_t b)
 
 static void note(struct blame_book *book, const struct blame_death *death, const char *file)
 {
-    struct blame *entry = entry_of(book, death->module);
+    struct blame *entry = entry_of(book, death->module, file);
 
-    if (entry == NULL) {
+    if (entry == NULL) { /* another file answers for itself */
         entry = entry_new(book, death->module);
-    } else if (entry->file[0] != '\0' && file[0] != '\0' && strcmp(entry->file, file) != 0) {
-        entry->count = 0; /* another file, which answers for itself */
-        entry->since_s = 0;
-        entry->file[0] = '\0';
     }
     if (file[0] != '\0') {
         memcpy(entry->file, file, sizeof(entry->file));
@@ -398,21 +421,27 @@ const char *blame_trouble(const struct blame_book *book)
 
 const struct blame *blame_held(const struct blame_book *book, const char *module)
 {
-    const struct blame *entry = book != NULL ? entry_of(book, module) : NULL;
-    return entry != NULL && entry->since_s > 0 ? entry : NULL;
+    const struct blame *entry = NULL;
+
+    while (book != NULL && (entry = entry_after(book, module, entry)) != NULL) {
+        if (entry->since_s > 0) {
+            return entry;
+        }
+    }
+    return NULL;
 }
 
 const struct blame *blame_of(const struct blame_book *book, const char *module,
                              const uint8_t identity[32])
 {
-    const struct blame *entry = blame_held(book, module);
     char file[65];
 
-    if (entry == NULL || strcmp(book->pardoned, module) == 0) {
+    if (book == NULL || strcmp(book->pardoned, module) == 0) {
         return NULL;
     }
     hex(identity, file);
-    return entry->file[0] == '\0' || strcmp(entry->file, file) == 0 ? entry : NULL;
+    const struct blame *entry = entry_of(book, module, file);
+    return entry != NULL && entry->since_s > 0 ? entry : NULL;
 }
 
 void blame_pardon(struct blame_book *book, const char *module)
@@ -429,8 +458,8 @@ bool blame_settle(struct blame_book *book, bool released, char *error, size_t er
     }
     if (book->pardoned[0] != '\0' && released) {
         blame_read_again(book);
-        struct blame *entry = entry_of(book, book->pardoned);
-        if (entry != NULL) {
+        struct blame *entry = NULL;
+        while ((entry = entry_after(book, book->pardoned, NULL)) != NULL) {
             drop(book, entry);
         }
         kept = write_book(book);

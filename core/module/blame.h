@@ -64,7 +64,7 @@ const char *blame_trouble(const struct blame_book *book);
 /* The quarantine that holds a file of that SHA-256; NULL: none does. Until the book changes. */
 const struct blame *blame_of(const struct blame_book *book, const char *module,
                              const uint8_t identity[32]);
-/* That of any file; NULL: none. */
+/* That of any file, if there are several; NULL: none. */
 const struct blame *blame_held(const struct blame_book *book, const char *module);
 
 /* Until it is settled, the module counts as released: a reload can try it, and a program that dies

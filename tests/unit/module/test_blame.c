@@ -163,8 +163,40 @@ UNIT_TEST(another_file_answers_for_itself)
     ck_assert_msg(holds("bad", file_a), "the old one again");
     crash("bad", 1000002, hex_b);
     ck_assert_msg(!holds("bad", file_b), "its first time");
+    ck_assert_msg(holds("bad", file_a), "which acquits nobody else");
+    crash("bad", 1000003, hex_b);
+    ck_assert(holds("bad", file_b) && holds("bad", file_a));
+    crash("bad", 1000004, "");
+    ck_assert_msg(holds("bad", file_b) && holds("bad", file_a), "whosever it was");
+}
+
+UNIT_TEST(files_that_take_turns)
+{
+    crash("bad", 1000000, hex_a);
+    ck_assert(!holds("bad", file_a));
+    crash("bad", 1000001, hex_b);
+    ck_assert(!holds("bad", file_a) && !holds("bad", file_b));
+    crash("bad", 1000002, hex_a);
+    ck_assert(holds("bad", file_a) && !holds("bad", file_b));
+}
+
+UNIT_TEST(a_release_is_of_all_files)
+{
+    char error[512];
+
+    crash("bad", 1000000, hex_a);
+    ck_assert(!holds("bad", file_a));
+    crash("bad", 1000001, hex_b);
+    ck_assert(!holds("bad", file_b));
+    crash("bad", 1000002, hex_a);
+    ck_assert(holds("bad", file_a));
     crash("bad", 1000003, hex_b);
     ck_assert(holds("bad", file_b));
+    struct blame_book *book = begin(true);
+    blame_pardon(book, "bad");
+    ck_assert(blame_settle(book, true, error, sizeof(error)));
+    blame_book_free(&book);
+    ck_assert(!holds("bad", file_a) && !holds("bad", file_b));
 }
 
 UNIT_TEST(a_file_that_is_not_told_may_be_any)
