@@ -6,7 +6,8 @@ import shutil
 
 from weirtest.wait import wait_for
 
-from test_swap import COPIES, NAME, begin_, call, folder, journal, show, step, swap, wait_state  # pylint: disable=unused-import
+from test_swap import (  # pylint: disable=unused-import
+    COPIES, NAME, begin_, call, folder, journal, restart, show, step, swap, wait_state)
 
 
 def kept(weir):
@@ -73,3 +74,20 @@ def test_a_promotion_that_is_refused(begin):
     assert back["version"] == "1.0" and "not again" in back["swap"]["reason"], back["swap"]
     assert weir.log().count("not again") == 2, "the log has the refusal, and the step"
     assert weir.get("/").status == 200
+
+
+def test_a_kept_copy_that_is_damaged(begin):
+    """A rollback says so, and the next swap keeps it anew."""
+    weir = begin()
+    swap(weir, file="trial_two.so")
+    for path in (weir.state / "modules").iterdir():
+        path.write_bytes(b"no copy")
+    assert step(weir, "rollback")["version"] == "1.0", "it is loaded yet"
+    swap(weir, file="trial_two.so")
+    restart(weir)
+    assert show(weir)["version"] == "2.0"
+    for path in (weir.state / "modules").iterdir():
+        path.write_bytes(b"no copy")
+    status, answer = call(weir, "POST", f"/modules/{NAME}/rollback")
+    assert status == 409 and "not a shared object" in answer["detail"], answer
+    assert show(weir)["version"] == "2.0"

@@ -90,6 +90,15 @@ static char *path_of(const struct changes *changes, const char *module, const ch
     return path;
 }
 
+/* What lies there may be damaged. */
+static bool is_kept(const struct module *module, const char *path)
+{
+    uint8_t identity[32];
+
+    return module_identify(path, identity) &&
+           memcmp(identity, module->identity, sizeof(identity)) == 0;
+}
+
 char *swap_keep_file(const struct changes *changes, const struct module *module)
 {
     char *folder = folder_of(changes), *error = NULL;
@@ -98,7 +107,7 @@ char *swap_keep_file(const struct changes *changes, const struct module *module)
     to_hex(module->identity, hex);
     char *path = path_of(changes, module->name, hex);
     if ((mkdir(folder, 0700) == -1 && errno != EEXIST) ||
-        (access(path, R_OK) != 0 && !module_write(module, path))) {
+        (!is_kept(module, path) && !module_write(module, path))) {
         error = base_printf("the copy cannot be kept as %s: %s", path, strerror(errno));
     }
     free(path);
