@@ -39,30 +39,44 @@ struct sentry {
     _Atomic uint64_t end_ns;    /* the program is to end */
     /* The thread's own. */
     uint64_t looked_ns;
-    uint64_t since;   /* of the outermost call on the control thread; 0: there was none */
-    uint64_t hung_ns; /* as far as this thread ran */
     bool told;
+    unsigned workers;
+    struct looked { /* at a loop, the control thread's last */
+        struct call_stack *calls;
+        uint64_t since;   /* of the outermost call; 0: there was none */
+        uint64_t hung_ns; /* as far as this thread ran */
+    } loops[];
 };
 
 /* ---- the end ---- */
 
-static void tell_hung(const struct sentry *sentry, char *text, size_t size)
+static void tell_hung(const struct sentry *sentry, const struct looked *loop, char *text,
+                      size_t size)
 {
     struct crash_text *calls = base_zalloc(sizeof(*calls));
+    unsigned index = (unsigned)(loop - sentry->loops);
+    char name[32] = "the control thread";
 
-    call_tell(calls, sentry->self->calls);
-    snprintf(text, size, "the control thread has not come back for %.1f s; it calls %.*s",
-             (double)sentry->hung_ns / NS_PER_SECOND, (int)calls->len, calls->bytes);
+    if (index < sentry->workers) {
+        snprintf(name, sizeof(name), "worker %u", index);
+    }
+    call_tell(calls, loop->calls);
+    snprintf(text, size, "%s has not come back for %.1f s; it calls %.*s", name,
+             (double)loop->hung_ns / NS_PER_SECOND, (int)calls->len, calls->bytes);
     free(calls);
 }
 
-static _Noreturn void end(const struct sentry *sentry, const char *why)
+static _Noreturn void end(const struct sentry *sentry, const struct looked *loop, const char *why)
 {
-    char text[512] = "the control thread does not end it", words[640];
+    unsigned index = (unsigned)(loop - sentry->loops);
+    char thread[16] = "weir", text[512] = "the control thread does not end it", words[640];
 
-    if (sentry->since != 0) {
-        crash_tell_stall("weir", sentry->hung_ns / NS_PER_MS, call_tell, sentry->self->calls);
-        tell_hung(sentry, text, sizeof(text));
+    if (index < sentry->workers) {
+        snprintf(thread, sizeof(thread), "weir-%u", index);
+    }
+    if (loop->since != 0) {
+        crash_tell_stall(thread, loop->hung_ns / NS_PER_MS, call_tell, loop->calls);
+        tell_hung(sentry, loop, text, sizeof(text));
     }
     snprintf(words, sizeof(words), "weir: %s: %s", why, text);
     base_last_words(words);
@@ -94,38 +108,60 @@ static uint64_t now_ns(void)
 
 /* One call of a module that goes on; many short ones, as when a large configuration is built, are
  * no hang. */
-static void look_at_calls(struct sentry *sentry, uint64_t passed_ns)
+static void look_at(struct looked *loop, uint64_t passed_ns)
 {
-    const struct call_stack *stack = sentry->self->calls;
-    bool calls = __atomic_load_n(&stack->depth, __ATOMIC_ACQUIRE) > 0;
-    uint64_t since = calls ? __atomic_load_n(&stack->calls[0].since, __ATOMIC_RELAXED) : 0;
-    uint64_t limit_ns = atomic_load(&sentry->limit_ns) * SENTRY_TIMES;
+    bool calls = __atomic_load_n(&loop->calls->depth, __ATOMIC_ACQUIRE) > 0;
+    uint64_t since = calls ? __atomic_load_n(&loop->calls->calls[0].since, __ATOMIC_RELAXED) : 0;
+
+    loop->hung_ns = since != 0 && since == loop->since ? loop->hung_ns + passed_ns : 0;
+    loop->since = since;
+}
+
+static void tell(struct sentry *sentry, const struct looked *control)
+{
     char text[512];
 
-    sentry->hung_ns = since != 0 && since == sentry->since ? sentry->hung_ns + passed_ns : 0;
-    sentry->since = since;
-    if (sentry->hung_ns >= LATE_NS && !sentry->told) {
+    if (control->hung_ns >= LATE_NS && !sentry->told) {
         sentry->told = true;
-        tell_hung(sentry, text, sizeof(text));
+        tell_hung(sentry, control, text, sizeof(text));
         log_write(WEIR_LOG_ERROR, "weir", "%s", text);
-    } else if (sentry->hung_ns == 0 && sentry->told) {
+    } else if (control->hung_ns == 0 && sentry->told) {
         sentry->told = false;
         log_write(WEIR_LOG_WARNING, "weir", "the control thread is back");
     }
-    if (limit_ns > 0 && sentry->hung_ns >= limit_ns && sentry->hung_ns >= SENTRY_LEAST_NS) {
-        end(sentry, "stall_limit is over");
+}
+
+/* Workers are watched by the control thread, unless that hangs too, as where a generation is
+ * prepared: then nobody may be served any more, and it has no more time than they. */
+static void judge(const struct sentry *sentry, const struct looked *control)
+{
+    uint64_t limit_ns = atomic_load(&sentry->limit_ns);
+
+    for (unsigned i = 0; i < sentry->workers && limit_ns > 0; i++) {
+        if (control->hung_ns >= limit_ns && sentry->loops[i].hung_ns >= limit_ns) {
+            end(sentry, &sentry->loops[i], "stall_limit is over");
+        }
+    }
+    if (limit_ns > 0 && control->hung_ns >= limit_ns * SENTRY_TIMES &&
+        control->hung_ns >= SENTRY_LEAST_NS) {
+        end(sentry, control, "stall_limit is over");
     }
 }
 
 static void look(struct sentry *sentry)
 {
     uint64_t now = now_ns(), passed_ns = now - sentry->looked_ns;
+    const struct looked *control = &sentry->loops[sentry->workers];
 
     sentry->looked_ns = now;
     passed_ns = passed_ns < 2 * INTERVAL_NS ? passed_ns : 2 * INTERVAL_NS; /* else nothing ran */
-    look_at_calls(sentry, passed_ns);
+    for (unsigned i = 0; i <= sentry->workers; i++) {
+        look_at(&sentry->loops[i], passed_ns);
+    }
+    tell(sentry, control);
+    judge(sentry, control);
     if (is_over(&sentry->answer_ns, passed_ns) || is_over(&sentry->end_ns, passed_ns)) {
-        end(sentry, "the time to stop is over");
+        end(sentry, control, "the time to stop is over");
     }
 }
 
@@ -189,13 +225,17 @@ static void *sentry_main(void *arg)
 
 /* ---- life ---- */
 
-struct sentry *sentry_new(struct worker *self, const int *signals,
+struct sentry *sentry_new(struct worker *const *loops, unsigned workers, const int *signals,
                           void (*take)(void *arg, int number), void *arg)
 {
-    struct sentry *sentry = base_zalloc(sizeof(*sentry));
+    struct sentry *sentry = base_zalloc(sizeof(*sentry) + (workers + 1) * sizeof(sentry->loops[0]));
     sigset_t others, before;
 
-    sentry->self = self;
+    sentry->self = loops[workers];
+    sentry->workers = workers;
+    for (unsigned i = 0; i <= workers; i++) {
+        sentry->loops[i].calls = loops[i]->calls;
+    }
     sentry->take = take;
     sentry->arg = arg;
     sentry->message.fn = on_message;

@@ -3,8 +3,9 @@
  * A thread beside all others that runs no module's code and waits for nobody. It takes the
  * program's signals and hands them to the control thread, and it sees to it that the control thread
  * comes back: one that hangs in a module is named, and ends the program as a worker does
- * (watch.h), if only later, since clients are served meanwhile; and one that does not answer
- * SIGTERM or SIGINT, or does not come to the program's end, cannot keep it from ending.
+ * (watch.h), if only later, since clients are served meanwhile (unless a worker hangs as well); and
+ * one that does not answer SIGTERM or SIGINT, or does not come to the program's end, cannot keep it
+ * from ending.
  *
  * Time in which nothing ran does not count. Control thread, unless a comment says otherwise.
  */
@@ -22,9 +23,9 @@
 struct sentry;
 
 /* Each of `signals` (ended by 0) is blocked in this thread, and so in those that it starts, and
- * from now on `take` is called for it on the loop of `self`, the control thread's. NULL: there is
- * no such thread (errno). */
-struct sentry *sentry_new(struct worker *self, const int *signals,
+ * from now on `take` is called for it on the control thread's loop, the one behind those of the
+ * workers. NULL: there is no such thread (errno). */
+struct sentry *sentry_new(struct worker *const *loops, unsigned workers, const int *signals,
                           void (*take)(void *arg, int number), void *arg);
 /* The loop ends: signals are not handed on any more. */
 void sentry_deafen(struct sentry *sentry);

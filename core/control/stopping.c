@@ -168,7 +168,8 @@ bool control_watch_signals(struct control *control)
 {
     static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, 0};
 
-    control->sentry = sentry_new(control->self, numbers, on_signal, control);
+    control->sentry =
+        sentry_new(control->runtime.loops, control->runtime.workers, numbers, on_signal, control);
     return control->sentry != NULL;
 }
 

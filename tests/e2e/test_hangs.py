@@ -141,6 +141,19 @@ def test_a_control_thread_that_hangs_ends_by_itself(start, tmp_path):
     assert weir.get("/").text == "a"
 
 
+def test_all_threads_hang_in_a_reload(start, tmp_path):
+    """Nobody is served, and who watches over the workers hangs as well."""
+    weir = start("sleeps", "stall_limit = 2s", at="create")
+    text = weir.conf_path.read_text()
+    weir.conf_path.write_text(text.replace('module "balance_dies" {}', 'module "balance_dies" { strikes = 7 }'))
+    (tmp_path / "die").touch()
+    weir.signal(signal.SIGHUP)
+    assert weir.wait_exit() == STALLED
+    weir.wait_log(r"stall_limit is over: worker \d has not come back for [2-9]\.")
+    assert record(weir)["calls"] == [{"module": "balance_dies", "hook": "create", "place": "pool web balance 1"}]
+    assert record(weir)["thread"] in ("weir-0", "weir-1")
+
+
 def test_a_module_that_hangs_at_the_end(start, tmp_path):
     """The loops have ended, and what watches over workers with them."""
     weir = start("sleeps", "stall_limit = 0", at="conf_free", shutdown_timeout="1s")

@@ -17,8 +17,8 @@ struct conf {
 enum how { SLEEPS, LOOPS, CRASHES, ABORTS, OVERFLOWS, TRAPS, EXITS, LEAVES };
 static const char *const ways[] = {"sleeps", "loops", "crashes", "aborts", "overflows",
                                    "traps",  "exits", "leaves",  NULL};
-enum at { PICK, CONF_CREATE, CONF_FREE };
-static const char *const places[] = {"pick", "conf_create", "conf_free", NULL};
+enum at { PICK, CONF_CREATE, CREATE, CONF_FREE };
+static const char *const places[] = {"pick", "conf_create", "create", "conf_free", NULL};
 
 static const struct weir_option rows[] = {
     WEIR_OPTION_ENUM(struct conf, how, ways, "sleeps", WEIR_CONTEXT_POOL, WEIR_OPTION_RELOADABLE,
@@ -54,6 +54,7 @@ static enum weir_status create(struct weir_context *ctx, const void *conf, void 
 {
     (void)ctx;
     (void)prepared;
+    maybe_die(conf, CREATE);
     *out = (void *)(uintptr_t)conf;
     return WEIR_OK;
 }
