@@ -12,7 +12,7 @@ import pytest
 
 from weirtest import admin, conf, weir as weir_program
 from weirtest.weirctl import weirctl
-from weirtest.wait import SANITIZED, pass_time
+from weirtest.wait import SANITIZED, pass_time, wait_for
 
 STALLED = 70
 IN = {"module": "balance_dies", "hook": "pick", "place": "pool web balance 1"}
@@ -101,6 +101,7 @@ def test_no_limit(start, tmp_path):
     weir.wait_log(r"the time to stop is over: worker \d has not come back")
 
 
+@pytest.mark.skipif(SANITIZED, reason="sanitizers report threads that nobody has joined")
 def test_a_worker_whose_thread_is_gone(start, tmp_path):
     """Nobody sleeps or works there, and nobody comes back."""
     weir = start("leaves", "stall_limit = 2s")
@@ -162,6 +163,19 @@ def test_a_module_that_hangs_at_the_end(start, tmp_path):
     assert weir.wait_exit() == STALLED
     weir.wait_log("the time to stop is over: the control thread has not come back")
     assert record(weir)["calls"][0]["hook"] == "conf_free"
+
+
+@pytest.mark.skipif(SANITIZED, reason="sanitizers report faults themselves")
+def test_a_start_that_hangs_names_who_when_it_is_aborted(start, tmp_path):
+    """As systemd does it when the time to start is over."""
+    weir = start("sleeps", at="conf_create")
+    weir.stop()
+    (tmp_path / "die").touch()
+    weir.start(wait=False)
+    wait_for((tmp_path / "die.now").exists, "the module to hang")
+    weir.signal(signal.SIGABRT)
+    assert weir.wait_exit() == -signal.SIGABRT
+    assert record(weir)["signal"] == "SIGABRT" and record(weir)["calls"][0]["hook"] == "conf_create"
 
 
 # ---- crashes ----

@@ -4,8 +4,10 @@
  */
 #include <weir/weir.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -93,9 +95,19 @@ static void die(const struct conf *conf)
     }
 }
 
+/* Whoever waits for it finds another file beside the first. */
+static void say(const char *file)
+{
+    char path[4096];
+
+    snprintf(path, sizeof(path), "%s.now", file);
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
 static void maybe_die(const struct conf *conf, enum at at)
 {
     if ((enum at)conf->at == at && conf->file.len > 0 && access(conf->file.ptr, F_OK) == 0) {
+        say(conf->file.ptr);
         die(conf);
     }
 }
