@@ -9,6 +9,7 @@ import pytest
 
 from weirtest import conf, swaps, wire
 from weirtest.backend import Reply
+from weirtest.client import Client
 from weirtest.load import Load
 from weirtest.swaps import COPIES, NAME, call, make_folder, restart, stage, text_of
 from weirtest.wait import wait_for

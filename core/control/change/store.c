@@ -519,6 +519,11 @@ void store_free(struct store **store)
     free(s);
 }
 
+bool store_is_loaded(const struct store *store)
+{
+    return store->loaded;
+}
+
 bool store_is_well(const struct store *store)
 {
     return store->state == STORE_OK || store->state == STORE_NONE;

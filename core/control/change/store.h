@@ -60,6 +60,8 @@ void store_commit(struct store *store, struct store_batch *batch, store_done_fn 
 /* Once a second: retries a store that failed. */
 void store_tick(struct store *store);
 
+/* Whether what is kept has been read; true without a store. */
+bool store_is_loaded(const struct store *store);
 bool store_is_well(const struct store *store); /* true without a store */
 cJSON *store_json(const struct store *store);
 

@@ -133,7 +133,8 @@ void swap_drop_files(const struct changes *changes, const char *module)
     const struct swap *swap = swap_find(changes, module);
     char *folder_name = folder_of(changes);
     size_t len = strlen(module);
-    DIR *folder = opendir(folder_name);
+    /* Before the records are read nobody knows which files they name. */
+    DIR *folder = store_is_loaded(changes->store) ? opendir(folder_name) : NULL;
     const struct dirent *entry;
 
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
