@@ -171,9 +171,10 @@ static void log_fall(const struct guard *guard)
     log_write(WEIR_LOG_ERROR, guard->module->name,
               "%lld strikes within 10 s%s%s: it is out, %s; weirctl module retry %s tries it again",
               (long long)guard->conf.strikes, guard->place[0] != '\0' ? " of " : "", guard->place,
-              guard->kind == MODULE_BALANCER ? "and Weir itself chooses the servers"
-              : guard->closed                ? "and requests for it get 503"
-                                             : "and is passed over",
+              guard->shadow                    ? "and is asked no more"
+              : guard->kind == MODULE_BALANCER ? "and Weir itself chooses the servers"
+              : guard->closed                  ? "and requests for it get 503"
+                                               : "and is passed over",
               guard->module->name);
 }
 

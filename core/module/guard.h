@@ -2,9 +2,10 @@
 /*
  * Guards: one a block of a module, such as a pool's balancer or a listener's filter. It counts the
  * block's strikes; when there are enough of them in ten seconds the block is out, on all loops at
- * once: a balancer's pool goes on with the host's own ranking, a filter, router or stickiness is
- * passed over or closed. The block stays out until it is tried again, or until a reload changes its
- * options or its module's file. Blocks of a module in quarantine are out from the start.
+ * once: a balancer's pool goes on with the host's own ranking, a shadow is asked no more, a filter,
+ * router or stickiness is passed over or closed. The block stays out until it is tried again, or
+ * until a reload changes its options or its module's file. Blocks of a module in quarantine are out
+ * from the start.
  *
  * Owner: the plans that have the block. Thread: control; strikes and questions: any loop.
  */
@@ -51,6 +52,7 @@ struct guard {
     char *place;           /* "pool web balance 1"; empty: the module block */
     struct guard_conf conf;
     bool closed;      /* what `on_fault` means for it */
+    bool shadow;      /* it is asked and not obeyed: nothing has to take its place */
     bool quarantined; /* its module is in quarantine: it is out, and not tried again */
     unsigned refs;
     /* Odd: it is out. Goes up by one with each change. */

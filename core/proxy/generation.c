@@ -106,38 +106,52 @@ static void instance_destroy(struct use *use, unsigned loop)
     instance->created = instance->alive = instance->started = false;
 }
 
-/* The instance that can serve the use: one that runs, of the pool's own or a tried copy, or a new
- * one. NULL: its create failed. */
-static struct balancer *balancer_for(const struct pool_local *local, const struct use *use,
-                                     struct pool_home *home)
+/* The instance that can serve the use: one that runs in either arm, or a new one. NULL: its create
+ * failed. */
+static struct balancer *balancer_for(const struct use *use, struct pool_home *home,
+                                     const struct arm *first, const struct arm *second)
 {
-    struct balancer *running[] = {local->own.balancer,
-                                  local->canary != NULL ? local->canary->balancer : NULL};
+    const struct arm *arms[] = {first, second};
 
-    for (size_t i = 0; i < ARRAY_COUNT(running); i++) {
-        if (running[i] != NULL && use_equal(running[i]->use, use)) {
-            running[i]->refs++; /* the pool may leave the loop before the commit */
-            return running[i];
+    for (size_t i = 0; i < ARRAY_COUNT(arms); i++) {
+        struct balancer *running = arms[i] != NULL ? arms[i]->balancer : NULL;
+        if (running != NULL && use_equal(running->use, use)) {
+            running->refs++; /* the pool may leave the loop before the commit */
+            return running;
         }
     }
     return balancer_new(use, home);
 }
 
+static bool create_failed(const struct use *use, char *error, size_t error_size)
+{
+    snprintf(error, error_size, "pool \"%.*s\": %s \"%s\": create failed", STR_ARGS(use->pool),
+             use_is_shadow(use) ? "shadow" : "balancer", use->module->name);
+    return false;
+}
+
 static bool pool_prepare(struct pool_plan *plan, struct worker *worker, char *error,
                          size_t error_size)
 {
-    const struct pool_local *local = &plan->pool->locals[worker->index];
-    struct balancer *canary = NULL;
+    unsigned loop = worker->index;
+    const struct pool_local *local = &plan->pool->locals[loop];
+    struct pool_home *home = &worker->pool_home;
 
-    plan->balancers[worker->index] = balancer_for(local, plan->balance, &worker->pool_home);
-    if (plan->canary != NULL) {
-        canary = balancer_for(local, plan->canary, &worker->pool_home);
-        plan->canaries[worker->index] = canary;
+    plan->balancers[loop] = balancer_for(plan->balance, home, &local->own, local->canary);
+    if (plan->balancers[loop] == NULL) {
+        return create_failed(plan->balance, error, error_size);
     }
-    if (plan->balancers[worker->index] == NULL || (plan->canary != NULL && canary == NULL)) {
-        snprintf(error, error_size, "pool \"%s\": balancer \"%s\": create failed", plan->pool->name,
-                 plan->balance->module->name);
-        return false;
+    if (plan->canary != NULL) {
+        plan->canaries[loop] = balancer_for(plan->canary, home, &local->own, local->canary);
+        if (plan->canaries[loop] == NULL) {
+            return create_failed(plan->canary, error, error_size);
+        }
+    }
+    if (plan->shadow != NULL) { /* never an instance that is obeyed: it would hear all twice */
+        plan->shadows[loop] = balancer_for(plan->shadow, home, local->shadow, NULL);
+        if (plan->shadows[loop] == NULL) {
+            return create_failed(plan->shadow, error, error_size);
+        }
     }
     return true;
 }
@@ -166,11 +180,13 @@ void generation_abandon(struct generation *generation, struct worker *worker)
     const struct plan *plan = generation->plan;
 
     for (size_t i = 0; i < plan->pool_count; i++) { /* made for a commit that will not come */
-        struct balancer *balancer = plan->pools[i].balancers[worker->index];
-        struct balancer *canary = plan->pools[i].canaries[worker->index];
-        plan->pools[i].balancers[worker->index] = plan->pools[i].canaries[worker->index] = NULL;
-        balancer_unref(balancer, &worker->pool_home);
-        balancer_unref(canary, &worker->pool_home);
+        const struct pool_plan *pool = &plan->pools[i];
+        struct balancer **made[] = {pool->balancers, pool->canaries, pool->shadows};
+        for (size_t k = 0; k < ARRAY_COUNT(made); k++) {
+            struct balancer *balancer = made[k][worker->index];
+            made[k][worker->index] = NULL;
+            balancer_unref(balancer, &worker->pool_home);
+        }
     }
     lifetime_unref(&generation->life, worker->index);
 }

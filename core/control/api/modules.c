@@ -193,6 +193,7 @@ void modules_tell_death(struct plane *plane)
 static const char *instead_of(const struct guard *guard)
 {
     return !guard_can_be_out(guard) && !guard->quarantined ? NULL
+           : guard->shadow                                 ? "not asked"
            : guard->kind == MODULE_BALANCER ? guard_fallback_name(guard->conf.fallback)
            : guard->closed                  ? "closed"
                                             : "open";
@@ -370,8 +371,9 @@ static void log_quarantine(const struct guard *guard)
               "it is in quarantine, as Weir has died in it (%s): %s is out, %s; weirctl module "
               "release %s ends that",
               faults, guard->place[0] != '\0' ? guard->place : "its own block",
-              guard->kind == MODULE_BALANCER ? "and Weir itself chooses the servers"
-                                             : "and is passed over",
+              guard->kind == MODULE_BALANCER && !guard->shadow
+                  ? "and Weir itself chooses the servers"
+                  : "and is passed over",
               guard->module->name);
 }
 

@@ -29,9 +29,11 @@ static void retry(struct change *change)
         }
     }
     for (size_t i = 0; i < plan->pool_count; i++) {
-        if (strcmp(plan->pools[i].balance->module->name, name) == 0) {
-            pool_touch_now(plan->pools[i].pool);
-            changes->owner.refresh_pool(changes->owner.arg, plan->pools[i].pool);
+        const struct pool_plan *pool = &plan->pools[i];
+        if (strcmp(pool->balance->module->name, name) == 0 ||
+            (pool->shadow != NULL && strcmp(pool->shadow->module->name, name) == 0)) {
+            pool_touch_now(pool->pool);
+            changes->owner.refresh_pool(changes->owner.arg, pool->pool);
         }
     }
 }

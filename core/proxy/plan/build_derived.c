@@ -77,6 +77,7 @@ static void derive_pool(struct build *b, struct pool_plan *plan, const struct po
     plan->balance = use_of(b, from->balance);
     plan->canary = b->plan->has_canary ? use_of(b, from->canary) : NULL;
     plan->trial = plan->canary != NULL ? trial_ref(from->trial) : NULL;
+    plan->shadow = use_of(b, from->shadow);
     plan->sticky = use_of(b, from->sticky);
     plan->health = use_of(b, from->health);
     derive_list(b, &plan->observers, &from->observers, from->observers.count);
@@ -89,6 +90,7 @@ static void derive_pool(struct build *b, struct pool_plan *plan, const struct po
     plan->tls = NULL;
     plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->plan->loops);
     plan->canaries = build_alloc(b, sizeof(*plan->canaries) * b->plan->loops);
+    plan->shadows = build_alloc(b, sizeof(*plan->shadows) * b->plan->loops);
     table_add(&b->plan->pools_by_name, &plan->by_name, table_hash(settings->name));
     build_pool_servers(b, plan, from->tls);
 }

@@ -89,6 +89,9 @@ static void build_pool_blocks(struct build *b, struct pool_plan *plan, const str
             single = &plan->balance;
             kind = MODULE_BALANCER;
             block = balance_block(b, child, name);
+        } else if (build_is_block(child, "shadow")) {
+            single = &plan->shadow;
+            kind = MODULE_BALANCER;
         } else if (build_is_block(child, "sticky")) {
             single = &plan->sticky;
             kind = MODULE_STICKY;
@@ -218,7 +221,7 @@ static void settle_limit(struct build *b, struct server_settings *server)
 
 void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node *node)
 {
-    static const char *const known[] = {"balance", "sticky", "health", "filter", NULL};
+    static const char *const known[] = {"balance", "shadow", "sticky", "health", "filter", NULL};
     struct pool_settings *settings = build_alloc(b, sizeof(*settings));
     struct conf_target target = {&pool_options, settings};
 
@@ -272,4 +275,5 @@ void build_pool(struct build *b, struct pool_plan *plan, const struct conf_node 
     build_pool_servers(b, plan, NULL);
     plan->balancers = build_alloc(b, sizeof(*plan->balancers) * b->plan->loops);
     plan->canaries = build_alloc(b, sizeof(*plan->canaries) * b->plan->loops);
+    plan->shadows = build_alloc(b, sizeof(*plan->shadows) * b->plan->loops);
 }

@@ -270,9 +270,9 @@ static void name_use(struct build *b, struct use *use, const char *where, struct
                      size_t number)
 {
     if (use != NULL) {
+        const char *word = use_is_shadow(use) ? "shadow" : module_kind_block(use->kind);
         use->context.block_name =
-            arena_printf(&b->plan->arena, "%s %.*s %s %zu", where, STR_ARGS(name),
-                         module_kind_block(use->kind), number);
+            arena_printf(&b->plan->arena, "%s %.*s %s %zu", where, STR_ARGS(name), word, number);
     }
 }
 
@@ -294,6 +294,7 @@ void build_name_uses(struct build *b)
         const struct pool_plan *plan = &b->plan->pools[i];
         struct weir_str name = plan->settings->name;
         name_use(b, plan->balance, "pool", name, 1);
+        name_use(b, plan->shadow, "pool", name, 1);
         name_use(b, plan->sticky, "pool", name, 1);
         name_use(b, plan->health, "pool", name, 1);
         build_name_filters(b, &plan->observers, "pool", name);
@@ -330,6 +331,7 @@ void build_guard(struct build *b, struct use *use)
     use->guard = last != NULL ? guard_ref(last->guard)
                               : guard_new(use->module, use->kind, name->len > 0 ? name->ptr : "",
                                           &use->supervision);
+    use->guard->shadow = use_is_shadow(use);
     use->context.guard = use->guard;
     use->context.place = use->guard->place;
     check_quarantine(b, use);

@@ -53,6 +53,11 @@ void use_context_init(struct module_context *context, const struct use *use, str
     context->place = use->guard != NULL ? use->guard->place : "";
 }
 
+bool use_is_shadow(const struct use *use)
+{
+    return use->kind == MODULE_BALANCER && str_equal(use->block->name, STR("shadow"));
+}
+
 bool use_equal(const struct use *a, const struct use *b)
 {
     if (a->conf == b->conf) {

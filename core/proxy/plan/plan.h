@@ -41,6 +41,7 @@ struct pool_plan {
     struct use *balance;
     struct use *canary;        /* the other balancer or copy, which is tried; NULL: none */
     struct trial *trial;       /* of the canary: its share, and what is counted; its home's */
+    struct use *shadow;        /* a balancer that is asked and not obeyed; NULL: none */
     struct use *sticky;        /* NULL: none */
     struct use *health;        /* the probing one; NULL: none */
     struct use_list observers; /* health modules that listen to outcomes */
@@ -60,6 +61,7 @@ struct pool_plan {
     /* One per loop: made or held by prepare, taken by commit; NULL: the pool's own goes on. */
     struct balancer **balancers;
     struct balancer **canaries;  /* likewise, of `canary` */
+    struct balancer **shadows;   /* and of `shadow` */
     struct followed *probe_name; /* of its probes' address; owned by names.c; NULL: not a name */
 };
 

@@ -65,6 +65,9 @@ static inline struct instance *use_on(const struct use *use, unsigned loop)
 void use_context_init(struct module_context *context, const struct use *use, struct loop *loop,
                       unsigned index);
 
+/* Of a `shadow` block: a balancer that is asked and not obeyed. */
+bool use_is_shadow(const struct use *use);
+
 /* Same module, same options: an instance of one can serve the other. */
 bool use_equal(const struct use *a, const struct use *b);
 

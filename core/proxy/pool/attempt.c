@@ -11,6 +11,7 @@
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/pool.h"
 #include "proxy/pool/ranking.h"
+#include "proxy/pool/shadow.h"
 
 static void server_count(struct server_local *server, const struct attempt *attempt,
                          const struct attempt_end *end, uint64_t total_ns)
@@ -36,10 +37,9 @@ static void server_count(struct server_local *server, const struct attempt *atte
 }
 
 static struct weir_feedback feedback_of(struct pool_local *local, const struct attempt *attempt,
-                                        enum weir_outcome outcome, unsigned status,
-                                        uint64_t total_ns)
+                                        const struct balancer *balancer, enum weir_outcome outcome,
+                                        unsigned status, uint64_t total_ns)
 {
-    const struct balancer *balancer = attempt->balancer;
     /* Another instance numbers its servers differently. */
     const struct arm *arm = balancer->failed ? NULL : balancer_arm(local, balancer);
 
@@ -56,37 +56,50 @@ static struct weir_feedback feedback_of(struct pool_local *local, const struct a
     };
 }
 
-void pool_head(struct pool_local *local, struct attempt *attempt, unsigned status)
+static bool is_out(const struct balancer *balancer)
 {
-    struct balancer *balancer = attempt->balancer;
-    enum weir_outcome outcome = status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
-    struct weir_feedback feedback = feedback_of(local, attempt, outcome, status, 0);
+    return unlikely(guard_is_out(balancer->context.guard) || balancer->out);
+}
 
-    attempt->tells_head = false;
-    if (unlikely(guard_is_out(balancer->context.guard) || balancer->out)) {
+static void tell_head(struct pool_local *local, const struct attempt *attempt,
+                      struct hearer *hearer, unsigned status)
+{
+    struct balancer *balancer = hearer->balancer;
+
+    if (!hearer->tells_head) {
         return;
     }
-    struct call *call = call_begin(&balancer->context, HOOK_ON_HEAD);
-    balancer->ops->on_head(&balancer->context.base, balancer->data, &feedback);
-    call_end(call);
+    hearer->tells_head = false;
+    if (!is_out(balancer)) {
+        enum weir_outcome outcome = status >= 500 ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_SUCCESS;
+        struct weir_feedback feedback = feedback_of(local, attempt, balancer, outcome, status, 0);
+        struct call *call = call_begin(&balancer->context, HOOK_ON_HEAD);
+        balancer->ops->on_head(&balancer->context.base, balancer->data, &feedback);
+        call_end(call);
+    }
+}
+
+void pool_head(struct pool_local *local, struct attempt *attempt, unsigned status)
+{
+    attempt->tells_head = false;
+    tell_head(local, attempt, &attempt->chooser, status);
+    tell_head(local, attempt, &attempt->shadow, status);
     balancer_changed(local, attempt->server->candidate);
 }
 
-static void balancer_tell(struct pool_local *local, struct attempt *attempt,
-                          enum weir_outcome outcome, unsigned status, uint64_t total_ns)
+static void tell_end(struct pool_local *local, const struct attempt *attempt, struct hearer *hearer,
+                     enum weir_outcome outcome, unsigned status, uint64_t total_ns)
 {
-    struct balancer *balancer = attempt->balancer;
+    struct balancer *balancer = hearer->balancer;
 
-    bool out = guard_is_out(balancer->context.guard) || balancer->out;
-    if (attempt->told_balancer && balancer->ops->on_complete != NULL && likely(!out)) {
-        struct weir_feedback feedback = feedback_of(local, attempt, outcome, status, total_ns);
+    if (hearer->told && balancer->ops->on_complete != NULL && !is_out(balancer)) {
+        struct weir_feedback feedback =
+            feedback_of(local, attempt, balancer, outcome, status, total_ns);
         struct call *call = call_begin(&balancer->context, HOOK_ON_COMPLETE);
         balancer->ops->on_complete(&balancer->context.base, balancer->data, &feedback);
         call_end(call);
     }
-    attempt->told_balancer = attempt->tells_head = false;
-    attempt->retry_after_ns = 0;
-    attempt->balancer = NULL;
+    *hearer = (struct hearer){.balancer = NULL};
     balancer_unref(balancer, local->home);
 }
 
@@ -124,7 +137,13 @@ void pool_leave(struct pool_local *local, struct attempt *attempt, const struct 
     if (unlikely(mine->notes != NULL)) {
         outcomes_note(local, mine, outcome);
     }
-    balancer_tell(local, attempt, outcome, end->status, total_ns);
+    tell_end(local, attempt, &attempt->chooser, outcome, end->status, total_ns);
+    if (unlikely(attempt->shadow.balancer != NULL)) {
+        tell_end(local, attempt, &attempt->shadow, outcome, end->status, total_ns);
+        shadow_leave(attempt, outcome);
+    }
+    attempt->tells_head = false;
+    attempt->retry_after_ns = 0;
     attempt->server = NULL;
     queue_release(&local->pool->queue, mine->server);
     balancer_changed(local, candidate); /* the server has one request less */

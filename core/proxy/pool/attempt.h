@@ -51,6 +51,13 @@ static inline void tried_add(struct tried *tried, weir_server_id id)
     }
 }
 
+/* A balancer that hears how an attempt goes. */
+struct hearer {
+    struct balancer *balancer; /* referenced; NULL: none */
+    bool told;                 /* on_assign has run; on_complete is still to come */
+    bool tells_head;           /* it has on_head, which is still to come */
+};
+
 /* Zeroed, then attempt_begin. */
 struct attempt {
     struct weir_request *request; /* as modules see it */
@@ -58,11 +65,12 @@ struct attempt {
 
     /* the server; set by pool_assign, ended by pool_leave */
     struct server_local *server; /* NULL: none; a place is held while set */
-    struct balancer *balancer;   /* referenced while `server` is set */
+    struct hearer chooser;       /* the balancer that is obeyed, while `server` is set */
+    struct hearer shadow;        /* likewise, the pool's shadow */
+    struct server_local *choice; /* the shadow's, where it counts instead of at `server` */
     const struct trial *trial;   /* the pick counts there; NULL: nowhere. Only compared */
     uint8_t trial_arm;           /* enum trial_arm */
-    bool told_balancer;          /* on_assign has run; on_complete is still to come */
-    bool tells_head;             /* it has on_head, which is still to come */
+    bool tells_head;             /* one of the hearers wants to hear of the head */
     struct lifetime
         *life; /* referenced from the first assignment on: keeps its plan's names valid */
     weir_server_id served_by;    /* the last one assigned */
@@ -103,7 +111,7 @@ struct attempt_end {
 };
 
 /* The server has begun to answer, with that status; `first_byte_ns` and `retry_after_ns` are set.
- * Tells the balancer, once; `attempt->tells_head` is true. */
+ * Tells the balancers, once; `attempt->tells_head` is true. */
 void pool_head(struct pool_local *local, struct attempt *attempt, unsigned status);
 
 /* The request leaves its server: statistics, health modules and the balancer are given the outcome,

@@ -147,20 +147,24 @@ void balancer_changed(struct pool_local *local, uint32_t index)
     if (unlikely(local->canary != NULL)) {
         changed(local->canary, index);
     }
+    if (unlikely(local->shadow != NULL)) {
+        changed(local->shadow, index);
+    }
 }
 
 struct arm *balancer_arm(struct pool_local *local, const struct balancer *balancer)
 {
     return likely(local->own.balancer == balancer)                        ? &local->own
            : local->canary != NULL && local->canary->balancer == balancer ? local->canary
+           : local->shadow != NULL && local->shadow->balancer == balancer ? local->shadow
                                                                           : NULL;
 }
 
 /* ---- out, and tried again ---- */
 
-void balancer_look(struct pool_local *local)
+void balancer_look(struct arm *arm)
 {
-    struct balancer *balancer = local->own.balancer;
+    struct balancer *balancer = arm->balancer;
     uint32_t state = guard_state(balancer->context.guard);
 
     if (likely(balancer->state == state) || balancer->out) {
@@ -168,7 +172,7 @@ void balancer_look(struct pool_local *local)
     }
     balancer->state = state;
     balancer->out = true;
-    balancer_rank(&local->own);
+    balancer_rank(arm);
 }
 
 static void free_slots(const struct pool_local *local, unsigned slot)
@@ -180,9 +184,9 @@ static void free_slots(const struct pool_local *local, unsigned slot)
     }
 }
 
-void balancer_renew(struct pool_local *local)
+void balancer_renew(struct pool_local *local, struct arm *arm, const struct use *use)
 {
-    struct balancer *last = local->own.balancer;
+    struct balancer *last = arm->balancer;
     uint32_t state = guard_state(last->context.guard);
 
     if ((state & 1) != 0) {
@@ -192,14 +196,14 @@ void balancer_renew(struct pool_local *local)
     if (last->state == state) {
         return; /* as it was, or out */
     }
-    struct balancer *next = balancer_new(local->plan->balance, local->home);
+    struct balancer *next = balancer_new(use, local->home);
     if (next == NULL) {
         call_strike(&last->context, HOOK_CREATE, STRIKE_FAILED);
         return;
     }
-    local->own.balancer = next;
-    free_slots(local, local->own.slot);
-    balancer_take_over(local, &local->own, NULL, local->own.slot);
+    arm->balancer = next;
+    free_slots(local, arm->slot);
+    balancer_take_over(local, arm, NULL, arm->slot);
     balancer_unref(last, local->home);
 }
 

@@ -61,10 +61,11 @@ void balancer_take_over(struct pool_local *local, struct arm *arm, struct balanc
 /* The arm ends: its instance, and the slots at the servers. */
 void balancer_end(struct pool_local *local, struct arm *arm);
 
-/* Looks whether the pool's own balancer is out, and ranks by its fallback from then on. One that is
- * to be tried again is replaced by a new instance as the candidates are built (balancer_renew). */
-void balancer_look(struct pool_local *local);
-void balancer_renew(struct pool_local *local);
+/* Looks whether the arm's balancer is out, and ranks by its fallback from then on. One that is to
+ * be tried again is replaced by a new instance of the use as the candidates are built
+ * (balancer_renew). */
+void balancer_look(struct arm *arm);
+void balancer_renew(struct pool_local *local, struct arm *arm, const struct use *use);
 
 /* The candidate's cost may have changed; see ranking_changed. */
 void balancer_changed(struct pool_local *local, uint32_t index);

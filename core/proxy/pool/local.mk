@@ -30,6 +30,8 @@ core_libcore_a_SOURCES += \
     core/proxy/pool/server.h \
     core/proxy/pool/sessions.c \
     core/proxy/pool/sessions.h \
+    core/proxy/pool/shadow.c \
+    core/proxy/pool/shadow.h \
     core/proxy/pool/spares.c \
     core/proxy/pool/spares.h \
     core/proxy/pool/turns.c \

@@ -4,7 +4,7 @@
  *
  * A candidate is usable if the request has not tried it and it is under its limit. A balancer's
  * choice is checked: an invalid index, or none although one is usable, is counted as its fault and
- * replaced by the host's choice.
+ * replaced by the host's choice. That of a shadow is checked as well, and only counted.
  */
 #include "proxy/pool/pick.h"
 
@@ -17,12 +17,14 @@
 #include "proxy/pool/balancer.h"
 #include "proxy/pool/members.h"
 #include "proxy/pool/ranking.h"
+#include "proxy/pool/shadow.h"
 
 struct pick {
     struct weir_pick pub;
     const struct ranked *from;
     const struct tried *tried;
-    bool *told; /* set when a usable one was seen */
+    bool *told;  /* set when a usable one was seen */
+    bool shadow; /* the answer is a shadow's: nothing replaces it */
 };
 
 static bool pick_usable(const struct weir_pick *pub, uint32_t index)
@@ -96,15 +98,16 @@ static uint32_t pick_by_balancer(const struct pool_local *local, struct balancer
     *pick->told = told;
     const char *fault = fault_of(pick, index, pick->from->servers[own]->server);
     if (fault != NULL) {
-        static struct log_limit limit;
+        static struct log_limit limits[2];
         call_strike(&balancer->context, HOOK_PICK,
                     index == WEIR_PICK_NONE ? STRIKE_NONE : STRIKE_ANSWER);
-        log_limited(&limit, WEIR_LOG_ERROR, local->pool->name,
-                    "balancer \"%s\" picked %s (%u of %u); the host chose %s",
+        log_limited(&limits[pick->shadow], WEIR_LOG_ERROR, local->pool->name,
+                    "%s \"%s\" picked %s (%u of %u); %s%s", pick->shadow ? "shadow" : "balancer",
                     balancer->context.component, fault, index, pick->from->list.count,
-                    pick->from->servers[own]->server->name);
+                    pick->shadow ? "that changes nothing" : "the host chose ",
+                    pick->shadow ? "" : pick->from->servers[own]->server->name);
     }
-    return own;
+    return pick->shadow ? WEIR_PICK_NONE : own;
 }
 
 /* Without a balancer: the backups, when no candidate can serve. */
@@ -117,36 +120,35 @@ static struct server_local *pick_reserve(const struct pool_local *local, const s
     return index != WEIR_PICK_NONE ? local->reserves.servers[index] : NULL;
 }
 
-/* Tells the balancer, if it ranks the server. */
-static void tell_assigned(struct pool_local *local, struct attempt *attempt)
+/* The arm's balancer hears of the attempt from then on; it is told, if it ranks the server. */
+static void tell_assigned(const struct arm *arm, struct attempt *attempt, struct hearer *hearer)
 {
-    struct balancer *balancer = attempt->balancer;
+    struct balancer *balancer = arm->balancer;
     const struct weir_balancer *ops = balancer->ops;
     uint32_t index = attempt->server->candidate;
 
-    if (index == UINT32_MAX) {
+    hearer->balancer = balancer;
+    balancer->refs++;
+    if (index == UINT32_MAX || unlikely(balancer_is_passed_over(balancer))) {
         return;
     }
-    if (likely(!balancer_is_passed_over(balancer))) {
-        if (ops->on_sent != NULL) {
-            struct call *call = call_begin(&balancer->context, HOOK_ON_SENT);
-            ops->on_sent(&balancer->context.base, balancer->data,
-                         &balancer_arm(local, balancer)->candidates.items[index]);
-            call_end(call);
-        } else if (ops->on_assign != NULL) {
-            struct call *call = call_begin(&balancer->context, HOOK_ON_ASSIGN);
-            ops->on_assign(&balancer->context.base, balancer->data, index);
-            call_end(call);
-        }
-        attempt->told_balancer = true;
-        attempt->tells_head = ops->on_head != NULL;
+    if (ops->on_sent != NULL) {
+        struct call *call = call_begin(&balancer->context, HOOK_ON_SENT);
+        ops->on_sent(&balancer->context.base, balancer->data, &arm->candidates.items[index]);
+        call_end(call);
+    } else if (ops->on_assign != NULL) {
+        struct call *call = call_begin(&balancer->context, HOOK_ON_ASSIGN);
+        ops->on_assign(&balancer->context.base, balancer->data, index);
+        call_end(call);
     }
-    balancer_changed(local, index);
+    hearer->told = true;
+    hearer->tells_head = ops->on_head != NULL;
+    attempt->tells_head |= hearer->tells_head;
 }
 
-/* `balancer` has it from then on, whoever chose. */
+/* The arm's balancer has it from then on, whoever chose. */
 static void assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine,
-                   struct balancer *balancer)
+                   const struct arm *arm)
 {
     struct lifetime *before = attempt->life;
 
@@ -156,11 +158,15 @@ static void assign(struct pool_local *local, struct attempt *attempt, struct ser
     if (before != NULL) {
         lifetime_unref(before, local->index);
     }
-    attempt->balancer = balancer;
-    balancer->refs++;
     attempt->served_by = mine->server->id;
     attempt->served = mine;
-    tell_assigned(local, attempt);
+    tell_assigned(arm, attempt, &attempt->chooser);
+    if (unlikely(local->shadow != NULL)) {
+        tell_assigned(local->shadow, attempt, &attempt->shadow);
+    }
+    if (likely(mine->candidate != UINT32_MAX)) {
+        balancer_changed(local, mine->candidate);
+    }
     attempt->assigned =
         loop_mark(local->home->loop); /* what the balancer took is not the server's */
 }
@@ -168,7 +174,7 @@ static void assign(struct pool_local *local, struct attempt *attempt, struct ser
 void pool_assign(struct pool_local *local, struct attempt *attempt, struct server_local *mine)
 {
     attempt->trial = NULL;
-    assign(local, attempt, mine, local->own.balancer);
+    assign(local, attempt, mine, &local->own);
 }
 
 bool pool_local_takes_session(const struct pool_local *local, const struct server *server)
@@ -266,6 +272,25 @@ static struct server_local *pick_any(struct pool_local *local, const struct arm 
     return reserve != NULL && server_acquire(reserve->server) ? reserve : NULL;
 }
 
+/* What the shadow would choose; `*asked`: it was. As the pool's balancer is about to be asked, so
+ * that both see the same. */
+static struct server_local *ask_shadow(struct pool_local *local, const struct attempt *attempt,
+                                       bool dry_run, bool *asked)
+{
+    struct arm *arm = local->shadow;
+    bool told = false;
+
+    balancer_look(arm);
+    *asked = arm->candidates.list.count > 0 && !balancer_is_passed_over(arm->balancer);
+    if (!*asked) {
+        return NULL;
+    }
+    struct pick pick = make_pick(arm, attempt, dry_run, &told);
+    pick.shadow = true;
+    uint32_t index = pick_by_balancer(local, arm->balancer, &pick);
+    return index != WEIR_PICK_NONE ? arm->candidates.servers[index] : NULL;
+}
+
 /* A copy is tried: which of the two has this pick. */
 static struct arm *next_arm(struct pool_local *local, struct attempt *attempt)
 {
@@ -282,7 +307,7 @@ static struct arm *next_arm(struct pool_local *local, struct attempt *attempt)
 
 enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, struct server **only)
 {
-    balancer_look(local);
+    balancer_look(&local->own);
     struct server *session = pick_session(local, attempt);
 
     *only = NULL;
@@ -297,14 +322,22 @@ enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, st
     }
     /* No overtaking: while somebody waits for any server, all are full. */
     if (local->unlimited > 0 || likely(atomic_load(&local->pool->queue.fresh) == 0)) {
+        struct server_local *shadowed = NULL;
         struct arm *arm = &local->own;
+        bool asked = false;
         attempt->trial = NULL;
+        if (unlikely(local->shadow != NULL)) {
+            shadowed = ask_shadow(local, attempt, false, &asked);
+        }
         if (unlikely(local->canary != NULL)) {
             arm = next_arm(local, attempt);
         }
         struct server_local *chosen = pick_any(local, arm, attempt);
         if (chosen != NULL) {
-            assign(local, attempt, chosen, arm->balancer);
+            if (unlikely(asked) && chosen->candidate != UINT32_MAX) { /* not a backup */
+                shadow_count(local, attempt, chosen, shadowed);
+            }
+            assign(local, attempt, chosen, arm);
             return PICK_SERVER;
         }
     }
@@ -315,7 +348,7 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
                                      struct server **session)
 {
     bool told = false;
-    balancer_look(local);
+    balancer_look(&local->own);
     struct pick pick = make_pick(&local->own, attempt, true, &told);
     struct server *mine = pick_session(local, attempt);
 
@@ -330,6 +363,12 @@ struct server_local *pool_would_pick(struct pool_local *local, struct attempt *a
                          : WEIR_PICK_NONE;
     return index != WEIR_PICK_NONE ? local->own.candidates.servers[index]
                                    : pick_reserve(local, &pick);
+}
+
+struct server_local *pool_shadow_would_pick(struct pool_local *local, struct attempt *attempt)
+{
+    bool asked = false;
+    return local->shadow != NULL ? ask_shadow(local, attempt, true, &asked) : NULL;
 }
 
 bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,

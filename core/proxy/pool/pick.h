@@ -25,6 +25,10 @@ enum pick_result pool_pick(struct pool_local *local, struct attempt *attempt, st
 struct server_local *pool_would_pick(struct pool_local *local, struct attempt *attempt,
                                      struct server **session);
 
+/* The same of the pool's shadow, where the pool's balancer is asked; NULL: there is none, or it
+ * chooses nobody. */
+struct server_local *pool_shadow_would_pick(struct pool_local *local, struct attempt *attempt);
+
 /* The server's score for the attempt, from the balancer. false: it is not a candidate or has no
  * score. */
 bool pool_score(struct pool_local *local, struct attempt *attempt, const struct server *server,

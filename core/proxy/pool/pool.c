@@ -14,6 +14,7 @@
 #include "proxy/pool/members.h"
 #include "proxy/pool/outcomes.h"
 #include "proxy/pool/ranking.h"
+#include "proxy/pool/shadow.h"
 
 /* Workers start their turns spread apart, or all would send their n-th request to the same
  * server. */
@@ -64,7 +65,8 @@ void pool_unref(struct pool **pool)
     }
     for (unsigned i = 0; i < p->loops; i++) {
         struct pool_local *local = &p->locals[i];
-        ASSERT(local->own.balancer == NULL && local->canary == NULL && list_empty(&local->waiters));
+        ASSERT(local->own.balancer == NULL && local->canary == NULL && local->shadow == NULL &&
+               list_empty(&local->waiters));
         ranked_end(&local->own.candidates);
         ranked_end(&local->reserves);
     }
@@ -208,15 +210,14 @@ static void candidates_build(struct pool_local *local)
     }
 }
 
-/* The same candidates, with the canary's slots. */
-static void candidates_mirror(struct pool_local *local)
+/* The same candidates, with the arm's slots. */
+static void candidates_mirror(const struct pool_local *local, struct arm *arm)
 {
     const struct ranked *from = &local->own.candidates;
-    struct ranked *to = &local->canary->candidates;
 
-    ranked_clear(to, from->capacity);
+    ranked_clear(&arm->candidates, from->capacity);
     for (uint32_t i = 0; i < from->list.count; i++) {
-        ranked_add(to, from->servers[i], local->canary->slot);
+        ranked_add(&arm->candidates, from->servers[i], arm->slot);
     }
 }
 
@@ -268,12 +269,18 @@ void pool_local_refresh(struct pool_local *local)
         return;
     }
     atomic_store(&local->stale, false); /* first: later changes mark the pool again */
-    balancer_renew(local);
+    balancer_renew(local, &local->own, local->plan->balance);
+    if (local->shadow != NULL) {
+        balancer_renew(local, local->shadow, local->plan->shadow);
+    }
     candidates_build(local);
     refresh_arm(local, &local->own);
-    if (local->canary != NULL) {
-        candidates_mirror(local);
-        refresh_arm(local, local->canary);
+    struct arm *others[] = {local->canary, local->shadow};
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        if (others[i] != NULL) {
+            candidates_mirror(local, others[i]);
+            refresh_arm(local, others[i]);
+        }
     }
     balancer_rank_reserves(local);
     queue_reconsider(local);
@@ -302,6 +309,7 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
         mine->adopted = kept;
         if (!kept) {
             mine->candidate = UINT32_MAX;
+            shadow_forget(mine);
             for (unsigned k = 0; k < ARRAY_COUNT(mine->slots); k++) {
                 free(mine->slots[k]);
                 mine->slots[k] = NULL;
@@ -312,22 +320,83 @@ static void servers_retire(struct pool_local *local, const struct pool_plan *old
     }
 }
 
-static void canary_end(struct pool_local *local)
+/* One more arm, without a balancer yet. */
+static struct arm *arm_new(const struct pool_local *local)
 {
-    struct arm *canary = local->canary;
+    const struct arm *others[] = {&local->own, local->canary, local->shadow};
+    struct arm *arm = base_zalloc(sizeof(*arm));
+    unsigned used = 0;
 
-    local->canary = NULL;
-    if (canary != NULL) {
-        balancer_end(local, canary);
-        ranked_end(&canary->candidates);
-        free(canary);
+    for (size_t i = 0; i < ARRAY_COUNT(others); i++) {
+        used |= others[i] != NULL ? 1u << others[i]->slot : 0;
     }
+    while ((used & 1u << arm->slot) != 0) {
+        arm->slot++;
+    }
+    arm->candidates.ranking = new_ranking(local);
+    return arm;
+}
+
+static void arm_end(struct pool_local *local, struct arm **which)
+{
+    struct arm *arm = *which;
+
+    *which = NULL;
+    if (arm != NULL) {
+        balancer_end(local, arm);
+        ranked_end(&arm->candidates);
+        free(arm);
+    }
+}
+
+static bool same_module(const struct arm *arm, const struct balancer *balancer)
+{
+    return arm != NULL && arm->balancer != NULL &&
+           strcmp(arm->balancer->use->module->name, balancer->use->module->name) == 0;
+}
+
+/* The instance that replaces `last`, or goes on. A shadow that is promoted hands over what it has
+ * learnt. */
+static void own_take_over(struct pool_local *local, struct balancer *last)
+{
+    struct arm *own = &local->own;
+    const struct arm *shadow = local->shadow;
+    bool learnt = last != own->balancer && same_module(shadow, own->balancer) &&
+                  strcmp(last->use->module->name, own->balancer->use->module->name) != 0;
+
+    balancer_take_over(local, own, learnt ? shadow->balancer : last,
+                       learnt ? shadow->slot : own->slot);
+}
+
+/* It begins with what the shadow before has learnt, or else the pool's own balancer, where that is
+ * of the same module. */
+static void shadow_adopt(struct pool_local *local, struct balancer *shadow)
+{
+    struct arm *arm = local->shadow;
+
+    if (shadow == NULL) {
+        arm_end(local, &local->shadow);
+        return;
+    }
+    if (arm == NULL) {
+        arm = local->shadow = arm_new(local);
+        ranking_follow(arm->candidates.ranking, local->own.candidates.ranking);
+    }
+    struct balancer *last = arm->balancer;
+    bool from_own = !same_module(arm, shadow) && same_module(&local->own, shadow);
+    arm->balancer = shadow;
+    balancer_take_over(local, arm, from_own ? local->own.balancer : last,
+                       from_own ? local->own.slot : arm->slot);
+    if (last != shadow) {
+        shadow_begin(local);
+    }
+    balancer_unref(last, local->home); /* the same: the plan's reference */
 }
 
 /* The plan's instances replace those of the plan before; without a canary among them, the one that
  * was tried goes, or has become the pool's own. */
 static void balancers_adopt(struct pool_local *local, struct balancer *next,
-                            struct balancer *canary)
+                            struct balancer *canary, struct balancer *shadow)
 {
     struct balancer *last = local->own.balancer;
 
@@ -339,22 +408,28 @@ static void balancers_adopt(struct pool_local *local, struct balancer *next,
     }
     local->own.balancer = next != NULL ? next : last;
     if (canary == NULL || (local->canary != NULL && local->canary->balancer != canary)) {
-        canary_end(local);
+        arm_end(local, &local->canary);
     }
-    balancer_take_over(local, &local->own, last, local->own.slot);
+    own_take_over(local, last);
     if (canary != NULL && local->canary == NULL) {
-        local->canary = base_zalloc(sizeof(*local->canary));
-        local->canary->slot = 1 - local->own.slot;
-        local->canary->candidates.ranking = new_ranking(local);
+        local->canary = arm_new(local);
         local->canary->balancer = canary;
         balancer_take_over(local, local->canary, local->own.balancer, local->own.slot);
     } else if (canary != NULL) {
         balancer_take_over(local, local->canary, canary, local->canary->slot);
         balancer_unref(canary, local->home); /* the plan's reference: it goes on */
     }
+    shadow_adopt(local, shadow);
     if (next != NULL) {
         balancer_unref(last, local->home);
     }
+}
+
+static struct balancer *taken(struct balancer **made, unsigned loop)
+{
+    struct balancer *balancer = made[loop];
+    made[loop] = NULL;
+    return balancer;
 }
 
 void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
@@ -373,7 +448,8 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
     if (plan == NULL) {
         struct balancer *gone = local->own.balancer;
         timer_cancel(home->loop, &local->idle_timer);
-        canary_end(local);
+        arm_end(local, &local->canary);
+        arm_end(local, &local->shadow);
         local->own.balancer = NULL;
         local->own.candidates.list.count = local->reserves.list.count = local->awaiting_probe = 0;
         balancer_rank(&local->own);
@@ -390,12 +466,9 @@ void pool_local_adopt(struct pool_local *local, struct pool_plan *plan)
         connections_adopt(mine, plan);
     }
     connections_rule(local);
-    struct balancer *next = plan->balancers[local->index], *canary = NULL;
-    plan->balancers[local->index] = NULL;
-    if (plan->canary != NULL) {
-        canary = plan->canaries[local->index];
-        plan->canaries[local->index] = NULL;
-    }
-    balancers_adopt(local, next, canary);
+    struct balancer *next = taken(plan->balancers, local->index);
+    struct balancer *canary = plan->canary != NULL ? taken(plan->canaries, local->index) : NULL;
+    struct balancer *shadow = plan->shadow != NULL ? taken(plan->shadows, local->index) : NULL;
+    balancers_adopt(local, next, canary, shadow);
     pool_local_refresh(local);
 }

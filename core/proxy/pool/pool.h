@@ -43,6 +43,17 @@ struct arm {
     unsigned slot;    /* which of a server's slots are its own */
 };
 
+/* What one loop has counted of a shadow since that began. Relaxed: others read it. */
+struct shadow_counts {
+    uint64_t since_ms; /* wall clock */
+    uint64_t asked;    /* picks of the pool's balancer for which the shadow was asked as well */
+    uint64_t agreed;   /* it chose the same server */
+    uint64_t none;     /* it chose nobody, or its answer was none */
+    /* Picks where it is known how long one waits at either server, and these waits added up: at
+     * the server that got the request, and at the shadow's. */
+    uint64_t waits, wait_us, predicted_us;
+};
+
 /* One loop's half. Thread: that loop. */
 struct pool_local {
     struct pool *pool;
@@ -56,6 +67,7 @@ struct pool_local {
     uint64_t rested_ns; /* the candidates rest until then, unless the plan changes; see home.c */
     struct arm own;
     struct arm *canary;        /* the copy that is tried, with the same candidates; NULL: none */
+    struct arm *shadow;        /* one that is asked and not obeyed, likewise; NULL: none */
     struct ranked reserves;    /* backups that serve when no candidate can */
     bool panic;                /* last logged state; control thread's loop */
     uint32_t awaiting_probe;   /* servers that await their first probe */
@@ -68,6 +80,7 @@ struct pool_local {
     uint64_t reported_ns; /* time of the last report */
     bool report_soon;     /* one of them is a failure */
     struct retry_budget retries;
+    struct shadow_counts shadowed; /* by `shadow`; see shadow.h */
     struct traffic traffic;
 } __attribute__((aligned(64)));
 

@@ -75,6 +75,11 @@ void ranking_free(struct ranking **ranking)
     }
 }
 
+void ranking_follow(struct ranking *ranking, const struct ranking *other)
+{
+    turns_follow(&ranking->turns, &other->turns);
+}
+
 void ranking_set_policy(struct ranking *ranking, const struct ranking_policy *policy)
 {
     ranking->policy = *policy;

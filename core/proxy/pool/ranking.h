@@ -42,6 +42,9 @@ struct ranking_policy {
 struct ranking *ranking_new(uint32_t phase, uint64_t seed);
 void ranking_free(struct ranking **ranking);
 
+/* A new one takes the turns where another is, so that the two walk in step. */
+void ranking_follow(struct ranking *ranking, const struct ranking *other);
+
 /* Another policy; turns stay. Set the members before the next pick. */
 void ranking_set_policy(struct ranking *ranking, const struct ranking_policy *policy);
 

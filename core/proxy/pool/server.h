@@ -45,6 +45,13 @@ struct peak {
     size_t now, before; /* in this one, in the one before */
 };
 
+/* What one loop counts of a server while its pool has a shadow. Relaxed: others read it. */
+struct shadow_choices {
+    uint64_t picked;        /* by the pool's balancer, when the shadow was asked as well */
+    uint64_t chosen;        /* by the shadow */
+    uint32_t first_byte_us; /* smoothed time to the first byte of good answers; 0: none yet */
+};
+
 enum server_health { HEALTH_UNKNOWN, HEALTH_UP, HEALTH_DOWN };
 enum server_admin { ADMIN_READY, ADMIN_DRAIN, ADMIN_MAINTENANCE };
 
@@ -61,7 +68,7 @@ struct server_local {
     struct list connecting; /* struct connecting.link: connections being established */
     uint32_t latency_us;    /* smoothed total time; relaxed, since other threads read it */
     uint32_t candidate;     /* index among the pool's candidates on this loop; UINT32_MAX: none */
-    void *slots[2]; /* balancers', of their slot_size, by arm.slot; NULL: none. See balancer.h */
+    void *slots[3]; /* balancers', of their slot_size, by arm.slot; NULL: none. See balancer.h */
     _Atomic bool adopted;   /* in this loop's plan: connections are kept. Read by others */
     uint32_t address_epoch; /* the server's, when the idle connections were last checked */
     uint32_t expected_room; /* of its last connection; 0: none yet */
@@ -75,7 +82,8 @@ struct server_local {
     struct outcome_notes *notes; /* for health modules; NULL: none listens */
     struct session_marks *_Atomic sessions; /* NULL: no session yet. Read by other threads */
     struct server *server;
-    struct pool_local *pool; /* of this loop, while it is adopted */
+    struct pool_local *pool;      /* of this loop, while it is adopted */
+    struct shadow_choices shadow; /* of the pool's shadow, see shadow.h */
     struct traffic traffic;
 } __attribute__((aligned(64)));
 
@@ -109,6 +117,8 @@ struct server {
     /* the only shared line that requests write */
     uint32_t in_flight __attribute__((aligned(64)));
     _Atomic uint32_t waiting; /* number of `waiters` */
+    /* So many more would be in flight, or fewer, if shadows had been obeyed. */
+    _Atomic int32_t shadowed;
     struct list waiters; /* struct waiter.link: waiters for this server alone; the queue's lock */
 
     /* control thread */

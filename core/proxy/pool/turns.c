@@ -5,6 +5,7 @@
 #include "proxy/pool/turns.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* 2^32 divided by the golden ratio: multiples of it are spread evenly over the circle, however many
  * there are. */
@@ -150,4 +151,19 @@ void turns_set(struct turns *turns, const struct weir_candidates *members)
         }
     }
     free(old.items);
+}
+
+void turns_follow(struct turns *turns, const struct turns *other)
+{
+    struct turn *items = calloc(other->count > 0 ? other->count : 1, sizeof(*items));
+
+    if (items == NULL) {
+        abort();
+    }
+    if (other->count > 0) {
+        memcpy(items, other->items, other->count * sizeof(*items));
+    }
+    free(turns->items);
+    *turns = *other;
+    turns->items = items;
 }

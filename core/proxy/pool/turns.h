@@ -36,6 +36,9 @@ struct turns {
 /* The members from now on. */
 void turns_set(struct turns *turns, const struct weir_candidates *members);
 
+/* Its turns are those of the other from then on; it has no members yet. */
+void turns_follow(struct turns *turns, const struct turns *other);
+
 /* The member is picked. */
 void turns_take(struct turns *turns, uint32_t index);
 /* The member was not usable, and another one was picked. */

@@ -29,6 +29,7 @@ tests_unit_test_proxy_SOURCES = $(UNIT_RUNNER) \
     tests/unit/proxy/pool/test_retry_budget.c \
     tests/unit/proxy/pool/test_server.c \
     tests/unit/proxy/pool/test_sessions.c \
+    tests/unit/proxy/pool/test_shadow.c \
     tests/unit/proxy/pool/test_spares.c \
     tests/unit/temporary.h \
     tests/unit/proxy/plan/test_build.c \

@@ -23,7 +23,7 @@ static void set_up(void)
     pool.owner = &plan;
     pool.balance = &stage.use;
     pool.balancers = next;
-    pool.canaries = none;
+    pool.canaries = pool.shadows = none;
     plan = (struct plan){.pools = &pool, .pool_count = 1, .life = &generation.life};
     generation = (struct generation){.plan = &plan};
     lifetime_init(&generation.life, 2, 0, &nobody);
